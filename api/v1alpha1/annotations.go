@@ -1,0 +1,49 @@
+package v1alpha1
+
+// Annotations and labels that users set, or that the operator sets on the Secrets it makes.
+const (
+	// AnnotationRotate on a JWTRefreshKey asks for a new revision with overlap. Any new
+	// value asks once; best is a timestamp.
+	AnnotationRotate = Group + "/rotate"
+	// AnnotationRotateNow on a JWTRefreshKey asks for a new revision that retires every
+	// earlier token at once, as after a leak. Any new value asks once.
+	AnnotationRotateNow = Group + "/rotate-now"
+	// AnnotationWithdrawKey on a JWTIssuer names the signing keys (kid, separated by commas)
+	// to withdraw at once; everything they signed is issued again.
+	AnnotationWithdrawKey = Group + "/withdraw-key"
+
+	// AnnotationOwner on a Secret without ownerReference (deletionPolicy Retain) names the
+	// JWTRefreshKey it belongs to.
+	AnnotationOwner = Group + "/owner"
+	// AnnotationJTI on a Secret is the jti of the token in it.
+	AnnotationJTI = Group + "/jti"
+	// AnnotationRevision on a Secret is the revision of the token in it.
+	AnnotationRevision = Group + "/revision"
+	// AnnotationExpiresAt on a Secret is the end of the token in it (RFC 3339, UTC).
+	AnnotationExpiresAt = Group + "/expires-at"
+	// AnnotationAccessTokenExpiresAt on a Secret is the end of the access token in it (RFC 3339, UTC).
+	AnnotationAccessTokenExpiresAt = Group + "/access-token-expires-at"
+	// AnnotationAccessTokenHash on a Secret is the SHA-256 of the access token in it, in
+	// lower-case hex, by which an edit is noticed.
+	AnnotationAccessTokenHash = Group + "/access-token-hash"
+	// AnnotationAdded on a Secret lists the labels and annotations that spec.secret put
+	// there, so that they can be taken away again without touching anybody else's.
+	AnnotationAdded = Group + "/added"
+
+	// LabelManagedBy marks every Secret the operator makes, with the value ManagedBy.
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	// ManagedBy is the value of LabelManagedBy.
+	ManagedBy = "refreshkeys"
+	// LabelSigningKeysOf marks the Secret with the signing keys of the JWTIssuer it names.
+	LabelSigningKeysOf = Group + "/signing-keys-of"
+)
+
+// Keys of the data of a Secret that holds a refresh token.
+const (
+	// SecretToken is the refresh token, in compact form.
+	SecretToken = "token"
+	// SecretTokenEndpoint is the URL at which the token is exchanged.
+	SecretTokenEndpoint = "token-endpoint"
+	// SecretAccessToken is an access token, when spec.secret.accessToken asks for one.
+	SecretAccessToken = "access-token"
+)

@@ -1,0 +1,141 @@
+package v1alpha1
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	kjson "sigs.k8s.io/json"
+)
+
+// The bounds of spec.claims.
+const (
+	// MaxClaims is the largest number of claims.
+	MaxClaims = 32
+	// MaxClaimsSize is the largest size of all claims, in bytes of canonical JSON.
+	MaxClaimsSize = 4096
+	// MaxClaimNumber is the largest number that every JSON library reads exactly.
+	MaxClaimNumber = 1<<53 - 1
+	// MinClaimNumber is the smallest positive number that is written without an exponent.
+	MinClaimNumber = 1e-6
+)
+
+// registeredClaims have a meaning of their own in a JWT, in an OAuth token or in the
+// answer of an introspection. The admission policy in config/crd/admission holds the
+// same list.
+var registeredClaims = []string{
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "cnf", "azp", "act", "may_act", "nonce",
+	"auth_time", "acr", "amr", "at_hash", "c_hash", "s_hash", "sid", "events", "status", "active", "token_type",
+}
+
+var (
+	claimName = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,64}$`)
+	// ownClaim finds refreshkeys.dev, and whatever is under it, also as a URL.
+	ownClaim = regexp.MustCompile(`(?i)(^|[./:])refreshkeys[.]dev($|[./:])`)
+)
+
+// RegisteredClaim tells that a name may not stand in spec.claims, in any case of
+// letters, since it means something already: by registration, or as the operator's
+// own refreshkeys.dev.
+func RegisteredClaim(name string) bool {
+	return ownClaim.MatchString(name) || slices.ContainsFunc(registeredClaims, func(registered string) bool {
+		return strings.EqualFold(name, registered)
+	})
+}
+
+// ValidateClaims says what is wrong with spec.claims, and what to do, in the words of the
+// admission policy. It holds the policy's rules without it, and that on the size exactly.
+func ValidateClaims(claims map[string]apiextensionsv1.JSON) error {
+	if len(claims) > MaxClaims {
+		return fmt.Errorf("claims: at most %d names, not %d: remove some", MaxClaims, len(claims))
+	}
+	values := make(map[string]any, len(claims))
+	folded := make(map[string]string, len(claims))
+	for _, name := range slices.Sorted(maps.Keys(claims)) {
+		if err := validateClaimName(name); err != nil {
+			return err
+		}
+		lower := strings.ToLower(name)
+		if other, taken := folded[lower]; taken {
+			return fmt.Errorf("claims: '%s' and '%s' differ in case only, which verifiers take for one name: rename one", other, name)
+		}
+		folded[lower] = name
+		value, err := claimValue(name, claims[name].Raw)
+		if err != nil {
+			return err
+		}
+		values[name] = value
+	}
+	return validateClaimsSize(values)
+}
+
+func validateClaimName(name string) error {
+	switch {
+	case !claimName.MatchString(name):
+		if runes := []rune(name); len(runes) > 64 {
+			name = string(runes[:64]) + "…"
+		}
+		return fmt.Errorf("claims: a name must be 1 to 64 of letters, digits and _ . : / -: rename '%s'", name)
+	case RegisteredClaim(name):
+		return fmt.Errorf("claims: the name '%s' is registered for JWTs or the operator's own: remove it or rename it", name)
+	default:
+		return nil
+	}
+}
+
+func badClaimType(name string) error {
+	return fmt.Errorf("claims: the value of '%s' must be a string, a number, a boolean or a list of strings: change or remove it", name)
+}
+
+func badClaimNumber(name string) error {
+	return fmt.Errorf("claims: the number '%s' must be 0, or between 0.000001 and 9007199254740991 in size: write it as a string", name)
+}
+
+// claimValue reads a value that may stand in a token.
+func claimValue(name string, raw []byte) (any, error) {
+	var value any
+	// As the API server reads it: numbers are int64 where they can be, else float64.
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &value); err != nil || !utf8.Valid(raw) {
+		return nil, badClaimType(name)
+	}
+	switch value := value.(type) {
+	case string, bool:
+		return value, nil
+	case int64:
+		if value < -MaxClaimNumber || value > MaxClaimNumber {
+			return nil, badClaimNumber(name)
+		}
+		return value, nil
+	case float64:
+		size := math.Abs(value)
+		// Negative zero is read back as an integer, so it has no lasting form.
+		if size > MaxClaimNumber || (size < MinClaimNumber && (size != 0 || math.Signbit(value))) {
+			return nil, badClaimNumber(name)
+		}
+		return value, nil
+	case []any:
+		if slices.ContainsFunc(value, func(item any) bool { _, ok := item.(string); return !ok }) {
+			return nil, badClaimType(name)
+		}
+		return value, nil
+	default:
+		return nil, badClaimType(name)
+	}
+}
+
+func validateClaimsSize(values map[string]any) error {
+	canonical, err := json.Marshal(values)
+	if err != nil {
+		return fmt.Errorf("claims: %w: change or remove what cannot be written as JSON", err)
+	}
+	if len(canonical) > MaxClaimsSize {
+		return fmt.Errorf("claims: names and values must not exceed %d bytes as JSON, and have %d: shorten or remove some", MaxClaimsSize, len(canonical))
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package v1alpha1
+
+// Condition types of both kinds, with the meaning kstatus gives them: Reconciling and
+// Stalled are present only while True.
+const (
+	// ConditionReady is True while what spec asks for is there and usable.
+	ConditionReady = "Ready"
+	// ConditionReconciling is True while the operator is still working or waiting, and
+	// will go on by itself.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is True while nothing more happens until a user acts.
+	ConditionStalled = "Stalled"
+)
+
+// Reasons of the conditions of a JWTRefreshKey. The reason of Ready is what kubectl shows
+// in the column STATUS.
+const (
+	// ReasonIssued: the current token is in the Secret (or, with secret.mode None, on record) and accepted.
+	ReasonIssued = "Issued"
+	// ReasonIssuing: the line has a token that is on its way into the Secret.
+	ReasonIssuing = "Issuing"
+	// ReasonOverlapPending: a new revision is due, and waits until an earlier superseded token is retired.
+	ReasonOverlapPending = "OverlapPending"
+	// ReasonIssuerNotFound: the JWTIssuer that issuerRef names does not exist.
+	ReasonIssuerNotFound = "IssuerNotFound"
+	// ReasonIssuerNotReady: the JWTIssuer exists, and cannot sign now.
+	ReasonIssuerNotReady = "IssuerNotReady"
+	// ReasonWaitingForSecret: the Secret of an earlier key of the same name is still being collected.
+	ReasonWaitingForSecret = "WaitingForSecret"
+
+	// ReasonRevoked: the key is revoked; status.revocationReason says why.
+	ReasonRevoked = "Revoked"
+	// ReasonExpired: the key reached its end and gets no further token.
+	ReasonExpired = "Expired"
+	// ReasonPolicyDenied: the issuer's policy does not grant what the key asks for.
+	ReasonPolicyDenied = "PolicyDenied"
+	// ReasonSecretConflict: the Secret's name is taken by something the operator did not create.
+	ReasonSecretConflict = "SecretConflict"
+	// ReasonSecretImmutable: the Secret is marked immutable, so it cannot be brought up to date.
+	ReasonSecretImmutable = "SecretImmutable"
+	// ReasonSecretRefused: the API server refuses the Secret, for a quota or an admission webhook.
+	ReasonSecretRefused = "SecretRefused"
+	// ReasonInvalidSpec: spec says something that no admission should have let through.
+	ReasonInvalidSpec = "InvalidSpec"
+)
+
+// Reasons of the conditions of a JWTIssuer.
+const (
+	// ReasonKeysReady: both rings have a key that signs and a next one that is published.
+	ReasonKeysReady = "KeysReady"
+	// ReasonKeyPending: no key may sign yet; the next one is published and waits.
+	ReasonKeyPending = "KeyPending"
+	// ReasonURLConflict: an older JWTIssuer has the same URL.
+	ReasonURLConflict = "URLConflict"
+	// ReasonKeysLost: the Secret with the signing keys is gone while tokens signed by them live.
+	ReasonKeysLost = "KeysLost"
+	// ReasonKeysDamaged: the Secret with the signing keys cannot be read, or lacks keys that it must hold.
+	ReasonKeysDamaged = "KeysDamaged"
+	// ReasonKeysForeign: the name of the Secret for the signing keys is taken by something else.
+	ReasonKeysForeign = "KeysForeign"
+)
+
+// RevocationReason says why a key was revoked.
+// +kubebuilder:validation:Enum=Requested;Logout;IdleTimeout;ReuseDetected;KeyWithdrawn
+type RevocationReason string
+
+// Why a key was revoked.
+const (
+	// RevokedRequested: spec.revoked is true.
+	RevokedRequested RevocationReason = "Requested"
+	// RevokedLogout: the holder revoked its token at the revocation endpoint (RFC 7009).
+	RevokedLogout RevocationReason = "Logout"
+	// RevokedIdleTimeout: nobody used the key for spec.idleTimeout.
+	RevokedIdleTimeout RevocationReason = "IdleTimeout"
+	// RevokedReuseDetected: a one-time token was used again (RFC 9700 §4.14.2).
+	RevokedReuseDetected RevocationReason = "ReuseDetected"
+	// RevokedKeyWithdrawn: the key that signed a one-time token was withdrawn.
+	RevokedKeyWithdrawn RevocationReason = "KeyWithdrawn"
+)

@@ -1,0 +1,112 @@
+package v1alpha1
+
+// LoginSpec says who may sign in at the token service.
+type LoginSpec struct {
+	// sessionNamespace is where the sessions of people are kept, at most 63 characters. When unset:
+	// the operator's namespace.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`
+	SessionNamespace string `json:"sessionNamespace,omitempty"`
+
+	// sessionsPerSubject is how many sessions one subject may have, from 1 to 1000; beyond it the
+	// oldest unused one ends. When unset: 10.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	SessionsPerSubject int32 `json:"sessionsPerSubject,omitempty"`
+
+	// maxSessions is how many sessions the issuer has at the most, from 1 to 1000000. When unset: 10000.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	MaxSessions int32 `json:"maxSessions,omitempty"`
+
+	// oidc names upstream OpenID Connect providers whose id_token signs a person in, at most 8. When unset: none.
+	// +optional
+	// +listType=map
+	// +listMapKey=issuerURL
+	// +kubebuilder:validation:MaxItems=8
+	OIDC []OIDCProvider `json:"oidc,omitempty"`
+
+	// passwords switches on the grant of RFC 6749 §4.3, which RFC 9700 §2.4 advises against. When unset: off.
+	// +optional
+	Passwords *PasswordLogin `json:"passwords,omitempty"`
+}
+
+// OIDCProvider is an upstream OpenID Connect provider.
+type OIDCProvider struct {
+	// issuerURL of the provider, compared byte for byte with `iss`: https, at most 512 characters.
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^https://[!-~]+$`
+	IssuerURL string `json:"issuerURL"`
+	// audiences of which the id_token must name one, 1 to 16 of at most 512 characters.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=512
+	Audiences []string `json:"audiences"`
+	// subjectClaim is the claim that becomes the subject, at most 64 characters. When unset: `sub`.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[!-~]*$`
+	SubjectClaim string `json:"subjectClaim,omitempty"`
+	// subjectPrefix is put before the subject, at most 64 printable characters. When unset: nothing.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[!-~]*$`
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('refreshkey:') && !self.startsWith('system:')",message="a subject that begins with refreshkey: or system: is never granted: choose another subjectPrefix"
+	SubjectPrefix string `json:"subjectPrefix,omitempty"`
+	// claims maps names of our claims to names of the provider's, at most 32 of at most 64
+	// characters; ours as in a key's spec.claims. When unset: none.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	Claims map[string]ClaimName `json:"claims,omitempty"`
+	// allowed are claims of the id_token with the values one of which each must have, at most 16. When unset: any.
+	// +optional
+	// +listType=map
+	// +listMapKey=claim
+	// +kubebuilder:validation:MaxItems=16
+	Allowed []AllowedValues `json:"allowed,omitempty"`
+}
+
+// ClaimName is the name of a claim.
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=64
+type ClaimName string
+
+// AllowedValues are the values that a claim may have.
+type AllowedValues struct {
+	// claim of the id_token, at most 64 characters.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Claim string `json:"claim"`
+	// values of which the claim must have one, 1 to 64 of at most 256 characters.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=256
+	Values []string `json:"values"`
+}
+
+// PasswordLogin switches on login by user name and password.
+type PasswordLogin struct {
+	// secretRef names the Secret in the operator's namespace that holds bcrypt lines in htpasswd form.
+	// +required
+	SecretRef LocalSecretReference `json:"secretRef"`
+}
+
+// LocalSecretReference names a Secret in the operator's namespace.
+type LocalSecretReference struct {
+	// name of the Secret, at most 253 characters.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	Name string `json:"name"`
+}

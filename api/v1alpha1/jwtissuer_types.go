@@ -1,0 +1,329 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// SigningAlgorithm is a JWS algorithm (RFC 7518 §3.1, RFC 8037 §3.1).
+// +kubebuilder:validation:Enum=ES256;ES384;RS256;EdDSA
+type SigningAlgorithm string
+
+// The algorithms an issuer can sign with.
+const (
+	// ES256 is ECDSA with P-256 and SHA-256.
+	ES256 SigningAlgorithm = "ES256"
+	// ES384 is ECDSA with P-384 and SHA-384.
+	ES384 SigningAlgorithm = "ES384"
+	// RS256 is RSASSA-PKCS1-v1_5 with SHA-256 and keys of 3072 bits.
+	RS256 SigningAlgorithm = "RS256"
+	// EdDSA is Ed25519. kube-apiserver's structured authentication does not accept it.
+	EdDSA SigningAlgorithm = "EdDSA"
+)
+
+// JWTIssuerSpec is what a platform engineer wants of an issuer.
+type JWTIssuerSpec struct {
+	// url is `iss` of the tokens, and where the endpoints are (RFC 8414 §2): https, without query,
+	// fragment, user or trailing slash, 9 to 512 characters. Immutable, since every token and every
+	// verifier names it. Two issuers with one URL: the younger is stalled.
+	// +required
+	// +kubebuilder:validation:MinLength=9
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="url is immutable, since tokens and verifiers name it: create another JWTIssuer"
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('https://')",message="url must begin with https:// (RFC 8414 §2)"
+	// +kubebuilder:validation:XValidation:rule="!self.contains('?')",message="url must have no query (RFC 8414 §2): remove `?` and what follows"
+	// +kubebuilder:validation:XValidation:rule="!self.contains('#')",message="url must have no fragment (RFC 8414 §2): remove `#` and what follows"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[^?#]*://[^?#]*/[.]{0,2}(/|[?#]|$)')",message="url must not end in a slash, nor hold empty, `.` or `..` path segments: remove them"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z]+://[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[A-Za-z0-9._~/-]*)?([?#].*)?$')",message="url must be https:// and a lower-case host name, with an optional port and a path of letters, digits and . _ ~ - /: such as https://tokens.example.com"
+	URL string `json:"url"`
+
+	// endpointURL is where clients inside the cluster reach the token service: https, at most 512
+	// characters. When unset: url.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self == '' || (self.matches('^https://[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[A-Za-z0-9._~/-]*)?$') && !self.matches('^https://.*/[.]{0,2}(/|$)'))",message="endpointURL must be https:// and a lower-case host name, with an optional port and path, and without query, fragment, user or trailing slash: such as https://refreshkeys.refreshkeys-system.svc"
+	EndpointURL string `json:"endpointURL,omitempty"`
+
+	// signing says how tokens are signed. When unset: the defaults of its fields.
+	// +optional
+	Signing *SigningSpec `json:"signing,omitempty"`
+
+	// accessToken says how access tokens are made. When unset: the defaults of its fields.
+	// +optional
+	AccessToken *IssuerAccessTokenSpec `json:"accessToken,omitempty"`
+
+	// policy says who may have what. When unset: any namespace may have any audience for up to
+	// 2160h, with the default subject and no scopes or claims.
+	// +optional
+	Policy *PolicySpec `json:"policy,omitempty"`
+
+	// login says who may sign in at the token service. When unset: nobody.
+	// +optional
+	Login *LoginSpec `json:"login,omitempty"`
+}
+
+// SigningSpec says how tokens are signed.
+// +kubebuilder:validation:XValidation:rule="duration(has(self.prepublish) ? self.prepublish : '1h') < duration(has(self.rotateAfter) ? self.rotateAfter : '2160h') || (has(self.prepublish) && !self.prepublish.matches('^([0-9]+[hms])+$')) || (has(self.rotateAfter) && !self.rotateAfter.matches('^([0-9]+[hms])+$'))",fieldPath=".prepublish",message="prepublish (1h when unset) must be shorter than rotateAfter (2160h when unset): lower the first or raise the second"
+type SigningSpec struct {
+	// algorithm of the keys made from now on: ES256, ES384, RS256 or EdDSA. When unset: ES256. After a change the next key, of the
+	// new algorithm, is published at once and signs when it has been published for prepublish.
+	// +optional
+	Algorithm SigningAlgorithm `json:"algorithm,omitempty"`
+
+	// rotateAfter is how long a key signs before the next one takes over, from 1h to 87600h. When unset: 2160h.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1h') && duration(self) <= duration('87600h')",message="rotateAfter must be between 1h and 87600h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
+	RotateAfter *metav1.Duration `json:"rotateAfter,omitempty"`
+
+	// prepublish is how long a key is published before it may sign, from 1m to 168h, so that every
+	// verifier's cache holds it by then. When unset: 1h.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1m') && duration(self) <= duration('168h')",message="prepublish must be between 1m and 168h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
+	Prepublish *metav1.Duration `json:"prepublish,omitempty"`
+}
+
+// IssuerAccessTokenSpec says how the access tokens of an issuer are made.
+// +kubebuilder:validation:XValidation:rule="duration(has(self.lifetime) ? self.lifetime : '15m') <= duration(has(self.maxLifetime) ? self.maxLifetime : '1h') || (has(self.lifetime) && !self.lifetime.matches('^([0-9]+[hms])+$')) || (has(self.maxLifetime) && !self.maxLifetime.matches('^([0-9]+[hms])+$'))",fieldPath=".lifetime",message="lifetime (15m when unset) must be at most maxLifetime (1h when unset): lower the first or raise the second"
+type IssuerAccessTokenSpec struct {
+	// lifetime of an access token whose key does not say, from 1m to 24h. When unset: 15m.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1m') && duration(self) <= duration('24h')",message="an access token's lifetime must be between 1m and 24h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
+	Lifetime *metav1.Duration `json:"lifetime,omitempty"`
+
+	// maxLifetime is the most that a key may ask for, from 1m to 24h. When unset: 1h.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1m') && duration(self) <= duration('24h')",message="an access token's maxLifetime must be between 1m and 24h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
+	MaxLifetime *metav1.Duration `json:"maxLifetime,omitempty"`
+}
+
+// PolicySpec says who may have what.
+type PolicySpec struct {
+	// rules grant; a key is granted when one rule grants all of it. At most 64. When unset: nothing is granted.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Rules []PolicyRule `json:"rules,omitempty"`
+}
+
+// PolicyRule grants keys of some namespaces some of what they may ask for. In globs `*` stands for
+// any characters but `/` and `:`, and `**` for any characters at all.
+type PolicyRule struct {
+	// namespaces selects namespaces by their labels. When unset or empty: all.
+	// +optional
+	Namespaces *NamespaceSelector `json:"namespaces,omitempty"`
+
+	// audiences are globs over spec.audience, at most 64 of at most 512 printable characters. When
+	// unset: any audience.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=512
+	// +kubebuilder:validation:items:Pattern=`^[!-~]+$`
+	Audiences []string `json:"audiences,omitempty"`
+
+	// maxLifetime is the longest lifetime granted, from 1m to 87600h. When unset: 2160h.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1m') && duration(self) <= duration('87600h')",message="maxLifetime must be between 1m and 87600h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
+	MaxLifetime *metav1.Duration `json:"maxLifetime,omitempty"`
+
+	// scopes are globs over each of spec.scopes, at most 64 of at most 128 printable characters. When
+	// unset: no scope.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	// +kubebuilder:validation:items:Pattern=`^[!-~]+$`
+	Scopes []string `json:"scopes,omitempty"`
+
+	// claims are the names of spec.claims granted, with any value, at most 64. When unset: none.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=64
+	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9_.:/-]+$`
+	Claims []string `json:"claims,omitempty"`
+
+	// subjects are globs over spec.subject, at most 64 of at most 255 printable characters. Subjects
+	// that begin with `refreshkey:` or `system:` are never granted, whatever stands here. When unset:
+	// the default subject only.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=255
+	// +kubebuilder:validation:items:Pattern=`^[!-~]+$`
+	// +kubebuilder:validation:XValidation:rule="!self.exists(s, s.startsWith('refreshkey:') || s.startsWith('system:'))",message="subjects that begin with refreshkey: or system: are never granted: remove them"
+	Subjects []string `json:"subjects,omitempty"`
+}
+
+// NamespaceSelector is a label selector over namespaces: all of its requirements must hold.
+type NamespaceSelector struct {
+	// matchLabels are label names and the value each must have, at most 32. When unset: none.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$') && k.indexOf('/') <= 253)",message="a label name must be an optional DNS name and a slash, and at most 63 of letters, digits, `-`, `_` and `.`: correct it"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(self[k]) <= 63 && self[k].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$'))",message="a label value must be at most 63 of letters, digits, `-`, `_` and `.`: correct it"
+	MatchLabels map[string]LabelValue `json:"matchLabels,omitempty"`
+
+	// matchExpressions are requirements, at most 32. When unset: none.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	MatchExpressions []NamespaceRequirement `json:"matchExpressions,omitempty"`
+}
+
+// NamespaceRequirement is one requirement on the labels of a namespace.
+// +kubebuilder:validation:XValidation:rule="self.operator in ['In', 'NotIn'] ? has(self.values) && size(self.values) > 0 : !has(self.values) || size(self.values) == 0",message="In and NotIn need values, Exists and DoesNotExist take none: add or remove values"
+type NamespaceRequirement struct {
+	// key is the name of the label: an optional DNS name and a slash, and at most 63 of letters,
+	// digits, `-`, `_` and `.`.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=317
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="self.indexOf('/') <= 253",message="the part of a label name before the slash must be at most 253 characters: correct it"
+	Key string `json:"key"`
+	// operator compares the label with values: In, NotIn, Exists or DoesNotExist.
+	// +required
+	// +kubebuilder:validation:Enum=In;NotIn;Exists;DoesNotExist
+	Operator metav1.LabelSelectorOperator `json:"operator"`
+	// values to compare with, at most 64 of at most 63 characters: for In and NotIn at least one, for
+	// the others none. When unset: none.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$`
+	Values []string `json:"values,omitempty"`
+}
+
+// KeyUse says what a signing key signs.
+// +kubebuilder:validation:Enum=refresh;access
+type KeyUse string
+
+// KeyState is where a signing key stands in its life.
+// +kubebuilder:validation:Enum=Pending;Active;Retiring
+type KeyState string
+
+// JWTIssuerStatus is what is. Times are RFC 3339 in UTC.
+type JWTIssuerStatus struct {
+	// observedGeneration is the generation of spec that the controller last looked at.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740991
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// keys are the signing keys, without their private parts.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	Keys []SigningKeyStatus `json:"keys,omitempty"`
+
+	// jwksURI is where the public keys of the access ring are.
+	// +optional
+	// +kubebuilder:validation:MaxLength=600
+	JWKSURI string `json:"jwksURI,omitempty"`
+
+	// tokenEndpoint is where clients exchange tokens.
+	// +optional
+	// +kubebuilder:validation:MaxLength=600
+	TokenEndpoint string `json:"tokenEndpoint,omitempty"`
+
+	// conditions are Ready, and while True also Reconciling and Stalled.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// SigningKeyStatus is a signing key without its private part.
+type SigningKeyStatus struct {
+	// kid is the thumbprint of the key (RFC 7638).
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	KID string `json:"kid"`
+	// use is refresh or access: the kind of token it signs.
+	// +required
+	Use KeyUse `json:"use"`
+	// algorithm it signs with.
+	// +required
+	Algorithm SigningAlgorithm `json:"algorithm"`
+	// state is Pending (published, not yet signing), Active (signing) or Retiring (still verifying).
+	// +required
+	State KeyState `json:"state"`
+	// createdAt is when it was made and published.
+	// +required
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=date-time
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:Pattern=`^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`
+	CreatedAt metav1.Time `json:"createdAt"`
+	// activeAt is when it began to sign, or is planned to.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=date-time
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:Pattern=`^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`
+	ActiveAt *metav1.Time `json:"activeAt,omitempty"`
+	// retireAt is when a Retiring key is removed, at the earliest.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=date-time
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:Pattern=`^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`
+	RetireAt *metav1.Time `json:"retireAt,omitempty"`
+}
+
+// JWTIssuer is an issuer of tokens: a URL, its signing keys and its policy.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=jwtiss,categories=refreshkeys
+// +kubebuilder:printcolumn:name="URL",type=string,JSONPath=`.spec.url`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Token Endpoint",type=string,priority=1,JSONPath=`.status.tokenEndpoint`
+type JWTIssuer struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what is wanted.
+	// +required
+	Spec JWTIssuerSpec `json:"spec"`
+
+	// status is what is. Only the operator writes it.
+	// +optional
+	Status JWTIssuerStatus `json:"status,omitempty"`
+}
+
+// JWTIssuerList is a list of JWTIssuers.
+// +kubebuilder:object:root=true
+type JWTIssuerList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []JWTIssuer `json:"items"`
+}

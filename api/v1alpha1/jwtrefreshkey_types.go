@@ -1,0 +1,387 @@
+package v1alpha1
+
+import (
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// RotationMode says how one token of a line follows another.
+// +kubebuilder:validation:Enum=Scheduled;OneTimeUse;Never
+type RotationMode string
+
+// The modes of rotation.
+const (
+	// RotationScheduled makes a new token ahead of the end of the current one, with an
+	// overlap in which both are accepted.
+	RotationScheduled RotationMode = "Scheduled"
+	// RotationOneTimeUse makes a new token at every use: for a single holder.
+	RotationOneTimeUse RotationMode = "OneTimeUse"
+	// RotationNever makes one token; at its end the key is expired.
+	RotationNever RotationMode = "Never"
+)
+
+// SecretMode says whether the token is written to a Secret.
+// +kubebuilder:validation:Enum=Write;None
+type SecretMode string
+
+// The modes of the Secret.
+const (
+	// SecretWrite keeps the current token in a Secret.
+	SecretWrite SecretMode = "Write"
+	// SecretNone makes no Secret: the token is handed out otherwise.
+	SecretNone SecretMode = "None"
+)
+
+// DeletionPolicy says what becomes of the Secret when its key is deleted.
+// +kubebuilder:validation:Enum=Delete;Retain
+type DeletionPolicy string
+
+// What becomes of the Secret when its key is deleted.
+const (
+	// DeletionDelete gives the Secret an ownerReference, so that it goes with the key.
+	DeletionDelete DeletionPolicy = "Delete"
+	// DeletionRetain leaves the Secret, with a token that is no longer accepted, to be
+	// taken up again by a key of the same name.
+	DeletionRetain DeletionPolicy = "Retain"
+)
+
+// JWTRefreshKeySpec is what a user wants of a line of refresh tokens.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.rotation) || !has(self.rotation.renewBefore) || duration(self.rotation.renewBefore) < duration(has(self.lifetime) ? self.lifetime : '720h') || !self.rotation.renewBefore.matches('^([0-9]+[hms])+$') || (has(self.lifetime) && !self.lifetime.matches('^([0-9]+[hms])+$'))",fieldPath=".rotation.renewBefore",message="renewBefore must be shorter than lifetime (720h when unset): raise lifetime or lower renewBefore"
+// +kubebuilder:validation:XValidation:rule="!has(self.secret) || !has(self.secret.accessToken) || !self.secret.accessToken || !has(self.binding)",fieldPath=".secret.accessToken",message="accessToken cannot be combined with binding, since whoever reads the Secret could use it: remove one of the two"
+// +kubebuilder:validation:XValidation:rule="!has(self.secret) || !has(self.secret.accessToken) || !self.secret.accessToken || !has(self.idleTimeout)",fieldPath=".secret.accessToken",message="accessToken cannot be combined with idleTimeout, since its use is not seen: remove one of the two"
+// +kubebuilder:validation:XValidation:rule="!has(self.secret) || !has(self.secret.accessToken) || !self.secret.accessToken || !has(self.rotation) || !has(self.rotation.mode) || self.rotation.mode != 'OneTimeUse'",fieldPath=".secret.accessToken",message="accessToken cannot be combined with rotation.mode OneTimeUse: remove it, or use Scheduled or Never"
+// +kubebuilder:validation:XValidation:rule="!has(self.secret) || !has(self.secret.accessToken) || !self.secret.accessToken || !has(self.secret.mode) || self.secret.mode != 'None'",fieldPath=".secret.accessToken",message="accessToken needs a Secret: remove it, or set secret.mode to Write"
+// +kubebuilder:validation:XValidation:rule="!has(self.secret) || !has(self.secret.accessToken) || !self.secret.accessToken || !has(self.accessToken) || !has(self.accessToken.lifetime) || duration(self.accessToken.lifetime) >= duration('5m') || !self.accessToken.lifetime.matches('^([0-9]+[hms])+$')",fieldPath=".accessToken.lifetime",message="with secret.accessToken the access token must live at least 5m, since each renewal costs a write: raise accessToken.lifetime"
+type JWTRefreshKeySpec struct {
+	// audience is the API that the tokens are for: `aud` of the refresh token and of its access
+	// tokens (RFC 7519 §4.1.3), usually the URL of the API. 1 to 512 characters, no white space.
+	// The issuer's policy must grant it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^[!-~]+$`
+	Audience string `json:"audience"`
+
+	// lifetime is how long each refresh token lives, from 1m to 87600h, as hours, minutes and
+	// seconds (`720h`, `1h30m`). When unset: 720h.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1m') && duration(self) <= duration('87600h')",message="lifetime must be between 1m and 87600h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
+	Lifetime *metav1.Duration `json:"lifetime,omitempty"`
+
+	// issuerRef names the JWTIssuer that signs. When unset: the issuer named `default`.
+	// A change makes a new revision.
+	// +optional
+	IssuerRef *IssuerReference `json:"issuerRef,omitempty"`
+
+	// expiresAt is the absolute end of the key (RFC 3339): no token is accepted after it, and no
+	// rotation passes it. Must lie in the future when the key is created. When unset: no end.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=date-time
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:Pattern=`^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`
+	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
+
+	// subject is `sub` of the tokens (RFC 7519 §4.1.2), at most 255 printable characters. When
+	// unset: `refreshkey:<namespace>:<name>`. Any other value needs the issuer's policy; other
+	// keys' default subjects, and those that begin with `system:`, are never granted.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^[!-~]+$`
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('system:')",message="a subject that begins with `system:` is never granted: choose another"
+	Subject string `json:"subject,omitempty"`
+
+	// scopes is what the tokens may be used for: `scope` (RFC 6749 §3.3), in this order. At most 64
+	// of at most 128 characters. When unset: none. Each needs the issuer's policy.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	// +kubebuilder:validation:items:Pattern=`^[!#-\[\]-~]+$`
+	Scopes []string `json:"scopes,omitempty"`
+
+	// claims is the content added to both tokens: strings, numbers, booleans and lists of strings;
+	// at most 32 names of at most 64 characters, 4 KiB in all. Names registered for JWTs (`iss`,
+	// `sub`, `exp`, …) are refused in any case of letters. When unset: none. Each name needs the issuer's policy.
+	// +optional
+	// +mapType=granular
+	// +kubebuilder:validation:MaxProperties=32
+	Claims map[string]apiextensionsv1.JSON `json:"claims,omitempty"`
+
+	// deviceInfo describes what the holder is meant to be. It is shown to people and takes no part
+	// in any decision; a change makes no new revision. When unset: nothing is known.
+	// +optional
+	DeviceInfo *DeviceInfo `json:"deviceInfo,omitempty"`
+
+	// secret says where the token is written. When unset: to a Secret with the key's name, which
+	// is deleted with the key.
+	// +optional
+	Secret *SecretSpec `json:"secret,omitempty"`
+
+	// rotation says how one token follows another. When unset: Scheduled, with the defaults of each field.
+	// +optional
+	Rotation *RotationSpec `json:"rotation,omitempty"`
+
+	// accessToken says how access tokens are made. When unset: as the issuer says.
+	// +optional
+	AccessToken *KeyAccessTokenSpec `json:"accessToken,omitempty"`
+
+	// idleTimeout revokes the key when it is unused for so long, from 1h to 87600h. When unset: never.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1h') && duration(self) <= duration('87600h')",message="idleTimeout must be between 1h and 87600h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
+	IdleTimeout *metav1.Duration `json:"idleTimeout,omitempty"`
+
+	// revoked revokes the key at once when true. False again issues a new revision; earlier
+	// tokens stay refused. When unset: false.
+	// +optional
+	Revoked bool `json:"revoked,omitempty"`
+
+	// binding says who may present the token, beside holding it. When unset: whoever holds it.
+	// A change makes a new revision.
+	// +optional
+	Binding *BindingSpec `json:"binding,omitempty"`
+
+	// rolloutRestart names workloads of the same namespace to restart after a rotation, once for
+	// each revision. At most 16. Works only where the installation switched it on. When unset: none.
+	// +optional
+	// +listType=map
+	// +listMapKey=kind
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	RolloutRestart []WorkloadReference `json:"rolloutRestart,omitempty"`
+}
+
+// IssuerReference names a JWTIssuer.
+type IssuerReference struct {
+	// name of the JWTIssuer, at most 253 characters. When unset: `default`.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	Name string `json:"name,omitempty"`
+}
+
+// DeviceInfo describes the device meant to hold a token.
+type DeviceInfo struct {
+	// id of the device, at most 128 characters. When unset: unknown.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	ID string `json:"id,omitempty"`
+	// name of the device, for people, at most 256 characters. When unset: none.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Name string `json:"name,omitempty"`
+	// os is the operating system, at most 128 characters. When unset: unknown.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	OS string `json:"os,omitempty"`
+	// browser, at most 128 characters. When unset: unknown.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Browser string `json:"browser,omitempty"`
+}
+
+// SecretSpec says where the token is written.
+type SecretSpec struct {
+	// mode is Write, or None for no Secret. When unset: Write.
+	// +optional
+	Mode SecretMode `json:"mode,omitempty"`
+
+	// name of the Secret, at most 253 characters. When unset: the key's name. After a change the new
+	// Secret is written first, and the old one removed after the overlap.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	Name string `json:"name,omitempty"`
+
+	// labels added to the Secret, at most 32. Prefixes kubernetes.io, k8s.io and refreshkeys.dev,
+	// and their subdomains, are refused. When unset: none but the operator's own.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.matches('^([^/]*[.])?(kubernetes[.]io|k8s[.]io|refreshkeys[.]dev)/'))",message="labels under kubernetes.io/, k8s.io/ and refreshkeys.dev/ are reserved: use a prefix of your own"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$') && k.indexOf('/') <= 253)",message="a label name must be an optional DNS name and a slash, and at most 63 of letters, digits, `-`, `_` and `.`: correct it"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(self[k]) <= 63 && self[k].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$'))",message="a label value must be at most 63 of letters, digits, `-`, `_` and `.`: correct it"
+	Labels map[string]LabelValue `json:"labels,omitempty"`
+
+	// annotations added to the Secret, at most 32, each value at most 1024 characters. Prefixes
+	// kubernetes.io, k8s.io and refreshkeys.dev, and their subdomains, are refused. When unset: none
+	// but the operator's own.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.matches('^([^/]*[.])?(kubernetes[.]io|k8s[.]io|refreshkeys[.]dev)/'))",message="annotations under kubernetes.io/, k8s.io/ and refreshkeys.dev/ are reserved: use a prefix of your own"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$') && k.indexOf('/') <= 253)",message="an annotation name must be an optional DNS name and a slash, and at most 63 of letters, digits, `-`, `_` and `.`: correct it"
+	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
+
+	// accessToken also keeps a fresh access token under `access-token`, at the cost of a write of the
+	// Secret for each renewal. Refused with binding, idleTimeout, OneTimeUse, or an access token's
+	// lifetime under 5m. When unset: false.
+	// +optional
+	AccessToken bool `json:"accessToken,omitempty"`
+
+	// deletionPolicy is Delete (the Secret goes with the key) or Retain (it stays, with a token that
+	// is no longer accepted, and is taken up again by a key of the same name). When unset: Delete.
+	// +optional
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// LabelValue is the value of a label.
+// +kubebuilder:validation:MaxLength=63
+type LabelValue string
+
+// AnnotationValue is the value of an annotation.
+// +kubebuilder:validation:MaxLength=1024
+type AnnotationValue string
+
+// RotationSpec says how one token follows another.
+type RotationSpec struct {
+	// mode is Scheduled (by time, with an overlap), OneTimeUse (at every use, for a single holder)
+	// or Never (one token). When unset: Scheduled.
+	// +optional
+	Mode RotationMode `json:"mode,omitempty"`
+
+	// renewBefore is how long before its end a token is followed by the next, at least 1s and
+	// shorter than lifetime; a part of up to a tenth of the remaining time is taken off by
+	// chance of the key's UID, so that keys made together do not renew together. Only in mode
+	// Scheduled. When unset: a third of lifetime.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1s')",message="renewBefore must be at least 1s, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
+	RenewBefore *metav1.Duration `json:"renewBefore,omitempty"`
+
+	// overlap is the time in which a superseded token is still accepted. Only in mode Scheduled.
+	// When unset: the defaults of its fields.
+	// +optional
+	Overlap *OverlapSpec `json:"overlap,omitempty"`
+
+	// retryGrace is the time in which the token just used may be sent again, for an answer that was
+	// lost, from 0s to 10m. Only in mode OneTimeUse. When unset: 30s.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) <= duration('10m')",message="retryGrace must be between 0s and 10m, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
+	RetryGrace *metav1.Duration `json:"retryGrace,omitempty"`
+}
+
+// OverlapSpec is the time in which a superseded token is still accepted.
+type OverlapSpec struct {
+	// quiet is how long a superseded token must have been silent, once the current one is in use,
+	// before it is retired; up to 87600h. Never less than the access token's lifetime in force and
+	// 5m, which is also what it is when unset.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) <= duration('87600h')",message="quiet must be between 0s and 87600h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
+	Quiet *metav1.Duration `json:"quiet,omitempty"`
+
+	// max is how long after it was superseded a token is retired at the latest; 0s to 87600h. When
+	// unset: at its own end.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) <= duration('87600h')",message="max must be between 0s and 87600h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
+	Max *metav1.Duration `json:"max,omitempty"`
+}
+
+// KeyAccessTokenSpec says how the access tokens of a key are made.
+type KeyAccessTokenSpec struct {
+	// lifetime of an access token, from 1m to 24h, at most what the issuer allows, and never past the
+	// refresh token's own end. When unset: as the issuer says.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1m') && duration(self) <= duration('24h')",message="an access token's lifetime must be between 1m and 24h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
+	Lifetime *metav1.Duration `json:"lifetime,omitempty"`
+}
+
+// BindingSpec says who may present a token.
+// +kubebuilder:validation:XValidation:rule="has(self.serviceAccountName) || has(self.jwkThumbprint)",message="binding needs serviceAccountName or jwkThumbprint: set one, or remove binding"
+type BindingSpec struct {
+	// serviceAccountName names the ServiceAccount of the same namespace whose projected token, with the
+	// issuer URL as audience, must come along as client assertion (RFC 7523 §2.2). When unset: none.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+
+	// jwkThumbprint is the SHA-256 thumbprint (RFC 7638) of the key whose DPoP proof (RFC 9449) must
+	// come along: 43 characters of base64url. When unset: none.
+	// +optional
+	// +kubebuilder:validation:MinLength=43
+	// +kubebuilder:validation:MaxLength=43
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]{43}$`
+	JWKThumbprint string `json:"jwkThumbprint,omitempty"`
+}
+
+// WorkloadReference names a workload of the same namespace.
+type WorkloadReference struct {
+	// kind of the workload: Deployment, StatefulSet or DaemonSet.
+	// +required
+	// +kubebuilder:validation:Enum=Deployment;StatefulSet;DaemonSet
+	Kind string `json:"kind"`
+	// name of the workload, at most 253 characters.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	Name string `json:"name"`
+}
+
+// JWTRefreshKey is a line of refresh tokens, at most one of them current.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=jrk,categories=refreshkeys
+// +kubebuilder:printcolumn:name="Audience",type=string,JSONPath=`.spec.audience`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.status.expiresAt`
+// +kubebuilder:printcolumn:name="Last Used",type=date,JSONPath=`.status.lastUsed`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Issuer",type=string,priority=1,JSONPath=`.status.issuer`
+// +kubebuilder:printcolumn:name="Revision",type=integer,priority=1,JSONPath=`.status.revision`
+// +kubebuilder:printcolumn:name="JTI",type=string,priority=1,JSONPath=`.status.jti`
+// +kubebuilder:printcolumn:name="Secret",type=string,priority=1,JSONPath=`.status.secretName`
+type JWTRefreshKey struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what is wanted.
+	// +required
+	Spec JWTRefreshKeySpec `json:"spec"`
+
+	// status is what is. Only the operator and the token service write it.
+	// +optional
+	Status JWTRefreshKeyStatus `json:"status,omitempty"`
+}
+
+// JWTRefreshKeyList is a list of JWTRefreshKeys.
+// +kubebuilder:object:root=true
+type JWTRefreshKeyList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []JWTRefreshKey `json:"items"`
+}

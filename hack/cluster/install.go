@@ -1,0 +1,136 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const (
+	managerName      = "manager"
+	managerNamespace = "refreshkeys-system"
+	managerAccount   = "refreshkeys-manager"
+
+	establishedWithin = "60s"
+	issuerWithin      = "90s"
+)
+
+// Install applies the CRDs with their admission policy, and the operator's
+// namespace, ServiceAccounts and roles. It may be repeated.
+func Install(ctx context.Context, c *Cluster) error {
+	root, err := RepositoryRoot()
+	if err != nil {
+		return err
+	}
+	for _, part := range []string{"crd", "rbac"} {
+		began := time.Now()
+		// Forced: who edits installed objects by hand gets them back as they are here.
+		_, err := c.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", filepath.Join(root, "config", part))
+		if err != nil {
+			return fmt.Errorf("install config/%s: %w", part, err)
+		}
+		c.report("config/%s applied in %.1fs", part, time.Since(began).Seconds())
+	}
+	_, err = c.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout="+establishedWithin,
+		"crd/jwtissuers.jwt.refreshkeys.dev", "crd/jwtrefreshkeys.jwt.refreshkeys.dev")
+	return err
+}
+
+// BuildManager builds bin/manager from this checkout and returns its path.
+func BuildManager(ctx context.Context) (string, error) {
+	root, err := RepositoryRoot()
+	if err != nil {
+		return "", err
+	}
+	binary := filepath.Join(root, "bin", managerName)
+	// Without the commit in it, the binary changes only when the code does.
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "./cmd/manager")
+	build.Dir = root
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build cmd/manager: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
+// RunManager builds the manager and runs it beside the control plane, with the
+// rights of its own ServiceAccount and no more; Install comes first. A manager
+// that runs already is replaced only when its code or flags have changed.
+func RunManager(ctx context.Context, c *Cluster, flags ...string) (*Process, error) {
+	binary, err := BuildManager(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kubeconfig := filepath.Join(c.Dir(), "manager.kubeconfig")
+	if err := c.ServiceAccountKubeconfig(ctx, managerNamespace, managerAccount, kubeconfig); err != nil {
+		return nil, err
+	}
+	metrics, err := c.Port("manager-metrics")
+	if err != nil {
+		return nil, err
+	}
+	health, err := c.Port("manager-health")
+	if err != nil {
+		return nil, err
+	}
+	args := []string{
+		"--kubeconfig=" + kubeconfig,
+		"--namespace=" + managerNamespace,
+		"--metrics-bind-address=" + loopback(metrics),
+		"--health-probe-bind-address=" + loopback(health),
+	}
+	return c.Run(ctx, Program{
+		Name:   managerName,
+		Binary: binary,
+		Args:   append(args, flags...),
+		Health: "http://" + loopback(health) + "/readyz",
+	})
+}
+
+// EnsureIssuer makes the sample JWTIssuer `default`, unless there is one of that
+// name, and waits until it is ready.
+func EnsureIssuer(ctx context.Context, c *Cluster) error {
+	const issuer = "jwtissuer/default"
+	found, err := c.Kubectl(ctx, "get", issuer, "--ignore-not-found", "--output=name")
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		root, err := RepositoryRoot()
+		if err != nil {
+			return err
+		}
+		sample := filepath.Join(root, "config", "samples", "jwtissuer_default.yaml")
+		if _, err := c.Kubectl(ctx, "apply", "--server-side", "-f", sample); err != nil {
+			return err
+		}
+	}
+	began := time.Now()
+	c.report("waiting for JWTIssuer default to be ready ...")
+	if _, err := c.Kubectl(ctx, "wait", "--for=condition=Ready", "--timeout="+issuerWithin, issuer); err != nil {
+		return errors.Join(err, whyNotReady(ctx, c, issuer))
+	}
+	c.report("JWTIssuer default is ready after %.1fs", time.Since(began).Seconds())
+	return nil
+}
+
+func whyNotReady(ctx context.Context, c *Cluster, object string) error {
+	conditions, err := c.Kubectl(ctx, "get", object,
+		`--output=jsonpath={range .status.conditions[*]}{.type}={.status} ({.reason}): {.message}{"\n"}{end}`)
+	if err != nil {
+		return err
+	}
+	said := strings.TrimSpace(string(conditions))
+	if said == "" {
+		said = "it has no conditions: nobody has looked at it"
+	}
+	if manager := c.Process(managerName); manager != nil {
+		said += "\nthe manager's log is " + manager.LogPath()
+	}
+	return fmt.Errorf("%s: %s", object, said)
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/refreshkeys/refreshkeys/hack/cluster"
+)
+
+func up(ctx context.Context, at place) error {
+	if os.Getenv("USE_EXISTING_CLUSTER") == "true" {
+		return errors.New("USE_EXISTING_CLUSTER=true: there is nothing to start.\n" +
+			"Install into your cluster with `kubectl apply --server-side -k config/default`, or unset it")
+	}
+	if err := buildControlPlane(ctx, at); err != nil {
+		return err
+	}
+	c, err := cluster.Start(ctx, cluster.Options{Dir: at.dir, ControllerManager: true, Detached: true, Log: os.Stdout})
+	if err != nil {
+		return fmt.Errorf("%w\nThe control plane does not run. make up tries again; make down, then make up begins anew", err)
+	}
+	if err := install(ctx, c); err != nil {
+		return fmt.Errorf("%w\nThe control plane runs on, for you to look at (KUBECONFIG=%s, logs in %s).\n"+
+			"make up tries again from here, make down ends it", err, at.shown(c.Kubeconfig()), at.shown(filepath.Join(at.dir, "log")))
+	}
+	explain(at, c)
+	return nil
+}
+
+// buildControlPlane is quick when everything is built.
+func buildControlPlane(ctx context.Context, at place) error {
+	build := exec.CommandContext(ctx, filepath.Join(at.root, "hack", "controlplane", "build.sh"))
+	build.Stdout, build.Stderr = os.Stdout, os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("build the control plane: %w", err)
+	}
+	return nil
+}
+
+func install(ctx context.Context, c *cluster.Cluster) error {
+	if err := cluster.Install(ctx, c); err != nil {
+		return err
+	}
+	if _, err := cluster.RunManager(ctx, c); err != nil {
+		return err
+	}
+	return cluster.EnsureIssuer(ctx, c)
+}
+
+func explain(at place, c *cluster.Cluster) {
+	kubectl := "kubectl"
+	if _, err := exec.LookPath(kubectl); err != nil {
+		kubectl = at.shown(c.KubectlPath())
+	}
+	fmt.Printf(`
+Refresh Keys runs. Now type:
+
+  export KUBECONFIG=%s
+  %[2]s apply -f config/samples/jwtrefreshkey_orders.yaml
+  %[2]s get jrk
+
+Logs are in %[3]s. When you are done: make down
+`, c.Kubeconfig(), kubectl, at.shown(filepath.Join(at.dir, "log")))
+}
