@@ -1,0 +1,135 @@
+package keyring
+
+import (
+	"crypto"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+)
+
+// Use is the kind of token a key signs. A key has one use for life: a refresh token can then never pass
+// for an access token, whatever its header says.
+type Use string
+
+// The two uses, each with a ring of its own.
+const (
+	// Refresh keys sign refresh tokens. Their public halves are never published.
+	Refresh Use = "refresh"
+	// Access keys sign access tokens. Their public halves are in the JWK Set.
+	Access Use = "access"
+)
+
+// Valid reports whether u is one of the two uses.
+func (u Use) Valid() bool { return u == Refresh || u == Access }
+
+// State is where a key stands in its life: Pending, Active, Retiring, gone.
+type State string
+
+// The states of a key.
+const (
+	// Pending keys are published and do not sign yet, so that verifiers know them in time.
+	Pending State = "Pending"
+	// Active keys sign.
+	Active State = "Active"
+	// Retiring keys sign no more; what they signed is still accepted.
+	Retiring State = "Retiring"
+)
+
+// Key is one signing key. Keys come from a [Rings] as copies: changing a field changes neither the
+// rings nor what the key signs. The zero Key signs nothing and verifies nothing.
+//
+// Its times are whole seconds in UTC and CreatedAt <= ActiveAt <= RetireAt as far as they are set.
+type Key struct {
+	// ID is the kid: the base64url SHA-256 JWK thumbprint of the public key (RFC 7638 §3), 43 characters.
+	ID string
+	// Use is the kind of token it signs.
+	Use Use
+	// Algorithm is the only `alg` that a token of this key may have.
+	Algorithm Algorithm
+	// State is where it stands.
+	State State
+	// CreatedAt is when it was made, and thereby published. Always set.
+	CreatedAt time.Time
+	// ActiveAt is when it began to sign; for a Pending key, when it is planned to. Always set.
+	ActiveAt time.Time
+	// RetireAt is when a Retiring key is removed, at the earliest. Zero in other states.
+	RetireAt time.Time
+
+	public crypto.PublicKey
+	// private is a closure, since no printer, encoder or reflection can look into one: fmt prints unexported
+	// fields raw in some cases (%!p(...), a Key inside another struct's unexported field), and an Ed25519
+	// key is a plain byte slice.
+	private func() crypto.Signer
+}
+
+// newKey wraps a private key after checking that it is a sound one for the algorithm.
+func newKey(use Use, algorithm Algorithm, signer crypto.Signer) (Key, error) {
+	if err := checkFit(algorithm, signer); err != nil {
+		return Key{}, err
+	}
+	public := signer.Public()
+	id, err := thumbprint(public)
+	if err != nil {
+		return Key{}, err
+	}
+	return Key{
+		ID:        id,
+		Use:       use,
+		Algorithm: algorithm,
+		public:    public,
+		private:   func() crypto.Signer { return signer },
+	}, nil
+}
+
+// Public returns the public key: *ecdsa.PublicKey, *rsa.PublicKey or ed25519.PublicKey. It is shared, so do
+// not change it. It is nil for the zero Key.
+func (k *Key) Public() crypto.PublicKey { return k.public }
+
+// Equal reports whether both are the same key in the same state with the same times.
+func (k Key) Equal(other Key) bool {
+	return k.ID == other.ID && k.Use == other.Use && k.Algorithm == other.Algorithm && k.State == other.State &&
+		k.CreatedAt.Equal(other.CreatedAt) && k.ActiveAt.Equal(other.ActiveAt) && k.RetireAt.Equal(other.RetireAt)
+}
+
+// String describes the key for people, without private material: "refresh key <kid> (ES256, Active)".
+func (k Key) String() string {
+	return fmt.Sprintf("%s key %s (%s, %s)", k.Use, k.ID, k.Algorithm, k.State)
+}
+
+// GoString is the public description in Go syntax, for %#v.
+func (k Key) GoString() string {
+	return fmt.Sprintf("keyring.Key{ID:%q, Use:%q, Algorithm:%q, State:%q}", k.ID, k.Use, k.Algorithm, k.State)
+}
+
+// Format writes String, or GoString for %#v, whatever the verb: without it %d or %x would print the fields.
+func (k Key) Format(f fmt.State, verb rune) { format(f, verb, k) }
+
+// format serves Key and Rings.
+func format(f fmt.State, verb rune, v interface {
+	fmt.Stringer
+	fmt.GoStringer
+},
+) {
+	text := v.String()
+	if verb == 'v' && f.Flag('#') {
+		text = v.GoString()
+	}
+	// A formatter has no way to report that its writer failed; fmt itself drops that error.
+	_, _ = io.WriteString(f, text)
+}
+
+// MarshalJSON gives the public description: kid, use, algorithm, state, and the times that are set, in
+// RFC 3339. It is the form the key has in the Secret's metadata.
+func (k Key) MarshalJSON() ([]byte, error) { return json.Marshal(describe(k)) }
+
+// LogValue gives kid, use, algorithm and state to log/slog.
+func (k Key) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("kid", k.ID),
+		slog.String("use", string(k.Use)),
+		slog.String("algorithm", string(k.Algorithm)),
+		slog.String("state", string(k.State)),
+	)
+}

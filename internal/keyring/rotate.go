@@ -1,0 +1,289 @@
+package keyring
+
+import (
+	"crypto"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Advance returns what the rings should be at now. It is a pure function apart from generate, changes
+// nothing it is given, and can be called at any time and any number of times: where nothing is due it returns
+// r itself. Called late, however late, it rotates once.
+//
+// r is nil when there were no keys yet. Each ring then begins with an Active key, since nobody can have cached
+// anything. From then on a ring always has one Pending key, which may sign no earlier than s.Prepublish
+// after it was made. Its ActiveAt is when that is planned; a changed schedule moves it. A changed algorithm
+// replaces the Pending key, and the new one takes over as soon as it has been published for long enough.
+//
+// withdrawn lists the kids that must not be trusted any more. They are removed at once, and if the Active key is
+// among them the Pending one takes over: in the refresh ring at once, since our replicas read that ring anew
+// for a kid they do not know; in the access ring when it has been published for s.Prepublish, and until
+// then the ring has no Active key. In such a gap the Pending key keeps its algorithm whatever s says, since
+// a new one would make the gap longer. Should its CreatedAt be in the future, because a clock was wrong, then
+// withdraw it too. Kids that are not there are ignored, so the list may be passed again and again.
+//
+// inUseUntil tells until when anything that a key signed is still to be accepted, clock skew included; zero
+// when nothing is. It is asked when a Retiring key is due for removal, and puts that off. It may be nil.
+//
+// generate makes a private key: Generate, but in tests. now is truncated to whole seconds.
+//
+// Errors: a Schedule or a now out of bounds, a failed generate, or one that made an unfit key or the same
+// key again. Nothing has changed then.
+func Advance(
+	r *Rings,
+	s Schedule,
+	withdrawn []string,
+	inUseUntil func(use Use, kid string) time.Time,
+	now time.Time,
+	generate func(Algorithm) (crypto.Signer, error),
+) (*Rings, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	now = wholeSecond(now)
+	if !saneTime(now) {
+		return nil, errors.New("keyring: the clock is out of bounds")
+	}
+	step := advance{
+		schedule: s.wholeSeconds(), withdrawn: withdrawn, inUseUntil: inUseUntil, now: now, generate: generate,
+		taken: slices.Clone(withdrawn),
+	}
+	for _, key := range r.all() {
+		step.taken = append(step.taken, key.ID)
+	}
+	var keys []Key
+	for _, use := range []Use{Refresh, Access} {
+		ring := splitRing(use, r.of(use))
+		if err := step.ring(ring); err != nil {
+			return nil, err
+		}
+		keys = append(keys, ring.keys()...)
+	}
+	next := newRings(keys)
+	if next.Equal(r) {
+		return r, nil
+	}
+	return next, nil
+}
+
+// NextChange returns when Advance, with the same schedule and nothing newly withdrawn, would next change
+// something; now, truncated to whole seconds, when it would already. Come back then, not at a fixed interval.
+// It is zero, for never, when s is out of bounds.
+func (r *Rings) NextChange(s Schedule, now time.Time) time.Time {
+	if s.Validate() != nil {
+		return time.Time{}
+	}
+	s, now = s.wholeSeconds(), wholeSecond(now)
+	next := time.Time{}
+	for _, use := range []Use{Refresh, Access} {
+		at, settled := splitRing(use, r.of(use)).nextChange(s)
+		if !settled || !at.After(now) {
+			return now
+		}
+		if next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
+	return next
+}
+
+// ring is one ring taken apart, to be changed. active and pending are nil where there is none.
+type ring struct {
+	use             Use
+	active, pending *Key
+	retiring        []Key
+}
+
+func splitRing(use Use, keys []Key) *ring {
+	g := &ring{use: use}
+	for _, key := range keys {
+		switch key.State {
+		case Active:
+			g.active = &key
+		case Pending:
+			g.pending = &key
+		case Retiring:
+			g.retiring = append(g.retiring, key)
+		}
+	}
+	return g
+}
+
+func (g *ring) keys() []Key {
+	keys := slices.Clone(g.retiring)
+	for _, key := range []*Key{g.active, g.pending} {
+		if key != nil {
+			keys = append(keys, *key)
+		}
+	}
+	return keys
+}
+
+// plannedAt is when the Pending key is to become the Active one.
+func (g *ring) plannedAt(s Schedule) time.Time {
+	at := g.pending.CreatedAt.Add(s.Prepublish)
+	if g.active != nil && g.active.Algorithm == s.Algorithm {
+		at = later(at, g.active.ActiveAt.Add(s.RotateAfter))
+	}
+	// The one after the Pending key is made at the same moment and needs room.
+	if len(g.keys())+1 > MaxKeysPerRing {
+		earliest := slices.MinFunc(g.retiring, func(a, b Key) int { return a.RetireAt.Compare(b.RetireAt) })
+		at = later(at, earliest.RetireAt)
+	}
+	return at
+}
+
+// nextChange is when time alone will change the ring; it is not settled when something is due at any time.
+func (g *ring) nextChange(s Schedule) (at time.Time, settled bool) {
+	switch {
+	case g.pending == nil,
+		g.active == nil && g.use == Refresh,
+		g.active != nil && g.pending.Algorithm != s.Algorithm,
+		!g.pending.ActiveAt.Equal(g.plannedAt(s)):
+		return time.Time{}, false
+	}
+	at = g.pending.ActiveAt
+	for _, key := range g.retiring {
+		if key.RetireAt.Before(at) {
+			at = key.RetireAt
+		}
+	}
+	return at, true
+}
+
+// advance is one call of Advance: its arguments, and the kids that a new key must not have.
+type advance struct {
+	schedule   Schedule
+	withdrawn  []string
+	inUseUntil func(Use, string) time.Time
+	now        time.Time
+	generate   func(Algorithm) (crypto.Signer, error)
+	taken      []string
+}
+
+// ring takes the steps in an order that matters: what is withdrawn or over goes first, since it makes room, and
+// the algorithm is looked at before a rotation, so that no key of the old one begins to sign.
+func (a *advance) ring(g *ring) error {
+	first := len(g.keys()) == 0
+	a.dropWithdrawn(g)
+	a.dropRetired(g)
+	steps := []func(*ring) error{a.fill, a.takeOver, a.changeAlgorithm, a.rotate}
+	if first {
+		steps = []func(*ring) error{a.fill, a.activate}
+	}
+	for _, step := range steps {
+		if err := step(g); err != nil {
+			return err
+		}
+	}
+	// Once more for a key that began to retire just now and is kept for no time at all.
+	a.dropRetired(g)
+	g.pending.ActiveAt = g.plannedAt(a.schedule)
+	return nil
+}
+
+func (a *advance) dropWithdrawn(g *ring) {
+	gone := func(key Key) bool { return slices.Contains(a.withdrawn, key.ID) }
+	if g.active != nil && gone(*g.active) {
+		g.active = nil
+	}
+	if g.pending != nil && gone(*g.pending) {
+		g.pending = nil
+	}
+	g.retiring = slices.DeleteFunc(g.retiring, gone)
+}
+
+func (a *advance) dropRetired(g *ring) {
+	var kept []Key
+	for _, key := range g.retiring {
+		if !a.now.Before(key.RetireAt) {
+			until := a.usedUntil(key)
+			if !until.After(a.now) {
+				continue
+			}
+			key.RetireAt = until
+		}
+		kept = append(kept, key)
+	}
+	g.retiring = kept
+}
+
+func (a *advance) usedUntil(key Key) time.Time {
+	if a.inUseUntil == nil {
+		return time.Time{}
+	}
+	// Rounded up: a key must not go while a token still counts on it.
+	return wholeSecond(a.inUseUntil(key.Use, key.ID).Add(time.Second - 1))
+}
+
+// fill makes a Pending key where there is none. Its ActiveAt is planned at the end of the call.
+func (a *advance) fill(g *ring) error {
+	if g.pending != nil {
+		return nil
+	}
+	signer, err := a.generate(a.schedule.Algorithm)
+	if err != nil {
+		return fmt.Errorf("keyring: generate a %s key: %w", a.schedule.Algorithm, err)
+	}
+	key, err := newKey(g.use, a.schedule.Algorithm, signer)
+	if err != nil {
+		return fmt.Errorf("keyring: the generated %s key %w", a.schedule.Algorithm, err)
+	}
+	if slices.Contains(a.taken, key.ID) {
+		return errors.New("keyring: generate made a key that was there already")
+	}
+	a.taken = append(a.taken, key.ID)
+	key.State, key.CreatedAt = Pending, a.now
+	g.pending = &key
+	return nil
+}
+
+// activate lets the Pending key sign, and makes the one after it. CreatedAt is in the future only when a
+// clock was set back.
+func (a *advance) activate(g *ring) error {
+	g.active, g.pending = g.pending, nil
+	g.active.State, g.active.ActiveAt = Active, later(a.now, g.active.CreatedAt)
+	return a.fill(g)
+}
+
+// takeOver follows a withdrawn Active key.
+func (a *advance) takeOver(g *ring) error {
+	if g.active != nil {
+		return nil
+	}
+	if g.use != Refresh && a.now.Before(g.plannedAt(a.schedule)) {
+		return nil
+	}
+	return a.activate(g)
+}
+
+func (a *advance) changeAlgorithm(g *ring) error {
+	if g.active == nil || g.pending.Algorithm == a.schedule.Algorithm {
+		return nil
+	}
+	g.pending = nil
+	return a.fill(g)
+}
+
+func (a *advance) rotate(g *ring) error {
+	if g.active == nil || a.now.Before(g.plannedAt(a.schedule)) {
+		return nil
+	}
+	old := *g.active
+	old.State = Retiring
+	// After a clock was set back its tokens may end later than counted from now.
+	old.RetireAt = later(a.now, old.ActiveAt).Add(a.schedule.keep(g.use))
+	g.retiring = append(g.retiring, old)
+	return a.activate(g)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func wholeSecond(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }

@@ -1,0 +1,111 @@
+package keyring
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"math/big"
+)
+
+// ErrSignature says that a signature is not one of this key over this message. It never says why, since
+// the difference helps only a forger.
+var ErrSignature = errors.New("keyring: signature is not valid")
+
+var errNoPrivateKey = errors.New("keyring: key has no private half")
+
+// Sign returns the JWS signature of message, which is the JWS signing input (RFC 7515 §5.1), not a
+// digest. The same message always gives the same bytes:
+//
+//   - ES256, ES384: r || s, each as long as the curve's order, so 64 or 96 bytes (RFC 7518 §3.4), with
+//     the nonce of RFC 6979;
+//   - RS256: RSASSA-PKCS1-v1_5, as long as the modulus (RFC 7518 §3.3);
+//   - EdDSA: 64 bytes (RFC 8032 §5.1.6).
+//
+// It signs whatever the state of the key: take the key from Rings.Signer.
+func (k *Key) Sign(message []byte) ([]byte, error) {
+	if k == nil || k.private == nil {
+		return nil, errNoPrivateKey
+	}
+	// The kind of key decides, not the exported Algorithm, which a holder of a copy may have changed.
+	switch private := k.private().(type) {
+	case *ecdsa.PrivateKey:
+		return signECDSA(private, message)
+	case *rsa.PrivateKey:
+		digest := sha256.Sum256(message)
+		return rsa.SignPKCS1v15(nil, private, crypto.SHA256, digest[:])
+	case ed25519.PrivateKey:
+		return ed25519.Sign(private, message), nil
+	}
+	return nil, errNoPrivateKey
+}
+
+// Verify returns nil when sig is a signature of message by this key, else ErrSignature. The length must be
+// exact: 64 bytes for ES256 and EdDSA, 96 for ES384, that of the modulus for RS256. The state of the key
+// plays no part.
+func (k *Key) Verify(message, sig []byte) error {
+	if k == nil {
+		return ErrSignature
+	}
+	ok := false
+	switch public := k.public.(type) {
+	case *ecdsa.PublicKey:
+		ok = verifyECDSA(public, message, sig)
+	case *rsa.PublicKey:
+		digest := sha256.Sum256(message)
+		ok = len(sig) == public.Size() && rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], sig) == nil
+	case ed25519.PublicKey:
+		ok = len(sig) == ed25519.SignatureSize && ed25519.Verify(public, message, sig)
+	}
+	if !ok {
+		return ErrSignature
+	}
+	return nil
+}
+
+func signECDSA(private *ecdsa.PrivateKey, message []byte) ([]byte, error) {
+	digest, hash := digestFor(private.Curve, message)
+	// No source of randomness: that is how crypto/ecdsa is asked for RFC 6979.
+	der, err := private.Sign(nil, digest, hash)
+	if err != nil {
+		return nil, fmt.Errorf("keyring: sign: %w", err)
+	}
+	var parts struct{ R, S *big.Int }
+	if rest, err := asn1.Unmarshal(der, &parts); err != nil || len(rest) > 0 {
+		return nil, errors.New("keyring: sign: crypto/ecdsa gave no ASN.1 signature")
+	}
+	size := orderSize(private.Curve)
+	sig := make([]byte, 2*size)
+	parts.R.FillBytes(sig[:size])
+	parts.S.FillBytes(sig[size:])
+	return sig, nil
+}
+
+func verifyECDSA(public *ecdsa.PublicKey, message, sig []byte) bool {
+	size := orderSize(public.Curve)
+	if len(sig) != 2*size {
+		return false
+	}
+	digest, _ := digestFor(public.Curve, message)
+	r, s := new(big.Int).SetBytes(sig[:size]), new(big.Int).SetBytes(sig[size:])
+	return ecdsa.Verify(public, digest, r, s)
+}
+
+// digestFor hashes with the function that RFC 7518 §3.4 pairs with the curve; checkFit lets only these
+// two curves in.
+func digestFor(curve elliptic.Curve, message []byte) ([]byte, crypto.Hash) {
+	if curve == elliptic.P384() {
+		digest := sha512.Sum384(message)
+		return digest[:], crypto.SHA384
+	}
+	digest := sha256.Sum256(message)
+	return digest[:], crypto.SHA256
+}
+
+func orderSize(curve elliptic.Curve) int { return (curve.Params().BitSize + 7) / 8 }

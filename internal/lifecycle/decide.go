@@ -1,0 +1,362 @@
+package lifecycle
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// conflictRetry is how often a Secret's name that is taken is looked at again: what took it
+// need not carry our label, so no watch tells when it goes.
+const conflictRetry = 30 * time.Second
+
+// leftOverGrace is how long the garbage collector is given to remove the Secret of an
+// earlier key of the same name, counted from the creation of this one.
+const leftOverGrace = 30 * time.Second
+
+// checks are asked in this order; the first that has an answer decides. What takes rights
+// away stands before what grants, and what needs less stands before what needs more.
+var checks = []struct {
+	name   string
+	decide func(*decision) *Plan
+}{
+	{"key is being deleted", (*decision).beingDeleted},
+	{"revocation is asked for", (*decision).revocationAsked},
+	{"namespace is terminating", (*decision).namespaceTerminating},
+	{"key stays revoked", (*decision).staysRevoked},
+	{"spec is invalid", (*decision).invalidSpec},
+	{"absolute end is reached", (*decision).absoluteEnd},
+	{"issuer is missing", (*decision).issuerMissing},
+	{"issuer is not ready", (*decision).issuerNotReady},
+	{"policy does not grant", (*decision).policyDenies},
+	{"tokens must go at once", (*decision).urgentAdvance},
+	{"secret cannot be written", (*decision).secretBlocked},
+	{"no token yet", (*decision).firstIssue},
+	{"token reached its end", (*decision).expired},
+	{"superseded token is to retire", (*decision).retire},
+	{"next token is due", (*decision).advance},
+	{"secret is not as it should be", (*decision).restore},
+	{"at rest", (*decision).atRest},
+}
+
+// Decide says what is to be done for a key, and what its status is to say.
+func Decide(o Observed, now time.Time) Plan {
+	d := newDecision(&o, now)
+	for _, check := range checks {
+		if plan := check.decide(d); plan != nil {
+			plan.Check = check.name
+			d.complete(plan)
+			return *plan
+		}
+	}
+	panic("lifecycle: the last check always decides")
+}
+
+// decision is one run of Decide.
+type decision struct {
+	*Observed
+	now     time.Time
+	status  *v1alpha1.JWTRefreshKeyStatus
+	values  effective
+	invalid error
+	// issued: there is a line, of which the current token may be dead.
+	issued bool
+	// alive: the line's current token is trusted, not revoked, not withdrawn and not at its end.
+	alive bool
+}
+
+func newDecision(o *Observed, now time.Time) *decision {
+	d := &decision{Observed: o, now: now.UTC().Truncate(time.Second), status: &o.Key.Status}
+	d.values, d.invalid = effectiveOf(o)
+	d.issued = d.status.Revision > 0
+	if d.issued && d.Distrust == "" && (d.Held == nil || d.status.JTI == "" || d.status.CreatedAt == nil || d.status.ExpiresAt == nil) {
+		d.Distrust = "the line in status is incomplete"
+	}
+	d.alive = d.issued && d.Distrust == "" && d.status.RevokedAt == nil && d.Issuer.KnowsHeldKey &&
+		d.now.Before(d.status.ExpiresAt.Time)
+	return d
+}
+
+func (d *decision) beingDeleted() *Plan {
+	if d.Key.DeletionTimestamp != nil {
+		return &Plan{Ignore: true}
+	}
+	return nil
+}
+
+func (d *decision) namespaceTerminating() *Plan {
+	if d.Namespace.Terminating {
+		return &Plan{Ignore: true}
+	}
+	return nil
+}
+
+func (d *decision) revocationAsked() *Plan {
+	if !d.Key.Spec.Revoked {
+		return nil
+	}
+	return d.revoked(v1alpha1.RevokedRequested, "spec.revoked is true; set it to false for a new token.")
+}
+
+// staysRevoked: a key revoked for a reason of its own comes back only when it is asked for.
+func (d *decision) staysRevoked() *Plan {
+	reason := d.status.RevocationReason
+	if d.status.RevokedAt == nil || reason == v1alpha1.RevokedRequested || d.rotateAsked() || d.rotateNowAsked() {
+		return nil
+	}
+	return d.revoked(reason, "The key was revoked; annotate it with "+v1alpha1.AnnotationRotate+" for a new token.")
+}
+
+func (d *decision) revoked(reason v1alpha1.RevocationReason, message string) *Plan {
+	plan := &Plan{Verdict: stalled(v1alpha1.ReasonRevoked, string(reason)+": "+message)}
+	if d.status.RevokedAt == nil || d.status.RevocationReason != reason || len(d.status.Previous) > 0 {
+		plan.Line, plan.Revocation = RevokeLine, reason
+	}
+	return plan
+}
+
+func (d *decision) invalidSpec() *Plan {
+	if err := d.validate(); err != nil {
+		return &Plan{Verdict: stalled(v1alpha1.ReasonInvalidSpec, err.Error())}
+	}
+	return nil
+}
+
+func (d *decision) absoluteEnd() *Plan {
+	if d.values.end.IsZero() || d.now.Before(d.values.end) {
+		return nil
+	}
+	return &Plan{Verdict: stalled(v1alpha1.ReasonExpired, "spec.expiresAt is reached; set it later for a new token.")}
+}
+
+func (d *decision) issuerMissing() *Plan {
+	if d.Issuer.Found {
+		return nil
+	}
+	return &Plan{Verdict: waiting(v1alpha1.ReasonIssuerNotFound, fmt.Sprintf("JWTIssuer %q does not exist; create it, or name another in spec.issuerRef.", d.Issuer.Name))}
+}
+
+func (d *decision) issuerNotReady() *Plan {
+	if d.Issuer.Ready {
+		return nil
+	}
+	return &Plan{Verdict: waiting(v1alpha1.ReasonIssuerNotReady, fmt.Sprintf("JWTIssuer %q is not ready: %s", d.Issuer.Name, d.Issuer.Message))}
+}
+
+func (d *decision) policyDenies() *Plan {
+	if err := d.Issuer.Policy.Check(d.values.request(d.Observed)); err != nil {
+		return &Plan{Verdict: stalled(v1alpha1.ReasonPolicyDenied, fmt.Sprintf("JWTIssuer %q does not grant it: %s", d.Issuer.Name, err))}
+	}
+	return nil
+}
+
+// secretBlocked: there is no use in a token that cannot be handed out.
+func (d *decision) secretBlocked() *Plan {
+	blocked := d.blockedBy()
+	if blocked == nil {
+		return nil
+	}
+	return &Plan{Verdict: *blocked, Next: d.now.Add(conflictRetry)}
+}
+
+func (d *decision) blockedBy() *Verdict {
+	s := d.Secret
+	var v Verdict
+	switch {
+	case s.State == SecretForeign:
+		v = stalled(v1alpha1.ReasonSecretConflict, fmt.Sprintf("Secret %q exists and is not this key's; remove it, or choose another spec.secret.name.", s.Name))
+	case s.State == SecretLeftOver && d.now.Before(d.leftOverUntil()):
+		v = waiting(v1alpha1.ReasonWaitingForSecret, fmt.Sprintf("Secret %q of an earlier key of this name is being collected.", s.Name))
+	case s.State == SecretOwn && s.Immutable && d.wantsWrite():
+		v = stalled(v1alpha1.ReasonSecretImmutable, fmt.Sprintf("Secret %q is immutable and out of date; delete it, and it is made again.", s.Name))
+	default:
+		return nil
+	}
+	return &v
+}
+
+func (d *decision) leftOverUntil() time.Time {
+	return d.Key.CreationTimestamp.Add(leftOverGrace)
+}
+
+func (d *decision) wantsWrite() bool {
+	return !d.issued || d.rotationCause() != "" || d.secretDiffers()
+}
+
+func (d *decision) firstIssue() *Plan {
+	if d.issued {
+		return nil
+	}
+	if d.status.RevokedAt != nil {
+		return d.advanceFor(CauseReinstated, nil)
+	}
+	if a := d.Secret.Adoptable; a != nil && d.now.Before(a.Token.ExpiresAt) {
+		return &Plan{Line: AdoptFound, Verdict: d.readyVerdict()}
+	}
+	return &Plan{Line: IssueFirst, Mint: d.mint(), Secret: d.write(), RenewAccess: WantsAccessToken(d.Key), Verdict: d.readyVerdict()}
+}
+
+// expired: a mode that does not renew by time has reached its end, and nothing asks for more.
+func (d *decision) expired() *Plan {
+	if d.now.Before(d.status.ExpiresAt.Time) || d.rotationCause() != "" {
+		return nil
+	}
+	return &Plan{Verdict: stalled(v1alpha1.ReasonExpired, "The token reached its end; annotate the key with "+v1alpha1.AnnotationRotate+" for a new one.")}
+}
+
+// restore brings the Secret in line with status: it was edited, deleted, renamed, or not
+// yet written when the manager stopped, or its access token is due.
+func (d *decision) restore() *Plan {
+	if !d.secretDiffers() {
+		return nil
+	}
+	// The conditions stand as they are until the Secret is seen again: one that was lost is not
+	// worth two more writes of status, and one that was never filled does not become ready by this.
+	return &Plan{Secret: WriteSecret, RenewAccess: d.accessDue(), KeepStatus: true}
+}
+
+func issuing() Verdict {
+	return waiting(v1alpha1.ReasonIssuing, "The token is recorded and on its way into the Secret.")
+}
+
+func (d *decision) atRest() *Plan {
+	return &Plan{Verdict: d.readyVerdict()}
+}
+
+func (d *decision) readyVerdict() Verdict {
+	if d.Secret.State == NoSecret {
+		return ready("The current token is on record.")
+	}
+	return ready(fmt.Sprintf("The current token is in Secret %q.", d.Secret.Name))
+}
+
+func (d *decision) write() SecretStep {
+	if d.Secret.State == NoSecret {
+		return KeepSecret
+	}
+	return WriteSecret
+}
+
+// secretDiffers tells whether the Secret is not what the line says.
+func (d *decision) secretDiffers() bool {
+	s := d.Secret
+	if s.State == NoSecret || !d.issued {
+		return false
+	}
+	if d.values.mode == v1alpha1.RotationOneTimeUse && d.status.LastUsed != nil {
+		// The Secret is the enrolment credential: once used it is never filled again.
+		return false
+	}
+	return s.State != SecretOwn || s.TokenHash != d.status.TokenHash || !s.AsWanted || d.accessDue() ||
+		(s.HoldsAccess && !WantsAccessToken(d.Key))
+}
+
+// accessDue: an access token is renewed when two thirds of its life are over, so that no
+// reader of the Secret finds one about to end.
+func (d *decision) accessDue() bool {
+	return WantsAccessToken(d.Key) && !d.now.Before(d.accessRenewal())
+}
+
+func (d *decision) accessRenewal() time.Time {
+	if d.Secret.AccessExpiresAt.IsZero() {
+		return time.Time{}
+	}
+	if d.status.ExpiresAt != nil && !d.Secret.AccessExpiresAt.Before(d.status.ExpiresAt.Time) {
+		// It ends with the refresh token: no later one could be made.
+		return d.Secret.AccessExpiresAt
+	}
+	return d.Secret.AccessExpiresAt.Add(-d.values.accessLifetime / 3)
+}
+
+// complete adds what follows from any plan: what must not stay in a Secret, which other
+// Secrets go, and when to look again.
+func (d *decision) complete(plan *Plan) {
+	plan.values = d.values
+	if plan.Ignore {
+		return
+	}
+	holdsToken := d.Secret.State == SecretOwn && !d.Secret.Immutable && (d.Secret.TokenHash != "" || d.Secret.HoldsAccess)
+	if plan.Secret == KeepSecret && holdsToken && d.tokenIsDead(plan) {
+		plan.Secret = EmptySecret
+	}
+	plan.Remove = d.removable(plan)
+	if plan.Line == KeepLine {
+		plan.Next = d.next(plan)
+	}
+}
+
+// tokenIsDead tells a token that is over (revoked, at its end) from one that only cannot
+// be exchanged for now, such as while its issuer is away.
+func (d *decision) tokenIsDead(plan *Plan) bool {
+	switch {
+	case plan.Line == RevokeLine || d.status.RevokedAt != nil:
+		return true
+	case !d.values.end.IsZero() && !d.now.Before(d.values.end):
+		return true
+	default:
+		return d.issued && d.status.ExpiresAt != nil && !d.now.Before(d.status.ExpiresAt.Time)
+	}
+}
+
+// removable names the Secrets under earlier names that nobody should need any more: after
+// a rename the old one stays for the time a client may take to come back.
+func (d *decision) removable(plan *Plan) (names []string) {
+	for _, other := range d.Others {
+		if d.Secret.State == NoSecret || !d.accepted(other.TokenHash, plan) || d.renameSettled() {
+			names = append(names, other.Name)
+		}
+	}
+	return names
+}
+
+func (d *decision) renameSettled() bool {
+	return d.Secret.State == SecretOwn && d.Secret.TokenHash == d.status.TokenHash &&
+		!d.now.Before(d.Secret.CreatedAt.Add(d.values.quiet))
+}
+
+func (d *decision) accepted(hash string, plan *Plan) bool {
+	if d.tokenIsDead(plan) || d.Distrust != "" {
+		return false
+	}
+	if !d.Issuer.Ready {
+		return true
+	}
+	carried := d.status.Previous
+	if plan.Line == AdvanceLine || plan.Line == RetireSuperseded {
+		carried = plan.Previous
+	}
+	return (hash == d.status.TokenHash && plan.Line != AdvanceLine) ||
+		slices.ContainsFunc(carried, func(t v1alpha1.SupersededToken) bool { return t.TokenHash == hash })
+}
+
+// next is the earliest time at which a check could decide otherwise.
+func (d *decision) next(plan *Plan) time.Time {
+	earliest := plan.Next
+	consider := func(t time.Time) {
+		if t.After(d.now) && (earliest.IsZero() || t.Before(earliest)) {
+			earliest = t
+		}
+	}
+	consider(d.values.end)
+	if d.Secret.State == SecretLeftOver {
+		consider(d.leftOverUntil())
+	}
+	if d.issued && d.status.RevokedAt == nil && d.status.ExpiresAt != nil {
+		consider(d.status.ExpiresAt.Time)
+	}
+	if d.alive {
+		consider(d.renewal(d.Held.IssuedAt, d.Held.ExpiresAt))
+		for _, t := range d.retirements() {
+			consider(t)
+		}
+		if WantsAccessToken(d.Key) {
+			consider(d.accessRenewal())
+		}
+		if len(d.Others) > 0 && d.Secret.State == SecretOwn {
+			consider(d.Secret.CreatedAt.Add(d.values.quiet))
+		}
+	}
+	return earliest
+}

@@ -1,0 +1,120 @@
+// Package lifecycle decides what becomes of a refresh key. Decide is a pure function of
+// what was observed and of the time: no client, no context, no clock, no randomness. What
+// it returns is a value that says what to do; carrying it out is the controllers' work.
+package lifecycle
+
+import (
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/policy"
+)
+
+// Observed is all that Decide looks at.
+type Observed struct {
+	// Key is the object as it was read. It is not changed.
+	Key *v1alpha1.JWTRefreshKey
+	// Namespace is the namespace of the key.
+	Namespace Namespace
+	// Issuer is the issuer that the key names.
+	Issuer Issuer
+	// Held is what the content in status says of the current token; nil without a token, or
+	// where it cannot be trusted.
+	Held *Held
+	// Distrust says why the line in status cannot be what the operator wrote, when it cannot.
+	Distrust string
+	// Secret is the one that the key's token belongs into. Its state is NoSecret in mode None.
+	Secret Secret
+	// Others are further Secrets of this very key, under names it no longer has.
+	Others []OtherSecret
+}
+
+// Namespace is what matters of a namespace.
+type Namespace struct {
+	Labels      map[string]string
+	Terminating bool
+}
+
+// Issuer is what matters of an issuer.
+type Issuer struct {
+	Name  string
+	Found bool
+	Ready bool
+	// Message says why it is not ready.
+	Message string
+	URL     string
+	// Policy is compiled; nil only where Ready is false.
+	Policy *policy.Policy
+	// AccessLifetime is the lifetime of an access token whose key does not say.
+	AccessLifetime time.Duration
+	// SigningKey is the kid that signs refresh tokens now.
+	SigningKey string
+	// KnowsHeldKey tells whether the key that signed the current token is still in the ring.
+	KnowsHeldKey bool
+}
+
+// Held is what the content in status says of the current token.
+type Held struct {
+	Terms     Terms
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+}
+
+// SecretState says what stands under the name that the key's Secret has.
+type SecretState int
+
+// What stands under a Secret's name.
+const (
+	// NoSecret: the key wants none.
+	NoSecret SecretState = iota
+	// SecretMissing: nothing stands there.
+	SecretMissing
+	// SecretOwn: a Secret that the operator made for this very key.
+	SecretOwn
+	// SecretLeftOver: a Secret made for an earlier key of the same name, whose UID is dead.
+	SecretLeftOver
+	// SecretForeign: something the operator did not make. It is never touched.
+	SecretForeign
+)
+
+// Secret is what matters of the Secret that the key's token belongs into.
+type Secret struct {
+	State     SecretState
+	Name      string
+	Immutable bool
+	CreatedAt time.Time
+	// TokenHash is that of the token in it, in the form of status.tokenHash; empty without one.
+	TokenHash string
+	// AsWanted tells whether all beside the tokens is as it should be.
+	AsWanted bool
+	// AccessExpiresAt is the end of the access token in it; zero where there is none, or
+	// where it was edited.
+	AccessExpiresAt time.Time
+	// HoldsAccess tells whether there is anything under access-token.
+	HoldsAccess bool
+	// Adoptable is set on a key without a line when the Secret holds a token that the
+	// operator signed for this very object as its first, and has not recorded yet.
+	Adoptable *Adoptable
+}
+
+// Adoptable is a token found in the Secret, without its text.
+type Adoptable struct {
+	Token Token
+	Held  Held
+}
+
+// OtherSecret is a Secret of this very key under a name it no longer has.
+type OtherSecret struct {
+	Name      string
+	TokenHash string
+}
+
+// Token is a minted token, without its text.
+type Token struct {
+	JTI       string
+	Hash      string
+	KeyID     string
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	Content   []byte
+}

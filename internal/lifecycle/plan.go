@@ -1,0 +1,134 @@
+package lifecycle
+
+import (
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// LineStep is what becomes of the line.
+type LineStep int
+
+// What can become of the line.
+const (
+	// KeepLine leaves the line alone.
+	KeepLine LineStep = iota
+	// IssueFirst makes the very first token: written to the Secret first and then recorded,
+	// so that Ready is never true without a Secret.
+	IssueFirst
+	// AdoptFound records a first token that is in the Secret already, after a crash in between.
+	AdoptFound
+	// AdvanceLine makes the next token: recorded first, and then written to the Secret, so
+	// that no reader finds a token that is not accepted yet.
+	AdvanceLine
+	// RetireSuperseded drops superseded tokens whose time is over.
+	RetireSuperseded
+	// RevokeLine revokes the key, with all tokens of its line.
+	RevokeLine
+)
+
+// SecretStep is what becomes of the Secret.
+type SecretStep int
+
+// What can become of the Secret.
+const (
+	// KeepSecret leaves the Secret alone.
+	KeepSecret SecretStep = iota
+	// WriteSecret makes the Secret what it should be, with the line's current token.
+	WriteSecret
+	// EmptySecret takes the tokens out of the Secret.
+	EmptySecret
+)
+
+// Cause says why a line is advanced.
+type Cause string
+
+// Why a line is advanced.
+const (
+	CauseKeyWithdrawn Cause = "KeyWithdrawn"
+	CauseDistrusted   Cause = "StatusDistrusted"
+	CauseRotateNow    Cause = "RotateNowRequested"
+	CauseRotate       Cause = "RotateRequested"
+	CauseReinstated   Cause = "Reinstated"
+	CauseSpecChanged  Cause = "SpecChanged"
+	CauseRenewalDue   Cause = "RenewalDue"
+)
+
+// Plan is what is to be done, as a value.
+type Plan struct {
+	// Check is the name of the check that decided.
+	Check string
+	// Ignore means that neither the Secret nor the status is to be touched.
+	Ignore bool
+	// KeepStatus leaves the status as it is; the Secret is what matters.
+	KeepStatus bool
+
+	Line  LineStep
+	Cause Cause
+	// Detail is added to the event of an advance: the fields that changed.
+	Detail string
+	// Mint is set with IssueFirst and AdvanceLine.
+	Mint *Mint
+	// Previous is what remains of the superseded tokens after AdvanceLine or RetireSuperseded.
+	Previous []v1alpha1.SupersededToken
+	// Revocation is the reason that goes with RevokeLine.
+	Revocation v1alpha1.RevocationReason
+	// Paced advances wait for their turn among many.
+	Paced bool
+
+	Secret SecretStep
+	// RenewAccess puts a new access token into the Secret that is written.
+	RenewAccess bool
+	// Remove names Secrets of this key that are no longer needed.
+	Remove []string
+
+	Verdict Verdict
+	// Next is when to look again if nothing happens before; zero for never.
+	Next time.Time
+
+	values effective
+}
+
+// Mint is what the next token is to say.
+type Mint struct {
+	Terms     Terms
+	Revision  int64
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// Verdict is what the conditions say.
+type Verdict struct {
+	Ready   bool
+	Reason  string
+	Message string
+	// Reconciling is the reason of the condition of that name; empty while it is not true.
+	Reconciling string
+	// Stalled: nothing more happens until a user acts.
+	Stalled bool
+}
+
+func ready(message string) Verdict {
+	return Verdict{Ready: true, Reason: v1alpha1.ReasonIssued, Message: message}
+}
+
+// waiting is for what clears by itself.
+func waiting(reason, message string) Verdict {
+	return Verdict{Reason: reason, Message: message, Reconciling: reason}
+}
+
+// stalled is for what a user has to clear.
+func stalled(reason, message string) Verdict {
+	return Verdict{Reason: reason, Message: message, Stalled: true}
+}
+
+// AccessLifetime is how long an access token of this key lives at the most.
+func (p *Plan) AccessLifetime() time.Duration { return p.values.accessLifetime }
+
+// Terms are what the tokens of this key are to say.
+func (p *Plan) Terms() Terms { return p.values.terms }
+
+// Refused is the plan that reports, after this one, that its Secret could not be written.
+func (p *Plan) Refused(message string) *Plan {
+	return &Plan{Check: p.Check, Verdict: stalled(v1alpha1.ReasonSecretRefused, message), values: p.values}
+}

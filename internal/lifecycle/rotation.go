@@ -1,0 +1,256 @@
+package lifecycle
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// maxPrevious is how many superseded tokens are accepted beside the current one.
+const maxPrevious = 2
+
+// urgentAdvance makes a new token at once where the ones before must not be accepted any more.
+func (d *decision) urgentAdvance() *Plan {
+	switch {
+	case !d.issued:
+		return nil
+	case d.Distrust != "":
+		return d.advanceFor(CauseDistrusted, nil)
+	case d.rotateNowAsked():
+		return d.advanceFor(CauseRotateNow, nil)
+	case d.status.RevokedAt != nil || d.Issuer.KnowsHeldKey:
+		return nil
+	case d.values.mode == v1alpha1.RotationOneTimeUse:
+		return d.revoked(v1alpha1.RevokedKeyWithdrawn, "The key that signed the token was withdrawn; annotate the key with "+v1alpha1.AnnotationRotate+" to enrol again.")
+	default:
+		plan := d.advanceFor(CauseKeyWithdrawn, d.unexpired(d.status.Previous))
+		plan.Paced = true
+		return plan
+	}
+}
+
+// advance makes the next token, with the current one kept for the overlap.
+func (d *decision) advance() *Plan {
+	cause := d.rotationCause()
+	if cause == "" {
+		return nil
+	}
+	previous := d.unexpired(d.status.Previous)
+	if d.alive {
+		previous = append(previous, v1alpha1.SupersededToken{
+			JTI:       d.status.JTI,
+			Revision:  d.status.Revision,
+			TokenHash: d.status.TokenHash,
+			CreatedAt: *d.status.CreatedAt,
+			ExpiresAt: *d.status.ExpiresAt,
+		})
+	}
+	if d.status.RevokedAt != nil {
+		// A revocation retires all tokens of the line for good.
+		previous = nil
+	}
+	if len(previous) > maxPrevious {
+		verdict := d.readyVerdict()
+		verdict.Reconciling = v1alpha1.ReasonOverlapPending
+		return &Plan{Verdict: verdict, Secret: d.writeIfDiffers()}
+	}
+	return d.advanceFor(cause, previous)
+}
+
+func (d *decision) writeIfDiffers() SecretStep {
+	if d.secretDiffers() {
+		return WriteSecret
+	}
+	return KeepSecret
+}
+
+func (d *decision) advanceFor(cause Cause, previous []v1alpha1.SupersededToken) *Plan {
+	plan := &Plan{
+		Line:        AdvanceLine,
+		Cause:       cause,
+		Mint:        d.mint(),
+		Previous:    previous,
+		Secret:      d.write(),
+		RenewAccess: WantsAccessToken(d.Key),
+		Verdict:     d.readyVerdict(),
+	}
+	if cause == CauseSpecChanged {
+		plan.Detail = strings.Join(d.specChanges(), ", ")
+	}
+	if blocked := d.blockedBy(); blocked != nil {
+		plan.Secret, plan.RenewAccess, plan.Verdict = KeepSecret, false, *blocked
+	} else if d.Secret.State != NoSecret && (d.Secret.State != SecretOwn || d.Secret.TokenHash == "") {
+		plan.Verdict = issuing()
+	}
+	return plan
+}
+
+func (d *decision) mint() *Mint {
+	return &Mint{
+		Terms:     d.values.terms,
+		Revision:  d.status.Revision + 1,
+		CreatedAt: d.now,
+		ExpiresAt: d.values.tokenEnd(d.now),
+	}
+}
+
+// rotationCause says why the next token is due, and is empty while it is not. A token for
+// one-time use is followed only where somebody asks: its holder makes the next one by using it.
+func (d *decision) rotationCause() Cause {
+	oneTime := d.values.mode == v1alpha1.RotationOneTimeUse
+	switch {
+	case !d.issued || d.Distrust != "":
+		return ""
+	case d.rotateAsked() || d.rotateNowAsked():
+		return CauseRotate
+	case d.status.RevokedAt != nil:
+		return CauseReinstated
+	case oneTime:
+		return ""
+	case len(d.specChanges()) > 0:
+		return CauseSpecChanged
+	case d.values.mode == v1alpha1.RotationScheduled && d.renewalDue():
+		return CauseRenewalDue
+	default:
+		return ""
+	}
+}
+
+func (d *decision) renewalDue() bool {
+	if !d.now.Before(d.Held.ExpiresAt) {
+		return true
+	}
+	due := d.renewal(d.Held.IssuedAt, d.Held.ExpiresAt)
+	return !due.IsZero() && !d.now.Before(due)
+}
+
+// specChanges names the fields of spec that the current token does not reflect.
+func (d *decision) specChanges() []string {
+	changed := d.values.terms.changedFrom(d.Held.Terms)
+	if d.lifetimeChanged() {
+		changed = append(changed, "lifetime")
+	}
+	return changed
+}
+
+// lifetimeChanged compares the token's own length with spec.lifetime. A token may be
+// shorter because spec.expiresAt cut it; it is too short only when now it would be longer.
+func (d *decision) lifetimeChanged() bool {
+	full := d.Held.IssuedAt.Add(d.values.lifetime)
+	return d.Held.ExpiresAt.After(full) || d.Held.ExpiresAt.Before(d.values.tokenEnd(d.Held.IssuedAt))
+}
+
+// renewal is when a token is to be followed by the next; zero where it is not, since the
+// mode does not renew by time or the token already lasts to the absolute end.
+func (d *decision) renewal(issuedAt, expiresAt time.Time) time.Time {
+	return d.values.renewal(string(d.Key.UID), issuedAt, expiresAt)
+}
+
+func (e *effective) renewal(uid string, issuedAt, expiresAt time.Time) time.Time {
+	if e.mode != v1alpha1.RotationScheduled || (!e.end.IsZero() && !expiresAt.Before(e.end)) {
+		return time.Time{}
+	}
+	due := expiresAt.Add(-e.renewBefore)
+	due = due.Add(-jitter(uid, due.Sub(issuedAt)/10))
+	if due.Before(issuedAt) {
+		return issuedAt
+	}
+	return due
+}
+
+// jitter is a share of window that depends on the UID alone: keys made in one minute do not
+// renew in one, and a restarted manager comes to the same time.
+func jitter(uid string, window time.Duration) time.Duration {
+	if window < time.Second {
+		return 0
+	}
+	sum := sha256.Sum256([]byte(uid))
+	share := binary.BigEndian.Uint32(sum[:4])
+	return (time.Duration(float64(window) * float64(share) / (1 << 32))).Truncate(time.Second)
+}
+
+// retire drops superseded tokens whose time is over, once the current token has been seen
+// in the Secret.
+func (d *decision) retire() *Plan {
+	if !d.alive || (d.Secret.State != NoSecret && d.Secret.TokenHash != d.status.TokenHash) {
+		return nil
+	}
+	ends := d.retirements()
+	kept := make([]v1alpha1.SupersededToken, 0, len(ends))
+	for i, token := range d.status.Previous {
+		if d.now.Before(ends[i]) {
+			kept = append(kept, token)
+		}
+	}
+	if len(kept) == len(ends) {
+		return nil
+	}
+	return &Plan{Line: RetireSuperseded, Previous: kept, Verdict: d.readyVerdict()}
+}
+
+// retirements are the times at which the superseded tokens retire, in their order: at
+// overlap.max after the next token was made, and at their own end at the latest.
+func (d *decision) retirements() []time.Time {
+	ends := make([]time.Time, len(d.status.Previous))
+	for i, token := range d.status.Previous {
+		ends[i] = token.ExpiresAt.Time
+		if d.values.overlapMax < 0 {
+			continue
+		}
+		supersededAt := d.status.CreatedAt.Time
+		if i+1 < len(d.status.Previous) {
+			supersededAt = d.status.Previous[i+1].CreatedAt.Time
+		}
+		if end := supersededAt.Add(d.values.overlapMax); end.Before(ends[i]) {
+			ends[i] = end
+		}
+	}
+	return ends
+}
+
+func (d *decision) unexpired(tokens []v1alpha1.SupersededToken) []v1alpha1.SupersededToken {
+	return slices.DeleteFunc(slices.Clone(tokens), func(t v1alpha1.SupersededToken) bool {
+		return !d.now.Before(t.ExpiresAt.Time)
+	})
+}
+
+// The annotations that ask for a rotation are acted on once per value. status.lastHandledRotate
+// remembers both values, that of rotate-now behind a prefix.
+const nowPrefix = "now:"
+
+func (d *decision) rotateAsked() bool {
+	return d.asks("", v1alpha1.AnnotationRotate)
+}
+
+func (d *decision) rotateNowAsked() bool {
+	return d.asks(nowPrefix, v1alpha1.AnnotationRotateNow)
+}
+
+func (d *decision) asks(prefix, annotation string) bool {
+	value := d.Key.Annotations[annotation]
+	return value != "" && !slices.Contains(strings.Fields(d.status.LastHandledRotate), prefix+remembered(value))
+}
+
+func handledRotate(key *v1alpha1.JWTRefreshKey) string {
+	var handled []string
+	if value := key.Annotations[v1alpha1.AnnotationRotate]; value != "" {
+		handled = append(handled, remembered(value))
+	}
+	if value := key.Annotations[v1alpha1.AnnotationRotateNow]; value != "" {
+		handled = append(handled, nowPrefix+remembered(value))
+	}
+	return strings.Join(handled, " ")
+}
+
+// remembered is the value itself, or a hash of one that would not fit into status.
+func remembered(value string) string {
+	if len(value) <= 64 && !strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return value
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(value)))[:39]
+}

@@ -1,0 +1,68 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// Bounds of a JWTRefreshKey, as the schema and the admission policy say them.
+const (
+	minLifetime       = time.Minute
+	maxLifetime       = 87600 * time.Hour
+	minIdleTimeout    = time.Hour
+	minAccessLifetime = time.Minute
+	maxAccessLifetime = 24 * time.Hour
+	// minKeptAccessLifetime bounds the writes that secret.accessToken costs.
+	minKeptAccessLifetime = 5 * time.Minute
+)
+
+// validate holds the line where admission did not: the schema may be older than the
+// object, and the admission policy can be taken away.
+func (d *decision) validate() error {
+	if d.invalid != nil {
+		return d.invalid
+	}
+	spec := &d.Key.Spec
+	if err := v1alpha1.ValidateClaims(spec.Claims); err != nil {
+		return fmt.Errorf("spec.%w", err)
+	}
+	e := &d.values
+	switch {
+	case spec.Audience == "":
+		return errors.New("spec.audience is empty; name the API that the tokens are for")
+	case e.lifetime < minLifetime || e.lifetime > maxLifetime:
+		return fmt.Errorf("spec.lifetime %s is not between 1m and 87600h", e.lifetime)
+	case e.renewBefore < time.Second || e.renewBefore >= e.lifetime:
+		return fmt.Errorf("spec.rotation.renewBefore %s is not between 1s and lifetime %s", e.renewBefore, e.lifetime)
+	case e.accessLifetime < minAccessLifetime || e.accessLifetime > maxAccessLifetime:
+		return fmt.Errorf("spec.accessToken.lifetime %s is not between 1m and 24h", e.accessLifetime)
+	case spec.IdleTimeout != nil && spec.IdleTimeout.Duration < minIdleTimeout:
+		return fmt.Errorf("spec.idleTimeout %s is less than 1h", spec.IdleTimeout.Duration)
+	case e.mode != v1alpha1.RotationScheduled && e.mode != v1alpha1.RotationOneTimeUse && e.mode != v1alpha1.RotationNever:
+		return fmt.Errorf("spec.rotation.mode %q is unknown; use Scheduled, OneTimeUse or Never", e.mode)
+	}
+	return d.validateAccessToken()
+}
+
+func (d *decision) validateAccessToken() error {
+	if !WantsAccessToken(d.Key) {
+		return nil
+	}
+	const field = "spec.secret.accessToken cannot be combined with "
+	switch spec := &d.Key.Spec; {
+	case spec.Binding != nil:
+		return errors.New(field + "binding; remove one of the two")
+	case spec.IdleTimeout != nil:
+		return errors.New(field + "idleTimeout; remove one of the two")
+	case d.values.mode == v1alpha1.RotationOneTimeUse:
+		return errors.New(field + "rotation.mode OneTimeUse; use Scheduled or Never")
+	case spec.Secret.Mode == v1alpha1.SecretNone:
+		return errors.New(field + "secret.mode None; set it to Write")
+	case d.values.accessLifetime < minKeptAccessLifetime:
+		return fmt.Errorf("spec.secret.accessToken needs an access token that lives at least 5m, and it is %s; raise accessToken.lifetime", d.values.accessLifetime)
+	}
+	return nil
+}

@@ -1,0 +1,269 @@
+// Package token makes and reads the two kinds of token: refresh tokens (typ rt+jwt) and
+// access tokens (typ at+jwt, RFC 9068). A token is a pure function of its claims and its
+// signing key, so that a lost one can be made again, byte for byte, from its payload.
+//
+// It is the only package that knows golang-jwt. Read tokens with Parse and nothing else:
+// it is the one place that is strict about what it accepts.
+package token
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/internal/canonical"
+)
+
+// Type is the typ of a token's header. Refresh and access tokens exclude each other by it
+// (RFC 8725 §3.11), and by the ring that signs them.
+type Type string
+
+// The types of token.
+const (
+	Refresh Type = "rt+jwt"
+	Access  Type = "at+jwt"
+)
+
+// Skew is the difference of clocks that is allowed for: nbf is set back by it, and
+// verification grants it at both ends.
+const Skew = 60 * time.Second
+
+// objectClaim is the private claim (RFC 7519 §4.3) that ties a token to its key's object.
+const objectClaim = "refreshkeys.dev"
+
+// serviceAccountMember is a confirmation member of our own (RFC 7800 §3.1), read by our
+// token service only: access tokens do not carry it.
+const serviceAccountMember = "refreshkeys.dev/service-account"
+
+// Object is the JWTRefreshKey that a token belongs to.
+type Object struct {
+	Namespace string
+	Name      string
+	UID       string
+	// Revision is 0 in access tokens.
+	Revision int64
+}
+
+// Claims are the claims of a token. Times are whole seconds.
+type Claims struct {
+	Issuer    string
+	Subject   string
+	Audience  string
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+	JTI       string
+	ClientID  string
+	// Scope is the granted scopes, separated by spaces (RFC 6749 §3.3); empty for none.
+	Scope string
+	// JWKThumbprint is cnf.jkt (RFC 9449 §6.1); empty for none.
+	JWKThumbprint string
+	// ServiceAccount is the ServiceAccount that a refresh token is bound to; empty for none.
+	ServiceAccount string
+	// Extra are the added claims by name, each as canonical JSON.
+	Extra  map[string]string
+	Object Object
+	// KeyID is the kid of the key that signed. It stands in the header: Parse sets it, and
+	// Payload does not look at it.
+	KeyID string
+}
+
+// registered are the claims that Claims has fields for.
+var registered = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "cnf", objectClaim}
+
+// Payload is the canonical payload: names sorted, no insignificant space, no nulls.
+func (c *Claims) Payload() ([]byte, error) {
+	object := map[string]any{"namespace": c.Object.Namespace, "name": c.Object.Name, "uid": c.Object.UID}
+	if c.Object.Revision != 0 {
+		object["revision"] = c.Object.Revision
+	}
+	payload := map[string]any{
+		"iss":       c.Issuer,
+		"sub":       c.Subject,
+		"aud":       c.Audience,
+		"iat":       c.IssuedAt.Unix(),
+		"nbf":       c.IssuedAt.Add(-Skew).Unix(),
+		"exp":       c.ExpiresAt.Unix(),
+		"jti":       c.JTI,
+		"client_id": c.ClientID,
+		objectClaim: object,
+	}
+	if c.Scope != "" {
+		payload["scope"] = c.Scope
+	}
+	if cnf := c.confirmation(); len(cnf) > 0 {
+		payload["cnf"] = cnf
+	}
+	for name, value := range c.Extra {
+		if reserved(name) {
+			return nil, fmt.Errorf("claim %q is registered and cannot be set", name)
+		}
+		payload[name] = json.RawMessage(value)
+	}
+	return json.Marshal(payload)
+}
+
+func (c *Claims) confirmation() map[string]string {
+	cnf := map[string]string{}
+	if c.JWKThumbprint != "" {
+		cnf["jkt"] = c.JWKThumbprint
+	}
+	if c.ServiceAccount != "" {
+		cnf[serviceAccountMember] = c.ServiceAccount
+	}
+	return cnf
+}
+
+// reserved tells whether name is, in any case of letters, one of the claims with a meaning
+// of their own: readers that fold case must not take an added claim for it.
+func reserved(name string) bool {
+	for _, claim := range registered {
+		if strings.EqualFold(name, claim) {
+			return true
+		}
+	}
+	return false
+}
+
+// ParsePayload reads a payload that this package made. Anything it would not have made is
+// an error: a missing or mistyped claim, a repeated name, a name that folds to another.
+func ParsePayload(raw []byte) (*Claims, error) {
+	value, err := canonical.Decode(raw)
+	if err != nil {
+		return nil, err
+	}
+	payload, ok := value.(map[string]any)
+	if !ok {
+		return nil, errors.New("not an object")
+	}
+	r := reader{payload: payload}
+	c := &Claims{
+		Issuer:    r.text("iss"),
+		Subject:   r.text("sub"),
+		Audience:  r.text("aud"),
+		IssuedAt:  r.time("iat"),
+		ExpiresAt: r.time("exp"),
+		JTI:       r.text("jti"),
+		ClientID:  r.text("client_id"),
+	}
+	if nbf := r.time("nbf"); r.err == nil && !nbf.Equal(c.IssuedAt.Add(-Skew)) {
+		r.fail("nbf", "is not iat less the skew")
+	}
+	if _, ok := payload["scope"]; ok {
+		c.Scope = r.text("scope")
+	}
+	c.Object = r.object()
+	r.confirmation(c)
+	if r.err == nil {
+		c.Extra, r.err = extraClaims(payload)
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	return c, nil
+}
+
+func extraClaims(payload map[string]any) (map[string]string, error) {
+	extra := map[string]any{}
+	maps.Copy(extra, payload)
+	for _, name := range registered {
+		delete(extra, name)
+	}
+	if len(extra) == 0 {
+		return nil, nil
+	}
+	claims := make(map[string]string, len(extra))
+	folded := make(map[string]bool, len(extra))
+	for name, value := range extra {
+		if reserved(name) || folded[strings.ToLower(name)] {
+			return nil, errors.New("two claim names differ only in the case of letters")
+		}
+		folded[strings.ToLower(name)] = true
+		encoded, err := json.Marshal(value)
+		if err != nil {
+			return nil, err
+		}
+		claims[name] = string(encoded)
+	}
+	return claims, nil
+}
+
+// reader takes claims out of a payload and keeps the first thing that is wrong.
+type reader struct {
+	payload map[string]any
+	err     error
+}
+
+func (r *reader) fail(name, what string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("claim %s %s", name, what)
+	}
+}
+
+func (r *reader) text(name string) string {
+	text, ok := r.payload[name].(string)
+	if !ok || text == "" {
+		r.fail(name, "is not a text")
+	}
+	return text
+}
+
+// time reads a NumericDate (RFC 7519 §2) of whole seconds. An absent one is an error: a
+// token without an end would otherwise live for ever.
+func (r *reader) time(name string) time.Time {
+	seconds, ok := r.payload[name].(int64)
+	if !ok || seconds <= 0 || seconds > maxNumericDate {
+		r.fail(name, "is not a time in whole seconds")
+	}
+	return time.Unix(seconds, 0).UTC()
+}
+
+// maxNumericDate is the end of the year 9999, the last that RFC 3339 can write.
+const maxNumericDate = 253402300799
+
+func (r *reader) object() Object {
+	member, ok := r.payload[objectClaim].(map[string]any)
+	if !ok {
+		r.fail(objectClaim, "is not an object")
+		return Object{}
+	}
+	inner := reader{payload: member}
+	object := Object{Namespace: inner.text("namespace"), Name: inner.text("name"), UID: inner.text("uid")}
+	if revision, present := member["revision"]; present {
+		object.Revision, ok = revision.(int64)
+		if !ok || object.Revision < 1 {
+			inner.fail("revision", "is not a number from 1")
+		}
+	}
+	if inner.err != nil {
+		r.fail(objectClaim, inner.err.Error())
+	}
+	return object
+}
+
+func (r *reader) confirmation(c *Claims) {
+	value, present := r.payload["cnf"]
+	if !present {
+		return
+	}
+	members, ok := value.(map[string]any)
+	if !ok {
+		r.fail("cnf", "is not an object")
+	}
+	inner := reader{payload: members}
+	for name := range members {
+		switch name {
+		case "jkt":
+			c.JWKThumbprint = inner.text(name)
+		case serviceAccountMember:
+			c.ServiceAccount = inner.text(name)
+		default:
+			inner.fail(name, "is unknown")
+		}
+	}
+	if inner.err != nil {
+		r.fail("cnf", "has a member that is not understood")
+	}
+}
