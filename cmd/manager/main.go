@@ -1,0 +1,125 @@
+// Command manager is the operator: it issues refresh tokens for JWTRefreshKeys into
+// Secrets, and keeps the signing keys of JWTIssuers.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/go-logr/zapr"
+	"github.com/spf13/pflag"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/refreshkeys/refreshkeys/controllers"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintf(os.Stderr, "manager: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+type flags struct {
+	kubeconfig     string
+	namespace      string
+	metricsAddress string
+	metricsSecure  bool
+	probeAddress   string
+	leaderElect    bool
+	verbosity      int
+	options        controllers.Options
+}
+
+func parseFlags(args []string) (*flags, error) {
+	f := &flags{}
+	set := pflag.NewFlagSet("manager", pflag.ContinueOnError)
+	set.StringVar(&f.kubeconfig, "kubeconfig", "", "how to reach the API server; when empty: as a pod of its cluster")
+	set.StringVar(&f.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the operator's own namespace, where the signing keys are; default: $POD_NAMESPACE")
+	set.StringVar(&f.metricsAddress, "metrics-bind-address", ":8443", "where metrics are served; 0 for not at all")
+	set.BoolVar(&f.metricsSecure, "metrics-secure", true, "serve metrics over TLS, to callers that the API server authorises")
+	set.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served")
+	set.BoolVar(&f.leaderElect, "leader-elect", true, "let one of several managers work at a time")
+	set.IntVar(&f.options.Workers, "workers", 0, "how many keys are worked on at once; default 16")
+	set.Float64Var(&f.options.ReissuePerSecond, "reissue-per-second", 0, "how fast tokens are issued again after a signing key was withdrawn; default 50")
+	set.IntVarP(&f.verbosity, "verbosity", "v", 0, "how much is logged: 0 for what matters, 1 for each decision, 2 for debugging")
+	if err := set.Parse(args); err != nil {
+		return nil, err
+	}
+	if f.namespace == "" {
+		return nil, errors.New("say the operator's own namespace with --namespace or $POD_NAMESPACE")
+	}
+	f.options.Namespace = f.namespace
+	return f, nil
+}
+
+func run(args []string) error {
+	f, err := parseFlags(args)
+	if errors.Is(err, pflag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := setLogger(f.verbosity); err != nil {
+		return err
+	}
+	config, err := f.restConfig()
+	if err != nil {
+		return fmt.Errorf("find the API server: %w", err)
+	}
+	mgr, err := controllers.NewManager(config, f.managerOptions(), f.options)
+	if err != nil {
+		return err
+	}
+	for name, add := range map[string]func(string, healthz.Checker) error{"healthz": mgr.AddHealthzCheck, "readyz": mgr.AddReadyzCheck} {
+		if err := add(name, healthz.Ping); err != nil {
+			return err
+		}
+	}
+	return mgr.Start(ctrl.SetupSignalHandler())
+}
+
+func (f *flags) restConfig() (*rest.Config, error) {
+	if f.kubeconfig == "" {
+		return rest.InClusterConfig()
+	}
+	return clientcmd.BuildConfigFromFlags("", f.kubeconfig)
+}
+
+func (f *flags) managerOptions() ctrl.Options {
+	metrics := server.Options{BindAddress: f.metricsAddress, SecureServing: f.metricsSecure}
+	if f.metricsSecure {
+		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	return ctrl.Options{
+		Metrics:                       metrics,
+		HealthProbeBindAddress:        f.probeAddress,
+		LeaderElection:                f.leaderElect,
+		LeaderElectionID:              "refreshkeys-manager",
+		LeaderElectionNamespace:       f.namespace,
+		LeaderElectionReleaseOnCancel: true,
+	}
+}
+
+func setLogger(verbosity int) error {
+	config := zap.NewProductionConfig()
+	config.Level = zap.NewAtomicLevelAt(zapcore.Level(-verbosity))
+	config.DisableStacktrace = true
+	logger, err := config.Build()
+	if err != nil {
+		return fmt.Errorf("set up logging: %w", err)
+	}
+	ctrl.SetLogger(zapr.NewLogger(logger))
+	klog.SetLogger(zapr.NewLogger(logger))
+	return nil
+}

@@ -1,0 +1,109 @@
+package controllers
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+)
+
+// KeyGenerator makes a private key for an algorithm.
+type KeyGenerator func(keyring.Algorithm) (crypto.Signer, error)
+
+// IssuerReconciler keeps the signing keys of JWTIssuers: published, used and retired in time.
+type IssuerReconciler struct {
+	// Client reads from the caches and waits for its own writes to show there.
+	Client client.Client
+	// Live reads from the API server.
+	Live     client.Reader
+	Events   events.EventRecorder
+	Clock    clock.PassiveClock
+	Generate KeyGenerator
+	// Namespace is the operator's own.
+	Namespace string
+}
+
+// Reconcile brings one issuer to where it should be.
+func (r *IssuerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	observed, err := r.observe(ctx, req.Name)
+	if err != nil || observed == nil {
+		return ctrl.Result{}, err
+	}
+	plan, err := r.decide(observed)
+	if err == nil {
+		err = r.apply(ctx, observed, plan)
+	}
+	switch {
+	case errors.Is(err, errOutdated), apierrors.IsConflict(err):
+		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+	case err != nil:
+		return ctrl.Result{}, err
+	case plan.next.IsZero():
+		return ctrl.Result{}, nil
+	default:
+		return ctrl.Result{RequeueAfter: max(plan.next.Sub(r.Clock.Now()), time.Millisecond)}, nil
+	}
+}
+
+// SetupWithManager registers the controller, and what wakes it.
+func (r *IssuerReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("jwtissuer").
+		For(&v1alpha1.JWTIssuer{}).
+		// An issuer that goes may free its URL for another.
+		Watches(&v1alpha1.JWTIssuer{}, handler.EnqueueRequestsFromMapFunc(r.rivals)).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.issuerOfKeys)).
+		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess}).
+		Complete(r)
+}
+
+func (r *IssuerReconciler) issuerOfKeys(_ context.Context, object client.Object) []reconcile.Request {
+	secret, ok := object.(*corev1.Secret)
+	if !ok || !holdsSigningKeys(secret, r.Namespace) {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: secret.Labels[v1alpha1.LabelSigningKeysOf]}}}
+}
+
+func (r *IssuerReconciler) rivals(ctx context.Context, object client.Object) []reconcile.Request {
+	issuer, ok := object.(*v1alpha1.JWTIssuer)
+	if !ok {
+		return nil
+	}
+	var all v1alpha1.JWTIssuerList
+	if err := r.Client.List(ctx, &all, client.DisableReadYourWritesConsistency); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "cannot list the issuers that a change concerns")
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range all.Items {
+		if rival := &all.Items[i]; rival.Name != issuer.Name && rival.Spec.URL == issuer.Spec.URL {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(rival)})
+		}
+	}
+	return requests
+}
+
+// withdrawn are the kids that the annotation names.
+func withdrawn(issuer *v1alpha1.JWTIssuer) []string {
+	return strings.FieldsFunc(issuer.Annotations[v1alpha1.AnnotationWithdrawKey], func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+func isWithdrawn(issuer *v1alpha1.JWTIssuer, kid string) bool {
+	return slices.Contains(withdrawn(issuer), kid)
+}

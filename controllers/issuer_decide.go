@@ -1,0 +1,175 @@
+package controllers
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/policy"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// Defaults of a JWTIssuer. They live here and not in the schema.
+const (
+	defaultRotateAfter = 2160 * time.Hour
+	defaultPrepublish  = time.Hour
+	// longestAccessLifetime is the most that any issuer can ever have allowed: nothing records
+	// the access tokens that a key signed, so it stays published for as long as this.
+	longestAccessLifetime = 24 * time.Hour
+)
+
+// issuerPlan is what is to be done for an issuer, as a value.
+type issuerPlan struct {
+	// rings are what the Secret is to hold; nil leaves it alone.
+	rings *keyring.Rings
+	// keys are what status is to show.
+	keys    []v1alpha1.SigningKeyStatus
+	verdict issuerVerdict
+	next    time.Time
+}
+
+type issuerVerdict struct {
+	ready       bool
+	reason      string
+	message     string
+	reconciling bool
+	stalled     bool
+}
+
+func stalledIssuer(reason, message string) issuerVerdict {
+	return issuerVerdict{reason: reason, message: message, stalled: true}
+}
+
+// decide says what becomes of an issuer's keys. But for the making of new private keys it
+// is a pure function of what was observed.
+func (r *IssuerReconciler) decide(o *issuerObservation) (*issuerPlan, error) {
+	if verdict := o.obstacle(r.Clock.Now()); verdict != nil {
+		return &issuerPlan{keys: o.issuer.Status.Keys, verdict: *verdict, next: r.Clock.Now().Add(conflictRetry)}, nil
+	}
+	compiled, err := policy.Compile(&o.issuer.Spec)
+	if err != nil {
+		return &issuerPlan{keys: o.issuer.Status.Keys, verdict: stalledIssuer(v1alpha1.ReasonInvalidSpec, err.Error())}, nil
+	}
+	schedule := scheduleOf(o.issuer, compiled)
+	now := r.Clock.Now()
+	inUse := func(use keyring.Use, kid string) time.Time {
+		if use == keyring.Refresh {
+			return o.lastUse(kid)
+		}
+		return time.Time{}
+	}
+	rings, err := keyring.Advance(o.rings, schedule, withdrawn(o.issuer), inUse, now, r.Generate)
+	if err != nil {
+		return nil, fmt.Errorf("advance the signing keys: %w", err)
+	}
+	plan := &issuerPlan{keys: keyStatus(rings), next: rings.NextChange(schedule, now), verdict: issuerVerdict{
+		ready: true, reason: v1alpha1.ReasonKeysReady, message: "Both rings have a key that signs, and the next one is published.",
+	}}
+	if !rings.Equal(o.rings) {
+		plan.rings = rings
+	}
+	for _, use := range []keyring.Use{keyring.Refresh, keyring.Access} {
+		if _, err := rings.Signer(use); err != nil {
+			plan.verdict = issuerVerdict{reason: v1alpha1.ReasonKeyPending, reconciling: true,
+				message: fmt.Sprintf("The %s ring has no key that may sign; the next one is published and waits for signing.prepublish.", use)}
+		}
+	}
+	return plan, nil
+}
+
+// conflictRetry is how often an obstacle is looked at again that no watch need tell of.
+const conflictRetry = 30 * time.Second
+
+// obstacle is what keeps the keys from being touched at all. Keys that tokens depend on are
+// never replaced silently: that would end every one of these tokens.
+func (o *issuerObservation) obstacle(now time.Time) *issuerVerdict {
+	name := signingKeysName(o.issuer.Name)
+	lost := o.lostKeys(now)
+	giveUp := fmt.Sprintf("restore the Secret from a backup, or give the keys up, and every token they signed, by the annotation %s=%s.",
+		v1alpha1.AnnotationWithdrawKey, strings.Join(lost, ","))
+	var verdict issuerVerdict
+	switch {
+	case o.senior != "":
+		verdict = stalledIssuer(v1alpha1.ReasonURLConflict, fmt.Sprintf("JWTIssuer %q is older and has the same url; delete one of the two.", o.senior))
+	case o.foreign:
+		verdict = stalledIssuer(v1alpha1.ReasonKeysForeign, fmt.Sprintf("Secret %q in the operator's namespace is not one with signing keys of this issuer; remove it.", name))
+	case o.damage != nil:
+		verdict = stalledIssuer(v1alpha1.ReasonKeysDamaged, fmt.Sprintf("Secret %q in the operator's namespace is damaged: %v; restore it from a backup, or delete it and follow what is said here then.", name, o.damage))
+	case len(lost) > 0 && o.secret == nil:
+		verdict = stalledIssuer(v1alpha1.ReasonKeysLost, fmt.Sprintf("Secret %q in the operator's namespace is gone; %s", name, giveUp))
+	case len(lost) > 0:
+		verdict = stalledIssuer(v1alpha1.ReasonKeysDamaged, fmt.Sprintf("Secret %q in the operator's namespace lacks keys; %s", name, giveUp))
+	default:
+		return nil
+	}
+	return &verdict
+}
+
+// lostKeys are the keys on record that are neither there, nor withdrawn, nor past their
+// time, while tokens that they may have signed live.
+func (o *issuerObservation) lostKeys(now time.Time) (lost []string) {
+	needed := false
+	for _, key := range o.issuer.Status.Keys {
+		if _, there := o.rings.Lookup(keyring.Use(key.Use), key.KID); there || isWithdrawn(o.issuer, key.KID) {
+			continue
+		}
+		if key.State == v1alpha1.KeyState(keyring.Retiring) && key.RetireAt != nil && !now.Before(key.RetireAt.Time) {
+			continue
+		}
+		lost = append(lost, key.KID)
+		needed = needed || o.lastUse(key.KID).After(now) || o.rings != nil
+	}
+	if !needed {
+		return nil
+	}
+	return lost
+}
+
+func scheduleOf(issuer *v1alpha1.JWTIssuer, compiled *policy.Policy) keyring.Schedule {
+	schedule := keyring.Schedule{
+		Algorithm:   keyring.ES256,
+		RotateAfter: defaultRotateAfter,
+		Prepublish:  defaultPrepublish,
+		RefreshKeep: compiled.LongestLifetime() + 2*token.Skew,
+		AccessKeep:  longestAccessLifetime + 2*token.Skew,
+	}
+	if signing := issuer.Spec.Signing; signing != nil {
+		if signing.Algorithm != "" {
+			schedule.Algorithm = keyring.Algorithm(signing.Algorithm)
+		}
+		if signing.RotateAfter != nil {
+			schedule.RotateAfter = signing.RotateAfter.Duration
+		}
+		if signing.Prepublish != nil {
+			schedule.Prepublish = signing.Prepublish.Duration
+		}
+	}
+	return schedule
+}
+
+func keyStatus(rings *keyring.Rings) []v1alpha1.SigningKeyStatus {
+	keys := rings.Keys()
+	shown := make([]v1alpha1.SigningKeyStatus, 0, len(keys))
+	timeOrNil := func(t time.Time) *metav1.Time {
+		if t.IsZero() {
+			return nil
+		}
+		return &metav1.Time{Time: t}
+	}
+	for _, key := range keys {
+		shown = append(shown, v1alpha1.SigningKeyStatus{
+			KID:       key.ID,
+			Use:       v1alpha1.KeyUse(key.Use),
+			Algorithm: v1alpha1.SigningAlgorithm(key.Algorithm),
+			State:     v1alpha1.KeyState(key.State),
+			CreatedAt: metav1.Time{Time: key.CreatedAt},
+			ActiveAt:  timeOrNil(key.ActiveAt),
+			RetireAt:  timeOrNil(key.RetireAt),
+		})
+	}
+	return shown
+}

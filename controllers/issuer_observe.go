@@ -1,0 +1,126 @@
+package controllers
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+)
+
+// issuerObservation is what the decision about an issuer is made on.
+type issuerObservation struct {
+	issuer *v1alpha1.JWTIssuer
+	// senior is the name of an older issuer with the same URL; empty when there is none.
+	senior string
+	// secret holds the signing keys; nil when there is none.
+	secret *corev1.Secret
+	// foreign: the Secret's name is taken by something else.
+	foreign bool
+	// rings are nil when there is no Secret, or one that cannot be read.
+	rings *keyring.Rings
+	// damage says why the Secret cannot be read.
+	damage error
+	// lastUse is the end of the last refresh token that a kid may have signed.
+	lastUse func(kid string) time.Time
+}
+
+func (r *IssuerReconciler) observe(ctx context.Context, name string) (*issuerObservation, error) {
+	issuer := &v1alpha1.JWTIssuer{}
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: name}, issuer); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	if issuer.DeletionTimestamp != nil {
+		return nil, nil
+	}
+	o := &issuerObservation{issuer: issuer}
+	if err := r.observeSenior(ctx, o); err != nil {
+		return nil, err
+	}
+	if err := r.observeKeys(ctx, o); err != nil {
+		return nil, err
+	}
+	return o, r.observeUse(ctx, o)
+}
+
+// observeSenior looks for the issuer that has the URL by right: the oldest one.
+func (r *IssuerReconciler) observeSenior(ctx context.Context, o *issuerObservation) error {
+	var all v1alpha1.JWTIssuerList
+	if err := r.Client.List(ctx, &all); err != nil {
+		return err
+	}
+	oldest := o.issuer
+	for i := range all.Items {
+		if other := &all.Items[i]; other.Spec.URL == o.issuer.Spec.URL && older(other, oldest) {
+			oldest = other
+		}
+	}
+	if oldest.UID != o.issuer.UID {
+		o.senior = oldest.Name
+	}
+	return nil
+}
+
+func older(a, b *v1alpha1.JWTIssuer) bool {
+	if a.CreationTimestamp.Equal(&b.CreationTimestamp) {
+		return a.Name < b.Name
+	}
+	return a.CreationTimestamp.Before(&b.CreationTimestamp)
+}
+
+// observeKeys reads the Secret with the signing keys. It reads from the API server: keys are
+// changed seldom, and a decision about them on an old copy could lose some.
+func (r *IssuerReconciler) observeKeys(ctx context.Context, o *issuerObservation) error {
+	secret := &corev1.Secret{}
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: r.Namespace, Name: signingKeysName(o.issuer.Name)}, secret)
+	if client.IgnoreNotFound(err) != nil {
+		return err
+	}
+	if err != nil {
+		return nil //nolint:nilerr // there is none yet
+	}
+	o.secret = secret
+	if secret.Type != corev1.SecretTypeOpaque || secret.Labels[v1alpha1.LabelSigningKeysOf] != o.issuer.Name {
+		o.foreign = true
+		return nil
+	}
+	o.rings, o.damage = keyring.Decode(secret.Data)
+	return nil
+}
+
+// observeUse finds out until when keys may still be needed. Superseded tokens do not say
+// which key signed them, so they count for every key.
+func (r *IssuerReconciler) observeUse(ctx context.Context, o *issuerObservation) error {
+	var keys v1alpha1.JWTRefreshKeyList
+	if err := r.Client.List(ctx, &keys, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency); err != nil {
+		return err
+	}
+	var anyKey time.Time
+	byKey := map[string]time.Time{}
+	for i := range keys.Items {
+		key := &keys.Items[i]
+		if key.Status.RevokedAt != nil || (key.Status.Issuer != o.issuer.Name && lifecycle.IssuerName(key) != o.issuer.Name) {
+			continue
+		}
+		if end := key.Status.ExpiresAt; end != nil && end.After(byKey[key.Status.KeyID]) {
+			byKey[key.Status.KeyID] = end.Time
+		}
+		for _, token := range key.Status.Previous {
+			if token.ExpiresAt.After(anyKey) {
+				anyKey = token.ExpiresAt.Time
+			}
+		}
+	}
+	o.lastUse = func(kid string) time.Time {
+		if end := byKey[kid]; end.After(anyKey) {
+			return end
+		}
+		return anyKey
+	}
+	return nil
+}

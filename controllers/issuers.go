@@ -1,0 +1,150 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/policy"
+)
+
+// issuerView is what a refresh key needs of its issuer, read once per change of the issuer
+// or of its signing keys and shared by all keys. It never changes.
+type issuerView struct {
+	issuer   lifecycle.Issuer
+	rings    *keyring.Rings
+	endpoint string
+
+	issuerVersion, ringsVersion string
+}
+
+// issuers reads issuers and remembers what it read.
+type issuers struct {
+	cached    client.Reader
+	live      client.Reader
+	namespace string
+
+	mu    sync.Mutex
+	views map[string]*issuerView
+}
+
+func newIssuers(cached, live client.Reader, namespace string) *issuers {
+	return &issuers{cached: cached, live: live, namespace: namespace, views: map[string]*issuerView{}}
+}
+
+// signingKeysName is the Secret, in the operator's namespace, with the signing keys of an issuer.
+func signingKeysName(issuer string) string { return "signing-keys-" + issuer }
+
+func (s *issuers) view(ctx context.Context, name string) (*issuerView, error) {
+	return s.read(ctx, s.cached, name)
+}
+
+// viewLive reads from the API server: for decisions that an out-of-date cache must not make.
+func (s *issuers) viewLive(ctx context.Context, name string) (*issuerView, error) {
+	return s.read(ctx, s.live, name)
+}
+
+// viewByURL finds the issuer that once signed for a key that now names another.
+func (s *issuers) viewByURL(ctx context.Context, url string) (*issuerView, error) {
+	var all v1alpha1.JWTIssuerList
+	if err := s.cached.List(ctx, &all); err != nil {
+		return nil, err
+	}
+	for i := range all.Items {
+		if all.Items[i].Spec.URL == url {
+			return s.view(ctx, all.Items[i].Name)
+		}
+	}
+	return &issuerView{}, nil
+}
+
+func (s *issuers) read(ctx context.Context, reader client.Reader, name string) (*issuerView, error) {
+	var issuer v1alpha1.JWTIssuer
+	if err := reader.Get(ctx, types.NamespacedName{Name: name}, &issuer); err != nil {
+		return &issuerView{issuer: lifecycle.Issuer{Name: name}}, client.IgnoreNotFound(err)
+	}
+	var keys corev1.Secret
+	err := reader.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: signingKeysName(name)}, &keys)
+	if client.IgnoreNotFound(err) != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v := s.views[name]; v != nil && v.issuerVersion == issuer.ResourceVersion && v.ringsVersion == keys.ResourceVersion {
+		return v, nil
+	}
+	view := viewOf(&issuer, &keys, apierrors.IsNotFound(err))
+	s.views[name] = view
+	return view, nil
+}
+
+func viewOf(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, keysMissing bool) *issuerView {
+	view := &issuerView{
+		issuer: lifecycle.Issuer{
+			Name: issuer.Name, Found: issuer.DeletionTimestamp == nil, URL: issuer.Spec.URL,
+			AccessLifetime: accessLifetime(issuer),
+		},
+		endpoint:      tokenEndpoint(issuer),
+		issuerVersion: issuer.ResourceVersion,
+		ringsVersion:  keys.ResourceVersion,
+	}
+	view.issuer.Ready, view.issuer.Message = view.readiness(issuer, keys, keysMissing)
+	return view
+}
+
+// readiness fills in policy and rings, and tells whether refresh tokens can be signed.
+func (v *issuerView) readiness(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, keysMissing bool) (bool, string) {
+	compiled, err := policy.Compile(&issuer.Spec)
+	if err != nil {
+		return false, err.Error()
+	}
+	v.issuer.Policy = compiled
+	if stalled := meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionStalled); stalled != nil && stalled.Status == "True" {
+		return false, stalled.Message
+	}
+	if keysMissing {
+		return false, "its signing keys are not made yet."
+	}
+	rings, err := keyring.Decode(keys.Data)
+	if err != nil {
+		return false, fmt.Sprintf("its signing keys cannot be read: %v", err)
+	}
+	v.rings = rings
+	signer, err := rings.Signer(keyring.Refresh)
+	if err != nil {
+		return false, "no signing key is active yet."
+	}
+	v.issuer.SigningKey = signer.ID
+	if meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionReady) == nil {
+		return false, "it has not been looked at yet."
+	}
+	return true, ""
+}
+
+func accessLifetime(issuer *v1alpha1.JWTIssuer) time.Duration {
+	if at := issuer.Spec.AccessToken; at != nil && at.Lifetime != nil {
+		return at.Lifetime.Duration
+	}
+	return policy.DefaultAccessLifetime
+}
+
+// reachableURL is where clients inside the cluster reach the endpoints.
+func reachableURL(issuer *v1alpha1.JWTIssuer) string {
+	if issuer.Spec.EndpointURL != "" {
+		return issuer.Spec.EndpointURL
+	}
+	return issuer.Spec.URL
+}
+
+func tokenEndpoint(issuer *v1alpha1.JWTIssuer) string { return reachableURL(issuer) + "/token" }
+func jwksURI(issuer *v1alpha1.JWTIssuer) string       { return issuer.Spec.URL + "/jwks.json" }

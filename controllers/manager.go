@@ -1,0 +1,123 @@
+package controllers
+
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+)
+
+// Options of the operator. The zero value of each field is a sensible default but for Namespace.
+type Options struct {
+	// Namespace is the operator's own, where the signing keys are. Required.
+	Namespace string
+	// Workers is how many keys are worked on at once. Default 16.
+	Workers int
+	// ReissuePerSecond paces what the withdrawal of a signing key sets off. Default 50.
+	ReissuePerSecond float64
+	// Clock tells the time. Default: the machine's.
+	Clock clock.PassiveClock
+	// NewID makes identifiers of tokens. Default: UUIDs of version 7 (RFC 9562 §5.7).
+	NewID func() string
+	// GenerateKey makes signing keys. Default: keyring.Generate.
+	GenerateKey KeyGenerator
+	// SeveralInProcess allows more than one manager in a process, as tests want.
+	SeveralInProcess bool
+}
+
+func (o *Options) setDefaults() {
+	if o.Workers == 0 {
+		o.Workers = 16
+	}
+	if o.ReissuePerSecond == 0 {
+		o.ReissuePerSecond = 50
+	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	if o.NewID == nil {
+		o.NewID = func() string { return uuid.Must(uuid.NewV7()).String() }
+	}
+	if o.GenerateKey == nil {
+		o.GenerateKey = keyring.Generate
+	}
+}
+
+// Scheme knows all kinds that the operator works with.
+func Scheme() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			panic(fmt.Sprintf("controllers: register kinds: %v", err))
+		}
+	}
+	return scheme
+}
+
+// NewManager makes a manager with both controllers. What base says of caches, clients and
+// the scheme is replaced: they are part of how the controllers work.
+func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager, error) {
+	o.setDefaults()
+	config = rest.CopyConfig(config)
+	// The API server's own priority and fairness is the better judge of what it can bear.
+	config.QPS = -1
+	base.Scheme = Scheme()
+	base.Cache = cacheOptions(o.Namespace)
+	base.Client = client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}}
+	mgr, err := ctrl.NewManager(config, base)
+	if err != nil {
+		return nil, fmt.Errorf("make the manager: %w", err)
+	}
+	views := newIssuers(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace)
+	keys := &RefreshKeyReconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("refreshkeys"),
+		Clock: o.Clock, NewID: o.NewID, issuers: views, pace: newPacer(o.Clock, o.ReissuePerSecond),
+	}
+	if err := keys.SetupWithManager(mgr, o); err != nil {
+		return nil, fmt.Errorf("set up the controller of JWTRefreshKeys: %w", err)
+	}
+	issuerKeys := &IssuerReconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("refreshkeys"),
+		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace,
+	}
+	if err := issuerKeys.SetupWithManager(mgr, o); err != nil {
+		return nil, fmt.Errorf("set up the controller of JWTIssuers: %w", err)
+	}
+	return mgr, nil
+}
+
+func cacheOptions(operatorNamespace string) cache.Options {
+	return cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Secret{}: {
+				Label:                 labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
+				Transform:             digestSecrets(operatorNamespace),
+				UnsafeDisableDeepCopy: ptr.To(true),
+			},
+			&v1alpha1.JWTRefreshKey{}: {Transform: slimKey},
+		},
+	}
+}
+
+// slimKey drops what the controllers never look at. A write of status does not bring it
+// back to the API server, which ignores metadata there.
+func slimKey(obj any) (any, error) {
+	if key, ok := obj.(*v1alpha1.JWTRefreshKey); ok {
+		key.ManagedFields = nil
+		delete(key.Annotations, corev1.LastAppliedConfigAnnotation)
+	}
+	return obj, nil
+}

@@ -1,0 +1,43 @@
+package controllers
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+)
+
+// pacer gives turns to what a single event sets off for many keys at once, so that the
+// withdrawal of a signing key does not send ten thousand writes to the API server together.
+type pacer struct {
+	clock   clock.PassiveClock
+	limiter *rate.Limiter
+
+	mu    sync.Mutex
+	turns map[types.UID]time.Time
+}
+
+func newPacer(clock clock.PassiveClock, perSecond float64) *pacer {
+	return &pacer{
+		clock: clock, limiter: rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond))), turns: map[types.UID]time.Time{},
+	}
+}
+
+// turn is how long a key has to wait still; 0 when it is its turn, which it has then had.
+func (p *pacer) turn(uid types.UID) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.clock.Now()
+	at, waiting := p.turns[uid]
+	if !waiting {
+		at = now.Add(p.limiter.ReserveN(now, 1).DelayFrom(now))
+	}
+	if wait := at.Sub(now); wait > 0 {
+		p.turns[uid] = at
+		return wait
+	}
+	delete(p.turns, uid)
+	return 0
+}

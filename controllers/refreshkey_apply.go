@@ -1,0 +1,247 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// apply carries out a plan. The order of the writes is what keeps every crash harmless: a
+// first token is written to the Secret and then recorded, since nothing is accepted before
+// the object exists; from then on the line is advanced first, and the Secret follows it.
+func (r *RefreshKeyReconciler) apply(ctx context.Context, o *observation, plan *lifecycle.Plan) error {
+	if plan.Ignore {
+		return nil
+	}
+	made, text, err := r.mint(o, plan)
+	if err != nil {
+		return err
+	}
+	now := r.Clock.Now()
+	status := plan.Status(&o.Observed, made, now)
+	if plan.Line == lifecycle.IssueFirst {
+		if err := r.writeSecret(ctx, o, plan, &status.TokenLine, text); err != nil {
+			return r.reportRefusal(ctx, o, plan, err)
+		}
+		return r.writeStatus(ctx, o, &status, plan)
+	}
+	if err := r.writeStatus(ctx, o, &status, plan); err != nil {
+		return err
+	}
+	if err := r.writeSecret(ctx, o, plan, &status.TokenLine, text); err != nil {
+		return r.reportRefusal(ctx, o, plan, err)
+	}
+	return r.removeSecrets(ctx, o, plan.Remove)
+}
+
+// mint makes the token that the plan asks for, and for an adoption takes the one found.
+func (r *RefreshKeyReconciler) mint(o *observation, plan *lifecycle.Plan) (*lifecycle.Token, tokenText, error) {
+	if plan.Line == lifecycle.AdoptFound {
+		return &o.Secret.Adoptable.Token, "", nil
+	}
+	if plan.Mint == nil {
+		return nil, "", nil
+	}
+	signer, err := o.issuer.rings.Signer(keyring.Refresh)
+	if err != nil {
+		return nil, "", err
+	}
+	claims := claimsFor(o.key, plan.Mint.Terms)
+	claims.JTI = r.NewID()
+	claims.KeyID = signer.ID
+	claims.IssuedAt = plan.Mint.CreatedAt
+	claims.ExpiresAt = plan.Mint.ExpiresAt
+	claims.Object.Revision = plan.Mint.Revision
+	payload, err := claims.Payload()
+	if err != nil {
+		return nil, "", err
+	}
+	compact, err := token.Mint(signer, token.Refresh, payload)
+	if err != nil {
+		return nil, "", err
+	}
+	made := recorded(claims, payload, compact)
+	return &made, tokenText(compact), nil
+}
+
+func claimsFor(key *v1alpha1.JWTRefreshKey, terms lifecycle.Terms) *token.Claims {
+	return &token.Claims{
+		Issuer:         terms.Issuer,
+		Audience:       terms.Audience,
+		Subject:        terms.Subject,
+		Scope:          terms.Scope,
+		Extra:          terms.Claims,
+		JWKThumbprint:  terms.JWKThumbprint,
+		ServiceAccount: terms.ServiceAccount,
+		ClientID:       lifecycle.DefaultSubject(key.Namespace, key.Name),
+		Object:         token.Object{Namespace: key.Namespace, Name: key.Name, UID: string(key.UID)},
+	}
+}
+
+// mintAccess makes the access token that the Secret is to hold beside the refresh token. It
+// never outlives the refresh token.
+func (r *RefreshKeyReconciler) mintAccess(o *observation, plan *lifecycle.Plan, line *v1alpha1.TokenLine) (tokenText, time.Time, error) {
+	signer, err := o.issuer.rings.Signer(keyring.Access)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	claims := claimsFor(o.key, plan.Terms())
+	claims.JTI = r.NewID()
+	// A ServiceAccount binding concerns our token endpoint alone.
+	claims.ServiceAccount = ""
+	claims.IssuedAt = r.Clock.Now().UTC().Truncate(time.Second)
+	claims.ExpiresAt = claims.IssuedAt.Add(plan.AccessLifetime())
+	if line.ExpiresAt.Time.Before(claims.ExpiresAt) {
+		claims.ExpiresAt = line.ExpiresAt.UTC()
+	}
+	payload, err := claims.Payload()
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	compact, err := token.Mint(signer, token.Access, payload)
+	return tokenText(compact), claims.ExpiresAt, err
+}
+
+// writeSecret makes the Secret what the plan wants of it. text is the current token where it
+// was just made; otherwise it is taken from the Secret itself or made again from status.
+func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, plan *lifecycle.Plan, line *v1alpha1.TokenLine, text tokenText) error {
+	if plan.Secret == lifecycle.KeepSecret {
+		return nil
+	}
+	wanted := wantedFor(o.key, line, o.issuer.endpoint)
+	if plan.Secret == lifecycle.EmptySecret {
+		return r.updateSecret(ctx, o, func(secret *corev1.Secret) error {
+			wanted.write(secret, secretTokens{})
+			return nil
+		})
+	}
+	if text == "" && o.Secret.TokenHash != line.TokenHash {
+		remade, err := o.remake()
+		if err != nil {
+			return err
+		}
+		text = remade
+	}
+	tokens := secretTokens{refresh: text}
+	if plan.RenewAccess {
+		access, end, err := r.mintAccess(o, plan, line)
+		if err != nil {
+			return err
+		}
+		tokens.access, tokens.accessExpiresAt = access, end.Format(time.RFC3339)
+	}
+	if o.Secret.State == lifecycle.SecretMissing {
+		return r.createSecret(ctx, o, &wanted, tokens)
+	}
+	return r.updateSecret(ctx, o, func(secret *corev1.Secret) error {
+		return refill(secret, &wanted, line, tokens, lifecycle.WantsAccessToken(o.key))
+	})
+}
+
+// refill writes the tokens over what the Secret holds, and keeps what is still good.
+func refill(secret *corev1.Secret, wanted *wantedSecret, line *v1alpha1.TokenLine, tokens secretTokens, wantsAccess bool) error {
+	if tokens.refresh == "" {
+		held := string(secret.Data[v1alpha1.SecretToken])
+		if token.Hash(held) != line.TokenHash {
+			return errOutdated
+		}
+		tokens.refresh = tokenText(held)
+	}
+	if tokens.access == "" && wantsAccess {
+		tokens.access = tokenText(secret.Data[v1alpha1.SecretAccessToken])
+		tokens.accessExpiresAt = secret.Annotations[v1alpha1.AnnotationAccessTokenExpiresAt]
+	}
+	wanted.write(secret, tokens)
+	return nil
+}
+
+// createSecret makes a Secret that does not exist. It creates and never applies, so that
+// what somebody else put under the name meanwhile stays as it is.
+func (r *RefreshKeyReconciler) createSecret(ctx context.Context, o *observation, wanted *wantedSecret, tokens secretTokens) error {
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: o.key.Namespace, Name: o.Secret.Name}}
+	wanted.write(secret, tokens)
+	return secretWriteError(secret.Name, r.Client.Create(ctx, secret))
+}
+
+// updateSecret changes our Secret as it is at the API server now, if it is still ours, and
+// under the resourceVersion that was read.
+func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation, change func(*corev1.Secret) error) error {
+	secret := &corev1.Secret{}
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: o.key.Namespace, Name: o.Secret.Name}, secret)
+	if apierrors.IsNotFound(err) {
+		return errOutdated
+	}
+	if err != nil {
+		return err
+	}
+	if stateOf(secret, o.key) != o.Secret.State || (o.Secret.State != lifecycle.SecretOwn && o.Secret.State != lifecycle.SecretLeftOver) {
+		return errOutdated
+	}
+	if o.Secret.State == lifecycle.SecretLeftOver {
+		if err := r.confirmAlive(ctx, o.key); err != nil {
+			return err
+		}
+	}
+	if err := change(secret); err != nil {
+		return err
+	}
+	return secretWriteError(secret.Name, r.Client.Update(ctx, secret))
+}
+
+// confirmAlive asks the API server whether the key is still this one: the Secret of another
+// UID is only left over if ours is the living one.
+func (r *RefreshKeyReconciler) confirmAlive(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
+	current := &v1alpha1.JWTRefreshKey{}
+	err := r.Live.Get(ctx, client.ObjectKeyFromObject(key), current)
+	if apierrors.IsNotFound(err) || (err == nil && current.UID != key.UID) {
+		return errOutdated
+	}
+	return err
+}
+
+// removeSecrets deletes Secrets of this key under names that it no longer has, each only if
+// it still is the one that was looked at.
+func (r *RefreshKeyReconciler) removeSecrets(ctx context.Context, o *observation, names []string) error {
+	for _, name := range names {
+		secret := &corev1.Secret{}
+		err := r.Live.Get(ctx, types.NamespacedName{Namespace: o.key.Namespace, Name: name}, secret)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if stateOf(secret, o.key) != lifecycle.SecretOwn {
+			continue
+		}
+		err = r.Client.Delete(ctx, secret, client.Preconditions{UID: ptr.To(secret.UID), ResourceVersion: ptr.To(secret.ResourceVersion)})
+		if err := client.IgnoreNotFound(err); err != nil {
+			return secretWriteError(name, err)
+		}
+	}
+	return nil
+}
+
+// reportRefusal puts a refused Secret into the status, so that a user sees what to do; the
+// write is tried again with back-off.
+func (r *RefreshKeyReconciler) reportRefusal(ctx context.Context, o *observation, plan *lifecycle.Plan, err error) error {
+	var refused *secretRefused
+	if !errors.As(err, &refused) {
+		return err
+	}
+	report := plan.Refused(refused.Error())
+	status := report.Status(&o.Observed, nil, r.Clock.Now())
+	return errors.Join(err, r.writeStatus(ctx, o, &status, report))
+}

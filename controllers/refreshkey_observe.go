@@ -1,0 +1,329 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/canonical"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// observation is what lifecycle.Decide looks at, and what carrying out its plan needs beside.
+type observation struct {
+	lifecycle.Observed
+	key    *v1alpha1.JWTRefreshKey
+	issuer *issuerView
+	// heldKey signed the current token; nil where it is no longer in the ring.
+	heldKey *keyring.Key
+}
+
+// observe reads all that a decision needs: from the caches, or, with live set, from the API
+// server. It returns nil when the key is gone.
+func (r *RefreshKeyReconciler) observe(ctx context.Context, name types.NamespacedName, live bool) (*observation, error) {
+	reader := client.Reader(r.Client)
+	if live {
+		reader = r.Live
+	}
+	key := &v1alpha1.JWTRefreshKey{}
+	if err := reader.Get(ctx, name, key); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	o := &observation{key: key}
+	o.Key = key
+	for _, step := range []func(context.Context, *observation, client.Reader) error{
+		r.observeNamespace, r.observeIssuer, r.observeLine, r.observeSecret, r.observeOthers,
+	} {
+		if err := step(ctx, o, reader); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+func (r *RefreshKeyReconciler) observeNamespace(ctx context.Context, o *observation, _ client.Reader) error {
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	err := r.Client.Get(ctx, types.NamespacedName{Name: o.key.Namespace}, namespace)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	o.Namespace = lifecycle.Namespace{
+		Labels:      namespace.Labels,
+		Terminating: err == nil && namespace.DeletionTimestamp != nil,
+	}
+	return nil
+}
+
+func (r *RefreshKeyReconciler) observeIssuer(ctx context.Context, o *observation, _ client.Reader) (err error) {
+	o.issuer, err = r.issuers.view(ctx, lifecycle.IssuerName(o.key))
+	if err != nil {
+		return err
+	}
+	o.Issuer = o.issuer.issuer
+	return nil
+}
+
+// observeLine reads the content of the current token and finds the key that signed it.
+func (r *RefreshKeyReconciler) observeLine(ctx context.Context, o *observation, _ client.Reader) error {
+	status := &o.key.Status
+	if status.Revision == 0 {
+		return nil
+	}
+	claims, err := recordedClaims(o.key)
+	if err != nil {
+		o.Distrust = err.Error()
+		return nil
+	}
+	o.Held = heldOf(claims)
+	o.heldKey, err = r.signingKey(ctx, o.issuer, claims.Issuer, status.KeyID)
+	o.Issuer.KnowsHeldKey = o.heldKey != nil
+	return err
+}
+
+// signingKey finds the refresh key of a kid. One that is missing is looked for once more at
+// the API server: a cache that is out of date must not cost a rotation.
+func (r *RefreshKeyReconciler) signingKey(ctx context.Context, view *issuerView, issuerURL, kid string) (*keyring.Key, error) {
+	if !view.issuer.Found || !view.issuer.Ready {
+		return nil, nil
+	}
+	if issuerURL != view.issuer.URL {
+		earlier, err := r.issuers.viewByURL(ctx, issuerURL)
+		if err != nil {
+			return nil, err
+		}
+		key, _ := earlier.rings.Lookup(keyring.Refresh, kid)
+		return key, nil
+	}
+	if key, found := view.rings.Lookup(keyring.Refresh, kid); found {
+		return key, nil
+	}
+	fresh, err := r.issuers.viewLive(ctx, view.issuer.Name)
+	if err != nil {
+		return nil, err
+	}
+	key, _ := fresh.rings.Lookup(keyring.Refresh, kid)
+	return key, nil
+}
+
+// recordedClaims reads status.content, which must name this very object and this very line.
+func recordedClaims(key *v1alpha1.JWTRefreshKey) (*token.Claims, error) {
+	status := &key.Status
+	if status.Content == nil || status.CreatedAt == nil || status.ExpiresAt == nil {
+		return nil, errors.New("the line in status is incomplete")
+	}
+	claims, err := token.ParsePayload(status.Content.Raw)
+	if err != nil {
+		return nil, fmt.Errorf("status.content cannot be read: %w", err)
+	}
+	if !names(claims, key) || claims.Object.Revision != status.Revision || claims.JTI != status.JTI ||
+		!claims.ExpiresAt.Equal(status.ExpiresAt.Time) || !claims.IssuedAt.Equal(status.CreatedAt.Time) {
+		return nil, errors.New("status.content is not that of this key's current token")
+	}
+	return claims, nil
+}
+
+func names(claims *token.Claims, key *v1alpha1.JWTRefreshKey) bool {
+	return claims.Object.Namespace == key.Namespace && claims.Object.Name == key.Name &&
+		claims.Object.UID == string(key.UID) && claims.ClientID == lifecycle.DefaultSubject(key.Namespace, key.Name)
+}
+
+func heldOf(claims *token.Claims) *lifecycle.Held {
+	return &lifecycle.Held{
+		Terms: lifecycle.Terms{
+			Issuer:         claims.Issuer,
+			Audience:       claims.Audience,
+			Subject:        claims.Subject,
+			Scope:          claims.Scope,
+			Claims:         claims.Extra,
+			JWKThumbprint:  claims.JWKThumbprint,
+			ServiceAccount: claims.ServiceAccount,
+		},
+		IssuedAt:  claims.IssuedAt,
+		ExpiresAt: claims.ExpiresAt,
+	}
+}
+
+// observeSecret looks at the Secret that the token belongs into. A Secret that the cache does
+// not show may be there all the same, without our label: where that matters, the API server
+// is asked. A key that was never issued is spared the question, since its create will tell.
+func (r *RefreshKeyReconciler) observeSecret(ctx context.Context, o *observation, reader client.Reader) error {
+	o.Secret.Name = lifecycle.SecretName(o.key)
+	if o.Secret.Name == "" {
+		return nil
+	}
+	issued := o.key.Status.Revision > 0
+	secret, err := r.readSecret(ctx, reader, o.key.Namespace, o.Secret.Name)
+	if err == nil && secret == nil && (issued || len(o.key.Status.Conditions) > 0) {
+		secret, err = r.readSecret(ctx, r.Live, o.key.Namespace, o.Secret.Name)
+	}
+	if err != nil {
+		return err
+	}
+	if secret == nil {
+		o.Secret.State = lifecycle.SecretMissing
+	} else {
+		describeSecret(o, secret)
+	}
+	switch {
+	case issued && (o.Secret.State == lifecycle.SecretOwn || o.Secret.State == lifecycle.SecretMissing):
+		return o.checkReproducible()
+	case !issued && o.Secret.State == lifecycle.SecretOwn:
+		return r.observeAdoptable(ctx, o)
+	default:
+		return nil
+	}
+}
+
+// readSecret returns a Secret without its values, and nil when there is none.
+func (r *RefreshKeyReconciler) readSecret(ctx context.Context, reader client.Reader, namespace, name string) (*corev1.Secret, error) {
+	secret := &corev1.Secret{}
+	if err := reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, secret); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	if secret.Data != nil {
+		// It may be the cache's own copy.
+		secret = secret.DeepCopy()
+		digest(secret)
+	}
+	return secret, nil
+}
+
+func describeSecret(o *observation, secret *corev1.Secret) {
+	wanted := wantedFor(o.key, &o.key.Status.TokenLine, o.issuer.endpoint)
+	s := &o.Secret
+	s.State = stateOf(secret, o.key)
+	s.Immutable = secret.Immutable != nil && *secret.Immutable
+	s.CreatedAt = secret.CreationTimestamp.Time
+	s.TokenHash = tokenHashOf(secret)
+	s.AsWanted = wanted.fits(secret)
+	accessDigest := digestOf(secret, v1alpha1.SecretAccessToken)
+	s.HoldsAccess = accessDigest != ""
+	if s.HoldsAccess && accessDigest == secret.Annotations[v1alpha1.AnnotationAccessTokenHash] {
+		if end, err := time.Parse(time.RFC3339, secret.Annotations[v1alpha1.AnnotationAccessTokenExpiresAt]); err == nil {
+			s.AccessExpiresAt = end
+		}
+	}
+}
+
+// checkReproducible: where the Secret does not hold the current token, status must be able
+// to give it back; a content that does not was not written by the operator.
+func (o *observation) checkReproducible() error {
+	if o.Held == nil || o.heldKey == nil || o.Secret.TokenHash == o.key.Status.TokenHash {
+		return nil
+	}
+	_, err := o.remake()
+	if errors.Is(err, token.ErrNotReproducible) {
+		o.Held, o.Distrust = nil, "status.content does not give the token that status.tokenHash names"
+		return nil
+	}
+	return err
+}
+
+// remake signs the current token again from status.
+func (o *observation) remake() (tokenText, error) {
+	if o.heldKey == nil {
+		return "", errOutdated
+	}
+	payload, err := canonical.JSON(o.key.Status.Content.Raw)
+	if err != nil {
+		return "", err
+	}
+	compact, err := token.Remake(o.heldKey, payload, o.key.Status.TokenHash)
+	return tokenText(compact), err
+}
+
+// observeAdoptable looks for a first token that was written to the Secret and not recorded,
+// since the manager stopped in between. It must be ours in every respect.
+func (r *RefreshKeyReconciler) observeAdoptable(ctx context.Context, o *observation) error {
+	if o.Secret.TokenHash == "" || !o.Issuer.Ready {
+		return nil
+	}
+	secret := &corev1.Secret{}
+	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: o.key.Namespace, Name: o.Secret.Name}, secret); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	compact := string(secret.Data[v1alpha1.SecretToken])
+	claims, err := r.parseOwn(ctx, o, compact)
+	if err != nil || !names(claims, o.key) || claims.Object.Revision != 1 {
+		// Not adoptable: the first token is made afresh.
+		return nil //nolint:nilerr // what is wrong with a token that is not ours changes nothing
+	}
+	payload, err := claims.Payload()
+	if err != nil {
+		return err
+	}
+	o.Secret.Adoptable = &lifecycle.Adoptable{Token: recorded(claims, payload, compact), Held: *heldOf(claims)}
+	return nil
+}
+
+// recorded is what the line keeps of a token.
+func recorded(claims *token.Claims, payload []byte, compact string) lifecycle.Token {
+	return lifecycle.Token{
+		JTI:       claims.JTI,
+		Hash:      token.Hash(compact),
+		KeyID:     claims.KeyID,
+		CreatedAt: claims.IssuedAt,
+		ExpiresAt: claims.ExpiresAt,
+		Content:   payload,
+	}
+}
+
+// parseOwn verifies a token by the issuer's refresh ring, read again for an unknown key.
+func (r *RefreshKeyReconciler) parseOwn(ctx context.Context, o *observation, compact string) (*token.Claims, error) {
+	now := r.Clock.Now()
+	claims, err := token.Parse(compact, token.Refresh, o.issuer.rings, o.Issuer.URL, now)
+	if !errors.Is(err, token.ErrUnknownKey) {
+		return claims, err
+	}
+	fresh, err := r.issuers.viewLive(ctx, o.Issuer.Name)
+	if err != nil {
+		return nil, err
+	}
+	return token.Parse(compact, token.Refresh, fresh.rings, o.Issuer.URL, now)
+}
+
+// observeOthers finds this key's Secrets under names that it no longer has.
+func (r *RefreshKeyReconciler) observeOthers(ctx context.Context, o *observation, _ client.Reader) error {
+	var owned corev1.SecretList
+	// A moment of delay does no harm here, and waiting for the writes of all other keys would.
+	err := r.Client.List(ctx, &owned, client.InNamespace(o.key.Namespace), client.MatchingFields{ownerIndex: o.key.Name},
+		client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
+	if err != nil {
+		return err
+	}
+	for i := range owned.Items {
+		secret := &owned.Items[i]
+		if secret.Name != o.Secret.Name && stateOf(secret, o.key) == lifecycle.SecretOwn {
+			o.Others = append(o.Others, lifecycle.OtherSecret{Name: secret.Name, TokenHash: tokenHashOf(secret)})
+		}
+	}
+	return nil
+}
+
+// ownerIndex indexes our Secrets by the name of the key that owns them.
+const ownerIndex = "owner"
+
+func ownerOf(object client.Object) []string {
+	secret, ok := object.(*corev1.Secret)
+	if !ok {
+		return nil
+	}
+	if ownedByKey(secret) {
+		return []string{metav1.GetControllerOfNoCopy(secret).Name}
+	}
+	if owner := secret.Annotations[v1alpha1.AnnotationOwner]; owner != "" {
+		return []string{owner}
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+package controllers
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	corev1 "k8s.io/api/core/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// digestSecrets keeps tenants' Secrets in the cache without their values: each is replaced
+// by its SHA-256, in stringData, which the API server never sends. The Secrets with the
+// signing keys, in the operator's own namespace, are kept whole.
+func digestSecrets(operatorNamespace string) toolscache.TransformFunc {
+	return func(obj any) (any, error) {
+		secret, ok := obj.(*corev1.Secret)
+		if !ok {
+			return obj, nil
+		}
+		secret.ManagedFields = nil
+		delete(secret.Annotations, corev1.LastAppliedConfigAnnotation)
+		if !holdsSigningKeys(secret, operatorNamespace) {
+			digest(secret)
+		}
+		return secret, nil
+	}
+}
+
+func holdsSigningKeys(secret *corev1.Secret, operatorNamespace string) bool {
+	return secret.Namespace == operatorNamespace && secret.Labels[v1alpha1.LabelSigningKeysOf] != ""
+}
+
+func digest(secret *corev1.Secret) {
+	if secret.Data == nil {
+		return
+	}
+	secret.StringData = make(map[string]string, len(secret.Data))
+	for name, value := range secret.Data {
+		sum := sha256.Sum256(value)
+		secret.StringData[name] = string(sum[:])
+	}
+	secret.Data = nil
+}
+
+// digestOf is the SHA-256 of a value of a digested Secret, empty where it has none.
+func digestOf(secret *corev1.Secret, name string) string {
+	return hex.EncodeToString([]byte(secret.StringData[name]))
+}
+
+// tokenHashOf is the hash of the refresh token in a digested Secret, in the form of
+// status.tokenHash; empty where it holds none.
+func tokenHashOf(secret *corev1.Secret) string {
+	if sum := digestOf(secret, v1alpha1.SecretToken); sum != "" && sum != emptyDigest {
+		return token.HashPrefix + sum
+	}
+	return ""
+}
+
+var emptyDigest = func() string {
+	sum := sha256.Sum256(nil)
+	return hex.EncodeToString(sum[:])
+}()
