@@ -36,6 +36,8 @@ var registeredClaims = []string{
 
 var (
 	claimName = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,64}$`)
+	// showable names can stand in a message.
+	showable = regexp.MustCompile(`^[ -~]{1,64}$`)
 	// ownClaim finds refreshkeys.dev, and whatever is under it, also as a URL.
 	ownClaim = regexp.MustCompile(`(?i)(^|[./:])refreshkeys[.]dev($|[./:])`)
 )
@@ -78,10 +80,11 @@ func ValidateClaims(claims map[string]apiextensionsv1.JSON) error {
 func validateClaimName(name string) error {
 	switch {
 	case !claimName.MatchString(name):
-		if runes := []rune(name); len(runes) > 64 {
-			name = string(runes[:64]) + "…"
+		shown := "it"
+		if showable.MatchString(name) {
+			shown = "'" + name + "'"
 		}
-		return fmt.Errorf("claims: a name must be 1 to 64 of letters, digits and _ . : / -: rename '%s'", name)
+		return fmt.Errorf("claims: a name must be 1 to 64 of letters, digits and _ . : / -: rename %s", shown)
 	case RegisteredClaim(name):
 		return fmt.Errorf("claims: the name '%s' is registered for JWTs or the operator's own: remove it or rename it", name)
 	default:

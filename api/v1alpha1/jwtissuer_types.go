@@ -29,7 +29,7 @@ type JWTIssuerSpec struct {
 	// +kubebuilder:validation:MinLength=9
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="url is immutable, since tokens and verifiers name it: create another JWTIssuer"
-	// +kubebuilder:validation:XValidation:rule="self.startsWith('https://')",message="url must begin with https:// (RFC 8414 §2)"
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('https://')",message="url must begin with https:// (RFC 8414 §2): change the scheme"
 	// +kubebuilder:validation:XValidation:rule="!self.contains('?')",message="url must have no query (RFC 8414 §2): remove `?` and what follows"
 	// +kubebuilder:validation:XValidation:rule="!self.contains('#')",message="url must have no fragment (RFC 8414 §2): remove `#` and what follows"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[^?#]*://[^?#]*/[.]{0,2}(/|[?#]|$)')",message="url must not end in a slash, nor hold empty, `.` or `..` path segments: remove them"

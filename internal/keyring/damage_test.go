@@ -95,122 +95,122 @@ func (s *stored) put(t *testing.T, private any) {
 func pemOf(der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der}) }
 
 // damage is one kind of it, and what Decode should say, with {kid} for the kid of the active access key.
+// Unless want begins with an entry it is about the metadata or the private key of that kid.
 type damage struct {
 	name string
 	do   func(*testing.T, *stored)
 	want string
 }
 
+// describing damages the description of the active access key.
+func describing(change func(*description)) func(*testing.T, *stored) {
+	return func(t *testing.T, s *stored) {
+		t.Helper()
+		s.set(t, s.active, change)
+	}
+}
+
+// rewriting damages the text of the metadata.
+func rewriting(old, replacement string) func(*testing.T, *stored) {
+	return func(_ *testing.T, s *stored) { s.replace(metadataEntry, old, replacement) }
+}
+
 var metadataDamages = []damage{
-	{"no data", func(_ *testing.T, s *stored) { s.data = nil }, `entry "rings.json" is missing`},
-	{"no metadata", func(_ *testing.T, s *stored) { delete(s.data, "rings.json") }, `entry "rings.json" is missing`},
-	{"empty metadata", func(_ *testing.T, s *stored) { s.data["rings.json"] = nil }, `entry "rings.json" ends too early`},
-	{"metadata cut off", func(_ *testing.T, s *stored) { s.data["rings.json"] = s.data["rings.json"][:100] }, `entry "rings.json" ends too early`},
-	{"metadata is no JSON", func(_ *testing.T, s *stored) { s.data["rings.json"] = []byte("keys: []") }, `entry "rings.json" is not JSON, at byte 1`},
-	{"metadata is the private key", func(_ *testing.T, s *stored) { s.data["rings.json"] = s.data[s.active+".pem"] }, `entry "rings.json" is not JSON, at byte 2`},
-	{"wrong type", func(_ *testing.T, s *stored) { s.replace("rings.json", `"version": 1`, `"version": "1"`) }, `entry "rings.json" has a value of the wrong type, at byte 18`},
-	{"unknown field", func(_ *testing.T, s *stored) { s.replace("rings.json", `"state"`, `"d": "x", "state"`) }, `entry "rings.json" has a field that this release does not know`},
-	{"two documents", func(_ *testing.T, s *stored) { s.data["rings.json"] = append(s.data["rings.json"], "{}"...) }, `entry "rings.json" has something after its end`},
-	{"too long", func(_ *testing.T, s *stored) { s.data["rings.json"] = bytes.Repeat([]byte(" "), 256<<10+1) }, `entry "rings.json" is longer than 262144 bytes`},
-	{"version of a later release", func(_ *testing.T, s *stored) { s.replace("rings.json", `"version": 1`, `"version": 2`) }, `entry "rings.json" has version 2, and this release reads 1`},
-	{"no version", func(_ *testing.T, s *stored) { s.data["rings.json"] = []byte("{}") }, `entry "rings.json" has version 0, and this release reads 1`},
-	{"no keys", func(_ *testing.T, s *stored) { s.data = map[string][]byte{"rings.json": []byte(`{"version":1}`)} }, `entry "rings.json" describes 0 refresh keys, not 1 to 128`},
-	{"too many keys", func(t *testing.T, s *stored) { s.encode(t, document{Version: 1, Keys: make([]description, 257)}) }, `entry "rings.json" describes more than 256 keys`},
+	{"no data", func(_ *testing.T, s *stored) { s.data = nil }, `is missing`},
+	{"no metadata", func(_ *testing.T, s *stored) { delete(s.data, "rings.json") }, `is missing`},
+	{"empty metadata", func(_ *testing.T, s *stored) { s.data["rings.json"] = nil }, `ends too early`},
+	{"metadata cut off", func(_ *testing.T, s *stored) { s.data["rings.json"] = s.data["rings.json"][:100] }, `ends too early`},
+	{"metadata is no JSON", func(_ *testing.T, s *stored) { s.data["rings.json"] = []byte("keys: []") }, `is not JSON, at byte 1`},
+	{"metadata is the private key", func(_ *testing.T, s *stored) { s.data["rings.json"] = s.data[s.active+".pem"] }, `is not JSON, at byte 2`},
+	{"wrong type", rewriting(`"version": 1`, `"version": "1"`), `has a value of the wrong type, at byte 18`},
+	{"unknown field", rewriting(`"state"`, `"d": "x", "state"`), `has a field that this release does not know`},
+	{"two documents", func(_ *testing.T, s *stored) { s.data["rings.json"] = append(s.data["rings.json"], "{}"...) }, `has something after its end`},
+	{"too long", func(_ *testing.T, s *stored) { s.data["rings.json"] = bytes.Repeat([]byte(" "), 256<<10+1) }, `is longer than 262144 bytes`},
+	{"version of a later release", rewriting(`"version": 1`, `"version": 2`), `has version 2, and this release reads 1`},
+	{"no version", func(_ *testing.T, s *stored) { s.data["rings.json"] = []byte("{}") }, `has version 0, and this release reads 1`},
+	{"no keys", func(_ *testing.T, s *stored) { s.data = map[string][]byte{"rings.json": []byte(`{"version":1}`)} }, `describes 0 refresh keys, not 1 to 128`},
+	{"too many keys", func(t *testing.T, s *stored) { s.encode(t, document{Version: 1, Keys: make([]description, 257)}) }, `describes more than 256 keys`},
 	{"a ring without keys", func(t *testing.T, s *stored) {
 		for _, kid := range []string{s.refresh, s.another} {
 			s.drop(t, kid)
 			delete(s.data, kid+".pem")
 		}
-	}, `entry "rings.json" describes 0 refresh keys, not 1 to 128`},
+	}, `describes 0 refresh keys, not 1 to 128`},
 	{"a key twice", func(t *testing.T, s *stored) {
 		s.set(t, s.pending, func(d *description) { d.ID = s.active })
 		delete(s.data, s.pending+".pem")
-	}, `entry "rings.json" describes key {kid} twice`},
+	}, `describes key {kid} twice`},
 	{"a key in both rings", func(t *testing.T, s *stored) {
 		s.set(t, s.another, func(d *description) { d.ID = s.active })
 		delete(s.data, s.another+".pem")
-	}, `entry "rings.json" describes key {kid} twice`},
-	{"a kid that is none", func(t *testing.T, s *stored) { s.set(t, s.active, func(d *description) { d.ID = "../x" }) }, `entry "rings.json" has a kid that is not a SHA-256 thumbprint`},
-	{"a kid with padding", func(t *testing.T, s *stored) { s.set(t, s.active, func(d *description) { d.ID += "=" }) }, `entry "rings.json" has a kid that is not a SHA-256 thumbprint`},
-	{"a kid with stray bits", func(t *testing.T, s *stored) {
-		s.set(t, s.active, func(d *description) { d.ID = strings.Repeat("A", 42) + "B" })
-	}, `entry "rings.json" has a kid that is not a SHA-256 thumbprint`},
-	{"two active keys", func(t *testing.T, s *stored) { s.set(t, s.pending, func(d *description) { d.State = Active }) }, `entry "rings.json" describes 2 access keys that are active, not one`},
-	{"two pending keys", func(t *testing.T, s *stored) { s.set(t, s.active, func(d *description) { d.State = Pending }) }, `entry "rings.json" describes 2 access keys that are pending, not one`},
-	{"unknown state", func(t *testing.T, s *stored) { s.set(t, s.active, func(d *description) { d.State = "active" }) }, `entry "rings.json" has an unknown state for key {kid}`},
-	{"unknown use", func(t *testing.T, s *stored) { s.set(t, s.active, func(d *description) { d.Use = "Access" }) }, `entry "rings.json" has an unknown use for key {kid}`},
-	{"unknown algorithm", func(t *testing.T, s *stored) { s.set(t, s.active, func(d *description) { d.Algorithm = "none" }) }, `entry "rings.json" has an unknown algorithm for key {kid}`},
-	{"no createdAt", func(t *testing.T, s *stored) { s.set(t, s.active, func(d *description) { d.CreatedAt = "" }) }, `entry "rings.json" has no sane createdAt for key {kid}`},
-	{"createdAt before 1970", func(t *testing.T, s *stored) {
-		s.set(t, s.active, func(d *description) { d.CreatedAt = "1969-12-31T23:59:59Z" })
-	}, `entry "rings.json" has no sane createdAt for key {kid}`},
-	{"createdAt is no time", func(t *testing.T, s *stored) { s.set(t, s.active, func(d *description) { d.CreatedAt = "yesterday" }) }, `entry "rings.json" has a bad createdAt for key {kid}`},
-	{"createdAt in another zone", func(t *testing.T, s *stored) {
-		s.set(t, s.active, func(d *description) { d.CreatedAt = "2026-01-01T00:00:00+01:00" })
-	}, `entry "rings.json" has a bad createdAt for key {kid}`},
-	{"createdAt with a fraction", func(t *testing.T, s *stored) {
-		s.set(t, s.active, func(d *description) { d.CreatedAt = "2026-01-01T00:00:00.5Z" })
-	}, `entry "rings.json" has a bad createdAt for key {kid}`},
-	{"no activeAt", func(t *testing.T, s *stored) { s.set(t, s.active, func(d *description) { d.ActiveAt = "" }) }, `entry "rings.json" has no sane activeAt for key {kid}`},
-	{"activeAt before createdAt", func(t *testing.T, s *stored) {
-		s.set(t, s.active, func(d *description) { d.ActiveAt = "2025-12-31T23:59:59Z" })
-	}, `entry "rings.json" has no sane activeAt for key {kid}`},
-	{"activeAt is no time", func(t *testing.T, s *stored) { s.set(t, s.active, func(d *description) { d.ActiveAt = "x" }) }, `entry "rings.json" has a bad activeAt for key {kid}`},
-	{"retireAt of an active key", func(t *testing.T, s *stored) {
-		s.set(t, s.active, func(d *description) { d.RetireAt = "2027-01-01T00:00:00Z" })
-	}, `entry "rings.json" has a retireAt without retiring for key {kid}`},
-	{"retiring without retireAt", func(t *testing.T, s *stored) { s.set(t, s.active, func(d *description) { d.State = Retiring }) }, `entry "rings.json" has no sane retireAt for key {kid}`},
-	{"retiring before it was active", func(t *testing.T, s *stored) {
-		s.set(t, s.active, func(d *description) { d.State, d.RetireAt = Retiring, "2025-01-01T00:00:00Z" })
-	}, `entry "rings.json" has no sane retireAt for key {kid}`},
+	}, `describes key {kid} twice`},
+	{"a kid that is none", describing(func(d *description) { d.ID = "../x" }), `has a kid that is not a SHA-256 thumbprint`},
+	{"a kid with padding", describing(func(d *description) { d.ID += "=" }), `has a kid that is not a SHA-256 thumbprint`},
+	{"a kid with stray bits", describing(func(d *description) { d.ID = strings.Repeat("A", 42) + "B" }), `has a kid that is not a SHA-256 thumbprint`},
+	{"two active keys", func(t *testing.T, s *stored) { s.set(t, s.pending, func(d *description) { d.State = Active }) }, `describes 2 access keys that are active, not one`},
+	{"two pending keys", describing(func(d *description) { d.State = Pending }), `describes 2 access keys that are pending, not one`},
+	{"unknown state", describing(func(d *description) { d.State = "active" }), `has an unknown state for key {kid}`},
+	{"unknown use", describing(func(d *description) { d.Use = "Access" }), `has an unknown use for key {kid}`},
+	{"unknown algorithm", describing(func(d *description) { d.Algorithm = "none" }), `has an unknown algorithm for key {kid}`},
+	{"no createdAt", describing(func(d *description) { d.CreatedAt = "" }), `has no sane createdAt for key {kid}`},
+	{"createdAt before 1970", describing(func(d *description) { d.CreatedAt = "1969-12-31T23:59:59Z" }), `has no sane createdAt for key {kid}`},
+	{"createdAt is no time", describing(func(d *description) { d.CreatedAt = "yesterday" }), `has a bad createdAt for key {kid}`},
+	{"createdAt in another zone", describing(func(d *description) { d.CreatedAt = "2026-01-01T00:00:00+01:00" }), `has a bad createdAt for key {kid}`},
+	{"createdAt with a fraction", describing(func(d *description) { d.CreatedAt = "2026-01-01T00:00:00.5Z" }), `has a bad createdAt for key {kid}`},
+	{"no activeAt", describing(func(d *description) { d.ActiveAt = "" }), `has no sane activeAt for key {kid}`},
+	{"activeAt before createdAt", describing(func(d *description) { d.ActiveAt = "2025-12-31T23:59:59Z" }), `has no sane activeAt for key {kid}`},
+	{"activeAt is no time", describing(func(d *description) { d.ActiveAt = "x" }), `has a bad activeAt for key {kid}`},
+	{"retireAt of an active key", describing(func(d *description) { d.RetireAt = "2027-01-01T00:00:00Z" }), `has a retireAt without retiring for key {kid}`},
+	{"retiring without retireAt", describing(func(d *description) { d.State = Retiring }), `has no sane retireAt for key {kid}`},
+	{"retiring before it was active", describing(func(d *description) { d.State, d.RetireAt = Retiring, "2025-01-01T00:00:00Z" }), `has no sane retireAt for key {kid}`},
 }
 
 var privateDamages = []damage{
-	{"private key missing", func(_ *testing.T, s *stored) { delete(s.data, s.active+".pem") }, `entry "{kid}.pem" is missing`},
-	{"private key not described", func(t *testing.T, s *stored) { s.drop(t, s.active) }, `entry "{kid}.pem" is not described in rings.json`},
+	{"private key missing", func(_ *testing.T, s *stored) { delete(s.data, s.active+".pem") }, `is missing`},
+	{"private key not described", func(t *testing.T, s *stored) { s.drop(t, s.active) }, `is not described in rings.json`},
 	{"another entry", func(_ *testing.T, s *stored) { s.data["tls.key"] = s.data[s.active+".pem"] }, `entry "tls.key" is not described in rings.json`},
 	{"an entry with a long name", func(_ *testing.T, s *stored) { s.data[strings.Repeat("z", 200)] = nil }, `entry "` + strings.Repeat("z", 80) + `" is not described in rings.json`},
-	{"private key empty", func(_ *testing.T, s *stored) { s.data[s.active+".pem"] = nil }, `entry "{kid}.pem" is not a private key in PEM`},
-	{"private key cut off", func(_ *testing.T, s *stored) { s.data[s.active+".pem"] = s.data[s.active+".pem"][:80] }, `entry "{kid}.pem" is not a private key in PEM`},
-	{"not PEM", func(_ *testing.T, s *stored) { s.data[s.active+".pem"] = []byte("secret-material") }, `entry "{kid}.pem" is not a private key in PEM`},
+	{"private key empty", func(_ *testing.T, s *stored) { s.data[s.active+".pem"] = nil }, `is not a private key in PEM`},
+	{"private key cut off", func(_ *testing.T, s *stored) { s.data[s.active+".pem"] = s.data[s.active+".pem"][:80] }, `is not a private key in PEM`},
+	{"not PEM", func(_ *testing.T, s *stored) { s.data[s.active+".pem"] = []byte("secret-material") }, `is not a private key in PEM`},
 	{"something before", func(_ *testing.T, s *stored) {
 		s.data[s.active+".pem"] = append([]byte("x\n"), s.data[s.active+".pem"]...)
-	}, `entry "{kid}.pem" is not a private key in PEM`},
-	{"something after", func(_ *testing.T, s *stored) { s.data[s.active+".pem"] = append(s.data[s.active+".pem"], 'x') }, `entry "{kid}.pem" has something after the private key`},
+	}, `is not a private key in PEM`},
+	{"something after", func(_ *testing.T, s *stored) { s.data[s.active+".pem"] = append(s.data[s.active+".pem"], 'x') }, `has something after the private key`},
 	{"two keys", func(_ *testing.T, s *stored) {
 		s.data[s.active+".pem"] = slices.Concat(s.data[s.active+".pem"], s.data[s.pending+".pem"])
-	}, `entry "{kid}.pem" has something after the private key`},
+	}, `has something after the private key`},
 	{"PEM headers", func(_ *testing.T, s *stored) {
 		s.replace(s.active+".pem", "KEY-----\nM", "KEY-----\nProc-Type: 4,ENCRYPTED\n\nM")
-	}, `entry "{kid}.pem" is not a private key in PEM`},
-	{"another PEM type", func(_ *testing.T, s *stored) { s.replace(s.active+".pem", "PRIVATE KEY", "EC PRIVATE KEY") }, `entry "{kid}.pem" is not a private key in PEM`},
-	{"too long", func(_ *testing.T, s *stored) { s.data[s.active+".pem"] = bytes.Repeat([]byte("\n"), 16<<10+1) }, `entry "{kid}.pem" is longer than 16384 bytes`},
-	{"not PKCS #8", func(_ *testing.T, s *stored) { s.data[s.active+".pem"] = pemOf([]byte("secret-material")) }, `entry "{kid}.pem" is not a PKCS #8 private key`},
-	{"an ASN.1 structure that is no key", func(_ *testing.T, s *stored) { s.data[s.active+".pem"] = pemOf([]byte{0x30, 0}) }, `entry "{kid}.pem" is not a PKCS #8 private key`},
+	}, `is not a private key in PEM`},
+	{"another PEM type", func(_ *testing.T, s *stored) { s.replace(s.active+".pem", "PRIVATE KEY", "EC PRIVATE KEY") }, `is not a private key in PEM`},
+	{"too long", func(_ *testing.T, s *stored) { s.data[s.active+".pem"] = bytes.Repeat([]byte("\n"), 16<<10+1) }, `is longer than 16384 bytes`},
+	{"not PKCS #8", func(_ *testing.T, s *stored) { s.data[s.active+".pem"] = pemOf([]byte("secret-material")) }, `is not a PKCS #8 private key`},
+	{"an ASN.1 structure that is no key", func(_ *testing.T, s *stored) { s.data[s.active+".pem"] = pemOf([]byte{0x30, 0}) }, `is not a PKCS #8 private key`},
 	{"bytes after the structure", func(_ *testing.T, s *stored) {
 		block, _ := pem.Decode(s.data[s.active+".pem"])
 		s.data[s.active+".pem"] = pemOf(append(block.Bytes, 0))
-	}, `entry "{kid}.pem" is not a PKCS #8 private key`},
+	}, `is not a PKCS #8 private key`},
 	{"a key that cannot sign", func(t *testing.T, s *stored) {
 		key, err := ecdh.X25519().NewPrivateKey(bytes.Repeat([]byte{1}, 32))
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.put(t, key)
-	}, `entry "{kid}.pem" is a private key that cannot sign`},
-	{"another key", func(_ *testing.T, s *stored) { s.data[s.active+".pem"] = s.data[s.pending+".pem"] }, `entry "{kid}.pem" holds another key than its name says`},
+	}, `is a private key that cannot sign`},
+	{"another key", func(_ *testing.T, s *stored) { s.data[s.active+".pem"] = s.data[s.pending+".pem"] }, `holds another key than its name says`},
 	{"one bit of the private half", func(t *testing.T, s *stored) {
 		block, _ := pem.Decode(s.data[s.active+".pem"])
 		block.Bytes[len(block.Bytes)-1] ^= 1
 		s.data[s.active+".pem"] = pemOf(block.Bytes)
-	}, `entry "{kid}.pem" holds another key than its name says`},
-	{"an Ed25519 key for ES256", func(t *testing.T, s *stored) { s.set(t, s.active, func(d *description) { d.Algorithm = ES256 }) }, `entry "{kid}.pem" is not an ECDSA key on P-256`},
-	{"an Ed25519 key for RS256", func(t *testing.T, s *stored) { s.set(t, s.active, func(d *description) { d.Algorithm = RS256 }) }, `entry "{kid}.pem" is not an RSA key`},
-	{"a P-256 key for EdDSA", func(t *testing.T, s *stored) { s.put(t, testSigner(t, ES256)) }, `entry "{kid}.pem" is not an Ed25519 key`},
+	}, `holds another key than its name says`},
+	{"an Ed25519 key for ES256", describing(func(d *description) { d.Algorithm = ES256 }), `is not an ECDSA key on P-256`},
+	{"an Ed25519 key for RS256", describing(func(d *description) { d.Algorithm = RS256 }), `is not an RSA key`},
+	{"a P-256 key for EdDSA", func(t *testing.T, s *stored) { s.put(t, testSigner(t, ES256)) }, `is not an Ed25519 key`},
 	{"a P-384 key for ES256", func(t *testing.T, s *stored) {
 		s.set(t, s.active, func(d *description) { d.Algorithm = ES256 })
 		s.put(t, testSigner(t, ES384))
-	}, `entry "{kid}.pem" is not an ECDSA key on P-256`},
+	}, `is not an ECDSA key on P-256`},
 	{"a P-521 key for ES384", func(t *testing.T, s *stored) {
 		s.set(t, s.active, func(d *description) { d.Algorithm = ES384 })
 		key, err := ecdsa.ParseRawPrivateKey(elliptic.P521(), append(make([]byte, 34), bytes.Repeat([]byte{5}, 32)...))
@@ -218,9 +218,9 @@ var privateDamages = []damage{
 			t.Fatal(err)
 		}
 		s.put(t, key)
-	}, `entry "{kid}.pem" is not an ECDSA key on P-384`},
-	{"a P-256 scalar that is zero", func(t *testing.T, s *stored) { s.putScalar(t, make([]byte, 32)) }, `entry "{kid}.pem" is not a PKCS #8 private key`},
-	{"a P-256 scalar beyond the order", func(t *testing.T, s *stored) { s.putScalar(t, bytes.Repeat([]byte{0xff}, 32)) }, `entry "{kid}.pem" is not a PKCS #8 private key`},
+	}, `is not an ECDSA key on P-384`},
+	{"a P-256 scalar that is zero", func(t *testing.T, s *stored) { s.putScalar(t, make([]byte, 32)) }, `is not a PKCS #8 private key`},
+	{"a P-256 scalar beyond the order", func(t *testing.T, s *stored) { s.putScalar(t, bytes.Repeat([]byte{0xff}, 32)) }, `is not a PKCS #8 private key`},
 	{"RSA of 1024 bits", func(t *testing.T, s *stored) {
 		s.set(t, s.active, func(d *description) { d.Algorithm = RS256 })
 		key, err := rsa.GenerateKey(rand.Reader, 1024)
@@ -228,18 +228,18 @@ var privateDamages = []damage{
 			t.Fatal(err)
 		}
 		s.put(t, key)
-	}, `entry "{kid}.pem" is an RSA key of 1024 bits, not of 2048 to 8192`},
+	}, `is an RSA key of 1024 bits, not of 2048 to 8192`},
 	{"RSA with e = 3", func(t *testing.T, s *stored) {
 		s.set(t, s.active, func(d *description) { d.Algorithm = RS256 })
 		s.put(t, rsaWithExponent3(t))
-	}, `entry "{kid}.pem" is an RSA key with a public exponent below 65537`},
+	}, `is an RSA key with a public exponent below 65537`},
 	{"RSA with another modulus", func(t *testing.T, s *stored) {
 		s.set(t, s.active, func(d *description) { d.Algorithm = RS256 })
 		s.put(t, testSigner(t, RS256))
 		block, _ := pem.Decode(s.data[s.active+".pem"])
 		block.Bytes[60] ^= 1
 		s.data[s.active+".pem"] = pemOf(block.Bytes)
-	}, `entry "{kid}.pem" is not a PKCS #8 private key`},
+	}, `is not a PKCS #8 private key`},
 }
 
 // rsaWithExponent3 makes a key that is sound but for its public exponent.
@@ -288,14 +288,21 @@ func (s *stored) putScalar(t *testing.T, scalar []byte) {
 }
 
 func TestDecodeDamage(t *testing.T) {
-	for _, tc := range slices.Concat(metadataDamages, privateDamages) {
+	for i, tc := range slices.Concat(metadataDamages, privateDamages) {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newStored(t)
 			secrets := pemLines(s.data)
 			tc.do(t, s)
 			rings, err := Decode(s.data)
-			want := "signing keys are damaged: " +
-				strings.ReplaceAll(tc.want, "{kid}", s.active)
+			want := tc.want
+			switch {
+			case strings.HasPrefix(want, "entry "):
+			case i < len(metadataDamages):
+				want = `entry "rings.json" ` + want
+			default:
+				want = `entry "{kid}.pem" ` + want
+			}
+			want = "signing keys are damaged: " + strings.ReplaceAll(want, "{kid}", s.active)
 			var damaged *DamagedError
 			if rings != nil || !errors.As(err, &damaged) || err.Error() != want {
 				t.Fatalf("%v\n got %v\nwant %s", rings, err, want)

@@ -225,11 +225,11 @@ func (a *advance) fill(g *ring) error {
 	}
 	signer, err := a.generate(a.schedule.Algorithm)
 	if err != nil {
-		return fmt.Errorf("keyring: generate a %s key: %w", a.schedule.Algorithm, err)
+		return fmt.Errorf("keyring: generate a key for %s: %w", a.schedule.Algorithm, err)
 	}
 	key, err := newKey(g.use, a.schedule.Algorithm, signer)
 	if err != nil {
-		return fmt.Errorf("keyring: the generated %s key %w", a.schedule.Algorithm, err)
+		return fmt.Errorf("keyring: the key generated for %s %w", a.schedule.Algorithm, err)
 	}
 	if slices.Contains(a.taken, key.ID) {
 		return errors.New("keyring: generate made a key that was there already")

@@ -1,0 +1,92 @@
+# make help lists the targets. Everything that is built or kept goes to bin/.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+TOOLS := $(CURDIR)/bin/tools
+CONTROLLER_GEN := $(TOOLS)/controller-gen-v0.23.0
+GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
+export CGO_ENABLED ?= 0
+
+##@ Try it
+
+.PHONY: demo
+demo: controlplane ## See a JWTRefreshKey become a token, rotate and be revoked, on a real API server; ends by itself
+	@go run ./hack/demo
+
+.PHONY: up
+up: ## Start a local cluster with the operator, and leave it running
+	@go run ./hack/local up
+
+.PHONY: down
+down: ## Stop what `make up` started
+	@go run ./hack/local down
+
+##@ Develop
+
+.PHONY: build
+build: ## Build the binaries into bin/
+	go build -trimpath -o bin/ ./cmd/...
+
+.PHONY: generate
+generate: $(CONTROLLER_GEN) ## Make deepcopy code and CRDs from api/
+	$(CONTROLLER_GEN) object paths=./api/...
+	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
+
+.PHONY: test
+test: controlplane ## All tests: unit, CEL and envtest suites, with the race detector
+	CGO_ENABLED=1 go test -race -timeout 20m ./...
+
+.PHONY: unit
+unit: ## The tests that need no API server
+	CGO_ENABLED=1 go test -race ./api/... ./internal/... ./cmd/...
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Style, the import table, and what is banned
+	$(GOLANGCI_LINT) run ./...
+
+.PHONY: verify
+verify: ## Generated files and go.mod are fresh
+	@hack/verify
+
+##@ Slow proofs
+
+.PHONY: bench
+bench: controlplane ## Measure against the raw limits of the same machine; see docs/performance.md
+	go run ./test/bench
+
+.PHONY: fuzz
+fuzz: ## Fuzz what reads strangers' bytes, FUZZTIME (30s) each
+	@hack/fuzz $(or $(FUZZTIME),30s)
+
+.PHONY: soak
+soak: controlplane ## The slow suites: long random walks, two managers for a minute, outages
+	CGO_ENABLED=1 SOAK=true go test -race -timeout 60m -run 'Soak|Walk|Outage|Fight' ./controllers/... ./internal/lifecycle/... ./test/...
+
+##@ Help
+
+.PHONY: controlplane
+controlplane: ## Build etcd, kube-apiserver, kube-controller-manager and kubectl, once (7 to 9 minutes)
+	@hack/controlplane/build.sh
+
+.PHONY: clean
+clean: down ## Remove what was built, the control plane included
+	rm -rf bin
+
+.PHONY: help
+help:
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Tools are named by their version, so that a new version is built and an old one never used.
+$(CONTROLLER_GEN):
+	$(call install,sigs.k8s.io/controller-tools/cmd/controller-gen)
+
+$(GOLANGCI_LINT):
+	$(call install,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+
+# install builds package $(1) at the version that its target is named by.
+define install
+@echo "building $(notdir $@), once"
+@mkdir -p $(TOOLS)
+@GOBIN=$(TOOLS) go install $(1)@$(lastword $(subst -v, v,$(notdir $@)))
+@mv $(TOOLS)/$(notdir $(1)) $@
+endef

@@ -1,0 +1,63 @@
+// Package registry is the token service's view of keys: whether a token that is correctly
+// signed is one that its key still stands for.
+package registry
+
+import (
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// Standing is what a key says of one of its tokens.
+type Standing int
+
+// What a key can say of a token.
+const (
+	// Refused: the key does not stand for the token, and never will again.
+	Refused Standing = iota
+	// Current: it is the key's current token.
+	Current
+	// Superseded: a later token has followed it, and it is still accepted.
+	Superseded
+	// Unrecorded: the key has no line yet, and the token is a first one. It is accepted, since it
+	// is put into the Secret just before it is recorded.
+	Unrecorded
+)
+
+// Accepted tells whether a token of this standing is exchanged.
+func (s Standing) Accepted() bool { return s != Refused }
+
+// Token is what a correctly signed token says of itself.
+type Token struct {
+	UID      string
+	JTI      string
+	Revision int64
+}
+
+// StandingOf tells what a living key says of a correctly signed token. State is keyed by jti
+// and never by the token's text, since signatures can be rewritten. A revocation that is
+// seen in spec or in status, whichever comes first, refuses.
+func StandingOf(key *v1alpha1.JWTRefreshKey, token Token, now time.Time) Standing {
+	status := &key.Status
+	switch {
+	case key.DeletionTimestamp != nil || string(key.UID) != token.UID:
+		return Refused
+	case key.Spec.Revoked || status.RevokedAt != nil:
+		return Refused
+	case key.Spec.ExpiresAt != nil && !now.Before(key.Spec.ExpiresAt.Time):
+		return Refused
+	case status.Revision == 0:
+		if token.Revision == 1 {
+			return Unrecorded
+		}
+		return Refused
+	case token.JTI == status.JTI:
+		return Current
+	}
+	for _, superseded := range status.Previous {
+		if superseded.JTI == token.JTI {
+			return Superseded
+		}
+	}
+	return Refused
+}

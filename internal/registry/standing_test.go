@@ -1,0 +1,56 @@
+package registry
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+func TestStandingOf(t *testing.T) {
+	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	at := func(d time.Duration) *metav1.Time { return &metav1.Time{Time: now.Add(d)} }
+	tests := []struct {
+		name   string
+		change func(*v1alpha1.JWTRefreshKey)
+		token  Token
+		want   Standing
+	}{
+		{name: "the current token", token: Token{"uid", "current", 3}, want: Current},
+		{name: "a superseded token", token: Token{"uid", "older", 2}, want: Superseded},
+		{name: "a retired token", token: Token{"uid", "oldest", 1}, want: Refused},
+		{name: "the token of an earlier key of the same name", token: Token{"dead", "current", 3}, want: Refused},
+		{name: "a first token before it is recorded", token: Token{"uid", "new", 1}, want: Unrecorded,
+			change: func(k *v1alpha1.JWTRefreshKey) { k.Status = v1alpha1.JWTRefreshKeyStatus{} }},
+		{name: "a later token of a key without a line", token: Token{"uid", "new", 2}, want: Refused,
+			change: func(k *v1alpha1.JWTRefreshKey) { k.Status = v1alpha1.JWTRefreshKeyStatus{} }},
+		{name: "revoked before the first token was recorded", token: Token{"uid", "new", 1}, want: Refused,
+			change: func(k *v1alpha1.JWTRefreshKey) { k.Status = v1alpha1.JWTRefreshKeyStatus{RevokedAt: at(0)} }},
+		{name: "revoked in spec", token: Token{"uid", "current", 3}, want: Refused,
+			change: func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true }},
+		{name: "revoked in status", token: Token{"uid", "current", 3}, want: Refused,
+			change: func(k *v1alpha1.JWTRefreshKey) { k.Status.RevokedAt = at(0) }},
+		{name: "being deleted", token: Token{"uid", "current", 3}, want: Refused,
+			change: func(k *v1alpha1.JWTRefreshKey) { k.DeletionTimestamp = at(0) }},
+		{name: "past the absolute end", token: Token{"uid", "current", 3}, want: Refused,
+			change: func(k *v1alpha1.JWTRefreshKey) { k.Spec.ExpiresAt = at(0) }},
+		{name: "before the absolute end", token: Token{"uid", "current", 3}, want: Current,
+			change: func(k *v1alpha1.JWTRefreshKey) { k.Spec.ExpiresAt = at(time.Second) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			key := &v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{UID: "uid"}}
+			key.Status.TokenLine = v1alpha1.TokenLine{
+				Revision: 3, JTI: "current", Previous: []v1alpha1.SupersededToken{{JTI: "older", Revision: 2}},
+			}
+			if tt.change != nil {
+				tt.change(key)
+			}
+			if got := StandingOf(key, tt.token, now); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,112 @@
+// Package acceptance says whether a refresh token is accepted, as the token service does:
+// by the same packages, from the objects in the cluster and nothing else.
+package acceptance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/policy"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// Verifier judges refresh tokens by what the reader shows: with a reader that asks the API
+// server, at this moment.
+type Verifier struct {
+	Reader client.Reader
+	// Namespace is the operator's own.
+	Namespace string
+	Now       func() time.Time
+}
+
+// ErrRefused is what a token that is not accepted gets, with the reason.
+var ErrRefused = errors.New("refused")
+
+func refused(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrRefused, fmt.Sprintf(format, args...))
+}
+
+// Accept returns the standing of a token that is accepted, and an ErrRefused for one that is
+// not; any other error means that it could not be known.
+func (v *Verifier) Accept(ctx context.Context, compact, issuerName string) (registry.Standing, error) {
+	issuer := &v1alpha1.JWTIssuer{}
+	if err := v.Reader.Get(ctx, types.NamespacedName{Name: issuerName}, issuer); client.IgnoreNotFound(err) != nil {
+		return registry.Refused, err
+	} else if err != nil {
+		return registry.Refused, refused("issuer %s does not exist", issuerName)
+	}
+	claims, err := v.verify(ctx, compact, issuer)
+	if err != nil {
+		return registry.Refused, err
+	}
+	key := &v1alpha1.JWTRefreshKey{}
+	name := types.NamespacedName{Namespace: claims.Object.Namespace, Name: claims.Object.Name}
+	if err := v.Reader.Get(ctx, name, key); client.IgnoreNotFound(err) != nil {
+		return registry.Refused, err
+	} else if err != nil {
+		return registry.Refused, refused("key %s does not exist", name)
+	}
+	presented := registry.Token{UID: claims.Object.UID, JTI: claims.JTI, Revision: claims.Object.Revision}
+	standing := registry.StandingOf(key, presented, v.Now())
+	if !standing.Accepted() {
+		return standing, refused("key %s does not stand for revision %d", name, claims.Object.Revision)
+	}
+	return standing, v.authorise(ctx, claims, issuer)
+}
+
+func (v *Verifier) verify(ctx context.Context, compact string, issuer *v1alpha1.JWTIssuer) (*token.Claims, error) {
+	var secrets corev1.SecretList
+	err := v.Reader.List(ctx, &secrets, client.InNamespace(v.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: issuer.Name})
+	if err != nil {
+		return nil, err
+	}
+	if len(secrets.Items) != 1 {
+		return nil, refused("issuer %s has %d Secrets with signing keys", issuer.Name, len(secrets.Items))
+	}
+	rings, err := keyring.Decode(secrets.Items[0].Data)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := token.Parse(compact, token.Refresh, rings, issuer.Spec.URL, v.Now())
+	if err != nil {
+		return nil, refused("%v", err)
+	}
+	return claims, nil
+}
+
+// authorise checks again what was checked at issue: nobody holds more than is granted now.
+func (v *Verifier) authorise(ctx context.Context, claims *token.Claims, issuer *v1alpha1.JWTIssuer) error {
+	namespace := &corev1.Namespace{}
+	if err := v.Reader.Get(ctx, types.NamespacedName{Name: claims.Object.Namespace}, namespace); err != nil {
+		return err
+	}
+	compiled, err := policy.Compile(&issuer.Spec)
+	if err != nil {
+		return err
+	}
+	request := policy.Request{
+		NamespaceLabels: namespace.Labels,
+		DefaultSubject:  claims.ClientID,
+		Subject:         claims.Subject,
+		Audience:        claims.Audience,
+		Lifetime:        claims.ExpiresAt.Sub(claims.IssuedAt),
+		Scopes:          strings.Fields(claims.Scope),
+		Claims:          slices.Sorted(maps.Keys(claims.Extra)),
+	}
+	if err := compiled.Check(request); err != nil {
+		return refused("%v", err)
+	}
+	return nil
+}

@@ -1,0 +1,178 @@
+// Package apiserver gives a test suite a real kube-apiserver with everything
+// installed that an operator's user installs: the CRDs, their admission policy
+// and, once config/rbac is there, the operator's ServiceAccounts with exactly
+// their rights.
+//
+// A suite starts one server in TestMain and shares it among its tests:
+//
+//	func TestMain(m *testing.M) {
+//		os.Exit(apiserver.Main(m, &server))
+//	}
+//
+// With USE_EXISTING_CLUSTER=true the current kubeconfig's cluster is used
+// instead, and left running with what was installed in it.
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/refreshkeys/refreshkeys/hack/cluster"
+)
+
+// startTimeout covers a machine that is busy with other suites.
+const startTimeout = 2 * time.Minute
+
+// Options say how a server differs from the usual one. The zero value is the
+// usual one.
+type Options struct {
+	// Flags are added to kube-apiserver's, without the dashes. They are ignored
+	// with an existing cluster.
+	Flags map[string]string
+}
+
+// Server is a running API server.
+type Server struct {
+	// Admin may do everything (group system:masters).
+	Admin *rest.Config
+	// Root is the folder of the repository's go.mod.
+	Root string
+
+	environment *envtest.Environment // nil with an existing cluster
+	kubectl     string
+	scratch     string
+}
+
+// Main runs the tests of a package against one server, which it puts into
+// *server, and returns what os.Exit wants. Without the binaries of a control
+// plane it fails, since a suite that was not run shows nothing.
+func Main(m *testing.M, server **Server) int {
+	started, err := Start(Options{})
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "apiserver: %v\n", err)
+		return 1
+	}
+	*server = started
+	code := m.Run()
+	if err := started.Stop(); err != nil {
+		fmt.Fprintf(os.Stderr, "apiserver: stop: %v\n", err)
+		return 1
+	}
+	return code
+}
+
+// Start returns when the server serves, the CRDs are established and the
+// admission policy is in force. It needs the binaries in $KUBEBUILDER_ASSETS or,
+// without it, those that hack/controlplane/build.sh puts into bin/k8s.
+func Start(options Options) (_ *Server, err error) {
+	s := &Server{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Stop())
+		}
+	}()
+	if s.Root, err = cluster.RepositoryRoot(); err != nil {
+		return nil, err
+	}
+	if s.scratch, err = os.MkdirTemp("", "apiserver-"); err != nil {
+		return nil, err
+	}
+	if useExistingCluster() {
+		err = s.useExisting()
+	} else {
+		err = s.startOwn(options)
+	}
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	return s, s.install(ctx)
+}
+
+// Stop ends the server. An existing cluster is left as it is.
+func (s *Server) Stop() error {
+	var failed []error
+	if s.environment != nil {
+		failed = append(failed, s.environment.Stop())
+		s.environment = nil
+	}
+	if s.scratch != "" {
+		failed = append(failed, os.RemoveAll(s.scratch))
+		s.scratch = ""
+	}
+	return errors.Join(failed...)
+}
+
+// Existing tells that this is a cluster of somebody's, in which a test must
+// clean up after itself.
+func (s *Server) Existing() bool { return s.environment == nil }
+
+func useExistingCluster() bool {
+	return strings.EqualFold(os.Getenv("USE_EXISTING_CLUSTER"), "true")
+}
+
+func (s *Server) useExisting() (err error) {
+	if s.Admin, err = config.GetConfig(); err != nil {
+		return fmt.Errorf("USE_EXISTING_CLUSTER is set, but no kubeconfig can be used: %w", err)
+	}
+	s.Admin.QPS = -1
+	s.kubectl = "kubectl"
+	if assets, err := cluster.FindAssets(); err == nil {
+		s.kubectl = filepath.Join(assets, "kubectl")
+	}
+	return nil
+}
+
+func (s *Server) startOwn(options Options) error {
+	assets, err := cluster.FindAssets()
+	if err != nil {
+		return err
+	}
+	environment := &envtest.Environment{
+		BinaryAssetsDirectory:    assets,
+		ControlPlaneStartTimeout: startTimeout,
+		ControlPlaneStopTimeout:  startTimeout,
+	}
+	flags := environment.ControlPlane.GetAPIServer().Configure()
+	for name, value := range options.Flags {
+		flags.Set(name, value)
+	}
+	// Before it is known to have started: a half-started one must be stopped too.
+	s.environment = environment
+	if s.Admin, err = environment.Start(); err != nil {
+		return err
+	}
+	s.Admin.QPS = -1
+	s.kubectl = filepath.Join(assets, "kubectl")
+	return os.WriteFile(s.kubeconfig(), environment.KubeConfig, 0o600)
+}
+
+func (s *Server) kubeconfig() string { return filepath.Join(s.scratch, "kubeconfig") }
+
+func (s *Server) install(ctx context.Context) error {
+	if err := s.Apply(ctx, "config/crd"); err != nil {
+		return err
+	}
+	_, err := os.Stat(filepath.Join(s.Root, "config", "rbac", "kustomization.yaml"))
+	switch {
+	case err == nil:
+		if err := s.Apply(ctx, "config/rbac"); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return s.waitUntilEnforced(ctx)
+}

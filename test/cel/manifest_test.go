@@ -1,0 +1,138 @@
+package cel
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+)
+
+// manifest is a file of one or more documents. All but the last are written first,
+// for real, and must be accepted: they are what the last one changes.
+type manifest struct {
+	name string
+	// wants are parts of the refusal's message, one for each line `# want:`.
+	wants []string
+	// user writes the last document, when a line `# as:` says so.
+	user string
+	// subresource is what the last document is written to: status, or the object itself.
+	subresource string
+	documents   []*unstructured.Unstructured
+}
+
+func readManifests(t *testing.T, dir string) []manifest {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no manifests in %s: %v", dir, err)
+	}
+	var all []manifest
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := parseManifest(content)
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		if len(m.documents) == 0 {
+			continue // a kustomization beside the samples
+		}
+		m.name = strings.TrimSuffix(filepath.Base(file), ".yaml")
+		all = append(all, m)
+	}
+	return all
+}
+
+func parseManifest(content []byte) (manifest, error) {
+	var m manifest
+	for line := range strings.Lines(string(content)) {
+		directive, isComment := strings.CutPrefix(strings.TrimSpace(line), "# ")
+		if !isComment {
+			break
+		}
+		switch key, value, _ := strings.Cut(directive, ": "); key {
+		case "want":
+			m.wants = append(m.wants, value)
+		case "as":
+			m.user = value
+		case "subresource":
+			m.subresource = value
+		}
+	}
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(content)))
+	for {
+		document, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return m, nil
+		}
+		if err != nil {
+			return m, err
+		}
+		object := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal(document, &object.Object); err != nil {
+			return m, fmt.Errorf("document %d: %w", len(m.documents), err)
+		}
+		if object.GetKind() != "Kustomization" {
+			m.documents = append(m.documents, object)
+		}
+	}
+}
+
+// submit writes the manifest and returns what the API server says to its last document,
+// which is not stored.
+func (m manifest) submit(t *testing.T) error {
+	t.Helper()
+	last := len(m.documents) - 1
+	admin := as(t, "")
+	for i, document := range m.documents[:last] {
+		if i == 0 {
+			create(t, admin, document.DeepCopy())
+		} else if err := update(t, admin, document, ""); err != nil {
+			t.Fatalf("document %d must be accepted: %v", i, err)
+		}
+	}
+	writer := as(t, m.user)
+	if last > 0 {
+		return update(t, writer, m.documents[last], m.subresource, client.DryRunAll)
+	}
+	err := writer.Create(t.Context(), m.documents[0].DeepCopy(), client.DryRunAll)
+	if apierrors.IsAlreadyExists(err) {
+		return nil // looked for only after everything was found in order
+	}
+	return err
+}
+
+// update writes an object over what is stored of it.
+func update(t *testing.T, c client.Client, document *unstructured.Unstructured, subresource string, options ...client.UpdateOption) error {
+	t.Helper()
+	object := document.DeepCopy()
+	stored := &unstructured.Unstructured{}
+	stored.SetGroupVersionKind(object.GroupVersionKind())
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(object), stored); err != nil {
+		t.Fatalf("read what is to be updated: %v", err)
+	}
+	object.SetResourceVersion(stored.GetResourceVersion())
+	if subresource == "" {
+		return c.Update(t.Context(), object, options...)
+	}
+	var all []client.SubResourceUpdateOption
+	for _, option := range options {
+		if option, ok := option.(client.SubResourceUpdateOption); ok {
+			all = append(all, option)
+		}
+	}
+	return c.SubResource(subresource).Update(t.Context(), object, all...)
+}

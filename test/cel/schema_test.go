@@ -1,0 +1,228 @@
+package cel
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"sigs.k8s.io/yaml"
+)
+
+type schema = apiextensionsv1.JSONSchemaProps
+
+// installed is what `kubectl apply -k config/crd` installs.
+type installed struct {
+	definitions []apiextensionsv1.CustomResourceDefinition
+	policy      admissionregistrationv1.ValidatingAdmissionPolicy
+}
+
+func readInstalled(t *testing.T) installed {
+	t.Helper()
+	built, err := server.Kubectl(t.Context(), "", "kustomize", server.Root+"/config/crd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all installed
+	for document := range strings.SplitSeq(built, "\n---\n") {
+		var definition apiextensionsv1.CustomResourceDefinition
+		if err := yaml.Unmarshal([]byte(document), &definition); err != nil {
+			t.Fatal(err)
+		}
+		switch definition.Kind {
+		case "CustomResourceDefinition":
+			all.definitions = append(all.definitions, definition)
+		case "ValidatingAdmissionPolicy":
+			if err := yaml.UnmarshalStrict([]byte(document), &all.policy); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(all.definitions) != len(kinds) || all.policy.Name == "" {
+		t.Fatalf("config/crd holds %d CRDs and the policy %q: there must be %d and one", len(all.definitions), all.policy.Name, len(kinds))
+	}
+	return all
+}
+
+// walkSchema visits a schema and all that is in it. Items and values are called each.
+func walkSchema(path fieldPath, s *schema, visit func(fieldPath, *schema)) {
+	visit(path, s)
+	for name, property := range s.Properties {
+		walkSchema(path.join(name), &property, visit)
+	}
+	if s.Items != nil {
+		walkSchema(path.join(each), s.Items.Schema, visit)
+	}
+	if s.AdditionalProperties != nil {
+		walkSchema(path.join(each), s.AdditionalProperties.Schema, visit)
+	}
+}
+
+// walkKinds visits spec and status of both kinds; what is beside them is Kubernetes' own.
+func walkKinds(t *testing.T, visit func(t *testing.T, path fieldPath, s *schema)) {
+	t.Helper()
+	for _, definition := range readInstalled(t).definitions {
+		for _, version := range definition.Spec.Versions {
+			for _, part := range []string{"spec", "status"} {
+				s := version.Schema.OpenAPIV3Schema.Properties[part]
+				walkSchema(fieldPath{part}, &s, func(path fieldPath, s *schema) {
+					t.Run(definition.Spec.Names.Kind+"/"+path.String(), func(t *testing.T) { visit(t, path, s) })
+				})
+			}
+		}
+	}
+}
+
+// freeForm are the values that have no schema: admission policy and code judge the
+// first, and only the operator writes the second.
+var freeForm = []string{"spec.claims.*", "status.content"}
+
+// TestEverythingIsBounded: an object of unbounded size is one that a user can fill etcd
+// with, and rules over unbounded values have no bounded cost.
+func TestEverythingIsBounded(t *testing.T) {
+	walkKinds(t, func(t *testing.T, path fieldPath, s *schema) {
+		switch s.Type {
+		case "string":
+			if s.MaxLength == nil && len(s.Enum) == 0 {
+				t.Error("a string needs maxLength or an enum")
+			}
+		case "array":
+			if s.MaxItems == nil {
+				t.Error("a list needs maxItems")
+			}
+			if s.XListType == nil {
+				t.Error("a list needs x-kubernetes-list-type, so that two appliers do not garble it")
+			}
+		case "object":
+			if s.AdditionalProperties != nil && s.MaxProperties == nil {
+				t.Error("a map needs maxProperties")
+			}
+		case "integer":
+			// Kubernetes' own conditions are bounded by the format alone.
+			if (s.Minimum == nil || s.Maximum == nil) && path.String() != "status.conditions.*.observedGeneration" {
+				t.Error("a number needs minimum and maximum")
+			}
+		case "boolean":
+		default:
+			if !slices.Contains(freeForm, path.String()) {
+				t.Errorf("type %q is not one that this test knows how to bound", s.Type)
+			}
+		}
+		if s.XPreserveUnknownFields != nil && !slices.Contains(freeForm, path.String()) {
+			t.Error("unknown fields are kept: give the field a schema")
+		}
+	})
+}
+
+// TestTimesAndDurationsHavePatterns: a format alone lets through what Go refuses. All
+// times have one pattern; TestWhatIsAcceptedDecodes and the fuzz tests of api/v1alpha1
+// show that it is the right one.
+func TestTimesAndDurationsHavePatterns(t *testing.T) {
+	schemas := map[string]map[string]*schema{}
+	for _, definition := range readInstalled(t).definitions {
+		kind := definition.Spec.Names.Kind
+		schemas[kind] = map[string]*schema{}
+		walkSchema(nil, definition.Spec.Versions[0].Schema.OpenAPIV3Schema, func(path fieldPath, s *schema) {
+			schemas[kind][path.String()] = s
+		})
+	}
+	patterns := map[fieldType]string{}
+	for kind := range kinds {
+		for _, f := range fieldsOf(kind) {
+			s := schemas[kind][f.path.String()]
+			if f.kind != timeField && f.kind != durationField {
+				if s != nil && s.Format == "date-time" {
+					t.Errorf("%s %s: format date-time on a field that Go does not decode as a time", kind, f.path)
+				}
+				continue
+			}
+			part := fieldType(f.path[0]) + " " + f.kind
+			switch {
+			case s == nil:
+				t.Errorf("%s %s: no schema", kind, f.path)
+			case s.Pattern == "" || s.MaxLength == nil:
+				t.Errorf("%s %s: a %s needs a pattern and maxLength", kind, f.path, f.kind)
+			case f.kind == timeField && s.Format != "date-time":
+				t.Errorf("%s %s: format %q instead of date-time, which alone knows the days of a month", kind, f.path, s.Format)
+			case patterns[part] == "":
+				patterns[part] = s.Pattern
+			case patterns[part] != s.Pattern:
+				t.Errorf("%s %s: pattern %s differs from that of the other %ss, %s", kind, f.path, s.Pattern, part, patterns[part])
+			}
+		}
+	}
+	if patterns["spec time"] != patterns["status time"] {
+		t.Errorf("times of spec and status have different patterns: %q", patterns)
+	}
+}
+
+func TestEveryFieldIsDescribed(t *testing.T) {
+	walkKinds(t, func(t *testing.T, path fieldPath, s *schema) {
+		if path[len(path)-1] == each {
+			return // described by the list or map
+		}
+		switch description := strings.TrimSpace(s.Description); {
+		case description == "":
+			t.Error("no description")
+		case !strings.HasSuffix(description, "."):
+			t.Errorf("the description is no sentence: %q", description)
+		}
+	})
+}
+
+// TestNoDefaults: what an unset field means is decided in code, so that GitOps tools see
+// no drift.
+func TestNoDefaults(t *testing.T) {
+	walkKinds(t, func(t *testing.T, _ fieldPath, s *schema) {
+		if s.Default != nil {
+			t.Errorf("default %s in the schema: let code decide what unset means, and show it in status.effective", s.Default.Raw)
+		}
+	})
+}
+
+// rule is one of a schema or of the policy.
+type rule struct {
+	message string
+	// expression makes a message of its own, for which message is only the fallback.
+	expression string
+}
+
+// saidIn tells whether a refusal is this rule's.
+func (r rule) saidIn(refusal string) bool {
+	if r.expression == "" {
+		return strings.Contains(refusal, r.message)
+	}
+	for _, literal := range stringLiteral.FindAllStringSubmatch(r.expression, -1) {
+		if words := literal[1]; len(words) > 12 && !strings.Contains(refusal, words) {
+			return false
+		}
+	}
+	return true
+}
+
+var stringLiteral = regexp.MustCompile(`"([^"]*)"`)
+
+func rules(t *testing.T) []rule {
+	t.Helper()
+	var all []rule
+	walkKinds(t, func(_ *testing.T, _ fieldPath, s *schema) {
+		for _, validation := range s.XValidations {
+			all = append(all, rule{message: validation.Message})
+		}
+	})
+	for _, validation := range readInstalled(t).policy.Spec.Validations {
+		all = append(all, rule{message: validation.Message, expression: validation.MessageExpression})
+	}
+	return all
+}
+
+// TestMessagesSayWhatToDo: each says what is wrong, and after a colon what to do.
+func TestMessagesSayWhatToDo(t *testing.T) {
+	for _, rule := range rules(t) {
+		if what, todo, _ := strings.Cut(rule.message, ": "); what == "" || todo == "" {
+			t.Errorf("the message %q does not say what to do: append `: <what to do>`", rule.message)
+		}
+	}
+}
