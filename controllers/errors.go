@@ -12,14 +12,14 @@ import (
 // from the API server itself.
 var errOutdated = errors.New("what was observed is out of date")
 
-// secretRefused is the API server's refusal of a Secret: a quota, a webhook, a name that is
+// refusedError is the API server's refusal of a Secret: a quota, a webhook, a name that is
 // not valid. A user has to act; the write is tried again all the same.
-type secretRefused struct {
+type refusedError struct {
 	name   string
 	reason string
 }
 
-func (e *secretRefused) Error() string {
+func (e *refusedError) Error() string {
 	return fmt.Sprintf("the API server refuses Secret %q (%s); look for quotas and admission webhooks of its namespace", e.name, e.reason)
 }
 
@@ -34,7 +34,7 @@ func secretWriteError(name string, err error) error {
 	case lacksPermission(err):
 		return fmt.Errorf("write Secret %q: the operator lacks the permission", name)
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
-		return &secretRefused{name: name, reason: string(apierrors.ReasonForError(err))}
+		return &refusedError{name: name, reason: string(apierrors.ReasonForError(err))}
 	case apierrors.ReasonForError(err) != "":
 		return fmt.Errorf("write Secret %q: %s", name, apierrors.ReasonForError(err))
 	default:

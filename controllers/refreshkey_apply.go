@@ -237,7 +237,7 @@ func (r *RefreshKeyReconciler) removeSecrets(ctx context.Context, o *observation
 // reportRefusal puts a refused Secret into the status, so that a user sees what to do; the
 // write is tried again with back-off.
 func (r *RefreshKeyReconciler) reportRefusal(ctx context.Context, o *observation, plan *lifecycle.Plan, err error) error {
-	var refused *secretRefused
+	var refused *refusedError
 	if !errors.As(err, &refused) {
 		return err
 	}

@@ -1,15 +1,21 @@
 package controllers_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// TestAKeyBecomesATokenInASecret is the operator in one test: a key, a token, a rotation, a revocation.
+// TestAKeyBecomesATokenInASecret is the operator in one test: issue, restore, rotate,
+// revoke, bring back, delete, with every token judged as the token service would.
 func TestAKeyBecomesATokenInASecret(t *testing.T) {
 	w := newWorld(t)
 	w.createIssuer()
@@ -17,6 +23,211 @@ func TestAKeyBecomesATokenInASecret(t *testing.T) {
 	w.start()
 
 	w.becomes(key, v1alpha1.ReasonIssued)
-	first := w.secret("orders")
-	w.Expect(token.Hash(string(first.Data["token"]))).To(gomega.Equal(key.Status.TokenHash))
+	first := w.token("orders")
+	w.Expect(token.Hash(first)).To(gomega.Equal(key.Status.TokenHash), "status.tokenHash is that of the token in the Secret")
+	w.accepts(first, registry.Current)
+	w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1))
+	w.Expect(key.Status.Effective.Lifetime.Duration).To(gomega.Equal(720 * time.Hour))
+	w.Expect(string(w.secret("orders").Data["token-endpoint"])).To(gomega.Equal("https://" + w.issuer + ".example.com/token"))
+
+	w.Expect(w.admin.Delete(w.ctx, w.secret("orders"))).To(gomega.Succeed())
+	w.Eventually(w.tokenIn("orders"), patience).Should(gomega.Equal(first), "a deleted Secret comes back byte for byte")
+
+	w.annotate(key, v1alpha1.AnnotationRotate, "once")
+	w.reaches(key, 2)
+	second := w.token("orders")
+	w.accepts(second, registry.Current)
+	w.accepts(first, registry.Superseded)
+	w.Expect(key.Status.LastHandledRotate).To(gomega.Equal("once"))
+
+	w.annotate(key, v1alpha1.AnnotationRotateNow, "leaked")
+	w.reaches(key, 3)
+	third := w.token("orders")
+	w.accepts(third, registry.Current)
+	w.refuses(first)
+	w.refuses(second)
+
+	w.edit(key, func() { key.Spec.Revoked = true })
+	w.becomes(key, v1alpha1.ReasonRevoked)
+	w.refuses(third)
+	w.Eventually(w.tokenIn("orders"), patience).Should(gomega.BeEmpty(), "a revoked key's Secret holds no token")
+	w.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedRequested))
+	w.Expect(key.Status.Previous).To(gomega.BeEmpty())
+
+	w.edit(key, func() { key.Spec.Revoked = false })
+	w.becomes(key, v1alpha1.ReasonIssued)
+	fourth := w.token("orders")
+	w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(4))
+	w.Expect(key.Status.RevokedAt).To(gomega.BeNil())
+	w.accepts(fourth, registry.Current)
+	w.refuses(third)
+
+	w.Expect(w.admin.Delete(w.ctx, key)).To(gomega.Succeed())
+	w.refuses(fourth)
+	again := w.createKey("orders")
+	w.refuses(fourth)
+	w.Expect(again.UID).NotTo(gomega.Equal(key.UID))
+}
+
+func TestTimeMovesAKeyAlong(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	scheduled := w.createKey("scheduled", func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.Rotation = &v1alpha1.RotationSpec{Overlap: &v1alpha1.OverlapSpec{Max: hours(24)}}
+	})
+	never := w.createKey("never", func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationNever}
+	})
+	ends := w.createKey("ends", func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.ExpiresAt = &metav1.Time{Time: w.clock.Now().Add(1000 * time.Hour)}
+	})
+	w.start()
+	for _, key := range []*v1alpha1.JWTRefreshKey{scheduled, never, ends} {
+		w.becomes(key, v1alpha1.ReasonIssued)
+	}
+	first := w.token("scheduled")
+	w.Expect(never.Status.RenewalTime).To(gomega.BeNil())
+
+	w.clock.SetTime(scheduled.Status.RenewalTime.Time)
+	w.poke(scheduled)
+	w.reaches(scheduled, 2)
+	w.accepts(first, registry.Superseded)
+
+	w.clock.SetTime(w.clock.Now().Add(24 * time.Hour))
+	w.poke(scheduled)
+	w.Eventually(func() int { return len(get(w, scheduled).Status.Previous) }, patience).Should(gomega.BeZero())
+	w.refuses(first)
+
+	w.clock.SetTime(never.Status.ExpiresAt.Time)
+	w.poke(never)
+	w.becomes(never, v1alpha1.ReasonExpired)
+	w.Eventually(w.tokenIn("never"), patience).Should(gomega.BeEmpty())
+
+	w.poke(ends)
+	w.reaches(ends, 2)
+	w.Expect(ends.Status.ExpiresAt.Time).To(gomega.BeTemporally("==", ends.Spec.ExpiresAt.Time), "no token outlives its key")
+	w.Expect(ends.Status.RenewalTime).To(gomega.BeNil(), "no rotation passes the absolute end")
+	w.clock.SetTime(ends.Spec.ExpiresAt.Time)
+	w.poke(ends)
+	w.becomes(ends, v1alpha1.ReasonExpired)
+}
+
+func TestSpecChangesThatMatter(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer(grantAll)
+	key := w.createKey("orders")
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+
+	revision := key.Status.Revision
+	for _, change := range []struct {
+		field string
+		apply func()
+	}{
+		{"scopes", func() { key.Spec.Scopes = []string{"orders:read", "orders:write"} }},
+		{"claims", func() { key.Spec.Claims = claims(`{"email":"ops@example.com","tier":2,"beta":true,"groups":["a","b"]}`) }},
+		{"subject", func() { key.Spec.Subject = "till-17" }},
+		{"binding", func() { key.Spec.Binding = &v1alpha1.BindingSpec{ServiceAccountName: "orders"} }},
+	} {
+		// Without an overlap the changes need not wait for each other.
+		w.edit(key, func() {
+			key.Spec.Rotation = &v1alpha1.RotationSpec{Overlap: &v1alpha1.OverlapSpec{Max: hours(0)}}
+			change.apply()
+		})
+		revision++
+		w.reaches(key, revision)
+		w.Eventually(func() int { return len(get(w, key).Status.Previous) }, patience).Should(gomega.BeZero(), change.field)
+	}
+	payload := string(key.Status.Content.Raw)
+	for _, part := range []string{
+		`"scope":"orders:read orders:write"`, `"email":"ops@example.com"`, `"tier":2`, `"beta":true`, `"groups":["a","b"]`,
+		`"sub":"till-17"`, `"refreshkeys.dev/service-account":"orders"`, `"client_id":"refreshkey:` + w.namespace + `:orders"`,
+	} {
+		w.Expect(payload).To(gomega.ContainSubstring(part))
+	}
+
+	at := key.Status.Revision
+	w.edit(key, func() {
+		key.Labels = map[string]string{"touched": "yes"}
+		key.Spec.DeviceInfo = &v1alpha1.DeviceInfo{Name: "Till 17"}
+		key.Spec.Rotation.RenewBefore = hours(100)
+		key.Spec.Secret = &v1alpha1.SecretSpec{Labels: map[string]v1alpha1.LabelValue{"team": "shop"}}
+	})
+	w.Eventually(func() string { return w.secret("orders").Labels["team"] }, patience).Should(gomega.Equal("shop"))
+	w.Eventually(func() time.Duration { return get(w, key).Status.Effective.RenewBefore.Duration }, patience).Should(gomega.Equal(100 * time.Hour))
+	w.Expect(key.Status.Revision).To(gomega.Equal(at), "labels, deviceInfo and renewBefore make no new revision")
+}
+
+func TestPolicyTightenedAndLoosened(t *testing.T) {
+	w := newWorld(t)
+	issuer := w.createIssuer(grantAll)
+	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"orders:read"} })
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	held := w.token("orders")
+
+	w.edit(issuer, func() { issuer.Spec.Policy.Rules[0].Scopes = []string{"billing:*"} })
+	w.becomes(key, v1alpha1.ReasonPolicyDenied)
+	w.refuses(held)
+	w.Expect(w.token("orders")).To(gomega.Equal(held), "a refusal that can be taken back leaves the token where it is")
+	w.Expect(messageOf(key)).To(gomega.ContainSubstring(`rule 1 comes closest and lacks: scope "orders:read"`))
+
+	w.edit(issuer, func() { issuer.Spec.Policy.Rules[0].Scopes = []string{"orders:*"} })
+	w.becomes(key, v1alpha1.ReasonIssued)
+	w.accepts(held, registry.Current)
+	w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1), "it comes back without a new revision")
+}
+
+func TestAKeyWaitsForItsIssuer(t *testing.T) {
+	w := newWorld(t)
+	key := w.createKey("orders")
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssuerNotFound)
+	w.createIssuer()
+	w.becomes(key, v1alpha1.ReasonIssued)
+}
+
+func TestAccessTokenInTheSecret(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{AccessToken: true} })
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+
+	first := string(w.secret("orders").Data["access-token"])
+	claims := w.parseAccess(first)
+	w.Expect(claims.ExpiresAt.Sub(claims.IssuedAt)).To(gomega.Equal(15 * time.Minute))
+	w.refuses(first)
+
+	w.clock.SetTime(w.clock.Now().Add(10 * time.Minute))
+	w.poke(key)
+	w.Eventually(func() string { return string(w.secret("orders").Data["access-token"]) }, patience).ShouldNot(gomega.Equal(first))
+	second := w.parseAccess(string(w.secret("orders").Data["access-token"]))
+	w.Expect(second.ExpiresAt).To(gomega.BeTemporally("~", w.clock.Now().Add(15*time.Minute), 2*time.Second))
+	w.Expect(get(w, key).Status.Revision).To(gomega.BeEquivalentTo(1))
+
+	w.edit(key, func() { key.Spec.Secret.AccessToken = false })
+	w.Eventually(func() map[string][]byte { return w.secret("orders").Data }, patience).ShouldNot(gomega.HaveKey("access-token"))
+}
+
+func TestWhatKubectlPrints(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	key := w.createKey("orders")
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	out, err := server.Kubectl(w.ctx, "", "get", "jrk", "-n", w.namespace)
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	w.Expect(strings.Fields(lines[0])).To(gomega.Equal([]string{"NAME", "AUDIENCE", "STATUS", "EXPIRES", "LAST", "USED", "AGE"}))
+	w.Expect(strings.Fields(lines[1])[:4]).To(gomega.Equal([]string{
+		"orders", "https://orders.example.com", "Issued", key.Status.ExpiresAt.UTC().Format(time.RFC3339),
+	}))
+	wide, err := server.Kubectl(w.ctx, "", "get", "jrk", "-n", w.namespace, "-o", "wide")
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	w.Expect(wide).To(gomega.MatchRegexp(`ISSUER +REVISION +JTI +SECRET`))
+	w.Expect(wide).To(gomega.ContainSubstring(key.Status.JTI))
+	var listed v1alpha1.JWTRefreshKeyList
+	w.Expect(w.admin.List(w.ctx, &listed, client.InNamespace(w.namespace))).To(gomega.Succeed())
+	w.Expect(listed.Items).To(gomega.HaveLen(1))
 }

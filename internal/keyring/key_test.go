@@ -38,7 +38,7 @@ func secretTexts(t *testing.T, signer crypto.Signer) []string {
 	}
 	var texts []string
 	for _, n := range numbers {
-		list := strings.Trim(fmt.Sprint(n[:8]), "[]")
+		list := strings.Trim(fmt.Sprint(n[:8]), "[]") //nolint:staticcheck // the numbers are wanted, as %v shows them
 		texts = append(texts,
 			string(n), hex.EncodeToString(n), strings.ToUpper(hex.EncodeToString(n)), new(big.Int).SetBytes(n).String(),
 			base64.RawStdEncoding.EncodeToString(n)[:20], base64.RawURLEncoding.EncodeToString(n)[:20],
@@ -167,7 +167,7 @@ func TestNewKeyRefusesUnsoundKeys(t *testing.T) {
 	}
 	swapped.PublicKey = other.PublicKey
 	offCurve := *p256
-	offCurve.PublicKey = ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}
+	offCurve.PublicKey = ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)} //nolint:staticcheck // an unsound key is what is wanted
 	weakExponent := *testSigner(t, RS256).(*rsa.PrivateKey)
 	weakExponent.E = 3
 	huge := rsa.PrivateKey{PublicKey: rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), maxRSABits), E: minRSAExponent}}

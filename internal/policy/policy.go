@@ -44,14 +44,14 @@ type Request struct {
 	Claims []string
 }
 
-// Denied says what is not granted, and which rule came closest.
-type Denied struct {
+// DeniedError says what is not granted, and which rule came closest.
+type DeniedError struct {
 	// Rule is the number of the rule that came closest, from 1; 0 where no rule could have helped.
 	Rule    int
 	Missing []string
 }
 
-func (d *Denied) Error() string {
+func (d *DeniedError) Error() string {
 	missing := strings.Join(d.Missing, "; ")
 	if d.Rule == 0 {
 		return missing
@@ -177,19 +177,19 @@ func compileGlobs(globs []string) []*regexp.Regexp {
 	return compiled
 }
 
-// Check grants by returning nil; otherwise the error is a *Denied.
+// Check grants by returning nil; otherwise the error is a *DeniedError.
 func (p *Policy) Check(r Request) error {
 	if missing := p.neverGranted(r); len(missing) > 0 {
-		return &Denied{Missing: missing}
+		return &DeniedError{Missing: missing}
 	}
-	var closest *Denied
+	var closest *DeniedError
 	for i := range p.rules {
 		missing := p.rules[i].missing(r)
 		if len(missing) == 0 {
 			return nil
 		}
 		if closest == nil || len(missing) < len(closest.Missing) {
-			closest = &Denied{Rule: i + 1, Missing: missing}
+			closest = &DeniedError{Rule: i + 1, Missing: missing}
 		}
 	}
 	return closest

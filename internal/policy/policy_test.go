@@ -80,7 +80,7 @@ func TestCheck(t *testing.T) {
 				}
 				return
 			}
-			var denied *Denied
+			var denied *DeniedError
 			if !errors.As(err, &denied) || !strings.Contains(err.Error(), tt.denied) {
 				t.Errorf("got %v, want a denial that says %q", err, tt.denied)
 			}

@@ -1,0 +1,201 @@
+package controllers_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// Invariant 9: what the operator did not create stays as it is, to the byte.
+func TestAForeignSecretIsNeverTouched(t *testing.T) {
+	deadKey := metav1.OwnerReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: "JWTRefreshKey", Name: "another", UID: "dead", Controller: ptr.To(true)}
+	tests := []struct {
+		name   string
+		secret func(*corev1.Secret)
+	}{
+		{"somebody's", func(*corev1.Secret) {}},
+		{"with a forged managed-by label", func(s *corev1.Secret) { s.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy} }},
+		{"owned by another key", func(s *corev1.Secret) {
+			s.OwnerReferences = []metav1.OwnerReference{deadKey}
+			s.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
+		}},
+		{"of a type for a registry", func(s *corev1.Secret) {
+			s.Type = corev1.SecretTypeDockerConfigJson
+			s.Data = map[string][]byte{corev1.DockerConfigJsonKey: []byte(`{"auths":{}}`)}
+			s.Annotations = map[string]string{v1alpha1.AnnotationOwner: "orders"}
+			s.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
+		}},
+		{"immutable", func(s *corev1.Secret) { s.Immutable = ptr.To(true) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.createIssuer()
+			secret := &corev1.Secret{
+				ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "orders"},
+				Data:       map[string][]byte{"password": []byte("theirs")},
+			}
+			tt.secret(secret)
+			w.create(secret)
+			key := w.createKey("orders")
+			w.start()
+			w.becomes(key, v1alpha1.ReasonSecretConflict)
+			w.Expect(w.secret("orders")).To(gomega.Equal(secret))
+			w.Expect(key.Status.Revision).To(gomega.BeZero(), "nothing is issued that cannot be handed out")
+
+			w.Expect(w.admin.Delete(w.ctx, secret)).To(gomega.Succeed())
+			w.poke(key)
+			w.becomes(key, v1alpha1.ReasonIssued)
+		})
+	}
+}
+
+func TestAHandEditedSecretIsRestored(t *testing.T) {
+	tests := []struct {
+		name string
+		edit func(*corev1.Secret)
+	}{
+		{"another token", func(s *corev1.Secret) { s.Data["token"] = []byte("not a token") }},
+		{"no token", func(s *corev1.Secret) { delete(s.Data, "token") }},
+		{"another endpoint", func(s *corev1.Secret) { s.Data["token-endpoint"] = []byte("https://evil.example.com") }},
+		{"data of their own", func(s *corev1.Secret) { s.Data["extra"] = []byte("x") }},
+		{"without our label", func(s *corev1.Secret) { delete(s.Labels, v1alpha1.LabelManagedBy) }},
+		{"without our annotations", func(s *corev1.Secret) { s.Annotations = nil }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.createIssuer()
+			key := w.createKey("orders")
+			w.start()
+			w.becomes(key, v1alpha1.ReasonIssued)
+			as := w.secret("orders")
+
+			edited := as.DeepCopy()
+			edited.Annotations["their.example.com/own"] = "stays"
+			tt.edit(edited)
+			w.Expect(w.admin.Update(w.ctx, edited)).To(gomega.Succeed())
+			w.poke(key)
+			w.Eventually(func(g gomega.Gomega) {
+				now := w.secret("orders")
+				g.Expect(now.Data).To(gomega.Equal(as.Data))
+				g.Expect(now.Labels).To(gomega.Equal(as.Labels))
+				for name, value := range as.Annotations {
+					g.Expect(now.Annotations).To(gomega.HaveKeyWithValue(name, value))
+				}
+				if edited.Annotations != nil {
+					g.Expect(now.Annotations).To(gomega.HaveKeyWithValue("their.example.com/own", "stays"))
+				}
+			}, patience, 20*time.Millisecond).Should(gomega.Succeed())
+			w.Expect(get(w, key).Status.Revision).To(gomega.BeEquivalentTo(1), "an edit is no reason to rotate")
+		})
+	}
+}
+
+func TestAnImmutableSecretIsReported(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	key := w.createKey("orders")
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	secret := w.secret("orders")
+	secret.Immutable = ptr.To(true)
+	w.Expect(w.admin.Update(w.ctx, secret)).To(gomega.Succeed())
+
+	w.annotate(key, v1alpha1.AnnotationRotate, "once")
+	w.becomes(key, v1alpha1.ReasonSecretImmutable)
+	w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1))
+
+	w.Expect(w.admin.Delete(w.ctx, w.secret("orders"))).To(gomega.Succeed())
+	w.reaches(key, 2)
+	w.becomes(key, v1alpha1.ReasonIssued)
+}
+
+func TestARenamedSecret(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	key := w.createKey("orders")
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	held := w.token("orders")
+
+	w.edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Name: "renamed"} })
+	w.Eventually(w.tokenIn("renamed"), patience).Should(gomega.Equal(held), "the same token, made again")
+	w.Eventually(func() string { return get(w, key).Status.SecretName }, patience).Should(gomega.Equal("renamed"))
+	w.Expect(w.token("orders")).To(gomega.Equal(held), "the old one stays for the overlap")
+
+	w.clock.SetTime(w.clock.Now().Add(21 * time.Minute))
+	w.poke(key)
+	w.Eventually(w.tokenIn("orders"), patience).Should(gomega.Equal("no Secret"))
+	w.accepts(held, registry.Current)
+}
+
+func TestARetainedSecretIsTakenUpAgain(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	retain := func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: v1alpha1.DeletionRetain} }
+	key := w.createKey("orders", retain)
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	before := w.secret("orders")
+	w.Expect(before.OwnerReferences).To(gomega.BeEmpty())
+
+	w.Expect(w.admin.Delete(w.ctx, key)).To(gomega.Succeed())
+	w.refuses(string(before.Data["token"]))
+	again := w.createKey("orders", retain)
+	w.becomes(again, v1alpha1.ReasonIssued)
+	after := w.secret("orders")
+	w.Expect(after.UID).To(gomega.Equal(before.UID), "it is the same Secret")
+	w.accepts(string(after.Data["token"]), registry.Current)
+	w.refuses(string(before.Data["token"]))
+}
+
+func TestALeftOverSecretIsWaitedForAndThenReplaced(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	key := w.createKey("orders")
+	stop := w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	old := w.token("orders")
+	stop()
+	// There is no garbage collector beside this API server.
+	w.Expect(w.admin.Delete(w.ctx, key)).To(gomega.Succeed())
+	again := w.createKey("orders")
+	w.clock.SetTime(again.CreationTimestamp.Time)
+	w.start()
+	w.becomes(again, v1alpha1.ReasonWaitingForSecret)
+	w.Expect(w.token("orders")).To(gomega.Equal(old))
+
+	w.clock.SetTime(again.CreationTimestamp.Add(31 * time.Second))
+	w.poke(again)
+	w.becomes(again, v1alpha1.ReasonIssued)
+	w.accepts(w.token("orders"), registry.Current)
+	w.refuses(old)
+	w.Expect(metav1.IsControlledBy(w.secret("orders"), again)).To(gomega.BeTrue())
+}
+
+func TestModeNoneMakesNoSecret(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	w.Expect(key.Status.TokenHash).NotTo(gomega.BeEmpty())
+	w.Expect(w.tokenIn("orders")()).To(gomega.Equal("no Secret"))
+
+	w.edit(key, func() { key.Spec.Secret = nil })
+	w.Eventually(w.tokenIn("orders"), patience).ShouldNot(gomega.Equal("no Secret"))
+	w.accepts(w.token("orders"), registry.Current)
+
+	w.edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
+	w.Eventually(w.tokenIn("orders"), patience).Should(gomega.Equal("no Secret"))
+}

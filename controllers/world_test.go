@@ -1,0 +1,127 @@
+package controllers_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/acceptance"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
+)
+
+// edit changes an object as a user does: again from the newest state when somebody was quicker.
+func (w *world) edit(object client.Object, change func()) {
+	w.t.Helper()
+	w.Eventually(func() error {
+		if err := w.admin.Get(w.ctx, client.ObjectKeyFromObject(object), object); err != nil {
+			return err
+		}
+		change()
+		return w.admin.Update(w.ctx, object)
+	}, patience).Should(gomega.Succeed())
+}
+
+func (w *world) annotate(key *v1alpha1.JWTRefreshKey, name, value string) {
+	w.t.Helper()
+	w.edit(key, func() { metav1.SetMetaDataAnnotation(&key.ObjectMeta, name, value) })
+}
+
+// poke makes the controller look again: the clock is the test's, the work queue's is not.
+func (w *world) poke(key *v1alpha1.JWTRefreshKey) {
+	w.t.Helper()
+	w.edit(key, func() { metav1.SetMetaDataLabel(&key.ObjectMeta, "poked", fmt.Sprint(len(key.Labels["poked"])+1)+key.Labels["poked"]) })
+}
+
+// reaches waits until a revision is recorded and its token is in the Secret.
+func (w *world) reaches(key *v1alpha1.JWTRefreshKey, revision int64) {
+	w.t.Helper()
+	w.Eventually(func() string {
+		get(w, key)
+		return fmt.Sprintf("revision %d, %v", key.Status.Revision, token.Hash(w.tokenIn(key.Status.SecretName)()) == key.Status.TokenHash)
+	}, patience, 20*time.Millisecond).Should(gomega.Equal(fmt.Sprintf("revision %d, true", revision)))
+}
+
+// tokenIn is the token in a Secret, or a word on why there is none.
+func (w *world) tokenIn(name string) func() string {
+	return func() string {
+		secret := &corev1.Secret{}
+		err := w.admin.Get(w.ctx, types.NamespacedName{Namespace: w.namespace, Name: name}, secret)
+		if apierrors.IsNotFound(err) {
+			return "no Secret"
+		}
+		w.Expect(err).NotTo(gomega.HaveOccurred())
+		return string(secret.Data[v1alpha1.SecretToken])
+	}
+}
+
+func (w *world) token(name string) string {
+	w.t.Helper()
+	return string(w.secret(name).Data[v1alpha1.SecretToken])
+}
+
+func (w *world) verifier() *acceptance.Verifier {
+	return &acceptance.Verifier{Reader: w.admin, Namespace: apiserver.Namespace, Now: w.clock.Now}
+}
+
+func (w *world) accepts(compact string, want registry.Standing) {
+	w.t.Helper()
+	standing, err := w.verifier().Accept(w.ctx, compact, w.issuer)
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	w.Expect(standing).To(gomega.Equal(want))
+}
+
+func (w *world) refuses(compact string) {
+	w.t.Helper()
+	standing, err := w.verifier().Accept(w.ctx, compact, w.issuer)
+	w.Expect(errors.Is(err, acceptance.ErrRefused)).To(gomega.BeTrue(), "accepted with standing %v, or not judged: %v", standing, err)
+}
+
+// parseAccess verifies an access token by the issuer's access ring.
+func (w *world) parseAccess(compact string) *token.Claims {
+	w.t.Helper()
+	keys := get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "signing-keys-" + w.issuer}})
+	rings, err := keyring.Decode(keys.Data)
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	claims, err := token.Parse(compact, token.Access, rings, "https://"+w.issuer+".example.com", w.clock.Now())
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	return claims
+}
+
+func hours(n int) *metav1.Duration { return &metav1.Duration{Duration: time.Duration(n) * time.Hour} }
+
+func claims(object string) map[string]apiextensionsv1.JSON {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(object), &raw); err != nil {
+		panic(err)
+	}
+	result := map[string]apiextensionsv1.JSON{}
+	for name, value := range raw {
+		result[name] = apiextensionsv1.JSON{Raw: value}
+	}
+	return result
+}
+
+// grantAll is a policy under which a key may ask for anything that can be granted.
+func grantAll(issuer *v1alpha1.JWTIssuer) {
+	issuer.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{
+		Scopes: []string{"**"}, Claims: []string{"email", "tier", "beta", "groups"}, Subjects: []string{"**"},
+	}}}
+}
+
+func messageOf(key *v1alpha1.JWTRefreshKey) string {
+	return meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady).Message
+}
