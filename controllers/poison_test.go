@@ -49,7 +49,7 @@ func TestOnePoisonedObjectOfEachKindLeavesTheOthersWorking(t *testing.T) {
 	w.becomes(fine, v1alpha1.ReasonIssued)
 	w.accepts(w.token("fine"), registry.Current)
 	w.becomes(ofPoisoned, v1alpha1.ReasonIssuerNotReady)
-	w.annotate(fine, v1alpha1.AnnotationRotate, "still works")
+	w.annotate(fine, v1alpha1.AnnotationRotate, "still-works")
 	w.reaches(fine, 2)
 }
 
