@@ -38,7 +38,7 @@ func secretWriteError(name string, err error) error {
 	case apierrors.ReasonForError(err) != "":
 		return fmt.Errorf("write Secret %q: %s", name, apierrors.ReasonForError(err))
 	default:
-		return fmt.Errorf("write Secret %q: the API server could not be reached: %w", name, errors.Unwrap(err))
+		return fmt.Errorf("write Secret %q: %w", name, err)
 	}
 }
 

@@ -1,7 +1,11 @@
 package controllers
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"time"
 
 	"github.com/google/uuid"
 	corev1 "k8s.io/api/core/v1"
@@ -108,6 +112,7 @@ func cacheOptions(operatorNamespace string) cache.Options {
 				UnsafeDisableDeepCopy: ptr.To(true),
 			},
 			&v1alpha1.JWTRefreshKey{}: {Transform: slimKey},
+			&v1alpha1.JWTIssuer{}:     {UnsafeDisableDeepCopy: ptr.To(true)},
 		},
 	}
 }
@@ -120,4 +125,16 @@ func slimKey(obj any) (any, error) {
 		delete(key.Annotations, corev1.LastAppliedConfigAnnotation)
 	}
 	return obj, nil
+}
+
+// Synced is ready once the caches are filled: before that a manager can do nothing.
+func Synced(mgr ctrl.Manager) func(*http.Request) error {
+	return func(req *http.Request) error {
+		ctx, cancel := context.WithTimeout(req.Context(), time.Second)
+		defer cancel()
+		if !mgr.GetCache().WaitForCacheSync(ctx) {
+			return errors.New("the caches are not filled yet")
+		}
+		return nil
+	}
 }

@@ -54,14 +54,16 @@ func (r *RefreshKeyReconciler) observe(ctx context.Context, name types.Namespace
 func (r *RefreshKeyReconciler) observeNamespace(ctx context.Context, o *observation, _ client.Reader) error {
 	namespace := &metav1.PartialObjectMetadata{}
 	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	err := r.Client.Get(ctx, types.NamespacedName{Name: o.key.Namespace}, namespace)
-	if err != nil && !apierrors.IsNotFound(err) {
-		return err
+	name := types.NamespacedName{Name: o.key.Namespace}
+	err := r.Client.Get(ctx, name, namespace)
+	if apierrors.IsNotFound(err) {
+		// A namespace just made shows in the cache of its keys before it does in its own.
+		err = r.Live.Get(ctx, name, namespace)
 	}
-	o.Namespace = lifecycle.Namespace{
-		Labels:      namespace.Labels,
-		Terminating: err == nil && namespace.DeletionTimestamp != nil,
+	if err != nil {
+		return client.IgnoreNotFound(err)
 	}
+	o.Namespace = lifecycle.Namespace{Labels: namespace.Labels, Terminating: terminating(namespace)}
 	return nil
 }
 

@@ -142,7 +142,9 @@ func TestARenamedSecret(t *testing.T) {
 func TestARetainedSecretIsTakenUpAgain(t *testing.T) {
 	w := newWorld(t)
 	w.createIssuer()
-	retain := func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: v1alpha1.DeletionRetain} }
+	retain := func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: v1alpha1.DeletionRetain}
+	}
 	key := w.createKey("orders", retain)
 	w.start()
 	w.becomes(key, v1alpha1.ReasonIssued)

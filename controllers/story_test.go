@@ -125,7 +125,9 @@ func TestSpecChangesThatMatter(t *testing.T) {
 		apply func()
 	}{
 		{"scopes", func() { key.Spec.Scopes = []string{"orders:read", "orders:write"} }},
-		{"claims", func() { key.Spec.Claims = claims(`{"email":"ops@example.com","tier":2,"beta":true,"groups":["a","b"]}`) }},
+		{"claims", func() {
+			key.Spec.Claims = claims(`{"email":"ops@example.com","tier":2,"beta":true,"groups":["a","b"]}`)
+		}},
 		{"subject", func() { key.Spec.Subject = "till-17" }},
 		{"binding", func() { key.Spec.Binding = &v1alpha1.BindingSpec{ServiceAccountName: "orders"} }},
 	} {

@@ -43,7 +43,9 @@ func (w *world) annotate(key *v1alpha1.JWTRefreshKey, name, value string) {
 // poke makes the controller look again: the clock is the test's, the work queue's is not.
 func (w *world) poke(key *v1alpha1.JWTRefreshKey) {
 	w.t.Helper()
-	w.edit(key, func() { metav1.SetMetaDataLabel(&key.ObjectMeta, "poked", fmt.Sprint(len(key.Labels["poked"])+1)+key.Labels["poked"]) })
+	w.edit(key, func() {
+		metav1.SetMetaDataLabel(&key.ObjectMeta, "poked", fmt.Sprint(len(key.Labels["poked"])+1)+key.Labels["poked"])
+	})
 }
 
 // reaches waits until a revision is recorded and its token is in the Secret.

@@ -81,10 +81,11 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	for name, add := range map[string]func(string, healthz.Checker) error{"healthz": mgr.AddHealthzCheck, "readyz": mgr.AddReadyzCheck} {
-		if err := add(name, healthz.Ping); err != nil {
-			return err
-		}
+	if err := errors.Join(
+		mgr.AddHealthzCheck("alive", healthz.Ping),
+		mgr.AddReadyzCheck("caches", controllers.Synced(mgr)),
+	); err != nil {
+		return err
 	}
 	return mgr.Start(ctrl.SetupSignalHandler())
 }

@@ -32,9 +32,9 @@ var checks = []struct {
 	{"issuer is not ready", (*decision).issuerNotReady},
 	{"policy does not grant", (*decision).policyDenies},
 	{"tokens must go at once", (*decision).urgentAdvance},
+	{"token reached its end", (*decision).expired},
 	{"secret cannot be written", (*decision).secretBlocked},
 	{"no token yet", (*decision).firstIssue},
-	{"token reached its end", (*decision).expired},
 	{"superseded token is to retire", (*decision).retire},
 	{"next token is due", (*decision).advance},
 	{"secret is not as it should be", (*decision).restore},
@@ -154,14 +154,14 @@ func (d *decision) policyDenies() *Plan {
 
 // secretBlocked: there is no use in a token that cannot be handed out.
 func (d *decision) secretBlocked() *Plan {
-	blocked := d.blockedBy()
+	blocked := d.blockedBy(d.wantsWrite())
 	if blocked == nil {
 		return nil
 	}
 	return &Plan{Verdict: *blocked, Next: d.now.Add(conflictRetry)}
 }
 
-func (d *decision) blockedBy() *Verdict {
+func (d *decision) blockedBy(wantsWrite bool) *Verdict {
 	s := d.Secret
 	var v Verdict
 	switch {
@@ -169,7 +169,7 @@ func (d *decision) blockedBy() *Verdict {
 		v = stalled(v1alpha1.ReasonSecretConflict, fmt.Sprintf("Secret %q exists and is not this key's; remove it, or choose another spec.secret.name.", s.Name))
 	case s.State == SecretLeftOver && d.now.Before(d.leftOverUntil()):
 		v = waiting(v1alpha1.ReasonWaitingForSecret, fmt.Sprintf("Secret %q of an earlier key of this name is being collected.", s.Name))
-	case s.State == SecretOwn && s.Immutable && d.wantsWrite():
+	case s.State == SecretOwn && s.Immutable && wantsWrite:
 		v = stalled(v1alpha1.ReasonSecretImmutable, fmt.Sprintf("Secret %q is immutable and out of date; delete it, and it is made again.", s.Name))
 	default:
 		return nil
@@ -182,7 +182,10 @@ func (d *decision) leftOverUntil() time.Time {
 }
 
 func (d *decision) wantsWrite() bool {
-	return !d.issued || d.rotationCause() != "" || d.secretDiffers()
+	if !d.issued {
+		return !d.adopts()
+	}
+	return d.rotationCause() != "" || d.secretDiffers()
 }
 
 func (d *decision) firstIssue() *Plan {
@@ -192,15 +195,22 @@ func (d *decision) firstIssue() *Plan {
 	if d.status.RevokedAt != nil {
 		return d.advanceFor(CauseReinstated, nil)
 	}
-	if a := d.Secret.Adoptable; a != nil && d.now.Before(a.Token.ExpiresAt) {
+	if d.adopts() {
 		return &Plan{Line: AdoptFound, Verdict: d.readyVerdict()}
 	}
 	return &Plan{Line: IssueFirst, Mint: d.mint(), Secret: d.write(), RenewAccess: WantsAccessToken(d.Key), Verdict: d.readyVerdict()}
 }
 
+// adopts: a token that was found becomes the first. Where rotate-now asks, it may be the one that
+// leaked: a first token made in its place retires it.
+func (d *decision) adopts() bool {
+	a := d.Secret.Adoptable
+	return a != nil && d.status.RevokedAt == nil && d.now.Before(a.Token.ExpiresAt) && !d.rotateNowAsked()
+}
+
 // expired: a mode that does not renew by time has reached its end, and nothing asks for more.
 func (d *decision) expired() *Plan {
-	if d.now.Before(d.status.ExpiresAt.Time) || d.rotationCause() != "" {
+	if !d.issued || d.now.Before(d.status.ExpiresAt.Time) || d.rotationCause() != "" {
 		return nil
 	}
 	return &Plan{Verdict: stalled(v1alpha1.ReasonExpired, "The token reached its end; annotate the key with "+v1alpha1.AnnotationRotate+" for a new one.")}
@@ -214,7 +224,9 @@ func (d *decision) restore() *Plan {
 	}
 	// The conditions stand as they are until the Secret is seen again: one that was lost is not
 	// worth two more writes of status, and one that was never filled does not become ready by this.
-	return &Plan{Secret: WriteSecret, RenewAccess: d.accessDue(), KeepStatus: true}
+	// An access token in a Secret left over is the dead key's.
+	renewAccess := d.accessDue() || (WantsAccessToken(d.Key) && d.Secret.State != SecretOwn)
+	return &Plan{Secret: WriteSecret, RenewAccess: renewAccess, KeepStatus: true}
 }
 
 func issuing() Verdict {
@@ -245,8 +257,9 @@ func (d *decision) secretDiffers() bool {
 	if s.State == NoSecret || !d.issued {
 		return false
 	}
-	if d.values.mode == v1alpha1.RotationOneTimeUse && d.status.LastUsed != nil {
-		// The Secret is the enrolment credential: once used it is never filled again.
+	if d.values.mode == v1alpha1.RotationOneTimeUse && d.status.LastUsed != nil && d.status.LastUsedRevision >= d.status.Revision-1 {
+		// The Secret is the enrolment credential: once used it is never filled again but by
+		// another enrolment, whose revision does not follow the one that was used.
 		return false
 	}
 	return s.State != SecretOwn || s.TokenHash != d.status.TokenHash || !s.AsWanted || d.accessDue() ||
@@ -290,14 +303,11 @@ func (d *decision) complete(plan *Plan) {
 // tokenIsDead tells a token that is over (revoked, at its end) from one that only cannot
 // be exchanged for now, such as while its issuer is away.
 func (d *decision) tokenIsDead(plan *Plan) bool {
-	switch {
-	case plan.Line == RevokeLine || d.status.RevokedAt != nil:
-		return true
-	case !d.values.end.IsZero() && !d.now.Before(d.values.end):
-		return true
-	default:
-		return d.issued && d.status.ExpiresAt != nil && !d.now.Before(d.status.ExpiresAt.Time)
-	}
+	return d.lineIsOver(plan) || (d.issued && d.status.ExpiresAt != nil && !d.now.Before(d.status.ExpiresAt.Time))
+}
+
+func (d *decision) lineIsOver(plan *Plan) bool {
+	return plan.Line == RevokeLine || d.status.RevokedAt != nil || (!d.values.end.IsZero() && !d.now.Before(d.values.end))
 }
 
 // removable names the Secrets under earlier names that nobody should need any more: after
@@ -317,18 +327,20 @@ func (d *decision) renameSettled() bool {
 }
 
 func (d *decision) accepted(hash string, plan *Plan) bool {
-	if d.tokenIsDead(plan) || d.Distrust != "" {
+	if d.lineIsOver(plan) || d.Distrust != "" {
 		return false
 	}
 	if !d.Issuer.Ready {
 		return true
 	}
+	if hash == d.status.TokenHash && plan.Line != AdvanceLine {
+		return !d.tokenIsDead(plan)
+	}
 	carried := d.status.Previous
 	if plan.Line == AdvanceLine || plan.Line == RetireSuperseded {
 		carried = plan.Previous
 	}
-	return (hash == d.status.TokenHash && plan.Line != AdvanceLine) ||
-		slices.ContainsFunc(carried, func(t v1alpha1.SupersededToken) bool { return t.TokenHash == hash })
+	return slices.ContainsFunc(d.unexpired(carried), func(t v1alpha1.SupersededToken) bool { return t.TokenHash == hash })
 }
 
 // next is the earliest time at which a check could decide otherwise.
@@ -346,7 +358,8 @@ func (d *decision) next(plan *Plan) time.Time {
 	if d.issued && d.status.RevokedAt == nil && d.status.ExpiresAt != nil {
 		consider(d.status.ExpiresAt.Time)
 	}
-	if d.alive {
+	// Nothing is renewed or retired while something stands in the way.
+	if d.alive && (plan.Verdict.Ready || plan.KeepStatus) {
 		consider(d.renewal(d.Held.IssuedAt, d.Held.ExpiresAt))
 		for _, t := range d.retirements() {
 			consider(t)
@@ -354,8 +367,11 @@ func (d *decision) next(plan *Plan) time.Time {
 		if WantsAccessToken(d.Key) {
 			consider(d.accessRenewal())
 		}
-		if len(d.Others) > 0 && d.Secret.State == SecretOwn {
-			consider(d.Secret.CreatedAt.Add(d.values.quiet))
+	}
+	if len(d.Others) > 0 {
+		consider(d.Secret.CreatedAt.Add(d.values.quiet))
+		for _, t := range d.status.Previous {
+			consider(t.ExpiresAt.Time)
 		}
 	}
 	return earliest

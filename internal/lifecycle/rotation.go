@@ -23,7 +23,8 @@ func (d *decision) urgentAdvance() *Plan {
 		return d.advanceFor(CauseDistrusted, nil)
 	case d.rotateNowAsked():
 		return d.advanceFor(CauseRotateNow, nil)
-	case d.status.RevokedAt != nil || d.Issuer.KnowsHeldKey:
+	case d.status.RevokedAt != nil || d.Issuer.KnowsHeldKey || !d.now.Before(d.status.ExpiresAt.Time):
+		// A key may also be gone because all that it signed is over.
 		return nil
 	case d.values.mode == v1alpha1.RotationOneTimeUse:
 		return d.revoked(v1alpha1.RevokedKeyWithdrawn, "The key that signed the token was withdrawn; annotate the key with "+v1alpha1.AnnotationRotate+" to enrol again.")
@@ -55,18 +56,15 @@ func (d *decision) advance() *Plan {
 		previous = nil
 	}
 	if len(previous) > maxPrevious {
+		if d.secretDiffers() {
+			// Meanwhile the Secret is kept as at any other time.
+			return nil
+		}
 		verdict := d.readyVerdict()
 		verdict.Reconciling = v1alpha1.ReasonOverlapPending
-		return &Plan{Verdict: verdict, Secret: d.writeIfDiffers()}
+		return &Plan{Verdict: verdict}
 	}
 	return d.advanceFor(cause, previous)
-}
-
-func (d *decision) writeIfDiffers() SecretStep {
-	if d.secretDiffers() {
-		return WriteSecret
-	}
-	return KeepSecret
 }
 
 func (d *decision) advanceFor(cause Cause, previous []v1alpha1.SupersededToken) *Plan {
@@ -82,7 +80,7 @@ func (d *decision) advanceFor(cause Cause, previous []v1alpha1.SupersededToken) 
 	if cause == CauseSpecChanged {
 		plan.Detail = strings.Join(d.specChanges(), ", ")
 	}
-	if blocked := d.blockedBy(); blocked != nil {
+	if blocked := d.blockedBy(true); blocked != nil {
 		plan.Secret, plan.RenewAccess, plan.Verdict = KeepSecret, false, *blocked
 	} else if d.Secret.State != NoSecret && (d.Secret.State != SecretOwn || d.Secret.TokenHash == "") {
 		plan.Verdict = issuing()
@@ -247,9 +245,10 @@ func handledRotate(key *v1alpha1.JWTRefreshKey) string {
 	return strings.Join(handled, " ")
 }
 
-// remembered is the value itself, or a hash of one that would not fit into status.
+// remembered is the value itself, or a hash of one that would not fit into status or could be
+// taken for a value of the other annotation.
 func remembered(value string) string {
-	if len(value) <= 64 && !strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if len(value) <= 64 && !strings.HasPrefix(value, nowPrefix) && !strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return value
 	}
 	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(value)))[:39]

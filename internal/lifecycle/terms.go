@@ -113,14 +113,16 @@ func effectiveOf(o *Observed) (effective, error) {
 		e.accessLifetime = policy.DefaultAccessLifetime
 	}
 	if spec.Lifetime != nil {
-		e.lifetime = spec.Lifetime.Duration
+		e.lifetime = spec.Lifetime.Truncate(time.Second)
 	}
 	if spec.AccessToken != nil && spec.AccessToken.Lifetime != nil {
 		e.accessLifetime = spec.AccessToken.Lifetime.Duration
 	}
-	e.renewBefore = e.lifetime / 3
+	// Status tells time in whole seconds: a renewal in between would differ from it for ever.
+	e.renewBefore = (e.lifetime / 3).Truncate(time.Second)
 	if spec.ExpiresAt != nil {
-		e.end = spec.ExpiresAt.Time
+		// A token's end is a whole second, and must not look earlier than this one.
+		e.end = spec.ExpiresAt.UTC().Truncate(time.Second)
 	}
 	e.quiet = e.accessLifetime + QuietMargin
 	if r := spec.Rotation; r != nil {
@@ -128,7 +130,7 @@ func effectiveOf(o *Observed) (effective, error) {
 			e.mode = r.Mode
 		}
 		if r.RenewBefore != nil {
-			e.renewBefore = r.RenewBefore.Duration
+			e.renewBefore = r.RenewBefore.Truncate(time.Second)
 		}
 		if r.Overlap != nil && r.Overlap.Quiet != nil {
 			e.quiet = max(e.quiet, r.Overlap.Quiet.Duration)

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
@@ -17,7 +18,32 @@ const (
 	maxAccessLifetime = 24 * time.Hour
 	// minKeptAccessLifetime bounds the writes that secret.accessToken costs.
 	minKeptAccessLifetime = 5 * time.Minute
+	// maxPayload is what a token of 8 KiB has room for beside its header and the signature of an
+	// RSA key of 3072 bits.
+	maxPayload = 5632
 )
+
+// payloadSize is a length that the payload of a token of this key does not exceed.
+func (e *effective) payloadSize(namespace, name string) int {
+	// The names of the claims, their punctuation, three times, jti, uid and revision.
+	size := 448
+	t := &e.terms
+	for _, text := range []string{t.Issuer, t.Audience, t.Subject, t.Scope, t.JWKThumbprint, t.ServiceAccount, e.defaultSubject, namespace, name} {
+		size += len(text)
+		for _, r := range text {
+			switch r {
+			case '<', '>', '&':
+				size += len(`\u0026`) - 1
+			case '"', '\\':
+				size++
+			}
+		}
+	}
+	for claim, value := range t.Claims {
+		size += len(`"":,`) + len(claim) + len(value)
+	}
+	return size
+}
 
 // validate holds the line where admission did not: the schema may be older than the
 // object, and the admission policy can be taken away.
@@ -29,10 +55,18 @@ func (d *decision) validate() error {
 	if err := v1alpha1.ValidateClaims(spec.Claims); err != nil {
 		return fmt.Errorf("spec.%w", err)
 	}
+	for _, scope := range spec.Scopes {
+		// Scopes are joined by spaces, and the policy is asked for each as it stands here.
+		if scope == "" || strings.ContainsFunc(scope, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return fmt.Errorf("spec.scopes: %q is not one scope; write each as an item of its own, without spaces", scope)
+		}
+	}
 	e := &d.values
 	switch {
 	case spec.Audience == "":
 		return errors.New("spec.audience is empty; name the API that the tokens are for")
+	case e.payloadSize(d.Key.Namespace, d.Key.Name) > maxPayload:
+		return errors.New("spec.claims and spec.scopes are so long that the tokens would exceed 8 KiB, the most that is read of one; shorten them")
 	case e.lifetime < minLifetime || e.lifetime > maxLifetime:
 		return fmt.Errorf("spec.lifetime %s is not between 1m and 87600h", e.lifetime)
 	case e.renewBefore < time.Second || e.renewBefore >= e.lifetime:
