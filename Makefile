@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 TOOLS := $(CURDIR)/bin/tools
 CONTROLLER_GEN := $(TOOLS)/controller-gen-v0.23.0
-GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
+LINT := $(TOOLS)/lint
 export CGO_ENABLED ?= 0
 
 ##@ Try it
@@ -41,8 +41,8 @@ unit: ## The tests that need no API server
 	CGO_ENABLED=1 go test -race ./api/... ./internal/... ./cmd/...
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## Style, the import table, and what is banned
-	$(GOLANGCI_LINT) run ./...
+lint: $(LINT) ## Style, the conventions of Kubernetes APIs, the import table, and what is banned
+	$(LINT) run ./...
 
 .PHONY: verify
 verify: ## Generated files and go.mod are fresh
@@ -76,17 +76,12 @@ clean: down ## Remove what was built, the control plane included
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# Tools are named by their version, so that a new version is built and an old one never used.
+# Named by its version, so that a new version is built and an old one never used.
 $(CONTROLLER_GEN):
-	$(call install,sigs.k8s.io/controller-tools/cmd/controller-gen)
+	@echo "building controller-gen, once"
+	@GOBIN=$(TOOLS) go install sigs.k8s.io/controller-tools/cmd/controller-gen@$(lastword $(subst -v, v,$(notdir $@)))
+	@mv $(TOOLS)/controller-gen $@
 
-$(GOLANGCI_LINT):
-	$(call install,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
-
-# install builds package $(1) at the version that its target is named by.
-define install
-@echo "building $(notdir $@), once"
-@mkdir -p $(TOOLS)
-@GOBIN=$(TOOLS) go install $(1)@$(lastword $(subst -v, v,$(notdir $@)))
-@mv $(TOOLS)/$(notdir $(1)) $@
-endef
+$(LINT): hack/lint/go.mod hack/lint/main.go
+	@echo "building golangci-lint with kube-api-linter, once"
+	@cd hack/lint && go build -o $@ .

@@ -1,7 +1,6 @@
 // Package apiserver gives a test suite a real kube-apiserver with everything
-// installed that an operator's user installs: the CRDs, their admission policy
-// and, once config/rbac is there, the operator's ServiceAccounts with exactly
-// their rights.
+// installed that an operator's user installs: the CRDs, their admission policy,
+// and the operator's ServiceAccounts with exactly their rights.
 //
 // A suite starts one server in TestMain and shares it among its tests:
 //
@@ -17,7 +16,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,7 +47,8 @@ type Server struct {
 	// Root is the folder of the repository's go.mod.
 	Root string
 
-	environment *envtest.Environment // nil with an existing cluster
+	environment *envtest.Environment
+	existing    bool
 	kubectl     string
 	scratch     string
 }
@@ -98,7 +97,10 @@ func Start(options Options) (_ *Server, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	return s, s.install(ctx)
+	if err := s.install(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Stop ends the server. An existing cluster is left as it is.
@@ -117,7 +119,7 @@ func (s *Server) Stop() error {
 
 // Existing tells that this is a cluster of somebody's, in which a test must
 // clean up after itself.
-func (s *Server) Existing() bool { return s.environment == nil }
+func (s *Server) Existing() bool { return s.existing }
 
 func useExistingCluster() bool {
 	return strings.EqualFold(os.Getenv("USE_EXISTING_CLUSTER"), "true")
@@ -128,6 +130,7 @@ func (s *Server) useExisting() (err error) {
 		return fmt.Errorf("USE_EXISTING_CLUSTER is set, but no kubeconfig can be used: %w", err)
 	}
 	s.Admin.QPS = -1
+	s.existing = true
 	s.kubectl = "kubectl"
 	if assets, err := cluster.FindAssets(); err == nil {
 		s.kubectl = filepath.Join(assets, "kubectl")
@@ -162,17 +165,10 @@ func (s *Server) startOwn(options Options) error {
 func (s *Server) kubeconfig() string { return filepath.Join(s.scratch, "kubeconfig") }
 
 func (s *Server) install(ctx context.Context) error {
-	if err := s.Apply(ctx, "config/crd"); err != nil {
-		return err
-	}
-	_, err := os.Stat(filepath.Join(s.Root, "config", "rbac", "kustomization.yaml"))
-	switch {
-	case err == nil:
-		if err := s.Apply(ctx, "config/rbac"); err != nil {
+	for _, kustomization := range []string{"config/crd", "config/rbac"} {
+		if err := s.Apply(ctx, kustomization); err != nil {
 			return err
 		}
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
 	}
-	return s.waitUntilEnforced(ctx)
+	return s.waitUntilEnforced(ctx, true)
 }

@@ -6,7 +6,7 @@ import (
 
 // mutants is how many random changes are tried beside the listed candidates. They are
 // the same in every run.
-const mutants = 40
+const mutants = 15
 
 func times() []string {
 	listed := []string{

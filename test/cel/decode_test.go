@@ -2,10 +2,13 @@ package cel
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -13,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/retry"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
@@ -30,14 +35,16 @@ func TestWhatIsAcceptedDecodes(t *testing.T) {
 		durationField: quoted(durations()),
 		integerField:  integers(),
 	}
-	for kind, prefix := range map[string]string{"JWTRefreshKey": "key", "JWTIssuer": "issuer"} {
-		for part, manifest := range map[string]string{"spec": prefix + "_full", "status": prefix + "_status_full"} {
-			o := newOffer(t, full[manifest], part)
-			for _, f := range fieldsOf(kind) {
-				if f.path[0] != part || candidates[f.kind] == nil {
-					continue
-				}
-				t.Run(kind+"/"+f.path.String(), func(t *testing.T) { o.every(t, f.path, candidates[f.kind]) })
+	for _, manifest := range []string{"key_full", "key_status_full", "issuer_full", "issuer_status_full"} {
+		object := full[manifest]
+		part := "spec"
+		if strings.Contains(manifest, "status") {
+			part = "status"
+		}
+		o := newOffer(t, object, part)
+		for _, f := range fieldsOf(object.GetKind()) {
+			if f.path[0] == part && candidates[f.kind] != nil {
+				t.Run(object.GetKind()+"/"+f.path.String(), func(t *testing.T) { o.every(t, f.path, candidates[f.kind]) })
 			}
 		}
 	}
@@ -60,28 +67,31 @@ const placeholder = "the literal goes here"
 // offer submits an object with one of its fields replaced. Nothing is stored.
 type offer struct {
 	object *unstructured.Unstructured
+	admin  client.Client
 	api    *rest.RESTClient
 	verb   string
 	path   string
+
+	mu sync.Mutex
+	// version is that of the stored object whose status is written. In somebody's cluster
+	// the operator may be writing it as well.
+	version string
 }
 
-// newOffer offers objects as a creation, or as a write of the status of one that is there.
+// newOffer offers an object as a creation, or as a write of the status of one that is
+// there.
 func newOffer(t *testing.T, object *unstructured.Unstructured, part string) *offer {
 	t.Helper()
-	o := &offer{object: object.DeepCopy(), verb: http.MethodPost, path: resource(object)}
-	o.object.SetName("offered")
-	user := ""
+	o := &offer{object: object.DeepCopy(), admin: as(t, ""), verb: http.MethodPost, path: resource(object)}
+	o.object.SetName("offered-as-" + part)
+	config := rest.CopyConfig(server.Admin)
 	if part == "status" {
 		stored := o.object.DeepCopy()
-		create(t, as(t, ""), stored)
-		o.object.SetResourceVersion(stored.GetResourceVersion())
-		o.verb, o.path, user = http.MethodPut, o.path+"/offered/status", manager
+		create(t, o.admin, stored)
+		o.version = stored.GetResourceVersion()
+		o.verb, o.path = http.MethodPut, o.path+"/"+o.object.GetName()+"/status"
+		config = server.As(manager, "system:masters")
 	}
-	config := server.As(user, "system:masters")
-	if user == "" {
-		config = server.Admin
-	}
-	config = rest.CopyConfig(config)
 	config.GroupVersion = &v1alpha1.GroupVersion
 	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
 	config.APIPath = "/apis"
@@ -148,10 +158,24 @@ func (o *offer) one(t *testing.T, path fieldPath, literal string) (bool, error) 
 	return true, nil
 }
 
-// send submits the object with a literal as it stands, and returns what was made of it.
+// send submits the object with a literal as it stands, since a client would write some
+// numbers in another way, and returns what was made of it.
 func (o *offer) send(t *testing.T, path fieldPath, literal string) ([]byte, error) {
+	var answer []byte
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() (err error) {
+		answer, err = o.sendOnce(t, path, literal)
+		return err
+	})
+	return answer, err
+}
+
+func (o *offer) sendOnce(t *testing.T, path fieldPath, literal string) ([]byte, error) {
 	object := o.object.DeepCopy()
-	// A number that a client would write in another way must arrive as it is.
+	if o.verb == http.MethodPut {
+		o.mu.Lock()
+		object.SetResourceVersion(o.version)
+		o.mu.Unlock()
+	}
 	if err := path.set(object.Object, placeholder); err != nil {
 		return nil, err
 	}
@@ -162,8 +186,24 @@ func (o *offer) send(t *testing.T, path fieldPath, literal string) ([]byte, erro
 	body = bytes.Replace(body, []byte(strconv.Quote(placeholder)), []byte(literal), 1)
 	result := o.api.Verb(o.verb).AbsPath(o.path).Param("dryRun", "All").
 		SetHeader("Content-Type", "application/json").Body(body).Do(t.Context())
-	if err := result.Error(); err != nil {
-		return nil, err // with the API server's message, which Raw leaves out
+	// Its error holds the API server's message, which that of Raw leaves out.
+	err = result.Error()
+	if apierrors.IsConflict(err) {
+		err = errors.Join(err, o.refresh(t.Context()))
+	}
+	if err != nil {
+		return nil, err
 	}
 	return result.Raw()
+}
+
+func (o *offer) refresh(ctx context.Context) error {
+	stored := o.object.DeepCopy()
+	if err := o.admin.Get(ctx, client.ObjectKeyFromObject(stored), stored); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.version = stored.GetResourceVersion()
+	return nil
 }

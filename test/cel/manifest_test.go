@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 )
@@ -95,44 +96,45 @@ func parseManifest(content []byte) (manifest, error) {
 // which is not stored.
 func (m manifest) submit(t *testing.T) error {
 	t.Helper()
+	admin, writer := as(t, ""), as(t, m.user)
 	last := len(m.documents) - 1
-	admin := as(t, "")
-	for i, document := range m.documents[:last] {
-		if i == 0 {
-			create(t, admin, document.DeepCopy())
-		} else if err := update(t, admin, document, ""); err != nil {
-			t.Fatalf("document %d must be accepted: %v", i, err)
+	for i, document := range m.documents {
+		object := document.DeepCopy()
+		if last > 0 {
+			object.SetName(object.GetName() + "-changed") // the samples have these names too
+		}
+		switch {
+		case i == 0 && last == 0:
+			err := writer.Create(t.Context(), object, client.DryRunAll)
+			if apierrors.IsAlreadyExists(err) {
+				return nil // looked for only after everything was found in order
+			}
+			return err
+		case i == 0:
+			create(t, admin, object)
+		case i < last:
+			if err := update(t, object, func() error { return admin.Update(t.Context(), object) }); err != nil {
+				t.Fatalf("document %d must be accepted: %v", i, err)
+			}
+		case m.subresource == "":
+			return update(t, object, func() error { return writer.Update(t.Context(), object, client.DryRunAll) })
+		default:
+			return update(t, object, func() error {
+				return writer.SubResource(m.subresource).Update(t.Context(), object, client.DryRunAll)
+			})
 		}
 	}
-	writer := as(t, m.user)
-	if last > 0 {
-		return update(t, writer, m.documents[last], m.subresource, client.DryRunAll)
-	}
-	err := writer.Create(t.Context(), m.documents[0].DeepCopy(), client.DryRunAll)
-	if apierrors.IsAlreadyExists(err) {
-		return nil // looked for only after everything was found in order
-	}
-	return err
+	return nil
 }
 
-// update writes an object over what is stored of it.
-func update(t *testing.T, c client.Client, document *unstructured.Unstructured, subresource string, options ...client.UpdateOption) error {
+// update writes an object over what is stored of it, which in somebody's cluster the
+// operator may be writing as well.
+func update(t *testing.T, object *unstructured.Unstructured, write func() error) error {
 	t.Helper()
-	object := document.DeepCopy()
-	stored := &unstructured.Unstructured{}
-	stored.SetGroupVersionKind(object.GroupVersionKind())
-	if err := c.Get(t.Context(), client.ObjectKeyFromObject(object), stored); err != nil {
-		t.Fatalf("read what is to be updated: %v", err)
-	}
-	object.SetResourceVersion(stored.GetResourceVersion())
-	if subresource == "" {
-		return c.Update(t.Context(), object, options...)
-	}
-	var all []client.SubResourceUpdateOption
-	for _, option := range options {
-		if option, ok := option.(client.SubResourceUpdateOption); ok {
-			all = append(all, option)
-		}
-	}
-	return c.SubResource(subresource).Update(t.Context(), object, all...)
+	wanted := object.DeepCopy()
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		wanted.DeepCopyInto(object)
+		object.SetResourceVersion(get(t, as(t, ""), wanted).GetResourceVersion())
+		return write()
+	})
 }

@@ -58,3 +58,13 @@ func create(t *testing.T, c client.Client, object *unstructured.Unstructured) {
 		}
 	})
 }
+
+func get(t *testing.T, c client.Client, object *unstructured.Unstructured) *unstructured.Unstructured {
+	t.Helper()
+	stored := &unstructured.Unstructured{}
+	stored.SetGroupVersionKind(object.GroupVersionKind())
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(object), stored); err != nil {
+		t.Fatal(err)
+	}
+	return stored
+}
