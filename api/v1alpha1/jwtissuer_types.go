@@ -297,8 +297,10 @@ type SigningKeyStatus struct {
 	RetireAt *metav1.Time `json:"retireAt,omitempty"`
 }
 
-// JWTIssuer is an issuer of tokens: a URL, its signing keys and its policy.
+// JWTIssuer is an issuer of tokens: a URL, its signing keys and its policy. Its name has at most
+// 63 characters.
 //
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="the name of a JWTIssuer must have at most 63 characters, since it becomes the value of a label: shorten it"
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,shortName=jwtiss,categories=refreshkeys
