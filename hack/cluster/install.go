@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,18 +79,44 @@ func RunManager(ctx context.Context, c *Cluster, flags ...string) (*Process, err
 	if err != nil {
 		return nil, err
 	}
+	return c.Run(ctx, managerProgram(binary, kubeconfig, loopback(metrics), loopback(health), flags))
+}
+
+// RunManagerFor builds the manager and runs it for a cluster that is not one of
+// ours, as the kubeconfig says, until the process is stopped or this one ends. Its
+// log is in dir.
+func RunManagerFor(ctx context.Context, kubeconfig, dir string, flags ...string) (*Process, error) {
+	binary, err := BuildManager(ctx)
+	if err != nil {
+		return nil, err
+	}
+	health, err := freePort(nil)
+	if err != nil {
+		return nil, err
+	}
+	const noMetrics = "0"
+	manager := &Process{
+		program: managerProgram(binary, kubeconfig, noMetrics, loopback(health), flags),
+		logPath: filepath.Join(dir, managerName+".log"),
+		prober:  &http.Client{Timeout: probeTimeout},
+		changed: func() error { return nil },
+	}
+	return manager, manager.Start(ctx)
+}
+
+func managerProgram(binary, kubeconfig, metrics, health string, flags []string) Program {
 	args := []string{
 		"--kubeconfig=" + kubeconfig,
 		"--namespace=" + managerNamespace,
-		"--metrics-bind-address=" + loopback(metrics),
-		"--health-probe-bind-address=" + loopback(health),
+		"--metrics-bind-address=" + metrics,
+		"--health-probe-bind-address=" + health,
 	}
-	return c.Run(ctx, Program{
+	return Program{
 		Name:   managerName,
 		Binary: binary,
 		Args:   append(args, flags...),
-		Health: "http://" + loopback(health) + "/readyz",
-	})
+		Health: "http://" + health + "/readyz",
+	}
 }
 
 // EnsureIssuer makes the sample JWTIssuer `default`, unless there is one of that

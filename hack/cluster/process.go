@@ -127,7 +127,7 @@ func (p *Process) Stop(ctx context.Context) error {
 	if err := life.signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stop %s: %w", p.Name(), err)
 	}
-	if gone(ctx, life, stopGrace) {
+	if p.gone(ctx, life, stopGrace) {
 		return p.changed()
 	}
 	return p.Kill()
@@ -139,7 +139,7 @@ func (p *Process) Kill() error {
 	if err := life.signal(syscall.SIGKILL); err != nil {
 		return fmt.Errorf("kill %s: %w", p.Name(), err)
 	}
-	if !gone(context.Background(), life, killGrace) {
+	if !p.gone(context.Background(), life, killGrace) {
 		return fmt.Errorf("%s (pid %d) is still there after SIGKILL", p.Name(), life.Pid)
 	}
 	return p.changed()
@@ -248,11 +248,29 @@ func (p *Process) ended() error {
 	return fmt.Errorf("%s ended: %w", p.Name(), watch.status)
 }
 
-func gone(ctx context.Context, life identity, within time.Duration) bool {
+// gone waits for the end of the process. A child is gone once it was waited for: before
+// that, threads of it may still hold its sockets.
+func (p *Process) gone(ctx context.Context, life identity, within time.Duration) bool {
+	p.mu.Lock()
+	watch := p.exit
+	p.mu.Unlock()
 	err := wait.PollUntilContextTimeout(ctx, pollProcess, within, true, func(context.Context) (bool, error) {
-		return !life.alive(), nil
+		return !life.alive() && watch.ended(), nil
 	})
 	return err == nil
+}
+
+// ended tells whether the child was waited for; what is no child of ours never is.
+func (w *exitWatch) ended() bool {
+	if w == nil {
+		return true
+	}
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // logTail is the last lines of what was logged since the given offset.

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/acceptance"
+)
+
+// keyName is the key whose story it is, and its Secret's.
+const keyName = "orders"
+
+func (s *scene) named(name string) types.NamespacedName {
+	return types.NamespacedName{Namespace: s.stage.namespace, Name: name}
+}
+
+// key is as it is at the API server now; empty when there is none.
+func (s *scene) key(name string) *v1alpha1.JWTRefreshKey {
+	key := &v1alpha1.JWTRefreshKey{}
+	s.must(client.IgnoreNotFound(s.stage.client.Get(s.ctx, s.named(name), key)))
+	return key
+}
+
+// secret is as it is at the API server now; empty when there is none.
+func (s *scene) secret(name string) *corev1.Secret {
+	secret := &corev1.Secret{}
+	s.must(client.IgnoreNotFound(s.stage.client.Get(s.ctx, s.named(name), secret)))
+	return secret
+}
+
+// reason is what kubectl shows in the column STATUS.
+func reason(key *v1alpha1.JWTRefreshKey) string {
+	ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil {
+		return "no status yet"
+	}
+	return ready.Reason
+}
+
+// untilIssued waits until the key's token of that revision is in the Secret, and keeps it.
+func (s *scene) untilIssued(revision int64) time.Duration {
+	what := fmt.Sprintf("token %d is issued", revision)
+	wanted := fmt.Sprintf("status Issued, revision %d, and its token in the Secret", revision)
+	return s.until(what, wanted, func() (string, bool) {
+		key, held := s.key(keyName), string(s.secret(keyName).Data[v1alpha1.SecretToken])
+		status := &key.Status
+		there := held != "" && token.Hash(held) == status.TokenHash
+		if there && status.Revision == revision && reason(key) == v1alpha1.ReasonIssued {
+			s.tokens[revision] = held
+			return "", true
+		}
+		seen := fmt.Sprintf("status %s, revision %d", reason(key), status.Revision)
+		if !there {
+			seen += ", and its token is not in the Secret"
+		}
+		return seen, false
+	})
+}
+
+var standings = map[registry.Standing]string{
+	registry.Current:    "accepted: it is the current one",
+	registry.Superseded: "accepted: it is superseded, and not yet retired",
+}
+
+// accepted expects a token to be accepted, as the token service would judge it.
+func (s *scene) accepted(revision int64, wanted registry.Standing) {
+	standing, err := s.stage.verifier.Accept(s.ctx, s.tokens[revision], s.stage.issuer)
+	seen := standings[standing]
+	if err != nil {
+		seen = err.Error()
+	}
+	what := fmt.Sprintf("token %d is %s", revision, standings[wanted])
+	s.expect(err == nil && standing == wanted, what, standings[wanted], seen)
+}
+
+// refused expects tokens to be refused, and prints why.
+func (s *scene) refused(revisions ...int64) {
+	for _, revision := range revisions {
+		standing, err := s.stage.verifier.Accept(s.ctx, s.tokens[revision], s.stage.issuer)
+		seen := standings[standing]
+		if err != nil {
+			seen = err.Error()
+		}
+		s.expect(errors.Is(err, acceptance.ErrRefused), fmt.Sprintf("token %d is %s", revision, seen), "refused", seen)
+	}
+}
