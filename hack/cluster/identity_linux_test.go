@@ -51,7 +51,7 @@ func TestProcessesEndWithTheirParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = parent.Wait()
-	if !gone(t.Context(), sleeper.current(), killGrace) {
+	if !sleeper.gone(t.Context(), sleeper.current(), killGrace) {
 		t.Error("survives its parent")
 		_ = sleeper.Kill()
 	}
