@@ -40,7 +40,7 @@ func TestIdentityIsOneLifeOfAPid(t *testing.T) {
 	if err := life.signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if !gone(t.Context(), life, killGrace) {
+	if !new(Process).gone(t.Context(), life, killGrace) {
 		t.Error("alive after SIGKILL, though only its parent has not looked yet")
 	}
 	_ = sleeper.Wait()
