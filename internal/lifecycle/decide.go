@@ -169,7 +169,7 @@ func (d *decision) blockedBy(wantsWrite bool) *Verdict {
 		v = stalled(v1alpha1.ReasonSecretConflict, fmt.Sprintf("Secret %q exists and is not this key's; remove it, or choose another spec.secret.name.", s.Name))
 	case s.State == SecretLeftOver && d.now.Before(d.leftOverUntil()):
 		v = waiting(v1alpha1.ReasonWaitingForSecret, fmt.Sprintf("Secret %q of an earlier key of this name is being collected.", s.Name))
-	case s.State == SecretOwn && s.Immutable && wantsWrite:
+	case (s.State == SecretOwn || s.State == SecretLeftOver) && s.Immutable && wantsWrite:
 		v = stalled(v1alpha1.ReasonSecretImmutable, fmt.Sprintf("Secret %q is immutable and out of date; delete it, and it is made again.", s.Name))
 	default:
 		return nil
@@ -327,10 +327,11 @@ func (d *decision) renameSettled() bool {
 }
 
 func (d *decision) accepted(hash string, plan *Plan) bool {
-	if d.lineIsOver(plan) || d.Distrust != "" {
+	if hash == "" || d.lineIsOver(plan) || d.Distrust != "" {
 		return false
 	}
-	if !d.Issuer.Ready {
+	if !d.Issuer.Ready || !d.issued {
+		// Before the line begins, it may be the first token on its way.
 		return true
 	}
 	if hash == d.status.TokenHash && plan.Line != AdvanceLine {

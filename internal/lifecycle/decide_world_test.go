@@ -71,8 +71,6 @@ var withdrawalCases = []decideCase{
 		want: staysRevoked("revocation is asked for")},
 }
 
-const notAsWanted = "secret is not as it should be"
-
 func conflict(next string) outcome {
 	return outcome{Check: "secret cannot be written", Verdict: "stalled SecretConflict", Next: next}
 }
@@ -120,6 +118,16 @@ var renameCases = []decideCase{
 	}, want: atRest("1h20m")},
 	{name: "Secret renamed: the old one goes at once if its token is dead", from: renamed, given: func(s *situation) { s.Others[0].TokenHash = hashOf("dead") },
 		want: atRest("1h20m").but(func(o *outcome) { o.Remove = "orders" })},
+	{name: "Secret renamed: the old one goes at once if it holds no token", from: renamed, given: func(s *situation) { s.Others[0].TokenHash = "" },
+		want: atRest("1h20m").but(func(o *outcome) { o.Remove = "orders" })},
+	{name: "Secret renamed: before the first issue, an empty old one goes at once too", from: unissued, given: func(s *situation) {
+		s.Others = []OtherSecret{{Name: "orders-old"}}
+		s.grant(v1alpha1.PolicyRule{Audiences: []string{"none"}})
+	}, want: outcome{Check: "policy does not grant", Verdict: "stalled PolicyDenied", Remove: "orders-old"}},
+	{name: "Secret renamed: before the first issue, an old one with a token stays", from: unissued, given: func(s *situation) {
+		s.Others = []OtherSecret{{Name: "orders-old", TokenHash: hashOf("token-1")}}
+		s.grant(v1alpha1.PolicyRule{Audiences: []string{"none"}})
+	}, want: outcome{Check: "policy does not grant", Verdict: "stalled PolicyDenied"}},
 	{name: "Secret renamed: the old one stays while its token is superseded", from: renamed, at: hour + minute, given: func(s *situation) { s.supersede(hour, 721*hour) },
 		want: atRest("1h20m")},
 	{name: "Secret renamed: the old one stays as long as the new one is not there, however long", from: renamed, at: 400 * hour, given: func(s *situation) {
@@ -148,6 +156,10 @@ var leftOverCases = []decideCase{
 		want: issuesFirst("revision 1, 30s to 720h0m30s")},
 	{name: "Secret left over under the name that an issued key now wants", given: func(s *situation) { s.Secret.State, s.Secret.TokenHash = SecretLeftOver, hashOf("dead") },
 		want: writesSecret("480h")},
+	{name: "Secret left over and immutable cannot be taken over", from: unissued, at: minute, given: func(s *situation) { s.Secret.State, s.Secret.Immutable = SecretLeftOver, true },
+		want: immutable("1m30s")},
+	{name: "Secret left over and immutable is waited for as any other", from: unissued, at: 10 * time.Second, given: func(s *situation) { s.Secret.State, s.Secret.Immutable = SecretLeftOver, true },
+		want: outcome{Check: "secret cannot be written", Verdict: "waiting WaitingForSecret", Next: "30s"}},
 	{name: "Secret left over with an access token of the dead key", given: func(s *situation) {
 		s.Secret.State, s.Secret.TokenHash = SecretLeftOver, hashOf("dead")
 		s.keepsAccess(80 * minute)

@@ -1,0 +1,232 @@
+package lifecycle
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// minted is the token that carrying out a plan would make.
+func minted(plan *Plan, o *Observed) *Token {
+	switch {
+	case plan.Line == AdoptFound:
+		return &o.Secret.Adoptable.Token
+	case plan.Mint == nil:
+		return nil
+	}
+	jti := "minted-" + plan.Check
+	return &Token{
+		JTI: jti, Hash: hashOf(jti), KeyID: signingKey, CreatedAt: plan.Mint.CreatedAt, ExpiresAt: plan.Mint.ExpiresAt,
+		Content: []byte(`{"jti":"` + jti + `"}`),
+	}
+}
+
+// stored is what the API server gives back of a status.
+func stored(status *v1alpha1.JWTRefreshKeyStatus) (read v1alpha1.JWTRefreshKeyStatus) {
+	encoded, err := json.Marshal(status)
+	if err == nil {
+		err = json.Unmarshal(encoded, &read)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return read
+}
+
+// line is what a status says of its line, for comparison.
+type line struct {
+	Revision               int64
+	JTI, Hash, KeyID       string
+	From, To, Renewal      string
+	Content                string
+	Previous               string
+	RevokedAt              string
+	Reason                 v1alpha1.RevocationReason
+	Handled                string
+	Generation             int64
+	Issuer, Secret, Effect string
+}
+
+func lineOf(status *v1alpha1.JWTRefreshKeyStatus) line {
+	at := func(t *metav1.Time) string {
+		if t == nil {
+			return ""
+		}
+		return sinceT0(t.Time)
+	}
+	l := line{
+		Revision: status.Revision, JTI: status.JTI, Hash: status.TokenHash, KeyID: status.KeyID,
+		From: at(status.CreatedAt), To: at(status.ExpiresAt), Renewal: at(status.RenewalTime),
+		RevokedAt: at(status.RevokedAt), Reason: status.RevocationReason, Handled: status.LastHandledRotate,
+		Generation: status.ObservedGeneration, Issuer: status.Issuer, Secret: status.SecretName,
+	}
+	if status.Content != nil {
+		l.Content = string(status.Content.Raw)
+	}
+	for _, token := range status.Previous {
+		l.Previous += token.JTI + " "
+	}
+	if status.Effective != nil {
+		l.Effect = status.Effective.Subject
+	}
+	return l
+}
+
+// lineAfter is the line of a key of the tables with the given token.
+func lineAfter(revision int64, jti, from, to, renewal string, change func(*line)) line {
+	l := line{
+		Revision: revision, JTI: jti, Hash: hashOf(jti), KeyID: signingKey, From: from, To: to, Renewal: renewal,
+		Content: `{"jti":"` + jti + `"}`, Generation: 3, Issuer: "default", Secret: "orders", Effect: subject,
+	}
+	if change != nil {
+		change(&l)
+	}
+	return l
+}
+
+var statusLineCases = []struct {
+	name string
+	decideCase
+	want line
+}{
+	{"IssueFirst", decideCase{from: unissued, given: func(s *situation) { s.rotate("v1"); s.rotateNow("v2") }},
+		lineAfter(1, "minted-no token yet", "1h", "721h", "481h", func(l *line) { l.Handled = "v1 now:v2" })},
+	{"IssueFirst over a line that somebody half wrote", decideCase{given: func(s *situation) { s.Key.Status.Revision, s.Held = 0, nil; s.Key.Status.Previous = nil }},
+		lineAfter(1, "minted-no token yet", "1h", "721h", "481h", nil)},
+	{"AdoptFound", decideCase{from: unissued, given: func(s *situation) { s.found(0, 720*hour); s.rotate("v1") }},
+		lineAfter(1, "token-1", "0s", "720h", "480h", func(l *line) { l.Handled, l.Content = "v1", "{}" })},
+	{"AdvanceLine keeps the superseded token", decideCase{given: func(s *situation) { s.rotate("v1") }},
+		lineAfter(2, "minted-next token is due", "1h", "721h", "481h", func(l *line) { l.Handled, l.Previous = "v1", "token-1 " })},
+	{"AdvanceLine of any cause handles the annotations", decideCase{at: 480 * hour, given: func(s *situation) { s.rotate("v1"); s.Key.Status.LastHandledRotate = "v0" }},
+		lineAfter(2, "minted-next token is due", "480h", "1200h", "960h", func(l *line) { l.Handled, l.Previous = "v1", "token-1 " })},
+	{"AdvanceLine ends a revocation", decideCase{given: func(s *situation) { s.revoke(v1alpha1.RevokedRequested); s.Key.Spec.Revoked = false }},
+		lineAfter(2, "minted-next token is due", "1h", "721h", "481h", nil)},
+	{"AdvanceLine at once drops the superseded tokens", decideCase{from: twoSuperseded, at: 3 * hour, given: func(s *situation) { s.rotateNow("v1") }},
+		lineAfter(4, "minted-tokens must go at once", "3h", "723h", "483h", func(l *line) { l.Handled = "now:v1" })},
+	{"RetireSuperseded of one", decideCase{from: twoSuperseded, at: 3 * hour, given: func(s *situation) { s.overlapMax(2 * hour) }},
+		lineAfter(3, "token-3", "2h", "722h", "482h", func(l *line) { l.Previous = "token-2 " })},
+	{"RetireSuperseded of all", decideCase{from: twoSuperseded, at: 4 * hour, given: func(s *situation) { s.overlapMax(2 * hour) }},
+		lineAfter(3, "token-3", "2h", "722h", "482h", nil)},
+	{"RevokeLine", decideCase{from: twoSuperseded, at: 3*hour + 300*time.Millisecond, given: func(s *situation) { s.Key.Spec.Revoked = true }},
+		lineAfter(3, "token-3", "2h", "722h", "", func(l *line) { l.RevokedAt, l.Reason = "3h", v1alpha1.RevokedRequested })},
+	{"RevokeLine keeps the time of an earlier revocation", decideCase{given: func(s *situation) { s.revoke(v1alpha1.RevokedLogout); s.Key.Spec.Revoked = true }},
+		lineAfter(1, "token-1", "0s", "720h", "", func(l *line) { l.RevokedAt, l.Reason = "30m", v1alpha1.RevokedRequested })},
+	{"RevokeLine does not handle the annotations", decideCase{given: func(s *situation) { s.Key.Spec.Revoked = true; s.rotate("v1") }},
+		lineAfter(1, "token-1", "0s", "720h", "", func(l *line) { l.RevokedAt, l.Reason = "1h", v1alpha1.RevokedRequested })},
+	{"KeepLine", decideCase{from: twoSuperseded, at: 3 * hour},
+		lineAfter(3, "token-3", "2h", "722h", "482h", func(l *line) { l.Previous = "token-1 token-2 " })},
+	{"KeepLine while a rotation waits does not handle the annotation", decideCase{from: twoSuperseded, at: 3 * hour, given: func(s *situation) { s.rotate("v1") }},
+		lineAfter(3, "token-3", "2h", "722h", "482h", func(l *line) { l.Previous = "token-1 token-2 " })},
+	{"KeepLine in mode Never has no renewal time", decideCase{given: func(s *situation) { s.mode(v1alpha1.RotationNever) }},
+		lineAfter(1, "token-1", "0s", "720h", "", nil)},
+	{"KeepLine of a token that lasts to the absolute end has no renewal time", decideCase{given: func(s *situation) { s.end(600 * hour) }},
+		lineAfter(1, "token-1", "0s", "720h", "", nil)},
+}
+
+func TestStatusLine(t *testing.T) {
+	for _, c := range statusLineCases {
+		t.Run(c.name, func(t *testing.T) {
+			s := c.situation()
+			plan := Decide(s.Observed, c.now())
+			status := plan.Status(&s.Observed, minted(&plan, &s.Observed), c.now())
+			if diff := cmp.Diff(c.want, lineOf(&status)); diff != "" {
+				t.Errorf("status after %q (- wanted, + made):\n%s", plan.Check, diff)
+			}
+			if status.Previous != nil && len(status.Previous) == 0 {
+				t.Error("previous is an empty list, which differs from the none that is read back")
+			}
+		})
+	}
+}
+
+// TestStatusConditions holds what kstatus asks for, and what Crossplane's guide calls not to flap, over all rows.
+func TestStatusConditions(t *testing.T) {
+	for _, c := range decideCases {
+		s, now := c.situation(), c.now()
+		plan := Decide(s.Observed, now)
+		status := plan.Status(&s.Observed, minted(&plan, &s.Observed), now)
+		if plan.Ignore || plan.KeepStatus {
+			if !equality.Semantic.DeepEqual(s.Key.Status, status) {
+				t.Errorf("%s: the plan keeps the status, and it changed:\n%s", c.name, cmp.Diff(s.Key.Status, status))
+			}
+			continue
+		}
+		checkConditions(t, c.name, &plan, &status)
+		checkTransitions(t, c.name, s, &plan, &status, now)
+	}
+}
+
+func checkConditions(t *testing.T, name string, plan *Plan, status *v1alpha1.JWTRefreshKeyStatus) {
+	t.Helper()
+	v := plan.Verdict
+	present := map[string]bool{}
+	for _, condition := range status.Conditions {
+		present[condition.Type] = true
+		if condition.ObservedGeneration != 3 || condition.Message != v.Message || condition.Reason == "" {
+			t.Errorf("%s: condition %+v", name, condition)
+		}
+		if condition.Type != v1alpha1.ConditionReady && condition.Status != metav1.ConditionTrue {
+			t.Errorf("%s: %s is present and not true", name, condition.Type)
+		}
+	}
+	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
+	switch {
+	case ready == nil || (ready.Status == metav1.ConditionTrue) != v.Ready || ready.Reason != v.Reason:
+		t.Errorf("%s: Ready is %+v, wanted %+v", name, ready, v)
+	case present[v1alpha1.ConditionReconciling] != (v.Reconciling != ""), present[v1alpha1.ConditionStalled] != v.Stalled:
+		t.Errorf("%s: conditions %v, wanted %+v", name, present, v)
+	case present[v1alpha1.ConditionReconciling] && present[v1alpha1.ConditionStalled]:
+		t.Errorf("%s: both Reconciling and Stalled", name)
+	case !v.Ready && v.Reconciling == "" && !v.Stalled:
+		t.Errorf("%s: not Ready, and nothing says whether to wait or to act", name)
+	case v.Ready && v.Stalled:
+		t.Errorf("%s: Ready and Stalled", name)
+	}
+}
+
+// checkTransitions: the time of a condition moves with its status and with nothing else.
+func checkTransitions(t *testing.T, name string, s *situation, plan *Plan, status *v1alpha1.JWTRefreshKeyStatus, now time.Time) {
+	t.Helper()
+	s.Key.Status = stored(status)
+	later := now.Add(time.Minute)
+	again := plan.Status(&s.Observed, minted(plan, &s.Observed), later)
+	for _, condition := range again.Conditions {
+		if condition.LastTransitionTime.After(now) {
+			t.Errorf("%s: the time of %s moved, and its status did not", name, condition.Type)
+		}
+	}
+	other := *plan
+	other.Verdict = stalled(v1alpha1.ReasonInvalidSpec, "x")
+	if plan.Verdict.Ready {
+		changed := other.Status(&s.Observed, minted(plan, &s.Observed), later)
+		ready := meta.FindStatusCondition(changed.Conditions, v1alpha1.ConditionReady)
+		if !ready.LastTransitionTime.Time.Equal(later.Truncate(time.Second)) {
+			t.Errorf("%s: Ready turned at %s, and its time is %s", name, later, ready.LastTransitionTime)
+		}
+	}
+}
+
+func TestStatusOfARefusedSecret(t *testing.T) {
+	s := settled()
+	s.Secret = Secret{State: SecretMissing, Name: "orders"}
+	plan := Decide(s.Observed, t0.Add(hour))
+	report := plan.Refused("quota exceeded")
+	status := report.Status(&s.Observed, nil, t0.Add(hour))
+	if diff := cmp.Diff(lineAfter(1, "token-1", "0s", "720h", "480h", nil), lineOf(&status)); diff != "" {
+		t.Errorf("a refusal changed the line:\n%s", diff)
+	}
+	stalled := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionStalled)
+	if stalled == nil || stalled.Reason != v1alpha1.ReasonSecretRefused || stalled.Message != "quota exceeded" {
+		t.Errorf("Stalled is %+v", stalled)
+	}
+	if report.Check != plan.Check || report.AccessLifetime() != 15*minute || report.Terms().Audience != audience {
+		t.Errorf("the report does not go with its plan: %+v", report)
+	}
+}

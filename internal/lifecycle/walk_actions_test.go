@@ -1,0 +1,261 @@
+package lifecycle
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// actions are what users, the token service and time do. The weight says how often.
+var actions = []struct {
+	weight int
+	name   string
+	do     func(*world)
+}{
+	{30, "the clock goes on", (*world).forward},
+	{2, "the clock is set back", (*world).backward},
+	{24, "spec is edited", (*world).editSpec},
+	{7, "rotate", func(w *world) { w.annotate(v1alpha1.AnnotationRotate) }},
+	{3, "rotate-now", func(w *world) { w.annotate(v1alpha1.AnnotationRotateNow) }},
+	{2, "revoked is set", func(w *world) { w.edit(func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true }) }},
+	{10, "revoked is taken back", func(w *world) { w.edit(func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = false }) }},
+	{2, "the token service revokes", (*world).serviceRevokes},
+	{3, "the token service reports use", (*world).serviceReports},
+	{9, "the Secret is touched", (*world).touchSecret},
+	{7, "a Secret is repaired", (*world).repairSecret},
+	{3, "the garbage collector runs", (*world).collectGarbage},
+	{4, "an issuer changes", (*world).changeIssuer},
+	{8, "an issuer is repaired", (*world).repairIssuers},
+	{4, "signing keys change", (*world).changeRing},
+	{3, "the namespace changes", (*world).changeNamespace},
+	{1, "the key is deleted and made again", (*world).createKey},
+	{2, "status is forged", (*world).forge},
+}
+
+var actionWeights = func() (sum int) {
+	for _, a := range actions {
+		sum += a.weight
+	}
+	return sum
+}()
+
+// act does one thing to the world.
+func (w *world) act() {
+	n := w.random.IntN(actionWeights)
+	for _, a := range actions {
+		if n -= a.weight; n < 0 {
+			a.do(w)
+			w.note("%s: it is %s, spec of generation %d, secrets %s", a.name, sinceT0(w.now), w.key.Generation, w.secretsText())
+			return
+		}
+	}
+}
+
+func pick[T any](w *world, from ...T) T { return from[w.random.IntN(len(from))] }
+
+func (w *world) forward() {
+	switch w.random.IntN(6) {
+	case 0:
+		w.now = w.now.Add(time.Duration(w.random.Int64N(int64(minute))))
+	case 1:
+		w.now = w.now.Add(time.Duration(w.random.Int64N(int64(hour))))
+	case 2:
+		w.now = w.now.Add(time.Duration(w.random.Int64N(int64(50 * hour))))
+	case 3:
+		w.now = w.now.Add(time.Duration(w.random.Int64N(int64(900 * hour))))
+	default:
+		if w.next.After(w.now) {
+			w.now = w.next.Add(pick(w, -1, 0, 0, 0, time.Millisecond))
+		}
+	}
+}
+
+func (w *world) backward() {
+	w.now = w.now.Add(-time.Duration(w.random.Int64N(int64(pick(w, minute, hour, 50*hour)))))
+}
+
+func (w *world) annotate(annotation string) {
+	value := pick(w, "", "v1", "v2", "v3", longValue, "now:v1", fmt.Sprint("at-", w.random.Uint32()))
+	w.edit(func(k *v1alpha1.JWTRefreshKey) { k.Annotations[annotation] = value })
+}
+
+func maybe(w *world, d ...time.Duration) *metav1.Duration {
+	if v := pick(w, append(d, -1)...); v >= 0 {
+		return duration(v)
+	}
+	return nil
+}
+
+// specEdits change one field each. Most values are good, some are not, and no value is picked for ever.
+var specEdits = []func(*world, *v1alpha1.JWTRefreshKeySpec){
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.Audience = pick(w, audience, "https://other.example.com")
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.Lifetime = maybe(w, 100*time.Second, hour, 10*hour, 100*hour, 720*hour, pick(w, 10*time.Second, 720*hour))
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.Lifetime = maybe(w, 2000*hour, hour+500*time.Millisecond)
+		if s.Lifetime != nil {
+			s.Lifetime.Duration = s.Lifetime.Truncate(time.Second)
+		}
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) { s.Subject = pick(w, "", subject, "shop:till") },
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.Scopes = pick(w, nil, []string{"orders:read"}, []string{"orders:read", "orders:write"}, pick(w, nil, []string{"a b"}))
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		name := pick(w, "email", "email", "tier", "tier", "iss")
+		s.Claims = maps.Clone(s.Claims)
+		delete(s.Claims, "iss")
+		if _, there := s.Claims[name]; there {
+			delete(s.Claims, name)
+			return
+		}
+		if s.Claims == nil {
+			s.Claims = map[string]apiextensionsv1.JSON{}
+		}
+		s.Claims[name] = raw(pick(w, `"a"`, `"b"`, `1`, `["a","b"]`))
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.IssuerRef = pick(w, nil, &v1alpha1.IssuerReference{}, &v1alpha1.IssuerReference{Name: "other"}, &v1alpha1.IssuerReference{Name: pick(w, "default", "missing")})
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.Binding = pick(w, nil, nil, &v1alpha1.BindingSpec{ServiceAccountName: "orders"}, &v1alpha1.BindingSpec{JWKThumbprint: thumbprint})
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.DeviceInfo = &v1alpha1.DeviceInfo{ID: fmt.Sprint(w.random.IntN(9))}
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.Secret.Labels = pick(w, nil, map[string]v1alpha1.LabelValue{"team": "shop"})
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.Secret.Mode = pick(w, "", v1alpha1.SecretWrite, v1alpha1.SecretWrite, v1alpha1.SecretNone)
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.Secret.Name = pick(w, "", "orders", "orders-2", "orders-3")
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.Secret.DeletionPolicy = pick(w, "", v1alpha1.DeletionDelete, v1alpha1.DeletionRetain)
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.Secret.AccessToken = !s.Secret.AccessToken
+		if s.Secret.AccessToken && w.random.IntN(8) > 0 {
+			s.Binding, s.IdleTimeout = nil, nil
+		}
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.AccessToken = &v1alpha1.KeyAccessTokenSpec{Lifetime: maybe(w, 4*minute, 10*minute, 30*minute)}
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.Rotation.RenewBefore = maybe(w, time.Second, 30*time.Second, 5*hour, -1, -1)
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.Rotation.Overlap = &v1alpha1.OverlapSpec{Quiet: maybe(w, 0, hour), Max: maybe(w, 0, minute, hour, 50*hour, -1, -1)}
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) { s.IdleTimeout = maybe(w, 168*hour, -1, -1) },
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: fmt.Sprint(w.random.IntN(9))}}
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.ExpiresAt = nil
+		if w.random.IntN(3) == 0 {
+			s.ExpiresAt = &metav1.Time{Time: w.now.Add(time.Duration(w.random.Int64N(int64(1000*hour))) - 20*hour)}
+		}
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.Rotation.Mode = pick(w, "", v1alpha1.RotationScheduled, v1alpha1.RotationScheduled, v1alpha1.RotationNever, v1alpha1.RotationOneTimeUse)
+	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		if w.random.IntN(4) == 0 {
+			s.Rotation.Mode = "Often"
+		}
+	},
+}
+
+// editSpec edits a field or two, so that several changes come at once; a spec that got stuck is made good again.
+func (w *world) editSpec() {
+	w.edit(func(k *v1alpha1.JWTRefreshKey) {
+		for range 1 + w.random.IntN(2) {
+			specEdits[w.random.IntN(len(specEdits))](w, &k.Spec)
+		}
+	})
+	if w.invalid() && w.random.IntN(2) == 0 {
+		w.edit(func(k *v1alpha1.JWTRefreshKey) { k.Spec = settled().Key.Spec })
+	}
+}
+
+// serviceRevokes is a blind patch, that leaves previous for the controller to empty.
+func (w *world) serviceRevokes() {
+	if w.key.Status.RevokedAt != nil || w.key.Status.Revision == 0 {
+		return
+	}
+	w.patchStatus(func(s *v1alpha1.JWTRefreshKeyStatus) {
+		s.RevokedAt, s.RevocationReason = &metav1.Time{Time: w.now.Truncate(time.Second)}, pick(w, otherReasons[:3]...)
+	})
+}
+
+func (w *world) serviceReports() {
+	if w.key.Status.Revision == 0 {
+		return
+	}
+	w.patchStatus(func(s *v1alpha1.JWTRefreshKeyStatus) {
+		s.LastUsed, s.LastUsedRevision = &metav1.Time{Time: w.now.Truncate(time.Second)}, s.Revision
+	})
+}
+
+func (w *world) patchStatus(change func(*v1alpha1.JWTRefreshKeyStatus)) {
+	w.key = w.key.DeepCopy()
+	change(&w.key.Status)
+	w.version++
+}
+
+// forge writes into the line what the operator did not.
+func (w *world) forge() {
+	if w.key.Status.Revision == 0 || w.key.Status.Content == nil || w.key.Status.CreatedAt == nil || w.key.Status.ExpiresAt == nil {
+		return
+	}
+	earlier := w.forged
+	w.forged = true
+	w.patchStatus(func(s *v1alpha1.JWTRefreshKeyStatus) {
+		switch w.random.IntN(6) {
+		case 0:
+			s.JTI = "forged"
+		case 1:
+			s.Content = nil
+		case 2:
+			s.ExpiresAt = &metav1.Time{Time: s.ExpiresAt.Add(hour)}
+		case 3:
+			s.CreatedAt = nil
+		case 4:
+			token := w.byJTI[pick(w, slices.Sorted(maps.Keys(w.byJTI))...)]
+			w.forged = earlier || token.JTI != s.JTI
+			s.Content = &apiextensionsv1.JSON{Raw: token.Content}
+		case 5:
+			s.JTI = ""
+		}
+	})
+}
+
+func (w *world) changeNamespace() {
+	w.namespace.Labels = pick(w, map[string]string{"team": "shop"}, map[string]string{"team": "bank"})
+	w.namespace.Terminating = w.random.IntN(20) == 0
+}
+
+func (w *world) secretsText() (text string) {
+	for _, name := range slices.Sorted(maps.Keys(w.secrets)) {
+		s := w.secrets[name]
+		jti := "-"
+		if token := w.tokens[s.token]; token != nil {
+			jti = token.JTI
+		}
+		text += fmt.Sprintf("%s(%s %d immutable=%v) ", name, jti, s.stateFor(w.key), s.immutable)
+	}
+	return text
+}

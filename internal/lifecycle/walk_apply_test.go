@@ -1,0 +1,214 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// What keeps a plan from being carried out to its end.
+var (
+	errStopped  = errors.New("the manager stopped")
+	errConflict = errors.New("somebody else was quicker")
+	errRefused  = errors.New("the API server refuses the Secret")
+)
+
+// reconcile looks, decides and carries out. It tells what came of it.
+func (w *world) reconcile() (*Plan, error) {
+	o := w.observe()
+	o.due = w.due()
+	w.interfered, w.renamed = false, w.renameIsOver()
+	plan := Decide(o.Observed, w.now)
+	w.counts.checks[plan.Check]++
+	w.note("%-30s line %s, secret %q, verdict %s, next %s", plan.Check, lineNames[plan.Line]+" "+string(plan.Cause), secretNames[plan.Secret], verdictText(plan.Verdict), sinceT0(plan.Next))
+	w.checkPlan(o, &plan)
+	if plan.Paced && w.unsteady && w.random.IntN(2) == 0 {
+		return &plan, nil
+	}
+	err := w.apply(o, &plan)
+	if err != nil {
+		w.note("  stopped short: %v", err)
+	}
+	w.next = plan.Next
+	return &plan, err
+}
+
+// apply carries a plan out in the order of writes of section 5: a first token is written and then
+// recorded, whatever follows is recorded and then written.
+func (w *world) apply(o *observation, plan *Plan) error {
+	if plan.Ignore {
+		return nil
+	}
+	made := w.mint(o, plan)
+	status := plan.Status(&o.Observed, made, w.now)
+	if plan.Line == IssueFirst {
+		if err := w.writeSecret(o, plan, &status.TokenLine, made); err != nil {
+			return w.reportRefusal(o, plan, err)
+		}
+		return w.writeStatus(o, &status, plan)
+	}
+	if err := w.writeStatus(o, &status, plan); err != nil {
+		return err
+	}
+	if err := w.writeSecret(o, plan, &status.TokenLine, made); err != nil {
+		return w.reportRefusal(o, plan, err)
+	}
+	for _, name := range plan.Remove {
+		if err := w.removeSecret(o, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *world) mint(o *observation, plan *Plan) *Token {
+	if plan.Line == AdoptFound {
+		return &o.Secret.Adoptable.Token
+	}
+	if plan.Mint == nil {
+		return nil
+	}
+	jti := fmt.Sprint("t", len(w.tokens)+1)
+	token := &storedToken{
+		Token: Token{
+			JTI: jti, Hash: hashOf(jti), KeyID: o.signer, CreatedAt: plan.Mint.CreatedAt.Truncate(time.Second),
+			ExpiresAt: plan.Mint.ExpiresAt.Truncate(time.Second), Content: []byte(`{"jti":"` + jti + `"}`),
+		},
+		uid: o.Key.UID, revision: plan.Mint.Revision, terms: plan.Mint.Terms,
+	}
+	w.tokens[token.Hash], w.byJTI[jti] = token, token
+	return &token.Token
+}
+
+// write is one write: the manager may stop before it and after it, and others may act before it.
+func (w *world) write(what string, do func() error) error {
+	if w.unsteady {
+		switch w.random.IntN(24) {
+		case 0:
+			w.counts.stops++
+			return errStopped
+		case 1:
+			w.counts.interferences++
+			w.interfered = true
+			w.act()
+		}
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	w.writes++
+	w.counts.writes++
+	w.note("  wrote %s", what)
+	if w.unsteady && w.random.IntN(24) == 0 {
+		w.counts.stops++
+		return errStopped
+	}
+	return nil
+}
+
+func (w *world) writeStatus(o *observation, status *v1alpha1.JWTRefreshKeyStatus, plan *Plan) error {
+	if equality.Semantic.DeepEqual(&o.Key.Status, status) {
+		return nil
+	}
+	return w.write("status", func() error {
+		if w.version != o.version {
+			return errConflict
+		}
+		before, held := w.key.Status, w.heldAccepted()
+		key := *w.key
+		key.Status = stored(status)
+		w.key = &key
+		w.version++
+		o.Key, o.version = w.key, w.version
+		w.checkStatusWrite(o, plan, &before, held)
+		return nil
+	})
+}
+
+func (w *world) writeSecret(o *observation, plan *Plan, line *v1alpha1.TokenLine, made *Token) error {
+	if plan.Secret == KeepSecret {
+		return nil
+	}
+	return w.write("secret "+o.Secret.Name, func() error {
+		secret := w.secrets[o.Secret.Name]
+		switch {
+		case (secret == nil) != (o.Secret.State == SecretMissing), secret != nil && secret.stateFor(o.Key) != o.Secret.State:
+			return errConflict
+		case secret != nil && secret.immutable:
+			return errRefused
+		}
+		if plan.Secret == EmptySecret {
+			w.checkEmptied(secret)
+			secret.token, secret.access = "", nil
+			return nil
+		}
+		return w.fill(o, plan, line, made)
+	})
+}
+
+// fill takes the token from where it is: just made, in the Secret, or made again from status.
+func (w *world) fill(o *observation, plan *Plan, line *v1alpha1.TokenLine, made *Token) error {
+	secret := w.secrets[o.Secret.Name]
+	hash := ""
+	switch {
+	case made != nil:
+		hash = made.Hash
+	case o.Secret.TokenHash != line.TokenHash:
+		token := w.contentOf(&o.Key.Status)
+		if token == nil || token.Hash != line.TokenHash {
+			w.fail("asked to make a token again that status does not give")
+		}
+		hash = token.Hash
+	case secret == nil || secret.token != line.TokenHash:
+		return errConflict
+	default:
+		hash = secret.token
+	}
+	filled := &storedSecret{owner: o.Key.UID, createdAt: w.now.Truncate(time.Second), token: hash}
+	if secret != nil {
+		filled.createdAt, filled.access = secret.createdAt, secret.access
+	}
+	if retains(o.Key) {
+		filled.owner, filled.retained = "", true
+	}
+	if !WantsAccessToken(o.Key) {
+		filled.access = nil
+	} else if plan.RenewAccess {
+		end := w.now.Truncate(time.Second).Add(plan.AccessLifetime())
+		if line.ExpiresAt.Time.Before(end) {
+			end = line.ExpiresAt.Time
+		}
+		filled.access = &storedAccess{owner: o.Key.UID, expiresAt: end}
+	}
+	dressed := *o.Key
+	dressed.Status.TokenLine = *line
+	filled.dressing = w.dressing(&dressed)
+	w.secrets[o.Secret.Name] = filled
+	w.checkFilled(filled)
+	return nil
+}
+
+func (w *world) removeSecret(o *observation, name string) error {
+	return w.write("removal of "+name, func() error {
+		secret := w.secrets[name]
+		if secret == nil || secret.stateFor(o.Key) != SecretOwn {
+			return nil
+		}
+		w.checkRemoved(secret)
+		delete(w.secrets, name)
+		return nil
+	})
+}
+
+func (w *world) reportRefusal(o *observation, plan *Plan, err error) error {
+	if !errors.Is(err, errRefused) {
+		return err
+	}
+	report := plan.Refused(err.Error())
+	status := report.Status(&o.Observed, nil, w.now)
+	return errors.Join(err, w.writeStatus(o, &status, report))
+}

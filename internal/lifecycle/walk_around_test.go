@@ -1,0 +1,113 @@
+package lifecycle
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// touchSecret does to a Secret what somebody with kubectl can do.
+func (w *world) touchSecret() {
+	names := slices.Sorted(maps.Keys(w.secrets))
+	if len(names) == 0 {
+		return
+	}
+	name := names[w.random.IntN(len(names))]
+	changed := *w.secrets[name]
+	switch w.random.IntN(9) {
+	case 0, 1:
+		delete(w.secrets, name)
+		return
+	case 2:
+		changed.token = "edited"
+	case 3:
+		// An earlier token of this or of another key is put in.
+		changed.token = w.tokens[pick(w, slices.Sorted(maps.Keys(w.tokens))...)].Hash
+	case 4:
+		changed.token = ""
+	case 5:
+		changed.dressing = "edited"
+	case 6:
+		changed.immutable = true
+	case 7:
+		// Another type can only be had by deleting and creating.
+		changed = storedSecret{foreign: true, createdAt: w.now.Truncate(time.Second), token: pick(w, "", "edited", changed.token)}
+	case 8:
+		if changed.access != nil {
+			access := *changed.access
+			access.edited = true
+			changed.access = &access
+		}
+	}
+	if !w.secrets[name].immutable || changed.foreign {
+		w.secrets[name] = &changed
+	}
+}
+
+// repairSecret clears what only a user can clear.
+func (w *world) repairSecret() {
+	for name, secret := range w.secrets {
+		if secret.foreign || secret.immutable {
+			delete(w.secrets, name)
+		}
+	}
+}
+
+func (w *world) collectGarbage() {
+	for name, secret := range w.secrets {
+		if !secret.foreign && !secret.retained && secret.owner != w.key.UID {
+			delete(w.secrets, name)
+		}
+	}
+}
+
+func (w *world) issuer() *storedIssuer { return w.issuers[pick(w, "default", "default", "other")] }
+
+func (w *world) changeIssuer() {
+	issuer := w.issuer()
+	switch w.random.IntN(5) {
+	case 0:
+		issuer.found = !issuer.found
+	case 1:
+		issuer.ready = !issuer.ready
+	case 2:
+		issuer.access = pick(w, 5*minute, 15*minute, 4*minute)
+	default:
+		issuer.policy = policies[pick(w, "open", "short", "shop", "plain", "closed")]
+	}
+}
+
+func (w *world) repairIssuers() {
+	for _, issuer := range w.issuers {
+		issuer.found, issuer.ready, issuer.policy, issuer.access = true, true, policies["open"], 15*minute
+	}
+}
+
+// changeRing rotates, retires or withdraws signing keys. Only a withdrawal takes a key that living
+// tokens were signed by.
+func (w *world) changeRing() {
+	issuer := w.issuer()
+	switch w.random.IntN(4) {
+	case 0:
+		w.newSigner(issuer)
+	case 1, 2:
+		issuer.ring = slices.DeleteFunc(slices.Clone(issuer.ring), func(kid string) bool {
+			return kid != issuer.signer && !w.signedLiving(kid)
+		})
+	case 3:
+		gone := issuer.ring[w.random.IntN(len(issuer.ring))]
+		issuer.ring = slices.DeleteFunc(slices.Clone(issuer.ring), func(kid string) bool { return kid == gone })
+		if issuer.signer == gone {
+			w.newSigner(issuer)
+		}
+	}
+}
+
+func (w *world) signedLiving(kid string) bool {
+	for _, token := range w.tokens {
+		if token.KeyID == kid && w.now.Before(token.ExpiresAt) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,237 @@
+package lifecycle
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// mostRounds is how often a key is looked at until it rests: retire, advance, write, and once more.
+const mostRounds = 8
+
+// settle lets the manager work undisturbed until it has nothing more to write, and holds the place where
+// it comes to rest against the world.
+func (w *world) settle() {
+	steady := w.unsteady
+	w.unsteady = false
+	defer func() { w.unsteady = steady }()
+	for range mostRounds {
+		before := w.writes
+		plan, err := w.reconcile()
+		if err != nil {
+			w.fail("undisturbed, and yet: %v", err)
+		}
+		if w.writes == before {
+			w.counts.settled++
+			w.checkRest(plan)
+			return
+		}
+	}
+	w.fail("still writing after %d rounds", mostRounds)
+}
+
+func (w *world) checkRest(plan *Plan) {
+	if w.key.Spec.Revoked && w.key.Status.RevokedAt == nil {
+		w.fail("revoked by spec, and status does not say so")
+	}
+	if plan.Ignore {
+		return
+	}
+	w.checkReason()
+	w.checkSecretAtRest()
+	w.checkOthersAtRest()
+	w.checkNothingBeforeNext(plan)
+}
+
+// checkNothingBeforeNext asks at some moment before Next: there nothing may be decided otherwise.
+func (w *world) checkNothingBeforeNext(plan *Plan) {
+	span := 30000 * time.Hour
+	if !plan.Next.IsZero() {
+		span = plan.Next.Sub(w.now)
+	}
+	moment := w.now.Add(time.Duration(w.random.Int64N(int64(span))))
+	o := w.observe()
+	later := Decide(o.Observed, moment)
+	was, is := outcomeOf(plan), outcomeOf(&later)
+	was.Next, is.Next = "", ""
+	if was != is {
+		w.fail("Next is %s, and already at %s the plan is another:\n%s", sinceT0(plan.Next), sinceT0(moment), cmp.Diff(was, is))
+	}
+}
+
+// checkReason finds out from the world what the condition Ready should say.
+func (w *world) checkReason() {
+	reason, isReady := w.readyReason()
+	w.counts.reasons[reason]++
+	wanted := w.wantedReasons()
+	if !slices.Contains(wanted, reason) || isReady != (reason == v1alpha1.ReasonIssued) {
+		w.fail("Ready is %v, %s; wanted is %v", isReady, reason, wanted)
+	}
+	pendingNow := w.condition(v1alpha1.ConditionReconciling) == v1alpha1.ReasonOverlapPending
+	due := w.due()
+	if isReady && pendingNow != (len(due.must) > 0) && !slices.Contains(due.may, CauseRenewalDue) {
+		w.fail("overlap pending is %v, and due is %v", pendingNow, due.must)
+	}
+	if pendingNow {
+		w.counts.reasons[v1alpha1.ReasonOverlapPending]++
+	}
+	if pendingNow && len(w.key.Status.Previous) < 2 {
+		w.fail("overlap pending with %d superseded tokens", len(w.key.Status.Previous))
+	}
+}
+
+func (w *world) condition(kind string) string {
+	for _, condition := range w.key.Status.Conditions {
+		if condition.Type == kind {
+			return condition.Reason
+		}
+	}
+	return ""
+}
+
+func (w *world) wantedReasons() []string {
+	status, spec := &w.key.Status, &w.key.Spec
+	issuer := w.issuers[IssuerName(w.key)]
+	due := w.due()
+	switch {
+	case spec.Revoked,
+		status.RevokedAt != nil && status.RevocationReason != v1alpha1.RevokedRequested && !w.asked():
+		return []string{v1alpha1.ReasonRevoked}
+	case w.invalid():
+		return []string{v1alpha1.ReasonInvalidSpec}
+	case !w.beforeEnd():
+		return []string{v1alpha1.ReasonExpired}
+	case issuer == nil || !issuer.found:
+		return []string{v1alpha1.ReasonIssuerNotFound}
+	case !issuer.ready:
+		return []string{v1alpha1.ReasonIssuerNotReady}
+	case !w.issuerGrants():
+		return []string{v1alpha1.ReasonPolicyDenied}
+	case status.Revision > 0 && !w.now.Before(status.ExpiresAt.Time) && len(due.must) == 0:
+		return []string{v1alpha1.ReasonExpired}
+	}
+	return w.wantedOfSecret(due)
+}
+
+func (w *world) wantedOfSecret(due dues) []string {
+	name := SecretName(w.key)
+	secret := w.secrets[name]
+	if name == "" || secret == nil {
+		return []string{v1alpha1.ReasonIssued}
+	}
+	switch state := secret.stateFor(w.key); {
+	case state == SecretForeign:
+		return []string{v1alpha1.ReasonSecretConflict}
+	case state == SecretLeftOver && w.now.Before(w.key.CreationTimestamp.Add(30*time.Second)):
+		return []string{v1alpha1.ReasonWaitingForSecret}
+	case secret.immutable && (w.key.Status.Revision == 0 || len(due.must) > 0 || !w.isAsItShould(secret)):
+		return []string{v1alpha1.ReasonSecretImmutable}
+	case secret.immutable && len(due.may) > 0:
+		return []string{v1alpha1.ReasonSecretImmutable, v1alpha1.ReasonIssued}
+	default:
+		return []string{v1alpha1.ReasonIssued}
+	}
+}
+
+// isAsItShould tells whether a Secret of ours needs no write, while its token lives.
+func (w *world) isAsItShould(secret *storedSecret) bool {
+	if w.usedUp() {
+		return true
+	}
+	if secret.stateFor(w.key) != SecretOwn || secret.token != w.key.Status.TokenHash || secret.dressing != w.dressing(w.key) {
+		return false
+	}
+	a := secret.access
+	if !WantsAccessToken(w.key) {
+		return a == nil
+	}
+	if a == nil || a.edited {
+		return false
+	}
+	return w.now.Before(a.expiresAt.Add(-w.accessLifetime()/3)) || !a.expiresAt.Before(w.key.Status.ExpiresAt.Time)
+}
+
+// usedUp: the Secret of a one-time token is not kept after the first use.
+func (w *world) usedUp() bool {
+	status := &w.key.Status
+	return w.mode() == v1alpha1.RotationOneTimeUse && status.LastUsed != nil && status.LastUsedRevision >= status.Revision-1
+}
+
+// invalid tells whether the spec is one that admission should not have let through.
+func (w *world) invalid() bool {
+	spec := &w.key.Spec
+	_, iss := spec.Claims["iss"]
+	mode := w.mode()
+	known := mode == v1alpha1.RotationScheduled || mode == v1alpha1.RotationNever || mode == v1alpha1.RotationOneTimeUse
+	access := WantsAccessToken(w.key) && (spec.Binding != nil || spec.IdleTimeout != nil || mode == v1alpha1.RotationOneTimeUse ||
+		spec.Secret.Mode == v1alpha1.SecretNone || w.accessLifetime() < 5*time.Minute)
+	scope := slices.ContainsFunc(spec.Scopes, func(s string) bool { return strings.Contains(s, " ") })
+	return iss || !known || access || scope || w.lifetime() < time.Minute || w.renewBefore() < time.Second || w.renewBefore() >= w.lifetime()
+}
+
+// checkSecretAtRest: Ready means that the Secret holds the current token, and that it is accepted; what is
+// over stands in no Secret of ours.
+func (w *world) checkSecretAtRest() {
+	reason, isReady := w.readyReason()
+	name := SecretName(w.key)
+	secret := w.secrets[name]
+	status := &w.key.Status
+	own := secret != nil && secret.stateFor(w.key) == SecretOwn
+	if isReady {
+		current := w.byJTI[status.JTI]
+		switch {
+		case !w.accepts(current):
+			w.fail("Ready, and the current token is not accepted")
+		case name != "" && !w.usedUp() && (!own || !w.isAsItShould(secret)):
+			w.fail("Ready, and the Secret is not as it should be: %+v", secret)
+		}
+	}
+	over := status.RevokedAt != nil || !w.beforeEnd() || (status.Revision > 0 && status.ExpiresAt != nil && !w.now.Before(status.ExpiresAt.Time))
+	if own && !secret.immutable && over && (secret.token != "" || secret.access != nil) {
+		w.fail("%s, and the Secret still holds a token: %+v", reason, secret)
+	}
+	if reason == v1alpha1.ReasonRevoked && len(status.Previous) > 0 {
+		w.fail("revoked, and superseded tokens are still listed")
+	}
+	if isReady && !w.usedUp() {
+		w.checkOverdue()
+	}
+}
+
+// checkOverdue: no superseded token is listed whose time is over.
+func (w *world) checkOverdue() {
+	status := &w.key.Status
+	for i, token := range status.Previous {
+		end, next := token.ExpiresAt.Time, *status.CreatedAt
+		if i+1 < len(status.Previous) {
+			next = status.Previous[i+1].CreatedAt
+		}
+		if o := w.key.Spec.Rotation.Overlap; o != nil && o.Max != nil && next.Add(o.Max.Duration).Before(end) {
+			end = next.Add(o.Max.Duration)
+		}
+		if !w.now.Before(end) {
+			w.fail("%s should have been retired at %s", token.JTI, sinceT0(end))
+		}
+	}
+}
+
+// checkOthersAtRest: Secrets under earlier names stay exactly as long as somebody may need them.
+func (w *world) checkOthersAtRest() {
+	issuer := w.issuers[IssuerName(w.key)]
+	for name, secret := range w.secrets {
+		if name == SecretName(w.key) || secret.stateFor(w.key) != SecretOwn {
+			continue
+		}
+		token := w.tokens[secret.token]
+		alive := w.key.Status.RevokedAt == nil && w.beforeEnd() && !w.forged
+		listed := alive && secret.token != "" && (issuer == nil || !issuer.found || !issuer.ready ||
+			w.key.Status.Revision == 0 || (w.inLine(token) && w.now.Before(token.ExpiresAt)))
+		if !listed || w.renameIsOver() {
+			w.fail("the Secret under the earlier name %s is still there", name)
+		}
+	}
+}

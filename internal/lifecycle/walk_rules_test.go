@@ -1,0 +1,275 @@
+package lifecycle
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// dues are the causes for which a new revision may be made now, and those for which it must, if nothing
+// stands in the way. They differ by the jitter of a renewal.
+type dues struct{ may, must []Cause }
+
+// due finds the causes in the world itself, and not in what Decide is shown of it.
+func (w *world) due() (d dues) {
+	status, spec := &w.key.Status, &w.key.Spec
+	oneTime := w.mode() == v1alpha1.RotationOneTimeUse
+	is := func(cause Cause, holds bool) {
+		if holds {
+			d.may, d.must = append(d.may, cause), append(d.must, cause)
+		}
+	}
+	revoked := status.RevokedAt != nil
+	is(CauseReinstated, revoked && !spec.Revoked && (status.RevocationReason == v1alpha1.RevokedRequested || (status.Revision == 0 && w.asked())))
+	if status.Revision == 0 {
+		return d
+	}
+	is(CauseRotateNow, w.annotationAsks(v1alpha1.AnnotationRotateNow))
+	is(CauseRotate, w.annotationAsks(v1alpha1.AnnotationRotate))
+	is(CauseDistrusted, w.forged)
+	token := w.contentOf(status)
+	if token == nil || revoked {
+		return d
+	}
+	is(CauseKeyWithdrawn, !oneTime && !w.ringHolds(token.terms.Issuer, token.KeyID) && w.now.Before(token.ExpiresAt))
+	is(CauseSpecChanged, !oneTime && (w.saysOther(token) || w.lastsOther(token)))
+	if w.mode() == v1alpha1.RotationScheduled && (spec.ExpiresAt == nil || token.ExpiresAt.Before(spec.ExpiresAt.Truncate(time.Second))) {
+		latest := token.ExpiresAt.Add(-w.renewBefore())
+		earliest := latest.Add(-latest.Sub(token.CreatedAt) / 10)
+		is(CauseRenewalDue, !w.now.Before(latest))
+		if w.now.Before(latest) && !w.now.Before(earliest) {
+			d.may = append(d.may, CauseRenewalDue)
+		}
+	}
+	return d
+}
+
+func (w *world) mode() v1alpha1.RotationMode {
+	if r := w.key.Spec.Rotation; r != nil && r.Mode != "" {
+		return r.Mode
+	}
+	return v1alpha1.RotationScheduled
+}
+
+func (w *world) renewBefore() time.Duration {
+	if r := w.key.Spec.Rotation; r != nil && r.RenewBefore != nil {
+		return r.RenewBefore.Duration
+	}
+	return (w.lifetime() / 3).Truncate(time.Second)
+}
+
+func (w *world) annotationAsks(annotation string) bool {
+	value := w.key.Annotations[annotation]
+	return value != "" && value != w.handled[annotation]
+}
+
+func (w *world) asked() bool {
+	return w.annotationAsks(v1alpha1.AnnotationRotate) || w.annotationAsks(v1alpha1.AnnotationRotateNow)
+}
+
+// saysOther tells whether spec wants another content of a token than it has.
+func (w *world) saysOther(token *storedToken) bool {
+	spec, terms := &w.key.Spec, &token.terms
+	wanted, scope := spec.Subject, ""
+	if wanted == "" {
+		wanted = subject
+	}
+	for i, s := range spec.Scopes {
+		if i > 0 {
+			scope += " "
+		}
+		scope += s
+	}
+	binding := v1alpha1.BindingSpec{}
+	if spec.Binding != nil {
+		binding = *spec.Binding
+	}
+	claims := len(spec.Claims) != len(terms.Claims)
+	for name, value := range spec.Claims {
+		claims = claims || terms.Claims[name] != string(value.Raw)
+	}
+	url := ""
+	if issuer := w.issuers[IssuerName(w.key)]; issuer != nil && issuer.found {
+		url = issuer.url
+	}
+	return terms.Issuer != url || terms.Audience != spec.Audience || terms.Subject != wanted || terms.Scope != scope || claims ||
+		terms.ServiceAccount != binding.ServiceAccountName || terms.JWKThumbprint != binding.JWKThumbprint
+}
+
+// lastsOther tells whether a token is longer than it may be, or shorter than it would be made.
+func (w *world) lastsOther(token *storedToken) bool {
+	full := token.CreatedAt.Add(w.lifetime())
+	most := full
+	if end := w.key.Spec.ExpiresAt; end != nil && end.Truncate(time.Second).Before(full) {
+		most = end.Truncate(time.Second)
+	}
+	return token.ExpiresAt.After(full) || token.ExpiresAt.Before(most)
+}
+
+// retiresAtOnce are the causes that take every earlier token along.
+func retiresAtOnce(cause Cause) bool {
+	return cause == CauseRotateNow || cause == CauseKeyWithdrawn || cause == CauseDistrusted
+}
+
+// checkPlan holds a plan against what it was made from.
+func (w *world) checkPlan(o *observation, plan *Plan) {
+	status := &o.Key.Status
+	if len(plan.Previous) > 2 {
+		w.fail("%d superseded tokens", len(plan.Previous))
+	}
+	if plan.Line == AdvanceLine {
+		w.counts.advances++
+		w.counts.causes[plan.Cause]++
+		if !slices.Contains(o.due.may, plan.Cause) {
+			w.fail("a rotation for %s, and what calls for one is %v", plan.Cause, o.due.may)
+		}
+	}
+	if plan.Line == IssueFirst && (status.Revision != 0 || status.RevokedAt != nil) {
+		w.fail("a first issue over revision %d, revoked %v", status.Revision, status.RevokedAt)
+	}
+	if m := plan.Mint; m != nil && (m.Revision != status.Revision+1 || !m.ExpiresAt.After(w.now) || m.ExpiresAt.Sub(m.CreatedAt) > w.lifetime() ||
+		(w.key.Spec.ExpiresAt != nil && m.ExpiresAt.After(w.key.Spec.ExpiresAt.Time))) {
+		w.fail("to be minted: %+v", *m)
+	}
+	if plan.Secret != KeepSecret && (o.Secret.State == SecretForeign || o.Secret.State == NoSecret || o.Secret.Immutable) {
+		w.fail("a write of the Secret in state %d, immutable %v", o.Secret.State, o.Secret.Immutable)
+	}
+	if !plan.Next.IsZero() && !plan.Next.After(w.now) {
+		w.fail("to be looked at again at %s, which is over", plan.Next)
+	}
+	if v := plan.Verdict; !plan.Ignore && !plan.KeepStatus && (v.Reason == "" || v.Message == "" || (!v.Ready && v.Stalled == (v.Reconciling != ""))) {
+		w.fail("verdict %+v", v)
+	}
+}
+
+// checkStatusWrite holds what a write of status did to the line. held is the token in the Secret, if
+// it was accepted before.
+func (w *world) checkStatusWrite(o *observation, plan *Plan, before *v1alpha1.JWTRefreshKeyStatus, held *storedToken) {
+	after := &w.key.Status
+	made := plan.Line == IssueFirst || plan.Line == AdoptFound || plan.Line == AdvanceLine
+	if grown := after.Revision - before.Revision; grown < 0 || grown > 1 || (grown == 1) != made {
+		w.fail("revision %d became %d by line step %d", before.Revision, after.Revision, plan.Line)
+	}
+	atOnce := plan.Line == RevokeLine || (plan.Line == AdvanceLine && retiresAtOnce(plan.Cause))
+	if held != nil && !w.inLine(held) && !atOnce && !w.interfered {
+		w.fail("%s stands in the Secret, and this retired it", held.JTI)
+	}
+	if !atOnce && before.RevokedAt == nil && !w.forged {
+		w.checkRetired(o, plan, before)
+	}
+	if plan.Line == RetireSuperseded && !w.interfered && o.Secret.State != NoSecret && w.secrets[o.Secret.Name].token != after.TokenHash {
+		w.fail("tokens retired before the current one stands in the Secret")
+	}
+	if atOnce && plan.Cause != CauseKeyWithdrawn && len(after.Previous) > 0 {
+		w.fail("every earlier token was to go, and %d are still listed", len(after.Previous))
+	}
+	w.checkReadiness(o, plan, before)
+	if before.RevokedAt != nil && after.RevokedAt == nil && (w.key.Spec.Revoked || (before.RevocationReason != v1alpha1.RevokedRequested && !w.asked())) {
+		w.fail("the revocation for %s was lost", before.RevocationReason)
+	}
+	if !made {
+		return
+	}
+	w.forged = false
+	for _, annotation := range []string{v1alpha1.AnnotationRotate, v1alpha1.AnnotationRotateNow} {
+		w.handled[annotation] = w.key.Annotations[annotation]
+	}
+	if due := w.due(); plan.Line != AdoptFound && !w.interfered && len(due.must) > 0 {
+		w.fail("a token was made for %q, and at once the next is due for %v", plan.Cause, due.must)
+	}
+}
+
+// checkReadiness: Ready does not become true before there is a token to be read.
+func (w *world) checkReadiness(o *observation, plan *Plan, before *v1alpha1.JWTRefreshKeyStatus) {
+	became := plan.Verdict.Ready && !meta.IsStatusConditionTrue(before.Conditions, v1alpha1.ConditionReady)
+	secret := w.secrets[o.Secret.Name]
+	if became && o.Secret.State != NoSecret && !w.interfered && !w.usedUp() && (secret == nil || secret.token == "") {
+		w.fail("Ready, and no token to be read")
+	}
+}
+
+// checkRetired: nothing retires a token but its own end, and overlap.max counted from the token after it.
+func (w *world) checkRetired(o *observation, plan *Plan, before *v1alpha1.JWTRefreshKeyStatus) {
+	for i, superseded := range before.Previous {
+		token := w.byJTI[superseded.JTI]
+		if w.inLine(token) || !o.at.Before(superseded.ExpiresAt.Time) {
+			continue
+		}
+		next := *before.CreatedAt
+		if i+1 < len(before.Previous) {
+			next = before.Previous[i+1].CreatedAt
+		}
+		r := w.key.Spec.Rotation
+		if plan.Line != RetireSuperseded || r == nil || r.Overlap == nil || r.Overlap.Max == nil || o.at.Before(next.Add(r.Overlap.Max.Duration)) {
+			w.fail("%s was retired before its time", superseded.JTI)
+		}
+	}
+	current := w.byJTI[before.JTI]
+	if current != nil && !w.inLine(current) && o.at.Before(current.ExpiresAt) && o.Issuer.KnowsHeldKey {
+		w.fail("%s was current, and is accepted no more", current.JTI)
+	}
+}
+
+// heldAccepted is the token in the Secret, if it is accepted.
+func (w *world) heldAccepted() *storedToken {
+	secret := w.secrets[SecretName(w.key)]
+	if secret == nil || secret.stateFor(w.key) != SecretOwn {
+		return nil
+	}
+	if token := w.tokens[secret.token]; w.accepts(token) {
+		return token
+	}
+	return nil
+}
+
+// checkFilled: no reader of a Secret finds a token that does not work yet, or no longer.
+func (w *world) checkFilled(secret *storedSecret) {
+	if token := w.tokens[secret.token]; !w.accepts(token) && !w.interfered {
+		w.fail("the Secret was filled with %s, which is not accepted", secret.token)
+	}
+	if a := secret.access; a != nil && !w.interfered && (a.owner != w.key.UID || a.edited || !a.expiresAt.After(w.now)) {
+		w.fail("the Secret was left with an access token that is not good: %+v", *a)
+	}
+}
+
+// checkEmptied: only a key that is revoked or over has its Secret emptied. A superseded token that outlives the
+// current one, put there by hand or left by a crash, goes with it.
+func (w *world) checkEmptied(secret *storedSecret) {
+	end := w.key.Status.ExpiresAt
+	over := end != nil && !w.now.Before(end.Time)
+	if token := w.tokens[secret.token]; w.accepts(token) && !w.interfered && !over {
+		w.fail("%s was taken out of the Secret, and is accepted", token.JTI)
+	}
+}
+
+// checkRemoved: what a client may still read under an old name stays until it had the time to come back.
+func (w *world) checkRemoved(secret *storedSecret) {
+	if token := w.tokens[secret.token]; w.accepts(token) && !w.interfered && !w.forged && !w.renamed && !w.renameIsOver() {
+		w.fail("a Secret with %s was removed too early", token.JTI)
+	}
+}
+
+func (w *world) renameIsOver() bool {
+	name := SecretName(w.key)
+	secret := w.secrets[name]
+	if name == "" {
+		return true
+	}
+	quiet := w.accessLifetime() + 5*time.Minute
+	if r := w.key.Spec.Rotation; r != nil && r.Overlap != nil && r.Overlap.Quiet != nil {
+		quiet = max(quiet, r.Overlap.Quiet.Duration)
+	}
+	return secret != nil && secret.stateFor(w.key) == SecretOwn && secret.token == w.key.Status.TokenHash && !w.now.Before(secret.createdAt.Add(quiet))
+}
+
+// readyReason is what kubectl shows of the key.
+func (w *world) readyReason() (reason string, isReady bool) {
+	ready := meta.FindStatusCondition(w.key.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil {
+		return "", false
+	}
+	return ready.Reason, ready.Status == "True"
+}

@@ -1,0 +1,140 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// walkSteps is how many things happen in a life.
+const walkSteps = 800
+
+// TestWalk leads many keys through random lives and holds the rules after every write. A life is named by its
+// seed: -run 'TestWalk/seed_17$' leads the same one again, and WALK_LIVES=20000 leads more of them.
+func TestWalk(t *testing.T) {
+	lives := walkLives
+	if text := os.Getenv("WALK_LIVES"); text != "" {
+		var err error
+		if lives, err = strconv.Atoi(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	results := make([]counts, lives)
+	t.Run("lives", func(t *testing.T) {
+		for seed := range lives {
+			t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+				t.Parallel()
+				w, err := live(uint64(seed), false)
+				if err != nil {
+					again, _ := live(uint64(seed), true)
+					t.Fatalf("%v\n%s", err, strings.Join(last(again.trace, 60), "\n"))
+				}
+				results[seed] = w.counts
+			})
+		}
+	})
+	if !t.Failed() {
+		checkCoverage(t, results)
+	}
+}
+
+func last(lines []string, n int) []string { return lines[max(0, len(lines)-n):] }
+
+// walkError is what a rule was broken by.
+type walkError string
+
+func (w *world) fail(format string, args ...any) {
+	panic(walkError(fmt.Sprintf(format, args...)))
+}
+
+// note is kept when a life is led again after it failed.
+func (w *world) note(format string, args ...any) {
+	if w.tracing {
+		w.trace = append(w.trace, fmt.Sprintf("%4d %10s  ", w.counts.steps, sinceT0(w.now))+fmt.Sprintf(format, args...))
+	}
+}
+
+// live leads one life.
+func live(seed uint64, tracing bool) (w *world, err error) {
+	w = newWorld(seed)
+	w.tracing, w.unsteady = tracing, true
+	defer func() {
+		switch broken := recover().(type) {
+		case nil:
+		case walkError:
+			err = fmt.Errorf("seed %d, step %d: %s", seed, w.counts.steps, broken)
+		default:
+			err = fmt.Errorf("seed %d, step %d: panic: %v\n%s", seed, w.counts.steps, broken, debug.Stack())
+		}
+	}()
+	for range walkSteps {
+		w.counts.steps++
+		w.act()
+		switch w.random.IntN(8) {
+		case 0, 1, 2, 3:
+			if _, err := w.reconcile(); err != nil && !errors.Is(err, errStopped) && !errors.Is(err, errConflict) && !errors.Is(err, errRefused) {
+				w.fail("carrying out: %v", err)
+			}
+		case 4, 5:
+			w.settle()
+		default:
+			// The manager is away, or the next thing happens before it looks.
+		}
+	}
+	w.settle()
+	return w, nil
+}
+
+// checkCoverage sees to it that the walks went everywhere: each check decided, each cause made a
+// token, each reason was come to rest with.
+func checkCoverage(t *testing.T, results []counts) {
+	t.Helper()
+	total := counts{checks: map[string]int{}, reasons: map[string]int{}, causes: map[Cause]int{}}
+	for _, c := range results {
+		total.steps += c.steps
+		total.writes += c.writes
+		total.stops += c.stops
+		total.interferences += c.interferences
+		total.settled += c.settled
+		total.advances += c.advances
+		addAll(total.checks, c.checks)
+		addAll(total.reasons, c.reasons)
+		addAll(total.causes, c.causes)
+	}
+	t.Logf("%d steps, %d writes, %d stops, %d interferences, %d times at rest, %d rotations\nchecks %v\nreasons %v\ncauses %v",
+		total.steps, total.writes, total.stops, total.interferences, total.settled, total.advances, total.checks, total.reasons, total.causes)
+	if total.steps == 0 {
+		return
+	}
+	for _, check := range checks {
+		if total.checks[check.name] == 0 && check.name != "key is being deleted" {
+			t.Errorf("no walk came to the check %q", check.name)
+		}
+	}
+	for _, reason := range []string{
+		v1alpha1.ReasonIssued, v1alpha1.ReasonOverlapPending, v1alpha1.ReasonIssuerNotFound, v1alpha1.ReasonIssuerNotReady,
+		v1alpha1.ReasonWaitingForSecret, v1alpha1.ReasonRevoked, v1alpha1.ReasonExpired, v1alpha1.ReasonPolicyDenied,
+		v1alpha1.ReasonSecretConflict, v1alpha1.ReasonSecretImmutable, v1alpha1.ReasonInvalidSpec,
+	} {
+		if total.reasons[reason] == 0 {
+			t.Errorf("no walk came to rest with %s", reason)
+		}
+	}
+	for _, cause := range []Cause{CauseKeyWithdrawn, CauseDistrusted, CauseRotateNow, CauseRotate, CauseReinstated, CauseSpecChanged, CauseRenewalDue} {
+		if total.causes[cause] == 0 {
+			t.Errorf("no walk made a token for %s", cause)
+		}
+	}
+}
+
+func addAll[K comparable](to, from map[K]int) {
+	for k, n := range from {
+		to[k] += n
+	}
+}

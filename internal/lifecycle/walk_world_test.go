@@ -1,0 +1,342 @@
+package lifecycle
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/policy"
+)
+
+// world is a cluster in memory, as far as one key is concerned: the key, Secrets under a few names, two
+// issuers with their rings, a namespace, a clock. It plays the controllers' part around Decide: observing and
+// carrying out, without any code of theirs.
+type world struct {
+	random *rand.Rand
+	now    time.Time
+
+	key     *v1alpha1.JWTRefreshKey
+	version int
+	objects int
+	// handled are the values of the annotations as of the last token made.
+	handled map[string]string
+	// forged: somebody wrote into the line, and no token was made since.
+	forged bool
+
+	secrets   map[string]*storedSecret
+	issuers   map[string]*storedIssuer
+	namespace Namespace
+	// tokens are all refresh tokens ever made, by hash and by jti.
+	tokens, byJTI map[string]*storedToken
+	kids          int
+
+	// unsteady lets the manager stop, and others act, between two writes.
+	unsteady   bool
+	interfered bool
+	// renamed: when the manager last looked, the time of a Secret under an earlier name was over.
+	renamed bool
+	writes  int
+	next    time.Time
+
+	counts  counts
+	tracing bool
+	trace   []string
+}
+
+// counts are what a walk came across, so that a walk that comes across nothing is noticed.
+type counts struct {
+	steps, writes, stops, interferences, settled, advances int
+	checks                                                 map[string]int
+	reasons                                                map[string]int
+	causes                                                 map[Cause]int
+}
+
+type storedToken struct {
+	Token
+	uid      types.UID
+	revision int64
+	terms    Terms
+}
+
+type storedSecret struct {
+	owner     types.UID
+	retained  bool
+	foreign   bool
+	immutable bool
+	createdAt time.Time
+	token     string
+	access    *storedAccess
+	// dressing is all that is not a token.
+	dressing string
+}
+
+type storedAccess struct {
+	owner     types.UID
+	expiresAt time.Time
+	edited    bool
+}
+
+type storedIssuer struct {
+	name, url    string
+	found, ready bool
+	policy       *policy.Policy
+	access       time.Duration
+	signer       string
+	ring         []string
+}
+
+func newWorld(seed uint64) *world {
+	w := &world{
+		random:    rand.New(rand.NewPCG(seed, 11)),
+		now:       t0.Add(123456789),
+		secrets:   map[string]*storedSecret{},
+		issuers:   map[string]*storedIssuer{},
+		namespace: Namespace{Labels: map[string]string{"team": "shop"}},
+		tokens:    map[string]*storedToken{},
+		byJTI:     map[string]*storedToken{},
+		counts:    counts{checks: map[string]int{}, reasons: map[string]int{}, causes: map[Cause]int{}},
+	}
+	for _, name := range []string{"default", "other"} {
+		issuer := &storedIssuer{name: name, url: "https://" + name, found: true, ready: true, policy: policies["open"], access: 15 * time.Minute}
+		w.issuers[name] = issuer
+		w.newSigner(issuer)
+	}
+	w.createKey()
+	return w
+}
+
+// policies from the widest to none.
+var policies = func() map[string]*policy.Policy {
+	all := v1alpha1.PolicyRule{
+		Audiences: []string{"**"}, Scopes: []string{"*"}, Claims: []string{"email", "tier"}, Subjects: []string{"shop:*"}, MaxLifetime: duration(maxLifetime),
+	}
+	short, shop, plain := all, all, v1alpha1.PolicyRule{}
+	short.MaxLifetime = duration(150 * time.Hour)
+	shop.Namespaces = &v1alpha1.NamespaceSelector{MatchLabels: map[string]v1alpha1.LabelValue{"team": "shop"}}
+	compiled := map[string]*policy.Policy{}
+	for name, rule := range map[string]v1alpha1.PolicyRule{"open": all, "short": short, "shop": shop, "plain": plain, "closed": {Audiences: []string{"none"}}} {
+		p, err := policy.Compile(&v1alpha1.JWTIssuerSpec{Policy: &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{rule}}})
+		if err != nil {
+			panic(err)
+		}
+		compiled[name] = p
+	}
+	return compiled
+}()
+
+func (w *world) newSigner(issuer *storedIssuer) {
+	w.kids++
+	issuer.signer = fmt.Sprint("kid-", w.kids)
+	issuer.ring = append(slices.Clip(issuer.ring), issuer.signer)
+}
+
+// createKey makes the key, or makes it again under the same name.
+func (w *world) createKey() {
+	w.objects++
+	w.version++
+	key := settled().Key
+	key.UID = types.UID(fmt.Sprint("uid-", w.objects, "-", w.random.Uint32()))
+	key.Generation, key.CreationTimestamp.Time = 1, w.now.Truncate(time.Second)
+	key.Status = v1alpha1.JWTRefreshKeyStatus{}
+	w.key, w.forged, w.handled = key, false, map[string]string{}
+}
+
+// edit changes the key as the API server would.
+func (w *world) edit(change func(*v1alpha1.JWTRefreshKey)) {
+	w.key = w.key.DeepCopy()
+	change(w.key)
+	w.key.Generation++
+	w.version++
+}
+
+// observation is what was seen, and the version of the key that it was seen on.
+type observation struct {
+	Observed
+	version int
+	at      time.Time
+	signer  string
+	due     dues
+}
+
+func (w *world) observe() *observation {
+	o := &observation{version: w.version, at: w.now}
+	o.Key = w.key
+	o.Namespace = Namespace{Labels: maps.Clone(w.namespace.Labels), Terminating: w.namespace.Terminating}
+	name := IssuerName(w.key)
+	o.Issuer = Issuer{Name: name}
+	if issuer := w.issuers[name]; issuer != nil && issuer.found {
+		o.signer = issuer.signer
+		o.Issuer = Issuer{
+			Name: name, Found: true, Ready: issuer.ready, Message: "not now.", URL: issuer.url, Policy: issuer.policy,
+			AccessLifetime: issuer.access, SigningKey: issuer.signer,
+		}
+	}
+	w.observeLine(o)
+	w.observeSecret(o)
+	for _, other := range slices.Sorted(maps.Keys(w.secrets)) {
+		if secret := w.secrets[other]; other != o.Secret.Name && secret.stateFor(w.key) == SecretOwn {
+			o.Others = append(o.Others, OtherSecret{Name: other, TokenHash: secret.token})
+		}
+	}
+	return o
+}
+
+func (w *world) observeLine(o *observation) {
+	status := &o.Key.Status
+	if status.Revision == 0 {
+		return
+	}
+	token := w.contentOf(status)
+	switch {
+	case token == nil || status.CreatedAt == nil || status.ExpiresAt == nil:
+		o.Distrust = "incomplete or not to be read"
+	case token.uid != o.Key.UID || token.revision != status.Revision || token.JTI != status.JTI ||
+		!token.ExpiresAt.Equal(status.ExpiresAt.Time) || !token.CreatedAt.Equal(status.CreatedAt.Time):
+		o.Distrust = "not that of this key's current token"
+	default:
+		o.Held = &Held{Terms: token.terms, IssuedAt: token.CreatedAt, ExpiresAt: token.ExpiresAt}
+		o.Issuer.KnowsHeldKey = o.Issuer.Found && o.Issuer.Ready && w.ringHolds(token.terms.Issuer, status.KeyID)
+	}
+}
+
+// contentOf is the token that status.content describes.
+func (w *world) contentOf(status *v1alpha1.JWTRefreshKeyStatus) *storedToken {
+	var content struct{ JTI string }
+	if status.Content == nil || json.Unmarshal(status.Content.Raw, &content) != nil {
+		return nil
+	}
+	return w.byJTI[content.JTI]
+}
+
+func (w *world) ringHolds(url, kid string) bool {
+	for _, issuer := range w.issuers {
+		if issuer.url == url && issuer.found {
+			return slices.Contains(issuer.ring, kid)
+		}
+	}
+	return false
+}
+
+func (w *world) observeSecret(o *observation) {
+	o.Secret.Name = SecretName(o.Key)
+	if o.Secret.Name == "" {
+		return
+	}
+	status := &o.Key.Status
+	secret := w.secrets[o.Secret.Name]
+	if secret == nil {
+		o.Secret.State = SecretMissing
+	} else {
+		o.Secret = Secret{
+			State: secret.stateFor(o.Key), Name: o.Secret.Name, Immutable: secret.immutable, CreatedAt: secret.createdAt,
+			TokenHash: secret.token, AsWanted: secret.dressing == w.dressing(o.Key), HoldsAccess: secret.access != nil,
+		}
+		if secret.access != nil && !secret.access.edited {
+			o.Secret.AccessExpiresAt = secret.access.expiresAt
+		}
+	}
+	mine := o.Secret.State == SecretOwn || o.Secret.State == SecretMissing
+	switch {
+	case status.Revision > 0 && mine && o.Held != nil && o.Issuer.KnowsHeldKey && o.Secret.TokenHash != status.TokenHash:
+		if w.contentOf(status).Hash != status.TokenHash {
+			o.Held, o.Distrust = nil, "the content does not give the token on record"
+		}
+	case status.Revision == 0 && o.Secret.State == SecretOwn && o.Issuer.Ready:
+		if token := w.tokens[secret.token]; token != nil && token.uid == o.Key.UID && token.revision == 1 && token.terms.Issuer == o.Issuer.URL &&
+			w.ringHolds(token.terms.Issuer, token.KeyID) && w.now.Before(token.ExpiresAt) {
+			o.Secret.Adoptable = &Adoptable{Token: token.Token, Held: Held{Terms: token.terms, IssuedAt: token.CreatedAt, ExpiresAt: token.ExpiresAt}}
+		}
+	}
+}
+
+func (s *storedSecret) stateFor(key *v1alpha1.JWTRefreshKey) SecretState {
+	switch {
+	case s.foreign:
+		return SecretForeign
+	case s.retained || s.owner == key.UID:
+		return SecretOwn
+	default:
+		return SecretLeftOver
+	}
+}
+
+func (w *world) dressing(key *v1alpha1.JWTRefreshKey) string {
+	owner := string(key.UID)
+	if retains(key) {
+		owner = "retained"
+	}
+	var labels map[string]v1alpha1.LabelValue
+	if key.Spec.Secret != nil {
+		labels = key.Spec.Secret.Labels
+	}
+	return fmt.Sprint(owner, labels, key.Status.JTI, key.Status.Revision, IssuerName(key))
+}
+
+func retains(key *v1alpha1.JWTRefreshKey) bool {
+	return key.Spec.Secret != nil && key.Spec.Secret.DeletionPolicy == v1alpha1.DeletionRetain
+}
+
+// accepts tells whether the token service accepts a token, in the words of section 3 of the contract.
+func (w *world) accepts(token *storedToken) bool {
+	return token != nil && w.inLine(token) && !w.key.Spec.Revoked && w.now.Before(token.ExpiresAt) && w.beforeEnd() &&
+		w.ringHolds(token.terms.Issuer, token.KeyID) && w.issuerGrants()
+}
+
+// inLine is the part of it that the operator's own writes decide.
+func (w *world) inLine(token *storedToken) bool {
+	status := &w.key.Status
+	if token == nil || token.uid != w.key.UID || status.RevokedAt != nil {
+		return false
+	}
+	if status.Revision == 0 {
+		return token.revision == 1
+	}
+	if token.JTI == status.JTI {
+		return true
+	}
+	return slices.ContainsFunc(status.Previous, func(t v1alpha1.SupersededToken) bool { return t.JTI == token.JTI })
+}
+
+func (w *world) beforeEnd() bool {
+	end := w.key.Spec.ExpiresAt
+	return end == nil || w.now.Before(end.Truncate(time.Second))
+}
+
+func (w *world) issuerGrants() bool {
+	issuer := w.issuers[IssuerName(w.key)]
+	if issuer == nil || !issuer.found || !issuer.ready {
+		return false
+	}
+	spec := &w.key.Spec
+	request := policy.Request{
+		NamespaceLabels: w.namespace.Labels, DefaultSubject: subject, Subject: subject, Audience: spec.Audience,
+		Lifetime: w.lifetime(), AccessLifetime: w.accessLifetime(), Scopes: spec.Scopes, Claims: slices.Collect(maps.Keys(spec.Claims)),
+	}
+	if spec.Subject != "" {
+		request.Subject = spec.Subject
+	}
+	return issuer.policy.Check(request) == nil
+}
+
+func (w *world) lifetime() time.Duration {
+	if l := w.key.Spec.Lifetime; l != nil {
+		return l.Duration
+	}
+	return 720 * time.Hour
+}
+
+func (w *world) accessLifetime() time.Duration {
+	if a := w.key.Spec.AccessToken; a != nil && a.Lifetime != nil {
+		return a.Lifetime.Duration
+	}
+	if issuer := w.issuers[IssuerName(w.key)]; issuer != nil && issuer.found {
+		return issuer.access
+	}
+	return 15 * time.Minute
+}
