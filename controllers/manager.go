@@ -71,12 +71,14 @@ func Scheme() *runtime.Scheme {
 }
 
 // NewManager makes a manager with both controllers. What base says of caches, clients and
-// the scheme is replaced: they are part of how the controllers work.
+// the scheme is replaced: they are part of how the controllers work. Its logger is kept from
+// showing what is in Secrets.
 func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager, error) {
 	o.setDefaults()
 	config = rest.CopyConfig(config)
 	// The API server's own priority and fairness is the better judge of what it can bear.
 	config.QPS = -1
+	base.Logger = discreet(base.Logger)
 	base.Scheme = Scheme()
 	base.Cache = cacheOptions(o.Namespace)
 	base.Client = client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}}
@@ -84,12 +86,7 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	if err != nil {
 		return nil, fmt.Errorf("make the manager: %w", err)
 	}
-	views := newIssuers(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace)
-	keys := &RefreshKeyReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("refreshkeys"),
-		Clock: o.Clock, NewID: o.NewID, issuers: views, pace: newPacer(o.Clock, o.ReissuePerSecond),
-	}
-	if err := keys.SetupWithManager(mgr, o); err != nil {
+	if err := newRefreshKeyReconciler(mgr, &o).SetupWithManager(mgr, o); err != nil {
 		return nil, fmt.Errorf("set up the controller of JWTRefreshKeys: %w", err)
 	}
 	issuerKeys := &IssuerReconciler{
@@ -100,6 +97,14 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 		return nil, fmt.Errorf("set up the controller of JWTIssuers: %w", err)
 	}
 	return mgr, nil
+}
+
+func newRefreshKeyReconciler(mgr ctrl.Manager, o *Options) *RefreshKeyReconciler {
+	return &RefreshKeyReconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("refreshkeys"),
+		Clock: o.Clock, NewID: o.NewID,
+		issuers: newIssuers(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
+	}
 }
 
 func cacheOptions(operatorNamespace string) cache.Options {

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"time"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/refreshkeys/refreshkeys/controllers"
+)
+
+// profile runs the manager inside this process, since it has no door for profilers, and
+// writes where it spends time while it issues keys (cpu.pprof, alloc.pprof), and what a
+// manager holds over the same keys at rest (heap.pprof).
+func profile(ctx context.Context, l *lab, dir string) error {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	b := batch{name: "profiled", keys: l.settings.keys}
+	if err := l.create(ctx, b); err != nil {
+		return err
+	}
+	cpu, err := os.Create(filepath.Join(dir, "cpu.pprof"))
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(cpu); err != nil {
+		return err
+	}
+	began := time.Now()
+	err = l.manageHere(ctx, b)
+	pprof.StopCPUProfile()
+	if err = errors.Join(err, cpu.Close()); err != nil {
+		return err
+	}
+	fmt.Printf("%d keys issued in %.1fs from the start\n", b.keys, time.Since(began).Seconds())
+	if err := writeHeapProfile(filepath.Join(dir, "alloc.pprof")); err != nil {
+		return err
+	}
+	// What the issuing manager held is garbage from here on; the next holds its caches only,
+	// of which every object is to be seen.
+	runtime.MemProfileRate = 1 << 10
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended, err := l.startHere(ctx)
+	if err != nil {
+		return err
+	}
+	if err := pause(ctx, 10*time.Second); err != nil {
+		return err
+	}
+	err = writeHeapProfile(filepath.Join(dir, "heap.pprof"))
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+// manageHere runs a manager until all keys of the batch are Ready. It asks seldom, since the
+// asking is in the profile too.
+func (l *lab) manageHere(ctx context.Context, b batch) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended, err := l.startHere(ctx)
+	if err != nil {
+		return err
+	}
+	for {
+		_, err := l.listIssued(ctx, b)
+		if err == nil {
+			break
+		}
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(10 * time.Second):
+		}
+	}
+	stop()
+	return <-ended
+}
+
+func (l *lab) startHere(ctx context.Context) (<-chan error, error) {
+	base := ctrl.Options{Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"}}
+	own := controllers.Options{Namespace: operatorNamespace, Workers: l.settings.workers, SeveralInProcess: true}
+	manager, err := controllers.NewManager(l.asManager, base, own) //nolint:contextcheck // it takes none; Start does
+	if err != nil {
+		return nil, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- manager.Start(ctx) }()
+	return ended, nil
+}
+
+func writeHeapProfile(path string) error {
+	for range 3 {
+		runtime.GC()
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup("heap").WriteTo(file, 0), file.Close())
+}
