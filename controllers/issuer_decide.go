@@ -114,10 +114,7 @@ func (o *issuerObservation) obstacle(now time.Time) *issuerVerdict {
 func (o *issuerObservation) lostKeys(now time.Time) (lost []string) {
 	needed := false
 	for _, key := range o.issuer.Status.Keys {
-		if _, there := o.rings.Lookup(keyring.Use(key.Use), key.KID); there || isWithdrawn(o.issuer, key.KID) {
-			continue
-		}
-		if key.State == v1alpha1.KeyState(keyring.Retiring) && key.RetireAt != nil && !now.Before(key.RetireAt.Time) {
+		if _, there := o.rings.Lookup(keyring.Use(key.Use), key.KID); there || !belongs(o.issuer, &key, now) || o.neverSigned(&key, now) {
 			continue
 		}
 		lost = append(lost, key.KID)
@@ -127,6 +124,20 @@ func (o *issuerObservation) lostKeys(now time.Time) (lost []string) {
 		return nil
 	}
 	return lost
+}
+
+// belongs tells whether a key on record is to be in its ring still: it is neither withdrawn,
+// nor past its time.
+func belongs(issuer *v1alpha1.JWTIssuer, key *v1alpha1.SigningKeyStatus, now time.Time) bool {
+	retired := key.State == v1alpha1.KeyState(keyring.Retiring) && key.RetireAt != nil && !now.Before(key.RetireAt.Time)
+	return !retired && !isWithdrawn(issuer, key.KID)
+}
+
+// neverSigned: a pending key is replaced when the algorithm changes, and after a crash
+// status may still show the one before. No token misses it.
+func (o *issuerObservation) neverSigned(key *v1alpha1.SigningKeyStatus, now time.Time) bool {
+	return key.State == v1alpha1.KeyState(keyring.Pending) && key.ActiveAt != nil && now.Before(key.ActiveAt.Time) &&
+		!o.signedUntil[key.KID].After(now)
 }
 
 func scheduleOf(issuer *v1alpha1.JWTIssuer, compiled *policy.Policy) keyring.Schedule {

@@ -28,6 +28,8 @@ type issuerObservation struct {
 	damage error
 	// lastUse is the end of the last refresh token that a kid may have signed.
 	lastUse func(kid string) time.Time
+	// signedUntil is the end of the last current token on record that a kid signed.
+	signedUntil map[string]time.Time
 }
 
 func (r *IssuerReconciler) observe(ctx context.Context, name string) (*issuerObservation, error) {
@@ -116,6 +118,7 @@ func (r *IssuerReconciler) observeUse(ctx context.Context, o *issuerObservation)
 			}
 		}
 	}
+	o.signedUntil = byKey
 	o.lastUse = func(kid string) time.Time {
 		if end := byKey[kid]; end.After(anyKey) {
 			return end

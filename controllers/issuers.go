@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,8 @@ type issuerView struct {
 	issuer   lifecycle.Issuer
 	rings    *keyring.Rings
 	endpoint string
+	// record is the issuer itself, for what its status says of keys.
+	record *v1alpha1.JWTIssuer
 
 	issuerVersion, ringsVersion string
 }
@@ -95,6 +98,7 @@ func viewOf(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, keysMissing bool) *
 			AccessLifetime: accessLifetime(issuer),
 		},
 		endpoint:      tokenEndpoint(issuer),
+		record:        issuer,
 		issuerVersion: issuer.ResourceVersion,
 		ringsVersion:  keys.ResourceVersion,
 	}
@@ -129,6 +133,14 @@ func (v *issuerView) readiness(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, 
 		return false, "it has not been looked at yet."
 	}
 	return true, ""
+}
+
+// lost tells whether a refresh key that is not in the ring should be there: it is on record,
+// and nobody withdrew it. The ring was damaged then, which the issuer's controller says.
+func (v *issuerView) lost(kid string, now time.Time) bool {
+	return v.record != nil && slices.ContainsFunc(v.record.Status.Keys, func(key v1alpha1.SigningKeyStatus) bool {
+		return key.KID == kid && belongs(v.record, &key, now)
+	})
 }
 
 func accessLifetime(issuer *v1alpha1.JWTIssuer) time.Duration {

@@ -26,6 +26,8 @@ type observation struct {
 	issuer *issuerView
 	// heldKey signed the current token; nil where it is no longer in the ring.
 	heldKey *keyring.Key
+	// keyLost: it should be there, since it was not withdrawn.
+	keyLost bool
 }
 
 // observe reads all that a decision needs: from the caches, or, with live set, from the API
@@ -88,34 +90,35 @@ func (r *RefreshKeyReconciler) observeLine(ctx context.Context, o *observation, 
 		return nil
 	}
 	o.Held = heldOf(claims)
-	o.heldKey, err = r.signingKey(ctx, o.issuer, claims.Issuer, status.KeyID)
+	o.heldKey, o.keyLost, err = r.signingKey(ctx, o.issuer, claims.Issuer, status.KeyID)
 	o.Issuer.KnowsHeldKey = o.heldKey != nil
 	return err
 }
 
 // signingKey finds the refresh key of a kid. One that is missing is looked for once more at
-// the API server: a cache that is out of date must not cost a rotation.
-func (r *RefreshKeyReconciler) signingKey(ctx context.Context, view *issuerView, issuerURL, kid string) (*keyring.Key, error) {
+// the API server: a cache that is out of date must not cost a rotation, nor must a ring that
+// was damaged rather than changed by us.
+func (r *RefreshKeyReconciler) signingKey(ctx context.Context, view *issuerView, issuerURL, kid string) (key *keyring.Key, lost bool, err error) {
 	if !view.issuer.Found || !view.issuer.Ready {
-		return nil, nil
+		return nil, false, nil
 	}
 	if issuerURL != view.issuer.URL {
 		earlier, err := r.issuers.viewByURL(ctx, issuerURL)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		key, _ := earlier.rings.Lookup(keyring.Refresh, kid)
-		return key, nil
+		return key, false, nil
 	}
 	if key, found := view.rings.Lookup(keyring.Refresh, kid); found {
-		return key, nil
+		return key, false, nil
 	}
 	fresh, err := r.issuers.viewLive(ctx, view.issuer.Name)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	key, _ := fresh.rings.Lookup(keyring.Refresh, kid)
-	return key, nil
+	key, found := fresh.rings.Lookup(keyring.Refresh, kid)
+	return key, !found && fresh.lost(kid, r.Clock.Now()), nil
 }
 
 // recordedClaims reads status.content, which must name this very object and this very line.

@@ -1,0 +1,199 @@
+package faults
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/klog/v2"
+	clocktesting "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers"
+)
+
+// TestCanary is invariant 6: after a story that touches everything, with all that can be
+// logged being logged, tokens and private keys are searched for wherever something can be
+// written: found in the Secrets, and nowhere else.
+func TestCanary(t *testing.T) {
+	c := newCanary(t)
+	for _, scene := range story {
+		t.Logf("the story: %s", scene.name)
+		scene.play(c)
+	}
+	c.stop()
+	c.search()
+}
+
+// canary is a manager that says all it can, between it and the API server a mirror.
+type canary struct {
+	*house
+	mirror  *mirror
+	metrics string // what the endpoint said last
+	address string
+}
+
+func newCanary(t *testing.T) *canary {
+	t.Helper()
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	c := &canary{house: &house{scene: newScene(t, clock), name: name("canary"), clock: clock}, mirror: &mirror{}}
+	c.mirror.add(c.name)
+	everythingInto(t, c.log)
+	c.namespace(c.name)
+	c.issuer(c.name, hourlyKeys)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	c.Expect(err).NotTo(gomega.HaveOccurred())
+	c.address = listener.Addr().String()
+	c.Expect(listener.Close()).To(gomega.Succeed())
+	wire := newWire(c.journal, 1)
+	c.house.stop = c.startManagerWith(
+		ctrl.Options{Logger: c.log.logger(everything), Metrics: metricsserver.Options{BindAddress: c.address}},
+		func(next http.RoundTripper) http.RoundTripper { return wire.wrap(c.mirror.wrap(next)) },
+		func(o *controllers.Options) { o.ReissuePerSecond = 1000 },
+	)
+	return c
+}
+
+// everything is more than any verbosity that is in use.
+const everything = 127
+
+// everythingInto sends klog into the book as well. Its own verbosity is raised to the last
+// level at which it is not meant to show the bodies of requests: the manager has no flag for it.
+func everythingInto(t *testing.T, book *logbook) {
+	t.Helper()
+	var flags flag.FlagSet
+	klog.InitFlags(&flags)
+	set := func(v string) {
+		if err := flags.Set("v", v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("7")
+	klog.SetLogger(book.logger(everything))
+	t.Cleanup(func() {
+		set("0")
+		klog.ClearLogger()
+	})
+}
+
+// stop reads the metrics and ends the manager.
+func (c *canary) stop() {
+	c.t.Helper()
+	request, err := http.NewRequestWithContext(c.ctx, http.MethodGet, "http://"+c.address+"/metrics", http.NoBody)
+	c.Expect(err).NotTo(gomega.HaveOccurred())
+	response, err := http.DefaultClient.Do(request)
+	c.Expect(err).NotTo(gomega.HaveOccurred())
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	c.Expect(err).NotTo(gomega.HaveOccurred())
+	c.metrics = string(text)
+	c.Expect(c.metrics).To(gomega.ContainSubstring("controller_runtime_reconcile_total"))
+	c.house.stop()
+}
+
+func (c *canary) search() {
+	c.t.Helper()
+	n := c.journal.needles(c.t)
+	n.add("the token of the ServiceAccount", c.manager.BearerToken)
+	log := c.log.text()
+	c.t.Logf("%d tokens and %d private keys to look for, in %d MB of log", len(c.journal.tokensOf(c.name)), len(c.journal.keys), len(log)>>20)
+	c.Expect(len(c.journal.tokensOf(c.name))).To(gomega.BeNumerically(">", 15))
+	c.Expect(len(c.journal.keys)).To(gomega.BeNumerically(">", 15))
+	for where, text := range map[string]string{"the log": log, "the metrics": c.metrics} {
+		if found := n.find(text); len(found) > 0 {
+			c.t.Errorf("%s holds %s", where, strings.Join(found, "\nand "))
+		}
+	}
+	looked := 0
+	for where, text := range c.everyObject() {
+		looked++
+		if found := n.find(text); len(found) > 0 {
+			c.t.Errorf("%s holds %s", where, strings.Join(found, "\nand "))
+		}
+	}
+	c.t.Logf("looked at %d objects", looked)
+	c.control(n)
+}
+
+// control shows that the search finds what is there: in a ConfigMap, and in the Secrets.
+func (c *canary) control(n *needles) {
+	c.t.Helper()
+	tokens := c.journal.tokensOf(c.name)
+	planted := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: "planted"}, Data: map[string]string{"oops": tokens[0]}}
+	c.Expect(c.admin.Create(c.ctx, planted)).To(gomega.Succeed())
+	found := n.find(c.everyObject()["configmaps."+c.name+"/planted"])
+	c.Expect(found).NotTo(gomega.BeEmpty(), "a token in a ConfigMap was not found")
+	for _, secret := range []*corev1.Secret{secretNamed(c.name, keyName), keysOf(c.name)} {
+		_, err := get(c.scene, secret)
+		c.Expect(err).NotTo(gomega.HaveOccurred())
+		text, err := json.Marshal(secret)
+		c.Expect(err).NotTo(gomega.HaveOccurred())
+		c.Expect(n.find(string(text))).NotTo(gomega.BeEmpty(), "what Secret %s holds was not found in it", secret.Name)
+	}
+}
+
+// everyObject is all that the API server stores, of every kind, as JSON: of Secrets all but
+// what they are there for.
+func (c *canary) everyObject() map[string]string {
+	c.t.Helper()
+	kinds, err := discovery.NewDiscoveryClientForConfigOrDie(c.config).ServerPreferredResources()
+	c.Expect(err).NotTo(gomega.HaveOccurred())
+	objects := map[string]string{}
+	reader := dynamic.NewForConfigOrDie(c.config)
+	for _, group := range kinds {
+		version, err := schema.ParseGroupVersion(group.GroupVersion)
+		c.Expect(err).NotTo(gomega.HaveOccurred())
+		for _, resource := range group.APIResources {
+			if !slices.Contains(resource.Verbs, "list") {
+				continue
+			}
+			c.everyOne(reader, version.WithResource(resource.Name), objects)
+		}
+	}
+	for _, kind := range []string{"events.", "events.events.k8s.io.", "jwtrefreshkeys.", "jwtissuers.", "secrets."} {
+		c.Expect(objects).To(gomega.HaveKey(gomega.HavePrefix(kind)))
+	}
+	return objects
+}
+
+func (c *canary) everyOne(reader dynamic.Interface, kind schema.GroupVersionResource, objects map[string]string) {
+	c.t.Helper()
+	list, err := reader.Resource(kind).List(c.ctx, metav1.ListOptions{})
+	c.Expect(err).NotTo(gomega.HaveOccurred(), "%s", kind)
+	for _, object := range list.Items {
+		if kind.Resource == "secrets" {
+			unstructured.RemoveNestedField(object.Object, "data")
+		}
+		text, err := object.MarshalJSON()
+		c.Expect(err).NotTo(gomega.HaveOccurred())
+		group := kind.Resource
+		if kind.Group != "" {
+			group += "." + kind.Group
+		}
+		objects[fmt.Sprintf("%s.%s/%s", group, object.GetNamespace(), object.GetName())] = string(text)
+	}
+}
+
+// waitUntil is for what the API server takes up some time after it was told.
+func (c *canary) waitUntil(what string, so func() error) {
+	c.t.Helper()
+	c.Eventually(so, patience, pollEvery).Should(gomega.Succeed(), what)
+}
+
+func (c *canary) theKey(name string) *v1alpha1.JWTRefreshKey { return newKey(c.name, name, c.name) }

@@ -1,0 +1,216 @@
+package faults
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
+)
+
+// kind is what a request of the operator is about.
+type kind string
+
+const (
+	keySecret    kind = "Secret"
+	keyStatus    kind = "status of JWTRefreshKey"
+	signingKeys  kind = "Secret with signing keys"
+	issuerStatus kind = "status of JWTIssuer"
+	elsewhere    kind = ""
+)
+
+// errand is a request of the operator, told by its path: about which object it is, and
+// whose that is. Owner is a namespace, or the name of an issuer.
+type errand struct {
+	kind  kind
+	verb  string
+	owner string
+	name  string
+}
+
+// writes tells whether it is one of the writes that a transition is counted in: Events and
+// Leases are not.
+func (e errand) writes() bool {
+	return e.kind != elsewhere && e.verb != http.MethodGet
+}
+
+func (e errand) String() string {
+	return fmt.Sprintf("%s %s %s/%s", e.verb, e.kind, e.owner, e.name)
+}
+
+const signingKeysPrefix = "signing-keys-"
+
+func errandOf(request *http.Request, body []byte) errand {
+	e := errand{verb: request.Method}
+	parts := strings.Split(strings.Trim(request.URL.Path, "/"), "/")
+	in := slices.Index(parts, "namespaces")
+	switch {
+	case in >= 0 && len(parts) > in+2:
+		e.owner = parts[in+1]
+		e.name = strings.Join(parts[min(in+3, len(parts)):min(in+4, len(parts))], "")
+		switch resource := parts[in+2]; {
+		case resource == "secrets":
+			e.kind = keySecret
+		case resource == "jwtrefreshkeys" && parts[len(parts)-1] == "status":
+			e.kind = keyStatus
+		}
+	case slices.Contains(parts, "jwtissuers"):
+		i := slices.Index(parts, "jwtissuers")
+		if len(parts) > i+1 {
+			e.owner, e.name = parts[i+1], parts[i+1]
+		}
+		if parts[len(parts)-1] == "status" {
+			e.kind = issuerStatus
+		}
+	}
+	if e.kind == keySecret && e.owner == apiserver.Namespace {
+		if e.name == "" {
+			e.name = secretIn(body).Name
+		}
+		e.kind, e.owner = signingKeys, strings.TrimPrefix(e.name, signingKeysPrefix)
+	}
+	return e
+}
+
+// secretIn decodes the body of a write, JSON or protobuf; what is no Secret gives an empty one.
+func secretIn(body []byte) *corev1.Secret {
+	object, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
+	if secret, ok := object.(*corev1.Secret); err == nil && ok {
+		return secret
+	}
+	return &corev1.Secret{}
+}
+
+// entry is a write of the operator, as it went out.
+type entry struct {
+	errand
+	at time.Time
+	// generation numbers the managers of a test.
+	generation int
+	// answer is the HTTP status, 0 when the request never reached the API server.
+	answer int
+	// fate says what was done to it on purpose.
+	fate side
+	// failure is what kept it from an answer.
+	failure string
+}
+
+// effective tells whether the write is in the cluster now.
+func (e *entry) effective() bool { return e.answer >= 200 && e.answer < 300 }
+
+func (e *entry) String() string {
+	text := fmt.Sprintf("manager %d: %s -> %d", e.generation, e.errand, e.answer)
+	if e.fate != "" {
+		text += " (" + string(e.fate) + ")"
+	}
+	if e.failure != "" {
+		text += " (" + e.failure + ")"
+	}
+	return text
+}
+
+// journal keeps the writes of all managers of a test, and every token that was in one.
+type journal struct {
+	mu      sync.Mutex
+	entries []*entry
+	tokens  map[string]map[string]bool // by owner
+	keys    map[string]bool            // in PEM
+}
+
+func newJournal() *journal {
+	return &journal{tokens: map[string]map[string]bool{}, keys: map[string]bool{}}
+}
+
+func (j *journal) write(e *entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.entries = append(j.entries, e)
+}
+
+// of are the writes about the objects of an owner, in their order.
+func (j *journal) of(owner string) []*entry {
+	return j.where(func(e *entry) bool { return e.owner == owner })
+}
+
+func (j *journal) where(want func(*entry) bool) (found []*entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, e := range j.entries {
+		if want(e) {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// saw remembers the tokens that a Secret holds.
+func (j *journal) saw(owner string, secret *corev1.Secret) {
+	for _, field := range []string{v1alpha1.SecretToken, v1alpha1.SecretAccessToken} {
+		if compact := string(secret.Data[field]); strings.Count(compact, ".") == 2 {
+			j.sawToken(owner, compact)
+		}
+	}
+}
+
+// sawKeys remembers the private keys that a Secret holds.
+func (j *journal) sawKeys(secret *corev1.Secret) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, content := range secret.Data {
+		if strings.HasPrefix(string(content), "-----BEGIN PRIVATE KEY-----") {
+			j.keys[string(content)] = true
+		}
+	}
+}
+
+// needles are all tokens and private keys that were ever in a Secret, or on their way there.
+func (j *journal) needles(t *testing.T) *needles {
+	t.Helper()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := newNeedles()
+	for _, of := range j.tokens {
+		for compact := range of {
+			n.token(compact)
+		}
+	}
+	for content := range j.keys {
+		n.privateKey(t, []byte(content))
+	}
+	return n
+}
+
+func (j *journal) sawToken(owner, compact string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.tokens[owner] == nil {
+		j.tokens[owner] = map[string]bool{}
+	}
+	j.tokens[owner][compact] = true
+}
+
+// tokensOf is every token that was ever in a Secret of an owner, or on its way there.
+func (j *journal) tokensOf(owner string) (tokens []string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for compact := range j.tokens[owner] {
+		tokens = append(tokens, compact)
+	}
+	return tokens
+}
+
+func told(entries []*entry) string {
+	lines := make([]string, len(entries))
+	for i, e := range entries {
+		lines[i] = "\t" + e.String()
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,79 @@
+package faults
+
+import (
+	"fmt"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// ledger is what the watch told of a key's line.
+type ledger struct {
+	revision int64
+	entries  map[int64]v1alpha1.JWTRefreshKeyStatus // by revision, as first seen
+}
+
+// record keeps the ledger of a key: a line only ever advances, and no revision is given out
+// twice.
+func (w *witness) record(key *v1alpha1.JWTRefreshKey) {
+	status := &key.Status
+	if status.Revision == 0 {
+		return
+	}
+	w.mu.Lock()
+	book := w.ledgers[string(key.UID)]
+	if book == nil {
+		book = &ledger{entries: map[int64]v1alpha1.JWTRefreshKeyStatus{}}
+		w.ledgers[string(key.UID)] = book
+	}
+	faults := book.faults(status)
+	book.revision = max(book.revision, status.Revision)
+	if _, known := book.entries[status.Revision]; !known {
+		book.entries[status.Revision] = *status.DeepCopy()
+	}
+	w.mu.Unlock()
+	for _, fault := range faults {
+		w.complain(key.Namespace, "key %s: %s", key.Name, fault)
+	}
+}
+
+func (l *ledger) faults(status *v1alpha1.JWTRefreshKeyStatus) (faults []string) {
+	if status.Revision < l.revision {
+		faults = append(faults, fmt.Sprintf("the line went back from revision %d to %d", l.revision, status.Revision))
+	}
+	if known, ok := l.entries[status.Revision]; ok && known.JTI != status.JTI {
+		faults = append(faults, fmt.Sprintf("revision %d was given out twice: %s and %s", status.Revision, known.JTI, status.JTI))
+	}
+	for _, earlier := range status.Previous {
+		if known, ok := l.entries[earlier.Revision]; ok && known.JTI != earlier.JTI {
+			faults = append(faults, fmt.Sprintf("revision %d in previous is %s and was %s", earlier.Revision, earlier.JTI, known.JTI))
+		}
+	}
+	return faults
+}
+
+// revisions is how many revisions of a key the watch showed.
+func (w *witness) revisions(key *v1alpha1.JWTRefreshKey) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if book := w.ledgers[string(key.UID)]; book != nil {
+		return len(book.entries)
+	}
+	return 0
+}
+
+// tooEarly names the revisions of a key that were made before the one before was due.
+func (w *witness) tooEarly(key *v1alpha1.JWTRefreshKey) (early []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	book := w.ledgers[string(key.UID)]
+	if book == nil {
+		return nil
+	}
+	for revision, status := range book.entries {
+		before, ok := book.entries[revision-1]
+		if ok && before.RenewalTime != nil && status.CreatedAt.Before(before.RenewalTime) {
+			early = append(early, fmt.Sprintf("revision %d at %s, due at %s", revision, status.CreatedAt, before.RenewalTime))
+		}
+	}
+	return early
+}

@@ -1,0 +1,152 @@
+package faults
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// damages are what can happen to the Secret with the signing keys, and what is said of it.
+var damages = []struct {
+	name   string
+	do     func(*house, *corev1.Secret)
+	reason string
+}{
+	{"deleted", func(h *house, s *corev1.Secret) {
+		h.Expect(h.admin.Delete(h.ctx, s)).To(gomega.Succeed())
+	}, v1alpha1.ReasonKeysLost},
+	{"a private key cut short", func(h *house, s *corev1.Secret) {
+		edit(h.scene, s, func(s *corev1.Secret) { entry := onePEM(s); s.Data[entry] = s.Data[entry][:60] })
+	}, v1alpha1.ReasonKeysDamaged},
+	{"two private keys swapped", func(h *house, s *corev1.Secret) {
+		edit(h.scene, s, func(s *corev1.Secret) {
+			names := pems(s)
+			s.Data[names[0]], s.Data[names[1]] = s.Data[names[1]], s.Data[names[0]]
+		})
+	}, v1alpha1.ReasonKeysDamaged},
+	{"a private key missing", func(h *house, s *corev1.Secret) {
+		edit(h.scene, s, func(s *corev1.Secret) { delete(s.Data, onePEM(s)) })
+	}, v1alpha1.ReasonKeysDamaged},
+	{"the description missing", func(h *house, s *corev1.Secret) {
+		edit(h.scene, s, func(s *corev1.Secret) { delete(s.Data, "rings.json") })
+	}, v1alpha1.ReasonKeysDamaged},
+	{"emptied", func(h *house, s *corev1.Secret) {
+		edit(h.scene, s, func(s *corev1.Secret) { s.Data = nil })
+	}, v1alpha1.ReasonKeysDamaged},
+	{"other keys in its place", func(h *house, s *corev1.Secret) {
+		strangers, err := keyring.Advance(nil, keyring.Schedule{Algorithm: keyring.ES256, RotateAfter: time.Hour}, nil, nil, h.clock.Now(), keyring.Generate)
+		h.Expect(err).NotTo(gomega.HaveOccurred())
+		data, err := keyring.Encode(strangers)
+		h.Expect(err).NotTo(gomega.HaveOccurred())
+		edit(h.scene, s, func(s *corev1.Secret) { s.Data = data })
+	}, v1alpha1.ReasonKeysDamaged},
+	{"its label taken off", func(h *house, s *corev1.Secret) {
+		edit(h.scene, s, func(s *corev1.Secret) { delete(s.Labels, v1alpha1.LabelSigningKeysOf) })
+	}, v1alpha1.ReasonKeysForeign},
+}
+
+func pems(s *corev1.Secret) (names []string) {
+	for name := range s.Data {
+		if strings.HasSuffix(name, ".pem") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func onePEM(s *corev1.Secret) string { return pems(s)[0] }
+
+// TestLostKeysAreNeverReplacedSilently damages the Secret with the signing keys while tokens
+// live. It is reported and left alone; a restored Secret brings everything back as it was.
+func TestLostKeysAreNeverReplacedSilently(t *testing.T) {
+	for _, damage := range damages {
+		t.Run(damage.name, func(t *testing.T) {
+			h := newHouse(t)
+			key, held := h.issued("orders")
+			backup, err := get(h.scene, keysOf(h.name))
+			h.Expect(err).NotTo(gomega.HaveOccurred())
+			writes := len(h.keyWrites())
+
+			damage.do(h, keysOf(h.name))
+			h.issuerBecomes(h.name, damage.reason)
+			h.keyBecomes(key, v1alpha1.ReasonIssuerNotReady)
+			late := h.scene.key(h.name, "late", h.name)
+			h.keyBecomes(late, v1alpha1.ReasonIssuerNotReady)
+			// Time and further looks change nothing.
+			h.pass(24*time.Hour, key, late)
+			h.issuerBecomes(h.name, damage.reason)
+			h.Expect(h.keyWrites()).To(gomega.HaveLen(writes), "the keys were replaced")
+			now, err := h.tokenIn(h.name, key.Name)
+			h.Expect(err).NotTo(gomega.HaveOccurred())
+			h.Expect(now).To(gomega.Equal(held), "a refusal that can be taken back leaves the token where it is")
+
+			h.restore(backup)
+			h.issuerBecomes(h.name, v1alpha1.ReasonKeysReady)
+			h.allReach([]*v1alpha1.JWTRefreshKey{key, late}, 1)
+			h.accepts(held, registry.Current)
+			h.Expect(h.keyWrites()).To(gomega.HaveLen(writes), "the restored keys were left alone")
+		})
+	}
+}
+
+// TestLostKeysGivenUp follows what status says when there is no backup: the keys are given
+// up, and everything they signed is issued again.
+func TestLostKeysGivenUp(t *testing.T) {
+	for _, damage := range damages {
+		if damage.reason == v1alpha1.ReasonKeysForeign {
+			continue
+		}
+		t.Run(damage.name, func(t *testing.T) {
+			h := newHouse(t)
+			key, held := h.issued("orders")
+			damage.do(h, keysOf(h.name))
+			message := h.issuerBecomes(h.name, damage.reason)
+			if damage.reason == v1alpha1.ReasonKeysDamaged && strings.Contains(message, "or delete it") {
+				h.Expect(h.admin.Delete(h.ctx, keysOf(h.name))).To(gomega.Succeed())
+				message = h.issuerBecomes(h.name, v1alpha1.ReasonKeysLost)
+			}
+			said := regexp.MustCompile(regexp.QuoteMeta(v1alpha1.AnnotationWithdrawKey) + `=([^ ]+)\.$`).FindStringSubmatch(message)
+			h.Expect(said).To(gomega.HaveLen(2), "the message says what to annotate: %s", message)
+			annotate(h.scene, h.theIssuer(), v1alpha1.AnnotationWithdrawKey, said[1])
+
+			h.issuerBecomes(h.name, v1alpha1.ReasonKeysReady)
+			h.allReach([]*v1alpha1.JWTRefreshKey{key}, 2)
+			h.refuses(held)
+			now, err := h.tokenIn(h.name, key.Name)
+			h.Expect(err).NotTo(gomega.HaveOccurred())
+			h.accepts(now, registry.Current)
+			h.keysOnRecord(h.name)
+		})
+	}
+}
+
+// keyWrites are the writes of the Secret with the signing keys.
+func (h *house) keyWrites() []*entry {
+	return h.journal.where(func(e *entry) bool { return e.kind == signingKeys && e.owner == h.name })
+}
+
+// restore brings a Secret back from a backup, as an administrator does.
+func (h *house) restore(backup *corev1.Secret) {
+	h.t.Helper()
+	restored := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: backup.Namespace, Name: backup.Name, Labels: backup.Labels},
+		Type:       backup.Type,
+		Data:       backup.Data,
+	}
+	current, err := get(h.scene, keysOf(h.name))
+	there, err := exists(err)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	if there {
+		h.Expect(h.admin.Delete(h.ctx, current)).To(gomega.Succeed())
+	}
+	h.Expect(h.admin.Create(h.ctx, restored)).To(gomega.Succeed())
+}

@@ -1,0 +1,158 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/hack/cluster"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
+)
+
+// TestOutageInTheMiddleOfIssues stops etcd and then kills the API server while 500 keys are
+// issued. The manager runs on, and all end Ready by themselves, none issued twice.
+func TestOutageInTheMiddleOfIssues(t *testing.T) {
+	const keys, issuedBefore = 500, 100
+	if server.Existing() {
+		t.Skip("an existing cluster is not stopped")
+	}
+	away := 5 * time.Second
+	if soak() {
+		away = 20 * time.Second
+	}
+	o := newOutage(t, keys)
+	o.startManager(newWire(o.journal, 1).wrap)
+	o.Eventually(o.issued, patience, pollEvery).Should(gomega.BeNumerically(">=", issuedBefore))
+	o.strike(away)
+	o.recover()
+	o.judge()
+}
+
+// outage is a control plane of its own, with many keys.
+type outage struct {
+	*scene
+	control *cluster.Cluster
+	witness *witness
+	name    string
+	keys    []*v1alpha1.JWTRefreshKey
+	struck  time.Time
+}
+
+func newOutage(t *testing.T, keys int) *outage {
+	t.Helper()
+	control, err := cluster.Start(t.Context(), cluster.Options{Dir: t.TempDir(), Log: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := control.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := cluster.Install(t.Context(), control); err != nil {
+		t.Fatal(err)
+	}
+	o := &outage{
+		scene:   newSceneOn(t, &apiserver.Server{Admin: control.Config()}, clock.RealClock{}),
+		control: control, name: name("outage"),
+	}
+	o.witness = o.startWitness(func(namespace string) string {
+		if namespace == o.name {
+			return o.name
+		}
+		return ""
+	})
+	o.namespace(o.name)
+	o.issuer(o.name)
+	for i := range keys {
+		o.keys = append(o.keys, newKey(o.name, fmt.Sprintf("key-%03d", i), o.name))
+	}
+	inParallel(o.keys, func(key *v1alpha1.JWTRefreshKey) { o.Expect(o.admin.Create(o.ctx, key)).To(gomega.Succeed()) })
+	return o
+}
+
+// issued counts the keys that are Ready.
+func (o *outage) issued() (int, error) {
+	var keys v1alpha1.JWTRefreshKeyList
+	if err := o.admin.List(o.ctx, &keys, client.InNamespace(o.name)); err != nil {
+		return 0, err
+	}
+	count := 0
+	for i := range keys.Items {
+		if _, ready := readyOf(keys.Items[i].Status.Conditions); ready {
+			count++
+		}
+	}
+	return count, nil
+}
+
+// strike takes etcd away for a while, and then the API server as a crash would.
+func (o *outage) strike(away time.Duration) {
+	o.t.Helper()
+	before, err := o.issued()
+	o.Expect(err).NotTo(gomega.HaveOccurred())
+	o.struck = time.Now()
+	o.Expect(o.control.Etcd.Stop(o.ctx)).To(gomega.Succeed())
+	short, cancel := context.WithTimeout(o.ctx, away)
+	defer cancel()
+	o.Expect(o.admin.Create(short, newKey(o.name, "too-late", o.name))).NotTo(gomega.Succeed(), "there is no etcd to write to")
+	<-short.Done()
+	o.Expect(o.control.Etcd.Start(o.ctx)).To(gomega.Succeed())
+	o.Expect(o.control.APIServer.Kill()).To(gomega.Succeed())
+	o.Expect(o.control.APIServer.Start(o.ctx)).To(gomega.Succeed())
+	o.t.Logf("etcd went after %d of %d issues, for %s, and the API server with it", before, len(o.keys), time.Since(o.struck).Round(time.Millisecond))
+	o.Expect(before).To(gomega.BeNumerically("<", len(o.keys)), "the outage came too late")
+}
+
+func (o *outage) recover() {
+	o.t.Helper()
+	back := time.Now()
+	o.Eventually(o.issued, 2*patience, 4*pollEvery).Should(gomega.Equal(len(o.keys)), func() string { return o.log.tail(o.name) })
+	o.t.Logf("all %d are Ready %s after the API server was back", len(o.keys), time.Since(back).Round(time.Millisecond))
+}
+
+func (o *outage) judge() {
+	o.t.Helper()
+	o.witness.catchUp(o.name)
+	list := roll{}
+	effective := map[string]int{}
+	var faults []error
+	for _, key := range o.keys {
+		_, err := get(o.scene, key)
+		o.Expect(err).NotTo(gomega.HaveOccurred())
+		list.enter(key)
+		if key.Status.Revision != 1 {
+			faults = append(faults, fmt.Errorf("key %s is at revision %d", key.Name, key.Status.Revision))
+		}
+		cost := map[kind]int{}
+		mine := o.journal.where(func(e *entry) bool { return e.owner == o.name && e.name == key.Name })
+		for _, e := range mine {
+			if e.effective() {
+				cost[e.kind]++
+			}
+		}
+		effective[fmt.Sprintf("%d of the Secret and %d of status", cost[keySecret], cost[keyStatus])]++
+		// One whose answer was lost is not counted; it is done all the same.
+		if cost[keySecret] > 1 || cost[keyStatus] > 1 {
+			faults = append(faults, fmt.Errorf("key %s cost too much:\n%s", key.Name, told(mine)))
+		}
+	}
+	attempts := o.journal.of(o.name)
+	o.t.Logf("%d writes were tried, %d of them in vain", len(attempts), len(slices.DeleteFunc(attempts, (*entry).effective)))
+	for _, cost := range slices.Sorted(maps.Keys(effective)) {
+		o.t.Logf("answered writes a key: %s: %d keys", cost, effective[cost])
+	}
+	faults = append(faults, list.call(o.scene, o.name, o.name), o.witness.said(o.name))
+	if err := errors.Join(faults...); err != nil {
+		o.t.Error(err)
+	}
+}

@@ -1,0 +1,79 @@
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/acceptance"
+)
+
+// roll lists the tokens that are to be accepted, by their hash.
+type roll map[string]registry.Standing
+
+// enter puts the tokens of a living key on the roll.
+func (l roll) enter(key *v1alpha1.JWTRefreshKey) {
+	if key.Status.RevokedAt != nil || key.Status.TokenHash == "" {
+		return
+	}
+	l[key.Status.TokenHash] = registry.Current
+	for _, earlier := range key.Status.Previous {
+		l[earlier.TokenHash] = registry.Superseded
+	}
+}
+
+// call judges every token that was ever in a Secret of a namespace, or on its way there:
+// those on the roll are accepted, and no other is.
+func (l roll) call(s *scene, namespace, issuer string) error {
+	var (
+		mu     sync.Mutex
+		faults []error
+		seen   = map[string]bool{}
+	)
+	fault := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		faults = append(faults, fmt.Errorf(format, args...))
+	}
+	inParallel(s.journal.tokensOf(namespace), func(compact string) {
+		hash := token.Hash(compact)
+		standing, err := s.verifier.Accept(s.ctx, compact, issuer)
+		switch want, listed := l[hash]; {
+		case err != nil && !errors.Is(err, acceptance.ErrRefused):
+			fault("token %s could not be judged: %w", hash, err)
+		case err != nil && listed:
+			fault("token %s is on the list and refused: %w", hash, err)
+		case err == nil && !listed:
+			fault("token %s is accepted with standing %d and listed nowhere", hash, standing)
+		case err == nil && standing != want:
+			fault("token %s is accepted with standing %d, not %d", hash, standing, want)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		seen[hash] = true
+	})
+	for hash, standing := range l {
+		if !seen[hash] {
+			fault("token %s is on the list with standing %d and was never in a Secret", hash, standing)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// inParallel does something with every item, several at a time.
+func inParallel[T any](items []T, do func(T)) {
+	const atOnce = 8
+	slots := make(chan struct{}, atOnce)
+	var all sync.WaitGroup
+	for _, item := range items {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			do(item)
+		})
+	}
+	all.Wait()
+}

@@ -1,0 +1,242 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/transport"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/test/acceptance"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
+)
+
+// patience is what a busy machine may need for what takes moments.
+const patience = 60 * time.Second
+
+const pollEvery = 25 * time.Millisecond
+
+// scene is a cluster as one test sees it: as its administrator.
+type scene struct {
+	*gomega.WithT
+	t        *testing.T
+	ctx      context.Context
+	admin    client.Client
+	config   *rest.Config
+	manager  *rest.Config
+	clock    clock.PassiveClock
+	log      *logbook
+	journal  *journal
+	verifier *acceptance.Verifier
+}
+
+// newScene is a scene on the API server that the suite shares.
+func newScene(t *testing.T, clock clock.PassiveClock) *scene {
+	t.Helper()
+	return newSceneOn(t, server, clock)
+}
+
+func newSceneOn(t *testing.T, server *apiserver.Server, clock clock.PassiveClock) *scene {
+	t.Helper()
+	admin, err := client.New(server.Admin, client.Options{Scheme: controllers.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	manager, err := server.Manager(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &scene{
+		WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), admin: admin, config: server.Admin, manager: manager, clock: clock,
+		log: &logbook{}, journal: newJournal(),
+		verifier: &acceptance.Verifier{Reader: admin, Namespace: apiserver.Namespace, Now: clock.Now},
+	}
+	// Invariant 6, whatever the test is about.
+	t.Cleanup(func() {
+		if found := s.journal.needles(t).find(s.log.text()); len(found) > 0 {
+			t.Errorf("invariant 6: the manager's log holds %s", strings.Join(found, "\nand "))
+		}
+	})
+	return s
+}
+
+var named atomic.Int64
+
+// name is one that no other test has.
+func name(about string) string { return fmt.Sprintf("%s-%d-%03d", about, os.Getpid(), named.Add(1)) }
+
+// namespace makes a namespace, and at the end of the test takes away what is in it.
+func (s *scene) namespace(name string) {
+	s.t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	s.Expect(s.admin.Create(s.ctx, namespace)).To(gomega.Succeed())
+	s.t.Cleanup(func() {
+		ctx := context.Background()
+		_ = s.admin.DeleteAllOf(ctx, &v1alpha1.JWTRefreshKey{}, client.InNamespace(name))
+		_ = s.admin.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(name))
+		_ = s.admin.Delete(ctx, namespace)
+	})
+}
+
+// issuer makes an issuer, and at the end of the test takes it away with its keys.
+func (s *scene) issuer(name string, change ...func(*v1alpha1.JWTIssuer)) *v1alpha1.JWTIssuer {
+	s.t.Helper()
+	issuer := newIssuer(name, change...)
+	s.Expect(s.admin.Create(s.ctx, issuer)).To(gomega.Succeed())
+	s.t.Cleanup(func() { s.removeIssuer(name) })
+	return issuer
+}
+
+func newIssuer(name string, change ...func(*v1alpha1.JWTIssuer)) *v1alpha1.JWTIssuer {
+	issuer := &v1alpha1.JWTIssuer{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       v1alpha1.JWTIssuerSpec{URL: "https://" + name + ".example.com"},
+	}
+	for _, c := range change {
+		c(issuer)
+	}
+	return issuer
+}
+
+func (s *scene) removeIssuer(name string) {
+	ctx := context.Background()
+	_ = s.admin.Delete(ctx, &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	_ = s.admin.Delete(ctx, keysOf(name))
+}
+
+// keysOf names the Secret with the signing keys of an issuer.
+func keysOf(issuer string) *corev1.Secret {
+	return secretNamed(apiserver.Namespace, signingKeysPrefix+issuer)
+}
+
+func secretNamed(namespace, name string) *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+}
+
+func newKey(namespace, name, issuer string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
+	key := &v1alpha1.JWTRefreshKey{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: v1alpha1.JWTRefreshKeySpec{
+			Audience:  "https://orders.example.com",
+			IssuerRef: &v1alpha1.IssuerReference{Name: issuer},
+		},
+	}
+	for _, c := range change {
+		c(key)
+	}
+	return key
+}
+
+// key makes a key, whose namespace takes it away.
+func (s *scene) key(namespace, name, issuer string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
+	s.t.Helper()
+	key := newKey(namespace, name, issuer, change...)
+	s.Expect(s.admin.Create(s.ctx, key)).To(gomega.Succeed())
+	return key
+}
+
+// edit changes an object as a user does: again on what is there now when somebody was quicker.
+func edit[T client.Object](s *scene, object T, change func(T)) {
+	s.t.Helper()
+	s.Eventually(func() error {
+		if err := s.admin.Get(s.ctx, client.ObjectKeyFromObject(object), object); err != nil {
+			return err
+		}
+		change(object)
+		return s.admin.Update(s.ctx, object)
+	}, patience, pollEvery).Should(gomega.Succeed(), "edit %s", object.GetName())
+}
+
+func annotate[T client.Object](s *scene, object T, name, value string) {
+	s.t.Helper()
+	edit(s, object, func(o T) {
+		annotations := o.GetAnnotations()
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations[name] = value
+		o.SetAnnotations(annotations)
+	})
+}
+
+// touch makes the manager look at an object again: the clock is the test's, the work
+// queue's is not.
+func touch[T client.Object](s *scene, object T) {
+	s.t.Helper()
+	annotate(s, object, "faults.example.com/touched", name("at"))
+}
+
+// startManager runs a manager over a wire until the test ends or stop is called. It has the
+// rights of its ServiceAccount and no more.
+func (s *scene) startManager(wrap transport.WrapperFunc, change ...func(*controllers.Options)) (stop func()) {
+	s.t.Helper()
+	return s.startManagerWith(ctrl.Options{Logger: s.log.logger(1), Metrics: metricsserver.Options{BindAddress: "0"}}, wrap, change...)
+}
+
+func (s *scene) startManagerWith(base ctrl.Options, wrap transport.WrapperFunc, change ...func(*controllers.Options)) (stop func()) {
+	s.t.Helper()
+	config := rest.CopyConfig(s.manager)
+	config.Wrap(wrap)
+	options := controllers.Options{Namespace: apiserver.Namespace, Clock: s.clock, SeveralInProcess: true}
+	for _, c := range change {
+		c(&options)
+	}
+	mgr, err := controllers.NewManager(config, base, options)
+	s.Expect(err).NotTo(gomega.HaveOccurred())
+	return s.run(mgr)
+}
+
+func (s *scene) run(mgr ctrl.Manager) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- mgr.Start(ctx) }()
+	stopped := false
+	stop = func() {
+		if !stopped {
+			stopped = true
+			cancel()
+			if err := <-done; err != nil {
+				s.t.Errorf("the manager ended with: %v", err)
+			}
+		}
+	}
+	s.t.Cleanup(stop)
+	return stop
+}
+
+// get reads an object as it is at the API server.
+func get[T client.Object](s *scene, object T) (T, error) {
+	return object, s.admin.Get(s.ctx, client.ObjectKeyFromObject(object), object)
+}
+
+func readyOf(conditions []metav1.Condition) (reason string, ready bool) {
+	condition := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	if condition == nil {
+		return "no condition Ready", false
+	}
+	return condition.Reason, condition.Status == metav1.ConditionTrue
+}
+
+// exists tells a missing object from one that could not be read.
+func exists(err error) (bool, error) {
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -1,0 +1,152 @@
+package faults
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// side says on which side of a write the manager crashes.
+type side string
+
+const (
+	// before: the write never reaches the API server.
+	before side = "before"
+	// after: the write is done, and the manager never learns of it.
+	after side = "after"
+)
+
+// crash is a point at which a manager stops, as far as one owner's objects are concerned:
+// its n-th write.
+type crash struct {
+	write int
+	side  side
+}
+
+// errCrashed is what every request meets that a crashed manager would not have made.
+var errCrashed = errors.New("the manager has crashed here")
+
+// wire is what is between one manager and the API server. It writes down what goes over it,
+// and cuts it for an owner whose crash has come: from then on nothing about the objects of
+// this owner passes, read or write, until another manager has another wire. So one manager
+// can crash at many points, each of which only those see whose point it is.
+type wire struct {
+	journal    *journal
+	generation int
+
+	mu      sync.Mutex
+	crashes map[string]crash // by owner
+	count   map[string]int
+	dead    map[string]bool
+}
+
+func newWire(journal *journal, generation int) *wire {
+	return &wire{journal: journal, generation: generation, crashes: map[string]crash{}, count: map[string]int{}, dead: map[string]bool{}}
+}
+
+// arm plans a crash; the count of writes begins now.
+func (w *wire) arm(owner string, at crash) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.crashes[owner], w.count[owner] = at, 0
+}
+
+// crashed tells whether the crash planned for an owner has come.
+func (w *wire) crashed(owner string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dead[owner]
+}
+
+// fateOf decides what becomes of a request: passed on with an empty side, cut with before,
+// done and then cut with after.
+func (w *wire) fateOf(e errand) (fate side, dead bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.dead[e.owner] {
+		return "", true
+	}
+	planned, ok := w.crashes[e.owner]
+	if !ok || !e.writes() {
+		return "", false
+	}
+	w.count[e.owner]++
+	if w.count[e.owner] != planned.write {
+		return "", false
+	}
+	w.dead[e.owner] = true
+	return planned.side, false
+}
+
+// wrap puts the wire in front of a transport, for rest.Config.Wrap.
+func (w *wire) wrap(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(request *http.Request) (*http.Response, error) { return w.carry(next, request) })
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
+
+func (w *wire) carry(next http.RoundTripper, request *http.Request) (*http.Response, error) {
+	request, body, err := withBody(request)
+	if err != nil {
+		return nil, err
+	}
+	e := errandOf(request, body)
+	fate, dead := w.fateOf(e)
+	if dead {
+		return nil, errCrashed
+	}
+	if !e.writes() {
+		return next.RoundTrip(request)
+	}
+	written := &entry{errand: e, at: time.Now(), generation: w.generation, fate: fate}
+	w.remember(written, body)
+	defer w.journal.write(written)
+	if fate == before {
+		return nil, errCrashed
+	}
+	response, err := next.RoundTrip(request)
+	if err != nil {
+		written.failure = err.Error()
+		return nil, err
+	}
+	written.answer = response.StatusCode
+	if fate == after {
+		_ = response.Body.Close()
+		return nil, errCrashed
+	}
+	return response, nil
+}
+
+// remember takes down what a Secret that is written holds, and its name.
+func (w *wire) remember(e *entry, body []byte) {
+	switch secret := secretIn(body); e.kind {
+	case keySecret:
+		if e.name == "" {
+			e.name = secret.Name
+		}
+		w.journal.saw(e.owner, secret)
+	case signingKeys:
+		w.journal.sawKeys(secret)
+	}
+}
+
+// withBody reads the body of a request, and returns one that can be sent still.
+func withBody(request *http.Request) (*http.Request, []byte, error) {
+	if request.Body == nil || request.Method == http.MethodGet {
+		return request, nil, nil
+	}
+	body, err := io.ReadAll(request.Body)
+	_ = request.Body.Close()
+	if err != nil {
+		return nil, nil, err
+	}
+	request = request.Clone(request.Context())
+	request.Body = io.NopCloser(bytes.NewReader(body))
+	request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	return request, body, nil
+}

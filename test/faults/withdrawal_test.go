@@ -1,0 +1,145 @@
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	"k8s.io/utils/clock"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/acceptance"
+)
+
+// TestWithdrawalIsPaced withdraws the signing key of 300 refresh keys: what it signed is
+// refused at once, and issued again no faster than was allowed, while others need not wait.
+func TestWithdrawalIsPaced(t *testing.T) {
+	const (
+		keys      = 300
+		perSecond = 50
+	)
+	s := newScene(t, clock.RealClock{})
+	world := name("withdrawal")
+	s.namespace(world)
+	s.issuer(world)
+	s.startManager(newWire(s.journal, 1).wrap, func(o *controllers.Options) { o.ReissuePerSecond = perSecond })
+	all := make([]*v1alpha1.JWTRefreshKey, keys)
+	for i := range all {
+		all[i] = newKey(world, fmt.Sprintf("key-%03d", i), world)
+	}
+	inParallel(all, func(key *v1alpha1.JWTRefreshKey) { s.Expect(s.admin.Create(s.ctx, key)).To(gomega.Succeed()) })
+	s.allReach(all, 1)
+	before := s.journal.tokensOf(world)
+	s.Expect(before).To(gomega.HaveLen(keys))
+	kid := all[0].Status.KeyID
+	known := len(s.journal.of(world))
+
+	annotate(s, newIssuer(world), v1alpha1.AnnotationWithdrawKey, kid)
+	s.Eventually(func() error { return s.hasKey(world, kid) }, patience, 5*time.Millisecond).ShouldNot(gomega.Succeed())
+	bystander := s.key(world, "bystander", world)
+	inParallel(before, func(compact string) {
+		if _, err := s.verifier.Accept(s.ctx, compact, world); !errors.Is(err, acceptance.ErrRefused) {
+			t.Errorf("token %s of the withdrawn key is not refused: %v", token.Hash(compact), err)
+		}
+	})
+	s.allReach([]*v1alpha1.JWTRefreshKey{bystander}, 1)
+	s.allReach(all, 2)
+	writes := map[kind][]time.Time{}
+	var bystanderIssued time.Time
+	for _, e := range s.journal.of(world)[known:] {
+		if e.name == bystander.Name {
+			bystanderIssued = e.at
+		} else {
+			writes[e.kind] = append(writes[e.kind], e.at)
+		}
+	}
+	for _, kind := range []kind{keyStatus, keySecret} {
+		s.Expect(writes[kind]).To(gomega.HaveLen(keys), "one write of the %s a key", kind)
+	}
+	s.Expect(bystanderIssued).To(gomega.BeTemporally("<", slices.MaxFunc(writes[keyStatus], time.Time.Compare)),
+		"a new key is issued while others wait for their turn")
+	took, worst := burst(writes[keyStatus], perSecond)
+	t.Logf("%d keys issued again in %s, at most %d more at any time than %d a second", keys, took.Round(time.Millisecond), worst, perSecond)
+	// A second's worth may go at once; the rest is what a busy machine delays.
+	s.Expect(worst).To(gomega.BeNumerically("<=", perSecond+perSecond/5))
+	s.Expect(took).To(gomega.BeNumerically(">", (keys-perSecond)/perSecond*time.Second*9/10))
+
+	list := roll{}
+	for _, key := range append(all, bystander) {
+		current, err := get(s, key)
+		s.Expect(err).NotTo(gomega.HaveOccurred())
+		s.Expect(current.Status.KeyID).NotTo(gomega.Equal(kid))
+		list.enter(current)
+	}
+	if err := list.call(s, world, world); err != nil {
+		t.Error(err)
+	}
+}
+
+// burst returns how long writes took, and by how many they ever exceeded a steady rate.
+func burst(writes []time.Time, perSecond int) (took time.Duration, worst int) {
+	writes = slices.SortedFunc(slices.Values(writes), time.Time.Compare)
+	for i := range writes {
+		for j := i; j < len(writes); j++ {
+			allowed := int(writes[j].Sub(writes[i]).Seconds() * float64(perSecond))
+			worst = max(worst, j-i+1-allowed)
+		}
+	}
+	return writes[len(writes)-1].Sub(writes[0]), worst
+}
+
+// allReach waits until keys are Ready at a revision, and their Secrets hold its token.
+func (s *scene) allReach(keys []*v1alpha1.JWTRefreshKey, revision int64) {
+	s.t.Helper()
+	for _, key := range keys {
+		s.Eventually(func() error {
+			if _, err := get(s, key); err != nil {
+				return err
+			}
+			if reason, ready := readyOf(key.Status.Conditions); !ready || key.Status.Revision != revision {
+				return fmt.Errorf("key %s: Ready is %v for %s at revision %d, not at %d", key.Name, ready, reason, key.Status.Revision, revision)
+			}
+			return s.secretHoldsCurrent(key)
+		}, patience, pollEvery).Should(gomega.Succeed(), func() string { return s.log.tail(`"` + key.Name + `"`) })
+	}
+}
+
+// secretHoldsCurrent compares the Secret of a key with its line.
+func (s *scene) secretHoldsCurrent(key *v1alpha1.JWTRefreshKey) error {
+	held, err := s.tokenIn(key.Namespace, key.Status.SecretName)
+	if err == nil && token.Hash(held) != key.Status.TokenHash {
+		err = fmt.Errorf("key %s: the Secret does not hold the token of revision %d", key.Name, key.Status.Revision)
+	}
+	return err
+}
+
+func (s *scene) tokenIn(namespace, name string) (string, error) {
+	secret, err := get(s, secretNamed(namespace, name))
+	return string(secret.Data[v1alpha1.SecretToken]), err
+}
+
+// ringsOf are the signing keys of an issuer.
+func (s *scene) ringsOf(issuer string) (*keyring.Rings, error) {
+	secret, err := get(s, keysOf(issuer))
+	if err != nil {
+		return nil, err
+	}
+	return keyring.Decode(secret.Data)
+}
+
+func (s *scene) hasKey(issuer, kid string) error {
+	rings, err := s.ringsOf(issuer)
+	if err != nil {
+		return err
+	}
+	if _, there := rings.Lookup(keyring.Refresh, kid); !there {
+		return fmt.Errorf("key %s is not in the refresh ring", kid)
+	}
+	return nil
+}

@@ -1,0 +1,219 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/acceptance"
+)
+
+// witness watches Secrets and keys all the time, as an application would, and complains of
+// every moment in which an invariant did not hold.
+//
+// It looks at each token when it finds it. A token that is refused is no complaint when the
+// Secret has moved on meanwhile, or when it is one that was killed on purpose.
+type witness struct {
+	scene *scene
+	// of names the issuer of what is in a namespace; empty for a namespace of somebody else.
+	of func(namespace string) (issuer string)
+
+	work chan func()
+
+	mu         sync.Mutex
+	mortal     map[string]bool // hashes of tokens that were killed, or planted, on purpose
+	plundered  map[client.ObjectKey]bool
+	complaints map[string][]string // by namespace
+	seen       map[client.ObjectKey]string
+	judged     int
+	ledgers    map[string]*ledger // by UID of the key
+}
+
+// startWitness watches from now on until the test ends.
+func (s *scene) startWitness(of func(namespace string) (issuer string)) *witness {
+	s.t.Helper()
+	w := &witness{
+		scene: s, of: of, work: make(chan func(), 10000), mortal: map[string]bool{}, plundered: map[client.ObjectKey]bool{},
+		complaints: map[string][]string{}, seen: map[client.ObjectKey]string{}, ledgers: map[string]*ledger{},
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	informers, err := cache.New(s.config, cache.Options{Scheme: s.admin.Scheme()})
+	s.Expect(err).NotTo(gomega.HaveOccurred())
+	var running sync.WaitGroup
+	for range 4 {
+		running.Go(func() {
+			for task := range w.work {
+				task()
+			}
+		})
+	}
+	var watching sync.WaitGroup
+	watching.Go(func() { _ = informers.Start(ctx) })
+	s.t.Cleanup(func() {
+		cancel()
+		watching.Wait()
+		close(w.work)
+		running.Wait()
+	})
+	w.listen(ctx, informers, &corev1.Secret{}, func(object any) {
+		if secret, ok := object.(*corev1.Secret); ok && w.of(secret.Namespace) != "" {
+			w.later(ctx, func() { w.sawSecret(ctx, secret) })
+		}
+	})
+	w.listen(ctx, informers, &v1alpha1.JWTRefreshKey{}, func(object any) {
+		if key, ok := object.(*v1alpha1.JWTRefreshKey); ok && w.of(key.Namespace) != "" {
+			w.record(key)
+			w.later(ctx, func() { w.sawKey(ctx, key) })
+		}
+	})
+	return w
+}
+
+func (w *witness) listen(ctx context.Context, informers cache.Cache, object client.Object, saw func(any)) {
+	w.scene.t.Helper()
+	informer, err := informers.GetInformer(ctx, object)
+	w.scene.Expect(err).NotTo(gomega.HaveOccurred())
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc: saw, UpdateFunc: func(_, now any) { saw(now) },
+	})
+	w.scene.Expect(err).NotTo(gomega.HaveOccurred())
+}
+
+func (w *witness) later(ctx context.Context, task func()) {
+	select {
+	case w.work <- task:
+	case <-ctx.Done():
+	}
+}
+
+// kill says that tokens of these hashes are going to be refused on purpose, or never were any.
+func (w *witness) kill(hashes ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, hash := range hashes {
+		w.mortal[hash] = true
+	}
+}
+
+// plunder says whether a key's Secret is damaged on purpose: that the key is Ready without a
+// token in it is then not its fault.
+func (w *witness) plunder(key client.ObjectKey, damaged bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.plundered[key] = damaged
+}
+
+func (w *witness) isMortal(compact string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.mortal[token.Hash(compact)]
+}
+
+func (w *witness) complain(namespace, format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.complaints[namespace] = append(w.complaints[namespace], fmt.Sprintf(format, args...))
+}
+
+// said are the complaints about a namespace.
+func (w *witness) said(namespace string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []error
+	for _, complaint := range w.complaints[namespace] {
+		all = append(all, errors.New(complaint))
+	}
+	return errors.Join(all...)
+}
+
+// judgements is how many tokens it has looked at.
+func (w *witness) judgements() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.judged
+}
+
+// sawSecret is invariant 1: whatever token stands in the Secret is accepted.
+func (w *witness) sawSecret(ctx context.Context, secret *corev1.Secret) {
+	w.scene.journal.saw(secret.Namespace, secret)
+	compact := string(secret.Data[v1alpha1.SecretToken])
+	if compact != "" && !w.isMortal(compact) {
+		w.judge(ctx, secret, compact)
+	}
+	w.mu.Lock()
+	w.seen[client.ObjectKeyFromObject(secret)] = secret.ResourceVersion
+	w.mu.Unlock()
+}
+
+func (w *witness) judge(ctx context.Context, secret *corev1.Secret, compact string) {
+	_, refusal := w.scene.verifier.Accept(ctx, compact, w.of(secret.Namespace))
+	w.mu.Lock()
+	w.judged++
+	w.mu.Unlock()
+	if !errors.Is(refusal, acceptance.ErrRefused) || w.isMortal(compact) {
+		return
+	}
+	// It stood there when it was seen and stands there still: so it did while it was refused.
+	if now, err := w.secret(ctx, client.ObjectKeyFromObject(secret)); err == nil && string(now.Data[v1alpha1.SecretToken]) == compact && !w.isMortal(compact) {
+		w.complain(secret.Namespace, "invariant 1: a reader of Secret %s/%s found a token (revision %s, %s) that is refused: %v",
+			secret.Namespace, secret.Name, secret.Annotations[v1alpha1.AnnotationRevision], token.Hash(compact), refusal)
+	}
+}
+
+func (w *witness) secret(ctx context.Context, name client.ObjectKey) (*corev1.Secret, error) {
+	secret := &corev1.Secret{}
+	err := w.scene.admin.Get(ctx, name, secret)
+	return secret, err
+}
+
+// sawKey is the promise of Ready: the Secret is there and holds a token.
+func (w *witness) sawKey(ctx context.Context, key *v1alpha1.JWTRefreshKey) {
+	if _, ready := readyOf(key.Status.Conditions); !ready || key.Status.SecretName == "" {
+		return
+	}
+	name := client.ObjectKey{Namespace: key.Namespace, Name: key.Status.SecretName}
+	secret, err := w.secret(ctx, name)
+	if client.IgnoreNotFound(err) != nil || (err == nil && len(secret.Data[v1alpha1.SecretToken]) > 0) {
+		return
+	}
+	now := &v1alpha1.JWTRefreshKey{}
+	if err := w.scene.admin.Get(ctx, client.ObjectKeyFromObject(key), now); err != nil || now.ResourceVersion != key.ResourceVersion {
+		return
+	}
+	w.mu.Lock()
+	excused := w.plundered[client.ObjectKeyFromObject(key)]
+	w.mu.Unlock()
+	if !excused {
+		w.complain(key.Namespace, "key %s is Ready with revision %d, and its Secret %s holds no token (%v)", key.Name, key.Status.Revision, name, err)
+	}
+}
+
+// catchUp waits until the witness has judged what a Secret holds now.
+func (w *witness) catchUp(namespaces ...string) {
+	w.scene.t.Helper()
+	for _, namespace := range namespaces {
+		w.scene.Eventually(func() error {
+			var secrets corev1.SecretList
+			if err := w.scene.admin.List(w.scene.ctx, &secrets, client.InNamespace(namespace)); err != nil {
+				return err
+			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			for i := range secrets.Items {
+				if name := client.ObjectKeyFromObject(&secrets.Items[i]); w.seen[name] != secrets.Items[i].ResourceVersion {
+					return fmt.Errorf("the witness has not seen Secret %s yet", name)
+				}
+			}
+			return nil
+		}, patience, pollEvery).Should(gomega.Succeed())
+	}
+}
