@@ -65,11 +65,6 @@ func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.Namespa
 		return ctrl.Result{}, err
 	}
 	plan := lifecycle.Decide(observed.Observed, r.Clock.Now())
-	if observed.keyLost && followsWithdrawal(&plan) {
-		// The ring was damaged, and a restored one brings the token back. The issuer's
-		// controller is about to say so, and that wakes this one.
-		return ctrl.Result{RequeueAfter: conflictRetry}, nil
-	}
 	if plan.Paced {
 		if wait := r.pace.turn(observed.key.UID); wait > 0 {
 			return ctrl.Result{RequeueAfter: wait}, nil
@@ -79,11 +74,6 @@ func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.Namespa
 		return ctrl.Result{}, err
 	}
 	return r.lookAgain(&plan), nil
-}
-
-// followsWithdrawal tells whether a plan is made because a signing key is gone.
-func followsWithdrawal(plan *lifecycle.Plan) bool {
-	return plan.Cause == lifecycle.CauseKeyWithdrawn || (plan.Line == lifecycle.RevokeLine && plan.Revocation == v1alpha1.RevokedKeyWithdrawn)
 }
 
 // lookAgain is when the clock alone brings a decision about.

@@ -26,8 +26,6 @@ type observation struct {
 	issuer *issuerView
 	// heldKey signed the current token; nil where it is no longer in the ring.
 	heldKey *keyring.Key
-	// keyLost: it should be there, since it was not withdrawn.
-	keyLost bool
 }
 
 // observe reads all that a decision needs: from the caches, or, with live set, from the API
@@ -84,14 +82,17 @@ func (r *RefreshKeyReconciler) observeLine(ctx context.Context, o *observation, 
 	if status.Revision == 0 {
 		return nil
 	}
-	claims, err := recordedClaims(o.key)
-	if err != nil {
-		o.Distrust = err.Error()
+	claims, distrust := recordedClaims(o.key)
+	if distrust != nil {
+		o.Distrust = distrust.Error()
 		return nil
 	}
 	o.Held = heldOf(claims)
-	o.heldKey, o.keyLost, err = r.signingKey(ctx, o.issuer, claims.Issuer, status.KeyID)
-	o.Issuer.KnowsHeldKey = o.heldKey != nil
+	key, lost, err := r.signingKey(ctx, o.issuer, claims.Issuer, status.KeyID)
+	if lost {
+		o.Issuer.Ready, o.Issuer.Message = false, "it has lost the key that signed the current token, which nobody withdrew."
+	}
+	o.heldKey, o.Issuer.KnowsHeldKey = key, key != nil
 	return err
 }
 
