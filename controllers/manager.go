@@ -52,7 +52,7 @@ func (o *Options) setDefaults() {
 		o.Clock = clock.RealClock{}
 	}
 	if o.NewID == nil {
-		o.NewID = func() string { return uuid.Must(uuid.NewV7()).String() }
+		o.NewID = func() string { return uuid.Must(uuid.NewV7()).String() } //nolint:forbidigo // this is where the real one comes in
 	}
 	if o.GenerateKey == nil {
 		o.GenerateKey = keyring.Generate

@@ -82,10 +82,10 @@ func (r *RefreshKeyReconciler) observeLine(ctx context.Context, o *observation, 
 	if status.Revision == 0 {
 		return nil
 	}
-	claims, distrust := recordedClaims(o.key)
-	if distrust != nil {
-		o.Distrust = distrust.Error()
-		return nil
+	claims, err := recordedClaims(o.key)
+	if err != nil {
+		o.Distrust = err.Error()
+		return nil //nolint:nilerr // that it cannot be trusted is what was observed
 	}
 	o.Held = heldOf(claims)
 	key, lost, err := r.signingKey(ctx, o.issuer, claims.Issuer, status.KeyID)

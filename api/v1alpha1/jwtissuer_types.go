@@ -310,6 +310,7 @@ type SigningKeyStatus struct {
 // +kubebuilder:printcolumn:name="Token Endpoint",type=string,priority=1,JSONPath=`.status.tokenEndpoint`
 type JWTIssuer struct {
 	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard one of every object.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 

@@ -186,7 +186,7 @@ type DeviceInfo struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	OS string `json:"os,omitempty"`
-	// browser, at most 128 characters. When unset: unknown.
+	// browser of the device, at most 128 characters. When unset: unknown.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	Browser string `json:"browser,omitempty"`
@@ -366,6 +366,7 @@ type WorkloadReference struct {
 // +kubebuilder:printcolumn:name="Secret",type=string,priority=1,JSONPath=`.status.secretName`
 type JWTRefreshKey struct {
 	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard one of every object.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 

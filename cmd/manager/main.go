@@ -36,7 +36,7 @@ type flags struct {
 	metricsSecure  bool
 	probeAddress   string
 	leaderElect    bool
-	verbosity      int
+	verbosity      int8
 	options        controllers.Options
 }
 
@@ -51,7 +51,7 @@ func parseFlags(args []string) (*flags, error) {
 	set.BoolVar(&f.leaderElect, "leader-elect", true, "let one of several managers work at a time")
 	set.IntVar(&f.options.Workers, "workers", 0, "how many keys are worked on at once; default 16")
 	set.Float64Var(&f.options.ReissuePerSecond, "reissue-per-second", 0, "how fast tokens are issued again after a signing key was withdrawn; default 50")
-	set.IntVarP(&f.verbosity, "verbosity", "v", 0, "how much is logged: 0 for what matters, 1 for each decision, 2 for debugging")
+	set.Int8VarP(&f.verbosity, "verbosity", "v", 0, "how much is logged: 0 for what matters, 1 for each decision, 2 for debugging")
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (f *flags) managerOptions() ctrl.Options {
 	}
 }
 
-func setLogger(verbosity int) error {
+func setLogger(verbosity int8) error {
 	config := zap.NewProductionConfig()
 	config.Level = zap.NewAtomicLevelAt(zapcore.Level(-verbosity))
 	config.DisableStacktrace = true

@@ -33,7 +33,7 @@ func startTicks(stat string) string {
 		return ""
 	}
 	fields := strings.Fields(stat[nameEnd+1:])
-	const state, start = 3 - 3, 22 - 3
+	const state, start = 0, 22 - 3
 	if len(fields) <= start {
 		return ""
 	}

@@ -21,10 +21,10 @@ const usage = "usage: go run ./hack/local up | down [--keep]"
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	err := run(ctx, os.Args[1:])
+	cancel()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
-		cancel()
 		os.Exit(1)
 	}
 }

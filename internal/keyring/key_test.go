@@ -38,7 +38,7 @@ func secretTexts(t *testing.T, signer crypto.Signer) []string {
 	}
 	var texts []string
 	for _, n := range numbers {
-		list := strings.Trim(fmt.Sprint(n[:8]), "[]") //nolint:staticcheck // the numbers are wanted, as %v shows them
+		list := strings.Trim(fmt.Sprint(n[:8]), "[]")
 		texts = append(texts,
 			string(n), hex.EncodeToString(n), strings.ToUpper(hex.EncodeToString(n)), new(big.Int).SetBytes(n).String(),
 			base64.RawStdEncoding.EncodeToString(n)[:20], base64.RawURLEncoding.EncodeToString(n)[:20],

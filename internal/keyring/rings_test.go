@@ -94,7 +94,7 @@ func TestKeysAreOrderedCopies(t *testing.T) {
 
 func TestRingsEqual(t *testing.T) {
 	a, b := newTestRings(t, EdDSA), newTestRings(t, EdDSA)
-	if !a.Equal(b) || !a.Equal(a) {
+	if !a.Equal(b) || !b.Equal(a) {
 		t.Error("the same keys are not equal")
 	}
 	if a.Equal(nil) || (*Rings)(nil).Equal(a) || a.Equal(newTestRings(t, ES256)) {

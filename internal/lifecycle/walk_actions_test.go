@@ -221,8 +221,6 @@ func (w *world) forge() {
 	if w.key.Status.Revision == 0 || w.key.Status.Content == nil || w.key.Status.CreatedAt == nil || w.key.Status.ExpiresAt == nil {
 		return
 	}
-	earlier := w.forged
-	w.forged = true
 	w.patchStatus(func(s *v1alpha1.JWTRefreshKeyStatus) {
 		switch w.random.IntN(6) {
 		case 0:
@@ -235,12 +233,15 @@ func (w *world) forge() {
 			s.CreatedAt = nil
 		case 4:
 			token := w.byJTI[pick(w, slices.Sorted(maps.Keys(w.byJTI))...)]
-			w.forged = earlier || token.JTI != s.JTI
 			s.Content = &apiextensionsv1.JSON{Raw: token.Content}
 		case 5:
 			s.JTI = ""
 		}
 	})
+	o := &observation{}
+	o.Key = w.key
+	w.observeLine(o)
+	w.forged = o.Distrust != ""
 }
 
 func (w *world) changeNamespace() {

@@ -11,7 +11,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
-// ErrNotReproducible: signing the content again does not give the token on record.
+// ErrNotReproducible says that signing the content again does not give the token on record.
 var ErrNotReproducible = errors.New("the content on record does not give the token on record")
 
 // HashPrefix begins the hash of a token and names how it is made.

@@ -19,16 +19,16 @@ const MaxLength = 8 << 10
 
 // Errors of Parse, matched with errors.Is. None holds any part of the token.
 var (
-	// ErrMalformed: it is not a token of the wanted type as this package makes them.
+	// ErrMalformed says that it is not a token of the wanted type as this package makes them.
 	ErrMalformed = errors.New("the token is malformed")
-	// ErrUnknownKey: the ring does not hold the key that the token names. A ring that may be
+	// ErrUnknownKey says that the ring does not hold the key that the token names. A ring that may be
 	// out of date is worth reading again.
 	ErrUnknownKey = errors.New("the token names a signing key that is not in the ring")
-	// ErrSignature: the signature is not by the key that the token names.
+	// ErrSignature says that the signature is not by the key that the token names.
 	ErrSignature = errors.New("the token's signature is not valid")
-	// ErrExpired: the token's time is over, or has not begun.
+	// ErrExpired says that the token's time is over, or has not begun.
 	ErrExpired = errors.New("the token is not valid at this time")
-	// ErrIssuer: the token is another issuer's.
+	// ErrIssuer says that the token is another issuer's.
 	ErrIssuer = errors.New("the token is of another issuer")
 )
 

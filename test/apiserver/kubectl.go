@@ -44,7 +44,7 @@ func (s *Server) Kubectl(ctx context.Context, stdin string, args ...string) (str
 		flags = append(flags, "--kubeconfig="+s.kubeconfig())
 	}
 	var stdout, stderr bytes.Buffer
-	command := exec.CommandContext(ctx, s.kubectl, append(flags, args...)...) //nolint:gosec // the tests say what it does
+	command := exec.CommandContext(ctx, s.kubectl, append(flags, args...)...)
 	command.Env = append(os.Environ(), "KUBERC=off")
 	command.Stdin = strings.NewReader(stdin)
 	command.Stdout, command.Stderr = &stdout, &stderr

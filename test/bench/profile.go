@@ -89,7 +89,7 @@ func (l *lab) manageHere(ctx context.Context, b batch) error {
 func (l *lab) startHere(ctx context.Context) (<-chan error, error) {
 	base := ctrl.Options{Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"}}
 	own := controllers.Options{Namespace: operatorNamespace, Workers: l.settings.workers, SeveralInProcess: true}
-	manager, err := controllers.NewManager(l.asManager, base, own) //nolint:contextcheck // it takes none; Start does
+	manager, err := controllers.NewManager(l.asManager, base, own)
 	if err != nil {
 		return nil, err
 	}

@@ -77,7 +77,7 @@ func (tr *transition) crashPoints(twice bool) [][]crash {
 	points := [][]crash{earlier}
 	for write := 1; write <= tr.writes; write++ {
 		for _, side := range []side{before, after} {
-			once := append(earlier[:len(earlier):len(earlier)], crash{write, side})
+			once := append(slices.Clone(earlier), crash{write, side})
 			points = append(points, once)
 			if twice {
 				points = append(points, append(once[:len(once):len(once)], crash{1, before}), append(once[:len(once):len(once)], crash{1, after}))
@@ -186,7 +186,7 @@ func (r *trial) begin() {
 	before, err := r.find()
 	r.Expect(err).NotTo(gomega.HaveOccurred())
 	r.before, r.started = before, len(r.journal.of(r.name))
-	if held := before.token(); held != "" && r.transition.kills {
+	if held := before.token(); held != "" && r.transition.kills && !r.transition.late {
 		r.witness.kill(token.Hash(held))
 	}
 	if r.transition.plunders && before.key != nil {

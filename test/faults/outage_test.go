@@ -73,6 +73,10 @@ func newOutage(t *testing.T, keys int) *outage {
 	})
 	o.namespace(o.name)
 	o.issuer(o.name)
+	// The signing keys come first: a key that finds none says so, which is another write.
+	stop := o.startManager(newWire(o.journal, 0).wrap)
+	o.issuerBecomes(o.name, v1alpha1.ReasonKeysReady)
+	stop()
 	for i := range keys {
 		o.keys = append(o.keys, newKey(o.name, fmt.Sprintf("key-%03d", i), o.name))
 	}
@@ -104,7 +108,7 @@ func (o *outage) strike(away time.Duration) {
 	o.Expect(o.control.Etcd.Stop(o.ctx)).To(gomega.Succeed())
 	short, cancel := context.WithTimeout(o.ctx, away)
 	defer cancel()
-	o.Expect(o.admin.Create(short, newKey(o.name, "too-late", o.name))).NotTo(gomega.Succeed(), "there is no etcd to write to")
+	o.Expect(o.admin.Get(short, clientKey(o.keys[0]), o.keys[0].DeepCopy())).NotTo(gomega.Succeed(), "there is no etcd to read from")
 	<-short.Done()
 	o.Expect(o.control.Etcd.Start(o.ctx)).To(gomega.Succeed())
 	o.Expect(o.control.APIServer.Kill()).To(gomega.Succeed())
@@ -143,7 +147,7 @@ func (o *outage) judge() {
 		effective[fmt.Sprintf("%d of the Secret and %d of status", cost[keySecret], cost[keyStatus])]++
 		// One whose answer was lost is not counted; it is done all the same.
 		if cost[keySecret] > 1 || cost[keyStatus] > 1 {
-			faults = append(faults, fmt.Errorf("key %s cost too much:\n%s", key.Name, told(mine)))
+			faults = append(faults, fmt.Errorf("key %s cost too much:\n%s\n%s", key.Name, told(mine), o.log.tail(`"`+key.Name+`"`)))
 		}
 	}
 	attempts := o.journal.of(o.name)
@@ -151,7 +155,7 @@ func (o *outage) judge() {
 	for _, cost := range slices.Sorted(maps.Keys(effective)) {
 		o.t.Logf("answered writes a key: %s: %d keys", cost, effective[cost])
 	}
-	faults = append(faults, list.call(o.scene, o.name, o.name), o.witness.said(o.name))
+	faults = append(faults, list.call(o.scene, o.name, o.name), list.seen(o.scene, o.name), o.witness.said(o.name))
 	if err := errors.Join(faults...); err != nil {
 		o.t.Error(err)
 	}

@@ -33,6 +33,8 @@ type transition struct {
 	want    outcome
 	// kills: the token from before is refused from then on.
 	kills bool
+	// late: but not before another token stands in the Secret.
+	late bool
 	// plunders: it takes the token out of the Secret.
 	plunders bool
 }
@@ -53,6 +55,10 @@ var byUsers = []*transition{
 	{name: "changed audience", writes: 2, happens: changeAudience, want: outcome{advanced: 1, superseded: 1, also: saysAudience}},
 	{name: "rotate", writes: 2, happens: rotate, want: outcome{advanced: 1, superseded: 1}},
 	{name: "rotate-now", writes: 2, happens: rotateNow, want: outcome{advanced: 1}, kills: true},
+	{
+		name: "rotate without overlap", writes: 3, key: []func(*v1alpha1.JWTRefreshKey){overlapMax(0)}, happens: rotate,
+		want: outcome{advanced: 1}, kills: true, late: true,
+	},
 	{name: "revoke", writes: 2, happens: revoke(true), want: revoked, kills: true},
 	{
 		name: "un-revoke", writes: 3, first: []step{{revoke(true), revokedFirst}}, happens: revoke(false),

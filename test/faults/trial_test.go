@@ -262,7 +262,7 @@ func (r *trial) wellListed(f *findings) error {
 	if reason := r.transition.want.reason; reason == "" || reason == v1alpha1.ReasonIssued {
 		listed.enter(f.key)
 	}
-	return listed.call(r.scene, r.name, r.name)
+	return errors.Join(listed.call(r.scene, r.name, r.name), listed.seen(r.scene, r.name))
 }
 
 // nothingLost: what was killed stays dead, and what was not lives on.
