@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -20,8 +21,18 @@ type announcement struct {
 }
 
 func (a *announcement) send(recorder events.EventRecorder, object runtime.Object) {
-	recorder.Eventf(object, nil, a.kind, a.reason, a.action, "%s", a.note)
+	note := a.note
+	if len(note) > maxNote {
+		note = strings.ToValidUTF8(note[:maxNote-len(more)], "") + more
+	}
+	recorder.Eventf(object, nil, a.kind, a.reason, a.action, "%s", note)
 }
+
+// maxNote is the longest note, in bytes, that the API server takes of an event.
+const (
+	maxNote = 1024
+	more    = " ..."
+)
 
 func issuedEvent(key *v1alpha1.JWTRefreshKey) *announcement {
 	return &announcement{corev1.EventTypeNormal, v1alpha1.ReasonIssued, "Issue",

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,10 +18,20 @@ import (
 func (r *IssuerReconciler) apply(ctx context.Context, o *issuerObservation, plan *issuerPlan) error {
 	if plan.rings != nil {
 		if err := r.writeKeys(ctx, o, plan.rings); err != nil {
-			return err
+			return r.reportRefusal(ctx, o, err)
 		}
 	}
 	return r.writeStatus(ctx, o, plan)
+}
+
+// reportRefusal puts a refused Secret into the status; the write is tried again with back-off.
+func (r *IssuerReconciler) reportRefusal(ctx context.Context, o *issuerObservation, err error) error {
+	var refused *refusedError
+	if !errors.As(err, &refused) {
+		return err
+	}
+	report := &issuerPlan{keys: o.issuer.Status.Keys, verdict: stalledIssuer(v1alpha1.ReasonSecretRefused, refused.Error())}
+	return errors.Join(err, r.writeStatus(ctx, o, report))
 }
 
 // writeKeys creates the Secret, or updates it under the resourceVersion that was read: of

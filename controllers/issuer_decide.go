@@ -2,6 +2,8 @@ package controllers
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,7 +71,7 @@ func (r *IssuerReconciler) decide(o *issuerObservation) (*issuerPlan, error) {
 	plan := &issuerPlan{keys: keyStatus(rings), next: rings.NextChange(schedule, now), verdict: issuerVerdict{
 		ready: true, reason: v1alpha1.ReasonKeysReady, message: "Both rings have a key that signs, and the next one is published.",
 	}}
-	if !rings.Equal(o.rings) {
+	if !rings.Equal(o.rings) || o.mislabelled {
 		plan.rings = rings
 	}
 	for _, use := range []keyring.Use{keyring.Refresh, keyring.Access} {
@@ -121,7 +123,22 @@ func (o *issuerObservation) lostKeys(now time.Time) (lost []string) {
 		needed = needed || o.lastUse(key.KID).After(now) || o.rings != nil
 	}
 	if !needed {
+		lost = nil
+	}
+	return append(lost, o.unrecorded(now)...)
+}
+
+// unrecorded are the keys that an issuer which was made again does not know of, while
+// tokens that they signed live.
+func (o *issuerObservation) unrecorded(now time.Time) (lost []string) {
+	if len(o.issuer.Status.Keys) > 0 {
 		return nil
+	}
+	for _, kid := range slices.Sorted(maps.Keys(o.ownUntil)) {
+		_, there := o.rings.Lookup(keyring.Refresh, kid)
+		if !there && !isWithdrawn(o.issuer, kid) && o.ownUntil[kid].After(now) {
+			lost = append(lost, kid)
+		}
 	}
 	return lost
 }
@@ -136,8 +153,7 @@ func belongs(issuer *v1alpha1.JWTIssuer, key *v1alpha1.SigningKeyStatus, now tim
 // neverSigned: a pending key is replaced when the algorithm changes, and after a crash
 // status may still show the one before. No token misses it.
 func (o *issuerObservation) neverSigned(key *v1alpha1.SigningKeyStatus, now time.Time) bool {
-	return key.State == v1alpha1.KeyState(keyring.Pending) && key.ActiveAt != nil && now.Before(key.ActiveAt.Time) &&
-		!o.signedUntil[key.KID].After(now)
+	return key.State == v1alpha1.KeyState(keyring.Pending) && !o.signedUntil[key.KID].After(now)
 }
 
 func scheduleOf(issuer *v1alpha1.JWTIssuer, compiled *policy.Policy) keyring.Schedule {

@@ -20,6 +20,8 @@ type issuerObservation struct {
 	senior string
 	// secret holds the signing keys; nil when there is none.
 	secret *corev1.Secret
+	// mislabelled: it lacks a label by which the caches find it.
+	mislabelled bool
 	// foreign: the Secret's name is taken by something else.
 	foreign bool
 	// rings are nil when there is no Secret, or one that cannot be read.
@@ -28,8 +30,9 @@ type issuerObservation struct {
 	damage error
 	// lastUse is the end of the last refresh token that a kid may have signed.
 	lastUse func(kid string) time.Time
-	// signedUntil is the end of the last current token on record that a kid signed.
-	signedUntil map[string]time.Time
+	// signedUntil is the end of the last current token on record that a kid signed; ownUntil
+	// is the same for the keys that name this issuer alone.
+	signedUntil, ownUntil map[string]time.Time
 }
 
 func (r *IssuerReconciler) observe(ctx context.Context, name string) (*issuerObservation, error) {
@@ -91,39 +94,79 @@ func (r *IssuerReconciler) observeKeys(ctx context.Context, o *issuerObservation
 		o.foreign = true
 		return nil
 	}
+	o.mislabelled = secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy
 	o.rings, o.damage = keyring.Decode(secret.Data)
 	return nil
 }
 
-// observeUse finds out until when keys may still be needed. Superseded tokens do not say
-// which key signed them, so they count for every key.
+// observeUse finds out until when keys may still be needed, by what the status of every
+// refresh key says of its tokens. Superseded tokens do not name the key that signed them;
+// when they were made tells it.
 func (r *IssuerReconciler) observeUse(ctx context.Context, o *issuerObservation) error {
 	var keys v1alpha1.JWTRefreshKeyList
 	if err := r.Client.List(ctx, &keys, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency); err != nil {
 		return err
 	}
-	var anyKey time.Time
-	byKey := map[string]time.Time{}
+	var superseded []v1alpha1.SupersededToken
+	o.signedUntil, o.ownUntil = map[string]time.Time{}, map[string]time.Time{}
 	for i := range keys.Items {
 		key := &keys.Items[i]
-		if key.Status.RevokedAt != nil || (key.Status.Issuer != o.issuer.Name && lifecycle.IssuerName(key) != o.issuer.Name) {
+		if key.Status.RevokedAt != nil {
 			continue
 		}
-		if end := key.Status.ExpiresAt; end != nil && end.After(byKey[key.Status.KeyID]) {
-			byKey[key.Status.KeyID] = end.Time
+		superseded = append(superseded, key.Status.Previous...)
+		end, kid := key.Status.ExpiresAt, key.Status.KeyID
+		if end == nil {
+			continue
 		}
-		for _, token := range key.Status.Previous {
-			if token.ExpiresAt.After(anyKey) {
-				anyKey = token.ExpiresAt.Time
+		o.signedUntil[kid] = later(o.signedUntil[kid], end.Time)
+		if key.Status.Issuer == o.issuer.Name && lifecycle.IssuerName(key) == o.issuer.Name {
+			o.ownUntil[kid] = later(o.ownUntil[kid], end.Time)
+		}
+	}
+	o.lastUse = func(kid string) time.Time {
+		end := o.signedUntil[kid]
+		from, until := o.signingPeriod(kid)
+		for _, token := range superseded {
+			if !token.CreatedAt.Time.Before(from) && !token.CreatedAt.After(until) {
+				end = later(end, token.ExpiresAt.Time)
 			}
 		}
-	}
-	o.signedUntil = byKey
-	o.lastUse = func(kid string) time.Time {
-		if end := byKey[kid]; end.After(anyKey) {
-			return end
-		}
-		return anyKey
+		return end
 	}
 	return nil
+}
+
+// handOver is how long after a key was followed by the next another replica may still have
+// signed with it.
+const handOver = 5 * time.Minute
+
+// signingPeriod is the time in which a refresh key may have signed: from when it became
+// active until the next one did. A key of which nothing is known may have signed at any time.
+func (o *issuerObservation) signingPeriod(kid string) (from, until time.Time) {
+	until = time.Unix(1<<40, 0)
+	for _, key := range o.issuer.Status.Keys {
+		if key.KID == kid && key.ActiveAt != nil {
+			from = key.ActiveAt.Add(-handOver)
+		}
+	}
+	if from.IsZero() {
+		return from, until
+	}
+	for _, key := range o.issuer.Status.Keys {
+		if key.Use != v1alpha1.KeyUse(keyring.Refresh) || key.KID == kid || key.ActiveAt == nil {
+			continue
+		}
+		if next := key.ActiveAt.Add(handOver); next.After(from.Add(2*handOver)) && next.Before(until) {
+			until = next
+		}
+	}
+	return from, until
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }

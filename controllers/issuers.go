@@ -39,10 +39,13 @@ type issuers struct {
 
 	mu    sync.Mutex
 	views map[string]*issuerView
+
+	confirming sync.Mutex
+	confirmed  map[string]confirmation
 }
 
 func newIssuers(cached, live client.Reader, namespace string) *issuers {
-	return &issuers{cached: cached, live: live, namespace: namespace, views: map[string]*issuerView{}}
+	return &issuers{cached: cached, live: live, namespace: namespace, views: map[string]*issuerView{}, confirmed: map[string]confirmation{}}
 }
 
 // signingKeysName is the Secret, in the operator's namespace, with the signing keys of an issuer.
@@ -57,18 +60,50 @@ func (s *issuers) viewLive(ctx context.Context, name string) (*issuerView, error
 	return s.read(ctx, s.live, name)
 }
 
-// viewByURL finds the issuer that once signed for a key that now names another.
-func (s *issuers) viewByURL(ctx context.Context, url string) (*issuerView, error) {
+// confirmedFor is how long a view that was compared with the API server need not be again:
+// the withdrawal of a signing key concerns all of an issuer's tokens at once.
+const confirmedFor = 5 * time.Second
+
+// viewConfirmed is the view as the API server has it, read at most once per issuer and time.
+func (s *issuers) viewConfirmed(ctx context.Context, seen *issuerView, now time.Time) (*issuerView, error) {
+	name := seen.issuer.Name
+	s.confirming.Lock()
+	defer s.confirming.Unlock()
+	if last, ok := s.confirmed[name]; ok && last.version == seen.ringsVersion && now.Sub(last.at) < confirmedFor {
+		return seen, nil
+	}
+	fresh, err := s.viewLive(ctx, name)
+	if err == nil {
+		s.confirmed[name] = confirmation{at: now, version: fresh.ringsVersion}
+	}
+	return fresh, err
+}
+
+type confirmation struct {
+	at      time.Time
+	version string
+}
+
+// keyOf finds a refresh key of the issuer that once signed for a key that now names another;
+// nil where there is none.
+func (s *issuers) keyOf(ctx context.Context, url, kid string) (*keyring.Key, error) {
 	var all v1alpha1.JWTIssuerList
 	if err := s.cached.List(ctx, &all); err != nil {
 		return nil, err
 	}
 	for i := range all.Items {
-		if all.Items[i].Spec.URL == url {
-			return s.view(ctx, all.Items[i].Name)
+		if all.Items[i].Spec.URL != url {
+			continue
+		}
+		view, err := s.view(ctx, all.Items[i].Name)
+		if err != nil {
+			return nil, err
+		}
+		if key, found := view.rings.Lookup(keyring.Refresh, kid); found {
+			return key, nil
 		}
 	}
-	return &issuerView{}, nil
+	return nil, nil
 }
 
 func (s *issuers) read(ctx context.Context, reader client.Reader, name string) (*issuerView, error) {
@@ -124,11 +159,11 @@ func (v *issuerView) readiness(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, 
 		return false, fmt.Sprintf("its signing keys cannot be read: %v", err)
 	}
 	v.rings = rings
-	signer, err := rings.Signer(keyring.Refresh)
-	if err != nil {
+	if _, err := rings.Signer(keyring.Refresh); err != nil {
 		return false, "no signing key is active yet."
 	}
-	v.issuer.SigningKey = signer.ID
+	_, err = rings.Signer(keyring.Access)
+	v.issuer.AccessPending = err != nil
 	if meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionReady) == nil {
 		return false, "it has not been looked at yet."
 	}

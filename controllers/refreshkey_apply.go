@@ -92,10 +92,10 @@ func claimsFor(key *v1alpha1.JWTRefreshKey, terms lifecycle.Terms) *token.Claims
 
 // mintAccess makes the access token that the Secret is to hold beside the refresh token. It
 // never outlives the refresh token.
-func (r *RefreshKeyReconciler) mintAccess(o *observation, plan *lifecycle.Plan, line *v1alpha1.TokenLine) (tokenText, time.Time, error) {
+func (r *RefreshKeyReconciler) mintAccess(o *observation, plan *lifecycle.Plan, line *v1alpha1.TokenLine) (accessToken, error) {
 	signer, err := o.issuer.rings.Signer(keyring.Access)
 	if err != nil {
-		return "", time.Time{}, err
+		return accessToken{}, err
 	}
 	claims := claimsFor(o.key, plan.Terms())
 	claims.JTI = r.NewID()
@@ -108,10 +108,10 @@ func (r *RefreshKeyReconciler) mintAccess(o *observation, plan *lifecycle.Plan, 
 	}
 	payload, err := claims.Payload()
 	if err != nil {
-		return "", time.Time{}, err
+		return accessToken{}, err
 	}
 	compact, err := token.Mint(signer, token.Access, payload)
-	return tokenText(compact), claims.ExpiresAt, err
+	return accessToken{tokenText(compact), claims.ExpiresAt.Format(time.RFC3339), signer.ID}, err
 }
 
 // writeSecret makes the Secret what the plan wants of it. text is the current token where it
@@ -136,13 +136,18 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 	}
 	tokens := secretTokens{refresh: text}
 	if plan.RenewAccess {
-		access, end, err := r.mintAccess(o, plan, line)
+		access, err := r.mintAccess(o, plan, line)
 		if err != nil {
 			return err
 		}
-		tokens.access, tokens.accessExpiresAt = access, end.Format(time.RFC3339)
+		tokens.access = access
 	}
 	if o.Secret.State == lifecycle.SecretMissing {
+		if line.Revision > 0 && plan.Line != lifecycle.IssueFirst {
+			if err := r.confirmCurrent(ctx, o.key); err != nil {
+				return err
+			}
+		}
 		return r.createSecret(ctx, o, &wanted, tokens)
 	}
 	return r.updateSecret(ctx, o, func(secret *corev1.Secret) error {
@@ -159,9 +164,12 @@ func refill(secret *corev1.Secret, wanted *wantedSecret, line *v1alpha1.TokenLin
 		}
 		tokens.refresh = tokenText(held)
 	}
-	if tokens.access == "" && wantsAccess {
-		tokens.access = tokenText(secret.Data[v1alpha1.SecretAccessToken])
-		tokens.accessExpiresAt = secret.Annotations[v1alpha1.AnnotationAccessTokenExpiresAt]
+	if tokens.access.text == "" && wantsAccess {
+		tokens.access = accessToken{
+			text:      tokenText(secret.Data[v1alpha1.SecretAccessToken]),
+			expiresAt: secret.Annotations[v1alpha1.AnnotationAccessTokenExpiresAt],
+			keyID:     secret.Annotations[v1alpha1.AnnotationAccessTokenKeyID],
+		}
 	}
 	wanted.write(secret, tokens)
 	return nil
@@ -186,11 +194,11 @@ func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation,
 	if err != nil {
 		return err
 	}
-	if stateOf(secret, o.key) != o.Secret.State || (o.Secret.State != lifecycle.SecretOwn && o.Secret.State != lifecycle.SecretLeftOver) {
+	if stateOf(secret, o.key) != o.Secret.State || heldHash(secret) != o.Secret.TokenHash || (o.Secret.State != lifecycle.SecretOwn && o.Secret.State != lifecycle.SecretLeftOver) {
 		return errOutdated
 	}
-	if o.Secret.State == lifecycle.SecretLeftOver {
-		if err := r.confirmAlive(ctx, o.key); err != nil {
+	if o.Secret.State == lifecycle.SecretLeftOver || o.key.Status.Revision == 0 {
+		if err := r.confirmCurrent(ctx, o.key); err != nil {
 			return err
 		}
 	}
@@ -200,15 +208,30 @@ func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation,
 	return secretWriteError(secret.Name, r.Client.Update(ctx, secret))
 }
 
-// confirmAlive asks the API server whether the key is still this one: the Secret of another
-// UID is only left over if ours is the living one.
-func (r *RefreshKeyReconciler) confirmAlive(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
+// heldHash is the hash of the refresh token that a Secret holds; empty where it holds none.
+func heldHash(secret *corev1.Secret) string {
+	if held := secret.Data[v1alpha1.SecretToken]; len(held) > 0 {
+		return token.Hash(string(held))
+	}
+	return ""
+}
+
+// confirmCurrent asks the API server whether the key is still this one and stands where it
+// stood: the Secret of another UID is only left over if ours is the living one, and a token
+// goes into a Secret only while nobody else has made a later one, or revoked it.
+func (r *RefreshKeyReconciler) confirmCurrent(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
 	current := &v1alpha1.JWTRefreshKey{}
 	err := r.Live.Get(ctx, client.ObjectKeyFromObject(key), current)
-	if apierrors.IsNotFound(err) || (err == nil && current.UID != key.UID) {
+	if apierrors.IsNotFound(err) {
 		return errOutdated
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if current.UID != key.UID || current.Status.JTI != key.Status.JTI || !current.Status.RevokedAt.Equal(key.Status.RevokedAt) {
+		return errOutdated
+	}
+	return nil
 }
 
 // removeSecrets deletes Secrets of this key under names that it no longer has, each only if
@@ -223,7 +246,7 @@ func (r *RefreshKeyReconciler) removeSecrets(ctx context.Context, o *observation
 		if err != nil {
 			return err
 		}
-		if stateOf(secret, o.key) != lifecycle.SecretOwn {
+		if !isOtherOf(secret, o.key) {
 			continue
 		}
 		err = r.Client.Delete(ctx, secret, client.Preconditions{UID: ptr.To(secret.UID), ResourceVersion: ptr.To(secret.ResourceVersion)})

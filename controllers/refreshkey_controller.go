@@ -65,6 +65,7 @@ func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.Namespa
 		return ctrl.Result{}, err
 	}
 	plan := lifecycle.Decide(observed.Observed, r.Clock.Now())
+	ctrl.LoggerFrom(ctx).V(1).Info("decided", "check", plan.Check, "cause", plan.Cause, "reason", plan.Verdict.Reason)
 	if plan.Paced {
 		if wait := r.pace.turn(observed.key.UID); wait > 0 {
 			return ctrl.Result{RequeueAfter: wait}, nil

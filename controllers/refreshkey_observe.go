@@ -92,7 +92,8 @@ func (r *RefreshKeyReconciler) observeLine(ctx context.Context, o *observation, 
 	if lost {
 		o.Issuer.Ready, o.Issuer.Message = false, "it has lost the key that signed the current token, which nobody withdrew."
 	}
-	o.heldKey, o.Issuer.KnowsHeldKey = key, key != nil
+	// The key of an earlier issuer was not withdrawn because this one does not have it.
+	o.heldKey, o.Issuer.KnowsHeldKey = key, key != nil || claims.Issuer != o.Issuer.URL
 	return err
 }
 
@@ -104,17 +105,13 @@ func (r *RefreshKeyReconciler) signingKey(ctx context.Context, view *issuerView,
 		return nil, false, nil
 	}
 	if issuerURL != view.issuer.URL {
-		earlier, err := r.issuers.viewByURL(ctx, issuerURL)
-		if err != nil {
-			return nil, false, err
-		}
-		key, _ := earlier.rings.Lookup(keyring.Refresh, kid)
-		return key, false, nil
+		key, err := r.issuers.keyOf(ctx, issuerURL, kid)
+		return key, false, err
 	}
 	if key, found := view.rings.Lookup(keyring.Refresh, kid); found {
 		return key, false, nil
 	}
-	fresh, err := r.issuers.viewLive(ctx, view.issuer.Name)
+	fresh, err := r.issuers.viewConfirmed(ctx, view, r.Clock.Now())
 	if err != nil {
 		return nil, false, err
 	}
@@ -219,6 +216,8 @@ func describeSecret(o *observation, secret *corev1.Secret) {
 		if end, err := time.Parse(time.RFC3339, secret.Annotations[v1alpha1.AnnotationAccessTokenExpiresAt]); err == nil {
 			s.AccessExpiresAt = end
 		}
+		_, known := o.issuer.rings.Lookup(keyring.Access, secret.Annotations[v1alpha1.AnnotationAccessTokenKeyID])
+		s.AccessWithdrawn = !known
 	}
 }
 
@@ -239,7 +238,7 @@ func (o *observation) checkReproducible() error {
 // remake signs the current token again from status.
 func (o *observation) remake() (tokenText, error) {
 	if o.heldKey == nil {
-		return "", errOutdated
+		return "", errors.New("the key that signed the current token is not to be had")
 	}
 	payload, err := canonical.JSON(o.key.Status.Content.Raw)
 	if err != nil {
@@ -310,7 +309,7 @@ func (r *RefreshKeyReconciler) observeOthers(ctx context.Context, o *observation
 	}
 	for i := range owned.Items {
 		secret := &owned.Items[i]
-		if secret.Name != o.Secret.Name && stateOf(secret, o.key) == lifecycle.SecretOwn {
+		if secret.Name != o.Secret.Name && isOtherOf(secret, o.key) {
 			o.Others = append(o.Others, lifecycle.OtherSecret{Name: secret.Name, TokenHash: tokenHashOf(secret)})
 		}
 	}

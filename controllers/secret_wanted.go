@@ -30,8 +30,9 @@ func wantedFor(key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, endpoint s
 	w := wantedSecret{
 		labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
 		annotations: map[string]string{
-			v1alpha1.AnnotationJTI:      line.JTI,
-			v1alpha1.AnnotationRevision: strconv.FormatInt(line.Revision, 10),
+			v1alpha1.AnnotationJTI:        line.JTI,
+			v1alpha1.AnnotationRevision:   strconv.FormatInt(line.Revision, 10),
+			v1alpha1.AnnotationSecretName: lifecycle.SecretName(key),
 		},
 		endpoint: endpoint,
 	}
@@ -132,11 +133,12 @@ func (w *wantedSecret) write(secret *corev1.Secret, tokens secretTokens) {
 	if tokens.refresh != "" {
 		secret.Data[v1alpha1.SecretToken] = []byte(tokens.refresh)
 	}
-	if tokens.access != "" {
-		sum := sha256.Sum256([]byte(tokens.access))
-		secret.Data[v1alpha1.SecretAccessToken] = []byte(tokens.access)
+	if access := tokens.access; access.text != "" {
+		sum := sha256.Sum256([]byte(access.text))
+		secret.Data[v1alpha1.SecretAccessToken] = []byte(access.text)
 		secret.Annotations[v1alpha1.AnnotationAccessTokenHash] = hex.EncodeToString(sum[:])
-		secret.Annotations[v1alpha1.AnnotationAccessTokenExpiresAt] = tokens.accessExpiresAt
+		secret.Annotations[v1alpha1.AnnotationAccessTokenExpiresAt] = access.expiresAt
+		secret.Annotations[v1alpha1.AnnotationAccessTokenKeyID] = access.keyID
 	}
 }
 
@@ -144,6 +146,7 @@ func (w *wantedSecret) write(secret *corev1.Secret, tokens secretTokens) {
 var ownAnnotations = []string{
 	v1alpha1.AnnotationJTI, v1alpha1.AnnotationRevision, v1alpha1.AnnotationExpiresAt, v1alpha1.AnnotationOwner,
 	v1alpha1.AnnotationAdded, v1alpha1.AnnotationAccessTokenHash, v1alpha1.AnnotationAccessTokenExpiresAt,
+	v1alpha1.AnnotationAccessTokenKeyID, v1alpha1.AnnotationSecretName,
 }
 
 func merged(have map[string]string, drop []string, want map[string]string) map[string]string {
@@ -158,9 +161,15 @@ func merged(have map[string]string, drop []string, want map[string]string) map[s
 
 // secretTokens are the tokens that a Secret is to hold.
 type secretTokens struct {
-	refresh         tokenText
-	access          tokenText
-	accessExpiresAt string
+	refresh tokenText
+	access  accessToken
+}
+
+// accessToken is an access token with what its Secret says of it.
+type accessToken struct {
+	text      tokenText
+	expiresAt string
+	keyID     string
 }
 
 // tokenText is the text of a token. It does not show itself in logs and errors.
@@ -185,6 +194,12 @@ func stateOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) lifecycle.Secre
 	default:
 		return lifecycle.SecretLeftOver
 	}
+}
+
+// isOtherOf tells whether a Secret is one that the operator made for the key under an
+// earlier name. A copy that somebody made of one carries the name of the original.
+func isOtherOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) bool {
+	return stateOf(secret, key) == lifecycle.SecretOwn && secret.Annotations[v1alpha1.AnnotationSecretName] == secret.Name
 }
 
 func ownedByKey(secret *corev1.Secret) bool {

@@ -23,6 +23,11 @@ const (
 	AnnotationExpiresAt = Group + "/expires-at"
 	// AnnotationAccessTokenExpiresAt on a Secret is the end of the access token in it (RFC 3339, UTC).
 	AnnotationAccessTokenExpiresAt = Group + "/access-token-expires-at"
+	// AnnotationAccessTokenKeyID on a Secret is the kid of the key that signed the access token in it.
+	AnnotationAccessTokenKeyID = Group + "/access-token-key-id"
+	// AnnotationSecretName on a Secret is the name it was made under, by which a copy under another
+	// name is told from it.
+	AnnotationSecretName = Group + "/secret-name"
 	// AnnotationAccessTokenHash on a Secret is the SHA-256 of the access token in it, in
 	// lower-case hex, by which an edit is noticed.
 	AnnotationAccessTokenHash = Group + "/access-token-hash"

@@ -51,7 +51,7 @@ func settled() *situation {
 		Namespace: Namespace{Labels: map[string]string{"team": "shop"}},
 		Issuer: Issuer{
 			Name: "default", Found: true, Ready: true, URL: issuerURL, AccessLifetime: 15 * time.Minute,
-			SigningKey: signingKey, KnowsHeldKey: true,
+			KnowsHeldKey: true,
 		},
 		Secret: Secret{State: SecretOwn, Name: "orders", CreatedAt: t0, AsWanted: true},
 	}}

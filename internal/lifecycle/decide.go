@@ -198,7 +198,7 @@ func (d *decision) firstIssue() *Plan {
 	if d.adopts() {
 		return &Plan{Line: AdoptFound, Verdict: d.readyVerdict()}
 	}
-	return &Plan{Line: IssueFirst, Mint: d.mint(), Secret: d.write(), RenewAccess: WantsAccessToken(d.Key), Verdict: d.readyVerdict()}
+	return &Plan{Line: IssueFirst, Mint: d.mint(), Secret: d.write(), RenewAccess: d.mintsAccess(), Verdict: d.readyVerdict()}
 }
 
 // adopts: a token that was found becomes the first. Where rotate-now asks, it may be the one that
@@ -225,8 +225,8 @@ func (d *decision) restore() *Plan {
 	// The conditions stand as they are until the Secret is seen again: one that was lost is not
 	// worth two more writes of status, and one that was never filled does not become ready by this.
 	// An access token in a Secret left over is the dead key's.
-	renewAccess := d.accessDue() || (WantsAccessToken(d.Key) && d.Secret.State != SecretOwn)
-	return &Plan{Secret: WriteSecret, RenewAccess: renewAccess, KeepStatus: true}
+	renewAccess := d.accessDue() || (d.mintsAccess() && d.Secret.State != SecretOwn)
+	return &Plan{Secret: WriteSecret, RenewAccess: renewAccess, KeepStatus: true, Paced: renewAccess && d.Secret.AccessWithdrawn}
 }
 
 func issuing() Verdict {
@@ -269,7 +269,12 @@ func (d *decision) secretDiffers() bool {
 // accessDue: an access token is renewed when two thirds of its life are over, so that no
 // reader of the Secret finds one about to end.
 func (d *decision) accessDue() bool {
-	return WantsAccessToken(d.Key) && !d.now.Before(d.accessRenewal())
+	return d.mintsAccess() && (d.Secret.AccessWithdrawn || !d.now.Before(d.accessRenewal()))
+}
+
+// mintsAccess: while the access ring has no key, the refresh token goes without.
+func (d *decision) mintsAccess() bool {
+	return WantsAccessToken(d.Key) && !d.Issuer.AccessPending
 }
 
 func (d *decision) accessRenewal() time.Time {

@@ -47,8 +47,8 @@ type Issuer struct {
 	Policy *policy.Policy
 	// AccessLifetime is the lifetime of an access token whose key does not say.
 	AccessLifetime time.Duration
-	// SigningKey is the kid that signs refresh tokens now.
-	SigningKey string
+	// AccessPending: the access ring has no key that may sign now.
+	AccessPending bool
 	// KnowsHeldKey tells whether the key that signed the current token is still in the ring.
 	KnowsHeldKey bool
 }
@@ -90,6 +90,8 @@ type Secret struct {
 	// AccessExpiresAt is the end of the access token in it; zero where there is none, or
 	// where it was edited.
 	AccessExpiresAt time.Time
+	// AccessWithdrawn: the key that signed that access token is no longer in its ring.
+	AccessWithdrawn bool
 	// HoldsAccess tells whether there is anything under access-token.
 	HoldsAccess bool
 	// Adoptable is set on a key without a line when the Secret holds a token that the

@@ -74,7 +74,7 @@ func (d *decision) advanceFor(cause Cause, previous []v1alpha1.SupersededToken) 
 		Mint:        d.mint(),
 		Previous:    previous,
 		Secret:      d.write(),
-		RenewAccess: WantsAccessToken(d.Key),
+		RenewAccess: d.mintsAccess(),
 		Verdict:     d.readyVerdict(),
 	}
 	if cause == CauseSpecChanged {

@@ -174,7 +174,7 @@ func (w *world) observe() *observation {
 		o.signer = issuer.signer
 		o.Issuer = Issuer{
 			Name: name, Found: true, Ready: issuer.ready, Message: "not now.", URL: issuer.url, Policy: issuer.policy,
-			AccessLifetime: issuer.access, SigningKey: issuer.signer,
+			AccessLifetime: issuer.access,
 		}
 	}
 	w.observeLine(o)

@@ -34,8 +34,9 @@ type lab struct {
 	// emptyHeap is what the manager's caches and code hold without any key.
 	emptyHeap float64
 	// resting are the batches whose keys the manager has issued.
-	resting []batch
-	dir     string
+	resting     []batch
+	loadAtStart string
+	dir         string
 }
 
 // openLab ends with an issuer that is ready, no keys, and the manager stopped.
@@ -44,7 +45,7 @@ func openLab(ctx context.Context, s *settings) (_ *lab, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{settings: s, dir: dir}
+	l := &lab{settings: s, dir: dir, loadAtStart: loadAverage()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.close(context.WithoutCancel(ctx)))
@@ -131,6 +132,9 @@ func (l *lab) awaitRest(ctx context.Context, keys int, every time.Duration) erro
 		seen, err := l.metrics.read(ctx)
 		if err == nil && seen.atRest(keys) {
 			return nil
+		}
+		if !l.manager.Running() {
+			return fmt.Errorf("the manager has ended; its log is %s", l.manager.LogPath())
 		}
 		if stopped := pause(ctx, every); stopped != nil {
 			return errors.Join(stopped, err)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,11 +12,22 @@ import (
 
 // What is known of this machine and its processes, as Linux tells it.
 
-// describeMachine says on what and when it was measured.
+// describeMachine says on what and when it was measured, and how busy that was before.
 func describeMachine(l *lab) string {
-	return fmt.Sprintf("Measured on %s: %s, %d cores, %s of memory, %s/%s; %s, kube-apiserver %s; control plane and manager on the same cores.",
+	return fmt.Sprintf("Measured on %s: %s, %d cores, %s of memory, %s/%s; %s, kube-apiserver %s; control plane and manager on the same cores. "+
+		"Load average %s at the start, %s at the end, the bench's own work included.",
 		time.Now().UTC().Format(time.DateOnly), processor(), runtime.NumCPU(), memory(), runtime.GOOS, runtime.GOARCH,
-		runtime.Version(), filepath.Base(filepath.Dir(l.cluster.KubectlPath())))
+		runtime.Version(), filepath.Base(filepath.Dir(l.cluster.KubectlPath())), l.loadAtStart, loadAverage())
+}
+
+// loadAverage is how many processes wanted a processor during the last minute.
+func loadAverage() string {
+	averages, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	lastMinute, _, _ := strings.Cut(string(averages), " ")
+	return lastMinute
 }
 
 func processor() string {
@@ -105,8 +115,6 @@ func procBytes(path, name string) (float64, error) {
 	return kilobytes * 1024, err
 }
 
-var errNoField = errors.New("no such field")
-
 func procField(path, name string) (string, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -117,5 +125,5 @@ func procField(path, name string) (string, error) {
 			return strings.TrimSpace(value), nil
 		}
 	}
-	return "", fmt.Errorf("%s: %s: %w", path, name, errNoField)
+	return "", fmt.Errorf("%s does not tell %s", path, name)
 }

@@ -124,7 +124,7 @@ func run(ctx context.Context, args []string) (err error) {
 	if s.profile != "" {
 		return profile(ctx, l, s.profile)
 	}
-	r := &report{machine: describeMachine(l)}
+	r := &report{}
 	for _, part := range parts {
 		if !slices.Contains(s.only, part.name) {
 			continue
@@ -134,6 +134,7 @@ func run(ctx context.Context, args []string) (err error) {
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
 	}
+	r.machine = describeMachine(l)
 	fmt.Print("\n", r.text())
 	if !s.full() {
 		return nil

@@ -2,7 +2,6 @@ package faults
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -12,10 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
 	"github.com/refreshkeys/refreshkeys/internal/token"
-	"github.com/refreshkeys/refreshkeys/test/acceptance"
 )
 
 // TestCrashAtEveryWrite is invariant 4, and with it 1 and 3: every transition is cut at
@@ -113,6 +110,7 @@ func (r *round) play(jump time.Duration) {
 func (r *round) startOver(manager int) (*wire, func()) {
 	r.t.Helper()
 	wire := newWire(r.journal, manager)
+	wire.between = func(owner string) { r.witness.lookAt(r.ctx, owner, "between two writes") }
 	if manager > 1 {
 		for _, trial := range r.trials {
 			r.arm(wire, trial, manager)
@@ -150,7 +148,7 @@ func (r *round) prepare() {
 	for i := range steps {
 		for _, trial := range r.trials {
 			if i < len(trial.transition.first) {
-				trial.transition.first[i].do(trial)
+				trial.take(trial.transition.first[i])
 			}
 		}
 		for _, trial := range r.trials {
@@ -160,6 +158,16 @@ func (r *round) prepare() {
 		}
 	}
 	inParallel(r.trials, (*trial).begin)
+}
+
+// take is a step on the way to where the transition begins.
+func (r *trial) take(step step) {
+	if step.kills {
+		held, err := r.tokenIn(r.name, keyName)
+		r.Expect(err).NotTo(gomega.HaveOccurred())
+		r.witness.kill(token.Hash(held))
+	}
+	step.do(r)
 }
 
 // prepared: the issuer is ready, and the key issued.
@@ -230,15 +238,7 @@ func (r *trial) inspectWreck() {
 	f, err := r.find()
 	r.Expect(err).NotTo(gomega.HaveOccurred())
 	r.wreck = f
-	for _, secret := range f.secrets {
-		compact := string(secret.Data[v1alpha1.SecretToken])
-		if compact == "" || r.witness.isMortal(compact) {
-			continue
-		}
-		if _, err := r.verifier.Accept(r.ctx, compact, r.name); errors.Is(err, acceptance.ErrRefused) {
-			r.witness.complain(r.name, "after the crash: the token in Secret %s is refused: %v", secret.Name, err)
-		}
-	}
+	r.witness.lookAt(r.ctx, r.name, "after the crash")
 }
 
 func (r *round) judge() {

@@ -41,8 +41,9 @@ type transition struct {
 
 // step leads from one settled state to the next.
 type step struct {
-	do   func(*trial)
-	want outcome
+	do    func(*trial)
+	want  outcome
+	kills bool
 }
 
 // byUsers are the transitions that somebody asks for. The clock stands still.
@@ -61,7 +62,7 @@ var byUsers = []*transition{
 	},
 	{name: "revoke", writes: 2, happens: revoke(true), want: revoked, kills: true},
 	{
-		name: "un-revoke", writes: 3, first: []step{{revoke(true), revokedFirst}}, happens: revoke(false),
+		name: "un-revoke", writes: 3, first: []step{{do: revoke(true), want: revokedFirst, kills: true}}, happens: revoke(false),
 		want: outcome{advanced: 1},
 	},
 	{name: "renamed Secret", writes: 2, happens: rename, want: outcome{also: bothHoldTheToken}},
@@ -89,12 +90,12 @@ var byTime = []*transition{
 		happens: touchKey, want: outcome{reason: v1alpha1.ReasonExpired, tokenless: true}, kills: true,
 	},
 	{
-		name: "removal of the old Secret after a rename", writes: 1, first: []step{{rename, outcome{advanced: 1, also: bothHoldTheToken}}},
+		name: "removal of the old Secret after a rename", writes: 1, first: []step{{do: rename, want: outcome{advanced: 1, also: bothHoldTheToken}}},
 		happens: touchKey, want: outcome{also: oldSecretGone},
 	},
 	{
 		name: "retirement at overlap.max", writes: 1, key: []func(*v1alpha1.JWTRefreshKey){overlapMax(time.Hour)},
-		first:   []step{{rotate, outcome{advanced: 2, superseded: 1}}},
+		first:   []step{{do: rotate, want: outcome{advanced: 2, superseded: 1}}},
 		happens: touchKey, want: outcome{},
 	},
 	{

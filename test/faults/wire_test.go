@@ -36,6 +36,9 @@ var errCrashed = errors.New("the manager has crashed here")
 type wire struct {
 	journal    *journal
 	generation int
+	// between is called after each write that took effect, before the manager learns of it: at
+	// every state that there is between two writes.
+	between func(owner string)
 
 	mu      sync.Mutex
 	crashes map[string]crash // by owner
@@ -115,6 +118,9 @@ func (w *wire) carry(next http.RoundTripper, request *http.Request) (*http.Respo
 		return nil, err
 	}
 	written.answer = response.StatusCode
+	if w.between != nil && written.effective() {
+		w.between(e.owner)
+	}
 	if fate == after {
 		_ = response.Body.Close()
 		return nil, errCrashed

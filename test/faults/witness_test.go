@@ -147,14 +147,27 @@ func (w *witness) sawSecret(ctx context.Context, secret *corev1.Secret) {
 	w.scene.journal.saw(secret.Namespace, secret)
 	compact := string(secret.Data[v1alpha1.SecretToken])
 	if compact != "" && !w.isMortal(compact) {
-		w.judge(ctx, secret, compact)
+		w.judge(ctx, secret, compact, "when the Secret changed")
 	}
 	w.mu.Lock()
 	w.seen[client.ObjectKeyFromObject(secret)] = secret.ResourceVersion
 	w.mu.Unlock()
 }
 
-func (w *witness) judge(ctx context.Context, secret *corev1.Secret, compact string) {
+// lookAt judges what the Secrets of a namespace hold at this very moment.
+func (w *witness) lookAt(ctx context.Context, namespace, when string) {
+	var secrets corev1.SecretList
+	if w.of(namespace) == "" || w.scene.admin.List(ctx, &secrets, client.InNamespace(namespace)) != nil {
+		return
+	}
+	for i := range secrets.Items {
+		if compact := string(secrets.Items[i].Data[v1alpha1.SecretToken]); compact != "" && !w.isMortal(compact) {
+			w.judge(ctx, &secrets.Items[i], compact, when)
+		}
+	}
+}
+
+func (w *witness) judge(ctx context.Context, secret *corev1.Secret, compact, when string) {
 	_, refusal := w.scene.verifier.Accept(ctx, compact, w.of(secret.Namespace))
 	w.mu.Lock()
 	w.judged++
@@ -164,8 +177,8 @@ func (w *witness) judge(ctx context.Context, secret *corev1.Secret, compact stri
 	}
 	// It stood there when it was seen and stands there still: so it did while it was refused.
 	if now, err := w.secret(ctx, client.ObjectKeyFromObject(secret)); err == nil && string(now.Data[v1alpha1.SecretToken]) == compact && !w.isMortal(compact) {
-		w.complain(secret.Namespace, "invariant 1: a reader of Secret %s/%s found a token (revision %s, %s) that is refused: %v",
-			secret.Namespace, secret.Name, secret.Annotations[v1alpha1.AnnotationRevision], token.Hash(compact), refusal)
+		w.complain(secret.Namespace, "invariant 1, %s: a reader of Secret %s/%s found a token (revision %s, %s) that is refused: %v",
+			when, secret.Namespace, secret.Name, secret.Annotations[v1alpha1.AnnotationRevision], token.Hash(compact), refusal)
 	}
 }
 
@@ -175,14 +188,21 @@ func (w *witness) secret(ctx context.Context, name client.ObjectKey) (*corev1.Se
 	return secret, err
 }
 
-// sawKey is the promise of Ready: the Secret is there and holds a token.
+// sawKey is invariant 1 from the other side, since a change of the key can kill the token in
+// its Secret; and it is the promise of Ready: that there is one.
 func (w *witness) sawKey(ctx context.Context, key *v1alpha1.JWTRefreshKey) {
-	if _, ready := readyOf(key.Status.Conditions); !ready || key.Status.SecretName == "" {
+	if key.Status.SecretName == "" {
 		return
 	}
 	name := client.ObjectKey{Namespace: key.Namespace, Name: key.Status.SecretName}
 	secret, err := w.secret(ctx, name)
-	if client.IgnoreNotFound(err) != nil || (err == nil && len(secret.Data[v1alpha1.SecretToken]) > 0) {
+	if compact := string(secret.Data[v1alpha1.SecretToken]); compact != "" {
+		if !w.isMortal(compact) {
+			w.judge(ctx, secret, compact, "when the key changed")
+		}
+		return
+	}
+	if _, ready := readyOf(key.Status.Conditions); !ready || client.IgnoreNotFound(err) != nil {
 		return
 	}
 	now := &v1alpha1.JWTRefreshKey{}
