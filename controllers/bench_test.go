@@ -32,6 +32,15 @@ func BenchmarkReconcileAtRest(b *testing.B) {
 	awaitRest(b, mgr.GetClient(), key, requests)
 	request := ctrl.Request{NamespacedName: client.ObjectKeyFromObject(key)}
 
+	// Many short windows with one manager: those in which the machine was busy with something
+	// else stand out from the others.
+	const windows = 20
+	for range windows {
+		b.Run("window", func(b *testing.B) { lookAtRest(b, reconciler, request, requests) })
+	}
+}
+
+func lookAtRest(b *testing.B, reconciler *controllers.RefreshKeyReconciler, request ctrl.Request, requests *atomic.Int64) {
 	before := requests.Load()
 	b.ReportAllocs()
 	for b.Loop() {

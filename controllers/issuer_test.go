@@ -1,0 +1,122 @@
+package controllers_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
+)
+
+func (w *world) issuerBecomes(issuer *v1alpha1.JWTIssuer, reason string) {
+	w.t.Helper()
+	w.Eventually(func() string {
+		ready := meta.FindStatusCondition(get(w, issuer).Status.Conditions, v1alpha1.ConditionReady)
+		if ready == nil {
+			return "no condition Ready"
+		}
+		return ready.Reason
+	}, patience, 20*time.Millisecond).Should(gomega.Equal(reason))
+}
+
+func (w *world) signingKeys() *corev1.Secret {
+	w.t.Helper()
+	return get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "signing-keys-" + w.issuer}})
+}
+
+// The access ring is empty for a while when its key is withdrawn before the next one has been
+// published long enough. That must not hold up refresh tokens, and must not leave tokens of
+// the withdrawn key in Secrets.
+func TestAWithdrawnAccessKey(t *testing.T) {
+	w := newWorld(t)
+	issuer := w.createIssuer()
+	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{AccessToken: true} })
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	withdrawn := string(w.secret("orders").Data["access-token"])
+
+	active := ""
+	for _, k := range get(w, issuer).Status.Keys {
+		if k.Use == "access" && k.State == "Active" {
+			active = k.KID
+		}
+	}
+	w.edit(issuer, func() { metav1.SetMetaDataAnnotation(&issuer.ObjectMeta, v1alpha1.AnnotationWithdrawKey, active) })
+	w.issuerBecomes(issuer, v1alpha1.ReasonKeyPending)
+
+	w.annotate(key, v1alpha1.AnnotationRotateNow, "meanwhile")
+	w.reaches(key, 2)
+	w.accepts(w.token("orders"), registry.Current)
+
+	w.clock.SetTime(w.clock.Now().Add(time.Hour))
+	w.edit(issuer, func() { metav1.SetMetaDataLabel(&issuer.ObjectMeta, "poked", "yes") })
+	w.issuerBecomes(issuer, v1alpha1.ReasonKeysReady)
+	w.Eventually(func() string { return string(w.secret("orders").Data["access-token"]) }, patience).ShouldNot(gomega.Equal(withdrawn))
+	w.parseAccess(string(w.secret("orders").Data["access-token"]))
+}
+
+// A backup tool may put its own label in place of ours, by which the caches find the Secret.
+func TestSigningKeysWithoutOurLabelAreFoundAgain(t *testing.T) {
+	w := newWorld(t)
+	issuer := w.createIssuer()
+	w.start()
+	w.issuerBecomes(issuer, v1alpha1.ReasonKeysReady)
+
+	keys := w.signingKeys()
+	keys.Labels[v1alpha1.LabelManagedBy] = "a-backup"
+	w.Expect(w.admin.Update(w.ctx, keys)).To(gomega.Succeed())
+	w.Eventually(func() string { return w.signingKeys().Labels[v1alpha1.LabelManagedBy] }, patience).Should(gomega.Equal(v1alpha1.ManagedBy))
+	w.Expect(w.signingKeys().Data).To(gomega.Equal(keys.Data))
+	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)
+}
+
+// An issuer that is made again knows nothing of its keys; the tokens that live do.
+func TestLostSigningKeysAreNotReplacedForAnIssuerMadeAgain(t *testing.T) {
+	w := newWorld(t)
+	issuer := w.createIssuer()
+	key := w.createKey("orders")
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	keys, held := w.signingKeys(), w.token("orders")
+
+	w.Expect(w.admin.Delete(w.ctx, issuer)).To(gomega.Succeed())
+	w.becomes(key, v1alpha1.ReasonIssuerNotFound)
+	w.Expect(w.admin.Delete(w.ctx, keys)).To(gomega.Succeed())
+	again := w.createIssuer()
+	w.issuerBecomes(again, v1alpha1.ReasonKeysLost)
+
+	restored := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: keys.Namespace, Name: keys.Name, Labels: keys.Labels}, Data: keys.Data,
+	}
+	w.create(restored)
+	w.issuerBecomes(again, v1alpha1.ReasonKeysReady)
+	w.becomes(key, v1alpha1.ReasonIssued)
+	w.accepts(held, registry.Current)
+	w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1))
+}
+
+// A copy that a user made of a Secret is the user's.
+func TestACopyOfASecretIsLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	key := w.createKey("orders")
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	original := w.secret("orders")
+	copied := &corev1.Secret{ObjectMeta: *original.ObjectMeta.DeepCopy(), Data: original.Data}
+	copied.Name, copied.UID, copied.ResourceVersion = "a-copy", "", ""
+	w.create(copied)
+
+	w.annotate(key, v1alpha1.AnnotationRotateNow, "once")
+	w.reaches(key, 2)
+	w.edit(key, func() { key.Spec.Revoked = true })
+	w.becomes(key, v1alpha1.ReasonRevoked)
+	w.Eventually(w.tokenIn("orders"), patience).Should(gomega.BeEmpty())
+	w.Expect(w.secret("a-copy")).To(gomega.Equal(copied))
+}
