@@ -28,11 +28,18 @@ type house struct {
 
 func newHouse(t *testing.T, change ...func(*v1alpha1.JWTIssuer)) *house {
 	t.Helper()
+	h := newHouseWithout(t, change...)
+	h.stop = h.startManager(newWire(h.journal, 1).wrap)
+	return h
+}
+
+// newHouseWithout has no manager yet.
+func newHouseWithout(t *testing.T, change ...func(*v1alpha1.JWTIssuer)) *house {
+	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	h := &house{scene: newScene(t, clock), name: name("house"), clock: clock}
 	h.namespace(h.name)
 	h.issuer(h.name, change...)
-	h.stop = h.startManager(newWire(h.journal, 1).wrap)
 	return h
 }
 

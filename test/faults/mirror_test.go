@@ -91,14 +91,17 @@ func (m *mirror) wrap(next http.RoundTripper) http.RoundTripper {
 		if e.writes() {
 			return m.answerWrite(next, request, body, mode)
 		}
-		return m.answerRead(next, request, mode)
+		if mode != cutShort && mode != asHTML {
+			return next.RoundTrip(request)
+		}
+		return m.garble(next, request, mode)
 	})
 }
 
 func (m *mirror) answerWrite(next http.RoundTripper, request *http.Request, body []byte, mode reflection) (*http.Response, error) {
 	secret := secretIn(body)
 	if mode == cutShort || mode == asHTML {
-		return next.RoundTrip(request)
+		return m.garble(next, request, mode)
 	}
 	m.counted()
 	quoted := fmt.Sprintf("%q and %s and %v", body, secret.Data, secret.Data)
@@ -122,10 +125,11 @@ func (m *mirror) answerWrite(next http.RoundTripper, request *http.Request, body
 	}
 }
 
-func (m *mirror) answerRead(next http.RoundTripper, request *http.Request, mode reflection) (*http.Response, error) {
+// garble passes a request on, and spoils the answer.
+func (m *mirror) garble(next http.RoundTripper, request *http.Request, mode reflection) (*http.Response, error) {
 	response, err := next.RoundTrip(request)
-	if err != nil || (mode != cutShort && mode != asHTML) {
-		return response, err
+	if err != nil {
+		return nil, err
 	}
 	m.counted()
 	defer func() { _ = response.Body.Close() }()

@@ -36,6 +36,8 @@ var errCrashed = errors.New("the manager has crashed here")
 type wire struct {
 	journal    *journal
 	generation int
+	// ahead is called before each write is sent: somebody else may be quicker.
+	ahead func(errand)
 	// between is called after each write that took effect, before the manager learns of it: at
 	// every state that there is between two writes.
 	between func(owner string)
@@ -109,6 +111,9 @@ func (w *wire) carry(next http.RoundTripper, request *http.Request) (*http.Respo
 	written := &entry{errand: e, at: time.Now(), generation: w.generation, fate: fate}
 	w.remember(written, body)
 	defer w.journal.write(written)
+	if w.ahead != nil {
+		w.ahead(written.errand)
+	}
 	if fate == before {
 		return nil, errCrashed
 	}

@@ -33,7 +33,7 @@ type witness struct {
 	mortal     map[string]bool // hashes of tokens that were killed, or planted, on purpose
 	plundered  map[client.ObjectKey]bool
 	complaints map[string][]string // by namespace
-	seen       map[client.ObjectKey]string
+	seen       map[string]bool     // versions of Secrets
 	judged     int
 	ledgers    map[string]*ledger // by UID of the key
 }
@@ -43,7 +43,7 @@ func (s *scene) startWitness(of func(namespace string) (issuer string)) *witness
 	s.t.Helper()
 	w := &witness{
 		scene: s, of: of, work: make(chan func(), 10000), mortal: map[string]bool{}, plundered: map[client.ObjectKey]bool{},
-		complaints: map[string][]string{}, seen: map[client.ObjectKey]string{}, ledgers: map[string]*ledger{},
+		complaints: map[string][]string{}, seen: map[string]bool{}, ledgers: map[string]*ledger{},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	informers, err := cache.New(s.config, cache.Options{Scheme: s.admin.Scheme()})
@@ -150,7 +150,7 @@ func (w *witness) sawSecret(ctx context.Context, secret *corev1.Secret) {
 		w.judge(ctx, secret, compact, "when the Secret changed")
 	}
 	w.mu.Lock()
-	w.seen[client.ObjectKeyFromObject(secret)] = secret.ResourceVersion
+	w.seen[version(secret)] = true
 	w.mu.Unlock()
 }
 
@@ -217,6 +217,10 @@ func (w *witness) sawKey(ctx context.Context, key *v1alpha1.JWTRefreshKey) {
 	}
 }
 
+func version(secret *corev1.Secret) string {
+	return secret.Namespace + "/" + secret.Name + " version " + secret.ResourceVersion
+}
+
 // catchUp waits until the witness has judged what a Secret holds now.
 func (w *witness) catchUp(namespaces ...string) {
 	w.scene.t.Helper()
@@ -229,8 +233,8 @@ func (w *witness) catchUp(namespaces ...string) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			for i := range secrets.Items {
-				if name := client.ObjectKeyFromObject(&secrets.Items[i]); w.seen[name] != secrets.Items[i].ResourceVersion {
-					return fmt.Errorf("the witness has not seen Secret %s yet", name)
+				if !w.seen[version(&secrets.Items[i])] {
+					return fmt.Errorf("the witness has not seen Secret %s yet", version(&secrets.Items[i]))
 				}
 			}
 			return nil
