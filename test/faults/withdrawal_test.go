@@ -22,7 +22,7 @@ import (
 func TestWithdrawalIsPaced(t *testing.T) {
 	const (
 		keys      = 300
-		perSecond = 25
+		perSecond = 12
 	)
 	s := newScene(t, clock.RealClock{})
 	world := name("withdrawal")
