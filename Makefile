@@ -62,8 +62,8 @@ fuzz: ## Fuzz what reads strangers' bytes, FUZZTIME (30s) each
 	@hack/fuzz $(or $(FUZZTIME),30s)
 
 .PHONY: soak
-soak: controlplane ## The slow suites: long random walks, two managers for a minute, outages
-	SOAK=true $(GO_TEST) -timeout 60m -run 'Soak|Walk|Outage|Fight' ./controllers/... ./internal/lifecycle/... ./test/...
+soak: controlplane ## The suites with more of everything: two crashes in a row, ten minutes of two managers, a longer outage
+	SOAK=true $(GO_TEST) -timeout 60m -run 'Soak|Outage|Fight' ./test/faults
 
 ##@ Help
 

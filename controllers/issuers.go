@@ -49,7 +49,9 @@ func newIssuers(cached, live client.Reader, namespace string) *issuers {
 }
 
 // signingKeysName is the Secret, in the operator's namespace, with the signing keys of an issuer.
-func signingKeysName(issuer string) string { return "signing-keys-" + issuer }
+func signingKeysName(issuer string) string { return signingKeysPrefix + issuer }
+
+const signingKeysPrefix = "signing-keys-"
 
 func (s *issuers) view(ctx context.Context, name string) (*issuerView, error) {
 	return s.read(ctx, s.cached, name)

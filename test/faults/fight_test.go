@@ -26,9 +26,9 @@ import (
 // token that is accepted.
 func TestFightOfTwoManagers(t *testing.T) {
 	const keys = 200
-	duration := 10 * time.Second
+	duration := time.Minute
 	if soak() {
-		duration = time.Minute
+		duration = 10 * time.Minute
 	}
 	f := newFight(t, keys)
 	stopFirst := f.startManager(newWire(f.journal, 1).wrap)

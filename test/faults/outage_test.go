@@ -25,9 +25,9 @@ func TestOutageInTheMiddleOfIssues(t *testing.T) {
 	if server.Existing() {
 		t.Skip("an existing cluster is not stopped")
 	}
-	away := 5 * time.Second
+	away := 20 * time.Second
 	if soak() {
-		away = 20 * time.Second
+		away = 2 * time.Minute
 	}
 	o := newOutage(t, keys)
 	o.startManager(newWire(o.journal, 1).wrap)

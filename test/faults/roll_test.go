@@ -26,7 +26,7 @@ func (l roll) enter(key *v1alpha1.JWTRefreshKey) {
 }
 
 // call judges every token that was ever in a Secret of a namespace, or on its way there:
-// those on the roll are accepted, and no other is.
+// those on the roll are accepted, and no other is. Nothing may move meanwhile.
 func (l roll) call(s *scene, namespace, issuer string) error {
 	var (
 		mu     sync.Mutex
@@ -37,9 +37,10 @@ func (l roll) call(s *scene, namespace, issuer string) error {
 		defer mu.Unlock()
 		faults = append(faults, fmt.Errorf(format, args...))
 	}
+	verifier := &acceptance.Verifier{Reader: newStill(s.admin), Namespace: s.verifier.Namespace, Now: s.verifier.Now}
 	inParallel(s.journal.tokensOf(namespace), func(compact string) {
 		hash := token.Hash(compact)
-		standing, err := s.verifier.Accept(s.ctx, compact, issuer)
+		standing, err := verifier.Accept(s.ctx, compact, issuer)
 		switch want, listed := l[hash]; {
 		case err != nil && !errors.Is(err, acceptance.ErrRefused):
 			fault("token %s could not be judged: %w", hash, err)

@@ -22,7 +22,7 @@ import (
 func TestWithdrawalIsPaced(t *testing.T) {
 	const (
 		keys      = 300
-		perSecond = 12
+		perSecond = 50
 	)
 	s := newScene(t, clock.RealClock{})
 	world := name("withdrawal")
@@ -62,8 +62,8 @@ func TestWithdrawalIsPaced(t *testing.T) {
 	for _, kind := range []kind{keyStatus, keySecret} {
 		s.Expect(writes[kind]).To(gomega.HaveLen(keys), "one write of the %s a key", kind)
 	}
-	s.Expect(bystanderIssued).To(gomega.BeTemporally("<", slices.MaxFunc(writes[keyStatus], time.Time.Compare)),
-		"a new key is issued while others wait for their turn")
+	again := slices.SortedFunc(slices.Values(writes[keyStatus]), time.Time.Compare)
+	s.Expect(bystanderIssued).To(gomega.BeTemporally("<", again[keys/2]), "a new key does not stand behind those that wait for their turn")
 	took, worst := burst(writes[keyStatus], perSecond)
 	t.Logf("%d keys issued again in %s, at most %d more at any time than %d a second", keys, took.Round(time.Millisecond), worst, perSecond)
 	// A second's worth may go at once; the rest is what a busy machine delays.

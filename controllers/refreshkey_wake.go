@@ -1,0 +1,130 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+)
+
+// SetupWithManager registers the controller, and what wakes it.
+func (r *RefreshKeyReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &corev1.Secret{}, ownerIndex, ownerOf); err != nil {
+		return fmt.Errorf("index Secrets by owner: %w", err)
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("jwtrefreshkey").
+		For(&v1alpha1.JWTRefreshKey{}).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.keyOfSecret)).
+		Watches(&corev1.Secret{}, inBackground(r.keysOfRings)).
+		Watches(&v1alpha1.JWTIssuer{}, inBackground(r.keysOfIssuer), builder.WithPredicates(issuerMatters())).
+		WatchesMetadata(&corev1.Namespace{}, inBackground(r.keysOfNamespace), builder.WithPredicates(namespaceMatters())).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: o.Workers,
+			ReconciliationTimeout:   reconcileTimeout,
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
+			SkipNameValidation:      &o.SeveralInProcess,
+		}).
+		Complete(r)
+}
+
+// reconcileTimeout bounds what an unresponsive API server can hold up.
+const reconcileTimeout = 2 * time.Minute
+
+// A key whose writes fail is tried again after firstRetry, and then after twice as long each
+// time up to lastRetry: once the API server is back, no key waits longer than that.
+const (
+	firstRetry = 5 * time.Millisecond
+	lastRetry  = 30 * time.Second
+)
+
+// inBackground wakes the many keys that one change concerns when nobody else waits: what one
+// user asks for his key does not stand in line behind a look at all the others.
+func inBackground(keys handler.MapFunc) handler.EventHandler {
+	wake := func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request], object client.Object) {
+		later := priorityqueue.AddOpts{Priority: ptr.To(handler.LowPriority)}
+		queue.(priorityqueue.PriorityQueue[reconcile.Request]).AddWithOpts(later, keys(ctx, object)...)
+	}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			wake(ctx, queue, e.Object)
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			wake(ctx, queue, e.ObjectNew)
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			wake(ctx, queue, e.Object)
+		},
+	}
+}
+
+func inTheBackground(after time.Duration) ctrl.Result {
+	return ctrl.Result{RequeueAfter: after, Priority: ptr.To(handler.LowPriority)}
+}
+
+// keyOfSecret finds the key that a Secret belongs to.
+func (r *RefreshKeyReconciler) keyOfSecret(_ context.Context, object client.Object) []reconcile.Request {
+	secret, ok := object.(*corev1.Secret)
+	if !ok {
+		return nil
+	}
+	var requests []reconcile.Request
+	for _, owner := range ownerOf(secret) {
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: secret.Namespace, Name: owner}})
+	}
+	return requests
+}
+
+// keysOfRings finds the keys of the issuer whose signing keys a Secret holds. It goes by the
+// name, since a label may be lost.
+func (r *RefreshKeyReconciler) keysOfRings(ctx context.Context, object client.Object) []reconcile.Request {
+	issuer, ok := strings.CutPrefix(object.GetName(), signingKeysPrefix)
+	if !ok || object.GetNamespace() != r.issuers.namespace {
+		return nil
+	}
+	return r.keysNaming(ctx, issuer)
+}
+
+func (r *RefreshKeyReconciler) keysOfIssuer(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.keysNaming(ctx, object.GetName())
+}
+
+func (r *RefreshKeyReconciler) keysNaming(ctx context.Context, issuer string) []reconcile.Request {
+	return r.keysWhere(ctx, func(key *v1alpha1.JWTRefreshKey) bool { return lifecycle.IssuerName(key) == issuer })
+}
+
+func (r *RefreshKeyReconciler) keysOfNamespace(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.keysWhere(ctx, func(*v1alpha1.JWTRefreshKey) bool { return true }, client.InNamespace(object.GetName()))
+}
+
+func (r *RefreshKeyReconciler) keysWhere(ctx context.Context, want func(*v1alpha1.JWTRefreshKey) bool, options ...client.ListOption) []reconcile.Request {
+	var keys v1alpha1.JWTRefreshKeyList
+	options = append(options, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
+	if err := r.Client.List(ctx, &keys, options...); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "cannot list the keys that a change concerns")
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range keys.Items {
+		if want(&keys.Items[i]) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&keys.Items[i])})
+		}
+	}
+	return requests
+}
