@@ -107,10 +107,15 @@ func (r *IssuerReconciler) observeUse(ctx context.Context, o *issuerObservation)
 	if err := r.Client.List(ctx, &keys, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency); err != nil {
 		return err
 	}
+	o.use(keys.Items)
+	return nil
+}
+
+func (o *issuerObservation) use(keys []v1alpha1.JWTRefreshKey) {
 	var superseded []v1alpha1.SupersededToken
 	o.signedUntil, o.ownUntil = map[string]time.Time{}, map[string]time.Time{}
-	for i := range keys.Items {
-		key := &keys.Items[i]
+	for i := range keys {
+		key := &keys[i]
 		if key.Status.RevokedAt != nil {
 			continue
 		}
@@ -134,7 +139,6 @@ func (r *IssuerReconciler) observeUse(ctx context.Context, o *issuerObservation)
 		}
 		return end
 	}
-	return nil
 }
 
 // handOver is how long after a key was followed by the next another replica may still have

@@ -111,6 +111,7 @@ func (s *issuers) keyOf(ctx context.Context, url, kid string) (*keyring.Key, err
 func (s *issuers) read(ctx context.Context, reader client.Reader, name string) (*issuerView, error) {
 	var issuer v1alpha1.JWTIssuer
 	if err := reader.Get(ctx, types.NamespacedName{Name: name}, &issuer); err != nil {
+		s.forget(name)
 		return &issuerView{issuer: lifecycle.Issuer{Name: name}}, client.IgnoreNotFound(err)
 	}
 	var keys corev1.Secret
@@ -126,6 +127,13 @@ func (s *issuers) read(ctx context.Context, reader client.Reader, name string) (
 	view := viewOf(&issuer, &keys, apierrors.IsNotFound(err))
 	s.views[name] = view
 	return view, nil
+}
+
+// forget drops what is known of an issuer, its private keys with it.
+func (s *issuers) forget(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.views, name)
 }
 
 func viewOf(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, keysMissing bool) *issuerView {

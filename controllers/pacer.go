@@ -16,28 +16,35 @@ type pacer struct {
 	limiter *rate.Limiter
 
 	mu    sync.Mutex
-	turns map[types.UID]time.Time
+	turns map[types.NamespacedName]time.Time
 }
 
 func newPacer(clock clock.PassiveClock, perSecond float64) *pacer {
 	return &pacer{
-		clock: clock, limiter: rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond))), turns: map[types.UID]time.Time{},
+		clock: clock, limiter: rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond))), turns: map[types.NamespacedName]time.Time{},
 	}
 }
 
 // turn is how long a key has to wait still; 0 when it is its turn, which it has then had.
-func (p *pacer) turn(uid types.UID) time.Duration {
+func (p *pacer) turn(key types.NamespacedName) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.clock.Now()
-	at, waiting := p.turns[uid]
+	at, waiting := p.turns[key]
 	if !waiting {
 		at = now.Add(p.limiter.ReserveN(now, 1).DelayFrom(now))
 	}
 	if wait := at.Sub(now); wait > 0 {
-		p.turns[uid] = at
+		p.turns[key] = at
 		return wait
 	}
-	delete(p.turns, uid)
+	delete(p.turns, key)
 	return 0
+}
+
+// forget gives up the turn of a key that has no use for it.
+func (p *pacer) forget(key types.NamespacedName) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.turns, key)
 }

@@ -49,7 +49,7 @@ func (r *RefreshKeyReconciler) apply(ctx context.Context, o *observation, plan *
 // mint makes the token that the plan asks for, and for an adoption takes the one found.
 func (r *RefreshKeyReconciler) mint(o *observation, plan *lifecycle.Plan) (*lifecycle.Token, tokenText, error) {
 	if plan.Line == lifecycle.AdoptFound {
-		return &o.Secret.Adoptable.Token, "", nil
+		return o.Secret.Adoptable, "", nil
 	}
 	if plan.Mint == nil {
 		return nil, "", nil

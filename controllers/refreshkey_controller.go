@@ -54,15 +54,19 @@ const conflictDelay = 50 * time.Millisecond
 
 func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.NamespacedName, live bool) (ctrl.Result, error) {
 	observed, err := r.observe(ctx, name, live)
-	if err != nil || observed == nil {
+	if err != nil {
 		return ctrl.Result{}, err
+	}
+	if observed == nil {
+		r.pace.forget(name)
+		return ctrl.Result{}, nil
 	}
 	plan := lifecycle.Decide(observed.Observed, r.Clock.Now())
 	ctrl.LoggerFrom(ctx).V(1).Info("decided", "check", plan.Check, "cause", plan.Cause, "reason", plan.Verdict.Reason)
-	if plan.Paced {
-		if wait := r.pace.turn(observed.key.UID); wait > 0 {
-			return inTheBackground(wait), nil
-		}
+	if !plan.Paced {
+		r.pace.forget(name)
+	} else if wait := r.pace.turn(name); wait > 0 {
+		return inTheBackground(wait), nil
 	}
 	if err := r.apply(ctx, observed, &plan); err != nil {
 		return ctrl.Result{}, err

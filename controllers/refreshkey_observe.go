@@ -24,12 +24,14 @@ type observation struct {
 	lifecycle.Observed
 	key    *v1alpha1.JWTRefreshKey
 	issuer *issuerView
+	// reader is where the key was read, and its Secret is.
+	reader client.Reader
 	// heldKey signed the current token; nil where it is no longer in the ring.
 	heldKey *keyring.Key
 }
 
-// observe reads all that a decision needs: from the caches, or, with live set, from the API
-// server. It returns nil when the key is gone.
+// observe reads all that a decision needs from the caches; with live set, the key and its
+// Secret, which others write as well, from the API server. It returns nil when the key is gone.
 func (r *RefreshKeyReconciler) observe(ctx context.Context, name types.NamespacedName, live bool) (*observation, error) {
 	reader := client.Reader(r.Client)
 	if live {
@@ -39,19 +41,19 @@ func (r *RefreshKeyReconciler) observe(ctx context.Context, name types.Namespace
 	if err := reader.Get(ctx, name, key); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
-	o := &observation{key: key}
+	o := &observation{key: key, reader: reader}
 	o.Key = key
-	for _, step := range []func(context.Context, *observation, client.Reader) error{
+	for _, step := range []func(context.Context, *observation) error{
 		r.observeNamespace, r.observeIssuer, r.observeLine, r.observeSecret, r.observeOthers,
 	} {
-		if err := step(ctx, o, reader); err != nil {
+		if err := step(ctx, o); err != nil {
 			return nil, err
 		}
 	}
 	return o, nil
 }
 
-func (r *RefreshKeyReconciler) observeNamespace(ctx context.Context, o *observation, _ client.Reader) error {
+func (r *RefreshKeyReconciler) observeNamespace(ctx context.Context, o *observation) error {
 	namespace := &metav1.PartialObjectMetadata{}
 	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	name := types.NamespacedName{Name: o.key.Namespace}
@@ -67,7 +69,7 @@ func (r *RefreshKeyReconciler) observeNamespace(ctx context.Context, o *observat
 	return nil
 }
 
-func (r *RefreshKeyReconciler) observeIssuer(ctx context.Context, o *observation, _ client.Reader) (err error) {
+func (r *RefreshKeyReconciler) observeIssuer(ctx context.Context, o *observation) (err error) {
 	o.issuer, err = r.issuers.view(ctx, lifecycle.IssuerName(o.key))
 	if err != nil {
 		return err
@@ -77,7 +79,7 @@ func (r *RefreshKeyReconciler) observeIssuer(ctx context.Context, o *observation
 }
 
 // observeLine reads the content of the current token and finds the key that signed it.
-func (r *RefreshKeyReconciler) observeLine(ctx context.Context, o *observation, _ client.Reader) error {
+func (r *RefreshKeyReconciler) observeLine(ctx context.Context, o *observation) error {
 	status := &o.key.Status
 	if status.Revision == 0 {
 		return nil
@@ -160,13 +162,13 @@ func heldOf(claims *token.Claims) *lifecycle.Held {
 // observeSecret looks at the Secret that the token belongs into. A Secret that the cache does
 // not show may be there all the same, without our label: where that matters, the API server
 // is asked. A key that was never issued is spared the question, since its create will tell.
-func (r *RefreshKeyReconciler) observeSecret(ctx context.Context, o *observation, reader client.Reader) error {
+func (r *RefreshKeyReconciler) observeSecret(ctx context.Context, o *observation) error {
 	o.Secret.Name = lifecycle.SecretName(o.key)
 	if o.Secret.Name == "" {
 		return nil
 	}
 	issued := o.key.Status.Revision > 0
-	secret, err := r.readSecret(ctx, reader, o.key.Namespace, o.Secret.Name)
+	secret, err := r.readSecret(ctx, o.reader, o.key.Namespace, o.Secret.Name)
 	if err == nil && secret == nil && (issued || len(o.key.Status.Conditions) > 0) {
 		secret, err = r.readSecret(ctx, r.Live, o.key.Namespace, o.Secret.Name)
 	}
@@ -268,7 +270,8 @@ func (r *RefreshKeyReconciler) observeAdoptable(ctx context.Context, o *observat
 	if err != nil {
 		return err
 	}
-	o.Secret.Adoptable = &lifecycle.Adoptable{Token: recorded(claims, payload, compact), Held: *heldOf(claims)}
+	found := recorded(claims, payload, compact)
+	o.Secret.Adoptable = &found
 	return nil
 }
 
@@ -299,7 +302,7 @@ func (r *RefreshKeyReconciler) parseOwn(ctx context.Context, o *observation, com
 }
 
 // observeOthers finds this key's Secrets under names that it no longer has.
-func (r *RefreshKeyReconciler) observeOthers(ctx context.Context, o *observation, _ client.Reader) error {
+func (r *RefreshKeyReconciler) observeOthers(ctx context.Context, o *observation) error {
 	var owned corev1.SecretList
 	// A moment of delay does no harm here, and waiting for the writes of all other keys would.
 	err := r.Client.List(ctx, &owned, client.InNamespace(o.key.Namespace), client.MatchingFields{ownerIndex: o.key.Name},

@@ -146,12 +146,8 @@ func (s *situation) keepsAccess(until time.Duration) {
 // found puts a first token into the Secret that was not recorded.
 func (s *situation) found(from, to time.Duration) {
 	s.Secret = Secret{State: SecretOwn, Name: "orders", CreatedAt: t0.Add(from), TokenHash: hashOf("token-1"), AsWanted: true}
-	s.Secret.Adoptable = &Adoptable{
-		Token: Token{JTI: "token-1", Hash: hashOf("token-1"), KeyID: signingKey, CreatedAt: t0.Add(from), ExpiresAt: t0.Add(to), Content: []byte(`{}`)},
-		Held: Held{
-			Terms:    Terms{Issuer: issuerURL, Audience: audience, Subject: subject},
-			IssuedAt: t0.Add(from), ExpiresAt: t0.Add(to),
-		},
+	s.Secret.Adoptable = &Token{
+		JTI: "token-1", Hash: hashOf("token-1"), KeyID: signingKey, CreatedAt: t0.Add(from), ExpiresAt: t0.Add(to), Content: []byte(`{}`),
 	}
 }
 

@@ -205,7 +205,7 @@ func (d *decision) firstIssue() *Plan {
 // leaked: a first token made in its place retires it.
 func (d *decision) adopts() bool {
 	a := d.Secret.Adoptable
-	return a != nil && d.status.RevokedAt == nil && d.now.Before(a.Token.ExpiresAt) && !d.rotateNowAsked()
+	return a != nil && d.status.RevokedAt == nil && d.now.Before(a.ExpiresAt) && !d.rotateNowAsked()
 }
 
 // expired: a mode that does not renew by time has reached its end, and nothing asks for more.

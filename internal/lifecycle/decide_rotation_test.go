@@ -33,6 +33,19 @@ var renewalCases = []decideCase{
 		want:  advances(CauseRenewalDue, "revision 2, 700h to 1420h", "token-1"),
 	},
 	{
+		name: "renewBefore a second short of the lifetime: not before the token is 30 s old", at: 29 * time.Second,
+		given: func(s *situation) { s.Key.Spec.Rotation.RenewBefore = duration(720*hour - time.Second) },
+		want:  atRest("30s"),
+	},
+	{
+		name: "renewBefore a second short of a lifetime of a minute: not before a tenth of it", at: 5 * time.Second,
+		given: func(s *situation) {
+			s.Key.Spec.Lifetime, s.Key.Spec.Rotation.RenewBefore = duration(time.Minute), duration(59*time.Second)
+			s.current(1, 0, time.Minute)
+		},
+		want: atRest("6s"),
+	},
+	{
 		name: "renewal of a key without a Secret", at: 480 * hour,
 		given: func(s *situation) { s.Key.Spec.Secret.Mode = v1alpha1.SecretNone; s.Secret = Secret{} },
 		want:  advances(CauseRenewalDue, "revision 2, 480h to 1200h", "token-1").but(func(o *outcome) { o.Secret = "" }),

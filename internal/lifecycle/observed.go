@@ -96,13 +96,7 @@ type Secret struct {
 	HoldsAccess bool
 	// Adoptable is set on a key without a line when the Secret holds a token that the
 	// operator signed for this very object as its first, and has not recorded yet.
-	Adoptable *Adoptable
-}
-
-// Adoptable is a token found in the Secret, without its text.
-type Adoptable struct {
-	Token Token
-	Held  Held
+	Adoptable *Token
 }
 
 // OtherSecret is a Secret of this very key under a name it no longer has.

@@ -155,11 +155,16 @@ func (e *effective) renewal(uid string, issuedAt, expiresAt time.Time) time.Time
 	}
 	due := expiresAt.Add(-e.renewBefore)
 	due = due.Add(-jitter(uid, due.Sub(issuedAt)/10))
-	if due.Before(issuedAt) {
-		return issuedAt
+	// With renewBefore close to the lifetime, a key would be renewed without end.
+	if floor := issuedAt.Add(min(e.lifetime/10, shortestRenewal).Truncate(time.Second)); due.Before(floor) {
+		return floor
 	}
 	return due
 }
+
+// shortestRenewal is how long a token stands at least before it is renewed by time, where its
+// lifetime is ten times as long.
+const shortestRenewal = 30 * time.Second
 
 // jitter is a share of window that depends on the UID alone: keys made in one minute do not
 // renew in one, and a restarted manager comes to the same time.

@@ -17,7 +17,7 @@ import (
 func minted(plan *Plan, o *Observed) *Token {
 	switch {
 	case plan.Line == AdoptFound:
-		return &o.Secret.Adoptable.Token
+		return o.Secret.Adoptable
 	case plan.Mint == nil:
 		return nil
 	}

@@ -67,7 +67,7 @@ func (w *world) apply(o *observation, plan *Plan) error {
 
 func (w *world) mint(o *observation, plan *Plan) *Token {
 	if plan.Line == AdoptFound {
-		return &o.Secret.Adoptable.Token
+		return o.Secret.Adoptable
 	}
 	if plan.Mint == nil {
 		return nil

@@ -250,7 +250,7 @@ func (w *world) observeSecret(o *observation) {
 	case status.Revision == 0 && o.Secret.State == SecretOwn && o.Issuer.Ready:
 		if token := w.tokens[secret.token]; token != nil && token.uid == o.Key.UID && token.revision == 1 && token.terms.Issuer == o.Issuer.URL &&
 			w.ringHolds(token.terms.Issuer, token.KeyID) && w.now.Before(token.ExpiresAt) {
-			o.Secret.Adoptable = &Adoptable{Token: token.Token, Held: Held{Terms: token.terms, IssuedAt: token.CreatedAt, ExpiresAt: token.ExpiresAt}}
+			o.Secret.Adoptable = &token.Token
 		}
 	}
 }
