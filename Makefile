@@ -8,7 +8,9 @@ LINT := $(TOOLS)/lint
 export CGO_ENABLED ?= 0
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(shell command -v $(or $(CC),cc)),-race)
-GO_TEST := CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE)
+# Suites that share a cluster take turns: a manager of one would work on the keys of another.
+TURNS := $(if $(filter true,$(USE_EXISTING_CLUSTER)),-p 1)
+GO_TEST := CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) $(TURNS)
 
 ##@ Try it
 
@@ -69,7 +71,7 @@ soak: controlplane ## The suites with more of everything: two crashes in a row, 
 
 .PHONY: controlplane
 controlplane: ## Build etcd, kube-apiserver, kube-controller-manager and kubectl, once (7 to 9 minutes)
-	@hack/controlplane/build.sh
+	@$(if $(filter true,$(USE_EXISTING_CLUSTER)),command -v kubectl >/dev/null || )hack/controlplane/build.sh
 
 .PHONY: clean
 clean: down ## Remove what was built, the control plane included

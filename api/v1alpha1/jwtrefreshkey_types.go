@@ -252,9 +252,10 @@ type RotationSpec struct {
 	Mode RotationMode `json:"mode,omitempty"`
 
 	// renewBefore is how long before its end a token is followed by the next, at least 1s and
-	// shorter than lifetime; a part of up to a tenth of the remaining time is taken off by
-	// chance of the key's UID, so that keys made together do not renew together. Only in mode
-	// Scheduled. When unset: a third of lifetime.
+	// shorter than lifetime. A share of up to a tenth of the time until then, fixed by the key's
+	// UID, is taken off, so that keys made together do not renew together; and no token is
+	// renewed before it is 30s old, or a tenth of a shorter lifetime. Only in mode Scheduled.
+	// When unset: a third of lifetime.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=2

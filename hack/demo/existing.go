@@ -8,17 +8,13 @@ import (
 	"path/filepath"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	utilrand "k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
@@ -43,7 +39,10 @@ func (s *scene) joinCluster() {
 		"of that name. Both are removed at the end.", config.Host, name)
 	s.gap()
 
-	if worker := s.managerAtWork(); worker != "" {
+	worker, deployed, err := cluster.WorkingManager(s.ctx, s.stage.clientset)
+	s.must(err)
+	s.stage.deployed = deployed
+	if worker != "" {
 		s.aside("%s is at work here: nothing is installed", worker)
 	} else {
 		s.installOperator()
@@ -66,30 +65,6 @@ func findKubectl() (string, error) {
 		return "", errors.Join(errors.New("there is no kubectl on PATH, and none was built"), err)
 	}
 	return filepath.Join(assets, "kubectl"), nil
-}
-
-// managerAtWork names the manager that works in the cluster already; empty for none.
-func (s *scene) managerAtWork() string {
-	name := types.NamespacedName{Namespace: operatorNamespace, Name: operatorName}
-	deployment := &appsv1.Deployment{}
-	err := s.stage.client.Get(s.ctx, name, deployment)
-	s.must(client.IgnoreNotFound(err))
-	if err == nil && deployment.Status.AvailableReplicas > 0 {
-		s.stage.deployed = true
-		return "Deployment " + name.String()
-	}
-	// One that runs outside, as after `make up`, shows by its Lease.
-	lease := &coordinationv1.Lease{}
-	err = s.stage.client.Get(s.ctx, name, lease)
-	s.must(client.IgnoreNotFound(err))
-	spec := lease.Spec
-	if err != nil || ptr.Deref(spec.HolderIdentity, "") == "" || spec.RenewTime == nil {
-		return ""
-	}
-	if time.Since(spec.RenewTime.Time) > time.Duration(ptr.Deref(spec.LeaseDurationSeconds, 0))*time.Second {
-		return ""
-	}
-	return "the manager that holds Lease " + name.String()
 }
 
 func (s *scene) installOperator() {

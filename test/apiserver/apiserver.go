@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -87,16 +88,16 @@ func Start(options Options) (_ *Server, err error) {
 	if s.scratch, err = os.MkdirTemp("", "apiserver-"); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
 	if useExistingCluster() {
-		err = s.useExisting()
+		err = s.useExisting(ctx)
 	} else {
 		err = s.startOwn(options)
 	}
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
 	if err := s.install(ctx); err != nil {
 		return nil, err
 	}
@@ -125,11 +126,22 @@ func useExistingCluster() bool {
 	return strings.EqualFold(os.Getenv("USE_EXISTING_CLUSTER"), "true")
 }
 
-func (s *Server) useExisting() (err error) {
+func (s *Server) useExisting(ctx context.Context) (err error) {
 	if s.Admin, err = config.GetConfig(); err != nil {
 		return fmt.Errorf("USE_EXISTING_CLUSTER is set, but no kubeconfig can be used: %w", err)
 	}
 	s.Admin.QPS = -1
+	clients, err := kubernetes.NewForConfig(s.Admin)
+	if err != nil {
+		return err
+	}
+	worker, _, err := cluster.WorkingManager(ctx, clients)
+	if err != nil {
+		return err
+	}
+	if worker != "" {
+		return fmt.Errorf("USE_EXISTING_CLUSTER is set, and %s works there: the suites run managers of their own, so stop it first", worker)
+	}
 	s.existing = true
 	s.kubectl = "kubectl"
 	if assets, err := cluster.FindAssets(); err == nil {
