@@ -114,21 +114,8 @@ func (w *world) start(change ...func(*rest.Config, *controllers.Options)) (stop 
 		Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"},
 	}, options)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
-	w.Expect(mgr.GetCache().WaitForCacheSync(ctx)).To(gomega.BeTrue())
-	stopped := false
-	stop = func() {
-		if !stopped {
-			stopped = true
-			cancel()
-			if err := <-done; err != nil {
-				w.t.Errorf("the manager ended with: %v", err)
-			}
-		}
-	}
-	w.t.Cleanup(stop)
+	stop = apiserver.Run(w.t, mgr)
+	w.Expect(mgr.GetCache().WaitForCacheSync(w.ctx)).To(gomega.BeTrue())
 	return stop
 }
 

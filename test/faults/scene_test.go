@@ -199,25 +199,7 @@ func (s *scene) startManagerWith(base ctrl.Options, wrap transport.WrapperFunc, 
 	}
 	mgr, err := controllers.NewManager(config, base, options)
 	s.Expect(err).NotTo(gomega.HaveOccurred())
-	return s.run(mgr)
-}
-
-func (s *scene) run(mgr ctrl.Manager) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
-	stopped := false
-	stop = func() {
-		if !stopped {
-			stopped = true
-			cancel()
-			if err := <-done; err != nil {
-				s.t.Errorf("the manager ended with: %v", err)
-			}
-		}
-	}
-	s.t.Cleanup(stop)
-	return stop
+	return apiserver.Run(s.t, mgr)
 }
 
 // get reads an object as it is at the API server.
