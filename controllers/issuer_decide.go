@@ -15,14 +15,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// Defaults of a JWTIssuer. They live here and not in the schema.
-const (
-	defaultRotateAfter = 2160 * time.Hour
-	defaultPrepublish  = time.Hour
-	// longestAccessLifetime is the most that any issuer can ever have allowed: nothing records
-	// the access tokens that a key signed, so it stays published for as long as this.
-	longestAccessLifetime = 24 * time.Hour
-)
+// longestAccessLifetime is the most that any issuer can ever have allowed: nothing records
+// the access tokens that a key signed, so it stays published for as long as this.
+const longestAccessLifetime = 24 * time.Hour
 
 // issuerPlan is what is to be done for an issuer, as a value.
 type issuerPlan struct {
@@ -159,8 +154,8 @@ func (o *issuerObservation) neverSigned(key *v1alpha1.SigningKeyStatus, now time
 func scheduleOf(issuer *v1alpha1.JWTIssuer, compiled *policy.Policy) keyring.Schedule {
 	schedule := keyring.Schedule{
 		Algorithm:   keyring.ES256,
-		RotateAfter: defaultRotateAfter,
-		Prepublish:  defaultPrepublish,
+		RotateAfter: keyring.DefaultRotateAfter,
+		Prepublish:  keyring.DefaultPrepublish,
 		RefreshKeep: compiled.LongestLifetime() + 2*token.Skew,
 		AccessKeep:  longestAccessLifetime + 2*token.Skew,
 	}

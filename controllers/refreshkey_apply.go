@@ -15,6 +15,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/line"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
@@ -58,76 +59,36 @@ func (r *RefreshKeyReconciler) mint(o *observation, plan *lifecycle.Plan) (*life
 	if err != nil {
 		return nil, "", err
 	}
-	claims := claimsFor(o.key, plan.Mint.Terms)
-	claims.JTI = r.NewID()
-	claims.KeyID = signer.ID
-	claims.IssuedAt = plan.Mint.CreatedAt
-	claims.ExpiresAt = plan.Mint.ExpiresAt
-	claims.Object.Revision = plan.Mint.Revision
-	payload, err := claims.Payload()
-	if err != nil {
-		return nil, "", err
-	}
-	compact, err := token.Mint(signer, token.Refresh, payload)
-	if err != nil {
-		return nil, "", err
-	}
-	made := recorded(claims, payload, compact)
-	return &made, tokenText(compact), nil
-}
-
-func claimsFor(key *v1alpha1.JWTRefreshKey, terms lifecycle.Terms) *token.Claims {
-	return &token.Claims{
-		Issuer:         terms.Issuer,
-		Audience:       terms.Audience,
-		Subject:        terms.Subject,
-		Scope:          terms.Scope,
-		Extra:          terms.Claims,
-		JWKThumbprint:  terms.JWKThumbprint,
-		ServiceAccount: terms.ServiceAccount,
-		ClientID:       lifecycle.DefaultSubject(key.Namespace, key.Name),
-		Object:         token.Object{Namespace: key.Namespace, Name: key.Name, UID: string(key.UID)},
-	}
+	compact, made, err := line.Mint(o.key, plan.Mint, r.NewID(), signer)
+	return &made, tokenText(compact), err
 }
 
 // mintAccess makes the access token that the Secret is to hold beside the refresh token. It
 // never outlives the refresh token.
-func (r *RefreshKeyReconciler) mintAccess(o *observation, plan *lifecycle.Plan, line *v1alpha1.TokenLine) (accessToken, error) {
+func (r *RefreshKeyReconciler) mintAccess(o *observation, plan *lifecycle.Plan, current *v1alpha1.TokenLine) (accessToken, error) {
 	signer, err := o.issuer.rings.Signer(keyring.Access)
 	if err != nil {
 		return accessToken{}, err
 	}
-	claims := claimsFor(o.key, plan.Terms())
-	claims.JTI = r.NewID()
-	// A ServiceAccount binding concerns our token endpoint alone.
-	claims.ServiceAccount = ""
-	claims.IssuedAt = r.Clock.Now().UTC().Truncate(time.Second)
-	claims.ExpiresAt = claims.IssuedAt.Add(plan.AccessLifetime())
-	if line.ExpiresAt.Time.Before(claims.ExpiresAt) {
-		claims.ExpiresAt = line.ExpiresAt.UTC()
-	}
-	payload, err := claims.Payload()
-	if err != nil {
-		return accessToken{}, err
-	}
-	compact, err := token.Mint(signer, token.Access, payload)
-	return accessToken{tokenText(compact), claims.ExpiresAt.Format(time.RFC3339), signer.ID}, err
+	claims := line.Claims(o.key, plan.Terms())
+	text, end, err := line.MintAccess(*claims, r.NewID(), r.Clock.Now(), plan.AccessLifetime(), current.ExpiresAt.Time, signer)
+	return accessToken{tokenText(text), end.Format(time.RFC3339), signer.ID}, err
 }
 
 // writeSecret makes the Secret what the plan wants of it. text is the current token where it
 // was just made; otherwise it is taken from the Secret itself or made again from status.
-func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, plan *lifecycle.Plan, line *v1alpha1.TokenLine, text tokenText) error {
+func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, plan *lifecycle.Plan, current *v1alpha1.TokenLine, text tokenText) error {
 	if plan.Secret == lifecycle.KeepSecret {
 		return nil
 	}
-	wanted := wantedFor(o.key, line, o.issuer.endpoint)
+	wanted := wantedFor(o.key, current, o.issuer.endpoint)
 	if plan.Secret == lifecycle.EmptySecret {
 		return r.updateSecret(ctx, o, func(secret *corev1.Secret) error {
 			wanted.write(secret, secretTokens{})
 			return nil
 		})
 	}
-	if text == "" && o.Secret.TokenHash != line.TokenHash {
+	if text == "" && o.Secret.TokenHash != current.TokenHash {
 		remade, err := o.remake()
 		if err != nil {
 			return err
@@ -136,14 +97,14 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 	}
 	tokens := secretTokens{refresh: text}
 	if plan.RenewAccess {
-		access, err := r.mintAccess(o, plan, line)
+		access, err := r.mintAccess(o, plan, current)
 		if err != nil {
 			return err
 		}
 		tokens.access = access
 	}
 	if o.Secret.State == lifecycle.SecretMissing {
-		if line.Revision > 0 && plan.Line != lifecycle.IssueFirst {
+		if current.Revision > 0 && plan.Line != lifecycle.IssueFirst {
 			if err := r.confirmCurrent(ctx, o.key); err != nil {
 				return err
 			}
@@ -151,15 +112,15 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 		return r.createSecret(ctx, o, &wanted, tokens)
 	}
 	return r.updateSecret(ctx, o, func(secret *corev1.Secret) error {
-		return refill(secret, &wanted, line, tokens, lifecycle.WantsAccessToken(o.key))
+		return refill(secret, &wanted, current, tokens, lifecycle.WantsAccessToken(o.key))
 	})
 }
 
 // refill writes the tokens over what the Secret holds, and keeps what is still good.
-func refill(secret *corev1.Secret, wanted *wantedSecret, line *v1alpha1.TokenLine, tokens secretTokens, wantsAccess bool) error {
+func refill(secret *corev1.Secret, wanted *wantedSecret, current *v1alpha1.TokenLine, tokens secretTokens, wantsAccess bool) error {
 	if tokens.refresh == "" {
 		held := string(secret.Data[v1alpha1.SecretToken])
-		if token.Hash(held) != line.TokenHash {
+		if token.Hash(held) != current.TokenHash {
 			return errOutdated
 		}
 		tokens.refresh = tokenText(held)

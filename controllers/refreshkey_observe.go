@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,9 +12,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/canonical"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/line"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
@@ -84,7 +83,7 @@ func (r *RefreshKeyReconciler) observeLine(ctx context.Context, o *observation) 
 	if status.Revision == 0 {
 		return nil
 	}
-	claims, err := recordedClaims(o.key)
+	claims, err := line.Recorded(o.key)
 	if err != nil {
 		o.Distrust = err.Error()
 		return nil //nolint:nilerr // that it cannot be trusted is what was observed
@@ -119,28 +118,6 @@ func (r *RefreshKeyReconciler) signingKey(ctx context.Context, view *issuerView,
 	}
 	key, found := fresh.rings.Lookup(keyring.Refresh, kid)
 	return key, !found && fresh.lost(kid, r.Clock.Now()), nil
-}
-
-// recordedClaims reads status.content, which must name this very object and this very line.
-func recordedClaims(key *v1alpha1.JWTRefreshKey) (*token.Claims, error) {
-	status := &key.Status
-	if status.Content == nil || status.CreatedAt == nil || status.ExpiresAt == nil {
-		return nil, errors.New("the line in status is incomplete")
-	}
-	claims, err := token.ParsePayload(status.Content.Raw)
-	if err != nil {
-		return nil, fmt.Errorf("status.content cannot be read: %w", err)
-	}
-	if !names(claims, key) || claims.Object.Revision != status.Revision || claims.JTI != status.JTI ||
-		!claims.ExpiresAt.Equal(status.ExpiresAt.Time) || !claims.IssuedAt.Equal(status.CreatedAt.Time) {
-		return nil, errors.New("status.content is not that of this key's current token")
-	}
-	return claims, nil
-}
-
-func names(claims *token.Claims, key *v1alpha1.JWTRefreshKey) bool {
-	return claims.Object.Namespace == key.Namespace && claims.Object.Name == key.Name &&
-		claims.Object.UID == string(key.UID) && claims.ClientID == lifecycle.DefaultSubject(key.Namespace, key.Name)
 }
 
 func heldOf(claims *token.Claims) *lifecycle.Held {
@@ -242,11 +219,7 @@ func (o *observation) remake() (tokenText, error) {
 	if o.heldKey == nil {
 		return "", errors.New("the key that signed the current token is not to be had")
 	}
-	payload, err := canonical.JSON(o.key.Status.Content.Raw)
-	if err != nil {
-		return "", err
-	}
-	compact, err := token.Remake(o.heldKey, payload, o.key.Status.TokenHash)
+	compact, err := line.Remake(o.key, o.heldKey)
 	return tokenText(compact), err
 }
 
@@ -262,7 +235,7 @@ func (r *RefreshKeyReconciler) observeAdoptable(ctx context.Context, o *observat
 	}
 	compact := string(secret.Data[v1alpha1.SecretToken])
 	claims, err := r.parseOwn(ctx, o, compact)
-	if err != nil || !names(claims, o.key) || claims.Object.Revision != 1 {
+	if err != nil || !line.Names(claims, o.key) || claims.Object.Revision != 1 {
 		// Not adoptable: the first token is made afresh.
 		return nil //nolint:nilerr // what is wrong with a token that is not ours changes nothing
 	}
@@ -270,21 +243,9 @@ func (r *RefreshKeyReconciler) observeAdoptable(ctx context.Context, o *observat
 	if err != nil {
 		return err
 	}
-	found := recorded(claims, payload, compact)
+	found := line.Record(claims, payload, compact)
 	o.Secret.Adoptable = &found
 	return nil
-}
-
-// recorded is what the line keeps of a token.
-func recorded(claims *token.Claims, payload []byte, compact string) lifecycle.Token {
-	return lifecycle.Token{
-		JTI:       claims.JTI,
-		Hash:      token.Hash(compact),
-		KeyID:     claims.KeyID,
-		CreatedAt: claims.IssuedAt,
-		ExpiresAt: claims.ExpiresAt,
-		Content:   payload,
-	}
 }
 
 // parseOwn verifies a token by the issuer's refresh ring, read again for an unknown key.

@@ -20,7 +20,9 @@ func TestAForeignSecretIsNeverTouched(t *testing.T) {
 		secret func(*world, *corev1.Secret)
 	}{
 		{"somebody's", func(*world, *corev1.Secret) {}},
-		{"with a forged managed-by label", func(_ *world, s *corev1.Secret) { s.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy} }},
+		{"with a forged managed-by label", func(_ *world, s *corev1.Secret) {
+			s.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
+		}},
 		{"owned by another key", func(w *world, s *corev1.Secret) {
 			another := w.createKey("another", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
 			s.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(another, v1alpha1.GroupVersion.WithKind("JWTRefreshKey"))}

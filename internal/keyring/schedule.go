@@ -8,6 +8,12 @@ import (
 // maxDuration bounds every duration of a Schedule, so that no sum of times can overflow: about 100 years.
 const maxDuration = 876000 * time.Hour
 
+// Defaults of a JWTIssuer's spec.signing. They live here and not in the schema.
+const (
+	DefaultRotateAfter = 2160 * time.Hour
+	DefaultPrepublish  = time.Hour
+)
+
 // Schedule says how the keys of an issuer rotate. Parts of a second are rounded up.
 type Schedule struct {
 	// Algorithm of the keys made from now on.

@@ -169,7 +169,7 @@ var rotateCases = []decideCase{
 		want: advances(CauseRotate, "revision 2, 1h to 721h", "token-1")},
 	{name: "rotate: a long value that is handled", given: func(s *situation) {
 		s.rotate(longValue)
-		s.Key.Status.LastHandledRotate = handledRotate(s.Key)
+		s.Key.Status.LastHandledRotate = HandledRotate(s.Key)
 	}, want: atRest("480h")},
 	{name: "rotate: in mode Never", given: func(s *situation) { s.rotate("v1"); s.mode(v1alpha1.RotationNever) },
 		want: advances(CauseRotate, "revision 2, 1h to 721h", "token-1")},
@@ -188,7 +188,7 @@ var rotateNowCases = []decideCase{
 		want: advancesAtOnce(CauseRotateNow, "revision 2, 1h to 721h", "")},
 	{name: "rotate-now: a long value that is handled", given: func(s *situation) {
 		s.rotateNow(longValue)
-		s.Key.Status.LastHandledRotate = handledRotate(s.Key)
+		s.Key.Status.LastHandledRotate = HandledRotate(s.Key)
 	}, want: atRest("480h")},
 	{name: "rotate-now: with the Secret foreign the token is retired all the same", given: func(s *situation) {
 		s.rotateNow("v1")

@@ -239,7 +239,8 @@ func (d *decision) asks(prefix, annotation string) bool {
 	return value != "" && !slices.Contains(strings.Fields(d.status.LastHandledRotate), prefix+remembered(value))
 }
 
-func handledRotate(key *v1alpha1.JWTRefreshKey) string {
+// HandledRotate is what status.lastHandledRotate is to be once the annotations of a key are acted on.
+func HandledRotate(key *v1alpha1.JWTRefreshKey) string {
 	var handled []string
 	if value := key.Annotations[v1alpha1.AnnotationRotate]; value != "" {
 		handled = append(handled, remembered(value))

@@ -24,7 +24,7 @@ func (p *Plan) Status(o *Observed, token *Token, now time.Time) v1alpha1.JWTRefr
 	status.SecretName = o.Secret.Name
 	p.advanceLine(&status, token, now)
 	if p.Line == IssueFirst || p.Line == AdoptFound || p.Line == AdvanceLine {
-		status.LastHandledRotate = handledRotate(o.Key)
+		status.LastHandledRotate = HandledRotate(o.Key)
 	}
 	status.RenewalTime = p.renewalTime(o, &status)
 	p.setConditions(&status, o.Key.Generation, now)

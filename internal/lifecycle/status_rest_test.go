@@ -100,7 +100,7 @@ func TestHandledRotateFitsIntoStatus(t *testing.T) {
 	for _, values := range [][2]string{{longValue, longValue}, {longValue[:64], longValue[1:65]}, {fmt.Sprintf("%064d", 1), fmt.Sprintf("%064d", 2)}} {
 		s.rotate(values[0])
 		s.rotateNow(values[1])
-		if handled := handledRotate(s.Key); len(handled) > 200 {
+		if handled := HandledRotate(s.Key); len(handled) > 200 {
 			t.Errorf("%d bytes: %s", len(handled), handled)
 		}
 	}

@@ -1,5 +1,5 @@
-// Package registry is the token service's view of keys: whether a token that is correctly
-// signed is one that its key still stands for.
+// Package registry is the token service's view of keys and issuers, and its memory of use:
+// whether a token that is correctly signed is one that its key still stands for.
 package registry
 
 import (
@@ -34,17 +34,19 @@ type Token struct {
 	Revision int64
 }
 
+// Lives tells whether a key is the one of that UID, and neither deleted, revoked nor at its
+// end. A revocation that is seen in spec or in status, whichever comes first, ends it.
+func Lives(key *v1alpha1.JWTRefreshKey, uid string, now time.Time) bool {
+	return key.DeletionTimestamp == nil && string(key.UID) == uid && !key.Spec.Revoked && key.Status.RevokedAt == nil &&
+		(key.Spec.ExpiresAt == nil || now.Before(key.Spec.ExpiresAt.Time))
+}
+
 // StandingOf tells what a living key says of a correctly signed token. State is keyed by jti
-// and never by the token's text, since signatures can be rewritten. A revocation that is
-// seen in spec or in status, whichever comes first, refuses.
+// and never by the token's text, since signatures can be rewritten.
 func StandingOf(key *v1alpha1.JWTRefreshKey, token Token, now time.Time) Standing {
 	status := &key.Status
 	switch {
-	case key.DeletionTimestamp != nil || string(key.UID) != token.UID:
-		return Refused
-	case key.Spec.Revoked || status.RevokedAt != nil:
-		return Refused
-	case key.Spec.ExpiresAt != nil && !now.Before(key.Spec.ExpiresAt.Time):
+	case !Lives(key, token.UID, now):
 		return Refused
 	case status.Revision == 0:
 		if token.Revision == 1 {

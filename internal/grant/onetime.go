@@ -1,0 +1,173 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/line"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// claimTries is how often a claim is tried that others forestall: each time the key is read
+// again, and mostly the other was the same token's, which settles it.
+const claimTries = 8
+
+// useOnce uses a one-time token: it claims the line for its successor, which is put on record
+// before anybody gets it. Of parallel uses at this replica one claims, and all get its answer.
+func (s *Service) useOnce(ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims) (string, error) {
+	claim := s.claims.DoChan(claims.Object.UID+"/"+claims.JTI, func() (any, error) {
+		// Others wait for it too: that one of them goes away must not end it.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimFor)
+		defer cancel()
+		return s.claim(ctx, issuer, key, claims)
+	})
+	select {
+	case <-ctx.Done():
+		return "", fmt.Errorf("%w: %w", registry.ErrUnavailable, ctx.Err())
+	case result := <-claim:
+		successor, _ := result.Val.(string)
+		return successor, result.Err
+	}
+}
+
+// claimFor bounds how long a claim may take.
+const claimFor = 10 * time.Second
+
+func (s *Service) claim(ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims) (string, error) {
+	// What is known is good enough to claim on, since the claim fails where it is out of date;
+	// it is not good enough to refuse on.
+	for try := range claimTries {
+		if key == nil || !registry.Lives(key, claims.Object.UID, s.clock.Now()) {
+			return "", errGrant()
+		}
+		switch s.placeOf(key, claims) {
+		case current:
+			successor, err := s.advance(ctx, issuer, key, claims)
+			if !errors.Is(err, registry.ErrLost) {
+				return successor, err
+			}
+		case justUsed:
+			return s.remade(issuer, key)
+		case supersededUnused:
+			return s.rollOver(issuer, key, claims), nil
+		case unrecorded:
+			if try > 0 {
+				return "", fmt.Errorf("%w: the first token is not on record yet", registry.ErrUnavailable)
+			}
+		case used:
+			if try > 0 {
+				return "", s.reuse(ctx, claims)
+			}
+		case retired:
+			if try > 0 {
+				return "", errGrant()
+			}
+		}
+		var err error
+		if key, err = s.registry.KeyNow(ctx, keyName(claims)); err != nil {
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("%w: the key changes too often", registry.ErrUnavailable)
+}
+
+// place is where a one-time token stands in its line.
+type place int
+
+const (
+	// retired: it was never used, and others have followed it.
+	retired place = iota
+	// unrecorded: it is the first token of a key whose line has not begun.
+	unrecorded
+	// current: it has not been used.
+	current
+	// justUsed: the current token is its successor, unused, and the time for a lost answer runs.
+	justUsed
+	// supersededUnused: an enrolment followed it before it was used, and it is in overlap.
+	supersededUnused
+	// used: it was used, and that is over.
+	used
+)
+
+func (s *Service) placeOf(key *v1alpha1.JWTRefreshKey, claims *token.Claims) place {
+	status := &key.Status
+	standing := registry.StandingOf(key, presented(claims), s.clock.Now())
+	wasUsed := status.LastUsed != nil && claims.Object.Revision <= status.LastUsedRevision
+	switch {
+	case standing == registry.Unrecorded:
+		return unrecorded
+	case standing == registry.Current:
+		return current
+	case standing == registry.Superseded && !wasUsed:
+		return supersededUnused
+	case standing == registry.Superseded && status.LastUsedRevision == claims.Object.Revision && status.Revision == claims.Object.Revision+1 && s.inGrace(key):
+		return justUsed
+	case wasUsed:
+		return used
+	default:
+		return retired
+	}
+}
+
+// inGrace: the grace begins with the first use, and no retry makes it longer.
+func (s *Service) inGrace(key *v1alpha1.JWTRefreshKey) bool {
+	createdAt := key.Status.CreatedAt
+	return createdAt != nil && s.clock.Now().Before(createdAt.Add(lifecycle.RetryGrace(key)))
+}
+
+// advance puts the successor on record. It is made before, since the record holds its hash,
+// and handed out only after.
+func (s *Service) advance(ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims) (string, error) {
+	mint, err := lifecycle.Successor(key, issuer.URL, s.clock.Now())
+	if err != nil {
+		return "", err
+	}
+	if err := s.authorise(issuer, key, line.Claims(key, mint.Terms), mint.ExpiresAt.Sub(mint.CreatedAt)); err != nil {
+		return "", err
+	}
+	signer, err := issuer.Rings.Signer(keyring.Refresh)
+	if err != nil {
+		return "", registry.ErrUnavailable
+	}
+	compact, made, err := line.Mint(key, &mint, s.newID(), signer)
+	if err != nil {
+		return "", err
+	}
+	next := line.Line(&made, mint.Revision, []v1alpha1.SupersededToken{{
+		JTI: claims.JTI, Revision: claims.Object.Revision, TokenHash: key.Status.TokenHash,
+		CreatedAt: metav1.NewTime(claims.IssuedAt), ExpiresAt: metav1.NewTime(claims.ExpiresAt),
+	}})
+	return compact, s.registry.Advance(ctx, key, &next, claims.Object.Revision)
+}
+
+// remade is the successor that another answer held already, which may have been lost.
+func (s *Service) remade(issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey) (string, error) {
+	if _, err := line.Recorded(key); err != nil {
+		return "", err
+	}
+	signer, known := issuer.Rings.Lookup(keyring.Refresh, key.Status.KeyID)
+	if !known {
+		return "", registry.ErrUnavailable
+	}
+	return line.Remake(key, signer)
+}
+
+// reuse revokes the line of a token that is used a second time: of the two who hold it one
+// should not, and nobody can tell which (RFC 9700 §4.14.2).
+func (s *Service) reuse(ctx context.Context, claims *token.Claims) error {
+	err := s.registry.Revoke(ctx, keyName(claims), v1alpha1.RevokedReuseDetected, func(key *v1alpha1.JWTRefreshKey) bool {
+		return registry.Lives(key, claims.Object.UID, s.clock.Now()) && s.placeOf(key, claims) == used
+	})
+	if err != nil {
+		return err
+	}
+	return errGrant()
+}

@@ -1,0 +1,203 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/line"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/policy"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// RefreshRequest asks for an access token (RFC 6749 §6).
+type RefreshRequest struct {
+	Token string
+	// Scope is what is asked for; empty for all that was granted.
+	Scope string
+	// Resources are the APIs that the access token is asked for (RFC 8707 §2); none for the token's.
+	Resources []string
+	// Seen is the device that asks.
+	Seen v1alpha1.SeenDevice
+}
+
+// Refresh exchanges a refresh token for an access token. The order of its checks is that of
+// the security considerations: the signature, the key, the policy, the claim of a one-time
+// token, and only then is anything signed.
+func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request *RefreshRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
+	if request.Token == "" {
+		return nil, oauth.Refuse(oauth.InvalidRequest, "refresh_token is missing.")
+	}
+	if err := s.registry.Fresh(); err != nil {
+		return nil, err
+	}
+	claims, issuer, err := s.verifyRefresh(ctx, issuer, request.Token)
+	if err != nil {
+		return nil, refused(err)
+	}
+	outcome.Key, outcome.JTI = keyName(claims), claims.JTI
+	key, standing, err := s.standing(ctx, claims)
+	if err != nil {
+		return nil, err
+	}
+	if key == nil || (!standing.Accepted() && !registry.OneTime(key)) {
+		return nil, errGrant()
+	}
+	if err := s.authorise(issuer, key, claims, claims.ExpiresAt.Sub(claims.IssuedAt)); err != nil {
+		return nil, err
+	}
+	scope, err := narrowed(claims.Scope, request.Scope)
+	if err != nil {
+		return nil, err
+	}
+	for _, resource := range request.Resources {
+		if resource != claims.Audience {
+			return nil, oauth.Refuse(oauth.InvalidTarget, "The refresh token is for another resource.")
+		}
+	}
+	successor, err := s.successor(ctx, issuer, key, claims, standing)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.accessToken(issuer, key, claims, scope)
+	if err != nil {
+		return nil, err
+	}
+	answer.RefreshToken = successor
+	if !registry.OneTime(key) {
+		s.registry.Used(&registry.Use{
+			Key: outcome.Key, UID: key.UID, At: s.clock.Now(), Seen: request.Seen, Revision: claims.Object.Revision,
+			Superseded: standing == registry.Superseded, Prompt: key.Spec.IdleTimeout != nil,
+		})
+	}
+	return answer, nil
+}
+
+// refused translates what is wrong with a token. A service of which something is not to be
+// had has not judged it.
+func refused(err error) error {
+	if errors.Is(err, registry.ErrUnavailable) {
+		return err
+	}
+	return errGrant()
+}
+
+// authorise checks again what was checked when the token was issued: nobody holds more than
+// is granted now. A refusal can be taken back by repairing the policy, so that the client
+// must keep its token.
+func (s *Service) authorise(issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims, lifetime time.Duration) error {
+	if claims.JWKThumbprint != "" || claims.ServiceAccount != "" || key.Spec.Binding != nil {
+		return oauth.Refuse(oauth.InvalidClient, "The refresh token is bound to a client that has to prove itself.")
+	}
+	labels, known := s.registry.NamespaceLabels(claims.Object.Namespace)
+	if !known {
+		return registry.ErrUnavailable
+	}
+	request := policy.Request{
+		NamespaceLabels: labels,
+		DefaultSubject:  claims.ClientID,
+		Subject:         claims.Subject,
+		Audience:        claims.Audience,
+		Lifetime:        lifetime,
+		AccessLifetime:  accessLifetime(issuer, key),
+		Scopes:          strings.Fields(claims.Scope),
+		Claims:          slices.Sorted(maps.Keys(claims.Extra)),
+	}
+	if issuer.Policy == nil || issuer.Policy.Check(request) != nil {
+		return oauth.Refuse(oauth.UnauthorizedClient, "The issuer's policy does not grant this now.")
+	}
+	return nil
+}
+
+func accessLifetime(issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey) time.Duration {
+	if at := key.Spec.AccessToken; at != nil && at.Lifetime != nil {
+		return at.Lifetime.Duration
+	}
+	return issuer.AccessLifetime
+}
+
+// narrowed is the scope of the access token: what was granted, or less (RFC 6749 §6).
+func narrowed(granted, asked string) (string, error) {
+	if asked == "" {
+		return granted, nil
+	}
+	have := strings.Fields(granted)
+	var scope []string
+	for _, one := range strings.Split(asked, " ") {
+		if !slices.Contains(have, one) {
+			return "", oauth.Refuse(oauth.InvalidScope, "A scope is asked for that was not granted.")
+		}
+		if !slices.Contains(scope, one) {
+			scope = append(scope, one)
+		}
+	}
+	return strings.Join(scope, " "), nil
+}
+
+// successor is the refresh token that goes with the answer, empty where the client keeps
+// the one that it has.
+func (s *Service) successor(ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims, standing registry.Standing) (string, error) {
+	switch {
+	case registry.OneTime(key):
+		return s.useOnce(ctx, issuer, key, claims)
+	case standing == registry.Superseded:
+		return s.rollOver(issuer, key, claims), nil
+	default:
+		return "", nil
+	}
+}
+
+// rollOver is the current token for a client that presents a superseded one, so that it goes
+// on without ever reading the Secret; but only where the current one grants no more. What
+// stands in its way is not the client's fault, and its own token is good still.
+func (s *Service) rollOver(issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims) string {
+	current, err := line.Recorded(key)
+	if err != nil || !grantsNoMore(current, claims) {
+		return ""
+	}
+	signer, known := issuer.Rings.Lookup(keyring.Refresh, key.Status.KeyID)
+	if !known || current.Issuer != issuer.URL {
+		return ""
+	}
+	compact, err := line.Remake(key, signer)
+	if err != nil {
+		return ""
+	}
+	return compact
+}
+
+// grantsNoMore compares all that a token gives its holder.
+func grantsNoMore(current, held *token.Claims) bool {
+	have := strings.Fields(held.Scope)
+	wider := slices.ContainsFunc(strings.Fields(current.Scope), func(scope string) bool { return !slices.Contains(have, scope) })
+	return !wider && current.Audience == held.Audience && current.Subject == held.Subject && maps.Equal(current.Extra, held.Extra) &&
+		current.JWKThumbprint == held.JWKThumbprint && current.ServiceAccount == held.ServiceAccount
+}
+
+// accessToken signs the access token. It never outlives the refresh token, nor the key.
+func (s *Service) accessToken(issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims, scope string) (*oauth.TokenAnswer, error) {
+	signer, err := issuer.Rings.Signer(keyring.Access)
+	if err != nil {
+		// The next key is published, and waits until every verifier knows it.
+		return nil, registry.ErrUnavailable
+	}
+	access, now, end := *claims, s.clock.Now(), claims.ExpiresAt
+	access.Scope = scope
+	if key.Spec.ExpiresAt != nil && key.Spec.ExpiresAt.Time.Before(end) {
+		end = key.Spec.ExpiresAt.Time
+	}
+	compact, expiresAt, err := line.MintAccess(access, s.newID(), now, accessLifetime(issuer, key), end, signer)
+	if err != nil {
+		return nil, err
+	}
+	return &oauth.TokenAnswer{
+		AccessToken: compact, TokenType: oauth.TokenTypeBearer, ExpiresIn: int64(expiresAt.Sub(now) / time.Second), Scope: scope,
+	}, nil
+}

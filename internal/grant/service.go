@@ -1,0 +1,144 @@
+// Package grant holds what the endpoints of an issuer decide: one file a grant. It knows
+// nothing of HTTP. What it refuses is an *oauth.Error; any other error is one of the
+// service's own, of which a client learns nothing.
+package grant
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// Registry is what the grants need to know of a cluster, and to record in it.
+type Registry interface {
+	// Fresh is an error once what is known may be too old to answer from.
+	Fresh() error
+	// Key is what is known of a key; nil when it is not known. It is shared, and not to be changed.
+	Key(name types.NamespacedName) *v1alpha1.JWTRefreshKey
+	// KeyLive is the key at the API server, for the token of that jti; nil when there is none. It
+	// may be some seconds old.
+	KeyLive(ctx context.Context, name types.NamespacedName, jti string) (*v1alpha1.JWTRefreshKey, error)
+	// KeyNow is the key at the API server at this moment; nil when there is none.
+	KeyNow(ctx context.Context, name types.NamespacedName) (*v1alpha1.JWTRefreshKey, error)
+	// NamespaceLabels are those of a namespace; false when it is not known.
+	NamespaceLabels(name string) (map[string]string, bool)
+	// IssuerReread is the issuer with its signing keys as the API server has them.
+	IssuerReread(ctx context.Context, issuer *registry.Issuer) (*registry.Issuer, error)
+	// Advance puts the next token of a line on record, or fails with registry.ErrLost where the
+	// key is no longer as it was read.
+	Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, used int64) error
+	// Revoke puts a revocation on record if it is due for the key at the API server.
+	Revoke(ctx context.Context, name types.NamespacedName, reason v1alpha1.RevocationReason, due func(*v1alpha1.JWTRefreshKey) bool) error
+	// Used remembers an exchange.
+	Used(use *registry.Use)
+}
+
+// Service answers for all issuers of a cluster.
+type Service struct {
+	registry Registry
+	clock    clock.PassiveClock
+	newID    func() string
+
+	verified *lru.Cache[[sha256.Size]byte, *token.Claims]
+	claims   singleflight.Group
+}
+
+// rememberedTokens is for how many refresh tokens it is remembered that their signature is good.
+const rememberedTokens = 1 << 14
+
+// New makes a Service. newID makes the jti of a token: unique, and with no meaning.
+func New(registry Registry, clock clock.PassiveClock, newID func() string) (*Service, error) {
+	verified, err := lru.New[[sha256.Size]byte, *token.Claims](rememberedTokens)
+	return &Service{registry: registry, clock: clock, newID: newID, verified: verified}, err
+}
+
+// Outcome is what the log and the metrics say of a request beside its answer.
+type Outcome struct {
+	Key types.NamespacedName
+	JTI string
+}
+
+// errGrant is what a client discards its token on. It says little on purpose: whoever holds
+// a token that is not good learns nothing about the key.
+func errGrant() *oauth.Error {
+	return oauth.Refuse(oauth.InvalidGrant, "The refresh token is expired, revoked, retired or not one of this issuer.")
+}
+
+// verifyRefresh reads a refresh token, and the signing keys again where they lack its key.
+func (s *Service) verifyRefresh(ctx context.Context, issuer *registry.Issuer, compact string) (*token.Claims, *registry.Issuer, error) {
+	if issuer.Rings == nil {
+		return nil, nil, fmt.Errorf("%w: the signing keys of %s are not known", registry.ErrUnavailable, issuer.Name)
+	}
+	sum := sha256.Sum256([]byte(compact))
+	if claims, ok := s.verified.Get(sum); ok && s.stillGood(claims, issuer) {
+		return claims, issuer, nil
+	}
+	claims, issuer, err := s.parse(ctx, issuer, compact, token.Refresh)
+	if err == nil {
+		s.verified.Add(sum, claims)
+	}
+	return claims, issuer, err
+}
+
+// stillGood is what can change of a token whose signature was good.
+func (s *Service) stillGood(claims *token.Claims, issuer *registry.Issuer) bool {
+	now := s.clock.Now()
+	_, known := issuer.Rings.Lookup(keyring.Refresh, claims.KeyID)
+	return known && claims.Issuer == issuer.URL && now.Before(claims.ExpiresAt) && !now.Before(claims.IssuedAt)
+}
+
+func (s *Service) parse(ctx context.Context, issuer *registry.Issuer, compact string, typ token.Type) (*token.Claims, *registry.Issuer, error) {
+	claims, err := token.Parse(compact, typ, issuer.Rings, issuer.URL, s.clock.Now())
+	if errors.Is(err, token.ErrUnknownKey) {
+		if issuer, err = s.registry.IssuerReread(ctx, issuer); err != nil {
+			return nil, nil, err
+		}
+		claims, err = token.Parse(compact, typ, issuer.Rings, issuer.URL, s.clock.Now())
+	}
+	return claims, issuer, err
+}
+
+// keyName is the key that a token belongs to.
+func keyName(claims *token.Claims) types.NamespacedName {
+	return types.NamespacedName{Namespace: claims.Object.Namespace, Name: claims.Object.Name}
+}
+
+func presented(claims *token.Claims) registry.Token {
+	return registry.Token{UID: claims.Object.UID, JTI: claims.JTI, Revision: claims.Object.Revision}
+}
+
+// standing finds the key of a token and what it says of it. Before a token that is correctly
+// signed is refused, the API server is asked: what is known may be out of date. Only what
+// can never be otherwise again is believed as it is.
+func (s *Service) standing(ctx context.Context, claims *token.Claims) (*v1alpha1.JWTRefreshKey, registry.Standing, error) {
+	name, now := keyName(claims), s.clock.Now()
+	if key := s.registry.Key(name); key != nil {
+		standing := registry.StandingOf(key, presented(claims), now)
+		if standing.Accepted() || over(key, claims, now) {
+			return key, standing, nil
+		}
+	}
+	key, err := s.registry.KeyLive(ctx, name, claims.JTI)
+	if err != nil || key == nil {
+		return nil, registry.Refused, err
+	}
+	return key, registry.StandingOf(key, presented(claims), now), nil
+}
+
+// over: the very key of the token is deleted, revoked or at its end.
+func over(key *v1alpha1.JWTRefreshKey, claims *token.Claims, now time.Time) bool {
+	return string(key.UID) == claims.Object.UID && !registry.Lives(key, claims.Object.UID, now)
+}

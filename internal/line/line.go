@@ -1,0 +1,121 @@
+// Package line reads and makes the tokens of a key's line: the one on record in its status,
+// and the next. The controllers and the token service share it, so that a token that one of
+// them makes again is the one that the other made.
+package line
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/canonical"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// Recorded reads status.content, which must name this very object and this very line: nothing
+// is signed again that says otherwise.
+func Recorded(key *v1alpha1.JWTRefreshKey) (*token.Claims, error) {
+	status := &key.Status
+	if status.Content == nil || status.CreatedAt == nil || status.ExpiresAt == nil {
+		return nil, errors.New("the line in status is incomplete")
+	}
+	claims, err := token.ParsePayload(status.Content.Raw)
+	if err != nil {
+		return nil, fmt.Errorf("status.content cannot be read: %w", err)
+	}
+	if !Names(claims, key) || claims.Object.Revision != status.Revision || claims.JTI != status.JTI ||
+		!claims.ExpiresAt.Equal(status.ExpiresAt.Time) || !claims.IssuedAt.Equal(status.CreatedAt.Time) {
+		return nil, errors.New("status.content is not that of this key's current token")
+	}
+	return claims, nil
+}
+
+// Names tells whether claims are of this very key.
+func Names(claims *token.Claims, key *v1alpha1.JWTRefreshKey) bool {
+	return claims.Object.Namespace == key.Namespace && claims.Object.Name == key.Name &&
+		claims.Object.UID == string(key.UID) && claims.ClientID == lifecycle.DefaultSubject(key.Namespace, key.Name)
+}
+
+// Remake signs the current token again, from a content that Recorded has read, and returns
+// it only if it is the one on record.
+func Remake(key *v1alpha1.JWTRefreshKey, signer *keyring.Key) (string, error) {
+	payload, err := canonical.JSON(key.Status.Content.Raw)
+	if err != nil {
+		return "", err
+	}
+	return token.Remake(signer, payload, key.Status.TokenHash)
+}
+
+// Claims are those of a token of the key, without its identity and its times.
+func Claims(key *v1alpha1.JWTRefreshKey, terms lifecycle.Terms) *token.Claims {
+	return &token.Claims{
+		Issuer:         terms.Issuer,
+		Audience:       terms.Audience,
+		Subject:        terms.Subject,
+		Scope:          terms.Scope,
+		Extra:          terms.Claims,
+		JWKThumbprint:  terms.JWKThumbprint,
+		ServiceAccount: terms.ServiceAccount,
+		ClientID:       lifecycle.DefaultSubject(key.Namespace, key.Name),
+		Object:         token.Object{Namespace: key.Namespace, Name: key.Name, UID: string(key.UID)},
+	}
+}
+
+// Mint makes a refresh token as a plan wants it, and what is to be recorded of it.
+func Mint(key *v1alpha1.JWTRefreshKey, mint *lifecycle.Mint, jti string, signer *keyring.Key) (string, lifecycle.Token, error) {
+	claims := Claims(key, mint.Terms)
+	claims.JTI, claims.KeyID = jti, signer.ID
+	claims.IssuedAt, claims.ExpiresAt = mint.CreatedAt, mint.ExpiresAt
+	claims.Object.Revision = mint.Revision
+	payload, err := claims.Payload()
+	if err != nil {
+		return "", lifecycle.Token{}, err
+	}
+	compact, err := token.Mint(signer, token.Refresh, payload)
+	return compact, Record(claims, payload, compact), err
+}
+
+// Record is what the line keeps of a token.
+func Record(claims *token.Claims, payload []byte, compact string) lifecycle.Token {
+	return lifecycle.Token{
+		JTI:       claims.JTI,
+		Hash:      token.Hash(compact),
+		KeyID:     claims.KeyID,
+		CreatedAt: claims.IssuedAt,
+		ExpiresAt: claims.ExpiresAt,
+		Content:   payload,
+	}
+}
+
+// MintAccess makes an access token for a key, which never outlives the refresh token. A
+// binding to a ServiceAccount concerns our token endpoint alone, and stays out of it.
+func MintAccess(claims token.Claims, jti string, now time.Time, lifetime time.Duration, end time.Time, signer *keyring.Key) (string, time.Time, error) {
+	claims.JTI, claims.KeyID = jti, signer.ID
+	claims.ServiceAccount, claims.Object.Revision = "", 0
+	claims.IssuedAt = now.UTC().Truncate(time.Second)
+	claims.ExpiresAt = claims.IssuedAt.Add(lifetime).Truncate(time.Second)
+	if end.Before(claims.ExpiresAt) {
+		claims.ExpiresAt = end.UTC().Truncate(time.Second)
+	}
+	payload, err := claims.Payload()
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	compact, err := token.Mint(signer, token.Access, payload)
+	return compact, claims.ExpiresAt, err
+}
+
+// Line is a token as the fields of status that tell of it, with those it follows.
+func Line(made *lifecycle.Token, revision int64, previous []v1alpha1.SupersededToken) v1alpha1.TokenLine {
+	return v1alpha1.TokenLine{
+		Revision: revision, JTI: made.JTI, TokenHash: made.Hash, KeyID: made.KeyID,
+		CreatedAt: &metav1.Time{Time: made.CreatedAt}, ExpiresAt: &metav1.Time{Time: made.ExpiresAt},
+		Content: &apiextensionsv1.JSON{Raw: made.Content}, Previous: previous,
+	}
+}

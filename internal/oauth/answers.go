@@ -1,0 +1,52 @@
+package oauth
+
+// TokenAnswer is the answer to a grant (RFC 6749 §5.1).
+type TokenAnswer struct {
+	AccessToken string `json:"access_token"`
+	TokenType   string `json:"token_type"`
+	// ExpiresIn is in seconds.
+	ExpiresIn    int64  `json:"expires_in"`
+	Scope        string `json:"scope,omitempty"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+}
+
+// TokenTypeBearer is the token_type of RFC 6750.
+const TokenTypeBearer = "Bearer"
+
+// IntrospectionAnswer is the answer of RFC 7662 §2.2. All but Active is left out for a token
+// that is not active.
+type IntrospectionAnswer struct {
+	Active    bool   `json:"active"`
+	Scope     string `json:"scope,omitempty"`
+	ClientID  string `json:"client_id,omitempty"`
+	TokenType string `json:"token_type,omitempty"`
+	ExpiresAt int64  `json:"exp,omitempty"`
+	IssuedAt  int64  `json:"iat,omitempty"`
+	NotBefore int64  `json:"nbf,omitempty"`
+	Subject   string `json:"sub,omitempty"`
+	Audience  string `json:"aud,omitempty"`
+	Issuer    string `json:"iss,omitempty"`
+	JTI       string `json:"jti,omitempty"`
+}
+
+// Metadata is the document of RFC 8414 §2, which is that of OpenID Connect Discovery as well.
+type Metadata struct {
+	Issuer                                    string   `json:"issuer"`
+	TokenEndpoint                             string   `json:"token_endpoint"`
+	RevocationEndpoint                        string   `json:"revocation_endpoint"`
+	IntrospectionEndpoint                     string   `json:"introspection_endpoint"`
+	JWKSURI                                   string   `json:"jwks_uri"`
+	GrantTypesSupported                       []string `json:"grant_types_supported"`
+	ResponseTypesSupported                    []string `json:"response_types_supported"`
+	SubjectTypesSupported                     []string `json:"subject_types_supported"`
+	IDTokenSigningAlgValuesSupported          []string `json:"id_token_signing_alg_values_supported"`
+	TokenEndpointAuthMethodsSupported         []string `json:"token_endpoint_auth_methods_supported"`
+	RevocationEndpointAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported"`
+	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
+}
+
+// ErrorAnswer is the body of a refusal (RFC 6749 §5.2).
+type ErrorAnswer struct {
+	Error       Code   `json:"error"`
+	Description string `json:"error_description,omitempty"`
+}

@@ -1,0 +1,74 @@
+package oauth
+
+import (
+	"bytes"
+	"net/url"
+	"unicode/utf8"
+)
+
+// Limits of a request's body.
+const (
+	// MaxBody is the largest body that is read, in bytes.
+	MaxBody = 64 << 10
+	// MaxParameters is the most parameters of a request.
+	MaxParameters = 64
+)
+
+// Names of parameters.
+const (
+	ParamGrantType     = "grant_type"
+	ParamRefreshToken  = "refresh_token"
+	ParamScope         = "scope"
+	ParamToken         = "token"
+	ParamTokenTypeHint = "token_type_hint"
+	ParamResource      = "resource"
+	ParamAudience      = "audience"
+	ParamDeviceID      = "device_id"
+	ParamClientID      = "client_id"
+	ParamClientSecret  = "client_secret"
+)
+
+// GrantRefreshToken is the grant of RFC 6749 §6.
+const GrantRefreshToken = "refresh_token"
+
+// repeatable may be sent more than once (RFC 8707 §2, RFC 8693 §2.1).
+var repeatable = map[string]bool{ParamResource: true, ParamAudience: true}
+
+// Form holds the parameters of a request that were given a value.
+type Form map[string][]string
+
+// ParseForm reads a body of type application/x-www-form-urlencoded. A parameter without a
+// value is as if absent, and one that is there twice is an error (RFC 6749 §3.2).
+func ParseForm(body []byte) (Form, error) {
+	if bytes.Count(body, []byte{'&'}) >= MaxParameters {
+		return nil, Refuse(InvalidRequest, "There are too many parameters.")
+	}
+	values, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, Refuse(InvalidRequest, "The body is not a well-formed application/x-www-form-urlencoded one.")
+	}
+	form := make(Form, len(values))
+	for name, given := range values {
+		for _, value := range given {
+			if value == "" {
+				continue
+			}
+			if !utf8.ValidString(name) || !utf8.ValidString(value) {
+				return nil, Refuse(InvalidRequest, "The body is not UTF-8.")
+			}
+			if len(form[name]) > 0 && !repeatable[name] {
+				return nil, Refuse(InvalidRequest, "A parameter is given more than once.")
+			}
+			form[name] = append(form[name], value)
+		}
+	}
+	return form, nil
+}
+
+// Get is the value of a parameter, empty when it is absent.
+func (f Form) Get(name string) string {
+	if values := f[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}

@@ -1,0 +1,250 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// Errors of a Cluster, matched with errors.Is.
+var (
+	// ErrUnavailable says that something cannot be known or recorded now.
+	ErrUnavailable = errors.New("the API server is not to be had")
+	// ErrLost says that somebody else changed the key first: look again.
+	ErrLost = errors.New("the key was changed by somebody else")
+)
+
+// Options of a Cluster.
+type Options struct {
+	// Namespace is the operator's own, where the signing keys are. Required.
+	Namespace string
+	// MaxStaleness is for how long a view that is not proven fresh is answered from, at least a
+	// minute. Default 10m.
+	MaxStaleness time.Duration
+	// LiveReads is how many keys a second are looked up at the API server before a token is
+	// refused. Default 100.
+	LiveReads float64
+	// Spread is a chance share of a duration. Default: one of math/rand.
+	Spread func(time.Duration) time.Duration
+	// Clock tells the time in what is written. Default: the machine's.
+	Clock clock.PassiveClock
+	// Pulse tells the time between proofs of freshness, which no test's clock can hurry. Default:
+	// the machine's.
+	Pulse clock.WithTicker
+}
+
+func (o *Options) setDefaults() {
+	if o.MaxStaleness == 0 {
+		o.MaxStaleness = 10 * time.Minute
+	}
+	if o.LiveReads == 0 {
+		o.LiveReads = 100
+	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	if o.Spread == nil {
+		o.Spread = rand.N[time.Duration]
+	}
+	if o.Pulse == nil {
+		o.Pulse = clock.RealClock{}
+	}
+}
+
+// Cluster is the registry in the objects of a cluster: keys and issuers as watches tell of
+// them, read again at the API server where that matters.
+type Cluster struct {
+	options Options
+	client  client.WithWatch
+	fresh   []*freshness
+	watches []watched
+
+	keys       *view[*v1alpha1.JWTRefreshKey]
+	issuers    *view[*v1alpha1.JWTIssuer]
+	rings      *view[*corev1.Secret]
+	namespaces *view[*metav1.PartialObjectMetadata]
+
+	rebuilding sync.Mutex
+	set        atomic.Pointer[issuerSet]
+
+	flights  singleflight.Group
+	limiter  *rate.Limiter
+	recalled *lru.Cache[string, recollection]
+	reread   map[string]time.Time
+	uses     *uses
+}
+
+// New makes a Cluster, which knows nothing until it runs.
+func New(config *rest.Config, o Options) (*Cluster, error) {
+	o.setDefaults()
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+	config = rest.CopyConfig(config)
+	// The API server's own priority and fairness is the better judge of what it can bear.
+	config.QPS = -1
+	reader, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	recalled, err := lru.New[string, recollection](rememberedReads)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{
+		options: o, client: reader, recalled: recalled, reread: map[string]time.Time{},
+		limiter: rate.NewLimiter(rate.Limit(o.LiveReads), int(o.LiveReads)+1),
+	}
+	c.set.Store(&issuerSet{})
+	c.keys = newView(c.freshness(), slimKey, func() {})
+	c.issuers = newView(c.freshness(), slimIssuer, c.rebuild)
+	c.rings = newView(c.freshness(), slimMeta[*corev1.Secret], c.rebuild)
+	c.namespaces = newView(c.freshness(), slimMeta[*metav1.PartialObjectMetadata], func() {})
+	c.uses = newUses(c)
+	inOwnNamespace := []client.ListOption{client.InNamespace(o.Namespace), client.HasLabels{v1alpha1.LabelSigningKeysOf}}
+	c.watches = []watched{
+		{"JWTRefreshKey", v1alpha1.GroupVersion.WithKind("JWTRefreshKey"), c.keys, c.keys.fresh, func() client.ObjectList { return &v1alpha1.JWTRefreshKeyList{} }, nil},
+		{"JWTIssuer", v1alpha1.GroupVersion.WithKind("JWTIssuer"), c.issuers, c.issuers.fresh, func() client.ObjectList { return &v1alpha1.JWTIssuerList{} }, nil},
+		{"Secret", corev1.SchemeGroupVersion.WithKind("Secret"), c.rings, c.rings.fresh, func() client.ObjectList { return &corev1.SecretList{} }, inOwnNamespace},
+		{"Namespace", corev1.SchemeGroupVersion.WithKind("Namespace"), c.namespaces, c.namespaces.fresh, namespaceList, nil},
+	}
+	return c, nil
+}
+
+func namespaceList() client.ObjectList {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
+	return list
+}
+
+func (c *Cluster) freshness() *freshness {
+	f := &freshness{clock: c.options.Pulse}
+	c.fresh = append(c.fresh, f)
+	return f
+}
+
+// Run watches until ctx ends, and then writes what is known of uses and not yet written.
+func (c *Cluster) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, w := range c.watches {
+		reflector := cache.NewReflectorWithOptions(w.source(c.client), nil, w.store, cache.ReflectorOptions{Name: w.name, TypeDescription: w.name})
+		group.Go(func() error { reflector.RunWithContext(ctx); return nil })
+		group.Go(func() error { w.prove(ctx, c.client, c.options.Pulse); return nil })
+	}
+	group.Go(func() error { return c.uses.run(ctx) })
+	return group.Wait()
+}
+
+// Fresh is nil while what is known is known to be true of a moment not longer ago than
+// MaxStaleness, and ErrUnavailable otherwise.
+func (c *Cluster) Fresh() error {
+	for _, fresh := range c.fresh {
+		if age, proven := fresh.age(); !proven || age > c.options.MaxStaleness {
+			return ErrUnavailable
+		}
+	}
+	return nil
+}
+
+// Staleness is how long ago it is since all that is known was proven; the longest there is
+// when it never was.
+func (c *Cluster) Staleness() time.Duration {
+	var oldest time.Duration
+	for _, fresh := range c.fresh {
+		age, proven := fresh.age()
+		if !proven {
+			return 1<<63 - 1
+		}
+		oldest = max(oldest, age)
+	}
+	return oldest
+}
+
+// Key is what is known of a key, nil when it is not known.
+func (c *Cluster) Key(name types.NamespacedName) *v1alpha1.JWTRefreshKey {
+	key, _ := c.keys.get(name)
+	return key
+}
+
+// NamespaceLabels are the labels of a namespace; false when it is not known.
+func (c *Cluster) NamespaceLabels(name string) (map[string]string, bool) {
+	namespace, found := c.namespaces.get(types.NamespacedName{Name: name})
+	if !found {
+		return nil, false
+	}
+	return namespace.Labels, true
+}
+
+// Issuer is the one whose endpoints are under a path; nil when there is none. See issuerSet
+// for what the host is for.
+func (c *Cluster) Issuer(path, host string) *Issuer {
+	return c.set.Load().find(path, host)
+}
+
+// rebuild makes the set of issuers anew. It is seldom asked for.
+func (c *Cluster) rebuild() {
+	c.rebuilding.Lock()
+	defer c.rebuilding.Unlock()
+	rings := map[string]*corev1.Secret{}
+	for _, secret := range c.rings.all() {
+		rings[secret.Labels[v1alpha1.LabelSigningKeysOf]] = secret
+	}
+	set := issuersOf(c.issuers.all(), func(issuer string) *corev1.Secret { return rings[issuer] })
+	c.set.Store(&set)
+}
+
+func slimMeta[T client.Object](object T) { object.SetManagedFields(nil) }
+
+func slimIssuer(issuer *v1alpha1.JWTIssuer) {
+	issuer.ManagedFields, issuer.Annotations, issuer.Status = nil, nil, v1alpha1.JWTIssuerStatus{}
+}
+
+// slimKey keeps what an exchange needs: of tens of thousands of keys there is no room for
+// more. The content of the current token matters only where a successor is handed out.
+func slimKey(key *v1alpha1.JWTRefreshKey) {
+	key.TypeMeta = metav1.TypeMeta{}
+	key.ObjectMeta = metav1.ObjectMeta{
+		Namespace: key.Namespace, Name: key.Name, UID: key.UID, ResourceVersion: key.ResourceVersion, DeletionTimestamp: key.DeletionTimestamp,
+	}
+	status := v1alpha1.JWTRefreshKeyStatus{
+		TokenLine: key.Status.TokenLine,
+		LastUsed:  key.Status.LastUsed, LastUsedRevision: key.Status.LastUsedRevision, SupersededLastUsed: key.Status.SupersededLastUsed,
+		RevokedAt: key.Status.RevokedAt, RevocationReason: key.Status.RevocationReason,
+	}
+	if !OneTime(key) {
+		key.Spec = v1alpha1.JWTRefreshKeySpec{
+			ExpiresAt: key.Spec.ExpiresAt, AccessToken: key.Spec.AccessToken, IdleTimeout: key.Spec.IdleTimeout,
+			Revoked: key.Spec.Revoked, Binding: key.Spec.Binding,
+		}
+		if len(status.Previous) == 0 {
+			status.Content, status.TokenHash, status.KeyID, status.CreatedAt = nil, "", "", nil
+		}
+	}
+	key.Status = status
+}
+
+// OneTime tells whether a key's tokens are for one use each.
+func OneTime(key *v1alpha1.JWTRefreshKey) bool {
+	return key.Spec.Rotation != nil && key.Spec.Rotation.Mode == v1alpha1.RotationOneTimeUse
+}

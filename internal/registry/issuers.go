@@ -1,0 +1,114 @@
+package registry
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/policy"
+)
+
+// Issuer is an issuer with all that an exchange needs of it. It never changes.
+type Issuer struct {
+	Name string
+	// URL is `iss`, to the byte.
+	URL string
+	// Policy says who may have what; nil where it cannot be read, and nothing is granted.
+	Policy *policy.Policy
+	// Rings are its signing keys; nil where they cannot be read, and nothing can be verified.
+	Rings *keyring.Rings
+	// AccessLifetime is the lifetime of an access token whose key does not say.
+	AccessLifetime time.Duration
+	// CacheFor is how long a verifier may keep the JWKS: a new key signs only once every copy
+	// that lacks it is out of date.
+	CacheFor time.Duration
+
+	path         string
+	hosts        []string
+	ringsVersion string
+}
+
+// issuerSet is all issuers at one moment, by the path of their URL.
+type issuerSet map[string][]*Issuer
+
+// find is the issuer whose endpoints are under a path. Where several issuers have the same
+// path on different hosts, the request's host chooses among these, and does nothing else.
+func (s issuerSet) find(path, host string) *Issuer {
+	candidates := s[path]
+	if len(candidates) == 1 {
+		return candidates[0]
+	}
+	for _, issuer := range candidates {
+		if slices.ContainsFunc(issuer.hosts, func(known string) bool { return strings.EqualFold(known, host) }) {
+			return issuer
+		}
+	}
+	return nil
+}
+
+// issuersOf reads issuers and their signing keys. Of several with one URL the oldest counts.
+func issuersOf(issuers []*v1alpha1.JWTIssuer, keys func(issuer string) *corev1.Secret) issuerSet {
+	slices.SortFunc(issuers, func(a, b *v1alpha1.JWTIssuer) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	set, taken := issuerSet{}, map[string]bool{}
+	for _, issuer := range issuers {
+		if taken[issuer.Spec.URL] {
+			continue
+		}
+		taken[issuer.Spec.URL] = true
+		if issuer.DeletionTimestamp != nil {
+			continue
+		}
+		if read := issuerOf(issuer, keys(issuer.Name)); read != nil {
+			set[read.path] = append(set[read.path], read)
+		}
+	}
+	return set
+}
+
+func issuerOf(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret) *Issuer {
+	parsed, err := url.Parse(issuer.Spec.URL)
+	if err != nil {
+		return nil
+	}
+	read := &Issuer{
+		Name: issuer.Name, URL: issuer.Spec.URL,
+		AccessLifetime: policy.DefaultAccessLifetime, CacheFor: cacheFor(issuer),
+		path: strings.TrimSuffix(parsed.Path, "/"), hosts: []string{parsed.Host},
+	}
+	if inside, err := url.Parse(issuer.Spec.EndpointURL); err == nil && inside.Host != "" {
+		read.hosts = append(read.hosts, inside.Host)
+	}
+	if at := issuer.Spec.AccessToken; at != nil && at.Lifetime != nil {
+		read.AccessLifetime = at.Lifetime.Duration
+	}
+	if compiled, err := policy.Compile(&issuer.Spec); err == nil {
+		read.Policy = compiled
+	}
+	if keys != nil {
+		read.ringsVersion = keys.ResourceVersion
+		if decoded, err := keyring.Decode(keys.Data); err == nil {
+			read.Rings = decoded
+		}
+	}
+	return read
+}
+
+// longestCache is long enough to spare the service, and short enough for a key that was
+// withdrawn.
+const longestCache = 15 * time.Minute
+
+func cacheFor(issuer *v1alpha1.JWTIssuer) time.Duration {
+	prepublish := keyring.DefaultPrepublish
+	if signing := issuer.Spec.Signing; signing != nil && signing.Prepublish != nil {
+		prepublish = signing.Prepublish.Duration
+	}
+	return min(prepublish/2, longestCache).Truncate(time.Second)
+}

@@ -1,0 +1,117 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+const (
+	// rememberedReads is for how many tokens what the API server said of their key is remembered,
+	// and rememberFor is for how long.
+	rememberedReads = 4096
+	rememberFor     = 3 * time.Second
+	// ringsEvery is how often at most the signing keys of an issuer are read for a key that they lack.
+	ringsEvery = 5 * time.Second
+)
+
+// recollection is what the API server said of the key of a token.
+type recollection struct {
+	key *v1alpha1.JWTRefreshKey
+	at  time.Time
+}
+
+// KeyLive is a key as the API server has it, nil when it does not exist. What it said for the
+// same jti is remembered for some seconds, reads at the same time are one, and there are no
+// more a second than was allowed: beyond that nothing is known, which is ErrUnavailable.
+func (c *Cluster) KeyLive(ctx context.Context, name types.NamespacedName, jti string) (*v1alpha1.JWTRefreshKey, error) {
+	now := c.options.Pulse.Now()
+	if last, ok := c.recalled.Get(jti); ok && now.Sub(last.at) < rememberFor {
+		return last.key, nil
+	}
+	if !c.limiter.AllowN(now, 1) {
+		return nil, fmt.Errorf("%w: too many keys are looked up", ErrUnavailable)
+	}
+	key, err := c.KeyNow(ctx, name)
+	if err == nil {
+		c.recalled.Add(jti, recollection{key: key, at: now})
+	}
+	return key, err
+}
+
+// KeyNow is a key as the API server has it at this moment, nil when it does not exist. It is
+// for what a decision is to be recorded on.
+func (c *Cluster) KeyNow(ctx context.Context, name types.NamespacedName) (*v1alpha1.JWTRefreshKey, error) {
+	asked := c.options.Pulse.Now()
+	for {
+		read, err := c.readKey(ctx, name)
+		// What another's question found may be older than this one.
+		if err != nil || !read.at.Before(asked) {
+			return read.key, err
+		}
+	}
+}
+
+func (c *Cluster) readKey(ctx context.Context, name types.NamespacedName) (recollection, error) {
+	flight := c.flights.DoChan(name.String(), func() (any, error) {
+		read := recollection{at: c.options.Pulse.Now()}
+		// Others wait for the answer too: that one of them goes away must not end it.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
+		defer cancel()
+		key := &v1alpha1.JWTRefreshKey{}
+		err := c.client.Get(ctx, name, key)
+		switch {
+		case err == nil:
+			c.keys.remember(key)
+			read.key = key
+		case !apierrors.IsNotFound(err):
+			return read, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		return read, nil
+	})
+	select {
+	case <-ctx.Done():
+		return recollection{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	case result := <-flight:
+		read, _ := result.Val.(recollection)
+		return read, result.Err
+	}
+}
+
+// IssuerReread is the issuer with its signing keys as the API server has them: for a token
+// that names a key which is not known. They are read at most once per issuer and 5 s; in
+// between the issuer is as it is known.
+func (c *Cluster) IssuerReread(ctx context.Context, issuer *Issuer) (*Issuer, error) {
+	now := c.options.Pulse.Now()
+	c.rebuilding.Lock()
+	due := now.Sub(c.reread[issuer.Name]) >= ringsEvery
+	if due {
+		c.reread[issuer.Name] = now
+	}
+	c.rebuilding.Unlock()
+	if due {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
+		defer cancel()
+		var secrets corev1.SecretList
+		err := c.client.List(ctx, &secrets, client.InNamespace(c.options.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: issuer.Name})
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		for i := range secrets.Items {
+			c.rings.remember(&secrets.Items[i])
+		}
+	}
+	for _, known := range (*c.set.Load())[issuer.path] {
+		if known.URL == issuer.URL {
+			return known, nil
+		}
+	}
+	return issuer, nil
+}

@@ -1,0 +1,159 @@
+package registry
+
+import (
+	"fmt"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// view is what a watch has told of one kind, and how far it has come. Its objects are
+// shared and never change.
+type view[T client.Object] struct {
+	// slim takes from an object what is never asked for.
+	slim func(T)
+	// changed is called after each change.
+	changed func()
+	fresh   *freshness
+
+	mu      sync.RWMutex
+	objects map[types.NamespacedName]T
+	version string
+}
+
+var _ cache.TransformingStore = (*view[client.Object])(nil)
+var _ cache.ResourceVersionUpdater = (*view[client.Object])(nil)
+
+func newView[T client.Object](fresh *freshness, slim func(T), changed func()) *view[T] {
+	return &view[T]{slim: slim, changed: changed, fresh: fresh, objects: map[types.NamespacedName]T{}}
+}
+
+func (v *view[T]) get(name types.NamespacedName) (object T, found bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	object, found = v.objects[name]
+	return object, found
+}
+
+func (v *view[T]) all() []T {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	all := make([]T, 0, len(v.objects))
+	for _, object := range v.objects {
+		all = append(all, object)
+	}
+	return all
+}
+
+// remember takes up an object that was read or written at the API server, where the watch
+// has not come as far. Where it has, it knows better: the object may be gone since.
+func (v *view[T]) remember(object T) {
+	v.slim(object)
+	v.mu.Lock()
+	ahead := v.version != "" && newer(object.GetResourceVersion(), v.version)
+	if ahead {
+		v.put(object)
+	}
+	v.mu.Unlock()
+	if ahead {
+		v.changed()
+	}
+}
+
+func (v *view[T]) put(object T) {
+	name := client.ObjectKeyFromObject(object)
+	if known, found := v.objects[name]; !found || !newer(known.GetResourceVersion(), object.GetResourceVersion()) {
+		v.objects[name] = object
+	}
+}
+
+// Add is part of cache.ReflectorStore.
+func (v *view[T]) Add(obj any) error { return v.Update(obj) }
+
+// Update is part of cache.ReflectorStore.
+func (v *view[T]) Update(obj any) error {
+	object, ok := obj.(T)
+	if !ok {
+		return fmt.Errorf("the watch gave a %T", obj)
+	}
+	v.slim(object)
+	v.mu.Lock()
+	v.put(object)
+	v.mu.Unlock()
+	v.changed()
+	return nil
+}
+
+// Delete is part of cache.ReflectorStore.
+func (v *view[T]) Delete(obj any) error {
+	object, ok := obj.(T)
+	if !ok {
+		return fmt.Errorf("the watch gave a %T", obj)
+	}
+	name := client.ObjectKeyFromObject(object)
+	v.mu.Lock()
+	// What was made again under the name meanwhile, and is known already, stays.
+	if known, found := v.objects[name]; found && !newer(known.GetResourceVersion(), object.GetResourceVersion()) {
+		delete(v.objects, name)
+	}
+	v.mu.Unlock()
+	v.changed()
+	return nil
+}
+
+// Replace is part of cache.ReflectorStore.
+func (v *view[T]) Replace(list []any, version string) error {
+	objects := make(map[types.NamespacedName]T, len(list))
+	for _, obj := range list {
+		object, ok := obj.(T)
+		if !ok {
+			return fmt.Errorf("the list gave a %T", obj)
+		}
+		v.slim(object)
+		objects[client.ObjectKeyFromObject(object)] = object
+	}
+	v.mu.Lock()
+	before := v.objects
+	v.objects, v.version = objects, version
+	for _, object := range before {
+		if newer(object.GetResourceVersion(), version) {
+			v.put(object)
+		}
+	}
+	v.mu.Unlock()
+	v.fresh.reached(version)
+	v.changed()
+	return nil
+}
+
+// Resync is part of cache.ReflectorStore.
+func (v *view[T]) Resync() error { return nil }
+
+// UpdateResourceVersion is part of cache.ResourceVersionUpdater: it tells of each event, and
+// of each bookmark, which a kind that nobody changes has only.
+func (v *view[T]) UpdateResourceVersion(version string) {
+	v.mu.Lock()
+	v.version = version
+	v.mu.Unlock()
+	v.fresh.reached(version)
+}
+
+// Transformer is part of cache.TransformingStore: what is streamed at the start is slimmed
+// before all of it is there.
+func (v *view[T]) Transformer() cache.TransformFunc {
+	return func(obj any) (any, error) {
+		if object, ok := obj.(T); ok {
+			v.slim(object)
+		}
+		return obj, nil
+	}
+}
+
+// newer compares versions of one kind. One that cannot be read is not newer.
+func newer(a, b string) bool {
+	order, err := resourceversion.CompareResourceVersion(a, b)
+	return err == nil && order > 0
+}

@@ -1,0 +1,106 @@
+package registry
+
+import (
+	"context"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	// proveEvery is how often storage is asked for its version.
+	proveEvery = 20 * time.Second
+	// watchFor is how long one watch lasts. The API server ends each with a bookmark, which is
+	// what proves the view of a kind that nobody changes.
+	watchFor = 20 * time.Second
+	// streamFor is the same for the watch that streams all objects at the start.
+	streamFor = time.Minute
+	// overtime is what a watch is given to end by itself before it is taken for hung.
+	overtime = 10 * time.Second
+	// askFor is how long an answer is waited for.
+	askFor = 10 * time.Second
+)
+
+// watched is one kind that is watched.
+type watched struct {
+	name    string
+	kind    schema.GroupVersionKind
+	store   cache.ReflectorStore
+	fresh   *freshness
+	list    func() client.ObjectList
+	options []client.ListOption
+}
+
+// source lists and watches the kind.
+func (w *watched) source(reader client.WithWatch) cache.ListerWatcher {
+	return &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, raw metav1.ListOptions) (runtime.Object, error) {
+			list := w.list()
+			return list, reader.List(ctx, list, w.with(raw)...)
+		},
+		WatchFuncWithContext: func(ctx context.Context, raw metav1.ListOptions) (watch.Interface, error) {
+			length := watchFor
+			if ptr.Deref(raw.SendInitialEvents, false) {
+				length = streamFor
+			}
+			raw.TimeoutSeconds = ptr.To(int64(length / time.Second))
+			ctx, cancel := context.WithTimeout(ctx, length+overtime)
+			events, err := reader.Watch(ctx, w.list(), w.with(raw)...)
+			if err != nil {
+				cancel()
+				return nil, err
+			}
+			return &bounded{Interface: events, cancel: cancel}, nil
+		},
+	}
+}
+
+func (w *watched) with(raw metav1.ListOptions) []client.ListOption {
+	return append(w.options[:len(w.options):len(w.options)], &client.ListOptions{Raw: &raw, Limit: raw.Limit, Continue: raw.Continue})
+}
+
+// bounded is a watch that does not outlive its time, even where the connection hangs.
+type bounded struct {
+	watch.Interface
+	cancel context.CancelFunc
+}
+
+func (b *bounded) Stop() {
+	b.Interface.Stop()
+	b.cancel()
+}
+
+// prove asks storage for its version, again and again.
+func (w *watched) prove(ctx context.Context, reader client.Reader, pulse clock.WithTicker) {
+	ticker := pulse.NewTicker(proveEvery)
+	defer ticker.Stop()
+	for {
+		at := pulse.Now()
+		if version, err := w.storedVersion(ctx, reader); err == nil {
+			w.fresh.ask(at, version)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C():
+		}
+	}
+}
+
+// storedVersion is the version of the kind in storage. A list that names no version is as
+// fresh as storage itself.
+func (w *watched) storedVersion(ctx context.Context, reader client.Reader) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(w.kind.GroupVersion().WithKind(w.kind.Kind + "List"))
+	err := reader.List(ctx, list, w.with(metav1.ListOptions{Limit: 1})...)
+	return list.ResourceVersion, err
+}
