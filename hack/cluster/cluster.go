@@ -95,6 +95,12 @@ func Load(dir string) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{dir: dir, assets: recorded.Assets, detached: recorded.Detached, ports: recorded.Ports}
+	if _, err := os.Stat(c.Kubeconfig()); errors.Is(err, os.ErrNotExist) {
+		// It is a user's file as well, and a cluster must be stopped without it.
+		if err := c.writeKubeconfigs(); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.readCredentials(); err != nil {
 		return nil, err
 	}

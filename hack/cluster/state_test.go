@@ -90,6 +90,29 @@ func TestStateIsReadBack(t *testing.T) {
 	}
 }
 
+func TestALostKubeconfigIsWrittenAgain(t *testing.T) {
+	c, err := create(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.save(); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(c.Kubeconfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(c.Kubeconfig()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(c.Dir()); err != nil {
+		t.Fatalf("a cluster whose kubeconfig was removed cannot be taken over, nor stopped: %v", err)
+	}
+	if after, err := os.ReadFile(c.Kubeconfig()); err != nil || string(after) != string(before) {
+		t.Errorf("the kubeconfig is another one (%v)", err)
+	}
+}
+
 func TestAProgramThatEndsShowsItsLog(t *testing.T) {
 	c, err := create(t.TempDir())
 	if err != nil {
