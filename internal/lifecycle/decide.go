@@ -224,8 +224,9 @@ func (d *decision) restore() *Plan {
 	}
 	// The conditions stand as they are until the Secret is seen again: one that was lost is not
 	// worth two more writes of status, and one that was never filled does not become ready by this.
-	// An access token in a Secret left over is the dead key's.
-	renewAccess := d.accessDue() || (d.mintsAccess() && d.Secret.State != SecretOwn)
+	// An access token in a Secret left over is the dead key's, and one beside an earlier refresh
+	// token says what the key said then.
+	renewAccess := d.accessDue() || (d.mintsAccess() && (d.Secret.State != SecretOwn || d.Secret.TokenHash != d.status.TokenHash))
 	return &Plan{Secret: WriteSecret, RenewAccess: renewAccess, KeepStatus: true, Paced: renewAccess && d.Secret.AccessWithdrawn}
 }
 

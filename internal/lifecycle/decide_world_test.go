@@ -192,6 +192,10 @@ var accessCases = []decideCase{
 		want: writesSecret("480h").but(func(o *outcome) { o.RenewAccess = true })},
 	{name: "access token in the Secret: newly wanted", given: func(s *situation) { s.Key.Spec.Secret.AccessToken = true },
 		want: writesSecret("480h").but(func(o *outcome) { o.RenewAccess = true })},
+	{name: "access token in the Secret: made beside an earlier refresh token", given: func(s *situation) {
+		s.keepsAccess(80 * minute)
+		s.Secret.TokenHash = hashOf("earlier")
+	}, want: writesSecret("1h15m").but(func(o *outcome) { o.RenewAccess = true })},
 	{name: "access token in the Secret: no longer wanted", given: func(s *situation) { s.keepsAccess(80 * minute); s.Key.Spec.Secret.AccessToken = false },
 		want: writesSecret("480h")},
 	{name: "access token in the Secret: the Secret is edited otherwise", given: func(s *situation) { s.keepsAccess(80 * minute); s.Secret.AsWanted = false },

@@ -40,7 +40,7 @@ func (l roll) call(s *scene, namespace, issuer string) error {
 	verifier := &acceptance.Verifier{Reader: newStill(s.admin), Namespace: s.verifier.Namespace, Now: s.verifier.Now}
 	inParallel(s.journal.tokensOf(namespace), func(compact string) {
 		hash := token.Hash(compact)
-		standing, err := verifier.Accept(s.ctx, compact, issuer)
+		standing, err := verifier.Accept(s.ctx, compact, issuerNamed(compact, issuer))
 		switch want, listed := l[hash]; {
 		case err != nil && !errors.Is(err, acceptance.ErrRefused):
 			fault("token %s could not be judged: %w", hash, err)

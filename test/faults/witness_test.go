@@ -168,7 +168,7 @@ func (w *witness) lookAt(ctx context.Context, namespace, when string) {
 }
 
 func (w *witness) judge(ctx context.Context, secret *corev1.Secret, compact, when string) {
-	_, refusal := w.scene.verifier.Accept(ctx, compact, w.of(secret.Namespace))
+	_, refusal := w.scene.verifier.Accept(ctx, compact, issuerNamed(compact, w.of(secret.Namespace)))
 	w.mu.Lock()
 	w.judged++
 	w.mu.Unlock()
