@@ -23,6 +23,8 @@ const (
 	UnsupportedGrantType Code = "unsupported_grant_type"
 	// InvalidScope is of RFC 6749 §5.2: more is asked for than was granted.
 	InvalidScope Code = "invalid_scope"
+	// UnsupportedTokenType is of RFC 7009 §2.2.1: tokens of this kind are not revoked.
+	UnsupportedTokenType Code = "unsupported_token_type"
 	// InvalidTarget is of RFC 8707 §2: the resource asked for is not one of the token's.
 	InvalidTarget Code = "invalid_target"
 	// InvalidToken is of RFC 6750 §3.1: the caller's own token is not accepted.

@@ -28,6 +28,9 @@ const (
 	ParamClientSecret  = "client_secret"
 )
 
+// HintRefreshToken is the token_type_hint for a refresh token (RFC 7009 §2.1).
+const HintRefreshToken = "refresh_token"
+
 // GrantRefreshToken is the grant of RFC 6749 §6.
 const GrantRefreshToken = "refresh_token"
 

@@ -1,0 +1,165 @@
+// Command tokenserver exchanges refresh tokens for access tokens by OAuth 2.0, for all
+// issuers of a cluster.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/zapr"
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/pflag"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/refreshkeys/refreshkeys/internal/grant"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintf(os.Stderr, "tokenserver: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+type flags struct {
+	kubeconfig    string
+	address       string
+	probeAddress  string
+	tlsSecret     string
+	recordAddress bool
+	verbosity     int8
+	registry      registry.Options
+}
+
+func parseFlags(args []string) (*flags, error) {
+	f := &flags{}
+	set := pflag.NewFlagSet("tokenserver", pflag.ContinueOnError)
+	set.StringVar(&f.kubeconfig, "kubeconfig", "", "how to reach the API server; when empty: as a pod of its cluster")
+	set.StringVar(&f.registry.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the operator's own namespace, where the signing keys are; default: $POD_NAMESPACE")
+	set.StringVar(&f.address, "bind-address", ":8443", "where the endpoints are served, over TLS")
+	set.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "where /healthz, /readyz and /metrics are served")
+	set.StringVar(&f.tlsSecret, "tls-secret", "refreshkeys-tokenserver-tls", "the Secret, in --namespace, with tls.crt and tls.key; it is read again when it changes")
+	set.DurationVar(&f.registry.MaxStaleness, "max-staleness", 10*time.Minute, "for how long tokens are exchanged when it cannot be proven that what is known is up to date; at least 1m")
+	set.Float64Var(&f.registry.LiveReads, "live-reads-per-second", 100, "how many keys a second are looked up at the API server before a token is refused; beyond it: 503")
+	set.BoolVar(&f.recordAddress, "record-ip-address", false, "put the address that a client came from into status.deviceInfo")
+	set.Int8VarP(&f.verbosity, "verbosity", "v", 0, "how much is logged: 0 for one line a request, 2 for debugging")
+	if err := set.Parse(args); err != nil {
+		return nil, err
+	}
+	if f.registry.Namespace == "" {
+		return nil, errors.New("say the operator's own namespace with --namespace or $POD_NAMESPACE")
+	}
+	if f.registry.MaxStaleness < time.Minute {
+		return nil, errors.New("--max-staleness is at least 1m: it takes up to 40s to prove that a view is fresh")
+	}
+	if f.registry.LiveReads < 1 {
+		return nil, errors.New("--live-reads-per-second is at least 1")
+	}
+	return f, nil
+}
+
+func run(args []string) error {
+	f, err := parseFlags(args)
+	if errors.Is(err, pflag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	log, err := newLogger(f.verbosity)
+	if err != nil {
+		return err
+	}
+	config, err := f.restConfig()
+	if err != nil {
+		return fmt.Errorf("find the API server: %w", err)
+	}
+	return f.serve(ctrl.SetupSignalHandler(), config, log)
+}
+
+func (f *flags) serve(ctx context.Context, config *rest.Config, log logr.Logger) error {
+	clients, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	cluster, err := registry.New(config, f.registry)
+	if err != nil {
+		return err
+	}
+	newID := func() string { return uuid.Must(uuid.NewV7()).String() }
+	grants, err := grant.New(cluster, clock.RealClock{}, newID)
+	if err != nil {
+		return err
+	}
+	callers, err := tokenserver.NewClusterCallers(clients, clock.RealClock{})
+	if err != nil {
+		return err
+	}
+	metrics := tokenserver.NewMetrics(cluster.Staleness)
+	handler, err := tokenserver.New(tokenserver.Options{
+		Issuers: cluster, Grants: grants, Callers: callers, Clock: clock.RealClock{}, Log: log,
+		RecordAddress: f.recordAddress, Observe: metrics.Observe,
+	})
+	if err != nil {
+		return err
+	}
+	certificate := tokenserver.NewCertificate(clients, f.registry.Namespace, f.tlsSecret, clock.RealClock{}, log)
+	health := http.NewServeMux()
+	health.HandleFunc("/healthz", tokenserver.Check())
+	health.HandleFunc("/readyz", tokenserver.Check(certificate.Ready, cluster.Fresh))
+	health.Handle("/metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
+
+	group, ctx := errgroup.WithContext(ctx)
+	// Uses are written down after the last request is answered.
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error { return cluster.Run(watching) })
+	group.Go(func() error { return certificate.Run(ctx) })
+	group.Go(func() error {
+		return tokenserver.Serve(ctx, tokenserver.NewHTTPServer(health, nil), f.probeAddress)
+	})
+	group.Go(func() error {
+		defer stopWatching()
+		return tokenserver.Serve(ctx, tokenserver.NewHTTPServer(handler, certificate.Config()), f.address)
+	})
+	return group.Wait()
+}
+
+func (f *flags) restConfig() (*rest.Config, error) {
+	if f.kubeconfig == "" {
+		return rest.InClusterConfig()
+	}
+	return clientcmd.BuildConfigFromFlags("", f.kubeconfig)
+}
+
+func newLogger(verbosity int8) (logr.Logger, error) {
+	config := zap.NewProductionConfig()
+	config.Level = zap.NewAtomicLevelAt(zapcore.Level(-verbosity))
+	config.DisableStacktrace = true
+	// Each line is one request: none is left out.
+	config.Sampling = nil
+	logger, err := config.Build()
+	if err != nil {
+		return logr.Discard(), fmt.Errorf("set up logging: %w", err)
+	}
+	log := zapr.NewLogger(logger)
+	ctrl.SetLogger(log)
+	klog.SetLogger(log)
+	return log, nil
+}
+

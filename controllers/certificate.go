@@ -1,0 +1,216 @@
+package controllers
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/authority"
+)
+
+// authoritySecret is the Secret, in the operator's namespace, with the private certificate
+// authority; there is none where the token service was given a certificate.
+const authoritySecret = "refreshkeys-ca"
+
+// Entries of the Secret with the authority, beside those of its type.
+const (
+	authorityNext    = "next.crt"
+	authorityNextKey = "next.key"
+)
+
+// certificateLooks is how often a certificate that was given is looked at: its Secret does
+// not carry our label, so no watch tells of it.
+const certificateLooks = time.Minute
+
+// CertificateReconciler keeps the token service in a certificate, and knows what its clients
+// have to trust.
+type CertificateReconciler struct {
+	Client client.Client
+	Live   client.Reader
+	Clock  clock.PassiveClock
+	// Namespace is the operator's own, and Secret the one with the certificate.
+	Namespace, Secret string
+	// Names are what the certificate is for beside the hosts of all issuers.
+	Names []string
+
+	mu     sync.Mutex
+	known  bool
+	bundle []byte
+	// changed wakes all keys, whose Secrets hold what to trust.
+	changed chan event.GenericEvent
+}
+
+// Reconcile makes or renews the certificate where that is ours to do.
+func (r *CertificateReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
+	before, err := r.Trusted(ctx)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	next, err := r.ensure(ctx)
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if after, err := r.Trusted(ctx); err != nil {
+		return ctrl.Result{}, err
+	} else if !bytes.Equal(before, after) {
+		r.changed <- event.GenericEvent{Object: &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Secret}}}
+	}
+	return ctrl.Result{RequeueAfter: min(max(next.Sub(r.Clock.Now()), time.Second), certificateLooks)}, nil
+}
+
+// Trusted is what clients of the token service have to trust, in PEM; empty where its
+// certificate is one that everybody trusts. The first call makes sure of the certificate.
+func (r *CertificateReconciler) Trusted(ctx context.Context) ([]byte, error) {
+	r.mu.Lock()
+	known, bundle := r.known, r.bundle
+	r.mu.Unlock()
+	if known {
+		return bundle, nil
+	}
+	if _, err := r.ensure(ctx); err != nil && !apierrors.IsAlreadyExists(err) {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.bundle, nil
+}
+
+// ensure brings both Secrets to where they should be, and tells when to look again.
+func (r *CertificateReconciler) ensure(ctx context.Context) (time.Time, error) {
+	now := r.Clock.Now()
+	served, found, err := r.read(ctx, r.Secret)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if found && served.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
+		r.trust(served.Data[corev1.ServiceAccountRootCAKey])
+		return now.Add(certificateLooks), nil
+	}
+	owner, err := r.authority(ctx, now)
+	if err != nil {
+		return time.Time{}, err
+	}
+	names, err := r.names(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	pair := authority.Pair{Certificate: served.Data[corev1.TLSCertKey], Key: served.Data[corev1.TLSPrivateKeyKey]}
+	if owner.Due(pair, names, now) {
+		if pair, err = owner.Issue(names, now); err != nil {
+			return time.Time{}, err
+		}
+	}
+	data := map[string][]byte{
+		corev1.TLSCertKey: pair.Certificate, corev1.TLSPrivateKeyKey: pair.Key, corev1.ServiceAccountRootCAKey: owner.Bundle(),
+	}
+	if err := r.write(ctx, served, found, data); err != nil {
+		return time.Time{}, err
+	}
+	r.trust(owner.Bundle())
+	return owner.NextChange(pair)
+}
+
+func (r *CertificateReconciler) trust(bundle []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.known, r.bundle = true, bundle
+}
+
+// authority reads the authority, and makes or advances it where that is due.
+func (r *CertificateReconciler) authority(ctx context.Context, now time.Time) (*authority.Authority, error) {
+	secret, found, err := r.read(ctx, authoritySecret)
+	if err != nil {
+		return nil, err
+	}
+	owner := &authority.Authority{
+		Current: authority.Pair{Certificate: secret.Data[corev1.TLSCertKey], Key: secret.Data[corev1.TLSPrivateKeyKey]},
+		Next:    authority.Pair{Certificate: secret.Data[authorityNext], Key: secret.Data[authorityNextKey]},
+	}
+	if _, err := owner.Advance(now); err != nil {
+		return nil, err
+	}
+	data := map[string][]byte{corev1.TLSCertKey: owner.Current.Certificate, corev1.TLSPrivateKeyKey: owner.Current.Key}
+	if len(owner.Next.Certificate) > 0 {
+		data[authorityNext], data[authorityNextKey] = owner.Next.Certificate, owner.Next.Key
+	}
+	return owner, r.write(ctx, secret, found, data)
+}
+
+// names are all that the token service is called: by the URLs of issuers, by its Service, and
+// by what the installation adds.
+func (r *CertificateReconciler) names(ctx context.Context) ([]string, error) {
+	var issuers v1alpha1.JWTIssuerList
+	if err := r.Client.List(ctx, &issuers, client.DisableReadYourWritesConsistency); err != nil {
+		return nil, err
+	}
+	service := "refreshkeys-tokenserver." + r.Namespace + ".svc"
+	names := append([]string{service, service + ".cluster.local"}, r.Names...)
+	for i := range issuers.Items {
+		for _, address := range []string{issuers.Items[i].Spec.URL, issuers.Items[i].Spec.EndpointURL} {
+			if parsed, err := url.Parse(address); err == nil && parsed.Hostname() != "" {
+				names = append(names, parsed.Hostname())
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+func (r *CertificateReconciler) read(ctx context.Context, name string) (*corev1.Secret, bool, error) {
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+		Namespace: r.Namespace, Name: name, Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
+	}, Type: corev1.SecretTypeTLS}
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: r.Namespace, Name: name}, secret)
+	return secret, err == nil, client.IgnoreNotFound(err)
+}
+
+// write leaves a Secret alone that is as it should be.
+func (r *CertificateReconciler) write(ctx context.Context, secret *corev1.Secret, found bool, data map[string][]byte) error {
+	if found && maps.EqualFunc(secret.Data, data, bytes.Equal) {
+		return nil
+	}
+	secret.Data = data
+	if !found {
+		return r.Client.Create(ctx, secret)
+	}
+	return r.Client.Update(ctx, secret)
+}
+
+// SetupWithManager registers the controller, and what wakes it.
+func (r *CertificateReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
+	one := func(context.Context, client.Object) []reconcile.Request {
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: r.Namespace, Name: r.Secret}}}
+	}
+	ours := func(ctx context.Context, object client.Object) []reconcile.Request {
+		if object.GetNamespace() == r.Namespace && (object.GetName() == r.Secret || object.GetName() == authoritySecret) {
+			return one(ctx, object)
+		}
+		return nil
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("certificate").
+		Watches(&v1alpha1.JWTIssuer{}, handler.EnqueueRequestsFromMapFunc(one)).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(ours)).
+		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess}).
+		Complete(r)
+}

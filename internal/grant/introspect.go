@@ -1,0 +1,71 @@
+package grant
+
+import (
+	"context"
+	"errors"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// Introspect says whether a token is active (RFC 7662). A refresh token is only where the
+// caller says that it means one: a resource server that asks about what it was presented
+// with must never be told that a refresh token is good. allowed is asked for the namespace of
+// the token's key, and for none where the token is not one of ours.
+func (s *Service) Introspect(
+	ctx context.Context, issuer *registry.Issuer, compact, hint string, allowed func(ctx context.Context, namespace string) error, outcome *Outcome,
+) (*oauth.IntrospectionAnswer, error) {
+	if compact == "" {
+		return nil, oauth.Refuse(oauth.InvalidRequest, "token is missing.")
+	}
+	if err := s.registry.Fresh(); err != nil {
+		return nil, err
+	}
+	typ := token.Access
+	if hint == oauth.HintRefreshToken {
+		typ = token.Refresh
+	}
+	claims, _, err := s.parse(ctx, issuer, compact, typ)
+	if errors.Is(err, registry.ErrUnavailable) {
+		return nil, err
+	}
+	if err != nil {
+		return &oauth.IntrospectionAnswer{}, allowed(ctx, "")
+	}
+	outcome.Key, outcome.JTI = keyName(claims), claims.JTI
+	if err := allowed(ctx, claims.Object.Namespace); err != nil {
+		return nil, err
+	}
+	active, err := s.active(ctx, claims, typ)
+	if err != nil || !active {
+		return &oauth.IntrospectionAnswer{}, err
+	}
+	answer := &oauth.IntrospectionAnswer{
+		Active: true, Scope: claims.Scope, ClientID: claims.ClientID, Subject: claims.Subject, Audience: claims.Audience,
+		Issuer: claims.Issuer, JTI: claims.JTI, ExpiresAt: claims.ExpiresAt.Unix(), IssuedAt: claims.IssuedAt.Unix(),
+		NotBefore: claims.IssuedAt.Add(-token.Skew).Unix(),
+	}
+	if typ == token.Access {
+		answer.TokenType = oauth.TokenTypeBearer
+	}
+	return answer, nil
+}
+
+// active: an access token is while its key lives, and a refresh token while its key stands for it.
+func (s *Service) active(ctx context.Context, claims *token.Claims, typ token.Type) (bool, error) {
+	if typ == token.Refresh {
+		_, standing, err := s.standing(ctx, claims)
+		return standing.Accepted(), err
+	}
+	lives := func(key *v1alpha1.JWTRefreshKey) bool {
+		return key != nil && registry.Lives(key, claims.Object.UID, s.clock.Now())
+	}
+	key := s.registry.Key(keyName(claims))
+	if lives(key) || (key != nil && over(key, claims, s.clock.Now())) {
+		return lives(key), nil
+	}
+	key, err := s.registry.KeyLive(ctx, keyName(claims), claims.JTI)
+	return lives(key), err
+}

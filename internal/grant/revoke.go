@@ -1,0 +1,42 @@
+package grant
+
+import (
+	"context"
+	"errors"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// Revoke is the logout of RFC 7009: the line of the token is over once it returns. A token
+// that its key does not stand for any more revokes nothing, and neither does one that is
+// malformed or unknown: there is no harm in it (RFC 7009 §2.2). An access token cannot be
+// revoked by itself.
+func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact string, outcome *Outcome) error {
+	if compact == "" {
+		return oauth.Refuse(oauth.InvalidRequest, "token is missing.")
+	}
+	if err := s.registry.Fresh(); err != nil {
+		return err
+	}
+	claims, issuer, err := s.verifyRefresh(ctx, issuer, compact)
+	if errors.Is(err, registry.ErrUnavailable) {
+		return err
+	}
+	if err != nil {
+		if _, _, err := s.parse(ctx, issuer, compact, token.Access); err == nil {
+			return oauth.Refuse(oauth.UnsupportedTokenType, "An access token ends by itself; revoke the refresh token it came from.")
+		}
+		return nil
+	}
+	outcome.Key, outcome.JTI = keyName(claims), claims.JTI
+	err = s.registry.Revoke(ctx, keyName(claims), v1alpha1.RevokedLogout, func(key *v1alpha1.JWTRefreshKey) bool {
+		return registry.StandingOf(key, presented(claims), s.clock.Now()).Accepted()
+	})
+	if errors.Is(err, registry.ErrLost) {
+		return registry.ErrUnavailable
+	}
+	return err
+}

@@ -1,0 +1,122 @@
+package tokenserver
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// httpError is a refusal for which HTTP has a status of its own.
+type httpError struct {
+	status  int
+	refusal *oauth.Error
+}
+
+func (e *httpError) Error() string { return e.refusal.Error() }
+
+func refuseWith(status int, description string) *httpError {
+	return &httpError{status: status, refusal: oauth.Refuse(oauth.InvalidRequest, description)}
+}
+
+var (
+	errNotFound = refuseWith(http.StatusNotFound, "There is no such issuer or endpoint here.")
+	errMethod   = refuseWith(http.StatusMethodNotAllowed, "This method is not answered here; see Allow.")
+	errEncoding = refuseWith(http.StatusUnsupportedMediaType, "The body must not be encoded.")
+	errTooLarge = refuseWith(http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB.")
+)
+
+// statuses are those of errors that are not answered with 400 (RFC 6749 §5.2, RFC 6750 §3.1).
+var statuses = map[oauth.Code]int{
+	oauth.InvalidClient:          http.StatusUnauthorized,
+	oauth.InvalidToken:           http.StatusUnauthorized,
+	oauth.InsufficientScope:      http.StatusForbidden,
+	oauth.TemporarilyUnavailable: http.StatusServiceUnavailable,
+	oauth.ServerError:            http.StatusInternalServerError,
+}
+
+// refuse translates an error to the wire: the one place where that is done.
+func (s *Server) refuse(r *Request, err error) {
+	status, refusal := http.StatusInternalServerError, oauth.Refuse(oauth.ServerError, "The request could not be answered.")
+	var known *oauth.Error
+	var special *httpError
+	switch {
+	case errors.As(err, &special):
+		status, refusal = special.status, special.refusal
+	case errors.As(err, &known):
+		status, refusal = http.StatusBadRequest, known
+		if other, ok := statuses[known.Code]; ok {
+			status = other
+		}
+	case errors.Is(err, registry.ErrUnavailable), errors.Is(err, registry.ErrLost):
+		status, refusal = http.StatusServiceUnavailable, oauth.Unavailable("The answer cannot be known now; try again.")
+		r.internal = err
+	default:
+		r.internal = err
+	}
+	header := r.writer.Header()
+	if refusal.RetryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter/time.Second)))
+	}
+	if status == http.StatusUnauthorized {
+		header.Set("WWW-Authenticate", challenge(refusal.Code))
+	}
+	r.Code = refusal.Code
+	s.write(r, status, oauth.ErrorAnswer{Error: refusal.Code, Description: refusal.Description})
+}
+
+// challenge is required of every 401 (RFC 9110 §15.5.2).
+func challenge(code oauth.Code) string {
+	if code == oauth.InvalidClient {
+		return `Basic realm="refreshkeys"`
+	}
+	return fmt.Sprintf(`Bearer realm="refreshkeys", error=%q`, code)
+}
+
+// answer writes what nobody may keep (RFC 6749 §5.1).
+func (s *Server) answer(r *Request, body any) error {
+	s.write(r, http.StatusOK, body)
+	return nil
+}
+
+// publish writes what everybody may know, and may keep for some time.
+func (s *Server) publish(r *Request, contentType string, body any) error {
+	header := r.writer.Header()
+	header.Set("Content-Type", contentType)
+	header.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(r.issuer.CacheFor/time.Second)))
+	header.Set("Access-Control-Allow-Origin", "*")
+	s.write(r, http.StatusOK, body)
+	return nil
+}
+
+// write is the one writer of answers.
+func (s *Server) write(r *Request, status int, body any) {
+	header := r.writer.Header()
+	if header.Get("Cache-Control") == "" {
+		header.Set("Cache-Control", "no-store")
+		header.Set("Pragma", "no-cache")
+	}
+	header.Set("X-Content-Type-Options", "nosniff")
+	var encoded []byte
+	if body != nil {
+		var err error
+		if encoded, err = json.Marshal(body); err != nil {
+			r.internal, status, encoded = err, http.StatusInternalServerError, nil
+		}
+		if header.Get("Content-Type") == "" {
+			header.Set("Content-Type", "application/json")
+		}
+	}
+	header.Set("Content-Length", strconv.Itoa(len(encoded)))
+	r.Status = status
+	r.writer.WriteHeader(status)
+	if r.http.Method != http.MethodHead {
+		// Whoever went away does not get it: there is nobody to tell.
+		_, _ = r.writer.Write(encoded)
+	}
+}

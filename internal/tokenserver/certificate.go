@@ -1,0 +1,96 @@
+package tokenserver
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/clock"
+)
+
+// lookAtCertificate is how often the Secret with the certificate is read: a renewed one is
+// served from then on, with no restart.
+const lookAtCertificate = 10 * time.Second
+
+// Certificate is the server's certificate as a Secret of type kubernetes.io/tls holds it.
+type Certificate struct {
+	clients         kubernetes.Interface
+	namespace, name string
+	clock           clock.WithTicker
+	log             logr.Logger
+
+	current atomic.Pointer[tls.Certificate]
+}
+
+// NewCertificate makes a Certificate, which there is none of until it runs.
+func NewCertificate(clients kubernetes.Interface, namespace, name string, clock clock.WithTicker, log logr.Logger) *Certificate {
+	return &Certificate{clients: clients, namespace: namespace, name: name, clock: clock, log: log}
+}
+
+// Run reads the Secret again and again until ctx ends. One that cannot be read leaves the
+// certificate as it is.
+func (c *Certificate) Run(ctx context.Context) error {
+	ticker := c.clock.NewTicker(lookAtCertificate)
+	defer ticker.Stop()
+	var pem []byte
+	for {
+		read, err := c.read(ctx, pem)
+		if err != nil && ctx.Err() == nil {
+			c.log.Error(err, "the certificate cannot be read")
+		}
+		if read != nil {
+			pem = read
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C():
+		}
+	}
+}
+
+func (c *Certificate) read(ctx context.Context, before []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookAtCertificate)
+	defer cancel()
+	secret, err := c.clients.CoreV1().Secrets(c.namespace).Get(ctx, c.name, metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	pem := secret.Data[corev1.TLSCertKey]
+	if bytes.Equal(pem, before) {
+		return nil, nil
+	}
+	pair, err := tls.X509KeyPair(pem, secret.Data[corev1.TLSPrivateKeyKey])
+	if err != nil {
+		return nil, fmt.Errorf("secret %s/%s: %w", c.namespace, c.name, err)
+	}
+	c.current.Store(&pair)
+	c.log.Info("serving a certificate", "names", pair.Leaf.DNSNames, "until", pair.Leaf.NotAfter)
+	return pem, nil
+}
+
+// Ready is nil once there is a certificate to serve.
+func (c *Certificate) Ready() error {
+	if c.current.Load() == nil {
+		return errors.New("there is no certificate yet")
+	}
+	return nil
+}
+
+// Config is for a server that serves it.
+func (c *Certificate) Config() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return c.current.Load(), c.Ready()
+		},
+	}
+}

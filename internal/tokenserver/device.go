@@ -1,0 +1,80 @@
+package tokenserver
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/mileusna/useragent"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+)
+
+const (
+	maxUserAgent = 256
+	maxDeviceID  = 128
+	maxName      = 128
+	// rememberedAgents is for how many user agents it is remembered what they are.
+	rememberedAgents = 1024
+)
+
+// devices reads user agents, of which there are few.
+type devices struct {
+	known *lru.Cache[string, v1alpha1.SeenDevice]
+}
+
+func newDevices() (*devices, error) {
+	known, err := lru.New[string, v1alpha1.SeenDevice](rememberedAgents)
+	return &devices{known: known}, err
+}
+
+func (d *devices) read(agent string) v1alpha1.SeenDevice {
+	agent = clean(agent, maxUserAgent)
+	if seen, ok := d.known.Get(agent); ok {
+		return seen
+	}
+	parsed := useragent.Parse(agent)
+	seen := v1alpha1.SeenDevice{
+		UserAgent: agent,
+		Browser:   clean(strings.TrimSpace(parsed.Name+" "+parsed.Version), maxName),
+		OS:        clean(strings.TrimSpace(parsed.OS+" "+parsed.OSVersion), maxName),
+	}
+	d.known.Add(agent, seen)
+	return seen
+}
+
+// clean cuts a text of a client's to so many bytes of printable characters.
+func clean(text string, most int) string {
+	text = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, text)
+	if len(text) <= most {
+		return text
+	}
+	for most > 0 && !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most]
+}
+
+// seen is the device that a request comes from, as far as it says.
+func (s *Server) seen(r *http.Request, form oauth.Form) (v1alpha1.SeenDevice, error) {
+	seen := s.devices.read(r.UserAgent())
+	seen.ID = form.Get(oauth.ParamDeviceID)
+	if len(seen.ID) > maxDeviceID || seen.ID != clean(seen.ID, maxDeviceID) {
+		return seen, oauth.Refuse(oauth.InvalidRequest, "device_id is at most 128 bytes of printable characters.")
+	}
+	if s.RecordAddress {
+		if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+			seen.IPAddress = host
+		}
+	}
+	return seen, nil
+}

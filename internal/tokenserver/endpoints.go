@@ -1,0 +1,130 @@
+package tokenserver
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/refreshkeys/refreshkeys/internal/grant"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+func (s *Server) token(r *Request) error {
+	form, err := s.form(r)
+	if err != nil {
+		return err
+	}
+	if err := checkClient(r.http, form); err != nil {
+		return err
+	}
+	switch form.Get(oauth.ParamGrantType) {
+	case oauth.GrantRefreshToken:
+		return s.refresh(r, form)
+	case "":
+		return oauth.Refuse(oauth.InvalidRequest, "grant_type is missing.")
+	default:
+		return oauth.Refuse(oauth.UnsupportedGrantType, "The only grant here is refresh_token.")
+	}
+}
+
+func (s *Server) refresh(r *Request, form oauth.Form) error {
+	seen, err := s.seen(r.http, form)
+	if err != nil {
+		return err
+	}
+	answer, err := s.Grants.Refresh(r.http.Context(), r.issuer, &grant.RefreshRequest{
+		Token:     form.Get(oauth.ParamRefreshToken),
+		Scope:     form.Get(oauth.ParamScope),
+		Resources: slices.Concat(form[oauth.ParamResource], form[oauth.ParamAudience]),
+		Seen:      seen,
+	}, &r.Outcome)
+	if err != nil {
+		return err
+	}
+	return s.answer(r, answer)
+}
+
+func (s *Server) revoke(r *Request) error {
+	form, err := s.form(r)
+	if err != nil {
+		return err
+	}
+	if err := checkClient(r.http, form); err != nil {
+		return err
+	}
+	if err := s.Grants.Revoke(r.http.Context(), r.issuer, form.Get(oauth.ParamToken), &r.Outcome); err != nil {
+		return err
+	}
+	return s.answer(r, nil)
+}
+
+// introspect is for callers who say who they are, by a bearer token that the cluster issued
+// for this issuer, and may ask about tokens of the namespace.
+func (s *Server) introspect(r *Request) error {
+	form, err := s.form(r)
+	if err != nil {
+		return err
+	}
+	bearer, ok := bearerOf(r.http)
+	if !ok {
+		return oauth.Refuse(oauth.InvalidToken, "Say who you are: Authorization: Bearer and a ServiceAccount token for this issuer.")
+	}
+	caller, err := s.Callers.Authenticate(r.http.Context(), r.issuer.URL, bearer)
+	if err != nil {
+		return err
+	}
+	answer, err := s.Grants.Introspect(r.http.Context(), r.issuer, form.Get(oauth.ParamToken), form.Get(oauth.ParamTokenTypeHint), caller.MayIntrospect, &r.Outcome)
+	if err != nil {
+		return err
+	}
+	return s.answer(r, answer)
+}
+
+func bearerOf(r *http.Request) (string, bool) {
+	given := r.Header.Values("Authorization")
+	if len(given) != 1 {
+		return "", false
+	}
+	scheme, bearer, ok := strings.Cut(given[0], " ")
+	return bearer, ok && strings.EqualFold(scheme, "Bearer") && bearer != ""
+}
+
+func (s *Server) jwks(r *Request) error {
+	if r.issuer.Rings == nil {
+		return registry.ErrUnavailable
+	}
+	return s.publish(r, "application/jwk-set+json", r.issuer.Rings.PublicJWKS())
+}
+
+// metadata is the same at both its places (RFC 8414 §3, OpenID Connect Discovery §4).
+func (s *Server) metadata(r *Request) error {
+	if r.issuer.Rings == nil {
+		return registry.ErrUnavailable
+	}
+	url := r.issuer.URL
+	return s.publish(r, "application/json", oauth.Metadata{
+		Issuer:                                 url,
+		TokenEndpoint:                          url + "/token",
+		RevocationEndpoint:                     url + "/revoke",
+		IntrospectionEndpoint:                  url + "/introspect",
+		JWKSURI:                                url + "/jwks.json",
+		GrantTypesSupported:                    []string{oauth.GrantRefreshToken},
+		ResponseTypesSupported:                 []string{"id_token"},
+		SubjectTypesSupported:                  []string{"public"},
+		IDTokenSigningAlgValuesSupported:       algorithms(r.issuer),
+		TokenEndpointAuthMethodsSupported:      []string{"none"},
+		RevocationEndpointAuthMethodsSupported: []string{"none"},
+	})
+}
+
+// algorithms are those of the keys that verifiers are given.
+func algorithms(issuer *registry.Issuer) []string {
+	var names []string
+	for _, key := range issuer.Rings.PublicJWKS().Keys {
+		if !slices.Contains(names, key.Algorithm) {
+			names = append(names, key.Algorithm)
+		}
+	}
+	return names
+}

@@ -1,0 +1,70 @@
+package tokenserver
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+)
+
+const formType = "application/x-www-form-urlencoded"
+
+// form reads the parameters of a request. net/http's own ParseForm takes a body of another
+// type for an empty form, merges the query into it, and reads the first of two Content-Types:
+// a token endpoint must not guess.
+func (s *Server) form(r *Request) (oauth.Form, error) {
+	request := r.http
+	if request.URL.RawQuery != "" || request.URL.ForceQuery {
+		return nil, oauth.Refuse(oauth.InvalidRequest, "Parameters go into the body, and none into the URL.")
+	}
+	if len(request.Header.Values("Content-Encoding")) > 0 {
+		return nil, errEncoding
+	}
+	if given := request.Header.Values("Content-Type"); len(given) != 1 || !isForm(given[0]) {
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The body must be one application/x-www-form-urlencoded form.")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(r.writer, request.Body, oauth.MaxBody))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return nil, errTooLarge
+	}
+	if err != nil {
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The body could not be read.")
+	}
+	return oauth.ParseForm(body)
+}
+
+func isForm(contentType string) bool {
+	media, parameters, err := mime.ParseMediaType(contentType)
+	if err != nil || media != formType {
+		return false
+	}
+	charset, given := parameters["charset"]
+	return len(parameters) == 0 || (len(parameters) == 1 && given && strings.EqualFold(charset, "utf-8"))
+}
+
+// checkClient: clients are not registered. One that names itself is not asked to prove it;
+// one that tries to prove it must not believe that it did (RFC 6749 §5.2).
+func checkClient(r *http.Request, form oauth.Form) error {
+	given := r.Header.Values("Authorization")
+	if len(given) > 1 || (len(given) == 1 && form.Get(oauth.ParamClientSecret) != "") {
+		return oauth.Refuse(oauth.InvalidRequest, "The client authenticates itself in more than one way.")
+	}
+	if form.Get(oauth.ParamClientSecret) != "" {
+		return errSecret()
+	}
+	if len(given) == 0 {
+		return nil
+	}
+	if _, secret, ok := r.BasicAuth(); !ok || secret != "" {
+		return errSecret()
+	}
+	return nil
+}
+
+func errSecret() error {
+	return oauth.Refuse(oauth.InvalidClient, "Clients have no secrets here; the refresh token is enough.")
+}

@@ -1,0 +1,173 @@
+// Package tokenserver serves the endpoints of issuers over HTTP: it finds the issuer of a
+// path, reads requests strictly, hands them to the grants, and writes every answer in one
+// place.
+package tokenserver
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/utils/clock"
+
+	"github.com/refreshkeys/refreshkeys/internal/grant"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// Issuers finds the issuer whose endpoints are under a path; nil when there is none.
+type Issuers interface {
+	Issuer(path, host string) *registry.Issuer
+}
+
+// Callers tells who may ask about tokens.
+type Callers interface {
+	// Authenticate returns who presents a bearer token, which must be for the issuer.
+	Authenticate(ctx context.Context, issuer, bearer string) (Caller, error)
+}
+
+// Caller is who asks about a token.
+type Caller interface {
+	// MayIntrospect is nil where the caller may ask about tokens of keys in the namespace; an empty
+	// one means everywhere.
+	MayIntrospect(ctx context.Context, namespace string) error
+}
+
+// Options of a Server. All are required but RecordAddress and Observe.
+type Options struct {
+	Issuers Issuers
+	Grants  *grant.Service
+	Callers Callers
+	Clock   clock.PassiveClock
+	Log     logr.Logger
+	// RecordAddress puts the address that a client came from into status.deviceInfo.
+	RecordAddress bool
+	// Observe is told of every request that was answered.
+	Observe func(*Request)
+}
+
+// Server is the http.Handler of all endpoints.
+type Server struct {
+	Options
+	devices *devices
+}
+
+// New makes a Server.
+func New(o Options) (*Server, error) {
+	if o.Observe == nil {
+		o.Observe = func(*Request) {}
+	}
+	devices, err := newDevices()
+	return &Server{Options: o, devices: devices}, err
+}
+
+// Request is one request on its way through the server, and what is told of it afterwards.
+type Request struct {
+	// Endpoint is the name of what was asked for; empty where there is nothing of the kind.
+	Endpoint string
+	// Issuer is the name of the issuer; empty where none was found.
+	Issuer string
+	// Code is the error that was answered; empty for none.
+	Code     oauth.Code
+	Status   int
+	Took     time.Duration
+	Outcome  grant.Outcome
+	issuer   *registry.Issuer
+	internal error
+	writer   http.ResponseWriter
+	http     *http.Request
+}
+
+// endpoint is what stands under a path of an issuer.
+type endpoint struct {
+	name string
+	// method is the only one that is answered; GET stands for HEAD as well.
+	method string
+	serve  func(*Server, *Request) error
+}
+
+// endpoints are those below an issuer's URL.
+var endpoints = map[string]endpoint{
+	"/token":                            {"token", http.MethodPost, (*Server).token},
+	"/revoke":                           {"revoke", http.MethodPost, (*Server).revoke},
+	"/introspect":                       {"introspect", http.MethodPost, (*Server).introspect},
+	"/jwks.json":                        {"jwks", http.MethodGet, (*Server).jwks},
+	"/.well-known/openid-configuration": {"metadata", http.MethodGet, (*Server).metadata},
+}
+
+// oauthMetadata stands before an issuer's path, and not below it (RFC 8414 §3.1).
+const oauthMetadata = "/.well-known/oauth-authorization-server"
+
+// ServeHTTP is part of http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	request := &Request{writer: w, http: r}
+	began := s.Clock.Now()
+	if err := s.serve(request); err != nil {
+		s.refuse(request, err)
+	}
+	request.Took = s.Clock.Since(began)
+	s.Observe(request)
+	s.log(request)
+}
+
+func (s *Server) serve(r *Request) error {
+	found, prefix := route(r.http)
+	if found.serve == nil {
+		return errNotFound
+	}
+	r.Endpoint = found.name
+	if r.issuer = s.Issuers.Issuer(prefix, r.http.Host); r.issuer == nil {
+		return errNotFound
+	}
+	r.Issuer = r.issuer.Name
+	if method := r.http.Method; method != found.method && (found.method != http.MethodGet || method != http.MethodHead) {
+		r.writer.Header().Set("Allow", allowed(found.method))
+		return errMethod
+	}
+	return found.serve(s, r)
+}
+
+func allowed(method string) string {
+	if method == http.MethodGet {
+		return "GET, HEAD"
+	}
+	return method
+}
+
+// route splits a path into the issuer's and the endpoint's. A path that needs decoding is
+// none of ours.
+func route(r *http.Request) (endpoint, string) {
+	path := r.URL.Path
+	if r.URL.RawPath != "" {
+		return endpoint{}, ""
+	}
+	if prefix, ok := strings.CutPrefix(path, oauthMetadata); ok && (prefix == "" || prefix[0] == '/') {
+		return endpoint{"metadata", http.MethodGet, (*Server).metadata}, strings.TrimSuffix(prefix, "/")
+	}
+	for suffix, found := range endpoints {
+		if prefix, ok := strings.CutSuffix(path, suffix); ok {
+			return found, prefix
+		}
+	}
+	return endpoint{}, ""
+}
+
+// log writes one line a request. Nothing that a client sent is in it but what was verified.
+func (s *Server) log(r *Request) {
+	fields := []any{"endpoint", r.Endpoint, "issuer", r.Issuer, "status", r.Status, "took", r.Took.String()}
+	if r.Code != "" {
+		fields = append(fields, "error", r.Code)
+	}
+	if r.Outcome.JTI != "" {
+		fields = append(fields, "namespace", r.Outcome.Key.Namespace, "name", r.Outcome.Key.Name, "jti", r.Outcome.JTI)
+	}
+	switch {
+	case r.internal != nil && !errors.Is(r.internal, context.Canceled):
+		s.Log.Error(r.internal, "request", fields...)
+	default:
+		s.Log.Info("request", fields...)
+	}
+}

@@ -1,0 +1,107 @@
+package service
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// TestExchange is the way of a token: from the Secret to an access token, and to its end.
+func TestExchange(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer(func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Scopes: []string{"orders:*"}}}}
+	})
+	h.manage()
+	one, two := h.replica(), h.replica()
+	key := h.key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"orders:read", "orders:write"} })
+	held := h.reaches(key, 1)
+
+	got := h.refresh(one, held, "device_id", "till-17")
+	h.Expect(got.outcome()).To(gomega.Equal("200"))
+	h.Expect(got.text("token_type")).To(gomega.Equal("Bearer"))
+	h.Expect(got.body["expires_in"]).To(gomega.BeNumerically("~", 15*60, 2))
+	h.Expect(got.text("scope")).To(gomega.Equal("orders:read orders:write"))
+	h.Expect(got.text("refresh_token")).To(gomega.BeEmpty(), "the client keeps its token")
+	h.Expect(got.header.Get("Cache-Control")).To(gomega.Equal("no-store"))
+	h.Expect(h.refresh(two, held, "scope", "orders:read").text("scope")).To(gomega.Equal("orders:read"))
+	h.Expect(h.refresh(two, held, "scope", "orders:delete").outcome()).To(gomega.Equal("400 invalid_scope"))
+	h.Expect(h.refresh(two, held, "resource", "https://billing.example.com").outcome()).To(gomega.Equal("400 invalid_target"))
+	h.Expect(h.refresh(one, got.text("access_token")).outcome()).To(gomega.Equal("400 invalid_grant"), "an access token is no refresh token")
+
+	h.edit(key, func() { key.Spec.Revoked = true })
+	for _, r := range []*replica{one, two} {
+		h.Eventually(func() string { return h.refresh(r, held).outcome() }, patience, pollEvery).Should(gomega.Equal("400 invalid_grant"))
+	}
+}
+
+// TestRollOver: a client that holds a superseded token gets the current one.
+func TestRollOver(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	r := h.replica()
+	key := h.key("orders")
+	first := h.reaches(key, 1)
+	h.annotate(key, v1alpha1.AnnotationRotate, "hygiene")
+	second := h.reaches(key, 2)
+	h.Eventually(func() string { return h.refresh(r, first).text("refresh_token") }, patience, pollEvery).Should(gomega.Equal(second))
+	h.Expect(h.refresh(r, second).text("refresh_token")).To(gomega.BeEmpty())
+
+	h.edit(key, func() { key.Spec.Audience = "https://billing.example.com" })
+	third := h.reaches(key, 3)
+	got := h.refresh(r, second)
+	h.Expect(got.outcome()).To(gomega.Equal("200"))
+	h.Expect(got.text("refresh_token")).To(gomega.BeEmpty(), "the current token is for another audience")
+	h.Expect(h.refresh(r, third).outcome()).To(gomega.Equal("200"))
+}
+
+// TestLogout: the replica that answered 200 refuses from then on, and so do others; a
+// rotation that was asked for before does not bring the key back.
+func TestLogout(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	one, two := h.replica(), h.replica()
+	key := h.key("till")
+	held := h.reaches(key, 1)
+	h.Expect(h.post(one, "/revoke", map[string][]string{"token": {held}}).outcome()).To(gomega.Equal("200"))
+	h.Expect(h.refresh(one, held).outcome()).To(gomega.Equal("400 invalid_grant"))
+	h.Eventually(func() string { return h.refresh(two, held).outcome() }, patience, pollEvery).Should(gomega.Equal("400 invalid_grant"))
+	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedLogout))
+	for _, token := range []string{held, "nonsense", strings.Repeat("a", 100)} {
+		h.Expect(h.post(two, "/revoke", map[string][]string{"token": {token}}).outcome()).To(gomega.Equal("200"), "there is no harm in it")
+	}
+}
+
+// TestOneTimeUse: each exchange returns the next token; a retry gets the same one; whoever
+// comes later with a used token ends the line.
+func TestOneTimeUse(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	one, two := h.replica(), h.replica()
+	key := h.key("device", func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse, RetryGrace: &metav1.Duration{Duration: time.Minute}}
+	})
+	enrolment := h.reaches(key, 1)
+	second := h.refresh(one, enrolment).text("refresh_token")
+	h.Expect(second).NotTo(gomega.BeEmpty())
+	h.Expect(h.refresh(one, enrolment).text("refresh_token")).To(gomega.Equal(second))
+	h.Expect(h.refresh(two, enrolment).text("refresh_token")).To(gomega.Equal(second), "a retry at the other replica")
+	third := h.refresh(two, second).text("refresh_token")
+	h.Expect(third).NotTo(gomega.BeElementOf("", second))
+	h.Expect(h.refresh(one, second).text("refresh_token")).To(gomega.Equal(third))
+	h.Expect(h.refresh(one, enrolment).outcome()).To(gomega.Equal("400 invalid_grant"))
+	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
+	h.Expect(h.refresh(one, third).outcome()).To(gomega.Equal("400 invalid_grant"), "the live descendant ends with it")
+}

@@ -1,0 +1,276 @@
+// Package service shows the token service at work: real replicas of it, with the rights of
+// their own ServiceAccount, beside a manager and a real API server, asked over TLS.
+package service
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/uuid"
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/internal/grant"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
+)
+
+var server *apiserver.Server
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard())
+	os.Exit(apiserver.Main(m, &server))
+}
+
+const (
+	patience  = 20 * time.Second
+	pollEvery = 20 * time.Millisecond
+	audience  = "https://orders.example.com"
+)
+
+// house is a namespace with an issuer, a manager and replicas of the token service.
+type house struct {
+	*gomega.WithT
+	t     *testing.T
+	ctx   context.Context
+	admin client.Client
+	// name is that of the namespace and of the issuer.
+	name  string
+	clock clock.PassiveClock
+}
+
+var houses atomic.Int64
+
+func newHouse(t *testing.T, clock clock.PassiveClock) *house {
+	t.Helper()
+	admin, err := client.New(server.Admin, client.Options{Scheme: controllers.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{
+		WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), admin: admin, clock: clock,
+		name: fmt.Sprintf("house-%d-%d", os.Getpid(), houses.Add(1)),
+	}
+	h.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: h.name}})
+	return h
+}
+
+func (h *house) create(object client.Object) {
+	h.t.Helper()
+	h.Expect(h.admin.Create(h.ctx, object)).To(gomega.Succeed())
+	h.t.Cleanup(func() { _ = h.admin.Delete(context.Background(), object) })
+}
+
+// url is that of the issuer: its path is the house's own, as one service serves many.
+func (h *house) url() string { return "https://tokens.example.com/" + h.name }
+
+func (h *house) issuer(change ...func(*v1alpha1.JWTIssuer)) *v1alpha1.JWTIssuer {
+	h.t.Helper()
+	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: h.name}, Spec: v1alpha1.JWTIssuerSpec{URL: h.url()}}
+	for _, c := range change {
+		c(issuer)
+	}
+	h.create(issuer)
+	return issuer
+}
+
+func (h *house) key(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
+	h.t.Helper()
+	key := &v1alpha1.JWTRefreshKey{
+		ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: name},
+		Spec:       v1alpha1.JWTRefreshKeySpec{Audience: audience, IssuerRef: &v1alpha1.IssuerReference{Name: h.name}},
+	}
+	for _, c := range change {
+		c(key)
+	}
+	h.create(key)
+	return key
+}
+
+// manage runs a manager until the test ends.
+func (h *house) manage() (stop func()) {
+	h.t.Helper()
+	config, err := server.Manager(h.ctx)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	mgr, err := controllers.NewManager(config, ctrl.Options{Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"}},
+		controllers.Options{Namespace: apiserver.Namespace, Clock: h.clock, SeveralInProcess: true})
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	return apiserver.Run(h.t, mgr)
+}
+
+// replica is one token server.
+type replica struct {
+	*registry.Cluster
+	server *httptest.Server
+	client *http.Client
+	stop   func()
+}
+
+// replica starts a token server with the rights of its ServiceAccount, and waits until it is
+// ready.
+func (h *house) replica(change ...func(*rest.Config, *registry.Options)) *replica {
+	h.t.Helper()
+	config, err := server.TokenServer(h.ctx)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	options := registry.Options{Namespace: apiserver.Namespace, Clock: h.clock}
+	for _, c := range change {
+		c(config, &options)
+	}
+	cluster, err := registry.New(config, options)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	grants, err := grant.New(cluster, h.clock, func() string { return uuid.Must(uuid.NewV7()).String() })
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	clients, err := kubernetes.NewForConfig(config)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	callers, err := tokenserver.NewClusterCallers(clients, clock.RealClock{})
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	handler, err := tokenserver.New(tokenserver.Options{
+		Issuers: cluster, Grants: grants, Callers: callers, Clock: clock.RealClock{}, Log: logr.Discard(), RecordAddress: true,
+	})
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- cluster.Run(ctx) }()
+	served := httptest.NewUnstartedServer(handler)
+	served.Config = tokenserver.NewHTTPServer(handler, nil)
+	served.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	served.EnableHTTP2 = true
+	served.StartTLS()
+	stopped := false
+	r := &replica{Cluster: cluster, server: served, client: served.Client(), stop: func() {
+		if !stopped {
+			stopped = true
+			served.Close()
+			cancel()
+			h.Expect(<-done).To(gomega.Succeed())
+		}
+	}}
+	h.t.Cleanup(r.stop)
+	h.Eventually(cluster.Fresh, patience, pollEvery).Should(gomega.Succeed(), "the replica never knew what is there")
+	return r
+}
+
+// answer is what a client gets.
+type answer struct {
+	status int
+	header http.Header
+	body   map[string]any
+	raw    string
+}
+
+func (a *answer) text(name string) string {
+	text, _ := a.body[name].(string)
+	return text
+}
+
+// outcome is the status, with the error where there is one.
+func (a *answer) outcome() string {
+	if a.status == http.StatusOK {
+		return "200"
+	}
+	return fmt.Sprintf("%d %s", a.status, a.text("error"))
+}
+
+// post sends a form to an endpoint of the house's issuer.
+func (h *house) post(r *replica, endpoint string, form url.Values, headers ...string) *answer {
+	h.t.Helper()
+	request, err := http.NewRequestWithContext(h.ctx, http.MethodPost, r.server.URL+"/"+h.name+endpoint, strings.NewReader(form.Encode()))
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for i := 0; i+1 < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	return h.do(r, request)
+}
+
+func (h *house) do(r *replica, request *http.Request) *answer {
+	h.t.Helper()
+	response, err := r.client.Do(request)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	a := &answer{status: response.StatusCode, header: response.Header, raw: string(raw)}
+	if len(raw) > 0 {
+		h.Expect(json.Unmarshal(raw, &a.body)).To(gomega.Succeed(), "the answer %d is no JSON: %.200s", a.status, raw)
+	}
+	return a
+}
+
+func (h *house) refresh(r *replica, compact string, more ...string) *answer {
+	h.t.Helper()
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {compact}}
+	for i := 0; i+1 < len(more); i += 2 {
+		form.Set(more[i], more[i+1])
+	}
+	return h.post(r, "/token", form)
+}
+
+// reaches waits until the token of a revision stands in the key's Secret, and returns it.
+func (h *house) reaches(key *v1alpha1.JWTRefreshKey, revision int64) string {
+	h.t.Helper()
+	var held string
+	h.Eventually(func() error {
+		if err := h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key); err != nil {
+			return err
+		}
+		secret := &corev1.Secret{}
+		if err := h.admin.Get(h.ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, secret); err != nil {
+			return err
+		}
+		held = string(secret.Data[v1alpha1.SecretToken])
+		if key.Status.Revision != revision || token.Hash(held) != key.Status.TokenHash {
+			return fmt.Errorf("revision %d of %s is on record, and the Secret does not hold %d", key.Status.Revision, key.Name, revision)
+		}
+		return nil
+	}, patience, pollEvery).Should(gomega.Succeed())
+	return held
+}
+
+// edit changes an object as a user does: again from the newest state when somebody was quicker.
+func (h *house) edit(object client.Object, change func()) {
+	h.t.Helper()
+	h.Eventually(func() error {
+		if err := h.admin.Get(h.ctx, client.ObjectKeyFromObject(object), object); err != nil {
+			return err
+		}
+		change()
+		return h.admin.Update(h.ctx, object)
+	}, patience, pollEvery).Should(gomega.Succeed())
+}
+
+func (h *house) annotate(object client.Object, name, value string) {
+	h.t.Helper()
+	h.edit(object, func() {
+		annotations := object.GetAnnotations()
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations[name] = value
+		object.SetAnnotations(annotations)
+	})
+}
