@@ -1,0 +1,114 @@
+package service
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+func oneTime(grace time.Duration) func(*v1alpha1.JWTRefreshKey) {
+	return func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse, RetryGrace: &metav1.Duration{Duration: grace}}
+	}
+}
+
+// TestAThousandUsesAtOnce uses one one-time token a thousand times, at two replicas: one
+// successor comes of it, and all get it.
+func TestAThousandUsesAtOnce(t *testing.T) {
+	const uses = 1000
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	replicas := []*replica{h.replica(), h.replica()}
+	key := h.key("device", oneTime(10*time.Minute))
+	held := h.reaches(key, 1)
+
+	answers := make([]*answer, uses)
+	start := make(chan struct{})
+	var group sync.WaitGroup
+	for i := range answers {
+		group.Go(func() {
+			<-start
+			answers[i] = h.refresh(replicas[i%2], held)
+		})
+	}
+	began := time.Now()
+	close(start)
+	group.Wait()
+	outcomes, successors := map[string]int{}, map[string]int{}
+	for _, a := range answers {
+		outcomes[a.outcome()]++
+		if a.outcome() == "200" {
+			successors[a.text("refresh_token")]++
+		}
+	}
+	t.Logf("%d uses in %s: %v", uses, time.Since(began).Round(time.Millisecond), outcomes)
+	h.Expect(successors).To(gomega.HaveLen(1), "so many successors came of one token")
+	for outcome := range outcomes {
+		h.Expect(outcome).To(gomega.BeElementOf("200", "400 invalid_grant"))
+	}
+	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(2))
+	h.Expect(key.Status.RevokedAt).To(gomega.BeNil())
+}
+
+// TestRevokeAgainstRefresh revokes a token at one replica while it is used at both: the
+// replica that answered 200 refuses from that moment, the other within the watch's delay,
+// and no successor outlives the revocation.
+func TestRevokeAgainstRefresh(t *testing.T) {
+	const rounds = 200
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	one, two := h.replica(), h.replica()
+	delays := make([]time.Duration, 0, rounds)
+	keys := make([]*v1alpha1.JWTRefreshKey, rounds)
+	for i := range keys {
+		keys[i] = h.key(fmt.Sprintf("device-%03d", i), oneTime(10*time.Minute))
+	}
+	for _, key := range keys {
+		delays = append(delays, h.revokeWhileInUse(key, one, two))
+	}
+	slices.Sort(delays)
+	t.Logf("the other replica refused after %s at the median, %s at p99, %s at most", delays[rounds/2], delays[rounds*99/100-1], delays[rounds-1])
+}
+
+// revokeWhileInUse returns how long after the answer to the revocation the other replica
+// still exchanged the token.
+func (h *house) revokeWhileInUse(key *v1alpha1.JWTRefreshKey, one, two *replica) time.Duration {
+	h.t.Helper()
+	held := h.reaches(key, 1)
+	successors := make(chan string, 2)
+	var group sync.WaitGroup
+	for _, r := range []*replica{one, two} {
+		group.Go(func() { successors <- h.refresh(r, held).text("refresh_token") })
+	}
+	h.Expect(h.post(one, "/revoke", map[string][]string{"token": {held}}).outcome()).To(gomega.Equal("200"))
+	revoked := time.Now()
+	h.Expect(h.refresh(one, held).outcome()).To(gomega.Equal("400 invalid_grant"), "the replica that answered 200 goes on")
+	h.Eventually(func() string { return h.refresh(two, held).outcome() }, patience, time.Millisecond).Should(gomega.Equal("400 invalid_grant"))
+	delay := time.Since(revoked)
+	group.Wait()
+	close(successors)
+	tokens := map[string]bool{held: true}
+	for successor := range successors {
+		tokens[successor] = true
+	}
+	delete(tokens, "")
+	for successor := range maps.Keys(tokens) {
+		for _, r := range []*replica{one, two} {
+			h.Expect(h.refresh(r, successor).outcome()).To(gomega.Equal("400 invalid_grant"), "a token of the revoked line lives on")
+		}
+	}
+	return delay
+}
