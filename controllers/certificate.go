@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/authority"
@@ -211,6 +213,11 @@ func (r *CertificateReconciler) SetupWithManager(mgr ctrl.Manager, o Options) er
 		Named("certificate").
 		Watches(&v1alpha1.JWTIssuer{}, handler.EnqueueRequestsFromMapFunc(one)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(ours)).
+		// There may be no issuer yet, and a token service that waits all the same.
+		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+			queue.Add(one(context.Background(), nil)[0])
+			return nil
+		})).
 		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess}).
 		Complete(r)
 }

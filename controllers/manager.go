@@ -18,6 +18,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
@@ -27,6 +28,12 @@ import (
 type Options struct {
 	// Namespace is the operator's own, where the signing keys are. Required.
 	Namespace string
+	// TLSSecret is the Secret, in Namespace, with the token service's certificate. Where there is
+	// none it is made, and renewed. Default: refreshkeys-tokenserver-tls.
+	TLSSecret string
+	// TLSNames are DNS names and IP addresses that the certificate is for beside the hosts of all
+	// issuers and the Service's name.
+	TLSNames []string
 	// Workers is how many keys are worked on at once. Default 16.
 	Workers int
 	// ReissuePerSecond paces what the withdrawal of a signing key sets off. Default 50.
@@ -42,6 +49,9 @@ type Options struct {
 }
 
 func (o *Options) setDefaults() {
+	if o.TLSSecret == "" {
+		o.TLSSecret = "refreshkeys-tokenserver-tls"
+	}
 	if o.Workers == 0 {
 		o.Workers = 16
 	}
@@ -86,7 +96,11 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	if err != nil {
 		return nil, fmt.Errorf("make the manager: %w", err)
 	}
-	if err := newRefreshKeyReconciler(mgr, &o).SetupWithManager(mgr, o); err != nil {
+	certificates := newCertificateReconciler(mgr, &o)
+	if err := certificates.SetupWithManager(mgr, o); err != nil {
+		return nil, fmt.Errorf("set up the controller of the certificate: %w", err)
+	}
+	if err := newRefreshKeyReconciler(mgr, certificates, &o).SetupWithManager(mgr, o); err != nil {
 		return nil, fmt.Errorf("set up the controller of JWTRefreshKeys: %w", err)
 	}
 	issuerKeys := &IssuerReconciler{
@@ -99,10 +113,17 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	return mgr, nil
 }
 
-func newRefreshKeyReconciler(mgr ctrl.Manager, o *Options) *RefreshKeyReconciler {
+func newCertificateReconciler(mgr ctrl.Manager, o *Options) *CertificateReconciler {
+	return &CertificateReconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: o.Clock,
+		Namespace: o.Namespace, Secret: o.TLSSecret, Names: o.TLSNames, changed: make(chan event.GenericEvent, 1),
+	}
+}
+
+func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *CertificateReconciler, o *Options) *RefreshKeyReconciler {
 	return &RefreshKeyReconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("refreshkeys"),
-		Clock: o.Clock, NewID: o.NewID,
+		Clock: o.Clock, NewID: o.NewID, trusted: certificates.Trusted, trustChanged: certificates.changed,
 		issuers: newIssuers(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
 	}
 }

@@ -81,7 +81,7 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 	if plan.Secret == lifecycle.KeepSecret {
 		return nil
 	}
-	wanted := wantedFor(o.key, current, o.issuer.endpoint)
+	wanted := wantedFor(o.key, current, o.issuer.endpoint, o.trusted)
 	if plan.Secret == lifecycle.EmptySecret {
 		return r.updateSecret(ctx, o, func(secret *corev1.Secret) error {
 			wanted.write(secret, secretTokens{})

@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
@@ -29,7 +30,10 @@ type RefreshKeyReconciler struct {
 	NewID func() string
 
 	issuers *issuers
-	pace    *pacer
+	// trusted is what clients of the token service have to trust, in PEM.
+	trusted      func(context.Context) ([]byte, error)
+	trustChanged <-chan event.GenericEvent
+	pace         *pacer
 }
 
 // Reconcile brings one key to where it should be.

@@ -25,6 +25,8 @@ type observation struct {
 	issuer *issuerView
 	// reader is where the key was read, and its Secret is.
 	reader client.Reader
+	// trusted is what clients of the token service have to trust.
+	trusted []byte
 	// heldKey signed the current token; nil where it is no longer in the ring.
 	heldKey *keyring.Key
 }
@@ -40,7 +42,11 @@ func (r *RefreshKeyReconciler) observe(ctx context.Context, name types.Namespace
 	if err := reader.Get(ctx, name, key); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
-	o := &observation{key: key, reader: reader}
+	trusted, err := r.trusted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o := &observation{key: key, reader: reader, trusted: trusted}
 	o.Key = key
 	for _, step := range []func(context.Context, *observation) error{
 		r.observeNamespace, r.observeIssuer, r.observeLine, r.observeSecret, r.observeOthers,
@@ -182,7 +188,7 @@ func (r *RefreshKeyReconciler) readSecret(ctx context.Context, reader client.Rea
 }
 
 func describeSecret(o *observation, secret *corev1.Secret) {
-	wanted := wantedFor(o.key, &o.key.Status.TokenLine, o.issuer.endpoint)
+	wanted := wantedFor(o.key, &o.key.Status.TokenLine, o.issuer.endpoint, o.trusted)
 	s := &o.Secret
 	s.State = stateOf(secret, o.key)
 	s.Immutable = secret.Immutable != nil && *secret.Immutable

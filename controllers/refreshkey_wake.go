@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
@@ -35,6 +36,7 @@ func (r *RefreshKeyReconciler) SetupWithManager(mgr ctrl.Manager, o Options) err
 		Watches(&corev1.Secret{}, inBackground(r.keysOfRings)).
 		Watches(&v1alpha1.JWTIssuer{}, inBackground(r.keysOfIssuer), builder.WithPredicates(issuerMatters())).
 		WatchesMetadata(&corev1.Namespace{}, inBackground(r.keysOfNamespace), builder.WithPredicates(namespaceMatters())).
+		WatchesRawSource(source.Channel(r.trustChanged, inBackground(r.allKeys))).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: o.Workers,
 			ReconciliationTimeout:   reconcileTimeout,
@@ -71,6 +73,9 @@ func inBackground(keys handler.MapFunc) handler.EventHandler {
 		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 			wake(ctx, queue, e.Object)
 		},
+		GenericFunc: func(ctx context.Context, e event.GenericEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			wake(ctx, queue, e.Object)
+		},
 	}
 }
 
@@ -99,6 +104,11 @@ func (r *RefreshKeyReconciler) keysOfRings(ctx context.Context, object client.Ob
 		return nil
 	}
 	return r.keysNaming(ctx, issuer)
+}
+
+// allKeys hold in their Secrets what clients of the token service have to trust.
+func (r *RefreshKeyReconciler) allKeys(ctx context.Context, _ client.Object) []reconcile.Request {
+	return r.keysWhere(ctx, func(*v1alpha1.JWTRefreshKey) bool { return true })
 }
 
 func (r *RefreshKeyReconciler) keysOfIssuer(ctx context.Context, object client.Object) []reconcile.Request {

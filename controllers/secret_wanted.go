@@ -22,11 +22,12 @@ type wantedSecret struct {
 	labels      map[string]string
 	annotations map[string]string
 	owners      []metav1.OwnerReference
-	endpoint    string
+	data        map[string]string
 }
 
-// wantedFor says what the Secret of a key should be when it holds the current token of line.
-func wantedFor(key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, endpoint string) wantedSecret {
+// wantedFor says what the Secret of a key should be when it holds the current token of line,
+// which is exchanged at the endpoint, by clients that trust the authorities.
+func wantedFor(key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, endpoint string, trusted []byte) wantedSecret {
 	w := wantedSecret{
 		labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
 		annotations: map[string]string{
@@ -34,7 +35,10 @@ func wantedFor(key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, endpoint s
 			v1alpha1.AnnotationRevision:   strconv.FormatInt(line.Revision, 10),
 			v1alpha1.AnnotationSecretName: lifecycle.SecretName(key),
 		},
-		endpoint: endpoint,
+		data: map[string]string{v1alpha1.SecretTokenEndpoint: endpoint},
+	}
+	if len(trusted) > 0 {
+		w.data[v1alpha1.SecretCA] = string(trusted)
 	}
 	if line.ExpiresAt != nil {
 		w.annotations[v1alpha1.AnnotationExpiresAt] = line.ExpiresAt.UTC().Format(time.RFC3339)
@@ -97,12 +101,16 @@ func (w *wantedSecret) fits(secret *corev1.Secret) bool {
 		return false
 	}
 	for name := range secret.StringData {
-		if name != v1alpha1.SecretToken && name != v1alpha1.SecretTokenEndpoint && name != v1alpha1.SecretAccessToken {
+		if _, ours := w.data[name]; !ours && name != v1alpha1.SecretToken && name != v1alpha1.SecretAccessToken {
 			return false
 		}
 	}
-	endpoint := sha256.Sum256([]byte(w.endpoint))
-	return digestOf(secret, v1alpha1.SecretTokenEndpoint) == hex.EncodeToString(endpoint[:])
+	for name, value := range w.data {
+		if sum := sha256.Sum256([]byte(value)); digestOf(secret, name) != hex.EncodeToString(sum[:]) {
+			return false
+		}
+	}
+	return true
 }
 
 func (w *wantedSecret) ownedRight(secret *corev1.Secret) bool {
@@ -129,7 +137,10 @@ func (w *wantedSecret) write(secret *corev1.Secret, tokens secretTokens) {
 	secret.Annotations = merged(secret.Annotations, append(annotations, ownAnnotations...), w.annotations)
 	secret.OwnerReferences = append(slices.DeleteFunc(slices.Clone(secret.OwnerReferences), isKeyReference), w.owners...)
 	secret.Type = corev1.SecretTypeOpaque
-	secret.Data = map[string][]byte{v1alpha1.SecretTokenEndpoint: []byte(w.endpoint)}
+	secret.Data = make(map[string][]byte, len(w.data)+2)
+	for name, value := range w.data {
+		secret.Data[name] = []byte(value)
+	}
 	if tokens.refresh != "" {
 		secret.Data[v1alpha1.SecretToken] = []byte(tokens.refresh)
 	}

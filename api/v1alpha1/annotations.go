@@ -49,6 +49,9 @@ const (
 	SecretToken = "token"
 	// SecretTokenEndpoint is the URL at which the token is exchanged.
 	SecretTokenEndpoint = "token-endpoint"
+	// SecretCA is what a client of the token endpoint has to trust, in PEM, where that is not one
+	// of the authorities that everybody trusts.
+	SecretCA = "ca.crt"
 	// SecretAccessToken is an access token, when spec.secret.accessToken asks for one.
 	SecretAccessToken = "access-token"
 )

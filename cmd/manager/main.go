@@ -50,6 +50,8 @@ func parseFlags(args []string) (*flags, error) {
 	set.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served")
 	set.BoolVar(&f.leaderElect, "leader-elect", true, "let one of several managers work at a time")
 	set.IntVar(&f.options.Workers, "workers", 0, "how many keys are worked on at once; default 16")
+	set.StringVar(&f.options.TLSSecret, "tls-secret", "refreshkeys-tokenserver-tls", "the Secret, in --namespace, with the token service's certificate; made and renewed where there is none")
+	set.StringSliceVar(&f.options.TLSNames, "tls-names", nil, "DNS names and IP addresses that the certificate is for, beside the hosts of all issuers")
 	set.Float64Var(&f.options.ReissuePerSecond, "reissue-per-second", 0, "how fast tokens are issued again after a signing key was withdrawn; default 50")
 	set.Int8VarP(&f.verbosity, "verbosity", "v", 0, "how much is logged: 0 for what matters, 1 for each decision, 2 for debugging")
 	if err := set.Parse(args); err != nil {

@@ -162,4 +162,3 @@ func newLogger(verbosity int8) (logr.Logger, error) {
 	klog.SetLogger(log)
 	return log, nil
 }
-

@@ -43,18 +43,21 @@ func Install(ctx context.Context, c *Cluster) error {
 }
 
 // BuildManager builds bin/manager from this checkout and returns its path.
-func BuildManager(ctx context.Context) (string, error) {
+func BuildManager(ctx context.Context) (string, error) { return build(ctx, managerName) }
+
+// build builds a command into bin/ and returns its path.
+func build(ctx context.Context, command string) (string, error) {
 	root, err := RepositoryRoot()
 	if err != nil {
 		return "", err
 	}
-	binary := filepath.Join(root, "bin", managerName)
+	binary := filepath.Join(root, "bin", command)
 	// Without the commit in it, the binary changes only when the code does.
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "./cmd/manager")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "./cmd/"+command)
 	build.Dir = root
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build cmd/manager: %w\n%s", err, out)
+		return "", fmt.Errorf("build cmd/%s: %w\n%s", command, err, out)
 	}
 	return binary, nil
 }
@@ -110,6 +113,7 @@ func managerProgram(binary, kubeconfig, metrics, health string, flags []string) 
 		"--namespace=" + managerNamespace,
 		"--metrics-bind-address=" + metrics,
 		"--health-probe-bind-address=" + health,
+		"--tls-names=" + tokenServerHost,
 	}
 	return Program{
 		Name:   managerName,
@@ -119,8 +123,8 @@ func managerProgram(binary, kubeconfig, metrics, health string, flags []string) 
 	}
 }
 
-// EnsureIssuer makes the sample JWTIssuer `default`, unless there is one of that
-// name, and waits until it is ready.
+// EnsureIssuer makes the JWTIssuer `default` for the token service of this cluster,
+// unless there is one of that name, and waits until it is ready.
 func EnsureIssuer(ctx context.Context, c *Cluster) error {
 	const issuer = "jwtissuer/default"
 	found, err := c.Kubectl(ctx, "get", issuer, "--ignore-not-found", "--output=name")
@@ -128,12 +132,15 @@ func EnsureIssuer(ctx context.Context, c *Cluster) error {
 		return err
 	}
 	if len(found) == 0 {
-		root, err := RepositoryRoot()
+		url, err := c.IssuerURL()
 		if err != nil {
 			return err
 		}
-		sample := filepath.Join(root, "config", "samples", "jwtissuer_default.yaml")
-		if _, err := c.Kubectl(ctx, "apply", "--server-side", "-f", sample); err != nil {
+		manifest := filepath.Join(c.Dir(), "issuer.yaml")
+		if err := os.WriteFile(manifest, fmt.Appendf(nil, defaultIssuer, url), 0o600); err != nil {
+			return err
+		}
+		if _, err := c.Kubectl(ctx, "apply", "--server-side", "-f", manifest); err != nil {
 			return err
 		}
 	}
@@ -145,6 +152,14 @@ func EnsureIssuer(ctx context.Context, c *Cluster) error {
 	c.report("JWTIssuer default is ready after %.1fs", time.Since(began).Seconds())
 	return nil
 }
+
+const defaultIssuer = `apiVersion: jwt.refreshkeys.dev/v1alpha1
+kind: JWTIssuer
+metadata:
+  name: default
+spec:
+  url: %s
+`
 
 func whyNotReady(ctx context.Context, c *Cluster, object string) error {
 	conditions, err := c.Kubectl(ctx, "get", object,

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
 )
@@ -27,8 +28,7 @@ func up(ctx context.Context, at place) error {
 		return fmt.Errorf("%w\nThe control plane runs on, for you to look at (KUBECONFIG=%s, logs in %s).\n"+
 			"make up tries again from here, make down ends it", err, at.shown(c.Kubeconfig()), at.shown(filepath.Join(at.dir, "log")))
 	}
-	explain(at, c)
-	return nil
+	return explain(at, c)
 }
 
 // buildControlPlane is quick when everything is built.
@@ -48,21 +48,41 @@ func install(ctx context.Context, c *cluster.Cluster) error {
 	if _, err := cluster.RunManager(ctx, c); err != nil {
 		return err
 	}
+	if _, err := cluster.RunTokenServers(ctx, c, replicas); err != nil {
+		return err
+	}
 	return cluster.EnsureIssuer(ctx, c)
 }
 
-func explain(at place, c *cluster.Cluster) {
+// replicas of the token service: what one learns the other must know.
+const replicas = 2
+
+func explain(at place, c *cluster.Cluster) error {
 	kubectl := "kubectl"
 	if _, err := exec.LookPath(kubectl); err != nil {
 		kubectl = at.shown(c.KubectlPath())
 	}
+	urls := make([]string, replicas)
+	for i := range urls {
+		url, err := c.TokenServerURL(i + 1)
+		if err != nil {
+			return err
+		}
+		urls[i] = url
+	}
 	fmt.Printf(`
-Refresh Keys runs. Now type:
+Refresh Keys runs; its token service serves at %[4]s. Now type:
 
-  export KUBECONFIG=%s
+  export KUBECONFIG=%[1]s
   %[2]s apply -f config/samples/jwtrefreshkey_orders.yaml
   %[2]s get jrk
 
+and exchange the token for an access token:
+
+  field() { %[2]s get secret orders -o go-template="{{index .data \"$1\" | base64decode}}"; }
+  curl --cacert <(field ca.crt) $(field token-endpoint) -d grant_type=refresh_token -d refresh_token=$(field token)
+
 Logs are in %[3]s. When you are done: make down
-`, c.Kubeconfig(), kubectl, at.shown(filepath.Join(at.dir, "log")))
+`, c.Kubeconfig(), kubectl, at.shown(filepath.Join(at.dir, "log")), strings.Join(urls, " and "))
+	return nil
 }

@@ -33,6 +33,10 @@ func (s *Service) useOnce(ctx context.Context, issuer *registry.Issuer, key *v1a
 	case <-ctx.Done():
 		return "", fmt.Errorf("%w: %w", registry.ErrUnavailable, ctx.Err())
 	case result := <-claim:
+		// A revocation may have been answered while the claim of another was waited for.
+		if known := s.registry.Key(keyName(claims)); known != nil && over(known, claims, s.clock.Now()) {
+			return "", errGrant()
+		}
 		successor, _ := result.Val.(string)
 		return successor, result.Err
 	}

@@ -1,0 +1,66 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+)
+
+const (
+	tokenServerName    = "tokenserver"
+	tokenServerAccount = "refreshkeys-tokenserver"
+	// tokenServerHost is what the token service's certificate is for, beside the hosts of issuers.
+	tokenServerHost = "localhost"
+)
+
+// IssuerURL is the URL of an issuer that the first replica of the token service
+// serves; known before it runs.
+func (c *Cluster) IssuerURL() (string, error) { return c.TokenServerURL(1) }
+
+// TokenServerURL is where the n-th replica of the token service serves, from 1.
+func (c *Cluster) TokenServerURL(n int) (string, error) {
+	port, err := c.Port(fmt.Sprintf("%s-%d", tokenServerName, n))
+	return fmt.Sprintf("https://%s:%d", tokenServerHost, port), err
+}
+
+// RunTokenServers builds the token server and runs replicas of it beside the control
+// plane, with the rights of its own ServiceAccount and no more. The manager runs
+// already: it makes their certificate.
+func RunTokenServers(ctx context.Context, c *Cluster, replicas int, flags ...string) ([]*Process, error) {
+	binary, err := build(ctx, tokenServerName)
+	if err != nil {
+		return nil, err
+	}
+	kubeconfig := filepath.Join(c.Dir(), "tokenserver.kubeconfig")
+	if err := c.ServiceAccountKubeconfig(ctx, managerNamespace, tokenServerAccount, kubeconfig); err != nil {
+		return nil, err
+	}
+	var processes []*Process
+	for n := 1; n <= replicas; n++ {
+		name := fmt.Sprintf("%s-%d", tokenServerName, n)
+		port, err := c.Port(name)
+		if err != nil {
+			return nil, err
+		}
+		health, err := c.Port(name + "-health")
+		if err != nil {
+			return nil, err
+		}
+		process, err := c.Run(ctx, Program{
+			Name:   name,
+			Binary: binary,
+			Args: append([]string{
+				"--kubeconfig=" + kubeconfig,
+				"--namespace=" + managerNamespace,
+				"--bind-address=" + loopback(port),
+				"--health-probe-bind-address=" + loopback(health),
+			}, flags...),
+			Health: "http://" + loopback(health) + "/readyz",
+		})
+		if err != nil {
+			return nil, err
+		}
+		processes = append(processes, process)
+	}
+	return processes, nil
+}
