@@ -1,0 +1,70 @@
+package controllers_test
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
+)
+
+// Whoever mounts a Secret can reach the token endpoint that it names, and knows whom to trust.
+func TestSecretsHoldWhatToTrust(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	w.start(servedBy(w.issuer + "-tls"))
+	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)
+
+	served := w.tlsSecret()
+	w.t.Cleanup(func() { _ = w.admin.Delete(w.t.Context(), served) })
+	w.Expect(w.secret("orders").Data["ca.crt"]).To(gomega.Equal(served.Data["ca.crt"]))
+	roots := x509.NewCertPool()
+	w.Expect(roots.AppendCertsFromPEM(served.Data["ca.crt"])).To(gomega.BeTrue())
+	block, _ := pem.Decode(served.Data["tls.crt"])
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	for _, name := range []string{w.issuer + ".example.com", "refreshkeys-tokenserver." + apiserver.Namespace + ".svc"} {
+		_, err = leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name, CurrentTime: w.clock.Now()})
+		w.Expect(err).NotTo(gomega.HaveOccurred(), "the certificate is not good for %s", name)
+	}
+}
+
+// A certificate that was given is left as it is, and its authority is handed on.
+func TestAGivenCertificateIsUsed(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	given := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: w.issuer + "-tls"},
+		Type:       corev1.SecretTypeTLS,
+		Data:       map[string][]byte{"tls.crt": []byte("theirs"), "tls.key": []byte("theirs"), "ca.crt": []byte("their authority")},
+	}
+	w.create(given)
+	stop := w.start(servedBy(given.Name))
+	key := w.createKey("orders")
+	w.becomes(key, v1alpha1.ReasonIssued)
+	w.Expect(string(w.secret("orders").Data["ca.crt"])).To(gomega.Equal("their authority"))
+	w.Expect(w.tlsSecret()).To(gomega.Equal(given))
+	stop()
+
+	w.edit(given, func() { given.Data["ca.crt"] = []byte("another authority") })
+	w.start(servedBy(given.Name))
+	w.Eventually(func() string { return string(w.secret("orders").Data["ca.crt"]) }, patience, 20*time.Millisecond).Should(gomega.Equal("another authority"))
+	w.Expect(get(w, key).Status.Revision).To(gomega.BeEquivalentTo(1), "no new token for that")
+}
+
+func servedBy(secret string) func(*rest.Config, *controllers.Options) {
+	return func(_ *rest.Config, o *controllers.Options) { o.TLSSecret = secret }
+}
+
+func (w *world) tlsSecret() *corev1.Secret {
+	w.t.Helper()
+	return get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: w.issuer + "-tls"}})
+}
