@@ -55,7 +55,7 @@ func parseFlags(args []string) (*flags, error) {
 	set.StringVar(&f.address, "bind-address", ":8443", "where the endpoints are served, over TLS")
 	set.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "where /healthz, /readyz and /metrics are served")
 	set.StringVar(&f.tlsSecret, "tls-secret", "refreshkeys-tokenserver-tls", "the Secret, in --namespace, with tls.crt and tls.key; it is read again when it changes")
-	set.DurationVar(&f.registry.MaxStaleness, "max-staleness", 10*time.Minute, "for how long tokens are exchanged when it cannot be proven that what is known is up to date; at least 1m")
+	set.DurationVar(&f.registry.MaxStaleness, "max-staleness", 10*time.Minute, "for how long tokens are exchanged when it cannot be proven that what is known is up to date; at least 2m")
 	set.Float64Var(&f.registry.LiveReads, "live-reads-per-second", 100, "how many keys a second are looked up at the API server before a token is refused; beyond it: 503")
 	set.BoolVar(&f.recordAddress, "record-ip-address", false, "put the address that a client came from into status.deviceInfo")
 	set.Int8VarP(&f.verbosity, "verbosity", "v", 0, "how much is logged: 0 for one line a request, 2 for debugging")
@@ -65,8 +65,8 @@ func parseFlags(args []string) (*flags, error) {
 	if f.registry.Namespace == "" {
 		return nil, errors.New("say the operator's own namespace with --namespace or $POD_NAMESPACE")
 	}
-	if f.registry.MaxStaleness < time.Minute {
-		return nil, errors.New("--max-staleness is at least 1m: it takes up to 40s to prove that a view is fresh")
+	if f.registry.MaxStaleness < 2*time.Minute {
+		return nil, errors.New("--max-staleness is at least 2m: it takes up to 80s to prove that a view is fresh")
 	}
 	if f.registry.LiveReads < 1 {
 		return nil, errors.New("--live-reads-per-second is at least 1")

@@ -39,8 +39,8 @@ var (
 type Options struct {
 	// Namespace is the operator's own, where the signing keys are. Required.
 	Namespace string
-	// MaxStaleness is for how long a view that is not proven fresh is answered from, at least a
-	// minute. Default 10m.
+	// MaxStaleness is for how long a view that is not proven fresh is answered from, at least
+	// two minutes. Default 10m.
 	MaxStaleness time.Duration
 	// LiveReads is how many keys a second are looked up at the API server before a token is
 	// refused. Default 100.

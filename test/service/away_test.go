@@ -1,0 +1,170 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// line is the connection of a replica to the API server. It can be cut, so that every request
+// fails at once, and its watches can be hung: they go on, and nothing arrives.
+type line struct {
+	next http.RoundTripper
+
+	mu   sync.Mutex
+	cut  bool
+	hung chan struct{} // closed when watches go on; nil while they do
+}
+
+var errCut = errors.New("the line is cut")
+
+func (l *line) RoundTrip(request *http.Request) (*http.Response, error) {
+	l.mu.Lock()
+	cut := l.cut
+	l.mu.Unlock()
+	if cut {
+		return nil, errCut
+	}
+	response, err := l.next.RoundTrip(request)
+	if err == nil && request.URL.Query().Get("watch") == "true" {
+		response.Body = &hangable{ReadCloser: response.Body, line: l, gone: request.Context().Done()}
+	}
+	return response, err
+}
+
+func (l *line) set(cut bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut = cut
+}
+
+func (l *line) hang(hung bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if hung {
+		l.hung = make(chan struct{})
+	} else {
+		close(l.hung)
+		l.hung = nil
+	}
+}
+
+// hangable is the stream of a watch. What arrives while it hangs is lost with the connection.
+type hangable struct {
+	io.ReadCloser
+	line *line
+	gone <-chan struct{}
+}
+
+func (h *hangable) Read(into []byte) (int, error) {
+	n, err := h.ReadCloser.Read(into)
+	h.line.mu.Lock()
+	hung := h.line.hung
+	cut := h.line.cut
+	h.line.mu.Unlock()
+	if cut {
+		return 0, errCut
+	}
+	if hung == nil {
+		return n, err
+	}
+	select {
+	case <-hung:
+		return 0, errCut
+	case <-h.gone:
+		return 0, context.Canceled
+	}
+}
+
+// wire gives a replica a line of its own, and a clock for its proofs.
+func (l *line) wire(pulse clock.WithTicker) func(*rest.Config, *registry.Options) {
+	return func(config *rest.Config, options *registry.Options) {
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { l.next = next; return l })
+		options.Pulse = pulse
+	}
+}
+
+// TestAPIServerAway: known keys are exchanged for as long as was allowed, and then nothing is;
+// what has to be recorded is refused at once, for now and never for good; all heals by itself.
+func TestAPIServerAway(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name       string
+		fail, mend func(*line)
+		// writes: the API server can be written to meanwhile.
+		writes bool
+	}{
+		{"no request gets through", func(l *line) { l.set(true) }, func(l *line) { l.set(false) }, false},
+		{"watches hang, and the rest is answered", func(l *line) { l.hang(true) }, func(l *line) { l.hang(false) }, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, clock.RealClock{})
+			h.issuer()
+			h.manage()
+			pulse, line := clocktesting.NewFakeClock(time.Now()), &line{}
+			r := h.replica(line.wire(pulse))
+			scheduled, device := h.key("scheduled"), h.key("device", oneTime(time.Minute))
+			held, once := h.reaches(scheduled, 1), h.reaches(device, 1)
+			h.Eventually(func() string { return h.refresh(r, held).outcome() }, patience, pollEvery).Should(gomega.Equal("200"))
+
+			c.fail(line)
+			h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("200"), "what is known is good for a while")
+			if !c.writes {
+				for what, a := range map[string]*answer{
+					"a one-time exchange": h.refresh(r, once), "a revocation": h.post(r, "/revoke", map[string][]string{"token": {held}}),
+				} {
+					h.Expect(a.outcome()).To(gomega.Equal("503 temporarily_unavailable"), what)
+				}
+			}
+			// Something happens that the watch should tell.
+			h.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: h.name + "-later"}})
+			for range 32 {
+				pulse.Step(20 * time.Second)
+				h.Expect(h.refresh(r, held).outcome()).To(gomega.BeElementOf("200", "503 temporarily_unavailable"))
+			}
+			late := h.refresh(r, held)
+			h.Expect(late.outcome()).To(gomega.Equal("503 temporarily_unavailable"), "ten minutes are over")
+			h.Expect(late.header.Get("Retry-After")).NotTo(gomega.BeEmpty())
+
+			c.mend(line)
+			h.Eventually(func() string {
+				pulse.Step(20 * time.Second)
+				return h.refresh(r, held).outcome()
+			}, 2*patience, 200*time.Millisecond).Should(gomega.Equal("200"))
+			h.Expect(h.refresh(r, once).outcome()).To(gomega.Equal("200"))
+		})
+	}
+}
+
+// TestAnIdleClusterIsFresh: nothing changes but what keeps a cluster alive, and the view is
+// proven again and again all the same: the first time a minute after the start, then oftener.
+func TestAnIdleClusterIsFresh(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, clock.RealClock{})
+	r := h.replica()
+	var oldest time.Duration
+	for end := time.Now().Add(75 * time.Second); time.Now().Before(end); {
+		oldest = max(oldest, r.Staleness())
+		select {
+		case <-t.Context().Done():
+			return
+		case <-time.After(time.Second):
+		}
+	}
+	t.Logf("in 75 s the view was never proven longer ago than %s", oldest.Round(time.Millisecond))
+	h.Expect(oldest).To(gomega.BeNumerically("<", 65*time.Second))
+}
