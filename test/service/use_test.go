@@ -1,0 +1,107 @@
+package service
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// TestUseIsRecorded: when, and by what device, a token was last used.
+func TestUseIsRecorded(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	r := h.replica(func(_ *rest.Config, o *registry.Options) { o.Spread = func(time.Duration) time.Duration { return 0 } })
+	key := h.key("till")
+	held := h.reaches(key, 1)
+	agent := "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 " + strings.Repeat("x", 300)
+	a := h.post(r, "/token", map[string][]string{"grant_type": {"refresh_token"}, "refresh_token": {held}, "device_id": {"till-17"}}, "User-Agent", agent)
+	h.Expect(a.outcome()).To(gomega.Equal("200"))
+	h.Eventually(func() *v1alpha1.SeenDevice {
+		h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+		return key.Status.DeviceInfo
+	}, patience, pollEvery).ShouldNot(gomega.BeNil())
+	seen := key.Status.DeviceInfo
+	h.Expect(seen.UserAgent).To(gomega.Equal(agent[:256]))
+	h.Expect(seen.Browser).To(gomega.HavePrefix("Chrome 140"))
+	h.Expect(seen.OS).To(gomega.Equal("Linux x86_64"))
+	h.Expect(seen.ID).To(gomega.Equal("till-17"))
+	h.Expect(seen.IPAddress).To(gomega.Equal("127.0.0.1"))
+	h.Expect(key.Status.LastUsedRevision).To(gomega.BeEquivalentTo(1))
+	h.Expect(key.Status.LastUsed.Time).To(gomega.BeTemporally("~", time.Now(), 30*time.Second))
+}
+
+// TestShutdownRecordsUse: what was not written yet is written at the end.
+func TestShutdownRecordsUse(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	r := h.replica(func(_ *rest.Config, o *registry.Options) { o.Spread = func(most time.Duration) time.Duration { return most } })
+	key := h.key("till")
+	held := h.reaches(key, 1)
+	h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("200"))
+	r.stop()
+	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(key.Status.LastUsed).NotTo(gomega.BeNil())
+}
+
+// TestUseCostsFewWrites: keys in use at three replicas cost one status write each in ten minutes.
+func TestUseCostsFewWrites(t *testing.T) {
+	const keys, rounds = 50, 20
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	h := newHouse(t, clock)
+	h.issuer()
+	h.manage()
+	var replicas []*replica
+	var writes atomic.Int64
+	for range 3 {
+		replicas = append(replicas, h.replica(func(config *rest.Config, _ *registry.Options) {
+			config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &writeCounter{next: next, count: &writes} })
+		}))
+	}
+	held := make([]string, keys)
+	all := make([]*v1alpha1.JWTRefreshKey, keys)
+	for i := range all {
+		all[i] = h.key(fmt.Sprintf("key-%02d", i))
+	}
+	for i, key := range all {
+		held[i] = h.reaches(key, 1)
+	}
+	for round := range rounds {
+		clock.SetTime(clock.Now().Add(10 * time.Minute / rounds))
+		for i, r := range replicas {
+			for j := range keys / 5 {
+				h.Expect(h.refresh(r, held[(round*7+i+j*3)%keys]).outcome()).To(gomega.Equal("200"))
+			}
+			r.ReportUses(h.ctx)
+		}
+	}
+	t.Logf("%d exchanges of %d keys at 3 replicas in ten minutes cost %d writes", 3*rounds*(keys/5), keys, writes.Load())
+	h.Expect(writes.Load()).To(gomega.BeNumerically(">=", keys*9/10), "uses are not recorded")
+	h.Expect(writes.Load()).To(gomega.BeNumerically("<=", keys*11/10), "too many writes")
+}
+
+// writeCounter counts what a replica writes of status.
+type writeCounter struct {
+	next  http.RoundTripper
+	count *atomic.Int64
+}
+
+func (w *writeCounter) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.Method != http.MethodGet && strings.HasSuffix(request.URL.Path, "/status") {
+		w.count.Add(1)
+	}
+	return w.next.RoundTrip(request)
+}
