@@ -15,7 +15,8 @@ type cost struct {
 	writes writes
 }
 
-// writes are successful ones that make or change a Secret or the status of a key.
+// writes are successful ones that make or change a Secret or the status of a key, by the
+// manager: it never patches, as the token service does to record when a token was used.
 // Deletions do not count: nothing in the story deletes but the user and the garbage collector.
 type writes struct{ secrets, statuses int }
 
@@ -100,7 +101,7 @@ func (s *scene) readWrites() (counted writes) {
 
 func changes(verb string) bool {
 	switch verb {
-	case "POST", "PUT", "PATCH", "APPLY":
+	case "POST", "PUT", "APPLY":
 		return true
 	default:
 		return false

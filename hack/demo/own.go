@@ -15,9 +15,9 @@ const clusterFolder = "cluster"
 
 // startCluster makes a stage from nothing.
 func (s *scene) startCluster() {
-	s.say("etcd, kube-apiserver, kube-controller-manager and the operator's manager start as plain processes " +
-		"on loopback, with all they write in bin/demo. The manager runs as its own ServiceAccount, with " +
-		"the rights in config/rbac and no others.")
+	s.say("etcd, kube-apiserver, kube-controller-manager, the operator's manager and two replicas of its token service start as plain " +
+		"processes on loopback, with all they write in bin/demo. The manager and the token service run as their own ServiceAccounts, " +
+		"with the rights in config/rbac and no others.")
 	s.gap()
 	began := time.Now()
 	_, err := cluster.BuildManager(s.ctx)
@@ -40,6 +40,7 @@ func (s *scene) startCluster() {
 	s.stage.ours, s.stage.issuer, s.stage.namespace = true, "default", "shop"
 	s.stage.manager, err = cluster.RunManager(s.ctx, c)
 	s.must(err)
+	s.startService(c)
 	s.must(cluster.EnsureIssuer(s.ctx, c))
 	s.untilEnforced()
 	s.gap()

@@ -18,6 +18,7 @@ func (s *scene) revoke() {
 		s.setRevoked(true)
 		s.gap()
 		s.refused(4)
+		s.refusedAtService(4)
 		took := s.until("the key is revoked and its Secret emptied", "Revoked, and no token in the Secret", func() (string, bool) {
 			seen, held := reason(s.key(keyName)), s.secret(keyName).Data[v1alpha1.SecretToken]
 			return fmt.Sprintf("%s, a token in the Secret: %t", seen, held != nil), seen == v1alpha1.ReasonRevoked && held == nil
@@ -49,6 +50,7 @@ func (s *scene) deleteKey() {
 		s.kubectl("delete", "jrk", keyName, "-n", s.stage.namespace)
 		s.gap()
 		s.refused(5)
+		s.refusedAtService(5)
 		if !s.stage.ours {
 			s.aside("where the kind is new, the garbage collector takes up to a minute to learn of it")
 		}

@@ -30,11 +30,11 @@ func (s *scene) rotate() {
 	s.gap()
 	s.block(s.previousInShort())
 	s.gap()
-	s.say("A token service has nothing to judge a token by but these objects. Here is what ours says now, or " +
-		"rather the packages that it is made of:")
+	s.say("The token service has nothing to judge a token by but these objects. By what they say now:")
 	s.gap()
 	s.accepted(1, registry.Superseded)
 	s.accepted(2, registry.Current)
+	s.rollOver()
 }
 
 func timestamp() string { return time.Now().UTC().Format(time.RFC3339) }
@@ -101,5 +101,6 @@ func (s *scene) rotateNow() {
 		s.issued(4)
 	})
 	s.refused(1, 2, 3)
+	s.refusedAtService(3)
 	s.accepted(4, registry.Current)
 }

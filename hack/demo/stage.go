@@ -35,6 +35,7 @@ type stage struct {
 	client    client.Client
 	clientset kubernetes.Interface
 	verifier  acceptance.Verifier
+	service   service
 	// issuer and namespace are those of the story's keys.
 	issuer    string
 	namespace string

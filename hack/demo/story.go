@@ -15,6 +15,7 @@ func story(existing bool) []step {
 		begin,
 		{"A key is one manifest", (*scene).declareKey},
 		{"What became of it", (*scene).readKey},
+		{"The token is used", (*scene).use},
 		{"The Secret is lost", (*scene).loseSecret},
 		{"A rotation that breaks nobody", (*scene).rotate},
 		{"A new token for a reason, and only then", (*scene).changeSpec},
