@@ -83,7 +83,9 @@ func (r *RefreshKeyReconciler) announce(key *v1alpha1.JWTRefreshKey, before *v1a
 		retiredEvent(len(before.Previous)-len(key.Status.Previous)).send(r.Events, key)
 	case lifecycle.RevokeLine:
 		revokedEvent(key).send(r.Events, key)
-		return
+		if plan.Verdict.Reason == v1alpha1.ReasonRevoked {
+			return
+		}
 	case lifecycle.KeepLine:
 	}
 	ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady)

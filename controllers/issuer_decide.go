@@ -59,7 +59,11 @@ func (r *IssuerReconciler) decide(o *issuerObservation) (*issuerPlan, error) {
 		}
 		return time.Time{}
 	}
-	rings, err := keyring.Advance(o.rings, schedule, withdrawn(o.issuer), inUse, now, r.Generate)
+	rings := o.rings
+	if rings == nil && o.hadKeys() {
+		rings = keyring.GivenUp()
+	}
+	rings, err = keyring.Advance(rings, schedule, withdrawn(o.issuer), inUse, now, r.Generate)
 	if err != nil {
 		return nil, fmt.Errorf("advance the signing keys: %w", err)
 	}
@@ -121,6 +125,12 @@ func (o *issuerObservation) lostKeys(now time.Time) (lost []string) {
 		lost = nil
 	}
 	return append(lost, o.unrecorded(now)...)
+}
+
+// hadKeys: an issuer without a Secret is not a new one for that. Its verifiers may have cached
+// keys, of which status, the tokens that live, or whoever gives them up can tell.
+func (o *issuerObservation) hadKeys() bool {
+	return len(o.issuer.Status.Keys) > 0 || len(o.ownUntil) > 0 || len(withdrawn(o.issuer)) > 0
 }
 
 // unrecorded are the keys that an issuer which was made again does not know of, while

@@ -11,6 +11,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
 // issuerObservation is what the decision about an issuer is made on.
@@ -28,7 +29,8 @@ type issuerObservation struct {
 	rings *keyring.Rings
 	// damage says why the Secret cannot be read.
 	damage error
-	// lastUse is the end of the last refresh token that a kid may have signed.
+	// lastUse is when the last refresh token that a kid may have signed is refused, clock skew
+	// included; zero where there is none.
 	lastUse func(kid string) time.Time
 	// signedUntil is the end of the last current token on record that a kid signed; ownUntil
 	// is the same for the keys that name this issuer alone.
@@ -112,14 +114,14 @@ func (r *IssuerReconciler) observeUse(ctx context.Context, o *issuerObservation)
 }
 
 func (o *issuerObservation) use(keys []v1alpha1.JWTRefreshKey) {
-	var superseded []v1alpha1.SupersededToken
+	var all []v1alpha1.SupersededToken
 	o.signedUntil, o.ownUntil = map[string]time.Time{}, map[string]time.Time{}
 	for i := range keys {
 		key := &keys[i]
 		if key.Status.RevokedAt != nil {
 			continue
 		}
-		superseded = append(superseded, key.Status.Previous...)
+		all = append(all, key.Status.Previous...)
 		end, kid := key.Status.ExpiresAt, key.Status.KeyID
 		if end == nil {
 			continue
@@ -132,12 +134,15 @@ func (o *issuerObservation) use(keys []v1alpha1.JWTRefreshKey) {
 	o.lastUse = func(kid string) time.Time {
 		end := o.signedUntil[kid]
 		from, until := o.signingPeriod(kid)
-		for _, token := range superseded {
-			if !token.CreatedAt.Time.Before(from) && !token.CreatedAt.After(until) {
-				end = later(end, token.ExpiresAt.Time)
+		for _, superseded := range all {
+			if !superseded.CreatedAt.Time.Before(from) && !superseded.CreatedAt.After(until) {
+				end = later(end, superseded.ExpiresAt.Time)
 			}
 		}
-		return end
+		if end.IsZero() {
+			return end
+		}
+		return end.Add(token.Skew)
 	}
 }
 

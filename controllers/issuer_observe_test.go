@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
 var day0 = time.Date(2026, time.May, 1, 0, 0, 0, 0, time.UTC)
@@ -32,7 +33,7 @@ func threeInTurn() *issuerObservation {
 // A key is needed for as long as a token that it may have signed: those of other keys do not
 // hold it up, however often they are renewed.
 func TestLastUseOfASigningKey(t *testing.T) {
-	token := func(made, end int) v1alpha1.SupersededToken {
+	superseded := func(made, end int) v1alpha1.SupersededToken {
 		return v1alpha1.SupersededToken{CreatedAt: day(made), ExpiresAt: day(end)}
 	}
 	line := func(kid string, end int, previous ...v1alpha1.SupersededToken) v1alpha1.JWTRefreshKey {
@@ -46,27 +47,27 @@ func TestLastUseOfASigningKey(t *testing.T) {
 	cases := []struct {
 		name string
 		keys []v1alpha1.JWTRefreshKey
-		want map[string]int // the day of the last use; 0 for none
+		want map[string]int // the day of the last use, after which the skew is added; 0 for none
 	}{
 		{"nothing was signed", nil, map[string]int{"first": 0, "second": 0, "third": 0, "next": 0}},
 		{"current tokens name their key", []v1alpha1.JWTRefreshKey{line("first", 30), line("first", 40), line("third", 50)}, map[string]int{"first": 40, "second": 0, "third": 50}},
 		{
 			"superseded tokens belong to the key that signed when they were made",
-			[]v1alpha1.JWTRefreshKey{line("third", 50, token(5, 35), token(15, 45))}, map[string]int{"first": 35, "second": 45, "third": 50},
+			[]v1alpha1.JWTRefreshKey{line("third", 50, superseded(5, 35), superseded(15, 45))}, map[string]int{"first": 35, "second": 45, "third": 50},
 		},
 		{
 			"keys out of phase: the renewals of one do not hold up the key of another",
-			[]v1alpha1.JWTRefreshKey{line("third", 50, token(21, 51)), line("third", 55, token(25, 56)), line("second", 42)},
+			[]v1alpha1.JWTRefreshKey{line("third", 50, superseded(21, 51)), line("third", 55, superseded(25, 56)), line("second", 42)},
 			map[string]int{"first": 0, "second": 42, "third": 56},
 		},
 		{
 			"at a change of keys a token may be of either",
-			[]v1alpha1.JWTRefreshKey{line("second", 41, token(10, 40))}, map[string]int{"first": 40, "second": 41, "third": 0},
+			[]v1alpha1.JWTRefreshKey{line("second", 41, superseded(10, 40))}, map[string]int{"first": 40, "second": 41, "third": 0},
 		},
 		{"a revoked line needs no key", []v1alpha1.JWTRefreshKey{revoked}, map[string]int{"first": 0}},
 		{
 			"a key of which nothing is known may have signed at any time",
-			[]v1alpha1.JWTRefreshKey{line("third", 50, token(5, 60))}, map[string]int{"unheard of": 60},
+			[]v1alpha1.JWTRefreshKey{line("third", 50, superseded(5, 60))}, map[string]int{"unheard of": 60},
 		},
 	}
 	for _, c := range cases {
@@ -76,7 +77,7 @@ func TestLastUseOfASigningKey(t *testing.T) {
 			for kid, want := range c.want {
 				wanted := time.Time{}
 				if want > 0 {
-					wanted = day(want).Time
+					wanted = day(want).Add(token.Skew)
 				}
 				if got := o.lastUse(kid); !got.Equal(wanted) {
 					t.Errorf("the last use of key %q ends at %s, not at %s", kid, got, wanted)

@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -49,15 +50,17 @@ func TestAWithdrawnAccessKey(t *testing.T) {
 	}
 	w.edit(issuer, func() { metav1.SetMetaDataAnnotation(&issuer.ObjectMeta, v1alpha1.AnnotationWithdrawKey, active) })
 	w.issuerBecomes(issuer, v1alpha1.ReasonKeyPending)
+	w.Eventually(func() map[string][]byte { return w.secret("orders").Data }, patience).ShouldNot(gomega.HaveKey("access-token"))
 
 	w.annotate(key, v1alpha1.AnnotationRotateNow, "meanwhile")
 	w.reaches(key, 2)
 	w.accepts(w.token("orders"), registry.Current)
+	w.Expect(w.secret("orders").Data).NotTo(gomega.HaveKey("access-token"))
 
 	w.clock.SetTime(w.clock.Now().Add(time.Hour))
 	w.edit(issuer, func() { metav1.SetMetaDataLabel(&issuer.ObjectMeta, "poked", "yes") })
 	w.issuerBecomes(issuer, v1alpha1.ReasonKeysReady)
-	w.Eventually(func() string { return string(w.secret("orders").Data["access-token"]) }, patience).ShouldNot(gomega.Equal(withdrawn))
+	w.Eventually(func() string { return string(w.secret("orders").Data["access-token"]) }, patience).ShouldNot(gomega.BeElementOf("", withdrawn))
 	w.parseAccess(string(w.secret("orders").Data["access-token"]))
 }
 
@@ -99,6 +102,61 @@ func TestLostSigningKeysAreNotReplacedForAnIssuerMadeAgain(t *testing.T) {
 	w.becomes(key, v1alpha1.ReasonIssued)
 	w.accepts(held, registry.Current)
 	w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1))
+}
+
+// Verifiers have cached the keys that were lost: the new access key is published before it signs.
+func TestLostSigningKeysThatAreGivenUp(t *testing.T) {
+	w := newWorld(t)
+	issuer := w.createIssuer()
+	key := w.createKey("orders")
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	var kids []string
+	for _, k := range get(w, issuer).Status.Keys {
+		kids = append(kids, k.KID)
+	}
+	w.Expect(w.admin.Delete(w.ctx, w.signingKeys())).To(gomega.Succeed())
+	w.issuerBecomes(issuer, v1alpha1.ReasonKeysLost)
+	w.edit(issuer, func() {
+		metav1.SetMetaDataAnnotation(&issuer.ObjectMeta, v1alpha1.AnnotationWithdrawKey, strings.Join(kids, ","))
+	})
+	w.issuerBecomes(issuer, v1alpha1.ReasonKeyPending)
+	w.reaches(key, 2)
+	w.accepts(w.token("orders"), registry.Current)
+
+	w.clock.SetTime(w.clock.Now().Add(time.Hour))
+	w.edit(issuer, func() { metav1.SetMetaDataLabel(&issuer.ObjectMeta, "poked", "yes") })
+	w.issuerBecomes(issuer, v1alpha1.ReasonKeysReady)
+}
+
+// A one-time key keeps the token of the issuer that it named before, until that is gone and the
+// Secret too: then it cannot be made again.
+func TestALostTokenOfAnIssuerThatIsGone(t *testing.T) {
+	w := newWorld(t)
+	issuer := w.createIssuer()
+	other := &v1alpha1.JWTIssuer{
+		ObjectMeta: metav1.ObjectMeta{Name: w.issuer + "-other"},
+		Spec:       v1alpha1.JWTIssuerSpec{URL: "https://" + w.issuer + "-other.example.com"},
+	}
+	w.create(other)
+	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
+	})
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	held := w.token("orders")
+	w.issuerBecomes(other, v1alpha1.ReasonKeysReady)
+
+	w.edit(key, func() { key.Spec.IssuerRef.Name = other.Name })
+	w.Eventually(func() string { return get(w, key).Status.Issuer }, patience).Should(gomega.Equal(other.Name))
+	w.Expect(w.admin.Delete(w.ctx, w.secret("orders"))).To(gomega.Succeed())
+	w.Eventually(w.tokenIn("orders"), patience).Should(gomega.Equal(held), "its issuer is there, and it is made again")
+
+	w.Expect(w.admin.Delete(w.ctx, issuer)).To(gomega.Succeed())
+	w.Expect(w.admin.Delete(w.ctx, w.secret("orders"))).To(gomega.Succeed())
+	w.reaches(key, 2)
+	w.becomes(key, v1alpha1.ReasonIssued)
+	w.Expect(string(key.Status.Content.Raw)).To(gomega.ContainSubstring(other.Spec.URL))
 }
 
 // A copy that a user made of a Secret is the user's.

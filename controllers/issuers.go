@@ -86,26 +86,36 @@ type confirmation struct {
 	version string
 }
 
-// keyOf finds a refresh key of the issuer that once signed for a key that now names another;
-// nil where there is none.
-func (s *issuers) keyOf(ctx context.Context, url, kid string) (*keyring.Key, error) {
+// formerKey finds a refresh key of the issuer that once signed for a key that now names another.
+// It is gone where there is none; whether there is one in a ring that cannot be read, nobody
+// knows. As with signingKey, the API server is asked before it is said to be gone.
+func (s *issuers) formerKey(ctx context.Context, url, kid string, now time.Time) (key *keyring.Key, gone bool, err error) {
 	var all v1alpha1.JWTIssuerList
 	if err := s.cached.List(ctx, &all); err != nil {
-		return nil, err
+		return nil, false, err
 	}
+	gone = true
 	for i := range all.Items {
 		if all.Items[i].Spec.URL != url {
 			continue
 		}
 		view, err := s.view(ctx, all.Items[i].Name)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if key, found := view.rings.Lookup(keyring.Refresh, kid); found {
-			return key, nil
+			return key, false, nil
 		}
+		fresh, err := s.viewConfirmed(ctx, view, now)
+		if err != nil {
+			return nil, false, err
+		}
+		if key, found := fresh.rings.Lookup(keyring.Refresh, kid); found {
+			return key, false, nil
+		}
+		gone = gone && (!fresh.issuer.Found || (fresh.issuer.Ready && !fresh.lost(kid, now)))
 	}
-	return nil, nil
+	return nil, gone, nil
 }
 
 func (s *issuers) read(ctx context.Context, reader client.Reader, name string) (*issuerView, error) {

@@ -22,6 +22,7 @@ import (
 // apply carries out a plan. The order of the writes is what keeps every crash harmless: a
 // first token is written to the Secret and then recorded, since nothing is accepted before
 // the object exists; from then on the line is advanced first, and the Secret follows it.
+// Where the line stays as it is, one status is written, which says what became of the Secret.
 func (r *RefreshKeyReconciler) apply(ctx context.Context, o *observation, plan *lifecycle.Plan) error {
 	if plan.Ignore {
 		return nil
@@ -30,19 +31,17 @@ func (r *RefreshKeyReconciler) apply(ctx context.Context, o *observation, plan *
 	if err != nil {
 		return err
 	}
-	now := r.Clock.Now()
-	status := plan.Status(&o.Observed, made, now)
-	if plan.Line == lifecycle.IssueFirst {
-		if err := r.writeSecret(ctx, o, plan, &status.TokenLine, text); err != nil {
-			return r.reportRefusal(ctx, o, plan, err)
+	status := plan.Status(&o.Observed, made, r.Clock.Now())
+	if plan.StatusFirst() {
+		if err := r.writeStatus(ctx, o, &status, plan); err != nil {
+			return err
 		}
-		return r.writeStatus(ctx, o, &status, plan)
-	}
-	if err := r.writeStatus(ctx, o, &status, plan); err != nil {
-		return err
 	}
 	if err := r.writeSecret(ctx, o, plan, &status.TokenLine, text); err != nil {
 		return r.reportRefusal(ctx, o, plan, err)
+	}
+	if err := r.writeStatus(ctx, o, &status, plan); err != nil {
+		return err
 	}
 	return r.removeSecrets(ctx, o, plan.Remove)
 }
@@ -78,16 +77,33 @@ func (r *RefreshKeyReconciler) mintAccess(o *observation, plan *lifecycle.Plan, 
 // writeSecret makes the Secret what the plan wants of it. text is the current token where it
 // was just made; otherwise it is taken from the Secret itself or made again from status.
 func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, plan *lifecycle.Plan, current *v1alpha1.TokenLine, text tokenText) error {
-	if plan.Secret == lifecycle.KeepSecret {
-		return nil
-	}
-	wanted := wantedFor(o.key, current, o.issuer.endpoint, o.trusted)
-	if plan.Secret == lifecycle.EmptySecret {
+	switch plan.Secret {
+	case lifecycle.EmptySecret:
+		if plan.Line == lifecycle.KeepLine {
+			// Nothing was written yet that would have failed on an old view of the key.
+			if err := r.confirmCurrent(ctx, o.key); err != nil {
+				return err
+			}
+		}
+		wanted := wantedFor(o.key, current, o.issuer.endpoint, o.trusted)
 		return r.updateSecret(ctx, o, func(secret *corev1.Secret) error {
 			wanted.write(secret, secretTokens{})
 			return nil
 		})
+	case lifecycle.DeleteSecret:
+		return r.deleteSecret(ctx, o, o.Secret.Name, func(secret *corev1.Secret) bool {
+			return stateOf(secret, o.seen) == o.Secret.State && heldHash(secret) == o.Secret.TokenHash
+		})
+	case lifecycle.WriteSecret:
+		return r.fillSecret(ctx, o, plan, current, text)
+	default:
+		return nil
 	}
+}
+
+// fillSecret puts the current token into the Secret.
+func (r *RefreshKeyReconciler) fillSecret(ctx context.Context, o *observation, plan *lifecycle.Plan, current *v1alpha1.TokenLine, text tokenText) error {
+	wanted := wantedFor(o.key, current, o.issuer.endpoint, o.trusted)
 	if text == "" && o.Secret.TokenHash != current.TokenHash {
 		remade, err := o.remake()
 		if err != nil {
@@ -96,7 +112,7 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 		text = remade
 	}
 	tokens := secretTokens{refresh: text}
-	if plan.RenewAccess {
+	if plan.Access == lifecycle.RenewAccess {
 		access, err := r.mintAccess(o, plan, current)
 		if err != nil {
 			return err
@@ -112,12 +128,12 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 		return r.createSecret(ctx, o, &wanted, tokens)
 	}
 	return r.updateSecret(ctx, o, func(secret *corev1.Secret) error {
-		return refill(secret, &wanted, current, tokens, lifecycle.WantsAccessToken(o.key))
+		return refill(secret, &wanted, current, tokens, plan.Access == lifecycle.KeepAccess)
 	})
 }
 
 // refill writes the tokens over what the Secret holds, and keeps what is still good.
-func refill(secret *corev1.Secret, wanted *wantedSecret, current *v1alpha1.TokenLine, tokens secretTokens, wantsAccess bool) error {
+func refill(secret *corev1.Secret, wanted *wantedSecret, current *v1alpha1.TokenLine, tokens secretTokens, keepAccess bool) error {
 	if tokens.refresh == "" {
 		held := string(secret.Data[v1alpha1.SecretToken])
 		if token.Hash(held) != current.TokenHash {
@@ -125,7 +141,7 @@ func refill(secret *corev1.Secret, wanted *wantedSecret, current *v1alpha1.Token
 		}
 		tokens.refresh = tokenText(held)
 	}
-	if tokens.access.text == "" && wantsAccess {
+	if keepAccess {
 		tokens.access = accessToken{
 			text:      tokenText(secret.Data[v1alpha1.SecretAccessToken]),
 			expiresAt: secret.Annotations[v1alpha1.AnnotationAccessTokenExpiresAt],
@@ -155,7 +171,7 @@ func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation,
 	if err != nil {
 		return err
 	}
-	if stateOf(secret, o.key) != o.Secret.State || heldHash(secret) != o.Secret.TokenHash || (o.Secret.State != lifecycle.SecretOwn && o.Secret.State != lifecycle.SecretLeftOver) {
+	if stateOf(secret, o.seen) != o.Secret.State || heldHash(secret) != o.Secret.TokenHash || (o.Secret.State != lifecycle.SecretOwn && o.Secret.State != lifecycle.SecretLeftOver) {
 		return errOutdated
 	}
 	if o.Secret.State == lifecycle.SecretLeftOver || o.key.Status.Revision == 0 {
@@ -167,14 +183,6 @@ func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation,
 		return err
 	}
 	return secretWriteError(secret.Name, r.Client.Update(ctx, secret))
-}
-
-// heldHash is the hash of the refresh token that a Secret holds; empty where it holds none.
-func heldHash(secret *corev1.Secret) string {
-	if held := secret.Data[v1alpha1.SecretToken]; len(held) > 0 {
-		return token.Hash(string(held))
-	}
-	return ""
 }
 
 // confirmCurrent asks the API server whether the key is still this one and stands where it
@@ -199,23 +207,25 @@ func (r *RefreshKeyReconciler) confirmCurrent(ctx context.Context, key *v1alpha1
 // it still is the one that was looked at.
 func (r *RefreshKeyReconciler) removeSecrets(ctx context.Context, o *observation, names []string) error {
 	for _, name := range names {
-		secret := &corev1.Secret{}
-		err := r.Live.Get(ctx, types.NamespacedName{Namespace: o.key.Namespace, Name: name}, secret)
-		if apierrors.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
+		if err := r.deleteSecret(ctx, o, name, func(secret *corev1.Secret) bool { return isOtherOf(secret, o.seen) }); err != nil {
 			return err
-		}
-		if !isOtherOf(secret, o.key) {
-			continue
-		}
-		err = r.Client.Delete(ctx, secret, client.Preconditions{UID: ptr.To(secret.UID), ResourceVersion: ptr.To(secret.ResourceVersion)})
-		if err := client.IgnoreNotFound(err); err != nil {
-			return secretWriteError(name, err)
 		}
 	}
 	return nil
+}
+
+// deleteSecret deletes a Secret that still is what was decided on, and nothing that somebody
+// makes of it meanwhile.
+func (r *RefreshKeyReconciler) deleteSecret(ctx context.Context, o *observation, name string, still func(*corev1.Secret) bool) error {
+	secret := &corev1.Secret{}
+	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: o.key.Namespace, Name: name}, secret); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if !still(secret) {
+		return nil
+	}
+	err := r.Client.Delete(ctx, secret, client.Preconditions{UID: ptr.To(secret.UID), ResourceVersion: ptr.To(secret.ResourceVersion)})
+	return secretWriteError(name, client.IgnoreNotFound(err))
 }
 
 // reportRefusal puts a refused Secret into the status, so that a user sees what to do; the

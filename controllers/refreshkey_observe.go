@@ -23,6 +23,8 @@ type observation struct {
 	lifecycle.Observed
 	key    *v1alpha1.JWTRefreshKey
 	issuer *issuerView
+	// seen is the key as it was decided on: by what was on record then, a Secret is told to be ours.
+	seen *v1alpha1.JWTRefreshKey
 	// reader is where the key was read, and its Secret is.
 	reader client.Reader
 	// trusted is what clients of the token service have to trust.
@@ -46,7 +48,7 @@ func (r *RefreshKeyReconciler) observe(ctx context.Context, name types.Namespace
 	if err != nil {
 		return nil, err
 	}
-	o := &observation{key: key, reader: reader, trusted: trusted}
+	o := &observation{key: key, seen: key, reader: reader, trusted: trusted}
 	o.Key = key
 	for _, step := range []func(context.Context, *observation) error{
 		r.observeNamespace, r.observeIssuer, r.observeLine, r.observeSecret, r.observeOthers,
@@ -95,26 +97,27 @@ func (r *RefreshKeyReconciler) observeLine(ctx context.Context, o *observation) 
 		return nil //nolint:nilerr // that it cannot be trusted is what was observed
 	}
 	o.Held = heldOf(claims)
-	key, lost, err := r.signingKey(ctx, o.issuer, claims.Issuer, status.KeyID)
+	if !o.Issuer.Found || !o.Issuer.Ready {
+		return nil
+	}
+	if claims.Issuer != o.Issuer.URL {
+		// The key of an earlier issuer was not withdrawn because this one does not have it.
+		o.Issuer.KnowsHeldKey = true
+		o.heldKey, o.Held.KeyGone, err = r.issuers.formerKey(ctx, claims.Issuer, status.KeyID, r.Clock.Now())
+		return err
+	}
+	key, lost, err := r.signingKey(ctx, o.issuer, status.KeyID)
 	if lost {
 		o.Issuer.Ready, o.Issuer.Message = false, "it has lost the key that signed the current token, which nobody withdrew."
 	}
-	// The key of an earlier issuer was not withdrawn because this one does not have it.
-	o.heldKey, o.Issuer.KnowsHeldKey = key, key != nil || claims.Issuer != o.Issuer.URL
+	o.heldKey, o.Issuer.KnowsHeldKey = key, key != nil
 	return err
 }
 
 // signingKey finds the refresh key of a kid. One that is missing is looked for once more at
 // the API server: a cache that is out of date must not cost a rotation, nor must a ring that
 // was damaged rather than changed by us.
-func (r *RefreshKeyReconciler) signingKey(ctx context.Context, view *issuerView, issuerURL, kid string) (key *keyring.Key, lost bool, err error) {
-	if !view.issuer.Found || !view.issuer.Ready {
-		return nil, false, nil
-	}
-	if issuerURL != view.issuer.URL {
-		key, err := r.issuers.keyOf(ctx, issuerURL, kid)
-		return key, false, err
-	}
+func (r *RefreshKeyReconciler) signingKey(ctx context.Context, view *issuerView, kid string) (key *keyring.Key, lost bool, err error) {
 	if key, found := view.rings.Lookup(keyring.Refresh, kid); found {
 		return key, false, nil
 	}

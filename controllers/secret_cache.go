@@ -59,6 +59,14 @@ func tokenHashOf(secret *corev1.Secret) string {
 	return ""
 }
 
+// heldHash is the same for a Secret of which it is not known whether it is digested.
+func heldHash(secret *corev1.Secret) string {
+	if held := secret.Data[v1alpha1.SecretToken]; len(held) > 0 {
+		return token.Hash(string(held))
+	}
+	return tokenHashOf(secret)
+}
+
 var emptyDigest = func() string {
 	sum := sha256.Sum256(nil)
 	return hex.EncodeToString(sum[:])

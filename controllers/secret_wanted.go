@@ -44,7 +44,7 @@ func wantedFor(key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, endpoint s
 		w.annotations[v1alpha1.AnnotationExpiresAt] = line.ExpiresAt.UTC().Format(time.RFC3339)
 	}
 	spec := key.Spec.Secret
-	if spec != nil && spec.DeletionPolicy == v1alpha1.DeletionRetain {
+	if retains(key) {
 		w.annotations[v1alpha1.AnnotationOwner] = key.Name
 	} else {
 		w.owners = []metav1.OwnerReference{ownerReference(key)}
@@ -189,14 +189,14 @@ type tokenText string
 func (tokenText) String() string   { return "[token]" }
 func (tokenText) GoString() string { return "[token]" }
 
-// stateOf says whose a digested Secret is. Only Opaque Secrets can be ours: we never make,
+// stateOf says whose a Secret is, digested or not. Only Opaque Secrets can be ours: we never make,
 // and so never touch, another type.
 func stateOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) lifecycle.SecretState {
 	owner := metav1.GetControllerOfNoCopy(secret)
 	switch {
 	case secret.Type != corev1.SecretTypeOpaque:
 		return lifecycle.SecretForeign
-	case owner == nil && secret.Annotations[v1alpha1.AnnotationOwner] == key.Name && secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy:
+	case owner == nil && isRetained(secret, key):
 		return lifecycle.SecretOwn
 	case !ownedByKey(secret) || owner.Name != key.Name:
 		return lifecycle.SecretForeign
@@ -205,6 +205,37 @@ func stateOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) lifecycle.Secre
 	default:
 		return lifecycle.SecretLeftOver
 	}
+}
+
+// isRetained tells whether a Secret without an owner reference is one that the operator made for
+// the key, to outlive it. A mark that somebody took away or wrote over does not make it somebody
+// else's, where what is on record for the key tells the same. A copy carries the name of the original.
+func isRetained(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) bool {
+	named := secret.Annotations[v1alpha1.AnnotationOwner] == key.Name
+	labelled := secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy
+	madeAs, marked := secret.Annotations[v1alpha1.AnnotationSecretName]
+	switch {
+	case marked && madeAs != secret.Name:
+		return false
+	case named && labelled:
+		return true
+	case named:
+		return marked && onRecord(secret, key)
+	default:
+		return labelled && retains(key) && secret.Name == key.Status.SecretName && onRecord(secret, key)
+	}
+}
+
+// onRecord tells whether a Secret holds a token of the key's line, or says so.
+func onRecord(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) bool {
+	line := &key.Status.TokenLine
+	jti, hash := secret.Annotations[v1alpha1.AnnotationJTI], heldHash(secret)
+	is := func(ofJTI, ofHash string) bool { return (jti != "" && jti == ofJTI) || (hash != "" && hash == ofHash) }
+	return is(line.JTI, line.TokenHash) || slices.ContainsFunc(line.Previous, func(t v1alpha1.SupersededToken) bool { return is(t.JTI, t.TokenHash) })
+}
+
+func retains(key *v1alpha1.JWTRefreshKey) bool {
+	return key.Spec.Secret != nil && key.Spec.Secret.DeletionPolicy == v1alpha1.DeletionRetain
 }
 
 // isOtherOf tells whether a Secret is one that the operator made for the key under an

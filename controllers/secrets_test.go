@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -60,47 +61,82 @@ func TestAForeignSecretIsNeverTouched(t *testing.T) {
 	}
 }
 
-func TestAHandEditedSecretIsRestored(t *testing.T) {
-	tests := []struct {
-		name string
-		edit func(*corev1.Secret)
-	}{
-		{"another token", func(s *corev1.Secret) { s.Data["token"] = []byte("not a token") }},
-		{"no token", func(s *corev1.Secret) { delete(s.Data, "token") }},
-		{"another endpoint", func(s *corev1.Secret) { s.Data["token-endpoint"] = []byte("https://evil.example.com") }},
-		{"data of their own", func(s *corev1.Secret) { s.Data["extra"] = []byte("x") }},
-		{"without our label", func(s *corev1.Secret) { delete(s.Labels, v1alpha1.LabelManagedBy) }},
-		{"without our annotations", func(s *corev1.Secret) { s.Annotations = nil }},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			w.createIssuer()
-			key := w.createKey("orders")
-			w.start()
-			w.becomes(key, v1alpha1.ReasonIssued)
-			as := w.secret("orders")
+// handEdits are what people and their tools do to a Secret of ours.
+var handEdits = []struct {
+	name string
+	edit func(*corev1.Secret)
+}{
+	{"another token", func(s *corev1.Secret) { s.Data["token"] = []byte("not a token") }},
+	{"no token", func(s *corev1.Secret) { delete(s.Data, "token") }},
+	{"another endpoint", func(s *corev1.Secret) { s.Data["token-endpoint"] = []byte("https://evil.example.com") }},
+	{"data of their own", func(s *corev1.Secret) { s.Data["extra"] = []byte("x") }},
+	{"without our label", func(s *corev1.Secret) { delete(s.Labels, v1alpha1.LabelManagedBy) }},
+	{"without our annotations", func(s *corev1.Secret) { s.Annotations = nil }},
+	{"our label of somebody else", func(s *corev1.Secret) { s.Labels[v1alpha1.LabelManagedBy] = "Helm" }},
+	{"without the annotation that names the key", func(s *corev1.Secret) { delete(s.Annotations, v1alpha1.AnnotationOwner) }},
+	{"without our label, and with another token", func(s *corev1.Secret) {
+		delete(s.Labels, v1alpha1.LabelManagedBy)
+		s.Data["token"] = []byte("not a token")
+	}},
+}
 
-			edited := as.DeepCopy()
-			edited.Annotations["their.example.com/own"] = "stays"
-			tt.edit(edited)
-			w.Expect(w.admin.Update(w.ctx, edited)).To(gomega.Succeed())
-			w.poke(key)
-			w.Eventually(func(g gomega.Gomega) {
-				now := w.secret("orders")
-				g.Expect(now.Data).To(gomega.Equal(as.Data))
-				g.Expect(now.Labels).To(gomega.Equal(as.Labels))
-				for name, value := range as.Annotations {
-					g.Expect(now.Annotations).To(gomega.HaveKeyWithValue(name, value))
-				}
-				if edited.Annotations != nil {
-					g.Expect(now.Annotations).To(gomega.HaveKeyWithValue("their.example.com/own", "stays"))
-				}
-			}, patience, 20*time.Millisecond).Should(gomega.Succeed())
-			w.Expect(get(w, key).Status.Revision).To(gomega.BeEquivalentTo(1), "an edit is no reason to rotate")
-		})
+func TestAHandEditedSecretIsRestored(t *testing.T) {
+	for _, policy := range []v1alpha1.DeletionPolicy{v1alpha1.DeletionDelete, v1alpha1.DeletionRetain} {
+		for _, tt := range handEdits {
+			t.Run(fmt.Sprintf("%s: %s", policy, tt.name), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t)
+				w.createIssuer()
+				key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: policy} })
+				w.start()
+				w.becomes(key, v1alpha1.ReasonIssued)
+				w.restores(key, tt.edit)
+			})
+		}
 	}
+}
+
+// restores edits the Secret of a key, and waits until it is again as it was.
+func (w *world) restores(key *v1alpha1.JWTRefreshKey, edit func(*corev1.Secret)) {
+	w.t.Helper()
+	as := w.secret("orders")
+
+	edited := as.DeepCopy()
+	edited.Annotations["their.example.com/own"] = "stays"
+	edit(edited)
+	w.Expect(w.admin.Update(w.ctx, edited)).To(gomega.Succeed())
+	w.poke(key)
+	w.Eventually(func(g gomega.Gomega) {
+		now := w.secret("orders")
+		g.Expect(now.Data).To(gomega.Equal(as.Data))
+		g.Expect(now.Labels).To(gomega.Equal(as.Labels))
+		for name, value := range as.Annotations {
+			g.Expect(now.Annotations).To(gomega.HaveKeyWithValue(name, value))
+		}
+		if edited.Annotations != nil {
+			g.Expect(now.Annotations).To(gomega.HaveKeyWithValue("their.example.com/own", "stays"))
+		}
+	}, patience, 20*time.Millisecond).Should(gomega.Succeed())
+	w.Expect(get(w, key).Status.Revision).To(gomega.BeEquivalentTo(1), "an edit is no reason to rotate")
+}
+
+// A copy of a retained Secret under another name carries every mark of ours but the name it was made under.
+func TestACopyOfARetainedSecretIsForeign(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: v1alpha1.DeletionRetain}
+	})
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	original := w.secret("orders")
+	copied := &corev1.Secret{ObjectMeta: *original.ObjectMeta.DeepCopy(), Data: original.Data}
+	copied.Name, copied.UID, copied.ResourceVersion = "a-copy", "", ""
+	w.create(copied)
+
+	w.edit(key, func() { key.Spec.Secret.Name = "a-copy" })
+	w.becomes(key, v1alpha1.ReasonSecretConflict)
+	w.Expect(w.secret("a-copy")).To(gomega.Equal(copied))
 }
 
 func TestAnImmutableSecretIsReported(t *testing.T) {

@@ -66,7 +66,8 @@ type RevocationReason string
 
 // Why a key was revoked.
 const (
-	// RevokedRequested: spec.revoked is true.
+	// RevokedRequested: spec.revoked is true; or rotate-now asked for an end of all tokens while none
+	// could be made in their place, or spec.expiresAt was moved before their end.
 	RevokedRequested RevocationReason = "Requested"
 	// RevokedLogout: the holder revoked its token at the revocation endpoint (RFC 7009).
 	RevokedLogout RevocationReason = "Logout"

@@ -26,7 +26,8 @@
 // exists in one process only signs tokens that nobody can verify.
 //
 // Treat a [*DamagedError] as something for a person to look at. Passing nil to Advance instead would make
-// new keys and with that end every token of the issuer; nil is for a Secret that never was.
+// new keys and with that end every token of the issuer; nil is for a Secret that never was, and GivenUp() for
+// one that a person has said will not come back.
 //
 // Choose Schedule.Prepublish longer than the time in which a verifier is sure to see a new key: the
 // JWK Set's max-age, plus the delay between writing the Secret and its arrival at every replica of the token

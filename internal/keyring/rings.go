@@ -25,6 +25,10 @@ type Rings struct {
 	keys []Key
 }
 
+// GivenUp are the rings of an issuer whose keys are lost and will not come back: they have no keys, and yet
+// are not those of a new issuer.
+func GivenUp() *Rings { return &Rings{} }
+
 // newRings takes over keys.
 func newRings(keys []Key) *Rings {
 	slices.SortFunc(keys, func(a, b Key) int {

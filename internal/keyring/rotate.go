@@ -13,7 +13,8 @@ import (
 // r itself. Called late, however late, it rotates once.
 //
 // r is nil when there were no keys yet. Each ring then begins with an Active key, since nobody can have cached
-// anything. From then on a ring always has one Pending key, which may sign no earlier than s.Prepublish
+// anything. Where there were keys, and they are lost for good, it is GivenUp(): verifiers have cached a key set
+// without the new ones, so that these begin as after a withdrawal. From then on a ring always has one Pending key, which may sign no earlier than s.Prepublish
 // after it was made. Its ActiveAt is when that is planned; a changed schedule moves it. A changed algorithm
 // replaces the Pending key, and the new one takes over as soon as it has been published for long enough.
 //
@@ -56,7 +57,7 @@ func Advance(
 	var keys []Key
 	for _, use := range []Use{Refresh, Access} {
 		ring := splitRing(use, r.of(use))
-		if err := step.ring(ring); err != nil {
+		if err := step.ring(ring, r == nil); err != nil {
 			return nil, err
 		}
 		keys = append(keys, ring.keys()...)
@@ -165,8 +166,7 @@ type advance struct {
 
 // ring takes the steps in an order that matters: what is withdrawn or over goes first, since it makes room, and
 // the algorithm is looked at before a rotation, so that no key of the old one begins to sign.
-func (a *advance) ring(g *ring) error {
-	first := len(g.keys()) == 0
+func (a *advance) ring(g *ring, first bool) error {
 	a.dropWithdrawn(g)
 	a.dropRetired(g)
 	steps := []func(*ring) error{a.fill, a.takeOver, a.changeAlgorithm, a.rotate}

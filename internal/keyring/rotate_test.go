@@ -11,6 +11,7 @@ import (
 type step struct {
 	at       time.Duration
 	schedule func(*Schedule) // changes it from here on
+	givenUp  bool            // all keys are lost
 	withdraw []int
 	inUse    map[int]time.Duration
 	refresh  string
@@ -190,6 +191,16 @@ var advanceCases = []struct {
 		{at: 101 * time.Hour, withdraw: []int{1, 3}, inUse: map[int]time.Duration{1: 500 * time.Hour},
 			refresh: "2 active 100h, 5 pending 200h", access: "4 active 100h, 6 pending 200h"},
 	}},
+	{"lost and given up: a new one signs at once in the refresh ring, and waits in the access ring", []step{
+		{at: 0, refresh: firstRefresh, access: firstAccess},
+		{at: 2000 * time.Hour, givenUp: true, withdraw: []int{1, 2, 3, 4},
+			refresh: "5 active 2000h, 6 pending 2100h", access: "7 pending 2001h"},
+		{at: 2001 * time.Hour, withdraw: []int{1, 2, 3, 4},
+			refresh: "5 active 2000h, 6 pending 2100h", access: "7 active 2001h, 8 pending 2101h"},
+	}},
+	{"lost and given up, with nobody to name the keys: the same", []step{
+		{at: 0, givenUp: true, refresh: "1 active 0h, 2 pending 100h", access: "3 pending 1h"},
+	}},
 	{"withdrawn unknown kid: nothing", []step{
 		{at: 0, withdraw: []int{77}, refresh: firstRefresh, access: firstAccess},
 		{at: time.Hour, withdraw: []int{77}, refresh: firstRefresh, access: firstAccess},
@@ -228,6 +239,9 @@ func TestAdvance(t *testing.T) {
 			f, s := &factory{}, baseSchedule()
 			var rings *Rings
 			for i, step := range tc.steps {
+				if step.givenUp {
+					rings = GivenUp()
+				}
 				if step.schedule != nil {
 					step.schedule(&s)
 				}

@@ -71,6 +71,12 @@ func (w *walk) move() {
 		}
 	case 7:
 		w.withdrawn = nil
+		if w.rings != nil && w.random.IntN(3) == 0 {
+			for _, key := range w.rings.Keys() {
+				w.withdrawn = append(w.withdrawn, key.ID)
+			}
+			w.rings = GivenUp()
+		}
 	case 8, 9:
 		if w.rings != nil {
 			w.now = later(w.now, w.rings.NextChange(w.schedule, w.now))
@@ -180,7 +186,7 @@ func (w *walk) checkAdded(before *Rings, use Use) {
 
 func (w *walk) checkActivation(before *Rings, key Key) {
 	waited := !wholeSecond(w.now).Before(key.CreatedAt.Add(w.schedule.wholeSeconds().Prepublish))
-	firstEver := len(before.of(key.Use)) == 0
+	firstEver := before == nil
 	old, err := before.Signer(key.Use)
 	lost := err != nil || slices.Contains(w.withdrawn, old.ID)
 	if !waited && !firstEver && (key.Use != Refresh || !lost) {

@@ -159,32 +159,33 @@ func raw(text string) apiextensionsv1.JSON { return apiextensionsv1.JSON{Raw: []
 
 // outcome is the part of a Plan that the tables are about, in a form that reads well where it differs.
 type outcome struct {
-	Check       string
-	Ignore      bool
-	KeepStatus  bool
-	Line        string
-	Cause       Cause
-	Detail      string
-	Mint        string // "revision 2, 1h to 721h"
-	Previous    string // jtis
-	Revocation  v1alpha1.RevocationReason
-	Paced       bool
-	Secret      string
-	RenewAccess bool
-	Remove      string
-	Verdict     string // "ready Issued", "stalled Revoked", "waiting IssuerNotFound", "ready Issued, reconciling OverlapPending"
-	Next        string // "480h"
+	Check      string
+	Ignore     bool
+	KeepStatus bool
+	Line       string
+	Cause      Cause
+	Detail     string
+	Mint       string // "revision 2, 1h to 721h"
+	Previous   string // jtis
+	Revocation v1alpha1.RevocationReason
+	Paced      bool
+	Secret     string
+	Access     string
+	Remove     string
+	Verdict    string // "ready Issued", "stalled Revoked", "waiting IssuerNotFound", "ready Issued, reconciling OverlapPending"
+	Next       string // "480h"
 }
 
 var (
 	lineNames   = map[LineStep]string{KeepLine: "", IssueFirst: "issue first", AdoptFound: "adopt", AdvanceLine: "advance", RetireSuperseded: "retire", RevokeLine: "revoke"}
-	secretNames = map[SecretStep]string{KeepSecret: "", WriteSecret: "write", EmptySecret: "empty"}
+	secretNames = map[SecretStep]string{KeepSecret: "", WriteSecret: "write", EmptySecret: "empty", DeleteSecret: "delete"}
+	accessNames = map[AccessStep]string{NoAccess: "", KeepAccess: "keep", RenewAccess: "renew"}
 )
 
 func outcomeOf(p *Plan) outcome {
 	o := outcome{
 		Check: p.Check, Ignore: p.Ignore, KeepStatus: p.KeepStatus, Line: lineNames[p.Line], Cause: p.Cause, Detail: p.Detail,
-		Revocation: p.Revocation, Paced: p.Paced, Secret: secretNames[p.Secret], RenewAccess: p.RenewAccess,
+		Revocation: p.Revocation, Paced: p.Paced, Secret: secretNames[p.Secret], Access: accessNames[p.Access],
 		Remove: strings.Join(p.Remove, " "), Verdict: verdictText(p.Verdict), Next: sinceT0(p.Next),
 	}
 	if p.Mint != nil {

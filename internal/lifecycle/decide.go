@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
@@ -17,7 +16,8 @@ const conflictRetry = 30 * time.Second
 const leftOverGrace = 30 * time.Second
 
 // checks are asked in this order; the first that has an answer decides. What takes rights
-// away stands before what grants, and what needs less stands before what needs more.
+// away stands before what grants, and what needs less stands before what needs more. What
+// takes tokens away and needs nothing at all is added to whatever was decided, by complete.
 var checks = []struct {
 	name   string
 	decide func(*decision) *Plan
@@ -125,7 +125,7 @@ func (d *decision) invalidSpec() *Plan {
 }
 
 func (d *decision) absoluteEnd() *Plan {
-	if d.values.end.IsZero() || d.now.Before(d.values.end) {
+	if !d.ended() {
 		return nil
 	}
 	return &Plan{Verdict: stalled(v1alpha1.ReasonExpired, "spec.expiresAt is reached; set it later for a new token.")}
@@ -198,7 +198,7 @@ func (d *decision) firstIssue() *Plan {
 	if d.adopts() {
 		return &Plan{Line: AdoptFound, Verdict: d.readyVerdict()}
 	}
-	return &Plan{Line: IssueFirst, Mint: d.mint(), Secret: d.write(), RenewAccess: d.mintsAccess(), Verdict: d.readyVerdict()}
+	return &Plan{Line: IssueFirst, Mint: d.mint(), Secret: d.write(), Access: d.accessBeside(true), Verdict: d.readyVerdict()}
 }
 
 // adopts: a token that was found becomes the first. Where rotate-now asks, it may be the one that
@@ -224,10 +224,8 @@ func (d *decision) restore() *Plan {
 	}
 	// The conditions stand as they are until the Secret is seen again: one that was lost is not
 	// worth two more writes of status, and one that was never filled does not become ready by this.
-	// An access token in a Secret left over is the dead key's, and one beside an earlier refresh
-	// token says what the key said then.
-	renewAccess := d.accessDue() || (d.mintsAccess() && (d.Secret.State != SecretOwn || d.Secret.TokenHash != d.status.TokenHash))
-	return &Plan{Secret: WriteSecret, RenewAccess: renewAccess, KeepStatus: true, Paced: renewAccess && d.Secret.AccessWithdrawn}
+	access := d.accessBeside(false)
+	return &Plan{Secret: WriteSecret, Access: access, KeepStatus: true, Paced: d.Secret.AccessWithdrawn && access != KeepAccess}
 }
 
 func issuing() Verdict {
@@ -263,123 +261,5 @@ func (d *decision) secretDiffers() bool {
 		// another enrolment, whose revision does not follow the one that was used.
 		return false
 	}
-	return s.State != SecretOwn || s.TokenHash != d.status.TokenHash || !s.AsWanted || d.accessDue() ||
-		(s.HoldsAccess && !WantsAccessToken(d.Key))
-}
-
-// accessDue: an access token is renewed when two thirds of its life are over, so that no
-// reader of the Secret finds one about to end.
-func (d *decision) accessDue() bool {
-	return d.mintsAccess() && (d.Secret.AccessWithdrawn || !d.now.Before(d.accessRenewal()))
-}
-
-// mintsAccess: while the access ring has no key, the refresh token goes without.
-func (d *decision) mintsAccess() bool {
-	return WantsAccessToken(d.Key) && !d.Issuer.AccessPending
-}
-
-func (d *decision) accessRenewal() time.Time {
-	if d.Secret.AccessExpiresAt.IsZero() {
-		return time.Time{}
-	}
-	if d.status.ExpiresAt != nil && !d.Secret.AccessExpiresAt.Before(d.status.ExpiresAt.Time) {
-		// It ends with the refresh token: no later one could be made.
-		return d.Secret.AccessExpiresAt
-	}
-	return d.Secret.AccessExpiresAt.Add(-d.values.accessLifetime / 3)
-}
-
-// complete adds what follows from any plan: what must not stay in a Secret, which other
-// Secrets go, and when to look again.
-func (d *decision) complete(plan *Plan) {
-	plan.values = d.values
-	if plan.Ignore {
-		return
-	}
-	holdsToken := d.Secret.State == SecretOwn && !d.Secret.Immutable && (d.Secret.TokenHash != "" || d.Secret.HoldsAccess)
-	if plan.Secret == KeepSecret && holdsToken && d.tokenIsDead(plan) {
-		plan.Secret = EmptySecret
-	}
-	plan.Remove = d.removable(plan)
-	if plan.Line == KeepLine {
-		plan.Next = d.next(plan)
-	}
-}
-
-// tokenIsDead tells a token that is over (revoked, at its end) from one that only cannot
-// be exchanged for now, such as while its issuer is away.
-func (d *decision) tokenIsDead(plan *Plan) bool {
-	return d.lineIsOver(plan) || (d.issued && d.status.ExpiresAt != nil && !d.now.Before(d.status.ExpiresAt.Time))
-}
-
-func (d *decision) lineIsOver(plan *Plan) bool {
-	return plan.Line == RevokeLine || d.status.RevokedAt != nil || (!d.values.end.IsZero() && !d.now.Before(d.values.end))
-}
-
-// removable names the Secrets under earlier names that nobody should need any more: after
-// a rename the old one stays for the time a client may take to come back.
-func (d *decision) removable(plan *Plan) (names []string) {
-	for _, other := range d.Others {
-		if d.Secret.State == NoSecret || !d.accepted(other.TokenHash, plan) || d.renameSettled() {
-			names = append(names, other.Name)
-		}
-	}
-	return names
-}
-
-func (d *decision) renameSettled() bool {
-	return d.Secret.State == SecretOwn && d.Secret.TokenHash == d.status.TokenHash &&
-		!d.now.Before(d.Secret.CreatedAt.Add(d.values.quiet))
-}
-
-func (d *decision) accepted(hash string, plan *Plan) bool {
-	if hash == "" || d.lineIsOver(plan) || d.Distrust != "" {
-		return false
-	}
-	if !d.Issuer.Ready || !d.issued {
-		// Before the line begins, it may be the first token on its way.
-		return true
-	}
-	if hash == d.status.TokenHash && plan.Line != AdvanceLine {
-		return !d.tokenIsDead(plan)
-	}
-	carried := d.status.Previous
-	if plan.Line == AdvanceLine || plan.Line == RetireSuperseded {
-		carried = plan.Previous
-	}
-	return slices.ContainsFunc(d.unexpired(carried), func(t v1alpha1.SupersededToken) bool { return t.TokenHash == hash })
-}
-
-// next is the earliest time at which a check could decide otherwise.
-func (d *decision) next(plan *Plan) time.Time {
-	earliest := plan.Next
-	consider := func(t time.Time) {
-		if t.After(d.now) && (earliest.IsZero() || t.Before(earliest)) {
-			earliest = t
-		}
-	}
-	consider(d.values.end)
-	if d.Secret.State == SecretLeftOver {
-		consider(d.leftOverUntil())
-	}
-	if d.issued && d.status.RevokedAt == nil && d.status.ExpiresAt != nil {
-		consider(d.status.ExpiresAt.Time)
-	}
-	// Nothing is renewed or retired while something stands in the way.
-	if d.alive && (plan.Verdict.Ready || plan.KeepStatus) {
-		consider(d.renewal(d.Held.IssuedAt, d.Held.ExpiresAt))
-		for _, t := range d.retirements() {
-			consider(t)
-		}
-		if WantsAccessToken(d.Key) {
-			consider(d.accessRenewal())
-		}
-	}
-	if len(d.Others) > 0 {
-		consider(d.Secret.CreatedAt.Add(d.values.quiet))
-		for _, t := range d.status.Previous {
-			consider(t.ExpiresAt.Time)
-		}
-	}
-	return earliest
+	return s.State != SecretOwn || s.TokenHash != d.status.TokenHash || !s.AsWanted || d.accessDiffers()
 }

@@ -38,8 +38,15 @@ var revokeCases = []decideCase{
 		want: revokes(v1alpha1.RevokedRequested, "")},
 	{name: "revoke: a left-over Secret is not touched", given: func(s *situation) { s.Key.Spec.Revoked = true; s.Secret.State = SecretLeftOver },
 		want: revokes(v1alpha1.RevokedRequested, "").but(func(o *outcome) { o.Next = "" })},
-	{name: "revoke: an immutable Secret cannot be emptied", given: func(s *situation) { s.Key.Spec.Revoked = true; s.Secret.Immutable = true },
-		want: revokes(v1alpha1.RevokedRequested, "")},
+	{name: "revoke: an immutable Secret cannot be emptied, and goes", given: func(s *situation) { s.Key.Spec.Revoked = true; s.Secret.Immutable = true },
+		want: revokes(v1alpha1.RevokedRequested, "delete")},
+	{name: "revoke: an immutable Secret that is foreign stays", given: func(s *situation) {
+		s.Key.Spec.Revoked, s.Secret.State, s.Secret.Immutable = true, SecretForeign, true
+	}, want: revokes(v1alpha1.RevokedRequested, "")},
+	{name: "revoked: an immutable Secret without a token stays", given: func(s *situation) {
+		s.revoke(v1alpha1.RevokedRequested)
+		s.Secret.Immutable = true
+	}, want: staysRevoked("revocation is asked for")},
 	{name: "revoke: Secrets under earlier names go", given: func(s *situation) {
 		s.Key.Spec.Revoked = true
 		s.Others = []OtherSecret{{Name: "orders-old", TokenHash: hashOf("token-1")}}
@@ -149,6 +156,10 @@ var expiryCases = []decideCase{
 		s.mode(v1alpha1.RotationNever)
 		s.Secret.TokenHash, s.Secret.Immutable = "", true
 	}, want: expired(reachedItsEnd).but(func(o *outcome) { o.Secret = "" })},
+	{name: "expiry in mode Never: an immutable Secret goes", at: 720 * hour, given: func(s *situation) {
+		s.mode(v1alpha1.RotationNever)
+		s.Secret.Immutable = true
+	}, want: expired(reachedItsEnd).but(func(o *outcome) { o.Secret = "delete" })},
 	{name: "expiry in mode Never: a foreign Secret is no concern of a dead token", at: 721 * hour, given: func(s *situation) {
 		s.mode(v1alpha1.RotationNever)
 		s.Secret = Secret{State: SecretForeign, Name: "orders", TokenHash: hashOf("x")}
@@ -164,17 +175,47 @@ var expiryCases = []decideCase{
 		want: outcome{Check: "policy does not grant", Verdict: "stalled PolicyDenied", Secret: "empty"}},
 }
 
+// endsTheLine is what becomes of tokens that have to go although none can follow.
+func endsTheLine(check string) outcome {
+	return outcome{Check: check, Line: "revoke", Revocation: v1alpha1.RevokedRequested, Secret: "empty", Verdict: "stalled Expired"}
+}
+
 const endReached = "absolute end is reached"
 
 var absoluteEndCases = []decideCase{
-	{name: "expiresAt reached", at: 500 * hour, given: func(s *situation) { s.end(500 * hour) },
-		want: expired(endReached).but(func(o *outcome) { o.Next = "720h" })},
-	{name: "expiresAt reached: at rest", at: 500 * hour, given: func(s *situation) { s.end(500 * hour); s.Secret.TokenHash = "" },
-		want: expired(endReached).but(func(o *outcome) { o.Secret, o.Next = "", "720h" })},
+	{name: "expiresAt reached by a token that ends with it: no write of the line", at: 500 * hour, given: func(s *situation) { s.current(1, 0, 500*hour); s.end(500 * hour) },
+		want: expired(endReached)},
+	{name: "expiresAt reached: at rest", at: 500 * hour, given: func(s *situation) {
+		s.current(1, 0, 500*hour)
+		s.end(500 * hour)
+		s.Secret.TokenHash = ""
+	}, want: expired(endReached).but(func(o *outcome) { o.Secret = "" })},
+	{name: "expiresAt moved before the token's end: it is a revocation", at: 500 * hour, given: func(s *situation) { s.end(500 * hour) },
+		want: endsTheLine(endReached)},
+	{name: "expiresAt moved before a superseded token's end: it is a revocation", from: twoSuperseded, at: 500 * hour, given: func(s *situation) {
+		s.current(3, 2*hour, 500*hour)
+		s.end(500 * hour)
+	}, want: endsTheLine(endReached)},
+	{name: "expiresAt moved: of a line that is not trusted nobody knows when its tokens end", at: 500 * hour, given: func(s *situation) {
+		s.current(1, 0, 500*hour)
+		s.end(500 * hour)
+		s.Distrust, s.Held = "forged", nil
+	}, want: endsTheLine(endReached)},
+	{name: "expiresAt moved: seen under an invalid spec as well", at: 500 * hour, given: func(s *situation) { s.end(500 * hour); s.mode("Often") },
+		want: endsTheLine("spec is invalid").but(func(o *outcome) { o.Verdict = "stalled InvalidSpec" })},
+	{name: "expiresAt moved: at rest", at: 500 * hour, given: func(s *situation) {
+		s.revoke(v1alpha1.RevokedRequested)
+		s.Key.Spec.Revoked = false
+		s.end(500 * hour)
+	}, want: expired(endReached).but(func(o *outcome) { o.Secret = "" })},
+	{name: "expiresAt moved and lifted: no earlier token comes back", at: 501 * hour, given: func(s *situation) {
+		s.revoke(v1alpha1.RevokedRequested)
+		s.Key.Spec.Revoked = false
+	}, want: advances(CauseReinstated, "revision 2, 501h to 1221h", "").but(func(o *outcome) { o.Verdict = "waiting Issuing" })},
 	{name: "expiresAt reached: nothing is issued", from: unissued, at: 500 * hour, given: func(s *situation) { s.end(500 * hour) },
 		want: expired(endReached).but(func(o *outcome) { o.Secret = "" })},
-	{name: "expiresAt reached: annotations bring nothing back", at: 500 * hour, given: func(s *situation) { s.end(500 * hour); s.rotate("v1"); s.rotateNow("v1") },
-		want: expired(endReached).but(func(o *outcome) { o.Next = "720h" })},
+	{name: "expiresAt reached: annotations bring nothing back", at: 500 * hour, given: func(s *situation) { s.current(1, 0, 500*hour); s.end(500 * hour); s.rotate("v1") },
+		want: expired(endReached)},
 	{name: "expiresAt caps the first token", from: unissued, given: func(s *situation) { s.end(500 * hour) }, want: issuesFirst("revision 1, 1h to 500h")},
 	{name: "expiresAt caps a later token", at: 480 * hour, given: func(s *situation) { s.end(1000 * hour) },
 		want: advances(CauseRenewalDue, "revision 2, 480h to 1000h", "token-1")},

@@ -203,7 +203,7 @@ var rotateNowCases = []decideCase{
 		s.Secret = Secret{State: SecretMissing, Name: "orders"}
 	}, want: advancesAtOnce(CauseRotateNow, "revision 2, 1h to 721h", "").but(func(o *outcome) { o.Verdict = "waiting Issuing" })},
 	{name: "rotate-now: with an access token in the Secret", given: func(s *situation) { s.rotateNow("v1"); s.keepsAccess(80 * minute) },
-		want: advancesAtOnce(CauseRotateNow, "revision 2, 1h to 721h", "").but(func(o *outcome) { o.RenewAccess = true })},
+		want: advancesAtOnce(CauseRotateNow, "revision 2, 1h to 721h", "").but(func(o *outcome) { o.Access = "renew" })},
 }
 
 func pending(next string) outcome {
@@ -242,7 +242,7 @@ var pendingCases = []decideCase{
 	{name: "quick successive rotations: an access token is renewed while the third waits", from: twoSuperseded, at: 3 * hour, given: func(s *situation) {
 		s.rotate("v3")
 		s.keepsAccess(3*hour + 5*minute)
-	}, want: writesSecret("482h").but(func(o *outcome) { o.RenewAccess = true })},
+	}, want: writesSecret("482h").but(func(o *outcome) { o.Access = "renew" })},
 }
 
 var clockCases = []decideCase{

@@ -53,7 +53,8 @@ func (c *decideCase) now() time.Time {
 var decideCases = slices.Concat(
 	firstIssueCases, adoptionCases, renewalCases, overlapCases, specMattersCases, specDoesNotMatterCases,
 	rotateCases, rotateNowCases, pendingCases, revokeCases, revivalCases, expiryCases, absoluteEndCases, oneTimeCases,
-	issuerCases, withdrawalCases, secretCases, renameCases, leftOverCases, immutableCases, accessCases,
+	issuerCases, withdrawalCases, secretCases, renameCases, leftOverCases, immutableCases, accessCases, accessPendingCases,
+	blockedCases, refusedCases, lostCases,
 	distrustCases, ignoredCases, clockCases, invalidCases,
 )
 
@@ -100,6 +101,19 @@ func checkNothingBeforeNext(t *testing.T, o Observed, now time.Time, plan *Plan)
 	}
 }
 
+// TestNextIsAhead: a clock that does not show whole seconds is never sent to a moment that is over, where
+// it would look again and again until the second is full.
+func TestNextIsAhead(t *testing.T) {
+	for _, c := range slices.Concat(decideCases, oddSeconds) {
+		for _, fraction := range []time.Duration{0, 1, 340 * time.Millisecond, time.Second - 1} {
+			s, now := c.situation(), c.now().Add(fraction)
+			if plan := Decide(s.Observed, now); !plan.Next.IsZero() && !plan.Next.After(now) {
+				t.Errorf("%s: at %s to be looked at again at %s", c.name, sinceT0(now), sinceT0(plan.Next))
+			}
+		}
+	}
+}
+
 func TestDecideNamesEachCaseOnce(t *testing.T) {
 	seen, decided := map[string]bool{}, map[string]bool{}
 	for _, c := range decideCases {
@@ -128,7 +142,7 @@ var firstIssueCases = []decideCase{
 	{
 		name: "first issue with an access token in the Secret", from: unissued,
 		given: func(s *situation) { s.Key.Spec.Secret.AccessToken = true },
-		want:  issuesFirst("revision 1, 1h to 721h").but(func(o *outcome) { o.RenewAccess = true }),
+		want:  issuesFirst("revision 1, 1h to 721h").but(func(o *outcome) { o.Access = "renew" }),
 	},
 	{
 		name: "first issue with rotate at creation: one token is made, not two", from: unissued,
@@ -189,6 +203,11 @@ var adoptionCases = []decideCase{
 		name: "adoption where rotate-now asks meanwhile: the token found may have leaked", from: unissued,
 		given: func(s *situation) { s.found(0, 720*hour); s.rotateNow("leak") },
 		want:  issuesFirst("revision 1, 1h to 721h"),
+	},
+	{
+		name: "adoption where rotate asks: adopted first, since nobody knows which came first", from: unissued,
+		given: func(s *situation) { s.found(0, 720*hour); s.rotate("v1") },
+		want:  outcome{Check: "no token yet", Line: "adopt", Verdict: "ready Issued"},
 	},
 	{
 		name: "adoption where revocation was asked for meanwhile", from: unissued,

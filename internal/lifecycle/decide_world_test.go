@@ -163,7 +163,7 @@ var leftOverCases = []decideCase{
 	{name: "Secret left over with an access token of the dead key", given: func(s *situation) {
 		s.Secret.State, s.Secret.TokenHash = SecretLeftOver, hashOf("dead")
 		s.keepsAccess(80 * minute)
-	}, want: writesSecret("1h15m").but(func(o *outcome) { o.RenewAccess = true })},
+	}, want: writesSecret("1h15m").but(func(o *outcome) { o.Access = "renew" })},
 }
 
 func immutable(next string) outcome {
@@ -187,19 +187,23 @@ var immutableCases = []decideCase{
 var accessCases = []decideCase{
 	{name: "access token in the Secret: not due", given: func(s *situation) { s.keepsAccess(80 * minute) }, want: atRest("1h15m")},
 	{name: "access token in the Secret: due when two thirds are over", at: 75 * minute, given: func(s *situation) { s.keepsAccess(80 * minute) },
-		want: writesSecret("480h").but(func(o *outcome) { o.RenewAccess = true })},
+		want: writesSecret("480h").but(func(o *outcome) { o.Access = "renew" })},
 	{name: "access token in the Secret: edited", given: func(s *situation) { s.keepsAccess(80 * minute); s.Secret.AccessExpiresAt = time.Time{} },
-		want: writesSecret("480h").but(func(o *outcome) { o.RenewAccess = true })},
+		want: writesSecret("480h").but(func(o *outcome) { o.Access = "renew" })},
 	{name: "access token in the Secret: newly wanted", given: func(s *situation) { s.Key.Spec.Secret.AccessToken = true },
-		want: writesSecret("480h").but(func(o *outcome) { o.RenewAccess = true })},
+		want: writesSecret("480h").but(func(o *outcome) { o.Access = "renew" })},
 	{name: "access token in the Secret: made beside an earlier refresh token", given: func(s *situation) {
 		s.keepsAccess(80 * minute)
 		s.Secret.TokenHash = hashOf("earlier")
-	}, want: writesSecret("1h15m").but(func(o *outcome) { o.RenewAccess = true })},
+	}, want: writesSecret("1h15m").but(func(o *outcome) { o.Access = "renew" })},
 	{name: "access token in the Secret: no longer wanted", given: func(s *situation) { s.keepsAccess(80 * minute); s.Key.Spec.Secret.AccessToken = false },
 		want: writesSecret("480h")},
 	{name: "access token in the Secret: the Secret is edited otherwise", given: func(s *situation) { s.keepsAccess(80 * minute); s.Secret.AsWanted = false },
-		want: writesSecret("1h15m")},
+		want: writesSecret("1h15m").but(func(o *outcome) { o.Access = "keep" })},
+	{name: "access token in the Secret: two thirds that are not whole seconds", given: func(s *situation) {
+		s.Key.Spec.AccessToken = &v1alpha1.KeyAccessTokenSpec{Lifetime: duration(500 * time.Second)}
+		s.keepsAccess(2 * hour)
+	}, want: atRest("1h57m13s")},
 	{name: "access token in the Secret: it ends with the refresh token, and no later one can be made", at: 719*hour + 58*minute, given: func(s *situation) {
 		s.mode(v1alpha1.RotationNever)
 		s.keepsAccess(720 * hour)
@@ -208,6 +212,37 @@ var accessCases = []decideCase{
 		s.keepsAccess(hour)
 		s.grant(v1alpha1.PolicyRule{Audiences: []string{"none"}})
 	}, want: outcome{Check: "policy does not grant", Verdict: "stalled PolicyDenied", Next: "720h"}},
+}
+
+// pendingAccess has an access token in the Secret, and an access ring without a key.
+func pendingAccess() *situation {
+	s := settled()
+	s.keepsAccess(80 * minute)
+	s.Issuer.AccessPending = true
+	return s
+}
+
+var accessPendingCases = []decideCase{
+	{name: "no access key: a good access token stays to its end", from: pendingAccess, at: 76 * minute, want: atRest("1h20m")},
+	{name: "no access key: an access token that ended goes", from: pendingAccess, at: 80 * minute, want: writesSecret("480h")},
+	{name: "no access key: an access token of the withdrawn key goes at once", from: pendingAccess,
+		given: func(s *situation) { s.Secret.AccessWithdrawn = true }, want: writesSecret("1h20m").but(func(o *outcome) { o.Paced = true })},
+	{name: "no access key: one that was edited goes", from: pendingAccess, given: func(s *situation) { s.Secret.AccessExpiresAt = time.Time{} }, want: writesSecret("480h")},
+	{name: "no access key: without one it is at rest", from: pendingAccess,
+		given: func(s *situation) { s.Secret.HoldsAccess, s.Secret.AccessExpiresAt = false, time.Time{} }, want: atRest("480h")},
+	{name: "no access key: another edit leaves a good one", from: pendingAccess, given: func(s *situation) { s.Secret.AsWanted = false },
+		want: writesSecret("1h20m").but(func(o *outcome) { o.Access = "keep" })},
+	{name: "no access key: a rotation carries no access token over", from: pendingAccess, given: func(s *situation) { s.rotateNow("v1") },
+		want: advancesAtOnce(CauseRotateNow, plain, "")},
+	{name: "no access key: the first issue goes without", from: unissued, given: func(s *situation) {
+		s.Key.Spec.Secret.AccessToken, s.Issuer.AccessPending = true, true
+	}, want: issuesFirst("revision 1, 1h to 721h")},
+	{name: "no access key: an access token of a dead key is not carried over", from: pendingAccess, given: func(s *situation) {
+		s.Secret.State, s.Secret.TokenHash = SecretLeftOver, hashOf("dead")
+	}, want: writesSecret("1h20m")},
+	{name: "an access key again: what the Secret lacks is made", from: pendingAccess, given: func(s *situation) {
+		s.Secret.HoldsAccess, s.Secret.AccessExpiresAt, s.Issuer.AccessPending = false, time.Time{}, false
+	}, want: writesSecret("480h").but(func(o *outcome) { o.Access = "renew" })},
 }
 
 var distrustCases = []decideCase{

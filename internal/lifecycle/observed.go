@@ -58,6 +58,9 @@ type Held struct {
 	Terms     Terms
 	IssuedAt  time.Time
 	ExpiresAt time.Time
+	// KeyGone: an earlier issuer of the key made it, which is gone by now, or no longer has the
+	// key that signed it. Nobody accepts it, and it cannot be made again.
+	KeyGone bool
 }
 
 // SecretState says what stands under the name that the key's Secret has.

@@ -38,6 +38,21 @@ const (
 	WriteSecret
 	// EmptySecret takes the tokens out of the Secret.
 	EmptySecret
+	// DeleteSecret deletes a Secret of ours that cannot be emptied, since it is immutable.
+	DeleteSecret
+)
+
+// AccessStep is what becomes of the access token in a Secret that is written.
+type AccessStep int
+
+// What can stand beside the refresh token.
+const (
+	// NoAccess leaves none.
+	NoAccess AccessStep = iota
+	// KeepAccess leaves the one that is there.
+	KeepAccess
+	// RenewAccess makes a new one.
+	RenewAccess
 )
 
 // Cause says why a line is advanced.
@@ -50,6 +65,7 @@ const (
 	CauseRotateNow    Cause = "RotateNowRequested"
 	CauseRotate       Cause = "RotateRequested"
 	CauseReinstated   Cause = "Reinstated"
+	CauseTokenLost    Cause = "TokenLost"
 	CauseSpecChanged  Cause = "SpecChanged"
 	CauseRenewalDue   Cause = "RenewalDue"
 )
@@ -77,8 +93,8 @@ type Plan struct {
 	Paced bool
 
 	Secret SecretStep
-	// RenewAccess puts a new access token into the Secret that is written.
-	RenewAccess bool
+	// Access goes with WriteSecret.
+	Access AccessStep
 	// Remove names Secrets of this key that are no longer needed.
 	Remove []string
 
@@ -122,13 +138,24 @@ func stalled(reason, message string) Verdict {
 	return Verdict{Reason: reason, Message: message, Stalled: true}
 }
 
+// StatusFirst tells in which order the plan is written: what becomes of the line is on record
+// before the Secret follows it, but for a first token. Where the line stays as it is, the
+// status comes last, since it says what became of the Secret.
+func (p *Plan) StatusFirst() bool { return p.Line != IssueFirst && p.Line != KeepLine }
+
 // AccessLifetime is how long an access token of this key lives at the most.
 func (p *Plan) AccessLifetime() time.Duration { return p.values.accessLifetime }
 
 // Terms are what the tokens of this key are to say.
 func (p *Plan) Terms() Terms { return p.values.terms }
 
-// Refused is the plan that reports, after this one, that its Secret could not be written.
+// Refused is the plan that reports, after this one, that its Secret could not be written. A
+// token that could not be taken out of it changes nothing about what became of the key.
 func (p *Plan) Refused(message string) *Plan {
-	return &Plan{Check: p.Check, Verdict: stalled(v1alpha1.ReasonSecretRefused, message), values: p.values}
+	verdict := stalled(v1alpha1.ReasonSecretRefused, message)
+	if p.Secret == EmptySecret || p.Secret == DeleteSecret {
+		verdict = p.Verdict
+		verdict.Message += " Its Secret still holds a token: " + message
+	}
+	return &Plan{Check: p.Check, Verdict: verdict, values: p.values}
 }

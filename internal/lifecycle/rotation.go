@@ -29,7 +29,7 @@ func (d *decision) urgentAdvance() *Plan {
 	case d.values.mode == v1alpha1.RotationOneTimeUse:
 		return d.revoked(v1alpha1.RevokedKeyWithdrawn, "The key that signed the token was withdrawn; annotate the key with "+v1alpha1.AnnotationRotate+" to enrol again.")
 	default:
-		plan := d.advanceFor(CauseKeyWithdrawn, d.unexpired(d.status.Previous))
+		plan := d.advanceFor(CauseKeyWithdrawn, d.standing())
 		plan.Paced = true
 		return plan
 	}
@@ -41,8 +41,8 @@ func (d *decision) advance() *Plan {
 	if cause == "" {
 		return nil
 	}
-	previous := d.unexpired(d.status.Previous)
-	if d.alive {
+	previous := d.standing()
+	if d.alive && !d.tokenLost() {
 		previous = append(previous, v1alpha1.SupersededToken{
 			JTI:       d.status.JTI,
 			Revision:  d.status.Revision,
@@ -54,6 +54,10 @@ func (d *decision) advance() *Plan {
 	if d.status.RevokedAt != nil {
 		// A revocation retires all tokens of the line for good.
 		previous = nil
+	}
+	if len(previous) > maxPrevious && d.heldRefused() {
+		// Nobody needs an overlap with a token that is refused.
+		previous = previous[:maxPrevious]
 	}
 	if len(previous) > maxPrevious {
 		if d.secretDiffers() {
@@ -69,19 +73,19 @@ func (d *decision) advance() *Plan {
 
 func (d *decision) advanceFor(cause Cause, previous []v1alpha1.SupersededToken) *Plan {
 	plan := &Plan{
-		Line:        AdvanceLine,
-		Cause:       cause,
-		Mint:        d.mint(),
-		Previous:    previous,
-		Secret:      d.write(),
-		RenewAccess: d.mintsAccess(),
-		Verdict:     d.readyVerdict(),
+		Line:     AdvanceLine,
+		Cause:    cause,
+		Mint:     d.mint(),
+		Previous: previous,
+		Secret:   d.write(),
+		Access:   d.accessBeside(true),
+		Verdict:  d.readyVerdict(),
 	}
 	if cause == CauseSpecChanged {
 		plan.Detail = strings.Join(d.specChanges(), ", ")
 	}
 	if blocked := d.blockedBy(true); blocked != nil {
-		plan.Secret, plan.RenewAccess, plan.Verdict = KeepSecret, false, *blocked
+		plan.Secret, plan.Access, plan.Verdict = KeepSecret, NoAccess, *blocked
 	} else if d.Secret.State != NoSecret && (d.Secret.State != SecretOwn || d.Secret.TokenHash == "") {
 		plan.Verdict = issuing()
 	}
@@ -108,6 +112,8 @@ func (d *decision) rotationCause() Cause {
 		return CauseRotate
 	case d.status.RevokedAt != nil:
 		return CauseReinstated
+	case d.tokenLost():
+		return CauseTokenLost
 	case oneTime:
 		return ""
 	case len(d.specChanges()) > 0:
@@ -175,51 +181,6 @@ func jitter(uid string, window time.Duration) time.Duration {
 	sum := sha256.Sum256([]byte(uid))
 	share := binary.BigEndian.Uint32(sum[:4])
 	return (time.Duration(float64(window) * float64(share) / (1 << 32))).Truncate(time.Second)
-}
-
-// retire drops superseded tokens whose time is over, once the current token has been seen
-// in the Secret.
-func (d *decision) retire() *Plan {
-	if !d.alive || (d.Secret.State != NoSecret && d.Secret.TokenHash != d.status.TokenHash) {
-		return nil
-	}
-	ends := d.retirements()
-	kept := make([]v1alpha1.SupersededToken, 0, len(ends))
-	for i, token := range d.status.Previous {
-		if d.now.Before(ends[i]) {
-			kept = append(kept, token)
-		}
-	}
-	if len(kept) == len(ends) {
-		return nil
-	}
-	return &Plan{Line: RetireSuperseded, Previous: kept, Verdict: d.readyVerdict()}
-}
-
-// retirements are the times at which the superseded tokens retire, in their order: at
-// overlap.max after the next token was made, and at their own end at the latest.
-func (d *decision) retirements() []time.Time {
-	ends := make([]time.Time, len(d.status.Previous))
-	for i, token := range d.status.Previous {
-		ends[i] = token.ExpiresAt.Time
-		if d.values.overlapMax < 0 {
-			continue
-		}
-		supersededAt := d.status.CreatedAt.Time
-		if i+1 < len(d.status.Previous) {
-			supersededAt = d.status.Previous[i+1].CreatedAt.Time
-		}
-		if end := supersededAt.Add(d.values.overlapMax); end.Before(ends[i]) {
-			ends[i] = end
-		}
-	}
-	return ends
-}
-
-func (d *decision) unexpired(tokens []v1alpha1.SupersededToken) []v1alpha1.SupersededToken {
-	return slices.DeleteFunc(slices.Clone(tokens), func(t v1alpha1.SupersededToken) bool {
-		return !d.now.Before(t.ExpiresAt.Time)
-	})
 }
 
 // The annotations that ask for a rotation are acted on once per value. status.lastHandledRotate

@@ -23,7 +23,8 @@ func (p *Plan) Status(o *Observed, token *Token, now time.Time) v1alpha1.JWTRefr
 	status.Effective = p.values.shown()
 	status.SecretName = o.Secret.Name
 	p.advanceLine(&status, token, now)
-	if p.Line == IssueFirst || p.Line == AdoptFound || p.Line == AdvanceLine {
+	// A token that was found was made before somebody asked, for all that is known.
+	if p.Line == IssueFirst || p.Line == AdvanceLine {
 		status.LastHandledRotate = HandledRotate(o.Key)
 	}
 	status.RenewalTime = p.renewalTime(o, &status)

@@ -30,12 +30,17 @@ func carryOut(s *situation, plan *Plan, now time.Time) bool {
 			s.Secret.CreatedAt = now
 		}
 		s.Secret.State, s.Secret.TokenHash, s.Secret.AsWanted = SecretOwn, s.Key.Status.TokenHash, true
-		s.Secret.HoldsAccess = WantsAccessToken(s.Key)
-		if plan.RenewAccess {
+		s.Secret.HoldsAccess = plan.Access != NoAccess
+		if plan.Access != KeepAccess {
+			s.Secret.AccessWithdrawn, s.Secret.AccessExpiresAt = false, time.Time{}
+		}
+		if plan.Access == RenewAccess {
 			s.Secret.AccessExpiresAt = now.Add(plan.AccessLifetime())
 		}
 	case EmptySecret:
 		s.Secret.TokenHash, s.Secret.HoldsAccess = "", false
+	case DeleteSecret:
+		s.Secret = Secret{State: SecretMissing, Name: s.Secret.Name}
 	case KeepSecret:
 	}
 	s.Others = slices.DeleteFunc(s.Others, func(o OtherSecret) bool { return slices.Contains(plan.Remove, o.Name) })

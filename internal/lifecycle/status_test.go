@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,7 +102,7 @@ var statusLineCases = []struct {
 	{"IssueFirst over a line that somebody half wrote", decideCase{given: func(s *situation) { s.Key.Status.Revision, s.Held = 0, nil; s.Key.Status.Previous = nil }},
 		lineAfter(1, "minted-no token yet", "1h", "721h", "481h", nil)},
 	{"AdoptFound", decideCase{from: unissued, given: func(s *situation) { s.found(0, 720*hour); s.rotate("v1") }},
-		lineAfter(1, "token-1", "0s", "720h", "480h", func(l *line) { l.Handled, l.Content = "v1", "{}" })},
+		lineAfter(1, "token-1", "0s", "720h", "480h", func(l *line) { l.Content = "{}" })},
 	{"AdvanceLine keeps the superseded token", decideCase{given: func(s *situation) { s.rotate("v1") }},
 		lineAfter(2, "minted-next token is due", "1h", "721h", "481h", func(l *line) { l.Handled, l.Previous = "v1", "token-1 " })},
 	{"AdvanceLine of any cause handles the annotations", decideCase{at: 480 * hour, given: func(s *situation) { s.rotate("v1"); s.Key.Status.LastHandledRotate = "v0" }},
@@ -211,6 +212,59 @@ func checkTransitions(t *testing.T, name string, s *situation, plan *Plan, statu
 			t.Errorf("%s: Ready turned at %s, and its time is %s", name, later, ready.LastTransitionTime)
 		}
 	}
+}
+
+// TestARefusedSecretSettles: however long the API server refuses the Secret, status comes to rest,
+// and what became of the key is what it says.
+func TestARefusedSecretSettles(t *testing.T) {
+	for _, c := range decideCases {
+		s, now := c.situation(), c.now()
+		if plan := Decide(s.Observed, now); plan.Ignore || plan.Secret == KeepSecret {
+			continue
+		}
+		var written []string
+		for len(written) < 6 {
+			plan := Decide(s.Observed, now)
+			now = now.Add(10 * time.Millisecond)
+			refused := refuse(s, &plan, now)
+			if len(refused) == 0 {
+				break
+			}
+			written = append(written, refused...)
+		}
+		if len(written) > 3 {
+			t.Errorf("%s: status does not come to rest: %q", c.name, written)
+		}
+		v := c.want.Verdict
+		ready := meta.FindStatusCondition(s.Key.Status.Conditions, v1alpha1.ConditionReady)
+		if _, reason, _ := strings.Cut(v, " "); (c.want.Secret == "empty" || c.want.Secret == "delete") && (ready == nil || ready.Reason != reason || !strings.HasSuffix(ready.Message, "refused")) {
+			t.Errorf("%s: %q is said, and Ready is %+v", c.name, v, ready)
+		}
+	}
+}
+
+// refuse carries out a plan whose Secret is refused, and tells the reasons of what was written.
+func refuse(s *situation, plan *Plan, now time.Time) (written []string) {
+	write := func(status v1alpha1.JWTRefreshKeyStatus, verdict Verdict) {
+		if !equality.Semantic.DeepEqual(s.Key.Status, status) {
+			written = append(written, plan.Check+": "+verdict.Reason)
+			s.Key.Status = stored(&status)
+		}
+	}
+	if token := minted(plan, &s.Observed); plan.StatusFirst() {
+		write(plan.Status(&s.Observed, token, now), plan.Verdict)
+		if token != nil {
+			s.Held = &Held{Terms: plan.Terms(), IssuedAt: token.CreatedAt, ExpiresAt: token.ExpiresAt}
+			s.Distrust, s.Issuer.KnowsHeldKey = "", true
+		}
+	}
+	if plan.Secret != KeepSecret {
+		report := plan.Refused("refused")
+		write(report.Status(&s.Observed, nil, now), report.Verdict)
+	} else if !plan.StatusFirst() {
+		write(plan.Status(&s.Observed, nil, now), plan.Verdict)
+	}
+	return written
 }
 
 func TestStatusOfARefusedSecret(t *testing.T) {

@@ -151,7 +151,7 @@ var specEdits = []func(*world, *v1alpha1.JWTRefreshKeySpec){
 		}
 	},
 	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
-		s.AccessToken = &v1alpha1.KeyAccessTokenSpec{Lifetime: maybe(w, 4*minute, 10*minute, 30*minute)}
+		s.AccessToken = &v1alpha1.KeyAccessTokenSpec{Lifetime: maybe(w, 4*minute, 10*minute, 30*minute, 500*time.Second)}
 	},
 	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
 		s.Rotation.RenewBefore = maybe(w, time.Second, 30*time.Second, 5*hour, -1, -1)

@@ -38,24 +38,23 @@ func (w *world) reconcile() (*Plan, error) {
 }
 
 // apply carries a plan out in the order of writes of section 5: a first token is written and then
-// recorded, whatever follows is recorded and then written.
+// recorded, whatever follows is recorded and then written. What leaves the line alone is reported last.
 func (w *world) apply(o *observation, plan *Plan) error {
 	if plan.Ignore {
 		return nil
 	}
 	made := w.mint(o, plan)
 	status := plan.Status(&o.Observed, made, w.now)
-	if plan.Line == IssueFirst {
-		if err := w.writeSecret(o, plan, &status.TokenLine, made); err != nil {
-			return w.reportRefusal(o, plan, err)
+	if plan.StatusFirst() {
+		if err := w.writeStatus(o, &status, plan); err != nil {
+			return err
 		}
-		return w.writeStatus(o, &status, plan)
-	}
-	if err := w.writeStatus(o, &status, plan); err != nil {
-		return err
 	}
 	if err := w.writeSecret(o, plan, &status.TokenLine, made); err != nil {
 		return w.reportRefusal(o, plan, err)
+	}
+	if err := w.writeStatus(o, &status, plan); err != nil {
+		return err
 	}
 	for _, name := range plan.Remove {
 		if err := w.removeSecret(o, name); err != nil {
@@ -138,15 +137,23 @@ func (w *world) writeSecret(o *observation, plan *Plan, line *v1alpha1.TokenLine
 		switch {
 		case (secret == nil) != (o.Secret.State == SecretMissing), secret != nil && secret.stateFor(o.Key) != o.Secret.State:
 			return errConflict
-		case secret != nil && secret.immutable:
+		case secret != nil && secret.immutable && plan.Secret != DeleteSecret:
 			return errRefused
 		}
-		if plan.Secret == EmptySecret {
+		switch plan.Secret {
+		case EmptySecret:
 			w.checkEmptied(secret)
 			secret.token, secret.access = "", nil
-			return nil
+		case DeleteSecret:
+			w.checkEmptied(secret)
+			if !secret.immutable {
+				w.fail("a Secret is deleted that could be emptied")
+			}
+			delete(w.secrets, o.Secret.Name)
+		case KeepSecret, WriteSecret:
+			return w.fill(o, plan, line, made)
 		}
-		return w.fill(o, plan, line, made)
+		return nil
 	})
 }
 
@@ -175,14 +182,16 @@ func (w *world) fill(o *observation, plan *Plan, line *v1alpha1.TokenLine, made 
 	if retains(o.Key) {
 		filled.owner, filled.retained = "", true
 	}
-	if !WantsAccessToken(o.Key) {
+	switch plan.Access {
+	case NoAccess:
 		filled.access = nil
-	} else if plan.RenewAccess {
+	case KeepAccess:
+	case RenewAccess:
 		end := w.now.Truncate(time.Second).Add(plan.AccessLifetime())
 		if line.ExpiresAt.Time.Before(end) {
 			end = line.ExpiresAt.Time
 		}
-		filled.access = &storedAccess{owner: o.Key.UID, expiresAt: end}
+		filled.access = &storedAccess{owner: o.Key.UID, expiresAt: end, signer: w.accessSigner()}
 	}
 	dressed := *o.Key
 	dressed.Status.TokenLine = *line

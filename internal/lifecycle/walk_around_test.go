@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -71,7 +72,7 @@ func (w *world) changeIssuer() {
 	case 1:
 		issuer.ready = !issuer.ready
 	case 2:
-		issuer.access = pick(w, 5*minute, 15*minute, 4*minute)
+		issuer.access = pick(w, 5*minute, 15*minute, 4*minute, 500*time.Second)
 	default:
 		issuer.policy = policies[pick(w, "open", "short", "shop", "plain", "closed")]
 	}
@@ -80,6 +81,10 @@ func (w *world) changeIssuer() {
 func (w *world) repairIssuers() {
 	for _, issuer := range w.issuers {
 		issuer.found, issuer.ready, issuer.policy, issuer.access = true, true, policies["open"], 15*minute
+		if issuer.accessSigner == "" {
+			w.kids++
+			issuer.accessSigner = fmt.Sprint("access-", w.kids)
+		}
 	}
 }
 
@@ -87,7 +92,9 @@ func (w *world) repairIssuers() {
 // tokens were signed by.
 func (w *world) changeRing() {
 	issuer := w.issuer()
-	switch w.random.IntN(4) {
+	switch w.random.IntN(5) {
+	case 4:
+		issuer.accessSigner = ""
 	case 0:
 		w.newSigner(issuer)
 	case 1, 2:

@@ -146,13 +146,13 @@ func (w *world) isAsItShould(secret *storedSecret) bool {
 		return false
 	}
 	a := secret.access
-	if !WantsAccessToken(w.key) {
+	if !WantsAccessToken(w.key) || (w.accessSigner() == "" && a == nil) {
 		return a == nil
 	}
-	if a == nil || a.edited {
+	if a == nil || a.edited || a.signer != w.accessSigner() {
 		return false
 	}
-	return w.now.Before(a.expiresAt.Add(-w.accessLifetime()/3)) || !a.expiresAt.Before(w.key.Status.ExpiresAt.Time)
+	return w.now.Before(a.expiresAt.Add(-w.accessLifetime()/3).Truncate(time.Second)) || !a.expiresAt.Before(w.key.Status.ExpiresAt.Time)
 }
 
 // usedUp: the Secret of a one-time token is not kept after the first use.
@@ -184,27 +184,61 @@ func (w *world) checkSecretAtRest() {
 	if isReady {
 		current := w.byJTI[status.JTI]
 		switch {
-		case !w.accepts(current):
+		case !w.accepts(current) && !w.excused(current):
 			w.fail("Ready, and the current token is not accepted")
+		case !w.served(current) && !w.excused(current):
+			w.fail("Ready, and the current token is not granted")
 		case name != "" && !w.usedUp() && (!own || !w.isAsItShould(secret)):
 			w.fail("Ready, and the Secret is not as it should be: %+v", secret)
 		}
 	}
 	over := status.RevokedAt != nil || !w.beforeEnd() || (status.Revision > 0 && status.ExpiresAt != nil && !w.now.Before(status.ExpiresAt.Time))
-	if own && !secret.immutable && over && (secret.token != "" || secret.access != nil) {
+	if own && over && (secret.token != "" || secret.access != nil) {
 		w.fail("%s, and the Secret still holds a token: %+v", reason, secret)
 	}
 	if reason == v1alpha1.ReasonRevoked && len(status.Previous) > 0 {
 		w.fail("revoked, and superseded tokens are still listed")
 	}
-	if isReady && !w.usedUp() {
-		w.checkOverdue()
+	w.checkOverdue(own)
+	w.checkEnded()
+}
+
+// excused: a one-time token takes up what is changed with its next use, and the policy of an earlier issuer is
+// not looked at.
+func (w *world) excused(token *storedToken) bool {
+	return w.mode() == v1alpha1.RotationOneTimeUse || (w.fromEarlier(token) && w.ringHolds(token.terms.Issuer, token.KeyID))
+}
+
+// checkEnded: what rotate-now, or an end of the key, takes away while nothing can be made stays away for good.
+func (w *world) checkEnded() {
+	status := &w.key.Status
+	asked := status.Revision > 0 && (w.annotationAsks(v1alpha1.AnnotationRotateNow) || !w.beforeEnd())
+	for jti, token := range w.byJTI {
+		if !w.inLine(token) || !w.now.Before(token.ExpiresAt) || status.Revision == 0 {
+			continue
+		}
+		if asked {
+			w.fail("%s was to end, and is in the line still", jti)
+		}
+		if w.ended[jti] {
+			w.fail("%s came back", jti)
+		}
+	}
+	for jti, token := range w.byJTI {
+		if asked && token.uid == w.key.UID && w.now.Before(token.ExpiresAt) {
+			w.ended[jti] = true
+		}
 	}
 }
 
-// checkOverdue: no superseded token is listed whose time is over.
-func (w *world) checkOverdue() {
+// checkOverdue: no superseded token is listed whose time is over, whatever keeps the key from being ready, once the
+// current one can be read.
+func (w *world) checkOverdue(own bool) {
 	status := &w.key.Status
+	name := SecretName(w.key)
+	if status.Revision == 0 || status.RevokedAt != nil || w.forged || (name != "" && w.now.Before(status.ExpiresAt.Time) && (!own || w.secrets[name].token != status.TokenHash)) {
+		return
+	}
 	for i, token := range status.Previous {
 		end, next := token.ExpiresAt.Time, *status.CreatedAt
 		if i+1 < len(status.Previous) {

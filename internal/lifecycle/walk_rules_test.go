@@ -1,12 +1,15 @@
 package lifecycle
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/policy"
 )
 
 // dues are the causes for which a new revision may be made now, and those for which it must, if nothing
@@ -34,7 +37,9 @@ func (w *world) due() (d dues) {
 	if token == nil || revoked {
 		return d
 	}
-	is(CauseKeyWithdrawn, !oneTime && !w.ringHolds(token.terms.Issuer, token.KeyID) && w.now.Before(token.ExpiresAt))
+	gone := !w.ringHolds(token.terms.Issuer, token.KeyID) && w.now.Before(token.ExpiresAt)
+	is(CauseKeyWithdrawn, !oneTime && gone && !w.fromEarlier(token))
+	is(CauseTokenLost, gone && w.fromEarlier(token) && w.missing(token))
 	is(CauseSpecChanged, !oneTime && (w.saysOther(token) || w.lastsOther(token)))
 	if w.mode() == v1alpha1.RotationScheduled && (spec.ExpiresAt == nil || token.ExpiresAt.Before(spec.ExpiresAt.Truncate(time.Second))) {
 		latest := token.ExpiresAt.Add(-w.renewBefore())
@@ -45,6 +50,19 @@ func (w *world) due() (d dues) {
 		}
 	}
 	return d
+}
+
+// fromEarlier tells whether a token was made by an issuer that the key does not name now.
+func (w *world) fromEarlier(token *storedToken) bool {
+	issuer := w.issuers[IssuerName(w.key)]
+	return issuer != nil && issuer.found && issuer.url != token.terms.Issuer
+}
+
+// missing tells whether a token is to be in the Secret, and is not.
+func (w *world) missing(token *storedToken) bool {
+	name := SecretName(w.key)
+	secret := w.secrets[name]
+	return name != "" && !w.usedUp() && (secret == nil || secret.token != token.Hash)
 }
 
 func (w *world) mode() v1alpha1.RotationMode {
@@ -134,7 +152,7 @@ func (w *world) checkPlan(o *observation, plan *Plan) {
 		(w.key.Spec.ExpiresAt != nil && m.ExpiresAt.After(w.key.Spec.ExpiresAt.Time))) {
 		w.fail("to be minted: %+v", *m)
 	}
-	if plan.Secret != KeepSecret && (o.Secret.State == SecretForeign || o.Secret.State == NoSecret || o.Secret.Immutable) {
+	if plan.Secret != KeepSecret && (o.Secret.State == SecretForeign || o.Secret.State == NoSecret || o.Secret.Immutable != (plan.Secret == DeleteSecret)) {
 		w.fail("a write of the Secret in state %d, immutable %v", o.Secret.State, o.Secret.Immutable)
 	}
 	if !plan.Next.IsZero() && !plan.Next.After(w.now) {
@@ -160,7 +178,7 @@ func (w *world) checkStatusWrite(o *observation, plan *Plan, before *v1alpha1.JW
 	if !atOnce && before.RevokedAt == nil && !w.forged {
 		w.checkRetired(o, plan, before)
 	}
-	if plan.Line == RetireSuperseded && !w.interfered && o.Secret.State != NoSecret && w.secrets[o.Secret.Name].token != after.TokenHash {
+	if plan.Line == RetireSuperseded && !w.interfered && o.Secret.State != NoSecret && o.at.Before(after.ExpiresAt.Time) && w.secrets[o.Secret.Name].token != after.TokenHash {
 		w.fail("tokens retired before the current one stands in the Secret")
 	}
 	if atOnce && plan.Cause != CauseKeyWithdrawn && len(after.Previous) > 0 {
@@ -174,10 +192,13 @@ func (w *world) checkStatusWrite(o *observation, plan *Plan, before *v1alpha1.JW
 		return
 	}
 	w.forged = false
+	if plan.Line == AdoptFound {
+		return
+	}
 	for _, annotation := range []string{v1alpha1.AnnotationRotate, v1alpha1.AnnotationRotateNow} {
 		w.handled[annotation] = w.key.Annotations[annotation]
 	}
-	if due := w.due(); plan.Line != AdoptFound && !w.interfered && len(due.must) > 0 {
+	if due := w.due(); !w.interfered && len(due.must) > 0 {
 		w.fail("a token was made for %q, and at once the next is due for %v", plan.Cause, due.must)
 	}
 }
@@ -203,12 +224,12 @@ func (w *world) checkRetired(o *observation, plan *Plan, before *v1alpha1.JWTRef
 			next = before.Previous[i+1].CreatedAt
 		}
 		r := w.key.Spec.Rotation
-		if plan.Line != RetireSuperseded || r == nil || r.Overlap == nil || r.Overlap.Max == nil || o.at.Before(next.Add(r.Overlap.Max.Duration)) {
+		if plan.Line == KeepLine || r == nil || r.Overlap == nil || r.Overlap.Max == nil || o.at.Before(next.Add(r.Overlap.Max.Duration)) {
 			w.fail("%s was retired before its time", superseded.JTI)
 		}
 	}
 	current := w.byJTI[before.JTI]
-	if current != nil && !w.inLine(current) && o.at.Before(current.ExpiresAt) && o.Issuer.KnowsHeldKey {
+	if current != nil && !w.inLine(current) && o.at.Before(current.ExpiresAt) && o.Issuer.KnowsHeldKey && w.served(current) {
 		w.fail("%s was current, and is accepted no more", current.JTI)
 	}
 }
@@ -219,18 +240,36 @@ func (w *world) heldAccepted() *storedToken {
 	if secret == nil || secret.stateFor(w.key) != SecretOwn {
 		return nil
 	}
-	if token := w.tokens[secret.token]; w.accepts(token) {
+	if token := w.tokens[secret.token]; w.accepts(token) && w.served(token) {
 		return token
 	}
 	return nil
 }
 
-// checkFilled: no reader of a Secret finds a token that does not work yet, or no longer.
+// served tells whether the issuer of a token grants what it says.
+func (w *world) served(token *storedToken) bool {
+	for _, issuer := range w.issuers {
+		if issuer.url != token.terms.Issuer || !issuer.found {
+			continue
+		}
+		return w.ringHolds(issuer.url, token.KeyID) && issuer.policy.Check(policy.Request{
+			NamespaceLabels: w.namespace.Labels, DefaultSubject: subject, Subject: token.terms.Subject, Audience: token.terms.Audience,
+			Lifetime: token.ExpiresAt.Sub(token.CreatedAt), AccessLifetime: w.accessLifetime(),
+			Scopes: strings.Fields(token.terms.Scope), Claims: slices.Collect(maps.Keys(token.terms.Claims)),
+		}) == nil
+	}
+	return false
+}
+
+// checkFilled: no reader of a Secret finds a token that does not work yet, or no longer. An enrolment of an issuer that
+// the key has left is the exception, while it is there to be used.
 func (w *world) checkFilled(secret *storedSecret) {
-	if token := w.tokens[secret.token]; !w.accepts(token) && !w.interfered {
+	token := w.tokens[secret.token]
+	oneTime := token != nil && w.mode() == v1alpha1.RotationOneTimeUse && w.fromEarlier(token)
+	if !w.accepts(token) && !w.interfered && !oneTime {
 		w.fail("the Secret was filled with %s, which is not accepted", secret.token)
 	}
-	if a := secret.access; a != nil && !w.interfered && (a.owner != w.key.UID || a.edited || !a.expiresAt.After(w.now)) {
+	if a := secret.access; a != nil && !w.interfered && (a.owner != w.key.UID || a.edited || !a.expiresAt.After(w.now) || a.signer != w.accessSigner()) {
 		w.fail("the Secret was left with an access token that is not good: %+v", *a)
 	}
 }

@@ -126,7 +126,7 @@ func checkCoverage(t *testing.T, results []counts) {
 			t.Errorf("no walk came to rest with %s", reason)
 		}
 	}
-	for _, cause := range []Cause{CauseKeyWithdrawn, CauseDistrusted, CauseRotateNow, CauseRotate, CauseReinstated, CauseSpecChanged, CauseRenewalDue} {
+	for _, cause := range []Cause{CauseKeyWithdrawn, CauseDistrusted, CauseRotateNow, CauseRotate, CauseReinstated, CauseTokenLost, CauseSpecChanged, CauseRenewalDue} {
 		if total.causes[cause] == 0 {
 			t.Errorf("no walk made a token for %s", cause)
 		}

@@ -36,6 +36,9 @@ type world struct {
 	tokens, byJTI map[string]*storedToken
 	kids          int
 
+	// ended are the tokens that somebody asked to be ended while none could follow: they never come back.
+	ended map[string]bool
+
 	// unsteady lets the manager stop, and others act, between two writes.
 	unsteady   bool
 	interfered bool
@@ -80,6 +83,7 @@ type storedAccess struct {
 	owner     types.UID
 	expiresAt time.Time
 	edited    bool
+	signer    string
 }
 
 type storedIssuer struct {
@@ -89,6 +93,8 @@ type storedIssuer struct {
 	access       time.Duration
 	signer       string
 	ring         []string
+	// accessSigner is empty while the access ring has no key that may sign.
+	accessSigner string
 }
 
 func newWorld(seed uint64) *world {
@@ -99,11 +105,12 @@ func newWorld(seed uint64) *world {
 		issuers:   map[string]*storedIssuer{},
 		namespace: Namespace{Labels: map[string]string{"team": "shop"}},
 		tokens:    map[string]*storedToken{},
+		ended:     map[string]bool{},
 		byJTI:     map[string]*storedToken{},
 		counts:    counts{checks: map[string]int{}, reasons: map[string]int{}, causes: map[Cause]int{}},
 	}
 	for _, name := range []string{"default", "other"} {
-		issuer := &storedIssuer{name: name, url: "https://" + name, found: true, ready: true, policy: policies["open"], access: 15 * time.Minute}
+		issuer := &storedIssuer{name: name, url: "https://" + name, found: true, ready: true, policy: policies["open"], access: 15 * time.Minute, accessSigner: "access-0"}
 		w.issuers[name] = issuer
 		w.newSigner(issuer)
 	}
@@ -174,7 +181,7 @@ func (w *world) observe() *observation {
 		o.signer = issuer.signer
 		o.Issuer = Issuer{
 			Name: name, Found: true, Ready: issuer.ready, Message: "not now.", URL: issuer.url, Policy: issuer.policy,
-			AccessLifetime: issuer.access,
+			AccessLifetime: issuer.access, AccessPending: issuer.accessSigner == "",
 		}
 	}
 	w.observeLine(o)
@@ -201,7 +208,11 @@ func (w *world) observeLine(o *observation) {
 		o.Distrust = "not that of this key's current token"
 	default:
 		o.Held = &Held{Terms: token.terms, IssuedAt: token.CreatedAt, ExpiresAt: token.ExpiresAt}
-		o.Issuer.KnowsHeldKey = o.Issuer.Found && o.Issuer.Ready && w.ringHolds(token.terms.Issuer, status.KeyID)
+		signed := w.ringHolds(token.terms.Issuer, status.KeyID)
+		if o.Issuer.Found && o.Issuer.Ready {
+			o.Issuer.KnowsHeldKey = signed || token.terms.Issuer != o.Issuer.URL
+			o.Held.KeyGone = !signed && token.terms.Issuer != o.Issuer.URL
+		}
 	}
 }
 
@@ -239,11 +250,12 @@ func (w *world) observeSecret(o *observation) {
 		}
 		if secret.access != nil && !secret.access.edited {
 			o.Secret.AccessExpiresAt = secret.access.expiresAt
+			o.Secret.AccessWithdrawn = w.accessSigner() != secret.access.signer
 		}
 	}
 	mine := o.Secret.State == SecretOwn || o.Secret.State == SecretMissing
 	switch {
-	case status.Revision > 0 && mine && o.Held != nil && o.Issuer.KnowsHeldKey && o.Secret.TokenHash != status.TokenHash:
+	case status.Revision > 0 && mine && o.Held != nil && o.Issuer.KnowsHeldKey && !o.Held.KeyGone && o.Secret.TokenHash != status.TokenHash:
 		if w.contentOf(status).Hash != status.TokenHash {
 			o.Held, o.Distrust = nil, "the content does not give the token on record"
 		}
@@ -253,6 +265,14 @@ func (w *world) observeSecret(o *observation) {
 			o.Secret.Adoptable = &token.Token
 		}
 	}
+}
+
+// accessSigner is the access key of the issuer in force.
+func (w *world) accessSigner() string {
+	if issuer := w.issuers[IssuerName(w.key)]; issuer != nil && issuer.found {
+		return issuer.accessSigner
+	}
+	return ""
 }
 
 func (s *storedSecret) stateFor(key *v1alpha1.JWTRefreshKey) SecretState {

@@ -1,0 +1,148 @@
+package controllers_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// refuseUpdates has a policy of the namespace refuse every change of its Secrets, and returns
+// when it is in force.
+func (w *world) refuseUpdates() (allow func()) {
+	w.t.Helper()
+	policy := &admissionv1.ValidatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: w.namespace},
+		Spec: admissionv1.ValidatingAdmissionPolicySpec{
+			MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
+				RuleWithOperations: admissionv1.RuleWithOperations{
+					Operations: []admissionv1.OperationType{admissionv1.Update},
+					Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"secrets"}},
+				},
+			}}},
+			Validations: []admissionv1.Validation{{Expression: fmt.Sprintf("object.metadata.namespace != '%s'", w.namespace)}},
+		},
+	}
+	w.create(policy)
+	w.create(&admissionv1.ValidatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: w.namespace},
+		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
+			PolicyName: policy.Name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
+		},
+	})
+	refused := func() bool {
+		secret := w.secret("orders")
+		metav1.SetMetaDataLabel(&secret.ObjectMeta, "tried", "yes")
+		return apierrors.IsInvalid(w.admin.Update(w.ctx, secret, client.DryRunAll))
+	}
+	w.Eventually(refused, patience).Should(gomega.BeTrue())
+	return func() {
+		w.Expect(w.admin.Delete(w.ctx, policy)).To(gomega.Succeed())
+		w.Eventually(refused, patience).Should(gomega.BeFalse())
+	}
+}
+
+// A Secret that cannot be emptied is said once, beside what became of the key, and costs no
+// write for each time that it is tried again.
+func TestARefusedSecretIsReportedOnce(t *testing.T) {
+	tests := []struct {
+		name, reason string
+		happens      func(*world, *v1alpha1.JWTRefreshKey)
+	}{
+		{"revoked", v1alpha1.ReasonRevoked, func(w *world, key *v1alpha1.JWTRefreshKey) {
+			w.edit(key, func() { key.Spec.Revoked = true })
+		}},
+		{"expired", v1alpha1.ReasonExpired, func(w *world, key *v1alpha1.JWTRefreshKey) {
+			w.clock.SetTime(key.Status.ExpiresAt.Time)
+			w.poke(key)
+		}},
+		{"edited", v1alpha1.ReasonSecretRefused, func(w *world, key *v1alpha1.JWTRefreshKey) {
+			w.edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Labels: map[string]v1alpha1.LabelValue{"team": "shop"}} })
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.createIssuer()
+			key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) {
+				k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationNever}
+			})
+			w.start()
+			w.becomes(key, v1alpha1.ReasonIssued)
+			allow := w.refuseUpdates()
+			tt.happens(w, key)
+			w.becomes(key, tt.reason)
+			w.Eventually(func() string { return messageOf(get(w, key)) }, patience).Should(gomega.ContainSubstring("the API server refuses Secret"))
+
+			version, events := key.ResourceVersion, len(w.eventsOf(key))
+			w.Consistently(func() string { return get(w, key).ResourceVersion }, 2*time.Second, 20*time.Millisecond).Should(gomega.Equal(version))
+			w.Expect(len(w.eventsOf(key))).To(gomega.BeNumerically("<=", events+1), "an event that was on its way may still come")
+
+			allow()
+			w.Eventually(func() string { return messageOf(get(w, key)) }, 2*patience).ShouldNot(gomega.ContainSubstring("the API server refuses Secret"))
+		})
+	}
+}
+
+func (w *world) eventsOf(key *v1alpha1.JWTRefreshKey) []eventsv1.Event {
+	w.t.Helper()
+	var events eventsv1.EventList
+	w.Expect(w.admin.List(w.ctx, &events, client.InNamespace(key.Namespace))).To(gomega.Succeed())
+	return events.Items
+}
+
+// What leaked is refused even while nothing can be made in its place, which then comes by itself.
+func TestRotateNowWhileThePolicyDenies(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer(func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{"https://orders.example.com"}}}}
+	})
+	key := w.createKey("orders")
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	leaked := w.token("orders")
+	w.edit(key, func() { key.Spec.Audience = "https://typo.example.com" })
+	w.becomes(key, v1alpha1.ReasonPolicyDenied)
+	w.accepts(leaked, registry.Current)
+
+	w.annotate(key, v1alpha1.AnnotationRotateNow, "leak")
+	w.Eventually(w.tokenIn("orders"), patience).Should(gomega.BeEmpty())
+	w.refuses(leaked)
+	w.becomes(key, v1alpha1.ReasonPolicyDenied)
+
+	w.edit(key, func() { key.Spec.Audience = "https://orders.example.com" })
+	w.becomes(key, v1alpha1.ReasonIssued)
+	w.reaches(key, 2)
+	w.accepts(w.token("orders"), registry.Current)
+	w.refuses(leaked)
+}
+
+func TestAnImmutableSecretOfARevokedKeyGoes(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	key := w.createKey("orders")
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	secret := w.secret("orders")
+	secret.Immutable = ptr.To(true)
+	w.Expect(w.admin.Update(w.ctx, secret)).To(gomega.Succeed())
+
+	w.edit(key, func() { key.Spec.Revoked = true })
+	w.becomes(key, v1alpha1.ReasonRevoked)
+	w.Eventually(w.tokenIn("orders"), patience).Should(gomega.Equal("no Secret"))
+
+	w.edit(key, func() { key.Spec.Revoked = false })
+	w.becomes(key, v1alpha1.ReasonIssued)
+	w.accepts(w.token("orders"), registry.Current)
+}

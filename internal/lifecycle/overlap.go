@@ -1,0 +1,108 @@
+package lifecycle
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/policy"
+)
+
+// retire stands before the next token, so that a retirement makes room for it. Whatever else is
+// decided, complete sees to the same.
+func (d *decision) retire() *Plan {
+	kept, over := d.overdue()
+	if !d.alive || !over {
+		return nil
+	}
+	return &Plan{Line: RetireSuperseded, Previous: kept, Verdict: d.readyVerdict()}
+}
+
+// overdue tells whether superseded tokens are past their time, and which ones are left.
+func (d *decision) overdue() (left []v1alpha1.SupersededToken, over bool) {
+	if !d.mayRetire() {
+		return nil, false
+	}
+	left = d.standing()
+	return left, len(left) < len(d.status.Previous)
+}
+
+// mayRetire: a superseded token goes only once the current one has been seen in the Secret, or
+// where there is nothing to be seen: without a Secret, and past the current one's end.
+func (d *decision) mayRetire() bool {
+	if !d.issued || d.Distrust != "" || d.status.RevokedAt != nil {
+		return false
+	}
+	return d.Secret.State == NoSecret || d.Secret.TokenHash == d.status.TokenHash || !d.now.Before(d.status.ExpiresAt.Time)
+}
+
+// standing are the superseded tokens that are still good. One that can still be read in the
+// Secret is good to its own end: it is taken out of there first.
+func (d *decision) standing() []v1alpha1.SupersededToken {
+	if !d.mayRetire() {
+		return d.unexpired(d.status.Previous)
+	}
+	ends := d.retirements()
+	left := make([]v1alpha1.SupersededToken, 0, len(ends))
+	for i, token := range d.status.Previous {
+		if d.Secret.State == SecretOwn && d.Secret.TokenHash == token.TokenHash {
+			ends[i] = token.ExpiresAt.Time
+		}
+		if d.now.Before(ends[i]) {
+			left = append(left, token)
+		}
+	}
+	return left
+}
+
+// retirements are the times at which the superseded tokens retire, in their order: at
+// overlap.max after the next token was made, and at their own end at the latest.
+func (d *decision) retirements() []time.Time {
+	ends := make([]time.Time, len(d.status.Previous))
+	for i, token := range d.status.Previous {
+		ends[i] = token.ExpiresAt.Time
+		if d.values.overlapMax < 0 {
+			continue
+		}
+		supersededAt := d.status.CreatedAt.Time
+		if i+1 < len(d.status.Previous) {
+			supersededAt = d.status.Previous[i+1].CreatedAt.Time
+		}
+		if end := supersededAt.Add(d.values.overlapMax); end.Before(ends[i]) {
+			ends[i] = end
+		}
+	}
+	return ends
+}
+
+func (d *decision) unexpired(tokens []v1alpha1.SupersededToken) []v1alpha1.SupersededToken {
+	return slices.DeleteFunc(slices.Clone(tokens), func(t v1alpha1.SupersededToken) bool {
+		return !d.now.Before(t.ExpiresAt.Time)
+	})
+}
+
+// tokenLost: the Secret lacks the current token, and it cannot be made again.
+func (d *decision) tokenLost() bool {
+	return d.alive && d.Held.KeyGone && d.Secret.TokenHash != d.status.TokenHash && d.secretDiffers()
+}
+
+// heldRefused tells whether the token service refuses the current token for what it says. The
+// policy of an earlier issuer is not looked at here, and gets the benefit of the doubt.
+func (d *decision) heldRefused() bool {
+	if d.Held.Terms.Issuer != d.Issuer.URL {
+		return d.Held.KeyGone
+	}
+	terms := &d.Held.Terms
+	return d.Issuer.Policy.Check(policy.Request{
+		NamespaceLabels: d.Namespace.Labels,
+		DefaultSubject:  d.values.defaultSubject,
+		Subject:         terms.Subject,
+		Audience:        terms.Audience,
+		Lifetime:        d.Held.ExpiresAt.Sub(d.Held.IssuedAt),
+		AccessLifetime:  d.values.accessLifetime,
+		Scopes:          strings.Fields(terms.Scope),
+		Claims:          slices.Sorted(maps.Keys(terms.Claims)),
+	}) != nil
+}
