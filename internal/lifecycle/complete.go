@@ -17,7 +17,7 @@ func (d *decision) complete(plan *Plan) {
 	if plan.Line == KeepLine {
 		d.takeAway(plan)
 	}
-	if plan.Secret == KeepSecret && d.holdsToken() && d.tokenIsDead(plan) {
+	if plan.Secret == KeepSecret && d.holdsToken() && (d.tokenIsDead(plan) || d.usedUp()) {
 		plan.Secret = EmptySecret
 		if d.Secret.Immutable {
 			plan.Secret = DeleteSecret
@@ -132,6 +132,9 @@ func (d *decision) next(plan *Plan) time.Time {
 	}
 	if d.issued && d.status.RevokedAt == nil && d.status.ExpiresAt != nil {
 		consider(d.status.ExpiresAt.Time)
+	}
+	if end, ends := d.idleEnd(); ends {
+		consider(end)
 	}
 	if d.mayRetire() {
 		for _, t := range d.retirements() {

@@ -26,6 +26,7 @@ var checks = []struct {
 	{"revocation is asked for", (*decision).revocationAsked},
 	{"namespace is terminating", (*decision).namespaceTerminating},
 	{"key stays revoked", (*decision).staysRevoked},
+	{"nobody uses the key", (*decision).idle},
 	{"spec is invalid", (*decision).invalidSpec},
 	{"absolute end is reached", (*decision).absoluteEnd},
 	{"issuer is missing", (*decision).issuerMissing},
@@ -253,12 +254,7 @@ func (d *decision) write() SecretStep {
 // secretDiffers tells whether the Secret is not what the line says.
 func (d *decision) secretDiffers() bool {
 	s := d.Secret
-	if s.State == NoSecret || !d.issued {
-		return false
-	}
-	if d.values.mode == v1alpha1.RotationOneTimeUse && d.status.LastUsed != nil && d.status.LastUsedRevision >= d.status.Revision-1 {
-		// The Secret is the enrolment credential: once used it is never filled again but by
-		// another enrolment, whose revision does not follow the one that was used.
+	if s.State == NoSecret || !d.issued || d.enrolled() {
 		return false
 	}
 	return s.State != SecretOwn || s.TokenHash != d.status.TokenHash || !s.AsWanted || d.accessDiffers()

@@ -57,20 +57,21 @@ func (d *decision) standing() []v1alpha1.SupersededToken {
 	return left
 }
 
-// retirements are the times at which the superseded tokens retire, in their order: at
-// overlap.max after the next token was made, and at their own end at the latest.
+// retirements are the times at which the superseded tokens retire, in their order: when the
+// use on record lets them go, at overlap.max after the next token was made, and at their own
+// end at the latest.
 func (d *decision) retirements() []time.Time {
 	ends := make([]time.Time, len(d.status.Previous))
 	for i, token := range d.status.Previous {
 		ends[i] = token.ExpiresAt.Time
-		if d.values.overlapMax < 0 {
-			continue
-		}
 		supersededAt := d.status.CreatedAt.Time
 		if i+1 < len(d.status.Previous) {
 			supersededAt = d.status.Previous[i+1].CreatedAt.Time
 		}
-		if end := supersededAt.Add(d.values.overlapMax); end.Before(ends[i]) {
+		if end, evidence := d.quietEnd(supersededAt); evidence && end.Before(ends[i]) {
+			ends[i] = end
+		}
+		if end := supersededAt.Add(d.values.overlapMax); d.values.overlapMax >= 0 && end.Before(ends[i]) {
 			ends[i] = end
 		}
 	}

@@ -27,6 +27,10 @@ func (p *Plan) Status(o *Observed, token *Token, now time.Time) v1alpha1.JWTRefr
 	if p.Line == IssueFirst || p.Line == AdvanceLine {
 		status.LastHandledRotate = HandledRotate(o.Key)
 	}
+	if p.Line == AdvanceLine && p.values.mode == v1alpha1.RotationOneTimeUse {
+		// An enrolment has not been used, and tokens of the one before do not end it.
+		status.LastUsedRevision = 0
+	}
 	status.RenewalTime = p.renewalTime(o, &status)
 	p.setConditions(&status, o.Key.Generation, now)
 	return status

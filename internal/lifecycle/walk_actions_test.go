@@ -201,12 +201,18 @@ func (w *world) serviceRevokes() {
 	})
 }
 
+// serviceReports a use. One of a token for one-time use is more than a report: it makes the next one.
 func (w *world) serviceReports() {
-	if w.key.Status.Revision == 0 {
+	if w.key.Status.Revision == 0 || w.mode() == v1alpha1.RotationOneTimeUse {
 		return
 	}
+	now := &metav1.Time{Time: w.now.Truncate(time.Second)}
 	w.patchStatus(func(s *v1alpha1.JWTRefreshKeyStatus) {
-		s.LastUsed, s.LastUsedRevision = &metav1.Time{Time: w.now.Truncate(time.Second)}, s.Revision
+		if w.random.IntN(3) == 0 && len(s.Previous) > 0 {
+			s.SupersededLastUsed = now
+			return
+		}
+		s.LastUsed, s.LastUsedRevision = now, s.Revision
 	})
 }
 

@@ -158,7 +158,7 @@ func (w *world) isAsItShould(secret *storedSecret) bool {
 // usedUp: the Secret of a one-time token is not kept after the first use.
 func (w *world) usedUp() bool {
 	status := &w.key.Status
-	return w.mode() == v1alpha1.RotationOneTimeUse && status.LastUsed != nil && status.LastUsedRevision >= status.Revision-1
+	return w.mode() == v1alpha1.RotationOneTimeUse && status.LastUsedRevision > 0 && status.LastUsedRevision >= status.Revision-1
 }
 
 // invalid tells whether the spec is one that admission should not have let through.
@@ -240,14 +240,7 @@ func (w *world) checkOverdue(own bool) {
 		return
 	}
 	for i, token := range status.Previous {
-		end, next := token.ExpiresAt.Time, *status.CreatedAt
-		if i+1 < len(status.Previous) {
-			next = status.Previous[i+1].CreatedAt
-		}
-		if o := w.key.Spec.Rotation.Overlap; o != nil && o.Max != nil && next.Add(o.Max.Duration).Before(end) {
-			end = next.Add(o.Max.Duration)
-		}
-		if !w.now.Before(end) {
+		if end := w.overlapEnd(status, i); !w.now.Before(end) {
 			w.fail("%s should have been retired at %s", token.JTI, sinceT0(end))
 		}
 	}

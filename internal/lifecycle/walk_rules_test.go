@@ -212,19 +212,41 @@ func (w *world) checkReadiness(o *observation, plan *Plan, before *v1alpha1.JWTR
 	}
 }
 
-// checkRetired: nothing retires a token but its own end, and overlap.max counted from the token after it.
+// overlapEnd is when a superseded token's time is over: its own end, overlap.max counted from the token after it, or
+// once the current one is in use and none of them was for overlap.quiet.
+func (w *world) overlapEnd(status *v1alpha1.JWTRefreshKeyStatus, i int) time.Time {
+	end, since := status.Previous[i].ExpiresAt.Time, status.CreatedAt.Time
+	if i+1 < len(status.Previous) {
+		since = status.Previous[i+1].CreatedAt.Time
+	}
+	quiet := w.accessLifetime() + QuietMargin
+	if r := w.key.Spec.Rotation; r != nil && r.Overlap != nil {
+		if r.Overlap.Max != nil && since.Add(r.Overlap.Max.Duration).Before(end) {
+			end = since.Add(r.Overlap.Max.Duration)
+		}
+		if r.Overlap.Quiet != nil {
+			quiet = max(quiet, r.Overlap.Quiet.Duration)
+		}
+	}
+	if status.LastUsed != nil && status.LastUsedRevision >= status.Revision {
+		if used := status.SupersededLastUsed; used != nil && used.After(since) {
+			since = used.Time
+		}
+		if since.Add(quiet).Before(end) {
+			end = since.Add(quiet)
+		}
+	}
+	return end
+}
+
+// checkRetired: nothing retires a token before its time is over.
 func (w *world) checkRetired(o *observation, plan *Plan, before *v1alpha1.JWTRefreshKeyStatus) {
 	for i, superseded := range before.Previous {
 		token := w.byJTI[superseded.JTI]
 		if w.inLine(token) || !o.at.Before(superseded.ExpiresAt.Time) {
 			continue
 		}
-		next := *before.CreatedAt
-		if i+1 < len(before.Previous) {
-			next = before.Previous[i+1].CreatedAt
-		}
-		r := w.key.Spec.Rotation
-		if plan.Line == KeepLine || r == nil || r.Overlap == nil || r.Overlap.Max == nil || o.at.Before(next.Add(r.Overlap.Max.Duration)) {
+		if plan.Line == KeepLine || o.at.Before(w.overlapEnd(before, i)) {
 			w.fail("%s was retired before its time", superseded.JTI)
 		}
 	}
