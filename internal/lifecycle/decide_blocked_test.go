@@ -109,7 +109,7 @@ func eachObstacle() (cases []decideCase) {
 				want: outcome{Check: o.check, Verdict: o.verdict, Next: "3h"}},
 			decideCase{name: "overlap end while " + o.name + ": not before the current token was seen", at: 4 * hour,
 				given: under(func(s *situation) { s.overlapped(); s.Secret.TokenHash = hashOf("token-1") }),
-				want:  outcome{Check: o.check, Verdict: o.verdict, Next: "721h"}},
+				want:  outcome{Check: o.check, Verdict: o.verdict, Next: "720h"}},
 		)
 	}
 	return cases
