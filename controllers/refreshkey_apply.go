@@ -22,7 +22,8 @@ import (
 // apply carries out a plan. The order of the writes is what keeps every crash harmless: a
 // first token is written to the Secret and then recorded, since nothing is accepted before
 // the object exists; from then on the line is advanced first, and the Secret follows it.
-// Where the line stays as it is, one status is written, which says what became of the Secret.
+// Where the line stays as it is, the status comes last, since it says what became of the
+// Secret; but Ready is taken back before a token is taken away.
 func (r *RefreshKeyReconciler) apply(ctx context.Context, o *observation, plan *lifecycle.Plan) error {
 	if plan.Ignore {
 		return nil
@@ -32,7 +33,7 @@ func (r *RefreshKeyReconciler) apply(ctx context.Context, o *observation, plan *
 		return err
 	}
 	status := plan.Status(&o.Observed, made, r.Clock.Now())
-	if plan.StatusFirst() {
+	if plan.StatusFirst(&o.Observed) {
 		if err := r.writeStatus(ctx, o, &status, plan); err != nil {
 			return err
 		}
@@ -80,7 +81,7 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 	switch plan.Secret {
 	case lifecycle.EmptySecret:
 		if plan.Line == lifecycle.KeepLine {
-			// Nothing was written yet that would have failed on an old view of the key.
+			// It may be that nothing was written yet that would have failed on an old view of the key.
 			if err := r.confirmCurrent(ctx, o.key); err != nil {
 				return err
 			}

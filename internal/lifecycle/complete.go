@@ -130,13 +130,13 @@ func (d *decision) next(plan *Plan) time.Time {
 	if d.Secret.State == SecretLeftOver {
 		consider(d.leftOverUntil())
 	}
-	if d.issued && d.status.RevokedAt == nil && d.status.ExpiresAt != nil {
-		consider(d.status.ExpiresAt.Time)
-	}
 	if end, ends := d.idleEnd(); ends {
 		consider(end)
 	}
-	if d.mayRetire() {
+	if d.issued && d.status.RevokedAt == nil {
+		if d.status.ExpiresAt != nil {
+			consider(d.status.ExpiresAt.Time)
+		}
 		for _, t := range d.retirements() {
 			consider(t)
 		}
@@ -148,9 +148,6 @@ func (d *decision) next(plan *Plan) time.Time {
 	}
 	if len(d.Others) > 0 {
 		consider(d.Secret.CreatedAt.Add(d.values.quiet))
-		for _, t := range d.status.Previous {
-			consider(t.ExpiresAt.Time)
-		}
 	}
 	return earliest
 }

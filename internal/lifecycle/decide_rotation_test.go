@@ -231,6 +231,12 @@ var pendingCases = []decideCase{
 		s.Secret.TokenHash = hashOf("token-2")
 		s.Key.Status.Previous[0].ExpiresAt = metav1.Time{Time: t0.Add(2 * hour)}
 	}, want: advances(CauseRotate, "revision 4, 3h to 723h", "token-2 token-3")},
+	{name: "quick successive rotations: an enrolment waits for the oldest token's own end", from: twoSuperseded, at: 3 * hour, given: func(s *situation) {
+		s.rotate("v3")
+		s.mode(v1alpha1.RotationOneTimeUse)
+		s.Key.Status.LastUsed, s.Key.Status.LastUsedRevision = s.Key.Status.CreatedAt, 3
+		s.Secret.TokenHash = ""
+	}, want: pending("720h")},
 	{name: "quick successive rotations: not for rotate-now", from: twoSuperseded, at: 3 * hour, given: func(s *situation) { s.rotate("v3"); s.rotateNow("v3") },
 		want: advancesAtOnce(CauseRotateNow, "revision 4, 3h to 723h", "")},
 	{name: "quick successive rotations: not for a withdrawal", from: twoSuperseded, at: 3 * hour, given: func(s *situation) { s.Issuer.KnowsHeldKey = false },

@@ -38,18 +38,11 @@ func (d *decision) mayRetire() bool {
 	return d.Secret.State == NoSecret || d.Secret.TokenHash == d.status.TokenHash || !d.now.Before(d.status.ExpiresAt.Time)
 }
 
-// standing are the superseded tokens that are still good. One that can still be read in the
-// Secret is good to its own end: it is taken out of there first.
+// standing are the superseded tokens that are still good.
 func (d *decision) standing() []v1alpha1.SupersededToken {
-	if !d.mayRetire() {
-		return d.unexpired(d.status.Previous)
-	}
 	ends := d.retirements()
 	left := make([]v1alpha1.SupersededToken, 0, len(ends))
 	for i, token := range d.status.Previous {
-		if d.Secret.State == SecretOwn && d.Secret.TokenHash == token.TokenHash {
-			ends[i] = token.ExpiresAt.Time
-		}
 		if d.now.Before(ends[i]) {
 			left = append(left, token)
 		}
@@ -59,11 +52,16 @@ func (d *decision) standing() []v1alpha1.SupersededToken {
 
 // retirements are the times at which the superseded tokens retire, in their order: when the
 // use on record lets them go, at overlap.max after the next token was made, and at their own
-// end at the latest.
+// end at the latest. One that can still be read in the Secret is good to its own end: it is
+// taken out of there first.
 func (d *decision) retirements() []time.Time {
 	ends := make([]time.Time, len(d.status.Previous))
 	for i, token := range d.status.Previous {
 		ends[i] = token.ExpiresAt.Time
+		inSecret := d.Secret.State == SecretOwn && d.Secret.TokenHash == token.TokenHash
+		if inSecret || !d.mayRetire() {
+			continue
+		}
 		supersededAt := d.status.CreatedAt.Time
 		if i+1 < len(d.status.Previous) {
 			supersededAt = d.status.Previous[i+1].CreatedAt.Time

@@ -3,6 +3,8 @@ package lifecycle
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
@@ -139,9 +141,18 @@ func stalled(reason, message string) Verdict {
 }
 
 // StatusFirst tells in which order the plan is written: what becomes of the line is on record
-// before the Secret follows it, but for a first token. Where the line stays as it is, the
-// status comes last, since it says what became of the Secret.
-func (p *Plan) StatusFirst() bool { return p.Line != IssueFirst && p.Line != KeepLine }
+// before the Secret follows it, but for a first token, and Ready is taken back before a token
+// is taken away. Otherwise the status comes last, and says what became of the Secret.
+func (p *Plan) StatusFirst(o *Observed) bool {
+	switch p.Line {
+	case IssueFirst:
+		return false
+	case KeepLine:
+		return !p.Verdict.Ready && meta.IsStatusConditionTrue(o.Key.Status.Conditions, v1alpha1.ConditionReady)
+	default:
+		return true
+	}
+}
 
 // AccessLifetime is how long an access token of this key lives at the most.
 func (p *Plan) AccessLifetime() time.Duration { return p.values.accessLifetime }

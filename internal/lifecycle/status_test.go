@@ -222,6 +222,7 @@ func TestARefusedSecretSettles(t *testing.T) {
 		if plan := Decide(s.Observed, now); plan.Ignore || plan.Secret == KeepSecret {
 			continue
 		}
+		s.Key.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonIssued}}
 		var written []string
 		for len(written) < 6 {
 			plan := Decide(s.Observed, now)
@@ -251,7 +252,8 @@ func refuse(s *situation, plan *Plan, now time.Time) (written []string) {
 			s.Key.Status = stored(&status)
 		}
 	}
-	if token := minted(plan, &s.Observed); plan.StatusFirst() {
+	statusFirst := plan.StatusFirst(&s.Observed)
+	if token := minted(plan, &s.Observed); statusFirst {
 		write(plan.Status(&s.Observed, token, now), plan.Verdict)
 		if token != nil {
 			s.Held = &Held{Terms: plan.Terms(), IssuedAt: token.CreatedAt, ExpiresAt: token.ExpiresAt}
@@ -261,7 +263,7 @@ func refuse(s *situation, plan *Plan, now time.Time) (written []string) {
 	if plan.Secret != KeepSecret {
 		report := plan.Refused("refused")
 		write(report.Status(&s.Observed, nil, now), report.Verdict)
-	} else if !plan.StatusFirst() {
+	} else if !statusFirst {
 		write(plan.Status(&s.Observed, nil, now), plan.Verdict)
 	}
 	return written

@@ -38,14 +38,15 @@ func (w *world) reconcile() (*Plan, error) {
 }
 
 // apply carries a plan out in the order of writes of section 5: a first token is written and then
-// recorded, whatever follows is recorded and then written. What leaves the line alone is reported last.
+// recorded, whatever follows is recorded and then written. What leaves the line alone and takes
+// nothing back is reported last.
 func (w *world) apply(o *observation, plan *Plan) error {
 	if plan.Ignore {
 		return nil
 	}
 	made := w.mint(o, plan)
 	status := plan.Status(&o.Observed, made, w.now)
-	if plan.StatusFirst() {
+	if plan.StatusFirst(&o.Observed) {
 		if err := w.writeStatus(o, &status, plan); err != nil {
 			return err
 		}

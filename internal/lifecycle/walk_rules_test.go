@@ -301,6 +301,9 @@ func (w *world) checkFilled(secret *storedSecret) {
 func (w *world) checkEmptied(secret *storedSecret) {
 	end := w.key.Status.ExpiresAt
 	over := end != nil && !w.now.Before(end.Time)
+	if _, isReady := w.readyReason(); isReady && !w.interfered {
+		w.fail("Ready, and the token is taken out of the Secret")
+	}
 	if token := w.tokens[secret.token]; w.accepts(token) && !w.interfered && !over {
 		w.fail("%s was taken out of the Secret, and is accepted", token.JTI)
 	}

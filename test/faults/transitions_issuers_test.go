@@ -23,11 +23,11 @@ var byIssuers = []*transition{
 	{name: "changed algorithm", writes: 2, happens: changeAlgorithm, want: outcome{also: nextKeyIsES384}},
 	{name: "withdrawn signing key", writes: 4, happens: withdraw, want: outcome{advanced: 1, also: withoutWithdrawn}, kills: true},
 	{
-		// The next access key has not been published for long enough, and until it has, there is no
-		// better access token than the one that nobody accepts any more.
-		name: "withdrawn access key whose successor has to wait", writes: 2, issuer: []func(*v1alpha1.JWTIssuer){lastingAccess},
+		// The next access key has not been published for long enough, and until it has, the Secret goes
+		// without: nobody accepts the access token that it had.
+		name: "withdrawn access key whose successor has to wait", writes: 3, issuer: []func(*v1alpha1.JWTIssuer){lastingAccess},
 		key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, happens: withdrawAccess,
-		want: outcome{issuer: v1alpha1.ReasonKeyPending, untouched: true, also: accessIsWithdrawn},
+		want: outcome{issuer: v1alpha1.ReasonKeyPending, also: all(accessIsWithdrawn, holdsNoAccess)},
 	},
 	{
 		name: "another issuer", writes: 2, first: []step{{do: createElsewhere, want: outcome{advanced: 1, also: elsewhereReady}}},
@@ -152,10 +152,14 @@ func accessIsWithdrawn(r *trial, f *findings) error {
 
 // accessIssuedAgain: and there is another one, signed by the key that was next.
 func accessIssuedAgain(r *trial, f *findings) error {
+	return errors.Join(accessIsWithdrawn(r, f), accessOfTheNextKey(r, f))
+}
+
+func accessOfTheNextKey(r *trial, f *findings) error {
 	if now, next := f.kid(keyring.Access, keyring.Active), r.before.kid(keyring.Access, keyring.Pending); now != next {
 		return fmt.Errorf("access key %q is active, not %q which was next", now, next)
 	}
-	return errors.Join(accessIsWithdrawn(r, f), holdsAnotherAccess(r, f))
+	return errors.Join(sameToken(r, f), holdsAnotherAccess(r, f))
 }
 
 func nextKeyIsES384(r *trial, f *findings) error {

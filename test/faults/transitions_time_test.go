@@ -61,8 +61,8 @@ var byTime = []*transition{
 	{
 		name: "the successor of a withdrawn access key has waited", writes: 3, issuer: []func(*v1alpha1.JWTIssuer){lastingAccess},
 		key:     []func(*v1alpha1.JWTRefreshKey){withAccessToken},
-		first:   []step{{do: withdrawAccess, want: outcome{advanced: 1, issuer: v1alpha1.ReasonKeyPending}}},
-		happens: touchIssuer, want: outcome{also: accessIssuedAgain},
+		first:   []step{{do: withdrawAccess, want: outcome{advanced: 1, issuer: v1alpha1.ReasonKeyPending, also: holdsNoAccess}}},
+		happens: touchIssuer, want: outcome{also: accessOfTheNextKey},
 	},
 	{
 		name: "rotation of the signing keys", writes: 2, issuer: []func(*v1alpha1.JWTIssuer){hourlyKeys},
