@@ -50,6 +50,11 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if key == nil || (!standing.Accepted() && !registry.OneTime(key)) {
 		return nil, errGrant()
 	}
+	// Verification allows for the skew of clocks, but an access token that ends with its refresh
+	// token would be over; clients take an expires_in of 0 for one that never ends.
+	if accessEnd(key, claims).Sub(s.clock.Now()) < time.Second {
+		return nil, errGrant()
+	}
 	if err := s.authorise(issuer, key, claims, claims.ExpiresAt.Sub(claims.IssuedAt)); err != nil {
 		return nil, err
 	}
@@ -188,16 +193,21 @@ func (s *Service) accessToken(issuer *registry.Issuer, key *v1alpha1.JWTRefreshK
 		// The next key is published, and waits until every verifier knows it.
 		return nil, registry.ErrUnavailable
 	}
-	access, now, end := *claims, s.clock.Now(), claims.ExpiresAt
+	access, now := *claims, s.clock.Now()
 	access.Scope = scope
-	if key.Spec.ExpiresAt != nil && key.Spec.ExpiresAt.Time.Before(end) {
-		end = key.Spec.ExpiresAt.Time
-	}
-	compact, expiresAt, err := line.MintAccess(access, s.newID(), now, accessLifetime(issuer, key), end, signer)
+	compact, expiresAt, err := line.MintAccess(access, s.newID(), now, accessLifetime(issuer, key), accessEnd(key, claims), signer)
 	if err != nil {
 		return nil, err
 	}
 	return &oauth.TokenAnswer{
 		AccessToken: compact, TokenType: oauth.TokenTypeBearer, ExpiresIn: int64(expiresAt.Sub(now) / time.Second), Scope: scope,
 	}, nil
+}
+
+// accessEnd is the end of the refresh token, or that of its key where it comes first.
+func accessEnd(key *v1alpha1.JWTRefreshKey, claims *token.Claims) time.Time {
+	if at := key.Spec.ExpiresAt; at != nil && at.Time.Before(claims.ExpiresAt) {
+		return at.Time
+	}
+	return claims.ExpiresAt
 }

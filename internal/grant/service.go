@@ -12,11 +12,13 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
@@ -79,9 +81,6 @@ func errGrant() *oauth.Error {
 
 // verifyRefresh reads a refresh token, and the signing keys again where they lack its key.
 func (s *Service) verifyRefresh(ctx context.Context, issuer *registry.Issuer, compact string) (*token.Claims, *registry.Issuer, error) {
-	if issuer.Rings == nil {
-		return nil, nil, fmt.Errorf("%w: the signing keys of %s are not known", registry.ErrUnavailable, issuer.Name)
-	}
 	sum := sha256.Sum256([]byte(compact))
 	if claims, ok := s.verified.Get(sum); ok && s.stillGood(claims, issuer) {
 		return claims, issuer, nil
@@ -100,6 +99,8 @@ func (s *Service) stillGood(claims *token.Claims, issuer *registry.Issuer) bool 
 	return known && claims.Issuer == issuer.URL && now.Before(claims.ExpiresAt) && !now.Before(claims.IssuedAt)
 }
 
+// parse reads a token of the given type. A service that does not know the signing keys has
+// not judged it.
 func (s *Service) parse(ctx context.Context, issuer *registry.Issuer, compact string, typ token.Type) (*token.Claims, *registry.Issuer, error) {
 	claims, err := token.Parse(compact, typ, issuer.Rings, issuer.URL, s.clock.Now())
 	if errors.Is(err, token.ErrUnknownKey) {
@@ -108,7 +109,21 @@ func (s *Service) parse(ctx context.Context, issuer *registry.Issuer, compact st
 		}
 		claims, err = token.Parse(compact, typ, issuer.Rings, issuer.URL, s.clock.Now())
 	}
+	if issuer.Rings == nil {
+		return nil, nil, fmt.Errorf("%w: the signing keys of %s are not known", registry.ErrUnavailable, issuer.Name)
+	}
+	if err == nil && !namesOneKey(claims) {
+		return nil, issuer, token.ErrMalformed
+	}
 	return claims, issuer, err
+}
+
+// namesOneKey: a token of ours names its key in client_id as well as in its own claim, and by
+// names that an API server can be asked for.
+func namesOneKey(claims *token.Claims) bool {
+	object := &claims.Object
+	return claims.ClientID == lifecycle.DefaultSubject(object.Namespace, object.Name) &&
+		len(content.IsPathSegmentName(object.Namespace)) == 0 && len(content.IsPathSegmentName(object.Name)) == 0
 }
 
 // keyName is the key that a token belongs to.

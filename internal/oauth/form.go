@@ -26,6 +26,8 @@ const (
 	ParamDeviceID      = "device_id"
 	ParamClientID      = "client_id"
 	ParamClientSecret  = "client_secret"
+	// ParamClientAssertion is of RFC 7521 §4.2.
+	ParamClientAssertion = "client_assertion"
 )
 
 // HintRefreshToken is the token_type_hint for a refresh token (RFC 7009 §2.1).

@@ -29,11 +29,13 @@ type recollection struct {
 }
 
 // KeyLive is a key as the API server has it, nil when it does not exist. What it said for the
-// same jti is remembered for some seconds, reads at the same time are one, and there are no
-// more a second than was allowed: beyond that nothing is known, which is ErrUnavailable.
+// same name and jti is remembered for some seconds, reads at the same time are one, and there
+// are no more a second than was allowed: beyond that nothing is known, which is ErrUnavailable.
 func (c *Cluster) KeyLive(ctx context.Context, name types.NamespacedName, jti string) (*v1alpha1.JWTRefreshKey, error) {
 	now := c.options.Pulse.Now()
-	if last, ok := c.recalled.Get(jti); ok && now.Sub(last.at) < rememberFor {
+	// A token may name a key that is not the one its jti is of.
+	question := name.String() + "/" + jti
+	if last, ok := c.recalled.Get(question); ok && now.Sub(last.at) < rememberFor {
 		return last.key, nil
 	}
 	if !c.limiter.AllowN(now, 1) {
@@ -41,7 +43,7 @@ func (c *Cluster) KeyLive(ctx context.Context, name types.NamespacedName, jti st
 	}
 	key, err := c.KeyNow(ctx, name)
 	if err == nil {
-		c.recalled.Add(jti, recollection{key: key, at: now})
+		c.recalled.Add(question, recollection{key: key, at: now})
 	}
 	return key, err
 }

@@ -53,11 +53,11 @@ func StandingOf(key *v1alpha1.JWTRefreshKey, token Token, now time.Time) Standin
 			return Unrecorded
 		}
 		return Refused
-	case token.JTI == status.JTI:
+	case token.JTI == status.JTI && token.Revision == status.Revision:
 		return Current
 	}
 	for _, superseded := range status.Previous {
-		if superseded.JTI == token.JTI {
+		if superseded.JTI == token.JTI && superseded.Revision == token.Revision {
 			return Superseded
 		}
 	}

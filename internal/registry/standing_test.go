@@ -21,6 +21,8 @@ func TestStandingOf(t *testing.T) {
 		{name: "the current token", token: Token{"uid", "current", 3}, want: Current},
 		{name: "a superseded token", token: Token{"uid", "older", 2}, want: Superseded},
 		{name: "a retired token", token: Token{"uid", "oldest", 1}, want: Refused},
+		{name: "the current token, of a revision of the future", token: Token{"uid", "current", 4}, want: Refused},
+		{name: "a superseded token, of the current revision", token: Token{"uid", "older", 3}, want: Refused},
 		{name: "the token of an earlier key of the same name", token: Token{"dead", "current", 3}, want: Refused},
 		{name: "a first token before it is recorded", token: Token{"uid", "new", 1}, want: Unrecorded,
 			change: func(k *v1alpha1.JWTRefreshKey) { k.Status = v1alpha1.JWTRefreshKeyStatus{} }},

@@ -66,6 +66,9 @@ func (s *Server) introspect(r *Request) error {
 	if err != nil {
 		return err
 	}
+	if len(r.http.Header.Values("Authorization")) > 1 {
+		return oauth.Refuse(oauth.InvalidRequest, "The caller says more than once who it is.")
+	}
 	bearer, ok := bearerOf(r.http)
 	if !ok {
 		return oauth.Refuse(oauth.InvalidToken, "Say who you are: Authorization: Bearer and a ServiceAccount token for this issuer.")
@@ -82,11 +85,7 @@ func (s *Server) introspect(r *Request) error {
 }
 
 func bearerOf(r *http.Request) (string, bool) {
-	given := r.Header.Values("Authorization")
-	if len(given) != 1 {
-		return "", false
-	}
-	scheme, bearer, ok := strings.Cut(given[0], " ")
+	scheme, bearer, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	return bearer, ok && strings.EqualFold(scheme, "Bearer") && bearer != ""
 }
 

@@ -47,24 +47,24 @@ func isForm(contentType string) bool {
 }
 
 // checkClient: clients are not registered. One that names itself is not asked to prove it;
-// one that tries to prove it must not believe that it did (RFC 6749 §5.2).
+// one that tries to prove it must not believe that it did (RFC 6749 §5.2), and in one way at
+// most (RFC 6749 §2.3).
 func checkClient(r *http.Request, form oauth.Form) error {
 	given := r.Header.Values("Authorization")
-	if len(given) > 1 || (len(given) == 1 && form.Get(oauth.ParamClientSecret) != "") {
+	ways := len(given)
+	for _, proof := range []string{oauth.ParamClientSecret, oauth.ParamClientAssertion} {
+		if form.Get(proof) != "" {
+			ways++
+		}
+	}
+	if ways > 1 {
 		return oauth.Refuse(oauth.InvalidRequest, "The client authenticates itself in more than one way.")
 	}
-	if form.Get(oauth.ParamClientSecret) != "" {
-		return errSecret()
-	}
-	if len(given) == 0 {
+	if ways == 0 {
 		return nil
 	}
 	if _, secret, ok := r.BasicAuth(); !ok || secret != "" {
-		return errSecret()
+		return oauth.Refuse(oauth.InvalidClient, "Clients have nothing to prove here; the refresh token is enough.")
 	}
 	return nil
-}
-
-func errSecret() error {
-	return oauth.Refuse(oauth.InvalidClient, "Clients have no secrets here; the refresh token is enough.")
 }

@@ -33,6 +33,8 @@ func NewHTTPServer(handler http.Handler, tls *tls.Config) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		// "OPTIONS *" is answered as whatever else there is nothing at.
+		DisableGeneralOptionsHandler: true,
 		// What strangers send to the port is their business.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}

@@ -105,6 +105,11 @@ const oauthMetadata = "/.well-known/oauth-authorization-server"
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	request := &Request{writer: w, http: r}
 	began := s.Clock.Now()
+	if len(r.TransferEncoding) > 0 {
+		// A length may have stood beside the chunks, which net/http does not tell: somebody before us who
+		// went by it sees another request behind than we do (RFC 9112 §6.1).
+		w.Header().Set("Connection", "close")
+	}
 	if err := s.serve(request); err != nil {
 		s.refuse(request, err)
 	}

@@ -1,0 +1,121 @@
+package tokenserver
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestRoute(t *testing.T) {
+	for _, tt := range []struct{ path, endpoint, prefix string }{
+		{"/token", "token", ""},
+		{"/a/token", "token", "/a"},
+		{"/a/b/token", "token", "/a/b"},
+		{"/token/token", "token", "/token"},
+		{"/a/revoke", "revoke", "/a"},
+		{"/a/introspect", "introspect", "/a"},
+		{"/a/jwks.json", "jwks", "/a"},
+		{"/.well-known/openid-configuration", "metadata", ""},
+		{"/a/.well-known/openid-configuration", "metadata", "/a"},
+		// RFC 8414 §3.1: inserted before the issuer's path, and not below it.
+		{"/.well-known/oauth-authorization-server", "metadata", ""},
+		{"/.well-known/oauth-authorization-server/a/b", "metadata", "/a/b"},
+		{"/.well-known/oauth-authorization-server/a/", "metadata", "/a"},
+		{"/.well-known/oauth-authorization-servera", "", ""},
+		{"/a/.well-known/oauth-authorization-server", "", ""},
+		{"/.well-known/openid-configuration/a", "", ""},
+		// What is left before the endpoint is no issuer's path: those have neither empty segments nor dots.
+		{"/a//token", "token", "/a/"},
+		{"//a/token", "token", "//a"},
+		{"/a/../token", "token", "/a/.."},
+		{"/a/token/", "", ""},
+		{"/a/token%20", "", ""},
+		{"/a/%74oken", "", ""},
+		{"/a%2ftoken", "", ""},
+		{"/a/%2e%2e/a/token", "", ""},
+		{"/a/Token", "", ""},
+		{"/atoken", "", ""},
+		{"/", "", ""},
+		{"", "", ""},
+		{"*", "", ""},
+	} {
+		parsed, err := url.Parse("https://h")
+		if err == nil && tt.path != "*" {
+			parsed, err = url.Parse("https://h" + tt.path)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tt.path == "*" {
+			parsed.Path = tt.path
+		}
+		found, prefix := route(&http.Request{URL: parsed})
+		if found.name != tt.endpoint || prefix != tt.prefix || (found.serve == nil) != (tt.endpoint == "") {
+			t.Errorf("%s is the endpoint %q of %q", tt.path, found.name, prefix)
+		}
+	}
+}
+
+func TestClean(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string
+		most       int
+		want       string
+	}{
+		{"nothing", "", 4, ""},
+		{"short enough", "abcd", 4, "abcd"},
+		{"too long", "abcde", 4, "abcd"},
+		{"of letters of two bytes", "äöü", 4, "äö"},
+		{"cut within a letter", "aäöü", 4, "aä"},
+		{"cut within the first letter", "世", 2, ""},
+		{"line breaks", "a\r\nb", 4, "ab"},
+		{"control characters", "\x00a\x1b[31m\x7f", 8, "a[31m"},
+		{"bad UTF-8", "a\xff\xfeb", 4, "ab"},
+		{"the letter for bad UTF-8", "a\ufffdb", 4, "ab"},
+		{"what turns the direction of text", "a\u202eb", 4, "ab"},
+		{"what has no width", "a\u200bb\ufeff", 4, "ab"},
+		{"a line break of another alphabet", "a\u2028b", 4, "ab"},
+		{"cut after it is cleaned", "\x00\x00\x00\x00abcd", 4, "abcd"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := clean(tt.text, tt.most); got != tt.want || !utf8.ValidString(got) {
+				t.Errorf("%q becomes %q", tt.text, got)
+			}
+		})
+	}
+}
+
+// TestDevicesBound: whatever a user agent says, no more of it is kept than status has room for.
+func TestDevicesBound(t *testing.T) {
+	devices, err := newDevices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, agent := range []string{
+		"", "\x00", "Mozilla/5.0 (" + strings.Repeat("x", 10_000) + ")", strings.Repeat("世", 1_000), "Mozilla/5.0 (;;;;) (", "/", "a/" + strings.Repeat("9.", 5_000),
+		"Mozilla/5.0 (X11; Linux x86_64) " + strings.Repeat("Chrome/1 ", 1_000),
+	} {
+		seen := devices.read(agent)
+		if len(seen.UserAgent) > maxUserAgent || len(seen.Browser) > maxName || len(seen.OS) > maxName {
+			t.Errorf("of %.20q is kept %d, %d and %d bytes", agent, len(seen.UserAgent), len(seen.Browser), len(seen.OS))
+		}
+	}
+}
+
+// TestHTTPServerHasLimits: none is left to net/http, whose own are none.
+func TestHTTPServerHasLimits(t *testing.T) {
+	server := NewHTTPServer(http.NotFoundHandler(), nil)
+	for name, limit := range map[string]int64{
+		"ReadHeaderTimeout": int64(server.ReadHeaderTimeout), "ReadTimeout": int64(server.ReadTimeout), "WriteTimeout": int64(server.WriteTimeout),
+		"IdleTimeout": int64(server.IdleTimeout), "MaxHeaderBytes": int64(server.MaxHeaderBytes),
+	} {
+		if limit <= 0 {
+			t.Errorf("there is no %s", name)
+		}
+	}
+	if server.ReadHeaderTimeout > server.ReadTimeout || server.ReadTimeout >= server.WriteTimeout {
+		t.Error("an answer to a slow request would have no time")
+	}
+}

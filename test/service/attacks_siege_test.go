@@ -1,0 +1,162 @@
+package service
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
+	"github.com/onsi/gomega"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
+)
+
+// siege is a house with one replica that is attacked by somebody who knows all there is to
+// know, the signing keys included: what is refused is refused for what it says, and not for
+// its signature alone.
+type siege struct {
+	*house
+	*forger
+	// front is the replica, with a log that is kept.
+	front *httptest.Server
+	log   *logbook
+	// trap counts who comes where jku and x5u of a token point to.
+	trap    atomic.Int64
+	trapURL string
+	// caller is the token of a ServiceAccount that may ask about tokens.
+	caller string
+	// key is the one whose good token everything is made from, and other is a second one.
+	key, other *v1alpha1.JWTRefreshKey
+	otherGood  string
+	// rows is how many were sent, and secrets is what must not be found anywhere.
+	rows    int
+	secrets []string
+}
+
+// logbook keeps the lines of a log.
+type logbook struct {
+	mu      sync.Mutex
+	written []string
+}
+
+func (l *logbook) logger() logr.Logger {
+	return funcr.New(func(prefix, args string) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.written = append(l.written, prefix+" "+args)
+	}, funcr.Options{Verbosity: 10})
+}
+
+func (l *logbook) lines() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.written)
+}
+
+func besiege(t *testing.T) *siege {
+	t.Helper()
+	h := newHouse(t, clock.RealClock{})
+	h.issuer(func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{"https://*.example.com"}, Scopes: []string{"orders:*"}}}}
+	})
+	h.manage()
+	s := &siege{house: h, log: &logbook{}}
+	s.front = s.open(h.replica(), nil)
+	s.key = h.key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"orders:read", "orders:write"} })
+	s.other = h.key("stock")
+	trap := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { s.trap.Add(1) }))
+	t.Cleanup(trap.Close)
+	s.trapURL, s.caller = trap.URL, s.callerToken()
+	s.otherGood = s.secret(h.reaches(s.other, 1))
+	s.forger = newForger(t, s.signingKeys(), s.secret(h.reaches(s.key, 1)))
+	s.secret(s.caller)
+	if got := s.send(t, s.exchange(s.good)); got.outcome() != "200" {
+		t.Fatalf("before all, the good token gets %s", got.outcome())
+	}
+	return s
+}
+
+// secret remembers what must not be found in the log.
+func (s *siege) secret(text string) string {
+	s.secrets = append(s.secrets, text)
+	return text
+}
+
+// open opens another door to a replica, with what it logs kept. limits change those of the
+// connection.
+func (s *siege) open(r *replica, limits func(*http.Server)) *httptest.Server {
+	s.t.Helper()
+	inside, ok := r.server.Config.Handler.(*tokenserver.Server)
+	s.Expect(ok).To(gomega.BeTrue())
+	options := inside.Options
+	options.Log = s.log.logger()
+	handler, err := tokenserver.New(options)
+	s.Expect(err).NotTo(gomega.HaveOccurred())
+	return s.serve(handler, limits)
+}
+
+func (s *siege) serve(handler http.Handler, limits func(*http.Server)) *httptest.Server {
+	s.t.Helper()
+	served := httptest.NewUnstartedServer(handler)
+	served.Config = tokenserver.NewHTTPServer(handler, nil)
+	if limits != nil {
+		limits(served.Config)
+	}
+	served.EnableHTTP2 = true
+	served.StartTLS()
+	s.t.Cleanup(served.Close)
+	return served
+}
+
+// signingKeys are those of the house's issuer, which nobody but the operator reads.
+func (s *siege) signingKeys() *keyring.Rings {
+	s.t.Helper()
+	var secrets corev1.SecretList
+	s.Expect(s.admin.List(s.ctx, &secrets, client.InNamespace(apiserver.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: s.name})).To(gomega.Succeed())
+	s.Expect(secrets.Items).To(gomega.HaveLen(1))
+	rings, err := keyring.Decode(secrets.Items[0].Data)
+	s.Expect(err).NotTo(gomega.HaveOccurred())
+	return rings
+}
+
+// callerToken is that of a ServiceAccount which may ask about all tokens.
+func (s *siege) callerToken() string {
+	s.t.Helper()
+	s.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: s.name, Name: "orders-api"}})
+	s.create(&rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: s.name + "-orders-api"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "refreshkeys-introspector"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: s.name, Name: "orders-api"}},
+	})
+	return s.accountToken("orders-api", s.url())
+}
+
+// accountToken is a token of a ServiceAccount of the house.
+func (s *siege) accountToken(name string, audiences ...string) string {
+	s.t.Helper()
+	admin, err := kubernetes.NewForConfig(server.Admin)
+	s.Expect(err).NotTo(gomega.HaveOccurred())
+	answer, err := admin.CoreV1().ServiceAccounts(s.name).CreateToken(s.ctx, name, &authenticationv1.TokenRequest{
+		Spec: authenticationv1.TokenRequestSpec{Audiences: audiences},
+	}, metav1.CreateOptions{})
+	s.Expect(err).NotTo(gomega.HaveOccurred())
+	return answer.Status.Token
+}
+
+// shortly is long enough for a healthy connection, and what a slow one is given here.
+const shortly = time.Second
