@@ -41,6 +41,10 @@ generate: $(CONTROLLER_GEN) ## Make deepcopy code and CRDs from api/
 test: controlplane ## All tests: unit, CEL and envtest suites, with the race detector
 	$(GO_TEST) -timeout 20m ./...
 
+.PHONY: interop
+interop: controlplane ## Clients nobody here wrote: x/oauth2, go-oidc, jwx, npm's openid-client and jose, kube-apiserver
+	@hack/interop -v
+
 .PHONY: unit
 unit: ## The tests that need no API server
 	$(GO_TEST) ./api/... ./internal/... ./cmd/...

@@ -10,6 +10,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Algorithm is the JWS algorithm of a key, as in the `alg` header (RFC 7518 §3.1, RFC 8037 §3.1). It is
@@ -29,14 +30,11 @@ const (
 	EdDSA Algorithm = "EdDSA"
 )
 
+// Algorithms are all that a key can have.
+func Algorithms() []Algorithm { return []Algorithm{ES256, ES384, RS256, EdDSA} }
+
 // Valid reports whether a is one of the four algorithms.
-func (a Algorithm) Valid() bool {
-	switch a {
-	case ES256, ES384, RS256, EdDSA:
-		return true
-	}
-	return false
-}
+func (a Algorithm) Valid() bool { return slices.Contains(Algorithms(), a) }
 
 // Sizes of RSA keys: what Generate makes, and what is accepted. Below 2048 bits a key can be broken
 // (RFC 7518 §3.3 asks for 2048 or more); above 8192 one signature would keep a replica busy.

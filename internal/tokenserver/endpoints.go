@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/refreshkeys/refreshkeys/internal/grant"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
@@ -111,19 +112,20 @@ func (s *Server) metadata(r *Request) error {
 		GrantTypesSupported:                    []string{oauth.GrantRefreshToken},
 		ResponseTypesSupported:                 []string{"id_token"},
 		SubjectTypesSupported:                  []string{"public"},
-		IDTokenSigningAlgValuesSupported:       algorithms(r.issuer),
+		IDTokenSigningAlgValuesSupported:       algorithms(),
 		TokenEndpointAuthMethodsSupported:      []string{"none"},
 		RevocationEndpointAuthMethodsSupported: []string{"none"},
 	})
 }
 
-// algorithms are those of the keys that verifiers are given.
-func algorithms(issuer *registry.Issuer) []string {
+// algorithms are all that an issuer may ever sign with, whatever its keys are now: verifiers
+// read metadata once and hold to it (go-oidc as long as it runs), so one that was told of the
+// present algorithm only would refuse every token after a change of it. Which key goes with
+// which algorithm says the JWKS. RS256 has to be among them (OpenID Connect Discovery §3).
+func algorithms() []string {
 	var names []string
-	for _, key := range issuer.Rings.PublicJWKS().Keys {
-		if !slices.Contains(names, key.Algorithm) {
-			names = append(names, key.Algorithm)
-		}
+	for _, algorithm := range keyring.Algorithms() {
+		names = append(names, string(algorithm))
 	}
 	return names
 }

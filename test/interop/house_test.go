@@ -1,0 +1,240 @@
+package interop
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/uuid"
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/internal/grant"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
+)
+
+// house is an installation of a test's own: a namespace, an issuer, a manager and a token
+// server, which tell the time by the test's clock.
+type house struct {
+	*gomega.WithT
+	t     *testing.T
+	ctx   context.Context
+	admin client.Client
+	clock *clocktesting.FakePassiveClock
+	// name is that of the namespace and of the issuer, and the path of its URL.
+	name string
+	port int
+	// http trusts the token service's authority, and nobody else.
+	http *http.Client
+}
+
+var houses atomic.Int64
+
+// newHouse opens a house at a time, on a port; 0 for any.
+func newHouse(t *testing.T, now time.Time, port int, change ...func(*v1alpha1.JWTIssuer)) *house {
+	t.Helper()
+	admin, err := client.New(suite.server.Admin, client.Options{Scheme: controllers.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{
+		WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), admin: admin, port: port,
+		clock: clocktesting.NewFakePassiveClock(now),
+		name:  fmt.Sprintf("house-%d-%d", os.Getpid(), houses.Add(1)),
+		http:  trusting(t),
+	}
+	if port == suite.clusterPort {
+		h.name = clusterIssuer
+	}
+	h.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: h.name}})
+	h.manage()
+	h.serve()
+	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: h.name}, Spec: v1alpha1.JWTIssuerSpec{URL: h.url()}}
+	for _, c := range change {
+		c(issuer)
+	}
+	h.create(issuer)
+	return h
+}
+
+// trusting is a client as any program has it that was given the authority's certificate.
+func trusting(t *testing.T) *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: suite.trusted}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: patience}
+}
+
+// url is the issuer's: all that a client or verifier is told.
+func (h *house) url() string { return fmt.Sprintf("https://%s:%d/%s", host, h.port, h.name) }
+
+func (h *house) create(object client.Object) {
+	h.t.Helper()
+	h.Expect(h.admin.Create(h.ctx, object)).To(gomega.Succeed())
+	h.t.Cleanup(func() { _ = h.admin.Delete(context.Background(), object) })
+}
+
+// manage runs a manager, with the rights of its ServiceAccount, until the test ends.
+func (h *house) manage() {
+	h.t.Helper()
+	config, err := suite.server.Manager(h.ctx)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	mgr, err := controllers.NewManager(config, ctrl.Options{Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"}},
+		controllers.Options{Namespace: apiserver.Namespace, Clock: h.clock, SeveralInProcess: true})
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	apiserver.Run(h.t, mgr)
+}
+
+// serve runs a token server, with the rights of its ServiceAccount, until the test ends.
+func (h *house) serve() {
+	h.t.Helper()
+	config, err := suite.server.TokenServer(h.ctx)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	cluster, err := registry.New(config, registry.Options{Namespace: apiserver.Namespace, Clock: h.clock})
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	clients, err := kubernetes.NewForConfig(config)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	certificate := tokenserver.NewCertificate(clients, apiserver.Namespace, certificateName, clock.RealClock{}, logr.Discard())
+	listener, err := (&net.ListenConfig{}).Listen(h.ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(h.port)))
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	h.port = listener.Addr().(*net.TCPAddr).Port
+	server := tokenserver.NewHTTPServer(h.handler(config, cluster), certificate.Config())
+
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 3)
+	go func() { done <- cluster.Run(ctx) }()
+	go func() { done <- certificate.Run(ctx) }()
+	go func() {
+		if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+			done <- err
+			return
+		}
+		done <- nil
+	}()
+	h.t.Cleanup(func() {
+		h.Expect(server.Close()).To(gomega.Succeed())
+		cancel()
+		for range cap(done) {
+			h.Expect(<-done).To(gomega.Succeed(), "a part of the token server ended badly")
+		}
+	})
+	h.Eventually(cluster.Fresh, patience, pollEvery).Should(gomega.Succeed(), "the token server never knew what is there")
+	h.Eventually(certificate.Ready, patience, pollEvery).Should(gomega.Succeed(), "the token server never had its certificate")
+}
+
+func (h *house) handler(config *rest.Config, cluster *registry.Cluster) http.Handler {
+	h.t.Helper()
+	grants, err := grant.New(cluster, h.clock, func() string { return uuid.Must(uuid.NewV7()).String() })
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	clients, err := kubernetes.NewForConfig(config)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	callers, err := tokenserver.NewClusterCallers(clients, h.clock)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	handler, err := tokenserver.New(tokenserver.Options{
+		Issuers: cluster, Grants: grants, Callers: callers, Clock: clock.RealClock{}, Log: logr.Discard(),
+	})
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	return handler
+}
+
+// key makes a refresh key, and waits for its first token.
+func (h *house) key(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
+	h.t.Helper()
+	key := &v1alpha1.JWTRefreshKey{
+		ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: name},
+		Spec:       v1alpha1.JWTRefreshKeySpec{Audience: audience, IssuerRef: &v1alpha1.IssuerReference{Name: h.name}},
+	}
+	for _, c := range change {
+		c(key)
+	}
+	h.create(key)
+	h.reaches(key, 1)
+	return key
+}
+
+// accessFor gives the access tokens of a key a lifetime.
+func accessFor(lifetime time.Duration) func(*v1alpha1.JWTRefreshKey) {
+	return func(key *v1alpha1.JWTRefreshKey) {
+		key.Spec.AccessToken = &v1alpha1.KeyAccessTokenSpec{Lifetime: &metav1.Duration{Duration: lifetime}}
+	}
+}
+
+// held is the token that stands in a key's Secret.
+func (h *house) held(key *v1alpha1.JWTRefreshKey) (string, error) {
+	secret := &corev1.Secret{}
+	err := h.admin.Get(h.ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, secret)
+	return string(secret.Data[v1alpha1.SecretToken]), err
+}
+
+// reaches waits until the token of a revision stands in the key's Secret, and returns it.
+func (h *house) reaches(key *v1alpha1.JWTRefreshKey, revision int64) (held string) {
+	h.t.Helper()
+	h.Eventually(func() (err error) {
+		if err := h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key); err != nil {
+			return err
+		}
+		if held, err = h.held(key); err != nil {
+			return err
+		}
+		if key.Status.Revision != revision || token.Hash(held) != key.Status.TokenHash {
+			return fmt.Errorf("%s is to come to revision %d: revision %d is on record, and its token in the Secret: %v",
+				key.Name, revision, key.Status.Revision, token.Hash(held) == key.Status.TokenHash)
+		}
+		return nil
+	}, patience, pollEvery).Should(gomega.Succeed())
+	return held
+}
+
+// edit changes an object as a user does: again from the newest state when somebody was quicker.
+func (h *house) edit(object client.Object, change func()) {
+	h.t.Helper()
+	h.Eventually(func() error {
+		if err := h.admin.Get(h.ctx, client.ObjectKeyFromObject(object), object); err != nil {
+			return err
+		}
+		change()
+		return h.admin.Update(h.ctx, object)
+	}, patience, pollEvery).Should(gomega.Succeed())
+}
+
+func (h *house) annotate(object client.Object, name, value string) {
+	h.t.Helper()
+	h.edit(object, func() {
+		annotations := object.GetAnnotations()
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations[name] = value
+		object.SetAnnotations(annotations)
+	})
+}
+
+// touch makes the manager look at an object again: the clock is the test's, and its work
+// queue's is not.
+func (h *house) touch(object client.Object) {
+	h.t.Helper()
+	h.annotate(object, "interop/touched", h.clock.Now().String())
+}

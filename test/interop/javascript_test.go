@@ -1,0 +1,74 @@
+package interop
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	"golang.org/x/oauth2"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// Where hack/interop has put node and the packages of js/package-lock.json; why there are
+// none, if so.
+const (
+	nodeVariable     = "INTEROP_NODE"
+	packagesVariable = "INTEROP_JS"
+	absentVariable   = "INTEROP_NO_NODE"
+)
+
+// TestJavaScript: openid-client finds the endpoints, rolls a superseded token over and signs
+// out; jose and oauth4webapi verify its access tokens.
+func TestJavaScript(t *testing.T) {
+	node, packages := os.Getenv(nodeVariable), os.Getenv(packagesVariable)
+	if node == "" || packages == "" {
+		why := os.Getenv(absentVariable)
+		if why == "" {
+			why = "run it by `make interop`, which gets node and the packages"
+		}
+		t.Skip("openid-client and jose were NOT tried: " + why)
+	}
+	// node tells the time by the machine's clock, so this house does.
+	h := newHouse(t, time.Now(), 0)
+	key := h.key("orders")
+	superseded := h.reaches(key, 1)
+	h.annotate(key, v1alpha1.AnnotationRotate, "hygiene")
+	current := h.reaches(key, 2)
+	config := &oauth2.Config{Endpoint: h.discovery().Endpoint()}
+	h.Eventually(func() bool {
+		got, err := config.TokenSource(h.clientContext(), &oauth2.Token{RefreshToken: superseded}).Token()
+		return err == nil && got.RefreshToken == current
+	}, patience, pollEvery).Should(gomega.BeTrue(), "the token server never heard of revision 2")
+	h.clock.SetTime(time.Now())
+
+	input, err := json.Marshal(map[string]string{"issuer": h.url(), "audience": audience, "superseded": superseded})
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	var stdout, stderr bytes.Buffer
+	command := exec.CommandContext(h.ctx, node, filepath.Join(packages, "client.mjs"))
+	command.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+suite.trustedFile)
+	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(input), &stdout, &stderr
+	if err := command.Run(); err != nil {
+		t.Fatalf("%v: %s", err, withoutTokens(stderr.String()))
+	}
+	saw := map[string]any{}
+	h.Expect(json.Unmarshal(stdout.Bytes(), &saw)).To(gomega.Succeed())
+	h.Expect(saw["expiresIn"]).To(gomega.BeNumerically("~", 15*60, 5))
+	delete(saw, "expiresIn")
+	h.Expect(saw).To(gomega.Equal(map[string]any{
+		"sameMetadata":         true,
+		"rolledOver":           true,
+		"keptCurrent":          true,
+		"subject":              "refreshkey:" + h.name + ":orders",
+		"algorithm":            "ES256",
+		"rfc9068":              "refreshkey:" + h.name + ":orders",
+		"otherAudience":        "ERR_JWT_CLAIM_VALIDATION_FAILED",
+		"refreshTokenAsAccess": "ERR_JWKS_NO_MATCHING_KEY",
+		"afterRevocation":      "400 invalid_grant",
+	}))
+}

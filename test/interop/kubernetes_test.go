@@ -1,0 +1,146 @@
+package interop
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/hack/cluster"
+)
+
+const (
+	// clusterIssuer is the issuer that the API server trusts, and clusterAudience what it calls
+	// itself. It is told of them when it starts, which is before the token service does.
+	clusterIssuer   = "interop-cluster"
+	clusterAudience = "https://kubernetes.example.com"
+	// clusterPrefix is before the names of users and groups that the issuer vouches for.
+	clusterPrefix = "tokens:"
+)
+
+// authenticationConfiguration makes kube-apiserver trust the issuer, as its manual says.
+func authenticationConfiguration(bundle string) []byte {
+	authority, err := json.Marshal(bundle)
+	if err != nil {
+		panic(err)
+	}
+	return fmt.Appendf(nil, `apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+jwt:
+- issuer:
+    url: https://%s:%d/%s
+    audiences: [%q]
+    certificateAuthority: %s
+  claimMappings:
+    username: {claim: sub, prefix: %q}
+    groups: {claim: groups, prefix: %q}
+`, host, suite.clusterPort, clusterIssuer, clusterAudience, authority, clusterPrefix, clusterPrefix)
+}
+
+// compactJWT is what a token looks like, or a good part of one.
+var compactJWT = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*)*`)
+
+func withoutTokens(text string) string { return compactJWT.ReplaceAllString(text, "<a token>") }
+
+// kubectl is run as by somebody who has the API server's address and certificate, and an
+// access token.
+func (h *house) kubectl(token string, args ...string) (string, error) {
+	h.t.Helper()
+	assets, err := cluster.FindAssets()
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	ctx, cancel := context.WithTimeout(h.ctx, patience)
+	defer cancel()
+	scratch := h.t.TempDir()
+	authority := filepath.Join(scratch, "ca.crt")
+	h.Expect(os.WriteFile(authority, suite.server.Admin.CAData, 0o600)).To(gomega.Succeed())
+	address := suite.server.Admin.Host
+	if !strings.Contains(address, "://") {
+		address = "https://" + address
+	}
+	flags := []string{"--kubeconfig=/dev/null", "--cache-dir=" + scratch, "--server=" + address, "--certificate-authority=" + authority, "--token=" + token}
+	var stdout, stderr bytes.Buffer
+	command := exec.CommandContext(ctx, filepath.Join(assets, "kubectl"), append(flags, args...)...)
+	command.Env = append(os.Environ(), "KUBERC=off")
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, strings.TrimSpace(withoutTokens(stderr.String())))
+	}
+	return stdout.String(), nil
+}
+
+// TestKubernetes: kube-apiserver trusts the issuer by its own means, lets kubectl in with an
+// access token as the user that the token is about, and refuses what is none for it.
+func TestKubernetes(t *testing.T) {
+	if suite.server.Existing() {
+		t.Skip("an existing cluster was not told to trust the issuer")
+	}
+	// The API server tells the time by the machine's clock: what the house makes an hour ago has ended.
+	h := newHouse(t, time.Now().Add(-time.Hour), suite.clusterPort, func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Claims: []string{"groups"}}}}
+	})
+	provider := h.discovery()
+	forCluster := func(key *v1alpha1.JWTRefreshKey) {
+		key.Spec.Audience = clusterAudience
+		key.Spec.Claims = map[string]apiextensionsv1.JSON{"groups": {Raw: []byte(`["auditors"]`)}}
+	}
+	key, other := h.key("ci", forCluster), h.key("orders")
+	expired := h.exchange(provider, key)
+	h.clock.SetTime(time.Now())
+	access := h.exchange(provider, key)
+	user := clusterPrefix + "refreshkey:" + h.name + ":ci"
+
+	whoami := func(token string) string {
+		got, err := h.kubectl(token, "auth", "whoami", "--output=jsonpath={.status.userInfo.username} {.status.userInfo.groups}")
+		if err != nil {
+			return err.Error()
+		}
+		return got
+	}
+	// It looks for the issuer every ten seconds until it finds it.
+	h.Eventually(func() string { return whoami(access) }, patience, pollEvery).
+		Should(gomega.Equal(fmt.Sprintf(`%s ["%sauditors","system:authenticated"]`, user, clusterPrefix)), "kubectl does not get in with an access token")
+
+	for _, refused := range []struct{ name, token string }{
+		{"a refresh token", h.reaches(key, 1)},
+		{"a token that has ended", expired},
+		{"a token of another audience", h.exchange(provider, other)},
+		{"a token with another signature", access[:strings.LastIndex(access, ".")] + expired[strings.LastIndex(expired, "."):]},
+	} {
+		t.Run(refused.name, func(t *testing.T) {
+			if got := whoami(refused.token); !strings.Contains(got, "Unauthorized") {
+				t.Errorf("it is not refused as unauthorized: %s", got)
+			}
+		})
+	}
+
+	t.Run("RBAC knows the user and its groups", func(t *testing.T) {
+		h := *h
+		h.t, h.WithT = t, gomega.NewWithT(t)
+		list := []string{"get", "jwtrefreshkeys.jwt.refreshkeys.dev", "--namespace=" + h.name, "--output=name"}
+		_, err := h.kubectl(access, list...)
+		h.Expect(err).To(gomega.MatchError(gomega.And(gomega.ContainSubstring("Forbidden"), gomega.ContainSubstring(user))))
+		h.create(&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: "readers"}, Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{v1alpha1.Group}, Resources: []string{"jwtrefreshkeys"}, Verbs: []string{"get", "list"}},
+		}})
+		h.create(&rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: "auditors"},
+			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: clusterPrefix + "auditors"}},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "readers"},
+		})
+		h.Eventually(func() (string, error) { return h.kubectl(access, list...) }, patience, pollEvery).
+			Should(gomega.ContainSubstring("/orders"), "a member of the group may not do what the group may")
+	})
+}

@@ -1,0 +1,135 @@
+// Package interop shows that clients and verifiers which nobody here wrote work with the token
+// service unchanged: they are given the issuer's URL, and know nothing of Kubernetes. Beside
+// them are real parts only: an API server, a manager, and a token server over TLS.
+package interop
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/internal/authority"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
+)
+
+const (
+	patience  = 20 * time.Second
+	pollEvery = 20 * time.Millisecond
+	audience  = "https://orders.example.com"
+	// host is what the token service is called; its certificate is for nothing else.
+	host = "127.0.0.1"
+	// certificateName is the Secret with the token service's certificate.
+	certificateName = "interop-tls"
+)
+
+// suite is what all tests share.
+var suite struct {
+	server *apiserver.Server
+	// trustedFile and trusted are the authority that signed the token service's certificate.
+	trustedFile string
+	trusted     *x509.CertPool
+	// clusterPort is where the issuer is served that the API server trusts.
+	clusterPort int
+}
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard())
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "interop: %v\n", err)
+		os.Exit(1)
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	scratch, err := os.MkdirTemp("", "interop-")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(scratch)
+	pair, bundle, err := newCertificate()
+	if err != nil {
+		return 1, err
+	}
+	suite.trusted = x509.NewCertPool()
+	suite.trusted.AppendCertsFromPEM(bundle)
+	suite.trustedFile = filepath.Join(scratch, "ca.crt")
+	if err := os.WriteFile(suite.trustedFile, bundle, 0o600); err != nil {
+		return 1, err
+	}
+	if suite.clusterPort, err = freePort(); err != nil {
+		return 1, err
+	}
+	trust := filepath.Join(scratch, "authentication.yaml")
+	if err := os.WriteFile(trust, authenticationConfiguration(string(bundle)), 0o600); err != nil {
+		return 1, err
+	}
+	suite.server, err = apiserver.Start(apiserver.Options{Flags: map[string]string{"authentication-config": trust}})
+	if err != nil {
+		return 1, err
+	}
+	defer func() {
+		if stopped := suite.server.Stop(); err == nil {
+			err = stopped
+		}
+	}()
+	if err := storeCertificate(pair); err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+// newCertificate makes the token service's certificate, by the authority that an installation
+// has which was given none.
+func newCertificate() (authority.Pair, []byte, error) {
+	owner := &authority.Authority{}
+	if _, err := owner.Advance(time.Now()); err != nil {
+		return authority.Pair{}, nil, err
+	}
+	pair, err := owner.Issue([]string{host}, time.Now())
+	return pair, owner.Bundle(), err
+}
+
+func storeCertificate(pair authority.Pair) error {
+	admin, err := client.New(suite.server.Admin, client.Options{Scheme: controllers.Scheme()})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: certificateName}, Type: corev1.SecretTypeTLS,
+		Data: map[string][]byte{corev1.TLSCertKey: pair.Certificate, corev1.TLSPrivateKeyKey: pair.Key},
+	}
+	if !suite.server.Existing() {
+		return admin.Create(ctx, secret)
+	}
+	if err := admin.Delete(ctx, secret.DeepCopy()); client.IgnoreNotFound(err) != nil {
+		return err
+	}
+	return admin.Create(ctx, secret)
+}
+
+// freePort is one that nobody listens on. The API server is told of it before the token
+// service is there to take it.
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", host+":0")
+	if err != nil {
+		return 0, err
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}

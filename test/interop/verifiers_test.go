@@ -1,0 +1,263 @@
+package interop
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/lestrrat-go/httprc/v3"
+	"github.com/lestrrat-go/jwx/v3/jwk"
+	"github.com/lestrrat-go/jwx/v3/jws"
+	"github.com/lestrrat-go/jwx/v3/jwt"
+	"github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+)
+
+// cachingVerifier is an API that verifies with jwx, from a copy of the JWKS that it keeps for
+// as long as it was told it may. It never asks because of a kid that it does not know: no
+// verifier has to, and one that does would hide a key that signs too early.
+type cachingVerifier struct {
+	house   *house
+	jwksURI string
+	cache   *jwk.Cache
+
+	maxAge time.Duration
+	// goodUntil is the end of the copy, by the test's clock.
+	goodUntil time.Time
+}
+
+func (h *house) cachingVerifier(jwksURI string) *cachingVerifier {
+	h.t.Helper()
+	v := &cachingVerifier{house: h, jwksURI: jwksURI}
+	noting := &http.Client{Transport: &noteMaxAge{h.http.Transport, v}, Timeout: patience}
+	var err error
+	v.cache, err = jwk.NewCache(h.ctx, httprc.NewClient(httprc.WithWhitelist(httprc.NewInsecureWhitelist())))
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	// By the machine's clock nothing is fetched again by itself while the test runs.
+	err = v.cache.Register(h.ctx, jwksURI, jwk.WithHTTPClient(noting), jwk.WithConstantInterval(time.Hour))
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	h.Expect(v.maxAge).To(gomega.BeNumerically(">", 0), "the JWKS does not say how long it may be kept")
+	v.goodUntil = h.clock.Now().Add(v.maxAge)
+	return v
+}
+
+// noteMaxAge reads what the server says of how long its answer may be kept.
+type noteMaxAge struct {
+	http.RoundTripper
+	verifier *cachingVerifier
+}
+
+func (n *noteMaxAge) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := n.RoundTripper.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	for directive := range strings.SplitSeq(response.Header.Get("Cache-Control"), ",") {
+		if seconds, ok := strings.CutPrefix(strings.TrimSpace(directive), "max-age="); ok {
+			age, err := strconv.Atoi(seconds)
+			if err != nil {
+				return nil, err
+			}
+			n.verifier.maxAge = time.Duration(age) * time.Second
+		}
+	}
+	return response, nil
+}
+
+// verify judges an access token by the copy.
+func (v *cachingVerifier) verify(compact string) error {
+	ctx := v.house.ctx
+	if !v.house.clock.Now().Before(v.goodUntil) {
+		if _, err := v.cache.Refresh(ctx, v.jwksURI); err != nil {
+			return err
+		}
+		v.goodUntil = v.house.clock.Now().Add(v.maxAge)
+	}
+	keys, err := v.cache.Lookup(ctx, v.jwksURI)
+	if err != nil {
+		return err
+	}
+	parsed, err := jwt.ParseString(compact, jwt.WithKeySet(keys), jwt.WithIssuer(v.house.url()), jwt.WithAudience(audience),
+		jwt.WithClock(jwt.ClockFunc(v.house.clock.Now)), jwt.WithRequiredClaim("exp"), jwt.WithRequiredClaim("client_id"))
+	if err != nil {
+		return err
+	}
+	if _, ok := parsed.JwtID(); !ok {
+		return fmt.Errorf("the token has no jti")
+	}
+	return nil
+}
+
+// jwksURI is where the metadata says the keys are.
+func (h *house) jwksURI(provider *oidc.Provider) string {
+	h.t.Helper()
+	var metadata struct {
+		JWKSURI string `json:"jwks_uri"`
+	}
+	h.Expect(provider.Claims(&metadata)).To(gomega.Succeed())
+	return metadata.JWKSURI
+}
+
+// exchange is an access token for the token that stands in a key's Secret.
+func (h *house) exchange(provider *oidc.Provider, key *v1alpha1.JWTRefreshKey) string {
+	h.t.Helper()
+	got, err := (&secretReader{h, key, provider.Endpoint()}).Token()
+	if err != nil {
+		h.t.Fatalf("the token in the Secret of %s is not exchanged: %s", key.Name, told(err))
+	}
+	return got.AccessToken
+}
+
+// settle makes the manager do what is due for an issuer's signing keys by the test's clock,
+// and returns the kid of the one that signs access tokens.
+func (h *house) settle(issuer *v1alpha1.JWTIssuer) (signing string) {
+	h.t.Helper()
+	due := func() (due []string) {
+		h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(issuer), issuer)).To(gomega.Succeed())
+		for _, key := range issuer.Status.Keys {
+			switch now := h.clock.Now(); {
+			case key.State == v1alpha1.KeyState(keyring.Pending) && (!now.Before(key.ActiveAt.Time) || key.Algorithm != algorithmOf(issuer)),
+				key.State == v1alpha1.KeyState(keyring.Retiring) && !now.Before(key.RetireAt.Time):
+				due = append(due, fmt.Sprintf("%s %s %s", key.Use, key.State, key.Algorithm))
+			case key.State == v1alpha1.KeyState(keyring.Active) && key.Use == v1alpha1.KeyUse(keyring.Access):
+				signing = key.KID
+			}
+		}
+		return due
+	}
+	if len(due()) > 0 {
+		h.touch(issuer)
+		h.Eventually(due, patience, pollEvery).Should(gomega.BeEmpty(), "the signing keys do not advance")
+	}
+	return signing
+}
+
+func algorithmOf(issuer *v1alpha1.JWTIssuer) v1alpha1.SigningAlgorithm {
+	return cmp.Or(issuer.Spec.Signing.Algorithm, v1alpha1.ES256)
+}
+
+// header reads the protected header of a token.
+func (h *house) header(compact string) jws.Headers {
+	h.t.Helper()
+	message, err := jws.ParseString(compact)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	return message.Signatures()[0].ProtectedHeaders()
+}
+
+func (h *house) kid(compact string) string {
+	h.t.Helper()
+	kid, _ := h.header(compact).KeyID()
+	return kid
+}
+
+// TestDiscovery: from the issuer's URL alone go-oidc and jwx find what verifies an access
+// token, and take neither a refresh token for one, nor a token of another audience.
+func TestDiscovery(t *testing.T) {
+	for _, algorithm := range []v1alpha1.SigningAlgorithm{v1alpha1.ES256, v1alpha1.ES384, v1alpha1.RS256, v1alpha1.EdDSA} {
+		t.Run(string(algorithm), func(t *testing.T) {
+			h := newHouse(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) {
+				i.Spec.Signing = &v1alpha1.SigningSpec{Algorithm: algorithm}
+			})
+			provider := h.discovery()
+			key := h.key("orders")
+			other := h.key("billing", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Audience = "https://billing.example.com" })
+			oidcVerifier, jwxVerifier := h.verifier(provider), h.cachingVerifier(h.jwksURI(provider))
+			verify := func(compact string) string {
+				_, byOIDC := oidcVerifier.Verify(h.clientContext(), compact)
+				return fmt.Sprintf("go-oidc %v, jwx %v", byOIDC == nil, jwxVerifier.verify(compact) == nil)
+			}
+			access := h.exchange(provider, key)
+			header := h.header(access)
+			typ, _ := header.Type()
+			alg, _ := header.Algorithm()
+			h.Expect(typ+" "+alg.String()).To(gomega.Equal("at+jwt "+string(algorithm)), "the header of an access token")
+			h.Expect(verify(access)).To(gomega.Equal("go-oidc true, jwx true"), "an access token")
+			h.Expect(verify(h.reaches(key, 1))).To(gomega.Equal("go-oidc false, jwx false"), "a refresh token")
+			h.Expect(verify(h.exchange(provider, other))).To(gomega.Equal("go-oidc false, jwx false"), "a token of another audience")
+			h.clock.SetTime(h.clock.Now().Add(16 * time.Minute))
+			h.Expect(verify(access)).To(gomega.Equal("go-oidc false, jwx false"), "a token that has ended")
+		})
+	}
+}
+
+// TestSigningKeyRotation: verifiers that keep the JWKS for as long as they may, and were
+// started at different times, never meet a token that they cannot verify: neither one just
+// made nor one that lives on from before, while the signing keys rotate and the algorithm
+// changes, whose key signs as early as any may.
+func TestSigningKeyRotation(t *testing.T) {
+	const (
+		rotateAfter = 4 * time.Hour
+		prepublish  = 20 * time.Minute
+		step        = time.Minute
+		until       = 11 * time.Hour
+		changeAt    = 6 * time.Hour
+		life        = time.Hour
+	)
+	start := time.Now().Truncate(time.Second)
+	issuer := &v1alpha1.JWTIssuer{}
+	h := newHouse(t, start, 0, func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Signing = &v1alpha1.SigningSpec{RotateAfter: &metav1.Duration{Duration: rotateAfter}, Prepublish: &metav1.Duration{Duration: prepublish}}
+		issuer = i
+	})
+	provider := h.discovery()
+	key := h.key("orders", accessFor(life))
+	byOIDC := h.verifier(provider)
+	var byJWX []*cachingVerifier
+	// latest is the last token made by each signing key: of all of its tokens it lives longest.
+	latest := map[string]madeToken{}
+	verifications := 0
+	for now := start; now.Before(start.Add(until)); now = now.Add(step) {
+		h.clock.SetTime(now)
+		if age := now.Sub(start); age%(3*time.Minute) == 0 && len(byJWX) < 4 {
+			byJWX = append(byJWX, h.cachingVerifier(h.jwksURI(provider)))
+		}
+		if now.Equal(start.Add(changeAt)) {
+			h.edit(issuer, func() { issuer.Spec.Signing.Algorithm = v1alpha1.RS256 })
+		}
+		signing := h.settle(issuer)
+		if _, known := latest[signing]; !known {
+			t.Logf("after %s another key signs", now.Sub(start))
+		}
+		// The token server hears of another key a moment after it is on record.
+		h.Eventually(func() string {
+			compact := h.exchange(provider, key)
+			latest[h.kid(compact)] = madeToken{compact, now.Add(life - time.Second)}
+			return h.kid(compact)
+		}, patience, pollEvery).Should(gomega.Equal(signing), "the token server never signs with the key that is on record as the active one")
+		for _, made := range latest {
+			if !now.Before(made.until) {
+				continue
+			}
+			if _, err := byOIDC.Verify(h.clientContext(), made.compact); err != nil {
+				t.Errorf("after %s: go-oidc refuses a token that lives for %s: %v", now.Sub(start), made.until.Sub(now), err)
+			}
+			for i, verifier := range byJWX {
+				if err := verifier.verify(made.compact); err != nil {
+					t.Errorf("after %s: jwx verifier %d, whose copy is good for %s, refuses a token that lives for %s: %v",
+						now.Sub(start), i, verifier.goodUntil.Sub(now), made.until.Sub(now), err)
+				}
+			}
+			verifications += 1 + len(byJWX)
+		}
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+	h.Expect(len(latest)).To(gomega.BeNumerically(">=", 4), "the signing keys did not rotate as often as they should")
+	t.Logf("%d verifications of tokens by %d signing keys, none failed; a copy was kept for %s", verifications, len(latest), byJWX[0].maxAge)
+}
+
+// madeToken is an access token and its end.
+type madeToken struct {
+	compact string
+	until   time.Time
+}
