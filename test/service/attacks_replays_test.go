@@ -3,7 +3,6 @@ package service
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -17,7 +16,7 @@ import (
 
 // presentReplays presents tokens that were good, each once, and are no longer.
 func (s *siege) presentReplays(t *testing.T) {
-	revoked, leaked, dead, spent := s.newKey("revoked"), s.newKey("leaked"), s.newKey("dead"), s.newKey("spent", oneTime)
+	revoked, leaked, dead, spent := s.newKey("revoked"), s.newKey("leaked"), s.newKey("dead"), s.newKey("spent", oneTime(0))
 	bound := s.newKey("bound", func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.Binding = &v1alpha1.BindingSpec{JWKThumbprint: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}
 	})
@@ -56,10 +55,6 @@ func (s *siege) presentReplays(t *testing.T) {
 		refused("the successor of one that was used again", successor),
 	}
 	t.Run("replays", func(t *testing.T) { s.presentAll(t, rows) })
-}
-
-func oneTime(k *v1alpha1.JWTRefreshKey) {
-	k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse, RetryGrace: &metav1.Duration{Duration: 0 * time.Second}}
 }
 
 // newKey is house.key, which siege hides.

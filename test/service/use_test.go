@@ -48,7 +48,9 @@ func TestShutdownRecordsUse(t *testing.T) {
 	h := newHouse(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
-	r := h.replica(func(_ *rest.Config, o *registry.Options) { o.Spread = func(most time.Duration) time.Duration { return most } })
+	r := h.replica(func(_ *rest.Config, o *registry.Options) {
+		o.Spread = func(most time.Duration) time.Duration { return most }
+	})
 	key := h.key("till")
 	held := h.reaches(key, 1)
 	h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("200"))
