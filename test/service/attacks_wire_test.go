@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -45,9 +46,9 @@ func (c *conversation) String() string {
 // dial opens a connection of HTTP/1.1 to a server.
 func (s *siege) dial(t *testing.T, to *httptest.Server) *tls.Conn {
 	t.Helper()
-	transport, _ := to.Client().Transport.(*http.Transport)
-	config := transport.TLSClientConfig.Clone()
-	config.NextProtos, config.ServerName = []string{"http/1.1"}, "example.com"
+	// The server's own client is not asked for its configuration, which it completes at its first use.
+	config := &tls.Config{RootCAs: x509.NewCertPool(), NextProtos: []string{"http/1.1"}, ServerName: "example.com", MinVersion: tls.VersionTLS12}
+	config.RootCAs.AddCert(to.Certificate())
 	conn, err := (&tls.Dialer{Config: config}).DialContext(s.ctx, "tcp", to.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
