@@ -200,9 +200,8 @@ func (r *CertificateReconciler) write(ctx context.Context, secret *corev1.Secret
 
 // SetupWithManager registers the controller, and what wakes it.
 func (r *CertificateReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
-	one := func(context.Context, client.Object) []reconcile.Request {
-		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: r.Namespace, Name: r.Secret}}}
-	}
+	certificate := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: r.Namespace, Name: r.Secret}}
+	one := func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{certificate} }
 	ours := func(ctx context.Context, object client.Object) []reconcile.Request {
 		if object.GetNamespace() == r.Namespace && (object.GetName() == r.Secret || object.GetName() == authoritySecret) {
 			return one(ctx, object)
@@ -215,7 +214,7 @@ func (r *CertificateReconciler) SetupWithManager(mgr ctrl.Manager, o Options) er
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(ours)).
 		// There may be no issuer yet, and a token service that waits all the same.
 		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-			queue.Add(one(context.Background(), nil)[0])
+			queue.Add(certificate)
 			return nil
 		})).
 		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess}).

@@ -139,7 +139,7 @@ func (s *scene) verifyAccess(compact string) {
 	s.gap()
 	var keys jose.JSONWebKeySet
 	s.ask(http.MethodGet, metadata.JWKSURI, "", &keys)
-	signed, err := jose.ParseSigned(compact, []jose.SignatureAlgorithm{jose.ES256})
+	signed, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.ES256})
 	s.must(err)
 	found := keys.Key(signed.Signatures[0].Header.KeyID)
 	s.expect(len(found) == 1, "the key that signed it is published", "one key", len(found))
