@@ -3,17 +3,22 @@ package service
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
 func oneTime(grace time.Duration) func(*v1alpha1.JWTRefreshKey) {
@@ -111,4 +116,43 @@ func (h *house) revokeWhileInUse(key *v1alpha1.JWTRefreshKey, one, two *replica)
 		}
 	}
 	return delay
+}
+
+// TestAReplicaKilledBetweenClaimAndAnswer: the claim is on record, and nobody got its answer.
+// The retry gets the same successor, from the other replica.
+func TestAReplicaKilledBetweenClaimAndAnswer(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	killed := &lastWords{}
+	one := h.replica(func(config *rest.Config, _ *registry.Options) {
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { killed.next = next; return killed })
+	})
+	two := h.replica()
+	key := h.key("device", oneTime(time.Minute))
+	held := h.reaches(key, 1)
+	killed.armed.Store(true)
+	h.Expect(h.refresh(one, held).outcome()).To(gomega.Equal("503 temporarily_unavailable"), "the answer was lost, and nothing else is known")
+	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(2), "the claim is on record")
+
+	retried := h.refresh(two, held)
+	h.Expect(retried.outcome()).To(gomega.Equal("200"))
+	h.Expect(token.Hash(retried.text("refresh_token"))).To(gomega.Equal(key.Status.TokenHash), "the successor that was claimed")
+	h.Expect(h.refresh(two, retried.text("refresh_token")).outcome()).To(gomega.Equal("200"))
+}
+
+// lastWords is a connection that breaks when the API server has done what it was asked to.
+type lastWords struct {
+	next  http.RoundTripper
+	armed atomic.Bool
+}
+
+func (l *lastWords) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := l.next.RoundTrip(request)
+	if err == nil && request.Method == http.MethodPatch && l.armed.Load() {
+		response.Body.Close()
+		return nil, errCut
+	}
+	return response, err
 }

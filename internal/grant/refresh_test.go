@@ -1,0 +1,68 @@
+package grant
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// A superseded token is traded for the current one only where that gives its holder nothing more.
+func TestGrantsNoMore(t *testing.T) {
+	held := token.Claims{Audience: "orders", Subject: "shop", Scope: "read write", Extra: map[string]string{"tier": `"gold"`}}
+	cases := []struct {
+		name    string
+		current func(*token.Claims)
+		want    bool
+	}{
+		{"the same", func(*token.Claims) {}, true},
+		{"later, and the rest the same", func(c *token.Claims) { c.JTI, c.Object.Revision = "next", 2 }, true},
+		{"the scopes in another order", func(c *token.Claims) { c.Scope = "write read" }, true},
+		{"fewer scopes", func(c *token.Claims) { c.Scope = "read" }, true},
+		{"no scope", func(c *token.Claims) { c.Scope = "" }, true},
+		{"one scope more", func(c *token.Claims) { c.Scope = "read write admin" }, false},
+		{"another scope", func(c *token.Claims) { c.Scope = "admin" }, false},
+		{"another audience", func(c *token.Claims) { c.Audience = "billing" }, false},
+		{"another subject", func(c *token.Claims) { c.Subject = "admin" }, false},
+		{"another value of a claim", func(c *token.Claims) { c.Extra = map[string]string{"tier": `"platinum"`} }, false},
+		{"a claim more", func(c *token.Claims) { c.Extra = map[string]string{"tier": `"gold"`, "beta": "true"} }, false},
+		{"a claim less", func(c *token.Claims) { c.Extra = nil }, false},
+		{"bound to a key", func(c *token.Claims) { c.JWKThumbprint = "x" }, false},
+		{"bound to a ServiceAccount", func(c *token.Claims) { c.ServiceAccount = "orders" }, false},
+	}
+	for _, c := range cases {
+		current := held
+		c.current(&current)
+		if got := grantsNoMore(&current, &held); got != c.want {
+			t.Errorf("%s: traded is %v", c.name, got)
+		}
+	}
+}
+
+func TestNarrowed(t *testing.T) {
+	cases := []struct {
+		name, granted, asked, want string
+		code                       oauth.Code
+	}{
+		{name: "nothing asked: all that was granted", granted: "read write", want: "read write"},
+		{name: "less", granted: "read write", asked: "read", want: "read"},
+		{name: "the same in another order", granted: "read write", asked: "write read", want: "write read"},
+		{name: "one twice", granted: "read write", asked: "read read", want: "read"},
+		{name: "more", granted: "read", asked: "read write", code: oauth.InvalidScope},
+		{name: "any where none was granted", asked: "read", code: oauth.InvalidScope},
+		{name: "another case of letters", granted: "read", asked: "Read", code: oauth.InvalidScope},
+		{name: "two spaces, which is no scope (RFC 6749 §3.3)", granted: "read write", asked: "read  write", code: oauth.InvalidScope},
+		{name: "a tab", granted: "read write", asked: "read\twrite", code: oauth.InvalidScope},
+	}
+	for _, c := range cases {
+		got, err := narrowed(c.granted, c.asked)
+		var refusal *oauth.Error
+		switch {
+		case c.code == "" && (err != nil || got != c.want):
+			t.Errorf("%s: %q, %v", c.name, got, err)
+		case c.code != "" && (!errors.As(err, &refusal) || refusal.Code != c.code):
+			t.Errorf("%s: %q, %v, not %s", c.name, got, err, c.code)
+		}
+	}
+}
