@@ -77,7 +77,7 @@ func (r *CertificateReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (
 	} else if !bytes.Equal(before, after) {
 		r.changed <- event.GenericEvent{Object: &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Secret}}}
 	}
-	return ctrl.Result{RequeueAfter: min(max(next.Sub(r.Clock.Now()), time.Second), certificateLooks)}, nil
+	return ctrl.Result{RequeueAfter: min(max(next.Sub(r.Clock.Now()), time.Second), longestSleep)}, nil
 }
 
 // Trusted is what clients of the token service have to trust, in PEM; empty where its

@@ -71,8 +71,8 @@ func TestARefusedSecretIsReportedOnce(t *testing.T) {
 		}},
 	}
 	for _, tt := range tests {
+		// Not in parallel: the clock is moved, and a manager of another test would have another.
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
 			w := newWorld(t)
 			w.createIssuer()
 			key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) {

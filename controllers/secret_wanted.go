@@ -106,7 +106,7 @@ func (w *wantedSecret) fits(secret *corev1.Secret) bool {
 		}
 	}
 	for name, value := range w.data {
-		if sum := sha256.Sum256([]byte(value)); digestOf(secret, name) != hex.EncodeToString(sum[:]) {
+		if sum := sha256.Sum256([]byte(value)); secret.StringData[name] != string(sum[:]) {
 			return false
 		}
 	}

@@ -3,4 +3,4 @@
 package lifecycle
 
 // walkLives are fewer where each takes eight times as long.
-const walkLives = 40
+const walkLives = 200

@@ -148,7 +148,9 @@ func (c *Cluster) freshness() *freshness {
 func (c *Cluster) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, w := range c.watches {
-		reflector := cache.NewReflectorWithOptions(w.source(c.client), nil, w.store, cache.ReflectorOptions{Name: w.name, TypeDescription: w.name})
+		reflector := cache.NewReflectorWithOptions(w.source(c.client), nil, w.store, cache.ReflectorOptions{
+			Name: w.name, TypeDescription: w.name, Backoff: &watchAgain,
+		})
 		group.Go(func() error { reflector.RunWithContext(ctx); return nil })
 		group.Go(func() error { w.prove(ctx, c.client, c.options.Pulse); return nil })
 	}

@@ -18,23 +18,26 @@ type freshness struct {
 
 	mu       sync.Mutex
 	provenAt time.Time
-	// asked is the oldest question that the watch has not come up to.
-	asked   question
+	// open are the questions that the watch has not come up to, oldest first.
+	open    []question
 	version string
 }
+
+// mostOpen is how many questions are kept: beyond it the view is too old anyway.
+const mostOpen = 64
 
 type question struct {
 	at      time.Time
 	version string
 }
 
-// ask notes that storage had the version at the time; a question that is open still is
-// kept, as it will be answered sooner.
+// ask notes that storage had the version at the time.
 func (f *freshness) ask(at time.Time, version string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.asked.version == "" {
-		f.asked = question{at: at, version: version}
+	f.open = append(f.open, question{at: at, version: version})
+	if len(f.open) > mostOpen {
+		f.open = f.open[1:]
 	}
 	f.settle()
 }
@@ -47,9 +50,15 @@ func (f *freshness) reached(version string) {
 }
 
 func (f *freshness) settle() {
-	if f.asked.version != "" && f.version != "" && !newer(f.asked.version, f.version) {
-		f.provenAt, f.asked = f.asked.at, question{}
+	if f.version == "" {
+		return
 	}
+	answered := 0
+	for answered < len(f.open) && !newer(f.open[answered].version, f.version) {
+		f.provenAt = f.open[answered].at
+		answered++
+	}
+	f.open = f.open[answered:]
 }
 
 // age is how long ago the view was proven; false when it never was.

@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
@@ -27,6 +28,10 @@ const (
 	// askFor is how long an answer is waited for.
 	askFor = 10 * time.Second
 )
+
+// watchAgain is how long is waited before a watch that failed is tried again: once the API
+// server is back, no replica stays behind for long.
+var watchAgain = wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 6, Cap: 5 * time.Second}
 
 // watched is one kind that is watched.
 type watched struct {

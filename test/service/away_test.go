@@ -144,7 +144,7 @@ func TestAPIServerAway(t *testing.T) {
 			h.Eventually(func() string {
 				pulse.Step(20 * time.Second)
 				return h.refresh(r, held).outcome()
-			}, 2*patience, 200*time.Millisecond).Should(gomega.Equal("200"))
+			}, 4*patience, 200*time.Millisecond).Should(gomega.Equal("200"))
 			h.Expect(h.refresh(r, once).outcome()).To(gomega.Equal("200"))
 		})
 	}
