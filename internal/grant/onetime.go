@@ -22,12 +22,12 @@ const claimTries = 8
 
 // useOnce uses a one-time token: it claims the line for its successor, which is put on record
 // before anybody gets it. Of parallel uses at this replica one claims, and all get its answer.
-func (s *Service) useOnce(ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims) (string, error) {
+func (s *Service) useOnce(ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims, use *registry.Use) (string, error) {
 	claim := s.claims.DoChan(claims.Object.UID+"/"+claims.JTI, func() (any, error) {
 		// Others wait for it too: that one of them goes away must not end it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimFor)
 		defer cancel()
-		return s.claim(ctx, issuer, key, claims)
+		return s.claim(ctx, issuer, key, claims, use)
 	})
 	select {
 	case <-ctx.Done():
@@ -45,7 +45,7 @@ func (s *Service) useOnce(ctx context.Context, issuer *registry.Issuer, key *v1a
 // claimFor bounds how long a claim may take.
 const claimFor = 10 * time.Second
 
-func (s *Service) claim(ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims) (string, error) {
+func (s *Service) claim(ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims, use *registry.Use) (string, error) {
 	// What is known is good enough to claim on, since the claim fails where it is out of date;
 	// it is not good enough to refuse on.
 	for try := range claimTries {
@@ -54,7 +54,7 @@ func (s *Service) claim(ctx context.Context, issuer *registry.Issuer, key *v1alp
 		}
 		switch s.placeOf(key, claims) {
 		case current:
-			successor, err := s.advance(ctx, issuer, key, claims)
+			successor, err := s.advance(ctx, issuer, key, claims, use)
 			if !errors.Is(err, registry.ErrLost) {
 				return successor, err
 			}
@@ -129,7 +129,7 @@ func (s *Service) inGrace(key *v1alpha1.JWTRefreshKey) bool {
 
 // advance puts the successor on record. It is made before, since the record holds its hash,
 // and handed out only after.
-func (s *Service) advance(ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims) (string, error) {
+func (s *Service) advance(ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims, use *registry.Use) (string, error) {
 	mint, err := lifecycle.Successor(key, issuer.URL, s.clock.Now())
 	if err != nil {
 		return "", err
@@ -149,7 +149,7 @@ func (s *Service) advance(ctx context.Context, issuer *registry.Issuer, key *v1a
 		JTI: claims.JTI, Revision: claims.Object.Revision, TokenHash: key.Status.TokenHash,
 		CreatedAt: metav1.NewTime(claims.IssuedAt), ExpiresAt: metav1.NewTime(claims.ExpiresAt),
 	}})
-	return compact, s.registry.Advance(ctx, key, &next, claims.Object.Revision)
+	return compact, s.registry.Advance(ctx, key, &next, use)
 }
 
 // remade is the successor that another answer held already, which may have been lost.

@@ -67,21 +67,24 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 			return nil, oauth.Refuse(oauth.InvalidTarget, "The refresh token is for another resource.")
 		}
 	}
-	successor, err := s.successor(ctx, issuer, key, claims, standing)
+	signer, err := issuer.Rings.Signer(keyring.Access)
+	if err != nil {
+		// The next key is published, and waits until every verifier knows it.
+		return nil, registry.ErrUnavailable
+	}
+	use := &registry.Use{
+		Key: outcome.Key, UID: key.UID, At: s.clock.Now(), Seen: request.Seen, Revision: claims.Object.Revision,
+		Superseded: standing == registry.Superseded, Prompt: key.Spec.IdleTimeout != nil,
+	}
+	successor, err := s.successor(ctx, issuer, key, claims, use)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.accessToken(issuer, key, claims, scope)
+	answer, err := s.accessToken(issuer, key, claims, scope, signer)
 	if err != nil {
 		return nil, err
 	}
 	answer.RefreshToken = successor
-	if !registry.OneTime(key) {
-		s.registry.Used(&registry.Use{
-			Key: outcome.Key, UID: key.UID, At: s.clock.Now(), Seen: request.Seen, Revision: claims.Object.Revision,
-			Superseded: standing == registry.Superseded, Prompt: key.Spec.IdleTimeout != nil,
-		})
-	}
 	return answer, nil
 }
 
@@ -147,16 +150,16 @@ func narrowed(granted, asked string) (string, error) {
 }
 
 // successor is the refresh token that goes with the answer, empty where the client keeps
-// the one that it has.
-func (s *Service) successor(ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims, standing registry.Standing) (string, error) {
-	switch {
-	case registry.OneTime(key):
-		return s.useOnce(ctx, issuer, key, claims)
-	case standing == registry.Superseded:
-		return s.rollOver(issuer, key, claims), nil
-	default:
-		return "", nil
+// the one that it has. The use is on record with it, or remembered.
+func (s *Service) successor(ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims, use *registry.Use) (string, error) {
+	if registry.OneTime(key) {
+		return s.useOnce(ctx, issuer, key, claims, use)
 	}
+	s.registry.Used(use)
+	if use.Superseded {
+		return s.rollOver(issuer, key, claims), nil
+	}
+	return "", nil
 }
 
 // rollOver is the current token for a client that presents a superseded one, so that it goes
@@ -187,12 +190,7 @@ func grantsNoMore(current, held *token.Claims) bool {
 }
 
 // accessToken signs the access token. It never outlives the refresh token, nor the key.
-func (s *Service) accessToken(issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims, scope string) (*oauth.TokenAnswer, error) {
-	signer, err := issuer.Rings.Signer(keyring.Access)
-	if err != nil {
-		// The next key is published, and waits until every verifier knows it.
-		return nil, registry.ErrUnavailable
-	}
+func (s *Service) accessToken(issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims, scope string, signer *keyring.Key) (*oauth.TokenAnswer, error) {
 	access, now := *claims, s.clock.Now()
 	access.Scope = scope
 	compact, expiresAt, err := line.MintAccess(access, s.newID(), now, accessLifetime(issuer, key), accessEnd(key, claims), signer)

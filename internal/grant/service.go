@@ -41,7 +41,7 @@ type Registry interface {
 	IssuerReread(ctx context.Context, issuer *registry.Issuer) (*registry.Issuer, error)
 	// Advance puts the next token of a line on record, or fails with registry.ErrLost where the
 	// key is no longer as it was read.
-	Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, used int64) error
+	Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, use *registry.Use) error
 	// Revoke puts a revocation on record if it is due for the key at the API server.
 	Revoke(ctx context.Context, name types.NamespacedName, reason v1alpha1.RevocationReason, due func(*v1alpha1.JWTRefreshKey) bool) error
 	// Used remembers an exchange.

@@ -25,8 +25,9 @@ type operation struct {
 }
 
 // Advance puts the next token of a key on record, if the key still is as it was read: one
-// compare-and-swap. Whoever loses gets ErrLost. used is the revision that was used for it.
-func (c *Cluster) Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, used int64) error {
+// compare-and-swap, in which the use that brought it about is on record too. Whoever loses
+// gets ErrLost.
+func (c *Cluster) Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, use *Use) error {
 	patch, err := json.Marshal([]operation{
 		// The version makes it a compare-and-swap: the API server refuses it over any other.
 		{"replace", "/metadata/resourceVersion", key.ResourceVersion},
@@ -38,8 +39,9 @@ func (c *Cluster) Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line
 		{"add", "/status/expiresAt", line.ExpiresAt},
 		{"add", "/status/content", line.Content},
 		{"add", "/status/previous", line.Previous},
-		{"add", "/status/lastUsed", metav1.NewTime(c.options.Clock.Now())},
-		{"add", "/status/lastUsedRevision", used},
+		{"add", "/status/lastUsed", metav1.NewTime(use.At)},
+		{"add", "/status/lastUsedRevision", use.Revision},
+		{"add", "/status/deviceInfo", use.Seen},
 	})
 	if err != nil {
 		return err

@@ -93,8 +93,10 @@ func TestOneTimeUse(t *testing.T) {
 		k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse, RetryGrace: &metav1.Duration{Duration: time.Minute}}
 	})
 	enrolment := h.reaches(key, 1)
-	second := h.refresh(one, enrolment).text("refresh_token")
+	second := h.refresh(one, enrolment, "device_id", "phone-3").text("refresh_token")
 	h.Expect(second).NotTo(gomega.BeEmpty())
+	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(key.Status.DeviceInfo.ID).To(gomega.Equal("phone-3"), "the device that used it is on record with the claim")
 	h.Expect(h.refresh(one, enrolment).text("refresh_token")).To(gomega.Equal(second))
 	h.Expect(h.refresh(two, enrolment).text("refresh_token")).To(gomega.Equal(second), "a retry at the other replica")
 	third := h.refresh(two, second).text("refresh_token")
