@@ -45,6 +45,14 @@ func (r *report) add(f *figure) {
 	progress("%s: %s (limit %s, target %s): %s", f.what, f.measured, f.limit, f.target, f.verdict())
 }
 
+// join takes in the figures of another report.
+func (r *report) join(other *report) {
+	r.figures = append(r.figures, other.figures...)
+	if other.machine != "" {
+		r.machine = other.machine
+	}
+}
+
 // text is the table for a terminal.
 func (r *report) text() string {
 	var out strings.Builder
@@ -77,14 +85,11 @@ func (r *report) markdown() string {
 	return out.String()
 }
 
-// The document says in prose how it was measured; what is between the marks is replaced.
-const (
-	beginMark = "<!-- make bench writes from here -->"
-	endMark   = "<!-- to here -->"
-)
-
-// keep puts the table into the document.
-func (r *report) keep(path string) error {
+// keep puts the table of a group of parts into the document, which says in prose how it was
+// measured: what is between the marks of the group is replaced, and all else stays.
+func (r *report) keep(path, group string) error {
+	beginMark := fmt.Sprintf("<!-- make bench writes the figures of the %s from here -->", group)
+	endMark := fmt.Sprintf("<!-- to here: %s -->", group)
 	document, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -95,6 +100,6 @@ func (r *report) keep(path string) error {
 		return fmt.Errorf("%s lacks the lines %q and %q, between which the table belongs", path, beginMark, endMark)
 	}
 	written := fmt.Sprintf("%s%s\n\n%s\n%s%s", head, beginMark, r.markdown(), endMark, tail)
-	progress("the table is kept in %s", path)
+	progress("the table of the %s is kept in %s", group, path)
 	return os.WriteFile(path, []byte(written), 0o600)
 }
