@@ -86,7 +86,7 @@ func (o *Object) appendTo(to []byte) []byte {
 // appendText writes a string as encoding/json does. Most need no escaping.
 func appendText(to []byte, text string) []byte {
 	for i := range len(text) {
-		if c := text[i]; c < ' ' || c > '~' || strings.IndexByte(`"\<>&`, c) >= 0 {
+		if !plain(text[i]) {
 			// A string cannot fail to be encoded.
 			encoded, _ := json.Marshal(text)
 			return append(to, encoded...)
@@ -95,4 +95,15 @@ func appendText(to []byte, text string) []byte {
 	to = append(to, '"')
 	to = append(to, text...)
 	return append(to, '"')
+}
+
+// plain tells whether encoding/json leaves a character as it is; of those that are not ASCII
+// it judges itself.
+func plain(c byte) bool {
+	switch c {
+	case '"', '\\', '<', '>', '&':
+		return false
+	default:
+		return ' ' <= c && c <= '~'
+	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"time"
 )
 
 // exchangeAtMost is what an exchange may cost, as a multiple of what the floor costs.
@@ -150,88 +148,3 @@ func (c *cost) figure(what, note string) *figure {
 		note: fmt.Sprintf("%s over %d connections; in %d turns the ratio was between %.2f and %.2f", note, connections, turns, c.least, c.most),
 	}
 }
-
-const (
-	// rateAtLeast is the share of the floor's exchanges a second that the service has to reach.
-	rateAtLeast = 0.65
-	// answeredWithin is what 99 of 100 exchanges may take at half the highest rate.
-	answeredWithin = 10 * time.Millisecond
-	rateTurns      = 3
-)
-
-// measureExchangeRate compares how many exchanges a second one core makes, and looks at how
-// long they take when there are half as many.
-func measureExchangeRate(ctx context.Context, s *service, r *report) (err error) {
-	keys, err := s.exchangedKeys(ctx)
-	if err != nil {
-		return err
-	}
-	seen, err := s.requestsOf(keys)
-	if err != nil {
-		return err
-	}
-	bare, err := s.oneCore(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.allCores(context.WithoutCancel(ctx), bare)) }()
-	pair, err := s.pair(bare.Pid())
-	if err != nil {
-		return err
-	}
-	if err := send(ctx, pair.service.address, 0, int64(len(keys)), cycle(seen[kindService])); err != nil {
-		return err
-	}
-	var rates, busy [2]float64
-	for range rateTurns {
-		for i, server := range []*served{pair.floor, pair.service} {
-			rate, share, err := server.saturate(ctx, s.settings.rateFor, cycle(seen[server.kind]))
-			if err != nil {
-				return err
-			}
-			rates[i], busy[i] = rates[i]+rate/rateTurns, busy[i]+share/rateTurns
-		}
-	}
-	ratio := rates[1] / rates[0]
-	r.add(&figure{
-		what: fmt.Sprintf("exchanges a second on one core, %d keys", len(keys)), measured: fmt.Sprintf("%.0f/s", rates[1]),
-		limit: fmt.Sprintf("%.0f/s", rates[0]), ratio: fmt.Sprintf("%.2f", ratio), target: fmt.Sprintf("at least %.2f", rateAtLeast), met: ratio >= rateAtLeast,
-		note: fmt.Sprintf("%d turns of %s each over %d connections; the core's time went to the service by %.0f%%, and to the floor by %.0f%% in its turns",
-			rateTurns, s.settings.rateFor, connections, 100*busy[1], 100*busy[0]),
-	})
-	took, err := sendAt(ctx, pair.service.address, rates[1]/2, 2*s.settings.rateFor, cycle(seen[kindService]))
-	if err != nil {
-		return err
-	}
-	p99 := percentile(took, 0.99)
-	r.add(&figure{
-		what: "p99 of exchanges at half that rate", measured: milliseconds(p99), limit: milliseconds(answeredWithin),
-		ratio:  fmt.Sprintf("%.2f", float64(p99)/float64(answeredWithin)),
-		target: "under " + milliseconds(answeredWithin), met: p99 < answeredWithin,
-		note: fmt.Sprintf("%d requests at chance moments, from the moment that each was due; median %s, 99.9%% within %s",
-			len(took), milliseconds(percentile(took, 0.5)), milliseconds(percentile(took, 0.999))),
-	})
-	return nil
-}
-
-// saturate returns the requests a second that a server answers, and how much of a core it
-// uses for that.
-func (s *served) saturate(ctx context.Context, length time.Duration, of requests) (rate, busy float64, err error) {
-	before, err := processorSeconds(s.pid)
-	if err != nil {
-		return 0, 0, err
-	}
-	began := time.Now()
-	answered, err := sendFor(ctx, s.address, length, of)
-	if err != nil {
-		return 0, 0, fmt.Errorf("%s: %w", s.kind, err)
-	}
-	took := time.Since(began).Seconds()
-	after, err := processorSeconds(s.pid)
-	return float64(answered) / took, (after - before) / took, err
-}
-
-func milliseconds(d time.Duration) string { return fmt.Sprintf("%.1f ms", 1000*d.Seconds()) }
-
-// refused tells whether an exchange was refused for good.
-func refused(status int) bool { return status == http.StatusBadRequest }

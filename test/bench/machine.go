@@ -62,6 +62,10 @@ func (t processorTime) since(before processorTime) processorTime {
 	return processorTime{t.etcd - before.etcd, t.apiServer - before.apiServer, t.client - before.client}
 }
 
+func (t processorTime) plus(more processorTime) processorTime {
+	return processorTime{t.etcd + more.etcd, t.apiServer + more.apiServer, t.client + more.client}
+}
+
 // perKey tells it in words.
 func (t processorTime) perKey(keys int) string {
 	milliseconds := func(seconds float64) float64 { return 1000 * seconds / float64(keys) }

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,44 +45,98 @@ func measureOneTime(ctx context.Context, s *service, r *report) error {
 	if err != nil {
 		return err
 	}
-	limit := (before + after) / 2
+	limit, rate := (before.rate+after.rate)/2, exchanged.rate
 	r.add(&figure{
-		what: "one-time exchanges a second", measured: fmt.Sprintf("%.0f/s", exchanged), limit: fmt.Sprintf("%.0f/s", limit),
-		ratio: fmt.Sprintf("%.2f", exchanged/limit), target: fmt.Sprintf("at least %.2f", oneTimeAtLeast), met: exchanged/limit >= oneTimeAtLeast,
+		what: "one-time exchanges a second", measured: fmt.Sprintf("%.0f/s", rate), limit: fmt.Sprintf("%.0f/s", limit),
+		ratio: fmt.Sprintf("%.2f", rate/limit), target: fmt.Sprintf("at least %.2f", oneTimeAtLeast), met: rate/limit >= oneTimeAtLeast,
 		note: fmt.Sprintf("%d exchanges each of %d keys from the second generation on, by %d clients at two replicas in turn; "+
-			"the raw client as many updates by as many workers, %.0f/s before and %.0f/s after; both replicas watch throughout",
-			generations, s.settings.oneTimeKeys, connections, before, after),
+			"the raw client as many updates by as many workers, %.0f/s before and %.0f/s after; both replicas watch throughout; "+
+			"processor time each: %s with the replicas, %s and %s with the raw client (and the replicas as watchers)",
+			generations, s.settings.oneTimeKeys, connections, before.rate, after.rate, s.perWrite(exchanged), s.perWrite(before), s.perWrite(after)),
 	})
 	return s.stop(ctx)
 }
 
-// exchangeOnce returns the one-time exchanges a second. All keys come by turns, as those of
+// oneTimeRun is what there is to say of a run.
+type oneTimeRun struct {
+	// rate is in writes a second.
+	rate float64
+	used processorTime
+}
+
+func (s *service) perWrite(run *oneTimeRun) string {
+	return run.used.perKey(generations * s.settings.oneTimeKeys)
+}
+
+// timed runs all generations but the first, which is not measured: a key's first exchange
+// is another thing than those after. Between them prepare is not measured either.
+func (s *service) timed(generation func(number int64) error, prepare func(number int64) error) (*oneTimeRun, error) {
+	run := &oneTimeRun{}
+	var took time.Duration
+	for number := range int64(generations + 1) {
+		if err := prepare(number + 1); err != nil {
+			return nil, err
+		}
+		usedBefore, err := s.watchersTime()
+		if err != nil {
+			return nil, err
+		}
+		began := time.Now()
+		if err := generation(number + 1); err != nil {
+			return nil, err
+		}
+		length := time.Since(began)
+		usedAfter, err := s.watchersTime()
+		if err != nil {
+			return nil, err
+		}
+		if number == 0 {
+			continue
+		}
+		took += length
+		run.used = run.used.plus(usedAfter.since(usedBefore))
+	}
+	run.rate = float64(generations*s.settings.oneTimeKeys) / took.Seconds()
+	return run, nil
+}
+
+// watchersTime has the replicas and this process as the client.
+func (s *service) watchersTime() (processorTime, error) {
+	sum, err := s.processorTime(os.Getpid())
+	for _, replica := range s.replicas {
+		used, failed := processorSeconds(replica.Pid())
+		sum.client, err = sum.client+used, errors.Join(err, failed)
+	}
+	return sum, err
+}
+
+// exchangeOnce makes the one-time exchanges. All keys come by turns, as those of
 // devices do, and each goes to the other replica the next time.
-func (s *service) exchangeOnce(ctx context.Context, name string) (float64, error) {
+func (s *service) exchangeOnce(ctx context.Context, name string) (*oneTimeRun, error) {
 	b := batch{name: name, keys: s.settings.oneTimeKeys}
 	keys, err := s.issue(ctx, b, oneTimeUse)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	clients := make([]chan *connection, replicaCount)
 	for replica := range clients {
 		clients[replica] = make(chan *connection, connections)
 		address, err := s.address(replica)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		for range connections {
 			c, err := dial(ctx, address)
 			if err != nil {
-				return 0, err
+				return nil, err
 			}
 			defer func() { _ = c.Close() }()
 			clients[replica] <- c
 		}
 	}
-	generation := func(number int) error {
+	generation := func(number int64) error {
 		return b.each(ctx, connections, func(_ context.Context, i int) error {
-			free := clients[(i+number)%replicaCount]
+			free := clients[(int64(i)+number)%replicaCount]
 			c := <-free
 			defer func() { free <- c }()
 			var answer oauth.TokenAnswer
@@ -95,34 +151,21 @@ func (s *service) exchangeOnce(ctx context.Context, name string) (float64, error
 			return nil
 		})
 	}
-	if err := generation(1); err != nil {
-		return 0, err
-	}
-	began := time.Now()
-	for number := range generations {
-		if err := generation(number + 2); err != nil {
-			return 0, err
-		}
-	}
-	return s.oneTimeRate(began), nil
+	return s.timed(generation, func(int64) error { return nil })
 }
 
-func (s *service) oneTimeRate(began time.Time) float64 {
-	return float64(generations*s.settings.oneTimeKeys) / time.Since(began).Seconds()
-}
-
-// updateRaw returns the updates a second of a client that knows beforehand what to write.
-func (s *service) updateRaw(ctx context.Context, name string) (float64, error) {
+// updateRaw makes as many updates with a client that knows beforehand what to write.
+func (s *service) updateRaw(ctx context.Context, name string) (*oneTimeRun, error) {
 	b := batch{name: name, keys: s.settings.oneTimeKeys}
 	keys, err := s.issue(ctx, b, oneTimeUse)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	writer, err := client.New(s.asService, client.Options{Scheme: controllers.Scheme()})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	generation := func(number int64) error {
+	prepare := func(number int64) error {
 		for i := range keys {
 			if err := s.advance(&keys[i]); err != nil {
 				return err
@@ -132,18 +175,5 @@ func (s *service) updateRaw(ctx context.Context, name string) (float64, error) {
 		return nil
 	}
 	update := func(ctx context.Context, i int) error { return writer.Status().Update(ctx, keys[i].JWTRefreshKey) }
-	var took time.Duration
-	for number := range generations + 1 {
-		if err := generation(int64(number + 1)); err != nil {
-			return 0, err
-		}
-		began := time.Now()
-		if err := b.each(ctx, connections, update); err != nil {
-			return 0, err
-		}
-		if number > 0 {
-			took += time.Since(began)
-		}
-	}
-	return float64(generations*len(keys)) / took.Seconds(), nil
+	return s.timed(func(int64) error { return b.each(ctx, connections, update) }, prepare)
 }

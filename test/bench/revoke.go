@@ -92,3 +92,6 @@ func (s *service) revoke(ctx context.Context, key *issuedKey, clients []*connect
 	err := group.Wait()
 	return slices.Max(delays), err
 }
+
+// refused tells whether an exchange was refused for good.
+func refused(status int) bool { return status == http.StatusBadRequest }
