@@ -19,10 +19,7 @@ func measureExchangeCPU(ctx context.Context, s *service, r *report) (err error) 
 	if err != nil {
 		return err
 	}
-	seen, err := s.requestsOf(keys)
-	if err != nil {
-		return err
-	}
+	seen := requestsOf(keys)
 	unseen, err := s.unseen(keys, s.settings.exchanges)
 	if err != nil {
 		return err
@@ -62,12 +59,12 @@ const (
 )
 
 // requestsOf are exchanges of the current tokens.
-func (s *service) requestsOf(keys []issuedKey) (map[string][][]byte, error) {
+func requestsOf(keys []issuedKey) map[string][][]byte {
 	all := make([][]byte, len(keys))
 	for i := range keys {
 		all[i] = refreshRequest("/token", keys[i].token)
 	}
-	return map[string][][]byte{kindFloor: all, kindService: all}, nil
+	return map[string][][]byte{kindFloor: all, kindService: all}
 }
 
 // unseen are exchanges of tokens that differ all.

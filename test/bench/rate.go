@@ -22,10 +22,7 @@ func measureExchangeRate(ctx context.Context, s *service, r *report) (err error)
 	if err != nil {
 		return err
 	}
-	seen, err := s.requestsOf(keys)
-	if err != nil {
-		return err
-	}
+	seen := requestsOf(keys)
 	bare, err := s.oneCore(ctx)
 	if err != nil {
 		return err
