@@ -49,8 +49,8 @@ func measureExchangeRate(ctx context.Context, s *service, r *report) (err error)
 	r.add(&figure{
 		what: fmt.Sprintf("exchanges a second on one core, %d keys", len(keys)), measured: fmt.Sprintf("%.0f/s", rates[1]),
 		limit: fmt.Sprintf("%.0f/s", rates[0]), ratio: fmt.Sprintf("%.2f", ratio), target: fmt.Sprintf("at least %.2f", rateAtLeast), met: ratio >= rateAtLeast,
-		note: fmt.Sprintf("%d turns of %s each over %d connections; the core's time went to the service by %.0f%%, and to the floor by %.0f%% in its turns",
-			rateTurns, s.settings.rateFor, connections, 100*busy[1], 100*busy[0]),
+		note: fmt.Sprintf("%d turns of %s each over %d connections; the core's time went to the service by %.0f%%, and to the floor by %.0f%% in its turns: for each second of it %.0f exchanges against %.0f (%.2f)",
+			rateTurns, s.settings.rateFor, connections, 100*busy[1], 100*busy[0], rates[1]/busy[1], rates[0]/busy[0], ratio*busy[0]/busy[1]),
 	})
 	return s.measureLatency(ctx, pair, rates[1]/2, cycle(seen[kindService]), r)
 }
