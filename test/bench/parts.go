@@ -104,11 +104,6 @@ func chosenParts(only string) ([]string, error) {
 	return chosen, nil
 }
 
-// complete tells whether all parts of the group are measured.
-func (g *group) complete(s *settings) bool {
-	return !slices.ContainsFunc(g.partNames(), func(name string) bool { return !slices.Contains(s.only, name) })
-}
-
 // measure measures those parts of a group that were asked for, in a lab of their own.
 func (g *group) measure(ctx context.Context, s *settings, r *report) (err error) {
 	if !slices.ContainsFunc(g.partNames(), func(name string) bool { return slices.Contains(s.only, name) }) {

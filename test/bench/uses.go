@@ -100,9 +100,10 @@ func useThrough(ctx context.Context, replicas []*localReplica, keys []issuedKey,
 		var group errgroup.Group
 		for i, replica := range replicas {
 			group.Go(func() error {
+				// Each replica goes round all keys, and begins elsewhere.
+				begin := i * len(keys) / len(replicas)
 				for n := from + i; n < to; n += len(replicas) {
-					// Each replica meets every key.
-					if err := replica.exchange(ctx, keys[(n/len(replicas)*7+n)%len(keys)].token); err != nil {
+					if err := replica.exchange(ctx, keys[(begin+n/len(replicas))%len(keys)].token); err != nil {
 						return err
 					}
 				}
