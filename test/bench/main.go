@@ -107,19 +107,19 @@ func run(ctx context.Context, args []string) (err error) {
 		return profile(ctx, s)
 	}
 	all := &report{}
+	// What was measured before something failed is shown as well.
+	defer func() { fmt.Print("\n", all.text()) }()
 	for _, g := range groups {
 		r := &report{}
-		if err := g.measure(ctx, s, r); err != nil {
+		err := g.measure(ctx, s, r)
+		all.join(r)
+		if err == nil && s.full() {
+			err = r.keep(filepath.Join(root, s.document), g.name)
+		}
+		if err != nil {
 			return err
 		}
-		all.join(r)
-		if s.full() {
-			if err := r.keep(filepath.Join(root, s.document), g.name); err != nil {
-				return err
-			}
-		}
 	}
-	fmt.Print("\n", all.text())
 	return nil
 }
 
