@@ -73,45 +73,59 @@ type Claims struct {
 // registered are the claims that Claims has fields for.
 var registered = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "cnf", objectClaim}
 
+const (
+	// payloadMembers and payloadLength are as much as most payloads need.
+	payloadMembers = 11
+	payloadLength  = 512
+)
+
 // Payload is the canonical payload: names sorted, no insignificant space, no nulls.
 func (c *Claims) Payload() ([]byte, error) {
-	object := map[string]any{"namespace": c.Object.Namespace, "name": c.Object.Name, "uid": c.Object.UID}
+	object := &canonical.Object{}
+	object.Text("namespace", c.Object.Namespace)
+	object.Text("name", c.Object.Name)
+	object.Text("uid", c.Object.UID)
 	if c.Object.Revision != 0 {
-		object["revision"] = c.Object.Revision
+		object.Number("revision", c.Object.Revision)
 	}
-	payload := map[string]any{
-		"iss":       c.Issuer,
-		"sub":       c.Subject,
-		"aud":       c.Audience,
-		"iat":       c.IssuedAt.Unix(),
-		"nbf":       c.IssuedAt.Add(-Skew).Unix(),
-		"exp":       c.ExpiresAt.Unix(),
-		"jti":       c.JTI,
-		"client_id": c.ClientID,
-		objectClaim: object,
-	}
+	payload := canonical.NewObject(payloadMembers+len(c.Extra), payloadLength)
+	payload.Text("iss", c.Issuer)
+	payload.Text("sub", c.Subject)
+	payload.Text("aud", c.Audience)
+	payload.Number("iat", c.IssuedAt.Unix())
+	payload.Number("nbf", c.IssuedAt.Add(-Skew).Unix())
+	payload.Number("exp", c.ExpiresAt.Unix())
+	payload.Text("jti", c.JTI)
+	payload.Text("client_id", c.ClientID)
+	payload.Object(objectClaim, object)
 	if c.Scope != "" {
-		payload["scope"] = c.Scope
+		payload.Text("scope", c.Scope)
 	}
-	if cnf := c.confirmation(); len(cnf) > 0 {
-		payload["cnf"] = cnf
+	if cnf := c.confirmation(); cnf != nil {
+		payload.Object("cnf", cnf)
 	}
 	for name, value := range c.Extra {
 		if reserved(name) {
 			return nil, fmt.Errorf("claim %q is registered and cannot be set", name)
 		}
-		payload[name] = json.RawMessage(value)
+		if err := payload.Raw(name, value); err != nil {
+			return nil, fmt.Errorf("claim %q: %w", name, err)
+		}
 	}
-	return json.Marshal(payload)
+	return payload.JSON(), nil
 }
 
-func (c *Claims) confirmation() map[string]string {
-	cnf := map[string]string{}
+// confirmation is nil where nothing has to be confirmed.
+func (c *Claims) confirmation() *canonical.Object {
+	if c.JWKThumbprint == "" && c.ServiceAccount == "" {
+		return nil
+	}
+	cnf := &canonical.Object{}
 	if c.JWKThumbprint != "" {
-		cnf["jkt"] = c.JWKThumbprint
+		cnf.Text("jkt", c.JWKThumbprint)
 	}
 	if c.ServiceAccount != "" {
-		cnf[serviceAccountMember] = c.ServiceAccount
+		cnf.Text(serviceAccountMember, c.ServiceAccount)
 	}
 	return cnf
 }

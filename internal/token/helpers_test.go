@@ -148,3 +148,14 @@ func part(compact string, n int, change func(string) string) string {
 	parts[n] = change(parts[n])
 	return strings.Join(parts, ".")
 }
+
+// split is what is signed of a token, and the signature.
+func split(tb testing.TB, compact string) (signed, signature []byte) {
+	tb.Helper()
+	end := strings.LastIndexByte(compact, '.')
+	signature, err := base64.RawURLEncoding.DecodeString(compact[end+1:])
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return []byte(compact[:end]), signature
+}

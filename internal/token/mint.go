@@ -2,12 +2,12 @@ package token
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 
-	"github.com/golang-jwt/jwt/v5"
-
+	"github.com/refreshkeys/refreshkeys/internal/canonical"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
@@ -29,12 +29,27 @@ func Mint(key *keyring.Key, typ Type, payload []byte) (string, error) {
 	if key.Use != ringOf(typ) {
 		return "", fmt.Errorf("key %s is of the %s ring, which does not sign %s", key.ID, key.Use, typ)
 	}
-	unsigned := &jwt.Token{
-		Header: map[string]any{"typ": string(typ), "alg": string(key.Algorithm), "kid": key.ID},
-		Claims: canonicalClaims{payload: payload},
-		Method: method{key.Algorithm},
+	header := &canonical.Object{}
+	header.Text("alg", string(key.Algorithm))
+	header.Text("kid", key.ID)
+	header.Text("typ", string(typ))
+	// The compact serialisation (RFC 7515 §7.1). golang-jwt's would sign at random, where signatures
+	// here must be reproducible (RFC 6979), and would encode and check again what is canonical already.
+	compact := base64.RawURLEncoding.AppendEncode(make([]byte, 0, compactLength(len(payload))), header.JSON())
+	compact = base64.RawURLEncoding.AppendEncode(append(compact, '.'), payload)
+	signature, err := key.Sign(compact)
+	if err != nil {
+		return "", err
 	}
-	return unsigned.SignedString(key)
+	compact = base64.RawURLEncoding.AppendEncode(append(compact, '.'), signature)
+	return string(compact), nil
+}
+
+// compactLength is about how long a token is that holds a payload.
+func compactLength(payload int) int {
+	// The header and the signature of ES256.
+	const rest = 256
+	return base64.RawURLEncoding.EncodedLen(payload) + rest
 }
 
 // Remake signs a refresh token's payload again, and returns the token only if it is the
@@ -55,34 +70,4 @@ func ringOf(typ Type) keyring.Use {
 		return keyring.Access
 	}
 	return keyring.Refresh
-}
-
-// canonicalClaims hands golang-jwt a payload as it is.
-type canonicalClaims struct {
-	jwt.Claims
-	payload []byte
-}
-
-func (c canonicalClaims) MarshalJSON() ([]byte, error) { return c.payload, nil }
-
-// method is a jwt.SigningMethod over our keys: golang-jwt's own ECDSA is randomised, and
-// the signatures here must be reproducible (RFC 6979).
-type method struct{ algorithm keyring.Algorithm }
-
-func (m method) Alg() string { return string(m.algorithm) }
-
-func (m method) Sign(signed string, key any) ([]byte, error) {
-	k, ok := key.(*keyring.Key)
-	if !ok || k.Algorithm != m.algorithm {
-		return nil, jwt.ErrInvalidKeyType
-	}
-	return k.Sign([]byte(signed))
-}
-
-func (m method) Verify(signed string, signature []byte, key any) error {
-	k, ok := key.(*keyring.Key)
-	if !ok || k.Algorithm != m.algorithm {
-		return jwt.ErrInvalidKeyType
-	}
-	return k.Verify([]byte(signed), signature)
 }

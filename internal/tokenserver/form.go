@@ -1,8 +1,8 @@
 package tokenserver
 
 import (
+	"bytes"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"strings"
@@ -10,7 +10,11 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
-const formType = "application/x-www-form-urlencoded"
+const (
+	formType = "application/x-www-form-urlencoded"
+	// usualBody is for what room is made on a client's word alone, before any of it has arrived.
+	usualBody = 8 << 10
+)
 
 // form reads the parameters of a request. net/http's own ParseForm takes a body of another
 // type for an empty form, merges the query into it, and reads the first of two Content-Types:
@@ -26,7 +30,11 @@ func (s *Server) form(r *Request) (oauth.Form, error) {
 	if given := request.Header.Values("Content-Type"); len(given) != 1 || !isForm(given[0]) {
 		return nil, oauth.Refuse(oauth.InvalidRequest, "The body must be one application/x-www-form-urlencoded form.")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(r.writer, request.Body, oauth.MaxBody))
+	var body bytes.Buffer
+	if length := request.ContentLength; 0 < length && length <= usualBody {
+		body.Grow(int(length) + bytes.MinRead)
+	}
+	_, err := body.ReadFrom(http.MaxBytesReader(r.writer, request.Body, oauth.MaxBody))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, errTooLarge
@@ -34,7 +42,7 @@ func (s *Server) form(r *Request) (oauth.Form, error) {
 	if err != nil {
 		return nil, oauth.Refuse(oauth.InvalidRequest, "The body could not be read.")
 	}
-	return oauth.ParseForm(body)
+	return oauth.ParseForm(body.Bytes())
 }
 
 func isForm(contentType string) bool {

@@ -34,7 +34,9 @@ type lab struct {
 	// emptyHeap is what the manager's caches and code hold without any key.
 	emptyHeap float64
 	// resting are the batches whose keys the manager has issued.
-	resting     []batch
+	resting []batch
+	// service is there once a part has needed it.
+	service     *service
 	loadAtStart string
 	dir         string
 }
@@ -64,7 +66,7 @@ func openLab(ctx context.Context, s *settings) (_ *lab, err error) {
 	if err := l.runManagerOnce(ctx); err != nil {
 		return nil, err
 	}
-	if slices.Contains(s.only, "memory") {
+	if slices.Contains(s.only, partMemory) {
 		if err := l.measureEmptyHeap(ctx); err != nil {
 			return nil, err
 		}

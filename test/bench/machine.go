@@ -12,11 +12,13 @@ import (
 
 // What is known of this machine and its processes, as Linux tells it.
 
+func cores() int { return runtime.NumCPU() }
+
 // describeMachine says on what and when it was measured, and how busy that was before.
 func describeMachine(l *lab) string {
-	return fmt.Sprintf("Measured on %s: %s, %d cores, %s of memory, %s/%s; %s, kube-apiserver %s; control plane and manager on the same cores. "+
+	return fmt.Sprintf("Measured on %s: %s, %d cores, %s of memory, %s/%s; %s, kube-apiserver %s; control plane and operator on the same cores. "+
 		"Load average %s at the start, %s at the end, the bench's own work included.",
-		time.Now().UTC().Format(time.DateOnly), processor(), runtime.NumCPU(), memory(), runtime.GOOS, runtime.GOARCH,
+		time.Now().UTC().Format(time.DateOnly), processor(), cores(), memory(), runtime.GOOS, runtime.GOARCH,
 		runtime.Version(), filepath.Base(filepath.Dir(l.cluster.KubectlPath())), l.loadAtStart, loadAverage())
 }
 
@@ -58,6 +60,10 @@ func (t processorTime) sum() float64 { return t.etcd + t.apiServer + t.client }
 
 func (t processorTime) since(before processorTime) processorTime {
 	return processorTime{t.etcd - before.etcd, t.apiServer - before.apiServer, t.client - before.client}
+}
+
+func (t processorTime) plus(more processorTime) processorTime {
+	return processorTime{t.etcd + more.etcd, t.apiServer + more.apiServer, t.client + more.client}
 }
 
 // perKey tells it in words.

@@ -1,8 +1,9 @@
-// Command bench measures the operator beside the limits of the machine that it runs on: on a
-// real etcd and kube-apiserver, with the manager as a process and a ServiceAccount of its own.
-// It prints a table, and keeps the one of a full run in docs/performance.md.
+// Command bench measures the operator and the token service beside the limits of the machine
+// that they run on: on a real etcd and kube-apiserver, each as a process with a ServiceAccount
+// of its own. It prints a table, and keeps in docs/performance.md what was measured at full size.
 //
-//	go run ./test/bench                            # everything, about ten minutes
+//	go run ./test/bench                            # everything, about half an hour
+//	go run ./test/bench -only service              # the token service's parts
 //	go run ./test/bench -keys 500 -only issue      # a small trial of one part
 //	go run ./test/bench -keys 2000 -profile /tmp/p # where the manager spends time and memory
 package main
@@ -15,11 +16,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
@@ -38,72 +40,57 @@ func main() {
 	}
 }
 
-// The numbers of keys that the targets speak of. A run with fewer is a trial.
-const (
-	fullKeys         = 5000
-	fullMemoryKeys   = 20000
-	fullRotationKeys = 500
-)
-
-type settings struct {
-	keys         int
-	memoryKeys   int
-	rotationKeys int
-	only         []string
-	workers      int
-	profile      string
-	document     string
+// The sizes that the targets speak of. A run with less is a trial.
+var fullSize = settings{
+	keys: 5000, memoryKeys: 20000, rotationKeys: 500,
+	serviceKeys: 5000, serviceMemoryKeys: 50000, exchanges: 20000, rateFor: 5 * time.Second, oneTimeKeys: 500, rounds: 200, uses: 1000000,
 }
 
-// parts are measured in this order: each leaves the keys behind that the next needs.
-var parts = []struct {
-	name    string
-	measure func(context.Context, *lab, *report) error
-}{
-	{"issue", measureIssue},
-	{"rotate", measureRotation},
-	{"restart", measureRestart},
-	{"memory", measureMemory},
-	{"reconcile", measureReconcile},
+type settings struct {
+	keys, memoryKeys, rotationKeys int
+	workers                        int
+
+	serviceKeys, serviceMemoryKeys int
+	exchanges                      int
+	rateFor                        time.Duration
+	oneTimeKeys, rounds, uses      int
+
+	only     []string
+	profile  string
+	document string
 }
 
 func parseSettings(args []string) (*settings, error) {
 	s := &settings{}
 	set := flag.NewFlagSet("bench", flag.ContinueOnError)
-	set.IntVar(&s.keys, "keys", fullKeys, "keys to issue, and to restart with")
-	set.IntVar(&s.memoryKeys, "memory-keys", fullMemoryKeys, "keys at rest when memory is measured")
-	set.IntVar(&s.rotationKeys, "rotation-keys", fullRotationKeys, "keys to rotate")
+	set.IntVar(&s.keys, "keys", fullSize.keys, "keys to issue, and to restart with")
+	set.IntVar(&s.memoryKeys, "memory-keys", fullSize.memoryKeys, "keys at rest when the manager's memory is measured")
+	set.IntVar(&s.rotationKeys, "rotation-keys", fullSize.rotationKeys, "keys to rotate")
 	set.IntVar(&s.workers, "workers", 0, "workers of the manager; 0 for its own default")
-	only := set.String("only", "", "parts to measure, separated by commas: "+strings.Join(partNames(), ", ")+"; all when empty")
-	set.StringVar(&s.profile, "profile", "", "measure nothing, but run the manager inside this process and write its profiles into this folder")
-	set.StringVar(&s.document, "document", filepath.Join("docs", "performance.md"), "where the table of a full run is kept, seen from the root of the repository")
+	set.IntVar(&s.serviceKeys, "service-keys", fullSize.serviceKeys, "keys whose tokens are exchanged")
+	set.IntVar(&s.serviceMemoryKeys, "service-memory-keys", fullSize.serviceMemoryKeys, "keys when the token server's memory is measured")
+	set.IntVar(&s.exchanges, "exchanges", fullSize.exchanges, "exchanges whose processor time is measured")
+	set.DurationVar(&s.rateFor, "rate-for", fullSize.rateFor, "how long each turn at the highest rate lasts")
+	set.IntVar(&s.oneTimeKeys, "one-time-keys", fullSize.oneTimeKeys, "keys of which one-time tokens are exchanged")
+	set.IntVar(&s.rounds, "rounds", fullSize.rounds, "keys to revoke")
+	set.IntVar(&s.uses, "uses", fullSize.uses, "exchanges whose status writes are counted")
+	only := set.String("only", "", "parts to measure, separated by commas: "+strings.Join(partNames(), ", ")+
+		"; all when empty. "+strings.Join(groupNames(), " and ")+" stand for all theirs")
+	set.StringVar(&s.profile, "profile", "", "measure nothing, but run the manager (or with -only exchange-cpu the exchange) inside this process and write its profiles into this folder")
+	set.StringVar(&s.document, "document", filepath.Join("docs", "performance.md"), "where figures of full size are kept, seen from the root of the repository")
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}
-	s.only = partNames()
-	if *only != "" {
-		s.only = strings.Split(*only, ",")
-	}
-	for _, name := range s.only {
-		if !slices.Contains(partNames(), name) {
-			return nil, fmt.Errorf("-only %s: the parts are %s", name, strings.Join(partNames(), ", "))
-		}
-	}
-	return s, nil
+	var err error
+	s.only, err = chosenParts(*only)
+	return s, err
 }
 
-func partNames() []string {
-	names := make([]string, 0, len(parts))
-	for _, part := range parts {
-		names = append(names, part.name)
-	}
-	return names
-}
-
-// full tells whether all is measured at the size that the targets speak of.
+// full tells whether what is measured is measured at the size that the targets speak of.
 func (s *settings) full() bool {
-	return s.keys == fullKeys && s.memoryKeys == fullMemoryKeys && s.rotationKeys == fullRotationKeys &&
-		s.workers == 0 && len(s.only) == len(parts)
+	sizes := *s
+	sizes.only, sizes.profile, sizes.document = nil, "", ""
+	return cmp.Equal(sizes, fullSize, cmp.AllowUnexported(settings{}))
 }
 
 func run(ctx context.Context, args []string) (err error) {
@@ -116,30 +103,24 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	ctrl.SetLogger(logr.Discard())
-	l, err := openLab(ctx, s)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, l.close(context.WithoutCancel(ctx))) }()
 	if s.profile != "" {
-		return profile(ctx, l, s.profile)
+		return profile(ctx, s)
 	}
-	r := &report{}
-	for _, part := range parts {
-		if !slices.Contains(s.only, part.name) {
-			continue
+	all := &report{}
+	// What was measured before something failed is shown as well.
+	defer func() { fmt.Print("\n", all.text()) }()
+	for _, g := range groups {
+		r := &report{}
+		err := g.measure(ctx, s, r)
+		all.join(r)
+		if err == nil && s.full() {
+			err = r.keep(filepath.Join(root, s.document), g.name)
 		}
-		progress("--- %s", part.name)
-		if err := part.measure(ctx, l, r); err != nil {
-			return fmt.Errorf("%s: %w", part.name, err)
+		if err != nil {
+			return err
 		}
 	}
-	r.machine = describeMachine(l)
-	fmt.Print("\n", r.text())
-	if !s.full() {
-		return nil
-	}
-	return r.keep(filepath.Join(root, s.document))
+	return nil
 }
 
 // progress tells what goes on, beside the table.

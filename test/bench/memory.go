@@ -9,6 +9,9 @@ import (
 // heapPerKey is the most live heap that a key at rest may cost, in bytes.
 const heapPerKey = 6 << 10
 
+// scrapeEvery is how often metrics are read while a garbage collection is waited for.
+const scrapeEvery = 20 * time.Millisecond
+
 // measureMemory compares a manager with many keys at rest to one with none. Both have just
 // started, so that they hold their caches and nothing of earlier work.
 func measureMemory(ctx context.Context, l *lab, r *report) error {
@@ -22,7 +25,7 @@ func measureMemory(ctx context.Context, l *lab, r *report) error {
 	if err := l.awaitRest(ctx, keys, time.Second); err != nil {
 		return err
 	}
-	heap, err := l.liveHeap(ctx)
+	heap, err := l.metrics.liveHeap(ctx, scrapeEvery)
 	if err != nil {
 		return err
 	}
@@ -47,18 +50,18 @@ func (l *lab) measureEmptyHeap(ctx context.Context) (err error) {
 	if err := l.awaitRest(ctx, 0, time.Second); err != nil {
 		return err
 	}
-	l.emptyHeap, err = l.liveHeap(ctx)
+	l.emptyHeap, err = l.metrics.liveHeap(ctx, scrapeEvery)
 	return err
 }
 
 // liveHeap is what the last garbage collection marked. It waits for two full ones from now:
 // the first may have begun before, and what finalizers held goes with the second. The
 // scrapes themselves make the garbage that brings them about.
-func (l *lab) liveHeap(ctx context.Context) (float64, error) {
+func (s *scraper) liveHeap(ctx context.Context, every time.Duration) (float64, error) {
 	const enough = 2
 	from := -1.0
 	for {
-		seen, err := l.metrics.read(ctx)
+		seen, err := s.read(ctx)
 		if err != nil {
 			return 0, err
 		}
@@ -69,7 +72,7 @@ func (l *lab) liveHeap(ctx context.Context) (float64, error) {
 		if cycles > from+enough {
 			return seen.sum("go_gc_heap_live_bytes"), nil
 		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := pause(ctx, every); err != nil {
 			return 0, err
 		}
 	}

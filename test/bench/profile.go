@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -17,28 +18,33 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers"
 )
 
-// profile runs the manager inside this process, since it has no door for profilers, and
-// writes where it spends time while it issues keys (cpu.pprof, alloc.pprof), and what a
-// manager holds over the same keys at rest (heap.pprof).
-func profile(ctx context.Context, l *lab, dir string) error {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+// profile looks where time goes: of the exchange where that is the part that was asked for,
+// and otherwise of the manager.
+func profile(ctx context.Context, s *settings) (err error) {
+	if err := os.MkdirAll(s.profile, 0o750); err != nil {
 		return err
 	}
+	l, err := openLab(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.close(context.WithoutCancel(ctx))) }()
+	if slices.Equal(s.only, []string{partExchange}) {
+		return profileExchange(ctx, l, s.profile)
+	}
+	return profileManager(ctx, l, s.profile)
+}
+
+// profileManager runs the manager inside this process, since it has no door for profilers, and
+// writes where it spends time while it issues keys (cpu.pprof, alloc.pprof), and what a
+// manager holds over the same keys at rest (heap.pprof).
+func profileManager(ctx context.Context, l *lab, dir string) error {
 	b := batch{name: "profiled", keys: l.settings.keys}
 	if err := l.create(ctx, b); err != nil {
 		return err
 	}
-	cpu, err := os.Create(filepath.Join(dir, "cpu.pprof"))
-	if err != nil {
-		return err
-	}
-	if err := pprof.StartCPUProfile(cpu); err != nil {
-		return err
-	}
 	began := time.Now()
-	err = l.manageHere(ctx, b)
-	pprof.StopCPUProfile()
-	if err = errors.Join(err, cpu.Close()); err != nil {
+	if err := profileCPU(filepath.Join(dir, "cpu.pprof"), func() error { return l.manageHere(ctx, b) }); err != nil {
 		return err
 	}
 	fmt.Printf("%d keys issued in %.1fs from the start\n", b.keys, time.Since(began).Seconds())
@@ -60,6 +66,19 @@ func profile(ctx context.Context, l *lab, dir string) error {
 	err = writeHeapProfile(filepath.Join(dir, "heap.pprof"))
 	stop()
 	return errors.Join(err, <-ended)
+}
+
+func profileCPU(path string, do func() error) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return err
+	}
+	err = do()
+	pprof.StopCPUProfile()
+	return errors.Join(err, file.Close())
 }
 
 // manageHere runs a manager until all keys of the batch are Ready. It asks seldom, since the

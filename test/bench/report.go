@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -45,6 +46,14 @@ func (r *report) add(f *figure) {
 	progress("%s: %s (limit %s, target %s): %s", f.what, f.measured, f.limit, f.target, f.verdict())
 }
 
+// join takes in the figures of another report.
+func (r *report) join(other *report) {
+	r.figures = append(r.figures, other.figures...)
+	if other.machine != "" {
+		r.machine = other.machine
+	}
+}
+
 // text is the table for a terminal.
 func (r *report) text() string {
 	var out strings.Builder
@@ -61,40 +70,78 @@ func (r *report) text() string {
 	return out.String()
 }
 
-// markdown is the same for docs/performance.md.
-func (r *report) markdown() string {
-	var out strings.Builder
-	row := func(cells []string) { fmt.Fprintf(&out, "| %s |\n", strings.Join(cells, " | ")) }
-	row(headings)
-	row([]string{"---", "---", "---", "---", "---", "---"})
+// markdown is the same for docs/performance.md. What before says of figures that are not in
+// this report stays.
+func (r *report) markdown(before string) string {
+	rows, notes := map[string]string{}, map[string]string{}
+	var order []string
+	put := func(what, row, note string) {
+		if rows[what] == "" {
+			order = append(order, what)
+		}
+		rows[what], notes[what] = row, note
+	}
+	row := func(cells []string) string { return "| " + strings.Join(cells, " | ") + " |\n" }
+	for what, kept := range rowsOf(before) {
+		put(what, kept.row, kept.note)
+	}
 	for _, f := range r.figures {
-		row(f.cells())
+		put(f.what, row(f.cells()), fmt.Sprintf("- %s: %s.\n", f.what, f.note))
+	}
+	var out strings.Builder
+	out.WriteString(row(headings) + row([]string{"---", "---", "---", "---", "---", "---"}))
+	for _, what := range order {
+		out.WriteString(rows[what])
 	}
 	fmt.Fprintf(&out, "\n%s\n\n", r.machine)
-	for _, f := range r.figures {
-		fmt.Fprintf(&out, "- %s: %s.\n", f.what, f.note)
+	for _, what := range order {
+		out.WriteString(notes[what])
 	}
 	return out.String()
 }
 
-// The document says in prose how it was measured; what is between the marks is replaced.
-const (
-	beginMark = "<!-- make bench writes from here -->"
-	endMark   = "<!-- to here -->"
-)
+// kept is what a document says of one figure.
+type kept struct{ row, note string }
 
-// keep puts the table into the document.
-func (r *report) keep(path string) error {
+// rowsOf reads what markdown has written, in its order.
+func rowsOf(document string) iter.Seq2[string, kept] {
+	return func(yield func(string, kept) bool) {
+		for line := range strings.Lines(document) {
+			what, _, _ := strings.Cut(strings.TrimPrefix(line, "| "), " | ")
+			if !strings.HasPrefix(line, "| ") || what == headings[0] || what == "---" {
+				continue
+			}
+			k := kept{row: line}
+			for note := range strings.Lines(document) {
+				if strings.HasPrefix(note, "- "+what+": ") {
+					k.note = note
+				}
+			}
+			if !yield(what, k) {
+				return
+			}
+		}
+	}
+}
+
+// keep puts the figures of a group of parts into its table in the document, which says in
+// prose how they were measured; all else stays.
+func (r *report) keep(path, group string) error {
+	if len(r.figures) == 0 {
+		return nil
+	}
+	beginMark := fmt.Sprintf("<!-- make bench writes the figures of the %s from here -->", group)
+	endMark := fmt.Sprintf("<!-- to here: %s -->", group)
 	document, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
 	head, rest, begins := bytes.Cut(document, []byte(beginMark))
-	_, tail, ends := bytes.Cut(rest, []byte(endMark))
+	before, tail, ends := bytes.Cut(rest, []byte(endMark))
 	if !begins || !ends {
 		return fmt.Errorf("%s lacks the lines %q and %q, between which the table belongs", path, beginMark, endMark)
 	}
-	written := fmt.Sprintf("%s%s\n\n%s\n%s%s", head, beginMark, r.markdown(), endMark, tail)
-	progress("the table is kept in %s", path)
+	written := fmt.Sprintf("%s%s\n\n%s\n%s%s", head, beginMark, r.markdown(string(before)), endMark, tail)
+	progress("the figures of the %s are kept in %s", group, path)
 	return os.WriteFile(path, []byte(written), 0o600)
 }

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// exchangeAtMost is what an exchange may cost, as a multiple of what the floor costs.
+const exchangeAtMost = 1.5
+
+// turns is how often the floor and the token service are measured in turn.
+const turns = 5
+
+// measureExchangeCPU compares the processor time of an exchange with that of the floor: of a
+// token that was seen before, and of one that was not.
+func measureExchangeCPU(ctx context.Context, s *service, r *report) (err error) {
+	keys, err := s.exchangedKeys(ctx)
+	if err != nil {
+		return err
+	}
+	seen := requestsOf(keys)
+	unseen, err := s.unseen(keys, s.settings.exchanges)
+	if err != nil {
+		return err
+	}
+	bare, err := s.oneCore(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.allCores(context.WithoutCancel(ctx), bare)) }()
+	pair, err := s.pair(bare.Pid())
+	if err != nil {
+		return err
+	}
+	// Every token once, so that it was seen, and the floor as often.
+	for _, server := range []*served{pair.floor, pair.service} {
+		if err := send(ctx, server.address, 0, int64(len(keys)), cycle(seen[server.kind])); err != nil {
+			return err
+		}
+	}
+	cost, err := pair.cost(ctx, s.settings.exchanges, func(kind string) requests { return cycle(seen[kind]) })
+	if err != nil {
+		return err
+	}
+	r.add(cost.figure("processor time of an exchange, token seen before", fmt.Sprintf("%d exchanges of %d keys", s.settings.exchanges, len(keys))))
+	cost, err = pair.cost(ctx, s.settings.exchanges, func(kind string) requests { return cycle(unseen[kind]) })
+	if err != nil {
+		return err
+	}
+	r.add(cost.figure("processor time of an exchange, first sight of the token", fmt.Sprintf("%d tokens; the floor verifies one signature as well", s.settings.exchanges)))
+	return nil
+}
+
+// The kinds of server; requests to them differ in their path.
+const (
+	kindFloor   = "floor"
+	kindService = "service"
+)
+
+// requestsOf are exchanges of the current tokens.
+func requestsOf(keys []issuedKey) map[string][][]byte {
+	all := make([][]byte, len(keys))
+	for i := range keys {
+		all[i] = refreshRequest("/token", keys[i].token)
+	}
+	return map[string][][]byte{kindFloor: all, kindService: all}
+}
+
+// unseen are exchanges of tokens that differ all.
+func (s *service) unseen(keys []issuedKey, count int) (map[string][][]byte, error) {
+	all := map[string][][]byte{}
+	for i := range count {
+		token, err := s.variant(&keys[i%len(keys)], 1+i/len(keys))
+		if err != nil {
+			return nil, err
+		}
+		all[kindFloor] = append(all[kindFloor], refreshRequest("/first", token))
+		all[kindService] = append(all[kindService], refreshRequest("/token", token))
+	}
+	return all, nil
+}
+
+// served is a server under load.
+type served struct {
+	kind, address string
+	pid           int
+}
+
+// pair is the floor and a token server on the same core.
+type pair struct{ floor, service *served }
+
+func (s *service) pair(floor int) (*pair, error) {
+	bare, err := s.addressOf("floor")
+	if err != nil {
+		return nil, err
+	}
+	address, err := s.address(0)
+	return &pair{floor: &served{kindFloor, bare, floor}, service: &served{kindService, address, s.replicas[0].Pid()}}, err
+}
+
+// cost is the processor time of one request to each, in seconds, and the least and the most
+// that a turn of the service took as a multiple of the floor's.
+type cost struct {
+	floor, service float64
+	least, most    float64
+}
+
+// cost sends as many requests to each, in turns, since the machine is not equally fast all
+// the time.
+func (p *pair) cost(ctx context.Context, count int, of func(kind string) requests) (*cost, error) {
+	c := &cost{}
+	each := int64(count / turns)
+	for turn := range int64(turns) {
+		var took [2]float64
+		for i, server := range []*served{p.floor, p.service} {
+			before, err := processorSeconds(server.pid)
+			if err != nil {
+				return nil, err
+			}
+			if err := send(ctx, server.address, turn*each, each, of(server.kind)); err != nil {
+				return nil, fmt.Errorf("%s: %w", server.kind, err)
+			}
+			after, err := processorSeconds(server.pid)
+			if err != nil {
+				return nil, err
+			}
+			took[i] = (after - before) / float64(each)
+		}
+		c.floor, c.service = c.floor+took[0]/turns, c.service+took[1]/turns
+		ratio := took[1] / took[0]
+		if c.most = max(c.most, ratio); turn == 0 || ratio < c.least {
+			c.least = ratio
+		}
+	}
+	return c, nil
+}
+
+func (c *cost) figure(what, note string) *figure {
+	inMicroseconds := func(seconds float64) string { return fmt.Sprintf("%.0f µs", seconds*1e6) }
+	ratio := c.service / c.floor
+	return &figure{
+		what: what, measured: inMicroseconds(c.service), limit: inMicroseconds(c.floor), ratio: fmt.Sprintf("%.2f", ratio),
+		target: fmt.Sprintf("at most %.2f", exchangeAtMost), met: ratio <= exchangeAtMost,
+		note: fmt.Sprintf("%s over %d connections; in %d turns the ratio was between %.2f and %.2f", note, connections, turns, c.least, c.most),
+	}
+}

@@ -1,0 +1,166 @@
+// Command floor does what no token service can do without, and nothing else: it takes a form
+// over TLS, signs one JWT, answers with it and writes one line of log. It decides nothing.
+// The bench measures the token service beside it.
+//
+//	POST /token   parses the form and signs
+//	POST /first   verifies the refresh token's signature as well
+package main
+
+import (
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/zapr"
+	"go.uber.org/zap"
+
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintf(os.Stderr, "floor: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	set := flag.NewFlagSet("floor", flag.ContinueOnError)
+	address := set.String("address", "", "where it serves, over TLS")
+	health := set.String("health", "", "where it says that it serves")
+	certificate := set.String("certificate", "", "file of the certificate")
+	key := set.String("key", "", "file of the certificate's key")
+	rings := set.String("rings", "", "file of the issuer's signing keys: the data of their Secret, in JSON")
+	answer := set.String("answer", "", "file of an answer of the token service, to be as large")
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	f, err := newFloor(*rings, *answer)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) { f.serve(w, r, false) })
+	mux.HandleFunc("POST /first", func(w http.ResponseWriter, r *http.Request) { f.serve(w, r, true) })
+	server := &http.Server{Addr: *address, Handler: mux, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}}
+	go func() {
+		_ = http.ListenAndServe(*health, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	}()
+	return server.ListenAndServeTLS(*certificate, *key)
+}
+
+type floor struct {
+	refresh, access *keyring.Key
+	// header and payload are those of an access token of the service.
+	header  string
+	payload []byte
+	answer  oauth.TokenAnswer
+	log     logr.Logger
+}
+
+func newFloor(ringsFile, answerFile string) (*floor, error) {
+	f := &floor{}
+	var data map[string][]byte
+	if err := readJSON(ringsFile, &data); err != nil {
+		return nil, err
+	}
+	rings, err := keyring.Decode(data)
+	if err != nil {
+		return nil, err
+	}
+	if f.refresh, err = rings.Signer(keyring.Refresh); err != nil {
+		return nil, err
+	}
+	if f.access, err = rings.Signer(keyring.Access); err != nil {
+		return nil, err
+	}
+	if err := readJSON(answerFile, &f.answer); err != nil {
+		return nil, err
+	}
+	parts := strings.Split(f.answer.AccessToken, ".")
+	if len(parts) != 3 {
+		return nil, errors.New("the answer holds no token")
+	}
+	f.header = parts[0]
+	if f.payload, err = base64.RawURLEncoding.DecodeString(parts[1]); err != nil {
+		return nil, err
+	}
+	// As the token service's.
+	config := zap.NewProductionConfig()
+	config.DisableStacktrace, config.Sampling = true, nil
+	logger, err := config.Build()
+	f.log = zapr.NewLogger(logger)
+	return f, err
+}
+
+func readJSON(path string, into any) error {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, into)
+}
+
+func (f *floor) serve(w http.ResponseWriter, r *http.Request, first bool) {
+	began := time.Now()
+	status, body := http.StatusOK, []byte(nil)
+	if answer, err := f.exchange(r, first); err != nil {
+		status = http.StatusBadRequest
+	} else if body, err = json.Marshal(answer); err != nil {
+		status = http.StatusInternalServerError
+	}
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Type", "application/json")
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+	// The same line as the token service's, of names as long.
+	f.log.Info("request", "endpoint", "token", "issuer", "default", "status", status, "took", time.Since(began).String(),
+		"namespace", "exchanged-0", "name", "orders-00000", "jti", "00000000-0000-7000-8000-000000000000")
+}
+
+func (f *floor) exchange(r *http.Request, first bool) (*oauth.TokenAnswer, error) {
+	if err := r.ParseForm(); err != nil {
+		return nil, err
+	}
+	presented := r.PostForm.Get(oauth.ParamRefreshToken)
+	if r.PostForm.Get(oauth.ParamGrantType) != oauth.GrantRefreshToken || presented == "" {
+		return nil, errors.New("not a refresh request")
+	}
+	if first {
+		if err := f.verify(presented); err != nil {
+			return nil, err
+		}
+	}
+	signed := f.header + "." + base64.RawURLEncoding.EncodeToString(f.payload)
+	signature, err := f.access.Sign([]byte(signed))
+	if err != nil {
+		return nil, err
+	}
+	answer := f.answer
+	answer.AccessToken = signed + "." + base64.RawURLEncoding.EncodeToString(signature)
+	return &answer, nil
+}
+
+func (f *floor) verify(compact string) error {
+	end := strings.LastIndexByte(compact, '.')
+	if end < 0 {
+		return errors.New("not a token")
+	}
+	signature, err := base64.RawURLEncoding.DecodeString(compact[end+1:])
+	if err != nil {
+		return err
+	}
+	return f.refresh.Verify([]byte(compact[:end]), signature)
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	// rateAtLeast is the share of the floor's exchanges a second that the service has to reach.
+	rateAtLeast = 0.65
+	// answeredWithin is what 99 of 100 exchanges may take at half the highest rate.
+	answeredWithin = 10 * time.Millisecond
+	rateTurns      = 3
+)
+
+// measureExchangeRate compares how many exchanges a second one core makes, and looks at how
+// long they take when there are half as many.
+func measureExchangeRate(ctx context.Context, s *service, r *report) (err error) {
+	keys, err := s.exchangedKeys(ctx)
+	if err != nil {
+		return err
+	}
+	seen := requestsOf(keys)
+	bare, err := s.oneCore(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.allCores(context.WithoutCancel(ctx), bare)) }()
+	pair, err := s.pair(bare.Pid())
+	if err != nil {
+		return err
+	}
+	if err := send(ctx, pair.service.address, 0, int64(len(keys)), cycle(seen[kindService])); err != nil {
+		return err
+	}
+	var rates, busy [2]float64
+	for range rateTurns {
+		for i, server := range []*served{pair.floor, pair.service} {
+			rate, share, err := server.saturate(ctx, s.settings.rateFor, cycle(seen[server.kind]))
+			if err != nil {
+				return err
+			}
+			rates[i], busy[i] = rates[i]+rate/rateTurns, busy[i]+share/rateTurns
+		}
+	}
+	ratio := rates[1] / rates[0]
+	r.add(&figure{
+		what: fmt.Sprintf("exchanges a second on one core, %d keys", len(keys)), measured: fmt.Sprintf("%.0f/s", rates[1]),
+		limit: fmt.Sprintf("%.0f/s", rates[0]), ratio: fmt.Sprintf("%.2f", ratio), target: fmt.Sprintf("at least %.2f", rateAtLeast), met: ratio >= rateAtLeast,
+		note: fmt.Sprintf("%d turns of %s each over %d connections; the core's time went to the service by %.0f%%, and to the floor by %.0f%% in its turns: for each second of it %.0f exchanges against %.0f (%.2f)",
+			rateTurns, s.settings.rateFor, connections, 100*busy[1], 100*busy[0], rates[1]/busy[1], rates[0]/busy[0], ratio*busy[0]/busy[1]),
+	})
+	return s.measureLatency(ctx, pair, rates[1]/2, cycle(seen[kindService]), r)
+}
+
+// measureLatency looks at how long exchanges take at a rate, and requests to the floor at the
+// same rate, which tells what the machine's other work adds.
+func (s *service) measureLatency(ctx context.Context, pair *pair, rate float64, of requests, r *report) error {
+	length := 2 * s.settings.rateFor
+	bare, err := sendAt(ctx, pair.floor.address, rate, length, of)
+	if err != nil {
+		return err
+	}
+	took, err := sendAt(ctx, pair.service.address, rate, length, of)
+	if err != nil {
+		return err
+	}
+	p99 := percentile(took, 0.99)
+	r.add(&figure{
+		what: "p99 of exchanges at half that rate", measured: milliseconds(p99), limit: milliseconds(answeredWithin),
+		ratio:  fmt.Sprintf("%.2f", float64(p99)/float64(answeredWithin)),
+		target: "under " + milliseconds(answeredWithin), met: p99 < answeredWithin,
+		note: fmt.Sprintf("%d requests at chance moments, from the moment that each was due; median %s, 99.9%% within %s; of the floor at the same rate: p99 %s, median %s",
+			len(took), milliseconds(percentile(took, 0.5)), milliseconds(percentile(took, 0.999)), milliseconds(percentile(bare, 0.99)), milliseconds(percentile(bare, 0.5))),
+	})
+	return nil
+}
+
+// saturate returns the requests a second that a server answers, and how much of a core it
+// uses for that.
+func (s *served) saturate(ctx context.Context, length time.Duration, of requests) (rate, busy float64, err error) {
+	before, err := processorSeconds(s.pid)
+	if err != nil {
+		return 0, 0, err
+	}
+	began := time.Now()
+	answered, err := sendFor(ctx, s.address, length, of)
+	if err != nil {
+		return 0, 0, fmt.Errorf("%s: %w", s.kind, err)
+	}
+	took := time.Since(began).Seconds()
+	after, err := processorSeconds(s.pid)
+	return float64(answered) / took, (after - before) / took, err
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprintf("%.1f ms", 1000*d.Seconds()) }

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/hack/cluster"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+)
+
+// replicaCount is how many token servers there are; some parts need one only.
+const replicaCount = 2
+
+// service is the token service in the lab: token servers as processes of their own, and keys
+// for them that a raw client has made, as the manager would have. The manager does not run.
+type service struct {
+	*lab
+	replicas []*cluster.Process
+	// asService acts with the token service's ServiceAccount.
+	asService *rest.Config
+	// writer writes status as the manager, with no other rights.
+	writer client.Client
+	// status is that of a key that the manager has issued.
+	status      *v1alpha1.JWTRefreshKeyStatus
+	ringsSecret *corev1.Secret
+	rings       *keyring.Rings
+	issuerURL   string
+	metrics     *scraper
+	// emptyHeap is what the first token server holds without any key.
+	emptyHeap float64
+	// exchanged are the keys whose tokens are exchanged in several parts.
+	exchanged []issuedKey
+	// made is how many keys there are in all.
+	made int
+}
+
+// openService ends with token servers that are ready, and no keys.
+func openService(ctx context.Context, l *lab) (*service, error) {
+	t, err := l.takeTemplate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &service{lab: l, status: t.status}
+	if s.writer, err = client.New(l.asManager, client.Options{Scheme: controllers.Scheme()}); err != nil {
+		return nil, err
+	}
+	if s.issuerURL, err = l.cluster.IssuerURL(); err != nil {
+		return nil, err
+	}
+	if err := s.readRings(ctx); err != nil {
+		return nil, err
+	}
+	if s.replicas, err = cluster.RunTokenServers(ctx, l.cluster, replicaCount); err != nil {
+		return nil, err
+	}
+	// Written by cluster.RunTokenServers.
+	s.asService, err = clientcmd.BuildConfigFromFlags("", filepath.Join(l.cluster.Dir(), "tokenserver.kubeconfig"))
+	if err != nil {
+		return nil, err
+	}
+	s.asService.QPS = -1
+	port, err := l.cluster.Port("tokenserver-1-health")
+	if err != nil {
+		return nil, err
+	}
+	s.metrics = &scraper{client: &http.Client{Timeout: 10 * time.Second}, url: fmt.Sprintf("http://127.0.0.1:%d/metrics", port)}
+	if s.emptyHeap, err = s.liveHeap(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.stop(ctx)
+}
+
+func (s *service) readRings(ctx context.Context) error {
+	var secrets corev1.SecretList
+	err := s.admin.List(ctx, &secrets, client.InNamespace(operatorNamespace), client.HasLabels{v1alpha1.LabelSigningKeysOf})
+	if err != nil {
+		return err
+	}
+	if len(secrets.Items) != 1 {
+		return fmt.Errorf("there are %d Secrets of signing keys, and not one", len(secrets.Items))
+	}
+	s.ringsSecret = &secrets.Items[0]
+	s.rings, err = keyring.Decode(s.ringsSecret.Data)
+	return err
+}
+
+// start runs the first so many token servers, with empty caches, and waits until they are
+// ready.
+func (s *service) start(ctx context.Context, replicas int) error {
+	if err := s.stop(ctx); err != nil {
+		return err
+	}
+	for _, replica := range s.replicas[:replicas] {
+		if err := replica.Start(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *service) stop(ctx context.Context) error {
+	var failed error
+	for _, replica := range s.replicas {
+		failed = errors.Join(failed, replica.Stop(ctx))
+	}
+	return failed
+}
+
+// address is where the n-th replica serves, from 0.
+func (s *service) address(n int) (string, error) {
+	return s.addressOf(fmt.Sprintf("tokenserver-%d", n+1))
+}
+
+func (s *service) addressOf(port string) (string, error) {
+	number, err := s.cluster.Port(port)
+	return fmt.Sprintf("127.0.0.1:%d", number), err
+}
+
+// The cores of the measurements on one core: what is measured has the first to itself, as
+// far as this machine's other work lets it, and all else of the bench shares the rest.
+const measuredCore = "0"
+
+// oneCore starts the floor and one token server, each with one thread at work, on the same core.
+func (s *service) oneCore(ctx context.Context) (floor *cluster.Process, err error) {
+	others := "1-" + strconv.Itoa(cores()-1)
+	if cores() < 2 {
+		return nil, errors.New("with one core for all, neither server would be at its limit")
+	}
+	// Processes of the cluster get this environment.
+	if err := os.Setenv("GOMAXPROCS", "1"); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.Unsetenv("GOMAXPROCS")) }()
+	if err := s.start(ctx, 1); err != nil {
+		return nil, err
+	}
+	if floor, err = s.startFloor(ctx); err != nil {
+		return nil, err
+	}
+	for pid, core := range map[int]string{
+		s.replicas[0].Pid(): measuredCore, floor.Pid(): measuredCore,
+		os.Getpid(): others, s.cluster.Etcd.Pid(): others, s.cluster.APIServer.Pid(): others,
+	} {
+		if err := pin(ctx, pid, core); err != nil {
+			return nil, err
+		}
+	}
+	return floor, nil
+}
+
+// allCores undoes oneCore.
+func (s *service) allCores(ctx context.Context, floor *cluster.Process) error {
+	all := "0-" + strconv.Itoa(cores()-1)
+	failed := errors.Join(floor.Stop(ctx), s.stop(ctx))
+	for _, pid := range []int{os.Getpid(), s.cluster.Etcd.Pid(), s.cluster.APIServer.Pid()} {
+		failed = errors.Join(failed, pin(ctx, pid, all))
+	}
+	return failed
+}
+
+// pin keeps all threads of a process on some cores; those it makes later follow.
+func pin(ctx context.Context, pid int, cores string) error {
+	out, err := exec.CommandContext(ctx, "taskset", "--all-tasks", "--cpu-list", "--pid", cores, strconv.Itoa(pid)).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("taskset (of util-linux): %w: %s", err, out)
+	}
+	return nil
+}
+
+// startFloor builds and runs the floor with the certificate of the token service, the keys
+// of the issuer and an answer that the first token server has just given.
+func (s *service) startFloor(ctx context.Context) (*cluster.Process, error) {
+	root, err := cluster.RepositoryRoot()
+	if err != nil {
+		return nil, err
+	}
+	binary := filepath.Join(s.dir, "floor")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "./test/bench/floor")
+	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build the floor: %w\n%s", err, out)
+	}
+	if err := s.writeFloorFiles(ctx); err != nil {
+		return nil, err
+	}
+	address, err := s.addressOf("floor")
+	if err != nil {
+		return nil, err
+	}
+	health, err := s.addressOf("floor-health")
+	if err != nil {
+		return nil, err
+	}
+	floor, err := s.cluster.Run(ctx, cluster.Program{
+		Name: "floor", Binary: binary, Health: "http://" + health + "/",
+		Args: []string{
+			"-address=" + address, "-health=" + health, "-rings=" + s.file("rings.json"), "-answer=" + s.file("answer.json"),
+			"-certificate=" + s.file("tls.crt"), "-key=" + s.file("tls.key"),
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	// Run leaves one alone that runs already, and its files may be new.
+	return floor, nil
+}
+
+func (s *service) file(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *service) writeFloorFiles(ctx context.Context) error {
+	certificate := &corev1.Secret{}
+	if err := s.admin.Get(ctx, types.NamespacedName{Namespace: operatorNamespace, Name: "refreshkeys-tokenserver-tls"}, certificate); err != nil {
+		return err
+	}
+	rings, err := json.Marshal(s.ringsSecret.Data)
+	if err != nil {
+		return err
+	}
+	address, err := s.address(0)
+	if err != nil {
+		return err
+	}
+	connection, err := dial(ctx, address)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = connection.Close() }()
+	status, answer, err := connection.post(refreshRequest("/token", s.exchanged[0].token))
+	if err != nil || status != http.StatusOK {
+		return errors.Join(err, fmt.Errorf("an exchange was answered %d: %s", status, answer))
+	}
+	for name, content := range map[string][]byte{
+		"tls.crt": certificate.Data[corev1.TLSCertKey], "tls.key": certificate.Data[corev1.TLSPrivateKeyKey],
+		"rings.json": rings, "answer.json": answer,
+	} {
+		if err := os.WriteFile(s.file(name), content, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clientTLS is for clients whose own cost and care are not what is measured.
+func clientTLS() *tls.Config {
+	return &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}
+}
