@@ -19,10 +19,16 @@ func keyAt(version, uid string) *v1alpha1.JWTRefreshKey {
 func TestViewRemembers(t *testing.T) {
 	type step func(*view[*v1alpha1.JWTRefreshKey])
 	update := func(version, uid string) step {
-		return func(v *view[*v1alpha1.JWTRefreshKey]) { _ = v.Update(keyAt(version, uid)); v.UpdateResourceVersion(version) }
+		return func(v *view[*v1alpha1.JWTRefreshKey]) {
+			_ = v.Update(keyAt(version, uid))
+			v.UpdateResourceVersion(version)
+		}
 	}
 	remove := func(version, uid string) step {
-		return func(v *view[*v1alpha1.JWTRefreshKey]) { _ = v.Delete(keyAt(version, uid)); v.UpdateResourceVersion(version) }
+		return func(v *view[*v1alpha1.JWTRefreshKey]) {
+			_ = v.Delete(keyAt(version, uid))
+			v.UpdateResourceVersion(version)
+		}
 	}
 	remember := func(version, uid string) step {
 		return func(v *view[*v1alpha1.JWTRefreshKey]) { v.remember(keyAt(version, uid)) }
