@@ -17,6 +17,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
 )
 
@@ -30,7 +33,11 @@ const (
 	interrupted = 128 + int(syscall.SIGINT)
 )
 
-func main() { os.Exit(run()) }
+func main() {
+	// What libraries have to say is not part of the story.
+	log.SetLogger(logr.Discard())
+	os.Exit(run())
+}
 
 func run() int {
 	// A reader that goes away, as in `make demo | head`, ends the story like Ctrl-C does.

@@ -22,10 +22,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
 )
@@ -58,6 +60,8 @@ type Server struct {
 // *server, and returns what os.Exit wants. Without the binaries of a control
 // plane it fails, since a suite that was not run shows nothing.
 func Main(m *testing.M, server **Server) int {
+	// A suite that wants to see what its managers log gives them a logger.
+	log.SetLogger(logr.Discard())
 	started, err := Start(Options{})
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "apiserver: %v\n", err)
