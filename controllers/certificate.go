@@ -3,10 +3,12 @@ package controllers
 import (
 	"bytes"
 	"context"
+	"errors"
 	"maps"
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -52,30 +54,24 @@ type CertificateReconciler struct {
 	// Names are what the certificate is for beside the hosts of all issuers.
 	Names []string
 
-	mu     sync.Mutex
-	known  bool
-	bundle []byte
+	// ensuring is held by the one who makes sure of the certificate.
+	ensuring sync.Mutex
+	// trusted is what clients have to trust, nil while nobody has made sure of it.
+	trusted atomic.Pointer[[]byte]
 	// changed wakes all keys, whose Secrets hold what to trust.
 	changed chan event.GenericEvent
 }
 
 // Reconcile makes or renews the certificate where that is ours to do.
 func (r *CertificateReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
-	before, err := r.Trusted(ctx)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
+	r.ensuring.Lock()
+	defer r.ensuring.Unlock()
 	next, err := r.ensure(ctx)
-	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+	if errors.Is(err, errOutdated) {
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
 	}
 	if err != nil {
 		return ctrl.Result{}, err
-	}
-	if after, err := r.Trusted(ctx); err != nil {
-		return ctrl.Result{}, err
-	} else if !bytes.Equal(before, after) {
-		r.changed <- event.GenericEvent{Object: &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Secret}}}
 	}
 	return ctrl.Result{RequeueAfter: min(max(next.Sub(r.Clock.Now()), time.Second), longestSleep)}, nil
 }
@@ -83,18 +79,17 @@ func (r *CertificateReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (
 // Trusted is what clients of the token service have to trust, in PEM; empty where its
 // certificate is one that everybody trusts. The first call makes sure of the certificate.
 func (r *CertificateReconciler) Trusted(ctx context.Context) ([]byte, error) {
-	r.mu.Lock()
-	known, bundle := r.known, r.bundle
-	r.mu.Unlock()
-	if known {
-		return bundle, nil
+	if bundle := r.trusted.Load(); bundle != nil {
+		return *bundle, nil
 	}
-	if _, err := r.ensure(ctx); err != nil && !apierrors.IsAlreadyExists(err) {
-		return nil, err
+	r.ensuring.Lock()
+	defer r.ensuring.Unlock()
+	if r.trusted.Load() == nil {
+		if _, err := r.ensure(ctx); err != nil {
+			return nil, err
+		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.bundle, nil
+	return *r.trusted.Load(), nil
 }
 
 // ensure brings both Secrets to where they should be, and tells when to look again.
@@ -133,9 +128,15 @@ func (r *CertificateReconciler) ensure(ctx context.Context) (time.Time, error) {
 }
 
 func (r *CertificateReconciler) trust(bundle []byte) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.known, r.bundle = true, bundle
+	before := r.trusted.Swap(&bundle)
+	if before == nil || bytes.Equal(*before, bundle) {
+		return
+	}
+	select {
+	case r.changed <- event.GenericEvent{Object: &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Secret}}}:
+	default:
+		// The keys are to be woken for an earlier change, and will find this one.
+	}
 }
 
 // authority reads the authority, and makes or advances it where that is due.
@@ -186,16 +187,22 @@ func (r *CertificateReconciler) read(ctx context.Context, name string) (*corev1.
 	return secret, err == nil, client.IgnoreNotFound(err)
 }
 
-// write leaves a Secret alone that is as it should be.
+// write leaves a Secret alone that is as it should be. Where somebody else was quicker it is errOutdated.
 func (r *CertificateReconciler) write(ctx context.Context, secret *corev1.Secret, found bool, data map[string][]byte) error {
 	if found && maps.EqualFunc(secret.Data, data, bytes.Equal) {
 		return nil
 	}
 	secret.Data = data
-	if !found {
-		return r.Client.Create(ctx, secret)
+	var err error
+	if found {
+		err = r.Client.Update(ctx, secret)
+	} else {
+		err = r.Client.Create(ctx, secret)
 	}
-	return r.Client.Update(ctx, secret)
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+		return errOutdated
+	}
+	return err
 }
 
 // SetupWithManager registers the controller, and what wakes it.
