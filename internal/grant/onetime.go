@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
@@ -22,19 +20,20 @@ const claimTries = 8
 
 // useOnce uses a one-time token: it claims the line for its successor, which is put on record
 // before anybody gets it. Of parallel uses at this replica one claims, and all get its answer.
-func (s *Service) useOnce(ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims, use *registry.Use) (string, error) {
-	claim := s.claims.DoChan(claims.Object.UID+"/"+claims.JTI, func() (any, error) {
+func (s *Service) useOnce(ctx context.Context, e *exchange) (string, error) {
+	mine := *e
+	claim := s.claims.DoChan(e.claims.Object.UID+"/"+e.claims.JTI, func() (any, error) {
 		// Others wait for it too: that one of them goes away must not end it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimFor)
 		defer cancel()
-		return s.claim(ctx, issuer, key, claims, use)
+		return s.claim(ctx, &mine)
 	})
 	select {
 	case <-ctx.Done():
 		return "", fmt.Errorf("%w: %w", registry.ErrUnavailable, ctx.Err())
 	case result := <-claim:
 		// A revocation may have been answered while the claim of another was waited for.
-		if known := s.registry.Key(keyName(claims)); known != nil && over(known, claims, s.clock.Now()) {
+		if known := s.registry.Key(keyName(e.claims)); known != nil && over(known, e.claims, s.clock.Now()) {
 			return "", errGrant()
 		}
 		successor, _ := result.Val.(string)
@@ -45,39 +44,36 @@ func (s *Service) useOnce(ctx context.Context, issuer *registry.Issuer, key *v1a
 // claimFor bounds how long a claim may take.
 const claimFor = 10 * time.Second
 
-func (s *Service) claim(ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims, use *registry.Use) (string, error) {
-	// What is known is good enough to claim on, since the claim fails where it is out of date;
-	// it is not good enough to refuse on.
-	for try := range claimTries {
-		if key == nil || !registry.Lives(key, claims.Object.UID, s.clock.Now()) {
+// claim goes on with the key as it reads it. What is known is good enough to claim on, since
+// the claim fails where it is out of date; it is not good enough to refuse on.
+func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
+	for reads := range claimTries {
+		if reads > 0 {
+			var err error
+			if e.key, err = s.registry.KeyNow(ctx, keyName(e.claims)); err != nil {
+				return "", err
+			}
+		}
+		if e.key == nil || !registry.Lives(e.key, e.claims.Object.UID, s.clock.Now()) {
 			return "", errGrant()
 		}
-		switch s.placeOf(key, claims) {
-		case current:
-			successor, err := s.advance(ctx, issuer, key, claims, use)
+		switch place := s.placeOf(e.key, e.claims); {
+		case place == current:
+			successor, err := s.advance(ctx, e)
 			if !errors.Is(err, registry.ErrLost) {
 				return successor, err
 			}
-		case justUsed:
-			return s.remade(issuer, key)
-		case supersededUnused:
-			return s.rollOver(issuer, key, claims), nil
-		case unrecorded:
-			if try > 0 {
-				return "", fmt.Errorf("%w: the first token is not on record yet", registry.ErrUnavailable)
-			}
-		case used:
-			if try > 0 {
-				return "", s.reuse(ctx, claims)
-			}
-		case retired:
-			if try > 0 {
-				return "", errGrant()
-			}
-		}
-		var err error
-		if key, err = s.registry.KeyNow(ctx, keyName(claims)); err != nil {
-			return "", err
+		case place == justUsed:
+			return remade(e)
+		case place == supersededUnused:
+			return rollOver(e), nil
+		case reads == 0:
+		case place == unrecorded:
+			return "", fmt.Errorf("%w: the first token is not on record yet", registry.ErrUnavailable)
+		case place == used:
+			return "", s.reuse(ctx, e.claims)
+		default:
+			return "", errGrant()
 		}
 	}
 	return "", fmt.Errorf("%w: the key changes too often", registry.ErrUnavailable)
@@ -129,39 +125,33 @@ func (s *Service) inGrace(key *v1alpha1.JWTRefreshKey) bool {
 
 // advance puts the successor on record. It is made before, since the record holds its hash,
 // and handed out only after.
-func (s *Service) advance(ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims, use *registry.Use) (string, error) {
-	mint, err := lifecycle.Successor(key, issuer.URL, s.clock.Now())
+func (s *Service) advance(ctx context.Context, e *exchange) (string, error) {
+	mint, err := lifecycle.Successor(e.key, e.issuer.URL, s.clock.Now())
 	if err != nil {
 		return "", err
 	}
-	if err := s.authorise(issuer, key, line.Claims(key, mint.Terms), mint.ExpiresAt.Sub(mint.CreatedAt)); err != nil {
+	if err := s.authorise(e, line.Claims(e.key, mint.Terms), mint.ExpiresAt.Sub(mint.CreatedAt)); err != nil {
 		return "", err
 	}
-	signer, err := issuer.Rings.Signer(keyring.Refresh)
+	signer, err := e.issuer.Rings.Signer(keyring.Refresh)
 	if err != nil {
 		return "", registry.ErrUnavailable
 	}
-	compact, made, err := line.Mint(key, &mint, s.newID(), signer)
+	compact, made, err := line.Mint(e.key, &mint, s.newID(), signer)
 	if err != nil {
 		return "", err
 	}
-	next := line.Line(&made, mint.Revision, []v1alpha1.SupersededToken{{
-		JTI: claims.JTI, Revision: claims.Object.Revision, TokenHash: key.Status.TokenHash,
-		CreatedAt: metav1.NewTime(claims.IssuedAt), ExpiresAt: metav1.NewTime(claims.ExpiresAt),
-	}})
-	return compact, s.registry.Advance(ctx, key, &next, use)
+	next := made.Line([]v1alpha1.SupersededToken{lifecycle.Superseded(&e.key.Status.TokenLine)})
+	return compact, s.registry.Advance(ctx, e.key, &next, e.use)
 }
 
 // remade is the successor that another answer held already, which may have been lost.
-func (s *Service) remade(issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey) (string, error) {
-	if _, err := line.Recorded(key); err != nil {
+func remade(e *exchange) (string, error) {
+	_, signer, err := e.onRecord()
+	if err != nil {
 		return "", err
 	}
-	signer, known := issuer.Rings.Lookup(keyring.Refresh, key.Status.KeyID)
-	if !known {
-		return "", registry.ErrUnavailable
-	}
-	return line.Remake(key, signer)
+	return line.Remake(e.key, signer)
 }
 
 // reuse revokes the line of a token that is used a second time: of the two who hold it one

@@ -28,6 +28,17 @@ type RefreshRequest struct {
 	Seen v1alpha1.SeenDevice
 }
 
+// exchange is a refresh token under use.
+type exchange struct {
+	issuer *registry.Issuer
+	// claims are those of the token, whose signature is good.
+	claims *token.Claims
+	// key is the token's, and standing what that says of it.
+	key      *v1alpha1.JWTRefreshKey
+	standing registry.Standing
+	use      *registry.Use
+}
+
 // Refresh exchanges a refresh token for an access token. The order of its checks is that of
 // the security considerations: the signature, the key, the policy, the claim of a one-time
 // token, and only then is anything signed.
@@ -38,49 +49,44 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if err := s.registry.Fresh(); err != nil {
 		return nil, err
 	}
-	claims, issuer, err := s.verifyRefresh(ctx, issuer, request.Token)
-	if err != nil {
+	var e exchange
+	var err error
+	if e.claims, e.issuer, err = s.verifyRefresh(ctx, issuer, request.Token); err != nil {
 		return nil, refused(err)
 	}
-	outcome.Key, outcome.JTI = keyName(claims), claims.JTI
-	key, standing, err := s.standing(ctx, claims)
-	if err != nil {
+	outcome.Key, outcome.JTI = keyName(e.claims), e.claims.JTI
+	if e.key, e.standing, err = s.standing(ctx, e.claims); err != nil {
 		return nil, err
 	}
-	if key == nil || (!standing.Accepted() && !registry.OneTime(key)) {
+	if e.key == nil || (!e.standing.Accepted() && !registry.OneTime(e.key)) {
 		return nil, errGrant()
 	}
 	// Verification allows for the skew of clocks, but an access token that ends with its refresh
 	// token would be over; clients take an expires_in of 0 for one that never ends.
-	if accessEnd(key, claims).Sub(s.clock.Now()) < time.Second {
+	if e.end().Sub(s.clock.Now()) < time.Second {
 		return nil, errGrant()
 	}
-	if err := s.authorise(issuer, key, claims, claims.ExpiresAt.Sub(claims.IssuedAt)); err != nil {
+	if err := s.authorise(&e, e.claims, e.claims.ExpiresAt.Sub(e.claims.IssuedAt)); err != nil {
 		return nil, err
 	}
-	scope, err := narrowed(claims.Scope, request.Scope)
+	scope, err := asked(e.claims, request)
 	if err != nil {
 		return nil, err
 	}
-	for _, resource := range request.Resources {
-		if resource != claims.Audience {
-			return nil, oauth.Refuse(oauth.InvalidTarget, "The refresh token is for another resource.")
-		}
-	}
-	signer, err := issuer.Rings.Signer(keyring.Access)
+	signer, err := e.issuer.Rings.Signer(keyring.Access)
 	if err != nil {
 		// The next key is published, and waits until every verifier knows it.
 		return nil, registry.ErrUnavailable
 	}
-	use := &registry.Use{
-		Key: outcome.Key, UID: key.UID, At: s.clock.Now(), Seen: request.Seen, Revision: claims.Object.Revision,
-		Superseded: standing == registry.Superseded, Prompt: key.Spec.IdleTimeout != nil,
+	e.use = &registry.Use{
+		Key: outcome.Key, UID: e.key.UID, At: s.clock.Now(), Seen: request.Seen, Revision: e.claims.Object.Revision,
+		Superseded: e.standing == registry.Superseded, Prompt: e.key.Spec.IdleTimeout != nil,
 	}
-	successor, err := s.successor(ctx, issuer, key, claims, use)
+	successor, err := s.successor(ctx, &e)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.accessToken(issuer, key, claims, scope, signer)
+	answer, err := s.accessToken(&e, scope, signer)
 	if err != nil {
 		return nil, err
 	}
@@ -99,9 +105,9 @@ func refused(err error) error {
 
 // authorise checks again what was checked when the token was issued: nobody holds more than
 // is granted now. A refusal can be taken back by repairing the policy, so that the client
-// must keep its token.
-func (s *Service) authorise(issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims, lifetime time.Duration) error {
-	if claims.JWKThumbprint != "" || claims.ServiceAccount != "" || key.Spec.Binding != nil {
+// must keep its token. The claims are the token's own, or those of the one that is to follow.
+func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Duration) error {
+	if claims.JWKThumbprint != "" || claims.ServiceAccount != "" || e.key.Spec.Binding != nil {
 		return oauth.Refuse(oauth.InvalidClient, "The refresh token is bound to a client that has to prove itself.")
 	}
 	labels, known := s.registry.NamespaceLabels(claims.Object.Namespace)
@@ -114,21 +120,40 @@ func (s *Service) authorise(issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey
 		Subject:         claims.Subject,
 		Audience:        claims.Audience,
 		Lifetime:        lifetime,
-		AccessLifetime:  accessLifetime(issuer, key),
+		AccessLifetime:  e.accessLifetime(),
 		Scopes:          strings.Fields(claims.Scope),
 		Claims:          slices.Sorted(maps.Keys(claims.Extra)),
 	}
-	if issuer.Policy == nil || issuer.Policy.Check(request) != nil {
+	if e.issuer.Policy == nil || e.issuer.Policy.Check(request) != nil {
 		return oauth.Refuse(oauth.UnauthorizedClient, "The issuer's policy does not grant this now.")
 	}
 	return nil
 }
 
-func accessLifetime(issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey) time.Duration {
-	if at := key.Spec.AccessToken; at != nil && at.Lifetime != nil {
+func (e *exchange) accessLifetime() time.Duration {
+	if at := e.key.Spec.AccessToken; at != nil && at.Lifetime != nil {
 		return at.Lifetime.Duration
 	}
-	return issuer.AccessLifetime
+	return e.issuer.AccessLifetime
+}
+
+// end is that of the refresh token, or of its key where it comes first.
+func (e *exchange) end() time.Time {
+	if at := e.key.Spec.ExpiresAt; at != nil && at.Time.Before(e.claims.ExpiresAt) {
+		return at.Time
+	}
+	return e.claims.ExpiresAt
+}
+
+// asked is the scope that is asked for, where the refresh token may give it for the APIs that
+// are asked for.
+func asked(claims *token.Claims, request *RefreshRequest) (scope string, err error) {
+	for _, resource := range request.Resources {
+		if resource != claims.Audience {
+			return "", oauth.Refuse(oauth.InvalidTarget, "The refresh token is for another resource.")
+		}
+	}
+	return narrowed(claims.Scope, request.Scope)
 }
 
 // narrowed is the scope of the access token: what was granted, or less (RFC 6749 §6).
@@ -151,13 +176,13 @@ func narrowed(granted, asked string) (string, error) {
 
 // successor is the refresh token that goes with the answer, empty where the client keeps
 // the one that it has. The use is on record with it, or remembered.
-func (s *Service) successor(ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims, use *registry.Use) (string, error) {
-	if registry.OneTime(key) {
-		return s.useOnce(ctx, issuer, key, claims, use)
+func (s *Service) successor(ctx context.Context, e *exchange) (string, error) {
+	if registry.OneTime(e.key) {
+		return s.useOnce(ctx, e)
 	}
-	s.registry.Used(use)
-	if use.Superseded {
-		return s.rollOver(issuer, key, claims), nil
+	s.registry.Used(e.use)
+	if e.use.Superseded {
+		return rollOver(e), nil
 	}
 	return "", nil
 }
@@ -165,20 +190,29 @@ func (s *Service) successor(ctx context.Context, issuer *registry.Issuer, key *v
 // rollOver is the current token for a client that presents a superseded one, so that it goes
 // on without ever reading the Secret; but only where the current one grants no more. What
 // stands in its way is not the client's fault, and its own token is good still.
-func (s *Service) rollOver(issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims) string {
-	current, err := line.Recorded(key)
-	if err != nil || !grantsNoMore(current, claims) {
+func rollOver(e *exchange) string {
+	current, signer, err := e.onRecord()
+	if err != nil || current.Issuer != e.issuer.URL || !grantsNoMore(current, e.claims) {
 		return ""
 	}
-	signer, known := issuer.Rings.Lookup(keyring.Refresh, key.Status.KeyID)
-	if !known || current.Issuer != issuer.URL {
-		return ""
-	}
-	compact, err := line.Remake(key, signer)
+	compact, err := line.Remake(e.key, signer)
 	if err != nil {
 		return ""
 	}
 	return compact
+}
+
+// onRecord is the current token of the key, and the key that signed it.
+func (e *exchange) onRecord() (*token.Claims, *keyring.Key, error) {
+	current, err := line.Recorded(e.key)
+	if err != nil {
+		return nil, nil, err
+	}
+	signer, known := e.issuer.Rings.Lookup(keyring.Refresh, e.key.Status.KeyID)
+	if !known {
+		return nil, nil, registry.ErrUnavailable
+	}
+	return current, signer, nil
 }
 
 // grantsNoMore compares all that a token gives its holder.
@@ -190,22 +224,14 @@ func grantsNoMore(current, held *token.Claims) bool {
 }
 
 // accessToken signs the access token. It never outlives the refresh token, nor the key.
-func (s *Service) accessToken(issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, claims *token.Claims, scope string, signer *keyring.Key) (*oauth.TokenAnswer, error) {
-	access, now := *claims, s.clock.Now()
+func (s *Service) accessToken(e *exchange, scope string, signer *keyring.Key) (*oauth.TokenAnswer, error) {
+	access, now := *e.claims, s.clock.Now()
 	access.Scope = scope
-	compact, expiresAt, err := line.MintAccess(access, s.newID(), now, accessLifetime(issuer, key), accessEnd(key, claims), signer)
+	compact, expiresAt, err := line.MintAccess(access, s.newID(), now, e.accessLifetime(), e.end(), signer)
 	if err != nil {
 		return nil, err
 	}
 	return &oauth.TokenAnswer{
 		AccessToken: compact, TokenType: oauth.TokenTypeBearer, ExpiresIn: int64(expiresAt.Sub(now) / time.Second), Scope: scope,
 	}, nil
-}
-
-// accessEnd is the end of the refresh token, or that of its key where it comes first.
-func accessEnd(key *v1alpha1.JWTRefreshKey, claims *token.Claims) time.Time {
-	if at := key.Spec.ExpiresAt; at != nil && at.Time.Before(claims.ExpiresAt) {
-		return at.Time
-	}
-	return claims.ExpiresAt
 }

@@ -147,7 +147,7 @@ func (s *situation) keepsAccess(until time.Duration) {
 func (s *situation) found(from, to time.Duration) {
 	s.Secret = Secret{State: SecretOwn, Name: "orders", CreatedAt: t0.Add(from), TokenHash: hashOf("token-1"), AsWanted: true}
 	s.Secret.Adoptable = &Token{
-		JTI: "token-1", Hash: hashOf("token-1"), KeyID: signingKey, CreatedAt: t0.Add(from), ExpiresAt: t0.Add(to), Content: []byte(`{}`),
+		Revision: 1, JTI: "token-1", Hash: hashOf("token-1"), KeyID: signingKey, CreatedAt: t0.Add(from), ExpiresAt: t0.Add(to), Content: []byte(`{}`),
 	}
 }
 

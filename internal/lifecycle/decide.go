@@ -147,7 +147,7 @@ func (d *decision) issuerNotReady() *Plan {
 }
 
 func (d *decision) policyDenies() *Plan {
-	if err := d.Issuer.Policy.Check(d.values.request(d.Observed)); err != nil {
+	if err := d.Issuer.Policy.Check(d.values.request(d.Observed, &d.values.terms, d.values.lifetime)); err != nil {
 		return &Plan{Verdict: stalled(v1alpha1.ReasonPolicyDenied, fmt.Sprintf("JWTIssuer %q does not grant it: %s", d.Issuer.Name, err))}
 	}
 	return nil
@@ -199,7 +199,7 @@ func (d *decision) firstIssue() *Plan {
 	if d.adopts() {
 		return &Plan{Line: AdoptFound, Verdict: d.readyVerdict()}
 	}
-	return &Plan{Line: IssueFirst, Mint: d.mint(), Secret: d.write(), Access: d.accessBeside(true), Verdict: d.readyVerdict()}
+	return &Plan{Line: IssueFirst, Mint: d.nextMint(), Secret: d.write(), Access: d.accessBeside(true), Verdict: d.readyVerdict()}
 }
 
 // adopts: a token that was found becomes the first. Where rotate-now asks, it may be the one that

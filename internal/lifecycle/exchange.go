@@ -13,10 +13,7 @@ const DefaultRetryGrace = 30 * time.Second
 // says now, and never past the absolute end.
 func Successor(key *v1alpha1.JWTRefreshKey, issuerURL string, now time.Time) (Mint, error) {
 	values, err := effectiveOf(&Observed{Key: key, Issuer: Issuer{URL: issuerURL}})
-	createdAt := now.UTC().Truncate(time.Second)
-	return Mint{
-		Terms: values.terms, Revision: key.Status.Revision + 1, CreatedAt: createdAt, ExpiresAt: values.tokenEnd(createdAt),
-	}, err
+	return values.mint(key.Status.Revision+1, now.UTC().Truncate(time.Second)), err
 }
 
 // RetryGrace is how long after a use the same token gets the same successor.

@@ -6,6 +6,9 @@ package lifecycle
 import (
 	"time"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 )
@@ -110,10 +113,35 @@ type OtherSecret struct {
 
 // Token is a minted token, without its text.
 type Token struct {
+	Revision  int64
 	JTI       string
 	Hash      string
 	KeyID     string
 	CreatedAt time.Time
 	ExpiresAt time.Time
 	Content   []byte
+}
+
+// Line is the token as the current one of a line, with those it follows.
+func (t *Token) Line(previous []v1alpha1.SupersededToken) v1alpha1.TokenLine {
+	if len(previous) == 0 {
+		previous = nil
+	}
+	return v1alpha1.TokenLine{
+		Revision:  t.Revision,
+		JTI:       t.JTI,
+		TokenHash: t.Hash,
+		KeyID:     t.KeyID,
+		CreatedAt: &metav1.Time{Time: t.CreatedAt},
+		ExpiresAt: &metav1.Time{Time: t.ExpiresAt},
+		Content:   &apiextensionsv1.JSON{Raw: t.Content},
+		Previous:  previous,
+	}
+}
+
+// Superseded is the current token of a line as the next one of it keeps it.
+func Superseded(line *v1alpha1.TokenLine) v1alpha1.SupersededToken {
+	return v1alpha1.SupersededToken{
+		JTI: line.JTI, Revision: line.Revision, TokenHash: line.TokenHash, CreatedAt: *line.CreatedAt, ExpiresAt: *line.ExpiresAt,
+	}
 }

@@ -1,13 +1,10 @@
 package lifecycle
 
 import (
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/policy"
 )
 
 // retire stands before the next token, so that a retirement makes room for it. Whatever else is
@@ -93,15 +90,6 @@ func (d *decision) heldRefused() bool {
 	if d.Held.Terms.Issuer != d.Issuer.URL {
 		return d.Held.KeyGone
 	}
-	terms := &d.Held.Terms
-	return d.Issuer.Policy.Check(policy.Request{
-		NamespaceLabels: d.Namespace.Labels,
-		DefaultSubject:  d.values.defaultSubject,
-		Subject:         terms.Subject,
-		Audience:        terms.Audience,
-		Lifetime:        d.Held.ExpiresAt.Sub(d.Held.IssuedAt),
-		AccessLifetime:  d.values.accessLifetime,
-		Scopes:          strings.Fields(terms.Scope),
-		Claims:          slices.Sorted(maps.Keys(terms.Claims)),
-	}) != nil
+	request := d.values.request(d.Observed, &d.Held.Terms, d.Held.ExpiresAt.Sub(d.Held.IssuedAt))
+	return d.Issuer.Policy.Check(request) != nil
 }

@@ -43,13 +43,7 @@ func (d *decision) advance() *Plan {
 	}
 	previous := d.standing()
 	if d.alive && !d.tokenLost() {
-		previous = append(previous, v1alpha1.SupersededToken{
-			JTI:       d.status.JTI,
-			Revision:  d.status.Revision,
-			TokenHash: d.status.TokenHash,
-			CreatedAt: *d.status.CreatedAt,
-			ExpiresAt: *d.status.ExpiresAt,
-		})
+		previous = append(previous, Superseded(&d.status.TokenLine))
 	}
 	if d.status.RevokedAt != nil {
 		// A revocation retires all tokens of the line for good.
@@ -75,7 +69,7 @@ func (d *decision) advanceFor(cause Cause, previous []v1alpha1.SupersededToken) 
 	plan := &Plan{
 		Line:     AdvanceLine,
 		Cause:    cause,
-		Mint:     d.mint(),
+		Mint:     d.nextMint(),
 		Previous: previous,
 		Secret:   d.write(),
 		Access:   d.accessBeside(true),
@@ -92,13 +86,9 @@ func (d *decision) advanceFor(cause Cause, previous []v1alpha1.SupersededToken) 
 	return plan
 }
 
-func (d *decision) mint() *Mint {
-	return &Mint{
-		Terms:     d.values.terms,
-		Revision:  d.status.Revision + 1,
-		CreatedAt: d.now,
-		ExpiresAt: d.values.tokenEnd(d.now),
-	}
+func (d *decision) nextMint() *Mint {
+	mint := d.values.mint(d.status.Revision+1, d.now)
+	return &mint
 }
 
 // rotationCause says why the next token is due, and is empty while it is not. A token for

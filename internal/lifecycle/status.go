@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"time"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -39,20 +38,7 @@ func (p *Plan) Status(o *Observed, token *Token, now time.Time) v1alpha1.JWTRefr
 func (p *Plan) advanceLine(status *v1alpha1.JWTRefreshKeyStatus, token *Token, now time.Time) {
 	switch p.Line {
 	case IssueFirst, AdoptFound, AdvanceLine:
-		revision := int64(1)
-		if p.Mint != nil {
-			revision = p.Mint.Revision
-		}
-		status.TokenLine = v1alpha1.TokenLine{
-			Revision:  revision,
-			JTI:       token.JTI,
-			TokenHash: token.Hash,
-			KeyID:     token.KeyID,
-			CreatedAt: &metav1.Time{Time: token.CreatedAt},
-			ExpiresAt: &metav1.Time{Time: token.ExpiresAt},
-			Content:   &apiextensionsv1.JSON{Raw: token.Content},
-			Previous:  p.Previous,
-		}
+		status.TokenLine = token.Line(p.Previous)
 		status.RevokedAt, status.RevocationReason = nil, ""
 	case RetireSuperseded:
 		status.Previous = p.Previous

@@ -24,8 +24,8 @@ func minted(plan *Plan, o *Observed) *Token {
 	}
 	jti := "minted-" + plan.Check
 	return &Token{
-		JTI: jti, Hash: hashOf(jti), KeyID: signingKey, CreatedAt: plan.Mint.CreatedAt, ExpiresAt: plan.Mint.ExpiresAt,
-		Content: []byte(`{"jti":"` + jti + `"}`),
+		Revision: plan.Mint.Revision, JTI: jti, Hash: hashOf(jti), KeyID: signingKey, CreatedAt: plan.Mint.CreatedAt,
+		ExpiresAt: plan.Mint.ExpiresAt, Content: []byte(`{"jti":"` + jti + `"}`),
 	}
 }
 

@@ -172,17 +172,23 @@ func termsOf(o *Observed, defaultSubject string) (Terms, error) {
 	return t, nil
 }
 
-func (e *effective) request(o *Observed) policy.Request {
+// request asks the issuer's policy for a token.
+func (e *effective) request(o *Observed, terms *Terms, lifetime time.Duration) policy.Request {
 	return policy.Request{
 		NamespaceLabels: o.Namespace.Labels,
 		DefaultSubject:  e.defaultSubject,
-		Subject:         e.terms.Subject,
-		Audience:        e.terms.Audience,
-		Lifetime:        e.lifetime,
+		Subject:         terms.Subject,
+		Audience:        terms.Audience,
+		Lifetime:        lifetime,
 		AccessLifetime:  e.accessLifetime,
-		Scopes:          o.Key.Spec.Scopes,
-		Claims:          slices.Sorted(maps.Keys(e.terms.Claims)),
+		Scopes:          strings.Fields(terms.Scope),
+		Claims:          slices.Sorted(maps.Keys(terms.Claims)),
 	}
+}
+
+// mint is a token of a revision, made at the given time, that says what spec wants.
+func (e *effective) mint(revision int64, at time.Time) Mint {
+	return Mint{Terms: e.terms, Revision: revision, CreatedAt: at, ExpiresAt: e.tokenEnd(at)}
 }
 
 // tokenEnd is the end of a token made at the given time: no token outlives its key.

@@ -75,10 +75,10 @@ func (w *world) mint(o *observation, plan *Plan) *Token {
 	jti := fmt.Sprint("t", len(w.tokens)+1)
 	token := &storedToken{
 		Token: Token{
-			JTI: jti, Hash: hashOf(jti), KeyID: o.signer, CreatedAt: plan.Mint.CreatedAt.Truncate(time.Second),
+			Revision: plan.Mint.Revision, JTI: jti, Hash: hashOf(jti), KeyID: o.signer, CreatedAt: plan.Mint.CreatedAt.Truncate(time.Second),
 			ExpiresAt: plan.Mint.ExpiresAt.Truncate(time.Second), Content: []byte(`{"jti":"` + jti + `"}`),
 		},
-		uid: o.Key.UID, revision: plan.Mint.Revision, terms: plan.Mint.Terms,
+		uid: o.Key.UID, terms: plan.Mint.Terms,
 	}
 	w.tokens[token.Hash], w.byJTI[jti] = token, token
 	return &token.Token

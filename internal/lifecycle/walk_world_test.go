@@ -62,9 +62,8 @@ type counts struct {
 
 type storedToken struct {
 	Token
-	uid      types.UID
-	revision int64
-	terms    Terms
+	uid   types.UID
+	terms Terms
 }
 
 type storedSecret struct {
@@ -203,7 +202,7 @@ func (w *world) observeLine(o *observation) {
 	switch {
 	case token == nil || status.CreatedAt == nil || status.ExpiresAt == nil:
 		o.Distrust = "incomplete or not to be read"
-	case token.uid != o.Key.UID || token.revision != status.Revision || token.JTI != status.JTI ||
+	case token.uid != o.Key.UID || token.Revision != status.Revision || token.JTI != status.JTI ||
 		!token.ExpiresAt.Equal(status.ExpiresAt.Time) || !token.CreatedAt.Equal(status.CreatedAt.Time):
 		o.Distrust = "not that of this key's current token"
 	default:
@@ -260,7 +259,7 @@ func (w *world) observeSecret(o *observation) {
 			o.Held, o.Distrust = nil, "the content does not give the token on record"
 		}
 	case status.Revision == 0 && o.Secret.State == SecretOwn && o.Issuer.Ready:
-		if token := w.tokens[secret.token]; token != nil && token.uid == o.Key.UID && token.revision == 1 && token.terms.Issuer == o.Issuer.URL &&
+		if token := w.tokens[secret.token]; token != nil && token.uid == o.Key.UID && token.Revision == 1 && token.terms.Issuer == o.Issuer.URL &&
 			w.ringHolds(token.terms.Issuer, token.KeyID) && w.now.Before(token.ExpiresAt) {
 			o.Secret.Adoptable = &token.Token
 		}
@@ -315,7 +314,7 @@ func (w *world) inLine(token *storedToken) bool {
 		return false
 	}
 	if status.Revision == 0 {
-		return token.revision == 1
+		return token.Revision == 1
 	}
 	if token.JTI == status.JTI {
 		return true

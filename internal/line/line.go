@@ -8,9 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/canonical"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
@@ -84,6 +81,7 @@ func Mint(key *v1alpha1.JWTRefreshKey, mint *lifecycle.Mint, jti string, signer 
 // Record is what the line keeps of a token.
 func Record(claims *token.Claims, payload []byte, compact string) lifecycle.Token {
 	return lifecycle.Token{
+		Revision:  claims.Object.Revision,
 		JTI:       claims.JTI,
 		Hash:      token.Hash(compact),
 		KeyID:     claims.KeyID,
@@ -109,13 +107,4 @@ func MintAccess(claims token.Claims, jti string, now time.Time, lifetime time.Du
 	}
 	compact, err := token.Mint(signer, token.Access, payload)
 	return compact, claims.ExpiresAt, err
-}
-
-// Line is a token as the fields of status that tell of it, with those it follows.
-func Line(made *lifecycle.Token, revision int64, previous []v1alpha1.SupersededToken) v1alpha1.TokenLine {
-	return v1alpha1.TokenLine{
-		Revision: revision, JTI: made.JTI, TokenHash: made.Hash, KeyID: made.KeyID,
-		CreatedAt: &metav1.Time{Time: made.CreatedAt}, ExpiresAt: &metav1.Time{Time: made.ExpiresAt},
-		Content: &apiextensionsv1.JSON{Raw: made.Content}, Previous: previous,
-	}
 }

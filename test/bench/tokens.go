@@ -77,12 +77,9 @@ func (s *service) advance(key *issuedKey) (err error) {
 	}
 	var previous []v1alpha1.SupersededToken
 	if superseded.Revision > 0 {
-		previous = []v1alpha1.SupersededToken{{
-			JTI: superseded.JTI, Revision: superseded.Revision, TokenHash: superseded.TokenHash,
-			CreatedAt: *superseded.CreatedAt, ExpiresAt: *superseded.ExpiresAt,
-		}}
+		previous = []v1alpha1.SupersededToken{lifecycle.Superseded(&superseded)}
 	}
-	key.Status.TokenLine = line.Line(&made, key.mint.Revision, previous)
+	key.Status.TokenLine = made.Line(previous)
 	key.token = token
 	return nil
 }
