@@ -7,18 +7,13 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/go-logr/zapr"
 	"github.com/spf13/pflag"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/refreshkeys/refreshkeys/cmd/internal/start"
 	"github.com/refreshkeys/refreshkeys/controllers"
 )
 
@@ -43,7 +38,7 @@ type flags struct {
 func parseFlags(args []string) (*flags, error) {
 	f := &flags{}
 	set := pflag.NewFlagSet("manager", pflag.ContinueOnError)
-	set.StringVar(&f.kubeconfig, "kubeconfig", "", "how to reach the API server; when empty: as a pod of its cluster")
+	set.StringVar(&f.kubeconfig, "kubeconfig", "", start.KubeconfigUsage)
 	set.StringVar(&f.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the operator's own namespace, where the signing keys are; default: $POD_NAMESPACE")
 	set.StringVar(&f.metricsAddress, "metrics-bind-address", ":8443", "where metrics are served; 0 for not at all")
 	set.BoolVar(&f.metricsSecure, "metrics-secure", true, "serve metrics over TLS, to callers that the API server authorises")
@@ -72,12 +67,12 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := setLogger(f.verbosity); err != nil {
+	if _, err := start.Logger(f.verbosity, true); err != nil {
 		return err
 	}
-	config, err := f.restConfig()
+	config, err := start.RestConfig(f.kubeconfig)
 	if err != nil {
-		return fmt.Errorf("find the API server: %w", err)
+		return err
 	}
 	mgr, err := controllers.NewManager(config, f.managerOptions(), f.options)
 	if err != nil {
@@ -90,13 +85,6 @@ func run(args []string) error {
 		return err
 	}
 	return mgr.Start(ctrl.SetupSignalHandler())
-}
-
-func (f *flags) restConfig() (*rest.Config, error) {
-	if f.kubeconfig == "" {
-		return rest.InClusterConfig()
-	}
-	return clientcmd.BuildConfigFromFlags("", f.kubeconfig)
 }
 
 func (f *flags) managerOptions() ctrl.Options {
@@ -112,17 +100,4 @@ func (f *flags) managerOptions() ctrl.Options {
 		LeaderElectionNamespace:       f.namespace,
 		LeaderElectionReleaseOnCancel: true,
 	}
-}
-
-func setLogger(verbosity int8) error {
-	config := zap.NewProductionConfig()
-	config.Level = zap.NewAtomicLevelAt(zapcore.Level(-verbosity))
-	config.DisableStacktrace = true
-	logger, err := config.Build()
-	if err != nil {
-		return fmt.Errorf("set up logging: %w", err)
-	}
-	ctrl.SetLogger(zapr.NewLogger(logger))
-	klog.SetLogger(zapr.NewLogger(logger))
-	return nil
 }

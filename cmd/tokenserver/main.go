@@ -12,20 +12,16 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/go-logr/zapr"
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/pflag"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/refreshkeys/refreshkeys/cmd/internal/start"
 	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
@@ -56,7 +52,7 @@ type flags struct {
 func parseFlags(args []string) (*flags, error) {
 	f := &flags{}
 	set := pflag.NewFlagSet("tokenserver", pflag.ContinueOnError)
-	set.StringVar(&f.kubeconfig, "kubeconfig", "", "how to reach the API server; when empty: as a pod of its cluster")
+	set.StringVar(&f.kubeconfig, "kubeconfig", "", start.KubeconfigUsage)
 	set.StringVar(&f.registry.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the operator's own namespace, where the signing keys are; default: $POD_NAMESPACE")
 	set.StringVar(&f.address, "bind-address", ":8443", "where the endpoints are served, over TLS")
 	set.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "where /healthz, /readyz and /metrics are served")
@@ -88,13 +84,14 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	log, err := newLogger(f.verbosity)
+	// Each line is one request: none is left out.
+	log, err := start.Logger(f.verbosity, false)
 	if err != nil {
 		return err
 	}
-	config, err := f.restConfig()
+	config, err := start.RestConfig(f.kubeconfig)
 	if err != nil {
-		return fmt.Errorf("find the API server: %w", err)
+		return err
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
@@ -147,27 +144,4 @@ func (f *flags) serve(ctx context.Context, config *rest.Config, log logr.Logger)
 		return tokenserver.Serve(ctx, tokenserver.NewHTTPServer(handler, certificate.Config()), f.address)
 	})
 	return group.Wait()
-}
-
-func (f *flags) restConfig() (*rest.Config, error) {
-	if f.kubeconfig == "" {
-		return rest.InClusterConfig()
-	}
-	return clientcmd.BuildConfigFromFlags("", f.kubeconfig)
-}
-
-func newLogger(verbosity int8) (logr.Logger, error) {
-	config := zap.NewProductionConfig()
-	config.Level = zap.NewAtomicLevelAt(zapcore.Level(-verbosity))
-	config.DisableStacktrace = true
-	// Each line is one request: none is left out.
-	config.Sampling = nil
-	logger, err := config.Build()
-	if err != nil {
-		return logr.Discard(), fmt.Errorf("set up logging: %w", err)
-	}
-	log := zapr.NewLogger(logger)
-	ctrl.SetLogger(log)
-	klog.SetLogger(log)
-	return log, nil
 }

@@ -132,7 +132,7 @@ func EnsureIssuer(ctx context.Context, c *Cluster) error {
 		return err
 	}
 	if len(found) == 0 {
-		url, err := c.IssuerURL()
+		url, err := c.TokenServerURL(1)
 		if err != nil {
 			return err
 		}

@@ -13,11 +13,8 @@ const (
 	tokenServerHost = "localhost"
 )
 
-// IssuerURL is the URL of an issuer that the first replica of the token service
-// serves; known before it runs.
-func (c *Cluster) IssuerURL() (string, error) { return c.TokenServerURL(1) }
-
-// TokenServerURL is where the n-th replica of the token service serves, from 1.
+// TokenServerURL is where the n-th replica of the token service serves, from 1; known before
+// it runs.
 func (c *Cluster) TokenServerURL(n int) (string, error) {
 	port, err := c.Port(fmt.Sprintf("%s-%d", tokenServerName, n))
 	return fmt.Sprintf("https://%s:%d", tokenServerHost, port), err

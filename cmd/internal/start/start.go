@@ -1,0 +1,50 @@
+// Package start is what the commands have in common before they begin their work.
+package start
+
+import (
+	"fmt"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/zapr"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+// KubeconfigUsage describes the flag that RestConfig is for.
+const KubeconfigUsage = "how to reach the API server; when empty: as a pod of its cluster"
+
+// RestConfig is how to reach the API server.
+func RestConfig(kubeconfig string) (config *rest.Config, err error) {
+	if kubeconfig == "" {
+		config, err = rest.InClusterConfig()
+	} else {
+		config, err = clientcmd.BuildConfigFromFlags("", kubeconfig)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the API server: %w", err)
+	}
+	return config, nil
+}
+
+// Logger writes JSON lines to stderr, up to a verbosity, and is the libraries' logger from
+// then on. With sampled set, lines of one text that come too fast are left out.
+func Logger(verbosity int8, sampled bool) (logr.Logger, error) {
+	config := zap.NewProductionConfig()
+	config.Level = zap.NewAtomicLevelAt(zapcore.Level(-verbosity))
+	config.DisableStacktrace = true
+	if !sampled {
+		config.Sampling = nil
+	}
+	logger, err := config.Build()
+	if err != nil {
+		return logr.Discard(), fmt.Errorf("set up logging: %w", err)
+	}
+	log := zapr.NewLogger(logger)
+	ctrl.SetLogger(log)
+	klog.SetLogger(log)
+	return log, nil
+}
