@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -161,10 +162,8 @@ func (c *Cluster) Run(ctx context.Context) error {
 // Fresh is nil while what is known is known to be true of a moment not longer ago than
 // MaxStaleness, and ErrUnavailable otherwise.
 func (c *Cluster) Fresh() error {
-	for _, fresh := range c.fresh {
-		if age, proven := fresh.age(); !proven || age > c.options.MaxStaleness {
-			return ErrUnavailable
-		}
+	if c.Staleness() > c.options.MaxStaleness {
+		return ErrUnavailable
 	}
 	return nil
 }
@@ -176,7 +175,7 @@ func (c *Cluster) Staleness() time.Duration {
 	for _, fresh := range c.fresh {
 		age, proven := fresh.age()
 		if !proven {
-			return 1<<63 - 1
+			return math.MaxInt64
 		}
 		oldest = max(oldest, age)
 	}
@@ -223,25 +222,27 @@ func slimIssuer(issuer *v1alpha1.JWTIssuer) {
 }
 
 // slimKey keeps what an exchange needs: of tens of thousands of keys there is no room for
-// more. The content of the current token matters only where a successor is handed out.
+// more. The content of the current token matters only where a successor is handed out, and
+// the whole status where an exchange writes it.
 func slimKey(key *v1alpha1.JWTRefreshKey) {
 	key.TypeMeta = metav1.TypeMeta{}
 	key.ObjectMeta = metav1.ObjectMeta{
 		Namespace: key.Namespace, Name: key.Name, UID: key.UID, ResourceVersion: key.ResourceVersion, DeletionTimestamp: key.DeletionTimestamp,
+	}
+	if OneTime(key) {
+		return
+	}
+	key.Spec = v1alpha1.JWTRefreshKeySpec{
+		ExpiresAt: key.Spec.ExpiresAt, AccessToken: key.Spec.AccessToken, IdleTimeout: key.Spec.IdleTimeout,
+		Revoked: key.Spec.Revoked, Binding: key.Spec.Binding,
 	}
 	status := v1alpha1.JWTRefreshKeyStatus{
 		TokenLine: key.Status.TokenLine,
 		LastUsed:  key.Status.LastUsed, LastUsedRevision: key.Status.LastUsedRevision, SupersededLastUsed: key.Status.SupersededLastUsed,
 		RevokedAt: key.Status.RevokedAt, RevocationReason: key.Status.RevocationReason,
 	}
-	if !OneTime(key) {
-		key.Spec = v1alpha1.JWTRefreshKeySpec{
-			ExpiresAt: key.Spec.ExpiresAt, AccessToken: key.Spec.AccessToken, IdleTimeout: key.Spec.IdleTimeout,
-			Revoked: key.Spec.Revoked, Binding: key.Spec.Binding,
-		}
-		if len(status.Previous) == 0 {
-			status.Content, status.TokenHash, status.KeyID, status.CreatedAt = nil, "", "", nil
-		}
+	if len(status.Previous) == 0 {
+		status.Content, status.TokenHash, status.KeyID, status.CreatedAt = nil, "", "", nil
 	}
 	key.Status = status
 }

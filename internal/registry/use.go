@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"sync"
 	"time"
 
@@ -27,9 +28,11 @@ const (
 	supersededEvery = 30 * time.Second
 	// lookEvery is how often it is looked for what is due.
 	lookEvery = 2 * time.Second
-	// reportRate is the budget of a replica, in writes a second; what decides about a token's
-	// life is outside of it.
-	reportRate = 20
+	// reportRate is the budget of a replica, in writes a second, and reportsAtOnce that of one look;
+	// what decides about a token's life is outside of it. The writes are spread, since exchanges
+	// would have to wait for many at once.
+	reportRate    = 20
+	reportsAtOnce = reportRate * int(lookEvery/time.Second)
 	// reportersAtOnce bounds the writes under way.
 	reportersAtOnce = 8
 	// flushFor is how long a shutdown may take over what was not written yet.
@@ -72,20 +75,21 @@ type uses struct {
 }
 
 func newUses(c *Cluster) *uses {
-	return &uses{cluster: c, budget: rate.NewLimiter(reportRate, reportRate), reports: map[types.NamespacedName]*report{}}
+	return &uses{cluster: c, budget: rate.NewLimiter(reportRate, 1), reports: map[types.NamespacedName]*report{}}
 }
 
 // Used remembers an exchange. It never waits.
 func (c *Cluster) Used(use *Use) {
 	u := c.uses
-	key := c.Key(use.Key)
+	due := u.dueAt(c.Key(use.Key), use)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	r := u.reports[use.Key]
 	if r == nil || r.uid != use.UID {
-		r = &report{uid: use.UID, due: u.dueAt(key, use)}
+		r = &report{uid: use.UID, due: due}
 		u.reports[use.Key] = r
-	} else if due := u.dueAt(key, use); due.Before(r.due) {
+	}
+	if due.Before(r.due) {
 		r.due = due
 	}
 	r.urgent = r.urgent || use.Superseded || use.Prompt
@@ -127,7 +131,8 @@ func (u *uses) run(ctx context.Context) error {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushFor)
 			defer cancel()
-			u.write(last, u.take(func(*report) bool { return true }))
+			every := func(*report) bool { return true }
+			u.write(last, u.take(every, math.MaxInt), func() error { return nil })
 			return nil
 		}
 	}
@@ -136,34 +141,59 @@ func (u *uses) run(ctx context.Context) error {
 // ReportUses writes what is due now, within the budget.
 func (c *Cluster) ReportUses(ctx context.Context) {
 	now := c.options.Clock.Now()
-	c.uses.write(ctx, c.uses.take(func(r *report) bool {
-		return !now.Before(r.due) && (r.urgent || c.uses.budget.AllowN(c.options.Pulse.Now(), 1))
-	}))
+	taken := c.uses.take(func(r *report) bool { return !now.Before(r.due) }, reportsAtOnce)
+	c.uses.write(ctx, taken, func() error { return c.uses.budget.Wait(ctx) })
 }
 
-func (u *uses) take(due func(*report) bool) map[types.NamespacedName]*report {
+// take takes out what is to be written: what is urgent, and so many others. What status shows
+// already is done with.
+func (u *uses) take(due func(*report) bool, others int) map[types.NamespacedName]*report {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	taken := map[types.NamespacedName]*report{}
 	for name, r := range u.reports {
-		if due(r) {
-			taken[name] = r
+		switch {
+		case !due(r):
+			continue
+		case u.known(name, r):
 			delete(u.reports, name)
+			continue
+		case !r.urgent && others == 0:
+			continue
+		case !r.urgent:
+			others--
 		}
+		taken[name] = r
+		delete(u.reports, name)
 	}
 	return taken
 }
 
-func (u *uses) write(ctx context.Context, reports map[types.NamespacedName]*report) {
+// write writes reports, those that are not urgent each after its turn.
+func (u *uses) write(ctx context.Context, reports map[types.NamespacedName]*report, turn func() error) {
 	var group errgroup.Group
 	group.SetLimit(reportersAtOnce)
-	for name, r := range reports {
+	report := func(name types.NamespacedName, r *report) {
 		group.Go(func() error {
-			if !u.known(name, r) && u.patch(ctx, name, r) != nil {
+			if u.patch(ctx, name, r) != nil {
 				u.putBack(name, r)
 			}
 			return nil
 		})
+	}
+	for name, r := range reports {
+		if r.urgent {
+			report(name, r)
+		}
+	}
+	for name, r := range reports {
+		switch {
+		case r.urgent:
+		case turn() != nil:
+			u.putBack(name, r)
+		default:
+			report(name, r)
+		}
 	}
 	_ = group.Wait()
 }
@@ -230,16 +260,14 @@ func seenDevice(seen *v1alpha1.SeenDevice) map[string]any {
 func (u *uses) putBack(name types.NamespacedName, r *report) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	later := u.reports[name]
-	if later == nil || later.uid != r.uid {
-		if later == nil {
-			u.reports[name] = r
-		}
-		return
+	switch later := u.reports[name]; {
+	case later == nil:
+		u.reports[name] = r
+	case later.uid == r.uid:
+		later.due, later.urgent = r.due, later.urgent || r.urgent
+		later.lastUsed, later.revision = latest(r.lastUsed, later.lastUsed), max(r.revision, later.revision)
+		later.superseded = latest(r.superseded, later.superseded)
 	}
-	later.due, later.urgent = r.due, later.urgent || r.urgent
-	later.lastUsed, later.revision = latest(r.lastUsed, later.lastUsed), max(r.revision, later.revision)
-	later.superseded = latest(r.superseded, later.superseded)
 }
 
 func latest(a, b time.Time) time.Time {

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -11,46 +10,25 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/retry"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// operation is one of a JSON Patch (RFC 6902).
-type operation struct {
-	Op    string `json:"op"`
-	Path  string `json:"path"`
-	Value any    `json:"value"`
-}
-
 // Advance puts the next token of a key on record, if the key still is as it was read: one
 // compare-and-swap, in which the use that brought it about is on record too. Whoever loses
 // gets ErrLost.
 func (c *Cluster) Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, use *Use) error {
-	patch, err := json.Marshal([]operation{
-		// The version makes it a compare-and-swap: the API server refuses it over any other.
-		{"replace", "/metadata/resourceVersion", key.ResourceVersion},
-		{"add", "/status/revision", line.Revision},
-		{"add", "/status/jti", line.JTI},
-		{"add", "/status/tokenHash", line.TokenHash},
-		{"add", "/status/keyID", line.KeyID},
-		{"add", "/status/createdAt", line.CreatedAt},
-		{"add", "/status/expiresAt", line.ExpiresAt},
-		{"add", "/status/content", line.Content},
-		{"add", "/status/previous", line.Previous},
-		{"add", "/status/lastUsed", metav1.NewTime(use.At)},
-		{"add", "/status/lastUsedRevision", use.Revision},
-		{"add", "/status/deviceInfo", use.Seen},
-	})
-	if err != nil {
-		return err
-	}
-	written := &v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
-	if err := c.client.Status().Patch(ctx, written, client.RawPatch(types.JSONPatchType, patch)); err != nil {
+	// The API server takes nothing but the status from it, and the version for the comparison. A
+	// patch would say less, and costs the API server half as much again.
+	next := key.DeepCopy()
+	next.Status.TokenLine = *line
+	next.Status.LastUsed, next.Status.LastUsedRevision = &metav1.Time{Time: use.At}, use.Revision
+	next.Status.DeviceInfo = &use.Seen
+	if err := c.client.Status().Update(ctx, next); err != nil {
 		return writeError(err)
 	}
-	c.keys.remember(written)
+	c.keys.remember(next)
 	return nil
 }
 

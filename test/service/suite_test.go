@@ -174,6 +174,18 @@ func (h *house) replica(change ...func(*rest.Config, *registry.Options)) *replic
 	return r
 }
 
+// connected is the replica with another client, whose one connection (HTTP/2) is open.
+func (h *house) connected(r *replica) *replica {
+	h.t.Helper()
+	transport, ok := r.client.Transport.(*http.Transport)
+	h.Expect(ok).To(gomega.BeTrue())
+	another := *r
+	another.client = &http.Client{Transport: transport.Clone()}
+	h.t.Cleanup(another.client.CloseIdleConnections)
+	h.Expect(h.post(&another, "/token", nil).outcome()).To(gomega.Equal("400 invalid_request"))
+	return &another
+}
+
 // answer is what a client gets.
 type answer struct {
 	status int
