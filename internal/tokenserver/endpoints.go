@@ -12,11 +12,8 @@ import (
 )
 
 func (s *Server) token(r *Request) error {
-	form, err := s.form(r)
+	form, err := s.clientForm(r)
 	if err != nil {
-		return err
-	}
-	if err := checkClient(r.http, form); err != nil {
 		return err
 	}
 	switch form.Get(oauth.ParamGrantType) {
@@ -47,11 +44,8 @@ func (s *Server) refresh(r *Request, form oauth.Form) error {
 }
 
 func (s *Server) revoke(r *Request) error {
-	form, err := s.form(r)
+	form, err := s.clientForm(r)
 	if err != nil {
-		return err
-	}
-	if err := checkClient(r.http, form); err != nil {
 		return err
 	}
 	if err := s.Grants.Revoke(r.http.Context(), r.issuer, form.Get(oauth.ParamToken), &r.Outcome); err != nil {

@@ -54,6 +54,15 @@ func isForm(contentType string) bool {
 	return len(parameters) == 0 || (len(parameters) == 1 && given && strings.EqualFold(charset, "utf-8"))
 }
 
+// clientForm is the form of an endpoint for clients.
+func (s *Server) clientForm(r *Request) (oauth.Form, error) {
+	form, err := s.form(r)
+	if err != nil {
+		return nil, err
+	}
+	return form, checkClient(r.http, form)
+}
+
 // checkClient: clients are not registered. One that names itself is not asked to prove it;
 // one that tries to prove it must not believe that it did (RFC 6749 §5.2), and in one way at
 // most (RFC 6749 §2.3).

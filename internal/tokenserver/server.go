@@ -31,8 +31,7 @@ type Callers interface {
 
 // Caller is who asks about a token.
 type Caller interface {
-	// MayIntrospect is nil where the caller may ask about tokens of keys in the namespace; an empty
-	// one means everywhere.
+	// MayIntrospect is nil where the caller may ask about tokens of keys in the namespace.
 	MayIntrospect(ctx context.Context, namespace string) error
 }
 
