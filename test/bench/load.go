@@ -125,15 +125,31 @@ func sendFor(ctx context.Context, address string, length time.Duration, of reque
 	return done.Load(), err
 }
 
+// dialAll opens connections beforehand, where handshakes are not to be measured.
+func dialAll(ctx context.Context, address string, count int) (all []*connection, err error) {
+	for range count {
+		c, err := dial(ctx, address)
+		if err != nil {
+			closeAll(all)
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+func closeAll(all []*connection) {
+	for _, c := range all {
+		_ = c.Close()
+	}
+}
+
 // sendAt sends requests at a rate, at chance moments, whether or not those before are
 // answered, and returns how long after its moment each was answered, in order of length.
-func sendAt(ctx context.Context, address string, rate float64, length time.Duration, of requests) ([]time.Duration, error) {
-	// More than are ever waited for at once.
-	const clients = 64
+func sendAt(ctx context.Context, over []*connection, rate float64, length time.Duration, of requests) ([]time.Duration, error) {
 	moments := make(chan time.Time, int(rate*length.Seconds())*2)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
 		defer close(moments)
 		due, end := time.Now(), time.Now().Add(length)
 		for due.Before(end) && ctx.Err() == nil {
@@ -141,27 +157,29 @@ func sendAt(ctx context.Context, address string, rate float64, length time.Durat
 			time.Sleep(time.Until(due))
 			moments <- due
 		}
-	}()
-	var next atomic.Int64
-	lengths := make(chan []time.Duration, clients)
-	err := onConnections(ctx, address, clients, func(_ context.Context, c *connection) error {
-		var mine []time.Duration
-		for due := range moments {
-			if _, err := c.must(of(next.Add(1))); err != nil {
-				return err
-			}
-			mine = append(mine, time.Since(due))
-		}
-		lengths <- mine
 		return nil
 	})
-	close(lengths)
-	var all []time.Duration
-	for mine := range lengths {
-		all = append(all, mine...)
+	var next atomic.Int64
+	took := make([][]time.Duration, len(over))
+	for i, c := range over {
+		group.Go(func() error {
+			for due := range moments {
+				if _, err := c.must(of(next.Add(1))); err != nil {
+					return err
+				}
+				took[i] = append(took[i], time.Since(due))
+			}
+			return nil
+		})
 	}
+	err := group.Wait()
+	return sorted(took...), err
+}
+
+func sorted(some ...[]time.Duration) []time.Duration {
+	all := slices.Concat(some...)
 	slices.Sort(all)
-	return all, err
+	return all
 }
 
 // percentile of durations in order.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -61,7 +62,7 @@ func openService(ctx context.Context, l *lab) (*service, error) {
 	if s.writer, err = client.New(l.asManager, client.Options{Scheme: controllers.Scheme()}); err != nil {
 		return nil, err
 	}
-	if s.issuerURL, err = l.cluster.IssuerURL(); err != nil {
+	if s.issuerURL, err = l.cluster.TokenServerURL(1); err != nil {
 		return nil, err
 	}
 	if err := s.readRings(ctx); err != nil {
@@ -154,6 +155,7 @@ func (s *service) oneCore(ctx context.Context) (floor *cluster.Process, err erro
 	if floor, err = s.startFloor(ctx); err != nil {
 		return nil, err
 	}
+	runtime.GOMAXPROCS(cores() - 1)
 	for pid, core := range map[int]string{
 		s.replicas[0].Pid(): measuredCore, floor.Pid(): measuredCore,
 		os.Getpid(): others, s.cluster.Etcd.Pid(): others, s.cluster.APIServer.Pid(): others,
@@ -169,6 +171,7 @@ func (s *service) oneCore(ctx context.Context) (floor *cluster.Process, err erro
 func (s *service) allCores(ctx context.Context, floor *cluster.Process) error {
 	all := "0-" + strconv.Itoa(cores()-1)
 	failed := errors.Join(floor.Stop(ctx), s.stop(ctx))
+	runtime.GOMAXPROCS(cores())
 	for _, pid := range []int{os.Getpid(), s.cluster.Etcd.Pid(), s.cluster.APIServer.Pid()} {
 		failed = errors.Join(failed, pin(ctx, pid, all))
 	}
