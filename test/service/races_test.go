@@ -124,20 +124,20 @@ func (h *house) revokeWhileInUse(key *v1alpha1.JWTRefreshKey, one, two *replica)
 	return delay
 }
 
-// TestAReplicaKilledBetweenClaimAndAnswer: the claim is on record, and nobody got its answer.
-// The retry gets the same successor, from the other replica.
-func TestAReplicaKilledBetweenClaimAndAnswer(t *testing.T) {
+// TestAClaimWhoseAnswerIsLost: the claim is on record, and the replica that made it does not
+// know. The retry gets the same successor, from the other replica.
+func TestAClaimWhoseAnswerIsLost(t *testing.T) {
 	h := newHouse(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
-	killed := &lastWords{}
+	words := &lastWords{}
 	one := h.replica(func(config *rest.Config, _ *registry.Options) {
-		config.Wrap(func(next http.RoundTripper) http.RoundTripper { killed.next = next; return killed })
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { words.next = next; return words })
 	})
 	two := h.replica()
 	key := h.key("device", oneTime(time.Minute))
 	held := h.reaches(key, 1)
-	killed.armed.Store(true)
+	words.armed.Store(true)
 	h.Expect(h.refresh(one, held).outcome()).To(gomega.Equal("503 temporarily_unavailable"), "the answer was lost, and nothing else is known")
 	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(2), "the claim is on record")

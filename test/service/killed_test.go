@@ -1,0 +1,168 @@
+package service
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
+)
+
+// TestAReplicaKilledBetweenClaimAndAnswer kills the process of a replica once the API server
+// has its claim and before it hears of that: nobody got the answer. The retry gets the same
+// successor, from another replica.
+func TestAReplicaKilledBetweenClaimAndAnswer(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	key := h.key("device", oneTime(time.Minute))
+	held := h.reaches(key, 1)
+	killed, two := h.process(key), h.replica()
+
+	killed.armed.Store(true)
+	_, err := killed.refresh(h, held)
+	h.Expect(err).To(gomega.HaveOccurred(), "the process was killed before it could answer")
+	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(2), "the claim is on record")
+
+	retried := h.refresh(two, held)
+	h.Expect(retried.outcome()).To(gomega.Equal("200"))
+	h.Expect(token.Hash(retried.text("refresh_token"))).To(gomega.Equal(key.Status.TokenHash), "the successor that was claimed")
+	h.Expect(h.refresh(two, retried.text("refresh_token")).outcome()).To(gomega.Equal("200"))
+}
+
+// process is a replica that is a process of its own. Once armed, it is killed as soon as the
+// API server has answered its next write of a status, and never hears of that.
+type process struct {
+	command *exec.Cmd
+	armed   atomic.Bool
+	url     string
+	client  *http.Client
+}
+
+// process starts a replica and waits until it exchanges the tokens of the house's issuer. The
+// Secret of the key tells what to trust.
+func (h *house) process(key *v1alpha1.JWTRefreshKey) *process {
+	h.t.Helper()
+	dir := h.t.TempDir()
+	binary := filepath.Join(dir, "tokenserver")
+	built, err := exec.CommandContext(h.ctx, "go", "build", "-o", binary, "github.com/refreshkeys/refreshkeys/cmd/tokenserver").CombinedOutput()
+	h.Expect(err).NotTo(gomega.HaveOccurred(), string(built))
+	address, health := h.freeAddress(), h.freeAddress()
+	p := &process{url: "https://" + address + "/" + h.name, client: &http.Client{Transport: h.trusting(key)}}
+	p.command = exec.CommandContext(h.ctx, binary, "--namespace="+apiserver.Namespace, "--bind-address="+address,
+		"--health-probe-bind-address="+health, "--kubeconfig="+p.wayToAPIServer(h, dir))
+	log, err := os.Create(filepath.Join(dir, "log"))
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	p.command.Stdout, p.command.Stderr = log, log
+	h.Expect(p.command.Start()).To(gomega.Succeed())
+	h.t.Cleanup(func() {
+		_ = p.command.Process.Kill()
+		_ = p.command.Wait()
+	})
+	h.Eventually(func() error {
+		response, err := http.Get("http://" + health + "/readyz")
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("the replica is not ready: %s", response.Status)
+		}
+		return nil
+	}, patience, pollEvery).Should(gomega.Succeed(), func() string {
+		said, _ := os.ReadFile(log.Name())
+		return string(said)
+	})
+	return p
+}
+
+func (h *house) freeAddress() string {
+	h.t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// trusting trusts what the Secret of a key says, and the name that stands in the issuer's URL.
+func (h *house) trusting(key *v1alpha1.JWTRefreshKey) *http.Transport {
+	h.t.Helper()
+	var secret corev1.Secret
+	h.Expect(h.admin.Get(h.ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, &secret)).To(gomega.Succeed())
+	roots := x509.NewCertPool()
+	h.Expect(roots.AppendCertsFromPEM(secret.Data[v1alpha1.SecretCA])).To(gomega.BeTrue())
+	issuer, err := url.Parse(h.url())
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	return &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: issuer.Hostname(), MinVersion: tls.VersionTLS13}}
+}
+
+// wayToAPIServer is a kubeconfig with the token service's own rights, by way of a proxy that
+// kills the process between the API server's answer and the process.
+func (p *process) wayToAPIServer(h *house, dir string) string {
+	h.t.Helper()
+	config, err := server.TokenServer(h.ctx)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	target, err := url.Parse(config.Host)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	// The process has no credentials of its own: clients send none to a server without TLS.
+	transport, err := rest.TransportFor(config)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	proxy := httptest.NewServer(&httputil.ReverseProxy{
+		Transport: transport, FlushInterval: -1,
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		ModifyResponse: func(response *http.Response) error {
+			request := response.Request
+			if request.Method == http.MethodPut && strings.HasSuffix(request.URL.Path, "/status") && p.armed.Load() {
+				return p.command.Process.Kill()
+			}
+			return nil
+		},
+	})
+	h.t.Cleanup(proxy.CloseClientConnections)
+	h.t.Cleanup(proxy.Close)
+	path := filepath.Join(dir, "kubeconfig")
+	h.Expect(clientcmd.WriteToFile(clientcmdapi.Config{
+		Clusters:       map[string]*clientcmdapi.Cluster{"proxy": {Server: proxy.URL}},
+		Contexts:       map[string]*clientcmdapi.Context{"proxy": {Cluster: "proxy"}},
+		CurrentContext: "proxy",
+	}, path)).To(gomega.Succeed())
+	return path
+}
+
+// refresh exchanges a token at the process; an error where nothing was answered.
+func (p *process) refresh(h *house, compact string) (status int, err error) {
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {compact}}
+	request, err := http.NewRequestWithContext(h.ctx, http.MethodPost, p.url+"/token", strings.NewReader(form.Encode()))
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	response, err := p.client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	return response.StatusCode, nil
+}
