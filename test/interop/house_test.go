@@ -47,6 +47,8 @@ type house struct {
 	// name is that of the namespace and of the issuer, and the path of its URL.
 	name string
 	port int
+	// uses is the token server's memory of exchanges.
+	uses *registry.Cluster
 	// http trusts the token service's authority, and nobody else.
 	http *http.Client
 }
@@ -117,6 +119,7 @@ func (h *house) serve() {
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	clients, err := kubernetes.NewForConfig(config)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
+	h.uses = cluster
 	certificate := tokenserver.NewCertificate(clients, apiserver.Namespace, certificateName, clock.RealClock{}, logr.Discard())
 	listener, err := (&net.ListenConfig{}).Listen(h.ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(h.port)))
 	h.Expect(err).NotTo(gomega.HaveOccurred())

@@ -31,7 +31,9 @@ func (r *secretReader) Token() (*oauth2.Token, error) {
 // TestRotationUnderRealClients: three programs that hold their token in memory and never look
 // at the Secret again, offset across one access token's life, and one that looks each time.
 // The key rotates by itself, in its own time and with the default overlap; whatever they ask
-// for, they get.
+// for, they get. So does one on a key of its own that was rotated, and is silent for more
+// than a day: nobody used the token that followed its own. Once it has, and its old token is
+// silent for the overlap, that is refused, and the key lives.
 func TestRotationUnderRealClients(t *testing.T) {
 	const (
 		life      = 12 * time.Hour
@@ -46,6 +48,12 @@ func TestRotationUnderRealClients(t *testing.T) {
 	reader := &holder{name: "reader", house: h, verify: h.verifier(provider), source: oauth2.ReuseTokenSource(nil, &secretReader{h, key, provider.Endpoint()})}
 	clients := []*holder{h.inMemory("first", provider, held), h.inMemory("second", provider, held), h.inMemory("third", provider, held), reader}
 	begins := func(client int) time.Time { return start.Add(time.Duration(client) * access / 3) }
+
+	silentKey := h.key("night")
+	before := h.reaches(silentKey, 1)
+	silent := h.inMemory("silent", provider, before)
+	h.annotate(silentKey, v1alpha1.AnnotationRotate, "hygiene")
+	h.reaches(silentKey, 2)
 
 	revision := int64(1)
 	var rotatedAt time.Time
@@ -72,4 +80,25 @@ func TestRotationUnderRealClients(t *testing.T) {
 		h.Expect(token.Hash(client.token.RefreshToken)).To(gomega.Equal(key.Status.TokenHash), "%s does not hold the current token at the end", client.name)
 		t.Logf("%s: %d exchanges over %s and %d rotations, none failed", client.name, client.exchanges, h.clock.Since(start), rotations)
 	}
+
+	h.Expect(h.clock.Since(start)).To(gomega.BeNumerically(">", 24*time.Hour))
+	h.Expect(silent.access()).To(gomega.Succeed())
+	h.Expect(token.Hash(silent.token.RefreshToken)).To(gomega.Equal(silentKey.Status.TokenHash), "it was not given the token that followed its own")
+	h.retires(silentKey, silent)
+	stale := h.inMemory("stale", provider, before)
+	h.Expect(stale.access()).To(gomega.MatchError(gomega.ContainSubstring("invalid_grant")), "a retired token was exchanged")
+	h.Expect(silent.access()).To(gomega.Succeed(), "the key lives")
+}
+
+// retires lets the client use the current token of a key for as long as it takes until those
+// before have retired.
+func (h *house) retires(key *v1alpha1.JWTRefreshKey, client *holder) {
+	h.t.Helper()
+	h.Eventually(func() int {
+		h.clock.SetTime(h.clock.Now().Add(5 * time.Minute))
+		h.Expect(client.access()).To(gomega.Succeed())
+		h.uses.ReportUses(h.ctx)
+		h.touch(key)
+		return len(key.Status.Previous)
+	}, patience, 10*pollEvery).Should(gomega.BeZero(), "the superseded token never retired")
 }
