@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 )
 
@@ -14,25 +13,20 @@ const turns = 5
 
 // measureExchangeCPU compares the processor time of an exchange with that of the floor: of a
 // token that was seen before, and of one that was not.
-func measureExchangeCPU(ctx context.Context, s *service, r *report) (err error) {
+func measureExchangeCPU(ctx context.Context, s *service, r *report) error {
 	keys, err := s.exchangedKeys(ctx)
 	if err != nil {
 		return err
 	}
-	seen := requestsOf(keys)
 	unseen, err := s.unseen(keys, s.settings.exchanges)
 	if err != nil {
 		return err
 	}
-	bare, err := s.oneCore(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.allCores(context.WithoutCancel(ctx), bare)) }()
-	pair, err := s.pair(bare.Pid())
-	if err != nil {
-		return err
-	}
+	return s.onOneCore(ctx, func(pair *pair) error { return s.compareCPU(ctx, pair, keys, unseen, r) })
+}
+
+func (s *service) compareCPU(ctx context.Context, pair *pair, keys []issuedKey, unseen map[string][][]byte, r *report) error {
+	seen := requestsOf(keys)
 	// Every token once, so that it was seen, and the floor as often.
 	for _, server := range []*served{pair.floor, pair.service} {
 		if err := send(ctx, server.address, 0, int64(len(keys)), cycle(seen[server.kind])); err != nil {

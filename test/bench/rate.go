@@ -23,21 +23,16 @@ const (
 
 // measureExchangeRate compares how many exchanges a second one core makes, and looks at how
 // long they take when there are half as many.
-func measureExchangeRate(ctx context.Context, s *service, r *report) (err error) {
+func measureExchangeRate(ctx context.Context, s *service, r *report) error {
 	keys, err := s.exchangedKeys(ctx)
 	if err != nil {
 		return err
 	}
+	return s.onOneCore(ctx, func(pair *pair) error { return s.compareRate(ctx, pair, keys, r) })
+}
+
+func (s *service) compareRate(ctx context.Context, pair *pair, keys []issuedKey, r *report) error {
 	seen := requestsOf(keys)
-	bare, err := s.oneCore(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.allCores(context.WithoutCancel(ctx), bare)) }()
-	pair, err := s.pair(bare.Pid())
-	if err != nil {
-		return err
-	}
 	if err := send(ctx, pair.service.address, 0, int64(len(keys)), cycle(seen[kindService])); err != nil {
 		return err
 	}

@@ -138,6 +138,20 @@ func (s *service) addressOf(port string) (string, error) {
 // far as this machine's other work lets it, and all else of the bench shares the rest.
 const measuredCore = "0"
 
+// onOneCore measures something of the floor and one token server on the same core.
+func (s *service) onOneCore(ctx context.Context, measure func(*pair) error) (err error) {
+	floor, err := s.oneCore(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.allCores(context.WithoutCancel(ctx), floor)) }()
+	pair, err := s.pair(floor.Pid())
+	if err != nil {
+		return err
+	}
+	return measure(pair)
+}
+
 // oneCore starts the floor and one token server, each with one thread at work, on the same core.
 func (s *service) oneCore(ctx context.Context) (floor *cluster.Process, err error) {
 	others := "1-" + strconv.Itoa(cores()-1)
