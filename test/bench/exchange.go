@@ -9,7 +9,7 @@ import (
 const exchangeAtMost = 1.5
 
 // turns is how often the floor and the token service are measured in turn.
-const turns = 5
+const turns = 15
 
 // measureExchangeCPU compares the processor time of an exchange with that of the floor: of a
 // token that was seen before, and of one that was not.

@@ -43,7 +43,7 @@ func main() {
 // The sizes that the targets speak of. A run with less is a trial.
 var fullSize = settings{
 	keys: 5000, memoryKeys: 20000, rotationKeys: 500,
-	serviceKeys: 5000, serviceMemoryKeys: 50000, exchanges: 20000, rateFor: 5 * time.Second, oneTimeKeys: 500, rounds: 200, uses: 1000000,
+	serviceKeys: 5000, serviceMemoryKeys: 50000, exchanges: 60000, rateFor: 5 * time.Second, oneTimeKeys: 500, rounds: 200, uses: 1000000,
 }
 
 type settings struct {
