@@ -17,6 +17,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/identity"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
@@ -48,9 +49,26 @@ type Registry interface {
 	Used(use *registry.Use)
 }
 
+// Reviewer asks the cluster who somebody is.
+type Reviewer interface {
+	// ServiceAccount is the one whose projected token for the issuer it is, and
+	// identity.ErrRefused where it is none.
+	ServiceAccount(ctx context.Context, issuer, token string) (*identity.ServiceAccount, error)
+}
+
+// Options of a Service. All are required.
+type Options struct {
+	Registry Registry
+	Reviews  Reviewer
+	Clock    clock.PassiveClock
+	// NewID makes the jti of a token: unique, and with no meaning.
+	NewID func() string
+}
+
 // Service answers for all issuers of a cluster.
 type Service struct {
 	registry Registry
+	reviews  Reviewer
 	clock    clock.PassiveClock
 	newID    func() string
 
@@ -61,10 +79,10 @@ type Service struct {
 // rememberedTokens is for how many refresh tokens it is remembered that their signature is good.
 const rememberedTokens = 1 << 14
 
-// New makes a Service. newID makes the jti of a token: unique, and with no meaning.
-func New(registry Registry, clock clock.PassiveClock, newID func() string) (*Service, error) {
+// New makes a Service.
+func New(o Options) (*Service, error) {
 	verified, err := lru.New[[sha256.Size]byte, *token.Claims](rememberedTokens)
-	return &Service{registry: registry, clock: clock, newID: newID, verified: verified}, err
+	return &Service{registry: o.Registry, reviews: o.Reviews, clock: o.Clock, newID: o.NewID, verified: verified}, err
 }
 
 // Outcome is what the log and the metrics say of a request beside its answer.

@@ -23,7 +23,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -32,7 +31,6 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
-	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
@@ -142,14 +140,9 @@ func (h *house) replica(change ...func(*rest.Config, *registry.Options)) *replic
 	}
 	cluster, err := registry.New(config, options)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	grants, err := grant.New(cluster, h.clock, func() string { return uuid.Must(uuid.NewV7()).String() })
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	clients, err := kubernetes.NewForConfig(config)
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	callers, err := tokenserver.NewClusterCallers(clients, clock.RealClock{})
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	handler, err := tokenserver.New(tokenserver.Options{
-		Issuers: cluster, Grants: grants, Callers: callers, Clock: clock.RealClock{}, Log: logr.Discard(), RecordAddress: true,
+	newID := func() string { return uuid.Must(uuid.NewV7()).String() }
+	handler, err := tokenserver.ForCluster(config, cluster, h.clock, newID, tokenserver.Options{
+		Clock: clock.RealClock{}, Log: logr.Discard(), RecordAddress: true,
 	})
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	ctx, cancel := context.WithCancel(context.Background())
