@@ -29,7 +29,6 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
-	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
