@@ -109,7 +109,7 @@ func (f *flags) serve(ctx context.Context, config *rest.Config, log logr.Logger)
 	}
 	metrics := tokenserver.NewMetrics(cluster.Staleness)
 	newID := func() string { return uuid.Must(uuid.NewV7()).String() }
-	handler, err := tokenserver.ForCluster(config, cluster, clock.RealClock{}, newID, tokenserver.Options{
+	handler, err := tokenserver.ForCluster(config, cluster, f.registry.Namespace, clock.RealClock{}, newID, tokenserver.Options{
 		Clock: clock.RealClock{}, Log: log, RecordAddress: f.recordAddress, Observe: metrics.Observe,
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/policy"
@@ -69,6 +70,9 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if err := s.authorise(&e, e.claims, e.claims.ExpiresAt.Sub(e.claims.IssuedAt)); err != nil {
 		return nil, err
 	}
+	if err := s.stillSignedIn(ctx, &e); err != nil {
+		return nil, err
+	}
 	scope, err := asked(e.claims, request)
 	if err != nil {
 		return nil, err
@@ -110,6 +114,9 @@ func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Dur
 	if claims.JWKThumbprint != "" || claims.ServiceAccount != "" || e.key.Spec.Binding != nil {
 		return oauth.Refuse(oauth.InvalidClient, "The refresh token is bound to a client that has to prove itself.")
 	}
+	if session := e.key.Status.Session; session != nil && (claims.Subject != session.Subject || e.provenSubject() == "") {
+		return oauth.Refuse(oauth.UnauthorizedClient, "The session is not of this subject.")
+	}
 	labels, known := s.registry.NamespaceLabels(claims.Object.Namespace)
 	if !known {
 		return registry.ErrUnavailable
@@ -117,6 +124,7 @@ func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Dur
 	request := policy.Request{
 		NamespaceLabels: labels,
 		DefaultSubject:  claims.ClientID,
+		ProvenSubject:   e.provenSubject(),
 		Subject:         claims.Subject,
 		Audience:        claims.Audience,
 		Lifetime:        lifetime,
@@ -128,6 +136,15 @@ func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Dur
 		return oauth.Refuse(oauth.UnauthorizedClient, "The issuer's policy does not grant this now.")
 	}
 	return nil
+}
+
+// provenSubject is who signed in, empty where nobody did. What is presented has to say it too:
+// only a login, or what followed one, was signed for that subject.
+func (e *exchange) provenSubject() string {
+	if proven := lifecycle.ProvenSubject(e.key, e.issuer.Login.SessionNamespace); proven == e.claims.Subject {
+		return proven
+	}
+	return ""
 }
 
 func (e *exchange) accessLifetime() time.Duration {

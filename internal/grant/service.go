@@ -47,6 +47,19 @@ type Registry interface {
 	Revoke(ctx context.Context, name types.NamespacedName, reason v1alpha1.RevocationReason, due func(*v1alpha1.JWTRefreshKey) bool) error
 	// Used remembers an exchange.
 	Used(use *registry.Use)
+
+	// Sessions is about how many sessions of an issuer there are.
+	Sessions(issuer string) int
+	// SessionsOf are those of one subject, by the value of their label, at this moment.
+	SessionsOf(ctx context.Context, namespace, subject string) ([]v1alpha1.JWTRefreshKey, error)
+	// CreateSession makes the key of a session, or fails with registry.ErrLost where its name is taken.
+	CreateSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) error
+	// BeginSession puts the status of a session on record: its first token, and who signed in.
+	BeginSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) error
+	// EndSession deletes a session, or fails with registry.ErrLost where it is no longer as it was read.
+	EndSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) error
+	// ServiceAccountUID is that of a ServiceAccount at this moment, empty when there is none.
+	ServiceAccountUID(ctx context.Context, name types.NamespacedName) (string, error)
 }
 
 // Reviewer asks the cluster who somebody is.
@@ -56,21 +69,41 @@ type Reviewer interface {
 	ServiceAccount(ctx context.Context, issuer, token string) (*identity.ServiceAccount, error)
 }
 
+// Providers tells who somebody is by an id_token of an upstream provider.
+type Providers interface {
+	// Verify is who it is, and identity.ErrRefused where the token is not acceptable.
+	Verify(ctx context.Context, provider *v1alpha1.OIDCProvider, idToken string) (*identity.Person, error)
+}
+
+// Passwords tells who somebody is by a password. A secret names where the passwords stand.
+type Passwords interface {
+	// Verify is nil where the password is the user's, and otherwise identity.ErrRefused or
+	// identity.ErrTooMany.
+	Verify(ctx context.Context, secret, user, password, address string) error
+	// Known tells whether there is such a user.
+	Known(ctx context.Context, secret, user string) (bool, error)
+}
+
 // Options of a Service. All are required.
 type Options struct {
-	Registry Registry
-	Reviews  Reviewer
-	Clock    clock.PassiveClock
+	Registry  Registry
+	Reviews   Reviewer
+	Providers Providers
+	Passwords Passwords
+	Clock     clock.PassiveClock
 	// NewID makes the jti of a token: unique, and with no meaning.
 	NewID func() string
 }
 
 // Service answers for all issuers of a cluster.
 type Service struct {
-	registry Registry
-	reviews  Reviewer
-	clock    clock.PassiveClock
-	newID    func() string
+	registry  Registry
+	reviews   Reviewer
+	providers Providers
+	passwords Passwords
+	clock     clock.PassiveClock
+	newID     func() string
+	logins    *identity.Attempts
 
 	verified *lru.Cache[[sha256.Size]byte, *token.Claims]
 	claims   singleflight.Group
@@ -79,10 +112,24 @@ type Service struct {
 // rememberedTokens is for how many refresh tokens it is remembered that their signature is good.
 const rememberedTokens = 1 << 14
 
+// A subject may sign in so often at once, and once more after each such time: the pods of a
+// workload that all start anew.
+const (
+	loginsAtOnce = 60
+	loginAgain   = time.Second
+)
+
 // New makes a Service.
 func New(o Options) (*Service, error) {
 	verified, err := lru.New[[sha256.Size]byte, *token.Claims](rememberedTokens)
-	return &Service{registry: o.Registry, reviews: o.Reviews, clock: o.Clock, newID: o.NewID, verified: verified}, err
+	if err != nil {
+		return nil, err
+	}
+	logins, err := identity.NewAttempts(loginsAtOnce, loginAgain)
+	return &Service{
+		registry: o.Registry, reviews: o.Reviews, providers: o.Providers, passwords: o.Passwords, clock: o.Clock, newID: o.NewID,
+		verified: verified, logins: logins,
+	}, err
 }
 
 // Outcome is what the log and the metrics say of a request beside its answer.

@@ -161,6 +161,7 @@ func raw(text string) apiextensionsv1.JSON { return apiextensionsv1.JSON{Raw: []
 type outcome struct {
 	Check      string
 	Ignore     bool
+	Discard    bool
 	KeepStatus bool
 	Line       string
 	Cause      Cause
@@ -184,7 +185,7 @@ var (
 
 func outcomeOf(p *Plan) outcome {
 	o := outcome{
-		Check: p.Check, Ignore: p.Ignore, KeepStatus: p.KeepStatus, Line: lineNames[p.Line], Cause: p.Cause, Detail: p.Detail,
+		Check: p.Check, Ignore: p.Ignore, Discard: p.Discard, KeepStatus: p.KeepStatus, Line: lineNames[p.Line], Cause: p.Cause, Detail: p.Detail,
 		Revocation: p.Revocation, Paced: p.Paced, Secret: secretNames[p.Secret], Access: accessNames[p.Access],
 		Remove: strings.Join(p.Remove, " "), Verdict: verdictText(p.Verdict), Next: sinceT0(p.Next),
 	}

@@ -177,8 +177,9 @@ func jitter(uid string, window time.Duration) time.Duration {
 // remembers both values, that of rotate-now behind a prefix.
 const nowPrefix = "now:"
 
+// rotateAsked: a session has nobody to hand another token to, and none is made.
 func (d *decision) rotateAsked() bool {
-	return d.asks("", v1alpha1.AnnotationRotate)
+	return !d.session && d.asks("", v1alpha1.AnnotationRotate)
 }
 
 func (d *decision) rotateNowAsked() bool {

@@ -32,6 +32,9 @@ func (d *decision) idle() *Plan {
 	if !ends || d.now.Before(end) || d.rotateAsked() || d.rotateNowAsked() {
 		return nil
 	}
+	if d.session {
+		return d.revoked(v1alpha1.RevokedIdleTimeout, "Nobody used the session for spec.idleTimeout; sign in again.")
+	}
 	return d.revoked(v1alpha1.RevokedIdleTimeout, "Nobody used the key for spec.idleTimeout; annotate it with "+v1alpha1.AnnotationRotate+" for a new token.")
 }
 

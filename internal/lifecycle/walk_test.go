@@ -113,7 +113,8 @@ func checkCoverage(t *testing.T, results []counts) {
 		return
 	}
 	for _, check := range checks {
-		if total.checks[check.name] == 0 && check.name != "key is being deleted" {
+		// Sessions are not issued by the controller, and have a table of their own.
+		if total.checks[check.name] == 0 && check.name != "key is being deleted" && !strings.HasPrefix(check.name, "session ") {
 			t.Errorf("no walk came to the check %q", check.name)
 		}
 	}

@@ -3,7 +3,9 @@ package oauth
 // TokenAnswer is the answer to a grant (RFC 6749 §5.1).
 type TokenAnswer struct {
 	AccessToken string `json:"access_token"`
-	TokenType   string `json:"token_type"`
+	// IssuedTokenType is of RFC 8693 §2.2.1; empty for other grants.
+	IssuedTokenType string `json:"issued_token_type,omitempty"`
+	TokenType       string `json:"token_type"`
 	// ExpiresIn is in seconds.
 	ExpiresIn    int64  `json:"expires_in"`
 	Scope        string `json:"scope,omitempty"`

@@ -33,6 +33,8 @@ const (
 	InsufficientScope Code = "insufficient_scope"
 	// TemporarilyUnavailable is of RFC 6749 §4.1.2.1: what cannot be known now. Sent with 503.
 	TemporarilyUnavailable Code = "temporarily_unavailable"
+	// SlowDown is of RFC 8628 §3.5, and says that somebody tries too often. Sent with 429.
+	SlowDown Code = "slow_down"
 	// ServerError is of RFC 6749 §4.1.2.1, and says nothing of what went wrong. Sent with 500.
 	ServerError Code = "server_error"
 )
@@ -55,6 +57,14 @@ func Refuse(code Code, description string) *Error {
 func Unavailable(description string) *Error {
 	return &Error{Code: TemporarilyUnavailable, Description: wireText(description), RetryAfter: retryAfter}
 }
+
+// TooMany says that somebody tries too often.
+func TooMany(description string) *Error {
+	return &Error{Code: SlowDown, Description: wireText(description), RetryAfter: tryAgainAfter}
+}
+
+// tryAgainAfter is when one attempt more is allowed.
+const tryAgainAfter = 12 * time.Second
 
 // retryAfter is long enough for a restart of the API server to be over in a few tries.
 const retryAfter = 5 * time.Second

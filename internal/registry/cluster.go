@@ -211,7 +211,7 @@ func (c *Cluster) rebuild() {
 	for _, secret := range c.rings.all() {
 		rings[secret.Labels[v1alpha1.LabelSigningKeysOf]] = secret
 	}
-	set := issuersOf(c.issuers.all(), func(issuer string) *corev1.Secret { return rings[issuer] })
+	set := issuersOf(c.issuers.all(), c.options.Namespace, func(issuer string) *corev1.Secret { return rings[issuer] })
 	c.set.Store(&set)
 }
 
@@ -239,7 +239,7 @@ func slimKey(key *v1alpha1.JWTRefreshKey) {
 	status := v1alpha1.JWTRefreshKeyStatus{
 		TokenLine: key.Status.TokenLine,
 		LastUsed:  key.Status.LastUsed, LastUsedRevision: key.Status.LastUsedRevision, SupersededLastUsed: key.Status.SupersededLastUsed,
-		RevokedAt: key.Status.RevokedAt, RevocationReason: key.Status.RevocationReason,
+		RevokedAt: key.Status.RevokedAt, RevocationReason: key.Status.RevocationReason, Session: key.Status.Session,
 	}
 	if len(status.Previous) == 0 {
 		status.Content, status.TokenHash, status.KeyID, status.CreatedAt = nil, "", "", nil

@@ -37,6 +37,7 @@ var statuses = map[oauth.Code]int{
 	oauth.InvalidToken:           http.StatusUnauthorized,
 	oauth.InsufficientScope:      http.StatusForbidden,
 	oauth.TemporarilyUnavailable: http.StatusServiceUnavailable,
+	oauth.SlowDown:               http.StatusTooManyRequests,
 	oauth.ServerError:            http.StatusInternalServerError,
 }
 

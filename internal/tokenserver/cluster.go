@@ -11,9 +11,9 @@ import (
 )
 
 // ForCluster makes the Server of a cluster: its Issuers, Grants and Callers are those of the
-// cluster, whatever the options say. Tokens are made by the given clock, and newID makes
+// cluster, whatever the options say. namespace is the operator's own. Tokens are made by the given clock, and newID makes
 // their jti: unique, and with no meaning.
-func ForCluster(config *rest.Config, cluster *registry.Cluster, clock clock.PassiveClock, newID func() string, o Options) (*Server, error) {
+func ForCluster(config *rest.Config, cluster *registry.Cluster, namespace string, clock clock.PassiveClock, newID func() string, o Options) (*Server, error) {
 	clients, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, err
@@ -25,7 +25,14 @@ func ForCluster(config *rest.Config, cluster *registry.Cluster, clock clock.Pass
 	if o.Callers, err = NewClusterCallers(reviews, clients, clock); err != nil {
 		return nil, err
 	}
-	if o.Grants, err = grant.New(grant.Options{Registry: cluster, Reviews: reviews, Clock: clock, NewID: newID}); err != nil {
+	passwords, err := identity.NewPasswords(clients, namespace, clock)
+	if err != nil {
+		return nil, err
+	}
+	o.Grants, err = grant.New(grant.Options{
+		Registry: cluster, Reviews: reviews, Providers: identity.NewProviders(clock), Passwords: passwords, Clock: clock, NewID: newID,
+	})
+	if err != nil {
 		return nil, err
 	}
 	o.Issuers = cluster

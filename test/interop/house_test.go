@@ -150,7 +150,7 @@ func (h *house) serve() {
 func (h *house) handler(config *rest.Config, cluster *registry.Cluster) http.Handler {
 	h.t.Helper()
 	newID := func() string { return uuid.Must(uuid.NewV7()).String() }
-	handler, err := tokenserver.ForCluster(config, cluster, h.clock, newID, tokenserver.Options{Clock: clock.RealClock{}, Log: logr.Discard()})
+	handler, err := tokenserver.ForCluster(config, cluster, apiserver.Namespace, h.clock, newID, tokenserver.Options{Clock: clock.RealClock{}, Log: logr.Discard()})
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	return handler
 }

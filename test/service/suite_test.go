@@ -141,7 +141,7 @@ func (h *house) replica(change ...func(*rest.Config, *registry.Options)) *replic
 	cluster, err := registry.New(config, options)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	newID := func() string { return uuid.Must(uuid.NewV7()).String() }
-	handler, err := tokenserver.ForCluster(config, cluster, h.clock, newID, tokenserver.Options{
+	handler, err := tokenserver.ForCluster(config, cluster, apiserver.Namespace, h.clock, newID, tokenserver.Options{
 		Clock: clock.RealClock{}, Log: logr.Discard(), RecordAddress: true,
 	})
 	h.Expect(err).NotTo(gomega.HaveOccurred())
