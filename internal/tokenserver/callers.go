@@ -22,6 +22,8 @@ import (
 const (
 	// reviewFor is how long the API server's yes is believed. A no is asked for each time.
 	reviewFor = 10 * time.Second
+	// askFor is how long the API server's answer is waited for.
+	askFor = 10 * time.Second
 	// rememberedReviews is for how many callers and questions.
 	rememberedReviews = 1024
 )
@@ -52,6 +54,8 @@ func (c *ClusterCallers) Authenticate(ctx context.Context, issuer, bearer string
 	if user, ok := c.recall(question); ok {
 		return &clusterCaller{callers: c, user: user}, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
 	asked := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: bearer, Audiences: []string{issuer}}}
 	answer, err := c.clients.AuthenticationV1().TokenReviews().Create(ctx, asked, metav1.CreateOptions{})
 	if err != nil {
@@ -88,6 +92,8 @@ func (c *clusterCaller) MayIntrospect(ctx context.Context, namespace string) err
 	for name, values := range c.user.Extra {
 		extra[name] = authorizationv1.ExtraValue(values)
 	}
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
 	asked := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: c.user.Username, UID: c.user.UID, Groups: c.user.Groups, Extra: extra,
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
