@@ -33,7 +33,7 @@ func (s *Service) useOnce(ctx context.Context, e *exchange) (string, error) {
 		return "", fmt.Errorf("%w: %w", registry.ErrUnavailable, ctx.Err())
 	case result := <-claim:
 		// A revocation may have been answered while the claim of another was waited for.
-		if known := s.registry.Key(keyName(e.claims)); known != nil && over(known, e.claims, s.clock.Now()) {
+		if known := s.registry.Key(keyName(e.claims)); known != nil && over(known, e.claims) {
 			return "", errGrant()
 		}
 		successor, _ := result.Val.(string)

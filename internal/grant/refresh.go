@@ -157,7 +157,8 @@ func (e *exchange) accessLifetime() time.Duration {
 // end is that of the refresh token, or of its key where it comes first.
 func (e *exchange) end() time.Time {
 	if at := e.key.Spec.ExpiresAt; at != nil && at.Time.Before(e.claims.ExpiresAt) {
-		return at.Time
+		// Tokens end with a whole second, and expires_in must not come to 0 within this one.
+		return at.Truncate(time.Second)
 	}
 	return e.claims.ExpiresAt
 }

@@ -207,7 +207,7 @@ func (s *Service) standing(ctx context.Context, claims *token.Claims) (*v1alpha1
 	name, now := keyName(claims), s.clock.Now()
 	if key := s.registry.Key(name); key != nil {
 		standing := registry.StandingOf(key, presented(claims), now)
-		if standing.Accepted() || over(key, claims, now) {
+		if standing.Accepted() || over(key, claims) {
 			return key, standing, nil
 		}
 	}
@@ -218,7 +218,11 @@ func (s *Service) standing(ctx context.Context, claims *token.Claims) (*v1alpha1
 	return key, registry.StandingOf(key, presented(claims), now), nil
 }
 
-// over: the very key of the token is deleted, revoked or at its end.
-func over(key *v1alpha1.JWTRefreshKey, claims *token.Claims, now time.Time) bool {
-	return string(key.UID) == claims.Object.UID && !registry.Lives(key, claims.Object.UID, now)
+// over: the very key of the token is being deleted, or was revoked when the token was of its
+// line already. All else can be taken back: a key that was revoked may be living again, with
+// tokens of later revisions, and an end may have been set later.
+func over(key *v1alpha1.JWTRefreshKey, claims *token.Claims) bool {
+	revoked := key.Spec.Revoked || key.Status.RevokedAt != nil
+	known := 0 < claims.Object.Revision && claims.Object.Revision <= key.Status.Revision
+	return string(key.UID) == claims.Object.UID && (key.DeletionTimestamp != nil || (revoked && known))
 }

@@ -58,6 +58,8 @@ func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signe
 	if err != nil {
 		return nil, registry.ErrUnavailable
 	}
+	ctx, cancel := context.WithTimeout(ctx, claimFor)
+	defer cancel()
 	key, err := s.create(ctx, issuer, who, wish)
 	if err != nil {
 		return nil, err

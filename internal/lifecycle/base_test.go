@@ -106,6 +106,15 @@ func (s *situation) supersede(from, to time.Duration) {
 	s.Secret.TokenHash = line.TokenHash
 }
 
+// usedOnce is what a use of a one-time token leaves behind.
+func (s *situation) usedOnce(from, to time.Duration) {
+	s.mode(v1alpha1.RotationOneTimeUse)
+	used := s.Key.Status.Revision
+	s.supersede(from, to)
+	s.Key.Status.LastUsed, s.Key.Status.LastUsedRevision = &metav1.Time{Time: t0.Add(from)}, used
+	s.Secret.TokenHash = ""
+}
+
 // twoSuperseded has as many superseded tokens as there can be.
 func twoSuperseded() *situation {
 	s := settled()

@@ -42,6 +42,8 @@ func (d *decision) advance() *Plan {
 		return nil
 	}
 	previous := d.standing()
+	// An enrolment forgets what was used: kept, a used token would look as good as new.
+	previous = slices.DeleteFunc(previous, d.usedOnce)
 	if d.alive && !d.tokenLost() {
 		previous = append(previous, Superseded(&d.status.TokenLine))
 	}

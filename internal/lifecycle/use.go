@@ -58,6 +58,11 @@ func (d *decision) idleEnd() (time.Time, bool) {
 // usedUp: the Secret holds a token for one-time use that was used.
 func (d *decision) usedUp() bool { return d.enrolled() && d.Secret.TokenHash != d.status.TokenHash }
 
+// usedOnce tells whether a superseded token is one for one-time use that was used.
+func (d *decision) usedOnce(token v1alpha1.SupersededToken) bool {
+	return d.values.mode == v1alpha1.RotationOneTimeUse && token.Revision <= d.status.LastUsedRevision
+}
+
 // enrolled tells whether a token for one-time use was used since the last enrolment. The
 // Secret is the enrolment credential: it is emptied then, and never filled again but by another
 // enrolment.

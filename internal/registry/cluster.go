@@ -92,7 +92,8 @@ type Cluster struct {
 	flights  singleflight.Group
 	limiter  *rate.Limiter
 	recalled *lru.Cache[string, recollection]
-	reread   map[string]time.Time
+	rereads  singleflight.Group
+	reread   map[string]ringsRead
 	uses     *uses
 }
 
@@ -114,7 +115,7 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{
-		options: o, client: reader, recalled: recalled, reread: map[string]time.Time{},
+		options: o, client: reader, recalled: recalled, reread: map[string]ringsRead{},
 		limiter: rate.NewLimiter(rate.Limit(o.LiveReads), int(o.LiveReads)+1),
 	}
 	c.set.Store(&issuerSet{})

@@ -39,6 +39,9 @@ var revokeTries = wait.Backoff{Steps: 10, Duration: 5 * time.Millisecond, Factor
 // of the line is refused from then on. It is decided on the key as the API server has it:
 // one that is gone, revoked already or not to be revoked needs none.
 func (c *Cluster) Revoke(ctx context.Context, name types.NamespacedName, reason v1alpha1.RevocationReason, due func(*v1alpha1.JWTRefreshKey) bool) error {
+	// An API server that takes the question and never answers is one that is not to be had.
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
 	return retry.OnError(revokeTries, apierrors.IsConflict, func() error {
 		key := &v1alpha1.JWTRefreshKey{}
 		err := c.client.Get(ctx, name, key)
