@@ -114,7 +114,7 @@ func of(issuer string) func(*v1alpha1.JWTRefreshKey) {
 func until(t *testing.T, what string, done func() (bool, string)) {
 	t.Helper()
 	var last string
-	err := wait.PollUntilContextTimeout(t.Context(), pollEvery, patience, true, func(context.Context) (ok bool, _ error) {
+	err := wait.PollUntilContextTimeout(context.WithoutCancel(t.Context()), pollEvery, patience, true, func(context.Context) (ok bool, _ error) {
 		ok, last = done()
 		return ok, nil
 	})

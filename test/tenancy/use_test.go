@@ -22,20 +22,26 @@ func guardIssuers(t *testing.T) {
 	if server.Existing() {
 		t.Skip("the optional admission policy is not put on somebody's cluster")
 	}
+	nobody := clientOf(t, editor(t, "default"))
+	t.Cleanup(func() { withoutOptions(t, nobody) })
 	if err := server.Apply(t.Context(), "config/issuer-use"); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_, err := server.Kubectl(context.Background(), "", "delete", "-k", server.Root+"/config/issuer-use")
-		if err != nil {
-			t.Error(err)
-		}
-	})
-	nobody := clientOf(t, editor(t, "default"))
-	until(t, "the policy comes into force", func() (bool, string) {
-		err := nobody.Create(t.Context(), newKey("default", "probe"), client.DryRunAll)
-		return err != nil, fmt.Sprint(err)
-	})
+	until(t, "the policy comes into force", func() (bool, string) { return asked(nobody), "" })
+}
+
+// asked tells whether somebody who may use no issuer is refused.
+func asked(nobody client.Client) bool {
+	return nobody.Create(context.Background(), newKey("default", "probe"), client.DryRunAll) != nil
+}
+
+// withoutOptions takes what is optional out of the cluster again.
+func withoutOptions(t *testing.T, nobody client.Client) {
+	t.Helper()
+	if _, err := server.Kubectl(context.Background(), "", "delete", "--ignore-not-found", "-k", server.Root+"/config/issuer-use"); err != nil {
+		t.Error(err)
+	}
+	until(t, "the policy goes out of force", func() (bool, string) { return !asked(nobody), "" })
 }
 
 // editor is a new user who may write keys in a namespace, and use no issuer.
