@@ -20,6 +20,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -32,6 +33,8 @@ var server *apiserver.Server
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
+	// What is forbidden here on purpose would fill the output.
+	klog.SetLogger(logr.Discard())
 	os.Exit(apiserver.MainWith(m, &server, apiserver.Options{ControllerManager: true}))
 }
 
