@@ -28,6 +28,8 @@ import (
 type Options struct {
 	// Namespace is the operator's own, where the signing keys are. Required.
 	Namespace string
+	// Namespaces are those whose keys are worked on. Empty: all.
+	Namespaces []string
 	// TLSSecret is the Secret, in Namespace, with the token service's certificate. Where there is
 	// none it is made, and renewed. Default: refreshkeys-tokenserver-tls.
 	TLSSecret string
@@ -40,6 +42,8 @@ type Options struct {
 	ReissuePerSecond float64
 	// Clock tells the time. Default: the machine's.
 	Clock clock.PassiveClock
+	// Pulse tells the time between looks at what no watch tells of. Default: the machine's.
+	Pulse clock.WithTicker
 	// NewID makes identifiers of tokens. Default: UUIDs of version 7 (RFC 9562 §5.7).
 	NewID func() string
 	// GenerateKey makes signing keys. Default: keyring.Generate.
@@ -60,6 +64,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
+	}
+	if o.Pulse == nil {
+		o.Pulse = clock.RealClock{}
 	}
 	if o.NewID == nil {
 		o.NewID = func() string { return uuid.Must(uuid.NewV7()).String() } //nolint:forbidigo // this is where the real one comes in
@@ -90,11 +97,18 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	config.QPS = -1
 	base.Logger = discreet(base.Logger)
 	base.Scheme = Scheme()
-	base.Cache = cacheOptions(o.Namespace)
+	watched, err := watchedNamespaces(config, &o)
+	if err != nil {
+		return nil, err
+	}
+	base.Cache = cacheOptions(&o, watched)
 	base.Client = client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}}
 	mgr, err := ctrl.NewManager(config, base)
 	if err != nil {
 		return nil, fmt.Errorf("make the manager: %w", err)
+	}
+	if err := mgr.Add(watched); err != nil {
+		return nil, err
 	}
 	certificates := newCertificateReconciler(mgr, &o)
 	if err := certificates.SetupWithManager(mgr, o); err != nil {
@@ -128,16 +142,17 @@ func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *CertificateReconcil
 	}
 }
 
-func cacheOptions(operatorNamespace string) cache.Options {
+func cacheOptions(o *Options, watched *namespaces) cache.Options {
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Secret{}: {
+				Namespaces:            watched.and(o.Namespace),
 				Label:                 labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
-				Transform:             digestSecrets(operatorNamespace),
+				Transform:             digestSecrets(o.Namespace),
 				UnsafeDisableDeepCopy: ptr.To(true),
 			},
-			&v1alpha1.JWTRefreshKey{}: {Transform: slimKey},
+			&v1alpha1.JWTRefreshKey{}: {Namespaces: watched.and(), Transform: slimKey},
 			&v1alpha1.JWTIssuer{}:     {UnsafeDisableDeepCopy: ptr.To(true)},
 		},
 	}

@@ -40,6 +40,7 @@ func parseFlags(args []string) (*flags, error) {
 	set := pflag.NewFlagSet("manager", pflag.ContinueOnError)
 	set.StringVar(&f.kubeconfig, "kubeconfig", "", start.KubeconfigUsage)
 	set.StringVar(&f.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the operator's own namespace, where the signing keys are; default: $POD_NAMESPACE")
+	set.StringSliceVar(&f.options.Namespaces, "namespaces", nil, start.NamespacesUsage)
 	set.StringVar(&f.metricsAddress, "metrics-bind-address", ":8443", "where metrics are served; 0 for not at all")
 	set.BoolVar(&f.metricsSecure, "metrics-secure", true, "serve metrics over TLS, to callers that the API server authorises")
 	set.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served")
@@ -56,7 +57,7 @@ func parseFlags(args []string) (*flags, error) {
 		return nil, errors.New("say the operator's own namespace with --namespace or $POD_NAMESPACE")
 	}
 	f.options.Namespace = f.namespace
-	return f, nil
+	return f, start.CheckNamespaces(f.options.Namespaces)
 }
 
 func run(args []string) error {

@@ -53,6 +53,7 @@ func parseFlags(args []string) (*flags, error) {
 	set := pflag.NewFlagSet("tokenserver", pflag.ContinueOnError)
 	set.StringVar(&f.kubeconfig, "kubeconfig", "", start.KubeconfigUsage)
 	set.StringVar(&f.registry.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the operator's own namespace, where the signing keys are; default: $POD_NAMESPACE")
+	set.StringSliceVar(&f.registry.Namespaces, "namespaces", nil, start.NamespacesUsage)
 	set.StringVar(&f.address, "bind-address", ":8443", "where the endpoints are served, over TLS")
 	set.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "where /healthz, /readyz and /metrics are served")
 	set.StringVar(&f.tlsSecret, "tls-secret", "refreshkeys-tokenserver-tls", "the Secret, in --namespace, with tls.crt and tls.key; it is read again when it changes")
@@ -72,7 +73,7 @@ func parseFlags(args []string) (*flags, error) {
 	if f.registry.LiveReads < 1 {
 		return nil, errors.New("--live-reads-per-second is at least 1")
 	}
-	return f, nil
+	return f, start.CheckNamespaces(f.registry.Namespaces)
 }
 
 func run(args []string) error {

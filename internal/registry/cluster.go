@@ -40,6 +40,8 @@ var (
 type Options struct {
 	// Namespace is the operator's own, where the signing keys are. Required.
 	Namespace string
+	// Namespaces are those whose keys are served. Empty: all.
+	Namespaces []string
 	// MaxStaleness is for how long a view that is not proven fresh is answered from, at least
 	// two minutes. Default 10m.
 	MaxStaleness time.Duration
@@ -81,7 +83,8 @@ type Cluster struct {
 	fresh   []*freshness
 	watches []watched
 
-	keys       *view[*v1alpha1.JWTRefreshKey]
+	// keys are a view of each namespace that is served, or one of all under the empty name.
+	keys       map[string]*view[*v1alpha1.JWTRefreshKey]
 	issuers    *view[*v1alpha1.JWTIssuer]
 	rings      *view[*corev1.Secret]
 	namespaces *view[*metav1.PartialObjectMetadata]
@@ -119,18 +122,17 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 		limiter: rate.NewLimiter(rate.Limit(o.LiveReads), int(o.LiveReads)+1),
 	}
 	c.set.Store(&issuerSet{})
-	c.keys = newView(c.freshness(), slimKey, func() {})
 	c.issuers = newView(c.freshness(), slimIssuer, c.rebuild)
 	c.rings = newView(c.freshness(), slimMeta[*corev1.Secret], c.rebuild)
 	c.namespaces = newView(c.freshness(), slimMeta[*metav1.PartialObjectMetadata], func() {})
 	c.uses = newUses(c)
 	inOwnNamespace := []client.ListOption{client.InNamespace(o.Namespace), client.HasLabels{v1alpha1.LabelSigningKeysOf}}
-	c.watches = []watched{
-		{"JWTRefreshKey", v1alpha1.GroupVersion.WithKind("JWTRefreshKey"), c.keys, c.keys.fresh, func() client.ObjectList { return &v1alpha1.JWTRefreshKeyList{} }, nil},
+	c.watchKeys()
+	c.watches = append(c.watches, []watched{
 		{"JWTIssuer", v1alpha1.GroupVersion.WithKind("JWTIssuer"), c.issuers, c.issuers.fresh, func() client.ObjectList { return &v1alpha1.JWTIssuerList{} }, nil},
 		{"Secret", corev1.SchemeGroupVersion.WithKind("Secret"), c.rings, c.rings.fresh, func() client.ObjectList { return &corev1.SecretList{} }, inOwnNamespace},
 		{"Namespace", corev1.SchemeGroupVersion.WithKind("Namespace"), c.namespaces, c.namespaces.fresh, namespaceList, nil},
-	}
+	}...)
 	return c, nil
 }
 
@@ -185,7 +187,11 @@ func (c *Cluster) Staleness() time.Duration {
 
 // Key is what is known of a key, nil when it is not known.
 func (c *Cluster) Key(name types.NamespacedName) *v1alpha1.JWTRefreshKey {
-	key, _ := c.keys.get(name)
+	known := c.keysIn(name.Namespace)
+	if known == nil || c.outdated(known) {
+		return nil
+	}
+	key, _ := known.get(name)
 	return key
 }
 

@@ -32,6 +32,9 @@ type recollection struct {
 // same name and jti is remembered for some seconds, reads at the same time are one, and there
 // are no more a second than was allowed: beyond that nothing is known, which is ErrUnavailable.
 func (c *Cluster) KeyLive(ctx context.Context, name types.NamespacedName, jti string) (*v1alpha1.JWTRefreshKey, error) {
+	if err := c.served(name.Namespace); err != nil {
+		return nil, err
+	}
 	now := c.options.Pulse.Now()
 	// A token may name a key that is not the one its jti is of.
 	question := name.String() + "/" + jti
@@ -71,7 +74,7 @@ func (c *Cluster) readKey(ctx context.Context, name types.NamespacedName) (recol
 		err := c.client.Get(ctx, name, key)
 		switch {
 		case err == nil:
-			c.keys.remember(key)
+			c.remember(key)
 			read.key = key
 		case !apierrors.IsNotFound(err):
 			return read, fmt.Errorf("%w: %w", ErrUnavailable, err)

@@ -17,10 +17,13 @@ import (
 
 // Sessions is how many sessions of an issuer are known, those included that are over and not
 // yet removed.
-func (c *Cluster) Sessions(issuer string) int {
-	return c.keys.count(func(key *v1alpha1.JWTRefreshKey) bool {
-		return key.Status.Session != nil && lifecycle.IssuerName(key) == issuer
-	})
+func (c *Cluster) Sessions(issuer string) (n int) {
+	for _, keys := range c.keys {
+		n += keys.count(func(key *v1alpha1.JWTRefreshKey) bool {
+			return key.Status.Session != nil && lifecycle.IssuerName(key) == issuer
+		})
+	}
+	return n
 }
 
 // SessionsOf are the sessions in a namespace with that value of LabelSessionOf, as the API
@@ -37,6 +40,9 @@ func (c *Cluster) SessionsOf(ctx context.Context, namespace, subject string) ([]
 // CreateSession makes the key of a session, which begins with BeginSession. A name that is
 // taken is ErrLost.
 func (c *Cluster) CreateSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
+	if err := c.served(key.Namespace); err != nil {
+		return err
+	}
 	err := c.client.Create(ctx, key)
 	switch {
 	case err == nil:
@@ -53,7 +59,7 @@ func (c *Cluster) BeginSession(ctx context.Context, key *v1alpha1.JWTRefreshKey)
 	if err := c.client.Status().Update(ctx, key); err != nil {
 		return writeError(err)
 	}
-	c.keys.remember(key)
+	c.remember(key)
 	return nil
 }
 

@@ -236,7 +236,7 @@ func (u *uses) patch(ctx context.Context, name types.NamespacedName, r *report) 
 	err = u.cluster.client.Status().Patch(ctx, key, client.RawPatch(types.MergePatchType, body))
 	switch {
 	case err == nil:
-		u.cluster.keys.remember(key)
+		u.cluster.remember(key)
 		return nil
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err), apierrors.IsInvalid(err):
 		return nil

@@ -28,7 +28,7 @@ func (c *Cluster) Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line
 	if err := c.client.Status().Update(ctx, next); err != nil {
 		return writeError(err)
 	}
-	c.keys.remember(next)
+	c.remember(next)
 	return nil
 }
 
@@ -39,6 +39,9 @@ var revokeTries = wait.Backoff{Steps: 10, Duration: 5 * time.Millisecond, Factor
 // of the line is refused from then on. It is decided on the key as the API server has it:
 // one that is gone, revoked already or not to be revoked needs none.
 func (c *Cluster) Revoke(ctx context.Context, name types.NamespacedName, reason v1alpha1.RevocationReason, due func(*v1alpha1.JWTRefreshKey) bool) error {
+	if err := c.served(name.Namespace); err != nil {
+		return err
+	}
 	// An API server that takes the question and never answers is one that is not to be had.
 	ctx, cancel := context.WithTimeout(ctx, askFor)
 	defer cancel()
@@ -60,7 +63,7 @@ func (c *Cluster) Revoke(ctx context.Context, name types.NamespacedName, reason 
 				return writeError(err)
 			}
 		}
-		c.keys.remember(key)
+		c.remember(key)
 		return nil
 	})
 }

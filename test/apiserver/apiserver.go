@@ -41,6 +41,9 @@ type Options struct {
 	// Flags are added to kube-apiserver's, without the dashes. They are ignored
 	// with an existing cluster.
 	Flags map[string]string
+	// ControllerManager runs kube-controller-manager too: namespaces end, what is owned is
+	// collected, roles are aggregated. Ignored with an existing cluster, which has one.
+	ControllerManager bool
 }
 
 // Server is a running API server.
@@ -51,6 +54,7 @@ type Server struct {
 	Root string
 
 	environment *envtest.Environment
+	cluster     *cluster.Cluster
 	existing    bool
 	kubectl     string
 	scratch     string
@@ -59,10 +63,13 @@ type Server struct {
 // Main runs the tests of a package against one server, which it puts into
 // *server, and returns what os.Exit wants. Without the binaries of a control
 // plane it fails, since a suite that was not run shows nothing.
-func Main(m *testing.M, server **Server) int {
+func Main(m *testing.M, server **Server) int { return MainWith(m, server, Options{}) }
+
+// MainWith is Main with a server that differs from the usual one.
+func MainWith(m *testing.M, server **Server, options Options) int {
 	// A suite that wants to see what its managers log gives them a logger.
 	log.SetLogger(logr.Discard())
-	started, err := Start(Options{})
+	started, err := Start(options)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "apiserver: %v\n", err)
 		return 1
@@ -94,9 +101,12 @@ func Start(options Options) (_ *Server, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	if useExistingCluster() {
+	switch {
+	case useExistingCluster():
 		err = s.useExisting(ctx)
-	} else {
+	case options.ControllerManager:
+		err = s.startWhole(ctx, options)
+	default:
 		err = s.startOwn(options)
 	}
 	if err != nil {
@@ -114,6 +124,10 @@ func (s *Server) Stop() error {
 	if s.environment != nil {
 		failed = append(failed, s.environment.Stop())
 		s.environment = nil
+	}
+	if s.cluster != nil {
+		failed = append(failed, s.cluster.Stop(context.Background()))
+		s.cluster = nil
 	}
 	if s.scratch != "" {
 		failed = append(failed, os.RemoveAll(s.scratch))
@@ -176,6 +190,26 @@ func (s *Server) startOwn(options Options) error {
 	s.Admin.QPS = -1
 	s.kubectl = filepath.Join(assets, "kubectl")
 	return os.WriteFile(s.kubeconfig(), environment.KubeConfig, 0o600)
+}
+
+// startWhole starts a control plane that does all that a cluster without nodes does.
+func (s *Server) startWhole(ctx context.Context, options Options) (err error) {
+	var args []string
+	for name, value := range options.Flags {
+		args = append(args, "--"+name+"="+value)
+	}
+	s.cluster, err = cluster.Start(ctx, cluster.Options{
+		Dir: filepath.Join(s.scratch, "cluster"), ControllerManager: true, APIServerArgs: args,
+	})
+	if err != nil {
+		return err
+	}
+	s.Admin, s.kubectl = s.cluster.Config(), s.cluster.KubectlPath()
+	config, err := os.ReadFile(s.cluster.Kubeconfig())
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.kubeconfig(), config, 0o600)
 }
 
 func (s *Server) kubeconfig() string { return filepath.Join(s.scratch, "kubeconfig") }

@@ -4,10 +4,7 @@ package service
 
 import (
 	"context"
-	"crypto/tls"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -18,7 +15,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/google/uuid"
 	"github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,14 +23,13 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
-	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/operator"
 )
 
 var server *apiserver.Server
@@ -114,10 +109,7 @@ func (h *house) manage() (stop func()) {
 	h.t.Helper()
 	config, err := server.Manager(h.ctx)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	mgr, err := controllers.NewManager(config, ctrl.Options{Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"}},
-		controllers.Options{Namespace: apiserver.Namespace, Clock: h.clock, SeveralInProcess: true})
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	return apiserver.Run(h.t, mgr)
+	return operator.Manage(h.t, config, logr.Discard(), controllers.Options{Clock: h.clock})
 }
 
 // replica is one token server.
@@ -134,37 +126,12 @@ func (h *house) replica(change ...func(*rest.Config, *registry.Options)) *replic
 	h.t.Helper()
 	config, err := server.TokenServer(h.ctx)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	options := registry.Options{Namespace: apiserver.Namespace, Clock: h.clock}
+	options := registry.Options{Clock: h.clock}
 	for _, c := range change {
 		c(config, &options)
 	}
-	cluster, err := registry.New(config, options)
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	newID := func() string { return uuid.Must(uuid.NewV7()).String() }
-	handler, err := tokenserver.ForCluster(config, cluster, apiserver.Namespace, h.clock, newID, tokenserver.Options{
-		Clock: clock.RealClock{}, Log: logr.Discard(), RecordAddress: true,
-	})
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- cluster.Run(ctx) }()
-	served := httptest.NewUnstartedServer(handler)
-	served.Config = tokenserver.NewHTTPServer(handler, nil)
-	served.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	served.EnableHTTP2 = true
-	served.StartTLS()
-	stopped := false
-	r := &replica{Cluster: cluster, server: served, client: served.Client(), stop: func() {
-		if !stopped {
-			stopped = true
-			served.Close()
-			cancel()
-			h.Expect(<-done).To(gomega.Succeed())
-		}
-	}}
-	h.t.Cleanup(r.stop)
-	h.Eventually(cluster.Fresh, patience, pollEvery).Should(gomega.Succeed(), "the replica never knew what is there")
-	return r
+	served := operator.Serve(h.t, config, options)
+	return &replica{Cluster: served.Cluster, server: served.Server, client: served.Server.Client(), stop: served.Stop}
 }
 
 // connected is the replica with another client, whose one connection (HTTP/2) is open.
@@ -214,16 +181,9 @@ func (h *house) post(r *replica, endpoint string, form url.Values, headers ...st
 
 func (h *house) do(r *replica, request *http.Request) *answer {
 	h.t.Helper()
-	response, err := r.client.Do(request)
+	got, err := operator.Do(r.client, request)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	defer response.Body.Close()
-	raw, err := io.ReadAll(response.Body)
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	a := &answer{status: response.StatusCode, header: response.Header, raw: string(raw)}
-	if len(raw) > 0 {
-		h.Expect(json.Unmarshal(raw, &a.body)).To(gomega.Succeed(), "the answer %d is no JSON: %.200s", a.status, raw)
-	}
-	return a
+	return &answer{status: got.Status, header: got.Header, raw: got.Raw, body: got.Body}
 }
 
 func (h *house) refresh(r *replica, compact string, more ...string) *answer {

@@ -3,11 +3,13 @@ package start
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/zapr"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
@@ -16,6 +18,20 @@ import (
 
 // KubeconfigUsage describes the flag that RestConfig is for.
 const KubeconfigUsage = "how to reach the API server; when empty: as a pod of its cluster"
+
+// NamespacesUsage describes the flag that CheckNamespaces is for.
+const NamespacesUsage = "the namespaces whose keys are worked on, separated by commas; a Role in each is enough for it. Default: all of the cluster"
+
+// CheckNamespaces refuses what is no name of a namespace. An empty one among others would stand for
+// all of them.
+func CheckNamespaces(names []string) error {
+	for _, name := range names {
+		if said := content.IsDNS1123Label(name); len(said) > 0 {
+			return fmt.Errorf("--namespaces: %q is no name of a namespace: %s", name, strings.Join(said, "; "))
+		}
+	}
+	return nil
+}
 
 // RestConfig is how to reach the API server.
 func RestConfig(kubeconfig string) (config *rest.Config, err error) {

@@ -1,0 +1,180 @@
+package tenancy
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"testing"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/operator"
+)
+
+// newIssuer makes an issuer whose path is its name, as one token service serves many.
+func newIssuer(t *testing.T, rules ...v1alpha1.PolicyRule) *v1alpha1.JWTIssuer {
+	t.Helper()
+	name := newName("issuer")
+	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.JWTIssuerSpec{URL: "https://tokens.example.com/" + name}}
+	if len(rules) > 0 {
+		issuer.Spec.Policy = &v1alpha1.PolicySpec{Rules: rules}
+	}
+	return create(t, issuer)
+}
+
+// refusals counts what the API server forbids.
+type refusals struct {
+	mu  sync.Mutex
+	all []string
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
+
+func (r *refusals) of(config *rest.Config) *rest.Config {
+	config = rest.CopyConfig(config)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(request *http.Request) (*http.Response, error) {
+			response, err := next.RoundTrip(request)
+			if err == nil && response.StatusCode == http.StatusForbidden {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.all = append(r.all, request.Method+" "+request.URL.Path)
+			}
+			return response, err
+		})
+	})
+	return config
+}
+
+func (r *refusals) seen() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all
+}
+
+func managerConfig(t *testing.T) *rest.Config {
+	t.Helper()
+	config, err := server.Manager(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+func tokenServerConfig(t *testing.T) *rest.Config {
+	t.Helper()
+	config, err := server.TokenServer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+func manage(t *testing.T) {
+	t.Helper()
+	operator.Manage(t, managerConfig(t), logr.Discard(), controllers.Options{})
+}
+
+func serve(t *testing.T) *operator.Replica {
+	t.Helper()
+	return operator.Serve(t, tokenServerConfig(t), registry.Options{})
+}
+
+func exchange(t *testing.T, r *operator.Replica, issuer *v1alpha1.JWTIssuer, compact string) *operator.Answer {
+	t.Helper()
+	return r.Post(t, "/"+issuer.Name+"/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {compact}})
+}
+
+// gets waits until a token is answered so.
+func gets(t *testing.T, r *operator.Replica, issuer *v1alpha1.JWTIssuer, compact, want string) {
+	t.Helper()
+	until(t, "the exchange gets "+want, func() (bool, string) {
+		got := exchange(t, r, issuer, compact).Outcome()
+		return got == want, got
+	})
+}
+
+// read reads an object again, as the administrator.
+func read(t *testing.T, object client.Object) error {
+	t.Helper()
+	return clientOf(t, "").Get(t.Context(), client.ObjectKeyFromObject(object), object)
+}
+
+func secretOf(t *testing.T, namespace, name string) (*corev1.Secret, error) {
+	t.Helper()
+	secret := &corev1.Secret{}
+	err := clientOf(t, "").Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: name}, secret)
+	return secret, err
+}
+
+// holds waits until the Secret of a key holds its current token, and returns that.
+func holds(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int64) string {
+	t.Helper()
+	var held string
+	until(t, fmt.Sprintf("revision %d of %s", revision, key.Name), func() (bool, string) {
+		if err := read(t, key); err != nil {
+			return false, err.Error()
+		}
+		secret, err := secretOf(t, key.Namespace, key.Status.SecretName)
+		if err != nil {
+			return false, fmt.Sprint(saidOf(key), " ", err)
+		}
+		held = string(secret.Data[v1alpha1.SecretToken])
+		return key.Status.Revision == revision && token.Hash(held) == key.Status.TokenHash, saidOf(key)
+	})
+	return held
+}
+
+// saidOf is what the Ready condition of a key says.
+func saidOf(key *v1alpha1.JWTRefreshKey) string {
+	for _, condition := range key.Status.Conditions {
+		if condition.Type == v1alpha1.ConditionReady {
+			return condition.Reason + ": " + condition.Message
+		}
+	}
+	return "nothing"
+}
+
+// says waits until the Ready condition of a key has a reason, and returns its message.
+func says(t *testing.T, key *v1alpha1.JWTRefreshKey, reason string) string {
+	t.Helper()
+	var message string
+	until(t, key.Name+" says "+reason, func() (bool, string) {
+		if err := read(t, key); err != nil {
+			return false, err.Error()
+		}
+		for _, condition := range key.Status.Conditions {
+			if condition.Type == v1alpha1.ConditionReady && condition.Reason == reason && condition.ObservedGeneration == key.Generation {
+				message = condition.Message
+				return true, ""
+			}
+		}
+		return false, saidOf(key)
+	})
+	return message
+}
+
+// edit changes an object as the administrator: again from the newest state when somebody was quicker.
+func edit[T client.Object](t *testing.T, object T, change func(T)) {
+	t.Helper()
+	until(t, "the edit of "+object.GetName(), func() (bool, string) {
+		err := read(t, object)
+		if err == nil {
+			change(object)
+			err = clientOf(t, "").Update(t.Context(), object)
+		}
+		return err == nil, fmt.Sprint(err)
+	})
+}

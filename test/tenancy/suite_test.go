@@ -1,0 +1,141 @@
+// Package tenancy shows who may have what in a cluster that teams share: by RBAC, and against
+// somebody who owns one namespace and wants more than that.
+//
+// Everything runs against a real control plane, with garbage collection and the end of
+// namespaces; with the rights of the operator's own ServiceAccounts, and of users who have none
+// but what a test gives them.
+package tenancy
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
+)
+
+var server *apiserver.Server
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard())
+	// What is forbidden here on purpose would fill the output.
+	klog.SetLogger(logr.Discard())
+	os.Exit(apiserver.MainWith(m, &server, apiserver.Options{ControllerManager: true}))
+}
+
+const (
+	patience  = 30 * time.Second
+	pollEvery = 20 * time.Millisecond
+	audience  = "https://orders.example.com"
+)
+
+func clientOf(t *testing.T, user string, groups ...string) client.WithWatch {
+	t.Helper()
+	config := server.Admin
+	if user != "" {
+		config = server.As(user, groups...)
+	}
+	c, err := client.NewWithWatch(config, client.Options{Scheme: controllers.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// create makes an object as the administrator, until the test ends.
+func create[T client.Object](t *testing.T, object T) T {
+	t.Helper()
+	admin := clientOf(t, "")
+	if err := admin.Create(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = admin.Delete(context.Background(), object) })
+	return object
+}
+
+var names atomic.Int64
+
+// newName is one that nothing else has, also where a cluster is used again.
+func newName(prefix string) string {
+	return fmt.Sprintf("%s-%d-%d", prefix, os.Getpid(), names.Add(1))
+}
+
+func newNamespace(t *testing.T, labels map[string]string) string {
+	t.Helper()
+	return create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: newName("tenant"), Labels: labels}}).Name
+}
+
+// newRole makes a ClusterRole of these rules.
+func newRole(t *testing.T, rules ...rbacv1.PolicyRule) string {
+	t.Helper()
+	return create(t, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: newName("role")}, Rules: rules}).Name
+}
+
+// bind gives a user a ClusterRole in a namespace, or everywhere where that is empty.
+func bind(t *testing.T, user, role, namespace string) {
+	t.Helper()
+	subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}}
+	ref := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role}
+	meta := metav1.ObjectMeta{Name: newName("binding"), Namespace: namespace}
+	if namespace == "" {
+		create(t, &rbacv1.ClusterRoleBinding{ObjectMeta: meta, RoleRef: ref, Subjects: subjects})
+		return
+	}
+	create(t, &rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: ref, Subjects: subjects})
+}
+
+func newKey(namespace, name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
+	key := &v1alpha1.JWTRefreshKey{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: v1alpha1.JWTRefreshKeySpec{Audience: audience},
+	}
+	for _, c := range change {
+		c(key)
+	}
+	return key
+}
+
+func of(issuer string) func(*v1alpha1.JWTRefreshKey) {
+	return func(key *v1alpha1.JWTRefreshKey) { key.Spec.IssuerRef = &v1alpha1.IssuerReference{Name: issuer} }
+}
+
+// until waits for what comes about by itself, and says what was there instead where it does not.
+func until(t *testing.T, what string, done func() (bool, string)) {
+	t.Helper()
+	var last string
+	err := wait.PollUntilContextTimeout(context.WithoutCancel(t.Context()), pollEvery, patience, true, func(context.Context) (ok bool, _ error) {
+		ok, last = done()
+		return ok, nil
+	})
+	if err != nil {
+		t.Fatalf("%s: it did not come about; the last was: %s", what, last)
+	}
+}
+
+// refusedBy checks that an error is a refusal that says all of this.
+func refusedBy(t *testing.T, err error, says ...string) {
+	t.Helper()
+	if err == nil {
+		t.Error("it was accepted")
+		return
+	}
+	for _, text := range says {
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("the refusal lacks %q: %v", text, err)
+		}
+	}
+}
