@@ -101,6 +101,18 @@ func (w *world) forgedMarks(t *testing.T) {
 		w.makes(t, key)
 		w.adopted(t, key, 1)
 	})
+	t.Run("on a bootstrap token", func(t *testing.T) {
+		name := newName("forged")
+		secret := &corev1.Secret{ObjectMeta: retainedBy(name, name), Type: "bootstrap.kubernetes.io/token", Data: map[string][]byte{"token-id": []byte("07401b")}}
+		secret.Namespace = w.namespace
+		w.makes(t, secret)
+		key := newKey(w.namespace, name, of(w.issuer.Name))
+		w.makes(t, key)
+		says(t, key, v1alpha1.ReasonSecretConflict)
+		if now := w.secretOfOwn(t, name); now.ResourceVersion != secret.ResourceVersion {
+			t.Error("a Secret of another type was written")
+		}
+	})
 	t.Run("the victim's", func(t *testing.T) {
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: w.victim.Name,
 			Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}, OwnerReferences: []metav1.OwnerReference{referenceTo(w.victim)}}, Data: foreign}

@@ -79,6 +79,11 @@ func (w *world) statusByHand(t *testing.T) {
 					key.Status.ExpiresAt.Before(&metav1.Time{Time: key.CreationTimestamp.AddDate(1, 0, 0)}), saidOf(key)
 			})
 			w.onlyItself(t, key, key.Status.Revision)
+			for _, superseded := range key.Status.Previous {
+				if superseded.JTI == victim.JTI || superseded.TokenHash == victim.TokenHash {
+					t.Error("the victim's token is carried along as one of this key")
+				}
+			}
 		})
 	}
 	t.Run("a revocation taken back", func(t *testing.T) {

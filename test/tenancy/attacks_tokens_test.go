@@ -121,6 +121,10 @@ func (w *world) keyMadeAgain(t *testing.T) {
 		t.Fatal("the API server took the UID over")
 	}
 	w.onlyItself(t, backup, 1)
+	restored := w.guarded || w.writes(t, backup, func(own *v1alpha1.JWTRefreshKeyStatus) { *own = *key.Status.DeepCopy() })
+	if !restored {
+		t.Error("the status of before was not written")
+	}
 	for _, r := range w.replicas {
 		gets(t, r, w.issuer, held, "400 invalid_grant")
 	}
