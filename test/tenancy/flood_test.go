@@ -21,7 +21,7 @@ func floods() int {
 	if os.Getenv("SOAK") == "true" {
 		return 10_000
 	}
-	return 250
+	return 150
 }
 
 // TestSoakFlood: one namespace makes very many keys at once. Another's key does not wait for
