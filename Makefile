@@ -68,8 +68,8 @@ fuzz: ## Fuzz what reads strangers' bytes, FUZZTIME (30s) each
 	@hack/fuzz $(or $(FUZZTIME),30s)
 
 .PHONY: soak
-soak: controlplane ## The suites with more of everything: two crashes in a row, ten minutes of two managers, a longer outage
-	SOAK=true $(GO_TEST) -timeout 60m -run 'Soak|Outage|Fight' ./test/faults
+soak: controlplane ## The suites with more of everything: two crashes in a row, ten minutes of two managers, a longer outage, a flood of keys
+	SOAK=true $(GO_TEST) -timeout 60m -run 'Soak|Outage|Fight' ./test/faults ./test/tenancy
 
 ##@ Help
 

@@ -41,6 +41,7 @@ func (r *RefreshKeyReconciler) SetupWithManager(mgr ctrl.Manager, o Options) err
 			MaxConcurrentReconciles: o.Workers,
 			ReconciliationTimeout:   reconcileTimeout,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
+			NewQueue:                newFairQueue(mgr.GetLogger()),
 			SkipNameValidation:      &o.SeveralInProcess,
 		}).
 		Complete(r)

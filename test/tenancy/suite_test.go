@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -44,16 +45,23 @@ const (
 	audience  = "https://orders.example.com"
 )
 
-func clientOf(t *testing.T, user string, groups ...string) client.WithWatch {
+var clients sync.Map
+
+// clientOf acts as a user, or as the administrator where that is empty.
+func clientOf(t *testing.T, user string) client.Client {
 	t.Helper()
+	if known, ok := clients.Load(user); ok {
+		return known.(client.Client)
+	}
 	config := server.Admin
 	if user != "" {
-		config = server.As(user, groups...)
+		config = server.As(user)
 	}
-	c, err := client.NewWithWatch(config, client.Options{Scheme: controllers.Scheme()})
+	c, err := client.New(config, client.Options{Scheme: controllers.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}
+	clients.Store(user, c)
 	return c
 }
 

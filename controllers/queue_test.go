@@ -1,0 +1,65 @@
+package controllers
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+func requestFor(namespace, name string) reconcile.Request {
+	return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
+}
+
+// TestAFloodOfOneNamespace: whoever asks for a thousand keys does not stand before others who ask for
+// one, nor before what is to be done in the background.
+func TestAFloodOfOneNamespace(t *testing.T) {
+	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Millisecond, time.Second)
+	queue, ok := newFairQueue(logr.Discard())("flood", limiter).(priorityqueue.PriorityQueue[reconcile.Request])
+	if !ok {
+		t.Fatal("handlers could not give priorities")
+	}
+	defer queue.ShutDown()
+	const flood = 1000
+	for i := range flood {
+		queue.Add(requestFor("flooded", fmt.Sprint(i)))
+	}
+	renewal, other, second := requestFor("quiet", "renewal"), requestFor("quiet", "other"), requestFor("second-flood", "0")
+	queue.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(handler.LowPriority)}, renewal)
+	queue.Add(other)
+	queue.Add(requestFor("flooded", "0"))
+	for i := range flood {
+		queue.Add(requestFor("second-flood", fmt.Sprint(i)))
+	}
+	var order []reconcile.Request
+	for range 2*flood + 2 {
+		request, _ := queue.Get()
+		queue.Done(request)
+		order = append(order, request)
+	}
+	place := func(request reconcile.Request) int { return slices.Index(order, request) }
+	if at := place(other); at > fairShare {
+		t.Errorf("somebody else's key waits for %d keys", at)
+	}
+	if at := place(renewal); at > 2*fairShare+1 {
+		t.Errorf("what is in the background waits for %d keys", at)
+	}
+	if at := place(second); at > 2*fairShare+2 {
+		t.Errorf("the first of another flood waits for %d keys", at)
+	}
+	if first, last := place(requestFor("second-flood", "500")), place(requestFor("flooded", "999")); first > last {
+		t.Error("two floods do not take turns")
+	}
+	queue.Add(requestFor("flooded", "later"))
+	if request, priority, _ := queue.GetWithPriority(); request.Name != "later" || priority != 0 {
+		t.Errorf("once a flood is over, a key of its namespace has priority %d", priority)
+	}
+}

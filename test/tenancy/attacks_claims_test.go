@@ -1,0 +1,119 @@
+package tenancy
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+func withSubject(subject string) func(*v1alpha1.JWTRefreshKey) {
+	return func(key *v1alpha1.JWTRefreshKey) { key.Spec.Subject = subject }
+}
+
+func withClaims(claims map[string]string) func(*v1alpha1.JWTRefreshKey) {
+	return func(key *v1alpha1.JWTRefreshKey) {
+		key.Spec.Claims = map[string]apiextensionsv1.JSON{}
+		for name, value := range claims {
+			raw, _ := json.Marshal(value)
+			key.Spec.Claims[name] = apiextensionsv1.JSON{Raw: raw}
+		}
+	}
+}
+
+// anothersSubject: an API knows a caller by sub. With the victim's one is the victim there, and
+// with one of the system's an API server that trusts the issuer may take one for an administrator.
+func (w *world) anothersSubject(t *testing.T) {
+	victims := payload(t, exchange(t, w.replicas[0], w.issuer, w.victimToken).Text("access_token"))["sub"]
+	if victims != ownSubject(w.victim) {
+		t.Fatalf("the victim is known as %v", victims)
+	}
+	const never = "a subject that begins with `system:` is never granted"
+	const another = "spec.subject begins with 'refreshkey:' and is not this key's own"
+	for name, c := range map[string]struct {
+		subject string
+		by      denied
+	}{
+		"the victim's":               {ownSubject(w.victim), denied{admission: another, reason: v1alpha1.ReasonPolicyDenied}},
+		"another key's of one's own": {"refreshkey:" + w.namespace + ":other", denied{admission: another, reason: v1alpha1.ReasonPolicyDenied}},
+		"the prefix alone":           {"refreshkey:", denied{admission: another, reason: v1alpha1.ReasonPolicyDenied}},
+		"an administrator's":         {"system:admin", denied{schema: never}},
+		"a ServiceAccount's":         {"system:serviceaccount:" + w.victim.Namespace + ":default", denied{schema: never}},
+		"with a blank before it":     {" system:admin", denied{schema: "spec.subject"}},
+	} {
+		t.Run(name, func(t *testing.T) { w.refuses(t, w.key(withSubject(c.subject)), c.by) })
+	}
+	t.Run("any other is granted here", func(t *testing.T) {
+		key, held := w.issued(t, withSubject("till-17"))
+		gets(t, w.replicas[0], w.issuer, held, "200")
+		// A living key asks for it: its token stays what it is, and gives no more than it did.
+		key.Spec.Subject = ownSubject(w.victim)
+		err := w.mallory.Update(t.Context(), key)
+		if w.guarded {
+			refusedBy(t, err, another)
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if message := says(t, key, v1alpha1.ReasonPolicyDenied); !strings.Contains(message, "the name of another identity") {
+			t.Errorf("it says: %s", message)
+		}
+		if said := payload(t, string(w.secretOfOwn(t, key.Name).Data[v1alpha1.SecretToken]))["sub"]; said != "till-17" {
+			t.Errorf("the Secret holds a token of %v", said)
+		}
+	})
+}
+
+// shadowingClaims: many a verifier finds `sub` in a member of another spelling, Go's encoding/json
+// in ſub too, and then takes the last one.
+func (w *world) shadowingClaims(t *testing.T) {
+	var victim struct{ Sub string }
+	if err := json.Unmarshal([]byte(`{"sub":"mallory","ſub":"the victim"}`), &victim); err != nil || victim.Sub != "the victim" {
+		t.Fatalf("a careless verifier is not to be had by it: %q, %v", victim.Sub, err)
+	}
+	const registered, malformed = "is registered for JWTs or the operator's own", "a name must be 1 to 64 of letters, digits"
+	for name, says := range map[string]string{
+		"sub": registered, "SUB": registered, "Aud": registered, "AUD": registered, "Client_ID": registered, "scope": registered,
+		"eXp": registered, "cnf": registered, "refreshkeys.dev": registered, "Refreshkeys.Dev": registered, "https://refreshkeys.dev/uid": registered,
+		"ſub": malformed, "i\u0131s": malformed, "\u212aid": malformed, "sub ": malformed, "sub\u200b": malformed, "sub\x00": malformed,
+		"ｓｕｂ": malformed, "su\u0062\u0301": malformed, "": malformed,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.refuses(t, w.key(withClaims(map[string]string{name: ownSubject(w.victim)})), denied{admission: says, reason: v1alpha1.ReasonInvalidSpec})
+		})
+	}
+	t.Run("twice", func(t *testing.T) {
+		w.refuses(t, w.key(withClaims(map[string]string{"email": "mallory@example.com", "Email": "victim@example.com"})),
+			denied{admission: "differ in case only", reason: v1alpha1.ReasonInvalidSpec})
+	})
+	t.Run("not granted", func(t *testing.T) {
+		w.refuses(t, w.key(withClaims(map[string]string{"groups": "admins"})), denied{reason: v1alpha1.ReasonPolicyDenied})
+	})
+}
+
+// claimsLikeHeaders: a policy may grant claims of these names, and they stay what they are. The header
+// of a token is the operator's.
+func (w *world) claimsLikeHeaders(t *testing.T) {
+	_, held := w.issued(t, withClaims(map[string]string{"kid": "mine", "alg": "none", "typ": "rt+jwt", "email": "mallory@example.com"}))
+	gets(t, w.replicas[0], w.issuer, held, "200")
+	access := exchange(t, w.replicas[0], w.issuer, held).Text("access_token")
+	if payload(t, access)["kid"] != "mine" {
+		t.Error("the claim is not there: the attack was none")
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(access, ".")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var header map[string]any
+	if err := json.Unmarshal(raw, &header); err != nil || len(header) != 3 || header["typ"] != "at+jwt" || header["alg"] != "ES256" || header["kid"] == "mine" {
+		t.Errorf("the header is %v, error %v", header, err)
+	}
+	if got := exchange(t, w.replicas[0], w.issuer, access).Outcome(); got != "400 invalid_grant" {
+		t.Errorf("an access token that says it is a refresh token gets %s", got)
+	}
+}

@@ -1,0 +1,185 @@
+package tenancy
+
+import (
+	"bytes"
+	"maps"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/test/operator"
+)
+
+func writingTo(secret string) func(*v1alpha1.JWTRefreshKey) {
+	return func(key *v1alpha1.JWTRefreshKey) { key.Spec.Secret = &v1alpha1.SecretSpec{Name: secret} }
+}
+
+// somebodysSecret: the operator may write any Secret of the cluster. Whoever makes it write one
+// for them overwrites an application's password, or gets a token into what another trusts.
+func (w *world) somebodysSecret(t *testing.T) {
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: newName("app")}}
+	create(t, account)
+	for name, secret := range map[string]*corev1.Secret{
+		"an application's": {Data: map[string][]byte{"token": []byte("not a token of ours"), "password": []byte("hunter2")}},
+		"a ServiceAccount's token": {
+			Type: corev1.SecretTypeServiceAccountToken, ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{corev1.ServiceAccountNameKey: account.Name}},
+		},
+		"a bootstrap token": {Type: "bootstrap.kubernetes.io/token", Data: map[string][]byte{"token-id": []byte("07401b"), "token-secret": []byte("f395accd246ae52d")}},
+		"a certificate":     {Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": nil, "tls.key": nil}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			secret.Namespace, secret.Name = w.namespace, newName("somebodys")
+			create(t, secret)
+			if secret.Type == corev1.SecretTypeServiceAccountToken {
+				until(t, "the token is in it", func() (bool, string) {
+					return read(t, secret) == nil && len(secret.Data[corev1.ServiceAccountTokenKey]) > 0, ""
+				})
+			}
+			before := secret.DeepCopy()
+			for _, mode := range []v1alpha1.DeletionPolicy{v1alpha1.DeletionDelete, v1alpha1.DeletionRetain} {
+				key := w.key(writingTo(secret.Name))
+				key.Spec.Secret.DeletionPolicy = mode
+				w.makes(t, key)
+				says(t, key, v1alpha1.ReasonSecretConflict)
+				if err := w.mallory.Delete(t.Context(), key); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := read(t, secret); err != nil || secret.ResourceVersion != before.ResourceVersion || !maps.EqualFunc(secret.Data, before.Data, bytes.Equal) {
+				t.Errorf("the Secret was written, error %v", err)
+			}
+		})
+	}
+	t.Run("one of another namespace", func(t *testing.T) {
+		w.refuses(t, w.key(writingTo("../"+w.victim.Namespace+"/"+w.victim.Name)), denied{schema: "spec.secret.name"})
+		w.refuses(t, w.key(writingTo(w.victim.Namespace+"/"+w.victim.Name)), denied{schema: "spec.secret.name"})
+	})
+}
+
+func referenceTo(key *v1alpha1.JWTRefreshKey) metav1.OwnerReference {
+	return metav1.OwnerReference{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: "JWTRefreshKey", Name: key.Name, UID: key.UID, Controller: ptr.To(true),
+	}
+}
+
+// retainedBy are the marks of a Secret that the operator keeps for a key.
+func retainedBy(key, secret string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Name: secret, Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
+		Annotations: map[string]string{v1alpha1.AnnotationOwner: key, v1alpha1.AnnotationSecretName: secret},
+	}
+}
+
+// forgedMarks: a Secret that says it is the operator's is written by it. It then holds nothing but a
+// token of the key that it names, which is in the same namespace.
+func (w *world) forgedMarks(t *testing.T) {
+	foreign := map[string][]byte{"token": []byte(w.victimToken), "password": []byte("hunter2")}
+	t.Run("the own key's, by its reference", func(t *testing.T) {
+		key, _ := w.issued(t)
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: newName("forged"),
+			Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}, OwnerReferences: []metav1.OwnerReference{referenceTo(key)}}, Data: foreign}
+		w.makes(t, secret)
+		if err := w.mallory.Get(t.Context(), keyOf(key), key); err != nil {
+			t.Fatal(err)
+		}
+		key.Spec.Secret = &v1alpha1.SecretSpec{Name: secret.Name}
+		if err := w.mallory.Update(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		w.adopted(t, key, 1)
+	})
+	t.Run("the own key's, as a retained one", func(t *testing.T) {
+		name := newName("forged")
+		secret := &corev1.Secret{ObjectMeta: retainedBy(name, name), Data: foreign}
+		secret.Namespace = w.namespace
+		w.makes(t, secret)
+		key := newKey(w.namespace, name, of(w.issuer.Name))
+		w.makes(t, key)
+		w.adopted(t, key, 1)
+	})
+	t.Run("on a bootstrap token", func(t *testing.T) {
+		name := newName("forged")
+		secret := &corev1.Secret{ObjectMeta: retainedBy(name, name), Type: "bootstrap.kubernetes.io/token", Data: map[string][]byte{"token-id": []byte("07401b")}}
+		secret.Namespace = w.namespace
+		w.makes(t, secret)
+		key := newKey(w.namespace, name, of(w.issuer.Name))
+		w.makes(t, key)
+		says(t, key, v1alpha1.ReasonSecretConflict)
+		if now := w.secretOfOwn(t, name); now.ResourceVersion != secret.ResourceVersion {
+			t.Error("a Secret of another type was written")
+		}
+	})
+	t.Run("the victim's", func(t *testing.T) {
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: w.victim.Name,
+			Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}, OwnerReferences: []metav1.OwnerReference{referenceTo(w.victim)}}, Data: foreign}
+		w.makes(t, secret)
+		key := w.key(writingTo(secret.Name))
+		w.makes(t, key)
+		says(t, key, v1alpha1.ReasonSecretConflict)
+	})
+}
+
+// adopted: the Secret is the key's by now, with nothing of what was in it.
+func (w *world) adopted(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int64) {
+	t.Helper()
+	w.onlyItself(t, key, revision)
+	if secret := w.secretOfOwn(t, key.Status.SecretName); len(secret.Data["password"]) > 0 {
+		t.Error("what was in the Secret is there still, beside the token")
+	}
+}
+
+// ownSigningKeys: a Secret that looks like that with the issuer's signing keys, elsewhere. Whose
+// keys are taken for the issuer's signs whatever they like.
+func (w *world) ownSigningKeys(t *testing.T) {
+	theirs, err := secretOf(t, "refreshkeys-system", "signing-keys-"+w.issuer.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Whoever has these bytes is the issuer: so they are put where they have no business.
+	rings, err := keyring.Decode(theirs.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := rings.Signer(keyring.Refresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := &corev1.Secret{ObjectMeta: *theirs.ObjectMeta.DeepCopy(), Data: map[string][]byte{}, Type: theirs.Type}
+	secret.ObjectMeta = metav1.ObjectMeta{Namespace: w.namespace, Name: theirs.Name, Labels: theirs.Labels, Annotations: theirs.Annotations}
+	w.makes(t, secret)
+	// An empty ring in force would stop this; one of the attacker's would have another kid.
+	key, held := w.issued(t)
+	gets(t, w.replicas[1], w.issuer, held, "200")
+	if key.Status.KeyID != signer.ID {
+		t.Errorf("it is signed by %s, and not by the issuer's %s", key.Status.KeyID, signer.ID)
+	}
+	again := operator.Serve(t, tokenServerConfig(t), registryOptions)
+	gets(t, again, w.issuer, w.victimToken, "200")
+	again.Stop()
+}
+
+// reservedNames: by labels and annotations Kubernetes and the operator know what is whose.
+func (w *world) reservedNames(t *testing.T) {
+	const annotations, labels = "annotations under kubernetes.io/, k8s.io/ and refreshkeys.dev/", "labels under kubernetes.io/, k8s.io/ and refreshkeys.dev/"
+	for _, name := range []string{
+		v1alpha1.AnnotationOwner, v1alpha1.AnnotationSecretName, v1alpha1.AnnotationAccessTokenHash, "refreshkeys.dev/anything",
+		corev1.ServiceAccountNameKey, "kubectl.kubernetes.io/last-applied-configuration", "apps.k8s.io/x",
+	} {
+		t.Run("annotation "+name, func(t *testing.T) {
+			key := w.key(writingTo(""))
+			key.Spec.Secret.Annotations = map[string]v1alpha1.AnnotationValue{name: "mine"}
+			w.refuses(t, key, denied{schema: annotations})
+		})
+	}
+	for _, name := range []string{v1alpha1.LabelManagedBy, v1alpha1.LabelSigningKeysOf, "kubernetes.io/metadata.name"} {
+		t.Run("label "+name, func(t *testing.T) {
+			key := w.key(writingTo(""))
+			key.Spec.Secret.Labels = map[string]v1alpha1.LabelValue{name: "mine"}
+			w.refuses(t, key, denied{schema: labels})
+		})
+	}
+}

@@ -1,0 +1,131 @@
+package tenancy
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// writes forges the status of a key. With the admission policy it is refused, whatever RBAC says,
+// and there is nothing more to see.
+func (w *world) writes(t *testing.T, key *v1alpha1.JWTRefreshKey, forge func(*v1alpha1.JWTRefreshKeyStatus)) (written bool) {
+	t.Helper()
+	var err error
+	until(t, "the status is written or refused", func() (bool, string) {
+		if err := w.mallory.Get(t.Context(), keyOf(key), key); err != nil {
+			return false, err.Error()
+		}
+		forge(&key.Status)
+		err = w.mallory.Status().Update(t.Context(), key)
+		return err == nil || w.guarded, ""
+	})
+	if w.guarded {
+		refusedBy(t, err, "status is written by the operator's own ServiceAccounts only")
+	}
+	return !w.guarded
+}
+
+func saying(s *v1alpha1.JWTRefreshKeyStatus, old, forged string) {
+	s.Content = &apiextensionsv1.JSON{Raw: bytes.ReplaceAll(s.Content.Raw, []byte(old), []byte(forged))}
+}
+
+// statusByHand: what is in status is signed again when its Secret is lost. With a content of one's
+// own choice one is whoever one likes, and with that of the victim's key one has its token.
+func (w *world) statusByHand(t *testing.T) {
+	if err := read(t, w.victim); err != nil {
+		t.Fatal(err)
+	}
+	victim := w.victim.Status
+	for name, forge := range map[string]func(*v1alpha1.JWTRefreshKey, *v1alpha1.JWTRefreshKeyStatus){
+		"another key's line": func(_ *v1alpha1.JWTRefreshKey, own *v1alpha1.JWTRefreshKeyStatus) {
+			own.TokenLine = *victim.TokenLine.DeepCopy()
+		},
+		"another key's whole status": func(_ *v1alpha1.JWTRefreshKey, own *v1alpha1.JWTRefreshKeyStatus) { *own = *victim.DeepCopy() },
+		"another key's content and hash": func(_ *v1alpha1.JWTRefreshKey, own *v1alpha1.JWTRefreshKeyStatus) {
+			own.Content, own.TokenHash = victim.Content.DeepCopy(), victim.TokenHash
+		},
+		"the victim's subject in one's own content": func(key *v1alpha1.JWTRefreshKey, own *v1alpha1.JWTRefreshKeyStatus) {
+			saying(own, `"sub":"`+ownSubject(key)+`"`, `"sub":"`+ownSubject(w.victim)+`"`)
+		},
+		"another audience, and the victim's hash": func(_ *v1alpha1.JWTRefreshKey, own *v1alpha1.JWTRefreshKeyStatus) {
+			saying(own, audience, "https://billing.example.com")
+			own.TokenHash = victim.TokenHash
+		},
+		"a later end": func(_ *v1alpha1.JWTRefreshKey, own *v1alpha1.JWTRefreshKeyStatus) {
+			own.ExpiresAt = &metav1.Time{Time: own.ExpiresAt.AddDate(10, 0, 0)}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			key, _ := w.issued(t)
+			if !w.writes(t, key, func(own *v1alpha1.JWTRefreshKeyStatus) { forge(key, own) }) {
+				return
+			}
+			// Its Secret is lost, so that it is made again from status.
+			_ = w.mallory.Delete(t.Context(), w.secretOfOwn(t, key.Name))
+			until(t, "a token of its own follows", func() (bool, string) {
+				if err := read(t, key); err != nil {
+					return false, err.Error()
+				}
+				raw := []byte{}
+				if key.Status.Content != nil {
+					raw = key.Status.Content.Raw
+				}
+				return bytes.Contains(raw, []byte(`"sub":"`+ownSubject(key)+`"`)) && bytes.Contains(raw, []byte(audience)) &&
+					key.Status.ExpiresAt.Before(&metav1.Time{Time: key.CreationTimestamp.AddDate(1, 0, 0)}), saidOf(key)
+			})
+			w.onlyItself(t, key, key.Status.Revision)
+			for _, superseded := range key.Status.Previous {
+				if superseded.JTI == victim.JTI || superseded.TokenHash == victim.TokenHash {
+					t.Error("the victim's token is carried along as one of this key")
+				}
+			}
+		})
+	}
+	t.Run("a revocation taken back", func(t *testing.T) {
+		key, held := w.issued(t)
+		edit(t, key, func(key *v1alpha1.JWTRefreshKey) { key.Spec.Revoked = true })
+		says(t, key, v1alpha1.ReasonRevoked)
+		if !w.writes(t, key, func(own *v1alpha1.JWTRefreshKeyStatus) { own.RevokedAt, own.RevocationReason = nil, "" }) {
+			return
+		}
+		for _, r := range w.replicas {
+			gets(t, r, w.issuer, held, "400 invalid_grant")
+		}
+		says(t, key, v1alpha1.ReasonRevoked)
+	})
+}
+
+// statusOfOneTimeKey: of one-time keys the token service signs again what stands in status, for an
+// answer that was lost.
+func (w *world) statusOfOneTimeKey(t *testing.T) {
+	key, enrolment := w.issued(t, func(key *v1alpha1.JWTRefreshKey) {
+		key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse, RetryGrace: &metav1.Duration{Duration: 10 * time.Minute}}
+	})
+	second := exchange(t, w.replicas[0], w.issuer, enrolment).Text("refresh_token")
+	if got := exchange(t, w.replicas[0], w.issuer, enrolment).Text("refresh_token"); got != second || got == "" {
+		t.Fatal("a retry does not get the same token again")
+	}
+	if err := read(t, w.victim); err != nil {
+		t.Fatal(err)
+	}
+	victim := w.victim.Status
+	if !w.writes(t, key, func(own *v1alpha1.JWTRefreshKeyStatus) {
+		saying(own, `"sub":"`+ownSubject(key)+`"`, `"sub":"`+ownSubject(w.victim)+`"`)
+		own.TokenHash = victim.TokenHash
+	}) {
+		return
+	}
+	for _, r := range w.replicas {
+		for _, compact := range []string{enrolment, second} {
+			got := exchange(t, r, w.issuer, compact)
+			if next := got.Text("refresh_token"); next != "" && payload(t, next)["sub"] != ownSubject(key) {
+				t.Errorf("a token of %v was signed", payload(t, next)["sub"])
+			}
+		}
+	}
+}
