@@ -74,6 +74,8 @@ type Service struct {
 
 	verified *lru.Cache[[sha256.Size]byte, *token.Claims]
 	claims   singleflight.Group
+	nonces   *nonces
+	replays  *replays
 }
 
 // rememberedTokens is for how many refresh tokens it is remembered that their signature is good.
@@ -82,7 +84,14 @@ const rememberedTokens = 1 << 14
 // New makes a Service.
 func New(o Options) (*Service, error) {
 	verified, err := lru.New[[sha256.Size]byte, *token.Claims](rememberedTokens)
-	return &Service{registry: o.Registry, reviews: o.Reviews, clock: o.Clock, newID: o.NewID, verified: verified}, err
+	if err != nil {
+		return nil, err
+	}
+	nonces, err := newNonces(o.Clock)
+	return &Service{
+		registry: o.Registry, reviews: o.Reviews, clock: o.Clock, newID: o.NewID, verified: verified,
+		nonces: nonces, replays: newReplays(o.Clock, rememberedProofs),
+	}, err
 }
 
 // Outcome is what the log and the metrics say of a request beside its answer.

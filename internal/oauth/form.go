@@ -27,11 +27,15 @@ const (
 	ParamClientID      = "client_id"
 	ParamClientSecret  = "client_secret"
 	// ParamClientAssertion is of RFC 7521 §4.2.
-	ParamClientAssertion = "client_assertion"
+	ParamClientAssertion     = "client_assertion"
+	ParamClientAssertionType = "client_assertion_type"
 )
 
 // HintRefreshToken is the token_type_hint for a refresh token (RFC 7009 §2.1).
 const HintRefreshToken = "refresh_token"
+
+// AssertionJWTBearer is the client_assertion_type of RFC 7523 §2.2.
+const AssertionJWTBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 // GrantRefreshToken is the grant of RFC 6749 §6.
 const GrantRefreshToken = "refresh_token"

@@ -36,11 +36,13 @@ func (s *Server) refresh(r *Request, form oauth.Form) error {
 		Scope:     form.Get(oauth.ParamScope),
 		Resources: slices.Concat(form[oauth.ParamResource], form[oauth.ParamAudience]),
 		Seen:      seen,
+
+		Credentials: credentials(r.http, form),
 	}, &r.Outcome)
 	if err != nil {
 		return err
 	}
-	return s.answer(r, answer)
+	return s.grant(r, answer)
 }
 
 func (s *Server) revoke(r *Request) error {
@@ -48,7 +50,7 @@ func (s *Server) revoke(r *Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Grants.Revoke(r.http.Context(), r.issuer, form.Get(oauth.ParamToken), &r.Outcome); err != nil {
+	if err := s.Grants.Revoke(r.http.Context(), r.issuer, form.Get(oauth.ParamToken), form.Get(oauth.ParamClientAssertion), &r.Outcome); err != nil {
 		return err
 	}
 	return s.answer(r, nil)
@@ -109,6 +111,7 @@ func (s *Server) metadata(r *Request) error {
 		IDTokenSigningAlgValuesSupported:       algorithms(),
 		TokenEndpointAuthMethodsSupported:      []string{"none"},
 		RevocationEndpointAuthMethodsSupported: []string{"none"},
+		DPoPSigningAlgValuesSupported:          grant.ProofAlgorithms(),
 	})
 }
 
