@@ -15,8 +15,6 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
-const clientAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-
 // playedHere tells whether the token service can be reached; where not, it says so.
 func (s *scene) playedHere() bool {
 	if len(s.stage.service.urls) > 0 {
@@ -129,11 +127,11 @@ func (s *scene) bind() {
 	status, answer := s.token(0, form)
 	s.expectStatus("a thief who has the Secret is refused", "401 invalid_client", status, answer)
 	stranger := s.serviceAccount("stranger")
-	form.Set("client_assertion_type", clientAssertionType)
-	form.Set("client_assertion", stranger)
+	form.Set(oauth.ParamClientAssertionType, oauth.AssertionJWTBearer)
+	form.Set(oauth.ParamClientAssertion, stranger)
 	status, answer = s.token(0, form)
 	s.expectStatus("so is another ServiceAccount of the namespace", "401 invalid_client", status, answer)
-	form.Set("client_assertion", s.accountToken("till"))
+	form.Set(oauth.ParamClientAssertion, s.accountToken("till"))
 	status, answer = s.token(0, form)
 	s.expectStatus("the workload itself adds its own token, and goes on", "200", status, answer)
 }

@@ -50,6 +50,12 @@ func (s *Service) Introspect(
 	if typ == token.Access {
 		answer.TokenType = oauth.TokenTypeBearer
 	}
+	if claims.JWKThumbprint != "" {
+		answer.Confirmation = &oauth.Confirmation{JWKThumbprint: claims.JWKThumbprint}
+		if typ == token.Access {
+			answer.TokenType = oauth.TokenTypeDPoP
+		}
+	}
 	return answer, nil
 }
 

@@ -20,6 +20,9 @@ type LoginRequest struct {
 	Scope     string
 	// Seen is the device that asks.
 	Seen v1alpha1.SeenDevice
+	// Credentials are what the client proves itself with. A session is bound to the key of a DPoP
+	// proof (RFC 9449 §5).
+	Credentials Credentials
 }
 
 // ExchangeRequest asks for tokens on the word of another token (RFC 8693 §2.1).

@@ -57,6 +57,10 @@ func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
 		if e.key == nil || !registry.Lives(e.key, e.claims.Object.UID, s.clock.Now()) {
 			return "", errGrant()
 		}
+		// Before a reuse is seen in it: a thief without the proof does not end the line.
+		if err := e.proven.holds(e.claims, e.key.Spec.Binding); err != nil {
+			return "", err
+		}
 		switch place := s.placeOf(e.key, e.claims); {
 		case place == current:
 			successor, err := s.advance(ctx, e)

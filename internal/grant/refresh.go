@@ -27,6 +27,8 @@ type RefreshRequest struct {
 	Resources []string
 	// Seen is the device that asks.
 	Seen v1alpha1.SeenDevice
+	// Credentials are what the client proves itself with, as it must where the token is bound.
+	Credentials Credentials
 }
 
 // exchange is a refresh token under use.
@@ -37,12 +39,14 @@ type exchange struct {
 	// key is the token's, and standing what that says of it.
 	key      *v1alpha1.JWTRefreshKey
 	standing registry.Standing
-	use      *registry.Use
+	// proven is what the client has proven of itself.
+	proven proven
+	use    *registry.Use
 }
 
 // Refresh exchanges a refresh token for an access token. The order of its checks is that of
-// the security considerations: the signature, the key, the policy, the claim of a one-time
-// token, and only then is anything signed.
+// the security considerations: the signature, the key, the client, the policy, the claim of a
+// one-time token, and only then is anything signed.
 func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request *RefreshRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
 	if request.Token == "" {
 		return nil, oauth.Refuse(oauth.InvalidRequest, "refresh_token is missing.")
@@ -67,6 +71,9 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if e.end().Sub(s.clock.Now()) < time.Second {
 		return nil, errGrant()
 	}
+	if e.proven, err = s.prove(ctx, e.issuer, &request.Credentials); err != nil {
+		return nil, err
+	}
 	if err := s.authorise(&e, e.claims, e.claims.ExpiresAt.Sub(e.claims.IssuedAt)); err != nil {
 		return nil, err
 	}
@@ -81,6 +88,9 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if err != nil {
 		// The next key is published, and waits until every verifier knows it.
 		return nil, registry.ErrUnavailable
+	}
+	if err := s.spend(&e.proven); err != nil {
+		return nil, err
 	}
 	e.use = &registry.Use{
 		Key: outcome.Key, UID: e.key.UID, At: s.clock.Now(), Seen: request.Seen, Revision: e.claims.Object.Revision,
@@ -111,8 +121,8 @@ func refused(err error) error {
 // is granted now. A refusal can be taken back by repairing the policy, so that the client
 // must keep its token. The claims are the token's own, or those of the one that is to follow.
 func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Duration) error {
-	if claims.JWKThumbprint != "" || claims.ServiceAccount != "" || e.key.Spec.Binding != nil {
-		return oauth.Refuse(oauth.InvalidClient, "The refresh token is bound to a client that has to prove itself.")
+	if err := e.proven.holds(claims, e.key.Spec.Binding); err != nil {
+		return err
 	}
 	if session := e.key.Status.Session; session != nil && (claims.Subject != session.Subject || e.provenSubject() == "") {
 		return oauth.Refuse(oauth.UnauthorizedClient, "The session is not of this subject.")
@@ -245,11 +255,16 @@ func grantsNoMore(current, held *token.Claims) bool {
 func (s *Service) accessToken(e *exchange, scope string, signer *keyring.Key) (*oauth.TokenAnswer, error) {
 	access, now := *e.claims, s.clock.Now()
 	access.Scope = scope
+	// A client that proves a key without having to has its access token bound to it (RFC 9449 §5).
+	if e.proven.thumbprint != "" {
+		access.JWKThumbprint = e.proven.thumbprint
+	}
 	compact, expiresAt, err := line.MintAccess(access, s.newID(), now, e.accessLifetime(), e.end(), signer)
 	if err != nil {
 		return nil, err
 	}
-	return &oauth.TokenAnswer{
+	answer := &oauth.TokenAnswer{
 		AccessToken: compact, TokenType: oauth.TokenTypeBearer, ExpiresIn: int64(expiresAt.Sub(now) / time.Second), Scope: scope,
-	}, nil
+	}
+	return answer, s.constrain(answer, &e.proven, e.issuer)
 }

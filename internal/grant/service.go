@@ -107,6 +107,8 @@ type Service struct {
 
 	verified *lru.Cache[[sha256.Size]byte, *token.Claims]
 	claims   singleflight.Group
+	nonces   *nonces
+	replays  *replays
 }
 
 // rememberedTokens is for how many refresh tokens it is remembered that their signature is good.
@@ -126,9 +128,13 @@ func New(o Options) (*Service, error) {
 		return nil, err
 	}
 	logins, err := identity.NewAttempts(loginsAtOnce, loginAgain)
+	if err != nil {
+		return nil, err
+	}
+	nonces, err := newNonces(o.Clock)
 	return &Service{
 		registry: o.Registry, reviews: o.Reviews, providers: o.Providers, passwords: o.Passwords, clock: o.Clock, newID: o.NewID,
-		verified: verified, logins: logins,
+		verified: verified, logins: logins, nonces: nonces, replays: newReplays(o.Clock, rememberedProofs),
 	}, err
 }
 

@@ -1,12 +1,10 @@
 package grant
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -40,15 +38,19 @@ const (
 // Secret holds. Everything is checked before the object is made, and it is removed again
 // where its first token does not come on record.
 func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signedIn, request *LoginRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, claimFor)
+	defer cancel()
 	wish, err := s.granted(issuer, who, request)
 	if err != nil {
 		return nil, err
 	}
-	if !s.logins.Allow(issuer.Name+"\x00"+who.subject, s.clock.Now()) {
-		return nil, oauth.TooMany("This subject signs in too often.")
+	client, err := s.prove(ctx, issuer, &request.Credentials)
+	if err != nil {
+		return nil, err
 	}
-	if s.registry.Sessions(issuer.Name) >= issuer.Login.MaxSessions {
-		return nil, fmt.Errorf("%w: the issuer has as many sessions as it may have", registry.ErrUnavailable)
+	wish.thumbprint = client.thumbprint
+	if err := s.room(issuer, who); err != nil {
+		return nil, err
 	}
 	refresh, err := issuer.Rings.Signer(keyring.Refresh)
 	if err != nil {
@@ -58,8 +60,9 @@ func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signe
 	if err != nil {
 		return nil, registry.ErrUnavailable
 	}
-	ctx, cancel := context.WithTimeout(ctx, claimFor)
-	defer cancel()
+	if err := s.spend(&client); err != nil {
+		return nil, err
+	}
 	key, err := s.create(ctx, issuer, who, wish)
 	if err != nil {
 		return nil, err
@@ -70,7 +73,7 @@ func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signe
 		return nil, err
 	}
 	outcome.Key, outcome.JTI = keyName(claims), claims.JTI
-	answer, err := s.accessToken(&exchange{issuer: issuer, claims: claims, key: key}, claims.Scope, access)
+	answer, err := s.accessToken(&exchange{issuer: issuer, claims: claims, key: key, proven: client}, claims.Scope, access)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +86,8 @@ type wish struct {
 	audience string
 	scopes   []string
 	lifetime time.Duration
+	// thumbprint is that of the key that the session is bound to; empty for none.
+	thumbprint string
 }
 
 // granted asks the policy what a session may have, and says what it lacks by the error that
@@ -192,6 +197,9 @@ func (s *Service) sessionKey(issuer *registry.Issuer, who *signedIn, wish *wish)
 			Secret:   &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone},
 		},
 	}
+	if wish.thumbprint != "" {
+		key.Spec.Binding = &v1alpha1.BindingSpec{JWKThumbprint: wish.thumbprint}
+	}
 	if who.account != nil {
 		// The session goes with its ServiceAccount, even where nobody comes back to it.
 		key.OwnerReferences = []metav1.OwnerReference{{
@@ -211,63 +219,6 @@ func (s *Service) sessionName() string {
 func sessionOf(issuer, subject string) string {
 	sum := sha256.Sum256([]byte(issuer + "\x00" + subject))
 	return hex.EncodeToString(sum[:16])
-}
-
-// makeRoom ends the sessions of the subject that are too many beside the new one: first those
-// that are over, then those that were not used for the longest time. Each login looks at
-// what there is after its own is made, so that of several at once none leaves too many.
-func (s *Service) makeRoom(ctx context.Context, issuer *registry.Issuer, begun *v1alpha1.JWTRefreshKey) error {
-	for range sessionTries {
-		sessions, err := s.registry.SessionsOf(ctx, begun.Namespace, begun.Labels[v1alpha1.LabelSessionOf])
-		if err != nil {
-			return err
-		}
-		err = s.evict(ctx, excess(sessions, begun.UID, issuer.Login.SessionsPerSubject, s.clock.Now()))
-		if !errors.Is(err, registry.ErrLost) {
-			return err
-		}
-	}
-	return registry.ErrUnavailable
-}
-
-func (s *Service) evict(ctx context.Context, sessions []v1alpha1.JWTRefreshKey) error {
-	for i := range sessions {
-		if err := s.registry.EndSession(ctx, &sessions[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// excess are the sessions to end, so that at most so many remain.
-func excess(sessions []v1alpha1.JWTRefreshKey, begun types.UID, most int, now time.Time) []v1alpha1.JWTRefreshKey {
-	if len(sessions) <= most {
-		return nil
-	}
-	var over, going []v1alpha1.JWTRefreshKey
-	for i := range sessions {
-		switch {
-		case sessions[i].UID == begun:
-		case lifecycle.SessionEnd(&sessions[i], now).IsZero():
-			going = append(going, sessions[i])
-		default:
-			over = append(over, sessions[i])
-		}
-	}
-	for _, some := range [][]v1alpha1.JWTRefreshKey{over, going} {
-		slices.SortFunc(some, func(a, b v1alpha1.JWTRefreshKey) int {
-			return cmp.Or(lastActive(&a).Compare(lastActive(&b)), cmp.Compare(a.Name, b.Name))
-		})
-	}
-	return append(over, going...)[:len(sessions)-most]
-}
-
-// lastActive is when a session was used last, or made.
-func lastActive(key *v1alpha1.JWTRefreshKey) time.Time {
-	if at := key.Status.LastUsed; at != nil {
-		return at.Time
-	}
-	return key.CreationTimestamp.Time
 }
 
 // start puts the first token of a session on record.

@@ -27,9 +27,10 @@ const (
 	ParamClientID      = "client_id"
 	ParamClientSecret  = "client_secret"
 	// ParamClientAssertion is of RFC 7521 §4.2.
-	ParamClientAssertion = "client_assertion"
-	ParamUsername        = "username"
-	ParamPassword        = "password"
+	ParamClientAssertion     = "client_assertion"
+	ParamClientAssertionType = "client_assertion_type"
+	ParamUsername            = "username"
+	ParamPassword            = "password"
 	// The parameters of RFC 8693 §2.1.
 	ParamSubjectToken       = "subject_token"
 	ParamSubjectTokenType   = "subject_token_type"
@@ -40,6 +41,9 @@ const (
 
 // HintRefreshToken is the token_type_hint for a refresh token (RFC 7009 §2.1).
 const HintRefreshToken = "refresh_token"
+
+// AssertionJWTBearer is the client_assertion_type of RFC 7523 §2.2.
+const AssertionJWTBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 // The grants.
 const (

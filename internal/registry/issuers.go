@@ -21,6 +21,8 @@ type Issuer struct {
 	Name string
 	// URL is `iss`, to the byte.
 	URL string
+	// TokenEndpoints are the URLs of the token endpoint, as configured.
+	TokenEndpoints []string
 	// Policy says who may have what; nil where it cannot be read, and nothing is granted.
 	Policy *policy.Policy
 	// Rings are its signing keys; nil where they cannot be read, and nothing can be verified.
@@ -124,6 +126,9 @@ func issuersOf(issuers []*v1alpha1.JWTIssuer, operatorNamespace string, keys fun
 	return set
 }
 
+// tokenEndpoint is where under an issuer's URL tokens are exchanged.
+const tokenEndpoint = "/token"
+
 func issuerOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string, keys *corev1.Secret) *Issuer {
 	parsed, err := url.Parse(issuer.Spec.URL)
 	if err != nil {
@@ -132,10 +137,11 @@ func issuerOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string, keys *corev1
 	read := &Issuer{
 		Name: issuer.Name, URL: issuer.Spec.URL,
 		AccessLifetime: policy.DefaultAccessLifetime, CacheFor: cacheFor(issuer), Login: loginOf(issuer, operatorNamespace),
-		path: strings.TrimSuffix(parsed.Path, "/"), hosts: []string{parsed.Host},
+		path: strings.TrimSuffix(parsed.Path, "/"), hosts: []string{parsed.Host}, TokenEndpoints: []string{issuer.Spec.URL + tokenEndpoint},
 	}
 	if inside, err := url.Parse(issuer.Spec.EndpointURL); err == nil && inside.Host != "" {
 		read.hosts = append(read.hosts, inside.Host)
+		read.TokenEndpoints = append(read.TokenEndpoints, issuer.Spec.EndpointURL+tokenEndpoint)
 	}
 	if at := issuer.Spec.AccessToken; at != nil && at.Lifetime != nil {
 		read.AccessLifetime = at.Lifetime.Duration

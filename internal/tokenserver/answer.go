@@ -64,6 +64,9 @@ func (s *Server) refuse(r *Request, err error) {
 	if refusal.RetryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter/time.Second)))
 	}
+	if refusal.DPoPNonce != "" {
+		header.Set(nonceHeader, refusal.DPoPNonce)
+	}
 	if status == http.StatusUnauthorized {
 		header.Set("WWW-Authenticate", challenge(refusal.Code))
 	}

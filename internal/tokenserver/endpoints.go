@@ -40,11 +40,13 @@ func (s *Server) refresh(r *Request, form oauth.Form) error {
 		Scope:     form.Get(oauth.ParamScope),
 		Resources: targets(form),
 		Seen:      seen,
+
+		Credentials: credentials(r.http, form),
 	}, &r.Outcome)
 	if err != nil {
 		return err
 	}
-	return s.answer(r, answer)
+	return s.grant(r, answer)
 }
 
 func (s *Server) exchange(r *Request, form oauth.Form) error {
@@ -63,7 +65,7 @@ func (s *Server) exchange(r *Request, form oauth.Form) error {
 	if err != nil {
 		return err
 	}
-	return s.answer(r, answer)
+	return s.grant(r, answer)
 }
 
 func (s *Server) password(r *Request, form oauth.Form) error {
@@ -77,7 +79,7 @@ func (s *Server) password(r *Request, form oauth.Form) error {
 	if err != nil {
 		return err
 	}
-	return s.answer(r, answer)
+	return s.grant(r, answer)
 }
 
 // login is what all ways to sign in have in common.
@@ -86,7 +88,7 @@ func (s *Server) login(r *Request, form oauth.Form) (*grant.LoginRequest, error)
 	if err != nil {
 		return nil, err
 	}
-	return &grant.LoginRequest{Audiences: targets(form), Scope: form.Get(oauth.ParamScope), Seen: seen}, nil
+	return &grant.LoginRequest{Audiences: targets(form), Scope: form.Get(oauth.ParamScope), Seen: seen, Credentials: credentials(r.http, form)}, nil
 }
 
 // targets are the APIs that tokens are asked for (RFC 8707 §2, RFC 8693 §2.1).
@@ -99,7 +101,7 @@ func (s *Server) revoke(r *Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Grants.Revoke(r.http.Context(), r.issuer, form.Get(oauth.ParamToken), &r.Outcome); err != nil {
+	if err := s.Grants.Revoke(r.http.Context(), r.issuer, form.Get(oauth.ParamToken), form.Get(oauth.ParamClientAssertion), &r.Outcome); err != nil {
 		return err
 	}
 	return s.answer(r, nil)
@@ -160,6 +162,7 @@ func (s *Server) metadata(r *Request) error {
 		IDTokenSigningAlgValuesSupported:       algorithms(),
 		TokenEndpointAuthMethodsSupported:      []string{"none"},
 		RevocationEndpointAuthMethodsSupported: []string{"none"},
+		DPoPSigningAlgValuesSupported:          grant.ProofAlgorithms(),
 	})
 }
 

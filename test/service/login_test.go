@@ -27,8 +27,8 @@ const (
 	typeAccess    = "urn:ietf:params:oauth:token-type:access_token"
 )
 
-// account makes a ServiceAccount, and returns a token of it for the house's issuer.
-func (h *house) account(name string) string {
+// workload makes a ServiceAccount, and returns a token of it for the house's issuer.
+func (h *house) workload(name string) string {
 	h.t.Helper()
 	h.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: name}})
 	return h.accountToken(name, h.url())
@@ -76,7 +76,7 @@ func TestAWorkloadSignsIn(t *testing.T) {
 	h.manage()
 	one, two := h.replica(), h.replica()
 	h.serves(one, two)
-	shown := h.account("till")
+	shown := h.workload("till")
 
 	got := h.signIn(one, shown, "scope", "orders:read orders:write", "device_id", "till-17")
 	h.Expect(got.outcome()).To(gomega.Equal("200"), got.raw)
@@ -108,7 +108,7 @@ func TestAWorkloadSignsIn(t *testing.T) {
 
 	h.Expect(h.admin.Delete(h.ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: "till"}})).To(gomega.Succeed())
 	h.Expect(h.refresh(one, next.text("refresh_token")).outcome()).To(gomega.Equal("400 invalid_grant"), "its ServiceAccount is gone")
-	h.account("till")
+	h.workload("till")
 	h.Expect(h.refresh(one, next.text("refresh_token")).outcome()).To(gomega.Equal("400 invalid_grant"), "one of the same name is another")
 }
 
@@ -131,7 +131,7 @@ func TestLoginsThatAreRefused(t *testing.T) {
 	r := h.replica()
 	held := h.reaches(h.key("orders"), 1)
 	access := h.refresh(r, held).text("access_token")
-	good := h.account("till")
+	good := h.workload("till")
 	header, rest, _ := strings.Cut(good, ".")
 	payload, signature, _ := strings.Cut(rest, ".")
 	for _, c := range []struct {
@@ -177,7 +177,7 @@ func TestSigningOut(t *testing.T) {
 	h.manage()
 	one, two := h.replica(), h.replica()
 	h.serves(one, two)
-	shown := h.account("till")
+	shown := h.workload("till")
 	for _, c := range []struct {
 		name string
 		end  func(session *v1alpha1.JWTRefreshKey, refresh string)
@@ -221,7 +221,7 @@ func TestSessionsHaveTheirNumber(t *testing.T) {
 	h.manage()
 	replicas := []*replica{h.replica(), h.replica()}
 	h.serves(replicas...)
-	shown := h.account("till")
+	shown := h.workload("till")
 
 	kept := h.signIn(replicas[0], shown, "device_id", "kept")
 	h.Expect(kept.outcome()).To(gomega.Equal("200"))
@@ -245,7 +245,7 @@ func TestSessionsHaveTheirNumber(t *testing.T) {
 	}
 
 	h.edit(issuer, func() { issuer.Spec.Login.MaxSessions = 4 })
-	another := h.account("scanner")
+	another := h.workload("scanner")
 	h.Eventually(func() string {
 		h.signIn(replicas[0], another)
 		return h.signIn(replicas[0], another).outcome()
@@ -333,7 +333,7 @@ func TestASessionIsRemovedAfterItsEnd(t *testing.T) {
 	h.manage()
 	r := h.replica()
 	h.serves(r)
-	got := h.signIn(r, h.account("till"))
+	got := h.signIn(r, h.workload("till"))
 	h.Expect(got.outcome()).To(gomega.Equal("200"), got.raw)
 	session := &h.sessions()[0]
 	h.Expect(h.post(r, "/revoke", url.Values{"token": {got.text("refresh_token")}}).outcome()).To(gomega.Equal("200"))
@@ -361,7 +361,7 @@ func TestSessionsOfNoLogin(t *testing.T) {
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	forger, err := client.New(operator, client.Options{Scheme: h.admin.Scheme()})
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	h.account("victim")
+	h.workload("victim")
 	victim := &corev1.ServiceAccount{}
 	h.Expect(h.admin.Get(h.ctx, client.ObjectKey{Namespace: h.name, Name: "victim"}, victim)).To(gomega.Succeed())
 	for _, c := range []struct {
@@ -391,4 +391,47 @@ func TestSessionsOfNoLogin(t *testing.T) {
 			h.Expect(got.outcome()).To(gomega.Equal("400 unauthorized_client"), "%s: %s", c.name, got.raw)
 		}
 	}
+}
+
+// TestASessionOfADevice: who shows a key when he signs in has his session bound to it.
+func TestASessionOfADevice(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	one, two := h.replica(), h.replica()
+	h.serves(one, two)
+	shown := h.workload("till")
+	device, thief := h.device(), h.device()
+	login := func(r *replica, proofs ...string) *answer {
+		form := url.Values{
+			"grant_type": {tokenExchange}, "subject_token": {shown}, "subject_token_type": {typeJWT}, "audience": {audience},
+		}
+		request, err := http.NewRequestWithContext(h.ctx, http.MethodPost, r.server.URL+"/"+h.name+"/token", strings.NewReader(form.Encode()))
+		h.Expect(err).NotTo(gomega.HaveOccurred())
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		request.Header["Dpop"] = proofs
+		return h.do(r, request)
+	}
+	first := login(one, device.proof())
+	h.Expect(first.outcome()).To(gomega.Equal("400 use_dpop_nonce"))
+	h.Expect(h.sessions()).To(gomega.BeEmpty(), "nothing is made before the proof is good")
+	device.learn(first)
+	h.Expect(login(one, device.proof(), device.proof()).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
+	proof := device.proof()
+	got := login(two, proof)
+	h.Expect(got.outcome()).To(gomega.Equal("200"), got.raw)
+	h.Expect(got.text("token_type")).To(gomega.Equal("DPoP"))
+	for _, name := range []string{"access_token", "refresh_token"} {
+		h.Expect(h.says(got.text(name))).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}), name)
+	}
+	h.Expect(login(two, proof).outcome()).To(gomega.Equal("400 invalid_dpop_proof"), "a proof is for one request")
+	h.Expect(h.sessions()).To(gomega.HaveLen(1))
+
+	held := got.text("refresh_token")
+	thief.nonce = device.nonce
+	h.Expect(h.refresh(one, held).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
+	h.Expect(thief.refresh(one, held).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
+	got = device.refresh(one, held)
+	h.Expect(got.outcome()).To(gomega.Equal("200"), "nobody's use of it counted: %s", got.raw)
+	h.Expect(got.text("refresh_token")).NotTo(gomega.Equal(held))
 }
