@@ -70,7 +70,8 @@ func excess(sessions []v1alpha1.JWTRefreshKey, begun types.UID, most int, now ti
 	}
 	for _, some := range [][]v1alpha1.JWTRefreshKey{over, going} {
 		slices.SortFunc(some, func(a, b v1alpha1.JWTRefreshKey) int {
-			return cmp.Or(lastActive(&a).Compare(lastActive(&b)), cmp.Compare(a.Name, b.Name))
+			// Status tells whole seconds: of two in one, that which was never used goes first.
+			return cmp.Or(lastActive(&a).Compare(lastActive(&b)), cmp.Compare(a.Status.LastUsedRevision, b.Status.LastUsedRevision), cmp.Compare(a.Name, b.Name))
 		})
 	}
 	return append(over, going...)[:len(sessions)-most]
