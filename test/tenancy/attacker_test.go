@@ -41,6 +41,7 @@ func TestTheOwnerOfOneNamespace(t *testing.T) {
 			{"status written by hand", (*world).statusByHand},
 			{"status of a one-time key written by hand", (*world).statusOfOneTimeKey},
 			{"a key made again", (*world).keyMadeAgain},
+			{"a session for another's ServiceAccount", (*world).anothersSession},
 		} {
 			t.Run(attack.name, func(t *testing.T) {
 				attack.run(w, t)
