@@ -165,12 +165,25 @@ func (s *scene) grantPolicy() {
 	s.expect(answer.Scope == "orders:read", "for the scope orders:read", "orders:read", answer.Scope)
 	s.gap()
 	s.say("What was granted can be taken back, and living keys feel it at their next exchange:")
-	s.kubectl("label", "namespace", s.stage.namespace, "team-")
-	s.until("the token is refused", "400 unauthorized_client", func() (string, bool) {
-		status, answer := s.token(0, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {held}})
-		return fmt.Sprint(status, " ", answer.Error), answer.Error == oauth.UnauthorizedClient
+	s.metered("a grant taken back from four keys", 4, func() {
+		s.kubectl("label", "namespace", s.stage.namespace, "team-")
+		s.until("the token is refused", "400 unauthorized_client", func() (string, bool) {
+			status, answer := s.token(0, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {held}})
+			return fmt.Sprint(status, " ", answer.Error), answer.Error == oauth.UnauthorizedClient
+		})
+		s.held("refused with unauthorized_client: the client keeps its token, since the grant may come back")
+		s.until("all keys of the namespace say so", "4 keys denied", func() (string, bool) {
+			var keys v1alpha1.JWTRefreshKeyList
+			s.must(s.stage.client.List(s.ctx, &keys, client.InNamespace(s.stage.namespace)))
+			denied := 0
+			for i := range keys.Items {
+				if reason(&keys.Items[i]) == v1alpha1.ReasonPolicyDenied {
+					denied++
+				}
+			}
+			return fmt.Sprintf("%d keys denied", denied), denied == 4 && len(keys.Items) == denied
+		})
 	})
-	s.held("refused with unauthorized_client: the client keeps its token, since the grant may come back")
 }
 
 func (s *scene) untilReason(name, wanted string) {
