@@ -83,6 +83,23 @@ func TestLogout(t *testing.T) {
 	}
 }
 
+// TestADeadTokenRevokesNothing: whoever finds a token that was replaced must not be able to end
+// the key with it (RFC 7009 §2.2: there is no error in it either).
+func TestADeadTokenRevokesNothing(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	r := h.replica()
+	key := h.key("orders")
+	leaked := h.reaches(key, 1)
+	h.annotate(key, v1alpha1.AnnotationRotateNow, "leaked")
+	held := h.reaches(key, 2)
+	h.Expect(h.post(r, "/revoke", map[string][]string{"token": {leaked}}).outcome()).To(gomega.Equal("200"))
+	h.outcomes([]*replica{r}, held, "200")
+	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(key.Status.RevokedAt).To(gomega.BeNil())
+}
+
 // TestOneTimeUse: each exchange returns the next token; a retry gets the same one; whoever
 // comes later with a used token ends the line.
 func TestOneTimeUse(t *testing.T) {
