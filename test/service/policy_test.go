@@ -2,6 +2,7 @@ package service
 
 import (
 	"testing"
+	"time"
 
 	"github.com/onsi/gomega"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -53,6 +54,23 @@ func TestAPolicyTypoAndItsRepair(t *testing.T) {
 	h.outcomes(replicas, held, "400 unauthorized_client")
 	h.edit(namespace, func() { metav1.SetMetaDataLabel(&namespace.ObjectMeta, "team", "shop") })
 	h.outcomes(replicas, held, "200")
+}
+
+// TestASuccessorIsAuthorised: the next one-time token says what spec says by then, which the
+// policy may not grant. The client keeps the token that it has, and goes on after the repair.
+func TestASuccessorIsAuthorised(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer(func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{audience}}}}
+	})
+	h.manage()
+	r := h.replica()
+	key := h.key("device", oneTime(time.Minute))
+	held := h.reaches(key, 1)
+	h.edit(key, func() { key.Spec.Audience = "https://odrers.example.com" })
+	h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("400 unauthorized_client"))
+	h.edit(key, func() { key.Spec.Audience = audience })
+	h.outcomes([]*replica{r}, held, "200")
 }
 
 // TestADeletedKeyStaysDead: making it again under its name does not bring old tokens back.

@@ -83,6 +83,23 @@ func TestLogout(t *testing.T) {
 	}
 }
 
+// TestADeadTokenRevokesNothing: whoever finds a token that was replaced must not be able to end
+// the key with it (RFC 7009 §2.2: there is no error in it either).
+func TestADeadTokenRevokesNothing(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	r := h.replica()
+	key := h.key("orders")
+	leaked := h.reaches(key, 1)
+	h.annotate(key, v1alpha1.AnnotationRotateNow, "leaked")
+	held := h.reaches(key, 2)
+	h.Expect(h.post(r, "/revoke", map[string][]string{"token": {leaked}}).outcome()).To(gomega.Equal("200"))
+	h.outcomes([]*replica{r}, held, "200")
+	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(key.Status.RevokedAt).To(gomega.BeNil())
+}
+
 // TestOneTimeUse: each exchange returns the next token; a retry gets the same one; whoever
 // comes later with a used token ends the line.
 func TestOneTimeUse(t *testing.T) {
@@ -152,4 +169,25 @@ func TestAUsedTokenIsNotForgotten(t *testing.T) {
 	rolled := h.refresh(r, held)
 	h.Expect(rolled.outcome()).To(gomega.Equal("200"), "it was not, and is in overlap")
 	h.Expect(rolled.text("refresh_token") == enrolment).To(gomega.BeTrue(), "the holder is given the token that follows")
+}
+
+// TestAnAccessTokenOutlivesNothing: neither its refresh token, nor the key.
+func TestAnAccessTokenOutlivesNothing(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	r := h.replica()
+	key := h.key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Lifetime = &metav1.Duration{Duration: 10 * time.Minute} })
+	held := h.reaches(key, 1)
+	lives := func(compact string) time.Duration {
+		a := h.refresh(r, compact)
+		h.Expect(a.outcome()).To(gomega.Equal("200"))
+		seconds, _ := a.body["expires_in"].(float64)
+		h.Expect(seconds).To(gomega.BeNumerically(">", 0))
+		return time.Duration(seconds) * time.Second
+	}
+	h.Expect(lives(held)).To(gomega.BeNumerically("<=", time.Until(key.Status.ExpiresAt.Time)+time.Second), "an access token lives for 15m, and its refresh token for 10m")
+	end := metav1.NewTime(time.Now().Add(5 * time.Minute))
+	h.edit(key, func() { key.Spec.ExpiresAt = &end })
+	h.Eventually(func() time.Duration { return lives(held) }, patience, pollEvery).Should(gomega.BeNumerically("<=", 5*time.Minute), "the key ends before")
 }
