@@ -23,17 +23,43 @@ const (
 	absentVariable   = "INTEROP_NO_NODE"
 )
 
-// TestJavaScript: openid-client finds the endpoints, rolls a superseded token over and signs
-// out; jose and oauth4webapi verify its access tokens.
-func TestJavaScript(t *testing.T) {
-	node, packages := os.Getenv(nodeVariable), os.Getenv(packagesVariable)
-	if node == "" || packages == "" {
+// node runs programs of test/interop/js.
+type node struct{ binary, packages string }
+
+func findNode(t *testing.T) node {
+	t.Helper()
+	n := node{binary: os.Getenv(nodeVariable), packages: os.Getenv(packagesVariable)}
+	if n.binary == "" || n.packages == "" {
 		why := os.Getenv(absentVariable)
 		if why == "" {
 			why = "run it by `make interop`, which gets node and the packages"
 		}
 		t.Skip("openid-client and jose were NOT tried: " + why)
 	}
+	return n
+}
+
+// run gives a program its input, and returns what it saw.
+func (n node) run(h *house, program string, given map[string]any) map[string]any {
+	h.t.Helper()
+	input, err := json.Marshal(given)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	var stdout, stderr bytes.Buffer
+	command := exec.CommandContext(h.ctx, n.binary, filepath.Join(n.packages, program))
+	command.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+suite.trustedFile)
+	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(input), &stdout, &stderr
+	if err := command.Run(); err != nil {
+		h.t.Fatalf("%v: %s", err, withoutTokens(stderr.String()))
+	}
+	saw := map[string]any{}
+	h.Expect(json.Unmarshal(stdout.Bytes(), &saw)).To(gomega.Succeed())
+	return saw
+}
+
+// TestJavaScript: openid-client finds the endpoints, rolls a superseded token over and signs
+// out; jose and oauth4webapi verify its access tokens.
+func TestJavaScript(t *testing.T) {
+	n := findNode(t)
 	// node tells the time by the machine's clock, so this house does.
 	h := newHouse(t, time.Now(), 0)
 	key := h.key("orders")
@@ -47,17 +73,7 @@ func TestJavaScript(t *testing.T) {
 	}, patience, pollEvery).Should(gomega.BeTrue(), "the token server never heard of revision 2")
 	h.clock.SetTime(time.Now())
 
-	input, err := json.Marshal(map[string]string{"issuer": h.url(), "audience": audience, "superseded": superseded})
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	var stdout, stderr bytes.Buffer
-	command := exec.CommandContext(h.ctx, node, filepath.Join(packages, "client.mjs"))
-	command.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+suite.trustedFile)
-	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(input), &stdout, &stderr
-	if err := command.Run(); err != nil {
-		t.Fatalf("%v: %s", err, withoutTokens(stderr.String()))
-	}
-	saw := map[string]any{}
-	h.Expect(json.Unmarshal(stdout.Bytes(), &saw)).To(gomega.Succeed())
+	saw := n.run(h, "client.mjs", map[string]any{"issuer": h.url(), "audience": audience, "superseded": superseded})
 	h.Expect(saw["expiresIn"]).To(gomega.BeNumerically("~", 15*60, 5))
 	delete(saw, "expiresIn")
 	h.Expect(saw).To(gomega.Equal(map[string]any{

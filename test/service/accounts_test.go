@@ -237,3 +237,31 @@ func TestBindingAKeyThatIsInUse(t *testing.T) {
 	h.outcomes([]*replica{r}, third, "200")
 	h.Expect(h.refresh(r, second).outcome()).To(gomega.Equal("401 invalid_client"))
 }
+
+// TestAThiefAtAReplicaThatIsBehind: a key that was bound a moment ago is bound for a replica too
+// that has not heard of it, as far as anything is put on record for the token.
+func TestAThiefAtAReplicaThatIsBehind(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	line := &line{}
+	r := h.replica(line.wire(clock.RealClock{}))
+	h.account(h.name, "orders")
+	own := asserting(h.accountToken("orders", h.url()))
+	key := h.key("device", oneTime(0))
+	first := h.reaches(key, 1)
+	h.Eventually(func() bool { return r.Key(client.ObjectKeyFromObject(key)) != nil && r.Key(client.ObjectKeyFromObject(key)).Status.Revision == 1 },
+		patience, pollEvery).Should(gomega.BeTrue())
+	second := h.refresh(r, first).text("refresh_token")
+	h.Expect(second).NotTo(gomega.BeEmpty())
+
+	line.hang(true)
+	defer line.hang(false)
+	h.edit(key, func() { boundTo("orders")(key) })
+	h.Expect(r.Key(client.ObjectKeyFromObject(key)).Spec.Binding).To(gomega.BeNil(), "the replica has heard of it")
+	h.Expect(h.refresh(r, first).outcome()).To(gomega.Equal("401 invalid_client"), "a used one does not end the line")
+	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(key.Status.RevokedAt).To(gomega.BeNil())
+	h.Expect(h.refresh(r, second).outcome()).To(gomega.Equal("401 invalid_client"))
+	h.Expect(h.refresh(r, second, own...).outcome()).To(gomega.Equal("200"))
+}
