@@ -13,6 +13,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
 // Where hack/interop has put node and the packages of js/package-lock.json; why there are
@@ -23,17 +24,40 @@ const (
 	absentVariable   = "INTEROP_NO_NODE"
 )
 
+// javaScript runs a program of test/interop/js, and returns what it saw.
+func (h *house) javaScript(program string, told map[string]string) map[string]any {
+	h.t.Helper()
+	input, err := json.Marshal(told)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	var stdout, stderr bytes.Buffer
+	command := exec.CommandContext(h.ctx, os.Getenv(nodeVariable), filepath.Join(os.Getenv(packagesVariable), program))
+	command.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+suite.trustedFile)
+	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(input), &stdout, &stderr
+	if err := command.Run(); err != nil {
+		h.t.Fatalf("%v: %s", err, withoutTokens(stderr.String()))
+	}
+	saw := map[string]any{}
+	h.Expect(json.Unmarshal(stdout.Bytes(), &saw)).To(gomega.Succeed())
+	return saw
+}
+
+// needsNode skips a test where hack/interop found no node.
+func needsNode(t *testing.T) {
+	t.Helper()
+	if os.Getenv(nodeVariable) != "" && os.Getenv(packagesVariable) != "" {
+		return
+	}
+	why := os.Getenv(absentVariable)
+	if why == "" {
+		why = "run it by `make interop`, which gets node and the packages"
+	}
+	t.Skip("openid-client and jose were NOT tried: " + why)
+}
+
 // TestJavaScript: openid-client finds the endpoints, rolls a superseded token over and signs
 // out; jose and oauth4webapi verify its access tokens.
 func TestJavaScript(t *testing.T) {
-	node, packages := os.Getenv(nodeVariable), os.Getenv(packagesVariable)
-	if node == "" || packages == "" {
-		why := os.Getenv(absentVariable)
-		if why == "" {
-			why = "run it by `make interop`, which gets node and the packages"
-		}
-		t.Skip("openid-client and jose were NOT tried: " + why)
-	}
+	needsNode(t)
 	// node tells the time by the machine's clock, so this house does.
 	h := newHouse(t, time.Now(), 0)
 	key := h.key("orders")
@@ -47,17 +71,7 @@ func TestJavaScript(t *testing.T) {
 	}, patience, pollEvery).Should(gomega.BeTrue(), "the token server never heard of revision 2")
 	h.clock.SetTime(time.Now())
 
-	input, err := json.Marshal(map[string]string{"issuer": h.url(), "audience": audience, "superseded": superseded})
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	var stdout, stderr bytes.Buffer
-	command := exec.CommandContext(h.ctx, node, filepath.Join(packages, "client.mjs"))
-	command.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+suite.trustedFile)
-	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(input), &stdout, &stderr
-	if err := command.Run(); err != nil {
-		t.Fatalf("%v: %s", err, withoutTokens(stderr.String()))
-	}
-	saw := map[string]any{}
-	h.Expect(json.Unmarshal(stdout.Bytes(), &saw)).To(gomega.Succeed())
+	saw := h.javaScript("client.mjs", map[string]string{"issuer": h.url(), "audience": audience, "superseded": superseded})
 	h.Expect(saw["expiresIn"]).To(gomega.BeNumerically("~", 15*60, 5))
 	delete(saw, "expiresIn")
 	h.Expect(saw).To(gomega.Equal(map[string]any{
@@ -70,5 +84,25 @@ func TestJavaScript(t *testing.T) {
 		"otherAudience":        "ERR_JWT_CLAIM_VALIDATION_FAILED",
 		"refreshTokenAsAccess": "ERR_JWKS_NO_MATCHING_KEY",
 		"afterRevocation":      "400 invalid_grant",
+	}))
+}
+
+// TestJavaScriptSession: openid-client signs in by a ServiceAccount's token, refreshes with
+// tokens for one use, and signs out; jose and oauth4webapi verify its access tokens.
+func TestJavaScriptSession(t *testing.T) {
+	needsNode(t)
+	h := newHouse(t, time.Now(), 0)
+	h.discovery()
+	saw := h.javaScript("session.mjs", map[string]string{"issuer": h.url(), "audience": audience, "serviceAccountToken": h.projected("till")})
+	subject := "system:serviceaccount:" + h.name + ":till"
+	h.Expect(saw).To(gomega.Equal(map[string]any{
+		"advertised":      true,
+		"forged":          "400 invalid_request",
+		"issuedTokenType": oauth.TypeAccessToken,
+		"subject":         subject,
+		"rfc9068":         subject,
+		"refreshTokens":   3.0,
+		"accessTokens":    3.0,
+		"afterRevocation": "400 invalid_grant",
 	}))
 }
