@@ -42,7 +42,7 @@ test: controlplane ## All tests: unit, CEL and envtest suites, with the race det
 	$(GO_TEST) -timeout 20m ./...
 
 .PHONY: interop
-interop: controlplane ## Clients nobody here wrote: x/oauth2, go-oidc, jwx, npm's openid-client and jose, kube-apiserver
+interop: controlplane ## Clients and a provider nobody here wrote: x/oauth2, go-oidc, jwx, zitadel/oidc, npm's openid-client and jose, kube-apiserver
 	@hack/interop -v
 
 .PHONY: unit

@@ -75,7 +75,8 @@ type OIDCProvider struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=512
 	Audiences []string `json:"audiences"`
-	// subjectClaim is the claim that becomes the subject, at most 64 characters. When unset: `sub`.
+	// subjectClaim is the claim that becomes the subject, at most 64 characters; `email` does so only
+	// where `email_verified` is true. When unset: `sub`.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[!-~]*$`

@@ -284,8 +284,9 @@ func personOf(entry *v1alpha1.OIDCProvider, verified *oidc.IDToken) (*Person, er
 	if err := json.Unmarshal(claims[name], &subject); err != nil || subject == "" {
 		return nil, ErrRefused
 	}
-	// Anybody may claim somebody's address.
-	if name == "email" && claims["email_verified"] != nil && string(claims["email_verified"]) != "true" {
+	// Anybody may claim somebody's address, and a provider that knows no better may leave out that it
+	// has not verified it: zitadel/oidc writes no false.
+	if name == "email" && string(claims["email_verified"]) != "true" {
 		return nil, ErrRefused
 	}
 	person := &Person{Subject: entry.SubjectPrefix + subject}

@@ -149,6 +149,10 @@ func TestProviders(t *testing.T) {
 			entry: func(e *v1alpha1.OIDCProvider) { e.SubjectClaim = "email" },
 		},
 		{
+			name: "an address of which nobody says that it was verified", claim: map[string]any{"email": "j@example.com"},
+			entry: func(e *v1alpha1.OIDCProvider) { e.SubjectClaim = "email" },
+		},
+		{
 			name: "an allowed value", claim: map[string]any{"hd": "example.com"}, want: "jane",
 			entry: func(e *v1alpha1.OIDCProvider) { allow(e, "hd", "example.com", "example.org") },
 		},

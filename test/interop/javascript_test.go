@@ -13,6 +13,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
 // Where hack/interop has put node and the packages of js/package-lock.json; why there are
@@ -86,5 +87,25 @@ func TestJavaScript(t *testing.T) {
 		"otherAudience":        "ERR_JWT_CLAIM_VALIDATION_FAILED",
 		"refreshTokenAsAccess": "ERR_JWKS_NO_MATCHING_KEY",
 		"afterRevocation":      "400 invalid_grant",
+	}))
+}
+
+// TestJavaScriptSession: openid-client signs in by a ServiceAccount's token, refreshes with
+// tokens for one use, and signs out; jose and oauth4webapi verify its access tokens.
+func TestJavaScriptSession(t *testing.T) {
+	n := findNode(t)
+	h := newHouse(t, time.Now(), 0)
+	h.discovery()
+	saw := n.run(h, "session.mjs", map[string]any{"issuer": h.url(), "audience": audience, "serviceAccountToken": h.projected("till")})
+	subject := "system:serviceaccount:" + h.name + ":till"
+	h.Expect(saw).To(gomega.Equal(map[string]any{
+		"advertised":      true,
+		"forged":          "400 invalid_request",
+		"issuedTokenType": oauth.TypeAccessToken,
+		"subject":         subject,
+		"rfc9068":         subject,
+		"refreshTokens":   3.0,
+		"accessTokens":    3.0,
+		"afterRevocation": "400 invalid_grant",
 	}))
 }

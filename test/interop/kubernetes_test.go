@@ -20,6 +20,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
 const (
@@ -112,6 +113,15 @@ func TestKubernetes(t *testing.T) {
 	// It looks for the issuer every ten seconds until it finds it.
 	h.Eventually(func() string { return whoami(access) }, patience, pollEvery).
 		Should(gomega.Equal(fmt.Sprintf(`%s ["%sauditors","system:authenticated"]`, user, clusterPrefix)), "kubectl does not get in with an access token")
+
+	t.Run("a ServiceAccount that signed in is no ServiceAccount of the cluster", func(t *testing.T) {
+		h := *h
+		h.t, h.WithT = t, gomega.NewWithT(t)
+		session := h.signedIn(program("till-17", provider), h.projected("till"), oauth.TypeJWT, clusterAudience)
+		if got, want := whoami(session.AccessToken), clusterPrefix+"system:serviceaccount:"+h.name+`:till ["system:authenticated"]`; got != want {
+			t.Errorf("it is %s, and should be %s", got, want)
+		}
+	})
 
 	for _, refused := range []struct{ name, token string }{
 		{"a refresh token", h.reaches(key, 1)},

@@ -5,7 +5,8 @@
 import { readFileSync } from 'node:fs'
 import * as oauth from 'oauth4webapi'
 import * as client from 'openid-client'
-import { createRemoteJWKSet, errors, jwtVerify } from 'jose'
+import { errors } from 'jose'
+import { verifier } from './api.mjs'
 
 const { issuer, audience, superseded } = JSON.parse(readFileSync(0, 'utf8'))
 const saw = {}
@@ -24,9 +25,7 @@ saw.keptCurrent = second.refresh_token === undefined
 saw.expiresIn = second.expiresIn()
 
 // The API: jose by the published keys, and the checks of RFC 9068 by oauth4webapi.
-const keys = createRemoteJWKSet(new URL(metadata.jwks_uri))
-const verify = (token, wanted = audience) =>
-  jwtVerify(token, keys, { issuer: metadata.issuer, audience: wanted, typ: 'at+jwt', requiredClaims: ['sub', 'jti', 'iat', 'exp', 'client_id'] })
+const verify = verifier(metadata, audience)
 const refusal = (token, wanted) => verify(token, wanted).then(
   () => 'accepted',
   (error) => (error instanceof errors.JOSEError ? error.code : error.message),

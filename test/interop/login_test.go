@@ -1,0 +1,269 @@
+package interop
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/onsi/gomega"
+	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
+)
+
+// projected makes a ServiceAccount, and the token of it that a Pod has in a projected volume
+// whose audience is the issuer.
+func (h *house) projected(name string) string {
+	h.t.Helper()
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: name}}
+	h.create(account)
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{h.url()}}}
+	h.Expect(h.admin.SubResource("token").Create(h.ctx, account, request)).To(gomega.Succeed())
+	return request.Status.Token
+}
+
+// program is a client of the token endpoint, which x/oauth2 is told of by the metadata.
+func program(name string, provider *oidc.Provider) *oauth2.Config {
+	endpoint := provider.Endpoint()
+	endpoint.AuthStyle = oauth2.AuthStyleInParams
+	return &oauth2.Config{ClientID: name, Endpoint: endpoint}
+}
+
+// signIn exchanges a token that says who somebody is. x/oauth2 knows nothing of RFC 8693; it
+// lets the grant be said, and sends an empty code along.
+func (h *house) signIn(config *oauth2.Config, subjectToken, subjectTokenType, wanted string) (*oauth2.Token, error) {
+	return config.Exchange(h.clientContext(), "",
+		oauth2.SetAuthURLParam("grant_type", oauth.GrantTokenExchange),
+		oauth2.SetAuthURLParam("subject_token", subjectToken),
+		oauth2.SetAuthURLParam("subject_token_type", subjectTokenType),
+		oauth2.SetAuthURLParam("audience", wanted))
+}
+
+// signedIn is what a login gives that has to succeed.
+func (h *house) signedIn(config *oauth2.Config, subjectToken, subjectTokenType, wanted string) *oauth2.Token {
+	h.t.Helper()
+	got, err := h.signIn(config, subjectToken, subjectTokenType, wanted)
+	if err != nil {
+		h.t.Fatalf("%s is not signed in: %s", config.ClientID, told(err))
+	}
+	return got
+}
+
+// refresh exchanges a refresh token, whatever the access token's end.
+func (h *house) refresh(config *oauth2.Config, held string) (*oauth2.Token, error) {
+	return config.TokenSource(h.clientContext(), &oauth2.Token{RefreshToken: held}).Token()
+}
+
+// outcome is the status and the code of x/oauth2's error.
+func outcome(err error) string {
+	var refusal *oauth2.RetrieveError
+	switch {
+	case err == nil:
+		return "200"
+	case !errors.As(err, &refusal) || refusal.Response == nil:
+		return "an error that is no RetrieveError"
+	default:
+		return fmt.Sprintf("%d %s", refusal.Response.StatusCode, refusal.ErrorCode)
+	}
+}
+
+// sessions are those of the house.
+func (h *house) sessions() []v1alpha1.JWTRefreshKey {
+	h.t.Helper()
+	var list v1alpha1.JWTRefreshKeyList
+	h.Expect(h.admin.List(h.ctx, &list, client.InNamespace(h.name), client.HasLabels{v1alpha1.LabelSession})).To(gomega.Succeed())
+	return list.Items
+}
+
+// claims are those of an access token that go-oidc holds for good.
+func (h *house) claims(provider *oidc.Provider, compact string) map[string]any {
+	h.t.Helper()
+	verified, err := h.verifier(provider).Verify(h.clientContext(), compact)
+	h.Expect(err).NotTo(gomega.HaveOccurred(), "an access token is not good")
+	claims := map[string]any{}
+	h.Expect(verified.Claims(&claims)).To(gomega.Succeed())
+	return claims
+}
+
+// TestOAuth2Session: a ServiceAccount signs in, and x/oauth2 goes on with its session for
+// several lives of its access tokens: each time it takes over the next token for one use.
+// Who shows one of them later ends the session, and x/oauth2 is told so.
+func TestOAuth2Session(t *testing.T) {
+	const life = 15 * time.Minute
+	h := newHouse(t, time.Now(), 0)
+	provider := h.discovery()
+	first := h.signedIn(program("till-17", provider), h.projected("till"), oauth.TypeJWT, audience)
+	h.Expect(first.Extra("issued_token_type")).To(gomega.Equal(oauth.TypeAccessToken))
+	h.Expect(h.claims(provider, first.AccessToken)).To(gomega.HaveKeyWithValue("sub", "system:serviceaccount:"+h.name+":till"))
+
+	till := h.inMemory("till-17", provider, first.RefreshToken)
+	held := map[string]bool{first.RefreshToken: true}
+	for lives := 1; lives <= 5; lives++ {
+		h.Expect(till.access()).To(gomega.Succeed())
+		h.Expect(till.exchanges).To(gomega.Equal(lives))
+		h.Expect(held[till.token.RefreshToken]).To(gomega.BeFalse(), "a token for one use was given twice")
+		held[till.token.RefreshToken] = true
+		h.Expect(h.claims(provider, till.token.AccessToken)).To(gomega.HaveKeyWithValue("sub", "system:serviceaccount:"+h.name+":till"))
+		h.clock.SetTime(h.clock.Now().Add(life))
+	}
+
+	thief := h.inMemory("thief", provider, first.RefreshToken)
+	h.Expect(thief.access()).To(gomega.MatchError(gomega.ContainSubstring("invalid_grant")), "a used token was exchanged")
+	h.Expect(till.access()).To(gomega.MatchError(gomega.ContainSubstring("invalid_grant")), "the session goes on, and who holds it nobody knows")
+}
+
+// TestPasswordLogin: x/oauth2 signs a person in by name and password where the issuer has a
+// file of them. Its function for the grant has no place for an audience, without which nobody
+// gets a token; its configuration of a client has.
+func TestPasswordLogin(t *testing.T) {
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, GenerateName: "passwords-"}}
+	password := rand.Text()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	gomega.NewWithT(t).Expect(err).NotTo(gomega.HaveOccurred())
+	h := newHouse(t, time.Now(), 0)
+	closed := h.discovery()
+	_, err = program("till-17", closed).PasswordCredentialsToken(h.clientContext(), "jane", password)
+	h.Expect(outcome(err)).To(gomega.Equal("400 unsupported_grant_type"), "an issuer without a file of passwords")
+	h.Expect(grantsOf(closed)).NotTo(gomega.ContainElement("password"))
+
+	secret.StringData = map[string]string{"htpasswd": "# people\njane:" + string(hash) + "\n"}
+	h.create(secret)
+	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: h.name}}
+	h.edit(issuer, func() {
+		issuer.Spec.Login = &v1alpha1.LoginSpec{
+			SessionNamespace: h.name, Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: secret.Name}},
+		}
+	})
+	h.Eventually(func() []string { return grantsOf(h.discovery()) }, patience, pollEvery).Should(gomega.ContainElement("password"))
+	provider := h.discovery()
+	config := program("till-17", provider)
+	_, err = config.PasswordCredentialsToken(h.clientContext(), "jane", password)
+	h.Expect(outcome(err)).To(gomega.Equal("400 invalid_request"))
+	h.Expect(told(err)).To(gomega.ContainSubstring("audience is missing"))
+
+	byPassword := func(password string) *clientcredentials.Config {
+		return &clientcredentials.Config{
+			ClientID: config.ClientID, TokenURL: config.Endpoint.TokenURL, AuthStyle: oauth2.AuthStyleInParams,
+			EndpointParams: url.Values{"grant_type": {"password"}, "username": {"jane"}, "password": {password}, "audience": {audience}},
+		}
+	}
+	_, err = byPassword("wrong").Token(h.clientContext())
+	h.Expect(outcome(err)).To(gomega.Equal("400 invalid_grant"))
+	got, err := byPassword(password).Token(h.clientContext())
+	if err != nil {
+		t.Fatal(told(err))
+	}
+	h.Expect(h.claims(provider, got.AccessToken)).To(gomega.HaveKeyWithValue("sub", "jane"))
+	h.Expect(h.sessions()).To(gomega.HaveLen(1))
+	h.Expect(h.sessions()[0].Status.Session.Method).To(gomega.Equal(v1alpha1.LoginPassword))
+
+	next, err := h.refresh(config, got.RefreshToken)
+	if err != nil {
+		t.Fatal(told(err))
+	}
+	h.Expect(next.RefreshToken == got.RefreshToken).To(gomega.BeFalse(), "a token for one use was given again")
+	h.Expect(h.claims(provider, next.AccessToken)).To(gomega.HaveKeyWithValue("sub", "jane"))
+}
+
+// grantsOf are those that the metadata advertises.
+func grantsOf(provider *oidc.Provider) []string {
+	var metadata struct {
+		Grants []string `json:"grant_types_supported"`
+	}
+	if err := provider.Claims(&metadata); err != nil {
+		return []string{err.Error()}
+	}
+	return metadata.Grants
+}
+
+// people makes an issuer let in whom the provider vouches for: who has a verified address
+// and speaks German, under that address, and by his full name.
+func people(p *provider) *v1alpha1.LoginSpec {
+	return &v1alpha1.LoginSpec{OIDC: []v1alpha1.OIDCProvider{{
+		IssuerURL: p.issuer, CABundle: string(p.bundle), Audiences: []string{providerClient},
+		SubjectClaim: "email", SubjectPrefix: "people:",
+		Claims:  map[string]v1alpha1.ClaimName{"full_name": "name"},
+		Allowed: []v1alpha1.AllowedValues{{Claim: "locale", Values: []string{"de", "nl"}}},
+	}}}
+}
+
+// TestPeopleSignIn: people who signed in at an OpenID Connect provider by their browser have
+// a session by its id_token, for as long as the issuer names the provider.
+func TestPeopleSignIn(t *testing.T) {
+	p := newProvider(t, newUser("jane", "de", true), newUser("john", "fr", true), newUser("mallory", "de", false))
+	open := func() (*house, *v1alpha1.JWTIssuer) {
+		var issuer *v1alpha1.JWTIssuer
+		h := newHouse(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) {
+			i.Spec.Login = people(p)
+			i.Spec.Login.SessionNamespace = i.Name
+			i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{audience}, Claims: []string{"full_name"}}}}
+			issuer = i
+		})
+		return h, issuer
+	}
+	h, issuer := open()
+	provider := h.discovery()
+	config := program("till-17", provider)
+	jane := p.idToken(providerClient, "jane")
+	got := h.signedIn(config, jane, oauth.TypeIDToken, audience)
+	h.Expect(h.claims(provider, got.AccessToken)).To(gomega.And(
+		gomega.HaveKeyWithValue("sub", "people:jane@example.com"), gomega.HaveKeyWithValue("full_name", "Jane Miller")))
+	h.Expect(h.sessions()).To(gomega.HaveLen(1))
+	h.Expect(h.sessions()[0].Status.Session).To(gomega.HaveValue(gomega.And(
+		gomega.HaveField("Method", v1alpha1.LoginOIDC), gomega.HaveField("Subject", "people:jane@example.com"), gomega.HaveField("Provider", p.issuer))))
+
+	for _, refused := range []struct{ name, token, want string }{
+		{"issued to another client", p.idToken(otherClient, "jane"), "400 invalid_request"},
+		{"without an allowed value", p.idToken(providerClient, "john"), "400 invalid_request"},
+		{"with an address that nobody verified", p.idToken(providerClient, "mallory"), "400 invalid_request"},
+	} {
+		_, err := h.signIn(config, refused.token, oauth.TypeIDToken, audience)
+		h.Expect(outcome(err)).To(gomega.Equal(refused.want), "an id_token %s", refused.name)
+	}
+	_, err := h.signIn(config, jane, oauth.TypeIDToken, "https://billing.example.com")
+	h.Expect(outcome(err)).To(gomega.Equal("400 invalid_target"), "an audience that is not granted")
+	h.Expect(h.sessions()).To(gomega.HaveLen(1), "who is refused has no session")
+
+	named := issuer.Spec.Login.OIDC
+	held := h.refreshesUntil(config, got.RefreshToken, "200")
+	h.edit(issuer, func() { issuer.Spec.Login.OIDC = nil })
+	held = h.refreshesUntil(config, held, "400 unauthorized_client")
+	h.edit(issuer, func() { issuer.Spec.Login.OIDC = named })
+	held = h.refreshesUntil(config, held, "200")
+
+	stranger, _ := open()
+	strangers := program("till-17", stranger.discovery())
+	p.stop()
+	_, err = stranger.signIn(strangers, jane, oauth.TypeIDToken, audience)
+	h.Expect(outcome(err)).To(gomega.Equal("503 temporarily_unavailable"), "a provider that is away, and whose keys were never seen")
+	h.Expect(stranger.sessions()).To(gomega.BeEmpty())
+	h.signedIn(config, jane, oauth.TypeIDToken, audience)
+	h.refreshesUntil(config, held, "200")
+}
+
+// refreshesUntil refreshes a session until that goes as it should, which the token server
+// hears of a moment later, and returns the token that is good then.
+func (h *house) refreshesUntil(config *oauth2.Config, held, want string) string {
+	h.t.Helper()
+	h.Eventually(func() string {
+		got, err := h.refresh(config, held)
+		if err == nil {
+			h.Expect(got.RefreshToken == held).To(gomega.BeFalse(), "a token for one use was given again")
+			held = got.RefreshToken
+		}
+		return outcome(err)
+	}, patience, pollEvery).Should(gomega.Equal(want))
+	return held
+}

@@ -1,0 +1,62 @@
+// Command provider is an OpenID Connect provider that people sign in at: the example of
+// zitadel/oidc, with its pages, its clients and its storage in memory. Of ours is only that it
+// speaks TLS and has the clients and users it is told of.
+//
+// It writes its issuer URL once it listens, and ends with its standard input, so that it does
+// not outlive who started it.
+package main
+
+import (
+	"crypto/rand"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/zitadel/oidc/v3/example/server/exampleop"
+	"github.com/zitadel/oidc/v3/example/server/storage"
+)
+
+const slowestHeader = 10 * time.Second
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintf(os.Stderr, "provider: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	certificate := flag.String("certificate", "", "file with the certificate, in PEM")
+	key := flag.String("key", "", "file with the certificate's key, in PEM")
+	users := flag.String("users", "", "file with the users, as the example reads them")
+	redirect := flag.String("redirect", "", "redirect URI of all clients; their names are the arguments")
+	flag.Parse()
+
+	people, err := storage.StoreFromFile(*users)
+	if err != nil {
+		return err
+	}
+	for _, name := range flag.Args() {
+		storage.RegisterClients(storage.WebClient(name, rand.Text(), *redirect))
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	issuer := "https://" + listener.Addr().String()
+	server := &http.Server{
+		Handler:           exampleop.SetupServer(issuer, storage.NewStorage(people), slog.New(slog.DiscardHandler), false),
+		ReadHeaderTimeout: slowestHeader,
+	}
+	fmt.Println(issuer)
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		_ = server.Close()
+	}()
+	return server.ServeTLS(listener, *certificate, *key)
+}

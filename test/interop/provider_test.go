@@ -1,0 +1,172 @@
+package interop
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/onsi/gomega"
+	"golang.org/x/oauth2"
+)
+
+const (
+	// The provider's clients: the first is the one whose id_tokens the issuer takes.
+	providerClient, otherClient = "till", "wiki"
+	// callback is where a browser goes with the id_token; nobody is there.
+	callback = "https://till.example.com/callback"
+)
+
+// provider is an OpenID Connect provider in a process of its own.
+type provider struct {
+	*gomega.WithT
+	t      *testing.T
+	issuer string
+	// bundle is the authority that signed its certificate.
+	bundle []byte
+	// passwords are those of its users, by their names.
+	passwords map[string]string
+	process   *exec.Cmd
+	http      *http.Client
+}
+
+// newProvider builds and starts a provider with these users.
+func newProvider(t *testing.T, users ...user) *provider {
+	t.Helper()
+	scratch := t.TempDir()
+	p := &provider{WithT: gomega.NewWithT(t), t: t, passwords: map[string]string{}}
+	pair, bundle, err := newCertificate()
+	p.Expect(err).NotTo(gomega.HaveOccurred())
+	p.bundle = bundle
+	known := map[string]user{}
+	for _, one := range users {
+		one.Password = rand.Text()
+		known[one.ID], p.passwords[one.Username] = one, one.Password
+	}
+	people, err := json.Marshal(known)
+	p.Expect(err).NotTo(gomega.HaveOccurred())
+	for name, content := range map[string][]byte{"tls.crt": pair.Certificate, "tls.key": pair.Key, "users.json": people} {
+		p.Expect(os.WriteFile(filepath.Join(scratch, name), content, 0o600)).To(gomega.Succeed())
+	}
+	program := filepath.Join(scratch, "provider")
+	build := exec.CommandContext(p.t.Context(), "go", "build", "-o", program, ".")
+	build.Dir = "provider"
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	if said, err := build.CombinedOutput(); err != nil {
+		p.t.Fatalf("the provider cannot be built: %v: %s", err, said)
+	}
+	p.start(exec.Command(program, "-certificate", filepath.Join(scratch, "tls.crt"), "-key", filepath.Join(scratch, "tls.key"), //nolint:gosec // built above
+		"-users", filepath.Join(scratch, "users.json"), "-redirect", callback, providerClient, otherClient))
+	return p
+}
+
+// start runs the provider until the test ends, or stop.
+func (p *provider) start(process *exec.Cmd) {
+	p.t.Helper()
+	var stderr bytes.Buffer
+	process.Stderr = &stderr
+	// It is never written to: that it is closed, by whatever end of ours, is what ends the provider.
+	_, err := process.StdinPipe()
+	p.Expect(err).NotTo(gomega.HaveOccurred())
+	stdout, err := process.StdoutPipe()
+	p.Expect(err).NotTo(gomega.HaveOccurred())
+	p.Expect(process.Start()).To(gomega.Succeed())
+	p.process = process
+	p.t.Cleanup(p.stop)
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		p.stop()
+		p.t.Fatalf("the provider does not come up: %v: %s", err, stderr.String())
+	}
+	p.issuer = strings.TrimSpace(line)
+
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(p.bundle)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	p.t.Cleanup(transport.CloseIdleConnections)
+	p.http = &http.Client{Transport: transport, Timeout: patience}
+}
+
+// stop ends the provider, once.
+func (p *provider) stop() {
+	if p.process.ProcessState == nil {
+		_ = p.process.Process.Kill()
+		_ = p.process.Wait()
+	}
+}
+
+// idToken is what a client of the provider has when a person has signed in with his browser.
+func (p *provider) idToken(clientID, name string) string {
+	p.t.Helper()
+	ctx := context.WithValue(p.t.Context(), oauth2.HTTPClient, p.http)
+	found, err := oidc.NewProvider(ctx, p.issuer)
+	p.Expect(err).NotTo(gomega.HaveOccurred())
+	config := &oauth2.Config{ClientID: clientID, Endpoint: found.Endpoint(), RedirectURL: callback, Scopes: []string{oidc.ScopeOpenID, "profile", "email"}}
+	state := rand.Text()
+	arrived, err := p.browse(config.AuthCodeURL(state, oidc.Nonce(rand.Text()), oauth2.SetAuthURLParam("response_type", "id_token")), name)
+	p.Expect(err).NotTo(gomega.HaveOccurred())
+	given, err := url.ParseQuery(arrived.Fragment)
+	p.Expect(err).NotTo(gomega.HaveOccurred())
+	p.Expect(given.Get("state")).To(gomega.Equal(state), "%s %s", given.Get("error"), given.Get("error_description"))
+	p.Expect(given.Has("id_token")).To(gomega.BeTrue(), "the provider gives no id_token")
+	return given.Get("id_token")
+}
+
+// browse follows a link to the provider's page, fills in the form there, and tells where that
+// leads in the end.
+func (p *provider) browse(link, name string) (*url.URL, error) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	browser := &http.Client{Transport: p.http.Transport, Timeout: patience, Jar: jar, CheckRedirect: func(next *http.Request, _ []*http.Request) error {
+		if strings.HasPrefix(next.URL.String(), callback) {
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}}
+	page, err := browser.Get(link)
+	if err != nil {
+		return nil, err
+	}
+	_ = page.Body.Close()
+	at := page.Request.URL
+	left, err := browser.PostForm(at.ResolveReference(&url.URL{Path: at.Path}).String(), url.Values{
+		"id": {at.Query().Get("authRequestID")}, "username": {name}, "password": {p.passwords[name]},
+	})
+	if err != nil {
+		return nil, err
+	}
+	_ = left.Body.Close()
+	if left.StatusCode != http.StatusFound {
+		return nil, errors.New("the provider's page does not let the person in: " + left.Status)
+	}
+	return left.Location()
+}
+
+// user is one of the provider's, as its example reads them.
+type user struct {
+	ID, Username, Password, FirstName, LastName, Email, PreferredLanguage string
+	EmailVerified                                                         bool
+}
+
+func newUser(name, language string, emailVerified bool) user {
+	return user{
+		ID: "id-" + name, Username: name, FirstName: strings.ToUpper(name[:1]) + name[1:], LastName: "Miller",
+		Email: name + "@example.com", PreferredLanguage: language, EmailVerified: emailVerified,
+	}
+}
