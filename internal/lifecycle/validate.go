@@ -61,6 +61,9 @@ func (d *decision) validate() error {
 			return fmt.Errorf("spec.scopes: %q is not one scope; write each as an item of its own, without spaces", scope)
 		}
 	}
+	if err := validateMarks(spec.Secret); err != nil {
+		return err
+	}
 	e := &d.values
 	switch {
 	case spec.Audience == "":
