@@ -135,6 +135,7 @@ func (s *issuers) read(ctx context.Context, reader client.Reader, name string) (
 		return v, nil
 	}
 	view := viewOf(&issuer, &keys, apierrors.IsNotFound(err))
+	view.issuer.SessionNamespace = lifecycle.SessionNamespace(&issuer, s.namespace)
 	s.views[name] = view
 	return view, nil
 }

@@ -25,8 +25,11 @@ import (
 // Where the line stays as it is, the status comes last, since it says what became of the
 // Secret; but Ready is taken back before a token is taken away.
 func (r *RefreshKeyReconciler) apply(ctx context.Context, o *observation, plan *lifecycle.Plan) error {
-	if plan.Ignore {
+	switch {
+	case plan.Ignore:
 		return nil
+	case plan.Discard:
+		return r.discard(ctx, o.key)
 	}
 	made, text, err := r.mint(o, plan)
 	if err != nil {
@@ -45,6 +48,11 @@ func (r *RefreshKeyReconciler) apply(ctx context.Context, o *observation, plan *
 		return err
 	}
 	return r.removeSecrets(ctx, o, plan.Remove)
+}
+
+// discard deletes a key that still is what was decided on.
+func (r *RefreshKeyReconciler) discard(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
+	return client.IgnoreNotFound(r.Client.Delete(ctx, key, client.Preconditions{UID: ptr.To(key.UID), ResourceVersion: ptr.To(key.ResourceVersion)}))
 }
 
 // mint makes the token that the plan asks for, and for an adoption takes the one found.

@@ -35,6 +35,12 @@ const (
 	// there, so that they can be taken away again without touching anybody else's.
 	AnnotationAdded = Group + "/added"
 
+	// LabelSession on a JWTRefreshKey that a login made is the method of the login.
+	LabelSession = Group + "/session"
+	// LabelSessionOf on the same is a hash of the issuer and the subject, by which the sessions of one
+	// subject are found.
+	LabelSessionOf = Group + "/session-of"
+
 	// LabelManagedBy marks every Secret the operator makes, with the value ManagedBy.
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	// ManagedBy is the value of LabelManagedBy.

@@ -1,5 +1,7 @@
 package v1alpha1
 
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 // LoginSpec says who may sign in at the token service.
 type LoginSpec struct {
 	// sessionNamespace is where the sessions of people are kept, at most 63 characters. When unset:
@@ -22,6 +24,25 @@ type LoginSpec struct {
 	// +kubebuilder:validation:Maximum=1000000
 	MaxSessions int32 `json:"maxSessions,omitempty"`
 
+	// sessionLifetime is how long a session lasts at the most, however much it is used, from 1m to 87600h; less
+	// where the policy grants less. When unset: 720h.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1m') && duration(self) <= duration('87600h')",message="sessionLifetime must be between 1m and 87600h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
+	SessionLifetime *metav1.Duration `json:"sessionLifetime,omitempty"`
+
+	// sessionIdleTimeout ends a session that is not used for so long, from 1h to 87600h. When unset: none.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1h') && duration(self) <= duration('87600h')",message="sessionIdleTimeout must be between 1h and 87600h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
+	SessionIdleTimeout *metav1.Duration `json:"sessionIdleTimeout,omitempty"`
+
 	// oidc names upstream OpenID Connect providers whose id_token signs a person in, at most 8. When unset: none.
 	// +optional
 	// +listType=map
@@ -41,6 +62,11 @@ type OIDCProvider struct {
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:Pattern=`^https://[!-~]+$`
 	IssuerURL string `json:"issuerURL"`
+	// caBundle is what to trust when the provider is asked for its keys, in PEM, at most 32 KiB. When unset:
+	// the authorities that everybody trusts.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32768
+	CABundle string `json:"caBundle,omitempty"`
 	// audiences of which the id_token must name one, 1 to 16 of at most 512 characters.
 	// +required
 	// +listType=atomic

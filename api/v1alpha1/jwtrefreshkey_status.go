@@ -258,16 +258,37 @@ type SeenDevice struct {
 	IPAddress string `json:"ipAddress,omitempty"`
 }
 
+// LoginMethod is how somebody proved who he is.
+// +kubebuilder:validation:Enum=ServiceAccount;OIDC;Password
+type LoginMethod string
+
+// How somebody can sign in.
+const (
+	// LoginServiceAccount is by a token that the cluster issued to a ServiceAccount.
+	LoginServiceAccount LoginMethod = "ServiceAccount"
+	// LoginOIDC is by an id_token of a provider that spec.login.oidc of the issuer names.
+	LoginOIDC LoginMethod = "OIDC"
+	// LoginPassword is by a user name and a password.
+	LoginPassword LoginMethod = "Password"
+)
+
 // SessionStatus tells of the login that made a key.
 type SessionStatus struct {
-	// subject that was proven at the login.
+	// subject that was proven at the login. spec.subject must equal it at every exchange.
 	// +required
 	// +kubebuilder:validation:MaxLength=600
 	Subject string `json:"subject"`
-	// method of the login.
+	// method of the login: ServiceAccount, OIDC or Password.
 	// +optional
-	// +kubebuilder:validation:MaxLength=64
-	Method string `json:"method,omitempty"`
+	Method LoginMethod `json:"method,omitempty"`
+	// uid of the ServiceAccount that signed in; one made again under its name is another.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	UID string `json:"uid,omitempty"`
+	// provider is the issuerURL of the OpenID Connect provider that proved the subject.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Provider string `json:"provider,omitempty"`
 	// startedAt is when the login took place.
 	// +required
 	// +kubebuilder:validation:Type=string

@@ -89,12 +89,13 @@ type JWTRefreshKeySpec struct {
 
 	// subject is `sub` of the tokens (RFC 7519 §4.1.2), at most 255 printable characters. When
 	// unset: `refreshkey:<namespace>:<name>`. Any other value needs the issuer's policy; other
-	// keys' default subjects, and those that begin with `system:`, are never granted.
+	// keys' default subjects, and those that begin with `system:`, are never granted: only a login
+	// proves that somebody is a ServiceAccount (status.session).
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:Pattern=`^[!-~]+$`
-	// +kubebuilder:validation:XValidation:rule="!self.startsWith('system:')",message="a subject that begins with `system:` is never granted: choose another"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('system:') || self.startsWith('system:serviceaccount:')",message="a subject that begins with `system:` is never granted: choose another"
 	Subject string `json:"subject,omitempty"`
 
 	// scopes is what the tokens may be used for: `scope` (RFC 6749 §3.3), in this order. At most 64

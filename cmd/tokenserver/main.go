@@ -22,7 +22,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/refreshkeys/refreshkeys/cmd/internal/start"
-	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
 )
@@ -109,19 +108,10 @@ func (f *flags) serve(ctx context.Context, config *rest.Config, log logr.Logger)
 	if err != nil {
 		return err
 	}
-	newID := func() string { return uuid.Must(uuid.NewV7()).String() }
-	grants, err := grant.New(cluster, clock.RealClock{}, newID)
-	if err != nil {
-		return err
-	}
-	callers, err := tokenserver.NewClusterCallers(clients, clock.RealClock{})
-	if err != nil {
-		return err
-	}
 	metrics := tokenserver.NewMetrics(cluster.Staleness)
-	handler, err := tokenserver.New(tokenserver.Options{
-		Issuers: cluster, Grants: grants, Callers: callers, Clock: clock.RealClock{}, Log: log,
-		RecordAddress: f.recordAddress, Observe: metrics.Observe,
+	newID := func() string { return uuid.Must(uuid.NewV7()).String() }
+	handler, err := tokenserver.ForCluster(config, cluster, f.registry.Namespace, clock.RealClock{}, newID, tokenserver.Options{
+		Clock: clock.RealClock{}, Log: log, RecordAddress: f.recordAddress, Observe: metrics.Observe,
 	})
 	if err != nil {
 		return err

@@ -42,8 +42,7 @@ func (s *scene) startService(c *cluster.Cluster) {
 
 // use is what a workload does that mounts the Secret.
 func (s *scene) use() {
-	if len(s.stage.service.urls) == 0 {
-		s.say("The token service of your cluster may be reached from inside only: this chapter is played in a cluster of the demo's own.")
+	if !s.playedHere() {
 		return
 	}
 	s.say("A workload has the Secret mounted, and with it all that it needs: the token, where to exchange it, and what to trust. " +

@@ -23,6 +23,9 @@ func story(existing bool) []step {
 		{"What is refused, and why", (*scene).refuse},
 		{"Revoked, and reinstated", (*scene).revoke},
 		{"Deleted", (*scene).deleteKey},
+		{"A workload signs in", (*scene).login},
+		{"A stolen Secret", (*scene).bind},
+		{"Who may have what", (*scene).grantPolicy},
 		{"In short", (*scene).epilogue},
 	}
 }

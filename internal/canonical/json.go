@@ -36,5 +36,25 @@ func Decode(raw []byte) (any, error) {
 	if len(repeated) > 0 {
 		return nil, errors.New("a name is repeated")
 	}
-	return value, nil
+	return oneZero(value), nil
+}
+
+// oneZero makes of a negative zero the other one: written as -0, it is read as a whole number,
+// which has no sign.
+func oneZero(value any) any {
+	switch value := value.(type) {
+	case float64:
+		if value == 0 {
+			return int64(0)
+		}
+	case []any:
+		for i := range value {
+			value[i] = oneZero(value[i])
+		}
+	case map[string]any:
+		for name := range value {
+			value[name] = oneZero(value[name])
+		}
+	}
+	return value
 }

@@ -17,6 +17,7 @@ func TestJSON(t *testing.T) {
 		{"a whole number beyond float64", `9007199254740993`, `9007199254740993`},
 		{"a number beyond int64", `12345678901234567890`, `12345678901234567000`},
 		{"an exponent", `1e3`, `1000`},
+		{"a negative zero, which would be read as another number", `[-0.0,-0e00,-0,0.0]`, `[0,0,0,0]`},
 		{"escapes of what needs none", `"\u0041\/"`, `"A/"`},
 		{"what HTML would misread", `"<&>"`, `"\u003c\u0026\u003e"`},
 	}

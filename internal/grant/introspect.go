@@ -50,6 +50,12 @@ func (s *Service) Introspect(
 	if typ == token.Access {
 		answer.TokenType = oauth.TokenTypeBearer
 	}
+	if claims.JWKThumbprint != "" {
+		answer.Confirmation = &oauth.Confirmation{JWKThumbprint: claims.JWKThumbprint}
+		if typ == token.Access {
+			answer.TokenType = oauth.TokenTypeDPoP
+		}
+	}
 	return answer, nil
 }
 
@@ -67,7 +73,7 @@ func (s *Service) active(ctx context.Context, claims *token.Claims, typ token.Ty
 		return key != nil && registry.Lives(key, claims.Object.UID, s.clock.Now())
 	}
 	key := s.registry.Key(keyName(claims))
-	if lives(key) || (key != nil && over(key, claims, s.clock.Now())) {
+	if lives(key) || (key != nil && over(key, claims)) {
 		return lives(key), nil
 	}
 	key, err := s.registry.KeyLive(ctx, keyName(claims), claims.JTI)

@@ -33,7 +33,7 @@ func (s *Service) useOnce(ctx context.Context, e *exchange) (string, error) {
 		return "", fmt.Errorf("%w: %w", registry.ErrUnavailable, ctx.Err())
 	case result := <-claim:
 		// A revocation may have been answered while the claim of another was waited for.
-		if known := s.registry.Key(keyName(e.claims)); known != nil && over(known, e.claims, s.clock.Now()) {
+		if known := s.registry.Key(keyName(e.claims)); known != nil && over(known, e.claims) {
 			return "", errGrant()
 		}
 		successor, _ := result.Val.(string)
@@ -56,6 +56,10 @@ func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
 		}
 		if e.key == nil || !registry.Lives(e.key, e.claims.Object.UID, s.clock.Now()) {
 			return "", errGrant()
+		}
+		// Before a reuse is seen in it: a thief without the proof does not end the line.
+		if err := e.proven.holds(e.claims, e.key.Spec.Binding); err != nil {
+			return "", err
 		}
 		switch place := s.placeOf(e.key, e.claims); {
 		case place == current:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/policy"
@@ -26,6 +27,8 @@ type RefreshRequest struct {
 	Resources []string
 	// Seen is the device that asks.
 	Seen v1alpha1.SeenDevice
+	// Credentials are what the client proves itself with, as it must where the token is bound.
+	Credentials Credentials
 }
 
 // exchange is a refresh token under use.
@@ -36,12 +39,14 @@ type exchange struct {
 	// key is the token's, and standing what that says of it.
 	key      *v1alpha1.JWTRefreshKey
 	standing registry.Standing
-	use      *registry.Use
+	// proven is what the client has proven of itself.
+	proven proven
+	use    *registry.Use
 }
 
 // Refresh exchanges a refresh token for an access token. The order of its checks is that of
-// the security considerations: the signature, the key, the policy, the claim of a one-time
-// token, and only then is anything signed.
+// the security considerations: the signature, the key, the client, the policy, the claim of a
+// one-time token, and only then is anything signed.
 func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request *RefreshRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
 	if request.Token == "" {
 		return nil, oauth.Refuse(oauth.InvalidRequest, "refresh_token is missing.")
@@ -66,7 +71,13 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if e.end().Sub(s.clock.Now()) < time.Second {
 		return nil, errGrant()
 	}
+	if e.proven, err = s.prove(ctx, e.issuer, &request.Credentials); err != nil {
+		return nil, err
+	}
 	if err := s.authorise(&e, e.claims, e.claims.ExpiresAt.Sub(e.claims.IssuedAt)); err != nil {
+		return nil, err
+	}
+	if err := s.stillSignedIn(ctx, &e); err != nil {
 		return nil, err
 	}
 	scope, err := asked(e.claims, request)
@@ -77,6 +88,9 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if err != nil {
 		// The next key is published, and waits until every verifier knows it.
 		return nil, registry.ErrUnavailable
+	}
+	if err := s.spend(&e.proven); err != nil {
+		return nil, err
 	}
 	e.use = &registry.Use{
 		Key: outcome.Key, UID: e.key.UID, At: s.clock.Now(), Seen: request.Seen, Revision: e.claims.Object.Revision,
@@ -107,8 +121,11 @@ func refused(err error) error {
 // is granted now. A refusal can be taken back by repairing the policy, so that the client
 // must keep its token. The claims are the token's own, or those of the one that is to follow.
 func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Duration) error {
-	if claims.JWKThumbprint != "" || claims.ServiceAccount != "" || e.key.Spec.Binding != nil {
-		return oauth.Refuse(oauth.InvalidClient, "The refresh token is bound to a client that has to prove itself.")
+	if err := e.proven.holds(claims, e.key.Spec.Binding); err != nil {
+		return err
+	}
+	if session := e.key.Status.Session; session != nil && (claims.Subject != session.Subject || e.provenSubject() == "") {
+		return oauth.Refuse(oauth.UnauthorizedClient, "The session is not of this subject.")
 	}
 	labels, known := s.registry.NamespaceLabels(claims.Object.Namespace)
 	if !known {
@@ -117,6 +134,7 @@ func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Dur
 	request := policy.Request{
 		NamespaceLabels: labels,
 		DefaultSubject:  claims.ClientID,
+		ProvenSubject:   e.provenSubject(),
 		Subject:         claims.Subject,
 		Audience:        claims.Audience,
 		Lifetime:        lifetime,
@@ -130,6 +148,15 @@ func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Dur
 	return nil
 }
 
+// provenSubject is who signed in, empty where nobody did. What is presented has to say it too:
+// only a login, or what followed one, was signed for that subject.
+func (e *exchange) provenSubject() string {
+	if proven := lifecycle.ProvenSubject(e.key, e.issuer.Login.SessionNamespace); proven == e.claims.Subject {
+		return proven
+	}
+	return ""
+}
+
 func (e *exchange) accessLifetime() time.Duration {
 	if at := e.key.Spec.AccessToken; at != nil && at.Lifetime != nil {
 		return at.Lifetime.Duration
@@ -140,7 +167,8 @@ func (e *exchange) accessLifetime() time.Duration {
 // end is that of the refresh token, or of its key where it comes first.
 func (e *exchange) end() time.Time {
 	if at := e.key.Spec.ExpiresAt; at != nil && at.Time.Before(e.claims.ExpiresAt) {
-		return at.Time
+		// Tokens end with a whole second, and expires_in must not come to 0 within this one.
+		return at.Truncate(time.Second)
 	}
 	return e.claims.ExpiresAt
 }
@@ -227,11 +255,16 @@ func grantsNoMore(current, held *token.Claims) bool {
 func (s *Service) accessToken(e *exchange, scope string, signer *keyring.Key) (*oauth.TokenAnswer, error) {
 	access, now := *e.claims, s.clock.Now()
 	access.Scope = scope
+	// A client that proves a key without having to has its access token bound to it (RFC 9449 §5).
+	if e.proven.thumbprint != "" {
+		access.JWKThumbprint = e.proven.thumbprint
+	}
 	compact, expiresAt, err := line.MintAccess(access, s.newID(), now, e.accessLifetime(), e.end(), signer)
 	if err != nil {
 		return nil, err
 	}
-	return &oauth.TokenAnswer{
+	answer := &oauth.TokenAnswer{
 		AccessToken: compact, TokenType: oauth.TokenTypeBearer, ExpiresIn: int64(expiresAt.Sub(now) / time.Second), Scope: scope,
-	}, nil
+	}
+	return answer, s.constrain(answer, &e.proven, e.issuer)
 }

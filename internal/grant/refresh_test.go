@@ -4,7 +4,11 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
@@ -64,6 +68,28 @@ func TestNarrowed(t *testing.T) {
 			t.Errorf("%s: %q, %v", c.name, got, err)
 		case c.code != "" && (!errors.As(err, &refusal) || refusal.Code != c.code):
 			t.Errorf("%s: %q, %v, not %s", c.name, got, err, c.code)
+		}
+	}
+}
+
+// An end that falls within a second is that second's beginning: the controllers go by whole
+// seconds, tokens end with one, and an expires_in that comes to 0 is one that never ends to
+// some clients.
+func TestEndOfAnExchange(t *testing.T) {
+	noon := time.Date(2026, time.May, 1, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		name      string
+		expiresAt *metav1.Time
+		want      time.Time
+	}{
+		{"that of the token", nil, noon},
+		{"that of the token, before the key's", &metav1.Time{Time: noon.Add(time.Hour)}, noon},
+		{"that of the key, before the token's", &metav1.Time{Time: noon.Add(-time.Hour)}, noon.Add(-time.Hour)},
+		{"that of the key, within a second", &metav1.Time{Time: noon.Add(-time.Hour + 900*time.Millisecond)}, noon.Add(-time.Hour)},
+	} {
+		e := exchange{claims: &token.Claims{ExpiresAt: noon}, key: &v1alpha1.JWTRefreshKey{Spec: v1alpha1.JWTRefreshKeySpec{ExpiresAt: c.expiresAt}}}
+		if got := e.end(); !got.Equal(c.want) {
+			t.Errorf("%s: the exchange ends at %s, not at %s", c.name, got, c.want)
 		}
 	}
 }

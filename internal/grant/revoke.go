@@ -13,8 +13,9 @@ import (
 // Revoke is the logout of RFC 7009: the line of the token is over once it returns. A token
 // that its key does not stand for any more revokes nothing, and neither does one that is
 // malformed or unknown: there is no harm in it (RFC 7009 §2.2). An access token cannot be
-// revoked by itself.
-func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact string, outcome *Outcome) error {
+// revoked by itself. Whoever gives up a token need not prove anything; an assertion that comes
+// along with one that is good must be good too.
+func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact, assertion string, outcome *Outcome) error {
 	if compact == "" {
 		return oauth.Refuse(oauth.InvalidRequest, "token is missing.")
 	}
@@ -32,6 +33,11 @@ func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact s
 		return nil
 	}
 	outcome.Key, outcome.JTI = keyName(claims), claims.JTI
+	if assertion != "" {
+		if _, err := s.account(ctx, issuer, assertion); err != nil {
+			return err
+		}
+	}
 	err = s.registry.Revoke(ctx, keyName(claims), v1alpha1.RevokedLogout, func(key *v1alpha1.JWTRefreshKey) bool {
 		return registry.StandingOf(key, presented(claims), s.clock.Now()).Accepted()
 	})

@@ -17,6 +17,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/identity"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
@@ -46,25 +47,95 @@ type Registry interface {
 	Revoke(ctx context.Context, name types.NamespacedName, reason v1alpha1.RevocationReason, due func(*v1alpha1.JWTRefreshKey) bool) error
 	// Used remembers an exchange.
 	Used(use *registry.Use)
+
+	// Sessions is about how many sessions of an issuer there are.
+	Sessions(issuer string) int
+	// SessionsOf are those of one subject, by the value of their label, at this moment.
+	SessionsOf(ctx context.Context, namespace, subject string) ([]v1alpha1.JWTRefreshKey, error)
+	// CreateSession makes the key of a session, or fails with registry.ErrLost where its name is taken.
+	CreateSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) error
+	// BeginSession puts the status of a session on record: its first token, and who signed in.
+	BeginSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) error
+	// EndSession deletes a session, or fails with registry.ErrLost where it is no longer as it was read.
+	EndSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) error
+	// ServiceAccountUID is that of a ServiceAccount at this moment, empty when there is none.
+	ServiceAccountUID(ctx context.Context, name types.NamespacedName) (string, error)
+}
+
+// Reviewer asks the cluster who somebody is.
+type Reviewer interface {
+	// ServiceAccount is the one whose projected token for the issuer it is, and
+	// identity.ErrRefused where it is none.
+	ServiceAccount(ctx context.Context, issuer, token string) (*identity.ServiceAccount, error)
+}
+
+// Providers tells who somebody is by an id_token of an upstream provider.
+type Providers interface {
+	// Verify is who it is, and identity.ErrRefused where the token is not acceptable.
+	Verify(ctx context.Context, provider *v1alpha1.OIDCProvider, idToken string) (*identity.Person, error)
+}
+
+// Passwords tells who somebody is by a password. A secret names where the passwords stand.
+type Passwords interface {
+	// Verify is nil where the password is the user's, and otherwise identity.ErrRefused or
+	// identity.ErrTooMany.
+	Verify(ctx context.Context, secret, user, password, address string) error
+	// Known tells whether there is such a user.
+	Known(ctx context.Context, secret, user string) (bool, error)
+}
+
+// Options of a Service. All are required.
+type Options struct {
+	Registry  Registry
+	Reviews   Reviewer
+	Providers Providers
+	Passwords Passwords
+	Clock     clock.PassiveClock
+	// NewID makes the jti of a token: unique, and with no meaning.
+	NewID func() string
 }
 
 // Service answers for all issuers of a cluster.
 type Service struct {
-	registry Registry
-	clock    clock.PassiveClock
-	newID    func() string
+	registry  Registry
+	reviews   Reviewer
+	providers Providers
+	passwords Passwords
+	clock     clock.PassiveClock
+	newID     func() string
+	logins    *identity.Attempts
 
 	verified *lru.Cache[[sha256.Size]byte, *token.Claims]
 	claims   singleflight.Group
+	nonces   *nonces
+	replays  *replays
 }
 
 // rememberedTokens is for how many refresh tokens it is remembered that their signature is good.
 const rememberedTokens = 1 << 14
 
-// New makes a Service. newID makes the jti of a token: unique, and with no meaning.
-func New(registry Registry, clock clock.PassiveClock, newID func() string) (*Service, error) {
+// A subject may sign in so often at once, and once more after each such time: the pods of a
+// workload that all start anew.
+const (
+	loginsAtOnce = 60
+	loginAgain   = time.Second
+)
+
+// New makes a Service.
+func New(o Options) (*Service, error) {
 	verified, err := lru.New[[sha256.Size]byte, *token.Claims](rememberedTokens)
-	return &Service{registry: registry, clock: clock, newID: newID, verified: verified}, err
+	if err != nil {
+		return nil, err
+	}
+	logins, err := identity.NewAttempts(loginsAtOnce, loginAgain)
+	if err != nil {
+		return nil, err
+	}
+	nonces, err := newNonces(o.Clock)
+	return &Service{
+		registry: o.Registry, reviews: o.Reviews, providers: o.Providers, passwords: o.Passwords, clock: o.Clock, newID: o.NewID,
+		verified: verified, logins: logins, nonces: nonces, replays: newReplays(o.Clock, rememberedProofs),
+	}, err
 }
 
 // Outcome is what the log and the metrics say of a request beside its answer.
@@ -142,7 +213,7 @@ func (s *Service) standing(ctx context.Context, claims *token.Claims) (*v1alpha1
 	name, now := keyName(claims), s.clock.Now()
 	if key := s.registry.Key(name); key != nil {
 		standing := registry.StandingOf(key, presented(claims), now)
-		if standing.Accepted() || over(key, claims, now) {
+		if standing.Accepted() || over(key, claims) {
 			return key, standing, nil
 		}
 	}
@@ -153,7 +224,11 @@ func (s *Service) standing(ctx context.Context, claims *token.Claims) (*v1alpha1
 	return key, registry.StandingOf(key, presented(claims), now), nil
 }
 
-// over: the very key of the token is deleted, revoked or at its end.
-func over(key *v1alpha1.JWTRefreshKey, claims *token.Claims, now time.Time) bool {
-	return string(key.UID) == claims.Object.UID && !registry.Lives(key, claims.Object.UID, now)
+// over: the very key of the token is being deleted, or was revoked when the token was of its
+// line already. All else can be taken back: a key that was revoked may be living again, with
+// tokens of later revisions, and an end may have been set later.
+func over(key *v1alpha1.JWTRefreshKey, claims *token.Claims) bool {
+	revoked := key.Spec.Revoked || key.Status.RevokedAt != nil
+	known := 0 < claims.Object.Revision && claims.Object.Revision <= key.Status.Revision
+	return string(key.UID) == claims.Object.UID && (key.DeletionTimestamp != nil || (revoked && known))
 }

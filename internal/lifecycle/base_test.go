@@ -106,6 +106,15 @@ func (s *situation) supersede(from, to time.Duration) {
 	s.Secret.TokenHash = line.TokenHash
 }
 
+// usedOnce is what a use of a one-time token leaves behind.
+func (s *situation) usedOnce(from, to time.Duration) {
+	s.mode(v1alpha1.RotationOneTimeUse)
+	used := s.Key.Status.Revision
+	s.supersede(from, to)
+	s.Key.Status.LastUsed, s.Key.Status.LastUsedRevision = &metav1.Time{Time: t0.Add(from)}, used
+	s.Secret.TokenHash = ""
+}
+
 // twoSuperseded has as many superseded tokens as there can be.
 func twoSuperseded() *situation {
 	s := settled()
@@ -161,6 +170,7 @@ func raw(text string) apiextensionsv1.JSON { return apiextensionsv1.JSON{Raw: []
 type outcome struct {
 	Check      string
 	Ignore     bool
+	Discard    bool
 	KeepStatus bool
 	Line       string
 	Cause      Cause
@@ -184,7 +194,7 @@ var (
 
 func outcomeOf(p *Plan) outcome {
 	o := outcome{
-		Check: p.Check, Ignore: p.Ignore, KeepStatus: p.KeepStatus, Line: lineNames[p.Line], Cause: p.Cause, Detail: p.Detail,
+		Check: p.Check, Ignore: p.Ignore, Discard: p.Discard, KeepStatus: p.KeepStatus, Line: lineNames[p.Line], Cause: p.Cause, Detail: p.Detail,
 		Revocation: p.Revocation, Paced: p.Paced, Secret: secretNames[p.Secret], Access: accessNames[p.Access],
 		Remove: strings.Join(p.Remove, " "), Verdict: verdictText(p.Verdict), Next: sinceT0(p.Next),
 	}

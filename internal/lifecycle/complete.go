@@ -11,7 +11,7 @@ import (
 // which other Secrets go, and when to look again.
 func (d *decision) complete(plan *Plan) {
 	plan.values = d.values
-	if plan.Ignore {
+	if plan.Ignore || plan.Discard {
 		return
 	}
 	if plan.Line == KeepLine {

@@ -23,6 +23,8 @@ var checks = []struct {
 	decide func(*decision) *Plan
 }{
 	{"key is being deleted", (*decision).beingDeleted},
+	{"session has not begun", (*decision).sessionNotBegun},
+	{"session is over", (*decision).sessionOver},
 	{"revocation is asked for", (*decision).revocationAsked},
 	{"namespace is terminating", (*decision).namespaceTerminating},
 	{"key stays revoked", (*decision).staysRevoked},
@@ -32,6 +34,7 @@ var checks = []struct {
 	{"issuer is missing", (*decision).issuerMissing},
 	{"issuer is not ready", (*decision).issuerNotReady},
 	{"policy does not grant", (*decision).policyDenies},
+	{"session has lost its token", (*decision).sessionLost},
 	{"tokens must go at once", (*decision).urgentAdvance},
 	{"token reached its end", (*decision).expired},
 	{"secret cannot be written", (*decision).secretBlocked},
@@ -62,6 +65,8 @@ type decision struct {
 	status  *v1alpha1.JWTRefreshKeyStatus
 	values  effective
 	invalid error
+	// session: a login made the key.
+	session bool
 	// issued: there is a line, of which the current token may be dead.
 	issued bool
 	// alive: the line's current token is trusted, not revoked, not withdrawn and not at its end.
@@ -71,6 +76,7 @@ type decision struct {
 func newDecision(o *Observed, now time.Time) *decision {
 	d := &decision{Observed: o, now: now.UTC().Truncate(time.Second), status: &o.Key.Status}
 	d.values, d.invalid = effectiveOf(o)
+	d.session = ofLogin(o.Key)
 	d.issued = d.status.Revision > 0
 	if d.issued && d.Distrust == "" && (d.Held == nil || d.status.JTI == "" || d.status.CreatedAt == nil || d.status.ExpiresAt == nil) {
 		d.Distrust = "the line in status is incomplete"

@@ -258,6 +258,16 @@ var oneTimeCases = []decideCase{
 	}, want: expired(reachedItsEnd).but(func(o *outcome) { o.Secret = "" })},
 	{name: "OneTimeUse: rotate enrols again", given: func(s *situation) { s.mode(v1alpha1.RotationOneTimeUse); s.rotate("v1") },
 		want: advances(CauseRotate, plain, "token-1")},
+	{name: "OneTimeUse: rotate forgets what was used, which would look as good as new", at: 2 * hour, given: func(s *situation) {
+		s.rotate("v1")
+		s.usedOnce(hour, 721*hour)
+	}, want: advances(CauseRotate, "revision 3, 2h to 722h", "token-2").but(func(o *outcome) { o.Verdict = "waiting Issuing" })},
+	{name: "OneTimeUse: overlap.max does not end the time for a lost answer", at: hour, given: func(s *situation) {
+		s.Key.Spec.Secret.Mode = v1alpha1.SecretNone
+		s.overlapMax(0)
+		s.usedOnce(hour, 721*hour)
+		s.Secret = Secret{}
+	}, want: atRest("720h")},
 	{name: "OneTimeUse: a withdrawal revokes", given: func(s *situation) { s.mode(v1alpha1.RotationOneTimeUse); s.Issuer.KnowsHeldKey = false },
 		want: revokes(v1alpha1.RevokedKeyWithdrawn, "empty").but(func(o *outcome) { o.Check = "tokens must go at once" })},
 	{name: "OneTimeUse: after its first use the Secret is not filled again", given: func(s *situation) {

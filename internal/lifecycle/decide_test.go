@@ -55,7 +55,7 @@ var decideCases = slices.Concat(
 	rotateCases, rotateNowCases, pendingCases, revokeCases, revivalCases, expiryCases, absoluteEndCases, oneTimeCases,
 	issuerCases, withdrawalCases, secretCases, renameCases, leftOverCases, immutableCases, accessCases, accessPendingCases,
 	blockedCases, refusedCases, lostCases,
-	distrustCases, ignoredCases, clockCases, invalidCases, evidenceCases, idleCases,
+	distrustCases, ignoredCases, clockCases, invalidCases, evidenceCases, idleCases, sessionCases,
 )
 
 func TestDecide(t *testing.T) {

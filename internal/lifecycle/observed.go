@@ -50,6 +50,8 @@ type Issuer struct {
 	Policy *policy.Policy
 	// AccessLifetime is the lifetime of an access token whose key does not say.
 	AccessLifetime time.Duration
+	// SessionNamespace is where the people who sign in have their sessions.
+	SessionNamespace string
 	// AccessPending: the access ring has no key that may sign now.
 	AccessPending bool
 	// KnowsHeldKey tells whether the key that signed the current token is still in the ring.

@@ -50,13 +50,14 @@ func (d *decision) standing() []v1alpha1.SupersededToken {
 // retirements are the times at which the superseded tokens retire, in their order: when the
 // use on record lets them go, at overlap.max after the next token was made, and at their own
 // end at the latest. One that can still be read in the Secret is good to its own end: it is
-// taken out of there first.
+// taken out of there first. So is one that was used once: overlap is for those who were not
+// there yet, and its holder may have to ask again for an answer that was lost.
 func (d *decision) retirements() []time.Time {
 	ends := make([]time.Time, len(d.status.Previous))
 	for i, token := range d.status.Previous {
 		ends[i] = token.ExpiresAt.Time
 		inSecret := d.Secret.State == SecretOwn && d.Secret.TokenHash == token.TokenHash
-		if inSecret || !d.mayRetire() {
+		if inSecret || !d.mayRetire() || d.usedOnce(token) {
 			continue
 		}
 		supersededAt := d.status.CreatedAt.Time

@@ -78,6 +78,8 @@ type Plan struct {
 	Check string
 	// Ignore means that neither the Secret nor the status is to be touched.
 	Ignore bool
+	// Discard means that the key itself is to go, and nothing else is done.
+	Discard bool
 	// KeepStatus leaves the status as it is; the Secret is what matters.
 	KeepStatus bool
 

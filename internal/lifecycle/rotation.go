@@ -42,6 +42,8 @@ func (d *decision) advance() *Plan {
 		return nil
 	}
 	previous := d.standing()
+	// An enrolment forgets what was used: kept, a used token would look as good as new.
+	previous = slices.DeleteFunc(previous, d.usedOnce)
 	if d.alive && !d.tokenLost() {
 		previous = append(previous, Superseded(&d.status.TokenLine))
 	}
@@ -177,8 +179,9 @@ func jitter(uid string, window time.Duration) time.Duration {
 // remembers both values, that of rotate-now behind a prefix.
 const nowPrefix = "now:"
 
+// rotateAsked: a session has nobody to hand another token to, and none is made.
 func (d *decision) rotateAsked() bool {
-	return d.asks("", v1alpha1.AnnotationRotate)
+	return !d.session && d.asks("", v1alpha1.AnnotationRotate)
 }
 
 func (d *decision) rotateNowAsked() bool {

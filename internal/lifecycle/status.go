@@ -14,7 +14,7 @@ import (
 // is looked at only where the plan makes or adopts one.
 func (p *Plan) Status(o *Observed, token *Token, now time.Time) v1alpha1.JWTRefreshKeyStatus {
 	status := *o.Key.Status.DeepCopy()
-	if p.Ignore || p.KeepStatus {
+	if p.Ignore || p.Discard || p.KeepStatus {
 		return status
 	}
 	status.ObservedGeneration = o.Key.Generation

@@ -153,7 +153,7 @@ func TestStatusConditions(t *testing.T) {
 		s, now := c.situation(), c.now()
 		plan := Decide(s.Observed, now)
 		status := plan.Status(&s.Observed, minted(&plan, &s.Observed), now)
-		if plan.Ignore || plan.KeepStatus {
+		if plan.Ignore || plan.Discard || plan.KeepStatus {
 			if !equality.Semantic.DeepEqual(s.Key.Status, status) {
 				t.Errorf("%s: the plan keeps the status, and it changed:\n%s", c.name, cmp.Diff(s.Key.Status, status))
 			}

@@ -177,6 +177,7 @@ func (e *effective) request(o *Observed, terms *Terms, lifetime time.Duration) p
 	return policy.Request{
 		NamespaceLabels: o.Namespace.Labels,
 		DefaultSubject:  e.defaultSubject,
+		ProvenSubject:   ProvenSubject(o.Key, o.Issuer.SessionNamespace),
 		Subject:         terms.Subject,
 		Audience:        terms.Audience,
 		Lifetime:        lifetime,

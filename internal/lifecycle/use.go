@@ -32,6 +32,9 @@ func (d *decision) idle() *Plan {
 	if !ends || d.now.Before(end) || d.rotateAsked() || d.rotateNowAsked() {
 		return nil
 	}
+	if d.session {
+		return d.revoked(v1alpha1.RevokedIdleTimeout, "Nobody used the session for spec.idleTimeout; sign in again.")
+	}
 	return d.revoked(v1alpha1.RevokedIdleTimeout, "Nobody used the key for spec.idleTimeout; annotate it with "+v1alpha1.AnnotationRotate+" for a new token.")
 }
 
@@ -54,6 +57,11 @@ func (d *decision) idleEnd() (time.Time, bool) {
 
 // usedUp: the Secret holds a token for one-time use that was used.
 func (d *decision) usedUp() bool { return d.enrolled() && d.Secret.TokenHash != d.status.TokenHash }
+
+// usedOnce tells whether a superseded token is one for one-time use that was used.
+func (d *decision) usedOnce(token v1alpha1.SupersededToken) bool {
+	return d.values.mode == v1alpha1.RotationOneTimeUse && token.Revision <= d.status.LastUsedRevision
+}
 
 // enrolled tells whether a token for one-time use was used since the last enrolment. The
 // Secret is the enrolment credential: it is emptied then, and never filled again but by another

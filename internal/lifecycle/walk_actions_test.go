@@ -27,6 +27,8 @@ var actions = []struct {
 	{10, "revoked is taken back", func(w *world) { w.edit(func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = false }) }},
 	{2, "the token service revokes", (*world).serviceRevokes},
 	{3, "the token service reports use", (*world).serviceReports},
+	{9, "a client uses a one-time token", (*world).use},
+	{4, "a claim under way arrives", (*world).claimArrives},
 	{9, "the Secret is touched", (*world).touchSecret},
 	{7, "a Secret is repaired", (*world).repairSecret},
 	{3, "the garbage collector runs", (*world).collectGarbage},
@@ -159,6 +161,9 @@ var specEdits = []func(*world, *v1alpha1.JWTRefreshKeySpec){
 	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
 		s.Rotation.Overlap = &v1alpha1.OverlapSpec{Quiet: maybe(w, 0, hour), Max: maybe(w, 0, minute, hour, 50*hour, -1, -1)}
 	},
+	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		s.Rotation.RetryGrace = maybe(w, 0, time.Second, 10*minute)
+	},
 	func(w *world, s *v1alpha1.JWTRefreshKeySpec) { s.IdleTimeout = maybe(w, 168*hour, -1, -1) },
 	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
 		s.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: fmt.Sprint(w.random.IntN(9))}}
@@ -170,6 +175,10 @@ var specEdits = []func(*world, *v1alpha1.JWTRefreshKeySpec){
 		}
 	},
 	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+		if w.device && w.random.IntN(4) > 0 {
+			s.Rotation.Mode = v1alpha1.RotationOneTimeUse
+			return
+		}
 		s.Rotation.Mode = pick(w, "", v1alpha1.RotationScheduled, v1alpha1.RotationScheduled, v1alpha1.RotationNever, v1alpha1.RotationOneTimeUse)
 	},
 	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
@@ -187,7 +196,7 @@ func (w *world) editSpec() {
 		}
 	})
 	if w.invalid() && w.random.IntN(2) == 0 {
-		w.edit(func(k *v1alpha1.JWTRefreshKey) { k.Spec = settled().Key.Spec })
+		w.edit(func(k *v1alpha1.JWTRefreshKey) { k.Spec = w.madeGood().Spec })
 	}
 }
 
@@ -201,7 +210,7 @@ func (w *world) serviceRevokes() {
 	})
 }
 
-// serviceReports a use. One of a token for one-time use is more than a report: it makes the next one.
+// serviceReports a use. One of a token for one-time use is more than a report: see use.
 func (w *world) serviceReports() {
 	if w.key.Status.Revision == 0 || w.mode() == v1alpha1.RotationOneTimeUse {
 		return

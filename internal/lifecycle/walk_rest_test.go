@@ -196,11 +196,22 @@ func (w *world) checkSecretAtRest() {
 	if own && over && (secret.token != "" || secret.access != nil) {
 		w.fail("%s, and the Secret still holds a token: %+v", reason, secret)
 	}
+	if token := w.heldByOwn(secret); token != nil && w.usedUp() && w.uses[token.JTI].successor != nil {
+		w.fail("%s, and %s was used, and can still be read in the Secret", reason, token.JTI)
+	}
 	if reason == v1alpha1.ReasonRevoked && len(status.Previous) > 0 {
 		w.fail("revoked, and superseded tokens are still listed")
 	}
 	w.checkOverdue(own)
 	w.checkEnded()
+}
+
+// heldByOwn is the token that a Secret of ours holds.
+func (w *world) heldByOwn(secret *storedSecret) *storedToken {
+	if secret == nil || secret.stateFor(w.key) != SecretOwn {
+		return nil
+	}
+	return w.tokens[secret.token]
 }
 
 // excused: a one-time token takes up what is changed with its next use, and the policy of an earlier issuer is

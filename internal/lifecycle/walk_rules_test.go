@@ -216,6 +216,9 @@ func (w *world) checkReadiness(o *observation, plan *Plan, before *v1alpha1.JWTR
 // once the current one is in use and none of them was for overlap.quiet.
 func (w *world) overlapEnd(status *v1alpha1.JWTRefreshKeyStatus, i int) time.Time {
 	end, since := status.Previous[i].ExpiresAt.Time, status.CreatedAt.Time
+	if w.usedOnce(status, status.Previous[i]) {
+		return end
+	}
 	if i+1 < len(status.Previous) {
 		since = status.Previous[i+1].CreatedAt.Time
 	}
@@ -243,6 +246,9 @@ func (w *world) overlapEnd(status *v1alpha1.JWTRefreshKeyStatus, i int) time.Tim
 func (w *world) checkRetired(o *observation, plan *Plan, before *v1alpha1.JWTRefreshKeyStatus) {
 	for i, superseded := range before.Previous {
 		token := w.byJTI[superseded.JTI]
+		if made := plan.Line == AdvanceLine; made && w.usedOnce(before, superseded) {
+			continue
+		}
 		if w.inLine(token) || !o.at.Before(superseded.ExpiresAt.Time) {
 			continue
 		}
@@ -256,16 +262,17 @@ func (w *world) checkRetired(o *observation, plan *Plan, before *v1alpha1.JWTRef
 	}
 }
 
-// heldAccepted is the token in the Secret, if it is accepted.
+// heldAccepted is the token in the Secret, if it is accepted: one for one-time use until its first use.
 func (w *world) heldAccepted() *storedToken {
 	secret := w.secrets[SecretName(w.key)]
 	if secret == nil || secret.stateFor(w.key) != SecretOwn {
 		return nil
 	}
-	if token := w.tokens[secret.token]; w.accepts(token) && w.served(token) {
-		return token
+	token := w.tokens[secret.token]
+	if !w.accepts(token) || !w.served(token) || (w.mode() == v1alpha1.RotationOneTimeUse && w.uses[token.JTI].successor != nil) {
+		return nil
 	}
-	return nil
+	return token
 }
 
 // served tells whether the issuer of a token grants what it says.
@@ -287,6 +294,9 @@ func (w *world) served(token *storedToken) bool {
 // the key has left is the exception, while it is there to be used.
 func (w *world) checkFilled(secret *storedSecret) {
 	token := w.tokens[secret.token]
+	if w.usedUp() && !w.interfered {
+		w.fail("the Secret was filled again after its token was used")
+	}
 	oneTime := token != nil && w.mode() == v1alpha1.RotationOneTimeUse && w.fromEarlier(token)
 	if !w.accepts(token) && !w.interfered && !oneTime {
 		w.fail("the Secret was filled with %s, which is not accepted", secret.token)
@@ -296,11 +306,14 @@ func (w *world) checkFilled(secret *storedSecret) {
 	}
 }
 
-// checkEmptied: only a key that is revoked or over has its Secret emptied. A superseded token that outlives the
+// checkEmptied: only a key that is revoked or over has its Secret emptied, and one whose token was for one use. A superseded token that outlives the
 // current one, put there by hand or left by a crash, goes with it.
 func (w *world) checkEmptied(secret *storedSecret) {
 	end := w.key.Status.ExpiresAt
 	over := end != nil && !w.now.Before(end.Time)
+	if w.usedUp() && secret.token != w.key.Status.TokenHash {
+		return
+	}
 	if _, isReady := w.readyReason(); isReady && !w.interfered {
 		w.fail("Ready, and the token is taken out of the Secret")
 	}

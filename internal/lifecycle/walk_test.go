@@ -95,7 +95,7 @@ func live(seed uint64, tracing bool) (w *world, err error) {
 // token, each reason was come to rest with.
 func checkCoverage(t *testing.T, results []counts) {
 	t.Helper()
-	total := counts{checks: map[string]int{}, reasons: map[string]int{}, causes: map[Cause]int{}}
+	total := counts{claims: map[string]int{}, checks: map[string]int{}, reasons: map[string]int{}, causes: map[Cause]int{}}
 	for _, c := range results {
 		total.steps += c.steps
 		total.writes += c.writes
@@ -103,18 +103,25 @@ func checkCoverage(t *testing.T, results []counts) {
 		total.interferences += c.interferences
 		total.settled += c.settled
 		total.advances += c.advances
+		addAll(total.claims, c.claims)
 		addAll(total.checks, c.checks)
 		addAll(total.reasons, c.reasons)
 		addAll(total.causes, c.causes)
 	}
-	t.Logf("%d steps, %d writes, %d stops, %d interferences, %d times at rest, %d rotations\nchecks %v\nreasons %v\ncauses %v",
-		total.steps, total.writes, total.stops, total.interferences, total.settled, total.advances, total.checks, total.reasons, total.causes)
+	t.Logf("%d steps, %d writes, %d stops, %d interferences, %d times at rest, %d rotations\nchecks %v\nreasons %v\ncauses %v\nclaims %v",
+		total.steps, total.writes, total.stops, total.interferences, total.settled, total.advances, total.checks, total.reasons, total.causes, total.claims)
 	if total.steps == 0 {
 		return
 	}
 	for _, check := range checks {
-		if total.checks[check.name] == 0 && check.name != "key is being deleted" {
+		// Sessions are not issued by the controller, and have a table of their own.
+		if total.checks[check.name] == 0 && check.name != "key is being deleted" && !strings.HasPrefix(check.name, "session ") {
 			t.Errorf("no walk came to the check %q", check.name)
+		}
+	}
+	for _, outcome := range []string{claimed, forestalled, retried, rolledOver, reused, refused} {
+		if total.claims[outcome] == 0 {
+			t.Errorf("no walk came to a one-time use that is %s", outcome)
 		}
 	}
 	for _, reason := range []string{

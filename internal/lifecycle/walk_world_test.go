@@ -20,6 +20,8 @@ import (
 type world struct {
 	random *rand.Rand
 	now    time.Time
+	// device: the key is a device's, with tokens for one use, most of its life.
+	device bool
 
 	key     *v1alpha1.JWTRefreshKey
 	version int
@@ -35,6 +37,11 @@ type world struct {
 	// tokens are all refresh tokens ever made, by hash and by jti.
 	tokens, byJTI map[string]*storedToken
 	kids          int
+
+	// under are the claims of one-time tokens that were decided and have not arrived, and uses what came
+	// of those that have, by jti.
+	under []claim
+	uses  map[string]use
 
 	// ended are the tokens that somebody asked to be ended while none could follow: they never come back.
 	ended map[string]bool
@@ -55,6 +62,7 @@ type world struct {
 // counts are what a walk came across, so that a walk that comes across nothing is noticed.
 type counts struct {
 	steps, writes, stops, interferences, settled, advances int
+	claims                                                 map[string]int
 	checks                                                 map[string]int
 	reasons                                                map[string]int
 	causes                                                 map[Cause]int
@@ -99,14 +107,16 @@ type storedIssuer struct {
 func newWorld(seed uint64) *world {
 	w := &world{
 		random:    rand.New(rand.NewPCG(seed, 11)),
+		device:    seed%4 == 0,
 		now:       t0.Add(123456789),
 		secrets:   map[string]*storedSecret{},
 		issuers:   map[string]*storedIssuer{},
 		namespace: Namespace{Labels: map[string]string{"team": "shop"}},
 		tokens:    map[string]*storedToken{},
+		uses:      map[string]use{},
 		ended:     map[string]bool{},
 		byJTI:     map[string]*storedToken{},
-		counts:    counts{checks: map[string]int{}, reasons: map[string]int{}, causes: map[Cause]int{}},
+		counts:    counts{claims: map[string]int{}, checks: map[string]int{}, reasons: map[string]int{}, causes: map[Cause]int{}},
 	}
 	for _, name := range []string{"default", "other"} {
 		issuer := &storedIssuer{name: name, url: "https://" + name, found: true, ready: true, policy: policies["open"], access: 15 * time.Minute, accessSigner: "access-0"}
@@ -146,11 +156,20 @@ func (w *world) newSigner(issuer *storedIssuer) {
 func (w *world) createKey() {
 	w.objects++
 	w.version++
-	key := settled().Key
+	key := w.madeGood()
 	key.UID = types.UID(fmt.Sprint("uid-", w.objects, "-", w.random.Uint32()))
 	key.Generation, key.CreationTimestamp.Time = 1, w.now.Truncate(time.Second)
 	key.Status = v1alpha1.JWTRefreshKeyStatus{}
 	w.key, w.forged, w.handled = key, false, map[string]string{}
+}
+
+// madeGood has a spec that nothing is wrong with.
+func (w *world) madeGood() *v1alpha1.JWTRefreshKey {
+	key := settled().Key
+	if w.device {
+		key.Spec.Rotation.Mode = v1alpha1.RotationOneTimeUse
+	}
+	return key
 }
 
 // edit changes the key as the API server would.

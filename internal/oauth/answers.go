@@ -3,15 +3,30 @@ package oauth
 // TokenAnswer is the answer to a grant (RFC 6749 §5.1).
 type TokenAnswer struct {
 	AccessToken string `json:"access_token"`
-	TokenType   string `json:"token_type"`
+	// IssuedTokenType is of RFC 8693 §2.2.1; empty for other grants.
+	IssuedTokenType string `json:"issued_token_type,omitempty"`
+	TokenType       string `json:"token_type"`
 	// ExpiresIn is in seconds.
 	ExpiresIn    int64  `json:"expires_in"`
 	Scope        string `json:"scope,omitempty"`
 	RefreshToken string `json:"refresh_token,omitempty"`
+	// DPoPNonce goes into the header of that name (RFC 9449 §8.2); empty for none.
+	DPoPNonce string `json:"-"`
 }
 
-// TokenTypeBearer is the token_type of RFC 6750.
-const TokenTypeBearer = "Bearer"
+// Values of token_type.
+const (
+	// TokenTypeBearer is of RFC 6750.
+	TokenTypeBearer = "Bearer"
+	// TokenTypeDPoP is of RFC 9449 §5: the token is of no use without a proof by its key.
+	TokenTypeDPoP = "DPoP"
+)
+
+// Confirmation is what the holder of a token has to prove (RFC 7800 §3.1).
+type Confirmation struct {
+	// JWKThumbprint is that of the key whose DPoP proofs are wanted (RFC 9449 §6.1).
+	JWKThumbprint string `json:"jkt"`
+}
 
 // IntrospectionAnswer is the answer of RFC 7662 §2.2. All but Active is left out for a token
 // that is not active.
@@ -27,6 +42,8 @@ type IntrospectionAnswer struct {
 	Audience  string `json:"aud,omitempty"`
 	Issuer    string `json:"iss,omitempty"`
 	JTI       string `json:"jti,omitempty"`
+	// Confirmation is of RFC 9449 §6.2; nil for a token that needs none.
+	Confirmation *Confirmation `json:"cnf,omitempty"`
 }
 
 // Metadata is the document of RFC 8414 §2, which is that of OpenID Connect Discovery as well.
@@ -43,6 +60,8 @@ type Metadata struct {
 	TokenEndpointAuthMethodsSupported         []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationEndpointAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported"`
 	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
+	// DPoPSigningAlgValuesSupported is of RFC 9449 §5.1.
+	DPoPSigningAlgValuesSupported []string `json:"dpop_signing_alg_values_supported,omitempty"`
 }
 
 // ErrorAnswer is the body of a refusal (RFC 6749 §5.2).

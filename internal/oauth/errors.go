@@ -31,8 +31,14 @@ const (
 	InvalidToken Code = "invalid_token"
 	// InsufficientScope is of RFC 6750 §3.1: the caller may not do this.
 	InsufficientScope Code = "insufficient_scope"
+	// InvalidDPoPProof is of RFC 9449 §5: the proof is missing, not good, or not by the right key.
+	InvalidDPoPProof Code = "invalid_dpop_proof"
+	// UseDPoPNonce is of RFC 9449 §8: the proof lacks the nonce that comes with the answer.
+	UseDPoPNonce Code = "use_dpop_nonce"
 	// TemporarilyUnavailable is of RFC 6749 §4.1.2.1: what cannot be known now. Sent with 503.
 	TemporarilyUnavailable Code = "temporarily_unavailable"
+	// SlowDown is of RFC 8628 §3.5, and says that somebody tries too often. Sent with 429.
+	SlowDown Code = "slow_down"
 	// ServerError is of RFC 6749 §4.1.2.1, and says nothing of what went wrong. Sent with 500.
 	ServerError Code = "server_error"
 )
@@ -44,6 +50,8 @@ type Error struct {
 	Description string
 	// RetryAfter is when it is worth trying again; zero where that is not known.
 	RetryAfter time.Duration
+	// DPoPNonce goes into the header of that name (RFC 9449 §8); empty for none.
+	DPoPNonce string
 }
 
 // Refuse makes an Error.
@@ -55,6 +63,14 @@ func Refuse(code Code, description string) *Error {
 func Unavailable(description string) *Error {
 	return &Error{Code: TemporarilyUnavailable, Description: wireText(description), RetryAfter: retryAfter}
 }
+
+// TooMany says that somebody tries too often.
+func TooMany(description string) *Error {
+	return &Error{Code: SlowDown, Description: wireText(description), RetryAfter: tryAgainAfter}
+}
+
+// tryAgainAfter is when one attempt more is allowed.
+const tryAgainAfter = 12 * time.Second
 
 // retryAfter is long enough for a restart of the API server to be over in a few tries.
 const retryAfter = 5 * time.Second

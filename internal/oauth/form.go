@@ -27,14 +27,40 @@ const (
 	ParamClientID      = "client_id"
 	ParamClientSecret  = "client_secret"
 	// ParamClientAssertion is of RFC 7521 §4.2.
-	ParamClientAssertion = "client_assertion"
+	ParamClientAssertion     = "client_assertion"
+	ParamClientAssertionType = "client_assertion_type"
+	ParamUsername            = "username"
+	ParamPassword            = "password"
+	// The parameters of RFC 8693 §2.1.
+	ParamSubjectToken       = "subject_token"
+	ParamSubjectTokenType   = "subject_token_type"
+	ParamActorToken         = "actor_token"
+	ParamActorTokenType     = "actor_token_type"
+	ParamRequestedTokenType = "requested_token_type"
 )
 
 // HintRefreshToken is the token_type_hint for a refresh token (RFC 7009 §2.1).
 const HintRefreshToken = "refresh_token"
 
-// GrantRefreshToken is the grant of RFC 6749 §6.
-const GrantRefreshToken = "refresh_token"
+// AssertionJWTBearer is the client_assertion_type of RFC 7523 §2.2.
+const AssertionJWTBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// The grants.
+const (
+	// GrantRefreshToken is of RFC 6749 §6.
+	GrantRefreshToken = "refresh_token"
+	// GrantTokenExchange is of RFC 8693 §2.1.
+	GrantTokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+	// GrantPassword is of RFC 6749 §4.3, and RFC 9700 §2.4 says that it must not be used.
+	GrantPassword = "password"
+)
+
+// The token types of RFC 8693 §3 that are spoken of here.
+const (
+	TypeJWT         = "urn:ietf:params:oauth:token-type:jwt"
+	TypeIDToken     = "urn:ietf:params:oauth:token-type:id_token"
+	TypeAccessToken = "urn:ietf:params:oauth:token-type:access_token"
+)
 
 // repeatable may be sent more than once (RFC 8707 §2, RFC 8693 §2.1).
 var repeatable = map[string]bool{ParamResource: true, ParamAudience: true}

@@ -36,6 +36,9 @@ type Request struct {
 	// DefaultSubject is what Subject is when the key does not say; it is always granted.
 	DefaultSubject string
 	Subject        string
+	// ProvenSubject is who signed in, empty where nobody did. Whoever is a ServiceAccount may say
+	// so; a person may where the rule names no subjects, or names that one.
+	ProvenSubject  string
 	Audience       string
 	Lifetime       time.Duration
 	AccessLifetime time.Duration
@@ -195,8 +198,29 @@ func (p *Policy) Check(r Request) error {
 	return closest
 }
 
+// Reserved tells whether a subject is the name of a key, or of somebody of the cluster, which
+// no rule grants.
+func Reserved(subject string) bool {
+	return strings.HasPrefix(subject, "refreshkey:") || strings.HasPrefix(subject, "system:")
+}
+
+// Longest is the longest lifetime that is granted for what is asked for, whatever lifetime that
+// is; zero where the rest of it is not granted.
+func (p *Policy) Longest(r Request) (longest time.Duration) {
+	r.Lifetime = 0
+	if len(p.neverGranted(r)) > 0 {
+		return 0
+	}
+	for i := range p.rules {
+		if len(p.rules[i].missing(r)) == 0 {
+			longest = max(longest, p.rules[i].maxLifetime)
+		}
+	}
+	return longest
+}
+
 func (p *Policy) neverGranted(r Request) (missing []string) {
-	if r.Subject != r.DefaultSubject && (strings.HasPrefix(r.Subject, "refreshkey:") || strings.HasPrefix(r.Subject, "system:")) {
+	if r.Subject != r.DefaultSubject && r.Subject != r.ProvenSubject && Reserved(r.Subject) {
 		missing = append(missing, fmt.Sprintf("subject %q is never granted, since it is the name of another identity", r.Subject))
 	}
 	if r.AccessLifetime > p.maxAccessLifetime {
@@ -215,7 +239,7 @@ func (r *rule) missing(req Request) (missing []string) {
 	if req.Lifetime > r.maxLifetime {
 		missing = append(missing, fmt.Sprintf("lifetime %s (at most %s)", req.Lifetime, r.maxLifetime))
 	}
-	if req.Subject != req.DefaultSubject && !anyMatches(r.subjects, req.Subject) {
+	if !r.grantsSubject(req) {
 		missing = append(missing, fmt.Sprintf("subject %q", req.Subject))
 	}
 	for _, scope := range req.Scopes {
@@ -229,6 +253,17 @@ func (r *rule) missing(req Request) (missing []string) {
 		}
 	}
 	return missing
+}
+
+func (r *rule) grantsSubject(req Request) bool {
+	switch {
+	case req.Subject == req.DefaultSubject:
+		return true
+	case req.Subject == req.ProvenSubject && (Reserved(req.Subject) || len(r.subjects) == 0):
+		return true
+	default:
+		return anyMatches(r.subjects, req.Subject)
+	}
 }
 
 func anyMatches(globs []*regexp.Regexp, s string) bool {

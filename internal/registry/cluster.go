@@ -95,7 +95,8 @@ type Cluster struct {
 	flights  singleflight.Group
 	limiter  *rate.Limiter
 	recalled *lru.Cache[string, recollection]
-	reread   map[string]time.Time
+	rereads  singleflight.Group
+	reread   map[string]ringsRead
 	uses     *uses
 }
 
@@ -117,7 +118,7 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{
-		options: o, client: reader, recalled: recalled, reread: map[string]time.Time{},
+		options: o, client: reader, recalled: recalled, reread: map[string]ringsRead{},
 		limiter: rate.NewLimiter(rate.Limit(o.LiveReads), int(o.LiveReads)+1),
 	}
 	c.set.Store(&issuerSet{})
@@ -217,7 +218,7 @@ func (c *Cluster) rebuild() {
 	for _, secret := range c.rings.all() {
 		rings[secret.Labels[v1alpha1.LabelSigningKeysOf]] = secret
 	}
-	set := issuersOf(c.issuers.all(), func(issuer string) *corev1.Secret { return rings[issuer] })
+	set := issuersOf(c.issuers.all(), c.options.Namespace, func(issuer string) *corev1.Secret { return rings[issuer] })
 	c.set.Store(&set)
 }
 
@@ -245,7 +246,7 @@ func slimKey(key *v1alpha1.JWTRefreshKey) {
 	status := v1alpha1.JWTRefreshKeyStatus{
 		TokenLine: key.Status.TokenLine,
 		LastUsed:  key.Status.LastUsed, LastUsedRevision: key.Status.LastUsedRevision, SupersededLastUsed: key.Status.SupersededLastUsed,
-		RevokedAt: key.Status.RevokedAt, RevocationReason: key.Status.RevocationReason,
+		RevokedAt: key.Status.RevokedAt, RevocationReason: key.Status.RevocationReason, Session: key.Status.Session,
 	}
 	if len(status.Previous) == 0 {
 		status.Content, status.TokenHash, status.KeyID, status.CreatedAt = nil, "", "", nil

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 )
 
@@ -19,12 +21,16 @@ type Issuer struct {
 	Name string
 	// URL is `iss`, to the byte.
 	URL string
+	// TokenEndpoints are the URLs of the token endpoint, as configured.
+	TokenEndpoints []string
 	// Policy says who may have what; nil where it cannot be read, and nothing is granted.
 	Policy *policy.Policy
 	// Rings are its signing keys; nil where they cannot be read, and nothing can be verified.
 	Rings *keyring.Rings
 	// AccessLifetime is the lifetime of an access token whose key does not say.
 	AccessLifetime time.Duration
+	// Login says who may sign in, and how.
+	Login Login
 	// CacheFor is how long a verifier may keep the JWKS: a new key signs only once every copy
 	// that lacks it is out of date.
 	CacheFor time.Duration
@@ -32,6 +38,53 @@ type Issuer struct {
 	path         string
 	hosts        []string
 	ringsVersion string
+}
+
+// Login is spec.login with its defaults.
+type Login struct {
+	// SessionNamespace is where people have their sessions.
+	SessionNamespace string
+	// SessionsPerSubject and MaxSessions are the most there are of one subject and of all.
+	SessionsPerSubject, MaxSessions int
+	// SessionLifetime is how long a session lasts at the most.
+	SessionLifetime time.Duration
+	// SessionIdleTimeout ends a session that is not used for so long; nil for never.
+	SessionIdleTimeout *metav1.Duration
+	// Providers are the upstream OpenID Connect providers.
+	Providers []v1alpha1.OIDCProvider
+	// Passwords is the Secret with the htpasswd lines; empty where nobody signs in by password.
+	Passwords string
+}
+
+// Defaults of spec.login.
+const (
+	defaultSessionsPerSubject = 10
+	defaultMaxSessions        = 10000
+)
+
+func loginOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string) Login {
+	login := Login{
+		SessionNamespace:   lifecycle.SessionNamespace(issuer, operatorNamespace),
+		SessionsPerSubject: defaultSessionsPerSubject, MaxSessions: defaultMaxSessions, SessionLifetime: lifecycle.DefaultLifetime,
+	}
+	spec := issuer.Spec.Login
+	if spec == nil {
+		return login
+	}
+	if spec.SessionsPerSubject > 0 {
+		login.SessionsPerSubject = int(spec.SessionsPerSubject)
+	}
+	if spec.MaxSessions > 0 {
+		login.MaxSessions = int(spec.MaxSessions)
+	}
+	if spec.SessionLifetime != nil {
+		login.SessionLifetime = spec.SessionLifetime.Truncate(time.Second)
+	}
+	login.SessionIdleTimeout, login.Providers = spec.SessionIdleTimeout, spec.OIDC
+	if spec.Passwords != nil {
+		login.Passwords = spec.Passwords.SecretRef.Name
+	}
+	return login
 }
 
 // issuerSet is all issuers at one moment, by the path of their URL.
@@ -53,7 +106,7 @@ func (s issuerSet) find(path, host string) *Issuer {
 }
 
 // issuersOf reads issuers and their signing keys. Of several with one URL the oldest counts.
-func issuersOf(issuers []*v1alpha1.JWTIssuer, keys func(issuer string) *corev1.Secret) issuerSet {
+func issuersOf(issuers []*v1alpha1.JWTIssuer, operatorNamespace string, keys func(issuer string) *corev1.Secret) issuerSet {
 	slices.SortFunc(issuers, func(a, b *v1alpha1.JWTIssuer) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
@@ -66,25 +119,29 @@ func issuersOf(issuers []*v1alpha1.JWTIssuer, keys func(issuer string) *corev1.S
 		if issuer.DeletionTimestamp != nil {
 			continue
 		}
-		if read := issuerOf(issuer, keys(issuer.Name)); read != nil {
+		if read := issuerOf(issuer, operatorNamespace, keys(issuer.Name)); read != nil {
 			set[read.path] = append(set[read.path], read)
 		}
 	}
 	return set
 }
 
-func issuerOf(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret) *Issuer {
+// tokenEndpoint is where under an issuer's URL tokens are exchanged.
+const tokenEndpoint = "/token"
+
+func issuerOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string, keys *corev1.Secret) *Issuer {
 	parsed, err := url.Parse(issuer.Spec.URL)
 	if err != nil {
 		return nil
 	}
 	read := &Issuer{
 		Name: issuer.Name, URL: issuer.Spec.URL,
-		AccessLifetime: policy.DefaultAccessLifetime, CacheFor: cacheFor(issuer),
-		path: strings.TrimSuffix(parsed.Path, "/"), hosts: []string{parsed.Host},
+		AccessLifetime: policy.DefaultAccessLifetime, CacheFor: cacheFor(issuer), Login: loginOf(issuer, operatorNamespace),
+		path: strings.TrimSuffix(parsed.Path, "/"), hosts: []string{parsed.Host}, TokenEndpoints: []string{issuer.Spec.URL + tokenEndpoint},
 	}
 	if inside, err := url.Parse(issuer.Spec.EndpointURL); err == nil && inside.Host != "" {
 		read.hosts = append(read.hosts, inside.Host)
+		read.TokenEndpoints = append(read.TokenEndpoints, issuer.Spec.EndpointURL+tokenEndpoint)
 	}
 	if at := issuer.Spec.AccessToken; at != nil && at.Lifetime != nil {
 		read.AccessLifetime = at.Lifetime.Duration

@@ -30,7 +30,7 @@ func TestFindIssuer(t *testing.T) {
 		issuer("root-a", "https://a.example.com", "", time.Hour),
 		issuer("root-b", "https://b.example.com", "https://inside.svc:8443", time.Hour),
 		going, heir,
-	}, func(string) *corev1.Secret { return nil })
+	}, "refreshkeys-system", func(string) *corev1.Secret { return nil })
 	for _, c := range []struct{ name, path, host, want string }{
 		{"by its path, whatever the host", "/alone", "somewhere.else", "alone"},
 		{"of two with one URL the older", "/twice", "tokens.example.com", "old"},

@@ -90,27 +90,27 @@ func (c *Cluster) readKey(ctx context.Context, name types.NamespacedName) (recol
 	}
 }
 
+// ringsRead is when the signing keys of an issuer were read for a key that they lack, and what
+// came of it.
+type ringsRead struct {
+	at  time.Time
+	err error
+}
+
 // IssuerReread is the issuer with its signing keys as the API server has them: for a token
 // that names a key which is not known. They are read at most once per issuer and 5 s; in
-// between the issuer is as it is known.
+// between the issuer is as it is known, and not to be had where it could not be read.
 func (c *Cluster) IssuerReread(ctx context.Context, issuer *Issuer) (*Issuer, error) {
-	now := c.options.Pulse.Now()
-	c.rebuilding.Lock()
-	due := now.Sub(c.reread[issuer.Name]) >= ringsEvery
-	if due {
-		c.reread[issuer.Name] = now
-	}
-	c.rebuilding.Unlock()
-	if due {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
-		defer cancel()
-		var secrets corev1.SecretList
-		err := c.client.List(ctx, &secrets, client.InNamespace(c.options.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: issuer.Name})
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-		}
-		for i := range secrets.Items {
-			c.rings.remember(&secrets.Items[i])
+	// Who comes while they are read waits too: it is no use to judge by what is just found out of date.
+	flight := c.rereads.DoChan(issuer.Name, func() (any, error) {
+		return nil, c.readRings(context.WithoutCancel(ctx), issuer.Name)
+	})
+	select {
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	case result := <-flight:
+		if result.Err != nil {
+			return nil, result.Err
 		}
 	}
 	for _, known := range (*c.set.Load())[issuer.path] {
@@ -119,4 +119,28 @@ func (c *Cluster) IssuerReread(ctx context.Context, issuer *Issuer) (*Issuer, er
 		}
 	}
 	return issuer, nil
+}
+
+func (c *Cluster) readRings(ctx context.Context, issuer string) error {
+	now := c.options.Pulse.Now()
+	c.rebuilding.Lock()
+	last, before := c.reread[issuer]
+	c.rebuilding.Unlock()
+	if before && now.Sub(last.at) < ringsEvery {
+		return last.err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
+	var secrets corev1.SecretList
+	err := c.client.List(ctx, &secrets, client.InNamespace(c.options.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: issuer})
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	c.rebuilding.Lock()
+	c.reread[issuer] = ringsRead{at: now, err: err}
+	c.rebuilding.Unlock()
+	for i := range secrets.Items {
+		c.rings.remember(&secrets.Items[i])
+	}
+	return err
 }

@@ -48,6 +48,17 @@ func (v *view[T]) all() []T {
 	return all
 }
 
+func (v *view[T]) count(counts func(T) bool) (n int) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, object := range v.objects {
+		if counts(object) {
+			n++
+		}
+	}
+	return n
+}
+
 // remember takes up an object that was read or written at the API server, where the watch
 // has not come as far. Where it has, it knows better: the object may be gone since.
 func (v *view[T]) remember(object T) {

@@ -42,6 +42,9 @@ func (c *Cluster) Revoke(ctx context.Context, name types.NamespacedName, reason 
 	if err := c.served(name.Namespace); err != nil {
 		return err
 	}
+	// An API server that takes the question and never answers is one that is not to be had.
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
 	return retry.OnError(revokeTries, apierrors.IsConflict, func() error {
 		key := &v1alpha1.JWTRefreshKey{}
 		err := c.client.Get(ctx, name, key)

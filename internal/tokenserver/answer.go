@@ -37,6 +37,7 @@ var statuses = map[oauth.Code]int{
 	oauth.InvalidToken:           http.StatusUnauthorized,
 	oauth.InsufficientScope:      http.StatusForbidden,
 	oauth.TemporarilyUnavailable: http.StatusServiceUnavailable,
+	oauth.SlowDown:               http.StatusTooManyRequests,
 	oauth.ServerError:            http.StatusInternalServerError,
 }
 
@@ -62,6 +63,9 @@ func (s *Server) refuse(r *Request, err error) {
 	header := r.writer.Header()
 	if refusal.RetryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter/time.Second)))
+	}
+	if refusal.DPoPNonce != "" {
+		header.Set(nonceHeader, refusal.DPoPNonce)
 	}
 	if status == http.StatusUnauthorized {
 		header.Set("WWW-Authenticate", challenge(refusal.Code))

@@ -2,9 +2,8 @@ package tokenserver
 
 import (
 	"context"
-	"crypto/sha256"
+	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -15,62 +14,45 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/identity"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
 const (
-	// reviewFor is how long the API server's yes is believed. A no is asked for each time.
-	reviewFor = 10 * time.Second
-	// rememberedReviews is for how many callers and questions.
-	rememberedReviews = 1024
+	// permittedFor is how long the API server's yes is believed. A no is asked for each time.
+	permittedFor = 10 * time.Second
+	// askFor is how long the API server's answer is waited for.
+	askFor = 10 * time.Second
+	// rememberedPermits is for how many callers and namespaces.
+	rememberedPermits = 1024
 )
 
 // ClusterCallers are the users of a cluster: the API server says who they are, by a
 // TokenReview, and what they may, by a SubjectAccessReview.
 type ClusterCallers struct {
-	clients kubernetes.Interface
-	clock   clock.PassiveClock
-	known   *lru.Cache[[sha256.Size]byte, review]
+	reviews   *identity.Reviews
+	clients   kubernetes.Interface
+	clock     clock.PassiveClock
+	permitted *lru.Cache[permit, time.Time]
 }
 
-type review struct {
-	user authenticationv1.UserInfo
-	at   time.Time
-}
+// permit is that a user may ask about tokens of a namespace.
+type permit struct{ uid, user, namespace string }
 
 // NewClusterCallers makes ClusterCallers.
-func NewClusterCallers(clients kubernetes.Interface, clock clock.PassiveClock) (*ClusterCallers, error) {
-	known, err := lru.New[[sha256.Size]byte, review](rememberedReviews)
-	return &ClusterCallers{clients: clients, clock: clock, known: known}, err
+func NewClusterCallers(reviews *identity.Reviews, clients kubernetes.Interface, clock clock.PassiveClock) (*ClusterCallers, error) {
+	permitted, err := lru.New[permit, time.Time](rememberedPermits)
+	return &ClusterCallers{reviews: reviews, clients: clients, clock: clock, permitted: permitted}, err
 }
 
-// Authenticate is part of Callers. The token must be for the issuer: one that is good at the
-// API server itself should never be shown around.
+// Authenticate is part of Callers.
 func (c *ClusterCallers) Authenticate(ctx context.Context, issuer, bearer string) (Caller, error) {
-	question := sha256.Sum256([]byte(issuer + "\x00" + bearer))
-	if user, ok := c.recall(question); ok {
-		return &clusterCaller{callers: c, user: user}, nil
-	}
-	asked := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: bearer, Audiences: []string{issuer}}}
-	answer, err := c.clients.AuthenticationV1().TokenReviews().Create(ctx, asked, metav1.CreateOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
-	}
-	// A cluster that knows nothing of audiences would leave them out of its answer.
-	if !answer.Status.Authenticated || answer.Status.Error != "" || !slices.Contains(answer.Status.Audiences, issuer) {
+	user, err := c.reviews.User(ctx, issuer, bearer)
+	if errors.Is(err, identity.ErrRefused) {
 		return nil, oauth.Refuse(oauth.InvalidToken, "The bearer token is not one that the cluster issued for this issuer.")
 	}
-	c.known.Add(question, review{user: answer.Status.User, at: c.clock.Now()})
-	return &clusterCaller{callers: c, user: answer.Status.User}, nil
-}
-
-func (c *ClusterCallers) recall(question [sha256.Size]byte) (authenticationv1.UserInfo, bool) {
-	last, ok := c.known.Get(question)
-	if !ok || c.clock.Since(last.at) >= reviewFor {
-		return authenticationv1.UserInfo{}, false
-	}
-	return last.user, true
+	return &clusterCaller{callers: c, user: user}, err
 }
 
 type clusterCaller struct {
@@ -80,14 +62,16 @@ type clusterCaller struct {
 
 // MayIntrospect is part of Caller.
 func (c *clusterCaller) MayIntrospect(ctx context.Context, namespace string) error {
-	question := sha256.Sum256([]byte("may\x00" + c.user.UID + "\x00" + c.user.Username + "\x00" + namespace))
-	if _, ok := c.callers.recall(question); ok {
+	question := permit{uid: c.user.UID, user: c.user.Username, namespace: namespace}
+	if at, ok := c.callers.permitted.Get(question); ok && c.callers.clock.Since(at) < permittedFor {
 		return nil
 	}
 	extra := make(map[string]authorizationv1.ExtraValue, len(c.user.Extra))
 	for name, values := range c.user.Extra {
 		extra[name] = authorizationv1.ExtraValue(values)
 	}
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
 	asked := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: c.user.Username, UID: c.user.UID, Groups: c.user.Groups, Extra: extra,
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
@@ -102,6 +86,6 @@ func (c *clusterCaller) MayIntrospect(ctx context.Context, namespace string) err
 	if !answer.Status.Allowed {
 		return oauth.Refuse(oauth.InsufficientScope, "The caller may not create jwtrefreshkeys/introspect there.")
 	}
-	c.callers.known.Add(question, review{at: c.callers.clock.Now()})
+	c.callers.permitted.Add(question, c.callers.clock.Now())
 	return nil
 }

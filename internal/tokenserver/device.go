@@ -72,9 +72,16 @@ func (s *Server) seen(r *http.Request, form oauth.Form) (v1alpha1.SeenDevice, er
 		return seen, oauth.Refuse(oauth.InvalidRequest, "device_id is at most 128 bytes of printable characters.")
 	}
 	if s.RecordAddress {
-		if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-			seen.IPAddress = host
-		}
+		seen.IPAddress = address(r)
 	}
 	return seen, nil
+}
+
+// address is where a request comes from: what a proxy says of it is anybody's word.
+func address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	return host
 }

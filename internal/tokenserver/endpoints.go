@@ -19,10 +19,14 @@ func (s *Server) token(r *Request) error {
 	switch form.Get(oauth.ParamGrantType) {
 	case oauth.GrantRefreshToken:
 		return s.refresh(r, form)
+	case oauth.GrantTokenExchange:
+		return s.exchange(r, form)
+	case oauth.GrantPassword:
+		return s.password(r, form)
 	case "":
 		return oauth.Refuse(oauth.InvalidRequest, "grant_type is missing.")
 	default:
-		return oauth.Refuse(oauth.UnsupportedGrantType, "The only grant here is refresh_token.")
+		return oauth.Refuse(oauth.UnsupportedGrantType, "The grants here are those of grant_types_supported in the metadata.")
 	}
 }
 
@@ -34,13 +38,62 @@ func (s *Server) refresh(r *Request, form oauth.Form) error {
 	answer, err := s.Grants.Refresh(r.http.Context(), r.issuer, &grant.RefreshRequest{
 		Token:     form.Get(oauth.ParamRefreshToken),
 		Scope:     form.Get(oauth.ParamScope),
-		Resources: slices.Concat(form[oauth.ParamResource], form[oauth.ParamAudience]),
+		Resources: targets(form),
 		Seen:      seen,
+
+		Credentials: credentials(r.http, form),
 	}, &r.Outcome)
 	if err != nil {
 		return err
 	}
-	return s.answer(r, answer)
+	return s.grant(r, answer)
+}
+
+func (s *Server) exchange(r *Request, form oauth.Form) error {
+	login, err := s.login(r, form)
+	if err != nil {
+		return err
+	}
+	answer, err := s.Grants.Exchange(r.http.Context(), r.issuer, &grant.ExchangeRequest{
+		LoginRequest:       *login,
+		SubjectToken:       form.Get(oauth.ParamSubjectToken),
+		SubjectTokenType:   form.Get(oauth.ParamSubjectTokenType),
+		ActorToken:         form.Get(oauth.ParamActorToken),
+		ActorTokenType:     form.Get(oauth.ParamActorTokenType),
+		RequestedTokenType: form.Get(oauth.ParamRequestedTokenType),
+	}, &r.Outcome)
+	if err != nil {
+		return err
+	}
+	return s.grant(r, answer)
+}
+
+func (s *Server) password(r *Request, form oauth.Form) error {
+	login, err := s.login(r, form)
+	if err != nil {
+		return err
+	}
+	answer, err := s.Grants.Password(r.http.Context(), r.issuer, &grant.PasswordRequest{
+		LoginRequest: *login, Username: form.Get(oauth.ParamUsername), Password: form.Get(oauth.ParamPassword), Address: address(r.http),
+	}, &r.Outcome)
+	if err != nil {
+		return err
+	}
+	return s.grant(r, answer)
+}
+
+// login is what all ways to sign in have in common.
+func (s *Server) login(r *Request, form oauth.Form) (*grant.LoginRequest, error) {
+	seen, err := s.seen(r.http, form)
+	if err != nil {
+		return nil, err
+	}
+	return &grant.LoginRequest{Audiences: targets(form), Scope: form.Get(oauth.ParamScope), Seen: seen, Credentials: credentials(r.http, form)}, nil
+}
+
+// targets are the APIs that tokens are asked for (RFC 8707 §2, RFC 8693 §2.1).
+func targets(form oauth.Form) []string {
+	return slices.Concat(form[oauth.ParamResource], form[oauth.ParamAudience])
 }
 
 func (s *Server) revoke(r *Request) error {
@@ -48,7 +101,7 @@ func (s *Server) revoke(r *Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Grants.Revoke(r.http.Context(), r.issuer, form.Get(oauth.ParamToken), &r.Outcome); err != nil {
+	if err := s.Grants.Revoke(r.http.Context(), r.issuer, form.Get(oauth.ParamToken), form.Get(oauth.ParamClientAssertion), &r.Outcome); err != nil {
 		return err
 	}
 	return s.answer(r, nil)
@@ -103,13 +156,23 @@ func (s *Server) metadata(r *Request) error {
 		RevocationEndpoint:                     url + "/revoke",
 		IntrospectionEndpoint:                  url + "/introspect",
 		JWKSURI:                                url + "/jwks.json",
-		GrantTypesSupported:                    []string{oauth.GrantRefreshToken},
+		GrantTypesSupported:                    grants(r.issuer),
 		ResponseTypesSupported:                 []string{"id_token"},
 		SubjectTypesSupported:                  []string{"public"},
 		IDTokenSigningAlgValuesSupported:       algorithms(),
 		TokenEndpointAuthMethodsSupported:      []string{"none"},
 		RevocationEndpointAuthMethodsSupported: []string{"none"},
+		DPoPSigningAlgValuesSupported:          grant.ProofAlgorithms(),
 	})
+}
+
+// grants are those that are offered: passwords only where the issuer says so.
+func grants(issuer *registry.Issuer) []string {
+	offered := []string{oauth.GrantRefreshToken, oauth.GrantTokenExchange}
+	if issuer.Login.Passwords != "" {
+		offered = append(offered, oauth.GrantPassword)
+	}
+	return offered
 }
 
 // algorithms are all that an issuer may ever sign with, whatever its keys are now: verifiers

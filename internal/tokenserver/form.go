@@ -65,7 +65,7 @@ func (s *Server) clientForm(r *Request) (oauth.Form, error) {
 
 // checkClient: clients are not registered. One that names itself is not asked to prove it;
 // one that tries to prove it must not believe that it did (RFC 6749 §5.2), and in one way at
-// most (RFC 6749 §2.3).
+// most (RFC 6749 §2.3). An assertion is that of a ServiceAccount, which the grant looks at.
 func checkClient(r *http.Request, form oauth.Form) error {
 	given := r.Header.Values("Authorization")
 	ways := len(given)
@@ -77,11 +77,10 @@ func checkClient(r *http.Request, form oauth.Form) error {
 	if ways > 1 {
 		return oauth.Refuse(oauth.InvalidRequest, "The client authenticates itself in more than one way.")
 	}
-	if ways == 0 {
-		return nil
+	if len(given) == 1 {
+		if _, secret, ok := r.BasicAuth(); !ok || secret != "" {
+			return oauth.Refuse(oauth.InvalidClient, "Clients have no secret here; the refresh token is enough.")
+		}
 	}
-	if _, secret, ok := r.BasicAuth(); !ok || secret != "" {
-		return oauth.Refuse(oauth.InvalidClient, "Clients have nothing to prove here; the refresh token is enough.")
-	}
-	return nil
+	return checkAssertion(form)
 }

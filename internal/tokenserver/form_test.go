@@ -44,7 +44,7 @@ func TestCheckClient(t *testing.T) {
 		made.SetBasicAuth(user, secret)
 		return made.Header.Get("Authorization")
 	}
-	secret, assertion := oauth.Form{oauth.ParamClientSecret: {"s"}}, oauth.Form{oauth.ParamClientAssertion: {"a"}}
+	secret, assertion := oauth.Form{oauth.ParamClientSecret: {"s"}}, oauth.Form{oauth.ParamClientAssertion: {"a"}, oauth.ParamClientAssertionType: {oauth.AssertionJWTBearer}}
 	for _, tt := range []struct {
 		name   string
 		header []string
@@ -60,7 +60,13 @@ func TestCheckClient(t *testing.T) {
 		{name: "Bearer", header: []string{"Bearer b"}, want: oauth.InvalidClient},
 		{name: "an empty header", header: []string{""}, want: oauth.InvalidClient},
 		{name: "a secret", form: secret, want: oauth.InvalidClient},
-		{name: "an assertion", form: assertion, want: oauth.InvalidClient},
+		{name: "an assertion, which the grant looks at", form: assertion},
+		{name: "an assertion without its type", form: oauth.Form{oauth.ParamClientAssertion: {"a"}}, want: oauth.InvalidRequest},
+		{name: "the type of an assertion alone", form: oauth.Form{oauth.ParamClientAssertionType: {oauth.AssertionJWTBearer}}, want: oauth.InvalidRequest},
+		{name: "an assertion of SAML", want: oauth.InvalidClient, form: oauth.Form{
+			oauth.ParamClientAssertion: {"a"}, oauth.ParamClientAssertionType: {"urn:ietf:params:oauth:client-assertion-type:saml2-bearer"}}},
+		{name: "a header without a secret, and the type of an assertion", header: []string{basic("c", "")}, want: oauth.InvalidRequest,
+			form: oauth.Form{oauth.ParamClientAssertionType: {oauth.AssertionJWTBearer}}},
 		{name: "two headers", header: []string{basic("c", ""), basic("c", "")}, want: oauth.InvalidRequest},
 		{name: "a header and a secret", header: []string{basic("c", "")}, form: secret, want: oauth.InvalidRequest},
 		{name: "a header and an assertion", header: []string{basic("c", "s")}, form: assertion, want: oauth.InvalidRequest},

@@ -119,3 +119,17 @@ func TestHTTPServerHasLimits(t *testing.T) {
 		t.Error("an answer to a slow request would have no time")
 	}
 }
+
+// TestAddressIsRecordedOnlyWhenAskedFor: it says where a person is.
+func TestAddressIsRecordedOnlyWhenAskedFor(t *testing.T) {
+	for _, record := range []bool{false, true} {
+		server, err := New(Options{RecordAddress: record})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen, err := server.seen(&http.Request{RemoteAddr: "192.0.2.7:4711"}, nil)
+		if err != nil || (seen.IPAddress == "192.0.2.7") != record || (seen.IPAddress == "") == record {
+			t.Errorf("asked for: %v, recorded: %q, %v", record, seen.IPAddress, err)
+		}
+	}
+}

@@ -134,7 +134,7 @@ func newLocalReplica(config *rest.Config, url string, now clock.PassiveClock) (*
 	if err != nil {
 		return nil, err
 	}
-	grants, err := grant.New(known, now, func() string { return uuid.Must(uuid.NewV7()).String() })
+	grants, err := grant.New(grant.Options{Registry: known, Clock: now, NewID: func() string { return uuid.Must(uuid.NewV7()).String() }})
 	return &localReplica{Cluster: known, grants: grants, url: url}, err
 }
 

@@ -29,7 +29,6 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
-	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
@@ -150,15 +149,8 @@ func (h *house) serve() {
 
 func (h *house) handler(config *rest.Config, cluster *registry.Cluster) http.Handler {
 	h.t.Helper()
-	grants, err := grant.New(cluster, h.clock, func() string { return uuid.Must(uuid.NewV7()).String() })
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	clients, err := kubernetes.NewForConfig(config)
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	callers, err := tokenserver.NewClusterCallers(clients, h.clock)
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	handler, err := tokenserver.New(tokenserver.Options{
-		Issuers: cluster, Grants: grants, Callers: callers, Clock: clock.RealClock{}, Log: logr.Discard(),
-	})
+	newID := func() string { return uuid.Must(uuid.NewV7()).String() }
+	handler, err := tokenserver.ForCluster(config, cluster, apiserver.Namespace, h.clock, newID, tokenserver.Options{Clock: clock.RealClock{}, Log: logr.Discard()})
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	return handler
 }

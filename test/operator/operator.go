@@ -19,14 +19,12 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/uuid"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/refreshkeys/refreshkeys/controllers"
-	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
@@ -67,7 +65,10 @@ func Serve(t *testing.T, config *rest.Config, options registry.Options) *Replica
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler, err := handlerOf(config, cluster, options.Clock)
+	newID := func() string { return uuid.Must(uuid.NewV7()).String() }
+	handler, err := tokenserver.ForCluster(config, cluster, apiserver.Namespace, options.Clock, newID, tokenserver.Options{
+		Clock: clock.RealClock{}, Log: logr.Discard(), RecordAddress: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,24 +95,6 @@ func Serve(t *testing.T, config *rest.Config, options registry.Options) *Replica
 		t.Fatal("the replica never knew what is there")
 	}
 	return r
-}
-
-func handlerOf(config *rest.Config, cluster *registry.Cluster, now clock.PassiveClock) (http.Handler, error) {
-	grants, err := grant.New(cluster, now, func() string { return uuid.Must(uuid.NewV7()).String() })
-	if err != nil {
-		return nil, err
-	}
-	clients, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return nil, err
-	}
-	callers, err := tokenserver.NewClusterCallers(clients, clock.RealClock{})
-	if err != nil {
-		return nil, err
-	}
-	return tokenserver.New(tokenserver.Options{
-		Issuers: cluster, Grants: grants, Callers: callers, Clock: clock.RealClock{}, Log: logr.Discard(), RecordAddress: true,
-	})
 }
 
 // Answer is what a client gets.

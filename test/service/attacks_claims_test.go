@@ -95,7 +95,7 @@ func (s *siege) forgedGrants() []presented {
 		{"scope that is not granted", s.with("scope", `"orders:read admin"`), denied, true},
 		{"a claim that is not granted", s.withAlso(`"groups":["system:masters"]`), denied, true},
 		{"a life of a hundred years", s.with("exp", s.seconds("exp", 100*365*24*3600)), denied, true},
-		{"bound to a key", s.withAlso(`"cnf":{"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}`), "401 invalid_client", true},
+		{"bound to a key", s.withAlso(`"cnf":{"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}`), "400 invalid_dpop_proof", true},
 		refused("bound in a way that is not known", s.withAlso(`"cnf":{"x5t#S256":"bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}`)),
 	}
 }

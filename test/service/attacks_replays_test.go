@@ -48,7 +48,7 @@ func (s *siege) presentReplays(t *testing.T) {
 		refused("of a key that was deleted and made again", of[dead]),
 		{"of the key that was made again", again, "200", true},
 		// Without the proof that it was bound to, a stolen token is worth nothing (RFC 9449 §5).
-		{"stolen from whom it is bound to", of[bound], "401 invalid_client", true},
+		{"stolen from whom it is bound to", of[bound], "400 invalid_dpop_proof", true},
 		// Of the two who hold a used token one should not, and nobody knows which (RFC 9700 §4.14.2): the
 		// line ends, and with it the successor that either of them got.
 		refused("used before", of[spent]),

@@ -120,7 +120,9 @@ func (s *siege) badClients() []attack {
 	}
 	secret := s.posted(good.body + "&client_id=a&client_secret=" + needle)
 	const failed = "401 invalid_client"
-	assertion := "&client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer&client_assertion=" + s.caller
+	const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+	const assertionType = "&client_assertion_type=" + jwtBearer
+	assertion := assertionType + "&client_assertion=" + s.caller
 	return []attack{
 		{"Basic with a secret", as(basic("a", needle)), failed, nil},
 		{"Basic with an empty secret", as(basic("a", "")), "200", nil},
@@ -129,8 +131,15 @@ func (s *siege) badClients() []attack {
 		{"Bearer", as("Bearer " + s.caller), failed, nil},
 		{"a scheme nobody knows", as(needle), failed, nil},
 		{"a secret in the body", secret, failed, nil},
-		{"an assertion (RFC 7523 §2.2)", s.posted(good.body + assertion), failed, nil},
-		{"an assertion without its type", s.posted(good.body + "&client_assertion=" + needle), failed, nil},
+		{"an assertion (RFC 7523 §2.2)", s.posted(good.body + assertion), "200", nil},
+		{"an assertion that is none", s.posted(good.body + assertionType + "&client_assertion=" + needle), failed, nil},
+		{"the refresh token as assertion", s.posted(good.body + assertionType + "&client_assertion=" + s.good), failed, nil},
+		{"an assertion of 60 kB", s.posted(good.body + assertionType + "&client_assertion=" + strings.Repeat("a", 60_000)), failed, nil},
+		{"an assertion without its type", s.posted(good.body + "&client_assertion=" + needle), malformed, nil},
+		{"an assertion's type alone", s.posted(good.body + assertionType), malformed, nil},
+		{"an assertion of another type (RFC 7522)", s.posted(good.body + "&client_assertion_type=saml2-bearer&client_assertion=" + needle), failed, nil},
+		{"an assertion twice", s.posted(good.body + assertion + "&client_assertion=" + needle), malformed, nil},
+		{"an assertion that is none at /revoke", s.form("/revoke", "token", s.good, "client_assertion", needle, "client_assertion_type", jwtBearer), failed, nil},
 		{"Basic, and a secret in the body", secret.with("Authorization", basic("a", needle)), malformed, nil},
 		{"Basic without a secret, and one in the body", secret.with("Authorization", basic("a", "")), malformed, nil},
 		{"Basic, and an assertion", s.posted(good.body+assertion).with("Authorization", basic("a", needle)), malformed, nil},

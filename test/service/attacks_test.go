@@ -153,7 +153,7 @@ func withoutURL(err error) error {
 
 // headers are all that an answer ever has.
 var headers = []string{
-	"Access-Control-Allow-Origin", "Allow", "Cache-Control", "Connection", "Content-Length", "Content-Type", "Date", "Pragma", "Retry-After",
+	"Access-Control-Allow-Origin", "Allow", "Cache-Control", "Connection", "Content-Length", "Content-Type", "Date", "Dpop-Nonce", "Pragma", "Retry-After",
 	"Www-Authenticate", "X-Content-Type-Options",
 }
 

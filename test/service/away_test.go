@@ -168,3 +168,44 @@ func TestAnIdleClusterIsFresh(t *testing.T) {
 	t.Logf("in 75 s the view was never proven longer ago than %s", oldest.Round(time.Millisecond))
 	h.Expect(oldest).To(gomega.BeNumerically("<", 65*time.Second))
 }
+
+// TestARevocationThatIsNeverAnswered: a client is told, and does not wait for ever.
+func TestARevocationThatIsNeverAnswered(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	hung := &mute{}
+	r := h.replica(func(config *rest.Config, _ *registry.Options) {
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { hung.next = next; return hung })
+	})
+	held := h.reaches(h.key("till"), 1)
+	h.outcomes([]*replica{r}, held, "200")
+	hung.set(true)
+	h.Expect(h.post(r, "/revoke", map[string][]string{"token": {held}}).outcome()).To(gomega.Equal("503 temporarily_unavailable"))
+	hung.set(false)
+	h.Expect(h.post(r, "/revoke", map[string][]string{"token": {held}}).outcome()).To(gomega.Equal("200"))
+}
+
+// mute is an API server that takes questions and never answers.
+type mute struct {
+	next http.RoundTripper
+	mu   sync.Mutex
+	on   bool
+}
+
+func (m *mute) set(on bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.on = on
+}
+
+func (m *mute) RoundTrip(request *http.Request) (*http.Response, error) {
+	m.mu.Lock()
+	on := m.on
+	m.mu.Unlock()
+	if on {
+		<-request.Context().Done()
+		return nil, request.Context().Err()
+	}
+	return m.next.RoundTrip(request)
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
@@ -106,4 +107,49 @@ func TestOneTimeUse(t *testing.T) {
 	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
 	h.Expect(h.refresh(one, third).outcome()).To(gomega.Equal("400 invalid_grant"), "the live descendant ends with it")
+}
+
+// TestTheGraceDoesNotSlide: it begins with the first use, and no retry makes it longer
+// (RFC 9700 §4.14.2); whoever comes after it ends the line.
+func TestTheGraceDoesNotSlide(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
+	h := newHouse(t, clock)
+	h.issuer()
+	h.manage()
+	one, two := h.replica(), h.replica()
+	key := h.key("device", oneTime(time.Minute))
+	enrolment := h.reaches(key, 1)
+	used := clock.Now()
+	successor := h.refresh(one, enrolment).text("refresh_token")
+	h.Expect(successor).NotTo(gomega.BeEmpty())
+	for _, after := range []time.Duration{25 * time.Second, 50 * time.Second, 59 * time.Second} {
+		clock.SetTime(used.Add(after))
+		for _, r := range []*replica{one, two} {
+			h.Expect(h.refresh(r, enrolment).text("refresh_token")).To(gomega.Equal(successor), "a retry after %s", after)
+		}
+	}
+	clock.SetTime(used.Add(time.Minute))
+	h.Expect(h.refresh(one, enrolment).outcome()).To(gomega.Equal("400 invalid_grant"), "the grace is over")
+	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
+	h.Expect(h.refresh(one, successor).outcome()).To(gomega.Equal("400 invalid_grant"), "the successor ends with it")
+}
+
+// TestAUsedTokenIsNotForgotten: another enrolment, with an overlap, does not make a token that
+// was used before look as good as new.
+func TestAUsedTokenIsNotForgotten(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	r := h.replica()
+	key := h.key("device", oneTime(time.Minute))
+	used := h.reaches(key, 1)
+	held := h.refresh(r, used).text("refresh_token")
+	h.Expect(held).NotTo(gomega.BeEmpty())
+	h.annotate(key, v1alpha1.AnnotationRotate, "hygiene")
+	enrolment := h.reaches(key, 3)
+	h.Expect(h.refresh(r, used).outcome()).To(gomega.Equal("400 invalid_grant"), "it was used before")
+	rolled := h.refresh(r, held)
+	h.Expect(rolled.outcome()).To(gomega.Equal("200"), "it was not, and is in overlap")
+	h.Expect(rolled.text("refresh_token") == enrolment).To(gomega.BeTrue(), "the holder is given the token that follows")
 }

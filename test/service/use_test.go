@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -106,4 +107,43 @@ func (w *writeCounter) RoundTrip(request *http.Request) (*http.Response, error) 
 		w.count.Add(1)
 	}
 	return w.next.RoundTrip(request)
+}
+
+// TestUseKeepsToABudget: however many uses are due at once, they are written by and by; what
+// decides about a key's life does not wait for them.
+func TestUseKeepsToABudget(t *testing.T) {
+	const keys, prompt, aLook, aSecond = 60, 5, 40, 20
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	h := newHouse(t, clock)
+	h.issuer()
+	h.manage()
+	var writes atomic.Int64
+	r := h.replica(func(config *rest.Config, o *registry.Options) {
+		// It looks only when it is told to.
+		o.Pulse = clocktesting.NewFakeClock(clock.Now())
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &writeCounter{next: next, count: &writes} })
+	})
+	all := make([]*v1alpha1.JWTRefreshKey, keys)
+	for i := range all {
+		all[i] = h.key(fmt.Sprintf("key-%02d", i), func(k *v1alpha1.JWTRefreshKey) {
+			if i < prompt {
+				k.Spec.IdleTimeout = &metav1.Duration{Duration: time.Hour}
+			}
+		})
+	}
+	for _, key := range all {
+		h.Expect(h.refresh(r, h.reaches(key, 1)).outcome()).To(gomega.Equal("200"))
+	}
+	h.Expect(writes.Load()).To(gomega.BeZero(), "nothing is due yet by this clock")
+	clock.SetTime(clock.Now().Add(time.Minute))
+	began := time.Now()
+	r.ReportUses(h.ctx)
+	h.Expect(writes.Load()).To(gomega.BeEquivalentTo(aLook+prompt), "at one look")
+	h.Expect(time.Since(began)).To(gomega.BeNumerically(">", (aLook-2)*time.Second/aSecond), "all at once")
+	for _, key := range all[:prompt] {
+		h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+		h.Expect(key.Status.LastUsed).NotTo(gomega.BeNil(), "a key that ends when it is idle had to wait")
+	}
+	r.ReportUses(h.ctx)
+	h.Expect(writes.Load()).To(gomega.BeEquivalentTo(keys), "by and by all are written")
 }

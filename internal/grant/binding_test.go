@@ -1,0 +1,71 @@
+package grant
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/identity"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// TestHolds: what the token asks for and what its key asks for now must both be proven.
+func TestHolds(t *testing.T) {
+	account := func(namespace, name string) proven {
+		return proven{account: &identity.ServiceAccount{Namespace: namespace, Name: name, UID: "u"}}
+	}
+	key := proven{thumbprint: "t"}
+	both := account("shop", "orders")
+	both.thumbprint = "t"
+	for _, c := range []struct {
+		name           string
+		client         proven
+		account, print string
+		binding        *v1alpha1.BindingSpec
+		want           oauth.Code
+	}{
+		{name: "nothing asked, nothing proven"},
+		{name: "nothing asked, all proven", client: both},
+		{name: "the ServiceAccount", client: account("shop", "orders"), account: "orders"},
+		{name: "no ServiceAccount", account: "orders", want: oauth.InvalidClient},
+		{name: "another ServiceAccount", client: account("shop", "billing"), account: "orders", want: oauth.InvalidClient},
+		{name: "another namespace's", client: account("other", "orders"), account: "orders", want: oauth.InvalidClient},
+		{name: "a key instead of the ServiceAccount", client: key, account: "orders", want: oauth.InvalidClient},
+		{name: "the key", client: key, print: "t"},
+		{name: "no key", print: "t", want: oauth.InvalidDPoPProof},
+		{name: "another key", client: key, print: "u", want: oauth.InvalidDPoPProof},
+		{name: "a ServiceAccount instead of the key", client: account("shop", "orders"), print: "t", want: oauth.InvalidDPoPProof},
+		{name: "both", client: both, account: "orders", print: "t"},
+		{name: "both asked, one proven", client: key, account: "orders", print: "t", want: oauth.InvalidClient},
+		{name: "both asked, the other proven", client: account("shop", "orders"), account: "orders", print: "t", want: oauth.InvalidDPoPProof},
+		{name: "asked by the key only", binding: &v1alpha1.BindingSpec{ServiceAccountName: "orders"}, want: oauth.InvalidClient},
+		{name: "asked by the key only, and proven", client: account("shop", "orders"), binding: &v1alpha1.BindingSpec{ServiceAccountName: "orders"}},
+		{name: "asked by the token, and no more by the key", binding: &v1alpha1.BindingSpec{JWKThumbprint: "t"}, client: key, account: "orders", want: oauth.InvalidClient},
+		{name: "the key asks for another than the token", client: key, print: "t", binding: &v1alpha1.BindingSpec{JWKThumbprint: "u"}, want: oauth.InvalidDPoPProof},
+	} {
+		claims := &token.Claims{ServiceAccount: c.account, JWKThumbprint: c.print, Object: token.Object{Namespace: "shop"}}
+		err := c.client.holds(claims, c.binding)
+		var refusal *oauth.Error
+		if (err == nil) != (c.want == "") || (err != nil && (!errors.As(err, &refusal) || refusal.Code != c.want)) {
+			t.Errorf("%s: %v, wanted %q", c.name, err, c.want)
+		}
+	}
+}
+
+// TestUnboundCostsNothing: of a token that is not bound, presented without credentials, nothing
+// is looked at.
+func TestUnboundCostsNothing(t *testing.T) {
+	s := &Service{}
+	claims := &token.Claims{Object: token.Object{Namespace: "shop"}}
+	answer := &oauth.TokenAnswer{}
+	allocations := testing.AllocsPerRun(100, func() {
+		client, err := s.prove(t.Context(), nil, &Credentials{})
+		if err = errors.Join(err, client.holds(claims, nil), s.spend(&client), s.constrain(answer, &client, nil)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if allocations != 0 {
+		t.Errorf("%.0f allocations", allocations)
+	}
+}

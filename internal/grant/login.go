@@ -1,0 +1,170 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/identity"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// LoginRequest is what a session is asked for, by whatever grant.
+type LoginRequest struct {
+	// Audiences are the APIs that the tokens are for (RFC 8693 §2.1, RFC 8707 §2): one.
+	Audiences []string
+	Scope     string
+	// Seen is the device that asks.
+	Seen v1alpha1.SeenDevice
+	// Credentials are what the client proves itself with. A session is bound to the key of a DPoP
+	// proof (RFC 9449 §5).
+	Credentials Credentials
+}
+
+// ExchangeRequest asks for tokens on the word of another token (RFC 8693 §2.1).
+type ExchangeRequest struct {
+	LoginRequest
+	SubjectToken, SubjectTokenType string
+	ActorToken, ActorTokenType     string
+	RequestedTokenType             string
+}
+
+// signedIn is who somebody has proven to be.
+type signedIn struct {
+	subject string
+	method  v1alpha1.LoginMethod
+	// namespace is where the session belongs.
+	namespace string
+	// account is the ServiceAccount that signed in; nil for people.
+	account *identity.ServiceAccount
+	// provider is the issuer URL of the provider that says so; empty for none.
+	provider string
+	claims   map[string]apiextensionsv1.JSON
+}
+
+// Exchange signs somebody in who shows a token that says who he is: a ServiceAccount's, for
+// this issuer, or an id_token of a provider that the issuer names.
+func (s *Service) Exchange(ctx context.Context, issuer *registry.Issuer, request *ExchangeRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
+	if err := request.check(); err != nil {
+		return nil, err
+	}
+	if err := s.registry.Fresh(); err != nil {
+		return nil, err
+	}
+	who, err := s.whoseToken(ctx, issuer, request)
+	if errors.Is(err, identity.ErrRefused) {
+		return nil, errSubjectToken()
+	}
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.begin(ctx, issuer, who, &request.LoginRequest, outcome)
+	if err != nil {
+		return nil, err
+	}
+	answer.IssuedTokenType = oauth.TypeAccessToken
+	return answer, nil
+}
+
+// errSubjectToken is of RFC 8693 §2.2.2.
+func errSubjectToken() *oauth.Error {
+	return oauth.Refuse(oauth.InvalidRequest, "The subject_token is not one that is accepted here.")
+}
+
+func (r *ExchangeRequest) check() error {
+	switch {
+	case r.SubjectToken == "":
+		return oauth.Refuse(oauth.InvalidRequest, "subject_token is missing.")
+	case r.SubjectTokenType == "":
+		return oauth.Refuse(oauth.InvalidRequest, "subject_token_type is missing.")
+	case r.SubjectTokenType != oauth.TypeJWT && r.SubjectTokenType != oauth.TypeIDToken:
+		return oauth.Refuse(oauth.InvalidRequest, "subject_token_type is "+oauth.TypeJWT+" or "+oauth.TypeIDToken+".")
+	case (r.ActorToken == "") != (r.ActorTokenType == ""):
+		return oauth.Refuse(oauth.InvalidRequest, "actor_token and actor_token_type go together.")
+	case r.ActorToken != "":
+		return oauth.Refuse(oauth.InvalidRequest, "Nobody acts for another here: leave actor_token out.")
+	case r.RequestedTokenType != "" && r.RequestedTokenType != oauth.TypeAccessToken:
+		return oauth.Refuse(oauth.InvalidRequest, "requested_token_type is "+oauth.TypeAccessToken+", or left out.")
+	default:
+		return nil
+	}
+}
+
+// whoseToken asks whoever issued the subject token about it. The issuer that the token claims
+// for itself decides no more than who is asked.
+func (s *Service) whoseToken(ctx context.Context, issuer *registry.Issuer, request *ExchangeRequest) (*signedIn, error) {
+	claimed := identity.ClaimedIssuer(request.SubjectToken)
+	if claimed == "" || claimed == issuer.URL {
+		return nil, identity.ErrRefused
+	}
+	for i := range issuer.Login.Providers {
+		provider := &issuer.Login.Providers[i]
+		if provider.IssuerURL != claimed {
+			continue
+		}
+		person, err := s.providers.Verify(ctx, provider, request.SubjectToken)
+		if err != nil {
+			return nil, err
+		}
+		return &signedIn{
+			subject: person.Subject, method: v1alpha1.LoginOIDC, namespace: issuer.Login.SessionNamespace, provider: claimed, claims: person.Claims,
+		}, nil
+	}
+	account, err := s.reviews.ServiceAccount(ctx, issuer.URL, request.SubjectToken)
+	if err != nil {
+		return nil, err
+	}
+	return &signedIn{subject: account.Username(), method: v1alpha1.LoginServiceAccount, namespace: account.Namespace, account: account}, nil
+}
+
+// PasswordRequest asks for tokens by a user name and a password (RFC 6749 §4.3.2).
+type PasswordRequest struct {
+	LoginRequest
+	Username, Password string
+	// Address is where the request comes from.
+	Address string
+}
+
+// Password signs somebody in by a password. It is off where the issuer does not say otherwise:
+// RFC 9700 §2.4 advises against it.
+func (s *Service) Password(ctx context.Context, issuer *registry.Issuer, request *PasswordRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
+	switch {
+	case issuer.Login.Passwords == "":
+		return nil, oauth.Refuse(oauth.UnsupportedGrantType, "This issuer does not offer the grant.")
+	case request.Username == "" || request.Password == "":
+		return nil, oauth.Refuse(oauth.InvalidRequest, "username and password are both needed.")
+	case len(request.Password) > identity.MaxPassword:
+		return nil, oauth.Refuse(oauth.InvalidRequest, "A password has at most 72 bytes.")
+	}
+	if err := s.registry.Fresh(); err != nil {
+		return nil, err
+	}
+	err := s.passwords.Verify(ctx, issuer.Login.Passwords, request.Username, request.Password, request.Address)
+	switch {
+	case errors.Is(err, identity.ErrTooMany):
+		return nil, oauth.TooMany("There were too many attempts for this user or from this address.")
+	case errors.Is(err, identity.ErrRefused):
+		return nil, oauth.Refuse(oauth.InvalidGrant, "The user name or the password is wrong.")
+	case err != nil:
+		return nil, err
+	}
+	who := &signedIn{subject: request.Username, method: v1alpha1.LoginPassword, namespace: issuer.Login.SessionNamespace}
+	return s.begin(ctx, issuer, who, &request.LoginRequest, outcome)
+}
+
+// audience is the one API that a session is for.
+func (r *LoginRequest) audience() (string, error) {
+	named := slices.Compact(slices.Sorted(slices.Values(r.Audiences)))
+	switch {
+	case len(named) == 0:
+		return "", oauth.Refuse(oauth.InvalidRequest, "audience is missing: name the API that the tokens are for.")
+	case len(named) > 1:
+		return "", oauth.Refuse(oauth.InvalidTarget, "The tokens of one login are for one API.")
+	default:
+		return named[0], nil
+	}
+}

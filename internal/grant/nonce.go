@@ -1,0 +1,104 @@
+package grant
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+const (
+	// nonceFor is how long a nonce is accepted (RFC 9449 §8): the time in which a captured proof can be
+	// played to a replica that has not seen it. A client needs one round trip.
+	nonceFor = 30 * time.Second
+	// noncePurpose is what the secret behind a nonce is derived for.
+	noncePurpose = "DPoP nonce"
+
+	nonceTime = 8
+	nonceMAC  = 16
+	// rememberedSecrets is for how many signing keys the derived secret is kept.
+	rememberedSecrets = 1024
+)
+
+// nonces makes and reads the nonces of DPoP: a time, in milliseconds, and a MAC over it. They
+// are remembered nowhere. The secret follows from a key of the refresh ring, which every
+// replica has, so that each takes what another gave; as long as a key is in the ring, so are
+// its nonces good, whichever key signs meanwhile.
+type nonces struct {
+	clock   clock.PassiveClock
+	secrets *lru.Cache[string, []byte]
+}
+
+func newNonces(clock clock.PassiveClock) (*nonces, error) {
+	secrets, err := lru.New[string, []byte](rememberedSecrets)
+	return &nonces{clock: clock, secrets: secrets}, err
+}
+
+// fresh is a nonce for the next proof.
+func (n *nonces) fresh(rings *keyring.Rings) (string, error) {
+	keys := refreshKeys(rings)
+	if len(keys) == 0 {
+		return "", fmt.Errorf("%w: there is no key to make a nonce with", registry.ErrUnavailable)
+	}
+	// Any would do. That which signs is known to every replica already, and one that is to follow it
+	// nearly always.
+	key := &keys[max(0, slices.IndexFunc(keys, func(key keyring.Key) bool { return key.State == keyring.Active }))]
+	now := binary.BigEndian.AppendUint64(nil, uint64(n.clock.Now().UnixMilli())) //nolint:gosec // it is after 1970
+	mac, err := n.mac(key, now)
+	if err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(append(now, mac...)), nil
+}
+
+// end is when a nonce of ours is over; false for one that is over, or none of ours. One that
+// seems to be of the future is of a replica whose clock is ahead.
+func (n *nonces) end(rings *keyring.Rings, nonce string) (time.Time, bool, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(nonce)
+	if err != nil || len(raw) != nonceTime+nonceMAC {
+		return time.Time{}, false, nil
+	}
+	now, made := n.clock.Now(), time.UnixMilli(int64(binary.BigEndian.Uint64(raw))) //nolint:gosec // what is too large is in the past
+	end := made.Add(nonceFor)
+	if !now.Before(end) || made.After(now.Add(token.Skew)) {
+		return time.Time{}, false, nil
+	}
+	for _, key := range refreshKeys(rings) {
+		mac, err := n.mac(&key, raw[:nonceTime])
+		if err != nil {
+			return time.Time{}, false, err
+		}
+		if hmac.Equal(mac, raw[nonceTime:]) {
+			return end, true, nil
+		}
+	}
+	return time.Time{}, false, nil
+}
+
+func (n *nonces) mac(key *keyring.Key, message []byte) ([]byte, error) {
+	secret, known := n.secrets.Get(key.ID)
+	if !known {
+		var err error
+		if secret, err = key.Derive(noncePurpose); err != nil {
+			return nil, err
+		}
+		n.secrets.Add(key.ID, secret)
+	}
+	mac := hmac.New(sha256.New, secret)
+	mac.Write(message)
+	return mac.Sum(nil)[:nonceMAC], nil
+}
+
+func refreshKeys(rings *keyring.Rings) []keyring.Key {
+	return slices.DeleteFunc(rings.Keys(), func(key keyring.Key) bool { return key.Use != keyring.Refresh })
+}

@@ -1,0 +1,128 @@
+package grant
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+	"time"
+
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+var t0 = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+
+var schedule = keyring.Schedule{Algorithm: keyring.ES256, RotateAfter: 24 * time.Hour, Prepublish: time.Hour, RefreshKeep: 24 * time.Hour, AccessKeep: time.Hour}
+
+func advance(t *testing.T, rings *keyring.Rings, now time.Time) *keyring.Rings {
+	t.Helper()
+	next, err := keyring.Advance(rings, schedule, nil, nil, now, keyring.Generate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return next
+}
+
+// replicaAt is the nonces of one replica, with its clock.
+func replicaAt(t *testing.T, at time.Time) (*nonces, *clocktesting.FakePassiveClock) {
+	t.Helper()
+	clock := clocktesting.NewFakePassiveClock(at)
+	n, err := newNonces(clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n, clock
+}
+
+func fresh(t *testing.T, n *nonces, rings *keyring.Rings) string {
+	t.Helper()
+	nonce, err := n.fresh(rings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nonce
+}
+
+// TestNonceLife: 30 seconds at every replica, whatever the clock of each is.
+func TestNonceLife(t *testing.T) {
+	rings := advance(t, nil, t0)
+	one, _ := replicaAt(t, t0)
+	nonce := fresh(t, one, rings)
+	for _, c := range []struct {
+		name string
+		at   time.Duration
+		want bool
+	}{
+		{"at once", 0, true},
+		{"just before its end", nonceFor - time.Millisecond, true},
+		{"at its end", nonceFor, false},
+		{"a day later", 24 * time.Hour, false},
+		{"by a clock that is behind", -token.Skew, true},
+		{"by a clock that is further behind", -token.Skew - time.Millisecond, false},
+	} {
+		other, _ := replicaAt(t, t0.Add(c.at))
+		end, good, err := other.end(rings, nonce)
+		if err != nil || good != c.want {
+			t.Errorf("%s: %v, %v", c.name, good, err)
+		}
+		if good && !end.Equal(t0.Add(nonceFor)) {
+			t.Errorf("%s: it ends at %s", c.name, end)
+		}
+	}
+}
+
+// TestNonceForged: nobody makes one, or makes one last longer, who does not have the ring.
+func TestNonceForged(t *testing.T) {
+	rings := advance(t, nil, t0)
+	n, _ := replicaAt(t, t0)
+	nonce := fresh(t, n, rings)
+	raw, err := base64.RawURLEncoding.DecodeString(nonce)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range raw {
+		changed := append([]byte(nil), raw...)
+		changed[i] ^= 1
+		if _, good, err := n.end(rings, base64.RawURLEncoding.EncodeToString(changed)); good || err != nil {
+			t.Errorf("byte %d changed: %v, %v", i, good, err)
+		}
+	}
+	for name, other := range map[string]string{
+		"none": "", "nonsense": "x", "shorter": nonce[:len(nonce)-4], "longer": nonce + "AAAA", "padded": nonce + "=", "another alphabet": strings.Repeat("+", len(nonce)),
+		"all ones": strings.Repeat("_", len(nonce)), "all zeros": strings.Repeat("A", len(nonce)),
+		"another issuer's": fresh(t, n, advance(t, nil, t0)),
+	} {
+		if _, good, err := n.end(rings, other); good || err != nil {
+			t.Errorf("%s: %v, %v", name, good, err)
+		}
+	}
+	if _, err := n.fresh(keyring.GivenUp()); err == nil {
+		t.Error("a nonce was made without a key")
+	}
+}
+
+// TestNonceOutlivesRotation: whoever got one before the signing key changed need not come again
+// for another, wherever the replica that he comes to is.
+func TestNonceOutlivesRotation(t *testing.T) {
+	before := advance(t, nil, t0)
+	now := t0.Add(schedule.RotateAfter + time.Minute)
+	n, _ := replicaAt(t, now)
+	nonce := fresh(t, n, before)
+	after := advance(t, before, now)
+	old, err := before.Signer(keyring.Refresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := after.Signer(keyring.Refresh)
+	if err != nil || signer.ID == old.ID {
+		t.Fatalf("the rings did not rotate: %v", err)
+	}
+	if _, good, err := n.end(after, nonce); !good || err != nil {
+		t.Errorf("of the key before: %v, %v", good, err)
+	}
+	if _, good, err := n.end(before, fresh(t, n, after)); !good || err != nil {
+		t.Errorf("of the key after, at a replica that has not heard of the change: %v, %v", good, err)
+	}
+}

@@ -1,0 +1,84 @@
+package grant
+
+import (
+	"errors"
+	"strconv"
+	"testing"
+	"time"
+
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// TestReplays: a proof is known until its nonce is over, and its key and jti both make it one.
+func TestReplays(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(t0)
+	r := newReplays(clock, 10)
+	end := t0.Add(nonceFor)
+	for _, c := range []struct {
+		name            string
+		after           time.Duration
+		thumbprint, jti string
+		want            error
+	}{
+		{"first", 0, "key", "1", nil},
+		{"again", 0, "key", "1", errReplayed},
+		{"another of the key's", 0, "key", "2", nil},
+		{"another key's of the same jti", 0, "other", "1", nil},
+		{"again, in the last second of its nonce", nonceFor, "key", "1", errReplayed},
+		{"once its nonce is over", nonceFor + time.Second, "key", "1", nil},
+	} {
+		clock.SetTime(t0.Add(c.after))
+		if err := r.use(identify(c.thumbprint, c.jti), end.Add(c.after)); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, wanted %v", c.name, err, c.want)
+		}
+	}
+}
+
+// TestReplaysAreBounded: a memory that is full refuses for now, forgets nothing early, and
+// comes back by itself.
+func TestReplaysAreBounded(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(t0)
+	const most = 100
+	r := newReplays(clock, most)
+	id := func(i int) proofID { return identify("key", strconv.Itoa(i)) }
+	for i := range most {
+		if err := r.use(id(i), t0.Add(nonceFor)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.use(id(most), t0.Add(nonceFor)); !errors.Is(err, registry.ErrUnavailable) {
+		t.Errorf("beyond the bound: %v", err)
+	}
+	for i := range most {
+		if err := r.use(id(i), t0.Add(nonceFor)); !errors.Is(err, errReplayed) {
+			t.Fatalf("%d was forgotten: %v", i, err)
+		}
+	}
+	clock.SetTime(t0.Add(nonceFor + time.Second))
+	if err := r.use(id(most), t0.Add(2*nonceFor)); err != nil {
+		t.Errorf("after the nonces are over: %v", err)
+	}
+	if len(r.seen) != 1 || len(r.ending) != 1 {
+		t.Errorf("%d proofs in %d seconds are remembered, and one is good", len(r.seen), len(r.ending))
+	}
+}
+
+// TestReplaysAtOnce: of many uses of one proof at the same time one counts.
+func TestReplaysAtOnce(t *testing.T) {
+	r := newReplays(clocktesting.NewFakePassiveClock(t0), rememberedProofs)
+	results := make(chan error)
+	for range 64 {
+		go func() { results <- r.use(identify("key", "1"), t0.Add(nonceFor)) }()
+	}
+	won := 0
+	for range 64 {
+		if err := <-results; err == nil {
+			won++
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d uses of one proof counted", won)
+	}
+}

@@ -1,0 +1,86 @@
+package grant
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// room tells whether there may be one session more.
+func (s *Service) room(issuer *registry.Issuer, who *signedIn) error {
+	if !s.logins.Allow(issuer.Name+"\x00"+who.subject, s.clock.Now()) {
+		return oauth.TooMany("This subject signs in too often.")
+	}
+	if s.registry.Sessions(issuer.Name) >= issuer.Login.MaxSessions {
+		return fmt.Errorf("%w: the issuer has as many sessions as it may have", registry.ErrUnavailable)
+	}
+	return nil
+}
+
+// makeRoom ends the sessions of the subject that are too many beside the new one: first those
+// that are over, then those that were not used for the longest time. Each login looks at
+// what there is after its own is made, so that of several at once none leaves too many.
+func (s *Service) makeRoom(ctx context.Context, issuer *registry.Issuer, begun *v1alpha1.JWTRefreshKey) error {
+	for range sessionTries {
+		sessions, err := s.registry.SessionsOf(ctx, begun.Namespace, begun.Labels[v1alpha1.LabelSessionOf])
+		if err != nil {
+			return err
+		}
+		err = s.evict(ctx, excess(sessions, begun.UID, issuer.Login.SessionsPerSubject, s.clock.Now()))
+		if !errors.Is(err, registry.ErrLost) {
+			return err
+		}
+	}
+	return registry.ErrUnavailable
+}
+
+func (s *Service) evict(ctx context.Context, sessions []v1alpha1.JWTRefreshKey) error {
+	for i := range sessions {
+		if err := s.registry.EndSession(ctx, &sessions[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// excess are the sessions to end, so that at most so many remain.
+func excess(sessions []v1alpha1.JWTRefreshKey, begun types.UID, most int, now time.Time) []v1alpha1.JWTRefreshKey {
+	if len(sessions) <= most {
+		return nil
+	}
+	var over, going []v1alpha1.JWTRefreshKey
+	for i := range sessions {
+		switch {
+		case sessions[i].UID == begun:
+		case lifecycle.SessionEnd(&sessions[i], now).IsZero():
+			going = append(going, sessions[i])
+		default:
+			over = append(over, sessions[i])
+		}
+	}
+	for _, some := range [][]v1alpha1.JWTRefreshKey{over, going} {
+		slices.SortFunc(some, func(a, b v1alpha1.JWTRefreshKey) int {
+			// Status tells whole seconds: of two in one, that which was never used goes first.
+			return cmp.Or(lastActive(&a).Compare(lastActive(&b)), cmp.Compare(a.Status.LastUsedRevision, b.Status.LastUsedRevision), cmp.Compare(a.Name, b.Name))
+		})
+	}
+	return append(over, going...)[:len(sessions)-most]
+}
+
+// lastActive is when a session was used last, or made.
+func lastActive(key *v1alpha1.JWTRefreshKey) time.Time {
+	if at := key.Status.LastUsed; at != nil {
+		return at.Time
+	}
+	return key.CreationTimestamp.Time
+}

@@ -1,0 +1,298 @@
+package grant
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/identity"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/line"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/policy"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+const (
+	// sessionTries is how often a step is tried again that somebody else forestalled.
+	sessionTries = 5
+	// tidyFor is how long a login that failed may take to remove what it had begun.
+	tidyFor = 5 * time.Second
+	// Limits of what a key may say; see its schema.
+	longestSubject, longestAudience, longestScope, mostScopes = 255, 512, 128, 64
+)
+
+// begin makes the session of somebody who has signed in: a key for one-time use that no
+// Secret holds. Everything is checked before the object is made, and it is removed again
+// where its first token does not come on record.
+func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signedIn, request *LoginRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, claimFor)
+	defer cancel()
+	wish, err := s.granted(issuer, who, request)
+	if err != nil {
+		return nil, err
+	}
+	client, err := s.prove(ctx, issuer, &request.Credentials)
+	if err != nil {
+		return nil, err
+	}
+	wish.thumbprint = client.thumbprint
+	if err := s.room(issuer, who); err != nil {
+		return nil, err
+	}
+	refresh, err := issuer.Rings.Signer(keyring.Refresh)
+	if err != nil {
+		return nil, registry.ErrUnavailable
+	}
+	access, err := issuer.Rings.Signer(keyring.Access)
+	if err != nil {
+		return nil, registry.ErrUnavailable
+	}
+	if err := s.spend(&client); err != nil {
+		return nil, err
+	}
+	key, err := s.create(ctx, issuer, who, wish)
+	if err != nil {
+		return nil, err
+	}
+	compact, claims, err := s.start(ctx, issuer, key, who, request, refresh)
+	if err != nil {
+		s.tidy(ctx, key)
+		return nil, err
+	}
+	outcome.Key, outcome.JTI = keyName(claims), claims.JTI
+	answer, err := s.accessToken(&exchange{issuer: issuer, claims: claims, key: key, proven: client}, claims.Scope, access)
+	if err != nil {
+		return nil, err
+	}
+	answer.RefreshToken = compact
+	return answer, nil
+}
+
+// wish is what a session is to have, as the policy grants it.
+type wish struct {
+	audience string
+	scopes   []string
+	lifetime time.Duration
+	// thumbprint is that of the key that the session is bound to; empty for none.
+	thumbprint string
+}
+
+// granted asks the policy what a session may have, and says what it lacks by the error that
+// goes with it (RFC 8693 §2.2.2, RFC 6749 §5.2).
+func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *LoginRequest) (*wish, error) {
+	audience, err := request.audience()
+	if err != nil {
+		return nil, err
+	}
+	if !printable(audience, longestAudience) {
+		return nil, oauth.Refuse(oauth.InvalidTarget, "The audience is not one that a token can have.")
+	}
+	scopes, err := scopesOf(request.Scope)
+	if err != nil {
+		return nil, err
+	}
+	// Who is called like a key, or like somebody of the cluster, would be taken for him.
+	if !printable(who.subject, longestSubject) || (who.account == nil && policy.Reserved(who.subject)) {
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The subject is not one that can have a session.")
+	}
+	if err := v1alpha1.ValidateClaims(who.claims); err != nil {
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The subject's claims are not ones that a token can have.")
+	}
+	labels, known := s.registry.NamespaceLabels(who.namespace)
+	if !known || issuer.Rings == nil {
+		return nil, registry.ErrUnavailable
+	}
+	if issuer.Policy == nil {
+		return nil, oauth.Refuse(oauth.UnauthorizedClient, "The issuer's policy does not grant this now.")
+	}
+	ask := policy.Request{
+		NamespaceLabels: labels, Subject: who.subject, ProvenSubject: who.subject, Audience: audience, AccessLifetime: issuer.AccessLifetime,
+	}
+	if issuer.Policy.Longest(ask) == 0 {
+		return nil, oauth.Refuse(oauth.InvalidTarget, "The issuer's policy does not grant this subject tokens for the audience.")
+	}
+	if ask.Scopes = scopes; issuer.Policy.Longest(ask) == 0 {
+		return nil, oauth.Refuse(oauth.InvalidScope, "The issuer's policy does not grant this subject all of the scopes.")
+	}
+	ask.Claims = slices.Sorted(maps.Keys(who.claims))
+	longest := issuer.Policy.Longest(ask)
+	if longest == 0 {
+		return nil, oauth.Refuse(oauth.UnauthorizedClient, "The issuer's policy does not grant the claims of the subject.")
+	}
+	return &wish{audience: audience, scopes: scopes, lifetime: min(issuer.Login.SessionLifetime, longest)}, nil
+}
+
+func printable(text string, most int) bool {
+	return text != "" && len(text) <= most && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+func scopesOf(asked string) ([]string, error) {
+	if asked == "" {
+		return nil, nil
+	}
+	var scopes []string
+	for _, scope := range strings.Split(asked, " ") {
+		if !printable(scope, longestScope) || strings.ContainsAny(scope, `"\`) {
+			return nil, oauth.Refuse(oauth.InvalidScope, "A scope is malformed.")
+		}
+		if !slices.Contains(scopes, scope) {
+			scopes = append(scopes, scope)
+		}
+	}
+	if len(scopes) > mostScopes {
+		return nil, oauth.Refuse(oauth.InvalidScope, "There are too many scopes.")
+	}
+	return scopes, nil
+}
+
+// create makes the object, and room for it among the others of the subject.
+func (s *Service) create(ctx context.Context, issuer *registry.Issuer, who *signedIn, wish *wish) (*v1alpha1.JWTRefreshKey, error) {
+	for range sessionTries {
+		key := s.sessionKey(issuer, who, wish)
+		err := s.registry.CreateSession(ctx, key)
+		if errors.Is(err, registry.ErrLost) {
+			// The name is taken.
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := s.makeRoom(ctx, issuer, key); err != nil {
+			s.tidy(ctx, key)
+			return nil, err
+		}
+		return key, nil
+	}
+	return nil, registry.ErrUnavailable
+}
+
+func (s *Service) sessionKey(issuer *registry.Issuer, who *signedIn, wish *wish) *v1alpha1.JWTRefreshKey {
+	end := metav1.NewTime(s.clock.Now().UTC().Truncate(time.Second).Add(wish.lifetime))
+	key := &v1alpha1.JWTRefreshKey{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: who.namespace, Name: s.sessionName(),
+			Labels: map[string]string{
+				v1alpha1.LabelSession:   string(who.method),
+				v1alpha1.LabelSessionOf: sessionOf(issuer.Name, who.subject),
+			},
+		},
+		Spec: v1alpha1.JWTRefreshKeySpec{
+			IssuerRef: &v1alpha1.IssuerReference{Name: issuer.Name},
+			Audience:  wish.audience, Subject: who.subject, Scopes: wish.scopes, Claims: who.claims,
+			Lifetime: &metav1.Duration{Duration: wish.lifetime}, ExpiresAt: &end, IdleTimeout: issuer.Login.SessionIdleTimeout,
+			Rotation: &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse},
+			Secret:   &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone},
+		},
+	}
+	if wish.thumbprint != "" {
+		key.Spec.Binding = &v1alpha1.BindingSpec{JWKThumbprint: wish.thumbprint}
+	}
+	if who.account != nil {
+		// The session goes with its ServiceAccount, even where nobody comes back to it.
+		key.OwnerReferences = []metav1.OwnerReference{{
+			APIVersion: corev1.SchemeGroupVersion.String(), Kind: "ServiceAccount", Name: who.account.Name, UID: types.UID(who.account.UID),
+		}}
+	}
+	return key
+}
+
+// sessionName ends like an identifier, which is where these are most by chance.
+func (s *Service) sessionName() string {
+	id := s.newID()
+	return "session-" + id[max(0, len(id)-12):]
+}
+
+// sessionOf is the value of LabelSessionOf.
+func sessionOf(issuer, subject string) string {
+	sum := sha256.Sum256([]byte(issuer + "\x00" + subject))
+	return hex.EncodeToString(sum[:16])
+}
+
+// start puts the first token of a session on record.
+func (s *Service) start(
+	ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, who *signedIn, request *LoginRequest, signer *keyring.Key,
+) (string, *token.Claims, error) {
+	now := s.clock.Now().UTC().Truncate(time.Second)
+	mint, err := lifecycle.Successor(key, issuer.URL, now)
+	if err != nil {
+		return "", nil, err
+	}
+	compact, made, err := line.Mint(key, &mint, s.newID(), signer)
+	if err != nil {
+		return "", nil, err
+	}
+	key.Status.TokenLine = made.Line(nil)
+	key.Status.DeviceInfo = &request.Seen
+	key.Status.Session = &v1alpha1.SessionStatus{Subject: who.subject, Method: who.method, Provider: who.provider, StartedAt: metav1.NewTime(now)}
+	if who.account != nil {
+		key.Status.Session.UID = who.account.UID
+	}
+	if err := s.registry.BeginSession(ctx, key); err != nil {
+		return "", nil, err
+	}
+	claims, err := line.Recorded(key)
+	return compact, claims, err
+}
+
+// tidy removes a session that came to nothing, where that is possible: what remains has no
+// token that anybody holds, and the controller removes it.
+func (s *Service) tidy(ctx context.Context, key *v1alpha1.JWTRefreshKey) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyFor)
+	defer cancel()
+	remains := &v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: key.UID}}
+	_ = s.registry.EndSession(ctx, remains)
+}
+
+// stillSignedIn checks again what a login proved: that there is such a ServiceAccount, such a
+// provider, such a user.
+func (s *Service) stillSignedIn(ctx context.Context, e *exchange) error {
+	session := e.key.Status.Session
+	if session == nil {
+		return nil
+	}
+	switch session.Method {
+	case v1alpha1.LoginServiceAccount:
+		return s.accountRemains(ctx, e.key)
+	case v1alpha1.LoginOIDC:
+		if slices.ContainsFunc(e.issuer.Login.Providers, func(p v1alpha1.OIDCProvider) bool { return p.IssuerURL == session.Provider }) {
+			return nil
+		}
+	case v1alpha1.LoginPassword:
+		if e.issuer.Login.Passwords == "" {
+			break
+		}
+		known, err := s.passwords.Known(ctx, e.issuer.Login.Passwords, session.Subject)
+		if err != nil || known {
+			return err
+		}
+	}
+	return oauth.Refuse(oauth.UnauthorizedClient, "The issuer does not let this subject in now.")
+}
+
+// accountRemains: a ServiceAccount that was made again under its name is another, for good.
+func (s *Service) accountRemains(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
+	session := key.Status.Session
+	account := identity.ServiceAccount{Namespace: key.Namespace}
+	name := strings.TrimPrefix(session.Subject, account.Username())
+	uid, err := s.registry.ServiceAccountUID(ctx, types.NamespacedName{Namespace: key.Namespace, Name: name})
+	if err != nil {
+		return err
+	}
+	if uid == "" || uid != session.UID {
+		return errGrant()
+	}
+	return nil
+}

@@ -1,0 +1,40 @@
+package identity
+
+import (
+	"crypto/sha256"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/time/rate"
+)
+
+// rememberedTries is of how many it is known how often they tried.
+const rememberedTries = 1 << 14
+
+// Attempts counts how often somebody tries.
+type Attempts struct {
+	burst int
+	again rate.Limit
+	known *lru.Cache[[sha256.Size]byte, *rate.Limiter]
+	mu    sync.Mutex
+}
+
+// NewAttempts allows so many attempts of everybody at once, and one more after each time.
+func NewAttempts(burst int, again time.Duration) (*Attempts, error) {
+	known, err := lru.New[[sha256.Size]byte, *rate.Limiter](rememberedTries)
+	return &Attempts{burst: burst, again: rate.Every(again), known: known}, err
+}
+
+// Allow tells whether somebody may try once more.
+func (a *Attempts) Allow(who string, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	name := sha256.Sum256([]byte(who))
+	limiter, ok := a.known.Get(name)
+	if !ok {
+		limiter = rate.NewLimiter(a.again, a.burst)
+		a.known.Add(name, limiter)
+	}
+	return limiter.AllowN(now, 1)
+}

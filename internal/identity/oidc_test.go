@@ -1,0 +1,312 @@
+package identity
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/google/go-cmp/cmp"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// idp is an OpenID Connect provider with one key.
+type idp struct {
+	*httptest.Server
+	key     *ecdsa.PrivateKey
+	fetches map[string]int
+	// answer overrides a path's.
+	answer map[string]http.HandlerFunc
+	asked  []*http.Request
+}
+
+func newIDP(t *testing.T) *idp {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &idp{key: key, fetches: map[string]int{}, answer: map[string]http.HandlerFunc{}}
+	p.Server = httptest.NewTLSServer(http.HandlerFunc(p.serve))
+	t.Cleanup(p.Close)
+	return p
+}
+
+func (p *idp) serve(w http.ResponseWriter, r *http.Request) {
+	p.fetches[r.URL.Path]++
+	p.asked = append(p.asked, r)
+	if answer := p.answer[r.URL.Path]; answer != nil {
+		answer(w, r)
+		return
+	}
+	var body any
+	switch r.URL.Path {
+	case "/.well-known/openid-configuration":
+		body = map[string]any{
+			"issuer": p.URL, "jwks_uri": p.URL + "/keys", "authorization_endpoint": p.URL + "/auth", "token_endpoint": p.URL + "/token",
+			"id_token_signing_alg_values_supported": []string{"ES256", "HS256", "none"},
+		}
+	case "/keys":
+		body = jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: p.key.Public(), KeyID: "k1", Algorithm: "ES256", Use: "sig"}}}
+	default:
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+func (p *idp) entry() *v1alpha1.OIDCProvider {
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw})
+	return &v1alpha1.OIDCProvider{IssuerURL: p.URL, CABundle: string(ca), Audiences: []string{"cli", "web"}}
+}
+
+func (p *idp) sign(t *testing.T, kid string, claims map[string]any) string {
+	t.Helper()
+	return signed(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: p.key, KeyID: kid}}, claims)
+}
+
+func signed(t *testing.T, key jose.SigningKey, claims map[string]any) string {
+	t.Helper()
+	signer, err := jose.NewSigner(key, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	object, err := signer.Sign(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compact, err := object.CompactSerialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compact
+}
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func (p *idp) claims(change map[string]any) map[string]any {
+	claims := map[string]any{"iss": p.URL, "sub": "jane", "aud": "cli", "iat": noon.Unix(), "exp": noon.Add(time.Hour).Unix()}
+	maps.Copy(claims, change)
+	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
+	return claims
+}
+
+func TestProviders(t *testing.T) {
+	p := newIDP(t)
+	providers := NewProviders(clocktesting.NewFakePassiveClock(noon))
+	for _, c := range []struct {
+		name  string
+		claim map[string]any
+		entry func(*v1alpha1.OIDCProvider)
+		// want is the subject, empty where the token is refused.
+		want string
+	}{
+		{name: "plain", want: "jane"},
+		{name: "another of our audiences", claim: map[string]any{"aud": "web"}, want: "jane"},
+		{name: "two audiences and the party", claim: map[string]any{"aud": []string{"cli", "api"}, "azp": "cli"}, want: "jane"},
+		{name: "two audiences and nobody's party", claim: map[string]any{"aud": []string{"cli", "api"}}},
+		{name: "issued to another party", claim: map[string]any{"aud": []string{"cli", "api"}, "azp": "api"}},
+		{name: "another audience", claim: map[string]any{"aud": "other"}},
+		{name: "no audience", claim: map[string]any{"aud": nil}},
+		{name: "another issuer", claim: map[string]any{"iss": p.URL + "/"}},
+		{name: "expired", claim: map[string]any{"exp": noon.Add(-time.Second).Unix()}},
+		{name: "without an end", claim: map[string]any{"exp": nil}},
+		{name: "without iat", claim: map[string]any{"iat": nil}},
+		{name: "not yet", claim: map[string]any{"nbf": noon.Add(time.Hour).Unix()}},
+		{name: "no subject", claim: map[string]any{"sub": nil}},
+		{name: "an empty subject", claim: map[string]any{"sub": ""}},
+		{name: "a number for a subject", claim: map[string]any{"sub": 7}},
+		{name: "a prefix", entry: func(e *v1alpha1.OIDCProvider) { e.SubjectPrefix = "idp:" }, want: "idp:jane"},
+		{
+			name: "another claim for the subject", claim: map[string]any{"login": "j.d"}, want: "j.d",
+			entry: func(e *v1alpha1.OIDCProvider) { e.SubjectClaim = "login" },
+		},
+		{name: "which is missing", entry: func(e *v1alpha1.OIDCProvider) { e.SubjectClaim = "login" }},
+		{
+			name: "an address that was verified", claim: map[string]any{"email": "j@example.com", "email_verified": true}, want: "j@example.com",
+			entry: func(e *v1alpha1.OIDCProvider) { e.SubjectClaim = "email" },
+		},
+		{
+			name: "an address that anybody may claim", claim: map[string]any{"email": "j@example.com", "email_verified": false},
+			entry: func(e *v1alpha1.OIDCProvider) { e.SubjectClaim = "email" },
+		},
+		{
+			name: "an allowed value", claim: map[string]any{"hd": "example.com"}, want: "jane",
+			entry: func(e *v1alpha1.OIDCProvider) { allow(e, "hd", "example.com", "example.org") },
+		},
+		{
+			name: "another value", claim: map[string]any{"hd": "example.net"},
+			entry: func(e *v1alpha1.OIDCProvider) { allow(e, "hd", "example.com") },
+		},
+		{name: "no value", entry: func(e *v1alpha1.OIDCProvider) { allow(e, "hd", "example.com") }},
+		{
+			name: "one allowed group of several", claim: map[string]any{"groups": []string{"a", "b"}}, want: "jane",
+			entry: func(e *v1alpha1.OIDCProvider) { allow(e, "groups", "b") },
+		},
+		{
+			name: "a yes that has to be one", claim: map[string]any{"email_verified": true}, want: "jane",
+			entry: func(e *v1alpha1.OIDCProvider) { allow(e, "email_verified", "true") },
+		},
+		{
+			name: "a mapped claim that is empty", claim: map[string]any{"mail": ""},
+			entry: func(e *v1alpha1.OIDCProvider) { e.Claims = map[string]v1alpha1.ClaimName{"email": "mail"} },
+		},
+		{name: "a mapped claim that is missing", entry: func(e *v1alpha1.OIDCProvider) { e.Claims = map[string]v1alpha1.ClaimName{"email": "mail"} }},
+		{
+			name: "a mapped claim that is an object", claim: map[string]any{"mail": map[string]any{"a": "b"}},
+			entry: func(e *v1alpha1.OIDCProvider) { e.Claims = map[string]v1alpha1.ClaimName{"email": "mail"} },
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			entry := p.entry()
+			if c.entry != nil {
+				c.entry(entry)
+			}
+			person, err := providers.Verify(context.Background(), entry, p.sign(t, "k1", p.claims(c.claim)))
+			switch {
+			case c.want == "" && !errors.Is(err, ErrRefused):
+				t.Errorf("accepted: %+v, %v", person, err)
+			case c.want != "" && (err != nil || person.Subject != c.want):
+				t.Errorf("%+v, %v; want %s", person, err, c.want)
+			}
+		})
+	}
+}
+
+func allow(entry *v1alpha1.OIDCProvider, claim string, values ...string) {
+	entry.Allowed = append(entry.Allowed, v1alpha1.AllowedValues{Claim: claim, Values: values})
+}
+
+func TestProviderMapsClaims(t *testing.T) {
+	p := newIDP(t)
+	entry := p.entry()
+	entry.Claims = map[string]v1alpha1.ClaimName{"email": "mail", "groups": "roles"}
+	person, err := NewProviders(clocktesting.NewFakePassiveClock(noon)).Verify(context.Background(), entry,
+		p.sign(t, "k1", p.claims(map[string]any{"mail": "j@example.com", "roles": []string{"a", "b"}, "other": "x"})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for name, value := range person.Claims {
+		got[name] = string(value.Raw)
+	}
+	if diff := cmp.Diff(map[string]string{"email": `"j@example.com"`, "groups": `["a","b"]`}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestProviderForgeries: what the provider did not sign.
+func TestProviderForgeries(t *testing.T) {
+	p, other := newIDP(t), newIDP(t)
+	providers := NewProviders(clocktesting.NewFakePassiveClock(noon))
+	good := p.sign(t, "k1", p.claims(nil))
+	parts := strings.Split(good, ".")
+	for name, compact := range map[string]string{
+		"another's key":            signed(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: other.key, KeyID: "k1"}}, p.claims(nil)),
+		"a key of nobody":          signed(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: other.key, KeyID: "k9"}}, p.claims(nil)),
+		"a secret for a key":       signed(t, jose.SigningKey{Algorithm: jose.HS256, Key: []byte(strings.Repeat("k", 32))}, p.claims(nil)),
+		"no signature":             "eyJhbGciOiJub25lIn0." + parts[1] + ".",
+		"a signature of another":   parts[0] + "." + parts[1] + "." + strings.Split(p.sign(t, "k1", p.claims(map[string]any{"sub": "john"})), ".")[2],
+		"nothing":                  "",
+		"longer than any id_token": strings.Repeat("a", longestToken+1),
+	} {
+		if person, err := providers.Verify(context.Background(), p.entry(), compact); !errors.Is(err, ErrRefused) {
+			t.Errorf("%s: %+v, %v", name, person, err)
+		}
+	}
+	if p.fetches["/keys"] > 1 {
+		t.Errorf("strangers made us fetch the keys %d times at once", p.fetches["/keys"])
+	}
+	for _, r := range p.asked {
+		if r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "" {
+			t.Error("the provider was sent credentials")
+		}
+	}
+}
+
+// TestProviderAway: a provider that cannot be asked has not refused anybody.
+func TestProviderAway(t *testing.T) {
+	elsewhere := newIDP(t)
+	broken := func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "broken", http.StatusInternalServerError) }
+	for _, c := range []struct {
+		name, path string
+		answer     http.HandlerFunc
+	}{
+		{"what it says of itself", "/.well-known/openid-configuration", broken},
+		{"its keys", "/keys", broken},
+		{"a redirect to another host", "/keys", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL+"/keys", http.StatusFound)
+		}},
+		{"more than is read", "/keys", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"keys":[` + strings.Repeat(" ", upstreamBody) + `]}`))
+		}},
+		{"not what it says", "/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newIDP(t)
+			p.answer[c.path] = c.answer
+			clock := clocktesting.NewFakePassiveClock(noon)
+			providers := NewProviders(clock)
+			compact := p.sign(t, "k1", p.claims(nil))
+			if person, err := providers.Verify(context.Background(), p.entry(), compact); !errors.Is(err, registry.ErrUnavailable) {
+				t.Fatalf("%+v, %v", person, err)
+			}
+			if len(elsewhere.asked) > 0 {
+				t.Error("the redirect was followed")
+			}
+			delete(p.answer, c.path)
+			clock.SetTime(noon.Add(upstreamEvery))
+			if _, err := providers.Verify(context.Background(), p.entry(), compact); err != nil {
+				t.Errorf("it does not heal: %v", err)
+			}
+		})
+	}
+}
+
+// TestProviderRotatesItsKey: a key that is new to us is fetched.
+func TestProviderRotatesItsKey(t *testing.T) {
+	p := newIDP(t)
+	clock := clocktesting.NewFakePassiveClock(noon)
+	providers := NewProviders(clock)
+	if _, err := providers.Verify(context.Background(), p.entry(), p.sign(t, "k1", p.claims(nil))); err != nil {
+		t.Fatal(err)
+	}
+	next := newIDP(t).key
+	p.key = next
+	p.answer["/keys"] = func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: next.Public(), KeyID: "k2", Algorithm: "ES256"}}})
+	}
+	clock.SetTime(noon.Add(upstreamEvery))
+	if _, err := providers.Verify(context.Background(), p.entry(), p.sign(t, "k2", p.claims(nil))); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestClaimedIssuer(t *testing.T) {
+	p := newIDP(t)
+	for compact, want := range map[string]string{
+		p.sign(t, "k1", p.claims(nil)): p.URL, "": "", "a.b": "", "a.b.c": "", "a.!.c": "", "a.bnVsbA.c": "", "a.eyJpc3MiOjd9.c": "", strings.Repeat(".", 1000): "",
+	} {
+		if got := ClaimedIssuer(compact); got != want {
+			t.Errorf("%.20q is said to be of %q, want %q", compact, got, want)
+		}
+	}
+}

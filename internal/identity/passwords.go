@@ -1,0 +1,165 @@
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/clock"
+
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// ErrTooMany says that somebody tries too often.
+var ErrTooMany = errors.New("too many attempts")
+
+const (
+	// PasswordFile is the key of the Secret's data under which the htpasswd lines are.
+	PasswordFile = "htpasswd"
+	// MaxPassword is as much of a password as bcrypt looks at, in bytes. What is longer is refused,
+	// since cutting it would make another password of it.
+	MaxPassword = 72
+	// longestUser is longer than any subject.
+	longestUser = 255
+	// dearestCost bounds what one attempt can cost, at some 2.5 s of a core.
+	dearestCost = 15
+	// readEvery is how long what was read of a Secret is believed.
+	readEvery = 10 * time.Second
+	// triesOfUser and triesOfAddress are how many attempts there may be at once, and each may be made
+	// again after its time.
+	triesOfUser, triesOfAddress   = 5, 20
+	againForUser, againForAddress = 12 * time.Second, 3 * time.Second
+)
+
+// Passwords tells who somebody is by a user name and a password, as the bcrypt lines of a
+// Secret say.
+type Passwords struct {
+	clients   kubernetes.Interface
+	namespace string
+	clock     clock.PassiveClock
+	// slots bounds the hashes under way: each keeps a core busy.
+	slots      chan struct{}
+	ofUser     *Attempts
+	ofAddress  *Attempts
+	mu         sync.Mutex
+	remembered map[string]*passwordFile
+}
+
+type passwordFile struct {
+	hashes map[string][]byte
+	all    [][]byte
+	at     time.Time
+}
+
+// NewPasswords makes Passwords, whose Secrets are in a namespace.
+func NewPasswords(clients kubernetes.Interface, namespace string, clock clock.PassiveClock) (*Passwords, error) {
+	ofUser, err := NewAttempts(triesOfUser, againForUser)
+	if err != nil {
+		return nil, err
+	}
+	ofAddress, err := NewAttempts(triesOfAddress, againForAddress)
+	return &Passwords{
+		clients: clients, namespace: namespace, clock: clock, slots: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		ofUser: ofUser, ofAddress: ofAddress, remembered: map[string]*passwordFile{},
+	}, err
+}
+
+// Verify is nil where the password is the user's, ErrRefused where it is not or there is no
+// such user, for which it takes the same time, and ErrTooMany where it is tried too often.
+func (p *Passwords) Verify(ctx context.Context, secret, user, password, address string) error {
+	if user == "" || len(user) > longestUser || password == "" || len(password) > MaxPassword {
+		return ErrRefused
+	}
+	now := p.clock.Now()
+	// Both are asked, so that each counts.
+	byAddress, byUser := p.ofAddress.Allow(address, now), p.ofUser.Allow(secret+"\x00"+user, now)
+	if !byAddress || !byUser {
+		return ErrTooMany
+	}
+	file, err := p.file(ctx, secret)
+	if err != nil {
+		return err
+	}
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", registry.ErrUnavailable, ctx.Err())
+	}
+	hash, known := file.hashes[user]
+	if !known {
+		hash = file.stranger(user)
+	}
+	if err := bcrypt.CompareHashAndPassword(hash, []byte(password)); err != nil || !known {
+		return ErrRefused
+	}
+	return nil
+}
+
+// Known tells whether there is such a user.
+func (p *Passwords) Known(ctx context.Context, secret, user string) (bool, error) {
+	file, err := p.file(ctx, secret)
+	if err != nil {
+		return false, err
+	}
+	_, known := file.hashes[user]
+	return known, nil
+}
+
+// stranger is the hash that somebody is held against who does not exist: always the same for
+// a name, and as dear as one of the others.
+func (f *passwordFile) stranger(user string) []byte {
+	if len(f.all) == 0 {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(user))
+	return f.all[binary.BigEndian.Uint64(sum[:8])%uint64(len(f.all))]
+}
+
+func (p *Passwords) file(ctx context.Context, name string) (*passwordFile, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if file := p.remembered[name]; file != nil && p.clock.Since(file.at) < readEvery {
+		return file, nil
+	}
+	at := p.clock.Now()
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
+	secret, err := p.clients.CoreV1().Secrets(p.namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		secret = &corev1.Secret{}
+	} else if err != nil {
+		return nil, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+	}
+	file := readHtpasswd(string(secret.Data[PasswordFile]))
+	file.at = at
+	p.remembered[name] = file
+	return file, nil
+}
+
+// readHtpasswd reads the lines that hold a bcrypt hash of a bearable cost; others are nobody's.
+// Of two lines for one user the first counts, as it does for a web server.
+func readHtpasswd(text string) *passwordFile {
+	file := &passwordFile{hashes: map[string][]byte{}}
+	for line := range strings.Lines(text) {
+		user, hash, ok := strings.Cut(strings.TrimSpace(line), ":")
+		cost, err := bcrypt.Cost([]byte(hash))
+		if _, taken := file.hashes[user]; !ok || user == "" || taken || err != nil || cost > dearestCost {
+			continue
+		}
+		file.hashes[user] = []byte(hash)
+		file.all = append(file.all, []byte(hash))
+	}
+	return file
+}

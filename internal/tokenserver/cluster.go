@@ -1,0 +1,40 @@
+package tokenserver
+
+import (
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+
+	"github.com/refreshkeys/refreshkeys/internal/grant"
+	"github.com/refreshkeys/refreshkeys/internal/identity"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// ForCluster makes the Server of a cluster: its Issuers, Grants and Callers are those of the
+// cluster, whatever the options say. namespace is the operator's own. Tokens are made by the given clock, and newID makes
+// their jti: unique, and with no meaning.
+func ForCluster(config *rest.Config, cluster *registry.Cluster, namespace string, clock clock.PassiveClock, newID func() string, o Options) (*Server, error) {
+	clients, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	reviews, err := identity.NewReviews(clients, clock)
+	if err != nil {
+		return nil, err
+	}
+	if o.Callers, err = NewClusterCallers(reviews, clients, clock); err != nil {
+		return nil, err
+	}
+	passwords, err := identity.NewPasswords(clients, namespace, clock)
+	if err != nil {
+		return nil, err
+	}
+	o.Grants, err = grant.New(grant.Options{
+		Registry: cluster, Reviews: reviews, Providers: identity.NewProviders(clock), Passwords: passwords, Clock: clock, NewID: newID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	o.Issuers = cluster
+	return New(o)
+}

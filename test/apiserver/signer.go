@@ -1,0 +1,36 @@
+package apiserver
+
+import (
+	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// AccountSigner is the key that the server signs ServiceAccount tokens with, so that a test can
+// show what becomes of one that is hours old. An existing cluster does not give its own away.
+func (s *Server) AccountSigner() (*ecdsa.PrivateKey, error) {
+	if s.Existing() {
+		return nil, errors.New("the signing key of an existing cluster is not to be had")
+	}
+	raw, err := os.ReadFile(filepath.Join(s.environment.ControlPlane.GetAPIServer().CertDir, "sa-signer.key"))
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(raw)
+	if block == nil {
+		return nil, errors.New("the server's signing key is not PEM")
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	key, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("the server's signing key is a %T", parsed)
+	}
+	return key, nil
+}

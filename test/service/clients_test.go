@@ -1,0 +1,149 @@
+package service
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+	"github.com/google/uuid"
+	"github.com/onsi/gomega"
+	"k8s.io/client-go/rest"
+
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// device is a client with a key of its own, whose proofs go-jose signs.
+type device struct {
+	h      *house
+	signer jose.Signer
+	// thumbprint is that of its key.
+	thumbprint string
+	// nonce is the last that it was given.
+	nonce string
+	// at is what it takes for the URL of the token endpoint.
+	at string
+}
+
+func (h *house) device() *device {
+	h.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	options := (&jose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt")
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, options)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	sum, err := (&jose.JSONWebKey{Key: key.Public()}).Thumbprint(crypto.SHA256)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	return &device{h: h, signer: signer, thumbprint: base64.RawURLEncoding.EncodeToString(sum), at: h.url() + "/token"}
+}
+
+// proof is one for the token endpoint, made now. A claim that is changed to nil is left out.
+func (d *device) proof(change ...func(map[string]any)) string {
+	d.h.t.Helper()
+	claims := map[string]any{"jti": uuid.NewString(), "htm": "POST", "htu": d.at, "iat": d.h.clock.Now().Unix()}
+	if d.nonce != "" {
+		claims["nonce"] = d.nonce
+	}
+	for _, c := range change {
+		c(claims)
+	}
+	payload, err := json.Marshal(claims)
+	d.h.Expect(err).NotTo(gomega.HaveOccurred())
+	signed, err := d.signer.Sign(payload)
+	d.h.Expect(err).NotTo(gomega.HaveOccurred())
+	compact, err := signed.CompactSerialize()
+	d.h.Expect(err).NotTo(gomega.HaveOccurred())
+	return compact
+}
+
+// refresh is an exchange with a proof, for which the device gets a nonce first if it has none.
+func (d *device) refresh(r *replica, compact string, more ...string) *answer {
+	d.h.t.Helper()
+	got := d.h.present(r, compact, []string{d.proof()}, more...)
+	d.learn(got)
+	if got.text("error") == "use_dpop_nonce" {
+		got = d.h.present(r, compact, []string{d.proof()}, more...)
+		d.learn(got)
+	}
+	return got
+}
+
+func (d *device) learn(got *answer) {
+	if nonces := got.header.Values("DPoP-Nonce"); len(nonces) == 1 {
+		d.nonce = nonces[0]
+	}
+}
+
+// present is an exchange with any number of DPoP headers.
+func (h *house) present(r *replica, compact string, proofs []string, more ...string) *answer {
+	h.t.Helper()
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {compact}}
+	for i := 0; i+1 < len(more); i += 2 {
+		form.Add(more[i], more[i+1])
+	}
+	request, err := http.NewRequestWithContext(h.ctx, http.MethodPost, r.server.URL+"/"+h.name+"/token", strings.NewReader(form.Encode()))
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for _, proof := range proofs {
+		request.Header.Add("DPoP", proof)
+	}
+	return h.do(r, request)
+}
+
+// asserting are the parameters of a client assertion.
+func asserting(assertion string) []string {
+	return []string{oauth.ParamClientAssertion, assertion, oauth.ParamClientAssertionType, oauth.AssertionJWTBearer}
+}
+
+// says is what a token says, its signature unseen.
+func (h *house) says(compact string) map[string]any {
+	h.t.Helper()
+	parts := strings.Split(compact, ".")
+	h.Expect(parts).To(gomega.HaveLen(3))
+	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	claims := map[string]any{}
+	h.Expect(json.Unmarshal(raw, &claims)).To(gomega.Succeed())
+	return claims
+}
+
+// reviewLine counts the TokenReviews of a replica as they go out, and fails them when it is cut.
+type reviewLine struct {
+	next http.RoundTripper
+	sent atomic.Int64
+	cut  atomic.Bool
+}
+
+func (l *reviewLine) RoundTrip(request *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(request.URL.Path, "/tokenreviews") {
+		l.sent.Add(1)
+		if l.cut.Load() {
+			return nil, errors.New("the line is cut")
+		}
+	}
+	return l.next.RoundTrip(request)
+}
+
+func (l *reviewLine) wire(config *rest.Config, _ *registry.Options) {
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { l.next = next; return l })
+}
+
+// asked is how many reviews something costs.
+func (l *reviewLine) asked(do func()) int64 {
+	before := l.sent.Load()
+	do()
+	return l.sent.Load() - before
+}
+
+// reviewed is how long a good answer about an assertion is believed.
+const reviewed = 10 * time.Second

@@ -1,0 +1,208 @@
+package service
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// heldBy binds a key to that of a device.
+func heldBy(d *device) func(*v1alpha1.JWTRefreshKey) {
+	return func(k *v1alpha1.JWTRefreshKey) { k.Spec.Binding = &v1alpha1.BindingSpec{JWKThumbprint: d.thumbprint} }
+}
+
+const inside = "https://tokens.refreshkeys-system.svc:8443/inside"
+
+// insideToo gives an issuer a second URL, at which clients in the cluster reach it.
+func insideToo(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = inside }
+
+// TestBoundToAKey: the token is exchanged for whoever has the key alone, and what he gets is
+// bound to it.
+func TestBoundToAKey(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	h := newHouse(t, clock)
+	h.issuer(insideToo)
+	h.manage()
+	one, two := h.replica(), h.replica()
+	device, thief := h.device(), h.device()
+	bound := h.reaches(h.key("bound", heldBy(device)), 1)
+	h.outcomes([]*replica{one, two}, bound, "400 invalid_dpop_proof")
+	h.Expect(h.says(bound)).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
+
+	// The first proof has no nonce, and the answer brings one: exactly one.
+	first := h.present(one, bound, []string{device.proof()})
+	h.Expect(first.outcome()).To(gomega.Equal("400 use_dpop_nonce"))
+	h.Expect(first.header.Values("DPoP-Nonce")).To(gomega.HaveLen(1))
+	h.Expect(first.header.Get("Cache-Control")).To(gomega.Equal("no-store"))
+	device.learn(first)
+	thief.nonce = device.nonce
+
+	// One replica's nonce is good at the other, and the answer brings the next.
+	used := device.proof()
+	clock.SetTime(clock.Now().Add(time.Second))
+	got := h.present(two, bound, []string{used})
+	h.Expect(got.outcome()).To(gomega.Equal("200"))
+	h.Expect(got.text("token_type")).To(gomega.Equal("DPoP"))
+	h.Expect(got.text("refresh_token")).To(gomega.BeEmpty())
+	h.Expect(got.header.Values("DPoP-Nonce")).To(gomega.HaveLen(1))
+	h.Expect(got.header.Get("DPoP-Nonce")).NotTo(gomega.Equal(device.nonce))
+	access := got.text("access_token")
+	h.Expect(h.says(access)).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
+
+	told := h.introspect(one, h.caller("auditor", ""), access, "")
+	h.Expect(told.body).To(gomega.HaveKeyWithValue("token_type", "DPoP"))
+	h.Expect(told.body).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
+	told = h.introspect(one, h.caller("auditor-2", ""), bound, "refresh_token")
+	h.Expect(told.body).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
+	h.Expect(told.body).NotTo(gomega.HaveKey("token_type"))
+
+	const bad = "400 invalid_dpop_proof"
+	claim := func(name string, value any) []string {
+		return []string{device.proof(func(claims map[string]any) { claims[name] = value })}
+	}
+	for _, c := range []struct {
+		name   string
+		proofs []string
+		want   string
+	}{
+		{"none", nil, bad},
+		{"an empty header", []string{""}, bad},
+		{"nonsense", []string{"nonsense"}, bad},
+		{"longer than 8 KiB", []string{strings.Repeat("a", 9_000)}, bad},
+		{"another key's", []string{thief.proof()}, bad},
+		{"used before", []string{used}, bad},
+		{"two", []string{device.proof(), device.proof()}, bad},
+		{"the same twice", []string{used, used}, bad},
+		{"two in one header", []string{device.proof() + ", " + device.proof()}, bad},
+		{"the access token", []string{access}, bad},
+		{"the refresh token", []string{bound}, bad},
+		{"for GET", claim("htm", "GET"), bad},
+		{"for the issuer's URL", claim("htu", h.url()), bad},
+		{"for another endpoint", claim("htu", h.url()+"/revoke"), bad},
+		{"for the address that the request went to", claim("htu", two.server.URL+"/"+h.name+"/token"), bad},
+		{"for the second URL of the issuer", claim("htu", inside+"/token"), "200"},
+		{"for the URL in other letters, and with a port", claim("htu", "HTTPS://Tokens.Example.com:443/"+h.name+"/token"), "200"},
+		{"made an hour ago", claim("iat", clock.Now().Add(-time.Hour).Unix()), bad},
+		{"made in an hour", claim("iat", clock.Now().Add(time.Hour).Unix()), bad},
+		{"made by a clock that is a minute behind", claim("iat", clock.Now().Add(-time.Minute).Unix()), "200"},
+		{"without a jti", claim("jti", nil), bad},
+		{"with a nonce of its own", claim("nonce", "mine"), "400 use_dpop_nonce"},
+		{"with a nonce changed", claim("nonce", device.nonce[:len(device.nonce)-1]), "400 use_dpop_nonce"},
+		{"good", []string{device.proof()}, "200"},
+	} {
+		got := h.present(two, bound, c.proofs)
+		h.Expect(got.outcome()).To(gomega.Equal(c.want), c.name)
+		wanted := 0
+		if c.want != bad {
+			wanted = 1
+		}
+		h.Expect(got.header.Values("DPoP-Nonce")).To(gomega.HaveLen(wanted), c.name)
+	}
+
+	// Headers of those in between say nothing about the URL.
+	form := map[string][]string{"grant_type": {"refresh_token"}, "refresh_token": {bound}}
+	forwarded := device.proof(func(claims map[string]any) { claims["htu"] = "https://evil.example.com/" + h.name + "/token" })
+	h.Expect(h.post(two, "/token", form, "DPoP", forwarded, "X-Forwarded-Host", "evil.example.com", "Forwarded", "host=evil.example.com").
+		outcome()).To(gomega.Equal(bad))
+
+	// The nonce lives for 30 seconds.
+	device.learn(h.present(one, bound, []string{device.proof()}))
+	clock.SetTime(clock.Now().Add(29 * time.Second))
+	h.Expect(h.present(two, bound, []string{device.proof()}).outcome()).To(gomega.Equal("200"))
+	clock.SetTime(clock.Now().Add(time.Second))
+	stale := h.present(two, bound, []string{device.proof()})
+	h.Expect(stale.outcome()).To(gomega.Equal("400 use_dpop_nonce"))
+	device.learn(stale)
+	h.Expect(h.present(two, bound, []string{device.proof()}).outcome()).To(gomega.Equal("200"))
+
+	// What docs/security.md says is left open: a replica that has not seen the proof takes it.
+	once := device.proof()
+	h.Expect(h.present(one, bound, []string{once}).outcome()).To(gomega.Equal("200"))
+	h.Expect(h.present(one, bound, []string{once}).outcome()).To(gomega.Equal(bad))
+	h.Expect(h.present(two, bound, []string{once}).outcome()).To(gomega.Equal("200"))
+	clock.SetTime(clock.Now().Add(30 * time.Second))
+	h.Expect(h.present(one, bound, []string{once}).outcome()).To(gomega.Equal("400 use_dpop_nonce"))
+
+	// Giving up a token needs no proof.
+	h.Expect(h.post(one, "/revoke", map[string][]string{"token": {bound}}).outcome()).To(gomega.Equal("200"))
+	h.Expect(device.refresh(one, bound).outcome()).To(gomega.Equal("400 invalid_grant"))
+}
+
+// TestAKeyForAnUnboundToken: whoever proves a key without having to gets an access token that is
+// bound to it, and his refresh token stays as it is (RFC 9449 §5).
+func TestAKeyForAnUnboundToken(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	r := h.replica()
+	unbound := h.reaches(h.key("unbound"), 1)
+	h.outcomes([]*replica{r}, unbound, "200")
+	mine, another := h.device(), h.device()
+	for _, d := range []*device{mine, another} {
+		got := d.refresh(r, unbound)
+		h.Expect(got.outcome()).To(gomega.Equal("200"))
+		h.Expect(got.text("token_type")).To(gomega.Equal("DPoP"))
+		h.Expect(got.text("refresh_token")).To(gomega.BeEmpty())
+		h.Expect(h.says(got.text("access_token"))).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": d.thumbprint}))
+	}
+	h.Expect(h.present(r, unbound, []string{"nonsense"}).outcome()).To(gomega.Equal("400 invalid_dpop_proof"), "nobody may believe that he proved a key")
+	got := h.refresh(r, unbound)
+	h.Expect(got.text("token_type")).To(gomega.Equal("Bearer"))
+	h.Expect(got.header.Values("DPoP-Nonce")).To(gomega.BeEmpty())
+	h.Expect(h.says(got.text("access_token"))).NotTo(gomega.HaveKey("cnf"))
+	h.Expect(mine.refresh(r, "nonsense").outcome()).To(gomega.Equal("400 invalid_grant"), "the token is looked at first")
+}
+
+// TestBoundTwice: both bindings hold, and a one-time token with them is used by nobody else.
+func TestBoundTwice(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	one, two := h.replica(), h.replica()
+	h.account(h.name, "orders")
+	own := asserting(h.accountToken("orders", h.url()))
+	device, thief := h.device(), h.device()
+	key := h.key("device", oneTime(time.Minute), func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.Binding = &v1alpha1.BindingSpec{ServiceAccountName: "orders", JWKThumbprint: device.thumbprint}
+	})
+	first := h.reaches(key, 1)
+	h.outcomes([]*replica{one, two}, first, "401 invalid_client")
+	h.Expect(h.refresh(one, first, own...).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
+	h.Expect(device.refresh(one, first).outcome()).To(gomega.Equal("401 invalid_client"))
+	h.Expect(thief.refresh(one, first, own...).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
+	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1), "nobody has used it")
+
+	once := device.proof()
+	got := h.present(one, first, []string{once}, own...)
+	h.Expect(got.outcome()).To(gomega.Equal("200"))
+	second := got.text("refresh_token")
+	h.Expect(h.says(second)).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint, "refreshkeys.dev/service-account": "orders"}))
+	h.Expect(h.says(got.text("access_token"))).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
+	// The grace for a lost answer is the client's own: a captured proof does not get the successor.
+	h.Expect(h.present(one, first, []string{once}, own...).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
+	h.Expect(h.refresh(two, first, own...).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
+	h.Expect(device.refresh(two, first, own...).text("refresh_token")).To(gomega.Equal(second), "a retry by the client itself")
+	h.Expect(device.refresh(one, second, own...).outcome()).To(gomega.Equal("200"))
+}
+
+// TestMetadataOfProofs: a client finds out what it may sign with.
+func TestMetadataOfProofs(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	r := h.replica()
+	h.Eventually(func() any {
+		asked, err := http.NewRequestWithContext(h.ctx, http.MethodGet, r.server.URL+"/"+h.name+"/.well-known/openid-configuration", nil)
+		h.Expect(err).NotTo(gomega.HaveOccurred())
+		return h.do(r, asked).body["dpop_signing_alg_values_supported"]
+	}, patience, pollEvery).Should(gomega.ConsistOf("ES256", "ES384", "Ed25519", "EdDSA", "PS256", "RS256"))
+}

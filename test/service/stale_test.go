@@ -1,0 +1,139 @@
+package service
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// behind is a replica whose watches hang when it is told so, while the API server answers it.
+func (h *house) behind() (*replica, *line) {
+	h.t.Helper()
+	l := &line{}
+	return h.replica(l.wire(clocktesting.NewFakeClock(time.Now()))), l
+}
+
+// TestAReinstatedKeyAtAStaleReplica: a revocation can be taken back, and a replica that has not
+// heard of that must not refuse the new token for good.
+func TestAReinstatedKeyAtAStaleReplica(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	r, line := h.behind()
+	for name, change := range map[string]func(*v1alpha1.JWTRefreshKey){
+		"scheduled": func(*v1alpha1.JWTRefreshKey) {}, "device": oneTime(time.Minute),
+	} {
+		key := h.key(name, change)
+		held := h.reaches(key, 1)
+		h.Expect(h.post(r, "/revoke", map[string][]string{"token": {held}}).outcome()).To(gomega.Equal("200"))
+		line.hang(true)
+		h.annotate(key, v1alpha1.AnnotationRotate, "again")
+		next := h.reaches(key, 2)
+		h.Expect(h.refresh(r, next).outcome()).To(gomega.Equal("200"), "%s: the token in the Secret is refused", name)
+		h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("400 invalid_grant"), "%s: the revoked one is dead for good", name)
+		line.hang(false)
+	}
+}
+
+// TestASigningKeyThatAStaleReplicaLacks: all who come with a token by a key that is not known
+// yet wait until it is read, and not only the first.
+func TestASigningKeyThatAStaleReplicaLacks(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	issuer := h.issuer()
+	h.manage()
+	gate := &gate{closed: make(chan struct{}), met: make(chan struct{}, 1)}
+	l := &line{}
+	r := h.replica(l.wire(clocktesting.NewFakeClock(time.Now())), func(config *rest.Config, _ *registry.Options) {
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { gate.next = next; return gate })
+	})
+	key := h.key("orders")
+	h.reaches(key, 1)
+	l.hang(true)
+	defer l.hang(false)
+	// The next one is known already: it goes too, and the one after it is made and signs at once.
+	var kids []string
+	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(issuer), issuer)).To(gomega.Succeed())
+	for _, known := range issuer.Status.Keys {
+		if string(known.Use) == string(keyring.Refresh) {
+			kids = append(kids, known.KID)
+		}
+	}
+	h.annotate(issuer, v1alpha1.AnnotationWithdrawKey, strings.Join(kids, ","))
+	next := h.reaches(key, 2)
+
+	gate.shut()
+	var group sync.WaitGroup
+	outcomes := make(chan string, 2)
+	group.Go(func() { outcomes <- h.refresh(r, next).outcome() })
+	<-gate.met
+	group.Go(func() { outcomes <- h.refresh(r, next).outcome() })
+	h.Consistently(outcomes, 500*time.Millisecond, pollEvery).ShouldNot(gomega.Receive(), "judged before the keys were read")
+	gate.open()
+	group.Wait()
+	for range 2 {
+		h.Expect(<-outcomes).To(gomega.Equal("200"))
+	}
+}
+
+// gate holds up whoever lists signing keys.
+type gate struct {
+	next   http.RoundTripper
+	mu     sync.Mutex
+	closed chan struct{}
+	armed  bool
+	met    chan struct{}
+}
+
+func (g *gate) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.armed = true
+}
+
+func (g *gate) open() { close(g.closed) }
+
+func (g *gate) RoundTrip(request *http.Request) (*http.Response, error) {
+	g.mu.Lock()
+	armed := g.armed
+	g.mu.Unlock()
+	query := request.URL.Query()
+	if armed && strings.HasSuffix(request.URL.Path, "/secrets") && query.Get("watch") == "" && query.Get("limit") == "" {
+		select {
+		case g.met <- struct{}{}:
+		default:
+		}
+		<-g.closed
+	}
+	return g.next.RoundTrip(request)
+}
+
+// TestSigningKeysThatCannotBeRead: as long as it cannot be known whether there is such a key, no
+// token is refused for good: neither that of who asks first, nor that of who comes after.
+func TestSigningKeysThatCannotBeRead(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	r, line := h.behind()
+	held := h.reaches(h.key("orders"), 1)
+	h.outcomes([]*replica{r}, held, "200")
+	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","kid":"not-known-yet","typ":"rt+jwt"}`))
+	_, rest, _ := strings.Cut(held, ".")
+	line.set(true)
+	defer line.set(false)
+	for range 3 {
+		h.Expect(h.refresh(r, header+"."+rest).outcome()).To(gomega.Equal("503 temporarily_unavailable"))
+	}
+}
