@@ -187,6 +187,12 @@ var invalidCases = []decideCase{
 			s.Key.Spec.Scopes = append(s.Key.Spec.Scopes, "orders:"+strings.Repeat(string(rune('a'+i)), 100))
 		}
 	}),
+	invalid("an annotation of the operator's own on the Secret", `spec.secret.annotations: "jwt.refreshkeys.dev/owner" is reserved`, func(s *situation) {
+		s.Key.Spec.Secret.Annotations = map[string]v1alpha1.AnnotationValue{"example.com/team": "shop", v1alpha1.AnnotationOwner: "other"}
+	}),
+	invalid("a label of Kubernetes on the Secret", `spec.secret.labels: "app.kubernetes.io/managed-by" is reserved`, func(s *situation) {
+		s.Key.Spec.Secret.Labels = map[string]v1alpha1.LabelValue{v1alpha1.LabelManagedBy: "mine"}
+	}),
 	invalid("accessToken with binding", "spec.secret.accessToken cannot be combined with binding", withAccess(func(s *situation) {
 		s.Key.Spec.Binding = &v1alpha1.BindingSpec{ServiceAccountName: "orders"}
 	})),

@@ -61,7 +61,7 @@ func (d *decision) validate() error {
 			return fmt.Errorf("spec.scopes: %q is not one scope; write each as an item of its own, without spaces", scope)
 		}
 	}
-	if err := d.validateSession(); err != nil {
+	if err := errors.Join(validateMarks(spec.Secret), d.validateSession()); err != nil {
 		return err
 	}
 	e := &d.values

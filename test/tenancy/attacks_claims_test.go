@@ -38,14 +38,13 @@ func (w *world) anothersSubject(t *testing.T) {
 		subject string
 		by      denied
 	}{
-		"the victim's":               {ownSubject(w.victim), denied{admission: another, reason: v1alpha1.ReasonPolicyDenied}},
-		"another key's of one's own": {"refreshkey:" + w.namespace + ":other", denied{admission: another, reason: v1alpha1.ReasonPolicyDenied}},
-		"the prefix alone":           {"refreshkey:", denied{admission: another, reason: v1alpha1.ReasonPolicyDenied}},
-		"an administrator's":         {"system:admin", denied{schema: never}},
-		"a ServiceAccount's": {
-			"system:serviceaccount:" + w.victim.Namespace + ":default", denied{admission: "is given by a login only", reason: v1alpha1.ReasonPolicyDenied},
-		},
-		"with a blank before it": {" system:admin", denied{schema: "spec.subject"}},
+		"the victim's":                    {ownSubject(w.victim), denied{admission: another, reason: v1alpha1.ReasonPolicyDenied}},
+		"another key's of one's own":      {"refreshkey:" + w.namespace + ":other", denied{admission: another, reason: v1alpha1.ReasonPolicyDenied}},
+		"the prefix alone":                {"refreshkey:", denied{admission: another, reason: v1alpha1.ReasonPolicyDenied}},
+		"an administrator's":              {"system:admin", denied{schema: never}},
+		"a ServiceAccount's":              {"system:serviceaccount:" + w.victim.Namespace + ":default", denied{admission: "is given by a login only", reason: v1alpha1.ReasonPolicyDenied}},
+		"a ServiceAccount's of one's own": {"system:serviceaccount:" + w.namespace + ":default", denied{admission: "is given by a login only", reason: v1alpha1.ReasonPolicyDenied}},
+		"with a blank before it":          {" system:admin", denied{schema: "spec.subject"}},
 	} {
 		t.Run(name, func(t *testing.T) { w.refuses(t, w.key(withSubject(c.subject)), c.by) })
 	}

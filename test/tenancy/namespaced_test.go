@@ -38,6 +38,14 @@ func confine(t *testing.T) {
 	if server.Existing() {
 		t.Skip("the operator's rights in somebody's cluster are left as they are")
 	}
+	usual := map[string][]rbacv1.PolicyRule{}
+	for _, account := range []string{apiserver.Manager, apiserver.TokenServer} {
+		role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: account}}
+		if err := read(t, role); err != nil {
+			t.Fatal(err)
+		}
+		usual[account] = role.Rules
+	}
 	for _, name := range listed {
 		err := clientOf(t, "").Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 		if err != nil && !apierrors.IsAlreadyExists(err) {
@@ -64,6 +72,25 @@ func confine(t *testing.T) {
 		}
 		return !may(t, managerUser, right("list secrets").attributes("")), ""
 	})
+	for account, rules := range usual {
+		enoughIn(t, "billing", account, rules)
+	}
+}
+
+// enoughIn: what the operator may do everywhere by config/rbac, it may do in a listed namespace.
+func enoughIn(t *testing.T, namespace, account string, rules []rbacv1.PolicyRule) {
+	t.Helper()
+	user := "system:serviceaccount:" + apiserver.Namespace + ":" + account
+	for _, rule := range rules {
+		for _, resource := range rule.Resources {
+			for _, verb := range rule.Verbs {
+				what := right(verb + " " + resource).attributes(namespace)
+				if what.Group = rule.APIGroups[0]; !may(t, user, what) {
+					t.Errorf("%s may %s %s everywhere by config/rbac, and not in a namespace by config/namespaced", account, verb, resource)
+				}
+			}
+		}
+	}
 }
 
 // TestNamespaced: with --namespaces and the rights of config/namespaced, keys of these namespaces

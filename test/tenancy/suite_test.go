@@ -65,6 +65,16 @@ func clientOf(t *testing.T, user string) client.Client {
 	return c
 }
 
+// asMember acts as a user by the rights of a group.
+func asMember(t *testing.T, user, group string) client.Client {
+	t.Helper()
+	c, err := client.New(server.As(user, group), client.Options{Scheme: controllers.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // create makes an object as the administrator, until the test ends.
 func create[T client.Object](t *testing.T, object T) T {
 	t.Helper()

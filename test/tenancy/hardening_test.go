@@ -1,0 +1,75 @@
+package tenancy
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestTheCommandsOfTheHardeningPage runs what docs/hardening.md says, line by line, and applies the
+// component that it only names.
+func TestTheCommandsOfTheHardeningPage(t *testing.T) {
+	if server.Existing() {
+		t.Skip("somebody's cluster is not hardened by a test")
+	}
+	nobody := clientOf(t, editor(t, "default"))
+	t.Cleanup(func() {
+		withoutOptions(t, nobody)
+		if err := server.Apply(context.Background(), "config/rbac"); err != nil {
+			t.Error(err)
+		}
+	})
+	commands := commandsOf(t, "docs/hardening.md")
+	if len(commands) < 9 {
+		t.Fatalf("only %d commands were found", len(commands))
+	}
+	for _, command := range append(commands, "kubectl apply --server-side -k config/network-policy") {
+		arguments := strings.Fields(command)
+		if arguments[0] != "kubectl" {
+			t.Errorf("%q is not run by any test", command)
+			continue
+		}
+		for i := range arguments {
+			if strings.HasPrefix(arguments[i], "config/") {
+				arguments[i] = filepath.Join(server.Root, arguments[i])
+			}
+		}
+		run := func() (string, error) { return server.Kubectl(t.Context(), "", arguments[1:]...) }
+		if strings.Contains(command, "can-i") {
+			until(t, command, func() (bool, string) { said, err := run(); return err == nil && strings.HasPrefix(said, "yes"), said })
+			continue
+		}
+		if said, err := run(); err != nil && !strings.Contains(err.Error(), "AlreadyExists") {
+			t.Errorf("%s: %v %s", command, err, said)
+		}
+	}
+	jane := asMember(t, "jane", "team-shop")
+	until(t, "a member of the team has a key", func() (bool, string) {
+		err := jane.Create(t.Context(), newKey("team-shop", newName("orders")))
+		return err == nil, fmt.Sprint(err)
+	})
+	refusedBy(t, jane.Create(t.Context(), newKey("team-shop", newName("orders"), of("other"))), usePolicy)
+}
+
+// commandsOf are the lines of a page's shell blocks.
+func commandsOf(t *testing.T, page string) (commands []string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(server.Root, page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shell := false
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "```"):
+			shell = line == "```sh"
+		case shell && line != "":
+			commands = append(commands, line)
+		}
+	}
+	return commands
+}
