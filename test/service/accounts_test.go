@@ -250,7 +250,9 @@ func TestAThiefAtAReplicaThatIsBehind(t *testing.T) {
 	own := asserting(h.accountToken("orders", h.url()))
 	key := h.key("device", oneTime(0))
 	first := h.reaches(key, 1)
-	h.Eventually(func() bool { return r.Key(client.ObjectKeyFromObject(key)) != nil && r.Key(client.ObjectKeyFromObject(key)).Status.Revision == 1 },
+	h.Eventually(func() bool {
+		return r.Key(client.ObjectKeyFromObject(key)) != nil && r.Key(client.ObjectKeyFromObject(key)).Status.Revision == 1
+	},
 		patience, pollEvery).Should(gomega.BeTrue())
 	second := h.refresh(r, first).text("refresh_token")
 	h.Expect(second).NotTo(gomega.BeEmpty())
