@@ -173,3 +173,19 @@ func TestIntrospection(t *testing.T) {
 		}
 	}
 }
+
+// TestARightInOneNamespace is none in another, also right after it was used.
+func TestARightInOneNamespace(t *testing.T) {
+	h, other := newHouse(t, clock.RealClock{}), newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	r := h.replica()
+	mine := h.reaches(h.key("orders"), 1)
+	theirs := h.reaches(h.key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Namespace = other.name }), 1)
+	h.outcomes([]*replica{r}, theirs, "200")
+	caller := h.caller("here", h.name)
+	for range 2 {
+		h.Expect(h.introspect(r, caller, h.refresh(r, mine).text("access_token"), "").outcome()).To(gomega.Equal("200"))
+		h.Expect(h.introspect(r, caller, h.refresh(r, theirs).text("access_token"), "").outcome()).To(gomega.Equal("403 insufficient_scope"))
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -81,6 +82,27 @@ func TestLogout(t *testing.T) {
 	for _, token := range []string{held, "nonsense", strings.Repeat("a", 100)} {
 		h.Expect(h.post(two, "/revoke", map[string][]string{"token": {token}}).outcome()).To(gomega.Equal("200"), "there is no harm in it")
 	}
+}
+
+// TestALogoutOutlastsARotation that was asked for before and not yet made: it does not bring the key back.
+func TestALogoutOutlastsARotation(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	stop := h.manage()
+	r := h.replica()
+	key := h.key("till")
+	held := h.reaches(key, 1)
+	stop()
+	h.annotate(key, v1alpha1.AnnotationRotate, "hygiene")
+	h.Expect(h.post(r, "/revoke", map[string][]string{"token": {held}}).outcome()).To(gomega.Equal("200"))
+	h.manage()
+	h.Eventually(func() string {
+		h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+		ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady)
+		return ready.Reason
+	}, patience, pollEvery).Should(gomega.Equal(v1alpha1.ReasonRevoked))
+	h.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1))
+	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedLogout))
 }
 
 // TestADeadTokenRevokesNothing: whoever finds a token that was replaced must not be able to end
