@@ -53,7 +53,7 @@ func (h *house) aged(compact string, by time.Duration) string {
 	}
 	payload, err := json.Marshal(claims)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	parsed, err := jose.ParseSigned(compact, []jose.SignatureAlgorithm{jose.ES256})
+	parsed, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.ES256})
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: parsed.Signatures[0].Header.KeyID}}, nil)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -250,7 +250,9 @@ func TestAThiefAtAReplicaThatIsBehind(t *testing.T) {
 	own := asserting(h.accountToken("orders", h.url()))
 	key := h.key("device", oneTime(0))
 	first := h.reaches(key, 1)
-	h.Eventually(func() bool { return r.Key(client.ObjectKeyFromObject(key)) != nil && r.Key(client.ObjectKeyFromObject(key)).Status.Revision == 1 },
+	h.Eventually(func() bool {
+		return r.Key(client.ObjectKeyFromObject(key)) != nil && r.Key(client.ObjectKeyFromObject(key)).Status.Revision == 1
+	},
 		patience, pollEvery).Should(gomega.BeTrue())
 	second := h.refresh(r, first).text("refresh_token")
 	h.Expect(second).NotTo(gomega.BeEmpty())
