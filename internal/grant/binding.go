@@ -124,7 +124,7 @@ func (s *Service) spend(client *proven) error {
 // unbound is the binding of a key that has none.
 var unbound v1alpha1.BindingSpec
 
-// Holds checks that the client has proven all that is asked of whoever presents the token: by
+// holds checks that the client has proven all that is asked of whoever presents the token: by
 // the token itself, and by its key as it is now. Neither refusal is invalid_grant, on which a
 // client would discard a token that it may well prove itself for the next time.
 func (p *proven) holds(claims *token.Claims, binding *v1alpha1.BindingSpec) error {

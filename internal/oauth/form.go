@@ -43,7 +43,7 @@ const (
 const HintRefreshToken = "refresh_token"
 
 // AssertionJWTBearer is the client_assertion_type of RFC 7523 §2.2.
-const AssertionJWTBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+const AssertionJWTBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" //nolint:gosec // it is a name
 
 // The grants.
 const (

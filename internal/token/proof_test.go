@@ -158,6 +158,8 @@ func TestParseProofRefuses(t *testing.T) {
 		{"jti twice", p.payloadWith(`"jti":"x"`), ErrMalformed},
 		{"JTI beside jti", p.payloadWith(`"JTI":"x"`), ErrMalformed},
 		{"HTM instead of htm", p.withPayload(`"htm"`, `"HTM"`), ErrMalformed},
+		{"NONCE instead of nonce, which need not be there", p.withPayload(`"nonce"`, `"NONCE"`), ErrMalformed},
+		{"Exp, which need not be there", p.payloadWith(`"Exp":1`), ErrMalformed},
 		{"two others that differ in case", p.payloadWith(`"x":1,"X":1`), ErrMalformed},
 		{"htm missing", p.withPayload(`"htm":"POST",`, ``), ErrMalformed},
 		{"htu missing", p.withPayload(`"htu":"`+issuer+`/token",`, ``), ErrMalformed},

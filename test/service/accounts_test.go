@@ -53,7 +53,7 @@ func (h *house) aged(compact string, by time.Duration) string {
 	}
 	payload, err := json.Marshal(claims)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	parsed, err := jose.ParseSigned(compact, []jose.SignatureAlgorithm{jose.ES256})
+	parsed, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.ES256})
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: parsed.Signatures[0].Header.KeyID}}, nil)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
