@@ -8,6 +8,7 @@ package main
 
 import (
 	"crypto/rand"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -58,5 +59,8 @@ func run() error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		_ = server.Close()
 	}()
-	return server.ServeTLS(listener, *certificate, *key)
+	if err := server.ServeTLS(listener, *certificate, *key); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }
