@@ -2,7 +2,10 @@ package tenancy
 
 import (
 	"bytes"
+	"encoding/base64"
+	"fmt"
 	"maps"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,6 +14,8 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
 	"github.com/refreshkeys/refreshkeys/test/operator"
 )
 
@@ -132,34 +137,68 @@ func (w *world) adopted(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int6
 	}
 }
 
-// ownSigningKeys: a Secret that looks like that with the issuer's signing keys, elsewhere. Whose
-// keys are taken for the issuer's signs whatever they like.
+// ownSigningKeys: a Secret that looks like that with the issuer's signing keys, with keys that the
+// attacker knows. Whose keys are taken for the issuer's signs whatever they like.
 func (w *world) ownSigningKeys(t *testing.T) {
-	theirs, err := secretOf(t, "refreshkeys-system", "signing-keys-"+w.issuer.Name)
-	if err != nil {
-		t.Fatal(err)
+	theirs := signingKeysOf(t, w.issuer)
+	// Another issuer's are as good as any that one makes oneself.
+	known := signingKeysOf(t, newIssuer(t))
+	if signedBy(t, signerOf(t, theirs), w.victimToken) != w.victimToken {
+		t.Fatal("with the issuer's keys the attack does not make the victim's token: it shows nothing")
 	}
-	// Whoever has these bytes is the issuer: so they are put where they have no business.
-	rings, err := keyring.Decode(theirs.Data)
+	signer := signerOf(t, known)
+	forged := signedBy(t, signer, w.victimToken)
+	w.makes(t, &corev1.Secret{Data: known.Data, Type: theirs.Type, ObjectMeta: metav1.ObjectMeta{
+		Namespace: w.namespace, Name: theirs.Name, Labels: theirs.Labels, Annotations: theirs.Annotations,
+	}})
+	key, held := w.issued(t)
+	if key.Status.KeyID == signer.ID {
+		t.Error("the operator signs with the attacker's key")
+	}
+	again := operator.Serve(t, tokenServerConfig(t), registry.Options{})
+	for _, r := range append(w.replicas, again) {
+		gets(t, r, w.issuer, held, "200")
+		if got := exchange(t, r, w.issuer, forged).Outcome(); got != "400 invalid_grant" {
+			t.Errorf("a token that the attacker signed gets %s", got)
+		}
+	}
+	again.Stop()
+}
+
+func signingKeysOf(t *testing.T, issuer *v1alpha1.JWTIssuer) *corev1.Secret {
+	t.Helper()
+	var secret *corev1.Secret
+	until(t, "the issuer has keys", func() (bool, string) {
+		var err error
+		secret, err = secretOf(t, apiserver.Namespace, "signing-keys-"+issuer.Name)
+		return err == nil, fmt.Sprint(err)
+	})
+	return secret
+}
+
+func signerOf(t *testing.T, secret *corev1.Secret) *keyring.Key {
+	t.Helper()
+	rings, err := keyring.Decode(secret.Data)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatal("the Secret holds no signing keys")
 	}
 	signer, err := rings.Signer(keyring.Refresh)
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret := &corev1.Secret{ObjectMeta: *theirs.ObjectMeta.DeepCopy(), Data: map[string][]byte{}, Type: theirs.Type}
-	secret.ObjectMeta = metav1.ObjectMeta{Namespace: w.namespace, Name: theirs.Name, Labels: theirs.Labels, Annotations: theirs.Annotations}
-	w.makes(t, secret)
-	// An empty ring in force would stop this; one of the attacker's would have another kid.
-	key, held := w.issued(t)
-	gets(t, w.replicas[1], w.issuer, held, "200")
-	if key.Status.KeyID != signer.ID {
-		t.Errorf("it is signed by %s, and not by the issuer's %s", key.Status.KeyID, signer.ID)
+	return signer
+}
+
+// signedBy is a token's payload under another signature.
+func signedBy(t *testing.T, key *keyring.Key, compact string) string {
+	t.Helper()
+	header := fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"rt+jwt"}`, key.Algorithm, key.ID)
+	input := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + strings.Split(compact, ".")[1]
+	signature, err := key.Sign([]byte(input))
+	if err != nil {
+		t.Fatal(err)
 	}
-	again := operator.Serve(t, tokenServerConfig(t), registryOptions)
-	gets(t, again, w.issuer, w.victimToken, "200")
-	again.Stop()
+	return input + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
 // reservedNames: by labels and annotations Kubernetes and the operator know what is whose.
