@@ -5,6 +5,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -34,6 +35,10 @@ type RefreshKeyReconciler struct {
 	trusted      func(context.Context) ([]byte, error)
 	trustChanged <-chan event.GenericEvent
 	pace         *pacer
+
+	// began is when the first key was looked at.
+	beganOnce sync.Once
+	began     time.Time
 }
 
 // Reconcile brings one key to where it should be.
@@ -57,6 +62,7 @@ func (r *RefreshKeyReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 const conflictDelay = 50 * time.Millisecond
 
 func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.NamespacedName, live bool) (ctrl.Result, error) {
+	r.beganOnce.Do(func() { r.began = r.Clock.Now() })
 	observed, err := r.observe(ctx, name, live)
 	if err != nil {
 		return ctrl.Result{}, err

@@ -49,7 +49,7 @@ func (r *RefreshKeyReconciler) observe(ctx context.Context, name types.Namespace
 		return nil, err
 	}
 	o := &observation{key: key, seen: key, reader: reader, trusted: trusted}
-	o.Key = key
+	o.Key, o.WatchedSince = key, r.began
 	for _, step := range []func(context.Context, *observation) error{
 		r.observeNamespace, r.observeIssuer, r.observeLine, r.observeSecret, r.observeOthers,
 	} {

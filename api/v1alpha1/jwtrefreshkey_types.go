@@ -330,11 +330,11 @@ type BindingSpec struct {
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 
 	// jwkThumbprint is the SHA-256 thumbprint (RFC 7638) of the key whose DPoP proof (RFC 9449) must
-	// come along: 43 characters of base64url. When unset: none.
+	// come along: 43 characters of base64url, the last of which holds four bits. When unset: none.
 	// +optional
 	// +kubebuilder:validation:MinLength=43
 	// +kubebuilder:validation:MaxLength=43
-	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]{43}$`
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$`
 	JWKThumbprint string `json:"jwkThumbprint,omitempty"`
 }
 

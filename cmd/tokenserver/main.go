@@ -16,7 +16,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -100,7 +99,7 @@ func run(args []string) error {
 }
 
 func (f *flags) serve(ctx context.Context, config *rest.Config, log logr.Logger) error {
-	clients, err := kubernetes.NewForConfig(config)
+	clients, err := tokenserver.Clients(config)
 	if err != nil {
 		return err
 	}

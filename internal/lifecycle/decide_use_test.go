@@ -49,6 +49,16 @@ var idleCases = []decideCase{
 	{name: "idleTimeout: not used since, and the last use may not be on record", at: 105*hour + minute,
 		given: func(s *situation) { s.idlesFor(10 * hour); s.used(1, 95*hour) }, want: atRest("105h2m")},
 	{name: "idleTimeout: over", at: 105*hour + 2*minute, given: func(s *situation) { s.idlesFor(10 * hour); s.used(1, 95*hour) }, want: idles()},
+	{name: "idleTimeout: over, but nobody was there to see reports of use", at: 200 * hour, given: func(s *situation) {
+		s.idlesFor(10 * hour)
+		s.used(1, 95*hour)
+		s.WatchedSince = t0.Add(200*hour - minute)
+	}, want: atRest("200h1m")},
+	{name: "idleTimeout: over, and it was time for reports", at: 200 * hour, given: func(s *situation) {
+		s.idlesFor(10 * hour)
+		s.used(1, 95*hour)
+		s.WatchedSince = t0.Add(200*hour - 2*minute)
+	}, want: idles()},
 	{name: "idleTimeout: over, and never used", at: 10*hour + 2*minute, given: func(s *situation) { s.idlesFor(10 * hour) }, want: idles()},
 	{name: "idleTimeout: use of a superseded token is use", from: twoSuperseded, at: 100 * hour,
 		given: func(s *situation) { s.idlesFor(10 * hour); s.supersededUsed(95 * hour) }, want: atRest("105h2m")},

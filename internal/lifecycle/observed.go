@@ -21,6 +21,9 @@ type Observed struct {
 	Namespace Namespace
 	// Issuer is the issuer that the key names.
 	Issuer Issuer
+	// WatchedSince is when somebody began to look at keys; zero for always. What was used while the
+	// API server was away comes on record only after it is back.
+	WatchedSince time.Time
 	// Held is what the content in status says of the current token; nil without a token, or
 	// where it cannot be trusted.
 	Held *Held

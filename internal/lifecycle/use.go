@@ -39,7 +39,8 @@ func (d *decision) idle() *Plan {
 }
 
 // idleEnd counts from the last use, or from when the key became ready: a key that waits for
-// its issuer cannot be used, and one that was reinstated begins anew.
+// its issuer cannot be used, and one that was reinstated begins anew. A manager that starts, as
+// it does after the API server was away, first gives the replicas the time to report.
 func (d *decision) idleEnd() (time.Time, bool) {
 	timeout := d.Key.Spec.IdleTimeout
 	ready := meta.FindStatusCondition(d.status.Conditions, v1alpha1.ConditionReady)
@@ -52,7 +53,11 @@ func (d *decision) idleEnd() (time.Time, bool) {
 			since = used.Time
 		}
 	}
-	return since.Add(timeout.Duration + 2*ReportInterval), true
+	end := since.Add(timeout.Duration + 2*ReportInterval)
+	if reported := d.WatchedSince.Add(2 * ReportInterval); end.Before(reported) {
+		end = reported
+	}
+	return end, true
 }
 
 // usedUp: the Secret holds a token for one-time use that was used.

@@ -50,7 +50,7 @@ const (
 	// GrantRefreshToken is of RFC 6749 §6.
 	GrantRefreshToken = "refresh_token"
 	// GrantTokenExchange is of RFC 8693 §2.1.
-	GrantTokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+	GrantTokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange" //nolint:gosec // a name, and no secret
 	// GrantPassword is of RFC 6749 §4.3, and RFC 9700 §2.4 says that it must not be used.
 	GrantPassword = "password"
 )
@@ -58,8 +58,8 @@ const (
 // The token types of RFC 8693 §3 that are spoken of here.
 const (
 	TypeJWT         = "urn:ietf:params:oauth:token-type:jwt"
-	TypeIDToken     = "urn:ietf:params:oauth:token-type:id_token"
-	TypeAccessToken = "urn:ietf:params:oauth:token-type:access_token"
+	TypeIDToken     = "urn:ietf:params:oauth:token-type:id_token"     //nolint:gosec // a name, and no secret
+	TypeAccessToken = "urn:ietf:params:oauth:token-type:access_token" //nolint:gosec // a name, and no secret
 )
 
 // repeatable may be sent more than once (RFC 8707 §2, RFC 8693 §2.1).

@@ -10,11 +10,19 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
+// Clients are those of an API server whose own priority and fairness is the better judge of
+// what it can bear: what strangers can ask of it is bounded where they ask.
+func Clients(config *rest.Config) (kubernetes.Interface, error) {
+	config = rest.CopyConfig(config)
+	config.QPS = -1
+	return kubernetes.NewForConfig(config)
+}
+
 // ForCluster makes the Server of a cluster: its Issuers, Grants and Callers are those of the
 // cluster, whatever the options say. namespace is the operator's own. Tokens are made by the given clock, and newID makes
 // their jti: unique, and with no meaning.
 func ForCluster(config *rest.Config, cluster *registry.Cluster, namespace string, clock clock.PassiveClock, newID func() string, o Options) (*Server, error) {
-	clients, err := kubernetes.NewForConfig(config)
+	clients, err := Clients(config)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,19 @@ import (
 // identity is where the guide has a workload's own token.
 const identity = "/var/run/secrets/identity"
 
-var boundSnippet = regexp.MustCompile("(?s)<!-- (bound[.][a-z]+) -->\n```[a-z]+\n(.*?)```\n")
+var named = regexp.MustCompile("(?s)<!-- ([a-z]+[.][a-z]+) -->\n```[a-z]+\n(.*?)```\n")
+
+// snippets are the named blocks of a page.
+func (h *house) snippets(page string) map[string]string {
+	h.t.Helper()
+	text, err := os.ReadFile(filepath.Join(server.Root, "docs", page))
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	shown := map[string]string{}
+	for _, found := range named.FindAllStringSubmatch(string(text), -1) {
+		shown[found[1]] = found[2]
+	}
+	return shown
+}
 
 // TestTheGuideToBoundTokens applies the manifest of docs/bound-tokens.md and runs its client, on
 // files as the pod would have them.
@@ -30,15 +42,10 @@ func TestTheGuideToBoundTokens(t *testing.T) {
 	h.manage()
 	r := h.replica()
 	h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = r.server.URL + "/" + h.name })
-	guide, err := os.ReadFile(filepath.Join(server.Root, "docs", "bound-tokens.md"))
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	shown := map[string]string{}
-	for _, found := range boundSnippet.FindAllStringSubmatch(string(guide), -1) {
-		shown[found[1]] = found[2]
-	}
+	shown := h.snippets("bound-tokens.md")
 	manifest := strings.ReplaceAll(shown["bound.yaml"], "namespace: shop", "namespace: "+h.name)
 	manifest = strings.Replace(manifest, "spec:\n", "spec:\n  issuerRef: {name: "+h.name+"}\n", 1)
-	_, err = server.Kubectl(h.ctx, manifest, "apply", "-f", "-")
+	_, err := server.Kubectl(h.ctx, manifest, "apply", "-f", "-")
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	key := &v1alpha1.JWTRefreshKey{}
 	key.Namespace, key.Name = h.name, "orders"
@@ -61,4 +68,46 @@ func TestTheGuideToBoundTokens(t *testing.T) {
 	if err != nil || !strings.Contains(string(out), `"access_token":"eyJ`) {
 		t.Errorf("the client of the guide got no access token: %v", err)
 	}
+}
+
+// TestTheGuideToLogin applies the manifests of docs/login.md, signs in by its client and ends the
+// session by its commands.
+func TestTheGuideToLogin(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	r := h.replica()
+	h.serves(r)
+	shown := h.snippets("login.md")
+	ours := func(name string) string {
+		return strings.ReplaceAll(strings.ReplaceAll(shown[name], "namespace: shop", "namespace: "+h.name), "--namespace shop", "--namespace "+h.name)
+	}
+	_, err := server.Kubectl(h.ctx, ours("login.yaml"), "apply", "-f", "-")
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	_, err = server.Kubectl(h.ctx, shown["people.yaml"], "apply", "--dry-run=server", "-f", "-")
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+
+	dir := t.TempDir()
+	for name, value := range map[string][]byte{
+		"token":  []byte(h.accountToken("till", h.url())),
+		"ca.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.server.Certificate().Raw}),
+	} {
+		h.Expect(os.WriteFile(filepath.Join(dir, name), value, 0o600)).To(gomega.Succeed())
+	}
+	script := strings.ReplaceAll(strings.ReplaceAll(shown["login.sh"], identity, dir), "https://tokens.example.com", r.server.URL+"/"+h.name)
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", script).Output()
+	if err != nil || !strings.Contains(string(out), `"refresh_token":"eyJ`) {
+		t.Fatalf("the client of the guide got no refresh token: %v", err)
+	}
+	var said []string
+	for line := range strings.Lines(ours("sessions.sh")) {
+		words := strings.Fields(line)
+		h.Expect(words[0]).To(gomega.Equal("kubectl"))
+		out, err := server.Kubectl(h.ctx, "", words[1:]...)
+		h.Expect(err).NotTo(gomega.HaveOccurred())
+		said = append(said, string(out))
+	}
+	h.Expect(said).To(gomega.HaveLen(3))
+	h.Expect(said[1]).To(gomega.Equal("system:serviceaccount:" + h.name + ":till"))
+	h.Expect(h.sessions()).To(gomega.BeEmpty())
 }
