@@ -86,6 +86,8 @@ type wish struct {
 	audience string
 	scopes   []string
 	lifetime time.Duration
+	// seen is the device that signs in.
+	seen v1alpha1.SeenDevice
 	// thumbprint is that of the key that the session is bound to; empty for none.
 	thumbprint string
 }
@@ -132,7 +134,7 @@ func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *Login
 	if longest == 0 {
 		return nil, oauth.Refuse(oauth.UnauthorizedClient, "The issuer's policy does not grant the claims of the subject.")
 	}
-	return &wish{audience: audience, scopes: scopes, lifetime: min(issuer.Login.SessionLifetime, longest)}, nil
+	return &wish{audience: audience, scopes: scopes, lifetime: min(issuer.Login.SessionLifetime, longest), seen: request.Seen}, nil
 }
 
 func printable(text string, most int) bool {
@@ -196,6 +198,9 @@ func (s *Service) sessionKey(issuer *registry.Issuer, who *signedIn, wish *wish)
 			Rotation: &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse},
 			Secret:   &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone},
 		},
+	}
+	if seen := wish.seen; seen.ID != "" || seen.OS != "" || seen.Browser != "" {
+		key.Spec.DeviceInfo = &v1alpha1.DeviceInfo{ID: seen.ID, OS: seen.OS, Browser: seen.Browser}
 	}
 	if wish.thumbprint != "" {
 		key.Spec.Binding = &v1alpha1.BindingSpec{JWKThumbprint: wish.thumbprint}

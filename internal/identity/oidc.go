@@ -51,7 +51,8 @@ type Person struct {
 type Providers struct {
 	clock clock.PassiveClock
 
-	mu    sync.Mutex
+	mu sync.Mutex
+	// known are those that were asked, by their URL and what is trusted of them.
 	known map[string]*upstream
 }
 
@@ -62,8 +63,7 @@ func NewProviders(clock clock.PassiveClock) *Providers {
 
 // upstream is one provider as it was asked last.
 type upstream struct {
-	caBundle string
-	client   *http.Client
+	client *http.Client
 
 	mu       sync.Mutex
 	verifier *oidc.IDTokenVerifier
@@ -100,7 +100,8 @@ func (p *Providers) Verify(ctx context.Context, entry *v1alpha1.OIDCProvider, id
 func (p *Providers) upstream(entry *v1alpha1.OIDCProvider) (*upstream, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if up := p.known[entry.IssuerURL]; up != nil && up.caBundle == entry.CABundle {
+	name := entry.IssuerURL + "\x00" + entry.CABundle
+	if up := p.known[name]; up != nil {
 		return up, nil
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
@@ -111,12 +112,12 @@ func (p *Providers) upstream(entry *v1alpha1.OIDCProvider) (*upstream, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
-	up := &upstream{caBundle: entry.CABundle, client: &http.Client{
+	up := &upstream{client: &http.Client{
 		Transport:     &sparing{next: transport, clock: p.clock, recent: map[string]*fetched{}},
 		CheckRedirect: sameHost,
 		Timeout:       upstreamFor,
 	}}
-	p.known[entry.IssuerURL] = up
+	p.known[name] = up
 	return up, nil
 }
 

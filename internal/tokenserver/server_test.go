@@ -1,7 +1,9 @@
 package tokenserver
 
 import (
+	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -130,6 +132,28 @@ func TestAddressIsRecordedOnlyWhenAskedFor(t *testing.T) {
 		seen, err := server.seen(&http.Request{RemoteAddr: "192.0.2.7:4711"}, nil)
 		if err != nil || (seen.IPAddress == "192.0.2.7") != record || (seen.IPAddress == "") == record {
 			t.Errorf("asked for: %v, recorded: %q, %v", record, seen.IPAddress, err)
+		}
+	}
+}
+
+// TestCheck: a load balancer is told the truth, and why.
+func TestCheck(t *testing.T) {
+	fine := func() error { return nil }
+	broken := func() error { return errors.New("the view is too old") }
+	for _, c := range []struct {
+		name   string
+		checks []func() error
+		status int
+		says   string
+	}{
+		{"nothing to check", nil, http.StatusOK, "ok"},
+		{"all holds", []func() error{fine, fine}, http.StatusOK, "ok"},
+		{"one does not", []func() error{fine, broken}, http.StatusServiceUnavailable, "the view is too old"},
+	} {
+		answer := httptest.NewRecorder()
+		Check(c.checks...)(answer, httptest.NewRequest(http.MethodGet, "/readyz", http.NoBody))
+		if answer.Code != c.status || !strings.Contains(answer.Body.String(), c.says) {
+			t.Errorf("%s: %d %s", c.name, answer.Code, answer.Body)
 		}
 	}
 }

@@ -119,6 +119,7 @@ func TestAPIServerAway(t *testing.T) {
 			r := h.replica(line.wire(pulse))
 			scheduled, device := h.key("scheduled"), h.key("device", oneTime(time.Minute))
 			held, once := h.reaches(scheduled, 1), h.reaches(device, 1)
+			shown := h.workload("till")
 			h.Eventually(func() string { return h.refresh(r, held).outcome() }, patience, pollEvery).Should(gomega.Equal("200"))
 
 			c.fail(line)
@@ -126,6 +127,7 @@ func TestAPIServerAway(t *testing.T) {
 			if !c.writes {
 				for what, a := range map[string]*answer{
 					"a one-time exchange": h.refresh(r, once), "a revocation": h.post(r, "/revoke", map[string][]string{"token": {held}}),
+					"a login": h.signIn(r, shown),
 				} {
 					h.Expect(a.outcome()).To(gomega.Equal("503 temporarily_unavailable"), what)
 				}
@@ -146,6 +148,7 @@ func TestAPIServerAway(t *testing.T) {
 				return h.refresh(r, held).outcome()
 			}, 4*patience, 200*time.Millisecond).Should(gomega.Equal("200"))
 			h.Expect(h.refresh(r, once).outcome()).To(gomega.Equal("200"))
+			h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("200"))
 		})
 	}
 }

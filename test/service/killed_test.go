@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -89,6 +90,12 @@ func (h *house) process(key *v1alpha1.JWTRefreshKey) *process {
 		said, _ := os.ReadFile(log.Name())
 		return string(said)
 	})
+	response, err := http.Get("http://" + health + "/metrics")
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	defer response.Body.Close()
+	metrics, err := io.ReadAll(response.Body)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	h.Expect(string(metrics)).To(gomega.ContainSubstring("refreshkeys_view_staleness_seconds"), "metrics have a port of their own, beside health")
 	return p
 }
 

@@ -91,6 +91,7 @@ func TestAWorkloadSignsIn(t *testing.T) {
 	h.Expect(session.Status.Session.Subject).To(gomega.Equal(session.Spec.Subject))
 	h.Expect(session.Status.Session.Method).To(gomega.Equal(v1alpha1.LoginServiceAccount))
 	h.Expect(session.Status.DeviceInfo.ID).To(gomega.Equal("till-17"))
+	h.Expect(session.Spec.DeviceInfo.ID).To(gomega.Equal("till-17"), "the device that signed in")
 	h.Expect(session.Spec.Scopes).To(gomega.Equal([]string{"orders:read", "orders:write"}))
 	h.Expect(session.Spec.ExpiresAt.Sub(session.Status.CreatedAt.Time)).To(gomega.BeNumerically("~", 720*time.Hour, 2*time.Second), "a session has an absolute end")
 	h.Eventually(func() string {
