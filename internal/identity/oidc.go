@@ -73,7 +73,7 @@ type upstream struct {
 // Verify tells whose id_token it is (OpenID Connect Core §3.1.3.7), by a provider's entry. An
 // unacceptable one is ErrRefused, and a provider that cannot be asked ErrUnavailable of the registry.
 func (p *Providers) Verify(ctx context.Context, entry *v1alpha1.OIDCProvider, idToken string) (*Person, error) {
-	if len(idToken) > longestToken {
+	if len(idToken) > longestToken || ofAnotherKind(idToken) {
 		return nil, ErrRefused
 	}
 	up, err := p.upstream(entry)
@@ -138,7 +138,9 @@ func (u *upstream) discovered(ctx context.Context, issuer string, clock clock.Pa
 }
 
 func (u *upstream) discover(ctx context.Context, issuer string, clock clock.PassiveClock) (*oidc.IDTokenVerifier, error) {
-	withClient := oidc.ClientContext(ctx, u.client)
+	// What it answers is for others too, and that it did not is remembered: whoever goes away must not
+	// end the question. The client's own timeout does.
+	withClient := oidc.ClientContext(context.WithoutCancel(ctx), u.client)
 	provider, err := oidc.NewProvider(withClient, issuer)
 	if err != nil {
 		return nil, err
@@ -158,6 +160,21 @@ func (u *upstream) discover(ctx context.Context, issuer string, clock clock.Pass
 		// Audiences are several, and checked with the rest of the entry.
 		SkipClientIDCheck: true, SupportedSigningAlgs: asymmetric(document.Algorithms), Now: clock.Now,
 	}), nil
+}
+
+// ofAnotherKind: a provider signs more than id_tokens with the same keys, for the same clients:
+// access tokens (RFC 9068), logout tokens, security events. Those that say so in their typ are
+// told apart by it (RFC 8725 §3.11); an id_token has none, or JWT.
+func ofAnotherKind(compact string) bool {
+	encoded, _, _ := strings.Cut(compact, ".")
+	var header struct {
+		Type string `json:"typ"`
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil || json.Unmarshal(raw, &header) != nil {
+		return true
+	}
+	return header.Type != "" && !strings.EqualFold(header.Type, "JWT")
 }
 
 // asymmetric leaves out what a client could sign itself, and what nobody signs.
@@ -266,7 +283,7 @@ func (s *sparing) fetch(r *http.Request) *fetched {
 // personOf holds an id_token against the provider's entry.
 func personOf(entry *v1alpha1.OIDCProvider, verified *oidc.IDToken) (*Person, error) {
 	var claims map[string]json.RawMessage
-	if err := verified.Claims(&claims); err != nil || verified.IssuedAt.IsZero() || verified.Expiry.IsZero() {
+	if err := verified.Claims(&claims); err != nil || verified.IssuedAt.IsZero() || verified.Expiry.IsZero() || lookalike(claims) {
 		return nil, ErrRefused
 	}
 	if !forUs(entry, verified.Audience, claims) {
@@ -285,9 +302,7 @@ func personOf(entry *v1alpha1.OIDCProvider, verified *oidc.IDToken) (*Person, er
 	if err := json.Unmarshal(claims[name], &subject); err != nil || subject == "" {
 		return nil, ErrRefused
 	}
-	// Anybody may claim somebody's address, and a provider that knows no better may leave out that it
-	// has not verified it: zitadel/oidc writes no false.
-	if name == "email" && string(claims["email_verified"]) != "true" {
+	if (name == addressClaim || asksForAddress(entry)) && string(claims["email_verified"]) != "true" {
 		return nil, ErrRefused
 	}
 	person := &Person{Subject: entry.SubjectPrefix + subject}
@@ -302,6 +317,33 @@ func personOf(entry *v1alpha1.OIDCProvider, verified *oidc.IDToken) (*Person, er
 		person.Claims[ours] = apiextensionsv1.JSON{Raw: value}
 	}
 	return person, nil
+}
+
+// addressClaim is the claim that anybody may make of somebody's address. A provider that knows no
+// better may leave out that it has not verified it: zitadel/oidc writes no false.
+const addressClaim = "email"
+
+// asksForAddress tells whether an address decides who is let in, or is told to the API.
+func asksForAddress(entry *v1alpha1.OIDCProvider) bool {
+	for _, theirs := range entry.Claims {
+		if theirs == addressClaim {
+			return true
+		}
+	}
+	return slices.ContainsFunc(entry.Allowed, func(allowed v1alpha1.AllowedValues) bool { return allowed.Claim == addressClaim })
+}
+
+// lookalike: encoding/json, by which go-oidc reads a token, takes a name in another case for the
+// same name, and the last of the two counts.
+func lookalike(claims map[string]json.RawMessage) bool {
+	for name := range claims {
+		for _, checked := range [...]string{"iss", "sub", "aud", "exp", "iat", "nbf"} {
+			if name != checked && strings.EqualFold(name, checked) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // forUs: one of the entry's audiences is named, and where the token has more than one, it was

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -81,7 +82,12 @@ func (p *idp) sign(t *testing.T, kid string, claims map[string]any) string {
 
 func signed(t *testing.T, key jose.SigningKey, claims map[string]any) string {
 	t.Helper()
-	signer, err := jose.NewSigner(key, nil)
+	return signedAs(t, key, nil, claims)
+}
+
+func signedAs(t *testing.T, key jose.SigningKey, options *jose.SignerOptions, claims any) string {
+	t.Helper()
+	signer, err := jose.NewSigner(key, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,6 +159,19 @@ func TestProviders(t *testing.T) {
 			entry: func(e *v1alpha1.OIDCProvider) { e.SubjectClaim = "email" },
 		},
 		{
+			name: "an address for a claim, verified", claim: map[string]any{"email": "j@example.com", "email_verified": true}, want: "jane",
+			entry: func(e *v1alpha1.OIDCProvider) { e.Claims = map[string]v1alpha1.ClaimName{"email": "email"} },
+		},
+		{
+			name: "an address for a claim, which anybody may claim", claim: map[string]any{"email": "j@example.com", "email_verified": false},
+			entry: func(e *v1alpha1.OIDCProvider) { e.Claims = map[string]v1alpha1.ClaimName{"mail": "email"} },
+		},
+		{
+			name: "an allowed address that anybody may claim", claim: map[string]any{"email": "j@example.com"},
+			entry: func(e *v1alpha1.OIDCProvider) { allow(e, "email", "j@example.com") },
+		},
+		{name: "an address that nobody looks at", claim: map[string]any{"email": "j@example.com", "email_verified": false}, want: "jane"},
+		{
 			name: "an allowed value", claim: map[string]any{"hd": "example.com"}, want: "jane",
 			entry: func(e *v1alpha1.OIDCProvider) { allow(e, "hd", "example.com", "example.org") },
 		},
@@ -214,6 +233,57 @@ func TestProviderMapsClaims(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]string{"email": `"j@example.com"`, "groups": `["a","b"]`}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestOtherTokensOfAProvider: what the provider signed for the same client, and not as an id_token.
+func TestOtherTokensOfAProvider(t *testing.T) {
+	p := newIDP(t)
+	providers := NewProviders(clocktesting.NewFakePassiveClock(noon))
+	for typ, want := range map[jose.ContentType]bool{
+		"": true, "JWT": true, "jwt": true, "at+jwt": false, "application/at+jwt": false, "logout+jwt": false, "secevent+jwt": false, "dpop+jwt": false,
+	} {
+		options := &jose.SignerOptions{}
+		if typ != "" {
+			options = options.WithType(typ)
+		}
+		compact := signedAs(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: p.key, KeyID: "k1"}}, options, p.claims(nil))
+		_, err := providers.Verify(context.Background(), p.entry(), compact)
+		if good := err == nil; good != want || (!good && !errors.Is(err, ErrRefused)) {
+			t.Errorf("typ %q: %v", typ, err)
+		}
+	}
+}
+
+// TestClaimsInTwoCases: of two names that differ in case only the later would count.
+func TestClaimsInTwoCases(t *testing.T) {
+	p := newIDP(t)
+	providers := NewProviders(clocktesting.NewFakePassiveClock(noon))
+	for name, late := range map[string]string{
+		"none": "", "an audience": `,"aud":"other","Aud":"cli"`, "an end": fmt.Sprintf(`,"exp":1,"EXP":%d`, noon.Unix()+60),
+	} {
+		claims, err := json.Marshal(p.claims(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw := json.RawMessage(strings.TrimSuffix(string(claims), "}") + late + "}")
+		compact := signedAs(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: p.key, KeyID: "k1"}}, nil, raw)
+		if _, err := providers.Verify(context.Background(), p.entry(), compact); (err == nil) != (late == "") {
+			t.Errorf("%s twice: %v", name, err)
+		}
+	}
+}
+
+// TestAnImpatientStranger: who goes away while the provider is asked keeps nobody else from signing in.
+func TestAnImpatientStranger(t *testing.T) {
+	p := newIDP(t)
+	providers := NewProviders(clocktesting.NewFakePassiveClock(noon))
+	compact := p.sign(t, "k1", p.claims(nil))
+	gone, leave := context.WithCancel(context.Background())
+	leave()
+	_, _ = providers.Verify(gone, p.entry(), compact)
+	if _, err := providers.Verify(context.Background(), p.entry(), compact); err != nil {
+		t.Errorf("another is told: %v", err)
 	}
 }
 

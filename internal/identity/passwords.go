@@ -6,12 +6,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/sync/singleflight"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -52,6 +54,7 @@ type Passwords struct {
 	slots      chan struct{}
 	ofUser     *Attempts
 	ofAddress  *Attempts
+	flights    singleflight.Group
 	mu         sync.Mutex
 	remembered map[string]*passwordFile
 }
@@ -82,9 +85,9 @@ func (p *Passwords) Verify(ctx context.Context, secret, user, password, address 
 		return ErrRefused
 	}
 	now := p.clock.Now()
-	// Both are asked, so that each counts.
-	byAddress, byUser := p.ofAddress.Allow(address, now), p.ofUser.Allow(secret+"\x00"+user, now)
-	if !byAddress || !byUser {
+	// What an address tries beyond its number does not count for the users: it would lock out whom it
+	// names, and with enough names push out of memory how often a user was tried already.
+	if !p.ofAddress.Allow(network(address), now) || !p.ofUser.Allow(secret+"\x00"+user, now) {
 		return ErrTooMany
 	}
 	file, err := p.file(ctx, secret)
@@ -107,6 +110,20 @@ func (p *Passwords) Verify(ctx context.Context, secret, user, password, address 
 	return nil
 }
 
+// network is whose tries are counted together: an IPv6 host has as many addresses as it likes of
+// one /64.
+func network(address string) string {
+	at, err := netip.ParseAddr(address)
+	if err != nil || at.Unmap().Is4() {
+		return address
+	}
+	prefix, err := at.WithZone("").Prefix(64)
+	if err != nil {
+		return address
+	}
+	return prefix.String()
+}
+
 // Known tells whether there is such a user.
 func (p *Passwords) Known(ctx context.Context, secret, user string) (bool, error) {
 	file, err := p.file(ctx, secret)
@@ -127,15 +144,31 @@ func (f *passwordFile) stranger(user string) []byte {
 	return f.all[binary.BigEndian.Uint64(sum[:8])%uint64(len(f.all))]
 }
 
+// file is what a Secret says. It is read once for all who wait for it, and each waits no longer
+// than he likes to.
 func (p *Passwords) file(ctx context.Context, name string) (*passwordFile, error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if file := p.remembered[name]; file != nil && p.clock.Since(file.at) < readEvery {
+	file := p.remembered[name]
+	p.mu.Unlock()
+	if file != nil && p.clock.Since(file.at) < readEvery {
 		return file, nil
 	}
+	flight := p.flights.DoChan(name, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
+		defer cancel()
+		return p.read(ctx, name)
+	})
+	select {
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", registry.ErrUnavailable, ctx.Err())
+	case result := <-flight:
+		file, _ := result.Val.(*passwordFile)
+		return file, result.Err
+	}
+}
+
+func (p *Passwords) read(ctx context.Context, name string) (*passwordFile, error) {
 	at := p.clock.Now()
-	ctx, cancel := context.WithTimeout(ctx, askFor)
-	defer cancel()
 	secret, err := p.clients.CoreV1().Secrets(p.namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		secret = &corev1.Secret{}
@@ -144,6 +177,8 @@ func (p *Passwords) file(ctx context.Context, name string) (*passwordFile, error
 	}
 	file := readHtpasswd(string(secret.Data[PasswordFile]))
 	file.at = at
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.remembered[name] = file
 	return file, nil
 }

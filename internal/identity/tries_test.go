@@ -1,0 +1,127 @@
+package identity
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// passwordsOf reads htpasswd lines as an API server gives them; arrived is called for each question.
+func passwordsOf(t *testing.T, lines string, arrived func()) *Passwords {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		arrived()
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(&corev1.Secret{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, Data: map[string][]byte{PasswordFile: []byte(lines)},
+		})
+	}))
+	t.Cleanup(server.Close)
+	clients, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	passwords, err := NewPasswords(clients, "refreshkeys-system", clocktesting.NewFakePassiveClock(noon))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return passwords
+}
+
+// TestTriesOfOneAddress: whoever tries too often harms himself. He locks nobody out beyond his
+// own tries, and has nobody's tries forgotten by trying many names.
+func TestTriesOfOneAddress(t *testing.T) {
+	const here, there, elsewhere = "192.0.2.1", "192.0.2.2", "192.0.2.3"
+	p := passwordsOf(t, line(t, "jane", "one", bcrypt.MinCost)+line(t, "john", "two", bcrypt.MinCost), func() {})
+	try := func(user, password, address string) error {
+		return p.Verify(t.Context(), "people", user, password, address)
+	}
+	for range triesOfUser {
+		if err := try("john", "wrong", elsewhere); !errors.Is(err, ErrRefused) {
+			t.Fatal(err)
+		}
+	}
+	for i := range triesOfAddress {
+		if err := try(fmt.Sprint("user-", i), "wrong", here); !errors.Is(err, ErrRefused) {
+			t.Fatal(err)
+		}
+	}
+	for i := range rememberedTries + triesOfUser {
+		user := fmt.Sprint("nobody-", i)
+		if i >= rememberedTries {
+			user = "jane"
+		}
+		if err := try(user, "wrong", here); !errors.Is(err, ErrTooMany) {
+			t.Fatalf("try %d of one address: %v", i, err)
+		}
+	}
+	if err := try("jane", "one", there); err != nil {
+		t.Errorf("somebody else's tries beyond their number keep jane out: %v", err)
+	}
+	if err := try("john", "two", there); !errors.Is(err, ErrTooMany) {
+		t.Errorf("it is forgotten how often john was tried: %v", err)
+	}
+}
+
+// TestTriesOfOneNetwork: one host has as many addresses of its /64 as it likes.
+func TestTriesOfOneNetwork(t *testing.T) {
+	for address, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "::ffff:192.0.2.1", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64", "": "", "@": "@",
+	} {
+		if got := network(address); got != want {
+			t.Errorf("%q is counted as %q, want %q", address, got, want)
+		}
+	}
+	p := passwordsOf(t, line(t, "jane", "one", bcrypt.MinCost), func() {})
+	var err error
+	for i := range triesOfAddress + 1 {
+		err = p.Verify(t.Context(), "people", fmt.Sprint("user-", i), "wrong", fmt.Sprintf("2001:db8::%x", i+1))
+	}
+	if !errors.Is(err, ErrTooMany) {
+		t.Errorf("a host tries as often as it has addresses: %v", err)
+	}
+}
+
+// TestNobodyWaitsForAnother: while an API server does not answer, each who asks waits his own time.
+func TestNobodyWaitsForAnother(t *testing.T) {
+	arrived, answer, first := make(chan struct{}, 8), make(chan struct{}), make(chan error, 1)
+	p := passwordsOf(t, line(t, "jane", "one", bcrypt.MinCost), func() { arrived <- struct{}{}; <-answer })
+	go func() {
+		_, err := p.Known(t.Context(), "people", "jane")
+		first <- err
+	}()
+	<-arrived
+	second := make(chan error, 1)
+	go func() {
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		_, err := p.Known(gone, "people", "jane")
+		second <- err
+	}()
+	select {
+	case err := <-second:
+		if !errors.Is(err, registry.ErrUnavailable) {
+			t.Errorf("who went away is told: %v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("who went away still waits for the question of another")
+	}
+	close(answer)
+	if err := <-first; err != nil {
+		t.Errorf("who waited is told: %v", err)
+	}
+}
