@@ -14,7 +14,7 @@ import (
 )
 
 // TestRightsOfTheTokenService: what the ServiceAccount may, and what it must never: a token
-// service that is taken over reads no tenant's Secret and makes no key.
+// service that is taken over reads no tenant's Secret and changes nobody's spec. It makes and ends sessions, which are keys.
 func TestRightsOfTheTokenService(t *testing.T) {
 	h := newHouse(t, clock.RealClock{})
 	config, err := server.TokenServer(h.ctx)
@@ -25,7 +25,7 @@ func TestRightsOfTheTokenService(t *testing.T) {
 		group, resource, subresource, namespace string
 		may, mayNot                             []string
 	}{
-		{group: v1alpha1.Group, resource: "jwtrefreshkeys", namespace: h.name, may: []string{"get", "list", "watch"}, mayNot: []string{"create", "update", "patch", "delete", "deletecollection"}},
+		{group: v1alpha1.Group, resource: "jwtrefreshkeys", namespace: h.name, may: []string{"get", "list", "watch", "create", "delete"}, mayNot: []string{"update", "patch", "deletecollection"}},
 		{group: v1alpha1.Group, resource: "jwtrefreshkeys", subresource: "status", namespace: h.name, may: []string{"update", "patch"}},
 		{group: v1alpha1.Group, resource: "jwtissuers", may: []string{"get", "list", "watch"}, mayNot: []string{"create", "update", "patch", "delete"}},
 		{group: v1alpha1.Group, resource: "jwtissuers", subresource: "status", mayNot: []string{"update", "patch"}},
@@ -34,6 +34,7 @@ func TestRightsOfTheTokenService(t *testing.T) {
 		{resource: "secrets", mayNot: []string{"get", "list", "watch"}},
 		{resource: "namespaces", may: []string{"list", "watch"}, mayNot: []string{"create", "update", "patch", "delete"}},
 		{resource: "serviceaccounts", subresource: "token", namespace: apiserver.Namespace, mayNot: []string{"create"}},
+		{resource: "serviceaccounts", namespace: h.name, may: []string{"get"}, mayNot: []string{"list", "create", "update", "patch", "delete"}},
 		{resource: "pods", namespace: h.name, mayNot: []string{"get", "list", "patch"}},
 		{resource: "users", mayNot: []string{"impersonate"}},
 		{group: "authentication.k8s.io", resource: "tokenreviews", may: []string{"create"}},
