@@ -105,7 +105,7 @@ func TestTheGuideToLogin(t *testing.T) {
 		h.Expect(words[0]).To(gomega.Equal("kubectl"))
 		out, err := server.Kubectl(h.ctx, "", words[1:]...)
 		h.Expect(err).NotTo(gomega.HaveOccurred())
-		said = append(said, string(out))
+		said = append(said, out)
 	}
 	h.Expect(said).To(gomega.HaveLen(3))
 	h.Expect(said[1]).To(gomega.Equal("system:serviceaccount:" + h.name + ":till"))
