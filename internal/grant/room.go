@@ -36,12 +36,23 @@ func (s *Service) makeRoom(ctx context.Context, issuer *registry.Issuer, begun *
 		if err != nil {
 			return err
 		}
+		sessions = slices.DeleteFunc(sessions, func(other v1alpha1.JWTRefreshKey) bool { return !beside(&other, begun) })
 		err = s.evict(ctx, excess(sessions, begun.UID, issuer.Login.SessionsPerSubject, s.clock.Now()))
 		if !errors.Is(err, registry.ErrLost) {
 			return err
 		}
 	}
 	return registry.ErrUnavailable
+}
+
+// beside tells the sessions of one subject from what only carries their label, as whoever may edit
+// keys can have it do: a login deletes nothing for him that he may not delete himself.
+func beside(other, begun *v1alpha1.JWTRefreshKey) bool {
+	if session := other.Status.Session; session != nil {
+		return session.Subject == begun.Spec.Subject && lifecycle.IssuerName(other) == lifecycle.IssuerName(begun)
+	}
+	// Of a login that is under way, or came to nothing, there is no token yet.
+	return lifecycle.NotBegun(other) && other.Spec.Subject == begun.Spec.Subject
 }
 
 func (s *Service) evict(ctx context.Context, sessions []v1alpha1.JWTRefreshKey) error {
