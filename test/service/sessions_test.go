@@ -25,6 +25,7 @@ func TestASessionThatIsEdited(t *testing.T) {
 	h := newHouse(t, clock)
 	issuer := h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionLifetime: &metav1.Duration{Duration: 2 * time.Hour}}
+		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Subjects: []string{"shop:*"}}}}
 	})
 	h.manage()
 	r := h.replica()
@@ -33,6 +34,15 @@ func TestASessionThatIsEdited(t *testing.T) {
 	held := h.refresh(r, first).text("refresh_token")
 	session := &h.sessions()[0]
 
+	h.edit(session, func() { session.Spec.Subject = "" })
+	h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("400 unauthorized_client"), "the session of somebody becomes that of a key")
+	h.edit(session, func() { session.Spec.Subject = "shop:orders" })
+	h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("400 unauthorized_client"), "of whom the policy grants to keys")
+	h.Expect(h.admin.Delete(h.ctx, session)).To(gomega.Succeed())
+
+	first = h.signIn(r, h.accountToken("till", h.url())).text("refresh_token")
+	held = h.refresh(r, first).text("refresh_token")
+	session = &h.sessions()[0]
 	h.edit(session, func() { session.Spec.Rotation.Mode = v1alpha1.RotationScheduled })
 	// Until the replica sees it, its tokens are for one use.
 	h.Eventually(func() bool {
@@ -110,4 +120,28 @@ func TestALoginThatIsNotRecorded(t *testing.T) {
 	h.serves(r)
 	h.Expect(h.signIn(r, h.workload("till")).outcome()).To(gomega.Equal("503 temporarily_unavailable"))
 	h.Expect(h.sessions()).To(gomega.BeEmpty())
+}
+
+// TestLoginsOfOneSubject: who signs in again and again is told to wait, and nobody else is.
+func TestLoginsOfOneSubject(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	h := newHouse(t, clock)
+	h.issuer()
+	r := h.replica()
+	h.manage()
+	h.serves(r)
+	shown, another := h.workload("till"), h.workload("scanner")
+	logins := 0
+	for ; logins < 100; logins++ {
+		if got := h.signIn(r, shown); got.outcome() != "200" {
+			h.Expect(got.outcome()).To(gomega.Equal("429 slow_down"), got.raw)
+			h.Expect(got.header.Get("Retry-After")).NotTo(gomega.BeEmpty())
+			break
+		}
+	}
+	h.Expect(logins).To(gomega.Equal(60))
+	h.Expect(h.signIn(r, another).outcome()).To(gomega.Equal("200"))
+	clock.SetTime(clock.Now().Add(time.Second))
+	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("200"))
+	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("429 slow_down"))
 }
