@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -144,4 +145,31 @@ func TestLoginsOfOneSubject(t *testing.T) {
 	clock.SetTime(clock.Now().Add(time.Second))
 	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("200"))
 	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("429 slow_down"))
+}
+
+// TestLoginsAtOnce: of logins at the same moment as many come to something as there may be sessions.
+func TestLoginsAtOnce(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionsPerSubject: 1} })
+	h.manage()
+	replicas := []*replica{h.replica(), h.replica()}
+	h.serves(replicas...)
+	shown := h.workload("till")
+	for range 6 {
+		var answers [4]*answer
+		var logins sync.WaitGroup
+		for i := range answers {
+			logins.Go(func() { answers[i] = h.signIn(replicas[i%2], shown) })
+		}
+		logins.Wait()
+		alive := 0
+		for i, got := range answers {
+			h.Expect(got.outcome()).To(gomega.BeElementOf("200", "503 temporarily_unavailable"))
+			if got.status == http.StatusOK && h.refresh(replicas[i%2], got.text("refresh_token")).outcome() == "200" {
+				alive++
+			}
+		}
+		h.Expect(alive).To(gomega.Equal(1))
+		h.Expect(h.sessions()).To(gomega.HaveLen(1))
+	}
 }
