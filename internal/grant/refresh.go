@@ -124,8 +124,8 @@ func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Dur
 	if err := e.proven.holds(claims, e.key.Spec.Binding); err != nil {
 		return err
 	}
-	if session := e.key.Status.Session; session != nil && (claims.Subject != session.Subject || e.provenSubject() == "") {
-		return oauth.Refuse(oauth.UnauthorizedClient, "The session is not of this subject.")
+	if err := s.authoriseSession(e, claims); err != nil {
+		return err
 	}
 	labels, known := s.registry.NamespaceLabels(claims.Object.Namespace)
 	if !known {
@@ -146,6 +146,25 @@ func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Dur
 		return oauth.Refuse(oauth.UnauthorizedClient, "The issuer's policy does not grant this now.")
 	}
 	return nil
+}
+
+// authoriseSession holds a session against its login: whoever may edit keys can make it neither
+// another's, nor one whose tokens are used twice, nor longer than the issuer has sessions last. All
+// of it can be put back.
+func (s *Service) authoriseSession(e *exchange, claims *token.Claims) error {
+	session := e.key.Status.Session
+	switch {
+	case session == nil:
+		return nil
+	case claims.Subject != session.Subject || e.provenSubject() == "":
+		return oauth.Refuse(oauth.UnauthorizedClient, "The session is not of this subject.")
+	case !registry.OneTime(e.key):
+		return oauth.Refuse(oauth.UnauthorizedClient, "The session's tokens are not for one use any more.")
+	case !s.clock.Now().Before(session.StartedAt.Add(e.issuer.Login.SessionLifetime)):
+		return oauth.Refuse(oauth.UnauthorizedClient, "The session lasts longer than the issuer's sessions may; sign in again.")
+	default:
+		return nil
+	}
 }
 
 // provenSubject is who signed in, empty where nobody did. What is presented has to say it too:

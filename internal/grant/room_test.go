@@ -17,6 +17,9 @@ func TestExcess(t *testing.T) {
 	at := func(minute int) metav1.Time { return metav1.NewTime(noon.Add(time.Duration(minute) * time.Minute)) }
 	session := func(name string, made, used int, over bool) v1alpha1.JWTRefreshKey {
 		key := v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), CreationTimestamp: at(made)}}
+		if name[0] != '?' && name != "begun" {
+			key.Status.Session = &v1alpha1.SessionStatus{Subject: "jane"}
+		}
 		if used > 0 {
 			last := at(used)
 			key.Status.LastUsed, key.Status.LastUsedRevision = &last, int64(used)
@@ -41,7 +44,10 @@ func TestExcess(t *testing.T) {
 		{"of one second the unused", []v1alpha1.JWTRefreshKey{session("a", 1, 2, false), session("b", 2, 0, false)}, 2, "b"},
 		{"those that are over before all others", []v1alpha1.JWTRefreshKey{session("a", 1, 0, false), session("b", 2, 50, true)}, 2, "b"},
 		{"several", []v1alpha1.JWTRefreshKey{session("a", 1, 0, false), session("b", 2, 0, true), session("c", 3, 0, false)}, 1, "b a c"},
-		{"never the new one", []v1alpha1.JWTRefreshKey{session("later", 61, 0, false)}, 1, "later"},
+		{"none that is on record outlasts the new one", []v1alpha1.JWTRefreshKey{session("later", 61, 0, false)}, 1, "later"},
+		{"of two that sign in, the later stays", []v1alpha1.JWTRefreshKey{session("?a", 119, 0, false)}, 1, "begun"},
+		{"who signs in is not for another to end", []v1alpha1.JWTRefreshKey{session("?a", 119, 0, false), session("a", 118, 119, false)}, 2, "a"},
+		{"a login that came to nothing is over", []v1alpha1.JWTRefreshKey{session("?a", 110, 0, false), session("a", 1, 0, false)}, 2, "?a"},
 	} {
 		var names []string
 		for _, key := range excess(append(c.sessions, begun), begun.UID, c.most, noon.Add(2*time.Hour)) {

@@ -125,3 +125,20 @@ func TestNobodyWaitsForAnother(t *testing.T) {
 		t.Errorf("who waited is told: %v", err)
 	}
 }
+
+// TestStrangersAreAnsweredAsLate: a name that does not exist is not told by how soon it is refused.
+func TestStrangersAreAnsweredAsLate(t *testing.T) {
+	p := passwordsOf(t, line(t, "jane", "one", bcrypt.DefaultCost), func() {})
+	took := func(user string) time.Duration {
+		began := time.Now()
+		if err := p.Verify(t.Context(), "people", user, "wrong", "192.0.2.1"); !errors.Is(err, ErrRefused) {
+			t.Fatal(err)
+		}
+		return time.Since(began)
+	}
+	took("warm")
+	// A hash takes tens of milliseconds, and none a thousandth of that: no busy machine hides it.
+	if known, unknown := took("jane"), took("john"); unknown < known/8 {
+		t.Errorf("a user is refused after %s, and a stranger after %s", known, unknown)
+	}
+}

@@ -54,6 +54,11 @@ func ofLogin(key *v1alpha1.JWTRefreshKey) bool {
 	return key.Status.Session != nil || (key.Labels[v1alpha1.LabelSession] != "" && sessionShaped(key))
 }
 
+// NotBegun tells whether a login made the key, and has not put its first token on record yet.
+func NotBegun(key *v1alpha1.JWTRefreshKey) bool {
+	return ofLogin(key) && key.Status.Session == nil && key.Status.Revision == 0
+}
+
 // sessionShaped: whoever signed in holds the only token, and it stands nowhere.
 func sessionShaped(key *v1alpha1.JWTRefreshKey) bool {
 	rotation := key.Spec.Rotation
@@ -81,7 +86,7 @@ func SessionEnd(key *v1alpha1.JWTRefreshKey, now time.Time) (end time.Time) {
 
 // sessionNotBegun: the token service is about to put the login on record.
 func (d *decision) sessionNotBegun() *Plan {
-	if !d.session || d.issued || d.status.Session != nil {
+	if !NotBegun(d.Key) {
 		return nil
 	}
 	return d.removeAt(d.Key.CreationTimestamp.Add(loginGrace), &Plan{Ignore: true})

@@ -54,8 +54,14 @@ type Replica struct {
 	Stop func()
 }
 
-// Serve starts a token server, and waits until it is ready.
+// Serve starts a token server that says nothing, and waits until it is ready.
 func Serve(t *testing.T, config *rest.Config, options registry.Options) *Replica {
+	t.Helper()
+	return ServeLogged(t, config, options, logr.Discard())
+}
+
+// ServeLogged is Serve with a log.
+func ServeLogged(t *testing.T, config *rest.Config, options registry.Options, log logr.Logger) *Replica {
 	t.Helper()
 	options.Namespace = apiserver.Namespace
 	if options.Clock == nil {
@@ -67,7 +73,7 @@ func Serve(t *testing.T, config *rest.Config, options registry.Options) *Replica
 	}
 	newID := func() string { return uuid.Must(uuid.NewV7()).String() }
 	handler, err := tokenserver.ForCluster(config, cluster, apiserver.Namespace, options.Clock, newID, tokenserver.Options{
-		Clock: clock.RealClock{}, Log: logr.Discard(), RecordAddress: true,
+		Clock: clock.RealClock{}, Log: log, RecordAddress: true,
 	})
 	if err != nil {
 		t.Fatal(err)

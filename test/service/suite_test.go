@@ -54,6 +54,8 @@ type house struct {
 	// name is that of the namespace and of the issuer.
 	name  string
 	clock clock.PassiveClock
+	// log is that of its replicas; nothing unless it is set.
+	log logr.Logger
 }
 
 var houses atomic.Int64
@@ -130,7 +132,7 @@ func (h *house) replica(change ...func(*rest.Config, *registry.Options)) *replic
 	for _, c := range change {
 		c(config, &options)
 	}
-	served := operator.Serve(h.t, config, options)
+	served := operator.ServeLogged(h.t, config, options, h.log)
 	return &replica{Cluster: served.Cluster, server: served.Server, client: served.Server.Client(), stop: served.Stop}
 }
 

@@ -1,0 +1,175 @@
+package service
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// TestASessionThatIsEdited: who may edit keys makes of a session neither one whose tokens are used
+// twice, nor one that lasts longer than the issuer has them last. Both can be put back.
+func TestASessionThatIsEdited(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	h := newHouse(t, clock)
+	issuer := h.issuer(func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Login = &v1alpha1.LoginSpec{SessionLifetime: &metav1.Duration{Duration: 2 * time.Hour}}
+		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Subjects: []string{"shop:*"}}}}
+	})
+	h.manage()
+	r := h.replica()
+	h.serves(r)
+	first := h.signIn(r, h.workload("till")).text("refresh_token")
+	held := h.refresh(r, first).text("refresh_token")
+	session := &h.sessions()[0]
+
+	h.edit(session, func() { session.Spec.Subject = "" })
+	h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("400 unauthorized_client"), "the session of somebody becomes that of a key")
+	h.edit(session, func() { session.Spec.Subject = "shop:orders" })
+	h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("400 unauthorized_client"), "of whom the policy grants to keys")
+	h.Expect(h.admin.Delete(h.ctx, session)).To(gomega.Succeed())
+
+	first = h.signIn(r, h.accountToken("till", h.url())).text("refresh_token")
+	held = h.refresh(r, first).text("refresh_token")
+	session = &h.sessions()[0]
+	h.edit(session, func() { session.Spec.Rotation.Mode = v1alpha1.RotationScheduled })
+	// Until the replica sees it, its tokens are for one use.
+	h.Eventually(func() bool {
+		known := r.Key(client.ObjectKeyFromObject(session))
+		return known != nil && !registry.OneTime(known)
+	}, patience, pollEvery).Should(gomega.BeTrue())
+	h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("400 unauthorized_client"), "a token that can be used twice")
+	h.Expect(h.refresh(r, first).outcome()).NotTo(gomega.Equal("200"), "a used token is good again")
+	h.edit(session, func() {
+		session.Spec.Rotation.Mode = v1alpha1.RotationOneTimeUse
+		session.Spec.ExpiresAt, session.Spec.Lifetime = nil, &metav1.Duration{Duration: 720 * time.Hour}
+	})
+	h.Eventually(func() bool { return registry.OneTime(r.Key(client.ObjectKeyFromObject(session))) }, patience, pollEvery).Should(gomega.BeTrue())
+	got := h.refresh(r, held)
+	h.Expect(got.outcome()).To(gomega.Equal("200"), got.raw)
+	held = got.text("refresh_token")
+
+	clock.SetTime(clock.Now().Add(2 * time.Hour))
+	h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("400 unauthorized_client"), "a session of two hours, after two hours")
+	h.edit(issuer, func() { issuer.Spec.Login.SessionLifetime.Duration = 3 * time.Hour })
+	h.Eventually(func() string { return h.refresh(r, held).outcome() }, patience, pollEvery).Should(gomega.Equal("200"), "the issuer may say otherwise")
+}
+
+// TestALoginDeletesSessionsOnly: labels are anybody's who may edit keys, and a login deletes for
+// nobody what is no session of its subject.
+func TestALoginDeletesSessionsOnly(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionsPerSubject: 1} })
+	h.manage()
+	r := h.replica()
+	h.serves(r)
+	scanner := h.signIn(r, h.workload("scanner")).text("refresh_token")
+	others := &h.sessions()[0]
+	shown := h.workload("till")
+	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("200"))
+	var label string
+	for _, session := range h.sessions() {
+		if session.UID != others.UID {
+			label = session.Labels[v1alpha1.LabelSessionOf]
+		}
+	}
+	h.edit(others, func() { others.Labels[v1alpha1.LabelSessionOf] = label })
+	labelled := func(k *v1alpha1.JWTRefreshKey) { k.Labels = map[string]string{v1alpha1.LabelSessionOf: label} }
+	key := h.key("orders", labelled)
+	h.key("denied", labelled, func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"nobody:grants"} })
+	held := h.reaches(key, 1)
+
+	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("200"))
+	h.Expect(h.sessions()).To(gomega.HaveLen(2), "one of each")
+	h.Expect(h.refresh(r, scanner).outcome()).To(gomega.Equal("200"))
+	h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("200"))
+	for _, name := range []string{"orders", "denied"} {
+		h.Expect(h.admin.Get(h.ctx, client.ObjectKey{Namespace: h.name, Name: name}, &v1alpha1.JWTRefreshKey{})).To(gomega.Succeed(), name)
+	}
+}
+
+// unrecorded is the connection to an API server to which no status of a session can be written.
+type unrecorded struct{ next http.RoundTripper }
+
+func (u *unrecorded) RoundTrip(request *http.Request) (*http.Response, error) {
+	if path := request.URL.Path; request.Method == http.MethodPut && strings.Contains(path, "/session-") && strings.HasSuffix(path, "/status") {
+		return nil, errors.New("it is lost")
+	}
+	return u.next.RoundTrip(request)
+}
+
+// TestALoginThatIsNotRecorded: a login whose first token does not come on record leaves nothing behind.
+func TestALoginThatIsNotRecorded(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	r := h.replica(func(config *rest.Config, _ *registry.Options) {
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &unrecorded{next} })
+	})
+	h.serves(r)
+	h.Expect(h.signIn(r, h.workload("till")).outcome()).To(gomega.Equal("503 temporarily_unavailable"))
+	h.Expect(h.sessions()).To(gomega.BeEmpty())
+}
+
+// TestLoginsOfOneSubject: who signs in again and again is told to wait, and nobody else is.
+func TestLoginsOfOneSubject(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	h := newHouse(t, clock)
+	h.issuer()
+	r := h.replica()
+	h.manage()
+	h.serves(r)
+	shown, another := h.workload("till"), h.workload("scanner")
+	logins := 0
+	for ; logins < 100; logins++ {
+		if got := h.signIn(r, shown); got.outcome() != "200" {
+			h.Expect(got.outcome()).To(gomega.Equal("429 slow_down"), got.raw)
+			h.Expect(got.header.Get("Retry-After")).NotTo(gomega.BeEmpty())
+			break
+		}
+	}
+	h.Expect(logins).To(gomega.Equal(60))
+	h.Expect(h.signIn(r, another).outcome()).To(gomega.Equal("200"))
+	clock.SetTime(clock.Now().Add(time.Second))
+	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("200"))
+	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("429 slow_down"))
+}
+
+// TestLoginsAtOnce: of logins at the same moment as many come to something as there may be sessions.
+func TestLoginsAtOnce(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionsPerSubject: 1} })
+	h.manage()
+	replicas := []*replica{h.replica(), h.replica()}
+	h.serves(replicas...)
+	shown := h.workload("till")
+	for range 6 {
+		var answers [4]*answer
+		var logins sync.WaitGroup
+		for i := range answers {
+			logins.Go(func() { answers[i] = h.signIn(replicas[i%2], shown) })
+		}
+		logins.Wait()
+		alive := 0
+		for i, got := range answers {
+			h.Expect(got.outcome()).To(gomega.BeElementOf("200", "503 temporarily_unavailable"))
+			if got.status == http.StatusOK && h.refresh(replicas[i%2], got.text("refresh_token")).outcome() == "200" {
+				alive++
+			}
+		}
+		h.Expect(alive).To(gomega.Equal(1))
+		h.Expect(h.sessions()).To(gomega.HaveLen(1))
+	}
+}
