@@ -59,7 +59,7 @@ func (s *Service) prove(ctx context.Context, issuer *registry.Issuer, credential
 
 // account is the ServiceAccount whose token for the issuer the client presents as assertion.
 func (s *Service) account(ctx context.Context, issuer *registry.Issuer, assertion string) (*identity.ServiceAccount, error) {
-	account, err := s.reviews.ServiceAccount(ctx, issuer.URL, assertion)
+	account, err := s.assertions.ServiceAccount(ctx, issuer.URL, assertion)
 	if errors.Is(err, identity.ErrRefused) {
 		return nil, oauth.Refuse(oauth.InvalidClient, "The client assertion is not a ServiceAccount token that the cluster issued for this issuer.")
 	}

@@ -86,24 +86,28 @@ type Passwords interface {
 
 // Options of a Service. All are required.
 type Options struct {
-	Registry  Registry
-	Reviews   Reviewer
-	Providers Providers
-	Passwords Passwords
-	Clock     clock.PassiveClock
+	Registry Registry
+	// Reviews are of what anybody may show, and Assertions of what holders of good tokens show beside:
+	// each is bounded by itself.
+	Reviews    Reviewer
+	Assertions Reviewer
+	Providers  Providers
+	Passwords  Passwords
+	Clock      clock.PassiveClock
 	// NewID makes the jti of a token: unique, and with no meaning.
 	NewID func() string
 }
 
 // Service answers for all issuers of a cluster.
 type Service struct {
-	registry  Registry
-	reviews   Reviewer
-	providers Providers
-	passwords Passwords
-	clock     clock.PassiveClock
-	newID     func() string
-	logins    *identity.Attempts
+	registry   Registry
+	reviews    Reviewer
+	assertions Reviewer
+	providers  Providers
+	passwords  Passwords
+	clock      clock.PassiveClock
+	newID      func() string
+	logins     *identity.Attempts
 
 	verified *lru.Cache[[sha256.Size]byte, *token.Claims]
 	claims   singleflight.Group
@@ -133,7 +137,7 @@ func New(o Options) (*Service, error) {
 	}
 	nonces, err := newNonces(o.Clock)
 	return &Service{
-		registry: o.Registry, reviews: o.Reviews, providers: o.Providers, passwords: o.Passwords, clock: o.Clock, newID: o.NewID,
+		registry: o.Registry, reviews: o.Reviews, assertions: o.Assertions, providers: o.Providers, passwords: o.Passwords, clock: o.Clock, newID: o.NewID,
 		verified: verified, logins: logins, nonces: nonces, replays: newReplays(o.Clock, rememberedProofs),
 	}, err
 }

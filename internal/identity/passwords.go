@@ -50,7 +50,7 @@ type Passwords struct {
 	clients   kubernetes.Interface
 	namespace string
 	clock     clock.PassiveClock
-	// slots bounds the hashes under way: each keeps a core busy.
+	// slots bounds the hashes under way: each keeps a core busy, and one core is left to exchanges.
 	slots      chan struct{}
 	ofUser     *Attempts
 	ofAddress  *Attempts
@@ -73,7 +73,7 @@ func NewPasswords(clients kubernetes.Interface, namespace string, clock clock.Pa
 	}
 	ofAddress, err := NewAttempts(triesOfAddress, againForAddress)
 	return &Passwords{
-		clients: clients, namespace: namespace, clock: clock, slots: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		clients: clients, namespace: namespace, clock: clock, slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)),
 		ofUser: ofUser, ofAddress: ofAddress, remembered: map[string]*passwordFile{},
 	}, err
 }

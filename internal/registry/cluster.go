@@ -239,8 +239,12 @@ func slimKey(key *v1alpha1.JWTRefreshKey) {
 	if OneTime(key) {
 		return
 	}
+	issuer := key.Spec.IssuerRef
+	if key.Status.Session == nil {
+		issuer = nil
+	}
 	key.Spec = v1alpha1.JWTRefreshKeySpec{
-		ExpiresAt: key.Spec.ExpiresAt, AccessToken: key.Spec.AccessToken, IdleTimeout: key.Spec.IdleTimeout,
+		IssuerRef: issuer, ExpiresAt: key.Spec.ExpiresAt, AccessToken: key.Spec.AccessToken, IdleTimeout: key.Spec.IdleTimeout,
 		Revoked: key.Spec.Revoked, Binding: key.Spec.Binding,
 	}
 	status := v1alpha1.JWTRefreshKeyStatus{

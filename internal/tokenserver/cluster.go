@@ -30,6 +30,12 @@ func ForCluster(config *rest.Config, cluster *registry.Cluster, namespace string
 	if err != nil {
 		return nil, err
 	}
+	// What strangers ask, at a login or about a token, must not use up what holders of good tokens
+	// need to prove themselves.
+	assertions, err := identity.NewReviews(clients, clock)
+	if err != nil {
+		return nil, err
+	}
 	if o.Callers, err = NewClusterCallers(reviews, clients, clock); err != nil {
 		return nil, err
 	}
@@ -38,7 +44,7 @@ func ForCluster(config *rest.Config, cluster *registry.Cluster, namespace string
 		return nil, err
 	}
 	o.Grants, err = grant.New(grant.Options{
-		Registry: cluster, Reviews: reviews, Providers: identity.NewProviders(clock), Passwords: passwords, Clock: clock, NewID: newID,
+		Registry: cluster, Reviews: reviews, Assertions: assertions, Providers: identity.NewProviders(clock), Passwords: passwords, Clock: clock, NewID: newID,
 	})
 	if err != nil {
 		return nil, err
