@@ -2,9 +2,11 @@ package service
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -172,4 +174,33 @@ func TestLoginsAtOnce(t *testing.T) {
 		h.Expect(alive).To(gomega.Equal(1))
 		h.Expect(h.sessions()).To(gomega.HaveLen(1))
 	}
+}
+
+// TestStrangersLeaveAssertionsAlone: however many tokens of no sense strangers show at logins, who
+// has a bound token is asked about all the same.
+func TestStrangersLeaveAssertionsAlone(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	r := h.replica()
+	assertion := h.workload("till")
+	bound := h.reaches(h.key("bound", boundTo("till")), 1)
+	head, rest, _ := strings.Cut(assertion, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+
+	var refused atomic.Int64
+	var strangers sync.WaitGroup
+	for worker := range 8 {
+		strangers.Go(func() {
+			for i := range 100 {
+				forged := fmt.Sprintf("%s.%s.%086d", head, payload, worker*100+i)
+				if got := h.signIn(r, forged); got.outcome() == "503 temporarily_unavailable" {
+					refused.Add(1)
+				}
+			}
+		})
+	}
+	strangers.Wait()
+	h.Expect(h.refresh(r, bound, asserting(assertion)...).outcome()).To(gomega.Equal("200"))
+	h.Expect(refused.Load()).To(gomega.BeNumerically(">", 0), "strangers did not come to the end of what they may ask")
 }
