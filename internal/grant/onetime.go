@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
@@ -22,27 +21,15 @@ const claimTries = 8
 // before anybody gets it. Of parallel uses at this replica one claims, and all get its answer.
 func (s *Service) useOnce(ctx context.Context, e *exchange) (string, error) {
 	mine := *e
-	claim := s.claims.DoChan(e.claims.Object.UID+"/"+e.claims.JTI, func() (any, error) {
-		// Others wait for it too: that one of them goes away must not end it.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimFor)
-		defer cancel()
+	successor, err := s.claims.Do(ctx, e.claims.Object.UID+"/"+e.claims.JTI, func(ctx context.Context) (string, error) {
 		return s.claim(ctx, &mine)
 	})
-	select {
-	case <-ctx.Done():
-		return "", fmt.Errorf("%w: %w", registry.ErrUnavailable, ctx.Err())
-	case result := <-claim:
-		// A revocation may have been answered while the claim of another was waited for.
-		if known := s.registry.Key(keyName(e.claims)); known != nil && over(known, e.claims) {
-			return "", errGrant()
-		}
-		successor, _ := result.Val.(string)
-		return successor, result.Err
+	// A revocation may have been answered while the claim of another was waited for.
+	if known := s.registry.Key(keyName(e.claims)); known != nil && over(known, e.claims) {
+		return "", errGrant()
 	}
+	return successor, err
 }
-
-// claimFor bounds how long a claim may take.
-const claimFor = 10 * time.Second
 
 // claim goes on with the key as it reads it. What is known is good enough to claim on, since
 // the claim fails where it is out of date; it is not good enough to refuse on.

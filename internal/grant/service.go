@@ -11,7 +11,6 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/sync/singleflight"
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
@@ -110,7 +109,7 @@ type Service struct {
 	logins     *identity.Attempts
 
 	verified *lru.Cache[[sha256.Size]byte, *token.Claims]
-	claims   singleflight.Group
+	claims   registry.Flights[string]
 	nonces   *nonces
 	replays  *replays
 }

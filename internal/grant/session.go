@@ -38,7 +38,7 @@ const (
 // Secret holds. Everything is checked before the object is made, and it is removed again
 // where its first token does not come on record.
 func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signedIn, request *LoginRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
-	ctx, cancel := context.WithTimeout(ctx, claimFor)
+	ctx, cancel := context.WithTimeout(ctx, registry.AskFor)
 	defer cancel()
 	wish, err := s.granted(issuer, who, request)
 	if err != nil {

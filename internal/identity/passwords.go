@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
-	"golang.org/x/sync/singleflight"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -54,7 +53,7 @@ type Passwords struct {
 	slots      chan struct{}
 	ofUser     *Attempts
 	ofAddress  *Attempts
-	flights    singleflight.Group
+	flights    registry.Flights[*passwordFile]
 	mu         sync.Mutex
 	remembered map[string]*passwordFile
 }
@@ -153,18 +152,7 @@ func (p *Passwords) file(ctx context.Context, name string) (*passwordFile, error
 	if file != nil && p.clock.Since(file.at) < readEvery {
 		return file, nil
 	}
-	flight := p.flights.DoChan(name, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
-		defer cancel()
-		return p.read(ctx, name)
-	})
-	select {
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", registry.ErrUnavailable, ctx.Err())
-	case result := <-flight:
-		file, _ := result.Val.(*passwordFile)
-		return file, result.Err
-	}
+	return p.flights.Do(ctx, name, func(ctx context.Context) (*passwordFile, error) { return p.read(ctx, name) })
 }
 
 func (p *Passwords) read(ctx context.Context, name string) (*passwordFile, error) {

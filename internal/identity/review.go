@@ -12,7 +12,6 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,8 +32,6 @@ const (
 	rememberedReviews = 4096
 	// reviewsPerSecond bounds what strangers can make the API server do.
 	reviewsPerSecond = 100
-	// askFor is how long an answer is waited for.
-	askFor = 10 * time.Second
 	// longestToken is longer than any token that an API server issues.
 	longestToken = 16 << 10
 )
@@ -57,7 +54,7 @@ type Reviews struct {
 	clients kubernetes.Interface
 	clock   clock.PassiveClock
 	limiter *rate.Limiter
-	flights singleflight.Group
+	flights registry.Flights[authenticationv1.UserInfo]
 	known   *lru.Cache[[sha256.Size]byte, reviewed]
 }
 
@@ -82,10 +79,7 @@ func (r *Reviews) User(ctx context.Context, issuer, token string) (authenticatio
 	if last, ok := r.known.Get(question); ok && r.clock.Since(last.at) < reviewFor {
 		return last.user, nil
 	}
-	flight := r.flights.DoChan(string(question[:]), func() (any, error) {
-		// Others wait for the answer too: that one of them goes away must not end it.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
-		defer cancel()
+	return r.flights.Do(ctx, string(question[:]), func(ctx context.Context) (authenticationv1.UserInfo, error) {
 		at := r.clock.Now()
 		user, err := r.ask(ctx, issuer, token)
 		if err == nil {
@@ -93,13 +87,6 @@ func (r *Reviews) User(ctx context.Context, issuer, token string) (authenticatio
 		}
 		return user, err
 	})
-	select {
-	case <-ctx.Done():
-		return authenticationv1.UserInfo{}, fmt.Errorf("%w: %w", registry.ErrUnavailable, ctx.Err())
-	case result := <-flight:
-		user, _ := result.Val.(authenticationv1.UserInfo)
-		return user, result.Err
-	}
 }
 
 func (r *Reviews) ask(ctx context.Context, issuer, token string) (authenticationv1.UserInfo, error) {

@@ -12,7 +12,6 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -92,10 +91,10 @@ type Cluster struct {
 	rebuilding sync.Mutex
 	set        atomic.Pointer[issuerSet]
 
-	flights  singleflight.Group
+	flights  Flights[recollection]
 	limiter  *rate.Limiter
 	recalled *lru.Cache[string, recollection]
-	rereads  singleflight.Group
+	rereads  Flights[struct{}]
 	reread   map[string]ringsRead
 	uses     *uses
 }
@@ -152,11 +151,11 @@ func (c *Cluster) freshness() *freshness {
 func (c *Cluster) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, w := range c.watches {
-		reflector := cache.NewReflectorWithOptions(w.source(c.client), nil, w.store, cache.ReflectorOptions{
+		reflector := cache.NewReflectorWithOptions(w.source(c.client, c.options.Pulse), nil, w.store, cache.ReflectorOptions{
 			Name: w.name, TypeDescription: w.name, Backoff: &watchAgain,
 		})
 		group.Go(func() error { reflector.RunWithContext(ctx); return nil })
-		group.Go(func() error { w.prove(ctx, c.client, c.options.Pulse); return nil })
+		group.Go(func() error { w.proveAgain(ctx, c.client, c.options.Pulse); return nil })
 	}
 	group.Go(func() error { return c.uses.run(ctx) })
 	return group.Wait()

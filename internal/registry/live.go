@@ -65,11 +65,8 @@ func (c *Cluster) KeyNow(ctx context.Context, name types.NamespacedName) (*v1alp
 }
 
 func (c *Cluster) readKey(ctx context.Context, name types.NamespacedName) (recollection, error) {
-	flight := c.flights.DoChan(name.String(), func() (any, error) {
+	return c.flights.Do(ctx, name.String(), func(ctx context.Context) (recollection, error) {
 		read := recollection{at: c.options.Pulse.Now()}
-		// Others wait for the answer too: that one of them goes away must not end it.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
-		defer cancel()
 		key := &v1alpha1.JWTRefreshKey{}
 		err := c.client.Get(ctx, name, key)
 		switch {
@@ -81,13 +78,6 @@ func (c *Cluster) readKey(ctx context.Context, name types.NamespacedName) (recol
 		}
 		return read, nil
 	})
-	select {
-	case <-ctx.Done():
-		return recollection{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
-	case result := <-flight:
-		read, _ := result.Val.(recollection)
-		return read, result.Err
-	}
 }
 
 // ringsRead is when the signing keys of an issuer were read for a key that they lack, and what
@@ -102,16 +92,11 @@ type ringsRead struct {
 // between the issuer is as it is known, and not to be had where it could not be read.
 func (c *Cluster) IssuerReread(ctx context.Context, issuer *Issuer) (*Issuer, error) {
 	// Who comes while they are read waits too: it is no use to judge by what is just found out of date.
-	flight := c.rereads.DoChan(issuer.Name, func() (any, error) {
-		return nil, c.readRings(context.WithoutCancel(ctx), issuer.Name)
+	_, err := c.rereads.Do(ctx, issuer.Name, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, c.readRings(ctx, issuer.Name)
 	})
-	select {
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
-	case result := <-flight:
-		if result.Err != nil {
-			return nil, result.Err
-		}
+	if err != nil {
+		return nil, err
 	}
 	for _, known := range (*c.set.Load())[issuer.path] {
 		if known.URL == issuer.URL {
@@ -129,8 +114,6 @@ func (c *Cluster) readRings(ctx context.Context, issuer string) error {
 	if before && now.Sub(last.at) < ringsEvery {
 		return last.err
 	}
-	ctx, cancel := context.WithTimeout(ctx, askFor)
-	defer cancel()
 	var secrets corev1.SecretList
 	err := c.client.List(ctx, &secrets, client.InNamespace(c.options.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: issuer})
 	if err != nil {

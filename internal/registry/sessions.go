@@ -79,7 +79,7 @@ func (c *Cluster) EndSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) e
 
 // ServiceAccountUID is that of a ServiceAccount at this moment, empty when there is none.
 func (c *Cluster) ServiceAccountUID(ctx context.Context, name types.NamespacedName) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, askFor)
+	ctx, cancel := context.WithTimeout(ctx, AskFor)
 	defer cancel()
 	account := &metav1.PartialObjectMetadata{}
 	account.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ServiceAccount"))

@@ -231,7 +231,7 @@ func (u *uses) patch(ctx context.Context, name types.NamespacedName, r *report) 
 	}
 	key := &v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name}}
 	// One that is never answered must not keep the others from being written.
-	ctx, cancel := context.WithTimeout(ctx, askFor)
+	ctx, cancel := context.WithTimeout(ctx, AskFor)
 	defer cancel()
 	err = u.cluster.client.Status().Patch(ctx, key, client.RawPatch(types.MergePatchType, body))
 	switch {

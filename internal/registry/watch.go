@@ -25,8 +25,6 @@ const (
 	streamFor = time.Minute
 	// overtime is what a watch is given to end by itself before it is taken for hung.
 	overtime = 10 * time.Second
-	// askFor is how long an answer is waited for.
-	askFor = 10 * time.Second
 )
 
 // watchAgain is how long is waited before a watch that failed is tried again: once the API
@@ -43,10 +41,15 @@ type watched struct {
 	options []client.ListOption
 }
 
-// source lists and watches the kind.
-func (w *watched) source(reader client.WithWatch) cache.ListerWatcher {
+// source lists and watches the kind. Storage is asked for its version before all objects are:
+// asked after it, storage may be ahead already, and a kind that nobody changes would not be
+// proven before the end of the first watch.
+func (w *watched) source(reader client.WithWatch, pulse clock.PassiveClock) cache.ListerWatcher {
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, raw metav1.ListOptions) (runtime.Object, error) {
+			if err := w.prove(ctx, reader, pulse); err != nil {
+				return nil, err
+			}
 			list := w.list()
 			return list, reader.List(ctx, list, w.with(raw)...)
 		},
@@ -54,6 +57,9 @@ func (w *watched) source(reader client.WithWatch) cache.ListerWatcher {
 			length := watchFor
 			if ptr.Deref(raw.SendInitialEvents, false) {
 				length = streamFor
+				if err := w.prove(ctx, reader, pulse); err != nil {
+					return nil, err
+				}
 			}
 			raw.TimeoutSeconds = ptr.To(int64(length / time.Second))
 			ctx, cancel := context.WithTimeout(ctx, length+overtime)
@@ -82,27 +88,36 @@ func (b *bounded) Stop() {
 	b.cancel()
 }
 
-// prove asks storage for its version, again and again.
-func (w *watched) prove(ctx context.Context, reader client.Reader, pulse clock.WithTicker) {
+// proveAgain asks storage for its version, again and again.
+func (w *watched) proveAgain(ctx context.Context, reader client.Reader, pulse clock.WithTicker) {
 	ticker := pulse.NewTicker(proveEvery)
 	defer ticker.Stop()
 	for {
-		at := pulse.Now()
-		if version, err := w.storedVersion(ctx, reader); err == nil {
-			w.fresh.ask(at, version)
-		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C():
+			// One that fails proves nothing, which is what freshness tells.
+			_ = w.prove(ctx, reader, pulse)
 		}
 	}
+}
+
+// prove asks storage for its version, which the view is to come up to.
+func (w *watched) prove(ctx context.Context, reader client.Reader, pulse clock.PassiveClock) error {
+	at := pulse.Now()
+	version, err := w.storedVersion(ctx, reader)
+	if err != nil {
+		return err
+	}
+	w.fresh.ask(at, version)
+	return nil
 }
 
 // storedVersion is the version of the kind in storage. A list that names no version is as
 // fresh as storage itself.
 func (w *watched) storedVersion(ctx context.Context, reader client.Reader) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, askFor)
+	ctx, cancel := context.WithTimeout(ctx, AskFor)
 	defer cancel()
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(w.kind.GroupVersion().WithKind(w.kind.Kind + "List"))

@@ -22,8 +22,6 @@ import (
 const (
 	// permittedFor is how long the API server's yes is believed. A no is asked for each time.
 	permittedFor = 10 * time.Second
-	// askFor is how long the API server's answer is waited for.
-	askFor = 10 * time.Second
 	// rememberedPermits is for how many callers and namespaces.
 	rememberedPermits = 1024
 )
@@ -70,7 +68,7 @@ func (c *clusterCaller) MayIntrospect(ctx context.Context, namespace string) err
 	for name, values := range c.user.Extra {
 		extra[name] = authorizationv1.ExtraValue(values)
 	}
-	ctx, cancel := context.WithTimeout(ctx, askFor)
+	ctx, cancel := context.WithTimeout(ctx, registry.AskFor)
 	defer cancel()
 	asked := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: c.user.Username, UID: c.user.UID, Groups: c.user.Groups, Extra: extra,

@@ -172,6 +172,40 @@ func TestAnIdleClusterIsFresh(t *testing.T) {
 	h.Expect(oldest).To(gomega.BeNumerically("<", 65*time.Second))
 }
 
+// busy is an API server at which things of another kind are written, and which is slow to
+// answer what version storage has.
+type busy struct {
+	next  http.RoundTripper
+	write func()
+}
+
+func (b *busy) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.URL.Query().Get("limit") == "1" {
+		b.write()
+	}
+	return b.next.RoundTrip(request)
+}
+
+// TestAReplicaStartsInABusyCluster: it is ready at once, and not at the end of the first watch,
+// which is what tells of a kind that nobody changes.
+func TestAReplicaStartsInABusyCluster(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	// A watch gets a bookmark a second after its start, and the next after a minute.
+	write := func() {
+		for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); {
+			busywork := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: h.name, GenerateName: "busywork-"}}
+			if err := h.admin.Create(h.ctx, busywork); err != nil {
+				t.Errorf("the cluster is not busy: %v", err)
+			}
+		}
+	}
+	begun := time.Now()
+	h.replica(func(config *rest.Config, _ *registry.Options) {
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &busy{next, write} })
+	})
+	t.Logf("the replica was ready after %s", time.Since(begun).Round(time.Millisecond))
+}
+
 // TestARevocationThatIsNeverAnswered: a client is told, and does not wait for ever.
 func TestARevocationThatIsNeverAnswered(t *testing.T) {
 	h := newHouse(t, clock.RealClock{})
