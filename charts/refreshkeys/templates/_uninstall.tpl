@@ -40,7 +40,7 @@ annotations:
 - apiGroups: [admissionregistration.k8s.io]
   resources: [validatingadmissionpolicies, validatingadmissionpolicybindings]
   resourceNames: [refreshkeys.jwt.refreshkeys.dev]
-  verbs: [get, delete]
+  verbs: [delete]
 {{- end }}
 {{- end }}
 {{- define "refreshkeys.uninstall.own" }}
@@ -52,7 +52,7 @@ annotations:
 - apiGroups: [apps]
   resources: [deployments]
   resourceNames: [refreshkeys-manager]
-  verbs: [get, patch]
+  verbs: [patch]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list]
