@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
@@ -108,8 +108,9 @@ func (c *cli) rotateKeys(ctx context.Context, w *waiting, name string) error {
 		return err
 	}
 	before := signing(issuer)
-	asked := metav1.Time{Time: c.Clock.Now().UTC()}.Rfc3339Copy()
-	if err := k.annotate(ctx, issuer, v1alpha1.AnnotationRotateKeys, asked.UTC().Format("2006-01-02T15:04:05Z")); err != nil {
+	// The second that has begun is over only then, and keys that began to sign in it are meant too.
+	asked := c.Clock.Now().UTC().Truncate(time.Second).Add(time.Second)
+	if err := k.annotate(ctx, issuer, v1alpha1.AnnotationRotateKeys, asked.Format(time.RFC3339)); err != nil {
 		return err
 	}
 	done()

@@ -99,7 +99,7 @@ func newHouse(t *testing.T) *house {
 		Spec: v1alpha1.JWTIssuerSpec{
 			URL: h.replicas[0].Server.URL,
 			Policy: &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{
-				Audiences: []string{"https://*.example.com"}, Scopes: []string{"orders:*"}, Claims: []string{"tier", "level"}, Subjects: []string{"shop:*"},
+				Audiences: []string{"https://*.example.com"}, Scopes: []string{"orders:*"}, Claims: []string{"tier", "level"}, Subjects: []string{"shop:*", "jane"},
 			}}},
 			Login: &v1alpha1.LoginSpec{
 				Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: "people"}},
