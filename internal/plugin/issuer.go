@@ -1,8 +1,10 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,6 +73,7 @@ func (c *cli) showKeys(out *output, keys []v1alpha1.SigningKeyStatus) error {
 		fmt.Fprintln(c.ErrOut, "No signing keys yet.")
 		return nil
 	}
+	sortKeys(keys)
 	now := c.Clock.Now()
 	rows := make([][]cell, 0, len(keys))
 	for _, key := range keys {
@@ -81,6 +84,14 @@ func (c *cli) showKeys(out *output, keys []v1alpha1.SigningKeyStatus) error {
 	}
 	writeTable(c.Out, c.colours(), "", []string{"KID", "USE", "ALG", "STATE", "MADE", "SIGNS", "REMOVED"}, rows)
 	return nil
+}
+
+// sortKeys puts the key that signs first, and then the one that follows it.
+func sortKeys(keys []v1alpha1.SigningKeyStatus) {
+	states := []v1alpha1.KeyState{v1alpha1.KeyState(keyring.Active), v1alpha1.KeyState(keyring.Pending), v1alpha1.KeyState(keyring.Retiring)}
+	slices.SortStableFunc(keys, func(a, b v1alpha1.SigningKeyStatus) int {
+		return cmp.Or(-cmp.Compare(a.Use, b.Use), cmp.Compare(slices.Index(states, a.State), slices.Index(states, b.State)), a.CreatedAt.Compare(b.CreatedAt.Time))
+	})
 }
 
 func (c *cli) issuerRotateCommand() *cobra.Command {

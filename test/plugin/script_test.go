@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
@@ -160,33 +162,48 @@ func kindOf(text string) (string, error) {
 	return "no token", nil
 }
 
-// makePods makes two pods of the token service in the script's namespace, whose address is this machine's: what comes to it
-// is handed on to the replicas. kube-apiserver forwards to no loopback address.
 func (h *house) makePods(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(h.pods(ts.Getenv("NAMESPACE")))
+}
+
+// pods makes two pods of the token service, whose address is this machine's: what comes to it is handed on to the
+// replicas. kube-apiserver forwards to no loopback address.
+func (h *house) pods(namespace string) error {
 	if server.Existing() {
-		ts.Fatalf("the pods of an existing cluster are its own")
+		return errors.New("the pods of an existing cluster are its own")
 	}
 	address := ownAddress()
 	if address == "" {
-		ts.Fatalf("this machine has no address but loopback ones, and kube-apiserver forwards to none of these")
+		return errors.New("this machine has no address but loopback ones, and kube-apiserver forwards to none of these")
 	}
 	for i, replica := range h.replicas {
 		port := forward(h.t, address, strings.TrimPrefix(replica.Server.URL, "https://"))
 		pod := &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{
-				Namespace: ts.Getenv("NAMESPACE"), Name: fmt.Sprintf("tokenserver-%d", i+1), Labels: map[string]string{"app.kubernetes.io/component": "tokenserver"},
+				Namespace: namespace, Name: fmt.Sprintf("tokenserver-%d", i+1), Labels: map[string]string{"app.kubernetes.io/component": "tokenserver"},
 			},
-			Spec: corev1.PodSpec{Containers: []corev1.Container{{
-				Name: "tokenserver", Image: "tokenserver", Ports: []corev1.ContainerPort{{Name: "https", ContainerPort: port}},
-			}}},
+			Spec: corev1.PodSpec{
+				SecurityContext: &corev1.PodSecurityContext{
+					RunAsNonRoot: ptr.To(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+				},
+				Containers: []corev1.Container{{
+					Name: "tokenserver", Image: "tokenserver", Ports: []corev1.ContainerPort{{Name: "https", ContainerPort: port}},
+					SecurityContext: &corev1.SecurityContext{
+						AllowPrivilegeEscalation: ptr.To(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+					},
+				}},
+			},
 		}
 		h.create(pod)
 		pod.Status = corev1.PodStatus{
 			Phase: corev1.PodRunning, PodIP: address, PodIPs: []corev1.PodIP{{IP: address}},
 			Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
 		}
-		ts.Check(h.admin.Status().Update(h.t.Context(), pod))
+		if err := h.admin.Status().Update(h.t.Context(), pod); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 func ownAddress() string {
