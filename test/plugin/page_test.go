@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -190,7 +191,7 @@ func (p *page) kubeconfig(text string) {
 			}
 		}
 	}
-	asked := append(p.environment, `KUBERNETES_EXEC_INFO={"apiVersion":"`+user.APIVersion+`","kind":"ExecCredential","spec":{"interactive":false}}`)
+	asked := append(slices.Clone(p.environment), `KUBERNETES_EXEC_INFO={"apiVersion":"`+user.APIVersion+`","kind":"ExecCredential","spec":{"interactive":false}}`)
 	said, stderr, code := run(p.dir, asked, "", user.Command, user.Args...)
 	var credential struct {
 		APIVersion string

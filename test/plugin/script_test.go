@@ -29,7 +29,7 @@ var jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
 //	refreshkey CODE ARGS...   runs the plugin, and wants the exit code, and no token in what it says
 //	into FILE CODE ARGS...    the same for what does print a token, which goes into the file
 //	token FILE rt+jwt|at+jwt  wants a token of that kind in the file, and nothing else
-//	same FILE FILE            wants the same, or with ! another, content without showing it
+//	same ONE OTHER            wants the same, or with ! another, content without showing it
 //	until ARGS...             runs kubectl until it succeeds and says what follows --
 //	remember NAME ARGS...     puts what kubectl says into a variable
 //	fits COLUMNS              wants no longer lines in what was said last
