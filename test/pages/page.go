@@ -27,7 +27,9 @@ type step struct {
 }
 
 var (
-	fileMark      = regexp.MustCompile(`^<!-- file: ([A-Za-z0-9._-]+) -->$`)
+	fileMark = regexp.MustCompile(`^<!-- file: ([A-Za-z0-9._-]+) -->$`)
+	// beforeMark is a command that a reader need not type, since a cluster in use is as it makes it.
+	beforeMark    = regexp.MustCompile(`^<!-- before: (.+) -->$`)
 	elsewhereMark = regexp.MustCompile(`^<!-- run by: ([A-Za-z0-9_./ -]+) -->$`)
 )
 
@@ -57,6 +59,9 @@ func readPage(path string) (*page, error) {
 		default:
 			if found := fileMark.FindStringSubmatch(line); found != nil {
 				file = found[1]
+			}
+			if found := beforeMark.FindStringSubmatch(line); found != nil {
+				p.steps = append(p.steps, step{line: number + 1, commands: found[1] + "\n"})
 			}
 			if found := elsewhereMark.FindStringSubmatch(line); found != nil {
 				elsewhere = found[1]

@@ -142,6 +142,8 @@ func masked(text string) string { return variable[0].pattern.ReplaceAllString(te
 type shell struct {
 	dir, root, bin string
 	cluster        *cluster.Cluster
+	// operator are the processes of the manager and the token service.
+	operator []*cluster.Process
 }
 
 func (s *shell) start(ctx context.Context) (err error) {
@@ -171,12 +173,15 @@ func (s *shell) start(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if _, err := cluster.RunManager(ctx, s.cluster, "--fast-propagation", "--restarts"); err != nil {
+	manager, err := cluster.RunManager(ctx, s.cluster, "--fast-propagation", "--restarts")
+	if err != nil {
 		return err
 	}
-	if _, err := cluster.RunTokenServers(ctx, s.cluster, 2); err != nil {
+	replicas, err := cluster.RunTokenServers(ctx, s.cluster, 2)
+	if err != nil {
 		return err
 	}
+	s.operator = append(replicas, manager)
 	if err := cluster.EnsureIssuer(ctx, s.cluster); err != nil {
 		return err
 	}
@@ -228,7 +233,7 @@ func (s *shell) tidy(t *testing.T) {
 
 func definedTests(t *testing.T) map[string]bool {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "git", "-C", shared.root, "grep", "-hoE", `^func Test[A-Za-z0-9]+\(`, "--", "*_test.go").Output()
+	out, err := exec.CommandContext(t.Context(), "git", "-C", shared.root, "grep", "--untracked", "-hoE", `^func Test[A-Za-z0-9]+\(`, "--", "*_test.go").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
