@@ -45,6 +45,7 @@ generate: $(CONTROLLER_GEN) ## Make deepcopy code and CRDs from api/, and what t
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	hack/chart/files.sh
+	go run ./hack/chart
 
 .PHONY: test
 test: controlplane ## All tests: unit, CEL and envtest suites, with the race detector
