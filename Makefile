@@ -47,6 +47,7 @@ generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Make deepcopy code, CRDs and docs
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CRD_REF_DOCS) --source-path=api --config=hack/docs/api.yaml --renderer=markdown --output-path=docs/api.md --log-level=ERROR
 	hack/chart/files.sh
+	go run ./hack/chart
 
 .PHONY: test
 test: controlplane ## All tests: unit, CEL and envtest suites, with the race detector

@@ -87,9 +87,15 @@ func (r *Removal) stopManager(ctx context.Context) error {
 	left := 0
 	err = r.until(ctx, func(ctx context.Context) (bool, error) {
 		running, err := r.list(ctx, pods, r.Namespace, managerPods)
+		if err != nil {
+			return false, err
+		}
 		left = len(running)
-		return left == 0, err
+		return left == 0, nil
 	})
+	if err != nil && left == 0 {
+		return fmt.Errorf("see that the manager is stopped: %w", err)
+	}
 	if err != nil {
 		return fmt.Errorf("%d pods of Deployment %s are still there: %w", left, managerDeployment, err)
 	}
@@ -110,10 +116,11 @@ func (r *Removal) removeAll(ctx context.Context, kind schema.GroupVersionResourc
 	deleted := map[types.UID]bool{}
 	var left []metav1.PartialObjectMetadata
 	err := r.until(ctx, func(ctx context.Context) (bool, error) {
-		var err error
-		if left, err = r.listIn(ctx, kind, namespaces, ""); err != nil {
+		found, err := r.listIn(ctx, kind, namespaces, "")
+		if err != nil {
 			return false, err
 		}
+		left = found
 		for i := range left {
 			if left[i].DeletionTimestamp == nil {
 				deleted[left[i].UID] = true
@@ -124,8 +131,11 @@ func (r *Removal) removeAll(ctx context.Context, kind schema.GroupVersionResourc
 		}
 		return len(left) == 0, nil
 	})
+	if err != nil && len(left) == 0 {
+		return fmt.Errorf("remove %s: %w", name, err)
+	}
 	if err != nil {
-		return fmt.Errorf("%d %s are still there; whoever put finalizers on them must take these off: %s: %w", len(left), name, names(left), err)
+		return fmt.Errorf("%d %s are still there, by finalizers of others or for what is said at the end: %s: %w", len(left), name, names(left), err)
 	}
 	if len(deleted) > 0 {
 		r.report("%d %s are deleted", len(deleted), name)
@@ -139,12 +149,18 @@ func (r *Removal) awaitTokens(ctx context.Context) error {
 	var owned, retained []metav1.PartialObjectMetadata
 	err := r.until(ctx, func(ctx context.Context) (bool, error) {
 		found, err := r.listIn(ctx, secrets, r.served(), v1alpha1.LabelManagedBy+"="+v1alpha1.ManagedBy)
+		if err != nil {
+			return false, err
+		}
 		owned = slices.DeleteFunc(slices.Clone(found), func(secret metav1.PartialObjectMetadata) bool { return !ofKey(&secret) })
 		retained = slices.DeleteFunc(found, func(secret metav1.PartialObjectMetadata) bool {
 			return ofKey(&secret) || secret.Annotations[v1alpha1.AnnotationOwner] == ""
 		})
-		return len(owned) == 0, err
+		return len(owned) == 0, nil
 	})
+	if err != nil && len(owned) == 0 {
+		return fmt.Errorf("look for Secrets of keys: %w", err)
+	}
 	if err != nil {
 		return fmt.Errorf("%d Secrets of keys that are deleted are still there, which the cluster's garbage collector removes: %s: %w", len(owned), names(owned), err)
 	}
