@@ -145,7 +145,8 @@ func (f *flags) serve(ctx context.Context, config *rest.Config, log logr.Logger)
 		return err
 	}
 	counters, err := tokenserver.NewMetrics(metrics.Registry, tokenserver.Facts{
-		Staleness: r.cluster.Staleness, Ready: r.ready, CertificateEnd: r.certificate.End, Verifications: r.handler.Grants.Verifications,
+		Staleness: r.cluster.Staleness, MaxStaleness: f.registry.MaxStaleness, Ready: r.ready,
+		CertificateSpan: r.certificate.Span, Verifications: r.handler.Grants.Verifications,
 	})
 	if err != nil {
 		return err
