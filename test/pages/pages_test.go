@@ -21,7 +21,9 @@ import (
 var elsewhere = map[string]string{
 	"docs/bound-tokens.md": "TestTheGuideToBoundTokens",
 	"docs/hardening.md":    "TestTheCommandsOfTheHardeningPage",
+	"docs/install.md":      "TestTheCommandsOfTheInstallPage",
 	"docs/login.md":        "TestTheGuideToLogin",
+	"docs/plugin.md":       "TestThePage",
 }
 
 // pageTimeout is far more than a page takes.
