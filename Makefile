@@ -4,6 +4,7 @@ SHELL := /bin/bash
 
 TOOLS := $(CURDIR)/bin/tools
 CONTROLLER_GEN := $(TOOLS)/controller-gen-v0.23.0
+CRD_REF_DOCS := $(TOOLS)/crd-ref-docs-v0.3.0
 LINT := $(TOOLS)/lint
 export CGO_ENABLED ?= 0
 # The race detector needs a C compiler; without one the tests run all the same.
@@ -41,9 +42,10 @@ images-test: ## What is in the images, and that a second build makes the same: f
 	cd hack/images && GOWORK=off go test -count=1 -timeout 30m ./...
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Make deepcopy code and CRDs from api/, and what the chart takes from config/
+generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Make deepcopy code, CRDs and docs/api.md from api/, and what the chart takes from config/
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
+	$(CRD_REF_DOCS) --source-path=api --config=hack/docs/api.yaml --renderer=markdown --output-path=docs/api.md --log-level=ERROR
 	hack/chart/files.sh
 	go run ./hack/chart
 
@@ -104,6 +106,11 @@ $(CONTROLLER_GEN):
 	@echo "building controller-gen, once"
 	@GOBIN=$(TOOLS) go install sigs.k8s.io/controller-tools/cmd/controller-gen@$(lastword $(subst -v, v,$(notdir $@)))
 	@mv $(TOOLS)/controller-gen $@
+
+$(CRD_REF_DOCS):
+	@echo "building crd-ref-docs, once"
+	@GOBIN=$(TOOLS) go install github.com/elastic/crd-ref-docs@$(lastword $(subst -v, v,$(notdir $@)))
+	@mv $(TOOLS)/crd-ref-docs $@
 
 $(LINT): hack/lint/go.mod hack/lint/main.go
 	@echo "building golangci-lint with kube-api-linter, once"
