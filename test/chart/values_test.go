@@ -138,10 +138,10 @@ var combinations = []combination{
 	},
 	{
 		name: "metrics",
-		values: `{monitoring: {serviceMonitor: {enabled: true, interval: 15s, labels: {release: prometheus},
-  prometheus: {namespace: monitoring, serviceAccountName: prometheus}}}}`,
-		has: []string{"ServiceMonitor refreshkeys-system/refreshkeys-manager", "ServiceMonitor refreshkeys-system/refreshkeys-tokenserver",
-			"Service refreshkeys-system/refreshkeys-manager-metrics", "ClusterRoleBinding refreshkeys-metrics-reader"},
+		values: `{monitoring: {serviceMonitor: {enabled: true, interval: 15s, labels: {release: prometheus}}, prometheusRule: {enabled: true, labels: {team: platform}},
+  dashboard: {enabled: true, labels: {sidecar: "1"}}}}`,
+		has:  []string{"ServiceMonitor refreshkeys-system/refreshkeys-manager", "PodMonitor refreshkeys-system/refreshkeys-tokenserver", "PrometheusRule refreshkeys-system/refreshkeys"},
+		says: []string{"release: prometheus", "team: platform", `sidecar: "1"`, "interval: 15s"},
 	},
 	{
 		name:   "removal at the end",
@@ -337,56 +337,6 @@ func TestRefusedValues(t *testing.T) {
 				t.Errorf("it does not say %q: %v", c.says, err)
 			}
 		})
-	}
-}
-
-// TestMonitoringFiles: alerts and a dashboard are what the chart holds of them, as they are; and where it
-// holds none, asking for them is refused.
-func TestMonitoringFiles(t *testing.T) {
-	chart := filepath.Join(t.TempDir(), "refreshkeys")
-	if out, err := exec.Command("cp", "-r", filepath.Join(suite.root, "charts/refreshkeys"), chart).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	const dashboard = "{\n  \"title\": \"{{ not a template }}\"\n}"
-	for file, content := range map[string]string{
-		"prometheus-rules.yaml": "groups:\n- name: refreshkeys\n  rules:\n  - alert: Overdue\n    expr: vector(1)\n    annotations: {summary: '{{ $labels.name }}'}\n",
-		"dashboard.json":        dashboard,
-	} {
-		if err := os.WriteFile(filepath.Join(chart, "files", file), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	values := valuesFile(t, `{monitoring: {prometheusRule: {enabled: true, labels: {release: prometheus}}, dashboard: {enabled: true}}}`)
-	template := []string{"template", release, chart, "--namespace", namespace, "--values", values}
-	said, err := helm(t.Context(), append(template, "--show-only=templates/monitoring.yaml")...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := objects(t, said)
-	checkObjects(t, all, combination{
-		has:  []string{"PrometheusRule refreshkeys-system/refreshkeys", "ConfigMap refreshkeys-system/refreshkeys-dashboard"},
-		says: []string{"release: prometheus", "{{ $labels.name }}", `grafana_dashboard: "1"`},
-	})
-	for _, object := range all {
-		if object.GetKind() == "ConfigMap" {
-			if got, _, _ := unstructured.NestedString(object.Object, "data", "refreshkeys.json"); got != dashboard {
-				t.Errorf("the dashboard is %q", got)
-			}
-		}
-	}
-	prepareNamespaces(t)
-	checkTaken(t, all)
-	for _, file := range []string{"prometheus-rules.yaml", "dashboard.json"} {
-		away := filepath.Join(chart, "files", file)
-		if err := os.Rename(away, away+".away"); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := helm(t.Context(), template...); err == nil || !strings.Contains(err.Error(), file) {
-			t.Errorf("without %s: %v", file, err)
-		}
-		if err := os.Rename(away+".away", away); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 
