@@ -48,9 +48,9 @@ func TestWhatComes(t *testing.T) {
 		}},
 		{"idle: from the last use, and two minutes more", issued(func(k *key) {
 			k.Status.Previous = nil
-			k.Spec.IdleTimeout = lasting(day)
-			k.Status.LastUsed, k.Status.LastUsedRevision = at(-time.Hour), 2
-		}), []string{"in 23h: the key is revoked, if nobody uses it until then", renewed, ends}},
+			k.Spec.IdleTimeout = lasting(time.Hour)
+			k.Status.LastUsed, k.Status.LastUsedRevision = at(-30*time.Minute), 2
+		}), []string{"in 32m: the key is revoked, if nobody uses it until then", renewed, ends}},
 		{"an absolute end", issued(func(k *key) { k.Status.Previous, k.Spec.ExpiresAt = nil, at(60*day) }), []string{renewed, ends, "in 60d: the key ends for good (spec.expiresAt)"}},
 		{"the token lasts to the absolute end", issued(func(k *key) { k.Status.Previous, k.Spec.ExpiresAt, k.Status.RenewalTime = nil, at(29*day), nil }), []string{"in 29d: the key ends for good (spec.expiresAt)"}},
 		{"renewal overdue", issued(func(k *key) { k.Status.Previous, k.Status.RenewalTime = nil, at(-time.Hour) }), []string{"60m ago: the next token is overdue: is the manager at work?", ends}},

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,6 +35,7 @@ var jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
 //	remember NAME ARGS...     puts what kubectl says into a variable
 //	fits COLUMNS              wants no longer lines in what was said last
 //	hang, unhang              of the replica at $SLOW
+//	answers KEY CODE          wants that $SLOW answered this about the key, and nothing else
 //	pods                      makes pods of the token service, which are the replicas
 func TestScripts(t *testing.T) {
 	h := newHouse(t)
@@ -52,6 +54,12 @@ func TestScripts(t *testing.T) {
 			"hang":   func(*testscript.TestScript, bool, []string) { h.line.hang(true) },
 			"unhang": func(*testscript.TestScript, bool, []string) { h.line.hang(false) },
 			"pods":   h.makePods,
+			"answers": func(ts *testscript.TestScript, _ bool, args []string) {
+				got := h.answered(ts.Getenv("NAMESPACE"), args[0])
+				if other := slices.DeleteFunc(slices.Clone(got), func(code string) bool { return code == args[1] }); len(got) == 0 || len(other) > 0 {
+					ts.Fatalf("the replica at $SLOW answered %v about %s, want %s alone", got, args[0], args[1])
+				}
+			},
 		},
 	})
 }

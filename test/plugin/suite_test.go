@@ -10,11 +10,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/crypto/bcrypt"
 	corev1 "k8s.io/api/core/v1"
@@ -68,6 +70,11 @@ type house struct {
 	replicas []*operator.Replica
 	slow     *operator.Replica
 	line     *line
+	// lines are what the slow replica logs: one for each request.
+	lines struct {
+		sync.Mutex
+		all []string
+	}
 	// dir holds what all scripts share.
 	dir string
 }
@@ -92,7 +99,7 @@ func newHouse(t *testing.T) *house {
 	}
 	slow := h.tokenServer()
 	slow.Wrap(h.line.wrap)
-	h.slow = operator.Serve(t, slow, registry.Options{})
+	h.slow = operator.ServeLogged(t, slow, registry.Options{}, h.log())
 	h.write("ca.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.replicas[0].Server.Certificate().Raw}))
 	h.create(&v1alpha1.JWTIssuer{
 		ObjectMeta: metav1.ObjectMeta{Name: "default"},
@@ -111,6 +118,32 @@ func newHouse(t *testing.T) *house {
 		Data:       map[string][]byte{"htpasswd": []byte("jane:" + h.hash("correct horse"))},
 	})
 	return h
+}
+
+func (h *house) log() logr.Logger {
+	return funcr.New(func(_, line string) {
+		h.lines.Lock()
+		defer h.lines.Unlock()
+		h.lines.all = append(h.lines.all, line)
+	}, funcr.Options{})
+}
+
+// answered are the slow replica's answers about a key: the errors, and 200 where there was none.
+func (h *house) answered(namespace, name string) (answers []string) {
+	h.lines.Lock()
+	defer h.lines.Unlock()
+	for _, line := range h.lines.all {
+		if !strings.Contains(line, `"namespace"="`+namespace+`" "name"="`+name+`"`) {
+			continue
+		}
+		_, rest, refused := strings.Cut(line, `"error"="`)
+		code, _, _ := strings.Cut(rest, `"`)
+		if !refused {
+			code = "200"
+		}
+		answers = append(answers, code)
+	}
+	return answers
 }
 
 func (h *house) tokenServer() *rest.Config {
