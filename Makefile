@@ -5,6 +5,7 @@ SHELL := /bin/bash
 TOOLS := $(CURDIR)/bin/tools
 CONTROLLER_GEN := $(TOOLS)/controller-gen-v0.23.0
 LINT := $(TOOLS)/lint
+PROMTOOL := $(TOOLS)/promtool
 export CGO_ENABLED ?= 0
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(shell command -v $(or $(CC),cc)),-race)
@@ -53,6 +54,10 @@ test: controlplane ## All tests: unit, CEL and envtest suites, with the race det
 interop: controlplane ## Clients and a provider nobody here wrote: x/oauth2, go-oidc, jwx, zitadel/oidc, npm's openid-client and jose, kube-apiserver
 	@hack/interop -v
 
+.PHONY: alerts
+alerts: $(PROMTOOL) ## The alerts, by promtool, and every query of theirs and of the dashboard
+	cd hack/prometheus && GOWORK=off PROMTOOL=$(PROMTOOL) go test -count=1 -timeout 10m -tags remove_all_sd ./...
+
 .PHONY: unit
 unit: ## The tests that need no API server
 	$(GO_TEST) ./api/... ./internal/... ./cmd/...
@@ -98,6 +103,11 @@ $(CONTROLLER_GEN):
 	@echo "building controller-gen, once"
 	@GOBIN=$(TOOLS) go install sigs.k8s.io/controller-tools/cmd/controller-gen@$(lastword $(subst -v, v,$(notdir $@)))
 	@mv $(TOOLS)/controller-gen $@
+
+# Without the ways in which Prometheus finds what it collects: they are most of it, and of no use here.
+$(PROMTOOL): hack/prometheus/go.mod
+	@echo "building promtool, once (2 to 4 minutes)"
+	@cd hack/prometheus && GOWORK=off go build -tags remove_all_sd -o $@ github.com/prometheus/prometheus/cmd/promtool
 
 $(LINT): hack/lint/go.mod hack/lint/main.go
 	@echo "building golangci-lint with kube-api-linter, once"
