@@ -6,6 +6,7 @@ TOOLS := $(CURDIR)/bin/tools
 CONTROLLER_GEN := $(TOOLS)/controller-gen-v0.23.0
 CRD_REF_DOCS := $(TOOLS)/crd-ref-docs-v0.3.0
 LINT := $(TOOLS)/lint
+PROMTOOL := $(TOOLS)/promtool
 export CGO_ENABLED ?= 0
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(shell command -v $(or $(CC),cc)),-race)
@@ -61,6 +62,10 @@ interop: controlplane ## Clients and a provider nobody here wrote: x/oauth2, go-
 chart-test: controlplane ## The Helm chart: equal to config/, with many values, installed, upgraded and uninstalled on a real API server
 	cd test/chart && GOWORK=off go test -count=1 -timeout 20m ./...
 
+.PHONY: alerts
+alerts: $(PROMTOOL) ## The alerts, by promtool, and every query of theirs and of the dashboard
+	cd hack/prometheus && GOWORK=off PROMTOOL=$(PROMTOOL) go test -count=1 -timeout 10m -tags remove_all_sd ./...
+
 .PHONY: unit
 unit: ## The tests that need no API server
 	$(GO_TEST) ./api/... ./internal/... ./cmd/...
@@ -111,6 +116,11 @@ $(CRD_REF_DOCS):
 	@echo "building crd-ref-docs, once"
 	@GOBIN=$(TOOLS) go install github.com/elastic/crd-ref-docs@$(lastword $(subst -v, v,$(notdir $@)))
 	@mv $(TOOLS)/crd-ref-docs $@
+
+# Without the ways in which Prometheus finds what it collects: they are most of it, and of no use here.
+$(PROMTOOL): hack/prometheus/go.mod
+	@echo "building promtool, once (2 to 4 minutes)"
+	@cd hack/prometheus && GOWORK=off go build -tags remove_all_sd -o $@ github.com/prometheus/prometheus/cmd/promtool
 
 $(LINT): hack/lint/go.mod hack/lint/main.go
 	@echo "building golangci-lint with kube-api-linter, once"
