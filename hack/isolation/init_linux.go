@@ -105,8 +105,13 @@ func mountAll(told setup) error {
 	if err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, readOnly); err != nil {
 		return fmt.Errorf("make the host's file systems read-only: %w", err)
 	}
-	if err := writable(told.Dir); err != nil {
-		return err
+	for _, folder := range []string{told.Dir, told.Kept} {
+		if folder == "" {
+			continue
+		}
+		if err := writable(folder); err != nil {
+			return err
+		}
 	}
 	if err := freshMount("proc", "/proc", ""); err != nil {
 		return err

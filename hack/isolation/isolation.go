@@ -3,7 +3,7 @@
 // leave nothing of it behind: whatever ends the program that called Run ends all that runs
 // inside, and then its cgroups and its folder are removed.
 //
-// Inside, every file system of the host is read-only but the folder given to Run; /run,
+// Inside, every file system of the host is read-only but the folders given to Run; /run,
 // /var/lib and /var/log are empty ones of its own, and there is no network but loopback.
 package isolation
 
@@ -18,12 +18,12 @@ var ErrUnavailable = errors.New("no isolated node can run here")
 
 // Options say what is run inside.
 type Options struct {
-	// Dir is the one folder that can be written inside, and seen from outside. It is made, and
-	// removed in the end with all that is in it, however that end comes about, unless Keep says
-	// otherwise.
+	// Dir is a folder that can be written inside, and seen from outside. It is made, and removed
+	// in the end with all that is in it, however that end comes about.
 	Dir string
-	// Keep leaves Dir as it is.
-	Keep bool
+	// Kept is a folder that is there already, can be written inside as well, and stays; none
+	// when empty.
+	Kept string
 	// Args are what this program gets as arguments inside.
 	Args []string
 	// Env is added to its environment.

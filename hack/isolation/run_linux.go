@@ -23,6 +23,7 @@ const (
 // setup is what init is told.
 type setup struct {
 	Dir     string
+	Kept    string
 	Cgroups []cgroup
 	Args    []string
 }
@@ -79,7 +80,9 @@ func run(ctx context.Context, options Options, name string) (err error) {
 	if err := makeCgroups(groups); err != nil {
 		return err
 	}
-	told, err := json.Marshal(setup{Dir: options.Dir, Cgroups: groups, Args: append([]string{name}, options.Args...)})
+	told, err := json.Marshal(setup{
+		Dir: options.Dir, Kept: options.Kept, Cgroups: groups, Args: append([]string{name}, options.Args...),
+	})
 	if err != nil {
 		return err
 	}

@@ -32,11 +32,7 @@ type sweeper struct {
 }
 
 func startSweeper(options Options, groups []cgroup) (*sweeper, error) {
-	duty := rubbish{Cgroups: groups}
-	if !options.Keep {
-		duty.Dir = options.Dir
-	}
-	told, err := json.Marshal(duty)
+	told, err := json.Marshal(rubbish{Dir: options.Dir, Cgroups: groups})
 	if err != nil {
 		return nil, err
 	}
@@ -71,9 +67,7 @@ func runSweep() int {
 	for _, group := range duty.Cgroups {
 		failed = append(failed, sweepCgroup(group.Path))
 	}
-	if duty.Dir != "" {
-		failed = append(failed, os.RemoveAll(duty.Dir))
-	}
+	failed = append(failed, os.RemoveAll(duty.Dir))
 	if err := errors.Join(failed...); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -37,9 +37,10 @@ binaries=(
   "containerd $containerd 0 github.com/containerd/containerd/v2/cmd/ctr"
   "runc $runc 1 github.com/opencontainers/runc"
   "cni $cni 0 github.com/containernetworking/plugins/plugins/main/loopback"
-  "cni $cni 0 github.com/containernetworking/plugins/plugins/main/bridge"
+  "cni $cni 0 github.com/containernetworking/plugins/plugins/main/ptp"
   "cni $cni 0 github.com/containernetworking/plugins/plugins/ipam/host-local"
   "coredns $coredns 0 github.com/refreshkeys/refreshkeys/hack/node/coredns"
+  "pause e2e 0 github.com/refreshkeys/refreshkeys/hack/node/pause"
 )
 
 mkdir -p "$out"
@@ -52,6 +53,7 @@ for entry in "${binaries[@]}"; do
     containerd) stamp+=" -X github.com/containerd/containerd/v2/version.Version=$version" ;;
     runc) stamp+=" -X main.version=${version#v}" ;;
   esac
+  if [ "$module" = pause ]; then version=""; fi
   export CGO_ENABLED=$cgo
   pushd "$module" >/dev/null
   build_once "$step/${#binaries[@]}" "$out/$(basename "$package")" "$version" -tags seccomp -ldflags "$stamp" "$package"
