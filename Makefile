@@ -32,6 +32,14 @@ down: ## Stop what `make up` started
 build: ## Build the binaries into bin/
 	go build -trimpath -o bin/ ./cmd/...
 
+.PHONY: images
+images: ## Build the container images into bin/images, for linux/amd64 and arm64, with their SBOMs; no registry is needed
+	@hack/images/build.sh bin/images
+
+.PHONY: images-test
+images-test: ## What is in the images, and that a second build makes the same: from other paths, with nothing compiled before
+	cd hack/images && GOWORK=off go test -count=1 -timeout 30m ./...
+
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## Make deepcopy code and CRDs from api/
 	$(CONTROLLER_GEN) object paths=./api/...

@@ -61,6 +61,11 @@ func revokedEvent(key *v1alpha1.JWTRefreshKey) *announcement {
 		fmt.Sprintf("Revoked, with every token up to revision %d: %s.", key.Status.Revision, key.Status.RevocationReason)}
 }
 
+func restartedEvent(key *v1alpha1.JWTRefreshKey, reference v1alpha1.WorkloadReference) *announcement {
+	return &announcement{corev1.EventTypeNormal, "Restarted", "Restart",
+		fmt.Sprintf("Restarted %s %s for revision %d.", reference.Kind, reference.Name, key.Status.Revision)}
+}
+
 // conditionEvent tells of a condition Ready that turned to another reason.
 func conditionEvent(ready *metav1.Condition) *announcement {
 	kind := corev1.EventTypeNormal

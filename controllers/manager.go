@@ -40,6 +40,14 @@ type Options struct {
 	Workers int
 	// ReissuePerSecond paces what the withdrawal of a signing key sets off. Default 50.
 	ReissuePerSecond float64
+	// FastPropagation has the pods that mount a Secret read a new token at once. The manager needs
+	// the rights of config/fast-propagation for it.
+	FastPropagation bool
+	// Restarts has the workloads that spec.rolloutRestart names restarted after a rotation. The
+	// manager needs the rights of config/restarts for it.
+	Restarts bool
+	// RestartDelay gathers rotations of about the same time into one restart. Default 5 s.
+	RestartDelay time.Duration
 	// Clock tells the time. Default: the machine's.
 	Clock clock.PassiveClock
 	// Pulse tells the time between looks at what no watch tells of. Default: the machine's.
@@ -61,6 +69,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.ReissuePerSecond == 0 {
 		o.ReissuePerSecond = 50
+	}
+	if o.RestartDelay == 0 {
+		o.RestartDelay = 5 * time.Second
 	}
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
@@ -124,7 +135,32 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	if err := issuerKeys.SetupWithManager(mgr, o); err != nil {
 		return nil, fmt.Errorf("set up the controller of JWTIssuers: %w", err)
 	}
+	if err := setUpFollowing(mgr, &o); err != nil {
+		return nil, fmt.Errorf("set up what follows a rotation: %w", err)
+	}
 	return mgr, nil
+}
+
+// setUpFollowing registers what an installation switches on to follow rotations.
+func setUpFollowing(mgr ctrl.Manager, o *Options) error {
+	// The manager's own client would watch all pods and workloads, to wait until a write shows there.
+	live, err := client.New(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return err
+	}
+	if o.FastPropagation {
+		propagation := &PropagationReconciler{Client: mgr.GetClient(), Live: live}
+		if err := propagation.SetupWithManager(mgr, *o); err != nil {
+			return err
+		}
+	}
+	if !o.Restarts {
+		return nil
+	}
+	restart := &RestartReconciler{
+		Client: mgr.GetClient(), Live: live, Events: mgr.GetEventRecorder("refreshkeys"), Clock: o.Clock, Delay: o.RestartDelay,
+	}
+	return restart.SetupWithManager(mgr, *o)
 }
 
 func newCertificateReconciler(mgr ctrl.Manager, o *Options) *CertificateReconciler {

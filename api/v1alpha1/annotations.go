@@ -35,6 +35,13 @@ const (
 	// there, so that they can be taken away again without touching anybody else's.
 	AnnotationAdded = Group + "/added"
 
+	// AnnotationPropagated on a Pod tells which state of which Secret it was last made to read, as
+	// name/revision@resourceVersion. It is set where the installation switched fast propagation on.
+	AnnotationPropagated = Group + "/propagated"
+	// RestartPrefix begins the annotations, on workloads that spec.rolloutRestart names and on their
+	// pod templates, that tell for which token of which key they were last restarted.
+	RestartPrefix = "restart." + Group + "/"
+
 	// LabelSession on a JWTRefreshKey that a login made is the method of the login.
 	LabelSession = Group + "/session"
 	// LabelSessionOf on the same is a hash of the issuer and the subject, by which the sessions of one

@@ -49,6 +49,8 @@ func parseFlags(args []string) (*flags, error) {
 	set.StringVar(&f.options.TLSSecret, "tls-secret", "refreshkeys-tokenserver-tls", "the Secret, in --namespace, with the token service's certificate; made and renewed where there is none")
 	set.StringSliceVar(&f.options.TLSNames, "tls-names", nil, "DNS names and IP addresses that the certificate is for, beside the hosts of all issuers")
 	set.Float64Var(&f.options.ReissuePerSecond, "reissue-per-second", 0, "how fast tokens are issued again after a signing key was withdrawn; default 50")
+	set.BoolVar(&f.options.FastPropagation, "fast-propagation", false, "have the pods that mount a Secret read a new token within seconds; needs the rights of config/fast-propagation")
+	set.BoolVar(&f.options.Restarts, "restarts", false, "restart the workloads that spec.rolloutRestart names after a rotation; needs the rights of config/restarts")
 	set.Int8VarP(&f.verbosity, "verbosity", "v", 0, "how much is logged: 0 for what matters, 1 for each decision, 2 for debugging")
 	if err := set.Parse(args); err != nil {
 		return nil, err

@@ -15,12 +15,17 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/pflag"
+	// The image holds nothing but the binary: where the system has no authorities, the providers
+	// that people sign in at are verified by these. A private one is told by `login.oidc.caBundle`.
+	_ "golang.org/x/crypto/x509roots/fallback"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/refreshkeys/refreshkeys/cmd/internal/start"
+	"github.com/refreshkeys/refreshkeys/internal/apicalls"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
 )
@@ -43,6 +48,8 @@ type flags struct {
 	probeAddress  string
 	tlsSecret     string
 	recordAddress bool
+	auditLog      string
+	shutdownDelay time.Duration
 	verbosity     int8
 	registry      registry.Options
 }
@@ -59,6 +66,8 @@ func parseFlags(args []string) (*flags, error) {
 	set.DurationVar(&f.registry.MaxStaleness, "max-staleness", 10*time.Minute, "for how long tokens are exchanged when it cannot be proven that what is known is up to date; at least 2m")
 	set.Float64Var(&f.registry.LiveReads, "live-reads-per-second", 100, "how many keys a second are looked up at the API server before a token is refused; beyond it: 503")
 	set.BoolVar(&f.recordAddress, "record-ip-address", false, "put the address that a client came from into status.deviceInfo")
+	set.StringVar(&f.auditLog, "audit-log", "", "where a JSON line is written for each exchange, login and revocation: a file, which is appended to, or - for stdout; when empty: nowhere")
+	set.DurationVar(&f.shutdownDelay, "shutdown-delay", 5*time.Second, "for how long requests are answered on after the order to end, while /readyz has load balancers take the replica out")
 	set.Int8VarP(&f.verbosity, "verbosity", "v", 0, "how much is logged: 0 for one line a request, 2 for debugging")
 	if err := set.Parse(args); err != nil {
 		return nil, err
@@ -68,6 +77,9 @@ func parseFlags(args []string) (*flags, error) {
 	}
 	if f.registry.MaxStaleness < 2*time.Minute {
 		return nil, errors.New("--max-staleness is at least 2m: it takes up to 80s to prove that a view is fresh")
+	}
+	if f.shutdownDelay < 0 {
+		return nil, errors.New("--shutdown-delay is at least 0")
 	}
 	if f.registry.LiveReads < 1 {
 		return nil, errors.New("--live-reads-per-second is at least 1")
@@ -98,40 +110,100 @@ func run(args []string) error {
 	return f.serve(ctrl.SetupSignalHandler(), config, log)
 }
 
+// replica is one token server of several.
+type replica struct {
+	cluster     *registry.Cluster
+	certificate *tokenserver.Certificate
+	drain       *tokenserver.Drain
+	handler     *tokenserver.Server
+	ready       func() error
+}
+
 func (f *flags) serve(ctx context.Context, config *rest.Config, log logr.Logger) error {
+	calls := apicalls.New()
+	calls.Wrap(config)
 	clients, err := tokenserver.Clients(config)
 	if err != nil {
 		return err
 	}
-	cluster, err := registry.New(config, f.registry)
-	if err != nil {
+	r := &replica{
+		certificate: tokenserver.NewCertificate(clients, f.registry.Namespace, f.tlsSecret, clock.RealClock{}, log),
+		drain:       &tokenserver.Drain{},
+	}
+	if r.cluster, err = registry.New(config, f.registry); err != nil {
 		return err
 	}
-	metrics := tokenserver.NewMetrics(cluster.Staleness)
 	newID := func() string { return uuid.Must(uuid.NewV7()).String() }
-	handler, err := tokenserver.ForCluster(config, cluster, f.registry.Namespace, clock.RealClock{}, newID, tokenserver.Options{
-		Clock: clock.RealClock{}, Log: log, RecordAddress: f.recordAddress, Observe: metrics.Observe,
+	r.handler, err = tokenserver.ForCluster(config, r.cluster, f.registry.Namespace, clock.RealClock{}, newID, tokenserver.Options{
+		Clock: clock.RealClock{}, Log: log, RecordAddress: f.recordAddress,
 	})
 	if err != nil {
 		return err
 	}
-	certificate := tokenserver.NewCertificate(clients, f.registry.Namespace, f.tlsSecret, clock.RealClock{}, log)
+	r.ready = tokenserver.All(r.drain.Ready, r.certificate.Ready, r.cluster.Fresh)
+	if err := metrics.Registry.Register(calls); err != nil {
+		return err
+	}
+	counters, err := tokenserver.NewMetrics(metrics.Registry, tokenserver.Facts{
+		Staleness: r.cluster.Staleness, Ready: r.ready, CertificateEnd: r.certificate.End, Verifications: r.handler.Grants.Verifications,
+	})
+	if err != nil {
+		return err
+	}
+	if r.handler.Observe, err = f.observe(counters, log); err != nil {
+		return err
+	}
+	return r.run(ctx, f)
+}
+
+// run serves until ctx ends, and a while longer: load balancers see that the replica is about to
+// end while it answers on, and uses are written down after the last request is answered.
+func (r *replica) run(ctx context.Context, f *flags) error {
 	health := http.NewServeMux()
-	health.HandleFunc("/healthz", tokenserver.Check())
-	health.HandleFunc("/readyz", tokenserver.Check(certificate.Ready, cluster.Fresh))
+	health.HandleFunc("/healthz", tokenserver.Check(tokenserver.All()))
+	health.HandleFunc("/readyz", tokenserver.Check(r.ready))
 	health.Handle("/metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
 
 	group, ctx := errgroup.WithContext(ctx)
-	// Uses are written down after the last request is answered.
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
-	group.Go(func() error { return cluster.Run(watching) })
-	group.Go(func() error { return certificate.Run(ctx) })
 	group.Go(func() error {
-		return tokenserver.Serve(ctx, tokenserver.NewHTTPServer(health, nil), f.probeAddress)
+		defer stopServing()
+		<-ctx.Done()
+		r.drain.Begin()
+		time.Sleep(f.shutdownDelay)
+		return nil
+	})
+	group.Go(func() error { return r.cluster.Run(watching) })
+	group.Go(func() error { return r.certificate.Run(serving) })
+	group.Go(func() error {
+		return tokenserver.Serve(watching, tokenserver.NewHTTPServer(health, nil), f.probeAddress)
 	})
 	group.Go(func() error {
 		defer stopWatching()
-		return tokenserver.Serve(ctx, tokenserver.NewHTTPServer(handler, certificate.Config()), f.address)
+		return tokenserver.Serve(serving, tokenserver.NewHTTPServer(r.drain.Handler(r.handler), r.certificate.Config()), f.address)
 	})
 	return group.Wait()
+}
+
+// observe is what is told of each request that was answered.
+func (f *flags) observe(counters *tokenserver.Metrics, log logr.Logger) (func(*tokenserver.Request), error) {
+	if f.auditLog == "" {
+		return counters.Observe, nil
+	}
+	out := os.Stdout
+	if f.auditLog != "-" {
+		var err error
+		if out, err = os.OpenFile(f.auditLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
+			return nil, fmt.Errorf("open the audit log: %w", err)
+		}
+	}
+	audit := tokenserver.NewAudit(out, clock.RealClock{}, func(err error) {
+		counters.Lost()
+		log.Error(err, "a line of the audit log is lost")
+	})
+	return func(r *tokenserver.Request) {
+		counters.Observe(r)
+		audit.Observe(r)
+	}, nil
 }

@@ -51,6 +51,8 @@ func RunTokenServers(ctx context.Context, c *Cluster, replicas int, flags ...str
 				"--namespace=" + managerNamespace,
 				"--bind-address=" + loopback(port),
 				"--health-probe-bind-address=" + loopback(health),
+				// No load balancer stands before it.
+				"--shutdown-delay=0",
 			}, flags...),
 			Health: "http://" + loopback(health) + "/readyz",
 		})

@@ -34,7 +34,7 @@ func (s *Service) Introspect(
 	if err != nil {
 		return &oauth.IntrospectionAnswer{}, nil //nolint:nilerr // that it is not good is the answer
 	}
-	outcome.Key, outcome.JTI = keyName(claims), claims.JTI
+	outcome.of(claims)
 	if err := allowed(ctx, claims.Object.Namespace); err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if e.claims, e.issuer, err = s.verifyRefresh(ctx, issuer, request.Token); err != nil {
 		return nil, refused(err)
 	}
-	outcome.Key, outcome.JTI = keyName(e.claims), e.claims.JTI
+	outcome.of(e.claims)
 	if e.key, e.standing, err = s.standing(ctx, e.claims); err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.accessToken(&e, scope, signer)
+	answer, err := s.accessToken(&e, scope, signer, outcome)
 	if err != nil {
 		return nil, err
 	}
@@ -271,17 +271,19 @@ func grantsNoMore(current, held *token.Claims) bool {
 }
 
 // accessToken signs the access token. It never outlives the refresh token, nor the key.
-func (s *Service) accessToken(e *exchange, scope string, signer *keyring.Key) (*oauth.TokenAnswer, error) {
+func (s *Service) accessToken(e *exchange, scope string, signer *keyring.Key, outcome *Outcome) (*oauth.TokenAnswer, error) {
 	access, now := *e.claims, s.clock.Now()
 	access.Scope = scope
 	// A client that proves a key without having to has its access token bound to it (RFC 9449 §5).
 	if e.proven.thumbprint != "" {
 		access.JWKThumbprint = e.proven.thumbprint
 	}
-	compact, expiresAt, err := line.MintAccess(access, s.newID(), now, e.accessLifetime(), e.end(), signer)
+	jti := s.newID()
+	compact, expiresAt, err := line.MintAccess(access, jti, now, e.accessLifetime(), e.end(), signer)
 	if err != nil {
 		return nil, err
 	}
+	outcome.AccessJTI = jti
 	answer := &oauth.TokenAnswer{
 		AccessToken: compact, TokenType: oauth.TokenTypeBearer, ExpiresIn: int64(expiresAt.Sub(now) / time.Second), Scope: scope,
 	}

@@ -32,7 +32,7 @@ func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact, 
 		}
 		return nil
 	}
-	outcome.Key, outcome.JTI = keyName(claims), claims.JTI
+	outcome.of(claims)
 	if assertion != "" {
 		if _, err := s.account(ctx, issuer, assertion); err != nil {
 			return err

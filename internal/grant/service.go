@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -112,6 +113,14 @@ type Service struct {
 	claims   registry.Flights[string]
 	nonces   *nonces
 	replays  *replays
+
+	remembered, judged atomic.Int64
+}
+
+// Verifications are how many refresh tokens were remembered to be correctly signed, and how many
+// were judged.
+func (s *Service) Verifications() (remembered, judged int64) {
+	return s.remembered.Load(), s.judged.Load()
 }
 
 // rememberedTokens is for how many refresh tokens it is remembered that their signature is good.
@@ -141,10 +150,24 @@ func New(o Options) (*Service, error) {
 	}, err
 }
 
-// Outcome is what the log and the metrics say of a request beside its answer.
+// Outcome is what the logs say of a request beside its answer: what was verified of it, as far as
+// that went.
 type Outcome struct {
+	// Key is that of the refresh token, and UID its own.
 	Key types.NamespacedName
-	JTI string
+	UID types.UID
+	// Subject is who the token speaks for; at a login who was proven to ask, granted or not.
+	Subject string
+	// JTI and Revision are of the refresh token: the one presented or, at a login, the one handed out.
+	JTI      string
+	Revision int64
+	// AccessJTI is of the access token handed out.
+	AccessJTI string
+}
+
+func (o *Outcome) of(claims *token.Claims) {
+	o.Key, o.UID, o.Subject = keyName(claims), types.UID(claims.Object.UID), claims.Subject
+	o.JTI, o.Revision = claims.JTI, claims.Object.Revision
 }
 
 // errGrant is what a client discards its token on. It says little on purpose: whoever holds
@@ -157,8 +180,10 @@ func errGrant() *oauth.Error {
 func (s *Service) verifyRefresh(ctx context.Context, issuer *registry.Issuer, compact string) (*token.Claims, *registry.Issuer, error) {
 	sum := sha256.Sum256([]byte(compact))
 	if claims, ok := s.verified.Get(sum); ok && s.stillGood(claims, issuer) {
+		s.remembered.Add(1)
 		return claims, issuer, nil
 	}
+	s.judged.Add(1)
 	claims, issuer, err := s.parse(ctx, issuer, compact, token.Refresh)
 	if err == nil {
 		s.verified.Add(sum, claims)

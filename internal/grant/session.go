@@ -40,6 +40,7 @@ const (
 func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signedIn, request *LoginRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, registry.AskFor)
 	defer cancel()
+	outcome.Subject = who.subject
 	wish, err := s.granted(issuer, who, request)
 	if err != nil {
 		return nil, err
@@ -72,8 +73,8 @@ func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signe
 		s.tidy(ctx, key)
 		return nil, err
 	}
-	outcome.Key, outcome.JTI = keyName(claims), claims.JTI
-	answer, err := s.accessToken(&exchange{issuer: issuer, claims: claims, key: key, proven: client}, claims.Scope, access)
+	outcome.of(claims)
+	answer, err := s.accessToken(&exchange{issuer: issuer, claims: claims, key: key, proven: client}, claims.Scope, access, outcome)
 	if err != nil {
 		return nil, err
 	}

@@ -77,12 +77,26 @@ func (c *Certificate) read(ctx context.Context, before []byte) ([]byte, error) {
 	return pem, nil
 }
 
-// Ready is nil once there is a certificate to serve.
+// Ready is nil while there is a certificate that clients accept.
 func (c *Certificate) Ready() error {
-	if c.current.Load() == nil {
+	end := c.End()
+	switch {
+	case end.IsZero():
 		return errors.New("there is no certificate yet")
+	case !c.clock.Now().Before(end):
+		return fmt.Errorf("the certificate in Secret %s/%s has expired", c.namespace, c.name)
+	default:
+		return nil
 	}
-	return nil
+}
+
+// End is when the certificate expires; zero while there is none.
+func (c *Certificate) End() time.Time {
+	current := c.current.Load()
+	if current == nil {
+		return time.Time{}
+	}
+	return current.Leaf.NotAfter
 }
 
 // Config is for a server that serves it.
@@ -90,7 +104,11 @@ func (c *Certificate) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return c.current.Load(), c.Ready()
+			// One that has expired is for the client to refuse.
+			if current := c.current.Load(); current != nil {
+				return current, nil
+			}
+			return nil, c.Ready()
 		},
 	}
 }

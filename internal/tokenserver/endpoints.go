@@ -16,18 +16,24 @@ func (s *Server) token(r *Request) error {
 	if err != nil {
 		return err
 	}
-	switch form.Get(oauth.ParamGrantType) {
-	case oauth.GrantRefreshToken:
-		return s.refresh(r, form)
-	case oauth.GrantTokenExchange:
-		return s.exchange(r, form)
-	case oauth.GrantPassword:
-		return s.password(r, form)
-	case "":
+	asked := form.Get(oauth.ParamGrantType)
+	serve, known := tokenGrants[asked]
+	switch {
+	case known:
+		r.Grant = asked
+		return serve(s, r, form)
+	case asked == "":
 		return oauth.Refuse(oauth.InvalidRequest, "grant_type is missing.")
 	default:
 		return oauth.Refuse(oauth.UnsupportedGrantType, "The grants here are those of grant_types_supported in the metadata.")
 	}
+}
+
+// tokenGrants are the grants that there are, by grant_type.
+var tokenGrants = map[string]func(*Server, *Request, oauth.Form) error{
+	oauth.GrantRefreshToken:  (*Server).refresh,
+	oauth.GrantTokenExchange: (*Server).exchange,
+	oauth.GrantPassword:      (*Server).password,
 }
 
 func (s *Server) refresh(r *Request, form oauth.Form) error {

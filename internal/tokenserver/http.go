@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -65,14 +66,50 @@ func Serve(ctx context.Context, server *http.Server, address string) error {
 	return <-stopped
 }
 
-// Check answers 200 when all checks hold, and 503 with the first that does not.
-func Check(checks ...func() error) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
+// Drain is the time between the order to end and the end, in which load balancers learn that there
+// is one replica less. The zero value is a replica that goes on.
+type Drain struct{ begun atomic.Bool }
+
+// Begin makes the replica not ready. It answers on, and asks its clients to connect anew.
+func (d *Drain) Begin() { d.begun.Store(true) }
+
+// Ready is nil until Begin.
+func (d *Drain) Ready() error {
+	if d.begun.Load() {
+		return errors.New("the replica is about to end")
+	}
+	return nil
+}
+
+// Handler has every answer say that the connection ends with it (RFC 9112 §9.6; over HTTP/2 that becomes
+// a GOAWAY), so that nobody sends the next request into a connection that is being closed.
+func (d *Drain) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if d.begun.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// All is the first of some checks that does not hold, and nil where all do.
+func All(checks ...func() error) func() error {
+	return func() error {
 		for _, check := range checks {
 			if err := check(); err != nil {
-				http.Error(w, err.Error(), http.StatusServiceUnavailable)
-				return
+				return err
 			}
+		}
+		return nil
+	}
+}
+
+// Check answers 200 while a check holds, and otherwise 503 with what it says.
+func Check(check func() error) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if err := check(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
 		}
 		_, _ = io.WriteString(w, "ok\n")
 	}

@@ -1,42 +1,109 @@
 package tokenserver
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
-// Metrics of the service. Labels are bounded: an issuer's name, an endpoint, a status, an
+// Metrics of the service. Labels are bounded: an issuer's name, an endpoint, a grant, a status, an
 // error code; never a key, a client or a token.
 type Metrics struct {
-	Registry *prometheus.Registry
-	requests *prometheus.CounterVec
-	seconds  *prometheus.HistogramVec
+	requests  *prometheus.CounterVec
+	exchanges *prometheus.CounterVec
+	seconds   *prometheus.HistogramVec
+	unwritten prometheus.Counter
 }
 
-// NewMetrics makes Metrics. staleness is how old what the replica knows may be.
-func NewMetrics(staleness func() time.Duration) *Metrics {
+// Facts are what a replica tells of itself when its metrics are read.
+type Facts struct {
+	// Staleness is how long ago it was proven that what the replica knows is up to date.
+	Staleness func() time.Duration
+	// Ready is nil while the replica can serve.
+	Ready func() error
+	// CertificateEnd is when the certificate that is served expires; zero for none.
+	CertificateEnd func() time.Time
+	// Verifications are how many refresh tokens were remembered to be correctly signed, and
+	// how many were judged.
+	Verifications func() (remembered, judged int64)
+}
+
+// ok is the result of what was granted.
+const ok = "ok"
+
+// NewMetrics makes Metrics and registers them. All of Facts are required.
+func NewMetrics(registerer prometheus.Registerer, facts Facts) (*Metrics, error) {
 	m := &Metrics{
-		Registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "refreshkeys_requests_total", Help: "Requests answered, by issuer, endpoint, HTTP status and OAuth error.",
 		}, []string{"issuer", "endpoint", "status", "error"}),
+		exchanges: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "refreshkeys_exchanges_total", Help: "Requests for tokens answered, by issuer, grant, and result: ok or the OAuth error.",
+		}, []string{"issuer", "grant", "result"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "refreshkeys_request_duration_seconds", Help: "Time from reading a request's headers to its answer.",
+			Name: "refreshkeys_request_duration_seconds", Help: "Time from reading a request's headers to its answer, by endpoint.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 		}, []string{"endpoint"}),
+		unwritten: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "refreshkeys_audit_lines_lost_total", Help: "Lines of the audit log that could not be written.",
+		}),
 	}
-	m.Registry.MustRegister(m.requests, m.seconds, collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsGC)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	verifications := func(which func(remembered, judged int64) int64, cache string) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name:        "refreshkeys_verifications_total",
+			Help:        "Refresh tokens verified, by whether it was remembered that their signature is good (hit) or not (miss).",
+			ConstLabels: prometheus.Labels{"cache": cache},
+		}, func() float64 { return float64(which(facts.Verifications())) })
+	}
+	var failed []error
+	for _, collector := range []prometheus.Collector{
+		m.requests, m.exchanges, m.seconds, m.unwritten,
+		verifications(func(remembered, _ int64) int64 { return remembered }, "hit"),
+		verifications(func(_, judged int64) int64 { return judged }, "miss"),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "refreshkeys_view_staleness_seconds", Help: "How long ago it was proven that what this replica knows is up to date.",
-		}, func() float64 { return staleness().Seconds() }))
-	return m
+		}, func() float64 { return facts.Staleness().Seconds() }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "refreshkeys_tokenserver_ready", Help: "1 while this replica can serve, as its /readyz tells; otherwise 0.",
+		}, func() float64 {
+			if facts.Ready() != nil {
+				return 0
+			}
+			return 1
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "refreshkeys_certificate_expiry_timestamp_seconds", Help: "When the certificate that this replica serves expires; 0 while there is none.",
+		}, func() float64 {
+			if end := facts.CertificateEnd(); !end.IsZero() {
+				return float64(end.Unix())
+			}
+			return 0
+		}),
+	} {
+		failed = append(failed, registerer.Register(collector))
+	}
+	return m, errors.Join(failed...)
 }
 
 // Observe counts a request.
 func (m *Metrics) Observe(r *Request) {
 	m.requests.WithLabelValues(r.Issuer, r.Endpoint, strconv.Itoa(r.Status), string(r.Code)).Inc()
 	m.seconds.WithLabelValues(r.Endpoint).Observe(r.Took.Seconds())
+	if r.Endpoint == endpointToken {
+		m.exchanges.WithLabelValues(r.Issuer, r.Grant, result(r.Code)).Inc()
+	}
+}
+
+// Lost counts a line of the audit log that could not be written.
+func (m *Metrics) Lost() { m.unwritten.Inc() }
+
+func result(code oauth.Code) string {
+	if code == "" {
+		return ok
+	}
+	return string(code)
 }

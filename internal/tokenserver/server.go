@@ -69,6 +69,8 @@ type Request struct {
 	Endpoint string
 	// Issuer is the name of the issuer; empty where none was found.
 	Issuer string
+	// Grant is the grant_type of a request for tokens where it is one that there is; otherwise empty.
+	Grant string
 	// Code is the error that was answered; empty for none.
 	Code     oauth.Code
 	Status   int
@@ -88,10 +90,16 @@ type endpoint struct {
 	serve  func(*Server, *Request) error
 }
 
+// Names of endpoints that logs and metrics tell apart.
+const (
+	endpointToken  = "token"
+	endpointRevoke = "revoke"
+)
+
 // endpoints are those below an issuer's URL.
 var endpoints = map[string]endpoint{
-	"/token":                            {"token", http.MethodPost, (*Server).token},
-	"/revoke":                           {"revoke", http.MethodPost, (*Server).revoke},
+	"/token":                            {endpointToken, http.MethodPost, (*Server).token},
+	"/revoke":                           {endpointRevoke, http.MethodPost, (*Server).revoke},
 	"/introspect":                       {"introspect", http.MethodPost, (*Server).introspect},
 	"/jwks.json":                        {"jwks", http.MethodGet, (*Server).jwks},
 	"/.well-known/openid-configuration": {"metadata", http.MethodGet, (*Server).metadata},

@@ -2,8 +2,10 @@ package tokenserver
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"testing"
@@ -151,9 +153,67 @@ func TestCheck(t *testing.T) {
 		{"one does not", []func() error{fine, broken}, http.StatusServiceUnavailable, "the view is too old"},
 	} {
 		answer := httptest.NewRecorder()
-		Check(c.checks...)(answer, httptest.NewRequest(http.MethodGet, "/readyz", http.NoBody))
+		Check(All(c.checks...))(answer, httptest.NewRequest(http.MethodGet, "/readyz", http.NoBody))
 		if answer.Code != c.status || !strings.Contains(answer.Body.String(), c.says) {
 			t.Errorf("%s: %d %s", c.name, answer.Code, answer.Body)
+		}
+	}
+}
+
+// TestDrain: a replica that is about to end is taken out by load balancers, answers on, and has
+// its clients connect anew.
+func TestDrain(t *testing.T) {
+	drain := &Drain{}
+	server := httptest.NewUnstartedServer(drain.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	connections := map[string]bool{}
+	ask := func() *http.Response {
+		t.Helper()
+		trace := &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { connections[got.Conn.LocalAddr().String()] = true }}
+		request, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodGet, server.URL, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := server.Client().Do(request)
+		if err != nil {
+			t.Fatalf("a request failed: %v", err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusOK || response.ProtoMajor != 2 {
+			t.Errorf("%s over %s", response.Status, response.Proto)
+		}
+		return response
+	}
+	ask()
+	ask()
+	if drain.Ready() != nil || len(connections) != 1 {
+		t.Errorf("before the end: %v, %d connections", drain.Ready(), len(connections))
+	}
+	drain.Begin()
+	for range 5 {
+		ask()
+	}
+	if drain.Ready() == nil {
+		t.Error("a replica that is about to end says that it is ready")
+	}
+	if len(connections) < 3 {
+		t.Errorf("the client stays on the connection: %d of them", len(connections))
+	}
+}
+
+func TestWithoutTokens(t *testing.T) {
+	for agent, want := range map[string]string{
+		"": "", "Mozilla/5.0 (X11; Linux x86_64)": "Mozilla/5.0 (X11; Linux x86_64)",
+		"till eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJ4In0.c2ln end": "till [removed] end",
+		"cut off: eyJhbGciOiJFUzI1NiJ9.eyJpc3MiO":            "cut off: [removed]",
+		"eyJhbGciOiJFUzI1NiJ9":                               "[removed]",
+		"two eyJh.eyJi.c eyJh.eyJi.":                         "two [removed] [removed]",
+	} {
+		if got := withoutTokens(agent); got != want {
+			t.Errorf("%q becomes %q", agent, got)
 		}
 	}
 }

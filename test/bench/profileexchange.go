@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-logr/zapr"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"k8s.io/utils/clock"
@@ -41,7 +42,12 @@ func profileExchange(ctx context.Context, l *lab, dir string) error {
 	if err := replica.ready(ctx); err != nil {
 		return err
 	}
-	metrics := tokenserver.NewMetrics(replica.Staleness)
+	metrics, err := tokenserver.NewMetrics(prometheus.NewRegistry(), tokenserver.Facts{
+		Staleness: replica.Staleness, Ready: replica.Fresh, CertificateEnd: func() time.Time { return time.Time{} }, Verifications: replica.grants.Verifications,
+	})
+	if err != nil {
+		return err
+	}
 	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(io.Discard), zap.InfoLevel))
 	handler, err := tokenserver.New(tokenserver.Options{
 		Issuers: replica, Grants: replica.grants, Clock: clock.RealClock{}, Log: zapr.NewLogger(log), Observe: metrics.Observe,

@@ -49,7 +49,8 @@ func Manage(t *testing.T, config *rest.Config, log logr.Logger, options controll
 // Replica is one token server.
 type Replica struct {
 	*registry.Cluster
-	Server *httptest.Server
+	Handler *tokenserver.Server
+	Server  *httptest.Server
 	// Stop ends it before the test does.
 	Stop func()
 }
@@ -86,7 +87,7 @@ func ServeLogged(t *testing.T, config *rest.Config, options registry.Options, lo
 	served.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	served.EnableHTTP2 = true
 	served.StartTLS()
-	r := &Replica{Cluster: cluster, Server: served, Stop: sync.OnceFunc(func() {
+	r := &Replica{Cluster: cluster, Handler: handler, Server: served, Stop: sync.OnceFunc(func() {
 		served.Close()
 		cancel()
 		if err := <-done; err != nil {

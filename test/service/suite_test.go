@@ -28,6 +28,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 	"github.com/refreshkeys/refreshkeys/test/operator"
 )
@@ -117,9 +118,10 @@ func (h *house) manage() (stop func()) {
 // replica is one token server.
 type replica struct {
 	*registry.Cluster
-	server *httptest.Server
-	client *http.Client
-	stop   func()
+	handler *tokenserver.Server
+	server  *httptest.Server
+	client  *http.Client
+	stop    func()
 }
 
 // replica starts a token server with the rights of its ServiceAccount, and waits until it is
@@ -133,7 +135,7 @@ func (h *house) replica(change ...func(*rest.Config, *registry.Options)) *replic
 		c(config, &options)
 	}
 	served := operator.ServeLogged(h.t, config, options, h.log)
-	return &replica{Cluster: served.Cluster, server: served.Server, client: served.Server.Client(), stop: served.Stop}
+	return &replica{Cluster: served.Cluster, handler: served.Handler, server: served.Server, client: served.Server.Client(), stop: served.Stop}
 }
 
 // connected is the replica with another client, whose one connection (HTTP/2) is open.

@@ -1,0 +1,153 @@
+package controllers_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers"
+)
+
+// following switches on what follows a rotation, with the rights that the installation gives for it.
+func (w *world) following() func(*rest.Config, *controllers.Options) {
+	w.t.Helper()
+	for _, role := range []string{"config/fast-propagation/role.yaml", "config/restarts/role.yaml"} {
+		_, err := server.Kubectl(w.ctx, "", "apply", "--server-side", "-f", server.Root+"/"+role)
+		w.Expect(err).NotTo(gomega.HaveOccurred())
+	}
+	return func(_ *rest.Config, o *controllers.Options) {
+		o.FastPropagation, o.Restarts, o.RestartDelay = true, true, 20*time.Millisecond
+	}
+}
+
+func podWith(w *world, name string, volume corev1.VolumeSource, phase corev1.PodPhase) *corev1.Pod {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name},
+		Spec: corev1.PodSpec{
+			Containers: []corev1.Container{{Name: "client", Image: "client"}},
+			Volumes:    []corev1.Volume{{Name: "token", VolumeSource: volume}},
+		},
+	}
+	w.create(pod)
+	pod.Status.Phase = phase
+	w.Expect(w.admin.Status().Update(w.ctx, pod)).To(gomega.Succeed())
+	return pod
+}
+
+// TestFastPropagation: the pods that mount the Secret are touched when its token changes, once, and
+// nobody else is.
+func TestFastPropagation(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	w.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "default"}})
+	w.start(w.following())
+	key := w.createKey("orders")
+	w.becomes(key, v1alpha1.ReasonIssued)
+	mounted := corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "orders"}}
+	projected := corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+		{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "orders"}}},
+	}}}
+	touched := []*corev1.Pod{podWith(w, "mounts", mounted, corev1.PodRunning), podWith(w, "projects", projected, corev1.PodPending)}
+	others := []*corev1.Pod{
+		podWith(w, "another", corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "another"}}, corev1.PodRunning),
+		podWith(w, "over", mounted, corev1.PodSucceeded),
+	}
+	before := map[string]string{}
+	for _, pod := range others {
+		before[pod.Name] = get(w, pod).ResourceVersion
+	}
+
+	state := func(pod *corev1.Pod) func() string {
+		return func() string {
+			name, _, _ := strings.Cut(get(w, pod).Annotations[v1alpha1.AnnotationPropagated], "@")
+			return name
+		}
+	}
+	w.annotate(key, v1alpha1.AnnotationRotate, "once")
+	for _, pod := range touched {
+		w.Eventually(state(pod), patience, 20*time.Millisecond).Should(gomega.Equal("orders/2"), pod.Name)
+	}
+	for _, pod := range touched {
+		before[pod.Name] = pod.ResourceVersion
+	}
+	w.edit(key, func() { key.Spec.Revoked = true })
+	for _, pod := range touched {
+		w.Eventually(state(pod), patience, 20*time.Millisecond).Should(gomega.Equal("orders/none"), pod.Name)
+		w.Expect(pod.ResourceVersion).NotTo(gomega.Equal(before[pod.Name]))
+	}
+	for _, pod := range others {
+		w.Expect(get(w, pod).ResourceVersion).To(gomega.Equal(before[pod.Name]), "%s has nothing to do with it", pod.Name)
+	}
+}
+
+func deployment(w *world, name string) *appsv1.Deployment {
+	labels := map[string]string{"app": name}
+	object := &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name},
+		Spec: appsv1.DeploymentSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "client", Image: "client"}}},
+			},
+		},
+	}
+	w.create(object)
+	return object
+}
+
+// TestRestarts: a workload that a key names is restarted for each rotation once, whoever looks and
+// however often, and for nothing else.
+func TestRestarts(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	following := w.following()
+	stop := w.start(following)
+	orders, unnamed := deployment(w, "orders"), deployment(w, "unnamed")
+	long := strings.Repeat("a-long-name-", 10) + "z"
+	names := func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: "orders"}, {Kind: "StatefulSet", Name: "missing"}}
+	}
+	key, second := w.createKey("orders", names), w.createKey(long, names)
+	w.becomes(key, v1alpha1.ReasonIssued)
+	w.becomes(second, v1alpha1.ReasonIssued)
+	marks := func() []string { return slices.Sorted(maps.Values(get(w, orders).Annotations)) }
+	w.Eventually(marks, patience, 20*time.Millisecond).Should(gomega.ConsistOf(string(key.UID)+".1", string(second.UID)+".1"))
+	w.Expect(orders.Spec.Template.Annotations).To(gomega.BeEmpty(), "a first token restarts nobody")
+
+	restarts := func() map[string]string { return get(w, orders).Spec.Template.Annotations }
+	w.annotate(key, v1alpha1.AnnotationRotate, "once")
+	w.Eventually(restarts, patience, 20*time.Millisecond).Should(gomega.Equal(map[string]string{v1alpha1.RestartPrefix + "orders": string(key.UID) + ".2"}))
+	w.annotate(second, v1alpha1.AnnotationRotate, "once")
+	w.Eventually(func() []string { return slices.Sorted(maps.Values(restarts())) }, patience, 20*time.Millisecond).
+		Should(gomega.ConsistOf(string(key.UID)+".2", string(second.UID)+".2"))
+
+	settled := get(w, orders).ResourceVersion
+	stop()
+	w.start(following)
+	probe := deployment(w, "probe")
+	w.createKey("probe", func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: "probe"}}
+	})
+	w.Eventually(func() map[string]string { return get(w, probe).Annotations }, patience, 20*time.Millisecond).ShouldNot(gomega.BeEmpty())
+	w.Expect(get(w, orders).ResourceVersion).To(gomega.Equal(settled), "another manager restarts nobody for what is done")
+	w.Expect(get(w, unnamed).Annotations).To(gomega.BeEmpty())
+
+	w.Eventually(func() (notes []string) {
+		for _, event := range w.eventsOf(key) {
+			if event.Reason == "Restarted" {
+				notes = append(notes, event.Note)
+			}
+		}
+		return notes
+	}, patience, 20*time.Millisecond).Should(gomega.Equal(slices.Repeat([]string{"Restarted Deployment orders for revision 2."}, 2)), "one event of each key")
+}

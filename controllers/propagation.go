@@ -1,0 +1,138 @@
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// PropagationReconciler touches the pods that mount a Secret right after its token changed: a kubelet
+// looks at the Secrets of a pod again when the pod changes, and otherwise once a minute.
+//
+// It is a courtesy, and remembers nothing: what it misses while no manager is at work reaches
+// the pods in the kubelet's own time.
+type PropagationReconciler struct {
+	// Client reads from the caches.
+	Client client.Reader
+	// Live reads and writes at the API server, and watches nothing.
+	Live client.Client
+}
+
+// touchesAtOnce is how many pods are touched at the same time.
+const touchesAtOnce = 8
+
+// SetupWithManager registers the controller, and what wakes it.
+func (r *PropagationReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("propagation").
+		For(&corev1.Secret{}, builder.WithPredicates(tokenChanged())).
+		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess}).
+		Complete(r)
+}
+
+// tokenChanged lets through changes of the token in a Secret of a key.
+func tokenChanged() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		DeleteFunc: func(event.DeleteEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, ok1 := e.ObjectOld.(*corev1.Secret)
+			after, ok2 := e.ObjectNew.(*corev1.Secret)
+			return ok1 && ok2 && len(ownerOf(after)) > 0 && heldHash(before) != heldHash(after)
+		},
+	}
+}
+
+// Reconcile touches the pods that mount one Secret.
+func (r *PropagationReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	secret := &corev1.Secret{}
+	if err := r.Client.Get(ctx, req.NamespacedName, secret); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	pods, err := r.mounting(ctx, req.NamespacedName)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	patch, err := propagated(secret)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	failed := make([]error, len(pods))
+	var group errgroup.Group
+	group.SetLimit(touchesAtOnce)
+	for i := range pods {
+		group.Go(func() error {
+			// One that fails does not hold up the others.
+			failed[i] = client.IgnoreNotFound(r.Live.Patch(ctx, &pods[i], patch))
+			return nil
+		})
+	}
+	return ctrl.Result{}, errors.Join(group.Wait(), errors.Join(failed...))
+}
+
+// mounting lists the pods at work that mount a Secret. The API server answers from its own cache:
+// a pod that is too young to be there has just read the Secret.
+func (r *PropagationReconciler) mounting(ctx context.Context, secret types.NamespacedName) ([]corev1.Pod, error) {
+	var pods corev1.PodList
+	fromCache := &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: "0"}}
+	if err := r.Live.List(ctx, &pods, client.InNamespace(secret.Namespace), fromCache); err != nil {
+		return nil, fmt.Errorf("list the pods that mount Secret %s: %w", secret, err)
+	}
+	var mounting []corev1.Pod
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		over := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed || pod.DeletionTimestamp != nil
+		if !over && mounts(&pod.Spec, secret.Name) {
+			mounting = append(mounting, *pod)
+		}
+	}
+	return mounting, nil
+}
+
+func mounts(pod *corev1.PodSpec, secret string) bool {
+	for i := range pod.Volumes {
+		volume := &pod.Volumes[i]
+		if volume.Secret != nil && volume.Secret.SecretName == secret {
+			return true
+		}
+		for _, source := range ptr.Deref(volume.Projected, corev1.ProjectedVolumeSource{}).Sources {
+			if source.Secret != nil && source.Secret.Name == secret {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func propagated(secret *corev1.Secret) (client.Patch, error) {
+	revision := secret.Annotations[v1alpha1.AnnotationRevision]
+	if heldHash(secret) == "" {
+		revision = "none"
+	}
+	state := fmt.Sprintf("%s/%s@%s", secret.Name, revision, secret.ResourceVersion)
+	return annotationsPatch(map[string]any{"metadata": annotated(v1alpha1.AnnotationPropagated, state)})
+}
+
+func annotated(name, value string) map[string]any {
+	return map[string]any{"annotations": map[string]string{name: value}}
+}
+
+func annotationsPatch(body map[string]any) (client.Patch, error) {
+	raw, err := json.Marshal(body)
+	return client.RawPatch(types.MergePatchType, raw), err
+}

@@ -1,0 +1,223 @@
+package controllers
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+)
+
+// RestartReconciler restarts the workloads that spec.rolloutRestart names, once for each token that
+// is read back from the Secret. What it did is remembered on the workload, by annotations.
+type RestartReconciler struct {
+	// Client reads from the caches.
+	Client client.Reader
+	// Live reads and writes at the API server, and watches nothing.
+	Live   client.Client
+	Events events.EventRecorder
+	Clock  clock.PassiveClock
+	// Delay gathers what changes at about the same time into one restart.
+	Delay time.Duration
+}
+
+// workload is one that a key names.
+type workload struct {
+	Namespace string
+	v1alpha1.WorkloadReference
+}
+
+// SetupWithManager registers the controller, and what wakes it.
+func (r *RestartReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
+	return builder.TypedControllerManagedBy[workload](mgr).
+		Named("restart").
+		Watches(&v1alpha1.JWTRefreshKey{}, r.wakes(func(_ context.Context, object client.Object) []workload { return followersOf(object) })).
+		Watches(&corev1.Secret{}, r.wakes(r.followersOfSecret)).
+		WithOptions(controller.TypedOptions[workload]{ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess}).
+		Complete(r)
+}
+
+// wakes looks at workloads a little after what concerns them changed.
+func (r *RestartReconciler) wakes(concerns func(context.Context, client.Object) []workload) handler.TypedEventHandler[client.Object, workload] {
+	wake := func(ctx context.Context, object client.Object, queue workqueue.TypedRateLimitingInterface[workload]) {
+		for _, each := range concerns(ctx, object) {
+			queue.AddAfter(each, r.Delay)
+		}
+	}
+	return handler.TypedFuncs[client.Object, workload]{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, queue workqueue.TypedRateLimitingInterface[workload]) {
+			wake(ctx, e.Object, queue)
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[workload]) {
+			if !sameToFollowers(e.ObjectOld, e.ObjectNew) {
+				wake(ctx, e.ObjectNew, queue)
+			}
+		},
+	}
+}
+
+// sameToFollowers tells whether nothing changed that a restart depends on.
+func sameToFollowers(before, after client.Object) bool {
+	switch after := after.(type) {
+	case *v1alpha1.JWTRefreshKey:
+		before, ok := before.(*v1alpha1.JWTRefreshKey)
+		return ok && before.Status.TokenHash == after.Status.TokenHash &&
+			equality.Semantic.DeepEqual(before.Spec.RolloutRestart, after.Spec.RolloutRestart)
+	case *corev1.Secret:
+		before, ok := before.(*corev1.Secret)
+		return ok && heldHash(before) == heldHash(after)
+	default:
+		return true
+	}
+}
+
+func followersOf(object client.Object) []workload {
+	key, ok := object.(*v1alpha1.JWTRefreshKey)
+	if !ok {
+		return nil
+	}
+	followers := make([]workload, 0, len(key.Spec.RolloutRestart))
+	for _, reference := range key.Spec.RolloutRestart {
+		followers = append(followers, workload{key.Namespace, reference})
+	}
+	return followers
+}
+
+func (r *RestartReconciler) followersOfSecret(ctx context.Context, object client.Object) (followers []workload) {
+	for _, owner := range ownerOf(object) {
+		key := &v1alpha1.JWTRefreshKey{}
+		if err := r.Client.Get(ctx, types.NamespacedName{Namespace: object.GetNamespace(), Name: owner}, key); err == nil {
+			followers = append(followers, followersOf(key)...)
+		}
+	}
+	return followers
+}
+
+// Reconcile restarts one workload where a key that names it has a new token.
+func (r *RestartReconciler) Reconcile(ctx context.Context, which workload) (ctrl.Result, error) {
+	leaders, err := r.leadersOf(ctx, which)
+	if err != nil || len(leaders) == 0 {
+		return ctrl.Result{}, err
+	}
+	found := &metav1.PartialObjectMetadata{}
+	found.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(which.Kind))
+	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: which.Namespace, Name: which.Name}, found); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	due, err := r.due(ctx, leaders, found)
+	if err != nil || len(due.marks) == 0 {
+		return ctrl.Result{}, err
+	}
+	switch err := r.mark(ctx, found, due); {
+	case apierrors.IsConflict(err):
+		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+	case err != nil:
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	for _, key := range due.keys {
+		restartedEvent(key, which.WorkloadReference).send(r.Events, key)
+	}
+	return ctrl.Result{}, nil
+}
+
+// dueRestart is what is to be written on a workload: by name of annotation, what it is marked
+// with and what it is restarted with; and the keys it is restarted for.
+type dueRestart struct {
+	marks, restarts map[string]string
+	keys            []*v1alpha1.JWTRefreshKey
+}
+
+func (r *RestartReconciler) due(ctx context.Context, leaders []*v1alpha1.JWTRefreshKey, found *metav1.PartialObjectMetadata) (*dueRestart, error) {
+	due := &dueRestart{marks: map[string]string{}, restarts: map[string]string{}}
+	for _, key := range leaders {
+		held, err := r.held(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		name := restartAnnotation(key.Name)
+		follower := lifecycle.Follower{CreatedAt: found.CreationTimestamp.Time, Mark: found.Annotations[name], SecretHolds: held}
+		mark, restart := lifecycle.Follow(key, follower, r.Clock.Now())
+		if mark {
+			due.marks[name] = lifecycle.RestartMark(key)
+		}
+		if restart {
+			due.restarts[name] = lifecycle.RestartMark(key)
+			due.keys = append(due.keys, key)
+		}
+	}
+	return due, nil
+}
+
+// mark writes down what a workload is restarted for, and in its pod template what restarts it: one
+// write for both, under the version that was read.
+func (r *RestartReconciler) mark(ctx context.Context, found *metav1.PartialObjectMetadata, due *dueRestart) error {
+	body := map[string]any{"metadata": map[string]any{"annotations": due.marks, "resourceVersion": found.ResourceVersion}}
+	if len(due.restarts) > 0 {
+		body["spec"] = map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": due.restarts}}}
+	}
+	patch, err := annotationsPatch(body)
+	if err != nil {
+		return err
+	}
+	return r.Live.Patch(ctx, found, patch)
+}
+
+// leadersOf are the keys that name a workload.
+func (r *RestartReconciler) leadersOf(ctx context.Context, which workload) ([]*v1alpha1.JWTRefreshKey, error) {
+	var keys v1alpha1.JWTRefreshKeyList
+	if err := r.Client.List(ctx, &keys, client.InNamespace(which.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return nil, err
+	}
+	var leaders []*v1alpha1.JWTRefreshKey
+	for i := range keys.Items {
+		for _, reference := range keys.Items[i].Spec.RolloutRestart {
+			if reference == which.WorkloadReference {
+				leaders = append(leaders, keys.Items[i].DeepCopy())
+			}
+		}
+	}
+	return leaders, nil
+}
+
+// held is the hash of the token that pods started now would find in the key's Secret.
+func (r *RestartReconciler) held(ctx context.Context, key *v1alpha1.JWTRefreshKey) (string, error) {
+	if key.Status.SecretName == "" {
+		return "", nil
+	}
+	secret := &corev1.Secret{}
+	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Status.SecretName}, secret); err != nil {
+		return "", client.IgnoreNotFound(err)
+	}
+	return heldHash(secret), nil
+}
+
+// longestAnnotation bounds the part of an annotation's name behind its prefix.
+const longestAnnotation = 63
+
+// restartAnnotation is the name of the annotation for a key, whose own name may be longer.
+func restartAnnotation(key string) string {
+	if len(key) <= longestAnnotation {
+		return v1alpha1.RestartPrefix + key
+	}
+	sum := sha256.Sum256([]byte(key))
+	digest := hex.EncodeToString(sum[:8])
+	return v1alpha1.RestartPrefix + key[:longestAnnotation-len(digest)-1] + "-" + digest
+}

@@ -1,0 +1,92 @@
+package tokenserver
+
+import (
+	"encoding/json"
+	"io"
+	"regexp"
+	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+)
+
+// Audit writes one line of JSON for each exchange, login and revocation, granted or refused: who
+// asked, by which key, from where, when, and what came of it. No token is ever in it.
+type Audit struct {
+	clock clock.PassiveClock
+	lost  func(error)
+
+	mu  sync.Mutex
+	out io.Writer
+}
+
+// NewAudit makes an Audit. A line that cannot be written holds nobody up: lost is told of it.
+func NewAudit(out io.Writer, clock clock.PassiveClock, lost func(error)) *Audit {
+	return &Audit{out: out, clock: clock, lost: lost}
+}
+
+// record is a line of the audit log. Members that are not known are left out.
+type record struct {
+	Time time.Time `json:"time"`
+	// Event is exchange, login or revocation.
+	Event  string `json:"event"`
+	Issuer string `json:"issuer"`
+	Grant  string `json:"grant,omitempty"`
+	// Result is ok, or the OAuth error that was answered.
+	Result string `json:"result"`
+	Status int    `json:"status"`
+	// Subject is who the token speaks for, or was proven to sign in.
+	Subject   string `json:"subject,omitempty"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
+	UID       string `json:"uid,omitempty"`
+	Revision  int64  `json:"revision,omitempty"`
+	JTI       string `json:"jti,omitempty"`
+	AccessJTI string `json:"accessJTI,omitempty"`
+	// Address is where the connection came from; a proxy's where there is one before us.
+	Address   string `json:"address,omitempty"`
+	UserAgent string `json:"userAgent,omitempty"`
+}
+
+// Observe writes down a request, where it is of a kind that is written down.
+func (a *Audit) Observe(r *Request) {
+	event := eventOf(r)
+	if event == "" || r.Issuer == "" {
+		return
+	}
+	line, err := json.Marshal(&record{
+		Time: a.clock.Now().UTC(), Event: event, Issuer: r.Issuer, Grant: r.Grant, Result: result(r.Code), Status: r.Status,
+		Subject: r.Outcome.Subject, Namespace: r.Outcome.Key.Namespace, Name: r.Outcome.Key.Name, UID: string(r.Outcome.UID),
+		Revision: r.Outcome.Revision, JTI: r.Outcome.JTI, AccessJTI: r.Outcome.AccessJTI,
+		Address: address(r.http), UserAgent: withoutTokens(clean(r.http.UserAgent(), maxUserAgent)),
+	})
+	if err == nil {
+		a.mu.Lock()
+		_, err = a.out.Write(append(line, '\n'))
+		a.mu.Unlock()
+	}
+	if err != nil {
+		a.lost(err)
+	}
+}
+
+func eventOf(r *Request) string {
+	switch {
+	case r.Endpoint == endpointRevoke:
+		return "revocation"
+	case r.Endpoint != endpointToken:
+		return ""
+	case r.Grant == oauth.GrantTokenExchange || r.Grant == oauth.GrantPassword:
+		return "login"
+	default:
+		return "exchange"
+	}
+}
+
+// tokenShaped finds what may be a token, or a part of one that was cut off, in what a client says
+// of itself: three parts of base64url, of which the first is a JSON object (RFC 7515 §3.1).
+var tokenShaped = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*){0,2}`)
+
+func withoutTokens(text string) string { return tokenShaped.ReplaceAllString(text, "[removed]") }

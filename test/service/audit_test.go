@@ -1,0 +1,144 @@
+package service
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/common/expfmt"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
+)
+
+// book is what an audit log is written to.
+type book struct {
+	mu   sync.Mutex
+	text strings.Builder
+	// failing refuses what is written.
+	failing bool
+}
+
+func (b *book) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failing {
+		return 0, errors.New("no space is left")
+	}
+	return b.text.Write(line)
+}
+
+func (b *book) last() (line map[string]any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	lines := strings.Split(strings.TrimSpace(b.text.String()), "\n")
+	_ = json.Unmarshal([]byte(lines[len(lines)-1]), &line)
+	return line
+}
+
+// observed has a replica's audit log and metrics kept.
+func (h *house) observed(r *replica) (*book, *prometheus.Registry) {
+	h.t.Helper()
+	registry, log := prometheus.NewRegistry(), &book{}
+	metrics, err := tokenserver.NewMetrics(registry, tokenserver.Facts{
+		Staleness: r.Staleness, Ready: r.Fresh, CertificateEnd: func() time.Time { return time.Unix(2e9, 0) },
+		Verifications: r.handler.Grants.Verifications,
+	})
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	audit := tokenserver.NewAudit(log, h.clock, func(error) { metrics.Lost() })
+	r.handler.Observe = func(request *tokenserver.Request) {
+		metrics.Observe(request)
+		audit.Observe(request)
+	}
+	return log, registry
+}
+
+// TestAuditAndMetrics: each exchange, login and revocation is one line that says who, by which key,
+// from where and what came of it, and counts; tokens are in neither, and nor are names in metrics.
+func TestAuditAndMetrics(t *testing.T) {
+	const password = "correct-horse-battery"
+	h := newHouse(t, clock.RealClock{})
+	file := h.passwordFile(htpasswd(t, "jane", password))
+	h.issuer(func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: h.name, Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: file}}}
+	})
+	h.manage()
+	r := h.replica()
+	log, metrics := h.observed(r)
+	h.serves(r)
+	key := h.key("orders")
+	held, shown := h.reaches(key, 1), h.workload("till")
+	secrets := []string{password, held, shown}
+
+	says := func(got *answer, want map[string]any) {
+		t.Helper()
+		secrets = append(secrets, got.text("refresh_token"), got.text("access_token"))
+		line := log.last()
+		want["issuer"], want["address"], want["status"] = h.name, "127.0.0.1", float64(got.status)
+		for name, value := range want {
+			h.Expect(line).To(gomega.HaveKeyWithValue(name, value), "%s %s", want["event"], want["result"])
+		}
+		_, err := time.Parse(time.RFC3339Nano, fmt.Sprint(line["time"]))
+		h.Expect(err).NotTo(gomega.HaveOccurred())
+	}
+	ofKey := map[string]any{
+		"event": "exchange", "grant": "refresh_token", "result": "ok", "namespace": h.name, "name": "orders", "uid": string(key.UID),
+		"revision": float64(1), "jti": key.Status.JTI, "subject": "refreshkey:" + h.name + ":orders", "userAgent": "till/1 [removed]",
+	}
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {held}}
+	exchanged := h.post(r, "/token", form, "User-Agent", "till/1 "+held)
+	says(exchanged, ofKey)
+	h.Expect(log.last()["accessJTI"]).NotTo(gomega.BeEmpty())
+	says(h.refresh(r, held+"x"), map[string]any{"event": "exchange", "grant": "refresh_token", "result": "invalid_grant"})
+	h.Expect(log.last()).NotTo(gomega.HaveKey("jti"), "what is not verified is not written down")
+	says(h.post(r, "/token", url.Values{"grant_type": {held}}), map[string]any{"event": "exchange", "result": "unsupported_grant_type"})
+
+	account := "system:serviceaccount:" + h.name + ":till"
+	session := h.signIn(r, shown)
+	says(session, map[string]any{"event": "login", "grant": tokenExchange, "result": "ok", "subject": account, "namespace": h.name})
+	says(h.signIn(r, shown, "audience", "two words"), map[string]any{"event": "login", "result": "invalid_target", "subject": account})
+	byPassword := url.Values{"grant_type": {"password"}, "username": {"jane"}, "password": {password}, "audience": {audience}}
+	says(h.post(r, "/token", byPassword), map[string]any{"event": "login", "grant": "password", "result": "ok", "subject": "jane"})
+	says(h.post(r, "/revoke", url.Values{"token": {session.text("refresh_token")}}), map[string]any{"event": "revocation", "result": "ok", "subject": account})
+
+	lines := strings.Count(log.text.String(), "\n")
+	h.introspect(r, shown, exchanged.text("access_token"), "")
+	h.serves(r)
+	h.Expect(strings.Count(log.text.String(), "\n")).To(gomega.Equal(lines), "what is only asked is not written down")
+	h.Expect(h.admin.Delete(h.ctx, key)).To(gomega.Succeed())
+	h.outcomes([]*replica{r}, held, "400 invalid_grant")
+	log.failing = true
+	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("200"), "a full disk holds nobody up")
+
+	gathered, err := testutil.CollectAndFormat(metrics, expfmt.TypeTextPlain, "refreshkeys_requests_total", "refreshkeys_exchanges_total",
+		"refreshkeys_verifications_total", "refreshkeys_audit_lines_lost_total", "refreshkeys_tokenserver_ready")
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	for _, sample := range []string{
+		`refreshkeys_exchanges_total{grant="refresh_token",issuer="` + h.name + `",result="ok"} 1`,
+		`refreshkeys_exchanges_total{grant="` + tokenExchange + `",issuer="` + h.name + `",result="ok"} 2`,
+		`refreshkeys_exchanges_total{grant="",issuer="` + h.name + `",result="unsupported_grant_type"} 1`,
+		`refreshkeys_verifications_total{cache="miss"} 3`, `refreshkeys_audit_lines_lost_total 1`, `refreshkeys_tokenserver_ready 1`,
+	} {
+		h.Expect(strings.Contains(string(gathered), sample+"\n")).To(gomega.BeTrue(), "no %s in:\n%s", sample, gathered)
+	}
+	for i, secret := range append(secrets, client.ObjectKeyFromObject(key).Name+"-token", "jane", key.Status.JTI) {
+		for _, part := range strings.Split(secret, ".") {
+			if len(part) > 8 && strings.Contains(log.text.String(), part) && part != key.Status.JTI {
+				t.Errorf("secret %d is in the audit log", i)
+			}
+			if len(part) > 3 && strings.Contains(string(gathered), part) {
+				t.Errorf("secret or name %d is in the metrics", i)
+			}
+		}
+	}
+}
