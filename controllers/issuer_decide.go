@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -168,6 +169,7 @@ func scheduleOf(issuer *v1alpha1.JWTIssuer, compiled *policy.Policy) keyring.Sch
 		Prepublish:  keyring.DefaultPrepublish,
 		RefreshKeep: compiled.LongestLifetime() + 2*token.Skew,
 		AccessKeep:  longestAccessLifetime + 2*token.Skew,
+		Asked:       rotationAsked(issuer),
 	}
 	if signing := issuer.Spec.Signing; signing != nil {
 		if signing.Algorithm != "" {
@@ -181,6 +183,20 @@ func scheduleOf(issuer *v1alpha1.JWTIssuer, compiled *policy.Policy) keyring.Sch
 		}
 	}
 	return schedule
+}
+
+// rotationAsked is when somebody asked for other signing keys; zero for never, and for what is no time, which
+// admission refuses.
+func rotationAsked(issuer *v1alpha1.JWTIssuer) time.Time {
+	value := issuer.Annotations[v1alpha1.AnnotationRotateKeys]
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
+		return time.Unix(seconds, 0)
+	}
+	asked, err := time.Parse(time.RFC3339, value)
+	if err != nil {
+		return time.Time{}
+	}
+	return asked
 }
 
 func keyStatus(rings *keyring.Rings) []v1alpha1.SigningKeyStatus {

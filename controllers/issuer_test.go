@@ -64,6 +64,53 @@ func TestAWithdrawnAccessKey(t *testing.T) {
 	w.parseAccess(string(w.secret("orders").Data["access-token"]))
 }
 
+// Who asks for other signing keys gets them as soon as verifiers know them, and once; what the keys before
+// signed stays good.
+func TestSigningKeysAreRotatedWhenAskedFor(t *testing.T) {
+	w := newWorld(t)
+	issuer := w.createIssuer()
+	key := w.createKey("orders")
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	signing := func() map[v1alpha1.KeyUse]string {
+		active := map[v1alpha1.KeyUse]string{}
+		for _, k := range get(w, issuer).Status.Keys {
+			if k.State == "Active" {
+				active[k.Use] = k.KID
+			}
+		}
+		return active
+	}
+	before, held := signing(), w.token("orders")
+	w.clock.SetTime(w.clock.Now().Add(30 * time.Minute))
+	w.edit(issuer, func() {
+		metav1.SetMetaDataAnnotation(&issuer.ObjectMeta, v1alpha1.AnnotationRotateKeys, w.clock.Now().UTC().Format(time.RFC3339))
+	})
+	planned := func() (at []string) {
+		for _, k := range get(w, issuer).Status.Keys {
+			if k.State == "Pending" {
+				at = append(at, k.ActiveAt.Sub(k.CreatedAt.Time).String())
+			}
+		}
+		return at
+	}
+	w.Eventually(planned, patience).Should(gomega.Equal([]string{"1h0m0s", "1h0m0s"}), "not before they have been published for prepublish")
+	w.Expect(signing()).To(gomega.Equal(before))
+
+	w.clock.SetTime(w.clock.Now().Add(30 * time.Minute))
+	w.edit(issuer, func() { metav1.SetMetaDataLabel(&issuer.ObjectMeta, "poked", "yes") })
+	w.Eventually(signing, patience).ShouldNot(gomega.Or(gomega.HaveKeyWithValue(v1alpha1.KeyUse("refresh"), before["refresh"]),
+		gomega.HaveKeyWithValue(v1alpha1.KeyUse("access"), before["access"])))
+	after := signing()
+	w.accepts(held, registry.Current)
+	w.clock.SetTime(w.clock.Now().Add(2 * time.Hour))
+	w.edit(issuer, func() { metav1.SetMetaDataLabel(&issuer.ObjectMeta, "poked", "again") })
+	w.annotate(key, v1alpha1.AnnotationRotate, "afterwards")
+	w.reaches(key, 2)
+	w.Expect(signing()).To(gomega.Equal(after), "what was asked for once happens once")
+	w.Expect(key.Status.KeyID).To(gomega.Equal(after["refresh"]))
+}
+
 // A backup tool may put its own label in place of ours, by which the caches find the Secret.
 func TestSigningKeysWithoutOurLabelAreFoundAgain(t *testing.T) {
 	w := newWorld(t)

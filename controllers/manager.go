@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -19,8 +20,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/apicalls"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
@@ -56,6 +59,11 @@ type Options struct {
 	NewID func() string
 	// GenerateKey makes signing keys. Default: keyring.Generate.
 	GenerateKey KeyGenerator
+	// Metrics is where metrics are registered. Default: controller-runtime's registry, which the
+	// manager serves; nowhere with SeveralInProcess.
+	Metrics prometheus.Registerer
+	// WithoutKeyMetrics has keys counted only, and none listed by itself: for very many of them.
+	WithoutKeyMetrics bool
 	// SeveralInProcess allows more than one manager in a process, as tests want.
 	SeveralInProcess bool
 }
@@ -82,6 +90,9 @@ func (o *Options) setDefaults() {
 	if o.NewID == nil {
 		o.NewID = func() string { return uuid.Must(uuid.NewV7()).String() } //nolint:forbidigo // this is where the real one comes in
 	}
+	if o.Metrics == nil && !o.SeveralInProcess {
+		o.Metrics = metrics.Registry
+	}
 	if o.GenerateKey == nil {
 		o.GenerateKey = keyring.Generate
 	}
@@ -106,6 +117,8 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	config = rest.CopyConfig(config)
 	// The API server's own priority and fairness is the better judge of what it can bear.
 	config.QPS = -1
+	calls := apicalls.New()
+	calls.Wrap(config)
 	base.Logger = discreet(base.Logger)
 	base.Scheme = Scheme()
 	watched, err := watchedNamespaces(config, &o)
@@ -138,7 +151,10 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	if err := setUpFollowing(mgr, &o); err != nil {
 		return nil, fmt.Errorf("set up what follows a rotation: %w", err)
 	}
-	return mgr, nil
+	if o.Metrics == nil {
+		return mgr, nil
+	}
+	return mgr, errors.Join(o.Metrics.Register(calls), o.Metrics.Register(&collector{reader: mgr.GetCache(), eachKey: !o.WithoutKeyMetrics}))
 }
 
 // setUpFollowing registers what an installation switches on to follow rotations.

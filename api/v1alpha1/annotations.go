@@ -11,6 +11,10 @@ const (
 	// AnnotationWithdrawKey on a JWTIssuer names the signing keys (kid, separated by commas)
 	// to withdraw at once; everything they signed is issued again.
 	AnnotationWithdrawKey = Group + "/withdraw-key"
+	// AnnotationRotateKeys on a JWTIssuer is a time (RFC 3339, or seconds since 1970): signing keys that began to
+	// sign before it are followed by the next ones, as soon as those have been published for
+	// spec.signing.prepublish. What they signed stays good.
+	AnnotationRotateKeys = Group + "/rotate-keys"
 
 	// AnnotationOwner on a Secret without ownerReference (deletionPolicy Retain) names the
 	// JWTRefreshKey it belongs to.

@@ -31,6 +31,7 @@ type flags struct {
 	metricsSecure  bool
 	probeAddress   string
 	leaderElect    bool
+	keyMetrics     bool
 	verbosity      int8
 	options        controllers.Options
 }
@@ -44,6 +45,7 @@ func parseFlags(args []string) (*flags, error) {
 	set.StringVar(&f.metricsAddress, "metrics-bind-address", ":8443", "where metrics are served; 0 for not at all")
 	set.BoolVar(&f.metricsSecure, "metrics-secure", true, "serve metrics over TLS, to callers that the API server authorises")
 	set.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served")
+	set.BoolVar(&f.keyMetrics, "key-metrics", true, "have metrics of each key; with false keys are only counted, which is lighter where there are tens of thousands")
 	set.BoolVar(&f.leaderElect, "leader-elect", true, "let one of several managers work at a time")
 	set.IntVar(&f.options.Workers, "workers", 0, "how many keys are worked on at once; default 16")
 	set.StringVar(&f.options.TLSSecret, "tls-secret", "refreshkeys-tokenserver-tls", "the Secret, in --namespace, with the token service's certificate; made and renewed where there is none")
@@ -59,6 +61,7 @@ func parseFlags(args []string) (*flags, error) {
 		return nil, errors.New("say the operator's own namespace with --namespace or $POD_NAMESPACE")
 	}
 	f.options.Namespace = f.namespace
+	f.options.WithoutKeyMetrics = !f.keyMetrics
 	return f, start.CheckNamespaces(f.options.Namespaces)
 }
 

@@ -126,7 +126,7 @@ func (g *ring) keys() []Key {
 func (g *ring) plannedAt(s Schedule) time.Time {
 	at := g.pending.CreatedAt.Add(s.Prepublish)
 	if g.active != nil && g.active.Algorithm == s.Algorithm {
-		at = later(at, g.active.ActiveAt.Add(s.RotateAfter))
+		at = later(at, g.dueAt(s))
 	}
 	// The one after the Pending key is made at the same moment and needs room.
 	if len(g.keys())+1 > MaxKeysPerRing {
@@ -134,6 +134,16 @@ func (g *ring) plannedAt(s Schedule) time.Time {
 		at = later(at, earliest.RetireAt)
 	}
 	return at
+}
+
+// dueAt is when the Active key has signed for long enough. A key that follows one at Asked began to sign no
+// earlier, so that what was asked for once happens once.
+func (g *ring) dueAt(s Schedule) time.Time {
+	due := g.active.ActiveAt.Add(s.RotateAfter)
+	if asked := wholeSecond(s.Asked); g.active.ActiveAt.Before(asked) && asked.Before(due) {
+		return asked
+	}
+	return due
 }
 
 // nextChange is when time alone will change the ring; it is not settled when something is due at any time.

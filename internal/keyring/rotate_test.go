@@ -162,6 +162,25 @@ var advanceCases = []struct {
 		{at: 30 * time.Minute, schedule: func(s *Schedule) { s.Prepublish = 10 * time.Minute },
 			refresh: firstRefresh, access: "4 active 30m, 5 pending 100h30m"},
 	}},
+	{"asked for: once what is published has been so for long enough, and once only", []step{
+		{at: 0, refresh: firstRefresh, access: firstAccess},
+		{at: 20 * time.Minute, schedule: func(s *Schedule) { s.Asked = t0.Add(20 * time.Minute) },
+			refresh: "1 active 0h, 2 pending 1h", access: "3 active 0h, 4 pending 1h"},
+		{at: time.Hour, refresh: "1 retiring 51h, 2 active 1h, 5 pending 101h", access: "3 retiring 3h, 4 active 1h, 6 pending 101h"},
+		{at: 2 * time.Hour, refresh: "1 retiring 51h, 2 active 1h, 5 pending 101h", access: "3 retiring 3h, 4 active 1h, 6 pending 101h"},
+	}},
+	{"asked for by a clock that is ahead: then, and once only", []step{
+		{at: 0, refresh: firstRefresh, access: firstAccess},
+		{at: 10 * time.Hour, schedule: func(s *Schedule) { s.Asked = t0.Add(11*time.Hour + time.Millisecond) },
+			refresh: "1 active 0h, 2 pending 11h", access: "3 active 0h, 4 pending 11h"},
+		{at: 11 * time.Hour, refresh: "1 retiring 61h, 2 active 11h, 5 pending 111h", access: "3 retiring 13h, 4 active 11h, 6 pending 111h"},
+		{at: 12 * time.Hour, refresh: "1 retiring 61h, 2 active 11h, 5 pending 111h", access: "3 retiring 13h, 4 active 11h, 6 pending 111h"},
+	}},
+	{"asked for a time after the planned one, or before the key began: nothing", []step{
+		{at: 0, refresh: firstRefresh, access: firstAccess},
+		{at: time.Hour, schedule: func(s *Schedule) { s.Asked = t0.Add(200 * time.Hour) }, refresh: firstRefresh, access: firstAccess},
+		{at: 2 * time.Hour, schedule: func(s *Schedule) { s.Asked = t0 }, refresh: firstRefresh, access: firstAccess},
+	}},
 	{"withdrawn active key, changed algorithm: what is published takes over first", []step{
 		{at: 0, refresh: firstRefresh, access: firstAccess},
 		{at: 10 * time.Hour, withdraw: []int{1, 3}, schedule: func(s *Schedule) { s.Algorithm = ES256 },

@@ -29,6 +29,10 @@ type Schedule struct {
 	// AccessKeep is the same for an access key. Nothing records access tokens, so this alone protects them:
 	// after the longest life was shortened, keep passing the old one until the next rotation.
 	AccessKeep time.Duration
+	// Asked is a moment by which somebody wants other keys: one that began to sign before it is followed by
+	// the next as soon as that has been published for Prepublish, and not before Asked itself. It puts no
+	// rotation off. Zero for none.
+	Asked time.Time
 }
 
 // Validate returns an error that says which field is out of bounds.

@@ -94,3 +94,24 @@ func (d *decision) heldRefused() bool {
 	request := d.values.request(d.Observed, &d.Held.Terms, d.Held.ExpiresAt.Sub(d.Held.IssuedAt))
 	return d.Issuer.Policy.Check(request) != nil
 }
+
+// OverlapEnd is when the oldest superseded token of a key is refused at the latest, by what its status
+// shows; zero where there is none.
+func OverlapEnd(status *v1alpha1.JWTRefreshKeyStatus) time.Time {
+	if len(status.Previous) == 0 || status.CreatedAt == nil {
+		return time.Time{}
+	}
+	end, supersededAt := status.Previous[0].ExpiresAt.Time, status.CreatedAt.Time
+	if len(status.Previous) > 1 {
+		supersededAt = status.Previous[1].CreatedAt.Time
+	}
+	if effective := status.Effective; effective != nil && effective.Overlap != nil && effective.Overlap.Max != nil {
+		if most := supersededAt.Add(effective.Overlap.Max.Duration); most.Before(end) {
+			end = most
+		}
+	}
+	return end
+}
+
+// IsSession tells whether a login made the key.
+func IsSession(key *v1alpha1.JWTRefreshKey) bool { return ofLogin(key) }

@@ -1,0 +1,28 @@
+// Command kubectl-refreshkey is the kubectl plugin `kubectl refreshkey`.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // the ways to sign in that kubectl has
+	"k8s.io/utils/clock"
+
+	"github.com/refreshkeys/refreshkeys/internal/plugin"
+)
+
+// version is set at the release, by -ldflags.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := plugin.Main(ctx, os.Args[1:], plugin.Options{
+		IOStreams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
+		Clock:     clock.RealClock{}, Getenv: os.Getenv, Version: version,
+	})
+	stop()
+	os.Exit(code)
+}

@@ -1,0 +1,317 @@
+package plugin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// verdict is what one check found.
+type verdict string
+
+const (
+	passed  verdict = "passed"
+	failed  verdict = "failed"
+	unknown verdict = "unknown"
+)
+
+// check is one of the reasons for which a token is or is not accepted.
+type check struct {
+	Name    string  `json:"name"`
+	Verdict verdict `json:"verdict"`
+	Reason  string  `json:"reason"`
+}
+
+// evidence is what a token is held against. An error beside a nil says why something is not known.
+type evidence struct {
+	token *parsed
+	now   time.Time
+	// issuer is that of the token's iss; nil where there is none.
+	issuer    *v1alpha1.JWTIssuer
+	issuerErr error
+	// key is the one that the token names; nil where there is none.
+	key    *v1alpha1.JWTRefreshKey
+	keyErr error
+	// jwks are the issuer's published keys, which an access token is verified with.
+	jwks    *jose.JSONWebKeySet
+	jwksErr error
+}
+
+// errNotAsked: what comes before failed, so that there is nobody to ask.
+var errNotAsked = errors.New("not asked for, since the token does not say where")
+
+// examine does all checks, in the order in which the token service does them.
+func examine(e *evidence) []check {
+	if e.token.claimsErr != nil || e.token.headerErr != nil {
+		return []check{e.form()}
+	}
+	checks := []check{e.form(), e.typ(), e.iss(), e.kid(), e.signature(), e.time(), e.object(), e.alive()}
+	if e.refresh() {
+		checks = append(checks, e.standing(), e.policy())
+	}
+	return append(checks, e.binding()...)
+}
+
+// accepted tells what the checks come to.
+func accepted(checks []check) verdict {
+	is := func(v verdict) func(check) bool { return func(c check) bool { return c.Verdict == v } }
+	switch {
+	case slices.ContainsFunc(checks, is(failed)):
+		return failed
+	case slices.ContainsFunc(checks, is(unknown)):
+		return unknown
+	default:
+		return passed
+	}
+}
+
+func pass(name, format string, args ...any) check {
+	return check{name, passed, fmt.Sprintf(format, args...)}
+}
+
+func reject(name, format string, args ...any) check {
+	return check{name, failed, fmt.Sprintf(format, args...)}
+}
+
+func unsure(name string, err error) check { return check{name, unknown, err.Error()} }
+
+func (e *evidence) refresh() bool { return e.token.text("typ") == string(token.Refresh) }
+
+func (e *evidence) form() check {
+	switch {
+	case e.token.headerErr != nil:
+		return reject("form", "%v", e.token.headerErr)
+	case e.token.claimsErr != nil:
+		return reject("form", "the payload is not one of ours: %v", e.token.claimsErr)
+	case len(e.token.header) != 3 || e.token.text("typ") == "" || e.token.text("alg") == "" || e.token.text("kid") == "":
+		return reject("form", "the header must hold typ, alg and kid, and nothing else")
+	default:
+		return pass("form", "three parts, a header of typ, alg and kid, and the claims of a refresh key's token")
+	}
+}
+
+func (e *evidence) typ() check {
+	revision := e.token.claims.Object.Revision
+	switch typ := token.Type(e.token.text("typ")); {
+	case typ == token.Refresh && revision > 0:
+		return pass("type", "a refresh token (%s), revision %d: for the token endpoint only", typ, revision)
+	case typ == token.Access && revision == 0:
+		return pass("type", "an access token (%s): for the API %s", typ, e.token.claims.Audience)
+	case typ == token.Refresh || typ == token.Access:
+		return reject("type", "typ is %s, and the claims are those of the other kind", typ)
+	default:
+		return reject("type", "typ is neither %s nor %s", token.Refresh, token.Access)
+	}
+}
+
+func (e *evidence) iss() check {
+	url := e.token.claims.Issuer
+	switch {
+	case e.issuerErr != nil:
+		return unsure("issuer", e.issuerErr)
+	case e.issuer == nil:
+		return reject("issuer", "no JWTIssuer has the url %s", url)
+	default:
+		return pass("issuer", "JWTIssuer %s has the url %s", e.issuer.Name, url)
+	}
+}
+
+// ring is which keys sign such a token.
+func (e *evidence) ring() v1alpha1.KeyUse {
+	if e.refresh() {
+		return v1alpha1.KeyUse(keyring.Refresh)
+	}
+	return v1alpha1.KeyUse(keyring.Access)
+}
+
+func (e *evidence) kid() check {
+	kid, alg := e.token.text("kid"), e.token.text("alg")
+	if e.issuer == nil {
+		return unsure("signing key", errNotKnown(e.issuerErr, "without an issuer there are no keys"))
+	}
+	for _, key := range e.issuer.Status.Keys {
+		if key.KID != kid || key.Use != e.ring() {
+			continue
+		}
+		if string(key.Algorithm) != alg {
+			return reject("signing key", "key %s signs with %s, and the token says %s", kid, key.Algorithm, alg)
+		}
+		return pass("signing key", "%s is %s in the %s ring, and signs with %s", kid, key.State, key.Use, alg)
+	}
+	return reject("signing key", "%s is not in the %s ring of issuer %s: withdrawn, retired, or of somebody else", cut(kid, 64), e.ring(), e.issuer.Name)
+}
+
+func errNotKnown(err error, otherwise string) error {
+	if err != nil {
+		return err
+	}
+	return errors.New(otherwise)
+}
+
+// signature: that of an access token is verified with the published keys. The refresh ring is published
+// nowhere, but the hash of each token that is accepted is on record.
+func (e *evidence) signature() check {
+	if e.refresh() {
+		return e.recorded()
+	}
+	if e.jwks == nil {
+		return unsure("signature", errNotKnown(e.jwksErr, "the published keys are not known"))
+	}
+	keys := e.jwks.Key(e.token.text("kid"))
+	if len(keys) != 1 {
+		return reject("signature", "the published keys do not hold the one that the token names")
+	}
+	signed, err := jose.ParseSignedCompact(e.token.compact, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(keys[0].Algorithm)})
+	if err == nil {
+		_, err = signed.Verify(keys[0].Key)
+	}
+	if err != nil {
+		return reject("signature", "it is not by the key that the token names: the token was changed or made by somebody else")
+	}
+	return pass("signature", "by the key that the token names, which is published")
+}
+
+func (e *evidence) recorded() check {
+	if e.key == nil {
+		return unsure("signature", errNotKnown(e.keyErr, "the keys that sign refresh tokens are not published, and no token is on record"))
+	}
+	known := map[string]string{e.key.Status.JTI: e.key.Status.TokenHash}
+	for _, superseded := range e.key.Status.Previous {
+		known[superseded.JTI] = superseded.TokenHash
+	}
+	switch hash, ok := known[e.token.claims.JTI]; {
+	case !ok:
+		return unsure("signature", errors.New("the keys that sign refresh tokens are not published, and this token is not on record any more"))
+	case hash != token.Hash(e.token.compact):
+		return reject("signature", "the text is not the one on record for this jti: the token was changed or made by somebody else")
+	default:
+		return pass("signature", "the text is the very one that was issued (its hash is on record)")
+	}
+}
+
+// time allows for the skew that verifiers allow for, and not for that of the token's end, which the token
+// endpoint does not.
+func (e *evidence) time() check {
+	claims := e.token.claims
+	switch {
+	case e.now.Before(claims.IssuedAt.Add(-2 * token.Skew)):
+		return reject("time", "not before %s", stamp(claims.IssuedAt.Add(-token.Skew), e.now))
+	case !e.now.Before(claims.ExpiresAt):
+		return reject("time", "expired %s", stamp(claims.ExpiresAt, e.now))
+	default:
+		return pass("time", "issued %s, expires %s", stamp(claims.IssuedAt, e.now), stamp(claims.ExpiresAt, e.now))
+	}
+}
+
+func (e *evidence) object() check {
+	object := e.token.claims.Object
+	name := object.Namespace + "/" + object.Name
+	switch {
+	case e.keyErr != nil:
+		return unsure("key", e.keyErr)
+	case e.key == nil:
+		return reject("key", "there is no JWTRefreshKey %s: it was deleted, and its tokens ended with it", name)
+	case string(e.key.UID) != object.UID:
+		return reject("key", "JWTRefreshKey %s was deleted and made again: the token is of the earlier one", name)
+	default:
+		return pass("key", "JWTRefreshKey %s, the very one", name)
+	}
+}
+
+// alive: who verifies access tokens by themselves does not learn of a revocation, and says so.
+func (e *evidence) alive() check {
+	beside := ""
+	if !e.refresh() {
+		beside = "; an API that does not introspect accepts the token to its end"
+	}
+	key := e.key
+	switch {
+	case key == nil:
+		return unsure("alive", errNotKnown(e.keyErr, "without a key nothing is alive"))
+	case key.DeletionTimestamp != nil:
+		return reject("alive", "the key is being deleted%s", beside)
+	case key.Status.RevokedAt != nil:
+		return reject("alive", "the key was revoked %s: %s%s", stamp(key.Status.RevokedAt.Time, e.now), key.Status.RevocationReason, beside)
+	case key.Spec.Revoked:
+		return reject("alive", "the key is revoked by its spec%s", beside)
+	case key.Spec.ExpiresAt != nil && !e.now.Before(key.Spec.ExpiresAt.Time):
+		return reject("alive", "the key ended %s%s", stamp(key.Spec.ExpiresAt.Time, e.now), beside)
+	default:
+		return pass("alive", "neither revoked nor at its end")
+	}
+}
+
+func (e *evidence) standing() check {
+	if e.key == nil {
+		return unsure("standing", errNotKnown(e.keyErr, "without a key there is no line of tokens"))
+	}
+	claims := e.token.claims
+	current := e.key.Status.Revision
+	switch registry.StandingOf(e.key, registry.Token{UID: claims.Object.UID, JTI: claims.JTI, Revision: claims.Object.Revision}, e.now) {
+	case registry.Current:
+		return pass("standing", "the current token, revision %d", current)
+	case registry.Unrecorded:
+		return pass("standing", "the key's first token, about to be recorded")
+	case registry.Superseded:
+		return pass("standing", "revision %d was superseded by %d, and is accepted in the overlap", claims.Object.Revision, current)
+	}
+	if claims.Object.Revision < current && registry.OneTime(e.key) {
+		return reject("standing", "revision %d was used; the current one is %d. Using it again revokes the key", claims.Object.Revision, current)
+	}
+	if e.alive().Verdict == failed || e.object().Verdict == failed {
+		return reject("standing", "a key that is over stands for no token")
+	}
+	return reject("standing", "revision %d retired; the current one is %d", claims.Object.Revision, current)
+}
+
+// policy is asked again at each exchange, and its refusal can be taken back.
+func (e *evidence) policy() check {
+	switch {
+	case e.key == nil:
+		return unsure("policy", errNotKnown(e.keyErr, "without a key there is nothing to grant"))
+	case readyReason(e.key) == v1alpha1.ReasonPolicyDenied:
+		return reject("policy", "the issuer's policy does not grant what the key asks for now; the token is good again once it does")
+	default:
+		return pass("policy", "the issuer's policy grants what the key asks for")
+	}
+}
+
+// binding says what else whoever presents the token has to show. It stands for no check, as what is shown is
+// not here.
+func (e *evidence) binding() []check {
+	claims := e.token.claims
+	var needs []string
+	if claims.ServiceAccount != "" {
+		needs = append(needs, "a token of ServiceAccount "+claims.ServiceAccount+" as client assertion")
+	}
+	if claims.JWKThumbprint != "" {
+		needs = append(needs, "a DPoP proof by the key "+claims.JWKThumbprint)
+	}
+	if e.refresh() && e.key != nil && e.key.Spec.Binding != nil && len(needs) == 0 {
+		return []check{reject("binding", "the key was bound since, and this token is not")}
+	}
+	if len(needs) == 0 {
+		return []check{pass("binding", "none: whoever holds the token may present it")}
+	}
+	return []check{pass("binding", "accepted only with %s", strings.Join(needs, " and "))}
+}
+
+// document is what was found out about a token, for scripts.
+type document struct {
+	Accepted string          `json:"accepted"`
+	Header   map[string]any  `json:"header,omitempty"`
+	Claims   json.RawMessage `json:"claims,omitempty"`
+	Checks   []check         `json:"checks"`
+	// Token is its text, where that is asked for.
+	Token string `json:"token,omitempty"`
+}

@@ -1,0 +1,157 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// cluster is the API server of the kubeconfig's current context, or of the one that the flags name.
+type cluster struct {
+	client.Client
+	clients   kubernetes.Interface
+	config    *rest.Config
+	namespace string
+}
+
+const (
+	keyKind    = "JWTRefreshKey"
+	issuerKind = "JWTIssuer"
+)
+
+func (c *cli) connect() (*cluster, error) {
+	config, err := c.flags.ToRESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	// As an exec credential plugin we are run to sign somebody in, and must not need to be signed in by ourselves.
+	if c.getExecInfo() != "" && config.ExecProvider != nil {
+		return nil, errors.New("the kubeconfig's user signs in by a command, which would be run for itself: name another one by --context or --user, or use a session (`exchange --session`)")
+	}
+	config.UserAgent = "kubectl-refreshkey"
+	config.QPS = -1
+	namespace, _, err := c.flags.ToRawKubeConfigLoader().Namespace()
+	if err != nil {
+		return nil, err
+	}
+	clients, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	// Two kinds are looked for, and need no discovery.
+	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{v1alpha1.GroupVersion})
+	for kind, scope := range map[string]meta.RESTScope{keyKind: meta.RESTScopeNamespace, issuerKind: meta.RESTScopeRoot} {
+		name := map[string]string{keyKind: "jwtrefreshkey", issuerKind: "jwtissuer"}[kind]
+		mapper.AddSpecific(v1alpha1.GroupVersion.WithKind(kind), v1alpha1.GroupVersion.WithResource(name+"s"), v1alpha1.GroupVersion.WithResource(name), scope)
+	}
+	typed, err := client.New(config, client.Options{Scheme: scheme, Mapper: mapper})
+	return &cluster{Client: typed, clients: clients, config: config, namespace: namespace}, err
+}
+
+// key reads a key of the namespace.
+func (k *cluster) key(ctx context.Context, name string) (*v1alpha1.JWTRefreshKey, error) {
+	key := &v1alpha1.JWTRefreshKey{}
+	if err := k.Get(ctx, client.ObjectKey{Namespace: k.namespace, Name: name}, key); err != nil {
+		return nil, err
+	}
+	key.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(keyKind))
+	return key, nil
+}
+
+func (k *cluster) issuer(ctx context.Context, name string) (*v1alpha1.JWTIssuer, error) {
+	issuer := &v1alpha1.JWTIssuer{}
+	if err := k.Get(ctx, client.ObjectKey{Name: name}, issuer); err != nil {
+		return nil, err
+	}
+	issuer.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(issuerKind))
+	return issuer, nil
+}
+
+// issuerOfURL is the oldest issuer with a URL, which has it by right; nil where there is none.
+func (k *cluster) issuerOfURL(ctx context.Context, url string) (*v1alpha1.JWTIssuer, error) {
+	var all v1alpha1.JWTIssuerList
+	if err := k.List(ctx, &all); err != nil {
+		return nil, err
+	}
+	var found *v1alpha1.JWTIssuer
+	for i := range all.Items {
+		issuer := &all.Items[i]
+		if issuer.Spec.URL == url && (found == nil || issuer.CreationTimestamp.Before(&found.CreationTimestamp)) {
+			found = issuer
+		}
+	}
+	return found, nil
+}
+
+// held is what a key's Secret holds.
+type held struct {
+	secret string
+	token  string
+	ca     []byte
+}
+
+// errNoToken says why there is no token to be read.
+var errNoToken = errors.New("no token is to be read")
+
+// held reads the Secret of a key.
+func (k *cluster) held(ctx context.Context, key *v1alpha1.JWTRefreshKey) (*held, error) {
+	name := lifecycle.SecretName(key)
+	if name == "" {
+		return nil, fail(exitNotFound, "%w: key %s has no Secret (secret.mode None, or a session)", errNoToken, key.Name)
+	}
+	secret, err := k.clients.CoreV1().Secrets(key.Namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, fail(exitNotFound, "%w: Secret %s is not there (yet)", errNoToken, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoToken, err)
+	}
+	h := &held{secret: name, token: string(secret.Data[v1alpha1.SecretToken]), ca: secret.Data[v1alpha1.SecretCA]}
+	switch {
+	case secret.Type != corev1.SecretTypeOpaque || secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy:
+		return nil, fail(exitError, "%w: Secret %s is not one of the operator's", errNoToken, name)
+	case h.token == "" && readyReason(key) == v1alpha1.ReasonIssued && registry.OneTime(key):
+		return nil, fail(exitNotFound, "%w: the one-time token of key %s was used, and its successor is with whoever used it", errNoToken, key.Name)
+	case h.token == "":
+		return nil, fail(exitNotFound, "%w: Secret %s holds none (key %s is %s)", errNoToken, name, key.Name, statusOf(key))
+	}
+	return h, nil
+}
+
+// readyReason is what kubectl shows as STATUS.
+func readyReason(key *v1alpha1.JWTRefreshKey) string {
+	if ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
+		return ready.Reason
+	}
+	return ""
+}
+
+// statusOf is readyReason for people.
+func statusOf(key *v1alpha1.JWTRefreshKey) string {
+	switch reason := readyReason(key); {
+	case key.DeletionTimestamp != nil:
+		return "Deleting"
+	case reason == "":
+		return "Pending"
+	default:
+		return reason
+	}
+}

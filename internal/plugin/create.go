@@ -1,0 +1,234 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// creation is `create` with its flags.
+type creation struct {
+	*cli
+	output  *output
+	waiting waiting
+	dryRun  string
+
+	audience, issuer, subject, mode, expiresAt string
+	account, thumbprint, secret                string
+	scopes, claims                             []string
+	lifetime, idle, access                     spanFlag
+}
+
+func (c *cli) createCommand() *cobra.Command {
+	n := &creation{cli: c, output: newOutput("created")}
+	cmd := &cobra.Command{
+		Use: "create NAME --audience URL", Short: "Make a key",
+		Example: `  kubectl refreshkey create orders --audience https://orders.example.com --lifetime 30d --wait
+  # The manifest of it, for a repository
+  kubectl refreshkey create orders --audience https://orders.example.com --dry-run=client -o yaml`,
+		Args: arguments(1, 1, "the name of the key"),
+		RunE: func(cmd *cobra.Command, args []string) error { return n.run(cmd.Context(), args[0]) },
+	}
+	n.output.add(cmd)
+	n.waiting.add(cmd, "until the token is issued")
+	flags := cmd.Flags()
+	flags.StringVar(&n.audience, "audience", "", "the API that the tokens are for; required")
+	flags.Var(&n.lifetime, "lifetime", "how long each token lives, such as 30d")
+	flags.StringVar(&n.issuer, "issuer", "", "the JWTIssuer that signs; default when not set")
+	flags.StringSliceVar(&n.scopes, "scope", nil, "a scope of the tokens; several with commas, or several times")
+	flags.StringVar(&n.subject, "subject", "", "sub of the tokens, which the issuer's policy must grant")
+	flags.StringArrayVar(&n.claims, "claim", nil, "a claim of the tokens: name=text, or name:=JSON for a number, a boolean or a list; several times")
+	flags.StringVar(&n.mode, "mode", "", "how one token follows another: Scheduled, OneTimeUse or Never")
+	flags.StringVar(&n.expiresAt, "expires-at", "", "the absolute end of the key: a time such as 2027-06-30T00:00:00Z, or so long from now, such as 90d")
+	flags.Var(&n.idle, "idle-timeout", "revoke the key when nobody uses it for so long")
+	flags.Var(&n.access, "access-token-lifetime", "how long its access tokens live")
+	flags.StringVar(&n.account, "binding-service-account", "", "the ServiceAccount of the namespace that alone may present the token")
+	flags.StringVar(&n.thumbprint, "binding-jwk-thumbprint", "", "the thumbprint of the DPoP key whose holder alone may present the token")
+	flags.StringVar(&n.secret, "secret", "", "the name of the Secret; the key's own when not set, and - for none")
+	flags.StringVar(&n.dryRun, "dry-run", "none", "none, client (nothing is sent) or server (nothing is kept)")
+	flags.Lookup("dry-run").NoOptDefVal = "client"
+	completeFlag(cmd, "issuer", c.completeIssuers)
+	completeFlag(cmd, "mode", cobra.FixedCompletions([]string{"Scheduled", "OneTimeUse", "Never"}, cobra.ShellCompDirectiveNoFileComp))
+	completeFlag(cmd, "dry-run", cobra.FixedCompletions([]string{"none", "client", "server"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (n *creation) run(ctx context.Context, name string) error {
+	if err := n.output.check(); err != nil {
+		return err
+	}
+	key, err := n.key(name)
+	if err != nil {
+		return err
+	}
+	switch n.dryRun {
+	case "none", "server", "client":
+	default:
+		return usageError("--dry-run is none, client or server, not %q", n.dryRun)
+	}
+	if n.dryRun == "client" {
+		// As kubectl does, the namespace is left out where nobody named one.
+		if namespace, given, err := n.flags.ToRawKubeConfigLoader().Namespace(); err == nil && given {
+			key.Namespace = namespace
+		}
+		return n.report(key, " (dry run)")
+	}
+	k, err := n.connect()
+	if err != nil {
+		return err
+	}
+	key.Namespace = k.namespace
+	options := &client.CreateOptions{FieldManager: "kubectl-refreshkey"}
+	if n.dryRun == "server" {
+		options.DryRun = []string{metav1.DryRunAll}
+	}
+	done := n.progress.during("making the key")
+	err = k.Create(ctx, key, options)
+	done()
+	if err != nil {
+		return err
+	}
+	key.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(keyKind))
+	if n.dryRun == "server" {
+		return n.report(key, " (server dry run)")
+	}
+	if n.waiting.wait {
+		if key, err = n.issued(ctx, k, name); err != nil {
+			return err
+		}
+	}
+	return n.report(key, "")
+}
+
+// issued waits until the first token is there.
+func (n *creation) issued(ctx context.Context, k *cluster, name string) (key *v1alpha1.JWTRefreshKey, err error) {
+	err = n.waiting.until(ctx, n.cli, "waiting for the token", func(ctx context.Context) (bool, string, error) {
+		if key, err = k.key(ctx, name); err != nil {
+			return false, "", err
+		}
+		if stalled := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionStalled); stalled != nil {
+			return false, "", fail(exitRefused, "key %s was made, and gets no token: %s: %s", name, stalled.Reason, stalled.Message)
+		}
+		return readyReason(key) == v1alpha1.ReasonIssued, waitsFor(key), nil
+	})
+	return key, err
+}
+
+// waitsFor is what a key waits for, in its own words.
+func waitsFor(key *v1alpha1.JWTRefreshKey) string {
+	ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil {
+		return "key " + key.Name + " was not looked at yet; is the manager at work?"
+	}
+	return "key " + key.Name + " is " + ready.Reason + ": " + ready.Message
+}
+
+func (n *creation) report(key *v1alpha1.JWTRefreshKey, how string) error {
+	if !n.output.words() {
+		return n.output.print(n.cli, key)
+	}
+	fmt.Fprintf(n.Out, "%s created%s\n", fullName(key), how)
+	if n.waiting.wait && how == "" {
+		fmt.Fprintf(n.Out, "Secret %s holds its token, until %s\n", orDash(key.Status.SecretName), stampOr(key.Status.ExpiresAt, n.Clock.Now(), "-"))
+	}
+	return nil
+}
+
+// fullName is what kubectl calls a key.
+func fullName(key *v1alpha1.JWTRefreshKey) string {
+	return "jwtrefreshkey." + v1alpha1.Group + "/" + key.Name
+}
+
+// key is what the flags ask for. What it may say is for the API server to judge.
+func (n *creation) key(name string) (*v1alpha1.JWTRefreshKey, error) {
+	if n.audience == "" {
+		return nil, usageError("--audience is required: the API that the tokens are for")
+	}
+	key := &v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	key.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(keyKind))
+	spec := &key.Spec
+	spec.Audience, spec.Subject, spec.Scopes = n.audience, n.subject, n.scopes
+	spec.Lifetime, spec.IdleTimeout = n.lifetime.field(), n.idle.field()
+	if n.issuer != "" {
+		spec.IssuerRef = &v1alpha1.IssuerReference{Name: n.issuer}
+	}
+	if n.mode != "" {
+		spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationMode(n.mode)}
+	}
+	if n.access.value != nil {
+		spec.AccessToken = &v1alpha1.KeyAccessTokenSpec{Lifetime: n.access.field()}
+	}
+	if n.account != "" || n.thumbprint != "" {
+		spec.Binding = &v1alpha1.BindingSpec{ServiceAccountName: n.account, JWKThumbprint: n.thumbprint}
+	}
+	switch n.secret {
+	case "":
+	case "-":
+		spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone}
+	default:
+		spec.Secret = &v1alpha1.SecretSpec{Name: n.secret}
+	}
+	var err error
+	if spec.ExpiresAt, err = parseEnd(n.expiresAt, n.Clock.Now()); err != nil {
+		return nil, err
+	}
+	spec.Claims, err = parseClaims(n.claims)
+	return key, err
+}
+
+// parseEnd reads a time, or so long from now.
+func parseEnd(text string, now time.Time) (*metav1.Time, error) {
+	if text == "" {
+		return nil, nil
+	}
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return &metav1.Time{Time: at.UTC()}, nil
+	}
+	after, err := parseSpan(text)
+	if err != nil {
+		return nil, usageError("--expires-at %q is neither a time such as 2027-06-30T00:00:00Z nor a duration such as 90d", text)
+	}
+	return &metav1.Time{Time: now.Add(after).UTC().Truncate(time.Second)}, nil
+}
+
+// parseClaims reads name=text and name:=JSON. The texts may be anybody's data, and are not repeated in errors.
+func parseClaims(given []string) (map[string]apiextensionsv1.JSON, error) {
+	if len(given) == 0 {
+		return nil, nil
+	}
+	claims := make(map[string]apiextensionsv1.JSON, len(given))
+	for _, one := range given {
+		name, value, ok := strings.Cut(one, "=")
+		raw, isJSON := strings.CutSuffix(name, ":")
+		if !ok || raw == "" {
+			return nil, usageError("--claim is name=text or name:=JSON")
+		}
+		name = raw
+		if _, twice := claims[name]; twice {
+			return nil, usageError("--claim %s is given twice", name)
+		}
+		if isJSON {
+			if !json.Valid([]byte(value)) {
+				return nil, usageError("--claim %s:= is followed by what is no JSON; a text is written %s=", name, name)
+			}
+			claims[name] = apiextensionsv1.JSON{Raw: []byte(value)}
+			continue
+		}
+		quoted, err := json.Marshal(value)
+		if err != nil {
+			return nil, err
+		}
+		claims[name] = apiextensionsv1.JSON{Raw: quoted}
+	}
+	return claims, nil
+}

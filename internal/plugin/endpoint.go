@@ -1,0 +1,115 @@
+package plugin
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+)
+
+const (
+	formType = "application/x-www-form-urlencoded"
+	// answerWithin is how long one answer of the token service may take.
+	answerWithin = 20 * time.Second
+	// maxAnswer is more than it ever answers.
+	maxAnswer = 1 << 20
+)
+
+// httpClient trusts the authorities that everybody trusts, those of a file and those that came with a Secret.
+func httpClient(caFile string, ca []byte) (*http.Client, error) {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if caFile != "" {
+		pem, err := os.ReadFile(caFile) //nolint:gosec // the user names the file
+		if err != nil {
+			return nil, usageError("--ca-file: %v", err)
+		}
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, usageError("--ca-file %s holds no certificate in PEM", caFile)
+		}
+	}
+	pool.AppendCertsFromPEM(ca)
+	return &http.Client{
+		Timeout: answerWithin,
+		Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
+			TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+		},
+		// Whoever redirects a token endpoint wants the token.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, nil
+}
+
+// refusal is what the token service answered instead of tokens.
+type refusal struct {
+	status int
+	code   oauth.Code
+	text   string
+}
+
+func (r *refusal) Error() string {
+	return fmt.Sprintf("the token service answered %d %s: %s", r.status, r.code, r.text)
+}
+
+// final: asking again does not help.
+func (r *refusal) final() bool {
+	return r.status < http.StatusInternalServerError && r.status != http.StatusTooManyRequests
+}
+
+// post sends a form to an endpoint and reads the answer into into, which may be nil.
+func post(ctx context.Context, client *http.Client, endpoint string, form url.Values, into any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", formType)
+	response, err := client.Do(request)
+	if err != nil {
+		return unreachable(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return unreachable(err)
+	}
+	if response.StatusCode == http.StatusOK {
+		if into == nil {
+			return nil
+		}
+		if err := json.Unmarshal(body, into); err != nil {
+			// The cause could hold some of the answer.
+			return fmt.Errorf("%s answered 200 and what is no answer of a token service", endpoint)
+		}
+		return nil
+	}
+	var said oauth.ErrorAnswer
+	if err := json.Unmarshal(body, &said); err != nil || said.Error == "" {
+		return fmt.Errorf("%s answered %s and what is no answer of a token service", endpoint, response.Status)
+	}
+	answer := &refusal{status: response.StatusCode, code: said.Error, text: said.Description}
+	if answer.final() {
+		return &failure{code: exitRefused, err: answer}
+	}
+	return answer
+}
+
+// unreachable says what to do about a certificate that is not trusted.
+func unreachable(err error) error {
+	var unknown x509.UnknownAuthorityError
+	if errors.As(err, &unknown) {
+		return fmt.Errorf("the token service cannot be asked: %w: name what to trust by --ca-file", err)
+	}
+	return fmt.Errorf("the token service cannot be asked: %w", err)
+}

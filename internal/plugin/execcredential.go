@@ -1,0 +1,39 @@
+package plugin
+
+import (
+	"encoding/json"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clientauthv1 "k8s.io/client-go/pkg/apis/clientauthentication/v1"
+)
+
+// execInfo is the variable in which client-go says what it wants of an exec credential plugin.
+const execInfo = "KUBERNETES_EXEC_INFO"
+
+func (c *cli) getExecInfo() string { return c.Getenv(execInfo) }
+
+// printExecCredential prints the access token in the version that is asked for. Both versions have these fields.
+func (c *cli) printExecCredential(info string, access *accessToken) error {
+	asked := metav1.TypeMeta{Kind: "ExecCredential", APIVersion: clientauthv1.SchemeGroupVersion.String()}
+	if info != "" {
+		if err := json.Unmarshal([]byte(info), &asked); err != nil {
+			return usageError("%s is no ExecCredential", execInfo)
+		}
+	}
+	switch asked.APIVersion {
+	case "client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1":
+	default:
+		return usageError("%s asks for %s, and this is for client.authentication.k8s.io/v1", execInfo, asked.APIVersion)
+	}
+	credential := clientauthv1.ExecCredential{
+		TypeMeta: asked,
+		Status:   &clientauthv1.ExecCredentialStatus{Token: access.Token, ExpirationTimestamp: &metav1.Time{Time: access.ExpiresAt}},
+	}
+	raw, err := json.Marshal(credential)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(c.Out, string(raw))
+	return err
+}

@@ -1,0 +1,80 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// Exit codes, which scripts may rely on.
+const (
+	exitDone       = 0
+	exitError      = 1
+	exitUsage      = 2
+	exitNotFound   = 3
+	exitRefused    = 4
+	exitTimedOut   = 5
+	exitUnverified = 6
+)
+
+const exitCodes = `Exit codes of kubectl refreshkey:
+
+  0  done; verify and token: the token is accepted
+  1  something failed: the API server or the token service could not be asked, or said no
+  2  the flags or arguments are wrong; nothing was done
+  3  there is no such key, issuer, signing key, Secret or session
+  4  refused: verify and token: the token is not accepted; exchange, login and logout: the token service refuses
+  5  timed out: what was asked for is on its way, and what --wait waits for did not come within --timeout
+  6  not verified: it is done, and that every replica refuses could not be found out; verify and token: nothing
+     speaks against the token, and something could not be checked
+`
+
+// errSilent ends a command whose output says all there is to say.
+var errSilent = errors.New("")
+
+// failure is an error with its exit code.
+type failure struct {
+	code int
+	err  error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func fail(code int, format string, args ...any) error {
+	return &failure{code: code, err: fmt.Errorf(format, args...)}
+}
+
+func usageError(format string, args ...any) error { return fail(exitUsage, format, args...) }
+
+// silently is an exit code without words.
+func silently(code int) error {
+	if code == exitDone {
+		return nil
+	}
+	return &failure{code: code, err: errSilent}
+}
+
+func exitCode(err error) int {
+	var known *failure
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &known):
+		return known.code
+	case apierrors.IsNotFound(err):
+		return exitNotFound
+	case errors.Is(err, context.DeadlineExceeded), wait.Interrupted(err):
+		return exitTimedOut
+	default:
+		return exitError
+	}
+}
+
+func exitCodesTopic() *cobra.Command {
+	return &cobra.Command{Use: "exit-codes", Short: "The exit codes, for scripts", Long: exitCodes}
+}

@@ -1,0 +1,50 @@
+package plugin
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+func (c *cli) tokenCommand() *cobra.Command {
+	v := &verification{cli: c, output: newDocument()}
+	show := false
+	cmd := &cobra.Command{
+		Use: "token NAME", Short: "Decode and verify the token in a key's Secret; its text only with --show-token",
+		Args: arguments(1, 1, "the name of one key"), ValidArgsFunction: c.completeKeys,
+		RunE: func(cmd *cobra.Command, args []string) error { return v.token(cmd.Context(), args[0], show) },
+	}
+	v.add(cmd)
+	cmd.Flags().BoolVar(&show, "show-token", false, "print the token's text too")
+	return cmd
+}
+
+func (v *verification) token(ctx context.Context, name string, show bool) error {
+	if err := v.output.check(); err != nil {
+		return err
+	}
+	k, err := v.connect()
+	if err != nil {
+		return err
+	}
+	done := v.progress.during("reading the token")
+	defer done()
+	key, err := k.key(ctx, name)
+	if err != nil {
+		return err
+	}
+	secret, err := k.held(ctx, key)
+	if err != nil {
+		return err
+	}
+	done()
+	p, err := parse(secret.token)
+	if err != nil {
+		return v.report(&document{Checks: []check{reject("form", "Secret %s: %v", secret.secret, err)}}, nil)
+	}
+	shown := ""
+	if show {
+		shown = secret.token
+	}
+	return v.examine(ctx, k, p, shown)
+}

@@ -1,0 +1,141 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+)
+
+func (c *cli) issuerCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "issuer", Short: "The signing keys of an issuer: see them, let the next ones sign, withdraw one",
+		Args: arguments(0, 0, "one of keys, rotate and revoke"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(c.issuerKeysCommand(), c.issuerRotateCommand(), c.issuerRevokeCommand())
+	return cmd
+}
+
+// named is the issuer that the arguments name, or the one that keys have who name none.
+func named(args []string) string {
+	if len(args) > 0 {
+		return args[0]
+	}
+	return lifecycle.DefaultIssuer
+}
+
+func (c *cli) issuerKeysCommand() *cobra.Command {
+	out := newDocument("name")
+	cmd := &cobra.Command{
+		Use: "keys [ISSUER]", Short: "List the signing keys of an issuer, with their states and dates",
+		Args: arguments(0, 1, "the name of one issuer, or none for default"), ValidArgsFunction: c.completeIssuers,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := out.check(); err != nil {
+				return err
+			}
+			k, err := c.connect()
+			if err != nil {
+				return err
+			}
+			done := c.progress.during("reading the issuer")
+			issuer, err := k.issuer(cmd.Context(), named(args))
+			done()
+			if err != nil {
+				return err
+			}
+			return c.showKeys(out, issuer.Status.Keys)
+		},
+	}
+	out.add(cmd)
+	return cmd
+}
+
+func (c *cli) showKeys(out *output, keys []v1alpha1.SigningKeyStatus) error {
+	if *out.flags.OutputFormat == "name" {
+		for _, key := range keys {
+			fmt.Fprintln(c.Out, key.KID)
+		}
+		return nil
+	}
+	if !out.words() {
+		return out.document(c, map[string]any{"keys": keys})
+	}
+	if len(keys) == 0 {
+		fmt.Fprintln(c.ErrOut, "No signing keys yet.")
+		return nil
+	}
+	now := c.Clock.Now()
+	rows := make([][]cell, 0, len(keys))
+	for _, key := range keys {
+		signs := seen(key.ActiveAt, now, "-")
+		shade := map[v1alpha1.KeyState]paint{"Active": green, "Retiring": faint}[key.State]
+		rows = append(rows, []cell{text(key.KID), text(string(key.Use)), text(string(key.Algorithm)), {string(key.State), shade},
+			text(relative(key.CreatedAt.Time, now)), text(signs), text(seen(key.RetireAt, now, "-"))})
+	}
+	writeTable(c.Out, c.colours(), "", []string{"KID", "USE", "ALG", "STATE", "MADE", "SIGNS", "REMOVED"}, rows)
+	return nil
+}
+
+func (c *cli) issuerRotateCommand() *cobra.Command {
+	w := &waiting{}
+	cmd := &cobra.Command{
+		Use: "rotate [ISSUER]", Short: "Let the next signing keys sign, as soon as verifiers know them",
+		Long: `Let the next signing keys of an issuer sign, as soon as they have been published for signing.prepublish, so that every verifier knows
+them. What the keys before have signed stays good. A key that leaked is withdrawn: kubectl refreshkey issuer revoke.`,
+		Args: arguments(0, 1, "the name of one issuer, or none for default"), ValidArgsFunction: c.completeIssuers,
+		RunE: func(cmd *cobra.Command, args []string) error { return c.rotateKeys(cmd.Context(), w, named(args)) },
+	}
+	w.add(cmd, "until the next keys sign")
+	return cmd
+}
+
+func (c *cli) rotateKeys(ctx context.Context, w *waiting, name string) error {
+	k, err := c.connect()
+	if err != nil {
+		return err
+	}
+	done := c.progress.during("asking for the next keys")
+	defer done()
+	issuer, err := k.issuer(ctx, name)
+	if err != nil {
+		return err
+	}
+	before := signing(issuer)
+	asked := metav1.Time{Time: c.Clock.Now().UTC()}.Rfc3339Copy()
+	if err := k.annotate(ctx, issuer, v1alpha1.AnnotationRotateKeys, asked.UTC().Format("2006-01-02T15:04:05Z")); err != nil {
+		return err
+	}
+	done()
+	if !w.wait {
+		fmt.Fprintf(c.Out, "%s: the next signing keys sign as soon as they have been published for signing.prepublish\n", issuerName(issuer))
+		return nil
+	}
+	err = w.until(ctx, c, "waiting for the next keys", func(ctx context.Context) (bool, string, error) {
+		if issuer, err = k.issuer(ctx, name); err != nil {
+			return false, "", err
+		}
+		var left []string
+		for _, use := range []keyring.Use{keyring.Refresh, keyring.Access} {
+			if now := signing(issuer)[v1alpha1.KeyUse(use)]; now == "" || now == before[v1alpha1.KeyUse(use)] {
+				left = append(left, fmt.Sprintf("the next key of the %s ring signs %s", use, planned(issuer, use, c.Clock.Now())))
+			}
+		}
+		return len(left) == 0, strings.Join(left, "; "), nil
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Out, "%s rotated: the next signing keys sign\n", issuerName(issuer))
+	return nil
+}
+
+func issuerName(issuer *v1alpha1.JWTIssuer) string {
+	return "jwtissuer." + v1alpha1.Group + "/" + issuer.Name
+}

@@ -1,0 +1,188 @@
+package plugin
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+)
+
+// signing are the kids that sign, by what they sign.
+func signing(issuer *v1alpha1.JWTIssuer) map[v1alpha1.KeyUse]string {
+	active := map[v1alpha1.KeyUse]string{}
+	for _, key := range issuer.Status.Keys {
+		if key.State == v1alpha1.KeyState(keyring.Active) {
+			active[key.Use] = key.KID
+		}
+	}
+	return active
+}
+
+// planned is when the next key of a ring signs.
+func planned(issuer *v1alpha1.JWTIssuer, use keyring.Use, now time.Time) string {
+	for _, key := range issuer.Status.Keys {
+		if key.Use == v1alpha1.KeyUse(use) && key.State == v1alpha1.KeyState(keyring.Pending) {
+			return stampOr(key.ActiveAt, now, "soon")
+		}
+	}
+	return "once it is made"
+}
+
+// withdrawal is `issuer revoke` with its flags.
+type withdrawal struct {
+	*cli
+	waiting waiting
+	kids    []string
+	yes     bool
+}
+
+func (c *cli) issuerRevokeCommand() *cobra.Command {
+	w := &withdrawal{cli: c}
+	cmd := &cobra.Command{
+		Use: "revoke [ISSUER] --kid KID", Short: "Withdraw a signing key that leaked, with everything it signed",
+		Long: `Withdraw a signing key at once: everything it signed is refused, and issued again with another key. One-time keys end, since their tokens are
+with their holders: they have to be enrolled again, and sessions to sign in again. An access key leaves a gap: no access token is signed until the next one
+has been published for signing.prepublish.
+
+It asks before it does so, unless --yes is given.`,
+		Example: `  kubectl refreshkey issuer keys
+  kubectl refreshkey issuer revoke --kid 2mYc… --wait`,
+		Args: arguments(0, 1, "the name of one issuer, or none for default"), ValidArgsFunction: c.completeIssuers,
+		RunE: func(cmd *cobra.Command, args []string) error { return w.run(cmd.Context(), named(args)) },
+	}
+	cmd.Flags().StringSliceVar(&w.kids, "kid", nil, "the signing key to withdraw; several with commas, or several times")
+	cmd.Flags().BoolVarP(&w.yes, "yes", "y", false, "do not ask")
+	w.waiting.add(cmd, "until it is out, and all keys that it signed for have another token")
+	_ = cmd.RegisterFlagCompletionFunc("kid", w.completeKIDs)
+	return cmd
+}
+
+func (w *withdrawal) completeKIDs(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	return w.names(func(ctx context.Context, k *cluster) (found []string, err error) {
+		issuer, err := k.issuer(ctx, named(args))
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range issuer.Status.Keys {
+			found = append(found, key.KID)
+		}
+		return found, nil
+	})(cmd, nil, toComplete)
+}
+
+func (w *withdrawal) run(ctx context.Context, name string) error {
+	if len(w.kids) == 0 {
+		return usageError("--kid is required: the signing key to withdraw; kubectl refreshkey issuer keys lists them")
+	}
+	k, err := w.connect()
+	if err != nil {
+		return err
+	}
+	done := w.progress.during("reading the issuer")
+	defer done()
+	issuer, err := k.issuer(ctx, name)
+	if err != nil {
+		return err
+	}
+	signed, uncounted := k.signedBy(ctx, name, w.kids)
+	done()
+	for _, kid := range w.kids {
+		known := slices.ContainsFunc(issuer.Status.Keys, func(key v1alpha1.SigningKeyStatus) bool { return key.KID == kid })
+		if !known && !slices.Contains(withdrawnBefore(issuer), kid) {
+			return fail(exitNotFound, "issuer %s has no signing key %s", name, kid)
+		}
+	}
+	if err := w.confirm(name, signed, uncounted); err != nil {
+		return err
+	}
+	all := withdrawnBefore(issuer)
+	for _, kid := range w.kids {
+		if !slices.Contains(all, kid) {
+			all = append(all, kid)
+		}
+	}
+	if err := k.annotate(ctx, issuer, v1alpha1.AnnotationWithdrawKey, strings.Join(all, ",")); err != nil {
+		return err
+	}
+	if w.waiting.wait {
+		if err := w.gone(ctx, k, name); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(w.Out, "%s: withdrawn: %s\n", issuerName(issuer), strings.Join(w.kids, ", "))
+	return nil
+}
+
+// withdrawnBefore are the kids that the annotation names already.
+func withdrawnBefore(issuer *v1alpha1.JWTIssuer) []string {
+	return strings.FieldsFunc(issuer.Annotations[v1alpha1.AnnotationWithdrawKey], func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// signedBy counts the refresh keys whose current token one of the kids signed.
+func (k *cluster) signedBy(ctx context.Context, issuer string, kids []string) (int, error) {
+	var all v1alpha1.JWTRefreshKeyList
+	if err := k.List(ctx, &all); err != nil {
+		return 0, err
+	}
+	signed := 0
+	for i := range all.Items {
+		key := &all.Items[i]
+		if lifecycle.IssuerName(key) == issuer && key.Status.RevokedAt == nil && key.DeletionTimestamp == nil && slices.Contains(kids, key.Status.KeyID) {
+			signed++
+		}
+	}
+	return signed, nil
+}
+
+// errDeclined: somebody was asked, and did not say yes.
+var errDeclined = errors.New("nothing was done: it was not answered with yes")
+
+func (w *withdrawal) confirm(name string, signed int, uncounted error) error {
+	if w.yes {
+		return nil
+	}
+	count := fmt.Sprintf("%d", signed)
+	if uncounted != nil {
+		count = "an unknown number of"
+	}
+	fmt.Fprintf(w.ErrOut, "Withdraw %s of issuer %s? The tokens of %s refresh keys are refused at once and issued again. [yes/no] ", strings.Join(w.kids, ", "), name, count)
+	line, err := bufio.NewReader(w.In).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if strings.TrimSpace(line) != "yes" {
+		fmt.Fprintln(w.ErrOut)
+		return errDeclined
+	}
+	return nil
+}
+
+// gone waits until the keys are out, and nobody has a token of theirs any more.
+func (w *withdrawal) gone(ctx context.Context, k *cluster, name string) error {
+	return w.waiting.until(ctx, w.cli, "waiting until the key is out", func(ctx context.Context) (bool, string, error) {
+		issuer, err := k.issuer(ctx, name)
+		if err != nil {
+			return false, "", err
+		}
+		for _, key := range issuer.Status.Keys {
+			if slices.Contains(w.kids, key.KID) {
+				return false, "signing key " + key.KID + " is there still", nil
+			}
+		}
+		signed, err := k.signedBy(ctx, name, w.kids)
+		if err != nil {
+			return false, "", fmt.Errorf("the signing key is out; whether all tokens were issued again is not to be seen: %w", err)
+		}
+		return signed == 0, fmt.Sprintf("%d refresh keys wait for another token", signed), nil
+	})
+}

@@ -1,0 +1,200 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/duration"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// lister is `list` with its flags.
+type lister struct {
+	*cli
+	output         *output
+	filter         filter
+	allNamespaces  bool
+	noHeaders      bool
+	selector       string
+	unusedFor      spanFlag
+	expiringWithin spanFlag
+}
+
+func (c *cli) listCommand() *cobra.Command {
+	l := &lister{cli: c, output: newOutput("")}
+	l.output.wide = true
+	cmd := &cobra.Command{
+		Use: "list", Aliases: []string{"ls"}, Short: "List refresh keys: what ends soon, what nobody uses, who is signed in",
+		Example: `  # What ends within a week, soonest first
+  kubectl refreshkey list -A --expiring-within 7d
+  # What nobody used for a month
+  kubectl refreshkey list -A --unused-for 30d
+  # Who is signed in
+  kubectl refreshkey list -A --sessions`,
+		Args: arguments(0, 0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return l.run(cmd.Context()) },
+	}
+	l.output.add(cmd)
+	flags := cmd.Flags()
+	flags.BoolVarP(&l.allNamespaces, "all-namespaces", "A", false, "of all namespaces")
+	flags.StringVarP(&l.selector, "selector", "l", "", "only keys with these labels, as kubectl get has it")
+	flags.Var(&l.unusedFor, "unused-for", "only keys that nobody used for so long, such as 30d; one that was never used counts from when it was made")
+	flags.Var(&l.expiringWithin, "expiring-within", "only keys whose current token ends within so long, such as 7d")
+	flags.StringSliceVar(&l.filter.statuses, "status", nil, "only keys of this status, such as Issued or Revoked; several with commas")
+	flags.BoolVar(&l.filter.sessions, "sessions", false, "only sessions, which are the keys that a login made, and of whom they are")
+	flags.BoolVar(&l.noHeaders, "no-headers", false, "leave out the header")
+	return cmd
+}
+
+func (l *lister) run(ctx context.Context) error {
+	if err := l.output.check(); err != nil {
+		return err
+	}
+	selector, err := labels.Parse(l.selector)
+	if err != nil {
+		return usageError("--selector: %v", err)
+	}
+	k, err := l.connect()
+	if err != nil {
+		return err
+	}
+	l.filter.unusedFor, l.filter.expiringWithin = l.unusedFor.value, l.expiringWithin.value
+	namespace := k.namespace
+	if l.allNamespaces {
+		namespace = ""
+	}
+	done := l.progress.during("reading the keys")
+	var list v1alpha1.JWTRefreshKeyList
+	err = k.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: selector})
+	done()
+	if err != nil {
+		return err
+	}
+	now := l.Clock.Now()
+	shown := list.Items[:0]
+	for i := range list.Items {
+		if l.filter.matches(&list.Items[i], now) {
+			list.Items[i].SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(keyKind))
+			shown = append(shown, list.Items[i])
+		}
+	}
+	l.filter.sort(shown)
+	list.Items = shown
+	return l.show(&list, namespace, now)
+}
+
+func (l *lister) show(list *v1alpha1.JWTRefreshKeyList, namespace string, now time.Time) error {
+	if !l.output.words() {
+		list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(keyKind + "List"))
+		return l.output.print(l.cli, list)
+	}
+	if len(list.Items) == 0 {
+		if l.allNamespaces {
+			fmt.Fprintln(l.ErrOut, "No keys found.")
+		} else {
+			fmt.Fprintf(l.ErrOut, "No keys found in namespace %s.\n", namespace)
+		}
+		return nil
+	}
+	header := l.header()
+	rows := make([][]cell, 0, len(list.Items))
+	for i := range list.Items {
+		rows = append(rows, l.row(&list.Items[i], now))
+	}
+	if l.noHeaders {
+		header = make([]string, len(header))
+	}
+	writeTable(l.Out, l.colours(), "", header, rows)
+	return nil
+}
+
+func (l *lister) header() []string {
+	var header []string
+	if l.allNamespaces {
+		header = append(header, "NAMESPACE")
+	}
+	header = append(header, "NAME")
+	if l.filter.sessions {
+		header = append(header, "SUBJECT", "BY", "STATUS", "EXPIRES", "LAST USED", "SINCE")
+	} else {
+		header = append(header, "AUDIENCE", "STATUS", "EXPIRES", "LAST USED", "AGE")
+	}
+	if l.output.isWide() {
+		header = append(header, "ISSUER", "REVISION", "MODE", "RENEWAL", "SECRET", "DEVICE")
+	}
+	return header
+}
+
+// widest is how much of an audience or a subject is shown, so that a line fits a terminal.
+const widest = 40
+
+func (l *lister) row(key *v1alpha1.JWTRefreshKey, now time.Time) []cell {
+	short := func(s string) cell {
+		if l.output.isWide() {
+			return text(s)
+		}
+		return text(cut(s, widest))
+	}
+	var row []cell
+	if l.allNamespaces {
+		row = append(row, text(key.Namespace))
+	}
+	row = append(row, text(key.Name))
+	since := key.CreationTimestamp.Time
+	if l.filter.sessions {
+		row = append(row, short(key.Status.Session.Subject), text(string(key.Status.Session.Method)))
+		since = key.Status.Session.StartedAt.Time
+	} else {
+		row = append(row, short(key.Spec.Audience))
+	}
+	row = append(row, statusCell(statusOf(key)), expiry(key, now), text(seen(key.Status.LastUsed, now, "never")), text(duration.HumanDuration(now.Sub(since))))
+	if l.output.isWide() {
+		row = append(row, text(orDash(key.Status.Issuer)), text(strconv.FormatInt(key.Status.Revision, 10)), text(string(modeOf(key))),
+			text(seen(key.Status.RenewalTime, now, "-")), text(orDash(key.Status.SecretName)), text(orDash(device(key.Status.DeviceInfo))))
+	}
+	return row
+}
+
+// expiry is when the current token ends, in the colour of how soon that is: past its renewal it should
+// have been followed.
+func expiry(key *v1alpha1.JWTRefreshKey, now time.Time) cell {
+	shown := text(seen(key.Status.ExpiresAt, now, "-"))
+	renewal := key.Status.RenewalTime
+	switch {
+	case key.Status.RevokedAt != nil || key.Status.ExpiresAt == nil:
+		shown.text = "-"
+	case key.Status.ExpiresAt.Time.Before(now):
+		shown.paint = faint
+	case renewal != nil && renewal.Time.Before(now):
+		shown.paint = yellow
+	}
+	return shown
+}
+
+func seen(at *metav1.Time, now time.Time, none string) string {
+	if at == nil {
+		return none
+	}
+	return relative(at.Time, now)
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func modeOf(key *v1alpha1.JWTRefreshKey) v1alpha1.RotationMode {
+	if r := key.Spec.Rotation; r != nil && r.Mode != "" {
+		return r.Mode
+	}
+	return v1alpha1.RotationScheduled
+}

@@ -1,0 +1,226 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+)
+
+// login is `login` with its flags.
+type login struct {
+	*cli
+	session, audience, scope, deviceID string
+	issuer, issuerURL, caFile          string
+	account, subjectFile, subjectType  string
+	username, passwordFile             string
+}
+
+func (c *cli) loginCommand() *cobra.Command {
+	l := &login{cli: c}
+	cmd := &cobra.Command{
+		Use: "login --audience URL", Short: "Sign in at the token service, and keep the session",
+		Long: `Sign in at the token service by a token of a ServiceAccount, an id_token of a provider that the issuer names, or a user name
+and a password where the issuer allows it. The session's token is kept in a file for you alone, under $XDG_CONFIG_HOME/refreshkeys or
+~/.config/refreshkeys, and kubectl refreshkey exchange --session hands out access tokens.`,
+		Example: `  kubectl refreshkey login --audience https://orders.example.com --service-account shop/till
+  kubectl refreshkey login --audience https://orders.example.com --issuer people --subject-token-file id_token
+  kubectl refreshkey login --audience https://orders.example.com --issuer-url https://tokens.example.com/people --username jane`,
+		Args: arguments(0, 0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return l.run(cmd.Context()) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&l.audience, "audience", "", "the API that the tokens are for; required")
+	flags.StringVar(&l.scope, "scope", "", "the scopes that are asked for, separated by spaces")
+	flags.StringVar(&l.session, "session", "default", "what the session is called here")
+	flags.StringVar(&l.issuer, "issuer", "default", "the JWTIssuer to sign in at")
+	flags.StringVar(&l.issuerURL, "issuer-url", "", "its URL, where the JWTIssuer is not to be read")
+	flags.StringVar(&l.caFile, "ca-file", "", "what to trust at the token endpoint, in PEM; it is kept with the session")
+	flags.StringVar(&l.deviceID, "device-id", "", "what this device is called in the session's status")
+	flags.StringVar(&l.account, "service-account", "", "sign in as this ServiceAccount (namespace/name), of which the API server is asked for a token")
+	flags.StringVar(&l.subjectFile, "subject-token-file", "", "sign in by the token in this file, and - for stdin")
+	flags.StringVar(&l.subjectType, "subject-token-type", "id_token", "what that is: id_token, or jwt for a token of a ServiceAccount")
+	flags.StringVar(&l.username, "username", "", "sign in by this name and a password, which is asked for")
+	flags.StringVar(&l.passwordFile, "password-file", "", "the file with the password, and - for stdin")
+	completeFlag(cmd, "issuer", c.completeIssuers)
+	completeFlag(cmd, "subject-token-type", cobra.FixedCompletions([]string{"id_token", "jwt"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (l *login) run(ctx context.Context) error {
+	ways := 0
+	for _, way := range []string{l.account, l.subjectFile, l.username} {
+		if way != "" {
+			ways++
+		}
+	}
+	switch {
+	case l.audience == "":
+		return usageError("--audience is required: the API that the tokens are for")
+	case ways != 1:
+		return usageError("say by what to sign in: one of --service-account, --subject-token-file and --username")
+	}
+	file, err := l.sessionFile(l.session)
+	if err != nil {
+		return err
+	}
+	s := &session{Issuer: l.issuerURL, Audience: l.audience}
+	k, err := l.where(ctx, s)
+	if err != nil {
+		return err
+	}
+	s.TokenEndpoint = s.Issuer + "/token"
+	if l.caFile != "" {
+		pem, err := os.ReadFile(l.caFile)
+		if err != nil {
+			return usageError("--ca-file: %v", err)
+		}
+		s.CA = string(pem)
+	}
+	form, err := l.form(ctx, k, s)
+	if err != nil {
+		return err
+	}
+	done := l.progress.during("signing in")
+	defer done()
+	err = locked(file, func() error { return l.begin(ctx, file, s, form) })
+	if err != nil {
+		return err
+	}
+	done()
+	fmt.Fprintf(l.Out, "signed in at %s for %s; session %s is kept in %s\n", s.Issuer, s.Audience, l.session, file)
+	return nil
+}
+
+// where finds the issuer's URL. The cluster is asked where it has to be.
+func (l *login) where(ctx context.Context, s *session) (*cluster, error) {
+	if s.Issuer != "" && l.account == "" {
+		return nil, nil
+	}
+	k, err := l.connect()
+	if err != nil || s.Issuer != "" {
+		return k, err
+	}
+	done := l.progress.during("reading the issuer")
+	defer done()
+	issuer, err := k.issuer(ctx, l.issuer)
+	if err != nil {
+		return nil, err
+	}
+	s.Issuer = issuer.Spec.URL
+	return k, nil
+}
+
+// form is the request for tokens.
+func (l *login) form(ctx context.Context, k *cluster, s *session) (url.Values, error) {
+	form := url.Values{oauth.ParamAudience: {l.audience}}
+	for name, value := range map[string]string{oauth.ParamScope: l.scope, oauth.ParamDeviceID: l.deviceID} {
+		if value != "" {
+			form.Set(name, value)
+		}
+	}
+	if l.username != "" {
+		password, err := l.password()
+		if err != nil {
+			return nil, err
+		}
+		form.Set(oauth.ParamGrantType, oauth.GrantPassword)
+		form.Set(oauth.ParamUsername, l.username)
+		form.Set(oauth.ParamPassword, password)
+		return form, nil
+	}
+	subject, kind, err := l.subject(ctx, k, s)
+	if err != nil {
+		return nil, err
+	}
+	form.Set(oauth.ParamGrantType, oauth.GrantTokenExchange)
+	form.Set(oauth.ParamSubjectToken, subject)
+	form.Set(oauth.ParamSubjectTokenType, kind)
+	return form, nil
+}
+
+// subject is what proves who signs in (RFC 8693 §2.1).
+func (l *login) subject(ctx context.Context, k *cluster, s *session) (subject, kind string, err error) {
+	if l.account != "" {
+		subject, err = k.accountToken(ctx, l.account, s.Issuer)
+		return subject, oauth.TypeJWT, err
+	}
+	kind, known := map[string]string{"id_token": oauth.TypeIDToken, "jwt": oauth.TypeJWT}[l.subjectType]
+	if !known {
+		return "", "", usageError("--subject-token-type is id_token or jwt, not %q", l.subjectType)
+	}
+	if subject, err = l.read(l.subjectFile); err != nil {
+		return "", "", usageError("--subject-token-file: %v", err)
+	}
+	return subject, kind, nil
+}
+
+// password asks on the terminal, without an echo, or reads it.
+func (l *login) password() (string, error) {
+	if l.passwordFile != "" {
+		password, err := l.read(l.passwordFile)
+		if err != nil {
+			return "", usageError("--password-file: %v", err)
+		}
+		return password, nil
+	}
+	terminal, ok := l.In.(*os.File)
+	if !ok || !isTerminal(l.In) {
+		return "", usageError("there is no terminal to ask for the password on: name --password-file, and - for stdin")
+	}
+	fmt.Fprintf(l.ErrOut, "Password of %s: ", l.username)
+	password, err := term.ReadPassword(int(terminal.Fd()))
+	fmt.Fprintln(l.ErrOut)
+	return strings.TrimSpace(string(password)), err
+}
+
+// begin signs in and keeps the session. One that was there under the name is ended once it is replaced.
+func (l *login) begin(ctx context.Context, file string, s *session, form url.Values) error {
+	client, err := httpClient("", []byte(s.CA))
+	if err != nil {
+		return err
+	}
+	at := l.Clock.Now()
+	var answer oauth.TokenAnswer
+	if err := post(ctx, client, s.TokenEndpoint, form, &answer); err != nil {
+		return err
+	}
+	if answer.RefreshToken == "" {
+		return errors.New("the token service handed out no refresh token")
+	}
+	s.StartedAt = at.UTC().Truncate(time.Second)
+	s.RefreshToken = answer.RefreshToken
+	s.Access = &accessToken{
+		Token: answer.AccessToken, Type: answer.TokenType, Scope: answer.Scope,
+		ExpiresAt: s.StartedAt.Add(time.Duration(answer.ExpiresIn) * time.Second),
+	}
+	before, noBefore := loadSession(file)
+	if err := s.save(file); err != nil {
+		return err
+	}
+	if noBefore == nil {
+		if err := before.end(ctx, nil); err != nil {
+			fmt.Fprintf(l.ErrOut, "warning: the earlier session %s goes on until it ends by itself: %v\n", l.session, err)
+		}
+	}
+	return nil
+}
+
+// end revokes the session at the token service (RFC 7009).
+func (s *session) end(ctx context.Context, client *http.Client) (err error) {
+	if client == nil {
+		if client, err = httpClient("", []byte(s.CA)); err != nil {
+			return err
+		}
+	}
+	return post(ctx, client, s.Issuer+"/revoke", url.Values{oauth.ParamToken: {s.RefreshToken}, oauth.ParamTokenTypeHint: {oauth.HintRefreshToken}}, nil)
+}

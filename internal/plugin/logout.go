@@ -1,0 +1,61 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func (c *cli) logoutCommand() *cobra.Command {
+	caFile, forget := "", false
+	cmd := &cobra.Command{
+		Use: "logout [SESSION]", Short: "End a session at the token service, and forget its tokens",
+		Args: arguments(0, 1, "the name of one session, or none for default"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name := "default"
+			if len(args) > 0 {
+				name = args[0]
+			}
+			return c.logout(cmd.Context(), name, caFile, forget)
+		},
+	}
+	cmd.Flags().StringVar(&caFile, "ca-file", "", "what to trust at the token service, in PEM; what the login was given when not set")
+	cmd.Flags().BoolVar(&forget, "forget", false, "forget the tokens also where the token service cannot be told; the session then ends by itself")
+	return cmd
+}
+
+func (c *cli) logout(ctx context.Context, name, caFile string, forget bool) error {
+	file, err := c.sessionFile(name)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return fail(exitNotFound, "there is no session %s", name)
+	}
+	done := c.progress.during("signing out")
+	defer done()
+	err = locked(file, func() error {
+		s, err := loadSession(file)
+		if err == nil {
+			client, wrong := httpClient(caFile, []byte(s.CA))
+			if wrong != nil {
+				return wrong
+			}
+			err = s.end(ctx, client)
+		}
+		if err != nil && !forget {
+			return fmt.Errorf("the session is not ended, and its tokens are kept (--forget removes them all the same): %w", err)
+		}
+		return os.Remove(file)
+	})
+	if err != nil {
+		return err
+	}
+	done()
+	fmt.Fprintf(c.Out, "signed out; session %s is forgotten\n", name)
+	return nil
+}

@@ -1,0 +1,183 @@
+package plugin
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+)
+
+// next is something that will happen to a key.
+type next struct {
+	// at is when; zero for what has no fixed time.
+	at   time.Time
+	what string
+}
+
+// whatComes is what happens next to a key and when, by what its spec and status say: first what
+// waits for somebody, then what time brings.
+func whatComes(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
+	if over := whatIsOver(key); over != "" {
+		return []next{{what: over}}
+	}
+	var waiting, timed []next
+	for _, one := range slices.Concat(asked(key), renewal(key, now), retirements(key), idleness(key), ends(key)) {
+		if one.at.IsZero() {
+			waiting = append(waiting, one)
+		} else {
+			timed = append(timed, one)
+		}
+	}
+	slices.SortStableFunc(timed, func(a, b next) int { return a.at.Compare(b.at) })
+	return append(waiting, timed...)
+}
+
+// whatIsOver says what, of a key of which nothing happens by itself, would bring it back.
+func whatIsOver(key *v1alpha1.JWTRefreshKey) string {
+	again := "`kubectl refreshkey rotate " + key.Name + "` issues a new token"
+	stalled := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionStalled)
+	switch {
+	case key.DeletionTimestamp != nil:
+		return "the key is being deleted; its tokens are refused already"
+	case key.Spec.Revoked && key.Status.RevokedAt == nil:
+		return "every token is refused already; the revocation is put on record"
+	case key.Spec.Revoked:
+		return "nothing, until spec.revoked is set to false: then a new token is issued"
+	case key.Status.RevokedAt != nil && key.Status.Session != nil:
+		return "the session is over; a day after its end it is removed. Signing in makes another one"
+	case key.Status.RevokedAt != nil && len(pending(key)) == 0 && key.Status.RevocationReason != v1alpha1.RevokedRequested:
+		return "nothing by itself; " + again
+	case readyReason(key) == v1alpha1.ReasonExpired && key.Status.Session != nil:
+		return "the session is over; a day after its end it is removed. Signing in makes another one"
+	case readyReason(key) == v1alpha1.ReasonExpired && modeOf(key) == v1alpha1.RotationNever && key.Spec.ExpiresAt == nil:
+		return "nothing by itself; " + again
+	case readyReason(key) == v1alpha1.ReasonExpired:
+		return "nothing, until spec.expiresAt is set to a later time or removed"
+	case stalled != nil && stalled.Status == metav1.ConditionTrue:
+		return "nothing, until somebody acts: " + stalled.Message
+	}
+	return ""
+}
+
+// pending are the rotations that were asked for by annotation and not acted on.
+func pending(key *v1alpha1.JWTRefreshKey) []string {
+	handled := strings.Fields(key.Status.LastHandledRotate)
+	return slices.DeleteFunc(strings.Fields(lifecycle.HandledRotate(key)), func(asked string) bool { return slices.Contains(handled, asked) })
+}
+
+func asked(key *v1alpha1.JWTRefreshKey) []next {
+	var waiting []next
+	overlap := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReconciling)
+	switch {
+	case overlap != nil && overlap.Reason == v1alpha1.ReasonOverlapPending:
+		waiting = append(waiting, next{what: "a new token is due, and waits until the oldest superseded one retires; `kubectl refreshkey rotate " + key.Name + " --now` does not wait"})
+	case key.Status.Revision == 0:
+		waiting = append(waiting, next{what: "the first token is issued"})
+	case len(pending(key)) > 0 && key.Status.Session == nil:
+		waiting = append(waiting, next{what: "a rotation was asked for, and is carried out"})
+	case key.Status.RevokedAt != nil:
+		waiting = append(waiting, next{what: "the revocation was taken back, and a new token is issued"})
+	}
+	return waiting
+}
+
+func renewal(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
+	switch at := key.Status.RenewalTime; {
+	case modeOf(key) == v1alpha1.RotationOneTimeUse && key.Status.Revision > 0:
+		return []next{{what: "each use hands out the next token; a token that is used twice revokes the key"}}
+	case at != nil && at.Time.Before(now):
+		return []next{{at: at.Time, what: "the next token is overdue: is the manager at work?"}}
+	case at != nil:
+		return []next{{at: at.Time, what: "the next token is issued; the one before stays good for the overlap"}}
+	}
+	return nil
+}
+
+// retirements follow what internal/lifecycle decides by, as far as status shows it.
+func retirements(key *v1alpha1.JWTRefreshKey) []next {
+	status := &key.Status
+	var all []next
+	for i, token := range status.Previous {
+		supersededAt := status.CreatedAt
+		if i+1 < len(status.Previous) {
+			supersededAt = &status.Previous[i+1].CreatedAt
+		}
+		name := fmt.Sprintf("revision %d", token.Revision)
+		latest := token.ExpiresAt.Time
+		var overlap v1alpha1.EffectiveOverlap
+		if status.Effective != nil && status.Effective.Overlap != nil {
+			overlap = *status.Effective.Overlap
+		}
+		if overlap.Max != nil && supersededAt != nil {
+			latest = earlier(latest, supersededAt.Add(overlap.Max.Duration))
+		}
+		switch {
+		case overlap.Quiet == nil || supersededAt == nil:
+			all = append(all, next{at: latest, what: name + " ends"})
+		case status.LastUsed == nil || status.LastUsedRevision < status.Revision:
+			all = append(all,
+				next{what: fmt.Sprintf("%s retires once revision %d has been used and it has been silent for %s", name, status.Revision, short(overlap.Quiet.Duration))},
+				next{at: latest, what: name + " is refused from then on, whoever uses it"})
+		default:
+			quiet := supersededAt.Time
+			if used := status.SupersededLastUsed; used != nil && used.After(quiet) {
+				quiet = used.Time
+			}
+			all = append(all, next{at: earlier(latest, quiet.Add(overlap.Quiet.Duration)), what: name + " retires, if it is not used until then"})
+		}
+	}
+	return all
+}
+
+// idleness is when a key that nobody uses is revoked: two intervals of reporting after its timeout.
+func idleness(key *v1alpha1.JWTRefreshKey) []next {
+	ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady)
+	if key.Spec.IdleTimeout == nil || ready == nil || ready.Status != metav1.ConditionTrue {
+		return nil
+	}
+	since := ready.LastTransitionTime.Time
+	for _, used := range []*metav1.Time{key.Status.LastUsed, key.Status.SupersededLastUsed} {
+		if used != nil && used.After(since) {
+			since = used.Time
+		}
+	}
+	return []next{{at: since.Add(key.Spec.IdleTimeout.Duration + 2*lifecycle.ReportInterval), what: "the key is revoked, if nobody uses it until then"}}
+}
+
+func ends(key *v1alpha1.JWTRefreshKey) []next {
+	var all []next
+	end := key.Status.ExpiresAt
+	last := key.Spec.ExpiresAt
+	if end != nil && (last == nil || end.Time.Before(last.Time)) {
+		all = append(all, next{at: end.Time, what: fmt.Sprintf("revision %d, the current token, ends", key.Status.Revision)})
+	}
+	if last != nil {
+		all = append(all, next{at: last.Time, what: "the key ends for good (spec.expiresAt)"})
+	}
+	return all
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// short writes a duration without the units that are zero: 720h, 20m, 1h30m.
+func short(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}

@@ -1,0 +1,91 @@
+package plugin
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// parsed is a token taken apart, with nothing of it verified.
+type parsed struct {
+	compact string
+	header  map[string]any
+	payload json.RawMessage
+	claims  *token.Claims
+	// headerErr and claimsErr say what is wrong, without repeating any of it.
+	headerErr, claimsErr error
+}
+
+var errForm = errors.New("it is not three parts of base64url with dots between, of 8 KiB at most")
+
+// parse takes a token apart.
+func parse(compact string) (*parsed, error) {
+	parts := strings.Split(compact, ".")
+	if len(parts) != 3 || len(compact) > token.MaxLength {
+		return nil, errForm
+	}
+	raw := make([][]byte, len(parts))
+	for i, part := range parts {
+		decoded, err := base64.RawURLEncoding.Strict().DecodeString(part)
+		if err != nil || len(decoded) == 0 {
+			return nil, errForm
+		}
+		raw[i] = decoded
+	}
+	p := &parsed{compact: compact, payload: raw[1]}
+	if err := json.Unmarshal(raw[0], &p.header); err != nil {
+		p.headerErr = errors.New("the header is no JSON object")
+	}
+	if !json.Valid(raw[1]) {
+		p.payload, p.claimsErr = nil, errors.New("the payload is no JSON")
+		return p, nil
+	}
+	p.claims, p.claimsErr = token.ParsePayload(raw[1])
+	return p, nil
+}
+
+// readClaims is what a token says of itself.
+func readClaims(compact string) (*token.Claims, error) {
+	p, err := parse(compact)
+	if err != nil {
+		return nil, err
+	}
+	return p.claims, p.claimsErr
+}
+
+func (p *parsed) text(name string) string {
+	text, _ := p.header[name].(string)
+	return text
+}
+
+// read reads a secret text from a file, or from stdin for -, so that it stands in no shell's history.
+func (c *cli) read(file string) (string, error) {
+	from := c.In
+	if file != "-" {
+		opened, err := os.Open(file) //nolint:gosec // the user names the file
+		if err != nil {
+			return "", err
+		}
+		defer opened.Close()
+		from = opened
+	}
+	raw, err := io.ReadAll(io.LimitReader(from, maxSecret+1))
+	switch {
+	case err != nil:
+		return "", err
+	case len(raw) > maxSecret:
+		return "", fmt.Errorf("%s holds more than any token", file)
+	case strings.TrimSpace(string(raw)) == "":
+		return "", fmt.Errorf("%s is empty", file)
+	}
+	return strings.TrimSpace(string(raw)), nil
+}
+
+// maxSecret is more than any token or password has.
+const maxSecret = 64 << 10

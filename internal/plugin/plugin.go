@@ -1,0 +1,89 @@
+// Package plugin is `kubectl refreshkey`: what people and scripts do with refresh keys from a shell.
+// One file a command; what is decided without a cluster (filters, what comes next, why a token is
+// accepted) is pure and takes the time as an argument.
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/utils/clock"
+)
+
+// Options are what a run of the plugin has of the world around it.
+type Options struct {
+	genericiooptions.IOStreams
+	Clock clock.WithTicker
+	// Getenv reads the environment.
+	Getenv func(string) string
+	// Version is what `version` prints.
+	Version string
+}
+
+// cli is one run of the plugin.
+type cli struct {
+	Options
+	flags    *genericclioptions.ConfigFlags
+	progress *progress
+}
+
+// Main runs the plugin and returns its exit code.
+func Main(ctx context.Context, args []string, o Options) int {
+	c := &cli{Options: o, flags: genericclioptions.NewConfigFlags(true)}
+	c.progress = &progress{out: o.ErrOut, terminal: isTerminal(o.ErrOut), clock: o.Clock}
+	root := c.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !errors.Is(err, errSilent) {
+		fmt.Fprintf(o.ErrOut, "error: %v\n", err)
+	}
+	return exitCode(err)
+}
+
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "kubectl-refreshkey",
+		Short: "Work with refresh keys",
+		Long: `Work with refresh keys: see what is there and what happens next, make, rotate and revoke keys, exchange
+their tokens, sign in, and find out why a token is or is not accepted.
+
+Tokens are shown only where you ask for them: by --show-token, and by exchange.`,
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl refreshkey"},
+		Version:       c.Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError("there is no command %q; `kubectl refreshkey --help` lists them", args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	root.SetIn(c.In)
+	root.SetOut(c.Out)
+	root.SetErr(c.ErrOut)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%v", err) })
+	c.flags.AddFlags(root.PersistentFlags())
+	root.AddCommand(
+		c.listCommand(), c.describeCommand(), c.createCommand(), c.rotateCommand(), c.revokeCommand(),
+		c.tokenCommand(), c.exchangeCommand(), c.loginCommand(), c.logoutCommand(), c.verifyCommand(), c.issuerCommand(),
+		exitCodesTopic(),
+	)
+	c.completeFlags(root)
+	return root
+}
+
+// arguments holds a command to a number of arguments, and says which.
+func arguments(least, most int, names string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return usageError("`%s` takes %s, and %d arguments were given", cmd.CommandPath(), names, len(args))
+		}
+		return nil
+	}
+}

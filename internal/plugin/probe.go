@@ -1,0 +1,238 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+)
+
+// replicaFlags say where the replicas of the token service are, and how to ask them.
+type replicaFlags struct {
+	urls      []string
+	caFile    string
+	namespace string
+	account   string
+}
+
+func (f *replicaFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.urls, "replica", nil, "the URL of a replica of the token service, such as https://10.0.0.1:8443; several times. The ready pods when not set")
+	flags.StringVar(&f.caFile, "ca-file", "", "what to trust at --replica, in PEM, beside the ca.crt of the key's Secret")
+	flags.StringVar(&f.namespace, "operator-namespace", "refreshkeys-system", "where the pods of the token service are")
+	flags.StringVar(&f.account, "introspect-as", "", "ask /introspect at --replica with a token of this ServiceAccount (namespace/name), which may create jwtrefreshkeys/introspect; needed for one-time keys")
+}
+
+// probe shows a token to the replicas in a way that neither uses it nor counts as use.
+type probe struct {
+	*cli
+	cluster    *cluster
+	flags      *replicaFlags
+	token      string
+	jti        string
+	issuer     string
+	ca         []byte
+	introspect bool
+
+	bearer  string
+	direct  *http.Client
+	through *http.Client
+	// refused are the replicas that have refused: a revocation is not forgotten again.
+	refused map[string]bool
+}
+
+// replica is one of the token service, and where it is asked.
+type replica struct {
+	name string
+	url  string
+	// host is what the request is for; empty for that of the URL.
+	host   string
+	client *http.Client
+}
+
+// tokenServers are the pods of the token service, by their label.
+const tokenServers = "app.kubernetes.io/component=tokenserver"
+
+// prepare does whatever can fail before the key is revoked.
+func (p *probe) prepare(ctx context.Context) (err error) {
+	p.refused = map[string]bool{}
+	if p.introspect && len(p.flags.urls) == 0 {
+		// The API server takes the header Authorization for its own.
+		return errors.New("/introspect is not asked through the API server: name the replicas by --replica, such as a kubectl port-forward of each")
+	}
+	if p.introspect {
+		if p.bearer, err = p.cluster.accountToken(ctx, p.flags.account, p.issuer); err != nil {
+			return err
+		}
+	}
+	if p.direct, err = httpClient(p.flags.caFile, p.ca); err != nil {
+		return err
+	}
+	p.through, err = rest.HTTPClientFor(p.cluster.config)
+	return err
+}
+
+// accountToken is a short-lived token of a ServiceAccount for an audience.
+func (k *cluster) accountToken(ctx context.Context, account, audience string) (string, error) {
+	namespace, name, ok := strings.Cut(account, "/")
+	if !ok || namespace == "" || name == "" {
+		return "", usageError("a ServiceAccount is written namespace/name, not %q", account)
+	}
+	seconds := int64(600)
+	issued, err := k.clients.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{
+		Spec: authenticationv1.TokenRequestSpec{Audiences: []string{audience}, ExpirationSeconds: &seconds},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return "", fmt.Errorf("no token of ServiceAccount %s: %w", account, err)
+	}
+	return issued.Status.Token, nil
+}
+
+// replicas are those that there are now: pods come and go.
+func (p *probe) replicas(ctx context.Context) ([]replica, error) {
+	issuer, err := url.Parse(p.issuer)
+	if err != nil {
+		return nil, err
+	}
+	path := strings.TrimSuffix(issuer.Path, "/") + "/token"
+	if p.introspect {
+		path = strings.TrimSuffix(issuer.Path, "/") + "/introspect"
+	}
+	var all []replica
+	for _, base := range p.flags.urls {
+		all = append(all, replica{name: base, url: strings.TrimSuffix(base, "/") + path, host: issuer.Host, client: p.direct})
+	}
+	if len(all) > 0 {
+		return all, nil
+	}
+	pods, err := p.cluster.clients.CoreV1().Pods(p.flags.namespace).List(ctx, metav1.ListOptions{LabelSelector: tokenServers})
+	if err != nil {
+		return nil, fmt.Errorf("the pods of the token service cannot be read: %w", err)
+	}
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if !serving(pod) {
+			continue
+		}
+		at := p.cluster.clients.CoreV1().RESTClient().Post().Namespace(pod.Namespace).Resource("pods").
+			Name("https:" + pod.Name + ":" + strconv.Itoa(int(httpsPort(pod)))).SubResource("proxy").Suffix(path).URL()
+		all = append(all, replica{name: "pod " + pod.Name, url: at.String(), client: p.through})
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("namespace %s has no ready pod labelled %s: name the replicas by --operator-namespace or --replica", p.flags.namespace, tokenServers)
+	}
+	return all, nil
+}
+
+// serving: requests reach it by the Service.
+func serving(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// httpsPort is where a pod serves the endpoints.
+func httpsPort(pod *corev1.Pod) int32 {
+	for _, container := range pod.Spec.Containers {
+		for _, port := range container.Ports {
+			if port.Name == "https" {
+				return port.ContainerPort
+			}
+		}
+	}
+	return 8443
+}
+
+// form asks for an access token for another resource and with a scope that nobody has, or about the token.
+func (p *probe) form() url.Values {
+	if p.introspect {
+		return url.Values{oauth.ParamToken: {p.token}, oauth.ParamTokenTypeHint: {oauth.HintRefreshToken}}
+	}
+	return url.Values{
+		oauth.ParamGrantType: {oauth.GrantRefreshToken}, oauth.ParamRefreshToken: {p.token},
+		oauth.ParamResource: {"urn:refreshkeys:probe:" + p.jti}, oauth.ParamScope: {"refreshkeys:probe:" + p.jti},
+	}
+}
+
+// ask shows the token to all that have not refused it yet, and returns why others have not.
+func (p *probe) ask(ctx context.Context, all []replica) (left []string) {
+	for _, one := range all {
+		if p.refused[one.name] {
+			continue
+		}
+		refuses, why := p.askOne(ctx, &one)
+		if refuses {
+			p.refused[one.name] = true
+			continue
+		}
+		left = append(left, one.name+": "+why)
+	}
+	return left
+}
+
+func (p *probe) askOne(ctx context.Context, one *replica) (refuses bool, why string) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, one.url, strings.NewReader(p.form().Encode()))
+	if err != nil {
+		return false, err.Error()
+	}
+	request.Header.Set("Content-Type", formType)
+	request.Host = one.host
+	if p.introspect {
+		request.Header.Set("Authorization", "Bearer "+p.bearer)
+	}
+	response, err := one.client.Do(request)
+	if err != nil {
+		return false, "cannot be asked: " + err.Error()
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return false, "cannot be asked: " + err.Error()
+	}
+	return judge(response.StatusCode, body, p.introspect)
+}
+
+// judge tells by an answer whether a token is refused for good. Nothing but the very answers that mean it do.
+func judge(status int, body []byte, introspect bool) (refuses bool, why string) {
+	var answer struct {
+		Error  oauth.Code `json:"error"`
+		Active *bool      `json:"active"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return false, fmt.Sprintf("answered %d and no JSON; is it the token service?", status)
+	}
+	switch {
+	case introspect && status == http.StatusOK && answer.Active != nil:
+		return !*answer.Active, "accepts the token still"
+	case !introspect && status == http.StatusBadRequest && answer.Error == oauth.InvalidGrant:
+		return true, ""
+	case introspect, status >= http.StatusInternalServerError, status == http.StatusTooManyRequests, answer.Error == "":
+		return false, fmt.Sprintf("answered %d %s", status, answer.Error)
+	default:
+		return false, "accepts the token still"
+	}
+}
+
+// stillAccepting says which replicas are waited for.
+func stillAccepting(left []string, of int) string {
+	if len(left) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d replicas have not refused: %s", len(left), of, strings.Join(left, "; "))
+}

@@ -1,0 +1,155 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// revocation is `revoke` with its flags.
+type revocation struct {
+	*cli
+	output    *output
+	waiting   waiting
+	replicas  replicaFlags
+	tokenFile string
+}
+
+func (c *cli) revokeCommand() *cobra.Command {
+	r := &revocation{cli: c, output: newOutput("revoked")}
+	cmd := &cobra.Command{
+		Use: "revoke NAME", Short: "Refuse every token of a key; with --wait until every replica of the token service does",
+		Long: `Revoke a key: spec.revoked is set to true, every token of the key is refused and its Secret is emptied.
+
+With --wait each replica of the token service is shown the key's token, until it refuses it as revoked. It is asked for an
+access token for a resource that the token is not for, which is refused in any case and counts as no use; a one-time token is
+shown to /introspect instead. The token is read from the Secret before the revocation, or from --token-file. The replicas are the ready pods labelled
+app.kubernetes.io/component=tokenserver, asked through the API server (create pods/proxy), or those that --replica names.
+
+Where that cannot be found out the key is revoked all the same, and the exit code is 6.`,
+		Example: `  kubectl refreshkey revoke orders --wait
+  # With the token that leaked, and replicas that are reached otherwise
+  kubectl refreshkey revoke orders --wait --token-file leaked.jwt --replica https://10.0.0.1:8443 --ca-file ca.crt`,
+		Args: arguments(1, 1, "the name of one key"), ValidArgsFunction: c.completeKeys,
+		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args[0]) },
+	}
+	r.output.add(cmd)
+	r.waiting.add(cmd, "until every replica of the token service refuses the key's token")
+	r.replicas.add(cmd)
+	cmd.Flags().StringVar(&r.tokenFile, "token-file", "", "a token of the key to show to the replicas, and - for stdin; the Secret's when not set")
+	return cmd
+}
+
+func (r *revocation) run(ctx context.Context, name string) error {
+	if err := r.output.check(); err != nil {
+		return err
+	}
+	k, err := r.connect()
+	if err != nil {
+		return err
+	}
+	done := r.progress.during("revoking the key")
+	defer done()
+	key, err := k.key(ctx, name)
+	if err != nil {
+		return err
+	}
+	// The Secret is emptied by what follows.
+	var probe *probe
+	var unprobed error
+	if r.waiting.wait {
+		probe, unprobed = r.probe(ctx, k, key)
+		var wrong *failure
+		if errors.As(unprobed, &wrong) && wrong.code == exitUsage {
+			return unprobed
+		}
+	}
+	began := r.Clock.Now()
+	if err := k.merge(ctx, key, map[string]any{"spec": map[string]any{"revoked": true}}); err != nil {
+		return err
+	}
+	done()
+	refusing := 0
+	if r.waiting.wait && unprobed == nil {
+		refusing, unprobed = r.refused(ctx, probe)
+	}
+	if err := r.report(key, refusing, r.Clock.Since(began)); err != nil {
+		return err
+	}
+	return r.unverified(key, unprobed)
+}
+
+// unverified says that the revocation stands, whatever could not be found out about it.
+func (r *revocation) unverified(key *v1alpha1.JWTRefreshKey, err error) error {
+	if err == nil {
+		return nil
+	}
+	code := exitUnverified
+	var known *failure
+	if errors.As(err, &known) && known.code == exitTimedOut {
+		code = exitTimedOut
+	}
+	return fail(code, "key %s is revoked; that every replica refuses is not verified: %w", key.Name, err)
+}
+
+func (r *revocation) report(key *v1alpha1.JWTRefreshKey, refusing int, took time.Duration) error {
+	switch {
+	case !r.output.words():
+		return r.output.print(r.cli, key)
+	case refusing > 0:
+		fmt.Fprintf(r.Out, "%s revoked; refused by all replicas (%d) after %s\n", fullName(key), refusing, took.Round(time.Millisecond))
+	default:
+		fmt.Fprintf(r.Out, "%s revoked\n", fullName(key))
+	}
+	return nil
+}
+
+// probe is what the replicas are shown, read while there is something to be read.
+func (r *revocation) probe(ctx context.Context, k *cluster, key *v1alpha1.JWTRefreshKey) (*probe, error) {
+	p := &probe{cli: r.cli, cluster: k, flags: &r.replicas, jti: key.Status.JTI}
+	var err error
+	if r.tokenFile != "" {
+		if p.token, err = r.read(r.tokenFile); err != nil {
+			return nil, usageError("--token-file: %v", err)
+		}
+	} else {
+		secret, err := k.held(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		p.token, p.ca = secret.token, secret.ca
+	}
+	claims, err := readClaims(p.token)
+	if err != nil {
+		return nil, usageError("--token-file holds no token of a refresh key")
+	}
+	if claims.Object.UID != string(key.UID) || claims.Object.Revision == 0 {
+		return nil, usageError("the token is no refresh token of key %s", key.Name)
+	}
+	p.issuer = claims.Issuer
+	if p.introspect = registry.OneTime(key); p.introspect && r.replicas.account == "" {
+		return nil, errors.New("a one-time token must not be shown but to /introspect: name a ServiceAccount that may create jwtrefreshkeys/introspect by --introspect-as")
+	}
+	p.introspect = r.replicas.account != ""
+	return p, p.prepare(ctx)
+}
+
+// refused waits until every replica refuses the token, and says how many there are.
+func (r *revocation) refused(ctx context.Context, p *probe) (replicas int, err error) {
+	err = r.waiting.until(ctx, r.cli, "asking the replicas", func(ctx context.Context) (bool, string, error) {
+		all, err := p.replicas(ctx)
+		if err != nil {
+			return false, "", err
+		}
+		replicas = len(all)
+		left := p.ask(ctx, all)
+		return len(left) == 0, stillAccepting(left, replicas), nil
+	})
+	return replicas, err
+}

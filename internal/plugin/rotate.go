@@ -1,0 +1,124 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// rotation is `rotate` with its flags.
+type rotation struct {
+	*cli
+	output  *output
+	waiting waiting
+	now     bool
+}
+
+func (c *cli) rotateCommand() *cobra.Command {
+	r := &rotation{cli: c, output: newOutput("rotated")}
+	cmd := &cobra.Command{
+		Use: "rotate NAME", Short: "Issue a new token, with an overlap in which the one before is accepted too",
+		Long: `Issue a new token. The one before stays good for the overlap, so that nobody who holds it is cut off; with --now
+every earlier token is refused at once, as after a leak. Either brings back a key that was revoked, unless by spec.revoked.
+
+A one-time key gets a new enrolment: its Secret is filled again.`,
+		Example: `  kubectl refreshkey rotate orders --wait
+  # A token leaked
+  kubectl refreshkey rotate orders --now --wait`,
+		Args: arguments(1, 1, "the name of one key"), ValidArgsFunction: c.completeKeys,
+		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args[0]) },
+	}
+	r.output.add(cmd)
+	r.waiting.add(cmd, "until the new token is issued")
+	cmd.Flags().BoolVar(&r.now, "now", false, "refuse every earlier token at once: for a leak")
+	return cmd
+}
+
+func (r *rotation) run(ctx context.Context, name string) error {
+	if err := r.output.check(); err != nil {
+		return err
+	}
+	k, err := r.connect()
+	if err != nil {
+		return err
+	}
+	done := r.progress.during("asking for a new token")
+	defer done()
+	key, err := k.key(ctx, name)
+	if err != nil {
+		return err
+	}
+	switch {
+	case key.Status.Session != nil:
+		return fail(exitRefused, "key %s is a session: whoever signed in has its next token with the next use; to end it: kubectl refreshkey revoke %s", name, name)
+	case key.Spec.Revoked:
+		return fail(exitRefused, "key %s is revoked by its spec: set spec.revoked to false for a new token", name)
+	}
+	before := key.Status.Revision
+	// Nanoseconds, so that asking twice in a second asks twice.
+	annotation, value := v1alpha1.AnnotationRotate, r.Clock.Now().UTC().Format(time.RFC3339Nano)
+	if r.now {
+		annotation = v1alpha1.AnnotationRotateNow
+	}
+	if err := k.annotate(ctx, key, annotation, value); err != nil {
+		return err
+	}
+	done()
+	if r.waiting.wait {
+		if key, err = r.rotated(ctx, k, name, before); err != nil {
+			return err
+		}
+	}
+	return r.report(key)
+}
+
+func (r *rotation) rotated(ctx context.Context, k *cluster, name string, before int64) (key *v1alpha1.JWTRefreshKey, err error) {
+	err = r.waiting.until(ctx, r.cli, "waiting for the new token", func(ctx context.Context) (bool, string, error) {
+		if key, err = k.key(ctx, name); err != nil {
+			return false, "", err
+		}
+		if len(pending(key)) > 0 || key.Status.Revision <= before {
+			return false, "the new token of " + waitsFor(key), nil
+		}
+		return readyReason(key) == v1alpha1.ReasonIssued, waitsFor(key), nil
+	})
+	return key, err
+}
+
+func (r *rotation) report(key *v1alpha1.JWTRefreshKey) error {
+	switch {
+	case !r.output.words():
+		return r.output.print(r.cli, key)
+	case !r.waiting.wait:
+		fmt.Fprintf(r.Out, "%s: rotation asked for\n", fullName(key))
+	case len(key.Status.Previous) > 0:
+		fmt.Fprintf(r.Out, "%s rotated: revision %d; %d earlier accepted for the overlap\n", fullName(key), key.Status.Revision, len(key.Status.Previous))
+	default:
+		fmt.Fprintf(r.Out, "%s rotated: revision %d; every earlier token is refused\n", fullName(key), key.Status.Revision)
+	}
+	return nil
+}
+
+// annotate sets one annotation, and nothing else.
+func (k *cluster) annotate(ctx context.Context, object client.Object, name, value string) error {
+	return k.merge(ctx, object, map[string]any{"metadata": map[string]any{"annotations": map[string]any{name: value}}})
+}
+
+// merge sends a JSON merge patch (RFC 7386), and leaves in object what came of it.
+func (k *cluster) merge(ctx context.Context, object client.Object, change map[string]any) error {
+	patch, err := json.Marshal(change)
+	if err != nil {
+		return err
+	}
+	kind := object.GetObjectKind().GroupVersionKind()
+	err = k.Patch(ctx, object, client.RawPatch(types.MergePatchType, patch), client.FieldOwner("kubectl-refreshkey"))
+	object.GetObjectKind().SetGroupVersionKind(kind)
+	return err
+}

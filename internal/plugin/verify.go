@@ -1,0 +1,195 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	jose "github.com/go-jose/go-jose/v4"
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validate/content"
+	"sigs.k8s.io/yaml"
+)
+
+// verification is `verify`, and the part of `token` that is the same.
+type verification struct {
+	*cli
+	output *output
+	caFile string
+}
+
+func (v *verification) add(cmd *cobra.Command) {
+	v.output.add(cmd)
+	cmd.Flags().StringVar(&v.caFile, "ca-file", "", "what to trust at the issuer's URL, in PEM; where the published keys are fetched from")
+}
+
+func (c *cli) verifyCommand() *cobra.Command {
+	v := &verification{cli: c, output: newDocument()}
+	cmd := &cobra.Command{
+		Use: "verify TOKEN|-|@FILE", Short: "Tell, check by check, why a token is or is not accepted",
+		Long: `Tell, check by check, why a refresh token or an access token is or is not accepted.
+
+Give the token by - (stdin) or @FILE: what stands on a command line stands in the shell's history too. The token is shown to nobody: it is
+held against its key and its issuer, as the API server has them, and against the issuer's published keys. The keys that sign
+refresh tokens are published nowhere, so that of these the hash on record is compared.`,
+		Example: `  kubectl refreshkey verify @token.jwt
+  pbpaste | kubectl refreshkey verify -`,
+		Args: arguments(1, 1, "one token, or - for stdin, or @ and a file"),
+		RunE: func(cmd *cobra.Command, args []string) error { return v.run(cmd.Context(), args[0]) },
+	}
+	v.add(cmd)
+	return cmd
+}
+
+func (v *verification) run(ctx context.Context, source string) error {
+	if err := v.output.check(); err != nil {
+		return err
+	}
+	compact := strings.TrimSpace(source)
+	if file, ok := strings.CutPrefix(source, "@"); ok || source == "-" {
+		if source == "-" {
+			file = source
+		}
+		var err error
+		if compact, err = v.read(file); err != nil {
+			return err
+		}
+	}
+	p, err := parse(compact)
+	if err != nil {
+		return v.report(&document{Checks: []check{reject("form", "%v", err)}}, nil)
+	}
+	k, err := v.connect()
+	if err != nil {
+		return err
+	}
+	return v.examine(ctx, k, p, "")
+}
+
+// examine gathers the evidence, and reports. shown is the text of the token where it is to be shown.
+func (v *verification) examine(ctx context.Context, k *cluster, p *parsed, shown string) error {
+	done := v.progress.during("looking the token up")
+	e := v.gather(ctx, k, p)
+	done()
+	return v.report(&document{Header: p.header, Claims: p.payload, Checks: examine(e), Token: shown}, p)
+}
+
+func (v *verification) gather(ctx context.Context, k *cluster, p *parsed) *evidence {
+	e := &evidence{token: p, now: v.Clock.Now(), issuerErr: errNotAsked, keyErr: errNotAsked, jwksErr: errNotAsked}
+	if p.claims == nil {
+		return e
+	}
+	e.issuer, e.issuerErr = k.issuerOfURL(ctx, p.claims.Issuer)
+	object := p.claims.Object
+	if len(content.IsPathSegmentName(object.Namespace)) == 0 && len(content.IsPathSegmentName(object.Name)) == 0 {
+		there := *k
+		there.namespace = object.Namespace
+		if e.key, e.keyErr = there.key(ctx, object.Name); apierrors.IsNotFound(e.keyErr) {
+			e.key, e.keyErr = nil, nil
+		}
+	}
+	// Only an issuer of the cluster's is asked: a token may name any URL.
+	if e.issuer != nil && !e.refresh() {
+		e.jwks, e.jwksErr = v.published(ctx, e.issuer.Spec.URL+"/jwks.json")
+	}
+	return e
+}
+
+// published are the keys at a URL.
+func (v *verification) published(ctx context.Context, url string) (*jose.JSONWebKeySet, error) {
+	client, err := httpClient(v.caFile, nil)
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	keys := &jose.JSONWebKeySet{}
+	if err != nil || response.StatusCode != http.StatusOK || json.Unmarshal(raw, keys) != nil {
+		return nil, fmt.Errorf("%s answered %s and no keys", url, response.Status)
+	}
+	return keys, nil
+}
+
+// report prints what was found, and ends with the exit code for it.
+func (v *verification) report(d *document, p *parsed) error {
+	found := accepted(d.Checks)
+	d.Accepted = map[verdict]string{passed: "yes", failed: "no", unknown: "unknown"}[found]
+	if err := v.write(d, p); err != nil {
+		return err
+	}
+	return silently(map[verdict]int{passed: exitDone, failed: exitRefused, unknown: exitUnverified}[found])
+}
+
+func (v *verification) write(d *document, p *parsed) error {
+	if !v.output.words() {
+		return v.output.document(v.cli, d)
+	}
+	if p != nil && p.claims != nil {
+		v.decoded(p)
+	}
+	rows := make([][]cell, 0, len(d.Checks))
+	for _, one := range d.Checks {
+		mark := map[verdict]cell{passed: {"✓", green}, failed: {"✗", red}, unknown: {"?", yellow}}[one.Verdict]
+		rows = append(rows, []cell{mark, text(one.Name), text(one.Reason)})
+	}
+	writeTable(v.Out, v.colours(), "", make([]string, 3), rows)
+	fmt.Fprintf(v.Out, "\naccepted: %s\n", d.Accepted)
+	if d.Token != "" {
+		fmt.Fprintf(v.Out, "\n%s\n", d.Token)
+	}
+	return nil
+}
+
+// decoded writes header and claims for people.
+func (v *verification) decoded(p *parsed) {
+	for _, part := range []struct {
+		name string
+		what any
+	}{{"header", p.header}, {"claims", p.payload}} {
+		raw, err := json.Marshal(part.what)
+		if err != nil {
+			continue
+		}
+		block, err := yaml.JSONToYAML(raw)
+		if err != nil {
+			continue
+		}
+		fmt.Fprintf(v.Out, "%s:\n", part.name)
+		for line := range strings.Lines(string(block)) {
+			fmt.Fprint(v.Out, "  "+line)
+		}
+	}
+	fmt.Fprintln(v.Out)
+}
+
+// document prints what is no object of the API.
+func (o *output) document(c *cli, what any) error {
+	raw, err := json.MarshalIndent(what, "", "    ")
+	if err != nil {
+		return err
+	}
+	switch *o.flags.OutputFormat {
+	case "json":
+		_, err = fmt.Fprintln(c.Out, string(raw))
+	case "yaml":
+		if raw, err = yaml.JSONToYAML(raw); err == nil {
+			_, err = c.Out.Write(raw)
+		}
+	default:
+		return errors.New("there is no such output")
+	}
+	return err
+}
