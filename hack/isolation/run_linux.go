@@ -67,7 +67,7 @@ func run(ctx context.Context, options Options, name string) (err error) {
 	if err := os.MkdirAll(options.Dir, 0o700); err != nil {
 		return err
 	}
-	groups, err := planCgroups(fmt.Sprintf("refreshkeys-%08x", rand.Uint32()))
+	groups, err := planCgroups(fmt.Sprintf("%s-%08x", filepath.Base(options.Dir), rand.Uint32()))
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@
 # Builds what a node needs beside Kubernetes itself, pinned in the modules of this folder:
 # containerd with its shim and ctr, runc, the CNI plugins, CoreDNS and the pause program, into
 # <root>/bin/node/<versions>, once. `build.sh --dir` only prints that folder.
+# Exits with 77 when the machine lacks what they are built with.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -24,7 +25,7 @@ fi
 if [ ! -x "$out/runc" ]; then
   if ! command -v "${CC:-gcc}" >/dev/null || ! command -v pkg-config >/dev/null || ! pkg-config --exists libseccomp; then
     echo "node: runc needs a C compiler, pkg-config and libseccomp's headers: apt-get install gcc libc6-dev pkg-config libseccomp-dev" >&2
-    exit 1
+    exit 77
   fi
 fi
 

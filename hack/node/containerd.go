@@ -148,3 +148,14 @@ func (n *Node) LoadProgram(ctx context.Context, image, program string) error {
 	}
 	return n.LoadImage(ctx, archive)
 }
+
+// KillPrograms ends, as a crash would, what runs in those containers of pods; the kubelet
+// starts it again. It does not pass by the API server.
+func (n *Node) KillPrograms(ctx context.Context, containers ...string) error {
+	for _, id := range containers {
+		if _, err := n.Ctr(ctx, "tasks", "kill", "--signal=SIGKILL", id); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -27,7 +27,7 @@ func (n *Node) startKubelet(ctx context.Context) error {
 	}
 	config, err := n.write("kubelet.yaml", fmt.Sprintf(kubeletConfig,
 		address, n.Cluster.Authority(), certificate, key, "unix://"+n.socket(), dnsAddress, clusterDomain, resolv,
-		n.path("volume-plugins"), n.path("pod-logs")))
+		n.path("volume-plugins"), n.PodLogs()))
 	if err != nil {
 		return err
 	}

@@ -113,3 +113,6 @@ func (n *Node) write(name, content string) (string, error) {
 	}
 	return path, os.WriteFile(path, []byte(content), filePermission)
 }
+
+// PodLogs is the folder in which the kubelet keeps what pods print.
+func (n *Node) PodLogs() string { return n.path("pod-logs") }

@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -31,6 +33,12 @@ const required = "required"
 // cannotBuild is the status of hack/node/build.sh when the machine lacks what it needs.
 const cannotBuild = 77
 
+// failed begins the line that tells what failed.
+const failed = "FAIL: "
+
+// errTold is a failure that the inside has told of already.
+var errTold = errors.New("the run failed")
+
 func main() {
 	isolation.Hook()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -44,17 +52,15 @@ func main() {
 	default:
 		err = outside(ctx)
 	}
-	var ended *exec.ExitError
 	switch {
 	case err == nil:
 		return
 	case errors.Is(err, isolation.ErrUnavailable) && os.Getenv("E2E") != required:
 		fmt.Printf("SKIP: %v\n(E2E=required makes this a failure.)\n", err)
 		return
-	case errors.As(err, &ended):
-		// It has told already what failed.
+	case errors.Is(err, errTold):
 	default:
-		fmt.Fprintf(os.Stderr, "FAIL: %v\n", err)
+		fmt.Fprintf(os.Stderr, failed+"%v\n", err)
 	}
 	stop()
 	os.Exit(1)
@@ -87,11 +93,16 @@ func outside(ctx context.Context) error {
 	err = isolation.Run(ctx, isolation.Options{
 		Dir:    dir,
 		Kept:   found,
-		Args:   []string{insideArgument, dir, found, made.node, made.images, made.client, made.helm},
+		Args:   []string{insideArgument, dir, found, made.node, made.images, made.client},
 		Stdout: os.Stdout, Stderr: os.Stderr,
 	})
-	if err := before.compare(dir); err != nil {
-		return err
+	var ended *exec.ExitError
+	if errors.As(err, &ended) {
+		err = errTold
+	}
+	if left := before.compare(dir); left != nil {
+		fmt.Fprintf(os.Stderr, failed+"%v\n", left)
+		return errors.Join(err, left)
 	}
 	// Empty unless something failed.
 	_ = os.Remove(found)
@@ -107,13 +118,13 @@ func tryOut(ctx context.Context) error {
 	var said output
 	err = isolation.Run(ctx, isolation.Options{Dir: dir, Args: []string{probeArgument}, Stdout: &said, Stderr: &said})
 	if err != nil && ctx.Err() == nil && !errors.Is(err, isolation.ErrUnavailable) {
-		return fmt.Errorf("%w: %s", isolation.ErrUnavailable, said.text())
+		return fmt.Errorf("%w: %s", isolation.ErrUnavailable, strings.TrimPrefix(said.text(), failed))
 	}
 	return err
 }
 
 // made is what has been built.
-type made struct{ node, images, client, helm string }
+type made struct{ node, images, client string }
 
 func build(ctx context.Context, root string) (*made, error) {
 	script := filepath.Join(root, "hack", "node", "build.sh")
@@ -136,7 +147,7 @@ func build(ctx context.Context, root string) (*made, error) {
 	}
 	for _, command := range [][]string{
 		{"go", "build", "-trimpath", "-o", m.client, "./test/e2e/client"},
-		{filepath.Join(root, "hack", "images", "build.sh"), m.images, "linux/amd64"},
+		{filepath.Join(root, "hack", "images", "build.sh"), m.images, "linux/" + runtime.GOARCH},
 	} {
 		if err := run(ctx, root, command...); err != nil {
 			return nil, err
