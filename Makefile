@@ -41,9 +41,11 @@ images-test: ## What is in the images, and that a second build makes the same: f
 	cd hack/images && GOWORK=off go test -count=1 -timeout 30m ./...
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Make deepcopy code and CRDs from api/
+generate: $(CONTROLLER_GEN) ## Make deepcopy code and CRDs from api/, and what the chart takes from config/
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
+	hack/chart/files.sh
+	go run ./hack/chart
 
 .PHONY: test
 test: controlplane ## All tests: unit, CEL and envtest suites, with the race detector
@@ -52,6 +54,10 @@ test: controlplane ## All tests: unit, CEL and envtest suites, with the race det
 .PHONY: interop
 interop: controlplane ## Clients and a provider nobody here wrote: x/oauth2, go-oidc, jwx, zitadel/oidc, npm's openid-client and jose, kube-apiserver
 	@hack/interop -v
+
+.PHONY: chart-test
+chart-test: controlplane ## The Helm chart: equal to config/, with many values, installed, upgraded and uninstalled on a real API server
+	cd test/chart && GOWORK=off go test -count=1 -timeout 20m ./...
 
 .PHONY: unit
 unit: ## The tests that need no API server
