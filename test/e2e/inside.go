@@ -10,11 +10,11 @@ import (
 )
 
 // insideArguments are where everything is.
-type insideArguments struct{ dir, found, node, images, client string }
+type insideArguments struct{ dir, found, node, images, client, helm string }
 
 // inside is the whole run, on a machine of its own.
 func inside(ctx context.Context, args []string) error {
-	a := insideArguments{args[0], args[1], args[2], args[3], args[4]}
+	a := insideArguments{args[0], args[1], args[2], args[3], args[4], args[5]}
 	began := time.Now()
 	s, err := startStage(ctx, a)
 	if err == nil {

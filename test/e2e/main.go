@@ -93,7 +93,7 @@ func outside(ctx context.Context) error {
 	err = isolation.Run(ctx, isolation.Options{
 		Dir:    dir,
 		Kept:   found,
-		Args:   []string{insideArgument, dir, found, made.node, made.images, made.client},
+		Args:   []string{insideArgument, dir, found, made.node, made.images, made.client, made.helm},
 		Stdout: os.Stdout, Stderr: os.Stderr,
 	})
 	var ended *exec.ExitError
@@ -124,7 +124,7 @@ func tryOut(ctx context.Context) error {
 }
 
 // made is what has been built.
-type made struct{ node, images, client string }
+type made struct{ node, images, client, helm string }
 
 func build(ctx context.Context, root string) (*made, error) {
 	script := filepath.Join(root, "hack", "node", "build.sh")
@@ -141,7 +141,7 @@ func build(ctx context.Context, root string) (*made, error) {
 	}
 	base := filepath.Join(root, "bin", "e2e")
 	m := &made{
-		node:   string(out[:len(out)-1]),
+		node:   strings.TrimSpace(string(out)),
 		images: filepath.Join(base, "images"),
 		client: filepath.Join(base, "client"),
 	}
@@ -153,6 +153,12 @@ func build(ctx context.Context, root string) (*made, error) {
 			return nil, err
 		}
 	}
+	helm := exec.CommandContext(ctx, filepath.Join(root, "hack", "helm", "build.sh"))
+	helm.Stderr = os.Stderr
+	if out, err = helm.Output(); err != nil {
+		return nil, fmt.Errorf("build helm: %w", err)
+	}
+	m.helm = strings.TrimSpace(string(out))
 	return m, nil
 }
 

@@ -40,6 +40,7 @@ var workload string
 
 // stage is the cluster with the workload on it, and what has been seen so far.
 type stage struct {
+	dir      string
 	node     *node.Node
 	client   client.Client
 	observer *observer
@@ -48,9 +49,9 @@ type stage struct {
 	rows    []row
 }
 
-// startStage starts the node, installs the operator, and returns when three pods exchange.
+// startStage starts the node, installs the operator, and watches for clients.
 func startStage(ctx context.Context, args insideArguments) (*stage, error) {
-	s := &stage{}
+	s := &stage{dir: args.dir}
 	var err error
 	s.node, err = node.Start(ctx, node.Options{Dir: args.dir, Binaries: args.node, Log: os.Stdout})
 	if err != nil {
@@ -59,6 +60,7 @@ func startStage(ctx context.Context, args insideArguments) (*stage, error) {
 	if err := s.connect(); err != nil {
 		return s, err
 	}
+	began := time.Now()
 	for _, archive := range []string{"manager.tar", "tokenserver.tar"} {
 		if err := s.node.LoadImage(ctx, filepath.Join(args.images, archive)); err != nil {
 			return s, err
@@ -67,11 +69,16 @@ func startStage(ctx context.Context, args insideArguments) (*stage, error) {
 	if err := s.node.LoadProgram(ctx, clientImage, args.client); err != nil {
 		return s, err
 	}
-	s.install = &installation{node: s.node, dir: args.dir}
-	if err := s.install.apply(ctx, asShipped); err != nil {
+	if s.install, err = newInstallation(s.node, args); err != nil {
 		return s, err
 	}
-	return s, s.startWorkload(ctx, args.dir)
+	if err := s.install.install(ctx); err != nil {
+		return s, err
+	}
+	fmt.Printf("the chart is installed after %s\n", seconds(time.Since(began)))
+	s.observer = &observer{logs: s.node.PodLogs(), namespace: shop, followed: map[string]bool{}}
+	go s.observer.watch(ctx)
+	return s, nil
 }
 
 func (s *stage) connect() error {
@@ -82,30 +89,6 @@ func (s *stage) connect() error {
 	var err error
 	s.client, err = client.New(s.node.Cluster.Config(), client.Options{Scheme: scheme})
 	return err
-}
-
-func (s *stage) startWorkload(ctx context.Context, dir string) error {
-	manifest := filepath.Join(dir, "workload.yaml")
-	if err := os.WriteFile(manifest, []byte(workload), 0o600); err != nil {
-		return err
-	}
-	began := time.Now()
-	if _, err := s.node.Cluster.Kubectl(ctx, "apply", "--server-side", "-f", manifest); err != nil {
-		return err
-	}
-	s.observer = &observer{logs: s.node.PodLogs(), namespace: shop, followed: map[string]bool{}}
-	go s.observer.watch(ctx)
-	if err := s.rollout(ctx, shop, "client"); err != nil {
-		return err
-	}
-	// A client that is started while its token service is new may be refused at first; from
-	// here on none is.
-	began, ready := time.Now(), time.Since(began)
-	if err := s.settled(ctx, began); err != nil {
-		return err
-	}
-	fmt.Printf("three clients exchange after %s\n", seconds(ready))
-	return nil
 }
 
 func (s *stage) rollout(ctx context.Context, namespace, deployment string) error {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -34,10 +36,12 @@ const (
 
 // play does to the cluster what happens in a year.
 func (s *stage) play(ctx context.Context) error {
+	began := time.Now()
 	for _, step := range []struct {
 		name string
 		do   func(context.Context) (string, error)
 	}{
+		{"workload started", s.workloadStarted},
 		{"rotation", s.rotation},
 		{"signing-key rotation", s.signingKeyRotation},
 		{"token server rolling update", s.tokenServerUpdate},
@@ -52,7 +56,23 @@ func (s *stage) play(ctx context.Context) error {
 			return err
 		}
 	}
+	// What came to be known only after its step counts as well.
+	if all := s.rowSince(began); all.failed > 0 {
+		return fmt.Errorf("%d of %d exchanges failed: %s", all.failed, all.exchanges, s.failures(began))
+	}
 	return s.revocation(ctx)
+}
+
+// workloadStarted applies the issuer, the key and the Deployment that mounts its Secret, all at once.
+func (s *stage) workloadStarted(ctx context.Context) (string, error) {
+	manifest := filepath.Join(s.dir, "workload.yaml")
+	if err := os.WriteFile(manifest, []byte(workload), 0o600); err != nil {
+		return "", err
+	}
+	if _, err := s.node.Cluster.Kubectl(ctx, "apply", "--server-side", "-f", manifest); err != nil {
+		return "", err
+	}
+	return "from kubectl apply to three pods that exchange", s.rollout(ctx, shop, "client")
 }
 
 // rotation waits for the kubelet to bring the new token in its own time.
@@ -303,7 +323,7 @@ func (s *stage) missingPods(ctx context.Context) (string, error) {
 }
 
 func (s *stage) upgrade(ctx context.Context) (string, error) {
-	return "with fast propagation and restarts switched on", s.install.apply(ctx, withHelp)
+	return "helm upgrade to another version, with fast propagation and restarts switched on", s.install.upgrade(ctx)
 }
 
 // fastRotation is brought to the pods by the manager.
