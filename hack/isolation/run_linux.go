@@ -43,18 +43,16 @@ func Hook() {
 
 // Available tells why Run would fail, by an attempt; the error wraps ErrUnavailable.
 func Available(ctx context.Context) error {
-	if uid := os.Geteuid(); uid != 0 {
-		return fmt.Errorf("%w: it needs root, and this is user %d", ErrUnavailable, uid)
-	}
 	dir, err := os.MkdirTemp("", "refreshkeys-probe-")
 	if err != nil {
 		return err
 	}
 	var said tail
-	if err := run(ctx, Options{Dir: dir, Stdout: &said, Stderr: &said}, probeName); err != nil {
-		return fmt.Errorf("%w: %w: %s", ErrUnavailable, err, said.text())
+	err = run(ctx, Options{Dir: dir, Stdout: &said, Stderr: &said}, probeName)
+	if err != nil && !errors.Is(err, ErrUnavailable) {
+		err = fmt.Errorf("%w: %w: %s", ErrUnavailable, err, said.text())
 	}
-	return nil
+	return errors.Join(err, os.RemoveAll(dir))
 }
 
 // Run runs this program again, isolated, and returns when it has ended and all that it left
@@ -64,6 +62,9 @@ func Run(ctx context.Context, options Options) error {
 }
 
 func run(ctx context.Context, options Options, name string) (err error) {
+	if uid := os.Geteuid(); uid != 0 {
+		return fmt.Errorf("%w: it needs root, and this is user %d", ErrUnavailable, uid)
+	}
 	if err := os.MkdirAll(options.Dir, 0o700); err != nil {
 		return err
 	}

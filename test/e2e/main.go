@@ -67,11 +67,11 @@ func main() {
 }
 
 func outside(ctx context.Context) error {
-	root, err := cluster.RepositoryRoot()
-	if err != nil {
+	if err := tryOut(ctx); err != nil {
 		return err
 	}
-	if err := tryOut(ctx); err != nil {
+	root, err := cluster.RepositoryRoot()
+	if err != nil {
 		return err
 	}
 	made, err := build(ctx, root)
@@ -115,6 +115,8 @@ func tryOut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Where nothing ran nobody has removed it.
+	defer func() { _ = os.RemoveAll(dir) }()
 	var said output
 	err = isolation.Run(ctx, isolation.Options{Dir: dir, Args: []string{probeArgument}, Stdout: &said, Stderr: &said})
 	if err != nil && ctx.Err() == nil && !errors.Is(err, isolation.ErrUnavailable) {
