@@ -80,6 +80,10 @@ verify: ## Generated files and go.mod are fresh
 
 ##@ Slow proofs
 
+.PHONY: e2e
+e2e: ## Real pods on a real node, isolated (root on Linux): rotation, upgrade, crashes and revocation while they exchange; 6 minutes
+	@mkdir -p bin/e2e && go build -trimpath -o bin/e2e/run ./test/e2e && bin/e2e/run
+
 .PHONY: bench
 bench: controlplane ## Measure against the raw limits of the same machine; see docs/performance.md
 	go run ./test/bench
