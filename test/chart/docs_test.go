@@ -12,6 +12,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/refreshkeys/refreshkeys/test/guide"
 )
 
 // elsewhere are commands that another test runs.
@@ -24,7 +26,11 @@ func TestTheCommandsOfTheInstallPage(t *testing.T) {
 	l := &life{T: t, clients: kubernetes.NewForConfigOrDie(suite.cluster.Config())}
 	t.Cleanup(func() { cleanUp(t) })
 	l.namespaceIsGone()
-	commands := commandsOf(t, "docs/install.md")
+	page, err := guide.Read(filepath.Join(suite.root, "docs/install.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := page.Commands()
 	if len(commands) < 13 {
 		t.Fatalf("only %d commands were found", len(commands))
 	}
@@ -78,26 +84,6 @@ func (l *life) namespaceIsGone() {
 		_, err := l.clients.CoreV1().Namespaces().Get(l.Context(), namespace, metav1.GetOptions{})
 		return apierrors.IsNotFound(err), fmt.Sprint(err)
 	})
-}
-
-// commandsOf are the lines of a page's shell blocks.
-func commandsOf(t *testing.T, page string) (commands []string) {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(suite.root, page))
-	if err != nil {
-		t.Fatal(err)
-	}
-	shell := false
-	for line := range strings.Lines(string(text)) {
-		line = strings.TrimSpace(line)
-		switch {
-		case strings.HasPrefix(line, "```"):
-			shell = line == "```sh"
-		case shell && line != "":
-			commands = append(commands, line)
-		}
-	}
-	return commands
 }
 
 // toolsFolder holds helm and kubectl under the names that a page calls them by.

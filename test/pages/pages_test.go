@@ -1,3 +1,5 @@
+// Package pages runs what the documentation says: every command of a page, in order, in one shell,
+// against a real cluster with the operator, the token service and the plugin.
 package pages
 
 import (
@@ -8,13 +10,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
+	"github.com/refreshkeys/refreshkeys/test/guide"
 )
 
 // elsewhere are the pages whose commands are run by a test of their own.
@@ -72,7 +74,7 @@ func TestPages(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Run(name, func(t *testing.T) {
-			p, err := readPage(path)
+			p, err := guide.Read(path)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -82,24 +84,24 @@ func TestPages(t *testing.T) {
 				}
 				return
 			}
-			var steps []step
-			for _, s := range p.steps {
+			var steps []guide.Step
+			for _, s := range p.Steps {
 				switch {
-				case s.elsewhere == "":
+				case s.Elsewhere == "":
 					steps = append(steps, s)
-				case strings.HasPrefix(s.elsewhere, "Test") && !tests[s.elsewhere]:
-					t.Errorf("line %d is said to be run by %s, which is not there", s.line, s.elsewhere)
+				case strings.HasPrefix(s.Elsewhere, "Test") && !tests[s.Elsewhere]:
+					t.Errorf("line %d is said to be run by %s, which is not there", s.Line, s.Elsewhere)
 				}
 			}
 			if len(steps) > 0 {
-				shared.play(t, p.files, steps)
+				shared.play(t, p.Files, steps)
 			}
 		})
 	}
 }
 
 // play runs the steps of a page in one shell, in a folder with the files of the page.
-func (s *shell) play(t *testing.T, files map[string]string, steps []step) {
+func (s *shell) play(t *testing.T, files map[string]string, steps []guide.Step) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
 	defer cancel()
@@ -118,7 +120,7 @@ func (s *shell) play(t *testing.T, files map[string]string, steps []step) {
 	var script strings.Builder
 	script.WriteString("set -euo pipefail\nmake() { case $1 in up|down) ;; *) echo \"make $1 is not for a page\"; return 1;; esac; }\n")
 	for i, step := range steps {
-		fmt.Fprintf(&script, "printf '\\n@@%d@@\\n'\n%s", i, step.commands)
+		fmt.Fprintf(&script, "printf '\\n@@%d@@\\n'\n%s", i, step.Commands)
 	}
 	command := exec.CommandContext(ctx, "bash", "-c", script.String())
 	command.Dir, command.Env = dir, s.environment(dir)
@@ -127,18 +129,15 @@ func (s *shell) play(t *testing.T, files map[string]string, steps []step) {
 	runErr := command.Run()
 	parts := regexp.MustCompile(`\n@@(\d+)@@\n`).Split(out.String(), -1)[1:]
 	for i, printed := range parts {
-		if step := steps[i]; step.shown != nil && lasting(printed) != lasting(*step.shown) && (runErr == nil || i < len(parts)-1) {
-			t.Errorf("line %d: %s\nprints:\n%s\nand the page shows:\n%s", step.line, strings.TrimSpace(step.commands), masked(printed), *step.shown)
+		if step := steps[i]; step.Shown != nil && guide.Lasting(printed) != guide.Lasting(*step.Shown) && (runErr == nil || i < len(parts)-1) {
+			t.Errorf("line %d: %s\nprints:\n%s\nand the page shows:\n%s", step.Line, strings.TrimSpace(step.Commands), guide.Masked(printed), *step.Shown)
 		}
 	}
 	if runErr != nil {
 		last := len(parts) - 1
-		t.Fatalf("line %d fails: %v\n%s\n%s", steps[last].line, runErr, steps[last].commands, masked(parts[last]))
+		t.Fatalf("line %d fails: %v\n%s\n%s", steps[last].Line, runErr, steps[last].Commands, guide.Masked(parts[last]))
 	}
 }
-
-// masked keeps tokens out of what a test prints.
-func masked(text string) string { return variable[0].pattern.ReplaceAllString(text, "TOKEN") }
 
 // shell is a cluster, and what a user's shell needs to work with it.
 type shell struct {
@@ -244,20 +243,4 @@ func definedTests(t *testing.T) map[string]bool {
 		defined[strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(line), "func "), "(")] = true
 	}
 	return defined
-}
-
-// TestLasting: what differs from run to run is not compared, and what is said is.
-func TestLasting(t *testing.T) {
-	same := [][2]string{
-		{"orders   Issued  2026-12-23T03:11:07Z   2s\n", "orders Issued 2027-01-01T00:00:00Z     13m\n"},
-		{"jti: 0197e9c2-1111-7222-8333-444455556666", "jti: 0197e9c2-1111-7222-8333-444455556667"},
-	}
-	for _, pair := range same {
-		if lasting(pair[0]) != lasting(pair[1]) {
-			t.Errorf("%q and %q differ", lasting(pair[0]), lasting(pair[1]))
-		}
-	}
-	if lasting("orders Issued") == lasting("orders Revoked") || lasting(strconv.Itoa(1)) == lasting(strconv.Itoa(2)) {
-		t.Error("what is said is not compared")
-	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/refreshkeys/refreshkeys/test/guide"
 )
 
 // sh runs a script as a user's shell does, and returns what it prints.
@@ -19,7 +21,7 @@ func (s *shell) sh(t *testing.T, dir, script string) string {
 	command.Dir, command.Env = dir, s.environment(dir)
 	out, err := command.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%s\nfails: %v\n%s", script, err, masked(string(out)))
+		t.Fatalf("%s\nfails: %v\n%s", script, err, guide.Masked(string(out)))
 	}
 	return strings.TrimSpace(string(out))
 }
@@ -129,13 +131,13 @@ func (s *shell) withoutEtcd(t *testing.T, do func(data string) error) {
 // remedy is what the page says helps, but for the restart of Deployments, which here are processes.
 func (s *shell) remedy(t *testing.T) string {
 	t.Helper()
-	p, err := readPage(filepath.Join(s.root, "docs", "operations.md"))
+	p, err := guide.Read(filepath.Join(s.root, "docs", "operations.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, step := range p.steps {
-		if step.elsewhere == t.Name() {
-			restart, rest, _ := strings.Cut(step.commands, "\n")
+	for _, step := range p.Steps {
+		if step.Elsewhere == t.Name() {
+			restart, rest, _ := strings.Cut(step.Commands, "\n")
 			if !strings.HasPrefix(restart, "kubectl rollout restart deployment") {
 				t.Fatalf("the page begins with %q", restart)
 			}

@@ -1,6 +1,5 @@
-// Package pages runs what the documentation says: every command of a page, in order, in one shell,
-// against a real cluster with the operator, the token service and the plugin.
-package pages
+// Package guide reads a page of the documentation for the tests that run what it says.
+package guide
 
 import (
 	"fmt"
@@ -9,21 +8,22 @@ import (
 	"strings"
 )
 
-// page is what can be run of a document.
-type page struct {
-	// files are the named blocks: <!-- file: NAME --> stands before each.
-	files map[string]string
-	steps []step
+// Page is what can be run of a document.
+type Page struct {
+	// Files are the named blocks: <!-- file: NAME --> stands before each.
+	Files map[string]string
+	Steps []Step
 }
 
-// step is a block of commands, or a command whose output is shown.
-type step struct {
-	line     int
-	commands string
-	// shown is what it prints, where the page says so.
-	shown *string
-	// elsewhere names the test that runs it: <!-- run by: TestName --> stands before it.
-	elsewhere string
+// Step is a block of commands, or a command whose output is shown.
+type Step struct {
+	// Line is where it begins, from 1.
+	Line     int
+	Commands string
+	// Shown is what it prints, where the page says so.
+	Shown *string
+	// Elsewhere names the test that runs it: <!-- run by: TestName --> stands before it.
+	Elsewhere string
 }
 
 var (
@@ -33,12 +33,13 @@ var (
 	elsewhereMark = regexp.MustCompile(`^<!-- run by: ([A-Za-z0-9_./ -]+) -->$`)
 )
 
-func readPage(path string) (*page, error) {
+// Read reads a page.
+func Read(path string) (*Page, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	p := &page{files: map[string]string{}}
+	p := &Page{Files: map[string]string{}}
 	var language, file, elsewhere string
 	var block strings.Builder
 	inside, begun := false, 0
@@ -61,7 +62,7 @@ func readPage(path string) (*page, error) {
 				file = found[1]
 			}
 			if found := beforeMark.FindStringSubmatch(line); found != nil {
-				p.steps = append(p.steps, step{line: number + 1, commands: found[1] + "\n"})
+				p.Steps = append(p.Steps, Step{Line: number + 1, Commands: found[1] + "\n"})
 			}
 			if found := elsewhereMark.FindStringSubmatch(line); found != nil {
 				elsewhere = found[1]
@@ -71,12 +72,12 @@ func readPage(path string) (*page, error) {
 	return p, nil
 }
 
-func (p *page) add(language, file, elsewhere, block string, line int) error {
+func (p *Page) add(language, file, elsewhere, block string, line int) error {
 	switch {
 	case file != "":
-		p.files[file] = block
+		p.Files[file] = block
 	case language == "sh":
-		p.steps = append(p.steps, step{line: line, commands: block, elsewhere: elsewhere})
+		p.Steps = append(p.Steps, Step{Line: line, Commands: block, Elsewhere: elsewhere})
 	case language == "console":
 		return p.addShown(block, elsewhere, line)
 	case language == "bash" || language == "shell":
@@ -86,22 +87,22 @@ func (p *page) add(language, file, elsewhere, block string, line int) error {
 }
 
 // addShown takes a block apart in which each command stands behind "$ ", and what it prints below.
-func (p *page) addShown(block, elsewhere string, line int) error {
-	var current *step
+func (p *Page) addShown(block, elsewhere string, line int) error {
+	var current *Step
 	continued := false
 	for i, text := range strings.Split(strings.TrimSuffix(block, "\n"), "\n") {
 		command, isCommand := strings.CutPrefix(text, "$ ")
 		switch {
 		case isCommand:
-			p.steps = append(p.steps, step{line: line + i, commands: command + "\n", shown: new(string), elsewhere: elsewhere})
-			current, continued = &p.steps[len(p.steps)-1], strings.HasSuffix(command, `\`)
+			p.Steps = append(p.Steps, Step{Line: line + i, Commands: command + "\n", Shown: new(string), Elsewhere: elsewhere})
+			current, continued = &p.Steps[len(p.Steps)-1], strings.HasSuffix(command, `\`)
 		case current == nil:
 			return fmt.Errorf("a console block begins with a command behind %q", "$ ")
 		case continued:
-			current.commands += text + "\n"
+			current.Commands += text + "\n"
 			continued = strings.HasSuffix(text, `\`)
 		default:
-			*current.shown += text + "\n"
+			*current.Shown += text + "\n"
 		}
 	}
 	return nil
@@ -122,8 +123,25 @@ var variable = []struct {
 	{regexp.MustCompile(`[ \t]+`), " "},
 }
 
-// lasting is what stays the same of what a command prints from run to run.
-func lasting(text string) string {
+// Commands are the lines of the page's blocks of commands.
+func (p *Page) Commands() (lines []string) {
+	for _, step := range p.Steps {
+		for line := range strings.Lines(step.Commands) {
+			if line = strings.TrimSpace(line); line != "" {
+				lines = append(lines, line)
+			}
+		}
+	}
+	return lines
+}
+
+// Masked is a text with no token in it.
+func Masked(text string) string {
+	return variable[0].pattern.ReplaceAllString(text, variable[0].stands)
+}
+
+// Lasting is what stays the same of what a command prints from run to run.
+func Lasting(text string) string {
 	for _, v := range variable {
 		text = v.pattern.ReplaceAllString(text, v.stands)
 	}
