@@ -80,19 +80,6 @@ func (r *terminal) ended() (string, int) {
 	return r.said.String(), r.command.ProcessState.ExitCode()
 }
 
-func (h *house) variables(namespace, kubeconfig string, more ...string) []string {
-	h.t.Helper()
-	home := filepath.Join(h.t.TempDir(), "home")
-	if err := os.Mkdir(home, 0o700); err != nil {
-		h.t.Fatal(err)
-	}
-	var all []string
-	for name, value := range h.environment(namespace, kubeconfig, home) {
-		all = append(all, name+"="+value)
-	}
-	return append(all, more...)
-}
-
 // TestOnATerminal: colours there and nowhere else, a password without an echo, a confirmation, and a line that says
 // what is waited for and goes again.
 func TestOnATerminal(t *testing.T) {

@@ -235,6 +235,20 @@ func (h *house) environment(namespace, kubeconfig, home string) map[string]strin
 	}
 }
 
+// variables is the environment of what is run outside of a script.
+func (h *house) variables(namespace, kubeconfig string, more ...string) []string {
+	h.t.Helper()
+	home := filepath.Join(h.t.TempDir(), "home")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		h.t.Fatal(err)
+	}
+	var all []string
+	for name, value := range h.environment(namespace, kubeconfig, home) {
+		all = append(all, name+"="+value)
+	}
+	return append(all, more...)
+}
+
 // run runs a command in an environment, and returns what it says and its exit code. Nothing of it is logged.
 func run(dir string, environment []string, stdin, name string, args ...string) (stdout, stderr string, code int) {
 	var out, errs strings.Builder
