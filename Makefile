@@ -4,7 +4,9 @@ SHELL := /bin/bash
 
 TOOLS := $(CURDIR)/bin/tools
 CONTROLLER_GEN := $(TOOLS)/controller-gen-v0.23.0
+CRD_REF_DOCS := $(TOOLS)/crd-ref-docs-v0.3.0
 LINT := $(TOOLS)/lint
+PROMTOOL := $(TOOLS)/promtool
 export CGO_ENABLED ?= 0
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(shell command -v $(or $(CC),cc)),-race)
@@ -41,9 +43,10 @@ images-test: ## What is in the images, and that a second build makes the same: f
 	cd hack/images && GOWORK=off go test -count=1 -timeout 30m ./...
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Make deepcopy code and CRDs from api/, and what the chart takes from config/
+generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Make deepcopy code, CRDs and docs/api.md from api/, and what the chart takes from config/
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
+	$(CRD_REF_DOCS) --source-path=api --config=hack/docs/api.yaml --renderer=markdown --output-path=docs/api.md --log-level=ERROR
 	hack/chart/files.sh
 	go run ./hack/chart
 
@@ -58,6 +61,10 @@ interop: controlplane ## Clients and a provider nobody here wrote: x/oauth2, go-
 .PHONY: chart-test
 chart-test: controlplane ## The Helm chart: equal to config/, with many values, installed, upgraded and uninstalled on a real API server
 	cd test/chart && GOWORK=off go test -count=1 -timeout 20m ./...
+
+.PHONY: alerts
+alerts: $(PROMTOOL) ## The alerts, by promtool, and every query of theirs and of the dashboard
+	cd hack/prometheus && GOWORK=off PROMTOOL=$(PROMTOOL) go test -count=1 -timeout 10m -tags remove_all_sd ./...
 
 .PHONY: unit
 unit: ## The tests that need no API server
@@ -108,6 +115,16 @@ $(CONTROLLER_GEN):
 	@echo "building controller-gen, once"
 	@GOBIN=$(TOOLS) go install sigs.k8s.io/controller-tools/cmd/controller-gen@$(lastword $(subst -v, v,$(notdir $@)))
 	@mv $(TOOLS)/controller-gen $@
+
+$(CRD_REF_DOCS):
+	@echo "building crd-ref-docs, once"
+	@GOBIN=$(TOOLS) go install github.com/elastic/crd-ref-docs@$(lastword $(subst -v, v,$(notdir $@)))
+	@mv $(TOOLS)/crd-ref-docs $@
+
+# Without the ways in which Prometheus finds what it collects: they are most of it, and of no use here.
+$(PROMTOOL): hack/prometheus/go.mod
+	@echo "building promtool, once (2 to 4 minutes)"
+	@cd hack/prometheus && GOWORK=off go build -tags remove_all_sd -o $@ github.com/prometheus/prometheus/cmd/promtool
 
 $(LINT): hack/lint/go.mod hack/lint/main.go
 	@echo "building golangci-lint with kube-api-linter, once"

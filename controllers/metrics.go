@@ -21,6 +21,7 @@ import (
 var (
 	keyReady = describe("key_ready", "1 while the condition Ready of a key is True, otherwise 0; reason is that of the condition.",
 		"namespace", "name", "issuer", "reason")
+	keyIssued             = describe("key_issued_timestamp_seconds", "When the current token of a key was made.", "namespace", "name")
 	keyExpiry             = describe("key_expiry_timestamp_seconds", "When the current token of a key expires.", "namespace", "name")
 	keyRenewal            = describe("key_renewal_timestamp_seconds", "When the next token of a key is due (status.renewalTime).", "namespace", "name")
 	keyLastUsed           = describe("key_last_used_timestamp_seconds", "When a token of a key was last exchanged, as far as it is on record.", "namespace", "name")
@@ -54,7 +55,7 @@ type collector struct {
 // Describe is part of prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		keyReady, keyExpiry, keyRenewal, keyLastUsed, keySupersededLastUsed, keyOverlapEnd, keyCount, revokedKeys,
+		keyReady, keyIssued, keyExpiry, keyRenewal, keyLastUsed, keySupersededLastUsed, keyOverlapEnd, keyCount, revokedKeys,
 		issuerReady, signingKeys, signingKeyCreated, signingKeyRotation,
 	} {
 		out <- desc
@@ -72,15 +73,15 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	s := &sample{out: out, counts: map[*prometheus.Desc]map[[3]string]float64{keyCount: {}, revokedKeys: {}, signingKeys: {}}}
+	for i := range issuers.Items {
+		s.issuer(&issuers.Items[i])
+	}
 	for i := range keys.Items {
 		key := &keys.Items[i]
 		s.count(key)
 		if c.eachKey && !lifecycle.IsSession(key) {
 			s.key(key)
 		}
-	}
-	for i := range issuers.Items {
-		s.issuer(&issuers.Items[i])
 	}
 	for desc, counts := range s.counts {
 		for labels, count := range counts {
@@ -105,6 +106,11 @@ func (s *sample) time(desc *prometheus.Desc, at *metav1.Time, labels ...string) 
 	}
 }
 
+// revocationReasons are all that there are.
+var revocationReasons = []v1alpha1.RevocationReason{
+	v1alpha1.RevokedRequested, v1alpha1.RevokedLogout, v1alpha1.RevokedIdleTimeout, v1alpha1.RevokedReuseDetected, v1alpha1.RevokedKeyWithdrawn,
+}
+
 // readiness is the value and the reason of a condition Ready.
 func readiness(conditions []metav1.Condition) (value float64, reason string) {
 	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
@@ -118,10 +124,16 @@ func readiness(conditions []metav1.Condition) (value float64, reason string) {
 	}
 }
 
+// Kinds of keys that are counted apart.
+const (
+	kindKey     = "key"
+	kindSession = "session"
+)
+
 func (s *sample) count(key *v1alpha1.JWTRefreshKey) {
-	kind := "key"
+	kind := kindKey
 	if lifecycle.IsSession(key) {
-		kind = "session"
+		kind = kindSession
 	}
 	issuer := lifecycle.IssuerName(key)
 	_, reason := readiness(key.Status.Conditions)
@@ -136,6 +148,7 @@ func (s *sample) key(key *v1alpha1.JWTRefreshKey) {
 	ready, reason := readiness(status.Conditions)
 	s.gauge(keyReady, ready, key.Namespace, key.Name, lifecycle.IssuerName(key), reason)
 	if status.RevokedAt == nil {
+		s.time(keyIssued, status.CreatedAt, key.Namespace, key.Name)
 		s.time(keyExpiry, status.ExpiresAt, key.Namespace, key.Name)
 		s.time(keyRenewal, status.RenewalTime, key.Namespace, key.Name)
 	}
@@ -149,6 +162,12 @@ func (s *sample) key(key *v1alpha1.JWTRefreshKey) {
 func (s *sample) issuer(issuer *v1alpha1.JWTIssuer) {
 	ready, reason := readiness(issuer.Status.Conditions)
 	s.gauge(issuerReady, ready, issuer.Name, reason)
+	// Told of from the beginning: a first one is a rise from 0, and not something that has no past.
+	for _, kind := range []string{kindKey, kindSession} {
+		for _, why := range revocationReasons {
+			s.counts[revokedKeys][[3]string{issuer.Name, kind, string(why)}] += 0
+		}
+	}
 	oldest := map[[2]string]*metav1.Time{}
 	next := map[string]*metav1.Time{}
 	for i := range issuer.Status.Keys {

@@ -73,8 +73,10 @@ func TestMetricsOfKeys(t *testing.T) {
 	}
 	seconds := func(at time.Time) float64 { return float64(at.UnixNano()) / 1e9 }
 	is("key_ready", map[string]float64{"orders Issued": 1, "denied PolicyDenied": 0})
+	is("key_issued_timestamp_seconds", map[string]float64{"orders": seconds(key.Status.CreatedAt.Time)})
 	is("key_expiry_timestamp_seconds", map[string]float64{"orders": seconds(key.Status.ExpiresAt.Time)})
 	is("key_renewal_timestamp_seconds", map[string]float64{"orders": seconds(key.Status.RenewalTime.Time)})
+	is("revoked_keys", revoked())
 	is("key_last_used_timestamp_seconds", map[string]float64{})
 	is("key_overlap_end_timestamp_seconds", map[string]float64{})
 	is("keys", map[string]float64{"key Issued": 1, "key PolicyDenied": 1})
@@ -106,11 +108,25 @@ func TestMetricsOfKeys(t *testing.T) {
 
 	w.edit(key, func() { key.Spec.Revoked = true })
 	w.becomes(key, v1alpha1.ReasonRevoked)
-	is("revoked_keys", map[string]float64{"key Requested": 1})
+	is("revoked_keys", revoked("key Requested"))
 	is("key_renewal_timestamp_seconds", map[string]float64{})
 	w.Expect(w.admin.Delete(w.ctx, key)).To(gomega.Succeed())
 	is("key_ready", map[string]float64{"denied PolicyDenied": 0})
-	is("revoked_keys", map[string]float64{})
+	is("revoked_keys", revoked())
+}
+
+// revoked are the counts of revoked keys, each 0 but those named: a first one must be seen to rise.
+func revoked(one ...string) map[string]float64 {
+	counts := map[string]float64{}
+	for _, kind := range []string{"key", "session"} {
+		for _, reason := range []string{"Requested", "Logout", "IdleTimeout", "ReuseDetected", "KeyWithdrawn"} {
+			counts[kind+" "+reason] = 0
+		}
+	}
+	for _, which := range one {
+		counts[which] = 1
+	}
+	return counts
 }
 
 // TestMetricsOfManyKeys: where keys are only counted, none is named; nor are they in the calls that

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/pflag"
+
 	// The image holds nothing but the binary: where the system has no authorities, the providers
 	// that people sign in at are verified by these. A private one is told by `login.oidc.caBundle`.
 	_ "golang.org/x/crypto/x509roots/fallback"
@@ -145,7 +146,8 @@ func (f *flags) serve(ctx context.Context, config *rest.Config, log logr.Logger)
 		return err
 	}
 	counters, err := tokenserver.NewMetrics(metrics.Registry, tokenserver.Facts{
-		Staleness: r.cluster.Staleness, Ready: r.ready, CertificateEnd: r.certificate.End, Verifications: r.handler.Grants.Verifications,
+		Staleness: r.cluster.Staleness, MaxStaleness: f.registry.MaxStaleness, Ready: r.ready,
+		CertificateSpan: r.certificate.Span, Verifications: r.handler.Grants.Verifications,
 	})
 	if err != nil {
 		return err

@@ -16,3 +16,5 @@ for part in crd issuer-use; do
   } >"$files/$part.yaml.part"
   mv "$files/$part.yaml.part" "$files/$part.yaml"
 done
+cp config/prometheus/rules.yaml "$files/rules.yaml"
+cp config/prometheus/dashboard.json "$files/refreshkeys.json"

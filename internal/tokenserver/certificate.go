@@ -79,7 +79,7 @@ func (c *Certificate) read(ctx context.Context, before []byte) ([]byte, error) {
 
 // Ready is nil while there is a certificate that clients accept.
 func (c *Certificate) Ready() error {
-	end := c.End()
+	_, end := c.Span()
 	switch {
 	case end.IsZero():
 		return errors.New("there is no certificate yet")
@@ -90,13 +90,13 @@ func (c *Certificate) Ready() error {
 	}
 }
 
-// End is when the certificate expires; zero while there is none.
-func (c *Certificate) End() time.Time {
+// Span is from when and until when the certificate is good; zero while there is none.
+func (c *Certificate) Span() (start, end time.Time) {
 	current := c.current.Load()
 	if current == nil {
-		return time.Time{}
+		return time.Time{}, time.Time{}
 	}
-	return current.Leaf.NotAfter
+	return current.Leaf.NotBefore, current.Leaf.NotAfter
 }
 
 // Config is for a server that serves it.

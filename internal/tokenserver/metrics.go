@@ -23,10 +23,12 @@ type Metrics struct {
 type Facts struct {
 	// Staleness is how long ago it was proven that what the replica knows is up to date.
 	Staleness func() time.Duration
+	// MaxStaleness is for how long the replica answers without such a proof.
+	MaxStaleness time.Duration
 	// Ready is nil while the replica can serve.
 	Ready func() error
-	// CertificateEnd is when the certificate that is served expires; zero for none.
-	CertificateEnd func() time.Time
+	// CertificateSpan is from when and until when the certificate that is served is good; zero for none.
+	CertificateSpan func() (start, end time.Time)
 	// Verifications are how many refresh tokens were remembered to be correctly signed, and
 	// how many were judged.
 	Verifications func() (remembered, judged int64)
@@ -52,41 +54,50 @@ func NewMetrics(registerer prometheus.Registerer, facts Facts) (*Metrics, error)
 			Name: "refreshkeys_audit_lines_lost_total", Help: "Lines of the audit log that could not be written.",
 		}),
 	}
-	verifications := func(which func(remembered, judged int64) int64, cache string) prometheus.Collector {
+	var failed []error
+	for _, collector := range append(facts.collectors(), m.requests, m.exchanges, m.seconds, m.unwritten) {
+		failed = append(failed, registerer.Register(collector))
+	}
+	return m, errors.Join(failed...)
+}
+
+// collectors ask for the facts when they are read.
+func (f *Facts) collectors() []prometheus.Collector {
+	verifications := func(cache string, which func(remembered, judged int64) int64) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name:        "refreshkeys_verifications_total",
 			Help:        "Refresh tokens verified, by whether it was remembered that their signature is good (hit) or not (miss).",
 			ConstLabels: prometheus.Labels{"cache": cache},
-		}, func() float64 { return float64(which(facts.Verifications())) })
+		}, func() float64 { return float64(which(f.Verifications())) })
 	}
-	var failed []error
-	for _, collector := range []prometheus.Collector{
-		m.requests, m.exchanges, m.seconds, m.unwritten,
-		verifications(func(remembered, _ int64) int64 { return remembered }, "hit"),
-		verifications(func(_, judged int64) int64 { return judged }, "miss"),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "refreshkeys_view_staleness_seconds", Help: "How long ago it was proven that what this replica knows is up to date.",
-		}, func() float64 { return facts.Staleness().Seconds() }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "refreshkeys_tokenserver_ready", Help: "1 while this replica can serve, as its /readyz tells; otherwise 0.",
-		}, func() float64 {
-			if facts.Ready() != nil {
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "refreshkeys_" + name, Help: help}, value)
+	}
+	return []prometheus.Collector{
+		verifications("hit", func(remembered, _ int64) int64 { return remembered }),
+		verifications("miss", func(_, judged int64) int64 { return judged }),
+		gauge("view_staleness_seconds", "How long ago it was proven that what this replica knows is up to date.",
+			func() float64 { return f.Staleness().Seconds() }),
+		gauge("view_staleness_limit_seconds", "For how long this replica answers without such a proof (--max-staleness).",
+			f.MaxStaleness.Seconds),
+		gauge("tokenserver_ready", "1 while this replica can serve, as its /readyz tells; otherwise 0.", func() float64 {
+			if f.Ready() != nil {
 				return 0
 			}
 			return 1
 		}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "refreshkeys_certificate_expiry_timestamp_seconds", Help: "When the certificate that this replica serves expires; 0 while there is none.",
-		}, func() float64 {
-			if end := facts.CertificateEnd(); !end.IsZero() {
-				return float64(end.Unix())
-			}
-			return 0
-		}),
-	} {
-		failed = append(failed, registerer.Register(collector))
+		gauge("certificate_start_timestamp_seconds", "From when the certificate that this replica serves is good; 0 while there is none.",
+			func() float64 { start, _ := f.CertificateSpan(); return timestamp(start) }),
+		gauge("certificate_expiry_timestamp_seconds", "When the certificate that this replica serves expires; 0 while there is none.",
+			func() float64 { _, end := f.CertificateSpan(); return timestamp(end) }),
 	}
-	return m, errors.Join(failed...)
+}
+
+func timestamp(at time.Time) float64 {
+	if at.IsZero() {
+		return 0
+	}
+	return float64(at.Unix())
 }
 
 // Observe counts a request.

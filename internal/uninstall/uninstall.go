@@ -135,7 +135,7 @@ func (r *Removal) removeAll(ctx context.Context, kind schema.GroupVersionResourc
 		return fmt.Errorf("remove %s: %w", name, err)
 	}
 	if err != nil {
-		return fmt.Errorf("%d %s are still there; whoever put finalizers on them must take these off: %s: %w", len(left), name, names(left), err)
+		return fmt.Errorf("%d %s are still there, by finalizers of others or for what is said at the end: %s: %w", len(left), name, names(left), err)
 	}
 	if len(deleted) > 0 {
 		r.report("%d %s are deleted", len(deleted), name)

@@ -43,7 +43,7 @@ func profileExchange(ctx context.Context, l *lab, dir string) error {
 		return err
 	}
 	metrics, err := tokenserver.NewMetrics(prometheus.NewRegistry(), tokenserver.Facts{
-		Staleness: replica.Staleness, Ready: replica.Fresh, CertificateEnd: func() time.Time { return time.Time{} }, Verifications: replica.grants.Verifications,
+		Staleness: replica.Staleness, Ready: replica.Fresh, CertificateSpan: func() (start, end time.Time) { return time.Time{}, time.Time{} }, Verifications: replica.grants.Verifications,
 	})
 	if err != nil {
 		return err

@@ -22,6 +22,8 @@ func TestSameAsKustomize(t *testing.T) {
 		{"namespaced", overlay(t, "resources: [ROOT/config/namespaced]"), `{namespaces: [shop, billing]}`},
 		{"fast propagation and restarts", overlay(t, "resources: [ROOT/config/default]\ncomponents: [ROOT/config/fast-propagation, ROOT/config/restarts]"),
 			`{fastPropagation: {enabled: true}, restarts: {enabled: true}}`},
+		{"monitoring", overlay(t, "resources: [ROOT/config/default]\ncomponents: [ROOT/config/prometheus]"),
+			`{monitoring: {serviceMonitor: {enabled: true}, prometheusRule: {enabled: true}, dashboard: {enabled: true}}}`},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -138,10 +138,10 @@ var combinations = []combination{
 	},
 	{
 		name: "metrics",
-		values: `{monitoring: {serviceMonitor: {enabled: true, interval: 15s, labels: {release: prometheus},
-  prometheus: {namespace: monitoring, serviceAccountName: prometheus}}}}`,
-		has: []string{"ServiceMonitor refreshkeys-system/refreshkeys-manager", "ServiceMonitor refreshkeys-system/refreshkeys-tokenserver",
-			"Service refreshkeys-system/refreshkeys-manager-metrics", "ClusterRoleBinding refreshkeys-metrics-reader"},
+		values: `{monitoring: {serviceMonitor: {enabled: true, interval: 15s, labels: {release: prometheus}}, prometheusRule: {enabled: true, labels: {team: platform}},
+  dashboard: {enabled: true, labels: {sidecar: "1"}}}}`,
+		has:  []string{"ServiceMonitor refreshkeys-system/refreshkeys-manager", "PodMonitor refreshkeys-system/refreshkeys-tokenserver", "PrometheusRule refreshkeys-system/refreshkeys"},
+		says: []string{"release: prometheus", "team: platform", `sidecar: "1"`, "interval: 15s"},
 	},
 	{
 		name:   "removal at the end",

@@ -51,7 +51,7 @@ func (h *house) observed(r *replica) (*book, *prometheus.Registry) {
 	h.t.Helper()
 	registry, log := prometheus.NewRegistry(), &book{}
 	metrics, err := tokenserver.NewMetrics(registry, tokenserver.Facts{
-		Staleness: r.Staleness, Ready: r.Fresh, CertificateEnd: func() time.Time { return time.Unix(2e9, 0) },
+		Staleness: r.Staleness, Ready: r.Fresh, MaxStaleness: time.Minute, CertificateSpan: func() (start, end time.Time) { return time.Unix(1e9, 0), time.Unix(2e9, 0) },
 		Verifications: r.handler.Grants.Verifications,
 	})
 	h.Expect(err).NotTo(gomega.HaveOccurred())

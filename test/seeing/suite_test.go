@@ -1,0 +1,241 @@
+// Package seeing shows that what operators look at tells the truth, by the real commands: metrics, the
+// audit log and the health endpoints are what docs/metrics.md says, no more and no less.
+package seeing
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/onsi/gomega"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/hack/cluster"
+)
+
+const (
+	// patience covers the minute within which the use of a superseded token is reported.
+	patience  = 90 * time.Second
+	pollEvery = 100 * time.Millisecond
+	operators = "refreshkeys-system"
+	namespace = "shop"
+	issuer    = "default"
+	audience  = "https://orders.example.com"
+)
+
+// suite is what all tests share: a control plane, a manager and a token server, each a process of its own.
+var suite struct {
+	*cluster.Cluster
+	dir string
+	// audit is the file with the audit log of the token server.
+	audit string
+}
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard())
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "seeing: %v\n", err)
+		os.Exit(1)
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	if strings.EqualFold(os.Getenv("USE_EXISTING_CLUSTER"), "true") {
+		fmt.Fprintln(os.Stderr, "seeing: skipped with USE_EXISTING_CLUSTER, since it has processes of its own come and go")
+		return 0, nil
+	}
+	if suite.dir, err = os.MkdirTemp("", "seeing-"); err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(suite.dir)
+	suite.audit = filepath.Join(suite.dir, "audit.log")
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	if suite.Cluster, err = cluster.Start(ctx, cluster.Options{Dir: filepath.Join(suite.dir, "cluster")}); err != nil {
+		return 1, err
+	}
+	defer func() {
+		if stopped := suite.Stop(context.Background()); err == nil {
+			err = stopped
+		}
+	}()
+	if err := cluster.Install(ctx, suite.Cluster); err != nil {
+		return 1, err
+	}
+	if _, err := cluster.RunManager(ctx, suite.Cluster); err != nil {
+		return 1, err
+	}
+	if _, err := cluster.RunTokenServers(ctx, suite.Cluster, 1, "--audit-log="+suite.audit); err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+// site is what a test works with.
+type site struct {
+	*gomega.WithT
+	t     *testing.T
+	ctx   context.Context
+	admin client.Client
+	// users is a client of the token service; it is there once a key is.
+	users *http.Client
+	url   string
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	admin, err := client.New(suite.Config(), client.Options{Scheme: controllers.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), admin: admin}
+	s.url, err = suite.TokenServerURL(1)
+	s.Expect(err).NotTo(gomega.HaveOccurred())
+	return s
+}
+
+// furnish has a namespace, an issuer at which accounts of the cluster may sign in, and one of these.
+func (s *site) furnish() {
+	s.t.Helper()
+	for _, object := range []client.Object{
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "till"}},
+		&v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: issuer}, Spec: v1alpha1.JWTIssuerSpec{URL: s.url, Login: &v1alpha1.LoginSpec{}}},
+	} {
+		s.Expect(client.IgnoreAlreadyExists(s.admin.Create(s.ctx, object))).To(gomega.Succeed())
+	}
+}
+
+// key makes a key, and returns it with the token of its Secret.
+func (s *site) key(name string) (key *v1alpha1.JWTRefreshKey, held string) {
+	s.t.Helper()
+	key = &v1alpha1.JWTRefreshKey{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec:       v1alpha1.JWTRefreshKeySpec{Audience: audience},
+	}
+	s.Expect(s.admin.Create(s.ctx, key)).To(gomega.Succeed())
+	s.t.Cleanup(func() { _ = s.admin.Delete(context.Background(), key) })
+	return key, s.reaches(key, 1)
+}
+
+// reaches waits until the token of a revision stands in the Secret, and returns it.
+func (s *site) reaches(key *v1alpha1.JWTRefreshKey, revision int64) string {
+	s.t.Helper()
+	var secret corev1.Secret
+	s.Eventually(func() (int64, error) {
+		if err := s.admin.Get(s.ctx, client.ObjectKeyFromObject(key), key); err != nil {
+			return 0, err
+		}
+		if err := s.admin.Get(s.ctx, client.ObjectKeyFromObject(key), &secret); err != nil {
+			return 0, client.IgnoreNotFound(err)
+		}
+		if secret.Annotations[v1alpha1.AnnotationJTI] != key.Status.JTI {
+			return 0, nil
+		}
+		return key.Status.Revision, nil
+	}, patience, pollEvery).Should(gomega.Equal(revision))
+	s.trust(secret.Data[v1alpha1.SecretCA])
+	return string(secret.Data[v1alpha1.SecretToken])
+}
+
+// trust has the token service's authority trusted, as a key's Secret tells it.
+func (s *site) trust(bundle []byte) {
+	authorities := x509.NewCertPool()
+	s.Expect(authorities.AppendCertsFromPEM(bundle)).To(gomega.BeTrue(), "the Secret holds no authority")
+	s.users = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authorities, MinVersion: tls.VersionTLS12}}}
+	s.t.Cleanup(s.users.CloseIdleConnections)
+}
+
+// accountToken is a token of the ServiceAccount, for an audience.
+func (s *site) accountToken(in, name string, audiences ...string) string {
+	s.t.Helper()
+	asked := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}}
+	issued, err := kubernetes.NewForConfigOrDie(suite.Config()).CoreV1().ServiceAccounts(in).CreateToken(s.ctx, name, asked, metav1.CreateOptions{})
+	s.Expect(err).NotTo(gomega.HaveOccurred())
+	return issued.Status.Token
+}
+
+// post sends a form, and returns what came of it.
+func (s *site) post(path string, form url.Values) (status int, body string) {
+	s.t.Helper()
+	response, err := s.users.PostForm(s.url+path, form)
+	s.Expect(err).NotTo(gomega.HaveOccurred())
+	return read(s.WithT, response)
+}
+
+// granted sends a form that is not refused.
+func (s *site) granted(path string, form url.Values) (body string) {
+	s.t.Helper()
+	status, body := s.post(path, form)
+	s.Expect(status).To(gomega.Equal(http.StatusOK), path)
+	return body
+}
+
+func (s *site) refresh(held string) {
+	s.t.Helper()
+	s.granted("/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {held}})
+}
+
+func read(t *gomega.WithT, response *http.Response) (status int, body string) {
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	t.Expect(err).NotTo(gomega.HaveOccurred())
+	return response.StatusCode, string(text)
+}
+
+// chapter is one of docs/metrics.md.
+func chapter(t *testing.T, heading string) string {
+	t.Helper()
+	root, err := cluster.RepositoryRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(root, "docs", "metrics.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, found := strings.Cut(string(page), "\n## "+heading+"\n")
+	if !found {
+		t.Fatalf("docs/metrics.md has no chapter %q", heading)
+	}
+	text, _, _ = strings.Cut(text, "\n## ")
+	return text
+}
+
+// rows are those of a chapter's table that begin with something in code: their cells.
+func rows(t *testing.T, heading string) (all [][]string) {
+	t.Helper()
+	for line := range strings.Lines(chapter(t, heading)) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if len(cells) < 3 || !strings.HasPrefix(cells[0], " `") {
+			continue
+		}
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		all = append(all, cells)
+	}
+	if len(all) == 0 {
+		t.Fatalf("the chapter %q lists nothing", heading)
+	}
+	return all
+}
