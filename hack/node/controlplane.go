@@ -73,23 +73,26 @@ func (n *Node) startScheduler(ctx context.Context) error {
 
 // awaitReady returns when the node says that it is ready for pods.
 func (n *Node) awaitReady(ctx context.Context) error {
-	said := "it is not registered"
-	err := wait.PollUntilContextTimeout(ctx, pollReady, readyWithin, true, func(ctx context.Context) (bool, error) {
-		node, err := n.Client.CoreV1().Nodes().Get(ctx, Name, metav1.GetOptions{})
-		if err != nil {
-			said = err.Error()
-			return false, nil
-		}
-		for _, condition := range node.Status.Conditions {
-			if condition.Type == corev1.NodeReady {
-				said = condition.Message
-				return condition.Status == corev1.ConditionTrue, nil
-			}
-		}
-		return false, nil
+	var said string
+	err := wait.PollUntilContextTimeout(ctx, pollReady, readyWithin, true, func(ctx context.Context) (ready bool, _ error) {
+		ready, said = n.ready(ctx)
+		return ready, nil
 	})
 	if err != nil {
 		return fmt.Errorf("not ready after %s: %s", readyWithin, said)
 	}
 	return nil
+}
+
+func (n *Node) ready(ctx context.Context) (ready bool, said string) {
+	node, err := n.Client.CoreV1().Nodes().Get(ctx, Name, metav1.GetOptions{})
+	if err != nil {
+		return false, err.Error()
+	}
+	for _, condition := range node.Status.Conditions {
+		if condition.Type == corev1.NodeReady {
+			return condition.Status == corev1.ConditionTrue, condition.Message
+		}
+	}
+	return false, "it says nothing about being ready"
 }

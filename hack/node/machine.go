@@ -51,12 +51,12 @@ func (n *Node) pretend(name, value string) error {
 	if err != nil {
 		return err
 	}
-	real := filepath.Join("/proc/sys", name)
-	if _, err := os.Stat(real); err != nil {
+	target := filepath.Join("/proc/sys", name)
+	if _, err := os.Stat(target); err != nil {
 		return err
 	}
-	if out, err := exec.Command("mount", "--bind", shown, real).CombinedOutput(); err != nil {
-		return fmt.Errorf("mount over %s: %w: %s", real, err, out)
+	if out, err := exec.Command("mount", "--bind", shown, target).CombinedOutput(); err != nil {
+		return fmt.Errorf("mount over %s: %w: %s", target, err, out)
 	}
 	return nil
 }

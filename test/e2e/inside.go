@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -26,9 +24,6 @@ func inside(ctx context.Context, args []string) error {
 	if len(s.rows) > 0 {
 		table := summary(s.rows)
 		fmt.Printf("\n%s\nin all %s\n", table, seconds(time.Since(began)))
-		if path := os.Getenv("E2E_SUMMARY"); path != "" {
-			err = errors.Join(err, os.WriteFile(filepath.Join(a.found, path), []byte(table), 0o600))
-		}
 	}
 	if s.node != nil && s.node.Cluster != nil {
 		err = errors.Join(err, s.node.Cluster.Stop(context.WithoutCancel(ctx)))

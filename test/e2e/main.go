@@ -41,29 +41,39 @@ var errTold = errors.New("the run failed")
 
 func main() {
 	isolation.Hook()
+	os.Exit(status(perform()))
+}
+
+// perform does what this process is for: all of it, or what is done isolated.
+func perform() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	var err error
-	switch {
-	case len(os.Args) > 1 && os.Args[1] == probeArgument:
-		err = probe()
-	case len(os.Args) > 1 && os.Args[1] == insideArgument:
-		err = inside(ctx, os.Args[2:])
-	default:
-		err = outside(ctx)
+	if len(os.Args) == 1 {
+		return outside(ctx)
 	}
+	switch os.Args[1] {
+	case probeArgument:
+		return probe()
+	case insideArgument:
+		return inside(ctx, os.Args[2:])
+	default:
+		return errors.New("usage: e2e, without arguments")
+	}
+}
+
+// status tells of an error what is not told yet, and is the status to end with.
+func status(err error) int {
 	switch {
 	case err == nil:
-		return
+		return 0
 	case errors.Is(err, isolation.ErrUnavailable) && os.Getenv("E2E") != required:
 		fmt.Printf("SKIP: %v\n(E2E=required makes this a failure.)\n", err)
-		return
+		return 0
 	case errors.Is(err, errTold):
 	default:
 		fmt.Fprintf(os.Stderr, failed+"%v\n", err)
 	}
-	stop()
-	os.Exit(1)
+	return 1
 }
 
 func outside(ctx context.Context) error {
@@ -82,7 +92,7 @@ func outside(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := os.MkdirTemp(filepath.Join(root, "bin", "e2e"), "findings-"+time.Now().Format("20060102-150405")+"-")
+	found, err := findings(filepath.Join(root, "bin", "e2e"))
 	if err != nil {
 		return err
 	}
@@ -107,6 +117,20 @@ func outside(ctx context.Context) error {
 	// Empty unless something failed.
 	_ = os.Remove(found)
 	return err
+}
+
+// findings makes the folder for what tells why something failed.
+func findings(in string) (string, error) {
+	const prefix = "findings-"
+	earlier, err := filepath.Glob(filepath.Join(in, prefix+"*"))
+	if err != nil {
+		return "", err
+	}
+	for _, folder := range earlier {
+		// Those of runs that were killed are empty; others stay.
+		_ = os.Remove(folder)
+	}
+	return os.MkdirTemp(in, prefix+time.Now().Format("20060102-150405")+"-")
 }
 
 // tryOut tells at once, before anything is built for minutes, when this cannot run here.

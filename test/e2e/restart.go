@@ -33,15 +33,15 @@ func (s *stage) secondRestartRotation(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	new, err := s.rotate(ctx)
+	next, err := s.rotate(ctx)
 	if err != nil {
 		return "", err
 	}
 	if err := s.restarted(ctx, before+1, old); err != nil {
 		return "", err
 	}
-	took := time.Since(new.written)
-	if err := s.firstTokens(ctx, new.revision); err != nil {
+	took := time.Since(next.written)
+	if err := s.firstTokens(ctx, next.revision); err != nil {
 		return "", err
 	}
 	// A while later there was still only one.
@@ -53,9 +53,9 @@ func (s *stage) secondRestartRotation(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if after != before+1 {
-		return "", fmt.Errorf("revision %d restarted the workload %d times", new.revision, after-before)
+		return "", fmt.Errorf("revision %d restarted the workload %d times", next.revision, after-before)
 	}
-	return fmt.Sprintf("one restart, all pods replaced after %s, each found revision %d first", seconds(took), new.revision), nil
+	return fmt.Sprintf("one restart, all pods replaced after %s, each found revision %d first", seconds(took), next.revision), nil
 }
 
 func (s *stage) rollouts(ctx context.Context) (int, error) {

@@ -16,8 +16,8 @@ const asProgram = "E2E_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
+		os.Args = os.Args[:1]
 		main()
-		return
 	}
 	os.Exit(m.Run())
 }

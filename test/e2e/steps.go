@@ -127,21 +127,21 @@ func (s *stage) annotate(ctx context.Context, object client.Object, name, value 
 
 // inFiles waits until each pod has found the new token in its files, holds it against the
 // time it may take, and says how long it took.
-func (s *stage) inFiles(ctx context.Context, new rotated, within time.Duration) (string, error) {
+func (s *stage) inFiles(ctx context.Context, next rotated, within time.Duration) (string, error) {
 	var took []time.Duration
 	err := s.eventually(ctx, inFilesWithin, func(ctx context.Context) (string, error) {
 		pods, err := s.pods(ctx)
 		if err != nil {
 			return "", err
 		}
-		found := byPod(s.observer.since(time.Time{}, tokenLine), func(o observation) bool { return o.Revision >= new.revision })
+		found := byPod(s.observer.since(time.Time{}, tokenLine), func(o observation) bool { return o.Revision >= next.revision })
 		took = took[:0]
 		for _, pod := range pods {
 			at, ok := found[pod]
 			if !ok {
-				return fmt.Sprintf("%s has not found revision %d in its files", pod, new.revision), nil
+				return fmt.Sprintf("%s has not found revision %d in its files", pod, next.revision), nil
 			}
-			took = append(took, max(0, at.At.Sub(new.written)))
+			took = append(took, max(0, at.At.Sub(next.written)))
 		}
 		return "", nil
 	})
