@@ -58,6 +58,10 @@ interop: controlplane ## Clients and a provider nobody here wrote: x/oauth2, go-
 alerts: $(PROMTOOL) ## The alerts, by promtool, and every query of theirs and of the dashboard
 	cd hack/prometheus && GOWORK=off PROMTOOL=$(PROMTOOL) go test -count=1 -timeout 10m -tags remove_all_sd ./...
 
+.PHONY: gitops
+gitops: controlplane ## What Argo CD, Flux and Helm make of keys and issuers, by their own libraries
+	cd test/gitops && GOWORK=off CGO_ENABLED=0 go test -count=1 -timeout 10m ./...
+
 .PHONY: unit
 unit: ## The tests that need no API server
 	$(GO_TEST) ./api/... ./internal/... ./cmd/...
