@@ -66,6 +66,10 @@ chart-test: controlplane ## The Helm chart: equal to config/, with many values, 
 alerts: $(PROMTOOL) ## The alerts, by promtool, and every query of theirs and of the dashboard
 	cd hack/prometheus && GOWORK=off PROMTOOL=$(PROMTOOL) go test -count=1 -timeout 10m -tags remove_all_sd ./...
 
+.PHONY: gitops
+gitops: controlplane ## What Argo CD, Flux and Helm make of keys and issuers, by their own libraries
+	cd test/gitops && GOWORK=off CGO_ENABLED=0 go test -count=1 -timeout 10m ./...
+
 .PHONY: unit
 unit: ## The tests that need no API server
 	$(GO_TEST) ./api/... ./internal/... ./cmd/...

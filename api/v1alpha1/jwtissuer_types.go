@@ -320,6 +320,7 @@ type JWTIssuer struct {
 
 	// status is what is. Only the operator writes it.
 	// +optional
+	// +kubebuilder:default={observedGeneration: 0}
 	Status JWTIssuerStatus `json:"status,omitempty"`
 }
 

@@ -378,6 +378,7 @@ type JWTRefreshKey struct {
 
 	// status is what is. Only the operator and the token service write it.
 	// +optional
+	// +kubebuilder:default={observedGeneration: 0}
 	Status JWTRefreshKeyStatus `json:"status,omitempty"`
 }
 

@@ -173,9 +173,12 @@ func TestEveryFieldIsDescribed(t *testing.T) {
 }
 
 // TestNoDefaults: what an unset field means is decided in code, so that GitOps tools see
-// no drift.
+// no drift. A status that nobody wrote yet is the one exception: kstatus would call it current.
 func TestNoDefaults(t *testing.T) {
-	walkKinds(t, func(t *testing.T, _ fieldPath, s *schema) {
+	walkKinds(t, func(t *testing.T, path fieldPath, s *schema) {
+		if path.String() == "status" && s.Default != nil && string(s.Default.Raw) == `{"observedGeneration":0}` {
+			return
+		}
 		if s.Default != nil {
 			t.Errorf("default %s in the schema: let code decide what unset means, and show it in status.effective", s.Default.Raw)
 		}

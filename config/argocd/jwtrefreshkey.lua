@@ -1,0 +1,36 @@
+-- Health of a JWTRefreshKey.
+--   Healthy      its token works, also while a further rotation waits
+--   Progressing  the operator is still at it, or waits for something that may come by itself
+--   Suspended    revoked because somebody wanted that: spec.revoked, a logout, spec.idleTimeout
+--   Degraded     nothing happens until somebody acts
+local status = obj.status or {}
+if obj.metadata.deletionTimestamp ~= nil then
+  return { status = "Progressing", message = "It is being deleted." }
+end
+if (status.observedGeneration or 0) < (obj.metadata.generation or 0) then
+  return { status = "Progressing", message = "The operator has not looked at it yet." }
+end
+
+local conditions = {}
+for _, condition in ipairs(status.conditions or {}) do
+  if condition.status == "True" or condition.type == "Ready" then
+    conditions[condition.type] = condition
+  end
+end
+local ready = conditions.Ready
+if ready == nil then
+  return { status = "Progressing", message = "The operator has not looked at it yet." }
+end
+
+local message = ready.reason .. ": " .. (ready.message or "")
+if ready.status == "True" then
+  return { status = "Healthy", message = message }
+end
+local wanted = { Requested = true, Logout = true, IdleTimeout = true }
+if ready.reason == "Revoked" and wanted[status.revocationReason] then
+  return { status = "Suspended", message = message }
+end
+if conditions.Stalled == nil and conditions.Reconciling ~= nil then
+  return { status = "Progressing", message = message }
+end
+return { status = "Degraded", message = message }
