@@ -51,6 +51,7 @@ func (s *stage) play(ctx context.Context) error {
 		{"rotation with fast propagation", s.fastRotation},
 		{"rotation with rolloutRestart", s.restartRotation},
 		{"a second one", s.secondRestartRotation},
+		{"commands of the pages", s.pages},
 	} {
 		if err := s.step(ctx, step.name, step.do); err != nil {
 			return err
