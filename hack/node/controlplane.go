@@ -33,6 +33,7 @@ func (n *Node) startControlPlane(ctx context.Context) error {
 			// Beside RBAC.
 			"--authorization-mode=Node",
 			"--enable-admission-plugins=NodeRestriction",
+			"--kubelet-preferred-address-types=InternalIP",
 			"--kubelet-client-certificate=" + pki("admin.crt"),
 			"--kubelet-client-key=" + pki("admin.key"),
 			"--kubelet-certificate-authority=" + pki("ca.crt"),
