@@ -4,6 +4,7 @@ SHELL := /bin/bash
 
 TOOLS := $(CURDIR)/bin/tools
 CONTROLLER_GEN := $(TOOLS)/controller-gen-v0.23.0
+CRD_REF_DOCS := $(TOOLS)/crd-ref-docs-v0.3.0
 LINT := $(TOOLS)/lint
 PROMTOOL := $(TOOLS)/promtool
 export CGO_ENABLED ?= 0
@@ -42,9 +43,12 @@ images-test: ## What is in the images, and that a second build makes the same: f
 	cd hack/images && GOWORK=off go test -count=1 -timeout 30m ./...
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Make deepcopy code and CRDs from api/
+generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Make deepcopy code, CRDs and docs/api.md from api/, and what the chart takes from config/
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
+	$(CRD_REF_DOCS) --source-path=api --config=hack/docs/api.yaml --renderer=markdown --output-path=docs/api.md --log-level=ERROR
+	hack/chart/files.sh
+	go run ./hack/chart
 
 .PHONY: test
 test: controlplane ## All tests: unit, CEL and envtest suites, with the race detector
@@ -53,6 +57,10 @@ test: controlplane ## All tests: unit, CEL and envtest suites, with the race det
 .PHONY: interop
 interop: controlplane ## Clients and a provider nobody here wrote: x/oauth2, go-oidc, jwx, zitadel/oidc, npm's openid-client and jose, kube-apiserver
 	@hack/interop -v
+
+.PHONY: chart-test
+chart-test: controlplane ## The Helm chart: equal to config/, with many values, installed, upgraded and uninstalled on a real API server
+	cd test/chart && GOWORK=off go test -count=1 -timeout 20m ./...
 
 .PHONY: alerts
 alerts: $(PROMTOOL) ## The alerts, by promtool, and every query of theirs and of the dashboard
@@ -75,6 +83,10 @@ verify: ## Generated files and go.mod are fresh
 	@hack/verify
 
 ##@ Slow proofs
+
+.PHONY: e2e
+e2e: ## Real pods on a real node, isolated (root on Linux): rotation, upgrade, crashes and revocation while they exchange; 6 minutes
+	@mkdir -p bin/e2e && go build -trimpath -o bin/e2e/run ./test/e2e && bin/e2e/run
 
 .PHONY: bench
 bench: controlplane ## Measure against the raw limits of the same machine; see docs/performance.md
@@ -107,6 +119,11 @@ $(CONTROLLER_GEN):
 	@echo "building controller-gen, once"
 	@GOBIN=$(TOOLS) go install sigs.k8s.io/controller-tools/cmd/controller-gen@$(lastword $(subst -v, v,$(notdir $@)))
 	@mv $(TOOLS)/controller-gen $@
+
+$(CRD_REF_DOCS):
+	@echo "building crd-ref-docs, once"
+	@GOBIN=$(TOOLS) go install github.com/elastic/crd-ref-docs@$(lastword $(subst -v, v,$(notdir $@)))
+	@mv $(TOOLS)/crd-ref-docs $@
 
 # Without the ways in which Prometheus finds what it collects: they are most of it, and of no use here.
 $(PROMTOOL): hack/prometheus/go.mod

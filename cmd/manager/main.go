@@ -66,6 +66,9 @@ func parseFlags(args []string) (*flags, error) {
 }
 
 func run(args []string) error {
+	if len(args) > 0 && args[0] == uninstallCommand {
+		return runUninstall(args[1:], os.Stdout)
+	}
 	f, err := parseFlags(args)
 	if errors.Is(err, pflag.ErrHelp) {
 		return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/pflag"
+
 	// The image holds nothing but the binary: where the system has no authorities, the providers
 	// that people sign in at are verified by these. A private one is told by `login.oidc.caBundle`.
 	_ "golang.org/x/crypto/x509roots/fallback"

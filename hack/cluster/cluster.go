@@ -38,6 +38,8 @@ type Options struct {
 	Detached bool
 	// APIServerArgs are added to kube-apiserver's flags.
 	APIServerArgs []string
+	// ControllerManagerArgs are added to kube-controller-manager's.
+	ControllerManagerArgs []string
 	// Log becomes the cluster's Log.
 	Log io.Writer
 }
@@ -130,7 +132,7 @@ func prepare(options Options) (*Cluster, error) {
 	c.define(c.etcdProgram())
 	c.define(c.apiServerProgram(options.APIServerArgs))
 	if options.ControllerManager {
-		c.define(c.controllerManagerProgram())
+		c.define(c.controllerManagerProgram(options.ControllerManagerArgs))
 	}
 	return c, c.save()
 }

@@ -70,7 +70,7 @@ func (c *Cluster) apiServerProgram(extra []string) Program {
 	}
 }
 
-func (c *Cluster) controllerManagerProgram() Program {
+func (c *Cluster) controllerManagerProgram(extra []string) Program {
 	// Those whose absence a client could notice. There are no nodes, so what
 	// deals with nodes, volumes and load balancers would only cost.
 	controllers := []string{
@@ -103,7 +103,7 @@ func (c *Cluster) controllerManagerProgram() Program {
 	return Program{
 		Name:   controllerManagerName,
 		Binary: c.asset(controllerManagerName),
-		Args:   args,
+		Args:   append(args, extra...),
 		// It says "ok" long before it has made its controllers; until then it
 		// ends when it loses the API server.
 		Health:     c.url(controllerManagerName) + "/healthz?verbose",

@@ -39,8 +39,6 @@ func main() {
 	version := flag.String("version", "", "the tag of the images")
 	platforms := flag.String("platforms", "linux/amd64,linux/arm64", "what they are built for")
 	flag.Parse()
-	// ko logs the state of the checkout for each image, which nothing here depends on.
-	log.SetOutput(io.Discard)
 	if err := run(context.Background(), *root, *out, *version, strings.Split(*platforms, ",")); err != nil {
 		fmt.Fprintf(os.Stderr, "images: %v\n", err)
 		os.Exit(1)
@@ -48,6 +46,8 @@ func main() {
 }
 
 func run(ctx context.Context, root, out, version string, platforms []string) error {
+	// ko logs the state of the checkout for each image, which nothing here depends on.
+	log.SetOutput(io.Discard)
 	if out == "" || version == "" {
 		return errors.New("say where to with -out, and which version with -version")
 	}

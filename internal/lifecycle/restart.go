@@ -46,6 +46,7 @@ func Follow(key *v1alpha1.JWTRefreshKey, follower Follower, now time.Time) (mark
 		return true, true
 	default:
 		made := ptr.Deref(status.CreatedAt, metav1.Time{}).Time
-		return true, status.Revision > 1 && follower.CreatedAt.Before(made) && now.Sub(made) < freshRotation
+		// Within the same second either may have been first.
+		return true, status.Revision > 1 && !follower.CreatedAt.After(made) && now.Sub(made) < freshRotation
 	}
 }

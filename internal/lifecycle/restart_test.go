@@ -39,6 +39,7 @@ func TestFollow(t *testing.T) {
 		{"no mark, and a rotation just now", func(*v1alpha1.JWTRefreshKey, *Follower) {}, true, true},
 		{"no mark, and a rotation long ago", func(k *v1alpha1.JWTRefreshKey, _ *Follower) { k.Status.CreatedAt = ago(time.Hour) }, true, false},
 		{"no mark, and a workload younger than the token", func(_ *v1alpha1.JWTRefreshKey, f *Follower) { f.CreatedAt = now }, true, false},
+		{"no mark, and a workload of the same second", func(k *v1alpha1.JWTRefreshKey, f *Follower) { f.CreatedAt = k.Status.CreatedAt.Time }, true, true},
 		{"no mark, and a first token", func(k *v1alpha1.JWTRefreshKey, _ *Follower) { k.Status.Revision = 1 }, true, false},
 		{"no mark, and a token of unknown age", func(k *v1alpha1.JWTRefreshKey, _ *Follower) { k.Status.CreatedAt = nil }, true, false},
 	}

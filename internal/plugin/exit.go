@@ -27,7 +27,8 @@ const exitCodes = `Exit codes of kubectl refreshkey:
   1  something failed: the API server or the token service could not be asked, or said no
   2  the flags or arguments are wrong; nothing was done
   3  there is no such key, issuer, signing key, Secret or session
-  4  refused: verify and token: the token is not accepted; exchange, login and logout: the token service refuses
+  4  refused: verify and token: the token is not accepted; exchange, login and logout: the token service refuses;
+     create --wait: the key gets no token; rotate: the key is not one that is rotated
   5  timed out: what was asked for is on its way, and what --wait waits for did not come within --timeout
   6  not verified: it is done, and that every replica refuses could not be found out; verify and token: nothing
      speaks against the token, and something could not be checked

@@ -1,12 +1,14 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
@@ -71,6 +73,7 @@ func (c *cli) showKeys(out *output, keys []v1alpha1.SigningKeyStatus) error {
 		fmt.Fprintln(c.ErrOut, "No signing keys yet.")
 		return nil
 	}
+	sortKeys(keys)
 	now := c.Clock.Now()
 	rows := make([][]cell, 0, len(keys))
 	for _, key := range keys {
@@ -81,6 +84,14 @@ func (c *cli) showKeys(out *output, keys []v1alpha1.SigningKeyStatus) error {
 	}
 	writeTable(c.Out, c.colours(), "", []string{"KID", "USE", "ALG", "STATE", "MADE", "SIGNS", "REMOVED"}, rows)
 	return nil
+}
+
+// sortKeys puts the key that signs first, and then the one that follows it.
+func sortKeys(keys []v1alpha1.SigningKeyStatus) {
+	states := []v1alpha1.KeyState{v1alpha1.KeyState(keyring.Active), v1alpha1.KeyState(keyring.Pending), v1alpha1.KeyState(keyring.Retiring)}
+	slices.SortStableFunc(keys, func(a, b v1alpha1.SigningKeyStatus) int {
+		return cmp.Or(-cmp.Compare(a.Use, b.Use), cmp.Compare(slices.Index(states, a.State), slices.Index(states, b.State)), a.CreatedAt.Compare(b.CreatedAt.Time))
+	})
 }
 
 func (c *cli) issuerRotateCommand() *cobra.Command {
@@ -108,8 +119,9 @@ func (c *cli) rotateKeys(ctx context.Context, w *waiting, name string) error {
 		return err
 	}
 	before := signing(issuer)
-	asked := metav1.Time{Time: c.Clock.Now().UTC()}.Rfc3339Copy()
-	if err := k.annotate(ctx, issuer, v1alpha1.AnnotationRotateKeys, asked.UTC().Format("2006-01-02T15:04:05Z")); err != nil {
+	// The second that has begun is over only then, and keys that began to sign in it are meant too.
+	asked := c.Clock.Now().UTC().Truncate(time.Second).Add(time.Second)
+	if err := k.annotate(ctx, issuer, v1alpha1.AnnotationRotateKeys, asked.Format(time.RFC3339)); err != nil {
 		return err
 	}
 	done()

@@ -91,6 +91,14 @@ func (l *lister) run(ctx context.Context) error {
 }
 
 func (l *lister) show(list *v1alpha1.JWTRefreshKeyList, namespace string, now time.Time) error {
+	if *l.output.flags.OutputFormat == "name" {
+		for i := range list.Items {
+			if err := l.output.print(l.cli, &list.Items[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	if !l.output.words() {
 		list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(keyKind + "List"))
 		return l.output.print(l.cli, list)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -177,10 +178,20 @@ func (l *login) password() (string, error) {
 	if !ok || !isTerminal(l.In) {
 		return "", usageError("there is no terminal to ask for the password on: name --password-file, and - for stdin")
 	}
-	fmt.Fprintf(l.ErrOut, "Password of %s: ", l.username)
-	password, err := term.ReadPassword(int(terminal.Fd()))
-	fmt.Fprintln(l.ErrOut)
-	return strings.TrimSpace(string(password)), err
+	// The echo is off before it is asked: who is quick has typed before term.ReadPassword would turn it off.
+	state, err := term.MakeRaw(int(terminal.Fd()))
+	if err != nil {
+		return "", err
+	}
+	asker := term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{terminal, l.ErrOut}, "")
+	password, err := asker.ReadPassword("Password of " + l.username + ": ")
+	if errors.Is(err, io.EOF) {
+		err = usageError("no password was given")
+	}
+	return strings.TrimSpace(password), errors.Join(err, term.Restore(int(terminal.Fd()), state))
 }
 
 // begin signs in and keeps the session. One that was there under the name is ended once it is replaced.

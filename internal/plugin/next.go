@@ -27,7 +27,7 @@ func whatComes(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
 		return []next{{what: over}}
 	}
 	var waiting, timed []next
-	for _, one := range slices.Concat(asked(key), renewal(key, now), retirements(key), idleness(key), ends(key)) {
+	for _, one := range slices.Concat(asked(key), renewal(key, now), retirements(key, now), idleness(key), ends(key)) {
 		if one.at.IsZero() {
 			waiting = append(waiting, one)
 		} else {
@@ -89,6 +89,8 @@ func asked(key *v1alpha1.JWTRefreshKey) []next {
 
 func renewal(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
 	switch at := key.Status.RenewalTime; {
+	case key.Status.RevokedAt != nil:
+		return nil
 	case modeOf(key) == v1alpha1.RotationOneTimeUse && key.Status.Revision > 0:
 		return []next{{what: "each use hands out the next token; a token that is used twice revokes the key"}}
 	case at != nil && at.Time.Before(now):
@@ -100,7 +102,7 @@ func renewal(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
 }
 
 // retirements follow what internal/lifecycle decides by, as far as status shows it.
-func retirements(key *v1alpha1.JWTRefreshKey) []next {
+func retirements(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
 	status := &key.Status
 	var all []next
 	for i, token := range status.Previous {
@@ -129,7 +131,12 @@ func retirements(key *v1alpha1.JWTRefreshKey) []next {
 			if used := status.SupersededLastUsed; used != nil && used.After(quiet) {
 				quiet = used.Time
 			}
-			all = append(all, next{at: earlier(latest, quiet.Add(overlap.Quiet.Duration)), what: name + " retires, if it is not used until then"})
+			end := earlier(latest, quiet.Add(overlap.Quiet.Duration))
+			if !end.After(now) {
+				all = append(all, next{what: name + " retires when the manager looks at the key next"})
+				continue
+			}
+			all = append(all, next{at: end, what: name + " retires, if it is not used until then"})
 		}
 	}
 	return all
@@ -154,7 +161,7 @@ func ends(key *v1alpha1.JWTRefreshKey) []next {
 	var all []next
 	end := key.Status.ExpiresAt
 	last := key.Spec.ExpiresAt
-	if end != nil && (last == nil || end.Time.Before(last.Time)) {
+	if end != nil && key.Status.RevokedAt == nil && (last == nil || end.Time.Before(last.Time)) {
 		all = append(all, next{at: end.Time, what: fmt.Sprintf("revision %d, the current token, ends", key.Status.Revision)})
 	}
 	if last != nil {

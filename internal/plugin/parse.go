@@ -27,7 +27,8 @@ var errForm = errors.New("it is not three parts of base64url with dots between, 
 // parse takes a token apart.
 func parse(compact string) (*parsed, error) {
 	parts := strings.Split(compact, ".")
-	if len(parts) != 3 || len(compact) > token.MaxLength {
+	// The decoder would skip line breaks.
+	if len(parts) != 3 || len(compact) > token.MaxLength || strings.ContainsAny(compact, "\r\n") {
 		return nil, errForm
 	}
 	raw := make([][]byte, len(parts))

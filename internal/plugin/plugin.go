@@ -35,7 +35,7 @@ type cli struct {
 func Main(ctx context.Context, args []string, o Options) int {
 	c := &cli{Options: o, flags: genericclioptions.NewConfigFlags(true)}
 	c.progress = &progress{out: o.ErrOut, terminal: isTerminal(o.ErrOut), clock: o.Clock}
-	root := c.root()
+	root := c.root() //nolint:contextcheck // commands have their context from cobra when they run
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !errors.Is(err, errSilent) {

@@ -28,10 +28,10 @@ type progress struct {
 // during tells of what until done is called.
 func (p *progress) during(what string) (done func()) {
 	p.say(what)
-	ticker, stop := p.clock.NewTicker(patience), make(chan struct{})
+	ticker, stop, began := p.clock.NewTicker(patience), make(chan struct{}), p.clock.Now()
 	var ended sync.WaitGroup
 	ended.Go(func() {
-		began, last := p.clock.Now(), ""
+		last := ""
 		for {
 			select {
 			case <-stop:

@@ -151,5 +151,8 @@ func (r *revocation) refused(ctx context.Context, p *probe) (replicas int, err e
 		left := p.ask(ctx, all)
 		return len(left) == 0, stillAccepting(left, replicas), nil
 	})
-	return replicas, err
+	if err != nil {
+		return 0, err
+	}
+	return replicas, nil
 }

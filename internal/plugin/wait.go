@@ -42,7 +42,8 @@ func (w *waiting) until(ctx context.Context, c *cli, what string, ask func(conte
 	last := what
 	err := wait.PollUntilContextCancel(ctx, askEvery, true, func(ctx context.Context) (bool, error) {
 		done, still, err := ask(ctx)
-		if still != "" {
+		// What was cut off by the end of the time is no answer.
+		if still != "" && ctx.Err() == nil {
 			last = still
 			c.progress.say(still)
 		}

@@ -3,10 +3,11 @@ package tenancy
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/refreshkeys/refreshkeys/test/guide"
 )
 
 // TestTheCommandsOfTheHardeningPage runs what docs/hardening.md says, line by line, and applies the
@@ -22,7 +23,11 @@ func TestTheCommandsOfTheHardeningPage(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	commands := commandsOf(t, "docs/hardening.md")
+	page, err := guide.Read(filepath.Join(server.Root, "docs/hardening.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := page.Commands()
 	if len(commands) < 9 {
 		t.Fatalf("only %d commands were found", len(commands))
 	}
@@ -52,24 +57,4 @@ func TestTheCommandsOfTheHardeningPage(t *testing.T) {
 		return err == nil, fmt.Sprint(err)
 	})
 	refusedBy(t, jane.Create(t.Context(), newKey("team-shop", newName("orders"), of("other"))), usePolicy)
-}
-
-// commandsOf are the lines of a page's shell blocks.
-func commandsOf(t *testing.T, page string) (commands []string) {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(server.Root, page))
-	if err != nil {
-		t.Fatal(err)
-	}
-	shell := false
-	for line := range strings.Lines(string(text)) {
-		line = strings.TrimSpace(line)
-		switch {
-		case strings.HasPrefix(line, "```"):
-			shell = line == "```sh"
-		case shell && line != "":
-			commands = append(commands, line)
-		}
-	}
-	return commands
 }

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/metadata"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/refreshkeys/refreshkeys/cmd/internal/start"
+	"github.com/refreshkeys/refreshkeys/internal/uninstall"
+)
+
+// uninstallCommand is the word after which the manager removes all that was issued, and ends.
+const uninstallCommand = "uninstall"
+
+// runUninstall is what the chart runs before a release goes whose tokens are not to stay.
+func runUninstall(args []string, report io.Writer) error {
+	removal := uninstall.Removal{Report: report}
+	var kubeconfig string
+	var timeout time.Duration
+	set := pflag.NewFlagSet("manager "+uninstallCommand, pflag.ContinueOnError)
+	set.StringVar(&kubeconfig, "kubeconfig", "", start.KubeconfigUsage)
+	set.StringVar(&removal.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the operator's own namespace, where the signing keys are; default: $POD_NAMESPACE")
+	set.StringSliceVar(&removal.Namespaces, "namespaces", nil, start.NamespacesUsage)
+	set.BoolVar(&removal.CRDs, "remove-crds", false, "remove the CRDs as well")
+	set.DurationVar(&timeout, "timeout", 5*time.Minute, "how long it may take")
+	err := set.Parse(args)
+	if errors.Is(err, pflag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if removal.Namespace == "" {
+		return errors.New("say the operator's own namespace with --namespace or $POD_NAMESPACE")
+	}
+	if err := start.CheckNamespaces(removal.Namespaces); err != nil {
+		return err
+	}
+	config, err := start.RestConfig(kubeconfig)
+	if err != nil {
+		return err
+	}
+	config.QPS = -1
+	if removal.Client, err = metadata.NewForConfig(config); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctrl.SetupSignalHandler(), timeout)
+	defer cancel()
+	if err := removal.Run(ctx); err != nil {
+		return fmt.Errorf("not all is removed, and it can be begun again: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+# Sourced by the scripts that build pinned binaries from Go modules: one at a time, with
+# what is built, how far it is and how long it takes; each moved into place only when
+# complete, so that an interrupted build is simply continued.
+
+# Read from go.mod, not asked of `go list`, so that a finished build costs nothing.
+module_version() { # module, folder of go.mod
+  awk -v module="$1" '$1 == "require" { $1 = ""; $0 = $0 } $1 == module && $2 ~ /^v/ { print $2; exit }' "${2:-.}/go.mod"
+}
+
+# A workspace of the caller's would hide the modules.
+export GOWORK=off
+
+build=""
+part=""
+abandon() {
+  if [ -n "$build" ]; then kill "$build" 2>/dev/null || true; fi
+  if [ -n "$part" ]; then rm -f "$part"; fi
+}
+trap abandon EXIT
+
+show_progress() { # label, started
+  local shown=-1 elapsed
+  while kill -0 "$build" 2>/dev/null; do
+    elapsed=$((SECONDS - $2))
+    if [ -t 1 ]; then
+      printf '\r%s  %ds' "$1" "$elapsed"
+    elif [ $((elapsed / 30)) -ne "$shown" ]; then
+      shown=$((elapsed / 30))
+      printf '%s  %ds\n' "$1" "$elapsed"
+    fi
+    sleep 1
+  done
+  if [ -t 1 ]; then printf '\r'; fi
+}
+
+# build_once builds what is not there yet, with the remaining arguments given to `go build`.
+build_once() { # step such as 2/5, file, version, arguments of go build ...
+  local label started out
+  out=$2
+  if [ -x "$out" ]; then return; fi
+  label="[$1] building $(basename "$out") $3"
+  started=$SECONDS
+  shift 3
+  # The process id keeps two builds at once from moving each other's files.
+  part="$(dirname "$out")/.$(basename "$out").$$.part"
+  go build -trimpath -o "$part" "$@" &
+  build=$!
+  show_progress "$label" "$started"
+  if ! wait "$build"; then
+    echo "$label  failed, see above; what is built already is kept: run it again" >&2
+    exit 1
+  fi
+  mv "$part" "$out"
+  build=""
+  part=""
+  printf '%s  done in %ds (%ds in all)\n' "$label" $((SECONDS - started)) "$SECONDS"
+}

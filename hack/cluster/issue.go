@@ -1,0 +1,86 @@
+package cluster
+
+import (
+	"crypto/ecdsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// Authority is the path of the certificate that all others of the cluster can be verified by.
+func (c *Cluster) Authority() string { return c.pki().certificate(authorityIdentity) }
+
+// CertificateKubeconfig writes a kubeconfig for a user of that name and those groups, as a
+// component of Kubernetes has.
+func (c *Cluster) CertificateKubeconfig(path, user string, groups ...string) error {
+	certificate, key, err := c.ClientCertificate(user, groups...)
+	if err != nil {
+		return err
+	}
+	credentials := &clientcmdapi.AuthInfo{}
+	if credentials.ClientCertificateData, err = os.ReadFile(certificate); err != nil {
+		return err
+	}
+	if credentials.ClientKeyData, err = os.ReadFile(key); err != nil {
+		return err
+	}
+	return c.writeKubeconfig(path, metav1.NamespaceDefault, user, credentials)
+}
+
+// ClientCertificate makes a certificate for a user of that name and those groups, and returns
+// the paths of it and of its key.
+func (c *Cluster) ClientCertificate(user string, groups ...string) (certificate, key string, err error) {
+	return c.issue(user, x509.Certificate{
+		Subject:     pkix.Name{CommonName: user, Organization: groups},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+}
+
+// ServingCertificate makes a certificate for a server at those names and addresses, and
+// returns the paths of it and of its key.
+func (c *Cluster) ServingCertificate(name string, hosts ...string) (certificate, key string, err error) {
+	template := x509.Certificate{
+		Subject:     pkix.Name{CommonName: name},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, host := range hosts {
+		if address := net.ParseIP(host); address != nil {
+			template.IPAddresses = append(template.IPAddresses, address)
+		} else {
+			template.DNSNames = append(template.DNSNames, host)
+		}
+	}
+	return c.issue(name, template)
+}
+
+func (c *Cluster) issue(name string, template x509.Certificate) (certificate, key string, err error) {
+	pki := c.pki()
+	ca, err := pki.readAuthority()
+	if err != nil {
+		return "", "", err
+	}
+	der, private, err := ca.issue(template)
+	if err != nil {
+		return "", "", fmt.Errorf("certificate of %s: %w", name, err)
+	}
+	return pki.certificate(name), pki.key(name), pki.write(name, der, private)
+}
+
+func (p pki) readAuthority() (*authority, error) {
+	pair, err := tls.LoadX509KeyPair(p.certificate(authorityIdentity), p.key(authorityIdentity))
+	if err != nil {
+		return nil, err
+	}
+	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, errors.New("the key of the cluster's authority is none for ECDSA")
+	}
+	return &authority{certificate: pair.Leaf, key: key}, nil
+}

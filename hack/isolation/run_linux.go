@@ -1,0 +1,128 @@
+package isolation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+const (
+	self = "/proc/self/exe"
+	// stopGrace is what the program inside has for an orderly end.
+	stopGrace = 30 * time.Second
+)
+
+// setup is what init is told.
+type setup struct {
+	Dir     string
+	Kept    string
+	Cgroups []cgroup
+	Args    []string
+}
+
+// Hook must be the first call of main: in a program that was started by Run it takes over and
+// does not return.
+func Hook() {
+	switch os.Args[0] {
+	case initName:
+		os.Exit(runInit())
+	case sweepName:
+		os.Exit(runSweep())
+	case probeName:
+		os.Exit(0)
+	}
+}
+
+// Available tells why Run would fail, by an attempt; the error wraps ErrUnavailable.
+func Available(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "refreshkeys-probe-")
+	if err != nil {
+		return err
+	}
+	var said tail
+	err = run(ctx, Options{Dir: dir, Stdout: &said, Stderr: &said}, probeName)
+	if err != nil && !errors.Is(err, ErrUnavailable) {
+		err = fmt.Errorf("%w: %w: %s", ErrUnavailable, err, said.text())
+	}
+	return errors.Join(err, os.RemoveAll(dir))
+}
+
+// Run runs this program again, isolated, and returns when it has ended and all that it left
+// is gone. When ctx is done it is asked to end, and killed half a minute later.
+func Run(ctx context.Context, options Options) error {
+	return run(ctx, options, filepath.Base(os.Args[0]))
+}
+
+func run(ctx context.Context, options Options, name string) (err error) {
+	if uid := os.Geteuid(); uid != 0 {
+		return fmt.Errorf("%w: it needs root, and this is user %d", ErrUnavailable, uid)
+	}
+	if err := os.MkdirAll(options.Dir, 0o700); err != nil {
+		return err
+	}
+	groups, err := planCgroups(fmt.Sprintf("%s-%08x", filepath.Base(options.Dir), rand.Uint32()))
+	if err != nil {
+		return err
+	}
+	// Before anything is made, there is somebody to remove it.
+	sweeper, err := startSweeper(options, groups)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sweeper.finish()) }()
+	if err := makeCgroups(groups); err != nil {
+		return err
+	}
+	told, err := json.Marshal(setup{
+		Dir: options.Dir, Kept: options.Kept, Cgroups: groups, Args: append([]string{name}, options.Args...),
+	})
+	if err != nil {
+		return err
+	}
+	command := exec.CommandContext(ctx, self)
+	command.Args = []string{initName, string(told)}
+	command.Env = append(os.Environ(), options.Env...)
+	command.Stdout, command.Stderr = options.Stdout, options.Stderr
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = stopGrace
+	command.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
+		// When we are killed, so is it, and with it all of its processes: it is the first of their namespace.
+		Pdeathsig: syscall.SIGKILL,
+		// A terminal's Ctrl-C is for us alone, who end the inside in order.
+		Setpgid: true,
+	}
+	return runOnThread(command)
+}
+
+// runOnThread keeps the thread that forks: a child gets its parent-death signal when that
+// thread ends.
+func runOnThread(command *exec.Cmd) error {
+	ended := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		ended <- command.Run()
+	}()
+	return <-ended
+}
+
+// tail keeps the last of what is written to it.
+type tail struct{ kept []byte }
+
+func (t *tail) Write(p []byte) (int, error) {
+	const most = 1000
+	t.kept = append(t.kept, p...)
+	t.kept = t.kept[max(0, len(t.kept)-most):]
+	return len(p), nil
+}
+
+func (t *tail) text() string { return string(t.kept) }

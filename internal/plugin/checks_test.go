@@ -1,0 +1,222 @@
+package plugin
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+const issuerURL = "https://tokens.example.com"
+
+// scene is a token with all that speaks for it.
+type scene struct {
+	header map[string]any
+	claims map[string]any
+	signer *ecdsa.PrivateKey
+	*evidence
+}
+
+func newScene(t *testing.T, typ token.Type) *scene {
+	t.Helper()
+	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := map[string]any{"namespace": "shop", "name": "orders", "uid": "uid"}
+	use := v1alpha1.KeyUse("access")
+	if typ == token.Refresh {
+		object["revision"], use = 2, "refresh"
+	}
+	s := &scene{
+		header: map[string]any{"typ": string(typ), "alg": "ES256", "kid": "kid"},
+		claims: map[string]any{
+			"iss": issuerURL, "sub": "refreshkey:shop:orders", "aud": "https://orders.example.com", "client_id": "refreshkey:shop:orders", "jti": "two",
+			"iat": noon.Add(-day).Unix(), "nbf": noon.Add(-day - token.Skew).Unix(), "exp": noon.Add(29 * day).Unix(), "refreshkeys.dev": object,
+		},
+		signer: signer,
+		evidence: &evidence{
+			now: noon, key: issued(),
+			issuer: &v1alpha1.JWTIssuer{
+				Spec:   v1alpha1.JWTIssuerSpec{URL: issuerURL},
+				Status: v1alpha1.JWTIssuerStatus{Keys: []v1alpha1.SigningKeyStatus{{KID: "kid", Use: use, Algorithm: v1alpha1.ES256, State: "Active"}}},
+			},
+			jwks: &jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: signer.Public(), KeyID: "kid", Algorithm: "ES256", Use: "sig"}}},
+		},
+	}
+	s.issuer.Name = "default"
+	return s
+}
+
+// sign makes the token, and puts it on record.
+func (s *scene) sign(t *testing.T) {
+	t.Helper()
+	payload, err := json.Marshal(s.claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := &jose.SignerOptions{}
+	options.WithHeader("kid", s.header["kid"]).WithHeader("typ", s.header["typ"])
+	for name, value := range s.header {
+		if name != "typ" && name != "alg" && name != "kid" {
+			options.WithHeader(jose.HeaderKey(name), value)
+		}
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: s.signer}, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := signer.Sign(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compact, err := signed.CompactSerialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.present(t, compact)
+	if s.key != nil {
+		s.key.Status.TokenHash = token.Hash(compact)
+	}
+}
+
+func (s *scene) present(t *testing.T, compact string) {
+	t.Helper()
+	p, err := parse(compact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.token = p
+}
+
+func (s *scene) object() map[string]any {
+	object, _ := s.claims["refreshkeys.dev"].(map[string]any)
+	return object
+}
+
+// TestExamine: each case spoils one thing of a good token, and wants exactly the checks that speak of it not to pass.
+func TestExamine(t *testing.T) {
+	away := errors.New("away")
+	for _, c := range []struct {
+		name string
+		typ  token.Type
+		// before is done to what is signed, and after to the world.
+		before, after func(*scene)
+		failed        string
+		unknown       string
+		want          verdict
+	}{
+		{name: "a refresh token", typ: token.Refresh, want: passed},
+		{name: "an access token", typ: token.Access, want: passed},
+		{name: "superseded", typ: token.Refresh, before: func(s *scene) { s.claims["jti"], s.object()["revision"] = "one", 1 },
+			after: func(s *scene) { s.key.Status.Previous[0].TokenHash = token.Hash(s.token.compact) }, want: passed},
+		{name: "retired", typ: token.Refresh, before: func(s *scene) { s.claims["jti"], s.object()["revision"] = "zero", 1 }, failed: "standing", unknown: "signature", want: failed},
+		{name: "used once before", typ: token.Refresh, before: func(s *scene) {
+			s.claims["jti"], s.object()["revision"] = "zero", 1
+			s.key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
+		}, failed: "standing", unknown: "signature", want: failed},
+		{name: "another typ", typ: "JWT", failed: "type", want: failed, before: func(s *scene) { s.issuer.Status.Keys[0].Use = "access" }},
+		{name: "a refresh token that says it is an access token", typ: token.Refresh, before: func(s *scene) {
+			s.header["typ"], s.issuer.Status.Keys[0].Use = "at+jwt", "access"
+		}, failed: "type", want: failed},
+		{name: "a header with more in it", typ: token.Refresh, before: func(s *scene) { s.header["zip"] = "DEF" }, failed: "form", want: failed},
+		{name: "another issuer", typ: token.Refresh, after: func(s *scene) { s.issuer = nil }, failed: "issuer", unknown: "signing key", want: failed},
+		{name: "issuers are not to be read", typ: token.Refresh, after: func(s *scene) { s.issuer, s.issuerErr = nil, away }, unknown: "issuer, signing key", want: unknown},
+		{name: "the signing key is gone", typ: token.Refresh, after: func(s *scene) { s.issuer.Status.Keys = nil }, failed: "signing key", want: failed},
+		{name: "the signing key is of the other ring", typ: token.Refresh, after: func(s *scene) { s.issuer.Status.Keys[0].Use = "access" }, failed: "signing key", want: failed},
+		{name: "the signing key signs otherwise", typ: token.Access, after: func(s *scene) { s.issuer.Status.Keys[0].Algorithm = v1alpha1.RS256 }, failed: "signing key", want: failed},
+		{name: "signed by another key", typ: token.Access, after: func(s *scene) {
+			other, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+			s.jwks.Keys[0].Key = other.Public()
+		}, failed: "signature", want: failed},
+		{name: "not published", typ: token.Access, after: func(s *scene) { s.jwks.Keys = nil }, failed: "signature", want: failed},
+		{name: "the published keys are not to be had", typ: token.Access, after: func(s *scene) { s.jwks, s.jwksErr = nil, away }, unknown: "signature", want: unknown},
+		{name: "another text than the one on record", typ: token.Refresh, after: func(s *scene) { s.key.Status.TokenHash = "sha256:other" }, failed: "signature", want: failed},
+		{name: "expired to the second", typ: token.Refresh, before: func(s *scene) { s.claims["exp"] = noon.Unix() }, failed: "time", want: failed},
+		{name: "its last second", typ: token.Refresh, before: func(s *scene) { s.claims["exp"] = noon.Unix() + 1 }, want: passed},
+		{name: "from the future, within the skew", typ: token.Refresh, before: func(s *scene) { s.made(2 * time.Minute) }, want: passed},
+		{name: "from the future", typ: token.Refresh, before: func(s *scene) { s.made(2*time.Minute + time.Second) }, failed: "time", want: failed},
+		{name: "no such key", typ: token.Refresh, after: func(s *scene) { s.key = nil }, failed: "key", unknown: "signature, alive, standing, policy", want: failed},
+		{name: "no such key, of an access token", typ: token.Access, after: func(s *scene) { s.key = nil }, failed: "key", unknown: "alive", want: failed},
+		{name: "keys are not to be read", typ: token.Refresh, after: func(s *scene) { s.key, s.keyErr = nil, away }, unknown: "signature, key, alive, standing, policy", want: unknown},
+		{name: "the key was made again", typ: token.Refresh, after: func(s *scene) { s.key.UID = types.UID("other") }, failed: "key, standing", want: failed},
+		{name: "revoked", typ: token.Refresh, after: func(s *scene) { s.key.Status.RevokedAt = at(-time.Hour) }, failed: "alive, standing", want: failed},
+		{name: "revoked a moment ago", typ: token.Access, after: func(s *scene) { s.key.Spec.Revoked = true }, failed: "alive", want: failed},
+		{name: "the key ended", typ: token.Access, after: func(s *scene) { s.key.Spec.ExpiresAt = at(0) }, failed: "alive", want: failed},
+		{name: "being deleted", typ: token.Access, after: func(s *scene) { s.key.DeletionTimestamp = at(0) }, failed: "alive", want: failed},
+		{name: "the policy denies", typ: token.Refresh, after: func(s *scene) { stalled(s.key, v1alpha1.ReasonPolicyDenied) }, failed: "policy", want: failed},
+		{name: "bound", typ: token.Refresh, before: func(s *scene) { s.claims["cnf"] = map[string]any{"jkt": "thumb"} }, want: passed},
+		{name: "bound since", typ: token.Refresh, after: func(s *scene) { s.key.Spec.Binding = &v1alpha1.BindingSpec{ServiceAccountName: "till"} }, failed: "binding", want: failed},
+		{name: "a claim is missing", typ: token.Refresh, before: func(s *scene) { delete(s.claims, "jti") }, failed: "form", want: failed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene(t, c.typ)
+			if c.before != nil {
+				c.before(s)
+			}
+			s.sign(t)
+			if c.after != nil {
+				c.after(s)
+			}
+			checks := examine(s.evidence)
+			found := map[verdict][]string{}
+			for _, one := range checks {
+				found[one.Verdict] = append(found[one.Verdict], one.Name)
+				if one.Reason == "" || strings.Contains(one.Reason, "eyJ") {
+					t.Errorf("%s gives no reason, or a token: %q", one.Name, one.Reason)
+				}
+			}
+			if diff := cmp.Diff([]string{c.failed, c.unknown}, []string{strings.Join(found[failed], ", "), strings.Join(found[unknown], ", ")}); diff != "" {
+				t.Errorf("failed and unknown: %s", diff)
+			}
+			if got := accepted(checks); got != c.want {
+				t.Errorf("accepted: %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// made is when the token was made, from now.
+func (s *scene) made(from time.Duration) {
+	s.claims["iat"], s.claims["nbf"] = noon.Add(from).Unix(), noon.Add(from-token.Skew).Unix()
+}
+
+func TestParse(t *testing.T) {
+	b64 := base64.RawURLEncoding.EncodeToString
+	for _, c := range []struct {
+		name, compact string
+		bad           bool
+	}{
+		{"three parts", b64([]byte("{}")) + "." + b64([]byte("{}")) + "." + b64([]byte("x")), false},
+		{"a header that is no JSON", b64([]byte("x")) + "." + b64([]byte("{}")) + "." + b64([]byte("x")), false},
+		{"a payload that is no JSON", b64([]byte("{}")) + "." + b64([]byte("x")) + "." + b64([]byte("x")), false},
+		{"two parts", "e30.e30", true},
+		{"five parts", "a.b.c.d.e", true},
+		{"an empty part", "e30.e30.", true},
+		{"padded", "e30=.e30.e30", true},
+		{"not of base64url", "e30.e+0.e30", true},
+		{"with white space", "e30.e30.e30\n", true},
+		{"too long", "e30." + strings.Repeat("e30a", token.MaxLength/4) + ".e30", true},
+		{"nothing", "", true},
+	} {
+		p, err := parse(c.compact)
+		if (err != nil) != c.bad {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if err == nil && accepted(examine(&evidence{token: p, now: noon})) != failed {
+			t.Errorf("%s is accepted", c.name)
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package chart
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/refreshkeys/refreshkeys/test/guide"
+)
+
+// elsewhere are commands that another test runs.
+var elsewhere = map[string]string{
+	"make images": "hack/images, TestImages",
+}
+
+// TestTheCommandsOfTheInstallPage runs what docs/install.md says, from its top to its end, as it is.
+func TestTheCommandsOfTheInstallPage(t *testing.T) {
+	l := &life{T: t, clients: kubernetes.NewForConfigOrDie(suite.cluster.Config())}
+	t.Cleanup(func() { cleanUp(t) })
+	l.namespaceIsGone()
+	page, err := guide.Read(filepath.Join(suite.root, "docs/install.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := page.Commands()
+	if len(commands) < 13 {
+		t.Fatalf("only %d commands were found", len(commands))
+	}
+	tools := toolsFolder(t)
+	removes := false
+	for _, command := range commands {
+		if _, known := elsewhere[command]; known {
+			continue
+		}
+		if strings.HasPrefix(command, "kubectl apply") {
+			// Where Helm has not installed it.
+			cleanUp(t)
+			l.namespaceIsGone()
+		}
+		takesOver := strings.Contains(command, "--take-ownership")
+		if takesOver {
+			l.podsAreAdmitted()
+		}
+		pods := l.podNames()
+		removes = removes || strings.Contains(command, "uninstall.keepTokens=false")
+		run := exec.CommandContext(t.Context(), "bash", "-c", command)
+		run.Dir = suite.root
+		run.Env = append(os.Environ(), "PATH="+tools+":"+os.Getenv("PATH"), "KUBECONFIG="+suite.cluster.Kubeconfig(), "HOME="+tools)
+		said, err := make(chan string, 1), make(chan error, 1)
+		go func() {
+			printed, failure := output(run)
+			said <- printed
+			err <- failure
+		}()
+		if strings.HasPrefix(command, "helm uninstall") && removes {
+			l.playJob()
+		}
+		if printed, failure := <-said, <-err; failure != nil {
+			t.Fatalf("%v\n%s", failure, printed)
+		}
+		if after := l.podNames(); takesOver && !slices.Equal(pods, after) {
+			t.Errorf("what Helm took over was restarted: %v, then %v", pods, after)
+		}
+		if strings.HasPrefix(command, "helm uninstall") {
+			l.kindsAreThere(!removes)
+		}
+	}
+	if !removes {
+		t.Error("no command removes tokens")
+	}
+}
+
+func (l *life) namespaceIsGone() {
+	l.Helper()
+	until(l.T, "the namespace is gone", func() (bool, string) {
+		_, err := l.clients.CoreV1().Namespaces().Get(l.Context(), namespace, metav1.GetOptions{})
+		return apierrors.IsNotFound(err), fmt.Sprint(err)
+	})
+}
+
+// toolsFolder holds helm and kubectl under the names that a page calls them by.
+func toolsFolder(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	for name, tool := range map[string]string{"helm": suite.helm, "kubectl": suite.cluster.KubectlPath()} {
+		if err := os.Symlink(tool, filepath.Join(folder, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+// TestAnotherNamespace: whatever names the operator's ServiceAccounts names them where they are.
+func TestAnotherNamespace(t *testing.T) {
+	values := "{issuerUse: {enabled: true}, uninstall: {keepTokens: false, removeCRDs: true}, namespaces: [shop]}"
+	said, err := helm(t.Context(), "template", release, "charts/refreshkeys", "--namespace", "tokens", "--values", valuesFile(t, values))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(said, namespace) || strings.Count(said, "system:serviceaccount:tokens:refreshkeys-") < 2 {
+		t.Errorf("a release in the namespace `tokens` names %s", namespace)
+	}
+}

@@ -1,0 +1,121 @@
+package docs
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestEveryReasonIsExplained: whoever reads a reason in a condition finds it in the page that helps.
+func TestEveryReasonIsExplained(t *testing.T) {
+	source, err := os.ReadFile(filepath.Join(root, "api", "v1alpha1", "conditions.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(root, "docs", "troubleshooting.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons := regexp.MustCompile(`(?m)^\t(?:Reason|Revoked)\w+ .*= "(\w+)"`).FindAllSubmatch(source, -1)
+	if len(reasons) < 20 {
+		t.Fatalf("only %d reasons were found", len(reasons))
+	}
+	for _, reason := range reasons {
+		if !strings.Contains(string(page), "| `"+string(reason[1])+"` |") {
+			t.Errorf("docs/troubleshooting.md does not explain %s", reason[1])
+		}
+	}
+}
+
+// code is what only looks like a link.
+var code = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
+
+var link = regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)`)
+
+// TestLinks: what a page links to is there, the chapter too.
+func TestLinks(t *testing.T) {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md"} {
+		pages, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, page := range pages {
+			text, err := os.ReadFile(page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, found := range link.FindAllStringSubmatch(code.ReplaceAllString(string(text), ""), -1) {
+				if strings.Contains(found[1], "://") {
+					continue
+				}
+				checkLink(t, page, found[1], strings.TrimPrefix(found[2], "#"))
+			}
+		}
+	}
+}
+
+func checkLink(t *testing.T, page, file, chapter string) {
+	t.Helper()
+	target := page
+	if file != "" {
+		target = filepath.Join(filepath.Dir(page), file)
+	}
+	if _, err := os.Stat(target); err != nil {
+		t.Errorf("%s links to %s, which is not there", page, file)
+		return
+	}
+	if chapter == "" {
+		return
+	}
+	text, err := os.ReadFile(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(string(text), -1) {
+		if anchor(heading[1]) == chapter {
+			return
+		}
+	}
+	t.Errorf("%s links to the chapter %s of %s, which is not there", page, chapter, target)
+}
+
+// anchor is what a heading is linked to by.
+func anchor(heading string) string {
+	heading = strings.ToLower(regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`).ReplaceAllString(heading, "$1"))
+	return strings.ReplaceAll(regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(heading, ""), " ", "-")
+}
+
+// TestPictures: they are well-formed, and say in words what they show.
+func TestPictures(t *testing.T) {
+	pictures, err := filepath.Glob(filepath.Join(root, "docs", "*.svg"))
+	if err != nil || len(pictures) == 0 {
+		t.Fatal("no pictures were found", err)
+	}
+	for _, picture := range pictures {
+		text, err := os.ReadFile(picture)
+		if err != nil {
+			t.Fatal(err)
+		}
+		described := 0
+		for decoder := xml.NewDecoder(strings.NewReader(string(text))); ; {
+			token, err := decoder.Token()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%s: %v", picture, err)
+			}
+			if start, ok := token.(xml.StartElement); ok && (start.Name.Local == "title" || start.Name.Local == "desc") {
+				described++
+			}
+		}
+		if described != 2 {
+			t.Errorf("%s has no title and description", picture)
+		}
+	}
+}

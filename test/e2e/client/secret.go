@@ -1,0 +1,86 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// secretFiles is a mounted Secret.
+type secretFiles struct {
+	dir string
+
+	mu   sync.Mutex
+	last secret
+}
+
+// secret is what was in the files at one moment.
+type secret struct {
+	token, endpoint string
+	authority       []byte
+}
+
+// read returns what is in the files now. Once a token was there, one that was taken away is
+// still held: it is for the token service to refuse it, not for its holder to forget it.
+func (f *secretFiles) read() (secret, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	read, err := f.now()
+	if err == nil {
+		f.last = read
+	}
+	if f.last.token == "" {
+		return secret{}, errors.Join(errors.New("there is no token yet"), err)
+	}
+	return f.last, nil
+}
+
+func (f *secretFiles) now() (secret, error) {
+	// The kubelet changes all files at once by turning a link: through the link's target they
+	// are of one state.
+	state, err := filepath.EvalSymlinks(filepath.Join(f.dir, "..data"))
+	if err != nil {
+		return secret{}, err
+	}
+	token, err := os.ReadFile(filepath.Join(state, "token"))
+	if err != nil {
+		return secret{}, err
+	}
+	endpoint, err := os.ReadFile(filepath.Join(state, "token-endpoint"))
+	if err != nil {
+		return secret{}, err
+	}
+	authority, err := os.ReadFile(filepath.Join(state, "ca.crt"))
+	if err != nil {
+		return secret{}, err
+	}
+	if len(token) == 0 {
+		return secret{}, errors.New("the token is empty")
+	}
+	return secret{token: string(token), endpoint: string(endpoint), authority: authority}, nil
+}
+
+// revision is read from the token without verifying it; 0 when it cannot be.
+func (s secret) revision() int64 {
+	parts := strings.Split(s.token, ".")
+	if len(parts) != 3 {
+		return 0
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return 0
+	}
+	var claims struct {
+		Object struct {
+			Revision int64 `json:"revision"`
+		} `json:"refreshkeys.dev"`
+	}
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		return 0
+	}
+	return claims.Object.Revision
+}

@@ -1,0 +1,200 @@
+// Command e2e runs Refresh Keys on a real node: kubelet, containerd and runc with the
+// operator's own images, and a workload whose three pods mount one Secret and exchange the
+// token in it every second, while everything is done to them that happens in a year.
+// docs/e2e.md tells what; `make e2e` runs it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/hack/cluster"
+	"github.com/refreshkeys/refreshkeys/hack/isolation"
+)
+
+// What the program is told when it runs again, isolated.
+const (
+	insideArgument = "inside"
+	probeArgument  = "probe"
+)
+
+// required in the variable E2E makes a failure of a machine that cannot run this.
+const required = "required"
+
+// cannotBuild is the status of hack/node/build.sh when the machine lacks what it needs.
+const cannotBuild = 77
+
+// failed begins the line that tells what failed.
+const failed = "FAIL: "
+
+// errTold is a failure that the inside has told of already.
+var errTold = errors.New("the run failed")
+
+func main() {
+	isolation.Hook()
+	os.Exit(status(perform()))
+}
+
+// perform does what this process is for: all of it, or what is done isolated.
+func perform() error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) == 1 {
+		return outside(ctx)
+	}
+	switch os.Args[1] {
+	case probeArgument:
+		return probe()
+	case insideArgument:
+		return inside(ctx, os.Args[2:])
+	default:
+		return errors.New("usage: e2e, without arguments")
+	}
+}
+
+// status tells of an error what is not told yet, and is the status to end with.
+func status(err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, isolation.ErrUnavailable) && os.Getenv("E2E") != required:
+		fmt.Printf("SKIP: %v\n(E2E=required makes this a failure.)\n", err)
+		return 0
+	case errors.Is(err, errTold):
+	default:
+		fmt.Fprintf(os.Stderr, failed+"%v\n", err)
+	}
+	return 1
+}
+
+func outside(ctx context.Context) error {
+	if err := tryOut(ctx); err != nil {
+		return err
+	}
+	root, err := cluster.RepositoryRoot()
+	if err != nil {
+		return err
+	}
+	made, err := build(ctx, root)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "refreshkeys-e2e-")
+	if err != nil {
+		return err
+	}
+	found, err := findings(filepath.Join(root, "bin", "e2e"))
+	if err != nil {
+		return err
+	}
+	before, err := lookAtHost()
+	if err != nil {
+		return err
+	}
+	err = isolation.Run(ctx, isolation.Options{
+		Dir:    dir,
+		Kept:   found,
+		Args:   []string{insideArgument, dir, found, made.node, made.images, made.client, made.helm},
+		Stdout: os.Stdout, Stderr: os.Stderr,
+	})
+	var ended *exec.ExitError
+	if errors.As(err, &ended) {
+		err = errTold
+	}
+	if left := before.compare(dir); left != nil {
+		fmt.Fprintf(os.Stderr, failed+"%v\n", left)
+		return errors.Join(err, left)
+	}
+	// Empty unless something failed.
+	_ = os.Remove(found)
+	return err
+}
+
+// findings makes the folder for what tells why something failed.
+func findings(in string) (string, error) {
+	const prefix = "findings-"
+	earlier, err := filepath.Glob(filepath.Join(in, prefix+"*"))
+	if err != nil {
+		return "", err
+	}
+	for _, folder := range earlier {
+		// Those of runs that were killed are empty; others stay.
+		_ = os.Remove(folder)
+	}
+	return os.MkdirTemp(in, prefix+time.Now().Format("20060102-150405")+"-")
+}
+
+// tryOut tells at once, before anything is built for minutes, when this cannot run here.
+func tryOut(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "refreshkeys-e2e-probe-")
+	if err != nil {
+		return err
+	}
+	// Where nothing ran nobody has removed it.
+	defer func() { _ = os.RemoveAll(dir) }()
+	var said output
+	err = isolation.Run(ctx, isolation.Options{Dir: dir, Args: []string{probeArgument}, Stdout: &said, Stderr: &said})
+	if err != nil && ctx.Err() == nil && !errors.Is(err, isolation.ErrUnavailable) {
+		return fmt.Errorf("%w: %s", isolation.ErrUnavailable, strings.TrimPrefix(said.text(), failed))
+	}
+	return err
+}
+
+// made is what has been built.
+type made struct{ node, images, client, helm string }
+
+func build(ctx context.Context, root string) (*made, error) {
+	script := filepath.Join(root, "hack", "node", "build.sh")
+	if err := run(ctx, root, script); err != nil {
+		var ended *exec.ExitError
+		if errors.As(err, &ended) && ended.ExitCode() == cannotBuild {
+			return nil, fmt.Errorf("%w: see above what to install", isolation.ErrUnavailable)
+		}
+		return nil, err
+	}
+	out, err := exec.CommandContext(ctx, script, "--dir").Output()
+	if err != nil {
+		return nil, err
+	}
+	base := filepath.Join(root, "bin", "e2e")
+	m := &made{
+		node:   strings.TrimSpace(string(out)),
+		images: filepath.Join(base, "images"),
+		client: filepath.Join(base, "client"),
+	}
+	for _, command := range [][]string{
+		{"go", "build", "-trimpath", "-o", m.client, "./test/e2e/client"},
+		{filepath.Join(root, "hack", "images", "build.sh"), m.images, "linux/" + runtime.GOARCH},
+	} {
+		if err := run(ctx, root, command...); err != nil {
+			return nil, err
+		}
+	}
+	helm := exec.CommandContext(ctx, filepath.Join(root, "hack", "helm", "build.sh"))
+	helm.Stderr = os.Stderr
+	if out, err = helm.Output(); err != nil {
+		return nil, fmt.Errorf("build helm: %w", err)
+	}
+	m.helm = strings.TrimSpace(string(out))
+	return m, nil
+}
+
+func run(ctx context.Context, dir string, command ...string) error {
+	c := exec.CommandContext(ctx, command[0], command[1:]...)
+	c.Dir = dir
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	c.Stdout, c.Stderr = os.Stdout, os.Stderr
+	if err := c.Run(); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Base(command[0]), err)
+	}
+	return nil
+}

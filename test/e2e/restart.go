@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// rolloutAnnotation counts the rollouts of a Deployment; kube-controller-manager keeps it.
+const rolloutAnnotation = "deployment.kubernetes.io/revision"
+
+// restartRotation has the workload restarted after a rotation, as programs need that read
+// their token once.
+func (s *stage) restartRotation(ctx context.Context) (string, error) {
+	if err := s.patchKey(ctx, func(key *v1alpha1.JWTRefreshKey) {
+		key.Spec.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: "client"}}
+	}); err != nil {
+		return "", err
+	}
+	return s.secondRestartRotation(ctx)
+}
+
+// secondRestartRotation shows that each revision restarts once and no more.
+func (s *stage) secondRestartRotation(ctx context.Context) (string, error) {
+	before, err := s.rollouts(ctx)
+	if err != nil {
+		return "", err
+	}
+	old, err := s.pods(ctx)
+	if err != nil {
+		return "", err
+	}
+	next, err := s.rotate(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := s.restarted(ctx, before+1, old); err != nil {
+		return "", err
+	}
+	took := time.Since(next.written)
+	if err := s.firstTokens(ctx, next.revision); err != nil {
+		return "", err
+	}
+	// A while later there was still only one.
+	if err := s.settled(ctx, time.Now()); err != nil {
+		return "", err
+	}
+	after, err := s.rollouts(ctx)
+	if err != nil {
+		return "", err
+	}
+	if after != before+1 {
+		return "", fmt.Errorf("revision %d restarted the workload %d times", next.revision, after-before)
+	}
+	return fmt.Sprintf("one restart, all pods replaced after %s, each found revision %d first", seconds(took), next.revision), nil
+}
+
+func (s *stage) rollouts(ctx context.Context) (int, error) {
+	deployment, err := s.deployment(ctx, shop, "client")
+	if err != nil {
+		return 0, err
+	}
+	var count int
+	_, err = fmt.Sscan(deployment.Annotations[rolloutAnnotation], &count)
+	return count, err
+}
+
+// restarted waits until that many rollouts were begun and the last is through, with none of
+// the old pods left.
+func (s *stage) restarted(ctx context.Context, rollouts int, old []string) error {
+	return s.eventually(ctx, rolloutWithin, func(ctx context.Context) (string, error) {
+		count, err := s.rollouts(ctx)
+		if err != nil {
+			return "", err
+		}
+		if count < rollouts {
+			return "the workload was not restarted", nil
+		}
+		pods, err := s.pods(ctx)
+		if err != nil {
+			return "", err
+		}
+		for _, pod := range pods {
+			if slices.Contains(old, pod) {
+				return fmt.Sprintf("%s is still there", pod), nil
+			}
+		}
+		return s.missingPods(ctx)
+	})
+}
+
+// firstTokens holds that every pod there is now found the new token when it first looked: the
+// restart came after the Secret.
+func (s *stage) firstTokens(ctx context.Context, revision int64) error {
+	pods, err := s.pods(ctx)
+	if err != nil {
+		return err
+	}
+	first := byPod(s.observer.since(time.Time{}, tokenLine), func(observation) bool { return true })
+	for _, pod := range pods {
+		if found := first[pod].Revision; found != revision {
+			return fmt.Errorf("%s was started with revision %d and was to be with %d", pod, found, revision)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// asProgram has the test program be the program.
+const asProgram = "E2E_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		os.Args = os.Args[:1]
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// Where it cannot run it says why and is no failure, unless it is required.
+func TestWithoutRoot(t *testing.T) {
+	for name, want := range map[string]struct {
+		variable string
+		status   int
+		says     string
+	}{
+		"skips":             {"", 0, "SKIP: "},
+		"fails if required": {required, 1, failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			said, status := runAsNobody(t, "E2E="+want.variable)
+			if status != want.status || !strings.HasPrefix(said, want.says) {
+				t.Errorf("status %d, want %d, and it says %q", status, want.status, said)
+			}
+			if runtime.GOOS == "linux" && !strings.Contains(said, "it needs root") {
+				t.Errorf("it does not say why: %q", said)
+			}
+		})
+	}
+}
+
+func runAsNobody(t *testing.T, variable string) (string, int) {
+	t.Helper()
+	program, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	// Where nobody may not go, nobody cannot run it.
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(dir, "e2e")
+	if err := os.WriteFile(copied, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(copied)
+	command.Dir = "/"
+	command.Env = append(os.Environ(), asProgram+"=1", variable)
+	if os.Geteuid() == 0 {
+		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	}
+	var said bytes.Buffer
+	command.Stdout, command.Stderr = &said, &said
+	err = command.Run()
+	if status := command.ProcessState; status != nil {
+		return said.String(), status.ExitCode()
+	}
+	t.Fatal(err)
+	return "", 0
+}

@@ -1,0 +1,246 @@
+// Package pages runs what the documentation says: every command of a page, in order, in one shell,
+// against a real cluster with the operator, the token service and the plugin.
+package pages
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/hack/cluster"
+	"github.com/refreshkeys/refreshkeys/test/guide"
+)
+
+// elsewhere are the pages whose commands are run by a test of their own.
+var elsewhere = map[string]string{
+	"docs/bound-tokens.md": "TestTheGuideToBoundTokens",
+	"docs/hardening.md":    "TestTheCommandsOfTheHardeningPage",
+	"docs/install.md":      "TestTheCommandsOfTheInstallPage",
+	"docs/login.md":        "TestTheGuideToLogin",
+	"docs/plugin.md":       "TestThePage",
+}
+
+// pageTimeout is far more than a page takes.
+const pageTimeout = 90 * time.Second
+
+var shared *shell
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	if os.Getenv("USE_EXISTING_CLUSTER") == "true" {
+		fmt.Println("the pages are not run in somebody's cluster")
+		return 0
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "pages-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	shared = &shell{dir: dir}
+	defer shared.stop()
+	if err := shared.start(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "pages:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// TestPages runs every command of every page, and compares what it prints with what the page shows.
+func TestPages(t *testing.T) {
+	found, err := filepath.Glob(filepath.Join(shared.root, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob(filepath.Join(shared.root, "docs", "how-to", "*.md"))
+	if err != nil || len(found) == 0 || len(more) == 0 {
+		t.Fatal("no pages were found", err)
+	}
+	tests := definedTests(t)
+	for _, path := range append(found, more...) {
+		name, err := filepath.Rel(shared.root, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, func(t *testing.T) {
+			p, err := guide.Read(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test, ok := elsewhere[name]; ok {
+				if !tests[test] {
+					t.Errorf("its commands are said to be run by %s, which is not there", test)
+				}
+				return
+			}
+			var steps []guide.Step
+			for _, s := range p.Steps {
+				switch {
+				case s.Elsewhere == "":
+					steps = append(steps, s)
+				case s.Elsewhere != "e2e" && !tests[s.Elsewhere]:
+					t.Errorf("line %d is said to be run by %s, which is not there", s.Line, s.Elsewhere)
+				}
+			}
+			if len(steps) > 0 {
+				shared.play(t, p.Files, steps)
+			}
+		})
+	}
+}
+
+// play runs the steps of a page in one shell, in a folder with the files of the page.
+func (s *shell) play(t *testing.T, files map[string]string, steps []guide.Step) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
+	defer cancel()
+	defer s.tidy(t)
+	dir := t.TempDir()
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, part := range []string{"config", "charts"} {
+		if err := os.Symlink(filepath.Join(s.root, part), filepath.Join(dir, part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var script strings.Builder
+	script.WriteString("set -euo pipefail\nmake() { case $1 in up|down) ;; *) echo \"make $1 is not for a page\"; return 1;; esac; }\n")
+	for i, step := range steps {
+		fmt.Fprintf(&script, "printf '\\n@@%d@@\\n'\n%s", i, step.Commands)
+	}
+	command := exec.CommandContext(ctx, "bash", "-c", script.String())
+	command.Dir, command.Env = dir, s.environment(dir)
+	var out bytes.Buffer
+	command.Stdout, command.Stderr = &out, &out
+	runErr := command.Run()
+	parts := regexp.MustCompile(`\n@@(\d+)@@\n`).Split(out.String(), -1)[1:]
+	for i, printed := range parts {
+		if step := steps[i]; step.Shown != nil && guide.Lasting(printed) != guide.Lasting(*step.Shown) && (runErr == nil || i < len(parts)-1) {
+			t.Errorf("line %d: %s\nprints:\n%s\nand the page shows:\n%s", step.Line, strings.TrimSpace(step.Commands), guide.Masked(printed), *step.Shown)
+		}
+	}
+	if runErr != nil {
+		last := len(parts) - 1
+		t.Fatalf("line %d fails: %v\n%s\n%s", steps[last].Line, runErr, steps[last].Commands, guide.Masked(parts[last]))
+	}
+}
+
+// shell is a cluster, and what a user's shell needs to work with it.
+type shell struct {
+	dir, root, bin string
+	cluster        *cluster.Cluster
+	// operator are the processes of the manager and the token service.
+	operator []*cluster.Process
+}
+
+func (s *shell) start(ctx context.Context) (err error) {
+	if s.root, err = cluster.RepositoryRoot(); err != nil {
+		return err
+	}
+	s.bin = filepath.Join(s.dir, "bin")
+	if s.cluster, err = cluster.Start(ctx, cluster.Options{Dir: filepath.Join(s.dir, "cluster"), ControllerManager: true}); err != nil {
+		return err
+	}
+	if err := os.Mkdir(s.bin, 0o700); err != nil {
+		return err
+	}
+	if err := os.Symlink(s.cluster.KubectlPath(), filepath.Join(s.bin, "kubectl")); err != nil {
+		return err
+	}
+	plugin := exec.CommandContext(ctx, "go", "build", "-o", s.bin, "./cmd/kubectl-refreshkey")
+	plugin.Dir, plugin.Env = s.root, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := plugin.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the plugin: %w\n%s", err, out)
+	}
+	if err := cluster.Install(ctx, s.cluster); err != nil {
+		return err
+	}
+	for _, role := range []string{"fast-propagation", "restarts"} {
+		if _, err := s.cluster.Kubectl(ctx, "apply", "--server-side", "-f", filepath.Join(s.root, "config", role, "role.yaml")); err != nil {
+			return err
+		}
+	}
+	manager, err := cluster.RunManager(ctx, s.cluster, "--fast-propagation", "--restarts")
+	if err != nil {
+		return err
+	}
+	replicas, err := cluster.RunTokenServers(ctx, s.cluster, 2)
+	if err != nil {
+		return err
+	}
+	s.operator = append(replicas, manager)
+	if err := cluster.EnsureIssuer(ctx, s.cluster); err != nil {
+		return err
+	}
+	_, err = s.cluster.Kubectl(ctx, "create", "namespace", "shop")
+	return err
+}
+
+func (s *shell) stop() {
+	if s.cluster != nil {
+		if err := s.cluster.Stop(context.Background()); err != nil {
+			fmt.Fprintln(os.Stderr, "pages: stop:", err)
+		}
+	}
+}
+
+func (s *shell) environment(home string) []string {
+	return append(os.Environ(), "PATH="+s.bin+string(filepath.ListSeparator)+os.Getenv("PATH"), "HOME="+home,
+		"KUBECONFIG="+s.cluster.Kubeconfig(), "KUBERC=off", "KUBECTL_KUBERC=false", "NO_COLOR=1")
+}
+
+// tidy leaves the cluster to the next page as it was.
+func (s *shell) tidy(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), pageTimeout)
+	defer cancel()
+	for _, namespace := range []string{"shop", "default"} {
+		for _, kind := range []string{"jwtrefreshkeys", "deployments", "secrets", "configmaps"} {
+			// That one comes back by itself.
+			args := []string{"delete", kind, "--field-selector=metadata.name!=kube-root-ca.crt", "--namespace", namespace, "--timeout=30s"}
+			if _, err := s.cluster.Kubectl(ctx, args...); err != nil {
+				t.Errorf("tidy up: %v", err)
+			}
+		}
+	}
+	reason, err := s.cluster.Kubectl(ctx, "get", "jwtissuer", "default", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].reason}`)
+	if err == nil && string(reason) == v1alpha1.ReasonKeysReady {
+		return
+	}
+	// A page withdrew its keys. The next page begins with new ones.
+	for _, object := range [][]string{{"jwtissuer", "default"}, {"secret", "signing-keys-default", "--namespace=refreshkeys-system"}} {
+		if _, err := s.cluster.Kubectl(ctx, append([]string{"delete", "--ignore-not-found"}, object...)...); err != nil {
+			t.Errorf("tidy up: %v", err)
+		}
+	}
+	if err := cluster.EnsureIssuer(ctx, s.cluster); err != nil {
+		t.Errorf("tidy up: %v", err)
+	}
+}
+
+func definedTests(t *testing.T) map[string]bool {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "git", "-C", shared.root, "grep", "--untracked", "-hoE", `^func Test[A-Za-z0-9]+\(`, "--", "*_test.go").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defined := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		defined[strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(line), "func "), "(")] = true
+	}
+	return defined
+}

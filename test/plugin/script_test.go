@@ -1,0 +1,228 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// jwt is what a token looks like.
+var jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
+
+// TestScripts runs every script of testdata in a namespace of its own. Beside what testscript knows, there are:
+//
+//	refreshkey CODE ARGS...   runs the plugin, and wants the exit code, and no token in what it says
+//	into FILE CODE ARGS...    the same for what does print a token, which goes into the file
+//	token FILE rt+jwt|at+jwt  wants a token of that kind in the file, and nothing else
+//	same ONE OTHER            wants the same, or with ! another, content without showing it
+//	until ARGS...             runs kubectl until it succeeds and says what follows --
+//	remember NAME ARGS...     puts what kubectl says into a variable
+//	fits COLUMNS              wants no longer lines in what was said last
+//	hang, unhang              of the replica at $SLOW
+//	answers KEY CODE          wants that $SLOW answered this about the key, and nothing else
+//	pods                      makes pods of the token service, which are the replicas
+func TestScripts(t *testing.T) {
+	h := newHouse(t)
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true,
+		Setup: func(e *testscript.Env) error {
+			namespace, kubeconfig := h.room()
+			home := filepath.Join(e.WorkDir, "home")
+			for name, value := range h.environment(namespace, kubeconfig, home) {
+				e.Setenv(name, value)
+			}
+			return os.Mkdir(home, 0o700)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"refreshkey": runPlugin, "into": runInto, "token": wantToken, "same": wantSame, "until": runUntil, "remember": remember, "fits": wantFit,
+			"hang":   func(*testscript.TestScript, bool, []string) { h.line.hang(true) },
+			"unhang": func(*testscript.TestScript, bool, []string) { h.line.hang(false) },
+			"pods":   h.makePods,
+			"answers": func(ts *testscript.TestScript, _ bool, args []string) {
+				got := h.answered(ts.Getenv("NAMESPACE"), args[0])
+				if other := slices.DeleteFunc(slices.Clone(got), func(code string) bool { return code == args[1] }); len(got) == 0 || len(other) > 0 {
+					ts.Fatalf("the replica at $SLOW answered %v about %s, want %s alone", got, args[0], args[1])
+				}
+			},
+		},
+	})
+}
+
+func runPlugin(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec("kubectl-refreshkey", args[1:]...)
+	code := 0
+	if err != nil {
+		code = -1
+		if _, parsed := fmt.Sscanf(err.Error(), "exit status %d", &code); parsed != nil {
+			ts.Fatalf("%v", err)
+		}
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+	for _, stream := range []string{"stdout", "stderr"} {
+		if jwt.MatchString(ts.ReadFile(stream)) {
+			ts.Fatalf("there is a token in %s", stream)
+		}
+	}
+}
+
+func environ(ts *testscript.TestScript) []string {
+	var all []string
+	for _, name := range []string{"KUBECONFIG", "HOME", "XDG_CONFIG_HOME", "PATH", "KUBERC", "KUBECACHEDIR", "KUBERNETES_EXEC_INFO"} {
+		if value := ts.Getenv(name); value != "" {
+			all = append(all, name+"="+value)
+		}
+	}
+	return all
+}
+
+func runInto(ts *testscript.TestScript, _ bool, args []string) {
+	stdout, stderr, code := run(ts.MkAbs("."), environ(ts), "", "kubectl-refreshkey", args[2:]...)
+	if strconv.Itoa(code) != args[1] {
+		ts.Fatalf("exit code %d, want %s: %s", code, args[1], jwt.ReplaceAllString(stderr, "<a token>"))
+	}
+	if jwt.MatchString(stderr) {
+		ts.Fatalf("there is a token in stderr")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(stdout), 0o600))
+}
+
+func wantToken(ts *testscript.TestScript, neg bool, args []string) {
+	raw, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	text := strings.TrimSuffix(string(raw), "\n")
+	kind, err := kindOf(text)
+	if (err == nil && kind == args[1]) == neg {
+		ts.Fatalf("%s holds %s (%v), want %s", args[0], kind, err, args[1])
+	}
+}
+
+func wantSame(ts *testscript.TestScript, neg bool, args []string) {
+	one, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	two, err := os.ReadFile(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if (string(one) == string(two)) == neg {
+		ts.Fatalf("%s and %s are the same: %v", args[0], args[1], !neg)
+	}
+}
+
+// runUntil waits for the cluster, as whoever types commands does.
+func runUntil(ts *testscript.TestScript, _ bool, args []string) {
+	split := len(args)
+	for i, arg := range args {
+		if arg == "--" {
+			split = i
+		}
+	}
+	var said string
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(pollEvery) {
+		stdout, stderr, code := run(ts.MkAbs("."), environ(ts), "", "kubectl", args[:split]...)
+		if said = stdout + stderr; code == 0 && (split == len(args) || strings.Contains(stdout, strings.Join(args[split+1:], " "))) {
+			return
+		}
+	}
+	ts.Fatalf("kubectl %s says: %s", strings.Join(args[:split], " "), jwt.ReplaceAllString(said, "<a token>"))
+}
+
+func remember(ts *testscript.TestScript, _ bool, args []string) {
+	stdout, stderr, code := run(ts.MkAbs("."), environ(ts), "", "kubectl", args[1:]...)
+	if code != 0 {
+		ts.Fatalf("kubectl: %s", stderr)
+	}
+	ts.Setenv(args[0], strings.TrimSpace(stdout))
+}
+
+func wantFit(ts *testscript.TestScript, _ bool, args []string) {
+	most, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		if width := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); width > most {
+			ts.Fatalf("a line has %d columns, more than %d: %s", width, most, line)
+		}
+	}
+}
+
+// kindOf is the typ of what is a token and nothing else.
+func kindOf(text string) (string, error) {
+	for _, kind := range []token.Type{token.Refresh, token.Access} {
+		if typ, err := typOf(text); err == nil && typ == string(kind) {
+			return typ, nil
+		}
+	}
+	return "no token", nil
+}
+
+func (h *house) makePods(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(h.pods(ts.Getenv("NAMESPACE")))
+}
+
+// pods makes two pods of the token service, whose address is this machine's: what comes to it is handed on to the
+// replicas. kube-apiserver forwards to no loopback address.
+func (h *house) pods(namespace string) error {
+	if server.Existing() {
+		return errors.New("the pods of an existing cluster are its own")
+	}
+	address := ownAddress()
+	if address == "" {
+		return errors.New("this machine has no address but loopback ones, and kube-apiserver forwards to none of these")
+	}
+	for i, replica := range h.replicas {
+		port := forward(h.t, address, strings.TrimPrefix(replica.Server.URL, "https://"))
+		pod := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: namespace, Name: fmt.Sprintf("tokenserver-%d", i+1), Labels: map[string]string{"app.kubernetes.io/component": "tokenserver"},
+			},
+			Spec: corev1.PodSpec{
+				SecurityContext: &corev1.PodSecurityContext{
+					RunAsNonRoot: ptr.To(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+				},
+				Containers: []corev1.Container{{
+					Name: "tokenserver", Image: "tokenserver", Ports: []corev1.ContainerPort{{Name: "https", ContainerPort: port}},
+					SecurityContext: &corev1.SecurityContext{
+						AllowPrivilegeEscalation: ptr.To(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+					},
+				}},
+			},
+		}
+		h.create(pod)
+		pod.Status = corev1.PodStatus{
+			Phase: corev1.PodRunning, PodIP: address, PodIPs: []corev1.PodIP{{IP: address}},
+			Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
+		}
+		if err := h.admin.Status().Update(h.t.Context(), pod); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ownAddress() string {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return ""
+	}
+	for _, address := range addresses {
+		if network, ok := address.(*net.IPNet); ok && network.IP.To4() != nil && network.IP.IsGlobalUnicast() {
+			return network.IP.String()
+		}
+	}
+	return ""
+}

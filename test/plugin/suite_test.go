@@ -1,0 +1,282 @@
+// Package plugin runs kubectl refreshkey as users do, by scripts in testdata, against a real API server
+// with a manager and replicas of the token service.
+package plugin
+
+import (
+	"context"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/crypto/bcrypt"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/hack/cluster"
+	"github.com/refreshkeys/refreshkeys/internal/plugin"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/operator"
+)
+
+var server *apiserver.Server
+
+// suite starts the API server in the process that runs the tests, and not in those that are the plugin.
+type suite struct{ *testing.M }
+
+func (s suite) Run() int { return apiserver.Main(s.M, &server) }
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard())
+	testscript.Main(suite{m}, map[string]func(){"kubectl-refreshkey": func() {
+		os.Exit(plugin.Main(context.Background(), os.Args[1:], plugin.Options{
+			IOStreams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
+			Clock:     clock.RealClock{}, Getenv: os.Getenv, Version: "test",
+		}))
+	}})
+}
+
+const (
+	patience  = 30 * time.Second
+	pollEvery = 50 * time.Millisecond
+)
+
+// house is the operator at work: a manager, two replicas of the token service that serve the issuer
+// `default`, and a third whose watches can be made to hang.
+type house struct {
+	t        *testing.T
+	admin    client.Client
+	clients  kubernetes.Interface
+	replicas []*operator.Replica
+	slow     *operator.Replica
+	line     *line
+	// lines are what the slow replica logs: one for each request.
+	lines struct {
+		sync.Mutex
+		all []string
+	}
+	// dir holds what all scripts share.
+	dir string
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	h := &house{t: t, dir: t.TempDir(), line: &line{}}
+	var err error
+	if h.admin, err = client.New(server.Admin, client.Options{Scheme: controllers.Scheme()}); err != nil {
+		t.Fatal(err)
+	}
+	if h.clients, err = kubernetes.NewForConfig(server.Admin); err != nil {
+		t.Fatal(err)
+	}
+	manager, err := server.Manager(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	operator.Manage(t, manager, logr.Discard(), controllers.Options{Clock: clock.RealClock{}})
+	for range 2 {
+		h.replicas = append(h.replicas, operator.Serve(t, h.tokenServer(), registry.Options{}))
+	}
+	slow := h.tokenServer()
+	slow.Wrap(h.line.wrap)
+	h.slow = operator.ServeLogged(t, slow, registry.Options{}, h.log())
+	h.write("ca.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.replicas[0].Server.Certificate().Raw}))
+	h.create(&v1alpha1.JWTIssuer{
+		ObjectMeta: metav1.ObjectMeta{Name: "default"},
+		Spec: v1alpha1.JWTIssuerSpec{
+			URL: h.replicas[0].Server.URL,
+			Policy: &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{
+				Audiences: []string{"https://*.example.com"}, Scopes: []string{"orders:*"}, Claims: []string{"tier", "level"}, Subjects: []string{"shop:*", "jane"},
+			}}},
+			Login: &v1alpha1.LoginSpec{
+				Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: "people"}},
+			},
+		},
+	})
+	h.create(&corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "people"},
+		Data:       map[string][]byte{"htpasswd": []byte("jane:" + h.hash("correct horse"))},
+	})
+	return h
+}
+
+func (h *house) log() logr.Logger {
+	return funcr.New(func(_, line string) {
+		h.lines.Lock()
+		defer h.lines.Unlock()
+		h.lines.all = append(h.lines.all, line)
+	}, funcr.Options{})
+}
+
+// answered are the slow replica's answers about a key: the errors, and 200 where there was none.
+func (h *house) answered(namespace, name string) (answers []string) {
+	h.lines.Lock()
+	defer h.lines.Unlock()
+	for _, line := range h.lines.all {
+		if !strings.Contains(line, `"namespace"="`+namespace+`" "name"="`+name+`"`) {
+			continue
+		}
+		_, rest, refused := strings.Cut(line, `"error"="`)
+		code, _, _ := strings.Cut(rest, `"`)
+		if !refused {
+			code = "200"
+		}
+		answers = append(answers, code)
+	}
+	return answers
+}
+
+func (h *house) tokenServer() *rest.Config {
+	h.t.Helper()
+	config, err := server.TokenServer(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return config
+}
+
+func (h *house) hash(password string) string {
+	h.t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return string(hash)
+}
+
+func (h *house) create(object client.Object) {
+	h.t.Helper()
+	if err := h.admin.Create(h.t.Context(), object); err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { _ = h.admin.Delete(context.Background(), object) })
+}
+
+func (h *house) write(name string, content []byte) string {
+	h.t.Helper()
+	file := filepath.Join(h.dir, name)
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+	return file
+}
+
+var rooms atomic.Int64
+
+// room is a namespace of a script's own, with a kubeconfig whose context is there.
+func (h *house) room() (namespace, kubeconfig string) {
+	h.t.Helper()
+	namespace = fmt.Sprintf("room-%d-%d", os.Getpid(), rooms.Add(1))
+	h.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
+	return namespace, h.write(namespace+".kubeconfig", h.kubeconfig(namespace))
+}
+
+func (h *house) kubeconfig(namespace string) []byte {
+	h.t.Helper()
+	address := server.Admin.Host
+	if !strings.Contains(address, "://") {
+		address = "https://" + address
+	}
+	config := clientcmdapi.NewConfig()
+	config.Clusters["here"] = &clientcmdapi.Cluster{Server: address, CertificateAuthorityData: server.Admin.CAData}
+	config.AuthInfos["admin"] = &clientcmdapi.AuthInfo{
+		ClientCertificateData: server.Admin.CertData, ClientKeyData: server.Admin.KeyData, Token: server.Admin.BearerToken,
+	}
+	config.Contexts["admin"] = &clientcmdapi.Context{Cluster: "here", AuthInfo: "admin", Namespace: namespace}
+	config.AuthInfos["self"] = &clientcmdapi.AuthInfo{Exec: &clientcmdapi.ExecConfig{
+		APIVersion: "client.authentication.k8s.io/v1", Command: "kubectl-refreshkey", Args: []string{"exchange", "orders"},
+		InteractiveMode: clientcmdapi.NeverExecInteractiveMode,
+	}}
+	config.Contexts["self"] = &clientcmdapi.Context{Cluster: "here", AuthInfo: "self", Namespace: namespace}
+	config.CurrentContext = "admin"
+	raw, err := clientcmd.Write(*config)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return raw
+}
+
+// path puts the real kubectl, and the script that completes for it, beside the plugin.
+func (h *house) path() string {
+	h.t.Helper()
+	found := os.Getenv("PATH")
+	if assets, err := cluster.FindAssets(); err == nil {
+		found = assets + string(filepath.ListSeparator) + found
+	}
+	return found + string(filepath.ListSeparator) + filepath.Join(server.Root, "cmd", "kubectl-refreshkey")
+}
+
+// environment is that of every command of a script.
+func (h *house) environment(namespace, kubeconfig, home string) map[string]string {
+	return map[string]string{
+		"NAMESPACE": namespace, "KUBECONFIG": kubeconfig, "HOME": home, "XDG_CONFIG_HOME": filepath.Join(home, "config"),
+		"CA": filepath.Join(h.dir, "ca.crt"), "ONE": h.replicas[0].Server.URL, "TWO": h.replicas[1].Server.URL, "SLOW": h.slow.Server.URL,
+		"PATH": h.path(), "KUBERC": "off", "KUBECACHEDIR": filepath.Join(home, "cache"), "AUDIENCE": "https://orders.example.com",
+	}
+}
+
+// variables is the environment of what is run outside of a script.
+func (h *house) variables(namespace, kubeconfig string, more ...string) []string {
+	h.t.Helper()
+	home := filepath.Join(h.t.TempDir(), "home")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		h.t.Fatal(err)
+	}
+	var all []string
+	for name, value := range h.environment(namespace, kubeconfig, home) {
+		all = append(all, name+"="+value)
+	}
+	return append(all, more...)
+}
+
+// run runs a command in an environment, and returns what it says and its exit code. Nothing of it is logged.
+func run(dir string, environment []string, stdin, name string, args ...string) (stdout, stderr string, code int) {
+	var out, errs strings.Builder
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, lookPath(environment, name), args...)
+	command.Dir, command.Env, command.Stdin, command.Stdout, command.Stderr = dir, environment, strings.NewReader(stdin), &out, &errs
+	err := command.Run()
+	if command.ProcessState == nil {
+		return "", err.Error(), -1
+	}
+	return out.String(), errs.String(), command.ProcessState.ExitCode()
+}
+
+func lookPath(environment []string, name string) string {
+	for _, variable := range environment {
+		if path, ok := strings.CutPrefix(variable, "PATH="); ok {
+			for _, dir := range filepath.SplitList(path) {
+				if file := filepath.Join(dir, name); executable(file) {
+					return file
+				}
+			}
+		}
+	}
+	return name
+}
+
+func executable(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && !info.IsDir() && info.Mode()&0o111 != 0
+}
