@@ -106,8 +106,7 @@ func found(families map[string]map[string]*dto.MetricFamily, named map[string]ex
 					labels[label.GetName()] = true
 				}
 			}
-			by := append(all[name].By, who)
-			slices.Sort(by)
+			by := slices.Sorted(slices.Values(append([]string{who}, all[name].By...)))
 			all[name] = exposed{Type: strings.ToLower(family.GetType().String()), Labels: slices.Sorted(maps.Keys(labels)), By: by}
 		}
 	}
