@@ -196,7 +196,7 @@ func (f *flags) observe(counters *tokenserver.Metrics, log logr.Logger) (func(*t
 	out := os.Stdout
 	if f.auditLog != "-" {
 		var err error
-		if out, err = os.OpenFile(f.auditLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
+		if out, err = os.OpenFile(f.auditLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil { //nolint:gosec // a flag of the operator's own
 			return nil, fmt.Errorf("open the audit log: %w", err)
 		}
 	}

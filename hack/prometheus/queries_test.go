@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
@@ -59,7 +59,7 @@ func check(t *testing.T, query string, known map[string]metric) parser.Expr {
 				return nil
 			}
 			for _, matcher := range node.LabelMatchers {
-				if matcher.Name != labels.MetricName && !has[matcher.Name] {
+				if matcher.Name != model.MetricNameLabel && !has[matcher.Name] {
 					t.Errorf("%s has no label %s", node.Name, matcher.Name)
 				}
 			}
@@ -81,7 +81,7 @@ func named(t *testing.T, about parser.Expr, grouping []string, known map[string]
 	t.Helper()
 	for _, selectors := range parser.ExtractSelectors(about) {
 		for _, matcher := range selectors {
-			if matcher.Name != labels.MetricName {
+			if matcher.Name != model.MetricNameLabel {
 				continue
 			}
 			for _, label := range grouping {

@@ -129,7 +129,7 @@ func TestATokenServerThatIsToldToEnd(t *testing.T) {
 	s := newSite(t)
 	s.furnish()
 	s.key("drained-orders")
-	const delay = 4 * time.Second
+	const delay = 5 * time.Second
 	port, err := suite.Port("drained")
 	s.Expect(err).NotTo(gomega.HaveOccurred())
 	process, health, serves := s.runs("tokenserver", "drained", kubeconfigOf("tokenserver"), fmt.Sprintf("--bind-address=127.0.0.1:%d", port), "--shutdown-delay="+delay.String())
@@ -154,7 +154,7 @@ func TestATokenServerThatIsToldToEnd(t *testing.T) {
 
 	told := time.Now()
 	s.Expect(syscall.Kill(process.Pid(), syscall.SIGTERM)).To(gomega.Succeed())
-	s.Eventually(func() int { status, _ := s.asked(health, "/readyz"); return status }, time.Second, time.Millisecond).Should(gomega.Equal(http.StatusServiceUnavailable))
+	s.Eventually(func() int { status, _ := s.asked(health, "/readyz"); return status }, 2*time.Second, time.Millisecond).Should(gomega.Equal(http.StatusServiceUnavailable))
 	_, says := s.asked(health, "/readyz")
 	s.Expect(says).To(gomega.ContainSubstring("about to end"))
 	last := told

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,11 +20,11 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
-	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/hack/cluster"
 )
 
 // exposed is a metric as it is found, or as it is documented.
@@ -53,7 +54,7 @@ func documentedMetrics(t *testing.T) map[string]exposed {
 }
 
 // scrapes are what the two commands expose at this moment: the text, and what it says.
-func (s *site) scrapes() (text map[string]string, families map[string]map[string]*dto.MetricFamily) {
+func (s *site) scrapes(reader string) (text map[string]string, families map[string]map[string]*dto.MetricFamily) {
 	s.t.Helper()
 	text, families = map[string]string{}, map[string]map[string]*dto.MetricFamily{}
 	metrics, err := suite.Port("manager-metrics")
@@ -63,7 +64,7 @@ func (s *site) scrapes() (text map[string]string, families map[string]map[string
 	for who, at := range map[string]string{
 		"manager": fmt.Sprintf("https://127.0.0.1:%d/metrics", metrics), "token server": fmt.Sprintf("http://127.0.0.1:%d/metrics", health),
 	} {
-		status, body := s.collect(at, s.accountToken(operators, "collector"))
+		status, body := s.collect(at, reader)
 		s.Expect(status).To(gomega.Equal(http.StatusOK), "%s: %s", who, body)
 		parser := expfmt.NewTextParser(model.UTF8Validation)
 		text[who] = body
@@ -105,8 +106,7 @@ func found(families map[string]map[string]*dto.MetricFamily, named map[string]ex
 					labels[label.GetName()] = true
 				}
 			}
-			by := append(all[name].By, who)
-			slices.Sort(by)
+			by := slices.Sorted(slices.Values(append([]string{who}, all[name].By...)))
 			all[name] = exposed{Type: strings.ToLower(family.GetType().String()), Labels: slices.Sorted(maps.Keys(labels)), By: by}
 		}
 	}
@@ -118,7 +118,7 @@ func found(families map[string]map[string]*dto.MetricFamily, named map[string]ex
 func TestMetricsAreThoseOfThePage(t *testing.T) {
 	s := newSite(t)
 	s.furnish()
-	s.mayRead("collector")
+	reader := s.reader()
 	key, first := s.key("metered-orders")
 	s.Expect(s.edit(key, func() { key.Annotations = map[string]string{v1alpha1.AnnotationRotate: "once"} })).To(gomega.Succeed())
 	second := s.reaches(key, 2)
@@ -133,7 +133,7 @@ func TestMetricsAreThoseOfThePage(t *testing.T) {
 	var text map[string]string
 	s.Eventually(func() string {
 		var families map[string]map[string]*dto.MetricFamily
-		text, families = s.scrapes()
+		text, families = s.scrapes(reader)
 		return cmp.Diff(named, found(families, named))
 	}, patience, time.Second).Should(gomega.BeEmpty(), "-docs/metrics.md +what is exposed")
 
@@ -153,22 +153,27 @@ func TestMetricsOfTheManagerAreForReaders(t *testing.T) {
 	port, err := suite.Port("manager-metrics")
 	s.Expect(err).NotTo(gomega.HaveOccurred())
 	at := fmt.Sprintf("https://127.0.0.1:%d/metrics", port)
-	for bearer, want := range map[string]int{"": http.StatusUnauthorized, s.accountToken(namespace, "till"): http.StatusForbidden} {
+	for bearer, want := range map[string]int{
+		"": http.StatusUnauthorized, s.accountToken(): http.StatusForbidden, s.reader(): http.StatusOK,
+	} {
 		status, _ := s.collect(at, bearer)
 		s.Expect(status).To(gomega.Equal(want))
 	}
 }
 
-// mayRead makes a ServiceAccount that may read metrics.
-func (s *site) mayRead(name string) {
+// reader is the token that the ServiceMonitor shows: of an account that may read metrics and nothing else.
+func (s *site) reader() string {
 	s.t.Helper()
-	_, err := suite.Kubectl(s.ctx, "create", "serviceaccount", name, "--namespace="+operators)
+	root, err := cluster.RepositoryRoot()
 	s.Expect(err).NotTo(gomega.HaveOccurred())
-	s.Expect(s.admin.Create(s.ctx, &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "refreshkeys-metrics-reader"},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: operators, Name: name}},
-	})).To(gomega.Succeed())
+	_, err = suite.Kubectl(s.ctx, "apply", "--server-side", "-f", filepath.Join(root, "config", "prometheus", "reader.yaml"))
+	s.Expect(err).NotTo(gomega.HaveOccurred())
+	var secret corev1.Secret
+	s.Eventually(func() (string, error) {
+		err := s.admin.Get(s.ctx, client.ObjectKey{Namespace: operators, Name: "refreshkeys-metrics-reader"}, &secret)
+		return string(secret.Data[corev1.ServiceAccountTokenKey]), err
+	}, patience, pollEvery).ShouldNot(gomega.BeEmpty())
+	return string(secret.Data[corev1.ServiceAccountTokenKey])
 }
 
 // signIn has the ServiceAccount sign in, and returns the session's refresh token.
@@ -176,7 +181,7 @@ func (s *site) signIn() string {
 	s.t.Helper()
 	body := s.granted("/token", url.Values{
 		"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
-		"subject_token": {s.accountToken(namespace, "till", s.url)}, "audience": {audience},
+		"subject_token": {s.accountToken(s.url)}, "audience": {audience},
 	})
 	var answer struct {
 		RefreshToken string `json:"refresh_token"`

@@ -36,6 +36,7 @@ const (
 	pollEvery = 100 * time.Millisecond
 	operators = "refreshkeys-system"
 	namespace = "shop"
+	account   = "till"
 	issuer    = "default"
 	audience  = "https://orders.example.com"
 )
@@ -70,7 +71,7 @@ func run(m *testing.M) (code int, err error) {
 	suite.audit = filepath.Join(suite.dir, "audit.log")
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	if suite.Cluster, err = cluster.Start(ctx, cluster.Options{Dir: filepath.Join(suite.dir, "cluster")}); err != nil {
+	if suite.Cluster, err = cluster.Start(ctx, cluster.Options{Dir: filepath.Join(suite.dir, "cluster"), ControllerManager: true}); err != nil {
 		return 1, err
 	}
 	defer func() {
@@ -118,7 +119,7 @@ func (s *site) furnish() {
 	s.t.Helper()
 	for _, object := range []client.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
-		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "till"}},
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: account}},
 		&v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: issuer}, Spec: v1alpha1.JWTIssuerSpec{URL: s.url, Login: &v1alpha1.LoginSpec{}}},
 	} {
 		s.Expect(client.IgnoreAlreadyExists(s.admin.Create(s.ctx, object))).To(gomega.Succeed())
@@ -165,11 +166,11 @@ func (s *site) trust(bundle []byte) {
 	s.t.Cleanup(s.users.CloseIdleConnections)
 }
 
-// accountToken is a token of the ServiceAccount, for an audience.
-func (s *site) accountToken(in, name string, audiences ...string) string {
+// accountToken is a token of the ServiceAccount, for audiences; for none: for the API server.
+func (s *site) accountToken(audiences ...string) string {
 	s.t.Helper()
 	asked := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}}
-	issued, err := kubernetes.NewForConfigOrDie(suite.Config()).CoreV1().ServiceAccounts(in).CreateToken(s.ctx, name, asked, metav1.CreateOptions{})
+	issued, err := kubernetes.NewForConfigOrDie(suite.Config()).CoreV1().ServiceAccounts(namespace).CreateToken(s.ctx, account, asked, metav1.CreateOptions{})
 	s.Expect(err).NotTo(gomega.HaveOccurred())
 	return issued.Status.Token
 }
