@@ -177,18 +177,28 @@ func TestATokenServerThatIsToldToEnd(t *testing.T) {
 // not lead.
 func TestAManagerThatWaits(t *testing.T) {
 	s := newSite(t)
+	s.furnish()
 	port, err := suite.Port("waiting")
 	s.Expect(err).NotTo(gomega.HaveOccurred())
 	process, health, _ := s.runs("manager", "waiting", kubeconfigOf("manager"), fmt.Sprintf("--metrics-bind-address=127.0.0.1:%d", port), "--metrics-secure=false")
 	s.becomes(health, "/readyz", http.StatusOK, "ok")
 	s.becomes(health, "/healthz", http.StatusOK, "ok")
-	status, says := s.asked(fmt.Sprintf("http://127.0.0.1:%d", port), "/metrics")
-	s.Expect(status).To(gomega.Equal(http.StatusOK))
-	s.Expect(says).To(gomega.And(
-		gomega.ContainSubstring("\nleader_election_master_status{name=\"refreshkeys-manager\"} 0\n"),
-		gomega.ContainSubstring("\nrefreshkeys_issuer_ready{"),
-	), "what the alerts and the dashboard take from any manager")
+	// What the alerts and the dashboard take from any manager.
+	metrics := fmt.Sprintf("http://127.0.0.1:%d", port)
+	s.becomes(metrics, "/metrics", http.StatusOK, "\nleader_election_master_status{name=\"refreshkeys-manager\"} 0\n")
+	s.becomes(metrics, "/metrics", http.StatusOK, "\nrefreshkeys_issuer_ready{")
 	log, err := os.ReadFile(process.LogPath())
 	s.Expect(err).NotTo(gomega.HaveOccurred())
 	s.Expect(string(log)).NotTo(gomega.ContainSubstring("Starting Controller"), "two managers work")
+}
+
+// TestAManagerThatKnowsNothing: one whose caches do not fill, here for want of rights, lives, and is not ready.
+func TestAManagerThatKnowsNothing(t *testing.T) {
+	s := newSite(t)
+	s.furnish()
+	blind := filepath.Join(t.TempDir(), "kubeconfig")
+	s.Expect(suite.ServiceAccountKubeconfig(s.ctx, namespace, account, blind)).To(gomega.Succeed())
+	_, health, _ := s.runs("manager", "blind", blind, "--metrics-bind-address=0")
+	s.becomes(health, "/healthz", http.StatusOK, "ok")
+	s.becomes(health, "/readyz", http.StatusInternalServerError, "caches")
 }
