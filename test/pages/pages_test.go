@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -182,7 +183,7 @@ func (s *shell) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.operator = append(replicas, manager)
+	s.operator = slices.Concat(replicas, []*cluster.Process{manager})
 	if err := cluster.EnsureIssuer(ctx, s.cluster); err != nil {
 		return err
 	}
