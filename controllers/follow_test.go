@@ -60,7 +60,17 @@ func TestFastPropagation(t *testing.T) {
 	others := []*corev1.Pod{
 		podWith(w, "another", corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "another"}}, corev1.PodRunning),
 		podWith(w, "over", mounted, corev1.PodSucceeded),
+		podWith(w, "going", mounted, corev1.PodRunning),
+		podWith(w, "of-a-stranger", corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "stranger"}}, corev1.PodRunning),
 	}
+	going := others[2]
+	w.edit(going, func() { going.Finalizers = []string{"example.com/hold"} })
+	w.Expect(w.admin.Delete(w.ctx, going)).To(gomega.Succeed())
+	defer w.edit(going, func() { going.Finalizers = nil })
+	stranger := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+		Namespace: w.namespace, Name: "stranger", Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
+	}}
+	w.create(stranger)
 	before := map[string]string{}
 	for _, pod := range others {
 		before[pod.Name] = get(w, pod).ResourceVersion
@@ -72,6 +82,7 @@ func TestFastPropagation(t *testing.T) {
 			return name
 		}
 	}
+	w.edit(stranger, func() { stranger.Data = map[string][]byte{v1alpha1.SecretToken: []byte("theirs")} })
 	w.annotate(key, v1alpha1.AnnotationRotate, "once")
 	for _, pod := range touched {
 		w.Eventually(state(pod), patience, 20*time.Millisecond).Should(gomega.Equal("orders/2"), pod.Name)
@@ -150,4 +161,31 @@ func TestRestarts(t *testing.T) {
 		}
 		return notes
 	}, patience, 20*time.Millisecond).Should(gomega.Equal(slices.Repeat([]string{"Restarted Deployment orders for revision 2."}, 2)), "one event of each key")
+}
+
+// TestRestartsOfNeighbours: a key restarts workloads of its own namespace alone, and looks for its token in the
+// Secret that it has, whatever that is called.
+func TestRestartsOfNeighbours(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	w.start(w.following())
+	orders := deployment(w, "orders")
+	there := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace + "-next"}}
+	w.create(there)
+	names := func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: "orders"}}
+	}
+	neighbour := w.newKey("neighbour", names)
+	neighbour.Namespace = there.Name
+	w.create(neighbour)
+	w.becomes(neighbour, v1alpha1.ReasonIssued)
+	w.annotate(neighbour, v1alpha1.AnnotationRotate, "once")
+	key := w.createKey("orders", names, func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Name: "elsewhere"} })
+	w.becomes(key, v1alpha1.ReasonIssued)
+	mark := v1alpha1.RestartPrefix + "orders"
+	w.Eventually(func() map[string]string { return get(w, orders).Annotations }, patience, 20*time.Millisecond).Should(gomega.Equal(map[string]string{mark: string(key.UID) + ".1"}))
+	w.annotate(key, v1alpha1.AnnotationRotate, "once")
+	w.Eventually(func() map[string]string { return get(w, orders).Spec.Template.Annotations }, patience, 20*time.Millisecond).
+		Should(gomega.Equal(map[string]string{mark: string(key.UID) + ".2"}))
+	w.Expect(orders.Annotations).To(gomega.Equal(map[string]string{mark: string(key.UID) + ".2"}))
 }

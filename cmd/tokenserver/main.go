@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"runtime/debug"
@@ -193,12 +194,13 @@ func (f *flags) observe(counters *tokenserver.Metrics, log logr.Logger) (func(*t
 	if f.auditLog == "" {
 		return counters.Observe, nil
 	}
-	out := os.Stdout
+	var out io.Writer = os.Stdout
 	if f.auditLog != "-" {
-		var err error
-		if out, err = os.OpenFile(f.auditLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil { //nolint:gosec // a flag of the operator's own
+		file, err := tokenserver.OpenAuditFile(f.auditLog)
+		if err != nil {
 			return nil, fmt.Errorf("open the audit log: %w", err)
 		}
+		out = file
 	}
 	audit := tokenserver.NewAudit(out, clock.RealClock{}, func(err error) {
 		counters.Lost()

@@ -136,6 +136,15 @@ func (k *cluster) held(ctx context.Context, key *v1alpha1.JWTRefreshKey) (*held,
 	return h, nil
 }
 
+// trusted is the ca.crt of a key's Secret, which stays there when the token goes; nil where it cannot be read.
+func (k *cluster) trusted(ctx context.Context, key *v1alpha1.JWTRefreshKey) []byte {
+	secret, err := k.clients.CoreV1().Secrets(key.Namespace).Get(ctx, lifecycle.SecretName(key), metav1.GetOptions{})
+	if err != nil || secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
+		return nil
+	}
+	return secret.Data[v1alpha1.SecretCA]
+}
+
 // readyReason is what kubectl shows as STATUS.
 func readyReason(key *v1alpha1.JWTRefreshKey) string {
 	if ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady); ready != nil {

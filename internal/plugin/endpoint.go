@@ -70,6 +70,10 @@ func (r *refusal) final() bool {
 
 // post sends a form to an endpoint and reads the answer into into, which may be nil.
 func post(ctx context.Context, client *http.Client, endpoint string, form url.Values, into any) error {
+	// What is sent is good for whoever reads it on the way (RFC 6749 §10.4).
+	if !strings.HasPrefix(endpoint, "https://") {
+		return usageError("%s is no https URL: tokens and passwords are sent over TLS alone", endpoint)
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
 		return err

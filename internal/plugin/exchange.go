@@ -111,7 +111,7 @@ func (x *exchange) oneTime(ctx context.Context, k *cluster, key *v1alpha1.JWTRef
 	kept, err := x.read(x.oneTimeFile)
 	switch {
 	case err == nil:
-		secret.token = kept
+		secret.token, secret.ca = kept, k.trusted(ctx, key)
 	case !errors.Is(err, fs.ErrNotExist):
 		return usageError("--one-time-file: %v", err)
 	default:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
@@ -105,13 +106,7 @@ func (w *withdrawal) run(ctx context.Context, name string) error {
 	if err := w.confirm(name, signed, uncounted); err != nil {
 		return err
 	}
-	all := withdrawnBefore(issuer)
-	for _, kid := range w.kids {
-		if !slices.Contains(all, kid) {
-			all = append(all, kid)
-		}
-	}
-	if err := k.annotate(ctx, issuer, v1alpha1.AnnotationWithdrawKey, strings.Join(all, ",")); err != nil {
+	if err := w.withdraw(ctx, k, name); err != nil {
 		return err
 	}
 	if w.waiting.wait {
@@ -121,6 +116,26 @@ func (w *withdrawal) run(ctx context.Context, name string) error {
 	}
 	fmt.Fprintf(w.Out, "%s: withdrawn: %s\n", issuerName(issuer), strings.Join(w.kids, ", "))
 	return nil
+}
+
+// withdraw adds the kids to those that the annotation names. Somebody who does the same at this time is not undone.
+func (w *withdrawal) withdraw(ctx context.Context, k *cluster, name string) error {
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		issuer, err := k.issuer(ctx, name)
+		if err != nil {
+			return err
+		}
+		all := withdrawnBefore(issuer)
+		for _, kid := range w.kids {
+			if !slices.Contains(all, kid) {
+				all = append(all, kid)
+			}
+		}
+		return k.merge(ctx, issuer, map[string]any{"metadata": map[string]any{
+			"resourceVersion": issuer.ResourceVersion,
+			"annotations":     map[string]any{v1alpha1.AnnotationWithdrawKey: strings.Join(all, ",")},
+		}})
+	})
 }
 
 // withdrawnBefore are the kids that the annotation names already.

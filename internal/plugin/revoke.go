@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
 // revocation is `revoke` with its flags.
@@ -132,12 +134,23 @@ func (r *revocation) probe(ctx context.Context, k *cluster, key *v1alpha1.JWTRef
 	if claims.Object.UID != string(key.UID) || claims.Object.Revision == 0 {
 		return nil, usageError("the token is no refresh token of key %s", key.Name)
 	}
+	if !shows(key, p.token, claims.ExpiresAt, r.Clock.Now()) {
+		return nil, fmt.Errorf("the token is not accepted now, so that a refusal of it shows nothing: give one of key %s that is, by --token-file", key.Name)
+	}
 	p.issuer = claims.Issuer
 	if p.introspect = registry.OneTime(key); p.introspect && r.replicas.account == "" {
 		return nil, errors.New("a one-time token must not be shown but to /introspect: name a ServiceAccount that may create jwtrefreshkeys/introspect by --introspect-as")
 	}
 	p.introspect = r.replicas.account != ""
 	return p, p.prepare(ctx)
+}
+
+// shows tells whether a refusal of a token shows that its key is revoked. One that was forged, is expired, was used
+// or retired is refused by replicas too that have not heard of the revocation.
+func shows(key *v1alpha1.JWTRefreshKey, compact string, expiresAt, now time.Time) bool {
+	hash := token.Hash(compact)
+	superseded := !registry.OneTime(key) && slices.ContainsFunc(key.Status.Previous, func(t v1alpha1.SupersededToken) bool { return t.TokenHash == hash })
+	return now.Before(expiresAt) && (superseded || hash == key.Status.TokenHash)
 }
 
 // refused waits until every replica refuses the token, and says how many there are.

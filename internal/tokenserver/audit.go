@@ -60,7 +60,7 @@ func (a *Audit) Observe(r *Request) {
 		Time: a.clock.Now().UTC(), Event: event, Issuer: r.Issuer, Grant: r.Grant, Result: result(r.Code), Status: r.Status,
 		Subject: r.Outcome.Subject, Namespace: r.Outcome.Key.Namespace, Name: r.Outcome.Key.Name, UID: string(r.Outcome.UID),
 		Revision: r.Outcome.Revision, JTI: r.Outcome.JTI, AccessJTI: r.Outcome.AccessJTI,
-		Address: address(r.http), UserAgent: withoutTokens(clean(r.http.UserAgent(), maxUserAgent)),
+		Address: address(r.http), UserAgent: namedAgent(r.http.UserAgent()),
 	})
 	if err == nil {
 		a.mu.Lock()

@@ -33,7 +33,7 @@ func newDevices() (*devices, error) {
 }
 
 func (d *devices) read(agent string) v1alpha1.SeenDevice {
-	agent = clean(agent, maxUserAgent)
+	agent = namedAgent(agent)
 	if seen, ok := d.known.Get(agent); ok {
 		return seen
 	}
@@ -45,6 +45,12 @@ func (d *devices) read(agent string) v1alpha1.SeenDevice {
 	}
 	d.known.Add(agent, seen)
 	return seen
+}
+
+// namedAgent is what is kept of a user agent: no token that some client puts there, and no more than there
+// is room for, which what stands for a token may exceed.
+func namedAgent(agent string) string {
+	return clean(withoutTokens(clean(agent, maxUserAgent)), maxUserAgent)
 }
 
 // clean cuts a text of a client's to so many bytes of printable characters.

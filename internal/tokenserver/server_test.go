@@ -99,9 +99,13 @@ func TestDevicesBound(t *testing.T) {
 	}
 	for _, agent := range []string{
 		"", "\x00", "Mozilla/5.0 (" + strings.Repeat("x", 10_000) + ")", strings.Repeat("世", 1_000), "Mozilla/5.0 (;;;;) (", "/", "a/" + strings.Repeat("9.", 5_000),
-		"Mozilla/5.0 (X11; Linux x86_64) " + strings.Repeat("Chrome/1 ", 1_000),
+		"Mozilla/5.0 (X11; Linux x86_64) " + strings.Repeat("Chrome/1 ", 1_000), strings.Repeat("eyJa ", 1_000),
+		"till/1 eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJ4In0.c2ln", "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJ4In0.c2ln/1 (eyJhbGciOiJFUzI1NiJ9)",
 	} {
 		seen := devices.read(agent)
+		if tokenShaped.MatchString(seen.UserAgent + " " + seen.Browser + " " + seen.OS) {
+			t.Errorf("a token of %.20q is kept", agent)
+		}
 		if len(seen.UserAgent) > maxUserAgent || len(seen.Browser) > maxName || len(seen.OS) > maxName {
 			t.Errorf("of %.20q is kept %d, %d and %d bytes", agent, len(seen.UserAgent), len(seen.Browser), len(seen.OS))
 		}

@@ -80,9 +80,9 @@ var combinations = []combination{
 	},
 	{
 		name:   "cert-manager",
-		values: `{tls: {mode: CertManager, dnsNames: [tokens.example.com], certManager: {issuerRef: {name: letsencrypt, kind: ClusterIssuer}}}}`,
+		values: `{tls: {mode: CertManager, dnsNames: [tokens.example.com, 192.0.2.7], certManager: {issuerRef: {name: letsencrypt, kind: ClusterIssuer}}}}`,
 		has:    []string{"Certificate refreshkeys-system/refreshkeys-tokenserver"},
-		says:   []string{"refreshkeys-tokenserver.refreshkeys-system.svc", "kind: ClusterIssuer", "app.kubernetes.io/managed-by: cert-manager"},
+		says:   []string{"refreshkeys-tokenserver.refreshkeys-system.svc", "ipAddresses:\n  - 192.0.2.7", "kind: ClusterIssuer", "app.kubernetes.io/managed-by: cert-manager"},
 	},
 	{
 		name:   "a certificate of one's own",

@@ -245,3 +245,17 @@ func definedTests(t *testing.T) map[string]bool {
 	}
 	return defined
 }
+
+// TestAnnotateAgain: a page is followed more than once, and kubectl refuses to change an annotation without being
+// told to. TestPages runs each command once, and would not see it.
+func TestAnnotateAgain(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "git", "-C", shared.root, "grep", "-hn", "kubectl annotate", "--", "README.md", "docs/*.md").Output()
+	if err != nil || len(out) == 0 {
+		t.Fatal("no page annotates anything", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if !strings.Contains(line, "kubectl annotate --overwrite ") {
+			t.Errorf("works the first time only: %s", line)
+		}
+	}
+}
