@@ -47,7 +47,10 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 		APIVersion: v1alpha1.GroupVersion.String(), Kind: "JWTRefreshKey", Name: held.Name, UID: held.UID, Controller: ptr.To(true),
 	}}
 	retained.Annotations = map[string]string{v1alpha1.AnnotationOwner: "free"}
-	create(t, admin, owned, retained)
+	// One that a key of the operator's own namespace was told to leave is no signing key.
+	own := secret(apiserver.Namespace, "retained-too")
+	own.Annotations = retained.Annotations
+	create(t, admin, owned, retained, own)
 
 	fails(t, "1 keys are still there", "default/held")
 	held.ResourceVersion = ""
@@ -64,7 +67,7 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, piece := range []string{wanted, "1 Secrets stay", "default/retained", "the CRDs stay"} {
+		for _, piece := range []string{wanted, "2 Secrets stay", "default/retained", "retained-too", "the CRDs stay"} {
 			if !strings.Contains(printed, piece) {
 				t.Errorf("it does not say %q:\n%s", piece, printed)
 			}
@@ -73,6 +76,7 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 	exists(t, admin, signing, false)
 	exists(t, admin, issuer, false)
 	exists(t, admin, retained, true)
+	exists(t, admin, own, true)
 	exists(t, admin, strangers, true)
 }
 
