@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -52,7 +53,17 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 	own.Annotations = retained.Annotations
 	create(t, admin, owned, retained, own)
 
+	labels := map[string]string{"app": "manager"}
+	manager := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "refreshkeys-manager"}, Spec: appsv1.DeploymentSpec{
+		Replicas: ptr.To(int32(2)), Selector: &metav1.LabelSelector{MatchLabels: labels},
+		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "manager", Image: "manager"}}}},
+	}}
+	create(t, admin, manager)
+
 	fails(t, "1 keys are still there", "default/held")
+	if err := admin.Get(t.Context(), client.ObjectKeyFromObject(manager), manager); err != nil || *manager.Spec.Replicas != 0 {
+		t.Errorf("the manager would make again what is removed: %d replicas, %v", *manager.Spec.Replicas, err)
+	}
 	held.ResourceVersion = ""
 	if err := admin.Patch(t.Context(), held, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`))); err != nil {
 		t.Fatal(err)
