@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -47,9 +48,22 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 		APIVersion: v1alpha1.GroupVersion.String(), Kind: "JWTRefreshKey", Name: held.Name, UID: held.UID, Controller: ptr.To(true),
 	}}
 	retained.Annotations = map[string]string{v1alpha1.AnnotationOwner: "free"}
-	create(t, admin, owned, retained)
+	// One that a key of the operator's own namespace was told to leave is no signing key.
+	own := secret(apiserver.Namespace, "retained-too")
+	own.Annotations = retained.Annotations
+	create(t, admin, owned, retained, own)
+
+	labels := map[string]string{"app": "manager"}
+	manager := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "refreshkeys-manager"}, Spec: appsv1.DeploymentSpec{
+		Replicas: ptr.To(int32(2)), Selector: &metav1.LabelSelector{MatchLabels: labels},
+		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "manager", Image: "manager"}}}},
+	}}
+	create(t, admin, manager)
 
 	fails(t, "1 keys are still there", "default/held")
+	if err := admin.Get(t.Context(), client.ObjectKeyFromObject(manager), manager); err != nil || *manager.Spec.Replicas != 0 {
+		t.Errorf("the manager would make again what is removed: %d replicas, %v", *manager.Spec.Replicas, err)
+	}
 	held.ResourceVersion = ""
 	if err := admin.Patch(t.Context(), held, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`))); err != nil {
 		t.Fatal(err)
@@ -64,7 +78,7 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, piece := range []string{wanted, "1 Secrets stay", "default/retained", "the CRDs stay"} {
+		for _, piece := range []string{wanted, "2 Secrets stay", "default/retained", "retained-too", "the CRDs stay"} {
 			if !strings.Contains(printed, piece) {
 				t.Errorf("it does not say %q:\n%s", piece, printed)
 			}
@@ -73,6 +87,7 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 	exists(t, admin, signing, false)
 	exists(t, admin, issuer, false)
 	exists(t, admin, retained, true)
+	exists(t, admin, own, true)
 	exists(t, admin, strangers, true)
 }
 
