@@ -53,15 +53,13 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 	own.Annotations = retained.Annotations
 	create(t, admin, owned, retained, own)
 
-	labels := map[string]string{"app": "manager"}
-	manager := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "refreshkeys-manager"}, Spec: appsv1.DeploymentSpec{
-		Replicas: ptr.To(int32(2)), Selector: &metav1.LabelSelector{MatchLabels: labels},
-		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "manager", Image: "manager"}}}},
-	}}
-	create(t, admin, manager)
+	if err := server.Apply(t.Context(), "config/default"); err != nil {
+		t.Fatal(err)
+	}
+	manager := &appsv1.Deployment{}
 
 	fails(t, "1 keys are still there", "default/held")
-	if err := admin.Get(t.Context(), client.ObjectKeyFromObject(manager), manager); err != nil || *manager.Spec.Replicas != 0 {
+	if err := admin.Get(t.Context(), client.ObjectKey{Namespace: apiserver.Namespace, Name: "refreshkeys-manager"}, manager); err != nil || *manager.Spec.Replicas != 0 {
 		t.Errorf("the manager would make again what is removed: %d replicas, %v", *manager.Spec.Replicas, err)
 	}
 	held.ResourceVersion = ""
