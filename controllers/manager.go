@@ -159,6 +159,9 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 
 // setUpFollowing registers what an installation switches on to follow rotations.
 func setUpFollowing(mgr ctrl.Manager, o *Options) error {
+	if !o.FastPropagation && !o.Restarts {
+		return nil
+	}
 	// The manager's own client would watch all pods and workloads, to wait until a write shows there.
 	live, err := client.New(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
 	if err != nil {

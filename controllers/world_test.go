@@ -26,18 +26,12 @@ import (
 // edit changes an object as a user does: again from the newest state when somebody was quicker.
 func (w *world) edit(object client.Object, change func()) {
 	w.t.Helper()
-	w.Eventually(func() error {
-		if err := w.admin.Get(w.ctx, client.ObjectKeyFromObject(object), object); err != nil {
-			return err
-		}
-		change()
-		return w.admin.Update(w.ctx, object)
-	}, patience).Should(gomega.Succeed())
+	w.Eventually(func() error { return apiserver.Edit(w.ctx, w.admin, object, change) }, patience).Should(gomega.Succeed())
 }
 
 func (w *world) annotate(key *v1alpha1.JWTRefreshKey, name, value string) {
 	w.t.Helper()
-	w.edit(key, func() { metav1.SetMetaDataAnnotation(&key.ObjectMeta, name, value) })
+	w.edit(key, apiserver.Annotate(key, name, value))
 }
 
 // poke makes the controller look again: the clock is the test's, the work queue's is not.

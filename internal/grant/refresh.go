@@ -63,7 +63,7 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if e.key, e.standing, err = s.standing(ctx, e.claims); err != nil {
 		return nil, err
 	}
-	if e.key == nil || (!e.standing.Accepted() && !registry.OneTime(e.key)) {
+	if e.key == nil || (!e.standing.Accepted() && !lifecycle.OneTime(e.key)) {
 		return nil, errGrant()
 	}
 	// Verification allows for the skew of clocks, but an access token that ends with its refresh
@@ -158,7 +158,7 @@ func (s *Service) authoriseSession(e *exchange, claims *token.Claims) error {
 		return nil
 	case claims.Subject != session.Subject || e.provenSubject() == "":
 		return oauth.Refuse(oauth.UnauthorizedClient, "The session is not of this subject.")
-	case !registry.OneTime(e.key):
+	case !lifecycle.OneTime(e.key):
 		return oauth.Refuse(oauth.UnauthorizedClient, "The session's tokens are not for one use any more.")
 	case !s.clock.Now().Before(session.StartedAt.Add(e.issuer.Login.SessionLifetime)):
 		return oauth.Refuse(oauth.UnauthorizedClient, "The session lasts longer than the issuer's sessions may; sign in again.")
@@ -224,7 +224,7 @@ func narrowed(granted, asked string) (string, error) {
 // successor is the refresh token that goes with the answer, empty where the client keeps
 // the one that it has. The use is on record with it, or remembered.
 func (s *Service) successor(ctx context.Context, e *exchange) (string, error) {
-	if registry.OneTime(e.key) {
+	if lifecycle.OneTime(e.key) {
 		return s.useOnce(ctx, e)
 	}
 	s.registry.Used(e.use)

@@ -76,7 +76,7 @@ type decision struct {
 func newDecision(o *Observed, now time.Time) *decision {
 	d := &decision{Observed: o, now: now.UTC().Truncate(time.Second), status: &o.Key.Status}
 	d.values, d.invalid = effectiveOf(o)
-	d.session = ofLogin(o.Key)
+	d.session = IsSession(o.Key)
 	d.issued = d.status.Revision > 0
 	if d.issued && d.Distrust == "" && (d.Held == nil || d.status.JTI == "" || d.status.CreatedAt == nil || d.status.ExpiresAt == nil) {
 		d.Distrust = "the line in status is incomplete"

@@ -112,6 +112,3 @@ func OverlapEnd(status *v1alpha1.JWTRefreshKeyStatus) time.Time {
 	}
 	return end
 }
-
-// IsSession tells whether a login made the key.
-func IsSession(key *v1alpha1.JWTRefreshKey) bool { return ofLogin(key) }

@@ -35,7 +35,7 @@ func Follow(key *v1alpha1.JWTRefreshKey, follower Follower, now time.Time) (mark
 	switch {
 	case key.DeletionTimestamp != nil, status.Revision == 0, status.RevokedAt != nil:
 		return false, false
-	case key.Spec.Rotation != nil && key.Spec.Rotation.Mode == v1alpha1.RotationOneTimeUse:
+	case OneTime(key):
 		// Its successors go to whoever holds it, and never into the Secret.
 		return false, false
 	case follower.SecretHolds != status.TokenHash:

@@ -213,3 +213,8 @@ func remembered(value string) string {
 	}
 	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(value)))[:39]
 }
+
+// OneTime tells whether a key's tokens are for one use each.
+func OneTime(key *v1alpha1.JWTRefreshKey) bool {
+	return key.Spec.Rotation != nil && key.Spec.Rotation.Mode == v1alpha1.RotationOneTimeUse
+}

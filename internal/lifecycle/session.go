@@ -49,20 +49,19 @@ func SessionNamespace(issuer *v1alpha1.JWTIssuer, operatorNamespace string) stri
 	return operatorNamespace
 }
 
-// ofLogin tells whether a login made the key: its tokens are made by the token service alone.
-func ofLogin(key *v1alpha1.JWTRefreshKey) bool {
+// IsSession tells whether a login made the key: its tokens are made by the token service alone.
+func IsSession(key *v1alpha1.JWTRefreshKey) bool {
 	return key.Status.Session != nil || (key.Labels[v1alpha1.LabelSession] != "" && sessionShaped(key))
 }
 
 // NotBegun tells whether a login made the key, and has not put its first token on record yet.
 func NotBegun(key *v1alpha1.JWTRefreshKey) bool {
-	return ofLogin(key) && key.Status.Session == nil && key.Status.Revision == 0
+	return IsSession(key) && key.Status.Session == nil && key.Status.Revision == 0
 }
 
 // sessionShaped: whoever signed in holds the only token, and it stands nowhere.
 func sessionShaped(key *v1alpha1.JWTRefreshKey) bool {
-	rotation := key.Spec.Rotation
-	return rotation != nil && rotation.Mode == v1alpha1.RotationOneTimeUse && SecretName(key) == ""
+	return OneTime(key) && SecretName(key) == ""
 }
 
 // SessionEnd is when a session ended; zero while it goes on.

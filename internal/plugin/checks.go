@@ -12,6 +12,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
@@ -265,7 +266,7 @@ func (e *evidence) standing() check {
 	case registry.Superseded:
 		return pass("standing", "revision %d was superseded by %d, and is accepted in the overlap", claims.Object.Revision, current)
 	}
-	if claims.Object.Revision < current && registry.OneTime(e.key) {
+	if claims.Object.Revision < current && lifecycle.OneTime(e.key) {
 		return reject("standing", "revision %d was used; the current one is %d. Using it again revokes the key", claims.Object.Revision, current)
 	}
 	if e.alive().Verdict == failed || e.object().Verdict == failed {

@@ -17,7 +17,6 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
 // cluster is the API server of the kubeconfig's current context, or of the one that the flags name.
@@ -128,7 +127,7 @@ func (k *cluster) held(ctx context.Context, key *v1alpha1.JWTRefreshKey) (*held,
 	switch {
 	case secret.Type != corev1.SecretTypeOpaque || secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy:
 		return nil, fail(exitError, "%w: Secret %s is not one of the operator's", errNoToken, name)
-	case h.token == "" && readyReason(key) == v1alpha1.ReasonIssued && registry.OneTime(key):
+	case h.token == "" && readyReason(key) == v1alpha1.ReasonIssued && lifecycle.OneTime(key):
 		return nil, fail(exitNotFound, "%w: the one-time token of key %s was used, and its successor is with whoever used it", errNoToken, key.Name)
 	case h.token == "":
 		return nil, fail(exitNotFound, "%w: Secret %s holds none (key %s is %s)", errNoToken, name, key.Name, statusOf(key))

@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
 // exchange is `exchange` with its flags.
@@ -85,7 +85,7 @@ func (x *exchange) ofKey(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	switch oneTime := registry.OneTime(key); {
+	switch oneTime := lifecycle.OneTime(key); {
 	case oneTime && x.oneTimeFile == "":
 		return usageError("key %s is for one-time use, and its token would be lost with the exchange: name the file that keeps the next one by --one-time-file", name)
 	case !oneTime && x.oneTimeFile != "":

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
@@ -138,7 +138,7 @@ func (r *revocation) probe(ctx context.Context, k *cluster, key *v1alpha1.JWTRef
 		return nil, fmt.Errorf("the token is not accepted now, so that a refusal of it shows nothing: give one of key %s that is, by --token-file", key.Name)
 	}
 	p.issuer = claims.Issuer
-	if p.introspect = registry.OneTime(key); p.introspect && r.replicas.account == "" {
+	if p.introspect = lifecycle.OneTime(key); p.introspect && r.replicas.account == "" {
 		return nil, errors.New("a one-time token must not be shown but to /introspect: name a ServiceAccount that may create jwtrefreshkeys/introspect by --introspect-as")
 	}
 	p.introspect = r.replicas.account != ""
@@ -149,7 +149,7 @@ func (r *revocation) probe(ctx context.Context, k *cluster, key *v1alpha1.JWTRef
 // or retired is refused by replicas too that have not heard of the revocation.
 func shows(key *v1alpha1.JWTRefreshKey, compact string, expiresAt, now time.Time) bool {
 	hash := token.Hash(compact)
-	superseded := !registry.OneTime(key) && slices.ContainsFunc(key.Status.Previous, func(t v1alpha1.SupersededToken) bool { return t.TokenHash == hash })
+	superseded := !lifecycle.OneTime(key) && slices.ContainsFunc(key.Status.Previous, func(t v1alpha1.SupersededToken) bool { return t.TokenHash == hash })
 	return now.Before(expiresAt) && (superseded || hash == key.Status.TokenHash)
 }
 

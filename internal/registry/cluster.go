@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
 // Errors of a Cluster, matched with errors.Is.
@@ -235,7 +236,7 @@ func slimKey(key *v1alpha1.JWTRefreshKey) {
 	key.ObjectMeta = metav1.ObjectMeta{
 		Namespace: key.Namespace, Name: key.Name, UID: key.UID, ResourceVersion: key.ResourceVersion, DeletionTimestamp: key.DeletionTimestamp,
 	}
-	if OneTime(key) {
+	if lifecycle.OneTime(key) {
 		return
 	}
 	issuer := key.Spec.IssuerRef
@@ -255,9 +256,4 @@ func slimKey(key *v1alpha1.JWTRefreshKey) {
 		status.Content, status.TokenHash, status.KeyID, status.CreatedAt = nil, "", "", nil
 	}
 	key.Status = status
-}
-
-// OneTime tells whether a key's tokens are for one use each.
-func OneTime(key *v1alpha1.JWTRefreshKey) bool {
-	return key.Spec.Rotation != nil && key.Spec.Rotation.Mode == v1alpha1.RotationOneTimeUse
 }

@@ -33,17 +33,18 @@ func newDevices() (*devices, error) {
 }
 
 func (d *devices) read(agent string) v1alpha1.SeenDevice {
-	agent = namedAgent(agent)
-	if seen, ok := d.known.Get(agent); ok {
+	cut := clean(agent, maxUserAgent)
+	if seen, ok := d.known.Get(cut); ok {
 		return seen
 	}
+	agent = namedAgent(cut)
 	parsed := useragent.Parse(agent)
 	seen := v1alpha1.SeenDevice{
 		UserAgent: agent,
 		Browser:   clean(strings.TrimSpace(parsed.Name+" "+parsed.Version), maxName),
 		OS:        clean(strings.TrimSpace(parsed.OS+" "+parsed.OSVersion), maxName),
 	}
-	d.known.Add(agent, seen)
+	d.known.Add(cut, seen)
 	return seen
 }
 

@@ -112,25 +112,12 @@ func (s *stage) key(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alp
 // edit changes an object as a user does: again from the newest state when somebody was quicker.
 func (s *stage) edit(object client.Object, change func()) {
 	s.t.Helper()
-	s.Eventually(func() error {
-		if err := s.admin.Get(s.ctx, client.ObjectKeyFromObject(object), object); err != nil {
-			return err
-		}
-		change()
-		return s.admin.Update(s.ctx, object)
-	}, patience, pollEvery).Should(gomega.Succeed())
+	s.Eventually(func() error { return apiserver.Edit(s.ctx, s.admin, object, change) }, patience, pollEvery).Should(gomega.Succeed())
 }
 
 func (s *stage) annotate(object client.Object, name, value string) {
 	s.t.Helper()
-	s.edit(object, func() {
-		annotations := object.GetAnnotations()
-		if annotations == nil {
-			annotations = map[string]string{}
-		}
-		annotations[name] = value
-		object.SetAnnotations(annotations)
-	})
+	s.edit(object, apiserver.Annotate(object, name, value))
 }
 
 // becomes waits until the conditions of an object say something, by their types, values and reasons.

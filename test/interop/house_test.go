@@ -206,25 +206,12 @@ func (h *house) reaches(key *v1alpha1.JWTRefreshKey, revision int64) (held strin
 // edit changes an object as a user does: again from the newest state when somebody was quicker.
 func (h *house) edit(object client.Object, change func()) {
 	h.t.Helper()
-	h.Eventually(func() error {
-		if err := h.admin.Get(h.ctx, client.ObjectKeyFromObject(object), object); err != nil {
-			return err
-		}
-		change()
-		return h.admin.Update(h.ctx, object)
-	}, patience, pollEvery).Should(gomega.Succeed())
+	h.Eventually(func() error { return apiserver.Edit(h.ctx, h.admin, object, change) }, patience, pollEvery).Should(gomega.Succeed())
 }
 
 func (h *house) annotate(object client.Object, name, value string) {
 	h.t.Helper()
-	h.edit(object, func() {
-		annotations := object.GetAnnotations()
-		if annotations == nil {
-			annotations = map[string]string{}
-		}
-		annotations[name] = value
-		object.SetAnnotations(annotations)
-	})
+	h.edit(object, apiserver.Annotate(object, name, value))
 }
 
 // touch makes the manager look at an object again: the clock is the test's, and its work

@@ -21,10 +21,12 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
 // exposed is a metric as it is found, or as it is documented.
@@ -192,15 +194,7 @@ func (s *site) signIn() string {
 
 // edit changes an object as a user does: again from the newest state when somebody was quicker.
 func (s *site) edit(object client.Object, change func()) error {
-	for {
-		if err := s.admin.Get(s.ctx, client.ObjectKeyFromObject(object), object); err != nil {
-			return err
-		}
-		change()
-		if err := s.admin.Update(s.ctx, object); client.IgnoreNotFound(err) == nil || !strings.Contains(err.Error(), "modified") {
-			return err
-		}
-	}
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error { return apiserver.Edit(s.ctx, s.admin, object, change) })
 }
 
 // TestAuditLogIsThatOfThePage: the lines that the real command writes have the members that are documented,

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
@@ -50,7 +51,7 @@ func TestASessionThatIsEdited(t *testing.T) {
 	// Until the replica sees it, its tokens are for one use.
 	h.Eventually(func() bool {
 		known := r.Key(client.ObjectKeyFromObject(session))
-		return known != nil && !registry.OneTime(known)
+		return known != nil && !lifecycle.OneTime(known)
 	}, patience, pollEvery).Should(gomega.BeTrue())
 	h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("400 unauthorized_client"), "a token that can be used twice")
 	h.Expect(h.refresh(r, first).outcome()).NotTo(gomega.Equal("200"), "a used token is good again")
@@ -58,7 +59,7 @@ func TestASessionThatIsEdited(t *testing.T) {
 		session.Spec.Rotation.Mode = v1alpha1.RotationOneTimeUse
 		session.Spec.ExpiresAt, session.Spec.Lifetime = nil, &metav1.Duration{Duration: 720 * time.Hour}
 	})
-	h.Eventually(func() bool { return registry.OneTime(r.Key(client.ObjectKeyFromObject(session))) }, patience, pollEvery).Should(gomega.BeTrue())
+	h.Eventually(func() bool { return lifecycle.OneTime(r.Key(client.ObjectKeyFromObject(session))) }, patience, pollEvery).Should(gomega.BeTrue())
 	got := h.refresh(r, held)
 	h.Expect(got.outcome()).To(gomega.Equal("200"), got.raw)
 	held = got.text("refresh_token")
