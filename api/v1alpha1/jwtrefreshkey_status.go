@@ -25,6 +25,14 @@ type JWTRefreshKeyStatus struct {
 	// TokenLine says which token is current.
 	TokenLine `json:",inline"`
 
+	// firstRevision is the lowest revision whose tokens, refresh and access tokens alike, can be good.
+	// Everything below it was issued before a revocation, a logout, a reuse, an idle end, a rotate-now
+	// or a withdrawal of the signing key, and stays refused. Unset while nothing of the kind happened.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740991
+	FirstRevision int64 `json:"firstRevision,omitempty"`
+
 	// renewalTime is when the next revision is due. Unset where none is planned.
 	// +optional
 	// +kubebuilder:validation:Type=string
