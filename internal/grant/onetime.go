@@ -74,7 +74,7 @@ func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
 type place int
 
 const (
-	// retired: it was never used, and others have followed it.
+	// retired: it was never used, and others have followed it; or its line was ended, so that its use means nothing.
 	retired place = iota
 	// unrecorded: it is the first token of a key whose line has not begun.
 	unrecorded
@@ -93,6 +93,8 @@ func (s *Service) placeOf(key *v1alpha1.JWTRefreshKey, claims *token.Claims) pla
 	standing := registry.StandingOf(key, presented(claims), s.clock.Now())
 	wasUsed := status.LastUsed != nil && claims.Object.Revision <= status.LastUsedRevision
 	switch {
+	case registry.BelowFirst(key, claims.Object.Revision):
+		return retired
 	case standing == registry.Unrecorded:
 		return unrecorded
 	case standing == registry.Current:

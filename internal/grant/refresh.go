@@ -63,7 +63,7 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if e.key, e.standing, err = s.standing(ctx, e.claims); err != nil {
 		return nil, err
 	}
-	if e.key == nil || (!e.standing.Accepted() && !lifecycle.OneTime(e.key)) {
+	if e.key == nil || registry.BelowFirst(e.key, e.claims.Object.Revision) || (!e.standing.Accepted() && !lifecycle.OneTime(e.key)) {
 		return nil, errGrant()
 	}
 	// Verification allows for the skew of clocks, but an access token that ends with its refresh

@@ -253,10 +253,11 @@ func (s *Service) standing(ctx context.Context, claims *token.Claims) (*v1alpha1
 }
 
 // over: the very key of the token is being deleted, or was revoked when the token was of its
-// line already. All else can be taken back: a key that was revoked may be living again, with
-// tokens of later revisions, and an end may have been set later.
+// line already, or its line was ended since. All else can be taken back: a key that was revoked may be
+// living again, with tokens of later revisions, and an end may have been set later.
 func over(key *v1alpha1.JWTRefreshKey, claims *token.Claims) bool {
 	revoked := key.Spec.Revoked || key.Status.RevokedAt != nil
 	known := 0 < claims.Object.Revision && claims.Object.Revision <= key.Status.Revision
-	return string(key.UID) == claims.Object.UID && (key.DeletionTimestamp != nil || (revoked && known))
+	ended := registry.BelowFirst(key, claims.Object.Revision)
+	return string(key.UID) == claims.Object.UID && (key.DeletionTimestamp != nil || (revoked && known) || ended)
 }

@@ -81,6 +81,9 @@ func newDecision(o *Observed, now time.Time) *decision {
 	if d.issued && d.Distrust == "" && (d.Held == nil || d.status.JTI == "" || d.status.CreatedAt == nil || d.status.ExpiresAt == nil) {
 		d.Distrust = "the line in status is incomplete"
 	}
+	if d.issued && d.Distrust == "" && d.status.FirstRevision > d.status.Revision {
+		d.Distrust = "status.firstRevision is above the current revision"
+	}
 	d.alive = d.issued && d.Distrust == "" && d.status.RevokedAt == nil && d.Issuer.KnowsHeldKey &&
 		d.now.Before(d.status.ExpiresAt.Time)
 	return d
@@ -199,20 +202,19 @@ func (d *decision) firstIssue() *Plan {
 	if d.issued {
 		return nil
 	}
-	if d.status.RevokedAt != nil {
-		return d.advanceFor(CauseReinstated, nil)
+	if cause := d.restartCause(); cause != "" {
+		return d.advanceFor(cause, nil)
 	}
 	if d.adopts() {
 		return &Plan{Line: AdoptFound, Verdict: d.readyVerdict()}
 	}
-	return &Plan{Line: IssueFirst, Mint: d.nextMint(), Secret: d.write(), Access: d.accessBeside(true), Verdict: d.readyVerdict()}
+	return &Plan{Line: IssueFirst, Mint: d.nextMint(0), Secret: d.write(), Access: d.accessBeside(true), Verdict: d.readyVerdict()}
 }
 
-// adopts: a token that was found becomes the first. Where rotate-now asks, it may be the one that
-// leaked: a first token made in its place retires it.
+// adopts: a token that was found becomes the first, unless all that was issued before is to end.
 func (d *decision) adopts() bool {
 	a := d.Secret.Adoptable
-	return a != nil && d.status.RevokedAt == nil && d.now.Before(a.ExpiresAt) && !d.rotateNowAsked()
+	return a != nil && d.restartCause() == "" && d.now.Before(a.ExpiresAt)
 }
 
 // expired: a mode that does not renew by time has reached its end, and nothing asks for more.

@@ -89,7 +89,7 @@ var revivalCases = append([]decideCase{
 	{name: "un-revoke: of a key never issued", from: unissued, given: func(s *situation) {
 		s.revoke(v1alpha1.RevokedRequested)
 		s.Key.Spec.Revoked = false
-	}, want: advances(CauseReinstated, "revision 1, 1h to 721h", "").but(func(o *outcome) { o.Check, o.Verdict = "no token yet", "waiting Issuing" })},
+	}, want: advances(CauseReinstated, "revision 2, 1h to 721h", "").but(func(o *outcome) { o.Check, o.Verdict = "no token yet", "waiting Issuing" })},
 	{name: "un-revoke: without a Secret it is Ready at once", given: func(s *situation) {
 		s.revoke(v1alpha1.RevokedRequested)
 		s.Key.Spec.Revoked, s.Key.Spec.Secret.Mode, s.Secret = false, v1alpha1.SecretNone, Secret{}

@@ -53,8 +53,8 @@ var issuerCases = []decideCase{
 var withdrawalCases = []decideCase{
 	{name: "signing key withdrawn: paced, and the current token is not carried", given: func(s *situation) { s.Issuer.KnowsHeldKey = false },
 		want: advancesAtOnce(CauseKeyWithdrawn, plain, "").but(func(o *outcome) { o.Paced = true })},
-	{name: "signing key withdrawn: superseded tokens of other keys stay", at: 2 * hour, given: func(s *situation) { s.supersede(hour, 721*hour); s.Issuer.KnowsHeldKey = false },
-		want: advancesAtOnce(CauseKeyWithdrawn, "revision 3, 2h to 722h", "token-1").but(func(o *outcome) { o.Paced = true })},
+	{name: "signing key withdrawn: every earlier token goes, whichever key signed it", at: 2 * hour, given: func(s *situation) { s.supersede(hour, 721*hour); s.Issuer.KnowsHeldKey = false },
+		want: advancesAtOnce(CauseKeyWithdrawn, "revision 3, 2h to 722h", "").but(func(o *outcome) { o.Paced = true })},
 	{name: "signing key withdrawn: with the Secret foreign", given: func(s *situation) {
 		s.Issuer.KnowsHeldKey = false
 		s.Secret = Secret{State: SecretForeign, Name: "orders"}

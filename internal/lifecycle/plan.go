@@ -93,6 +93,8 @@ type Plan struct {
 	Previous []v1alpha1.SupersededToken
 	// Revocation is the reason that goes with RevokeLine.
 	Revocation v1alpha1.RevocationReason
+	// Withdraws means that every token of the key that was issued before the one to be made stays refused.
+	Withdraws bool
 	// Paced advances wait for their turn among many.
 	Paced bool
 

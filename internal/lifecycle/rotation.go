@@ -29,7 +29,7 @@ func (d *decision) urgentAdvance() *Plan {
 	case d.values.mode == v1alpha1.RotationOneTimeUse:
 		return d.revoked(v1alpha1.RevokedKeyWithdrawn, "The key that signed the token was withdrawn; annotate the key with "+v1alpha1.AnnotationRotate+" to enrol again.")
 	default:
-		plan := d.advanceFor(CauseKeyWithdrawn, d.standing())
+		plan := d.advanceFor(CauseKeyWithdrawn, nil)
 		plan.Paced = true
 		return plan
 	}
@@ -47,8 +47,7 @@ func (d *decision) advance() *Plan {
 	if d.alive && !d.tokenLost() {
 		previous = append(previous, Superseded(&d.status.TokenLine))
 	}
-	if d.status.RevokedAt != nil {
-		// A revocation retires all tokens of the line for good.
+	if d.withdraws(cause) {
 		previous = nil
 	}
 	if len(previous) > maxPrevious && d.heldRefused() {
@@ -69,13 +68,14 @@ func (d *decision) advance() *Plan {
 
 func (d *decision) advanceFor(cause Cause, previous []v1alpha1.SupersededToken) *Plan {
 	plan := &Plan{
-		Line:     AdvanceLine,
-		Cause:    cause,
-		Mint:     d.nextMint(),
-		Previous: previous,
-		Secret:   d.write(),
-		Access:   d.accessBeside(true),
-		Verdict:  d.readyVerdict(),
+		Line:      AdvanceLine,
+		Cause:     cause,
+		Mint:      d.nextMint(d.lastRevision()),
+		Previous:  previous,
+		Withdraws: d.withdraws(cause),
+		Secret:    d.write(),
+		Access:    d.accessBeside(true),
+		Verdict:   d.readyVerdict(),
 	}
 	if cause == CauseSpecChanged {
 		plan.Detail = strings.Join(d.specChanges(), ", ")
@@ -88,8 +88,8 @@ func (d *decision) advanceFor(cause Cause, previous []v1alpha1.SupersededToken) 
 	return plan
 }
 
-func (d *decision) nextMint() *Mint {
-	mint := d.values.mint(d.status.Revision+1, d.now)
+func (d *decision) nextMint(last int64) *Mint {
+	mint := d.values.mint(last+1, d.now)
 	return &mint
 }
 

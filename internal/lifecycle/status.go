@@ -40,6 +40,9 @@ func (p *Plan) advanceLine(status *v1alpha1.JWTRefreshKeyStatus, token *Token, n
 	case IssueFirst, AdoptFound, AdvanceLine:
 		status.TokenLine = token.Line(p.Previous)
 		status.RevokedAt, status.RevocationReason = nil, ""
+		if p.Withdraws {
+			status.FirstRevision = token.Revision
+		}
 	case RetireSuperseded:
 		status.Previous = p.Previous
 	case RevokeLine:

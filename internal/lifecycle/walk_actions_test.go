@@ -227,8 +227,13 @@ func (w *world) serviceReports() {
 
 func (w *world) patchStatus(change func(*v1alpha1.JWTRefreshKeyStatus)) {
 	w.key = w.key.DeepCopy()
+	revoked := w.key.Status.RevokedAt != nil
 	change(&w.key.Status)
 	w.version++
+	if !revoked && w.key.Status.RevokedAt != nil {
+		w.bury("")
+	}
+	w.checkBuried()
 }
 
 // forge writes into the line what the operator did not.
@@ -237,7 +242,7 @@ func (w *world) forge() {
 		return
 	}
 	w.patchStatus(func(s *v1alpha1.JWTRefreshKeyStatus) {
-		switch w.random.IntN(6) {
+		switch w.random.IntN(7) {
 		case 0:
 			s.JTI = "forged"
 		case 1:
@@ -251,12 +256,14 @@ func (w *world) forge() {
 			s.Content = &apiextensionsv1.JSON{Raw: token.Content}
 		case 5:
 			s.JTI = ""
+		case 6:
+			s.FirstRevision = s.Revision + 1 + w.random.Int64N(3)
 		}
 	})
 	o := &observation{}
 	o.Key = w.key
 	w.observeLine(o)
-	w.forged = o.Distrust != ""
+	w.forged = o.Distrust != "" || w.key.Status.FirstRevision > w.key.Status.Revision
 }
 
 func (w *world) changeNamespace() {

@@ -198,6 +198,7 @@ func (w *world) fill(o *observation, plan *Plan, line *v1alpha1.TokenLine, made 
 	dressed.Status.TokenLine = *line
 	filled.dressing = w.dressing(&dressed)
 	w.secrets[o.Secret.Name] = filled
+	w.out[hash] = true
 	w.checkFilled(filled)
 	return nil
 }

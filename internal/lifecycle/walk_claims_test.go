@@ -145,7 +145,7 @@ func (w *world) swap(c *claim) {
 	if before, twice := w.uses[c.used.JTI]; twice {
 		w.fail("%s has two successors: %s and %s", c.used.JTI, before.successor.JTI, jti)
 	}
-	w.tokens[next.Hash], w.byJTI[jti] = next, next
+	w.tokens[next.Hash], w.byJTI[jti], w.out[next.Hash] = next, next, true
 	w.uses[c.used.JTI] = use{successor: next, at: mint.CreatedAt}
 	w.patchStatus(func(s *v1alpha1.JWTRefreshKeyStatus) {
 		s.TokenLine = next.Line([]v1alpha1.SupersededToken{Superseded(&c.read.Status.TokenLine)})

@@ -45,6 +45,9 @@ type world struct {
 
 	// ended are the tokens that somebody asked to be ended while none could follow: they never come back.
 	ended map[string]bool
+	// out are the tokens that were on record or in a Secret, by hash, and buried those that must stay refused
+	// with all that was issued from them.
+	out, buried map[string]bool
 
 	// unsteady lets the manager stop, and others act, between two writes.
 	unsteady   bool
@@ -115,6 +118,8 @@ func newWorld(seed uint64) *world {
 		tokens:    map[string]*storedToken{},
 		uses:      map[string]use{},
 		ended:     map[string]bool{},
+		out:       map[string]bool{},
+		buried:    map[string]bool{},
 		byJTI:     map[string]*storedToken{},
 		counts:    counts{claims: map[string]int{}, checks: map[string]int{}, reasons: map[string]int{}, causes: map[Cause]int{}},
 	}
@@ -329,7 +334,7 @@ func (w *world) accepts(token *storedToken) bool {
 // inLine is the part of it that the operator's own writes decide.
 func (w *world) inLine(token *storedToken) bool {
 	status := &w.key.Status
-	if token == nil || token.uid != w.key.UID || status.RevokedAt != nil {
+	if token == nil || token.uid != w.key.UID || status.RevokedAt != nil || token.Revision < status.FirstRevision {
 		return false
 	}
 	if status.Revision == 0 {

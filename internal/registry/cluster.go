@@ -248,7 +248,7 @@ func slimKey(key *v1alpha1.JWTRefreshKey) {
 		Revoked: key.Spec.Revoked, Binding: key.Spec.Binding,
 	}
 	status := v1alpha1.JWTRefreshKeyStatus{
-		TokenLine: key.Status.TokenLine,
+		TokenLine: key.Status.TokenLine, FirstRevision: key.Status.FirstRevision,
 		LastUsed:  key.Status.LastUsed, LastUsedRevision: key.Status.LastUsedRevision, SupersededLastUsed: key.Status.SupersededLastUsed,
 		RevokedAt: key.Status.RevokedAt, RevocationReason: key.Status.RevocationReason, Session: key.Status.Session,
 	}

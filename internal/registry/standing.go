@@ -46,7 +46,7 @@ func Lives(key *v1alpha1.JWTRefreshKey, uid string, now time.Time) bool {
 func StandingOf(key *v1alpha1.JWTRefreshKey, token Token, now time.Time) Standing {
 	status := &key.Status
 	switch {
-	case !Lives(key, token.UID, now):
+	case !Lives(key, token.UID, now), BelowFirst(key, token.Revision):
 		return Refused
 	case status.Revision == 0:
 		if token.Revision == 1 {
@@ -62,4 +62,18 @@ func StandingOf(key *v1alpha1.JWTRefreshKey, token Token, now time.Time) Standin
 		}
 	}
 	return Refused
+}
+
+// BelowFirst tells whether a token of the revision was issued before the line of its key was ended, by a
+// revocation, a logout, a reuse or a rotate-now. It is refused for good, and its use means nothing. A
+// token that tells no revision, as access tokens of earlier releases, is below any first revision.
+func BelowFirst(key *v1alpha1.JWTRefreshKey, revision int64) bool {
+	return revision < key.Status.FirstRevision
+}
+
+// Honours tells whether a key stands for an access token that was issued from its token of the revision:
+// one that is accepted still, or was superseded in the ordinary way. The first token is accepted before it is
+// on record. A revision that is not known yet may be on record by now.
+func Honours(key *v1alpha1.JWTRefreshKey, uid string, revision int64, now time.Time) bool {
+	return Lives(key, uid, now) && !BelowFirst(key, revision) && revision <= max(key.Status.Revision, 1)
 }

@@ -1,0 +1,42 @@
+package lifecycle
+
+// withdraws tells whether a line that is advanced for the cause leaves everything behind that was issued
+// before: the new revision becomes status.firstRevision, in the same write as the new line. An ordinary
+// rotation keeps it, since what it supersedes stays good.
+func (d *decision) withdraws(cause Cause) bool {
+	switch cause {
+	case CauseRotateNow, CauseReinstated, CauseDistrusted, CauseKeyWithdrawn:
+		return true
+	case CauseRotate, CauseTokenLost, CauseSpecChanged, CauseRenewalDue:
+	}
+	return d.status.RevokedAt != nil
+}
+
+// restartCause says why a key without a line on record does not begin with its first token: a first
+// token may have been in the Secret, where it is accepted before it is on record, and access tokens may
+// have been issued from it. They end with a revocation and with rotate-now as any others do.
+func (d *decision) restartCause() Cause {
+	switch {
+	case d.status.RevokedAt != nil:
+		return CauseReinstated
+	case d.status.FirstRevision > 0:
+		return CauseDistrusted
+	case d.rotateNowAsked() && d.holdsToken():
+		return CauseRotateNow
+	default:
+		return ""
+	}
+}
+
+// maxRevision is the most that the schema of status allows.
+const maxRevision = 1<<53 - 1
+
+// lastRevision is the highest revision that a token of the key can have had. Without a line on record
+// that is the first token's. A first revision above the line shows that the line was higher once.
+func (d *decision) lastRevision() int64 {
+	last := max(d.status.Revision, 1)
+	if first := d.status.FirstRevision; first > last && first < maxRevision {
+		last = first
+	}
+	return last
+}
