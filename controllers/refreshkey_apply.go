@@ -79,6 +79,7 @@ func (r *RefreshKeyReconciler) mintAccess(o *observation, plan *lifecycle.Plan, 
 		return accessToken{}, err
 	}
 	claims := line.Claims(o.key, plan.Terms())
+	claims.Object.Revision = current.Revision
 	text, end, err := line.MintAccess(*claims, r.NewID(), r.Clock.Now(), plan.AccessLifetime(), current.ExpiresAt.Time, signer)
 	return accessToken{tokenText(text), end.Format(time.RFC3339), signer.ID}, err
 }

@@ -59,7 +59,8 @@ func (s *Service) Introspect(
 	return answer, nil
 }
 
-// active: an access token is while its key lives, and a refresh token while its key stands for it.
+// active: a refresh token is while its key stands for it, and an access token while its key stands for the
+// refresh token that it was issued from, or has superseded that in the ordinary way.
 func (s *Service) active(ctx context.Context, claims *token.Claims, typ token.Type) (bool, error) {
 	// The skew that verification allows for is the asker's to grant: here exp is known to be over.
 	if !s.clock.Now().Before(claims.ExpiresAt) {
@@ -69,13 +70,14 @@ func (s *Service) active(ctx context.Context, claims *token.Claims, typ token.Ty
 		_, standing, err := s.standing(ctx, claims)
 		return standing.Accepted(), err
 	}
-	lives := func(key *v1alpha1.JWTRefreshKey) bool {
-		return key != nil && registry.Lives(key, claims.Object.UID, s.clock.Now())
+	honours := func(key *v1alpha1.JWTRefreshKey) bool {
+		return key != nil && registry.Honours(key, claims.Object.UID, claims.Object.Revision, s.clock.Now())
 	}
 	key := s.registry.Key(keyName(claims))
-	if lives(key) || (key != nil && over(key, claims)) {
-		return lives(key), nil
+	if honours(key) || (key != nil && over(key, claims)) {
+		return honours(key), nil
 	}
+	// The key may live again, or a later revision be on record, of which the replica has not heard.
 	key, err := s.registry.KeyLive(ctx, keyName(claims), claims.JTI)
-	return lives(key), err
+	return honours(key), err
 }

@@ -91,11 +91,12 @@ func Record(claims *token.Claims, payload []byte, compact string) lifecycle.Toke
 	}
 }
 
-// MintAccess makes an access token for a key, which never outlives the refresh token. A
-// binding to a ServiceAccount concerns our token endpoint alone, and stays out of it.
+// MintAccess makes an access token for a key, which never outlives the refresh token. The claims are those
+// of the refresh token that it is issued from, whose revision it carries. A binding to a ServiceAccount
+// concerns our token endpoint alone, and stays out of it.
 func MintAccess(claims token.Claims, jti string, now time.Time, lifetime time.Duration, end time.Time, signer *keyring.Key) (string, time.Time, error) {
 	claims.JTI, claims.KeyID = jti, signer.ID
-	claims.ServiceAccount, claims.Object.Revision = "", 0
+	claims.ServiceAccount = ""
 	claims.IssuedAt = now.UTC().Truncate(time.Second)
 	claims.ExpiresAt = claims.IssuedAt.Add(lifetime).Truncate(time.Second)
 	if end.Before(claims.ExpiresAt) {

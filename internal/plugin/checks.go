@@ -59,6 +59,8 @@ func examine(e *evidence) []check {
 	checks := []check{e.form(), e.typ(), e.iss(), e.kid(), e.signature(), e.time(), e.object(), e.alive()}
 	if e.refresh() {
 		checks = append(checks, e.standing(), e.policy())
+	} else {
+		checks = append(checks, e.issuedFrom())
 	}
 	return append(checks, e.binding()...)
 }
@@ -106,7 +108,7 @@ func (e *evidence) typ() check {
 	switch typ := token.Type(e.token.text("typ")); {
 	case typ == token.Refresh && revision > 0:
 		return pass("type", "a refresh token (%s), revision %d: for the token endpoint only", typ, revision)
-	case typ == token.Access && revision == 0:
+	case typ == token.Access && e.token.claims.ServiceAccount == "":
 		return pass("type", "an access token (%s): for the API %s", typ, e.token.claims.Audience)
 	case typ == token.Refresh || typ == token.Access:
 		return reject("type", "typ is %s, and the claims are those of the other kind", typ)
@@ -266,6 +268,9 @@ func (e *evidence) standing() check {
 	case registry.Superseded:
 		return pass("standing", "revision %d was superseded by %d, and is accepted in the overlap", claims.Object.Revision, current)
 	}
+	if registry.BelowFirst(e.key, claims.Object.Revision) {
+		return reject("standing", "revision %d was issued before all earlier tokens were ended; the first that counts is %d", claims.Object.Revision, e.key.Status.FirstRevision)
+	}
 	if claims.Object.Revision < current && lifecycle.OneTime(e.key) {
 		return reject("standing", "revision %d was used; the current one is %d. Using it again revokes the key", claims.Object.Revision, current)
 	}
@@ -273,6 +278,28 @@ func (e *evidence) standing() check {
 		return reject("standing", "a key that is over stands for no token")
 	}
 	return reject("standing", "revision %d retired; the current one is %d", claims.Object.Revision, current)
+}
+
+// issuedFrom: an access token is good while the refresh token that it was issued from is accepted, or was
+// superseded in the ordinary way.
+func (e *evidence) issuedFrom() check {
+	const beside = "; an API that does not introspect accepts the token to its end"
+	if e.key == nil {
+		return unsure("standing", errNotKnown(e.keyErr, "without a key there is no line of tokens"))
+	}
+	object, status := &e.token.claims.Object, &e.key.Status
+	switch {
+	case registry.Honours(e.key, object.UID, object.Revision, e.now) && object.Revision == 0:
+		return pass("standing", "issued by an earlier release, which did not say from which revision")
+	case registry.Honours(e.key, object.UID, object.Revision, e.now):
+		return pass("standing", "issued from revision %d; the current one is %d", object.Revision, status.Revision)
+	case registry.BelowFirst(e.key, object.Revision):
+		return reject("standing", "issued before all earlier tokens were ended; the first revision that counts is %d%s", status.FirstRevision, beside)
+	case e.alive().Verdict == failed || e.object().Verdict == failed:
+		return reject("standing", "a key that is over stands for no token%s", beside)
+	default:
+		return reject("standing", "issued from revision %d, which is not on record; the current one is %d%s", object.Revision, status.Revision, beside)
+	}
 }
 
 // policy is asked again at each exchange, and its refusal can be taken back.

@@ -35,10 +35,10 @@ func newScene(t *testing.T, typ token.Type) *scene {
 	if err != nil {
 		t.Fatal(err)
 	}
-	object := map[string]any{"namespace": "shop", "name": "orders", "uid": "uid"}
+	object := map[string]any{"namespace": "shop", "name": "orders", "uid": "uid", "revision": 2}
 	use := v1alpha1.KeyUse("access")
 	if typ == token.Refresh {
-		object["revision"], use = 2, "refresh"
+		use = "refresh"
 	}
 	s := &scene{
 		header: map[string]any{"typ": string(typ), "alg": "ES256", "kid": "kid"},
@@ -120,6 +120,23 @@ func TestExamine(t *testing.T) {
 	}{
 		{name: "a refresh token", typ: token.Refresh, want: passed},
 		{name: "an access token", typ: token.Access, want: passed},
+		{name: "an access token of a superseded revision", typ: token.Access, before: func(s *scene) { s.object()["revision"] = 1 }, want: passed},
+		{name: "an access token of an earlier release", typ: token.Access, before: func(s *scene) { delete(s.object(), "revision") }, want: passed},
+		{name: "an access token from before the line was ended", typ: token.Access, before: func(s *scene) { s.object()["revision"] = 1 },
+			after: func(s *scene) { s.key.Status.FirstRevision = 2 }, failed: "standing", want: failed},
+		{name: "an access token of an earlier release, and the line was ended", typ: token.Access, before: func(s *scene) { delete(s.object(), "revision") },
+			after: func(s *scene) { s.key.Status.FirstRevision = 2 }, failed: "standing", want: failed},
+		{name: "an access token of a revision that is not on record", typ: token.Access, before: func(s *scene) { s.object()["revision"] = 3 }, failed: "standing", want: failed},
+		{name: "a refresh token that says no revision", typ: token.Refresh, before: func(s *scene) { delete(s.object(), "revision") }, failed: "type, standing", want: failed},
+		{name: "superseded, and the line was ended", typ: token.Refresh, before: func(s *scene) { s.claims["jti"], s.object()["revision"] = "one", 1 },
+			after: func(s *scene) {
+				s.key.Status.Previous[0].TokenHash, s.key.Status.FirstRevision = token.Hash(s.token.compact), 2
+			}, failed: "standing", want: failed},
+		{name: "used once, and the line was ended", typ: token.Refresh, before: func(s *scene) {
+			s.claims["jti"], s.object()["revision"] = "zero", 1
+			s.key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
+			s.key.Status.FirstRevision = 2
+		}, failed: "standing", unknown: "signature", want: failed},
 		{name: "superseded", typ: token.Refresh, before: func(s *scene) { s.claims["jti"], s.object()["revision"] = "one", 1 },
 			after: func(s *scene) { s.key.Status.Previous[0].TokenHash = token.Hash(s.token.compact) }, want: passed},
 		{name: "retired", typ: token.Refresh, before: func(s *scene) { s.claims["jti"], s.object()["revision"] = "zero", 1 }, failed: "standing", unknown: "signature", want: failed},
@@ -130,6 +147,7 @@ func TestExamine(t *testing.T) {
 		{name: "another typ", typ: "JWT", failed: "type", want: failed, before: func(s *scene) { s.issuer.Status.Keys[0].Use = "access" }},
 		{name: "a refresh token that says it is an access token", typ: token.Refresh, before: func(s *scene) {
 			s.header["typ"], s.issuer.Status.Keys[0].Use = "at+jwt", "access"
+			s.claims["cnf"] = map[string]any{"refreshkeys.dev/service-account": "till"}
 		}, failed: "type", want: failed},
 		{name: "a header with more in it", typ: token.Refresh, before: func(s *scene) { s.header["zip"] = "DEF" }, failed: "form", want: failed},
 		{name: "another issuer", typ: token.Refresh, after: func(s *scene) { s.issuer = nil }, failed: "issuer", unknown: "signing key", want: failed},
@@ -149,13 +167,13 @@ func TestExamine(t *testing.T) {
 		{name: "from the future, within the skew", typ: token.Refresh, before: func(s *scene) { s.made(2 * time.Minute) }, want: passed},
 		{name: "from the future", typ: token.Refresh, before: func(s *scene) { s.made(2*time.Minute + time.Second) }, failed: "time", want: failed},
 		{name: "no such key", typ: token.Refresh, after: func(s *scene) { s.key = nil }, failed: "key", unknown: "signature, alive, standing, policy", want: failed},
-		{name: "no such key, of an access token", typ: token.Access, after: func(s *scene) { s.key = nil }, failed: "key", unknown: "alive", want: failed},
+		{name: "no such key, of an access token", typ: token.Access, after: func(s *scene) { s.key = nil }, failed: "key", unknown: "alive, standing", want: failed},
 		{name: "keys are not to be read", typ: token.Refresh, after: func(s *scene) { s.key, s.keyErr = nil, away }, unknown: "signature, key, alive, standing, policy", want: unknown},
 		{name: "the key was made again", typ: token.Refresh, after: func(s *scene) { s.key.UID = types.UID("other") }, failed: "key, standing", want: failed},
 		{name: "revoked", typ: token.Refresh, after: func(s *scene) { s.key.Status.RevokedAt = at(-time.Hour) }, failed: "alive, standing", want: failed},
-		{name: "revoked a moment ago", typ: token.Access, after: func(s *scene) { s.key.Spec.Revoked = true }, failed: "alive", want: failed},
-		{name: "the key ended", typ: token.Access, after: func(s *scene) { s.key.Spec.ExpiresAt = at(0) }, failed: "alive", want: failed},
-		{name: "being deleted", typ: token.Access, after: func(s *scene) { s.key.DeletionTimestamp = at(0) }, failed: "alive", want: failed},
+		{name: "revoked a moment ago", typ: token.Access, after: func(s *scene) { s.key.Spec.Revoked = true }, failed: "alive, standing", want: failed},
+		{name: "the key ended", typ: token.Access, after: func(s *scene) { s.key.Spec.ExpiresAt = at(0) }, failed: "alive, standing", want: failed},
+		{name: "being deleted", typ: token.Access, after: func(s *scene) { s.key.DeletionTimestamp = at(0) }, failed: "alive, standing", want: failed},
 		{name: "the policy denies", typ: token.Refresh, after: func(s *scene) { stalled(s.key, v1alpha1.ReasonPolicyDenied) }, failed: "policy", want: failed},
 		{name: "bound", typ: token.Refresh, before: func(s *scene) { s.claims["cnf"] = map[string]any{"jkt": "thumb"} }, want: passed},
 		{name: "bound since", typ: token.Refresh, after: func(s *scene) { s.key.Spec.Binding = &v1alpha1.BindingSpec{ServiceAccountName: "till"} }, failed: "binding", want: failed},

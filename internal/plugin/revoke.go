@@ -127,11 +127,12 @@ func (r *revocation) probe(ctx context.Context, k *cluster, key *v1alpha1.JWTRef
 		}
 		p.token, p.ca = secret.token, secret.ca
 	}
-	claims, err := readClaims(p.token)
-	if err != nil {
+	held, err := parse(p.token)
+	if err != nil || held.claimsErr != nil {
 		return nil, usageError("--token-file holds no token of a refresh key")
 	}
-	if claims.Object.UID != string(key.UID) || claims.Object.Revision == 0 {
+	claims := held.claims
+	if claims.Object.UID != string(key.UID) || held.text("typ") != string(token.Refresh) {
 		return nil, usageError("the token is no refresh token of key %s", key.Name)
 	}
 	if !shows(key, p.token, claims.ExpiresAt, r.Clock.Now()) {

@@ -43,7 +43,8 @@ type Object struct {
 	Namespace string
 	Name      string
 	UID       string
-	// Revision is 0 in access tokens.
+	// Revision is that of the refresh token, and in an access token that of the refresh token it was issued
+	// from. It is 0 in access tokens of earlier releases.
 	Revision int64
 }
 

@@ -26,7 +26,7 @@ func TestPayloadIsCanonical(t *testing.T) {
 }
 
 func TestPayloadLeavesOutWhatIsNotThere(t *testing.T) {
-	c := accessClaims()
+	c := earlierAccessClaims()
 	c.Scope, c.JWKThumbprint, c.Extra = "", "", nil
 	payload := payloadOf(t, c)
 	for _, name := range []string{"scope", "cnf", "revision", "null", "email"} {
@@ -39,7 +39,7 @@ func TestPayloadLeavesOutWhatIsNotThere(t *testing.T) {
 // TestPayloadRoundTrip: what a payload says is what was put in, and the API server's form of it is its own.
 func TestPayloadRoundTrip(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	all := []*Claims{claims(), accessClaims()}
+	all := []*Claims{claims(), accessClaims(), earlierAccessClaims()}
 	for range 500 {
 		all = append(all, randomClaims(random))
 	}

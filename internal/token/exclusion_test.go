@@ -13,7 +13,7 @@ func TestKindsExcludeEachOther(t *testing.T) {
 	for _, algorithm := range algorithms {
 		rings := ringsOf[algorithm]()
 		refresh, access := signer(t, rings, Refresh), signer(t, rings, Access)
-		refreshPayload, accessPayload := payloadOf(t, claims()), payloadOf(t, accessClaims())
+		refreshPayload, accessPayload, earlierPayload := payloadOf(t, claims()), payloadOf(t, accessClaims()), payloadOf(t, earlierAccessClaims())
 		for _, c := range []struct {
 			name    string
 			compact string
@@ -24,15 +24,16 @@ func TestKindsExcludeEachOther(t *testing.T) {
 			{"by its typ alone", forge(t, refresh, headerOf(refresh, Access), refreshPayload), Refresh, ErrMalformed},
 			{"by its key alone", forge(t, access, headerOf(access, Refresh), refreshPayload), Refresh, ErrUnknownKey},
 			{"by its key alone, under the other's kid", forge(t, access, headerOf(refresh, Refresh), refreshPayload), Refresh, ErrSignature},
-			{"by its claims alone", forge(t, refresh, headerOf(refresh, Refresh), accessPayload), Refresh, ErrMalformed},
+			{"by its claims alone, of an earlier release", forge(t, refresh, headerOf(refresh, Refresh), earlierPayload), Refresh, ErrMalformed},
 			{"none of these", forge(t, refresh, headerOf(refresh, Refresh), refreshPayload), Refresh, nil},
 
 			{"a refresh token as it is", mint(t, refresh, Refresh, refreshPayload), Access, ErrMalformed},
 			{"by its typ alone", forge(t, access, headerOf(access, Refresh), accessPayload), Access, ErrMalformed},
 			{"by its key alone", forge(t, refresh, headerOf(refresh, Access), accessPayload), Access, ErrUnknownKey},
 			{"by its key alone, under the other's kid", forge(t, refresh, headerOf(access, Access), accessPayload), Access, ErrSignature},
-			{"by its claims alone", forge(t, access, headerOf(access, Access), refreshPayload), Access, ErrMalformed},
+			{"by its binding to a ServiceAccount alone", forge(t, access, headerOf(access, Access), refreshPayload), Access, ErrMalformed},
 			{"none of these", forge(t, access, headerOf(access, Access), accessPayload), Access, nil},
+			{"none of these, of an earlier release", forge(t, access, headerOf(access, Access), earlierPayload), Access, nil},
 		} {
 			_, err := Parse(c.compact, c.as, rings, issuer, t0)
 			if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {

@@ -93,6 +93,12 @@ func accessClaims() *Claims {
 	c := claims()
 	c.ExpiresAt = t0.Add(15 * time.Minute)
 	c.ServiceAccount = ""
+	return c
+}
+
+// earlierAccessClaims are those of an access token that a release made which left the revision out.
+func earlierAccessClaims() *Claims {
+	c := accessClaims()
 	c.Object.Revision = 0
 	return c
 }

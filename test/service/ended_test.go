@@ -1,0 +1,302 @@
+package service
+
+import (
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// ending is a house with a key, access tokens of it, and two replicas that are asked about them.
+type ending struct {
+	*house
+	clock    *clocktesting.FakePassiveClock
+	stop     func()
+	issuerOf *v1alpha1.JWTIssuer
+	key      *v1alpha1.JWTRefreshKey
+	replicas []*replica
+	caller   string
+	// enrolment is the refresh token of revision 1, and held the one that access tokens are issued from.
+	enrolment, held string
+}
+
+// newEnding enrols a key of a mode.
+func newEnding(t *testing.T, change ...func(*v1alpha1.JWTRefreshKey)) *ending {
+	t.Helper()
+	now := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
+	e := &ending{house: newHouse(t, now), clock: now}
+	e.issuerOf = e.issuer()
+	e.stop = e.manage()
+	e.replicas = []*replica{e.house.replica(), e.house.replica()}
+	e.key = e.house.key("orders", change...)
+	e.enrolment = e.reaches(e.key, 1)
+	e.held = e.enrolment
+	e.outcomesOf(e.held)
+	e.caller = e.house.caller("api", "")
+	return e
+}
+
+// outcomesOf waits until both replicas know a token that is good, without a use of it.
+func (e *ending) outcomesOf(held string) {
+	e.t.Helper()
+	for _, r := range e.replicas {
+		e.Eventually(func() string { return e.refresh(r, "x"+held).outcome() }, patience, pollEvery).Should(gomega.Equal("400 invalid_grant"))
+		e.Eventually(func() bool { return r.Key(types.NamespacedName{Namespace: e.name, Name: "orders"}) != nil }, patience, pollEvery).Should(gomega.BeTrue())
+	}
+}
+
+// issue exchanges a refresh token, and remembers the next one where there is one.
+func (e *ending) issue(r *replica) string {
+	e.t.Helper()
+	got := e.refresh(r, e.held)
+	e.Expect(got.outcome()).To(gomega.Equal("200"))
+	if next := got.text("refresh_token"); next != "" {
+		e.held = next
+	}
+	return got.text("access_token")
+}
+
+// is waits until every replica says of an access token whether it is active.
+func (e *ending) is(active bool, access, what string) {
+	e.t.Helper()
+	for i, r := range e.replicas {
+		e.Eventually(func() any { return e.introspect(r, e.caller, access, "").body["active"] }, patience, pollEvery).
+			Should(gomega.Equal(active), "%s at replica %d", what, i+1)
+	}
+}
+
+// restart replaces the replicas by ones that know nothing but what is on record.
+func (e *ending) restart() {
+	e.t.Helper()
+	for i, r := range e.replicas {
+		r.stop()
+		e.replicas[i] = e.house.replica()
+	}
+}
+
+func (e *ending) revokedFor(reason v1alpha1.RevocationReason) {
+	e.t.Helper()
+	e.Eventually(func() v1alpha1.RevocationReason {
+		e.Expect(e.admin.Get(e.ctx, client.ObjectKeyFromObject(e.key), e.key)).To(gomega.Succeed())
+		return e.key.Status.RevocationReason
+	}, patience, pollEvery).Should(gomega.Equal(reason))
+}
+
+// logOut ends the line by the held token, at one replica.
+func (e *ending) logOut() {
+	e.t.Helper()
+	e.Expect(e.post(e.replicas[0], "/revoke", url.Values{"token": {e.held}}).outcome()).To(gomega.Equal("200"))
+	e.revokedFor(v1alpha1.RevokedLogout)
+}
+
+// rings are the issuer's signing keys.
+func (e *ending) rings() *keyring.Rings {
+	e.t.Helper()
+	return e.replicas[0].Issuer("/"+e.name, "tokens.example.com").Rings
+}
+
+// parsed is what an access token says.
+func (e *ending) parsed(access string) *token.Claims {
+	e.t.Helper()
+	claims, err := token.Parse(access, token.Access, e.rings(), e.url(), e.clock.Now())
+	e.Expect(err).NotTo(gomega.HaveOccurred())
+	return claims
+}
+
+// claimless is an access token as earlier releases made it: without the revision, signed by the ring's own key.
+func (e *ending) claimless(access string) string {
+	e.t.Helper()
+	claims := e.parsed(access)
+	claims.Object.Revision = 0
+	payload, err := claims.Payload()
+	e.Expect(err).NotTo(gomega.HaveOccurred())
+	signer, err := e.rings().Signer(keyring.Access)
+	e.Expect(err).NotTo(gomega.HaveOccurred())
+	made, err := token.Mint(signer, token.Access, payload)
+	e.Expect(err).NotTo(gomega.HaveOccurred())
+	return made
+}
+
+// endings are what ends everything that a key issued before. revision is that of the next line.
+var endings = []struct {
+	name     string
+	change   []func(*v1alpha1.JWTRefreshKey)
+	end      func(*ending)
+	revision int64
+}{
+	{name: "revoked, and taken back", revision: 2, end: func(e *ending) {
+		e.edit(e.key, func() { e.key.Spec.Revoked = true })
+		e.revokedFor(v1alpha1.RevokedRequested)
+		e.edit(e.key, func() { e.key.Spec.Revoked = false })
+	}},
+	{name: "rotate after a logout", revision: 2, end: func(e *ending) {
+		e.logOut()
+		e.annotate(e.key, v1alpha1.AnnotationRotate, "again")
+	}},
+	{name: "another enrolment after a reuse", revision: 3, change: []func(*v1alpha1.JWTRefreshKey){oneTime(30 * time.Second)}, end: func(e *ending) {
+		e.clock.SetTime(e.clock.Now().Add(time.Minute))
+		e.Expect(e.refresh(e.replicas[1], e.enrolment).outcome()).To(gomega.Equal("400 invalid_grant"))
+		e.revokedFor(v1alpha1.RevokedReuseDetected)
+		e.annotate(e.key, v1alpha1.AnnotationRotate, "again")
+	}},
+	{name: "rotate-now", revision: 2, end: func(e *ending) { e.annotate(e.key, v1alpha1.AnnotationRotateNow, "leaked") }},
+	{name: "a line that is not trusted", revision: 2, end: func(e *ending) {
+		// Nobody but the operator may write status, so that it takes its rights to show it.
+		config, err := server.Manager(e.ctx)
+		e.Expect(err).NotTo(gomega.HaveOccurred())
+		manager, err := client.New(config, client.Options{Scheme: controllers.Scheme()})
+		e.Expect(err).NotTo(gomega.HaveOccurred())
+		e.Eventually(func() error {
+			if err := e.admin.Get(e.ctx, client.ObjectKeyFromObject(e.key), e.key); err != nil {
+				return err
+			}
+			e.key.Status.Content = nil
+			return manager.Status().Update(e.ctx, e.key)
+		}, patience, pollEvery).Should(gomega.Succeed())
+	}},
+	{name: "the signing key withdrawn", revision: 2, end: func(e *ending) {
+		e.annotate(e.issuerOf, v1alpha1.AnnotationWithdrawKey, e.key.Status.KeyID)
+	}},
+}
+
+// TestWhatWasIssuedBeforeAnEndStaysInactive: an access token that was issued before a line was ended never
+// becomes active again, whatever follows: at no replica, nor at one that has just started, nor where it was
+// issued by a release that did not put the revision into it.
+func TestWhatWasIssuedBeforeAnEndStaysInactive(t *testing.T) {
+	for _, c := range endings {
+		t.Run(c.name, func(t *testing.T) {
+			e := newEnding(t, c.change...)
+			before := e.issue(e.replicas[0])
+			e.is(true, before, "an access token of a living key")
+			old := e.claimless(before)
+			e.is(true, old, "one without a revision, of a key whose line was never ended")
+			c.end(e)
+			e.held = e.reaches(e.key, c.revision)
+			e.Expect(e.key.Status.FirstRevision).To(gomega.Equal(c.revision), "status.firstRevision")
+			for range 2 {
+				e.is(false, before, "an access token issued before")
+				e.is(false, old, "one without a revision, issued before")
+				after := e.issue(e.replicas[1])
+				e.is(true, after, "an access token issued after")
+				e.restart()
+			}
+			e.Expect(e.admin.Get(e.ctx, client.ObjectKeyFromObject(e.key), e.key)).To(gomega.Succeed())
+			e.Expect(e.key.Status.FirstRevision).To(gomega.Equal(c.revision), "status.firstRevision after uses")
+		})
+	}
+}
+
+// TestWhatWasSupersededStaysActive: an ordinary rotation, rotate of a living line and the advance of a
+// one-time token leave what was issued before as it is.
+func TestWhatWasSupersededStaysActive(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		change  []func(*v1alpha1.JWTRefreshKey)
+		follows func(*ending)
+	}{
+		{name: "rotate of a living line", follows: func(e *ending) {
+			e.annotate(e.key, v1alpha1.AnnotationRotate, "hygiene")
+			e.held = e.reaches(e.key, 2)
+		}},
+		{name: "a change of spec, with no overlap", change: []func(*v1alpha1.JWTRefreshKey){func(k *v1alpha1.JWTRefreshKey) {
+			k.Spec.Rotation = &v1alpha1.RotationSpec{Overlap: &v1alpha1.OverlapSpec{Max: &metav1.Duration{}}}
+		}}, follows: func(e *ending) {
+			first := e.held
+			e.edit(e.key, func() { e.key.Spec.Audience = "https://other.example.com" })
+			e.held = e.reaches(e.key, 2)
+			e.outcomes(e.replicas, first, "400 invalid_grant")
+		}},
+		{name: "the advance of a one-time token", change: []func(*v1alpha1.JWTRefreshKey){oneTime(time.Minute)}, follows: func(e *ending) { e.issue(e.replicas[1]) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := newEnding(t, c.change...)
+			before := e.issue(e.replicas[0])
+			old := e.claimless(before)
+			c.follows(e)
+			for range 2 {
+				e.is(true, before, "an access token issued before")
+				e.is(true, old, "one without a revision, issued before")
+				e.is(true, e.issue(e.replicas[1]), "an access token issued after")
+				e.restart()
+			}
+			e.Expect(e.admin.Get(e.ctx, client.ObjectKeyFromObject(e.key), e.key)).To(gomega.Succeed())
+			e.Expect(e.key.Status.FirstRevision).To(gomega.BeZero(), "status.firstRevision")
+		})
+	}
+}
+
+// TestAReplicaThatIsBehindAsksAboutALaterRevision: an access token of a revision that it does not know yet is
+// good; and one that a replica issues while it has not heard of rotate-now is not, at those that have.
+func TestAReplicaThatIsBehindAsksAboutALaterRevision(t *testing.T) {
+	e := newEnding(t)
+	behind, line := e.house.behind()
+	e.outcomes([]*replica{behind}, e.held, "200")
+	line.hang(true)
+	defer line.hang(false)
+	e.annotate(e.key, v1alpha1.AnnotationRotateNow, "leaked")
+	e.held = e.reaches(e.key, 2)
+	after := e.issue(e.replicas[0])
+	e.Expect(e.introspect(behind, e.caller, after, "").body["active"]).To(gomega.Equal(true), "a replica that is behind, of a later revision")
+
+	other := e.house.key("second")
+	leaked := e.reaches(other, 1)
+	line.hang(false)
+	e.outcomes([]*replica{behind}, leaked, "200")
+	line.hang(true)
+	e.annotate(other, v1alpha1.AnnotationRotateNow, "leaked")
+	e.reaches(other, 2)
+	late := e.refresh(behind, leaked)
+	e.Expect(late.outcome()).To(gomega.Equal("200"), "the replica has not heard of rotate-now")
+	e.is(false, late.text("access_token"), "an access token that was issued late")
+}
+
+// TestAUsedTokenOfAnEarlierEnrolmentEndsNothing: the one who held it before a revocation cannot sign out
+// the one who enrolled after.
+func TestAUsedTokenOfAnEarlierEnrolmentEndsNothing(t *testing.T) {
+	e := newEnding(t, oneTime(30*time.Second))
+	e.issue(e.replicas[0])
+	e.logOut()
+	e.annotate(e.key, v1alpha1.AnnotationRotate, "again")
+	e.held = e.reaches(e.key, 3)
+	for range 3 {
+		e.issue(e.replicas[0])
+		e.clock.SetTime(e.clock.Now().Add(time.Minute))
+		for i, r := range e.replicas {
+			e.Expect(e.refresh(r, e.enrolment).outcome()).To(gomega.Equal("400 invalid_grant"), "at replica %d", i+1)
+		}
+	}
+	e.Expect(e.admin.Get(e.ctx, client.ObjectKeyFromObject(e.key), e.key)).To(gomega.Succeed())
+	e.Expect(e.key.Status.RevokedAt).To(gomega.BeNil(), "a token of the earlier enrolment ended the line: %s", e.key.Status.RevocationReason)
+	e.Expect(e.key.Status.FirstRevision).To(gomega.BeEquivalentTo(3))
+}
+
+// TestTheAccessTokenInTheSecretSaysItsRevision, and goes with a rotate-now.
+func TestTheAccessTokenInTheSecretSaysItsRevision(t *testing.T) {
+	e := newEnding(t, func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{AccessToken: true} })
+	kept := func(revision int64) string {
+		t.Helper()
+		e.reaches(e.key, revision)
+		secret := &corev1.Secret{}
+		e.Expect(e.admin.Get(e.ctx, types.NamespacedName{Namespace: e.name, Name: "orders"}, secret)).To(gomega.Succeed())
+		access := string(secret.Data[v1alpha1.SecretAccessToken])
+		e.Expect(e.parsed(access).Object.Revision).To(gomega.Equal(revision))
+		return access
+	}
+	first := kept(1)
+	e.is(true, first, "the access token of the Secret")
+	e.annotate(e.key, v1alpha1.AnnotationRotateNow, "leaked")
+	second := kept(2)
+	e.is(false, first, "the access token that was in the Secret before")
+	e.is(true, second, "the access token that is in the Secret now")
+}
