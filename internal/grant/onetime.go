@@ -57,7 +57,7 @@ func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
 		case place == justUsed:
 			return remade(e)
 		case place == supersededUnused:
-			return rollOver(e), nil
+			return s.rollOver(e), nil
 		case reads == 0:
 		case place == unrecorded:
 			return "", fmt.Errorf("%w: the first token is not on record yet", registry.ErrUnavailable)

@@ -34,8 +34,9 @@ type RefreshRequest struct {
 // exchange is a refresh token under use.
 type exchange struct {
 	issuer *registry.Issuer
-	// claims are those of the token, whose signature is good.
-	claims *token.Claims
+	// presented is the token, and claims are its own: its signature is good.
+	presented string
+	claims    *token.Claims
 	// key is the token's, and standing what that says of it.
 	key      *v1alpha1.JWTRefreshKey
 	standing registry.Standing
@@ -54,7 +55,7 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if err := s.registry.Fresh(); err != nil {
 		return nil, err
 	}
-	var e exchange
+	e := exchange{presented: request.Token}
 	var err error
 	if e.claims, e.issuer, err = s.verifyRefresh(ctx, issuer, request.Token); err != nil {
 		return nil, refused(err)
@@ -104,8 +105,7 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if err != nil {
 		return nil, err
 	}
-	answer.RefreshToken = successor
-	return answer, nil
+	return answer, e.handOut(answer, successor, s.clock.Now())
 }
 
 // refused translates what is wrong with a token. A service of which something is not to be
@@ -229,7 +229,7 @@ func (s *Service) successor(ctx context.Context, e *exchange) (string, error) {
 	}
 	s.registry.Used(e.use)
 	if e.use.Superseded {
-		return rollOver(e), nil
+		return s.rollOver(e), nil
 	}
 	return "", nil
 }
@@ -237,9 +237,9 @@ func (s *Service) successor(ctx context.Context, e *exchange) (string, error) {
 // rollOver is the current token for a client that presents a superseded one, so that it goes
 // on without ever reading the Secret; but only where the current one grants no more. What
 // stands in its way is not the client's fault, and its own token is good still.
-func rollOver(e *exchange) string {
+func (s *Service) rollOver(e *exchange) string {
 	current, signer, err := e.onRecord()
-	if err != nil || current.Issuer != e.issuer.URL || !grantsNoMore(current, e.claims) {
+	if err != nil || !s.clock.Now().Before(current.ExpiresAt) || current.Issuer != e.issuer.URL || !grantsNoMore(current, e.claims) {
 		return ""
 	}
 	compact, err := line.Remake(e.key, signer)

@@ -74,12 +74,12 @@ func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signe
 		return nil, err
 	}
 	outcome.of(claims)
-	answer, err := s.accessToken(&exchange{issuer: issuer, claims: claims, key: key, proven: client}, claims.Scope, access, outcome)
+	e := &exchange{issuer: issuer, presented: compact, claims: claims, key: key, proven: client}
+	answer, err := s.accessToken(e, claims.Scope, access, outcome)
 	if err != nil {
 		return nil, err
 	}
-	answer.RefreshToken = compact
-	return answer, nil
+	return answer, e.handOut(answer, compact, s.clock.Now())
 }
 
 // wish is what a session is to have, as the policy grants it.

@@ -10,6 +10,14 @@ type TokenAnswer struct {
 	ExpiresIn    int64  `json:"expires_in"`
 	Scope        string `json:"scope,omitempty"`
 	RefreshToken string `json:"refresh_token,omitempty"`
+	// RefreshTokenExpiresIn is in how many seconds the refresh token ends at the latest, under the name that
+	// GitHub and others use.
+	RefreshTokenExpiresIn int64 `json:"refresh_token_expires_in,omitempty"`
+	// RefreshTokenTimeout and AuthorizationExpiresIn are of draft-ietf-oauth-refresh-token-expiration §6.1, in
+	// seconds: for how long the refresh token can be held without a use, and in what time all ends that the
+	// client was authorised for, whatever it uses. 0 where no such end is set.
+	RefreshTokenTimeout    int64 `json:"refresh_token_timeout,omitempty"`
+	AuthorizationExpiresIn int64 `json:"authorization_expires_in,omitempty"`
 	// DPoPNonce goes into the header of that name (RFC 9449 §8.2); empty for none.
 	DPoPNonce string `json:"-"`
 }
@@ -20,6 +28,12 @@ const (
 	TokenTypeBearer = "Bearer"
 	// TokenTypeDPoP is of RFC 9449 §5: the token is of no use without a proof by its key.
 	TokenTypeDPoP = "DPoP"
+)
+
+// Values of refresh_token_expiration_types_supported.
+const (
+	ExpirationAuthorization = "authorization"
+	ExpirationTokenTimeout  = "token_timeout"
 )
 
 // Confirmation is what the holder of a token has to prove (RFC 7800 §3.1).
@@ -60,6 +74,8 @@ type Metadata struct {
 	TokenEndpointAuthMethodsSupported         []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationEndpointAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported"`
 	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
+	// RefreshTokenExpirationTypesSupported is of draft-ietf-oauth-refresh-token-expiration §8.
+	RefreshTokenExpirationTypesSupported []string `json:"refresh_token_expiration_types_supported,omitempty"`
 	// DPoPSigningAlgValuesSupported is of RFC 9449 §5.1.
 	DPoPSigningAlgValuesSupported []string `json:"dpop_signing_alg_values_supported,omitempty"`
 }

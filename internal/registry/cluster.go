@@ -228,6 +228,9 @@ func slimIssuer(issuer *v1alpha1.JWTIssuer) {
 	issuer.ManagedFields, issuer.Annotations, issuer.Status = nil, nil, v1alpha1.JWTIssuerStatus{}
 }
 
+// neverRotates is the rotation of all keys that have one token only.
+var neverRotates = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationNever}
+
 // slimKey keeps what an exchange needs: of tens of thousands of keys there is no room for
 // more. The content of the current token matters only where a successor is handed out, and
 // the whole status where an exchange writes it.
@@ -239,7 +242,7 @@ func slimKey(key *v1alpha1.JWTRefreshKey) {
 	if lifecycle.OneTime(key) {
 		return
 	}
-	issuer := key.Spec.IssuerRef
+	issuer, rotation := key.Spec.IssuerRef, key.Spec.Rotation
 	if key.Status.Session == nil {
 		issuer = nil
 	}
@@ -247,9 +250,12 @@ func slimKey(key *v1alpha1.JWTRefreshKey) {
 		IssuerRef: issuer, ExpiresAt: key.Spec.ExpiresAt, AccessToken: key.Spec.AccessToken, IdleTimeout: key.Spec.IdleTimeout,
 		Revoked: key.Spec.Revoked, Binding: key.Spec.Binding,
 	}
+	if rotation != nil && rotation.Mode == v1alpha1.RotationNever {
+		key.Spec.Rotation = neverRotates
+	}
 	status := v1alpha1.JWTRefreshKeyStatus{
 		TokenLine: key.Status.TokenLine, FirstRevision: key.Status.FirstRevision,
-		LastUsed:  key.Status.LastUsed, LastUsedRevision: key.Status.LastUsedRevision, SupersededLastUsed: key.Status.SupersededLastUsed,
+		LastUsed: key.Status.LastUsed, LastUsedRevision: key.Status.LastUsedRevision, SupersededLastUsed: key.Status.SupersededLastUsed,
 		RevokedAt: key.Status.RevokedAt, RevocationReason: key.Status.RevocationReason, Session: key.Status.Session,
 	}
 	if len(status.Previous) == 0 {

@@ -169,6 +169,8 @@ func (s *Server) metadata(r *Request) error {
 		TokenEndpointAuthMethodsSupported:      []string{"none"},
 		RevocationEndpointAuthMethodsSupported: []string{"none"},
 		DPoPSigningAlgValuesSupported:          grant.ProofAlgorithms(),
+
+		RefreshTokenExpirationTypesSupported: []string{oauth.ExpirationAuthorization, oauth.ExpirationTokenTimeout},
 	})
 }
 

@@ -1,0 +1,98 @@
+package service
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// tells checks the ends in an answer against what status and spec of the key say.
+func (h *house) tells(got *answer, key *v1alpha1.JWTRefreshKey, now time.Time) {
+	h.t.Helper()
+	h.Expect(got.outcome()).To(gomega.Equal("200"))
+	h.Expect(got.text("refresh_token")).NotTo(gomega.BeEmpty(), "the answer carries no refresh token")
+	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	end := key.Status.ExpiresAt.Time
+	authorization := gomega.Not(gomega.HaveKey("authorization_expires_in"))
+	if at := key.Spec.ExpiresAt; at != nil {
+		authorization = gomega.HaveKeyWithValue("authorization_expires_in", at.Sub(now).Seconds())
+		if at.Time.Before(end) {
+			end = at.Time
+		}
+	}
+	if idle := key.Spec.IdleTimeout; idle != nil && now.Add(idle.Duration).Before(end) {
+		end = now.Add(idle.Duration)
+	}
+	h.Expect(got.body).To(gomega.HaveKeyWithValue("refresh_token_expires_in", end.Sub(now).Seconds()), key.Name)
+	h.Expect(got.body).To(gomega.HaveKeyWithValue("refresh_token_timeout", end.Sub(now).Seconds()), key.Name)
+	h.Expect(got.body).To(authorization, key.Name)
+}
+
+// TestAnswersTellTheEnds: every answer to a refresh and to a login carries a refresh token and tells how long it
+// can be used: until its own end, that of the key, or the idle end, whichever comes first.
+func TestAnswersTellTheEnds(t *testing.T) {
+	start := time.Now().UTC().Truncate(time.Second)
+	clock := clocktesting.NewFakePassiveClock(start)
+	h := newHouse(t, clock)
+	h.issuer(func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Login = &v1alpha1.LoginSpec{SessionLifetime: &metav1.Duration{Duration: 90 * time.Hour}, SessionIdleTimeout: &metav1.Duration{Duration: 8 * time.Hour}}
+	})
+	h.manage()
+	one, two := h.replica(), h.replica()
+	in := func(d time.Duration) *metav1.Time { return &metav1.Time{Time: start.Add(d)} }
+	idle := &metav1.Duration{Duration: 5 * time.Hour}
+	for name, change := range map[string]func(*v1alpha1.JWTRefreshKey){
+		"plain":     func(*v1alpha1.JWTRefreshKey) {},
+		"end-later": func(k *v1alpha1.JWTRefreshKey) { k.Spec.ExpiresAt = in(2000 * time.Hour) },
+		"idle":      func(k *v1alpha1.JWTRefreshKey) { k.Spec.IdleTimeout = idle },
+		"idle-end":  func(k *v1alpha1.JWTRefreshKey) { k.Spec.IdleTimeout, k.Spec.ExpiresAt = idle, in(7*time.Hour) },
+		"device":    oneTime(time.Minute),
+		"device-idle-end": func(k *v1alpha1.JWTRefreshKey) {
+			oneTime(time.Minute)(k)
+			k.Spec.IdleTimeout, k.Spec.ExpiresAt = idle, in(7*time.Hour)
+		},
+	} {
+		clock.SetTime(start)
+		key := h.key(name, change)
+		held := h.reaches(key, 1)
+		for i, at := range []time.Duration{time.Minute, time.Hour, 3 * time.Hour} {
+			clock.SetTime(start.Add(at))
+			r := []*replica{one, two}[i%2]
+			got := h.refresh(r, held)
+			h.tells(got, key, clock.Now())
+			held = got.text("refresh_token")
+		}
+		// An end that comes closer is told at once.
+		h.edit(key, func() { key.Spec.ExpiresAt = in(4 * time.Hour) })
+		h.Eventually(func() any { return h.refresh(one, held).body["authorization_expires_in"] }, patience, pollEvery).Should(gomega.Equal(time.Hour.Seconds()), name)
+	}
+
+	clock.SetTime(start)
+	h.serves(one, two)
+	got := h.signIn(one, h.workload("till"))
+	session := &h.sessions()[0]
+	h.tells(got, session, clock.Now())
+	clock.SetTime(start.Add(time.Hour))
+	h.tells(h.refresh(two, got.text("refresh_token")), session, clock.Now())
+}
+
+// TestMetadataTellsThatEndsAreTold as draft-ietf-oauth-refresh-token-expiration names it.
+func TestMetadataTellsThatEndsAreTold(t *testing.T) {
+	h := newHouse(t, clocktesting.NewFakePassiveClock(time.Now()))
+	h.issuer()
+	h.manage()
+	r := h.replica()
+	h.serves(r)
+	for _, path := range []string{"/.well-known/oauth-authorization-server/" + h.name, "/" + h.name + "/.well-known/openid-configuration"} {
+		request, err := http.NewRequestWithContext(h.ctx, http.MethodGet, r.server.URL+path, http.NoBody)
+		h.Expect(err).NotTo(gomega.HaveOccurred())
+		h.Expect(h.do(r, request).body).To(gomega.HaveKeyWithValue("refresh_token_expiration_types_supported", gomega.ConsistOf("authorization", "token_timeout")), path)
+	}
+}
