@@ -53,7 +53,7 @@ func (s *scene) use() {
 	s.block(s.answerInShort(answer))
 	s.gap()
 	s.expect(answer.AccessToken != "" && answer.TokenType == oauth.TokenTypeBearer, "an access token for a quarter of an hour", "a bearer token", answer.TokenType)
-	s.expect(answer.RefreshToken == "", "no new refresh token: the one in the Secret stays good for all who hold it", "none", "one")
+	s.expect(answer.RefreshToken == s.tokens[1], "the refresh token in the answer is token 1: it stays good for all who hold it", "token 1", "another")
 	s.gap()
 	s.say("The API knows nothing of Kubernetes. It finds the issuer's keys by discovery, and verifies the token with any JWT library:")
 	s.command("curl", "--cacert", "ca.crt", s.stage.service.urls[0]+"/.well-known/openid-configuration")

@@ -80,7 +80,8 @@ Refresh Keys runs; its token service serves at %[4]s. Now type:
 and exchange the token for an access token:
 
   field() { %[2]s get secret orders -o go-template="{{index .data \"$1\" | base64decode}}"; }
-  curl --cacert <(field ca.crt) $(field token-endpoint) -d grant_type=refresh_token -d refresh_token=$(field token)
+  curl --cacert <(field ca.crt) $(field token-endpoint) -d grant_type=refresh_token -d refresh_token=$(field token) |
+    sed 's/.*"access_token":"\([^"]*\)".*/\1/'
 
 Logs are in %[3]s. When you are done: make down
 `, c.Kubeconfig(), kubectl, at.shown(filepath.Join(at.dir, "log")), strings.Join(urls, " and "))

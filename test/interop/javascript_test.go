@@ -11,6 +11,7 @@ import (
 
 	"github.com/onsi/gomega"
 	"golang.org/x/oauth2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
@@ -35,7 +36,7 @@ func findNode(t *testing.T) node {
 		if why == "" {
 			why = "run it by `make interop`, which gets node and the packages"
 		}
-		t.Skip("openid-client and jose were NOT tried: " + why)
+		t.Skip("openid-client, simple-oauth2 and jose were NOT tried: " + why)
 	}
 	return n
 }
@@ -81,6 +82,7 @@ func TestJavaScript(t *testing.T) {
 		"sameMetadata":         true,
 		"rolledOver":           true,
 		"keptCurrent":          true,
+		"tellsTheEnd":          true,
 		"subject":              "refreshkey:" + h.name + ":orders",
 		"algorithm":            "ES256",
 		"rfc9068":              "refreshkey:" + h.name + ":orders",
@@ -88,6 +90,29 @@ func TestJavaScript(t *testing.T) {
 		"refreshTokenAsAccess": "ERR_JWKS_NO_MATCHING_KEY",
 		"afterRevocation":      "400 invalid_grant",
 	}))
+}
+
+// TestJavaScriptSimple: simple-oauth2 refreshes again and again, with a token that stays and with tokens for one use.
+// It holds no refresh token after an answer that has none.
+func TestJavaScriptSimple(t *testing.T) {
+	n := findNode(t)
+	h := newHouse(t, time.Now(), 0)
+	for _, c := range []struct {
+		name          string
+		mode          v1alpha1.RotationMode
+		refreshTokens float64
+	}{
+		{"orders", v1alpha1.RotationScheduled, 1},
+		{"till", v1alpha1.RotationOneTimeUse, 4},
+	} {
+		key := h.key(c.name, func(k *v1alpha1.JWTRefreshKey) {
+			// Without a grace every use of a one-time token is followed by another.
+			k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: c.mode, RetryGrace: &metav1.Duration{}}
+		})
+		held := h.reaches(key, 1)
+		saw := n.run(h, "simple.mjs", map[string]any{"endpoint": h.discovery().Endpoint().TokenURL, "held": held})
+		h.Expect(saw).To(gomega.Equal(map[string]any{"accessTokens": 3.0, "refreshTokens": c.refreshTokens, "ends": true}), c.name)
+	}
 }
 
 // TestJavaScriptSession: openid-client signs in by a ServiceAccount's token, refreshes with

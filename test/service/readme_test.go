@@ -67,6 +67,9 @@ func TestClientsOfTheReadme(t *testing.T) {
 			if err != nil || strings.Count(string(out), ".") < 2 || !strings.Contains(string(out), "eyJ") {
 				t.Errorf("the client of the README got no access token: %v", err)
 			}
+			if strings.Contains(string(out), string(secret.Data[v1alpha1.SecretToken])) {
+				t.Error("the client of the README shows the refresh token")
+			}
 		})
 	}
 }

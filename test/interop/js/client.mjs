@@ -21,7 +21,8 @@ const first = await client.refreshTokenGrant(config, superseded)
 saw.rolledOver = typeof first.refresh_token === 'string' && first.refresh_token !== superseded
 const current = first.refresh_token
 const second = await client.refreshTokenGrant(config, current)
-saw.keptCurrent = second.refresh_token === undefined
+saw.keptCurrent = second.refresh_token === current
+saw.tellsTheEnd = second.refresh_token_expires_in > second.expires_in
 saw.expiresIn = second.expiresIn()
 
 // The API: jose by the published keys, and the checks of RFC 9068 by oauth4webapi.
