@@ -204,6 +204,7 @@ func describeSecret(o *observation, secret *corev1.Secret) {
 		if end, err := time.Parse(time.RFC3339, secret.Annotations[v1alpha1.AnnotationAccessTokenExpiresAt]); err == nil {
 			s.AccessExpiresAt = end
 		}
+		s.AccessRevision = accessRevisionOf(secret)
 		_, known := o.issuer.rings.Lookup(keyring.Access, secret.Annotations[v1alpha1.AnnotationAccessTokenKeyID])
 		s.AccessWithdrawn = !known
 	}

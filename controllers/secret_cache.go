@@ -3,6 +3,7 @@ package controllers
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -38,11 +39,27 @@ func digest(secret *corev1.Secret) {
 		return
 	}
 	secret.StringData = make(map[string]string, len(secret.Data))
+	if access, err := token.Made(string(secret.Data[v1alpha1.SecretAccessToken])); err == nil {
+		secret.StringData[accessRevision] = strconv.FormatInt(access.Object.Revision, 10)
+	}
 	for name, value := range secret.Data {
 		sum := sha256.Sum256(value)
 		secret.StringData[name] = string(sum[:])
 	}
 	secret.Data = nil
+}
+
+// accessRevision is the name under which a digested Secret says which revision its access token was issued from. No
+// value of a Secret can have the name.
+const accessRevision = "revision of the access token"
+
+// accessRevisionOf is what an access token in a digested Secret says, 0 where it says none.
+func accessRevisionOf(secret *corev1.Secret) int64 {
+	revision, err := strconv.ParseInt(secret.StringData[accessRevision], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return revision
 }
 
 // digestOf is the SHA-256 of a value of a digested Secret, empty where it has none.

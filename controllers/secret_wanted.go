@@ -101,7 +101,7 @@ func (w *wantedSecret) fits(secret *corev1.Secret) bool {
 		return false
 	}
 	for name := range secret.StringData {
-		if _, ours := w.data[name]; !ours && name != v1alpha1.SecretToken && name != v1alpha1.SecretAccessToken {
+		if _, ours := w.data[name]; !ours && name != v1alpha1.SecretToken && name != v1alpha1.SecretAccessToken && name != accessRevision {
 			return false
 		}
 	}

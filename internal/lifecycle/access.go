@@ -15,7 +15,7 @@ func (d *decision) accessDiffers() bool {
 	case d.Issuer.AccessPending:
 		return d.Secret.HoldsAccess && d.accessDead()
 	default:
-		return d.Secret.AccessWithdrawn || !d.now.Before(d.accessRenewal())
+		return d.Secret.AccessWithdrawn || d.accessEnded() || !d.now.Before(d.accessRenewal())
 	}
 }
 
@@ -35,9 +35,14 @@ func (d *decision) accessBeside(next bool) AccessStep {
 	}
 }
 
+// accessEnded: the access token was issued before the line was ended.
+func (d *decision) accessEnded() bool {
+	return d.Secret.HoldsAccess && d.Secret.AccessRevision < d.status.FirstRevision
+}
+
 // accessDead: no API takes the access token any more. The end of one that was edited is not known.
 func (d *decision) accessDead() bool {
-	return d.Secret.AccessWithdrawn || !d.now.Before(d.Secret.AccessExpiresAt)
+	return d.Secret.AccessWithdrawn || d.accessEnded() || !d.now.Before(d.Secret.AccessExpiresAt)
 }
 
 // accessRenewal is when two thirds of the life of the access token are over, so that no

@@ -190,6 +190,21 @@ var accessCases = []decideCase{
 		want: writesSecret("480h").but(func(o *outcome) { o.Access = "renew" })},
 	{name: "access token in the Secret: edited", given: func(s *situation) { s.keepsAccess(80 * minute); s.Secret.AccessExpiresAt = time.Time{} },
 		want: writesSecret("480h").but(func(o *outcome) { o.Access = "renew" })},
+	{name: "access token in the Secret: issued before the line was ended", from: lineEnded, at: 3 * hour, given: func(s *situation) {
+		s.keepsAccess(200 * minute)
+		s.Secret.AccessRevision = 2
+	}, want: writesSecret("3h15m").but(func(o *outcome) { o.Access = "renew" })},
+	{name: "access token in the Secret: of an earlier release, and the line was ended", from: lineEnded, at: 3 * hour, given: func(s *situation) {
+		s.keepsAccess(200 * minute)
+	}, want: writesSecret("3h15m").but(func(o *outcome) { o.Access = "renew" })},
+	{name: "access token in the Secret: issued since the line was ended", from: lineEnded, at: 3 * hour, given: func(s *situation) {
+		s.keepsAccess(200 * minute)
+		s.Secret.AccessRevision = 3
+	}, want: atRest("3h15m")},
+	{name: "access token in the Secret: issued before the line was ended, and none can follow", from: lineEnded, at: 3 * hour, given: func(s *situation) {
+		s.keepsAccess(200 * minute)
+		s.Secret.AccessRevision, s.Issuer.AccessPending = 2, true
+	}, want: writesSecret("3h20m")},
 	{name: "access token in the Secret: newly wanted", given: func(s *situation) { s.Key.Spec.Secret.AccessToken = true },
 		want: writesSecret("480h").but(func(o *outcome) { o.Access = "renew" })},
 	{name: "access token in the Secret: made beside an earlier refresh token", given: func(s *situation) {

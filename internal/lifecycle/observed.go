@@ -103,6 +103,9 @@ type Secret struct {
 	AccessExpiresAt time.Time
 	// AccessWithdrawn: the key that signed that access token is no longer in its ring.
 	AccessWithdrawn bool
+	// AccessRevision is the revision of the refresh token that the access token was issued from; 0 where it does
+	// not say.
+	AccessRevision int64
 	// HoldsAccess tells whether there is anything under access-token.
 	HoldsAccess bool
 	// Adoptable is set on a key without a line when the Secret holds a token that the

@@ -192,7 +192,7 @@ func (w *world) fill(o *observation, plan *Plan, line *v1alpha1.TokenLine, made 
 		if line.ExpiresAt.Time.Before(end) {
 			end = line.ExpiresAt.Time
 		}
-		filled.access = &storedAccess{owner: o.Key.UID, expiresAt: end, signer: w.accessSigner()}
+		filled.access = &storedAccess{owner: o.Key.UID, expiresAt: end, signer: w.accessSigner(), revision: line.Revision}
 	}
 	dressed := *o.Key
 	dressed.Status.TokenLine = *line

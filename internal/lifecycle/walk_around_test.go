@@ -15,7 +15,7 @@ func (w *world) touchSecret() {
 	}
 	name := names[w.random.IntN(len(names))]
 	changed := *w.secrets[name]
-	switch w.random.IntN(9) {
+	switch w.random.IntN(10) {
 	case 0, 1:
 		delete(w.secrets, name)
 		return
@@ -37,6 +37,12 @@ func (w *world) touchSecret() {
 		if changed.access != nil {
 			access := *changed.access
 			access.edited = true
+			changed.access = &access
+		}
+	case 9:
+		if changed.access != nil {
+			access := *changed.access
+			access.revision = w.random.Int64N(access.revision + 1)
 			changed.access = &access
 		}
 	}

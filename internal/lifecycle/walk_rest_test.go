@@ -149,7 +149,7 @@ func (w *world) isAsItShould(secret *storedSecret) bool {
 	if !WantsAccessToken(w.key) || (w.accessSigner() == "" && a == nil) {
 		return a == nil
 	}
-	if a == nil || a.edited || a.signer != w.accessSigner() {
+	if a == nil || a.edited || a.signer != w.accessSigner() || a.revision < w.key.Status.FirstRevision {
 		return false
 	}
 	return w.now.Before(a.expiresAt.Add(-w.accessLifetime()/3).Truncate(time.Second)) || !a.expiresAt.Before(w.key.Status.ExpiresAt.Time)

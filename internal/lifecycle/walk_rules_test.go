@@ -303,7 +303,7 @@ func (w *world) checkFilled(secret *storedSecret) {
 	if !w.accepts(token) && !w.interfered && !oneTime {
 		w.fail("the Secret was filled with %s, which is not accepted", secret.token)
 	}
-	if a := secret.access; a != nil && !w.interfered && (a.owner != w.key.UID || a.edited || !a.expiresAt.After(w.now) || a.signer != w.accessSigner()) {
+	if a := secret.access; a != nil && !w.interfered && (a.revision < w.key.Status.FirstRevision || a.owner != w.key.UID || a.edited || !a.expiresAt.After(w.now) || a.signer != w.accessSigner()) {
 		w.fail("the Secret was left with an access token that is not good: %+v", *a)
 	}
 }

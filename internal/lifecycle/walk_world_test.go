@@ -94,6 +94,8 @@ type storedAccess struct {
 	expiresAt time.Time
 	edited    bool
 	signer    string
+	// revision is that of the refresh token, and 0 where an earlier release made it.
+	revision int64
 }
 
 type storedIssuer struct {
@@ -272,7 +274,7 @@ func (w *world) observeSecret(o *observation) {
 			TokenHash: secret.token, AsWanted: secret.dressing == w.dressing(o.Key), HoldsAccess: secret.access != nil,
 		}
 		if secret.access != nil && !secret.access.edited {
-			o.Secret.AccessExpiresAt = secret.access.expiresAt
+			o.Secret.AccessExpiresAt, o.Secret.AccessRevision = secret.access.expiresAt, secret.access.revision
 			o.Secret.AccessWithdrawn = w.accessSigner() != secret.access.signer
 		}
 	}

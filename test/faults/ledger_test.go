@@ -9,14 +9,17 @@ import (
 // ledger is what the watch told of a key's line.
 type ledger struct {
 	revision int64
-	entries  map[int64]v1alpha1.JWTRefreshKeyStatus // by revision, as first seen
+	// first is the highest first revision that was on record, and ended the lowest that may be good again
+	// after a revocation that was.
+	first, ended int64
+	entries      map[int64]v1alpha1.JWTRefreshKeyStatus // by revision, as first seen
 }
 
-// record keeps the ledger of a key: a line only ever advances, and no revision is given out
-// twice.
+// record keeps the ledger of a key: a line only ever advances, no revision is given out twice, and what was
+// issued before a revocation stays below the first revision when the key lives again.
 func (w *witness) record(key *v1alpha1.JWTRefreshKey) {
 	status := &key.Status
-	if status.Revision == 0 {
+	if status.Revision == 0 && status.RevokedAt == nil && status.FirstRevision == 0 {
 		return
 	}
 	w.mu.Lock()
@@ -26,7 +29,10 @@ func (w *witness) record(key *v1alpha1.JWTRefreshKey) {
 		w.ledgers[string(key.UID)] = book
 	}
 	faults := book.faults(status)
-	book.revision = max(book.revision, status.Revision)
+	book.revision, book.first = max(book.revision, status.Revision), max(book.first, status.FirstRevision)
+	if status.RevokedAt != nil {
+		book.ended = max(status.Revision, 1) + 1
+	}
 	if _, known := book.entries[status.Revision]; !known {
 		book.entries[status.Revision] = *status.DeepCopy()
 	}
@@ -43,7 +49,16 @@ func (l *ledger) faults(status *v1alpha1.JWTRefreshKeyStatus) (faults []string) 
 	if known, ok := l.entries[status.Revision]; ok && known.JTI != status.JTI {
 		faults = append(faults, fmt.Sprintf("revision %d was given out twice: %s and %s", status.Revision, known.JTI, status.JTI))
 	}
+	if status.FirstRevision < l.first {
+		faults = append(faults, fmt.Sprintf("the first revision went back from %d to %d", l.first, status.FirstRevision))
+	}
+	if status.RevokedAt == nil && status.FirstRevision < l.ended {
+		faults = append(faults, fmt.Sprintf("revision %d lives after a revocation, and the first revision is %d, not %d", status.Revision, status.FirstRevision, l.ended))
+	}
 	for _, earlier := range status.Previous {
+		if earlier.Revision < status.FirstRevision {
+			faults = append(faults, fmt.Sprintf("revision %d is in previous, below the first revision %d", earlier.Revision, status.FirstRevision))
+		}
 		if known, ok := l.entries[earlier.Revision]; ok && known.JTI != earlier.JTI {
 			faults = append(faults, fmt.Sprintf("revision %d in previous is %s and was %s", earlier.Revision, earlier.JTI, known.JTI))
 		}

@@ -33,8 +33,8 @@ var byUsers = []*transition{
 		happens: createTheKey, want: outcome{reason: v1alpha1.ReasonWaitingForSecret, untouched: true},
 	},
 	{name: "changed audience", writes: 2, happens: changeAudience, want: outcome{advanced: 1, superseded: 1, also: saysAudience}},
-	{name: "rotate", writes: 2, happens: rotate, want: outcome{advanced: 1, superseded: 1}},
-	{name: "rotate-now", writes: 2, happens: rotateNow, want: outcome{advanced: 1}, kills: true},
+	{name: "rotate", writes: 2, happens: rotate, want: outcome{advanced: 1, superseded: 1, also: keepsItsFirst}},
+	{name: "rotate-now", writes: 2, happens: rotateNow, want: outcome{advanced: 1, also: beginsAnew}, kills: true},
 	{
 		name: "rotate without overlap", writes: 3, key: []func(*v1alpha1.JWTRefreshKey){overlapMax(0)}, happens: rotate,
 		want: outcome{advanced: 1}, kills: true, late: true,
@@ -42,11 +42,13 @@ var byUsers = []*transition{
 	{name: "revoke", writes: 2, happens: revoke(true), want: revoked, kills: true},
 	{
 		name: "un-revoke", writes: 3, first: []step{{do: revoke(true), want: revokedFirst, kills: true}}, happens: revoke(false),
-		want: outcome{advanced: 1},
+		want: outcome{advanced: 1, also: beginsAnew},
 	},
 	{
 		name: "un-revoke of a key that was never issued", writes: 3, key: []func(*v1alpha1.JWTRefreshKey){revokedFromTheStart},
-		made: &outcome{reason: v1alpha1.ReasonRevoked, secretless: true}, happens: revoke(false), want: outcome{advanced: 1},
+		made: &outcome{reason: v1alpha1.ReasonRevoked, secretless: true}, happens: revoke(false),
+		// The first revision may have been in the Secret before it was on record.
+		want: outcome{advanced: 2, also: beginsAnew},
 	},
 	{name: "renamed Secret", writes: 2, happens: secretLike(underAnotherName), want: outcome{also: bothHoldTheToken}},
 	{name: "deleted Secret", writes: 1, happens: deleteSecret, want: outcome{also: sameToken}, plunders: true},
@@ -64,6 +66,22 @@ var (
 	// keyDeleted leaves a Secret with a token that is dead.
 	keyDeleted = step{do: deleteTheKey, want: outcome{keyless: true, also: keyGone}, kills: true}
 )
+
+// beginsAnew: nothing counts that was issued before the present line.
+func beginsAnew(_ *trial, f *findings) error {
+	if status := &f.key.Status; status.FirstRevision != status.Revision {
+		return fmt.Errorf("the first revision is %d, and the line was ended before revision %d", status.FirstRevision, status.Revision)
+	}
+	return nil
+}
+
+// keepsItsFirst: the line was never ended.
+func keepsItsFirst(_ *trial, f *findings) error {
+	if first := f.key.Status.FirstRevision; first != 0 {
+		return fmt.Errorf("the first revision is %d, and the line was never ended", first)
+	}
+	return nil
+}
 
 func revokedFromTheStart(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true }
 
