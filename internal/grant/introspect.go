@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
@@ -27,7 +28,7 @@ func (s *Service) Introspect(
 	if hint == oauth.HintRefreshToken {
 		typ = token.Refresh
 	}
-	claims, _, err := s.parse(ctx, issuer, compact, typ)
+	claims, issuer, err := s.parse(ctx, issuer, compact, typ)
 	if errors.Is(err, registry.ErrUnavailable) {
 		return nil, err
 	}
@@ -38,7 +39,7 @@ func (s *Service) Introspect(
 	if err := allowed(ctx, claims.Object.Namespace); err != nil {
 		return nil, err
 	}
-	active, err := s.active(ctx, claims, typ)
+	active, err := s.active(ctx, issuer, claims, typ)
 	if err != nil || !active {
 		return &oauth.IntrospectionAnswer{}, err
 	}
@@ -59,14 +60,18 @@ func (s *Service) Introspect(
 	return answer, nil
 }
 
-// active: an access token is while its key lives, and a refresh token while its key stands for it.
-func (s *Service) active(ctx context.Context, claims *token.Claims, typ token.Type) (bool, error) {
+// active: an access token is while its key lives, and a refresh token while its key stands for it: a one-time token
+// that was used is no more, once its retryGrace is over.
+func (s *Service) active(ctx context.Context, issuer *registry.Issuer, claims *token.Claims, typ token.Type) (bool, error) {
 	// The skew that verification allows for is the asker's to grant: here exp is known to be over.
 	if !s.clock.Now().Before(claims.ExpiresAt) {
 		return false, nil
 	}
 	if typ == token.Refresh {
-		_, standing, err := s.standing(ctx, claims)
+		key, standing, err := s.standing(ctx, claims)
+		if err == nil && key != nil && lifecycle.OneTime(key) {
+			return s.goodOnce(ctx, issuer, claims, key)
+		}
 		return standing.Accepted(), err
 	}
 	lives := func(key *v1alpha1.JWTRefreshKey) bool {

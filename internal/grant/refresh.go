@@ -34,8 +34,9 @@ type RefreshRequest struct {
 // exchange is a refresh token under use.
 type exchange struct {
 	issuer *registry.Issuer
-	// claims are those of the token, whose signature is good.
-	claims *token.Claims
+	// compact is the token as it was presented, and claims are its own; its signature is good.
+	compact string
+	claims  *token.Claims
 	// key is the token's, and standing what that says of it.
 	key      *v1alpha1.JWTRefreshKey
 	standing registry.Standing
@@ -54,7 +55,7 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if err := s.registry.Fresh(); err != nil {
 		return nil, err
 	}
-	var e exchange
+	e := exchange{compact: request.Token}
 	var err error
 	if e.claims, e.issuer, err = s.verifyRefresh(ctx, issuer, request.Token); err != nil {
 		return nil, refused(err)
