@@ -73,7 +73,7 @@ func (s *scene) login() {
 	s.kubectl("get", "jrk", "-l", v1alpha1.LabelSession, "-n", s.stage.namespace)
 	s.gap()
 	var next *tokenAnswer
-	s.metered("a use of a one-time token that was just made", 0, func() {
+	s.metered("a use of a one-time token just made", 0, func() {
 		var status int
 		status, next = s.token(1, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {session.RefreshToken}})
 		s.expectStatus("the other replica takes the refresh token", "200", status, next)
