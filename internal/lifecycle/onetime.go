@@ -126,12 +126,13 @@ func (u *OneTimeUse) superseded() OneTimeAnswer {
 		return OneTimeRollOver
 	case listed && known && inGrace(u.Key, followedAt, u.Now):
 		return OneTimeCurrent
+	case !used:
+		// It is of an earlier enrolment, and no longer in overlap. That ends no line.
+		return u.onLive(OneTimeRefused)
 	case !known && inGrace(u.Key, oldestKnown(status), u.Now):
 		return u.onLive(OneTimeUnknown)
-	case used:
-		return u.onLive(OneTimeReused)
 	default:
-		return u.onLive(OneTimeRefused)
+		return u.onLive(OneTimeReused)
 	}
 }
 

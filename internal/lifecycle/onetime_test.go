@@ -102,6 +102,7 @@ func TestDecideOneTime(t *testing.T) {
 
 		{"superseded by an enrolment, unused, in overlap", handed(2, 300*hour, enrolledAnew, byView(second)), OneTimeRollOver},
 		{"superseded by an enrolment, used before: refused, and the line goes on", handed(1, 300*hour, enrolledAnew), OneTimeRefused},
+		{"of an earlier enrolment, followed nobody knows when", handed(1, 61*minute, enrolledAnew, unlisted), OneTimeRefused},
 		{"superseded by an enrolment, another jti", handed(2, 300*hour, enrolledAnew, jti("other")), OneTimeRefused},
 
 		{"followed, a second before the end of the skew", handed(2, followed2+tableGrace+4*second, byView(second)), OneTimeCurrent},

@@ -22,9 +22,8 @@ import (
 // sharing is how the processes of one user share a file with a token, without a lock.
 type sharing struct {
 	grace time.Duration
-	// sharesAccess: the access token is in the file too, so that processes refresh when that one ends, nearly at
-	// the same time. Otherwise each keeps its own, and refreshes when that ends.
-	sharesAccess bool
+	// writes is how long at most a process takes from the answer to its write.
+	writes time.Duration
 	// retry is the longest wait before an answer that was lost is asked for again, the n-th time.
 	retry func(n int) time.Duration
 	// suspended is for how long at most a process stands still between the answer and its write, now and then.
@@ -59,9 +58,8 @@ func (a *agenda) Pop() any {
 
 // file is what the processes share: last writer wins.
 type file struct {
-	token     string
-	revision  int64
-	accessEnd time.Time
+	token    string
+	revision int64
 }
 
 // hands are the processes, and what is counted of them.
@@ -74,7 +72,7 @@ type hands struct {
 	replicas []*replica
 	key      *v1alpha1.JWTRefreshKey
 	file     file
-	// own is when the access token of each process ends.
+	// own is when the access token of each process ends, which the processes do not share.
 	own [handsCount]time.Time
 
 	exchanges, lost, late, stale, highest int64
@@ -101,11 +99,7 @@ func (h *hands) upTo(most time.Duration) time.Duration {
 // works: a process needs an access token every some seconds, and reads the file for it.
 func (h *hands) works(process int) {
 	h.after(5*time.Second+h.upTo(40*time.Second), func() {
-		end := h.own[process]
-		if h.sharesAccess {
-			end = h.file.accessEnd
-		}
-		if h.clock.Now().Before(end) {
+		if h.clock.Now().Before(h.own[process]) {
 			h.works(process)
 			return
 		}
@@ -123,7 +117,7 @@ func (h *hands) exchange(process int, read file, losses int) {
 		h.signedOut = append(h.signedOut, h.clock.Now().Format(time.TimeOnly)+": "+got.outcome())
 		return
 	}
-	wrote := file{token: got.text("refresh_token"), accessEnd: h.clock.Now().Add(handsAccess)}
+	wrote, accessEnd := file{token: got.text("refresh_token")}, h.clock.Now().Add(handsAccess)
 	if wrote.token == "" {
 		wrote.token = read.token
 	}
@@ -142,8 +136,8 @@ func (h *hands) exchange(process int, read file, losses int) {
 		h.after(time.Second+h.upTo(h.retry(losses)), func() { h.exchange(process, read, losses+1) })
 		return
 	}
-	h.own[process] = wrote.accessEnd
-	delay := h.upTo(3 * time.Second)
+	h.own[process] = accessEnd
+	delay := h.upTo(h.writes)
 	if h.suspended > 0 && h.random.Float64() < handsSuspend {
 		delay += h.upTo(h.suspended)
 	}
@@ -230,12 +224,13 @@ func TestSevenProcessesOneTokenFile(t *testing.T) {
 		mostTokens, mostReports float64
 	}{
 		"a grace of 10m, writes up to four minutes late": {sharing{
-			grace: 10 * time.Minute, suspended: 4 * time.Minute,
+			grace: 10 * time.Minute, writes: 3 * time.Second, suspended: 4 * time.Minute,
 			retry: func(n int) time.Duration { return min(time.Duration(10<<n)*time.Second, 90*time.Second) },
 		}, 6, 2},
-		"a grace of 30s, retried within it": {sharing{
-			grace: 30 * time.Second, sharesAccess: true, retry: func(n int) time.Duration { return time.Duration(2<<min(n, 2)) * time.Second },
-		}, 12, 0},
+		"a grace of 30s, retried within it and written at once": {sharing{
+			grace: 30 * time.Second, writes: 100 * time.Millisecond,
+			retry: func(n int) time.Duration { return time.Duration(2<<min(n, 2)) * time.Second },
+		}, 80, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := c.play(t, 11)

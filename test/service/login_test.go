@@ -218,7 +218,9 @@ func TestSigningOut(t *testing.T) {
 // sessions there are no more than may be either. Each use is on record at once, since each is followed.
 func TestSessionsHaveTheirNumber(t *testing.T) {
 	h := newHouse(t, clock.RealClock{})
-	issuer := h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionsPerSubject: 3, SessionRetryGrace: &metav1.Duration{}} })
+	issuer := h.issuer(func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Login = &v1alpha1.LoginSpec{SessionsPerSubject: 3, SessionRetryGrace: &metav1.Duration{}}
+	})
 	h.manage()
 	replicas := []*replica{h.replica(), h.replica()}
 	h.serves(replicas...)
