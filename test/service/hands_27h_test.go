@@ -49,7 +49,13 @@ type agenda []event
 func (a agenda) Len() int           { return len(a) }
 func (a agenda) Less(i, j int) bool { return a[i].at.Before(a[j].at) }
 func (a agenda) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
-func (a *agenda) Push(x any)        { *a = append(*a, x.(event)) } //nolint:errcheck // heap gives what Push got
+
+func (a *agenda) Push(x any) {
+	if next, ok := x.(event); ok {
+		*a = append(*a, next)
+	}
+}
+
 func (a *agenda) Pop() any {
 	last := (*a)[len(*a)-1]
 	*a = (*a)[:len(*a)-1]
