@@ -96,7 +96,7 @@ func (r *RefreshKeyReconciler) observeLine(ctx context.Context, o *observation) 
 		o.Distrust = err.Error()
 		return nil //nolint:nilerr // that it cannot be trusted is what was observed
 	}
-	o.Held = heldOf(claims)
+	o.Held = line.Held(claims)
 	if !o.Issuer.Found || !o.Issuer.Ready {
 		return nil
 	}
@@ -127,22 +127,6 @@ func (r *RefreshKeyReconciler) signingKey(ctx context.Context, view *issuerView,
 	}
 	key, found := fresh.rings.Lookup(keyring.Refresh, kid)
 	return key, !found && fresh.lost(kid, r.Clock.Now()), nil
-}
-
-func heldOf(claims *token.Claims) *lifecycle.Held {
-	return &lifecycle.Held{
-		Terms: lifecycle.Terms{
-			Issuer:         claims.Issuer,
-			Audience:       claims.Audience,
-			Subject:        claims.Subject,
-			Scope:          claims.Scope,
-			Claims:         claims.Extra,
-			JWKThumbprint:  claims.JWKThumbprint,
-			ServiceAccount: claims.ServiceAccount,
-		},
-		IssuedAt:  claims.IssuedAt,
-		ExpiresAt: claims.ExpiresAt,
-	}
 }
 
 // observeSecret looks at the Secret that the token belongs into. A Secret that the cache does

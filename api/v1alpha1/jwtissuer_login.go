@@ -43,6 +43,18 @@ type LoginSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1h') && duration(self) <= duration('87600h')",message="sessionIdleTimeout must be between 1h and 87600h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
 	SessionIdleTimeout *metav1.Duration `json:"sessionIdleTimeout,omitempty"`
 
+	// sessionRetryGrace is rotation.retryGrace of the sessions that begin from now on, from 0s to 10m: for how
+	// long after a session's token was followed by the next, whoever presents it gets the current one. Raise it
+	// where several processes share one stored token. Sessions that began before keep theirs, which may be
+	// edited in each. When unset: 30s.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) <= duration('10m')",message="sessionRetryGrace must be between 0s and 10m, in hours, minutes and seconds such as 90s or 2m30s"
+	SessionRetryGrace *metav1.Duration `json:"sessionRetryGrace,omitempty"`
+
 	// oidc names upstream OpenID Connect providers whose id_token signs a person in, at most 8. When unset: none.
 	// +optional
 	// +listType=map

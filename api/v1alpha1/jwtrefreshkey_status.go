@@ -49,7 +49,8 @@ type JWTRefreshKeyStatus struct {
 	// +kubebuilder:validation:Pattern=`^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`
 	LastUsed *metav1.Time `json:"lastUsed,omitempty"`
 
-	// lastUsedRevision is the revision of the token that was last exchanged.
+	// lastUsedRevision is the revision of the token that was last exchanged. In mode OneTimeUse it is the one that
+	// was last followed at a use, and 0 after an enrolment that was not used yet.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740991

@@ -14,7 +14,7 @@ const (
 	// RotationScheduled makes a new token ahead of the end of the current one, with an
 	// overlap in which both are accepted.
 	RotationScheduled RotationMode = "Scheduled"
-	// RotationOneTimeUse makes a new token at every use: for a single holder.
+	// RotationOneTimeUse makes a new token at use, at most one per retryGrace: for a single holder.
 	RotationOneTimeUse RotationMode = "OneTimeUse"
 	// RotationNever makes one token; at its end the key is expired.
 	RotationNever RotationMode = "Never"
@@ -247,8 +247,8 @@ type AnnotationValue string
 
 // RotationSpec says how one token follows another.
 type RotationSpec struct {
-	// mode is Scheduled (by time, with an overlap), OneTimeUse (at every use, for a single holder)
-	// or Never (one token). When unset: Scheduled.
+	// mode is Scheduled (by time, with an overlap), OneTimeUse (at use, for the processes of one
+	// holder; see retryGrace) or Never (one token). When unset: Scheduled.
 	// +optional
 	Mode RotationMode `json:"mode,omitempty"`
 
@@ -270,8 +270,12 @@ type RotationSpec struct {
 	// +optional
 	Overlap *OverlapSpec `json:"overlap,omitempty"`
 
-	// retryGrace is the time in which the token just used may be sent again, for an answer that was
-	// lost, from 0s to 10m. Only in mode OneTimeUse. When unset: 30s.
+	// retryGrace is for how long after a token was followed by the next, whoever presents it gets the
+	// current one, from 0s to 10m; and no token is followed before it is as old, but an enrolment from a
+	// Secret and one whose content spec has changed. So a lost answer can be asked for again, and several
+	// processes can share one stored token. A later use ends the line (ReuseDetected), unless the
+	// key of binding.jwkThumbprint is proven. With 0s each use is followed, and each second use ends the
+	// line. Only in mode OneTimeUse. When unset: 30s.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=2

@@ -520,6 +520,11 @@ func (in *LoginSpec) DeepCopyInto(out *LoginSpec) {
 		*out = new(v1.Duration)
 		**out = **in
 	}
+	if in.SessionRetryGrace != nil {
+		in, out := &in.SessionRetryGrace, &out.SessionRetryGrace
+		*out = new(v1.Duration)
+		**out = **in
+	}
 	if in.OIDC != nil {
 		in, out := &in.OIDC, &out.OIDC
 		*out = make([]OIDCProvider, len(*in))

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
@@ -27,7 +28,7 @@ func (s *Service) Introspect(
 	if hint == oauth.HintRefreshToken {
 		typ = token.Refresh
 	}
-	claims, _, err := s.parse(ctx, issuer, compact, typ)
+	claims, issuer, err := s.parse(ctx, issuer, compact, typ)
 	if errors.Is(err, registry.ErrUnavailable) {
 		return nil, err
 	}
@@ -38,7 +39,7 @@ func (s *Service) Introspect(
 	if err := allowed(ctx, claims.Object.Namespace); err != nil {
 		return nil, err
 	}
-	active, err := s.active(ctx, claims, typ)
+	active, err := s.active(ctx, issuer, claims, typ)
 	if err != nil || !active {
 		return &oauth.IntrospectionAnswer{}, err
 	}
@@ -59,15 +60,19 @@ func (s *Service) Introspect(
 	return answer, nil
 }
 
-// active: a refresh token is while its key stands for it, and an access token while its key stands for the
-// refresh token that it was issued from, or has superseded that in the ordinary way.
-func (s *Service) active(ctx context.Context, claims *token.Claims, typ token.Type) (bool, error) {
+// active tells whether a token is good now. A refresh token is while its key stands for it: a one-time token that
+// was used is not, once its retryGrace is over. An access token is while its key stands for the refresh token that
+// it was issued from, or has superseded that in the ordinary way.
+func (s *Service) active(ctx context.Context, issuer *registry.Issuer, claims *token.Claims, typ token.Type) (bool, error) {
 	// The skew that verification allows for is the asker's to grant: here exp is known to be over.
 	if !s.clock.Now().Before(claims.ExpiresAt) {
 		return false, nil
 	}
 	if typ == token.Refresh {
-		_, standing, err := s.standing(ctx, claims)
+		key, standing, err := s.standing(ctx, claims)
+		if err == nil && key != nil && lifecycle.OneTime(key) {
+			return s.goodOnce(ctx, issuer, claims, key)
+		}
 		return standing.Accepted(), err
 	}
 	honours := func(key *v1alpha1.JWTRefreshKey) bool {

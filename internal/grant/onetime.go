@@ -17,25 +17,30 @@ import (
 // again, and mostly the other was the same token's, which settles it.
 const claimTries = 8
 
-// useOnce uses a one-time token: it claims the line for its successor, which is put on record
-// before anybody gets it. Of parallel uses at this replica one claims, and all get its answer.
+// useOnce uses a one-time token, and returns the refresh token that goes with the answer. A successor is on
+// record before anybody gets it. Of parallel uses at this replica one decides, and all get its answer.
 func (s *Service) useOnce(ctx context.Context, e *exchange) (string, error) {
 	mine := *e
-	successor, err := s.claims.Do(ctx, e.claims.Object.UID+"/"+e.claims.JTI, func(ctx context.Context) (string, error) {
+	next, err := s.claims.Do(ctx, e.claims.Object.UID+"/"+e.claims.JTI, func(ctx context.Context) (string, error) {
 		return s.claim(ctx, &mine)
 	})
 	// A revocation may have been answered while the claim of another was waited for.
 	if known := s.registry.Key(keyName(e.claims)); known != nil && over(known, e.claims) {
 		return "", errGrant()
 	}
-	return successor, err
+	if err == nil && next == "" {
+		next = e.presented
+	}
+	return next, err
 }
 
-// claim goes on with the key as it reads it. What is known is good enough to claim on, since
-// the claim fails where it is out of date; it is not good enough to refuse on.
+// claim answers by the decision table of lifecycle.DecideOneTime. What is known of the key is good enough to follow a
+// token on, since the compare-and-swap fails where it is outdated; the table says where the key is to be read before. It
+// returns nothing where the holder keeps the token that it has.
 func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
 	for reads := range claimTries {
-		if reads > 0 {
+		live := reads > 0
+		if live {
 			var err error
 			if e.key, err = s.registry.KeyNow(ctx, keyName(e.claims)); err != nil {
 				return "", err
@@ -48,78 +53,84 @@ func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
 		if err := e.proven.holds(e.claims, e.key.Spec.Binding); err != nil {
 			return "", err
 		}
-		switch place := s.placeOf(e.key, e.claims); {
-		case place == current:
-			successor, err := s.advance(ctx, e)
-			if !errors.Is(err, registry.ErrLost) {
-				return successor, err
-			}
-		case place == justUsed:
-			return remade(e)
-		case place == supersededUnused:
-			return s.rollOver(e), nil
-		case reads == 0:
-		case place == unrecorded:
-			return "", fmt.Errorf("%w: the first token is not on record yet", registry.ErrUnavailable)
-		case place == used:
-			return "", s.reuse(ctx, e.claims)
-		default:
-			return "", errGrant()
+		answer, err := s.decideOnce(e, e.key, live)
+		if err != nil {
+			return "", err
+		}
+		if answer == lifecycle.OneTimeRead {
+			continue
+		}
+		next, err := s.answerOnce(ctx, e, answer)
+		if !errors.Is(err, registry.ErrLost) {
+			return next, err
 		}
 	}
 	return "", fmt.Errorf("%w: the key changes too often", registry.ErrUnavailable)
 }
 
-// place is where a one-time token stands in its line.
-type place int
-
-const (
-	// retired: it was never used, and others have followed it; or its line was ended, so that its use means nothing.
-	retired place = iota
-	// unrecorded: it is the first token of a key whose line has not begun.
-	unrecorded
-	// current: it has not been used.
-	current
-	// justUsed: the current token is its successor, unused, and the time for a lost answer runs.
-	justUsed
-	// supersededUnused: an enrolment followed it before it was used, and it is in overlap.
-	supersededUnused
-	// used: it was used, and that is over.
-	used
-)
-
-func (s *Service) placeOf(key *v1alpha1.JWTRefreshKey, claims *token.Claims) place {
-	status := &key.Status
-	standing := registry.StandingOf(key, presented(claims), s.clock.Now())
-	wasUsed := status.LastUsed != nil && claims.Object.Revision <= status.LastUsedRevision
-	switch {
-	case registry.BelowFirst(key, claims.Object.Revision):
-		return retired
-	case standing == registry.Unrecorded:
-		return unrecorded
-	case standing == registry.Current:
-		return current
-	case standing == registry.Superseded && !wasUsed:
-		return supersededUnused
-	case standing == registry.Superseded && status.LastUsedRevision == claims.Object.Revision && status.Revision == claims.Object.Revision+1 && s.inGrace(key):
-		return justUsed
-	case wasUsed:
-		return used
+// answerOnce carries an answer of the table out.
+func (s *Service) answerOnce(ctx context.Context, e *exchange, answer lifecycle.OneTimeAnswer) (string, error) {
+	switch answer {
+	case lifecycle.OneTimeFollow:
+		return s.advance(ctx, e)
+	case lifecycle.OneTimeAgain:
+		s.usedUnfollowed(e)
+		return "", nil
+	case lifecycle.OneTimeCurrent:
+		s.usedUnfollowed(e)
+		return remade(e)
+	case lifecycle.OneTimeRollOver:
+		s.usedUnfollowed(e)
+		return s.rollOver(e), nil
+	case lifecycle.OneTimeReused:
+		return "", s.reuse(ctx, e)
+	case lifecycle.OneTimeUnrecorded:
+		return "", fmt.Errorf("%w: the first token is not on record yet", registry.ErrUnavailable)
+	case lifecycle.OneTimeWaits:
+		return "", fmt.Errorf("%w: the token cannot be followed before a superseded one is out of its retryGrace", registry.ErrUnavailable)
+	case lifecycle.OneTimeUnknown:
+		return "", fmt.Errorf("%w: the record does not say when the token was followed", registry.ErrUnavailable)
 	default:
-		return retired
+		return "", errGrant()
 	}
 }
 
-// inGrace: the grace begins with the first use, and no retry makes it longer.
-func (s *Service) inGrace(key *v1alpha1.JWTRefreshKey) bool {
-	createdAt := key.Status.CreatedAt
-	return createdAt != nil && s.clock.Now().Before(createdAt.Add(lifecycle.RetryGrace(key)))
+// decideOnce asks the table about a token and a key. Live: the key was just read at the API server.
+func (s *Service) decideOnce(e *exchange, key *v1alpha1.JWTRefreshKey, live bool) (lifecycle.OneTimeAnswer, error) {
+	use := &lifecycle.OneTimeUse{
+		Key: key, JTI: e.claims.JTI, Revision: e.claims.Object.Revision,
+		Live: live, ViewAge: s.registry.KeysProven(e.claims.Object.Namespace), Now: s.clock.Now(),
+	}
+	var err error
+	switch bound := e.claims.JWKThumbprint; {
+	case use.Revision == key.Status.Revision && use.JTI == key.Status.JTI:
+		// A spec of which no token can be made is told by the attempt to make one.
+		outdated, unmade := lifecycle.Outdated(key, e.issuer.URL, line.Held(e.claims))
+		use.TermsDiffer = outdated || unmade != nil
+	case bound != "" && bound == e.proven.thumbprint && use.Revision < key.Status.Revision:
+		// Where the current token cannot be read nothing is known of its binding, and no line ends on that.
+		var current *token.Claims
+		if current, err = line.Recorded(key); err != nil {
+			return lifecycle.OneTimeUnknown, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+		}
+		use.HolderProven = current.JWKThumbprint == bound
+	}
+	return lifecycle.DecideOneTime(use), err
+}
+
+// usedUnfollowed remembers a use that is not on record with an advance. It leaves lastUsedRevision alone, which says
+// of a one-time key which token was followed last.
+func (s *Service) usedUnfollowed(e *exchange) {
+	use := *e.use
+	use.Revision, use.Superseded = 0, false
+	s.registry.Used(&use)
 }
 
 // advance puts the successor on record. It is made before, since the record holds its hash,
-// and handed out only after.
+// and handed out only after. Superseded tokens that are in their grace still stay on record with it.
 func (s *Service) advance(ctx context.Context, e *exchange) (string, error) {
-	mint, err := lifecycle.Successor(e.key, e.issuer.URL, s.clock.Now())
+	now := s.clock.Now()
+	mint, err := lifecycle.Successor(e.key, e.issuer.URL, now)
 	if err != nil {
 		return "", err
 	}
@@ -134,11 +145,12 @@ func (s *Service) advance(ctx context.Context, e *exchange) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	next := made.Line([]v1alpha1.SupersededToken{lifecycle.Superseded(&e.key.Status.TokenLine)})
+	previous, _ := lifecycle.KeptInGrace(e.key, now)
+	next := made.Line(previous)
 	return compact, s.registry.Advance(ctx, e.key, &next, e.use)
 }
 
-// remade is the successor that another answer held already, which may have been lost.
+// remade is the current token, which another answer held already: that may have been lost, or be another holder's.
 func remade(e *exchange) (string, error) {
 	_, signer, err := e.onRecord()
 	if err != nil {
@@ -148,13 +160,42 @@ func remade(e *exchange) (string, error) {
 }
 
 // reuse revokes the line of a token that is used a second time: of the two who hold it one
-// should not, and nobody can tell which (RFC 9700 §4.14.2).
-func (s *Service) reuse(ctx context.Context, claims *token.Claims) error {
-	err := s.registry.Revoke(ctx, keyName(claims), v1alpha1.RevokedReuseDetected, func(key *v1alpha1.JWTRefreshKey) bool {
-		return registry.Lives(key, claims.Object.UID, s.clock.Now()) && s.placeOf(key, claims) == used
+// should not, and the service cannot tell which (RFC 9700 §4.14.2).
+func (s *Service) reuse(ctx context.Context, e *exchange) error {
+	err := s.registry.Revoke(ctx, keyName(e.claims), v1alpha1.RevokedReuseDetected, func(key *v1alpha1.JWTRefreshKey) bool {
+		if !registry.Lives(key, e.claims.Object.UID, s.clock.Now()) {
+			return false
+		}
+		answer, err := s.decideOnce(e, key, true)
+		return err == nil && answer == lifecycle.OneTimeReused
 	})
 	if err != nil {
 		return err
 	}
 	return errGrant()
+}
+
+// goodOnce tells whether a one-time token can be exchanged, by whoever it is bound to.
+func (s *Service) goodOnce(ctx context.Context, issuer *registry.Issuer, claims *token.Claims, key *v1alpha1.JWTRefreshKey) (bool, error) {
+	e := &exchange{issuer: issuer, claims: claims, proven: proven{thumbprint: claims.JWKThumbprint}}
+	for _, live := range [...]bool{false, true} {
+		if live {
+			var err error
+			if key, err = s.registry.KeyLive(ctx, keyName(claims), claims.JTI); err != nil {
+				return false, err
+			}
+		}
+		if key == nil || !registry.Lives(key, claims.Object.UID, s.clock.Now()) {
+			return false, nil
+		}
+		switch answer, err := s.decideOnce(e, key, live); {
+		case err != nil:
+			return false, err
+		case answer == lifecycle.OneTimeUnknown:
+			return false, registry.ErrUnavailable
+		case answer != lifecycle.OneTimeRead:
+			return answer.Good(), nil
+		}
+	}
+	return false, registry.ErrUnavailable
 }

@@ -34,6 +34,8 @@ type Registry interface {
 	// KeyLive is the key at the API server, for the token of that jti; nil when there is none. It
 	// may be some seconds old.
 	KeyLive(ctx context.Context, name types.NamespacedName, jti string) (*v1alpha1.JWTRefreshKey, error)
+	// KeysProven is how long ago the view of a namespace's keys was proven to be what the API server has.
+	KeysProven(namespace string) time.Duration
 	// KeyNow is the key at the API server at this moment; nil when there is none.
 	KeyNow(ctx context.Context, name types.NamespacedName) (*v1alpha1.JWTRefreshKey, error)
 	// NamespaceLabels are those of a namespace; false when it is not known.

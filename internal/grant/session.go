@@ -196,7 +196,7 @@ func (s *Service) sessionKey(issuer *registry.Issuer, who *signedIn, wish *wish)
 			IssuerRef: &v1alpha1.IssuerReference{Name: issuer.Name},
 			Audience:  wish.audience, Subject: who.subject, Scopes: wish.scopes, Claims: who.claims,
 			Lifetime: &metav1.Duration{Duration: wish.lifetime}, ExpiresAt: &end, IdleTimeout: issuer.Login.SessionIdleTimeout,
-			Rotation: &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse},
+			Rotation: &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse, RetryGrace: issuer.Login.SessionRetryGrace},
 			Secret:   &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone},
 		},
 	}

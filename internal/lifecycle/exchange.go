@@ -6,8 +6,12 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// DefaultRetryGrace is how long a lost answer to a one-time exchange can be asked for again.
-const DefaultRetryGrace = 30 * time.Second
+const (
+	// DefaultRetryGrace is how long after it was followed a one-time token is exchanged for its successor.
+	DefaultRetryGrace = 30 * time.Second
+	// maxRetryGrace is its bound, as the schema says it.
+	maxRetryGrace = 10 * time.Minute
+)
 
 // Successor is the token that follows a use of the current one, for one-time use: what spec
 // says now, and never past the absolute end.
@@ -16,10 +20,19 @@ func Successor(key *v1alpha1.JWTRefreshKey, issuerURL string, now time.Time) (Mi
 	return values.mint(key.Status.Revision+1, now.UTC().Truncate(time.Second)), err
 }
 
-// RetryGrace is how long after a use the same token gets the same successor.
+// Outdated tells whether spec asks for another token than one of the issuer at that URL that says what held says.
+func Outdated(key *v1alpha1.JWTRefreshKey, issuerURL string, held *Held) (bool, error) {
+	o := &Observed{Key: key, Issuer: Issuer{URL: issuerURL}, Held: held}
+	values, err := effectiveOf(o)
+	d := decision{Observed: o, values: values}
+	return len(d.specChanges()) > 0, err
+}
+
+// RetryGrace is how long after a one-time token was followed whoever presents it gets its successor; zero
+// where every use is followed and every second use ends the line.
 func RetryGrace(key *v1alpha1.JWTRefreshKey) time.Duration {
 	if r := key.Spec.Rotation; r != nil && r.RetryGrace != nil {
-		return r.RetryGrace.Duration
+		return min(max(r.RetryGrace.Duration, 0), maxRetryGrace)
 	}
 	return DefaultRetryGrace
 }

@@ -11,21 +11,31 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// What can come of a use of a one-time token, in the words of section 6 of the contract.
+// What can come of a use of a one-time token.
 const (
 	claimed     = "claimed"
 	forestalled = "forestalled"
+	kept        = "kept"
 	retried     = "a retry"
 	rolledOver  = "rolled over"
 	reused      = "a reuse"
 	refused     = "refused"
+	waits       = "for later"
 )
+
+var outcomes = map[OneTimeAnswer]string{
+	OneTimeAgain: kept, OneTimeCurrent: retried, OneTimeRollOver: rolledOver, OneTimeReused: reused, OneTimeRefused: refused,
+	OneTimeUnrecorded: waits, OneTimeWaits: waits, OneTimeUnknown: waits,
+}
 
 // claim is a successor that was made on a key as it was read, on its way to the API server.
 type claim struct {
 	used    *storedToken
 	read    *v1alpha1.JWTRefreshKey
 	version int
+	// previous are the superseded tokens that go with it, as of the time at.
+	previous []v1alpha1.SupersededToken
+	at       time.Time
 }
 
 // use is the one use of a token: what came of it, and when.
@@ -34,8 +44,8 @@ type use struct {
 	at        time.Time
 }
 
-// use plays a client and the token service around Successor, without any code of theirs. Half of the
-// claims arrive later, when the key may not be as it was read.
+// use plays clients and the token service around DecideOneTime. Half of the claims arrive later, when the key may not
+// be as it was read.
 func (w *world) use() {
 	for range 1 + w.random.IntN(4) {
 		if token := w.pickToUse(); token != nil {
@@ -77,39 +87,52 @@ func (w *world) pickToUse() *storedToken {
 	}
 }
 
-// present is what the token service does with a token that is correctly signed, of a key as it is now.
+// present is what the token service does with a token that is correctly signed, of a key as it is now. Whoever presents
+// a bound token proves what it is bound to.
 func (w *world) present(token *storedToken, late bool) {
 	if w.mode() != v1alpha1.RotationOneTimeUse || w.forged || w.invalid() || token.uid != w.key.UID || !w.now.Before(token.ExpiresAt) || !w.served(token) {
 		return
 	}
 	status := &w.key.Status
-	used := status.LastUsed != nil && token.Revision <= status.LastUsedRevision
-	standing := w.inLine(token) && !w.key.Spec.Revoked && w.beforeEnd()
-	outcome := refused
-	switch {
-	case status.Revision == 0 || status.RevokedAt != nil || w.key.Spec.Revoked || !w.beforeEnd():
-	case token.JTI == status.JTI:
-		w.begin(&claim{used: token, read: w.key, version: w.version}, late)
+	if status.RevokedAt != nil || w.key.Spec.Revoked || !w.beforeEnd() {
+		w.counts.claims[refused]++
 		return
-	case standing && !used:
-		outcome = rolledOver
-	case standing && status.LastUsedRevision == token.Revision && status.Revision == token.Revision+1 && w.inGrace(status):
-		outcome = retried
-	case used:
-		outcome = reused
+	}
+	u := &OneTimeUse{Key: w.key, JTI: token.JTI, Revision: token.Revision, Live: true, Now: w.now}
+	if current := w.byJTI[status.JTI]; current != nil {
+		u.HolderProven = token.terms.JWKThumbprint != "" && token.terms.JWKThumbprint == current.terms.JWKThumbprint
+	}
+	held := &Held{Terms: token.terms, IssuedAt: token.CreatedAt, ExpiresAt: token.ExpiresAt}
+	differs, err := Outdated(w.key, token.terms.Issuer, held)
+	u.TermsDiffer = differs || err != nil
+	answer := DecideOneTime(u)
+	if answer == OneTimeFollow {
+		w.checkFollow(token)
+		previous, _ := KeptInGrace(w.key, w.now)
+		w.begin(&claim{used: token, read: w.key, version: w.version, previous: previous, at: w.now}, late)
+		return
+	}
+	switch outcome := outcomes[answer]; outcome {
+	case reused:
 		w.patchStatus(func(s *v1alpha1.JWTRefreshKeyStatus) {
 			s.RevokedAt, s.RevocationReason, s.Previous = &metav1.Time{Time: w.now.Truncate(time.Second)}, v1alpha1.RevokedReuseDetected, nil
 			s.LastHandledRotate = HandledRotate(w.key)
 		})
 		maps.Copy(w.handled, w.key.Annotations)
+		w.came(token, u, status, outcome)
+	case kept:
+		w.patchStatus(func(s *v1alpha1.JWTRefreshKeyStatus) { s.LastUsed = &metav1.Time{Time: w.now.Truncate(time.Second)} })
+		w.came(token, u, status, outcome)
+	default:
+		w.came(token, u, status, outcome)
 	}
-	w.counts.claims[outcome]++
-	w.note("  the use of %s is %s", token.JTI, outcome)
-	w.checkUse(token, outcome)
 }
 
-func (w *world) inGrace(status *v1alpha1.JWTRefreshKeyStatus) bool {
-	return w.now.Before(status.CreatedAt.Add(RetryGrace(w.key)))
+// came counts what came of a use, and holds it against what is known of the token's uses. The status is as it was before.
+func (w *world) came(token *storedToken, u *OneTimeUse, status *v1alpha1.JWTRefreshKeyStatus, outcome string) {
+	w.counts.claims[outcome]++
+	w.note("  the use of %s is %s", token.JTI, outcome)
+	w.checkUse(token, u, status, outcome)
 }
 
 func (w *world) begin(c *claim, late bool) {
@@ -148,9 +171,10 @@ func (w *world) swap(c *claim) {
 	w.tokens[next.Hash], w.byJTI[jti], w.out[next.Hash] = next, next, true
 	w.uses[c.used.JTI] = use{successor: next, at: mint.CreatedAt}
 	w.patchStatus(func(s *v1alpha1.JWTRefreshKeyStatus) {
-		s.TokenLine = next.Line([]v1alpha1.SupersededToken{Superseded(&c.read.Status.TokenLine)})
+		s.TokenLine = next.Line(c.previous)
 		s.LastUsed, s.LastUsedRevision = &metav1.Time{Time: w.now.Truncate(time.Second)}, c.used.Revision
 	})
+	w.checkKept(c)
 	w.counts.claims[claimed]++
 	w.note("  %s is claimed for %s", c.used.JTI, jti)
 }
@@ -165,21 +189,47 @@ func (w *world) signerOf(token *storedToken) *storedIssuer {
 	return nil
 }
 
+// checkFollow: a token that a use made is not followed while it is younger than the grace, unless spec wants another content.
+func (w *world) checkFollow(token *storedToken) {
+	for _, before := range w.uses {
+		if before.successor == token && w.now.Before(token.CreatedAt.Add(RetryGrace(w.key))) && !w.saysOther(token) && !w.lastsOther(token) {
+			w.fail("%s is followed and only %s old", token.JTI, w.now.Sub(token.CreatedAt))
+		}
+	}
+}
+
+// checkKept: a claim drops no token from the record whose holder may still come for its successor.
+func (w *world) checkKept(c *claim) {
+	for _, superseded := range c.read.Status.Previous {
+		before, used := w.uses[superseded.JTI]
+		if used && c.at.Before(before.at.Add(RetryGrace(c.read))) && c.at.Before(superseded.ExpiresAt.Time) && !w.inLine(w.byJTI[superseded.JTI]) {
+			w.fail("%s was used %s ago, and a claim drops it", superseded.JTI, c.at.Sub(before.at))
+		}
+	}
+	if n := len(w.key.Status.Previous); n > 2 {
+		w.fail("a claim keeps %d superseded tokens", n)
+	}
+}
+
 // checkUse holds what came of a use against what is known of the token's uses.
-func (w *world) checkUse(token *storedToken, outcome string) {
-	status := &w.key.Status
+func (w *world) checkUse(token *storedToken, u *OneTimeUse, status *v1alpha1.JWTRefreshKeyStatus, outcome string) {
 	before, used := w.uses[token.JTI]
-	switch {
-	case !used:
+	if !used {
 		return
+	}
+	grace := RetryGrace(w.key)
+	over := grace == 0 || !w.now.Before(before.at.Add(grace+5*time.Second))
+	listed := slices.ContainsFunc(status.Previous, func(t v1alpha1.SupersededToken) bool { return t.JTI == token.JTI })
+	switch {
 	case outcome == rolledOver:
 		w.fail("%s was used, and looks as good as new", token.JTI)
-	case outcome == retried && (status.JTI != before.successor.JTI || !w.now.Before(before.at.Add(RetryGrace(w.key)))):
-		w.fail("a retry of %s, used at %s, gets %s, and its successor was %s", token.JTI, sinceT0(before.at), status.JTI, before.successor.JTI)
-	}
-	// A retry is not refused: the answer to the use may have been lost.
-	if outcome == reused && status.JTI == before.successor.JTI && !w.now.Before(before.at) && w.now.Before(before.at.Add(RetryGrace(w.key))) {
-		w.fail("%s was used %s ago, its successor was not, and the retry ended the key", token.JTI, w.now.Sub(before.at))
+	case outcome == kept:
+		w.fail("%s was used, and is kept as if it were not", token.JTI)
+	case outcome == retried && over && !u.HolderProven:
+		w.fail("%s was used at %s, and its unbound holder still gets %s", token.JTI, sinceT0(before.at), status.JTI)
+	case outcome == reused && (u.HolderProven || (listed && !over && !w.now.Before(before.at))):
+		// The answer to the use may have been lost, or another process of its holder is late.
+		w.fail("%s was used %s ago, and its holder ended the key", token.JTI, w.now.Sub(before.at))
 	}
 }
 

@@ -119,7 +119,7 @@ func checkCoverage(t *testing.T, results []counts) {
 			t.Errorf("no walk came to the check %q", check.name)
 		}
 	}
-	for _, outcome := range []string{claimed, forestalled, retried, rolledOver, reused, refused} {
+	for _, outcome := range []string{claimed, forestalled, kept, retried, rolledOver, reused, refused} {
 		if total.claims[outcome] == 0 {
 			t.Errorf("no walk came to a one-time use that is %s", outcome)
 		}

@@ -49,6 +49,23 @@ func Remake(key *v1alpha1.JWTRefreshKey, signer *keyring.Key) (string, error) {
 	return token.Remake(signer, payload, key.Status.TokenHash)
 }
 
+// Held is what a token says, for a decision on its key.
+func Held(claims *token.Claims) *lifecycle.Held {
+	return &lifecycle.Held{
+		Terms: lifecycle.Terms{
+			Issuer:         claims.Issuer,
+			Audience:       claims.Audience,
+			Subject:        claims.Subject,
+			Scope:          claims.Scope,
+			Claims:         claims.Extra,
+			JWKThumbprint:  claims.JWKThumbprint,
+			ServiceAccount: claims.ServiceAccount,
+		},
+		IssuedAt:  claims.IssuedAt,
+		ExpiresAt: claims.ExpiresAt,
+	}
+}
+
 // Claims are those of a token of the key, without its identity and its times.
 func Claims(key *v1alpha1.JWTRefreshKey, terms lifecycle.Terms) *token.Claims {
 	return &token.Claims{

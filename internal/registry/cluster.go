@@ -185,6 +185,20 @@ func (c *Cluster) Staleness() time.Duration {
 	return oldest
 }
 
+// KeysProven is how long ago it is since the view of a namespace's keys was proven; the longest there is where it
+// never was, or where the namespace is not served.
+func (c *Cluster) KeysProven(namespace string) time.Duration {
+	keys := c.keysIn(namespace)
+	if keys == nil {
+		return math.MaxInt64
+	}
+	age, proven := keys.fresh.age()
+	if !proven {
+		return math.MaxInt64
+	}
+	return age
+}
+
 // Key is what is known of a key, nil when it is not known.
 func (c *Cluster) Key(name types.NamespacedName) *v1alpha1.JWTRefreshKey {
 	known := c.keysIn(name.Namespace)

@@ -50,6 +50,8 @@ type Login struct {
 	SessionLifetime time.Duration
 	// SessionIdleTimeout ends a session that is not used for so long; nil for never.
 	SessionIdleTimeout *metav1.Duration
+	// SessionRetryGrace is rotation.retryGrace of new sessions; nil for its default.
+	SessionRetryGrace *metav1.Duration
 	// Providers are the upstream OpenID Connect providers.
 	Providers []v1alpha1.OIDCProvider
 	// Passwords is the Secret with the htpasswd lines; empty where nobody signs in by password.
@@ -80,7 +82,7 @@ func loginOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string) Login {
 	if spec.SessionLifetime != nil {
 		login.SessionLifetime = spec.SessionLifetime.Truncate(time.Second)
 	}
-	login.SessionIdleTimeout, login.Providers = spec.SessionIdleTimeout, spec.OIDC
+	login.SessionIdleTimeout, login.SessionRetryGrace, login.Providers = spec.SessionIdleTimeout, spec.SessionRetryGrace, spec.OIDC
 	if spec.Passwords != nil {
 		login.Passwords = spec.Passwords.SecretRef.Name
 	}

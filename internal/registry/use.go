@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
 const (
@@ -45,7 +46,8 @@ type Use struct {
 	UID  types.UID
 	At   time.Time
 	Seen v1alpha1.SeenDevice
-	// Revision is that of the token.
+	// Revision is that of the token; 0 for a use that does not become lastUsedRevision: of a one-time key
+	// Advance alone writes it.
 	Revision int64
 	// Superseded: a later token had followed it.
 	Superseded bool
@@ -216,11 +218,15 @@ func (u *uses) known(name types.NamespacedName, r *report) bool {
 }
 
 // patch writes these fields and no others, over whatever the rest of status is: they are
-// the token service's alone. The UID keeps it from a later key of the same name.
+// the token service's alone. The UID keeps it from a later key of the same name. A late patch must not say of a
+// key that has become one for one-time use meanwhile, and was enrolled anew, that the enrolment was used.
 func (u *uses) patch(ctx context.Context, name types.NamespacedName, r *report) error {
 	status := map[string]any{"deviceInfo": seenDevice(&r.seen)}
 	if !r.lastUsed.IsZero() {
-		status["lastUsed"], status["lastUsedRevision"] = metav1.NewTime(r.lastUsed), r.revision
+		status["lastUsed"] = metav1.NewTime(r.lastUsed)
+		if known := u.cluster.Key(name); r.revision > 0 && known != nil && !lifecycle.OneTime(known) {
+			status["lastUsedRevision"] = r.revision
+		}
 	}
 	if !r.superseded.IsZero() {
 		status["supersededLastUsed"] = metav1.NewTime(r.superseded)

@@ -23,8 +23,10 @@ const (
 	generations = 4
 )
 
+// oneTimeUse makes a key's tokens ones for one use each. Without a grace every exchange is a write: with one, a line is
+// written at most once per grace, however often its tokens are exchanged.
 func oneTimeUse(key *v1alpha1.JWTRefreshKey) {
-	key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
+	key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse, RetryGrace: &metav1.Duration{}}
 }
 
 // measureOneTime compares one-time exchanges with bare compare-and-swap updates of as large

@@ -169,6 +169,7 @@ func TestPasswordLogin(t *testing.T) {
 	h.Expect(h.sessions()).To(gomega.HaveLen(1))
 	h.Expect(h.sessions()[0].Status.Session.Method).To(gomega.Equal(v1alpha1.LoginPassword))
 
+	h.clock.SetTime(h.clock.Now().Add(time.Minute))
 	next, err := h.refresh(config, got.RefreshToken)
 	if err != nil {
 		t.Fatal(told(err))
@@ -260,7 +261,6 @@ func (h *house) refreshesUntil(config *oauth2.Config, held, want string) string 
 	h.Eventually(func() string {
 		got, err := h.refresh(config, held)
 		if err == nil {
-			h.Expect(got.RefreshToken == held).To(gomega.BeFalse(), "a token for one use was given again")
 			held = got.RefreshToken
 		}
 		return outcome(err)

@@ -122,10 +122,11 @@ func TestADeadTokenRevokesNothing(t *testing.T) {
 	h.Expect(key.Status.RevokedAt).To(gomega.BeNil())
 }
 
-// TestOneTimeUse: each exchange returns the next token; a retry gets the same one; whoever
-// comes later with a used token ends the line.
+// TestOneTimeUse: a token is followed by the next; a retry gets the same one; whoever comes later with a
+// used token ends the line.
 func TestOneTimeUse(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
+	h := newHouse(t, clock)
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica()
@@ -139,17 +140,20 @@ func TestOneTimeUse(t *testing.T) {
 	h.Expect(key.Status.DeviceInfo.ID).To(gomega.Equal("phone-3"), "the device that used it is on record with the claim")
 	h.Expect(h.refresh(one, enrolment).text("refresh_token")).To(gomega.Equal(second))
 	h.Expect(h.refresh(two, enrolment).text("refresh_token")).To(gomega.Equal(second), "a retry at the other replica")
+	clock.SetTime(clock.Now().Add(time.Minute))
 	third := h.refresh(two, second).text("refresh_token")
 	h.Expect(third).NotTo(gomega.BeElementOf("", second))
+	h.sees(one, key, 3)
 	h.Expect(h.refresh(one, second).text("refresh_token")).To(gomega.Equal(third))
+	clock.SetTime(clock.Now().Add(5 * time.Second))
 	h.Expect(h.refresh(one, enrolment).outcome()).To(gomega.Equal("400 invalid_grant"))
 	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
 	h.Expect(h.refresh(one, third).outcome()).To(gomega.Equal("400 invalid_grant"), "the live descendant ends with it")
 }
 
-// TestTheGraceDoesNotSlide: it begins with the first use, and no retry makes it longer
-// (RFC 9700 §4.14.2); whoever comes after it ends the line.
+// TestTheGraceDoesNotSlide: it begins when the token is followed, and no retry makes it longer; whoever comes
+// after it, and after the skew of clocks, ends the line.
 func TestTheGraceDoesNotSlide(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
 	h := newHouse(t, clock)
@@ -161,13 +165,14 @@ func TestTheGraceDoesNotSlide(t *testing.T) {
 	used := clock.Now()
 	successor := h.refresh(one, enrolment).text("refresh_token")
 	h.Expect(successor).NotTo(gomega.BeEmpty())
-	for _, after := range []time.Duration{25 * time.Second, 50 * time.Second, 59 * time.Second} {
+	h.sees(two, key, 2)
+	for _, after := range []time.Duration{25 * time.Second, 50 * time.Second, 64 * time.Second} {
 		clock.SetTime(used.Add(after))
 		for _, r := range []*replica{one, two} {
 			h.Expect(h.refresh(r, enrolment).text("refresh_token")).To(gomega.Equal(successor), "a retry after %s", after)
 		}
 	}
-	clock.SetTime(used.Add(time.Minute))
+	clock.SetTime(used.Add(time.Minute + 5*time.Second))
 	h.Expect(h.refresh(one, enrolment).outcome()).To(gomega.Equal("400 invalid_grant"), "the grace is over")
 	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))

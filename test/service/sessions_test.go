@@ -35,6 +35,7 @@ func TestASessionThatIsEdited(t *testing.T) {
 	r := h.replica()
 	h.serves(r)
 	first := h.signIn(r, h.workload("till")).text("refresh_token")
+	clock.SetTime(clock.Now().Add(lifecycle.DefaultRetryGrace))
 	held := h.refresh(r, first).text("refresh_token")
 	session := &h.sessions()[0]
 
@@ -45,6 +46,7 @@ func TestASessionThatIsEdited(t *testing.T) {
 	h.Expect(h.admin.Delete(h.ctx, session)).To(gomega.Succeed())
 
 	first = h.signIn(r, h.accountToken("till", h.url())).text("refresh_token")
+	clock.SetTime(clock.Now().Add(lifecycle.DefaultRetryGrace))
 	held = h.refresh(r, first).text("refresh_token")
 	session = &h.sessions()[0]
 	h.edit(session, func() { session.Spec.Rotation.Mode = v1alpha1.RotationScheduled })

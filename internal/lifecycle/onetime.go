@@ -1,0 +1,207 @@
+package lifecycle
+
+import (
+	"slices"
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+const (
+	// graceSkew is how much longer than retryGrace a token is accepted after it was followed: the
+	// replica that judges it need not be the one that followed it, and their clocks differ.
+	graceSkew = 5 * time.Second
+	// youngView is how old the proof of a view may be where a token is handed out again without a
+	// write that would fail on an outdated view.
+	youngView = time.Minute
+)
+
+// OneTimeUse is the use of a one-time token of a living key, and what is known of the key.
+type OneTimeUse struct {
+	// Key is as it was read. It is not changed.
+	Key *v1alpha1.JWTRefreshKey
+	// JTI and Revision are those of the presented token, which is correctly signed and not expired.
+	JTI      string
+	Revision int64
+	// HolderProven: the client proved the DPoP key that the presented token is bound to, and the
+	// current token is bound to the same. A proof beside an unbound token is none.
+	HolderProven bool
+	// TermsDiffer: spec asks for another token than the current one.
+	TermsDiffer bool
+	// Live: the key was read at the API server for this decision. Where it was not, ViewAge is
+	// how long ago the view that it is from was proven.
+	Live    bool
+	ViewAge time.Duration
+	Now     time.Time
+}
+
+// OneTimeAnswer is what the holder of a one-time token gets.
+type OneTimeAnswer int
+
+// The answers. What is called final is not changed by a look at the API server.
+const (
+	// OneTimeRefused: the token is not good any more, and nothing else happens. Final.
+	OneTimeRefused OneTimeAnswer = iota
+	// OneTimeReused: a token was used twice, and the line ends. Final.
+	OneTimeReused
+	// OneTimeRead: what is known is not good enough; read the key at the API server and decide again.
+	OneTimeRead
+	// OneTimeFollow: the token is followed by the next, by compare-and-swap.
+	OneTimeFollow
+	// OneTimeAgain: the token stays current, and its holder keeps it.
+	OneTimeAgain
+	// OneTimeCurrent: the holder gets the current token.
+	OneTimeCurrent
+	// OneTimeRollOver: the holder gets the current token where it grants no more, and keeps its own otherwise.
+	OneTimeRollOver
+	// OneTimeUnrecorded: the line has not begun; the token can be used soon.
+	OneTimeUnrecorded
+	// OneTimeWaits: the token is good, and cannot be followed before a superseded one is out of its grace.
+	OneTimeWaits
+	// OneTimeUnknown: the record does not say when the token was followed, and soon it does not matter.
+	OneTimeUnknown
+)
+
+// Good tells whether the token can be exchanged, now or soon.
+func (a OneTimeAnswer) Good() bool {
+	switch a {
+	case OneTimeFollow, OneTimeAgain, OneTimeCurrent, OneTimeRollOver, OneTimeUnrecorded, OneTimeWaits:
+		return true
+	default:
+		return false
+	}
+}
+
+// DecideOneTime is the decision table of one-time use: k is the presented revision, R the current one,
+// F the first that can be good, G the grace, and f(k) when k was followed. The first row that holds decides.
+func DecideOneTime(u *OneTimeUse) OneTimeAnswer {
+	status := &u.Key.Status
+	k, r := u.Revision, status.Revision
+	switch {
+	case k < status.FirstRevision:
+		return OneTimeRefused
+	case r == 0 && k == 1:
+		return u.onLive(OneTimeUnrecorded)
+	case k > r, k == r && u.JTI != status.JTI:
+		return u.onLive(OneTimeRefused)
+	case k == r:
+		return u.current()
+	case u.HolderProven:
+		return OneTimeCurrent
+	default:
+		return u.superseded()
+	}
+}
+
+// current decides on the current token.
+func (u *OneTimeUse) current() OneTimeAnswer {
+	enrolment := IsEnrolment(u.Key)
+	if !enrolment && !u.TermsDiffer && u.young() {
+		return u.again()
+	}
+	if _, fits := KeptInGrace(u.Key, u.Now); fits {
+		return OneTimeFollow
+	}
+	if enrolment {
+		return u.onLive(OneTimeWaits)
+	}
+	return u.again()
+}
+
+func (u *OneTimeUse) again() OneTimeAnswer {
+	if u.ViewAge > youngView {
+		return u.onLive(OneTimeAgain)
+	}
+	return OneTimeAgain
+}
+
+// superseded decides on a token that another has followed, and whose holder has proven nothing.
+func (u *OneTimeUse) superseded() OneTimeAnswer {
+	status := &u.Key.Status
+	used := u.Revision <= status.LastUsedRevision
+	listed := slices.ContainsFunc(status.Previous, func(t v1alpha1.SupersededToken) bool { return t.JTI == u.JTI && t.Revision == u.Revision })
+	followedAt, known := followedAt(status, u.Revision)
+	switch {
+	case listed && !used:
+		return OneTimeRollOver
+	case listed && known && inGrace(u.Key, followedAt, u.Now):
+		return OneTimeCurrent
+	case !used:
+		// It is of an earlier enrolment, and no longer in overlap. That ends no line.
+		return u.onLive(OneTimeRefused)
+	case !known && inGrace(u.Key, oldestKnown(status), u.Now):
+		return u.onLive(OneTimeUnknown)
+	default:
+		return u.onLive(OneTimeReused)
+	}
+}
+
+// onLive is the answer where the key was read for it.
+func (u *OneTimeUse) onLive(answer OneTimeAnswer) OneTimeAnswer {
+	if u.Live {
+		return answer
+	}
+	return OneTimeRead
+}
+
+// young: the current token is not older than the grace. Of a line that does not say, it is not.
+func (u *OneTimeUse) young() bool {
+	createdAt, grace := u.Key.Status.CreatedAt, RetryGrace(u.Key)
+	return createdAt != nil && grace > 0 && u.Now.Before(createdAt.Add(grace))
+}
+
+// IsEnrolment tells whether the current one-time token was written to a Secret for whoever enrols, and
+// has not been used: it is followed at its first use, which takes it out of there.
+func IsEnrolment(key *v1alpha1.JWTRefreshKey) bool {
+	used := key.Status.LastUsedRevision
+	return SecretName(key) != "" && (used == 0 || used != key.Status.Revision-1)
+}
+
+// KeptInGrace are the superseded tokens of a line once its current token is followed at now: those that are in
+// their grace still, and the current one. It is false where there are more than a line keeps: then the token
+// must not be followed yet, since a holder of the one that was dropped would be taken for a thief.
+func KeptInGrace(key *v1alpha1.JWTRefreshKey, now time.Time) ([]v1alpha1.SupersededToken, bool) {
+	status := &key.Status
+	var kept []v1alpha1.SupersededToken
+	for _, token := range status.Previous {
+		if at, known := followedAt(status, token.Revision); known && inGrace(key, at, now) && now.Before(token.ExpiresAt.Time) {
+			kept = append(kept, token)
+		}
+	}
+	if status.CreatedAt != nil && status.ExpiresAt != nil {
+		kept = append(kept, Superseded(&status.TokenLine))
+	}
+	return kept, len(kept) <= maxPrevious
+}
+
+// followedAt is when a revision was followed by the next, where the line says so.
+func followedAt(status *v1alpha1.JWTRefreshKeyStatus, revision int64) (time.Time, bool) {
+	if revision+1 == status.Revision && status.CreatedAt != nil {
+		return status.CreatedAt.Time, true
+	}
+	for _, token := range status.Previous {
+		if token.Revision == revision+1 {
+			return token.CreatedAt.Time, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// oldestKnown is when the oldest token that the line still says anything of was made.
+func oldestKnown(status *v1alpha1.JWTRefreshKeyStatus) (oldest time.Time) {
+	if status.CreatedAt != nil {
+		oldest = status.CreatedAt.Time
+	}
+	for _, token := range status.Previous {
+		if oldest.IsZero() || token.CreatedAt.Time.Before(oldest) {
+			oldest = token.CreatedAt.Time
+		}
+	}
+	return oldest
+}
+
+// inGrace tells whether a token that was followed at a time is still exchanged for its successor.
+func inGrace(key *v1alpha1.JWTRefreshKey, followedAt, now time.Time) bool {
+	grace := RetryGrace(key)
+	return grace > 0 && now.Before(followedAt.Add(grace+graceSkew))
+}

@@ -1,0 +1,262 @@
+package service
+
+import (
+	"container/heap"
+	"encoding/json"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// sharing is how the processes of one user share a file with a token, without a lock.
+type sharing struct {
+	grace time.Duration
+	// writes is how long at most a process takes from the answer to its write.
+	writes time.Duration
+	// retry is the longest wait before an answer that was lost is asked for again, the n-th time.
+	retry func(n int) time.Duration
+	// suspended is for how long at most a process stands still between the answer and its write, now and then.
+	suspended time.Duration
+}
+
+const (
+	handsCount   = 7
+	handsFor     = 27 * time.Hour
+	handsAccess  = 300 * time.Second
+	handsLost    = 0.05
+	handsSuspend = 0.02
+)
+
+// event is what a process does next.
+type event struct {
+	at time.Time
+	do func()
+}
+
+type agenda []event
+
+func (a agenda) Len() int           { return len(a) }
+func (a agenda) Less(i, j int) bool { return a[i].at.Before(a[j].at) }
+func (a agenda) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
+
+func (a *agenda) Push(x any) {
+	if next, ok := x.(event); ok {
+		*a = append(*a, next)
+	}
+}
+
+func (a *agenda) Pop() any {
+	last := (*a)[len(*a)-1]
+	*a = (*a)[:len(*a)-1]
+	return last
+}
+
+// file is what the processes share: last writer wins.
+type file struct {
+	token    string
+	revision int64
+}
+
+// hands are the processes, and what is counted of them.
+type hands struct {
+	*house
+	sharing
+	random   *rand.Rand
+	clock    *clocktesting.FakePassiveClock
+	agenda   agenda
+	replicas []*replica
+	key      *v1alpha1.JWTRefreshKey
+	file     file
+	// own is when the access token of each process ends, which the processes do not share.
+	own [handsCount]time.Time
+
+	exchanges, lost, late, stale, highest int64
+	signedOut                             []string
+
+	counting sync.Mutex
+	asked    map[string]int
+}
+
+func (h *hands) after(d time.Duration, do func()) {
+	heap.Push(&h.agenda, event{h.clock.Now().Add(d), do})
+}
+
+func (h *hands) count(what string) {
+	h.counting.Lock()
+	defer h.counting.Unlock()
+	h.asked[what]++
+}
+
+func (h *hands) upTo(most time.Duration) time.Duration {
+	return time.Duration(h.random.Int64N(int64(most)))
+}
+
+// works: a process needs an access token every some seconds, and reads the file for it.
+func (h *hands) works(process int) {
+	h.after(5*time.Second+h.upTo(40*time.Second), func() {
+		if h.clock.Now().Before(h.own[process]) {
+			h.works(process)
+			return
+		}
+		read := h.file
+		h.after(h.upTo(5*time.Second), func() { h.exchange(process, read, 0) })
+	})
+}
+
+// exchange shows what was read, which may be outdated by now, to one of the replicas.
+func (h *hands) exchange(process int, read file, losses int) {
+	r := h.replicas[h.random.IntN(len(h.replicas))]
+	got := h.house.refresh(r, read.token)
+	h.exchanges++
+	if got.outcome() != "200" {
+		h.signedOut = append(h.signedOut, h.clock.Now().Format(time.TimeOnly)+": "+got.outcome())
+		return
+	}
+	wrote, accessEnd := file{token: got.text("refresh_token")}, h.clock.Now().Add(handsAccess)
+	if wrote.token == "" {
+		wrote.token = read.token
+	}
+	wrote.revision = h.revisionOf(wrote.token)
+	if wrote.revision > read.revision && read.revision < h.highest {
+		h.late++
+	}
+	if wrote.revision > h.highest {
+		h.highest = wrote.revision
+		for _, r := range h.replicas {
+			h.sees(r, h.key, h.highest)
+		}
+	}
+	if h.random.Float64() < handsLost {
+		h.lost++
+		h.after(time.Second+h.upTo(h.retry(losses)), func() { h.exchange(process, read, losses+1) })
+		return
+	}
+	h.own[process] = accessEnd
+	delay := h.upTo(h.writes)
+	if h.suspended > 0 && h.random.Float64() < handsSuspend {
+		delay += h.upTo(h.suspended)
+	}
+	h.after(delay, func() {
+		if wrote.revision < h.file.revision {
+			h.stale++
+		}
+		h.file = wrote
+		h.works(process)
+	})
+}
+
+func (h *hands) revisionOf(compact string) int64 {
+	h.t.Helper()
+	var object struct{ Revision int64 }
+	raw, err := json.Marshal(h.says(compact)["refreshkeys.dev"])
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	h.Expect(json.Unmarshal(raw, &object)).To(gomega.Succeed())
+	return object.Revision
+}
+
+// asks counts what the API server is asked for of keys, but not the watches.
+type asks struct {
+	next  http.RoundTripper
+	count func(what string)
+}
+
+func (a *asks) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := a.next.RoundTrip(request)
+	if err == nil && strings.Contains(request.URL.Path, "/jwtrefreshkeys/") {
+		what := request.Method
+		if response.StatusCode == http.StatusConflict {
+			what += " (lost)"
+		}
+		a.count(what)
+	}
+	return response, err
+}
+
+// play lets the processes run for the simulated time, and returns what came of it.
+func (s sharing) play(t *testing.T, seed uint64) *hands {
+	t.Helper()
+	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
+	h := &hands{house: newHouse(t, clock), sharing: s, clock: clock, random: rand.New(rand.NewPCG(seed, 27)), asked: map[string]int{}}
+	h.issuer(func(i *v1alpha1.JWTIssuer) {
+		i.Spec.AccessToken = &v1alpha1.IssuerAccessTokenSpec{Lifetime: &metav1.Duration{Duration: handsAccess}}
+	})
+	h.manage()
+	// The processes come one after the other, so that nothing of this is at the same time.
+	for range 2 {
+		h.replicas = append(h.replicas, h.replica(func(config *rest.Config, o *registry.Options) {
+			o.Pulse = clocktesting.NewFakeClock(clock.Now())
+			config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &asks{next, h.count} })
+		}))
+	}
+	h.key = h.house.key("shared", oneTime(s.grace))
+	h.file = file{token: h.reaches(h.key, 1), revision: 1}
+	h.highest = 1
+	for process := range handsCount {
+		h.works(process)
+	}
+	end := clock.Now().Add(handsFor)
+	for len(h.agenda) > 0 && len(h.signedOut) == 0 {
+		next, _ := heap.Pop(&h.agenda).(event)
+		if next.at.After(end) {
+			break
+		}
+		clock.SetTime(next.at)
+		next.do()
+		for _, r := range h.replicas {
+			r.ReportUses(h.ctx)
+		}
+	}
+	return h
+}
+
+// TestSevenProcessesOneTokenFile: seven processes share one token file without a lock for 27 hours, at two replicas, with
+// access tokens of 300 s and 5 % of the answers lost. None is signed out: with a grace of 10m though they write minutes
+// late, and with one of 30s where they retry within it. The API server is asked for one write for each token, and hardly more.
+func TestSevenProcessesOneTokenFile(t *testing.T) {
+	for name, c := range map[string]struct {
+		sharing
+		// mostTokens and mostReports are what the API server may be asked to write an hour.
+		mostTokens, mostReports float64
+	}{
+		"a grace of 10m, writes up to four minutes late": {sharing{
+			grace: 10 * time.Minute, writes: 3 * time.Second, suspended: 4 * time.Minute,
+			retry: func(n int) time.Duration { return min(time.Duration(10<<n)*time.Second, 90*time.Second) },
+		}, 6, 2},
+		"a grace of 30s, retried within it and written at once": {sharing{
+			grace: 30 * time.Second, writes: 100 * time.Millisecond,
+			retry: func(n int) time.Duration { return time.Duration(2<<min(n, 2)) * time.Second },
+		}, 80, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := c.play(t, 11)
+			status := h.status(h.key)
+			hours := handsFor.Hours()
+			tokens, reports := float64(h.asked[http.MethodPut])/hours, float64(h.asked[http.MethodPatch])/hours
+			t.Logf("%d exchanges, %d answers lost, %d tokens presented late, %d stale writes of the file; %d revisions", h.exchanges, h.lost, h.late, h.stale, h.highest)
+			t.Logf("the API server was asked: %v; %.2f claims and %.2f reports of use an hour, %.2f writes for each token",
+				h.asked, tokens, reports, float64(h.asked[http.MethodPut]+h.asked[http.MethodPatch])/float64(h.highest))
+			h.Expect(h.signedOut).To(gomega.BeEmpty(), "a process is signed out")
+			h.Expect(status.RevokedAt).To(gomega.BeNil())
+			h.Expect(h.exchanges).To(gomega.BeNumerically(">", 1500), "too little happened")
+			h.Expect(h.lost).To(gomega.BeNumerically(">", h.exchanges/50))
+			h.Expect(h.late).To(gomega.BeNumerically(">", 20), "no process was late")
+			if c.suspended > 0 {
+				h.Expect(h.stale).To(gomega.BeNumerically(">", 0), "no process wrote an older token over a newer one")
+			}
+			h.Expect(tokens).To(gomega.BeNumerically("<=", c.mostTokens+0.1), "a line advances at most once per grace")
+			h.Expect(reports).To(gomega.BeNumerically("<=", c.mostReports+0.1), "reports of use")
+			h.Expect(h.asked["PUT (lost)"]).To(gomega.BeZero())
+		})
+	}
+}

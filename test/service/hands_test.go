@@ -1,0 +1,324 @@
+package service
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// counting counts what a replica writes of status.
+func counting(writes *atomic.Int64) func(*rest.Config, *registry.Options) {
+	return func(config *rest.Config, _ *registry.Options) {
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &writeCounter{next: next, count: writes} })
+	}
+}
+
+// next is the refresh token of an answer that has to be one.
+func (h *house) next(got *answer, why string) string {
+	h.t.Helper()
+	h.Expect(got.outcome()).To(gomega.Equal("200"), why)
+	h.Expect(got.text("refresh_token")).NotTo(gomega.BeEmpty(), why)
+	return got.text("refresh_token")
+}
+
+// status is the key as the API server has it.
+func (h *house) status(key *v1alpha1.JWTRefreshKey) *v1alpha1.JWTRefreshKeyStatus {
+	h.t.Helper()
+	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	return &key.Status
+}
+
+// sees waits until a replica's view has a revision of a key: what another replica wrote reaches it by watch.
+func (h *house) sees(r *replica, key *v1alpha1.JWTRefreshKey, revision int64) {
+	h.t.Helper()
+	h.Eventually(func() int64 { return r.Key(client.ObjectKeyFromObject(key)).Status.Revision }, patience, pollEvery).Should(gomega.Equal(revision))
+}
+
+// TestSeveralHands: processes that share one token. Within the grace of the moment when it was followed each gets the
+// current one, also after that was used; a young token stays current, and costs no write; a later use ends the line.
+func TestSeveralHands(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
+	h := newHouse(t, clock)
+	h.issuer()
+	h.manage()
+	var writes atomic.Int64
+	one, two := h.replica(counting(&writes)), h.replica(counting(&writes))
+	key := h.key("device", oneTime(time.Minute))
+	first := h.reaches(key, 1)
+	began := clock.Now()
+	at := func(after time.Duration) { clock.SetTime(began.Add(after)) }
+
+	second := h.next(h.refresh(one, first), "an enrolment is followed at its first use")
+	h.Expect(second == first).To(gomega.BeFalse(), "an enrolment is followed at its first use")
+	h.Expect(writes.Load()).To(gomega.BeEquivalentTo(1))
+	at(59 * time.Second)
+	h.sees(two, key, 2)
+	for _, r := range []*replica{one, two, one} {
+		h.Expect(h.next(h.refresh(r, second), "young") == second).To(gomega.BeTrue(), "a token younger than the grace stays current")
+		h.Expect(h.next(h.refresh(r, first), "followed") == second).To(gomega.BeTrue(), "the holder of the one before gets it")
+	}
+	h.Expect(writes.Load()).To(gomega.BeEquivalentTo(1), "a young token costs no write")
+
+	at(time.Minute)
+	third := h.next(h.refresh(two, second), "as old as the grace")
+	h.Expect(third == second).To(gomega.BeFalse(), "a token as old as the grace is followed")
+	h.sees(one, key, 3)
+	h.Expect(h.next(h.refresh(one, first), "the skew of clocks") == third).To(gomega.BeTrue(), "the use of its successor does not end a token's grace")
+	at(2 * time.Minute)
+	fourth := h.next(h.refresh(one, third), "the successor is used and followed")
+	h.sees(two, key, 4)
+	h.Expect(h.next(h.refresh(two, second), "some seconds late") == fourth).To(gomega.BeTrue(), "the line's current token, whatever follows")
+	h.Expect(h.status(key).Revision).To(gomega.BeEquivalentTo(4))
+	h.Expect(key.Status.RevokedAt).To(gomega.BeNil())
+
+	at(3*time.Minute + 5*time.Second)
+	h.Expect(h.refresh(two, third).outcome()).To(gomega.Equal("400 invalid_grant"), "the grace is over")
+	h.Expect(h.status(key).RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
+	h.Expect(h.refresh(one, fourth).outcome()).To(gomega.Equal("400 invalid_grant"), "the line ends with it")
+}
+
+// TestAYoungTokenOfAnotherContent is followed, since spec has changed.
+func TestAYoungTokenOfAnotherContent(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
+	h := newHouse(t, clock)
+	h.issuer(func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Scopes: []string{"orders:*"}}}}
+	})
+	h.manage()
+	r := h.replica()
+	key := h.key("device", oneTime(10*time.Minute))
+	first := h.reaches(key, 1)
+	second := h.next(h.refresh(r, first), "the enrolment")
+	h.edit(key, func() { key.Spec.Scopes = []string{"orders:read"} })
+	h.Eventually(func() bool { return len(r.Key(client.ObjectKeyFromObject(key)).Spec.Scopes) == 1 }, patience, pollEvery).Should(gomega.BeTrue())
+	third := h.next(h.refresh(r, second), "young, and of another content than spec")
+	h.Expect(h.says(third)).To(gomega.HaveKeyWithValue("scope", "orders:read"))
+
+	// Both before are in their grace, and a line keeps two: the next change waits for them.
+	h.edit(key, func() { key.Spec.Scopes = []string{"orders:write"} })
+	h.Eventually(func() string { return r.Key(client.ObjectKeyFromObject(key)).Spec.Scopes[0] }, patience, pollEvery).Should(gomega.Equal("orders:write"))
+	h.Expect(h.next(h.refresh(r, third), "it waits") == third).To(gomega.BeTrue(), "an advance would drop a token in its grace")
+	h.Expect(h.next(h.refresh(r, first), "in its grace") == third).To(gomega.BeTrue())
+	clock.SetTime(clock.Now().Add(10*time.Minute + 6*time.Second))
+	fourth := h.next(h.refresh(r, third), "the grace of both is over")
+	h.Expect(h.says(fourth)).To(gomega.HaveKeyWithValue("scope", "orders:write"))
+}
+
+// TestASessionOfSeveralHands: sessionRetryGrace is that of the sessions that begin from then on, and the first token of
+// one is not followed while it is young.
+func TestASessionOfSeveralHands(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
+	h := newHouse(t, clock)
+	h.issuer(func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Login = &v1alpha1.LoginSpec{SessionRetryGrace: &metav1.Duration{Duration: 5 * time.Minute}}
+	})
+	h.manage()
+	var writes atomic.Int64
+	r := h.replica(counting(&writes))
+	h.serves(r)
+	first := h.next(h.signIn(r, h.workload("till")), "the login")
+	session := &h.sessions()[0]
+	h.Expect(session.Spec.Rotation.RetryGrace.Duration).To(gomega.Equal(5 * time.Minute))
+	recorded := writes.Load()
+	clock.SetTime(clock.Now().Add(5*time.Minute - time.Second))
+	h.Expect(h.next(h.refresh(r, first), "young") == first).To(gomega.BeTrue(), "the first token of a session is not followed while it is young")
+	h.Expect(writes.Load()).To(gomega.Equal(recorded))
+	clock.SetTime(clock.Now().Add(time.Second))
+	second := h.next(h.refresh(r, first), "as old as the grace")
+	h.Expect(second == first).To(gomega.BeFalse())
+	clock.SetTime(clock.Now().Add(4 * time.Minute))
+	h.Expect(h.next(h.refresh(r, first), "another process, minutes late") == second).To(gomega.BeTrue())
+}
+
+// TestABoundDeviceRollsForward: a device that lost an answer and was offline for a week goes on, since it proves its key. A
+// proof beside a token that is not bound proves nothing.
+func TestABoundDeviceRollsForward(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
+	h := newHouse(t, clock)
+	h.issuer()
+	h.manage()
+	one, two := h.replica(), h.replica()
+	device, thief := h.device(), h.device()
+	key := h.key("bound", oneTime(30*time.Second), heldBy(device))
+	first := h.reaches(key, 1)
+	lost := device.refresh(one, first)
+	h.next(lost, "the enrolment, whose answer is lost")
+	clock.SetTime(clock.Now().Add(7 * 24 * time.Hour))
+
+	h.Expect(thief.refresh(two, first).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
+	h.Expect(h.refresh(two, first).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
+	h.Expect(h.status(key).RevokedAt).To(gomega.BeNil(), "who proves nothing ends no line")
+	second := h.next(device.refresh(two, first), "a week later")
+	h.Expect(second == lost.text("refresh_token")).To(gomega.BeTrue(), "the successor that was lost")
+	third := h.next(device.refresh(one, second), "and on")
+	clock.SetTime(clock.Now().Add(time.Hour))
+	fourth := h.next(device.refresh(one, third), "and on")
+	h.sees(two, key, 4)
+	h.Expect(h.next(device.refresh(two, first), "also when the record does not list it any more") == fourth).To(gomega.BeTrue())
+
+	unbound := h.key("unbound", oneTime(30*time.Second))
+	used := h.reaches(unbound, 1)
+	h.next(device.refresh(one, used), "a voluntary proof")
+	clock.SetTime(clock.Now().Add(time.Minute))
+	h.Expect(device.refresh(one, used).outcome()).To(gomega.Equal("400 invalid_grant"), "the token is not bound to what was proven")
+	h.Expect(h.status(unbound).RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
+}
+
+// TestAThiefAfterTheGrace: an unbound token that was stolen and is used later than the grace ends the line, whichever of
+// the two comes second.
+func TestAThiefAfterTheGrace(t *testing.T) {
+	for name, first := range map[string]string{"the thief comes second": "holder", "the holder comes second": "thief"} {
+		t.Run(name, func(t *testing.T) {
+			clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
+			h := newHouse(t, clock)
+			h.issuer()
+			h.manage()
+			replicas := map[string]*replica{"holder": h.replica(), "thief": h.replica()}
+			second := map[string]string{"holder": "thief", "thief": "holder"}[first]
+			key := h.key("device", oneTime(30*time.Second))
+			shared := h.next(h.refresh(replicas["holder"], h.reaches(key, 1)), "the enrolment")
+			clock.SetTime(clock.Now().Add(5 * time.Minute))
+			own := h.next(h.refresh(replicas[first], shared), "the first of the two")
+			clock.SetTime(clock.Now().Add(35 * time.Second))
+			h.Expect(h.refresh(replicas[second], shared).outcome()).To(gomega.Equal("400 invalid_grant"))
+			h.Expect(h.refresh(replicas[first], own).outcome()).To(gomega.Equal("400 invalid_grant"))
+			h.Expect(h.status(key).RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
+		})
+	}
+}
+
+// TestClocksOfTwoReplicas: the one that judges a retry may be seconds ahead of the one that followed the token.
+func TestClocksOfTwoReplicas(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
+	ahead := clocktesting.NewFakePassiveClock(clock.Now().Add(4 * time.Second))
+	h := newHouse(t, clock)
+	h.issuer()
+	h.manage()
+	one, two := h.replica(), h.replica(func(_ *rest.Config, o *registry.Options) { o.Clock = ahead })
+	key := h.key("device", oneTime(30*time.Second))
+	first := h.reaches(key, 1)
+	second := h.next(h.refresh(one, first), "the enrolment")
+	forward := func(d time.Duration) {
+		clock.SetTime(clock.Now().Add(d))
+		ahead.SetTime(ahead.Now().Add(d))
+	}
+	h.sees(two, key, 2)
+	forward(29 * time.Second)
+	h.Expect(h.next(h.refresh(two, first), "in the grace by the clock that followed it") == second).To(gomega.BeTrue())
+	third := h.next(h.refresh(two, second), "as old as the grace by the clock that is ahead")
+	h.Expect(h.next(h.refresh(one, third), "made in the future of this clock") == third).To(gomega.BeTrue())
+	h.Expect(h.next(h.refresh(one, first), "still in its grace") == third).To(gomega.BeTrue())
+}
+
+// TestAYoungTokenAtAStaleReplica: what a replica hands out again without a write it reads first, once its view was not proven
+// for a minute.
+func TestAYoungTokenAtAStaleReplica(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	pulse, line := clocktesting.NewFakeClock(time.Now()), &line{}
+	stale := h.replica(line.wire(pulse))
+	key := h.key("device", oneTime(10*time.Minute))
+	second := h.next(h.refresh(stale, h.reaches(key, 1)), "the enrolment")
+	line.hang(true)
+	defer line.hang(false)
+	h.edit(key, func() { key.Spec.Revoked = true })
+	h.Expect(h.next(h.refresh(stale, second), "the view was proven a moment ago") == second).To(gomega.BeTrue())
+	pulse.Step(61 * time.Second)
+	h.Expect(h.refresh(stale, second).outcome()).To(gomega.Equal("400 invalid_grant"), "the view was proven 61 seconds ago, and the key is revoked since")
+}
+
+// TestALateReportLeavesAnEnrolmentAlone: a use that is reported after the key was made one for one-time use and enrolled anew
+// does not say that the enrolment was used.
+func TestALateReportLeavesAnEnrolmentAlone(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	h := newHouse(t, clock)
+	h.issuer()
+	h.manage()
+	r := h.replica(func(_ *rest.Config, o *registry.Options) { o.Pulse = clocktesting.NewFakeClock(clock.Now()) })
+	key := h.key("device")
+	h.Expect(h.refresh(r, h.reaches(key, 1)).outcome()).To(gomega.Equal("200"))
+	h.edit(key, func() {
+		key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
+		metav1.SetMetaDataAnnotation(&key.ObjectMeta, v1alpha1.AnnotationRotateNow, "enrol")
+	})
+	enrolment := h.reaches(key, 2)
+	h.sees(r, key, 2)
+	clock.SetTime(clock.Now().Add(time.Minute))
+	r.ReportUses(h.ctx)
+	h.Expect(h.status(key).LastUsed).NotTo(gomega.BeNil(), "the use is reported")
+	h.Expect(key.Status.LastUsedRevision).To(gomega.BeZero(), "lastUsedRevision is the claim's alone")
+
+	// The Secret is the enrolment still: one that is lost is made again.
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: key.Name}}
+	h.Expect(h.admin.Delete(h.ctx, secret)).To(gomega.Succeed())
+	h.Eventually(func() string {
+		_ = h.admin.Get(h.ctx, types.NamespacedName{Namespace: h.name, Name: key.Name}, secret)
+		return string(secret.Data[v1alpha1.SecretToken])
+	}, patience, pollEvery).Should(gomega.Equal(enrolment), "the enrolment is taken for one that was used")
+	h.Expect(h.next(h.refresh(r, enrolment), "the enrolment") == enrolment).To(gomega.BeFalse())
+}
+
+// TestAYoungUseIsReported like that of other keys: within their budget, and without lastUsedRevision.
+func TestAYoungUseIsReported(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
+	h := newHouse(t, clock)
+	h.issuer()
+	h.manage()
+	var writes atomic.Int64
+	r := h.replica(counting(&writes), func(_ *rest.Config, o *registry.Options) { o.Pulse = clocktesting.NewFakeClock(clock.Now()) })
+	key := h.key("device", oneTime(10*time.Minute))
+	second := h.next(h.refresh(r, h.reaches(key, 1)), "the enrolment")
+	claimed := clock.Now()
+	for range 11 {
+		clock.SetTime(clock.Now().Add(50 * time.Second))
+		h.Expect(h.next(h.refresh(r, second), "young") == second).To(gomega.BeTrue())
+		r.ReportUses(h.ctx)
+	}
+	h.Expect(writes.Load()).To(gomega.BeEquivalentTo(1), "the claim, and no report within ten minutes of it")
+	clock.SetTime(claimed.Add(10*time.Minute + 46*time.Second))
+	r.ReportUses(h.ctx)
+	h.Expect(h.status(key).LastUsedRevision).To(gomega.BeEquivalentTo(1), "which token was followed last")
+	h.Expect(writes.Load()).To(gomega.BeNumerically("<=", 2))
+}
+
+// TestAUsedOneTimeTokenAskedAbout: it is active as long as it is exchanged, and no longer.
+func TestAUsedOneTimeTokenAskedAbout(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
+	h := newHouse(t, clock)
+	h.issuer()
+	h.manage()
+	r := h.replica()
+	key, device := h.key("device", oneTime(time.Minute)), h.device()
+	bound := h.key("bound", oneTime(time.Minute), heldBy(device))
+	bearer := h.caller("auditor", "")
+	active := func(compact string) any { return h.introspect(r, bearer, compact, "refresh_token").body["active"] }
+	first, boundFirst := h.reaches(key, 1), h.reaches(bound, 1)
+	h.Expect(active(first)).To(gomega.BeTrue(), "the enrolment")
+	second := h.next(h.refresh(r, first), "the enrolment")
+	h.next(device.refresh(r, boundFirst), "the enrolment that is bound")
+	h.Expect(active(first)).To(gomega.BeTrue(), "within the grace it is exchanged")
+	h.Expect(active(second)).To(gomega.BeTrue())
+	clock.SetTime(clock.Now().Add(64 * time.Second))
+	h.Expect(active(first)).To(gomega.BeTrue(), "within the skew of the grace")
+	clock.SetTime(clock.Now().Add(time.Second))
+	got := h.introspect(r, bearer, first, "refresh_token")
+	h.Expect(strings.TrimSpace(got.raw)).To(gomega.Equal(`{"active":false}`), "the grace of the used token is over")
+	h.Expect(active(second)).To(gomega.BeTrue())
+	h.Expect(active(boundFirst)).To(gomega.BeTrue(), "who proves the key goes on with it")
+	h.Expect(h.status(key).RevokedAt).To(gomega.BeNil(), "a question ends no line")
+}
