@@ -102,6 +102,7 @@ func (s *Service) decideOnce(e *exchange, key *v1alpha1.JWTRefreshKey, live bool
 		Live: live, ViewAge: s.registry.KeysProven(e.claims.Object.Namespace), Now: s.clock.Now(),
 	}
 	var err error
+	moved := false
 	switch bound := e.claims.JWKThumbprint; {
 	case use.Revision == key.Status.Revision && use.JTI == key.Status.JTI:
 		// A spec of which no token can be made is told by the attempt to make one.
@@ -113,9 +114,16 @@ func (s *Service) decideOnce(e *exchange, key *v1alpha1.JWTRefreshKey, live bool
 		if current, err = line.Recorded(key); err != nil {
 			return lifecycle.OneTimeUnknown, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
 		}
-		use.HolderProven = current.JWKThumbprint == bound
+		// A key that was enrolled anew at another issuer has no token to hand out at this one.
+		moved = current.Issuer != e.issuer.URL
+		use.HolderProven = current.JWKThumbprint == bound && !moved
 	}
-	return lifecycle.DecideOneTime(use), err
+	answer := lifecycle.DecideOneTime(use)
+	if answer == lifecycle.OneTimeReused && moved {
+		// Who proves the key is no thief.
+		return lifecycle.OneTimeRefused, err
+	}
+	return answer, err
 }
 
 // usedUnfollowed remembers a use that is not on record with an advance. It leaves lastUsedRevision alone, which says
