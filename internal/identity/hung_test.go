@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -68,24 +69,44 @@ func strangers(t *testing.T, providers *Providers, p *idp) (leave func()) {
 	}
 }
 
-// quick is a login that takes less than 100 ms.
+// signIn is a good login of the provider, whose id_token lasts for days.
+func signIn(t *testing.T, providers *Providers, p *idp) error {
+	t.Helper()
+	_, err := providers.Verify(context.Background(), p.entry(), p.sign(t, "k1", p.claims(map[string]any{"exp": noon.Add(100 * time.Hour).Unix()})))
+	return err
+}
+
+// first signs in where nothing is known of the provider yet.
+func first(t *testing.T, providers *Providers, p *idp) {
+	t.Helper()
+	if err := signIn(t, providers, p); err != nil {
+		t.Fatalf("a first login: %v", err)
+	}
+}
+
+// quick signs in several times, which takes less than 100 ms: the median, since a busy machine may
+// hold any one up.
 func quick(t *testing.T, providers *Providers, p *idp, what string) {
 	t.Helper()
-	compact := p.sign(t, "k1", p.claims(map[string]any{"exp": noon.Add(100 * time.Hour).Unix()}))
-	done, began := make(chan error, 1), time.Now()
-	go func() {
-		_, err := providers.Verify(context.Background(), p.entry(), compact)
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		took := time.Since(began)
-		t.Logf("%s: %s", what, took)
-		if err != nil || took > soon {
-			t.Errorf("%s: %v after %s", what, err, took)
+	var all []time.Duration
+	for range 5 {
+		done, began := make(chan error, 1), time.Now()
+		go func() { done <- signIn(t, providers, p) }()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+			all = append(all, time.Since(began))
+		case <-time.After(2 * time.Second):
+			t.Errorf("%s: not answered after 2 s", what)
+			return
 		}
-	case <-time.After(2 * time.Second):
-		t.Errorf("%s: not answered after 2 s", what)
+	}
+	slices.Sort(all)
+	t.Logf("%s: %s", what, all)
+	if all[len(all)/2] > soon {
+		t.Errorf("%s takes %s, and may take %s", what, all[len(all)/2], soon)
 	}
 }
 
@@ -98,18 +119,16 @@ func TestAHungProviderHoldsNobodyElseUp(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(noon)
 	providers := NewProviders(clock)
 	providers.within = time.Second
-	quick(t, providers, known, "a first login")
-	quick(t, providers, other, "a first login elsewhere")
+	first(t, providers, known)
+	first(t, providers, other)
 	known.hang(t)
 	never.hang(t)
 	before := runtime.NumGoroutine()
 
 	clock.SetTime(noon.Add(freshFor))
 	leaveKnown, leaveNever := strangers(t, providers, known), strangers(t, providers, never)
-	for range 5 {
-		quick(t, providers, other, "at another provider")
-		quick(t, providers, known, "at the same provider, an hour after its keys were fetched")
-	}
+	quick(t, providers, other, "at another provider")
+	quick(t, providers, known, "at the same provider, an hour after its keys were fetched")
 	leaveKnown()
 	leaveNever()
 	for name, asked := range map[string]int{
@@ -137,7 +156,7 @@ func TestKeysAreNotBelievedForEver(t *testing.T) {
 	p := newIDP(t)
 	clock := clocktesting.NewFakePassiveClock(noon)
 	providers := NewProviders(clock)
-	quick(t, providers, p, "a first login")
+	first(t, providers, p)
 	p.respond(keysPath, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "broken", http.StatusInternalServerError) })
 	clock.SetTime(noon.Add(staleFor))
 	compact := p.sign(t, "k1", p.claims(map[string]any{"exp": noon.Add(100 * time.Hour).Unix()}))
@@ -152,7 +171,7 @@ func TestWithdrawnKeysGo(t *testing.T) {
 	p := newIDP(t)
 	clock := clocktesting.NewFakePassiveClock(noon)
 	providers := NewProviders(clock)
-	quick(t, providers, p, "a first login")
+	first(t, providers, p)
 	p.publish("k2", newIDP(t).key.Public())
 	clock.SetTime(noon.Add(freshFor))
 	compact := p.sign(t, "k1", p.claims(map[string]any{"exp": noon.Add(100 * time.Hour).Unix()}))
@@ -203,7 +222,7 @@ func TestANewKeyBehindAStranger(t *testing.T) {
 		_, err := providers.Verify(context.Background(), p.entry(), compact)
 		return err
 	}
-	quick(t, providers, p, "a first login")
+	first(t, providers, p)
 	clock.SetTime(noon.Add(upstreamEvery))
 	if err := verify(p.sign(t, "unknown", p.claims(nil))); !errors.Is(err, ErrRefused) {
 		t.Fatalf("a stranger, whose key was asked for: %v", err)
@@ -315,4 +334,3 @@ func TestReadKeys(t *testing.T) {
 		}
 	}
 }
-

@@ -96,7 +96,7 @@ func (r *Reviews) ask(ctx context.Context, issuer, token string) (authentication
 	asked := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{issuer}}}
 	answer, err := r.clients.AuthenticationV1().TokenReviews().Create(ctx, asked, metav1.CreateOptions{})
 	if err != nil {
-		return authenticationv1.UserInfo{}, fmt.Errorf("%w: the API server reviews no token: %w", registry.ErrUnavailable, err)
+		return authenticationv1.UserInfo{}, fmt.Errorf("%w: the API server is unavailable: %w", registry.ErrUnavailable, err)
 	}
 	// A cluster that knows nothing of audiences would leave them out of its answer.
 	if status := &answer.Status; !status.Authenticated || status.Error != "" || !slices.Contains(status.Audiences, issuer) {
