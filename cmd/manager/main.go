@@ -76,9 +76,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := start.Logger(f.verbosity, true); err != nil {
-		return err
-	}
+	start.Logger(f.verbosity, true)
 	config, err := start.RestConfig(f.kubeconfig)
 	if err != nil {
 		return err

@@ -98,10 +98,7 @@ func run(args []string) error {
 		return err
 	}
 	// Each line is one request: none is left out.
-	log, err := start.Logger(f.verbosity, false)
-	if err != nil {
-		return err
-	}
+	log := start.Logger(f.verbosity, false)
 	config, err := start.RestConfig(f.kubeconfig)
 	if err != nil {
 		return err

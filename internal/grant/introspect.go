@@ -14,7 +14,8 @@ import (
 // Introspect says whether a token is active (RFC 7662). A refresh token is only where the
 // caller says that it means one: a resource server that asks about what it was presented
 // with must never be told that a refresh token is good. allowed is asked for the namespace of
-// the token's key. Of a token that is none of ours nobody learns more than that (§2.2).
+// the token's key; a caller that may not ask about it gets the answer for a token that is not
+// active, and nothing else (§2.2).
 func (s *Service) Introspect(
 	ctx context.Context, issuer *registry.Issuer, compact, hint string, allowed func(ctx context.Context, namespace string) error, outcome *Outcome,
 ) (*oauth.IntrospectionAnswer, error) {
@@ -37,7 +38,7 @@ func (s *Service) Introspect(
 	}
 	outcome.of(claims)
 	if err := allowed(ctx, claims.Object.Namespace); err != nil {
-		return nil, err
+		return withhold(err, outcome)
 	}
 	active, err := s.active(ctx, issuer, claims, typ)
 	if err != nil || !active {
@@ -58,6 +59,17 @@ func (s *Service) Introspect(
 		}
 	}
 	return answer, nil
+}
+
+// withhold answers a caller that may not ask about the token as if the token were not active, and
+// notes the refusal for the logs. Any other error is returned.
+func withhold(err error, outcome *Outcome) (*oauth.IntrospectionAnswer, error) {
+	var refusal *oauth.Error
+	if !errors.As(err, &refusal) || refusal.Code != oauth.InsufficientScope {
+		return nil, err
+	}
+	outcome.Withheld = refusal.Code
+	return &oauth.IntrospectionAnswer{}, nil
 }
 
 // active tells whether a token is good now. A refresh token is while its key stands for it: a one-time token that

@@ -147,7 +147,7 @@ func (s *Service) advance(ctx context.Context, e *exchange) (string, error) {
 	}
 	signer, err := e.issuer.Rings.Signer(keyring.Refresh)
 	if err != nil {
-		return "", registry.ErrUnavailable
+		return "", unavailable("no refresh key of the issuer signs now")
 	}
 	compact, made, err := line.Mint(e.key, &mint, s.newID(), signer)
 	if err != nil {

@@ -88,7 +88,7 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	signer, err := e.issuer.Rings.Signer(keyring.Access)
 	if err != nil {
 		// The next key is published, and waits until every verifier knows it.
-		return nil, registry.ErrUnavailable
+		return nil, unavailable("no access key of the issuer signs now")
 	}
 	if err := s.spend(&e.proven); err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Dur
 	}
 	labels, known := s.registry.NamespaceLabels(claims.Object.Namespace)
 	if !known {
-		return registry.ErrUnavailable
+		return unavailable("the namespace of the key is not known")
 	}
 	request := policy.Request{
 		NamespaceLabels: labels,
@@ -257,7 +257,7 @@ func (e *exchange) onRecord() (*token.Claims, *keyring.Key, error) {
 	}
 	signer, known := e.issuer.Rings.Lookup(keyring.Refresh, e.key.Status.KeyID)
 	if !known {
-		return nil, nil, registry.ErrUnavailable
+		return nil, nil, unavailable("the key that signed the current token is not known")
 	}
 	return current, signer, nil
 }

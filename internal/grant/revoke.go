@@ -42,7 +42,7 @@ func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact, 
 		return registry.StandingOf(key, presented(claims), s.clock.Now()).Accepted()
 	})
 	if errors.Is(err, registry.ErrLost) {
-		return registry.ErrUnavailable
+		return unavailable("the key was changed again and again")
 	}
 	return err
 }

@@ -46,7 +46,7 @@ func (s *Service) makeRoom(ctx context.Context, issuer *registry.Issuer, begun *
 			return err
 		}
 	}
-	return registry.ErrUnavailable
+	return unavailable("the sessions of the subject were changed again and again")
 }
 
 // beside tells the sessions of one subject from what only carries their label, as whoever may edit

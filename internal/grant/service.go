@@ -165,6 +165,8 @@ type Outcome struct {
 	Revision int64
 	// AccessJTI is of the access token handed out.
 	AccessJTI string
+	// Withheld is why an introspection told less than is known: the caller may not ask. Empty otherwise.
+	Withheld oauth.Code
 }
 
 func (o *Outcome) of(claims *token.Claims) {

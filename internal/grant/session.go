@@ -55,11 +55,11 @@ func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signe
 	}
 	refresh, err := issuer.Rings.Signer(keyring.Refresh)
 	if err != nil {
-		return nil, registry.ErrUnavailable
+		return nil, unavailable("no refresh key of the issuer signs now")
 	}
 	access, err := issuer.Rings.Signer(keyring.Access)
 	if err != nil {
-		return nil, registry.ErrUnavailable
+		return nil, unavailable("no access key of the issuer signs now")
 	}
 	if err := s.spend(&client); err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *Login
 	}
 	labels, known := s.registry.NamespaceLabels(who.namespace)
 	if !known || issuer.Rings == nil {
-		return nil, registry.ErrUnavailable
+		return nil, unavailable("the namespace of the session or the signing keys are not known")
 	}
 	if issuer.Policy == nil {
 		return nil, oauth.Refuse(oauth.UnauthorizedClient, "The issuer's policy does not grant this now.")
@@ -179,7 +179,7 @@ func (s *Service) create(ctx context.Context, issuer *registry.Issuer, who *sign
 		}
 		return key, nil
 	}
-	return nil, registry.ErrUnavailable
+	return nil, unavailable("no name for the session was free")
 }
 
 func (s *Service) sessionKey(issuer *registry.Issuer, who *signedIn, wish *wish) *v1alpha1.JWTRefreshKey {

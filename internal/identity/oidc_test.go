@@ -12,7 +12,9 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,11 +29,47 @@ import (
 // idp is an OpenID Connect provider with one key.
 type idp struct {
 	*httptest.Server
-	key     *ecdsa.PrivateKey
+	key *ecdsa.PrivateKey
+
+	// mu guards what the server reads and writes.
+	mu      sync.Mutex
 	fetches map[string]int
 	// answer overrides a path's.
 	answer map[string]http.HandlerFunc
 	asked  []*http.Request
+}
+
+const (
+	discoveryPath = "/.well-known/openid-configuration"
+	keysPath      = "/keys"
+)
+
+// count is how often a path was asked for.
+func (p *idp) count(path string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fetches[path]
+}
+
+// respond answers a path in another way than the usual one; nil is the usual one.
+func (p *idp) respond(path string, answer http.HandlerFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.answer[path] = answer
+}
+
+// requests are those that came.
+func (p *idp) requests() []*http.Request {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.asked)
+}
+
+// publish replaces the provider's keys by one.
+func (p *idp) publish(kid string, key any) {
+	p.respond(keysPath, func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key, KeyID: kid, Algorithm: "ES256"}}})
+	})
 }
 
 func newIDP(t *testing.T) *idp {
@@ -47,20 +85,23 @@ func newIDP(t *testing.T) *idp {
 }
 
 func (p *idp) serve(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
 	p.fetches[r.URL.Path]++
 	p.asked = append(p.asked, r)
-	if answer := p.answer[r.URL.Path]; answer != nil {
+	answer := p.answer[r.URL.Path]
+	p.mu.Unlock()
+	if answer != nil {
 		answer(w, r)
 		return
 	}
 	var body any
 	switch r.URL.Path {
-	case "/.well-known/openid-configuration":
+	case discoveryPath:
 		body = map[string]any{
 			"issuer": p.URL, "jwks_uri": p.URL + "/keys", "authorization_endpoint": p.URL + "/auth", "token_endpoint": p.URL + "/token",
 			"id_token_signing_alg_values_supported": []string{"ES256", "HS256", "none"},
 		}
-	case "/keys":
+	case keysPath:
 		body = jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: p.key.Public(), KeyID: "k1", Algorithm: "ES256", Use: "sig"}}}
 	default:
 		http.NotFound(w, r)
@@ -135,6 +176,8 @@ func TestProviders(t *testing.T) {
 		{name: "another issuer", claim: map[string]any{"iss": p.URL + "/"}},
 		{name: "expired", claim: map[string]any{"exp": noon.Add(-time.Second).Unix()}},
 		{name: "without an end", claim: map[string]any{"exp": nil}},
+		{name: "made a minute ahead", claim: map[string]any{"iat": noon.Add(time.Minute).Unix()}, want: "jane"},
+		{name: "made later than a minute ahead", claim: map[string]any{"iat": noon.Add(time.Minute + time.Second).Unix()}},
 		{name: "without iat", claim: map[string]any{"iat": nil}},
 		{name: "not yet", claim: map[string]any{"nbf": noon.Add(time.Hour).Unix()}},
 		{name: "no subject", claim: map[string]any{"sub": nil}},
@@ -148,6 +191,22 @@ func TestProviders(t *testing.T) {
 		{name: "which is missing", entry: func(e *v1alpha1.OIDCProvider) { e.SubjectClaim = "login" }},
 		{
 			name: "an address that was verified", claim: map[string]any{"email": "j@example.com", "email_verified": true}, want: "j@example.com",
+			entry: func(e *v1alpha1.OIDCProvider) { e.SubjectClaim = "email" },
+		},
+		{
+			name: "an address that was verified, as text", claim: map[string]any{"email": "j@example.com", "email_verified": "true"}, want: "j@example.com",
+			entry: func(e *v1alpha1.OIDCProvider) { e.SubjectClaim = "email" },
+		},
+		{
+			name: "an address with false as text", claim: map[string]any{"email": "j@example.com", "email_verified": "false"},
+			entry: func(e *v1alpha1.OIDCProvider) { e.SubjectClaim = "email" },
+		},
+		{
+			name: "an address with another text", claim: map[string]any{"email": "j@example.com", "email_verified": "True"},
+			entry: func(e *v1alpha1.OIDCProvider) { e.SubjectClaim = "email" },
+		},
+		{
+			name: "an address with a number", claim: map[string]any{"email": "j@example.com", "email_verified": 1},
 			entry: func(e *v1alpha1.OIDCProvider) { e.SubjectClaim = "email" },
 		},
 		{
@@ -294,22 +353,27 @@ func TestProviderForgeries(t *testing.T) {
 	good := p.sign(t, "k1", p.claims(nil))
 	parts := strings.Split(good, ".")
 	for name, compact := range map[string]string{
-		"another's key":            signed(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: other.key, KeyID: "k1"}}, p.claims(nil)),
-		"a key of nobody":          signed(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: other.key, KeyID: "k9"}}, p.claims(nil)),
-		"a secret for a key":       signed(t, jose.SigningKey{Algorithm: jose.HS256, Key: []byte(strings.Repeat("k", 32))}, p.claims(nil)),
-		"no signature":             "eyJhbGciOiJub25lIn0." + parts[1] + ".",
-		"a signature of another":   parts[0] + "." + parts[1] + "." + strings.Split(p.sign(t, "k1", p.claims(map[string]any{"sub": "john"})), ".")[2],
-		"nothing":                  "",
-		"longer than any id_token": strings.Repeat("a", longestToken+1),
+		"another's key":             signed(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: other.key, KeyID: "k1"}}, p.claims(nil)),
+		"a key of nobody":           signed(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: other.key, KeyID: "k9"}}, p.claims(nil)),
+		"a secret for a key":        signed(t, jose.SigningKey{Algorithm: jose.HS256, Key: []byte(strings.Repeat("k", 32))}, p.claims(nil)),
+		"no signature":              "eyJhbGciOiJub25lIn0." + parts[1] + ".",
+		"a signature of another":    parts[0] + "." + parts[1] + "." + strings.Split(p.sign(t, "k1", p.claims(map[string]any{"sub": "john"})), ".")[2],
+		"nothing":                   "",
+		"words behind it":           good + " trailing words",
+		"a blank before it":         " " + good,
+		"a blank within it":         good[:40] + " " + good[40:],
+		"a line break behind it":    good + "\n",
+		"in the JSON serialisation": `{"protected":"` + parts[0] + `","payload":"` + parts[1] + `","signature":"` + parts[2] + `"}`,
+		"longer than any id_token":  strings.Repeat("a", longestToken+1),
 	} {
 		if person, err := providers.Verify(context.Background(), p.entry(), compact); !errors.Is(err, ErrRefused) {
 			t.Errorf("%s: %+v, %v", name, person, err)
 		}
 	}
-	if p.fetches["/keys"] > 1 {
-		t.Errorf("strangers made us fetch the keys %d times at once", p.fetches["/keys"])
+	if fetched := p.count(keysPath); fetched > 1 {
+		t.Errorf("strangers made us fetch the keys %d times at once", fetched)
 	}
-	for _, r := range p.asked {
+	for _, r := range p.requests() {
 		if r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "" {
 			t.Error("the provider was sent credentials")
 		}
@@ -336,17 +400,17 @@ func TestProviderAway(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newIDP(t)
-			p.answer[c.path] = c.answer
+			p.respond(c.path, c.answer)
 			clock := clocktesting.NewFakePassiveClock(noon)
 			providers := NewProviders(clock)
 			compact := p.sign(t, "k1", p.claims(nil))
 			if person, err := providers.Verify(context.Background(), p.entry(), compact); !errors.Is(err, registry.ErrUnavailable) {
 				t.Fatalf("%+v, %v", person, err)
 			}
-			if len(elsewhere.asked) > 0 {
+			if len(elsewhere.requests()) > 0 {
 				t.Error("the redirect was followed")
 			}
-			delete(p.answer, c.path)
+			p.respond(c.path, nil)
 			clock.SetTime(noon.Add(upstreamEvery))
 			if _, err := providers.Verify(context.Background(), p.entry(), compact); err != nil {
 				t.Errorf("it does not heal: %v", err)
@@ -365,9 +429,7 @@ func TestProviderRotatesItsKey(t *testing.T) {
 	}
 	next := newIDP(t).key
 	p.key = next
-	p.answer["/keys"] = func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: next.Public(), KeyID: "k2", Algorithm: "ES256"}}})
-	}
+	p.publish("k2", next.Public())
 	clock.SetTime(noon.Add(upstreamEvery))
 	if _, err := providers.Verify(context.Background(), p.entry(), p.sign(t, "k2", p.claims(nil))); err != nil {
 		t.Error(err)

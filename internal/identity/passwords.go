@@ -9,9 +9,9 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
-	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/crypto/bcrypt"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -37,6 +37,8 @@ const (
 	dearestCost = 15
 	// readEvery is how long what was read of a Secret is believed.
 	readEvery = 10 * time.Second
+	// rememberedFiles bounds the Secrets whose lines are kept: an issuer names one, and may name others later.
+	rememberedFiles = 256
 	// triesOfUser and triesOfAddress are how many attempts there may be at once, and each may be made
 	// again after its time.
 	triesOfUser, triesOfAddress   = 5, 20
@@ -50,12 +52,12 @@ type Passwords struct {
 	namespace string
 	clock     clock.PassiveClock
 	// slots bounds the hashes under way: each keeps a core busy, and one core is left to exchanges.
-	slots      chan struct{}
-	ofUser     *Attempts
-	ofAddress  *Attempts
-	flights    registry.Flights[*passwordFile]
-	mu         sync.Mutex
-	remembered map[string]*passwordFile
+	slots     chan struct{}
+	ofUser    *Attempts
+	ofAddress *Attempts
+	flights   registry.Flights[*passwordFile]
+	// remembered are the files that were read, by the name of their Secret.
+	remembered *lru.Cache[string, *passwordFile]
 }
 
 type passwordFile struct {
@@ -71,9 +73,13 @@ func NewPasswords(clients kubernetes.Interface, namespace string, clock clock.Pa
 		return nil, err
 	}
 	ofAddress, err := NewAttempts(triesOfAddress, againForAddress)
+	if err != nil {
+		return nil, err
+	}
+	remembered, err := lru.New[string, *passwordFile](rememberedFiles)
 	return &Passwords{
 		clients: clients, namespace: namespace, clock: clock, slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)),
-		ofUser: ofUser, ofAddress: ofAddress, remembered: map[string]*passwordFile{},
+		ofUser: ofUser, ofAddress: ofAddress, remembered: remembered,
 	}, err
 }
 
@@ -97,7 +103,7 @@ func (p *Passwords) Verify(ctx context.Context, secret, user, password, address 
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", registry.ErrUnavailable, ctx.Err())
+		return fmt.Errorf("%w: too many passwords are checked at once: %w", registry.ErrUnavailable, ctx.Err())
 	}
 	hash, known := file.hashes[user]
 	if !known {
@@ -146,10 +152,8 @@ func (f *passwordFile) stranger(user string) []byte {
 // file is what a Secret says. It is read once for all who wait for it, and each waits no longer
 // than he likes to.
 func (p *Passwords) file(ctx context.Context, name string) (*passwordFile, error) {
-	p.mu.Lock()
-	file := p.remembered[name]
-	p.mu.Unlock()
-	if file != nil && p.clock.Since(file.at) < readEvery {
+	file, known := p.remembered.Get(name)
+	if known && p.clock.Since(file.at) < readEvery {
 		return file, nil
 	}
 	return p.flights.Do(ctx, name, func(ctx context.Context) (*passwordFile, error) { return p.read(ctx, name) })
@@ -161,13 +165,11 @@ func (p *Passwords) read(ctx context.Context, name string) (*passwordFile, error
 	if apierrors.IsNotFound(err) {
 		secret = &corev1.Secret{}
 	} else if err != nil {
-		return nil, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: the API server is unavailable: %w", registry.ErrUnavailable, err)
 	}
 	file := readHtpasswd(string(secret.Data[PasswordFile]))
 	file.at = at
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.remembered[name] = file
+	p.remembered.Add(name, file)
 	return file, nil
 }
 

@@ -72,7 +72,7 @@ func NewReviews(clients kubernetes.Interface, clock clock.PassiveClock) (*Review
 // User is whose token it is. The token must be for the issuer: one that is good at the API
 // server itself should never be shown around.
 func (r *Reviews) User(ctx context.Context, issuer, token string) (authenticationv1.UserInfo, error) {
-	if token == "" || len(token) > longestToken {
+	if !WellFormed(token) {
 		return authenticationv1.UserInfo{}, ErrRefused
 	}
 	question := sha256.Sum256([]byte(issuer + "\x00" + token))
@@ -91,19 +91,33 @@ func (r *Reviews) User(ctx context.Context, issuer, token string) (authenticatio
 
 func (r *Reviews) ask(ctx context.Context, issuer, token string) (authenticationv1.UserInfo, error) {
 	if !r.limiter.Allow() {
-		return authenticationv1.UserInfo{}, fmt.Errorf("%w: too many tokens are to be reviewed", registry.ErrUnavailable)
+		return authenticationv1.UserInfo{}, fmt.Errorf("%w: too many TokenReviews are under way", registry.ErrUnavailable)
 	}
 	asked := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{issuer}}}
 	answer, err := r.clients.AuthenticationV1().TokenReviews().Create(ctx, asked, metav1.CreateOptions{})
 	if err != nil {
-		return authenticationv1.UserInfo{}, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+		return authenticationv1.UserInfo{}, fmt.Errorf("%w: the API server is unavailable: %w", registry.ErrUnavailable, err)
 	}
 	// A cluster that knows nothing of audiences would leave them out of its answer.
 	if status := &answer.Status; !status.Authenticated || status.Error != "" || !slices.Contains(status.Audiences, issuer) {
 		return authenticationv1.UserInfo{}, ErrRefused
 	}
+	if unauthenticated(&answer.Status.User) {
+		return authenticationv1.UserInfo{}, ErrRefused
+	}
 	return answer.Status.User, nil
 }
+
+// unauthenticated tells whether a user is the one whom an API server makes of a request without a
+// credential that it knows. No token proves such a user, whatever a review says of it.
+func unauthenticated(user *authenticationv1.UserInfo) bool {
+	return user.Username == "" || user.Username == anonymousUser || slices.Contains(user.Groups, unauthenticatedGroup)
+}
+
+const (
+	anonymousUser        = "system:anonymous"
+	unauthenticatedGroup = "system:unauthenticated"
+)
 
 // ServiceAccount is the one whose projected token it is. Other users of the cluster are refused.
 func (r *Reviews) ServiceAccount(ctx context.Context, issuer, token string) (*ServiceAccount, error) {

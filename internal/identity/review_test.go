@@ -3,13 +3,16 @@ package identity
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	clocktesting "k8s.io/utils/clock/testing"
 )
@@ -24,6 +27,8 @@ func TestWhatAReviewProves(t *testing.T) {
 			Authenticated: true, Audiences: []string{issuer}, User: authenticationv1.UserInfo{Username: name, UID: uid},
 		}
 	}
+	unauthenticated := user(till.Username, till.UID)
+	unauthenticated.User.Groups = []string{"system:serviceaccounts", "system:unauthenticated"}
 	var status authenticationv1.TokenReviewStatus
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -55,12 +60,92 @@ func TestWhatAReviewProves(t *testing.T) {
 		{"a person", user("jane", "u-3"), false},
 		{"no UID", user(till.Username, ""), false},
 		{"no name", user("system:serviceaccount:shop:", "u-4"), false},
+		{"nobody, by name", user("system:anonymous", ""), false},
+		{"nobody, by group", unauthenticated, false},
 		{"no namespace", user("system:serviceaccount::till", "u-5"), false},
 	} {
 		status = c.status
-		account, err := reviews.ServiceAccount(t.Context(), issuer, c.name)
+		account, err := reviews.ServiceAccount(t.Context(), issuer, strings.ReplaceAll(c.name, " ", "-"))
 		if (err == nil) != c.want || (err != nil && !errors.Is(err, ErrRefused)) {
 			t.Errorf("%s: %+v, %v", c.name, account, err)
+		}
+	}
+}
+
+// TestNobodyIsNoUser: a review that answers with the user of requests without a credential proves
+// nothing, to User as well as to ServiceAccount.
+func TestNobodyIsNoUser(t *testing.T) {
+	const issuer = "https://tokens.example.com"
+	for _, c := range []struct {
+		name string
+		user authenticationv1.UserInfo
+		want bool
+	}{
+		{"a person", authenticationv1.UserInfo{Username: "jane", Groups: []string{"system:authenticated"}}, true},
+		{"system:anonymous", authenticationv1.UserInfo{Username: "system:anonymous", Groups: []string{"system:authenticated"}}, false},
+		{"the group system:unauthenticated", authenticationv1.UserInfo{Username: "jane", Groups: []string{"a", "system:unauthenticated"}}, false},
+		{"no name", authenticationv1.UserInfo{}, false},
+	} {
+		reviews := reviewsOf(t, func(*authenticationv1.TokenReview) authenticationv1.TokenReviewStatus {
+			return authenticationv1.TokenReviewStatus{Authenticated: true, Audiences: []string{issuer}, User: c.user}
+		})
+		got, err := reviews.User(t.Context(), issuer, "token")
+		if (err == nil) != c.want || (err != nil && !errors.Is(err, ErrRefused)) {
+			t.Errorf("%s: %+v, %v", c.name, got, err)
+		}
+	}
+}
+
+// reviewsOf asks an API server that answers TokenReviews so.
+func reviewsOf(t *testing.T, answer func(*authenticationv1.TokenReview) authenticationv1.TokenReviewStatus) *Reviews {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		review := &authenticationv1.TokenReview{}
+		raw, _ := io.ReadAll(r.Body)
+		_, _, _ = scheme.Codecs.UniversalDeserializer().Decode(raw, nil, review)
+		review.TypeMeta = metav1.TypeMeta{APIVersion: "authentication.k8s.io/v1", Kind: "TokenReview"}
+		review.Status = answer(review)
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusCreated)
+		_ = json.NewEncoder(w).Encode(review)
+	}))
+	t.Cleanup(server.Close)
+	clients, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reviews, err := NewReviews(clients, clocktesting.NewFakePassiveClock(noon))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reviews
+}
+
+// TestNoReviewOfWhatIsNoToken: kube-apiserver takes what stands before a blank for the whole token.
+// Nothing outside the alphabet of tokens reaches it, and with a token goes nothing else.
+func TestNoReviewOfWhatIsNoToken(t *testing.T) {
+	const issuer = "https://tokens.example.com"
+	asked := 0
+	reviews := reviewsOf(t, func(*authenticationv1.TokenReview) authenticationv1.TokenReviewStatus {
+		asked++
+		return authenticationv1.TokenReviewStatus{
+			Authenticated: true, Audiences: []string{issuer}, User: authenticationv1.UserInfo{Username: "system:serviceaccount:shop:till", UID: "u-1"},
+		}
+	})
+	for _, token := range []string{
+		"", " ", " x", "x ", "x y", "good.token.here trailing words", "good.token.here\n", "\tgood.token.here", "good.token.here\x00", "a,b", "a;b", "a\"b",
+		"=", "a=b", "tok\u00e9n", "a%20b", strings.Repeat("a", longestToken+1),
+	} {
+		if _, err := reviews.ServiceAccount(t.Context(), issuer, token); !errors.Is(err, ErrRefused) {
+			t.Errorf("%.20q: %v", token, err)
+		}
+	}
+	if asked > 0 {
+		t.Errorf("the API server reviewed %d of them", asked)
+	}
+	for _, token := range []string{"a", "a.b-c_d~e+f/g", "YWJj==", strings.Repeat("a", longestToken)} {
+		if _, err := reviews.ServiceAccount(t.Context(), issuer, token); err != nil {
+			t.Errorf("%.20q: %v", token, err)
 		}
 	}
 }

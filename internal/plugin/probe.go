@@ -14,10 +14,13 @@ import (
 
 	"github.com/spf13/cobra"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
@@ -44,6 +47,7 @@ type probe struct {
 	flags      *replicaFlags
 	token      string
 	jti        string
+	namespace  string
 	issuer     string
 	ca         []byte
 	introspect bool
@@ -78,6 +82,9 @@ func (p *probe) prepare(ctx context.Context) (err error) {
 		if p.bearer, err = p.cluster.accountToken(ctx, p.flags.account, p.issuer); err != nil {
 			return err
 		}
+		if err := p.cluster.mayIntrospect(ctx, p.flags.account, p.namespace); err != nil {
+			return err
+		}
 	}
 	if p.direct, err = httpClient(p.flags.caFile, p.ca); err != nil {
 		return err
@@ -86,15 +93,45 @@ func (p *probe) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// accountToken is a short-lived token of a ServiceAccount for an audience.
-func (k *cluster) accountToken(ctx context.Context, account, audience string) (string, error) {
+// mayIntrospect asks the API server, as the ServiceAccount, whether it may ask about tokens of keys in a
+// namespace. A replica answers one that may not with active false, as it answers for a revoked token
+// (RFC 7662 §2.2), which must not be taken for a refusal.
+func (k *cluster) mayIntrospect(ctx context.Context, account, namespace string) error {
+	token, err := k.accountToken(ctx, account)
+	if err != nil {
+		return err
+	}
+	config := rest.AnonymousClientConfig(k.config)
+	config.BearerToken = token
+	clients, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	answer, err := clients.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
+		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Group: v1alpha1.Group, Version: v1alpha1.GroupVersion.Version, Resource: "jwtrefreshkeys", Subresource: "introspect",
+			Verb: "create", Namespace: namespace,
+		}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("it cannot be found out what ServiceAccount %s may do: %w", account, err)
+	}
+	if !answer.Status.Allowed {
+		return fmt.Errorf("ServiceAccount %s may not create jwtrefreshkeys/introspect in namespace %s", account, namespace)
+	}
+	return nil
+}
+
+// accountToken is a short-lived token of a ServiceAccount for an audience, and for the API server
+// where none is given.
+func (k *cluster) accountToken(ctx context.Context, account string, audiences ...string) (string, error) {
 	namespace, name, ok := strings.Cut(account, "/")
 	if !ok || namespace == "" || name == "" {
 		return "", usageError("a ServiceAccount is written namespace/name, not %q", account)
 	}
 	seconds := int64(600)
 	issued, err := k.clients.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{
-		Spec: authenticationv1.TokenRequestSpec{Audiences: []string{audience}, ExpirationSeconds: &seconds},
+		Spec: authenticationv1.TokenRequestSpec{Audiences: audiences, ExpirationSeconds: &seconds},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		return "", fmt.Errorf("no token of ServiceAccount %s: %w", account, err)

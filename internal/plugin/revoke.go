@@ -138,7 +138,7 @@ func (r *revocation) probe(ctx context.Context, k *cluster, key *v1alpha1.JWTRef
 	if !shows(key, p.token, claims.ExpiresAt, r.Clock.Now()) {
 		return nil, fmt.Errorf("the token is not accepted now, so that a refusal of it shows nothing: give one of key %s that is, by --token-file", key.Name)
 	}
-	p.issuer = claims.Issuer
+	p.issuer, p.namespace = claims.Issuer, key.Namespace
 	if p.introspect = lifecycle.OneTime(key); p.introspect && r.replicas.account == "" {
 		return nil, errors.New("a one-time token must not be shown but to /introspect: name a ServiceAccount that may create jwtrefreshkeys/introspect by --introspect-as")
 	}

@@ -30,8 +30,9 @@ import (
 
 // Errors of a Cluster, matched with errors.Is.
 var (
-	// ErrUnavailable says that something cannot be known or recorded now.
-	ErrUnavailable = errors.New("the API server is not to be had")
+	// ErrUnavailable says that something cannot be known or recorded now. What wraps it names the
+	// dependency that is the reason.
+	ErrUnavailable = errors.New("temporarily unavailable")
 	// ErrLost says that somebody else changed the key first: look again.
 	ErrLost = errors.New("the key was changed by somebody else")
 )
@@ -166,7 +167,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 // MaxStaleness, and ErrUnavailable otherwise.
 func (c *Cluster) Fresh() error {
 	if c.Staleness() > c.options.MaxStaleness {
-		return ErrUnavailable
+		return fmt.Errorf("%w: the view of this replica was not proven fresh for %s", ErrUnavailable, c.options.MaxStaleness)
 	}
 	return nil
 }
@@ -232,6 +233,7 @@ func (c *Cluster) rebuild() {
 	for _, secret := range c.rings.all() {
 		rings[secret.Labels[v1alpha1.LabelSigningKeysOf]] = secret
 	}
+	c.forgetRereads()
 	set := issuersOf(c.issuers.all(), c.options.Namespace, func(issuer string) *corev1.Secret { return rings[issuer] })
 	c.set.Store(&set)
 }

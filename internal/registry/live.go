@@ -42,7 +42,7 @@ func (c *Cluster) KeyLive(ctx context.Context, name types.NamespacedName, jti st
 		return last.key, nil
 	}
 	if !c.limiter.AllowN(now, 1) {
-		return nil, fmt.Errorf("%w: too many keys are looked up", ErrUnavailable)
+		return nil, fmt.Errorf("%w: too many keys are read from the API server", ErrUnavailable)
 	}
 	key, err := c.KeyNow(ctx, name)
 	if err == nil {
@@ -74,7 +74,7 @@ func (c *Cluster) readKey(ctx context.Context, name types.NamespacedName) (recol
 			c.remember(key)
 			read.key = key
 		case !apierrors.IsNotFound(err):
-			return read, fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return read, noAPIServer(err)
 		}
 		return read, nil
 	})
@@ -89,7 +89,7 @@ type ringsRead struct {
 
 // IssuerReread is the issuer with its signing keys as the API server has them: for a token
 // that names a key which is not known. They are read at most once per issuer and 5 s; in
-// between the issuer is as it is known, and not to be had where it could not be read.
+// between it returns the issuer as it is known, and the error where it could not be read.
 func (c *Cluster) IssuerReread(ctx context.Context, issuer *Issuer) (*Issuer, error) {
 	// Who comes while they are read waits too: it is no use to judge by what is just found out of date.
 	_, err := c.rereads.Do(ctx, issuer.Name, func(ctx context.Context) (struct{}, error) {
@@ -106,6 +106,16 @@ func (c *Cluster) IssuerReread(ctx context.Context, issuer *Issuer) (*Issuer, er
 	return issuer, nil
 }
 
+// forgetRereads drops what is remembered of the issuers that do not exist any more. The caller
+// holds the lock.
+func (c *Cluster) forgetRereads() {
+	for name := range c.reread {
+		if _, found := c.issuers.get(types.NamespacedName{Name: name}); !found {
+			delete(c.reread, name)
+		}
+	}
+}
+
 func (c *Cluster) readRings(ctx context.Context, issuer string) error {
 	now := c.options.Pulse.Now()
 	c.rebuilding.Lock()
@@ -117,7 +127,7 @@ func (c *Cluster) readRings(ctx context.Context, issuer string) error {
 	var secrets corev1.SecretList
 	err := c.client.List(ctx, &secrets, client.InNamespace(c.options.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: issuer})
 	if err != nil {
-		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		err = noAPIServer(err)
 	}
 	c.rebuilding.Lock()
 	c.reread[issuer] = ringsRead{at: now, err: err}

@@ -32,7 +32,7 @@ func (c *Cluster) SessionsOf(ctx context.Context, namespace, subject string) ([]
 	var list v1alpha1.JWTRefreshKeyList
 	err := c.client.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabels{v1alpha1.LabelSessionOf: subject})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return nil, noAPIServer(err)
 	}
 	return list.Items, nil
 }
@@ -50,7 +50,7 @@ func (c *Cluster) CreateSession(ctx context.Context, key *v1alpha1.JWTRefreshKey
 	case apierrors.IsAlreadyExists(err):
 		return fmt.Errorf("%w: %w", ErrLost, err)
 	default:
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return noAPIServer(err)
 	}
 }
 
@@ -88,7 +88,7 @@ func (c *Cluster) ServiceAccountUID(ctx context.Context, name types.NamespacedNa
 		return "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return "", noAPIServer(err)
 	}
 	return string(account.UID), nil
 }

@@ -42,7 +42,7 @@ func (c *Cluster) Revoke(ctx context.Context, name types.NamespacedName, reason 
 	if err := c.served(name.Namespace); err != nil {
 		return err
 	}
-	// An API server that takes the question and never answers is one that is not to be had.
+	// An API server that takes the question and never answers counts as unavailable.
 	ctx, cancel := context.WithTimeout(ctx, AskFor)
 	defer cancel()
 	return retry.OnError(revokeTries, apierrors.IsConflict, func() error {
@@ -52,7 +52,7 @@ func (c *Cluster) Revoke(ctx context.Context, name types.NamespacedName, reason 
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return noAPIServer(err)
 		}
 		if key.Status.RevokedAt == nil && due(key) {
 			now := metav1.NewTime(c.options.Clock.Now())
@@ -73,6 +73,6 @@ func writeError(err error) error {
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		return fmt.Errorf("%w: %w", ErrLost, err)
 	default:
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return noAPIServer(err)
 	}
 }

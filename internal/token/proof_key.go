@@ -28,9 +28,17 @@ var proofAlgorithms = map[string]proofAlgorithm{
 	"ES256":   {jwt.SigningMethodES256, onCurve(elliptic.P256())},
 	"ES384":   {jwt.SigningMethodES384, onCurve(elliptic.P384())},
 	"RS256":   {jwt.SigningMethodRS256, isRSA},
-	"PS256":   {jwt.SigningMethodPS256, isRSA},
+	"PS256":   {saltOfHash(jwt.SigningMethodPS256), isRSA},
 	"EdDSA":   {jwt.SigningMethodEdDSA, isEd25519},
 	"Ed25519": {jwt.SigningMethodEdDSA, isEd25519},
+}
+
+// saltOfHash is an RSASSA-PSS method whose salt is as long as its hash, as RFC 7518 §3.5 wants it.
+// golang-jwt alone verifies a salt of any length.
+func saltOfHash(method *jwt.SigningMethodRSAPSS) jwt.SigningMethod {
+	strict := *method
+	strict.VerifyOptions = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+	return &strict
 }
 
 // ProofAlgorithms are those that the proof of a client may be signed with.
@@ -67,7 +75,7 @@ func proofKey(algorithm string, jwk map[string]any) (public any, thumbprint stri
 	if said, given := jwk["alg"]; !wanted.fits(key.Key) || (given && said != algorithm) {
 		return nil, "", ErrProofAlgorithm
 	}
-	if use, given := jwk["use"]; given && use != "sig" {
+	if !verifies(jwk) {
 		return nil, "", ErrProofKey
 	}
 	sum, err := key.Thumbprint(crypto.SHA256)
@@ -75,6 +83,20 @@ func proofKey(algorithm string, jwk map[string]any) (public any, thumbprint stri
 		return nil, "", ErrProofKey
 	}
 	return key.Key, base64.RawURLEncoding.EncodeToString(sum), nil
+}
+
+// verifies tells whether a key may be used to verify signatures, by what it says of its use and its
+// operations (RFC 7517 §4.2 and §4.3). One that says neither may.
+func verifies(jwk map[string]any) bool {
+	if use, given := jwk["use"]; given && use != "sig" {
+		return false
+	}
+	said, given := jwk["key_ops"]
+	if !given {
+		return true
+	}
+	operations, _ := said.([]any)
+	return slices.Contains(operations, any("verify"))
 }
 
 // publicKey reads the members of a public key alone. It must be written as it would be

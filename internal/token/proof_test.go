@@ -1,8 +1,12 @@
 package token
 
 import (
+	"crypto"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"math/big"
 	"slices"
@@ -117,6 +121,12 @@ func TestParseProofRefuses(t *testing.T) {
 		{"jwk with the other prime", other.jwkWith(`"q":"AAAA"`), ErrProofKey},
 		{"jwk with a CRT exponent", other.jwkWith(`"dp":"AAAA"`), ErrProofKey},
 		{"jwk with a null for its private half", p.jwkWith(`"d":null`), ErrProofKey},
+		{"jwk for operations without verify", p.jwkWith(`"key_ops":["sign"]`), ErrProofKey},
+		{"jwk for encrypting", p.jwkWith(`"use":"sig","key_ops":["encrypt","wrapKey"]`), ErrProofKey},
+		{"jwk for no operation", p.jwkWith(`"key_ops":[]`), ErrProofKey},
+		{"jwk for verify, by a text", p.jwkWith(`"key_ops":"verify"`), ErrProofKey},
+		{"jwk with operations null", p.jwkWith(`"key_ops":null`), ErrProofKey},
+		{"jwk for VERIFY", p.jwkWith(`"key_ops":["VERIFY"]`), ErrProofKey},
 		{"jwk for encryption", p.jwkWith(`"use":"enc"`), ErrProofKey},
 		{"jwk with x twice", p.jwkWith(`"x":"` + x + `"`), ErrMalformed},
 		{"jwk's x a number", p.withJWK(`{"kty":"EC","crv":"P-256","x":1,"y":"` + y + `"}`), ErrProofKey},
@@ -186,6 +196,28 @@ func TestParseProofRefuses(t *testing.T) {
 		}
 	}
 	t.Logf("%d damaged proofs", len(cases))
+}
+
+// TestProofSalt: RFC 7518 §3.5: the salt of PS256 is as long as its hash.
+func TestProofSalt(t *testing.T) {
+	p := newProver(t, "PS256")
+	for length, good := range map[int]bool{32: true, 0: false, 20: false, 31: false, 33: false, 64: false, 222: false} {
+		input := b64(p.header) + "." + b64(p.payload)
+		sum := sha256.Sum256([]byte(input))
+		options := &rsa.PSSOptions{SaltLength: length, Hash: crypto.SHA256}
+		if length == 0 {
+			// The zero value means as long as possible.
+			options.SaltLength = rsa.PSSSaltLengthAuto
+		}
+		signature, err := p.key.Sign(rand.Reader, sum[:], options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = ParseProof(input + "." + base64.RawURLEncoding.EncodeToString(signature))
+		if (err == nil) != good || (err != nil && !errors.Is(err, ErrSignature)) {
+			t.Errorf("a salt of %d bytes: %v", length, err)
+		}
+	}
 }
 
 // member is a text of a flat object.

@@ -31,6 +31,13 @@ var (
 	errTooLarge = refuseWith(http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB.")
 )
 
+// errNoCredentials says that a request has none, or none of a kind that is known here. The answer is
+// 401 without any error (RFC 6750 §3.1).
+var errNoCredentials = errors.New("the request carries no bearer token")
+
+// errNoKeys says that the signing keys of the issuer are not known.
+var errNoKeys = fmt.Errorf("%w: the signing keys of the issuer are not known", registry.ErrUnavailable)
+
 // statuses are those of errors that are not answered with 400 (RFC 6749 §5.2, RFC 6750 §3.1).
 var statuses = map[oauth.Code]int{
 	oauth.InvalidClient:          http.StatusUnauthorized,
@@ -43,6 +50,11 @@ var statuses = map[oauth.Code]int{
 
 // refuse translates an error to the wire: the one place where that is done.
 func (s *Server) refuse(r *Request, err error) {
+	if errors.Is(err, errNoCredentials) {
+		r.writer.Header().Set("WWW-Authenticate", bearerChallenge)
+		s.write(r, http.StatusUnauthorized, nil)
+		return
+	}
 	status, refusal := http.StatusInternalServerError, oauth.Refuse(oauth.ServerError, "The request could not be answered.")
 	var known *oauth.Error
 	var special *httpError
@@ -79,8 +91,10 @@ func challenge(code oauth.Code) string {
 	if code == oauth.InvalidClient {
 		return `Basic realm="refreshkeys"`
 	}
-	return fmt.Sprintf(`Bearer realm="refreshkeys", error=%q`, code)
+	return fmt.Sprintf(`%s, error=%q`, bearerChallenge, code)
 }
+
+const bearerChallenge = `Bearer realm="refreshkeys"`
 
 // answer writes what nobody may keep (RFC 6749 §5.1).
 func (s *Server) answer(r *Request, body any) error {

@@ -12,7 +12,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
-// Audit writes one line of JSON for each exchange, login and revocation, granted or refused: who
+// Audit writes one line of JSON for each exchange, login and revocation, granted or refused, and for
+// each introspection by a caller that may not ask about the token: who
 // asked, by which key, from where, when, and what came of it. No token is ever in it.
 type Audit struct {
 	clock clock.PassiveClock
@@ -30,11 +31,12 @@ func NewAudit(out io.Writer, clock clock.PassiveClock, lost func(error)) *Audit 
 // record is a line of the audit log. Members that are not known are left out.
 type record struct {
 	Time time.Time `json:"time"`
-	// Event is exchange, login or revocation.
+	// Event is exchange, login, revocation or introspection.
 	Event  string `json:"event"`
 	Issuer string `json:"issuer"`
 	Grant  string `json:"grant,omitempty"`
-	// Result is ok, or the OAuth error that was answered.
+	// Result is ok, or the OAuth error that was answered. Of an introspection it is insufficient_scope,
+	// which the caller is not told.
 	Result string `json:"result"`
 	Status int    `json:"status"`
 	// Subject is who the token speaks for, or was proven to sign in.
@@ -45,6 +47,8 @@ type record struct {
 	Revision  int64  `json:"revision,omitempty"`
 	JTI       string `json:"jti,omitempty"`
 	AccessJTI string `json:"accessJTI,omitempty"`
+	// Caller is who asked about a token; of an introspection only.
+	Caller string `json:"caller,omitempty"`
 	// Address is where the connection came from; a proxy's where there is one before us.
 	Address   string `json:"address,omitempty"`
 	UserAgent string `json:"userAgent,omitempty"`
@@ -57,9 +61,9 @@ func (a *Audit) Observe(r *Request) {
 		return
 	}
 	line, err := json.Marshal(&record{
-		Time: a.clock.Now().UTC(), Event: event, Issuer: r.Issuer, Grant: r.Grant, Result: result(r.Code), Status: r.Status,
+		Time: a.clock.Now().UTC(), Event: event, Issuer: r.Issuer, Grant: r.Grant, Result: auditResult(r), Status: r.Status,
 		Subject: r.Outcome.Subject, Namespace: r.Outcome.Key.Namespace, Name: r.Outcome.Key.Name, UID: string(r.Outcome.UID),
-		Revision: r.Outcome.Revision, JTI: r.Outcome.JTI, AccessJTI: r.Outcome.AccessJTI,
+		Revision: r.Outcome.Revision, JTI: r.Outcome.JTI, AccessJTI: r.Outcome.AccessJTI, Caller: r.Caller,
 		Address: address(r.http), UserAgent: namedAgent(r.http.UserAgent()),
 	})
 	if err == nil {
@@ -72,10 +76,19 @@ func (a *Audit) Observe(r *Request) {
 	}
 }
 
+func auditResult(r *Request) string {
+	if r.Outcome.Withheld != "" {
+		return string(r.Outcome.Withheld)
+	}
+	return result(r.Code)
+}
+
 func eventOf(r *Request) string {
 	switch {
 	case r.Endpoint == endpointRevoke:
 		return "revocation"
+	case r.Outcome.Withheld != "":
+		return "introspection"
 	case r.Endpoint != endpointToken:
 		return ""
 	case r.Grant == oauth.GrantTokenExchange || r.Grant == oauth.GrantPassword:

@@ -2,11 +2,13 @@ package tokenserver
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/time/rate"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +26,8 @@ const (
 	permittedFor = 10 * time.Second
 	// rememberedPermits is for how many callers and namespaces.
 	rememberedPermits = 1024
+	// accessReviewsPerSecond bounds what callers without the right can make the API server do.
+	accessReviewsPerSecond = 100
 )
 
 // ClusterCallers are the users of a cluster: the API server says who they are, by a
@@ -33,6 +37,8 @@ type ClusterCallers struct {
 	clients   kubernetes.Interface
 	clock     clock.PassiveClock
 	permitted *lru.Cache[permit, time.Time]
+	limiter   *rate.Limiter
+	flights   registry.Flights[bool]
 }
 
 // permit is that a user may ask about tokens of a namespace.
@@ -41,7 +47,8 @@ type permit struct{ uid, user, namespace string }
 // NewClusterCallers makes ClusterCallers.
 func NewClusterCallers(reviews *identity.Reviews, clients kubernetes.Interface, clock clock.PassiveClock) (*ClusterCallers, error) {
 	permitted, err := lru.New[permit, time.Time](rememberedPermits)
-	return &ClusterCallers{reviews: reviews, clients: clients, clock: clock, permitted: permitted}, err
+	return &ClusterCallers{reviews: reviews, clients: clients, clock: clock, permitted: permitted,
+		limiter: rate.NewLimiter(accessReviewsPerSecond, accessReviewsPerSecond)}, err
 }
 
 // Authenticate is part of Callers.
@@ -58,32 +65,56 @@ type clusterCaller struct {
 	user    authenticationv1.UserInfo
 }
 
+// Name is part of Caller.
+func (c *clusterCaller) Name() string { return c.user.Username }
+
 // MayIntrospect is part of Caller.
 func (c *clusterCaller) MayIntrospect(ctx context.Context, namespace string) error {
 	question := permit{uid: c.user.UID, user: c.user.Username, namespace: namespace}
 	if at, ok := c.callers.permitted.Get(question); ok && c.callers.clock.Since(at) < permittedFor {
 		return nil
 	}
+	asked := c.review(namespace)
+	// Groups and extra are part of who asks.
+	flight, err := json.Marshal(asked.Spec)
+	if err != nil {
+		return err
+	}
+	at := c.callers.clock.Now()
+	allowed, err := c.callers.flights.Do(ctx, string(flight), func(ctx context.Context) (bool, error) { return c.callers.ask(ctx, asked) })
+	if err != nil {
+		return err
+	}
+	if !allowed {
+		return oauth.Refuse(oauth.InsufficientScope, "The caller may not create jwtrefreshkeys/introspect there.")
+	}
+	c.callers.permitted.Add(question, at)
+	return nil
+}
+
+// ask asks the API server, no more often than accessReviewsPerSecond.
+func (c *ClusterCallers) ask(ctx context.Context, asked *authorizationv1.SubjectAccessReview) (allowed bool, err error) {
+	if !c.limiter.Allow() {
+		return false, fmt.Errorf("%w: too many SubjectAccessReviews are under way", registry.ErrUnavailable)
+	}
+	answer, err := c.clients.AuthorizationV1().SubjectAccessReviews().Create(ctx, asked, metav1.CreateOptions{})
+	if err != nil {
+		return false, fmt.Errorf("%w: the API server is unavailable: %w", registry.ErrUnavailable, err)
+	}
+	return answer.Status.Allowed, nil
+}
+
+// review asks whether the caller may ask about tokens of keys in a namespace.
+func (c *clusterCaller) review(namespace string) *authorizationv1.SubjectAccessReview {
 	extra := make(map[string]authorizationv1.ExtraValue, len(c.user.Extra))
 	for name, values := range c.user.Extra {
 		extra[name] = authorizationv1.ExtraValue(values)
 	}
-	ctx, cancel := context.WithTimeout(ctx, registry.AskFor)
-	defer cancel()
-	asked := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+	return &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: c.user.Username, UID: c.user.UID, Groups: c.user.Groups, Extra: extra,
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
 			Group: v1alpha1.Group, Version: v1alpha1.GroupVersion.Version, Resource: "jwtrefreshkeys", Subresource: "introspect",
 			Verb: "create", Namespace: namespace,
 		},
 	}}
-	answer, err := c.callers.clients.AuthorizationV1().SubjectAccessReviews().Create(ctx, asked, metav1.CreateOptions{})
-	if err != nil {
-		return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
-	}
-	if !answer.Status.Allowed {
-		return oauth.Refuse(oauth.InsufficientScope, "The caller may not create jwtrefreshkeys/introspect there.")
-	}
-	c.callers.permitted.Add(question, c.callers.clock.Now())
-	return nil
 }

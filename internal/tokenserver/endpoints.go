@@ -1,11 +1,10 @@
 package tokenserver
 
 import (
-	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/refreshkeys/refreshkeys/internal/grant"
+	"github.com/refreshkeys/refreshkeys/internal/identity"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
@@ -123,14 +122,18 @@ func (s *Server) introspect(r *Request) error {
 	if len(r.http.Header.Values("Authorization")) > 1 {
 		return oauth.Refuse(oauth.InvalidRequest, "The caller says more than once who it is.")
 	}
-	bearer, ok := bearerOf(r.http)
-	if !ok {
-		return oauth.Refuse(oauth.InvalidToken, "Say who you are: Authorization: Bearer and a ServiceAccount token for this issuer.")
+	bearer, asked := identity.Bearer(r.http.Header.Get("Authorization"))
+	switch {
+	case !asked:
+		return errNoCredentials
+	case bearer == "":
+		return oauth.Refuse(oauth.InvalidToken, "The Authorization header is not Bearer, one blank and a token.")
 	}
 	caller, err := s.Callers.Authenticate(r.http.Context(), r.issuer.URL, bearer)
 	if err != nil {
 		return err
 	}
+	r.Caller = caller.Name()
 	answer, err := s.Grants.Introspect(r.http.Context(), r.issuer, form.Get(oauth.ParamToken), form.Get(oauth.ParamTokenTypeHint), caller.MayIntrospect, &r.Outcome)
 	if err != nil {
 		return err
@@ -138,14 +141,9 @@ func (s *Server) introspect(r *Request) error {
 	return s.answer(r, answer)
 }
 
-func bearerOf(r *http.Request) (string, bool) {
-	scheme, bearer, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	return bearer, ok && strings.EqualFold(scheme, "Bearer") && bearer != ""
-}
-
 func (s *Server) jwks(r *Request) error {
 	if r.issuer.Rings == nil {
-		return registry.ErrUnavailable
+		return errNoKeys
 	}
 	return s.publish(r, "application/jwk-set+json", r.issuer.Rings.PublicJWKS())
 }
@@ -153,7 +151,7 @@ func (s *Server) jwks(r *Request) error {
 // metadata is the same at both its places (RFC 8414 §3, OpenID Connect Discovery §4).
 func (s *Server) metadata(r *Request) error {
 	if r.issuer.Rings == nil {
-		return registry.ErrUnavailable
+		return errNoKeys
 	}
 	url := r.issuer.URL
 	return s.publish(r, "application/json", oauth.Metadata{

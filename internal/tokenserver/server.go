@@ -31,7 +31,10 @@ type Callers interface {
 
 // Caller is who asks about a token.
 type Caller interface {
-	// MayIntrospect is nil where the caller may ask about tokens of keys in the namespace.
+	// Name is how the API server calls the caller.
+	Name() string
+	// MayIntrospect is nil where the caller may ask about tokens of keys in the namespace, and
+	// oauth.InsufficientScope where it may not.
 	MayIntrospect(ctx context.Context, namespace string) error
 }
 
@@ -71,6 +74,8 @@ type Request struct {
 	Issuer string
 	// Grant is the grant_type of a request for tokens where it is one that there is; otherwise empty.
 	Grant string
+	// Caller is who asked about a token; empty where that was not proven.
+	Caller string
 	// Code is the error that was answered; empty for none.
 	Code     oauth.Code
 	Status   int
@@ -171,7 +176,11 @@ func route(r *http.Request) (endpoint, string) {
 func (s *Server) log(r *Request) {
 	fields := []any{"endpoint", r.Endpoint, "issuer", r.Issuer, "status", r.Status, "took", r.Took.String()}
 	if r.Code != "" {
-		fields = append(fields, "error", r.Code)
+		// The logger writes the cause of a failure under the name error.
+		fields = append(fields, "code", r.Code)
+	}
+	if r.Outcome.Withheld != "" {
+		fields = append(fields, "withheld", r.Outcome.Withheld, "caller", r.Caller)
 	}
 	if r.Outcome.JTI != "" {
 		fields = append(fields, "namespace", r.Outcome.Key.Namespace, "name", r.Outcome.Key.Name, "jti", r.Outcome.JTI)

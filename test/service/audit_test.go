@@ -38,6 +38,13 @@ func (b *book) Write(line []byte) (int, error) {
 	return b.text.Write(line)
 }
 
+// all is what was written.
+func (b *book) all() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
 func (b *book) last() (line map[string]any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,19 +1,22 @@
 package service
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
+	"time"
 
-	"github.com/go-logr/logr/funcr"
 	"github.com/onsi/gomega"
+	"go.uber.org/zap/zapcore"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/logline"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/test/seeing/lines"
 )
 
 // TestNothingSecretIsLogged: what proves somebody, and what he gets for it, is on the wire only; of
@@ -26,13 +29,8 @@ func TestNothingSecretIsLogged(t *testing.T) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: h.name, Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: file}}}
 	})
 	h.manage()
-	var mu sync.Mutex
-	var book strings.Builder
-	h.log = funcr.New(func(prefix, args string) {
-		mu.Lock()
-		defer mu.Unlock()
-		book.WriteString(prefix + " " + args + "\n")
-	}, funcr.Options{Verbosity: 10})
+	log := &book{}
+	h.log = logline.NewLogger(zapcore.AddSync(log), 10, false)
 	good := h.replica()
 	failing := h.replica(func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &unrecorded{next} })
@@ -57,10 +55,8 @@ func TestNothingSecretIsLogged(t *testing.T) {
 			secrets = append(secrets, proof, held, got.text("access_token"), next.text("refresh_token"), next.text("access_token"))
 		}
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	said := book.String()
-	for _, outcome := range []string{`"status"=200`, `"status"=400`, `"status"=503`, "it is lost"} {
+	said := log.all()
+	for _, outcome := range []string{`"status":200`, `"status":400`, `"status":503`, "it is lost"} {
 		h.Expect(strings.Contains(said, outcome)).To(gomega.BeTrue(), "nothing is said of %s", outcome)
 	}
 	for i, secret := range secrets {
@@ -71,4 +67,72 @@ func TestNothingSecretIsLogged(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestLogLinesAreOneObjectEach: every line of the log and of the audit log, as the command writes
+// them, is one JSON object in which no name is there twice; and it names the dependency that failed.
+func TestLogLinesAreOneObjectEach(t *testing.T) {
+	const nowhere = "https://127.0.0.1:1"
+	h := newHouse(t, clock.RealClock{})
+	h.issuer(func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: h.name, OIDC: []v1alpha1.OIDCProvider{{IssuerURL: nowhere, Audiences: []string{"cli"}}}}
+	})
+	h.manage()
+	log := &book{}
+	h.log = logline.NewLogger(zapcore.AddSync(log), 10, false)
+	good, line := h.replica(), &line{}
+	away := h.replica(func(config *rest.Config, _ *registry.Options) {
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { line.next = next; return line })
+	})
+	audit, _ := h.observed(good)
+	h.serves(good, away)
+	held := h.reaches(h.key("orders"), 1)
+	h.outcomes([]*replica{good, away}, held, "200")
+	once := h.reaches(h.key("device", oneTime(time.Minute)), 1)
+	shown, auditor := h.workload("till"), h.caller("auditor", "")
+	idToken := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","kid":"x"}`)) + "." +
+		base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"`+nowhere+`","sub":"jane","aud":"cli"}`)) + ".AAAA"
+	line.set(true)
+	for _, r := range []*replica{good, away} {
+		access := h.refresh(r, held).text("access_token")
+		h.refresh(r, "nonsense")
+		h.refresh(r, once)
+		h.refresh(r, held, "scope", "more")
+		h.refresh(r, held, asserting(shown)...)
+		h.signIn(r, shown)
+		h.Expect(h.signIn(r, idToken).outcome()).To(gomega.Equal("503 temporarily_unavailable"))
+		h.introspect(r, "", access, "")
+		h.introspect(r, "nonsense", access, "")
+		h.introspect(r, auditor, access, "")
+		h.introspect(r, shown, access, "")
+		h.post(r, "/revoke", url.Values{"token": {"nonsense"}})
+		h.post(r, "/token", nil)
+		h.post(r, "/nowhere", nil)
+		h.post(r, "/jwks.json", nil)
+		h.serves(r)
+		h.post(r, "/revoke", url.Values{"token": {held}})
+	}
+	said := map[string]string{"the log": log.all(), "the audit log": audit.all()}
+	for name, text := range said {
+		for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
+			if err := lines.Twice([]byte(line)); err != nil {
+				t.Errorf("%s: %v in %s", name, err, line)
+			}
+		}
+	}
+	for _, status := range []string{"200", "400", "401", "404", "405", "503"} {
+		h.Expect(said["the log"]).To(gomega.ContainSubstring(`"status":` + status))
+	}
+	for _, line := range strings.Split(said["the log"], "\n") {
+		if strings.Contains(line, nowhere) {
+			h.Expect(line).To(gomega.ContainSubstring("the provider " + nowhere + " is unavailable"))
+			h.Expect(line).NotTo(gomega.ContainSubstring("API server"))
+		}
+	}
+	h.Expect(said["the log"]).To(gomega.ContainSubstring("the API server is unavailable"))
+	h.Expect(said["the log"]).To(gomega.ContainSubstring(nowhere))
+	// Who may not ask is told nothing, and is on record.
+	const caller = `"caller":"system:serviceaccount:`
+	h.Expect(said["the log"]).To(gomega.ContainSubstring(`"withheld":"insufficient_scope",` + caller))
+	h.Expect(said["the audit log"]).To(gomega.MatchRegexp(`"event":"introspection",.*"result":"insufficient_scope","status":200,.*` + caller))
 }

@@ -148,12 +148,16 @@ func TestIntrospection(t *testing.T) {
 	for _, c := range []struct {
 		name, bearer, token, hint, outcome, raw string
 	}{
-		{name: "nobody asks", token: access, outcome: "401 invalid_token"},
+		{name: "nobody asks", token: access, outcome: "401 "},
 		{name: "somebody unknown asks", bearer: "nonsense", token: access, outcome: "401 invalid_token"},
 		{name: "a token that is good at the API server", bearer: h.accountToken("anywhere"), token: access, outcome: "401 invalid_token"},
+		{name: "two blanks before the caller's token", bearer: " " + here, token: access, outcome: "401 invalid_token"},
+		{name: "two blanks before nonsense", bearer: " x", token: access, outcome: "401 invalid_token"},
+		{name: "words behind the caller's token", bearer: here + " x", token: access, outcome: "401 invalid_token"},
+		{name: "a comma behind the caller's token", bearer: here + ",x", token: access, outcome: "401 invalid_token"},
 		{name: "a refresh token is no caller", bearer: held, token: access, outcome: "401 invalid_token"},
-		{name: "a caller without the right", bearer: h.accountToken("nobody", h.url()), token: access, outcome: "403 insufficient_scope"},
-		{name: "a caller with the right elsewhere", bearer: elsewhere, token: access, outcome: "403 insufficient_scope"},
+		{name: "a caller without the right", bearer: h.accountToken("nobody", h.url()), token: access, outcome: "200", raw: inactive},
+		{name: "a caller with the right elsewhere", bearer: elsewhere, token: access, outcome: "200", raw: inactive},
 		{name: "an access token", bearer: anywhere, token: access, outcome: "200"},
 		{name: "an access token, asked with the wrong hint", bearer: anywhere, token: access, hint: "refresh_token", outcome: "200", raw: inactive},
 		{name: "asked by a caller of the namespace", bearer: here, token: access, outcome: "200"},
@@ -186,6 +190,37 @@ func TestARightInOneNamespace(t *testing.T) {
 	caller := h.caller("here", h.name)
 	for range 2 {
 		h.Expect(h.introspect(r, caller, h.refresh(r, mine).text("access_token"), "").outcome()).To(gomega.Equal("200"))
-		h.Expect(h.introspect(r, caller, h.refresh(r, theirs).text("access_token"), "").outcome()).To(gomega.Equal("403 insufficient_scope"))
+		h.Expect(h.introspect(r, caller, h.refresh(r, theirs).text("access_token"), "").raw).To(gomega.Equal(`{"active":false}`))
+	}
+}
+
+// TestChallenges: a request without a bearer token is told the scheme and nothing else (RFC 6750
+// §3.1), and one with a bad token what is wrong with it.
+func TestChallenges(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	h.issuer()
+	h.manage()
+	r := h.replica()
+	h.serves(r)
+	const plain = `Bearer realm="refreshkeys"`
+	for _, c := range []struct{ name, authorization, challenge, raw string }{
+		{"nothing", "", plain, ""},
+		{"another scheme", "Basic eDo=", plain, ""},
+		{"no blank before the token", "Bearerx", plain, ""},
+		{"no token", "Bearer", plain + `, error="invalid_token"`, "invalid_token"},
+		{"two blanks", "Bearer  x", plain + `, error="invalid_token"`, "invalid_token"},
+		{"a token that is not known", "Bearer x", plain + `, error="invalid_token"`, "invalid_token"},
+	} {
+		var headers []string
+		if c.authorization != "" {
+			headers = []string{"Authorization", c.authorization}
+		}
+		got := h.post(r, "/introspect", map[string][]string{"token": {"x"}}, headers...)
+		h.Expect(got.status).To(gomega.Equal(401), c.name)
+		h.Expect(got.header.Values("WWW-Authenticate")).To(gomega.Equal([]string{c.challenge}), c.name)
+		h.Expect(got.text("error")).To(gomega.Equal(c.raw), c.name)
+		if c.raw == "" {
+			h.Expect(got.raw).To(gomega.BeEmpty(), c.name)
+		}
 	}
 }

@@ -3,17 +3,18 @@ package start
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/go-logr/logr"
-	"github.com/go-logr/zapr"
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/refreshkeys/refreshkeys/internal/logline"
 )
 
 // KubeconfigUsage describes the flag that RestConfig is for.
@@ -48,19 +49,9 @@ func RestConfig(kubeconfig string) (config *rest.Config, err error) {
 
 // Logger writes JSON lines to stderr, up to a verbosity, and is the libraries' logger from
 // then on. With sampled set, lines of one text that come too fast are left out.
-func Logger(verbosity int8, sampled bool) (logr.Logger, error) {
-	config := zap.NewProductionConfig()
-	config.Level = zap.NewAtomicLevelAt(zapcore.Level(-verbosity))
-	config.DisableStacktrace = true
-	if !sampled {
-		config.Sampling = nil
-	}
-	logger, err := config.Build()
-	if err != nil {
-		return logr.Discard(), fmt.Errorf("set up logging: %w", err)
-	}
-	log := zapr.NewLogger(logger)
+func Logger(verbosity int8, sampled bool) logr.Logger {
+	log := logline.NewLogger(zapcore.Lock(os.Stderr), verbosity, sampled)
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
-	return log, nil
+	return log
 }

@@ -1,0 +1,35 @@
+package identity
+
+import "testing"
+
+// TestBearer: one blank, one token, and nothing else.
+func TestBearer(t *testing.T) {
+	for _, c := range []struct {
+		header, token string
+		asked         bool
+	}{
+		{"", "", false},
+		{"Bearer", "", true},
+		{"Bearer ", "", true},
+		{"Bearer x", "x", true},
+		{"bearer x", "x", true},
+		{"BEARER a.b-c_d~e+f/g==", "a.b-c_d~e+f/g==", true},
+		{"Bearer  x", "", true},
+		{"Bearer x ", "", true},
+		{"Bearer x y", "", true},
+		{"Bearer x,y", "", true},
+		{"Bearer\tx", "", false},
+		{"Bearer \tx", "", true},
+		{" Bearer x", "", false},
+		{"Bearer x=y", "", true},
+		{"Bearer =", "", true},
+		{"Bearer t\u00f6ken", "", true},
+		{"Bearerx", "", false},
+		{"Basic eDo=", "", false},
+		{"DPoP x", "", false},
+	} {
+		if token, asked := Bearer(c.header); token != c.token || asked != c.asked {
+			t.Errorf("%q: %q, %v; want %q, %v", c.header, token, asked, c.token, c.asked)
+		}
+	}
+}

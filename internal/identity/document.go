@@ -1,0 +1,180 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
+)
+
+const (
+	// freshFor is how old a document may become before a newer one is fetched.
+	freshFor = time.Hour
+	// staleFor is how long a document is believed while no newer one can be fetched.
+	staleFor = 24 * time.Hour
+	// upstreamEvery is how long after the end of a fetch, good or bad, the next one may begin: a
+	// stranger's token that names an unknown key causes a fetch.
+	upstreamEvery = 5 * time.Second
+	// mostWaiting bounds the callers that wait for one document.
+	mostWaiting = 256
+)
+
+var (
+	// errTooSoon says that the document was fetched just now, and is not fetched again yet.
+	errTooSoon = errors.New("it was asked a few seconds ago and is not asked again yet")
+	// errTooManyWait says that mostWaiting callers wait already.
+	errTooManyWait = errors.New("too many logins wait for its answer")
+)
+
+// document is what a provider publishes at one URL. One goroutine at a time fetches it, for all
+// callers and beside their path, and ends within a time of its own. A caller waits as long as its
+// context lasts, and not at all for a newer version of what is known.
+type document[T any] struct {
+	clock  clock.PassiveClock
+	within time.Duration
+	fetch  func(context.Context) (T, error)
+
+	mu sync.Mutex
+	// last is the newest version; nil before the first.
+	last *version[T]
+	// flight is the fetch that is under way; nil while none is.
+	flight *flight[T]
+	// failure is why the last fetch failed, nil where it did not; endedAt is when it ended.
+	failure error
+	endedAt time.Time
+	waiting int
+}
+
+// version is a document as it was at some time.
+type version[T any] struct {
+	content T
+	// askedAt is when its fetch began: it holds all that was published by then.
+	askedAt time.Time
+}
+
+// flight is one fetch. Its result is set once done is closed.
+type flight[T any] struct {
+	done    chan struct{}
+	askedAt time.Time
+	result  *version[T]
+	err     error
+}
+
+// newDocument makes a document that fetch reads. A fetch is cancelled after the time within.
+func newDocument[T any](clock clock.PassiveClock, within time.Duration, fetch func(context.Context) (T, error)) *document[T] {
+	return &document[T]{clock: clock, within: within, fetch: fetch}
+}
+
+// latest returns the newest version, however old; false where there is none.
+func (d *document[T]) latest() (content T, known bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.last == nil {
+		return content, false
+	}
+	return d.last.content, true
+}
+
+// known returns the version that is believed now, nil where there is none. It begins to fetch a
+// newer one where that is due, and does not wait for it.
+func (d *document[T]) known(ctx context.Context) *version[T] {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.last == nil {
+		return nil
+	}
+	age := d.clock.Since(d.last.askedAt)
+	if age >= freshFor && d.flight == nil && d.due() {
+		d.begin(ctx)
+	}
+	if age >= staleFor {
+		return nil
+	}
+	return d.last
+}
+
+// read returns the content that is believed now, and waits for a fetch where there is none.
+func (d *document[T]) read(ctx context.Context) (T, error) {
+	if known := d.known(ctx); known != nil {
+		return known.content, nil
+	}
+	fetched, err := d.newer(ctx)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return fetched.content, nil
+}
+
+// newer waits for the fetch that is under way, or for one that it begins. Where none may begin it
+// returns why the last one failed, and errTooSoon where that did not fail.
+func (d *document[T]) newer(ctx context.Context) (*version[T], error) {
+	d.mu.Lock()
+	switch {
+	case d.flight == nil && !d.due():
+		defer d.mu.Unlock()
+		if d.failure != nil {
+			return nil, d.failure
+		}
+		return nil, errTooSoon
+	case d.waiting >= mostWaiting:
+		defer d.mu.Unlock()
+		return nil, errTooManyWait
+	case d.flight == nil:
+		d.begin(ctx)
+	}
+	flight := d.flight
+	d.waiting++
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		d.waiting--
+		d.mu.Unlock()
+	}()
+	select {
+	case <-flight.done:
+		return flight.result, flight.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("it has not answered yet: %w", ctx.Err())
+	}
+}
+
+// due tells whether a fetch may begin. The caller holds the lock.
+func (d *document[T]) due() bool {
+	return d.endedAt.IsZero() || d.clock.Since(d.endedAt) >= upstreamEvery
+}
+
+// begin fetches the document in a goroutine. The caller holds the lock, and no fetch is under way.
+func (d *document[T]) begin(ctx context.Context) {
+	flight := &flight[T]{done: make(chan struct{}), askedAt: d.clock.Now()}
+	d.flight = flight
+	// The answer is for others too: it does not end with the caller that was first.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.within)
+	go func() {
+		defer cancel()
+		content, err := d.fetched(ctx)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if flight.err = err; err == nil {
+			flight.result = &version[T]{content: content, askedAt: flight.askedAt}
+			d.last = flight.result
+		}
+		d.failure, d.endedAt = err, d.clock.Now()
+		// Who asks from here on gets a fetch of its own, and never the result of one that has ended.
+		d.flight = nil
+		close(flight.done)
+	}()
+}
+
+// fetched is fetch, of which a panic is an error: what a provider answers must not end the process.
+func (d *document[T]) fetched(ctx context.Context) (content T, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("its answer cannot be read")
+		}
+	}()
+	return d.fetch(ctx)
+}

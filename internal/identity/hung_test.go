@@ -1,0 +1,336 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// soon is how long a good login may take while another provider, or another's token, holds others up.
+const soon = 100 * time.Millisecond
+
+// hang makes the provider accept requests for its documents and answer none until the test ends.
+func (p *idp) hang(t *testing.T) {
+	t.Helper()
+	over := make(chan struct{})
+	hung := func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-over:
+		case <-r.Context().Done():
+		}
+	}
+	p.mu.Lock()
+	p.answer[discoveryPath], p.answer[keysPath] = hung, hung
+	p.mu.Unlock()
+	// Before the server is closed, which waits for the answers.
+	t.Cleanup(func() { close(over) })
+}
+
+// strangers are 200 tokens that cannot be verified, each with a key of its own name. They end when
+// their clients go away.
+func strangers(t *testing.T, providers *Providers, p *idp) (leave func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	var begun atomic.Int64
+	compact := make([]string, 200)
+	for i := range compact {
+		compact[i] = p.sign(t, fmt.Sprint("unknown-", i), p.claims(nil))
+	}
+	for _, one := range compact {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			begun.Add(1)
+			if _, err := providers.Verify(ctx, p.entry(), one); !errors.Is(err, registry.ErrUnavailable) {
+				t.Errorf("a stranger is told: %v", err)
+			}
+		}()
+	}
+	for begun.Load() < int64(len(compact)) {
+		runtime.Gosched()
+	}
+	return func() {
+		cancel()
+		all.Wait()
+	}
+}
+
+// signIn is a good login of the provider, whose id_token lasts for days.
+func signIn(t *testing.T, providers *Providers, p *idp) error {
+	t.Helper()
+	_, err := providers.Verify(context.Background(), p.entry(), p.sign(t, "k1", p.claims(map[string]any{"exp": noon.Add(100 * time.Hour).Unix()})))
+	return err
+}
+
+// first signs in where nothing is known of the provider yet.
+func first(t *testing.T, providers *Providers, p *idp) {
+	t.Helper()
+	if err := signIn(t, providers, p); err != nil {
+		t.Fatalf("a first login: %v", err)
+	}
+}
+
+// quick signs in several times, which takes less than 100 ms: the median, since a busy machine may
+// hold any one up.
+func quick(t *testing.T, providers *Providers, p *idp, what string) {
+	t.Helper()
+	var all []time.Duration
+	for range 5 {
+		done, began := make(chan error, 1), time.Now()
+		go func() { done <- signIn(t, providers, p) }()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+			all = append(all, time.Since(began))
+		case <-time.After(2 * time.Second):
+			t.Errorf("%s: not answered after 2 s", what)
+			return
+		}
+	}
+	slices.Sort(all)
+	t.Logf("%s: %s", what, all)
+	if all[len(all)/2] > soon {
+		t.Errorf("%s takes %s, and may take %s", what, all[len(all)/2], soon)
+	}
+}
+
+// TestAHungProviderHoldsNobodyElseUp: a provider that accepts connections and never answers is
+// asked once at a time, and logins elsewhere do not wait for it. Where its keys are known, neither
+// do its own, an hour after they were fetched and later. What was begun for it ends within the time
+// of a fetch.
+func TestAHungProviderHoldsNobodyElseUp(t *testing.T) {
+	known, other, never := newIDP(t), newIDP(t), newIDP(t)
+	clock := clocktesting.NewFakePassiveClock(noon)
+	providers := NewProviders(clock)
+	providers.within = time.Second
+	first(t, providers, known)
+	first(t, providers, other)
+	known.hang(t)
+	never.hang(t)
+	before := runtime.NumGoroutine()
+
+	clock.SetTime(noon.Add(freshFor))
+	leaveKnown, leaveNever := strangers(t, providers, known), strangers(t, providers, never)
+	quick(t, providers, other, "at another provider")
+	quick(t, providers, known, "at the same provider, an hour after its keys were fetched")
+	leaveKnown()
+	leaveNever()
+	for name, asked := range map[string]int{
+		"discovery of the one": known.count(discoveryPath), "keys of the one": known.count(keysPath), "discovery of the other": never.count(discoveryPath),
+	} {
+		if most := map[bool]int{true: 2, false: 1}[strings.HasSuffix(name, "one")]; asked > most {
+			t.Errorf("%s were asked for %d times, want at most %d", name, asked, most)
+		}
+	}
+	clock.SetTime(noon.Add(staleFor - time.Second))
+	quick(t, providers, known, "a day later, less a second")
+
+	deadline := time.Now().Add(providers.within + 2*time.Second)
+	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if after := runtime.NumGoroutine(); after > before {
+		stacks := make([]byte, 1<<16)
+		t.Errorf("%d goroutines, and %d before:\n%s", after, before, stacks[:runtime.Stack(stacks, true)])
+	}
+}
+
+// TestKeysAreNotBelievedForEver: keys that could not be fetched anew for a day are not used.
+func TestKeysAreNotBelievedForEver(t *testing.T) {
+	p := newIDP(t)
+	clock := clocktesting.NewFakePassiveClock(noon)
+	providers := NewProviders(clock)
+	first(t, providers, p)
+	p.respond(keysPath, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "broken", http.StatusInternalServerError) })
+	clock.SetTime(noon.Add(staleFor))
+	compact := p.sign(t, "k1", p.claims(map[string]any{"exp": noon.Add(100 * time.Hour).Unix()}))
+	if _, err := providers.Verify(context.Background(), p.entry(), compact); !errors.Is(err, registry.ErrUnavailable) {
+		t.Errorf("keys of yesterday: %v", err)
+	}
+}
+
+// TestWithdrawnKeysGo: a key that the provider does not publish any more is not used once the keys
+// were fetched anew, which happens every hour.
+func TestWithdrawnKeysGo(t *testing.T) {
+	p := newIDP(t)
+	clock := clocktesting.NewFakePassiveClock(noon)
+	providers := NewProviders(clock)
+	first(t, providers, p)
+	p.publish("k2", newIDP(t).key.Public())
+	clock.SetTime(noon.Add(freshFor))
+	compact := p.sign(t, "k1", p.claims(map[string]any{"exp": noon.Add(100 * time.Hour).Unix()}))
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		if _, err := providers.Verify(context.Background(), p.entry(), compact); errors.Is(err, ErrRefused) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("a withdrawn key is accepted 5 s after newer keys were due")
+		}
+	}
+}
+
+// TestFailuresAreRememberedFromTheirEnd: a provider that takes ten seconds to fail is not asked
+// again right after that.
+func TestFailuresAreRememberedFromTheirEnd(t *testing.T) {
+	p := newIDP(t)
+	clock := clocktesting.NewFakePassiveClock(noon)
+	providers := NewProviders(clock)
+	p.respond(discoveryPath, func(w http.ResponseWriter, _ *http.Request) {
+		clock.SetTime(clock.Now().Add(upstreamFor))
+		http.Error(w, "broken", http.StatusInternalServerError)
+	})
+	compact := p.sign(t, "k1", p.claims(nil))
+	for range 3 {
+		if _, err := providers.Verify(context.Background(), p.entry(), compact); !errors.Is(err, registry.ErrUnavailable) {
+			t.Fatal(err)
+		}
+	}
+	if asked := p.count(discoveryPath); asked != 1 {
+		t.Errorf("it was asked %d times, want once", asked)
+	}
+	p.respond(discoveryPath, nil)
+	clock.SetTime(clock.Now().Add(upstreamEvery))
+	if _, err := providers.Verify(context.Background(), p.entry(), compact); err != nil {
+		t.Errorf("it does not heal: %v", err)
+	}
+}
+
+// TestANewKeyBehindAStranger: a key that the provider published within 5 s of a stranger's unknown
+// one is not known yet, which is no refusal.
+func TestANewKeyBehindAStranger(t *testing.T) {
+	p := newIDP(t)
+	clock := clocktesting.NewFakePassiveClock(noon)
+	providers := NewProviders(clock)
+	verify := func(compact string) error {
+		_, err := providers.Verify(context.Background(), p.entry(), compact)
+		return err
+	}
+	first(t, providers, p)
+	clock.SetTime(noon.Add(upstreamEvery))
+	if err := verify(p.sign(t, "unknown", p.claims(nil))); !errors.Is(err, ErrRefused) {
+		t.Fatalf("a stranger, whose key was asked for: %v", err)
+	}
+	clock.SetTime(noon.Add(upstreamEvery + time.Second))
+	next := newIDP(t).key
+	p.publish("k2", next.Public())
+	rotated := signed(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: next, KeyID: "k2"}}, p.claims(nil))
+	if err := verify(rotated); !errors.Is(err, registry.ErrUnavailable) {
+		t.Errorf("a key that was published a second after the stranger's: %v", err)
+	}
+	if err := verify(p.sign(t, "k1", p.claims(map[string]any{"sub": "jane"})) + "x"); !errors.Is(err, ErrRefused) {
+		t.Errorf("a forgery under a known key's name: %v", err)
+	}
+	clock.SetTime(noon.Add(2*upstreamEvery + time.Second))
+	if err := verify(rotated); err != nil {
+		t.Errorf("it does not heal: %v", err)
+	}
+}
+
+// TestAFailureIsNotToldTwice: a fetch that has ended tells nobody who asks later, however soon.
+func TestAFailureIsNotToldTwice(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(noon)
+	for range 20000 {
+		good := false
+		d := newDocument(clock, upstreamFor, func(context.Context) (bool, error) {
+			if !good {
+				return false, errors.New("broken")
+			}
+			return true, nil
+		})
+		if _, err := d.read(t.Context()); err == nil {
+			t.Fatal("no failure")
+		}
+		good = true
+		clock.SetTime(clock.Now().Add(upstreamEvery))
+		if _, err := d.read(t.Context()); err != nil {
+			t.Fatalf("told again: %v", err)
+		}
+	}
+}
+
+// TestEntriesThatChange: a provider whose entry is edited again and again takes no more memory.
+func TestEntriesThatChange(t *testing.T) {
+	p := newIDP(t)
+	providers := NewProviders(clocktesting.NewFakePassiveClock(noon))
+	entry := p.entry()
+	bundle := entry.CABundle
+	for i := range 2 * rememberedProviders {
+		entry.CABundle = fmt.Sprintf("# version %d\n%s", i, bundle)
+		if _, err := providers.upstream(entry); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if kept := providers.known.Len(); kept > rememberedProviders {
+		t.Errorf("%d are kept", kept)
+	}
+}
+
+// TestWaitingIsBounded: no more callers wait for one document than mostWaiting.
+func TestWaitingIsBounded(t *testing.T) {
+	release := make(chan struct{})
+	d := newDocument(clocktesting.NewFakePassiveClock(noon), upstreamFor, func(context.Context) (int, error) { <-release; return 1, nil })
+	results := make(chan error, 2*mostWaiting)
+	for range 2 * mostWaiting {
+		go func() {
+			_, err := d.read(t.Context())
+			results <- err
+		}()
+	}
+	for range mostWaiting {
+		if err := <-results; !errors.Is(err, errTooManyWait) {
+			t.Fatalf("one too many is told: %v", err)
+		}
+	}
+	close(release)
+	for range mostWaiting {
+		if err := <-results; err != nil {
+			t.Errorf("who waited is told: %v", err)
+		}
+	}
+}
+
+// TestReadKeys: keys that are not for signatures, or of a kind that is not known, are left out.
+func TestReadKeys(t *testing.T) {
+	public, err := (&jose.JSONWebKey{Key: newIDP(t).key.Public(), KeyID: "k1"}).MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(members string) string { return strings.TrimSuffix(string(public), "}") + members + "}" }
+	for _, c := range []struct {
+		name, set string
+		want      int
+	}{
+		{"one", `{"keys":[` + with("") + `]}`, 1},
+		{"for signatures", `{"keys":[` + with(`,"use":"sig","key_ops":["verify"]`) + `]}`, 1},
+		{"for encryption", `{"keys":[` + with(`,"use":"enc"`) + `]}`, 0},
+		{"for wrapping", `{"keys":[` + with(`,"key_ops":["wrapKey"]`) + `]}`, 0},
+		{"for nothing", `{"keys":[` + with(`,"key_ops":[]`) + `]}`, 0},
+		{"one of a kind that is not known beside it", `{"keys":[{"kty":"AKP","pub":"AAAA"},{"kty":"OKP","crv":"Ed448","x":"AA"},` + with("") + `]}`, 1},
+		{"a secret", `{"keys":[{"kty":"oct","k":"AAAA","kid":"k1"}]}`, 0},
+		{"none", `{"keys":[]}`, 0},
+		{"something else", `{"error":"x"}`, 0},
+		{"no JSON", `<html>`, 0},
+	} {
+		keys, err := readKeys([]byte(c.set))
+		if len(keys) != c.want || (err == nil) != (c.want > 0) {
+			t.Errorf("%s: %d keys, %v; want %d", c.name, len(keys), err, c.want)
+		}
+	}
+}

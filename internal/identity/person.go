@@ -1,0 +1,175 @@
+package identity
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// Person is who an id_token says somebody is.
+type Person struct {
+	// Subject is prefixed as the provider's entry says.
+	Subject string
+	// Claims are those of ours that are mapped from the provider's.
+	Claims map[string]apiextensionsv1.JSON
+}
+
+// ofAnotherKind: a provider signs more than id_tokens with the same keys, for the same clients:
+// access tokens (RFC 9068), logout tokens, security events. Those that say so in their typ are
+// told apart by it (RFC 8725 §3.11); an id_token has none, or JWT.
+func ofAnotherKind(compact string) bool {
+	encoded, _, _ := strings.Cut(compact, ".")
+	var header struct {
+		Type string `json:"typ"`
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil || json.Unmarshal(raw, &header) != nil {
+		return true
+	}
+	return header.Type != "" && !strings.EqualFold(header.Type, "JWT")
+}
+
+// ClaimedIssuer is `iss` of a JWT that nobody has verified: whom to ask about it.
+func ClaimedIssuer(compact string) string {
+	parts := strings.Split(compact, ".")
+	if !WellFormed(compact) || len(parts) != 3 {
+		return ""
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return ""
+	}
+	var claims struct {
+		Issuer string `json:"iss"`
+	}
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		return ""
+	}
+	return claims.Issuer
+}
+
+// providerSkew is how far a provider's clock may be ahead of ours.
+const providerSkew = time.Minute
+
+// personOf holds an id_token against the provider's entry.
+func personOf(entry *v1alpha1.OIDCProvider, verified *oidc.IDToken, now time.Time) (*Person, error) {
+	var claims map[string]json.RawMessage
+	if err := verified.Claims(&claims); err != nil || verified.IssuedAt.IsZero() || verified.Expiry.IsZero() || lookalike(claims) {
+		return nil, ErrRefused
+	}
+	if verified.IssuedAt.After(now.Add(providerSkew)) {
+		return nil, ErrRefused
+	}
+	if !forUs(entry, verified.Audience, claims) {
+		return nil, ErrRefused
+	}
+	for _, allowed := range entry.Allowed {
+		if !slices.ContainsFunc(valuesOf(claims[allowed.Claim]), func(value string) bool { return slices.Contains(allowed.Values, value) }) {
+			return nil, ErrRefused
+		}
+	}
+	name := entry.SubjectClaim
+	if name == "" {
+		name = "sub"
+	}
+	var subject string
+	if err := json.Unmarshal(claims[name], &subject); err != nil || subject == "" {
+		return nil, ErrRefused
+	}
+	if (name == addressClaim || asksForAddress(entry)) && !addressVerified(claims["email_verified"]) {
+		return nil, ErrRefused
+	}
+	person := &Person{Subject: entry.SubjectPrefix + subject}
+	for ours, theirs := range entry.Claims {
+		value := claims[string(theirs)]
+		if len(valuesOf(value)) == 0 {
+			return nil, ErrRefused
+		}
+		if person.Claims == nil {
+			person.Claims = map[string]apiextensionsv1.JSON{}
+		}
+		person.Claims[ours] = apiextensionsv1.JSON{Raw: value}
+	}
+	return person, nil
+}
+
+// addressClaim is the claim that anybody may make of somebody's address. A provider that knows no
+// better may leave out that it has not verified it: zitadel/oidc writes no false.
+const addressClaim = "email"
+
+// addressVerified tells whether email_verified is true. Some providers write the value as text; no
+// other text than this one is taken for true.
+func addressVerified(said json.RawMessage) bool {
+	return string(said) == "true" || string(said) == `"true"`
+}
+
+// asksForAddress tells whether an address decides who is let in, or is told to the API.
+func asksForAddress(entry *v1alpha1.OIDCProvider) bool {
+	for _, theirs := range entry.Claims {
+		if theirs == addressClaim {
+			return true
+		}
+	}
+	return slices.ContainsFunc(entry.Allowed, func(allowed v1alpha1.AllowedValues) bool { return allowed.Claim == addressClaim })
+}
+
+// lookalike: encoding/json, by which go-oidc reads a token, takes a name in another case for the
+// same name, and the last of the two counts.
+func lookalike(claims map[string]json.RawMessage) bool {
+	for name := range claims {
+		for _, checked := range [...]string{"iss", "sub", "aud", "exp", "iat", "nbf"} {
+			if name != checked && strings.EqualFold(name, checked) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// forUs: one of the entry's audiences is named, and where the token has more than one, it was
+// issued to one of ours (OpenID Connect Core §3.1.3.7, 3 to 5).
+func forUs(entry *v1alpha1.OIDCProvider, audiences []string, claims map[string]json.RawMessage) bool {
+	named := slices.ContainsFunc(audiences, func(audience string) bool { return slices.Contains(entry.Audiences, audience) })
+	raw, given := claims["azp"]
+	if !given {
+		return named && len(audiences) == 1
+	}
+	var party string
+	return named && json.Unmarshal(raw, &party) == nil && slices.Contains(entry.Audiences, party)
+}
+
+// valuesOf are the texts that a claim holds; none where it is empty or something else.
+func valuesOf(raw json.RawMessage) []string {
+	var value any
+	if err := json.Unmarshal(raw, &value); err != nil {
+		return nil
+	}
+	switch value := value.(type) {
+	case string:
+		if value == "" {
+			return nil
+		}
+		return []string{value}
+	case bool, float64:
+		return []string{string(raw)}
+	case []any:
+		var texts []string
+		for _, item := range value {
+			text, ok := item.(string)
+			if !ok {
+				return nil
+			}
+			texts = append(texts, text)
+		}
+		return texts
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,146 @@
+package identity
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+
+	"github.com/go-jose/go-jose/v4"
+	"k8s.io/utils/clock"
+)
+
+// providerKeys are the public keys by which a provider's id_tokens are verified.
+type providerKeys []jose.JSONWebKey
+
+// fetchKeys reads the keys that a provider publishes.
+func fetchKeys(ctx context.Context, client *http.Client, at string) (providerKeys, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Cache-Control", "no-cache")
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("its jwks_uri answers %s", response.Status)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, fmt.Errorf("its keys cannot be read: %w", err)
+	}
+	return readKeys(body)
+}
+
+// readKeys reads a JWK Set. Keys of an unknown kind, and those that are not for signatures, are
+// left out (RFC 7517 §5). A set without any other key is an error, so that the keys that are known
+// stay in use.
+func readKeys(body []byte) (providerKeys, error) {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(body, &set); err != nil {
+		return nil, errors.New("its keys are not a JWK Set")
+	}
+	var keys providerKeys
+	for _, raw := range set.Keys {
+		var key jose.JSONWebKey
+		var said struct {
+			Operations []string `json:"key_ops"`
+		}
+		if key.UnmarshalJSON(raw) != nil || json.Unmarshal(raw, &said) != nil || !key.Valid() || !key.IsPublic() {
+			continue
+		}
+		if (key.Use != "" && key.Use != "sig") || (said.Operations != nil && !slices.Contains(said.Operations, "verify")) {
+			continue
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("its JWK Set holds no key that verifies signatures")
+	}
+	return keys, nil
+}
+
+// verify returns the payload of a signature that one of the keys verifies. Where none does, named
+// tells whether a key has the name that the signature gives.
+func (k providerKeys) verify(signature *jose.JSONWebSignature) (payload []byte, named, verified bool) {
+	name := signature.Signatures[0].Header.KeyID
+	for i := range k {
+		if name != "" && k[i].KeyID != name {
+			continue
+		}
+		if payload, err := signature.Verify(&k[i]); err == nil {
+			return payload, true, true
+		}
+		named = named || name != ""
+	}
+	return nil, named, false
+}
+
+// awayKey is the key of the context under which keySet says that the provider is unavailable: the
+// errors of go-oidc do not tell that from a bad signature.
+type awayKey struct{}
+
+// keySet is the oidc.KeySet of a provider.
+type keySet struct {
+	keys       *document[providerKeys]
+	algorithms []jose.SignatureAlgorithm
+	clock      clock.PassiveClock
+}
+
+func newKeySet(keys *document[providerKeys], algorithms []string, clock clock.PassiveClock) *keySet {
+	set := &keySet{keys: keys, clock: clock}
+	for _, name := range algorithms {
+		set.algorithms = append(set.algorithms, jose.SignatureAlgorithm(name))
+	}
+	return set
+}
+
+var errKeySignature = errors.New("no key of the provider verifies the signature")
+
+// VerifySignature is part of oidc.KeySet. A signature that no known key verifies is refused once
+// keys that were asked for after it came do not verify it either: the provider may just have a new
+// key. Where these cannot be asked for now, and the signature names a key that is not known, it
+// is not judged.
+func (s *keySet) VerifySignature(ctx context.Context, compact string) ([]byte, error) {
+	came := s.clock.Now()
+	signature, err := jose.ParseSignedCompact(compact, s.algorithms)
+	if err != nil {
+		return nil, err
+	}
+	known := s.keys.known(ctx)
+	var named bool
+	if known != nil {
+		var payload []byte
+		var verified bool
+		if payload, named, verified = known.content.verify(signature); verified {
+			return payload, nil
+		}
+	}
+	if known == nil || known.askedAt.Before(came) {
+		newer, err := s.keys.newer(ctx)
+		if err == nil {
+			payload, namedNow, verified := newer.content.verify(signature)
+			if verified {
+				return payload, nil
+			}
+			if named = namedNow; !named && newer.askedAt.Before(came) {
+				err = errTooSoon
+			}
+		}
+		if err != nil && !named {
+			if away, ok := ctx.Value(awayKey{}).(*error); ok {
+				*away = err
+			}
+			return nil, err
+		}
+	}
+	return nil, errKeySignature
+}
