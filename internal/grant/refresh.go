@@ -132,6 +132,7 @@ func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Dur
 		return registry.ErrUnavailable
 	}
 	request := policy.Request{
+		Namespace:       claims.Object.Namespace,
 		NamespaceLabels: labels,
 		DefaultSubject:  claims.ClientID,
 		ProvenSubject:   e.provenSubject(),

@@ -122,7 +122,8 @@ func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *Login
 		return nil, oauth.Refuse(oauth.UnauthorizedClient, "The issuer's policy does not grant this now.")
 	}
 	ask := policy.Request{
-		NamespaceLabels: labels, Subject: who.subject, ProvenSubject: who.subject, Audience: audience, AccessLifetime: issuer.AccessLifetime,
+		Namespace: who.namespace, NamespaceLabels: labels,
+		Subject: who.subject, ProvenSubject: who.subject, Audience: audience, AccessLifetime: issuer.AccessLifetime,
 	}
 	if issuer.Policy.Longest(ask) == 0 {
 		return nil, oauth.Refuse(oauth.InvalidTarget, "The issuer's policy does not grant this subject tokens for the audience.")
