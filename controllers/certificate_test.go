@@ -37,6 +37,25 @@ func TestSecretsHoldWhatToTrust(t *testing.T) {
 	}
 }
 
+// An issuer at an address has it in the certificate, without the brackets and the port of its URL.
+func TestTheCertificateIsForAddresses(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer(func(i *v1alpha1.JWTIssuer) {
+		i.Spec.URL, i.Spec.EndpointURL = "https://[fd00::1]:8443/"+w.issuer, "https://[2001:db8::2]/"+w.issuer
+	})
+	w.start(servedBy(w.issuer + "-tls"))
+	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)
+	served := w.tlsSecret()
+	w.t.Cleanup(func() { _ = w.admin.Delete(w.t.Context(), served) })
+	block, _ := pem.Decode(served.Data["tls.crt"])
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	for _, address := range []string{"fd00::1", "2001:db8::2"} {
+		w.Expect(leaf.VerifyHostname("["+address+"]")).To(gomega.Succeed(), "the certificate has no SAN for %s", address)
+	}
+	w.Expect(string(w.secret("orders").Data["token-endpoint"])).To(gomega.Equal("https://[2001:db8::2]/" + w.issuer + "/token"))
+}
+
 // A certificate that was given is left as it is, and its authority is handed on.
 func TestAGivenCertificateIsUsed(t *testing.T) {
 	w := newWorld(t)

@@ -225,3 +225,37 @@ func TestACopyOfASecretIsLeftAlone(t *testing.T) {
 	w.Eventually(w.tokenIn("orders"), patience).Should(gomega.BeEmpty())
 	w.Expect(w.secret("a-copy")).To(gomega.Equal(copied))
 }
+
+// TestAnIssuerWhosePolicyHasNoRules is ready, and says that it grants nothing. An object that an earlier
+// release stored so stays readable and can be changed in any other way.
+func TestAnIssuerWhosePolicyHasNoRules(t *testing.T) {
+	w := newWorld(t)
+	issuer := w.createIssuer()
+	key := w.createKey("orders")
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	held := w.token("orders")
+	message := func() string {
+		ready := meta.FindStatusCondition(get(w, issuer).Status.Conditions, v1alpha1.ConditionReady)
+		return string(ready.Status) + " " + ready.Reason + ": " + ready.Message
+	}
+	const nothing = "No key is granted a token, since spec.policy has no rules"
+	w.Expect(message()).NotTo(gomega.ContainSubstring(nothing))
+
+	rules := get(w, issuer).Spec.Policy
+	w.edit(issuer, func() { issuer.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{}} })
+	w.Eventually(message, patience, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix("True KeysReady"), gomega.ContainSubstring(nothing)))
+	w.becomes(key, v1alpha1.ReasonPolicyDenied)
+	ready := meta.FindStatusCondition(get(w, key).Status.Conditions, v1alpha1.ConditionReady)
+	w.Expect(ready.Message).To(gomega.ContainSubstring("spec.policy has no rules"))
+	w.Expect(w.token("orders")).To(gomega.Equal(held), "the client keeps its token, which a rule can make good again")
+
+	w.edit(issuer, func() { issuer.Spec.EndpointURL = "https://inside.example.com" })
+	w.edit(issuer, func() { metav1.SetMetaDataLabel(&issuer.ObjectMeta, "team", "shop") })
+	w.Expect(get(w, issuer).Spec.Policy).To(gomega.Equal(&v1alpha1.PolicySpec{}))
+
+	w.edit(issuer, func() { issuer.Spec.Policy = rules })
+	w.becomes(key, v1alpha1.ReasonIssued)
+	w.Expect(w.token("orders")).To(gomega.Equal(held))
+	w.Eventually(message, patience, 20*time.Millisecond).ShouldNot(gomega.ContainSubstring(nothing))
+}

@@ -8,7 +8,7 @@ type LoginSpec struct {
 	// the operator's namespace.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$')`,message="the name of a namespace is lower-case letters, digits and `-`, and begins and ends with a letter or a digit: correct it"
 	SessionNamespace string `json:"sessionNamespace,omitempty"`
 
 	// sessionsPerSubject is how many sessions one subject may have, from 1 to 1000; beyond it the
@@ -72,7 +72,7 @@ type OIDCProvider struct {
 	// issuerURL of the provider, compared byte for byte with `iss`: https, at most 512 characters.
 	// +required
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:Pattern=`^https://[!-~]+$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^https://[!-~]+$')`,message="issuerURL must begin with https:// and have no spaces: write it exactly as the provider writes `iss`"
 	IssuerURL string `json:"issuerURL"`
 	// caBundle is what to trust when the provider is asked for its keys, in PEM, at most 32 KiB. When unset:
 	// the authorities that everybody trusts.
@@ -91,12 +91,12 @@ type OIDCProvider struct {
 	// where `email_verified` is true. When unset: `sub`.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:Pattern=`^[!-~]*$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[!-~]*$')`,message="subjectClaim is printable ASCII characters without spaces: write the name of one claim of the id_token"
 	SubjectClaim string `json:"subjectClaim,omitempty"`
 	// subjectPrefix is put before the subject, at most 64 printable characters. When unset: nothing.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:Pattern=`^[!-~]*$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[!-~]*$')`,message="subjectPrefix is printable ASCII characters without spaces: remove the others"
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('refreshkey:') && !self.startsWith('system:')",message="a subject that begins with refreshkey: or system: is never granted: choose another subjectPrefix"
 	SubjectPrefix string `json:"subjectPrefix,omitempty"`
 	// claims maps names of our claims to names of the provider's, at most 32 of at most 64
@@ -146,6 +146,6 @@ type LocalSecretReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')`,message="the name of a Secret is lower-case letters, digits, `-` and `.`, and begins and ends with a letter or a digit: correct it"
 	Name string `json:"name"`
 }

@@ -33,14 +33,16 @@ type JWTIssuerSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.contains('?')",message="url must have no query (RFC 8414 §2): remove `?` and what follows"
 	// +kubebuilder:validation:XValidation:rule="!self.contains('#')",message="url must have no fragment (RFC 8414 §2): remove `#` and what follows"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[^?#]*://[^?#]*/[.]{0,2}(/|[?#]|$)')",message="url must not end in a slash, nor hold empty, `.` or `..` path segments: remove them"
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z]+://[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[A-Za-z0-9._~/-]*)?([?#].*)?$')",message="url must be https:// and a lower-case host name, with an optional port and a path of letters, digits and . _ ~ - /: such as https://tokens.example.com"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z]+://([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*|[[][0-9a-f:]+[]])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[A-Za-z0-9._~/-]*)?([?#].*)?$')",message="url must be https:// and a lower-case host name or an address (IPv6 in brackets), with an optional port and a path of letters, digits and . _ ~ - /: such as https://tokens.example.com"
+	// +kubebuilder:validation:XValidation:rule=`!self.contains('[') || self.matches('^[^[]*[[]([0-9a-f]{1,4}(:[0-9a-f]{1,4}){7}|([0-9a-f]{1,4}:){1,7}:|([0-9a-f]{1,4}:){1,6}(:[0-9a-f]{1,4}){1,1}|([0-9a-f]{1,4}:){1,5}(:[0-9a-f]{1,4}){1,2}|([0-9a-f]{1,4}:){1,4}(:[0-9a-f]{1,4}){1,3}|([0-9a-f]{1,4}:){1,3}(:[0-9a-f]{1,4}){1,4}|([0-9a-f]{1,4}:){1,2}(:[0-9a-f]{1,4}){1,5}|([0-9a-f]{1,4}:){1,1}(:[0-9a-f]{1,4}){1,6}|:(:[0-9a-f]{1,4}){1,7}|::)[]]')`,message="url: what stands in brackets must be an IPv6 address in lower case, without a zone, such as https://[fd00::1]:8443: correct it"
 	URL string `json:"url"`
 
 	// endpointURL is where clients inside the cluster reach the token service: https, at most 512
-	// characters. When unset: url.
+	// characters. When unset: url. In both the host can be an address, IPv6 in brackets.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="self == '' || (self.matches('^https://[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[A-Za-z0-9._~/-]*)?$') && !self.matches('^https://.*/[.]{0,2}(/|$)'))",message="endpointURL must be https:// and a lower-case host name, with an optional port and path, and without query, fragment, user or trailing slash: such as https://refreshkeys.refreshkeys-system.svc"
+	// +kubebuilder:validation:XValidation:rule="self == '' || (self.matches('^https://([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*|[[][0-9a-f:]+[]])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[A-Za-z0-9._~/-]*)?$') && !self.matches('^https://.*/[.]{0,2}(/|$)'))",message="endpointURL must be https:// and a lower-case host name or an address (IPv6 in brackets), with an optional port and path, and without query, fragment, user or trailing slash: such as https://refreshkeys.refreshkeys-system.svc"
+	// +kubebuilder:validation:XValidation:rule=`!self.contains('[') || self.matches('^[^[]*[[]([0-9a-f]{1,4}(:[0-9a-f]{1,4}){7}|([0-9a-f]{1,4}:){1,7}:|([0-9a-f]{1,4}:){1,6}(:[0-9a-f]{1,4}){1,1}|([0-9a-f]{1,4}:){1,5}(:[0-9a-f]{1,4}){1,2}|([0-9a-f]{1,4}:){1,4}(:[0-9a-f]{1,4}){1,3}|([0-9a-f]{1,4}:){1,3}(:[0-9a-f]{1,4}){1,4}|([0-9a-f]{1,4}:){1,2}(:[0-9a-f]{1,4}){1,5}|([0-9a-f]{1,4}:){1,1}(:[0-9a-f]{1,4}){1,6}|:(:[0-9a-f]{1,4}){1,7}|::)[]]')`,message="endpointURL: what stands in brackets must be an IPv6 address in lower case, without a zone, such as https://[fd00::1]:8443: correct it"
 	EndpointURL string `json:"endpointURL,omitempty"`
 
 	// signing says how tokens are signed. When unset: the defaults of its fields.
@@ -52,7 +54,7 @@ type JWTIssuerSpec struct {
 	AccessToken *IssuerAccessTokenSpec `json:"accessToken,omitempty"`
 
 	// policy says who may have what. When unset: any namespace may have any audience for up to
-	// 2160h, with the default subject and no scopes or claims.
+	// 2160h, with the default subject and no scopes or claims. A policy without rules grants nothing.
 	// +optional
 	Policy *PolicySpec `json:"policy,omitempty"`
 
@@ -113,7 +115,8 @@ type IssuerAccessTokenSpec struct {
 
 // PolicySpec says who may have what.
 type PolicySpec struct {
-	// rules grant; a key is granted when one rule grants all of it. At most 64. When unset: nothing is granted.
+	// rules grant; a key is granted when one rule grants all of it. At most 64; one rule can serve all
+	// teams, by placeholders. When unset or empty: nothing is granted.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -121,7 +124,10 @@ type PolicySpec struct {
 }
 
 // PolicyRule grants keys of some namespaces some of what they may ask for. In globs `*` stands for
-// any characters but `/` and `:`, and `**` for any characters at all.
+// any characters but `/` and `:`, and `**` for any characters at all. `{namespace}` stands for the name of
+// the key's namespace and `{label:KEY}` for the value of its label KEY, character for character: a `*` or `.`
+// in a value is itself. Where the namespace has no such label, or an empty one, the glob matches nothing.
+// Other braces are refused; match a brace by `*`.
 type PolicyRule struct {
 	// namespaces selects namespaces by their labels. When unset or empty: all.
 	// +optional
@@ -134,7 +140,8 @@ type PolicyRule struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=512
-	// +kubebuilder:validation:items:Pattern=`^[!-~]+$`
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^[!-~]+$')`,message="a glob over audiences is printable ASCII characters without spaces: write each glob as an item of its own"
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^([^{}]|[{](namespace|label:[\w./-]+)[}])+$')`,message="braces enclose a placeholder, {namespace} or {label:KEY} with the name of a label, and nothing else: correct it, or match a brace by *"
 	Audiences []string `json:"audiences,omitempty"`
 
 	// maxLifetime is the longest lifetime granted, from 1m to 87600h. When unset: 2160h.
@@ -153,7 +160,8 @@ type PolicyRule struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=128
-	// +kubebuilder:validation:items:Pattern=`^[!-~]+$`
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^([!#-[]|[]-~])+$')`,message="a glob over scopes is printable ASCII characters without spaces, double quotes and backslashes, as scopes are (RFC 6749 §3.3): write each glob as an item of its own"
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^([^{}]|[{](namespace|label:[\w./-]+)[}])+$')`,message="braces enclose a placeholder, {namespace} or {label:KEY} with the name of a label, and nothing else: correct it, or match a brace by *"
 	Scopes []string `json:"scopes,omitempty"`
 
 	// claims are the names of spec.claims granted, with any value, at most 64. When unset: none.
@@ -162,7 +170,7 @@ type PolicyRule struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=64
-	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9_.:/-]+$`
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^[A-Za-z0-9_.:/-]+$')`,message="the name of a claim is 1 to 64 of letters, digits and _ . : / -: write each name as an item of its own, without globs"
 	Claims []string `json:"claims,omitempty"`
 
 	// subjects are globs over spec.subject, at most 64 of at most 255 printable characters. Subjects
@@ -173,7 +181,8 @@ type PolicyRule struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=255
-	// +kubebuilder:validation:items:Pattern=`^[!-~]+$`
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^[!-~]+$')`,message="a glob over subjects is printable ASCII characters without spaces: write each glob as an item of its own"
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^([^{}]|[{](namespace|label:[\w./-]+)[}])+$')`,message="braces enclose a placeholder, {namespace} or {label:KEY} with the name of a label, and nothing else: correct it, or match a brace by *"
 	// +kubebuilder:validation:XValidation:rule="!self.exists(s, s.startsWith('refreshkey:') || s.startsWith('system:'))",message="subjects that begin with refreshkey: or system: are never granted: remove them"
 	Subjects []string `json:"subjects,omitempty"`
 }
@@ -202,7 +211,7 @@ type NamespaceRequirement struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=317
-	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[^\W_]([-.\w]{0,61}[^\W_])?$')`,message="a label name must be an optional DNS name and a slash, and at most 63 of letters, digits, `-`, `_` and `.`: correct it"
 	// +kubebuilder:validation:XValidation:rule="self.indexOf('/') <= 253",message="the part of a label name before the slash must be at most 253 characters: correct it"
 	Key string `json:"key"`
 	// operator compares the label with values: In, NotIn, Exists or DoesNotExist.
@@ -215,7 +224,6 @@ type NamespaceRequirement struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=63
-	// +kubebuilder:validation:items:Pattern=`^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$`
 	Values []string `json:"values,omitempty"`
 }
 

@@ -60,7 +60,7 @@ type JWTRefreshKeySpec struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:Pattern=`^[!-~]+$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[!-~]+$')`,message="an audience is 1 to 512 printable ASCII characters without spaces: write it as the API expects it in `aud`, such as https://orders.example.com"
 	Audience string `json:"audience"`
 
 	// lifetime is how long each refresh token lives, from 1m to 87600h, as hours, minutes and
@@ -81,10 +81,11 @@ type JWTRefreshKeySpec struct {
 	// expiresAt is the absolute end of the key (RFC 3339): no token is accepted after it, and no
 	// rotation passes it. Must lie in the future when the key is created. When unset: no end.
 	// +optional
+	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:Format=date-time
 	// +kubebuilder:validation:MaxLength=40
 	// +kubebuilder:validation:Pattern=`^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$') && self.matches('^....-(0[13578]|1[02])-..T|^....-(0[469]|11)-([012].|30)T|^....-02-([01].|2[0-8])T|^(..(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29T')`,message="expiresAt must be a date, `T`, a time and a zone (RFC 3339), on a day that there is: write it such as 2027-06-30T00:00:00Z"
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 
 	// subject is `sub` of the tokens (RFC 7519 §4.1.2), at most 255 printable characters. When
@@ -94,7 +95,7 @@ type JWTRefreshKeySpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:Pattern=`^[!-~]+$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[!-~]+$')`,message="a subject is 1 to 255 printable ASCII characters without spaces: remove the others"
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('system:') || self.startsWith('system:serviceaccount:')",message="a subject that begins with `system:` is never granted: choose another"
 	Subject string `json:"subject,omitempty"`
 
@@ -105,7 +106,7 @@ type JWTRefreshKeySpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=128
-	// +kubebuilder:validation:items:Pattern=`^[!#-\[\]-~]+$`
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^([!#-[]|[]-~])+$')`,message="a scope is 1 to 128 printable ASCII characters without spaces, double quotes and backslashes (RFC 6749 §3.3): write each scope as an item of its own"
 	Scopes []string `json:"scopes,omitempty"`
 
 	// claims is the content added to both tokens: strings, numbers, booleans and lists of strings;
@@ -169,7 +170,7 @@ type IssuerReference struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')`,message="the name of a JWTIssuer is lower-case letters, digits, `-` and `.`, and begins and ends with a letter or a digit: correct it"
 	Name string `json:"name,omitempty"`
 }
 
@@ -204,7 +205,7 @@ type SecretSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')`,message="the name of a Secret is lower-case letters, digits, `-` and `.`, and begins and ends with a letter or a digit: correct it"
 	Name string `json:"name,omitempty"`
 
 	// labels added to the Secret, at most 32. Prefixes kubernetes.io, k8s.io and refreshkeys.dev,
@@ -330,7 +331,7 @@ type BindingSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')`,message="the name of a ServiceAccount is lower-case letters, digits, `-` and `.`, and begins and ends with a letter or a digit: correct it"
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 
 	// jwkThumbprint is the SHA-256 thumbprint (RFC 7638) of the key whose DPoP proof (RFC 9449) must
@@ -338,7 +339,7 @@ type BindingSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=43
 	// +kubebuilder:validation:MaxLength=43
-	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$')`,message="jwkThumbprint must be the SHA-256 thumbprint of a public key (RFC 7638), 43 characters of base64url without padding: compute it anew"
 	JWKThumbprint string `json:"jwkThumbprint,omitempty"`
 }
 
@@ -352,7 +353,7 @@ type WorkloadReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')`,message="the name of a workload is lower-case letters, digits, `-` and `.`, and begins and ends with a letter or a digit: correct it"
 	Name string `json:"name"`
 }
 

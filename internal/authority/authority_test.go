@@ -28,7 +28,7 @@ func verify(t *testing.T, bundle []byte, certificate Pair, name string, now time
 // TestALifetime lives for thirty years, looking when NextChange says so: a client that trusts
 // the bundle of any time accepts the certificate that is served a year later.
 func TestALifetime(t *testing.T) {
-	names := []string{"tokens.example.com", "127.0.0.1"}
+	names := []string{"tokens.example.com", "127.0.0.1", "fd00::1"}
 	var a Authority
 	var served Pair
 	now := day0

@@ -132,6 +132,7 @@ func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Dur
 		return unavailable("the namespace of the key is not known")
 	}
 	request := policy.Request{
+		Namespace:       claims.Object.Namespace,
 		NamespaceLabels: labels,
 		DefaultSubject:  claims.ClientID,
 		ProvenSubject:   e.provenSubject(),

@@ -30,8 +30,6 @@ const (
 	sessionTries = 5
 	// tidyFor is how long a login that failed may take to remove what it had begun.
 	tidyFor = 5 * time.Second
-	// Limits of what a key may say; see its schema.
-	longestSubject, longestAudience, longestScope, mostScopes = 255, 512, 128, 64
 )
 
 // begin makes the session of somebody who has signed in: a key for one-time use that no
@@ -100,7 +98,7 @@ func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *Login
 	if err != nil {
 		return nil, err
 	}
-	if !printable(audience, longestAudience) {
+	if !v1alpha1.ValidAudience(audience) {
 		return nil, oauth.Refuse(oauth.InvalidTarget, "The audience is not one that a token can have.")
 	}
 	scopes, err := scopesOf(request.Scope)
@@ -108,7 +106,7 @@ func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *Login
 		return nil, err
 	}
 	// Who is called like a key, or like somebody of the cluster, would be taken for him.
-	if !printable(who.subject, longestSubject) || (who.account == nil && policy.Reserved(who.subject)) {
+	if !v1alpha1.ValidSubject(who.subject) || (who.account == nil && policy.Reserved(who.subject)) {
 		return nil, oauth.Refuse(oauth.InvalidRequest, "The subject is not one that can have a session.")
 	}
 	if err := v1alpha1.ValidateClaims(who.claims); err != nil {
@@ -122,7 +120,8 @@ func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *Login
 		return nil, oauth.Refuse(oauth.UnauthorizedClient, "The issuer's policy does not grant this now.")
 	}
 	ask := policy.Request{
-		NamespaceLabels: labels, Subject: who.subject, ProvenSubject: who.subject, Audience: audience, AccessLifetime: issuer.AccessLifetime,
+		Namespace: who.namespace, NamespaceLabels: labels,
+		Subject: who.subject, ProvenSubject: who.subject, Audience: audience, AccessLifetime: issuer.AccessLifetime,
 	}
 	if issuer.Policy.Longest(ask) == 0 {
 		return nil, oauth.Refuse(oauth.InvalidTarget, "The issuer's policy does not grant this subject tokens for the audience.")
@@ -138,24 +137,20 @@ func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *Login
 	return &wish{audience: audience, scopes: scopes, lifetime: min(issuer.Login.SessionLifetime, longest), seen: request.Seen}, nil
 }
 
-func printable(text string, most int) bool {
-	return text != "" && len(text) <= most && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
-}
-
 func scopesOf(asked string) ([]string, error) {
 	if asked == "" {
 		return nil, nil
 	}
 	var scopes []string
 	for _, scope := range strings.Split(asked, " ") {
-		if !printable(scope, longestScope) || strings.ContainsAny(scope, `"\`) {
-			return nil, oauth.Refuse(oauth.InvalidScope, "A scope is malformed.")
+		if !v1alpha1.ValidScope(scope) {
+			return nil, oauth.Refuse(oauth.InvalidScope, "A scope is malformed; separate scopes by one space, without double quotes and backslashes.")
 		}
 		if !slices.Contains(scopes, scope) {
 			scopes = append(scopes, scope)
 		}
 	}
-	if len(scopes) > mostScopes {
+	if len(scopes) > v1alpha1.MaxScopes {
 		return nil, oauth.Refuse(oauth.InvalidScope, "There are too many scopes.")
 	}
 	return scopes, nil

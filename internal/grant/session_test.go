@@ -33,7 +33,7 @@ func TestTheTokenSaysWhoSignedIn(t *testing.T) {
 func TestWhoHasNoSession(t *testing.T) {
 	for _, subject := range []string{
 		"refreshkey:shop:orders", "refreshkey:", "system:masters", "system:serviceaccount:shop:till", "system:", "", "jane doe", "jané", "jane\x00", "jane\u200b",
-		strings.Repeat("j", longestSubject+1),
+		strings.Repeat("j", v1alpha1.MaxSubjectLength+1),
 	} {
 		wish, err := (&Service{}).granted(&registry.Issuer{}, &signedIn{subject: subject, method: v1alpha1.LoginOIDC}, &LoginRequest{Audiences: []string{"https://orders.example.com"}})
 		var refusal *oauth.Error

@@ -145,7 +145,7 @@ func withAccess(given func(*situation)) func(*situation) {
 }
 
 var invalidCases = []decideCase{
-	invalid("no audience", "spec.audience is empty; name the API that the tokens are for", func(s *situation) { s.Key.Spec.Audience = "" }),
+	invalid("no audience", "spec.audience: an audience is 1 to 512 printable ASCII characters", func(s *situation) { s.Key.Spec.Audience = "" }),
 	invalid("lifetime 10s", "spec.lifetime 10s is not between 1m and 87600h", func(s *situation) { s.Key.Spec.Lifetime = duration(10 * time.Second) }),
 	invalid("lifetime negative", "spec.lifetime -1h0m0s is not between 1m and 87600h", func(s *situation) { s.Key.Spec.Lifetime = duration(-hour) }),
 	invalid("lifetime 87601h", "spec.lifetime 87601h0m0s is not between 1m and 87600h", func(s *situation) { s.Key.Spec.Lifetime = duration(87601 * hour) }),
@@ -163,8 +163,23 @@ var invalidCases = []decideCase{
 	}),
 	invalid("idleTimeout of a minute", "spec.idleTimeout 1m0s is less than 1h", func(s *situation) { s.Key.Spec.IdleTimeout = duration(minute) }),
 	invalid("unknown mode", `spec.rotation.mode "Often" is unknown; use Scheduled, OneTimeUse or Never`, func(s *situation) { s.mode("Often") }),
-	invalid("a scope with a space in it", `spec.scopes: "orders:read admin" is not one scope`, func(s *situation) {
+	invalid("a scope with a space in it", "spec.scopes[0]: a scope is 1 to 128 printable ASCII characters", func(s *situation) {
 		s.Key.Spec.Scopes = []string{"orders:read admin"}
+	}),
+	invalid("a scope with a double quote in it", "spec.scopes[1]: a scope is 1 to 128 printable ASCII characters", func(s *situation) {
+		s.Key.Spec.Scopes = []string{"orders:read", `orders:"write"`}
+	}),
+	invalid("a scope with a backslash in it", "spec.scopes[0]: a scope is 1 to 128 printable ASCII characters", func(s *situation) {
+		s.Key.Spec.Scopes = []string{`orders\read`}
+	}),
+	invalid("a scope that is too long", "spec.scopes[0]: a scope is 1 to 128 printable ASCII characters", func(s *situation) {
+		s.Key.Spec.Scopes = []string{strings.Repeat("s", 129)}
+	}),
+	invalid("an audience with a space in it", "spec.audience: an audience is 1 to 512 printable ASCII characters", func(s *situation) {
+		s.Key.Spec.Audience = "https://orders.example.com admin"
+	}),
+	invalid("a subject with a line break in it", "spec.subject: a subject is 1 to 255 printable ASCII characters", func(s *situation) {
+		s.Key.Spec.Subject = "till\n17"
 	}),
 	invalid("claims: iss", "spec.claims: the name 'iss' is registered", func(s *situation) {
 		s.Key.Spec.Claims = map[string]apiextensionsv1.JSON{"iss": raw(`"x"`)}

@@ -175,6 +175,7 @@ func termsOf(o *Observed, defaultSubject string) (Terms, error) {
 // request asks the issuer's policy for a token.
 func (e *effective) request(o *Observed, terms *Terms, lifetime time.Duration) policy.Request {
 	return policy.Request{
+		Namespace:       o.Key.Namespace,
 		NamespaceLabels: o.Namespace.Labels,
 		DefaultSubject:  e.defaultSubject,
 		ProvenSubject:   ProvenSubject(o.Key, o.Issuer.SessionNamespace),

@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
@@ -55,19 +54,14 @@ func (d *decision) validate() error {
 	if err := v1alpha1.ValidateClaims(spec.Claims); err != nil {
 		return fmt.Errorf("spec.%w", err)
 	}
-	for _, scope := range spec.Scopes {
-		// Scopes are joined by spaces, and the policy is asked for each as it stands here.
-		if scope == "" || strings.ContainsFunc(scope, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return fmt.Errorf("spec.scopes: %q is not one scope; write each as an item of its own, without spaces", scope)
-		}
+	if err := v1alpha1.ValidateTerms(spec); err != nil {
+		return fmt.Errorf("spec.%w", err)
 	}
 	if err := errors.Join(validateMarks(spec.Secret), d.validateSession()); err != nil {
 		return err
 	}
 	e := &d.values
 	switch {
-	case spec.Audience == "":
-		return errors.New("spec.audience is empty; name the API that the tokens are for")
 	case e.payloadSize(d.Key.Namespace, d.Key.Name) > maxPayload:
 		return errors.New("spec.claims and spec.scopes are so long that the tokens would exceed 8 KiB, the most that is read of one; shorten them")
 	case e.lifetime < minLifetime || e.lifetime > maxLifetime:

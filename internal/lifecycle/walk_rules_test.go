@@ -284,7 +284,7 @@ func (w *world) served(token *storedToken) bool {
 			continue
 		}
 		return w.ringHolds(issuer.url, token.KeyID) && issuer.policy.Check(policy.Request{
-			NamespaceLabels: w.namespace.Labels, DefaultSubject: subject, Subject: token.terms.Subject, Audience: token.terms.Audience,
+			Namespace: w.key.Namespace, NamespaceLabels: w.namespace.Labels, DefaultSubject: subject, Subject: token.terms.Subject, Audience: token.terms.Audience,
 			Lifetime: token.ExpiresAt.Sub(token.CreatedAt), AccessLifetime: w.accessLifetime(),
 			Scopes: strings.Fields(token.terms.Scope), Claims: slices.Collect(maps.Keys(token.terms.Claims)),
 		}) == nil

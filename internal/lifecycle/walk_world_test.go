@@ -360,7 +360,7 @@ func (w *world) issuerGrants() bool {
 	}
 	spec := &w.key.Spec
 	request := policy.Request{
-		NamespaceLabels: w.namespace.Labels, DefaultSubject: subject, Subject: subject, Audience: spec.Audience,
+		Namespace: w.key.Namespace, NamespaceLabels: w.namespace.Labels, DefaultSubject: subject, Subject: subject, Audience: spec.Audience,
 		Lifetime: w.lifetime(), AccessLifetime: w.accessLifetime(), Scopes: spec.Scopes, Claims: slices.Collect(maps.Keys(spec.Claims)),
 	}
 	if spec.Subject != "" {

@@ -8,7 +8,6 @@ package policy
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +19,7 @@ import (
 )
 
 // DefaultMaxLifetime is the longest refresh token of a rule that does not say, and of an
-// issuer without rules.
+// issuer without a policy.
 const DefaultMaxLifetime = 2160 * time.Hour
 
 // Access token lifetimes of an issuer that does not say.
@@ -31,7 +30,8 @@ const (
 
 // Request is what a key asks for, with all defaults filled in.
 type Request struct {
-	// NamespaceLabels are the labels of the key's namespace.
+	// Namespace is the key's namespace, and NamespaceLabels are its labels.
+	Namespace       string
 	NamespaceLabels map[string]string
 	// DefaultSubject is what Subject is when the key does not say; it is always granted.
 	DefaultSubject string
@@ -64,6 +64,7 @@ func (d *DeniedError) Error() string {
 
 // Policy is the compiled policy of one issuer. It is immutable.
 type Policy struct {
+	// rules grant; without any, nothing is granted.
 	rules             []rule
 	maxAccessLifetime time.Duration
 	longestLifetime   time.Duration
@@ -71,20 +72,21 @@ type Policy struct {
 
 type rule struct {
 	namespaces  labels.Selector
-	audiences   []*regexp.Regexp
+	audiences   []glob
 	maxLifetime time.Duration
-	scopes      []*regexp.Regexp
+	scopes      []glob
 	claims      []string
-	subjects    []*regexp.Regexp
+	subjects    []glob
 }
 
-// Compile reads the policy of an issuer. The error names the rule that cannot be read.
+// Compile reads the policy of an issuer. An issuer without one has the documented default; a policy without
+// rules grants nothing. The error names the rule that cannot be read.
 func Compile(spec *v1alpha1.JWTIssuerSpec) (*Policy, error) {
 	p := &Policy{maxAccessLifetime: DefaultMaxAccessLifetime}
 	if at := spec.AccessToken; at != nil && at.MaxLifetime != nil {
 		p.maxAccessLifetime = at.MaxLifetime.Duration
 	}
-	if spec.Policy == nil || len(spec.Policy.Rules) == 0 {
+	if spec.Policy == nil {
 		p.rules = []rule{{namespaces: labels.Everything(), maxLifetime: DefaultMaxLifetime}}
 	} else {
 		for i := range spec.Policy.Rules {
@@ -101,24 +103,35 @@ func Compile(spec *v1alpha1.JWTIssuerSpec) (*Policy, error) {
 	return p, nil
 }
 
-// LongestLifetime is the longest refresh token that any rule grants.
-func (p *Policy) LongestLifetime() time.Duration { return p.longestLifetime }
+// GrantsNothing tells whether the policy has no rules.
+func (p *Policy) GrantsNothing() bool { return len(p.rules) == 0 }
+
+// LongestLifetime is the longest refresh token that any rule grants. Where no rule is left it is the
+// default, since tokens that were granted before may be granted again.
+func (p *Policy) LongestLifetime() time.Duration {
+	if p.GrantsNothing() {
+		return DefaultMaxLifetime
+	}
+	return p.longestLifetime
+}
 
 func compileRule(spec *v1alpha1.PolicyRule) (rule, error) {
-	selector, err := compileSelector(spec.Namespaces)
-	if err != nil {
-		return rule{}, err
-	}
-	r := rule{
-		namespaces:  selector,
-		audiences:   compileGlobs(spec.Audiences),
-		maxLifetime: DefaultMaxLifetime,
-		scopes:      compileGlobs(spec.Scopes),
-		claims:      spec.Claims,
-		subjects:    compileGlobs(spec.Subjects),
-	}
+	r := rule{maxLifetime: DefaultMaxLifetime, claims: spec.Claims}
 	if spec.MaxLifetime != nil {
 		r.maxLifetime = spec.MaxLifetime.Duration
+	}
+	var err error
+	if r.namespaces, err = compileSelector(spec.Namespaces); err != nil {
+		return rule{}, err
+	}
+	if r.audiences, err = compileGlobs("audiences", spec.Audiences); err != nil {
+		return rule{}, err
+	}
+	if r.scopes, err = compileGlobs("scopes", spec.Scopes); err != nil {
+		return rule{}, err
+	}
+	if r.subjects, err = compileGlobs("subjects", spec.Subjects); err != nil {
+		return rule{}, err
 	}
 	return r, nil
 }
@@ -152,46 +165,19 @@ func compileSelector(spec *v1alpha1.NamespaceSelector) (labels.Selector, error) 
 	return selector, nil
 }
 
-// compileGlobs turns globs into expressions: `*` stands for anything but `/` and `:`, so
-// that it neither leaves a path segment nor a host for its port, and `**` for anything.
-func compileGlobs(globs []string) []*regexp.Regexp {
-	compiled := make([]*regexp.Regexp, 0, len(globs))
-	for _, glob := range globs {
-		var expr strings.Builder
-		expr.WriteString(`\A`)
-		for rest := glob; rest != ""; {
-			star := strings.IndexByte(rest, '*')
-			if star < 0 {
-				expr.WriteString(regexp.QuoteMeta(rest))
-				break
-			}
-			expr.WriteString(regexp.QuoteMeta(rest[:star]))
-			if strings.HasPrefix(rest[star:], "**") {
-				expr.WriteString(`(?s:.*)`)
-				rest = rest[star+2:]
-			} else {
-				expr.WriteString(`[^/:]*`)
-				rest = rest[star+1:]
-			}
-		}
-		expr.WriteString(`\z`)
-		compiled = append(compiled, regexp.MustCompile(expr.String()))
-	}
-	return compiled
-}
-
 // Check grants by returning nil; otherwise the error is a *DeniedError.
 func (p *Policy) Check(r Request) error {
-	if missing := p.neverGranted(r); len(missing) > 0 {
+	if missing := p.neverGranted(&r); len(missing) > 0 {
 		return &DeniedError{Missing: missing}
 	}
-	var closest *DeniedError
 	for i := range p.rules {
-		missing := p.rules[i].missing(r)
-		if len(missing) == 0 {
+		if p.rules[i].grants(&r) {
 			return nil
 		}
-		if closest == nil || len(missing) < len(closest.Missing) {
+	}
+	closest := &DeniedError{}
+	for i := range p.rules {
+		if missing := p.rules[i].missing(&r); i == 0 || len(missing) < len(closest.Missing) {
 			closest = &DeniedError{Rule: i + 1, Missing: missing}
 		}
 	}
@@ -208,18 +194,21 @@ func Reserved(subject string) bool {
 // is; zero where the rest of it is not granted.
 func (p *Policy) Longest(r Request) (longest time.Duration) {
 	r.Lifetime = 0
-	if len(p.neverGranted(r)) > 0 {
+	if len(p.neverGranted(&r)) > 0 {
 		return 0
 	}
 	for i := range p.rules {
-		if len(p.rules[i].missing(r)) == 0 {
+		if p.rules[i].grants(&r) {
 			longest = max(longest, p.rules[i].maxLifetime)
 		}
 	}
 	return longest
 }
 
-func (p *Policy) neverGranted(r Request) (missing []string) {
+func (p *Policy) neverGranted(r *Request) (missing []string) {
+	if p.GrantsNothing() {
+		missing = append(missing, "spec.policy has no rules, so that nothing is granted; add a rule, or remove policy for the default")
+	}
 	if r.Subject != r.DefaultSubject && r.Subject != r.ProvenSubject && Reserved(r.Subject) {
 		missing = append(missing, fmt.Sprintf("subject %q is never granted, since it is the name of another identity", r.Subject))
 	}
@@ -229,43 +218,90 @@ func (p *Policy) neverGranted(r Request) (missing []string) {
 	return missing
 }
 
-func (r *rule) missing(req Request) (missing []string) {
-	if !r.namespaces.Matches(labels.Set(req.NamespaceLabels)) {
-		missing = append(missing, "the namespace's labels")
+// lack is something that a rule does not grant. It is put into words only where no rule grants all.
+type lack struct {
+	what string
+	// name is that of the audience, subject, scope or claim.
+	name string
+	// lifetime and most are told of a lifetime.
+	lifetime, most time.Duration
+}
+
+const (
+	lackedLabels   = "the namespace's labels"
+	lackedLifetime = "lifetime"
+)
+
+func (l lack) String() string {
+	switch {
+	case l.what == lackedLifetime:
+		return fmt.Sprintf("lifetime %s (at most %s)", l.lifetime, l.most)
+	case l.what == lackedLabels:
+		return l.what
+	default:
+		return fmt.Sprintf("%s %q", l.what, l.name)
 	}
-	if len(r.audiences) > 0 && !anyMatches(r.audiences, req.Audience) {
-		missing = append(missing, fmt.Sprintf("audience %q", req.Audience))
-	}
-	if req.Lifetime > r.maxLifetime {
-		missing = append(missing, fmt.Sprintf("lifetime %s (at most %s)", req.Lifetime, r.maxLifetime))
-	}
-	if !r.grantsSubject(req) {
-		missing = append(missing, fmt.Sprintf("subject %q", req.Subject))
-	}
-	for _, scope := range req.Scopes {
-		if !anyMatches(r.scopes, scope) {
-			missing = append(missing, fmt.Sprintf("scope %q", scope))
-		}
-	}
-	for _, claim := range req.Claims {
-		if !slices.Contains(r.claims, claim) {
-			missing = append(missing, fmt.Sprintf("claim %q", claim))
-		}
-	}
+}
+
+func (r *rule) grants(req *Request) bool {
+	granted := true
+	r.lacks(req, func(lack) bool {
+		granted = false
+		return false
+	})
+	return granted
+}
+
+func (r *rule) missing(req *Request) (missing []string) {
+	r.lacks(req, func(l lack) bool {
+		missing = append(missing, l.String())
+		return true
+	})
 	return missing
 }
 
-func (r *rule) grantsSubject(req Request) bool {
+// lacks tells what the rule does not grant, one by one, until it is told to stop.
+func (r *rule) lacks(req *Request, tell func(lack) (further bool)) {
+	if !r.namespaces.Matches(labels.Set(req.NamespaceLabels)) && !tell(lack{what: lackedLabels}) {
+		return
+	}
+	if len(r.audiences) > 0 && !anyMatches(r.audiences, req.Audience, req) && !tell(lack{what: "audience", name: req.Audience}) {
+		return
+	}
+	if req.Lifetime > r.maxLifetime && !tell(lack{what: lackedLifetime, lifetime: req.Lifetime, most: r.maxLifetime}) {
+		return
+	}
+	if !r.grantsSubject(req) && !tell(lack{what: "subject", name: req.Subject}) {
+		return
+	}
+	for _, scope := range req.Scopes {
+		if !anyMatches(r.scopes, scope, req) && !tell(lack{what: "scope", name: scope}) {
+			return
+		}
+	}
+	for _, claim := range req.Claims {
+		if !slices.Contains(r.claims, claim) && !tell(lack{what: "claim", name: claim}) {
+			return
+		}
+	}
+}
+
+func (r *rule) grantsSubject(req *Request) bool {
 	switch {
 	case req.Subject == req.DefaultSubject:
 		return true
 	case req.Subject == req.ProvenSubject && (Reserved(req.Subject) || len(r.subjects) == 0):
 		return true
 	default:
-		return anyMatches(r.subjects, req.Subject)
+		return anyMatches(r.subjects, req.Subject, req)
 	}
 }
 
-func anyMatches(globs []*regexp.Regexp, s string) bool {
-	return slices.ContainsFunc(globs, func(glob *regexp.Regexp) bool { return glob.MatchString(s) })
+func anyMatches(globs []glob, text string, r *Request) bool {
+	for i := range globs {
+		if globs[i].matches(text, r) {
+			return true
+		}
+	}
+	return false
 }

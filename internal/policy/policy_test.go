@@ -13,6 +13,7 @@ import (
 
 func request(change func(*Request)) Request {
 	r := Request{
+		Namespace:       "shop",
 		NamespaceLabels: map[string]string{"team": "shop"},
 		DefaultSubject:  "refreshkey:shop:orders",
 		Subject:         "refreshkey:shop:orders",
@@ -41,12 +42,12 @@ func TestCheck(t *testing.T) {
 		ask    func(*Request)
 		denied string
 	}{
-		{name: "no rules: any audience with the default subject", ask: func(r *Request) { r.Audience = "anything" }},
-		{name: "no rules: up to 2160h", ask: func(r *Request) { r.Lifetime = 2160 * time.Hour }},
-		{name: "no rules: not beyond 2160h", ask: func(r *Request) { r.Lifetime = 2161 * time.Hour }, denied: "lifetime 2161h0m0s (at most 2160h0m0s)"},
-		{name: "no rules: no scopes", ask: func(r *Request) { r.Scopes = []string{"orders:read"} }, denied: `scope "orders:read"`},
-		{name: "no rules: no claims", ask: func(r *Request) { r.Claims = []string{"email"} }, denied: `claim "email"`},
-		{name: "no rules: no other subject", ask: func(r *Request) { r.Subject = "till" }, denied: `subject "till"`},
+		{name: "no policy: any audience with the default subject", ask: func(r *Request) { r.Audience = "anything" }},
+		{name: "no policy: up to 2160h", ask: func(r *Request) { r.Lifetime = 2160 * time.Hour }},
+		{name: "no policy: not beyond 2160h", ask: func(r *Request) { r.Lifetime = 2161 * time.Hour }, denied: "lifetime 2161h0m0s (at most 2160h0m0s)"},
+		{name: "no policy: no scopes", ask: func(r *Request) { r.Scopes = []string{"orders:read"} }, denied: `scope "orders:read"`},
+		{name: "no policy: no claims", ask: func(r *Request) { r.Claims = []string{"email"} }, denied: `claim "email"`},
+		{name: "no policy: no other subject", ask: func(r *Request) { r.Subject = "till" }, denied: `subject "till"`},
 		{name: "access token beyond the issuer's bound", ask: func(r *Request) { r.AccessLifetime = 2 * time.Hour }, denied: "accessToken.lifetime 2h0m0s is more than the issuer's maxLifetime 1h0m0s"},
 
 		{name: "one rule grants all of it", rules: []v1alpha1.PolicyRule{shop}, ask: func(r *Request) {
@@ -69,7 +70,11 @@ func TestCheck(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p, err := Compile(&v1alpha1.JWTIssuerSpec{Policy: &v1alpha1.PolicySpec{Rules: tt.rules}})
+			spec := &v1alpha1.JWTIssuerSpec{}
+			if tt.rules != nil {
+				spec.Policy = &v1alpha1.PolicySpec{Rules: tt.rules}
+			}
+			p, err := Compile(spec)
 			if err != nil {
 				t.Fatalf("Compile: %v", err)
 			}

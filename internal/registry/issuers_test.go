@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -49,6 +50,20 @@ func TestFindIssuer(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: issuer %q, not %q", c.name, got, c.want)
 		}
+	}
+}
+
+// TestAnIssuerAtAnAddress: the endpoints are under the path, the host is the address in brackets with its port.
+func TestAnIssuerAtAnAddress(t *testing.T) {
+	read := issuerOf(&v1alpha1.JWTIssuer{Spec: v1alpha1.JWTIssuerSpec{URL: "https://[fd00::1]:8443/shop", EndpointURL: "https://[2001:db8::2]/shop"}}, "refreshkeys-system", nil)
+	if read == nil {
+		t.Fatal("not read")
+	}
+	if read.URL != "https://[fd00::1]:8443/shop" || read.path != "/shop" || !slices.Equal(read.hosts, []string{"[fd00::1]:8443", "[2001:db8::2]"}) {
+		t.Errorf("url %s, path %s, hosts %q", read.URL, read.path, read.hosts)
+	}
+	if want := []string{"https://[fd00::1]:8443/shop/token", "https://[2001:db8::2]/shop/token"}; !slices.Equal(read.TokenEndpoints, want) {
+		t.Errorf("token endpoints %q", read.TokenEndpoints)
 	}
 }
 

@@ -27,6 +27,8 @@ const (
 	managerDeployment = "refreshkeys-manager"
 	managerPods       = "app.kubernetes.io/name=refreshkeys,app.kubernetes.io/component=manager"
 	admissionPolicy   = "refreshkeys." + v1alpha1.Group
+	// admissionAdvice warns, and refuses nothing.
+	admissionAdvice = "refreshkeys-advice." + v1alpha1.Group
 )
 
 const (
@@ -190,7 +192,7 @@ func (r *Removal) removeSigningKeys(ctx context.Context) error {
 	return nil
 }
 
-// removeKinds leaves the admission policy in force until there is nothing to judge.
+// removeKinds leaves the admission policies in force until there is nothing to judge.
 func (r *Removal) removeKinds(ctx context.Context) error {
 	if !r.CRDs {
 		r.report("the CRDs stay")
@@ -210,7 +212,10 @@ func (r *Removal) removeKinds(ctx context.Context) error {
 		}
 	}
 	r.report("the CRDs are deleted")
-	return errors.Join(r.remove(ctx, bindings, "", admissionPolicy), r.remove(ctx, policies, "", admissionPolicy))
+	return errors.Join(
+		r.remove(ctx, bindings, "", admissionPolicy), r.remove(ctx, policies, "", admissionPolicy),
+		r.remove(ctx, bindings, "", admissionAdvice), r.remove(ctx, policies, "", admissionAdvice),
+	)
 }
 
 // served are the namespaces to look in.

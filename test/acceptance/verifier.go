@@ -97,6 +97,7 @@ func (v *Verifier) authorise(ctx context.Context, claims *token.Claims, issuer *
 		return err
 	}
 	request := policy.Request{
+		Namespace:       namespace.Name,
 		NamespaceLabels: namespace.Labels,
 		DefaultSubject:  claims.ClientID,
 		Subject:         claims.Subject,

@@ -1,6 +1,7 @@
 package cel
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -8,9 +9,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
+// bare is what the API server says of a pattern or a format.
+var bare = regexp.MustCompile(`in body (should match|must be of type date-time)`)
+
+// TestRefused shows what the API server answers to each bad value, in sentences that say what to do.
 func TestRefused(t *testing.T) {
 	cases := append(readManifests(t, "../invalid"), generatedRefusals()...)
 	var refusals []string
+	all := rules(t)
 	for _, m := range cases {
 		t.Run(m.name, func(t *testing.T) {
 			if len(m.wants) == 0 {
@@ -21,6 +27,9 @@ func TestRefused(t *testing.T) {
 				t.Fatalf("accepted, but must be refused with: %q", m.wants)
 			}
 			refusals = append(refusals, err.Error())
+			if m.subresource == "" && bare.MatchString(err.Error()) && !slices.ContainsFunc(all, func(r rule) bool { return r.saidIn(err.Error()) }) {
+				t.Errorf("the refusal is a bare regular expression: %v", err)
+			}
 			if !apierrors.IsInvalid(err) && !apierrors.IsForbidden(err) {
 				t.Errorf("refused as %s, which is neither Invalid nor Forbidden", apierrors.ReasonForError(err))
 			}

@@ -16,7 +16,8 @@ type schema = apiextensionsv1.JSONSchemaProps
 // installed is what `kubectl apply -k config/crd` installs.
 type installed struct {
 	definitions []apiextensionsv1.CustomResourceDefinition
-	policy      admissionregistrationv1.ValidatingAdmissionPolicy
+	// policy refuses, and advice warns.
+	policy, advice admissionregistrationv1.ValidatingAdmissionPolicy
 }
 
 func readInstalled(t *testing.T) installed {
@@ -35,13 +36,19 @@ func readInstalled(t *testing.T) installed {
 		case "CustomResourceDefinition":
 			all.definitions = append(all.definitions, definition)
 		case "ValidatingAdmissionPolicy":
-			if err := yaml.UnmarshalStrict([]byte(document), &all.policy); err != nil {
+			var policy admissionregistrationv1.ValidatingAdmissionPolicy
+			if err := yaml.UnmarshalStrict([]byte(document), &policy); err != nil {
 				t.Fatal(err)
+			}
+			if policy.Name == adviceName {
+				all.advice = policy
+			} else {
+				all.policy = policy
 			}
 		}
 	}
-	if len(all.definitions) != len(kinds) || all.policy.Name == "" {
-		t.Fatalf("config/crd holds %d CRDs and the policy %q: there must be %d and one", len(all.definitions), all.policy.Name, len(kinds))
+	if len(all.definitions) != len(kinds) || all.policy.Name == "" || all.advice.Name == "" {
+		t.Fatalf("config/crd holds %d CRDs and the policies %q and %q: there must be %d and two", len(all.definitions), all.policy.Name, all.advice.Name, len(kinds))
 	}
 	return all
 }
@@ -118,7 +125,8 @@ func TestEverythingIsBounded(t *testing.T) {
 
 // TestTimesAndDurationsHavePatterns: a format alone lets through what Go refuses. All
 // times have one pattern; TestWhatIsAcceptedDecodes and the fuzz tests of api/v1alpha1
-// show that it is the right one.
+// show that it is the right one. A time without a format has a rule instead, since the
+// API server evaluates no rule of a time that does not have the format.
 func TestTimesAndDurationsHavePatterns(t *testing.T) {
 	schemas := map[string]map[string]*schema{}
 	for _, definition := range readInstalled(t).definitions {
@@ -144,8 +152,8 @@ func TestTimesAndDurationsHavePatterns(t *testing.T) {
 				t.Errorf("%s %s: no schema", kind, f.path)
 			case s.Pattern == "" || s.MaxLength == nil:
 				t.Errorf("%s %s: a %s needs a pattern and maxLength", kind, f.path, f.kind)
-			case f.kind == timeField && s.Format != "date-time":
-				t.Errorf("%s %s: format %q instead of date-time, which alone knows the days of a month", kind, f.path, s.Format)
+			case f.kind == timeField && s.Format != "date-time" && !explained(s):
+				t.Errorf("%s %s: format %q and no rule: one of the two must know the days of a month", kind, f.path, s.Format)
 			case patterns[part] == "":
 				patterns[part] = s.Pattern
 			case patterns[part] != s.Pattern:
@@ -156,6 +164,23 @@ func TestTimesAndDurationsHavePatterns(t *testing.T) {
 	if patterns["spec time"] != patterns["status time"] {
 		t.Errorf("times of spec and status have different patterns: %q", patterns)
 	}
+}
+
+// TestEveryPatternIsExplained: of a pattern alone the API server prints the regular expression. A rule with
+// a message says what to do. Only the operator writes status, and is not asked to read its patterns.
+func TestEveryPatternIsExplained(t *testing.T) {
+	walkKinds(t, func(t *testing.T, path fieldPath, s *schema) {
+		if s.Pattern != "" && path[0] == "spec" && !explained(s) {
+			t.Errorf("the pattern %s is all that a user reads: put a rule with a message in its place", s.Pattern)
+		}
+	})
+}
+
+// explained tells whether a rule of a schema looks at the text.
+func explained(s *schema) bool {
+	return slices.ContainsFunc(s.XValidations, func(rule apiextensionsv1.ValidationRule) bool {
+		return strings.Contains(rule.Rule, "self.matches(") && rule.Message != ""
+	})
 }
 
 func TestEveryFieldIsDescribed(t *testing.T) {
@@ -223,7 +248,11 @@ func rules(t *testing.T) []rule {
 
 // TestMessagesSayWhatToDo: each says what is wrong, and after a colon what to do.
 func TestMessagesSayWhatToDo(t *testing.T) {
-	for _, rule := range rules(t) {
+	all := rules(t)
+	for _, validation := range readInstalled(t).advice.Spec.Validations {
+		all = append(all, rule{message: validation.Message})
+	}
+	for _, rule := range all {
 		if what, todo, _ := strings.Cut(rule.message, ": "); what == "" || todo == "" {
 			t.Errorf("the message %q does not say what to do: append `: <what to do>`", rule.message)
 		}

@@ -39,7 +39,7 @@ annotations:
   verbs: [get, delete]
 - apiGroups: [admissionregistration.k8s.io]
   resources: [validatingadmissionpolicies, validatingadmissionpolicybindings]
-  resourceNames: [refreshkeys.jwt.refreshkeys.dev]
+  resourceNames: [refreshkeys.jwt.refreshkeys.dev, refreshkeys-advice.jwt.refreshkeys.dev]
   verbs: [delete]
 {{- end }}
 {{- end }}

@@ -1,0 +1,53 @@
+package v1alpha1
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The bounds of what a token says, as the schema has them.
+const (
+	// MaxAudienceLength is the longest spec.audience, in characters.
+	MaxAudienceLength = 512
+	// MaxSubjectLength is the longest spec.subject, in characters.
+	MaxSubjectLength = 255
+	// MaxScopes is the largest number of scopes.
+	MaxScopes = 64
+	// MaxScopeLength is the longest scope, in characters.
+	MaxScopeLength = 128
+)
+
+// ValidScope tells whether a text is one scope (RFC 6749 §3.3: %x21 / %x23-5B / %x5D-7E). It is the one rule for
+// schema, operator and token service; test/cel compares it with the schema.
+func ValidScope(scope string) bool {
+	return printable(scope, MaxScopeLength) && !strings.ContainsAny(scope, `"\`)
+}
+
+// ValidAudience tells whether a text can be an audience.
+func ValidAudience(audience string) bool { return printable(audience, MaxAudienceLength) }
+
+// ValidSubject tells whether a text can be a subject.
+func ValidSubject(subject string) bool { return printable(subject, MaxSubjectLength) }
+
+// ValidateTerms says which of audience, subject and scopes is wrong, and what to do, in the words of the schema.
+// An empty subject is the default.
+func ValidateTerms(spec *JWTRefreshKeySpec) error {
+	switch {
+	case !ValidAudience(spec.Audience):
+		return fmt.Errorf("audience: an audience is 1 to %d printable ASCII characters without spaces: write it as the API expects it in `aud`, such as https://orders.example.com", MaxAudienceLength)
+	case spec.Subject != "" && !ValidSubject(spec.Subject):
+		return fmt.Errorf("subject: a subject is 1 to %d printable ASCII characters without spaces: remove the others", MaxSubjectLength)
+	case len(spec.Scopes) > MaxScopes:
+		return fmt.Errorf("scopes: at most %d, not %d: remove some", MaxScopes, len(spec.Scopes))
+	}
+	for i, scope := range spec.Scopes {
+		if !ValidScope(scope) {
+			return fmt.Errorf("scopes[%d]: a scope is 1 to %d printable ASCII characters without spaces, double quotes and backslashes (RFC 6749 §3.3): write each scope as an item of its own", i, MaxScopeLength)
+		}
+	}
+	return nil
+}
+
+func printable(text string, most int) bool {
+	return text != "" && len(text) <= most && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
+}
