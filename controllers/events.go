@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -66,17 +67,61 @@ func restartedEvent(key *v1alpha1.JWTRefreshKey, reference v1alpha1.WorkloadRefe
 		fmt.Sprintf("Restarted %s %s for revision %d.", reference.Kind, reference.Name, key.Status.Revision)}
 }
 
-// conditionEvent tells of a condition Ready that turned to another reason.
-func conditionEvent(ready *metav1.Condition) *announcement {
+func restartFailedEvent(reference v1alpha1.WorkloadReference, revision int64, why string) *announcement {
+	return &announcement{corev1.EventTypeWarning, "RestartFailed", "Restart",
+		fmt.Sprintf("Could not restart %s %s for revision %d: %s", reference.Kind, reference.Name, revision, why)}
+}
+
+// secretEvent tells of a Secret that could not be written, emptied or deleted, as the condition Ready does.
+func secretEvent(conditions []metav1.Condition) *announcement {
+	return &announcement{corev1.EventTypeWarning, v1alpha1.ReasonSecretRefused, "WriteSecret",
+		meta.FindStatusCondition(conditions, v1alpha1.ConditionReady).Message}
+}
+
+// conditionEvent tells of a condition that turned to another reason.
+func conditionEvent(condition *metav1.Condition) *announcement {
 	kind := corev1.EventTypeNormal
-	if ready.Status != metav1.ConditionTrue {
+	if condition.Status != metav1.ConditionTrue || slices.Contains(v1alpha1.NoticeConditions, condition.Type) {
 		kind = corev1.EventTypeWarning
 	}
-	return &announcement{kind, ready.Reason, "Reconcile", ready.Message}
+	return &announcement{kind, condition.Reason, "Reconcile", condition.Message}
+}
+
+// newly is a condition that has another reason than before, or was not there; nil otherwise.
+func newly(before, after []metav1.Condition, kind string) *metav1.Condition {
+	now, earlier := meta.FindStatusCondition(after, kind), meta.FindStatusCondition(before, kind)
+	if now == nil || (earlier != nil && earlier.Reason == now.Reason) {
+		return nil
+	}
+	return now
+}
+
+// turned returns the conditions that an event is due for: a Ready that turned false for another reason, and a wait that
+// began. A wait that keeps an object from being ready is told once, as what it waits for.
+func turned(before, after []metav1.Condition) (events []*metav1.Condition) {
+	ready, waits := newly(before, after, v1alpha1.ConditionReady), newly(before, after, v1alpha1.ConditionReconciling)
+	if ready != nil && ready.Status != metav1.ConditionTrue && (waits == nil || waits.Reason != ready.Reason) {
+		events = append(events, ready)
+	}
+	if waits != nil {
+		events = append(events, waits)
+	}
+	return events
 }
 
 // announce sends what changed between two statuses of a key.
 func (r *RefreshKeyReconciler) announce(key *v1alpha1.JWTRefreshKey, before *v1alpha1.JWTRefreshKeyStatus, plan *lifecycle.Plan) {
+	for _, kind := range v1alpha1.NoticeConditions {
+		if notice := newly(before.Conditions, key.Status.Conditions, kind); notice != nil {
+			conditionEvent(notice).send(r.Events, key)
+		}
+	}
+	if plan.Failure() != nil {
+		if !saidBefore(key.Status.Conditions, before.Conditions) {
+			secretEvent(key.Status.Conditions).send(r.Events, key)
+		}
+		return
+	}
 	switch plan.Line {
 	case lifecycle.IssueFirst:
 		issuedEvent(key).send(r.Events, key)
@@ -93,9 +138,13 @@ func (r *RefreshKeyReconciler) announce(key *v1alpha1.JWTRefreshKey, before *v1a
 		}
 	case lifecycle.KeepLine:
 	}
-	ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady)
-	earlier := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionReady)
-	if ready != nil && ready.Status != metav1.ConditionTrue && (earlier == nil || earlier.Reason != ready.Reason) {
-		conditionEvent(ready).send(r.Events, key)
+	for _, condition := range turned(before.Conditions, key.Status.Conditions) {
+		conditionEvent(condition).send(r.Events, key)
 	}
+}
+
+// saidBefore tells whether Ready says what it said.
+func saidBefore(after, before []metav1.Condition) bool {
+	now, earlier := meta.FindStatusCondition(after, v1alpha1.ConditionReady), meta.FindStatusCondition(before, v1alpha1.ConditionReady)
+	return now != nil && earlier != nil && now.Reason == earlier.Reason && now.Message == earlier.Message
 }
