@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -79,11 +78,7 @@ func secretEvent(conditions []metav1.Condition) *announcement {
 }
 
 // conditionEvent tells of a condition that turned to another reason.
-func conditionEvent(condition *metav1.Condition) *announcement {
-	kind := corev1.EventTypeNormal
-	if condition.Status != metav1.ConditionTrue || slices.Contains(v1alpha1.NoticeConditions, condition.Type) {
-		kind = corev1.EventTypeWarning
-	}
+func conditionEvent(kind string, condition *metav1.Condition) *announcement {
 	return &announcement{kind, condition.Reason, "Reconcile", condition.Message}
 }
 
@@ -96,15 +91,19 @@ func newly(before, after []metav1.Condition, kind string) *metav1.Condition {
 	return now
 }
 
-// turned returns the conditions that an event is due for: a Ready that turned false for another reason, and a wait that
-// began. A wait that keeps an object from being ready is told once, as what it waits for.
-func turned(before, after []metav1.Condition) (events []*metav1.Condition) {
+// turned are the events about a Ready that turned false for another reason, and a wait that began. A wait that
+// keeps an object from being ready is told once, as what it waits for.
+func turned(before, after []metav1.Condition) (events []*announcement) {
 	ready, waits := newly(before, after, v1alpha1.ConditionReady), newly(before, after, v1alpha1.ConditionReconciling)
-	if ready != nil && ready.Status != metav1.ConditionTrue && (waits == nil || waits.Reason != ready.Reason) {
-		events = append(events, ready)
+	unready := ready != nil && ready.Status != metav1.ConditionTrue
+	switch {
+	case waits != nil && unready && waits.Reason == ready.Reason && waits.Reason != v1alpha1.ReasonIssuing:
+		return []*announcement{conditionEvent(corev1.EventTypeWarning, waits)}
+	case waits != nil:
+		events = append(events, conditionEvent(corev1.EventTypeNormal, waits))
 	}
-	if waits != nil {
-		events = append(events, waits)
+	if unready && (waits == nil || waits.Reason != ready.Reason) {
+		events = append(events, conditionEvent(corev1.EventTypeWarning, ready))
 	}
 	return events
 }
@@ -113,7 +112,7 @@ func turned(before, after []metav1.Condition) (events []*metav1.Condition) {
 func (r *RefreshKeyReconciler) announce(key *v1alpha1.JWTRefreshKey, before *v1alpha1.JWTRefreshKeyStatus, plan *lifecycle.Plan) {
 	for _, kind := range v1alpha1.NoticeConditions {
 		if notice := newly(before.Conditions, key.Status.Conditions, kind); notice != nil {
-			conditionEvent(notice).send(r.Events, key)
+			conditionEvent(corev1.EventTypeWarning, notice).send(r.Events, key)
 		}
 	}
 	if plan.Failure() != nil {
@@ -138,8 +137,8 @@ func (r *RefreshKeyReconciler) announce(key *v1alpha1.JWTRefreshKey, before *v1a
 		}
 	case lifecycle.KeepLine:
 	}
-	for _, condition := range turned(before.Conditions, key.Status.Conditions) {
-		conditionEvent(condition).send(r.Events, key)
+	for _, event := range turned(before.Conditions, key.Status.Conditions) {
+		event.send(r.Events, key)
 	}
 }
 

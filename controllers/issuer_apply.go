@@ -137,10 +137,10 @@ func (r *IssuerReconciler) setConditions(status *v1alpha1.JWTIssuerStatus, gener
 // announce sends what changed between two statuses of an issuer.
 func (r *IssuerReconciler) announce(issuer *v1alpha1.JWTIssuer, before *v1alpha1.JWTIssuerStatus) {
 	if ready := newly(before.Conditions, issuer.Status.Conditions, v1alpha1.ConditionReady); ready != nil && ready.Status == metav1.ConditionTrue {
-		conditionEvent(ready).send(r.Events, issuer)
+		conditionEvent(corev1.EventTypeNormal, ready).send(r.Events, issuer)
 	}
-	for _, condition := range turned(before.Conditions, issuer.Status.Conditions) {
-		conditionEvent(condition).send(r.Events, issuer)
+	for _, event := range turned(before.Conditions, issuer.Status.Conditions) {
+		event.send(r.Events, issuer)
 	}
 	states := map[string]v1alpha1.KeyState{}
 	for _, key := range before.Keys {
