@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,6 +19,8 @@ import (
 // and never waited for.
 type announcement struct {
 	kind, reason, action, note string
+	// related is another object that it is about; nil for none. The recorder gathers what differs in the note alone.
+	related runtime.Object
 }
 
 func (a *announcement) send(recorder events.EventRecorder, object runtime.Object) {
@@ -25,7 +28,7 @@ func (a *announcement) send(recorder events.EventRecorder, object runtime.Object
 	if len(note) > maxNote {
 		note = strings.ToValidUTF8(note[:maxNote-len(more)], "") + more
 	}
-	recorder.Eventf(object, nil, a.kind, a.reason, a.action, "%s", note)
+	recorder.Eventf(object, a.related, a.kind, a.reason, a.action, "%s", note)
 }
 
 // maxNote is the longest note, in bytes, that the API server takes of an event.
@@ -36,12 +39,12 @@ const (
 
 func issuedEvent(key *v1alpha1.JWTRefreshKey) *announcement {
 	return &announcement{corev1.EventTypeNormal, v1alpha1.ReasonIssued, "Issue",
-		fmt.Sprintf("Issued revision %d for %s.", key.Status.Revision, key.Spec.Audience)}
+		fmt.Sprintf("Issued revision %d for %s.", key.Status.Revision, key.Spec.Audience), nil}
 }
 
 func adoptedEvent(key *v1alpha1.JWTRefreshKey) *announcement {
 	return &announcement{corev1.EventTypeNormal, v1alpha1.ReasonIssued, "Adopt",
-		fmt.Sprintf("Recorded revision %d, which was in the Secret already.", key.Status.Revision)}
+		fmt.Sprintf("Recorded revision %d, which was in the Secret already.", key.Status.Revision), nil}
 }
 
 func rotatedEvent(key *v1alpha1.JWTRefreshKey, plan *lifecycle.Plan) *announcement {
@@ -49,37 +52,43 @@ func rotatedEvent(key *v1alpha1.JWTRefreshKey, plan *lifecycle.Plan) *announceme
 	if plan.Detail != "" {
 		note = fmt.Sprintf("Issued revision %d: %s (%s).", key.Status.Revision, plan.Cause, plan.Detail)
 	}
-	return &announcement{corev1.EventTypeNormal, "Rotated", "Rotate", note}
+	return &announcement{corev1.EventTypeNormal, "Rotated", "Rotate", note, nil}
 }
 
 func retiredEvent(retired int) *announcement {
-	return &announcement{corev1.EventTypeNormal, "Retired", "Retire", fmt.Sprintf("Retired %d superseded token(s).", retired)}
+	return &announcement{corev1.EventTypeNormal, "Retired", "Retire", fmt.Sprintf("Retired %d superseded token(s).", retired), nil}
 }
 
 func revokedEvent(key *v1alpha1.JWTRefreshKey) *announcement {
 	return &announcement{corev1.EventTypeNormal, v1alpha1.ReasonRevoked, "Revoke",
-		fmt.Sprintf("Revoked, with every token up to revision %d: %s.", key.Status.Revision, key.Status.RevocationReason)}
+		fmt.Sprintf("Revoked, with every token up to revision %d: %s.", key.Status.Revision, key.Status.RevocationReason), nil}
 }
 
 func restartedEvent(key *v1alpha1.JWTRefreshKey, reference v1alpha1.WorkloadReference) *announcement {
 	return &announcement{corev1.EventTypeNormal, "Restarted", "Restart",
-		fmt.Sprintf("Restarted %s %s for revision %d.", reference.Kind, reference.Name, key.Status.Revision)}
+		fmt.Sprintf("Restarted %s %s for revision %d.", reference.Kind, reference.Name, key.Status.Revision), workloadOf(key, reference)}
 }
 
-func restartFailedEvent(reference v1alpha1.WorkloadReference, revision int64, why string) *announcement {
+func restartFailedEvent(key *v1alpha1.JWTRefreshKey, reference v1alpha1.WorkloadReference, why string) *announcement {
 	return &announcement{corev1.EventTypeWarning, "RestartFailed", "Restart",
-		fmt.Sprintf("Could not restart %s %s for revision %d: %s", reference.Kind, reference.Name, revision, why)}
+		fmt.Sprintf("Could not restart %s %s for revision %d: %s", reference.Kind, reference.Name, key.Status.Revision, why), workloadOf(key, reference)}
+}
+
+func workloadOf(key *v1alpha1.JWTRefreshKey, reference v1alpha1.WorkloadReference) runtime.Object {
+	workload := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: reference.Name}}
+	workload.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(reference.Kind))
+	return workload
 }
 
 // secretEvent tells of a Secret that could not be written, emptied or deleted, as the condition Ready does.
 func secretEvent(conditions []metav1.Condition) *announcement {
 	return &announcement{corev1.EventTypeWarning, v1alpha1.ReasonSecretRefused, "WriteSecret",
-		meta.FindStatusCondition(conditions, v1alpha1.ConditionReady).Message}
+		meta.FindStatusCondition(conditions, v1alpha1.ConditionReady).Message, nil}
 }
 
 // conditionEvent tells of a condition that turned to another reason.
 func conditionEvent(kind string, condition *metav1.Condition) *announcement {
-	return &announcement{kind, condition.Reason, "Reconcile", condition.Message}
+	return &announcement{kind, condition.Reason, "Reconcile", condition.Message, nil}
 }
 
 // newly is a condition that has another reason than before, or was not there; nil otherwise.

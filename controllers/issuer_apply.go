@@ -159,9 +159,9 @@ func (r *IssuerReconciler) announce(issuer *v1alpha1.JWTIssuer, before *v1alpha1
 
 func keyEvent(key *v1alpha1.SigningKeyStatus) *announcement {
 	return &announcement{corev1.EventTypeNormal, "Key" + string(key.State), "RotateKeys",
-		fmt.Sprintf("Key %s of the %s ring is %s.", key.KID, key.Use, key.State)}
+		fmt.Sprintf("Key %s of the %s ring is %s.", key.KID, key.Use, key.State), nil}
 }
 
 func keyRemovedEvent(kid string) *announcement {
-	return &announcement{corev1.EventTypeNormal, "KeyRemoved", "RotateKeys", fmt.Sprintf("Key %s is gone from its ring.", kid)}
+	return &announcement{corev1.EventTypeNormal, "KeyRemoved", "RotateKeys", fmt.Sprintf("Key %s is gone from its ring.", kid), nil}
 }

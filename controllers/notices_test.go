@@ -92,7 +92,7 @@ func TestWaitingForASigningKeySaysUntilWhen(t *testing.T) {
 	w.issuerBecomes(issuer, v1alpha1.ReasonKeyPending)
 	waits := meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionReconciling)
 	w.Expect(waits.Message).To(gomega.ContainSubstring("from " + from))
-	w.Eventually(w.noted(issuer, v1alpha1.ReasonKeyPending), patience).Should(gomega.ConsistOf(gomega.ContainSubstring("from " + from)))
+	w.Eventually(w.noted(issuer, v1alpha1.ReasonKeyPending), patience).Should(gomega.ContainElement(gomega.ContainSubstring("may sign, when verifiers have had signing.prepublish to learn of it: from " + from)))
 	w.Eventually(w.says(key, v1alpha1.ConditionReconciling), patience).Should(gomega.And(gomega.HavePrefix("KeyPending: "), gomega.ContainSubstring("from "+from)))
 	w.Eventually(w.noted(key, v1alpha1.ReasonKeyPending), patience).Should(gomega.HaveLen(1))
 	w.Expect(w.told(key)()).To(gomega.HavePrefix("True Issued: "))
@@ -194,10 +194,11 @@ func (w *world) refuseDeployments() {
 // and by keys that wait for them, or for the certificate of the token service.
 func TestSecretsOfTheOperatorThatCannotBeWritten(t *testing.T) {
 	w := newWorld(t)
-	lift := w.secretsUnreachable(apiserver.Namespace)
-	issuer := w.createIssuer()
 	key := w.createKey("orders")
 	stop := w.start()
+	w.becomes(key, v1alpha1.ReasonIssuerNotFound)
+	lift := w.secretsUnreachable(apiserver.Namespace)
+	issuer := w.createIssuer()
 	answer := `failed calling webhook "secrets.unreachable.example.com"`
 	w.Eventually(func() string {
 		ready := meta.FindStatusCondition(get(w, issuer).Status.Conditions, v1alpha1.ConditionReady)

@@ -167,7 +167,7 @@ func (r *RestartReconciler) failed(keys []*v1alpha1.JWTRefreshKey, which workloa
 	for _, key := range keys {
 		mark := lifecycle.RestartMark(key)
 		if before, _ := r.told.Swap(restartOf{which, key.Name}, mark); before != mark {
-			restartFailedEvent(which.WorkloadReference, key.Status.Revision, why).send(r.Events, key)
+			restartFailedEvent(key, which.WorkloadReference, why).send(r.Events, key)
 		}
 	}
 }
