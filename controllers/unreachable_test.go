@@ -1,7 +1,10 @@
 package controllers_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -27,34 +30,40 @@ const (
 	triedAgainWithin = 35 * time.Second
 )
 
-// secretsUnreachable has the API server ask a webhook that does not answer about every write of a Secret
-// in the namespaces given, and returns once it does.
-func (w *world) secretsUnreachable(namespaces ...string) (lift func()) {
+// secretsUnreachable has the API server ask a webhook that nothing serves about every write of a Secret in a namespace, and
+// returns once it does.
+func (w *world) secretsUnreachable(namespace string) (lift func()) {
+	w.t.Helper()
+	return w.secretsBehind(namespace, "https://127.0.0.1:1/validate", 10, apierrors.IsInternalError)
+}
+
+func (w *world) secretsBehind(namespace, url string, seconds int32, refused func(error) bool) (lift func()) {
 	w.t.Helper()
 	hook := &admissionv1.ValidatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: w.namespace},
 		Webhooks: []admissionv1.ValidatingWebhook{{
 			Name:         "secrets.unreachable.example.com",
-			ClientConfig: admissionv1.WebhookClientConfig{URL: ptr.To("https://127.0.0.1:1/validate")},
+			ClientConfig: admissionv1.WebhookClientConfig{URL: &url},
 			Rules: []admissionv1.RuleWithOperations{{
 				Operations: []admissionv1.OperationType{admissionv1.Create, admissionv1.Update, admissionv1.Delete},
 				Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"secrets"}},
 			}},
-			NamespaceSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
-				Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpIn, Values: namespaces,
-			}}},
-			FailurePolicy: ptr.To(admissionv1.Fail), SideEffects: ptr.To(admissionv1.SideEffectClassNone), AdmissionReviewVersions: []string{"v1"},
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: namespace}},
+			FailurePolicy:     ptr.To(admissionv1.Fail), SideEffects: ptr.To(admissionv1.SideEffectClassNone), AdmissionReviewVersions: []string{"v1"},
+			TimeoutSeconds: &seconds,
 		}},
 	}
 	w.create(hook)
-	refused := func() bool {
-		probe := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespaces[0], Name: "probe"}}
-		return apierrors.IsInternalError(w.admin.Create(w.ctx, probe, client.DryRunAll))
+	tried := func() bool {
+		ctx, cancel := context.WithTimeout(w.ctx, time.Second)
+		defer cancel()
+		probe := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "probe"}}
+		return refused(w.admin.Create(ctx, probe, client.DryRunAll))
 	}
-	w.Eventually(refused, patience).Should(gomega.BeTrue())
+	w.Eventually(tried, patience).Should(gomega.BeTrue())
 	return func() {
 		w.Expect(w.admin.Delete(w.ctx, hook)).To(gomega.Succeed())
-		w.Eventually(refused, patience).Should(gomega.BeFalse())
+		w.Eventually(tried, patience).Should(gomega.BeFalse())
 	}
 }
 
@@ -159,4 +168,22 @@ func TestReadyOverARotationSaysWhatHoldsBeforeAndAfter(t *testing.T) {
 	}, patience, time.Millisecond).Should(gomega.BeEquivalentTo(2))
 	w.reaches(key, 2)
 	w.Expect(append(seen, w.told(key)())).To(gomega.HaveEach(said), strings.Join(seen, "\n"))
+}
+
+// A webhook that takes a request and never answers: the write is cut off, so that it is told within the same time.
+func TestSecretsBehindAWebhookThatHangs(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	bystander := w.createKey("bystander")
+	w.start()
+	w.becomes(bystander, v1alpha1.ReasonIssued)
+	deaf, err := (&net.ListenConfig{}).Listen(w.ctx, "tcp", "127.0.0.1:0")
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	defer deaf.Close()
+	lift := w.secretsBehind(w.namespace, "https://"+deaf.Addr().String()+"/validate", 30, func(err error) bool { return errors.Is(err, context.DeadlineExceeded) })
+	key := w.createKey("orders")
+	w.Eventually(w.told(key), toldWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix("False Issuing: "), gomega.ContainSubstring("did not answer within 11s")))
+	w.Eventually(func() []string { return w.warnings(key) }, patience).Should(gomega.HaveLen(1))
+	lift()
+	w.Eventually(w.told(key), triedAgainWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
 }
