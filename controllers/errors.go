@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/redact"
 )
 
 // errOutdated says that the caches showed something else than what is: observe again,
@@ -56,7 +57,7 @@ func answerOf(err error, held []map[string][]byte) string {
 			values = append(values, value)
 		}
 	}
-	said := redacted(err.Error(), values...)
+	said := redact.Answer(err.Error(), values...)
 	switch reason := string(apierrors.ReasonForError(err)); {
 	case reason == "":
 		return said

@@ -25,6 +25,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/redact"
 )
 
 // RestartReconciler restarts the workloads that spec.rolloutRestart names, once for each token that
@@ -143,7 +144,7 @@ func (r *RestartReconciler) Reconcile(ctx context.Context, which workload) (ctrl
 	case apierrors.IsConflict(err):
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
 	case err != nil:
-		r.failed(due.keys, which, redacted(err.Error()))
+		r.failed(due.keys, which, redact.Answer(err.Error()))
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	for _, key := range due.keys {

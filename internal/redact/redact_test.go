@@ -1,4 +1,4 @@
-package controllers
+package redact
 
 import (
 	"encoding/base64"
@@ -40,7 +40,7 @@ func TestAnswersKeepWhatHelps(t *testing.T) {
 		if want == "" {
 			want = answer
 		}
-		if got := redacted(answer, []byte(token)); got != want {
+		if got := Answer(answer, []byte(token)); got != want {
 			t.Errorf("%s\nbecame\n%s\nwanted\n%s", answer, got, want)
 		}
 	}
@@ -80,8 +80,8 @@ func FuzzAnswers(f *testing.F) {
 		if chunk > 0 {
 			part = inChunks(part, int(chunk))
 		}
-		got := redacted(before+part+after, []byte(token))
-		if len(got) > longestAnswer {
+		got := Answer(before+part+after, []byte(token))
+		if len(got) > longest {
 			t.Errorf("%d bytes", len(got))
 		}
 		if leaks := leaked(got, token); leaks != "" {
@@ -131,7 +131,7 @@ func TestAnswersAboutValuesThatAreNotKnown(t *testing.T) {
 		if len(part) < 24 {
 			continue
 		}
-		got := redacted("denied: " + part + " is not allowed")
+		got := Answer("denied: " + part + " is not allowed")
 		for i := 0; i+12 <= len(part); i++ {
 			if strings.Contains(got, part[i:i+12]) {
 				t.Fatalf("%q became %q", part, got)

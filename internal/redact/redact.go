@@ -1,4 +1,5 @@
-package controllers
+// Package redact repeats what an API server says without anything that could be part of a token.
+package redact
 
 import (
 	"encoding/base64"
@@ -9,8 +10,10 @@ import (
 )
 
 const (
-	// longestAnswer bounds, in bytes, what a condition repeats of an answer of the API server.
-	longestAnswer = 320
+	// longest bounds, in bytes, what a condition repeats of an answer of the API server.
+	longest = 320
+	// more ends what was cut.
+	more = " ..."
 	// withheld stands for what is left out.
 	withheld = "[...]"
 	// telling is how many characters of a token in a row are not repeated; scattered is the same for what remains
@@ -18,10 +21,10 @@ const (
 	telling, scattered = 6, 8
 )
 
-// redacted is an answer of the API server without anything that could be part of a token. A validation, a webhook or a
+// Answer is an answer of the API server without anything that could be part of a token. A validation, a webhook or a
 // policy may quote the Secret: its text or its base64 form, whole, in pieces, or byte by byte. What remains are
 // words, short numbers, and names that are made of these. held are the values that must not show.
-func redacted(answer string, held ...[]byte) string {
+func Answer(answer string, held ...[]byte) string {
 	forms := formsOf(held)
 	text := bytesInARow.ReplaceAllString(printable(answer), " "+withheld+" ")
 	text = run.ReplaceAllStringFunc(text, func(word string) string {
@@ -31,8 +34,8 @@ func redacted(answer string, held ...[]byte) string {
 		return withheld
 	})
 	text = gaps.ReplaceAllString(strings.Join(strings.Fields(text), " "), withheld)
-	if len(text) > longestAnswer {
-		text = strings.ToValidUTF8(text[:longestAnswer-len(more)], "") + more
+	if len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest-len(more)], "") + more
 	}
 	if forms.scatteredIn(text) {
 		return ""
