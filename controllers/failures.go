@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
@@ -55,6 +56,15 @@ func (f *failures) tell(object types.NamespacedName, began time.Time, failed lif
 	}
 	known.told = &failed
 	return known.told
+}
+
+// reported is what came of the write of the status that tells of a failure. Where that fails too the API server is away, which
+// no condition can tell: the time counts anew once it is back.
+func (f *failures) reported(object types.NamespacedName, err error) error {
+	if err != nil && !apierrors.IsConflict(err) {
+		f.over(object)
+	}
+	return err
 }
 
 // over forgets what failed: the object is as it should be, or gone.

@@ -51,6 +51,9 @@ func TestFailuresAreToldOnce(t *testing.T) {
 			t.Errorf("%s: %q is told, wanted %q", step.name, got, step.want)
 		}
 	}
+	if known.tell(key, known.now(), passing("l")); known.reported(key, errOutdated) != errOutdated || len(known.all) > 0 {
+		t.Errorf("an outage of the API server counts: %v", known.all)
+	}
 	known.over(key)
 	if len(known.all) > 0 {
 		t.Errorf("failures are remembered that are over: %v", known.all)

@@ -36,11 +36,13 @@ func (r *IssuerReconciler) reportFailure(ctx context.Context, o *issuerObservati
 	if !ok {
 		return err
 	}
-	told := r.failures.tell(client.ObjectKeyFromObject(o.issuer), began, failed.Failure)
+	name := client.ObjectKeyFromObject(o.issuer)
+	told := r.failures.tell(name, began, failed.Failure)
 	if told == nil {
 		return err
 	}
-	return errors.Join(err, r.writeStatus(ctx, o, &issuerPlan{keys: o.issuer.Status.Keys, verdict: unwrittenKeys(o, told)}))
+	report := &issuerPlan{keys: o.issuer.Status.Keys, verdict: unwrittenKeys(o, told)}
+	return errors.Join(err, r.failures.reported(name, r.writeStatus(ctx, o, report)))
 }
 
 func unwrittenKeys(o *issuerObservation, failed *lifecycle.Failure) issuerVerdict {

@@ -25,13 +25,14 @@ func (r *RefreshKeyReconciler) reportFailure(ctx context.Context, o *observation
 	if !ok {
 		return err
 	}
-	told := r.failures.tell(client.ObjectKeyFromObject(o.key), began, failed.Failure)
+	name := client.ObjectKeyFromObject(o.key)
+	told := r.failures.tell(name, began, failed.Failure)
 	if told == nil {
 		return err
 	}
 	report := plan.Failed(*told)
 	status := report.Status(&o.Observed, nil, r.Clock.Now())
-	return errors.Join(err, r.writeStatus(ctx, o, &status, report))
+	return errors.Join(err, r.failures.reported(name, r.writeStatus(ctx, o, &status, report)))
 }
 
 // reportUnprepared does the same for a key of which nothing could be decided, since a Secret that all keys depend on could
@@ -41,12 +42,13 @@ func (r *RefreshKeyReconciler) reportUnprepared(ctx context.Context, o *observat
 	if !ok || o == nil || meta.IsStatusConditionTrue(o.key.Status.Conditions, v1alpha1.ConditionReady) {
 		return err
 	}
-	told := r.failures.tell(client.ObjectKeyFromObject(o.key), began, failed.Failure)
+	name := client.ObjectKeyFromObject(o.key)
+	told := r.failures.tell(name, began, failed.Failure)
 	if told == nil {
 		return err
 	}
 	report := lifecycle.Unprepared(*told)
 	status := o.key.Status.DeepCopy()
 	report.SetConditions(status, o.key.Generation, r.Clock.Now())
-	return errors.Join(err, r.writeStatus(ctx, o, status, report))
+	return errors.Join(err, r.failures.reported(name, r.writeStatus(ctx, o, status, report)))
 }
