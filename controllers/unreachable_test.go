@@ -89,7 +89,7 @@ func (w *world) warnings(key *v1alpha1.JWTRefreshKey) (notes []string) {
 }
 
 // A webhook on Secrets that does not answer: every key that it concerns says so, in a condition that stays and in
-// one event; none says Ready for a token that nobody can read; and all go on by themselves once it is gone.
+// one event; none says Ready for a token that is not in its Secret; and all go on by themselves once it is gone.
 func TestSecretsBehindAWebhookThatDoesNotAnswer(t *testing.T) {
 	w := newWorld(t)
 	w.createIssuer()

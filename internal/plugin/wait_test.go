@@ -10,7 +10,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// TestWaitsFor: whoever waits reads what the key waits for, and not that its token is Issued.
+// TestWaitsFor: a command that waits prints what the key waits for, and not that its token is Issued.
 func TestWaitsFor(t *testing.T) {
 	condition := func(kind string, status metav1.ConditionStatus, reason, message string) func(*v1alpha1.JWTRefreshKey) {
 		return func(k *v1alpha1.JWTRefreshKey) {
