@@ -12,7 +12,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -192,17 +191,14 @@ func (r *CertificateReconciler) write(ctx context.Context, secret *corev1.Secret
 	if found && maps.EqualFunc(secret.Data, data, bytes.Equal) {
 		return nil
 	}
+	before := secret.Data
 	secret.Data = data
-	var err error
+	ctx, cancel := context.WithTimeout(ctx, secretWriteTimeout)
+	defer cancel()
 	if found {
-		err = r.Client.Update(ctx, secret)
-	} else {
-		err = r.Client.Create(ctx, secret)
+		return secretWriteError(secret.Name, r.Client.Update(ctx, secret), before, data)
 	}
-	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
-		return errOutdated
-	}
-	return err
+	return secretWriteError(secret.Name, r.Client.Create(ctx, secret), data)
 }
 
 // SetupWithManager registers the controller, and what wakes it.
@@ -224,6 +220,6 @@ func (r *CertificateReconciler) SetupWithManager(mgr ctrl.Manager, o Options) er
 			queue.Add(certificate)
 			return nil
 		})).
-		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess}).
+		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout, RateLimiter: retries(), SkipNameValidation: &o.SeveralInProcess}).
 		Complete(r)
 }

@@ -1,44 +1,91 @@
 package controllers
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/redact"
 )
 
 // errOutdated says that the caches showed something else than what is: observe again,
 // from the API server itself.
 var errOutdated = errors.New("what was observed is out of date")
 
-// refusedError is the API server's refusal of a Secret: by a quota, a webhook, a policy, or
-// for a name that is not valid. A user has to act; the write is tried again all the same.
-type refusedError struct {
-	name   string
-	reason string
+// secretWriteTimeout bounds a write of a Secret. The API server gives up on a webhook after 10 s, unless that is
+// configured otherwise, and names it then.
+const secretWriteTimeout = 11 * time.Second
+
+// secretError is a write of a Secret, or the deletion of one, that failed. It is tried again in any case.
+type secretError struct{ lifecycle.Failure }
+
+func (e *secretError) Error() string {
+	if e.Refused {
+		return fmt.Sprintf("the API server refuses Secret %q: %s", e.Name, e.Answer)
+	}
+	return fmt.Sprintf("cannot write Secret %q: %s", e.Name, e.Answer)
 }
 
-func (e *refusedError) Error() string {
-	return fmt.Sprintf("the API server refuses Secret %q (%s); look for quotas, admission webhooks and policies of its namespace", e.name, e.reason)
-}
-
-// secretWriteError says what went wrong in the write of a Secret without repeating the API
-// server's message: a validation or a webhook can quote the object there, and with it the token.
-func secretWriteError(name string, err error) error {
-	switch {
-	case err == nil:
+// secretWriteError says what went wrong in the write of a Secret. Of the API server's message it repeats what
+// cannot be part of a token: a validation or a webhook can quote the object there. held is the data that
+// the Secret has, or was to have.
+func secretWriteError(name string, err error, held ...map[string][]byte) error {
+	if err == nil {
 		return nil
-	case apierrors.IsAlreadyExists(err), apierrors.IsConflict(err), apierrors.IsNotFound(err):
+	}
+	denied := deniedByAdmission(err)
+	if !denied && (apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) || apierrors.IsNotFound(err)) {
 		return errOutdated
-	case unauthorized(err):
-		return fmt.Errorf("write Secret %q: the operator lacks the permission", name)
-	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
-		return &refusedError{name: name, reason: string(apierrors.ReasonForError(err))}
-	case apierrors.ReasonForError(err) != "":
-		return fmt.Errorf("write Secret %q: %s", name, apierrors.ReasonForError(err))
+	}
+	return &secretError{lifecycle.Failure{Name: name, Answer: answerOf(err, held), Refused: denied || refusedForGood(err)}}
+}
+
+// answerOf is the reason of an error, and its message as far as that may be repeated.
+func answerOf(err error, held []map[string][]byte) string {
+	if errors.Is(err, context.DeadlineExceeded) && apierrors.ReasonForError(err) == "" {
+		return fmt.Sprintf("the API server did not answer within %s", secretWriteTimeout)
+	}
+	var values [][]byte
+	for _, data := range held {
+		for _, value := range data {
+			values = append(values, value)
+		}
+	}
+	said := redact.Answer(err.Error(), values...)
+	switch reason := string(apierrors.ReasonForError(err)); {
+	case reason == "":
+		return said
+	case said == "":
+		return reason
 	default:
-		return fmt.Errorf("write Secret %q: %w", name, err)
+		return reason + ": " + said
+	}
+}
+
+// deniedByAdmission: a webhook or an admission policy denies a request with a code of its own choice.
+func deniedByAdmission(err error) bool {
+	text := err.Error()
+	return apierrors.ReasonForError(err) != "" && (strings.Contains(text, "denied the request") || strings.Contains(text, "denied request"))
+}
+
+// refusedForGood tells a refusal that a user has to lift, by a quota, a policy or a validation, from a failure
+// that may pass by itself.
+func refusedForGood(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || unauthorized(err) {
+		return false
+	}
+	switch code := status.Status().Code; code {
+	case http.StatusUnauthorized, http.StatusNotFound, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
+		return false
+	default:
+		return code >= 400 && code < 500
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,6 +19,8 @@ import (
 // and never waited for.
 type announcement struct {
 	kind, reason, action, note string
+	// related is another object that it is about; nil for none. The recorder gathers what differs in the note alone.
+	related runtime.Object
 }
 
 func (a *announcement) send(recorder events.EventRecorder, object runtime.Object) {
@@ -25,7 +28,7 @@ func (a *announcement) send(recorder events.EventRecorder, object runtime.Object
 	if len(note) > maxNote {
 		note = strings.ToValidUTF8(note[:maxNote-len(more)], "") + more
 	}
-	recorder.Eventf(object, nil, a.kind, a.reason, a.action, "%s", note)
+	recorder.Eventf(object, a.related, a.kind, a.reason, a.action, "%s", note)
 }
 
 // maxNote is the longest note, in bytes, that the API server takes of an event.
@@ -36,12 +39,12 @@ const (
 
 func issuedEvent(key *v1alpha1.JWTRefreshKey) *announcement {
 	return &announcement{corev1.EventTypeNormal, v1alpha1.ReasonIssued, "Issue",
-		fmt.Sprintf("Issued revision %d for %s.", key.Status.Revision, key.Spec.Audience)}
+		fmt.Sprintf("Issued revision %d for %s.", key.Status.Revision, key.Spec.Audience), nil}
 }
 
 func adoptedEvent(key *v1alpha1.JWTRefreshKey) *announcement {
 	return &announcement{corev1.EventTypeNormal, v1alpha1.ReasonIssued, "Adopt",
-		fmt.Sprintf("Recorded revision %d, which was in the Secret already.", key.Status.Revision)}
+		fmt.Sprintf("Recorded revision %d, which was in the Secret already.", key.Status.Revision), nil}
 }
 
 func rotatedEvent(key *v1alpha1.JWTRefreshKey, plan *lifecycle.Plan) *announcement {
@@ -49,34 +52,84 @@ func rotatedEvent(key *v1alpha1.JWTRefreshKey, plan *lifecycle.Plan) *announceme
 	if plan.Detail != "" {
 		note = fmt.Sprintf("Issued revision %d: %s (%s).", key.Status.Revision, plan.Cause, plan.Detail)
 	}
-	return &announcement{corev1.EventTypeNormal, "Rotated", "Rotate", note}
+	return &announcement{corev1.EventTypeNormal, "Rotated", "Rotate", note, nil}
 }
 
 func retiredEvent(retired int) *announcement {
-	return &announcement{corev1.EventTypeNormal, "Retired", "Retire", fmt.Sprintf("Retired %d superseded token(s).", retired)}
+	return &announcement{corev1.EventTypeNormal, "Retired", "Retire", fmt.Sprintf("Retired %d superseded token(s).", retired), nil}
 }
 
 func revokedEvent(key *v1alpha1.JWTRefreshKey) *announcement {
 	return &announcement{corev1.EventTypeNormal, v1alpha1.ReasonRevoked, "Revoke",
-		fmt.Sprintf("Revoked, with every token up to revision %d: %s.", key.Status.Revision, key.Status.RevocationReason)}
+		fmt.Sprintf("Revoked, with every token up to revision %d: %s.", key.Status.Revision, key.Status.RevocationReason), nil}
 }
 
 func restartedEvent(key *v1alpha1.JWTRefreshKey, reference v1alpha1.WorkloadReference) *announcement {
 	return &announcement{corev1.EventTypeNormal, "Restarted", "Restart",
-		fmt.Sprintf("Restarted %s %s for revision %d.", reference.Kind, reference.Name, key.Status.Revision)}
+		fmt.Sprintf("Restarted %s %s for revision %d.", reference.Kind, reference.Name, key.Status.Revision), workloadOf(key, reference)}
 }
 
-// conditionEvent tells of a condition Ready that turned to another reason.
-func conditionEvent(ready *metav1.Condition) *announcement {
-	kind := corev1.EventTypeNormal
-	if ready.Status != metav1.ConditionTrue {
-		kind = corev1.EventTypeWarning
+func restartFailedEvent(key *v1alpha1.JWTRefreshKey, reference v1alpha1.WorkloadReference, why string) *announcement {
+	return &announcement{corev1.EventTypeWarning, "RestartFailed", "Restart",
+		fmt.Sprintf("Could not restart %s %s for revision %d: %s", reference.Kind, reference.Name, key.Status.Revision, why), workloadOf(key, reference)}
+}
+
+func workloadOf(key *v1alpha1.JWTRefreshKey, reference v1alpha1.WorkloadReference) runtime.Object {
+	workload := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: reference.Name}}
+	workload.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(reference.Kind))
+	return workload
+}
+
+// secretEvent tells of a Secret that could not be written, emptied or deleted, as the condition Ready does.
+func secretEvent(conditions []metav1.Condition) *announcement {
+	return &announcement{corev1.EventTypeWarning, v1alpha1.ReasonSecretRefused, "WriteSecret",
+		meta.FindStatusCondition(conditions, v1alpha1.ConditionReady).Message, nil}
+}
+
+// conditionEvent tells of a condition that turned to another reason.
+func conditionEvent(kind string, condition *metav1.Condition) *announcement {
+	return &announcement{kind, condition.Reason, "Reconcile", condition.Message, nil}
+}
+
+// newly is a condition that has another reason than before, or was not there; nil otherwise.
+func newly(before, after []metav1.Condition, kind string) *metav1.Condition {
+	now, earlier := meta.FindStatusCondition(after, kind), meta.FindStatusCondition(before, kind)
+	if now == nil || (earlier != nil && earlier.Reason == now.Reason) {
+		return nil
 	}
-	return &announcement{kind, ready.Reason, "Reconcile", ready.Message}
+	return now
+}
+
+// turned are the events about a Ready that turned false for another reason, and a wait that began. A wait that
+// keeps an object from being ready is told once, as what it waits for.
+func turned(before, after []metav1.Condition) (events []*announcement) {
+	ready, waits := newly(before, after, v1alpha1.ConditionReady), newly(before, after, v1alpha1.ConditionReconciling)
+	unready := ready != nil && ready.Status != metav1.ConditionTrue
+	switch {
+	case waits != nil && unready && waits.Reason == ready.Reason && waits.Reason != v1alpha1.ReasonIssuing:
+		return []*announcement{conditionEvent(corev1.EventTypeWarning, waits)}
+	case waits != nil:
+		events = append(events, conditionEvent(corev1.EventTypeNormal, waits))
+	}
+	if unready && (waits == nil || waits.Reason != ready.Reason) {
+		events = append(events, conditionEvent(corev1.EventTypeWarning, ready))
+	}
+	return events
 }
 
 // announce sends what changed between two statuses of a key.
 func (r *RefreshKeyReconciler) announce(key *v1alpha1.JWTRefreshKey, before *v1alpha1.JWTRefreshKeyStatus, plan *lifecycle.Plan) {
+	for _, kind := range v1alpha1.NoticeConditions {
+		if notice := newly(before.Conditions, key.Status.Conditions, kind); notice != nil {
+			conditionEvent(corev1.EventTypeWarning, notice).send(r.Events, key)
+		}
+	}
+	if plan.Failure() != nil {
+		if !saidBefore(key.Status.Conditions, before.Conditions) {
+			secretEvent(key.Status.Conditions).send(r.Events, key)
+		}
+		return
+	}
 	switch plan.Line {
 	case lifecycle.IssueFirst:
 		issuedEvent(key).send(r.Events, key)
@@ -93,9 +146,13 @@ func (r *RefreshKeyReconciler) announce(key *v1alpha1.JWTRefreshKey, before *v1a
 		}
 	case lifecycle.KeepLine:
 	}
-	ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady)
-	earlier := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionReady)
-	if ready != nil && ready.Status != metav1.ConditionTrue && (earlier == nil || earlier.Reason != ready.Reason) {
-		conditionEvent(ready).send(r.Events, key)
+	for _, event := range turned(before.Conditions, key.Status.Conditions) {
+		event.send(r.Events, key)
 	}
+}
+
+// saidBefore tells whether Ready says what it said.
+func saidBefore(after, before []metav1.Condition) bool {
+	now, earlier := meta.FindStatusCondition(after, v1alpha1.ConditionReady), meta.FindStatusCondition(before, v1alpha1.ConditionReady)
+	return now != nil && earlier != nil && now.Reason == earlier.Reason && now.Message == earlier.Message
 }

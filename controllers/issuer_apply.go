@@ -1,37 +1,62 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
 // apply writes the keys first and then says so: what status shows is always there.
 func (r *IssuerReconciler) apply(ctx context.Context, o *issuerObservation, plan *issuerPlan) error {
 	if plan.rings != nil {
+		began := r.failures.now()
 		if err := r.writeKeys(ctx, o, plan.rings); err != nil {
-			return r.reportRefusal(ctx, o, err)
+			return r.reportFailure(ctx, o, began, err)
 		}
 	}
 	return r.writeStatus(ctx, o, plan)
 }
 
-// reportRefusal puts a refused Secret into the status; the write is tried again with back-off.
-func (r *IssuerReconciler) reportRefusal(ctx context.Context, o *issuerObservation, err error) error {
-	var refused *refusedError
-	if !errors.As(err, &refused) {
+// reportFailure puts a write of the Secret that failed into the status, once for all the tries that follow; the error
+// makes the next one. Keys that the Secret holds already sign on.
+func (r *IssuerReconciler) reportFailure(ctx context.Context, o *issuerObservation, began time.Time, err error) error {
+	failed, ok := failureIn(ctx, err)
+	if !ok {
 		return err
 	}
-	report := &issuerPlan{keys: o.issuer.Status.Keys, verdict: stalledIssuer(v1alpha1.ReasonSecretRefused, refused.Error())}
-	return errors.Join(err, r.writeStatus(ctx, o, report))
+	name := client.ObjectKeyFromObject(o.issuer)
+	told := r.failures.tell(name, began, failed.Failure)
+	if told == nil {
+		return err
+	}
+	report := &issuerPlan{keys: o.issuer.Status.Keys, verdict: unwrittenKeys(o, told)}
+	return errors.Join(err, r.failures.reported(name, r.writeStatus(ctx, o, report)))
+}
+
+func unwrittenKeys(o *issuerObservation, failed *lifecycle.Failure) issuerVerdict {
+	said := lifecycle.Unwritten(*failed)
+	if failed.Refused {
+		return stalledIssuer(v1alpha1.ReasonSecretRefused, said.Message)
+	}
+	verdict := issuerVerdict{reason: v1alpha1.ReasonSecretRefused, message: said.Message, reconciling: true, waiting: said.Message + " " + said.Waiting}
+	if o.rings != nil {
+		if held := verdictOf(o.rings); held.ready {
+			verdict.ready, verdict.reason, verdict.message = true, held.reason, held.message
+		}
+	}
+	return verdict
 }
 
 // writeKeys creates the Secret, or updates it under the resourceVersion that was read: of
@@ -41,20 +66,22 @@ func (r *IssuerReconciler) writeKeys(ctx context.Context, o *issuerObservation, 
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, secretWriteTimeout)
+	defer cancel()
 	name := signingKeysName(o.issuer.Name)
 	if o.secret == nil {
 		return secretWriteError(name, r.Client.Create(ctx, &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: name, Labels: signingKeysLabels(o.issuer.Name)},
 			Type:       corev1.SecretTypeOpaque,
 			Data:       data,
-		}))
+		}), data)
 	}
 	secret := o.secret.DeepCopy()
 	secret.Data = data
 	for label, value := range signingKeysLabels(o.issuer.Name) {
 		metav1.SetMetaDataLabel(&secret.ObjectMeta, label, value)
 	}
-	return secretWriteError(name, r.Client.Update(ctx, secret))
+	return secretWriteError(name, r.Client.Update(ctx, secret), o.secret.Data, data)
 }
 
 func signingKeysLabels(issuer string) map[string]string {
@@ -84,32 +111,38 @@ func (r *IssuerReconciler) writeStatus(ctx context.Context, o *issuerObservation
 
 func (r *IssuerReconciler) setConditions(status *v1alpha1.JWTIssuerStatus, generation int64, verdict issuerVerdict) {
 	now := metav1.Time{Time: r.Clock.Now().UTC()}
-	set := func(kind string, value metav1.ConditionStatus) {
+	set := func(kind string, value metav1.ConditionStatus, reason, message string) {
 		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
-			Type: kind, Status: value, Reason: verdict.reason, Message: verdict.message,
-			ObservedGeneration: generation, LastTransitionTime: now,
+			Type: kind, Status: value, Reason: reason, Message: message, ObservedGeneration: generation, LastTransitionTime: now,
 		})
 	}
-	for kind, present := range map[string]bool{v1alpha1.ConditionReconciling: verdict.reconciling, v1alpha1.ConditionStalled: verdict.stalled} {
+	setOrRemove := func(kind string, present bool, reason, message string) {
 		if present {
-			set(kind, metav1.ConditionTrue)
+			set(kind, metav1.ConditionTrue, reason, message)
 		} else {
 			meta.RemoveStatusCondition(&status.Conditions, kind)
 		}
 	}
+	waits := verdict.reason
 	if verdict.ready {
-		set(v1alpha1.ConditionReady, metav1.ConditionTrue)
+		waits = v1alpha1.ReasonSecretRefused
+	}
+	setOrRemove(v1alpha1.ConditionReconciling, verdict.reconciling, waits, cmp.Or(verdict.waiting, verdict.message))
+	setOrRemove(v1alpha1.ConditionStalled, verdict.stalled, verdict.reason, verdict.message)
+	if verdict.ready {
+		set(v1alpha1.ConditionReady, metav1.ConditionTrue, verdict.reason, verdict.message)
 	} else {
-		set(v1alpha1.ConditionReady, metav1.ConditionFalse)
+		set(v1alpha1.ConditionReady, metav1.ConditionFalse, verdict.reason, verdict.message)
 	}
 }
 
 // announce sends what changed between two statuses of an issuer.
 func (r *IssuerReconciler) announce(issuer *v1alpha1.JWTIssuer, before *v1alpha1.JWTIssuerStatus) {
-	ready := meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionReady)
-	earlier := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionReady)
-	if earlier == nil || earlier.Reason != ready.Reason {
-		conditionEvent(ready).send(r.Events, issuer)
+	if ready := newly(before.Conditions, issuer.Status.Conditions, v1alpha1.ConditionReady); ready != nil && ready.Status == metav1.ConditionTrue {
+		conditionEvent(corev1.EventTypeNormal, ready).send(r.Events, issuer)
+	}
+	for _, event := range turned(before.Conditions, issuer.Status.Conditions) {
+		event.send(r.Events, issuer)
 	}
 	states := map[string]v1alpha1.KeyState{}
 	for _, key := range before.Keys {
@@ -128,9 +161,9 @@ func (r *IssuerReconciler) announce(issuer *v1alpha1.JWTIssuer, before *v1alpha1
 
 func keyEvent(key *v1alpha1.SigningKeyStatus) *announcement {
 	return &announcement{corev1.EventTypeNormal, "Key" + string(key.State), "RotateKeys",
-		fmt.Sprintf("Key %s of the %s ring is %s.", key.KID, key.Use, key.State)}
+		fmt.Sprintf("Key %s of the %s ring is %s.", key.KID, key.Use, key.State), nil}
 }
 
 func keyRemovedEvent(kid string) *announcement {
-	return &announcement{corev1.EventTypeNormal, "KeyRemoved", "RotateKeys", fmt.Sprintf("Key %s is gone from its ring.", kid)}
+	return &announcement{corev1.EventTypeNormal, "KeyRemoved", "RotateKeys", fmt.Sprintf("Key %s is gone from its ring.", kid), nil}
 }

@@ -36,11 +36,16 @@ type IssuerReconciler struct {
 	Generate KeyGenerator
 	// Namespace is the operator's own.
 	Namespace string
+
+	failures *failures
 }
 
 // Reconcile brings one issuer to where it should be.
 func (r *IssuerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	observed, err := r.observe(ctx, req.Name)
+	if err == nil && observed == nil {
+		r.failures.over(req.NamespacedName)
+	}
 	if err != nil || observed == nil {
 		return ctrl.Result{}, err
 	}
@@ -53,6 +58,9 @@ func (r *IssuerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
 	case err != nil:
 		return ctrl.Result{}, err
+	}
+	r.failures.over(req.NamespacedName)
+	switch {
 	case plan.next.IsZero():
 		return ctrl.Result{}, nil
 	default:
@@ -68,7 +76,7 @@ func (r *IssuerReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
 		// An issuer that goes may free its URL for another.
 		Watches(&v1alpha1.JWTIssuer{}, handler.EnqueueRequestsFromMapFunc(r.rivals)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.issuerOfKeys)).
-		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess}).
+		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout, RateLimiter: retries(), SkipNameValidation: &o.SeveralInProcess}).
 		Complete(r)
 }
 

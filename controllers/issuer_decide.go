@@ -35,7 +35,9 @@ type issuerVerdict struct {
 	reason      string
 	message     string
 	reconciling bool
-	stalled     bool
+	// waiting is the message of the condition Reconciling; the message where it is empty.
+	waiting string
+	stalled bool
 }
 
 func stalledIssuer(reason, message string) issuerVerdict {
@@ -68,19 +70,42 @@ func (r *IssuerReconciler) decide(o *issuerObservation) (*issuerPlan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("advance the signing keys: %w", err)
 	}
-	plan := &issuerPlan{keys: keyStatus(rings), next: rings.NextChange(schedule, now), verdict: issuerVerdict{
-		ready: true, reason: v1alpha1.ReasonKeysReady, message: "Both rings have a key that signs, and the next one is published.",
-	}}
+	plan := &issuerPlan{keys: keyStatus(rings), next: rings.NextChange(schedule, now), verdict: verdictOf(rings)}
 	if !rings.Equal(o.rings) || o.mislabelled {
 		plan.rings = rings
 	}
-	for _, use := range []keyring.Use{keyring.Refresh, keyring.Access} {
+	return plan, nil
+}
+
+// verdictOf is what the conditions say of an issuer whose Secret holds the rings.
+func verdictOf(rings *keyring.Rings) issuerVerdict {
+	for _, use := range []keyring.Use{keyring.Access, keyring.Refresh} {
 		if _, err := rings.Signer(use); err != nil {
-			plan.verdict = issuerVerdict{reason: v1alpha1.ReasonKeyPending, reconciling: true,
-				message: fmt.Sprintf("The %s ring has no key that may sign; the next one is published and waits for signing.prepublish.", use)}
+			return issuerVerdict{reason: v1alpha1.ReasonKeyPending, reconciling: true,
+				message: fmt.Sprintf("The %s ring has no key that may sign; the next one is published.", use),
+				waiting: fmt.Sprintf("The issuer waits until the next key of the %s ring may sign, when verifiers have had signing.prepublish to learn of it: %s.", use, signsFrom(rings, use))}
 		}
 	}
-	return plan, nil
+	return issuerVerdict{ready: true, reason: v1alpha1.ReasonKeysReady, message: "Both rings have a key that signs, and the next one is published."}
+}
+
+// signsFrom says from when the next key of a ring may sign.
+func signsFrom(rings *keyring.Rings, use keyring.Use) string {
+	at := pendingFrom(rings, use)
+	if at.IsZero() {
+		return "the time is not known yet"
+	}
+	return "from " + at.UTC().Format(time.RFC3339)
+}
+
+// pendingFrom is when the next key of a ring is to sign; zero where there is none.
+func pendingFrom(rings *keyring.Rings, use keyring.Use) time.Time {
+	for _, key := range rings.Keys() {
+		if key.Use == use && key.State == keyring.Pending {
+			return key.ActiveAt
+		}
+	}
+	return time.Time{}
 }
 
 // conflictRetry is how often an obstacle is looked at again that no watch need tell of.

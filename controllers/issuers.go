@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -173,7 +174,7 @@ func (v *issuerView) readiness(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, 
 		return false, stalled.Message
 	}
 	if keysMissing {
-		return false, "its signing keys are not made yet."
+		return false, keysNotMade(issuer)
 	}
 	rings, err := keyring.Decode(keys.Data)
 	if err != nil {
@@ -181,14 +182,25 @@ func (v *issuerView) readiness(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, 
 	}
 	v.rings = rings
 	if _, err := rings.Signer(keyring.Refresh); err != nil {
-		return false, "no signing key is active yet."
+		return false, "its refresh ring has no key that may sign yet; the next one may, " + signsFrom(rings, keyring.Refresh) + "."
 	}
 	_, err = rings.Signer(keyring.Access)
-	v.issuer.AccessPending = err != nil
+	if v.issuer.AccessPending = err != nil; v.issuer.AccessPending {
+		v.issuer.AccessFrom = pendingFrom(rings, keyring.Access)
+	}
 	if meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionReady) == nil {
 		return false, "it has not been looked at yet."
 	}
 	return true, ""
+}
+
+// keysNotMade says why an issuer has no signing keys, as far as its conditions do.
+func keysNotMade(issuer *v1alpha1.JWTIssuer) string {
+	ready := meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || ready.Status == metav1.ConditionTrue {
+		return "its signing keys are not made yet."
+	}
+	return "its signing keys are not made yet. " + ready.Message
 }
 
 // lost tells whether a refresh key that is not in the ring should be there: it is on record,

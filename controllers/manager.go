@@ -143,7 +143,7 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	}
 	issuerKeys := &IssuerReconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("refreshkeys"),
-		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace,
+		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace, failures: newFailures(o.Pulse),
 	}
 	if err := issuerKeys.SetupWithManager(mgr, o); err != nil {
 		return nil, fmt.Errorf("set up the controller of JWTIssuers: %w", err)
@@ -194,6 +194,7 @@ func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *CertificateReconcil
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("refreshkeys"),
 		Clock: o.Clock, NewID: o.NewID, trusted: certificates.Trusted, trustChanged: certificates.changed,
 		issuers: newIssuers(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
+		failures: newFailures(o.Pulse), restarts: o.Restarts,
 	}
 }
 

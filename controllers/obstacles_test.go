@@ -83,14 +83,14 @@ func TestARefusedSecretIsReportedOnce(t *testing.T) {
 			allow := w.refuseUpdates()
 			tt.happens(w, key)
 			w.becomes(key, tt.reason)
-			w.Eventually(func() string { return messageOf(get(w, key)) }, patience).Should(gomega.ContainSubstring("the API server refuses Secret"))
+			w.Eventually(func() string { return messageOf(get(w, key)) }, patience).Should(gomega.ContainSubstring("denied request"))
 
 			version, events := key.ResourceVersion, len(w.eventsOf(key))
 			w.Consistently(func() string { return get(w, key).ResourceVersion }, 2*time.Second, 20*time.Millisecond).Should(gomega.Equal(version))
 			w.Expect(len(w.eventsOf(key))).To(gomega.BeNumerically("<=", events+1), "an event that was on its way may still come")
 
 			allow()
-			w.Eventually(func() string { return messageOf(get(w, key)) }, 2*patience).ShouldNot(gomega.ContainSubstring("the API server refuses Secret"))
+			w.Eventually(func() string { return messageOf(get(w, key)) }, 2*patience).ShouldNot(gomega.ContainSubstring("denied request"))
 		})
 	}
 }

@@ -2,7 +2,7 @@ package controllers
 
 import (
 	"context"
-	"errors"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,7 +23,7 @@ import (
 // first token is written to the Secret and then recorded, since nothing is accepted before
 // the object exists; from then on the line is advanced first, and the Secret follows it.
 // Where the line stays as it is, the status comes last, since it says what became of the
-// Secret; but Ready is taken back before a token is taken away.
+// Secret; but Ready is taken back before a token is taken away, and turns true after one is written.
 func (r *RefreshKeyReconciler) apply(ctx context.Context, o *observation, plan *lifecycle.Plan) error {
 	switch {
 	case plan.Ignore:
@@ -35,6 +35,7 @@ func (r *RefreshKeyReconciler) apply(ctx context.Context, o *observation, plan *
 	if err != nil {
 		return err
 	}
+	began := r.failures.now()
 	status := plan.Status(&o.Observed, made, r.Clock.Now())
 	if plan.StatusFirst(&o.Observed) {
 		if err := r.writeStatus(ctx, o, &status, plan); err != nil {
@@ -42,12 +43,25 @@ func (r *RefreshKeyReconciler) apply(ctx context.Context, o *observation, plan *
 		}
 	}
 	if err := r.writeSecret(ctx, o, plan, &status.TokenLine, text); err != nil {
-		return r.reportRefusal(ctx, o, plan, err)
+		return r.reportFailure(ctx, o, plan, began, err)
 	}
-	if err := r.writeStatus(ctx, o, &status, plan); err != nil {
-		return err
+	report := plan
+	if written := plan.Written(); written != nil {
+		report, status = written, written.Status(&o.Observed, nil, r.Clock.Now())
 	}
-	return r.removeSecrets(ctx, o, plan.Remove)
+	if plan.Line != lifecycle.KeepLine {
+		if err := r.writeStatus(ctx, o, &status, report); err != nil {
+			return err
+		}
+		if err := r.removeSecrets(ctx, o, plan.Remove); err != nil {
+			return r.reportFailure(ctx, o, plan, began, err)
+		}
+		return nil
+	}
+	if err := r.removeSecrets(ctx, o, plan.Remove); err != nil {
+		return r.reportFailure(ctx, o, plan, began, err)
+	}
+	return r.writeStatus(ctx, o, &status, report)
 }
 
 // discard deletes a key that still is what was decided on.
@@ -87,6 +101,8 @@ func (r *RefreshKeyReconciler) mintAccess(o *observation, plan *lifecycle.Plan, 
 // writeSecret makes the Secret what the plan wants of it. text is the current token where it
 // was just made; otherwise it is taken from the Secret itself or made again from status.
 func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, plan *lifecycle.Plan, current *v1alpha1.TokenLine, text tokenText) error {
+	ctx, cancel := context.WithTimeout(ctx, secretWriteTimeout)
+	defer cancel()
 	switch plan.Secret {
 	case lifecycle.EmptySecret:
 		if plan.Line == lifecycle.KeepLine {
@@ -167,7 +183,7 @@ func refill(secret *corev1.Secret, wanted *wantedSecret, current *v1alpha1.Token
 func (r *RefreshKeyReconciler) createSecret(ctx context.Context, o *observation, wanted *wantedSecret, tokens secretTokens) error {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: o.key.Namespace, Name: o.Secret.Name}}
 	wanted.write(secret, tokens)
-	return secretWriteError(secret.Name, r.Client.Create(ctx, secret))
+	return secretWriteError(secret.Name, r.Client.Create(ctx, secret), tokensOf(secret.Data))
 }
 
 // updateSecret changes our Secret as it is at the API server now, if it is still ours, and
@@ -179,7 +195,7 @@ func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation,
 		return errOutdated
 	}
 	if err != nil {
-		return err
+		return secretWriteError(o.Secret.Name, err)
 	}
 	if stateOf(secret, o.seen) != o.Secret.State || heldHash(secret) != o.Secret.TokenHash || (o.Secret.State != lifecycle.SecretOwn && o.Secret.State != lifecycle.SecretLeftOver) {
 		return errOutdated
@@ -189,10 +205,19 @@ func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation,
 			return err
 		}
 	}
+	held := tokensOf(secret.Data)
 	if err := change(secret); err != nil {
 		return err
 	}
-	return secretWriteError(secret.Name, r.Client.Update(ctx, secret))
+	return secretWriteError(secret.Name, r.Client.Update(ctx, secret), held, tokensOf(secret.Data))
+}
+
+// tokensOf are the entries of a Secret's data that an answer must not repeat.
+func tokensOf(data map[string][]byte) map[string][]byte {
+	held := maps.Clone(data)
+	delete(held, v1alpha1.SecretTokenEndpoint)
+	delete(held, v1alpha1.SecretCA)
+	return held
 }
 
 // confirmCurrent asks the API server whether the key is still this one and stands where it
@@ -216,6 +241,8 @@ func (r *RefreshKeyReconciler) confirmCurrent(ctx context.Context, key *v1alpha1
 // removeSecrets deletes Secrets of this key under names that it no longer has, each only if
 // it still is the one that was looked at.
 func (r *RefreshKeyReconciler) removeSecrets(ctx context.Context, o *observation, names []string) error {
+	ctx, cancel := context.WithTimeout(ctx, secretWriteTimeout)
+	defer cancel()
 	for _, name := range names {
 		if err := r.deleteSecret(ctx, o, name, func(secret *corev1.Secret) bool { return isOtherOf(secret, o.seen) }); err != nil {
 			return err
@@ -229,23 +256,11 @@ func (r *RefreshKeyReconciler) removeSecrets(ctx context.Context, o *observation
 func (r *RefreshKeyReconciler) deleteSecret(ctx context.Context, o *observation, name string, still func(*corev1.Secret) bool) error {
 	secret := &corev1.Secret{}
 	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: o.key.Namespace, Name: name}, secret); err != nil {
-		return client.IgnoreNotFound(err)
+		return secretWriteError(name, client.IgnoreNotFound(err))
 	}
 	if !still(secret) {
 		return nil
 	}
 	err := r.Client.Delete(ctx, secret, client.Preconditions{UID: ptr.To(secret.UID), ResourceVersion: ptr.To(secret.ResourceVersion)})
-	return secretWriteError(name, client.IgnoreNotFound(err))
-}
-
-// reportRefusal puts a refused Secret into the status, so that a user sees what to do; the
-// write is tried again with back-off.
-func (r *RefreshKeyReconciler) reportRefusal(ctx context.Context, o *observation, plan *lifecycle.Plan, err error) error {
-	var refused *refusedError
-	if !errors.As(err, &refused) {
-		return err
-	}
-	report := plan.Refused(refused.Error())
-	status := report.Status(&o.Observed, nil, r.Clock.Now())
-	return errors.Join(err, r.writeStatus(ctx, o, &status, report))
+	return secretWriteError(name, client.IgnoreNotFound(err), tokensOf(secret.Data))
 }

@@ -35,6 +35,9 @@ type RefreshKeyReconciler struct {
 	trusted      func(context.Context) ([]byte, error)
 	trustChanged <-chan event.GenericEvent
 	pace         *pacer
+	failures     *failures
+	// restarts: another controller restarts the workloads that keys name.
+	restarts bool
 
 	// began is when the first key was looked at.
 	beganOnce sync.Once
@@ -63,12 +66,14 @@ const conflictDelay = 50 * time.Millisecond
 
 func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.NamespacedName, live bool) (ctrl.Result, error) {
 	r.beganOnce.Do(func() { r.began = r.Clock.Now() })
+	began := r.failures.now()
 	observed, err := r.observe(ctx, name, live)
 	if err != nil {
-		return ctrl.Result{}, err
+		return ctrl.Result{}, r.reportUnprepared(ctx, observed, began, err)
 	}
 	if observed == nil {
 		r.pace.forget(name)
+		r.failures.over(name)
 		return ctrl.Result{}, nil
 	}
 	plan := lifecycle.Decide(observed.Observed, r.Clock.Now())
@@ -81,6 +86,7 @@ func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.Namespa
 	if err := r.apply(ctx, observed, &plan); err != nil {
 		return ctrl.Result{}, err
 	}
+	r.failures.over(name)
 	return r.lookAgain(&plan), nil
 }
 

@@ -34,7 +34,8 @@ type observation struct {
 }
 
 // observe reads all that a decision needs from the caches; with live set, the key and its
-// Secret, which others write as well, from the API server. It returns nil when the key is gone.
+// Secret, which others write as well, from the API server. It returns nil when the key is gone, and with an
+// error the key alone, where it was read.
 func (r *RefreshKeyReconciler) observe(ctx context.Context, name types.NamespacedName, live bool) (*observation, error) {
 	reader := client.Reader(r.Client)
 	if live {
@@ -44,12 +45,12 @@ func (r *RefreshKeyReconciler) observe(ctx context.Context, name types.Namespace
 	if err := reader.Get(ctx, name, key); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
-	trusted, err := r.trusted(ctx)
-	if err != nil {
-		return nil, err
+	o := &observation{key: key, seen: key, reader: reader}
+	o.Key, o.WatchedSince, o.RestartsEnabled = key, r.began, r.restarts
+	var err error
+	if o.trusted, err = r.trusted(ctx); err != nil {
+		return o, err
 	}
-	o := &observation{key: key, seen: key, reader: reader, trusted: trusted}
-	o.Key, o.WatchedSince = key, r.began
 	for _, step := range []func(context.Context, *observation) error{
 		r.observeNamespace, r.observeIssuer, r.observeLine, r.observeSecret, r.observeOthers,
 	} {

@@ -40,7 +40,7 @@ func (r *RefreshKeyReconciler) SetupWithManager(mgr ctrl.Manager, o Options) err
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: o.Workers,
 			ReconciliationTimeout:   reconcileTimeout,
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
+			RateLimiter:             retries(),
 			NewQueue:                newFairQueue(mgr.GetLogger()),
 			SkipNameValidation:      &o.SeveralInProcess,
 		}).
@@ -50,12 +50,16 @@ func (r *RefreshKeyReconciler) SetupWithManager(mgr ctrl.Manager, o Options) err
 // reconcileTimeout bounds what an unresponsive API server can hold up.
 const reconcileTimeout = 2 * time.Minute
 
-// A key whose writes fail is tried again after firstRetry, and then after twice as long each
-// time up to lastRetry: once the API server is back, no key waits longer than that.
+// An object whose writes fail is tried again after firstRetry, and then after twice as long each
+// time up to lastRetry: once the API server is back, none waits longer than that.
 const (
 	firstRetry = 5 * time.Millisecond
-	lastRetry  = 30 * time.Second
+	lastRetry  = lifecycle.RetryInterval
 )
+
+func retries() workqueue.TypedRateLimiter[reconcile.Request] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry)
+}
 
 // inBackground wakes the many keys that one change concerns when nobody else waits: what one
 // user asks for his key does not stand in line behind a look at all the others.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"sync"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/redact"
 )
 
 // RestartReconciler restarts the workloads that spec.rolloutRestart names, once for each token that
@@ -37,6 +39,15 @@ type RestartReconciler struct {
 	Clock  clock.PassiveClock
 	// Delay gathers what changes at about the same time into one restart.
 	Delay time.Duration
+
+	// told is the RestartMark of the last restart of a workload for a key of which an event says that it failed.
+	told sync.Map
+}
+
+// restartOf is a workload and a key for whose tokens it is restarted.
+type restartOf struct {
+	workload
+	key string
 }
 
 // workload is one that a key names.
@@ -119,8 +130,11 @@ func (r *RestartReconciler) Reconcile(ctx context.Context, which workload) (ctrl
 	}
 	found := &metav1.PartialObjectMetadata{}
 	found.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(which.Kind))
-	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: which.Namespace, Name: which.Name}, found); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+	switch err := r.Live.Get(ctx, types.NamespacedName{Namespace: which.Namespace, Name: which.Name}, found); {
+	case apierrors.IsNotFound(err):
+		return ctrl.Result{}, r.missing(ctx, leaders, which)
+	case err != nil:
+		return ctrl.Result{}, err
 	}
 	due, err := r.due(ctx, leaders, found)
 	if err != nil || len(due.marks) == 0 {
@@ -130,12 +144,33 @@ func (r *RestartReconciler) Reconcile(ctx context.Context, which workload) (ctrl
 	case apierrors.IsConflict(err):
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
 	case err != nil:
+		r.failed(due.keys, which, redact.Answer(err.Error()))
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	for _, key := range due.keys {
+		r.told.Delete(restartOf{which, key.Name})
 		restartedEvent(key, which.WorkloadReference).send(r.Events, key)
 	}
 	return ctrl.Result{}, nil
+}
+
+// missing tells of a workload that does not exist, where it was to be restarted.
+func (r *RestartReconciler) missing(ctx context.Context, leaders []*v1alpha1.JWTRefreshKey, which workload) error {
+	due, err := r.due(ctx, leaders, &metav1.PartialObjectMetadata{})
+	if err == nil {
+		r.failed(due.keys, which, "it does not exist. Create it, or remove it from spec.rolloutRestart.")
+	}
+	return err
+}
+
+// failed tells the keys, once for each token, that a workload could not be restarted.
+func (r *RestartReconciler) failed(keys []*v1alpha1.JWTRefreshKey, which workload, why string) {
+	for _, key := range keys {
+		mark := lifecycle.RestartMark(key)
+		if before, _ := r.told.Swap(restartOf{which, key.Name}, mark); before != mark {
+			restartFailedEvent(key, which.WorkloadReference, why).send(r.Events, key)
+		}
+	}
 }
 
 // dueRestart is what is to be written on a workload: by name of annotation, what it is marked

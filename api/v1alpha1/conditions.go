@@ -12,12 +12,24 @@ const (
 	ConditionStalled = "Stalled"
 )
 
+// Condition types of a JWTRefreshKey that report a part of spec without effect, or with one that its author may not
+// expect. Each is present only while True, and changes nothing about the conditions above.
+const (
+	// ConditionRestartIgnored is True while rolloutRestart restarts nothing.
+	ConditionRestartIgnored = "RestartIgnored"
+	// ConditionReuseUndetected is True while rotation.retryGrace keeps the reuse of a stolen one-time token from being detected.
+	ConditionReuseUndetected = "ReuseUndetected"
+)
+
+// NoticeConditions are the types of the conditions that report parts of spec.
+var NoticeConditions = []string{ConditionRestartIgnored, ConditionReuseUndetected}
+
 // Reasons of the conditions of a JWTRefreshKey. The reason of Ready is what kubectl shows
 // in the column STATUS.
 const (
 	// ReasonIssued: the current token is in the Secret (or, with secret.mode None, on record) and accepted.
 	ReasonIssued = "Issued"
-	// ReasonIssuing: the line has a token that is on its way into the Secret.
+	// ReasonIssuing: a token is recorded and the Secret does not hold it yet, or the Secret could not be written and is tried again.
 	ReasonIssuing = "Issuing"
 	// ReasonOverlapPending: a new revision is due, and waits until an earlier superseded token is retired.
 	ReasonOverlapPending = "OverlapPending"
@@ -38,7 +50,7 @@ const (
 	ReasonSecretConflict = "SecretConflict"
 	// ReasonSecretImmutable: the Secret is marked immutable, so it cannot be brought up to date.
 	ReasonSecretImmutable = "SecretImmutable"
-	// ReasonSecretRefused: the API server refuses the Secret, for a quota or an admission webhook.
+	// ReasonSecretRefused: the API server refuses the Secret, for a quota, an admission webhook or a policy.
 	ReasonSecretRefused = "SecretRefused"
 	// ReasonInvalidSpec: spec says something that no admission should have let through.
 	ReasonInvalidSpec = "InvalidSpec"
@@ -48,7 +60,8 @@ const (
 const (
 	// ReasonKeysReady: both rings have a key that signs and a next one that is published.
 	ReasonKeysReady = "KeysReady"
-	// ReasonKeyPending: no key may sign yet; the next one is published and waits.
+	// ReasonKeyPending: no key may sign yet; the next one is published and waits. Of a JWTRefreshKey, with the condition
+	// Reconciling alone: its Secret has no access token until the access ring has such a key.
 	ReasonKeyPending = "KeyPending"
 	// ReasonURLConflict: an older JWTIssuer has the same URL.
 	ReasonURLConflict = "URLConflict"
@@ -58,6 +71,16 @@ const (
 	ReasonKeysDamaged = "KeysDamaged"
 	// ReasonKeysForeign: the name of the Secret for the signing keys is taken by something else.
 	ReasonKeysForeign = "KeysForeign"
+)
+
+// Reasons of the conditions that report a part of spec.
+const (
+	// ReasonRestartsDisabled: the manager runs without --restarts.
+	ReasonRestartsDisabled = "RestartsDisabled"
+	// ReasonNothingRotates: no rotation of the key puts a token into a Secret.
+	ReasonNothingRotates = "NothingRotates"
+	// ReasonRetryGraceTooLong: rotation.retryGrace of an unbound key reaches the lifetime of its access tokens.
+	ReasonRetryGraceTooLong = "RetryGraceTooLong"
 )
 
 // RevocationReason says why a key was revoked.

@@ -61,6 +61,7 @@ func settled() *situation {
 	})
 	s.current(1, 0, 720*time.Hour)
 	s.Secret.TokenHash = hashOf("token-1")
+	s.Key.Status.Conditions, s.Key.Status.SecretName = readyConditions(&s.Observed), "orders"
 	return s
 }
 
@@ -262,7 +263,14 @@ func advances(cause Cause, mint, previous string) outcome {
 
 func advancesAtOnce(cause Cause, mint, previous string) outcome {
 	o := advances(cause, mint, previous)
-	o.Check = "tokens must go at once"
+	// What the Secret holds is refused until it is written.
+	o.Check, o.Verdict = "tokens must go at once", "waiting Issuing"
+	return o
+}
+
+// unready is an advance in which the Secret holds no token, meanwhile, that is accepted.
+func (o outcome) unready() outcome {
+	o.Verdict = "waiting Issuing"
 	return o
 }
 

@@ -14,6 +14,7 @@ func (d *decision) complete(plan *Plan) {
 	if plan.Ignore || plan.Discard {
 		return
 	}
+	plan.notices = d.noticed()
 	if plan.Line == KeepLine {
 		d.takeAway(plan)
 	}

@@ -145,14 +145,18 @@ func (d *decision) issuerMissing() *Plan {
 	if d.Issuer.Found {
 		return nil
 	}
-	return &Plan{Verdict: waiting(v1alpha1.ReasonIssuerNotFound, fmt.Sprintf("JWTIssuer %q does not exist; create it, or name another in spec.issuerRef.", d.Issuer.Name))}
+	return &Plan{Verdict: waiting(v1alpha1.ReasonIssuerNotFound,
+		fmt.Sprintf("JWTIssuer %q does not exist; create it, or name another in spec.issuerRef.", d.Issuer.Name),
+		fmt.Sprintf("The key waits until JWTIssuer %q exists, however long that takes.", d.Issuer.Name))}
 }
 
 func (d *decision) issuerNotReady() *Plan {
 	if d.Issuer.Ready {
 		return nil
 	}
-	return &Plan{Verdict: waiting(v1alpha1.ReasonIssuerNotReady, fmt.Sprintf("JWTIssuer %q is not ready: %s", d.Issuer.Name, d.Issuer.Message))}
+	return &Plan{Verdict: waiting(v1alpha1.ReasonIssuerNotReady,
+		fmt.Sprintf("JWTIssuer %q is not ready: %s", d.Issuer.Name, d.Issuer.Message),
+		fmt.Sprintf("The key waits until JWTIssuer %q can sign: %s", d.Issuer.Name, d.Issuer.Message))}
 }
 
 func (d *decision) policyDenies() *Plan {
@@ -178,7 +182,10 @@ func (d *decision) blockedBy(wantsWrite bool) *Verdict {
 	case s.State == SecretForeign:
 		v = stalled(v1alpha1.ReasonSecretConflict, fmt.Sprintf("Secret %q exists and is not this key's; remove it, or choose another spec.secret.name.", s.Name))
 	case s.State == SecretLeftOver && d.now.Before(d.leftOverUntil()):
-		v = waiting(v1alpha1.ReasonWaitingForSecret, fmt.Sprintf("Secret %q of an earlier key of this name is being collected.", s.Name))
+		v = waiting(v1alpha1.ReasonWaitingForSecret,
+			fmt.Sprintf("Secret %q of an earlier key of this name is still there.", s.Name),
+			fmt.Sprintf("The key waits until the garbage collector has deleted Secret %q of an earlier key of this name, and until %s at the latest: then the operator replaces it.",
+				s.Name, stamp(d.leftOverUntil())))
 	case (s.State == SecretOwn || s.State == SecretLeftOver) && s.Immutable && wantsWrite:
 		v = stalled(v1alpha1.ReasonSecretImmutable, fmt.Sprintf("Secret %q is immutable and out of date; delete it, and it is made again.", s.Name))
 	default:
@@ -208,7 +215,8 @@ func (d *decision) firstIssue() *Plan {
 	if d.adopts() {
 		return &Plan{Line: AdoptFound, Verdict: d.readyVerdict()}
 	}
-	return &Plan{Line: IssueFirst, Mint: d.nextMint(0), Secret: d.write(), Access: d.accessBeside(true), Verdict: d.readyVerdict()}
+	access := d.accessBeside(true)
+	return &Plan{Line: IssueFirst, Mint: d.nextMint(0), Secret: d.write(), Access: access, Verdict: d.withAccess(d.inUse(), access)}
 }
 
 // adopts: a token that was found becomes the first, unless all that was issued before is to end.
@@ -231,25 +239,15 @@ func (d *decision) restore() *Plan {
 	if !d.secretDiffers() {
 		return nil
 	}
-	// The conditions stand as they are until the Secret is seen again: one that was lost is not
+	// The conditions stand as they are until the Secret is written: one that was lost is not
 	// worth two more writes of status, and one that was never filled does not become ready by this.
-	access := d.accessBeside(false)
-	return &Plan{Secret: WriteSecret, Access: access, KeepStatus: true, Paced: d.Secret.AccessWithdrawn && access != KeepAccess}
-}
-
-func issuing() Verdict {
-	return waiting(v1alpha1.ReasonIssuing, "The token is recorded and on its way into the Secret.")
+	access, after := d.accessBeside(false), d.readyVerdict()
+	after = d.withAccess(after, access)
+	return &Plan{Secret: WriteSecret, Access: access, After: &after, KeepStatus: true, Paced: d.Secret.AccessWithdrawn && access != KeepAccess}
 }
 
 func (d *decision) atRest() *Plan {
 	return &Plan{Verdict: d.readyVerdict()}
-}
-
-func (d *decision) readyVerdict() Verdict {
-	if d.Secret.State == NoSecret {
-		return ready("The current token is on record.")
-	}
-	return ready(fmt.Sprintf("The current token is in Secret %q.", d.Secret.Name))
 }
 
 func (d *decision) write() SecretStep {

@@ -80,7 +80,7 @@ var blockedCases = append([]decideCase{
 		s.current(1, 0, 2000*hour)
 		s.supersede(hour, 721*hour)
 		s.overlapMax(100 * hour)
-	}, want: advances(CauseRenewalDue, "revision 3, 750h to 1470h", "")},
+	}, want: advances(CauseRenewalDue, "revision 3, 750h to 1470h", "").unready()},
 }, eachObstacle()...)
 
 // overlapped has a superseded token whose time ends at 3h.
@@ -126,20 +126,20 @@ func eachObstacle() (cases []decideCase) {
 var refusedCases = []decideCase{
 	{name: "a token that the policy no longer grants: the third rotation does not wait", from: twoSuperseded, at: 3 * hour, given: func(s *situation) {
 		s.Held.Terms.Scope = "billing:all"
-	}, want: advances(CauseSpecChanged, "revision 4, 3h to 723h", "token-1 token-2").but(func(o *outcome) { o.Detail = "scopes" })},
+	}, want: advances(CauseSpecChanged, "revision 4, 3h to 723h", "token-1 token-2").unready().but(func(o *outcome) { o.Detail = "scopes" })},
 	{name: "a token that is longer than the policy grants: the third rotation does not wait", from: twoSuperseded, at: 3 * hour, given: func(s *situation) {
 		s.Key.Spec.Lifetime = duration(100 * hour)
 		s.grant(v1alpha1.PolicyRule{MaxLifetime: duration(100 * hour)})
-	}, want: advances(CauseSpecChanged, "revision 4, 3h to 103h", "token-1 token-2").but(func(o *outcome) { o.Detail = "lifetime" })},
+	}, want: advances(CauseSpecChanged, "revision 4, 3h to 103h", "token-1 token-2").unready().but(func(o *outcome) { o.Detail = "lifetime" })},
 	{name: "a token that the policy no longer grants: where there is room it is kept, in case the policy grants it again", at: 3 * hour, given: func(s *situation) {
 		s.Held.Terms.Scope = "billing:all"
-	}, want: advances(CauseSpecChanged, "revision 2, 3h to 723h", "token-1").but(func(o *outcome) { o.Detail = "scopes" })},
+	}, want: advances(CauseSpecChanged, "revision 2, 3h to 723h", "token-1").unready().but(func(o *outcome) { o.Detail = "scopes" })},
 	{name: "a token of an earlier issuer: the third rotation waits", from: twoSuperseded, at: 3 * hour, given: func(s *situation) {
 		s.Held.Terms.Issuer = "https://earlier.example.com"
 	}, want: pending("482h")},
 	{name: "a token of an earlier issuer that is gone: the third rotation does not wait", from: twoSuperseded, at: 3 * hour, given: func(s *situation) {
 		s.Held.Terms.Issuer, s.Held.KeyGone = "https://earlier.example.com", true
-	}, want: advances(CauseSpecChanged, "revision 4, 3h to 723h", "token-1 token-2").but(func(o *outcome) { o.Detail = "issuer" })},
+	}, want: advances(CauseSpecChanged, "revision 4, 3h to 723h", "token-1 token-2").unready().but(func(o *outcome) { o.Detail = "issuer" })},
 }
 
 // lost has a token of an earlier issuer that is gone, and nothing in the Secret.

@@ -168,7 +168,7 @@ var expiryCases = []decideCase{
 		s.mode(v1alpha1.RotationNever)
 		s.Key.Spec.Lifetime, s.Secret.TokenHash = duration(1000*hour), ""
 	}, want: advances(CauseSpecChanged, "revision 2, 721h to 1721h", "").but(func(o *outcome) { o.Detail, o.Verdict = "lifetime", "waiting Issuing" })},
-	{name: "expiry in mode Scheduled is a new revision", at: 720 * hour, want: advances(CauseRenewalDue, "revision 2, 720h to 1440h", "")},
+	{name: "expiry in mode Scheduled is a new revision", at: 720 * hour, want: advances(CauseRenewalDue, "revision 2, 720h to 1440h", "").unready()},
 	{name: "expiry while the issuer is missing: the Secret is emptied", at: 720 * hour, given: func(s *situation) { s.lacksIssuer() },
 		want: outcome{Check: "issuer is missing", Verdict: "waiting IssuerNotFound", Secret: "empty"}},
 	{name: "expiry while the policy does not grant: the Secret is emptied", at: 720 * hour, given: func(s *situation) { s.grant(v1alpha1.PolicyRule{Audiences: []string{"none"}}) },

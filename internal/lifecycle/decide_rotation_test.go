@@ -25,7 +25,7 @@ var renewalCases = []decideCase{
 	},
 	{
 		name: "renewal after a long downtime: the token is dead and not carried", at: 800 * hour,
-		want: advances(CauseRenewalDue, "revision 2, 800h to 1520h", ""),
+		want: advances(CauseRenewalDue, "revision 2, 800h to 1520h", "").unready(),
 	},
 	{
 		name: "renewal as renewBefore says", at: 700 * hour,
@@ -174,7 +174,7 @@ var rotateCases = []decideCase{
 	{name: "rotate: in mode Never", given: func(s *situation) { s.rotate("v1"); s.mode(v1alpha1.RotationNever) },
 		want: advances(CauseRotate, "revision 2, 1h to 721h", "token-1")},
 	{name: "rotate: an expired key in mode Never comes back", at: 721 * hour, given: func(s *situation) { s.rotate("v1"); s.mode(v1alpha1.RotationNever) },
-		want: advances(CauseRotate, "revision 2, 721h to 1441h", "")},
+		want: advances(CauseRotate, "revision 2, 721h to 1441h", "").unready()},
 	{name: "rotate: together with a changed spec it is one rotation", given: func(s *situation) { s.rotate("v1"); s.Key.Spec.Audience = "https://other.example.com" },
 		want: advances(CauseRotate, "revision 2, 1h to 721h", "token-1")},
 }
@@ -230,7 +230,7 @@ var pendingCases = []decideCase{
 		s.rotate("v3")
 		s.Secret.TokenHash = hashOf("token-2")
 		s.Key.Status.Previous[0].ExpiresAt = metav1.Time{Time: t0.Add(2 * hour)}
-	}, want: advances(CauseRotate, "revision 4, 3h to 723h", "token-2 token-3")},
+	}, want: advances(CauseRotate, "revision 4, 3h to 723h", "token-2 token-3").unready()},
 	{name: "quick successive rotations: an enrolment waits for the oldest token's own end", from: twoSuperseded, at: 3 * hour, given: func(s *situation) {
 		s.rotate("v3")
 		s.mode(v1alpha1.RotationOneTimeUse)

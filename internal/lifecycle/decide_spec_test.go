@@ -93,7 +93,7 @@ var specDoesNotMatterCases = []decideCase{
 		s.Key.Spec.AccessToken = &v1alpha1.KeyAccessTokenSpec{Lifetime: duration(30 * minute)}
 	}),
 	noSpecChange("access token lifetime of the issuer", "480h", func(s *situation) { s.Issuer.AccessLifetime = 20 * minute }),
-	noSpecChange("idleTimeout", "480h", func(s *situation) { s.Key.Spec.IdleTimeout = duration(168 * hour) }),
+	noSpecChange("idleTimeout", "168h2m", func(s *situation) { s.Key.Spec.IdleTimeout = duration(168 * hour) }),
 	noSpecChange("rolloutRestart", "480h", func(s *situation) {
 		s.Key.Spec.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: "orders"}}
 	}),
@@ -161,7 +161,7 @@ var invalidCases = []decideCase{
 	invalid("access token of 25h", "spec.accessToken.lifetime 25h0m0s is not between 1m and 24h", func(s *situation) {
 		s.Key.Spec.AccessToken = &v1alpha1.KeyAccessTokenSpec{Lifetime: duration(25 * hour)}
 	}),
-	invalid("idleTimeout of a minute", "spec.idleTimeout 1m0s is less than 1h", func(s *situation) { s.Key.Spec.IdleTimeout = duration(minute) }),
+	invalid("idleTimeout of a minute", "spec.idleTimeout 1m0s is less than 1h", func(s *situation) { s.Key.Spec.IdleTimeout, s.Key.Status.Conditions = duration(minute), nil }),
 	invalid("unknown mode", `spec.rotation.mode "Often" is unknown; use Scheduled, OneTimeUse or Never`, func(s *situation) { s.mode("Often") }),
 	invalid("a scope with a space in it", "spec.scopes[0]: a scope is 1 to 128 printable ASCII characters", func(s *situation) {
 		s.Key.Spec.Scopes = []string{"orders:read admin"}
@@ -212,7 +212,7 @@ var invalidCases = []decideCase{
 		s.Key.Spec.Binding = &v1alpha1.BindingSpec{ServiceAccountName: "orders"}
 	})),
 	invalid("accessToken with idleTimeout", "spec.secret.accessToken cannot be combined with idleTimeout", withAccess(func(s *situation) {
-		s.Key.Spec.IdleTimeout = duration(168 * hour)
+		s.Key.Spec.IdleTimeout, s.Key.Status.Conditions = duration(168*hour), nil
 	})),
 	invalid("accessToken with OneTimeUse", "spec.secret.accessToken cannot be combined with rotation.mode OneTimeUse", withAccess(func(s *situation) {
 		s.mode(v1alpha1.RotationOneTimeUse)

@@ -244,14 +244,15 @@ var accessPendingCases = []decideCase{
 		given: func(s *situation) { s.Secret.AccessWithdrawn = true }, want: writesSecret("1h20m").but(func(o *outcome) { o.Paced = true })},
 	{name: "no access key: one that was edited goes", from: pendingAccess, given: func(s *situation) { s.Secret.AccessExpiresAt = time.Time{} }, want: writesSecret("480h")},
 	{name: "no access key: without one it is at rest", from: pendingAccess,
-		given: func(s *situation) { s.Secret.HoldsAccess, s.Secret.AccessExpiresAt = false, time.Time{} }, want: atRest("480h")},
+		given: func(s *situation) { s.Secret.HoldsAccess, s.Secret.AccessExpiresAt = false, time.Time{} },
+		want:  atRest("480h").but(func(o *outcome) { o.Verdict = "ready Issued, reconciling KeyPending" })},
 	{name: "no access key: another edit leaves a good one", from: pendingAccess, given: func(s *situation) { s.Secret.AsWanted = false },
 		want: writesSecret("1h20m").but(func(o *outcome) { o.Access = "keep" })},
 	{name: "no access key: a rotation carries no access token over", from: pendingAccess, given: func(s *situation) { s.rotateNow("v1") },
 		want: advancesAtOnce(CauseRotateNow, plain, "")},
 	{name: "no access key: the first issue goes without", from: unissued, given: func(s *situation) {
 		s.Key.Spec.Secret.AccessToken, s.Issuer.AccessPending = true, true
-	}, want: issuesFirst("revision 1, 1h to 721h")},
+	}, want: issuesFirst("revision 1, 1h to 721h").but(func(o *outcome) { o.Verdict = "ready Issued, reconciling KeyPending" })},
 	{name: "no access key: an access token of a dead key is not carried over", from: pendingAccess, given: func(s *situation) {
 		s.Secret.State, s.Secret.TokenHash = SecretLeftOver, hashOf("dead")
 	}, want: writesSecret("1h20m")},

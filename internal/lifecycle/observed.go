@@ -21,6 +21,8 @@ type Observed struct {
 	Namespace Namespace
 	// Issuer is the issuer that the key names.
 	Issuer Issuer
+	// RestartsEnabled: the manager restarts the workloads that spec.rolloutRestart names.
+	RestartsEnabled bool
 	// WatchedSince is when somebody began to look at keys; zero for always. What was used while the
 	// API server was away comes on record only after it is back.
 	WatchedSince time.Time
@@ -57,6 +59,8 @@ type Issuer struct {
 	SessionNamespace string
 	// AccessPending: the access ring has no key that may sign now.
 	AccessPending bool
+	// AccessFrom is when it has one, where that is known.
+	AccessFrom time.Time
 	// KnowsHeldKey tells whether the key that signed the current token is still in the ring.
 	KnowsHeldKey bool
 }

@@ -14,7 +14,8 @@ func (d *decision) retire() *Plan {
 	if !d.alive || !over {
 		return nil
 	}
-	return &Plan{Line: RetireSuperseded, Previous: kept, Verdict: d.readyVerdict()}
+	// Of a Secret that is about to be written, or was refused, this says nothing.
+	return &Plan{Line: RetireSuperseded, Previous: kept, Verdict: d.readyVerdict(), KeepConditions: d.secretDiffers()}
 }
 
 // overdue tells whether superseded tokens are past their time, and which ones are left.

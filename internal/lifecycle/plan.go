@@ -82,6 +82,8 @@ type Plan struct {
 	Discard bool
 	// KeepStatus leaves the status as it is; the Secret is what matters.
 	KeepStatus bool
+	// KeepConditions leaves all of the status but the line as it is.
+	KeepConditions bool
 
 	Line  LineStep
 	Cause Cause
@@ -105,10 +107,16 @@ type Plan struct {
 	Remove []string
 
 	Verdict Verdict
+	// After is what the conditions say once the Secret is written; nil where Verdict holds then too.
+	After *Verdict
 	// Next is when to look again if nothing happens before; zero for never.
 	Next time.Time
 
-	values effective
+	values  effective
+	notices []notice
+	failure *Failure
+	// written: the Secret of the key holds the current token by now.
+	written bool
 }
 
 // Mint is what the next token is to say.
@@ -126,6 +134,8 @@ type Verdict struct {
 	Message string
 	// Reconciling is the reason of the condition of that name; empty while it is not true.
 	Reconciling string
+	// Waiting is the message of that condition: what the key waits for, and until when.
+	Waiting string
 	// Stalled: nothing more happens until a user acts.
 	Stalled bool
 }
@@ -134,9 +144,9 @@ func ready(message string) Verdict {
 	return Verdict{Ready: true, Reason: v1alpha1.ReasonIssued, Message: message}
 }
 
-// waiting is for what clears by itself.
-func waiting(reason, message string) Verdict {
-	return Verdict{Reason: reason, Message: message, Reconciling: reason}
+// waiting is for what clears by itself: message says why the key is not ready, until what it waits for.
+func waiting(reason, message, until string) Verdict {
+	return Verdict{Reason: reason, Message: message, Reconciling: reason, Waiting: until}
 }
 
 // stalled is for what a user has to clear.
@@ -164,13 +174,10 @@ func (p *Plan) AccessLifetime() time.Duration { return p.values.accessLifetime }
 // Terms are what the tokens of this key are to say.
 func (p *Plan) Terms() Terms { return p.values.terms }
 
-// Refused is the plan that reports, after this one, that its Secret could not be written. A
-// token that could not be taken out of it changes nothing about what became of the key.
-func (p *Plan) Refused(message string) *Plan {
-	verdict := stalled(v1alpha1.ReasonSecretRefused, message)
-	if p.Secret == EmptySecret || p.Secret == DeleteSecret {
-		verdict = p.Verdict
-		verdict.Message += " Its Secret still holds a token: " + message
+// Written is the plan that reports, after this one, that its Secret is written; nil where there is nothing to add.
+func (p *Plan) Written() *Plan {
+	if p.Secret != WriteSecret || p.After == nil {
+		return nil
 	}
-	return &Plan{Check: p.Check, Verdict: verdict, values: p.values}
+	return &Plan{Check: p.Check, Verdict: *p.After, values: p.values, notices: p.notices, written: true}
 }

@@ -37,11 +37,28 @@ func (d *decision) urgentAdvance() *Plan {
 
 // advance makes the next token, with the current one kept for the overlap.
 func (d *decision) advance() *Plan {
-	cause := d.rotationCause()
-	if cause == "" {
+	cause, previous := d.following()
+	switch {
+	case cause == "":
 		return nil
+	case len(previous) <= maxPrevious:
+		return d.advanceFor(cause, previous)
+	case d.secretDiffers():
+		// Meanwhile the Secret is kept as at any other time.
+		return nil
+	default:
+		return &Plan{Verdict: d.readyVerdict()}
 	}
-	previous := d.standing()
+}
+
+// following tells why the next token is due, and which tokens would be superseded by it. More of
+// them than maxPrevious: it waits.
+func (d *decision) following() (cause Cause, previous []v1alpha1.SupersededToken) {
+	cause = d.rotationCause()
+	if cause == "" {
+		return "", nil
+	}
+	previous = d.standing()
 	// An enrolment forgets what was used: kept, a used token would look as good as new.
 	previous = slices.DeleteFunc(previous, d.usedOnce)
 	if d.alive && !d.tokenLost() {
@@ -54,16 +71,7 @@ func (d *decision) advance() *Plan {
 		// Nobody needs an overlap with a token that is refused.
 		previous = previous[:maxPrevious]
 	}
-	if len(previous) > maxPrevious {
-		if d.secretDiffers() {
-			// Meanwhile the Secret is kept as at any other time.
-			return nil
-		}
-		verdict := d.readyVerdict()
-		verdict.Reconciling = v1alpha1.ReasonOverlapPending
-		return &Plan{Verdict: verdict}
-	}
-	return d.advanceFor(cause, previous)
+	return cause, previous
 }
 
 func (d *decision) advanceFor(cause Cause, previous []v1alpha1.SupersededToken) *Plan {
@@ -75,15 +83,19 @@ func (d *decision) advanceFor(cause Cause, previous []v1alpha1.SupersededToken) 
 		Withdraws: d.withdraws(cause),
 		Secret:    d.write(),
 		Access:    d.accessBeside(true),
-		Verdict:   d.readyVerdict(),
+		Verdict:   d.inUse(),
 	}
 	if cause == CauseSpecChanged {
 		plan.Detail = strings.Join(d.specChanges(), ", ")
 	}
 	if blocked := d.blockedBy(true); blocked != nil {
 		plan.Secret, plan.Access, plan.Verdict = KeepSecret, NoAccess, *blocked
-	} else if d.Secret.State != NoSecret && (d.Secret.State != SecretOwn || d.Secret.TokenHash == "") {
-		plan.Verdict = issuing()
+		return plan
+	}
+	after := d.withAccess(plan.Verdict, plan.Access)
+	plan.After = &after
+	if !d.staysReady(previous) {
+		plan.Verdict = d.issuing(plan.Mint.Revision)
 	}
 	return plan
 }

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -17,11 +18,14 @@ func (p *Plan) Status(o *Observed, token *Token, now time.Time) v1alpha1.JWTRefr
 	if p.Ignore || p.Discard || p.KeepStatus {
 		return status
 	}
+	p.advanceLine(&status, token, now)
+	if p.KeepConditions {
+		return status
+	}
 	status.ObservedGeneration = o.Key.Generation
 	status.Issuer = o.Issuer.Name
 	status.Effective = p.values.shown()
-	status.SecretName = o.Secret.Name
-	p.advanceLine(&status, token, now)
+	status.SecretName = p.secretName(o)
 	// A token that was found was made before somebody asked, for all that is known.
 	if p.Line == IssueFirst || p.Line == AdvanceLine {
 		status.LastHandledRotate = HandledRotate(o.Key)
@@ -31,8 +35,20 @@ func (p *Plan) Status(o *Observed, token *Token, now time.Time) v1alpha1.JWTRefr
 		status.LastUsedRevision = 0
 	}
 	status.RenewalTime = p.renewalTime(o, &status)
-	p.setConditions(&status, o.Key.Generation, now)
+	p.SetConditions(&status, o.Key.Generation, now)
 	return status
+}
+
+// secretName is the Secret that holds the key's token: another name than before only once there is such a Secret.
+func (p *Plan) secretName(o *Observed) string {
+	switch {
+	case o.Secret.State == NoSecret:
+		return ""
+	case o.Secret.State == SecretOwn, p.Line == IssueFirst, p.written:
+		return o.Secret.Name
+	default:
+		return o.Key.Status.SecretName
+	}
 }
 
 func (p *Plan) advanceLine(status *v1alpha1.JWTRefreshKeyStatus, token *Token, now time.Time) {
@@ -69,10 +85,11 @@ func (p *Plan) renewalTime(o *Observed, status *v1alpha1.JWTRefreshKeyStatus) *m
 	return &metav1.Time{Time: due.UTC()}
 }
 
-func (p *Plan) setConditions(status *v1alpha1.JWTRefreshKeyStatus, generation int64, now time.Time) {
-	set := func(kind string, value bool, reason string) {
+// SetConditions makes the conditions say what the plan says, and nothing else.
+func (p *Plan) SetConditions(status *v1alpha1.JWTRefreshKeyStatus, generation int64, now time.Time) {
+	set := func(kind string, value bool, reason, message string) {
 		condition := metav1.Condition{
-			Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: p.Verdict.Message,
+			Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: message,
 			ObservedGeneration: generation, LastTransitionTime: metav1.Time{Time: now.UTC().Truncate(time.Second)},
 		}
 		if value {
@@ -80,16 +97,21 @@ func (p *Plan) setConditions(status *v1alpha1.JWTRefreshKeyStatus, generation in
 		}
 		meta.SetStatusCondition(&status.Conditions, condition)
 	}
-	setOrRemove := func(kind string, present bool, reason string) {
+	setOrRemove := func(kind string, present bool, reason, message string) {
 		if present {
-			set(kind, true, reason)
+			set(kind, true, reason, message)
 		} else {
 			meta.RemoveStatusCondition(&status.Conditions, kind)
 		}
 	}
-	set(v1alpha1.ConditionReady, p.Verdict.Ready, p.Verdict.Reason)
-	setOrRemove(v1alpha1.ConditionReconciling, p.Verdict.Reconciling != "", p.Verdict.Reconciling)
-	setOrRemove(v1alpha1.ConditionStalled, p.Verdict.Stalled, p.Verdict.Reason)
+	v := &p.Verdict
+	set(v1alpha1.ConditionReady, v.Ready, v.Reason, v.Message)
+	setOrRemove(v1alpha1.ConditionReconciling, v.Reconciling != "", v.Reconciling, cmp.Or(v.Waiting, v.Message))
+	setOrRemove(v1alpha1.ConditionStalled, v.Stalled, v.Reason, v.Message)
+	for _, kind := range v1alpha1.NoticeConditions {
+		n := noticeOf(p.notices, kind)
+		setOrRemove(kind, n.kind != "", n.reason, n.message)
+	}
 }
 
 func (e *effective) shown() *v1alpha1.EffectiveValues {

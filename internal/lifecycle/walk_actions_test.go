@@ -36,6 +36,7 @@ var actions = []struct {
 	{8, "an issuer is repaired", (*world).repairIssuers},
 	{4, "signing keys change", (*world).changeRing},
 	{3, "the namespace changes", (*world).changeNamespace},
+	{1, "an enrolment is lost with its issuer", (*world).loseEnrolment},
 	{1, "the key is deleted and made again", (*world).createKey},
 	{2, "status is forged", (*world).forge},
 }
@@ -264,6 +265,21 @@ func (w *world) forge() {
 	o.Key = w.key
 	w.observeLine(o)
 	w.forged = o.Distrust != "" || w.key.Status.FirstRevision > w.key.Status.Revision
+}
+
+// loseEnrolment moves a device to another issuer, and takes away the earlier one and the Secret.
+func (w *world) loseEnrolment() {
+	if !w.device || w.key.Status.Revision == 0 {
+		return
+	}
+	earlier := IssuerName(w.key)
+	w.edit(func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.IssuerRef = &v1alpha1.IssuerReference{Name: map[string]string{"default": "other"}[earlier]}
+	})
+	if issuer := w.issuers[earlier]; issuer != nil {
+		issuer.found = false
+	}
+	delete(w.secrets, SecretName(w.key))
 }
 
 func (w *world) changeNamespace() {

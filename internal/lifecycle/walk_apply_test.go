@@ -54,10 +54,24 @@ func (w *world) apply(o *observation, plan *Plan) error {
 	if err := w.writeSecret(o, plan, &status.TokenLine, made); err != nil {
 		return w.reportRefusal(o, plan, err)
 	}
-	if err := w.writeStatus(o, &status, plan); err != nil {
+	report := plan
+	if written := plan.Written(); written != nil {
+		report, status = written, written.Status(&o.Observed, nil, w.now)
+	}
+	if plan.Line != KeepLine {
+		if err := w.writeStatus(o, &status, report); err != nil {
+			return err
+		}
+		return w.removeSecrets(o, plan.Remove)
+	}
+	if err := w.removeSecrets(o, plan.Remove); err != nil {
 		return err
 	}
-	for _, name := range plan.Remove {
+	return w.writeStatus(o, &status, report)
+}
+
+func (w *world) removeSecrets(o *observation, names []string) error {
+	for _, name := range names {
 		if err := w.removeSecret(o, name); err != nil {
 			return err
 		}
@@ -219,7 +233,7 @@ func (w *world) reportRefusal(o *observation, plan *Plan, err error) error {
 	if !errors.Is(err, errRefused) {
 		return err
 	}
-	report := plan.Refused(err.Error())
+	report := plan.Failed(Failure{Name: o.Secret.Name, Answer: err.Error(), Refused: true})
 	status := report.Status(&o.Observed, nil, w.now)
 	return errors.Join(err, w.writeStatus(o, &status, report))
 }

@@ -205,12 +205,22 @@ func (w *world) checkStatusWrite(o *observation, plan *Plan, before *v1alpha1.JW
 	}
 }
 
-// checkReadiness: Ready does not become true before there is a token to be read.
+// checkReadiness: a write that says Ready says it of a Secret that holds a token which is accepted, before the next
+// write as after it; and no write turns Ready true that another one has to bear out.
 func (w *world) checkReadiness(o *observation, plan *Plan, before *v1alpha1.JWTRefreshKeyStatus) {
-	became := plan.Verdict.Ready && !meta.IsStatusConditionTrue(before.Conditions, v1alpha1.ConditionReady)
+	if !plan.Verdict.Ready || plan.KeepConditions || o.Secret.State == NoSecret || w.interfered || w.usedUp() {
+		return
+	}
 	secret := w.secrets[o.Secret.Name]
-	if became && o.Secret.State != NoSecret && !w.interfered && !w.usedUp() && (secret == nil || secret.token == "") {
+	if secret == nil || secret.stateFor(w.key) != SecretOwn || secret.token == "" {
 		w.fail("Ready, and no token to be read")
+	}
+	token := w.tokens[secret.token]
+	if !w.accepts(token) && !w.excused(token) {
+		w.fail("Ready, and %s in the Secret is refused", token.JTI)
+	}
+	if became := !meta.IsStatusConditionTrue(before.Conditions, v1alpha1.ConditionReady); became && secret.token != w.key.Status.TokenHash {
+		w.fail("Ready turned true, and the Secret does not hold the current token")
 	}
 }
 

@@ -124,13 +124,18 @@ func (n *creation) issued(ctx context.Context, k *cluster, name string) (key *v1
 	return key, err
 }
 
-// waitsFor is what a key waits for, in its own words.
+// waitsFor is what a key waits for, as its conditions say.
 func waitsFor(key *v1alpha1.JWTRefreshKey) string {
 	ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady)
-	if ready == nil {
+	waits := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReconciling)
+	switch {
+	case ready == nil:
 		return "key " + key.Name + " was not looked at yet; is the manager at work?"
+	case waits != nil && waits.Message != "" && waits.Message != ready.Message:
+		return "key " + key.Name + " waits, " + waits.Reason + ": " + waits.Message
+	default:
+		return "key " + key.Name + " is " + ready.Reason + ": " + ready.Message
 	}
-	return "key " + key.Name + " is " + ready.Reason + ": " + ready.Message
 }
 
 func (n *creation) report(key *v1alpha1.JWTRefreshKey, how string) error {

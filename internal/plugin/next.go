@@ -73,10 +73,12 @@ func pending(key *v1alpha1.JWTRefreshKey) []string {
 
 func asked(key *v1alpha1.JWTRefreshKey) []next {
 	var waiting []next
-	overlap := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReconciling)
+	waits := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReconciling)
 	switch {
-	case overlap != nil && overlap.Reason == v1alpha1.ReasonOverlapPending:
-		waiting = append(waiting, next{what: "a new token is due, and waits until the oldest superseded one retires; `kubectl refreshkey rotate " + key.Name + " --now` does not wait"})
+	case waits != nil && waits.Reason == v1alpha1.ReasonOverlapPending:
+		waiting = append(waiting, next{what: waits.Message + " `kubectl refreshkey rotate " + key.Name + " --now` does not wait"})
+	case waits != nil:
+		waiting = append(waiting, next{what: waits.Message})
 	case key.Status.Revision == 0:
 		waiting = append(waiting, next{what: "the first token is issued"})
 	case len(pending(key)) > 0 && key.Status.Session == nil:

@@ -63,8 +63,11 @@ func TestWhatComes(t *testing.T) {
 		}), []string{renewed, ends}},
 		{"a rotation waits", issued(func(k *key) {
 			k.Status.Previous = nil
-			k.Status.Conditions = append(k.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonOverlapPending})
-		}), []string{"a new token is due, and waits until the oldest superseded one retires; `kubectl refreshkey rotate orders --now` does not wait", renewed, ends}},
+			k.Status.Conditions = append(k.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonOverlapPending, Message: "The next token waits until noon."})
+		}), []string{"The next token waits until noon. `kubectl refreshkey rotate orders --now` does not wait", renewed, ends}},
+		{"waits for its issuer", issued(func(k *key) {
+			k.Status = v1alpha1.JWTRefreshKeyStatus{Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonIssuerNotReady, Message: "The key waits for its issuer."}}}
+		}), []string{"The key waits for its issuer."}},
 		{"not issued yet", issued(func(k *key) { k.Status = v1alpha1.JWTRefreshKeyStatus{} }), []string{"the first token is issued"}},
 		{"one-time use", issued(func(k *key) {
 			k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}

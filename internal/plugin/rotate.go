@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -85,11 +86,20 @@ func (r *rotation) rotated(ctx context.Context, k *cluster, name string, before 
 			return false, "", err
 		}
 		if len(pending(key)) > 0 || key.Status.Revision <= before {
-			return false, "the new token of " + waitsFor(key), nil
+			return false, waitsForRotation(key), nil
 		}
 		return readyReason(key) == v1alpha1.ReasonIssued, waitsFor(key), nil
 	})
 	return key, err
+}
+
+// waitsForRotation is what a rotation that was asked for waits for.
+func waitsForRotation(key *v1alpha1.JWTRefreshKey) string {
+	waits := meta.IsStatusConditionTrue(key.Status.Conditions, v1alpha1.ConditionReconciling)
+	if meta.IsStatusConditionTrue(key.Status.Conditions, v1alpha1.ConditionReady) && !waits {
+		return "the operator has not issued the new token of key " + key.Name + " yet; is the manager at work?"
+	}
+	return waitsFor(key)
 }
 
 func (r *rotation) report(key *v1alpha1.JWTRefreshKey) error {

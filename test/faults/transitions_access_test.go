@@ -31,7 +31,7 @@ var ofAccessTokens = []*transition{
 		want: outcome{advanced: 1, superseded: 1, also: holdsAnotherAccess},
 	},
 	{
-		name: "rotate-now with an access token", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, happens: rotateNow,
+		name: "rotate-now with an access token", writes: 3, key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, happens: rotateNow,
 		want: outcome{advanced: 1, also: holdsAnotherAccess}, kills: true,
 	},
 	{

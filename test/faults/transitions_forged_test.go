@@ -18,52 +18,52 @@ import (
 
 // byForgers are what becomes of a line that somebody else wrote into status. What the operator
 // cannot have written is not signed again: a new token follows it, and nothing of the line
-// before is accepted. The clock stands still.
+// before is accepted. Ready is taken back until the Secret is written. The clock stands still.
 var byForgers = []*transition{
 	{
-		name: "forged hash", writes: 2, kills: true, want: outcome{advanced: 1, also: withoutForgery},
+		name: "forged hash", writes: 3, kills: true, want: outcome{advanced: 1, also: withoutForgery},
 		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { s.TokenHash = token.Hash(forgery) }),
 	},
 	{
-		name: "forged content with a hash of its own", writes: 2, kills: true, want: outcome{advanced: 1, also: withoutForgery},
+		name: "forged content with a hash of its own", writes: 3, kills: true, want: outcome{advanced: 1, also: withoutForgery},
 		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) {
 			forgeContent(s, `{`, `{"scope":"`+forgery+`",`)
 			s.TokenHash = token.Hash(forgery)
 		}),
 	},
 	{
-		name: "content of another key", writes: 2, kills: true, want: outcome{advanced: 1, also: withoutForgery},
+		name: "content of another key", writes: 3, kills: true, want: outcome{advanced: 1, also: withoutForgery},
 		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) {
 			forgeContent(s, `"name":"`+keyName+`"`, `"name":"`+forgery+`"`)
 		}),
 	},
 	{
-		name: "content that is none", writes: 2, kills: true, want: outcome{advanced: 1, also: withoutForgery},
+		name: "content that is none", writes: 3, kills: true, want: outcome{advanced: 1, also: withoutForgery},
 		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) {
 			s.Content = &apiextensionsv1.JSON{Raw: []byte(`{"` + forgery + `":1}`)}
 		}),
 	},
 	{
-		name: "a line without content", writes: 2, kills: true, want: outcome{advanced: 1, also: withoutForgery},
+		name: "a line without content", writes: 3, kills: true, want: outcome{advanced: 1, also: withoutForgery},
 		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { s.Content = nil }),
 	},
 	{
-		name: "forged end", writes: 2, kills: true, want: outcome{advanced: 1, also: withoutForgery},
+		name: "forged end", writes: 3, kills: true, want: outcome{advanced: 1, also: withoutForgery},
 		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) {
 			s.ExpiresAt = &metav1.Time{Time: s.ExpiresAt.Add(1000 * time.Hour)}
 		}),
 	},
 	{
-		name: "forged revision", writes: 2, kills: true, want: outcome{advanced: 7, also: withoutForgery},
+		name: "forged revision", writes: 3, kills: true, want: outcome{advanced: 7, also: withoutForgery},
 		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { s.Revision = 7 }),
 	},
 	{
-		name: "forged kid", writes: 2, kills: true, want: outcome{advanced: 1, also: withoutForgery},
+		name: "forged kid", writes: 3, kills: true, want: outcome{advanced: 1, also: withoutForgery},
 		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { s.KeyID = forgery }),
 	},
 	{
 		// The token itself is genuine, as its hash shows, and says less than what was forged.
-		name: "forged content with the true hash", writes: 2, want: outcome{advanced: 1, superseded: 1, also: withoutForgery},
+		name: "forged content with the true hash", writes: 3, want: outcome{advanced: 1, superseded: 1, also: withoutForgery},
 		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { forgeContent(s, `{`, `{"scope":"`+forgery+`",`) }),
 	},
 	{

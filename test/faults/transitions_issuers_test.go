@@ -21,11 +21,11 @@ var byIssuers = []*transition{
 		want: outcome{keyless: true, also: firstKeysStay},
 	},
 	{name: "changed algorithm", writes: 2, happens: changeAlgorithm, want: outcome{also: nextKeyIsES384}},
-	{name: "withdrawn signing key", writes: 4, happens: withdraw, want: outcome{advanced: 1, also: withoutWithdrawn}, kills: true},
+	{name: "withdrawn signing key", writes: 5, happens: withdraw, want: outcome{advanced: 1, also: withoutWithdrawn}, kills: true},
 	{
 		// The next access key has not been published for long enough, and until it has, the Secret goes
 		// without: nobody accepts the access token that it had.
-		name: "withdrawn access key whose successor has to wait", writes: 3, issuer: []func(*v1alpha1.JWTIssuer){lastingAccess},
+		name: "withdrawn access key whose successor has to wait", writes: 4, issuer: []func(*v1alpha1.JWTIssuer){lastingAccess},
 		key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, happens: withdrawAccess,
 		want: outcome{issuer: v1alpha1.ReasonKeyPending, also: all(accessIsWithdrawn, holdsNoAccess)},
 	},

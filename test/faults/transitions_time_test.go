@@ -59,7 +59,7 @@ var byTime = []*transition{
 		key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, happens: withdrawAccess, want: outcome{also: accessIssuedAgain},
 	},
 	{
-		name: "the successor of a withdrawn access key has waited", writes: 3, issuer: []func(*v1alpha1.JWTIssuer){lastingAccess},
+		name: "the successor of a withdrawn access key has waited", writes: 4, issuer: []func(*v1alpha1.JWTIssuer){lastingAccess},
 		key:     []func(*v1alpha1.JWTRefreshKey){withAccessToken},
 		first:   []step{{do: withdrawAccess, want: outcome{advanced: 1, issuer: v1alpha1.ReasonKeyPending, also: holdsNoAccess}}},
 		happens: touchIssuer, want: outcome{also: accessOfTheNextKey},

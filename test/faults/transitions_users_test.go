@@ -34,7 +34,7 @@ var byUsers = []*transition{
 	},
 	{name: "changed audience", writes: 2, happens: changeAudience, want: outcome{advanced: 1, superseded: 1, also: saysAudience}},
 	{name: "rotate", writes: 2, happens: rotate, want: outcome{advanced: 1, superseded: 1, also: keepsItsFirst}},
-	{name: "rotate-now", writes: 2, happens: rotateNow, want: outcome{advanced: 1, also: beginsAnew}, kills: true},
+	{name: "rotate-now", writes: 3, happens: rotateNow, want: outcome{advanced: 1, also: beginsAnew}, kills: true},
 	{
 		name: "rotate without overlap", writes: 3, key: []func(*v1alpha1.JWTRefreshKey){overlapMax(0)}, happens: rotate,
 		want: outcome{advanced: 1}, kills: true, late: true,

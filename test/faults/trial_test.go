@@ -10,6 +10,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/test/acceptance"
 )
@@ -234,8 +235,8 @@ func keysOnRecord(issuer *v1alpha1.JWTIssuer, rings *keyring.Rings) error {
 }
 
 func (o *outcome) secretSettled(r *trial, f *findings) error {
-	status := &f.key.Status
-	secret, there := f.secrets[status.SecretName]
+	status, name := &f.key.Status, lifecycle.SecretName(f.key)
+	secret, there := f.secrets[name]
 	held := string(secret.Data[v1alpha1.SecretToken])
 	switch {
 	case o.secretless && len(f.secrets) > 0:
@@ -243,11 +244,13 @@ func (o *outcome) secretSettled(r *trial, f *findings) error {
 	case o.secretless:
 		return nil
 	case !there:
-		return fmt.Errorf("there is no Secret %q", status.SecretName)
+		return fmt.Errorf("there is no Secret %q", name)
 	case o.untouched && r.before != nil && secret.ResourceVersion != secretOf(r.before, secret.Name).ResourceVersion:
 		return fmt.Errorf("Secret %s was touched", secret.Name)
 	case o.untouched:
 		return nil
+	case status.SecretName != name:
+		return fmt.Errorf("status names Secret %q, not %q", status.SecretName, name)
 	case o.tokenless && (held != "" || len(secret.Data[v1alpha1.SecretAccessToken]) > 0):
 		return fmt.Errorf("Secret %s holds a token still", secret.Name)
 	case !o.tokenless && token.Hash(held) != status.TokenHash:

@@ -1,0 +1,224 @@
+package controllers_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
+)
+
+// says is a condition of a key: reason and message; empty where it is not true.
+func (w *world) says(key *v1alpha1.JWTRefreshKey, kind string) func() string {
+	return func() string {
+		condition := meta.FindStatusCondition(get(w, key).Status.Conditions, kind)
+		if condition == nil || condition.Status != metav1.ConditionTrue {
+			return ""
+		}
+		return condition.Reason + ": " + condition.Message
+	}
+}
+
+// noted are the notes of the events with a reason about an object; what the recorder gathers into a series counts.
+func (w *world) noted(object client.Object, reason string) func() []string {
+	return func() (notes []string) {
+		var events eventsv1.EventList
+		w.Expect(w.admin.List(w.ctx, &events)).To(gomega.Succeed())
+		for _, event := range events.Items {
+			if event.Regarding.UID != object.GetUID() || event.Reason != reason {
+				continue
+			}
+			notes = append(notes, event.Note)
+			if event.Series != nil {
+				notes = append(notes, fmt.Sprintf("and %d more", event.Series.Count))
+			}
+		}
+		return notes
+	}
+}
+
+// A rotation that waits says for what and until when, by a time that stands, in the condition Reconciling and in one event.
+func TestARotationThatWaitsSaysUntilWhen(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	key := w.createKey("orders")
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	for i, value := range []string{"once", "twice"} {
+		w.annotate(key, v1alpha1.AnnotationRotate, value)
+		w.reaches(key, int64(i+2))
+	}
+	w.annotate(key, v1alpha1.AnnotationRotate, "thrice")
+	says := w.says(key, v1alpha1.ConditionReconciling)
+	w.Eventually(says, patience, 20*time.Millisecond).Should(gomega.HavePrefix("OverlapPending: "))
+	end := key.Status.Previous[0].ExpiresAt.UTC().Format(time.RFC3339)
+	w.Expect(says()).To(gomega.And(gomega.ContainSubstring("waits until revision 1"), gomega.ContainSubstring("at "+end+" at the latest")))
+	w.Expect(w.told(key)()).To(gomega.And(gomega.HavePrefix("True Issued: "), gomega.Not(gomega.ContainSubstring("waits"))))
+	w.Eventually(w.noted(key, v1alpha1.ReasonOverlapPending), patience).Should(gomega.ConsistOf(gomega.ContainSubstring(end)))
+
+	said := says()
+	w.clock.SetTime(w.clock.Now().Add(time.Hour))
+	w.poke(key)
+	w.Consistently(says, time.Second, 20*time.Millisecond).Should(gomega.Equal(said))
+	w.Expect(w.noted(key, v1alpha1.ReasonOverlapPending)()).To(gomega.HaveLen(1))
+}
+
+// An issuer without a key that may sign says from when one may, and so does a key whose Secret is to hold an access token.
+func TestWaitingForASigningKeySaysUntilWhen(t *testing.T) {
+	w := newWorld(t)
+	issuer := w.createIssuer()
+	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{AccessToken: true} })
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	active, from := "", ""
+	for _, k := range get(w, issuer).Status.Keys {
+		if k.Use == "access" && k.State == "Active" {
+			active = k.KID
+		}
+		if k.Use == "access" && k.State == "Pending" {
+			from = k.CreatedAt.Add(time.Hour).UTC().Format(time.RFC3339)
+		}
+	}
+	w.edit(issuer, func() { metav1.SetMetaDataAnnotation(&issuer.ObjectMeta, v1alpha1.AnnotationWithdrawKey, active) })
+	w.issuerBecomes(issuer, v1alpha1.ReasonKeyPending)
+	waits := meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionReconciling)
+	w.Expect(waits.Message).To(gomega.ContainSubstring("from " + from))
+	w.Eventually(w.noted(issuer, v1alpha1.ReasonKeyPending), patience).Should(gomega.ContainElement(gomega.ContainSubstring("may sign, when verifiers have had signing.prepublish to learn of it: from " + from)))
+	w.Eventually(w.says(key, v1alpha1.ConditionReconciling), patience).Should(gomega.And(gomega.HavePrefix("KeyPending: "), gomega.ContainSubstring("from "+from)))
+	w.Eventually(w.noted(key, v1alpha1.ReasonKeyPending), patience).Should(gomega.HaveLen(1))
+	w.Expect(w.told(key)()).To(gomega.HavePrefix("True Issued: "))
+
+	w.clock.SetTime(w.clock.Now().Add(time.Hour))
+	w.poke(key)
+	w.edit(issuer, func() { metav1.SetMetaDataAnnotation(&issuer.ObjectMeta, "example.com/poked", "yes") })
+	w.issuerBecomes(issuer, v1alpha1.ReasonKeysReady)
+	w.Eventually(w.says(key, v1alpha1.ConditionReconciling), patience).Should(gomega.BeEmpty())
+}
+
+// A part of spec that has no effect is told in a condition of its own and one event, and harms nothing.
+func TestWhatHasNoEffectIsTold(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	restarts := w.createKey("restarts", func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: "orders"}}
+	})
+	tenMinutes := &metav1.Duration{Duration: 10 * time.Minute}
+	grace := w.createKey("grace", func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse, RetryGrace: tenMinutes}
+		k.Spec.AccessToken = &v1alpha1.KeyAccessTokenSpec{Lifetime: tenMinutes}
+	})
+	plain := w.createKey("plain")
+	stop := w.start()
+	for _, c := range []struct {
+		key          *v1alpha1.JWTRefreshKey
+		kind, reason string
+	}{
+		{restarts, v1alpha1.ConditionRestartIgnored, v1alpha1.ReasonRestartsDisabled},
+		{grace, v1alpha1.ConditionReuseUndetected, v1alpha1.ReasonRetryGraceTooLong},
+	} {
+		w.becomes(c.key, v1alpha1.ReasonIssued)
+		w.Eventually(w.says(c.key, c.kind), patience).Should(gomega.HavePrefix(c.reason + ": spec."))
+		w.Eventually(w.noted(c.key, c.reason), patience).Should(gomega.HaveLen(1))
+		w.Expect(w.told(c.key)()).To(gomega.HavePrefix("True Issued: "))
+		w.Expect(w.says(c.key, v1alpha1.ConditionStalled)() + w.says(c.key, v1alpha1.ConditionReconciling)()).To(gomega.BeEmpty())
+	}
+	w.becomes(plain, v1alpha1.ReasonIssued)
+	w.Expect(plain.Status.Conditions).To(gomega.HaveLen(1))
+
+	stop()
+	w.start(w.following())
+	w.Eventually(w.says(restarts, v1alpha1.ConditionRestartIgnored), patience).Should(gomega.BeEmpty())
+	w.edit(grace, func() { grace.Spec.Rotation.RetryGrace = nil })
+	w.Eventually(w.says(grace, v1alpha1.ConditionReuseUndetected), patience).Should(gomega.BeEmpty())
+}
+
+// A restart that cannot be made is told in an event of the key, once for each token.
+func TestRestartsThatFailAreTold(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	w.start(w.following())
+	orders := deployment(w, "orders")
+	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: "orders"}, {Kind: "StatefulSet", Name: "missing"}}
+	})
+	w.becomes(key, v1alpha1.ReasonIssued)
+	w.Eventually(func() map[string]string { return get(w, orders).Annotations }, patience).ShouldNot(gomega.BeEmpty())
+	w.Expect(w.noted(key, "RestartFailed")()).To(gomega.BeEmpty(), "a first token restarts nothing")
+	w.refuseDeployments()
+	w.annotate(key, v1alpha1.AnnotationRotate, "once")
+	told := gomega.ConsistOf(
+		gomega.ContainSubstring("StatefulSet missing for revision 2: it does not exist"),
+		gomega.And(gomega.ContainSubstring("Deployment orders for revision 2"), gomega.ContainSubstring("denied request")),
+	)
+	w.Eventually(w.noted(key, "RestartFailed"), patience).Should(told)
+	w.Consistently(w.noted(key, "RestartFailed"), 2*time.Second, 100*time.Millisecond).Should(told)
+}
+
+// refuseDeployments has a policy refuse every change of the Deployments of the namespace.
+func (w *world) refuseDeployments() {
+	w.t.Helper()
+	name := w.namespace + "-deployments"
+	w.create(&admissionv1.ValidatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: admissionv1.ValidatingAdmissionPolicySpec{
+			MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
+				RuleWithOperations: admissionv1.RuleWithOperations{
+					Operations: []admissionv1.OperationType{admissionv1.Update},
+					Rule:       admissionv1.Rule{APIGroups: []string{"apps"}, APIVersions: []string{"v1"}, Resources: []string{"deployments"}},
+				},
+			}}},
+			Validations: []admissionv1.Validation{{Expression: fmt.Sprintf("object.metadata.namespace != '%s'", w.namespace)}},
+		},
+	})
+	w.create(&admissionv1.ValidatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       admissionv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}},
+	})
+	probe := deployment(w, "refused")
+	w.Eventually(func() bool {
+		metav1.SetMetaDataLabel(&probe.ObjectMeta, "tried", "yes")
+		return apierrors.IsInvalid(w.admin.Update(w.ctx, probe, client.DryRunAll))
+	}, patience).Should(gomega.BeTrue())
+}
+
+// A webhook that keeps the operator from writing its own Secrets is told by the issuer whose signing keys it wants to write,
+// and by keys that wait for them, or for the certificate of the token service.
+func TestSecretsOfTheOperatorThatCannotBeWritten(t *testing.T) {
+	w := newWorld(t)
+	key := w.createKey("orders")
+	stop := w.start()
+	w.becomes(key, v1alpha1.ReasonIssuerNotFound)
+	lift := w.secretsUnreachable(apiserver.Namespace)
+	issuer := w.createIssuer()
+	answer := `failed calling webhook "secrets.unreachable.example.com"`
+	w.Eventually(func() string {
+		ready := meta.FindStatusCondition(get(w, issuer).Status.Conditions, v1alpha1.ConditionReady)
+		if ready == nil {
+			return ""
+		}
+		return ready.Reason + ": " + ready.Message
+	}, toldWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix("SecretRefused: "), gomega.ContainSubstring(answer)))
+	w.Expect(meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionStalled)).To(gomega.BeNil(), "it goes on by itself")
+	w.Eventually(w.noted(issuer, v1alpha1.ReasonSecretRefused), patience).Should(gomega.HaveLen(1))
+	w.Eventually(w.told(key), toldWithin).Should(gomega.And(gomega.HavePrefix("False IssuerNotReady: "), gomega.ContainSubstring(answer)))
+	stop()
+
+	fresh := w.createKey("fresh")
+	w.start(servedBy(w.issuer + "-tls"))
+	w.Eventually(w.told(fresh), toldWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix("False Issuing: "), gomega.ContainSubstring(answer)))
+	w.Eventually(func() []string { return w.warnings(fresh) }, patience).Should(gomega.HaveLen(1))
+	lift()
+	w.Eventually(w.told(fresh), 2*triedAgainWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
+	w.Eventually(w.told(key), triedAgainWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
+	served := w.tlsSecret()
+	w.t.Cleanup(func() { _ = w.admin.Delete(w.t.Context(), served) })
+}

@@ -1,0 +1,54 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+)
+
+// failureIn is the failed write of a Secret in an error. A manager that stops has its writes cut off, which says nothing.
+func failureIn(ctx context.Context, err error) (*secretError, bool) {
+	var failed *secretError
+	return failed, errors.As(err, &failed) && ctx.Err() == nil
+}
+
+// reportFailure puts a write of a Secret that failed into the status, once for all the tries that follow; the error makes
+// the next one.
+func (r *RefreshKeyReconciler) reportFailure(ctx context.Context, o *observation, plan *lifecycle.Plan, began time.Time, err error) error {
+	failed, ok := failureIn(ctx, err)
+	if !ok {
+		return err
+	}
+	name := client.ObjectKeyFromObject(o.key)
+	told := r.failures.tell(name, began, failed.Failure)
+	if told == nil {
+		return err
+	}
+	report := plan.Failed(*told)
+	status := report.Status(&o.Observed, nil, r.Clock.Now())
+	return errors.Join(err, r.failures.reported(name, r.writeStatus(ctx, o, &status, report)))
+}
+
+// reportUnprepared does the same for a key of which nothing could be decided, since a Secret that all keys depend on could
+// not be written. What was said of a key that is Ready stands.
+func (r *RefreshKeyReconciler) reportUnprepared(ctx context.Context, o *observation, began time.Time, err error) error {
+	failed, ok := failureIn(ctx, err)
+	if !ok || o == nil || meta.IsStatusConditionTrue(o.key.Status.Conditions, v1alpha1.ConditionReady) {
+		return err
+	}
+	name := client.ObjectKeyFromObject(o.key)
+	told := r.failures.tell(name, began, failed.Failure)
+	if told == nil {
+		return err
+	}
+	report := lifecycle.Unprepared(*told)
+	status := o.key.Status.DeepCopy()
+	report.SetConditions(status, o.key.Generation, r.Clock.Now())
+	return errors.Join(err, r.failures.reported(name, r.writeStatus(ctx, o, status, report)))
+}

@@ -1,0 +1,189 @@
+package controllers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+const (
+	// toldWithin is how soon a condition tells of a Secret that cannot be written.
+	toldWithin = 15 * time.Second
+	// triedAgainWithin is the longest time between two tries.
+	triedAgainWithin = 35 * time.Second
+)
+
+// secretsUnreachable has the API server ask a webhook that nothing serves about every write of a Secret in a namespace, and
+// returns once it does.
+func (w *world) secretsUnreachable(namespace string) (lift func()) {
+	w.t.Helper()
+	return w.secretsBehind(namespace, "https://127.0.0.1:1/validate", 10, apierrors.IsInternalError)
+}
+
+func (w *world) secretsBehind(namespace, url string, seconds int32, refused func(error) bool) (lift func()) {
+	w.t.Helper()
+	hook := &admissionv1.ValidatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Name: w.namespace},
+		Webhooks: []admissionv1.ValidatingWebhook{{
+			Name:         "secrets.unreachable.example.com",
+			ClientConfig: admissionv1.WebhookClientConfig{URL: &url},
+			Rules: []admissionv1.RuleWithOperations{{
+				Operations: []admissionv1.OperationType{admissionv1.Create, admissionv1.Update, admissionv1.Delete},
+				Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"secrets"}},
+			}},
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: namespace}},
+			FailurePolicy:     ptr.To(admissionv1.Fail), SideEffects: ptr.To(admissionv1.SideEffectClassNone), AdmissionReviewVersions: []string{"v1"},
+			TimeoutSeconds: &seconds,
+		}},
+	}
+	w.create(hook)
+	tried := func() bool {
+		ctx, cancel := context.WithTimeout(w.ctx, time.Second)
+		defer cancel()
+		probe := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "probe"}}
+		return refused(w.admin.Create(ctx, probe, client.DryRunAll))
+	}
+	w.Eventually(tried, patience).Should(gomega.BeTrue())
+	return func() {
+		w.Expect(w.admin.Delete(w.ctx, hook)).To(gomega.Succeed())
+		w.Eventually(tried, patience).Should(gomega.BeFalse())
+	}
+}
+
+// told is the condition Ready of a key: status, reason and message.
+func (w *world) told(key *v1alpha1.JWTRefreshKey) func() string {
+	return func() string {
+		ready := meta.FindStatusCondition(get(w, key).Status.Conditions, v1alpha1.ConditionReady)
+		if ready == nil {
+			return "no condition Ready"
+		}
+		return fmt.Sprintf("%s %s: %s", ready.Status, ready.Reason, ready.Message)
+	}
+}
+
+// warnings are the notes of the events of a key that say that its Secret is not written.
+func (w *world) warnings(key *v1alpha1.JWTRefreshKey) (notes []string) {
+	for _, event := range w.eventsOf(key) {
+		if event.Regarding.Name == key.Name && event.Reason == v1alpha1.ReasonSecretRefused {
+			notes = append(notes, event.Note)
+		}
+	}
+	return notes
+}
+
+// A webhook on Secrets that does not answer: every key that it concerns says so, in a condition that stays and in
+// one event; none says Ready for a token that is not in its Secret; and all go on by themselves once it is gone.
+func TestSecretsBehindAWebhookThatDoesNotAnswer(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	leaked, revoked, moved := w.createKey("leaked"), w.createKey("revoked"), w.createKey("moved")
+	w.start()
+	for _, key := range []*v1alpha1.JWTRefreshKey{leaked, revoked, moved} {
+		w.becomes(key, v1alpha1.ReasonIssued)
+	}
+	w.edit(moved, func() { moved.Spec.Secret = &v1alpha1.SecretSpec{Name: "moved-on"} })
+	w.Eventually(w.tokenIn("moved-on"), patience).Should(gomega.Equal(w.token("moved")))
+	first := w.token("leaked")
+
+	lift := w.secretsUnreachable(w.namespace)
+	w.annotate(leaked, v1alpha1.AnnotationRotateNow, "leak")
+	w.edit(revoked, func() { revoked.Spec.Revoked = true })
+	w.clock.SetTime(w.clock.Now().Add(time.Hour))
+	w.poke(moved)
+	fresh := w.createKey("fresh")
+
+	w.Eventually(func() int64 { return get(w, leaked).Status.Revision }, patience, 5*time.Millisecond).Should(gomega.BeEquivalentTo(2))
+	w.refuses(first)
+	w.Expect(w.told(leaked)()).To(gomega.HavePrefix("False Issuing: "), "the Secret holds a token that is refused")
+	answer := `failed calling webhook "secrets.unreachable.example.com"`
+	for key, begins := range map[*v1alpha1.JWTRefreshKey]string{
+		leaked: "False Issuing: ", fresh: "False Issuing: ", revoked: "False Revoked: ", moved: "True Issued: ",
+	} {
+		w.Eventually(w.told(key), toldWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix(begins), gomega.ContainSubstring(answer)), key.Name)
+		w.Eventually(func() []string { return w.warnings(key) }, patience, 50*time.Millisecond).Should(gomega.ConsistOf(gomega.ContainSubstring(answer)), key.Name)
+	}
+	w.Expect(w.tokenIn("moved")()).NotTo(gomega.Equal("no Secret"))
+
+	keys := []*v1alpha1.JWTRefreshKey{leaked, revoked, moved, fresh}
+	versions := func() (all []string) {
+		for _, key := range keys {
+			all = append(all, get(w, key).ResourceVersion)
+		}
+		return all
+	}
+	settled := versions()
+	w.Consistently(versions, 8*time.Second, 50*time.Millisecond).Should(gomega.Equal(settled), "a try that fails again is written again")
+	for _, key := range keys {
+		w.Expect(w.warnings(key)).To(gomega.HaveLen(1), key.Name)
+		for _, text := range append(w.warnings(key), w.told(key)()) {
+			w.Expect(text).NotTo(gomega.ContainSubstring("eyJ"))
+		}
+	}
+
+	lift()
+	w.Eventually(w.told(leaked), triedAgainWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
+	w.accepts(w.token("leaked"), registry.Current)
+	w.Eventually(w.told(fresh), triedAgainWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
+	w.accepts(w.token("fresh"), registry.Current)
+	w.Eventually(w.tokenIn("revoked"), triedAgainWithin).Should(gomega.BeEmpty())
+	w.Eventually(w.told(revoked), patience).Should(gomega.And(gomega.HavePrefix("False Revoked: "), gomega.Not(gomega.ContainSubstring("webhook"))))
+	w.Eventually(w.tokenIn("moved"), triedAgainWithin).Should(gomega.Equal("no Secret"))
+	w.Eventually(w.told(moved), patience).Should(gomega.And(gomega.HavePrefix("True Issued: "), gomega.Not(gomega.ContainSubstring("webhook"))))
+}
+
+// An ordinary rotation leaves the superseded token accepted: Ready stays true over its two writes, and says nothing
+// that the Secret does not bear out at any moment.
+func TestReadyOverARotationSaysWhatHoldsBeforeAndAfter(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	key := w.createKey("orders")
+	w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	said := w.told(key)()
+	w.Expect(said).NotTo(gomega.ContainSubstring("current token is in Secret"))
+	w.annotate(key, v1alpha1.AnnotationRotate, "once")
+	seen := []string{}
+	w.Eventually(func() int64 {
+		if now := w.told(key)(); !slices.Contains(seen, now) {
+			seen = append(seen, now)
+		}
+		return key.Status.Revision
+	}, patience, time.Millisecond).Should(gomega.BeEquivalentTo(2))
+	w.reaches(key, 2)
+	w.Expect(append(seen, w.told(key)())).To(gomega.HaveEach(said), strings.Join(seen, "\n"))
+}
+
+// A webhook that takes a request and never answers: the write is cut off, so that it is told within the same time.
+func TestSecretsBehindAWebhookThatHangs(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	bystander := w.createKey("bystander")
+	w.start()
+	w.becomes(bystander, v1alpha1.ReasonIssued)
+	deaf, err := (&net.ListenConfig{}).Listen(w.ctx, "tcp", "127.0.0.1:0")
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	defer deaf.Close()
+	lift := w.secretsBehind(w.namespace, "https://"+deaf.Addr().String()+"/validate", 30, func(err error) bool { return errors.Is(err, context.DeadlineExceeded) })
+	key := w.createKey("orders")
+	w.Eventually(w.told(key), toldWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix("False Issuing: "), gomega.ContainSubstring("did not answer within 11s")))
+	w.Eventually(func() []string { return w.warnings(key) }, patience).Should(gomega.HaveLen(1))
+	lift()
+	w.Eventually(w.told(key), triedAgainWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
+}

@@ -1,0 +1,60 @@
+package lifecycle
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// RetryInterval is the longest time between two tries of a write that fails.
+const RetryInterval = 30 * time.Second
+
+// Failure is a write of a Secret, or the deletion of one, that failed.
+type Failure struct {
+	// Name is that of the Secret.
+	Name string
+	// Answer is what the API server says, without any part of a token.
+	Answer string
+	// Refused: a user has to act. Otherwise the write may succeed the next time.
+	Refused bool
+}
+
+// Failed is the plan that reports, after this one, that a write of a Secret failed. A token that
+// could not be taken away changes nothing about what became of the key.
+func (p *Plan) Failed(f Failure) *Plan {
+	report := &Plan{Check: p.Check, Verdict: p.Verdict, values: p.values, notices: p.notices, failure: &f}
+	switch {
+	case slices.Contains(p.Remove, f.Name):
+		if p.KeepStatus && p.After != nil {
+			report.Verdict = *p.After
+		}
+		report.Verdict.Message += fmt.Sprintf(" Secret %q, which the key no longer names, could not be deleted: %s", f.Name, f.Answer)
+	case p.Secret == EmptySecret, p.Secret == DeleteSecret:
+		report.Verdict.Message += fmt.Sprintf(" Secret %q still holds a token: %s", f.Name, f.Answer)
+	default:
+		report.Verdict = Unwritten(f)
+	}
+	return report
+}
+
+// Failure is the failed write that the plan reports; nil where it reports none.
+func (p *Plan) Failure() *Failure { return p.failure }
+
+// Unwritten is what the conditions say of a Secret that could not be written.
+func Unwritten(f Failure) Verdict {
+	if f.Refused {
+		return stalled(v1alpha1.ReasonSecretRefused, fmt.Sprintf(
+			"The API server refuses Secret %q: %s. Look for quotas, admission webhooks and policies that concern Secrets of its namespace.", f.Name, f.Answer))
+	}
+	return waiting(v1alpha1.ReasonIssuing,
+		fmt.Sprintf("Secret %q could not be written: %s", f.Name, f.Answer),
+		fmt.Sprintf("The operator tries to write Secret %q again, at least every %s until it succeeds.", f.Name, RetryInterval))
+}
+
+// Unprepared is the plan that reports, of a key that was not decided on, that a Secret which it depends on could
+// not be written.
+func Unprepared(f Failure) *Plan {
+	return &Plan{Check: "not decided", Verdict: Unwritten(f), failure: &f}
+}

@@ -1,0 +1,109 @@
+package lifecycle
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// readyVerdict is what the conditions say of a key whose token can be used, and what it waits for.
+func (d *decision) readyVerdict() Verdict {
+	verdict := d.inUse()
+	if cause, previous := d.following(); cause != "" && len(previous) > maxPrevious {
+		verdict.Reconciling = v1alpha1.ReasonOverlapPending
+		verdict.Waiting = d.waitsForRetirement(cause)
+		return verdict
+	}
+	access := NoAccess
+	if d.Secret.HoldsAccess {
+		access = KeepAccess
+	}
+	return d.withAccess(verdict, access)
+}
+
+// inUse is Ready alone. The message holds before and after the write of the Secret that follows a rotation, so that
+// it costs no write of its own: it speaks of a token in the Secret, and not of the current one. The Secret of
+// a one-time key is emptied after its first use.
+func (d *decision) inUse() Verdict {
+	switch {
+	case d.Secret.State == NoSecret:
+		return ready("The current token is on record.")
+	case d.values.mode == v1alpha1.RotationOneTimeUse:
+		return ready("The token service accepts the current token.")
+	default:
+		return ready(fmt.Sprintf("Secret %q holds a token that the token service accepts.", d.Secret.Name))
+	}
+}
+
+// withAccess adds what a Secret waits for that is to hold an access token and holds none.
+func (d *decision) withAccess(verdict Verdict, access AccessStep) Verdict {
+	if !WantsAccessToken(d.Key) || !d.Issuer.AccessPending || access != NoAccess || verdict.Reconciling != "" {
+		return verdict
+	}
+	verdict.Reconciling = v1alpha1.ReasonKeyPending
+	verdict.Waiting = fmt.Sprintf("Secret %q has no access token until the access ring of JWTIssuer %q has a key that may sign", d.Secret.Name, d.Issuer.Name)
+	if !d.Issuer.AccessFrom.IsZero() {
+		verdict.Waiting += ": from " + stamp(d.Issuer.AccessFrom)
+	}
+	verdict.Waiting += "."
+	return verdict
+}
+
+// issuing is what the conditions say between the record of a token and the write of its Secret, where the Secret holds
+// no token that is accepted meanwhile.
+func (d *decision) issuing(revision int64) Verdict {
+	return waiting(v1alpha1.ReasonIssuing,
+		fmt.Sprintf("Revision %d is recorded, and Secret %q does not hold it yet.", revision, d.Secret.Name),
+		fmt.Sprintf("The operator writes revision %d to Secret %q, and tries again at least every %s until that succeeds.", revision, d.Secret.Name, RetryInterval))
+}
+
+// staysReady tells whether Ready, which was true, remains true between the record of the next token and the write of
+// its Secret: the Secret holds the token that was current, and that one stays accepted. An advance
+// never turns Ready true.
+func (d *decision) staysReady(previous []v1alpha1.SupersededToken) bool {
+	if d.Secret.State == NoSecret {
+		return true
+	}
+	held := d.status.TokenHash
+	return meta.IsStatusConditionTrue(d.status.Conditions, v1alpha1.ConditionReady) &&
+		d.alive && d.Secret.State == SecretOwn && d.Secret.TokenHash == held && !d.enrolled() && !d.heldRefused() &&
+		slices.ContainsFunc(previous, func(t v1alpha1.SupersededToken) bool { return t.TokenHash == held })
+}
+
+// waitsForRetirement says until when the next token waits. Use of the tokens can end the wait earlier; the time told is the
+// latest one, which does not move.
+func (d *decision) waitsForRetirement(cause Cause) string {
+	var first *v1alpha1.SupersededToken
+	var end time.Time
+	for i := range d.status.Previous {
+		token := &d.status.Previous[i]
+		latest := d.latestRetirement(i)
+		if d.now.Before(latest) && !d.usedOnce(*token) && (first == nil || latest.Before(end)) {
+			first, end = token, latest
+		}
+	}
+	if first == nil {
+		return fmt.Sprintf("The next token is due (%s) and waits until a superseded token retires.", cause)
+	}
+	return fmt.Sprintf("The next token is due (%s) and waits until revision %d, which is superseded, retires: at %s at the latest.",
+		cause, first.Revision, stamp(end))
+}
+
+// latestRetirement is when a superseded token retires at the latest, whatever is used.
+func (d *decision) latestRetirement(i int) time.Time {
+	end, supersededAt := d.status.Previous[i].ExpiresAt.Time, d.status.CreatedAt.Time
+	if i+1 < len(d.status.Previous) {
+		supersededAt = d.status.Previous[i+1].CreatedAt.Time
+	}
+	if most := supersededAt.Add(d.values.overlapMax); d.values.overlapMax >= 0 && most.Before(end) {
+		return most
+	}
+	return end
+}
+
+// stamp writes a time for a message.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

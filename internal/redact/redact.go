@@ -1,0 +1,132 @@
+// Package redact repeats what an API server says without anything that could be part of a token.
+package redact
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	// longest bounds, in bytes, what a condition repeats of an answer of the API server.
+	longest = 320
+	// more ends what was cut.
+	more = " ..."
+	// withheld stands for what is left out.
+	withheld = "[...]"
+	// telling is how many characters of a token in a row are not repeated; scattered is the same for what remains
+	// of an answer once everything but letters and digits is taken away.
+	telling, scattered = 6, 8
+)
+
+// Answer is an answer of the API server without anything that could be part of a token. A validation, a webhook or a
+// policy may quote the Secret: its text or its base64 form, whole, in pieces, or byte by byte. What remains are
+// words, short numbers, and names that are made of these. held are the values that must not show.
+func Answer(answer string, held ...[]byte) string {
+	forms := formsOf(held)
+	text := bytesInARow.ReplaceAllString(printable(answer), " "+withheld+" ")
+	text = run.ReplaceAllStringFunc(text, func(word string) string {
+		if word == withheld || (plain(word) && !forms.tells(word)) {
+			return word
+		}
+		return withheld
+	})
+	text = gaps.ReplaceAllString(strings.Join(strings.Fields(text), " "), withheld)
+	if len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest-len(more)], "") + more
+	}
+	if forms.scatteredIn(text) {
+		return ""
+	}
+	return text
+}
+
+var (
+	// run is a row of characters of which a token or its base64 form can consist, or names and addresses.
+	run = regexp.MustCompile(`\[\.\.\.\]|[A-Za-z0-9+/=_.~-]+`)
+	// bytesInARow are at least four numbers or pairs of digits: how bytes are printed.
+	bytesInARow = regexp.MustCompile(`(?i)\b(?:(?:0x)?[0-9a-f]{2}|[0-9]{1,3})(?:[\s,:;]+(?:(?:0x)?[0-9a-f]{2}|[0-9]{1,3})){3,}\b`)
+	// gaps are several left out parts with nothing that matters between them.
+	gaps = regexp.MustCompile(`\[\.\.\.\](?:[^A-Za-z0-9\[]*\[\.\.\.\])+`)
+
+	piece  = regexp.MustCompile(`[A-Za-z0-9]+`)
+	word   = regexp.MustCompile(`^(?:[a-z]{1,24}|[A-Z][a-z]{1,24}|[A-Z]{1,5}|(?:[a-z]{2,16})?(?:[A-Z][a-z]{2,16}){1,6})$`)
+	number = regexp.MustCompile(`^(?:[0-9]{1,5}|[0-9]{1,4}[a-z]{1,2}|[a-z]{1,6}[0-9]{1,4}(?:(?:alpha|beta|s)[0-9]{0,2})?)$`)
+)
+
+// printable puts blanks in place of what is not printable ASCII.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+// plain tells whether a row of characters reads like a word, a number, a name or an address, and not like a piece of
+// a token: those mix upper and lower case and digits at random.
+func plain(row string) bool {
+	if len(row) > 96 {
+		return false
+	}
+	numbers, short := 0, 0
+	for _, p := range piece.FindAllString(row, -1) {
+		switch {
+		case number.MatchString(p):
+			numbers++
+		case !word.MatchString(p):
+			return false
+		}
+		if len(p) < 3 {
+			short++
+		}
+	}
+	return numbers <= 5 && short <= 6
+}
+
+// tokenForms are the ways in which values may be written that must not show.
+type tokenForms struct{ windows, compact map[string]bool }
+
+func formsOf(held [][]byte) *tokenForms {
+	f := &tokenForms{windows: map[string]bool{}, compact: map[string]bool{}}
+	for _, value := range held {
+		once := base64.StdEncoding.EncodeToString(value)
+		for _, form := range []string{
+			string(value), once, base64.RawURLEncoding.EncodeToString(value), base64.StdEncoding.EncodeToString([]byte(once)), hex.EncodeToString(value),
+		} {
+			addWindows(f.windows, form, telling)
+			addWindows(f.compact, compact(form), scattered)
+		}
+	}
+	return f
+}
+
+func addWindows(windows map[string]bool, text string, width int) {
+	for i := 0; i+width <= len(text); i++ {
+		windows[text[i:i+width]] = true
+	}
+}
+
+func compact(text string) string {
+	return strings.ToLower(strings.Join(piece.FindAllString(text, -1), ""))
+}
+
+// tells whether a row of characters holds a piece of a value.
+func (f *tokenForms) tells(row string) bool { return anyWindow(f.windows, row, telling) }
+
+// scatteredIn tells whether pieces that are each too short to tell make up a part of a value together.
+func (f *tokenForms) scatteredIn(text string) bool {
+	return anyWindow(f.compact, compact(strings.ReplaceAll(text, withheld, "")), scattered)
+}
+
+func anyWindow(windows map[string]bool, text string, width int) bool {
+	for i := 0; len(windows) > 0 && i+width <= len(text); i++ {
+		if windows[text[i:i+width]] {
+			return true
+		}
+	}
+	return false
+}
