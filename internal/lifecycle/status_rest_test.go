@@ -35,7 +35,7 @@ func carryOut(s *situation, plan *Plan, now time.Time) bool {
 			s.Secret.AccessWithdrawn, s.Secret.AccessExpiresAt = false, time.Time{}
 		}
 		if plan.Access == RenewAccess {
-			s.Secret.AccessExpiresAt = now.Add(plan.AccessLifetime())
+			s.Secret.AccessExpiresAt, s.Secret.AccessRevision = now.Add(plan.AccessLifetime()), s.Key.Status.Revision
 		}
 	case EmptySecret:
 		s.Secret.TokenHash, s.Secret.HoldsAccess = "", false
