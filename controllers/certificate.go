@@ -99,7 +99,11 @@ func (r *CertificateReconciler) ensure(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	if found && served.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
+	given, err := r.given(ctx, served, found)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if given {
 		r.trust(served.Data[corev1.ServiceAccountRootCAKey])
 		return now.Add(certificateLooks), nil
 	}
@@ -127,6 +131,26 @@ func (r *CertificateReconciler) ensure(ctx context.Context) (time.Time, error) {
 	return owner.NextChange(pair)
 }
 
+// given tells whether somebody else provides the certificate. A Secret without the operator's label can be
+// the operator's all the same, where a policy changes labels: the operator's authority issued what is in it.
+func (r *CertificateReconciler) given(ctx context.Context, served *corev1.Secret, found bool) (bool, error) {
+	if !found || isSelected(served) {
+		return false, nil
+	}
+	secret, found, err := r.read(ctx, authoritySecret)
+	if err != nil || !found {
+		return true, err
+	}
+	return !authorityIn(secret).Issued(served.Data[corev1.TLSCertKey]), nil
+}
+
+func authorityIn(secret *corev1.Secret) *authority.Authority {
+	return &authority.Authority{
+		Current: authority.Pair{Certificate: secret.Data[corev1.TLSCertKey], Key: secret.Data[corev1.TLSPrivateKeyKey]},
+		Next:    authority.Pair{Certificate: secret.Data[authorityNext], Key: secret.Data[authorityNextKey]},
+	}
+}
+
 func (r *CertificateReconciler) trust(bundle []byte) {
 	before := r.trusted.Swap(&bundle)
 	if before == nil || bytes.Equal(*before, bundle) {
@@ -145,10 +169,7 @@ func (r *CertificateReconciler) authority(ctx context.Context, now time.Time) (*
 	if err != nil {
 		return nil, err
 	}
-	owner := &authority.Authority{
-		Current: authority.Pair{Certificate: secret.Data[corev1.TLSCertKey], Key: secret.Data[corev1.TLSPrivateKeyKey]},
-		Next:    authority.Pair{Certificate: secret.Data[authorityNext], Key: secret.Data[authorityNextKey]},
-	}
+	owner := authorityIn(secret)
 	if _, err := owner.Advance(now); err != nil {
 		return nil, err
 	}
@@ -163,7 +184,7 @@ func (r *CertificateReconciler) authority(ctx context.Context, now time.Time) (*
 // by what the installation adds.
 func (r *CertificateReconciler) names(ctx context.Context) ([]string, error) {
 	var issuers v1alpha1.JWTIssuerList
-	if err := r.Client.List(ctx, &issuers, client.DisableReadYourWritesConsistency); err != nil {
+	if err := r.Client.List(ctx, &issuers); err != nil {
 		return nil, err
 	}
 	service := "refreshkeys-tokenserver." + r.Namespace + ".svc"

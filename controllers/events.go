@@ -61,6 +61,11 @@ func revokedEvent(key *v1alpha1.JWTRefreshKey) *announcement {
 		fmt.Sprintf("Revoked, with every token up to revision %d: %s.", key.Status.Revision, key.Status.RevocationReason)}
 }
 
+func alteredEvent(secret, differences string) *announcement {
+	return &announcement{corev1.EventTypeWarning, "SecretAltered", "WriteSecret",
+		fmt.Sprintf("An admission webhook or policy changes Secret %q when the operator writes it: %s. The operator leaves this as it is. Exclude Secrets of type JWTRefreshKey from the policy.", secret, differences)}
+}
+
 func restartedEvent(key *v1alpha1.JWTRefreshKey, reference v1alpha1.WorkloadReference) *announcement {
 	return &announcement{corev1.EventTypeNormal, "Restarted", "Restart",
 		fmt.Sprintf("Restarted %s %s for revision %d.", reference.Kind, reference.Name, key.Status.Revision)}

@@ -27,7 +27,7 @@ type KeyGenerator func(keyring.Algorithm) (crypto.Signer, error)
 
 // IssuerReconciler keeps the signing keys of JWTIssuers: published, used and retired in time.
 type IssuerReconciler struct {
-	// Client reads from the caches and waits for its own writes to show there.
+	// Client reads from the caches, which show the manager's own writes a little later.
 	Client client.Client
 	// Live reads from the API server.
 	Live     client.Reader
@@ -36,13 +36,27 @@ type IssuerReconciler struct {
 	Generate KeyGenerator
 	// Namespace is the operator's own.
 	Namespace string
+
+	// own are the manager's writes that the caches do not show yet.
+	own *ownWrites
+	// altered are the Secrets that admission stores otherwise than they were written.
+	altered *alterations
 }
 
 // Reconcile brings one issuer to where it should be.
 func (r *IssuerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	observed, err := r.observe(ctx, req.Name)
-	if err != nil || observed == nil {
+	wait, live, err := r.own.behind(ctx, req.NamespacedName)
+	if err != nil || wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, err
+	}
+	observed, err := r.observe(ctx, req.Name, live)
+	if err != nil {
 		return ctrl.Result{}, err
+	}
+	if observed == nil {
+		r.own.forget(req.NamespacedName)
+		r.altered.forget(req.NamespacedName)
+		return ctrl.Result{}, nil
 	}
 	plan, err := r.decide(observed)
 	if err == nil {
@@ -86,7 +100,7 @@ func (r *IssuerReconciler) rivals(ctx context.Context, object client.Object) []r
 		return nil
 	}
 	var all v1alpha1.JWTIssuerList
-	if err := r.Client.List(ctx, &all, client.DisableReadYourWritesConsistency); err != nil {
+	if err := r.Client.List(ctx, &all); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "cannot list the issuers that a change concerns")
 		return nil
 	}

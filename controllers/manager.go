@@ -126,7 +126,6 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 		return nil, err
 	}
 	base.Cache = cacheOptions(&o, watched)
-	base.Client = client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}}
 	mgr, err := ctrl.NewManager(config, base)
 	if err != nil {
 		return nil, fmt.Errorf("make the manager: %w", err)
@@ -143,7 +142,9 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	}
 	issuerKeys := &IssuerReconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("refreshkeys"),
-		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace,
+		own:     newOwnWrites(mgr.GetClient(), o.Pulse, func() client.Object { return &v1alpha1.JWTIssuer{} }),
+		altered: newAlterations(o.Pulse),
+		Clock:   o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace,
 	}
 	if err := issuerKeys.SetupWithManager(mgr, o); err != nil {
 		return nil, fmt.Errorf("set up the controller of JWTIssuers: %w", err)
@@ -162,7 +163,7 @@ func setUpFollowing(mgr ctrl.Manager, o *Options) error {
 	if !o.FastPropagation && !o.Restarts {
 		return nil
 	}
-	// The manager's own client would watch all pods and workloads, to wait until a write shows there.
+	// The manager's own client would watch all pods and workloads, since it reads from caches.
 	live, err := client.New(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
 	if err != nil {
 		return err
@@ -192,7 +193,9 @@ func newCertificateReconciler(mgr ctrl.Manager, o *Options) *CertificateReconcil
 func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *CertificateReconciler, o *Options) *RefreshKeyReconciler {
 	return &RefreshKeyReconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("refreshkeys"),
-		Clock: o.Clock, NewID: o.NewID, trusted: certificates.Trusted, trustChanged: certificates.changed,
+		own:     newOwnWrites(mgr.GetClient(), o.Pulse, func() client.Object { return &v1alpha1.JWTRefreshKey{} }),
+		altered: newAlterations(o.Pulse),
+		Clock:   o.Clock, NewID: o.NewID, trusted: certificates.Trusted, trustChanged: certificates.changed,
 		issuers: newIssuers(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
 	}
 }
@@ -202,7 +205,7 @@ func cacheOptions(o *Options, watched *namespaces) cache.Options {
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Secret{}: {
-				Namespaces:            watched.and(o.Namespace),
+				Namespaces:            watched.secrets(o.Namespace),
 				Label:                 labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
 				Transform:             digestSecrets(o.Namespace),
 				UnsafeDisableDeepCopy: ptr.To(true),

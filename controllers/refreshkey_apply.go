@@ -95,7 +95,7 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 			}
 		}
 		wanted := wantedFor(o.key, current, o.issuer.endpoint, o.trusted)
-		return r.updateSecret(ctx, o, func(secret *corev1.Secret) error {
+		return r.updateSecret(ctx, o, &wanted, func(secret *corev1.Secret) error {
 			wanted.write(secret, secretTokens{})
 			return nil
 		})
@@ -136,7 +136,7 @@ func (r *RefreshKeyReconciler) fillSecret(ctx context.Context, o *observation, p
 		}
 		return r.createSecret(ctx, o, &wanted, tokens)
 	}
-	return r.updateSecret(ctx, o, func(secret *corev1.Secret) error {
+	return r.updateSecret(ctx, o, &wanted, func(secret *corev1.Secret) error {
 		return refill(secret, &wanted, current, tokens, plan.Access == lifecycle.KeepAccess)
 	})
 }
@@ -166,12 +166,16 @@ func refill(secret *corev1.Secret, wanted *wantedSecret, current *v1alpha1.Token
 func (r *RefreshKeyReconciler) createSecret(ctx context.Context, o *observation, wanted *wantedSecret, tokens secretTokens) error {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: o.key.Namespace, Name: o.Secret.Name}}
 	wanted.write(secret, tokens)
-	return secretWriteError(secret.Name, r.Client.Create(ctx, secret))
+	held := heldHash(secret)
+	if err := r.Client.Create(ctx, secret); err != nil {
+		return secretWriteError(secret.Name, err)
+	}
+	return r.stored(o, secret, wanted, held)
 }
 
 // updateSecret changes our Secret as it is at the API server now, if it is still ours, and
 // under the resourceVersion that was read.
-func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation, change func(*corev1.Secret) error) error {
+func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation, wanted *wantedSecret, change func(*corev1.Secret) error) error {
 	secret := &corev1.Secret{}
 	err := r.Live.Get(ctx, types.NamespacedName{Namespace: o.key.Namespace, Name: o.Secret.Name}, secret)
 	if apierrors.IsNotFound(err) {
@@ -191,7 +195,32 @@ func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation,
 	if err := change(secret); err != nil {
 		return err
 	}
-	return secretWriteError(secret.Name, r.Client.Update(ctx, secret))
+	held := heldHash(secret)
+	if err := r.Client.Update(ctx, secret); err != nil {
+		return secretWriteError(secret.Name, err)
+	}
+	return r.stored(o, secret, wanted, held)
+}
+
+// stored looks at a Secret as the API server stored it: an admission webhook or policy can change what was
+// written. Without the token, the Secret is of no use. Any other change is told once and left as it is.
+func (r *RefreshKeyReconciler) stored(o *observation, secret *corev1.Secret, wanted *wantedSecret, held string) error {
+	name := client.ObjectKeyFromObject(o.key)
+	r.own.wroteSecret(name, secret)
+	o.unseen, o.wroteUnseen = !isSelected(secret), !isSelected(secret)
+	if heldHash(secret) != held {
+		return &refusedError{name: secret.Name, reason: "an admission webhook or policy changes its token"}
+	}
+	digested := *secret
+	digest(&digested)
+	if wanted.fits(&digested) {
+		r.altered.forget(name)
+		return nil
+	}
+	if r.altered.note(name, secret, wanted.fingerprint()) {
+		alteredEvent(secret.Name, wanted.differences(&digested)).send(r.Events, o.key)
+	}
+	return nil
 }
 
 // confirmCurrent asks the API server whether the key is still this one and stands where it
@@ -234,7 +263,14 @@ func (r *RefreshKeyReconciler) deleteSecret(ctx context.Context, o *observation,
 		return nil
 	}
 	err := r.Client.Delete(ctx, secret, client.Preconditions{UID: ptr.To(secret.UID), ResourceVersion: ptr.To(secret.ResourceVersion)})
-	return secretWriteError(name, client.IgnoreNotFound(err))
+	if client.IgnoreNotFound(err) != nil {
+		return secretWriteError(name, err)
+	}
+	if name == o.Secret.Name {
+		r.own.deletedSecret(client.ObjectKeyFromObject(o.key), secret)
+		o.wroteUnseen = !isSelected(secret)
+	}
+	return nil
 }
 
 // reportRefusal puts a refused Secret into the status, so that a user sees what to do; the

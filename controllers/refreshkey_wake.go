@@ -126,7 +126,7 @@ func (r *RefreshKeyReconciler) keysOfNamespace(ctx context.Context, object clien
 
 func (r *RefreshKeyReconciler) keysWhere(ctx context.Context, want func(*v1alpha1.JWTRefreshKey) bool, options ...client.ListOption) []reconcile.Request {
 	var keys v1alpha1.JWTRefreshKeyList
-	options = append(options, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
+	options = append(options, client.UnsafeDisableDeepCopy)
 	if err := r.Client.List(ctx, &keys, options...); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "cannot list the keys that a change concerns")
 		return nil
