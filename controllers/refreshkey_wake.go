@@ -29,10 +29,14 @@ func (r *RefreshKeyReconciler) SetupWithManager(mgr ctrl.Manager, o Options) err
 	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &corev1.Secret{}, ownerIndex, ownerOf); err != nil {
 		return fmt.Errorf("index Secrets by owner: %w", err)
 	}
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.JWTRefreshKey{}, wantedIndex, wantedName); err != nil {
+		return fmt.Errorf("index keys by the name of their Secret: %w", err)
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("jwtrefreshkey").
 		For(&v1alpha1.JWTRefreshKey{}).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.keyOfSecret)).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.keysWanting), nameIsFreed()).
 		Watches(&corev1.Secret{}, inBackground(r.keysOfRings)).
 		Watches(&v1alpha1.JWTIssuer{}, inBackground(r.keysOfIssuer), builder.WithPredicates(issuerMatters())).
 		WatchesMetadata(&corev1.Namespace{}, inBackground(r.keysOfNamespace), builder.WithPredicates(namespaceMatters())).

@@ -4,6 +4,9 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
@@ -13,6 +16,7 @@ const handOver = time.Second
 // TestASecretsNamePassesToAnotherKey: the name of a Secret becomes free with the key that had it, and
 // the key that waits for the name has it soon after.
 func TestASecretsNamePassesToAnotherKey(t *testing.T) {
+	awaitGarbageCollection(t)
 	for _, tt := range []struct {
 		name   string
 		policy v1alpha1.DeletionPolicy
@@ -81,6 +85,27 @@ func TestASecretsNamePassesToAnotherKey(t *testing.T) {
 			}
 		})
 	}
+}
+
+// awaitGarbageCollection waits until the garbage collector knows of JWTRefreshKeys: of a new kind it learns
+// within about half a minute.
+func awaitGarbageCollection(t *testing.T) {
+	t.Helper()
+	owner := create(t, newKey(newNamespace(t, nil), "owner", func(key *v1alpha1.JWTRefreshKey) {
+		key.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone}
+	}))
+	owned := create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+		Namespace: owner.Namespace, Name: "owned", OwnerReferences: []metav1.OwnerReference{referenceTo(owner)},
+	}})
+	remove(t, owner)
+	began := time.Now()
+	for time.Since(began) < 2*patience {
+		if _, err := secretOf(t, owned.Namespace, owned.Name); err != nil {
+			return
+		}
+		time.Sleep(pollEvery)
+	}
+	t.Fatal("the garbage collector does not work")
 }
 
 func remove(t *testing.T, key *v1alpha1.JWTRefreshKey) {
