@@ -77,12 +77,15 @@ func (r *CertificateReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (
 }
 
 // Trusted is what clients of the token service have to trust, in PEM; empty where its
-// certificate is one that everybody trusts. The first call makes sure of the certificate.
+// certificate is one that everybody trusts. The first call makes sure of the certificate. It never waits for
+// another that does: it is errBusy then.
 func (r *CertificateReconciler) Trusted(ctx context.Context) ([]byte, error) {
 	if bundle := r.trusted.Load(); bundle != nil {
 		return *bundle, nil
 	}
-	r.ensuring.Lock()
+	if !r.ensuring.TryLock() {
+		return nil, errBusy
+	}
 	defer r.ensuring.Unlock()
 	if r.trusted.Load() == nil {
 		if _, err := r.ensure(ctx); err != nil {

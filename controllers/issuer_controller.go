@@ -22,6 +22,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
+// issuersAtOnce is how many issuers are worked on at the same time.
+const issuersAtOnce = 4
+
 // KeyGenerator makes a private key for an algorithm.
 type KeyGenerator func(keyring.Algorithm) (crypto.Signer, error)
 
@@ -82,7 +85,7 @@ func (r *IssuerReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
 		// An issuer that goes may free its URL for another.
 		Watches(&v1alpha1.JWTIssuer{}, handler.EnqueueRequestsFromMapFunc(r.rivals)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.issuerOfKeys)).
-		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: issuersAtOnce, ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess}).
 		Complete(r)
 }
 

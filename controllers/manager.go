@@ -141,7 +141,7 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 		return nil, fmt.Errorf("set up the controller of JWTRefreshKeys: %w", err)
 	}
 	issuerKeys := &IssuerReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("refreshkeys"),
+		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Events: mgr.GetEventRecorder("refreshkeys"),
 		own:     newOwnWrites(mgr.GetClient(), o.Pulse, func() client.Object { return &v1alpha1.JWTIssuer{} }),
 		altered: newAlterations(o.Pulse),
 		Clock:   o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace,
@@ -169,7 +169,7 @@ func setUpFollowing(mgr ctrl.Manager, o *Options) error {
 		return err
 	}
 	if o.FastPropagation {
-		propagation := &PropagationReconciler{Client: mgr.GetClient(), Live: live}
+		propagation := &PropagationReconciler{Client: mgr.GetClient(), Live: boundedLive{boundedWrites{live}}}
 		if err := propagation.SetupWithManager(mgr, *o); err != nil {
 			return err
 		}
@@ -178,25 +178,25 @@ func setUpFollowing(mgr ctrl.Manager, o *Options) error {
 		return nil
 	}
 	restart := &RestartReconciler{
-		Client: mgr.GetClient(), Live: live, Events: mgr.GetEventRecorder("refreshkeys"), Clock: o.Clock, Delay: o.RestartDelay,
+		Client: mgr.GetClient(), Live: boundedLive{boundedWrites{live}}, Events: mgr.GetEventRecorder("refreshkeys"), Clock: o.Clock, Delay: o.RestartDelay,
 	}
 	return restart.SetupWithManager(mgr, *o)
 }
 
 func newCertificateReconciler(mgr ctrl.Manager, o *Options) *CertificateReconciler {
 	return &CertificateReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: o.Clock,
+		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Clock: o.Clock,
 		Namespace: o.Namespace, Secret: o.TLSSecret, Names: o.TLSNames, changed: make(chan event.GenericEvent, 1),
 	}
 }
 
 func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *CertificateReconciler, o *Options) *RefreshKeyReconciler {
 	return &RefreshKeyReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("refreshkeys"),
+		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Events: mgr.GetEventRecorder("refreshkeys"),
 		own:     newOwnWrites(mgr.GetClient(), o.Pulse, func() client.Object { return &v1alpha1.JWTRefreshKey{} }),
 		altered: newAlterations(o.Pulse),
 		Clock:   o.Clock, NewID: o.NewID, trusted: certificates.Trusted, trustChanged: certificates.changed,
-		issuers: newIssuers(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
+		issuers: newIssuers(mgr.GetClient(), boundedReader{mgr.GetAPIReader()}, o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
 	}
 }
 

@@ -59,6 +59,8 @@ func (r *RefreshKeyReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	case errors.Is(err, errOutdated), apierrors.IsConflict(err):
 		// Somebody else was quicker: what they wrote is looked at in its turn.
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+	case errors.Is(err, errBusy):
+		return ctrl.Result{RequeueAfter: busyDelay}, nil
 	case err != nil:
 		return ctrl.Result{}, err
 	default:
@@ -82,6 +84,9 @@ func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.Namespa
 		return ctrl.Result{}, nil
 	}
 	plan := lifecycle.Decide(observed.Observed, r.Clock.Now())
+	if observed.untrusted != nil && plan.Line != lifecycle.RevokeLine && plan.Line != lifecycle.RetireSuperseded {
+		return ctrl.Result{}, observed.untrusted
+	}
 	ctrl.LoggerFrom(ctx).V(1).Info("decided", "check", plan.Check, "cause", plan.Cause, "reason", plan.Verdict.Reason)
 	if !plan.Paced {
 		r.pace.forget(name)

@@ -29,6 +29,9 @@ type observation struct {
 	reader client.Reader
 	// trusted is what clients of the token service have to trust.
 	trusted []byte
+	// untrusted says why it is not known what they have to trust. No Secret is written then, and nothing is
+	// decided that one is written for; tokens end all the same.
+	untrusted error
 	// heldKey signed the current token; nil where it is no longer in the ring.
 	heldKey *keyring.Key
 	// unseen: the Secret lacks the label by which the cache selects, so that no event tells of it.
@@ -48,11 +51,8 @@ func (r *RefreshKeyReconciler) observe(ctx context.Context, name types.Namespace
 	if err := reader.Get(ctx, name, key); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
-	trusted, err := r.trusted(ctx)
-	if err != nil {
-		return nil, err
-	}
-	o := &observation{key: key, seen: key, reader: reader, trusted: trusted}
+	o := &observation{key: key, seen: key, reader: reader}
+	o.trusted, o.untrusted = r.trusted(ctx)
 	o.Key, o.WatchedSince = key, r.began
 	for _, step := range []func(context.Context, *observation) error{
 		r.observeNamespace, r.observeIssuer, r.observeLine, r.observeSecret, r.observeOthers,

@@ -45,14 +45,11 @@ func (r *RefreshKeyReconciler) SetupWithManager(mgr ctrl.Manager, o Options) err
 			MaxConcurrentReconciles: o.Workers,
 			ReconciliationTimeout:   reconcileTimeout,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
-			NewQueue:                newFairQueue(mgr.GetLogger()),
+			NewQueue:                newFairQueue(mgr.GetLogger(), o.Workers, namespaceOfRequest),
 			SkipNameValidation:      &o.SeveralInProcess,
 		}).
 		Complete(r)
 }
-
-// reconcileTimeout bounds what an unresponsive API server can hold up.
-const reconcileTimeout = 2 * time.Minute
 
 // A key whose writes fail is tried again after firstRetry, and then after twice as long each
 // time up to lastRetry: once the API server is back, no key waits longer than that.

@@ -117,7 +117,7 @@ func rotatesAllNow(t *testing.T, keys []*v1alpha1.JWTRefreshKey) {
 	forEach(t, keys, func(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
 		return patch(ctx, t, key.DeepCopy(), fmt.Sprintf(`{"metadata":{"annotations":{%q:"leaks"}}}`, v1alpha1.AnnotationRotateNow))
 	})
-	each(t, keys, rotateNowDone, "is rotated", func(key *v1alpha1.JWTRefreshKey) bool {
+	each(t, keys, patience, "is rotated", func(key *v1alpha1.JWTRefreshKey) bool {
 		return key.Status.Revision > 1 && isReady(key) && inSecret(t, key)
 	})
 	t.Logf("rotate-now of %d affected keys: done after %s", len(keys), time.Since(began).Round(time.Millisecond))
