@@ -63,7 +63,7 @@ func revokedEvent(key *v1alpha1.JWTRefreshKey) *announcement {
 
 func alteredEvent(secret, differences string) *announcement {
 	return &announcement{corev1.EventTypeWarning, "SecretAltered", "WriteSecret",
-		fmt.Sprintf("An admission webhook or policy changes Secret %q when the operator writes it: %s. The operator leaves this as it is. Exclude Secrets of type JWTRefreshKey from the policy.", secret, differences)}
+		fmt.Sprintf("An admission webhook or policy changes Secret %q when the operator writes it: %s. The operator leaves this as it is. Exclude the Secrets that a JWTRefreshKey owns from it.", secret, differences)}
 }
 
 func restartedEvent(key *v1alpha1.JWTRefreshKey, reference v1alpha1.WorkloadReference) *announcement {

@@ -84,7 +84,7 @@ func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.Namespa
 		return ctrl.Result{}, nil
 	}
 	plan := lifecycle.Decide(observed.Observed, r.Clock.Now())
-	if observed.untrusted != nil && plan.Line != lifecycle.RevokeLine && plan.Line != lifecycle.RetireSuperseded {
+	if observed.untrusted != nil && plan.Secret == lifecycle.WriteSecret {
 		return ctrl.Result{}, observed.untrusted
 	}
 	ctrl.LoggerFrom(ctx).V(1).Info("decided", "check", plan.Check, "cause", plan.Cause, "reason", plan.Verdict.Reason)

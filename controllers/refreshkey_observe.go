@@ -29,8 +29,8 @@ type observation struct {
 	reader client.Reader
 	// trusted is what clients of the token service have to trust.
 	trusted []byte
-	// untrusted says why it is not known what they have to trust. No Secret is written then, and nothing is
-	// decided that one is written for; tokens end all the same.
+	// untrusted says why it is not known what they have to trust. No Secret is written then, and no token is
+	// made for one; tokens end all the same.
 	untrusted error
 	// heldKey signed the current token; nil where it is no longer in the ring.
 	heldKey *keyring.Key
