@@ -126,6 +126,7 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 		return nil, err
 	}
 	base.Cache = cacheOptions(&o, watched)
+	base.MapperProvider = newRememberingMapper
 	mgr, err := ctrl.NewManager(config, base)
 	if err != nil {
 		return nil, fmt.Errorf("make the manager: %w", err)

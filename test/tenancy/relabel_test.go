@@ -44,6 +44,9 @@ func TestAPolicyThatRelabelsSecrets(t *testing.T) {
 			late := make([]*v1alpha1.JWTRefreshKey, affectedKeys)
 			for i := range late {
 				late[i] = newKey(tenant, fmt.Sprint("late-", i), of(issuer.Name))
+				if i%4 == 3 {
+					late[i].Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: v1alpha1.DeletionRetain}
+				}
 			}
 			forEach(t, late, func(ctx context.Context, key *v1alpha1.JWTRefreshKey) error { return clientOf(t, "").Create(ctx, key) })
 			bystander(t, quiet, issuer.Name)
