@@ -76,12 +76,15 @@ func (r *CertificateReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (
 }
 
 // Trusted is what clients of the token service have to trust, in PEM; empty where its
-// certificate is one that everybody trusts. The first call makes sure of the certificate.
+// certificate is one that everybody trusts. The first call makes sure of the certificate. It never waits for
+// another that does: it is errBusy then.
 func (r *CertificateReconciler) Trusted(ctx context.Context) ([]byte, error) {
 	if bundle := r.trusted.Load(); bundle != nil {
 		return *bundle, nil
 	}
-	r.ensuring.Lock()
+	if !r.ensuring.TryLock() {
+		return nil, errBusy
+	}
 	defer r.ensuring.Unlock()
 	if r.trusted.Load() == nil {
 		if _, err := r.ensure(ctx); err != nil {
@@ -98,7 +101,11 @@ func (r *CertificateReconciler) ensure(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	if found && served.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
+	given, err := r.given(ctx, served, found)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if given {
 		r.trust(served.Data[corev1.ServiceAccountRootCAKey])
 		return now.Add(certificateLooks), nil
 	}
@@ -126,6 +133,26 @@ func (r *CertificateReconciler) ensure(ctx context.Context) (time.Time, error) {
 	return owner.NextChange(pair)
 }
 
+// given tells whether somebody else provides the certificate. A Secret without the operator's label can be
+// the operator's all the same, where a policy changes labels: the operator's authority issued what is in it.
+func (r *CertificateReconciler) given(ctx context.Context, served *corev1.Secret, found bool) (bool, error) {
+	if !found || isSelected(served) {
+		return false, nil
+	}
+	secret, found, err := r.read(ctx, authoritySecret)
+	if err != nil || !found {
+		return true, err
+	}
+	return !authorityIn(secret).Issued(served.Data[corev1.TLSCertKey]), nil
+}
+
+func authorityIn(secret *corev1.Secret) *authority.Authority {
+	return &authority.Authority{
+		Current: authority.Pair{Certificate: secret.Data[corev1.TLSCertKey], Key: secret.Data[corev1.TLSPrivateKeyKey]},
+		Next:    authority.Pair{Certificate: secret.Data[authorityNext], Key: secret.Data[authorityNextKey]},
+	}
+}
+
 func (r *CertificateReconciler) trust(bundle []byte) {
 	before := r.trusted.Swap(&bundle)
 	if before == nil || bytes.Equal(*before, bundle) {
@@ -144,10 +171,7 @@ func (r *CertificateReconciler) authority(ctx context.Context, now time.Time) (*
 	if err != nil {
 		return nil, err
 	}
-	owner := &authority.Authority{
-		Current: authority.Pair{Certificate: secret.Data[corev1.TLSCertKey], Key: secret.Data[corev1.TLSPrivateKeyKey]},
-		Next:    authority.Pair{Certificate: secret.Data[authorityNext], Key: secret.Data[authorityNextKey]},
-	}
+	owner := authorityIn(secret)
 	if _, err := owner.Advance(now); err != nil {
 		return nil, err
 	}
@@ -162,7 +186,7 @@ func (r *CertificateReconciler) authority(ctx context.Context, now time.Time) (*
 // by what the installation adds.
 func (r *CertificateReconciler) names(ctx context.Context) ([]string, error) {
 	var issuers v1alpha1.JWTIssuerList
-	if err := r.Client.List(ctx, &issuers, client.DisableReadYourWritesConsistency); err != nil {
+	if err := r.Client.List(ctx, &issuers); err != nil {
 		return nil, err
 	}
 	service := "refreshkeys-tokenserver." + r.Namespace + ".svc"

@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"testing"
@@ -86,4 +87,21 @@ func servedBy(secret string) func(*rest.Config, *controllers.Options) {
 func (w *world) tlsSecret() *corev1.Secret {
 	w.t.Helper()
 	return get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: w.issuer + "-tls"}})
+}
+
+// A policy that changes labels does not make the operator's own certificate one that was given: it is renewed.
+func TestARelabelledCertificateIsRenewed(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	stop := w.start(servedBy(w.issuer + "-tls"))
+	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)
+	stop()
+	served := w.tlsSecret()
+	w.t.Cleanup(func() { _ = w.admin.Delete(w.t.Context(), served) })
+	w.edit(served, func() { served.Labels[v1alpha1.LabelManagedBy] = "platform" })
+	before := served.Data["tls.crt"]
+
+	w.clock.SetTime(w.clock.Now().AddDate(0, 0, 70))
+	w.start(servedBy(served.Name))
+	w.Eventually(func() bool { return bytes.Equal(w.tlsSecret().Data["tls.crt"], before) }, patience, 20*time.Millisecond).Should(gomega.BeFalse(), "it is the certificate of 70 days ago")
 }

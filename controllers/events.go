@@ -64,6 +64,11 @@ func revokedEvent(key *v1alpha1.JWTRefreshKey) *announcement {
 		fmt.Sprintf("Revoked, with every token up to revision %d: %s.", key.Status.Revision, key.Status.RevocationReason), nil}
 }
 
+func alteredEvent(secret, differences string) *announcement {
+	return &announcement{corev1.EventTypeWarning, "SecretAltered", "WriteSecret",
+		fmt.Sprintf("An admission webhook or policy changes Secret %q when the operator writes it: %s. The operator leaves this as it is. Exclude the Secrets that a JWTRefreshKey owns from it.", secret, differences), nil}
+}
+
 func restartedEvent(key *v1alpha1.JWTRefreshKey, reference v1alpha1.WorkloadReference) *announcement {
 	return &announcement{corev1.EventTypeNormal, "Restarted", "Restart",
 		fmt.Sprintf("Restarted %s %s for revision %d.", reference.Kind, reference.Name, key.Status.Revision), workloadOf(key, reference)}

@@ -3,6 +3,7 @@ package controllers
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -70,19 +71,39 @@ func (r *IssuerReconciler) writeKeys(ctx context.Context, o *issuerObservation, 
 	defer cancel()
 	name := signingKeysName(o.issuer.Name)
 	if o.secret == nil {
-		return secretWriteError(name, r.Client.Create(ctx, &corev1.Secret{
+		secret := &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: name, Labels: signingKeysLabels(o.issuer.Name)},
 			Type:       corev1.SecretTypeOpaque,
 			Data:       data,
-		}), data)
+		}
+		err := r.Client.Create(ctx, secret)
+		r.stored(o, secret, err)
+		return secretWriteError(name, err, data)
 	}
 	secret := o.secret.DeepCopy()
 	secret.Data = data
 	for label, value := range signingKeysLabels(o.issuer.Name) {
 		metav1.SetMetaDataLabel(&secret.ObjectMeta, label, value)
 	}
-	return secretWriteError(name, r.Client.Update(ctx, secret), o.secret.Data, data)
+	err = r.Client.Update(ctx, secret)
+	r.stored(o, secret, err)
+	return secretWriteError(name, err, o.secret.Data, data)
 }
+
+// stored remembers that admission changes the label of a Secret with signing keys, which is then left as it is.
+func (r *IssuerReconciler) stored(o *issuerObservation, secret *corev1.Secret, err error) {
+	name := client.ObjectKeyFromObject(o.issuer)
+	switch {
+	case err != nil:
+	case isSelected(secret):
+		r.altered.forget(name)
+	case r.altered.note(name, secret, labelOnly()):
+		alteredEvent(secret.Name, "label "+v1alpha1.LabelManagedBy).send(r.Events, o.issuer)
+	}
+}
+
+// labelOnly stands for what is wanted of a Secret with signing keys beside the keys, which is always the same.
+func labelOnly() [sha256.Size]byte { return [sha256.Size]byte{} }
 
 func signingKeysLabels(issuer string) map[string]string {
 	return map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelSigningKeysOf: issuer}
@@ -105,6 +126,7 @@ func (r *IssuerReconciler) writeStatus(ctx context.Context, o *issuerObservation
 	if err := r.Client.Status().Update(ctx, updated); err != nil {
 		return err
 	}
+	r.own.wroteStatus(updated)
 	r.announce(updated, &o.issuer.Status)
 	return nil
 }

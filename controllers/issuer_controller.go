@@ -22,12 +22,15 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
+// issuersAtOnce is how many issuers are worked on at the same time.
+const issuersAtOnce = 4
+
 // KeyGenerator makes a private key for an algorithm.
 type KeyGenerator func(keyring.Algorithm) (crypto.Signer, error)
 
 // IssuerReconciler keeps the signing keys of JWTIssuers: published, used and retired in time.
 type IssuerReconciler struct {
-	// Client reads from the caches and waits for its own writes to show there.
+	// Client reads from the caches, which show the manager's own writes a little later.
 	Client client.Client
 	// Live reads from the API server.
 	Live     client.Reader
@@ -37,17 +40,29 @@ type IssuerReconciler struct {
 	// Namespace is the operator's own.
 	Namespace string
 
+	// failures are the writes that fail, and what status says of them.
 	failures *failures
+	// own are the manager's writes that the caches do not show yet.
+	own *ownWrites
+	// altered are the Secrets that admission stores otherwise than they were written.
+	altered *alterations
 }
 
 // Reconcile brings one issuer to where it should be.
 func (r *IssuerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	observed, err := r.observe(ctx, req.Name)
-	if err == nil && observed == nil {
-		r.failures.over(req.NamespacedName)
+	wait, live, err := r.own.behind(ctx, req.NamespacedName)
+	if err != nil || wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, err
 	}
-	if err != nil || observed == nil {
+	observed, err := r.observe(ctx, req.Name, live)
+	if err != nil {
 		return ctrl.Result{}, err
+	}
+	if observed == nil {
+		r.failures.over(req.NamespacedName)
+		r.own.forget(req.NamespacedName)
+		r.altered.forget(req.NamespacedName)
+		return ctrl.Result{}, nil
 	}
 	plan, err := r.decide(observed)
 	if err == nil {
@@ -76,7 +91,9 @@ func (r *IssuerReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
 		// An issuer that goes may free its URL for another.
 		Watches(&v1alpha1.JWTIssuer{}, handler.EnqueueRequestsFromMapFunc(r.rivals)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.issuerOfKeys)).
-		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout, RateLimiter: retries(), SkipNameValidation: &o.SeveralInProcess}).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: issuersAtOnce, ReconciliationTimeout: reconcileTimeout, RateLimiter: retries(), SkipNameValidation: &o.SeveralInProcess,
+		}).
 		Complete(r)
 }
 
@@ -94,7 +111,7 @@ func (r *IssuerReconciler) rivals(ctx context.Context, object client.Object) []r
 		return nil
 	}
 	var all v1alpha1.JWTIssuerList
-	if err := r.Client.List(ctx, &all, client.DisableReadYourWritesConsistency); err != nil {
+	if err := r.Client.List(ctx, &all); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "cannot list the issuers that a change concerns")
 		return nil
 	}

@@ -37,9 +37,13 @@ type issuerObservation struct {
 	signedUntil, ownUntil map[string]time.Time
 }
 
-func (r *IssuerReconciler) observe(ctx context.Context, name string) (*issuerObservation, error) {
+func (r *IssuerReconciler) observe(ctx context.Context, name string, live bool) (*issuerObservation, error) {
 	issuer := &v1alpha1.JWTIssuer{}
-	if err := r.Client.Get(ctx, types.NamespacedName{Name: name}, issuer); err != nil {
+	reader := client.Reader(r.Client)
+	if live {
+		reader = r.Live
+	}
+	if err := reader.Get(ctx, types.NamespacedName{Name: name}, issuer); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
 	if issuer.DeletionTimestamp != nil {
@@ -96,7 +100,7 @@ func (r *IssuerReconciler) observeKeys(ctx context.Context, o *issuerObservation
 		o.foreign = true
 		return nil
 	}
-	o.mislabelled = secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy
+	o.mislabelled = !isSelected(secret) && !r.altered.keeps(client.ObjectKeyFromObject(o.issuer), secret, labelOnly)
 	o.rings, o.damage = keyring.Decode(secret.Data)
 	return nil
 }
@@ -106,7 +110,7 @@ func (r *IssuerReconciler) observeKeys(ctx context.Context, o *issuerObservation
 // when they were made tells it.
 func (r *IssuerReconciler) observeUse(ctx context.Context, o *issuerObservation) error {
 	var keys v1alpha1.JWTRefreshKeyList
-	if err := r.Client.List(ctx, &keys, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency); err != nil {
+	if err := r.Client.List(ctx, &keys, client.UnsafeDisableDeepCopy); err != nil {
 		return err
 	}
 	o.use(keys.Items)

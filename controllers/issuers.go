@@ -67,10 +67,13 @@ func (s *issuers) viewLive(ctx context.Context, name string) (*issuerView, error
 // the withdrawal of a signing key concerns all of an issuer's tokens at once.
 const confirmedFor = 5 * time.Second
 
-// viewConfirmed is the view as the API server has it, read at most once per issuer and time.
+// viewConfirmed is the view as the API server has it, read at most once per issuer and time. It never waits
+// for another worker that reads one: it is errBusy then.
 func (s *issuers) viewConfirmed(ctx context.Context, seen *issuerView, now time.Time) (*issuerView, error) {
 	name := seen.issuer.Name
-	s.confirming.Lock()
+	if !s.confirming.TryLock() {
+		return nil, errBusy
+	}
 	defer s.confirming.Unlock()
 	if last, ok := s.confirmed[name]; ok && last.version == seen.ringsVersion && now.Sub(last.at) < confirmedFor {
 		return seen, nil

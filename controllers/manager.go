@@ -126,7 +126,7 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 		return nil, err
 	}
 	base.Cache = cacheOptions(&o, watched)
-	base.Client = client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}}
+	base.MapperProvider = newRememberingMapper
 	mgr, err := ctrl.NewManager(config, base)
 	if err != nil {
 		return nil, fmt.Errorf("make the manager: %w", err)
@@ -142,8 +142,10 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 		return nil, fmt.Errorf("set up the controller of JWTRefreshKeys: %w", err)
 	}
 	issuerKeys := &IssuerReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("refreshkeys"),
-		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace, failures: newFailures(o.Pulse),
+		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Events: mgr.GetEventRecorder("refreshkeys"),
+		own:     newOwnWrites(mgr.GetClient(), o.Pulse, func() client.Object { return &v1alpha1.JWTIssuer{} }),
+		altered: newAlterations(o.Pulse), failures: newFailures(o.Pulse),
+		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace,
 	}
 	if err := issuerKeys.SetupWithManager(mgr, o); err != nil {
 		return nil, fmt.Errorf("set up the controller of JWTIssuers: %w", err)
@@ -162,13 +164,13 @@ func setUpFollowing(mgr ctrl.Manager, o *Options) error {
 	if !o.FastPropagation && !o.Restarts {
 		return nil
 	}
-	// The manager's own client would watch all pods and workloads, to wait until a write shows there.
+	// The manager's own client would watch all pods and workloads, since it reads from caches.
 	live, err := client.New(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
 	if err != nil {
 		return err
 	}
 	if o.FastPropagation {
-		propagation := &PropagationReconciler{Client: mgr.GetClient(), Live: live}
+		propagation := &PropagationReconciler{Client: mgr.GetClient(), Live: boundedLive{boundedWrites{live}}}
 		if err := propagation.SetupWithManager(mgr, *o); err != nil {
 			return err
 		}
@@ -177,24 +179,25 @@ func setUpFollowing(mgr ctrl.Manager, o *Options) error {
 		return nil
 	}
 	restart := &RestartReconciler{
-		Client: mgr.GetClient(), Live: live, Events: mgr.GetEventRecorder("refreshkeys"), Clock: o.Clock, Delay: o.RestartDelay,
+		Client: mgr.GetClient(), Live: boundedLive{boundedWrites{live}}, Events: mgr.GetEventRecorder("refreshkeys"), Clock: o.Clock, Delay: o.RestartDelay,
 	}
 	return restart.SetupWithManager(mgr, *o)
 }
 
 func newCertificateReconciler(mgr ctrl.Manager, o *Options) *CertificateReconciler {
 	return &CertificateReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: o.Clock,
+		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Clock: o.Clock,
 		Namespace: o.Namespace, Secret: o.TLSSecret, Names: o.TLSNames, changed: make(chan event.GenericEvent, 1),
 	}
 }
 
 func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *CertificateReconciler, o *Options) *RefreshKeyReconciler {
 	return &RefreshKeyReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("refreshkeys"),
+		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Events: mgr.GetEventRecorder("refreshkeys"),
+		own:     newOwnWrites(mgr.GetClient(), o.Pulse, func() client.Object { return &v1alpha1.JWTRefreshKey{} }),
+		altered: newAlterations(o.Pulse), failures: newFailures(o.Pulse), restarts: o.Restarts,
 		Clock: o.Clock, NewID: o.NewID, trusted: certificates.Trusted, trustChanged: certificates.changed,
-		issuers: newIssuers(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
-		failures: newFailures(o.Pulse), restarts: o.Restarts,
+		issuers: newIssuers(mgr.GetClient(), boundedReader{mgr.GetAPIReader()}, o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
 	}
 }
 
@@ -203,7 +206,7 @@ func cacheOptions(o *Options, watched *namespaces) cache.Options {
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Secret{}: {
-				Namespaces:            watched.and(o.Namespace),
+				Namespaces:            watched.secrets(o.Namespace),
 				Label:                 labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
 				Transform:             digestSecrets(o.Namespace),
 				UnsafeDisableDeepCopy: ptr.To(true),

@@ -7,6 +7,7 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
 	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/rest"
@@ -93,6 +94,17 @@ func (n *namespaces) and(more ...string) map[string]cache.Config {
 	for _, name := range append(more, n.watched...) {
 		all[name] = cache.Config{}
 	}
+	return all
+}
+
+// secrets is for the cache of Secrets. In the operator's own namespace it shows all of them, whatever their
+// labels: a policy that changes labels must not hide the signing keys.
+func (n *namespaces) secrets(own string) map[string]cache.Config {
+	all := n.and(own)
+	if n.everywhere {
+		all = map[string]cache.Config{cache.AllNamespaces: {}}
+	}
+	all[own] = cache.Config{LabelSelector: labels.Everything()}
 	return all
 }
 

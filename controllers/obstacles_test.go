@@ -128,6 +128,22 @@ func TestRotateNowWhileThePolicyDenies(t *testing.T) {
 	w.refuses(leaked)
 }
 
+// Tokens end while the certificate of the token service cannot be made, which only new Secrets need.
+func TestAKeyIsRevokedWhileThereIsNoCertificate(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	key := w.createKey("orders")
+	stop := w.start()
+	w.becomes(key, v1alpha1.ReasonIssued)
+	held := w.token("orders")
+	stop()
+	// The API server refuses a Secret of this name.
+	w.start(servedBy("NOT-A-NAME"))
+	w.edit(key, func() { key.Spec.Revoked = true })
+	w.becomes(key, v1alpha1.ReasonRevoked)
+	w.refuses(held)
+}
+
 func TestAnImmutableSecretOfARevokedKeyGoes(t *testing.T) {
 	w := newWorld(t)
 	w.createIssuer()

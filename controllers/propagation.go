@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
@@ -33,6 +34,9 @@ type PropagationReconciler struct {
 	Live client.Client
 }
 
+// followersAtOnce is how many Secrets, and how many workloads, are followed at the same time.
+const followersAtOnce = 4
+
 // touchesAtOnce is how many pods are touched at the same time.
 const touchesAtOnce = 8
 
@@ -41,7 +45,10 @@ func (r *PropagationReconciler) SetupWithManager(mgr ctrl.Manager, o Options) er
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("propagation").
 		For(&corev1.Secret{}, builder.WithPredicates(tokenChanged())).
-		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess}).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: followersAtOnce, ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess,
+			NewQueue: newFairQueue(mgr.GetLogger(), followersAtOnce, namespaceOfRequest),
+		}).
 		Complete(r)
 }
 
@@ -68,10 +75,13 @@ func (r *PropagationReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	patch, err := propagated(secret)
+	state := stateForPods(secret)
+	patch, err := annotationsPatch(map[string]any{"metadata": annotated(v1alpha1.AnnotationPropagated, state)})
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	// Where there are too many for one reconciliation, the next one goes on.
+	pods = slices.DeleteFunc(pods, func(pod corev1.Pod) bool { return pod.Annotations[v1alpha1.AnnotationPropagated] == state })
 	failed := make([]error, len(pods))
 	var group errgroup.Group
 	group.SetLimit(touchesAtOnce)
@@ -119,13 +129,13 @@ func mounts(pod *corev1.PodSpec, secret string) bool {
 	return false
 }
 
-func propagated(secret *corev1.Secret) (client.Patch, error) {
+// stateForPods tells which state of a Secret a pod is made to read.
+func stateForPods(secret *corev1.Secret) string {
 	revision := secret.Annotations[v1alpha1.AnnotationRevision]
 	if heldHash(secret) == "" {
 		revision = "none"
 	}
-	state := fmt.Sprintf("%s/%s@%s", secret.Name, revision, secret.ResourceVersion)
-	return annotationsPatch(map[string]any{"metadata": annotated(v1alpha1.AnnotationPropagated, state)})
+	return fmt.Sprintf("%s/%s@%s", secret.Name, revision, secret.ResourceVersion)
 }
 
 func annotated(name, value string) map[string]any {

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"math/bits"
+	"slices"
 	"sync"
 
 	"github.com/go-logr/logr"
@@ -16,75 +17,166 @@ import (
 // fairShare is how many keys of a namespace may wait at once before further ones stand back.
 const fairShare = 16
 
-// fairQueue keeps one namespace from holding up all others: who changes ten thousand keys at once
-// waits for these, and nobody else does. Up to fairShare keys of a namespace wait in the first row.
-// Where there are more, the next one stands behind what is done in the background, since renewals are,
-// and a step further back each time their number doubles: the metrics tell each priority by itself.
-type fairQueue struct {
-	priorityqueue.PriorityQueue[reconcile.Request]
+// fairQueue keeps one namespace from holding up all others.
+//
+// A tenant who changes ten thousand keys at once waits for these, and no other tenant does. Up to fairShare
+// keys of a namespace wait in the first row. Where there are more, the next one stands behind what is done in
+// the background, since renewals are, and a step further back each time their number doubles: the metrics tell
+// each priority by itself.
+//
+// A namespace whose requests take long, for instance because a webhook of it does not answer, holds at most
+// half of the workers. Its other keys are set aside until one of these is done.
+type fairQueue[T comparable] struct {
+	priorityqueue.PriorityQueue[T]
+	namespaceOf func(T) string
+	// share is how many workers one namespace may hold.
+	share int
 
 	mu sync.Mutex
-	// pending are the names of the keys of each namespace that wait.
-	pending map[string]sets.Set[string]
+	// pending are the items of each namespace that wait.
+	pending map[string]sets.Set[T]
+	// working is how many workers each namespace holds, and aside are its items that wait for one of these.
+	working map[string]int
+	aside   map[string][]asideItem[T]
 }
 
-func newFairQueue(log logr.Logger) func(string, workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
-	return func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
-		queue := priorityqueue.New(name, func(o *priorityqueue.Opts[reconcile.Request]) { o.RateLimiter, o.Log = limiter, log })
-		return &fairQueue{PriorityQueue: queue, pending: map[string]sets.Set[string]{}}
+// asideItem is an item that was taken from the queue, and that no worker has.
+type asideItem[T comparable] struct {
+	item     T
+	priority int
+}
+
+func newFairQueue[T comparable](log logr.Logger, workers int, namespaceOf func(T) string) func(string, workqueue.TypedRateLimiter[T]) workqueue.TypedRateLimitingInterface[T] {
+	return func(name string, limiter workqueue.TypedRateLimiter[T]) workqueue.TypedRateLimitingInterface[T] {
+		queue := priorityqueue.New(name, func(o *priorityqueue.Opts[T]) { o.RateLimiter, o.Log = limiter, log })
+		return &fairQueue[T]{
+			PriorityQueue: queue, namespaceOf: namespaceOf, share: max(1, workers/2),
+			pending: map[string]sets.Set[T]{}, working: map[string]int{}, aside: map[string][]asideItem[T]{},
+		}
 	}
 }
 
+func namespaceOfRequest(request reconcile.Request) string { return request.Namespace }
+
 // Add is part of workqueue.TypedInterface.
-func (q *fairQueue) Add(request reconcile.Request) {
-	q.AddWithOpts(priorityqueue.AddOpts{}, request)
+func (q *fairQueue[T]) Add(item T) {
+	q.AddWithOpts(priorityqueue.AddOpts{}, item)
 }
 
 // AddWithOpts is part of priorityqueue.PriorityQueue. What waits for a time, or is in the background
 // anyway, stands where it is told to.
-func (q *fairQueue) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
+func (q *fairQueue[T]) AddWithOpts(o priorityqueue.AddOpts, items ...T) {
 	if o.After > 0 || o.RateLimited || ptr.Deref(o.Priority, 0) < 0 {
-		q.PriorityQueue.AddWithOpts(o, requests...)
+		q.PriorityQueue.AddWithOpts(o, items...)
 		return
 	}
-	for _, request := range requests {
+	for _, item := range items {
 		place := o
-		if back := bits.Len(uint(q.waits(request) / fairShare)); back > 0 {
+		if back := bits.Len(uint(q.waits(item) / fairShare)); back > 0 {
 			place.Priority = ptr.To(handler.LowPriority - back)
 		}
-		q.PriorityQueue.AddWithOpts(place, request)
+		q.prefer(item, ptr.Deref(place.Priority, 0))
+		q.PriorityQueue.AddWithOpts(place, item)
 	}
 }
 
-// waits notes that a request waits, and tells how many others of its namespace do.
-func (q *fairQueue) waits(request reconcile.Request) int {
+// waits notes that an item waits, and tells how many others of its namespace do.
+func (q *fairQueue[T]) waits(item T) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	names := q.pending[request.Namespace]
-	if names == nil {
-		names = sets.New[string]()
-		q.pending[request.Namespace] = names
+	namespace := q.namespaceOf(item)
+	items := q.pending[namespace]
+	if items == nil {
+		items = sets.New[T]()
+		q.pending[namespace] = items
 	}
-	names.Insert(request.Name)
-	return names.Len() - 1
+	items.Insert(item)
+	return items.Len() - 1
+}
+
+// prefer gives an item that was set aside a higher priority.
+func (q *fairQueue[T]) prefer(item T, priority int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	namespace := q.namespaceOf(item)
+	aside := q.aside[namespace]
+	at := slices.IndexFunc(aside, func(other asideItem[T]) bool { return other.item == item })
+	if at >= 0 && aside[at].priority < priority {
+		q.aside[namespace] = slices.Delete(aside, at, at+1)
+		q.setAside(namespace, asideItem[T]{item, priority})
+	}
+}
+
+// setAside keeps items of the same priority in the order in which they came.
+func (q *fairQueue[T]) setAside(namespace string, one asideItem[T]) {
+	aside := q.aside[namespace]
+	at, _ := slices.BinarySearchFunc(aside, one.priority, func(other asideItem[T], priority int) int {
+		if other.priority >= priority {
+			return -1
+		}
+		return 1
+	})
+	q.aside[namespace] = slices.Insert(aside, at, one)
 }
 
 // Get is part of workqueue.TypedInterface.
-func (q *fairQueue) Get() (reconcile.Request, bool) {
-	request, _, shutdown := q.GetWithPriority()
-	return request, shutdown
+func (q *fairQueue[T]) Get() (item T, shutdown bool) {
+	item, _, shutdown = q.GetWithPriority()
+	return item, shutdown
 }
 
 // GetWithPriority is part of priorityqueue.PriorityQueue.
-func (q *fairQueue) GetWithPriority() (request reconcile.Request, priority int, shutdown bool) {
-	request, priority, shutdown = q.PriorityQueue.GetWithPriority()
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if names := q.pending[request.Namespace]; names != nil {
-		names.Delete(request.Name)
-		if names.Len() == 0 {
-			delete(q.pending, request.Namespace)
+func (q *fairQueue[T]) GetWithPriority() (item T, priority int, shutdown bool) {
+	for {
+		item, priority, shutdown = q.PriorityQueue.GetWithPriority()
+		if shutdown || q.begins(item, priority) {
+			return item, priority, shutdown
 		}
 	}
-	return request, priority, shutdown
+}
+
+// begins tells whether a worker may begin with an item, and sets it aside where it may not.
+func (q *fairQueue[T]) begins(item T, priority int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	namespace := q.namespaceOf(item)
+	if items := q.pending[namespace]; items != nil {
+		items.Delete(item)
+		if items.Len() == 0 {
+			delete(q.pending, namespace)
+		}
+	}
+	if q.working[namespace] >= q.share {
+		q.setAside(namespace, asideItem[T]{item, priority})
+		return false
+	}
+	q.working[namespace]++
+	return true
+}
+
+// Done is part of workqueue.TypedInterface. The first item of the namespace that was set aside goes back into
+// the queue.
+func (q *fairQueue[T]) Done(item T) {
+	q.PriorityQueue.Done(item)
+	if next, found := q.ends(q.namespaceOf(item)); found {
+		q.PriorityQueue.AddWithOpts(priorityqueue.AddOpts{Priority: &next.priority}, next.item)
+		q.PriorityQueue.Done(next.item)
+	}
+}
+
+func (q *fairQueue[T]) ends(namespace string) (next asideItem[T], found bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.working[namespace]--; q.working[namespace] <= 0 {
+		delete(q.working, namespace)
+	}
+	aside := q.aside[namespace]
+	if len(aside) == 0 {
+		return next, false
+	}
+	next = aside[0]
+	if q.aside[namespace] = aside[1:]; len(aside) == 1 {
+		delete(q.aside, namespace)
+	}
+	return next, true
 }

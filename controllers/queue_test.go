@@ -23,7 +23,7 @@ func requestFor(namespace, name string) reconcile.Request {
 // one, nor before what is to be done in the background.
 func TestAFloodOfOneNamespace(t *testing.T) {
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Millisecond, time.Second)
-	queue, ok := newFairQueue(logr.Discard())("flood", limiter).(priorityqueue.PriorityQueue[reconcile.Request])
+	queue, ok := newFairQueue(logr.Discard(), 16, namespaceOfRequest)("flood", limiter).(priorityqueue.PriorityQueue[reconcile.Request])
 	if !ok {
 		t.Fatal("handlers could not give priorities")
 	}
@@ -61,5 +61,50 @@ func TestAFloodOfOneNamespace(t *testing.T) {
 	queue.Add(requestFor("flooded", "later"))
 	if request, priority, _ := queue.GetWithPriority(); request.Name != "later" || priority != 0 {
 		t.Errorf("once a flood is over, a key of its namespace has priority %d", priority)
+	}
+}
+
+// TestANamespaceHoldsHalfOfTheWorkers: while the work of one namespace does not end, workers remain for
+// others, and what was set aside comes in its turn.
+func TestANamespaceHoldsHalfOfTheWorkers(t *testing.T) {
+	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Millisecond, time.Second)
+	const workers = 4
+	queue, _ := newFairQueue(logr.Discard(), workers, namespaceOfRequest)("stuck", limiter).(priorityqueue.PriorityQueue[reconcile.Request])
+	got := make(chan reconcile.Request)
+	for range workers {
+		go func() {
+			for {
+				request, shutdown := queue.Get()
+				if shutdown {
+					return
+				}
+				got <- request
+			}
+		}()
+	}
+	defer queue.ShutDown()
+	for i := range 3 * workers {
+		queue.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(handler.LowPriority)}, requestFor("stuck", fmt.Sprint(i)))
+	}
+	first, second := <-got, <-got
+	queue.Add(requestFor("quiet", "one"))
+	if next := <-got; next.Namespace != "quiet" {
+		t.Fatalf("while %s and %s are worked on, a third key of their namespace begins: %s", first.Name, second.Name, next.Name)
+	}
+	// A key that its user asks for comes before those in the background, though it was set aside with them.
+	queue.Add(requestFor("stuck", "11"))
+	queue.Done(first)
+	if next := <-got; next.Name != "11" {
+		t.Errorf("after a key that a user asked for, %s begins first", next.Name)
+	}
+	queue.Done(second)
+	seen := map[string]bool{first.Name: true, second.Name: true, "11": true}
+	for len(seen) < 3*workers {
+		next := <-got
+		if seen[next.Name] {
+			t.Fatalf("%s comes twice", next.Name)
+		}
+		seen[next.Name] = true
+		queue.Done(next)
 	}
 }

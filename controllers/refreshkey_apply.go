@@ -105,6 +105,9 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 	defer cancel()
 	switch plan.Secret {
 	case lifecycle.EmptySecret:
+		if o.untrusted != nil {
+			return o.untrusted
+		}
 		if plan.Line == lifecycle.KeepLine {
 			// It may be that nothing was written yet that would have failed on an old view of the key.
 			if err := r.confirmCurrent(ctx, o.key); err != nil {
@@ -112,7 +115,7 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 			}
 		}
 		wanted := wantedFor(o.key, current, o.issuer.endpoint, o.trusted)
-		return r.updateSecret(ctx, o, func(secret *corev1.Secret) error {
+		return r.updateSecret(ctx, o, &wanted, func(secret *corev1.Secret) error {
 			wanted.write(secret, secretTokens{})
 			return nil
 		})
@@ -153,7 +156,7 @@ func (r *RefreshKeyReconciler) fillSecret(ctx context.Context, o *observation, p
 		}
 		return r.createSecret(ctx, o, &wanted, tokens)
 	}
-	return r.updateSecret(ctx, o, func(secret *corev1.Secret) error {
+	return r.updateSecret(ctx, o, &wanted, func(secret *corev1.Secret) error {
 		return refill(secret, &wanted, current, tokens, plan.Access == lifecycle.KeepAccess)
 	})
 }
@@ -183,12 +186,16 @@ func refill(secret *corev1.Secret, wanted *wantedSecret, current *v1alpha1.Token
 func (r *RefreshKeyReconciler) createSecret(ctx context.Context, o *observation, wanted *wantedSecret, tokens secretTokens) error {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: o.key.Namespace, Name: o.Secret.Name}}
 	wanted.write(secret, tokens)
-	return secretWriteError(secret.Name, r.Client.Create(ctx, secret), tokensOf(secret.Data))
+	held := heldHash(secret)
+	if err := r.Client.Create(ctx, secret); err != nil {
+		return secretWriteError(secret.Name, err, tokensOf(secret.Data))
+	}
+	return r.stored(o, secret, wanted, held)
 }
 
 // updateSecret changes our Secret as it is at the API server now, if it is still ours, and
 // under the resourceVersion that was read.
-func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation, change func(*corev1.Secret) error) error {
+func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation, wanted *wantedSecret, change func(*corev1.Secret) error) error {
 	secret := &corev1.Secret{}
 	err := r.Live.Get(ctx, types.NamespacedName{Namespace: o.key.Namespace, Name: o.Secret.Name}, secret)
 	if apierrors.IsNotFound(err) {
@@ -209,15 +216,40 @@ func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation,
 	if err := change(secret); err != nil {
 		return err
 	}
-	return secretWriteError(secret.Name, r.Client.Update(ctx, secret), held, tokensOf(secret.Data))
+	written, digest := tokensOf(secret.Data), heldHash(secret)
+	if err := r.Client.Update(ctx, secret); err != nil {
+		return secretWriteError(secret.Name, err, held, written)
+	}
+	return r.stored(o, secret, wanted, digest)
 }
 
-// tokensOf are the entries of a Secret's data that an answer must not repeat.
+// tokensOf returns the entries of a Secret's data that an answer must not repeat.
 func tokensOf(data map[string][]byte) map[string][]byte {
 	held := maps.Clone(data)
 	delete(held, v1alpha1.SecretTokenEndpoint)
 	delete(held, v1alpha1.SecretCA)
 	return held
+}
+
+// stored looks at a Secret as the API server stored it: an admission webhook or policy can change what was
+// written. Without the token, the Secret is of no use. Any other change is told once and left as it is.
+func (r *RefreshKeyReconciler) stored(o *observation, secret *corev1.Secret, wanted *wantedSecret, held string) error {
+	name := client.ObjectKeyFromObject(o.key)
+	r.own.wroteSecret(name, secret)
+	o.unseen, o.wroteUnseen = !isSelected(secret), !isSelected(secret)
+	if heldHash(secret) != held {
+		return &secretError{lifecycle.Failure{Name: secret.Name, Answer: "an admission webhook or policy changes its token", Refused: true}}
+	}
+	digested := *secret
+	digest(&digested)
+	if wanted.fits(&digested) {
+		r.altered.forget(name)
+		return nil
+	}
+	if r.altered.note(name, secret, wanted.fingerprint()) {
+		alteredEvent(secret.Name, wanted.differences(&digested)).send(r.Events, o.key)
+	}
+	return nil
 }
 
 // confirmCurrent asks the API server whether the key is still this one and stands where it
@@ -262,5 +294,12 @@ func (r *RefreshKeyReconciler) deleteSecret(ctx context.Context, o *observation,
 		return nil
 	}
 	err := r.Client.Delete(ctx, secret, client.Preconditions{UID: ptr.To(secret.UID), ResourceVersion: ptr.To(secret.ResourceVersion)})
-	return secretWriteError(name, client.IgnoreNotFound(err), tokensOf(secret.Data))
+	if client.IgnoreNotFound(err) != nil {
+		return secretWriteError(name, err, tokensOf(secret.Data))
+	}
+	if name == o.Secret.Name {
+		r.own.deletedSecret(client.ObjectKeyFromObject(o.key), secret)
+		o.wroteUnseen = !isSelected(secret)
+	}
+	return nil
 }

@@ -21,7 +21,7 @@ import (
 
 // RefreshKeyReconciler keeps JWTRefreshKeys, their Secrets and their status in line.
 type RefreshKeyReconciler struct {
-	// Client reads from the caches and waits for its own writes to show there.
+	// Client reads from the caches, which show the manager's own writes a little later.
 	Client client.Client
 	// Live reads from the API server.
 	Live   client.Reader
@@ -35,9 +35,14 @@ type RefreshKeyReconciler struct {
 	trusted      func(context.Context) ([]byte, error)
 	trustChanged <-chan event.GenericEvent
 	pace         *pacer
-	failures     *failures
+	// failures are the writes that fail, and what status says of them.
+	failures *failures
 	// restarts: another controller restarts the workloads that keys name.
 	restarts bool
+	// own are the manager's writes that the caches do not show yet.
+	own *ownWrites
+	// altered are the Secrets that admission stores otherwise than they were written.
+	altered *alterations
 
 	// began is when the first key was looked at.
 	beganOnce sync.Once
@@ -46,14 +51,20 @@ type RefreshKeyReconciler struct {
 
 // Reconcile brings one key to where it should be.
 func (r *RefreshKeyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	result, err := r.reconcile(ctx, req.NamespacedName, false)
-	if errors.Is(err, errOutdated) {
+	wait, live, err := r.own.behind(ctx, req.NamespacedName)
+	if err != nil || wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, err
+	}
+	result, err := r.reconcile(ctx, req.NamespacedName, live)
+	if errors.Is(err, errOutdated) && !live {
 		result, err = r.reconcile(ctx, req.NamespacedName, true)
 	}
 	switch {
 	case errors.Is(err, errOutdated), apierrors.IsConflict(err):
 		// Somebody else was quicker: what they wrote is looked at in its turn.
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+	case errors.Is(err, errBusy):
+		return ctrl.Result{RequeueAfter: busyDelay}, nil
 	case err != nil:
 		return ctrl.Result{}, err
 	default:
@@ -74,9 +85,14 @@ func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.Namespa
 	if observed == nil {
 		r.pace.forget(name)
 		r.failures.over(name)
+		r.own.forget(name)
+		r.altered.forget(name)
 		return ctrl.Result{}, nil
 	}
 	plan := lifecycle.Decide(observed.Observed, r.Clock.Now())
+	if observed.untrusted != nil && plan.Secret == lifecycle.WriteSecret {
+		return ctrl.Result{}, r.reportUnprepared(ctx, observed, began, observed.untrusted)
+	}
 	ctrl.LoggerFrom(ctx).V(1).Info("decided", "check", plan.Check, "cause", plan.Cause, "reason", plan.Verdict.Reason)
 	if !plan.Paced {
 		r.pace.forget(name)
@@ -87,16 +103,27 @@ func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.Namespa
 		return ctrl.Result{}, err
 	}
 	r.failures.over(name)
-	return r.lookAgain(&plan), nil
+	if observed.wroteUnseen {
+		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+	}
+	return r.lookAgain(observed, &plan), nil
 }
 
-// lookAgain is when the clock alone brings a decision about. It comes after what users ask
-// for: a request that waits in the queue with a priority keeps it when the key is woken.
-func (r *RefreshKeyReconciler) lookAgain(plan *lifecycle.Plan) ctrl.Result {
-	if plan.Next.IsZero() {
+// lookAgain is when the clock alone brings a decision about, or a Secret is to be read of which no event
+// tells. It comes after what users ask for: a request that waits in the queue with a priority keeps it when
+// the key is woken.
+func (r *RefreshKeyReconciler) lookAgain(o *observation, plan *lifecycle.Plan) ctrl.Result {
+	after := longestSleep
+	switch {
+	case !plan.Next.IsZero():
+		after = min(max(plan.Next.Sub(r.Clock.Now()), time.Millisecond), longestSleep)
+	case !o.unseen:
 		return ctrl.Result{}
 	}
-	return inTheBackground(min(max(plan.Next.Sub(r.Clock.Now()), time.Millisecond), longestSleep))
+	if o.unseen {
+		after = min(after, r.altered.lookEvery())
+	}
+	return inTheBackground(after)
 }
 
 // longestSleep bounds how late a decision can be where the clock was set forward, or the

@@ -29,8 +29,15 @@ type observation struct {
 	reader client.Reader
 	// trusted is what clients of the token service have to trust.
 	trusted []byte
+	// untrusted says why it is not known what they have to trust. No Secret is written then, and no token is
+	// made for one; tokens end all the same.
+	untrusted error
 	// heldKey signed the current token; nil where it is no longer in the ring.
 	heldKey *keyring.Key
+	// unseen: the Secret lacks the label by which the cache selects, so that no event tells of it.
+	unseen bool
+	// wroteUnseen: such a Secret was written or deleted, and no event brings the key back.
+	wroteUnseen bool
 }
 
 // observe reads all that a decision needs from the caches; with live set, the key and its
@@ -46,11 +53,8 @@ func (r *RefreshKeyReconciler) observe(ctx context.Context, name types.Namespace
 		return nil, client.IgnoreNotFound(err)
 	}
 	o := &observation{key: key, seen: key, reader: reader}
+	o.trusted, o.untrusted = r.trusted(ctx)
 	o.Key, o.WatchedSince, o.RestartsEnabled = key, r.began, r.restarts
-	var err error
-	if o.trusted, err = r.trusted(ctx); err != nil {
-		return o, err
-	}
 	for _, step := range []func(context.Context, *observation) error{
 		r.observeNamespace, r.observeIssuer, r.observeLine, r.observeSecret, r.observeOthers,
 	} {
@@ -149,7 +153,10 @@ func (r *RefreshKeyReconciler) observeSecret(ctx context.Context, o *observation
 	if secret == nil {
 		o.Secret.State = lifecycle.SecretMissing
 	} else {
-		describeSecret(o, secret)
+		r.describeSecret(o, secret)
+	}
+	if o.reader == r.Live {
+		r.own.sawSecret(client.ObjectKeyFromObject(o.key), secret)
 	}
 	switch {
 	case issued && (o.Secret.State == lifecycle.SecretOwn || o.Secret.State == lifecycle.SecretMissing):
@@ -175,14 +182,15 @@ func (r *RefreshKeyReconciler) readSecret(ctx context.Context, reader client.Rea
 	return secret, nil
 }
 
-func describeSecret(o *observation, secret *corev1.Secret) {
+func (r *RefreshKeyReconciler) describeSecret(o *observation, secret *corev1.Secret) {
 	wanted := wantedFor(o.key, &o.key.Status.TokenLine, o.issuer.endpoint, o.trusted)
 	s := &o.Secret
+	o.unseen = !isSelected(secret)
 	s.State = stateOf(secret, o.key)
 	s.Immutable = secret.Immutable != nil && *secret.Immutable
 	s.CreatedAt = secret.CreationTimestamp.Time
 	s.TokenHash = tokenHashOf(secret)
-	s.AsWanted = wanted.fits(secret)
+	s.AsWanted = wanted.fits(secret) || r.altered.keeps(client.ObjectKeyFromObject(o.key), secret, wanted.fingerprint)
 	accessDigest := digestOf(secret, v1alpha1.SecretAccessToken)
 	s.HoldsAccess = accessDigest != ""
 	if s.HoldsAccess && accessDigest == secret.Annotations[v1alpha1.AnnotationAccessTokenHash] {
@@ -260,9 +268,8 @@ func (r *RefreshKeyReconciler) parseOwn(ctx context.Context, o *observation, com
 // observeOthers finds this key's Secrets under names that it no longer has.
 func (r *RefreshKeyReconciler) observeOthers(ctx context.Context, o *observation) error {
 	var owned corev1.SecretList
-	// A moment of delay does no harm here, and waiting for the writes of all other keys would.
 	err := r.Client.List(ctx, &owned, client.InNamespace(o.key.Namespace), client.MatchingFields{ownerIndex: o.key.Name},
-		client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
+		client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ func (r *RefreshKeyReconciler) writeStatus(ctx context.Context, o *observation, 
 	if err := r.Client.Status().Update(ctx, updated); err != nil {
 		return err
 	}
+	r.own.wroteStatus(updated)
 	// The Secret and any later report go by what is on record now.
 	o.key, o.Key = updated, updated
 	r.announce(updated, before, plan)

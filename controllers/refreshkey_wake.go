@@ -29,10 +29,14 @@ func (r *RefreshKeyReconciler) SetupWithManager(mgr ctrl.Manager, o Options) err
 	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &corev1.Secret{}, ownerIndex, ownerOf); err != nil {
 		return fmt.Errorf("index Secrets by owner: %w", err)
 	}
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.JWTRefreshKey{}, wantedIndex, wantedName); err != nil {
+		return fmt.Errorf("index keys by the name of their Secret: %w", err)
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("jwtrefreshkey").
 		For(&v1alpha1.JWTRefreshKey{}).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.keyOfSecret)).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.keysWanting), nameIsFreed()).
 		Watches(&corev1.Secret{}, inBackground(r.keysOfRings)).
 		Watches(&v1alpha1.JWTIssuer{}, inBackground(r.keysOfIssuer), builder.WithPredicates(issuerMatters())).
 		WatchesMetadata(&corev1.Namespace{}, inBackground(r.keysOfNamespace), builder.WithPredicates(namespaceMatters())).
@@ -41,14 +45,11 @@ func (r *RefreshKeyReconciler) SetupWithManager(mgr ctrl.Manager, o Options) err
 			MaxConcurrentReconciles: o.Workers,
 			ReconciliationTimeout:   reconcileTimeout,
 			RateLimiter:             retries(),
-			NewQueue:                newFairQueue(mgr.GetLogger()),
+			NewQueue:                newFairQueue(mgr.GetLogger(), o.Workers, namespaceOfRequest),
 			SkipNameValidation:      &o.SeveralInProcess,
 		}).
 		Complete(r)
 }
-
-// reconcileTimeout bounds what an unresponsive API server can hold up.
-const reconcileTimeout = 2 * time.Minute
 
 // An object whose writes fail is tried again after firstRetry, and then after twice as long each
 // time up to lastRetry: once the API server is back, none waits longer than that.
@@ -130,7 +131,7 @@ func (r *RefreshKeyReconciler) keysOfNamespace(ctx context.Context, object clien
 
 func (r *RefreshKeyReconciler) keysWhere(ctx context.Context, want func(*v1alpha1.JWTRefreshKey) bool, options ...client.ListOption) []reconcile.Request {
 	var keys v1alpha1.JWTRefreshKeyList
-	options = append(options, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
+	options = append(options, client.UnsafeDisableDeepCopy)
 	if err := r.Client.List(ctx, &keys, options...); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "cannot list the keys that a change concerns")
 		return nil

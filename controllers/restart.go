@@ -62,7 +62,10 @@ func (r *RestartReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error 
 		Named("restart").
 		Watches(&v1alpha1.JWTRefreshKey{}, r.wakes(func(_ context.Context, object client.Object) []workload { return followersOf(object) })).
 		Watches(&corev1.Secret{}, r.wakes(r.followersOfSecret)).
-		WithOptions(controller.TypedOptions[workload]{ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess}).
+		WithOptions(controller.TypedOptions[workload]{
+			MaxConcurrentReconciles: followersAtOnce, ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess,
+			NewQueue: newFairQueue(mgr.GetLogger(), followersAtOnce, func(which workload) string { return which.Namespace }),
+		}).
 		Complete(r)
 }
 

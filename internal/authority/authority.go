@@ -97,6 +97,22 @@ func (a *Authority) Due(certificate Pair, names []string, now time.Time) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return held.Leaf.VerifyHostname(name) != nil })
 }
 
+// Issued tells whether this authority, or the one that follows it, signed a certificate in PEM.
+func (a *Authority) Issued(certificate []byte) bool {
+	block, _ := pem.Decode(certificate)
+	if block == nil {
+		return false
+	}
+	held, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc([]Pair{a.Current, a.Next}, func(pair Pair) bool {
+		signer, err := parse(pair)
+		return err == nil && held.CheckSignatureFrom(signer.Leaf) == nil
+	})
+}
+
 // NextChange is when Advance or Due will say otherwise.
 func (a *Authority) NextChange(certificate Pair) (time.Time, error) {
 	held, err := parse(certificate)

@@ -114,3 +114,41 @@ func TestDue(t *testing.T) {
 		}
 	}
 }
+
+// TestIssued: a certificate is told from one of others by the signature.
+func TestIssued(t *testing.T) {
+	var ours, theirs Authority
+	for _, a := range []*Authority{&ours, &theirs} {
+		if _, err := a.Advance(day0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names := []string{"tokens.example.com"}
+	of := func(a *Authority) []byte {
+		pair, err := a.Issue(names, day0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pair.Certificate
+	}
+	mine := of(&ours)
+	for _, tt := range []struct {
+		name        string
+		authority   *Authority
+		certificate []byte
+		want        bool
+	}{
+		{"its own", &ours, mine, true},
+		{"its own, by the authority that follows", &Authority{Current: theirs.Current, Next: ours.Current}, mine, true},
+		{"of others", &ours, of(&theirs), false},
+		{"no certificate", &ours, []byte("theirs"), false},
+		{"none", &ours, nil, false},
+		{"of no authority", &Authority{}, mine, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.authority.Issued(tt.certificate); got != tt.want {
+				t.Errorf("that the authority issued it is %v, and should be %v", got, tt.want)
+			}
+		})
+	}
+}

@@ -125,7 +125,7 @@ func (k *cluster) held(ctx context.Context, key *v1alpha1.JWTRefreshKey) (*held,
 	}
 	h := &held{secret: name, token: string(secret.Data[v1alpha1.SecretToken]), ca: secret.Data[v1alpha1.SecretCA]}
 	switch {
-	case secret.Type != corev1.SecretTypeOpaque || secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy:
+	case secret.Type != corev1.SecretTypeOpaque || !madeFor(key, secret):
 		return nil, fail(exitError, "%w: Secret %s is not one of the operator's", errNoToken, name)
 	case h.token == "" && readyReason(key) == v1alpha1.ReasonIssued && lifecycle.OneTime(key):
 		return nil, fail(exitNotFound, "%w: the one-time token of key %s was used, and its successor is with whoever used it", errNoToken, key.Name)
@@ -135,10 +135,15 @@ func (k *cluster) held(ctx context.Context, key *v1alpha1.JWTRefreshKey) (*held,
 	return h, nil
 }
 
+// madeFor tells whether the operator made a Secret for a key. A policy may have changed its label.
+func madeFor(key *v1alpha1.JWTRefreshKey, secret *corev1.Secret) bool {
+	return secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy || metav1.IsControlledBy(secret, key)
+}
+
 // trusted is the ca.crt of a key's Secret, which stays there when the token goes; nil where it cannot be read.
 func (k *cluster) trusted(ctx context.Context, key *v1alpha1.JWTRefreshKey) []byte {
 	secret, err := k.clients.CoreV1().Secrets(key.Namespace).Get(ctx, lifecycle.SecretName(key), metav1.GetOptions{})
-	if err != nil || secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
+	if err != nil || !madeFor(key, secret) {
 		return nil
 	}
 	return secret.Data[v1alpha1.SecretCA]

@@ -27,7 +27,7 @@ const (
 // configuration is given.
 func NewHTTPServer(handler http.Handler, tls *tls.Config) *http.Server {
 	return &http.Server{
-		Handler:           handler,
+		Handler:           withDeadline(handler),
 		TLSConfig:         tls,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
@@ -39,6 +39,16 @@ func NewHTTPServer(handler http.Handler, tls *tls.Config) *http.Server {
 		// What strangers send to the port is their business.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
+}
+
+// withDeadline ends what a request waits for together with the request: the limit of the connection ends the
+// connection alone.
+func withDeadline(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), writeTimeout)
+		defer cancel()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
 }
 
 // Serve serves on an address until ctx ends, and then until the requests under way are

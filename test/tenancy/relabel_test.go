@@ -1,0 +1,162 @@
+package tenancy
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/test/operator"
+)
+
+// TestAPolicyThatRelabelsSecrets: a MutatingAdmissionPolicy sets app.kubernetes.io/managed-by on every
+// Secret that is written, so that the cache shows none of them.
+func TestAPolicyThatRelabelsSecrets(t *testing.T) {
+	if server.Existing() {
+		t.Skip("an existing cluster's Secrets are not relabelled")
+	}
+	for _, tt := range []struct {
+		name       string
+		everywhere bool
+	}{{"in one namespace", false}, {"in all namespaces", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			before := newIssuer(t)
+			writes := &secretWrites{}
+			operator.Manage(t, writes.of(managerConfig(t)), logr.Discard(), controllers.Options{})
+			tenant, quiet := newNamespace(t, nil), newNamespace(t, nil)
+			early := makeKeysAndWait(t, tenant, before.Name, 8)
+			lift := relabelSecrets(t, tenant, tt.everywhere)
+
+			issuer := newIssuer(t)
+			late := make([]*v1alpha1.JWTRefreshKey, affectedKeys)
+			for i := range late {
+				late[i] = newKey(tenant, fmt.Sprint("late-", i), of(issuer.Name))
+				if i%4 == 3 {
+					late[i].Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: v1alpha1.DeletionRetain}
+				}
+			}
+			forEach(t, late, func(ctx context.Context, key *v1alpha1.JWTRefreshKey) error { return clientOf(t, "").Create(ctx, key) })
+			bystander(t, quiet, issuer.Name)
+			each(t, late, patience, "is issued", func(key *v1alpha1.JWTRefreshKey) bool { return isReady(key) && inSecret(t, key) })
+			rotatesAllNow(t, late)
+			bystander(t, quiet, issuer.Name)
+			rotatesNow(t, late[0])
+			rotatesNow(t, early[0])
+			rotatesNow(t, early[0])
+			bystander(t, quiet, issuer.Name)
+			each(t, append(late, early...), patience, "is Ready", func(key *v1alpha1.JWTRefreshKey) bool { return isReady(key) && inSecret(t, key) })
+			writes.comeToRest(t, 3*time.Second)
+			tellsOfTheChange(t, late[0])
+
+			lift()
+			rotatesNow(t, late[0])
+			each(t, late[:1], patience, "has its label again", func(key *v1alpha1.JWTRefreshKey) bool {
+				secret, err := secretOf(t, key.Namespace, key.Name)
+				return err == nil && secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy
+			})
+		})
+	}
+}
+
+// tellsOfTheChange waits for the one event that says what admission does to the Secret of a key.
+func tellsOfTheChange(t *testing.T, key *v1alpha1.JWTRefreshKey) {
+	t.Helper()
+	var events corev1.EventList
+	until(t, "the event that tells what admission changes", func() (bool, string) {
+		if err := clientOf(t, "").List(t.Context(), &events, client.InNamespace(key.Namespace)); err != nil {
+			return false, err.Error()
+		}
+		told := 0
+		for i := range events.Items {
+			if e := &events.Items[i]; e.InvolvedObject.Name == key.Name && e.Reason == "SecretAltered" {
+				told++
+				if !strings.Contains(e.Message, v1alpha1.LabelManagedBy) || !strings.Contains(e.Message, "admission") {
+					t.Fatalf("the event does not say what is changed by whom: %s", e.Message)
+				}
+			}
+		}
+		return told == 1, fmt.Sprintf("%d such events", told)
+	})
+}
+
+// relabelSecrets has every Secret of a namespace, or of all, say that the platform manages it. It returns
+// when that is in force, and lift when it is no longer.
+func relabelSecrets(t *testing.T, namespace string, everywhere bool) (lift func()) {
+	t.Helper()
+	name := newName("relabel")
+	policy := create(t, &admissionv1.MutatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: admissionv1.MutatingAdmissionPolicySpec{
+			FailurePolicy: ptr.To(admissionv1.Fail), ReinvocationPolicy: admissionv1.NeverReinvocationPolicy,
+			MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
+				RuleWithOperations: admissionv1.RuleWithOperations{
+					Operations: []admissionv1.OperationType{admissionv1.Create, admissionv1.Update},
+					Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"secrets"}},
+				},
+			}}},
+			Mutations: []admissionv1.Mutation{{PatchType: admissionv1.PatchTypeApplyConfiguration, ApplyConfiguration: &admissionv1.ApplyConfiguration{
+				Expression: fmt.Sprintf(`Object{metadata: Object.metadata{labels: {%q: "platform"}}}`, v1alpha1.LabelManagedBy),
+			}}},
+		},
+	})
+	binding := &admissionv1.MutatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: admissionv1.MutatingAdmissionPolicyBindingSpec{PolicyName: name}}
+	if !everywhere {
+		binding.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{
+			MatchLabels: map[string]string{corev1.LabelMetadataName: namespace},
+		}}
+	}
+	create(t, binding)
+	inForce := func() bool {
+		probe := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "probe"}}
+		return clientOf(t, "").Create(context.WithoutCancel(t.Context()), probe, client.DryRunAll) == nil && probe.Labels[v1alpha1.LabelManagedBy] == "platform"
+	}
+	until(t, "the policy is in force", func() (bool, string) { return inForce(), "" })
+	lift = func() {
+		_ = clientOf(t, "").Delete(context.Background(), binding)
+		_ = clientOf(t, "").Delete(context.Background(), policy)
+		until(t, "the policy is out of force", func() (bool, string) { return !inForce(), "" })
+	}
+	t.Cleanup(lift)
+	return lift
+}
+
+// secretWrites counts what a manager writes of Secrets.
+type secretWrites struct{ count atomic.Int64 }
+
+func (w *secretWrites) of(config *rest.Config) *rest.Config {
+	config = rest.CopyConfig(config)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(request *http.Request) (*http.Response, error) {
+			if request.Method != http.MethodGet && strings.Contains(request.URL.Path, "/secrets") {
+				w.count.Add(1)
+			}
+			return next.RoundTrip(request)
+		})
+	})
+	return config
+}
+
+// comeToRest checks that a time passes without a write.
+func (w *secretWrites) comeToRest(t *testing.T, quiet time.Duration) {
+	t.Helper()
+	before, at := w.count.Load(), time.Now()
+	until(t, fmt.Sprintf("no Secret is written for %s", quiet), func() (bool, string) {
+		if now := w.count.Load(); now != before {
+			before, at = now, time.Now()
+		}
+		return time.Since(at) >= quiet, fmt.Sprintf("%d writes so far", before)
+	})
+}
