@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
@@ -65,7 +66,7 @@ func (r *IssuerReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("jwtissuer").
 		For(&v1alpha1.JWTIssuer{}).
-		// An issuer that goes may free its URL for another.
+		// An issuer that goes may free its place for another.
 		Watches(&v1alpha1.JWTIssuer{}, handler.EnqueueRequestsFromMapFunc(r.rivals)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.issuerOfKeys)).
 		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess}).
@@ -92,7 +93,7 @@ func (r *IssuerReconciler) rivals(ctx context.Context, object client.Object) []r
 	}
 	var requests []reconcile.Request
 	for i := range all.Items {
-		if rival := &all.Items[i]; rival.Name != issuer.Name && rival.Spec.URL == issuer.Spec.URL {
+		if rival := &all.Items[i]; rival.Name != issuer.Name && endpoint.SamePlace(rival, issuer) {
 			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(rival)})
 		}
 	}

@@ -52,6 +52,8 @@ const (
 	ReasonKeyPending = "KeyPending"
 	// ReasonURLConflict: an older JWTIssuer has the same URL.
 	ReasonURLConflict = "URLConflict"
+	// ReasonEndpointConflict: no request at the issuer's url, or at its endpointURL, can be told from one for another issuer.
+	ReasonEndpointConflict = "EndpointConflict"
 	// ReasonKeysLost: the Secret with the signing keys is gone while tokens signed by them live.
 	ReasonKeysLost = "KeysLost"
 	// ReasonKeysDamaged: the Secret with the signing keys cannot be read, or lacks keys that it must hold.
