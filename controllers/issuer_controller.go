@@ -15,8 +15,10 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/endpoint"
@@ -37,6 +39,10 @@ type IssuerReconciler struct {
 	Generate KeyGenerator
 	// Namespace is the operator's own.
 	Namespace string
+
+	// trust is what is wrong with what clients are to trust, nil where that is not known; trustTold tells of changes.
+	trust     func(context.Context) *trustFinding
+	trustTold <-chan event.GenericEvent
 }
 
 // Reconcile brings one issuer to where it should be.
@@ -69,6 +75,7 @@ func (r *IssuerReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
 		// An issuer that goes may free its place for another.
 		Watches(&v1alpha1.JWTIssuer{}, handler.EnqueueRequestsFromMapFunc(r.rivals)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.issuerOfKeys)).
+		WatchesRawSource(source.Channel(r.trustTold, handler.EnqueueRequestsFromMapFunc(r.allIssuers))).
 		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess}).
 		Complete(r)
 }

@@ -20,6 +20,8 @@ type issuerObservation struct {
 	issuer *v1alpha1.JWTIssuer
 	// conflict is why its endpoints cannot be told from another issuer's; nil where they can.
 	conflict *endpoint.Conflict
+	// trust is what is wrong with what clients are to trust; nil where that is not known.
+	trust *trustFinding
 	// secret holds the signing keys; nil when there is none.
 	secret *corev1.Secret
 	// mislabelled: it lacks a label by which the caches find it.
@@ -46,7 +48,7 @@ func (r *IssuerReconciler) observe(ctx context.Context, name string) (*issuerObs
 	if issuer.DeletionTimestamp != nil {
 		return nil, nil
 	}
-	o := &issuerObservation{issuer: issuer}
+	o := &issuerObservation{issuer: issuer, trust: r.trust(ctx)}
 	if err := r.observeConflict(ctx, o); err != nil {
 		return nil, err
 	}

@@ -143,7 +143,7 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	}
 	issuerKeys := &IssuerReconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("refreshkeys"),
-		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace,
+		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace, trust: certificates.Found, trustTold: certificates.told,
 	}
 	if err := issuerKeys.SetupWithManager(mgr, o); err != nil {
 		return nil, fmt.Errorf("set up the controller of JWTIssuers: %w", err)
@@ -186,6 +186,7 @@ func newCertificateReconciler(mgr ctrl.Manager, o *Options) *CertificateReconcil
 	return &CertificateReconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: o.Clock,
 		Namespace: o.Namespace, Secret: o.TLSSecret, Names: o.TLSNames, changed: make(chan event.GenericEvent, 1),
+		told: make(chan event.GenericEvent, 1),
 	}
 }
 

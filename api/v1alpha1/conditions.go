@@ -10,6 +10,9 @@ const (
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled is True while nothing more happens until a user acts.
 	ConditionStalled = "Stalled"
+	// ConditionTrustBundle is of a JWTIssuer, and present only while False: ca.crt of the Secret with a certificate that was
+	// provided cannot be handed on to the Secrets of keys as it is. Tokens work all the same.
+	ConditionTrustBundle = "TrustBundle"
 )
 
 // Reasons of the conditions of a JWTRefreshKey. The reason of Ready is what kubectl shows
@@ -60,6 +63,13 @@ const (
 	ReasonKeysDamaged = "KeysDamaged"
 	// ReasonKeysForeign: the name of the Secret for the signing keys is taken by something else.
 	ReasonKeysForeign = "KeysForeign"
+
+	// ReasonTrustBundleKept: ca.crt of the provided certificate cannot be used; keys' Secrets keep the last one that could.
+	ReasonTrustBundleKept = "TrustBundleKept"
+	// ReasonTrustBundlePartial: ca.crt of the provided certificate holds more than keys' Secrets take over.
+	ReasonTrustBundlePartial = "TrustBundlePartial"
+	// ReasonTrustBundleMissing: ca.crt of the provided certificate cannot be used, and there was none before that could.
+	ReasonTrustBundleMissing = "TrustBundleMissing"
 )
 
 // RevocationReason says why a key was revoked.
