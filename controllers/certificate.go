@@ -55,10 +55,16 @@ type CertificateReconciler struct {
 
 	// ensuring is held by the one who makes sure of the certificate.
 	ensuring sync.Mutex
-	// trusted is what clients have to trust, nil while nobody has made sure of it.
+	// trusted is what clients have to trust, nil until that is known.
 	trusted atomic.Pointer[[]byte]
 	// changed wakes all keys, whose Secrets hold what to trust.
 	changed chan event.GenericEvent
+	// kept is the last bundle of another party that was good, nil until it was read.
+	kept *[]byte
+	// found is what is wrong with the bundle of another party, nil until that is known.
+	found atomic.Pointer[trustFinding]
+	// told wakes all issuers, whose conditions say so.
+	told chan event.GenericEvent
 }
 
 // Reconcile makes or renews the certificate where that is ours to do.
@@ -106,8 +112,7 @@ func (r *CertificateReconciler) ensure(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	if given {
-		r.trust(served.Data[corev1.ServiceAccountRootCAKey])
-		return now.Add(certificateLooks), nil
+		return now.Add(certificateLooks), r.provided(ctx, served, now)
 	}
 	owner, err := r.authority(ctx, now)
 	if err != nil {
@@ -130,6 +135,7 @@ func (r *CertificateReconciler) ensure(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	r.trust(owner.Bundle())
+	r.tell(trustFinding{})
 	return owner.NextChange(pair)
 }
 

@@ -61,22 +61,23 @@ func TestTheCertificateIsForAddresses(t *testing.T) {
 func TestAGivenCertificateIsUsed(t *testing.T) {
 	w := newWorld(t)
 	w.createIssuer()
+	theirs, another := w.bundle(), w.bundle()
 	given := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: w.issuer + "-tls"},
 		Type:       corev1.SecretTypeTLS,
-		Data:       map[string][]byte{"tls.crt": []byte("theirs"), "tls.key": []byte("theirs"), "ca.crt": []byte("their authority")},
+		Data:       map[string][]byte{"tls.crt": []byte("theirs"), "tls.key": []byte("theirs"), "ca.crt": theirs},
 	}
 	w.create(given)
 	stop := w.start(servedBy(given.Name))
 	key := w.createKey("orders")
 	w.becomes(key, v1alpha1.ReasonIssued)
-	w.Expect(string(w.secret("orders").Data["ca.crt"])).To(gomega.Equal("their authority"))
+	w.Expect(w.secret("orders").Data["ca.crt"]).To(gomega.Equal(theirs))
 	w.Expect(w.tlsSecret()).To(gomega.Equal(given))
 	stop()
 
-	w.edit(given, func() { given.Data["ca.crt"] = []byte("another authority") })
+	w.edit(given, func() { given.Data["ca.crt"] = another })
 	w.start(servedBy(given.Name))
-	w.Eventually(func() string { return string(w.secret("orders").Data["ca.crt"]) }, patience, 20*time.Millisecond).Should(gomega.Equal("another authority"))
+	w.Eventually(func() []byte { return w.secret("orders").Data["ca.crt"] }, patience, 20*time.Millisecond).Should(gomega.Equal(another))
 	w.Expect(get(w, key).Status.Revision).To(gomega.BeEquivalentTo(1), "no new token for that")
 }
 

@@ -118,6 +118,7 @@ func (r *IssuerReconciler) writeStatus(ctx context.Context, o *issuerObservation
 	status.TokenEndpoint = tokenEndpoint(o.issuer)
 	status.JWKSURI = jwksURI(o.issuer)
 	r.setConditions(status, o.issuer.Generation, plan.verdict)
+	r.setTrust(status, o.issuer.Generation, o.trust)
 	if equality.Semantic.DeepEqual(&o.issuer.Status, status) {
 		return nil
 	}
@@ -166,6 +167,7 @@ func (r *IssuerReconciler) announce(issuer *v1alpha1.JWTIssuer, before *v1alpha1
 	for _, event := range turned(before.Conditions, issuer.Status.Conditions) {
 		event.send(r.Events, issuer)
 	}
+	r.announceTrust(issuer, before)
 	states := map[string]v1alpha1.KeyState{}
 	for _, key := range before.Keys {
 		states[key.KID] = key.State

@@ -15,10 +15,13 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
@@ -46,6 +49,9 @@ type IssuerReconciler struct {
 	own *ownWrites
 	// altered are the Secrets that admission stores otherwise than they were written.
 	altered *alterations
+	// trust is what is wrong with what clients are to trust, nil where that is not known; trustTold tells of changes.
+	trust     func(context.Context) *trustFinding
+	trustTold <-chan event.GenericEvent
 }
 
 // Reconcile brings one issuer to where it should be.
@@ -88,9 +94,10 @@ func (r *IssuerReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("jwtissuer").
 		For(&v1alpha1.JWTIssuer{}).
-		// An issuer that goes may free its URL for another.
+		// An issuer that goes may free its place for another.
 		Watches(&v1alpha1.JWTIssuer{}, handler.EnqueueRequestsFromMapFunc(r.rivals)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.issuerOfKeys)).
+		WatchesRawSource(source.Channel(r.trustTold, handler.EnqueueRequestsFromMapFunc(r.allIssuers))).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: issuersAtOnce, ReconciliationTimeout: reconcileTimeout, RateLimiter: retries(), SkipNameValidation: &o.SeveralInProcess,
 		}).
@@ -117,7 +124,7 @@ func (r *IssuerReconciler) rivals(ctx context.Context, object client.Object) []r
 	}
 	var requests []reconcile.Request
 	for i := range all.Items {
-		if rival := &all.Items[i]; rival.Name != issuer.Name && rival.Spec.URL == issuer.Spec.URL {
+		if rival := &all.Items[i]; rival.Name != issuer.Name && endpoint.SamePlace(rival, issuer) {
 			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(rival)})
 		}
 	}

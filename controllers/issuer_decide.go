@@ -120,8 +120,8 @@ func (o *issuerObservation) obstacle(now time.Time) *issuerVerdict {
 		v1alpha1.AnnotationWithdrawKey, strings.Join(lost, ","))
 	var verdict issuerVerdict
 	switch {
-	case o.senior != "":
-		verdict = stalledIssuer(v1alpha1.ReasonURLConflict, fmt.Sprintf("JWTIssuer %q is older and has the same url; delete one of the two.", o.senior))
+	case o.conflict != nil:
+		verdict = stalledIssuer(o.conflict.Reason, o.conflict.Message)
 	case o.foreign:
 		verdict = stalledIssuer(v1alpha1.ReasonKeysForeign, fmt.Sprintf("Secret %q in the operator's namespace is not one with signing keys of this issuer; remove it.", name))
 	case o.damage != nil:

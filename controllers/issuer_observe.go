@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
@@ -17,8 +18,10 @@ import (
 // issuerObservation is what the decision about an issuer is made on.
 type issuerObservation struct {
 	issuer *v1alpha1.JWTIssuer
-	// senior is the name of an older issuer with the same URL; empty when there is none.
-	senior string
+	// conflict is why its endpoints cannot be told from another issuer's; nil where they can.
+	conflict *endpoint.Conflict
+	// trust is what is wrong with what clients are to trust; nil where that is not known.
+	trust *trustFinding
 	// secret holds the signing keys; nil when there is none.
 	secret *corev1.Secret
 	// mislabelled: it lacks a label by which the caches find it.
@@ -49,8 +52,8 @@ func (r *IssuerReconciler) observe(ctx context.Context, name string, live bool) 
 	if issuer.DeletionTimestamp != nil {
 		return nil, nil
 	}
-	o := &issuerObservation{issuer: issuer}
-	if err := r.observeSenior(ctx, o); err != nil {
+	o := &issuerObservation{issuer: issuer, trust: r.trust(ctx)}
+	if err := r.observeConflict(ctx, o); err != nil {
 		return nil, err
 	}
 	if err := r.observeKeys(ctx, o); err != nil {
@@ -59,29 +62,20 @@ func (r *IssuerReconciler) observe(ctx context.Context, name string, live bool) 
 	return o, r.observeUse(ctx, o)
 }
 
-// observeSenior looks for the issuer that has the URL by right: the oldest one.
-func (r *IssuerReconciler) observeSenior(ctx context.Context, o *issuerObservation) error {
+// observeConflict looks for an older issuer that is reached at the same place.
+func (r *IssuerReconciler) observeConflict(ctx context.Context, o *issuerObservation) error {
 	var all v1alpha1.JWTIssuerList
 	if err := r.Client.List(ctx, &all); err != nil {
 		return err
 	}
-	oldest := o.issuer
+	issuers := make([]*v1alpha1.JWTIssuer, len(all.Items))
 	for i := range all.Items {
-		if other := &all.Items[i]; other.Spec.URL == o.issuer.Spec.URL && older(other, oldest) {
-			oldest = other
-		}
+		issuers[i] = &all.Items[i]
 	}
-	if oldest.UID != o.issuer.UID {
-		o.senior = oldest.Name
+	if conflict, found := endpoint.Conflicts(issuers)[o.issuer.Name]; found {
+		o.conflict = &conflict
 	}
 	return nil
-}
-
-func older(a, b *v1alpha1.JWTIssuer) bool {
-	if a.CreationTimestamp.Equal(&b.CreationTimestamp) {
-		return a.Name < b.Name
-	}
-	return a.CreationTimestamp.Before(&b.CreationTimestamp)
 }
 
 // observeKeys reads the Secret with the signing keys. It reads from the API server: keys are

@@ -145,7 +145,7 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Events: mgr.GetEventRecorder("refreshkeys"),
 		own:     newOwnWrites(mgr.GetClient(), o.Pulse, func() client.Object { return &v1alpha1.JWTIssuer{} }),
 		altered: newAlterations(o.Pulse), failures: newFailures(o.Pulse),
-		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace,
+		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace, trust: certificates.Found, trustTold: certificates.told,
 	}
 	if err := issuerKeys.SetupWithManager(mgr, o); err != nil {
 		return nil, fmt.Errorf("set up the controller of JWTIssuers: %w", err)
@@ -188,6 +188,7 @@ func newCertificateReconciler(mgr ctrl.Manager, o *Options) *CertificateReconcil
 	return &CertificateReconciler{
 		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Clock: o.Clock,
 		Namespace: o.Namespace, Secret: o.TLSSecret, Names: o.TLSNames, changed: make(chan event.GenericEvent, 1),
+		told: make(chan event.GenericEvent, 1),
 	}
 }
 

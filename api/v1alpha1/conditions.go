@@ -10,6 +10,9 @@ const (
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled is True while nothing more happens until a user acts.
 	ConditionStalled = "Stalled"
+	// ConditionTrustBundle is of a JWTIssuer, and present only while False: ca.crt of the Secret with a certificate that was
+	// provided cannot be handed on to the Secrets of keys as it is. Tokens work all the same.
+	ConditionTrustBundle = "TrustBundle"
 )
 
 // Condition types of a JWTRefreshKey that report a part of spec without effect, or with one that its author may not
@@ -65,12 +68,21 @@ const (
 	ReasonKeyPending = "KeyPending"
 	// ReasonURLConflict: an older JWTIssuer has the same URL.
 	ReasonURLConflict = "URLConflict"
+	// ReasonEndpointConflict: no request at the issuer's url, or at its endpointURL, can be told from one for another issuer.
+	ReasonEndpointConflict = "EndpointConflict"
 	// ReasonKeysLost: the Secret with the signing keys is gone while tokens signed by them live.
 	ReasonKeysLost = "KeysLost"
 	// ReasonKeysDamaged: the Secret with the signing keys cannot be read, or lacks keys that it must hold.
 	ReasonKeysDamaged = "KeysDamaged"
 	// ReasonKeysForeign: the name of the Secret for the signing keys is taken by something else.
 	ReasonKeysForeign = "KeysForeign"
+
+	// ReasonTrustBundleKept: ca.crt of the provided certificate cannot be used; keys' Secrets keep the last one that could.
+	ReasonTrustBundleKept = "TrustBundleKept"
+	// ReasonTrustBundlePartial: ca.crt of the provided certificate holds more than keys' Secrets take over.
+	ReasonTrustBundlePartial = "TrustBundlePartial"
+	// ReasonTrustBundleMissing: ca.crt of the provided certificate cannot be used, and there was none before that could.
+	ReasonTrustBundleMissing = "TrustBundleMissing"
 )
 
 // Reasons of the conditions that report a part of spec.

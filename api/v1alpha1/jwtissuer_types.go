@@ -259,7 +259,8 @@ type JWTIssuerStatus struct {
 	// +kubebuilder:validation:MaxLength=600
 	TokenEndpoint string `json:"tokenEndpoint,omitempty"`
 
-	// conditions are Ready, and while True also Reconciling and Stalled.
+	// conditions are Ready, while True also Reconciling and Stalled, and while False TrustBundle: what was provided for clients
+	// to trust cannot be handed on as it is.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

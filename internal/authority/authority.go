@@ -34,8 +34,10 @@ type Pair struct{ Certificate, Key []byte }
 // follows it, which is published ahead so that every client trusts it before it is used.
 type Authority struct{ Current, Next Pair }
 
-// Bundle is what clients trust, in PEM.
-func (a *Authority) Bundle() []byte { return slices.Concat(a.Current.Certificate, a.Next.Certificate) }
+// Bundle is what clients trust, in PEM: certificates and nothing else, whatever stands beside them in what was kept.
+func (a *Authority) Bundle() []byte {
+	return Certificates(slices.Concat(a.Current.Certificate, []byte("\n"), a.Next.Certificate))
+}
 
 // Advance makes an authority where there is none, makes the next when two thirds of the
 // current one's life are over, and goes over to it when five sixths are. It tells whether

@@ -40,6 +40,12 @@ type Registry interface {
 	KeyNow(ctx context.Context, name types.NamespacedName) (*v1alpha1.JWTRefreshKey, error)
 	// NamespaceLabels are those of a namespace; false when it is not known.
 	NamespaceLabels(name string) (map[string]string, bool)
+	// At is the place of a request, and the issuers that it may be for.
+	At(path, host string) registry.Place
+	// ServiceOf tells whether the issuer with a URL is served, for a token that names it and a signing key.
+	ServiceOf(url, kid string) registry.Service
+	// IssuersNow takes up all issuers as the API server has them, for a token that names one which is not known.
+	IssuersNow(ctx context.Context, url string) error
 	// IssuerReread is the issuer with its signing keys as the API server has them.
 	IssuerReread(ctx context.Context, issuer *registry.Issuer) (*registry.Issuer, error)
 	// Advance puts the next token of a line on record, or fails with registry.ErrLost where the

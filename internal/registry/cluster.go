@@ -91,14 +91,18 @@ type Cluster struct {
 	namespaces *view[*metav1.PartialObjectMetadata]
 
 	rebuilding sync.Mutex
-	set        atomic.Pointer[issuerSet]
+	directory  atomic.Pointer[directory]
 
 	flights  Flights[recollection]
 	limiter  *rate.Limiter
 	recalled *lru.Cache[string, recollection]
 	rereads  Flights[struct{}]
 	reread   map[string]ringsRead
-	uses     *uses
+	// listings are of issuers, for tokens that name one which is not known.
+	listings  Flights[time.Time]
+	strangers *rate.Limiter
+	listed    *lru.Cache[string, time.Time]
+	uses      *uses
 }
 
 // New makes a Cluster, which knows nothing until it runs.
@@ -118,11 +122,16 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	listed, err := lru.New[string, time.Time](rememberedIssuers)
+	if err != nil {
+		return nil, err
+	}
 	c := &Cluster{
 		options: o, client: reader, recalled: recalled, reread: map[string]ringsRead{},
+		listed: listed, strangers: rate.NewLimiter(issuerLists, issuerListsAtOnce),
 		limiter: rate.NewLimiter(rate.Limit(o.LiveReads), int(o.LiveReads)+1),
 	}
-	c.set.Store(&issuerSet{})
+	c.directory.Store(newDirectory(nil, o.Namespace, nil))
 	c.issuers = newView(c.freshness(), slimIssuer, c.rebuild)
 	c.rings = newView(c.freshness(), slimMeta[*corev1.Secret], c.rebuild)
 	c.namespaces = newView(c.freshness(), slimMeta[*metav1.PartialObjectMetadata], func() {})
@@ -219,13 +228,13 @@ func (c *Cluster) NamespaceLabels(name string) (map[string]string, bool) {
 	return namespace.Labels, true
 }
 
-// Issuer is the one whose endpoints are under a path; nil when there is none. See issuerSet
-// for what the host is for.
-func (c *Cluster) Issuer(path, host string) *Issuer {
-	return c.set.Load().find(path, host)
-}
+// At is the place of a request, and the issuers that it may be for.
+func (c *Cluster) At(path, host string) Place { return c.directory.Load().find(path, host) }
 
-// rebuild makes the set of issuers anew. It is seldom asked for.
+// ServiceOf tells whether the issuer with a URL is served, for a token that names it and a signing key.
+func (c *Cluster) ServiceOf(url, kid string) Service { return c.directory.Load().service(url, kid) }
+
+// rebuild makes the directory of issuers anew. It is seldom asked for.
 func (c *Cluster) rebuild() {
 	c.rebuilding.Lock()
 	defer c.rebuilding.Unlock()
@@ -234,8 +243,7 @@ func (c *Cluster) rebuild() {
 		rings[secret.Labels[v1alpha1.LabelSigningKeysOf]] = secret
 	}
 	c.forgetRereads()
-	set := issuersOf(c.issuers.all(), c.options.Namespace, func(issuer string) *corev1.Secret { return rings[issuer] })
-	c.set.Store(&set)
+	c.directory.Store(newDirectory(c.issuers.all(), c.options.Namespace, rings))
 }
 
 func slimMeta[T client.Object](object T) { object.SetManagedFields(nil) }

@@ -1,10 +1,6 @@
 package registry
 
 import (
-	"cmp"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,8 +31,6 @@ type Issuer struct {
 	// that lacks it is out of date.
 	CacheFor time.Duration
 
-	path         string
-	hosts        []string
 	ringsVersion string
 }
 
@@ -89,60 +83,16 @@ func loginOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string) Login {
 	return login
 }
 
-// issuerSet is all issuers at one moment, by the path of their URL.
-type issuerSet map[string][]*Issuer
-
-// find is the issuer whose endpoints are under a path. Where several issuers have the same
-// path on different hosts, the request's host chooses among these, and does nothing else.
-func (s issuerSet) find(path, host string) *Issuer {
-	candidates := s[path]
-	if len(candidates) == 1 {
-		return candidates[0]
-	}
-	for _, issuer := range candidates {
-		if slices.ContainsFunc(issuer.hosts, func(known string) bool { return strings.EqualFold(known, host) }) {
-			return issuer
-		}
-	}
-	return nil
-}
-
-// issuersOf reads issuers and their signing keys. Of several with one URL the oldest counts.
-func issuersOf(issuers []*v1alpha1.JWTIssuer, operatorNamespace string, keys func(issuer string) *corev1.Secret) issuerSet {
-	slices.SortFunc(issuers, func(a, b *v1alpha1.JWTIssuer) int {
-		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
-	})
-	set, taken := issuerSet{}, map[string]bool{}
-	for _, issuer := range issuers {
-		if taken[issuer.Spec.URL] {
-			continue
-		}
-		taken[issuer.Spec.URL] = true
-		if issuer.DeletionTimestamp != nil {
-			continue
-		}
-		if read := issuerOf(issuer, operatorNamespace, keys(issuer.Name)); read != nil {
-			set[read.path] = append(set[read.path], read)
-		}
-	}
-	return set
-}
-
 // tokenEndpoint is where under an issuer's URL tokens are exchanged.
 const tokenEndpoint = "/token"
 
 func issuerOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string, keys *corev1.Secret) *Issuer {
-	parsed, err := url.Parse(issuer.Spec.URL)
-	if err != nil {
-		return nil
-	}
 	read := &Issuer{
 		Name: issuer.Name, URL: issuer.Spec.URL,
 		AccessLifetime: policy.DefaultAccessLifetime, CacheFor: cacheFor(issuer), Login: loginOf(issuer, operatorNamespace),
-		path: strings.TrimSuffix(parsed.Path, "/"), hosts: []string{parsed.Host}, TokenEndpoints: []string{issuer.Spec.URL + tokenEndpoint},
+		TokenEndpoints: []string{issuer.Spec.URL + tokenEndpoint},
 	}
-	if inside, err := url.Parse(issuer.Spec.EndpointURL); err == nil && inside.Host != "" {
-		read.hosts = append(read.hosts, inside.Host)
+	if issuer.Spec.EndpointURL != "" {
 		read.TokenEndpoints = append(read.TokenEndpoints, issuer.Spec.EndpointURL+tokenEndpoint)
 	}
 	if at := issuer.Spec.AccessToken; at != nil && at.Lifetime != nil {

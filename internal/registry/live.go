@@ -98,10 +98,8 @@ func (c *Cluster) IssuerReread(ctx context.Context, issuer *Issuer) (*Issuer, er
 	if err != nil {
 		return nil, err
 	}
-	for _, known := range (*c.set.Load())[issuer.path] {
-		if known.URL == issuer.URL {
-			return known, nil
-		}
+	if known := c.directory.Load().byURL[issuer.URL]; known != nil {
+		return known, nil
 	}
 	return issuer, nil
 }
@@ -136,4 +134,51 @@ func (c *Cluster) readRings(ctx context.Context, issuer string) error {
 		c.rings.remember(&secrets.Items[i])
 	}
 	return err
+}
+
+const (
+	// issuerLists is how often a second issuers are listed for tokens that name one which is not known, and
+	// issuerListsAtOnce how many such lists there are at once: strangers can name what they like.
+	issuerLists       = 20
+	issuerListsAtOnce = 100
+	// rememberedIssuers is for how many URLs it is remembered that there was no issuer.
+	rememberedIssuers = 1024
+	// longestIssuerURL is that of spec.url.
+	longestIssuerURL = 512
+)
+
+// IssuersNow takes up all issuers as the API server has them, for a token that names one which is not known. Lists at the same
+// time are one, what came of them is remembered for some seconds for the same URL, and beyond a rate nothing is known, which is
+// ErrUnavailable.
+func (c *Cluster) IssuersNow(ctx context.Context, url string) error {
+	asked := c.options.Pulse.Now()
+	if at, known := c.listed.Get(url); len(url) > longestIssuerURL || (known && asked.Sub(at) < rememberFor) {
+		return nil
+	}
+	if !c.strangers.AllowN(asked, 1) {
+		return fmt.Errorf("%w: too many issuers are looked up", ErrUnavailable)
+	}
+	for {
+		at, err := c.listings.Do(ctx, "", c.listIssuers)
+		if err != nil {
+			return err
+		}
+		// What another's question found may be older than this one.
+		if !at.Before(asked) {
+			c.listed.Add(url, at)
+			return nil
+		}
+	}
+}
+
+func (c *Cluster) listIssuers(ctx context.Context) (time.Time, error) {
+	at := c.options.Pulse.Now()
+	var list v1alpha1.JWTIssuerList
+	if err := c.client.List(ctx, &list); err != nil {
+		return at, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	for i := range list.Items {
+		c.issuers.remember(&list.Items[i])
+	}
+	return at, nil
 }

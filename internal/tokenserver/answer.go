@@ -26,6 +26,7 @@ func refuseWith(status int, description string) *httpError {
 
 var (
 	errNotFound = refuseWith(http.StatusNotFound, "There is no such issuer or endpoint here.")
+	errShared   = refuseWith(http.StatusNotFound, "Several issuers share this URL; their metadata and keys are below the url of each.")
 	errMethod   = refuseWith(http.StatusMethodNotAllowed, "This method is not answered here; see Allow.")
 	errEncoding = refuseWith(http.StatusUnsupportedMediaType, "The body must not be encoded.")
 	errTooLarge = refuseWith(http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB.")

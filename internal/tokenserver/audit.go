@@ -32,7 +32,8 @@ func NewAudit(out io.Writer, clock clock.PassiveClock, lost func(error)) *Audit 
 type record struct {
 	Time time.Time `json:"time"`
 	// Event is exchange, login, revocation or introspection.
-	Event  string `json:"event"`
+	Event string `json:"event"`
+	// Issuer is empty where several share the URL and the request names none of them.
 	Issuer string `json:"issuer"`
 	Grant  string `json:"grant,omitempty"`
 	// Result is ok, or the OAuth error that was answered. Of an introspection it is insufficient_scope,
@@ -57,7 +58,7 @@ type record struct {
 // Observe writes down a request, where it is of a kind that is written down.
 func (a *Audit) Observe(r *Request) {
 	event := eventOf(r)
-	if event == "" || r.Issuer == "" {
+	if event == "" || (r.Issuer == "" && len(r.place.Issuers()) == 0) {
 		return
 	}
 	line, err := json.Marshal(&record{

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -72,9 +73,30 @@ func (c *Certificate) read(ctx context.Context, before []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("secret %s/%s: %w", c.namespace, c.name, err)
 	}
+	if err := readable(&pair); err != nil {
+		return nil, fmt.Errorf("secret %s/%s: %w", c.namespace, c.name, err)
+	}
 	c.current.Store(&pair)
 	c.log.Info("serving a certificate", "names", pair.Leaf.DNSNames, "until", pair.Leaf.NotAfter)
 	return pem, nil
+}
+
+// longestChain is what fits into one message of a handshake, which crypto/tls takes no longer.
+const longestChain = 64 << 10
+
+// readable checks what no handshake reads before it is sent: of a pair, crypto/tls parses the first certificate alone.
+func readable(pair *tls.Certificate) error {
+	size := 0
+	for _, raw := range pair.Certificate {
+		if _, err := x509.ParseCertificate(raw); err != nil {
+			return errors.New("the chain in tls.crt holds a part that is not a certificate")
+		}
+		size += len(raw)
+	}
+	if size > longestChain {
+		return fmt.Errorf("the chain in tls.crt is longer than %d KiB", longestChain>>10)
+	}
+	return nil
 }
 
 // Ready is nil while there is a certificate that clients accept.

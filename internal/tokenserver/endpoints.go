@@ -40,8 +40,12 @@ func (s *Server) refresh(r *Request, form oauth.Form) error {
 	if err != nil {
 		return err
 	}
+	compact := form.Get(oauth.ParamRefreshToken)
+	if err := s.chooseByToken(r, compact); err != nil {
+		return err
+	}
 	answer, err := s.Grants.Refresh(r.http.Context(), r.issuer, &grant.RefreshRequest{
-		Token:     form.Get(oauth.ParamRefreshToken),
+		Token:     compact,
 		Scope:     form.Get(oauth.ParamScope),
 		Resources: targets(form),
 		Seen:      seen,
@@ -55,7 +59,7 @@ func (s *Server) refresh(r *Request, form oauth.Form) error {
 }
 
 func (s *Server) exchange(r *Request, form oauth.Form) error {
-	login, err := s.login(r, form)
+	login, err := s.login(r, form, form.Get(oauth.ParamSubjectToken))
 	if err != nil {
 		return err
 	}
@@ -74,7 +78,7 @@ func (s *Server) exchange(r *Request, form oauth.Form) error {
 }
 
 func (s *Server) password(r *Request, form oauth.Form) error {
-	login, err := s.login(r, form)
+	login, err := s.login(r, form, "")
 	if err != nil {
 		return err
 	}
@@ -87,12 +91,17 @@ func (s *Server) password(r *Request, form oauth.Form) error {
 	return s.grant(r, answer)
 }
 
-// login is what all ways to sign in have in common.
-func (s *Server) login(r *Request, form oauth.Form) (*grant.LoginRequest, error) {
+// login is what all ways to sign in have in common: which issuer is meant, and what is asked of it.
+func (s *Server) login(r *Request, form oauth.Form, subjectToken string) (*grant.LoginRequest, error) {
 	seen, err := s.seen(r.http, form)
 	if err != nil {
 		return nil, err
 	}
+	issuer, err := s.Grants.IssuerOfLogin(r.place, subjectToken)
+	if err != nil {
+		return nil, err
+	}
+	r.choose(issuer)
 	return &grant.LoginRequest{Audiences: targets(form), Scope: form.Get(oauth.ParamScope), Seen: seen, Credentials: credentials(r.http, form)}, nil
 }
 
@@ -106,10 +115,28 @@ func (s *Server) revoke(r *Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Grants.Revoke(r.http.Context(), r.issuer, form.Get(oauth.ParamToken), form.Get(oauth.ParamClientAssertion), &r.Outcome); err != nil {
+	compact := form.Get(oauth.ParamToken)
+	if err := s.chooseByToken(r, compact); err != nil {
+		return err
+	}
+	if err := s.Grants.Revoke(r.http.Context(), r.issuer, compact, form.Get(oauth.ParamClientAssertion), &r.Outcome); err != nil {
 		return err
 	}
 	return s.answer(r, nil)
+}
+
+// chooseByToken has a token of ours choose its issuer. Where it names none, any issuer of the place refuses it.
+func (s *Server) chooseByToken(r *Request, compact string) error {
+	issuer, err := s.Grants.IssuerOf(r.http.Context(), r.place, compact, "/"+r.Endpoint)
+	if err != nil {
+		return err
+	}
+	if issuer != nil {
+		r.choose(issuer)
+	} else if r.issuer == nil {
+		r.issuer = r.place.Any()
+	}
+	return nil
 }
 
 // introspect is for callers who say who they are, by a bearer token that the cluster issued
@@ -129,29 +156,48 @@ func (s *Server) introspect(r *Request) error {
 	case bearer == "":
 		return oauth.Refuse(oauth.InvalidToken, "The Authorization header is not Bearer, one blank and a token.")
 	}
+	compact := form.Get(oauth.ParamToken)
+	issuer, err := s.Grants.IssuerOfQuestion(r.http.Context(), r.place, compact, bearer, "/"+r.Endpoint)
+	if err != nil {
+		return err
+	}
+	r.choose(issuer)
 	caller, err := s.Callers.Authenticate(r.http.Context(), r.issuer.URL, bearer)
 	if err != nil {
 		return err
 	}
 	r.Caller = caller.Name()
-	answer, err := s.Grants.Introspect(r.http.Context(), r.issuer, form.Get(oauth.ParamToken), form.Get(oauth.ParamTokenTypeHint), caller.MayIntrospect, &r.Outcome)
+	answer, err := s.Grants.Introspect(r.http.Context(), r.issuer, compact, form.Get(oauth.ParamTokenTypeHint), caller.MayIntrospect, &r.Outcome)
 	if err != nil {
 		return err
 	}
 	return s.answer(r, answer)
 }
 
-func (s *Server) jwks(r *Request) error {
-	if r.issuer.Rings == nil {
+// published chooses the issuer that is told of at a place: the one whose url it is.
+func (r *Request) published() error {
+	r.choose(r.place.Owner())
+	switch {
+	case r.issuer == nil:
+		return errShared
+	case r.issuer.Rings == nil:
 		return errNoKeys
+	default:
+		return nil
+	}
+}
+
+func (s *Server) jwks(r *Request) error {
+	if err := r.published(); err != nil {
+		return err
 	}
 	return s.publish(r, "application/jwk-set+json", r.issuer.Rings.PublicJWKS())
 }
 
 // metadata is the same at both its places (RFC 8414 §3, OpenID Connect Discovery §4).
 func (s *Server) metadata(r *Request) error {
-	if r.issuer.Rings == nil {
-		return errNoKeys
+	if err := r.published(); err != nil {
+		return err
 	}
 	url := r.issuer.URL
 	return s.publish(r, "application/json", oauth.Metadata{

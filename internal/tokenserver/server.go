@@ -13,14 +13,15 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/utils/clock"
 
+	location "github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// Issuers finds the issuer whose endpoints are under a path; nil when there is none.
+// Issuers finds the issuers that a request may be for, by its path and host.
 type Issuers interface {
-	Issuer(path, host string) *registry.Issuer
+	At(path, host string) registry.Place
 }
 
 // Callers tells who may ask about tokens.
@@ -70,7 +71,8 @@ func New(o Options) (*Server, error) {
 type Request struct {
 	// Endpoint is the name of what was asked for; empty where there is nothing of the kind.
 	Endpoint string
-	// Issuer is the name of the issuer; empty where none was found.
+	// Issuer is the name of the issuer; empty where none was found, and where several share the URL and the request
+	// names none of them.
 	Issuer string
 	// Grant is the grant_type of a request for tokens where it is one that there is; otherwise empty.
 	Grant string
@@ -81,6 +83,7 @@ type Request struct {
 	Status   int
 	Took     time.Duration
 	Outcome  grant.Outcome
+	place    registry.Place
 	issuer   *registry.Issuer
 	internal error
 	writer   http.ResponseWriter
@@ -97,21 +100,19 @@ type endpoint struct {
 
 // Names of endpoints that logs and metrics tell apart.
 const (
-	endpointToken  = "token"
-	endpointRevoke = "revoke"
+	endpointToken      = "token"
+	endpointRevoke     = "revoke"
+	endpointIntrospect = "introspect"
 )
 
 // endpoints are those below an issuer's URL.
 var endpoints = map[string]endpoint{
 	"/token":                            {endpointToken, http.MethodPost, (*Server).token},
 	"/revoke":                           {endpointRevoke, http.MethodPost, (*Server).revoke},
-	"/introspect":                       {"introspect", http.MethodPost, (*Server).introspect},
+	"/introspect":                       {endpointIntrospect, http.MethodPost, (*Server).introspect},
 	"/jwks.json":                        {"jwks", http.MethodGet, (*Server).jwks},
 	"/.well-known/openid-configuration": {"metadata", http.MethodGet, (*Server).metadata},
 }
-
-// oauthMetadata stands before an issuer's path, and not below it (RFC 8414 §3.1).
-const oauthMetadata = "/.well-known/oauth-authorization-server"
 
 // ServeHTTP is part of http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -136,15 +137,23 @@ func (s *Server) serve(r *Request) error {
 		return errNotFound
 	}
 	r.Endpoint = found.name
-	if r.issuer = s.Issuers.Issuer(prefix, r.http.Host); r.issuer == nil {
+	r.place = s.Issuers.At(prefix, r.http.Host)
+	if len(r.place.Issuers()) == 0 {
 		return errNotFound
 	}
-	r.Issuer = r.issuer.Name
+	r.choose(r.place.Sole())
 	if method := r.http.Method; method != found.method && (found.method != http.MethodGet || method != http.MethodHead) {
 		r.writer.Header().Set("Allow", allowed(found.method))
 		return errMethod
 	}
 	return found.serve(s, r)
+}
+
+// choose says which issuer a request is for; nil where that is not known.
+func (r *Request) choose(issuer *registry.Issuer) {
+	if r.issuer = issuer; issuer != nil {
+		r.Issuer = issuer.Name
+	}
 }
 
 func allowed(method string) string {
@@ -161,7 +170,7 @@ func route(r *http.Request) (endpoint, string) {
 	if r.URL.RawPath != "" {
 		return endpoint{}, ""
 	}
-	if prefix, ok := strings.CutPrefix(path, oauthMetadata); ok && (prefix == "" || prefix[0] == '/') {
+	if prefix, ok := strings.CutPrefix(path, location.OAuthMetadata); ok && (prefix == "" || prefix[0] == '/') {
 		return endpoint{"metadata", http.MethodGet, (*Server).metadata}, strings.TrimSuffix(prefix, "/")
 	}
 	for suffix, found := range endpoints {

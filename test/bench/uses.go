@@ -151,7 +151,8 @@ func (r *localReplica) ready(ctx context.Context) error {
 }
 
 func (r *localReplica) exchange(ctx context.Context, token string) error {
-	issuer := r.Issuer("", "localhost")
+	place := r.At("", "localhost")
+	issuer := place.Owner()
 	if issuer == nil {
 		return errors.New("the issuer is not known")
 	}

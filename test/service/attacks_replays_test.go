@@ -91,10 +91,10 @@ func (s *siege) presentElsewhere(t *testing.T) {
 	access := s.secret(s.send(t, s.exchange(s.good)).text("access_token"))
 	account := s.secret(s.accountToken("orders-api", "https://kubernetes.default.svc"))
 	rows := []presented{
-		refused("another issuer's token", foreign),
+		{name: "another issuer's token", compact: foreign, want: malformed},
 		refused("the caller's own token", s.caller),
 		refused("a token of the cluster", account),
-		refused("an access token of another issuer", s.send(t, at(s.exchange(foreign))).text("access_token")),
+		{name: "an access token of another issuer", want: malformed, compact: s.send(t, at(s.exchange(foreign))).text("access_token")},
 	}
 	t.Run("tokens of elsewhere", func(t *testing.T) { s.presentAll(t, rows) })
 	asking := func(bearer string) request {
@@ -104,7 +104,8 @@ func (s *siege) presentElsewhere(t *testing.T) {
 	crossed := []attack{
 		{"an access token exchanged", s.exchange(access), "400 invalid_grant", nil},
 		{"an access token under another name", s.form("/token", "grant_type", "refresh_token", "access_token", access), malformed, nil},
-		{"our token at another issuer", at(s.exchange(s.good)), "400 invalid_grant", nil},
+		{"our token at another issuer", at(s.exchange(s.good)), malformed, nil},
+		{"our token given up at another issuer", at(s.form("/revoke", "token", s.good)), malformed, nil},
 		{"a caller of another issuer", at(s.ask(access)), unknown, nil},
 		{"a refresh token as bearer", asking(s.good), unknown, nil},
 		{"an access token as bearer", asking(access), unknown, nil},
@@ -129,7 +130,8 @@ func (s *siege) sendWithoutKeys(t *testing.T, issuer *v1alpha1.JWTIssuer, good s
 	asking := s.form("/introspect", "token", good).with("Authorization", "Bearer "+caller)
 	rows := []attack{
 		{"a good token, and no keys to see it by", at(s.exchange(good)), unknowable, nil},
-		{"nonsense, and no keys to see it by", at(s.exchange(s.good)), unknowable, nil},
+		{"nonsense, and no keys to see it by", at(s.exchange("no.to.ken")), unknowable, nil},
+		{"a token of another issuer, for which no key is needed", at(s.exchange(s.good)), malformed, nil},
 		{"a revocation without keys", at(s.form("/revoke", "token", good)), unknowable, nil},
 		{"a question without keys", at(asking), unknowable, nil},
 		{"the key set without keys", get("/jwks.json"), unknowable, nil},

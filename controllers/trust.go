@@ -1,0 +1,152 @@
+package controllers
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/authority"
+)
+
+// trustedSuffix makes the name of the Secret that keeps the last good ca.crt of a provided certificate. It is in the operator's
+// namespace: no tenant can write it, as they can the Secrets of their keys.
+const trustedSuffix = "-trusted"
+
+// trustFinding is what is wrong with the ca.crt of a provided certificate; the zero value where nothing is.
+type trustFinding struct{ reason, message string }
+
+// provided has clients trust what another party provides with the certificate, as far as it can be used.
+func (r *CertificateReconciler) provided(ctx context.Context, served *corev1.Secret, now time.Time) error {
+	keeper, found, err := r.readKept(ctx)
+	if err != nil {
+		return err
+	}
+	verdict := authority.Judge(served.Data[corev1.ServiceAccountRootCAKey], served.Data[corev1.TLSCertKey], *r.kept, now)
+	r.trust(verdict.Bundle)
+	r.tell(r.finding(&verdict))
+	if !verdict.New || bytes.Equal(verdict.Bundle, *r.kept) {
+		return nil
+	}
+	if keeper == nil {
+		if keeper, found, err = r.readKeeper(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.write(ctx, keeper, found, map[string][]byte{corev1.ServiceAccountRootCAKey: verdict.Bundle}); err != nil {
+		return err
+	}
+	r.kept = &verdict.Bundle
+	return nil
+}
+
+// readKept reads the last good bundle once. It is read as strictly as what is provided.
+func (r *CertificateReconciler) readKept(ctx context.Context) (keeper *corev1.Secret, found bool, err error) {
+	if r.kept != nil {
+		return nil, false, nil
+	}
+	if keeper, found, err = r.readKeeper(ctx); err != nil {
+		return nil, false, err
+	}
+	kept := authority.Certificates(keeper.Data[corev1.ServiceAccountRootCAKey])
+	r.kept = &kept
+	return keeper, found, nil
+}
+
+func (r *CertificateReconciler) readKeeper(ctx context.Context) (*corev1.Secret, bool, error) {
+	keeper, found, err := r.read(ctx, r.Secret+trustedSuffix)
+	if !found {
+		keeper.Type = corev1.SecretTypeOpaque
+	}
+	return keeper, found, err
+}
+
+// finding says what is wrong, what is done about it, and what to do.
+func (r *CertificateReconciler) finding(verdict *authority.Verdict) trustFinding {
+	wrong := map[authority.Finding]string{
+		authority.Empty:         "is empty",
+		authority.NoCertificate: "holds no certificate",
+		authority.Expired:       "holds only certificates that have expired",
+		authority.Mixed:         "holds parts that are not certificates",
+		authority.TooLarge:      fmt.Sprintf("holds more than %d KiB of certificates", authority.MaxBundle>>10),
+	}[verdict.Finding]
+	var reason, done string
+	switch {
+	case verdict.Finding == authority.Sound:
+		return trustFinding{}
+	case verdict.New:
+		reason, done = v1alpha1.ReasonTrustBundlePartial, "the rest of it is left out of the Secrets of keys"
+	case len(verdict.Bundle) > 0:
+		reason, done = v1alpha1.ReasonTrustBundleKept, "the Secrets of keys keep the last good certificates"
+	default:
+		reason, done = v1alpha1.ReasonTrustBundleMissing, "the Secrets of keys have no ca.crt"
+	}
+	return trustFinding{reason: reason, message: fmt.Sprintf(
+		"ca.crt of Secret %q in the operator's namespace %s; %s. Put the certificates of the authority there, in PEM and nothing else.", r.Secret, wrong, done)}
+}
+
+// tell has all issuers say what was found.
+func (r *CertificateReconciler) tell(finding trustFinding) {
+	before := r.found.Swap(&finding)
+	if before != nil && *before == finding {
+		return
+	}
+	select {
+	case r.told <- event.GenericEvent{Object: &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Secret}}}:
+	default:
+		// The issuers are to be woken for an earlier finding, and will find this one.
+	}
+}
+
+// Found is what is wrong with what clients are to trust; nil where that is not known. The first call makes sure of the certificate.
+func (r *CertificateReconciler) Found(ctx context.Context) *trustFinding {
+	if _, err := r.Trusted(ctx); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "cannot tell what clients have to trust")
+		return nil
+	}
+	return r.found.Load()
+}
+
+// setTrust puts what was found into the conditions of an issuer. Ready stays: the tokens work. What is not known changes nothing.
+func (r *IssuerReconciler) setTrust(status *v1alpha1.JWTIssuerStatus, generation int64, found *trustFinding) {
+	switch {
+	case found == nil:
+	case found.reason == "":
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionTrustBundle)
+	default:
+		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+			Type: v1alpha1.ConditionTrustBundle, Status: metav1.ConditionFalse, Reason: found.reason, Message: found.message,
+			ObservedGeneration: generation, LastTransitionTime: metav1.Time{Time: r.Clock.Now().UTC()},
+		})
+	}
+}
+
+// announceTrust sends an event when a finding begins, or becomes another.
+func (r *IssuerReconciler) announceTrust(issuer *v1alpha1.JWTIssuer, before *v1alpha1.JWTIssuerStatus) {
+	if found := newly(before.Conditions, issuer.Status.Conditions, v1alpha1.ConditionTrustBundle); found != nil {
+		conditionEvent(corev1.EventTypeWarning, found).send(r.Events, issuer)
+	}
+}
+
+// allIssuers are all of them.
+func (r *IssuerReconciler) allIssuers(ctx context.Context, _ client.Object) []reconcile.Request {
+	var all v1alpha1.JWTIssuerList
+	if err := r.Client.List(ctx, &all); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "cannot list the issuers that a change concerns")
+		return nil
+	}
+	requests := make([]reconcile.Request, len(all.Items))
+	for i := range all.Items {
+		requests[i] = reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])}
+	}
+	return requests
+}

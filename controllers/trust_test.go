@@ -1,0 +1,261 @@
+package controllers_test
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/authority"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
+)
+
+// provider provides the certificate of the token service, as a user does.
+type provider struct {
+	w      *world
+	owner  *authority.Authority
+	secret *corev1.Secret
+	issuer *v1alpha1.JWTIssuer
+	pokes  int
+}
+
+func (w *world) provider() *provider {
+	w.t.Helper()
+	owner := &authority.Authority{}
+	_, err := owner.Advance(w.clock.Now())
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	pair, err := owner.Issue([]string{"refreshkeys-tokenserver." + apiserver.Namespace + ".svc"}, w.clock.Now())
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	p := &provider{w: w, owner: owner, issuer: w.createIssuer(), secret: &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: w.issuer + "-tls"},
+		Type:       corev1.SecretTypeTLS,
+		Data:       map[string][]byte{"tls.crt": pair.Certificate, "tls.key": pair.Key, "ca.crt": owner.Bundle()},
+	}}
+	w.create(p.secret)
+	w.t.Cleanup(func() {
+		kept := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: p.secret.Name + "-trusted"}}
+		_ = w.admin.Delete(w.t.Context(), kept)
+	})
+	return p
+}
+
+// provides changes ca.crt, and has the manager look.
+func (p *provider) provides(bundle []byte) {
+	p.w.t.Helper()
+	p.w.edit(p.secret, func() {
+		if bundle == nil {
+			delete(p.secret.Data, "ca.crt")
+		} else {
+			p.secret.Data["ca.crt"] = bundle
+		}
+	})
+	p.pokes++
+	p.w.edit(p.issuer, func() { metav1.SetMetaDataLabel(&p.issuer.ObjectMeta, "poked", fmt.Sprint(p.pokes)) })
+}
+
+// told is the reason of the issuer's condition TrustBundle, empty where there is none; Ready must be True whatever it says.
+func (p *provider) told() string {
+	issuer := get(p.w, p.issuer)
+	p.w.Expect(meta.IsStatusConditionTrue(issuer.Status.Conditions, v1alpha1.ConditionReady)).To(gomega.BeTrue(), "tokens work whatever ca.crt holds")
+	condition := meta.FindStatusCondition(issuer.Status.Conditions, "TrustBundle")
+	if condition == nil {
+		return ""
+	}
+	p.w.Expect(condition.Status).To(gomega.Equal(metav1.ConditionFalse))
+	p.w.Expect(condition.Message).To(gomega.ContainSubstring(p.secret.Name))
+	return condition.Reason
+}
+
+// tells waits for a reason, and for a message that holds some words.
+func (p *provider) tells(reason string, words ...string) {
+	p.w.t.Helper()
+	p.w.Eventually(p.told, patience, 20*time.Millisecond).Should(gomega.Equal(reason))
+	for _, word := range words {
+		p.w.Eventually(func() string {
+			if condition := meta.FindStatusCondition(get(p.w, p.issuer).Status.Conditions, "TrustBundle"); condition != nil {
+				return condition.Message
+			}
+			return ""
+		}, patience, 20*time.Millisecond).Should(gomega.ContainSubstring(word))
+	}
+}
+
+func (p *provider) holds(name string, want []byte) {
+	p.w.t.Helper()
+	p.w.Eventually(func() string { return string(p.w.secret(name).Data["ca.crt"]) }, patience, 20*time.Millisecond).Should(gomega.Equal(string(want)))
+}
+
+// bundle is that of an authority made for it.
+func (w *world) bundle() []byte {
+	w.t.Helper()
+	owner := &authority.Authority{}
+	_, err := owner.Advance(w.clock.Now())
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	return owner.Bundle()
+}
+
+// noise is what a Secret can hold by mistake: a private key, and bytes that mean nothing.
+func noise(t *testing.T) []byte {
+	t.Helper()
+	var text strings.Builder
+	source := rand.NewChaCha8([32]byte{1})
+	raw := make([]byte, 48)
+	for text.Len() < 200<<10 {
+		_, _ = source.Read(raw)
+		text.WriteString(fmt.Sprintf("%x\n", raw))
+	}
+	return []byte(text.String())
+}
+
+// TestOnlyCertificatesReachTenants: of what a provided ca.crt holds nothing but certificates is handed on, and where there is none,
+// tenants keep those that they have, after a restart too, and every issuer says so.
+func TestOnlyCertificatesReachTenants(t *testing.T) {
+	w := newWorld(t)
+	p := w.provider()
+	stop := w.start(servedBy(p.secret.Name))
+	key := w.createKey("orders")
+	w.becomes(key, v1alpha1.ReasonIssued)
+	good := p.owner.Bundle()
+	p.holds("orders", good)
+	p.tells("")
+	held := w.secret("orders").ResourceVersion
+
+	expired := &authority.Authority{}
+	_, err := expired.Advance(w.clock.Now().AddDate(-11, 0, 0))
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	private := append(bytes.Clone(p.owner.Current.Key), noise(t)...)
+	for _, c := range []struct {
+		name   string
+		bundle []byte
+		says   string
+	}{
+		{"an empty one", []byte{}, "is empty"},
+		{"nonsense", []byte("their authority"), "no certificate"},
+		{"none", nil, "is empty"},
+		{"a private key and 200 KiB of noise", private, "no certificate"},
+		{"certificates that have expired", expired.Bundle(), "expired"},
+		{"half of a certificate", good[:len(good)/2], "no certificate"},
+		{"blanks", []byte(" \n"), "is empty"},
+		{"a certificate that is none", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("none")}), "no certificate"},
+	} {
+		p.provides(c.bundle)
+		p.tells("TrustBundleKept", c.says)
+		w.Expect(w.secret("orders").ResourceVersion).To(gomega.Equal(held), "%s: the Secret of a tenant was written", c.name)
+	}
+	events := p.events("TrustBundleKept")
+	w.Expect(events).To(gomega.HaveLen(1), "one event, however long it lasts")
+	w.Expect(events[0].Type).To(gomega.Equal(corev1.EventTypeWarning))
+
+	stop()
+	w.start(servedBy(p.secret.Name))
+	later := w.createKey("later")
+	w.becomes(later, v1alpha1.ReasonIssued)
+	p.holds("later", good)
+	p.tells("TrustBundleKept")
+	w.Expect(w.secret("orders").ResourceVersion).To(gomega.Equal(held), "a restart does not write what is as it should be")
+
+	// With the good certificate is what does not belong to it: that stays where it is.
+	next := &authority.Authority{}
+	_, err = next.Advance(w.clock.Now())
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	p.provides(append(append(append([]byte("# the authority\n"), private...), good...), next.Bundle()...))
+	p.tells("TrustBundlePartial")
+	p.holds("orders", append(bytes.Clone(good), next.Bundle()...))
+	p.provides(append(bytes.Clone(good), next.Bundle()[:len(next.Bundle())/2]...))
+	p.holds("orders", good)
+	p.tells("TrustBundlePartial", "left out")
+
+	p.provides(append([]byte("# repaired\n"), append(bytes.Clone(good), next.Bundle()...)...))
+	p.tells("")
+	p.holds("orders", append(bytes.Clone(good), next.Bundle()...))
+	p.holds("later", append(bytes.Clone(good), next.Bundle()...))
+	w.Expect(get(w, key).Status.Revision).To(gomega.BeEquivalentTo(1), "no new token for that")
+}
+
+// TestAPublicCertificateNeedsNoBundle: a publicly trusted certificate comes with an empty ca.crt, or with none, also where one of
+// a private authority was served before.
+func TestAPublicCertificateNeedsNoBundle(t *testing.T) {
+	w := newWorld(t)
+	p := w.provider()
+	w.start(servedBy(p.secret.Name))
+	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)
+	p.holds("orders", p.owner.Bundle())
+
+	public := &authority.Authority{}
+	_, err := public.Advance(w.clock.Now())
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	pair, err := public.Issue([]string{"tokens.example.com"}, w.clock.Now())
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	w.edit(p.secret, func() { p.secret.Data["tls.crt"], p.secret.Data["tls.key"] = pair.Certificate, pair.Key })
+	p.provides([]byte{})
+	w.Eventually(func() map[string][]byte { return w.secret("orders").Data }, patience, 20*time.Millisecond).ShouldNot(gomega.HaveKey("ca.crt"))
+	p.tells("")
+}
+
+// TestABundleIsBounded: what tenants get of it is never more than 64 KiB.
+func TestABundleIsBounded(t *testing.T) {
+	w := newWorld(t)
+	p := w.provider()
+	var many []byte
+	for len(many) <= 64<<10 {
+		another := &authority.Authority{}
+		_, err := another.Advance(w.clock.Now())
+		w.Expect(err).NotTo(gomega.HaveOccurred())
+		many = append(many, another.Bundle()...)
+	}
+	w.edit(p.secret, func() { p.secret.Data["ca.crt"] = many })
+	w.start(servedBy(p.secret.Name))
+	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)
+	p.tells("TrustBundlePartial")
+	held := w.secret("orders").Data["ca.crt"]
+	w.Expect(len(held)).To(gomega.BeNumerically("<=", 64<<10))
+	w.Expect(x509.NewCertPool().AppendCertsFromPEM(held)).To(gomega.BeTrue())
+	w.Expect(many).To(gomega.HavePrefix(string(held)))
+}
+
+// TestOurOwnAuthorityIsReadToo: what was added to the Secret with the operator's authority is not handed on.
+func TestOurOwnAuthorityIsReadToo(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	w.start(servedBy(w.issuer + "-tls"))
+	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)
+	before := w.secret("orders").Data["ca.crt"]
+	served := w.tlsSecret()
+	w.t.Cleanup(func() { _ = w.admin.Delete(w.t.Context(), served) })
+	own := get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "refreshkeys-ca"}})
+	certificate := own.Data["tls.crt"]
+	w.edit(own, func() { own.Data["tls.crt"] = append(bytes.Clone(certificate), own.Data["tls.key"]...) })
+	defer w.edit(own, func() { own.Data["tls.crt"] = certificate })
+	key := w.createKey("later")
+	w.becomes(key, v1alpha1.ReasonIssued)
+	w.Consistently(func() string { return string(w.secret("later").Data["ca.crt"]) }, time.Second, 50*time.Millisecond).Should(gomega.Equal(string(before)))
+}
+
+func (p *provider) events(reason string) []eventsv1.Event {
+	p.w.t.Helper()
+	var found []eventsv1.Event
+	p.w.Eventually(func() int {
+		var all eventsv1.EventList
+		p.w.Expect(p.w.admin.List(p.w.ctx, &all, client.InNamespace(metav1.NamespaceDefault))).To(gomega.Succeed())
+		found = nil
+		for _, event := range all.Items {
+			if event.Reason == reason && event.Regarding.Name == p.issuer.Name {
+				found = append(found, event)
+			}
+		}
+		return len(found)
+	}, patience, 100*time.Millisecond).ShouldNot(gomega.BeZero())
+	return found
+}

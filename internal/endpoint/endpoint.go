@@ -1,0 +1,142 @@
+// Package endpoint says where issuers are reached, and which of them a request can never tell apart. The operator and the
+// token service decide by the same functions, so that an issuer that is Ready is served. All of it is pure.
+package endpoint
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// OAuthMetadata stands before an issuer's path, and not below it (RFC 8414 §3.1).
+const OAuthMetadata = "/.well-known/oauth-authorization-server"
+
+// defaultPort is that of https, the only scheme of an issuer.
+const defaultPort = "443"
+
+// Location is a host and a path in the one form by which they are compared.
+type Location struct{ Host, Path string }
+
+// At is the location of a request. Its path is compared to the byte.
+func At(host, path string) Location { return Location{Host: Host(host), Path: path} }
+
+// Of is the location of a URL; false where it is not one.
+func Of(raw string) (Location, bool) {
+	parsed, err := url.Parse(raw)
+	if err != nil || parsed.Host == "" {
+		return Location{}, false
+	}
+	return At(parsed.Host, strings.TrimSuffix(parsed.Path, "/")), true
+}
+
+// Host is a host with its port in the one form by which hosts are compared: in lower case, without the port 443, without a
+// dot at its end, and an IPv6 address in brackets and in its short form.
+func Host(raw string) string {
+	name, port := split(strings.ToLower(raw))
+	if port != "" && port != defaultPort {
+		port = ":" + port
+	} else {
+		port = ""
+	}
+	if inside, ok := strings.CutPrefix(name, "["); ok {
+		if address, err := netip.ParseAddr(strings.TrimSuffix(inside, "]")); err == nil {
+			return "[" + address.String() + "]" + port
+		}
+		return name + port
+	}
+	return strings.TrimSuffix(name, ".") + port
+}
+
+// split takes the port off. The colons within brackets are an address's own.
+func split(host string) (name, port string) {
+	at := strings.LastIndexByte(host, ':')
+	if at < 0 || at < strings.LastIndexByte(host, ']') {
+		return host, ""
+	}
+	return host[:at], host[at+1:]
+}
+
+// Conflict is why an issuer cannot be told from others, and what to do about it.
+type Conflict struct {
+	// Reason is that of the condition Ready.
+	Reason, Message string
+	// Unserved: no request at its own url is the issuer's, so that the token service leaves it out.
+	Unserved bool
+}
+
+// Conflicts are the issuers that can never be told from another, by name. Of several with one url the oldest keeps it, even
+// while it is being deleted. docs/adr/0016 holds the table.
+func Conflicts(issuers []*v1alpha1.JWTIssuer) map[string]Conflict {
+	conflicts, owners := map[string]Conflict{}, map[Location]*v1alpha1.JWTIssuer{}
+	for _, issuer := range ByAge(issuers) {
+		at, ok := Of(issuer.Spec.URL)
+		if !ok {
+			continue
+		}
+		switch owner := owners[at]; {
+		case isMetadata(at.Path):
+			conflicts[issuer.Name] = Conflict{
+				Reason: v1alpha1.ReasonEndpointConflict, Unserved: true,
+				Message: "The path of url begins with " + OAuthMetadata + ", where the metadata of other issuers is; create another JWTIssuer, and delete this one.",
+			}
+			continue
+		case owner == nil:
+			owners[at] = issuer
+		case owner.Spec.URL == issuer.Spec.URL:
+			conflicts[issuer.Name] = Conflict{
+				Reason: v1alpha1.ReasonURLConflict, Unserved: true,
+				Message: fmt.Sprintf("JWTIssuer %q is older and has the same url; delete one of the two.", owner.Name),
+			}
+			continue
+		default:
+			conflicts[issuer.Name] = Conflict{
+				Reason: v1alpha1.ReasonEndpointConflict, Unserved: true,
+				Message: fmt.Sprintf("JWTIssuer %q is older, and its url %s is the same host and path; delete one of the two, since url cannot be changed.",
+					owner.Name, owner.Spec.URL),
+			}
+			continue
+		}
+		if inside, ok := Of(issuer.Spec.EndpointURL); ok && isMetadata(inside.Path) {
+			conflicts[issuer.Name] = Conflict{
+				Reason:  v1alpha1.ReasonEndpointConflict,
+				Message: "The path of endpointURL begins with " + OAuthMetadata + ", where the metadata of issuers is; change endpointURL.",
+			}
+		}
+	}
+	return conflicts
+}
+
+// ByAge are the issuers with the oldest first, and those of one moment by name.
+func ByAge(issuers []*v1alpha1.JWTIssuer) []*v1alpha1.JWTIssuer {
+	return slices.SortedFunc(slices.Values(issuers), func(a, b *v1alpha1.JWTIssuer) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+}
+
+// SamePlace tells whether two issuers have the same host and path in url, so that the end of one concerns the other.
+func SamePlace(a, b *v1alpha1.JWTIssuer) bool {
+	one, ok := Of(a.Spec.URL)
+	other, too := Of(b.Spec.URL)
+	return ok && too && one == other
+}
+
+func isMetadata(path string) bool {
+	return path == OAuthMetadata || strings.HasPrefix(path, OAuthMetadata+"/")
+}
+
+// Locations are where an issuer is reached: by its url first, and by its endpointURL where that is another place. Requests to
+// the paths of metadata are never for an issuer's own endpoints.
+func Locations(issuer *v1alpha1.JWTIssuer) []Location {
+	var all []Location
+	for _, raw := range []string{issuer.Spec.URL, issuer.Spec.EndpointURL} {
+		if at, ok := Of(raw); ok && !isMetadata(at.Path) && !slices.Contains(all, at) {
+			all = append(all, at)
+		}
+	}
+	return all
+}

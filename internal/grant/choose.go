@@ -1,0 +1,124 @@
+package grant
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"slices"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/identity"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// IssuerOf is the issuer of the place that a token of ours names, which is to verify it then: what a token says of itself chooses
+// among the issuers of the place, and nothing else. It is nil where the token names no issuer that exists, which is known only
+// once the API server has been asked. A token of an issuer that is not the place's, or is not served now, is good elsewhere or
+// later, so that no client is to discard it: that is InvalidRequest. The endpoint is the path of the request below the url.
+func (s *Service) IssuerOf(ctx context.Context, place registry.Place, compact, endpoint string) (*registry.Issuer, error) {
+	url, kid := s.claimed(compact)
+	if url == "" {
+		return nil, nil
+	}
+	issuer, err := s.issuerNamed(place, url, kid, endpoint)
+	if issuer != nil || err != nil {
+		return issuer, err
+	}
+	if err := s.registry.Fresh(); err != nil {
+		return nil, err
+	}
+	if err := s.registry.IssuersNow(ctx, url); err != nil {
+		return nil, err
+	}
+	return s.issuerNamed(s.registry.At(place.Path, place.Host), url, kid, endpoint)
+}
+
+func (s *Service) issuerNamed(place registry.Place, url, kid, endpoint string) (*registry.Issuer, error) {
+	if issuer := place.Named(url); issuer != nil {
+		return issuer, nil
+	}
+	switch s.registry.ServiceOf(url, kid) {
+	case registry.Served:
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The token is one of the issuer "+url+", which is not served at this URL: send it to "+url+endpoint+".")
+	case registry.Unserved:
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The issuer of the token is not served now; keep the token until it is.")
+	case registry.Unknown:
+	}
+	return nil, nil
+}
+
+// claimed is what a token says of itself. Of one whose signature was good it is known.
+func (s *Service) claimed(compact string) (url, kid string) {
+	if claims, known := s.verified.Get(sha256.Sum256([]byte(compact))); known {
+		return claims.Issuer, claims.KeyID
+	}
+	return token.Claimed(compact)
+}
+
+// IssuerOfLogin is the issuer that a login is for: where a place is that of several, the only one that the subject token is for, or
+// the one whose url the place is. A password is for none in particular.
+func (s *Service) IssuerOfLogin(place registry.Place, subjectToken string) (*registry.Issuer, error) {
+	if sole := place.Sole(); sole != nil {
+		return sole, nil
+	}
+	from, audiences := identity.ClaimedIssuer(subjectToken), identity.ClaimedAudiences(subjectToken)
+	var fits []*registry.Issuer
+	for _, issuer := range place.Issuers() {
+		if admits(issuer, from, audiences) {
+			fits = append(fits, issuer)
+		}
+	}
+	if len(fits) == 1 {
+		return fits[0], nil
+	}
+	if owner := place.Owner(); owner != nil {
+		return owner, nil
+	}
+	return nil, oauth.Refuse(oauth.InvalidRequest,
+		"Several issuers share this URL, and the request does not say which of them is meant: sign in at the token endpoint below the issuer's own url.")
+}
+
+// admits tells whether a subject token may be one for the issuer: an id_token of one of its providers, for one of that provider's
+// audiences, or a ServiceAccount token whose audience the issuer is.
+func admits(issuer *registry.Issuer, from string, audiences []string) bool {
+	provided := false
+	for i := range issuer.Login.Providers {
+		provider := &issuer.Login.Providers[i]
+		if provider.IssuerURL != from {
+			continue
+		}
+		if forProvider(provider, audiences) {
+			return true
+		}
+		provided = true
+	}
+	return !provided && slices.Contains(audiences, issuer.URL)
+}
+
+func forProvider(provider *v1alpha1.OIDCProvider, audiences []string) bool {
+	return slices.ContainsFunc(audiences, func(audience string) bool { return slices.Contains(provider.Audiences, audience) })
+}
+
+// IssuerOfQuestion is the issuer that is asked about a token, by a caller with a bearer token. The caller's audience is the issuer
+// that it may ask; one that asks about a token of another is told that it is not active (RFC 7662 §2.2), and no more.
+func (s *Service) IssuerOfQuestion(ctx context.Context, place registry.Place, compact, bearer, endpoint string) (*registry.Issuer, error) {
+	issuer, err := s.IssuerOf(ctx, place, compact, endpoint)
+	var elsewhere *oauth.Error
+	if err != nil && !errors.As(err, &elsewhere) {
+		return nil, err
+	}
+	audiences := identity.ClaimedAudiences(bearer)
+	asks := func(issuer *registry.Issuer) bool { return slices.Contains(audiences, issuer.URL) }
+	if issuer != nil && asks(issuer) {
+		return issuer, nil
+	}
+	if i := slices.IndexFunc(place.Issuers(), asks); i >= 0 {
+		return place.Issuers()[i], nil
+	}
+	if issuer != nil {
+		return issuer, nil
+	}
+	return place.Any(), nil
+}

@@ -1,0 +1,199 @@
+package registry
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+)
+
+// Place is where a request was sent, and the issuers that it may be for. The zero value is a place of no issuer.
+type Place struct {
+	// Host and Path are the request's, in the form in which they are compared.
+	Host, Path string
+	*residents
+}
+
+// residents are the issuers of a place.
+type residents struct {
+	// issuers are all of them, the oldest first.
+	issuers []*Issuer
+	// owner is the one whose url is this place; nil where there is none, or more than one.
+	owner  *Issuer
+	owners int
+}
+
+func (r *residents) join(issuer *Issuer, owns bool) {
+	if !slices.Contains(r.issuers, issuer) {
+		r.issuers = append(r.issuers, issuer)
+	}
+	if !owns {
+		return
+	}
+	if r.owners++; r.owners == 1 {
+		r.owner = issuer
+	} else {
+		r.owner = nil
+	}
+}
+
+// Issuers are those that a request at the place may be for, the oldest first.
+func (p *Place) Issuers() []*Issuer {
+	if p.residents == nil {
+		return nil
+	}
+	return p.issuers
+}
+
+// Sole is the only issuer of the place; nil where there are several, or none.
+func (p *Place) Sole() *Issuer {
+	if issuers := p.Issuers(); len(issuers) == 1 {
+		return issuers[0]
+	}
+	return nil
+}
+
+// Owner is the issuer that a request is for which names none: the one whose url the place is, or the only one. It is nil where
+// several issuers have the place as their endpointURL.
+func (p *Place) Owner() *Issuer {
+	if p.residents != nil && p.owner != nil {
+		return p.owner
+	}
+	return p.Sole()
+}
+
+// Any is an issuer of the place, for a request of which it is known that none of its issuers accepts it.
+func (p *Place) Any() *Issuer {
+	if owner := p.Owner(); owner != nil {
+		return owner
+	}
+	return p.Issuers()[0]
+}
+
+// Named is the issuer of the place with that URL, to the byte; nil where it is none of the place's.
+func (p *Place) Named(url string) *Issuer {
+	for _, issuer := range p.Issuers() {
+		if issuer.URL == url {
+			return issuer
+		}
+	}
+	return nil
+}
+
+// Service tells whether an issuer is served, whatever the place.
+type Service int
+
+// What can be known of an issuer.
+const (
+	// Unknown: there is no issuer with that URL, as far as the watch has told.
+	Unknown Service = iota
+	// Served: it is served, and its tokens are exchanged where it is reached.
+	Served
+	// Unserved: it is not served now, and may be again: it is in conflict with another or being deleted, or it was deleted and
+	// its signing keys are kept.
+	Unserved
+)
+
+// directory is all issuers at one moment, by where they are reached. It never changes.
+type directory struct {
+	at map[endpoint.Location]*residents
+	// byPath are the issuers of a path, whatever their host; hosts are the issuers of a host.
+	byPath map[string]*residents
+	hosts  map[string][]*Issuer
+	// byURL are the issuers that are served, and unserved the URLs of the others.
+	byURL    map[string]*Issuer
+	unserved map[string]bool
+	// orphans are the signing keys, by kid, of issuers that do not exist.
+	orphans map[string]bool
+}
+
+// newDirectory reads issuers and their signing keys, which keys holds by the name of the issuer. Where issuers are in conflict the
+// operator and this service leave out the same ones.
+func newDirectory(issuers []*v1alpha1.JWTIssuer, operatorNamespace string, keys map[string]*corev1.Secret) *directory {
+	d := &directory{
+		at: map[endpoint.Location]*residents{}, byPath: map[string]*residents{}, hosts: map[string][]*Issuer{},
+		byURL: map[string]*Issuer{}, unserved: map[string]bool{}, orphans: map[string]bool{},
+	}
+	conflicts, exists := endpoint.Conflicts(issuers), map[string]bool{}
+	for _, issuer := range endpoint.ByAge(issuers) {
+		exists[issuer.Name] = true
+		if issuer.DeletionTimestamp != nil || conflicts[issuer.Name].Unserved {
+			d.unserved[issuer.Spec.URL] = true
+			continue
+		}
+		d.add(issuerOf(issuer, operatorNamespace, keys[issuer.Name]), endpoint.Locations(issuer))
+	}
+	for name, secret := range keys {
+		if !exists[name] {
+			d.keep(secret)
+		}
+	}
+	return d
+}
+
+func (d *directory) add(issuer *Issuer, locations []endpoint.Location) {
+	d.byURL[issuer.URL] = issuer
+	for i, location := range locations {
+		residentsOf(d.at, location).join(issuer, i == 0)
+		residentsOf(d.byPath, location.Path).join(issuer, i == 0)
+		if !slices.Contains(d.hosts[location.Host], issuer) {
+			d.hosts[location.Host] = append(d.hosts[location.Host], issuer)
+		}
+	}
+}
+
+func residentsOf[K comparable](places map[K]*residents, at K) *residents {
+	if places[at] == nil {
+		places[at] = &residents{}
+	}
+	return places[at]
+}
+
+// find is the place of a request: that of the host and the path. Where no issuer is reached under both, the path alone decides,
+// for proxies and port-forwards have hosts of their own; but not at a host of other issuers, whose paths would be taken for theirs.
+func (d *directory) find(path, host string) Place {
+	location := endpoint.At(host, path)
+	place := Place{Host: location.Host, Path: path, residents: d.at[location]}
+	if place.residents != nil {
+		return place
+	}
+	under, known := d.byPath[path], d.hosts[location.Host]
+	if under == nil || len(known) == 0 {
+		place.residents = under
+		return place
+	}
+	here := &residents{}
+	for _, issuer := range under.issuers {
+		if slices.Contains(known, issuer) {
+			here.join(issuer, issuer == under.owner)
+		}
+	}
+	place.residents = here
+	return place
+}
+
+// service tells whether the issuer with a URL is served. The kid is that of a token which names the URL.
+func (d *directory) service(url, kid string) Service {
+	switch {
+	case d.byURL[url] != nil:
+		return Served
+	case d.unserved[url] || d.orphans[kid]:
+		return Unserved
+	default:
+		return Unknown
+	}
+}
+
+// keep remembers which keys an issuer had that does not exist any more.
+func (d *directory) keep(secret *corev1.Secret) {
+	rings, err := keyring.Decode(secret.Data)
+	if err != nil {
+		return
+	}
+	for _, key := range rings.Keys() {
+		d.orphans[key.ID] = true
+	}
+}

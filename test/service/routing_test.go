@@ -1,0 +1,359 @@
+package service
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// shared is the in-cluster URL that the install notes name: several issuers of a house have it as
+// their endpointURL.
+func (h *house) shared() string { return "https://refreshkeys-tokenserver." + h.name + ".svc" }
+
+// named makes one more issuer of the house, which shares the in-cluster URL.
+func (h *house) named(suffix, url string) *v1alpha1.JWTIssuer {
+	h.t.Helper()
+	issuer := &v1alpha1.JWTIssuer{
+		ObjectMeta: metav1.ObjectMeta{Name: h.name + suffix}, Spec: v1alpha1.JWTIssuerSpec{URL: url, EndpointURL: h.shared()},
+	}
+	h.create(issuer)
+	return issuer
+}
+
+func (h *house) three() (issuers []*v1alpha1.JWTIssuer) {
+	h.t.Helper()
+	return []*v1alpha1.JWTIssuer{
+		h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = h.shared() }),
+		h.named("-b", "https://b."+h.name+".example.com"),
+		h.named("-c", h.url()+"/c"),
+	}
+}
+
+func ofIssuer(issuer *v1alpha1.JWTIssuer, more ...func(*v1alpha1.JWTRefreshKey)) func(*v1alpha1.JWTRefreshKey) {
+	return func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.IssuerRef = &v1alpha1.IssuerReference{Name: issuer.Name}
+		for _, change := range more {
+			change(k)
+		}
+	}
+}
+
+// at sends a request as a client does that was given the URL of an endpoint: its host is that of the URL.
+func (h *house) at(r *replica, method, endpoint string, form url.Values, headers ...string) *answer {
+	h.t.Helper()
+	rest, ok := strings.CutPrefix(endpoint, "https://")
+	h.Expect(ok).To(gomega.BeTrue(), endpoint)
+	host, path, _ := strings.Cut(rest, "/")
+	request, err := http.NewRequestWithContext(h.ctx, method, r.server.URL+"/"+path, strings.NewReader(form.Encode()))
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	request.Host = host
+	if method == http.MethodPost {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	return h.do(r, request)
+}
+
+func refreshForm(compact string) url.Values {
+	return url.Values{"grant_type": {"refresh_token"}, "refresh_token": {compact}}
+}
+
+// saysNothingOf: no answer repeats a token.
+func (h *house) saysNothingOf(got *answer, compact string) {
+	h.t.Helper()
+	for _, part := range strings.Split(compact, ".") {
+		h.Expect(strings.Contains(got.raw, part)).To(gomega.BeFalse(), "the answer repeats a part of the token")
+	}
+}
+
+// becomesKnown waits until a replica exchanges a token at an endpoint.
+func (h *house) becomesKnown(replicas []*replica, base, compact string) {
+	h.t.Helper()
+	for _, r := range replicas {
+		h.Eventually(func() string { return h.at(r, http.MethodPost, base+"/token", refreshForm(compact)).outcome() }, patience, pollEvery).
+			Should(gomega.Equal("200"), "%s", base)
+	}
+}
+
+// TestIssuersThatShareAnEndpoint: of three issuers with the endpointURL of the install notes, each exchanges, tells of and
+// revokes its own tokens there, and nothing at a shared endpoint has a client discard a token of another.
+func TestIssuersThatShareAnEndpoint(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	issuers := h.three()
+	h.manage()
+	replicas := []*replica{h.replica(), h.replica()}
+	var tokens []string
+	for i, issuer := range issuers {
+		tokens = append(tokens, h.reaches(h.key("key-"+string(rune('a'+i)), ofIssuer(issuer)), 1))
+	}
+	for i, issuer := range issuers {
+		h.becomesKnown(replicas, issuer.Spec.URL, tokens[i])
+	}
+	in := "refreshkeys-tokenserver." + h.name + ".svc"
+	for _, r := range replicas {
+		for i, issuer := range issuers {
+			for _, host := range []string{in, in + ":443", in + ".", in + ".:443", strings.ToUpper(in)} {
+				got := h.at(r, http.MethodPost, "https://"+host+"/token", refreshForm(tokens[i]))
+				h.Expect(got.outcome()).To(gomega.Equal("200"), "a token of %s at %s: %s", issuer.Spec.URL, host, got.text("error_description"))
+				h.Expect(h.says(got.text("access_token"))).To(gomega.HaveKeyWithValue("iss", issuer.Spec.URL))
+			}
+			h.wrongIssuer(r, issuers, i, tokens)
+		}
+	}
+	h.asksAtTheSharedEndpoint(replicas, issuers, tokens)
+	h.Expect(h.at(replicas[0], http.MethodPost, h.shared()+"/revoke", url.Values{"token": {tokens[1]}}).outcome()).To(gomega.Equal("200"))
+	for _, r := range replicas {
+		h.Eventually(func() string { return h.at(r, http.MethodPost, h.shared()+"/token", refreshForm(tokens[1])).outcome() }, patience, pollEvery).
+			Should(gomega.Equal("400 invalid_grant"), "the logout at the shared endpoint")
+		h.Expect(h.at(r, http.MethodPost, h.shared()+"/token", refreshForm(tokens[0])).outcome()).To(gomega.Equal("200"), "is of one line alone")
+	}
+}
+
+// wrongIssuer sends the token of one issuer to the urls of the others: a mistake that can be repaired.
+func (h *house) wrongIssuer(r *replica, issuers []*v1alpha1.JWTIssuer, own int, tokens []string) {
+	h.t.Helper()
+	for i, other := range issuers {
+		if i == own {
+			continue
+		}
+		// The first shares no endpoint but the in-cluster one with the others.
+		got := h.at(r, http.MethodPost, other.Spec.URL+"/token", refreshForm(tokens[own]))
+		h.Expect(got.outcome()).To(gomega.Equal("400 invalid_request"), "a token of %s at %s", issuers[own].Spec.URL, other.Spec.URL)
+		h.Expect(got.text("error_description")).To(gomega.ContainSubstring(issuers[own].Spec.URL + "/token"))
+		h.saysNothingOf(got, tokens[own])
+		got = h.at(r, http.MethodPost, other.Spec.URL+"/revoke", url.Values{"token": {tokens[own]}})
+		h.Expect(got.outcome()).To(gomega.Equal("400 invalid_request"), "a logout that did not happen is not called one")
+		h.Expect(got.text("error_description")).To(gomega.ContainSubstring(issuers[own].Spec.URL + "/revoke"))
+	}
+	garbage := part(tokens[own], 2, func(signature string) string { return strings.Repeat("A", len(signature)) })
+	for name, compact := range map[string]string{
+		"a forged signature": garbage, "nonsense": "nonsense", "an issuer that does not exist": part(tokens[own], 1, func(string) string { return b64(`{"iss":"https://nowhere.example.com"}`) }),
+	} {
+		h.Expect(h.at(r, http.MethodPost, h.shared()+"/token", refreshForm(compact)).outcome()).To(gomega.Equal("400 invalid_grant"), name)
+		h.Expect(h.at(r, http.MethodPost, h.shared()+"/revoke", url.Values{"token": {compact}}).outcome()).To(gomega.Equal("200"), name)
+	}
+}
+
+// asksAtTheSharedEndpoint: the audience of a caller is the issuer's URL, whatever the endpoint; of a token of another issuer
+// it learns nothing.
+func (h *house) asksAtTheSharedEndpoint(replicas []*replica, issuers []*v1alpha1.JWTIssuer, tokens []string) {
+	h.t.Helper()
+	h.caller("auditor", "")
+	for _, r := range replicas {
+		ask := func(bearer, compact string) *answer {
+			return h.at(r, http.MethodPost, h.shared()+"/introspect", url.Values{"token": {compact}}, "Authorization", "Bearer "+bearer)
+		}
+		for i, issuer := range issuers {
+			access := h.at(r, http.MethodPost, h.shared()+"/token", refreshForm(tokens[i])).text("access_token")
+			own, foreign := h.accountToken("auditor", issuer.Spec.URL), h.accountToken("auditor", issuers[(i+1)%3].Spec.URL)
+			got := ask(own, access)
+			h.Expect(got.outcome()).To(gomega.Equal("200"))
+			h.Expect(got.body).To(gomega.And(gomega.HaveKeyWithValue("active", true), gomega.HaveKeyWithValue("iss", issuer.Spec.URL)))
+			h.Expect(ask(foreign, access).raw).To(gomega.MatchJSON(`{"active":false}`), "a caller of another issuer learns nothing")
+			h.Expect(ask(own, "nonsense").raw).To(gomega.MatchJSON(`{"active":false}`))
+			h.Expect(ask(h.accountToken("auditor", issuer.Spec.URL, issuers[(i+1)%3].Spec.URL), access).body).To(gomega.HaveKeyWithValue("active", true))
+			h.Expect(ask(h.accountToken("auditor"), access).outcome()).To(gomega.Equal("401 invalid_token"))
+			h.Expect(ask("nonsense", "nonsense").outcome()).To(gomega.Equal("401 invalid_token"))
+		}
+	}
+}
+
+// TestMetadataOfIssuersThatShareAnEndpoint: metadata and keys are those of the issuer whose url it is.
+func TestMetadataOfIssuersThatShareAnEndpoint(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	issuers := h.three()
+	// At its own url it tells of itself, though another issuer has the same URL as endpointURL.
+	guest := &v1alpha1.JWTIssuer{
+		ObjectMeta: metav1.ObjectMeta{Name: h.name + "-guest"},
+		Spec:       v1alpha1.JWTIssuerSpec{URL: "https://guest." + h.name + ".example.com", EndpointURL: issuers[1].Spec.URL},
+	}
+	h.create(guest)
+	h.manage()
+	r := h.replica()
+	for _, issuer := range append(issuers, guest) {
+		h.Eventually(func() string { return h.at(r, http.MethodGet, issuer.Spec.URL+"/jwks.json", nil).outcome() }, patience, pollEvery).Should(gomega.Equal("200"), issuer.Spec.URL)
+		h.Expect(h.at(r, http.MethodGet, issuer.Spec.URL+"/.well-known/openid-configuration", nil).body).To(gomega.HaveKeyWithValue("issuer", issuer.Spec.URL))
+	}
+	for _, path := range []string{"/jwks.json", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"} {
+		got := h.at(r, http.MethodGet, h.shared()+path, nil)
+		h.Expect(got.outcome()).To(gomega.Equal(nowhere), path)
+		h.Expect(got.text("error_description")).To(gomega.ContainSubstring("url"), path)
+	}
+	held := h.reaches(h.key("guest", ofIssuer(guest)), 1)
+	got := h.at(r, http.MethodPost, issuers[1].Spec.URL+"/token", refreshForm(held))
+	h.Expect(got.outcome()).To(gomega.Equal("200"), got.text("error_description"))
+	h.Expect(h.says(got.text("access_token"))).To(gomega.HaveKeyWithValue("iss", guest.Spec.URL))
+}
+
+// TestLoginsAtASharedEndpoint: the audience of a ServiceAccount token chooses where exactly one issuer fits.
+func TestLoginsAtASharedEndpoint(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	issuers := h.three()
+	h.manage()
+	r := h.replica()
+	h.account(h.name, "till")
+	login := func(base string, audiences ...string) *answer {
+		return h.at(r, http.MethodPost, base+"/token", url.Values{
+			"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "audience": {audience},
+			"subject_token": {h.accountToken("till", audiences...)}, "subject_token_type": {typeJWT},
+		})
+	}
+	for _, issuer := range issuers {
+		h.Eventually(func() string { return login(issuer.Spec.URL, issuer.Spec.URL).outcome() }, patience, pollEvery).Should(gomega.Equal("200"))
+		got := login(h.shared(), issuer.Spec.URL)
+		h.Expect(got.outcome()).To(gomega.Equal("200"), "%s: %s", issuer.Spec.URL, got.text("error_description"))
+		h.Expect(h.says(got.text("access_token"))).To(gomega.HaveKeyWithValue("iss", issuer.Spec.URL))
+		next := h.at(r, http.MethodPost, h.shared()+"/token", refreshForm(got.text("refresh_token")))
+		h.Expect(next.outcome()).To(gomega.Equal("200"), "the session goes on there")
+	}
+	for name, audiences := range map[string][]string{
+		"for two of them": {issuers[0].Spec.URL, issuers[1].Spec.URL}, "for none of them": {"https://elsewhere.example.com"},
+	} {
+		got := login(h.shared(), audiences...)
+		h.Expect(got.outcome()).To(gomega.Equal("400 invalid_request"), name)
+		h.Expect(got.text("error_description")).To(gomega.ContainSubstring("own url"), name)
+	}
+	got := login(issuers[1].Spec.URL, issuers[0].Spec.URL, issuers[1].Spec.URL)
+	h.Expect(got.outcome()).To(gomega.Equal("200"), "at its own url it is plain which is meant")
+	h.Expect(h.says(got.text("access_token"))).To(gomega.HaveKeyWithValue("iss", issuers[1].Spec.URL))
+	password := h.at(r, http.MethodPost, h.shared()+"/token", url.Values{"grant_type": {"password"}, "username": {"jane"}, "password": {"x"}, "audience": {audience}})
+	h.Expect(password.outcome()).To(gomega.Equal("400 invalid_request"))
+	h.Expect(password.text("error_description")).To(gomega.ContainSubstring("own url"))
+}
+
+// TestProofsAtASharedEndpoint: htu, and the audience of a client assertion, are those of the issuer that the token names.
+func TestProofsAtASharedEndpoint(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	issuers := h.three()
+	h.manage()
+	r := h.replica()
+	h.account(h.name, "orders")
+	for i, issuer := range issuers {
+		device := h.device()
+		bound := h.reaches(h.key("device-"+string(rune('a'+i)), ofIssuer(issuer, heldBy(device))), 1)
+		present := func(htu string) *answer {
+			got := h.at(r, http.MethodPost, h.shared()+"/token", refreshForm(bound), "DPoP", device.proof(func(claims map[string]any) { claims["htu"] = htu }))
+			device.learn(got)
+			return got
+		}
+		h.Eventually(func() string { return present(h.shared() + "/token").outcome() }, patience, pollEvery).Should(gomega.Equal("200"), issuer.Spec.URL)
+		h.Expect(present(issuer.Spec.URL+"/token").outcome()).To(gomega.Equal("200"), "its own url is an endpoint of the issuer too")
+		h.Expect(present(h.shared()+":443/token").outcome()).To(gomega.Equal("200"), "the same host, written otherwise")
+		h.Expect(present(issuers[(i+1)%3].Spec.URL+"/token").outcome()).To(gomega.Equal("400 invalid_dpop_proof"), "another issuer's")
+
+		held := h.reaches(h.key("account-"+string(rune('a'+i)), ofIssuer(issuer, boundTo("orders"))), 1)
+		assert := func(audience string) string {
+			form := refreshForm(held)
+			more := asserting(h.accountToken("orders", audience))
+			for i := 0; i+1 < len(more); i += 2 {
+				form.Set(more[i], more[i+1])
+			}
+			return h.at(r, http.MethodPost, h.shared()+"/token", form).outcome()
+		}
+		h.Expect(assert(issuer.Spec.URL)).To(gomega.Equal("200"))
+		h.Expect(assert(h.shared())).To(gomega.Equal("401 invalid_client"))
+		h.Expect(assert(issuers[(i+1)%3].Spec.URL)).To(gomega.Equal("401 invalid_client"))
+	}
+}
+
+// TestAnIssuerThatAReplicaHasNotHeardOf: an issuer that was made a moment ago has tokens already, and a replica whose watch
+// is behind must not have their holders discard them.
+func TestAnIssuerThatAReplicaHasNotHeardOf(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	first := h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = h.shared() })
+	h.manage()
+	l := &line{}
+	r := h.replica(l.wire(clocktesting.NewFakeClock(time.Now())))
+	h.becomesKnown([]*replica{r}, h.shared(), h.reaches(h.key("orders", ofIssuer(first)), 1))
+	l.hang(true)
+	defer l.hang(false)
+	late := h.named("-late", "https://late."+h.name+".example.com")
+	held := h.reaches(h.key("late", ofIssuer(late)), 1)
+	caller := h.caller("auditor", "")
+	for range 3 {
+		got := h.at(r, http.MethodPost, h.shared()+"/token", refreshForm(held))
+		h.Expect(got.outcome()).To(gomega.Equal("200"), "a token of an issuer that was made a moment ago: %s", got.text("error_description"))
+		got = h.at(r, http.MethodPost, h.url()+"/token", refreshForm(held))
+		h.Expect(got.outcome()).To(gomega.Equal("400 invalid_request"), "at the url of another issuer")
+		asked := h.at(r, http.MethodPost, h.shared()+"/introspect", url.Values{"token": {held}, "token_type_hint": {"refresh_token"}}, "Authorization", "Bearer "+caller)
+		h.Expect(asked.outcome()).To(gomega.Equal("200"), "a caller of another issuer is told no more than that")
+		h.Expect(asked.body).To(gomega.HaveKeyWithValue("active", false))
+	}
+	// Each issuer is new to the replica, whatever is asked about its token first.
+	later := h.named("-later", "https://later."+h.name+".example.com")
+	compact := h.reaches(h.key("later", ofIssuer(later)), 1)
+	h.Expect(h.at(r, http.MethodPost, h.url()+"/revoke", url.Values{"token": {compact}}).outcome()).To(gomega.Equal("400 invalid_request"))
+	h.Expect(h.at(r, http.MethodPost, h.shared()+"/revoke", url.Values{"token": {compact}}).outcome()).To(gomega.Equal("200"))
+	key := &v1alpha1.JWTRefreshKey{}
+	h.Expect(h.admin.Get(h.ctx, client.ObjectKey{Namespace: h.name, Name: "later"}, key)).To(gomega.Succeed())
+	h.Expect(key.Status.RevokedAt).NotTo(gomega.BeNil(), "it says that it revoked what it did not")
+	last := h.named("-last", "https://last."+h.name+".example.com")
+	compact = h.reaches(h.key("last", ofIssuer(last)), 1)
+	bearer := h.accountToken("auditor", last.Spec.URL)
+	asked := h.at(r, http.MethodPost, h.shared()+"/introspect", url.Values{"token": {compact}, "token_type_hint": {"refresh_token"}}, "Authorization", "Bearer "+bearer)
+	h.Expect(asked.body).To(gomega.HaveKeyWithValue("active", true), "its issuer is new to the replica")
+}
+
+// TestATokenOfAnIssuerThatIsAway: an issuer that is deleted may come back, and its tokens with it.
+func TestATokenOfAnIssuerThatIsAway(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	issuers := h.three()
+	h.manage()
+	r := h.replica()
+	held := h.reaches(h.key("orders", ofIssuer(issuers[1])), 1)
+	h.becomesKnown([]*replica{r}, h.shared(), held)
+	h.Expect(h.admin.Delete(h.ctx, issuers[1])).To(gomega.Succeed())
+	for _, base := range []string{h.shared(), issuers[0].Spec.URL} {
+		h.Eventually(func() string { return h.at(r, http.MethodPost, base+"/token", refreshForm(held)).outcome() }, patience, pollEvery).
+			Should(gomega.Equal("400 invalid_request"), base)
+	}
+	h.Expect(h.at(r, http.MethodPost, h.shared()+"/revoke", url.Values{"token": {held}}).outcome()).To(gomega.Equal("400 invalid_request"))
+	h.named("-b", issuers[1].Spec.URL)
+	h.becomesKnown([]*replica{r}, h.shared(), held)
+}
+
+// TestEndpointConflict: of two issuers that no request tells apart the younger is not Ready, and says which the other is. Their
+// tokens are told apart all the same, and none is discarded; when the older goes, the younger takes its place.
+func TestEndpointConflict(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	older := h.named("-older", "https://one."+h.name+".example.com")
+	h.manage()
+	r := h.replica()
+	held := h.reaches(h.key("older", ofIssuer(older)), 1)
+	younger := h.named("-younger", older.Spec.URL+":443")
+	condition := func() *metav1.Condition {
+		h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(younger), younger)).To(gomega.Succeed())
+		if ready := meta.FindStatusCondition(younger.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
+			return ready
+		}
+		return &metav1.Condition{}
+	}
+	h.Eventually(func() string { return condition().Reason }, patience, pollEvery).Should(gomega.Equal("EndpointConflict"))
+	h.Expect(condition().Message).To(gomega.And(gomega.ContainSubstring(older.Name), gomega.ContainSubstring(older.Spec.URL)))
+	h.Expect(meta.IsStatusConditionTrue(younger.Status.Conditions, v1alpha1.ConditionStalled)).To(gomega.BeTrue())
+	h.becomesKnown([]*replica{r}, older.Spec.URL, held)
+	h.becomesKnown([]*replica{r}, older.Spec.URL+":443", held)
+
+	h.Expect(h.admin.Delete(h.ctx, older)).To(gomega.Succeed())
+	h.Eventually(func() string { return condition().Reason }, patience, pollEvery).Should(gomega.Equal(v1alpha1.ReasonKeysReady))
+	next := h.reaches(h.key("younger", ofIssuer(younger)), 1)
+	h.becomesKnown([]*replica{r}, older.Spec.URL, next)
+	// A repeated create under an older name is the younger one now.
+	h.named("-older", older.Spec.URL)
+	h.Eventually(func() string {
+		return h.at(r, http.MethodPost, older.Spec.URL+"/token", refreshForm(held)).outcome()
+	}, patience, pollEvery).Should(gomega.Equal("400 invalid_request"), "its issuer is not served now, which can be repaired")
+}
