@@ -87,7 +87,7 @@ func (r *RefreshKeyReconciler) mintAccess(o *observation, plan *lifecycle.Plan, 
 // was just made; otherwise it is taken from the Secret itself or made again from status.
 func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, plan *lifecycle.Plan, current *v1alpha1.TokenLine, text tokenText) error {
 	switch plan.Secret {
-	case lifecycle.EmptySecret:
+	case lifecycle.EmptySecret, lifecycle.OwnSecret:
 		if plan.Line == lifecycle.KeepLine {
 			// It may be that nothing was written yet that would have failed on an old view of the key.
 			if err := r.confirmCurrent(ctx, o.key); err != nil {

@@ -40,6 +40,9 @@ const (
 	WriteSecret
 	// EmptySecret takes the tokens out of the Secret.
 	EmptySecret
+	// OwnSecret gives the Secret, which holds no token and is to hold none, the ownerReference back that
+	// it has lost.
+	OwnSecret
 	// DeleteSecret deletes a Secret of ours that cannot be emptied, since it is immutable.
 	DeleteSecret
 )
@@ -169,6 +172,10 @@ func (p *Plan) Refused(message string) *Plan {
 	if p.Secret == EmptySecret || p.Secret == DeleteSecret {
 		verdict = p.Verdict
 		verdict.Message += " Its Secret still holds a token: " + message
+	}
+	if p.Secret == OwnSecret {
+		verdict = p.Verdict
+		verdict.Message += " Its Secret has lost its ownerReference: " + message
 	}
 	return &Plan{Check: p.Check, Verdict: verdict, values: p.values}
 }

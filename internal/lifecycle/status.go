@@ -20,7 +20,10 @@ func (p *Plan) Status(o *Observed, token *Token, now time.Time) v1alpha1.JWTRefr
 	status.ObservedGeneration = o.Key.Generation
 	status.Issuer = o.Issuer.Name
 	status.Effective = p.values.shown()
-	status.SecretName = o.Secret.Name
+	if p.Secret == WriteSecret || (o.Secret.State != SecretForeign && o.Secret.State != SecretLeftOver) {
+		// Whose a Secret is depends on this name: it stays the last one that the operator has written.
+		status.SecretName = o.Secret.Name
+	}
 	p.advanceLine(&status, token, now)
 	// A token that was found was made before somebody asked, for all that is known.
 	if p.Line == IssueFirst || p.Line == AdvanceLine {
