@@ -47,14 +47,14 @@ func TestASecretThatLostItsOwnerReference(t *testing.T) {
 			w := newWorld(t)
 			w.createIssuer()
 			key := w.createKey("orders")
-			stop := w.start()
+			stop := w.startFor()
 			w.becomes(key, v1alpha1.ReasonIssued)
 			held := w.token("orders")
 			secret := w.secret("orders")
 			stop()
 			tt.lose(secret)
 			w.Expect(w.admin.Update(w.ctx, secret)).To(gomega.Succeed())
-			w.start()
+			w.startFor()
 			w.Eventually(w.controller(key, "orders"), patience).Should(gomega.BeTrue(), "the reference is restored")
 			w.Eventually(w.holds("orders"), patience).Should(gomega.Equal(token.Hash(held)), "with the same token")
 			w.becomes(key, v1alpha1.ReasonIssued)
@@ -92,19 +92,19 @@ func TestARevocationFollowsALostOwnerReference(t *testing.T) {
 			w := newWorld(t)
 			w.createIssuer()
 			key := w.createKey("orders", tt.spec)
-			stop := w.start()
+			stop := w.startFor()
 			w.becomes(key, v1alpha1.ReasonIssued)
 			stop()
 			w.loseOwner("orders")
 			w.edit(key, func() { key.Spec.Revoked = true })
-			stop = w.start()
+			stop = w.startFor()
 			w.becomes(key, v1alpha1.ReasonRevoked)
 			w.Eventually(w.holds("orders"), patience).Should(gomega.Equal("no token"))
 			w.Eventually(w.controller(key, "orders"), patience).Should(gomega.BeTrue())
 
 			stop()
 			w.loseOwner("orders")
-			w.start()
+			w.startFor()
 			w.Eventually(w.controller(key, "orders"), patience).Should(gomega.BeTrue(), "the Secret of a revoked key goes with the key too")
 			w.Expect(w.holds("orders")()).To(gomega.Equal("no token"))
 		})
@@ -128,7 +128,7 @@ func TestAnEnrolledKeysSecretThatLostItsOwnerReference(t *testing.T) {
 			key := w.createKey("till", func(k *v1alpha1.JWTRefreshKey) {
 				k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
 			})
-			stop := w.start()
+			stop := w.startFor()
 			w.becomes(key, v1alpha1.ReasonIssued)
 			w.uses(key)
 			w.Eventually(w.holds("till"), patience).Should(gomega.Equal("no token"), "the enrolment is used")
@@ -142,7 +142,7 @@ func TestAnEnrolledKeysSecretThatLostItsOwnerReference(t *testing.T) {
 				}
 			})
 			w.clock.SetTime(key.CreationTimestamp.Add(time.Minute))
-			w.start()
+			w.startFor()
 			w.Eventually(w.controller(key, "till"), patience).Should(gomega.BeTrue())
 			w.becomes(key, v1alpha1.ReasonIssued)
 			w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(2))
@@ -208,7 +208,7 @@ func TestAKeyMadeAgainFindsASecretWithoutOwner(t *testing.T) {
 			w := newWorld(t)
 			w.createIssuer()
 			key := w.createKey("orders")
-			stop := w.start()
+			stop := w.startFor()
 			w.becomes(key, v1alpha1.ReasonIssued)
 			old := w.token("orders")
 			stop()
@@ -222,7 +222,7 @@ func TestAKeyMadeAgainFindsASecretWithoutOwner(t *testing.T) {
 			w.Expect(w.admin.Delete(w.ctx, key)).To(gomega.Succeed())
 			again := w.createKey("orders")
 			w.clock.SetTime(again.CreationTimestamp.Time)
-			w.start()
+			w.startFor()
 			w.becomes(again, v1alpha1.ReasonWaitingForSecret)
 			w.Expect(w.holds("orders")()).To(gomega.Equal(token.Hash(old)), "the grace is not over")
 
@@ -261,7 +261,7 @@ func TestALabelledCopyFromAnotherNamespace(t *testing.T) {
 			theirs.createIssuer()
 			w.createIssuer()
 			original := theirs.createKey("orders", policy)
-			w.start()
+			w.startFor(theirs.namespace)
 			theirs.becomes(original, v1alpha1.ReasonIssued)
 			copied := theirs.secret("orders")
 			copied.Namespace, copied.UID, copied.ResourceVersion = w.namespace, "", ""
@@ -298,7 +298,7 @@ func TestACopyUnderAnotherName(t *testing.T) {
 			w := newWorld(t)
 			w.createIssuer()
 			key := w.createKey("orders")
-			w.start()
+			w.startFor()
 			w.becomes(key, v1alpha1.ReasonIssued)
 			copied := w.secret("orders")
 			copied.Name, copied.UID, copied.ResourceVersion = "a-copy", "", ""
@@ -320,7 +320,7 @@ func TestAForgedJTI(t *testing.T) {
 	w := newWorld(t)
 	w.createIssuer()
 	victim := w.createKey("victim")
-	w.start()
+	w.startFor()
 	w.becomes(victim, v1alpha1.ReasonIssued)
 	held := w.token("victim")
 	forged := &corev1.Secret{
@@ -347,7 +347,7 @@ func TestAStatusRestoredWithANewUID(t *testing.T) {
 			w := newWorld(t)
 			w.createIssuer()
 			key := w.createKey("orders")
-			stop := w.start()
+			stop := w.startFor()
 			w.becomes(key, v1alpha1.ReasonIssued)
 			old, status := w.token("orders"), key.Status.DeepCopy()
 			stop()
@@ -362,7 +362,7 @@ func TestAStatusRestoredWithANewUID(t *testing.T) {
 			again := w.createKey("orders")
 			w.editStatus(again, func() { again.Status = *status })
 			w.clock.SetTime(again.CreationTimestamp.Time)
-			w.start()
+			w.startFor()
 			w.becomes(again, v1alpha1.ReasonWaitingForSecret)
 			w.Expect(again.Status.Revision).To(gomega.BeEquivalentTo(2), "the restored line ends at once")
 			w.Expect(w.holds("orders")()).To(gomega.Equal(token.Hash(old)))
@@ -385,7 +385,7 @@ func TestASecretUnderAnEarlierNameThatLostItsOwnerReference(t *testing.T) {
 			w := newWorld(t)
 			w.createIssuer()
 			key := w.createKey("orders")
-			stop := w.start()
+			stop := w.startFor()
 			w.becomes(key, v1alpha1.ReasonIssued)
 			w.edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Name: "renamed"} })
 			w.Eventually(func() string { return get(w, key).Status.SecretName }, patience).Should(gomega.Equal("renamed"))
@@ -397,7 +397,7 @@ func TestASecretUnderAnEarlierNameThatLostItsOwnerReference(t *testing.T) {
 					delete(secret.Annotations, madeFor)
 				}
 			})
-			w.start()
+			w.startFor()
 			w.edit(key, func() { key.Spec.Revoked = true })
 			w.Eventually(w.holds("orders"), patience).Should(gomega.Equal("no Secret"))
 		})
@@ -420,12 +420,12 @@ func TestTheOwnerAnnotationOfAnEarlierVersion(t *testing.T) {
 			w := newWorld(t)
 			w.createIssuer()
 			key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: tt.policy} })
-			stop := w.start()
+			stop := w.startFor()
 			w.becomes(key, v1alpha1.ReasonIssued)
 			stop()
 			secret := w.secret("orders")
 			w.edit(secret, func() { tt.earlier(secret) })
-			writes := w.startCounting()
+			writes, _ := w.startCounting()
 			w.becomes(key, v1alpha1.ReasonIssued)
 			probe := w.createKey("probe")
 			w.becomes(probe, v1alpha1.ReasonIssued)
@@ -476,13 +476,20 @@ func (w *writes) to(ending string) (n int) {
 }
 
 // startCounting runs a manager whose writes are counted.
-func (w *world) startCounting() *writes {
+func (w *world) startCounting() (counted *writes, stop func()) {
 	w.t.Helper()
-	counted := &writes{paths: make(chan string, 100_000)}
-	w.start(func(config *rest.Config, _ *controllers.Options) {
+	counted = &writes{paths: make(chan string, 100_000)}
+	stop = w.start(func(config *rest.Config, options *controllers.Options) {
+		options.Namespaces = []string{w.namespace}
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 			return &writeCounter{next: next, total: &counted.total, paths: counted.paths}
 		})
 	})
-	return counted
+	return counted, stop
+}
+
+// startFor runs a manager of the world's own namespace and of others, so that no other test's clock decides here.
+func (w *world) startFor(others ...string) (stop func()) {
+	w.t.Helper()
+	return w.start(func(_ *rest.Config, options *controllers.Options) { options.Namespaces = append(others, w.namespace) })
 }
