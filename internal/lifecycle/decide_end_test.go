@@ -54,6 +54,22 @@ var revokeCases = []decideCase{
 	{name: "revoked: at rest", given: func(s *situation) { s.revoke(v1alpha1.RevokedRequested) }, want: staysRevoked("revocation is asked for")},
 	{name: "revoked: at rest without a line", from: unissued, given: func(s *situation) { s.revoke(v1alpha1.RevokedRequested) },
 		want: staysRevoked("revocation is asked for")},
+	{name: "revoked: a Secret that has lost its ownerReference gets it back", given: func(s *situation) {
+		s.revoke(v1alpha1.RevokedRequested)
+		s.Secret.OwnerDiffers = true
+	}, want: staysRevoked("revocation is asked for").but(func(o *outcome) { o.Secret = "own" })},
+	{name: "revoked: a left-over Secret without ownerReference goes with the key again", given: func(s *situation) {
+		s.revoke(v1alpha1.RevokedRequested)
+		s.Secret.State, s.Secret.OwnerDiffers = SecretLeftOver, true
+	}, want: staysRevoked("revocation is asked for").but(func(o *outcome) { o.Secret = "own" })},
+	{name: "revoked: an immutable Secret without ownerReference stays as it is", given: func(s *situation) {
+		s.revoke(v1alpha1.RevokedRequested)
+		s.Secret.OwnerDiffers, s.Secret.Immutable = true, true
+	}, want: staysRevoked("revocation is asked for")},
+	{name: "revoked: a foreign Secret without ownerReference stays as it is", given: func(s *situation) {
+		s.revoke(v1alpha1.RevokedRequested)
+		s.Secret.State, s.Secret.OwnerDiffers = SecretForeign, true
+	}, want: staysRevoked("revocation is asked for")},
 	{name: "revoked: a Secret that is missing is not made", given: func(s *situation) {
 		s.revoke(v1alpha1.RevokedRequested)
 		s.Secret = Secret{State: SecretMissing, Name: "orders"}
