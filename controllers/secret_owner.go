@@ -99,10 +99,12 @@ func holdsOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) ownership.Holds
 	switch {
 	case !named:
 		return ownership.HoldsNone
-	case object.Namespace == key.Namespace && object.Name == key.Name:
-		return ownership.HoldsOwn
-	default:
+	case object.Name != key.Name:
 		return ownership.HoldsAnothers
+	case object.Namespace != key.Namespace:
+		return ownership.HoldsNamesakes
+	default:
+		return ownership.HoldsOwn
 	}
 }
 

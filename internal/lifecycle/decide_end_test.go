@@ -284,6 +284,10 @@ var oneTimeCases = []decideCase{
 		s.usedOnce(hour, 721*hour)
 		s.Secret = Secret{}
 	}, want: atRest("720h")},
+	{name: "OneTimeUse: an emptied Secret that has lost its ownerReference gets it back", at: hour, given: func(s *situation) {
+		s.usedOnce(hour, 721*hour)
+		s.Secret.OwnerDiffers = true
+	}, want: atRest("720h").but(func(o *outcome) { o.Secret = "own" })},
 	{name: "OneTimeUse: a withdrawal revokes", given: func(s *situation) { s.mode(v1alpha1.RotationOneTimeUse); s.Issuer.KnowsHeldKey = false },
 		want: revokes(v1alpha1.RevokedKeyWithdrawn, "empty").but(func(o *outcome) { o.Check = "tokens must go at once" })},
 	{name: "OneTimeUse: after its first use the Secret is not filled again", given: func(s *situation) {

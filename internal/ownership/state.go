@@ -60,7 +60,9 @@ const (
 	HoldsUnread
 	// HoldsOwn: the token names this key's namespace and name, with any UID.
 	HoldsOwn
-	// HoldsAnothers: the token names another key.
+	// HoldsNamesakes: the token names a key of the same name in another namespace.
+	HoldsNamesakes
+	// HoldsAnothers: the token names a key of another name.
 	HoldsAnothers
 )
 
@@ -97,7 +99,7 @@ var rules = []struct {
 	}, lifecycle.SecretForeign},
 	{"this key is its controller", func(f *Facts) bool { return f.Controller == ThisKey }, lifecycle.SecretOwn},
 	{"copy with the ownerReference of another key's namespace", func(f *Facts) bool {
-		return f.Controller == EarlierKey && (f.Claim == NamesAnother || f.Holds == HoldsAnothers)
+		return f.Controller == EarlierKey && (f.Claim == NamesAnother || f.Holds == HoldsNamesakes || f.Holds == HoldsAnothers)
 	}, lifecycle.SecretForeign},
 	{"an earlier key of the name is its controller", func(f *Facts) bool { return f.Controller == EarlierKey }, lifecycle.SecretLeftOver},
 	{"copy under another name", func(f *Facts) bool { return f.MadeAs == MadeElsewhere }, lifecycle.SecretForeign},
@@ -108,11 +110,12 @@ var rules = []struct {
 	}, lifecycle.SecretOwn},
 	{"token is on record, made under this name", func(f *Facts) bool { return f.TokenOnRecord && f.MadeAs == MadeHere }, lifecycle.SecretOwn},
 	{"our label is missing", func(f *Facts) bool { return !f.Labelled }, lifecycle.SecretForeign},
-	{"token names another key", func(f *Facts) bool { return f.Holds == HoldsAnothers }, lifecycle.SecretForeign},
+	{"copy from another namespace", func(f *Facts) bool { return f.Holds == HoldsNamesakes }, lifecycle.SecretForeign},
 	{"retained for a key of the name, old annotation", func(f *Facts) bool { return f.Claim == NamesKey }, lifecycle.SecretOwn},
 	{"retained by an earlier key of the name", func(f *Facts) bool {
 		return f.Claim == NamesEarlier && f.Retained && f.MadeAs == MadeHere
 	}, lifecycle.SecretOwn},
+	{"token names another key", func(f *Facts) bool { return f.Holds == HoldsAnothers }, lifecycle.SecretForeign},
 	{"made for an earlier key of the name", func(f *Facts) bool { return f.Claim == NamesEarlier && f.MadeAs == MadeHere }, lifecycle.SecretLeftOver},
 	{"made under this name for a key that is not recorded", func(f *Facts) bool {
 		return f.Claim == NoClaim && f.MadeAs == MadeHere && f.HasJTI && (!f.HasLine || f.NameOnRecord)
@@ -135,9 +138,13 @@ func (f *Facts) AsksToken() bool {
 	if f.Holds != HoldsUnread {
 		return false
 	}
-	another := *f
-	another.Holds = HoldsAnothers
 	as, _ := f.State()
-	asAnother, _ := another.State()
-	return as != asAnother
+	for _, holds := range []Holds{HoldsNamesakes, HoldsAnothers} {
+		another := *f
+		another.Holds = holds
+		if would, _ := another.State(); would != as {
+			return true
+		}
+	}
+	return false
 }

@@ -59,9 +59,9 @@ var stateCases = []struct {
 		f.Controller = NoController
 		elsewhere(f)
 		f.Claim, f.Retained = NamesKey, true
-	}, lifecycle.SecretForeign, "token names another key"},
+	}, lifecycle.SecretForeign, "copy from another namespace"},
 	{"copy from another namespace", func(f *Facts) { f.Controller = NoController; elsewhere(f) }, lifecycle.SecretForeign, "annotation names another key"},
-	{"copy from another namespace, of an earlier version", func(f *Facts) { f.Controller = NoController; elsewhere(f); f.Claim = NoClaim }, lifecycle.SecretForeign, "token names another key"},
+	{"copy from another namespace, of an earlier version", func(f *Facts) { f.Controller = NoController; elsewhere(f); f.Claim = NoClaim }, lifecycle.SecretForeign, "copy from another namespace"},
 	{"copy from another namespace, without a token", func(f *Facts) { f.Controller = NoController; elsewhere(f); f.Holds = HoldsNone }, lifecycle.SecretForeign, "annotation names another key"},
 
 	{"retained, of this very key", func(f *Facts) { f.Controller, f.Retained = NoController, true; unrecorded(f) }, lifecycle.SecretOwn, "annotation names this very key"},
@@ -71,6 +71,16 @@ var stateCases = []struct {
 		earlier(f)
 		f.Claim, f.Retained = NamesKey, true
 	}, lifecycle.SecretOwn, "retained for a key of the name, old annotation"},
+	{"retained, old annotation, with a token of another key put into it", func(f *Facts) {
+		f.Controller = NoController
+		earlier(f)
+		f.Claim, f.Retained, f.Holds = NamesKey, true, HoldsAnothers
+	}, lifecycle.SecretOwn, "retained for a key of the name, old annotation"},
+	{"left over of another key of the namespace", func(f *Facts) {
+		f.Controller = NoController
+		earlier(f)
+		f.Claim, f.Holds = NoClaim, HoldsAnothers
+	}, lifecycle.SecretForeign, "token names another key"},
 	{"retained, old annotation, without our label", func(f *Facts) {
 		f.Controller = NoController
 		earlier(f)
@@ -102,7 +112,7 @@ func earlier(f *Facts) {
 // elsewhere is a Secret that was made for a key of another namespace.
 func elsewhere(f *Facts) {
 	earlier(f)
-	f.Claim, f.Holds = NamesAnother, HoldsAnothers
+	f.Claim, f.Holds = NamesAnother, HoldsNamesakes
 }
 
 // unrecorded is a Secret whose token, and whose jti, are on record nowhere.
@@ -145,7 +155,7 @@ func TestWhatNoCombinationMayComeTo(t *testing.T) {
 			t.Errorf("%+v: a copy under another name is touched by %q", f, rule)
 		case touched && f.Controller == NoController && f.Claim == NamesAnother && (!f.TokenOnRecord || !f.NameOnRecord):
 			t.Errorf("%+v: a Secret that names another key is touched by %q", f, rule)
-		case touched && f.Controller == NoController && !f.TokenOnRecord && f.Claim != NamesThis && (!f.Labelled || f.Holds == HoldsAnothers):
+		case touched && f.Controller == NoController && !f.TokenOnRecord && f.Claim != NamesThis && (!f.Labelled || f.Holds == HoldsNamesakes || (f.Holds == HoldsAnothers && !named)):
 			t.Errorf("%+v: one mark alone is enough for %q", f, rule)
 		case touched && f.Controller == NoController && !f.TokenOnRecord && !named && (!f.HasJTI || f.MadeAs != MadeHere):
 			t.Errorf("%+v: one mark alone is enough for %q", f, rule)
