@@ -104,7 +104,7 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 	ctx, cancel := context.WithTimeout(ctx, secretWriteTimeout)
 	defer cancel()
 	switch plan.Secret {
-	case lifecycle.EmptySecret:
+	case lifecycle.EmptySecret, lifecycle.OwnSecret:
 		if o.untrusted != nil {
 			return o.untrusted
 		}

@@ -152,8 +152,8 @@ func (r *RefreshKeyReconciler) observeSecret(ctx context.Context, o *observation
 	}
 	if secret == nil {
 		o.Secret.State = lifecycle.SecretMissing
-	} else {
-		r.describeSecret(o, secret)
+	} else if err := r.describeSecret(ctx, o, secret); err != nil {
+		return err
 	}
 	if o.reader == r.Live {
 		r.own.sawSecret(client.ObjectKeyFromObject(o.key), secret)
@@ -182,15 +182,18 @@ func (r *RefreshKeyReconciler) readSecret(ctx context.Context, reader client.Rea
 	return secret, nil
 }
 
-func (r *RefreshKeyReconciler) describeSecret(o *observation, secret *corev1.Secret) {
+func (r *RefreshKeyReconciler) describeSecret(ctx context.Context, o *observation, secret *corev1.Secret) error {
+	if err := r.observeOwner(ctx, o, secret); err != nil {
+		return err
+	}
 	wanted := wantedFor(o.key, &o.key.Status.TokenLine, o.issuer.endpoint, o.trusted)
 	s := &o.Secret
 	o.unseen = !isSelected(secret)
-	s.State = stateOf(secret, o.key)
 	s.Immutable = secret.Immutable != nil && *secret.Immutable
 	s.CreatedAt = secret.CreationTimestamp.Time
 	s.TokenHash = tokenHashOf(secret)
 	s.AsWanted = wanted.fits(secret) || r.altered.keeps(client.ObjectKeyFromObject(o.key), secret, wanted.fingerprint)
+	s.OwnerDiffers = !wanted.ownedRight(secret)
 	accessDigest := digestOf(secret, v1alpha1.SecretAccessToken)
 	s.HoldsAccess = accessDigest != ""
 	if s.HoldsAccess && accessDigest == secret.Annotations[v1alpha1.AnnotationAccessTokenHash] {
@@ -201,6 +204,7 @@ func (r *RefreshKeyReconciler) describeSecret(o *observation, secret *corev1.Sec
 		_, known := o.issuer.rings.Lookup(keyring.Access, secret.Annotations[v1alpha1.AnnotationAccessTokenKeyID])
 		s.AccessWithdrawn = !known
 	}
+	return nil
 }
 
 // checkReproducible: where the Secret does not hold the current token, status must be able
@@ -267,34 +271,18 @@ func (r *RefreshKeyReconciler) parseOwn(ctx context.Context, o *observation, com
 
 // observeOthers finds this key's Secrets under names that it no longer has.
 func (r *RefreshKeyReconciler) observeOthers(ctx context.Context, o *observation) error {
-	var owned corev1.SecretList
-	err := r.Client.List(ctx, &owned, client.InNamespace(o.key.Namespace), client.MatchingFields{ownerIndex: o.key.Name},
-		client.UnsafeDisableDeepCopy)
-	if err != nil {
-		return err
-	}
-	for i := range owned.Items {
-		secret := &owned.Items[i]
-		if secret.Name != o.Secret.Name && isOtherOf(secret, o.key) {
-			o.Others = append(o.Others, lifecycle.OtherSecret{Name: secret.Name, TokenHash: tokenHashOf(secret)})
+	for _, entry := range entriesOf(o.key) {
+		var owned corev1.SecretList
+		err := r.Client.List(ctx, &owned, client.InNamespace(o.key.Namespace), client.MatchingFields{ownerIndex: entry}, client.UnsafeDisableDeepCopy)
+		if err != nil {
+			return err
 		}
-	}
-	return nil
-}
-
-// ownerIndex indexes our Secrets by the name of the key that owns them.
-const ownerIndex = "owner"
-
-func ownerOf(object client.Object) []string {
-	secret, ok := object.(*corev1.Secret)
-	if !ok {
-		return nil
-	}
-	if ownedByKey(secret) {
-		return []string{metav1.GetControllerOfNoCopy(secret).Name}
-	}
-	if owner := secret.Annotations[v1alpha1.AnnotationOwner]; owner != "" {
-		return []string{owner}
+		for i := range owned.Items {
+			secret := &owned.Items[i]
+			if secret.Name != o.Secret.Name && isOtherOf(secret, o.key) {
+				o.Others = append(o.Others, lifecycle.OtherSecret{Name: secret.Name, TokenHash: tokenHashOf(secret)})
+			}
+		}
 	}
 	return nil
 }

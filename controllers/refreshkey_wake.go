@@ -26,7 +26,7 @@ import (
 
 // SetupWithManager registers the controller, and what wakes it.
 func (r *RefreshKeyReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
-	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &corev1.Secret{}, ownerIndex, ownerOf); err != nil {
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &corev1.Secret{}, ownerIndex, ownerEntries); err != nil {
 		return fmt.Errorf("index Secrets by owner: %w", err)
 	}
 	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.JWTRefreshKey{}, wantedIndex, wantedName); err != nil {

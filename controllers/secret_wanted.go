@@ -15,6 +15,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/ownership"
 )
 
 // wantedSecret is what a key's Secret should be, but for the tokens.
@@ -45,8 +46,9 @@ func wantedFor(key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, endpoint s
 	}
 	spec := key.Spec.Secret
 	if retains(key) {
-		w.annotations[v1alpha1.AnnotationOwner] = key.Name
+		w.annotations[v1alpha1.AnnotationOwner] = ownership.MarkFor(key)
 	} else {
+		w.annotations[v1alpha1.AnnotationMadeFor] = ownership.MarkFor(key)
 		w.owners = []metav1.OwnerReference{ownerReference(key)}
 	}
 	if spec != nil && len(spec.Labels)+len(spec.Annotations) > 0 {
@@ -96,8 +98,7 @@ func addedEarlier(secret *corev1.Secret) (labels, annotations []string) {
 // annotations of others are theirs; data of others is not, since the Secret is ours.
 func (w *wantedSecret) fits(secret *corev1.Secret) bool {
 	if secret.Annotations[v1alpha1.AnnotationAdded] != w.annotations[v1alpha1.AnnotationAdded] ||
-		secret.Annotations[v1alpha1.AnnotationOwner] != w.annotations[v1alpha1.AnnotationOwner] ||
-		!contains(secret.Labels, w.labels) || !contains(secret.Annotations, w.annotations) || !w.ownedRight(secret) {
+		!contains(secret.Labels, w.labels) || !w.annotated(secret) || !w.ownedRight(secret) {
 		return false
 	}
 	for name := range secret.StringData {
@@ -113,6 +114,25 @@ func (w *wantedSecret) fits(secret *corev1.Secret) bool {
 	return true
 }
 
+// annotated tells whether a Secret has the annotations that are wanted. What an earlier version wrote
+// of the key that owns the Secret is as good: the present form comes with the next write, since an
+// upgrade must not write all Secrets.
+func (w *wantedSecret) annotated(secret *corev1.Secret) bool {
+	for name, value := range w.annotations {
+		got, present := secret.Annotations[name]
+		switch {
+		case present && got == value:
+		case name == v1alpha1.AnnotationMadeFor && !present:
+		case name == v1alpha1.AnnotationOwner && got == ownership.OldMark(value):
+		default:
+			return false
+		}
+	}
+	_, retained := w.annotations[v1alpha1.AnnotationOwner]
+	return retained || secret.Annotations[v1alpha1.AnnotationOwner] == ""
+}
+
+// ownedRight tells whether the ownerReference of a Secret is the one that deletionPolicy wants.
 func (w *wantedSecret) ownedRight(secret *corev1.Secret) bool {
 	owner := metav1.GetControllerOfNoCopy(secret)
 	if len(w.owners) == 0 {
@@ -135,7 +155,7 @@ func (w *wantedSecret) write(secret *corev1.Secret, tokens secretTokens) {
 	labels, annotations := addedEarlier(secret)
 	secret.Labels = merged(secret.Labels, labels, w.labels)
 	secret.Annotations = merged(secret.Annotations, append(annotations, ownAnnotations...), w.annotations)
-	secret.OwnerReferences = append(slices.DeleteFunc(slices.Clone(secret.OwnerReferences), isKeyReference), w.owners...)
+	secret.OwnerReferences = append(slices.DeleteFunc(slices.Clone(secret.OwnerReferences), ownership.IsKey), w.owners...)
 	secret.Type = corev1.SecretTypeOpaque
 	secret.Data = make(map[string][]byte, len(w.data)+2)
 	for name, value := range w.data {
@@ -155,7 +175,7 @@ func (w *wantedSecret) write(secret *corev1.Secret, tokens secretTokens) {
 
 // ownAnnotations are taken off before the wanted ones are put on.
 var ownAnnotations = []string{
-	v1alpha1.AnnotationJTI, v1alpha1.AnnotationRevision, v1alpha1.AnnotationExpiresAt, v1alpha1.AnnotationOwner,
+	v1alpha1.AnnotationJTI, v1alpha1.AnnotationRevision, v1alpha1.AnnotationExpiresAt, v1alpha1.AnnotationOwner, v1alpha1.AnnotationMadeFor,
 	v1alpha1.AnnotationAdded, v1alpha1.AnnotationAccessTokenHash, v1alpha1.AnnotationAccessTokenExpiresAt,
 	v1alpha1.AnnotationAccessTokenKeyID, v1alpha1.AnnotationSecretName,
 }
@@ -188,67 +208,3 @@ type tokenText string
 
 func (tokenText) String() string   { return "[token]" }
 func (tokenText) GoString() string { return "[token]" }
-
-// stateOf says whose a Secret is, digested or not. Only Opaque Secrets can be ours: we never make,
-// and so never touch, another type.
-func stateOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) lifecycle.SecretState {
-	owner := metav1.GetControllerOfNoCopy(secret)
-	switch {
-	case secret.Type != corev1.SecretTypeOpaque:
-		return lifecycle.SecretForeign
-	case owner == nil && isRetained(secret, key):
-		return lifecycle.SecretOwn
-	case !ownedByKey(secret) || owner.Name != key.Name:
-		return lifecycle.SecretForeign
-	case owner.UID == key.UID:
-		return lifecycle.SecretOwn
-	default:
-		return lifecycle.SecretLeftOver
-	}
-}
-
-// isRetained tells whether a Secret without an owner reference is one that the operator made for
-// the key, to outlive it. A mark that somebody took away or wrote over does not make it somebody
-// else's, where what is on record for the key tells the same. A copy carries the name of the original.
-func isRetained(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) bool {
-	named := secret.Annotations[v1alpha1.AnnotationOwner] == key.Name
-	labelled := secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy
-	madeAs, marked := secret.Annotations[v1alpha1.AnnotationSecretName]
-	switch {
-	case marked && madeAs != secret.Name:
-		return false
-	case named && labelled:
-		return true
-	case named:
-		return marked && onRecord(secret, key)
-	default:
-		return labelled && retains(key) && secret.Name == key.Status.SecretName && onRecord(secret, key)
-	}
-}
-
-// onRecord tells whether a Secret holds a token of the key's line, or says so.
-func onRecord(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) bool {
-	line := &key.Status.TokenLine
-	jti, hash := secret.Annotations[v1alpha1.AnnotationJTI], heldHash(secret)
-	is := func(ofJTI, ofHash string) bool { return (jti != "" && jti == ofJTI) || (hash != "" && hash == ofHash) }
-	return is(line.JTI, line.TokenHash) || slices.ContainsFunc(line.Previous, func(t v1alpha1.SupersededToken) bool { return is(t.JTI, t.TokenHash) })
-}
-
-func retains(key *v1alpha1.JWTRefreshKey) bool {
-	return key.Spec.Secret != nil && key.Spec.Secret.DeletionPolicy == v1alpha1.DeletionRetain
-}
-
-// isOtherOf tells whether a Secret is one that the operator made for the key under an
-// earlier name. A copy that somebody made of one carries the name of the original.
-func isOtherOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) bool {
-	return stateOf(secret, key) == lifecycle.SecretOwn && secret.Annotations[v1alpha1.AnnotationSecretName] == secret.Name
-}
-
-func ownedByKey(secret *corev1.Secret) bool {
-	owner := metav1.GetControllerOfNoCopy(secret)
-	return owner != nil && isKeyReference(*owner)
-}
-
-func isKeyReference(ref metav1.OwnerReference) bool {
-	return ref.Kind == keyKind && ref.APIVersion == v1alpha1.GroupVersion.String()
-}

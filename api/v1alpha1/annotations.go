@@ -16,9 +16,12 @@ const (
 	// spec.signing.prepublish. What they signed stays good.
 	AnnotationRotateKeys = Group + "/rotate-keys"
 
-	// AnnotationOwner on a Secret without ownerReference (deletionPolicy Retain) names the
-	// JWTRefreshKey it belongs to.
+	// AnnotationOwner on a Secret without ownerReference (deletionPolicy Retain) is the JWTRefreshKey
+	// it belongs to, as namespace/name/UID. Earlier versions wrote the name alone.
 	AnnotationOwner = Group + "/owner"
+	// AnnotationMadeFor on a Secret with ownerReference (deletionPolicy Delete) is the JWTRefreshKey it was
+	// made for, as namespace/name/UID, by which it is known when the ownerReference is lost.
+	AnnotationMadeFor = Group + "/made-for"
 	// AnnotationJTI on a Secret is the jti of the token in it.
 	AnnotationJTI = Group + "/jti"
 	// AnnotationRevision on a Secret is the revision of the token in it.

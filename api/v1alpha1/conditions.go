@@ -40,7 +40,8 @@ const (
 	ReasonIssuerNotFound = "IssuerNotFound"
 	// ReasonIssuerNotReady: the JWTIssuer exists, and cannot sign now.
 	ReasonIssuerNotReady = "IssuerNotReady"
-	// ReasonWaitingForSecret: the Secret of an earlier key of the same name is still being collected.
+	// ReasonWaitingForSecret: the Secret of an earlier key of the same name is there; it is collected, or replaced
+	// 30 s after the key was made.
 	ReasonWaitingForSecret = "WaitingForSecret"
 
 	// ReasonRevoked: the key is revoked; status.revocationReason says why.

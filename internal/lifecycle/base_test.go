@@ -189,7 +189,7 @@ type outcome struct {
 
 var (
 	lineNames   = map[LineStep]string{KeepLine: "", IssueFirst: "issue first", AdoptFound: "adopt", AdvanceLine: "advance", RetireSuperseded: "retire", RevokeLine: "revoke"}
-	secretNames = map[SecretStep]string{KeepSecret: "", WriteSecret: "write", EmptySecret: "empty", DeleteSecret: "delete"}
+	secretNames = map[SecretStep]string{KeepSecret: "", WriteSecret: "write", EmptySecret: "empty", OwnSecret: "own", DeleteSecret: "delete"}
 	accessNames = map[AccessStep]string{NoAccess: "", KeepAccess: "keep", RenewAccess: "renew"}
 )
 

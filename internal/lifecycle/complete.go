@@ -24,6 +24,9 @@ func (d *decision) complete(plan *Plan) {
 			plan.Secret = DeleteSecret
 		}
 	}
+	if plan.Secret == KeepSecret && d.strayed(plan) {
+		plan.Secret = OwnSecret
+	}
 	plan.Remove = d.removable(plan)
 	if plan.Line == KeepLine {
 		plan.Next = d.next(plan)
@@ -71,6 +74,14 @@ func (d *decision) outlived() bool {
 
 func (d *decision) holdsToken() bool {
 	return d.Secret.State == SecretOwn && (d.Secret.TokenHash != "" || d.Secret.HoldsAccess)
+}
+
+// strayed tells whether a Secret without a token has lost its ownerReference. One that is to hold a
+// token gets the reference back with it.
+func (d *decision) strayed(plan *Plan) bool {
+	s := d.Secret
+	ours := s.State == SecretOwn || (s.State == SecretLeftOver && d.issued && !d.now.Before(d.leftOverUntil()))
+	return ours && s.OwnerDiffers && !s.Immutable && (d.tokenIsDead(plan) || d.enrolled())
 }
 
 // tokenIsDead tells a token that is over (revoked, at its end) from one that only cannot

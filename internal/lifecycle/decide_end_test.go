@@ -54,6 +54,22 @@ var revokeCases = []decideCase{
 	{name: "revoked: at rest", given: func(s *situation) { s.revoke(v1alpha1.RevokedRequested) }, want: staysRevoked("revocation is asked for")},
 	{name: "revoked: at rest without a line", from: unissued, given: func(s *situation) { s.revoke(v1alpha1.RevokedRequested) },
 		want: staysRevoked("revocation is asked for")},
+	{name: "revoked: a Secret that has lost its ownerReference gets it back", given: func(s *situation) {
+		s.revoke(v1alpha1.RevokedRequested)
+		s.Secret.OwnerDiffers = true
+	}, want: staysRevoked("revocation is asked for").but(func(o *outcome) { o.Secret = "own" })},
+	{name: "revoked: a left-over Secret without ownerReference goes with the key again", given: func(s *situation) {
+		s.revoke(v1alpha1.RevokedRequested)
+		s.Secret.State, s.Secret.OwnerDiffers = SecretLeftOver, true
+	}, want: staysRevoked("revocation is asked for").but(func(o *outcome) { o.Secret = "own" })},
+	{name: "revoked: an immutable Secret without ownerReference stays as it is", given: func(s *situation) {
+		s.revoke(v1alpha1.RevokedRequested)
+		s.Secret.OwnerDiffers, s.Secret.Immutable = true, true
+	}, want: staysRevoked("revocation is asked for")},
+	{name: "revoked: a foreign Secret without ownerReference stays as it is", given: func(s *situation) {
+		s.revoke(v1alpha1.RevokedRequested)
+		s.Secret.State, s.Secret.OwnerDiffers = SecretForeign, true
+	}, want: staysRevoked("revocation is asked for")},
 	{name: "revoked: a Secret that is missing is not made", given: func(s *situation) {
 		s.revoke(v1alpha1.RevokedRequested)
 		s.Secret = Secret{State: SecretMissing, Name: "orders"}
@@ -268,6 +284,10 @@ var oneTimeCases = []decideCase{
 		s.usedOnce(hour, 721*hour)
 		s.Secret = Secret{}
 	}, want: atRest("720h")},
+	{name: "OneTimeUse: an emptied Secret that has lost its ownerReference gets it back", at: hour, given: func(s *situation) {
+		s.usedOnce(hour, 721*hour)
+		s.Secret.OwnerDiffers = true
+	}, want: atRest("720h").but(func(o *outcome) { o.Secret = "own" })},
 	{name: "OneTimeUse: a withdrawal revokes", given: func(s *situation) { s.mode(v1alpha1.RotationOneTimeUse); s.Issuer.KnowsHeldKey = false },
 		want: revokes(v1alpha1.RevokedKeyWithdrawn, "empty").but(func(o *outcome) { o.Check = "tokens must go at once" })},
 	{name: "OneTimeUse: after its first use the Secret is not filled again", given: func(s *situation) {

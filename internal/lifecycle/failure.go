@@ -31,6 +31,8 @@ func (p *Plan) Failed(f Failure) *Plan {
 			report.Verdict = *p.After
 		}
 		report.Verdict.Message += fmt.Sprintf(" Secret %q, which the key no longer names, could not be deleted: %s", f.Name, f.Answer)
+	case p.Secret == OwnSecret:
+		report.Verdict.Message += fmt.Sprintf(" Secret %q has lost its ownerReference, which could not be restored: %s", f.Name, f.Answer)
 	case p.Secret == EmptySecret, p.Secret == DeleteSecret:
 		report.Verdict.Message += fmt.Sprintf(" Secret %q still holds a token: %s", f.Name, f.Answer)
 	default:

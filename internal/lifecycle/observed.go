@@ -86,9 +86,10 @@ const (
 	SecretMissing
 	// SecretOwn: a Secret that the operator made for this very key.
 	SecretOwn
-	// SecretLeftOver: a Secret made for an earlier key of the same name, whose UID is dead.
+	// SecretLeftOver: a Secret made for an earlier key of the same name, whose UID is dead, or one of
+	// ours whose token is on record nowhere. It is replaced.
 	SecretLeftOver
-	// SecretForeign: something the operator did not make. It is never touched.
+	// SecretForeign: something the operator did not make for this key. It is never touched.
 	SecretForeign
 )
 
@@ -102,6 +103,8 @@ type Secret struct {
 	TokenHash string
 	// AsWanted tells whether all beside the tokens is as it should be.
 	AsWanted bool
+	// OwnerDiffers tells whether its ownerReference is not the one that spec.secret.deletionPolicy wants.
+	OwnerDiffers bool
 	// AccessExpiresAt is the end of the access token in it; zero where there is none, or
 	// where it was edited.
 	AccessExpiresAt time.Time

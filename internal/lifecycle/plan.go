@@ -40,6 +40,9 @@ const (
 	WriteSecret
 	// EmptySecret takes the tokens out of the Secret.
 	EmptySecret
+	// OwnSecret gives the Secret, which holds no token and is to hold none, the ownerReference back that
+	// it has lost.
+	OwnSecret
 	// DeleteSecret deletes a Secret of ours that cannot be emptied, since it is immutable.
 	DeleteSecret
 )

@@ -29,7 +29,7 @@ func carryOut(s *situation, plan *Plan, now time.Time) bool {
 		if s.Secret.State != SecretOwn {
 			s.Secret.CreatedAt = now
 		}
-		s.Secret.State, s.Secret.TokenHash, s.Secret.AsWanted = SecretOwn, s.Key.Status.TokenHash, true
+		s.Secret.State, s.Secret.TokenHash, s.Secret.AsWanted, s.Secret.OwnerDiffers = SecretOwn, s.Key.Status.TokenHash, true, false
 		s.Secret.HoldsAccess = plan.Access != NoAccess
 		if plan.Access != KeepAccess {
 			s.Secret.AccessWithdrawn, s.Secret.AccessExpiresAt = false, time.Time{}
@@ -38,7 +38,10 @@ func carryOut(s *situation, plan *Plan, now time.Time) bool {
 			s.Secret.AccessExpiresAt, s.Secret.AccessRevision = now.Add(plan.AccessLifetime()), s.Key.Status.Revision
 		}
 	case EmptySecret:
+		s.Secret.OwnerDiffers = false
 		s.Secret.TokenHash, s.Secret.HoldsAccess = "", false
+	case OwnSecret:
+		s.Secret.State, s.Secret.OwnerDiffers = SecretOwn, false
 	case DeleteSecret:
 		s.Secret = Secret{State: SecretMissing, Name: s.Secret.Name}
 	case KeepSecret:

@@ -246,7 +246,7 @@ func TestARefusedSecretSettles(t *testing.T) {
 		}
 		v := c.want.Verdict
 		ready := meta.FindStatusCondition(s.Key.Status.Conditions, v1alpha1.ConditionReady)
-		if _, reason, _ := strings.Cut(v, " "); (c.want.Secret == "empty" || c.want.Secret == "delete") && (ready == nil || ready.Reason != reason || !strings.HasSuffix(ready.Message, "refused")) {
+		if _, reason, _ := strings.Cut(v, " "); slices.Contains([]string{"empty", "own", "delete"}, c.want.Secret) && (ready == nil || ready.Reason != reason || !strings.HasSuffix(ready.Message, "refused")) {
 			t.Errorf("%s: %q is said, and Ready is %+v", c.name, v, ready)
 		}
 	}
@@ -275,6 +275,32 @@ func refuse(s *situation, plan *Plan, now time.Time) (written []string) {
 		write(plan.Status(&s.Observed, nil, now), plan.Verdict)
 	}
 	return written
+}
+
+// TestTheNameOnRecord: ownership depends on status.secretName, so that a conflict must not record a stranger's name.
+func TestTheNameOnRecord(t *testing.T) {
+	for name, test := range map[string]struct {
+		state SecretState
+		want  string
+	}{
+		"own": {SecretOwn, "renamed"}, "missing": {SecretMissing, "renamed"}, "none": {NoSecret, "renamed"},
+		"foreign": {SecretForeign, "orders"}, "left over, and replaced": {SecretLeftOver, "renamed"},
+	} {
+		s := settled()
+		s.Key.Status.SecretName = "orders"
+		s.Secret.State, s.Secret.Name = test.state, "renamed"
+		plan := Decide(s.Observed, t0.Add(hour))
+		plan.KeepStatus = false
+		if status := plan.Status(&s.Observed, nil, t0.Add(hour)); status.SecretName != test.want {
+			t.Errorf("%s: status.secretName is %q, want %q", name, status.SecretName, test.want)
+		}
+	}
+	s := settled()
+	s.Key.Status.SecretName, s.Secret = "", Secret{State: SecretLeftOver, Name: "orders", OwnerDiffers: true}
+	plan := Decide(s.Observed, s.Key.CreationTimestamp.Add(time.Second))
+	if status := plan.Status(&s.Observed, nil, t0); status.SecretName != "" {
+		t.Errorf("while a left-over Secret is waited for, status.secretName is %q", status.SecretName)
+	}
 }
 
 func TestStatusOfARefusedSecret(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/metadata"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/ownership"
 )
 
 // Names of what an installation has; those of config and of the chart.
@@ -148,16 +149,13 @@ func (r *Removal) removeAll(ctx context.Context, kind schema.GroupVersionResourc
 // awaitTokens returns when no Secret of a key is left but those that a key itself was told to
 // leave (deletionPolicy Retain). No token in these is accepted any more.
 func (r *Removal) awaitTokens(ctx context.Context) error {
-	var owned, retained []metav1.PartialObjectMetadata
+	var owned, retained, stranded []metav1.PartialObjectMetadata
 	err := r.until(ctx, func(ctx context.Context) (bool, error) {
 		found, err := r.listIn(ctx, secrets, r.served(), v1alpha1.LabelManagedBy+"="+v1alpha1.ManagedBy)
 		if err != nil {
 			return false, err
 		}
-		owned = slices.DeleteFunc(slices.Clone(found), func(secret metav1.PartialObjectMetadata) bool { return !ofKey(&secret) })
-		retained = slices.DeleteFunc(found, func(secret metav1.PartialObjectMetadata) bool {
-			return ofKey(&secret) || secret.Annotations[v1alpha1.AnnotationOwner] == ""
-		})
+		owned, retained, stranded = ofKeys(found, ownership.Collected), ofKeys(found, ownership.Retained), ofKeys(found, ownership.Stranded)
 		return len(owned) == 0, nil
 	})
 	if err != nil && len(owned) == 0 {
@@ -170,6 +168,9 @@ func (r *Removal) awaitTokens(ctx context.Context) error {
 	if len(retained) > 0 {
 		r.report("%d Secrets stay, as their keys said (deletionPolicy: Retain); no token in them is accepted any more: %s", len(retained), names(retained))
 	}
+	if len(stranded) > 0 {
+		r.report("%d Secrets stay, since they have lost the ownerReference to their key; no token in them is accepted any more, so delete them: %s", len(stranded), names(stranded))
+	}
 	return nil
 }
 
@@ -181,7 +182,8 @@ func (r *Removal) removeSigningKeys(ctx context.Context) error {
 		return err
 	}
 	own := slices.DeleteFunc(found, func(secret metav1.PartialObjectMetadata) bool {
-		return ofKey(&secret) || secret.Annotations[v1alpha1.AnnotationOwner] != ""
+		_, ofKey := ownership.OfKey(&secret)
+		return ofKey
 	})
 	for i := range own {
 		if err := r.remove(ctx, secrets, r.Namespace, own[i].Name); err != nil {
@@ -264,10 +266,14 @@ func (r *Removal) report(format string, arguments ...any) {
 	fmt.Fprintf(r.Report, format+"\n", arguments...)
 }
 
-// ofKey tells whether a Secret goes with its key.
-func ofKey(secret *metav1.PartialObjectMetadata) bool {
-	owner := metav1.GetControllerOfNoCopy(secret)
-	return owner != nil && strings.HasPrefix(owner.APIVersion, v1alpha1.Group+"/")
+// ofKeys are the Secrets of keys that stay, or go, for one reason.
+func ofKeys(found []metav1.PartialObjectMetadata, why ownership.Kept) (some []metav1.PartialObjectMetadata) {
+	for i := range found {
+		if kept, ofKey := ownership.OfKey(&found[i]); ofKey && kept == why {
+			some = append(some, found[i])
+		}
+	}
+	return some
 }
 
 func names(objects []metav1.PartialObjectMetadata) string {

@@ -35,6 +35,23 @@ func (s *Server) Apply(ctx context.Context, kustomization string) error {
 	return err
 }
 
+// Shell runs a script as the administrator's shell does, in a folder, and returns what it prints.
+func (s *Server) Shell(ctx context.Context, dir, script string) (string, error) {
+	command := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
+	command.Dir = dir
+	command.Env = append(os.Environ(), "KUBERC=off", "HOME="+dir)
+	if !s.Existing() {
+		path := filepath.Dir(s.kubectl) + string(filepath.ListSeparator) + os.Getenv("PATH")
+		command.Env = append(command.Env, "PATH="+path, "KUBECONFIG="+s.kubeconfig())
+	}
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("the script fails: %w: %s", err, strings.TrimSpace(stderr.String()))
+	}
+	return stdout.String(), nil
+}
+
 // Kubectl runs kubectl as the administrator, with stdin as its input, and returns
 // its output. The error holds what kubectl wrote to its standard error.
 func (s *Server) Kubectl(ctx context.Context, stdin string, args ...string) (string, error) {

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/ownership"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
@@ -52,6 +53,7 @@ var byUsers = []*transition{
 	},
 	{name: "renamed Secret", writes: 2, happens: secretLike(underAnotherName), want: outcome{also: bothHoldTheToken}},
 	{name: "deleted Secret", writes: 1, happens: deleteSecret, want: outcome{also: sameToken}, plunders: true},
+	{name: "lost ownerReference", writes: 1, happens: loseOwnerReference, want: outcome{also: sameTokenOwnedByReference}},
 	{name: "edited Secret", writes: 1, happens: editSecret, want: outcome{also: sameToken}, plunders: true},
 	{name: "mode Write to None", writes: 2, happens: secretLike(withoutSecret), want: outcome{secretless: true, also: namesNoSecret}, plunders: true},
 	{
@@ -90,6 +92,12 @@ func deleteSecret(r *trial) {
 	r.Expect(r.admin.Delete(r.ctx, secret)).To(gomega.Succeed())
 }
 
+func loseOwnerReference(r *trial) { r.editSecret(func(s *corev1.Secret) { s.OwnerReferences = nil }) }
+
+func sameTokenOwnedByReference(r *trial, f *findings) error {
+	return errors.Join(sameToken(r, f), ownedByReference(r, f))
+}
+
 func editSecret(r *trial) {
 	const planted = "not a token"
 	r.witness.kill(token.Hash(planted))
@@ -105,7 +113,7 @@ func sameTokenAsInTheWreck(r *trial, f *findings) error {
 
 func ownedByAnnotation(_ *trial, f *findings) error {
 	secret := secretOf(f, keyName)
-	if owner := secret.Annotations[v1alpha1.AnnotationOwner]; owner != keyName || len(secret.OwnerReferences) > 0 {
+	if owner := secret.Annotations[v1alpha1.AnnotationOwner]; owner != ownership.MarkFor(f.key) || len(secret.OwnerReferences) > 0 {
 		return fmt.Errorf("the retained Secret names %q as its owner, and has owner references: %v", owner, secret.OwnerReferences)
 	}
 	return nil

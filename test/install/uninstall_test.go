@@ -51,7 +51,10 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 	// One that a key of the operator's own namespace was told to leave is no signing key.
 	own := secret(apiserver.Namespace, "retained-too")
 	own.Annotations = retained.Annotations
-	create(t, admin, owned, retained, own)
+	// Nor is one that has lost its ownerReference.
+	stranded := secret(apiserver.Namespace, "stranded")
+	stranded.Annotations = map[string]string{v1alpha1.AnnotationJTI: "of-a-token", v1alpha1.AnnotationSecretName: "stranded"}
+	create(t, admin, owned, retained, own, stranded)
 
 	if err := server.Apply(t.Context(), "config/default"); err != nil {
 		t.Fatal(err)
@@ -76,7 +79,7 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, piece := range []string{wanted, "2 Secrets stay", "default/retained", "retained-too", "the CRDs stay"} {
+		for _, piece := range []string{wanted, "2 Secrets stay", "default/retained", "retained-too", "1 Secrets stay, since they have lost", "stranded", "the CRDs stay"} {
 			if !strings.Contains(printed, piece) {
 				t.Errorf("it does not say %q:\n%s", piece, printed)
 			}
@@ -86,6 +89,7 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 	exists(t, admin, issuer, false)
 	exists(t, admin, retained, true)
 	exists(t, admin, own, true)
+	exists(t, admin, stranded, true)
 	exists(t, admin, strangers, true)
 }
 

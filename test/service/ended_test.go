@@ -103,7 +103,8 @@ func (e *ending) logOut() {
 // rings are the issuer's signing keys.
 func (e *ending) rings() *keyring.Rings {
 	e.t.Helper()
-	return e.replicas[0].Issuer("/"+e.name, "tokens.example.com").Rings
+	at := e.replicas[0].At("/"+e.name, "tokens.example.com")
+	return at.Owner().Rings
 }
 
 // parsed is what an access token says.

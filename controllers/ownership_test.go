@@ -1,0 +1,401 @@
+package controllers_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/line"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
+)
+
+// lostReferences are the ways in which a Secret loses the ownerReference that has it collected.
+var lostReferences = []struct {
+	name string
+	lose func(*corev1.Secret)
+}{
+	{"null", func(s *corev1.Secret) { s.OwnerReferences = nil }},
+	{"without controller", func(s *corev1.Secret) { s.OwnerReferences[0].Controller = nil }},
+	{"null, and without our label", func(s *corev1.Secret) { s.OwnerReferences = nil; delete(s.Labels, v1alpha1.LabelManagedBy) }},
+	{"null, and without annotations", func(s *corev1.Secret) { s.OwnerReferences, s.Annotations = nil, nil }},
+	{"null, as an earlier version made it", func(s *corev1.Secret) { s.OwnerReferences = nil; delete(s.Annotations, madeFor) }},
+	{"null, and with another token", func(s *corev1.Secret) { s.OwnerReferences = nil; s.Data["token"] = []byte("not a token") }},
+	{"null, and with another jti", func(s *corev1.Secret) { s.OwnerReferences = nil; s.Annotations[v1alpha1.AnnotationJTI] = "forged" }},
+}
+
+const madeFor = v1alpha1.Group + "/made-for"
+
+func TestASecretThatLostItsOwnerReference(t *testing.T) {
+	for _, tt := range lostReferences {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.createIssuer()
+			key := w.createKey("orders")
+			stop := w.startFor()
+			w.becomes(key, v1alpha1.ReasonIssued)
+			held := w.token("orders")
+			secret := w.secret("orders")
+			stop()
+			tt.lose(secret)
+			w.Expect(w.admin.Update(w.ctx, secret)).To(gomega.Succeed())
+			w.startFor()
+			w.Eventually(w.controller(key, "orders"), patience).Should(gomega.BeTrue(), "the reference is restored")
+			w.Eventually(w.holds("orders"), patience).Should(gomega.Equal(token.Hash(held)), "with the same token")
+			w.becomes(key, v1alpha1.ReasonIssued)
+			w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1), "a lost reference is no reason to rotate")
+			w.accepts(held, registry.Current)
+
+			// And while the manager is at work: the event of the Secret is enough.
+			secret = w.secret("orders")
+			secret.OwnerReferences = nil
+			w.Expect(w.admin.Update(w.ctx, secret)).To(gomega.Succeed())
+			w.Eventually(w.controller(key, "orders"), patience).Should(gomega.BeTrue(), "the reference is restored without a look at the key")
+		})
+	}
+}
+
+// controller tells whether a Secret has the key as its controller.
+func (w *world) controller(key *v1alpha1.JWTRefreshKey, name string) func() bool {
+	return func() bool { return metav1.IsControlledBy(w.secret(name), key) }
+}
+
+// TestARevocationFollowsALostOwnerReference: the token does not stay in the Secret, whenever the reference is lost.
+func TestARevocationFollowsALostOwnerReference(t *testing.T) {
+	tests := []struct {
+		name string
+		spec func(*v1alpha1.JWTRefreshKey)
+	}{
+		{"Scheduled", func(*v1alpha1.JWTRefreshKey) {}},
+		{"OneTimeUse", func(k *v1alpha1.JWTRefreshKey) {
+			k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.createIssuer()
+			key := w.createKey("orders", tt.spec)
+			stop := w.startFor()
+			w.becomes(key, v1alpha1.ReasonIssued)
+			stop()
+			w.loseOwner("orders")
+			w.edit(key, func() { key.Spec.Revoked = true })
+			stop = w.startFor()
+			w.becomes(key, v1alpha1.ReasonRevoked)
+			w.Eventually(w.holds("orders"), patience).Should(gomega.Equal("no token"))
+			w.Eventually(w.controller(key, "orders"), patience).Should(gomega.BeTrue())
+
+			stop()
+			w.loseOwner("orders")
+			w.startFor()
+			w.Eventually(w.controller(key, "orders"), patience).Should(gomega.BeTrue(), "the Secret of a revoked key goes with the key too")
+			w.Expect(w.holds("orders")()).To(gomega.Equal("no token"))
+		})
+	}
+}
+
+// loseOwner takes the ownerReferences of a Secret away, and all that the present version writes beside them.
+func (w *world) loseOwner(name string) {
+	w.t.Helper()
+	secret := w.secret(name)
+	w.edit(secret, func() { secret.OwnerReferences = nil; delete(secret.Annotations, madeFor) })
+}
+
+// TestAnEnrolledKeysSecretThatLostItsOwnerReference: the jti that the Secret names was followed long ago.
+func TestAnEnrolledKeysSecretThatLostItsOwnerReference(t *testing.T) {
+	for _, version := range []string{"present", "earlier"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.createIssuer()
+			key := w.createKey("till", func(k *v1alpha1.JWTRefreshKey) {
+				k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
+			})
+			stop := w.startFor()
+			w.becomes(key, v1alpha1.ReasonIssued)
+			w.uses(key)
+			w.Eventually(w.holds("till"), patience).Should(gomega.Equal("no token"), "the enrolment is used")
+			stop()
+			secret := w.secret("till")
+			w.edit(secret, func() {
+				secret.OwnerReferences = nil
+				secret.Annotations[v1alpha1.AnnotationJTI] = "of-an-earlier-revision"
+				if version == "earlier" {
+					delete(secret.Annotations, madeFor)
+				}
+			})
+			w.clock.SetTime(key.CreationTimestamp.Add(time.Minute))
+			w.startFor()
+			w.Eventually(w.controller(key, "till"), patience).Should(gomega.BeTrue())
+			w.becomes(key, v1alpha1.ReasonIssued)
+			w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(2))
+			w.Expect(w.holds("till")()).To(gomega.Equal("no token"))
+		})
+	}
+}
+
+// editStatus writes status with the rights of the operator, whom alone the admission policy lets.
+func (w *world) editStatus(key *v1alpha1.JWTRefreshKey, change func()) {
+	w.t.Helper()
+	config, err := server.Manager(w.ctx)
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	operator, err := client.New(config, client.Options{Scheme: controllers.Scheme()})
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	w.Eventually(func() error {
+		get(w, key)
+		change()
+		return operator.Status().Update(w.ctx, key)
+	}, patience).Should(gomega.Succeed())
+}
+
+// holds is the hash of the token in a Secret, or a word on why there is none: no failure prints a token.
+func (w *world) holds(name string) func() string {
+	return func() string {
+		switch held := w.tokenIn(name)(); held {
+		case "no Secret":
+			return held
+		case "":
+			return "no token"
+		default:
+			return token.Hash(held)
+		}
+	}
+}
+
+// uses advances the line of a key as the token service does when a one-time token is used.
+func (w *world) uses(key *v1alpha1.JWTRefreshKey) {
+	w.t.Helper()
+	rings, err := keyring.Decode(get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "signing-keys-" + w.issuer}}).Data)
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	signer, err := rings.Signer(keyring.Refresh)
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	w.editStatus(key, func() {
+		claims, err := line.Recorded(key)
+		w.Expect(err).NotTo(gomega.HaveOccurred())
+		used := key.Status.Revision
+		_, next, err := line.Mint(key, &lifecycle.Mint{
+			Terms:    lifecycle.Terms{Issuer: claims.Issuer, Audience: claims.Audience, Subject: claims.Subject},
+			Revision: used + 1, CreatedAt: claims.IssuedAt, ExpiresAt: claims.ExpiresAt,
+		}, fmt.Sprintf("of-revision-%d", used+1), signer)
+		w.Expect(err).NotTo(gomega.HaveOccurred())
+		key.Status.TokenLine = next.Line([]v1alpha1.SupersededToken{lifecycle.Superseded(&key.Status.TokenLine)})
+		key.Status.LastUsedRevision = used
+	})
+}
+
+// TestAKeyMadeAgainFindsASecretWithoutOwner: kubectl delete --cascade=orphan and apply.
+func TestAKeyMadeAgainFindsASecretWithoutOwner(t *testing.T) {
+	for _, version := range []string{"present", "earlier"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.createIssuer()
+			key := w.createKey("orders")
+			stop := w.startFor()
+			w.becomes(key, v1alpha1.ReasonIssued)
+			old := w.token("orders")
+			stop()
+			secret := w.secret("orders")
+			w.edit(secret, func() {
+				secret.OwnerReferences = nil
+				if version == "earlier" {
+					delete(secret.Annotations, madeFor)
+				}
+			})
+			w.Expect(w.admin.Delete(w.ctx, key)).To(gomega.Succeed())
+			again := w.createKey("orders")
+			w.clock.SetTime(again.CreationTimestamp.Time)
+			w.startFor()
+			w.becomes(again, v1alpha1.ReasonWaitingForSecret)
+			w.Expect(w.holds("orders")()).To(gomega.Equal(token.Hash(old)), "the grace is not over")
+
+			w.clock.SetTime(again.CreationTimestamp.Add(31 * time.Second))
+			w.poke(again)
+			w.becomes(again, v1alpha1.ReasonIssued)
+			w.Expect(again.Status.SecretName).To(gomega.Equal("orders"))
+			w.accepts(w.token("orders"), registry.Current)
+			w.refuses(old)
+			after := w.secret("orders")
+			w.Expect(metav1.IsControlledBy(after, again)).To(gomega.BeTrue())
+			w.Expect(after.UID).To(gomega.Equal(secret.UID), "it is the same Secret")
+		})
+	}
+}
+
+// TestALabelledCopyFromAnotherNamespace is not this namespace's key's, whatever it says (invariant 9).
+func TestALabelledCopyFromAnotherNamespace(t *testing.T) {
+	tests := []struct {
+		name   string
+		policy v1alpha1.DeletionPolicy
+		edit   func(*corev1.Secret)
+	}{
+		{"Retain", v1alpha1.DeletionRetain, func(*corev1.Secret) {}},
+		{"Retain, as an earlier version made it", v1alpha1.DeletionRetain, func(s *corev1.Secret) { s.Annotations[v1alpha1.AnnotationOwner] = "orders" }},
+		{"Delete", v1alpha1.DeletionDelete, func(s *corev1.Secret) { s.OwnerReferences = nil }},
+		{"Delete, with the ownerReference", v1alpha1.DeletionDelete, func(*corev1.Secret) {}},
+		{"Delete, as an earlier version made it", v1alpha1.DeletionDelete, func(s *corev1.Secret) { s.OwnerReferences = nil; delete(s.Annotations, madeFor) }},
+		{"Delete, without a token", v1alpha1.DeletionDelete, func(s *corev1.Secret) { s.OwnerReferences = nil; delete(s.Data, v1alpha1.SecretToken) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			theirs, w := newWorld(t), newWorld(t)
+			policy := func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: tt.policy} }
+			theirs.createIssuer()
+			w.createIssuer()
+			original := theirs.createKey("orders", policy)
+			w.startFor(theirs.namespace)
+			theirs.becomes(original, v1alpha1.ReasonIssued)
+			copied := theirs.secret("orders")
+			copied.Namespace, copied.UID, copied.ResourceVersion = w.namespace, "", ""
+			tt.edit(copied)
+			w.create(copied)
+
+			key := w.createKey("orders", policy)
+			w.clock.SetTime(time.Now().Add(time.Minute))
+			w.becomes(key, v1alpha1.ReasonSecretConflict)
+			w.poke(key)
+			w.becomes(key, v1alpha1.ReasonSecretConflict)
+			w.Expect(w.secret("orders")).To(gomega.Equal(copied), "its bytes are as they were")
+			w.Expect(key.Status.SecretName).To(gomega.BeEmpty(), "the key has no Secret")
+		})
+	}
+}
+
+// TestACopyUnderAnotherName of the same namespace stays, with the ownerReference and without.
+func TestACopyUnderAnotherName(t *testing.T) {
+	tests := []struct {
+		name string
+		edit func(*corev1.Secret)
+	}{
+		{"whole", func(*corev1.Secret) {}},
+		{"without ownerReference", func(s *corev1.Secret) { s.OwnerReferences = nil }},
+		{"the token alone, beside a password", func(s *corev1.Secret) {
+			s.OwnerReferences, s.Labels, s.Annotations = nil, nil, nil
+			s.Data["password"] = []byte("hunter2")
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.createIssuer()
+			key := w.createKey("orders")
+			w.startFor()
+			w.becomes(key, v1alpha1.ReasonIssued)
+			copied := w.secret("orders")
+			copied.Name, copied.UID, copied.ResourceVersion = "a-copy", "", ""
+			tt.edit(copied)
+			w.create(copied)
+			w.edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Name: "a-copy"} })
+			w.becomes(key, v1alpha1.ReasonSecretConflict)
+			w.poke(key)
+			w.becomes(key, v1alpha1.ReasonSecretConflict)
+			w.Expect(w.secret("a-copy")).To(gomega.Equal(copied))
+			w.Expect(key.Status.SecretName).To(gomega.Equal("orders"), "the Secret with the current token")
+		})
+	}
+}
+
+// TestAForgedJTI: who writes another key's jti onto a Secret of the namespace gains nothing that the right to write
+// Secrets does not give: the other key does not want this name, so it does not touch the Secret.
+func TestAForgedJTI(t *testing.T) {
+	w := newWorld(t)
+	w.createIssuer()
+	victim := w.createKey("victim")
+	w.startFor()
+	w.becomes(victim, v1alpha1.ReasonIssued)
+	held := w.token("victim")
+	forged := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "database", Annotations: map[string]string{v1alpha1.AnnotationJTI: victim.Status.JTI}},
+		Data:       map[string][]byte{"password": []byte("hunter2")},
+	}
+	w.create(forged)
+	another := w.createKey("database")
+	w.becomes(another, v1alpha1.ReasonSecretConflict)
+	w.edit(victim, func() { victim.Spec.Secret = &v1alpha1.SecretSpec{Name: "database"} })
+	w.becomes(victim, v1alpha1.ReasonSecretConflict)
+	w.edit(victim, func() { victim.Spec.Revoked = true })
+	w.becomes(victim, v1alpha1.ReasonRevoked)
+	w.Eventually(w.holds("victim"), patience).ShouldNot(gomega.Equal(token.Hash(held)), "the token of the victim goes")
+	w.Expect(w.secret("database")).To(gomega.Equal(forged), "its bytes are as they were")
+}
+
+// TestAStatusRestoredWithANewUID: the line in it is of the earlier key and is not trusted; the Secret of the earlier
+// key is replaced after the grace.
+func TestAStatusRestoredWithANewUID(t *testing.T) {
+	for _, version := range []string{"present", "earlier"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.createIssuer()
+			key := w.createKey("orders")
+			stop := w.startFor()
+			w.becomes(key, v1alpha1.ReasonIssued)
+			old, status := w.token("orders"), key.Status.DeepCopy()
+			stop()
+			secret := w.secret("orders")
+			w.edit(secret, func() {
+				secret.OwnerReferences = nil
+				if version == "earlier" {
+					delete(secret.Annotations, madeFor)
+				}
+			})
+			w.Expect(w.admin.Delete(w.ctx, key)).To(gomega.Succeed())
+			again := w.createKey("orders")
+			w.editStatus(again, func() { again.Status = *status })
+			w.clock.SetTime(again.CreationTimestamp.Time)
+			w.startFor()
+			w.becomes(again, v1alpha1.ReasonWaitingForSecret)
+			w.Expect(again.Status.Revision).To(gomega.BeEquivalentTo(2), "the restored line ends at once")
+			w.Expect(w.holds("orders")()).To(gomega.Equal(token.Hash(old)))
+			w.refuses(old)
+
+			w.clock.SetTime(again.CreationTimestamp.Add(31 * time.Second))
+			w.poke(again)
+			w.becomes(again, v1alpha1.ReasonIssued)
+			w.accepts(w.token("orders"), registry.Current)
+			w.Expect(metav1.IsControlledBy(w.secret("orders"), again)).To(gomega.BeTrue())
+		})
+	}
+}
+
+// TestASecretUnderAnEarlierNameThatLostItsOwnerReference goes all the same when its key is revoked.
+func TestASecretUnderAnEarlierNameThatLostItsOwnerReference(t *testing.T) {
+	for _, version := range []string{"present", "earlier"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.createIssuer()
+			key := w.createKey("orders")
+			stop := w.startFor()
+			w.becomes(key, v1alpha1.ReasonIssued)
+			w.edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Name: "renamed"} })
+			w.Eventually(func() string { return get(w, key).Status.SecretName }, patience).Should(gomega.Equal("renamed"))
+			stop()
+			secret := w.secret("orders")
+			w.edit(secret, func() {
+				secret.OwnerReferences = nil
+				if version == "earlier" {
+					delete(secret.Annotations, madeFor)
+				}
+			})
+			w.startFor()
+			w.edit(key, func() { key.Spec.Revoked = true })
+			w.Eventually(w.holds("orders"), patience).Should(gomega.Equal("no Secret"))
+		})
+	}
+}

@@ -1,0 +1,106 @@
+package controllers_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers"
+)
+
+// TestTheOwnerAnnotationOfAnEarlierVersion costs no write by itself, and takes the present form with the next one.
+func TestTheOwnerAnnotationOfAnEarlierVersion(t *testing.T) {
+	tests := []struct {
+		policy     v1alpha1.DeletionPolicy
+		annotation string
+		earlier    func(*corev1.Secret)
+	}{
+		{v1alpha1.DeletionRetain, v1alpha1.AnnotationOwner, func(s *corev1.Secret) { s.Annotations[v1alpha1.AnnotationOwner] = "orders" }},
+		{v1alpha1.DeletionDelete, madeFor, func(s *corev1.Secret) { delete(s.Annotations, madeFor) }},
+	}
+	for _, tt := range tests {
+		t.Run(string(tt.policy), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.createIssuer()
+			key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: tt.policy} })
+			stop := w.startFor()
+			w.becomes(key, v1alpha1.ReasonIssued)
+			stop()
+			secret := w.secret("orders")
+			w.edit(secret, func() { tt.earlier(secret) })
+			writes, _ := w.startCounting()
+			w.becomes(key, v1alpha1.ReasonIssued)
+			probe := w.createKey("probe")
+			w.becomes(probe, v1alpha1.ReasonIssued)
+			w.Expect(w.secret("orders")).To(gomega.Equal(secret), "an upgrade writes nothing")
+			w.Expect(writes.to("/secrets/orders")).To(gomega.BeZero())
+
+			w.annotate(key, v1alpha1.AnnotationRotate, "once")
+			w.reaches(key, 2)
+			w.Expect(w.secret("orders").Annotations).To(gomega.HaveKeyWithValue(tt.annotation, fmt.Sprintf("%s/orders/%s", w.namespace, key.UID)))
+		})
+	}
+}
+
+// writeCounter counts the requests of a manager that write, by path.
+type writeCounter struct {
+	next  http.RoundTripper
+	total *atomic.Int64
+	paths chan string
+}
+
+// writes are the paths that were written.
+type writes struct {
+	total atomic.Int64
+	paths chan string
+	seen  []string
+}
+
+func (c *writeCounter) RoundTrip(request *http.Request) (*http.Response, error) {
+	// Events and leases are not of the objects.
+	if request.Method != http.MethodGet && !strings.Contains(request.URL.Path, "/events") {
+		c.total.Add(1)
+		c.paths <- request.URL.Path
+	}
+	return c.next.RoundTrip(request)
+}
+
+// to is how many writes there were to paths with this ending.
+func (w *writes) to(ending string) (n int) {
+	for len(w.paths) > 0 {
+		w.seen = append(w.seen, <-w.paths)
+	}
+	for _, path := range w.seen {
+		if strings.HasSuffix(path, ending) {
+			n++
+		}
+	}
+	return n
+}
+
+// startCounting runs a manager whose writes are counted.
+func (w *world) startCounting() (counted *writes, stop func()) {
+	w.t.Helper()
+	counted = &writes{paths: make(chan string, 100_000)}
+	stop = w.start(func(config *rest.Config, options *controllers.Options) {
+		options.Namespaces = []string{w.namespace}
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return &writeCounter{next: next, total: &counted.total, paths: counted.paths}
+		})
+	})
+	return counted, stop
+}
+
+// startFor runs a manager of the world's own namespace and of others, so that no other test's clock decides here.
+func (w *world) startFor(others ...string) (stop func()) {
+	w.t.Helper()
+	return w.start(func(_ *rest.Config, options *controllers.Options) { options.Namespaces = append(others, w.namespace) })
+}

@@ -1,0 +1,324 @@
+package controllers_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/guide"
+)
+
+// restoredKinds are the keys of the restore, in equal parts.
+var restoredKinds = []struct {
+	name string
+	spec func(*v1alpha1.JWTRefreshKey)
+	// reason of Ready before and after; atOnce: it does not wait for the grace.
+	reason string
+	atOnce bool
+}{
+	{"default", func(*v1alpha1.JWTRefreshKey) {}, v1alpha1.ReasonIssued, false},
+	{"retain", func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: v1alpha1.DeletionRetain}
+	}, v1alpha1.ReasonIssued, true},
+	{"revoked", func(*v1alpha1.JWTRefreshKey) {}, v1alpha1.ReasonRevoked, true},
+	{"enrolled", oneTimeUse, v1alpha1.ReasonIssued, false},
+	{"unused", oneTimeUse, v1alpha1.ReasonIssued, false},
+	{"access", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{AccessToken: true} }, v1alpha1.ReasonIssued, false},
+	{"mixed", func(*v1alpha1.JWTRefreshKey) {}, v1alpha1.ReasonIssued, false},
+	{"retain-too", func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: v1alpha1.DeletionRetain, AccessToken: true}
+	}, v1alpha1.ReasonIssued, true},
+}
+
+func oneTimeUse(k *v1alpha1.JWTRefreshKey) {
+	k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
+}
+
+const (
+	restoredKeys = 200
+	// within is what 200 keys may take: a slow machine needs two seconds.
+	within = 40 * time.Second
+)
+
+// TestARestoreOfTwoHundredKeys plays docs/operations.md with the rights of the manager: Secrets that lost their owners
+// under living keys, and then keys with an old status and new UIDs beside Secrets without owners.
+func TestARestoreOfTwoHundredKeys(t *testing.T) {
+	w := newWorld(t)
+	blocks := restoreBlocks(t, w.namespace)
+	w.createIssuer()
+	strangers := w.strangers()
+	keys := w.restorable()
+	written, stop := w.startCounting()
+	w.allStand(keys, nil)
+	w.use(keys)
+	w.allStand(keys, nil)
+	tokens, before := w.held(), w.secretsByName()
+	dir := t.TempDir()
+	w.shell(dir, blocks[0])
+	w.settles(written)
+
+	started, base := time.Now(), written.total.Load()
+	owned := int64(0)
+	for name, secret := range before {
+		if strings.HasPrefix(name, "key-") && len(secret.OwnerReferences) > 0 {
+			w.edit(&secret, func() { secret.OwnerReferences = nil })
+			owned++
+		}
+	}
+	w.allStand(keys, nil)
+	w.allOwned(keys)
+	w.settles(written)
+	t.Logf("%d Secrets without ownerReference under living keys: %v, %d writes", owned, time.Since(started).Round(time.Millisecond), written.total.Load()-base)
+	w.Expect(written.total.Load()-base).To(gomega.BeEquivalentTo(owned), "one write of each Secret, and none of a key")
+	w.Expect(w.held()).To(gomega.Equal(tokens), "every token survives")
+
+	w.loseEverything(keys)
+	started = time.Now()
+	w.shell(dir, blocks[1])
+	w.allStand(keys, func(kind int) string {
+		if !restoredKinds[kind].atOnce {
+			return v1alpha1.ReasonWaitingForSecret
+		}
+		return restoredKinds[kind].reason
+	})
+	stop()
+	w.clock.SetTime(keys[restoredKeys-1].CreationTimestamp.Add(31 * time.Second))
+	written, _ = w.startCounting()
+	w.allStand(keys, nil)
+	w.allOwned(keys)
+	t.Logf("%d keys with new UIDs beside Secrets without owners: %v beside the grace of 30s", restoredKeys, time.Since(started).Round(time.Millisecond))
+	w.allIssuedAgain(keys, tokens)
+	after := w.secretsByName()
+	for name, stranger := range strangers {
+		w.Expect(content(after[name])).To(gomega.Equal(content(stranger)), "%s is not the operator's", name)
+		w.Expect(written.to("/secrets/"+name)).To(gomega.BeZero(), "%s is not the operator's", name)
+	}
+	w.rests(written)
+}
+
+// restoreBlocks are the commands of the page, for one namespace.
+func restoreBlocks(t *testing.T, namespace string) (blocks []string) {
+	t.Helper()
+	page, err := guide.Read(filepath.Join(server.Root, "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range page.Steps {
+		if step.Elsewhere == t.Name() {
+			blocks = append(blocks, strings.ReplaceAll(step.Commands, "--all-namespaces", "--namespace "+namespace))
+		}
+	}
+	if len(blocks) != 2 {
+		t.Fatalf("the page has %d blocks for this test, want the backup and the restore", len(blocks))
+	}
+	return blocks
+}
+
+func (w *world) shell(dir, script string) {
+	w.t.Helper()
+	if _, err := server.Shell(w.ctx, dir, script); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func restoredName(i int) string { return fmt.Sprintf("key-%03d", i) }
+
+// restorable makes the keys.
+func (w *world) restorable() []*v1alpha1.JWTRefreshKey {
+	w.t.Helper()
+	keys := make([]*v1alpha1.JWTRefreshKey, restoredKeys)
+	for i := range keys {
+		keys[i] = w.createKey(restoredName(i), restoredKinds[i%len(restoredKinds)].spec)
+	}
+	return keys
+}
+
+// strangers are Secrets that the operator did not make, by name, and makes keys that want their names.
+func (w *world) strangers() map[string]corev1.Secret {
+	w.t.Helper()
+	all := map[string]corev1.Secret{}
+	for name, labels := range map[string]map[string]string{"stranger": nil, "labelled": {v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}} {
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name, Labels: labels}, Data: map[string][]byte{"password": []byte("theirs")}}
+		w.create(secret)
+		all[name] = *secret
+		w.createKey(name)
+	}
+	return all
+}
+
+// use has the keys that are to be revoked revoked, and those that are to be enrolled used by a device.
+func (w *world) use(keys []*v1alpha1.JWTRefreshKey) {
+	w.t.Helper()
+	for i, key := range keys {
+		switch restoredKinds[i%len(restoredKinds)].name {
+		case "revoked":
+			w.edit(key, func() { key.Spec.Revoked = true })
+		case "enrolled":
+			w.uses(key)
+		}
+	}
+}
+
+// allStand waits until every key is as its kind is to be; before a key is revoked, Issued.
+func (w *world) allStand(keys []*v1alpha1.JWTRefreshKey, want func(kind int) string) {
+	w.t.Helper()
+	w.Eventually(func() (wrong []string) {
+		var list v1alpha1.JWTRefreshKeyList
+		w.Expect(w.admin.List(w.ctx, &list, client.InNamespace(w.namespace))).To(gomega.Succeed())
+		found := map[string]*v1alpha1.JWTRefreshKey{}
+		for i := range list.Items {
+			found[list.Items[i].Name] = &list.Items[i]
+		}
+		secrets := w.secretsByName()
+		for i := range keys {
+			kind := i % len(restoredKinds)
+			reason := restoredKinds[kind].reason
+			if want != nil {
+				reason = want(kind)
+			}
+			if key := found[restoredName(i)]; !stands(key, secrets, reason) {
+				wrong = append(wrong, fmt.Sprintf("%s %s: not %s", restoredName(i), restoredKinds[kind].name, reason))
+			} else {
+				keys[i] = key
+			}
+		}
+		return wrong[:min(len(wrong), 5)]
+	}, within, 100*time.Millisecond).Should(gomega.BeEmpty())
+}
+
+// stands tells whether a key has the reason, and its Secret what goes with it.
+func stands(key *v1alpha1.JWTRefreshKey, secrets map[string]corev1.Secret, reason string) bool {
+	if key == nil {
+		return false
+	}
+	if reason == v1alpha1.ReasonRevoked && !key.Spec.Revoked {
+		reason = v1alpha1.ReasonIssued
+	}
+	ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady)
+	held := secrets[key.Name].Data[v1alpha1.SecretToken]
+	switch {
+	case ready == nil || ready.Reason != reason:
+		return false
+	case reason == v1alpha1.ReasonRevoked, key.Status.LastUsedRevision > 0:
+		return len(held) == 0
+	case reason == v1alpha1.ReasonIssued:
+		return token.Hash(string(held)) == key.Status.TokenHash
+	default:
+		return true
+	}
+}
+
+func (w *world) secretsByName() map[string]corev1.Secret {
+	w.t.Helper()
+	var list corev1.SecretList
+	w.Expect(w.admin.List(w.ctx, &list, client.InNamespace(w.namespace))).To(gomega.Succeed())
+	all := map[string]corev1.Secret{}
+	for _, secret := range list.Items {
+		all[secret.Name] = secret
+	}
+	return all
+}
+
+// held are the tokens in the Secrets of the keys, by name.
+func (w *world) held() map[string]heldToken {
+	w.t.Helper()
+	all := map[string]heldToken{}
+	for name, secret := range w.secretsByName() {
+		all[name] = heldToken{string(secret.Data[v1alpha1.SecretToken])}
+	}
+	return all
+}
+
+// heldToken does not show itself where a test fails.
+type heldToken struct{ text string }
+
+func (heldToken) String() string   { return "[token]" }
+func (heldToken) GoString() string { return "[token]" }
+
+// allOwned waits until every Secret of a key goes with its key, where that is wanted.
+func (w *world) allOwned(keys []*v1alpha1.JWTRefreshKey) {
+	w.t.Helper()
+	w.Eventually(func() (wrong []string) {
+		secrets := w.secretsByName()
+		for _, key := range keys {
+			secret := secrets[key.Name]
+			retained := key.Spec.Secret != nil && key.Spec.Secret.DeletionPolicy == v1alpha1.DeletionRetain
+			// One that was never issued has no Secret.
+			if key.Status.Revision > 0 && metav1.IsControlledBy(&secret, key) == retained {
+				wrong = append(wrong, key.Name)
+			}
+		}
+		return wrong
+	}, within, 100*time.Millisecond).Should(gomega.BeEmpty(), "their ownerReferences are not as deletionPolicy wants")
+}
+
+// loseEverything deletes the keys, and then their Secrets.
+func (w *world) loseEverything(keys []*v1alpha1.JWTRefreshKey) {
+	w.t.Helper()
+	w.Expect(w.admin.DeleteAllOf(w.ctx, &v1alpha1.JWTRefreshKey{}, client.InNamespace(w.namespace))).To(gomega.Succeed())
+	for _, key := range keys {
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: key.Name}}
+		w.Expect(client.IgnoreNotFound(w.admin.Delete(w.ctx, secret))).To(gomega.Succeed())
+	}
+	// Strangers are in the backup too, as they have our label; they were not lost.
+	w.Expect(w.admin.DeleteAllOf(w.ctx, &corev1.Secret{}, client.InNamespace(w.namespace), client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})).To(gomega.Succeed())
+}
+
+// allIssuedAgain: no earlier token is accepted, and every new one is.
+func (w *world) allIssuedAgain(keys []*v1alpha1.JWTRefreshKey, earlier map[string]heldToken) {
+	w.t.Helper()
+	now := w.held()
+	for _, key := range keys {
+		if old := earlier[key.Name]; old.text != "" {
+			w.refuses(old.text)
+		}
+		if held := now[key.Name]; held.text != "" {
+			w.accepts(held.text, registry.Current)
+		}
+		if key.Status.Revision > 1 {
+			w.t.Errorf("%s has revision %d: the status of the manifest is not the API server's to take", key.Name, key.Status.Revision)
+		}
+	}
+}
+
+// content is all of a Secret that is not the API server's own.
+func content(secret corev1.Secret) corev1.Secret {
+	return corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: secret.Name, Labels: secret.Labels, Annotations: secret.Annotations, OwnerReferences: secret.OwnerReferences},
+		Type:       secret.Type, Data: secret.Data,
+	}
+}
+
+// settles waits until nothing was written between two looks.
+func (w *world) settles(written *writes) {
+	w.t.Helper()
+	last := int64(-1)
+	w.Eventually(func() bool {
+		now := written.total.Load()
+		same := now == last
+		last = now
+		return same
+	}, within, 500*time.Millisecond).Should(gomega.BeTrue(), "the writes do not end")
+}
+
+// rests: nothing is written any more.
+func (w *world) rests(written *writes) {
+	w.t.Helper()
+	w.settles(written)
+	base := written.total.Load()
+	w.Consistently(func() int64 { return written.total.Load() - base }, 3*time.Second, 100*time.Millisecond).Should(gomega.BeZero(), "writes while all keys rest")
+	for _, name := range []string{"stranger", "labelled"} {
+		w.Expect(w.reason(&v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}})()).To(gomega.Equal(v1alpha1.ReasonSecretConflict))
+	}
+}

@@ -1,0 +1,189 @@
+package controllers
+
+import (
+	"context"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/line"
+	"github.com/refreshkeys/refreshkeys/internal/ownership"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// stateOf says whose a Secret is, digested or not.
+func stateOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) lifecycle.SecretState {
+	state, _ := factsOf(secret, key).State()
+	return state
+}
+
+// factsOf gathers what the ownership of a Secret depends on.
+func factsOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) *ownership.Facts {
+	f := &ownership.Facts{
+		Opaque:       secret.Type == corev1.SecretTypeOpaque,
+		Controller:   controllerOf(secret, key),
+		Labelled:     secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy,
+		MadeAs:       madeAs(secret),
+		HasJTI:       secret.Annotations[v1alpha1.AnnotationJTI] != "",
+		Holds:        holdsOf(secret, key),
+		NameOnRecord: secret.Name == key.Status.SecretName,
+	}
+	f.Claim, f.Retained = claimOf(secret, key)
+	if f.Controller == ownership.NoController && key.Status.Revision > 0 {
+		// A status that was restored with an earlier key of the name is no record of this one.
+		_, err := line.Recorded(key)
+		f.HasLine = err == nil
+		f.TokenOnRecord = f.HasLine && onRecord(secret, key)
+	}
+	return f
+}
+
+func controllerOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) ownership.Controller {
+	owner := metav1.GetControllerOfNoCopy(secret)
+	switch {
+	case owner == nil:
+		return ownership.NoController
+	case !ownership.IsKey(*owner) || owner.Name != key.Name:
+		return ownership.AnotherController
+	case owner.UID != key.UID:
+		return ownership.EarlierKey
+	default:
+		return ownership.ThisKey
+	}
+}
+
+func claimOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) (claim ownership.Claim, retained bool) {
+	mark, marked := ownership.MarkOf(secret)
+	switch {
+	case !marked:
+		return ownership.NoClaim, false
+	case mark.Namespace != key.Namespace || mark.Name != key.Name:
+		return ownership.NamesAnother, mark.Retained
+	case mark.UID == "" && mark.Retained:
+		return ownership.NamesKey, true
+	case mark.UID == string(key.UID):
+		return ownership.NamesThis, mark.Retained
+	default:
+		return ownership.NamesEarlier, mark.Retained
+	}
+}
+
+func madeAs(secret *corev1.Secret) ownership.MadeAs {
+	switch name, said := secret.Annotations[v1alpha1.AnnotationSecretName]; {
+	case !said:
+		return ownership.NameUnsaid
+	case name == secret.Name:
+		return ownership.MadeHere
+	default:
+		return ownership.MadeElsewhere
+	}
+}
+
+// holdsOf reads which key the token in a Secret names. It is evidence against a Secret alone, so that
+// the signature does not matter.
+func holdsOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) ownership.Holds {
+	held := secret.Data[v1alpha1.SecretToken]
+	if len(held) == 0 {
+		if tokenHashOf(secret) != "" {
+			return ownership.HoldsUnread
+		}
+		return ownership.HoldsNone
+	}
+	object, named := token.Named(string(held))
+	switch {
+	case !named:
+		return ownership.HoldsNone
+	case object.Name != key.Name:
+		return ownership.HoldsAnothers
+	case object.Namespace != key.Namespace:
+		return ownership.HoldsNamesakes
+	default:
+		return ownership.HoldsOwn
+	}
+}
+
+// onRecord tells whether a Secret holds a token of the line in the key's status, or says so.
+func onRecord(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) bool {
+	line := &key.Status.TokenLine
+	jti, hash := secret.Annotations[v1alpha1.AnnotationJTI], heldHash(secret)
+	is := func(ofJTI, ofHash string) bool { return (jti != "" && jti == ofJTI) || (hash != "" && hash == ofHash) }
+	return is(line.JTI, line.TokenHash) || slices.ContainsFunc(line.Previous, func(t v1alpha1.SupersededToken) bool { return is(t.JTI, t.TokenHash) })
+}
+
+func retains(key *v1alpha1.JWTRefreshKey) bool {
+	return key.Spec.Secret != nil && key.Spec.Secret.DeletionPolicy == v1alpha1.DeletionRetain
+}
+
+// isOtherOf tells whether a Secret is one that the operator made for the key under an
+// earlier name. A copy that somebody made of one carries the name of the original.
+func isOtherOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) bool {
+	return stateOf(secret, key) == lifecycle.SecretOwn && madeAs(secret) == ownership.MadeHere
+}
+
+// observeOwner says whose the Secret is. Where that depends on whose token it holds, the Secret is read
+// from the API server, since the cache has digests alone.
+func (r *RefreshKeyReconciler) observeOwner(ctx context.Context, o *observation, secret *corev1.Secret) error {
+	facts := factsOf(secret, o.key)
+	if facts.AsksToken() {
+		whole := &corev1.Secret{}
+		err := r.Live.Get(ctx, types.NamespacedName{Namespace: secret.Namespace, Name: secret.Name}, whole)
+		switch {
+		case apierrors.IsNotFound(err):
+			return errOutdated
+		case err != nil:
+			return err
+		}
+		facts = factsOf(whole, o.key)
+	}
+	o.Secret.State, _ = facts.State()
+	return nil
+}
+
+// ownerIndex indexes our Secrets by the name of the key that they say they belong to. One that says
+// nothing is indexed by the jti of its token.
+const ownerIndex = "owner"
+
+// jtiEntry is the index entry of a jti. No name of a key holds a colon.
+func jtiEntry(jti string) string { return "jti:" + jti }
+
+func ownerEntries(object client.Object) []string {
+	secret, ok := object.(*corev1.Secret)
+	if !ok {
+		return nil
+	}
+	if owners := ownerOf(secret); len(owners) > 0 {
+		return owners
+	}
+	if jti := secret.Annotations[v1alpha1.AnnotationJTI]; jti != "" && metav1.GetControllerOfNoCopy(secret) == nil {
+		return []string{jtiEntry(jti)}
+	}
+	return nil
+}
+
+// entriesOf are the index entries under which Secrets of a key can be.
+func entriesOf(key *v1alpha1.JWTRefreshKey) []string {
+	entries := []string{key.Name}
+	if key.Status.JTI != "" {
+		entries = append(entries, jtiEntry(key.Status.JTI))
+	}
+	for _, superseded := range key.Status.Previous {
+		entries = append(entries, jtiEntry(superseded.JTI))
+	}
+	return entries
+}
+
+// ownerOf names the key that a Secret says it belongs to.
+func ownerOf(object client.Object) []string {
+	if secret, ok := object.(*corev1.Secret); ok {
+		if key := ownership.KeyOf(secret); key != "" {
+			return []string{key}
+		}
+	}
+	return nil
+}

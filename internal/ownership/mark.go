@@ -1,0 +1,104 @@
+// Package ownership decides whether a Secret belongs to a refresh key: one table, which looks at
+// all that the Secret and the key's status say, and not at one mark alone.
+package ownership
+
+import (
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+// keyKind is the kind that the ownerReference of a Secret names.
+const keyKind = "JWTRefreshKey"
+
+// Mark names the key that a Secret was made for, as the Secret's annotation says.
+type Mark struct {
+	Namespace, Name, UID string
+	// Retained: the annotation is the one of deletionPolicy Retain.
+	Retained bool
+}
+
+// MarkFor is the value of the annotations owner and made-for on a Secret of the key. No part of it
+// can hold a slash.
+func MarkFor(key *v1alpha1.JWTRefreshKey) string {
+	return key.Namespace + "/" + key.Name + "/" + string(key.UID)
+}
+
+// OldMark is a mark in the old form of the annotation owner: the name of the key alone.
+func OldMark(mark string) string {
+	_, rest, _ := strings.Cut(mark, "/")
+	name, _, _ := strings.Cut(rest, "/")
+	return name
+}
+
+// MarkOf reads the mark of a Secret. The old form of the annotation owner is the name of the key
+// alone, which then is a key of the Secret's own namespace with any UID.
+func MarkOf(secret metav1.Object) (Mark, bool) {
+	annotations := secret.GetAnnotations()
+	value, retained := annotations[v1alpha1.AnnotationOwner], true
+	if value == "" {
+		value, retained = annotations[v1alpha1.AnnotationMadeFor], false
+	}
+	if value == "" {
+		return Mark{}, false
+	}
+	if retained && !strings.Contains(value, "/") {
+		return Mark{Namespace: secret.GetNamespace(), Name: value, Retained: true}, true
+	}
+	namespace, rest, _ := strings.Cut(value, "/")
+	name, uid, _ := strings.Cut(rest, "/")
+	return Mark{Namespace: namespace, Name: name, UID: uid, Retained: retained}, true
+}
+
+// KeyOf names the key of the Secret's namespace that the Secret says it belongs to; empty where it
+// names none. It is a hint for whom to wake; StateOf decides.
+func KeyOf(secret metav1.Object) string {
+	if owner := metav1.GetControllerOfNoCopy(secret); owner != nil {
+		if IsKey(*owner) {
+			return owner.Name
+		}
+		return ""
+	}
+	if mark, marked := MarkOf(secret); marked && mark.Namespace == secret.GetNamespace() {
+		return mark.Name
+	}
+	return ""
+}
+
+// Kept tells why a Secret of a key does not go with its key.
+type Kept int
+
+// Why a Secret of a key stays when its key goes.
+const (
+	// Collected: it does not stay, since its ownerReference has it collected.
+	Collected Kept = iota
+	// Retained: deletionPolicy is Retain.
+	Retained
+	// Stranded: it has lost its ownerReference.
+	Stranded
+)
+
+// OfKey tells whether the operator made a Secret for a key, whichever that is, and whether the Secret
+// goes with it. It looks at metadata alone, and is for an uninstall, when no key is left.
+func OfKey(secret metav1.Object) (Kept, bool) {
+	annotations := secret.GetAnnotations()
+	owner := metav1.GetControllerOfNoCopy(secret)
+	switch {
+	case owner != nil:
+		return Collected, IsKey(*owner)
+	case secret.GetLabels()[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy:
+		return Collected, false
+	case annotations[v1alpha1.AnnotationOwner] != "":
+		return Retained, true
+	default:
+		return Stranded, annotations[v1alpha1.AnnotationMadeFor] != "" || annotations[v1alpha1.AnnotationJTI] != ""
+	}
+}
+
+// IsKey tells whether an ownerReference is to a refresh key.
+func IsKey(reference metav1.OwnerReference) bool {
+	group, _, _ := strings.Cut(reference.APIVersion, "/")
+	return reference.Kind == keyKind && group == v1alpha1.Group
+}

@@ -1,0 +1,74 @@
+package ownership
+
+import (
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+)
+
+func controlledBy(apiVersion, kind string) []metav1.OwnerReference {
+	return []metav1.OwnerReference{{APIVersion: apiVersion, Kind: kind, Name: "orders", UID: "u1", Controller: ptr.To(true)}}
+}
+
+var (
+	labelled   = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
+	keyVersion = v1alpha1.GroupVersion.String()
+)
+
+// markCases are Secrets of the namespace shop, by their metadata.
+var markCases = []struct {
+	name   string
+	secret metav1.ObjectMeta
+	// key is whom to wake; kept and ofKey are what an uninstall is told.
+	key   string
+	kept  Kept
+	ofKey bool
+}{
+	{"with its ownerReference", metav1.ObjectMeta{Labels: labelled, OwnerReferences: controlledBy(keyVersion, keyKind)}, "orders", Collected, true},
+	{"with one of another version of the kind", metav1.ObjectMeta{Labels: labelled, OwnerReferences: controlledBy(v1alpha1.Group+"/v1", keyKind)}, "orders", Collected, true},
+	{"with a controller of another kind and our annotation", metav1.ObjectMeta{
+		Labels: labelled, OwnerReferences: controlledBy("external-secrets.io/v1", "ExternalSecret"), Annotations: map[string]string{v1alpha1.AnnotationOwner: "orders"},
+	}, "", Collected, false},
+	{"with a controller of our group and another kind", metav1.ObjectMeta{Labels: labelled, OwnerReferences: controlledBy(keyVersion, "JWTIssuer")}, "", Collected, false},
+	{"with one that is not its controller", metav1.ObjectMeta{
+		Labels: labelled, OwnerReferences: []metav1.OwnerReference{{APIVersion: keyVersion, Kind: keyKind, Name: "orders", UID: "u1"}},
+	}, "", Stranded, false},
+	{"retained", metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationOwner: "shop/orders/u1"}}, "orders", Retained, true},
+	{"retained, old form", metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationOwner: "orders"}}, "orders", Retained, true},
+	{"retained, copied from another namespace", metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationOwner: "elsewhere/orders/u1"}}, "", Retained, true},
+	{"stranded", metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationMadeFor: "shop/orders/u1"}}, "orders", Stranded, true},
+	{"stranded, of an earlier version", metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationJTI: "j"}}, "", Stranded, true},
+	{"stranded, without our label", metav1.ObjectMeta{Annotations: map[string]string{v1alpha1.AnnotationMadeFor: "shop/orders/u1"}}, "orders", Collected, false},
+	{"with signing keys", metav1.ObjectMeta{Labels: labelled}, "", Stranded, false},
+	{"malformed", metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationMadeFor: "shop"}}, "", Stranded, true},
+}
+
+func TestMarks(t *testing.T) {
+	for _, tt := range markCases {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.secret.Namespace = "shop"
+			if got := KeyOf(&tt.secret); got != tt.key {
+				t.Errorf("it names the key %q, want %q", got, tt.key)
+			}
+			if kept, ofKey := OfKey(&tt.secret); kept != tt.kept || ofKey != tt.ofKey {
+				t.Errorf("an uninstall is told %d, %t, want %d, %t", kept, ofKey, tt.kept, tt.ofKey)
+			}
+		})
+	}
+}
+
+func TestAMarkIsReadAsItWasWritten(t *testing.T) {
+	key := &v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "orders.v2", UID: "u1"}}
+	for annotation, retained := range map[string]bool{v1alpha1.AnnotationOwner: true, v1alpha1.AnnotationMadeFor: false} {
+		mark, marked := MarkOf(&metav1.ObjectMeta{Namespace: "elsewhere", Annotations: map[string]string{annotation: MarkFor(key)}})
+		if want := (Mark{Namespace: "shop", Name: "orders.v2", UID: "u1", Retained: retained}); !marked || mark != want {
+			t.Errorf("%s reads as %+v, want %+v", annotation, mark, want)
+		}
+	}
+	if old := OldMark(MarkFor(key)); old != "orders.v2" {
+		t.Errorf("the old form is %q", old)
+	}
+}
