@@ -71,6 +71,9 @@ func (r *IssuerReconciler) decide(o *issuerObservation) (*issuerPlan, error) {
 	plan := &issuerPlan{keys: keyStatus(rings), next: rings.NextChange(schedule, now), verdict: issuerVerdict{
 		ready: true, reason: v1alpha1.ReasonKeysReady, message: "Both rings have a key that signs, and the next one is published.",
 	}}
+	if compiled.GrantsNothing() {
+		plan.verdict.message += grantsNothing
+	}
 	if !rings.Equal(o.rings) || o.mislabelled {
 		plan.rings = rings
 	}
@@ -82,6 +85,9 @@ func (r *IssuerReconciler) decide(o *issuerObservation) (*issuerPlan, error) {
 	}
 	return plan, nil
 }
+
+// grantsNothing follows the message of an issuer that is ready and whose policy has no rules.
+const grantsNothing = " No key is granted a token, since spec.policy has no rules: add a rule, or remove policy for the default."
 
 // conflictRetry is how often an obstacle is looked at again that no watch need tell of.
 const conflictRetry = 30 * time.Second
