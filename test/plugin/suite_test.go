@@ -136,7 +136,7 @@ func (h *house) answered(namespace, name string) (answers []string) {
 		if !strings.Contains(line, `"namespace"="`+namespace+`" "name"="`+name+`"`) {
 			continue
 		}
-		_, rest, refused := strings.Cut(line, `"error"="`)
+		_, rest, refused := strings.Cut(line, `"code"="`)
 		code, _, _ := strings.Cut(rest, `"`)
 		if !refused {
 			code = "200"
