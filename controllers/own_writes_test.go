@@ -137,7 +137,7 @@ func TestAlterations(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			pulse := clocktesting.NewFakePassiveClock(time.Now())
 			a := newAlterations(pulse)
-			if !a.note(key, secretAt("19"), wanted.fingerprint()) || a.note(key, secretAt("20"), wanted.fingerprint()) {
+			if !a.note(key, secretAt("19"), wanted.fingerprint(), secretWritten{}) || a.note(key, secretAt("20"), wanted.fingerprint(), secretWritten{}) {
 				t.Error("only the first of two alterations is the first")
 			}
 			if tt.forget {

@@ -192,16 +192,22 @@ func (r *RefreshKeyReconciler) describeSecret(ctx context.Context, o *observatio
 	s.Immutable = secret.Immutable != nil && *secret.Immutable
 	s.CreatedAt = secret.CreationTimestamp.Time
 	s.TokenHash = tokenHashOf(secret)
-	s.AsWanted = wanted.fits(secret) || r.altered.keeps(client.ObjectKeyFromObject(o.key), secret, wanted.fingerprint)
-	s.OwnerDiffers = !wanted.ownedRight(secret)
+	said := secret.Annotations
+	s.AsWanted, s.OwnerDiffers = wanted.fits(secret), !wanted.ownedRight(secret)
+	if !s.AsWanted {
+		// What admission changes is not written again, and what it removes is known from the write.
+		if written, kept := r.altered.kept(client.ObjectKeyFromObject(o.key), secret, wanted.fingerprint); kept {
+			said, s.AsWanted, s.OwnerDiffers = written.annotations, true, false
+		}
+	}
 	accessDigest := digestOf(secret, v1alpha1.SecretAccessToken)
 	s.HoldsAccess = accessDigest != ""
-	if s.HoldsAccess && accessDigest == secret.Annotations[v1alpha1.AnnotationAccessTokenHash] {
-		if end, err := time.Parse(time.RFC3339, secret.Annotations[v1alpha1.AnnotationAccessTokenExpiresAt]); err == nil {
+	if s.HoldsAccess && accessDigest == said[v1alpha1.AnnotationAccessTokenHash] {
+		if end, err := time.Parse(time.RFC3339, said[v1alpha1.AnnotationAccessTokenExpiresAt]); err == nil {
 			s.AccessExpiresAt = end
 		}
 		s.AccessRevision = accessRevisionOf(secret)
-		_, known := o.issuer.rings.Lookup(keyring.Access, secret.Annotations[v1alpha1.AnnotationAccessTokenKeyID])
+		_, known := o.issuer.rings.Lookup(keyring.Access, said[v1alpha1.AnnotationAccessTokenKeyID])
 		s.AccessWithdrawn = !known
 	}
 	return nil
