@@ -194,9 +194,12 @@ func (w *world) refuseDeployments() {
 // and by keys that wait for them, or for the certificate of the token service.
 func TestSecretsOfTheOperatorThatCannotBeWritten(t *testing.T) {
 	w := newWorld(t)
+	earlier := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: w.issuer + "-earlier"}, Spec: v1alpha1.JWTIssuerSpec{URL: "https://" + w.issuer + "-earlier.example.com"}}
+	w.create(earlier)
 	key := w.createKey("orders")
 	stop := w.start()
 	w.becomes(key, v1alpha1.ReasonIssuerNotFound)
+	w.issuerBecomes(earlier, v1alpha1.ReasonKeysReady)
 	lift := w.secretsUnreachable(apiserver.Namespace)
 	issuer := w.createIssuer()
 	answer := `failed calling webhook "secrets.unreachable.example.com"`
@@ -212,7 +215,7 @@ func TestSecretsOfTheOperatorThatCannotBeWritten(t *testing.T) {
 	w.Eventually(w.told(key), toldWithin).Should(gomega.And(gomega.HavePrefix("False IssuerNotReady: "), gomega.ContainSubstring(answer)))
 	stop()
 
-	fresh := w.createKey("fresh")
+	fresh := w.createKey("fresh", func(key *v1alpha1.JWTRefreshKey) { key.Spec.IssuerRef.Name = earlier.Name })
 	w.start(servedBy(w.issuer + "-tls"))
 	w.Eventually(w.told(fresh), toldWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix("False Issuing: "), gomega.ContainSubstring(answer)))
 	w.Eventually(func() []string { return w.warnings(fresh) }, patience).Should(gomega.HaveLen(1))

@@ -105,9 +105,6 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 	defer cancel()
 	switch plan.Secret {
 	case lifecycle.EmptySecret, lifecycle.OwnSecret:
-		if o.untrusted != nil {
-			return o.untrusted
-		}
 		if plan.Line == lifecycle.KeepLine {
 			// It may be that nothing was written yet that would have failed on an old view of the key.
 			if err := r.confirmCurrent(ctx, o.key); err != nil {
@@ -116,6 +113,9 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 		}
 		wanted := wantedFor(o.key, current, o.issuer.endpoint, o.trusted)
 		return r.updateSecret(ctx, o, &wanted, func(secret *corev1.Secret) error {
+			if o.untrusted != nil {
+				wanted.keepTrust(secret)
+			}
 			wanted.write(secret, secretTokens{})
 			return r.altered.refusal(client.ObjectKeyFromObject(o.key), secret, true)
 		})
@@ -132,6 +132,9 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 
 // fillSecret puts the current token into the Secret.
 func (r *RefreshKeyReconciler) fillSecret(ctx context.Context, o *observation, plan *lifecycle.Plan, current *v1alpha1.TokenLine, text tokenText) error {
+	if o.untrusted != nil {
+		return o.untrusted
+	}
 	wanted := wantedFor(o.key, current, o.issuer.endpoint, o.trusted)
 	if text == "" && o.Secret.TokenHash != current.TokenHash {
 		remade, err := o.remake()

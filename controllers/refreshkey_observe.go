@@ -29,8 +29,8 @@ type observation struct {
 	reader client.Reader
 	// trusted is what clients of the token service have to trust.
 	trusted []byte
-	// untrusted says why it is not known what they have to trust. No Secret is written then, and no token is
-	// made for one; tokens end all the same.
+	// untrusted says why it is not known what they have to trust. No token is written to a Secret then, and none is
+	// made for one but to end those before it; tokens end all the same.
 	untrusted error
 	// heldKey signed the current token; nil where it is no longer in the ring.
 	heldKey *keyring.Key
@@ -41,8 +41,7 @@ type observation struct {
 }
 
 // observe reads all that a decision needs from the caches; with live set, the key and its
-// Secret, which others write as well, from the API server. It returns nil when the key is gone, and with an
-// error the key alone, where it was read.
+// Secret, which others write as well, from the API server. It returns nil when the key is gone.
 func (r *RefreshKeyReconciler) observe(ctx context.Context, name types.NamespacedName, live bool) (*observation, error) {
 	reader := client.Reader(r.Client)
 	if live {

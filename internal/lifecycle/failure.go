@@ -54,9 +54,3 @@ func Unwritten(f Failure) Verdict {
 		fmt.Sprintf("Secret %q could not be written: %s", f.Name, f.Answer),
 		fmt.Sprintf("The operator tries to write Secret %q again, at least every %s until it succeeds.", f.Name, RetryInterval))
 }
-
-// Unprepared is the plan that reports, of a key that was not decided on, that a Secret which it depends on could
-// not be written.
-func Unprepared(f Failure) *Plan {
-	return &Plan{Check: "not decided", Verdict: Unwritten(f), failure: &f}
-}
