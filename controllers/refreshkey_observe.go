@@ -139,6 +139,7 @@ func (r *RefreshKeyReconciler) signingKey(ctx context.Context, view *issuerView,
 func (r *RefreshKeyReconciler) observeSecret(ctx context.Context, o *observation) error {
 	o.Secret.Name = lifecycle.SecretName(o.key)
 	if o.Secret.Name == "" {
+		r.own.sawSecret(client.ObjectKeyFromObject(o.key), nil)
 		return nil
 	}
 	issued := o.key.Status.Revision > 0

@@ -27,9 +27,11 @@ func (p *Plan) Failed(f Failure) *Plan {
 	report := &Plan{Check: p.Check, Verdict: p.Verdict, values: p.values, notices: p.notices, failure: &f}
 	switch {
 	case slices.Contains(p.Remove, f.Name):
-		if p.KeepStatus && p.After != nil {
+		// The key's own Secret is written by then.
+		if p.After != nil {
 			report.Verdict = *p.After
 		}
+		report.written = p.Secret == WriteSecret
 		report.Verdict.Message += fmt.Sprintf(" Secret %q, which the key no longer names, could not be deleted: %s", f.Name, f.Answer)
 	case p.Secret == OwnSecret:
 		report.Verdict.Message += fmt.Sprintf(" Secret %q has lost its ownerReference, which could not be restored: %s", f.Name, f.Answer)
