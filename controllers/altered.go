@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
 const (
@@ -24,6 +25,9 @@ const (
 	// unseenRate is how many such Secrets are read per second: where there are very many, each is read
 	// less often.
 	unseenRate = 20
+	// changedTokenRetry is the shortest time between two writes of a Secret of which admission changes a token: the event
+	// of each write wakes the key, and must not bring about the next write.
+	changedTokenRetry = 10 * time.Second
 )
 
 // isSelected tells whether a Secret has the label by which the caches select. No event tells of one that has not.
@@ -47,28 +51,93 @@ type alteration struct {
 	version string
 	wanted  [sha256.Size]byte
 	at      time.Time
+	written secretWritten
+	// refused is why the Secret is of no use as it was stored; nil where it is.
+	refused error
 }
+
+// secretWritten is what a write of a Secret was to store, as far as it is compared with what was stored.
+type secretWritten struct {
+	// refresh and access are the hashes of the tokens; empty where there is none.
+	refresh, access string
+	annotations     map[string]string
+}
+
+// writtenIn reads what is about to be written: the answer of the API server takes its place in the same object.
+func writtenIn(secret *corev1.Secret) secretWritten {
+	written := secretWritten{refresh: heldHash(secret), annotations: maps.Clone(secret.Annotations)}
+	if access := secret.Data[v1alpha1.SecretAccessToken]; len(access) > 0 {
+		written.access = token.Hash(string(access))
+	}
+	return written
+}
+
+// changed names the token that is not stored as it was written; empty where both are.
+func (w *secretWritten) changed(stored *corev1.Secret) string {
+	switch now := writtenIn(stored); {
+	case now.refresh != w.refresh:
+		return "token"
+	case now.access != w.access:
+		return "access token"
+	default:
+		return ""
+	}
+}
+
+// empty: the Secret was to hold no token.
+func (w *secretWritten) empty() bool { return w.refresh == "" && w.access == "" }
 
 func newAlterations(pulse clock.PassiveClock) *alterations {
 	return &alterations{pulse: pulse, known: map[types.NamespacedName]alteration{}}
 }
 
 // note remembers how a Secret was stored, and tells whether none of this object was altered before.
-func (a *alterations) note(name types.NamespacedName, stored *corev1.Secret, wanted [sha256.Size]byte) (first bool) {
+func (a *alterations) note(name types.NamespacedName, stored *corev1.Secret, wanted [sha256.Size]byte, written secretWritten) (first bool) {
+	return a.remember(name, stored, alteration{wanted: wanted, written: written})
+}
+
+// refuse remembers that a Secret was stored with another token than was written, and why that is of no use.
+func (a *alterations) refuse(name types.NamespacedName, stored *corev1.Secret, written secretWritten, refused error) {
+	a.remember(name, stored, alteration{written: written, refused: refused})
+}
+
+func (a *alterations) remember(name types.NamespacedName, stored *corev1.Secret, known alteration) (first bool) {
+	known.uid, known.version, known.at = stored.UID, stored.ResourceVersion, a.pulse.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	_, known := a.known[name]
-	a.known[name] = alteration{uid: stored.UID, version: stored.ResourceVersion, wanted: wanted, at: a.pulse.Now()}
-	return !known
+	_, before := a.known[name]
+	a.known[name] = known
+	return !before
+}
+
+// of is what is known of a Secret that is as admission left it.
+func (a *alterations) of(name types.NamespacedName, secret *corev1.Secret) (alteration, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known, found := a.known[name]
+	return known, found && known.uid == secret.UID && known.version == secret.ResourceVersion
 }
 
 // keeps tells whether a Secret is as admission left it when the same was written, a short time ago.
 func (a *alterations) keeps(name types.NamespacedName, secret *corev1.Secret, wanted func() [sha256.Size]byte) bool {
-	a.mu.Lock()
-	known, found := a.known[name]
-	a.mu.Unlock()
-	return found && known.uid == secret.UID && known.version == secret.ResourceVersion &&
-		a.pulse.Since(known.at) < alteredRetry && known.wanted == wanted()
+	_, keeps := a.kept(name, secret, wanted)
+	return keeps
+}
+
+// kept returns what was written of a Secret that keeps says true of.
+func (a *alterations) kept(name types.NamespacedName, secret *corev1.Secret, wanted func() [sha256.Size]byte) (secretWritten, bool) {
+	known, found := a.of(name, secret)
+	return known.written, found && known.refused == nil && a.pulse.Since(known.at) < alteredRetry && known.wanted == wanted()
+}
+
+// refusal is why a Secret is not written again yet, with tokens or without: admission changed the tokens of the last
+// such write, and the Secret is as it was stored then.
+func (a *alterations) refusal(name types.NamespacedName, secret *corev1.Secret, empty bool) error {
+	known, found := a.of(name, secret)
+	if !found || known.refused == nil || known.written.empty() != empty || a.pulse.Since(known.at) >= changedTokenRetry {
+		return nil
+	}
+	return known.refused
 }
 
 func (a *alterations) forget(name types.NamespacedName) {

@@ -97,7 +97,7 @@ func (r *IssuerReconciler) stored(o *issuerObservation, secret *corev1.Secret, e
 	case err != nil:
 	case isSelected(secret):
 		r.altered.forget(name)
-	case r.altered.note(name, secret, labelOnly()):
+	case r.altered.note(name, secret, labelOnly(), secretWritten{}):
 		alteredEvent(secret.Name, "label "+v1alpha1.LabelManagedBy).send(r.Events, o.issuer)
 	}
 }

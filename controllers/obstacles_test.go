@@ -129,19 +129,35 @@ func TestRotateNowWhileThePolicyDenies(t *testing.T) {
 }
 
 // Tokens end while the certificate of the token service cannot be made, which only new Secrets need.
-func TestAKeyIsRevokedWhileThereIsNoCertificate(t *testing.T) {
+func TestTokensEndWhileThereIsNoCertificate(t *testing.T) {
 	w := newWorld(t)
 	w.createIssuer()
-	key := w.createKey("orders")
+	revoked, leaked := w.createKey("revoked"), w.createKey("leaked", func(key *v1alpha1.JWTRefreshKey) {
+		key.Spec.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: "orders"}}
+	})
 	stop := w.start()
-	w.becomes(key, v1alpha1.ReasonIssued)
-	held := w.token("orders")
+	w.becomes(revoked, v1alpha1.ReasonIssued)
+	w.becomes(leaked, v1alpha1.ReasonIssued)
+	held, leak, trusts := w.token("revoked"), w.token("leaked"), w.secret("revoked").Data[v1alpha1.SecretCA]
 	stop()
 	// The API server refuses a Secret of this name.
-	w.start(servedBy("NOT-A-NAME"))
-	w.edit(key, func() { key.Spec.Revoked = true })
-	w.becomes(key, v1alpha1.ReasonRevoked)
+	stop = w.start(servedBy("NOT-A-NAME"))
+	w.edit(revoked, func() { revoked.Spec.Revoked = true })
+	w.annotate(leaked, v1alpha1.AnnotationRotateNow, "leak")
+	w.becomes(revoked, v1alpha1.ReasonRevoked)
 	w.refuses(held)
+	w.Eventually(func() bool { return w.tokenIn("revoked")() == "" }, patience).Should(gomega.BeTrue(), "the Secret still holds the token")
+	w.Expect(w.secret("revoked").Data[v1alpha1.SecretCA]).To(gomega.Equal(trusts), "what to trust is not known, and stays")
+	w.Expect(w.told(revoked)()).NotTo(gomega.ContainSubstring("NOT-A-NAME"))
+
+	w.Eventually(w.told(leaked), patience).Should(gomega.And(gomega.HavePrefix("False SecretRefused: "), gomega.ContainSubstring("NOT-A-NAME")))
+	w.refuses(leak)
+	w.Expect(w.says(leaked, v1alpha1.ConditionRestartIgnored)()).NotTo(gomega.BeEmpty(), "a failure takes no notice away")
+	stop()
+	w.start()
+	w.becomes(leaked, v1alpha1.ReasonIssued)
+	w.reaches(leaked, 2)
+	w.accepts(w.token("leaked"), registry.Current)
 }
 
 func TestAnImmutableSecretOfARevokedKeyGoes(t *testing.T) {

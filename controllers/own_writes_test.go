@@ -137,7 +137,7 @@ func TestAlterations(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			pulse := clocktesting.NewFakePassiveClock(time.Now())
 			a := newAlterations(pulse)
-			if !a.note(key, secretAt("19"), wanted.fingerprint()) || a.note(key, secretAt("20"), wanted.fingerprint()) {
+			if !a.note(key, secretAt("19"), wanted.fingerprint(), secretWritten{}) || a.note(key, secretAt("20"), wanted.fingerprint(), secretWritten{}) {
 				t.Error("only the first of two alterations is the first")
 			}
 			if tt.forget {
@@ -163,5 +163,23 @@ func TestSecretsWithoutEventsAreReadAtABoundedRate(t *testing.T) {
 	}
 	if rate := float64(len(a.known)) / a.lookEvery().Seconds(); rate > unseenRate {
 		t.Errorf("%.0f Secrets a second are read, and may be %d", rate, unseenRate)
+	}
+}
+
+// TestAnUnseenSecretIsForgottenWithSecretModeNone: a Secret that the caches do not show is not waited for once the key
+// has none.
+func TestAnUnseenSecretIsForgottenWithSecretModeNone(t *testing.T) {
+	key := keyAt("20")
+	key.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone}
+	live := cacheOf(t)
+	r := &RefreshKeyReconciler{
+		Live: live, own: newOwnWrites(live, clocktesting.NewFakePassiveClock(time.Now()), func() client.Object { return &v1alpha1.JWTRefreshKey{} }),
+	}
+	r.own.wroteSecret(client.ObjectKeyFromObject(key), secretAt("20"))
+	if err := r.observeSecret(t.Context(), &observation{key: key, seen: key, reader: r.Live}); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.own.pending) != 0 {
+		t.Errorf("every look at the key reads the API server, since a Secret is waited for that it no longer has: %+v", r.own.pending)
 	}
 }

@@ -105,9 +105,6 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 	defer cancel()
 	switch plan.Secret {
 	case lifecycle.EmptySecret, lifecycle.OwnSecret:
-		if o.untrusted != nil {
-			return o.untrusted
-		}
 		if plan.Line == lifecycle.KeepLine {
 			// It may be that nothing was written yet that would have failed on an old view of the key.
 			if err := r.confirmCurrent(ctx, o.key); err != nil {
@@ -116,8 +113,11 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 		}
 		wanted := wantedFor(o.key, current, o.issuer.endpoint, o.trusted)
 		return r.updateSecret(ctx, o, &wanted, func(secret *corev1.Secret) error {
+			if o.untrusted != nil {
+				wanted.keepTrust(secret)
+			}
 			wanted.write(secret, secretTokens{})
-			return nil
+			return r.altered.refusal(client.ObjectKeyFromObject(o.key), secret, true)
 		})
 	case lifecycle.DeleteSecret:
 		return r.deleteSecret(ctx, o, o.Secret.Name, func(secret *corev1.Secret) bool {
@@ -132,6 +132,9 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 
 // fillSecret puts the current token into the Secret.
 func (r *RefreshKeyReconciler) fillSecret(ctx context.Context, o *observation, plan *lifecycle.Plan, current *v1alpha1.TokenLine, text tokenText) error {
+	if o.untrusted != nil {
+		return o.untrusted
+	}
 	wanted := wantedFor(o.key, current, o.issuer.endpoint, o.trusted)
 	if text == "" && o.Secret.TokenHash != current.TokenHash {
 		remade, err := o.remake()
@@ -157,6 +160,9 @@ func (r *RefreshKeyReconciler) fillSecret(ctx context.Context, o *observation, p
 		return r.createSecret(ctx, o, &wanted, tokens)
 	}
 	return r.updateSecret(ctx, o, &wanted, func(secret *corev1.Secret) error {
+		if err := r.altered.refusal(client.ObjectKeyFromObject(o.key), secret, false); err != nil {
+			return err
+		}
 		return refill(secret, &wanted, current, tokens, plan.Access == lifecycle.KeepAccess)
 	})
 }
@@ -186,11 +192,11 @@ func refill(secret *corev1.Secret, wanted *wantedSecret, current *v1alpha1.Token
 func (r *RefreshKeyReconciler) createSecret(ctx context.Context, o *observation, wanted *wantedSecret, tokens secretTokens) error {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: o.key.Namespace, Name: o.Secret.Name}}
 	wanted.write(secret, tokens)
-	held := heldHash(secret)
+	written := writtenIn(secret)
 	if err := r.Client.Create(ctx, secret); err != nil {
 		return secretWriteError(secret.Name, err, tokensOf(secret.Data))
 	}
-	return r.stored(o, secret, wanted, held)
+	return r.stored(o, secret, wanted, written)
 }
 
 // updateSecret changes our Secret as it is at the API server now, if it is still ours, and
@@ -216,11 +222,11 @@ func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation,
 	if err := change(secret); err != nil {
 		return err
 	}
-	written, digest := tokensOf(secret.Data), heldHash(secret)
+	data, written := tokensOf(secret.Data), writtenIn(secret)
 	if err := r.Client.Update(ctx, secret); err != nil {
-		return secretWriteError(secret.Name, err, held, written)
+		return secretWriteError(secret.Name, err, held, data)
 	}
-	return r.stored(o, secret, wanted, digest)
+	return r.stored(o, secret, wanted, written)
 }
 
 // tokensOf returns the entries of a Secret's data that an answer must not repeat.
@@ -232,13 +238,15 @@ func tokensOf(data map[string][]byte) map[string][]byte {
 }
 
 // stored looks at a Secret as the API server stored it: an admission webhook or policy can change what was
-// written. Without the token, the Secret is of no use. Any other change is told once and left as it is.
-func (r *RefreshKeyReconciler) stored(o *observation, secret *corev1.Secret, wanted *wantedSecret, held string) error {
+// written. Without its tokens, the Secret is of no use. Any other change is told once and left as it is.
+func (r *RefreshKeyReconciler) stored(o *observation, secret *corev1.Secret, wanted *wantedSecret, written secretWritten) error {
 	name := client.ObjectKeyFromObject(o.key)
 	r.own.wroteSecret(name, secret)
 	o.unseen, o.wroteUnseen = !isSelected(secret), !isSelected(secret)
-	if heldHash(secret) != held {
-		return &secretError{lifecycle.Failure{Name: secret.Name, Answer: "an admission webhook or policy changes its token", Refused: true}}
+	if changed := written.changed(secret); changed != "" {
+		refused := &secretError{lifecycle.Failure{Name: secret.Name, Answer: "an admission webhook or policy changes its " + changed, Refused: true}}
+		r.altered.refuse(name, secret, written, refused)
+		return refused
 	}
 	digested := *secret
 	digest(&digested)
@@ -246,7 +254,7 @@ func (r *RefreshKeyReconciler) stored(o *observation, secret *corev1.Secret, wan
 		r.altered.forget(name)
 		return nil
 	}
-	if r.altered.note(name, secret, wanted.fingerprint()) {
+	if r.altered.note(name, secret, wanted.fingerprint(), written) {
 		alteredEvent(secret.Name, wanted.differences(&digested)).send(r.Events, o.key)
 	}
 	return nil

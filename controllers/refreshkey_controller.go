@@ -80,7 +80,7 @@ func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.Namespa
 	began := r.failures.now()
 	observed, err := r.observe(ctx, name, live)
 	if err != nil {
-		return ctrl.Result{}, r.reportUnprepared(ctx, observed, began, err)
+		return ctrl.Result{}, err
 	}
 	if observed == nil {
 		r.pace.forget(name)
@@ -90,8 +90,8 @@ func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.Namespa
 		return ctrl.Result{}, nil
 	}
 	plan := lifecycle.Decide(observed.Observed, r.Clock.Now())
-	if observed.untrusted != nil && plan.Secret == lifecycle.WriteSecret {
-		return ctrl.Result{}, r.reportUnprepared(ctx, observed, began, observed.untrusted)
+	if observed.untrusted != nil && plan.Secret == lifecycle.WriteSecret && !plan.Withdraws {
+		return ctrl.Result{}, r.reportUntrusted(ctx, observed, &plan, began)
 	}
 	ctrl.LoggerFrom(ctx).V(1).Info("decided", "check", plan.Check, "cause", plan.Cause, "reason", plan.Verdict.Reason)
 	if !plan.Paced {

@@ -35,20 +35,11 @@ func (r *RefreshKeyReconciler) reportFailure(ctx context.Context, o *observation
 	return errors.Join(err, r.failures.reported(name, r.writeStatus(ctx, o, &status, report)))
 }
 
-// reportUnprepared does the same for a key of which nothing could be decided, since a Secret that all keys depend on could
+// reportUntrusted does the same where it is not known what clients are to trust, since a Secret that all keys depend on could
 // not be written. What was said of a key that is Ready stands.
-func (r *RefreshKeyReconciler) reportUnprepared(ctx context.Context, o *observation, began time.Time, err error) error {
-	failed, ok := failureIn(ctx, err)
-	if !ok || o == nil || meta.IsStatusConditionTrue(o.key.Status.Conditions, v1alpha1.ConditionReady) {
-		return err
+func (r *RefreshKeyReconciler) reportUntrusted(ctx context.Context, o *observation, plan *lifecycle.Plan, began time.Time) error {
+	if meta.IsStatusConditionTrue(o.key.Status.Conditions, v1alpha1.ConditionReady) {
+		return o.untrusted
 	}
-	name := client.ObjectKeyFromObject(o.key)
-	told := r.failures.tell(name, began, failed.Failure)
-	if told == nil {
-		return err
-	}
-	report := lifecycle.Unprepared(*told)
-	status := o.key.Status.DeepCopy()
-	report.SetConditions(status, o.key.Generation, r.Clock.Now())
-	return errors.Join(err, r.failures.reported(name, r.writeStatus(ctx, o, status, report)))
+	return r.reportFailure(ctx, o, plan, began, o.untrusted)
 }

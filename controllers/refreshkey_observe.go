@@ -29,8 +29,8 @@ type observation struct {
 	reader client.Reader
 	// trusted is what clients of the token service have to trust.
 	trusted []byte
-	// untrusted says why it is not known what they have to trust. No Secret is written then, and no token is
-	// made for one; tokens end all the same.
+	// untrusted says why it is not known what they have to trust. No token is written to a Secret then, and none is
+	// made for one but to end those before it; tokens end all the same.
 	untrusted error
 	// heldKey signed the current token; nil where it is no longer in the ring.
 	heldKey *keyring.Key
@@ -41,8 +41,7 @@ type observation struct {
 }
 
 // observe reads all that a decision needs from the caches; with live set, the key and its
-// Secret, which others write as well, from the API server. It returns nil when the key is gone, and with an
-// error the key alone, where it was read.
+// Secret, which others write as well, from the API server. It returns nil when the key is gone.
 func (r *RefreshKeyReconciler) observe(ctx context.Context, name types.NamespacedName, live bool) (*observation, error) {
 	reader := client.Reader(r.Client)
 	if live {
@@ -140,6 +139,7 @@ func (r *RefreshKeyReconciler) signingKey(ctx context.Context, view *issuerView,
 func (r *RefreshKeyReconciler) observeSecret(ctx context.Context, o *observation) error {
 	o.Secret.Name = lifecycle.SecretName(o.key)
 	if o.Secret.Name == "" {
+		r.own.sawSecret(client.ObjectKeyFromObject(o.key), nil)
 		return nil
 	}
 	issued := o.key.Status.Revision > 0
@@ -192,16 +192,22 @@ func (r *RefreshKeyReconciler) describeSecret(ctx context.Context, o *observatio
 	s.Immutable = secret.Immutable != nil && *secret.Immutable
 	s.CreatedAt = secret.CreationTimestamp.Time
 	s.TokenHash = tokenHashOf(secret)
-	s.AsWanted = wanted.fits(secret) || r.altered.keeps(client.ObjectKeyFromObject(o.key), secret, wanted.fingerprint)
-	s.OwnerDiffers = !wanted.ownedRight(secret)
+	said := secret.Annotations
+	s.AsWanted, s.OwnerDiffers = wanted.fits(secret), !wanted.ownedRight(secret)
+	if !s.AsWanted {
+		// What admission changes is not written again, and what it removes is known from the write.
+		if written, kept := r.altered.kept(client.ObjectKeyFromObject(o.key), secret, wanted.fingerprint); kept {
+			said, s.AsWanted, s.OwnerDiffers = written.annotations, true, false
+		}
+	}
 	accessDigest := digestOf(secret, v1alpha1.SecretAccessToken)
 	s.HoldsAccess = accessDigest != ""
-	if s.HoldsAccess && accessDigest == secret.Annotations[v1alpha1.AnnotationAccessTokenHash] {
-		if end, err := time.Parse(time.RFC3339, secret.Annotations[v1alpha1.AnnotationAccessTokenExpiresAt]); err == nil {
+	if s.HoldsAccess && accessDigest == said[v1alpha1.AnnotationAccessTokenHash] {
+		if end, err := time.Parse(time.RFC3339, said[v1alpha1.AnnotationAccessTokenExpiresAt]); err == nil {
 			s.AccessExpiresAt = end
 		}
 		s.AccessRevision = accessRevisionOf(secret)
-		_, known := o.issuer.rings.Lookup(keyring.Access, secret.Annotations[v1alpha1.AnnotationAccessTokenKeyID])
+		_, known := o.issuer.rings.Lookup(keyring.Access, said[v1alpha1.AnnotationAccessTokenKeyID])
 		s.AccessWithdrawn = !known
 	}
 	return nil

@@ -63,6 +63,13 @@ func wantedFor(key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, endpoint s
 	return w
 }
 
+// keepTrust has clients trust what a Secret says that they do.
+func (w *wantedSecret) keepTrust(secret *corev1.Secret) {
+	if trusted, found := secret.Data[v1alpha1.SecretCA]; found {
+		w.data[v1alpha1.SecretCA] = string(trusted)
+	}
+}
+
 // ownerReference does not block the deletion of the key: that would need a right on its
 // finalizers, and a Secret that outlives its key by a moment does no harm.
 func ownerReference(key *v1alpha1.JWTRefreshKey) metav1.OwnerReference {

@@ -27,9 +27,11 @@ func (p *Plan) Failed(f Failure) *Plan {
 	report := &Plan{Check: p.Check, Verdict: p.Verdict, values: p.values, notices: p.notices, failure: &f}
 	switch {
 	case slices.Contains(p.Remove, f.Name):
-		if p.KeepStatus && p.After != nil {
+		// The key's own Secret is written by then.
+		if p.After != nil {
 			report.Verdict = *p.After
 		}
+		report.written = p.Secret == WriteSecret
 		report.Verdict.Message += fmt.Sprintf(" Secret %q, which the key no longer names, could not be deleted: %s", f.Name, f.Answer)
 	case p.Secret == OwnSecret:
 		report.Verdict.Message += fmt.Sprintf(" Secret %q has lost its ownerReference, which could not be restored: %s", f.Name, f.Answer)
@@ -53,10 +55,4 @@ func Unwritten(f Failure) Verdict {
 	return waiting(v1alpha1.ReasonIssuing,
 		fmt.Sprintf("Secret %q could not be written: %s", f.Name, f.Answer),
 		fmt.Sprintf("The operator tries to write Secret %q again, at least every %s until it succeeds.", f.Name, RetryInterval))
-}
-
-// Unprepared is the plan that reports, of a key that was not decided on, that a Secret which it depends on could
-// not be written.
-func Unprepared(f Failure) *Plan {
-	return &Plan{Check: "not decided", Verdict: Unwritten(f), failure: &f}
 }

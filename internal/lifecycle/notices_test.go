@@ -109,6 +109,8 @@ func TestFailedWrites(t *testing.T) {
 			"ready Issued", `Secret "orders", which the key no longer names, could not be deleted: ` + answer},
 		{"the same while another is written", decideCase{from: renamed, at: 2 * hour, given: func(s *situation) { s.Secret.AsWanted = false }}, "orders", false,
 			"ready Issued", `Secret "orders", which the key no longer names, could not be deleted: ` + answer},
+		{"the same after the write of the next token", decideCase{from: renamed, at: hour, given: func(s *situation) { s.rotateNow("leak") }}, "orders", false,
+			"ready Issued", `Secret "orders", which the key no longer names, could not be deleted: ` + answer},
 	}
 	for _, test := range tests {
 		s, now := test.situation(), test.now()
@@ -116,6 +118,9 @@ func TestFailedWrites(t *testing.T) {
 		report := plan.Failed(Failure{Name: test.failed, Answer: answer, Refused: test.refused})
 		if got := verdictText(report.Verdict); got != test.want || !strings.Contains(report.Verdict.Message, test.says) {
 			t.Errorf("%s, after %q: %s: %q", test.name, plan.Check, got, report.Verdict.Message)
+		}
+		if status := report.Status(&s.Observed, nil, now); report.Verdict.Ready && status.SecretName != s.Secret.Name {
+			t.Errorf("%s: the report says that Secret %q holds a token, and names %q", test.name, s.Secret.Name, status.SecretName)
 		}
 		if failure := report.Failure(); failure == nil || failure.Name != test.failed {
 			t.Errorf("%s: the report does not tell what failed: %+v", test.name, failure)
