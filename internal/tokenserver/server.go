@@ -189,7 +189,8 @@ func (s *Server) log(r *Request) {
 		fields = append(fields, "code", r.Code)
 	}
 	if r.Outcome.Withheld != "" {
-		fields = append(fields, "withheld", r.Outcome.Withheld, "caller", r.Caller)
+		// The logger writes the line of code under the name caller.
+		fields = append(fields, "withheld", r.Outcome.Withheld, "askedBy", r.Caller)
 	}
 	if r.Outcome.JTI != "" {
 		fields = append(fields, "namespace", r.Outcome.Key.Namespace, "name", r.Outcome.Key.Name, "jti", r.Outcome.JTI)
