@@ -93,7 +93,7 @@ func (s *Service) answerOnce(ctx context.Context, e *exchange, answer lifecycle.
 		return "", nil
 	case lifecycle.OneTimeCurrent:
 		s.usedUnfollowed(e)
-		return remade(e)
+		return s.remade(e)
 	case lifecycle.OneTimeRollOver:
 		s.usedUnfollowed(e)
 		return s.rollOver(e), nil
@@ -173,10 +173,11 @@ func (s *Service) advance(ctx context.Context, e *exchange) (string, error) {
 	return compact, s.registry.Advance(ctx, e.key, &next, e.use)
 }
 
-// remade is the current token, which another answer held already: that may have been lost, or be another holder's.
-func remade(e *exchange) (string, error) {
-	_, signer, err := e.onRecord()
-	if err != nil {
+// remade is the current token, which another answer held already: that may have been lost, or be another holder's. A current
+// token that is at its end is not traded for: it may have been made for a shorter time than the presented one.
+func (s *Service) remade(e *exchange) (string, error) {
+	current, signer, err := e.onRecord()
+	if err != nil || !s.clock.Now().Before(current.ExpiresAt) {
 		return "", err
 	}
 	return line.Remake(e.key, signer)

@@ -4,8 +4,14 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/line"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
@@ -88,5 +94,27 @@ func TestATokenThatIsRefusedCostsFewReads(t *testing.T) {
 		if s.reads > 1 || s.stored.Status.RevokedAt != nil {
 			t.Errorf("%s, %d times with a token that is refused: %d reads at the API server, want 1 at the most; revoked %q", name, times, s.reads, s.stored.Status.RevocationReason)
 		}
+	}
+}
+
+// TestACurrentTokenAtItsEnd is handed to no holder of an earlier one that ends later.
+func TestACurrentTokenAtItsEnd(t *testing.T) {
+	s := newScene(t, thumbprintOfATill)
+	signer, err := s.issuer.Rings.Signer(keyring.Refresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.view.Spec.Lifetime = &metav1.Duration{Duration: time.Hour}
+	mint, err := lifecycle.Successor(s.view, s.issuer.URL, s.claims[2].IssuedAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, made, err := line.Mint(s.view, &mint, "short", signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.view.Status.TokenLine, s.view.Status.LastUsedRevision = made.Line(nil), 2
+	if next, err := s.claim(2); next != "" || err != nil {
+		t.Errorf("the holder of a token for 720h gets a current one that ended after 1h (%v, %v); want that it keeps its own", next != "", err)
 	}
 }
