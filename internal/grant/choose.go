@@ -36,10 +36,11 @@ func (s *Service) IssuerOf(ctx context.Context, place registry.Place, compact, e
 }
 
 func (s *Service) issuerNamed(place registry.Place, url, kid, endpoint string) (*registry.Issuer, error) {
-	if issuer := place.Named(url); issuer != nil {
+	service := s.registry.ServiceOf(url, kid)
+	if issuer := place.Named(url); issuer != nil && service != registry.Unserved {
 		return issuer, nil
 	}
-	switch s.registry.ServiceOf(url, kid) {
+	switch service {
 	case registry.Served:
 		return nil, oauth.Refuse(oauth.InvalidRequest, "The token is one of the issuer "+url+", which is not served at this URL: send it to "+url+endpoint+".")
 	case registry.Unserved:

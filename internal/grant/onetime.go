@@ -38,16 +38,21 @@ func (s *Service) useOnce(ctx context.Context, e *exchange) (string, error) {
 // token on, since the compare-and-swap fails where it is outdated; the table says where the key is to be read before. It
 // returns nothing where the holder keeps the token that it has.
 func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
+	lost := false
 	for reads := range claimTries {
 		live := reads > 0
 		if live {
 			var err error
-			if e.key, err = s.registry.KeyNow(ctx, keyName(e.claims)); err != nil {
+			if e.key, err = s.readAgain(ctx, e.claims, lost); err != nil {
 				return "", err
 			}
 		}
 		if e.key == nil || !registry.Lives(e.key, e.claims.Object.UID, s.clock.Now()) {
 			return "", errGrant()
+		}
+		// The table is of one-time tokens only: by it a superseded token of another mode would end the line.
+		if !lifecycle.OneTime(e.key) {
+			return "", unavailable("spec.rotation.mode of the key was changed, and this replica learns of it now")
 		}
 		// Before a reuse is seen in it: a thief without the proof does not end the line.
 		if err := e.proven.holds(e.claims, e.key.Spec.Binding); err != nil {
@@ -61,11 +66,21 @@ func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
 			continue
 		}
 		next, err := s.answerOnce(ctx, e, answer)
-		if !errors.Is(err, registry.ErrLost) {
+		if lost = errors.Is(err, registry.ErrLost); !lost {
 			return next, err
 		}
 	}
 	return "", fmt.Errorf("%w: the key changes too often", registry.ErrUnavailable)
+}
+
+// readAgain reads the key of a one-time token at the API server. Where a write was lost it reads at this moment; for a
+// decision what was read some seconds ago for the same token is recent enough, and such reads are bounded per second:
+// the holder of a token that is refused can ask for as many as it likes.
+func (s *Service) readAgain(ctx context.Context, claims *token.Claims, lost bool) (*v1alpha1.JWTRefreshKey, error) {
+	if lost {
+		return s.registry.KeyNow(ctx, keyName(claims))
+	}
+	return s.registry.KeyLive(ctx, keyName(claims), claims.JTI)
 }
 
 // answerOnce carries an answer of the table out.
@@ -78,7 +93,7 @@ func (s *Service) answerOnce(ctx context.Context, e *exchange, answer lifecycle.
 		return "", nil
 	case lifecycle.OneTimeCurrent:
 		s.usedUnfollowed(e)
-		return remade(e)
+		return s.remade(e)
 	case lifecycle.OneTimeRollOver:
 		s.usedUnfollowed(e)
 		return s.rollOver(e), nil
@@ -158,29 +173,38 @@ func (s *Service) advance(ctx context.Context, e *exchange) (string, error) {
 	return compact, s.registry.Advance(ctx, e.key, &next, e.use)
 }
 
-// remade is the current token, which another answer held already: that may have been lost, or be another holder's.
-func remade(e *exchange) (string, error) {
-	_, signer, err := e.onRecord()
-	if err != nil {
+// remade is the current token, which another answer held already: that may have been lost, or be another holder's. A current
+// token that is at its end is not traded for: it may have been made for a shorter time than the presented one.
+func (s *Service) remade(e *exchange) (string, error) {
+	current, signer, err := e.onRecord()
+	if err != nil || !s.clock.Now().Before(current.ExpiresAt) {
 		return "", err
 	}
 	return line.Remake(e.key, signer)
 }
 
 // reuse revokes the line of a token that is used a second time: of the two who hold it one
-// should not, and the service cannot tell which (RFC 9700 §4.14.2).
+// should not, and the service cannot tell which (RFC 9700 §4.14.2). Where the key at the API server says otherwise it
+// returns registry.ErrLost, and the token is decided on again.
 func (s *Service) reuse(ctx context.Context, e *exchange) error {
+	otherwise := false
 	err := s.registry.Revoke(ctx, keyName(e.claims), v1alpha1.RevokedReuseDetected, func(key *v1alpha1.JWTRefreshKey) bool {
-		if !registry.Lives(key, e.claims.Object.UID, s.clock.Now()) {
-			return false
+		reused := false
+		if registry.Lives(key, e.claims.Object.UID, s.clock.Now()) && lifecycle.OneTime(key) {
+			answer, err := s.decideOnce(e, key, true)
+			reused = err == nil && answer == lifecycle.OneTimeReused
 		}
-		answer, err := s.decideOnce(e, key, true)
-		return err == nil && answer == lifecycle.OneTimeReused
+		otherwise = !reused
+		return reused
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case otherwise:
+		return registry.ErrLost
+	default:
+		return errGrant()
 	}
-	return errGrant()
 }
 
 // goodOnce tells whether a one-time token can be exchanged, by whoever it is bound to.
@@ -196,14 +220,17 @@ func (s *Service) goodOnce(ctx context.Context, issuer *registry.Issuer, claims 
 		if key == nil || !registry.Lives(key, claims.Object.UID, s.clock.Now()) {
 			return false, nil
 		}
+		if !lifecycle.OneTime(key) {
+			return registry.StandingOf(key, presented(claims), s.clock.Now()).Accepted(), nil
+		}
 		switch answer, err := s.decideOnce(e, key, live); {
 		case err != nil:
 			return false, err
 		case answer == lifecycle.OneTimeUnknown:
-			return false, registry.ErrUnavailable
+			return false, unavailable("the record does not say when the token was followed")
 		case answer != lifecycle.OneTimeRead:
 			return answer.Good(), nil
 		}
 	}
-	return false, registry.ErrUnavailable
+	return false, unavailable("a key that was just read is to be read again")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
@@ -38,11 +39,39 @@ func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact, 
 			return err
 		}
 	}
+	// A token that revokes nothing costs the API server a bounded read at the most, however often it is sent.
+	if accepted, err := s.revokes(ctx, issuer, claims); err != nil || !accepted {
+		return err
+	}
 	err = s.registry.Revoke(ctx, keyName(claims), v1alpha1.RevokedLogout, func(key *v1alpha1.JWTRefreshKey) bool {
-		return registry.StandingOf(key, presented(claims), s.clock.Now()).Accepted()
+		return s.endedBy(issuer, claims, key)
 	})
 	if errors.Is(err, registry.ErrLost) {
 		return unavailable("the key was changed again and again")
 	}
 	return err
+}
+
+// revokes tells whether a token ends its line at a logout, before the API server is asked to record it.
+func (s *Service) revokes(ctx context.Context, issuer *registry.Issuer, claims *token.Claims) (bool, error) {
+	key, standing, err := s.standing(ctx, claims)
+	if err != nil || key == nil {
+		return false, err
+	}
+	return standing.Accepted() || s.endedBy(issuer, claims, key), nil
+}
+
+// endedBy tells whether a logout with the token ends the line of the key: where its key stands for it, or where its holder
+// can exchange it. That is also so of a one-time token that is bound and no longer on record, by a proof that a logout
+// does not ask for.
+func (s *Service) endedBy(issuer *registry.Issuer, claims *token.Claims, key *v1alpha1.JWTRefreshKey) bool {
+	now := s.clock.Now()
+	if registry.StandingOf(key, presented(claims), now).Accepted() {
+		return true
+	}
+	if !lifecycle.OneTime(key) || !registry.Lives(key, claims.Object.UID, now) {
+		return false
+	}
+	answer, err := s.decideOnce(&exchange{issuer: issuer, claims: claims, proven: proven{thumbprint: claims.JWKThumbprint}}, key, true)
+	return err == nil && answer.Good()
 }

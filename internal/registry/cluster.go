@@ -96,6 +96,7 @@ type Cluster struct {
 	flights  Flights[recollection]
 	limiter  *rate.Limiter
 	recalled *lru.Cache[string, recollection]
+	accounts Flights[accountRead]
 	rereads  Flights[struct{}]
 	reread   map[string]ringsRead
 	// listings are of issuers, for tokens that name one which is not known.

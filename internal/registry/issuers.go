@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -108,6 +109,11 @@ func issuerOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string, keys *corev1
 		}
 	}
 	return read
+}
+
+// signs tells whether a signing key is one of the issuer's.
+func (i *Issuer) signs(kid string) bool {
+	return i.Rings != nil && slices.ContainsFunc(i.Rings.Keys(), func(key keyring.Key) bool { return key.ID == kid })
 }
 
 // longestCache is long enough to spare the service, and short enough for a key that was

@@ -106,7 +106,7 @@ type directory struct {
 	// byURL are the issuers that are served, and unserved the URLs of the others.
 	byURL    map[string]*Issuer
 	unserved map[string]bool
-	// orphans are the signing keys, by kid, of issuers that do not exist.
+	// orphans are the signing keys, by kid, of issuers that do not exist or are not served.
 	orphans map[string]bool
 }
 
@@ -117,17 +117,17 @@ func newDirectory(issuers []*v1alpha1.JWTIssuer, operatorNamespace string, keys 
 		at: map[endpoint.Location]*residents{}, byPath: map[string]*residents{}, hosts: map[string][]*Issuer{},
 		byURL: map[string]*Issuer{}, unserved: map[string]bool{}, orphans: map[string]bool{},
 	}
-	conflicts, exists := endpoint.Conflicts(issuers), map[string]bool{}
+	conflicts, served := endpoint.Conflicts(issuers), map[string]bool{}
 	for _, issuer := range endpoint.ByAge(issuers) {
-		exists[issuer.Name] = true
 		if issuer.DeletionTimestamp != nil || conflicts[issuer.Name].Unserved {
 			d.unserved[issuer.Spec.URL] = true
 			continue
 		}
+		served[issuer.Name] = true
 		d.add(issuerOf(issuer, operatorNamespace, keys[issuer.Name]), endpoint.Locations(issuer))
 	}
 	for name, secret := range keys {
-		if !exists[name] {
+		if !served[name] {
 			d.keep(secret)
 		}
 	}
@@ -175,10 +175,12 @@ func (d *directory) find(path, host string) Place {
 	return place
 }
 
-// service tells whether the issuer with a URL is served. The kid is that of a token which names the URL.
+// service tells whether the issuer with a URL is served. The kid is that of a token which names the URL: several issuers can
+// have had one URL, of which another is served now.
 func (d *directory) service(url, kid string) Service {
+	issuer := d.byURL[url]
 	switch {
-	case d.byURL[url] != nil:
+	case issuer != nil && (!d.orphans[kid] || issuer.signs(kid)):
 		return Served
 	case d.unserved[url] || d.orphans[kid]:
 		return Unserved
@@ -187,7 +189,7 @@ func (d *directory) service(url, kid string) Service {
 	}
 }
 
-// keep remembers which keys an issuer had that does not exist any more.
+// keep remembers which keys an issuer has that does not exist any more, or is not served.
 func (d *directory) keep(secret *corev1.Secret) {
 	rings, err := keyring.Decode(secret.Data)
 	if err != nil {

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -77,18 +78,35 @@ func (c *Cluster) EndSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) e
 	return nil
 }
 
-// ServiceAccountUID is that of a ServiceAccount at this moment, empty when there is none.
+// accountRead is the UID of a ServiceAccount, empty when there is none, and when it was asked for.
+type accountRead struct {
+	uid string
+	at  time.Time
+}
+
+// ServiceAccountUID is that of a ServiceAccount at this moment, empty when there is none. Those who ask about one at the same
+// time get one answer, however many of its sessions are in use.
 func (c *Cluster) ServiceAccountUID(ctx context.Context, name types.NamespacedName) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, AskFor)
-	defer cancel()
+	asked := c.options.Pulse.Now()
+	for {
+		read, err := c.accounts.Do(ctx, name.String(), func(ctx context.Context) (accountRead, error) { return c.readAccount(ctx, name) })
+		// What another's question found may be older than this one.
+		if err != nil || !read.at.Before(asked) {
+			return read.uid, err
+		}
+	}
+}
+
+func (c *Cluster) readAccount(ctx context.Context, name types.NamespacedName) (accountRead, error) {
+	read := accountRead{at: c.options.Pulse.Now()}
 	account := &metav1.PartialObjectMetadata{}
 	account.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ServiceAccount"))
 	err := c.client.Get(ctx, name, account)
-	if apierrors.IsNotFound(err) {
-		return "", nil
+	if client.IgnoreNotFound(err) != nil {
+		return read, noAPIServer(err)
 	}
-	if err != nil {
-		return "", noAPIServer(err)
+	if err == nil {
+		read.uid = string(account.UID)
 	}
-	return string(account.UID), nil
+	return read, nil
 }

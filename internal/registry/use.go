@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"sync"
 	"time"
@@ -217,33 +218,55 @@ func (u *uses) known(name types.NamespacedName, r *report) bool {
 		shows(key.Status.SupersededLastUsed, r.superseded)
 }
 
-// patch writes these fields and no others, over whatever the rest of status is: they are
-// the token service's alone. The UID keeps it from a later key of the same name. A late patch must not say of a
-// key that has become one for one-time use meanwhile, and was enrolled anew, that the enrolment was used.
+// errOutdated says that the use is on record, and its revision is not yet.
+var errOutdated = errors.New("the key was changed since it was read")
+
+// patch puts a report on record. lastUsedRevision says of a one-time key which token was followed last: a late report must
+// not say of a key that has become one meanwhile, and was enrolled anew, that the enrolment was used. So that field is written
+// only while the key at the API server is the one of the view, and goes with the next report otherwise.
 func (u *uses) patch(ctx context.Context, name types.NamespacedName, r *report) error {
-	status := map[string]any{"deviceInfo": seenDevice(&r.seen)}
+	// One that is never answered must not keep the others from being written.
+	ctx, cancel := context.WithTimeout(ctx, AskFor)
+	defer cancel()
+	known := u.cluster.Key(name)
+	if r.lastUsed.IsZero() || known == nil || known.Status.LastUsedRevision >= r.revision || lifecycle.OneTime(known) {
+		return u.record(ctx, name, r, "")
+	}
+	if err := u.record(ctx, name, r, known.ResourceVersion); !apierrors.IsConflict(err) {
+		return err
+	}
+	if err := u.record(ctx, name, r, ""); err != nil {
+		return err
+	}
+	return errOutdated
+}
+
+// record writes these fields and no others: with lastUsedRevision where the key is still of that resourceVersion, and
+// otherwise over whatever the rest of status is, since they are the token service's alone. The UID keeps it from a later key
+// of the same name.
+func (u *uses) record(ctx context.Context, name types.NamespacedName, r *report, resourceVersion string) error {
+	metadata, status := map[string]any{"uid": r.uid}, map[string]any{"deviceInfo": seenDevice(&r.seen)}
 	if !r.lastUsed.IsZero() {
 		status["lastUsed"] = metav1.NewTime(r.lastUsed)
-		if known := u.cluster.Key(name); r.revision > 0 && known != nil && !lifecycle.OneTime(known) {
-			status["lastUsedRevision"] = r.revision
-		}
 	}
 	if !r.superseded.IsZero() {
 		status["supersededLastUsed"] = metav1.NewTime(r.superseded)
 	}
-	body, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": r.uid}, "status": status})
+	if resourceVersion != "" {
+		metadata["resourceVersion"], status["lastUsedRevision"] = resourceVersion, r.revision
+	}
+	body, err := json.Marshal(map[string]any{"metadata": metadata, "status": status})
 	if err != nil {
 		return err
 	}
 	key := &v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name}}
-	// One that is never answered must not keep the others from being written.
-	ctx, cancel := context.WithTimeout(ctx, AskFor)
-	defer cancel()
 	err = u.cluster.client.Status().Patch(ctx, key, client.RawPatch(types.MergePatchType, body))
 	switch {
 	case err == nil:
 		u.cluster.remember(key)
 		return nil
+	case apierrors.IsConflict(err) && resourceVersion != "":
+		return err
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err), apierrors.IsInvalid(err):
 		return nil
 	default:

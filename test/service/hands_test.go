@@ -273,6 +273,32 @@ func TestALateReportLeavesAnEnrolmentAlone(t *testing.T) {
 	h.Expect(h.next(h.refresh(r, enrolment), "the enrolment") == enrolment).To(gomega.BeFalse())
 }
 
+// TestALateReportOfAReplicaThatIsBehind: the same, where the replica has not heard that the key is one for one-time use. The
+// use is on record all the same.
+func TestALateReportOfAReplicaThatIsBehind(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	h := newHouse(t, clock)
+	h.issuer()
+	h.manage()
+	line := &line{}
+	r := h.replica(line.wire(clocktesting.NewFakeClock(clock.Now())))
+	key := h.key("device")
+	h.Expect(h.refresh(r, h.reaches(key, 1)).outcome()).To(gomega.Equal("200"))
+	line.hang(true)
+	defer line.hang(false)
+	h.edit(key, func() {
+		key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
+		metav1.SetMetaDataAnnotation(&key.ObjectMeta, v1alpha1.AnnotationRotateNow, "enrol")
+	})
+	h.reaches(key, 2)
+	clock.SetTime(clock.Now().Add(time.Minute))
+	for range 3 {
+		r.ReportUses(h.ctx)
+	}
+	h.Expect(h.status(key).LastUsed).NotTo(gomega.BeNil(), "the use is reported")
+	h.Expect(key.Status.LastUsedRevision).To(gomega.BeZero(), "the report says that the enrolment was used, and its Secret is emptied")
+}
+
 // TestAYoungUseIsReported like that of other keys: within their budget, and without lastUsedRevision.
 func TestAYoungUseIsReported(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))

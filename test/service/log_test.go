@@ -135,4 +135,6 @@ func TestLogLinesAreOneObjectEach(t *testing.T) {
 	const caller = `"system:serviceaccount:`
 	h.Expect(said["the log"]).To(gomega.ContainSubstring(`"withheld":"insufficient_scope","caller_name":` + caller))
 	h.Expect(said["the audit log"]).To(gomega.MatchRegexp(`"event":"introspection",.*"result":"insufficient_scope","status":200,.*"caller":` + caller))
+	// A name with a number is one that was taken.
+	h.Expect(said["the log"]).NotTo(gomega.MatchRegexp(`"[A-Za-z]+_[0-9]+":`), "two fields of a line have one name")
 }

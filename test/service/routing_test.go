@@ -321,6 +321,12 @@ func TestATokenOfAnIssuerThatIsAway(t *testing.T) {
 			Should(gomega.Equal("400 invalid_request"), base)
 	}
 	h.Expect(h.at(r, http.MethodPost, h.shared()+"/revoke", url.Values{"token": {held}}).outcome()).To(gomega.Equal("400 invalid_request"))
+
+	// Another issuer has its url meanwhile, and other signing keys.
+	heir := h.named("-heir", issuers[1].Spec.URL)
+	h.becomesKnown([]*replica{r}, heir.Spec.URL, h.reaches(h.key("heir", ofIssuer(heir)), 1))
+	h.Expect(h.at(r, http.MethodPost, heir.Spec.URL+"/token", refreshForm(held)).outcome()).To(gomega.Equal("400 invalid_request"), "the token comes back with its issuer")
+	h.Expect(h.admin.Delete(h.ctx, heir)).To(gomega.Succeed())
 	h.named("-b", issuers[1].Spec.URL)
 	h.becomesKnown([]*replica{r}, h.shared(), held)
 }

@@ -1,0 +1,141 @@
+package grant
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/line"
+	"github.com/refreshkeys/refreshkeys/internal/policy"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// scripted is a registry of one key, of which the API server may have another version than the view. It counts the reads
+// at the API server.
+type scripted struct {
+	Registry
+	view, stored *v1alpha1.JWTRefreshKey
+	recalled     map[string]*v1alpha1.JWTRefreshKey
+	reads        int
+}
+
+func (r *scripted) Fresh() error                                     { return nil }
+func (r *scripted) Key(types.NamespacedName) *v1alpha1.JWTRefreshKey { return r.view }
+func (r *scripted) KeysProven(string) time.Duration                  { return 0 }
+func (r *scripted) NamespaceLabels(string) (map[string]string, bool) { return nil, true }
+func (r *scripted) Used(*registry.Use)                               {}
+func (r *scripted) read() *v1alpha1.JWTRefreshKey                    { r.reads++; return r.stored.DeepCopy() }
+func (r *scripted) KeyNow(context.Context, types.NamespacedName) (*v1alpha1.JWTRefreshKey, error) {
+	return r.read(), nil
+}
+
+// KeyLive remembers for ever what was read, as the tests last no time.
+func (r *scripted) KeyLive(_ context.Context, _ types.NamespacedName, jti string) (*v1alpha1.JWTRefreshKey, error) {
+	if r.recalled == nil {
+		r.recalled = map[string]*v1alpha1.JWTRefreshKey{}
+	}
+	if r.recalled[jti] == nil {
+		r.recalled[jti] = r.read()
+	}
+	return r.recalled[jti], nil
+}
+
+func (r *scripted) Advance(_ context.Context, key *v1alpha1.JWTRefreshKey, next *v1alpha1.TokenLine, use *registry.Use) error {
+	if key.ResourceVersion != r.stored.ResourceVersion {
+		return registry.ErrLost
+	}
+	r.stored.Status.TokenLine, r.stored.Status.LastUsedRevision = *next, use.Revision
+	r.written()
+	return nil
+}
+
+func (r *scripted) Revoke(_ context.Context, _ types.NamespacedName, reason v1alpha1.RevocationReason, due func(*v1alpha1.JWTRefreshKey) bool) error {
+	key := r.read()
+	if key.Status.RevokedAt == nil && due(key) {
+		r.stored.Status.RevokedAt, r.stored.Status.RevocationReason = &metav1.Time{}, reason
+		r.written()
+	}
+	return nil
+}
+
+func (r *scripted) written() {
+	version, _ := strconv.Atoi(r.stored.ResourceVersion)
+	r.stored.ResourceVersion = strconv.Itoa(version + 1)
+}
+
+// scene is a one-time key whose second token is current, and whose first was used a week ago.
+type scene struct {
+	*scripted
+	service *Service
+	issuer  *registry.Issuer
+	tokens  map[int64]string
+	claims  map[int64]*token.Claims
+}
+
+func newScene(t *testing.T, thumbprint string) *scene {
+	t.Helper()
+	const url = "https://tokens.example.com"
+	start := time.Date(2026, time.May, 1, 12, 0, 0, 0, time.UTC)
+	rings := advance(t, nil, start)
+	rings = advance(t, rings, start.Add(schedule.Prepublish))
+	signer, err := rings.Signer(keyring.Refresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	granted, err := policy.Compile(&v1alpha1.JWTIssuerSpec{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := &v1alpha1.JWTRefreshKey{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "till", UID: "uid", ResourceVersion: "1"},
+		Spec: v1alpha1.JWTRefreshKeySpec{
+			Audience: "https://orders.example.com", Rotation: &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse},
+			Secret: &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone},
+		},
+	}
+	if thumbprint != "" {
+		key.Spec.Binding = &v1alpha1.BindingSpec{JWKThumbprint: thumbprint}
+	}
+	s := &scene{issuer: &registry.Issuer{URL: url, Policy: granted, Rings: rings}, tokens: map[int64]string{}, claims: map[int64]*token.Claims{}}
+	for revision := range int64(2) {
+		mint, err := lifecycle.Successor(key, url, start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compact, made, err := line.Mint(key, &mint, strconv.FormatInt(revision+1, 10), signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key.Status.TokenLine, key.Status.LastUsedRevision = made.Line(nil), revision
+		s.tokens[revision+1] = compact
+		if s.claims[revision+1], err = token.Made(compact); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.scripted = &scripted{view: key, stored: key.DeepCopy()}
+	id := 2
+	s.service, err = New(Options{
+		Registry: s.scripted, Clock: clocktesting.NewFakePassiveClock(start.Add(7 * 24 * time.Hour)),
+		NewID: func() string { id++; return strconv.Itoa(id) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *scene) claim(revision int64) (string, error) {
+	return s.service.claim(context.Background(), &exchange{
+		issuer: s.issuer, presented: s.tokens[revision], claims: s.claims[revision], key: s.view,
+		proven: proven{thumbprint: s.claims[revision].JWKThumbprint}, use: &registry.Use{Revision: revision},
+	})
+}

@@ -1,0 +1,120 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/line"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// TestAModeThatTheViewHasNotHeardOf: the table of one-time use decides on no key of another mode. Such a key is slim in the
+// view, so that an advance would drop most of its status, and its superseded tokens are no stolen ones.
+func TestAModeThatTheViewHasNotHeardOf(t *testing.T) {
+	for revision, name := range map[int64]string{1: "the superseded token", 2: "the current token"} {
+		s := newScene(t, "")
+		s.stored.Spec.Rotation.Mode = v1alpha1.RotationScheduled
+		s.written()
+		before := s.stored.DeepCopy()
+		if _, err := s.claim(revision); !errors.Is(err, registry.ErrUnavailable) {
+			t.Errorf("%s of a key that is Scheduled by now: %v; want that it is unavailable", name, err)
+		}
+		if s.stored.ResourceVersion != before.ResourceVersion {
+			t.Errorf("%s of a key that is Scheduled by now: the key was written, to revision %d, revoked %q", name, s.stored.Status.Revision, s.stored.Status.RevocationReason)
+		}
+	}
+}
+
+// TestAReuseThatIsNoneAtTheAPIServer is decided on again, and not refused for good.
+func TestAReuseThatIsNoneAtTheAPIServer(t *testing.T) {
+	s := newScene(t, "")
+	old := s.stored.DeepCopy()
+	s.recalled = map[string]*v1alpha1.JWTRefreshKey{"1": old}
+	// The mode was changed after the key was read for this token.
+	s.stored.Spec.Rotation.Mode = v1alpha1.RotationScheduled
+	s.written()
+	_, err := s.claim(1)
+	if refusal := (*oauth.Error)(nil); errors.As(err, &refusal) || !errors.Is(err, registry.ErrUnavailable) {
+		t.Errorf("the answer is %v; want that it is unavailable", err)
+	}
+	if s.stored.Status.RevokedAt != nil {
+		t.Error("the line of a Scheduled key was ended for a reuse")
+	}
+}
+
+// TestALogoutWithABoundTokenThatWasFollowed: whoever holds the key can exchange the token, so that a logout with it ends the
+// line, as one with a token on record does.
+func TestALogoutWithABoundTokenThatWasFollowed(t *testing.T) {
+	for _, c := range []struct {
+		name, thumbprint string
+		first            int64
+		want             v1alpha1.RevocationReason
+	}{
+		{name: "bound", thumbprint: thumbprintOfATill, want: v1alpha1.RevokedLogout},
+		{name: "bound, of a line that was ended", thumbprint: thumbprintOfATill, first: 2},
+		{name: "not bound, and used a week ago"},
+	} {
+		s := newScene(t, c.thumbprint)
+		s.view.Status.FirstRevision, s.stored.Status.FirstRevision = c.first, c.first
+		if err := s.service.Revoke(context.Background(), s.issuer, s.tokens[1], "", &Outcome{}); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if got := s.stored.Status.RevocationReason; got != c.want {
+			t.Errorf("a logout with a token that is %s: the revocation is %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+const thumbprintOfATill = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+
+// TestATokenThatIsRefusedCostsFewReads: its holder may present it as often as it likes, at the token and the revocation
+// endpoint.
+func TestATokenThatIsRefusedCostsFewReads(t *testing.T) {
+	const times = 50
+	for name, present := range map[string]func(*scene) error{
+		"an exchange": func(s *scene) error { _, err := s.claim(1); return err },
+		"a logout": func(s *scene) error {
+			return s.service.Revoke(context.Background(), s.issuer, s.tokens[1], "", &Outcome{})
+		},
+	} {
+		s := newScene(t, "")
+		// A later enrolment, before its first use: the token is refused, and ends no line.
+		s.view.Status.LastUsedRevision, s.stored.Status.LastUsedRevision = 0, 0
+		for range times {
+			_ = present(s)
+		}
+		if s.reads > 1 || s.stored.Status.RevokedAt != nil {
+			t.Errorf("%s, %d times with a token that is refused: %d reads at the API server, want 1 at the most; revoked %q", name, times, s.reads, s.stored.Status.RevocationReason)
+		}
+	}
+}
+
+// TestACurrentTokenAtItsEnd is handed to no holder of an earlier one that ends later.
+func TestACurrentTokenAtItsEnd(t *testing.T) {
+	s := newScene(t, thumbprintOfATill)
+	signer, err := s.issuer.Rings.Signer(keyring.Refresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.view.Spec.Lifetime = &metav1.Duration{Duration: time.Hour}
+	mint, err := lifecycle.Successor(s.view, s.issuer.URL, s.claims[2].IssuedAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, made, err := line.Mint(s.view, &mint, "short", signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.view.Status.TokenLine, s.view.Status.LastUsedRevision = made.Line(nil), 2
+	if next, err := s.claim(2); next != "" || err != nil {
+		t.Errorf("the holder of a token for 720h gets a current one that ended after 1h (%v, %v); want that it keeps its own", next != "", err)
+	}
+}
