@@ -185,11 +185,11 @@ func route(r *http.Request) (endpoint, string) {
 func (s *Server) log(r *Request) {
 	fields := []any{"endpoint", r.Endpoint, "issuer", r.Issuer, "status", r.Status, "took", r.Took.String()}
 	if r.Code != "" {
-		// The logger writes the cause of a failure under the name error.
+		// The logger writes the cause of a failure under error, and the place in the code under caller.
 		fields = append(fields, "code", r.Code)
 	}
 	if r.Outcome.Withheld != "" {
-		fields = append(fields, "withheld", r.Outcome.Withheld, "caller", r.Caller)
+		fields = append(fields, "withheld", r.Outcome.Withheld, "caller_name", r.Caller)
 	}
 	if r.Outcome.JTI != "" {
 		fields = append(fields, "namespace", r.Outcome.Key.Namespace, "name", r.Outcome.Key.Name, "jti", r.Outcome.JTI)
