@@ -66,7 +66,7 @@ func revokedEvent(key *v1alpha1.JWTRefreshKey) *announcement {
 
 func alteredEvent(secret, differences string) *announcement {
 	return &announcement{corev1.EventTypeWarning, "SecretAltered", "WriteSecret",
-		fmt.Sprintf("An admission webhook or policy changes Secret %q when the operator writes it: %s. The operator leaves this as it is. Exclude the Secrets that a JWTRefreshKey owns from it.", secret, differences), nil}
+		fmt.Sprintf("An admission webhook or policy changes Secret %q when the operator writes it: %s. The operator does not change it back. Exclude the Secrets that a JWTRefreshKey owns from the webhook or policy.", secret, differences), nil}
 }
 
 func restartedEvent(key *v1alpha1.JWTRefreshKey, reference v1alpha1.WorkloadReference) *announcement {

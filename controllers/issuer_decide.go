@@ -83,7 +83,7 @@ func verdictOf(rings *keyring.Rings) issuerVerdict {
 		if _, err := rings.Signer(use); err != nil {
 			return issuerVerdict{reason: v1alpha1.ReasonKeyPending, reconciling: true,
 				message: fmt.Sprintf("The %s ring has no key that may sign; the next one is published.", use),
-				waiting: fmt.Sprintf("The issuer waits until the next key of the %s ring may sign, when verifiers have had signing.prepublish to learn of it: %s.", use, signsFrom(rings, use))}
+				waiting: fmt.Sprintf("The issuer waits until the next key of the %s ring may sign, once it has been published for signing.prepublish: %s.", use, signsFrom(rings, use))}
 		}
 	}
 	return issuerVerdict{ready: true, reason: v1alpha1.ReasonKeysReady, message: "Both rings have a key that signs, and the next one is published."}

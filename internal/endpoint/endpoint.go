@@ -96,7 +96,7 @@ func Conflicts(issuers []*v1alpha1.JWTIssuer) map[string]Conflict {
 		default:
 			conflicts[issuer.Name] = Conflict{
 				Reason: v1alpha1.ReasonEndpointConflict, Unserved: true,
-				Message: fmt.Sprintf("JWTIssuer %q is older, and its url %s is the same host and path; delete one of the two, since url cannot be changed.",
+				Message: fmt.Sprintf("JWTIssuer %q is older, and its url %s has the same host and path; delete one of the two, since url cannot be changed.",
 					owner.Name, owner.Spec.URL),
 			}
 			continue

@@ -41,7 +41,7 @@ func (s *Service) issuerNamed(place registry.Place, url, kid, endpoint string) (
 	}
 	switch s.registry.ServiceOf(url, kid) {
 	case registry.Served:
-		return nil, oauth.Refuse(oauth.InvalidRequest, "The token is one of the issuer "+url+", which is not served at this URL: send it to "+url+endpoint+".")
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The token is from the issuer "+url+", which is not served at this URL: send it to "+url+endpoint+".")
 	case registry.Unserved:
 		return nil, oauth.Refuse(oauth.InvalidRequest, "The issuer of the token is not served now; keep the token until it is.")
 	case registry.Unknown:

@@ -130,7 +130,7 @@ func waitsFor(key *v1alpha1.JWTRefreshKey) string {
 	waits := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReconciling)
 	switch {
 	case ready == nil:
-		return "key " + key.Name + " was not looked at yet; is the manager at work?"
+		return "key " + key.Name + " has not been looked at yet; is the manager running?"
 	case waits != nil && waits.Message != "" && waits.Message != ready.Message:
 		return "key " + key.Name + " waits, " + waits.Reason + ": " + waits.Message
 	default:

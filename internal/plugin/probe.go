@@ -114,7 +114,7 @@ func (k *cluster) mayIntrospect(ctx context.Context, account, namespace string) 
 		}},
 	}, metav1.CreateOptions{})
 	if err != nil {
-		return fmt.Errorf("it cannot be found out what ServiceAccount %s may do: %w", account, err)
+		return fmt.Errorf("cannot find out what ServiceAccount %s may do: %w", account, err)
 	}
 	if !answer.Status.Allowed {
 		return fmt.Errorf("ServiceAccount %s may not create jwtrefreshkeys/introspect in namespace %s", account, namespace)

@@ -97,7 +97,7 @@ func (r *rotation) rotated(ctx context.Context, k *cluster, name string, before 
 func waitsForRotation(key *v1alpha1.JWTRefreshKey) string {
 	waits := meta.IsStatusConditionTrue(key.Status.Conditions, v1alpha1.ConditionReconciling)
 	if meta.IsStatusConditionTrue(key.Status.Conditions, v1alpha1.ConditionReady) && !waits {
-		return "the operator has not issued the new token of key " + key.Name + " yet; is the manager at work?"
+		return "the operator has not issued the new token of key " + key.Name + " yet; is the manager running?"
 	}
 	return waitsFor(key)
 }

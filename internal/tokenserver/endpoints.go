@@ -154,7 +154,7 @@ func (s *Server) introspect(r *Request) error {
 	case !asked:
 		return errNoCredentials
 	case bearer == "":
-		return oauth.Refuse(oauth.InvalidToken, "The Authorization header is not Bearer, one blank and a token.")
+		return oauth.Refuse(oauth.InvalidToken, "The Authorization header must be Bearer, one space and a token.")
 	}
 	compact := form.Get(oauth.ParamToken)
 	issuer, err := s.Grants.IssuerOfQuestion(r.http.Context(), r.place, compact, bearer, "/"+r.Endpoint)
