@@ -35,7 +35,7 @@ type issuerVerdict struct {
 	reason      string
 	message     string
 	reconciling bool
-	// waiting is the message of the condition Reconciling; the message where it is empty.
+	// waiting is the message of the condition Reconciling; if it is empty, message is used.
 	waiting string
 	stalled bool
 }
@@ -77,7 +77,7 @@ func (r *IssuerReconciler) decide(o *issuerObservation) (*issuerPlan, error) {
 	return plan, nil
 }
 
-// verdictOf is what the conditions say of an issuer whose Secret holds the rings.
+// verdictOf returns the conditions of an issuer whose Secret holds the rings.
 func verdictOf(rings *keyring.Rings) issuerVerdict {
 	for _, use := range []keyring.Use{keyring.Access, keyring.Refresh} {
 		if _, err := rings.Signer(use); err != nil {
@@ -89,7 +89,7 @@ func verdictOf(rings *keyring.Rings) issuerVerdict {
 	return issuerVerdict{ready: true, reason: v1alpha1.ReasonKeysReady, message: "Both rings have a key that signs, and the next one is published."}
 }
 
-// signsFrom says from when the next key of a ring may sign.
+// signsFrom returns the text that says from when the next key of a ring may sign.
 func signsFrom(rings *keyring.Rings, use keyring.Use) string {
 	at := pendingFrom(rings, use)
 	if at.IsZero() {
@@ -98,7 +98,7 @@ func signsFrom(rings *keyring.Rings, use keyring.Use) string {
 	return "from " + at.UTC().Format(time.RFC3339)
 }
 
-// pendingFrom is when the next key of a ring is to sign; zero where there is none.
+// pendingFrom returns the time from which the next key of a ring may sign; zero if there is none.
 func pendingFrom(rings *keyring.Rings, use keyring.Use) time.Time {
 	for _, key := range rings.Keys() {
 		if key.Use == use && key.State == keyring.Pending {

@@ -231,8 +231,8 @@ func tokensOf(data map[string][]byte) map[string][]byte {
 	return held
 }
 
-// stored looks at a Secret as the API server stored it: an admission webhook or policy can change what was
-// written. Without the token, the Secret is of no use. Any other change is told once and left as it is.
+// stored compares a Secret with what was written, since an admission webhook or policy can change it. A Secret
+// without the token is an error. Any other change is reported once, and the operator does not change it back.
 func (r *RefreshKeyReconciler) stored(o *observation, secret *corev1.Secret, wanted *wantedSecret, held string) error {
 	name := client.ObjectKeyFromObject(o.key)
 	r.own.wroteSecret(name, secret)

@@ -12,14 +12,14 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// failureIn is the failed write of a Secret in an error. A manager that stops has its writes cut off, which says nothing.
+// failureIn returns the failed write of a Secret in an error. Writes that end because the manager stops do not count.
 func failureIn(ctx context.Context, err error) (*secretError, bool) {
 	var failed *secretError
 	return failed, errors.As(err, &failed) && ctx.Err() == nil
 }
 
-// reportFailure puts a write of a Secret that failed into the status, once for all the tries that follow; the error makes
-// the next one.
+// reportFailure reports a failed write of a Secret in the status, once for all following tries; the returned error causes
+// the next try.
 func (r *RefreshKeyReconciler) reportFailure(ctx context.Context, o *observation, plan *lifecycle.Plan, began time.Time, err error) error {
 	failed, ok := failureIn(ctx, err)
 	if !ok {
@@ -35,8 +35,8 @@ func (r *RefreshKeyReconciler) reportFailure(ctx context.Context, o *observation
 	return errors.Join(err, r.failures.reported(name, r.writeStatus(ctx, o, &status, report)))
 }
 
-// reportUnprepared does the same for a key of which nothing could be decided, since a Secret that all keys depend on could
-// not be written. What was said of a key that is Ready stands.
+// reportUnprepared reports, on a key that could not be decided on, that a Secret on which all keys depend could not be
+// written. The conditions of a key that is Ready stay.
 func (r *RefreshKeyReconciler) reportUnprepared(ctx context.Context, o *observation, began time.Time, err error) error {
 	failed, ok := failureIn(ctx, err)
 	if !ok || o == nil || meta.IsStatusConditionTrue(o.key.Status.Conditions, v1alpha1.ConditionReady) {

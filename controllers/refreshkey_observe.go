@@ -29,14 +29,14 @@ type observation struct {
 	reader client.Reader
 	// trusted is what clients of the token service have to trust.
 	trusted []byte
-	// untrusted says why it is not known what they have to trust. No Secret is written then, and no token is
-	// made for one; tokens end all the same.
+	// untrusted says why the bundle that clients have to trust is not known. Then no Secret is written, and no
+	// token is made for one; tokens are still revoked and retired.
 	untrusted error
 	// heldKey signed the current token; nil where it is no longer in the ring.
 	heldKey *keyring.Key
-	// unseen: the Secret lacks the label by which the cache selects, so that no event tells of it.
+	// unseen is true if the Secret lacks the label by which the cache selects, so that there are no events for it.
 	unseen bool
-	// wroteUnseen: such a Secret was written or deleted, and no event brings the key back.
+	// wroteUnseen is true if such a Secret was written or deleted, so that no event wakes the key.
 	wroteUnseen bool
 }
 
