@@ -96,8 +96,8 @@ func (w *ownWrites) set(name types.NamespacedName, p pendingWrites) {
 	w.pending[name] = p
 }
 
-// behind tells whether the caches do not show the last write of an object yet. Look at the object again after wait;
-// if wait is 0, it has taken too long: read the object from the API server.
+// behind tells what to do while the caches do not show the last write of an object. If wait is not 0, the object must
+// be looked at again after it. If live is true, the wait has taken too long: read the object from the API server.
 func (w *ownWrites) behind(ctx context.Context, name types.NamespacedName) (wait time.Duration, live bool, err error) {
 	w.mu.Lock()
 	p, found := w.pending[name]

@@ -109,7 +109,7 @@ func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.Namespa
 	return r.lookAgain(observed, &plan), nil
 }
 
-// lookAgain queues the key for the time of its next decision, or for the next read of a Secret without events.
+// lookAgain returns when to reconcile the key again: at the time of its next decision, or for the next read of a Secret without events.
 // Requests of users come first: a request that waits in the queue keeps its priority when the key is woken.
 func (r *RefreshKeyReconciler) lookAgain(o *observation, plan *lifecycle.Plan) ctrl.Result {
 	after := longestSleep

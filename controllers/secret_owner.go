@@ -178,7 +178,7 @@ func entriesOf(key *v1alpha1.JWTRefreshKey) []string {
 	return entries
 }
 
-// ownerOf returns the names of the keys that the marks of a Secret name.
+// ownerOf returns the name of the key that the marks of a Secret name.
 func ownerOf(object client.Object) []string {
 	if secret, ok := object.(*corev1.Secret); ok {
 		if key := ownership.KeyOf(secret); key != "" {
