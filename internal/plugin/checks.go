@@ -280,8 +280,8 @@ func (e *evidence) standing() check {
 	return reject("standing", "revision %d retired; the current one is %d", claims.Object.Revision, current)
 }
 
-// issuedFrom: an access token is good while the refresh token that it was issued from is accepted, or was
-// superseded in the ordinary way.
+// issuedFrom checks that the refresh token from which an access token was issued is accepted, or was superseded
+// in the ordinary way.
 func (e *evidence) issuedFrom() check {
 	const beside = "; an API that does not introspect accepts the token to its end"
 	if e.key == nil {

@@ -124,7 +124,7 @@ func (n *creation) issued(ctx context.Context, k *cluster, name string) (key *v1
 	return key, err
 }
 
-// waitsFor is what a key waits for, as its conditions say.
+// waitsFor returns what a key waits for, as its conditions say.
 func waitsFor(key *v1alpha1.JWTRefreshKey) string {
 	ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady)
 	waits := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReconciling)

@@ -218,8 +218,8 @@ func (u *uses) known(name types.NamespacedName, r *report) bool {
 }
 
 // patch writes these fields and no others, over whatever the rest of status is: they are
-// the token service's alone. The UID keeps it from a later key of the same name. A late patch must not say of a
-// key that has become one for one-time use meanwhile, and was enrolled anew, that the enrolment was used.
+// the token service's alone. The UID keeps it from a later key of the same name. A late patch must not
+// mark an enrolment as used if the key has become a one-time key and was enrolled again in the meantime.
 func (u *uses) patch(ctx context.Context, name types.NamespacedName, r *report) error {
 	status := map[string]any{"deviceInfo": seenDevice(&r.seen)}
 	if !r.lastUsed.IsZero() {
