@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	// alteredRetry is how often the operator tries again what admission changed back.
+	// alteredRetry is how often the operator repeats a change that admission undid.
 	alteredRetry = time.Hour
-	// unseenRetry is how often a Secret is read of which no event tells.
+	// unseenRetry is how often the operator reads a Secret for which it gets no events.
 	unseenRetry = conflictRetry
 	// unseenRate is how many such Secrets are read per second: where there are very many, each is read
 	// less often.
@@ -30,14 +30,14 @@ const (
 	changedTokenRetry = 10 * time.Second
 )
 
-// isSelected tells whether a Secret has the label by which the caches select. No event tells of one that has not.
+// isSelected tells whether a Secret has the label by which the caches select. The operator gets no events for a Secret without it.
 func isSelected(secret *corev1.Secret) bool {
 	return secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy
 }
 
 // alterations remembers the Secrets that the API server did not store as the operator wrote them, since an
-// admission webhook or policy changes them. They are left as they are: the operator writes such a Secret again
-// when something else is to change, when somebody changed it, and once in alteredRetry.
+// admission webhook or policy changes them. The operator writes such a Secret again only when another part of it
+// must change, when another client changed it, and once in alteredRetry.
 type alterations struct {
 	pulse clock.PassiveClock
 
@@ -146,7 +146,7 @@ func (a *alterations) forget(name types.NamespacedName) {
 	delete(a.known, name)
 }
 
-// lookEvery is how often a Secret is read of which no event tells.
+// lookEvery is how often the operator reads a Secret for which it gets no events.
 func (a *alterations) lookEvery() time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -166,7 +166,7 @@ func (w *wantedSecret) ownerUID() types.UID {
 	return w.owners[0].UID
 }
 
-// differences names what a digested Secret has otherwise than wanted, for users to find what changes it.
+// differences names the parts of a digested Secret that differ from the wanted ones, so that users find what changes it.
 func (w *wantedSecret) differences(secret *corev1.Secret) string {
 	var different []string
 	for _, part := range []struct {

@@ -55,15 +55,15 @@ type CertificateReconciler struct {
 
 	// ensuring is held by the one who makes sure of the certificate.
 	ensuring sync.Mutex
-	// trusted is what clients have to trust, nil until that is known.
+	// trusted is the bundle that clients have to trust, nil until it is known.
 	trusted atomic.Pointer[[]byte]
 	// changed wakes all keys, whose Secrets hold what to trust.
 	changed chan event.GenericEvent
 	// kept is the last bundle of another party that was good, nil until it was read.
 	kept *[]byte
-	// found is what is wrong with the bundle of another party, nil until that is known.
+	// found is the fault of the bundle of another party, nil until it is known.
 	found atomic.Pointer[trustFinding]
-	// told wakes all issuers, whose conditions say so.
+	// told wakes all issuers, so that their conditions report it.
 	told chan event.GenericEvent
 }
 
@@ -139,8 +139,8 @@ func (r *CertificateReconciler) ensure(ctx context.Context) (time.Time, error) {
 	return owner.NextChange(pair)
 }
 
-// given tells whether somebody else provides the certificate. A Secret without the operator's label can be
-// the operator's all the same, where a policy changes labels: the operator's authority issued what is in it.
+// given tells whether another party provides the certificate. If a policy changes labels, a Secret without the
+// operator's label can still be the operator's: then the operator's authority issued the certificate in it.
 func (r *CertificateReconciler) given(ctx context.Context, served *corev1.Secret, found bool) (bool, error) {
 	if !found || isSelected(served) {
 		return false, nil

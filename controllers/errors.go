@@ -32,8 +32,8 @@ func (e *secretError) Error() string {
 	return fmt.Sprintf("cannot write Secret %q: %s", e.Name, e.Answer)
 }
 
-// secretWriteError says what went wrong in the write of a Secret. Of the API server's message it repeats what
-// cannot be part of a token: a validation or a webhook can quote the object there. held is the data that
+// secretWriteError returns the error of a write of a Secret. It repeats only those parts of the API server's message
+// that cannot be part of a token, since a validation or a webhook can quote the object. held is the data that
 // the Secret has, or was to have.
 func secretWriteError(name string, err error, held ...map[string][]byte) error {
 	if err == nil {
@@ -46,7 +46,7 @@ func secretWriteError(name string, err error, held ...map[string][]byte) error {
 	return &secretError{lifecycle.Failure{Name: name, Answer: answerOf(err, held), Refused: denied || refusedForGood(err)}}
 }
 
-// answerOf is the reason of an error, and its message as far as that may be repeated.
+// answerOf returns the reason of an error, and the parts of its message that may be repeated.
 func answerOf(err error, held []map[string][]byte) string {
 	if errors.Is(err, context.DeadlineExceeded) && apierrors.ReasonForError(err) == "" {
 		return fmt.Sprintf("the API server did not answer within %s", secretWriteTimeout)
@@ -68,7 +68,7 @@ func answerOf(err error, held []map[string][]byte) string {
 	}
 }
 
-// deniedByAdmission: a webhook or an admission policy denies a request with a code of its own choice.
+// deniedByAdmission tells whether a webhook or an admission policy denied a request, which can have any status code.
 func deniedByAdmission(err error) bool {
 	text := err.Error()
 	return apierrors.ReasonForError(err) != "" && (strings.Contains(text, "denied the request") || strings.Contains(text, "denied request"))

@@ -19,7 +19,7 @@ import (
 // and never waited for.
 type announcement struct {
 	kind, reason, action, note string
-	// related is another object that it is about; nil for none. The recorder gathers what differs in the note alone.
+	// related is another object that the event is about; nil for none. The recorder aggregates events that differ only in the note.
 	related runtime.Object
 }
 
@@ -66,7 +66,7 @@ func revokedEvent(key *v1alpha1.JWTRefreshKey) *announcement {
 
 func alteredEvent(secret, differences string) *announcement {
 	return &announcement{corev1.EventTypeWarning, "SecretAltered", "WriteSecret",
-		fmt.Sprintf("An admission webhook or policy changes Secret %q when the operator writes it: %s. The operator leaves this as it is. Exclude the Secrets that a JWTRefreshKey owns from it.", secret, differences), nil}
+		fmt.Sprintf("An admission webhook or policy changes Secret %q when the operator writes it: %s. The operator does not change it back. Exclude the Secrets that a JWTRefreshKey owns from the webhook or policy.", secret, differences), nil}
 }
 
 func restartedEvent(key *v1alpha1.JWTRefreshKey, reference v1alpha1.WorkloadReference) *announcement {
@@ -85,18 +85,18 @@ func workloadOf(key *v1alpha1.JWTRefreshKey, reference v1alpha1.WorkloadReferenc
 	return workload
 }
 
-// secretEvent tells of a Secret that could not be written, emptied or deleted, as the condition Ready does.
+// secretEvent returns the event for a Secret that could not be written, emptied or deleted, with the message of Ready.
 func secretEvent(conditions []metav1.Condition) *announcement {
 	return &announcement{corev1.EventTypeWarning, v1alpha1.ReasonSecretRefused, "WriteSecret",
 		meta.FindStatusCondition(conditions, v1alpha1.ConditionReady).Message, nil}
 }
 
-// conditionEvent tells of a condition that turned to another reason.
+// conditionEvent returns the event for a condition that has another reason than before.
 func conditionEvent(kind string, condition *metav1.Condition) *announcement {
 	return &announcement{kind, condition.Reason, "Reconcile", condition.Message, nil}
 }
 
-// newly is a condition that has another reason than before, or was not there; nil otherwise.
+// newly returns a condition that is new or has another reason than before; nil otherwise.
 func newly(before, after []metav1.Condition, kind string) *metav1.Condition {
 	now, earlier := meta.FindStatusCondition(after, kind), meta.FindStatusCondition(before, kind)
 	if now == nil || (earlier != nil && earlier.Reason == now.Reason) {
@@ -105,8 +105,8 @@ func newly(before, after []metav1.Condition, kind string) *metav1.Condition {
 	return now
 }
 
-// turned are the events about a Ready that turned false for another reason, and a wait that began. A wait that
-// keeps an object from being ready is told once, as what it waits for.
+// turned returns the events for a Ready that became False for another reason, and for a wait that began. A wait that
+// keeps an object from being ready has one event, which says what the object waits for.
 func turned(before, after []metav1.Condition) (events []*announcement) {
 	ready, waits := newly(before, after, v1alpha1.ConditionReady), newly(before, after, v1alpha1.ConditionReconciling)
 	unready := ready != nil && ready.Status != metav1.ConditionTrue
@@ -156,7 +156,7 @@ func (r *RefreshKeyReconciler) announce(key *v1alpha1.JWTRefreshKey, before *v1a
 	}
 }
 
-// saidBefore tells whether Ready says what it said.
+// saidBefore tells whether Ready is unchanged.
 func saidBefore(after, before []metav1.Condition) bool {
 	now, earlier := meta.FindStatusCondition(after, v1alpha1.ConditionReady), meta.FindStatusCondition(before, v1alpha1.ConditionReady)
 	return now != nil && earlier != nil && now.Reason == earlier.Reason && now.Message == earlier.Message

@@ -11,14 +11,14 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// tellAfter is how long a write has failed before that is told, unless a user has to act: a webhook that is restarted, or
-// an API server that elects a leader, turns no condition.
+// tellAfter is how long a write fails before a condition reports it, unless a user has to act. The restart of a webhook, or
+// an election among API servers, changes no condition.
 const tellAfter = 1500 * time.Millisecond
 
-// failures remembers of each object the write that fails, and what its conditions say of it: the same from the first try to
-// the last, whatever the API server answers meanwhile.
+// failures remembers the failing write of each object, and the report in its conditions. The report stays the same from the
+// first try to the last, whatever the API server answers meanwhile.
 type failures struct {
-	// clock tells the time that passes here; a decision never depends on it.
+	// clock measures elapsed time; no decision depends on it.
 	clock clock.PassiveClock
 
 	mu  sync.Mutex
@@ -34,11 +34,11 @@ func newFailures(clock clock.PassiveClock) *failures {
 	return &failures{clock: clock, all: map[types.NamespacedName]*failing{}}
 }
 
-// now begins a try.
+// now returns the time at which a try begins.
 func (f *failures) now() time.Time { return f.clock.Now() }
 
-// tell returns what the conditions of an object are to say of a write that failed, in a try that began at a time; nil
-// while it may pass by itself.
+// tell returns the failure that the conditions of an object must report, for a try that began at a time; nil
+// while the failure may pass by itself.
 func (f *failures) tell(object types.NamespacedName, began time.Time, failed lifecycle.Failure) *lifecycle.Failure {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -47,7 +47,7 @@ func (f *failures) tell(object types.NamespacedName, began time.Time, failed lif
 		known = &failing{since: began}
 		f.all[object] = known
 	}
-	// What a user has to act on stays told while other answers come in between.
+	// A failure on which a user has to act stays reported, even if the API server gives other answers in between.
 	if told := known.told; told != nil && told.Name == failed.Name && (told.Refused || !failed.Refused) {
 		return told
 	}
@@ -58,8 +58,8 @@ func (f *failures) tell(object types.NamespacedName, began time.Time, failed lif
 	return known.told
 }
 
-// reported is what came of the write of the status that tells of a failure. Where that fails too the API server is away, which
-// no condition can tell: the time counts anew once it is back.
+// reported records the result of the status write that reports a failure. If that write fails too, the API server is
+// unavailable, which no condition can report: the time starts again when it is back.
 func (f *failures) reported(object types.NamespacedName, err error) error {
 	if err != nil && !apierrors.IsConflict(err) {
 		f.over(object)
@@ -67,7 +67,7 @@ func (f *failures) reported(object types.NamespacedName, err error) error {
 	return err
 }
 
-// over forgets what failed: the object is as it should be, or gone.
+// over forgets the failure of an object that is up to date or deleted.
 func (f *failures) over(object types.NamespacedName) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

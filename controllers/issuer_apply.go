@@ -30,8 +30,8 @@ func (r *IssuerReconciler) apply(ctx context.Context, o *issuerObservation, plan
 	return r.writeStatus(ctx, o, plan)
 }
 
-// reportFailure puts a write of the Secret that failed into the status, once for all the tries that follow; the error
-// makes the next one. Keys that the Secret holds already sign on.
+// reportFailure reports a failed write of the Secret in the status, once for all following tries; the returned error
+// causes the next try. Keys that are in the Secret already continue to sign.
 func (r *IssuerReconciler) reportFailure(ctx context.Context, o *issuerObservation, began time.Time, err error) error {
 	failed, ok := failureIn(ctx, err)
 	if !ok {
@@ -90,7 +90,7 @@ func (r *IssuerReconciler) writeKeys(ctx context.Context, o *issuerObservation, 
 	return secretWriteError(name, err, o.secret.Data, data)
 }
 
-// stored remembers that admission changes the label of a Secret with signing keys, which is then left as it is.
+// stored remembers that admission changes the label of a Secret with signing keys. The operator then does not change it back.
 func (r *IssuerReconciler) stored(o *issuerObservation, secret *corev1.Secret, err error) {
 	name := client.ObjectKeyFromObject(o.issuer)
 	switch {
@@ -102,7 +102,7 @@ func (r *IssuerReconciler) stored(o *issuerObservation, secret *corev1.Secret, e
 	}
 }
 
-// labelOnly stands for what is wanted of a Secret with signing keys beside the keys, which is always the same.
+// labelOnly is the fingerprint of the wanted metadata of a Secret with signing keys, which is always the same.
 func labelOnly() [sha256.Size]byte { return [sha256.Size]byte{} }
 
 func signingKeysLabels(issuer string) map[string]string {

@@ -43,13 +43,13 @@ type IssuerReconciler struct {
 	// Namespace is the operator's own.
 	Namespace string
 
-	// failures are the writes that fail, and what status says of them.
+	// failures are the writes that fail, and how status reports them.
 	failures *failures
 	// own are the manager's writes that the caches do not show yet.
 	own *ownWrites
-	// altered are the Secrets that admission stores otherwise than they were written.
+	// altered are the Secrets that admission changes when they are written.
 	altered *alterations
-	// trust is what is wrong with what clients are to trust, nil where that is not known; trustTold tells of changes.
+	// trust returns the fault of the bundle that clients trust, nil if it is not known; trustTold signals a change.
 	trust     func(context.Context) *trustFinding
 	trustTold <-chan event.GenericEvent
 }
@@ -94,7 +94,7 @@ func (r *IssuerReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("jwtissuer").
 		For(&v1alpha1.JWTIssuer{}).
-		// An issuer that goes may free its place for another.
+		// The deletion of an issuer can free its host and path for another.
 		Watches(&v1alpha1.JWTIssuer{}, handler.EnqueueRequestsFromMapFunc(r.rivals)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.issuerOfKeys)).
 		WatchesRawSource(source.Channel(r.trustTold, handler.EnqueueRequestsFromMapFunc(r.allIssuers))).

@@ -35,7 +35,7 @@ type issuerVerdict struct {
 	reason      string
 	message     string
 	reconciling bool
-	// waiting is the message of the condition Reconciling; the message where it is empty.
+	// waiting is the message of the condition Reconciling; if it is empty, message is used.
 	waiting string
 	stalled bool
 }
@@ -80,19 +80,19 @@ func (r *IssuerReconciler) decide(o *issuerObservation) (*issuerPlan, error) {
 	return plan, nil
 }
 
-// verdictOf is what the conditions say of an issuer whose Secret holds the rings.
+// verdictOf returns the conditions of an issuer whose Secret holds the rings.
 func verdictOf(rings *keyring.Rings) issuerVerdict {
 	for _, use := range []keyring.Use{keyring.Access, keyring.Refresh} {
 		if _, err := rings.Signer(use); err != nil {
 			return issuerVerdict{reason: v1alpha1.ReasonKeyPending, reconciling: true,
 				message: fmt.Sprintf("The %s ring has no key that may sign; the next one is published.", use),
-				waiting: fmt.Sprintf("The issuer waits until the next key of the %s ring may sign, when verifiers have had signing.prepublish to learn of it: %s.", use, signsFrom(rings, use))}
+				waiting: fmt.Sprintf("The issuer waits until the next key of the %s ring may sign, once it has been published for signing.prepublish: %s.", use, signsFrom(rings, use))}
 		}
 	}
 	return issuerVerdict{ready: true, reason: v1alpha1.ReasonKeysReady, message: "Both rings have a key that signs, and the next one is published."}
 }
 
-// signsFrom says from when the next key of a ring may sign.
+// signsFrom returns the text that says from when the next key of a ring may sign.
 func signsFrom(rings *keyring.Rings, use keyring.Use) string {
 	at := pendingFrom(rings, use)
 	if at.IsZero() {
@@ -101,7 +101,7 @@ func signsFrom(rings *keyring.Rings, use keyring.Use) string {
 	return "from " + at.UTC().Format(time.RFC3339)
 }
 
-// pendingFrom is when the next key of a ring is to sign; zero where there is none.
+// pendingFrom returns the time from which the next key of a ring may sign; zero if there is none.
 func pendingFrom(rings *keyring.Rings, use keyring.Use) time.Time {
 	for _, key := range rings.Keys() {
 		if key.Use == use && key.State == keyring.Pending {

@@ -18,9 +18,9 @@ import (
 // issuerObservation is what the decision about an issuer is made on.
 type issuerObservation struct {
 	issuer *v1alpha1.JWTIssuer
-	// conflict is why its endpoints cannot be told from another issuer's; nil where they can.
+	// conflict says why requests to the issuer cannot be told from requests to another; nil if they can.
 	conflict *endpoint.Conflict
-	// trust is what is wrong with what clients are to trust; nil where that is not known.
+	// trust is the fault of the bundle that clients trust; nil if it is not known.
 	trust *trustFinding
 	// secret holds the signing keys; nil when there is none.
 	secret *corev1.Secret
@@ -62,7 +62,7 @@ func (r *IssuerReconciler) observe(ctx context.Context, name string, live bool) 
 	return o, r.observeUse(ctx, o)
 }
 
-// observeConflict looks for an older issuer that is reached at the same place.
+// observeConflict looks for an older issuer with the same host and path.
 func (r *IssuerReconciler) observeConflict(ctx context.Context, o *issuerObservation) error {
 	var all v1alpha1.JWTIssuerList
 	if err := r.Client.List(ctx, &all); err != nil {

@@ -67,8 +67,8 @@ func (s *issuers) viewLive(ctx context.Context, name string) (*issuerView, error
 // the withdrawal of a signing key concerns all of an issuer's tokens at once.
 const confirmedFor = 5 * time.Second
 
-// viewConfirmed is the view as the API server has it, read at most once per issuer and time. It never waits
-// for another worker that reads one: it is errBusy then.
+// viewConfirmed returns the view as the API server has it, read at most once per issuer and time. If another worker
+// reads it, viewConfirmed does not wait and returns errBusy.
 func (s *issuers) viewConfirmed(ctx context.Context, seen *issuerView, now time.Time) (*issuerView, error) {
 	name := seen.issuer.Name
 	if !s.confirming.TryLock() {
@@ -197,7 +197,7 @@ func (v *issuerView) readiness(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, 
 	return true, ""
 }
 
-// keysNotMade says why an issuer has no signing keys, as far as its conditions do.
+// keysNotMade says why an issuer has no signing keys, with the message of its conditions.
 func keysNotMade(issuer *v1alpha1.JWTIssuer) string {
 	ready := meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionReady)
 	if ready == nil || ready.Status == metav1.ConditionTrue {

@@ -92,7 +92,7 @@ func TestWaitingForASigningKeySaysUntilWhen(t *testing.T) {
 	w.issuerBecomes(issuer, v1alpha1.ReasonKeyPending)
 	waits := meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionReconciling)
 	w.Expect(waits.Message).To(gomega.ContainSubstring("from " + from))
-	w.Eventually(w.noted(issuer, v1alpha1.ReasonKeyPending), patience).Should(gomega.ContainElement(gomega.ContainSubstring("may sign, when verifiers have had signing.prepublish to learn of it: from " + from)))
+	w.Eventually(w.noted(issuer, v1alpha1.ReasonKeyPending), patience).Should(gomega.ContainElement(gomega.ContainSubstring("may sign, once it has been published for signing.prepublish: from " + from)))
 	w.Eventually(w.says(key, v1alpha1.ConditionReconciling), patience).Should(gomega.And(gomega.HavePrefix("KeyPending: "), gomega.ContainSubstring("from "+from)))
 	w.Eventually(w.noted(key, v1alpha1.ReasonKeyPending), patience).Should(gomega.HaveLen(1))
 	w.Expect(w.told(key)()).To(gomega.HavePrefix("True Issued: "))

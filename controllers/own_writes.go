@@ -21,7 +21,7 @@ const longestLag = 500 * time.Millisecond
 // not shown is not decided on: the event of that write wakes it, or longestLag ends. Nothing waits meanwhile.
 //
 // It saves work, and nothing depends on it: every write is made under the resourceVersion that it was decided
-// on. An entry goes when the caches show the write, so that objects at rest have none.
+// on. An entry is removed when the caches show the write, so objects at rest have none.
 type ownWrites struct {
 	cached client.Reader
 	pulse  clock.PassiveClock
@@ -59,7 +59,7 @@ func (w *ownWrites) wroteStatus(object client.Object) {
 }
 
 // wroteSecret notes a write of an object's Secret, and the end of what was expected of it before. The caches
-// show a Secret only if it has the label that they select by; no event tells of another.
+// show a Secret only if it has the label that they select by; there are no events for other Secrets.
 func (w *ownWrites) wroteSecret(name types.NamespacedName, secret *corev1.Secret) {
 	w.note(name, func(p *pendingWrites) {
 		p.secret = secretWrite{}
@@ -96,8 +96,8 @@ func (w *ownWrites) set(name types.NamespacedName, p pendingWrites) {
 	w.pending[name] = p
 }
 
-// behind tells what to do about an object while the caches do not show its last write: to look again after
-// wait, which is 0 when that has taken too long, and then to read it from the API server.
+// behind tells what to do while the caches do not show the last write of an object. If wait is not 0, the object must
+// be looked at again after it. If live is true, the wait has taken too long: read the object from the API server.
 func (w *ownWrites) behind(ctx context.Context, name types.NamespacedName) (wait time.Duration, live bool, err error) {
 	w.mu.Lock()
 	p, found := w.pending[name]

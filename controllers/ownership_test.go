@@ -196,27 +196,34 @@ func (w *world) uses(key *v1alpha1.JWTRefreshKey) {
 	})
 }
 
+// madeAgain deletes a key whose Secret has lost its owner, as a version writes the Secret, and creates it again. It returns both
+// keys and the token in the Secret.
+func (w *world) madeAgain(version string) (earlier, again *v1alpha1.JWTRefreshKey, held string) {
+	w.createIssuer()
+	earlier = w.createKey("orders")
+	stop := w.startFor()
+	w.becomes(earlier, v1alpha1.ReasonIssued)
+	held = w.token("orders")
+	stop()
+	secret := w.secret("orders")
+	w.edit(secret, func() {
+		secret.OwnerReferences = nil
+		if version == "earlier" {
+			delete(secret.Annotations, madeFor)
+		}
+	})
+	w.Expect(w.admin.Delete(w.ctx, earlier)).To(gomega.Succeed())
+	return earlier, w.createKey("orders"), held
+}
+
 // TestAKeyMadeAgainFindsASecretWithoutOwner: kubectl delete --cascade=orphan and apply.
 func TestAKeyMadeAgainFindsASecretWithoutOwner(t *testing.T) {
 	for _, version := range []string{"present", "earlier"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.createIssuer()
-			key := w.createKey("orders")
-			stop := w.startFor()
-			w.becomes(key, v1alpha1.ReasonIssued)
-			old := w.token("orders")
-			stop()
+			_, again, old := w.madeAgain(version)
 			secret := w.secret("orders")
-			w.edit(secret, func() {
-				secret.OwnerReferences = nil
-				if version == "earlier" {
-					delete(secret.Annotations, madeFor)
-				}
-			})
-			w.Expect(w.admin.Delete(w.ctx, key)).To(gomega.Succeed())
-			again := w.createKey("orders")
 			w.clock.SetTime(again.CreationTimestamp.Time)
 			w.startFor()
 			w.becomes(again, v1alpha1.ReasonWaitingForSecret)
@@ -341,22 +348,8 @@ func TestAStatusRestoredWithANewUID(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.createIssuer()
-			key := w.createKey("orders")
-			stop := w.startFor()
-			w.becomes(key, v1alpha1.ReasonIssued)
-			old, status := w.token("orders"), key.Status.DeepCopy()
-			stop()
-			secret := w.secret("orders")
-			w.edit(secret, func() {
-				secret.OwnerReferences = nil
-				if version == "earlier" {
-					delete(secret.Annotations, madeFor)
-				}
-			})
-			w.Expect(w.admin.Delete(w.ctx, key)).To(gomega.Succeed())
-			again := w.createKey("orders")
-			w.editStatus(again, func() { again.Status = *status })
+			earlier, again, old := w.madeAgain(version)
+			w.editStatus(again, func() { again.Status = earlier.Status })
 			w.clock.SetTime(again.CreationTimestamp.Time)
 			w.startFor()
 			w.becomes(again, v1alpha1.ReasonWaitingForSecret)

@@ -19,13 +19,12 @@ const fairShare = 16
 
 // fairQueue keeps one namespace from holding up all others.
 //
-// A tenant who changes ten thousand keys at once waits for these, and no other tenant does. Up to fairShare
-// keys of a namespace wait in the first row. Where there are more, the next one stands behind what is done in
-// the background, since renewals are, and a step further back each time their number doubles: the metrics tell
-// each priority by itself.
+// If a tenant changes ten thousand keys at once, only this tenant waits for them. Up to fairShare keys of a
+// namespace wait with the normal priority. Further keys have a priority below that of background work such as
+// renewals, and one step lower each time their number doubles: the metrics show each priority separately.
 //
-// A namespace whose requests take long, for instance because a webhook of it does not answer, holds at most
-// half of the workers. Its other keys are set aside until one of these is done.
+// If the requests of a namespace take long, for instance because its webhook does not answer, they hold at most
+// half of the workers. The other keys of the namespace are set aside until one of these is done.
 type fairQueue[T comparable] struct {
 	priorityqueue.PriorityQueue[T]
 	namespaceOf func(T) string
@@ -40,7 +39,7 @@ type fairQueue[T comparable] struct {
 	aside   map[string][]asideItem[T]
 }
 
-// asideItem is an item that was taken from the queue, and that no worker has.
+// asideItem is an item that was taken from the queue and has no worker yet.
 type asideItem[T comparable] struct {
 	item     T
 	priority int

@@ -35,13 +35,13 @@ type RefreshKeyReconciler struct {
 	trusted      func(context.Context) ([]byte, error)
 	trustChanged <-chan event.GenericEvent
 	pace         *pacer
-	// failures are the writes that fail, and what status says of them.
+	// failures are the writes that fail, and how status reports them.
 	failures *failures
-	// restarts: another controller restarts the workloads that keys name.
+	// restarts is true if another controller restarts the workloads that keys name.
 	restarts bool
 	// own are the manager's writes that the caches do not show yet.
 	own *ownWrites
-	// altered are the Secrets that admission stores otherwise than they were written.
+	// altered are the Secrets that admission changes when they are written.
 	altered *alterations
 
 	// began is when the first key was looked at.
@@ -109,9 +109,8 @@ func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.Namespa
 	return r.lookAgain(observed, &plan), nil
 }
 
-// lookAgain is when the clock alone brings a decision about, or a Secret is to be read of which no event
-// tells. It comes after what users ask for: a request that waits in the queue with a priority keeps it when
-// the key is woken.
+// lookAgain returns when to reconcile the key again: at the time of its next decision, or for the next read of a Secret without events.
+// Requests of users come first: a request that waits in the queue keeps its priority when the key is woken.
 func (r *RefreshKeyReconciler) lookAgain(o *observation, plan *lifecycle.Plan) ctrl.Result {
 	after := longestSleep
 	switch {

@@ -34,9 +34,9 @@ type observation struct {
 	untrusted error
 	// heldKey signed the current token; nil where it is no longer in the ring.
 	heldKey *keyring.Key
-	// unseen: the Secret lacks the label by which the cache selects, so that no event tells of it.
+	// unseen is true if the Secret lacks the label by which the cache selects, so that there are no events for it.
 	unseen bool
-	// wroteUnseen: such a Secret was written or deleted, and no event brings the key back.
+	// wroteUnseen is true if such a Secret was written or deleted, so that no event wakes the key.
 	wroteUnseen bool
 }
 

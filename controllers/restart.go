@@ -40,7 +40,7 @@ type RestartReconciler struct {
 	// Delay gathers what changes at about the same time into one restart.
 	Delay time.Duration
 
-	// told is the RestartMark of the last restart of a workload for a key of which an event says that it failed.
+	// told is the RestartMark of the last failed restart of a workload for a key that an event has reported.
 	told sync.Map
 }
 
@@ -157,7 +157,7 @@ func (r *RestartReconciler) Reconcile(ctx context.Context, which workload) (ctrl
 	return ctrl.Result{}, nil
 }
 
-// missing tells of a workload that does not exist, where it was to be restarted.
+// missing reports a workload that should be restarted and does not exist.
 func (r *RestartReconciler) missing(ctx context.Context, leaders []*v1alpha1.JWTRefreshKey, which workload) error {
 	due, err := r.due(ctx, leaders, &metav1.PartialObjectMetadata{})
 	if err == nil {
@@ -166,7 +166,7 @@ func (r *RestartReconciler) missing(ctx context.Context, leaders []*v1alpha1.JWT
 	return err
 }
 
-// failed tells the keys, once for each token, that a workload could not be restarted.
+// failed reports to the keys, once for each token, that a workload could not be restarted.
 func (r *RestartReconciler) failed(keys []*v1alpha1.JWTRefreshKey, which workload, why string) {
 	for _, key := range keys {
 		mark := lifecycle.RestartMark(key)

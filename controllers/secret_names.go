@@ -34,14 +34,14 @@ func wantedName(object client.Object) []string {
 
 // keysWanting finds the keys whose Secret has the name of this one.
 func (r *RefreshKeyReconciler) keysWanting(ctx context.Context, object client.Object) []reconcile.Request {
-	// The key of the same name has no entry. If it does not exist or wants another Secret, a look at it is cheap.
+	// The key of the same name has no entry. If it does not exist or wants another Secret, reconciling it is cheap.
 	same := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()}}
 	named := func(key *v1alpha1.JWTRefreshKey) bool { return key.Name != object.GetName() }
 	return append(r.keysWhere(ctx, named, client.InNamespace(object.GetNamespace()), client.MatchingFields{wantedIndex: object.GetName()}), same)
 }
 
-// nameIsFreed lets through what can pass the name of a Secret from one key to another: the Secret goes, or
-// changes its owner.
+// nameIsFreed selects the events that can free the name of a Secret for another key: the Secret is deleted, or its
+// owner changes.
 func nameIsFreed() builder.Predicates {
 	return builder.WithPredicates(predicate.Funcs{
 		CreateFunc: func(event.CreateEvent) bool { return false },

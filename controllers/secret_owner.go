@@ -85,8 +85,8 @@ func madeAs(secret *corev1.Secret) ownership.MadeAs {
 	}
 }
 
-// holdsOf reads which key the token in a Secret names. It is evidence against a Secret alone, so that
-// the signature does not matter.
+// holdsOf reads which key the token in a Secret names. The result is only evidence against a Secret, so the
+// signature does not matter.
 func holdsOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) ownership.Holds {
 	held := secret.Data[v1alpha1.SecretToken]
 	if len(held) == 0 {
@@ -108,7 +108,7 @@ func holdsOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) ownership.Holds
 	}
 }
 
-// onRecord tells whether a Secret holds a token of the line in the key's status, or says so.
+// onRecord tells whether the token in a Secret, or the Secret's jti, is one of the line in the key's status.
 func onRecord(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) bool {
 	line := &key.Status.TokenLine
 	jti, hash := secret.Annotations[v1alpha1.AnnotationJTI], heldHash(secret)
@@ -121,7 +121,7 @@ func retains(key *v1alpha1.JWTRefreshKey) bool {
 }
 
 // isOtherOf tells whether a Secret is one that the operator made for the key under an
-// earlier name. A copy that somebody made of one carries the name of the original.
+// earlier name. A copy of a Secret carries the name of the original.
 func isOtherOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) bool {
 	return stateOf(secret, key) == lifecycle.SecretOwn && madeAs(secret) == ownership.MadeHere
 }
@@ -145,8 +145,8 @@ func (r *RefreshKeyReconciler) observeOwner(ctx context.Context, o *observation,
 	return nil
 }
 
-// ownerIndex indexes our Secrets by the name of the key that they say they belong to. One that says
-// nothing is indexed by the jti of its token.
+// ownerIndex indexes our Secrets by the name of the key that their marks name. A Secret without such a mark is
+// indexed by its jti.
 const ownerIndex = "owner"
 
 // jtiEntry is the index entry of a jti. No name of a key holds a colon.
@@ -178,7 +178,7 @@ func entriesOf(key *v1alpha1.JWTRefreshKey) []string {
 	return entries
 }
 
-// ownerOf names the key that a Secret says it belongs to.
+// ownerOf returns the name of the key that the marks of a Secret name.
 func ownerOf(object client.Object) []string {
 	if secret, ok := object.(*corev1.Secret); ok {
 		if key := ownership.KeyOf(secret); key != "" {

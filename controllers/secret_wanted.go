@@ -121,9 +121,8 @@ func (w *wantedSecret) fits(secret *corev1.Secret) bool {
 	return true
 }
 
-// annotated tells whether a Secret has the annotations that are wanted. What an earlier version wrote
-// of the key that owns the Secret is as good: the present form comes with the next write, since an
-// upgrade must not write all Secrets.
+// annotated tells whether a Secret has the wanted annotations. The form that an earlier version wrote for the
+// owner counts as well: the next write adds the present form, since an upgrade must not write all Secrets.
 func (w *wantedSecret) annotated(secret *corev1.Secret) bool {
 	for name, value := range w.annotations {
 		got, present := secret.Annotations[name]

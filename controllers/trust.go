@@ -22,10 +22,10 @@ import (
 // namespace: no tenant can write it, as they can the Secrets of their keys.
 const trustedSuffix = "-trusted"
 
-// trustFinding is what is wrong with the ca.crt of a provided certificate; the zero value where nothing is.
+// trustFinding is the fault of the ca.crt of a provided certificate; the zero value if there is none.
 type trustFinding struct{ reason, message string }
 
-// provided has clients trust what another party provides with the certificate, as far as it can be used.
+// provided takes over the usable certificates of the ca.crt that another party provides.
 func (r *CertificateReconciler) provided(ctx context.Context, served *corev1.Secret, now time.Time) error {
 	keeper, found, err := r.readKept(ctx)
 	if err != nil {
@@ -70,7 +70,7 @@ func (r *CertificateReconciler) readKeeper(ctx context.Context) (*corev1.Secret,
 	return keeper, found, err
 }
 
-// finding says what is wrong, what is done about it, and what to do.
+// finding returns the fault, what the operator does about it, and what the user has to do.
 func (r *CertificateReconciler) finding(verdict *authority.Verdict) trustFinding {
 	wrong := map[authority.Finding]string{
 		authority.Empty:         "is empty",
@@ -94,7 +94,7 @@ func (r *CertificateReconciler) finding(verdict *authority.Verdict) trustFinding
 		"ca.crt of Secret %q in the operator's namespace %s; %s. Put the certificates of the authority there, in PEM and nothing else.", r.Secret, wrong, done)}
 }
 
-// tell has all issuers say what was found.
+// tell wakes all issuers, so that their conditions report the finding.
 func (r *CertificateReconciler) tell(finding trustFinding) {
 	before := r.found.Swap(&finding)
 	if before != nil && *before == finding {
@@ -103,20 +103,20 @@ func (r *CertificateReconciler) tell(finding trustFinding) {
 	select {
 	case r.told <- event.GenericEvent{Object: &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Secret}}}:
 	default:
-		// The issuers are to be woken for an earlier finding, and will find this one.
+		// The issuers are about to be woken for an earlier finding, and will read this one.
 	}
 }
 
-// Found is what is wrong with what clients are to trust; nil where that is not known. The first call makes sure of the certificate.
+// Found returns the fault of the bundle that clients trust; nil if it is not known. The first call makes sure of the certificate.
 func (r *CertificateReconciler) Found(ctx context.Context) *trustFinding {
 	if _, err := r.Trusted(ctx); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "cannot tell what clients have to trust")
+		ctrl.LoggerFrom(ctx).Error(err, "cannot read the bundle that clients have to trust")
 		return nil
 	}
 	return r.found.Load()
 }
 
-// setTrust puts what was found into the conditions of an issuer. Ready stays: the tokens work. What is not known changes nothing.
+// setTrust reports the finding in the conditions of an issuer. Ready stays, since tokens work. A finding that is not known changes nothing.
 func (r *IssuerReconciler) setTrust(status *v1alpha1.JWTIssuerStatus, generation int64, found *trustFinding) {
 	switch {
 	case found == nil:
@@ -130,14 +130,14 @@ func (r *IssuerReconciler) setTrust(status *v1alpha1.JWTIssuerStatus, generation
 	}
 }
 
-// announceTrust sends an event when a finding begins, or becomes another.
+// announceTrust sends an event when a finding begins or changes.
 func (r *IssuerReconciler) announceTrust(issuer *v1alpha1.JWTIssuer, before *v1alpha1.JWTIssuerStatus) {
 	if found := newly(before.Conditions, issuer.Status.Conditions, v1alpha1.ConditionTrustBundle); found != nil {
 		conditionEvent(corev1.EventTypeWarning, found).send(r.Events, issuer)
 	}
 }
 
-// allIssuers are all of them.
+// allIssuers returns the requests for all issuers.
 func (r *IssuerReconciler) allIssuers(ctx context.Context, _ client.Object) []reconcile.Request {
 	var all v1alpha1.JWTIssuerList
 	if err := r.Client.List(ctx, &all); err != nil {

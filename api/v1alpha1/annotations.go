@@ -16,11 +16,11 @@ const (
 	// spec.signing.prepublish. What they signed stays good.
 	AnnotationRotateKeys = Group + "/rotate-keys"
 
-	// AnnotationOwner on a Secret without ownerReference (deletionPolicy Retain) is the JWTRefreshKey
-	// it belongs to, as namespace/name/UID. Earlier versions wrote the name alone.
+	// AnnotationOwner on a Secret without ownerReference (deletionPolicy Retain) names the JWTRefreshKey
+	// that it belongs to, as namespace/name/UID. Earlier versions wrote the name alone.
 	AnnotationOwner = Group + "/owner"
-	// AnnotationMadeFor on a Secret with ownerReference (deletionPolicy Delete) is the JWTRefreshKey it was
-	// made for, as namespace/name/UID, by which it is known when the ownerReference is lost.
+	// AnnotationMadeFor on a Secret with ownerReference (deletionPolicy Delete) names the JWTRefreshKey that
+	// it was made for, as namespace/name/UID. The operator recognises the Secret by it if the ownerReference is lost.
 	AnnotationMadeFor = Group + "/made-for"
 	// AnnotationJTI on a Secret is the jti of the token in it.
 	AnnotationJTI = Group + "/jti"

@@ -10,12 +10,12 @@ const (
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled is True while nothing more happens until a user acts.
 	ConditionStalled = "Stalled"
-	// ConditionTrustBundle is of a JWTIssuer, and present only while False: ca.crt of the Secret with a certificate that was
-	// provided cannot be handed on to the Secrets of keys as it is. Tokens work all the same.
+	// ConditionTrustBundle is a condition of a JWTIssuer that is present only while False: ca.crt of the provided certificate
+	// cannot be copied to the Secrets of keys as it is. Tokens are issued and exchanged as usual.
 	ConditionTrustBundle = "TrustBundle"
 )
 
-// Condition types of a JWTRefreshKey that report a part of spec without effect, or with one that its author may not
+// Condition types of a JWTRefreshKey that report a part of spec that has no effect, or an effect that its author may not
 // expect. Each is present only while True, and changes nothing about the conditions above.
 const (
 	// ConditionRestartIgnored is True while rolloutRestart restarts nothing.
@@ -40,8 +40,8 @@ const (
 	ReasonIssuerNotFound = "IssuerNotFound"
 	// ReasonIssuerNotReady: the JWTIssuer exists, and cannot sign now.
 	ReasonIssuerNotReady = "IssuerNotReady"
-	// ReasonWaitingForSecret: the Secret of an earlier key of the same name is there; it is collected, or replaced
-	// 30 s after the key was made.
+	// ReasonWaitingForSecret: the Secret of an earlier key of the same name still exists. The garbage collector deletes it,
+	// or the operator replaces it 30 s after the key was created.
 	ReasonWaitingForSecret = "WaitingForSecret"
 
 	// ReasonRevoked: the key is revoked; status.revocationReason says why.
@@ -64,12 +64,12 @@ const (
 const (
 	// ReasonKeysReady: both rings have a key that signs and a next one that is published.
 	ReasonKeysReady = "KeysReady"
-	// ReasonKeyPending: no key may sign yet; the next one is published and waits. Of a JWTRefreshKey, with the condition
-	// Reconciling alone: its Secret has no access token until the access ring has such a key.
+	// ReasonKeyPending: no key may sign yet; the next one is published and waits. On a JWTRefreshKey it is a reason of the
+	// condition Reconciling only: the Secret has no access token until a key of the access ring may sign.
 	ReasonKeyPending = "KeyPending"
 	// ReasonURLConflict: an older JWTIssuer has the same URL.
 	ReasonURLConflict = "URLConflict"
-	// ReasonEndpointConflict: no request at the issuer's url, or at its endpointURL, can be told from one for another issuer.
+	// ReasonEndpointConflict: a request to the issuer's url or endpointURL cannot be told from a request to another issuer.
 	ReasonEndpointConflict = "EndpointConflict"
 	// ReasonKeysLost: the Secret with the signing keys is gone while tokens signed by them live.
 	ReasonKeysLost = "KeysLost"
@@ -78,11 +78,11 @@ const (
 	// ReasonKeysForeign: the name of the Secret for the signing keys is taken by something else.
 	ReasonKeysForeign = "KeysForeign"
 
-	// ReasonTrustBundleKept: ca.crt of the provided certificate cannot be used; keys' Secrets keep the last one that could.
+	// ReasonTrustBundleKept: ca.crt of the provided certificate cannot be used; the Secrets of keys keep the last one that could.
 	ReasonTrustBundleKept = "TrustBundleKept"
-	// ReasonTrustBundlePartial: ca.crt of the provided certificate holds more than keys' Secrets take over.
+	// ReasonTrustBundlePartial: ca.crt of the provided certificate holds more than the operator copies to the Secrets of keys.
 	ReasonTrustBundlePartial = "TrustBundlePartial"
-	// ReasonTrustBundleMissing: ca.crt of the provided certificate cannot be used, and there was none before that could.
+	// ReasonTrustBundleMissing: ca.crt of the provided certificate cannot be used, and there was no usable one before.
 	ReasonTrustBundleMissing = "TrustBundleMissing"
 )
 

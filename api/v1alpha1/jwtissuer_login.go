@@ -43,10 +43,10 @@ type LoginSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1h') && duration(self) <= duration('87600h')",message="sessionIdleTimeout must be between 1h and 87600h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
 	SessionIdleTimeout *metav1.Duration `json:"sessionIdleTimeout,omitempty"`
 
-	// sessionRetryGrace is rotation.retryGrace of the sessions that begin from now on, from 0s to 10m: for how
-	// long after a session's token was followed by the next, whoever presents it gets the current one. Raise it
-	// where several processes share one stored token. Sessions that began before keep theirs, which may be
-	// edited in each. When unset: 30s.
+	// sessionRetryGrace is rotation.retryGrace of new sessions, from 0s to 10m: for this long after a session's token
+	// is followed by the next one, a client that presents the earlier token gets the current one. Raise it if several
+	// processes share one stored token. Existing sessions keep their rotation.retryGrace; you can edit it in each
+	// session. When unset: 30s.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=2
@@ -91,12 +91,12 @@ type OIDCProvider struct {
 	// where `email_verified` is true. When unset: `sub`.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule=`self.matches('^[!-~]*$')`,message="subjectClaim is printable ASCII characters without spaces: write the name of one claim of the id_token"
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[!-~]*$')`,message="subjectClaim must be printable ASCII characters without spaces: write the name of one claim of the id_token"
 	SubjectClaim string `json:"subjectClaim,omitempty"`
 	// subjectPrefix is put before the subject, at most 64 printable characters. When unset: nothing.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule=`self.matches('^[!-~]*$')`,message="subjectPrefix is printable ASCII characters without spaces: remove the others"
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[!-~]*$')`,message="subjectPrefix must be printable ASCII characters without spaces: remove other characters"
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('refreshkey:') && !self.startsWith('system:')",message="a subject that begins with refreshkey: or system: is never granted: choose another subjectPrefix"
 	SubjectPrefix string `json:"subjectPrefix,omitempty"`
 	// claims maps names of our claims to names of the provider's, at most 32 of at most 64

@@ -38,7 +38,7 @@ type JWTIssuerSpec struct {
 	URL string `json:"url"`
 
 	// endpointURL is where clients inside the cluster reach the token service: https, at most 512
-	// characters. When unset: url. In both the host can be an address, IPv6 in brackets.
+	// characters. When unset: url. In both fields the host can be an IP address; write IPv6 in brackets.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self == '' || (self.matches('^https://([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*|[[][0-9a-f:]+[]])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[A-Za-z0-9._~/-]*)?$') && !self.matches('^https://.*/[.]{0,2}(/|$)'))",message="endpointURL must be https:// and a lower-case host name or an address (IPv6 in brackets), with an optional port and path, and without query, fragment, user or trailing slash: such as https://refreshkeys.refreshkeys-system.svc"
@@ -115,8 +115,8 @@ type IssuerAccessTokenSpec struct {
 
 // PolicySpec says who may have what.
 type PolicySpec struct {
-	// rules grant; a key is granted when one rule grants all of it. At most 64; one rule can serve all
-	// teams, by placeholders. When unset or empty: nothing is granted.
+	// rules say what is granted; a key is granted when one rule grants all of it. At most 64. With placeholders, one rule
+	// can serve all teams. When unset or empty: nothing is granted.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -125,9 +125,9 @@ type PolicySpec struct {
 
 // PolicyRule grants keys of some namespaces some of what they may ask for. In globs `*` stands for
 // any characters but `/` and `:`, and `**` for any characters at all. `{namespace}` stands for the name of
-// the key's namespace and `{label:KEY}` for the value of its label KEY, character for character: a `*` or `.`
-// in a value is itself. Where the namespace has no such label, or an empty one, the glob matches nothing.
-// Other braces are refused; match a brace by `*`.
+// the key's namespace and `{label:KEY}` for the value of the namespace's label KEY. The value is compared character
+// by character: a `*` in it is not a glob. If the namespace does not have the label, or its value is empty, the
+// glob matches nothing. Other braces are refused; use `*` to match a brace.
 type PolicyRule struct {
 	// namespaces selects namespaces by their labels. When unset or empty: all.
 	// +optional
@@ -259,8 +259,8 @@ type JWTIssuerStatus struct {
 	// +kubebuilder:validation:MaxLength=600
 	TokenEndpoint string `json:"tokenEndpoint,omitempty"`
 
-	// conditions are Ready, while True also Reconciling and Stalled, and while False TrustBundle: what was provided for clients
-	// to trust cannot be handed on as it is.
+	// conditions are Ready; Reconciling and Stalled, which are present only while True; and TrustBundle, which is present only
+	// while False: ca.crt of the certificate that you provide cannot be used as it is.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -25,9 +25,9 @@ type JWTRefreshKeyStatus struct {
 	// TokenLine says which token is current.
 	TokenLine `json:",inline"`
 
-	// firstRevision is the lowest revision whose tokens, refresh and access tokens alike, can be good.
-	// Everything below it was issued before a revocation, a logout, a reuse, an idle end, a rotate-now
-	// or a withdrawal of the signing key, and stays refused. Unset while nothing of the kind happened.
+	// firstRevision is the lowest revision whose tokens, refresh and access tokens alike, can be accepted.
+	// Tokens of a lower revision were issued before a revocation, a logout, a reuse, an idle timeout, a rotate-now
+	// or a withdrawal of the signing key, and stay refused. Unset until one of these happens.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740991
@@ -49,8 +49,8 @@ type JWTRefreshKeyStatus struct {
 	// +kubebuilder:validation:Pattern=`^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`
 	LastUsed *metav1.Time `json:"lastUsed,omitempty"`
 
-	// lastUsedRevision is the revision of the token that was last exchanged. In mode OneTimeUse it is the one that
-	// was last followed at a use, and 0 after an enrolment that was not used yet.
+	// lastUsedRevision is the revision of the token that was last exchanged. In mode OneTimeUse it is the revision
+	// that was last followed by another because it was used, and 0 while an enrolment has not been used.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740991

@@ -14,7 +14,7 @@ const (
 	// RotationScheduled makes a new token ahead of the end of the current one, with an
 	// overlap in which both are accepted.
 	RotationScheduled RotationMode = "Scheduled"
-	// RotationOneTimeUse makes a new token at use, at most one per retryGrace: for a single holder.
+	// RotationOneTimeUse makes a new token when a token is used, at most one per retryGrace: for a single holder.
 	RotationOneTimeUse RotationMode = "OneTimeUse"
 	// RotationNever makes one token; at its end the key is expired.
 	RotationNever RotationMode = "Never"
@@ -85,7 +85,7 @@ type JWTRefreshKeySpec struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=40
 	// +kubebuilder:validation:Pattern=`^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`
-	// +kubebuilder:validation:XValidation:rule=`self.matches('^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$') && self.matches('^....-(0[13578]|1[02])-..T|^....-(0[469]|11)-([012].|30)T|^....-02-([01].|2[0-8])T|^(..(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29T')`,message="expiresAt must be a date, `T`, a time and a zone (RFC 3339), on a day that there is: write it such as 2027-06-30T00:00:00Z"
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$') && self.matches('^....-(0[13578]|1[02])-..T|^....-(0[469]|11)-([012].|30)T|^....-02-([01].|2[0-8])T|^(..(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29T')`,message="expiresAt must be a date, `T`, a time and a zone (RFC 3339), on a day that exists: write it such as 2027-06-30T00:00:00Z"
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 
 	// subject is `sub` of the tokens (RFC 7519 §4.1.2), at most 255 printable characters. When
@@ -95,7 +95,7 @@ type JWTRefreshKeySpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:XValidation:rule=`self.matches('^[!-~]+$')`,message="a subject is 1 to 255 printable ASCII characters without spaces: remove the others"
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[!-~]+$')`,message="a subject is 1 to 255 printable ASCII characters without spaces: remove other characters"
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('system:') || self.startsWith('system:serviceaccount:')",message="a subject that begins with `system:` is never granted: choose another"
 	Subject string `json:"subject,omitempty"`
 
@@ -248,7 +248,7 @@ type AnnotationValue string
 
 // RotationSpec says how one token follows another.
 type RotationSpec struct {
-	// mode is Scheduled (by time, with an overlap), OneTimeUse (at use, for the processes of one
+	// mode is Scheduled (by time, with an overlap), OneTimeUse (when it is used, for the processes of one
 	// holder; see retryGrace) or Never (one token). When unset: Scheduled.
 	// +optional
 	Mode RotationMode `json:"mode,omitempty"`
@@ -271,12 +271,12 @@ type RotationSpec struct {
 	// +optional
 	Overlap *OverlapSpec `json:"overlap,omitempty"`
 
-	// retryGrace is for how long after a token was followed by the next, whoever presents it gets the
-	// current one, from 0s to 10m; and no token is followed before it is as old, but an enrolment from a
-	// Secret and one whose content spec has changed. So a lost answer can be asked for again, and several
-	// processes can share one stored token. A later use ends the line (ReuseDetected), unless the
-	// key of binding.jwkThumbprint is proven. With 0s each use is followed, and each second use ends the
-	// line. Only in mode OneTimeUse. When unset: 30s.
+	// retryGrace, from 0s to 10m, has two effects. For this long after a token is followed by the next one, a client
+	// that presents the earlier token gets the current one, so that a client can repeat a request whose answer was
+	// lost, and several processes can share one stored token. And a token that is younger than retryGrace is not
+	// followed by another, unless it is an enrolment from a Secret or spec changes its content. A later use of the
+	// earlier token ends the line (ReuseDetected), unless the client proves the key of binding.jwkThumbprint. With
+	// 0s, each use makes a new token, and each second use ends the line. Only in mode OneTimeUse. When unset: 30s.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=2

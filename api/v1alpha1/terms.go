@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// The bounds of what a token says, as the schema has them.
+// The limits of the content of a token, as in the schema.
 const (
 	// MaxAudienceLength is the longest spec.audience, in characters.
 	MaxAudienceLength = 512
@@ -29,14 +29,14 @@ func ValidAudience(audience string) bool { return printable(audience, MaxAudienc
 // ValidSubject tells whether a text can be a subject.
 func ValidSubject(subject string) bool { return printable(subject, MaxSubjectLength) }
 
-// ValidateTerms says which of audience, subject and scopes is wrong, and what to do, in the words of the schema.
-// An empty subject is the default.
+// ValidateTerms returns an error that names the invalid field (audience, subject or scopes) and says what to do, in
+// the words of the schema. An empty subject stands for the default.
 func ValidateTerms(spec *JWTRefreshKeySpec) error {
 	switch {
 	case !ValidAudience(spec.Audience):
 		return fmt.Errorf("audience: an audience is 1 to %d printable ASCII characters without spaces: write it as the API expects it in `aud`, such as https://orders.example.com", MaxAudienceLength)
 	case spec.Subject != "" && !ValidSubject(spec.Subject):
-		return fmt.Errorf("subject: a subject is 1 to %d printable ASCII characters without spaces: remove the others", MaxSubjectLength)
+		return fmt.Errorf("subject: a subject is 1 to %d printable ASCII characters without spaces: remove other characters", MaxSubjectLength)
 	case len(spec.Scopes) > MaxScopes:
 		return fmt.Errorf("scopes: at most %d, not %d: remove some", MaxScopes, len(spec.Scopes))
 	}
@@ -48,6 +48,7 @@ func ValidateTerms(spec *JWTRefreshKeySpec) error {
 	return nil
 }
 
+// printable tells whether a text has 1 to most printable ASCII characters and no spaces.
 func printable(text string, most int) bool {
 	return text != "" && len(text) <= most && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }

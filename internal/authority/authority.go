@@ -34,7 +34,7 @@ type Pair struct{ Certificate, Key []byte }
 // follows it, which is published ahead so that every client trusts it before it is used.
 type Authority struct{ Current, Next Pair }
 
-// Bundle is what clients trust, in PEM: certificates and nothing else, whatever stands beside them in what was kept.
+// Bundle returns the certificates that clients trust, in PEM, and nothing else that is in the kept bundle.
 func (a *Authority) Bundle() []byte {
 	return Certificates(slices.Concat(a.Current.Certificate, []byte("\n"), a.Next.Certificate))
 }

@@ -8,39 +8,39 @@ import (
 	"time"
 )
 
-// MaxBundle is the longest bundle that is handed on, in bytes: it stands in every key's Secret.
+// MaxBundle is the size limit of a bundle, in bytes: the bundle is in every key's Secret.
 const MaxBundle = 64 << 10
 
 const certificateBlock = "CERTIFICATE"
 
-// blockBegins begins every block of PEM, those included that are cut off.
+// blockBegins is the beginning of every PEM block, complete or not.
 var blockBegins = []byte("-----BEGIN ")
 
-// Verdict is what was found in a bundle that another party provides, and what is handed on for it.
+// Verdict is the result of Judge: the bundle to hand on, and the fault of the provided one.
 type Verdict struct {
-	// Bundle is what clients trust, in PEM: certificates and nothing else, of at most MaxBundle bytes. It is empty where the
+	// Bundle is the bundle that clients trust, in PEM: only certificates, at most MaxBundle bytes. It is empty if the
 	// certificate that is served is publicly trusted.
 	Bundle []byte
-	// Finding is what is wrong with what was provided.
+	// Finding is the fault of the provided bundle.
 	Finding Finding
-	// New: the bundle was read from what was provided, and is to be kept.
+	// New is true if Bundle was read from the provided one and must be kept.
 	New bool
 }
 
-// Finding is what is wrong with a bundle that another party provides.
+// Finding is the fault of a bundle that another party provides.
 type Finding int
 
 // What can be found.
 const (
 	// Sound: nothing is wrong.
 	Sound Finding = iota
-	// Empty: there is nothing in it, though clients need it.
+	// Empty: it is empty, though clients need it.
 	Empty
 	// NoCertificate: none of its blocks is a certificate.
 	NoCertificate
 	// Expired: all of its certificates have expired.
 	Expired
-	// Mixed: it holds certificates beside blocks that are none, or that are cut off.
+	// Mixed: it holds certificates, and blocks that are not certificates or are incomplete.
 	Mixed
 	// TooLarge: its certificates are more than MaxBundle bytes.
 	TooLarge
@@ -68,7 +68,7 @@ func Judge(provided, served, kept []byte, now time.Time) Verdict {
 		return verdict
 	case read.tooLarge:
 		verdict.Finding = TooLarge
-		// Cut off anywhere, a bundle may lack the one certificate that matters: better none of it than a part, unless there is no other.
+		// A part of the bundle may lack the certificate that matters, so the kept bundle is better than a part of the new one.
 		if len(kept) > 0 && !bytes.Equal(kept, encode(read.certificates)) {
 			return verdict
 		}
@@ -83,7 +83,7 @@ func Judge(provided, served, kept []byte, now time.Time) Verdict {
 type bundle struct {
 	// certificates are those that can be read, each once, as many as fit into MaxBundle bytes.
 	certificates []*x509.Certificate
-	// leftOut: there are blocks that are no certificates. What stands between blocks is a comment.
+	// leftOut is true if there are blocks that are not certificates. Text between blocks is a comment.
 	leftOut  bool
 	tooLarge bool
 }
@@ -110,21 +110,21 @@ func readBundle(provided []byte) (read bundle) {
 	return read
 }
 
-// Certificates are those that a text in PEM holds, and nothing else, in at most MaxBundle bytes.
+// Certificates returns only the certificates of a PEM text, in at most MaxBundle bytes.
 func Certificates(text []byte) []byte { return encode(readBundle(text).certificates) }
 
-// encode writes certificates anew, with nothing between them.
+// encode writes certificates in PEM, with nothing between them.
 func encode(certificates []*x509.Certificate) []byte {
 	var text bytes.Buffer
 	for _, certificate := range certificates {
-		// A buffer takes all that is written.
+		// A write to a buffer cannot fail.
 		_ = pem.Encode(&text, &pem.Block{Type: certificateBlock, Bytes: certificate.Raw})
 	}
 	return text.Bytes()
 }
 
-// signedBy tells whether one of the certificates that are served is in the bundle, or signed by one that is. A chain that cannot be
-// read tells nothing, and may be.
+// signedBy tells whether one of the certificates that are served is in the bundle, or signed by one that is. For a chain
+// that cannot be read it returns true, since it may be.
 func signedBy(served, bundle []byte) bool {
 	chain := readBundle(served).certificates
 	for _, authority := range readBundle(bundle).certificates {

@@ -1,4 +1,4 @@
-// Package endpoint says where issuers are reached, and which of them a request can never tell apart. The operator and the
+// Package endpoint says at which host and path issuers are reached, and which issuers a request can never tell apart. The operator and the
 // token service decide by the same functions, so that an issuer that is Ready is served. All of it is pure.
 package endpoint
 
@@ -22,10 +22,10 @@ const defaultPort = "443"
 // Location is a host and a path in the one form by which they are compared.
 type Location struct{ Host, Path string }
 
-// At is the location of a request. Its path is compared to the byte.
+// At returns the location of a request. Its path is compared to the byte.
 func At(host, path string) Location { return Location{Host: Host(host), Path: path} }
 
-// Of is the location of a URL; false where it is not one.
+// Of returns the location of a URL; false if it is not a URL.
 func Of(raw string) (Location, bool) {
 	parsed, err := url.Parse(raw)
 	if err != nil || parsed.Host == "" {
@@ -65,11 +65,11 @@ func split(host string) (name, port string) {
 type Conflict struct {
 	// Reason is that of the condition Ready.
 	Reason, Message string
-	// Unserved: no request at its own url is the issuer's, so that the token service leaves it out.
+	// Unserved is true if no request to the issuer's url is for it, so that the token service leaves it out.
 	Unserved bool
 }
 
-// Conflicts are the issuers that can never be told from another, by name. Of several with one url the oldest keeps it, even
+// Conflicts returns the issuers that can never be told from another, by name. Of several with one url the oldest keeps it, even
 // while it is being deleted. docs/adr/0016 holds the table.
 func Conflicts(issuers []*v1alpha1.JWTIssuer) map[string]Conflict {
 	conflicts, owners := map[string]Conflict{}, map[Location]*v1alpha1.JWTIssuer{}
@@ -96,7 +96,7 @@ func Conflicts(issuers []*v1alpha1.JWTIssuer) map[string]Conflict {
 		default:
 			conflicts[issuer.Name] = Conflict{
 				Reason: v1alpha1.ReasonEndpointConflict, Unserved: true,
-				Message: fmt.Sprintf("JWTIssuer %q is older, and its url %s is the same host and path; delete one of the two, since url cannot be changed.",
+				Message: fmt.Sprintf("JWTIssuer %q is older, and its url %s has the same host and path; delete one of the two, since url cannot be changed.",
 					owner.Name, owner.Spec.URL),
 			}
 			continue
@@ -111,7 +111,7 @@ func Conflicts(issuers []*v1alpha1.JWTIssuer) map[string]Conflict {
 	return conflicts
 }
 
-// ByAge are the issuers with the oldest first, and those of one moment by name.
+// ByAge sorts issuers: the oldest first, and those of the same age by name.
 func ByAge(issuers []*v1alpha1.JWTIssuer) []*v1alpha1.JWTIssuer {
 	return slices.SortedFunc(slices.Values(issuers), func(a, b *v1alpha1.JWTIssuer) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
@@ -129,7 +129,7 @@ func isMetadata(path string) bool {
 	return path == OAuthMetadata || strings.HasPrefix(path, OAuthMetadata+"/")
 }
 
-// Locations are where an issuer is reached: by its url first, and by its endpointURL where that is another place. Requests to
+// Locations returns where an issuer is reached: its url first, and its endpointURL if that is another location. Requests to
 // the paths of metadata are never for an issuer's own endpoints.
 func Locations(issuer *v1alpha1.JWTIssuer) []Location {
 	var all []Location

@@ -13,10 +13,10 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// IssuerOf is the issuer of the place that a token of ours names, which is to verify it then: what a token says of itself chooses
-// among the issuers of the place, and nothing else. It is nil where the token names no issuer that exists, which is known only
-// once the API server has been asked. A token of an issuer that is not the place's, or is not served now, is good elsewhere or
-// later, so that no client is to discard it: that is InvalidRequest. The endpoint is the path of the request below the url.
+// IssuerOf returns the issuer of a place that a token names and that then verifies the token: the unverified `iss` only chooses
+// among the issuers of the place. It returns nil if the token names no existing issuer, which it asks the API server first. A
+// token of an issuer of another place, or of one that is not served now, is good there or later, and the client must keep it:
+// that is InvalidRequest. The endpoint is the path of the request below the url.
 func (s *Service) IssuerOf(ctx context.Context, place registry.Place, compact, endpoint string) (*registry.Issuer, error) {
 	url, kid := s.claimed(compact)
 	if url == "" {
@@ -42,7 +42,7 @@ func (s *Service) issuerNamed(place registry.Place, url, kid, endpoint string) (
 	}
 	switch service {
 	case registry.Served:
-		return nil, oauth.Refuse(oauth.InvalidRequest, "The token is one of the issuer "+url+", which is not served at this URL: send it to "+url+endpoint+".")
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The token is from the issuer "+url+", which is not served at this URL: send it to "+url+endpoint+".")
 	case registry.Unserved:
 		return nil, oauth.Refuse(oauth.InvalidRequest, "The issuer of the token is not served now; keep the token until it is.")
 	case registry.Unknown:
@@ -50,7 +50,7 @@ func (s *Service) issuerNamed(place registry.Place, url, kid, endpoint string) (
 	return nil, nil
 }
 
-// claimed is what a token says of itself. Of one whose signature was good it is known.
+// claimed returns the unverified claims of a token; those of a token that was verified before are remembered.
 func (s *Service) claimed(compact string) (url, kid string) {
 	if claims, known := s.verified.Get(sha256.Sum256([]byte(compact))); known {
 		return claims.Issuer, claims.KeyID
@@ -58,8 +58,8 @@ func (s *Service) claimed(compact string) (url, kid string) {
 	return token.Claimed(compact)
 }
 
-// IssuerOfLogin is the issuer that a login is for: where a place is that of several, the only one that the subject token is for, or
-// the one whose url the place is. A password is for none in particular.
+// IssuerOfLogin returns the issuer of a login: if several issuers share the place, the only one that the subject token is for, or
+// the one whose url the place is. A password does not name an issuer.
 func (s *Service) IssuerOfLogin(place registry.Place, subjectToken string) (*registry.Issuer, error) {
 	if sole := place.Sole(); sole != nil {
 		return sole, nil
@@ -102,8 +102,8 @@ func forProvider(provider *v1alpha1.OIDCProvider, audiences []string) bool {
 	return slices.ContainsFunc(audiences, func(audience string) bool { return slices.Contains(provider.Audiences, audience) })
 }
 
-// IssuerOfQuestion is the issuer that is asked about a token, by a caller with a bearer token. The caller's audience is the issuer
-// that it may ask; one that asks about a token of another is told that it is not active (RFC 7662 §2.2), and no more.
+// IssuerOfQuestion returns the issuer of an introspection by a caller with a bearer token. The caller may ask the issuer that is
+// its audience; for a token of another issuer the answer is only that it is not active (RFC 7662 §2.2).
 func (s *Service) IssuerOfQuestion(ctx context.Context, place registry.Place, compact, bearer, endpoint string) (*registry.Issuer, error) {
 	issuer, err := s.IssuerOf(ctx, place, compact, endpoint)
 	var elsewhere *oauth.Error

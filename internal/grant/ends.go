@@ -9,7 +9,7 @@ import (
 )
 
 // handOut puts a refresh token into an answer, with its ends. Where the client keeps the one that it presented,
-// the answer carries that: some clients take an answer without a refresh token for the loss of theirs.
+// the answer contains that: some clients read an answer without a refresh token as the loss of theirs.
 func (e *exchange) handOut(answer *oauth.TokenAnswer, compact string, now time.Time) error {
 	claims := e.claims
 	if compact == "" {
@@ -26,8 +26,8 @@ func (e *exchange) handOut(answer *oauth.TokenAnswer, compact string, now time.T
 	return nil
 }
 
-// tellEnds says in an answer how long its refresh token, of the claims, can be used, and when all ends that the
-// client was authorised for. The exchange is a use, from which an idle key's time counts.
+// tellEnds adds to an answer for how long its refresh token can be used, and when the whole authorisation of the
+// client ends. The exchange is a use, so idleTimeout counts from now.
 func (e *exchange) tellEnds(answer *oauth.TokenAnswer, refresh *token.Claims, now time.Time) {
 	end, all := refresh.ExpiresAt, e.authorizationEnd()
 	if rotation := e.key.Spec.Rotation; rotation != nil && rotation.Mode == v1alpha1.RotationNever {
@@ -45,8 +45,8 @@ func (e *exchange) tellEnds(answer *oauth.TokenAnswer, refresh *token.Claims, no
 	}
 }
 
-// authorizationEnd is when a key ends, whatever token of it is used; zero where no end is set. A session ends
-// with the time that its issuer gives sessions, too.
+// authorizationEnd returns when a key ends, whichever token is used; zero if no end is set. A session also ends
+// when the issuer's limit for sessions is reached.
 func (e *exchange) authorizationEnd() (end time.Time) {
 	if at := e.key.Spec.ExpiresAt; at != nil {
 		end = at.Truncate(time.Second)
@@ -57,7 +57,7 @@ func (e *exchange) authorizationEnd() (end time.Time) {
 	return end
 }
 
-// earliest is the earlier of two ends, of which a zero one never comes.
+// earliest returns the earlier of two ends; a zero time stands for no end.
 func earliest(a, b time.Time) time.Time {
 	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
 		return b
@@ -65,7 +65,7 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// secondsUntil is at least 1: clients take 0 for an end that never comes.
+// secondsUntil returns at least 1, since clients read 0 as no end.
 func secondsUntil(end, now time.Time) int64 {
 	return max(int64(end.Sub(now)/time.Second), 1)
 }

@@ -94,7 +94,7 @@ func (s *Service) active(ctx context.Context, issuer *registry.Issuer, claims *t
 	if honours(key) || (key != nil && over(key, claims)) {
 		return honours(key), nil
 	}
-	// The key may live again, or a later revision be on record, of which the replica has not heard.
+	// The replica may not know yet that the key has a new token or a later revision.
 	key, err := s.registry.KeyLive(ctx, keyName(claims), claims.JTI)
 	return honours(key), err
 }

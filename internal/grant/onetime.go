@@ -110,7 +110,7 @@ func (s *Service) answerOnce(ctx context.Context, e *exchange, answer lifecycle.
 	}
 }
 
-// decideOnce asks the table about a token and a key. Live: the key was just read at the API server.
+// decideOnce asks the table about a token and a key. live says that the key was just read from the API server.
 func (s *Service) decideOnce(e *exchange, key *v1alpha1.JWTRefreshKey, live bool) (lifecycle.OneTimeAnswer, error) {
 	use := &lifecycle.OneTimeUse{
 		Key: key, JTI: e.claims.JTI, Revision: e.claims.Object.Revision,
@@ -120,11 +120,11 @@ func (s *Service) decideOnce(e *exchange, key *v1alpha1.JWTRefreshKey, live bool
 	moved := false
 	switch bound := e.claims.JWKThumbprint; {
 	case use.Revision == key.Status.Revision && use.JTI == key.Status.JTI:
-		// A spec of which no token can be made is told by the attempt to make one.
+		// If no token can be made from spec, the attempt to make one reports it.
 		outdated, unmade := lifecycle.Outdated(key, e.issuer.URL, line.Held(e.claims))
 		use.TermsDiffer = outdated || unmade != nil
 	case bound != "" && bound == e.proven.thumbprint && use.Revision < key.Status.Revision:
-		// Where the current token cannot be read nothing is known of its binding, and no line ends on that.
+		// If the current token cannot be read, its binding is not known, and the line must not end.
 		var current *token.Claims
 		if current, err = line.Recorded(key); err != nil {
 			return lifecycle.OneTimeUnknown, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
@@ -135,14 +135,14 @@ func (s *Service) decideOnce(e *exchange, key *v1alpha1.JWTRefreshKey, live bool
 	}
 	answer := lifecycle.DecideOneTime(use)
 	if answer == lifecycle.OneTimeReused && moved {
-		// Who proves the key is no thief.
+		// A client that proves the key is not a thief.
 		return lifecycle.OneTimeRefused, err
 	}
 	return answer, err
 }
 
-// usedUnfollowed remembers a use that is not on record with an advance. It leaves lastUsedRevision alone, which says
-// of a one-time key which token was followed last.
+// usedUnfollowed remembers a use that no advance records. It does not change lastUsedRevision, which names the token of a
+// one-time key that was followed last.
 func (s *Service) usedUnfollowed(e *exchange) {
 	use := *e.use
 	use.Revision, use.Superseded = 0, false
@@ -207,7 +207,7 @@ func (s *Service) reuse(ctx context.Context, e *exchange) error {
 	}
 }
 
-// goodOnce tells whether a one-time token can be exchanged, by whoever it is bound to.
+// goodOnce tells whether a one-time token can be exchanged, apart from its binding.
 func (s *Service) goodOnce(ctx context.Context, issuer *registry.Issuer, claims *token.Claims, key *v1alpha1.JWTRefreshKey) (bool, error) {
 	e := &exchange{issuer: issuer, claims: claims, proven: proven{thumbprint: claims.JWKThumbprint}}
 	for _, live := range [...]bool{false, true} {

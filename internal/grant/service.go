@@ -34,13 +34,13 @@ type Registry interface {
 	// KeyLive is the key at the API server, for the token of that jti; nil when there is none. It
 	// may be some seconds old.
 	KeyLive(ctx context.Context, name types.NamespacedName, jti string) (*v1alpha1.JWTRefreshKey, error)
-	// KeysProven is how long ago the view of a namespace's keys was proven to be what the API server has.
+	// KeysProven returns how long ago the view of a namespace's keys was proven to equal that of the API server.
 	KeysProven(namespace string) time.Duration
 	// KeyNow is the key at the API server at this moment; nil when there is none.
 	KeyNow(ctx context.Context, name types.NamespacedName) (*v1alpha1.JWTRefreshKey, error)
 	// NamespaceLabels are those of a namespace; false when it is not known.
 	NamespaceLabels(name string) (map[string]string, bool)
-	// At is the place of a request, and the issuers that it may be for.
+	// At returns the place of a request, with the issuers that the request may be for.
 	At(path, host string) registry.Place
 	// ServiceOf tells whether the issuer with a URL is served, for a token that names it and a signing key.
 	ServiceOf(url, kid string) registry.Service
@@ -171,7 +171,7 @@ type Outcome struct {
 	Revision int64
 	// AccessJTI is of the access token handed out.
 	AccessJTI string
-	// Withheld is why an introspection told less than is known: the caller may not ask. Empty otherwise.
+	// Withheld is the reason why an introspection withheld its answer: the caller has no right to ask. Empty otherwise.
 	Withheld oauth.Code
 }
 

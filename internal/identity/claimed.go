@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// ClaimedAudiences are `aud` of a JWT that is not verified: whom it is for, as far as it says so. They may choose who is
-// asked about it, and decide nothing.
+// ClaimedAudiences returns `aud` of a JWT that is not verified. It may choose the issuer that verifies the JWT, and
+// decides nothing.
 func ClaimedAudiences(compact string) []string {
 	parts := strings.Split(compact, ".")
 	if len(compact) > longestToken || len(parts) != 3 {

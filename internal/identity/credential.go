@@ -8,7 +8,7 @@ const bearerScheme = "Bearer"
 // WellFormed tells whether a text can be a token: one or more characters of the alphabet of
 // token68 (RFC 9110 §11.2, b64token in RFC 6750 §2.1), with = at its end only, and no longer than
 // longestToken. Whatever is sent to a TokenReview or to a verifier has to pass it: kube-apiserver
-// takes what stands before a blank for the whole token, and where that is nothing, for nobody's.
+// takes the text before a space for the whole token, and no text for an anonymous request.
 func WellFormed(token string) bool {
 	body := strings.TrimRight(token, "=")
 	return body != "" && len(token) <= longestToken && !strings.ContainsFunc(body, outsideToken68)

@@ -13,7 +13,7 @@ import (
 const (
 	// freshFor is how old a document may become before a newer one is fetched.
 	freshFor = time.Hour
-	// staleFor is how long a document is believed while no newer one can be fetched.
+	// staleFor is how long a document is used while no newer one can be fetched.
 	staleFor = 24 * time.Hour
 	// upstreamEvery is how long after the end of a fetch, good or bad, the next one may begin: a
 	// stranger's token that names an unknown key causes a fetch.
@@ -23,15 +23,15 @@ const (
 )
 
 var (
-	// errTooSoon says that the document was fetched just now, and is not fetched again yet.
+	// errTooSoon says that the last fetch ended a short time ago, so that no new one may begin.
 	errTooSoon = errors.New("it was asked a few seconds ago and is not asked again yet")
 	// errTooManyWait says that mostWaiting callers wait already.
 	errTooManyWait = errors.New("too many logins wait for its answer")
 )
 
 // document is what a provider publishes at one URL. One goroutine at a time fetches it, for all
-// callers and beside their path, and ends within a time of its own. A caller waits as long as its
-// context lasts, and not at all for a newer version of what is known.
+// callers and in the background, with a timeout of its own. A caller waits no longer than its
+// context lasts, and does not wait for a newer version of a known document.
 type document[T any] struct {
 	clock  clock.PassiveClock
 	within time.Duration
@@ -78,8 +78,8 @@ func (d *document[T]) latest() (content T, known bool) {
 	return d.last.content, true
 }
 
-// known returns the version that is believed now, nil where there is none. It begins to fetch a
-// newer one where that is due, and does not wait for it.
+// known returns the version that is in use now, nil if there is none. It begins to fetch a
+// newer one if that is due, and does not wait for it.
 func (d *document[T]) known(ctx context.Context) *version[T] {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -96,7 +96,7 @@ func (d *document[T]) known(ctx context.Context) *version[T] {
 	return d.last
 }
 
-// read returns the content that is believed now, and waits for a fetch where there is none.
+// read returns the content that is in use now, and waits for a fetch if there is none.
 func (d *document[T]) read(ctx context.Context) (T, error) {
 	if known := d.known(ctx); known != nil {
 		return known.content, nil
@@ -109,8 +109,8 @@ func (d *document[T]) read(ctx context.Context) (T, error) {
 	return fetched.content, nil
 }
 
-// newer waits for the fetch that is under way, or for one that it begins. Where none may begin it
-// returns why the last one failed, and errTooSoon where that did not fail.
+// newer waits for the current fetch, or for one that it begins. If none may begin, it
+// returns why the last one failed, or errTooSoon if that succeeded.
 func (d *document[T]) newer(ctx context.Context) (*version[T], error) {
 	d.mu.Lock()
 	switch {
@@ -151,7 +151,7 @@ func (d *document[T]) due() bool {
 func (d *document[T]) begin(ctx context.Context) {
 	flight := &flight[T]{done: make(chan struct{}), askedAt: d.clock.Now()}
 	d.flight = flight
-	// The answer is for others too: it does not end with the caller that was first.
+	// Other callers wait for the answer too, so the fetch does not end with the first caller.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.within)
 	go func() {
 		defer cancel()
@@ -163,13 +163,13 @@ func (d *document[T]) begin(ctx context.Context) {
 			d.last = flight.result
 		}
 		d.failure, d.endedAt = err, d.clock.Now()
-		// Who asks from here on gets a fetch of its own, and never the result of one that has ended.
+		// A caller from here on gets a new fetch, and never the result of one that has ended.
 		d.flight = nil
 		close(flight.done)
 	}()
 }
 
-// fetched is fetch, of which a panic is an error: what a provider answers must not end the process.
+// fetched calls fetch and returns a panic as an error: the answer of a provider must not end the process.
 func (d *document[T]) fetched(ctx context.Context) (content T, err error) {
 	defer func() {
 		if recover() != nil {

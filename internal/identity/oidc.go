@@ -75,7 +75,7 @@ type trust struct {
 
 // Verify tells whose id_token it is (OpenID Connect Core §3.1.3.7), by a provider's entry. It
 // returns ErrRefused for a token that is not acceptable, and ErrUnavailable of the registry while
-// the provider's documents do not tell.
+// the provider's documents are not known.
 func (p *Providers) Verify(ctx context.Context, entry *v1alpha1.OIDCProvider, idToken string) (*Person, error) {
 	if !WellFormed(idToken) || ofAnotherKind(idToken) {
 		return nil, ErrRefused
@@ -157,7 +157,7 @@ func (u *upstream) discover(ctx context.Context, issuer string, clock clock.Pass
 	}
 	algorithms := asymmetric(content.Algorithms)
 	if len(algorithms) == 0 {
-		// The one that every provider has to support (OpenID Connect Discovery §3).
+		// RS256 is the algorithm that every provider has to support (OpenID Connect Discovery §3).
 		algorithms = []string{oidc.RS256}
 	}
 	found := &trust{keysURL: content.JWKSURI}
@@ -169,7 +169,7 @@ func (u *upstream) discover(ctx context.Context, issuer string, clock clock.Pass
 		})
 	}
 	found.verifier = oidc.NewVerifier(issuer, newKeySet(found.keys, algorithms, clock), &oidc.Config{
-		// Audiences are several, and checked with the rest of the entry.
+		// There can be several audiences; they are checked with the rest of the entry.
 		SkipClientIDCheck: true, SupportedSigningAlgs: algorithms, Now: clock.Now,
 	})
 	return found, nil

@@ -21,7 +21,7 @@ type Person struct {
 	Claims map[string]apiextensionsv1.JSON
 }
 
-// ofAnotherKind: a provider signs more than id_tokens with the same keys, for the same clients:
+// ofAnotherKind tells whether a token is not an id_token: a provider signs more than id_tokens with the same keys, for the same clients:
 // access tokens (RFC 9068), logout tokens, security events. Those that say so in their typ are
 // told apart by it (RFC 8725 §3.11); an id_token has none, or JWT.
 func ofAnotherKind(compact string) bool {
@@ -120,7 +120,7 @@ func asksForAddress(entry *v1alpha1.OIDCProvider) bool {
 	return slices.ContainsFunc(entry.Allowed, func(allowed v1alpha1.AllowedValues) bool { return allowed.Claim == addressClaim })
 }
 
-// lookalike: encoding/json, by which go-oidc reads a token, takes a name in another case for the
+// lookalike tells whether a name equals a claim's but for its case: encoding/json, by which go-oidc reads a token, takes a name in another case for the
 // same name, and the last of the two counts.
 func lookalike(claims map[string]json.RawMessage) bool {
 	for name := range claims {
@@ -133,7 +133,7 @@ func lookalike(claims map[string]json.RawMessage) bool {
 	return false
 }
 
-// forUs: one of the entry's audiences is named, and where the token has more than one, it was
+// forUs tells whether a token is for one of the entry's audiences: one of the entry's audiences is named, and where the token has more than one, it was
 // issued to one of ours (OpenID Connect Core §3.1.3.7, 3 to 5).
 func forUs(entry *v1alpha1.OIDCProvider, audiences []string, claims map[string]json.RawMessage) bool {
 	named := slices.ContainsFunc(audiences, func(audience string) bool { return slices.Contains(entry.Audiences, audience) })

@@ -107,8 +107,8 @@ var errKeySignature = errors.New("no key of the provider verifies the signature"
 
 // VerifySignature is part of oidc.KeySet. A signature that no known key verifies is refused once
 // keys that were asked for after it came do not verify it either: the provider may just have a new
-// key. Where these cannot be asked for now, and the signature names a key that is not known, it
-// is not judged.
+// key. If the keys cannot be fetched now, and the signature names an unknown key, the result is
+// that the provider is unavailable.
 func (s *keySet) VerifySignature(ctx context.Context, compact string) ([]byte, error) {
 	came := s.clock.Now()
 	signature, err := jose.ParseSignedCompact(compact, s.algorithms)

@@ -108,8 +108,8 @@ func (r *Reviews) ask(ctx context.Context, issuer, token string) (authentication
 	return answer.Status.User, nil
 }
 
-// unauthenticated tells whether a user is the one whom an API server makes of a request without a
-// credential that it knows. No token proves such a user, whatever a review says of it.
+// unauthenticated tells whether a user is the one that an API server assigns to a request without a
+// valid credential. No token proves such a user, whatever a review answers.
 func unauthenticated(user *authenticationv1.UserInfo) bool {
 	return user.Username == "" || user.Username == anonymousUser || slices.Contains(user.Groups, unauthenticatedGroup)
 }

@@ -35,7 +35,7 @@ func (d *decision) accessBeside(next bool) AccessStep {
 	}
 }
 
-// accessEnded: the access token was issued before the line was ended.
+// accessEnded tells whether the access token was issued before the line was ended.
 func (d *decision) accessEnded() bool {
 	return d.Secret.HoldsAccess && d.Secret.AccessRevision < d.status.FirstRevision
 }

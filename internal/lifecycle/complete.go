@@ -76,8 +76,8 @@ func (d *decision) holdsToken() bool {
 	return d.Secret.State == SecretOwn && (d.Secret.TokenHash != "" || d.Secret.HoldsAccess)
 }
 
-// strayed tells whether a Secret without a token has lost its ownerReference. One that is to hold a
-// token gets the reference back with it.
+// strayed tells whether a Secret without a token has lost its ownerReference. A Secret that must hold a
+// token gets the reference back together with the token.
 func (d *decision) strayed(plan *Plan) bool {
 	s := d.Secret
 	ours := s.State == SecretOwn || (s.State == SecretLeftOver && d.issued && !d.now.Before(d.leftOverUntil()))

@@ -147,7 +147,7 @@ func (d *decision) issuerMissing() *Plan {
 	}
 	return &Plan{Verdict: waiting(v1alpha1.ReasonIssuerNotFound,
 		fmt.Sprintf("JWTIssuer %q does not exist; create it, or name another in spec.issuerRef.", d.Issuer.Name),
-		fmt.Sprintf("The key waits until JWTIssuer %q exists, however long that takes.", d.Issuer.Name))}
+		fmt.Sprintf("The key waits until JWTIssuer %q exists.", d.Issuer.Name))}
 }
 
 func (d *decision) issuerNotReady() *Plan {
@@ -219,7 +219,7 @@ func (d *decision) firstIssue() *Plan {
 	return &Plan{Line: IssueFirst, Mint: d.nextMint(0), Secret: d.write(), Access: access, Verdict: d.withAccess(d.inUse(), access)}
 }
 
-// adopts: a token that was found becomes the first, unless all that was issued before is to end.
+// adopts tells whether a token that was found becomes the first, which it does unless all earlier tokens must end.
 func (d *decision) adopts() bool {
 	a := d.Secret.Adoptable
 	return a != nil && d.restartCause() == "" && d.now.Before(a.ExpiresAt)

@@ -20,7 +20,7 @@ func Successor(key *v1alpha1.JWTRefreshKey, issuerURL string, now time.Time) (Mi
 	return values.mint(key.Status.Revision+1, now.UTC().Truncate(time.Second)), err
 }
 
-// Outdated tells whether spec asks for another token than one of the issuer at that URL that says what held says.
+// Outdated tells whether spec asks for another token than the held one, which the issuer at that URL made.
 func Outdated(key *v1alpha1.JWTRefreshKey, issuerURL string, held *Held) (bool, error) {
 	o := &Observed{Key: key, Issuer: Issuer{URL: issuerURL}, Held: held}
 	values, err := effectiveOf(o)
@@ -28,8 +28,8 @@ func Outdated(key *v1alpha1.JWTRefreshKey, issuerURL string, held *Held) (bool, 
 	return len(d.specChanges()) > 0, err
 }
 
-// RetryGrace is how long after a one-time token was followed whoever presents it gets its successor; zero
-// where every use is followed and every second use ends the line.
+// RetryGrace returns for how long after a one-time token was followed a client that presents it gets its successor;
+// zero if each use makes a new token and each second use ends the line.
 func RetryGrace(key *v1alpha1.JWTRefreshKey) time.Duration {
 	if r := key.Spec.Rotation; r != nil && r.RetryGrace != nil {
 		return min(max(r.RetryGrace.Duration, 0), maxRetryGrace)

@@ -15,14 +15,14 @@ const RetryInterval = 30 * time.Second
 type Failure struct {
 	// Name is that of the Secret.
 	Name string
-	// Answer is what the API server says, without any part of a token.
+	// Answer is the API server's answer, without any part of a token.
 	Answer string
-	// Refused: a user has to act. Otherwise the write may succeed the next time.
+	// Refused is true if a user has to act. Otherwise the write may succeed the next time.
 	Refused bool
 }
 
-// Failed is the plan that reports, after this one, that a write of a Secret failed. A token that
-// could not be taken away changes nothing about what became of the key.
+// Failed returns the plan that reports, after this one, that a write of a Secret failed. If a token could
+// not be removed from a Secret, the reason of the key's condition stays.
 func (p *Plan) Failed(f Failure) *Plan {
 	report := &Plan{Check: p.Check, Verdict: p.Verdict, values: p.values, notices: p.notices, failure: &f}
 	switch {
@@ -43,10 +43,10 @@ func (p *Plan) Failed(f Failure) *Plan {
 	return report
 }
 
-// Failure is the failed write that the plan reports; nil where it reports none.
+// Failure returns the failed write that the plan reports; nil if it reports none.
 func (p *Plan) Failure() *Failure { return p.failure }
 
-// Unwritten is what the conditions say of a Secret that could not be written.
+// Unwritten returns the conditions for a Secret that could not be written.
 func Unwritten(f Failure) Verdict {
 	if f.Refused {
 		return stalled(v1alpha1.ReasonSecretRefused, fmt.Sprintf(

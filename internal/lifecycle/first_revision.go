@@ -1,8 +1,8 @@
 package lifecycle
 
-// withdraws tells whether a line that is advanced for the cause leaves everything behind that was issued
-// before: the new revision becomes status.firstRevision, in the same write as the new line. An ordinary
-// rotation keeps it, since what it supersedes stays good.
+// withdraws tells whether an advance of the line for this cause ends all earlier tokens: then the new revision
+// becomes status.firstRevision, in the same write as the new line. An ordinary rotation does not change
+// status.firstRevision, since the superseded tokens stay accepted.
 func (d *decision) withdraws(cause Cause) bool {
 	switch cause {
 	case CauseRotateNow, CauseReinstated, CauseDistrusted, CauseKeyWithdrawn:
@@ -28,11 +28,11 @@ func (d *decision) restartCause() Cause {
 	}
 }
 
-// maxRevision is the most that the schema of status allows.
+// maxRevision is the highest revision that the schema of status allows.
 const maxRevision = 1<<53 - 1
 
-// lastRevision is the highest revision that a token of the key can have had. Without a line on record
-// that is the first token's. A first revision above the line shows that the line was higher once.
+// lastRevision returns the highest revision that a token of the key can have had. Without a line on record
+// this is the revision of the first token. A first revision above the line shows that the line was higher once.
 func (d *decision) lastRevision() int64 {
 	last := max(d.status.Revision, 1)
 	if first := d.status.FirstRevision; first > last && first < maxRevision {

@@ -8,7 +8,7 @@ import (
 )
 
 // notice is a condition about a part of spec that has no effect, or an effect that its author may not expect. It is
-// present while that is so, and changes nothing about Ready, Reconciling and Stalled.
+// present only while True, and does not change Ready, Reconciling and Stalled.
 type notice struct{ kind, reason, message string }
 
 func noticeOf(notices []notice, kind string) notice {
@@ -20,7 +20,7 @@ func noticeOf(notices []notice, kind string) notice {
 	return notice{}
 }
 
-// noticed are the notices that apply. v1alpha1.NoticeConditions lists their types.
+// noticed returns the notices that apply. v1alpha1.NoticeConditions lists their types.
 func (d *decision) noticed() (notices []notice) {
 	for _, find := range []func() (notice, bool){d.restartIgnored, d.reuseUndetected} {
 		if n, applies := find(); applies {
@@ -30,7 +30,7 @@ func (d *decision) noticed() (notices []notice) {
 	return notices
 }
 
-// restartIgnored: spec.rolloutRestart names workloads that are never restarted.
+// restartIgnored returns the notice for a spec.rolloutRestart that restarts nothing.
 func (d *decision) restartIgnored() (notice, bool) {
 	n := notice{kind: v1alpha1.ConditionRestartIgnored, reason: v1alpha1.ReasonRestartsDisabled}
 	switch {
@@ -50,8 +50,9 @@ func (d *decision) restartIgnored() (notice, bool) {
 	return n, true
 }
 
-// reuseUndetected: within retryGrace a used token is answered again. A thief who comes at least once in that time is
-// never told from the holder, and with access tokens that end earlier both have to come as often.
+// reuseUndetected returns the notice for a retryGrace within which a thief is never detected. Within retryGrace a used
+// token is answered again, so a thief who refreshes at least once in that time looks like the holder. If access tokens
+// end earlier than retryGrace, the thief and the holder have to refresh that often.
 func (d *decision) reuseUndetected() (notice, bool) {
 	grace := RetryGrace(d.Key)
 	if d.values.mode != v1alpha1.RotationOneTimeUse || d.values.terms.JWKThumbprint != "" || grace < d.values.accessLifetime {

@@ -21,7 +21,7 @@ type Observed struct {
 	Namespace Namespace
 	// Issuer is the issuer that the key names.
 	Issuer Issuer
-	// RestartsEnabled: the manager restarts the workloads that spec.rolloutRestart names.
+	// RestartsEnabled is true if the manager restarts the workloads that spec.rolloutRestart names.
 	RestartsEnabled bool
 	// WatchedSince is when somebody began to look at keys; zero for always. What was used while the
 	// API server was away comes on record only after it is back.
@@ -59,7 +59,7 @@ type Issuer struct {
 	SessionNamespace string
 	// AccessPending: the access ring has no key that may sign now.
 	AccessPending bool
-	// AccessFrom is when it has one, where that is known.
+	// AccessFrom is the time from which it has one, if that is known.
 	AccessFrom time.Time
 	// KnowsHeldKey tells whether the key that signed the current token is still in the ring.
 	KnowsHeldKey bool
@@ -86,8 +86,8 @@ const (
 	SecretMissing
 	// SecretOwn: a Secret that the operator made for this very key.
 	SecretOwn
-	// SecretLeftOver: a Secret made for an earlier key of the same name, whose UID is dead, or one of
-	// ours whose token is on record nowhere. It is replaced.
+	// SecretLeftOver: a Secret that was made for an earlier key of the same name, or one of ours whose token is
+	// not on record. It is replaced.
 	SecretLeftOver
 	// SecretForeign: something the operator did not make for this key. It is never touched.
 	SecretForeign

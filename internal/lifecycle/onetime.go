@@ -23,13 +23,13 @@ type OneTimeUse struct {
 	// JTI and Revision are those of the presented token, which is correctly signed and not expired.
 	JTI      string
 	Revision int64
-	// HolderProven: the client proved the DPoP key that the presented token is bound to, and the
-	// current token is bound to the same. A proof beside an unbound token is none.
+	// HolderProven is true if the client proved the DPoP key to which the presented token and the current
+	// token are bound. A proof beside an unbound token does not count.
 	HolderProven bool
-	// TermsDiffer: spec asks for another token than the current one.
+	// TermsDiffer is true if spec asks for another token than the current one.
 	TermsDiffer bool
-	// Live: the key was read at the API server for this decision. Where it was not, ViewAge is
-	// how long ago the view that it is from was proven.
+	// Live is true if the key was read from the API server for this decision. Otherwise ViewAge is
+	// how long ago the view was proven.
 	Live    bool
 	ViewAge time.Duration
 	Now     time.Time
@@ -38,13 +38,13 @@ type OneTimeUse struct {
 // OneTimeAnswer is what the holder of a one-time token gets.
 type OneTimeAnswer int
 
-// The answers. What is called final is not changed by a look at the API server.
+// The answers. A live read does not change an answer that is called final.
 const (
-	// OneTimeRefused: the token is not good any more, and nothing else happens. Final.
+	// OneTimeRefused: the token is not accepted any more, and nothing else happens. Final.
 	OneTimeRefused OneTimeAnswer = iota
 	// OneTimeReused: a token was used twice, and the line ends. Final.
 	OneTimeReused
-	// OneTimeRead: what is known is not good enough; read the key at the API server and decide again.
+	// OneTimeRead: the view is too old; read the key from the API server and decide again.
 	OneTimeRead
 	// OneTimeFollow: the token is followed by the next, by compare-and-swap.
 	OneTimeFollow
@@ -56,9 +56,9 @@ const (
 	OneTimeRollOver
 	// OneTimeUnrecorded: the line has not begun; the token can be used soon.
 	OneTimeUnrecorded
-	// OneTimeWaits: the token is good, and cannot be followed before a superseded one is out of its grace.
+	// OneTimeWaits: the token is accepted, but it cannot be followed until the grace of a superseded one is over.
 	OneTimeWaits
-	// OneTimeUnknown: the record does not say when the token was followed, and soon it does not matter.
+	// OneTimeUnknown: the record does not say when the token was followed; soon its grace is over in any case.
 	OneTimeUnknown
 )
 
@@ -115,7 +115,7 @@ func (u *OneTimeUse) again() OneTimeAnswer {
 	return OneTimeAgain
 }
 
-// superseded decides on a token that another has followed, and whose holder has proven nothing.
+// superseded decides on a token that another one has followed, and whose holder proved no key.
 func (u *OneTimeUse) superseded() OneTimeAnswer {
 	status := &u.Key.Status
 	used := u.Revision <= status.LastUsedRevision
@@ -127,7 +127,7 @@ func (u *OneTimeUse) superseded() OneTimeAnswer {
 	case listed && known && inGrace(u.Key, followedAt, u.Now):
 		return OneTimeCurrent
 	case !used:
-		// It is of an earlier enrolment, and no longer in overlap. That ends no line.
+		// The token is from an earlier enrolment and no longer in overlap. Its use ends no line.
 		return u.onLive(OneTimeRefused)
 	case !known && inGrace(u.Key, oldestKnown(status), u.Now):
 		return u.onLive(OneTimeUnknown)
@@ -136,7 +136,7 @@ func (u *OneTimeUse) superseded() OneTimeAnswer {
 	}
 }
 
-// onLive is the answer where the key was read for it.
+// onLive returns the answer if the key was read live, and OneTimeRead otherwise.
 func (u *OneTimeUse) onLive(answer OneTimeAnswer) OneTimeAnswer {
 	if u.Live {
 		return answer
@@ -144,22 +144,22 @@ func (u *OneTimeUse) onLive(answer OneTimeAnswer) OneTimeAnswer {
 	return OneTimeRead
 }
 
-// young: the current token is not older than the grace. Of a line that does not say, it is not.
+// young tells whether the current token is younger than the grace. It is false if the line does not say.
 func (u *OneTimeUse) young() bool {
 	createdAt, grace := u.Key.Status.CreatedAt, RetryGrace(u.Key)
 	return createdAt != nil && grace > 0 && u.Now.Before(createdAt.Add(grace))
 }
 
-// IsEnrolment tells whether the current one-time token was written to a Secret for whoever enrols, and
-// has not been used: it is followed at its first use, which takes it out of there.
+// IsEnrolment tells whether the current one-time token is in a Secret for an enrolment and
+// has not been used. Its first use makes the next token and empties the Secret.
 func IsEnrolment(key *v1alpha1.JWTRefreshKey) bool {
 	used := key.Status.LastUsedRevision
 	return SecretName(key) != "" && (used == 0 || used != key.Status.Revision-1)
 }
 
-// KeptInGrace are the superseded tokens of a line once its current token is followed at now: those that are in
-// their grace still, and the current one. It is false where there are more than a line keeps: then the token
-// must not be followed yet, since a holder of the one that was dropped would be taken for a thief.
+// KeptInGrace returns the superseded tokens of a line if its current token is followed now: those that are still in
+// their grace, and the current one. It returns false if there are more than a line keeps: then the token
+// must not be followed yet, since a client with the dropped token would count as a thief.
 func KeptInGrace(key *v1alpha1.JWTRefreshKey, now time.Time) ([]v1alpha1.SupersededToken, bool) {
 	status := &key.Status
 	var kept []v1alpha1.SupersededToken
@@ -174,7 +174,7 @@ func KeptInGrace(key *v1alpha1.JWTRefreshKey, now time.Time) ([]v1alpha1.Superse
 	return kept, len(kept) <= maxPrevious
 }
 
-// followedAt is when a revision was followed by the next, where the line says so.
+// followedAt returns when a revision was followed by the next, if the line says so.
 func followedAt(status *v1alpha1.JWTRefreshKeyStatus, revision int64) (time.Time, bool) {
 	if revision+1 == status.Revision && status.CreatedAt != nil {
 		return status.CreatedAt.Time, true
@@ -187,7 +187,7 @@ func followedAt(status *v1alpha1.JWTRefreshKeyStatus, revision int64) (time.Time
 	return time.Time{}, false
 }
 
-// oldestKnown is when the oldest token that the line still says anything of was made.
+// oldestKnown returns when the oldest token on record was made.
 func oldestKnown(status *v1alpha1.JWTRefreshKeyStatus) (oldest time.Time) {
 	if status.CreatedAt != nil {
 		oldest = status.CreatedAt.Time

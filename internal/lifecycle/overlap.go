@@ -14,7 +14,7 @@ func (d *decision) retire() *Plan {
 	if !d.alive || !over {
 		return nil
 	}
-	// Of a Secret that is about to be written, or was refused, this says nothing.
+	// This does not apply to a Secret that is about to be written, or was refused.
 	return &Plan{Line: RetireSuperseded, Previous: kept, Verdict: d.readyVerdict(), KeepConditions: d.secretDiffers()}
 }
 

@@ -40,8 +40,7 @@ const (
 	WriteSecret
 	// EmptySecret takes the tokens out of the Secret.
 	EmptySecret
-	// OwnSecret gives the Secret, which holds no token and is to hold none, the ownerReference back that
-	// it has lost.
+	// OwnSecret restores the lost ownerReference of a Secret that holds no token and must hold none.
 	OwnSecret
 	// DeleteSecret deletes a Secret of ours that cannot be emptied, since it is immutable.
 	DeleteSecret
@@ -85,7 +84,7 @@ type Plan struct {
 	Discard bool
 	// KeepStatus leaves the status as it is; the Secret is what matters.
 	KeepStatus bool
-	// KeepConditions leaves all of the status but the line as it is.
+	// KeepConditions changes only the line in status.
 	KeepConditions bool
 
 	Line  LineStep
@@ -110,7 +109,7 @@ type Plan struct {
 	Remove []string
 
 	Verdict Verdict
-	// After is what the conditions say once the Secret is written; nil where Verdict holds then too.
+	// After are the conditions once the Secret is written; nil if Verdict applies then too.
 	After *Verdict
 	// Next is when to look again if nothing happens before; zero for never.
 	Next time.Time
@@ -118,7 +117,7 @@ type Plan struct {
 	values  effective
 	notices []notice
 	failure *Failure
-	// written: the Secret of the key holds the current token by now.
+	// written is true if the Secret of the key holds the current token now.
 	written bool
 }
 
@@ -147,7 +146,7 @@ func ready(message string) Verdict {
 	return Verdict{Ready: true, Reason: v1alpha1.ReasonIssued, Message: message}
 }
 
-// waiting is for what clears by itself: message says why the key is not ready, until what it waits for.
+// waiting returns the conditions of a key that becomes ready without a user: message says why it is not ready, until says what it waits for.
 func waiting(reason, message, until string) Verdict {
 	return Verdict{Reason: reason, Message: message, Reconciling: reason, Waiting: until}
 }
@@ -177,7 +176,7 @@ func (p *Plan) AccessLifetime() time.Duration { return p.values.accessLifetime }
 // Terms are what the tokens of this key are to say.
 func (p *Plan) Terms() Terms { return p.values.terms }
 
-// Written is the plan that reports, after this one, that its Secret is written; nil where there is nothing to add.
+// Written returns the plan that reports, after this one, that its Secret is written; nil if there is nothing to report.
 func (p *Plan) Written() *Plan {
 	if p.Secret != WriteSecret || p.After == nil {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// readyVerdict is what the conditions say of a key whose token can be used, and what it waits for.
+// readyVerdict returns the conditions of a key whose token can be used.
 func (d *decision) readyVerdict() Verdict {
 	verdict := d.inUse()
 	if cause, previous := d.following(); cause != "" && len(previous) > maxPrevious {
@@ -25,7 +25,7 @@ func (d *decision) readyVerdict() Verdict {
 	return d.withAccess(verdict, access)
 }
 
-// inUse is Ready alone. The message holds before and after the write of the Secret that follows a rotation, so that
+// inUse returns the condition Ready. The message holds before and after the write of the Secret that follows a rotation, so that
 // it costs no write of its own: it speaks of a token in the Secret, and not of the current one. The Secret of
 // a one-time key is emptied after its first use.
 func (d *decision) inUse() Verdict {
@@ -39,7 +39,7 @@ func (d *decision) inUse() Verdict {
 	}
 }
 
-// withAccess adds what a Secret waits for that is to hold an access token and holds none.
+// withAccess adds the wait for an access token that the Secret must hold and does not hold yet.
 func (d *decision) withAccess(verdict Verdict, access AccessStep) Verdict {
 	if !WantsAccessToken(d.Key) || !d.Issuer.AccessPending || access != NoAccess || verdict.Reconciling != "" {
 		return verdict
@@ -53,8 +53,8 @@ func (d *decision) withAccess(verdict Verdict, access AccessStep) Verdict {
 	return verdict
 }
 
-// issuing is what the conditions say between the record of a token and the write of its Secret, where the Secret holds
-// no token that is accepted meanwhile.
+// issuing returns the conditions between the record of a token and the write of its Secret, if the Secret holds
+// no accepted token in between.
 func (d *decision) issuing(revision int64) Verdict {
 	return waiting(v1alpha1.ReasonIssuing,
 		fmt.Sprintf("Revision %d is recorded, and Secret %q does not hold it yet.", revision, d.Secret.Name),
@@ -74,8 +74,8 @@ func (d *decision) staysReady(previous []v1alpha1.SupersededToken) bool {
 		slices.ContainsFunc(previous, func(t v1alpha1.SupersededToken) bool { return t.TokenHash == held })
 }
 
-// waitsForRetirement says until when the next token waits. Use of the tokens can end the wait earlier; the time told is the
-// latest one, which does not move.
+// waitsForRetirement says until when the next token waits. Use of the tokens can end the wait earlier; the message has
+// the latest time, which does not move.
 func (d *decision) waitsForRetirement(cause Cause) string {
 	var first *v1alpha1.SupersededToken
 	var end time.Time
@@ -93,7 +93,7 @@ func (d *decision) waitsForRetirement(cause Cause) string {
 		cause, first.Revision, stamp(end))
 }
 
-// latestRetirement is when a superseded token retires at the latest, whatever is used.
+// latestRetirement returns when a superseded token retires at the latest, whichever tokens are used.
 func (d *decision) latestRetirement(i int) time.Time {
 	end, supersededAt := d.status.Previous[i].ExpiresAt.Time, d.status.CreatedAt.Time
 	if i+1 < len(d.status.Previous) {
@@ -105,5 +105,5 @@ func (d *decision) latestRetirement(i int) time.Time {
 	return end
 }
 
-// stamp writes a time for a message.
+// stamp formats a time for a message.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

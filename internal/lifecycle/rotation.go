@@ -44,15 +44,15 @@ func (d *decision) advance() *Plan {
 	case len(previous) <= maxPrevious:
 		return d.advanceFor(cause, previous)
 	case d.secretDiffers():
-		// Meanwhile the Secret is kept as at any other time.
+		// Meanwhile the Secret is kept up to date as usual.
 		return nil
 	default:
 		return &Plan{Verdict: d.readyVerdict()}
 	}
 }
 
-// following tells why the next token is due, and which tokens would be superseded by it. More of
-// them than maxPrevious: it waits.
+// following returns why the next token is due, and which tokens it would supersede. If there are more than
+// maxPrevious, the next token waits.
 func (d *decision) following() (cause Cause, previous []v1alpha1.SupersededToken) {
 	cause = d.rotationCause()
 	if cause == "" {

@@ -39,7 +39,7 @@ func (p *Plan) Status(o *Observed, token *Token, now time.Time) v1alpha1.JWTRefr
 	return status
 }
 
-// secretName is the Secret that holds the key's token: another name than before only once there is such a Secret.
+// secretName returns the name of the Secret that holds the key's token. It changes only when the Secret of the new name exists.
 func (p *Plan) secretName(o *Observed) string {
 	switch {
 	case o.Secret.State == NoSecret:
@@ -85,7 +85,7 @@ func (p *Plan) renewalTime(o *Observed, status *v1alpha1.JWTRefreshKeyStatus) *m
 	return &metav1.Time{Time: due.UTC()}
 }
 
-// SetConditions makes the conditions say what the plan says, and nothing else.
+// SetConditions sets the conditions of the plan, and removes all others.
 func (p *Plan) SetConditions(status *v1alpha1.JWTRefreshKeyStatus, generation int64, now time.Time) {
 	set := func(kind string, value bool, reason, message string) {
 		condition := metav1.Condition{

@@ -1,5 +1,5 @@
-// Package ownership decides whether a Secret belongs to a refresh key: one table, which looks at
-// all that the Secret and the key's status say, and not at one mark alone.
+// Package ownership decides whether a Secret belongs to a refresh key, by one table over all
+// marks of the Secret and the record in the key's status.
 package ownership
 
 import (
@@ -20,7 +20,7 @@ type Mark struct {
 	Retained bool
 }
 
-// MarkFor is the value of the annotations owner and made-for on a Secret of the key. No part of it
+// MarkFor returns the value of the annotations owner and made-for on a Secret of the key. No part of it
 // can hold a slash.
 func MarkFor(key *v1alpha1.JWTRefreshKey) string {
 	return key.Namespace + "/" + key.Name + "/" + string(key.UID)
@@ -52,8 +52,8 @@ func MarkOf(secret metav1.Object) (Mark, bool) {
 	return Mark{Namespace: namespace, Name: name, UID: uid, Retained: retained}, true
 }
 
-// KeyOf names the key of the Secret's namespace that the Secret says it belongs to; empty where it
-// names none. It is a hint for whom to wake; StateOf decides.
+// KeyOf returns the name of the key, in the Secret's namespace, that the Secret's marks name; empty if they
+// name none. It is a hint for which key to wake; StateOf decides.
 func KeyOf(secret metav1.Object) string {
 	if owner := metav1.GetControllerOfNoCopy(secret); owner != nil {
 		if IsKey(*owner) {
@@ -67,12 +67,12 @@ func KeyOf(secret metav1.Object) string {
 	return ""
 }
 
-// Kept tells why a Secret of a key does not go with its key.
+// Kept says why a Secret of a key stays when its key is deleted.
 type Kept int
 
-// Why a Secret of a key stays when its key goes.
+// Why a Secret of a key stays when its key is deleted.
 const (
-	// Collected: it does not stay, since its ownerReference has it collected.
+	// Collected: it does not stay, since the garbage collector deletes it with its owner.
 	Collected Kept = iota
 	// Retained: deletionPolicy is Retain.
 	Retained
@@ -80,8 +80,8 @@ const (
 	Stranded
 )
 
-// OfKey tells whether the operator made a Secret for a key, whichever that is, and whether the Secret
-// goes with it. It looks at metadata alone, and is for an uninstall, when no key is left.
+// OfKey tells whether the operator made a Secret for any key, and whether the Secret is deleted
+// with its key. It reads only metadata, for an uninstall, when no key is left.
 func OfKey(secret metav1.Object) (Kept, bool) {
 	annotations := secret.GetAnnotations()
 	owner := metav1.GetControllerOfNoCopy(secret)
@@ -97,7 +97,7 @@ func OfKey(secret metav1.Object) (Kept, bool) {
 	}
 }
 
-// IsKey tells whether an ownerReference is to a refresh key.
+// IsKey tells whether an ownerReference names a refresh key.
 func IsKey(reference metav1.OwnerReference) bool {
 	group, _, _ := strings.Cut(reference.APIVersion, "/")
 	return reference.Kind == keyKind && group == v1alpha1.Group

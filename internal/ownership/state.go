@@ -49,7 +49,7 @@ const (
 	MadeElsewhere
 )
 
-// Holds says whose refresh token the Secret holds, by the token's own words.
+// Holds says which key the refresh token in the Secret names, as the unverified token says.
 type Holds int
 
 // Whose refresh token a Secret holds.
@@ -66,7 +66,7 @@ const (
 	HoldsAnothers
 )
 
-// Facts are all that the ownership of a Secret depends on.
+// Facts is everything that the ownership of a Secret depends on.
 type Facts struct {
 	Opaque     bool
 	Controller Controller
@@ -86,7 +86,7 @@ type Facts struct {
 	HasLine bool
 }
 
-// rules are asked in this order; the first that holds decides. ADR 14 explains each.
+// rules are checked in this order; the first that applies decides. ADR 14 explains each.
 var rules = []struct {
 	name  string
 	holds func(*Facts) bool
@@ -133,7 +133,7 @@ func (f *Facts) State() (state lifecycle.SecretState, rule string) {
 	panic("ownership: the last rule always decides")
 }
 
-// AsksToken tells whether it matters whose token the Secret holds, and this is not known.
+// AsksToken tells whether the ownership depends on the token in the Secret, and the token is not known.
 func (f *Facts) AsksToken() bool {
 	if f.Holds != HoldsUnread {
 		return false

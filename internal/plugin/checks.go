@@ -269,19 +269,19 @@ func (e *evidence) standing() check {
 		return pass("standing", "revision %d was superseded by %d, and is accepted in the overlap", claims.Object.Revision, current)
 	}
 	if registry.BelowFirst(e.key, claims.Object.Revision) {
-		return reject("standing", "revision %d was issued before all earlier tokens were ended; the first that counts is %d", claims.Object.Revision, e.key.Status.FirstRevision)
+		return reject("standing", "revision %d was ended by a revocation, a logout, a reuse or rotate-now; the first accepted revision is %d", claims.Object.Revision, e.key.Status.FirstRevision)
 	}
 	if claims.Object.Revision < current && lifecycle.OneTime(e.key) {
 		return reject("standing", "revision %d was used; the current one is %d. Using it again revokes the key", claims.Object.Revision, current)
 	}
 	if e.alive().Verdict == failed || e.object().Verdict == failed {
-		return reject("standing", "a key that is over stands for no token")
+		return reject("standing", "the key is revoked or expired")
 	}
 	return reject("standing", "revision %d retired; the current one is %d", claims.Object.Revision, current)
 }
 
-// issuedFrom: an access token is good while the refresh token that it was issued from is accepted, or was
-// superseded in the ordinary way.
+// issuedFrom checks that the refresh token from which an access token was issued is accepted, or was superseded
+// in the ordinary way.
 func (e *evidence) issuedFrom() check {
 	const beside = "; an API that does not introspect accepts the token to its end"
 	if e.key == nil {
@@ -294,9 +294,9 @@ func (e *evidence) issuedFrom() check {
 	case registry.Honours(e.key, object.UID, object.Revision, e.now):
 		return pass("standing", "issued from revision %d; the current one is %d", object.Revision, status.Revision)
 	case registry.BelowFirst(e.key, object.Revision):
-		return reject("standing", "issued before all earlier tokens were ended; the first revision that counts is %d%s", status.FirstRevision, beside)
+		return reject("standing", "issued from a revision that was ended by a revocation, a logout, a reuse or rotate-now; the first accepted revision is %d%s", status.FirstRevision, beside)
 	case e.alive().Verdict == failed || e.object().Verdict == failed:
-		return reject("standing", "a key that is over stands for no token%s", beside)
+		return reject("standing", "the key is revoked or expired%s", beside)
 	default:
 		return reject("standing", "issued from revision %d, which is not on record; the current one is %d%s", object.Revision, status.Revision, beside)
 	}

@@ -124,13 +124,13 @@ func (n *creation) issued(ctx context.Context, k *cluster, name string) (key *v1
 	return key, err
 }
 
-// waitsFor is what a key waits for, as its conditions say.
+// waitsFor returns what a key waits for, as its conditions say.
 func waitsFor(key *v1alpha1.JWTRefreshKey) string {
 	ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady)
 	waits := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReconciling)
 	switch {
 	case ready == nil:
-		return "key " + key.Name + " was not looked at yet; is the manager at work?"
+		return "key " + key.Name + " has not been looked at yet; is the manager running?"
 	case waits != nil && waits.Message != "" && waits.Message != ready.Message:
 		return "key " + key.Name + " waits, " + waits.Reason + ": " + waits.Message
 	default:

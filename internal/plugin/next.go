@@ -96,7 +96,7 @@ func renewal(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
 	case modeOf(key) == v1alpha1.RotationOneTimeUse && key.Status.Revision > 0:
 		return []next{{what: "each use hands out the next token; a token that is used twice revokes the key"}}
 	case at != nil && at.Time.Before(now):
-		return []next{{at: at.Time, what: "the next token is overdue: is the manager at work?"}}
+		return []next{{at: at.Time, what: "the next token is overdue: is the manager running?"}}
 	case at != nil:
 		return []next{{at: at.Time, what: "the next token is issued; the one before stays good for the overlap"}}
 	}

@@ -53,7 +53,7 @@ func TestWhatComes(t *testing.T) {
 		}), []string{"in 32m: the key is revoked, if nobody uses it until then", renewed, ends}},
 		{"an absolute end", issued(func(k *key) { k.Status.Previous, k.Spec.ExpiresAt = nil, at(60*day) }), []string{renewed, ends, "in 60d: the key ends for good (spec.expiresAt)"}},
 		{"the token lasts to the absolute end", issued(func(k *key) { k.Status.Previous, k.Spec.ExpiresAt, k.Status.RenewalTime = nil, at(29*day), nil }), []string{"in 29d: the key ends for good (spec.expiresAt)"}},
-		{"renewal overdue", issued(func(k *key) { k.Status.Previous, k.Status.RenewalTime = nil, at(-time.Hour) }), []string{"60m ago: the next token is overdue: is the manager at work?", ends}},
+		{"renewal overdue", issued(func(k *key) { k.Status.Previous, k.Status.RenewalTime = nil, at(-time.Hour) }), []string{"60m ago: the next token is overdue: is the manager running?", ends}},
 		{"a rotation was asked for", issued(func(k *key) {
 			k.Status.Previous, k.Annotations = nil, map[string]string{v1alpha1.AnnotationRotate: "now"}
 		}), []string{"a rotation was asked for, and is carried out", renewed, ends}},

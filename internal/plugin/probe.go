@@ -93,9 +93,9 @@ func (p *probe) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// mayIntrospect asks the API server, as the ServiceAccount, whether it may ask about tokens of keys in a
-// namespace. A replica answers one that may not with active false, as it answers for a revoked token
-// (RFC 7662 §2.2), which must not be taken for a refusal.
+// mayIntrospect asks the API server, as the ServiceAccount, whether it may introspect tokens of keys in a
+// namespace. Without that right, a replica answers active false, as for a revoked token (RFC 7662 §2.2), and
+// the plugin must not read this as a refusal of the token.
 func (k *cluster) mayIntrospect(ctx context.Context, account, namespace string) error {
 	token, err := k.accountToken(ctx, account)
 	if err != nil {
@@ -114,7 +114,7 @@ func (k *cluster) mayIntrospect(ctx context.Context, account, namespace string) 
 		}},
 	}, metav1.CreateOptions{})
 	if err != nil {
-		return fmt.Errorf("it cannot be found out what ServiceAccount %s may do: %w", account, err)
+		return fmt.Errorf("cannot find out what ServiceAccount %s may do: %w", account, err)
 	}
 	if !answer.Status.Allowed {
 		return fmt.Errorf("ServiceAccount %s may not create jwtrefreshkeys/introspect in namespace %s", account, namespace)
@@ -122,8 +122,8 @@ func (k *cluster) mayIntrospect(ctx context.Context, account, namespace string) 
 	return nil
 }
 
-// accountToken is a short-lived token of a ServiceAccount for an audience, and for the API server
-// where none is given.
+// accountToken returns a short-lived token of a ServiceAccount for an audience, and for the API server
+// if no audience is given.
 func (k *cluster) accountToken(ctx context.Context, account string, audiences ...string) (string, error) {
 	namespace, name, ok := strings.Cut(account, "/")
 	if !ok || namespace == "" || name == "" {

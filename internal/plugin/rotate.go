@@ -93,11 +93,11 @@ func (r *rotation) rotated(ctx context.Context, k *cluster, name string, before 
 	return key, err
 }
 
-// waitsForRotation is what a rotation that was asked for waits for.
+// waitsForRotation returns what a requested rotation waits for.
 func waitsForRotation(key *v1alpha1.JWTRefreshKey) string {
 	waits := meta.IsStatusConditionTrue(key.Status.Conditions, v1alpha1.ConditionReconciling)
 	if meta.IsStatusConditionTrue(key.Status.Conditions, v1alpha1.ConditionReady) && !waits {
-		return "the operator has not issued the new token of key " + key.Name + " yet; is the manager at work?"
+		return "the operator has not issued the new token of key " + key.Name + " yet; is the manager running?"
 	}
 	return waitsFor(key)
 }

@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// glob is a compiled pattern: its parts from left to right. Literals and placeholders stand for
-// themselves and are never empty; wild parts stand for what lies between these.
+// glob is a compiled pattern: its parts from left to right. Literals and placeholders match
+// their own text and are never empty; wild parts match the text between these.
 type glob []part
 
 type part struct {
@@ -41,8 +41,8 @@ const (
 
 func (p *part) wild() bool { return p.kind == segment || p.kind == anything }
 
-// stands is the text that a part stands for; false where it is a placeholder without a value. The value
-// is never read as a pattern, whatever characters it has.
+// stands returns the text that a part matches; false if it is a placeholder without a value. The value
+// is never read as a pattern.
 func (p *part) stands(r *Request) (string, bool) {
 	switch p.kind {
 	case namespaceName:
@@ -108,9 +108,9 @@ func placeholder(name string) (part, error) {
 	return part{namespaceLabel, key}, nil
 }
 
-// matches tells whether the whole of text is one that the glob stands for, in the namespace of a request.
+// matches tells whether the glob matches the whole text, in the namespace of a request.
 func (g glob) matches(text string, r *Request) bool {
-	// What stands ahead of the first wild part, and behind the last one, has one place only.
+	// The parts ahead of the first wild part, and behind the last one, can match at one place only.
 	for len(g) > 0 && !g[0].wild() {
 		value, known := g[0].stands(r)
 		if !known || !strings.HasPrefix(text, value) {
@@ -134,7 +134,7 @@ func (g glob) matches(text string, r *Request) bool {
 	return g.spans(text, r)
 }
 
-// longestText is that of an audience, the longest of what globs are over.
+// longestText is the length limit of an audience, the longest text that globs match.
 const longestText = 512
 
 // spans is matches for any glob. It carries the set of places in text at which the parts so far can end,
@@ -156,7 +156,7 @@ func (g glob) spans(text string, r *Request) bool {
 		if !known {
 			return false
 		}
-		// From the end, since a place that is moved to must not be moved again.
+		// Begin at the end, so that no place is moved twice.
 		for at := len(text); at >= 0; at-- {
 			if ends[at] {
 				ends[at] = false

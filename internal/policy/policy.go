@@ -106,7 +106,7 @@ func Compile(spec *v1alpha1.JWTIssuerSpec) (*Policy, error) {
 // GrantsNothing tells whether the policy has no rules.
 func (p *Policy) GrantsNothing() bool { return len(p.rules) == 0 }
 
-// LongestLifetime is the longest refresh token that any rule grants. Where no rule is left it is the
+// LongestLifetime returns the longest lifetime of a refresh token that any rule grants. Without rules it is the
 // default, since tokens that were granted before may be granted again.
 func (p *Policy) LongestLifetime() time.Duration {
 	if p.GrantsNothing() {
@@ -218,7 +218,7 @@ func (p *Policy) neverGranted(r *Request) (missing []string) {
 	return missing
 }
 
-// lack is something that a rule does not grant. It is put into words only where no rule grants all.
+// lack is something that a rule does not grant. It becomes text only if no rule grants everything.
 type lack struct {
 	what string
 	// name is that of the audience, subject, scope or claim.
@@ -260,7 +260,7 @@ func (r *rule) missing(req *Request) (missing []string) {
 	return missing
 }
 
-// lacks tells what the rule does not grant, one by one, until it is told to stop.
+// lacks yields what the rule does not grant, one by one, until the caller stops.
 func (r *rule) lacks(req *Request, tell func(lack) (further bool)) {
 	if !r.namespaces.Matches(labels.Set(req.NamespaceLabels)) && !tell(lack{what: lackedLabels}) {
 		return

@@ -1,4 +1,4 @@
-// Package redact repeats what an API server says without anything that could be part of a token.
+// Package redact removes from an API server's answer everything that could be part of a token.
 package redact
 
 import (
@@ -12,18 +12,18 @@ import (
 const (
 	// longest bounds, in bytes, what a condition repeats of an answer of the API server.
 	longest = 320
-	// more ends what was cut.
+	// more ends a text that was cut.
 	more = " ..."
-	// withheld stands for what is left out.
+	// withheld replaces the parts that are left out.
 	withheld = "[...]"
 	// telling is how many characters of a token in a row are not repeated; scattered is the same for what remains
 	// of an answer once everything but letters and digits is taken away.
 	telling, scattered = 6, 8
 )
 
-// Answer is an answer of the API server without anything that could be part of a token. A validation, a webhook or a
+// Answer returns an answer of the API server without anything that could be part of a token. A validation, a webhook or a
 // policy may quote the Secret: its text or its base64 form, whole, in pieces, or byte by byte. What remains are
-// words, short numbers, and names that are made of these. held are the values that must not show.
+// words, short numbers, and names that are made of these. held are the values that must not appear.
 func Answer(answer string, held ...[]byte) string {
 	forms := formsOf(held)
 	text := bytesInARow.ReplaceAllString(printable(answer), " "+withheld+" ")
@@ -56,7 +56,7 @@ var (
 	number = regexp.MustCompile(`^(?:[0-9]{1,5}|[0-9]{1,4}[a-z]{1,2}|[a-z]{1,6}[0-9]{1,4}(?:(?:alpha|beta|s)[0-9]{0,2})?)$`)
 )
 
-// printable puts blanks in place of what is not printable ASCII.
+// printable replaces characters that are not printable ASCII by spaces.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' || r == utf8.RuneError {
@@ -87,7 +87,7 @@ func plain(row string) bool {
 	return numbers <= 5 && short <= 6
 }
 
-// tokenForms are the ways in which values may be written that must not show.
+// tokenForms returns the forms of the values that must not appear.
 type tokenForms struct{ windows, compact map[string]bool }
 
 func formsOf(held [][]byte) *tokenForms {
@@ -117,7 +117,7 @@ func compact(text string) string {
 // tells whether a row of characters holds a piece of a value.
 func (f *tokenForms) tells(row string) bool { return anyWindow(f.windows, row, telling) }
 
-// scatteredIn tells whether pieces that are each too short to tell make up a part of a value together.
+// scatteredIn tells whether pieces that are too short by themselves form a part of a value together.
 func (f *tokenForms) scatteredIn(text string) bool {
 	return anyWindow(f.compact, compact(strings.ReplaceAll(text, withheld, "")), scattered)
 }

@@ -30,7 +30,7 @@ import (
 
 // Errors of a Cluster, matched with errors.Is.
 var (
-	// ErrUnavailable says that something cannot be known or recorded now. What wraps it names the
+	// ErrUnavailable says that something cannot be known or recorded now. An error that wraps it names the
 	// dependency that is the reason.
 	ErrUnavailable = errors.New("temporarily unavailable")
 	// ErrLost says that somebody else changed the key first: look again.
@@ -196,8 +196,8 @@ func (c *Cluster) Staleness() time.Duration {
 	return oldest
 }
 
-// KeysProven is how long ago it is since the view of a namespace's keys was proven; the longest there is where it
-// never was, or where the namespace is not served.
+// KeysProven returns how long ago the view of a namespace's keys was proven; the longest duration if it
+// never was, or if the namespace is not served.
 func (c *Cluster) KeysProven(namespace string) time.Duration {
 	keys := c.keysIn(namespace)
 	if keys == nil {
@@ -229,7 +229,7 @@ func (c *Cluster) NamespaceLabels(name string) (map[string]string, bool) {
 	return namespace.Labels, true
 }
 
-// At is the place of a request, and the issuers that it may be for.
+// At returns the place of a request, with the issuers that the request may be for.
 func (c *Cluster) At(path, host string) Place { return c.directory.Load().find(path, host) }
 
 // ServiceOf tells whether the issuer with a URL is served, for a token that names it and a signing key.

@@ -57,7 +57,7 @@ func (c *Cluster) KeyNow(ctx context.Context, name types.NamespacedName) (*v1alp
 	asked := c.options.Pulse.Now()
 	for {
 		read, err := c.readKey(ctx, name)
-		// What another's question found may be older than this one.
+		// The result of another request may be older than this request.
 		if err != nil || !read.at.Before(asked) {
 			return read.key, err
 		}
@@ -138,7 +138,7 @@ func (c *Cluster) readRings(ctx context.Context, issuer string) error {
 
 const (
 	// issuerLists is how often a second issuers are listed for tokens that name one which is not known, and
-	// issuerListsAtOnce how many such lists there are at once: strangers can name what they like.
+	// issuerListsAtOnce how many such lists there are at once: strangers can name any URL.
 	issuerLists       = 20
 	issuerListsAtOnce = 100
 	// rememberedIssuers is for how many URLs it is remembered that there was no issuer.
@@ -147,8 +147,8 @@ const (
 	longestIssuerURL = 512
 )
 
-// IssuersNow takes up all issuers as the API server has them, for a token that names one which is not known. Lists at the same
-// time are one, what came of them is remembered for some seconds for the same URL, and beyond a rate nothing is known, which is
+// IssuersNow lists all issuers from the API server, for a token that names an unknown one. Requests at the same time
+// share one list, the result is remembered for some seconds for the same URL, and beyond a rate the result is
 // ErrUnavailable.
 func (c *Cluster) IssuersNow(ctx context.Context, url string) error {
 	asked := c.options.Pulse.Now()
@@ -163,7 +163,7 @@ func (c *Cluster) IssuersNow(ctx context.Context, url string) error {
 		if err != nil {
 			return err
 		}
-		// What another's question found may be older than this one.
+		// The result of another request may be older than this request.
 		if !at.Before(asked) {
 			c.listed.Add(url, at)
 			return nil

@@ -26,6 +26,13 @@ type residents struct {
 	owners int
 }
 
+// PlaceOf returns a place that has one issuer, which owns it.
+func PlaceOf(issuer *Issuer) Place {
+	r := &residents{}
+	r.join(issuer, true)
+	return Place{residents: r}
+}
+
 func (r *residents) join(issuer *Issuer, owns bool) {
 	if !slices.Contains(r.issuers, issuer) {
 		r.issuers = append(r.issuers, issuer)
@@ -40,7 +47,7 @@ func (r *residents) join(issuer *Issuer, owns bool) {
 	}
 }
 
-// Issuers are those that a request at the place may be for, the oldest first.
+// Issuers returns the issuers that a request at the place may be for, the oldest first.
 func (p *Place) Issuers() []*Issuer {
 	if p.residents == nil {
 		return nil
@@ -48,7 +55,7 @@ func (p *Place) Issuers() []*Issuer {
 	return p.issuers
 }
 
-// Sole is the only issuer of the place; nil where there are several, or none.
+// Sole returns the only issuer of the place; nil if there are several, or none.
 func (p *Place) Sole() *Issuer {
 	if issuers := p.Issuers(); len(issuers) == 1 {
 		return issuers[0]
@@ -56,7 +63,7 @@ func (p *Place) Sole() *Issuer {
 	return nil
 }
 
-// Owner is the issuer that a request is for which names none: the one whose url the place is, or the only one. It is nil where
+// Owner returns the issuer of a request that names none: the one whose url is this place, or the only one. It is nil if
 // several issuers have the place as their endpointURL.
 func (p *Place) Owner() *Issuer {
 	if p.residents != nil && p.owner != nil {
@@ -65,7 +72,7 @@ func (p *Place) Owner() *Issuer {
 	return p.Sole()
 }
 
-// Any is an issuer of the place, for a request of which it is known that none of its issuers accepts it.
+// Any returns one issuer of the place, for a request that none of its issuers accepts.
 func (p *Place) Any() *Issuer {
 	if owner := p.Owner(); owner != nil {
 		return owner
@@ -73,7 +80,7 @@ func (p *Place) Any() *Issuer {
 	return p.Issuers()[0]
 }
 
-// Named is the issuer of the place with that URL, to the byte; nil where it is none of the place's.
+// Named returns the issuer of the place with exactly that URL; nil if it is not one of the place.
 func (p *Place) Named(url string) *Issuer {
 	for _, issuer := range p.Issuers() {
 		if issuer.URL == url {
@@ -86,7 +93,7 @@ func (p *Place) Named(url string) *Issuer {
 // Service tells whether an issuer is served, whatever the place.
 type Service int
 
-// What can be known of an issuer.
+// What can be known about an issuer.
 const (
 	// Unknown: there is no issuer with that URL, as far as the watch has told.
 	Unknown Service = iota
@@ -97,7 +104,7 @@ const (
 	Unserved
 )
 
-// directory is all issuers at one moment, by where they are reached. It never changes.
+// directory holds all issuers at one moment, by where they are reached. It never changes.
 type directory struct {
 	at map[endpoint.Location]*residents
 	// byPath are the issuers of a path, whatever their host; hosts are the issuers of a host.
@@ -152,8 +159,8 @@ func residentsOf[K comparable](places map[K]*residents, at K) *residents {
 	return places[at]
 }
 
-// find is the place of a request: that of the host and the path. Where no issuer is reached under both, the path alone decides,
-// for proxies and port-forwards have hosts of their own; but not at a host of other issuers, whose paths would be taken for theirs.
+// find returns the place of a request, by host and path. If no issuer has both, the path alone decides, since proxies and
+// port-forwards have their own hosts; but not at a host that other issuers have.
 func (d *directory) find(path, host string) Place {
 	location := endpoint.At(host, path)
 	place := Place{Host: location.Host, Path: path, residents: d.at[location]}

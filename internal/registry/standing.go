@@ -65,14 +65,14 @@ func StandingOf(key *v1alpha1.JWTRefreshKey, token Token, now time.Time) Standin
 }
 
 // BelowFirst tells whether a token of the revision was issued before the line of its key was ended, by a
-// revocation, a logout, a reuse or a rotate-now. It is refused for good, and its use means nothing. A
-// token that tells no revision, as access tokens of earlier releases, is below any first revision.
+// revocation, a logout, a reuse or a rotate-now. It is refused for good, and its use has no effect. A
+// token without a revision, as access tokens of earlier releases, is below any first revision.
 func BelowFirst(key *v1alpha1.JWTRefreshKey, revision int64) bool {
 	return revision < key.Status.FirstRevision
 }
 
-// Honours tells whether a key stands for an access token that was issued from its token of the revision:
-// one that is accepted still, or was superseded in the ordinary way. The first token is accepted before it is
+// Honours tells whether an access token is active that was issued from the key's refresh token of this revision:
+// the refresh token is still accepted, or was superseded in the ordinary way. The first token is accepted before it is
 // on record. A revision that is not known yet may be on record by now.
 func Honours(key *v1alpha1.JWTRefreshKey, uid string, revision int64, now time.Time) bool {
 	return Lives(key, uid, now) && !BelowFirst(key, revision) && revision <= max(key.Status.Revision, 1)

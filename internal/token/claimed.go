@@ -2,8 +2,8 @@ package token
 
 import "strings"
 
-// Claimed is what a token that is not verified says of itself: its issuer and the key that signed it, empty where it says
-// neither. It may choose who is asked, and decides nothing.
+// Claimed returns the issuer and the signing key that an unverified token names, each empty if the token does not name it.
+// They may choose the issuer that verifies the token, and decide nothing.
 func Claimed(compact string) (issuer, kid string) {
 	if len(compact) > MaxLength || strings.Count(compact, ".") != 2 || strings.ContainsFunc(compact, outsideAlphabet) {
 		return "", ""

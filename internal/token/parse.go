@@ -101,8 +101,7 @@ func keyFor(compact string, typ Type, rings *keyring.Rings) (*keyring.Key, error
 	return key, nil
 }
 
-// Named reads which object a token says it is of, without verifying the token: it tells whose a token
-// would be, and proves nothing.
+// Named returns the object that a token names, without verifying the token. It proves nothing.
 func Named(compact string) (Object, bool) {
 	parts := strings.Split(compact, ".")
 	if len(compact) > MaxLength || len(parts) != 3 {

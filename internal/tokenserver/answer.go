@@ -32,7 +32,7 @@ var (
 	errTooLarge = refuseWith(http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB.")
 )
 
-// errNoCredentials says that a request has none, or none of a kind that is known here. The answer is
+// errNoCredentials says that a request has no credentials, or none of a known kind. The answer is
 // 401 without any error (RFC 6750 §3.1).
 var errNoCredentials = errors.New("the request carries no bearer token")
 

@@ -13,7 +13,7 @@ import (
 )
 
 // Audit writes one line of JSON for each exchange, login and revocation, granted or refused, and for
-// each introspection by a caller that may not ask about the token: who
+// each introspection by a caller without the right to ask about the token: who
 // asked, by which key, from where, when, and what came of it. No token is ever in it.
 type Audit struct {
 	clock clock.PassiveClock
@@ -48,7 +48,7 @@ type record struct {
 	Revision  int64  `json:"revision,omitempty"`
 	JTI       string `json:"jti,omitempty"`
 	AccessJTI string `json:"accessJTI,omitempty"`
-	// Caller is who asked about a token; of an introspection only.
+	// Caller is the user name of the caller; only for an introspection.
 	Caller string `json:"caller,omitempty"`
 	// Address is where the connection came from; a proxy's where there is one before us.
 	Address   string `json:"address,omitempty"`

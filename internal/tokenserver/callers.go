@@ -75,7 +75,7 @@ func (c *clusterCaller) MayIntrospect(ctx context.Context, namespace string) err
 		return nil
 	}
 	asked := c.review(namespace)
-	// Groups and extra are part of who asks.
+	// The groups and extra fields of the caller count for the review as well.
 	flight, err := json.Marshal(asked.Spec)
 	if err != nil {
 		return err

@@ -26,8 +26,8 @@ import (
 // oneIssuer is an Issuers with one issuer, and a Callers that knows no caller and counts who is tried.
 type oneIssuer struct{ tried []string }
 
-func (o *oneIssuer) Issuer(string, string) *registry.Issuer {
-	return &registry.Issuer{Name: "default", URL: "https://tokens.example.com"}
+func (o *oneIssuer) At(string, string) registry.Place {
+	return registry.PlaceOf(&registry.Issuer{Name: "default", URL: "https://tokens.example.com"})
 }
 
 func (o *oneIssuer) Authenticate(_ context.Context, _, bearer string) (Caller, error) {
@@ -53,8 +53,12 @@ func TestCredentialsOfACaller(t *testing.T) {
 		{"a list", "Bearer x,y", invalid, ""},
 		{"a token", "Bearer x", invalid, "x"},
 	} {
-		one := &oneIssuer{}
-		server, err := New(Options{Issuers: one, Callers: one, Clock: clocktesting.NewFakePassiveClock(time.Unix(1e9, 0)), Log: logr.Discard()})
+		one, clock := &oneIssuer{}, clocktesting.NewFakePassiveClock(time.Unix(1e9, 0))
+		grants, err := grant.New(grant.Options{Clock: clock})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server, err := New(Options{Issuers: one, Callers: one, Grants: grants, Clock: clock, Log: logr.Discard()})
 		if err != nil {
 			t.Fatal(err)
 		}

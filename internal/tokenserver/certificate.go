@@ -81,10 +81,10 @@ func (c *Certificate) read(ctx context.Context, before []byte) ([]byte, error) {
 	return pem, nil
 }
 
-// longestChain is what fits into one message of a handshake, which crypto/tls takes no longer.
+// longestChain is the longest chain that crypto/tls accepts in one message of a handshake.
 const longestChain = 64 << 10
 
-// readable checks what no handshake reads before it is sent: of a pair, crypto/tls parses the first certificate alone.
+// readable checks the whole chain before it is served, since crypto/tls parses only the first certificate of a pair.
 func readable(pair *tls.Certificate) error {
 	size := 0
 	for _, raw := range pair.Certificate {

@@ -125,7 +125,7 @@ func (s *Server) revoke(r *Request) error {
 	return s.answer(r, nil)
 }
 
-// chooseByToken has a token of ours choose its issuer. Where it names none, any issuer of the place refuses it.
+// chooseByToken chooses the issuer by the token. If the token names none, any issuer of the place refuses it.
 func (s *Server) chooseByToken(r *Request, compact string) error {
 	issuer, err := s.Grants.IssuerOf(r.http.Context(), r.place, compact, "/"+r.Endpoint)
 	if err != nil {
@@ -154,7 +154,7 @@ func (s *Server) introspect(r *Request) error {
 	case !asked:
 		return errNoCredentials
 	case bearer == "":
-		return oauth.Refuse(oauth.InvalidToken, "The Authorization header is not Bearer, one blank and a token.")
+		return oauth.Refuse(oauth.InvalidToken, "The Authorization header must be Bearer, one space and a token.")
 	}
 	compact := form.Get(oauth.ParamToken)
 	issuer, err := s.Grants.IssuerOfQuestion(r.http.Context(), r.place, compact, bearer, "/"+r.Endpoint)
@@ -174,7 +174,7 @@ func (s *Server) introspect(r *Request) error {
 	return s.answer(r, answer)
 }
 
-// published chooses the issuer that is told of at a place: the one whose url it is.
+// published chooses the issuer whose metadata and keys are served at a place: the one whose url it is.
 func (r *Request) published() error {
 	r.choose(r.place.Owner())
 	switch {

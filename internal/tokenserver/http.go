@@ -41,8 +41,8 @@ func NewHTTPServer(handler http.Handler, tls *tls.Config) *http.Server {
 	}
 }
 
-// withDeadline ends what a request waits for together with the request: the limit of the connection ends the
-// connection alone.
+// withDeadline ends the work of a request together with the request, since the time limit of the connection ends only
+// the connection.
 func withDeadline(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), writeTimeout)

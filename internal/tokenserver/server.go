@@ -76,7 +76,7 @@ type Request struct {
 	Issuer string
 	// Grant is the grant_type of a request for tokens where it is one that there is; otherwise empty.
 	Grant string
-	// Caller is who asked about a token; empty where that was not proven.
+	// Caller is the user name of the caller of an introspection; empty if it was not proven.
 	Caller string
 	// Code is the error that was answered; empty for none.
 	Code     oauth.Code
@@ -181,11 +181,11 @@ func route(r *http.Request) (endpoint, string) {
 	return endpoint{}, ""
 }
 
-// log writes one line a request. Nothing that a client sent is in it but what was verified.
+// log writes one line for each request. Of a client's data it contains only what was verified.
 func (s *Server) log(r *Request) {
 	fields := []any{"endpoint", r.Endpoint, "issuer", r.Issuer, "status", r.Status, "took", r.Took.String()}
 	if r.Code != "" {
-		// The logger writes the cause of a failure under the name error.
+		// The logger writes the cause of a failure under error, and the place in the code under caller.
 		fields = append(fields, "code", r.Code)
 	}
 	if r.Outcome.Withheld != "" {

@@ -266,7 +266,7 @@ func (r *Removal) report(format string, arguments ...any) {
 	fmt.Fprintf(r.Report, format+"\n", arguments...)
 }
 
-// ofKeys are the Secrets of keys that stay, or go, for one reason.
+// ofKeys returns the Secrets of keys that stay, or are deleted, for one reason.
 func ofKeys(found []metav1.PartialObjectMetadata, why ownership.Kept) (some []metav1.PartialObjectMetadata) {
 	for i := range found {
 		if kept, ofKey := ownership.OfKey(&found[i]); ofKey && kept == why {
