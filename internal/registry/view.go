@@ -135,8 +135,9 @@ func (v *view[T]) Replace(list []any, version string) error {
 		}
 	}
 	v.mu.Unlock()
-	v.fresh.reached(version)
+	// A view is ready only once what is made of it is made.
 	v.changed()
+	v.fresh.reached(version)
 	return nil
 }
 

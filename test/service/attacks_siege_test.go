@@ -101,9 +101,7 @@ func (s *siege) secret(text string) string {
 // connection.
 func (s *siege) open(r *replica, limits func(*http.Server)) *httptest.Server {
 	s.t.Helper()
-	inside, ok := r.server.Config.Handler.(*tokenserver.Server)
-	s.Expect(ok).To(gomega.BeTrue())
-	options := inside.Options
+	options := r.handler.Options
 	options.Log = s.log.logger()
 	handler, err := tokenserver.New(options)
 	s.Expect(err).NotTo(gomega.HaveOccurred())

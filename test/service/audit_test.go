@@ -120,8 +120,10 @@ func TestAuditAndMetrics(t *testing.T) {
 
 	lines := strings.Count(log.text.String(), "\n")
 	h.introspect(r, shown, exchanged.text("access_token"), "")
+	h.Expect(log.last()).To(gomega.HaveKeyWithValue("event", "introspection"), "a caller without the right")
+	h.Expect(log.last()).To(gomega.HaveKeyWithValue("result", "insufficient_scope"))
 	h.serves(r)
-	h.Expect(strings.Count(log.text.String(), "\n")).To(gomega.Equal(lines), "what is only asked is not written down")
+	h.Expect(strings.Count(log.text.String(), "\n")).To(gomega.Equal(lines+1), "requests for metadata are not recorded")
 	log.failing = true
 	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("200"), "a full disk holds nobody up")
 
