@@ -71,6 +71,9 @@ func (r *IssuerReconciler) decide(o *issuerObservation) (*issuerPlan, error) {
 		return nil, fmt.Errorf("advance the signing keys: %w", err)
 	}
 	plan := &issuerPlan{keys: keyStatus(rings), next: rings.NextChange(schedule, now), verdict: verdictOf(rings)}
+	if plan.verdict.ready && compiled.GrantsNothing() {
+		plan.verdict.message += grantsNothing
+	}
 	if !rings.Equal(o.rings) || o.mislabelled {
 		plan.rings = rings
 	}
@@ -107,6 +110,9 @@ func pendingFrom(rings *keyring.Rings, use keyring.Use) time.Time {
 	}
 	return time.Time{}
 }
+
+// grantsNothing follows the message of an issuer that is ready and whose policy has no rules.
+const grantsNothing = " No key is granted a token, since spec.policy has no rules: add a rule, or remove policy for the default."
 
 // conflictRetry is how often an obstacle is looked at again that no watch need tell of.
 const conflictRetry = 30 * time.Second

@@ -242,7 +242,7 @@ func TestAnIssuerWhosePolicyHasNoRules(t *testing.T) {
 	const nothing = "No key is granted a token, since spec.policy has no rules"
 	w.Expect(message()).NotTo(gomega.ContainSubstring(nothing))
 
-	rules := get(w, issuer).Spec.Policy
+	rules := get(w, issuer).Spec.Policy.DeepCopy()
 	w.edit(issuer, func() { issuer.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{}} })
 	w.Eventually(message, patience, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix("True KeysReady"), gomega.ContainSubstring(nothing)))
 	w.becomes(key, v1alpha1.ReasonPolicyDenied)

@@ -210,15 +210,18 @@ func TestSecretsOfTheOperatorThatCannotBeWritten(t *testing.T) {
 	w.Expect(meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionStalled)).To(gomega.BeNil(), "it goes on by itself")
 	w.Eventually(w.noted(issuer, v1alpha1.ReasonSecretRefused), patience).Should(gomega.HaveLen(1))
 	w.Eventually(w.told(key), toldWithin).Should(gomega.And(gomega.HavePrefix("False IssuerNotReady: "), gomega.ContainSubstring(answer)))
+	lift()
+	w.Eventually(w.told(key), 2*triedAgainWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
 	stop()
 
+	// The issuer is ready, and the certificate of the token service cannot be made.
+	lift = w.secretsUnreachable(apiserver.Namespace)
 	fresh := w.createKey("fresh")
 	w.start(servedBy(w.issuer + "-tls"))
 	w.Eventually(w.told(fresh), toldWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix("False Issuing: "), gomega.ContainSubstring(answer)))
 	w.Eventually(func() []string { return w.warnings(fresh) }, patience).Should(gomega.HaveLen(1))
 	lift()
 	w.Eventually(w.told(fresh), 2*triedAgainWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
-	w.Eventually(w.told(key), triedAgainWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
 	served := w.tlsSecret()
 	w.t.Cleanup(func() { _ = w.admin.Delete(w.t.Context(), served) })
 }

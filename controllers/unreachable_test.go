@@ -2,9 +2,11 @@ package controllers_test
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
-	"net"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -34,16 +36,29 @@ const (
 // returns once it does.
 func (w *world) secretsUnreachable(namespace string) (lift func()) {
 	w.t.Helper()
-	return w.secretsBehind(namespace, "https://127.0.0.1:1/validate", 10, apierrors.IsInternalError)
+	unserved := admissionv1.WebhookClientConfig{URL: ptr.To("https://127.0.0.1:1/validate")}
+	return w.secretsBehind(namespace, unserved, 10, apierrors.IsInternalError)
 }
 
-func (w *world) secretsBehind(namespace, url string, seconds int32, refused func(error) bool) (lift func()) {
+// secretsHang has the API server ask a webhook that takes every question and never answers.
+func (w *world) secretsHang(namespace string) (lift func()) {
+	w.t.Helper()
+	ended := make(chan struct{})
+	silent := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-ended }))
+	w.t.Cleanup(func() { close(ended); silent.Close() })
+	client := admissionv1.WebhookClientConfig{
+		URL: ptr.To(silent.URL + "/validate"), CABundle: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: silent.Certificate().Raw}),
+	}
+	return w.secretsBehind(namespace, client, 30, func(err error) bool { return errors.Is(err, context.DeadlineExceeded) })
+}
+
+func (w *world) secretsBehind(namespace string, webhook admissionv1.WebhookClientConfig, seconds int32, refused func(error) bool) (lift func()) {
 	w.t.Helper()
 	hook := &admissionv1.ValidatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: w.namespace},
 		Webhooks: []admissionv1.ValidatingWebhook{{
 			Name:         "secrets.unreachable.example.com",
-			ClientConfig: admissionv1.WebhookClientConfig{URL: &url},
+			ClientConfig: webhook,
 			Rules: []admissionv1.RuleWithOperations{{
 				Operations: []admissionv1.OperationType{admissionv1.Create, admissionv1.Update, admissionv1.Delete},
 				Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"secrets"}},
@@ -177,10 +192,7 @@ func TestSecretsBehindAWebhookThatHangs(t *testing.T) {
 	bystander := w.createKey("bystander")
 	w.start()
 	w.becomes(bystander, v1alpha1.ReasonIssued)
-	deaf, err := (&net.ListenConfig{}).Listen(w.ctx, "tcp", "127.0.0.1:0")
-	w.Expect(err).NotTo(gomega.HaveOccurred())
-	defer deaf.Close()
-	lift := w.secretsBehind(w.namespace, "https://"+deaf.Addr().String()+"/validate", 30, func(err error) bool { return errors.Is(err, context.DeadlineExceeded) })
+	lift := w.secretsHang(w.namespace)
 	key := w.createKey("orders")
 	w.Eventually(w.told(key), toldWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix("False Issuing: "), gomega.ContainSubstring("did not answer within 11s")))
 	w.Eventually(func() []string { return w.warnings(key) }, patience).Should(gomega.HaveLen(1))

@@ -141,7 +141,7 @@ type PolicyRule struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=512
 	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^[!-~]+$')`,message="a glob over audiences is printable ASCII characters without spaces: write each glob as an item of its own"
-	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^([^{}]|[{](namespace|label:[\w./-]+)[}])+$')`,message="braces enclose a placeholder, {namespace} or {label:KEY} with the name of a label, and nothing else: correct it, or match a brace by *"
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^([^{}]|{namespace}|{label:[\w./-]+})+$')`,message="braces enclose a placeholder, {namespace} or {label:KEY} with the name of a label, and nothing else: correct it, or match a brace by *"
 	Audiences []string `json:"audiences,omitempty"`
 
 	// maxLifetime is the longest lifetime granted, from 1m to 87600h. When unset: 2160h.
@@ -161,7 +161,7 @@ type PolicyRule struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=128
 	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^([!#-[]|[]-~])+$')`,message="a glob over scopes is printable ASCII characters without spaces, double quotes and backslashes, as scopes are (RFC 6749 §3.3): write each glob as an item of its own"
-	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^([^{}]|[{](namespace|label:[\w./-]+)[}])+$')`,message="braces enclose a placeholder, {namespace} or {label:KEY} with the name of a label, and nothing else: correct it, or match a brace by *"
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^([^{}]|{namespace}|{label:[\w./-]+})+$')`,message="braces enclose a placeholder, {namespace} or {label:KEY} with the name of a label, and nothing else: correct it, or match a brace by *"
 	Scopes []string `json:"scopes,omitempty"`
 
 	// claims are the names of spec.claims granted, with any value, at most 64. When unset: none.
@@ -182,7 +182,7 @@ type PolicyRule struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=255
 	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^[!-~]+$')`,message="a glob over subjects is printable ASCII characters without spaces: write each glob as an item of its own"
-	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^([^{}]|[{](namespace|label:[\w./-]+)[}])+$')`,message="braces enclose a placeholder, {namespace} or {label:KEY} with the name of a label, and nothing else: correct it, or match a brace by *"
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^([^{}]|{namespace}|{label:[\w./-]+})+$')`,message="braces enclose a placeholder, {namespace} or {label:KEY} with the name of a label, and nothing else: correct it, or match a brace by *"
 	// +kubebuilder:validation:XValidation:rule="!self.exists(s, s.startsWith('refreshkey:') || s.startsWith('system:'))",message="subjects that begin with refreshkey: or system: are never granted: remove them"
 	Subjects []string `json:"subjects,omitempty"`
 }

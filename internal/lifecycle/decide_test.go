@@ -202,7 +202,7 @@ var adoptionCases = []decideCase{
 	{
 		name: "adoption where rotate-now asks meanwhile: the token found may have leaked", from: unissued,
 		given: func(s *situation) { s.found(0, 720*hour); s.rotateNow("leak") },
-		want:  advances(CauseRotateNow, "revision 2, 1h to 721h", "").but(func(o *outcome) { o.Check = "no token yet" }),
+		want:  advances(CauseRotateNow, "revision 2, 1h to 721h", "").but(func(o *outcome) { o.Check, o.Verdict = "no token yet", "waiting Issuing" }),
 	},
 	{
 		name: "adoption where rotate asks: adopted first, since nobody knows which came first", from: unissued,

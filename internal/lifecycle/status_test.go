@@ -283,8 +283,8 @@ func TestTheNameOnRecord(t *testing.T) {
 		state SecretState
 		want  string
 	}{
-		"own": {SecretOwn, "renamed"}, "missing": {SecretMissing, "renamed"}, "none": {NoSecret, "renamed"},
-		"foreign": {SecretForeign, "orders"}, "left over, and replaced": {SecretLeftOver, "renamed"},
+		"own": {SecretOwn, "renamed"}, "none": {NoSecret, ""}, "foreign": {SecretForeign, "orders"},
+		"missing, not written yet": {SecretMissing, "orders"}, "left over, not replaced yet": {SecretLeftOver, "orders"},
 	} {
 		s := settled()
 		s.Key.Status.SecretName = "orders"
@@ -296,6 +296,15 @@ func TestTheNameOnRecord(t *testing.T) {
 		}
 	}
 	s := settled()
+	s.Key.Status.SecretName, s.Secret = "orders", Secret{State: SecretMissing, Name: "renamed"}
+	restore := Decide(s.Observed, t0.Add(hour))
+	written := restore.Written()
+	if written == nil {
+		t.Fatal("a Secret that is missing is not written")
+	}
+	if status := written.Status(&s.Observed, nil, t0.Add(hour)); status.SecretName != "renamed" {
+		t.Errorf("once the Secret is written, status.secretName is %q", status.SecretName)
+	}
 	s.Key.Status.SecretName, s.Secret = "", Secret{State: SecretLeftOver, Name: "orders", OwnerDiffers: true}
 	plan := Decide(s.Observed, s.Key.CreationTimestamp.Add(time.Second))
 	if status := plan.Status(&s.Observed, nil, t0); status.SecretName != "" {

@@ -189,8 +189,7 @@ func (s *Server) log(r *Request) {
 		fields = append(fields, "code", r.Code)
 	}
 	if r.Outcome.Withheld != "" {
-		// The logger writes the line of code under the name caller.
-		fields = append(fields, "withheld", r.Outcome.Withheld, "askedBy", r.Caller)
+		fields = append(fields, "withheld", r.Outcome.Withheld, "caller_name", r.Caller)
 	}
 	if r.Outcome.JTI != "" {
 		fields = append(fields, "namespace", r.Outcome.Key.Namespace, "name", r.Outcome.Key.Name, "jti", r.Outcome.JTI)

@@ -197,6 +197,21 @@ func (s *site) edit(object client.Object, change func()) error {
 	return retry.RetryOnConflict(retry.DefaultBackoff, func() error { return apiserver.Edit(s.ctx, s.admin, object, change) })
 }
 
+// askWithoutRight asks about a refresh token as a ServiceAccount that may not.
+func (s *site) askWithoutRight(held string) (body string) {
+	s.t.Helper()
+	form := url.Values{"token": {held}, "token_type_hint": {"refresh_token"}}
+	request, err := http.NewRequestWithContext(s.ctx, http.MethodPost, s.url+"/introspect", strings.NewReader(form.Encode()))
+	s.Expect(err).NotTo(gomega.HaveOccurred())
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.Header.Set("Authorization", "Bearer "+s.accountToken(s.url))
+	response, err := s.users.Do(request)
+	s.Expect(err).NotTo(gomega.HaveOccurred())
+	status, body := read(s.WithT, response)
+	s.Expect(status).To(gomega.Equal(http.StatusOK))
+	return body
+}
+
 // TestAuditLogIsThatOfThePage: the lines that the real command writes have the members that are documented,
 // of the types that are documented, and no others.
 func TestAuditLogIsThatOfThePage(t *testing.T) {
@@ -205,6 +220,7 @@ func TestAuditLogIsThatOfThePage(t *testing.T) {
 	_, held := s.key("audited-orders")
 	s.refresh(held)
 	session := s.signIn()
+	s.Expect(s.askWithoutRight(session)).To(gomega.Equal(`{"active":false}`))
 	s.granted("/revoke", url.Values{"token": {session}})
 
 	written, err := os.ReadFile(suite.audit)
@@ -230,7 +246,7 @@ func TestAuditLogIsThatOfThePage(t *testing.T) {
 		want[coded(cells[0])[0]] = cells[1]
 	}
 	s.Expect(cmp.Diff(want, types)).To(gomega.BeEmpty(), "-docs/metrics.md +what is written")
-	s.Expect(slices.Sorted(maps.Keys(events))).To(gomega.Equal([]string{"exchange", "login", "revocation"}))
+	s.Expect(slices.Sorted(maps.Keys(events))).To(gomega.Equal([]string{"exchange", "introspection", "login", "revocation"}))
 	for _, event := range slices.Sorted(maps.Keys(events)) {
 		s.Expect(chapter(t, "Audit log")).To(gomega.ContainSubstring("`" + event + "`"))
 	}

@@ -157,14 +157,18 @@ func (s *siege) badQuestions() []attack {
 	twice := ask.with("Authorization", "Bearer "+s.caller, "Authorization", "Bearer "+s.caller)
 	inBody := s.form("/introspect", "token", s.good, "access_token", s.caller)
 	nothing := s.form("/introspect").with("Authorization", "Bearer "+s.caller)
-	const unknown = "401 invalid_token"
+	// Without a bearer token there is no error to tell (RFC 6750 §3.1).
+	const unknown, nobody = "401 invalid_token", "401 "
 	return []attack{
-		{"nobody asks", ask, unknown, nil},
-		{"Basic asks", ask.with("Authorization", "Basic "+b64("a:"+needle)), unknown, nil},
+		{"nobody asks", ask, nobody, nil},
+		{"Basic asks", ask.with("Authorization", "Basic "+b64("a:"+needle)), nobody, nil},
+		{"two blanks and nonsense ask", ask.with("Authorization", "Bearer  "+needle), unknown, nil},
+		{"two blanks and a caller ask", ask.with("Authorization", "Bearer  "+s.caller), unknown, nil},
+		{"a caller and a word ask", ask.with("Authorization", "Bearer "+s.caller+" "+needle), unknown, nil},
 		{"Bearer of nothing asks", ask.with("Authorization", "Bearer "), unknown, nil},
 		{"nonsense asks", ask.with("Authorization", "Bearer "+needle), unknown, nil},
 		{"10 kB asks", ask.with("Authorization", "Bearer "+strings.Repeat("a", 10_000)), unknown, nil},
-		{"a caller asks in the body (RFC 6750 §2.2)", inBody, unknown, nil},
+		{"a caller asks in the body (RFC 6750 §2.2)", inBody, nobody, nil},
 		{"a caller asks twice at once (RFC 6750 §3.1)", twice, malformed, nil},
 		{"a caller asks about nothing", nothing, malformed, nil},
 		{"a caller asks in the URL", request{method: http.MethodPost, target: s.at("/introspect?token=" + needle), header: nothing.header}, malformed, nil},

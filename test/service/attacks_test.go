@@ -193,7 +193,12 @@ func checkManners(t *testing.T, got *answer, sent request) {
 // stands that was sent.
 func checkError(t *testing.T, got *answer, sent request) {
 	t.Helper()
-	if sent.method != http.MethodHead {
+	if bare := got.status == http.StatusUnauthorized && got.header.Get("Www-Authenticate") == `Bearer realm="refreshkeys"`; bare {
+		// Who did not say who asks is told how to, and nothing else (RFC 6750 §3.1).
+		if got.raw != "" {
+			t.Error("a challenge without an error has a body")
+		}
+	} else if sent.method != http.MethodHead {
 		if kind := got.header.Get("Content-Type"); kind != "application/json" {
 			t.Errorf("a refusal of type %q", kind)
 		}

@@ -66,3 +66,47 @@ func stalled(key *v1alpha1.JWTRefreshKey) bool {
 	}
 	return false
 }
+
+// TestAPolicyWithoutRules closes an issuer, at the token service as well: deleting the last rule grants nobody
+// more. Nothing is lost by it.
+func TestAPolicyWithoutRules(t *testing.T) {
+	issuer := newIssuer(t, v1alpha1.PolicyRule{Audiences: []string{"https://*.example.com"}})
+	manage(t)
+	r := serve(t)
+	key := create(t, newKey(newNamespace(t, nil), "orders", of(issuer.Name)))
+	held := holds(t, key, 1)
+	gets(t, r, issuer, held, "200")
+	rules := issuer.Spec.Policy.DeepCopy()
+	edit(t, issuer, func(issuer *v1alpha1.JWTIssuer) { issuer.Spec.Policy.Rules = nil })
+	gets(t, r, issuer, held, "400 unauthorized_client")
+	if message := says(t, key, v1alpha1.ReasonPolicyDenied); !strings.Contains(message, "spec.policy has no rules") {
+		t.Errorf("it says %q", message)
+	}
+	edit(t, issuer, func(issuer *v1alpha1.JWTIssuer) { issuer.Spec.Policy = rules })
+	gets(t, r, issuer, held, "200")
+}
+
+// TestOneRuleServesTwoTeams: each gets what bears its own names, from the operator and from the token service, and
+// neither what bears the other's.
+func TestOneRuleServesTwoTeams(t *testing.T) {
+	issuer := newIssuer(t, v1alpha1.PolicyRule{
+		Audiences: []string{"https://{namespace}.example.com"}, Scopes: []string{"{label:team}:*"}, Subjects: []string{"{namespace}:*"},
+	})
+	manage(t)
+	r := serve(t)
+	shop, bank := newNamespace(t, map[string]string{"team": "shop"}), newNamespace(t, map[string]string{"team": "bank"})
+	ask := func(namespace, name, like, team string) *v1alpha1.JWTRefreshKey {
+		return create(t, newKey(namespace, name, of(issuer.Name), withSubject(like+":till"), func(key *v1alpha1.JWTRefreshKey) {
+			key.Spec.Audience, key.Spec.Scopes = "https://"+like+".example.com", []string{team + ":read"}
+		}))
+	}
+	for namespace, team := range map[string]string{shop: "shop", bank: "bank"} {
+		gets(t, r, issuer, holds(t, ask(namespace, "own", namespace, team), 1), "200")
+	}
+	message := says(t, ask(shop, "theirs", bank, "bank"), v1alpha1.ReasonPolicyDenied)
+	for _, lacks := range []string{`audience "https://` + bank, `subject "` + bank, `scope "bank:read"`} {
+		if !strings.Contains(message, lacks) {
+			t.Errorf("it says %q, without %s", message, lacks)
+		}
+	}
+}
