@@ -45,7 +45,9 @@ type wire struct {
 	mu      sync.Mutex
 	crashes map[string]crash // by owner
 	count   map[string]int
-	dead    map[string]bool
+	// cut are those whose crash has come, once the write that it follows is done.
+	cut  map[string]bool
+	dead map[string]bool
 }
 
 func newWire(journal *journal, generation int) *wire {
@@ -59,11 +61,22 @@ func (w *wire) arm(owner string, at crash) {
 	w.crashes[owner], w.count[owner] = at, 0
 }
 
-// crashed tells whether the crash planned for an owner has come.
+// crashed tells whether the crash planned for an owner has come, with the write that it follows done.
 func (w *wire) crashed(owner string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.dead[owner]
+	return w.cut[owner]
+}
+
+// crash cuts an owner off.
+func (w *wire) crash(owner string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cut == nil {
+		w.cut = map[string]bool{}
+	}
+	w.cut[owner] = true
+	return errCrashed
 }
 
 // fateOf decides what becomes of a request: passed on with an empty side, cut with before,
@@ -115,11 +128,14 @@ func (w *wire) carry(next http.RoundTripper, request *http.Request) (*http.Respo
 		w.ahead(written.errand)
 	}
 	if fate == before {
-		return nil, errCrashed
+		return nil, w.crash(e.owner)
 	}
 	response, err := next.RoundTrip(request)
 	if err != nil {
 		written.failure = err.Error()
+		if fate == after {
+			return nil, w.crash(e.owner)
+		}
 		return nil, err
 	}
 	written.answer = response.StatusCode
@@ -128,7 +144,7 @@ func (w *wire) carry(next http.RoundTripper, request *http.Request) (*http.Respo
 	}
 	if fate == after {
 		_ = response.Body.Close()
-		return nil, errCrashed
+		return nil, w.crash(e.owner)
 	}
 	return response, nil
 }

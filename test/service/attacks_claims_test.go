@@ -120,7 +120,7 @@ func (s *siege) askAboutForgedAccessTokens(t *testing.T) {
 		{"by the refresh key, under its kid", f.signedBy(s.signer, instead(t, f.header, f.signer.ID, s.signer.ID), f.payload), ""},
 		{"typ rt+jwt", f.headerInstead("at+jwt", "rt+jwt"), ""},
 		{"typ JWT", f.headerInstead("at+jwt", "JWT"), ""},
-		{"with a revision, as refresh tokens have", f.object("revision", "1"), ""},
+		{"of a revision that the key never had", f.object("revision", "7"), ""},
 		{"expired", f.with("exp", f.seconds("iat", -3600)), ""},
 		{"of another issuer", f.with("iss", `"https://tokens.example.com"`), ""},
 		{"of a dead key", f.object("uid", `"dead"`), ""},
