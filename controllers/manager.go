@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -178,8 +179,12 @@ func setUpFollowing(mgr ctrl.Manager, o *Options) error {
 	if !o.Restarts {
 		return nil
 	}
+	told, err := lru.New[restartOf, string](rememberedFailures)
+	if err != nil {
+		return err
+	}
 	restart := &RestartReconciler{
-		Client: mgr.GetClient(), Live: boundedLive{boundedWrites{live}}, Events: mgr.GetEventRecorder("refreshkeys"), Clock: o.Clock, Delay: o.RestartDelay,
+		Client: mgr.GetClient(), Live: boundedLive{boundedWrites{live}}, Events: mgr.GetEventRecorder("refreshkeys"), Clock: o.Clock, Delay: o.RestartDelay, told: told,
 	}
 	return restart.SetupWithManager(mgr, *o)
 }

@@ -193,6 +193,7 @@ func (r *RefreshKeyReconciler) describeSecret(ctx context.Context, o *observatio
 	s.CreatedAt = secret.CreationTimestamp.Time
 	s.TokenHash = tokenHashOf(secret)
 	said := secret.Annotations
+	s.DataAsWanted = s.Immutable && wanted.fitsData(secret)
 	s.AsWanted, s.OwnerDiffers = wanted.fits(secret), !wanted.ownedRight(secret)
 	if !s.AsWanted {
 		// What admission changes is not written again, and what it removes is known from the write.
@@ -277,7 +278,7 @@ func (r *RefreshKeyReconciler) parseOwn(ctx context.Context, o *observation, com
 
 // observeOthers finds this key's Secrets under names that it no longer has.
 func (r *RefreshKeyReconciler) observeOthers(ctx context.Context, o *observation) error {
-	for _, entry := range entriesOf(o.key) {
+	for _, entry := range [...]string{o.key.Name, unmarked} {
 		var owned corev1.SecretList
 		err := r.Client.List(ctx, &owned, client.InNamespace(o.key.Namespace), client.MatchingFields{ownerIndex: entry}, client.UnsafeDisableDeepCopy)
 		if err != nil {

@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -40,9 +40,13 @@ type RestartReconciler struct {
 	// Delay gathers what changes at about the same time into one restart.
 	Delay time.Duration
 
-	// told is the RestartMark of the last failed restart of a workload for a key that an event has reported.
-	told sync.Map
+	// told is the RestartMark of the last failed restart of a workload for a key that an event has reported. What
+	// falls out of it is reported once more.
+	told *lru.Cache[restartOf, string]
 }
+
+// rememberedFailures bounds how many failed restarts are remembered.
+const rememberedFailures = 4096
 
 // restartOf is a workload and a key for whose tokens it is restarted.
 type restartOf struct {
@@ -151,7 +155,7 @@ func (r *RestartReconciler) Reconcile(ctx context.Context, which workload) (ctrl
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	for _, key := range due.keys {
-		r.told.Delete(restartOf{which, key.Name})
+		r.told.Remove(restartOf{which, key.Name})
 		restartedEvent(key, which.WorkloadReference).send(r.Events, key)
 	}
 	return ctrl.Result{}, nil
@@ -169,8 +173,9 @@ func (r *RestartReconciler) missing(ctx context.Context, leaders []*v1alpha1.JWT
 // failed reports to the keys, once for each token, that a workload could not be restarted.
 func (r *RestartReconciler) failed(keys []*v1alpha1.JWTRefreshKey, which workload, why string) {
 	for _, key := range keys {
-		mark := lifecycle.RestartMark(key)
-		if before, _ := r.told.Swap(restartOf{which, key.Name}, mark); before != mark {
+		failed, mark := restartOf{which, key.Name}, lifecycle.RestartMark(key)
+		if before, _ := r.told.Get(failed); before != mark {
+			r.told.Add(failed, mark)
 			restartFailedEvent(key, which.WorkloadReference, why).send(r.Events, key)
 		}
 	}

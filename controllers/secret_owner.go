@@ -145,12 +145,12 @@ func (r *RefreshKeyReconciler) observeOwner(ctx context.Context, o *observation,
 	return nil
 }
 
-// ownerIndex indexes our Secrets by the name of the key that their marks name. A Secret without such a mark is
-// indexed by its jti.
+// ownerIndex indexes our Secrets by the name of the key that their marks name. Those without such a mark, which are
+// few, share the entry unmarked.
 const ownerIndex = "owner"
 
-// jtiEntry is the index entry of a jti. No name of a key holds a colon.
-func jtiEntry(jti string) string { return "jti:" + jti }
+// unmarked is the index entry of Secrets that name no key. No name of a key holds a colon.
+const unmarked = "unmarked:"
 
 func ownerEntries(object client.Object) []string {
 	secret, ok := object.(*corev1.Secret)
@@ -160,22 +160,10 @@ func ownerEntries(object client.Object) []string {
 	if owners := ownerOf(secret); len(owners) > 0 {
 		return owners
 	}
-	if jti := secret.Annotations[v1alpha1.AnnotationJTI]; jti != "" && metav1.GetControllerOfNoCopy(secret) == nil {
-		return []string{jtiEntry(jti)}
+	if secret.Annotations[v1alpha1.AnnotationJTI] != "" && metav1.GetControllerOfNoCopy(secret) == nil {
+		return []string{unmarked}
 	}
 	return nil
-}
-
-// entriesOf are the index entries under which Secrets of a key can be.
-func entriesOf(key *v1alpha1.JWTRefreshKey) []string {
-	entries := []string{key.Name}
-	if key.Status.JTI != "" {
-		entries = append(entries, jtiEntry(key.Status.JTI))
-	}
-	for _, superseded := range key.Status.Previous {
-		entries = append(entries, jtiEntry(superseded.JTI))
-	}
-	return entries
 }
 
 // ownerOf returns the name of the key that the marks of a Secret name.

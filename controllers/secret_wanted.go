@@ -108,6 +108,11 @@ func (w *wantedSecret) fits(secret *corev1.Secret) bool {
 		!contains(secret.Labels, w.labels) || !w.annotated(secret) || !w.ownedRight(secret) {
 		return false
 	}
+	return w.fitsData(secret)
+}
+
+// fitsData tells whether the data of a digested Secret is as wanted, but for the tokens.
+func (w *wantedSecret) fitsData(secret *corev1.Secret) bool {
 	for name := range secret.StringData {
 		if _, ours := w.data[name]; !ours && name != v1alpha1.SecretToken && name != v1alpha1.SecretAccessToken && name != accessRevision {
 			return false

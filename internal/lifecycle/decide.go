@@ -202,7 +202,13 @@ func (d *decision) wantsWrite() bool {
 	if !d.issued {
 		return !d.adopts()
 	}
-	return d.rotationCause() != "" || d.secretDiffers()
+	return d.rotationCause() != "" || (d.secretDiffers() && !d.onlyMarksDiffer())
+}
+
+// onlyMarksDiffer tells whether a Secret holds what it should, under other labels, annotations or ownerReference.
+func (d *decision) onlyMarksDiffer() bool {
+	s := d.Secret
+	return s.State == SecretOwn && s.DataAsWanted && s.TokenHash == d.status.TokenHash && !d.accessDiffers()
 }
 
 func (d *decision) firstIssue() *Plan {

@@ -171,6 +171,12 @@ func immutable(next string) outcome {
 }
 
 var immutableCases = []decideCase{
+	{name: "Secret immutable: labels that differ are written, since its data stays", given: func(s *situation) {
+		s.Secret.Immutable, s.Secret.AsWanted, s.Secret.DataAsWanted = true, false, true
+	}, want: writesSecret("480h")},
+	{name: "Secret immutable: labels that differ do not let a renewal through", at: 480 * hour, given: func(s *situation) {
+		s.Secret.Immutable, s.Secret.AsWanted, s.Secret.DataAsWanted = true, false, true
+	}, want: immutable("480h0m30s")},
 	{name: "Secret immutable: at rest it is fine", given: func(s *situation) { s.Secret.Immutable = true }, want: atRest("480h")},
 	{name: "Secret immutable: a renewal stalls", at: 480 * hour, given: func(s *situation) { s.Secret.Immutable = true }, want: immutable("480h0m30s")},
 	{name: "Secret immutable: a rotation stalls", given: func(s *situation) { s.Secret.Immutable = true; s.rotate("v1") }, want: immutable("1h0m30s")},

@@ -103,6 +103,9 @@ type Secret struct {
 	TokenHash string
 	// AsWanted tells whether all beside the tokens is as it should be.
 	AsWanted bool
+	// DataAsWanted tells of an immutable Secret whether its data beside the tokens is as it should be: its labels,
+	// annotations and ownerReference can be written all the same.
+	DataAsWanted bool
 	// OwnerDiffers tells whether its ownerReference is not the one that spec.secret.deletionPolicy wants.
 	OwnerDiffers bool
 	// AccessExpiresAt is the end of the access token in it; zero where there is none, or

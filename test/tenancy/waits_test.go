@@ -61,15 +61,22 @@ func TestSecretsThatLeaveTheCacheStopNoOtherKey(t *testing.T) {
 func TestARelabelledSecretIsLabelledAgain(t *testing.T) {
 	issuer := newIssuer(t)
 	manage(t)
-	keys := makeKeysAndWait(t, newNamespace(t, nil), issuer.Name, 4)
-	forEach(t, keys, func(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
-		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
-		return patch(ctx, t, secret, `{"metadata":{"labels":{"app.kubernetes.io/managed-by":"platform"}}}`)
-	})
-	each(t, keys, 5*time.Second, "has its label again", func(key *v1alpha1.JWTRefreshKey) bool {
-		secret, err := secretOf(t, key.Namespace, key.Name)
-		return err == nil && secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy && key.Status.Revision == 1 && inSecret(t, key)
-	})
+	for name, change := range map[string]string{
+		"relabelled":               `{"metadata":{"labels":{"app.kubernetes.io/managed-by":"platform"}}}`,
+		"relabelled and immutable": `{"immutable":true,"metadata":{"labels":{"app.kubernetes.io/managed-by":"platform"}}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			keys := makeKeysAndWait(t, newNamespace(t, nil), issuer.Name, 4)
+			forEach(t, keys, func(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
+				secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
+				return patch(ctx, t, secret, change)
+			})
+			each(t, keys, 5*time.Second, "has its label again", func(key *v1alpha1.JWTRefreshKey) bool {
+				secret, err := secretOf(t, key.Namespace, key.Name)
+				return err == nil && secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy && key.Status.Revision == 1 && inSecret(t, key) && isReady(key)
+			})
+		})
+	}
 }
 
 // bystander makes a key, revokes it, and measures how long each takes.
