@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -51,7 +52,7 @@ func TestFailuresAreToldOnce(t *testing.T) {
 			t.Errorf("%s: %q is told, wanted %q", step.name, got, step.want)
 		}
 	}
-	if known.tell(key, known.now(), passing("l")); known.reported(key, errOutdated) != errOutdated || len(known.all) > 0 {
+	if known.tell(key, known.now(), passing("l")); !errors.Is(known.reported(key, errOutdated), errOutdated) || len(known.all) > 0 {
 		t.Errorf("an outage of the API server counts: %v", known.all)
 	}
 	known.over(key)

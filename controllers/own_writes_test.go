@@ -145,7 +145,7 @@ func TestAlterations(t *testing.T) {
 			}
 			pulse.SetTime(pulse.Now().Add(tt.after))
 			if got := a.keeps(key, tt.secret, tt.wanted.fingerprint); got != tt.want {
-				t.Errorf("that the Secret is left as it is is %v, and should be %v", got, tt.want)
+				t.Errorf("the Secret is left alone: %v, want %v", got, tt.want)
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package controllers_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -102,5 +103,7 @@ func (w *world) startCounting() (counted *writes, stop func()) {
 // startFor runs a manager of the world's own namespace and of others, so that no other test's clock decides here.
 func (w *world) startFor(others ...string) (stop func()) {
 	w.t.Helper()
-	return w.start(func(_ *rest.Config, options *controllers.Options) { options.Namespaces = append(others, w.namespace) })
+	return w.start(func(_ *rest.Config, options *controllers.Options) {
+		options.Namespaces = slices.Concat(others, []string{w.namespace})
+	})
 }

@@ -114,7 +114,7 @@ func noise(t *testing.T) []byte {
 	raw := make([]byte, 48)
 	for text.Len() < 200<<10 {
 		_, _ = source.Read(raw)
-		text.WriteString(fmt.Sprintf("%x\n", raw))
+		fmt.Fprintf(&text, "%x\n", raw)
 	}
 	return []byte(text.String())
 }

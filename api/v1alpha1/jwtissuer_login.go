@@ -52,7 +52,7 @@ type LoginSpec struct {
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=24
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$`
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) <= duration('10m')",message="sessionRetryGrace must be between 0s and 10m, in hours, minutes and seconds such as 90s or 2m30s"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) <= duration('10m')",message="sessionRetryGrace must be between 0s and 10m, in minutes and seconds such as 90s or 2m30s: write 0s for no grace"
 	SessionRetryGrace *metav1.Duration `json:"sessionRetryGrace,omitempty"`
 
 	// oidc names upstream OpenID Connect providers whose id_token signs a person in, at most 8. When unset: none.

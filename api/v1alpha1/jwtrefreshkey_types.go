@@ -271,7 +271,7 @@ type RotationSpec struct {
 	// +optional
 	Overlap *OverlapSpec `json:"overlap,omitempty"`
 
-	// retryGrace, from 0s to 10m, has two effects. For this long after a token is followed by the next one, a client
+	// retryGrace has two effects, from 0s to 10m. For this long after a token is followed by the next one, a client
 	// that presents the earlier token gets the current one, so that a client can repeat a request whose answer was
 	// lost, and several processes can share one stored token. And a token that is younger than retryGrace is not
 	// followed by another, unless it is an enrolment from a Secret or spec changes its content. A later use of the

@@ -33,7 +33,7 @@ func TestJudge(t *testing.T) {
 		many = append(many, another...)
 	}
 	noise := []byte(strings.Repeat("0123456789abcdef\n", 200<<10/17))
-	join := func(parts ...[]byte) []byte { return slices.Concat(parts...) }
+	join := slices.Concat[[]byte]
 	crlf := bytes.ReplaceAll(ours, []byte("\n"), []byte("\r\n"))
 	garbage := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("none")})
 	disguised := bytes.ReplaceAll(ours, []byte("CERTIFICATE"), []byte("PRIVATE KEY"))

@@ -233,10 +233,10 @@ const (
 )
 
 func (l lack) String() string {
-	switch {
-	case l.what == lackedLifetime:
+	switch l.what {
+	case lackedLifetime:
 		return fmt.Sprintf("lifetime %s (at most %s)", l.lifetime, l.most)
-	case l.what == lackedLabels:
+	case lackedLabels:
 		return l.what
 	default:
 		return fmt.Sprintf("%s %q", l.what, l.name)

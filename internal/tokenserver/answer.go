@@ -95,7 +95,7 @@ func challenge(code oauth.Code) string {
 	return fmt.Sprintf(`%s, error=%q`, bearerChallenge, code)
 }
 
-const bearerChallenge = `Bearer realm="refreshkeys"`
+const bearerChallenge = `Bearer realm="refreshkeys"` //nolint:gosec // a challenge, and no secret
 
 // answer writes what nobody may keep (RFC 6749 §5.1).
 func (s *Server) answer(r *Request, body any) error {
