@@ -119,7 +119,8 @@ func TestJavaScriptSimple(t *testing.T) {
 // tokens for one use, and signs out; jose and oauth4webapi verify its access tokens.
 func TestJavaScriptSession(t *testing.T) {
 	n := findNode(t)
-	h := newHouse(t, time.Now(), 0)
+	// Without a grace every use of a session's token is followed by another.
+	h := newHouse(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionRetryGrace: &metav1.Duration{}} })
 	h.discovery()
 	saw := n.run(h, "session.mjs", map[string]any{"issuer": h.url(), "audience": audience, "serviceAccountToken": h.projected("till")})
 	subject := "system:serviceaccount:" + h.name + ":till"

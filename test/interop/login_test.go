@@ -110,6 +110,8 @@ func TestOAuth2Session(t *testing.T) {
 
 	till := h.inMemory("till-17", provider, first.RefreshToken)
 	held := map[string]bool{first.RefreshToken: true}
+	// A token that is younger than the grace stays.
+	h.clock.SetTime(h.clock.Now().Add(life))
 	for lives := 1; lives <= 5; lives++ {
 		h.Expect(till.access()).To(gomega.Succeed())
 		h.Expect(till.exchanges).To(gomega.Equal(lives))
