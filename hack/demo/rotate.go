@@ -96,7 +96,7 @@ func (s *scene) rest() {
 func (s *scene) rotateNow() {
 	s.say("One of these tokens was pasted into a chat. Another annotation asks for a new token and for the end of all " +
 		"the others, with no overlap:")
-	s.metered("a rotation after a leak", 2, func() {
+	s.metered("a rotation after a leak", 3, func() {
 		s.kubectl("annotate", "jrk", keyName, "-n", s.stage.namespace, v1alpha1.AnnotationRotateNow+"="+timestamp())
 		s.issued(4)
 	})
