@@ -76,11 +76,11 @@ func TestOwnWrites(t *testing.T) {
 			w.wroteStatus(keyAt("20"))
 			w.wroteSecret(key, secretAt("21"))
 		}, cached: []client.Object{keyAt("20")}, want: waits},
-		{name: "a Secret that somebody deleted before it was shown", wrote: func(w *ownWrites) {
+		{name: "a Secret that another client deleted before the cache showed it", wrote: func(w *ownWrites) {
 			w.wroteSecret(key, secretAt("20"))
 			w.sawSecret(key, nil)
 		}, want: now, rest: true},
-		{name: "a Secret that somebody relabelled before it was shown", wrote: func(w *ownWrites) {
+		{name: "a Secret that another client relabelled before the cache showed it", wrote: func(w *ownWrites) {
 			w.wroteSecret(key, secretAt("20"))
 			w.sawSecret(key, secretAt("25", relabelled))
 		}, want: now, rest: true},
@@ -128,7 +128,7 @@ func TestAlterations(t *testing.T) {
 		want   bool
 	}{
 		{name: "as admission left it", secret: secretAt("20"), wanted: wanted, want: true},
-		{name: "somebody changed it since", secret: secretAt("21"), wanted: wanted},
+		{name: "another client changed it since", secret: secretAt("21"), wanted: wanted},
 		{name: "it was made again", secret: secretAt("20", func(s *corev1.Secret) { s.UID = "secret-2" }), wanted: wanted},
 		{name: "spec wants another label now", secret: secretAt("20"), wanted: other},
 		{name: "long ago", secret: secretAt("20"), wanted: wanted, after: alteredRetry},

@@ -148,7 +148,7 @@ func TestAnEnrolledKeysSecretThatLostItsOwnerReference(t *testing.T) {
 	}
 }
 
-// editStatus writes status with the rights of the operator, whom alone the admission policy lets.
+// editStatus writes status with the rights of the operator: the admission policy allows no other client to.
 func (w *world) editStatus(key *v1alpha1.JWTRefreshKey, change func()) {
 	w.t.Helper()
 	config, err := server.Manager(w.ctx)

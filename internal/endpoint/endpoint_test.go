@@ -158,7 +158,7 @@ func TestConflicts(t *testing.T) {
 	}
 }
 
-// The one that waits says for whom.
+// The issuer that is not Ready names the other one.
 func TestConflictsNameTheOther(t *testing.T) {
 	conflict := Conflicts([]*v1alpha1.JWTIssuer{
 		issuer("senior", "https://a.example.com:443", "", time.Hour), issuer("junior", "https://a.example.com", "", 0),

@@ -50,7 +50,7 @@ func TestAReuseThatIsNoneAtTheAPIServer(t *testing.T) {
 	}
 }
 
-// TestALogoutWithABoundTokenThatWasFollowed: whoever holds the key can exchange the token, so that a logout with it ends the
+// TestALogoutWithABoundTokenThatWasFollowed: a client that holds the key can exchange the token, so that a logout with it ends the
 // line, as one with a token on record does.
 func TestALogoutWithABoundTokenThatWasFollowed(t *testing.T) {
 	for _, c := range []struct {

@@ -243,7 +243,7 @@ func TestANewKeyBehindAStranger(t *testing.T) {
 	}
 }
 
-// TestAFailureIsNotToldTwice: a fetch that has ended tells nobody who asks later, however soon.
+// TestAFailureIsNotToldTwice: the result of a fetch that has ended is not given to a later caller.
 func TestAFailureIsNotToldTwice(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(noon)
 	for range 20000 {
