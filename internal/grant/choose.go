@@ -29,7 +29,7 @@ func (s *Service) IssuerOf(ctx context.Context, place registry.Place, compact, e
 	if err := s.registry.Fresh(); err != nil {
 		return nil, err
 	}
-	if err := s.registry.IssuersNow(ctx, url); err != nil {
+	if err := s.registry.IssuersNow(ctx, url, kid); err != nil {
 		return nil, err
 	}
 	return s.issuerNamed(s.registry.At(place.Path, place.Host), url, kid, endpoint)

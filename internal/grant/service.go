@@ -44,10 +44,12 @@ type Registry interface {
 	At(path, host string) registry.Place
 	// ServiceOf tells whether the issuer with a URL is served, for a token that names it and a signing key.
 	ServiceOf(url, kid string) registry.Service
-	// IssuersNow takes up all issuers as the API server has them, for a token that names one which is not known.
-	IssuersNow(ctx context.Context, url string) error
-	// IssuerReread is the issuer with its signing keys as the API server has them.
-	IssuerReread(ctx context.Context, issuer *registry.Issuer) (*registry.Issuer, error)
+	// IssuersNow takes up all issuers as the API server has them, for a token that names one which is not known, and the kid
+	// of its signing key.
+	IssuersNow(ctx context.Context, url, kid string) error
+	// IssuerReread returns the issuer with its signing keys as the API server has them, for a token that names a kid which is
+	// not known.
+	IssuerReread(ctx context.Context, issuer *registry.Issuer, kid string) (*registry.Issuer, error)
 	// Advance puts the next token of a line on record, or fails with registry.ErrLost where the
 	// key is no longer as it was read.
 	Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, use *registry.Use) error
@@ -213,7 +215,8 @@ func (s *Service) stillGood(claims *token.Claims, issuer *registry.Issuer) bool 
 func (s *Service) parse(ctx context.Context, issuer *registry.Issuer, compact string, typ token.Type) (*token.Claims, *registry.Issuer, error) {
 	claims, err := token.Parse(compact, typ, issuer.Rings, issuer.URL, s.clock.Now())
 	if errors.Is(err, token.ErrUnknownKey) {
-		if issuer, err = s.registry.IssuerReread(ctx, issuer); err != nil {
+		_, kid := token.Claimed(compact)
+		if issuer, err = s.registry.IssuerReread(ctx, issuer, kid); err != nil {
 			return nil, nil, err
 		}
 		claims, err = token.Parse(compact, typ, issuer.Rings, issuer.URL, s.clock.Now())

@@ -97,12 +97,10 @@ type Cluster struct {
 	limiter  *rate.Limiter
 	recalled *lru.Cache[string, recollection]
 	accounts Flights[accountRead]
-	rereads  Flights[struct{}]
-	reread   map[string]ringsRead
-	// listings are of issuers, for tokens that name one which is not known.
-	listings  Flights[time.Time]
+	// lists are for tokens that name an issuer or a signing key which is not known.
+	lists     Flights[time.Time]
 	strangers *rate.Limiter
-	listed    *lru.Cache[string, time.Time]
+	unknown   *lru.Cache[unknown, time.Time]
 	uses      *uses
 }
 
@@ -123,13 +121,13 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	listed, err := lru.New[string, time.Time](rememberedIssuers)
+	unknowns, err := lru.New[unknown, time.Time](rememberedUnknown)
 	if err != nil {
 		return nil, err
 	}
 	c := &Cluster{
-		options: o, client: reader, recalled: recalled, reread: map[string]ringsRead{},
-		listed: listed, strangers: rate.NewLimiter(issuerLists, issuerListsAtOnce),
+		options: o, client: reader, recalled: recalled,
+		unknown: unknowns, strangers: rate.NewLimiter(lookUps, lookUpsAtOnce),
 		limiter: rate.NewLimiter(rate.Limit(o.LiveReads), int(o.LiveReads)+1),
 	}
 	c.directory.Store(newDirectory(nil, o.Namespace, nil))
@@ -243,7 +241,6 @@ func (c *Cluster) rebuild() {
 	for _, secret := range c.rings.all() {
 		rings[secret.Labels[v1alpha1.LabelSigningKeysOf]] = secret
 	}
-	c.forgetRereads()
 	c.directory.Store(newDirectory(c.issuers.all(), c.options.Namespace, rings))
 }
 

@@ -18,8 +18,6 @@ const (
 	// and rememberFor is for how long.
 	rememberedReads = 4096
 	rememberFor     = 3 * time.Second
-	// ringsEvery is how often at most the signing keys of an issuer are read for a key that they lack.
-	ringsEvery = 5 * time.Second
 )
 
 // recollection is what the API server said of the key of a token.
@@ -80,21 +78,10 @@ func (c *Cluster) readKey(ctx context.Context, name types.NamespacedName) (recol
 	})
 }
 
-// ringsRead is when the signing keys of an issuer were read for a key that they lack, and what
-// came of it.
-type ringsRead struct {
-	at  time.Time
-	err error
-}
-
-// IssuerReread is the issuer with its signing keys as the API server has them: for a token
-// that names a key which is not known. They are read at most once per issuer and 5 s; in
-// between it returns the issuer as it is known, and the error where it could not be read.
-func (c *Cluster) IssuerReread(ctx context.Context, issuer *Issuer) (*Issuer, error) {
-	// Who comes while they are read waits too: it is no use to judge by what is just found out of date.
-	_, err := c.rereads.Do(ctx, issuer.Name, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, c.readRings(ctx, issuer.Name)
-	})
+// IssuerReread returns the issuer with its signing keys as the API server has them, for a token that names a signing key
+// which is not known.
+func (c *Cluster) IssuerReread(ctx context.Context, issuer *Issuer, kid string) (*Issuer, error) {
+	err := c.lookUp(ctx, unknown{issuer.Name, issuer.URL, kid}, func(ctx context.Context) error { return c.listRings(ctx, issuer.Name) })
 	if err != nil {
 		return nil, err
 	}
@@ -104,81 +91,75 @@ func (c *Cluster) IssuerReread(ctx context.Context, issuer *Issuer) (*Issuer, er
 	return issuer, nil
 }
 
-// forgetRereads drops what is remembered of the issuers that do not exist any more. The caller
-// holds the lock.
-func (c *Cluster) forgetRereads() {
-	for name := range c.reread {
-		if _, found := c.issuers.get(types.NamespacedName{Name: name}); !found {
-			delete(c.reread, name)
-		}
-	}
-}
-
-func (c *Cluster) readRings(ctx context.Context, issuer string) error {
-	now := c.options.Pulse.Now()
-	c.rebuilding.Lock()
-	last, before := c.reread[issuer]
-	c.rebuilding.Unlock()
-	if before && now.Sub(last.at) < ringsEvery {
-		return last.err
-	}
-	var secrets corev1.SecretList
-	err := c.client.List(ctx, &secrets, client.InNamespace(c.options.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: issuer})
-	if err != nil {
-		err = noAPIServer(err)
-	}
-	c.rebuilding.Lock()
-	c.reread[issuer] = ringsRead{at: now, err: err}
-	c.rebuilding.Unlock()
-	for i := range secrets.Items {
-		c.rings.remember(&secrets.Items[i])
-	}
-	return err
+// IssuersNow lists all issuers from the API server, for a token that names an unknown one.
+func (c *Cluster) IssuersNow(ctx context.Context, url, kid string) error {
+	return c.lookUp(ctx, unknown{"", url, kid}, c.listIssuers)
 }
 
 const (
-	// issuerLists is how often a second issuers are listed for tokens that name one which is not known, and
-	// issuerListsAtOnce how many such lists there are at once: strangers can name any URL.
-	issuerLists       = 20
-	issuerListsAtOnce = 100
-	// rememberedIssuers is for how many URLs it is remembered that there was no issuer.
-	rememberedIssuers = 1024
-	// longestIssuerURL is that of spec.url.
+	// lookUps is how many lists a second strangers can ask for, who can name any issuer and any signing key, and
+	// lookUpsAtOnce how many at once.
+	lookUps       = 20
+	lookUpsAtOnce = 100
+	// rememberedUnknown is how many pairs of issuer and signing key are remembered as unknown.
+	rememberedUnknown = 1024
+	// longestIssuerURL is that of spec.url, and longestKID more than that of any signing key.
 	longestIssuerURL = 512
+	longestKID       = 128
 )
 
-// IssuersNow lists all issuers from the API server, for a token that names an unknown one. Requests at the same time
-// share one list, the result is remembered for some seconds for the same URL, and beyond a rate the result is
-// ErrUnavailable.
-func (c *Cluster) IssuersNow(ctx context.Context, url string) error {
+// unknown is what a token names and a list may find: a signing key of an issuer, or the issuer itself where ringsOf is empty.
+// The kid of a key cannot be guessed before the key exists, so that a stranger cannot ask for it first.
+type unknown struct{ ringsOf, url, kid string }
+
+// lookUp makes a list from the API server that began after the call. Requests at the same time share one list. It is
+// remembered for some seconds that a list was made for the same unknown key, and beyond a rate the result is ErrUnavailable.
+func (c *Cluster) lookUp(ctx context.Context, what unknown, list func(context.Context) error) error {
 	asked := c.options.Pulse.Now()
-	if at, known := c.listed.Get(url); len(url) > longestIssuerURL || (known && asked.Sub(at) < rememberFor) {
+	if at, known := c.unknown.Get(what); known && asked.Sub(at) < rememberFor {
 		return nil
 	}
-	if !c.strangers.AllowN(asked, 1) {
-		return fmt.Errorf("%w: too many issuers are looked up", ErrUnavailable)
+	if len(what.url) > longestIssuerURL || len(what.kid) > longestKID {
+		return nil
 	}
 	for {
-		at, err := c.listings.Do(ctx, "", c.listIssuers)
+		at, err := c.lists.Do(ctx, what.ringsOf, func(ctx context.Context) (time.Time, error) {
+			at := c.options.Pulse.Now()
+			if !c.strangers.AllowN(at, 1) {
+				return at, fmt.Errorf("%w: too many unknown issuers and signing keys are looked up", ErrUnavailable)
+			}
+			return at, list(ctx)
+		})
 		if err != nil {
 			return err
 		}
 		// The result of another request may be older than this request.
 		if !at.Before(asked) {
-			c.listed.Add(url, at)
+			c.unknown.Add(what, at)
 			return nil
 		}
 	}
 }
 
-func (c *Cluster) listIssuers(ctx context.Context) (time.Time, error) {
-	at := c.options.Pulse.Now()
+func (c *Cluster) listRings(ctx context.Context, issuer string) error {
+	var secrets corev1.SecretList
+	err := c.client.List(ctx, &secrets, client.InNamespace(c.options.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: issuer})
+	if err != nil {
+		return noAPIServer(err)
+	}
+	for i := range secrets.Items {
+		c.rings.remember(&secrets.Items[i])
+	}
+	return nil
+}
+
+func (c *Cluster) listIssuers(ctx context.Context) error {
 	var list v1alpha1.JWTIssuerList
 	if err := c.client.List(ctx, &list); err != nil {
-		return at, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return noAPIServer(err)
 	}
 	for i := range list.Items {
 		c.issuers.remember(&list.Items[i])
 	}
-	return at, nil
+	return nil
 }

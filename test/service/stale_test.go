@@ -63,15 +63,7 @@ func TestASigningKeyThatAStaleReplicaLacks(t *testing.T) {
 	h.reaches(key, 1)
 	l.hang(true)
 	defer l.hang(false)
-	// The next one is known already: it goes too, and the one after it is made and signs at once.
-	var kids []string
-	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(issuer), issuer)).To(gomega.Succeed())
-	for _, known := range issuer.Status.Keys {
-		if string(known.Use) == string(keyring.Refresh) {
-			kids = append(kids, known.KID)
-		}
-	}
-	h.annotate(issuer, v1alpha1.AnnotationWithdrawKey, strings.Join(kids, ","))
+	h.withdrawAll(issuer)
 	next := h.reaches(key, 2)
 
 	gate.shut()
@@ -120,6 +112,44 @@ func (g *gate) RoundTrip(request *http.Request) (*http.Response, error) {
 	return g.next.RoundTrip(request)
 }
 
+// TestASigningKeyBehindAStrangers: a stale replica that has just looked for the unknown key of a stranger still finds a
+// key that is made after that.
+func TestASigningKeyBehindAStrangers(t *testing.T) {
+	h := newHouse(t, clock.RealClock{})
+	issuer := h.issuer()
+	h.manage()
+	r, line := h.behind()
+	key := h.key("orders")
+	held := h.reaches(key, 1)
+	h.outcomes([]*replica{r}, held, "200")
+	line.hang(true)
+	defer line.hang(false)
+	h.Expect(h.refresh(r, signedByUnknown(held)).outcome()).To(gomega.Equal("400 invalid_grant"))
+	h.withdrawAll(issuer)
+	h.Expect(h.refresh(r, h.reaches(key, 2)).outcome()).To(gomega.Equal("200"))
+}
+
+// signedByUnknown returns a token that names a signing key which does not exist.
+func signedByUnknown(held string) string {
+	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","kid":"not-known-yet","typ":"rt+jwt"}`))
+	_, rest, _ := strings.Cut(held, ".")
+	return header + "." + rest
+}
+
+// withdrawAll withdraws the signing keys for refresh tokens. The next one is known already: it goes too, and the one after it
+// is made and signs at once.
+func (h *house) withdrawAll(issuer *v1alpha1.JWTIssuer) {
+	h.t.Helper()
+	var kids []string
+	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(issuer), issuer)).To(gomega.Succeed())
+	for _, known := range issuer.Status.Keys {
+		if string(known.Use) == string(keyring.Refresh) {
+			kids = append(kids, known.KID)
+		}
+	}
+	h.annotate(issuer, v1alpha1.AnnotationWithdrawKey, strings.Join(kids, ","))
+}
+
 // TestSigningKeysThatCannotBeRead: as long as it cannot be known whether there is such a key, no
 // token is refused for good: neither that of who asks first, nor that of who comes after.
 func TestSigningKeysThatCannotBeRead(t *testing.T) {
@@ -129,11 +159,9 @@ func TestSigningKeysThatCannotBeRead(t *testing.T) {
 	r, line := h.behind()
 	held := h.reaches(h.key("orders"), 1)
 	h.outcomes([]*replica{r}, held, "200")
-	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","kid":"not-known-yet","typ":"rt+jwt"}`))
-	_, rest, _ := strings.Cut(held, ".")
 	line.set(true)
 	defer line.set(false)
 	for range 3 {
-		h.Expect(h.refresh(r, header+"."+rest).outcome()).To(gomega.Equal("503 temporarily_unavailable"))
+		h.Expect(h.refresh(r, signedByUnknown(held)).outcome()).To(gomega.Equal("503 temporarily_unavailable"))
 	}
 }
