@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -69,7 +70,7 @@ func TestAFloodOfOneNamespace(t *testing.T) {
 func TestANamespaceHoldsHalfOfTheWorkers(t *testing.T) {
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Millisecond, time.Second)
 	const workers = 4
-	queue, _ := newFairQueue(logr.Discard(), workers, namespaceOfRequest)("stuck", limiter).(priorityqueue.PriorityQueue[reconcile.Request])
+	queue, _ := newFairQueue(logr.Discard(), workers, namespaceOfRequest)("stuck", limiter).(*fairQueue[reconcile.Request])
 	got := make(chan reconcile.Request)
 	for range workers {
 		go func() {
@@ -91,6 +92,9 @@ func TestANamespaceHoldsHalfOfTheWorkers(t *testing.T) {
 	if next := <-got; next.Namespace != "quiet" {
 		t.Fatalf("while %s and %s are worked on, a third key of their namespace begins: %s", first.Name, second.Name, next.Name)
 	}
+	for queue.setAsideOf("stuck") < 3*workers-2 {
+		runtime.Gosched()
+	}
 	// A key that its user asks for comes before those in the background, though it was set aside with them.
 	queue.Add(requestFor("stuck", "11"))
 	queue.Done(first)
@@ -107,4 +111,11 @@ func TestANamespaceHoldsHalfOfTheWorkers(t *testing.T) {
 		seen[next.Name] = true
 		queue.Done(next)
 	}
+}
+
+// setAsideOf returns how many items of a namespace are set aside.
+func (q *fairQueue[T]) setAsideOf(namespace string) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.aside[namespace])
 }

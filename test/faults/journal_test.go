@@ -106,6 +106,9 @@ type entry struct {
 // effective tells whether the write is in the cluster now.
 func (e *entry) effective() bool { return e.answer >= 200 && e.answer < 300 }
 
+// refused tells whether the API server did not allow the write.
+func (e *entry) refused() bool { return e.answer == http.StatusForbidden }
+
 func (e *entry) String() string {
 	text := fmt.Sprintf("manager %d: %s -> %d", e.generation, e.errand, e.answer)
 	if e.fate != "" {

@@ -137,16 +137,19 @@ func (o *outage) judge() {
 		if key.Status.Revision != 1 {
 			faults = append(faults, fmt.Errorf("key %s is at revision %d", key.Name, key.Status.Revision))
 		}
-		cost := map[kind]int{}
+		cost, refused := map[kind]int{}, 0
 		mine := o.journal.where(func(e *entry) bool { return e.owner == o.name && e.name == key.Name })
 		for _, e := range mine {
 			if e.effective() {
 				cost[e.kind]++
+			} else if e.kind == keySecret && e.refused() {
+				refused = 1
 			}
 		}
 		effective[fmt.Sprintf("%d of the Secret and %d of status", cost[keySecret], cost[keyStatus])]++
-		// One whose answer was lost is not counted; it is done all the same.
-		if cost[keySecret] > 1 || cost[keyStatus] > 1 {
+		// One whose answer was lost is not counted; it is done all the same. An API server that begins may refuse the Secret,
+		// before it knows the roles; that the status says so is one write more.
+		if cost[keySecret] > 1 || cost[keyStatus] > 1+refused {
 			faults = append(faults, fmt.Errorf("key %s cost too much:\n%s\n%s", key.Name, told(mine), o.log.tail(`"`+key.Name+`"`)))
 		}
 	}

