@@ -131,7 +131,7 @@ func (o *issuerObservation) obstacle(now time.Time) *issuerVerdict {
 	case o.foreign:
 		verdict = stalledIssuer(v1alpha1.ReasonKeysForeign, fmt.Sprintf("Secret %q in the operator's namespace is not one with signing keys of this issuer; remove it.", name))
 	case o.damage != nil:
-		verdict = stalledIssuer(v1alpha1.ReasonKeysDamaged, fmt.Sprintf("Secret %q in the operator's namespace is damaged: %v; restore it from a backup, or delete it and follow what is said here then.", name, o.damage))
+		verdict = stalledIssuer(v1alpha1.ReasonKeysDamaged, fmt.Sprintf("Secret %q in the operator's namespace is damaged: %v; restore it from a backup, or delete it and follow the next message of this condition.", name, o.damage))
 	case len(lost) > 0 && o.secret == nil:
 		verdict = stalledIssuer(v1alpha1.ReasonKeysLost, fmt.Sprintf("Secret %q in the operator's namespace is gone; %s", name, giveUp))
 	case len(lost) > 0:

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -79,6 +80,7 @@ func (s *issuers) viewConfirmed(ctx context.Context, seen *issuerView, now time.
 		return seen, nil
 	}
 	fresh, err := s.viewLive(ctx, name)
+	maps.DeleteFunc(s.confirmed, func(_ string, last confirmation) bool { return now.Sub(last.at) >= confirmedFor })
 	if err == nil {
 		s.confirmed[name] = confirmation{at: now, version: fresh.ringsVersion}
 	}

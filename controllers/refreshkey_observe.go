@@ -112,7 +112,7 @@ func (r *RefreshKeyReconciler) observeLine(ctx context.Context, o *observation) 
 	}
 	key, lost, err := r.signingKey(ctx, o.issuer, status.KeyID)
 	if lost {
-		o.Issuer.Ready, o.Issuer.Message = false, "it has lost the key that signed the current token, which nobody withdrew."
+		o.Issuer.Ready, o.Issuer.Message = false, "its Secret does not hold the key that signed the current token, and that key was not withdrawn."
 	}
 	o.heldKey, o.Issuer.KnowsHeldKey = key, key != nil
 	return err
@@ -231,7 +231,7 @@ func (o *observation) checkReproducible() error {
 // remake signs the current token again from status.
 func (o *observation) remake() (tokenText, error) {
 	if o.heldKey == nil {
-		return "", errors.New("the key that signed the current token is not to be had")
+		return "", errors.New("the key that signed the current token is not available")
 	}
 	compact, err := line.Remake(o.key, o.heldKey)
 	return tokenText(compact), err

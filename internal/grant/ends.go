@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
@@ -34,7 +35,7 @@ func (e *exchange) tellEnds(answer *oauth.TokenAnswer, refresh *token.Claims, no
 		// Nothing follows this token.
 		all = earliest(all, end)
 	}
-	end = earliest(all, end)
+	end = earliest(earliest(all, end), lifecycle.SupersededEnd(&e.key.Status, refresh.JTI))
 	if idle := e.key.Spec.IdleTimeout; idle != nil {
 		end = earliest(now.Add(idle.Duration), end)
 	}

@@ -42,6 +42,11 @@ func TestEndsOfAnAnswer(t *testing.T) {
 			k.Status.Session = &v1alpha1.SessionStatus{StartedAt: *in(-time.Hour)}
 			k.Spec.ExpiresAt = in(30 * time.Hour)
 		}, 6 * hour, 6 * hour},
+		{"a superseded token, which overlap.max ends in 2 h", func(k *v1alpha1.JWTRefreshKey) {
+			k.Status.CreatedAt = in(-time.Hour)
+			k.Status.Previous = []v1alpha1.SupersededToken{{JTI: "presented", ExpiresAt: *in(10 * time.Hour)}}
+			k.Status.Effective = &v1alpha1.EffectiveValues{Overlap: &v1alpha1.EffectiveOverlap{Max: &metav1.Duration{Duration: 3 * time.Hour}}}
+		}, 2 * hour, 0},
 		{"an end in this second, which is not one that never comes", func(k *v1alpha1.JWTRefreshKey) { k.Spec.ExpiresAt = in(0) }, 1, 1},
 	} {
 		key := &v1alpha1.JWTRefreshKey{}
@@ -49,7 +54,7 @@ func TestEndsOfAnAnswer(t *testing.T) {
 		e := &exchange{key: key, issuer: &registry.Issuer{}}
 		e.issuer.Login.SessionLifetime = 7 * time.Hour
 		var answer oauth.TokenAnswer
-		e.tellEnds(&answer, &token.Claims{ExpiresAt: noon.Add(10 * time.Hour)}, noon)
+		e.tellEnds(&answer, &token.Claims{JTI: "presented", ExpiresAt: noon.Add(10 * time.Hour)}, noon)
 		if answer.RefreshTokenExpiresIn != c.token || answer.RefreshTokenTimeout != c.token || answer.AuthorizationExpiresIn != c.all {
 			t.Errorf("%s: refresh_token_expires_in %d, refresh_token_timeout %d, authorization_expires_in %d; want %d, %d and %d",
 				c.name, answer.RefreshTokenExpiresIn, answer.RefreshTokenTimeout, answer.AuthorizationExpiresIn, c.token, c.token, c.all)

@@ -96,15 +96,25 @@ func (d *decision) heldRefused() bool {
 	return d.Issuer.Policy.Check(request) != nil
 }
 
-// OverlapEnd is when the oldest superseded token of a key is refused at the latest, by what its status
-// shows; zero where there is none.
+// OverlapEnd returns the latest time at which the oldest superseded token of a key is refused, as its status
+// shows; zero if there is none.
 func OverlapEnd(status *v1alpha1.JWTRefreshKeyStatus) time.Time {
-	if len(status.Previous) == 0 || status.CreatedAt == nil {
+	if len(status.Previous) == 0 {
 		return time.Time{}
 	}
-	end, supersededAt := status.Previous[0].ExpiresAt.Time, status.CreatedAt.Time
-	if len(status.Previous) > 1 {
-		supersededAt = status.Previous[1].CreatedAt.Time
+	return SupersededEnd(status, status.Previous[0].JTI)
+}
+
+// SupersededEnd returns the latest time at which a superseded token of a key is refused, as its status shows; zero
+// if the token is not a superseded one of the key.
+func SupersededEnd(status *v1alpha1.JWTRefreshKeyStatus, jti string) time.Time {
+	i := slices.IndexFunc(status.Previous, func(t v1alpha1.SupersededToken) bool { return t.JTI == jti })
+	if i < 0 || status.CreatedAt == nil {
+		return time.Time{}
+	}
+	end, supersededAt := status.Previous[i].ExpiresAt.Time, status.CreatedAt.Time
+	if i+1 < len(status.Previous) {
+		supersededAt = status.Previous[i+1].CreatedAt.Time
 	}
 	if effective := status.Effective; effective != nil && effective.Overlap != nil && effective.Overlap.Max != nil {
 		if most := supersededAt.Add(effective.Overlap.Max.Duration); most.Before(end) {

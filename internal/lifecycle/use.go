@@ -33,9 +33,9 @@ func (d *decision) idle() *Plan {
 		return nil
 	}
 	if d.session {
-		return d.revoked(v1alpha1.RevokedIdleTimeout, "Nobody used the session for spec.idleTimeout; sign in again.")
+		return d.revoked(v1alpha1.RevokedIdleTimeout, "The session was not used for spec.idleTimeout; sign in again.")
 	}
-	return d.revoked(v1alpha1.RevokedIdleTimeout, "Nobody used the key for spec.idleTimeout; annotate it with "+v1alpha1.AnnotationRotate+" for a new token.")
+	return d.revoked(v1alpha1.RevokedIdleTimeout, "The key was not used for spec.idleTimeout; annotate it with "+v1alpha1.AnnotationRotate+" for a new token.")
 }
 
 // idleEnd counts from the last use, or from when the key became ready: a key that waits for

@@ -14,7 +14,7 @@ import (
 // show what becomes of one that is hours old. An existing cluster does not give its own away.
 func (s *Server) AccountSigner() (*ecdsa.PrivateKey, error) {
 	if s.Existing() {
-		return nil, errors.New("the signing key of an existing cluster is not to be had")
+		return nil, errors.New("the signing key of an existing cluster is not available")
 	}
 	raw, err := os.ReadFile(filepath.Join(s.environment.ControlPlane.GetAPIServer().CertDir, "sa-signer.key"))
 	if err != nil {
