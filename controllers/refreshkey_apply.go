@@ -101,6 +101,9 @@ func (r *RefreshKeyReconciler) mintAccess(o *observation, plan *lifecycle.Plan, 
 // writeSecret makes the Secret what the plan wants of it. text is the current token where it
 // was just made; otherwise it is taken from the Secret itself or made again from status.
 func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, plan *lifecycle.Plan, current *v1alpha1.TokenLine, text tokenText) error {
+	if plan.Secret == lifecycle.KeepSecret {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, secretWriteTimeout)
 	defer cancel()
 	switch plan.Secret {
@@ -281,6 +284,9 @@ func (r *RefreshKeyReconciler) confirmCurrent(ctx context.Context, key *v1alpha1
 // removeSecrets deletes Secrets of this key under names that it no longer has, each only if
 // it still is the one that was looked at.
 func (r *RefreshKeyReconciler) removeSecrets(ctx context.Context, o *observation, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, secretWriteTimeout)
 	defer cancel()
 	for _, name := range names {
