@@ -72,7 +72,7 @@ gitops: controlplane ## What Argo CD, Flux and Helm make of keys and issuers, by
 
 .PHONY: unit
 unit: ## The tests that need no API server
-	$(GO_TEST) ./api/... ./internal/... ./cmd/...
+	$(GO_TEST) ./api/... ./internal/... ./cmd/... ./test/contract
 
 .PHONY: lint
 lint: $(LINT) ## Style, the conventions of Kubernetes APIs, the import table, and what is banned
