@@ -1,4 +1,4 @@
-// Builds Vale. A module of its own, so that none of these dependencies reach the product.
+// Builds Vale and the extraction of prose. A module of its own, so that none of these dependencies reach the product.
 module github.com/refreshkeys/refreshkeys/hack/prose
 
 go 1.26.0
