@@ -79,6 +79,7 @@ unit: ## The tests that need no API server
 .PHONY: lint
 lint: $(LINT) ## Style, the conventions of Kubernetes APIs, the import table, and what is banned
 	$(LINT) run ./...
+	@$(MAKE) --no-print-directory prose
 
 .PHONY: prose
 prose: ## The language of documentation, comments and messages, by Vale; needs a C compiler
