@@ -7,6 +7,8 @@ CONTROLLER_GEN := $(TOOLS)/controller-gen-v0.23.0
 CRD_REF_DOCS := $(TOOLS)/crd-ref-docs-v0.3.0
 LINT := $(TOOLS)/lint
 PROMTOOL := $(TOOLS)/promtool
+VALE := $(TOOLS)/vale
+PROSE := $(TOOLS)/prose
 export CGO_ENABLED ?= 0
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(shell command -v $(or $(CC),cc)),-race)
@@ -72,11 +74,22 @@ gitops: controlplane ## What Argo CD, Flux and Helm make of keys and issuers, by
 
 .PHONY: unit
 unit: ## The tests that need no API server
-	$(GO_TEST) ./api/... ./internal/... ./cmd/...
+	$(GO_TEST) ./api/... ./internal/... ./cmd/... ./test/contract
 
 .PHONY: lint
 lint: $(LINT) ## Style, the conventions of Kubernetes APIs, the import table, and what is banned
 	$(LINT) run ./...
+	@$(MAKE) --no-print-directory prose
+
+.PHONY: prose
+prose: ## The language of documentation, comments and messages, by Vale; needs a C compiler
+ifeq ($(shell command -v $(or $(CC),cc)),)
+	@echo "prose: skipped: Vale needs a C compiler (CC or cc) to be built"
+else
+	@$(MAKE) --no-print-directory $(VALE) $(PROSE)
+	@cd hack/prose && GOWORK=off VALE=$(VALE) go test -count=1 .
+	@$(PROSE)
+endif
 
 .PHONY: verify
 verify: ## Generated files and go.mod are fresh
@@ -133,3 +146,13 @@ $(PROMTOOL): hack/prometheus/go.mod
 $(LINT): hack/lint/go.mod hack/lint/main.go
 	@echo "building golangci-lint with kube-api-linter, once"
 	@cd hack/lint && go build -o $@ .
+
+# The only tool that needs cgo, for its parsers of source code.
+$(VALE): hack/prose/go.mod
+	@echo "building Vale, once (1 to 3 minutes)"
+	@cd hack/prose && GOWORK=off CGO_ENABLED=1 go build -o $@ github.com/vale-cli/vale/v3/cmd/vale
+	@touch $@
+
+$(PROSE): $(wildcard hack/prose/*.go hack/prose/styles/RefreshKeys/*.yml) hack/prose/go.mod
+	@cd hack/prose && GOWORK=off go build -o $@ .
+	@touch $@
