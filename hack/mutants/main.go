@@ -151,7 +151,7 @@ func (m mutant) try() (result, detail string) {
 	if err != nil {
 		return unfit, err.Error() + "\n"
 	}
-	if said, err := command("go", "-C", copyAt, "test", "-c", "-o", binary, m.pkg); err != nil {
+	if said, err := command("go", "-C", copyAt, "test", "-c", "-vet=off", "-o", binary, m.pkg); err != nil {
 		return unfit, "the mutant does not build\n" + said
 	}
 	test := exec.Command(binary, "-test.count=1", "-test.failfast", "-test.timeout="+testLimit.String(), "-test.run=^("+m.run+")$")
