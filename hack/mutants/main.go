@@ -138,11 +138,12 @@ func (m mutant) try() (result, detail string) {
 	if err != nil {
 		return unfit, err.Error() + "\n"
 	}
-	if said, err := command("git", "apply", "--directory="+copyAt, patch); err != nil {
+	// The removed lines decide where a patch applies; a reworded comment beside them does not matter.
+	if said, err := command("git", "apply", "-C0", "--directory="+copyAt, patch); err != nil {
 		return unfit, "the patch does not apply; make it again for the present code\n" + said
 	}
 	defer func() {
-		if said, err := command("git", "apply", "--reverse", "--directory="+copyAt, patch); err != nil {
+		if said, err := command("git", "apply", "-C0", "--reverse", "--directory="+copyAt, patch); err != nil {
 			panic("take the patch back: " + said)
 		}
 	}()
