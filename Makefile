@@ -105,6 +105,10 @@ e2e: ## Real pods on a real node, isolated (root on Linux): rotation, upgrade, c
 bench: controlplane ## Measure against the raw limits of the same machine; see docs/performance.md
 	go run ./test/bench
 
+.PHONY: mutants
+mutants: controlplane ## Break each invariant once, by a stored patch, and see its test fail; ONLY="I7 I9" selects some
+	@go run ./hack/mutants $(ONLY)
+
 .PHONY: fuzz
 fuzz: ## Fuzz what reads strangers' bytes, FUZZTIME (30s) each
 	@hack/fuzz $(or $(FUZZTIME),30s)

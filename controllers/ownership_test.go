@@ -236,7 +236,7 @@ func TestAKeyMadeAgainFindsASecretWithoutOwner(t *testing.T) {
 	}
 }
 
-// TestALabelledCopyFromAnotherNamespace is not this namespace's key's, whatever it says (invariant 9).
+// TestALabelledCopyFromAnotherNamespace is not this namespace's key's, whatever it says (I9 and I14 of docs/architecture.md).
 func TestALabelledCopyFromAnotherNamespace(t *testing.T) {
 	tests := []struct {
 		name   string

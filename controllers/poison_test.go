@@ -17,7 +17,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// Invariant 11: a poisoned object harms itself alone.
+// I11 of docs/architecture.md: a poisoned object harms itself alone.
 func TestOnePoisonedObjectOfEachKindLeavesTheOthersWorking(t *testing.T) {
 	w := newWorld(t)
 	w.createIssuer()
@@ -67,7 +67,7 @@ func (w *world) forge(key *v1alpha1.JWTRefreshKey, change func(*v1alpha1.JWTRefr
 	}, patience).Should(gomega.Succeed())
 }
 
-// Invariant 8: nothing is signed again from a status that the operator did not write.
+// I8 of docs/architecture.md: nothing is signed again from a status that the operator did not write.
 func TestAForgedStatusIsNotSigned(t *testing.T) {
 	w := newWorld(t)
 	w.createIssuer(grantAll)

@@ -15,7 +15,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// Invariant 9: what the operator did not create stays as it is, to the byte.
+// I9 of docs/architecture.md: what the operator did not create stays as it is, to the byte.
 func TestAForeignSecretIsNeverTouched(t *testing.T) {
 	tests := []struct {
 		name   string

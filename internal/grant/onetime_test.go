@@ -12,6 +12,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
@@ -73,5 +74,18 @@ func TestWhatAHolderProves(t *testing.T) {
 				t.Errorf("the answer is %d, %v; want %d, %v", got, err, c.want, c.err)
 			}
 		})
+	}
+}
+
+// TestOneTimeAnswersThatAreNotFinal checks that an answer which a later try can change is "unavailable" and never invalid_grant.
+func TestOneTimeAnswersThatAreNotFinal(t *testing.T) {
+	for _, answer := range []lifecycle.OneTimeAnswer{lifecycle.OneTimeUnrecorded, lifecycle.OneTimeWaits, lifecycle.OneTimeUnknown} {
+		if _, err := (&Service{}).answerOnce(t.Context(), &exchange{}, answer); !errors.Is(err, registry.ErrUnavailable) {
+			t.Errorf("answer %d: %v", answer, err)
+		}
+	}
+	var refusal *oauth.Error
+	if _, err := (&Service{}).answerOnce(t.Context(), &exchange{}, lifecycle.OneTimeRefused); !errors.As(err, &refusal) || refusal.Code != oauth.InvalidGrant {
+		t.Errorf("a final refusal: %v", err)
 	}
 }

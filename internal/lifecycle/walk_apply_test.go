@@ -37,7 +37,7 @@ func (w *world) reconcile() (*Plan, error) {
 	return &plan, err
 }
 
-// apply carries a plan out in the order of writes of section 5: a first token is written and then
+// apply carries a plan out in the order of writes of docs/architecture.md, "Order of writes": a first token is written and then
 // recorded, whatever follows is recorded and then written. What leaves the line alone and takes
 // nothing back is reported last.
 func (w *world) apply(o *observation, plan *Plan) error {

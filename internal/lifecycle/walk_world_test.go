@@ -327,7 +327,7 @@ func retains(key *v1alpha1.JWTRefreshKey) bool {
 	return key.Spec.Secret != nil && key.Spec.Secret.DeletionPolicy == v1alpha1.DeletionRetain
 }
 
-// accepts tells whether the token service accepts a token, in the words of section 3 of the contract.
+// accepts tells whether the token service accepts a token, in the words of I1 and I2 of docs/architecture.md.
 func (w *world) accepts(token *storedToken) bool {
 	return token != nil && w.inLine(token) && !w.key.Spec.Revoked && w.now.Before(token.ExpiresAt) && w.beforeEnd() &&
 		w.ringHolds(token.terms.Issuer, token.KeyID) && w.issuerGrants()

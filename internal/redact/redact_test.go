@@ -139,3 +139,10 @@ func TestAnswersAboutValuesThatAreNotKnown(t *testing.T) {
 		}
 	}
 }
+
+// TestAnswersLeaveOutWordsOfAValue checks that a piece of a value is left out also if it reads like a word.
+func TestAnswersLeaveOutWordsOfAValue(t *testing.T) {
+	if got, want := Answer("the password correcthorse is too weak", []byte("correcthorse")), "the password [...] is too weak"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

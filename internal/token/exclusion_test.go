@@ -7,7 +7,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
-// TestKindsExcludeEachOther is about PROTOCOL.md, Tokens 2, for the two kinds of this package: each reason for which
+// TestKindsExcludeEachOther is about I7 of docs/architecture.md, for the two kinds of this package: each reason for which
 // the one is no instance of the other is shown alone, with all others made good, and suffices.
 func TestKindsExcludeEachOther(t *testing.T) {
 	for _, algorithm := range algorithms {

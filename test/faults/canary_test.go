@@ -28,7 +28,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers"
 )
 
-// TestCanary is invariant 6: after a story that touches everything, with all that can be
+// TestCanary is I6 of docs/architecture.md: after a story that touches everything, with all that can be
 // logged being logged, tokens and private keys are searched for wherever something can be
 // written: found in the Secrets, and nowhere else.
 func TestCanary(t *testing.T) {

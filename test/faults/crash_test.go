@@ -15,7 +15,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// TestCrashAtEveryWrite is invariant 4, and with it 1 and 3: every transition is cut at
+// TestCrashAtEveryWrite is I4 of docs/architecture.md, and with it I1 and I3: every transition is cut at
 // every one of its writes, before the write and after it, and has to come to the same end.
 func TestCrashAtEveryWrite(t *testing.T) {
 	for _, play := range plays {

@@ -67,10 +67,10 @@ func newSceneOn(t *testing.T, server *apiserver.Server, clock clock.PassiveClock
 		log: &logbook{}, journal: newJournal(),
 		verifier: &acceptance.Verifier{Reader: admin, Namespace: apiserver.Namespace, Now: clock.Now},
 	}
-	// Invariant 6, whatever the test is about.
+	// I6 of docs/architecture.md, whatever the test is about.
 	t.Cleanup(func() {
 		if found := s.journal.needles(t).find(s.log.text()); len(found) > 0 {
-			t.Errorf("invariant 6: the manager's log holds %s", strings.Join(found, "\nand "))
+			t.Errorf("I6: the manager's log holds %s", strings.Join(found, "\nand "))
 		}
 	})
 	return s

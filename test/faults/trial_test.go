@@ -259,7 +259,7 @@ func (o *outcome) secretSettled(r *trial, f *findings) error {
 	return nil
 }
 
-// verdict is what the invariants say of a settled trial.
+// verdict is what the invariants of docs/architecture.md say of a settled trial.
 func (r *trial) verdict() error {
 	f, err := r.find()
 	if err != nil {

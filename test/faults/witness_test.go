@@ -18,7 +18,7 @@ import (
 )
 
 // witness watches Secrets and keys all the time, as an application would, and complains of
-// every moment in which an invariant did not hold.
+// every moment in which an invariant of docs/architecture.md did not hold.
 //
 // It looks at each token when it finds it. A token that is refused is no complaint when the
 // Secret has moved on meanwhile, or when it is one that was killed on purpose.
@@ -142,7 +142,7 @@ func (w *witness) judgements() int {
 	return w.judged
 }
 
-// sawSecret is invariant 1: whatever token stands in the Secret is accepted.
+// sawSecret is I1 of docs/architecture.md: whatever token stands in the Secret is accepted.
 func (w *witness) sawSecret(ctx context.Context, secret *corev1.Secret) {
 	w.scene.journal.saw(secret.Namespace, secret)
 	compact := string(secret.Data[v1alpha1.SecretToken])
@@ -177,7 +177,7 @@ func (w *witness) judge(ctx context.Context, secret *corev1.Secret, compact, whe
 	}
 	// It stood there when it was seen and stands there still: so it did while it was refused.
 	if now, err := w.secret(ctx, client.ObjectKeyFromObject(secret)); err == nil && string(now.Data[v1alpha1.SecretToken]) == compact && !w.isMortal(compact) {
-		w.complain(secret.Namespace, "invariant 1, %s: a reader of Secret %s/%s found a token (revision %s, %s) that is refused: %v",
+		w.complain(secret.Namespace, "I1, %s: a reader of Secret %s/%s found a token (revision %s, %s) that is refused: %v",
 			when, secret.Namespace, secret.Name, secret.Annotations[v1alpha1.AnnotationRevision], token.Hash(compact), refusal)
 	}
 }
@@ -188,7 +188,7 @@ func (w *witness) secret(ctx context.Context, name client.ObjectKey) (*corev1.Se
 	return secret, err
 }
 
-// sawKey is invariant 1 from the other side, since a change of the key can kill the token in
+// sawKey is I1 from the other side, since a change of the key can kill the token in
 // its Secret; and it is the promise of Ready: that there is one.
 func (w *witness) sawKey(ctx context.Context, key *v1alpha1.JWTRefreshKey) {
 	if key.Status.SecretName == "" {

@@ -23,7 +23,7 @@ func (w *world) puts(t *testing.T, key *v1alpha1.JWTRefreshKey, compact string) 
 	})
 }
 
-// tokensInTheSecret: whatever stands in the Secret is accepted, says the first invariant; so what is
+// tokensInTheSecret: whatever stands in the Secret is accepted, says I1 of docs/architecture.md; so what is
 // not accepted is put there.
 func (w *world) tokensInTheSecret(t *testing.T) {
 	key, first := w.issued(t)
