@@ -1,6 +1,6 @@
-// Package seeing shows that what operators look at tells the truth, by the real commands: metrics, the
+// Package observability shows that what operators look at tells the truth, by the real commands: metrics, the
 // audit log and the health endpoints are what docs/metrics.md says, no more and no less.
-package seeing
+package observability
 
 import (
 	"context"
@@ -53,7 +53,7 @@ func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
 	code, err := run(m)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "seeing: %v\n", err)
+		fmt.Fprintf(os.Stderr, "observability: %v\n", err)
 		os.Exit(1)
 	}
 	os.Exit(code)
@@ -61,10 +61,10 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) (code int, err error) {
 	if strings.EqualFold(os.Getenv("USE_EXISTING_CLUSTER"), "true") {
-		fmt.Fprintln(os.Stderr, "seeing: skipped with USE_EXISTING_CLUSTER, since it has processes of its own come and go")
+		fmt.Fprintln(os.Stderr, "observability: skipped with USE_EXISTING_CLUSTER, since it has processes of its own come and go")
 		return 0, nil
 	}
-	if suite.dir, err = os.MkdirTemp("", "seeing-"); err != nil {
+	if suite.dir, err = os.MkdirTemp("", "observability-"); err != nil {
 		return 1, err
 	}
 	defer os.RemoveAll(suite.dir)

@@ -1,4 +1,4 @@
-package seeing
+package observability
 
 import (
 	"context"
