@@ -24,12 +24,12 @@ const (
 	keyStatus    kind = "status of JWTRefreshKey"
 	signingKeys  kind = "Secret with signing keys"
 	issuerStatus kind = "status of JWTIssuer"
-	elsewhere    kind = ""
+	otherRequest kind = ""
 )
 
 // errand is a request of the operator, told by its path: about which object it is, and
 // whose that is. Owner is a namespace, or the name of an issuer.
-type errand struct {
+type apiCall struct {
 	kind  kind
 	verb  string
 	owner string
@@ -38,18 +38,18 @@ type errand struct {
 
 // writes tells whether it is one of the writes that a transition is counted in: Events and
 // Leases are not.
-func (e errand) writes() bool {
-	return e.kind != elsewhere && e.verb != http.MethodGet
+func (e apiCall) writes() bool {
+	return e.kind != otherRequest && e.verb != http.MethodGet
 }
 
-func (e errand) String() string {
+func (e apiCall) String() string {
 	return fmt.Sprintf("%s %s %s/%s", e.verb, e.kind, e.owner, e.name)
 }
 
 const signingKeysPrefix = "signing-keys-"
 
-func errandOf(request *http.Request, body []byte) errand {
-	e := errand{verb: request.Method}
+func apiCallOf(request *http.Request, body []byte) apiCall {
+	e := apiCall{verb: request.Method}
 	parts := strings.Split(strings.Trim(request.URL.Path, "/"), "/")
 	in := slices.Index(parts, "namespaces")
 	switch {
@@ -91,14 +91,14 @@ func secretIn(body []byte) *corev1.Secret {
 
 // entry is a write of the operator, as it went out.
 type entry struct {
-	errand
+	apiCall
 	at time.Time
 	// generation numbers the managers of a test.
 	generation int
 	// answer is the HTTP status, 0 when the request never reached the API server.
 	answer int
 	// fate says what was done to it on purpose.
-	fate side
+	cut side
 	// failure is what kept it from an answer.
 	failure string
 }
@@ -110,9 +110,9 @@ func (e *entry) effective() bool { return e.answer >= 200 && e.answer < 300 }
 func (e *entry) refused() bool { return e.answer == http.StatusForbidden }
 
 func (e *entry) String() string {
-	text := fmt.Sprintf("manager %d: %s -> %d", e.generation, e.errand, e.answer)
-	if e.fate != "" {
-		text += " (" + string(e.fate) + ")"
+	text := fmt.Sprintf("manager %d: %s -> %d", e.generation, e.apiCall, e.answer)
+	if e.cut != "" {
+		text += " (" + string(e.cut) + ")"
 	}
 	if e.failure != "" {
 		text += " (" + e.failure + ")"
@@ -132,18 +132,18 @@ func newJournal() *journal {
 	return &journal{tokens: map[string]map[string]bool{}, keys: map[string]bool{}}
 }
 
-func (j *journal) write(e *entry) {
+func (j *journal) append(e *entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.entries = append(j.entries, e)
 }
 
 // of are the writes about the objects of an owner, in their order.
-func (j *journal) of(owner string) []*entry {
-	return j.where(func(e *entry) bool { return e.owner == owner })
+func (j *journal) ofOwner(owner string) []*entry {
+	return j.filter(func(e *entry) bool { return e.owner == owner })
 }
 
-func (j *journal) where(want func(*entry) bool) (found []*entry) {
+func (j *journal) filter(want func(*entry) bool) (found []*entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, e := range j.entries {
@@ -155,16 +155,16 @@ func (j *journal) where(want func(*entry) bool) (found []*entry) {
 }
 
 // saw remembers the tokens that a Secret holds.
-func (j *journal) saw(owner string, secret *corev1.Secret) {
+func (j *journal) recordSecret(owner string, secret *corev1.Secret) {
 	for _, field := range []string{v1alpha1.SecretToken, v1alpha1.SecretAccessToken} {
 		if compact := string(secret.Data[field]); strings.Count(compact, ".") == 2 {
-			j.sawToken(owner, compact)
+			j.recordToken(owner, compact)
 		}
 	}
 }
 
 // sawKeys remembers the private keys that a Secret holds.
-func (j *journal) sawKeys(secret *corev1.Secret) {
+func (j *journal) recordKeys(secret *corev1.Secret) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, content := range secret.Data {
@@ -175,23 +175,23 @@ func (j *journal) sawKeys(secret *corev1.Secret) {
 }
 
 // needles are all tokens and private keys that were ever in a Secret, or on their way there.
-func (j *journal) needles(t *testing.T) *needles {
+func (j *journal) scanner(t *testing.T) *secretScanner {
 	t.Helper()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	n := newNeedles()
+	s := newSecretScanner()
 	for _, of := range j.tokens {
 		for compact := range of {
-			n.token(compact)
+			s.addToken(compact)
 		}
 	}
 	for content := range j.keys {
-		n.privateKey(t, []byte(content))
+		s.addPrivateKey(t, []byte(content))
 	}
-	return n
+	return s
 }
 
-func (j *journal) sawToken(owner, compact string) {
+func (j *journal) recordToken(owner, compact string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.tokens[owner] == nil {
@@ -210,7 +210,7 @@ func (j *journal) tokensOf(owner string) (tokens []string) {
 	return tokens
 }
 
-func told(entries []*entry) string {
+func formatEntries(entries []*entry) string {
 	lines := make([]string, len(entries))
 	for i, e := range entries {
 		lines[i] = "\t" + e.String()

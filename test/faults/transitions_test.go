@@ -24,72 +24,72 @@ type transition struct {
 	key                 []func(*v1alpha1.JWTRefreshKey)
 	issuerless, keyless bool
 	// made is what becomes of the key that is made; when nil, it is issued.
-	made *outcome
+	created *outcome
 	// first leads up to it.
-	first []step
+	setup []step
 	// earlier is a crash that belongs to it: what is tried is what the next manager does.
-	earlier crash
-	happens func(*trial)
-	want    outcome
+	earlierCrash crash
+	apply        func(*crashCase)
+	want         outcome
 	// kills: the token from before is refused from then on.
-	kills bool
+	refusesOld bool
 	// late: but not before another token stands in the Secret.
-	late bool
+	refusesLate bool
 	// plunders: it takes the token out of the Secret.
-	plunders bool
+	removesToken bool
 	// orphans: it needs a Secret whose owner is gone, which a garbage collector takes away.
-	orphans bool
+	needsOrphan bool
 }
 
 // step leads from one settled state to the next.
 type step struct {
-	do    func(*trial)
-	want  outcome
-	kills bool
+	do         func(*crashCase)
+	want       outcome
+	refusesOld bool
 }
 
 // plays are all transitions, and how far the clock goes before they happen.
-var plays = []struct {
+var transitionGroups = []struct {
 	name        string
 	transitions []*transition
 	jump        time.Duration
 }{
-	{"of what users do", byUsers, 0},
-	{"of access tokens in Secrets", ofAccessTokens, 0},
-	{"of what befalls issuers", byIssuers, 0},
-	{"of what is forged", byForgers, 0},
-	{"of what time brings", byTime, jump},
+	{"of what users do", userTransitions, 0},
+	{"of access tokens in Secrets", accessTokenTransitions, 0},
+	{"of what befalls issuers", issuerTransitions, 0},
+	{"of what is forged", forgeryTransitions, 0},
+	{"of what time brings", timeTransitions, jump},
 }
 
 func clientKey(key *v1alpha1.JWTRefreshKey) client.ObjectKey { return client.ObjectKeyFromObject(key) }
 
-func createTheKey(r *trial) { createKeyWith()(r) }
+func createKey(c *crashCase) { createKeyWith()(c) }
 
-func createKeyWith(change ...func(*v1alpha1.JWTRefreshKey)) func(*trial) {
-	return func(r *trial) { r.scene.key(r.name, keyName, r.name, change...) }
+func createKeyWith(change ...func(*v1alpha1.JWTRefreshKey)) func(*crashCase) {
+	return func(c *crashCase) { c.harness.createKey(c.name, keyName, c.name, change...) }
 }
 
-func deleteTheKey(r *trial) { r.Expect(r.admin.Delete(r.ctx, r.theKey())).To(gomega.Succeed()) }
+func deleteKey(c *crashCase) { c.Expect(c.admin.Delete(c.ctx, c.keyRef())).To(gomega.Succeed()) }
 
-func touchKey(r *trial)    { touch(r.scene, r.theKey()) }
-func touchIssuer(r *trial) { touch(r.scene, newIssuer(r.name)) }
-func rotate(r *trial)      { r.annotateKey(v1alpha1.AnnotationRotate, "hygiene") }
-func rotateNow(r *trial)   { r.annotateKey(v1alpha1.AnnotationRotateNow, "leak") }
+func touchKey(c *crashCase)    { touch(c.harness, c.keyRef()) }
+func touchIssuer(c *crashCase) { touch(c.harness, newIssuer(c.name)) }
+func rotate(c *crashCase)      { c.annotateKey(v1alpha1.AnnotationRotate, "hygiene") }
+func rotateNow(c *crashCase)   { c.annotateKey(v1alpha1.AnnotationRotateNow, "leak") }
 
 const anotherAudience = "https://billing.example.com"
 
-func changeAudience(r *trial) {
-	r.editKey(func(k *v1alpha1.JWTRefreshKey) { k.Spec.Audience = anotherAudience })
+func changeAudience(c *crashCase) {
+	c.editKey(func(k *v1alpha1.JWTRefreshKey) { k.Spec.Audience = anotherAudience })
 }
 
-func revoke(revoked bool) func(*trial) {
-	return func(r *trial) { r.editKey(func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = revoked }) }
+func revoke(revoked bool) func(*crashCase) {
+	return func(c *crashCase) { c.editKey(func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = revoked }) }
 }
 
 // secretLike changes spec.secret as a whole.
-func secretLike(change ...func(*v1alpha1.JWTRefreshKey)) func(*trial) {
-	return func(r *trial) {
-		r.editKey(func(k *v1alpha1.JWTRefreshKey) {
+func setSecretSpec(change ...func(*v1alpha1.JWTRefreshKey)) func(*crashCase) {
+	return func(c *crashCase) {
+		c.editKey(func(k *v1alpha1.JWTRefreshKey) {
 			k.Spec.Secret = nil
 			for _, c := range change {
 				c(k)
@@ -100,7 +100,9 @@ func secretLike(change ...func(*v1alpha1.JWTRefreshKey)) func(*trial) {
 
 const renamed = "orders-renamed"
 
-func underAnotherName(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Name: renamed} }
+func withSecretRenamed(k *v1alpha1.JWTRefreshKey) {
+	k.Spec.Secret = &v1alpha1.SecretSpec{Name: renamed}
+}
 
 func withoutSecret(k *v1alpha1.JWTRefreshKey) {
 	k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone}
@@ -134,27 +136,27 @@ func never(k *v1alpha1.JWTRefreshKey) {
 	k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationNever}
 }
 
-func secretOf(f *findings, name string) *corev1.Secret {
-	secret := f.secrets[name]
+func secretOf(s *clusterState, name string) *corev1.Secret {
+	secret := s.secrets[name]
 	return &secret
 }
 
-func sameToken(r *trial, f *findings) error {
-	if r.before.token() != f.token() {
+func sameToken(c *crashCase, s *clusterState) error {
+	if c.before.token() != s.token() {
 		return errors.New("the Secret came back with another token")
 	}
-	return sameLine(r, f)
+	return sameLine(c, s)
 }
 
-func sameLine(r *trial, f *findings) error {
-	if r.before.line().TokenHash != f.line().TokenHash {
+func sameLine(c *crashCase, s *clusterState) error {
+	if c.before.line().TokenHash != s.line().TokenHash {
 		return errors.New("the line has another token")
 	}
 	return nil
 }
 
-func keyGone(_ *trial, f *findings) error {
-	if f.key != nil {
+func keyGone(_ *crashCase, s *clusterState) error {
+	if s.key != nil {
 		return errors.New("the key is there still")
 	}
 	return nil

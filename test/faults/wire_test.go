@@ -37,10 +37,10 @@ type wire struct {
 	journal    *journal
 	generation int
 	// ahead is called before each write is sent: somebody else may be quicker.
-	ahead func(errand)
+	beforeWrite func(apiCall)
 	// between is called after each write that took effect, before the manager learns of it: at
 	// every state that there is between two writes.
-	between func(owner string)
+	afterWrite func(owner string)
 
 	mu      sync.Mutex
 	crashes map[string]crash // by owner
@@ -81,7 +81,7 @@ func (w *wire) crash(owner string) error {
 
 // fateOf decides what becomes of a request: passed on with an empty side, cut with before,
 // done and then cut with after.
-func (w *wire) fateOf(e errand) (fate side, dead bool) {
+func (w *wire) nextFault(e apiCall) (cut side, dead bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.dead[e.owner] {
@@ -101,48 +101,48 @@ func (w *wire) fateOf(e errand) (fate side, dead bool) {
 
 // wrap puts the wire in front of a transport, for rest.Config.Wrap.
 func (w *wire) wrap(next http.RoundTripper) http.RoundTripper {
-	return roundTripper(func(request *http.Request) (*http.Response, error) { return w.carry(next, request) })
+	return roundTripper(func(request *http.Request) (*http.Response, error) { return w.roundTrip(next, request) })
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
 
-func (w *wire) carry(next http.RoundTripper, request *http.Request) (*http.Response, error) {
+func (w *wire) roundTrip(next http.RoundTripper, request *http.Request) (*http.Response, error) {
 	request, body, err := withBody(request)
 	if err != nil {
 		return nil, err
 	}
-	e := errandOf(request, body)
-	fate, dead := w.fateOf(e)
+	e := apiCallOf(request, body)
+	cut, dead := w.nextFault(e)
 	if dead {
 		return nil, errCrashed
 	}
 	if !e.writes() {
 		return next.RoundTrip(request)
 	}
-	written := &entry{errand: e, at: time.Now(), generation: w.generation, fate: fate}
-	w.remember(written, body)
-	defer w.journal.write(written)
-	if w.ahead != nil {
-		w.ahead(written.errand)
+	written := &entry{apiCall: e, at: time.Now(), generation: w.generation, cut: cut}
+	w.recordSecret(written, body)
+	defer w.journal.append(written)
+	if w.beforeWrite != nil {
+		w.beforeWrite(written.apiCall)
 	}
-	if fate == before {
+	if cut == before {
 		return nil, w.crash(e.owner)
 	}
 	response, err := next.RoundTrip(request)
 	if err != nil {
 		written.failure = err.Error()
-		if fate == after {
+		if cut == after {
 			return nil, w.crash(e.owner)
 		}
 		return nil, err
 	}
 	written.answer = response.StatusCode
-	if w.between != nil && written.effective() {
-		w.between(e.owner)
+	if w.afterWrite != nil && written.effective() {
+		w.afterWrite(e.owner)
 	}
-	if fate == after {
+	if cut == after {
 		_ = response.Body.Close()
 		return nil, w.crash(e.owner)
 	}
@@ -150,15 +150,15 @@ func (w *wire) carry(next http.RoundTripper, request *http.Request) (*http.Respo
 }
 
 // remember takes down what a Secret that is written holds, and its name.
-func (w *wire) remember(e *entry, body []byte) {
+func (w *wire) recordSecret(e *entry, body []byte) {
 	switch secret := secretIn(body); e.kind {
 	case keySecret:
 		if e.name == "" {
 			e.name = secret.Name
 		}
-		w.journal.saw(e.owner, secret)
+		w.journal.recordSecret(e.owner, secret)
 	case signingKeys:
-		w.journal.sawKeys(secret)
+		w.journal.recordKeys(secret)
 	}
 }
 

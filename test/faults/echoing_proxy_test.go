@@ -12,98 +12,98 @@ import (
 
 // mirror is a bad proxy, or a bad webhook: when it is told to, it answers requests about
 // Secrets with messages that quote them, or garbles the answers.
-type mirror struct {
+type echoingProxy struct {
 	mu     sync.Mutex
-	mode   reflection
+	mode   proxyMode
 	owners []string
 	count  int
 }
 
 // reflection is what a mirror does.
-type reflection string
+type proxyMode string
 
 const (
-	faithful reflection = ""
+	passThrough proxyMode = ""
 	// quoteStatus refuses a write with a Status whose message quotes it.
-	quoteInvalid   reflection = "422, quoting"
-	quoteForbidden reflection = "403, quoting"
-	quoteInternal  reflection = "500, quoting"
+	quoteInvalid   proxyMode = "422, quoting"
+	quoteForbidden proxyMode = "403, quoting"
+	quoteInternal  proxyMode = "500, quoting"
 	// quoteText refuses a write with a page that quotes it, as a proxy does.
-	quoteText reflection = "502 as text, quoting"
+	quoteText proxyMode = "502 as text, quoting"
 	// cutShort cuts off the second half of what is read.
-	cutShort reflection = "answers cut short"
+	cutShort proxyMode = "answers cut short"
 	// asHTML says of what is read that it is a page.
-	asHTML reflection = "answers as HTML"
+	asHTML proxyMode = "answers as HTML"
 )
 
-func (m *mirror) set(mode reflection) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.mode = mode
+func (p *echoingProxy) setMode(mode proxyMode) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mode = mode
 }
 
-func (m *mirror) is() reflection {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.mode
+func (p *echoingProxy) currentMode() proxyMode {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mode
 }
 
 // add lets the mirror answer for a namespace, or for the keys of an issuer.
-func (m *mirror) add(owner string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.owners = append(m.owners, owner)
+func (p *echoingProxy) addOwner(owner string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.owners = append(p.owners, owner)
 }
 
-func (m *mirror) concerns(owner string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Contains(m.owners, owner)
+func (p *echoingProxy) handles(owner string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Contains(p.owners, owner)
 }
 
 // answered is how many requests it has answered in its own way.
-func (m *mirror) answered() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.count
+func (p *echoingProxy) answerCount() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count
 }
 
-func (m *mirror) counted() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.count++
+func (p *echoingProxy) countAnswer() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.count++
 }
 
-func (m *mirror) wrap(next http.RoundTripper) http.RoundTripper {
+func (p *echoingProxy) wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(request *http.Request) (*http.Response, error) {
-		mode := m.is()
-		if mode == faithful {
+		mode := p.currentMode()
+		if mode == passThrough {
 			return next.RoundTrip(request)
 		}
 		request, body, err := withBody(request)
 		if err != nil {
 			return nil, err
 		}
-		e := errandOf(request, body)
-		if (e.kind != keySecret && e.kind != signingKeys) || !m.concerns(e.owner) {
+		e := apiCallOf(request, body)
+		if (e.kind != keySecret && e.kind != signingKeys) || !p.handles(e.owner) {
 			return next.RoundTrip(request)
 		}
 		if e.writes() {
-			return m.answerWrite(next, request, body, mode)
+			return p.answerWrite(next, request, body, mode)
 		}
 		if mode != cutShort && mode != asHTML {
 			return next.RoundTrip(request)
 		}
-		return m.garble(next, request, mode)
+		return p.garble(next, request, mode)
 	})
 }
 
-func (m *mirror) answerWrite(next http.RoundTripper, request *http.Request, body []byte, mode reflection) (*http.Response, error) {
+func (p *echoingProxy) answerWrite(next http.RoundTripper, request *http.Request, body []byte, mode proxyMode) (*http.Response, error) {
 	secret := secretIn(body)
 	if mode == cutShort || mode == asHTML {
-		return m.garble(next, request, mode)
+		return p.garble(next, request, mode)
 	}
-	m.counted()
+	p.countAnswer()
 	quoted := fmt.Sprintf("%q and %s and %v", body, secret.Data, secret.Data)
 	status := func(code int, reason string) (*http.Response, error) {
 		text, err := json.Marshal(map[string]any{
@@ -126,12 +126,12 @@ func (m *mirror) answerWrite(next http.RoundTripper, request *http.Request, body
 }
 
 // garble passes a request on, and spoils the answer.
-func (m *mirror) garble(next http.RoundTripper, request *http.Request, mode reflection) (*http.Response, error) {
+func (p *echoingProxy) garble(next http.RoundTripper, request *http.Request, mode proxyMode) (*http.Response, error) {
 	response, err := next.RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}
-	m.counted()
+	p.countAnswer()
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {

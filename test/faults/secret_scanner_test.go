@@ -17,51 +17,51 @@ import (
 
 // needles are secrets in every form in which they could turn up: as they are, in base64 and
 // hex, cut in pieces, printed as numbers, and in a dump of memory.
-type needles struct {
+type secretScanner struct {
 	// byStart finds those that begin with the given bytes, so that a long text is gone
 	// through once, however many there are.
-	byStart map[string][]needle
+	byPrefix map[string][]pattern
 }
 
-type needle struct{ what, text string }
+type pattern struct{ what, text string }
 
 // start is how many bytes of a needle it is found by.
-const start = 16
+const prefixLength = 16
 
-func newNeedles() *needles { return &needles{byStart: map[string][]needle{}} }
+func newSecretScanner() *secretScanner { return &secretScanner{byPrefix: map[string][]pattern{}} }
 
-func (n *needles) put(what, text string) {
-	if len(text) >= start {
-		n.byStart[text[:start]] = append(n.byStart[text[:start]], needle{what, text})
+func (s *secretScanner) addPattern(what, text string) {
+	if len(text) >= prefixLength {
+		s.byPrefix[text[:prefixLength]] = append(s.byPrefix[text[:prefixLength]], pattern{what, text})
 	}
 }
 
 // add puts a text and its encodings.
-func (n *needles) add(what, text string) {
-	n.put(what, text)
-	n.put(what+" in hex", hex.EncodeToString([]byte(text)))
+func (s *secretScanner) addEncodings(what, text string) {
+	s.addPattern(what, text)
+	s.addPattern(what+" in hex", hex.EncodeToString([]byte(text)))
 	for shift := range 3 {
 		// Whatever stands before and after it: only whole groups of its own count.
 		inside := text[min(len(text), (3-shift)%3):]
 		inside = inside[:len(inside)/3*3]
-		n.put(what+" in base64", base64.StdEncoding.EncodeToString([]byte(inside)))
-		n.put(what+" in base64url", base64.RawURLEncoding.EncodeToString([]byte(inside)))
+		s.addPattern(what+" in base64", base64.StdEncoding.EncodeToString([]byte(inside)))
+		s.addPattern(what+" in base64url", base64.RawURLEncoding.EncodeToString([]byte(inside)))
 	}
 }
 
 // token adds a token and two of its parts: the header is the same for all.
-func (n *needles) token(compact string) {
+func (s *secretScanner) addToken(compact string) {
 	parts := strings.Split(compact, ".")
-	n.add("a token", compact)
-	n.add("the payload of a token", parts[1])
-	n.add("the signature of a token", parts[2])
+	s.addEncodings("a token", compact)
+	s.addEncodings("the payload of a token", parts[1])
+	s.addEncodings("the signature of a token", parts[2])
 	// Also where it was cut short.
-	n.put("half a signature", parts[2][:len(parts[2])/2])
-	n.put("half a signature", parts[2][len(parts[2])/2:])
+	s.addPattern("half a signature", parts[2][:len(parts[2])/2])
+	s.addPattern("half a signature", parts[2][len(parts[2])/2:])
 }
 
 // privateKey adds what a PEM block in PKCS #8 tells.
-func (n *needles) privateKey(t *testing.T, content []byte) {
+func (s *secretScanner) addPrivateKey(t *testing.T, content []byte) {
 	t.Helper()
 	block, _ := pem.Decode(content)
 	if block == nil {
@@ -73,24 +73,24 @@ func (n *needles) privateKey(t *testing.T, content []byte) {
 	}
 	for line := range strings.Lines(string(content)) {
 		if line = strings.TrimSpace(line); !strings.HasPrefix(line, "-----") {
-			n.add("a line of the PEM of a private key", line)
+			s.addEncodings("a line of the PEM of a private key", line)
 		}
 	}
-	n.secret("a private key in DER", block.Bytes)
+	s.addBytes("a private key in DER", block.Bytes)
 	switch key := key.(type) {
 	case *ecdsa.PrivateKey:
 		scalar, err := key.Bytes()
 		if err != nil {
 			t.Fatal(err)
 		}
-		n.secret("the scalar of a private key", scalar)
+		s.addBytes("the scalar of a private key", scalar)
 	case ed25519.PrivateKey:
-		n.secret("the seed of a private key", key.Seed())
+		s.addBytes("the seed of a private key", key.Seed())
 	case *rsa.PrivateKey:
-		n.secret("the exponent of a private key", key.D.Bytes())
+		s.addBytes("the exponent of a private key", key.D.Bytes())
 		for _, prime := range key.Primes {
-			n.secret("a prime of a private key", prime.Bytes())
-			n.put("a prime of a private key as a number", prime.String())
+			s.addBytes("a prime of a private key", prime.Bytes())
+			s.addPattern("a prime of a private key as a number", prime.String())
 		}
 	default:
 		t.Fatalf("a private key of type %T", key)
@@ -98,28 +98,28 @@ func (n *needles) privateKey(t *testing.T, content []byte) {
 }
 
 // secret adds bytes in the forms in which Go prints bytes.
-func (n *needles) secret(what string, raw []byte) {
-	n.add(what, string(raw))
-	n.put(what+" in upper-case hex", strings.ToUpper(hex.EncodeToString(raw)))
-	n.put(what+" as a list of numbers", strings.Trim(fmt.Sprint(raw), "[]"))
-	n.put(what+" as a list of numbers", strings.Join(strings.Fields(strings.Trim(fmt.Sprint(raw), "[]")), ","))
+func (s *secretScanner) addBytes(what string, raw []byte) {
+	s.addEncodings(what, string(raw))
+	s.addPattern(what+" in upper-case hex", strings.ToUpper(hex.EncodeToString(raw)))
+	s.addPattern(what+" as a list of numbers", strings.Trim(fmt.Sprint(raw), "[]"))
+	s.addPattern(what+" as a list of numbers", strings.Join(strings.Fields(strings.Trim(fmt.Sprint(raw), "[]")), ","))
 }
 
 // find returns what of the needles is in a text, each kind once.
-func (n *needles) find(text string) (found []string) {
+func (s *secretScanner) find(text string) (found []string) {
 	seen := map[string]bool{}
 	look := func(text string) {
-		for i := 0; i+start <= len(text); i++ {
-			for _, needle := range n.byStart[text[i:i+start]] {
-				if !seen[needle.what] && strings.HasPrefix(text[i:], needle.text) {
-					seen[needle.what] = true
-					found = append(found, fmt.Sprintf("%s after %q", needle.what, text[max(0, i-120):i]))
+		for i := 0; i+prefixLength <= len(text); i++ {
+			for _, p := range s.byPrefix[text[i:i+prefixLength]] {
+				if !seen[p.what] && strings.HasPrefix(text[i:], p.text) {
+					seen[p.what] = true
+					found = append(found, fmt.Sprintf("%s after %q", p.what, text[max(0, i-120):i]))
 				}
 			}
 		}
 	}
 	look(text)
-	look(undumped(text))
+	look(decodeDumps(text))
 	return found
 }
 
@@ -127,7 +127,7 @@ func (n *needles) find(text string) (found []string) {
 var dumpLine = regexp.MustCompile(`[0-9a-f]{8}  (?:[0-9a-f]{2} {1,2}){1,16} *\|(.{1,48}?)\|(?:\n|\\n|$)`)
 
 // undumped is the text that the lines of dumps show, put together.
-func undumped(text string) string {
+func decodeDumps(text string) string {
 	var all strings.Builder
 	for _, line := range dumpLine.FindAllStringSubmatch(text, -1) {
 		all.WriteString(line[1])
@@ -136,10 +136,10 @@ func undumped(text string) string {
 }
 
 // TestNeedlesAreFound is the control: what the canary looks for is found, in whatever form.
-func TestNeedlesAreFound(t *testing.T) {
+func TestSecretScannerFindsEveryForm(t *testing.T) {
 	const compact = "eyJhbGciOiJFUzI1NiJ9.eyJhdWQiOiJodHRwczovL29yZGVycy5leGFtcGxlLmNvbSJ9.c2lnbmF0dXJlLXNpZ25hdHVyZS1zaWduYXR1cmUtc2lnbmF0dXJlLXNpZ25hdHVy"
-	n := newNeedles()
-	n.token(compact)
+	s := newSecretScanner()
+	s.addToken(compact)
 	quoted, err := json.Marshal(hex.Dump([]byte("\x0a\x02k8s\x00" + compact + "\x1a\x00")))
 	if err != nil {
 		t.Fatal(err)
@@ -155,11 +155,11 @@ func TestNeedlesAreFound(t *testing.T) {
 		"in a dump, as JSON": `{"msg":"Request Body","body":` + string(quoted) + `}`,
 		"cut short":          compact[:len(compact)-30],
 	} {
-		if len(n.find(text)) == 0 {
+		if len(s.find(text)) == 0 {
 			t.Errorf("%s: not found in %s", name, text)
 		}
 	}
-	if found := n.find("eyJhbGciOiJFUzI1NiJ9 and what else is in a log {\"body\":\"" + strings.Repeat("c2lnbmF0dXJl", 3)); len(found) > 0 {
+	if found := s.find("eyJhbGciOiJFUzI1NiJ9 and what else is in a log {\"body\":\"" + strings.Repeat("c2lnbmF0dXJl", 3)); len(found) > 0 {
 		t.Errorf("found where it is not: %s", found)
 	}
 }

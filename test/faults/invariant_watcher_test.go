@@ -22,32 +22,32 @@ import (
 //
 // It looks at each token when it finds it. A token that is refused is no complaint when the
 // Secret has moved on meanwhile, or when it is one that was killed on purpose.
-type witness struct {
-	scene *scene
+type invariantWatcher struct {
+	scene *harness
 	// of names the issuer of what is in a namespace; empty for a namespace of somebody else.
-	of func(namespace string) (issuer string)
+	issuerOf func(namespace string) (issuer string)
 
 	work chan func()
 
-	mu         sync.Mutex
-	mortal     map[string]bool // hashes of tokens that were killed, or planted, on purpose
-	plundered  map[client.ObjectKey]bool
-	complaints map[string][]string // by namespace
-	seen       map[string]bool     // versions of Secrets
-	judged     int
-	ledgers    map[string]*ledger // by UID of the key
+	mu              sync.Mutex
+	refusalExpected map[string]bool // hashes of tokens that were killed, or planted, on purpose
+	damaged         map[client.ObjectKey]bool
+	violations      map[string][]string // by namespace
+	seen            map[string]bool     // versions of Secrets
+	judged          int
+	histories       map[string]*lineHistory // by UID of the key
 }
 
 // startWitness watches from now on until the test ends.
-func (s *scene) startWitness(of func(namespace string) (issuer string)) *witness {
-	s.t.Helper()
-	w := &witness{
-		scene: s, of: of, work: make(chan func(), 10000), mortal: map[string]bool{}, plundered: map[client.ObjectKey]bool{},
-		complaints: map[string][]string{}, seen: map[string]bool{}, ledgers: map[string]*ledger{},
+func (h *harness) startWatcher(of func(namespace string) (issuer string)) *invariantWatcher {
+	h.t.Helper()
+	w := &invariantWatcher{
+		scene: h, issuerOf: of, work: make(chan func(), 10000), refusalExpected: map[string]bool{}, damaged: map[client.ObjectKey]bool{},
+		violations: map[string][]string{}, seen: map[string]bool{}, histories: map[string]*lineHistory{},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	informers, err := cache.New(s.config, cache.Options{Scheme: s.admin.Scheme()})
-	s.Expect(err).NotTo(gomega.HaveOccurred())
+	informers, err := cache.New(h.config, cache.Options{Scheme: h.admin.Scheme()})
+	h.Expect(err).NotTo(gomega.HaveOccurred())
 	var running sync.WaitGroup
 	for range 4 {
 		running.Go(func() {
@@ -58,27 +58,27 @@ func (s *scene) startWitness(of func(namespace string) (issuer string)) *witness
 	}
 	var watching sync.WaitGroup
 	watching.Go(func() { _ = informers.Start(ctx) })
-	s.t.Cleanup(func() {
+	h.t.Cleanup(func() {
 		cancel()
 		watching.Wait()
 		close(w.work)
 		running.Wait()
 	})
-	w.listen(ctx, informers, &corev1.Secret{}, func(object any) {
-		if secret, ok := object.(*corev1.Secret); ok && w.of(secret.Namespace) != "" {
-			w.later(ctx, func() { w.sawSecret(ctx, secret) })
+	w.watch(ctx, informers, &corev1.Secret{}, func(object any) {
+		if secret, ok := object.(*corev1.Secret); ok && w.issuerOf(secret.Namespace) != "" {
+			w.enqueue(ctx, func() { w.onSecret(ctx, secret) })
 		}
 	})
-	w.listen(ctx, informers, &v1alpha1.JWTRefreshKey{}, func(object any) {
-		if key, ok := object.(*v1alpha1.JWTRefreshKey); ok && w.of(key.Namespace) != "" {
+	w.watch(ctx, informers, &v1alpha1.JWTRefreshKey{}, func(object any) {
+		if key, ok := object.(*v1alpha1.JWTRefreshKey); ok && w.issuerOf(key.Namespace) != "" {
 			w.record(key)
-			w.later(ctx, func() { w.sawKey(ctx, key) })
+			w.enqueue(ctx, func() { w.onKey(ctx, key) })
 		}
 	})
 	return w
 }
 
-func (w *witness) listen(ctx context.Context, informers cache.Cache, object client.Object, saw func(any)) {
+func (w *invariantWatcher) watch(ctx context.Context, informers cache.Cache, object client.Object, saw func(any)) {
 	w.scene.t.Helper()
 	informer, err := informers.GetInformer(ctx, object)
 	w.scene.Expect(err).NotTo(gomega.HaveOccurred())
@@ -88,7 +88,7 @@ func (w *witness) listen(ctx context.Context, informers cache.Cache, object clie
 	w.scene.Expect(err).NotTo(gomega.HaveOccurred())
 }
 
-func (w *witness) later(ctx context.Context, task func()) {
+func (w *invariantWatcher) enqueue(ctx context.Context, task func()) {
 	select {
 	case w.work <- task:
 	case <-ctx.Done():
@@ -96,58 +96,58 @@ func (w *witness) later(ctx context.Context, task func()) {
 }
 
 // kill says that tokens of these hashes are going to be refused on purpose, or never were any.
-func (w *witness) kill(hashes ...string) {
+func (w *invariantWatcher) expectRefusal(hashes ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, hash := range hashes {
-		w.mortal[hash] = true
+		w.refusalExpected[hash] = true
 	}
 }
 
 // plunder says whether a key's Secret is damaged on purpose: that the key is Ready without a
 // token in it is then not its fault.
-func (w *witness) plunder(key client.ObjectKey, damaged bool) {
+func (w *invariantWatcher) expectDamage(key client.ObjectKey, damaged bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.plundered[key] = damaged
+	w.damaged[key] = damaged
 }
 
-func (w *witness) isMortal(compact string) bool {
+func (w *invariantWatcher) expectsRefusal(compact string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.mortal[token.Hash(compact)]
+	return w.refusalExpected[token.Hash(compact)]
 }
 
-func (w *witness) complain(namespace, format string, args ...any) {
+func (w *invariantWatcher) report(namespace, format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.complaints[namespace] = append(w.complaints[namespace], fmt.Sprintf(format, args...))
+	w.violations[namespace] = append(w.violations[namespace], fmt.Sprintf(format, args...))
 }
 
 // said are the complaints about a namespace.
-func (w *witness) said(namespace string) error {
+func (w *invariantWatcher) violationsIn(namespace string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var all []error
-	for _, complaint := range w.complaints[namespace] {
-		all = append(all, errors.New(complaint))
+	for _, violation := range w.violations[namespace] {
+		all = append(all, errors.New(violation))
 	}
 	return errors.Join(all...)
 }
 
 // judgements is how many tokens it has looked at.
-func (w *witness) judgements() int {
+func (w *invariantWatcher) judgedCount() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.judged
 }
 
 // sawSecret is invariant 1: whatever token stands in the Secret is accepted.
-func (w *witness) sawSecret(ctx context.Context, secret *corev1.Secret) {
-	w.scene.journal.saw(secret.Namespace, secret)
+func (w *invariantWatcher) onSecret(ctx context.Context, secret *corev1.Secret) {
+	w.scene.journal.recordSecret(secret.Namespace, secret)
 	compact := string(secret.Data[v1alpha1.SecretToken])
-	if compact != "" && !w.isMortal(compact) {
-		w.judge(ctx, secret, compact, "when the Secret changed")
+	if compact != "" && !w.expectsRefusal(compact) {
+		w.verify(ctx, secret, compact, "when the Secret changed")
 	}
 	w.mu.Lock()
 	w.seen[version(secret)] = true
@@ -155,34 +155,34 @@ func (w *witness) sawSecret(ctx context.Context, secret *corev1.Secret) {
 }
 
 // lookAt judges what the Secrets of a namespace hold at this very moment.
-func (w *witness) lookAt(ctx context.Context, namespace, when string) {
+func (w *invariantWatcher) verifyNamespace(ctx context.Context, namespace, when string) {
 	var secrets corev1.SecretList
-	if w.of(namespace) == "" || w.scene.admin.List(ctx, &secrets, client.InNamespace(namespace)) != nil {
+	if w.issuerOf(namespace) == "" || w.scene.admin.List(ctx, &secrets, client.InNamespace(namespace)) != nil {
 		return
 	}
 	for i := range secrets.Items {
-		if compact := string(secrets.Items[i].Data[v1alpha1.SecretToken]); compact != "" && !w.isMortal(compact) {
-			w.judge(ctx, &secrets.Items[i], compact, when)
+		if compact := string(secrets.Items[i].Data[v1alpha1.SecretToken]); compact != "" && !w.expectsRefusal(compact) {
+			w.verify(ctx, &secrets.Items[i], compact, when)
 		}
 	}
 }
 
-func (w *witness) judge(ctx context.Context, secret *corev1.Secret, compact, when string) {
-	_, refusal := w.scene.verifier.Accept(ctx, compact, issuerNamed(compact, w.of(secret.Namespace)))
+func (w *invariantWatcher) verify(ctx context.Context, secret *corev1.Secret, compact, when string) {
+	_, refusal := w.scene.verifier.Accept(ctx, compact, issuerNamed(compact, w.issuerOf(secret.Namespace)))
 	w.mu.Lock()
 	w.judged++
 	w.mu.Unlock()
-	if !errors.Is(refusal, acceptance.ErrRefused) || w.isMortal(compact) {
+	if !errors.Is(refusal, acceptance.ErrRefused) || w.expectsRefusal(compact) {
 		return
 	}
 	// It stood there when it was seen and stands there still: so it did while it was refused.
-	if now, err := w.secret(ctx, client.ObjectKeyFromObject(secret)); err == nil && string(now.Data[v1alpha1.SecretToken]) == compact && !w.isMortal(compact) {
-		w.complain(secret.Namespace, "invariant 1, %s: a reader of Secret %s/%s found a token (revision %s, %s) that is refused: %v",
+	if now, err := w.secret(ctx, client.ObjectKeyFromObject(secret)); err == nil && string(now.Data[v1alpha1.SecretToken]) == compact && !w.expectsRefusal(compact) {
+		w.report(secret.Namespace, "invariant 1, %s: a reader of Secret %s/%s found a token (revision %s, %s) that is refused: %v",
 			when, secret.Namespace, secret.Name, secret.Annotations[v1alpha1.AnnotationRevision], token.Hash(compact), refusal)
 	}
 }
 
-func (w *witness) secret(ctx context.Context, name client.ObjectKey) (*corev1.Secret, error) {
+func (w *invariantWatcher) secret(ctx context.Context, name client.ObjectKey) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
 	err := w.scene.admin.Get(ctx, name, secret)
 	return secret, err
@@ -190,15 +190,15 @@ func (w *witness) secret(ctx context.Context, name client.ObjectKey) (*corev1.Se
 
 // sawKey is invariant 1 from the other side, since a change of the key can kill the token in
 // its Secret; and it is the promise of Ready: that there is one.
-func (w *witness) sawKey(ctx context.Context, key *v1alpha1.JWTRefreshKey) {
+func (w *invariantWatcher) onKey(ctx context.Context, key *v1alpha1.JWTRefreshKey) {
 	if key.Status.SecretName == "" {
 		return
 	}
 	name := client.ObjectKey{Namespace: key.Namespace, Name: key.Status.SecretName}
 	secret, err := w.secret(ctx, name)
 	if compact := string(secret.Data[v1alpha1.SecretToken]); compact != "" {
-		if !w.isMortal(compact) {
-			w.judge(ctx, secret, compact, "when the key changed")
+		if !w.expectsRefusal(compact) {
+			w.verify(ctx, secret, compact, "when the key changed")
 		}
 		return
 	}
@@ -210,10 +210,10 @@ func (w *witness) sawKey(ctx context.Context, key *v1alpha1.JWTRefreshKey) {
 		return
 	}
 	w.mu.Lock()
-	excused := w.plundered[client.ObjectKeyFromObject(key)]
+	excused := w.damaged[client.ObjectKeyFromObject(key)]
 	w.mu.Unlock()
 	if !excused {
-		w.complain(key.Namespace, "key %s is Ready with revision %d, and its Secret %s holds no token (%v)", key.Name, key.Status.Revision, name, err)
+		w.report(key.Namespace, "key %s is Ready with revision %d, and its Secret %s holds no token (%v)", key.Name, key.Status.Revision, name, err)
 	}
 }
 
@@ -222,7 +222,7 @@ func version(secret *corev1.Secret) string {
 }
 
 // catchUp waits until the witness has judged what a Secret holds now.
-func (w *witness) catchUp(namespaces ...string) {
+func (w *invariantWatcher) catchUp(namespaces ...string) {
 	w.scene.t.Helper()
 	for _, namespace := range namespaces {
 		w.scene.Eventually(func() error {
@@ -238,6 +238,6 @@ func (w *witness) catchUp(namespaces ...string) {
 				}
 			}
 			return nil
-		}, patience, pollEvery).Should(gomega.Succeed())
+		}, waitTimeout, pollEvery).Should(gomega.Succeed())
 	}
 }

@@ -28,12 +28,12 @@ import (
 )
 
 // patience is what a busy machine may need for what takes moments.
-const patience = 60 * time.Second
+const waitTimeout = 60 * time.Second
 
 const pollEvery = 25 * time.Millisecond
 
 // scene is a cluster as one test sees it: as its administrator.
-type scene struct {
+type harness struct {
 	*gomega.WithT
 	t        *testing.T
 	ctx      context.Context
@@ -47,12 +47,12 @@ type scene struct {
 }
 
 // newScene is a scene on the API server that the suite shares.
-func newScene(t *testing.T, clock clock.PassiveClock) *scene {
+func newHarness(t *testing.T, clock clock.PassiveClock) *harness {
 	t.Helper()
-	return newSceneOn(t, server, clock)
+	return newHarnessOn(t, server, clock)
 }
 
-func newSceneOn(t *testing.T, server *apiserver.Server, clock clock.PassiveClock) *scene {
+func newHarnessOn(t *testing.T, server *apiserver.Server, clock clock.PassiveClock) *harness {
 	t.Helper()
 	admin, err := client.New(server.Admin, client.Options{Scheme: controllers.Scheme()})
 	if err != nil {
@@ -62,44 +62,46 @@ func newSceneOn(t *testing.T, server *apiserver.Server, clock clock.PassiveClock
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &scene{
+	h := &harness{
 		WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), admin: admin, config: server.Admin, manager: manager, clock: clock,
 		log: &logbook{}, journal: newJournal(),
 		verifier: &acceptance.Verifier{Reader: admin, Namespace: apiserver.Namespace, Now: clock.Now},
 	}
 	// Invariant 6, whatever the test is about.
 	t.Cleanup(func() {
-		if found := s.journal.needles(t).find(s.log.text()); len(found) > 0 {
+		if found := h.journal.scanner(t).find(h.log.text()); len(found) > 0 {
 			t.Errorf("invariant 6: the manager's log holds %s", strings.Join(found, "\nand "))
 		}
 	})
-	return s
+	return h
 }
 
-var named atomic.Int64
+var nameCount atomic.Int64
 
 // name is one that no other test has.
-func name(about string) string { return fmt.Sprintf("%s-%d-%03d", about, os.Getpid(), named.Add(1)) }
+func uniqueName(about string) string {
+	return fmt.Sprintf("%s-%d-%03d", about, os.Getpid(), nameCount.Add(1))
+}
 
 // namespace makes a namespace, and at the end of the test takes away what is in it.
-func (s *scene) namespace(name string) {
-	s.t.Helper()
+func (h *harness) createNamespace(name string) {
+	h.t.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	s.Expect(s.admin.Create(s.ctx, namespace)).To(gomega.Succeed())
-	s.t.Cleanup(func() {
+	h.Expect(h.admin.Create(h.ctx, namespace)).To(gomega.Succeed())
+	h.t.Cleanup(func() {
 		ctx := context.Background()
-		_ = s.admin.DeleteAllOf(ctx, &v1alpha1.JWTRefreshKey{}, client.InNamespace(name))
-		_ = s.admin.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(name))
-		_ = s.admin.Delete(ctx, namespace)
+		_ = h.admin.DeleteAllOf(ctx, &v1alpha1.JWTRefreshKey{}, client.InNamespace(name))
+		_ = h.admin.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(name))
+		_ = h.admin.Delete(ctx, namespace)
 	})
 }
 
 // issuer makes an issuer, and at the end of the test takes it away with its keys.
-func (s *scene) issuer(name string, change ...func(*v1alpha1.JWTIssuer)) *v1alpha1.JWTIssuer {
-	s.t.Helper()
+func (h *harness) createIssuer(name string, change ...func(*v1alpha1.JWTIssuer)) *v1alpha1.JWTIssuer {
+	h.t.Helper()
 	issuer := newIssuer(name, change...)
-	s.Expect(s.admin.Create(s.ctx, issuer)).To(gomega.Succeed())
-	s.t.Cleanup(func() { s.removeIssuer(name) })
+	h.Expect(h.admin.Create(h.ctx, issuer)).To(gomega.Succeed())
+	h.t.Cleanup(func() { h.removeIssuer(name) })
 	return issuer
 }
 
@@ -114,14 +116,14 @@ func newIssuer(name string, change ...func(*v1alpha1.JWTIssuer)) *v1alpha1.JWTIs
 	return issuer
 }
 
-func (s *scene) removeIssuer(name string) {
+func (h *harness) removeIssuer(name string) {
 	ctx := context.Background()
-	_ = s.admin.Delete(ctx, &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: name}})
-	_ = s.admin.Delete(ctx, keysOf(name))
+	_ = h.admin.Delete(ctx, &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	_ = h.admin.Delete(ctx, signingKeysSecret(name))
 }
 
 // keysOf names the Secret with the signing keys of an issuer.
-func keysOf(issuer string) *corev1.Secret {
+func signingKeysSecret(issuer string) *corev1.Secret {
 	return secretNamed(apiserver.Namespace, signingKeysPrefix+issuer)
 }
 
@@ -144,28 +146,28 @@ func newKey(namespace, name, issuer string, change ...func(*v1alpha1.JWTRefreshK
 }
 
 // key makes a key, whose namespace takes it away.
-func (s *scene) key(namespace, name, issuer string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
-	s.t.Helper()
+func (h *harness) createKey(namespace, name, issuer string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
+	h.t.Helper()
 	key := newKey(namespace, name, issuer, change...)
-	s.Expect(s.admin.Create(s.ctx, key)).To(gomega.Succeed())
+	h.Expect(h.admin.Create(h.ctx, key)).To(gomega.Succeed())
 	return key
 }
 
 // edit changes an object as a user does: again on what is there now when somebody was quicker.
-func edit[T client.Object](s *scene, object T, change func(T)) {
-	s.t.Helper()
-	s.Eventually(func() error {
-		if err := s.admin.Get(s.ctx, client.ObjectKeyFromObject(object), object); err != nil {
+func edit[T client.Object](h *harness, object T, change func(T)) {
+	h.t.Helper()
+	h.Eventually(func() error {
+		if err := h.admin.Get(h.ctx, client.ObjectKeyFromObject(object), object); err != nil {
 			return err
 		}
 		change(object)
-		return s.admin.Update(s.ctx, object)
-	}, patience, pollEvery).Should(gomega.Succeed(), "edit %s", object.GetName())
+		return h.admin.Update(h.ctx, object)
+	}, waitTimeout, pollEvery).Should(gomega.Succeed(), "edit %s", object.GetName())
 }
 
-func annotate[T client.Object](s *scene, object T, name, value string) {
-	s.t.Helper()
-	edit(s, object, func(o T) {
+func annotate[T client.Object](h *harness, object T, name, value string) {
+	h.t.Helper()
+	edit(h, object, func(o T) {
 		annotations := o.GetAnnotations()
 		if annotations == nil {
 			annotations = map[string]string{}
@@ -177,34 +179,34 @@ func annotate[T client.Object](s *scene, object T, name, value string) {
 
 // touch makes the manager look at an object again: the clock is the test's, the work
 // queue's is not.
-func touch[T client.Object](s *scene, object T) {
-	s.t.Helper()
-	annotate(s, object, "faults.example.com/touched", name("at"))
+func touch[T client.Object](h *harness, object T) {
+	h.t.Helper()
+	annotate(h, object, "faults.example.com/touched", uniqueName("at"))
 }
 
 // startManager runs a manager over a wire until the test ends or stop is called. It has the
 // rights of its ServiceAccount and no more.
-func (s *scene) startManager(wrap transport.WrapperFunc, change ...func(*controllers.Options)) (stop func()) {
-	s.t.Helper()
-	return s.startManagerWith(ctrl.Options{Logger: s.log.logger(1), Metrics: metricsserver.Options{BindAddress: "0"}}, wrap, change...)
+func (h *harness) startManager(wrap transport.WrapperFunc, change ...func(*controllers.Options)) (stop func()) {
+	h.t.Helper()
+	return h.startManagerWith(ctrl.Options{Logger: h.log.logger(1), Metrics: metricsserver.Options{BindAddress: "0"}}, wrap, change...)
 }
 
-func (s *scene) startManagerWith(base ctrl.Options, wrap transport.WrapperFunc, change ...func(*controllers.Options)) (stop func()) {
-	s.t.Helper()
-	config := rest.CopyConfig(s.manager)
+func (h *harness) startManagerWith(base ctrl.Options, wrap transport.WrapperFunc, change ...func(*controllers.Options)) (stop func()) {
+	h.t.Helper()
+	config := rest.CopyConfig(h.manager)
 	config.Wrap(wrap)
-	options := controllers.Options{Namespace: apiserver.Namespace, Clock: s.clock, SeveralInProcess: true}
+	options := controllers.Options{Namespace: apiserver.Namespace, Clock: h.clock, SeveralInProcess: true}
 	for _, c := range change {
 		c(&options)
 	}
 	mgr, err := controllers.NewManager(config, base, options)
-	s.Expect(err).NotTo(gomega.HaveOccurred())
-	return apiserver.Run(s.t, mgr)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	return apiserver.Run(h.t, mgr)
 }
 
 // get reads an object as it is at the API server.
-func get[T client.Object](s *scene, object T) (T, error) {
-	return object, s.admin.Get(s.ctx, client.ObjectKeyFromObject(object), object)
+func get[T client.Object](h *harness, object T) (T, error) {
+	return object, h.admin.Get(h.ctx, client.ObjectKeyFromObject(object), object)
 }
 
 func readyOf(conditions []metav1.Condition) (reason string, ready bool) {

@@ -7,7 +7,7 @@ import (
 )
 
 // ledger is what the watch told of a key's line.
-type ledger struct {
+type lineHistory struct {
 	revision int64
 	// first is the highest first revision that was on record, and ended the lowest that may be good again
 	// after a revocation that was.
@@ -17,32 +17,32 @@ type ledger struct {
 
 // record keeps the ledger of a key: a line only ever advances, no revision is given out twice, and what was
 // issued before a revocation stays below the first revision when the key lives again.
-func (w *witness) record(key *v1alpha1.JWTRefreshKey) {
+func (w *invariantWatcher) record(key *v1alpha1.JWTRefreshKey) {
 	status := &key.Status
 	if status.Revision == 0 && status.RevokedAt == nil && status.FirstRevision == 0 {
 		return
 	}
 	w.mu.Lock()
-	book := w.ledgers[string(key.UID)]
-	if book == nil {
-		book = &ledger{entries: map[int64]v1alpha1.JWTRefreshKeyStatus{}}
-		w.ledgers[string(key.UID)] = book
+	history := w.histories[string(key.UID)]
+	if history == nil {
+		history = &lineHistory{entries: map[int64]v1alpha1.JWTRefreshKeyStatus{}}
+		w.histories[string(key.UID)] = history
 	}
-	faults := book.faults(status)
-	book.revision, book.first = max(book.revision, status.Revision), max(book.first, status.FirstRevision)
+	faults := history.violations(status)
+	history.revision, history.first = max(history.revision, status.Revision), max(history.first, status.FirstRevision)
 	if status.RevokedAt != nil {
-		book.ended = max(status.Revision, 1) + 1
+		history.ended = max(status.Revision, 1) + 1
 	}
-	if _, known := book.entries[status.Revision]; !known {
-		book.entries[status.Revision] = *status.DeepCopy()
+	if _, known := history.entries[status.Revision]; !known {
+		history.entries[status.Revision] = *status.DeepCopy()
 	}
 	w.mu.Unlock()
 	for _, fault := range faults {
-		w.complain(key.Namespace, "key %s: %s", key.Name, fault)
+		w.report(key.Namespace, "key %s: %s", key.Name, fault)
 	}
 }
 
-func (l *ledger) faults(status *v1alpha1.JWTRefreshKeyStatus) (faults []string) {
+func (l *lineHistory) violations(status *v1alpha1.JWTRefreshKeyStatus) (faults []string) {
 	if status.Revision < l.revision {
 		faults = append(faults, fmt.Sprintf("the line went back from revision %d to %d", l.revision, status.Revision))
 	}
@@ -67,25 +67,25 @@ func (l *ledger) faults(status *v1alpha1.JWTRefreshKeyStatus) (faults []string) 
 }
 
 // revisions is how many revisions of a key the watch showed.
-func (w *witness) revisions(key *v1alpha1.JWTRefreshKey) int {
+func (w *invariantWatcher) revisions(key *v1alpha1.JWTRefreshKey) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if book := w.ledgers[string(key.UID)]; book != nil {
-		return len(book.entries)
+	if history := w.histories[string(key.UID)]; history != nil {
+		return len(history.entries)
 	}
 	return 0
 }
 
 // tooEarly names the revisions of a key that were made before the one before was due.
-func (w *witness) tooEarly(key *v1alpha1.JWTRefreshKey) (early []string) {
+func (w *invariantWatcher) tooEarly(key *v1alpha1.JWTRefreshKey) (early []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	book := w.ledgers[string(key.UID)]
-	if book == nil {
+	history := w.histories[string(key.UID)]
+	if history == nil {
 		return nil
 	}
-	for revision, status := range book.entries {
-		before, ok := book.entries[revision-1]
+	for revision, status := range history.entries {
+		before, ok := history.entries[revision-1]
 		if ok && before.RenewalTime != nil && status.CreatedAt.Before(before.RenewalTime) {
 			early = append(early, fmt.Sprintf("revision %d at %s, due at %s", revision, status.CreatedAt, before.RenewalTime))
 		}

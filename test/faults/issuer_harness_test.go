@@ -19,55 +19,55 @@ import (
 
 // house is an issuer and a namespace of the same name, with a clock that the test moves and
 // one manager.
-type house struct {
-	*scene
+type issuerHarness struct {
+	*harness
 	name  string
 	clock *clocktesting.FakePassiveClock
 	stop  func()
 }
 
-func newHouse(t *testing.T, change ...func(*v1alpha1.JWTIssuer)) *house {
+func newIssuerHarness(t *testing.T, change ...func(*v1alpha1.JWTIssuer)) *issuerHarness {
 	t.Helper()
-	h := newHouseWithout(t, change...)
+	h := newIssuerHarnessWithoutManager(t, change...)
 	h.stop = h.startManager(newWire(h.journal, 1).wrap)
 	return h
 }
 
 // newHouseWithout has no manager yet.
-func newHouseWithout(t *testing.T, change ...func(*v1alpha1.JWTIssuer)) *house {
+func newIssuerHarnessWithoutManager(t *testing.T, change ...func(*v1alpha1.JWTIssuer)) *issuerHarness {
 	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := &house{scene: newScene(t, clock), name: name("house"), clock: clock}
-	h.namespace(h.name)
-	h.issuer(h.name, change...)
+	h := &issuerHarness{harness: newHarness(t, clock), name: uniqueName("house"), clock: clock}
+	h.createNamespace(h.name)
+	h.createIssuer(h.name, change...)
 	return h
 }
 
-func (h *house) theIssuer() *v1alpha1.JWTIssuer {
+func (h *issuerHarness) issuerRef() *v1alpha1.JWTIssuer {
 	return &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: h.name}}
 }
 
 // issued makes a key, and returns it with its first token.
-func (h *house) issued(name string, change ...func(*v1alpha1.JWTRefreshKey)) (*v1alpha1.JWTRefreshKey, string) {
+func (h *issuerHarness) issueKey(name string, change ...func(*v1alpha1.JWTRefreshKey)) (*v1alpha1.JWTRefreshKey, string) {
 	h.t.Helper()
-	key := h.scene.key(h.name, name, h.name, change...)
-	h.allReach([]*v1alpha1.JWTRefreshKey{key}, 1)
+	key := h.harness.createKey(h.name, name, h.name, change...)
+	h.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 1)
 	held, err := h.tokenIn(h.name, name)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	return key, held
 }
 
 // pass lets time go by, and makes the manager look at the issuer and the keys again.
-func (h *house) pass(d time.Duration, keys ...*v1alpha1.JWTRefreshKey) {
+func (h *issuerHarness) advance(d time.Duration, keys ...*v1alpha1.JWTRefreshKey) {
 	h.t.Helper()
 	h.clock.SetTime(h.clock.Now().Add(d))
-	touch(h.scene, h.theIssuer())
+	touch(h.harness, h.issuerRef())
 	for _, key := range keys {
-		touch(h.scene, newKey(key.Namespace, key.Name, h.name))
+		touch(h.harness, newKey(key.Namespace, key.Name, h.name))
 	}
 }
 
-func (h *house) accepts(compact string, want registry.Standing) {
+func (h *issuerHarness) expectAccepted(compact string, want registry.Standing) {
 	h.t.Helper()
 	standing, err := h.verifier.Accept(h.ctx, compact, h.name)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -75,57 +75,57 @@ func (h *house) accepts(compact string, want registry.Standing) {
 }
 
 // refuses: nothing accepts the token now, be it that it could not be judged.
-func (h *house) refuses(compact string) {
+func (h *issuerHarness) expectRefused(compact string) {
 	h.t.Helper()
 	standing, err := h.verifier.Accept(h.ctx, compact, h.name)
 	h.Expect(err).To(gomega.HaveOccurred(), "token %s is accepted with standing %d", token.Hash(compact), standing)
 }
 
 // issuerBecomes waits for the reason of Ready of an issuer, and returns the message.
-func (s *scene) issuerBecomes(name, reason string) (message string) {
-	s.t.Helper()
+func (h *harness) awaitIssuerReason(name, reason string) (message string) {
+	h.t.Helper()
 	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	s.Eventually(func() string {
-		if _, err := get(s, issuer); err != nil {
+	h.Eventually(func() string {
+		if _, err := get(h, issuer); err != nil {
 			return err.Error()
 		}
 		got, _ := readyOf(issuer.Status.Conditions)
 		return got
-	}, patience, pollEvery).Should(gomega.Equal(reason), func() string { return s.log.tail(name) })
+	}, waitTimeout, pollEvery).Should(gomega.Equal(reason), func() string { return h.log.tail(name) })
 	return meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionReady).Message
 }
 
 // keyBecomes waits for the reason of Ready of a key.
-func (s *scene) keyBecomes(key *v1alpha1.JWTRefreshKey, reason string) {
-	s.t.Helper()
-	s.Eventually(func() string {
-		if _, err := get(s, key); err != nil {
+func (h *harness) awaitKeyReason(key *v1alpha1.JWTRefreshKey, reason string) {
+	h.t.Helper()
+	h.Eventually(func() string {
+		if _, err := get(h, key); err != nil {
 			return err.Error()
 		}
 		got, _ := readyOf(key.Status.Conditions)
 		return got
-	}, patience, pollEvery).Should(gomega.Equal(reason), func() string { return s.log.tail(`"` + key.Name + `"`) })
+	}, waitTimeout, pollEvery).Should(gomega.Equal(reason), func() string { return h.log.tail(`"` + key.Name + `"`) })
 }
 
 // keysOnRecord waits until an issuer's status shows the keys in its Secret, and returns them.
-func (s *scene) keysOnRecord(name string) *keyring.Rings {
-	s.t.Helper()
+func (h *harness) awaitKeysInStatus(name string) *keyring.Rings {
+	h.t.Helper()
 	var rings *keyring.Rings
-	s.Eventually(func() error {
-		issuer, err := get(s, newIssuer(name))
+	h.Eventually(func() error {
+		issuer, err := get(h, newIssuer(name))
 		if err != nil {
 			return err
 		}
-		if rings, err = s.ringsOf(name); err != nil {
+		if rings, err = h.ringsOf(name); err != nil {
 			return err
 		}
-		return keysOnRecord(issuer, rings)
-	}, patience, pollEvery).Should(gomega.Succeed())
+		return keysInStatus(issuer, rings)
+	}, waitTimeout, pollEvery).Should(gomega.Succeed())
 	return rings
 }
 
 // show tells the states of the keys of a ring, sorted.
-func show(rings *keyring.Rings, use keyring.Use) string {
+func keyStates(rings *keyring.Rings, use keyring.Use) string {
 	var states []string
 	for _, key := range rings.Keys() {
 		if key.Use == use {
@@ -146,7 +146,7 @@ func signing(change func(*v1alpha1.SigningSpec)) func(*v1alpha1.JWTIssuer) {
 }
 
 // lasting is a policy that grants anybody any audience for so long.
-func lasting(d time.Duration) func(*v1alpha1.JWTIssuer) {
+func maxLifetime(d time.Duration) func(*v1alpha1.JWTIssuer) {
 	return func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{MaxLifetime: &metav1.Duration{Duration: d}}}}
 	}

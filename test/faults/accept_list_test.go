@@ -12,10 +12,10 @@ import (
 )
 
 // roll lists the tokens that are to be accepted, by their hash.
-type roll map[string]registry.Standing
+type acceptList map[string]registry.Standing
 
 // enter puts the tokens of a living key on the roll.
-func (l roll) enter(key *v1alpha1.JWTRefreshKey) {
+func (l acceptList) add(key *v1alpha1.JWTRefreshKey) {
 	if key.Status.RevokedAt != nil || key.Status.TokenHash == "" {
 		return
 	}
@@ -27,7 +27,7 @@ func (l roll) enter(key *v1alpha1.JWTRefreshKey) {
 
 // call judges every token that was ever in a Secret of a namespace, or on its way there:
 // those on the roll are accepted, and no other is. Nothing may move meanwhile.
-func (l roll) call(s *scene, namespace, issuer string) error {
+func (l acceptList) verify(h *harness, namespace, issuer string) error {
 	var (
 		mu     sync.Mutex
 		faults []error
@@ -37,10 +37,10 @@ func (l roll) call(s *scene, namespace, issuer string) error {
 		defer mu.Unlock()
 		faults = append(faults, fmt.Errorf(format, args...))
 	}
-	verifier := &acceptance.Verifier{Reader: newStill(s.admin), Namespace: s.verifier.Namespace, Now: s.verifier.Now}
-	inParallel(s.journal.tokensOf(namespace), func(compact string) {
+	verifier := &acceptance.Verifier{Reader: newCachedReader(h.admin), Namespace: h.verifier.Namespace, Now: h.verifier.Now}
+	inParallel(h.journal.tokensOf(namespace), func(compact string) {
 		hash := token.Hash(compact)
-		standing, err := verifier.Accept(s.ctx, compact, issuerNamed(compact, issuer))
+		standing, err := verifier.Accept(h.ctx, compact, issuerNamed(compact, issuer))
 		switch want, listed := l[hash]; {
 		case err != nil && !errors.Is(err, acceptance.ErrRefused):
 			fault("token %s could not be judged: %w", hash, err)
@@ -57,9 +57,9 @@ func (l roll) call(s *scene, namespace, issuer string) error {
 
 // seen is an error for each token on the roll that was never in a Secret of a namespace, nor
 // on its way there.
-func (l roll) seen(s *scene, namespace string) error {
+func (l acceptList) verifyRecorded(h *harness, namespace string) error {
 	hashes := map[string]bool{}
-	for _, compact := range s.journal.tokensOf(namespace) {
+	for _, compact := range h.journal.tokensOf(namespace) {
 		hashes[token.Hash(compact)] = true
 	}
 	var faults []error

@@ -17,112 +17,114 @@ import (
 
 // trial is one key and its issuer, both of their own, going through one transition while
 // managers crash at it. The namespace and the issuer have the trial's name.
-type trial struct {
-	*scene
+type crashCase struct {
+	*harness
 	transition *transition
 	name       string
 	// crashes are those of the first manager, the second and so on; a zero crash is none.
 	crashes []crash
-	witness *witness
+	watcher *invariantWatcher
 
-	before *findings
-	wreck  *findings
+	before     *clusterState
+	afterCrash *clusterState
 	// stuck says what did not happen in time.
-	stuck error
+	timeout error
 	// started is how many writes there were before the transition.
-	started int
+	writesBefore int
 }
 
 const keyName = "orders"
 
-func (r *trial) String() string {
-	text := r.transition.name
-	for i, c := range r.crashes {
-		if c.write > 0 {
-			text += fmt.Sprintf(", manager %d crashed %s write %d", i+1, c.side, c.write)
+func (c *crashCase) String() string {
+	text := c.transition.name
+	for i, at := range c.crashes {
+		if at.write > 0 {
+			text += fmt.Sprintf(", manager %d crashed %s write %d", i+1, at.side, at.write)
 		}
 	}
-	return text + " (" + r.name + ")"
+	return text + " (" + c.name + ")"
 }
 
 // crashOf is what is planned for the n-th manager.
-func (r *trial) crashOf(manager int) crash {
-	if manager <= len(r.crashes) {
-		return r.crashes[manager-1]
+func (c *crashCase) crashOf(manager int) crash {
+	if manager <= len(c.crashes) {
+		return c.crashes[manager-1]
 	}
 	return crash{}
 }
 
-func (r *trial) theKey() *v1alpha1.JWTRefreshKey { return newKey(r.name, keyName, r.name) }
+func (c *crashCase) keyRef() *v1alpha1.JWTRefreshKey { return newKey(c.name, keyName, c.name) }
 
-func (r *trial) editKey(change func(*v1alpha1.JWTRefreshKey)) { edit(r.scene, r.theKey(), change) }
+func (c *crashCase) editKey(change func(*v1alpha1.JWTRefreshKey)) {
+	edit(c.harness, c.keyRef(), change)
+}
 
-func (r *trial) annotateKey(name, value string) { annotate(r.scene, r.theKey(), name, value) }
+func (c *crashCase) annotateKey(name, value string) { annotate(c.harness, c.keyRef(), name, value) }
 
-func (r *trial) editSecret(change func(*corev1.Secret)) {
-	edit(r.scene, secretNamed(r.name, keyName), change)
+func (c *crashCase) editSecret(change func(*corev1.Secret)) {
+	edit(c.harness, secretNamed(c.name, keyName), change)
 }
 
 // findings are all that stands in the cluster for a trial at one moment.
-type findings struct {
+type clusterState struct {
 	issuer  *v1alpha1.JWTIssuer      // nil when there is none
 	rings   *keyring.Rings           // nil when there are none
 	key     *v1alpha1.JWTRefreshKey  // nil when there is none
 	secrets map[string]corev1.Secret // of the namespace, by name
 }
 
-func (r *trial) find() (*findings, error) {
-	f := &findings{secrets: map[string]corev1.Secret{}}
-	issuer, err := get(r.scene, &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: r.name}})
+func (c *crashCase) readState() (*clusterState, error) {
+	s := &clusterState{secrets: map[string]corev1.Secret{}}
+	issuer, err := get(c.harness, &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: c.name}})
 	if there, err := exists(err); err != nil {
 		return nil, err
 	} else if there {
-		f.issuer = issuer
+		s.issuer = issuer
 	}
-	keys, err := get(r.scene, keysOf(r.name))
+	keys, err := get(c.harness, signingKeysSecret(c.name))
 	if there, err := exists(err); err != nil {
 		return nil, err
 	} else if there {
-		if f.rings, err = keyring.Decode(keys.Data); err != nil {
+		if s.rings, err = keyring.Decode(keys.Data); err != nil {
 			return nil, err
 		}
 	}
-	key, err := get(r.scene, r.theKey())
+	key, err := get(c.harness, c.keyRef())
 	if there, err := exists(err); err != nil {
 		return nil, err
 	} else if there {
-		f.key = key
+		s.key = key
 	}
 	var secrets corev1.SecretList
-	if err := r.admin.List(r.ctx, &secrets, client.InNamespace(r.name)); err != nil {
+	if err := c.admin.List(c.ctx, &secrets, client.InNamespace(c.name)); err != nil {
 		return nil, err
 	}
 	for _, secret := range secrets.Items {
-		f.secrets[secret.Name] = secret
+		s.secrets[secret.Name] = secret
 	}
-	return f, nil
+	return s, nil
 }
 
 // line is the line of the key, empty without one.
-func (f *findings) line() v1alpha1.TokenLine {
-	if f.key == nil {
+func (s *clusterState) line() v1alpha1.TokenLine {
+	if s.key == nil {
 		return v1alpha1.TokenLine{}
 	}
-	return f.key.Status.TokenLine
+	return s.key.Status.TokenLine
 }
 
 // token is the one in the Secret that status names.
-func (f *findings) token() string {
-	if f.key == nil {
+func (s *clusterState) token() string {
+	if s.key == nil {
 		return ""
 	}
-	secret := f.secrets[f.key.Status.SecretName]
+	secret := s.secrets[s.key.Status.SecretName]
 	return string(secret.Data[v1alpha1.SecretToken])
 }
 
-func (f *findings) kid(use keyring.Use, state keyring.State) string {
-	if f.rings != nil {
-		for _, key := range f.rings.Keys() {
+func (s *clusterState) kid(use keyring.Use, state keyring.State) string {
+	if s.rings != nil {
+		for _, key := range s.rings.Keys() {
 			if key.Use == use && key.State == state {
 				return key.ID
 			}
@@ -152,72 +154,72 @@ type outcome struct {
 	// issuer is the reason of Ready of the issuer; KeysReady when empty.
 	issuer string
 	// also is what else is to be so.
-	also func(r *trial, f *findings) error
+	also func(c *crashCase, s *clusterState) error
 }
 
 // settled tells whether the outcome is there, by the objects alone.
-func (o *outcome) settled(r *trial, f *findings) error {
-	if err := o.issuerSettled(r, f); err != nil || o.keyless {
+func (o *outcome) matches(c *crashCase, s *clusterState) error {
+	if err := o.issuerMatches(c, s); err != nil || o.keyless {
 		return err
 	}
-	if f.key == nil {
+	if s.key == nil {
 		return errors.New("there is no key")
 	}
 	reason := o.reason
 	if reason == "" {
 		reason = v1alpha1.ReasonIssued
 	}
-	status := &f.key.Status
+	status := &s.key.Status
 	var revision int64
-	if r.before != nil {
-		revision = r.before.line().Revision
+	if c.before != nil {
+		revision = c.before.line().Revision
 	}
 	switch got, ready := readyOf(status.Conditions); {
 	case got != reason || ready != (reason == v1alpha1.ReasonIssued):
 		return fmt.Errorf("Ready is %v for %s, not for %s", ready, got, reason)
-	case status.ObservedGeneration != f.key.Generation:
-		return fmt.Errorf("generation %d is observed, not %d", status.ObservedGeneration, f.key.Generation)
+	case status.ObservedGeneration != s.key.Generation:
+		return fmt.Errorf("generation %d is observed, not %d", status.ObservedGeneration, s.key.Generation)
 	case status.Revision != revision+o.advanced:
 		return fmt.Errorf("revision %d after %d: not advanced by %d", status.Revision, revision, o.advanced)
 	case len(status.Previous) != o.superseded:
 		return fmt.Errorf("%d superseded tokens, not %d", len(status.Previous), o.superseded)
 	}
-	if err := o.secretSettled(r, f); err != nil {
+	if err := o.secretMatches(c, s); err != nil {
 		return err
 	}
 	if o.also != nil {
-		return o.also(r, f)
+		return o.also(c, s)
 	}
 	return nil
 }
 
-func (o *outcome) issuerSettled(r *trial, f *findings) error {
+func (o *outcome) issuerMatches(c *crashCase, s *clusterState) error {
 	switch {
-	case o.issuerless && f.issuer != nil:
+	case o.issuerless && s.issuer != nil:
 		return errors.New("the issuer is there still")
 	case o.issuerless:
 		return nil
-	case f.issuer == nil:
+	case s.issuer == nil:
 		return errors.New("there is no issuer")
 	}
 	reason := o.issuer
 	if reason == "" {
 		reason = v1alpha1.ReasonKeysReady
 	}
-	if got, _ := readyOf(f.issuer.Status.Conditions); got != reason {
+	if got, _ := readyOf(s.issuer.Status.Conditions); got != reason {
 		return fmt.Errorf("Ready of the issuer says %s, not %s", got, reason)
 	}
-	if err := keysOnRecord(f.issuer, f.rings); err != nil {
+	if err := keysInStatus(s.issuer, s.rings); err != nil {
 		return err
 	}
 	if o.keyless && o.also != nil {
-		return o.also(r, f)
+		return o.also(c, s)
 	}
 	return nil
 }
 
 // keysOnRecord compares the keys in an issuer's status with those in its Secret.
-func keysOnRecord(issuer *v1alpha1.JWTIssuer, rings *keyring.Rings) error {
+func keysInStatus(issuer *v1alpha1.JWTIssuer, rings *keyring.Rings) error {
 	if rings == nil {
 		return errors.New("there are no signing keys")
 	}
@@ -234,18 +236,18 @@ func keysOnRecord(issuer *v1alpha1.JWTIssuer, rings *keyring.Rings) error {
 	return nil
 }
 
-func (o *outcome) secretSettled(r *trial, f *findings) error {
-	status, name := &f.key.Status, lifecycle.SecretName(f.key)
-	secret, there := f.secrets[name]
+func (o *outcome) secretMatches(c *crashCase, s *clusterState) error {
+	status, name := &s.key.Status, lifecycle.SecretName(s.key)
+	secret, there := s.secrets[name]
 	held := string(secret.Data[v1alpha1.SecretToken])
 	switch {
-	case o.secretless && len(f.secrets) > 0:
-		return fmt.Errorf("%d Secrets are there: none should be", len(f.secrets))
+	case o.secretless && len(s.secrets) > 0:
+		return fmt.Errorf("%d Secrets are there: none should be", len(s.secrets))
 	case o.secretless:
 		return nil
 	case !there:
 		return fmt.Errorf("there is no Secret %q", name)
-	case o.untouched && r.before != nil && secret.ResourceVersion != secretOf(r.before, secret.Name).ResourceVersion:
+	case o.untouched && c.before != nil && secret.ResourceVersion != secretOf(c.before, secret.Name).ResourceVersion:
 		return fmt.Errorf("Secret %s was touched", secret.Name)
 	case o.untouched:
 		return nil
@@ -260,66 +262,66 @@ func (o *outcome) secretSettled(r *trial, f *findings) error {
 }
 
 // verdict is what the invariants say of a settled trial.
-func (r *trial) verdict() error {
-	f, err := r.find()
+func (c *crashCase) check() error {
+	s, err := c.readState()
 	if err != nil {
 		return err
 	}
 	return errors.Join(
-		r.stuck,
-		r.transition.want.settled(r, f),
-		r.wellListed(f),
-		r.nothingLost(f),
-		r.noMoreWrites(),
-		r.witness.said(r.name),
+		c.timeout,
+		c.transition.want.matches(c, s),
+		c.onlyRecordedAccepted(s),
+		c.earlierTokenAsExpected(s),
+		c.writesAsExpected(),
+		c.watcher.violationsIn(c.name),
 	)
 }
 
 // wellListed: of all tokens that were ever seen, those on the list are accepted and no other.
-func (r *trial) wellListed(f *findings) error {
-	if f.key == nil {
+func (c *crashCase) onlyRecordedAccepted(s *clusterState) error {
+	if s.key == nil {
 		return nil
 	}
-	listed := roll{}
-	if reason := r.transition.want.reason; reason == "" || reason == v1alpha1.ReasonIssued {
-		listed.enter(f.key)
+	listed := acceptList{}
+	if reason := c.transition.want.reason; reason == "" || reason == v1alpha1.ReasonIssued {
+		listed.add(s.key)
 	}
-	return errors.Join(listed.call(r.scene, r.name, r.name), listed.seen(r.scene, r.name))
+	return errors.Join(listed.verify(c.harness, c.name, c.name), listed.verifyRecorded(c.harness, c.name))
 }
 
 // nothingLost: what was killed stays dead, and what was not lives on.
-func (r *trial) nothingLost(f *findings) error {
-	held := r.before.token()
+func (c *crashCase) earlierTokenAsExpected(s *clusterState) error {
+	held := c.before.token()
 	if held == "" {
 		return nil
 	}
-	_, err := r.verifier.Accept(r.ctx, held, issuerNamed(held, r.name))
+	_, err := c.verifier.Accept(c.ctx, held, issuerNamed(held, c.name))
 	switch {
 	case err != nil && !errors.Is(err, acceptance.ErrRefused):
 		return err
-	case err == nil && r.transition.kills:
+	case err == nil && c.transition.refusesOld:
 		return errors.New("the token that was to die is accepted")
-	case err != nil && !r.transition.kills:
+	case err != nil && !c.transition.refusesOld:
 		return fmt.Errorf("the token from before is refused: %w", err)
 	}
 	return nil
 }
 
 // noMoreWrites: to go on after a crash costs no more than what was still to be done.
-func (r *trial) noMoreWrites() error {
-	done := r.journal.of(r.name)[r.started:]
+func (c *crashCase) writesAsExpected() error {
+	done := c.journal.ofOwner(c.name)[c.writesBefore:]
 	effective := 0
 	for _, e := range done {
 		if e.effective() {
 			effective++
 		}
 	}
-	want := r.transition.writes
-	if r.transition.earlier.side == after {
-		want += r.transition.earlier.write
+	want := c.transition.writes
+	if c.transition.earlierCrash.side == after {
+		want += c.transition.earlierCrash.write
 	}
-	if effective < want || effective > want+r.transition.spare {
-		return fmt.Errorf("%d writes took effect, and %d are needed:\n%s", effective, want, told(done))
+	if effective < want || effective > want+c.transition.spare {
+		return fmt.Errorf("%d writes took effect, and %d are needed:\n%s", effective, want, formatEntries(done))
 	}
 	return nil
 }

@@ -19,9 +19,9 @@ import (
 )
 
 // story is what happens before the canary is looked for. Each scene leaves all keys Ready.
-var story = []struct {
+var canarySteps = []struct {
 	name string
-	play func(*canary)
+	run  func(*canary)
 }{
 	{"keys of every algorithm", everyAlgorithm},
 	{"rotations and revocations", rotationsAndRevocations},
@@ -34,28 +34,28 @@ var story = []struct {
 }
 
 func everyAlgorithm(c *canary) {
-	orders := c.scene.key(c.name, keyName, c.name, withAccessToken)
+	orders := c.harness.createKey(c.name, keyName, c.name, withAccessToken)
 	keys := []*v1alpha1.JWTRefreshKey{orders}
 	for _, algorithm := range []keyring.Algorithm{keyring.ES384, keyring.RS256, keyring.EdDSA} {
 		other := c.name + "-" + strings.ToLower(string(algorithm))
-		c.issuer(other, signing(func(s *v1alpha1.SigningSpec) { s.Algorithm = v1alpha1.SigningAlgorithm(algorithm) }))
-		keys = append(keys, c.scene.key(c.name, strings.ToLower(string(algorithm)), other))
+		c.createIssuer(other, signing(func(s *v1alpha1.SigningSpec) { s.Algorithm = v1alpha1.SigningAlgorithm(algorithm) }))
+		keys = append(keys, c.harness.createKey(c.name, strings.ToLower(string(algorithm)), other))
 	}
-	c.allReach(keys, 1)
+	c.awaitRevision(keys, 1)
 }
 
 func rotationsAndRevocations(c *canary) {
-	key, _ := c.issued("turned", overlapMax(0))
-	annotate(c.scene, c.theKey("turned"), v1alpha1.AnnotationRotate, "once")
-	c.allReach([]*v1alpha1.JWTRefreshKey{key}, 2)
-	annotate(c.scene, c.theKey("turned"), v1alpha1.AnnotationRotateNow, "leak")
-	c.allReach([]*v1alpha1.JWTRefreshKey{key}, 3)
-	edit(c.scene, c.theKey("turned"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Audience = anotherAudience })
-	c.allReach([]*v1alpha1.JWTRefreshKey{key}, 4)
-	edit(c.scene, c.theKey("turned"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true })
-	c.keyBecomes(key, v1alpha1.ReasonRevoked)
-	edit(c.scene, c.theKey("turned"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = false })
-	c.allReach([]*v1alpha1.JWTRefreshKey{key}, 5)
+	key, _ := c.issueKey("turned", overlapMax(0))
+	annotate(c.harness, c.keyRef("turned"), v1alpha1.AnnotationRotate, "once")
+	c.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 2)
+	annotate(c.harness, c.keyRef("turned"), v1alpha1.AnnotationRotateNow, "leak")
+	c.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 3)
+	edit(c.harness, c.keyRef("turned"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Audience = anotherAudience })
+	c.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 4)
+	edit(c.harness, c.keyRef("turned"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true })
+	c.awaitKeyReason(key, v1alpha1.ReasonRevoked)
+	edit(c.harness, c.keyRef("turned"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = false })
+	c.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 5)
 }
 
 func secretsOfAllKinds(c *canary) {
@@ -65,23 +65,23 @@ func secretsOfAllKinds(c *canary) {
 	c.Expect(err).NotTo(gomega.HaveOccurred())
 	taken.Data = map[string][]byte{"token": []byte(held)}
 	c.Expect(c.admin.Create(c.ctx, taken)).To(gomega.Succeed())
-	conflict := c.scene.key(c.name, "taken", c.name)
-	c.keyBecomes(conflict, v1alpha1.ReasonSecretConflict)
+	conflict := c.harness.createKey(c.name, "taken", c.name)
+	c.awaitKeyReason(conflict, v1alpha1.ReasonSecretConflict)
 	c.Expect(c.admin.Delete(c.ctx, taken)).To(gomega.Succeed())
-	touch(c.scene, c.theKey("taken"))
-	c.allReach([]*v1alpha1.JWTRefreshKey{conflict}, 1)
+	touch(c.harness, c.keyRef("taken"))
+	c.awaitRevision([]*v1alpha1.JWTRefreshKey{conflict}, 1)
 
-	edit(c.scene, secretNamed(c.name, "taken"), func(s *corev1.Secret) { s.Data["token"] = []byte(held) })
-	c.allReach([]*v1alpha1.JWTRefreshKey{conflict}, 1)
-	edit(c.scene, secretNamed(c.name, "taken"), func(s *corev1.Secret) { s.Immutable = ptr.To(true) })
-	annotate(c.scene, c.theKey("taken"), v1alpha1.AnnotationRotate, "in-vain")
-	c.keyBecomes(conflict, v1alpha1.ReasonSecretImmutable)
+	edit(c.harness, secretNamed(c.name, "taken"), func(s *corev1.Secret) { s.Data["token"] = []byte(held) })
+	c.awaitRevision([]*v1alpha1.JWTRefreshKey{conflict}, 1)
+	edit(c.harness, secretNamed(c.name, "taken"), func(s *corev1.Secret) { s.Immutable = ptr.To(true) })
+	annotate(c.harness, c.keyRef("taken"), v1alpha1.AnnotationRotate, "in-vain")
+	c.awaitKeyReason(conflict, v1alpha1.ReasonSecretImmutable)
 	c.Expect(c.admin.Delete(c.ctx, secretNamed(c.name, "taken"))).To(gomega.Succeed())
-	c.allReach([]*v1alpha1.JWTRefreshKey{conflict}, 2)
-	edit(c.scene, c.theKey("taken"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Name: renamed} })
-	c.Eventually(func() (string, error) { return c.tokenIn(c.name, renamed) }, patience, pollEvery).ShouldNot(gomega.BeEmpty())
-	edit(c.scene, c.theKey("taken"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
-	c.Eventually(func() error { _, err := get(c.scene, secretNamed(c.name, renamed)); return err }, patience, pollEvery).ShouldNot(gomega.Succeed())
+	c.awaitRevision([]*v1alpha1.JWTRefreshKey{conflict}, 2)
+	edit(c.harness, c.keyRef("taken"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Name: renamed} })
+	c.Eventually(func() (string, error) { return c.tokenIn(c.name, renamed) }, waitTimeout, pollEvery).ShouldNot(gomega.BeEmpty())
+	edit(c.harness, c.keyRef("taken"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
+	c.Eventually(func() error { _, err := get(c.harness, secretNamed(c.name, renamed)); return err }, waitTimeout, pollEvery).ShouldNot(gomega.Succeed())
 }
 
 // quota lets no further Secret into the namespace. There is no controller beside this API
@@ -92,32 +92,32 @@ func quota(c *canary) {
 	c.Expect(c.admin.Create(c.ctx, quota)).To(gomega.Succeed())
 	quota.Status = corev1.ResourceQuotaStatus{Hard: none, Used: none}
 	c.Expect(c.admin.Status().Update(c.ctx, quota)).To(gomega.Succeed())
-	c.waitUntilSecretsAreRefused("quota")
-	c.refusedUntil("over-quota", func() { c.Expect(c.admin.Delete(c.ctx, quota)).To(gomega.Succeed()) })
+	c.awaitSecretsRefused("quota")
+	c.checkRefusedUntil("over-quota", func() { c.Expect(c.admin.Delete(c.ctx, quota)).To(gomega.Succeed()) })
 }
 
 // refusedUntil makes a key whose Secret is refused until it no longer is.
-func (c *canary) refusedUntil(name string, lift func()) {
+func (c *canary) checkRefusedUntil(name string, lift func()) {
 	c.t.Helper()
-	key := c.scene.key(c.name, name, c.name)
-	c.keyBecomes(key, v1alpha1.ReasonSecretRefused)
+	key := c.harness.createKey(c.name, name, c.name)
+	c.awaitKeyReason(key, v1alpha1.ReasonSecretRefused)
 	lift()
-	c.waitUntil("Secrets are let in again", func() error { return c.tryASecret() })
-	touch(c.scene, c.theKey(name))
-	c.allReach([]*v1alpha1.JWTRefreshKey{key}, 1)
+	c.await("Secrets are let in again", func() error { return c.trySecret() })
+	touch(c.harness, c.keyRef(name))
+	c.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 1)
 }
 
 // tryASecret tells whether a Secret would be let in.
-func (c *canary) tryASecret() error {
+func (c *canary) trySecret() error {
 	probe := secretNamed(c.name, "probe")
 	probe.Data = map[string][]byte{v1alpha1.SecretToken: []byte("probe")}
 	return c.admin.Create(c.ctx, probe, client.DryRunAll)
 }
 
-func (c *canary) waitUntilSecretsAreRefused(saying string) {
+func (c *canary) awaitSecretsRefused(saying string) {
 	c.t.Helper()
-	c.waitUntil("Secrets are refused", func() error {
-		if err := c.tryASecret(); err == nil || !strings.Contains(err.Error(), saying) {
+	c.await("Secrets are refused", func() error {
+		if err := c.trySecret(); err == nil || !strings.Contains(err.Error(), saying) {
 			return fmt.Errorf("not refused yet, or for another reason: %w", err)
 		}
 		return nil
@@ -158,64 +158,64 @@ func quotingPolicy(c *canary) {
 		_ = c.admin.Delete(context.Background(), policy)
 	})
 	// What it quotes is what it is shown: base64.
-	c.waitUntilSecretsAreRefused(said + "cHJvYmU=")
-	annotate(c.scene, c.theKey(keyName), v1alpha1.AnnotationRotate, "refused")
-	c.keyBecomes(c.theKey(keyName), v1alpha1.ReasonSecretRefused)
-	c.refusedUntil("quoted", func() {
+	c.awaitSecretsRefused(said + "cHJvYmU=")
+	annotate(c.harness, c.keyRef(keyName), v1alpha1.AnnotationRotate, "refused")
+	c.awaitKeyReason(c.keyRef(keyName), v1alpha1.ReasonSecretRefused)
+	c.checkRefusedUntil("quoted", func() {
 		c.Expect(c.admin.Delete(c.ctx, binding)).To(gomega.Succeed())
 		c.Expect(c.admin.Delete(c.ctx, policy)).To(gomega.Succeed())
 	})
-	touch(c.scene, c.theKey(keyName))
-	c.allReach([]*v1alpha1.JWTRefreshKey{c.theKey(keyName)}, 2)
+	touch(c.harness, c.keyRef(keyName))
+	c.awaitRevision([]*v1alpha1.JWTRefreshKey{c.keyRef(keyName)}, 2)
 }
 
 // badProxy answers in every way that it knows, to writes and to reads, of tokens and of keys.
 func badProxy(c *canary) {
-	c.mirror.add(c.name + "-es384")
-	for i, mode := range []reflection{quoteInvalid, quoteForbidden, quoteInternal, quoteText, cutShort, asHTML} {
-		c.mirror.set(mode)
-		asked := c.mirror.answered()
+	c.proxy.addOwner(c.name + "-es384")
+	for i, mode := range []proxyMode{quoteInvalid, quoteForbidden, quoteInternal, quoteText, cutShort, asHTML} {
+		c.proxy.setMode(mode)
+		asked := c.proxy.answerCount()
 		name := fmt.Sprintf("proxied-%d", i)
-		key := c.scene.key(c.name, name, c.name)
-		touch(c.scene, newIssuer(c.name+"-es384"))
-		edit(c.scene, secretNamed(c.name, keyName), func(s *corev1.Secret) { s.Data["token"] = []byte("edited") })
+		key := c.harness.createKey(c.name, name, c.name)
+		touch(c.harness, newIssuer(c.name+"-es384"))
+		edit(c.harness, secretNamed(c.name, keyName), func(s *corev1.Secret) { s.Data["token"] = []byte("edited") })
 		fresh := fmt.Sprintf("%s-%d", c.name, i)
-		c.mirror.add(fresh)
-		c.issuer(fresh)
-		c.Eventually(c.mirror.answered, patience, pollEvery).Should(gomega.BeNumerically(">", asked+2), "%s", mode)
-		c.mirror.set(faithful)
-		touch(c.scene, c.theKey(name))
-		touch(c.scene, c.theKey(keyName))
-		c.issuerBecomes(fresh, v1alpha1.ReasonKeysReady)
-		c.allReach([]*v1alpha1.JWTRefreshKey{key}, 1)
-		c.allReach([]*v1alpha1.JWTRefreshKey{c.theKey(keyName)}, 2)
+		c.proxy.addOwner(fresh)
+		c.createIssuer(fresh)
+		c.Eventually(c.proxy.answerCount, waitTimeout, pollEvery).Should(gomega.BeNumerically(">", asked+2), "%s", mode)
+		c.proxy.setMode(passThrough)
+		touch(c.harness, c.keyRef(name))
+		touch(c.harness, c.keyRef(keyName))
+		c.awaitIssuerReason(fresh, v1alpha1.ReasonKeysReady)
+		c.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 1)
+		c.awaitRevision([]*v1alpha1.JWTRefreshKey{c.keyRef(keyName)}, 2)
 	}
 }
 
 func damagedKeys(c *canary) {
 	for _, damage := range damages {
-		backup, err := get(c.scene, keysOf(c.name))
+		backup, err := get(c.harness, signingKeysSecret(c.name))
 		c.Expect(err).NotTo(gomega.HaveOccurred())
-		damage.do(c.house, keysOf(c.name))
-		c.issuerBecomes(c.name, damage.reason)
+		damage.do(c.issuerHarness, signingKeysSecret(c.name))
+		c.awaitIssuerReason(c.name, damage.reason)
 		c.restore(backup)
-		c.issuerBecomes(c.name, v1alpha1.ReasonKeysReady)
+		c.awaitIssuerReason(c.name, v1alpha1.ReasonKeysReady)
 	}
-	c.allReach([]*v1alpha1.JWTRefreshKey{c.theKey(keyName)}, 2)
+	c.awaitRevision([]*v1alpha1.JWTRefreshKey{c.keyRef(keyName)}, 2)
 }
 
 func timeAndWithdrawal(c *canary) {
-	ends, _ := c.issued("ends", lifetime(time.Hour), never)
-	renews, _ := c.issued("renews", lifetime(90*time.Minute), renewBefore(30*time.Minute))
-	orders, err := get(c.scene, c.theKey(keyName))
+	ends, _ := c.issueKey("ends", lifetime(time.Hour), never)
+	renews, _ := c.issueKey("renews", lifetime(90*time.Minute), renewBefore(30*time.Minute))
+	orders, err := get(c.harness, c.keyRef(keyName))
 	c.Expect(err).NotTo(gomega.HaveOccurred())
-	c.pass(70*time.Minute, ends, renews, orders)
-	c.keyBecomes(ends, v1alpha1.ReasonExpired)
-	c.allReach([]*v1alpha1.JWTRefreshKey{renews}, 2)
-	rings := c.keysOnRecord(c.name)
+	c.advance(70*time.Minute, ends, renews, orders)
+	c.awaitKeyReason(ends, v1alpha1.ReasonExpired)
+	c.awaitRevision([]*v1alpha1.JWTRefreshKey{renews}, 2)
+	rings := c.awaitKeysInStatus(c.name)
 	signer, err := rings.Signer(keyring.Refresh)
 	c.Expect(err).NotTo(gomega.HaveOccurred())
-	annotate(c.scene, c.theIssuer(), v1alpha1.AnnotationWithdrawKey, signer.ID+","+orders.Status.KeyID)
-	c.allReach([]*v1alpha1.JWTRefreshKey{renews, orders}, 3)
+	annotate(c.harness, c.issuerRef(), v1alpha1.AnnotationWithdrawKey, signer.ID+","+orders.Status.KeyID)
+	c.awaitRevision([]*v1alpha1.JWTRefreshKey{renews, orders}, 3)
 	c.Expect(c.admin.Delete(c.ctx, newKey(c.name, "ends", c.name))).To(gomega.Succeed())
 }
