@@ -23,38 +23,38 @@ import (
 // somebody else. Each attack shows what it is after, and that nothing of it is gained: with the
 // admission policy that comes with the CRDs, and without it.
 func TestTheOwnerOfOneNamespace(t *testing.T) {
-	w := newWorld(t)
+	h := newHarness(t)
 	attacks := func(t *testing.T) {
 		for _, attack := range []struct {
 			name string
-			run  func(*world, *testing.T)
+			run  func(*harness, *testing.T)
 		}{
-			{"another's subject", (*world).anothersSubject},
-			{"claims that shadow registered ones", (*world).shadowingClaims},
-			{"claims named as header parameters", (*world).claimsLikeHeaders},
-			{"the name of somebody's Secret", (*world).somebodysSecret},
-			{"forged marks on a Secret", (*world).forgedMarks},
-			{"signing keys of one's own", (*world).ownSigningKeys},
-			{"reserved labels and annotations", (*world).reservedNames},
-			{"tokens put into the own Secret", (*world).tokensInTheSecret},
-			{"a token waiting in a Secret for its key", (*world).tokenBeforeTheKey},
-			{"status written by hand", (*world).statusByHand},
-			{"status of a one-time key written by hand", (*world).statusOfOneTimeKey},
-			{"a key made again", (*world).keyMadeAgain},
-			{"a session for another's ServiceAccount", (*world).anothersSession},
+			{"another's subject", (*harness).foreignSubject},
+			{"claims that shadow registered ones", (*harness).shadowingClaims},
+			{"claims named as header parameters", (*harness).claimsLikeHeaders},
+			{"the name of somebody's Secret", (*harness).foreignSecret},
+			{"forged marks on a Secret", (*harness).forgedOwnership},
+			{"signing keys of one's own", (*harness).forgedSigningKeys},
+			{"reserved labels and annotations", (*harness).reservedNames},
+			{"tokens put into the own Secret", (*harness).foreignTokens},
+			{"a token waiting in a Secret for its key", (*harness).plantedToken},
+			{"status written by hand", (*harness).forgedStatus},
+			{"status of a one-time key written by hand", (*harness).forgedOneTimeStatus},
+			{"a key made again", (*harness).recreatedKey},
+			{"a session for another's ServiceAccount", (*harness).forgedSessions},
 		} {
 			t.Run(attack.name, func(t *testing.T) {
-				attack.run(w, t)
-				w.unharmed(t)
+				attack.run(h, t)
+				h.expectVictimUnharmed(t)
 			})
 		}
 	}
-	w.guarded = true
+	h.guarded = true
 	t.Run("with the admission policy", attacks)
 	if server.Existing() {
 		return
 	}
-	w.guarded = false
+	h.guarded = false
 	err := server.Unguarded(t.Context(), func() error {
 		t.Run("without the admission policy", attacks)
 		return nil
@@ -65,7 +65,7 @@ func TestTheOwnerOfOneNamespace(t *testing.T) {
 }
 
 // world is an operator at work, a victim's key, and a namespace of somebody else's.
-type world struct {
+type harness struct {
 	issuer   *v1alpha1.JWTIssuer
 	replicas []*operator.Replica
 	// guarded: the admission policy is in force.
@@ -77,42 +77,42 @@ type world struct {
 
 	// mallory owns the namespace.
 	namespace string
-	mallory   client.Client
+	attacker  client.Client
 }
 
-func newWorld(t *testing.T) *world {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
-	w := &world{namespace: newNamespace(t, map[string]string{"team": "mallory"})}
-	w.issuer = newIssuer(t,
+	h := &harness{namespace: newNamespace(t, map[string]string{"team": "mallory"})}
+	h.issuer = newIssuer(t,
 		v1alpha1.PolicyRule{Namespaces: &v1alpha1.NamespaceSelector{MatchLabels: map[string]v1alpha1.LabelValue{"team": "victim"}}},
 		v1alpha1.PolicyRule{
 			Namespaces: &v1alpha1.NamespaceSelector{MatchLabels: map[string]v1alpha1.LabelValue{"team": "mallory"}},
 			Audiences:  []string{audience}, Subjects: []string{"**"}, Scopes: []string{"orders:*"}, Claims: []string{"email", "kid", "alg", "typ"},
 		})
-	manage(t)
-	w.replicas = []*operator.Replica{serve(t), serve(t)}
-	w.victim = create(t, newKey(newNamespace(t, map[string]string{"team": "victim"}), "orders", of(w.issuer.Name)))
-	w.victimToken = holds(t, w.victim, 1)
-	w.victimVersion = w.secretVersion(t)
+	startManager(t)
+	h.replicas = []*operator.Replica{startReplica(t), startReplica(t)}
+	h.victim = create(t, newKey(newNamespace(t, map[string]string{"team": "victim"}), "orders", withIssuer(h.issuer.Name)))
+	h.victimToken = awaitRevision(t, h.victim, 1)
+	h.victimVersion = h.secretVersion(t)
 	user := newName("mallory")
 	bind(t, user, newRole(t,
 		rbacv1.PolicyRule{APIGroups: []string{v1alpha1.Group}, Resources: []string{"jwtrefreshkeys", "jwtrefreshkeys/status"}, Verbs: []string{"*"}},
 		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets", "serviceaccounts"}, Verbs: []string{"*"}},
-	), w.namespace)
-	w.mallory = clientOf(t, user)
-	until(t, "the rights are known", func() (bool, string) {
-		err := w.mallory.List(t.Context(), &v1alpha1.JWTRefreshKeyList{}, client.InNamespace(w.namespace))
+	), h.namespace)
+	h.attacker = clientOf(t, user)
+	eventually(t, "the rights are known", func() (bool, string) {
+		err := h.attacker.List(t.Context(), &v1alpha1.JWTRefreshKeyList{}, client.InNamespace(h.namespace))
 		return err == nil, fmt.Sprint(err)
 	})
-	if err := w.mallory.Get(t.Context(), client.ObjectKeyFromObject(w.victim), &v1alpha1.JWTRefreshKey{}); !apierrors.IsForbidden(err) {
+	if err := h.attacker.Get(t.Context(), client.ObjectKeyFromObject(h.victim), &v1alpha1.JWTRefreshKey{}); !apierrors.IsForbidden(err) {
 		t.Fatalf("who owns one namespace reads the keys of another: %v", err)
 	}
-	return w
+	return h
 }
 
-func (w *world) secretVersion(t *testing.T) string {
+func (h *harness) secretVersion(t *testing.T) string {
 	t.Helper()
-	secret, err := secretOf(t, w.victim.Namespace, w.victim.Name)
+	secret, err := secretOf(t, h.victim.Namespace, h.victim.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,70 +120,70 @@ func (w *world) secretVersion(t *testing.T) string {
 }
 
 // unharmed: whatever was tried, the victim's token is as good as before, and nobody wrote its Secret.
-func (w *world) unharmed(t *testing.T) {
+func (h *harness) expectVictimUnharmed(t *testing.T) {
 	t.Helper()
-	for _, r := range w.replicas {
-		if got := exchange(t, r, w.issuer, w.victimToken).Outcome(); got != "200" {
+	for _, r := range h.replicas {
+		if got := exchange(t, r, h.issuer, h.victimToken).Outcome(); got != "200" {
 			t.Errorf("the victim's token gets %s", got)
 		}
 	}
-	if err := read(t, w.victim); err != nil || w.victim.Status.Revision != 1 || w.victim.Status.RevokedAt != nil {
-		t.Errorf("the victim's key: revision %d, error %v", w.victim.Status.Revision, err)
+	if err := reload(t, h.victim); err != nil || h.victim.Status.Revision != 1 || h.victim.Status.RevokedAt != nil {
+		t.Errorf("the victim's key: revision %d, error %v", h.victim.Status.Revision, err)
 	}
-	if version := w.secretVersion(t); version != w.victimVersion {
+	if version := h.secretVersion(t); version != h.victimVersion {
 		t.Error("the victim's Secret was written")
 	}
 }
 
 // key is one of the attacker's, not yet made.
-func (w *world) key(change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
-	return newKey(w.namespace, newName("own"), append(change, of(w.issuer.Name))...)
+func (h *harness) newOwnKey(change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
+	return newKey(h.namespace, newName("own"), append(change, withIssuer(h.issuer.Name))...)
 }
 
 // makes creates an object as the attacker, who may.
-func (w *world) makes(t *testing.T, object client.Object) {
+func (h *harness) create(t *testing.T, object client.Object) {
 	t.Helper()
-	if err := w.mallory.Create(t.Context(), object); err != nil {
+	if err := h.attacker.Create(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = w.mallory.Delete(context.Background(), object) })
+	t.Cleanup(func() { _ = h.attacker.Delete(context.Background(), object) })
 }
 
 // issued is a key of the attacker's with its token.
-func (w *world) issued(t *testing.T, change ...func(*v1alpha1.JWTRefreshKey)) (*v1alpha1.JWTRefreshKey, string) {
+func (h *harness) issueKey(t *testing.T, change ...func(*v1alpha1.JWTRefreshKey)) (*v1alpha1.JWTRefreshKey, string) {
 	t.Helper()
-	key := w.key(change...)
-	w.makes(t, key)
-	return key, holds(t, key, 1)
+	key := h.newOwnKey(change...)
+	h.create(t, key)
+	return key, awaitRevision(t, key, 1)
 }
 
 // denied is what must not be granted, and by whom it is refused: by the schema, always; by the
 // admission policy, where it is there; else by the code, with the reason that status gives.
-type denied struct {
+type denial struct {
 	schema, admission string
 	reason            string
 }
 
 // refuses makes a key that must come to nothing.
-func (w *world) refuses(t *testing.T, key *v1alpha1.JWTRefreshKey, by denied) {
+func (h *harness) expectDenied(t *testing.T, key *v1alpha1.JWTRefreshKey, by denial) {
 	t.Helper()
-	err := w.mallory.Create(t.Context(), key)
+	err := h.attacker.Create(t.Context(), key)
 	switch {
 	case by.schema != "":
-		refusedBy(t, err, by.schema)
+		expectRefusal(t, err, by.schema)
 		return
-	case by.admission != "" && w.guarded:
-		refusedBy(t, err, by.admission)
+	case by.admission != "" && h.guarded:
+		expectRefusal(t, err, by.admission)
 		return
 	case err != nil:
 		t.Errorf("refused by the API server, and should be by the operator: %v", err)
 		return
 	}
-	says(t, key, by.reason)
+	awaitReason(t, key, by.reason)
 	if secret, err := secretOf(t, key.Namespace, key.Name); !apierrors.IsNotFound(err) {
 		t.Errorf("there is a Secret with %d entries, error %v", len(secret.Data), err)
 	}
-	if err := w.mallory.Delete(t.Context(), key); err != nil {
+	if err := h.attacker.Delete(t.Context(), key); err != nil {
 		t.Error(err)
 	}
 }
@@ -212,11 +212,11 @@ func ownSubject(key *v1alpha1.JWTRefreshKey) string {
 
 // onlyItself: the Secret of a key comes to hold a token of its own, which gives access as that key
 // and nobody else.
-func (w *world) onlyItself(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int64) {
+func (h *harness) expectOwnTokenOnly(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int64) {
 	t.Helper()
-	held := holds(t, key, revision)
-	gets(t, w.replicas[0], w.issuer, held, "200")
-	for _, compact := range []string{held, exchange(t, w.replicas[0], w.issuer, held).Text("access_token")} {
+	held := awaitRevision(t, key, revision)
+	awaitExchange(t, h.replicas[0], h.issuer, held, "200")
+	for _, compact := range []string{held, exchange(t, h.replicas[0], h.issuer, held).Text("access_token")} {
 		said := payload(t, compact)
 		if said["sub"] != ownSubject(key) || said["client_id"] != ownSubject(key) || said["aud"] != audience {
 			t.Errorf("the token is for sub %v, client_id %v, aud %v", said["sub"], said["client_id"], said["aud"])
@@ -225,10 +225,10 @@ func (w *world) onlyItself(t *testing.T, key *v1alpha1.JWTRefreshKey, revision i
 }
 
 // secretOfOwn reads a Secret as the attacker.
-func (w *world) secretOfOwn(t *testing.T, name string) *corev1.Secret {
+func (h *harness) attackerSecret(t *testing.T, name string) *corev1.Secret {
 	t.Helper()
 	secret := &corev1.Secret{}
-	if err := w.mallory.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, secret); err != nil {
+	if err := h.attacker.Get(t.Context(), client.ObjectKey{Namespace: h.namespace, Name: name}, secret); err != nil {
 		t.Fatal(err)
 	}
 	return secret

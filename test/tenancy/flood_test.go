@@ -17,7 +17,7 @@ import (
 )
 
 // floods is how many keys are made at once.
-func floods() int {
+func floodSize() int {
 	if os.Getenv("SOAK") == "true" {
 		return 10_000
 	}
@@ -32,14 +32,14 @@ func TestSoakFlood(t *testing.T) {
 	operator.Manage(t, managerConfig(t), logr.Discard(), controllers.Options{Workers: 1})
 	quiet, flooded := newNamespace(t, nil), newNamespace(t, nil)
 	warm := time.Now()
-	holds(t, create(t, newKey(quiet, "before", of(issuer.Name))), 1)
+	awaitRevision(t, create(t, newKey(quiet, "before", withIssuer(issuer.Name))), 1)
 	alone := time.Since(warm)
 
-	count := floods()
-	before := heap()
+	count := floodSize()
+	before := heapSize()
 	makeKeys(t, flooded, issuer.Name, count)
 	began := time.Now()
-	holds(t, create(t, newKey(quiet, "meanwhile", of(issuer.Name))), 1)
+	awaitRevision(t, create(t, newKey(quiet, "meanwhile", withIssuer(issuer.Name))), 1)
 	took := time.Since(began)
 	if waiting := count - issuedIn(t, flooded); waiting < count/4 {
 		t.Errorf("the other's key came after all but %d of %d keys of the flood", waiting, count)
@@ -47,7 +47,7 @@ func TestSoakFlood(t *testing.T) {
 		t.Logf("with %d keys of a flood waiting, another's took %s, and alone %s", waiting, took, alone)
 	}
 	// Fifty a second is less than one worker does.
-	deadline := time.Now().Add(patience + time.Duration(count)*20*time.Millisecond)
+	deadline := time.Now().Add(waitTimeout + time.Duration(count)*20*time.Millisecond)
 	for issued := 0; issued < count; issued = issuedIn(t, flooded) {
 		if time.Now().After(deadline) {
 			t.Fatalf("of %d keys of the flood %d are issued", count, issued)
@@ -55,10 +55,10 @@ func TestSoakFlood(t *testing.T) {
 		time.Sleep(time.Second)
 	}
 	// What a key costs the manager: the test's own clients keep nothing.
-	if each := (heap() - before) / int64(count); each > 32<<10 {
+	if each := (heapSize() - before) / int64(count); each > 32<<10 {
 		t.Errorf("each key of the flood costs %d bytes", each)
 	}
-	holds(t, create(t, newKey(quiet, "after", of(issuer.Name))), 1)
+	awaitRevision(t, create(t, newKey(quiet, "after", withIssuer(issuer.Name))), 1)
 }
 
 func makeKeys(t *testing.T, namespace, issuer string, count int) {
@@ -68,7 +68,7 @@ func makeKeys(t *testing.T, namespace, issuer string, count int) {
 	group.SetLimit(32)
 	for i := range count {
 		group.Go(func() error {
-			return admin.Create(t.Context(), newKey(namespace, fmt.Sprint("flood-", i), of(issuer)))
+			return admin.Create(t.Context(), newKey(namespace, fmt.Sprint("flood-", i), withIssuer(issuer)))
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -90,7 +90,7 @@ func issuedIn(t *testing.T, namespace string) (issued int) {
 	return issued
 }
 
-func heap() int64 {
+func heapSize() int64 {
 	runtime.GC()
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)

@@ -19,18 +19,18 @@ import (
 // the API server waits for a webhook. The keys of other namespaces are worked on meanwhile.
 func TestAWebhookThatNeverAnswersStopsNoOtherNamespace(t *testing.T) {
 	issuer := newIssuer(t)
-	manage(t)
+	startManager(t)
 	tenant, quiet := newNamespace(t, nil), newNamespace(t, nil)
-	bystander(t, quiet, issuer.Name)
+	checkBystander(t, quiet, issuer.Name)
 	calls := hangWrites(t, tenant)
 	keys := make([]*v1alpha1.JWTRefreshKey, affectedKeys)
 	for i := range keys {
-		keys[i] = newKey(tenant, fmt.Sprint("hung-", i), of(issuer.Name))
+		keys[i] = newKey(tenant, fmt.Sprint("hung-", i), withIssuer(issuer.Name))
 	}
 	forEach(t, keys, func(ctx context.Context, key *v1alpha1.JWTRefreshKey) error { return clientOf(t, "").Create(ctx, key) })
-	until(t, "the webhook is asked", func() (bool, string) { return calls.Load() > 4, fmt.Sprint(calls.Load(), " calls") })
-	bystander(t, quiet, issuer.Name)
-	bystander(t, quiet, issuer.Name)
+	eventually(t, "the webhook is asked", func() (bool, string) { return calls.Load() > 4, fmt.Sprint(calls.Load(), " calls") })
+	checkBystander(t, quiet, issuer.Name)
+	checkBystander(t, quiet, issuer.Name)
 }
 
 // hangWrites has the API server ask a webhook that never answers about the Secrets of a namespace, and counts

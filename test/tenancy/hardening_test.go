@@ -16,9 +16,9 @@ func TestTheCommandsOfTheHardeningPage(t *testing.T) {
 	if server.Existing() {
 		t.Skip("somebody's cluster is not hardened by a test")
 	}
-	nobody := clientOf(t, editor(t, "default"))
+	unprivileged := clientOf(t, editor(t, "default"))
 	t.Cleanup(func() {
-		withoutOptions(t, nobody)
+		removeOptions(t, unprivileged)
 		if err := server.Apply(context.Background(), "config/rbac"); err != nil {
 			t.Error(err)
 		}
@@ -44,7 +44,7 @@ func TestTheCommandsOfTheHardeningPage(t *testing.T) {
 		}
 		run := func() (string, error) { return server.Kubectl(t.Context(), "", arguments[1:]...) }
 		if strings.Contains(command, "can-i") {
-			until(t, command, func() (bool, string) { said, err := run(); return err == nil && strings.HasPrefix(said, "yes"), said })
+			eventually(t, command, func() (bool, string) { said, err := run(); return err == nil && strings.HasPrefix(said, "yes"), said })
 			continue
 		}
 		if said, err := run(); err != nil && !strings.Contains(err.Error(), "AlreadyExists") {
@@ -52,9 +52,9 @@ func TestTheCommandsOfTheHardeningPage(t *testing.T) {
 		}
 	}
 	jane := asMember(t, "jane", "team-shop")
-	until(t, "a member of the team has a key", func() (bool, string) {
+	eventually(t, "a member of the team has a key", func() (bool, string) {
 		err := jane.Create(t.Context(), newKey("team-shop", newName("orders")))
 		return err == nil, fmt.Sprint(err)
 	})
-	refusedBy(t, jane.Create(t.Context(), newKey("team-shop", newName("orders"), of("other"))), usePolicy)
+	expectRefusal(t, jane.Create(t.Context(), newKey("team-shop", newName("orders"), withIssuer("other"))), usePolicy)
 }

@@ -17,13 +17,13 @@ func TestATightenedPolicy(t *testing.T) {
 		v1alpha1.PolicyRule{Audiences: []string{"https://other.example.com"}, Claims: []string{"email"}},
 		v1alpha1.PolicyRule{Audiences: []string{"https://*.example.com"}, Scopes: []string{"orders:*"}, Claims: []string{"email"}, Subjects: []string{"till-*"}},
 	)
-	manage(t)
-	r := serve(t)
+	startManager(t)
+	r := startReplica(t)
 	namespace := newNamespace(t, map[string]string{"team": "shop"})
-	key := create(t, newKey(namespace, "orders", of(issuer.Name), withSubject("till-17"), withClaims(map[string]string{"email": "ops@example.com"}),
+	key := create(t, newKey(namespace, "orders", withIssuer(issuer.Name), withSubject("till-17"), withClaims(map[string]string{"email": "ops@example.com"}),
 		func(key *v1alpha1.JWTRefreshKey) { key.Spec.Scopes = []string{"orders:read", "orders:write"} }))
-	held := holds(t, key, 1)
-	gets(t, r, issuer, held, "200")
+	held := awaitRevision(t, key, 1)
+	awaitExchange(t, r, issuer, held, "200")
 	loose := issuer.Spec.Policy.DeepCopy()
 	for name, c := range map[string]struct {
 		tighten func(rule *v1alpha1.PolicyRule)
@@ -40,25 +40,25 @@ func TestATightenedPolicy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			edit(t, issuer, func(issuer *v1alpha1.JWTIssuer) { c.tighten(&issuer.Spec.Policy.Rules[1]) })
-			gets(t, r, issuer, held, "400 unauthorized_client")
-			message := says(t, key, v1alpha1.ReasonPolicyDenied)
+			awaitExchange(t, r, issuer, held, "400 unauthorized_client")
+			message := awaitReason(t, key, v1alpha1.ReasonPolicyDenied)
 			if wanted := `JWTIssuer "` + issuer.Name + `" does not grant it: no policy rule grants all of it; rule 2 comes closest and lacks: ` + c.lacks; !strings.HasPrefix(message, wanted) {
 				t.Errorf("it says %q, and should begin %q", message, wanted)
 			}
-			if !stalled(key) {
+			if !isStalled(key) {
 				t.Error("it is not Stalled")
 			}
 			edit(t, issuer, func(issuer *v1alpha1.JWTIssuer) { issuer.Spec.Policy = loose.DeepCopy() })
-			gets(t, r, issuer, held, "200")
-			says(t, key, v1alpha1.ReasonIssued)
-			if holds(t, key, 1) != held {
+			awaitExchange(t, r, issuer, held, "200")
+			awaitReason(t, key, v1alpha1.ReasonIssued)
+			if awaitRevision(t, key, 1) != held {
 				t.Error("the client's token is another one")
 			}
 		})
 	}
 }
 
-func stalled(key *v1alpha1.JWTRefreshKey) bool {
+func isStalled(key *v1alpha1.JWTRefreshKey) bool {
 	for _, condition := range key.Status.Conditions {
 		if condition.Type == v1alpha1.ConditionStalled && condition.Status == metav1.ConditionTrue {
 			return true
@@ -71,19 +71,19 @@ func stalled(key *v1alpha1.JWTRefreshKey) bool {
 // more. Nothing is lost by it.
 func TestAPolicyWithoutRules(t *testing.T) {
 	issuer := newIssuer(t, v1alpha1.PolicyRule{Audiences: []string{"https://*.example.com"}})
-	manage(t)
-	r := serve(t)
-	key := create(t, newKey(newNamespace(t, nil), "orders", of(issuer.Name)))
-	held := holds(t, key, 1)
-	gets(t, r, issuer, held, "200")
+	startManager(t)
+	r := startReplica(t)
+	key := create(t, newKey(newNamespace(t, nil), "orders", withIssuer(issuer.Name)))
+	held := awaitRevision(t, key, 1)
+	awaitExchange(t, r, issuer, held, "200")
 	rules := issuer.Spec.Policy.DeepCopy()
 	edit(t, issuer, func(issuer *v1alpha1.JWTIssuer) { issuer.Spec.Policy.Rules = nil })
-	gets(t, r, issuer, held, "400 unauthorized_client")
-	if message := says(t, key, v1alpha1.ReasonPolicyDenied); !strings.Contains(message, "spec.policy has no rules") {
+	awaitExchange(t, r, issuer, held, "400 unauthorized_client")
+	if message := awaitReason(t, key, v1alpha1.ReasonPolicyDenied); !strings.Contains(message, "spec.policy has no rules") {
 		t.Errorf("it says %q", message)
 	}
 	edit(t, issuer, func(issuer *v1alpha1.JWTIssuer) { issuer.Spec.Policy = rules })
-	gets(t, r, issuer, held, "200")
+	awaitExchange(t, r, issuer, held, "200")
 }
 
 // TestOneRuleServesTwoTeams: each gets what bears its own names, from the operator and from the token service, and
@@ -92,18 +92,18 @@ func TestOneRuleServesTwoTeams(t *testing.T) {
 	issuer := newIssuer(t, v1alpha1.PolicyRule{
 		Audiences: []string{"https://{namespace}.example.com"}, Scopes: []string{"{label:team}:*"}, Subjects: []string{"{namespace}:*"},
 	})
-	manage(t)
-	r := serve(t)
+	startManager(t)
+	r := startReplica(t)
 	shop, bank := newNamespace(t, map[string]string{"team": "shop"}), newNamespace(t, map[string]string{"team": "bank"})
 	ask := func(namespace, name, like, team string) *v1alpha1.JWTRefreshKey {
-		return create(t, newKey(namespace, name, of(issuer.Name), withSubject(like+":till"), func(key *v1alpha1.JWTRefreshKey) {
+		return create(t, newKey(namespace, name, withIssuer(issuer.Name), withSubject(like+":till"), func(key *v1alpha1.JWTRefreshKey) {
 			key.Spec.Audience, key.Spec.Scopes = "https://"+like+".example.com", []string{team + ":read"}
 		}))
 	}
 	for namespace, team := range map[string]string{shop: "shop", bank: "bank"} {
-		gets(t, r, issuer, holds(t, ask(namespace, "own", namespace, team), 1), "200")
+		awaitExchange(t, r, issuer, awaitRevision(t, ask(namespace, "own", namespace, team), 1), "200")
 	}
-	message := says(t, ask(shop, "theirs", bank, "bank"), v1alpha1.ReasonPolicyDenied)
+	message := awaitReason(t, ask(shop, "theirs", bank, "bank"), v1alpha1.ReasonPolicyDenied)
 	for _, lacks := range []string{`audience "https://` + bank, `subject "` + bank, `scope "bank:read"`} {
 		if !strings.Contains(message, lacks) {
 			t.Errorf("it says %q, without %s", message, lacks)

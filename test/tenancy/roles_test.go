@@ -30,7 +30,7 @@ func (r right) attributes(namespace string) *authorizationv1.ResourceAttributes 
 }
 
 // everything is all that could be asked for, most of which no role grants.
-func everything() []right {
+func allRights() []right {
 	var all []right
 	for _, resource := range []string{"jwtrefreshkeys", "jwtrefreshkeys/status", "jwtrefreshkeys/finalizers", "jwtissuers", "jwtissuers/status", "secrets"} {
 		for _, verb := range []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "use", "escalate"} {
@@ -49,25 +49,25 @@ var (
 )
 
 // mayExactly checks all that could be asked for, in a namespace.
-func mayExactly(t *testing.T, user, namespace string, rights ...[]right) {
+func expectExactRights(t *testing.T, user, namespace string, rights ...[]right) {
 	t.Helper()
 	wanted := slices.Concat(rights...)
-	until(t, "the rights are known", func() (bool, string) {
+	eventually(t, "the rights are known", func() (bool, string) {
 		for _, r := range wanted {
-			if !may(t, user, r.attributes(namespace)) {
+			if !isAllowed(t, user, r.attributes(namespace)) {
 				return false, "may not " + string(r)
 			}
 		}
 		return true, ""
 	})
-	for _, r := range everything() {
-		if !slices.Contains(wanted, r) && may(t, user, r.attributes(namespace)) {
+	for _, r := range allRights() {
+		if !slices.Contains(wanted, r) && isAllowed(t, user, r.attributes(namespace)) {
 			t.Errorf("%s may %s", user, r)
 		}
 	}
 }
 
-func may(t *testing.T, user string, what *authorizationv1.ResourceAttributes) bool {
+func isAllowed(t *testing.T, user string, what *authorizationv1.ResourceAttributes) bool {
 	t.Helper()
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: what}}
 	if err := clientOf(t, "").Create(t.Context(), review); err != nil {
@@ -90,9 +90,9 @@ func TestRoles(t *testing.T) {
 			local, global := newName("local"), newName("global")
 			bind(t, local, role, namespace)
 			bind(t, global, role, "")
-			mayExactly(t, local, namespace, rights.inNamespace)
-			mayExactly(t, local, elsewhere)
-			mayExactly(t, global, elsewhere, rights.everywhere)
+			expectExactRights(t, local, namespace, rights.inNamespace)
+			expectExactRights(t, local, elsewhere)
+			expectExactRights(t, global, elsewhere, rights.everywhere)
 		})
 	}
 }
@@ -110,7 +110,7 @@ func TestRolesWithRealCalls(t *testing.T) {
 		t.Error(err)
 	}
 	key.Status.JTI = "forged"
-	refusedBy(t, user.Status().Update(t.Context(), key), "jwtrefreshkeys/status")
+	expectRefusal(t, user.Status().Update(t.Context(), key), "jwtrefreshkeys/status")
 	if err := user.Delete(t.Context(), key); err != nil {
 		t.Error(err)
 	}
@@ -132,11 +132,11 @@ func TestAdministratorsPassRightsOn(t *testing.T) {
 			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: "gateway"}},
 		})
 	}
-	until(t, "the right to ask about tokens is passed on", func() (bool, string) {
+	eventually(t, "the right to ask about tokens is passed on", func() (bool, string) {
 		err := grant("refreshkeys-introspector")
 		return err == nil, fmt.Sprint(err)
 	})
-	refusedBy(t, grant("refreshkeys-tokenserver"), "attempting to grant RBAC permissions not currently held")
+	expectRefusal(t, grant("refreshkeys-tokenserver"), "attempting to grant RBAC permissions not currently held")
 }
 
 // TestAggregation: the built-in roles know of keys when it is switched on, and only then.
@@ -170,23 +170,23 @@ func TestAggregation(t *testing.T) {
 	check := func(state string, wanted map[string][]right) {
 		for _, builtin := range []string{"view", "edit", "admin"} {
 			want := slices.Sorted(slices.Values(wanted[builtin]))
-			until(t, state+": "+builtin, func() (bool, string) {
+			eventually(t, state+": "+builtin, func() (bool, string) {
 				got := aggregated(builtin)
 				return slices.Equal(got, want), fmt.Sprint(got)
 			})
 		}
 	}
 	check("as installed", nil)
-	nobody := clientOf(t, editor(t, "default"))
-	t.Cleanup(func() { withoutOptions(t, nobody) })
+	unprivileged := clientOf(t, editor(t, "default"))
+	t.Cleanup(func() { removeOptions(t, unprivileged) })
 	if err := server.Apply(t.Context(), "config/multitenant"); err != nil {
 		t.Fatal(err)
 	}
 	check("switched on", wanted)
 	user, namespace := newName("user"), newNamespace(t, nil)
 	bind(t, user, "edit", namespace)
-	until(t, "who may edit the namespace may write keys", func() (bool, string) {
-		return may(t, user, right("create jwtrefreshkeys").attributes(namespace)), ""
+	eventually(t, "who may edit the namespace may write keys", func() (bool, string) {
+		return isAllowed(t, user, right("create jwtrefreshkeys").attributes(namespace)), ""
 	})
 	if err := server.Apply(t.Context(), "config/rbac"); err != nil {
 		t.Fatal(err)

@@ -40,9 +40,9 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	patience  = 30 * time.Second
-	pollEvery = 20 * time.Millisecond
-	audience  = "https://orders.example.com"
+	waitTimeout = 30 * time.Second
+	pollEvery   = 20 * time.Millisecond
+	audience    = "https://orders.example.com"
 )
 
 var clients sync.Map
@@ -127,15 +127,15 @@ func newKey(namespace, name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1
 	return key
 }
 
-func of(issuer string) func(*v1alpha1.JWTRefreshKey) {
+func withIssuer(issuer string) func(*v1alpha1.JWTRefreshKey) {
 	return func(key *v1alpha1.JWTRefreshKey) { key.Spec.IssuerRef = &v1alpha1.IssuerReference{Name: issuer} }
 }
 
 // until waits for what comes about by itself, and says what was there instead where it does not.
-func until(t *testing.T, what string, done func() (bool, string)) {
+func eventually(t *testing.T, what string, done func() (bool, string)) {
 	t.Helper()
 	var last string
-	err := wait.PollUntilContextTimeout(context.WithoutCancel(t.Context()), pollEvery, patience, true, func(context.Context) (ok bool, _ error) {
+	err := wait.PollUntilContextTimeout(context.WithoutCancel(t.Context()), pollEvery, waitTimeout, true, func(context.Context) (ok bool, _ error) {
 		ok, last = done()
 		return ok, nil
 	})
@@ -145,7 +145,7 @@ func until(t *testing.T, what string, done func() (bool, string)) {
 }
 
 // refusedBy checks that an error is a refusal that says all of this.
-func refusedBy(t *testing.T, err error, says ...string) {
+func expectRefusal(t *testing.T, err error, says ...string) {
 	t.Helper()
 	if err == nil {
 		t.Error("it was accepted")

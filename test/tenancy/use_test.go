@@ -17,31 +17,31 @@ import (
 const usePolicy = "issuer-use.jwt.refreshkeys.dev"
 
 // guardIssuers installs config/issuer-use until the test ends.
-func guardIssuers(t *testing.T) {
+func installIssuerUse(t *testing.T) {
 	t.Helper()
 	if server.Existing() {
 		t.Skip("the optional admission policy is not put on somebody's cluster")
 	}
-	nobody := clientOf(t, editor(t, "default"))
-	t.Cleanup(func() { withoutOptions(t, nobody) })
+	unprivileged := clientOf(t, editor(t, "default"))
+	t.Cleanup(func() { removeOptions(t, unprivileged) })
 	if err := server.Apply(t.Context(), "config/issuer-use"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the policy comes into force", func() (bool, string) { return asked(nobody), "" })
+	eventually(t, "the policy comes into force", func() (bool, string) { return useIsChecked(unprivileged), "" })
 }
 
 // asked tells whether somebody who may use no issuer is refused.
-func asked(nobody client.Client) bool {
-	return nobody.Create(context.Background(), newKey("default", "probe"), client.DryRunAll) != nil
+func useIsChecked(unprivileged client.Client) bool {
+	return unprivileged.Create(context.Background(), newKey("default", "probe"), client.DryRunAll) != nil
 }
 
 // withoutOptions takes what is optional out of the cluster again.
-func withoutOptions(t *testing.T, nobody client.Client) {
+func removeOptions(t *testing.T, unprivileged client.Client) {
 	t.Helper()
 	if _, err := server.Kubectl(context.Background(), "", "delete", "--ignore-not-found", "-k", server.Root+"/config/issuer-use"); err != nil {
 		t.Error(err)
 	}
-	until(t, "the policy goes out of force", func() (bool, string) { return !asked(nobody), "" })
+	eventually(t, "the policy goes out of force", func() (bool, string) { return !useIsChecked(unprivileged), "" })
 }
 
 // editor is a new user who may write keys in a namespace, and use no issuer.
@@ -49,27 +49,27 @@ func editor(t *testing.T, namespace string) string {
 	t.Helper()
 	user := newName("editor")
 	bind(t, user, "refreshkeys-editor", namespace)
-	until(t, "the user may write keys", func() (bool, string) {
+	eventually(t, "the user may write keys", func() (bool, string) {
 		err := clientOf(t, user).Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: "none"}, newKey("", ""))
 		return client.IgnoreNotFound(err) == nil, fmt.Sprint(err)
 	})
 	return user
 }
 
-func using(issuers ...string) rbacv1.PolicyRule {
+func useRule(issuers ...string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: []string{v1alpha1.Group}, Resources: []string{"jwtissuers"}, Verbs: []string{"use"}, ResourceNames: issuers}
 }
 
 // TestUseOfIssuers: with config/issuer-use, RBAC says who may ask for keys of which issuer.
 func TestUseOfIssuers(t *testing.T) {
-	guardIssuers(t)
+	installIssuerUse(t)
 	namespace := newNamespace(t, nil)
 	none, ofDefault, ofShop, ofAll := editor(t, namespace), editor(t, namespace), editor(t, namespace), editor(t, namespace)
-	bind(t, ofDefault, newRole(t, using("default")), "")
-	bind(t, ofShop, newRole(t, using("shop")), "")
-	bind(t, ofAll, newRole(t, using()), "")
+	bind(t, ofDefault, newRole(t, useRule("default")), "")
+	bind(t, ofShop, newRole(t, useRule("shop")), "")
+	bind(t, ofAll, newRole(t, useRule()), "")
 	inNamespaceOnly := editor(t, namespace)
-	bind(t, inNamespaceOnly, newRole(t, using()), namespace)
+	bind(t, inNamespaceOnly, newRole(t, useRule()), namespace)
 
 	empty := func(key *v1alpha1.JWTRefreshKey) { key.Spec.IssuerRef = &v1alpha1.IssuerReference{} }
 	absent := func(*v1alpha1.JWTRefreshKey) {}
@@ -82,38 +82,38 @@ func TestUseOfIssuers(t *testing.T) {
 		// asked is the issuer in the refusal; empty for none.
 		asked string
 	}{
-		{"without the right", none, of("shop"), "shop"},
+		{"without the right", none, withIssuer("shop"), "shop"},
 		{"without the right, absent issuerRef", none, absent, "default"},
 		{"without the right, empty issuerRef", none, empty, "default"},
-		{"without the right, of an issuer that does not exist", none, of("nothing"), "nothing"},
+		{"without the right, of an issuer that does not exist", none, withIssuer("nothing"), "nothing"},
 		{"without the right, a key that says it is being deleted", none, deletedByItself, "default"},
 		{"without the right, a key that begins revoked", none, func(key *v1alpha1.JWTRefreshKey) { key.Spec.Revoked = true }, "default"},
 		{"with the right on default, absent issuerRef", ofDefault, absent, ""},
 		{"with the right on default, empty issuerRef", ofDefault, empty, ""},
-		{"with the right on default, by its name", ofDefault, of("default"), ""},
-		{"with the right on default, another", ofDefault, of("shop"), "shop"},
-		{"with the right on another", ofShop, of("shop"), ""},
+		{"with the right on default, by its name", ofDefault, withIssuer("default"), ""},
+		{"with the right on default, another", ofDefault, withIssuer("shop"), "shop"},
+		{"with the right on another", ofShop, withIssuer("shop"), ""},
 		{"with the right on another, absent issuerRef", ofShop, absent, "default"},
-		{"with the right on all", ofAll, of("shop"), ""},
-		{"with a right that is bound in a namespace only", inNamespaceOnly, of("shop"), "shop"},
+		{"with the right on all", ofAll, withIssuer("shop"), ""},
+		{"with a right that is bound in a namespace only", inNamespaceOnly, withIssuer("shop"), "shop"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			try := func() error {
 				return clientOf(t, c.user).Create(t.Context(), newKey(namespace, "tried", c.key), client.DryRunAll)
 			}
 			if c.asked != "" {
-				refusedBy(t, try(), usePolicy, "user '"+c.user+"' may not use JWTIssuer '"+c.asked+"'",
+				expectRefusal(t, try(), usePolicy, "user '"+c.user+"' may not use JWTIssuer '"+c.asked+"'",
 					"{apiGroups: [jwt.refreshkeys.dev], resources: [jwtissuers], resourceNames: ["+c.asked+"], verbs: [use]}", "ClusterRoleBinding")
 				return
 			}
-			until(t, "it is accepted", func() (bool, string) { err := try(); return err == nil, fmt.Sprint(err) })
+			eventually(t, "it is accepted", func() (bool, string) { err := try(); return err == nil, fmt.Sprint(err) })
 		})
 	}
 	t.Run("the token service, for sessions", func(t *testing.T) {
 		account := "system:serviceaccount:" + apiserver.Namespace + ":" + apiserver.TokenServer
 		bind(t, account, "refreshkeys-editor", namespace)
-		until(t, "it is accepted", func() (bool, string) {
-			err := clientOf(t, account).Create(t.Context(), newKey(namespace, "session", of("shop")), client.DryRunAll)
+		eventually(t, "it is accepted", func() (bool, string) {
+			err := clientOf(t, account).Create(t.Context(), newKey(namespace, "session", withIssuer("shop")), client.DryRunAll)
 			return err == nil, fmt.Sprint(err)
 		})
 	})
@@ -122,11 +122,11 @@ func TestUseOfIssuers(t *testing.T) {
 // TestUseAtAnUpdate: who may not use the issuer of a key asks nothing new of it, and is kept from
 // nothing else.
 func TestUseAtAnUpdate(t *testing.T) {
-	guardIssuers(t)
+	installIssuerUse(t)
 	namespace := newNamespace(t, nil)
-	key := create(t, newKey(namespace, "orders", of("shop")))
-	revoked := create(t, newKey(namespace, "revoked", of("shop"), func(key *v1alpha1.JWTRefreshKey) { key.Spec.Revoked = true }))
-	recordAsManager(t, revoked, func(status *v1alpha1.JWTRefreshKeyStatus) {
+	key := create(t, newKey(namespace, "orders", withIssuer("shop")))
+	revoked := create(t, newKey(namespace, "revoked", withIssuer("shop"), func(key *v1alpha1.JWTRefreshKey) { key.Spec.Revoked = true }))
+	setStatusAsManager(t, revoked, func(status *v1alpha1.JWTRefreshKeyStatus) {
 		status.RevokedAt, status.RevocationReason = &metav1.Time{Time: revoked.CreationTimestamp.Time}, v1alpha1.RevokedRequested
 	})
 	leaving := create(t, newKey(namespace, "leaving", func(key *v1alpha1.JWTRefreshKey) { key.Finalizers = []string{"example.com/wait"} }))
@@ -138,7 +138,7 @@ func TestUseAtAnUpdate(t *testing.T) {
 		_ = clientOf(t, "").Patch(context.Background(), leaving, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`)))
 	})
 	none, ofOther := editor(t, namespace), editor(t, namespace)
-	bind(t, ofOther, newRole(t, using("other")), "")
+	bind(t, ofOther, newRole(t, useRule("other")), "")
 	for _, c := range []struct {
 		name, user string
 		key        *v1alpha1.JWTRefreshKey
@@ -165,16 +165,16 @@ func TestUseAtAnUpdate(t *testing.T) {
 				return clientOf(t, c.user).Patch(t.Context(), c.key.DeepCopy(), patch, client.DryRunAll)
 			}
 			if c.asked != "" {
-				refusedBy(t, try(), usePolicy, "may not use JWTIssuer '"+c.asked+"'")
+				expectRefusal(t, try(), usePolicy, "may not use JWTIssuer '"+c.asked+"'")
 				return
 			}
-			until(t, "it is accepted", func() (bool, string) { err := try(); return err == nil, fmt.Sprint(err) })
+			eventually(t, "it is accepted", func() (bool, string) { err := try(); return err == nil, fmt.Sprint(err) })
 		})
 	}
 }
 
 // recordAsManager writes the status of a key as the manager, which may use no issuer.
-func recordAsManager(t *testing.T, key *v1alpha1.JWTRefreshKey, change func(*v1alpha1.JWTRefreshKeyStatus)) {
+func setStatusAsManager(t *testing.T, key *v1alpha1.JWTRefreshKey, change func(*v1alpha1.JWTRefreshKeyStatus)) {
 	t.Helper()
 	config, err := server.Manager(t.Context())
 	if err != nil {

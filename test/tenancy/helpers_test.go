@@ -33,7 +33,7 @@ func newIssuer(t *testing.T, rules ...v1alpha1.PolicyRule) *v1alpha1.JWTIssuer {
 }
 
 // refusals counts what the API server forbids.
-type refusals struct {
+type forbiddenRequests struct {
 	mu  sync.Mutex
 	all []string
 }
@@ -42,7 +42,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
 
-func (r *refusals) of(config *rest.Config) *rest.Config {
+func (r *forbiddenRequests) wrap(config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(request *http.Request) (*http.Response, error) {
@@ -58,7 +58,7 @@ func (r *refusals) of(config *rest.Config) *rest.Config {
 	return config
 }
 
-func (r *refusals) seen() []string {
+func (r *forbiddenRequests) list() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.all
@@ -82,12 +82,12 @@ func tokenServerConfig(t *testing.T) *rest.Config {
 	return config
 }
 
-func manage(t *testing.T) {
+func startManager(t *testing.T) {
 	t.Helper()
 	operator.Manage(t, managerConfig(t), logr.Discard(), controllers.Options{})
 }
 
-func serve(t *testing.T) *operator.Replica {
+func startReplica(t *testing.T) *operator.Replica {
 	t.Helper()
 	return operator.Serve(t, tokenServerConfig(t), registry.Options{})
 }
@@ -98,16 +98,16 @@ func exchange(t *testing.T, r *operator.Replica, issuer *v1alpha1.JWTIssuer, com
 }
 
 // gets waits until a token is answered so.
-func gets(t *testing.T, r *operator.Replica, issuer *v1alpha1.JWTIssuer, compact, want string) {
+func awaitExchange(t *testing.T, r *operator.Replica, issuer *v1alpha1.JWTIssuer, compact, want string) {
 	t.Helper()
-	until(t, "the exchange gets "+want, func() (bool, string) {
+	eventually(t, "the exchange gets "+want, func() (bool, string) {
 		got := exchange(t, r, issuer, compact).Outcome()
 		return got == want, got
 	})
 }
 
 // read reads an object again, as the administrator.
-func read(t *testing.T, object client.Object) error {
+func reload(t *testing.T, object client.Object) error {
 	t.Helper()
 	return clientOf(t, "").Get(t.Context(), client.ObjectKeyFromObject(object), object)
 }
@@ -120,25 +120,25 @@ func secretOf(t *testing.T, namespace, name string) (*corev1.Secret, error) {
 }
 
 // holds waits until the Secret of a key holds its current token, and returns that.
-func holds(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int64) string {
+func awaitRevision(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int64) string {
 	t.Helper()
 	var held string
-	until(t, fmt.Sprintf("revision %d of %s", revision, key.Name), func() (bool, string) {
-		if err := read(t, key); err != nil {
+	eventually(t, fmt.Sprintf("revision %d of %s", revision, key.Name), func() (bool, string) {
+		if err := reload(t, key); err != nil {
 			return false, err.Error()
 		}
 		secret, err := secretOf(t, key.Namespace, key.Status.SecretName)
 		if err != nil {
-			return false, fmt.Sprint(saidOf(key), " ", err)
+			return false, fmt.Sprint(readyMessage(key), " ", err)
 		}
 		held = string(secret.Data[v1alpha1.SecretToken])
-		return key.Status.Revision == revision && token.Hash(held) == key.Status.TokenHash, saidOf(key)
+		return key.Status.Revision == revision && token.Hash(held) == key.Status.TokenHash, readyMessage(key)
 	})
 	return held
 }
 
 // saidOf is what the Ready condition of a key says.
-func saidOf(key *v1alpha1.JWTRefreshKey) string {
+func readyMessage(key *v1alpha1.JWTRefreshKey) string {
 	for _, condition := range key.Status.Conditions {
 		if condition.Type == v1alpha1.ConditionReady {
 			return condition.Reason + ": " + condition.Message
@@ -148,11 +148,11 @@ func saidOf(key *v1alpha1.JWTRefreshKey) string {
 }
 
 // says waits until the Ready condition of a key has a reason, and returns its message.
-func says(t *testing.T, key *v1alpha1.JWTRefreshKey, reason string) string {
+func awaitReason(t *testing.T, key *v1alpha1.JWTRefreshKey, reason string) string {
 	t.Helper()
 	var message string
-	until(t, key.Name+" says "+reason, func() (bool, string) {
-		if err := read(t, key); err != nil {
+	eventually(t, key.Name+" says "+reason, func() (bool, string) {
+		if err := reload(t, key); err != nil {
 			return false, err.Error()
 		}
 		for _, condition := range key.Status.Conditions {
@@ -161,7 +161,7 @@ func says(t *testing.T, key *v1alpha1.JWTRefreshKey, reason string) string {
 				return true, ""
 			}
 		}
-		return false, saidOf(key)
+		return false, readyMessage(key)
 	})
 	return message
 }
@@ -169,8 +169,8 @@ func says(t *testing.T, key *v1alpha1.JWTRefreshKey, reason string) string {
 // edit changes an object as the administrator: again from the newest state when somebody was quicker.
 func edit[T client.Object](t *testing.T, object T, change func(T)) {
 	t.Helper()
-	until(t, "the edit of "+object.GetName(), func() (bool, string) {
-		err := read(t, object)
+	eventually(t, "the edit of "+object.GetName(), func() (bool, string) {
+		err := reload(t, object)
 		if err == nil {
 			change(object)
 			err = clientOf(t, "").Update(t.Context(), object)
