@@ -32,13 +32,13 @@ import (
 
 const (
 	// patience covers the minute within which the use of a superseded token is reported.
-	patience  = 90 * time.Second
-	pollEvery = 100 * time.Millisecond
-	operators = "refreshkeys-system"
-	namespace = "shop"
-	account   = "till"
-	issuer    = "default"
-	audience  = "https://orders.example.com"
+	waitTimeout       = 90 * time.Second
+	pollEvery         = 100 * time.Millisecond
+	operatorNamespace = "refreshkeys-system"
+	namespace         = "shop"
+	account           = "till"
+	issuer            = "default"
+	audience          = "https://orders.example.com"
 )
 
 // suite is what all tests share: a control plane, a manager and a token server, each a process of its own.
@@ -92,7 +92,7 @@ func run(m *testing.M) (code int, err error) {
 }
 
 // site is what a test works with.
-type site struct {
+type harness struct {
 	*gomega.WithT
 	t     *testing.T
 	ctx   context.Context
@@ -102,101 +102,101 @@ type site struct {
 	url   string
 }
 
-func newSite(t *testing.T) *site {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
 	admin, err := client.New(suite.Config(), client.Options{Scheme: controllers.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), admin: admin}
-	s.url, err = suite.TokenServerURL(1)
-	s.Expect(err).NotTo(gomega.HaveOccurred())
-	return s
+	h := &harness{WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), admin: admin}
+	h.url, err = suite.TokenServerURL(1)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	return h
 }
 
 // furnish has a namespace, an issuer at which accounts of the cluster may sign in, and one of these.
-func (s *site) furnish() {
-	s.t.Helper()
+func (h *harness) createFixtures() {
+	h.t.Helper()
 	for _, object := range []client.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: account}},
-		&v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: issuer}, Spec: v1alpha1.JWTIssuerSpec{URL: s.url, Login: &v1alpha1.LoginSpec{}}},
+		&v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: issuer}, Spec: v1alpha1.JWTIssuerSpec{URL: h.url, Login: &v1alpha1.LoginSpec{}}},
 	} {
-		s.Expect(client.IgnoreAlreadyExists(s.admin.Create(s.ctx, object))).To(gomega.Succeed())
+		h.Expect(client.IgnoreAlreadyExists(h.admin.Create(h.ctx, object))).To(gomega.Succeed())
 	}
 }
 
 // key makes a key, and returns it with the token of its Secret.
-func (s *site) key(name string) (key *v1alpha1.JWTRefreshKey, held string) {
-	s.t.Helper()
+func (h *harness) createKey(name string) (key *v1alpha1.JWTRefreshKey, held string) {
+	h.t.Helper()
 	key = &v1alpha1.JWTRefreshKey{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec:       v1alpha1.JWTRefreshKeySpec{Audience: audience},
 	}
-	s.Expect(s.admin.Create(s.ctx, key)).To(gomega.Succeed())
-	s.t.Cleanup(func() { _ = s.admin.Delete(context.Background(), key) })
-	return key, s.reaches(key, 1)
+	h.Expect(h.admin.Create(h.ctx, key)).To(gomega.Succeed())
+	h.t.Cleanup(func() { _ = h.admin.Delete(context.Background(), key) })
+	return key, h.awaitRevision(key, 1)
 }
 
 // reaches waits until the token of a revision stands in the Secret, and returns it.
-func (s *site) reaches(key *v1alpha1.JWTRefreshKey, revision int64) string {
-	s.t.Helper()
+func (h *harness) awaitRevision(key *v1alpha1.JWTRefreshKey, revision int64) string {
+	h.t.Helper()
 	var secret corev1.Secret
-	s.Eventually(func() (int64, error) {
-		if err := s.admin.Get(s.ctx, client.ObjectKeyFromObject(key), key); err != nil {
+	h.Eventually(func() (int64, error) {
+		if err := h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key); err != nil {
 			return 0, err
 		}
-		if err := s.admin.Get(s.ctx, client.ObjectKeyFromObject(key), &secret); err != nil {
+		if err := h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), &secret); err != nil {
 			return 0, client.IgnoreNotFound(err)
 		}
 		if secret.Annotations[v1alpha1.AnnotationJTI] != key.Status.JTI {
 			return 0, nil
 		}
 		return key.Status.Revision, nil
-	}, patience, pollEvery).Should(gomega.Equal(revision))
-	s.trust(secret.Data[v1alpha1.SecretCA])
+	}, waitTimeout, pollEvery).Should(gomega.Equal(revision))
+	h.trust(secret.Data[v1alpha1.SecretCA])
 	return string(secret.Data[v1alpha1.SecretToken])
 }
 
 // trust has the token service's authority trusted, as a key's Secret tells it.
-func (s *site) trust(bundle []byte) {
+func (h *harness) trust(bundle []byte) {
 	authorities := x509.NewCertPool()
-	s.Expect(authorities.AppendCertsFromPEM(bundle)).To(gomega.BeTrue(), "the Secret holds no authority")
-	s.users = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authorities, MinVersion: tls.VersionTLS12}}}
-	s.t.Cleanup(s.users.CloseIdleConnections)
+	h.Expect(authorities.AppendCertsFromPEM(bundle)).To(gomega.BeTrue(), "the Secret holds no authority")
+	h.users = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authorities, MinVersion: tls.VersionTLS12}}}
+	h.t.Cleanup(h.users.CloseIdleConnections)
 }
 
 // accountToken is a token of the ServiceAccount, for audiences; for none: for the API server.
-func (s *site) accountToken(audiences ...string) string {
-	s.t.Helper()
+func (h *harness) accountToken(audiences ...string) string {
+	h.t.Helper()
 	asked := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}}
-	issued, err := kubernetes.NewForConfigOrDie(suite.Config()).CoreV1().ServiceAccounts(namespace).CreateToken(s.ctx, account, asked, metav1.CreateOptions{})
-	s.Expect(err).NotTo(gomega.HaveOccurred())
+	issued, err := kubernetes.NewForConfigOrDie(suite.Config()).CoreV1().ServiceAccounts(namespace).CreateToken(h.ctx, account, asked, metav1.CreateOptions{})
+	h.Expect(err).NotTo(gomega.HaveOccurred())
 	return issued.Status.Token
 }
 
 // post sends a form, and returns what came of it.
-func (s *site) post(path string, form url.Values) (status int, body string) {
-	s.t.Helper()
-	response, err := s.users.PostForm(s.url+path, form)
-	s.Expect(err).NotTo(gomega.HaveOccurred())
-	return read(s.WithT, response)
+func (h *harness) post(path string, form url.Values) (status int, body string) {
+	h.t.Helper()
+	response, err := h.users.PostForm(h.url+path, form)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	return readResponse(h.WithT, response)
 }
 
 // granted sends a form that is not refused.
-func (s *site) granted(path string, form url.Values) (body string) {
-	s.t.Helper()
-	status, body := s.post(path, form)
-	s.Expect(status).To(gomega.Equal(http.StatusOK), path)
+func (h *harness) postOK(path string, form url.Values) (body string) {
+	h.t.Helper()
+	status, body := h.post(path, form)
+	h.Expect(status).To(gomega.Equal(http.StatusOK), path)
 	return body
 }
 
-func (s *site) refresh(held string) {
-	s.t.Helper()
-	s.granted("/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {held}})
+func (h *harness) refresh(held string) {
+	h.t.Helper()
+	h.postOK("/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {held}})
 }
 
-func read(t *gomega.WithT, response *http.Response) (status int, body string) {
+func readResponse(t *gomega.WithT, response *http.Response) (status int, body string) {
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	t.Expect(err).NotTo(gomega.HaveOccurred())
@@ -204,7 +204,7 @@ func read(t *gomega.WithT, response *http.Response) (status int, body string) {
 }
 
 // chapter is one of docs/metrics.md.
-func chapter(t *testing.T, heading string) string {
+func section(t *testing.T, heading string) string {
 	t.Helper()
 	root, err := cluster.RepositoryRoot()
 	if err != nil {
@@ -223,9 +223,9 @@ func chapter(t *testing.T, heading string) string {
 }
 
 // rows are those of a chapter's table that begin with something in code: their cells.
-func rows(t *testing.T, heading string) (all [][]string) {
+func tableRows(t *testing.T, heading string) (all [][]string) {
 	t.Helper()
-	for line := range strings.Lines(chapter(t, heading)) {
+	for line := range strings.Lines(section(t, heading)) {
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
 		if len(cells) < 3 || !strings.HasPrefix(cells[0], " `") {
 			continue
