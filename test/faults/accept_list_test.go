@@ -11,10 +11,10 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/acceptance"
 )
 
-// roll lists the tokens that are to be accepted, by their hash.
+// acceptList maps the hash of each token that must be accepted to its expected standing.
 type acceptList map[string]registry.Standing
 
-// enter puts the tokens of a living key on the roll.
+// add lists the current and the superseded tokens of a key. A revoked or never issued key adds none.
 func (l acceptList) add(key *v1alpha1.JWTRefreshKey) {
 	if key.Status.RevokedAt != nil || key.Status.TokenHash == "" {
 		return
@@ -25,8 +25,8 @@ func (l acceptList) add(key *v1alpha1.JWTRefreshKey) {
 	}
 }
 
-// call judges every token that was ever in a Secret of a namespace, or on its way there:
-// those on the roll are accepted, and no other is. Nothing may move meanwhile.
+// verify checks every token that was ever in a Secret of a namespace, or in a write of one: exactly the
+// listed tokens are accepted. The cluster must not change meanwhile.
 func (l acceptList) verify(h *harness, namespace, issuer string) error {
 	var (
 		mu     sync.Mutex
@@ -43,20 +43,20 @@ func (l acceptList) verify(h *harness, namespace, issuer string) error {
 		standing, err := verifier.Accept(h.ctx, compact, issuerNamed(compact, issuer))
 		switch want, listed := l[hash]; {
 		case err != nil && !errors.Is(err, acceptance.ErrRefused):
-			fault("token %s could not be judged: %w", hash, err)
+			fault("cannot verify token %s: %w", hash, err)
 		case err != nil && listed:
-			fault("token %s is on the list and refused: %w", hash, err)
+			fault("token %s must be accepted and is refused: %w", hash, err)
 		case err == nil && !listed:
-			fault("token %s is accepted with standing %d and listed nowhere", hash, standing)
+			fault("token %s must be refused and is accepted with standing %d", hash, standing)
 		case err == nil && standing != want:
-			fault("token %s is accepted with standing %d, not %d", hash, standing, want)
+			fault("token %s: got standing %d, want %d", hash, standing, want)
 		}
 	})
 	return errors.Join(faults...)
 }
 
-// seen is an error for each token on the roll that was never in a Secret of a namespace, nor
-// on its way there.
+// verifyRecorded returns an error for each listed token that was never in a Secret of a namespace, nor in a
+// write of one.
 func (l acceptList) verifyRecorded(h *harness, namespace string) error {
 	hashes := map[string]bool{}
 	for _, compact := range h.journal.tokensOf(namespace) {
@@ -65,13 +65,13 @@ func (l acceptList) verifyRecorded(h *harness, namespace string) error {
 	var faults []error
 	for hash, standing := range l {
 		if !hashes[hash] {
-			faults = append(faults, fmt.Errorf("token %s is on the list with standing %d and was never in a Secret", hash, standing))
+			faults = append(faults, fmt.Errorf("token %s with standing %d was never in a Secret", hash, standing))
 		}
 	}
 	return errors.Join(faults...)
 }
 
-// inParallel does something with every item, several at a time.
+// inParallel calls do for every item, for eight at a time.
 func inParallel[T any](items []T, do func(T)) {
 	const atOnce = 8
 	slots := make(chan struct{}, atOnce)

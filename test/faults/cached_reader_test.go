@@ -10,8 +10,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// still is a picture of a cluster in which nothing moves: what was read once is not asked
-// for again.
+// cachedReader reads each object once and returns the same copy afterwards. It is for a cluster that does
+// not change.
 type cachedReader struct {
 	client.Reader
 
@@ -23,12 +23,12 @@ func newCachedReader(reader client.Reader) *cachedReader {
 	return &cachedReader{Reader: reader, objects: map[string]runtime.Object{}}
 }
 
-// Get is part of client.Reader.
+// Get implements client.Reader.
 func (r *cachedReader) Get(ctx context.Context, name client.ObjectKey, object client.Object, options ...client.GetOption) error {
 	return r.readOnce(fmt.Sprintf("%T %s", object, name), object, func() error { return r.Reader.Get(ctx, name, object, options...) })
 }
 
-// List is part of client.Reader.
+// List implements client.Reader.
 func (r *cachedReader) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
 	return r.readOnce(fmt.Sprintf("%T %v", list, options), list, func() error { return r.Reader.List(ctx, list, options...) })
 }

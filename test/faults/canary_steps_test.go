@@ -18,19 +18,19 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
-// story is what happens before the canary is looked for. Each scene leaves all keys Ready.
+// canarySteps run before the search for leaked secrets. Each step leaves all refresh keys Ready.
 var canarySteps = []struct {
 	name string
 	run  func(*canary)
 }{
 	{"keys of every algorithm", everyAlgorithm},
 	{"rotations and revocations", rotationsAndRevocations},
-	{"Secrets that are taken, edited, immutable, renamed and unwanted", secretsOfAllKinds},
+	{"Secrets with a conflict, edited, immutable, renamed and removed", secretsOfAllKinds},
 	{"a quota", quota},
-	{"an admission policy that quotes what it refuses", quotingPolicy},
-	{"a proxy that quotes and garbles", badProxy},
-	{"signing keys that are damaged, lost and restored", damagedKeys},
-	{"time, and a withdrawn key", timeAndWithdrawal},
+	{"an admission policy whose message quotes the Secret", quotingPolicy},
+	{"a proxy that quotes requests and garbles answers", badProxy},
+	{"signing keys damaged, lost and restored", damagedKeys},
+	{"expiry, renewal and a withdrawn signing key", timeAndWithdrawal},
 }
 
 func everyAlgorithm(c *canary) {
@@ -60,7 +60,7 @@ func rotationsAndRevocations(c *canary) {
 
 func secretsOfAllKinds(c *canary) {
 	taken := secretNamed(c.name, "taken")
-	// Somebody else's Secret, with a token of ours in it.
+	// A Secret that the operator does not own, with a token of the operator in it.
 	held, err := c.tokenIn(c.name, keyName)
 	c.Expect(err).NotTo(gomega.HaveOccurred())
 	taken.Data = map[string][]byte{"token": []byte(held)}
@@ -84,8 +84,8 @@ func secretsOfAllKinds(c *canary) {
 	c.Eventually(func() error { _, err := get(c.harness, secretNamed(c.name, renamed)); return err }, waitTimeout, pollEvery).ShouldNot(gomega.Succeed())
 }
 
-// quota lets no further Secret into the namespace. There is no controller beside this API
-// server that would fill in its status.
+// quota sets a ResourceQuota that admits no further Secret. No controller manager runs here, so the test
+// writes the quota's status itself.
 func quota(c *canary) {
 	none := corev1.ResourceList{corev1.ResourceSecrets: resource.MustParse("0")}
 	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: "none"}, Spec: corev1.ResourceQuotaSpec{Hard: none}}
@@ -96,37 +96,39 @@ func quota(c *canary) {
 	c.checkRefusedUntil("over-quota", func() { c.Expect(c.admin.Delete(c.ctx, quota)).To(gomega.Succeed()) })
 }
 
-// refusedUntil makes a key whose Secret is refused until it no longer is.
+// checkRefusedUntil creates a refresh key, waits for reason SecretRefused, calls lift and waits until the
+// key is Ready.
 func (c *canary) checkRefusedUntil(name string, lift func()) {
 	c.t.Helper()
 	key := c.harness.createKey(c.name, name, c.name)
 	c.awaitKeyReason(key, v1alpha1.ReasonSecretRefused)
 	lift()
-	c.await("Secrets are let in again", func() error { return c.trySecret() })
+	c.await("Secrets are still refused", func() error { return c.trySecret() })
 	touch(c.harness, c.keyRef(name))
 	c.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 1)
 }
 
-// tryASecret tells whether a Secret would be let in.
+// trySecret creates a Secret as a dry run.
 func (c *canary) trySecret() error {
 	probe := secretNamed(c.name, "probe")
 	probe.Data = map[string][]byte{v1alpha1.SecretToken: []byte("probe")}
 	return c.admin.Create(c.ctx, probe, client.DryRunAll)
 }
 
-func (c *canary) awaitSecretsRefused(saying string) {
+// awaitSecretsRefused waits until a Secret is refused with a message that contains the given text.
+func (c *canary) awaitSecretsRefused(message string) {
 	c.t.Helper()
-	c.await("Secrets are refused", func() error {
-		if err := c.trySecret(); err == nil || !strings.Contains(err.Error(), saying) {
-			return fmt.Errorf("not refused yet, or for another reason: %w", err)
+	c.await("Secrets are not refused", func() error {
+		if err := c.trySecret(); err == nil || !strings.Contains(err.Error(), message) {
+			return fmt.Errorf("got error %w, want one with %q", err, message)
 		}
 		return nil
 	})
 }
 
-// quotingPolicy refuses Secrets with a message that holds the token.
+// quotingPolicy refuses Secrets with a message that contains the token.
 func quotingPolicy(c *canary) {
-	const said = "I do not like this token: "
+	const prefix = "this token is not allowed: "
 	policy := &admissionv1.ValidatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: c.name},
 		Spec: admissionv1.ValidatingAdmissionPolicySpec{
@@ -138,7 +140,7 @@ func quotingPolicy(c *canary) {
 			}}},
 			Validations: []admissionv1.Validation{{
 				Expression:        "!has(object.data) || !('token' in object.data)",
-				MessageExpression: "'" + said + "' + string(object.data['token'])",
+				MessageExpression: "'" + prefix + "' + string(object.data['token'])",
 			}},
 		},
 	}
@@ -157,8 +159,8 @@ func quotingPolicy(c *canary) {
 		_ = c.admin.Delete(context.Background(), binding)
 		_ = c.admin.Delete(context.Background(), policy)
 	})
-	// What it quotes is what it is shown: base64.
-	c.awaitSecretsRefused(said + "cHJvYmU=")
+	// The policy sees the value in base64, and quotes it so.
+	c.awaitSecretsRefused(prefix + "cHJvYmU=")
 	annotate(c.harness, c.keyRef(keyName), v1alpha1.AnnotationRotate, "refused")
 	c.awaitKeyReason(c.keyRef(keyName), v1alpha1.ReasonSecretRefused)
 	c.checkRefusedUntil("quoted", func() {
@@ -169,12 +171,13 @@ func quotingPolicy(c *canary) {
 	c.awaitRevision([]*v1alpha1.JWTRefreshKey{c.keyRef(keyName)}, 2)
 }
 
-// badProxy answers in every way that it knows, to writes and to reads, of tokens and of keys.
+// badProxy lets the proxy answer in each of its modes: to writes and to reads, of tokens and of signing
+// keys.
 func badProxy(c *canary) {
 	c.proxy.addOwner(c.name + "-es384")
 	for i, mode := range []proxyMode{quoteInvalid, quoteForbidden, quoteInternal, quoteText, cutShort, asHTML} {
 		c.proxy.setMode(mode)
-		asked := c.proxy.answerCount()
+		before := c.proxy.answerCount()
 		name := fmt.Sprintf("proxied-%d", i)
 		key := c.harness.createKey(c.name, name, c.name)
 		touch(c.harness, newIssuer(c.name+"-es384"))
@@ -182,7 +185,7 @@ func badProxy(c *canary) {
 		fresh := fmt.Sprintf("%s-%d", c.name, i)
 		c.proxy.addOwner(fresh)
 		c.createIssuer(fresh)
-		c.Eventually(c.proxy.answerCount, waitTimeout, pollEvery).Should(gomega.BeNumerically(">", asked+2), "%s", mode)
+		c.Eventually(c.proxy.answerCount, waitTimeout, pollEvery).Should(gomega.BeNumerically(">", before+2), "mode %q: the proxy answered too few requests", mode)
 		c.proxy.setMode(passThrough)
 		touch(c.harness, c.keyRef(name))
 		touch(c.harness, c.keyRef(keyName))

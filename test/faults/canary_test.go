@@ -28,24 +28,23 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers"
 )
 
-// TestCanary is invariant 6: after a story that touches everything, with all that can be
-// logged being logged, tokens and private keys are searched for wherever something can be
-// written: found in the Secrets, and nowhere else.
+// TestCanary checks invariant 6: tokens and private keys are in Secrets and nowhere else. It runs
+// canarySteps with every log message enabled, and then searches the log, the metrics and all objects.
 func TestCanary(t *testing.T) {
 	c := newCanary(t)
 	for _, step := range canarySteps {
-		t.Logf("the story: %s", step.name)
+		t.Logf("step: %s", step.name)
 		step.run(c)
 	}
 	c.stop()
 	c.search()
 }
 
-// canary is a manager that says all it can, between it and the API server a mirror.
+// canary runs a manager that logs everything, with an echoing proxy between it and the API server.
 type canary struct {
 	*issuerHarness
 	proxy   *echoingProxy
-	metrics string // what the endpoint said last
+	metrics string // the last answer of the metrics endpoint
 	address string
 }
 
@@ -70,11 +69,11 @@ func newCanary(t *testing.T) *canary {
 	return c
 }
 
-// everything is more than any verbosity that is in use.
+// maxVerbosity is above every verbosity in use.
 const maxVerbosity = 127
 
-// everythingInto sends klog into the book as well. Its own verbosity is raised to the last
-// level at which it is not meant to show the bodies of requests: the manager has no flag for it.
+// captureKlog sends klog to the book, too. It sets klog to verbosity 7, the highest that must not log the
+// bodies of requests. The manager has no flag for that.
 func captureKlog(t *testing.T, book *logbook) {
 	t.Helper()
 	var flags flag.FlagSet
@@ -92,7 +91,7 @@ func captureKlog(t *testing.T, book *logbook) {
 	})
 }
 
-// stop reads the metrics and ends the manager.
+// stop reads the metrics and stops the manager.
 func (c *canary) stop() {
 	c.t.Helper()
 	request, err := http.NewRequestWithContext(c.ctx, http.MethodGet, "http://"+c.address+"/metrics", http.NoBody)
@@ -107,12 +106,13 @@ func (c *canary) stop() {
 	c.issuerHarness.stop()
 }
 
+// search fails the test for every secret in the log, the metrics or an object.
 func (c *canary) search() {
 	c.t.Helper()
 	s := c.journal.scanner(c.t)
 	s.addEncodings("the token of the ServiceAccount", c.manager.BearerToken)
 	log := c.log.text()
-	c.t.Logf("%d tokens and %d private keys to look for, in %d MB of log", len(c.journal.tokensOf(c.name)), len(c.journal.keys), len(log)>>20)
+	c.t.Logf("searching for %d tokens and %d private keys in %d MB of log", len(c.journal.tokensOf(c.name)), len(c.journal.keys), len(log)>>20)
 	c.Expect(len(c.journal.tokensOf(c.name))).To(gomega.BeNumerically(">", 15))
 	c.Expect(len(c.journal.keys)).To(gomega.BeNumerically(">", 15))
 	for where, text := range map[string]string{"the log": log, "the metrics": c.metrics} {
@@ -127,29 +127,29 @@ func (c *canary) search() {
 			c.t.Errorf("%s holds %s", where, strings.Join(found, "\nand "))
 		}
 	}
-	c.t.Logf("looked at %d objects", checked)
+	c.t.Logf("searched %d objects", checked)
 	c.checkScanner(s)
 }
 
-// control shows that the search finds what is there: in a ConfigMap, and in the Secrets.
+// checkScanner checks that the scanner finds secrets where they are: in a ConfigMap with a token, and in
+// the Secrets.
 func (c *canary) checkScanner(s *secretScanner) {
 	c.t.Helper()
 	tokens := c.journal.tokensOf(c.name)
 	planted := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: "planted"}, Data: map[string]string{"oops": tokens[0]}}
 	c.Expect(c.admin.Create(c.ctx, planted)).To(gomega.Succeed())
 	found := s.find(c.allObjects()["configmaps."+c.name+"/planted"])
-	c.Expect(found).NotTo(gomega.BeEmpty(), "a token in a ConfigMap was not found")
+	c.Expect(found).NotTo(gomega.BeEmpty(), "the scanner did not find the token in a ConfigMap")
 	for _, secret := range []*corev1.Secret{secretNamed(c.name, keyName), signingKeysSecret(c.name)} {
 		_, err := get(c.harness, secret)
 		c.Expect(err).NotTo(gomega.HaveOccurred())
 		text, err := json.Marshal(secret)
 		c.Expect(err).NotTo(gomega.HaveOccurred())
-		c.Expect(s.find(string(text))).NotTo(gomega.BeEmpty(), "what Secret %s holds was not found in it", secret.Name)
+		c.Expect(s.find(string(text))).NotTo(gomega.BeEmpty(), "the scanner did not find the secrets in Secret %s", secret.Name)
 	}
 }
 
-// everyObject is all that the API server stores, of every kind, as JSON: of Secrets all but
-// what they are there for.
+// allObjects returns every object of the API server as JSON, of Secrets all but the data.
 func (c *canary) allObjects() map[string]string {
 	c.t.Helper()
 	kinds, err := discovery.NewDiscoveryClientForConfigOrDie(c.config).ServerPreferredResources()
@@ -190,10 +190,10 @@ func (c *canary) addObjects(reader dynamic.Interface, kind schema.GroupVersionRe
 	}
 }
 
-// waitUntil is for what the API server takes up some time after it was told.
-func (c *canary) await(what string, so func() error) {
+// await waits until check succeeds, and otherwise fails with the message.
+func (c *canary) await(message string, check func() error) {
 	c.t.Helper()
-	c.Eventually(so, waitTimeout, pollEvery).Should(gomega.Succeed(), what)
+	c.Eventually(check, waitTimeout, pollEvery).Should(gomega.Succeed(), message)
 }
 
 func (c *canary) keyRef(name string) *v1alpha1.JWTRefreshKey { return newKey(c.name, name, c.name) }

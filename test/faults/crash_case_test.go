@@ -15,21 +15,21 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/acceptance"
 )
 
-// trial is one key and its issuer, both of their own, going through one transition while
-// managers crash at it. The namespace and the issuer have the trial's name.
+// crashCase runs one transition of one refresh key and its issuer, with planned crashes of the managers.
+// The namespace and the issuer have the name of the case.
 type crashCase struct {
 	*harness
 	transition *transition
 	name       string
-	// crashes are those of the first manager, the second and so on; a zero crash is none.
+	// crashes holds the crash of the first manager, of the second and so on. A zero crash plans none.
 	crashes []crash
 	watcher *invariantWatcher
 
 	before     *clusterState
 	afterCrash *clusterState
-	// stuck says what did not happen in time.
+	// timeout is the condition that did not become true in time; nil if there is none.
 	timeout error
-	// started is how many writes there were before the transition.
+	// writesBefore counts the writes before the transition.
 	writesBefore int
 }
 
@@ -45,7 +45,7 @@ func (c *crashCase) String() string {
 	return text + " (" + c.name + ")"
 }
 
-// crashOf is what is planned for the n-th manager.
+// crashOf returns the crash that is planned for the n-th manager, counted from 1.
 func (c *crashCase) crashOf(manager int) crash {
 	if manager <= len(c.crashes) {
 		return c.crashes[manager-1]
@@ -65,12 +65,12 @@ func (c *crashCase) editSecret(change func(*corev1.Secret)) {
 	edit(c.harness, secretNamed(c.name, keyName), change)
 }
 
-// findings are all that stands in the cluster for a trial at one moment.
+// clusterState holds all objects of a crash case at one moment.
 type clusterState struct {
-	issuer  *v1alpha1.JWTIssuer      // nil when there is none
-	rings   *keyring.Rings           // nil when there are none
-	key     *v1alpha1.JWTRefreshKey  // nil when there is none
-	secrets map[string]corev1.Secret // of the namespace, by name
+	issuer  *v1alpha1.JWTIssuer      // nil if it does not exist
+	rings   *keyring.Rings           // nil if there are no signing keys
+	key     *v1alpha1.JWTRefreshKey  // nil if it does not exist
+	secrets map[string]corev1.Secret // Secrets of the namespace, by name
 }
 
 func (c *crashCase) readState() (*clusterState, error) {
@@ -105,7 +105,7 @@ func (c *crashCase) readState() (*clusterState, error) {
 	return s, nil
 }
 
-// line is the line of the key, empty without one.
+// line returns the token line in the status of the refresh key, empty without a key.
 func (s *clusterState) line() v1alpha1.TokenLine {
 	if s.key == nil {
 		return v1alpha1.TokenLine{}
@@ -113,7 +113,7 @@ func (s *clusterState) line() v1alpha1.TokenLine {
 	return s.key.Status.TokenLine
 }
 
-// token is the one in the Secret that status names.
+// token returns the token in the Secret that the status names.
 func (s *clusterState) token() string {
 	if s.key == nil {
 		return ""
@@ -122,6 +122,7 @@ func (s *clusterState) token() string {
 	return string(secret.Data[v1alpha1.SecretToken])
 }
 
+// kid returns the ID of the signing key with this use and state, empty if there is none.
 func (s *clusterState) kid(use keyring.Use, state keyring.State) string {
 	if s.rings != nil {
 		for _, key := range s.rings.Keys() {
@@ -133,37 +134,37 @@ func (s *clusterState) kid(use keyring.Use, state keyring.State) string {
 	return ""
 }
 
-// outcome is what a transition comes to, whatever crashed on the way.
+// outcome is the expected state after a transition, regardless of crashes.
 type outcome struct {
-	// reason of Ready; Issued when empty.
+	// reason is the reason of the condition Ready; empty means Issued.
 	reason string
-	// advanced is by how many revisions.
+	// advanced is how many revisions the transition adds.
 	advanced int64
-	// superseded is how many tokens are in previous.
+	// superseded is the number of tokens in status.previous.
 	superseded int
-	// tokenless: the Secret is there and holds no token. Without it, it holds the current one.
+	// tokenless: the Secret exists without a token. Otherwise it holds the current token.
 	tokenless bool
-	// secretless: there is no Secret.
+	// secretless: no Secret exists.
 	secretless bool
-	// untouched: the Secret is as it was, whatever it holds.
+	// untouched: the Secret is unchanged, with any content.
 	untouched bool
-	// keyless: there is no key, only an issuer.
+	// keyless: only an issuer exists, no refresh key.
 	keyless bool
-	// issuerless: the issuer is gone.
+	// issuerless: the issuer does not exist.
 	issuerless bool
-	// issuer is the reason of Ready of the issuer; KeysReady when empty.
+	// issuer is the reason of the issuer's condition Ready; empty means KeysReady.
 	issuer string
-	// also is what else is to be so.
+	// also is a further check.
 	also func(c *crashCase, s *clusterState) error
 }
 
-// settled tells whether the outcome is there, by the objects alone.
+// matches compares the objects with the outcome.
 func (o *outcome) matches(c *crashCase, s *clusterState) error {
 	if err := o.issuerMatches(c, s); err != nil || o.keyless {
 		return err
 	}
 	if s.key == nil {
-		return errors.New("there is no key")
+		return errors.New("the refresh key does not exist")
 	}
 	reason := o.reason
 	if reason == "" {
@@ -176,13 +177,13 @@ func (o *outcome) matches(c *crashCase, s *clusterState) error {
 	}
 	switch got, ready := readyOf(status.Conditions); {
 	case got != reason || ready != (reason == v1alpha1.ReasonIssued):
-		return fmt.Errorf("Ready is %v for %s, not for %s", ready, got, reason)
+		return fmt.Errorf("got Ready %v for reason %s, want reason %s", ready, got, reason)
 	case status.ObservedGeneration != s.key.Generation:
-		return fmt.Errorf("generation %d is observed, not %d", status.ObservedGeneration, s.key.Generation)
+		return fmt.Errorf("got observed generation %d, want %d", status.ObservedGeneration, s.key.Generation)
 	case status.Revision != revision+o.advanced:
-		return fmt.Errorf("revision %d after %d: not advanced by %d", status.Revision, revision, o.advanced)
+		return fmt.Errorf("got revision %d, want %d", status.Revision, revision+o.advanced)
 	case len(status.Previous) != o.superseded:
-		return fmt.Errorf("%d superseded tokens, not %d", len(status.Previous), o.superseded)
+		return fmt.Errorf("got %d superseded tokens, want %d", len(status.Previous), o.superseded)
 	}
 	if err := o.secretMatches(c, s); err != nil {
 		return err
@@ -196,18 +197,18 @@ func (o *outcome) matches(c *crashCase, s *clusterState) error {
 func (o *outcome) issuerMatches(c *crashCase, s *clusterState) error {
 	switch {
 	case o.issuerless && s.issuer != nil:
-		return errors.New("the issuer is there still")
+		return errors.New("the issuer still exists")
 	case o.issuerless:
 		return nil
 	case s.issuer == nil:
-		return errors.New("there is no issuer")
+		return errors.New("the issuer does not exist")
 	}
 	reason := o.issuer
 	if reason == "" {
 		reason = v1alpha1.ReasonKeysReady
 	}
 	if got, _ := readyOf(s.issuer.Status.Conditions); got != reason {
-		return fmt.Errorf("Ready of the issuer says %s, not %s", got, reason)
+		return fmt.Errorf("issuer: got reason %s for Ready, want %s", got, reason)
 	}
 	if err := keysInStatus(s.issuer, s.rings); err != nil {
 		return err
@@ -218,7 +219,7 @@ func (o *outcome) issuerMatches(c *crashCase, s *clusterState) error {
 	return nil
 }
 
-// keysOnRecord compares the keys in an issuer's status with those in its Secret.
+// keysInStatus compares the signing keys in an issuer's status with those in its Secret.
 func keysInStatus(issuer *v1alpha1.JWTIssuer, rings *keyring.Rings) error {
 	if rings == nil {
 		return errors.New("there are no signing keys")
@@ -231,7 +232,7 @@ func keysInStatus(issuer *v1alpha1.JWTIssuer, rings *keyring.Rings) error {
 		want = append(want, fmt.Sprintf("%s %s %s %s %d", key.Use, key.ID, key.Algorithm, key.State, key.CreatedAt.Unix()))
 	}
 	if fmt.Sprint(have) != fmt.Sprint(want) {
-		return fmt.Errorf("status.keys is %v, and the Secret holds %v", have, want)
+		return fmt.Errorf("status.keys: got %v, want %v as in the Secret", have, want)
 	}
 	return nil
 }
@@ -242,26 +243,26 @@ func (o *outcome) secretMatches(c *crashCase, s *clusterState) error {
 	held := string(secret.Data[v1alpha1.SecretToken])
 	switch {
 	case o.secretless && len(s.secrets) > 0:
-		return fmt.Errorf("%d Secrets are there: none should be", len(s.secrets))
+		return fmt.Errorf("got %d Secrets, want none", len(s.secrets))
 	case o.secretless:
 		return nil
 	case !there:
-		return fmt.Errorf("there is no Secret %q", name)
+		return fmt.Errorf("Secret %q does not exist", name)
 	case o.untouched && c.before != nil && secret.ResourceVersion != secretOf(c.before, secret.Name).ResourceVersion:
-		return fmt.Errorf("Secret %s was touched", secret.Name)
+		return fmt.Errorf("Secret %s was written", secret.Name)
 	case o.untouched:
 		return nil
 	case status.SecretName != name:
-		return fmt.Errorf("status names Secret %q, not %q", status.SecretName, name)
+		return fmt.Errorf("status.secretName: got %q, want %q", status.SecretName, name)
 	case o.tokenless && (held != "" || len(secret.Data[v1alpha1.SecretAccessToken]) > 0):
-		return fmt.Errorf("Secret %s holds a token still", secret.Name)
+		return fmt.Errorf("Secret %s still holds a token", secret.Name)
 	case !o.tokenless && token.Hash(held) != status.TokenHash:
 		return fmt.Errorf("Secret %s does not hold the current token", secret.Name)
 	}
 	return nil
 }
 
-// verdict is what the invariants say of a settled trial.
+// check returns an error for everything that is wrong after the transition.
 func (c *crashCase) check() error {
 	s, err := c.readState()
 	if err != nil {
@@ -277,7 +278,7 @@ func (c *crashCase) check() error {
 	)
 }
 
-// wellListed: of all tokens that were ever seen, those on the list are accepted and no other.
+// onlyRecordedAccepted checks that of all tokens ever seen, exactly those in status are accepted.
 func (c *crashCase) onlyRecordedAccepted(s *clusterState) error {
 	if s.key == nil {
 		return nil
@@ -289,7 +290,8 @@ func (c *crashCase) onlyRecordedAccepted(s *clusterState) error {
 	return errors.Join(listed.verify(c.harness, c.name, c.name), listed.verifyRecorded(c.harness, c.name))
 }
 
-// nothingLost: what was killed stays dead, and what was not lives on.
+// earlierTokenAsExpected checks that the token from before the transition is refused if the transition
+// revokes it, and accepted otherwise.
 func (c *crashCase) earlierTokenAsExpected(s *clusterState) error {
 	held := c.before.token()
 	if held == "" {
@@ -300,14 +302,14 @@ func (c *crashCase) earlierTokenAsExpected(s *clusterState) error {
 	case err != nil && !errors.Is(err, acceptance.ErrRefused):
 		return err
 	case err == nil && c.transition.refusesOld:
-		return errors.New("the token that was to die is accepted")
+		return errors.New("the token from before is accepted, and must be refused")
 	case err != nil && !c.transition.refusesOld:
-		return fmt.Errorf("the token from before is refused: %w", err)
+		return fmt.Errorf("the token from before is refused, and must be accepted: %w", err)
 	}
 	return nil
 }
 
-// noMoreWrites: to go on after a crash costs no more than what was still to be done.
+// writesAsExpected checks that the managers together made no more writes than one manager without a crash.
 func (c *crashCase) writesAsExpected() error {
 	done := c.journal.ofOwner(c.name)[c.writesBefore:]
 	effective := 0
@@ -321,7 +323,7 @@ func (c *crashCase) writesAsExpected() error {
 		want += c.transition.earlierCrash.write
 	}
 	if effective < want || effective > want+c.transition.spare {
-		return fmt.Errorf("%d writes took effect, and %d are needed:\n%s", effective, want, formatEntries(done))
+		return fmt.Errorf("got %d effective writes, want %d:\n%s", effective, want, formatEntries(done))
 	}
 	return nil
 }

@@ -15,15 +15,15 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// TestCrashAtEveryWrite is invariant 4, and with it 1 and 3: every transition is cut at
-// every one of its writes, before the write and after it, and has to come to the same end.
+// TestCrashAtEveryWrite checks invariants 1, 3 and 4: the manager crashes before and after every write of
+// every transition, and the outcome is always the same.
 func TestCrashAtEveryWrite(t *testing.T) {
 	for _, group := range transitionGroups {
 		t.Run(group.name, func(t *testing.T) { newCrashRun(t, group.transitions, false).run(group.jump) })
 	}
 }
 
-// TestSoakCrashTwice is the same with a second crash, at the first write of the healing.
+// TestSoakCrashTwice adds a second crash, at the first write after the restart.
 func TestSoakCrashTwice(t *testing.T) {
 	if !soak() {
 		t.Skip("set SOAK=true")
@@ -33,7 +33,7 @@ func TestSoakCrashTwice(t *testing.T) {
 	}
 }
 
-// round is many trials at once, over the same managers.
+// crashRun runs many crash cases at once, with the same managers.
 type crashRun struct {
 	*harness
 	clock    *clocktesting.FakePassiveClock
@@ -70,7 +70,7 @@ func newCrashRun(t *testing.T, transitions []*transition, twice bool) *crashRun 
 	return r
 }
 
-// crashPoints are all ways in which a transition is tried: undisturbed first.
+// crashPoints returns all combinations of crashes to run, first the one without a crash.
 func (tr *transition) crashPoints(twice bool) [][]crash {
 	var earlier []crash
 	if tr.earlierCrash.write > 0 {
@@ -111,7 +111,7 @@ func (r *crashRun) run(jump time.Duration) {
 	r.report()
 }
 
-// startOver starts the n-th manager, with the crashes planned for it.
+// startManagerWithCrashes starts the n-th manager, with the crashes that are planned for it.
 func (r *crashRun) startManagerWithCrashes(manager int) (*wire, func()) {
 	r.t.Helper()
 	wire := newWire(r.journal, manager)
@@ -130,7 +130,7 @@ func (r *crashRun) arm(wire *wire, c *crashCase, manager int) {
 	}
 }
 
-// prepare brings all trials to where their transition begins.
+// prepare brings all cases to the state in which their transition begins.
 func (r *crashRun) prepare() {
 	r.t.Helper()
 	steps := 0
@@ -148,7 +148,7 @@ func (r *crashRun) prepare() {
 	})
 	for _, c := range r.cases {
 		steps = max(steps, len(c.transition.setup))
-		r.Eventually(c.prepared, waitTimeout, pollEvery).Should(gomega.Succeed(), "%s: prepare", c)
+		r.Eventually(c.prepared, waitTimeout, pollEvery).Should(gomega.Succeed(), "%s: the objects are not prepared", c)
 	}
 	for i := range steps {
 		for _, c := range r.cases {
@@ -158,14 +158,14 @@ func (r *crashRun) prepare() {
 		}
 		for _, c := range r.cases {
 			if i < len(c.transition.setup) {
-				r.Eventually(c.hasOutcome(&c.transition.setup[i].want), waitTimeout, pollEvery).Should(gomega.Succeed(), "%s: step %d before it", c, i+1)
+				r.Eventually(c.hasOutcome(&c.transition.setup[i].want), waitTimeout, pollEvery).Should(gomega.Succeed(), "%s: setup step %d", c, i+1)
 			}
 		}
 	}
 	inParallel(r.cases, (*crashCase).recordStart)
 }
 
-// take is a step on the way to where the transition begins.
+// takeStep performs one setup step.
 func (c *crashCase) takeStep(step step) {
 	if step.refusesOld {
 		held, err := c.tokenIn(c.name, keyName)
@@ -175,7 +175,7 @@ func (c *crashCase) takeStep(step step) {
 	step.do(c)
 }
 
-// prepared: the issuer is ready, and the key is what it is made to be.
+// prepared returns nil once the issuer is ready and the refresh key has its initial outcome.
 func (c *crashCase) prepared() error {
 	if c.transition.issuerless {
 		return nil
@@ -187,6 +187,7 @@ func (c *crashCase) prepared() error {
 	return c.hasOutcome(start)()
 }
 
+// hasOutcome returns a function that compares the cluster with an outcome.
 func (c *crashCase) hasOutcome(want *outcome) func() error {
 	return func() error {
 		s, err := c.readState()
@@ -197,7 +198,8 @@ func (c *crashCase) hasOutcome(want *outcome) func() error {
 	}
 }
 
-// begin remembers what is there, and what is going to be refused or damaged on purpose.
+// recordStart stores the state before the transition, and tells the watcher what the transition revokes or
+// damages.
 func (c *crashCase) recordStart() {
 	before, err := c.readState()
 	c.Expect(err).NotTo(gomega.HaveOccurred())
@@ -210,8 +212,8 @@ func (c *crashCase) recordStart() {
 	}
 }
 
-// await waits until each trial has crashed as planned for this manager, or has settled. What
-// does not get there in time is left for the verdict to tell.
+// await waits until each case has crashed as planned for this manager, or has its outcome. A case that
+// takes too long gets its timeout set, which check reports.
 func (r *crashRun) await(wire *wire, manager int) {
 	waiting := r.cases
 	_ = wait.PollUntilContextTimeout(r.ctx, pollEvery, waitTimeout, true, func(context.Context) (bool, error) {
@@ -219,7 +221,7 @@ func (r *crashRun) await(wire *wire, manager int) {
 		return len(waiting) == 0, nil
 	})
 	for _, c := range waiting {
-		c.timeout = fmt.Errorf("under manager %d: %w", manager, c.reached(wire, manager))
+		c.timeout = fmt.Errorf("manager %d, timeout: %w", manager, c.reached(wire, manager))
 	}
 	for _, c := range r.cases {
 		if wire.crashed(c.name) {
@@ -228,19 +230,21 @@ func (r *crashRun) await(wire *wire, manager int) {
 	}
 }
 
+// reached returns nil once the case has crashed as planned, or has its outcome.
 func (c *crashCase) reached(wire *wire, manager int) error {
 	planned := c.crashOf(manager)
 	switch {
 	case c.timeout != nil || (planned.write > 0 && wire.crashed(c.name)):
 		return nil
 	case planned.write > 0 && manager == 1:
-		return fmt.Errorf("there is no write %d to crash at", planned.write)
+		return fmt.Errorf("the manager made no write %d to crash at", planned.write)
 	default:
 		return c.hasOutcome(&c.transition.want)()
 	}
 }
 
-// inspectWreck looks at what a crash left behind: nobody may be harmed while no manager runs.
+// inspectAfterCrash stores the state after a crash, and checks that every token in a Secret is accepted
+// while no manager runs.
 func (c *crashCase) inspectAfterCrash() {
 	c.t.Helper()
 	s, err := c.readState()
@@ -258,10 +262,11 @@ func (r *crashRun) report() {
 			}
 		})
 	}
-	r.t.Logf("%d trials over %d managers, %d writes, %d tokens judged by the witness",
+	r.t.Logf("%d cases, %d managers, %d writes, %d tokens verified by the watcher",
 		len(r.cases), r.managers, len(r.journal.filter(func(*entry) bool { return true })), r.watcher.judgedCount())
 }
 
+// explain adds the writes and the log of a case to a message.
 func (c *crashCase) explain(what string) string {
 	return fmt.Sprintf("%s: %s\nwrites:\n%s\n%s", c, what, formatEntries(c.journal.ofOwner(c.name)[c.writesBefore:]), c.log.tail(c.name))
 }

@@ -10,8 +10,8 @@ import (
 	"sync"
 )
 
-// mirror is a bad proxy, or a bad webhook: when it is told to, it answers requests about
-// Secrets with messages that quote them, or garbles the answers.
+// echoingProxy acts as a broken proxy or webhook. In a mode other than passThrough, it answers requests
+// about Secrets with messages that quote the request, or garbles the answers.
 type echoingProxy struct {
 	mu     sync.Mutex
 	mode   proxyMode
@@ -19,20 +19,20 @@ type echoingProxy struct {
 	count  int
 }
 
-// reflection is what a mirror does.
+// proxyMode is what the proxy does with a request.
 type proxyMode string
 
 const (
 	passThrough proxyMode = ""
-	// quoteStatus refuses a write with a Status whose message quotes it.
+	// The quote modes refuse a write with a Status whose message quotes the request.
 	quoteInvalid   proxyMode = "422, quoting"
 	quoteForbidden proxyMode = "403, quoting"
 	quoteInternal  proxyMode = "500, quoting"
-	// quoteText refuses a write with a page that quotes it, as a proxy does.
+	// quoteText refuses a write with a plain text that quotes the request, as a proxy may.
 	quoteText proxyMode = "502 as text, quoting"
-	// cutShort cuts off the second half of what is read.
+	// cutShort removes the second half of each answer.
 	cutShort proxyMode = "answers cut short"
-	// asHTML says of what is read that it is a page.
+	// asHTML declares each answer as text/html.
 	asHTML proxyMode = "answers as HTML"
 )
 
@@ -48,7 +48,7 @@ func (p *echoingProxy) currentMode() proxyMode {
 	return p.mode
 }
 
-// add lets the mirror answer for a namespace, or for the keys of an issuer.
+// addOwner adds a namespace, or an issuer whose signing keys are meant.
 func (p *echoingProxy) addOwner(owner string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -61,7 +61,7 @@ func (p *echoingProxy) handles(owner string) bool {
 	return slices.Contains(p.owners, owner)
 }
 
-// answered is how many requests it has answered in its own way.
+// answerCount returns how many requests the proxy refused or garbled.
 func (p *echoingProxy) answerCount() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -125,7 +125,7 @@ func (p *echoingProxy) answerWrite(next http.RoundTripper, request *http.Request
 	}
 }
 
-// garble passes a request on, and spoils the answer.
+// garble forwards a request and damages the answer.
 func (p *echoingProxy) garble(next http.RoundTripper, request *http.Request, mode proxyMode) (*http.Response, error) {
 	response, err := next.RoundTrip(request)
 	if err != nil {
@@ -144,6 +144,7 @@ func (p *echoingProxy) garble(next http.RoundTripper, request *http.Request, mod
 	return answer(request, http.StatusOK, kind, body[:len(body)/2]), nil
 }
 
+// answer returns an HTTP response with this body.
 func answer(request *http.Request, code int, kind string, body []byte) *http.Response {
 	return &http.Response{
 		StatusCode: code, Status: http.StatusText(code), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

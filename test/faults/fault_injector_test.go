@@ -16,8 +16,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// weather is bad while writes of the operator fail in some way; the watches go on, so that
-// nothing but the operator's own persistence brings its work to an end.
+// faultInjector makes matching writes of the operator fail. Watches continue, so only the operator's own
+// retries complete the work.
 type faultInjector struct {
 	mu      sync.Mutex
 	matches func(apiCall) bool
@@ -25,14 +25,14 @@ type faultInjector struct {
 	failed  map[apiCall]int
 }
 
-// failing is what becomes of a write.
+// fault answers a write with a failure.
 type fault func(next http.RoundTripper, request *http.Request) (*http.Response, error)
 
 var faultCases = []struct {
 	name string
 	fail fault
 }{
-	{"nobody listens", func(http.RoundTripper, *http.Request) (*http.Response, error) {
+	{"connection refused", func(http.RoundTripper, *http.Request) (*http.Response, error) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	}},
 	{"the connection breaks before the answer", func(next http.RoundTripper, request *http.Request) (*http.Response, error) {
@@ -44,8 +44,8 @@ var faultCases = []struct {
 	}},
 	{"internal error", refusal(http.StatusInternalServerError, "InternalError", "etcdserver: request timed out")},
 	{"too many requests", refusal(http.StatusTooManyRequests, "TooManyRequests", "slow down")},
-	{"the authorizer knows no rules yet", refusal(http.StatusForbidden, "Forbidden", `is forbidden: User "manager" cannot do that: RBAC: not found`)},
-	{"a conflict, again and again", refusal(http.StatusConflict, "Conflict", "the object has been modified")},
+	{"the authorizer has no rules yet", refusal(http.StatusForbidden, "Forbidden", `is forbidden: User "manager" cannot do that: RBAC: not found`)},
+	{"a conflict every time", refusal(http.StatusConflict, "Conflict", "the object has been modified")},
 }
 
 func refusal(code int, reason, message string) fault {
@@ -77,7 +77,7 @@ func (i *faultInjector) wrap(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// turn makes the weather bad where over says so, and good with a nil fail.
+// set starts to fail the matching writes; a nil fault stops it.
 func (i *faultInjector) set(over func(apiCall) bool, fail fault) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -87,14 +87,15 @@ func (i *faultInjector) set(over func(apiCall) bool, fail fault) {
 	}
 }
 
+// failures returns how many writes of an object failed since set.
 func (i *faultInjector) failures(owner, name string) int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.failed[apiCall{owner: owner, name: name}]
 }
 
-// TestBadWeather lets writes fail for a while, of keys that are issued and of keys that are
-// rotated, and waits for what comes of it when they no longer do. Nobody helps.
+// TestFailingWritesAreRetried makes writes fail while refresh keys are issued and rotated. It checks that
+// all keys become Ready once the writes succeed again, with no other help.
 func TestFailingWritesAreRetried(t *testing.T) {
 	for _, tc := range faultCases {
 		t.Run(tc.name, func(t *testing.T) { testFailingWrites(t, apiCall.writes, tc.fail, 2) })
@@ -104,8 +105,8 @@ func TestFailingWritesAreRetried(t *testing.T) {
 	}
 }
 
-// endure lets the weather be bad until every key has failed so often. A Secret that was written
-// without an answer is found as it should be, and so not written a second time.
+// testFailingWrites makes writes fail until each refresh key has failed that often. The operator does not
+// repeat a write of a Secret that took effect without an answer.
 func testFailingWrites(t *testing.T, over func(apiCall) bool, fail fault, often int) {
 	t.Helper()
 	const keys = 5
@@ -131,7 +132,7 @@ func testFailingWrites(t *testing.T, over func(apiCall) bool, fail fault, often 
 	}
 	for _, key := range slices.Concat(fresh, old) {
 		h.Eventually(func() int { return injector.failures(h.name, key.Name) }, waitTimeout, pollEvery).Should(gomega.BeNumerically(">=", often),
-			"key %s was not tried so often", key.Name)
+			"too few failed writes of key %s", key.Name)
 	}
 	injector.set(nil, nil)
 	h.awaitRevision(fresh, 1)
@@ -141,7 +142,7 @@ func testFailingWrites(t *testing.T, over func(apiCall) bool, fail fault, often 
 	h.Expect(watcher.violationsIn(h.name)).To(gomega.Succeed())
 }
 
-// allInOrder: of all tokens that were ever seen, those on record are accepted and no other.
+// expectOnlyRecordedAccepted checks that of all tokens ever seen, exactly those in status are accepted.
 func (h *issuerHarness) expectOnlyRecordedAccepted(keys []*v1alpha1.JWTRefreshKey) {
 	h.t.Helper()
 	list := acceptList{}

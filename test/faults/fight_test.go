@@ -20,10 +20,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// TestFightOfTwoManagers lets two managers work on the same 200 keys without electing a
-// leader, while users rotate, revoke and edit, and Secrets are damaged. There is one current
-// revision a key at any time, a new one only for a cause, and whoever reads a Secret finds a
-// token that is accepted.
+// TestFightOfTwoManagers runs two managers on the same 200 refresh keys without leader election, while
+// users rotate, revoke and edit, and Secrets are damaged. Each key has one current revision at any time and
+// a new revision only for a cause. Every token in a Secret is accepted.
 func TestFightOfTwoManagers(t *testing.T) {
 	const keys = 200
 	duration := time.Minute
@@ -47,7 +46,7 @@ func TestFightOfTwoManagers(t *testing.T) {
 	h.check()
 }
 
-// fight is the ring: a namespace full of keys.
+// fightHarness is a namespace with many refresh keys.
 type fightHarness struct {
 	*harness
 	name        string
@@ -56,14 +55,13 @@ type fightHarness struct {
 	actionCount atomic.Int64
 }
 
-// fighter is one key.
+// contendedKey is one refresh key on which both managers work.
 type contendedKey struct {
 	*fightHarness
 	key *v1alpha1.JWTRefreshKey
-	// timed keys are renewed by the clock every few seconds; the others have a new revision
-	// only when they are asked for one.
+	// timed keys are renewed by time every few seconds. The others get a new revision only on request.
 	timed bool
-	// due is how many revisions there are causes for.
+	// expectedRevision is the number of causes for a revision so far.
 	expectedRevision int64
 	valueCount       int
 }
@@ -87,8 +85,7 @@ func newFightHarness(t *testing.T, keys int) *fightHarness {
 	return h
 }
 
-// shape makes superseded tokens retire after a second, and lets the timed be renewed after
-// three.
+// shape lets superseded tokens retire after one second, and timed keys renew after three.
 func (c *contendedKey) shape(key *v1alpha1.JWTRefreshKey) {
 	key.Spec.Rotation = &v1alpha1.RotationSpec{Overlap: &v1alpha1.OverlapSpec{Max: &metav1.Duration{Duration: time.Second}}}
 	if c.timed {
@@ -97,10 +94,10 @@ func (c *contendedKey) shape(key *v1alpha1.JWTRefreshKey) {
 	}
 }
 
-// act is something that is done to a key or to its Secret.
+// action is a change that a user makes to a refresh key or to its Secret.
 type action struct {
 	name string
-	// cause: it is one for a new revision.
+	// newRevision reports whether the action causes a new revision.
 	newRevision bool
 	do          func(*contendedKey)
 }
@@ -138,7 +135,7 @@ var actions = []action{
 	}},
 }
 
-// rage lets users act at random for a while, each on a key of its own.
+// runActions performs random actions for a while, never two at once on the same key.
 func (h *fightHarness) runActions(duration time.Duration) {
 	seed := uint64(time.Now().UnixNano())
 	h.t.Logf("seed %d", seed)
@@ -169,7 +166,7 @@ func (h *fightHarness) runActions(duration time.Duration) {
 	users.Wait()
 }
 
-// suffer is one act, and the time until its consequences are there.
+// perform runs one action and waits for its outcome.
 func (c *contendedKey) perform(action action) {
 	action.do(c)
 	if action.newRevision {
@@ -185,13 +182,13 @@ func (c *contendedKey) secret() *corev1.Secret {
 	return secretNamed(c.name, c.key.Name)
 }
 
-// ask is a value that was not asked with before.
+// newValue returns a value that was not used before.
 func (c *contendedKey) newValue() string {
 	c.valueCount++
 	return fmt.Sprintf("%s-%d", c.key.Name, c.valueCount)
 }
 
-// killAll says that every token of the key is going to be refused.
+// expectAllRefused tells the watcher that every token of the key will be refused.
 func (c *contendedKey) expectAllRefused() {
 	key, err := get(c.harness, c.ref())
 	c.Expect(err).NotTo(gomega.HaveOccurred())
@@ -204,13 +201,13 @@ func (c *contendedKey) expectAllRefused() {
 func (c *contendedKey) isRevoked() error {
 	key, err := get(c.harness, c.ref())
 	if err == nil && key.Status.RevokedAt == nil {
-		err = fmt.Errorf("it is not revoked")
+		err = fmt.Errorf("key %s is not revoked", key.Name)
 	}
 	return err
 }
 
-// settled: the key has the revisions that there are causes for, is Ready, and its Secret
-// holds the current token.
+// settled returns nil once the key has its expected revision and is Ready, and its Secret holds the current
+// token.
 func (c *contendedKey) settled() error {
 	key, err := get(c.harness, c.ref())
 	if err != nil {
@@ -219,9 +216,9 @@ func (c *contendedKey) settled() error {
 	reason, ready := readyOf(key.Status.Conditions)
 	switch {
 	case !c.timed && key.Status.Revision != c.expectedRevision:
-		return fmt.Errorf("revision %d, with causes for %d", key.Status.Revision, c.expectedRevision)
+		return fmt.Errorf("got revision %d, want %d", key.Status.Revision, c.expectedRevision)
 	case !ready || key.Status.ObservedGeneration != key.Generation:
-		return fmt.Errorf("Ready is %v for %s, of generation %d", ready, reason, key.Status.ObservedGeneration)
+		return fmt.Errorf("got Ready %v for reason %s of generation %d, want true of generation %d", ready, reason, key.Status.ObservedGeneration, key.Generation)
 	}
 	secret, err := get(c.harness, c.secret())
 	if err != nil {
@@ -245,19 +242,20 @@ func (h *fightHarness) check() {
 			renewed += h.watcher.revisions(key) - 1
 			h.Expect(h.watcher.tooEarly(key)).To(gomega.BeEmpty(), "key %s was renewed before it was due", key.Name)
 		} else {
-			h.Expect(key.Status.Revision).To(gomega.Equal(contended.expectedRevision), "key %s: revisions, and causes for them", key.Name)
+			h.Expect(key.Status.Revision).To(gomega.Equal(contended.expectedRevision), "key %s: revision", key.Name)
 		}
 	}
 	conflicts := h.journal.filter(func(e *entry) bool { return e.answer == http.StatusConflict })
-	h.t.Logf("%d acts, %d renewals, %d writes, %d of them lost to the other manager, %d tokens judged by the witness",
+	h.t.Logf("%d actions, %d renewals, %d writes, %d conflicts with the other manager, %d tokens verified by the watcher",
 		h.actionCount.Load(), renewed, len(h.journal.ofOwner(h.name)), len(conflicts), h.watcher.judgedCount())
-	h.Expect(conflicts).NotTo(gomega.BeEmpty(), "the two did not fight")
+	h.Expect(conflicts).NotTo(gomega.BeEmpty(), "no write of the two managers conflicted")
 	h.Expect(renewed).To(gomega.BeNumerically(">", 0))
 	if err := errors.Join(list.verify(h.harness, h.name, h.name), h.watcher.violationsIn(h.name)); err != nil {
 		h.t.Error(err)
 	}
 }
 
+// explain adds the last writes and the log of a key to a message.
 func (c *contendedKey) explain(what string) string {
 	about := c.journal.filter(func(e *entry) bool { return e.owner == c.name && e.name == c.key.Name })
 	const most = 20

@@ -27,12 +27,12 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// patience is what a busy machine may need for what takes moments.
+// waitTimeout bounds each wait. It is long enough for a busy machine.
 const waitTimeout = 60 * time.Second
 
 const pollEvery = 25 * time.Millisecond
 
-// scene is a cluster as one test sees it: as its administrator.
+// harness gives a test an API server, with the rights of a cluster administrator.
 type harness struct {
 	*gomega.WithT
 	t        *testing.T
@@ -46,12 +46,13 @@ type harness struct {
 	verifier *acceptance.Verifier
 }
 
-// newScene is a scene on the API server that the suite shares.
+// newHarness returns a harness on the API server that the tests share.
 func newHarness(t *testing.T, clock clock.PassiveClock) *harness {
 	t.Helper()
 	return newHarnessOn(t, server, clock)
 }
 
+// newHarnessOn returns a harness on the given API server.
 func newHarnessOn(t *testing.T, server *apiserver.Server, clock clock.PassiveClock) *harness {
 	t.Helper()
 	admin, err := client.New(server.Admin, client.Options{Scheme: controllers.Scheme()})
@@ -67,10 +68,10 @@ func newHarnessOn(t *testing.T, server *apiserver.Server, clock clock.PassiveClo
 		log: &logbook{}, journal: newJournal(),
 		verifier: &acceptance.Verifier{Reader: admin, Namespace: apiserver.Namespace, Now: clock.Now},
 	}
-	// Invariant 6, whatever the test is about.
+	// Every test checks invariant 6.
 	t.Cleanup(func() {
 		if found := h.journal.scanner(t).find(h.log.text()); len(found) > 0 {
-			t.Errorf("invariant 6: the manager's log holds %s", strings.Join(found, "\nand "))
+			t.Errorf("invariant 6: the manager's log contains %s", strings.Join(found, "\nand "))
 		}
 	})
 	return h
@@ -78,12 +79,12 @@ func newHarnessOn(t *testing.T, server *apiserver.Server, clock clock.PassiveClo
 
 var nameCount atomic.Int64
 
-// name is one that no other test has.
+// uniqueName returns a name that no other test uses.
 func uniqueName(about string) string {
 	return fmt.Sprintf("%s-%d-%03d", about, os.Getpid(), nameCount.Add(1))
 }
 
-// namespace makes a namespace, and at the end of the test takes away what is in it.
+// createNamespace creates a namespace, and deletes it with its content at the end of the test.
 func (h *harness) createNamespace(name string) {
 	h.t.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
@@ -96,7 +97,7 @@ func (h *harness) createNamespace(name string) {
 	})
 }
 
-// issuer makes an issuer, and at the end of the test takes it away with its keys.
+// createIssuer creates an issuer, and deletes it with its signing keys at the end of the test.
 func (h *harness) createIssuer(name string, change ...func(*v1alpha1.JWTIssuer)) *v1alpha1.JWTIssuer {
 	h.t.Helper()
 	issuer := newIssuer(name, change...)
@@ -122,7 +123,7 @@ func (h *harness) removeIssuer(name string) {
 	_ = h.admin.Delete(ctx, signingKeysSecret(name))
 }
 
-// keysOf names the Secret with the signing keys of an issuer.
+// signingKeysSecret returns an empty Secret with the name of the one that holds an issuer's signing keys.
 func signingKeysSecret(issuer string) *corev1.Secret {
 	return secretNamed(apiserver.Namespace, signingKeysPrefix+issuer)
 }
@@ -145,7 +146,7 @@ func newKey(namespace, name, issuer string, change ...func(*v1alpha1.JWTRefreshK
 	return key
 }
 
-// key makes a key, whose namespace takes it away.
+// createKey creates a refresh key. createNamespace deletes it.
 func (h *harness) createKey(namespace, name, issuer string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
 	h.t.Helper()
 	key := newKey(namespace, name, issuer, change...)
@@ -153,7 +154,7 @@ func (h *harness) createKey(namespace, name, issuer string, change ...func(*v1al
 	return key
 }
 
-// edit changes an object as a user does: again on what is there now when somebody was quicker.
+// edit changes an object as a user does. After a conflict it tries again with the newest state.
 func edit[T client.Object](h *harness, object T, change func(T)) {
 	h.t.Helper()
 	h.Eventually(func() error {
@@ -162,7 +163,7 @@ func edit[T client.Object](h *harness, object T, change func(T)) {
 		}
 		change(object)
 		return h.admin.Update(h.ctx, object)
-	}, waitTimeout, pollEvery).Should(gomega.Succeed(), "edit %s", object.GetName())
+	}, waitTimeout, pollEvery).Should(gomega.Succeed(), "cannot edit %s", object.GetName())
 }
 
 func annotate[T client.Object](h *harness, object T, name, value string) {
@@ -177,15 +178,15 @@ func annotate[T client.Object](h *harness, object T, name, value string) {
 	})
 }
 
-// touch makes the manager look at an object again: the clock is the test's, the work
-// queue's is not.
+// touch makes the manager reconcile an object. The test sets the clock, and the work queue does not follow
+// that clock.
 func touch[T client.Object](h *harness, object T) {
 	h.t.Helper()
 	annotate(h, object, "faults.example.com/touched", uniqueName("at"))
 }
 
-// startManager runs a manager over a wire until the test ends or stop is called. It has the
-// rights of its ServiceAccount and no more.
+// startManager runs a manager until the test ends or stop is called. The manager has only the rights of its
+// ServiceAccount. Its requests pass through wrap.
 func (h *harness) startManager(wrap transport.WrapperFunc, change ...func(*controllers.Options)) (stop func()) {
 	h.t.Helper()
 	return h.startManagerWith(ctrl.Options{Logger: h.log.logger(1), Metrics: metricsserver.Options{BindAddress: "0"}}, wrap, change...)
@@ -204,11 +205,12 @@ func (h *harness) startManagerWith(base ctrl.Options, wrap transport.WrapperFunc
 	return apiserver.Run(h.t, mgr)
 }
 
-// get reads an object as it is at the API server.
+// get reads an object from the API server.
 func get[T client.Object](h *harness, object T) (T, error) {
 	return object, h.admin.Get(h.ctx, client.ObjectKeyFromObject(object), object)
 }
 
+// readyOf returns the reason and the status of the condition Ready.
 func readyOf(conditions []metav1.Condition) (reason string, ready bool) {
 	condition := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 	if condition == nil {
@@ -217,7 +219,7 @@ func readyOf(conditions []metav1.Condition) (reason string, ready bool) {
 	return condition.Reason, condition.Status == metav1.ConditionTrue
 }
 
-// exists tells a missing object from one that could not be read.
+// exists reports whether the object of a read exists. It returns every error other than NotFound.
 func exists(err error) (bool, error) {
 	if apierrors.IsNotFound(err) {
 		return false, nil

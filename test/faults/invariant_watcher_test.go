@@ -17,20 +17,20 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/acceptance"
 )
 
-// witness watches Secrets and keys all the time, as an application would, and complains of
-// every moment in which an invariant did not hold.
+// invariantWatcher watches Secrets and refresh keys all the time, as an application does, and reports every
+// violation of an invariant.
 //
-// It looks at each token when it finds it. A token that is refused is no complaint when the
-// Secret has moved on meanwhile, or when it is one that was killed on purpose.
+// It verifies each token when it sees it. A refused token is no violation if the Secret has changed
+// meanwhile, or if the test announced the refusal.
 type invariantWatcher struct {
 	scene *harness
-	// of names the issuer of what is in a namespace; empty for a namespace of somebody else.
+	// issuerOf returns the issuer for a namespace; empty for a namespace of another test.
 	issuerOf func(namespace string) (issuer string)
 
 	work chan func()
 
 	mu              sync.Mutex
-	refusalExpected map[string]bool // hashes of tokens that were killed, or planted, on purpose
+	refusalExpected map[string]bool // hashes of tokens that the test revoked or planted
 	damaged         map[client.ObjectKey]bool
 	violations      map[string][]string // by namespace
 	seen            map[string]bool     // versions of Secrets
@@ -38,7 +38,7 @@ type invariantWatcher struct {
 	histories       map[string]*lineHistory // by UID of the key
 }
 
-// startWitness watches from now on until the test ends.
+// startWatcher starts a watcher that runs until the test ends.
 func (h *harness) startWatcher(of func(namespace string) (issuer string)) *invariantWatcher {
 	h.t.Helper()
 	w := &invariantWatcher{
@@ -95,7 +95,7 @@ func (w *invariantWatcher) enqueue(ctx context.Context, task func()) {
 	}
 }
 
-// kill says that tokens of these hashes are going to be refused on purpose, or never were any.
+// expectRefusal announces that tokens with these hashes will be refused, or are no tokens.
 func (w *invariantWatcher) expectRefusal(hashes ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -104,8 +104,8 @@ func (w *invariantWatcher) expectRefusal(hashes ...string) {
 	}
 }
 
-// plunder says whether a key's Secret is damaged on purpose: that the key is Ready without a
-// token in it is then not its fault.
+// expectDamage announces that the test damages a key's Secret, or that it no longer does. A damaged Secret
+// may lack a token while the key is Ready.
 func (w *invariantWatcher) expectDamage(key client.ObjectKey, damaged bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -124,7 +124,7 @@ func (w *invariantWatcher) report(namespace, format string, args ...any) {
 	w.violations[namespace] = append(w.violations[namespace], fmt.Sprintf(format, args...))
 }
 
-// said are the complaints about a namespace.
+// violationsIn returns the violations in a namespace.
 func (w *invariantWatcher) violationsIn(namespace string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -135,14 +135,14 @@ func (w *invariantWatcher) violationsIn(namespace string) error {
 	return errors.Join(all...)
 }
 
-// judgements is how many tokens it has looked at.
+// judgedCount returns how many tokens the watcher has verified.
 func (w *invariantWatcher) judgedCount() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.judged
 }
 
-// sawSecret is invariant 1: whatever token stands in the Secret is accepted.
+// onSecret checks invariant 1: a token in a Secret is accepted.
 func (w *invariantWatcher) onSecret(ctx context.Context, secret *corev1.Secret) {
 	w.scene.journal.recordSecret(secret.Namespace, secret)
 	compact := string(secret.Data[v1alpha1.SecretToken])
@@ -154,7 +154,7 @@ func (w *invariantWatcher) onSecret(ctx context.Context, secret *corev1.Secret) 
 	w.mu.Unlock()
 }
 
-// lookAt judges what the Secrets of a namespace hold at this very moment.
+// verifyNamespace verifies the tokens that are now in the Secrets of a namespace.
 func (w *invariantWatcher) verifyNamespace(ctx context.Context, namespace, when string) {
 	var secrets corev1.SecretList
 	if w.issuerOf(namespace) == "" || w.scene.admin.List(ctx, &secrets, client.InNamespace(namespace)) != nil {
@@ -175,9 +175,9 @@ func (w *invariantWatcher) verify(ctx context.Context, secret *corev1.Secret, co
 	if !errors.Is(refusal, acceptance.ErrRefused) || w.expectsRefusal(compact) {
 		return
 	}
-	// It stood there when it was seen and stands there still: so it did while it was refused.
+	// The token was in the Secret before and after it was refused, so it was there meanwhile, too.
 	if now, err := w.secret(ctx, client.ObjectKeyFromObject(secret)); err == nil && string(now.Data[v1alpha1.SecretToken]) == compact && !w.expectsRefusal(compact) {
-		w.report(secret.Namespace, "invariant 1, %s: a reader of Secret %s/%s found a token (revision %s, %s) that is refused: %v",
+		w.report(secret.Namespace, "invariant 1, %s: Secret %s/%s held a token (revision %s, %s) that is refused: %v",
 			when, secret.Namespace, secret.Name, secret.Annotations[v1alpha1.AnnotationRevision], token.Hash(compact), refusal)
 	}
 }
@@ -188,8 +188,8 @@ func (w *invariantWatcher) secret(ctx context.Context, name client.ObjectKey) (*
 	return secret, err
 }
 
-// sawKey is invariant 1 from the other side, since a change of the key can kill the token in
-// its Secret; and it is the promise of Ready: that there is one.
+// onKey checks invariant 1 when a refresh key changes, since that can revoke the token in its Secret. It
+// also checks that the Secret of a Ready key holds a token.
 func (w *invariantWatcher) onKey(ctx context.Context, key *v1alpha1.JWTRefreshKey) {
 	if key.Status.SecretName == "" {
 		return
@@ -213,7 +213,7 @@ func (w *invariantWatcher) onKey(ctx context.Context, key *v1alpha1.JWTRefreshKe
 	excused := w.damaged[client.ObjectKeyFromObject(key)]
 	w.mu.Unlock()
 	if !excused {
-		w.report(key.Namespace, "key %s is Ready with revision %d, and its Secret %s holds no token (%v)", key.Name, key.Status.Revision, name, err)
+		w.report(key.Namespace, "key %s is Ready with revision %d, but its Secret %s holds no token (%v)", key.Name, key.Status.Revision, name, err)
 	}
 }
 
@@ -221,7 +221,7 @@ func version(secret *corev1.Secret) string {
 	return secret.Namespace + "/" + secret.Name + " version " + secret.ResourceVersion
 }
 
-// catchUp waits until the witness has judged what a Secret holds now.
+// catchUp waits until the watcher has seen the present state of all Secrets in the namespaces.
 func (w *invariantWatcher) catchUp(namespaces ...string) {
 	w.scene.t.Helper()
 	for _, namespace := range namespaces {
@@ -234,7 +234,7 @@ func (w *invariantWatcher) catchUp(namespaces ...string) {
 			defer w.mu.Unlock()
 			for i := range secrets.Items {
 				if !w.seen[version(&secrets.Items[i])] {
-					return fmt.Errorf("the witness has not seen Secret %s yet", version(&secrets.Items[i]))
+					return fmt.Errorf("the watcher has not seen Secret %s yet", version(&secrets.Items[i]))
 				}
 			}
 			return nil

@@ -17,8 +17,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// house is an issuer and a namespace of the same name, with a clock that the test moves and
-// one manager.
+// issuerHarness is a harness with one manager, an issuer and a namespace of the same name, and a clock that
+// the test sets.
 type issuerHarness struct {
 	*harness
 	name  string
@@ -33,7 +33,7 @@ func newIssuerHarness(t *testing.T, change ...func(*v1alpha1.JWTIssuer)) *issuer
 	return h
 }
 
-// newHouseWithout has no manager yet.
+// newIssuerHarnessWithoutManager does the same without starting the manager.
 func newIssuerHarnessWithoutManager(t *testing.T, change ...func(*v1alpha1.JWTIssuer)) *issuerHarness {
 	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(time.Now())
@@ -47,7 +47,7 @@ func (h *issuerHarness) issuerRef() *v1alpha1.JWTIssuer {
 	return &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: h.name}}
 }
 
-// issued makes a key, and returns it with its first token.
+// issueKey creates a refresh key, and returns it with its first token.
 func (h *issuerHarness) issueKey(name string, change ...func(*v1alpha1.JWTRefreshKey)) (*v1alpha1.JWTRefreshKey, string) {
 	h.t.Helper()
 	key := h.harness.createKey(h.name, name, h.name, change...)
@@ -57,7 +57,7 @@ func (h *issuerHarness) issueKey(name string, change ...func(*v1alpha1.JWTRefres
 	return key, held
 }
 
-// pass lets time go by, and makes the manager look at the issuer and the keys again.
+// advance moves the clock, and makes the manager reconcile the issuer and the keys.
 func (h *issuerHarness) advance(d time.Duration, keys ...*v1alpha1.JWTRefreshKey) {
 	h.t.Helper()
 	h.clock.SetTime(h.clock.Now().Add(d))
@@ -74,14 +74,14 @@ func (h *issuerHarness) expectAccepted(compact string, want registry.Standing) {
 	h.Expect(standing).To(gomega.Equal(want))
 }
 
-// refuses: nothing accepts the token now, be it that it could not be judged.
+// expectRefused checks that the token is not accepted now. An error of the verification counts, too.
 func (h *issuerHarness) expectRefused(compact string) {
 	h.t.Helper()
 	standing, err := h.verifier.Accept(h.ctx, compact, h.name)
 	h.Expect(err).To(gomega.HaveOccurred(), "token %s is accepted with standing %d", token.Hash(compact), standing)
 }
 
-// issuerBecomes waits for the reason of Ready of an issuer, and returns the message.
+// awaitIssuerReason waits until the condition Ready of an issuer has a reason, and returns the message.
 func (h *harness) awaitIssuerReason(name, reason string) (message string) {
 	h.t.Helper()
 	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: name}}
@@ -95,7 +95,7 @@ func (h *harness) awaitIssuerReason(name, reason string) (message string) {
 	return meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionReady).Message
 }
 
-// keyBecomes waits for the reason of Ready of a key.
+// awaitKeyReason waits until the condition Ready of a refresh key has a reason.
 func (h *harness) awaitKeyReason(key *v1alpha1.JWTRefreshKey, reason string) {
 	h.t.Helper()
 	h.Eventually(func() string {
@@ -107,7 +107,7 @@ func (h *harness) awaitKeyReason(key *v1alpha1.JWTRefreshKey, reason string) {
 	}, waitTimeout, pollEvery).Should(gomega.Equal(reason), func() string { return h.log.tail(`"` + key.Name + `"`) })
 }
 
-// keysOnRecord waits until an issuer's status shows the keys in its Secret, and returns them.
+// awaitKeysInStatus waits until an issuer's status lists the signing keys in its Secret, and returns them.
 func (h *harness) awaitKeysInStatus(name string) *keyring.Rings {
 	h.t.Helper()
 	var rings *keyring.Rings
@@ -124,7 +124,7 @@ func (h *harness) awaitKeysInStatus(name string) *keyring.Rings {
 	return rings
 }
 
-// show tells the states of the keys of a ring, sorted.
+// keyStates returns the sorted states of the signing keys in a ring.
 func keyStates(rings *keyring.Rings, use keyring.Use) string {
 	var states []string
 	for _, key := range rings.Keys() {
@@ -145,7 +145,7 @@ func signing(change func(*v1alpha1.SigningSpec)) func(*v1alpha1.JWTIssuer) {
 	}
 }
 
-// lasting is a policy that grants anybody any audience for so long.
+// maxLifetime sets a policy that grants everything for at most this lifetime.
 func maxLifetime(d time.Duration) func(*v1alpha1.JWTIssuer) {
 	return func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{MaxLifetime: &metav1.Duration{Duration: d}}}}

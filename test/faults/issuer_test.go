@@ -16,8 +16,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// TestManagersThatStartTogetherMakeOneKey starts two to four managers at the same moment,
-// again and again: the keys that one of them made are those of all.
+// TestManagersThatStartTogetherMakeOneKey starts two to four managers at once, ten times, and checks that
+// one of them creates the signing keys and all of them use these.
 func TestManagersThatStartTogetherMakeOneKey(t *testing.T) {
 	const rounds = 10
 	lost := 0
@@ -53,16 +53,16 @@ func TestManagersThatStartTogetherMakeOneKey(t *testing.T) {
 		lost += answered[http.StatusConflict]
 		again, err := h.ringsOf(issuer)
 		h.Expect(err).NotTo(gomega.HaveOccurred())
-		h.Expect(again.Equal(rings)).To(gomega.BeTrue(), "round %d: the keys changed", round)
-		h.Expect(created).To(gomega.Equal(1), "round %d, %d managers: the keys were written more than once\n%s", round, managers, formatEntries(h.journal.ofOwner(issuer)))
+		h.Expect(again.Equal(rings)).To(gomega.BeTrue(), "round %d: the signing keys changed", round)
+		h.Expect(created).To(gomega.Equal(1), "round %d, %d managers: writes of the signing keys\n%s", round, managers, formatEntries(h.journal.ofOwner(issuer)))
 		h.Expect(keyStates(rings, keyring.Refresh) + ", " + keyStates(rings, keyring.Access)).To(gomega.Equal("Active Pending, Active Pending"))
 	}
-	t.Logf("%d rounds, %d writes lost to another manager", rounds, lost)
+	t.Logf("%d rounds, %d conflicts with another manager", rounds, lost)
 	s := gomega.NewWithT(t)
-	s.Expect(lost).To(gomega.BeNumerically(">", 0), "no two managers ever met")
+	s.Expect(lost).To(gomega.BeNumerically(">", 0), "no writes of two managers conflicted")
 }
 
-// TestAlgorithms: each algorithm issues a token that verifies, and says so in its header.
+// TestAlgorithms checks for each algorithm that its tokens verify and that their header names it.
 func TestAlgorithms(t *testing.T) {
 	h := newIssuerHarness(t)
 	for _, algorithm := range []keyring.Algorithm{keyring.ES256, keyring.ES384, keyring.RS256, keyring.EdDSA} {
@@ -83,14 +83,14 @@ func TestAlgorithms(t *testing.T) {
 		h.Expect(said.Typ).To(gomega.Equal("rt+jwt"))
 		h.Expect(said.Kid).To(gomega.Equal(key.Status.KeyID))
 
-		// What is made again from status is the same to the byte, whatever the algorithm.
+		// A token that is signed again from status is identical, with every algorithm.
 		h.Expect(h.admin.Delete(h.ctx, secretNamed(h.name, key.Name))).To(gomega.Succeed())
 		h.Eventually(func() (string, error) { return h.tokenIn(h.name, key.Name) }, waitTimeout, pollEvery).Should(gomega.Equal(held), "%s", algorithm)
 	}
 }
 
-// TestOneURLHasOneIssuer: the younger of two issuers with one URL waits, and takes over when
-// the older goes.
+// TestOneURLHasOneIssuer checks that the newer of two issuers with the same URL waits until the older is
+// deleted.
 func TestOneURLHasOneIssuer(t *testing.T) {
 	h := newIssuerHarness(t)
 	key, held := h.issueKey("of-the-older")
@@ -108,8 +108,8 @@ func TestOneURLHasOneIssuer(t *testing.T) {
 	h.expectRefused(held)
 }
 
-// TestADeletedIssuerComesBack: deleting an issuer stops its tokens, and making it again
-// brings them back, the very same ones.
+// TestADeletedIssuerComesBack checks that deleting an issuer makes its tokens refused, and that creating it
+// again makes the same tokens accepted.
 func TestADeletedIssuerComesBack(t *testing.T) {
 	h := newIssuerHarness(t)
 	key, held := h.issueKey("orders")
@@ -124,7 +124,7 @@ func TestADeletedIssuerComesBack(t *testing.T) {
 	h.awaitIssuerReason(h.name, v1alpha1.ReasonKeysReady)
 	h.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 1)
 	h.expectAccepted(held, registry.Current)
-	h.Expect(h.awaitKeysInStatus(h.name).Equal(rings)).To(gomega.BeTrue(), "the keys are the same")
+	h.Expect(h.awaitKeysInStatus(h.name).Equal(rings)).To(gomega.BeTrue(), "the signing keys changed")
 	now, err := h.tokenIn(h.name, key.Name)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	h.Expect(now).To(gomega.Equal(held))

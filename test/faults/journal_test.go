@@ -16,7 +16,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// kind is what a request of the operator is about.
+// kind is the kind of object that a request concerns.
 type kind string
 
 const (
@@ -27,8 +27,8 @@ const (
 	otherRequest kind = ""
 )
 
-// errand is a request of the operator, told by its path: about which object it is, and
-// whose that is. Owner is a namespace, or the name of an issuer.
+// apiCall describes a request of the operator: the object, and its owner. The owner is a namespace or the
+// name of an issuer.
 type apiCall struct {
 	kind  kind
 	verb  string
@@ -36,8 +36,7 @@ type apiCall struct {
 	name  string
 }
 
-// writes tells whether it is one of the writes that a transition is counted in: Events and
-// Leases are not.
+// writes reports whether the request is a write that counts. Events and Leases do not count.
 func (e apiCall) writes() bool {
 	return e.kind != otherRequest && e.verb != http.MethodGet
 }
@@ -48,6 +47,7 @@ func (e apiCall) String() string {
 
 const signingKeysPrefix = "signing-keys-"
 
+// apiCallOf derives the call from the path of a request, and from the body where the path lacks the name.
 func apiCallOf(request *http.Request, body []byte) apiCall {
 	e := apiCall{verb: request.Method}
 	parts := strings.Split(strings.Trim(request.URL.Path, "/"), "/")
@@ -80,7 +80,8 @@ func apiCallOf(request *http.Request, body []byte) apiCall {
 	return e
 }
 
-// secretIn decodes the body of a write, JSON or protobuf; what is no Secret gives an empty one.
+// secretIn decodes the Secret in the body of a write, in JSON or protobuf. It returns an empty Secret for
+// any other body.
 func secretIn(body []byte) *corev1.Secret {
 	object, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
 	if secret, ok := object.(*corev1.Secret); err == nil && ok {
@@ -89,24 +90,24 @@ func secretIn(body []byte) *corev1.Secret {
 	return &corev1.Secret{}
 }
 
-// entry is a write of the operator, as it went out.
+// entry is one write of the operator.
 type entry struct {
 	apiCall
 	at time.Time
-	// generation numbers the managers of a test.
+	// generation is the number of the manager in the test.
 	generation int
-	// answer is the HTTP status, 0 when the request never reached the API server.
+	// answer is the HTTP status; 0 if the request did not reach the API server.
 	answer int
-	// fate says what was done to it on purpose.
+	// cut is the side of the write on which the test cut the connection; empty if it did not.
 	cut side
-	// failure is what kept it from an answer.
+	// failure is the error of the request, if there was one.
 	failure string
 }
 
-// effective tells whether the write is in the cluster now.
+// effective reports whether the write took effect.
 func (e *entry) effective() bool { return e.answer >= 200 && e.answer < 300 }
 
-// refused tells whether the API server did not allow the write.
+// refused reports whether the API server answered Forbidden.
 func (e *entry) refused() bool { return e.answer == http.StatusForbidden }
 
 func (e *entry) String() string {
@@ -120,12 +121,12 @@ func (e *entry) String() string {
 	return text
 }
 
-// journal keeps the writes of all managers of a test, and every token that was in one.
+// journal records the writes of all managers of a test, and every token and private key in them.
 type journal struct {
 	mu      sync.Mutex
 	entries []*entry
 	tokens  map[string]map[string]bool // by owner
-	keys    map[string]bool            // in PEM
+	keys    map[string]bool            // private keys in PEM
 }
 
 func newJournal() *journal {
@@ -138,7 +139,7 @@ func (j *journal) append(e *entry) {
 	j.entries = append(j.entries, e)
 }
 
-// of are the writes about the objects of an owner, in their order.
+// ofOwner returns the writes that concern the objects of an owner, in order.
 func (j *journal) ofOwner(owner string) []*entry {
 	return j.filter(func(e *entry) bool { return e.owner == owner })
 }
@@ -154,7 +155,7 @@ func (j *journal) filter(want func(*entry) bool) (found []*entry) {
 	return found
 }
 
-// saw remembers the tokens that a Secret holds.
+// recordSecret records the tokens in a Secret.
 func (j *journal) recordSecret(owner string, secret *corev1.Secret) {
 	for _, field := range []string{v1alpha1.SecretToken, v1alpha1.SecretAccessToken} {
 		if compact := string(secret.Data[field]); strings.Count(compact, ".") == 2 {
@@ -163,7 +164,7 @@ func (j *journal) recordSecret(owner string, secret *corev1.Secret) {
 	}
 }
 
-// sawKeys remembers the private keys that a Secret holds.
+// recordKeys records the private keys in a Secret.
 func (j *journal) recordKeys(secret *corev1.Secret) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -174,7 +175,8 @@ func (j *journal) recordKeys(secret *corev1.Secret) {
 	}
 }
 
-// needles are all tokens and private keys that were ever in a Secret, or on their way there.
+// scanner returns a scanner for all tokens and private keys that were ever in a Secret, or in a write of
+// one.
 func (j *journal) scanner(t *testing.T) *secretScanner {
 	t.Helper()
 	j.mu.Lock()
@@ -200,7 +202,7 @@ func (j *journal) recordToken(owner, compact string) {
 	j.tokens[owner][compact] = true
 }
 
-// tokensOf is every token that was ever in a Secret of an owner, or on its way there.
+// tokensOf returns every token that was ever in a Secret of an owner, or in a write of one.
 func (j *journal) tokensOf(owner string) (tokens []string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// damages are what can happen to the Secret with the signing keys, and what is said of it.
+// damages lists what can happen to the Secret with the signing keys, and the reason that reports it.
 var damages = []struct {
 	name   string
 	do     func(*issuerHarness, *corev1.Secret)
@@ -65,8 +65,9 @@ func pems(s *corev1.Secret) (names []string) {
 
 func onePEM(s *corev1.Secret) string { return pems(s)[0] }
 
-// TestLostKeysAreNeverReplacedSilently damages the Secret with the signing keys while tokens
-// live. It is reported and left alone; a restored Secret brings everything back as it was.
+// TestLostKeysAreNeverReplacedSilently damages the Secret with the signing keys while tokens are valid. The
+// operator reports the damage and does not write the Secret. A restored Secret makes all tokens valid
+// again.
 func TestLostKeysAreNeverReplacedSilently(t *testing.T) {
 	for _, damage := range damages {
 		t.Run(damage.name, func(t *testing.T) {
@@ -81,25 +82,25 @@ func TestLostKeysAreNeverReplacedSilently(t *testing.T) {
 			h.awaitKeyReason(key, v1alpha1.ReasonIssuerNotReady)
 			late := h.harness.createKey(h.name, "late", h.name)
 			h.awaitKeyReason(late, v1alpha1.ReasonIssuerNotReady)
-			// Time and further looks change nothing.
+			// Time and further reconciles change nothing.
 			h.advance(24*time.Hour, key, late)
 			h.awaitIssuerReason(h.name, damage.reason)
-			h.Expect(h.keyWrites()).To(gomega.HaveLen(writes), "the keys were replaced")
+			h.Expect(h.keyWrites()).To(gomega.HaveLen(writes), "the signing keys were replaced")
 			now, err := h.tokenIn(h.name, key.Name)
 			h.Expect(err).NotTo(gomega.HaveOccurred())
-			h.Expect(now).To(gomega.Equal(held), "a refusal that can be taken back leaves the token where it is")
+			h.Expect(now).To(gomega.Equal(held), "the token in the Secret changed, although the refusal is reversible")
 
 			h.restore(backup)
 			h.awaitIssuerReason(h.name, v1alpha1.ReasonKeysReady)
 			h.awaitRevision([]*v1alpha1.JWTRefreshKey{key, late}, 1)
 			h.expectAccepted(held, registry.Current)
-			h.Expect(h.keyWrites()).To(gomega.HaveLen(writes), "the restored keys were left alone")
+			h.Expect(h.keyWrites()).To(gomega.HaveLen(writes), "the restored signing keys were written")
 		})
 	}
 }
 
-// TestLostKeysGivenUp follows what status says when there is no backup: the keys are given
-// up, and everything they signed is issued again.
+// TestLostKeysGivenUp follows the instruction in status for keys without a backup: the signing keys are
+// withdrawn, and everything that they signed is issued again.
 func TestLostKeysGivenUp(t *testing.T) {
 	for _, damage := range damages {
 		if damage.reason == v1alpha1.ReasonKeysForeign {
@@ -115,12 +116,12 @@ func TestLostKeysGivenUp(t *testing.T) {
 				message = h.awaitIssuerReason(h.name, v1alpha1.ReasonKeysLost)
 			}
 			said := regexp.MustCompile(regexp.QuoteMeta(v1alpha1.AnnotationWithdrawKey) + `=([^ ]+)\.$`).FindStringSubmatch(message)
-			h.Expect(said).To(gomega.HaveLen(2), "the message says what to annotate: %s", message)
+			h.Expect(said).To(gomega.HaveLen(2), "the message does not name the annotation: %s", message)
 			annotate(h.harness, h.issuerRef(), v1alpha1.AnnotationWithdrawKey, said[1])
 
 			h.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 2)
 			h.expectRefused(held)
-			// The next access key is published before it signs.
+			// The next signing key for access tokens is published before it signs.
 			h.advance(time.Hour)
 			h.awaitIssuerReason(h.name, v1alpha1.ReasonKeysReady)
 			now, err := h.tokenIn(h.name, key.Name)
@@ -131,12 +132,12 @@ func TestLostKeysGivenUp(t *testing.T) {
 	}
 }
 
-// keyWrites are the writes of the Secret with the signing keys.
+// keyWrites returns the writes of the Secret with the signing keys.
 func (h *issuerHarness) keyWrites() []*entry {
 	return h.journal.filter(func(e *entry) bool { return e.kind == signingKeys && e.owner == h.name })
 }
 
-// restore brings a Secret back from a backup, as an administrator does.
+// restore restores a Secret from a backup, as an administrator does.
 func (h *issuerHarness) restore(backup *corev1.Secret) {
 	h.t.Helper()
 	restored := &corev1.Secret{

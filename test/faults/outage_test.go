@@ -18,8 +18,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// TestOutageInTheMiddleOfIssues stops etcd and then kills the API server while 500 keys are
-// issued. The manager runs on, and all end Ready by themselves, none issued twice.
+// TestOutageInTheMiddleOfIssues stops etcd and then kills the API server while 500 refresh keys are issued.
+// The manager keeps running. All keys become Ready without help, and none is issued twice.
 func TestOutageInTheMiddleOfIssues(t *testing.T) {
 	const keys, issuedBefore = 500, 100
 	if server.Existing() {
@@ -37,7 +37,7 @@ func TestOutageInTheMiddleOfIssues(t *testing.T) {
 	o.check()
 }
 
-// outage is a control plane of its own, with many keys.
+// outage is a control plane of its own, with many refresh keys.
 type outage struct {
 	*harness
 	control   *cluster.Cluster
@@ -73,7 +73,7 @@ func newOutage(t *testing.T, keys int) *outage {
 	})
 	o.createNamespace(o.name)
 	o.createIssuer(o.name)
-	// The signing keys come first: a key that finds none says so, which is another write.
+	// The signing keys are created first. Otherwise each refresh key would report their absence in one more write.
 	stop := o.startManager(newWire(o.journal, 0).wrap)
 	o.awaitIssuerReason(o.name, v1alpha1.ReasonKeysReady)
 	stop()
@@ -84,7 +84,7 @@ func newOutage(t *testing.T, keys int) *outage {
 	return o
 }
 
-// issued counts the keys that are Ready.
+// readyCount returns how many refresh keys are Ready.
 func (o *outage) readyCount() (int, error) {
 	var keys v1alpha1.JWTRefreshKeyList
 	if err := o.admin.List(o.ctx, &keys, client.InNamespace(o.name)); err != nil {
@@ -99,7 +99,7 @@ func (o *outage) readyCount() (int, error) {
 	return count, nil
 }
 
-// strike takes etcd away for a while, and then the API server as a crash would.
+// stopControlPlane stops etcd for a while, and then kills the API server.
 func (o *outage) stopControlPlane(away time.Duration) {
 	o.t.Helper()
 	before, err := o.readyCount()
@@ -108,13 +108,13 @@ func (o *outage) stopControlPlane(away time.Duration) {
 	o.Expect(o.control.Etcd.Stop(o.ctx)).To(gomega.Succeed())
 	short, cancel := context.WithTimeout(o.ctx, away)
 	defer cancel()
-	o.Expect(o.admin.Get(short, clientKey(o.keys[0]), o.keys[0].DeepCopy())).NotTo(gomega.Succeed(), "there is no etcd to read from")
+	o.Expect(o.admin.Get(short, clientKey(o.keys[0]), o.keys[0].DeepCopy())).NotTo(gomega.Succeed(), "a read succeeded without etcd")
 	<-short.Done()
 	o.Expect(o.control.Etcd.Start(o.ctx)).To(gomega.Succeed())
 	o.Expect(o.control.APIServer.Kill()).To(gomega.Succeed())
 	o.Expect(o.control.APIServer.Start(o.ctx)).To(gomega.Succeed())
-	o.t.Logf("etcd went after %d of %d issues, for %s, and the API server with it", before, len(o.keys), time.Since(o.stoppedAt).Round(time.Millisecond))
-	o.Expect(before).To(gomega.BeNumerically("<", len(o.keys)), "the outage came too late")
+	o.t.Logf("etcd and the API server stopped after %d of %d issues, for %s", before, len(o.keys), time.Since(o.stoppedAt).Round(time.Millisecond))
+	o.Expect(before).To(gomega.BeNumerically("<", len(o.keys)), "all keys were issued before the outage")
 }
 
 func (o *outage) awaitRecovery() {
@@ -135,7 +135,7 @@ func (o *outage) check() {
 		o.Expect(err).NotTo(gomega.HaveOccurred())
 		list.add(key)
 		if key.Status.Revision != 1 {
-			faults = append(faults, fmt.Errorf("key %s is at revision %d", key.Name, key.Status.Revision))
+			faults = append(faults, fmt.Errorf("key %s: got revision %d, want 1", key.Name, key.Status.Revision))
 		}
 		cost, refused := map[kind]int{}, 0
 		mine := o.journal.filter(func(e *entry) bool { return e.owner == o.name && e.name == key.Name })
@@ -147,16 +147,16 @@ func (o *outage) check() {
 			}
 		}
 		effective[fmt.Sprintf("%d of the Secret and %d of status", cost[keySecret], cost[keyStatus])]++
-		// One whose answer was lost is not counted; it is done all the same. An API server that begins may refuse the Secret,
-		// before it knows the roles; that the status says so is one write more.
+		// A write whose answer was lost is not counted, although it took effect. An API server that starts may refuse
+		// the Secret before it has read the roles. Reporting that in status is one more write.
 		if cost[keySecret] > 1 || cost[keyStatus] > 1+refused {
-			faults = append(faults, fmt.Errorf("key %s cost too much:\n%s\n%s", key.Name, formatEntries(mine), o.log.tail(`"`+key.Name+`"`)))
+			faults = append(faults, fmt.Errorf("key %s: too many effective writes:\n%s\n%s", key.Name, formatEntries(mine), o.log.tail(`"`+key.Name+`"`)))
 		}
 	}
 	attempts := o.journal.ofOwner(o.name)
-	o.t.Logf("%d writes were tried, %d of them in vain", len(attempts), len(slices.DeleteFunc(attempts, (*entry).effective)))
+	o.t.Logf("%d writes, %d of them without effect", len(attempts), len(slices.DeleteFunc(attempts, (*entry).effective)))
 	for _, cost := range slices.Sorted(maps.Keys(effective)) {
-		o.t.Logf("answered writes a key: %s: %d keys", cost, effective[cost])
+		o.t.Logf("answered writes per key: %s: %d keys", cost, effective[cost])
 	}
 	faults = append(faults, list.verify(o.harness, o.name, o.name), list.verifyRecorded(o.harness, o.name), o.watcher.violationsIn(o.name))
 	if err := errors.Join(faults...); err != nil {

@@ -17,19 +17,19 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// race is a write of the operator that somebody else forestalls: by an own write in the
-// moment between the operator's look and its write.
+// race is a write of the operator that conflicts with another client's write between the operator's read
+// and its write.
 type race struct {
 	name string
-	// at is the write.
+	// write matches the write of the operator.
 	write func(apiCall) bool
-	// fresh: the key is not issued before.
+	// unissued: the refresh key is not issued before the race.
 	unissued bool
 	// start makes the operator write.
 	start func(*issuerHarness)
-	// meanwhile is what somebody else does first.
+	// meanwhile is the write of the other client.
 	meanwhile func(*issuerHarness)
-	// finish is what has to come of it.
+	// finish checks the outcome.
 	finish func(*issuerHarness)
 }
 
@@ -133,8 +133,8 @@ func matchWrite(verb string, kind kind) func(apiCall) bool {
 	return func(e apiCall) bool { return e.verb == verb && e.kind == kind }
 }
 
-// TestWhoeverIsQuickerIsNotOverwritten: what the operator decided on an old state is refused
-// by the API server, and decided anew.
+// TestConcurrentWritesAreNotOverwritten checks that the API server refuses a write that the operator based
+// on an old state, and that the operator decides again.
 func TestConcurrentWritesAreNotOverwritten(t *testing.T) {
 	for _, race := range races {
 		t.Run(race.name, func(t *testing.T) {
@@ -154,14 +154,14 @@ func TestConcurrentWritesAreNotOverwritten(t *testing.T) {
 			known := len(h.journal.ofOwner(h.name))
 			armed.Store(true)
 			race.start(h)
-			h.Expect(h.firstWrite(known, race.write).answer).To(gomega.Equal(http.StatusConflict), "the write went through:\n%s", formatEntries(h.journal.ofOwner(h.name)[known:]))
-			h.Expect(armed.Load()).To(gomega.BeFalse(), "nobody was quicker")
+			h.Expect(h.firstWrite(known, race.write).answer).To(gomega.Equal(http.StatusConflict), "the operator's write did not conflict:\n%s", formatEntries(h.journal.ofOwner(h.name)[known:]))
+			h.Expect(armed.Load()).To(gomega.BeFalse(), "the other client did not write")
 			race.finish(h)
 		})
 	}
 }
 
-// firstWrite waits for the first write of a kind after those that are known, and its answer.
+// firstWrite waits for the first matching write after the known ones, and returns it.
 func (h *issuerHarness) firstWrite(known int, of func(apiCall) bool) (first *entry) {
 	h.t.Helper()
 	h.Eventually(func() bool {
@@ -171,19 +171,20 @@ func (h *issuerHarness) firstWrite(known int, of func(apiCall) bool) (first *ent
 			first = writes[i]
 		}
 		return i >= 0
-	}, waitTimeout, pollEvery).Should(gomega.BeTrue(), func() string { return "there was no such write\n" + h.log.tail(h.name) })
+	}, waitTimeout, pollEvery).Should(gomega.BeTrue(), func() string { return "the operator made no such write\n" + h.log.tail(h.name) })
 	return first
 }
 
 func (h *issuerHarness) keyRef() *v1alpha1.JWTRefreshKey { return newKey(h.name, keyName, h.name) }
 
-// somebodys is a Secret of the key's name that the operator did not make.
+// foreignSecret returns a Secret with the name of the key's Secret that the operator does not own.
 func (h *issuerHarness) foreignSecret() *corev1.Secret {
 	secret := secretNamed(h.name, keyName)
 	secret.Data = map[string][]byte{"password": []byte("theirs")}
 	return secret
 }
 
+// expectForeignSecret checks that the foreign Secret is unchanged.
 func (h *issuerHarness) expectForeignSecret() {
 	h.t.Helper()
 	secret, err := get(h.harness, secretNamed(h.name, keyName))
@@ -193,10 +194,11 @@ func (h *issuerHarness) expectForeignSecret() {
 	h.Expect(secret.OwnerReferences).To(gomega.BeEmpty())
 }
 
-// reportUse writes what the token service writes, as it does: a blind patch.
+// reportUse writes the last use to status as the token service does: with a patch without a resource
+// version.
 func (h *issuerHarness) reportUse() {
 	h.t.Helper()
-	// By its name alone: its rights are of no concern here.
+	// The user name is the token service's. The group grants all rights, which this test does not check.
 	config := server.As("system:serviceaccount:"+apiserver.Namespace+":"+apiserver.TokenServer, "system:masters")
 	service, err := client.New(config, client.Options{Scheme: controllers.Scheme()})
 	h.Expect(err).NotTo(gomega.HaveOccurred())

@@ -15,17 +15,16 @@ import (
 	"testing"
 )
 
-// needles are secrets in every form in which they could turn up: as they are, in base64 and
-// hex, cut in pieces, printed as numbers, and in a dump of memory.
+// secretScanner finds secrets in every form in which they could appear: as they are, in base64 and hex, in
+// parts, printed as numbers, and in a hex dump.
 type secretScanner struct {
-	// byStart finds those that begin with the given bytes, so that a long text is gone
-	// through once, however many there are.
+	// byPrefix holds the patterns by their first bytes, so that one pass over a text finds all of them.
 	byPrefix map[string][]pattern
 }
 
 type pattern struct{ what, text string }
 
-// start is how many bytes of a needle it is found by.
+// prefixLength is the number of bytes by which a pattern is looked up.
 const prefixLength = 16
 
 func newSecretScanner() *secretScanner { return &secretScanner{byPrefix: map[string][]pattern{}} }
@@ -36,12 +35,12 @@ func (s *secretScanner) addPattern(what, text string) {
 	}
 }
 
-// add puts a text and its encodings.
+// addEncodings adds a text and its encodings.
 func (s *secretScanner) addEncodings(what, text string) {
 	s.addPattern(what, text)
 	s.addPattern(what+" in hex", hex.EncodeToString([]byte(text)))
 	for shift := range 3 {
-		// Whatever stands before and after it: only whole groups of its own count.
+		// Only whole groups of three bytes have the same encoding in every context.
 		inside := text[min(len(text), (3-shift)%3):]
 		inside = inside[:len(inside)/3*3]
 		s.addPattern(what+" in base64", base64.StdEncoding.EncodeToString([]byte(inside)))
@@ -49,18 +48,18 @@ func (s *secretScanner) addEncodings(what, text string) {
 	}
 }
 
-// token adds a token and two of its parts: the header is the same for all.
+// addToken adds a token, its payload and its signature. The header is the same in all tokens.
 func (s *secretScanner) addToken(compact string) {
 	parts := strings.Split(compact, ".")
 	s.addEncodings("a token", compact)
 	s.addEncodings("the payload of a token", parts[1])
 	s.addEncodings("the signature of a token", parts[2])
-	// Also where it was cut short.
+	// A message may be cut off.
 	s.addPattern("half a signature", parts[2][:len(parts[2])/2])
 	s.addPattern("half a signature", parts[2][len(parts[2])/2:])
 }
 
-// privateKey adds what a PEM block in PKCS #8 tells.
+// addPrivateKey adds the secret parts of a private key in PKCS #8 PEM.
 func (s *secretScanner) addPrivateKey(t *testing.T, content []byte) {
 	t.Helper()
 	block, _ := pem.Decode(content)
@@ -97,7 +96,7 @@ func (s *secretScanner) addPrivateKey(t *testing.T, content []byte) {
 	}
 }
 
-// secret adds bytes in the forms in which Go prints bytes.
+// addBytes adds bytes in the forms in which Go prints bytes.
 func (s *secretScanner) addBytes(what string, raw []byte) {
 	s.addEncodings(what, string(raw))
 	s.addPattern(what+" in upper-case hex", strings.ToUpper(hex.EncodeToString(raw)))
@@ -105,7 +104,7 @@ func (s *secretScanner) addBytes(what string, raw []byte) {
 	s.addPattern(what+" as a list of numbers", strings.Join(strings.Fields(strings.Trim(fmt.Sprint(raw), "[]")), ","))
 }
 
-// find returns what of the needles is in a text, each kind once.
+// find returns which kinds of secrets a text contains, each kind once.
 func (s *secretScanner) find(text string) (found []string) {
 	seen := map[string]bool{}
 	look := func(text string) {
@@ -123,10 +122,10 @@ func (s *secretScanner) find(text string) (found []string) {
 	return found
 }
 
-// dumpLine is a line of hex.Dump, as it is or inside of a JSON string.
+// dumpLine matches a line of hex.Dump, as it is or in a JSON string.
 var dumpLine = regexp.MustCompile(`[0-9a-f]{8}  (?:[0-9a-f]{2} {1,2}){1,16} *\|(.{1,48}?)\|(?:\n|\\n|$)`)
 
-// undumped is the text that the lines of dumps show, put together.
+// decodeDumps returns the content of all hex dumps in a text.
 func decodeDumps(text string) string {
 	var all strings.Builder
 	for _, line := range dumpLine.FindAllStringSubmatch(text, -1) {
@@ -135,7 +134,7 @@ func decodeDumps(text string) string {
 	return all.String()
 }
 
-// TestNeedlesAreFound is the control: what the canary looks for is found, in whatever form.
+// TestSecretScannerFindsEveryForm checks that the scanner finds a token in every form, and nothing else.
 func TestSecretScannerFindsEveryForm(t *testing.T) {
 	const compact = "eyJhbGciOiJFUzI1NiJ9.eyJhdWQiOiJodHRwczovL29yZGVycy5leGFtcGxlLmNvbSJ9.c2lnbmF0dXJlLXNpZ25hdHVyZS1zaWduYXR1cmUtc2lnbmF0dXJlLXNpZ25hdHVy"
 	s := newSecretScanner()
@@ -156,10 +155,10 @@ func TestSecretScannerFindsEveryForm(t *testing.T) {
 		"cut short":          compact[:len(compact)-30],
 	} {
 		if len(s.find(text)) == 0 {
-			t.Errorf("%s: not found in %s", name, text)
+			t.Errorf("%s: the token was not found in %s", name, text)
 		}
 	}
 	if found := s.find("eyJhbGciOiJFUzI1NiJ9 and what else is in a log {\"body\":\"" + strings.Repeat("c2lnbmF0dXJl", 3)); len(found) > 0 {
-		t.Errorf("found where it is not: %s", found)
+		t.Errorf("got %s in a text without secrets, want nothing", found)
 	}
 }

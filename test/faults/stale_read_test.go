@@ -11,18 +11,18 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// slumber is what goes on while a manager sleeps between its look at a key and its write of
-// the Secret. What it then writes must not be what it had in mind before.
+// staleReadCase is a change that happens while a manager is stopped between its read of a key and its write
+// of the Secret. The manager must not write what it decided before.
 type staleReadCase struct {
 	name string
 	key  func(*v1alpha1.JWTRefreshKey)
-	// over is the answer that the manager falls asleep over.
+	// hold matches the answer that is held back from the manager.
 	hold func(e apiCall, answer int) bool
-	// lulls makes the manager look, and meanwhile is done while it sleeps.
+	// trigger makes the manager read. meanwhile runs while the answer is held back.
 	trigger, meanwhile func(*staleReadHarness)
-	// after asks the manager for something that it comes to after what it had in mind.
+	// after requests something that the manager does after the interrupted work.
 	after func(*staleReadHarness)
-	// writes is how often it writes the Secret from the moment that it looked, after included.
+	// writes is how often this manager writes the Secret from the read on, including after.
 	writes int
 }
 
@@ -77,9 +77,8 @@ var staleReadCases = []staleReadCase{
 	},
 }
 
-// TestAManagerThatSleptWritesNoOldToken lets a manager sleep between its look and its write,
-// while others go on. A token that was made, or found on record, before that is not put into
-// the Secret any more, where its readers would find it refused.
+// TestAStaleReadWritesNoOldToken holds a manager between its read and its write while other managers work.
+// The manager does not write a token from before that, which would be refused.
 func TestAStaleReadWritesNoOldToken(t *testing.T) {
 	for _, tc := range staleReadCases {
 		t.Run(tc.name, func(t *testing.T) {
@@ -87,7 +86,7 @@ func TestAStaleReadWritesNoOldToken(t *testing.T) {
 			writesBefore := len(h.journal.ofOwner(h.name))
 			h.held.armed.Store(true)
 			tc.trigger(h)
-			h.Eventually(h.held.holding, waitTimeout).Should(gomega.BeClosed(), "there was nothing to fall asleep over")
+			h.Eventually(h.held.holding, waitTimeout).Should(gomega.BeClosed(), "the manager made no matching request")
 			tc.meanwhile(h)
 			close(h.held.release)
 			tc.after(h)
@@ -98,13 +97,13 @@ func TestAStaleReadWritesNoOldToken(t *testing.T) {
 					written = append(written, e)
 				}
 			}
-			h.Expect(written).To(gomega.HaveLen(tc.writes), "the manager that slept wrote the Secret from what it saw before:\n%s", formatEntries(h.journal.ofOwner(h.name)[writesBefore:]))
+			h.Expect(written).To(gomega.HaveLen(tc.writes), "writes of the Secret by the held manager:\n%s", formatEntries(h.journal.ofOwner(h.name)[writesBefore:]))
 			h.Expect(h.watcher.violationsIn(h.name)).To(gomega.Succeed())
 		})
 	}
 }
 
-// sleeper is a house whose manager takes a nap.
+// staleReadHarness is an issuer harness whose manager can be held.
 type staleReadHarness struct {
 	*issuerHarness
 	tc      *staleReadCase
@@ -144,13 +143,13 @@ func (h *staleReadHarness) awaitOwnRevision(revision int64) {
 	h.awaitRevision([]*v1alpha1.JWTRefreshKey{h.keyRef()}, revision)
 }
 
-// onlyOneIsAccepted waits until the superseded tokens have retired.
+// awaitSupersededRetired waits until the superseded tokens are retired.
 func (h *staleReadHarness) awaitSupersededRetired() {
 	h.t.Helper()
 	h.Eventually(func() (int, error) {
 		key, err := get(h.harness, h.keyRef())
 		return len(key.Status.Previous), err
-	}, waitTimeout, pollEvery).Should(gomega.BeZero(), "superseded tokens")
+	}, waitTimeout, pollEvery).Should(gomega.BeZero(), "number of superseded tokens")
 }
 
 func (h *staleReadHarness) deleteSecret() {
@@ -158,7 +157,8 @@ func (h *staleReadHarness) deleteSecret() {
 	h.Expect(h.admin.Delete(h.ctx, secretNamed(h.name, keyName))).To(gomega.Succeed())
 }
 
-// remakeTheKey leaves the Secret of the earlier one, with a token that is dead.
+// recreateKey deletes and creates the key. The Secret of the earlier key remains, with a token that is
+// refused.
 func (h *staleReadHarness) recreateKey() {
 	held, err := h.tokenIn(h.name, keyName)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -167,7 +167,7 @@ func (h *staleReadHarness) recreateKey() {
 	h.harness.createKey(h.name, keyName, h.name, h.tc.shape)
 }
 
-// another starts a second manager, which is awake until it crashes.
+// startSecondManager starts a manager that is not held, and that crashes as planned.
 func (h *staleReadHarness) startSecondManager(at crash) (*wire, func()) {
 	h.t.Helper()
 	wire := newWire(h.journal, 2)
@@ -183,7 +183,7 @@ func matchAnswer(verb string, kind kind, want int) func(apiCall, int) bool {
 	}
 }
 
-// nap keeps one answer of the API server back until it is over.
+// heldAnswer holds back one answer of the API server until release is closed.
 type heldAnswer struct {
 	matches func(e apiCall, answer int) bool
 	armed   atomic.Bool

@@ -11,8 +11,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// ofAccessTokens are transitions of keys that have an access token in their Secret, or come to
-// have one. The clock stands still.
+// accessTokenTransitions are transitions of refresh keys with an access token in their Secret, before or
+// after. The clock does not advance.
 var accessTokenTransitions = []*transition{
 	{
 		name: "first issue with an access token", writes: 2, keyless: true, apply: createKeyWith(withAccessToken),
@@ -44,14 +44,14 @@ var accessTokenTransitions = []*transition{
 	},
 }
 
-// lastingAccess lets no access token be due for renewal within jump.
+// lastingAccess sets access token lifetimes that need no renewal within jump.
 func lastingAccess(i *v1alpha1.JWTIssuer) {
 	i.Spec.AccessToken = &v1alpha1.IssuerAccessTokenSpec{
 		Lifetime: &metav1.Duration{Duration: 24 * time.Hour}, MaxLifetime: &metav1.Duration{Duration: 24 * time.Hour},
 	}
 }
 
-// longAccess lets an access token be due for renewal within jump.
+// longAccess sets access token lifetimes that need a renewal within jump.
 func longAccess(i *v1alpha1.JWTIssuer) {
 	i.Spec.AccessToken = &v1alpha1.IssuerAccessTokenSpec{
 		Lifetime: &metav1.Duration{Duration: 90 * time.Minute}, MaxLifetime: &metav1.Duration{Duration: 2 * time.Hour},
@@ -72,21 +72,22 @@ func accessIn(s *clusterState) string {
 	return string(secretOf(s, keyName).Data[v1alpha1.SecretAccessToken])
 }
 
-// holdsAccess: the access token is one that an API accepts, and says what the key says now.
+// holdsAccess checks that an API accepts the access token, and that it matches the refresh key.
 func holdsAccess(c *crashCase, s *clusterState) error {
 	claims, err := token.Parse(accessIn(s), token.Access, s.rings, s.issuer.Spec.URL, c.clock.Now())
 	switch {
 	case err != nil:
 		return fmt.Errorf("the access token in the Secret is not valid: %w", err)
 	case claims.Audience != s.key.Spec.Audience:
-		return fmt.Errorf("the access token is for %s, and the key for %s", claims.Audience, s.key.Spec.Audience)
+		return fmt.Errorf("access token: got audience %s, want %s", claims.Audience, s.key.Spec.Audience)
 	case claims.ExpiresAt.After(s.line().ExpiresAt.Time):
-		return fmt.Errorf("the access token outlives the refresh token, until %s", claims.ExpiresAt)
+		return fmt.Errorf("the access token expires at %s, after the refresh token", claims.ExpiresAt)
 	}
 	return nil
 }
 
-// holdsAnotherAccess: whoever stole the Secret has not got what is in it now.
+// holdsAnotherAccess checks that the Secret holds a new access token, which a thief of the old Secret does
+// not have.
 func holdsAnotherAccess(c *crashCase, s *clusterState) error {
 	if accessIn(s) == accessIn(c.before) {
 		return errors.New("the access token is the one from before")
@@ -96,12 +97,12 @@ func holdsAnotherAccess(c *crashCase, s *clusterState) error {
 
 func holdsNoAccess(_ *crashCase, s *clusterState) error {
 	if accessIn(s) != "" {
-		return errors.New("there is an access token in the Secret still")
+		return errors.New("the Secret still holds an access token")
 	}
 	annotations := secretOf(s, keyName).Annotations
 	for _, about := range []string{v1alpha1.AnnotationAccessTokenHash, v1alpha1.AnnotationAccessTokenExpiresAt, v1alpha1.AnnotationAccessTokenKeyID} {
 		if annotations[about] != "" {
-			return fmt.Errorf("the Secret says %s of an access token that is gone", about)
+			return fmt.Errorf("the Secret has annotation %s without an access token", about)
 		}
 	}
 	return nil
@@ -110,7 +111,7 @@ func holdsNoAccess(_ *crashCase, s *clusterState) error {
 func renewedAccess(c *crashCase, s *clusterState) error {
 	was, now := secretOf(c.before, keyName).Annotations, secretOf(s, keyName).Annotations
 	if was[v1alpha1.AnnotationAccessTokenExpiresAt] == now[v1alpha1.AnnotationAccessTokenExpiresAt] {
-		return fmt.Errorf("the access token ends when the one from before did, at %s", was[v1alpha1.AnnotationAccessTokenExpiresAt])
+		return fmt.Errorf("the access token expires when the one from before did, at %s", was[v1alpha1.AnnotationAccessTokenExpiresAt])
 	}
 	return errors.Join(holdsAnotherAccess(c, s), sameToken(c, s))
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// byForgers are what becomes of a line that somebody else wrote into status. What the operator
-// cannot have written is not signed again: a new token follows it, and nothing of the line
-// before is accepted. Ready is taken back until the Secret is written. The clock stands still.
+// forgeryTransitions are transitions in which another client wrote a token line to status. The operator
+// does not sign a forged line. It issues a new token, and refuses every token of the earlier line. Ready is
+// false until the Secret is written. The clock does not advance.
 var forgeryTransitions = []*transition{
 	{
 		name: "forged hash", writes: 3, refusesOld: true, want: outcome{advanced: 1, also: withoutForgery},
@@ -38,7 +38,7 @@ var forgeryTransitions = []*transition{
 		}),
 	},
 	{
-		name: "content that is none", writes: 3, refusesOld: true, want: outcome{advanced: 1, also: withoutForgery},
+		name: "content that is invalid", writes: 3, refusesOld: true, want: outcome{advanced: 1, also: withoutForgery},
 		apply: forge(func(s *v1alpha1.JWTRefreshKeyStatus) {
 			s.Content = &apiextensionsv1.JSON{Raw: []byte(`{"` + forgery + `":1}`)}
 		}),
@@ -62,7 +62,7 @@ var forgeryTransitions = []*transition{
 		apply: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { s.KeyID = forgery }),
 	},
 	{
-		// The token itself is genuine, as its hash shows, and says less than what was forged.
+		// The hash shows that the token is genuine. Its content grants less than the forged content.
 		name: "forged content with the true hash", writes: 3, want: outcome{advanced: 1, superseded: 1, also: withoutForgery},
 		apply: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { forgeContent(s, `{`, `{"scope":"`+forgery+`",`) }),
 	},
@@ -74,7 +74,7 @@ var forgeryTransitions = []*transition{
 
 const forgery = "forged"
 
-// forge writes a status as nobody can who is not the operator, or the administrator of etcd.
+// forge writes a status, which only the operator and an administrator of etcd can do.
 func forge(change func(*v1alpha1.JWTRefreshKeyStatus)) func(*crashCase) {
 	return func(c *crashCase) {
 		forger, err := client.New(c.manager, client.Options{Scheme: controllers.Scheme()})
@@ -86,7 +86,7 @@ func forge(change func(*v1alpha1.JWTRefreshKeyStatus)) func(*crashCase) {
 			}
 			change(&key.Status)
 			return forger.Status().Update(c.ctx, key)
-		}, waitTimeout, pollEvery).Should(gomega.Succeed(), "forge the status of %s", c)
+		}, waitTimeout, pollEvery).Should(gomega.Succeed(), "cannot forge the status of %s", c)
 	}
 }
 
@@ -94,14 +94,14 @@ func forgeContent(s *v1alpha1.JWTRefreshKeyStatus, old, forged string) {
 	s.Content = &apiextensionsv1.JSON{Raw: bytes.Replace(s.Content.Raw, []byte(old), []byte(forged), 1)}
 }
 
-// withoutForgery: the line is the operator's own again.
+// withoutForgery checks that the token line is complete and contains nothing forged.
 func withoutForgery(_ *crashCase, s *clusterState) error {
 	line := s.line()
 	if line.Content == nil || line.ExpiresAt == nil {
-		return fmt.Errorf("the line is incomplete: %+v", line)
+		return fmt.Errorf("the token line is incomplete: %+v", line)
 	}
 	if content := string(line.Content.Raw); strings.Contains(content, forgery) || line.KeyID == forgery || line.TokenHash == token.Hash(forgery) {
-		return fmt.Errorf("what was forged is in the line still: kid %s, %s, content %s", line.KeyID, line.TokenHash, content)
+		return fmt.Errorf("the token line still has forged content: kid %s, hash %s, content %s", line.KeyID, line.TokenHash, content)
 	}
 	return nil
 }

@@ -13,8 +13,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// byIssuers are the transitions of issuers, and of the keys that they concern. The clock
-// stands still.
+// issuerTransitions are transitions of issuers and of their refresh keys. The clock does not advance.
 var issuerTransitions = []*transition{
 	{
 		name: "first signing keys", writes: 2, keyless: true, issuerless: true, apply: createIssuer,
@@ -23,8 +22,8 @@ var issuerTransitions = []*transition{
 	{name: "changed algorithm", writes: 2, apply: changeAlgorithm, want: outcome{also: nextKeyIsES384}},
 	{name: "withdrawn signing key", writes: 5, apply: withdraw, want: outcome{advanced: 1, also: withoutWithdrawn}, refusesOld: true},
 	{
-		// The next access key has not been published for long enough, and until it has, the Secret goes
-		// without: nobody accepts the access token that it had.
+		// The next signing key for access tokens has not been published for long enough. Until then the Secret
+		// has no access token, since the earlier one is refused.
 		name: "withdrawn access key whose successor has to wait", writes: 4, issuer: []func(*v1alpha1.JWTIssuer){lastingAccess},
 		key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, apply: withdrawAccess,
 		want: outcome{issuer: v1alpha1.ReasonKeyPending, also: allOf(accessIsWithdrawn, holdsNoAccess)},
@@ -38,7 +37,7 @@ var issuerTransitions = []*transition{
 		want: outcome{reason: v1alpha1.ReasonIssuerNotFound, issuerless: true, also: sameToken},
 	},
 	{
-		// The key can be looked at before the issuer has been, and says so.
+		// If the refresh key is reconciled before the issuer, it reports that in one more write.
 		name: "deleted issuer made again", writes: 2, spare: 1,
 		setup: []step{{do: deleteIssuer, want: outcome{advanced: 1, reason: v1alpha1.ReasonIssuerNotFound, issuerless: true}, refusesOld: true}},
 		apply: createIssuer, want: outcome{also: allOf(sameToken, sameKeys)},
@@ -53,19 +52,19 @@ func deleteIssuer(c *crashCase) {
 	c.Expect(c.admin.Delete(c.ctx, newIssuer(c.name))).To(gomega.Succeed())
 }
 
-// otherIssuer is the name of another issuer, of whose writes none belong to the trial.
-func otherIssuer(trial string) string { return trial + "-other" }
+// otherIssuer returns the name of a second issuer, whose writes do not count for the case.
+func otherIssuer(name string) string { return name + "-other" }
 
-// issuerNamed is the issuer that a token is to be judged by: the other one of a trial only
-// where the token itself names it.
-func issuerNamed(compact, trial string) string {
-	if other := otherIssuer(trial); issuerIn(compact) == newIssuer(other).Spec.URL {
+// issuerNamed returns the issuer for the verification of a token: the second issuer of a case if the token
+// names it, else the first.
+func issuerNamed(compact, name string) string {
+	if other := otherIssuer(name); issuerIn(compact) == newIssuer(other).Spec.URL {
 		return other
 	}
-	return trial
+	return name
 }
 
-// issuerIn is what a token says of its issuer, whoever signed it.
+// issuerIn returns the issuer that a token names, without a check of the signature.
 func issuerIn(compact string) string {
 	parts := strings.Split(compact, ".")
 	if len(parts) != 3 {
@@ -120,11 +119,11 @@ func issuedByOtherIssuer(c *crashCase, s *clusterState) error {
 	endpoint := string(secretOf(s, keyName).Data[v1alpha1.SecretTokenEndpoint])
 	switch {
 	case s.key.Status.Issuer != other.Name:
-		return fmt.Errorf("status names issuer %s, not %s", s.key.Status.Issuer, other.Name)
+		return fmt.Errorf("status.issuer: got %s, want %s", s.key.Status.Issuer, other.Name)
 	case issuerIn(s.token()) != other.Spec.URL:
-		return fmt.Errorf("the token is one of %s, not of %s", issuerIn(s.token()), other.Spec.URL)
+		return fmt.Errorf("issuer of the token: got %s, want %s", issuerIn(s.token()), other.Spec.URL)
 	case endpoint != other.Spec.URL+"/token":
-		return fmt.Errorf("the Secret sends the token of %s to %s", other.Name, endpoint)
+		return fmt.Errorf("token endpoint in the Secret: got %s, want %s", endpoint, other.Spec.URL+"/token")
 	case s.line().Previous[0].TokenHash != c.before.line().TokenHash:
 		return errors.New("the superseded token is not the one from before")
 	}
@@ -133,31 +132,31 @@ func issuedByOtherIssuer(c *crashCase, s *clusterState) error {
 
 func withoutWithdrawn(c *crashCase, s *clusterState) error {
 	if _, there := s.rings.Lookup(keyring.Refresh, c.before.line().KeyID); there {
-		return errors.New("the withdrawn key is in the ring still")
+		return errors.New("the withdrawn signing key is still in the ring")
 	}
 	if now, next := s.line().KeyID, c.before.kid(keyring.Refresh, keyring.Pending); now != next {
-		return fmt.Errorf("key %s signed, not %s which was next", now, next)
+		return fmt.Errorf("signing key: got %s, want the next one, %s", now, next)
 	}
 	return nil
 }
 
-// accessIsWithdrawn: nobody accepts the access token from before any more.
+// accessIsWithdrawn checks that the access token from before is refused.
 func accessIsWithdrawn(c *crashCase, s *clusterState) error {
 	_, err := token.Parse(accessIn(c.before), token.Access, s.rings, s.issuer.Spec.URL, c.clock.Now())
 	if !errors.Is(err, token.ErrUnknownKey) {
-		return fmt.Errorf("the access token of the withdrawn key is not refused as one of an unknown key: %w", err)
+		return fmt.Errorf("access token of the withdrawn signing key: got error %w, want ErrUnknownKey", err)
 	}
 	return sameToken(c, s)
 }
 
-// accessIssuedAgain: and there is another one, signed by the key that was next.
+// accessIssuedAgain also checks that the next signing key signed another access token.
 func accessIssuedAgain(c *crashCase, s *clusterState) error {
 	return errors.Join(accessIsWithdrawn(c, s), accessOfTheNextKey(c, s))
 }
 
 func accessOfTheNextKey(c *crashCase, s *clusterState) error {
 	if now, next := s.kid(keyring.Access, keyring.Active), c.before.kid(keyring.Access, keyring.Pending); now != next {
-		return fmt.Errorf("access key %q is active, not %q which was next", now, next)
+		return fmt.Errorf("active signing key for access tokens: got %q, want the next one, %q", now, next)
 	}
 	return errors.Join(sameToken(c, s), holdsAnotherAccess(c, s))
 }
@@ -165,7 +164,7 @@ func accessOfTheNextKey(c *crashCase, s *clusterState) error {
 func nextKeyIsES384(c *crashCase, s *clusterState) error {
 	for _, key := range s.rings.Keys() {
 		if (key.State == keyring.Pending) != (key.Algorithm == keyring.ES384) {
-			return fmt.Errorf("key %s is %s and for %s", key.ID, key.State, key.Algorithm)
+			return fmt.Errorf("signing key %s is %s with algorithm %s, want ES384 for Pending keys only", key.ID, key.State, key.Algorithm)
 		}
 	}
 	return sameToken(c, s)
@@ -173,18 +172,18 @@ func nextKeyIsES384(c *crashCase, s *clusterState) error {
 
 func sameKeys(c *crashCase, s *clusterState) error {
 	if !c.before.rings.Equal(s.rings) {
-		return errors.New("the signing keys are not those from before")
+		return errors.New("the signing keys changed")
 	}
 	return nil
 }
 
-// firstKeysStay: the keys that a crash left behind are the ones in use.
+// keepsFirstKeys checks that the signing keys from before a crash are in use.
 func keepsFirstKeys(c *crashCase, s *clusterState) error {
 	if n := len(s.rings.Keys()); n != 4 {
-		return fmt.Errorf("%d keys, not two rings of two", n)
+		return fmt.Errorf("got %d signing keys, want two rings of two", n)
 	}
 	if c.afterCrash != nil && c.afterCrash.rings != nil && !c.afterCrash.rings.Equal(s.rings) {
-		return errors.New("the keys that the crash left behind were replaced")
+		return errors.New("the signing keys from before the crash were replaced")
 	}
 	return nil
 }

@@ -12,32 +12,33 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// transition is something that happens to a key or to an issuer.
+// transition is a change of a refresh key or of an issuer.
 type transition struct {
 	name string
-	// writes is what it costs when nothing goes wrong.
+	// writes is the number of writes without a fault.
 	writes int
-	// spare is how many more it may cost, depending on which controller looks first.
+	// spare is how many more writes are allowed, depending on which controller reconciles first.
 	spare int
-	// issuer and key make the objects; issuerless and keyless leave that to happens.
+	// issuer and key modify the objects to create. With issuerless or keyless, apply creates them.
 	issuer              []func(*v1alpha1.JWTIssuer)
 	key                 []func(*v1alpha1.JWTRefreshKey)
 	issuerless, keyless bool
-	// made is what becomes of the key that is made; when nil, it is issued.
+	// created is the expected outcome of creating the key; nil means that the key is issued.
 	created *outcome
-	// first leads up to it.
+	// setup leads to the state in which the transition begins.
 	setup []step
-	// earlier is a crash that belongs to it: what is tried is what the next manager does.
+	// earlierCrash is a crash that belongs to the transition. The case tests what the next manager does.
 	earlierCrash crash
 	apply        func(*crashCase)
 	want         outcome
-	// kills: the token from before is refused from then on.
+	// refusesOld: the token from before is refused afterwards.
 	refusesOld bool
-	// late: but not before another token stands in the Secret.
+	// refusesLate: it is refused only once another token is in the Secret.
 	refusesLate bool
-	// plunders: it takes the token out of the Secret.
+	// removesToken: the transition takes the token out of the Secret.
 	removesToken bool
-	// orphans: it needs a Secret whose owner is gone, which a garbage collector takes away.
+	// needsOrphan: the transition needs a Secret whose owner was deleted. A garbage collector would delete
+	// it.
 	needsOrphan bool
 }
 
@@ -48,17 +49,17 @@ type step struct {
 	refusesOld bool
 }
 
-// plays are all transitions, and how far the clock goes before they happen.
+// transitionGroups are all transitions, and how far the clock advances before them.
 var transitionGroups = []struct {
 	name        string
 	transitions []*transition
 	jump        time.Duration
 }{
-	{"of what users do", userTransitions, 0},
-	{"of access tokens in Secrets", accessTokenTransitions, 0},
-	{"of what befalls issuers", issuerTransitions, 0},
-	{"of what is forged", forgeryTransitions, 0},
-	{"of what time brings", timeTransitions, jump},
+	{"requests of users", userTransitions, 0},
+	{"access tokens in Secrets", accessTokenTransitions, 0},
+	{"changes of issuers", issuerTransitions, 0},
+	{"forged status", forgeryTransitions, 0},
+	{"passage of time", timeTransitions, jump},
 }
 
 func clientKey(key *v1alpha1.JWTRefreshKey) client.ObjectKey { return client.ObjectKeyFromObject(key) }
@@ -86,7 +87,7 @@ func revoke(revoked bool) func(*crashCase) {
 	return func(c *crashCase) { c.editKey(func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = revoked }) }
 }
 
-// secretLike changes spec.secret as a whole.
+// setSecretSpec replaces spec.secret.
 func setSecretSpec(change ...func(*v1alpha1.JWTRefreshKey)) func(*crashCase) {
 	return func(c *crashCase) {
 		c.editKey(func(k *v1alpha1.JWTRefreshKey) {
@@ -143,21 +144,21 @@ func secretOf(s *clusterState, name string) *corev1.Secret {
 
 func sameToken(c *crashCase, s *clusterState) error {
 	if c.before.token() != s.token() {
-		return errors.New("the Secret came back with another token")
+		return errors.New("the Secret holds another token than before")
 	}
 	return sameLine(c, s)
 }
 
 func sameLine(c *crashCase, s *clusterState) error {
 	if c.before.line().TokenHash != s.line().TokenHash {
-		return errors.New("the line has another token")
+		return errors.New("status has another token than before")
 	}
 	return nil
 }
 
 func keyGone(_ *crashCase, s *clusterState) error {
 	if s.key != nil {
-		return errors.New("the key is there still")
+		return errors.New("the refresh key still exists")
 	}
 	return nil
 }

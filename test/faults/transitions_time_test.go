@@ -11,10 +11,10 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
-// jump is how far the clock goes for byTime, whose keys are made for it.
+// jump is how far the clock advances before timeTransitions, whose keys are made for it.
 const jump = 70 * time.Minute
 
-// byTime are the transitions that come by themselves, once somebody looks.
+// timeTransitions are transitions that become due by time and happen at the next reconcile.
 var timeTransitions = []*transition{
 	{
 		name: "renewal due", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){lifetime(90 * time.Minute), renewBefore(30 * time.Minute)},
@@ -25,7 +25,7 @@ var timeTransitions = []*transition{
 		apply: touchKey, want: outcome{reason: v1alpha1.ReasonExpired, tokenless: true}, refusesOld: true,
 	},
 	{
-		name: "spec.expiresAt is reached by a token cut to it", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){endsInAnHour},
+		name: "spec.expiresAt is reached by a token with that expiry", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){endsInAnHour},
 		apply: touchKey, want: outcome{reason: v1alpha1.ReasonExpired, tokenless: true}, refusesOld: true,
 	},
 	{
@@ -34,7 +34,7 @@ var timeTransitions = []*transition{
 		apply: touchKey, want: outcome{reason: v1alpha1.ReasonExpired, tokenless: true}, refusesOld: true,
 	},
 	{
-		name: "first issue into a left-over Secret", writes: 2, needsOrphan: true, setup: []step{
+		name: "first issue into an orphaned Secret", writes: 2, needsOrphan: true, setup: []step{
 			keyDeleted,
 			{do: createKey, want: outcome{reason: v1alpha1.ReasonWaitingForSecret, untouched: true}},
 		},
@@ -59,7 +59,7 @@ var timeTransitions = []*transition{
 		key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, apply: withdrawAccess, want: outcome{also: accessIssuedAgain},
 	},
 	{
-		name: "the successor of a withdrawn access key has waited", writes: 4, issuer: []func(*v1alpha1.JWTIssuer){lastingAccess},
+		name: "successor of a withdrawn access key becomes active", writes: 4, issuer: []func(*v1alpha1.JWTIssuer){lastingAccess},
 		key:   []func(*v1alpha1.JWTRefreshKey){withAccessToken},
 		setup: []step{{do: withdrawAccess, want: outcome{advanced: 1, issuer: v1alpha1.ReasonKeyPending, also: holdsNoAccess}}},
 		apply: touchIssuer, want: outcome{also: accessOfTheNextKey},
@@ -70,7 +70,7 @@ var timeTransitions = []*transition{
 	},
 }
 
-// endsInAnHour goes by the same clock that a round begins with.
+// endsInAnHour sets spec.expiresAt by the same clock with which a run begins.
 func endsInAnHour(k *v1alpha1.JWTRefreshKey) {
 	k.Spec.ExpiresAt = &metav1.Time{Time: time.Now().Add(time.Hour)}
 }
@@ -83,7 +83,7 @@ func hourlyKeys(i *v1alpha1.JWTIssuer) {
 
 func oldSecretGone(c *crashCase, s *clusterState) error {
 	if _, there := s.secrets[keyName]; there {
-		return errors.New("the Secret under the old name is there still")
+		return errors.New("the Secret with the old name still exists")
 	}
 	return sameToken(c, s)
 }
@@ -91,14 +91,14 @@ func oldSecretGone(c *crashCase, s *clusterState) error {
 func keysRotatedOnce(c *crashCase, s *clusterState) error {
 	for _, use := range []keyring.Use{keyring.Refresh, keyring.Access} {
 		if active, next := s.kid(use, keyring.Active), c.before.kid(use, keyring.Pending); active != next {
-			return fmt.Errorf("key %s of the %s ring is active, not %s which was next", active, use, next)
+			return fmt.Errorf("active key of the %s ring: got %s, want the next one, %s", use, active, next)
 		}
 		if old, was := s.kid(use, keyring.Retiring), c.before.kid(use, keyring.Active); old != was {
-			return fmt.Errorf("key %q of the %s ring is retiring, not %s which was active", old, use, was)
+			return fmt.Errorf("retiring key of the %s ring: got %q, want %s, which was active", use, old, was)
 		}
 	}
 	if c.afterCrash != nil && c.afterCrash.kid(keyring.Refresh, keyring.Active) == s.kid(keyring.Refresh, keyring.Active) && !c.afterCrash.rings.Equal(s.rings) {
-		return errors.New("the keys that the crash left behind were replaced")
+		return errors.New("the signing keys from before the crash were replaced")
 	}
 	return sameToken(c, s)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// byUsers are the transitions that somebody asks for. The clock stands still.
+// userTransitions are transitions that users request. The clock does not advance.
 var userTransitions = []*transition{
 	{name: "first issue", writes: 2, keyless: true, apply: createKey, want: outcome{advanced: 1}},
 	{
@@ -26,11 +26,11 @@ var userTransitions = []*transition{
 		apply: createKeyWith(retained), want: outcome{advanced: 1, also: ownedByAnnotation},
 	},
 	{
-		name: "first issue into a retained Secret that is to be kept no longer", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){retained},
+		name: "first issue into a retained Secret with deletionPolicy Delete", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){retained},
 		setup: []step{keyDeleted}, apply: createKey, want: outcome{advanced: 1, also: ownedByReference},
 	},
 	{
-		name: "a left-over Secret is waited for", writes: 1, setup: []step{keyDeleted}, needsOrphan: true,
+		name: "wait for the deletion of an orphaned Secret", writes: 1, setup: []step{keyDeleted}, needsOrphan: true,
 		apply: createKey, want: outcome{reason: v1alpha1.ReasonWaitingForSecret, untouched: true},
 	},
 	{name: "changed audience", writes: 2, apply: changeAudience, want: outcome{advanced: 1, superseded: 1, also: hasNewAudience}},
@@ -48,7 +48,7 @@ var userTransitions = []*transition{
 	{
 		name: "un-revoke of a key that was never issued", writes: 3, key: []func(*v1alpha1.JWTRefreshKey){revokedFromTheStart},
 		created: &outcome{reason: v1alpha1.ReasonRevoked, secretless: true}, apply: revoke(false),
-		// The first revision may have been in the Secret before it was on record.
+		// Revision 1 may have been written to the Secret before status recorded it.
 		want: outcome{advanced: 2, also: setsFirstRevision},
 	},
 	{name: "renamed Secret", writes: 2, apply: setSecretSpec(withSecretRenamed), want: outcome{also: bothHoldTheToken}},
@@ -65,22 +65,22 @@ var userTransitions = []*transition{
 var (
 	revoked      = outcome{reason: v1alpha1.ReasonRevoked, tokenless: true, also: isRevoked}
 	revokedFirst = outcome{reason: v1alpha1.ReasonRevoked, tokenless: true, advanced: 1}
-	// keyDeleted leaves a Secret with a token that is dead.
+	// keyDeleted leaves a Secret whose token is refused.
 	keyDeleted = step{do: deleteKey, want: outcome{keyless: true, also: keyGone}, refusesOld: true}
 )
 
-// beginsAnew: nothing counts that was issued before the present line.
+// setsFirstRevision checks that no token from before the present revision is valid.
 func setsFirstRevision(_ *crashCase, s *clusterState) error {
 	if status := &s.key.Status; status.FirstRevision != status.Revision {
-		return fmt.Errorf("the first revision is %d, and the line was ended before revision %d", status.FirstRevision, status.Revision)
+		return fmt.Errorf("first revision: got %d, want %d", status.FirstRevision, status.Revision)
 	}
 	return nil
 }
 
-// keepsItsFirst: the line was never ended.
+// keepsFirstRevision checks that status.firstRevision is not set.
 func keepsFirstRevision(_ *crashCase, s *clusterState) error {
 	if first := s.key.Status.FirstRevision; first != 0 {
-		return fmt.Errorf("the first revision is %d, and the line was never ended", first)
+		return fmt.Errorf("first revision: got %d, want 0", first)
 	}
 	return nil
 }
@@ -108,7 +108,7 @@ func editSecret(c *crashCase) {
 
 func sameTokenAsAfterCrash(c *crashCase, s *clusterState) error {
 	if found := string(secretOf(c.afterCrash, keyName).Data[v1alpha1.SecretToken]); found == "" || found != s.token() {
-		return errors.New("the token that the crash left in the Secret is not the one that was recorded")
+		return errors.New("status does not record the token that was in the Secret after the crash")
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func sameTokenAsAfterCrash(c *crashCase, s *clusterState) error {
 func ownedByAnnotation(_ *crashCase, s *clusterState) error {
 	secret := secretOf(s, keyName)
 	if owner := secret.Annotations[v1alpha1.AnnotationOwner]; owner != ownership.MarkFor(s.key) || len(secret.OwnerReferences) > 0 {
-		return fmt.Errorf("the retained Secret names %q as its owner, and has owner references: %v", owner, secret.OwnerReferences)
+		return fmt.Errorf("retained Secret: got owner annotation %q and owner references %v, want the annotation only", owner, secret.OwnerReferences)
 	}
 	return nil
 }
@@ -124,21 +124,21 @@ func ownedByAnnotation(_ *crashCase, s *clusterState) error {
 func ownedByReference(_ *crashCase, s *clusterState) error {
 	secret := secretOf(s, keyName)
 	if !metav1.IsControlledBy(secret, s.key) || secret.Annotations[v1alpha1.AnnotationOwner] != "" {
-		return fmt.Errorf("the Secret is not owned by its key alone: references %v, annotations %v", secret.OwnerReferences, secret.Annotations)
+		return fmt.Errorf("the Secret is not owned by its key by reference only: references %v, annotations %v", secret.OwnerReferences, secret.Annotations)
 	}
 	return nil
 }
 
 func hasNewAudience(_ *crashCase, s *clusterState) error {
 	if content := string(s.line().Content.Raw); !strings.Contains(content, anotherAudience) {
-		return fmt.Errorf("the new audience is not in the token: %s", content)
+		return fmt.Errorf("the token lacks the new audience: %s", content)
 	}
 	return nil
 }
 
 func isRevoked(_ *crashCase, s *clusterState) error {
 	if status := &s.key.Status; status.RevokedAt == nil || status.RevocationReason != v1alpha1.RevokedRequested {
-		return fmt.Errorf("revokedAt is %v, for %q", status.RevokedAt, status.RevocationReason)
+		return fmt.Errorf("got revokedAt %v for reason %q, want a time for %q", status.RevokedAt, status.RevocationReason, v1alpha1.RevokedRequested)
 	}
 	return nil
 }
@@ -158,7 +158,7 @@ func hasNoSecretNameSameLine(c *crashCase, s *clusterState) error {
 
 func hasNoSecretName(_ *crashCase, s *clusterState) error {
 	if name := s.key.Status.SecretName; name != "" {
-		return fmt.Errorf("status names Secret %q in mode None", name)
+		return fmt.Errorf("status.secretName in mode None: got %q, want none", name)
 	}
 	return nil
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/acceptance"
 )
 
-// TestWithdrawalIsPaced withdraws the signing key of 300 refresh keys: what it signed is
-// refused at once, and issued again no faster than was allowed, while others need not wait.
+// TestWithdrawalIsPaced withdraws the signing key of 300 refresh keys. Their tokens are refused at once,
+// and issued again no faster than configured. Other keys do not wait.
 func TestWithdrawalIsPaced(t *testing.T) {
 	const (
 		keys      = 300
@@ -45,7 +45,7 @@ func TestWithdrawalIsPaced(t *testing.T) {
 	bystander := h.createKey(owner, "bystander", owner)
 	inParallel(before, func(compact string) {
 		if _, err := h.verifier.Accept(h.ctx, compact, owner); !errors.Is(err, acceptance.ErrRefused) {
-			t.Errorf("token %s of the withdrawn key is not refused: %v", token.Hash(compact), err)
+			t.Errorf("token %s of the withdrawn signing key: got error %v, want a refusal", token.Hash(compact), err)
 		}
 	})
 	h.awaitRevision([]*v1alpha1.JWTRefreshKey{bystander}, 1)
@@ -59,13 +59,13 @@ func TestWithdrawalIsPaced(t *testing.T) {
 			writes[e.kind] = append(writes[e.kind], e.at)
 		}
 	}
-	h.Expect(writes[keySecret]).To(gomega.HaveLen(keys), "one write of the Secret a key")
-	h.Expect(writes[keyStatus]).To(gomega.HaveLen(2*keys), "one write of the line a key, and one of Ready once its Secret is written")
+	h.Expect(writes[keySecret]).To(gomega.HaveLen(keys), "writes of Secrets")
+	h.Expect(writes[keyStatus]).To(gomega.HaveLen(2*keys), "writes of status: one for the token line and one for Ready of each key")
 	again := slices.SortedFunc(slices.Values(writes[keySecret]), time.Time.Compare)
-	h.Expect(bystanderIssued).To(gomega.BeTemporally("<", again[keys/2]), "a new key does not stand behind those that wait for their turn")
+	h.Expect(bystanderIssued).To(gomega.BeTemporally("<", again[keys/2]), "a new key waited for the keys that are issued again")
 	took, worst := burst(writes[keySecret], perSecond)
-	t.Logf("%d keys issued again in %s, at most %d more at any time than %d a second", keys, took.Round(time.Millisecond), worst, perSecond)
-	// A second's worth may go at once; the rest is what a busy machine delays.
+	t.Logf("%d keys issued again in %s, at most %d above the rate of %d per second", keys, took.Round(time.Millisecond), worst, perSecond)
+	// A burst of one second is allowed. The rest covers delays of a busy machine.
 	h.Expect(worst).To(gomega.BeNumerically("<=", perSecond+perSecond/5))
 	h.Expect(took).To(gomega.BeNumerically(">", (keys-perSecond)/perSecond*time.Second*9/10))
 
@@ -81,7 +81,7 @@ func TestWithdrawalIsPaced(t *testing.T) {
 	}
 }
 
-// burst returns how long writes took, and by how many they ever exceeded a steady rate.
+// burst returns how long the writes took, and by how many they exceeded a steady rate at most.
 func burst(writes []time.Time, perSecond int) (took time.Duration, worst int) {
 	writes = slices.SortedFunc(slices.Values(writes), time.Time.Compare)
 	for i := range writes {
@@ -93,7 +93,7 @@ func burst(writes []time.Time, perSecond int) (took time.Duration, worst int) {
 	return writes[len(writes)-1].Sub(writes[0]), worst
 }
 
-// allReach waits until keys are Ready at a revision, and their Secrets hold its token.
+// awaitRevision waits until refresh keys are Ready at a revision, and their Secrets hold its token.
 func (h *harness) awaitRevision(keys []*v1alpha1.JWTRefreshKey, revision int64) {
 	h.t.Helper()
 	for _, key := range keys {
@@ -102,14 +102,14 @@ func (h *harness) awaitRevision(keys []*v1alpha1.JWTRefreshKey, revision int64) 
 				return err
 			}
 			if reason, ready := readyOf(key.Status.Conditions); !ready || key.Status.Revision != revision {
-				return fmt.Errorf("key %s: Ready is %v for %s at revision %d, not at %d", key.Name, ready, reason, key.Status.Revision, revision)
+				return fmt.Errorf("key %s: got Ready %v for reason %s at revision %d, want revision %d", key.Name, ready, reason, key.Status.Revision, revision)
 			}
 			return h.secretHoldsCurrent(key)
 		}, waitTimeout, pollEvery).Should(gomega.Succeed(), func() string { return h.log.tail(`"` + key.Name + `"`) })
 	}
 }
 
-// secretHoldsCurrent compares the Secret of a key with its line.
+// secretHoldsCurrent returns an error if the Secret of a key does not hold the current token.
 func (h *harness) secretHoldsCurrent(key *v1alpha1.JWTRefreshKey) error {
 	held, err := h.tokenIn(key.Namespace, key.Status.SecretName)
 	if err == nil && token.Hash(held) != key.Status.TokenHash {
@@ -123,7 +123,7 @@ func (h *harness) tokenIn(namespace, name string) (string, error) {
 	return string(secret.Data[v1alpha1.SecretToken]), err
 }
 
-// ringsOf are the signing keys of an issuer.
+// ringsOf returns the signing keys of an issuer.
 func (h *harness) ringsOf(issuer string) (*keyring.Rings, error) {
 	secret, err := get(h, signingKeysSecret(issuer))
 	if err != nil {
@@ -138,7 +138,8 @@ func (h *harness) hasSigningKey(issuer, kid string) error {
 		return err
 	}
 	if _, there := rings.Lookup(keyring.Refresh, kid); !there {
-		return fmt.Errorf("key %s is not in the refresh ring", kid)
+		return fmt.Errorf("signing key %s is not in the refresh ring", kid)
+
 	}
 	return nil
 }
