@@ -36,7 +36,7 @@ func TestFightOfTwoManagers(t *testing.T) {
 		h.Eventually(contended.settled, waitTimeout, pollEvery).Should(gomega.Succeed(), func() string { return contended.explain("first issue") })
 	}
 	h.runActions(duration)
-	h.Expect(h.actionCount.Load()).To(gomega.BeNumerically(">", keys/4), "so few acts show nothing")
+	h.Expect(h.actionCount.Load()).To(gomega.BeNumerically(">", keys/4), "too few user actions")
 	for _, contended := range h.keys {
 		h.Eventually(contended.settled, waitTimeout, pollEvery).Should(gomega.Succeed(), func() string { return contended.explain("in the end") })
 	}

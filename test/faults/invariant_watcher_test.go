@@ -78,12 +78,12 @@ func (h *harness) startWatcher(of func(namespace string) (issuer string)) *invar
 	return w
 }
 
-func (w *invariantWatcher) watch(ctx context.Context, informers cache.Cache, object client.Object, saw func(any)) {
+func (w *invariantWatcher) watch(ctx context.Context, informers cache.Cache, object client.Object, handle func(any)) {
 	w.scene.t.Helper()
 	informer, err := informers.GetInformer(ctx, object)
 	w.scene.Expect(err).NotTo(gomega.HaveOccurred())
 	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc: saw, UpdateFunc: func(_, now any) { saw(now) },
+		AddFunc: handle, UpdateFunc: func(_, now any) { handle(now) },
 	})
 	w.scene.Expect(err).NotTo(gomega.HaveOccurred())
 }

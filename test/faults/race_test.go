@@ -35,7 +35,7 @@ type race struct {
 
 var races = []race{
 	{
-		name: "a Secret of the name is created by somebody", write: matchWrite(http.MethodPost, keySecret), unissued: true,
+		name: "another client creates a Secret with this name", write: matchWrite(http.MethodPost, keySecret), unissued: true,
 		start:     func(h *issuerHarness) { h.harness.createKey(h.name, keyName, h.name) },
 		meanwhile: func(h *issuerHarness) { h.Expect(h.admin.Create(h.ctx, h.foreignSecret())).To(gomega.Succeed()) },
 		finish: func(h *issuerHarness) {
@@ -44,7 +44,7 @@ var races = []race{
 		},
 	},
 	{
-		name: "the Secret is annotated by somebody", write: matchWrite(http.MethodPut, keySecret),
+		name: "another client annotates the Secret", write: matchWrite(http.MethodPut, keySecret),
 		start: func(h *issuerHarness) { annotate(h.harness, h.keyRef(), v1alpha1.AnnotationRotate, "once") },
 		meanwhile: func(h *issuerHarness) {
 			annotate(h.harness, secretNamed(h.name, keyName), "example.com/theirs", "stays")
@@ -57,7 +57,7 @@ var races = []race{
 		},
 	},
 	{
-		name: "the Secret is replaced by somebody's own", write: matchWrite(http.MethodPut, keySecret),
+		name: "another client replaces the Secret with its own", write: matchWrite(http.MethodPut, keySecret),
 		start: func(h *issuerHarness) { annotate(h.harness, h.keyRef(), v1alpha1.AnnotationRotate, "once") },
 		meanwhile: func(h *issuerHarness) {
 			h.Expect(h.admin.Delete(h.ctx, secretNamed(h.name, keyName))).To(gomega.Succeed())
@@ -69,7 +69,7 @@ var races = []race{
 		},
 	},
 	{
-		name: "the old Secret is replaced by somebody's own before it is removed", write: matchWrite(http.MethodDelete, keySecret),
+		name: "another client replaces the old Secret before its removal", write: matchWrite(http.MethodDelete, keySecret),
 		start: func(h *issuerHarness) {
 			edit(h.harness, h.keyRef(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
 		},
@@ -86,13 +86,13 @@ var races = []race{
 		},
 	},
 	{
-		name: "use is reported in status by the token service", write: matchWrite(http.MethodPut, keyStatus),
+		name: "the token service reports use in status", write: matchWrite(http.MethodPut, keyStatus),
 		start:     func(h *issuerHarness) { annotate(h.harness, h.keyRef(), v1alpha1.AnnotationRotate, "once") },
 		meanwhile: func(h *issuerHarness) { h.reportUse() },
 		finish: func(h *issuerHarness) {
 			key := h.keyRef()
 			h.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 2)
-			h.Expect(key.Status.LastUsedRevision).To(gomega.BeEquivalentTo(1), "the report was not overwritten")
+			h.Expect(key.Status.LastUsedRevision).To(gomega.BeEquivalentTo(1), "the reported use was overwritten")
 			h.Expect(key.Status.LastUsed).NotTo(gomega.BeNil())
 		},
 	},
@@ -111,7 +111,7 @@ var races = []race{
 		},
 	},
 	{
-		name: "the Secret with the signing keys is labelled by somebody", write: matchWrite(http.MethodPut, signingKeys),
+		name: "another client annotates the Secret with the signing keys", write: matchWrite(http.MethodPut, signingKeys),
 		start: func(h *issuerHarness) {
 			edit(h.harness, h.issuerRef(), signing(func(s *v1alpha1.SigningSpec) { s.Algorithm = "ES384" }))
 		},

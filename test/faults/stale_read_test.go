@@ -28,7 +28,7 @@ type staleReadCase struct {
 
 var staleReadCases = []staleReadCase{
 	{
-		name: "a later token is in the Secret", key: overlapMax(0), hold: matchAnswer(http.MethodPut, keyStatus, http.StatusOK),
+		name: "the Secret holds a later token", key: overlapMax(0), hold: matchAnswer(http.MethodPut, keyStatus, http.StatusOK),
 		trigger: (*staleReadHarness).rotate,
 		meanwhile: func(h *staleReadHarness) {
 			_, stop := h.startSecondManager(crash{})
@@ -42,19 +42,19 @@ var staleReadCases = []staleReadCase{
 		writes: 1,
 	},
 	{
-		name: "a later token is on record, and the Secret is gone", hold: matchAnswer(http.MethodGet, keySecret, http.StatusNotFound),
+		name: "status records a later token, and the Secret is deleted", hold: matchAnswer(http.MethodGet, keySecret, http.StatusNotFound),
 		trigger: (*staleReadHarness).deleteSecret,
 		meanwhile: func(h *staleReadHarness) {
 			annotate(h.harness, h.keyRef(), v1alpha1.AnnotationRotateNow, "leak")
 			wire, stop := h.startSecondManager(crash{1, after})
-			h.Eventually(func() bool { return wire.crashed(h.name) }, waitTimeout, pollEvery).Should(gomega.BeTrue(), "the other manager has made no later token")
+			h.Eventually(func() bool { return wire.crashed(h.name) }, waitTimeout, pollEvery).Should(gomega.BeTrue(), "the second manager issued no later token")
 			stop()
 		},
 		after:  func(h *staleReadHarness) { h.awaitOwnRevision(2); h.rotate(); h.awaitOwnRevision(3) },
 		writes: 2,
 	},
 	{
-		name: "the key is revoked, and the Secret is gone", hold: matchAnswer(http.MethodGet, keySecret, http.StatusNotFound),
+		name: "the key is revoked, and the Secret is deleted", hold: matchAnswer(http.MethodGet, keySecret, http.StatusNotFound),
 		trigger: (*staleReadHarness).deleteSecret,
 		meanwhile: func(h *staleReadHarness) {
 			_, stop := h.startSecondManager(crash{})
@@ -69,7 +69,7 @@ var staleReadCases = []staleReadCase{
 		writes: 1,
 	},
 	{
-		name: "the key is made again", key: retained, hold: matchAnswer(http.MethodGet, keySecret, http.StatusOK),
+		name: "the key is recreated", key: retained, hold: matchAnswer(http.MethodGet, keySecret, http.StatusOK),
 		trigger:   (*staleReadHarness).recreateKey,
 		meanwhile: (*staleReadHarness).recreateKey,
 		after:     func(h *staleReadHarness) { h.awaitOwnRevision(1) },
