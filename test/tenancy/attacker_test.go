@@ -17,11 +17,10 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/operator"
 )
 
-// TestTheOwnerOfOneNamespace is somebody who may do all with the keys, Secrets and ServiceAccounts
-// of one namespace, the status of keys included, and nothing anywhere else; whom the issuer's policy
-// trusts with any subject and some claims; and who knows what stands in the status of a key of
-// somebody else. Each attack shows what it is after, and that nothing of it is gained: with the
-// admission policy that comes with the CRDs, and without it.
+// TestTheOwnerOfOneNamespace attacks as a user with all rights on the refresh keys, their status, the
+// Secrets and the ServiceAccounts of one namespace, and no other rights. The issuer's policy grants them
+// any subject and some claims. They know the status of another user's key. Each attack must gain nothing,
+// with and without the admission policy that comes with the CRDs.
 func TestTheOwnerOfOneNamespace(t *testing.T) {
 	h := newHarness(t)
 	attacks := func(t *testing.T) {
@@ -29,19 +28,19 @@ func TestTheOwnerOfOneNamespace(t *testing.T) {
 			name string
 			run  func(*harness, *testing.T)
 		}{
-			{"another's subject", (*harness).foreignSubject},
+			{"the subject of another key", (*harness).foreignSubject},
 			{"claims that shadow registered ones", (*harness).shadowingClaims},
 			{"claims named as header parameters", (*harness).claimsLikeHeaders},
-			{"the name of somebody's Secret", (*harness).foreignSecret},
-			{"forged marks on a Secret", (*harness).forgedOwnership},
-			{"signing keys of one's own", (*harness).forgedSigningKeys},
+			{"the name of a foreign Secret", (*harness).foreignSecret},
+			{"forged ownership of a Secret", (*harness).forgedOwnership},
+			{"a forged Secret with signing keys", (*harness).forgedSigningKeys},
 			{"reserved labels and annotations", (*harness).reservedNames},
-			{"tokens put into the own Secret", (*harness).foreignTokens},
-			{"a token waiting in a Secret for its key", (*harness).plantedToken},
-			{"status written by hand", (*harness).forgedStatus},
-			{"status of a one-time key written by hand", (*harness).forgedOneTimeStatus},
-			{"a key made again", (*harness).recreatedKey},
-			{"a session for another's ServiceAccount", (*harness).forgedSessions},
+			{"other tokens in the Secret", (*harness).foreignTokens},
+			{"a token in a Secret before its key", (*harness).plantedToken},
+			{"a forged status", (*harness).forgedStatus},
+			{"a forged status of a one-time key", (*harness).forgedOneTimeStatus},
+			{"a recreated key", (*harness).recreatedKey},
+			{"a session for a foreign ServiceAccount", (*harness).forgedSessions},
 		} {
 			t.Run(attack.name, func(t *testing.T) {
 				attack.run(h, t)
@@ -64,7 +63,7 @@ func TestTheOwnerOfOneNamespace(t *testing.T) {
 	}
 }
 
-// world is an operator at work, a victim's key, and a namespace of somebody else's.
+// harness runs an operator, with the refresh key of a victim and a namespace of an attacker.
 type harness struct {
 	issuer   *v1alpha1.JWTIssuer
 	replicas []*operator.Replica
@@ -75,7 +74,7 @@ type harness struct {
 	victimToken   string
 	victimVersion string
 
-	// mallory owns the namespace.
+	// attacker owns namespace.
 	namespace string
 	attacker  client.Client
 }
@@ -100,12 +99,12 @@ func newHarness(t *testing.T) *harness {
 		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets", "serviceaccounts"}, Verbs: []string{"*"}},
 	), h.namespace)
 	h.attacker = clientOf(t, user)
-	eventually(t, "the rights are known", func() (bool, string) {
+	eventually(t, "the attacker has their rights", func() (bool, string) {
 		err := h.attacker.List(t.Context(), &v1alpha1.JWTRefreshKeyList{}, client.InNamespace(h.namespace))
 		return err == nil, fmt.Sprint(err)
 	})
 	if err := h.attacker.Get(t.Context(), client.ObjectKeyFromObject(h.victim), &v1alpha1.JWTRefreshKey{}); !apierrors.IsForbidden(err) {
-		t.Fatalf("who owns one namespace reads the keys of another: %v", err)
+		t.Fatalf("the attacker reads the victim's key: got error %v, want Forbidden", err)
 	}
 	return h
 }
@@ -119,28 +118,29 @@ func (h *harness) secretVersion(t *testing.T) string {
 	return string(secret.UID) + "/" + secret.ResourceVersion
 }
 
-// unharmed: whatever was tried, the victim's token is as good as before, and nobody wrote its Secret.
+// expectVictimUnharmed checks that the victim's token is still accepted and that their Secret was not
+// written.
 func (h *harness) expectVictimUnharmed(t *testing.T) {
 	t.Helper()
 	for _, r := range h.replicas {
 		if got := exchange(t, r, h.issuer, h.victimToken).Outcome(); got != "200" {
-			t.Errorf("the victim's token gets %s", got)
+			t.Errorf("exchange of the victim's token: got %s, want 200", got)
 		}
 	}
 	if err := reload(t, h.victim); err != nil || h.victim.Status.Revision != 1 || h.victim.Status.RevokedAt != nil {
-		t.Errorf("the victim's key: revision %d, error %v", h.victim.Status.Revision, err)
+		t.Errorf("the victim's key: got revision %d, revokedAt %v, error %v, want revision 1", h.victim.Status.Revision, h.victim.Status.RevokedAt, err)
 	}
 	if version := h.secretVersion(t); version != h.victimVersion {
 		t.Error("the victim's Secret was written")
 	}
 }
 
-// key is one of the attacker's, not yet made.
+// newOwnKey returns a refresh key in the attacker's namespace, without creating it.
 func (h *harness) newOwnKey(change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
 	return newKey(h.namespace, newName("own"), append(change, withIssuer(h.issuer.Name))...)
 }
 
-// makes creates an object as the attacker, who may.
+// create creates an object as the attacker, and fails the test if that is refused.
 func (h *harness) create(t *testing.T, object client.Object) {
 	t.Helper()
 	if err := h.attacker.Create(t.Context(), object); err != nil {
@@ -149,7 +149,7 @@ func (h *harness) create(t *testing.T, object client.Object) {
 	t.Cleanup(func() { _ = h.attacker.Delete(context.Background(), object) })
 }
 
-// issued is a key of the attacker's with its token.
+// issueKey creates a refresh key as the attacker, and returns it with its token.
 func (h *harness) issueKey(t *testing.T, change ...func(*v1alpha1.JWTRefreshKey)) (*v1alpha1.JWTRefreshKey, string) {
 	t.Helper()
 	key := h.newOwnKey(change...)
@@ -157,14 +157,14 @@ func (h *harness) issueKey(t *testing.T, change ...func(*v1alpha1.JWTRefreshKey)
 	return key, awaitRevision(t, key, 1)
 }
 
-// denied is what must not be granted, and by whom it is refused: by the schema, always; by the
-// admission policy, where it is there; else by the code, with the reason that status gives.
+// denial says what must refuse a request: always the schema; the admission policy, if it is in force;
+// otherwise the operator, with a reason in status.
 type denial struct {
 	schema, admission string
 	reason            string
 }
 
-// refuses makes a key that must come to nothing.
+// expectDenied creates a refresh key and checks that it is denied.
 func (h *harness) expectDenied(t *testing.T, key *v1alpha1.JWTRefreshKey, by denial) {
 	t.Helper()
 	err := h.attacker.Create(t.Context(), key)
@@ -176,24 +176,24 @@ func (h *harness) expectDenied(t *testing.T, key *v1alpha1.JWTRefreshKey, by den
 		expectRefusal(t, err, by.admission)
 		return
 	case err != nil:
-		t.Errorf("refused by the API server, and should be by the operator: %v", err)
+		t.Errorf("the API server refused it, and the operator must: %v", err)
 		return
 	}
 	awaitReason(t, key, by.reason)
 	if secret, err := secretOf(t, key.Namespace, key.Name); !apierrors.IsNotFound(err) {
-		t.Errorf("there is a Secret with %d entries, error %v", len(secret.Data), err)
+		t.Errorf("got a Secret with %d entries and error %v, want NotFound", len(secret.Data), err)
 	}
 	if err := h.attacker.Delete(t.Context(), key); err != nil {
 		t.Error(err)
 	}
 }
 
-// payload is what a token says.
+// payload returns the claims of a token.
 func payload(t *testing.T, compact string) map[string]any {
 	t.Helper()
 	parts := strings.Split(compact, ".")
 	if len(parts) != 3 {
-		t.Fatal("there is no token")
+		t.Fatal("not a JWT")
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
@@ -210,8 +210,8 @@ func ownSubject(key *v1alpha1.JWTRefreshKey) string {
 	return "refreshkey:" + key.Namespace + ":" + key.Name
 }
 
-// onlyItself: the Secret of a key comes to hold a token of its own, which gives access as that key
-// and nobody else.
+// expectOwnTokenOnly waits until the Secret of a refresh key holds a token of that key, and checks that the
+// token grants access as that key only.
 func (h *harness) expectOwnTokenOnly(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int64) {
 	t.Helper()
 	held := awaitRevision(t, key, revision)
@@ -219,12 +219,12 @@ func (h *harness) expectOwnTokenOnly(t *testing.T, key *v1alpha1.JWTRefreshKey, 
 	for _, compact := range []string{held, exchange(t, h.replicas[0], h.issuer, held).Text("access_token")} {
 		said := payload(t, compact)
 		if said["sub"] != ownSubject(key) || said["client_id"] != ownSubject(key) || said["aud"] != audience {
-			t.Errorf("the token is for sub %v, client_id %v, aud %v", said["sub"], said["client_id"], said["aud"])
+			t.Errorf("got sub %v, client_id %v, aud %v, want sub and client_id %s, aud %s", said["sub"], said["client_id"], said["aud"], ownSubject(key), audience)
 		}
 	}
 }
 
-// secretOfOwn reads a Secret as the attacker.
+// attackerSecret reads a Secret as the attacker.
 func (h *harness) attackerSecret(t *testing.T, name string) *corev1.Secret {
 	t.Helper()
 	secret := &corev1.Secret{}

@@ -23,24 +23,25 @@ func writeToSecret(secret string) func(*v1alpha1.JWTRefreshKey) {
 	return func(key *v1alpha1.JWTRefreshKey) { key.Spec.Secret = &v1alpha1.SecretSpec{Name: secret} }
 }
 
-// somebodysSecret: the operator may write any Secret of the cluster. Whoever makes it write one
-// for them overwrites an application's password, or gets a token into what another trusts.
+// foreignSecret names a Secret that the operator does not own. The operator has the right to write any
+// Secret. A user who makes it overwrite a foreign one destroys a password, or puts a token where another
+// program trusts it.
 func (h *harness) foreignSecret(t *testing.T) {
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: newName("app")}}
 	create(t, account)
 	for name, secret := range map[string]*corev1.Secret{
 		"an application's": {Data: map[string][]byte{"token": []byte("not a token of ours"), "password": []byte("hunter2")}},
-		"a ServiceAccount's token": {
+		"a token of a ServiceAccount": {
 			Type: corev1.SecretTypeServiceAccountToken, ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{corev1.ServiceAccountNameKey: account.Name}},
 		},
 		"a bootstrap token": {Type: "bootstrap.kubernetes.io/token", Data: map[string][]byte{"token-id": []byte("07401b"), "token-secret": []byte("f395accd246ae52d")}},
 		"a certificate":     {Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": nil, "tls.key": nil}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			secret.Namespace, secret.Name = h.namespace, newName("somebodys")
+			secret.Namespace, secret.Name = h.namespace, newName("foreign")
 			create(t, secret)
 			if secret.Type == corev1.SecretTypeServiceAccountToken {
-				eventually(t, "the token is in it", func() (bool, string) {
+				eventually(t, "the ServiceAccount's token is in the Secret", func() (bool, string) {
 					return reload(t, secret) == nil && len(secret.Data[corev1.ServiceAccountTokenKey]) > 0, ""
 				})
 			}
@@ -71,7 +72,7 @@ func referenceTo(key *v1alpha1.JWTRefreshKey) metav1.OwnerReference {
 	}
 }
 
-// retainedBy are the marks of a Secret that the operator keeps for a key.
+// retainedMeta returns the metadata of a Secret that the operator retains for a refresh key.
 func retainedMeta(key, secret string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Name: secret, Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
@@ -79,11 +80,11 @@ func retainedMeta(key, secret string) metav1.ObjectMeta {
 	}
 }
 
-// forgedMarks: a Secret that says it is the operator's is written by it. It then holds nothing but a
-// token of the key that it names, which is in the same namespace.
+// forgedOwnership forges the metadata by which the operator identifies its Secrets. The operator then
+// writes the Secret, which must hold nothing but a token of the key that it names, in the same namespace.
 func (h *harness) forgedOwnership(t *testing.T) {
 	foreign := map[string][]byte{"token": []byte(h.victimToken), "password": []byte("hunter2")}
-	t.Run("the own key's, by its reference", func(t *testing.T) {
+	t.Run("an own key as owner, by reference", func(t *testing.T) {
 		key, _ := h.issueKey(t)
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: newName("forged"),
 			Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}, OwnerReferences: []metav1.OwnerReference{referenceTo(key)}}, Data: foreign}
@@ -97,7 +98,7 @@ func (h *harness) forgedOwnership(t *testing.T) {
 		}
 		h.expectAdopted(t, key, 1)
 	})
-	t.Run("the own key's, as a retained one", func(t *testing.T) {
+	t.Run("an own key as owner, by annotation", func(t *testing.T) {
 		name := newName("forged")
 		secret := &corev1.Secret{ObjectMeta: retainedMeta(name, name), Data: foreign}
 		secret.Namespace = h.namespace
@@ -118,7 +119,7 @@ func (h *harness) forgedOwnership(t *testing.T) {
 			t.Error("a Secret of another type was written")
 		}
 	})
-	t.Run("the victim's", func(t *testing.T) {
+	t.Run("the victim's key as owner", func(t *testing.T) {
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: h.victim.Name,
 			Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}, OwnerReferences: []metav1.OwnerReference{referenceTo(h.victim)}}, Data: foreign}
 		h.create(t, secret)
@@ -128,23 +129,23 @@ func (h *harness) forgedOwnership(t *testing.T) {
 	})
 }
 
-// adopted: the Secret is the key's by now, with nothing of what was in it.
+// expectAdopted checks that the Secret holds a token of the key and nothing of the former content.
 func (h *harness) expectAdopted(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int64) {
 	t.Helper()
 	h.expectOwnTokenOnly(t, key, revision)
 	if secret := h.attackerSecret(t, key.Status.SecretName); len(secret.Data["password"]) > 0 {
-		t.Error("what was in the Secret is there still, beside the token")
+		t.Error("the Secret still holds its former content")
 	}
 }
 
-// ownSigningKeys: a Secret that looks like that with the issuer's signing keys, with keys that the
-// attacker knows. Whose keys are taken for the issuer's signs whatever they like.
+// forgedSigningKeys creates a Secret that looks like that with the issuer's signing keys, with keys that
+// the attacker knows. If the operator used them, the attacker could sign anything.
 func (h *harness) forgedSigningKeys(t *testing.T) {
 	theirs := signingKeysOf(t, h.issuer)
-	// Another issuer's are as good as any that one makes oneself.
+	// The keys of another issuer stand for keys that the attacker generated.
 	known := signingKeysOf(t, newIssuer(t))
 	if resign(t, signerOf(t, theirs), h.victimToken) != h.victimToken {
-		t.Fatal("with the issuer's keys the attack does not make the victim's token: it shows nothing")
+		t.Fatal("the issuer's own keys do not produce the victim's token, so the attack proves nothing")
 	}
 	signer := signerOf(t, known)
 	forged := resign(t, signer, h.victimToken)
@@ -153,13 +154,13 @@ func (h *harness) forgedSigningKeys(t *testing.T) {
 	}})
 	key, held := h.issueKey(t)
 	if key.Status.KeyID == signer.ID {
-		t.Error("the operator signs with the attacker's key")
+		t.Error("the operator signed with the attacker's key")
 	}
 	again := operator.Serve(t, tokenServerConfig(t), registry.Options{})
 	for _, r := range append(h.replicas, again) {
 		awaitExchange(t, r, h.issuer, held, "200")
 		if got := exchange(t, r, h.issuer, forged).Outcome(); got != "400 invalid_grant" {
-			t.Errorf("a token that the attacker signed gets %s", got)
+			t.Errorf("exchange of a token that the attacker signed: got %s, want 400 invalid_grant", got)
 		}
 	}
 	again.Stop()
@@ -168,7 +169,7 @@ func (h *harness) forgedSigningKeys(t *testing.T) {
 func signingKeysOf(t *testing.T, issuer *v1alpha1.JWTIssuer) *corev1.Secret {
 	t.Helper()
 	var secret *corev1.Secret
-	eventually(t, "the issuer has keys", func() (bool, string) {
+	eventually(t, "the issuer has signing keys", func() (bool, string) {
 		var err error
 		secret, err = secretOf(t, apiserver.Namespace, "signing-keys-"+issuer.Name)
 		return err == nil, fmt.Sprint(err)
@@ -189,7 +190,7 @@ func signerOf(t *testing.T, secret *corev1.Secret) *keyring.Key {
 	return signer
 }
 
-// signedBy is a token's payload under another signature.
+// resign signs the payload of a token with another key.
 func resign(t *testing.T, key *keyring.Key, compact string) string {
 	t.Helper()
 	header := fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"rt+jwt"}`, key.Algorithm, key.ID)
@@ -201,7 +202,7 @@ func resign(t *testing.T, key *keyring.Key, compact string) string {
 	return input + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
-// reservedNames: by labels and annotations Kubernetes and the operator know what is whose.
+// reservedNames sets labels and annotations by which Kubernetes and the operator identify objects.
 func (h *harness) reservedNames(t *testing.T) {
 	const annotations, labels = "annotations under kubernetes.io/, k8s.io/ and refreshkeys.dev/", "labels under kubernetes.io/, k8s.io/ and refreshkeys.dev/"
 	for _, name := range []string{

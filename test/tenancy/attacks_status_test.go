@@ -11,8 +11,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// writes forges the status of a key. With the admission policy it is refused, whatever RBAC says,
-// and there is nothing more to see.
+// forgeStatus writes the status of a refresh key as the attacker, and reports whether that succeeded. With
+// the admission policy the API server must refuse it, regardless of RBAC.
 func (h *harness) forgeStatus(t *testing.T, key *v1alpha1.JWTRefreshKey, forge func(*v1alpha1.JWTRefreshKeyStatus)) (written bool) {
 	t.Helper()
 	var err error
@@ -34,8 +34,9 @@ func replaceInContent(s *v1alpha1.JWTRefreshKeyStatus, old, forged string) {
 	s.Content = &apiextensionsv1.JSON{Raw: bytes.ReplaceAll(s.Content.Raw, []byte(old), []byte(forged))}
 }
 
-// statusByHand: what is in status is signed again when its Secret is lost. With a content of one's
-// own choice one is whoever one likes, and with that of the victim's key one has its token.
+// forgedStatus forges the status of refresh keys. The operator signs the content in status again when the
+// Secret is lost. Content of the attacker's choice would give any identity, and the content of the victim's
+// key would give its token.
 func (h *harness) forgedStatus(t *testing.T) {
 	if err := reload(t, h.victim); err != nil {
 		t.Fatal(err)
@@ -49,7 +50,7 @@ func (h *harness) forgedStatus(t *testing.T) {
 		"another key's content and hash": func(_ *v1alpha1.JWTRefreshKey, own *v1alpha1.JWTRefreshKeyStatus) {
 			own.Content, own.TokenHash = victim.Content.DeepCopy(), victim.TokenHash
 		},
-		"the victim's subject in one's own content": func(key *v1alpha1.JWTRefreshKey, own *v1alpha1.JWTRefreshKeyStatus) {
+		"the victim's subject in own content": func(key *v1alpha1.JWTRefreshKey, own *v1alpha1.JWTRefreshKeyStatus) {
 			replaceInContent(own, `"sub":"`+ownSubject(key)+`"`, `"sub":"`+ownSubject(h.victim)+`"`)
 		},
 		"another audience, and the victim's hash": func(_ *v1alpha1.JWTRefreshKey, own *v1alpha1.JWTRefreshKeyStatus) {
@@ -65,9 +66,9 @@ func (h *harness) forgedStatus(t *testing.T) {
 			if !h.forgeStatus(t, key, func(own *v1alpha1.JWTRefreshKeyStatus) { forge(key, own) }) {
 				return
 			}
-			// Its Secret is lost, so that it is made again from status.
+			// The operator creates a lost Secret again from status.
 			_ = h.attacker.Delete(t.Context(), h.attackerSecret(t, key.Name))
-			eventually(t, "a token of its own follows", func() (bool, string) {
+			eventually(t, "the operator issues a token of the key itself", func() (bool, string) {
 				if err := reload(t, key); err != nil {
 					return false, err.Error()
 				}
@@ -81,12 +82,12 @@ func (h *harness) forgedStatus(t *testing.T) {
 			h.expectOwnTokenOnly(t, key, key.Status.Revision)
 			for _, superseded := range key.Status.Previous {
 				if superseded.JTI == victim.JTI || superseded.TokenHash == victim.TokenHash {
-					t.Error("the victim's token is carried along as one of this key")
+					t.Error("status.previous lists the victim's token")
 				}
 			}
 		})
 	}
-	t.Run("a revocation taken back", func(t *testing.T) {
+	t.Run("a revocation removed from status", func(t *testing.T) {
 		key, held := h.issueKey(t)
 		edit(t, key, func(key *v1alpha1.JWTRefreshKey) { key.Spec.Revoked = true })
 		awaitReason(t, key, v1alpha1.ReasonRevoked)
@@ -100,15 +101,15 @@ func (h *harness) forgedStatus(t *testing.T) {
 	})
 }
 
-// statusOfOneTimeKey: of one-time keys the token service signs again what stands in status, for an
-// answer that was lost.
+// forgedOneTimeStatus forges the status of a one-time key. The token service signs the content in status
+// again when a client retries after a lost answer.
 func (h *harness) forgedOneTimeStatus(t *testing.T) {
 	key, enrolment := h.issueKey(t, func(key *v1alpha1.JWTRefreshKey) {
 		key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse, RetryGrace: &metav1.Duration{Duration: 10 * time.Minute}}
 	})
 	second := exchange(t, h.replicas[0], h.issuer, enrolment).Text("refresh_token")
 	if got := exchange(t, h.replicas[0], h.issuer, enrolment).Text("refresh_token"); got != second || got == "" {
-		t.Fatal("a retry does not get the same token again")
+		t.Fatal("a retry did not return the same token")
 	}
 	if err := reload(t, h.victim); err != nil {
 		t.Fatal(err)
@@ -124,7 +125,7 @@ func (h *harness) forgedOneTimeStatus(t *testing.T) {
 		for _, compact := range []string{enrolment, second} {
 			got := exchange(t, r, h.issuer, compact)
 			if next := got.Text("refresh_token"); next != "" && payload(t, next)["sub"] != ownSubject(key) {
-				t.Errorf("a token of %v was signed", payload(t, next)["sub"])
+				t.Errorf("subject of the signed token: got %v, want %s", payload(t, next)["sub"], ownSubject(key))
 			}
 		}
 	}

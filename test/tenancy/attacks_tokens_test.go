@@ -12,7 +12,7 @@ import (
 
 func keyOf(object client.Object) client.ObjectKey { return client.ObjectKeyFromObject(object) }
 
-// puts writes a token into the Secret of a key, as its owner may.
+// putToken writes a token to the Secret of a refresh key, as the attacker may.
 func (h *harness) putToken(t *testing.T, key *v1alpha1.JWTRefreshKey, compact string) {
 	t.Helper()
 	eventually(t, "the Secret is written", func() (bool, string) {
@@ -23,8 +23,8 @@ func (h *harness) putToken(t *testing.T, key *v1alpha1.JWTRefreshKey, compact st
 	})
 }
 
-// tokensInTheSecret: whatever stands in the Secret is accepted, says the first invariant; so what is
-// not accepted is put there.
+// foreignTokens puts tokens that must be refused into a Secret. Invariant 1 says that every token in a
+// Secret is accepted, so the operator must replace them.
 func (h *harness) foreignTokens(t *testing.T) {
 	key, first := h.issueKey(t)
 	edit(t, key, func(key *v1alpha1.JWTRefreshKey) {
@@ -35,12 +35,12 @@ func (h *harness) foreignTokens(t *testing.T) {
 	access := exchange(t, h.replicas[0], h.issuer, second).Text("access_token")
 	awaitExchange(t, h.replicas[0], h.issuer, first, "400 invalid_grant")
 	for name, compact := range map[string]string{
-		"a retired one": first, "another key's": ofAnother, "the victim's": h.victimToken, "an access token": access, "nothing of the kind": "mine",
+		"a retired one": first, "another key's": ofAnother, "the victim's": h.victimToken, "an access token": access, "no token": "mine",
 	} {
 		t.Run(name, func(t *testing.T) {
 			h.putToken(t, key, compact)
 			if held := awaitRevision(t, key, 2); held != second {
-				t.Error("the Secret does not hold what it held before")
+				t.Error("the Secret does not hold the earlier token")
 			}
 			h.expectOwnTokenOnly(t, key, 2)
 		})
@@ -50,7 +50,7 @@ func (h *harness) foreignTokens(t *testing.T) {
 		edit(t, key, func(key *v1alpha1.JWTRefreshKey) { key.Spec.Revoked = true })
 		awaitReason(t, key, v1alpha1.ReasonRevoked)
 		h.putToken(t, key, second)
-		eventually(t, "the token is taken out", func() (bool, string) {
+		eventually(t, "the token is removed", func() (bool, string) {
 			return len(h.attackerSecret(t, key.Name).Data[v1alpha1.SecretToken]) == 0, ""
 		})
 		for _, r := range h.replicas {
@@ -59,8 +59,9 @@ func (h *harness) foreignTokens(t *testing.T) {
 	})
 }
 
-// tokenBeforeTheKey: a first token that is found in a Secret is taken up by its key, since the
-// manager may have stopped before it was recorded. It must be a token of this very key.
+// plantedToken puts a token into a Secret before its key exists. The operator adopts a first token that it
+// finds in a Secret, since a manager may have stopped before it recorded the token. It must adopt only a
+// token of this key.
 func (h *harness) plantedToken(t *testing.T) {
 	earlier, ofEarlier := h.issueKey(t)
 	if err := h.attacker.Delete(t.Context(), earlier); err != nil {
@@ -69,13 +70,13 @@ func (h *harness) plantedToken(t *testing.T) {
 	awaitDeleted(t, earlier)
 	_ = h.attacker.Delete(t.Context(), &corev1.Secret{ObjectMeta: newKey(h.namespace, earlier.Name).ObjectMeta})
 	for name, c := range map[string]struct{ key, compact string }{
-		"the victim's":                       {newName("own"), h.victimToken},
-		"that of an earlier key of the name": {earlier.Name, ofEarlier},
+		"the victim's":                          {newName("own"), h.victimToken},
+		"that of an earlier key with this name": {earlier.Name, ofEarlier},
 	} {
 		t.Run(name, func(t *testing.T) {
 			secret := &corev1.Secret{ObjectMeta: retainedMeta(c.key, c.key), Data: map[string][]byte{v1alpha1.SecretToken: []byte(c.compact)}}
 			secret.Namespace = h.namespace
-			eventually(t, "the Secret is there", func() (bool, string) {
+			eventually(t, "the Secret is created", func() (bool, string) {
 				err := h.attacker.Create(t.Context(), secret.DeepCopy())
 				return err == nil, ""
 			})
@@ -83,23 +84,23 @@ func (h *harness) plantedToken(t *testing.T) {
 			h.create(t, key)
 			h.expectOwnTokenOnly(t, key, 1)
 			if string(h.attackerSecret(t, c.key).Data[v1alpha1.SecretToken]) == c.compact {
-				t.Error("the token was taken up")
+				t.Error("the operator adopted the planted token")
 			}
 		})
 	}
 	awaitExchange(t, h.replicas[0], h.issuer, ofEarlier, "400 invalid_grant")
 }
 
-// gone waits until an object is no more.
+// awaitDeleted waits until an object no longer exists.
 func awaitDeleted(t *testing.T, object client.Object) {
 	t.Helper()
-	eventually(t, object.GetName()+" is gone", func() (bool, string) {
+	eventually(t, object.GetName()+" is deleted", func() (bool, string) {
 		return apierrors.IsNotFound(clientOf(t, "").Get(t.Context(), keyOf(object), object.DeepCopyObject().(client.Object))), ""
 	})
 }
 
-// keyMadeAgain: a key that is restored from a backup, with its UID and its status, stands for its
-// tokens again where anybody believes that.
+// recreatedKey restores a refresh key from a backup with its UID and status, so that its former tokens
+// would be accepted again.
 func (h *harness) recreatedKey(t *testing.T) {
 	key, held := h.issueKey(t)
 	awaitExchange(t, h.replicas[0], h.issuer, held, "200")
@@ -115,20 +116,20 @@ func (h *harness) recreatedKey(t *testing.T) {
 	backup.ResourceVersion = ""
 	h.create(t, backup)
 	if backup.UID == key.UID {
-		t.Fatal("the API server took the UID over")
+		t.Fatal("the API server kept the UID")
 	}
 	h.expectOwnTokenOnly(t, backup, 1)
 	restored := h.guarded || h.forgeStatus(t, backup, func(own *v1alpha1.JWTRefreshKeyStatus) { *own = *key.Status.DeepCopy() })
 	if !restored {
-		t.Error("the status of before was not written")
+		t.Error("the earlier status was not written")
 	}
 	for _, r := range h.replicas {
 		awaitExchange(t, r, h.issuer, held, "400 invalid_grant")
 	}
 }
 
-// TestANamespaceMadeAgain: neither does a namespace that was deleted and made again, with a key of
-// the same name, bring a token back.
+// TestANamespaceMadeAgain checks that a token stays refused after its namespace is deleted and recreated,
+// with a refresh key of the same name.
 func TestANamespaceMadeAgain(t *testing.T) {
 	issuer := newIssuer(t)
 	startManager(t)

@@ -10,11 +10,11 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/guide"
 )
 
-// TestTheCommandsOfTheHardeningPage runs what docs/hardening.md says, line by line, and applies the
-// component that it only names.
+// TestTheCommandsOfTheHardeningPage runs each command in docs/hardening.md, and applies the component that
+// the page only names.
 func TestTheCommandsOfTheHardeningPage(t *testing.T) {
 	if server.Existing() {
-		t.Skip("somebody's cluster is not hardened by a test")
+		t.Skip("the test does not harden an existing cluster")
 	}
 	unprivileged := clientOf(t, editor(t, "default"))
 	t.Cleanup(func() {
@@ -29,12 +29,12 @@ func TestTheCommandsOfTheHardeningPage(t *testing.T) {
 	}
 	commands := page.Commands()
 	if len(commands) < 9 {
-		t.Fatalf("only %d commands were found", len(commands))
+		t.Fatalf("got %d commands in docs/hardening.md, want at least 9", len(commands))
 	}
 	for _, command := range append(commands, "kubectl apply --server-side -k config/network-policy") {
 		arguments := strings.Fields(command)
 		if arguments[0] != "kubectl" {
-			t.Errorf("%q is not run by any test", command)
+			t.Errorf("no test runs command %q", command)
 			continue
 		}
 		for i := range arguments {
@@ -52,7 +52,7 @@ func TestTheCommandsOfTheHardeningPage(t *testing.T) {
 		}
 	}
 	jane := asMember(t, "jane", "team-shop")
-	eventually(t, "a member of the team has a key", func() (bool, string) {
+	eventually(t, "a member of the team creates a key", func() (bool, string) {
 		err := jane.Create(t.Context(), newKey("team-shop", newName("orders")))
 		return err == nil, fmt.Sprint(err)
 	})

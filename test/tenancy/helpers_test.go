@@ -21,7 +21,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/operator"
 )
 
-// newIssuer makes an issuer whose path is its name, as one token service serves many.
+// newIssuer creates an issuer whose path is its name, since one token service serves many issuers.
 func newIssuer(t *testing.T, rules ...v1alpha1.PolicyRule) *v1alpha1.JWTIssuer {
 	t.Helper()
 	name := newName("issuer")
@@ -32,7 +32,7 @@ func newIssuer(t *testing.T, rules ...v1alpha1.PolicyRule) *v1alpha1.JWTIssuer {
 	return create(t, issuer)
 }
 
-// refusals counts what the API server forbids.
+// forbiddenRequests records the requests that the API server forbids.
 type forbiddenRequests struct {
 	mu  sync.Mutex
 	all []string
@@ -97,7 +97,7 @@ func exchange(t *testing.T, r *operator.Replica, issuer *v1alpha1.JWTIssuer, com
 	return r.Post(t, "/"+issuer.Name+"/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {compact}})
 }
 
-// gets waits until a token is answered so.
+// awaitExchange waits until an exchange of a token has an outcome.
 func awaitExchange(t *testing.T, r *operator.Replica, issuer *v1alpha1.JWTIssuer, compact, want string) {
 	t.Helper()
 	eventually(t, "the exchange gets "+want, func() (bool, string) {
@@ -106,7 +106,7 @@ func awaitExchange(t *testing.T, r *operator.Replica, issuer *v1alpha1.JWTIssuer
 	})
 }
 
-// read reads an object again, as the administrator.
+// reload reads an object again as the cluster administrator.
 func reload(t *testing.T, object client.Object) error {
 	t.Helper()
 	return clientOf(t, "").Get(t.Context(), client.ObjectKeyFromObject(object), object)
@@ -119,7 +119,8 @@ func secretOf(t *testing.T, namespace, name string) (*corev1.Secret, error) {
 	return secret, err
 }
 
-// holds waits until the Secret of a key holds its current token, and returns that.
+// awaitRevision waits until a refresh key has a revision and its Secret holds the current token. It returns
+// the token.
 func awaitRevision(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int64) string {
 	t.Helper()
 	var held string
@@ -137,21 +138,22 @@ func awaitRevision(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int64) st
 	return held
 }
 
-// saidOf is what the Ready condition of a key says.
+// readyMessage returns the reason and the message of the condition Ready.
 func readyMessage(key *v1alpha1.JWTRefreshKey) string {
 	for _, condition := range key.Status.Conditions {
 		if condition.Type == v1alpha1.ConditionReady {
 			return condition.Reason + ": " + condition.Message
 		}
 	}
-	return "nothing"
+	return "no condition Ready"
 }
 
-// says waits until the Ready condition of a key has a reason, and returns its message.
+// awaitReason waits until the condition Ready of a refresh key has a reason for the present generation, and
+// returns its message.
 func awaitReason(t *testing.T, key *v1alpha1.JWTRefreshKey, reason string) string {
 	t.Helper()
 	var message string
-	eventually(t, key.Name+" says "+reason, func() (bool, string) {
+	eventually(t, key.Name+" has reason "+reason, func() (bool, string) {
 		if err := reload(t, key); err != nil {
 			return false, err.Error()
 		}
@@ -166,7 +168,8 @@ func awaitReason(t *testing.T, key *v1alpha1.JWTRefreshKey, reason string) strin
 	return message
 }
 
-// edit changes an object as the administrator: again from the newest state when somebody was quicker.
+// edit changes an object as the cluster administrator. After a conflict it tries again with the newest
+// state.
 func edit[T client.Object](t *testing.T, object T, change func(T)) {
 	t.Helper()
 	eventually(t, "the edit of "+object.GetName(), func() (bool, string) {

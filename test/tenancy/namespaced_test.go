@@ -24,7 +24,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/operator"
 )
 
-// listed are the namespaces of config/namespaced.
+// listed are the namespaces in config/namespaced.
 var listed = []string{"shop", "billing"}
 
 const (
@@ -32,11 +32,11 @@ const (
 	tokenServerUser = "system:serviceaccount:" + apiserver.Namespace + ":" + apiserver.TokenServer
 )
 
-// confine installs config/namespaced, and gives the operator its usual rights back afterwards.
+// installNamespaced installs config/namespaced until the test ends.
 func installNamespaced(t *testing.T) {
 	t.Helper()
 	if server.Existing() {
-		t.Skip("the operator's rights in somebody's cluster are left as they are")
+		t.Skip("the test does not change the operator's rights in an existing cluster")
 	}
 	usual := map[string][]rbacv1.PolicyRule{}
 	for _, account := range []string{apiserver.Manager, apiserver.TokenServer} {
@@ -60,7 +60,7 @@ func installNamespaced(t *testing.T) {
 	if err := server.Apply(t.Context(), "config/namespaced"); err != nil {
 		t.Fatal(err)
 	}
-	// Who installs it over config/default removes this, as docs/hardening.md says.
+	// docs/hardening.md says to remove these after config/default.
 	if _, err := server.Kubectl(t.Context(), "", "delete", "clusterrolebinding,clusterrole", "refreshkeys-metrics-auth"); err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,8 @@ func installNamespaced(t *testing.T) {
 	}
 }
 
-// enoughIn: what the operator may do everywhere by config/rbac, it may do in a listed namespace.
+// expectSameRights checks that the operator has in a namespace of config/namespaced all rights that
+// config/rbac grants everywhere.
 func expectSameRights(t *testing.T, namespace, account string, rules []rbacv1.PolicyRule) {
 	t.Helper()
 	user := "system:serviceaccount:" + apiserver.Namespace + ":" + account
@@ -86,16 +87,16 @@ func expectSameRights(t *testing.T, namespace, account string, rules []rbacv1.Po
 			for _, verb := range rule.Verbs {
 				what := right(verb + " " + resource).attributes(namespace)
 				if what.Group = rule.APIGroups[0]; !isAllowed(t, user, what) {
-					t.Errorf("%s may %s %s everywhere by config/rbac, and not in a namespace by config/namespaced", account, verb, resource)
+					t.Errorf("%s may %s %s with config/rbac, but not with config/namespaced", account, verb, resource)
 				}
 			}
 		}
 	}
 }
 
-// TestNamespaced: with --namespaces and the rights of config/namespaced, keys of these namespaces
-// are issued, exchanged, rotated and revoked; others are not touched, and nothing is tried that is
-// forbidden.
+// TestNamespaced runs the operator with --namespaces and the rights of config/namespaced. Refresh keys of
+// these namespaces are issued, exchanged, rotated and revoked. Other keys are not touched, and the operator
+// makes no forbidden request.
 func TestNamespaced(t *testing.T) {
 	installNamespaced(t)
 	t.Run("rights", checkClusterWideRights)
@@ -119,7 +120,7 @@ func TestNamespaced(t *testing.T) {
 	})
 	awaitExchange(t, r, issuer, awaitRevision(t, keys["shop"], 2), "200")
 	if got := r.Post(t, "/"+issuer.Name+"/revoke", url.Values{"token": {tokens["billing"]}}); got.Outcome() != "200" {
-		t.Errorf("the logout gets %s", got.Outcome())
+		t.Errorf("revocation: got %s, want 200", got.Outcome())
 	}
 	awaitExchange(t, r, issuer, tokens["billing"], "400 invalid_grant")
 	awaitReason(t, keys["billing"], v1alpha1.ReasonRevoked)
@@ -127,26 +128,26 @@ func TestNamespaced(t *testing.T) {
 	shopOnly := operator.Serve(t, forbidden.wrap(tokenServerConfig(t)), registry.Options{Namespaces: listed[:1]})
 	awaitExchange(t, shopOnly, issuer, tokens["shop"], "200")
 	if got := exchange(t, shopOnly, issuer, tokens["billing"]); got.Outcome() != "503 temporarily_unavailable" {
-		t.Errorf("a token of a namespace that a replica does not serve gets %s: its client must keep it", got.Outcome())
+		t.Errorf("exchange at a replica that does not serve the namespace: got %s, want 503 temporarily_unavailable, so that the client keeps the token", got.Outcome())
 	}
 	shopOnly.Stop()
 	r.Stop()
 	if err := reload(t, keys["shop"]); err != nil || keys["shop"].Status.LastUsed == nil {
-		t.Errorf("the use is not on record: %v", err)
+		t.Errorf("status.lastUsed is not set: %v", err)
 	}
 	if err := reload(t, untouched); err != nil || untouched.ResourceVersion != version || len(untouched.Status.Conditions) > 0 {
-		t.Errorf("a key elsewhere was touched: %v", err)
+		t.Errorf("a key in another namespace was touched: %v", err)
 	}
 	if _, err := secretOf(t, elsewhere, "orders"); !apierrors.IsNotFound(err) {
-		t.Errorf("a key elsewhere has a Secret: %v", err)
+		t.Errorf("Secret of a key in another namespace: got error %v, want NotFound", err)
 	}
 	if seen := forbidden.list(); len(seen) > 0 {
-		t.Errorf("it was forbidden: %v", seen)
+		t.Errorf("the operator made forbidden requests: %v", seen)
 	}
 }
 
-// clusterWideRights: each ServiceAccount is bound to one ClusterRole, which knows no Secrets and
-// no keys.
+// checkClusterWideRights checks that each ServiceAccount is bound to one ClusterRole, which grants nothing
+// on Secrets and refresh keys.
 func checkClusterWideRights(t *testing.T) {
 	var bindings rbacv1.ClusterRoleBindingList
 	if err := clientOf(t, "").List(t.Context(), &bindings); err != nil {
@@ -162,7 +163,7 @@ func checkClusterWideRights(t *testing.T) {
 	}
 	for _, account := range []string{apiserver.Manager, apiserver.TokenServer} {
 		if !slices.Equal(bound[account], []string{account}) {
-			t.Errorf("%s is bound to the ClusterRoles %v", account, bound[account])
+			t.Errorf("ClusterRoles of %s: got %v, want only its own", account, bound[account])
 		}
 		role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: account}}
 		if err := reload(t, role); err != nil {
@@ -178,9 +179,9 @@ func checkClusterWideRights(t *testing.T) {
 	}
 }
 
-// TestOneNamespaceDoesNotStopTheOthers: who owns one of the namespaces takes the operator's rights
-// in it away. The others' keys are worked on and exchanged, also by what is started then; and
-// once the rights are back, so are that namespace's.
+// TestOneNamespaceDoesNotStopTheOthers removes the operator's rights in one of the namespaces. Keys of the
+// other namespaces are issued and exchanged, also by processes that start then. Once the rights are back,
+// the first namespace works again.
 func TestOneNamespaceDoesNotStopTheOthers(t *testing.T) {
 	installNamespaced(t)
 	admin := clientOf(t, "")
@@ -193,7 +194,7 @@ func TestOneNamespaceDoesNotStopTheOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "the rights are gone", func() (bool, string) {
+	eventually(t, "the rights are removed", func() (bool, string) {
 		what := right("list jwtrefreshkeys").attributes("billing")
 		return !isAllowed(t, managerUser, what) && !isAllowed(t, tokenServerUser, what), ""
 	})
@@ -208,21 +209,22 @@ func TestOneNamespaceDoesNotStopTheOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitExchange(t, r, issuer, ofBilling, "200")
-	eventually(t, "the manager ends, to be started again", func() (bool, string) {
+	eventually(t, "the manager exits, to be restarted", func() (bool, string) {
 		pulse.Step(time.Minute)
 		select {
 		case err := <-ended:
 			expectRefusal(t, err, "namespace billing can be worked on now")
 			return true, ""
 		default:
-			return false, "it runs"
+			return false, "the manager still runs"
 		}
 	})
 	operator.Manage(t, managerConfig(t), logr.Discard(), controllers.Options{Namespaces: listed})
 	awaitRevision(t, create(t, newKey("billing", "later", withIssuer(issuer.Name))), 1)
 }
 
-// startConfined starts a manager for the listed namespaces whose looks are timed by the test.
+// startConfined starts a manager for the listed namespaces. The test controls when it checks its rights
+// again.
 func startConfined(t *testing.T) (ended <-chan error, pulse *clocktesting.FakeClock) {
 	t.Helper()
 	pulse = clocktesting.NewFakeClock(time.Unix(0, 0))
@@ -238,9 +240,10 @@ func startConfined(t *testing.T) (ended <-chan error, pulse *clocktesting.FakeCl
 	return end, pulse
 }
 
-// TestNoNamespaceAtAll: an empty list of what may be watched must never stand for everything.
+// TestNoNamespaceAtAll checks that a manager without access to any listed namespace fails, instead of
+// watching all namespaces.
 func TestNoNamespaceAtAll(t *testing.T) {
-	unprivileged := server.As(newName("nobody"))
+	unprivileged := server.As(newName("unprivileged"))
 	_, err := controllers.NewManager(unprivileged, ctrl.Options{Logger: logr.Discard()}, controllers.Options{Namespace: apiserver.Namespace, Namespaces: listed})
 	expectRefusal(t, err, fmt.Sprint(listed), "none of the namespaces")
 }

@@ -10,8 +10,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// TestATightenedPolicy takes effect on living keys: at their next exchange, and in a status that
-// names the rule that came closest and what it lacks. Nothing is lost by it.
+// TestATightenedPolicy checks that a tightened policy applies to issued keys: at their next exchange, and
+// in a status that names the closest rule and what it lacks. Once the policy is loosened, the token is
+// accepted again.
 func TestATightenedPolicy(t *testing.T) {
 	issuer := newIssuer(t,
 		v1alpha1.PolicyRule{Audiences: []string{"https://other.example.com"}, Claims: []string{"email"}},
@@ -43,16 +44,16 @@ func TestATightenedPolicy(t *testing.T) {
 			awaitExchange(t, r, issuer, held, "400 unauthorized_client")
 			message := awaitReason(t, key, v1alpha1.ReasonPolicyDenied)
 			if wanted := `JWTIssuer "` + issuer.Name + `" does not grant it: no policy rule grants all of it; rule 2 comes closest and lacks: ` + c.lacks; !strings.HasPrefix(message, wanted) {
-				t.Errorf("it says %q, and should begin %q", message, wanted)
+				t.Errorf("got message %q, want prefix %q", message, wanted)
 			}
 			if !isStalled(key) {
-				t.Error("it is not Stalled")
+				t.Error("condition Stalled: got not True, want True")
 			}
 			edit(t, issuer, func(issuer *v1alpha1.JWTIssuer) { issuer.Spec.Policy = loose.DeepCopy() })
 			awaitExchange(t, r, issuer, held, "200")
 			awaitReason(t, key, v1alpha1.ReasonIssued)
 			if awaitRevision(t, key, 1) != held {
-				t.Error("the client's token is another one")
+				t.Error("the Secret holds another token than before")
 			}
 		})
 	}
@@ -67,8 +68,8 @@ func isStalled(key *v1alpha1.JWTRefreshKey) bool {
 	return false
 }
 
-// TestAPolicyWithoutRules closes an issuer, at the token service as well: deleting the last rule grants nobody
-// more. Nothing is lost by it.
+// TestAPolicyWithoutRules checks that deleting the last rule closes an issuer, at the token service, too.
+// Once the rules are back, the token is accepted again.
 func TestAPolicyWithoutRules(t *testing.T) {
 	issuer := newIssuer(t, v1alpha1.PolicyRule{Audiences: []string{"https://*.example.com"}})
 	startManager(t)
@@ -80,14 +81,14 @@ func TestAPolicyWithoutRules(t *testing.T) {
 	edit(t, issuer, func(issuer *v1alpha1.JWTIssuer) { issuer.Spec.Policy.Rules = nil })
 	awaitExchange(t, r, issuer, held, "400 unauthorized_client")
 	if message := awaitReason(t, key, v1alpha1.ReasonPolicyDenied); !strings.Contains(message, "spec.policy has no rules") {
-		t.Errorf("it says %q", message)
+		t.Errorf("got message %q, want one with %q", message, "spec.policy has no rules")
 	}
 	edit(t, issuer, func(issuer *v1alpha1.JWTIssuer) { issuer.Spec.Policy = rules })
 	awaitExchange(t, r, issuer, held, "200")
 }
 
-// TestOneRuleServesTwoTeams: each gets what bears its own names, from the operator and from the token service, and
-// neither what bears the other's.
+// TestOneRuleServesTwoTeams checks that with placeholders in a rule each team gets its own names, and not
+// those of the other team.
 func TestOneRuleServesTwoTeams(t *testing.T) {
 	issuer := newIssuer(t, v1alpha1.PolicyRule{
 		Audiences: []string{"https://{namespace}.example.com"}, Scopes: []string{"{label:team}:*"}, Subjects: []string{"{namespace}:*"},
@@ -106,7 +107,7 @@ func TestOneRuleServesTwoTeams(t *testing.T) {
 	message := awaitReason(t, ask(shop, "theirs", bank, "bank"), v1alpha1.ReasonPolicyDenied)
 	for _, lacks := range []string{`audience "https://` + bank, `subject "` + bank, `scope "bank:read"`} {
 		if !strings.Contains(message, lacks) {
-			t.Errorf("it says %q, without %s", message, lacks)
+			t.Errorf("got message %q, want one with %q", message, lacks)
 		}
 	}
 }

@@ -22,11 +22,11 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/operator"
 )
 
-// TestAPolicyThatRelabelsSecrets: a MutatingAdmissionPolicy sets app.kubernetes.io/managed-by on every
-// Secret that is written, so that the cache shows none of them.
+// TestAPolicyThatRelabelsSecrets uses a MutatingAdmissionPolicy that sets app.kubernetes.io/managed-by on
+// every written Secret, so that the operator's cache contains none of them.
 func TestAPolicyThatRelabelsSecrets(t *testing.T) {
 	if server.Existing() {
-		t.Skip("an existing cluster's Secrets are not relabelled")
+		t.Skip("the test does not relabel Secrets of an existing cluster")
 	}
 	for _, tt := range []struct {
 		name       string
@@ -71,29 +71,30 @@ func TestAPolicyThatRelabelsSecrets(t *testing.T) {
 	}
 }
 
-// tellsOfTheChange waits for the one event that says what admission does to the Secret of a key.
+// awaitAlteredEvent waits for exactly one event that says how admission changes the Secret of a refresh
+// key.
 func awaitAlteredEvent(t *testing.T, key *v1alpha1.JWTRefreshKey) {
 	t.Helper()
 	var events corev1.EventList
-	eventually(t, "the event that tells what admission changes", func() (bool, string) {
+	eventually(t, "one event SecretAltered", func() (bool, string) {
 		if err := clientOf(t, "").List(t.Context(), &events, client.InNamespace(key.Namespace)); err != nil {
 			return false, err.Error()
 		}
-		told := 0
+		count := 0
 		for i := range events.Items {
 			if e := &events.Items[i]; e.InvolvedObject.Name == key.Name && e.Reason == "SecretAltered" {
-				told++
+				count++
 				if !strings.Contains(e.Message, v1alpha1.LabelManagedBy) || !strings.Contains(e.Message, "admission") {
-					t.Fatalf("the event does not say what is changed by whom: %s", e.Message)
+					t.Fatalf("got event %q, want one that names the label and admission", e.Message)
 				}
 			}
 		}
-		return told == 1, fmt.Sprintf("%d such events", told)
+		return count == 1, fmt.Sprintf("got %d such events, want 1", count)
 	})
 }
 
-// relabelSecrets has every Secret of a namespace, or of all, say that the platform manages it. It returns
-// when that is in force, and lift when it is no longer.
+// relabelSecrets sets the managed-by label of every Secret of a namespace, or of all namespaces. It returns
+// once the policy is in force. lift removes the policy, and returns once it is out of force.
 func relabelSecrets(t *testing.T, namespace string, everywhere bool) (lift func()) {
 	t.Helper()
 	name := newName("relabel")
@@ -133,7 +134,7 @@ func relabelSecrets(t *testing.T, namespace string, everywhere bool) (lift func(
 	return lift
 }
 
-// secretWrites counts what a manager writes of Secrets.
+// secretWrites counts the writes of Secrets by a manager.
 type secretWrites struct{ count atomic.Int64 }
 
 func (w *secretWrites) wrap(config *rest.Config) *rest.Config {
@@ -149,7 +150,7 @@ func (w *secretWrites) wrap(config *rest.Config) *rest.Config {
 	return config
 }
 
-// comeToRest checks that a time passes without a write.
+// awaitNoWrites waits until no Secret was written for a period.
 func (w *secretWrites) awaitNoWrites(t *testing.T, quiet time.Duration) {
 	t.Helper()
 	before, at := w.count.Load(), time.Now()

@@ -16,35 +16,35 @@ import (
 
 const usePolicy = "issuer-use.jwt.refreshkeys.dev"
 
-// guardIssuers installs config/issuer-use until the test ends.
+// installIssuerUse installs config/issuer-use until the test ends.
 func installIssuerUse(t *testing.T) {
 	t.Helper()
 	if server.Existing() {
-		t.Skip("the optional admission policy is not put on somebody's cluster")
+		t.Skip("the test does not install the optional admission policy in an existing cluster")
 	}
 	unprivileged := clientOf(t, editor(t, "default"))
 	t.Cleanup(func() { removeOptions(t, unprivileged) })
 	if err := server.Apply(t.Context(), "config/issuer-use"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the policy comes into force", func() (bool, string) { return useIsChecked(unprivileged), "" })
+	eventually(t, "the policy is in force", func() (bool, string) { return useIsChecked(unprivileged), "" })
 }
 
-// asked tells whether somebody who may use no issuer is refused.
+// useIsChecked reports whether a user without the right to use any issuer is refused.
 func useIsChecked(unprivileged client.Client) bool {
 	return unprivileged.Create(context.Background(), newKey("default", "probe"), client.DryRunAll) != nil
 }
 
-// withoutOptions takes what is optional out of the cluster again.
+// removeOptions removes the optional configuration from the cluster.
 func removeOptions(t *testing.T, unprivileged client.Client) {
 	t.Helper()
 	if _, err := server.Kubectl(context.Background(), "", "delete", "--ignore-not-found", "-k", server.Root+"/config/issuer-use"); err != nil {
 		t.Error(err)
 	}
-	eventually(t, "the policy goes out of force", func() (bool, string) { return !useIsChecked(unprivileged), "" })
+	eventually(t, "the policy is out of force", func() (bool, string) { return !useIsChecked(unprivileged), "" })
 }
 
-// editor is a new user who may write keys in a namespace, and use no issuer.
+// editor returns a new user who may write refresh keys in a namespace, and may use no issuer.
 func editor(t *testing.T, namespace string) string {
 	t.Helper()
 	user := newName("editor")
@@ -60,7 +60,7 @@ func useRule(issuers ...string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: []string{v1alpha1.Group}, Resources: []string{"jwtissuers"}, Verbs: []string{"use"}, ResourceNames: issuers}
 }
 
-// TestUseOfIssuers: with config/issuer-use, RBAC says who may ask for keys of which issuer.
+// TestUseOfIssuers checks that with config/issuer-use, RBAC controls who may request keys of which issuer.
 func TestUseOfIssuers(t *testing.T) {
 	installIssuerUse(t)
 	namespace := newNamespace(t, nil)
@@ -79,15 +79,15 @@ func TestUseOfIssuers(t *testing.T) {
 	for _, c := range []struct {
 		name, user string
 		key        func(*v1alpha1.JWTRefreshKey)
-		// asked is the issuer in the refusal; empty for none.
-		asked string
+		// refused is the issuer in the refusal; empty for none.
+		refused string
 	}{
 		{"without the right", none, withIssuer("shop"), "shop"},
 		{"without the right, absent issuerRef", none, absent, "default"},
 		{"without the right, empty issuerRef", none, empty, "default"},
 		{"without the right, of an issuer that does not exist", none, withIssuer("nothing"), "nothing"},
-		{"without the right, a key that says it is being deleted", none, deletedByItself, "default"},
-		{"without the right, a key that begins revoked", none, func(key *v1alpha1.JWTRefreshKey) { key.Spec.Revoked = true }, "default"},
+		{"without the right, a key with a deletion timestamp", none, deletedByItself, "default"},
+		{"without the right, a key that is revoked from the start", none, func(key *v1alpha1.JWTRefreshKey) { key.Spec.Revoked = true }, "default"},
 		{"with the right on default, absent issuerRef", ofDefault, absent, ""},
 		{"with the right on default, empty issuerRef", ofDefault, empty, ""},
 		{"with the right on default, by its name", ofDefault, withIssuer("default"), ""},
@@ -101,9 +101,9 @@ func TestUseOfIssuers(t *testing.T) {
 			try := func() error {
 				return clientOf(t, c.user).Create(t.Context(), newKey(namespace, "tried", c.key), client.DryRunAll)
 			}
-			if c.asked != "" {
-				expectRefusal(t, try(), usePolicy, "user '"+c.user+"' may not use JWTIssuer '"+c.asked+"'",
-					"{apiGroups: [jwt.refreshkeys.dev], resources: [jwtissuers], resourceNames: ["+c.asked+"], verbs: [use]}", "ClusterRoleBinding")
+			if c.refused != "" {
+				expectRefusal(t, try(), usePolicy, "user '"+c.user+"' may not use JWTIssuer '"+c.refused+"'",
+					"{apiGroups: [jwt.refreshkeys.dev], resources: [jwtissuers], resourceNames: ["+c.refused+"], verbs: [use]}", "ClusterRoleBinding")
 				return
 			}
 			eventually(t, "it is accepted", func() (bool, string) { err := try(); return err == nil, fmt.Sprint(err) })
@@ -119,8 +119,8 @@ func TestUseOfIssuers(t *testing.T) {
 	})
 }
 
-// TestUseAtAnUpdate: who may not use the issuer of a key asks nothing new of it, and is kept from
-// nothing else.
+// TestUseAtAnUpdate checks that a user who may not use the issuer of a refresh key can change the key, but
+// cannot request anything new from the issuer.
 func TestUseAtAnUpdate(t *testing.T) {
 	installIssuerUse(t)
 	namespace := newNamespace(t, nil)
@@ -143,20 +143,20 @@ func TestUseAtAnUpdate(t *testing.T) {
 		name, user string
 		key        *v1alpha1.JWTRefreshKey
 		merge      string
-		asked      string
+		refused    string
 	}{
 		{"nothing", none, key, `{}`, ""},
 		{"a label", none, key, `{"metadata":{"labels":{"team":"shop"}}}`, ""},
 		{"a finalizer", none, key, `{"metadata":{"finalizers":["example.com/wait"]}}`, ""},
-		{"a rotation, which renews what was granted", none, key, `{"metadata":{"annotations":{"jwt.refreshkeys.dev/rotate":"1"}}}`, ""},
+		{"a rotation, which grants nothing new", none, key, `{"metadata":{"annotations":{"jwt.refreshkeys.dev/rotate":"1"}}}`, ""},
 		{"a revocation", none, key, `{"spec":{"revoked":true}}`, ""},
-		{"of what is being deleted", none, leaving, `{"spec":{"issuerRef":{"name":"other"}},"metadata":{"finalizers":null}}`, ""},
+		{"a key that is being deleted", none, leaving, `{"spec":{"issuerRef":{"name":"other"}},"metadata":{"finalizers":null}}`, ""},
 		{"another issuer", none, key, `{"spec":{"issuerRef":{"name":"other"}}}`, "other"},
 		{"another issuer, which may be used", ofOther, key, `{"spec":{"issuerRef":{"name":"other"}}}`, ""},
 		{"no issuer, which is default", ofOther, key, `{"spec":{"issuerRef":null}}`, "default"},
 		{"another audience of the same issuer", none, key, `{"spec":{"audience":"https://billing.example.com"}}`, "shop"},
-		{"another audience, by somebody who may use another issuer", ofOther, key, `{"spec":{"audience":"https://billing.example.com"}}`, "shop"},
-		{"of what stays revoked", none, revoked, `{"spec":{"audience":"https://billing.example.com"}}`, ""},
+		{"another audience, by a user who may use another issuer", ofOther, key, `{"spec":{"audience":"https://billing.example.com"}}`, "shop"},
+		{"a key that stays revoked", none, revoked, `{"spec":{"audience":"https://billing.example.com"}}`, ""},
 		{"an end of the revocation", none, revoked, `{"spec":{"revoked":false}}`, "shop"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -164,8 +164,8 @@ func TestUseAtAnUpdate(t *testing.T) {
 				patch := client.RawPatch(types.MergePatchType, []byte(c.merge))
 				return clientOf(t, c.user).Patch(t.Context(), c.key.DeepCopy(), patch, client.DryRunAll)
 			}
-			if c.asked != "" {
-				expectRefusal(t, try(), usePolicy, "may not use JWTIssuer '"+c.asked+"'")
+			if c.refused != "" {
+				expectRefusal(t, try(), usePolicy, "may not use JWTIssuer '"+c.refused+"'")
 				return
 			}
 			eventually(t, "it is accepted", func() (bool, string) { err := try(); return err == nil, fmt.Sprint(err) })
@@ -173,7 +173,7 @@ func TestUseAtAnUpdate(t *testing.T) {
 	}
 }
 
-// recordAsManager writes the status of a key as the manager, which may use no issuer.
+// setStatusAsManager writes the status of a refresh key as the manager, which may use no issuer.
 func setStatusAsManager(t *testing.T, key *v1alpha1.JWTRefreshKey, change func(*v1alpha1.JWTRefreshKeyStatus)) {
 	t.Helper()
 	config, err := server.Manager(t.Context())

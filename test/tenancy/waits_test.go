@@ -17,19 +17,19 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// affectedKeys is how many keys of one tenant wait for an event that never comes: four times as many as
-// the manager has workers.
+// affectedKeys is how many refresh keys of one tenant wait for an event that never comes: four times the
+// number of the manager's workers.
 const affectedKeys = 64
 
-// Limits of what a key waits for while the keys of another namespace are in trouble.
+// The limits bound how long a refresh key waits while the keys of another namespace have problems.
 const (
 	bystanderReady   = 2 * time.Second
 	bystanderRevoked = 2 * time.Second
 	rotateNowDone    = 5 * time.Second
 )
 
-// TestSecretsThatLeaveTheCacheStopNoOtherKey is the sequence: a tenant takes the label by which
-// the cache selects Secrets from its own Secrets, makes them immutable, and revokes the keys.
+// TestSecretsThatLeaveTheCacheStopNoOtherKey lets a tenant remove the label by which the cache selects
+// Secrets from its own Secrets, make them immutable, and revoke the keys. Other keys do not wait.
 func TestSecretsThatLeaveTheCacheStopNoOtherKey(t *testing.T) {
 	issuer := newIssuer(t)
 	startManager(t)
@@ -56,8 +56,8 @@ func TestSecretsThatLeaveTheCacheStopNoOtherKey(t *testing.T) {
 	checkRotateNow(t, keys[0])
 }
 
-// TestARelabelledSecretIsLabelledAgain: a label that a tenant changes once is put back, and nothing else
-// happens to the token.
+// TestARelabelledSecretIsLabelledAgain checks that the operator restores a label that a tenant changes
+// once, and keeps the token.
 func TestARelabelledSecretIsLabelledAgain(t *testing.T) {
 	issuer := newIssuer(t)
 	startManager(t)
@@ -79,7 +79,7 @@ func TestARelabelledSecretIsLabelledAgain(t *testing.T) {
 	}
 }
 
-// bystander makes a key, revokes it, and measures how long each takes.
+// checkBystander creates a refresh key, revokes it, and checks how long each takes.
 func checkBystander(t *testing.T, namespace, issuer string) {
 	t.Helper()
 	began := time.Now()
@@ -90,16 +90,16 @@ func checkBystander(t *testing.T, namespace, issuer string) {
 		t.Fatal(err)
 	}
 	revoked := timeUntil(t, began, key, "bystander is revoked", func() bool { return key.Status.RevokedAt != nil })
-	t.Logf("a bystander's key: Ready after %s, revoked in status after %s", ready, revoked)
+	t.Logf("bystander: Ready after %s, revoked in status after %s", ready, revoked)
 	if ready > bystanderReady {
-		t.Errorf("a bystander's key is Ready after %s, and may take %s", ready, bystanderReady)
+		t.Errorf("time until the bystander is Ready: got %s, want at most %s", ready, bystanderReady)
 	}
 	if revoked > bystanderRevoked {
-		t.Errorf("a bystander's revocation is in status after %s, and may take %s", revoked, bystanderRevoked)
+		t.Errorf("time until the bystander is revoked: got %s, want at most %s", revoked, bystanderRevoked)
 	}
 }
 
-// rotatesNow asks for rotate-now, and measures how long it takes until the new token is in the Secret.
+// checkRotateNow requests rotate-now, and checks how long it takes until the new token is in the Secret.
 func checkRotateNow(t *testing.T, key *v1alpha1.JWTRefreshKey) {
 	t.Helper()
 	if err := reload(t, key); err != nil {
@@ -113,11 +113,11 @@ func checkRotateNow(t *testing.T, key *v1alpha1.JWTRefreshKey) {
 	took := timeUntil(t, began, key, "rotate-now is done", func() bool { return key.Status.Revision == before+1 && isReady(key) && holdsCurrentToken(t, key) })
 	t.Logf("rotate-now of an affected key: done after %s", took)
 	if took > rotateNowDone {
-		t.Errorf("rotate-now of an affected key is done after %s, and may take %s", took, rotateNowDone)
+		t.Errorf("time of rotate-now of an affected key: got %s, want at most %s", took, rotateNowDone)
 	}
 }
 
-// rotatesAllNow asks for rotate-now of all keys together.
+// rotateAllNow requests rotate-now of all keys at once, and waits until it is done.
 func rotateAllNow(t *testing.T, keys []*v1alpha1.JWTRefreshKey) {
 	t.Helper()
 	began := time.Now()
@@ -130,7 +130,7 @@ func rotateAllNow(t *testing.T, keys []*v1alpha1.JWTRefreshKey) {
 	t.Logf("rotate-now of %d affected keys: done after %s", len(keys), time.Since(began).Round(time.Millisecond))
 }
 
-// since waits until something is true of a key, and tells how long ago it began.
+// timeUntil waits until a condition of a refresh key is true, and returns the time since began.
 func timeUntil(t *testing.T, began time.Time, key *v1alpha1.JWTRefreshKey, what string, is func() bool) time.Duration {
 	t.Helper()
 	eventually(t, what, func() (bool, string) {
@@ -151,7 +151,7 @@ func isReady(key *v1alpha1.JWTRefreshKey) bool {
 	return false
 }
 
-// inSecret tells whether the Secret of a key holds its current token.
+// holdsCurrentToken reports whether the Secret of a refresh key holds its current token.
 func holdsCurrentToken(t *testing.T, key *v1alpha1.JWTRefreshKey) bool {
 	t.Helper()
 	secret, err := secretOf(t, key.Namespace, key.Status.SecretName)
@@ -169,7 +169,7 @@ func makeKeysAndWait(t *testing.T, namespace, issuer string, count int) []*v1alp
 	return keys
 }
 
-// forEach does something with all keys, some at the same time.
+// forEach calls do for all keys, for eight at a time.
 func forEach(t *testing.T, keys []*v1alpha1.JWTRefreshKey, do func(context.Context, *v1alpha1.JWTRefreshKey) error) {
 	t.Helper()
 	group, ctx := errgroup.WithContext(t.Context())
@@ -182,7 +182,7 @@ func forEach(t *testing.T, keys []*v1alpha1.JWTRefreshKey, do func(context.Conte
 	}
 }
 
-// each waits until something is true of all keys.
+// awaitEach waits until a condition is true of all keys.
 func awaitEach(t *testing.T, keys []*v1alpha1.JWTRefreshKey, within time.Duration, what string, is func(*v1alpha1.JWTRefreshKey) bool) {
 	t.Helper()
 	waiting := keys
@@ -197,7 +197,8 @@ func awaitEach(t *testing.T, keys []*v1alpha1.JWTRefreshKey, within time.Duratio
 		return len(waiting) == 0, nil
 	})
 	if err != nil {
-		t.Errorf("after %s, %d of %d keys are not as they should be: that each %s; the first says %s", within, len(waiting), len(keys), what, readyMessage(waiting[0]))
+		t.Errorf("after %s, %d of %d keys do not meet %q; the first has %s", within,
+			len(waiting), len(keys), what, readyMessage(waiting[0]))
 	}
 }
 
