@@ -21,7 +21,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/authority"
 )
 
-// asked is the status of a health endpoint and what it says; 0 where nobody answers.
+// get returns the status and the body of an endpoint; status 0 and the error if there is no answer.
 func (h *harness) get(base, path string) (status int, message string) {
 	h.t.Helper()
 	request, err := http.NewRequestWithContext(h.ctx, http.MethodGet, base+path, http.NoBody)
@@ -34,17 +34,17 @@ func (h *harness) get(base, path string) (status int, message string) {
 	return readResponse(h.WithT, response)
 }
 
-// becomes waits until an endpoint answers with a status and says something.
+// awaitAnswer waits until an endpoint answers with a status and a body that contains message.
 func (h *harness) awaitAnswer(base, path string, status int, message string) {
 	h.t.Helper()
 	h.Eventually(func() string {
-		got, said := h.get(base, path)
-		return fmt.Sprint(got, " ", said)
+		got, body := h.get(base, path)
+		return fmt.Sprint(got, " ", body)
 	}, waitTimeout, pollEvery).Should(gomega.And(gomega.HavePrefix(fmt.Sprint(status, " ")), gomega.ContainSubstring(message)))
 }
 
-// runs starts one more of the two commands, with the rights of its account, and returns where its health is told and
-// where it serves. It counts as started once its process lives: what it says is for the test to ask.
+// startProcess starts one of the two commands with the rights of its ServiceAccount, and returns the URL of
+// its health endpoints and its bind address. It returns once the process runs. The test checks the health.
 func (h *harness) startProcess(command, name, kubeconfig string, flags ...string) (process *cluster.Process, health, serves string) {
 	h.t.Helper()
 	root, err := cluster.RepositoryRoot()
@@ -66,7 +66,7 @@ func (h *harness) startProcess(command, name, kubeconfig string, flags ...string
 
 func kubeconfigOf(command string) string { return filepath.Join(suite.Dir(), command+".kubeconfig") }
 
-// elsewhere is a kubeconfig of a cluster that does not answer.
+// unreachableKubeconfig returns a kubeconfig of a cluster that does not answer.
 func (h *harness) unreachableKubeconfig(command string) string {
 	h.t.Helper()
 	config, err := clientcmd.LoadFromFile(kubeconfigOf(command))
@@ -79,7 +79,7 @@ func (h *harness) unreachableKubeconfig(command string) string {
 	return path
 }
 
-// certificate stores a certificate that was issued at a time.
+// storeCertificate stores a serving certificate with this time of issue.
 func (h *harness) storeCertificate(name string, at time.Time) {
 	h.t.Helper()
 	owner := &authority.Authority{}
@@ -95,7 +95,8 @@ func (h *harness) storeCertificate(name string, at time.Time) {
 	h.Expect(h.admin.Create(h.ctx, secret)).To(gomega.Succeed())
 }
 
-// TestATokenServerThatKnowsNothing: it lives, and is not ready.
+// TestATokenServiceWithoutAnAPIServer checks that the token service is alive and not ready while the API
+// server is unavailable.
 func TestATokenServiceWithoutAnAPIServer(t *testing.T) {
 	h := newHarness(t)
 	_, health, _ := h.startProcess("tokenserver", "lost", h.unreachableKubeconfig("tokenserver"), "--bind-address=127.0.0.1:0", "--shutdown-delay=0")
@@ -108,8 +109,8 @@ func TestATokenServiceWithoutAnAPIServer(t *testing.T) {
 	))
 }
 
-// TestATokenServersCertificate: without one, and with one that has expired, it is not ready; it lives, and is ready
-// again when there is a good one, with no restart.
+// TestATokenServicesCertificate checks that the token service is alive and not ready without a valid
+// certificate, and becomes ready without a restart once a valid one exists.
 func TestATokenServicesCertificate(t *testing.T) {
 	h := newHarness(t)
 	_, health, _ := h.startProcess("tokenserver", "certified", kubeconfigOf("tokenserver"), "--bind-address=127.0.0.1:0", "--shutdown-delay=0", "--tls-secret=certified-tls")
@@ -123,8 +124,9 @@ func TestATokenServicesCertificate(t *testing.T) {
 	h.awaitAnswer(health, "/readyz", http.StatusOK, "ok")
 }
 
-// TestATokenServerThatIsToldToEnd: a load balancer learns of it at once, and whoever comes before it has acted on that is
-// answered, with the hint to connect to another.
+// TestATokenServiceThatDrains checks that a token service that is terminated is not ready at once, so that
+// load balancers stop sending requests. It still answers requests during the shutdown delay, and asks
+// clients to close the connection.
 func TestATokenServiceThatDrains(t *testing.T) {
 	h := newHarness(t)
 	h.createFixtures()
@@ -139,7 +141,7 @@ func TestATokenServiceThatDrains(t *testing.T) {
 	answers := func() (status int, closes bool) {
 		request, err := http.NewRequestWithContext(h.ctx, http.MethodGet, jwks, http.NoBody)
 		h.Expect(err).NotTo(gomega.HaveOccurred())
-		// It is an issuer's host that is asked, at another replica.
+		// The request has the issuer's host name, and goes to this replica.
 		request.Host = strings.TrimPrefix(h.url, "https://")
 		response, err := h.users.Do(request)
 		if err != nil {
@@ -150,7 +152,7 @@ func TestATokenServiceThatDrains(t *testing.T) {
 	}
 	h.Eventually(func() int { status, _ := answers(); return status }, waitTimeout, pollEvery).Should(gomega.Equal(http.StatusOK))
 	_, closes := answers()
-	h.Expect(closes).To(gomega.BeFalse(), "clients are sent away from a replica that goes on")
+	h.Expect(closes).To(gomega.BeFalse(), "a replica that does not drain closes connections")
 
 	sent := time.Now()
 	h.Expect(syscall.Kill(process.Pid(), syscall.SIGTERM)).To(gomega.Succeed())
@@ -166,15 +168,15 @@ func TestATokenServiceThatDrains(t *testing.T) {
 		}
 		last = time.Now()
 		h.Expect(status).To(gomega.Equal(http.StatusOK))
-		h.Expect(closes).To(gomega.BeTrue(), "nobody is told to connect to another")
-		h.Expect(alive).To(gomega.Equal(http.StatusOK), "a replica that drains is killed for it")
+		h.Expect(closes).To(gomega.BeTrue(), "a replica that drains does not close connections")
+		h.Expect(alive).To(gomega.Equal(http.StatusOK), "a replica that drains is not alive")
 	}
-	h.Expect(last.Sub(sent)).To(gomega.BeNumerically(">", delay-time.Second), "it ends before load balancers know")
+	h.Expect(last.Sub(sent)).To(gomega.BeNumerically(">", delay-time.Second), "the replica stopped before the shutdown delay was over")
 	h.Eventually(process.Running, waitTimeout, pollEvery).Should(gomega.BeFalse())
 }
 
-// TestAManagerThatWaits: one that does not lead is ready too, or a rollout would never go on; and it tells that it does
-// not lead.
+// TestAManagerThatDoesNotLead checks that a manager that is not the leader is ready, since a rollout would
+// otherwise not continue, and that its metrics say so.
 func TestAManagerThatDoesNotLead(t *testing.T) {
 	h := newHarness(t)
 	h.createFixtures()
@@ -183,16 +185,17 @@ func TestAManagerThatDoesNotLead(t *testing.T) {
 	process, health, _ := h.startProcess("manager", "waiting", kubeconfigOf("manager"), fmt.Sprintf("--metrics-bind-address=127.0.0.1:%d", port), "--metrics-secure=false")
 	h.awaitAnswer(health, "/readyz", http.StatusOK, "ok")
 	h.awaitAnswer(health, "/healthz", http.StatusOK, "ok")
-	// What the alerts and the dashboard take from any manager.
+	// Alerts and dashboard use these metrics of every manager.
 	metrics := fmt.Sprintf("http://127.0.0.1:%d", port)
 	h.awaitAnswer(metrics, "/metrics", http.StatusOK, "\nleader_election_master_status{name=\"refreshkeys-manager\"} 0\n")
 	h.awaitAnswer(metrics, "/metrics", http.StatusOK, "\nrefreshkeys_issuer_ready{")
 	log, err := os.ReadFile(process.LogPath())
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	h.Expect(string(log)).NotTo(gomega.ContainSubstring("Starting Controller"), "two managers work")
+	h.Expect(string(log)).NotTo(gomega.ContainSubstring("Starting Controller"), "a manager that does not lead started its controllers")
 }
 
-// TestAManagerThatKnowsNothing: one whose caches do not fill, here for want of rights, lives, and is not ready.
+// TestAManagerWithoutRights checks that a manager whose caches cannot sync, here without the rights to
+// list, is alive and not ready.
 func TestAManagerWithoutRights(t *testing.T) {
 	h := newHarness(t)
 	h.createFixtures()

@@ -29,7 +29,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// exposed is a metric as it is found, or as it is documented.
+// metric is a metric as a command exposes it, or as the page documents it.
 type metric struct {
 	Type   string
 	Labels []string
@@ -38,6 +38,7 @@ type metric struct {
 
 var inCode = regexp.MustCompile("`([^`]+)`")
 
+// codeWords returns the sorted words in code in a cell.
 func codeWords(cell string) (words []string) {
 	for _, found := range inCode.FindAllStringSubmatch(cell, -1) {
 		words = append(words, found[1])
@@ -55,7 +56,7 @@ func documentedMetrics(t *testing.T) map[string]metric {
 	return all
 }
 
-// scrapes are what the two commands expose at this moment: the text, and what it says.
+// scrape returns what the two commands expose: the text, and the metric families in it.
 func (h *harness) scrape(reader string) (text map[string]string, families map[string]map[string]*dto.MetricFamily) {
 	h.t.Helper()
 	text, families = map[string]string{}, map[string]map[string]*dto.MetricFamily{}
@@ -76,7 +77,7 @@ func (h *harness) scrape(reader string) (text map[string]string, families map[st
 	return text, families
 }
 
-// collect reads metrics as Prometheus does: it does not know the manager's certificate.
+// readMetrics reads metrics as Prometheus does, without a check of the manager's certificate.
 func (h *harness) readMetrics(at, bearer string) (status int, body string) {
 	h.t.Helper()
 	request, err := http.NewRequestWithContext(h.ctx, http.MethodGet, at, http.NoBody)
@@ -90,7 +91,7 @@ func (h *harness) readMetrics(at, bearer string) (status int, body string) {
 	return readResponse(h.WithT, response)
 }
 
-// found are the metrics of ours, and those that the page names of others.
+// exposedMetrics returns the operator's own metrics, and those of libraries that the page documents.
 func exposedMetrics(families map[string]map[string]*dto.MetricFamily, named map[string]metric) map[string]metric {
 	all := map[string]metric{}
 	for command, byName := range families {
@@ -98,7 +99,7 @@ func exposedMetrics(families map[string]map[string]*dto.MetricFamily, named map[
 			if _, documented := named[name]; !documented && !strings.HasPrefix(name, "refreshkeys_") {
 				continue
 			}
-			// What another library registers in every process is told of where it means something.
+			// A library may register a metric in both commands. The page lists it only where it is useful.
 			if documented := named[name]; !strings.HasPrefix(name, "refreshkeys_") && !slices.Contains(documented.By, command) {
 				continue
 			}
@@ -115,8 +116,8 @@ func exposedMetrics(families map[string]map[string]*dto.MetricFamily, named map[
 	return all
 }
 
-// TestMetricsAreThoseOfThePage: every metric of ours is documented, with its type, its labels and who
-// exposes it; and what is documented is exposed.
+// TestMetricsAreThoseOfThePage checks that the page documents every metric of the operator with its type,
+// its labels and the exposing command, and that every documented metric is exposed.
 func TestMetricsAreThoseOfThePage(t *testing.T) {
 	h := newHarness(t)
 	h.createFixtures()
@@ -141,14 +142,15 @@ func TestMetricsAreThoseOfThePage(t *testing.T) {
 
 	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	for _, secret := range []string{key.Status.JTI, key.Status.Previous[0].JTI, session, "system:serviceaccount:" + namespace} {
-		h.Expect(text["manager"]+text["token server"]).NotTo(gomega.ContainSubstring(secret), "what never ends becomes a label")
+		h.Expect(text["manager"]+text["token server"]).NotTo(gomega.ContainSubstring(secret), "a label has unbounded values")
 	}
 	h.Expect(text["manager"]).To(gomega.ContainSubstring("metered-orders"))
 	h.Expect(text["token server"]).NotTo(gomega.Or(gomega.ContainSubstring("metered-orders"), gomega.ContainSubstring(`"`+namespace+`"`)),
-		"the token server tells of single keys")
+		"the token service exposes labels of single keys")
 }
 
-// TestMetricsOfTheManagerAreForReaders: nobody else, as the ServiceMonitor takes for granted.
+// TestMetricsOfTheManagerAreForReaders checks that the manager's metrics need a token with the right to
+// read them, as the ServiceMonitor expects.
 func TestMetricsOfTheManagerAreForReaders(t *testing.T) {
 	h := newHarness(t)
 	h.createFixtures()
@@ -163,7 +165,7 @@ func TestMetricsOfTheManagerAreForReaders(t *testing.T) {
 	}
 }
 
-// reader is the token that the ServiceMonitor shows: of an account that may read metrics and nothing else.
+// readerToken returns the token that the ServiceMonitor uses, of an account that may only read metrics.
 func (h *harness) readerToken() string {
 	h.t.Helper()
 	root, err := cluster.RepositoryRoot()
@@ -178,7 +180,7 @@ func (h *harness) readerToken() string {
 	return string(secret.Data[corev1.ServiceAccountTokenKey])
 }
 
-// signIn has the ServiceAccount sign in, and returns the session's refresh token.
+// signIn signs in as the ServiceAccount, and returns the session's refresh token.
 func (h *harness) signIn() string {
 	h.t.Helper()
 	body := h.postOK("/token", url.Values{
@@ -192,12 +194,12 @@ func (h *harness) signIn() string {
 	return answer.RefreshToken
 }
 
-// edit changes an object as a user does: again from the newest state when somebody was quicker.
+// edit changes an object as a user does. After a conflict it tries again with the newest state.
 func (h *harness) edit(object client.Object, change func()) error {
 	return retry.RetryOnConflict(retry.DefaultBackoff, func() error { return apiserver.Edit(h.ctx, h.admin, object, change) })
 }
 
-// askWithoutRight asks about a refresh token as a ServiceAccount that may not.
+// askWithoutRight introspects a refresh token as a ServiceAccount without that right.
 func (h *harness) askWithoutRight(held string) (body string) {
 	h.t.Helper()
 	form := url.Values{"token": {held}, "token_type_hint": {"refresh_token"}}
@@ -212,8 +214,8 @@ func (h *harness) askWithoutRight(held string) (body string) {
 	return body
 }
 
-// TestAuditLogIsThatOfThePage: the lines that the real command writes have the members that are documented,
-// of the types that are documented, and no others.
+// TestAuditLogIsThatOfThePage checks that the audit log of the real command has exactly the documented
+// members, with the documented types.
 func TestAuditLogIsThatOfThePage(t *testing.T) {
 	h := newHarness(t)
 	h.createFixtures()

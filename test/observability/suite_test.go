@@ -1,5 +1,5 @@
-// Package observability shows that what operators look at tells the truth, by the real commands: metrics, the
-// audit log and the health endpoints are what docs/metrics.md says, no more and no less.
+// Package observability checks metrics, the audit log and the health endpoints of the real commands: they
+// are exactly what docs/metrics.md documents.
 package observability
 
 import (
@@ -31,7 +31,7 @@ import (
 )
 
 const (
-	// patience covers the minute within which the use of a superseded token is reported.
+	// waitTimeout covers the minute within which the use of a superseded token is reported.
 	waitTimeout       = 90 * time.Second
 	pollEvery         = 100 * time.Millisecond
 	operatorNamespace = "refreshkeys-system"
@@ -41,11 +41,11 @@ const (
 	audience          = "https://orders.example.com"
 )
 
-// suite is what all tests share: a control plane, a manager and a token server, each a process of its own.
+// suite is shared by all tests: a control plane, a manager and a token service, each in its own process.
 var suite struct {
 	*cluster.Cluster
 	dir string
-	// audit is the file with the audit log of the token server.
+	// audit is the file with the audit log of the token service.
 	audit string
 }
 
@@ -61,7 +61,7 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) (code int, err error) {
 	if strings.EqualFold(os.Getenv("USE_EXISTING_CLUSTER"), "true") {
-		fmt.Fprintln(os.Stderr, "observability: skipped with USE_EXISTING_CLUSTER, since it has processes of its own come and go")
+		fmt.Fprintln(os.Stderr, "observability: skipped with USE_EXISTING_CLUSTER, since the tests start and stop their own processes")
 		return 0, nil
 	}
 	if suite.dir, err = os.MkdirTemp("", "observability-"); err != nil {
@@ -91,13 +91,13 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// site is what a test works with.
+// harness gives a test the shared control plane and its clients.
 type harness struct {
 	*gomega.WithT
 	t     *testing.T
 	ctx   context.Context
 	admin client.Client
-	// users is a client of the token service; it is there once a key is.
+	// users is a client of the token service; nil until a refresh key exists.
 	users *http.Client
 	url   string
 }
@@ -114,7 +114,8 @@ func newHarness(t *testing.T) *harness {
 	return h
 }
 
-// furnish has a namespace, an issuer at which accounts of the cluster may sign in, and one of these.
+// createFixtures creates a namespace, a ServiceAccount, and an issuer at which ServiceAccounts of the
+// cluster may sign in.
 func (h *harness) createFixtures() {
 	h.t.Helper()
 	for _, object := range []client.Object{
@@ -126,7 +127,7 @@ func (h *harness) createFixtures() {
 	}
 }
 
-// key makes a key, and returns it with the token of its Secret.
+// createKey creates a refresh key, and returns it with the token in its Secret.
 func (h *harness) createKey(name string) (key *v1alpha1.JWTRefreshKey, held string) {
 	h.t.Helper()
 	key = &v1alpha1.JWTRefreshKey{
@@ -138,7 +139,7 @@ func (h *harness) createKey(name string) (key *v1alpha1.JWTRefreshKey, held stri
 	return key, h.awaitRevision(key, 1)
 }
 
-// reaches waits until the token of a revision stands in the Secret, and returns it.
+// awaitRevision waits until the Secret holds the token of a revision, and returns the token.
 func (h *harness) awaitRevision(key *v1alpha1.JWTRefreshKey, revision int64) string {
 	h.t.Helper()
 	var secret corev1.Secret
@@ -158,24 +159,25 @@ func (h *harness) awaitRevision(key *v1alpha1.JWTRefreshKey, revision int64) str
 	return string(secret.Data[v1alpha1.SecretToken])
 }
 
-// trust has the token service's authority trusted, as a key's Secret tells it.
+// trust makes the client trust the token service's certificate authority, which each key's Secret contains.
 func (h *harness) trust(bundle []byte) {
 	authorities := x509.NewCertPool()
-	h.Expect(authorities.AppendCertsFromPEM(bundle)).To(gomega.BeTrue(), "the Secret holds no authority")
+	h.Expect(authorities.AppendCertsFromPEM(bundle)).To(gomega.BeTrue(), "the Secret holds no certificate authority")
 	h.users = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authorities, MinVersion: tls.VersionTLS12}}}
 	h.t.Cleanup(h.users.CloseIdleConnections)
 }
 
-// accountToken is a token of the ServiceAccount, for audiences; for none: for the API server.
+// accountToken returns a token of the ServiceAccount for these audiences, or for the API server if there
+// are none.
 func (h *harness) accountToken(audiences ...string) string {
 	h.t.Helper()
-	asked := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}}
-	issued, err := kubernetes.NewForConfigOrDie(suite.Config()).CoreV1().ServiceAccounts(namespace).CreateToken(h.ctx, account, asked, metav1.CreateOptions{})
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}}
+	issued, err := kubernetes.NewForConfigOrDie(suite.Config()).CoreV1().ServiceAccounts(namespace).CreateToken(h.ctx, account, request, metav1.CreateOptions{})
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	return issued.Status.Token
 }
 
-// post sends a form, and returns what came of it.
+// post sends a form, and returns the answer.
 func (h *harness) post(path string, form url.Values) (status int, body string) {
 	h.t.Helper()
 	response, err := h.users.PostForm(h.url+path, form)
@@ -183,7 +185,7 @@ func (h *harness) post(path string, form url.Values) (status int, body string) {
 	return readResponse(h.WithT, response)
 }
 
-// granted sends a form that is not refused.
+// postOK sends a form, and fails the test if the status is not 200.
 func (h *harness) postOK(path string, form url.Values) (body string) {
 	h.t.Helper()
 	status, body := h.post(path, form)
@@ -203,7 +205,7 @@ func readResponse(t *gomega.WithT, response *http.Response) (status int, body st
 	return response.StatusCode, string(text)
 }
 
-// chapter is one of docs/metrics.md.
+// section returns the text of a section in docs/metrics.md.
 func section(t *testing.T, heading string) string {
 	t.Helper()
 	root, err := cluster.RepositoryRoot()
@@ -216,13 +218,13 @@ func section(t *testing.T, heading string) string {
 	}
 	_, text, found := strings.Cut(string(page), "\n## "+heading+"\n")
 	if !found {
-		t.Fatalf("docs/metrics.md has no chapter %q", heading)
+		t.Fatalf("docs/metrics.md has no section %q", heading)
 	}
 	text, _, _ = strings.Cut(text, "\n## ")
 	return text
 }
 
-// rows are those of a chapter's table that begin with something in code: their cells.
+// tableRows returns the cells of the rows of a section's table whose first cell begins with code.
 func tableRows(t *testing.T, heading string) (all [][]string) {
 	t.Helper()
 	for line := range strings.Lines(section(t, heading)) {
@@ -236,7 +238,7 @@ func tableRows(t *testing.T, heading string) (all [][]string) {
 		all = append(all, cells)
 	}
 	if len(all) == 0 {
-		t.Fatalf("the chapter %q lists nothing", heading)
+		t.Fatalf("section %q of docs/metrics.md has no table rows", heading)
 	}
 	return all
 }
