@@ -117,14 +117,14 @@ func (c *canary) search() {
 	c.Expect(len(c.journal.keys)).To(gomega.BeNumerically(">", 15))
 	for where, text := range map[string]string{"the log": log, "the metrics": c.metrics} {
 		if found := s.find(text); len(found) > 0 {
-			c.t.Errorf("%s holds %s", where, strings.Join(found, "\nand "))
+			c.t.Errorf("%s contains %s", where, strings.Join(found, "\nand "))
 		}
 	}
 	checked := 0
 	for where, text := range c.allObjects() {
 		checked++
 		if found := s.find(text); len(found) > 0 {
-			c.t.Errorf("%s holds %s", where, strings.Join(found, "\nand "))
+			c.t.Errorf("%s contains %s", where, strings.Join(found, "\nand "))
 		}
 	}
 	c.t.Logf("searched %d objects", checked)

@@ -92,7 +92,7 @@ func (s *secretScanner) addPrivateKey(t *testing.T, content []byte) {
 			s.addPattern("a prime of a private key as a number", prime.String())
 		}
 	default:
-		t.Fatalf("a private key of type %T", key)
+		t.Fatalf("unexpected type of private key: %T", key)
 	}
 }
 

@@ -26,7 +26,7 @@ type crash struct {
 }
 
 // errCrashed is the error of every request after the crash.
-var errCrashed = errors.New("the manager has crashed here")
+var errCrashed = errors.New("the manager crashed")
 
 // wire is the connection between one manager and the API server. It records the writes. At an owner's crash
 // point it cuts all requests, reads and writes, for the objects of that owner, until the next manager uses

@@ -106,13 +106,13 @@ func TestUseOfIssuers(t *testing.T) {
 					"{apiGroups: [jwt.refreshkeys.dev], resources: [jwtissuers], resourceNames: ["+c.refused+"], verbs: [use]}", "ClusterRoleBinding")
 				return
 			}
-			eventually(t, "it is accepted", func() (bool, string) { err := try(); return err == nil, fmt.Sprint(err) })
+			eventually(t, "the request is accepted", func() (bool, string) { err := try(); return err == nil, fmt.Sprint(err) })
 		})
 	}
 	t.Run("the token service, for sessions", func(t *testing.T) {
 		account := "system:serviceaccount:" + apiserver.Namespace + ":" + apiserver.TokenServer
 		bind(t, account, "refreshkeys-editor", namespace)
-		eventually(t, "it is accepted", func() (bool, string) {
+		eventually(t, "the request is accepted", func() (bool, string) {
 			err := clientOf(t, account).Create(t.Context(), newKey(namespace, "session", withIssuer("shop")), client.DryRunAll)
 			return err == nil, fmt.Sprint(err)
 		})
@@ -168,7 +168,7 @@ func TestUseAtAnUpdate(t *testing.T) {
 				expectRefusal(t, try(), usePolicy, "may not use JWTIssuer '"+c.refused+"'")
 				return
 			}
-			eventually(t, "it is accepted", func() (bool, string) { err := try(); return err == nil, fmt.Sprint(err) })
+			eventually(t, "the request is accepted", func() (bool, string) { err := try(); return err == nil, fmt.Sprint(err) })
 		})
 	}
 }
