@@ -263,7 +263,7 @@ func (r *crashRun) report() {
 		})
 	}
 	r.t.Logf("%d cases, %d managers, %d writes, %d tokens verified by the watcher",
-		len(r.cases), r.managers, len(r.journal.filter(func(*entry) bool { return true })), r.watcher.judgedCount())
+		len(r.cases), r.managers, len(r.journal.filter(func(*entry) bool { return true })), r.watcher.verifiedCount())
 }
 
 // explain adds the writes and the log of a case to a message.

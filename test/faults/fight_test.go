@@ -247,7 +247,7 @@ func (h *fightHarness) check() {
 	}
 	conflicts := h.journal.filter(func(e *entry) bool { return e.answer == http.StatusConflict })
 	h.t.Logf("%d actions, %d renewals, %d writes, %d conflicts with the other manager, %d tokens verified by the watcher",
-		h.actionCount.Load(), renewed, len(h.journal.ofOwner(h.name)), len(conflicts), h.watcher.judgedCount())
+		h.actionCount.Load(), renewed, len(h.journal.ofOwner(h.name)), len(conflicts), h.watcher.verifiedCount())
 	h.Expect(conflicts).NotTo(gomega.BeEmpty(), "no write of the two managers conflicted")
 	h.Expect(renewed).To(gomega.BeNumerically(">", 0))
 	if err := errors.Join(list.verify(h.harness, h.name, h.name), h.watcher.violationsIn(h.name)); err != nil {

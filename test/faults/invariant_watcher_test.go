@@ -34,7 +34,7 @@ type invariantWatcher struct {
 	damaged         map[client.ObjectKey]bool
 	violations      map[string][]string // by namespace
 	seen            map[string]bool     // versions of Secrets
-	judged          int
+	verified        int
 	histories       map[string]*lineHistory // by UID of the key
 }
 
@@ -135,11 +135,11 @@ func (w *invariantWatcher) violationsIn(namespace string) error {
 	return errors.Join(all...)
 }
 
-// judgedCount returns how many tokens the watcher has verified.
-func (w *invariantWatcher) judgedCount() int {
+// verifiedCount returns how many tokens the watcher has verified.
+func (w *invariantWatcher) verifiedCount() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.judged
+	return w.verified
 }
 
 // onSecret checks invariant 1: a token in a Secret is accepted.
@@ -170,7 +170,7 @@ func (w *invariantWatcher) verifyNamespace(ctx context.Context, namespace, when 
 func (w *invariantWatcher) verify(ctx context.Context, secret *corev1.Secret, compact, when string) {
 	_, refusal := w.scene.verifier.Accept(ctx, compact, issuerNamed(compact, w.issuerOf(secret.Namespace)))
 	w.mu.Lock()
-	w.judged++
+	w.verified++
 	w.mu.Unlock()
 	if !errors.Is(refusal, acceptance.ErrRefused) || w.expectsRefusal(compact) {
 		return

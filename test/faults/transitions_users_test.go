@@ -55,7 +55,7 @@ var userTransitions = []*transition{
 	{name: "deleted Secret", writes: 1, apply: deleteSecret, want: outcome{also: sameToken}, removesToken: true},
 	{name: "lost ownerReference", writes: 1, apply: loseOwnerReference, want: outcome{also: sameTokenOwnedByReference}},
 	{name: "edited Secret", writes: 1, apply: editSecret, want: outcome{also: sameToken}, removesToken: true},
-	{name: "mode Write to None", writes: 2, apply: setSecretSpec(withoutSecret), want: outcome{secretless: true, also: hasNoSecretNameSameLine}, removesToken: true},
+	{name: "mode Write to None", writes: 2, apply: setSecretSpec(withoutSecret), want: outcome{secretless: true, also: keepsLineWithoutSecretName}, removesToken: true},
 	{
 		name: "mode None to Write", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){withoutSecret},
 		created: &outcome{advanced: 1, secretless: true, also: hasNoSecretName}, apply: setSecretSpec(), want: outcome{also: sameLine},
@@ -152,7 +152,7 @@ func bothHoldTheToken(_ *crashCase, s *clusterState) error {
 	return nil
 }
 
-func hasNoSecretNameSameLine(c *crashCase, s *clusterState) error {
+func keepsLineWithoutSecretName(c *crashCase, s *clusterState) error {
 	return errors.Join(hasNoSecretName(c, s), sameLine(c, s))
 }
 
