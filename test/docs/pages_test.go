@@ -32,7 +32,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 	}
 }
 
-// code matches code, in which brackets are no links.
+// code matches code, in which brackets do not form links.
 var code = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
 
 var link = regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)`)

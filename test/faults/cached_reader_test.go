@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// cachedReader reads each object once and returns the same copy afterwards. It is for a cluster that does
+// cachedReader reads each object once and returns the same copy afterwards. The cluster must
 // not change.
 type cachedReader struct {
 	client.Reader

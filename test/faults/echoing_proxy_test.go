@@ -48,7 +48,7 @@ func (p *echoingProxy) currentMode() proxyMode {
 	return p.mode
 }
 
-// addOwner adds a namespace, or an issuer whose signing keys are meant.
+// addOwner adds a namespace, or the issuer of signing keys.
 func (p *echoingProxy) addOwner(owner string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -135,7 +135,7 @@ var actions = []action{
 	}},
 }
 
-// runActions performs random actions for a while, never two at once on the same key.
+// runActions performs random actions until duration ends, never two at once on the same key.
 func (h *fightHarness) runActions(duration time.Duration) {
 	seed := uint64(time.Now().UnixNano())
 	h.t.Logf("seed %d", seed)

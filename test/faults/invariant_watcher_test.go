@@ -20,10 +20,10 @@ import (
 // invariantWatcher watches Secrets and refresh keys all the time, as an application does, and reports every
 // violation of an invariant.
 //
-// It verifies each token when it sees it. A refused token is no violation if the Secret has changed
+// It verifies each token when it sees it. A refused token does not count if the Secret has changed
 // meanwhile, or if the test announced the refusal.
 type invariantWatcher struct {
-	scene *harness
+	harness *harness
 	// issuerOf returns the issuer for a namespace; empty for a namespace of another test.
 	issuerOf func(namespace string) (issuer string)
 
@@ -42,7 +42,7 @@ type invariantWatcher struct {
 func (h *harness) startWatcher(of func(namespace string) (issuer string)) *invariantWatcher {
 	h.t.Helper()
 	w := &invariantWatcher{
-		scene: h, issuerOf: of, work: make(chan func(), 10000), refusalExpected: map[string]bool{}, damaged: map[client.ObjectKey]bool{},
+		harness: h, issuerOf: of, work: make(chan func(), 10000), refusalExpected: map[string]bool{}, damaged: map[client.ObjectKey]bool{},
 		violations: map[string][]string{}, seen: map[string]bool{}, histories: map[string]*lineHistory{},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -79,13 +79,13 @@ func (h *harness) startWatcher(of func(namespace string) (issuer string)) *invar
 }
 
 func (w *invariantWatcher) watch(ctx context.Context, informers cache.Cache, object client.Object, handle func(any)) {
-	w.scene.t.Helper()
+	w.harness.t.Helper()
 	informer, err := informers.GetInformer(ctx, object)
-	w.scene.Expect(err).NotTo(gomega.HaveOccurred())
+	w.harness.Expect(err).NotTo(gomega.HaveOccurred())
 	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 		AddFunc: handle, UpdateFunc: func(_, now any) { handle(now) },
 	})
-	w.scene.Expect(err).NotTo(gomega.HaveOccurred())
+	w.harness.Expect(err).NotTo(gomega.HaveOccurred())
 }
 
 func (w *invariantWatcher) enqueue(ctx context.Context, task func()) {
@@ -95,7 +95,7 @@ func (w *invariantWatcher) enqueue(ctx context.Context, task func()) {
 	}
 }
 
-// expectRefusal announces that tokens with these hashes will be refused, or are no tokens.
+// expectRefusal announces that tokens with these hashes will be refused, or are not tokens.
 func (w *invariantWatcher) expectRefusal(hashes ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -144,7 +144,7 @@ func (w *invariantWatcher) verifiedCount() int {
 
 // onSecret checks invariant 1: a token in a Secret is accepted.
 func (w *invariantWatcher) onSecret(ctx context.Context, secret *corev1.Secret) {
-	w.scene.journal.recordSecret(secret.Namespace, secret)
+	w.harness.journal.recordSecret(secret.Namespace, secret)
 	compact := string(secret.Data[v1alpha1.SecretToken])
 	if compact != "" && !w.expectsRefusal(compact) {
 		w.verify(ctx, secret, compact, "when the Secret changed")
@@ -157,7 +157,7 @@ func (w *invariantWatcher) onSecret(ctx context.Context, secret *corev1.Secret) 
 // verifyNamespace verifies the tokens that are now in the Secrets of a namespace.
 func (w *invariantWatcher) verifyNamespace(ctx context.Context, namespace, when string) {
 	var secrets corev1.SecretList
-	if w.issuerOf(namespace) == "" || w.scene.admin.List(ctx, &secrets, client.InNamespace(namespace)) != nil {
+	if w.issuerOf(namespace) == "" || w.harness.admin.List(ctx, &secrets, client.InNamespace(namespace)) != nil {
 		return
 	}
 	for i := range secrets.Items {
@@ -168,7 +168,7 @@ func (w *invariantWatcher) verifyNamespace(ctx context.Context, namespace, when 
 }
 
 func (w *invariantWatcher) verify(ctx context.Context, secret *corev1.Secret, compact, when string) {
-	_, refusal := w.scene.verifier.Accept(ctx, compact, issuerNamed(compact, w.issuerOf(secret.Namespace)))
+	_, refusal := w.harness.verifier.Accept(ctx, compact, issuerNamed(compact, w.issuerOf(secret.Namespace)))
 	w.mu.Lock()
 	w.verified++
 	w.mu.Unlock()
@@ -184,7 +184,7 @@ func (w *invariantWatcher) verify(ctx context.Context, secret *corev1.Secret, co
 
 func (w *invariantWatcher) secret(ctx context.Context, name client.ObjectKey) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
-	err := w.scene.admin.Get(ctx, name, secret)
+	err := w.harness.admin.Get(ctx, name, secret)
 	return secret, err
 }
 
@@ -206,7 +206,7 @@ func (w *invariantWatcher) onKey(ctx context.Context, key *v1alpha1.JWTRefreshKe
 		return
 	}
 	now := &v1alpha1.JWTRefreshKey{}
-	if err := w.scene.admin.Get(ctx, client.ObjectKeyFromObject(key), now); err != nil || now.ResourceVersion != key.ResourceVersion {
+	if err := w.harness.admin.Get(ctx, client.ObjectKeyFromObject(key), now); err != nil || now.ResourceVersion != key.ResourceVersion {
 		return
 	}
 	w.mu.Lock()
@@ -223,11 +223,11 @@ func version(secret *corev1.Secret) string {
 
 // catchUp waits until the watcher has seen the present state of all Secrets in the namespaces.
 func (w *invariantWatcher) catchUp(namespaces ...string) {
-	w.scene.t.Helper()
+	w.harness.t.Helper()
 	for _, namespace := range namespaces {
-		w.scene.Eventually(func() error {
+		w.harness.Eventually(func() error {
 			var secrets corev1.SecretList
-			if err := w.scene.admin.List(w.scene.ctx, &secrets, client.InNamespace(namespace)); err != nil {
+			if err := w.harness.admin.List(w.harness.ctx, &secrets, client.InNamespace(namespace)); err != nil {
 				return err
 			}
 			w.mu.Lock()

@@ -99,7 +99,7 @@ func (o *outage) readyCount() (int, error) {
 	return count, nil
 }
 
-// stopControlPlane stops etcd for a while, and then kills the API server.
+// stopControlPlane stops etcd for the given duration, and then kills the API server.
 func (o *outage) stopControlPlane(away time.Duration) {
 	o.t.Helper()
 	before, err := o.readyCount()

@@ -103,7 +103,7 @@ func TestAStaleReadWritesNoOldToken(t *testing.T) {
 	}
 }
 
-// staleReadHarness is an issuer harness whose manager can be held.
+// staleReadHarness is an issuer harness with a manager that can be held.
 type staleReadHarness struct {
 	*issuerHarness
 	tc      *staleReadCase

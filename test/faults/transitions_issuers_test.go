@@ -52,7 +52,7 @@ func deleteIssuer(c *crashCase) {
 	c.Expect(c.admin.Delete(c.ctx, newIssuer(c.name))).To(gomega.Succeed())
 }
 
-// otherIssuer returns the name of a second issuer, whose writes do not count for the case.
+// otherIssuer returns the name of a second issuer. Its writes do not count for the case.
 func otherIssuer(name string) string { return name + "-other" }
 
 // issuerNamed returns the issuer for the verification of a token: the second issuer of a case if the token

@@ -65,7 +65,7 @@ var userTransitions = []*transition{
 var (
 	revoked      = outcome{reason: v1alpha1.ReasonRevoked, tokenless: true, also: isRevoked}
 	revokedFirst = outcome{reason: v1alpha1.ReasonRevoked, tokenless: true, advanced: 1}
-	// keyDeleted leaves a Secret whose token is refused.
+	// keyDeleted leaves a Secret with a token that is refused.
 	keyDeleted = step{do: deleteKey, want: outcome{keyless: true, also: keyGone}, refusesOld: true}
 )
 

@@ -30,7 +30,7 @@ func (h *harness) foreignSecret(t *testing.T) {
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: newName("app")}}
 	create(t, account)
 	for name, secret := range map[string]*corev1.Secret{
-		"an application's": {Data: map[string][]byte{"token": []byte("not a token of ours"), "password": []byte("hunter2")}},
+		"an application's": {Data: map[string][]byte{"token": []byte("not a token of the operator"), "password": []byte("hunter2")}},
 		"a token of a ServiceAccount": {
 			Type: corev1.SecretTypeServiceAccountToken, ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{corev1.ServiceAccountNameKey: account.Name}},
 		},
