@@ -1,6 +1,6 @@
 // Package prometheus holds the alerts and the dashboard of config/prometheus to what they promise: the
 // alerts by promtool, every query by the metrics that docs/metrics.md lists. That page is held to what
-// both commands really expose by test/seeing.
+// both commands really expose by test/observability.
 package prometheus
 
 import (

@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
-	"github.com/refreshkeys/refreshkeys/test/seeing/lines"
+	"github.com/refreshkeys/refreshkeys/test/observability/lines"
 )
 
 // TestNoNameTwice: whatever a line is told, none of its names is there twice, and nothing is lost.

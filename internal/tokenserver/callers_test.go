@@ -20,7 +20,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
-	"github.com/refreshkeys/refreshkeys/test/seeing/lines"
+	"github.com/refreshkeys/refreshkeys/test/observability/lines"
 )
 
 // oneIssuer is an Issuers with one issuer, and a Callers that knows no caller and counts who is tried.

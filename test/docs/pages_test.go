@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestEveryReasonIsExplained: whoever reads a reason in a condition finds it in the page that helps.
+// TestEveryReasonIsExplained checks that docs/troubleshooting.md explains every reason of a condition.
 func TestEveryReasonIsExplained(t *testing.T) {
 	source, err := os.ReadFile(filepath.Join(root, "api", "v1alpha1", "conditions.go"))
 	if err != nil {
@@ -23,7 +23,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 	}
 	reasons := regexp.MustCompile(`(?m)^\t(?:Reason|Revoked)\w+ .*= "(\w+)"`).FindAllSubmatch(source, -1)
 	if len(reasons) < 20 {
-		t.Fatalf("only %d reasons were found", len(reasons))
+		t.Fatalf("got %d reasons in conditions.go, want at least 20", len(reasons))
 	}
 	for _, reason := range reasons {
 		if !strings.Contains(string(page), "| `"+string(reason[1])+"` |") {
@@ -32,12 +32,12 @@ func TestEveryReasonIsExplained(t *testing.T) {
 	}
 }
 
-// code is what only looks like a link.
+// code matches code, in which brackets do not form links.
 var code = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
 
 var link = regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)`)
 
-// TestLinks: what a page links to is there, the chapter too.
+// TestLinks checks that every relative link in a page leads to an existing file and heading.
 func TestLinks(t *testing.T) {
 	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md"} {
 		pages, err := filepath.Glob(filepath.Join(root, pattern))
@@ -59,17 +59,17 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-func checkLink(t *testing.T, page, file, chapter string) {
+func checkLink(t *testing.T, page, file, section string) {
 	t.Helper()
 	target := page
 	if file != "" {
 		target = filepath.Join(filepath.Dir(page), file)
 	}
 	if _, err := os.Stat(target); err != nil {
-		t.Errorf("%s links to %s, which is not there", page, file)
+		t.Errorf("%s links to %s, which does not exist", page, file)
 		return
 	}
-	if chapter == "" {
+	if section == "" {
 		return
 	}
 	text, err := os.ReadFile(target)
@@ -77,24 +77,24 @@ func checkLink(t *testing.T, page, file, chapter string) {
 		t.Fatal(err)
 	}
 	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(string(text), -1) {
-		if anchor(heading[1]) == chapter {
+		if anchor(heading[1]) == section {
 			return
 		}
 	}
-	t.Errorf("%s links to the chapter %s of %s, which is not there", page, chapter, target)
+	t.Errorf("%s links to section %s of %s, which does not exist", page, section, target)
 }
 
-// anchor is what a heading is linked to by.
+// anchor returns the anchor of a heading.
 func anchor(heading string) string {
 	heading = strings.ToLower(regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`).ReplaceAllString(heading, "$1"))
 	return strings.ReplaceAll(regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(heading, ""), " ", "-")
 }
 
-// TestPictures: they are well-formed, and say in words what they show.
+// TestPictures checks that every picture is well-formed and has a title and a description.
 func TestPictures(t *testing.T) {
 	pictures, err := filepath.Glob(filepath.Join(root, "docs", "*.svg"))
 	if err != nil || len(pictures) == 0 {
-		t.Fatal("no pictures were found", err)
+		t.Fatal("docs has no pictures", err)
 	}
 	for _, picture := range pictures {
 		text, err := os.ReadFile(picture)
@@ -115,7 +115,7 @@ func TestPictures(t *testing.T) {
 			}
 		}
 		if described != 2 {
-			t.Errorf("%s has no title and description", picture)
+			t.Errorf("%s: got %d titles and descriptions, want one of each", picture, described)
 		}
 	}
 }

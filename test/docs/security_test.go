@@ -1,4 +1,4 @@
-// Package docs holds the documents to what they say.
+// Package docs checks the documentation against the code.
 package docs
 
 import (
@@ -13,8 +13,8 @@ import (
 
 const root = "../.."
 
-// TestTheThreatModelNamesTests: each answer to a threat names a test that shows it, and there
-// is one of that name.
+// TestTheThreatModelNamesTests checks that docs/security.md names at least one test for each threat, and
+// that each named test exists.
 func TestTheThreatModelNamesTests(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(root, "docs", "security.md"))
 	if err != nil {
@@ -25,22 +25,23 @@ func TestTheThreatModelNamesTests(t *testing.T) {
 		named := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(line, -1)
 		for _, name := range named {
 			if !defined[name[1]] {
-				t.Errorf("there is no %s", name[1])
+				t.Errorf("docs/security.md names %s, which does not exist", name[1])
 			}
 		}
 		if cells := strings.Count(line, "|"); cells == 4 && len(named) == 0 && strings.Contains(lastCell(line), " ") && threat(string(page), line) {
-			t.Errorf("no test shows the answer to: %.80s", line)
+			t.Errorf("docs/security.md names no test for: %.80s", line)
 		}
 	}
 }
 
-// lastCell is the last cell of a row.
+// lastCell returns the last cell of a table row.
 func lastCell(line string) string {
 	cells := strings.Split(strings.TrimSpace(line), "|")
 	return cells[len(cells)-2]
 }
 
-// threat tells whether a row is one of the chapter of threats, and neither its head nor its rule.
+// threat reports whether a table row is in the section on threats, and is neither the header nor the
+// delimiter row.
 func threat(page, line string) bool {
 	begin, end := strings.Index(page, "## Threats"), strings.Index(page, "## What remains")
 	at := strings.Index(page, line)

@@ -28,54 +28,53 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers"
 )
 
-// TestCanary is I6 of docs/architecture.md: after a story that touches everything, with all that can be
-// logged being logged, tokens and private keys are searched for wherever something can be
-// written: found in the Secrets, and nowhere else.
+// TestCanary checks I6 of docs/architecture.md: tokens and private keys are in Secrets and nowhere else. It runs
+// canarySteps with every log message enabled, and then searches the log, the metrics and all objects.
 func TestCanary(t *testing.T) {
 	c := newCanary(t)
-	for _, scene := range story {
-		t.Logf("the story: %s", scene.name)
-		scene.play(c)
+	for _, step := range canarySteps {
+		t.Logf("step: %s", step.name)
+		step.run(c)
 	}
 	c.stop()
 	c.search()
 }
 
-// canary is a manager that says all it can, between it and the API server a mirror.
+// canary runs a manager that logs everything, with an echoing proxy between it and the API server.
 type canary struct {
-	*house
-	mirror  *mirror
-	metrics string // what the endpoint said last
+	*issuerHarness
+	proxy   *echoingProxy
+	metrics string // the last answer of the metrics endpoint
 	address string
 }
 
 func newCanary(t *testing.T) *canary {
 	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	c := &canary{house: &house{scene: newScene(t, clock), name: name("canary"), clock: clock}, mirror: &mirror{}}
-	c.mirror.add(c.name)
-	everythingInto(t, c.log)
-	c.namespace(c.name)
-	c.issuer(c.name, hourlyKeys)
+	c := &canary{issuerHarness: &issuerHarness{harness: newHarness(t, clock), name: uniqueName("canary"), clock: clock}, proxy: &echoingProxy{}}
+	c.proxy.addOwner(c.name)
+	captureKlog(t, c.log)
+	c.createNamespace(c.name)
+	c.createIssuer(c.name, hourlyKeys)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	c.Expect(err).NotTo(gomega.HaveOccurred())
 	c.address = listener.Addr().String()
 	c.Expect(listener.Close()).To(gomega.Succeed())
 	wire := newWire(c.journal, 1)
-	c.house.stop = c.startManagerWith(
-		ctrl.Options{Logger: c.log.logger(everything), Metrics: metricsserver.Options{BindAddress: c.address}},
-		func(next http.RoundTripper) http.RoundTripper { return wire.wrap(c.mirror.wrap(next)) },
+	c.issuerHarness.stop = c.startManagerWith(
+		ctrl.Options{Logger: c.log.logger(maxVerbosity), Metrics: metricsserver.Options{BindAddress: c.address}},
+		func(next http.RoundTripper) http.RoundTripper { return wire.wrap(c.proxy.wrap(next)) },
 		func(o *controllers.Options) { o.ReissuePerSecond = 1000 },
 	)
 	return c
 }
 
-// everything is more than any verbosity that is in use.
-const everything = 127
+// maxVerbosity is above every verbosity in use.
+const maxVerbosity = 127
 
-// everythingInto sends klog into the book as well. Its own verbosity is raised to the last
-// level at which it is not meant to show the bodies of requests: the manager has no flag for it.
-func everythingInto(t *testing.T, book *logbook) {
+// captureKlog sends klog to the book, too. It sets klog to verbosity 7, the highest that must not log the
+// bodies of requests. The manager has no flag for that.
+func captureKlog(t *testing.T, book *logbook) {
 	t.Helper()
 	var flags flag.FlagSet
 	klog.InitFlags(&flags)
@@ -85,14 +84,14 @@ func everythingInto(t *testing.T, book *logbook) {
 		}
 	}
 	set("7")
-	klog.SetLogger(book.logger(everything))
+	klog.SetLogger(book.logger(maxVerbosity))
 	t.Cleanup(func() {
 		set("0")
 		klog.ClearLogger()
 	})
 }
 
-// stop reads the metrics and ends the manager.
+// stop reads the metrics and stops the manager.
 func (c *canary) stop() {
 	c.t.Helper()
 	request, err := http.NewRequestWithContext(c.ctx, http.MethodGet, "http://"+c.address+"/metrics", http.NoBody)
@@ -104,53 +103,54 @@ func (c *canary) stop() {
 	c.Expect(err).NotTo(gomega.HaveOccurred())
 	c.metrics = string(text)
 	c.Expect(c.metrics).To(gomega.ContainSubstring("controller_runtime_reconcile_total"))
-	c.house.stop()
+	c.issuerHarness.stop()
 }
 
+// search fails the test for every secret in the log, the metrics or an object.
 func (c *canary) search() {
 	c.t.Helper()
-	n := c.journal.needles(c.t)
-	n.add("the token of the ServiceAccount", c.manager.BearerToken)
+	s := c.journal.scanner(c.t)
+	s.addEncodings("the token of the ServiceAccount", c.manager.BearerToken)
 	log := c.log.text()
-	c.t.Logf("%d tokens and %d private keys to look for, in %d MB of log", len(c.journal.tokensOf(c.name)), len(c.journal.keys), len(log)>>20)
+	c.t.Logf("searching for %d tokens and %d private keys in %d MB of log", len(c.journal.tokensOf(c.name)), len(c.journal.keys), len(log)>>20)
 	c.Expect(len(c.journal.tokensOf(c.name))).To(gomega.BeNumerically(">", 15))
 	c.Expect(len(c.journal.keys)).To(gomega.BeNumerically(">", 15))
 	for where, text := range map[string]string{"the log": log, "the metrics": c.metrics} {
-		if found := n.find(text); len(found) > 0 {
-			c.t.Errorf("%s holds %s", where, strings.Join(found, "\nand "))
+		if found := s.find(text); len(found) > 0 {
+			c.t.Errorf("%s contains %s", where, strings.Join(found, "\nand "))
 		}
 	}
-	looked := 0
-	for where, text := range c.everyObject() {
-		looked++
-		if found := n.find(text); len(found) > 0 {
-			c.t.Errorf("%s holds %s", where, strings.Join(found, "\nand "))
+	checked := 0
+	for where, text := range c.allObjects() {
+		checked++
+		if found := s.find(text); len(found) > 0 {
+			c.t.Errorf("%s contains %s", where, strings.Join(found, "\nand "))
 		}
 	}
-	c.t.Logf("looked at %d objects", looked)
-	c.control(n)
+	c.t.Logf("searched %d objects", checked)
+	c.checkScanner(s)
 }
 
-// control shows that the search finds what is there: in a ConfigMap, and in the Secrets.
-func (c *canary) control(n *needles) {
+// checkScanner checks that the scanner finds secrets where they are: in a ConfigMap with a token, and in
+// the Secrets.
+func (c *canary) checkScanner(s *secretScanner) {
 	c.t.Helper()
 	tokens := c.journal.tokensOf(c.name)
 	planted := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: "planted"}, Data: map[string]string{"oops": tokens[0]}}
 	c.Expect(c.admin.Create(c.ctx, planted)).To(gomega.Succeed())
-	found := n.find(c.everyObject()["configmaps."+c.name+"/planted"])
-	c.Expect(found).NotTo(gomega.BeEmpty(), "a token in a ConfigMap was not found")
-	for _, secret := range []*corev1.Secret{secretNamed(c.name, keyName), keysOf(c.name)} {
-		_, err := get(c.scene, secret)
+	found := s.find(c.allObjects()["configmaps."+c.name+"/planted"])
+	c.Expect(found).NotTo(gomega.BeEmpty(), "the scanner did not find the token in a ConfigMap")
+	for _, secret := range []*corev1.Secret{secretNamed(c.name, keyName), signingKeysSecret(c.name)} {
+		_, err := get(c.harness, secret)
 		c.Expect(err).NotTo(gomega.HaveOccurred())
 		text, err := json.Marshal(secret)
 		c.Expect(err).NotTo(gomega.HaveOccurred())
-		c.Expect(n.find(string(text))).NotTo(gomega.BeEmpty(), "what Secret %s holds was not found in it", secret.Name)
+		c.Expect(s.find(string(text))).NotTo(gomega.BeEmpty(), "the scanner did not find the secrets in Secret %s", secret.Name)
 	}
 }
 
-// everyObject is all that the API server stores, of every kind, as JSON: of Secrets all but
-// what they are there for.
-func (c *canary) everyObject() map[string]string {
+// allObjects returns every object of the API server as JSON, of Secrets all but the data.
+func (c *canary) allObjects() map[string]string {
 	c.t.Helper()
 	kinds, err := discovery.NewDiscoveryClientForConfigOrDie(c.config).ServerPreferredResources()
 	c.Expect(err).NotTo(gomega.HaveOccurred())
@@ -163,7 +163,7 @@ func (c *canary) everyObject() map[string]string {
 			if !slices.Contains(resource.Verbs, "list") {
 				continue
 			}
-			c.everyOne(reader, version.WithResource(resource.Name), objects)
+			c.addObjects(reader, version.WithResource(resource.Name), objects)
 		}
 	}
 	for _, kind := range []string{"events.", "events.events.k8s.io.", "jwtrefreshkeys.", "jwtissuers.", "secrets."} {
@@ -172,7 +172,7 @@ func (c *canary) everyObject() map[string]string {
 	return objects
 }
 
-func (c *canary) everyOne(reader dynamic.Interface, kind schema.GroupVersionResource, objects map[string]string) {
+func (c *canary) addObjects(reader dynamic.Interface, kind schema.GroupVersionResource, objects map[string]string) {
 	c.t.Helper()
 	list, err := reader.Resource(kind).List(c.ctx, metav1.ListOptions{})
 	c.Expect(err).NotTo(gomega.HaveOccurred(), "%s", kind)
@@ -190,10 +190,10 @@ func (c *canary) everyOne(reader dynamic.Interface, kind schema.GroupVersionReso
 	}
 }
 
-// waitUntil is for what the API server takes up some time after it was told.
-func (c *canary) waitUntil(what string, so func() error) {
+// await waits until check succeeds, and otherwise fails with the message.
+func (c *canary) await(message string, check func() error) {
 	c.t.Helper()
-	c.Eventually(so, patience, pollEvery).Should(gomega.Succeed(), what)
+	c.Eventually(check, waitTimeout, pollEvery).Should(gomega.Succeed(), message)
 }
 
-func (c *canary) theKey(name string) *v1alpha1.JWTRefreshKey { return newKey(c.name, name, c.name) }
+func (c *canary) keyRef(name string) *v1alpha1.JWTRefreshKey { return newKey(c.name, name, c.name) }

@@ -15,66 +15,66 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// TestCrashAtEveryWrite is I4 of docs/architecture.md, and with it I1 and I3: every transition is cut at
-// every one of its writes, before the write and after it, and has to come to the same end.
+// TestCrashAtEveryWrite checks I1, I3 and I4 of docs/architecture.md: the manager crashes before and after every write of
+// every transition, and the outcome is always the same.
 func TestCrashAtEveryWrite(t *testing.T) {
-	for _, play := range plays {
-		t.Run(play.name, func(t *testing.T) { newRound(t, play.transitions, false).play(play.jump) })
+	for _, group := range transitionGroups {
+		t.Run(group.name, func(t *testing.T) { newCrashRun(t, group.transitions, false).run(group.jump) })
 	}
 }
 
-// TestSoakCrashTwice is the same with a second crash, at the first write of the healing.
+// TestSoakCrashTwice adds a second crash, at the first write after the restart.
 func TestSoakCrashTwice(t *testing.T) {
 	if !soak() {
 		t.Skip("set SOAK=true")
 	}
-	for _, play := range plays {
-		t.Run(play.name, func(t *testing.T) { newRound(t, play.transitions, true).play(play.jump) })
+	for _, group := range transitionGroups {
+		t.Run(group.name, func(t *testing.T) { newCrashRun(t, group.transitions, true).run(group.jump) })
 	}
 }
 
-// round is many trials at once, over the same managers.
-type round struct {
-	*scene
+// crashRun runs many crash cases at once, with the same managers.
+type crashRun struct {
+	*harness
 	clock    *clocktesting.FakePassiveClock
-	witness  *witness
-	trials   []*trial
+	watcher  *invariantWatcher
+	cases    []*crashCase
 	managers int
 }
 
-func newRound(t *testing.T, transitions []*transition, twice bool) *round {
+func newCrashRun(t *testing.T, transitions []*transition, twice bool) *crashRun {
 	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	r := &round{scene: newScene(t, clock), clock: clock, managers: 1}
+	r := &crashRun{harness: newHarness(t, clock), clock: clock, managers: 1}
 	names := map[string]bool{}
 	for _, transition := range transitions {
-		if transition.orphans && server.Existing() {
+		if transition.needsOrphan && server.Existing() {
 			continue
 		}
 		for _, crashes := range transition.crashPoints(twice) {
-			trial := &trial{scene: r.scene, transition: transition, name: name("crash"), crashes: crashes}
-			names[trial.name] = true
-			r.trials = append(r.trials, trial)
+			c := &crashCase{harness: r.harness, transition: transition, name: uniqueName("crash"), crashes: crashes}
+			names[c.name] = true
+			r.cases = append(r.cases, c)
 			r.managers = max(r.managers, 1+len(crashes))
 		}
 	}
-	r.witness = r.startWitness(func(namespace string) string {
+	r.watcher = r.startWatcher(func(namespace string) string {
 		if names[namespace] {
 			return namespace
 		}
 		return ""
 	})
-	for _, trial := range r.trials {
-		trial.witness = r.witness
+	for _, c := range r.cases {
+		c.watcher = r.watcher
 	}
 	return r
 }
 
-// crashPoints are all ways in which a transition is tried: undisturbed first.
+// crashPoints returns all combinations of crashes to run, first the one without a crash.
 func (tr *transition) crashPoints(twice bool) [][]crash {
 	var earlier []crash
-	if tr.earlier.write > 0 {
-		earlier = []crash{tr.earlier}
+	if tr.earlierCrash.write > 0 {
+		earlier = []crash{tr.earlierCrash}
 	}
 	points := [][]crash{earlier}
 	for write := 1; write <= tr.writes; write++ {
@@ -89,179 +89,184 @@ func (tr *transition) crashPoints(twice bool) [][]crash {
 	return points
 }
 
-func (r *round) play(jump time.Duration) {
+func (r *crashRun) run(jump time.Duration) {
 	r.t.Helper()
-	wire, stop := r.startOver(1)
+	wire, stop := r.startManagerWithCrashes(1)
 	r.prepare()
-	for _, trial := range r.trials {
-		r.arm(wire, trial, 1)
+	for _, c := range r.cases {
+		r.arm(wire, c, 1)
 	}
 	r.clock.SetTime(r.clock.Now().Add(jump))
-	inParallel(r.trials, func(trial *trial) { trial.transition.happens(trial) })
+	inParallel(r.cases, func(c *crashCase) { c.transition.apply(c) })
 	r.await(wire, 1)
 	for manager := 2; manager <= r.managers; manager++ {
 		stop()
-		wire, stop = r.startOver(manager)
+		wire, stop = r.startManagerWithCrashes(manager)
 		r.await(wire, manager)
 	}
-	for _, trial := range r.trials {
-		r.witness.catchUp(trial.name)
+	for _, c := range r.cases {
+		r.watcher.catchUp(c.name)
 	}
 	stop()
-	r.judge()
+	r.report()
 }
 
-// startOver starts the n-th manager, with the crashes planned for it.
-func (r *round) startOver(manager int) (*wire, func()) {
+// startManagerWithCrashes starts the n-th manager, with the crashes that are planned for it.
+func (r *crashRun) startManagerWithCrashes(manager int) (*wire, func()) {
 	r.t.Helper()
 	wire := newWire(r.journal, manager)
-	wire.between = func(owner string) { r.witness.lookAt(r.ctx, owner, "between two writes") }
+	wire.afterWrite = func(owner string) { r.watcher.verifyNamespace(r.ctx, owner, "between two writes") }
 	if manager > 1 {
-		for _, trial := range r.trials {
-			r.arm(wire, trial, manager)
+		for _, c := range r.cases {
+			r.arm(wire, c, manager)
 		}
 	}
 	return wire, r.startManager(wire.wrap, func(o *controllers.Options) { o.ReissuePerSecond = 1000 })
 }
 
-func (r *round) arm(wire *wire, trial *trial, manager int) {
-	if planned := trial.crashOf(manager); planned.write > 0 {
-		wire.arm(trial.name, planned)
+func (r *crashRun) arm(wire *wire, c *crashCase, manager int) {
+	if planned := c.crashOf(manager); planned.write > 0 {
+		wire.arm(c.name, planned)
 	}
 }
 
-// prepare brings all trials to where their transition begins.
-func (r *round) prepare() {
+// prepare brings all cases to the state in which their transition begins.
+func (r *crashRun) prepare() {
 	r.t.Helper()
 	steps := 0
-	inParallel(r.trials, func(trial *trial) {
-		transition := trial.transition
-		r.namespace(trial.name)
+	inParallel(r.cases, func(c *crashCase) {
+		transition := c.transition
+		r.createNamespace(c.name)
 		if transition.issuerless {
-			r.t.Cleanup(func() { r.removeIssuer(trial.name) })
+			r.t.Cleanup(func() { r.removeIssuer(c.name) })
 		} else {
-			r.issuer(trial.name, transition.issuer...)
+			r.createIssuer(c.name, transition.issuer...)
 		}
 		if !transition.keyless {
-			r.key(trial.name, keyName, trial.name, transition.key...)
+			r.createKey(c.name, keyName, c.name, transition.key...)
 		}
 	})
-	for _, trial := range r.trials {
-		steps = max(steps, len(trial.transition.first))
-		r.Eventually(trial.prepared, patience, pollEvery).Should(gomega.Succeed(), "%s: prepare", trial)
+	for _, c := range r.cases {
+		steps = max(steps, len(c.transition.setup))
+		r.Eventually(c.prepared, waitTimeout, pollEvery).Should(gomega.Succeed(), "%s: the objects are not prepared", c)
 	}
 	for i := range steps {
-		for _, trial := range r.trials {
-			if i < len(trial.transition.first) {
-				trial.take(trial.transition.first[i])
+		for _, c := range r.cases {
+			if i < len(c.transition.setup) {
+				c.takeStep(c.transition.setup[i])
 			}
 		}
-		for _, trial := range r.trials {
-			if i < len(trial.transition.first) {
-				r.Eventually(trial.settles(&trial.transition.first[i].want), patience, pollEvery).Should(gomega.Succeed(), "%s: step %d before it", trial, i+1)
+		for _, c := range r.cases {
+			if i < len(c.transition.setup) {
+				r.Eventually(c.hasOutcome(&c.transition.setup[i].want), waitTimeout, pollEvery).Should(gomega.Succeed(), "%s: setup step %d", c, i+1)
 			}
 		}
 	}
-	inParallel(r.trials, (*trial).begin)
+	inParallel(r.cases, (*crashCase).recordStart)
 }
 
-// take is a step on the way to where the transition begins.
-func (r *trial) take(step step) {
-	if step.kills {
-		held, err := r.tokenIn(r.name, keyName)
-		r.Expect(err).NotTo(gomega.HaveOccurred())
-		r.witness.kill(token.Hash(held))
+// takeStep performs one setup step.
+func (c *crashCase) takeStep(step step) {
+	if step.refusesOld {
+		held, err := c.tokenIn(c.name, keyName)
+		c.Expect(err).NotTo(gomega.HaveOccurred())
+		c.watcher.expectRefusal(token.Hash(held))
 	}
-	step.do(r)
+	step.do(c)
 }
 
-// prepared: the issuer is ready, and the key is what it is made to be.
-func (r *trial) prepared() error {
-	if r.transition.issuerless {
+// prepared returns nil once the issuer is ready and the refresh key has its initial outcome.
+func (c *crashCase) prepared() error {
+	if c.transition.issuerless {
 		return nil
 	}
-	start := r.transition.made
+	start := c.transition.created
 	if start == nil {
-		start = &outcome{advanced: 1, keyless: r.transition.keyless}
+		start = &outcome{advanced: 1, keyless: c.transition.keyless}
 	}
-	return r.settles(start)()
+	return c.hasOutcome(start)()
 }
 
-func (r *trial) settles(want *outcome) func() error {
+// hasOutcome returns a function that compares the cluster with an outcome.
+func (c *crashCase) hasOutcome(want *outcome) func() error {
 	return func() error {
-		f, err := r.find()
+		s, err := c.readState()
 		if err != nil {
 			return err
 		}
-		return want.settled(r, f)
+		return want.matches(c, s)
 	}
 }
 
-// begin remembers what is there, and what is going to be refused or damaged on purpose.
-func (r *trial) begin() {
-	before, err := r.find()
-	r.Expect(err).NotTo(gomega.HaveOccurred())
-	r.before, r.started = before, len(r.journal.of(r.name))
-	if held := before.token(); held != "" && r.transition.kills && !r.transition.late {
-		r.witness.kill(token.Hash(held))
+// recordStart stores the state before the transition, and tells the watcher what the transition revokes or
+// damages.
+func (c *crashCase) recordStart() {
+	before, err := c.readState()
+	c.Expect(err).NotTo(gomega.HaveOccurred())
+	c.before, c.writesBefore = before, len(c.journal.ofOwner(c.name))
+	if held := before.token(); held != "" && c.transition.refusesOld && !c.transition.refusesLate {
+		c.watcher.expectRefusal(token.Hash(held))
 	}
-	if r.transition.plunders && before.key != nil {
-		r.witness.plunder(clientKey(r.theKey()), true)
+	if c.transition.removesToken && before.key != nil {
+		c.watcher.expectDamage(clientKey(c.keyRef()), true)
 	}
 }
 
-// await waits until each trial has crashed as planned for this manager, or has settled. What
-// does not get there in time is left for the verdict to tell.
-func (r *round) await(wire *wire, manager int) {
-	waiting := r.trials
-	_ = wait.PollUntilContextTimeout(r.ctx, pollEvery, patience, true, func(context.Context) (bool, error) {
-		waiting = slices.DeleteFunc(slices.Clone(waiting), func(trial *trial) bool { return trial.arrived(wire, manager) == nil })
+// await waits until each case has crashed as planned for this manager, or has its outcome. A case that
+// takes too long gets its timeout set, which check reports.
+func (r *crashRun) await(wire *wire, manager int) {
+	waiting := r.cases
+	_ = wait.PollUntilContextTimeout(r.ctx, pollEvery, waitTimeout, true, func(context.Context) (bool, error) {
+		waiting = slices.DeleteFunc(slices.Clone(waiting), func(c *crashCase) bool { return c.reached(wire, manager) == nil })
 		return len(waiting) == 0, nil
 	})
-	for _, trial := range waiting {
-		trial.stuck = fmt.Errorf("under manager %d: %w", manager, trial.arrived(wire, manager))
+	for _, c := range waiting {
+		c.timeout = fmt.Errorf("manager %d, timeout: %w", manager, c.reached(wire, manager))
 	}
-	for _, trial := range r.trials {
-		if wire.crashed(trial.name) {
-			trial.inspectWreck()
+	for _, c := range r.cases {
+		if wire.crashed(c.name) {
+			c.inspectAfterCrash()
 		}
 	}
 }
 
-func (r *trial) arrived(wire *wire, manager int) error {
-	planned := r.crashOf(manager)
+// reached returns nil once the case has crashed as planned, or has its outcome.
+func (c *crashCase) reached(wire *wire, manager int) error {
+	planned := c.crashOf(manager)
 	switch {
-	case r.stuck != nil || (planned.write > 0 && wire.crashed(r.name)):
+	case c.timeout != nil || (planned.write > 0 && wire.crashed(c.name)):
 		return nil
 	case planned.write > 0 && manager == 1:
-		return fmt.Errorf("there is no write %d to crash at", planned.write)
+		return fmt.Errorf("the manager made no write %d to crash at", planned.write)
 	default:
-		return r.settles(&r.transition.want)()
+		return c.hasOutcome(&c.transition.want)()
 	}
 }
 
-// inspectWreck looks at what a crash left behind: nobody may be harmed while no manager runs.
-func (r *trial) inspectWreck() {
-	r.t.Helper()
-	f, err := r.find()
-	r.Expect(err).NotTo(gomega.HaveOccurred())
-	r.wreck = f
-	r.witness.lookAt(r.ctx, r.name, "after the crash")
+// inspectAfterCrash stores the state after a crash, and checks that every token in a Secret is accepted
+// while no manager runs.
+func (c *crashCase) inspectAfterCrash() {
+	c.t.Helper()
+	s, err := c.readState()
+	c.Expect(err).NotTo(gomega.HaveOccurred())
+	c.afterCrash = s
+	c.watcher.verifyNamespace(c.ctx, c.name, "after the crash")
 }
 
-func (r *round) judge() {
+func (r *crashRun) report() {
 	r.t.Helper()
-	for _, trial := range r.trials {
-		r.t.Run(trial.String(), func(t *testing.T) {
-			if err := trial.verdict(); err != nil {
-				t.Error(trial.explain(err.Error()))
+	for _, c := range r.cases {
+		r.t.Run(c.String(), func(t *testing.T) {
+			if err := c.check(); err != nil {
+				t.Error(c.explain(err.Error()))
 			}
 		})
 	}
-	r.t.Logf("%d trials over %d managers, %d writes, %d tokens judged by the witness",
-		len(r.trials), r.managers, len(r.journal.where(func(*entry) bool { return true })), r.witness.judgements())
+	r.t.Logf("%d cases, %d managers, %d writes, %d tokens verified by the watcher",
+		len(r.cases), r.managers, len(r.journal.filter(func(*entry) bool { return true })), r.watcher.verifiedCount())
 }
 
-func (r *trial) explain(what string) string {
-	return fmt.Sprintf("%s: %s\nwrites:\n%s\n%s", r, what, told(r.journal.of(r.name)[r.started:]), r.log.tail(r.name))
+// explain adds the writes and the log of a case to a message.
+func (c *crashCase) explain(what string) string {
+	return fmt.Sprintf("%s: %s\nwrites:\n%s\n%s", c, what, formatEntries(c.journal.ofOwner(c.name)[c.writesBefore:]), c.log.tail(c.name))
 }

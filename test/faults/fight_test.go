@@ -20,210 +20,207 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// TestFightOfTwoManagers lets two managers work on the same 200 keys without electing a
-// leader, while users rotate, revoke and edit, and Secrets are damaged. There is one current
-// revision a key at any time, a new one only for a cause, and whoever reads a Secret finds a
-// token that is accepted.
+// TestFightOfTwoManagers runs two managers on the same 200 refresh keys without leader election, while
+// users rotate, revoke and edit, and Secrets are damaged. Each key has one current revision at any time and
+// a new revision only for a cause. Every token in a Secret is accepted.
 func TestFightOfTwoManagers(t *testing.T) {
 	const keys = 200
 	duration := time.Minute
 	if soak() {
 		duration = 10 * time.Minute
 	}
-	f := newFight(t, keys)
-	stopFirst := f.startManager(newWire(f.journal, 1).wrap)
-	stopSecond := f.startManager(newWire(f.journal, 2).wrap)
-	for _, fighter := range f.fighters {
-		f.Eventually(fighter.settled, patience, pollEvery).Should(gomega.Succeed(), func() string { return fighter.explain("first issue") })
+	h := newFightHarness(t, keys)
+	stopFirst := h.startManager(newWire(h.journal, 1).wrap)
+	stopSecond := h.startManager(newWire(h.journal, 2).wrap)
+	for _, contended := range h.keys {
+		h.Eventually(contended.settled, waitTimeout, pollEvery).Should(gomega.Succeed(), func() string { return contended.explain("first issue") })
 	}
-	f.rage(duration)
-	f.Expect(f.acts.Load()).To(gomega.BeNumerically(">", keys/4), "so few acts show nothing")
-	for _, fighter := range f.fighters {
-		f.Eventually(fighter.settled, patience, pollEvery).Should(gomega.Succeed(), func() string { return fighter.explain("in the end") })
+	h.runActions(duration)
+	h.Expect(h.actionCount.Load()).To(gomega.BeNumerically(">", keys/4), "too few user actions")
+	for _, contended := range h.keys {
+		h.Eventually(contended.settled, waitTimeout, pollEvery).Should(gomega.Succeed(), func() string { return contended.explain("in the end") })
 	}
 	stopFirst()
 	stopSecond()
-	f.witness.catchUp(f.name)
-	f.judge()
+	h.watcher.catchUp(h.name)
+	h.check()
 }
 
-// fight is the ring: a namespace full of keys.
-type fight struct {
-	*scene
-	name     string
-	witness  *witness
-	fighters []*fighter
-	acts     atomic.Int64
+// fightHarness is a namespace with many refresh keys.
+type fightHarness struct {
+	*harness
+	name        string
+	watcher     *invariantWatcher
+	keys        []*contendedKey
+	actionCount atomic.Int64
 }
 
-// fighter is one key.
-type fighter struct {
-	*fight
+// contendedKey is one refresh key on which both managers work.
+type contendedKey struct {
+	*fightHarness
 	key *v1alpha1.JWTRefreshKey
-	// timed keys are renewed by the clock every few seconds; the others have a new revision
-	// only when they are asked for one.
+	// timed keys are renewed by time every few seconds. The others get a new revision only on request.
 	timed bool
-	// due is how many revisions there are causes for.
-	due  int64
-	asks int
+	// expectedRevision is the number of causes for a revision so far.
+	expectedRevision int64
+	valueCount       int
 }
 
-func newFight(t *testing.T, keys int) *fight {
+func newFightHarness(t *testing.T, keys int) *fightHarness {
 	t.Helper()
-	f := &fight{scene: newScene(t, clock.RealClock{}), name: name("fight")}
-	f.witness = f.startWitness(func(namespace string) string {
-		if namespace == f.name {
-			return f.name
+	h := &fightHarness{harness: newHarness(t, clock.RealClock{}), name: uniqueName("fight")}
+	h.watcher = h.startWatcher(func(namespace string) string {
+		if namespace == h.name {
+			return h.name
 		}
 		return ""
 	})
-	f.namespace(f.name)
-	f.issuer(f.name)
+	h.createNamespace(h.name)
+	h.createIssuer(h.name)
 	for i := range keys {
-		fighter := &fighter{fight: f, timed: i%10 == 0, due: 1}
-		fighter.key = f.key(f.name, fmt.Sprintf("key-%03d", i), f.name, fighter.shape)
-		f.fighters = append(f.fighters, fighter)
+		contended := &contendedKey{fightHarness: h, timed: i%10 == 0, expectedRevision: 1}
+		contended.key = h.createKey(h.name, fmt.Sprintf("key-%03d", i), h.name, contended.shape)
+		h.keys = append(h.keys, contended)
 	}
-	return f
+	return h
 }
 
-// shape makes superseded tokens retire after a second, and lets the timed be renewed after
-// three.
-func (f *fighter) shape(key *v1alpha1.JWTRefreshKey) {
+// shape lets superseded tokens retire after one second, and timed keys renew after three.
+func (c *contendedKey) shape(key *v1alpha1.JWTRefreshKey) {
 	key.Spec.Rotation = &v1alpha1.RotationSpec{Overlap: &v1alpha1.OverlapSpec{Max: &metav1.Duration{Duration: time.Second}}}
-	if f.timed {
+	if c.timed {
 		key.Spec.Lifetime = &metav1.Duration{Duration: time.Minute}
 		key.Spec.Rotation.RenewBefore = &metav1.Duration{Duration: 57 * time.Second}
 	}
 }
 
-// act is something that is done to a key or to its Secret.
-type act struct {
+// action is a change that a user makes to a refresh key or to its Secret.
+type action struct {
 	name string
-	// cause: it is one for a new revision.
-	cause bool
-	do    func(*fighter)
+	// newRevision reports whether the action causes a new revision.
+	newRevision bool
+	do          func(*contendedKey)
 }
 
-var acts = []act{
-	{"rotate", true, func(f *fighter) { annotate(f.scene, f.copy(), v1alpha1.AnnotationRotate, f.ask()) }},
-	{"rotate-now", true, func(f *fighter) {
-		f.killAll()
-		annotate(f.scene, f.copy(), v1alpha1.AnnotationRotateNow, f.ask())
+var actions = []action{
+	{"rotate", true, func(c *contendedKey) { annotate(c.harness, c.ref(), v1alpha1.AnnotationRotate, c.newValue()) }},
+	{"rotate-now", true, func(c *contendedKey) {
+		c.expectAllRefused()
+		annotate(c.harness, c.ref(), v1alpha1.AnnotationRotateNow, c.newValue())
 	}},
-	{"change the audience", true, func(f *fighter) {
-		edit(f.scene, f.copy(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Audience = "https://" + f.ask() + ".example.com" })
+	{"change the audience", true, func(c *contendedKey) {
+		edit(c.harness, c.ref(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Audience = "https://" + c.newValue() + ".example.com" })
 	}},
-	{"revoke and take it back", true, func(f *fighter) {
-		f.killAll()
-		edit(f.scene, f.copy(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true })
-		f.Eventually(f.isRevoked, patience, pollEvery).Should(gomega.Succeed(), func() string { return f.explain("revoke") })
-		edit(f.scene, f.copy(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = false })
+	{"revoke and take it back", true, func(c *contendedKey) {
+		c.expectAllRefused()
+		edit(c.harness, c.ref(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true })
+		c.Eventually(c.isRevoked, waitTimeout, pollEvery).Should(gomega.Succeed(), func() string { return c.explain("revoke") })
+		edit(c.harness, c.ref(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = false })
 	}},
-	{"delete the Secret", false, func(f *fighter) {
-		f.witness.plunder(clientKey(f.key), true)
-		f.Expect(client.IgnoreNotFound(f.admin.Delete(f.ctx, f.secret()))).To(gomega.Succeed())
+	{"delete the Secret", false, func(c *contendedKey) {
+		c.watcher.expectDamage(clientKey(c.key), true)
+		c.Expect(client.IgnoreNotFound(c.admin.Delete(c.ctx, c.secret()))).To(gomega.Succeed())
 	}},
-	{"edit the Secret", false, func(f *fighter) {
+	{"edit the Secret", false, func(c *contendedKey) {
 		const planted = "not a token"
-		f.witness.kill(token.Hash(planted))
-		edit(f.scene, f.secret(), func(s *corev1.Secret) { s.Data = map[string][]byte{v1alpha1.SecretToken: []byte(planted)} })
+		c.watcher.expectRefusal(token.Hash(planted))
+		edit(c.harness, c.secret(), func(s *corev1.Secret) { s.Data = map[string][]byte{v1alpha1.SecretToken: []byte(planted)} })
 	}},
-	{"label the Secret", false, func(f *fighter) {
-		edit(f.scene, f.secret(), func(s *corev1.Secret) { metav1.SetMetaDataLabel(&s.ObjectMeta, "example.com/labelled", f.ask()) })
+	{"label the Secret", false, func(c *contendedKey) {
+		edit(c.harness, c.secret(), func(s *corev1.Secret) { metav1.SetMetaDataLabel(&s.ObjectMeta, "example.com/labelled", c.newValue()) })
 	}},
-	{"touch the key", false, func(f *fighter) { touch(f.scene, f.copy()) }},
-	{"change deviceInfo", false, func(f *fighter) {
-		edit(f.scene, f.copy(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.DeviceInfo = &v1alpha1.DeviceInfo{Name: f.ask()} })
+	{"touch the key", false, func(c *contendedKey) { touch(c.harness, c.ref()) }},
+	{"change deviceInfo", false, func(c *contendedKey) {
+		edit(c.harness, c.ref(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.DeviceInfo = &v1alpha1.DeviceInfo{Name: c.newValue()} })
 	}},
 }
 
-// rage lets users act at random for a while, each on a key of its own.
-func (f *fight) rage(duration time.Duration) {
+// runActions performs random actions until duration ends, never two at once on the same key.
+func (h *fightHarness) runActions(duration time.Duration) {
 	seed := uint64(time.Now().UnixNano())
-	f.t.Logf("seed %d", seed)
+	h.t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
-	turns := make(chan func())
+	work := make(chan func())
 	var users sync.WaitGroup
 	for range 8 {
 		users.Go(func() {
-			for turn := range turns {
-				turn()
+			for do := range work {
+				do()
 			}
 		})
 	}
-	busy := make([]sync.Mutex, len(f.fighters))
-	for end := time.Now().Add(duration); time.Now().Before(end) && !f.t.Failed(); {
-		i, act := random.IntN(len(f.fighters)), acts[random.IntN(len(acts))]
-		fighter := f.fighters[i]
-		if fighter.timed && act.cause || !busy[i].TryLock() {
+	busy := make([]sync.Mutex, len(h.keys))
+	for end := time.Now().Add(duration); time.Now().Before(end) && !h.t.Failed(); {
+		i, action := random.IntN(len(h.keys)), actions[random.IntN(len(actions))]
+		contended := h.keys[i]
+		if contended.timed && action.newRevision || !busy[i].TryLock() {
 			continue
 		}
-		turns <- func() {
+		work <- func() {
 			defer busy[i].Unlock()
-			fighter.suffer(act)
-			f.acts.Add(1)
+			contended.perform(action)
+			h.actionCount.Add(1)
 		}
 	}
-	close(turns)
+	close(work)
 	users.Wait()
 }
 
-// suffer is one act, and the time until its consequences are there.
-func (f *fighter) suffer(act act) {
-	act.do(f)
-	if act.cause {
-		f.due++
+// perform runs one action and waits for its outcome.
+func (c *contendedKey) perform(action action) {
+	action.do(c)
+	if action.newRevision {
+		c.expectedRevision++
 	}
-	f.Eventually(f.settled, patience, pollEvery).Should(gomega.Succeed(), func() string { return f.explain(act.name) })
-	f.witness.plunder(clientKey(f.key), false)
+	c.Eventually(c.settled, waitTimeout, pollEvery).Should(gomega.Succeed(), func() string { return c.explain(action.name) })
+	c.watcher.expectDamage(clientKey(c.key), false)
 }
 
-func (f *fighter) copy() *v1alpha1.JWTRefreshKey { return newKey(f.name, f.key.Name, f.name) }
+func (c *contendedKey) ref() *v1alpha1.JWTRefreshKey { return newKey(c.name, c.key.Name, c.name) }
 
-func (f *fighter) secret() *corev1.Secret {
-	return secretNamed(f.name, f.key.Name)
+func (c *contendedKey) secret() *corev1.Secret {
+	return secretNamed(c.name, c.key.Name)
 }
 
-// ask is a value that was not asked with before.
-func (f *fighter) ask() string {
-	f.asks++
-	return fmt.Sprintf("%s-%d", f.key.Name, f.asks)
+// newValue returns a value that was not used before.
+func (c *contendedKey) newValue() string {
+	c.valueCount++
+	return fmt.Sprintf("%s-%d", c.key.Name, c.valueCount)
 }
 
-// killAll says that every token of the key is going to be refused.
-func (f *fighter) killAll() {
-	key, err := get(f.scene, f.copy())
-	f.Expect(err).NotTo(gomega.HaveOccurred())
-	f.witness.kill(key.Status.TokenHash)
+// expectAllRefused tells the watcher that every token of the key will be refused.
+func (c *contendedKey) expectAllRefused() {
+	key, err := get(c.harness, c.ref())
+	c.Expect(err).NotTo(gomega.HaveOccurred())
+	c.watcher.expectRefusal(key.Status.TokenHash)
 	for _, earlier := range key.Status.Previous {
-		f.witness.kill(earlier.TokenHash)
+		c.watcher.expectRefusal(earlier.TokenHash)
 	}
 }
 
-func (f *fighter) isRevoked() error {
-	key, err := get(f.scene, f.copy())
+func (c *contendedKey) isRevoked() error {
+	key, err := get(c.harness, c.ref())
 	if err == nil && key.Status.RevokedAt == nil {
-		err = fmt.Errorf("it is not revoked")
+		err = fmt.Errorf("key %s is not revoked", key.Name)
 	}
 	return err
 }
 
-// settled: the key has the revisions that there are causes for, is Ready, and its Secret
-// holds the current token.
-func (f *fighter) settled() error {
-	key, err := get(f.scene, f.copy())
+// settled returns nil once the key has its expected revision and is Ready, and its Secret holds the current
+// token.
+func (c *contendedKey) settled() error {
+	key, err := get(c.harness, c.ref())
 	if err != nil {
 		return err
 	}
 	reason, ready := readyOf(key.Status.Conditions)
 	switch {
-	case !f.timed && key.Status.Revision != f.due:
-		return fmt.Errorf("revision %d, with causes for %d", key.Status.Revision, f.due)
+	case !c.timed && key.Status.Revision != c.expectedRevision:
+		return fmt.Errorf("got revision %d, want %d", key.Status.Revision, c.expectedRevision)
 	case !ready || key.Status.ObservedGeneration != key.Generation:
-		return fmt.Errorf("Ready is %v for %s, of generation %d", ready, reason, key.Status.ObservedGeneration)
+		return fmt.Errorf("got Ready %v for reason %s of generation %d, want true of generation %d", ready, reason, key.Status.ObservedGeneration, key.Generation)
 	}
-	secret, err := get(f.scene, f.secret())
+	secret, err := get(c.harness, c.secret())
 	if err != nil {
 		return err
 	}
@@ -233,33 +230,34 @@ func (f *fighter) settled() error {
 	return nil
 }
 
-func (f *fight) judge() {
-	f.t.Helper()
-	list := roll{}
+func (h *fightHarness) check() {
+	h.t.Helper()
+	list := acceptList{}
 	renewed := 0
-	for _, fighter := range f.fighters {
-		key, err := get(f.scene, fighter.copy())
-		f.Expect(err).NotTo(gomega.HaveOccurred())
-		list.enter(key)
-		if fighter.timed {
-			renewed += f.witness.revisions(key) - 1
-			f.Expect(f.witness.tooEarly(key)).To(gomega.BeEmpty(), "key %s was renewed before it was due", key.Name)
+	for _, contended := range h.keys {
+		key, err := get(h.harness, contended.ref())
+		h.Expect(err).NotTo(gomega.HaveOccurred())
+		list.add(key)
+		if contended.timed {
+			renewed += h.watcher.revisions(key) - 1
+			h.Expect(h.watcher.tooEarly(key)).To(gomega.BeEmpty(), "key %s was renewed before it was due", key.Name)
 		} else {
-			f.Expect(key.Status.Revision).To(gomega.Equal(fighter.due), "key %s: revisions, and causes for them", key.Name)
+			h.Expect(key.Status.Revision).To(gomega.Equal(contended.expectedRevision), "key %s: revision", key.Name)
 		}
 	}
-	conflicts := f.journal.where(func(e *entry) bool { return e.answer == http.StatusConflict })
-	f.t.Logf("%d acts, %d renewals, %d writes, %d of them lost to the other manager, %d tokens judged by the witness",
-		f.acts.Load(), renewed, len(f.journal.of(f.name)), len(conflicts), f.witness.judgements())
-	f.Expect(conflicts).NotTo(gomega.BeEmpty(), "the two did not fight")
-	f.Expect(renewed).To(gomega.BeNumerically(">", 0))
-	if err := errors.Join(list.call(f.scene, f.name, f.name), f.witness.said(f.name)); err != nil {
-		f.t.Error(err)
+	conflicts := h.journal.filter(func(e *entry) bool { return e.answer == http.StatusConflict })
+	h.t.Logf("%d actions, %d renewals, %d writes, %d conflicts with the other manager, %d tokens verified by the watcher",
+		h.actionCount.Load(), renewed, len(h.journal.ofOwner(h.name)), len(conflicts), h.watcher.verifiedCount())
+	h.Expect(conflicts).NotTo(gomega.BeEmpty(), "no write of the two managers conflicted")
+	h.Expect(renewed).To(gomega.BeNumerically(">", 0))
+	if err := errors.Join(list.verify(h.harness, h.name, h.name), h.watcher.violationsIn(h.name)); err != nil {
+		h.t.Error(err)
 	}
 }
 
-func (f *fighter) explain(what string) string {
-	about := f.journal.where(func(e *entry) bool { return e.owner == f.name && e.name == f.key.Name })
+// explain adds the last writes and the log of a key to a message.
+func (c *contendedKey) explain(what string) string {
+	about := c.journal.filter(func(e *entry) bool { return e.owner == c.name && e.name == c.key.Name })
 	const most = 20
-	return fmt.Sprintf("key %s: %s\nlast writes:\n%s\n%s", f.key.Name, what, told(about[max(0, len(about)-most):]), f.log.tail(`"`+f.key.Name+`"`))
+	return fmt.Sprintf("key %s: %s\nlast writes:\n%s\n%s", c.key.Name, what, formatEntries(about[max(0, len(about)-most):]), c.log.tail(`"`+c.key.Name+`"`))
 }

@@ -16,60 +16,60 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// TestManagersThatStartTogetherMakeOneKey starts two to four managers at the same moment,
-// again and again: the keys that one of them made are those of all.
+// TestManagersThatStartTogetherMakeOneKey starts two to four managers at once, ten times, and checks that
+// one of them creates the signing keys and all of them use these.
 func TestManagersThatStartTogetherMakeOneKey(t *testing.T) {
 	const rounds = 10
 	lost := 0
 	for round := range rounds {
-		s := newScene(t, clock.RealClock{})
-		issuer := name("start")
-		s.issuer(issuer)
+		h := newHarness(t, clock.RealClock{})
+		issuer := uniqueName("start")
+		h.createIssuer(issuer)
 		managers := 2 + round%3
 		stops := make([]func(), managers)
 		ready := make(chan struct{})
 		var starting sync.WaitGroup
 		for i := range managers {
-			wire := newWire(s.journal, i+1)
+			wire := newWire(h.journal, i+1)
 			starting.Go(func() {
 				<-ready
-				stops[i] = s.startManager(wire.wrap)
+				stops[i] = h.startManager(wire.wrap)
 			})
 		}
 		close(ready)
 		starting.Wait()
-		s.issuerBecomes(issuer, v1alpha1.ReasonKeysReady)
-		rings := s.keysOnRecord(issuer)
+		h.awaitIssuerReason(issuer, v1alpha1.ReasonKeysReady)
+		rings := h.awaitKeysInStatus(issuer)
 		for _, stop := range stops {
 			stop()
 		}
 		created, answered := 0, map[int]int{}
-		for _, e := range s.journal.of(issuer) {
+		for _, e := range h.journal.ofOwner(issuer) {
 			answered[e.answer]++
 			if e.kind == signingKeys && e.effective() {
 				created++
 			}
 		}
 		lost += answered[http.StatusConflict]
-		again, err := s.ringsOf(issuer)
-		s.Expect(err).NotTo(gomega.HaveOccurred())
-		s.Expect(again.Equal(rings)).To(gomega.BeTrue(), "round %d: the keys changed", round)
-		s.Expect(created).To(gomega.Equal(1), "round %d, %d managers: the keys were written more than once\n%s", round, managers, told(s.journal.of(issuer)))
-		s.Expect(show(rings, keyring.Refresh) + ", " + show(rings, keyring.Access)).To(gomega.Equal("Active Pending, Active Pending"))
+		again, err := h.ringsOf(issuer)
+		h.Expect(err).NotTo(gomega.HaveOccurred())
+		h.Expect(again.Equal(rings)).To(gomega.BeTrue(), "round %d: the signing keys changed", round)
+		h.Expect(created).To(gomega.Equal(1), "round %d, %d managers: writes of the signing keys\n%s", round, managers, formatEntries(h.journal.ofOwner(issuer)))
+		h.Expect(keyStates(rings, keyring.Refresh) + ", " + keyStates(rings, keyring.Access)).To(gomega.Equal("Active Pending, Active Pending"))
 	}
-	t.Logf("%d rounds, %d writes lost to another manager", rounds, lost)
+	t.Logf("%d rounds, %d conflicts with another manager", rounds, lost)
 	s := gomega.NewWithT(t)
-	s.Expect(lost).To(gomega.BeNumerically(">", 0), "no two managers ever met")
+	s.Expect(lost).To(gomega.BeNumerically(">", 0), "no writes of two managers conflicted")
 }
 
-// TestAlgorithms: each algorithm issues a token that verifies, and says so in its header.
+// TestAlgorithms checks for each algorithm that its tokens verify and that their header names it.
 func TestAlgorithms(t *testing.T) {
-	h := newHouse(t)
+	h := newIssuerHarness(t)
 	for _, algorithm := range []keyring.Algorithm{keyring.ES256, keyring.ES384, keyring.RS256, keyring.EdDSA} {
-		issuer := name(strings.ToLower(string(algorithm)))
-		h.issuer(issuer, signing(func(s *v1alpha1.SigningSpec) { s.Algorithm = v1alpha1.SigningAlgorithm(algorithm) }))
-		key := h.scene.key(h.name, "key-"+strings.ToLower(string(algorithm)), issuer)
-		h.allReach([]*v1alpha1.JWTRefreshKey{key}, 1)
+		issuer := uniqueName(strings.ToLower(string(algorithm)))
+		h.createIssuer(issuer, signing(func(s *v1alpha1.SigningSpec) { s.Algorithm = v1alpha1.SigningAlgorithm(algorithm) }))
+		key := h.harness.createKey(h.name, "key-"+strings.ToLower(string(algorithm)), issuer)
+		h.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 1)
 		held, err := h.tokenIn(h.name, key.Name)
 		h.Expect(err).NotTo(gomega.HaveOccurred())
 		standing, err := h.verifier.Accept(h.ctx, held, issuer)
@@ -83,48 +83,48 @@ func TestAlgorithms(t *testing.T) {
 		h.Expect(said.Typ).To(gomega.Equal("rt+jwt"))
 		h.Expect(said.Kid).To(gomega.Equal(key.Status.KeyID))
 
-		// What is made again from status is the same to the byte, whatever the algorithm.
+		// A token that is signed again from status is identical, with every algorithm.
 		h.Expect(h.admin.Delete(h.ctx, secretNamed(h.name, key.Name))).To(gomega.Succeed())
-		h.Eventually(func() (string, error) { return h.tokenIn(h.name, key.Name) }, patience, pollEvery).Should(gomega.Equal(held), "%s", algorithm)
+		h.Eventually(func() (string, error) { return h.tokenIn(h.name, key.Name) }, waitTimeout, pollEvery).Should(gomega.Equal(held), "%s", algorithm)
 	}
 }
 
-// TestOneURLHasOneIssuer: the younger of two issuers with one URL waits, and takes over when
-// the older goes.
+// TestOneURLHasOneIssuer checks that the newer of two issuers with the same URL waits until the older is
+// deleted.
 func TestOneURLHasOneIssuer(t *testing.T) {
-	h := newHouse(t)
-	key, held := h.issued("of-the-older")
-	younger := name("younger")
-	h.issuer(younger, func(i *v1alpha1.JWTIssuer) { i.Spec.URL = "https://" + h.name + ".example.com" })
-	h.Expect(h.issuerBecomes(younger, v1alpha1.ReasonURLConflict)).To(gomega.ContainSubstring(h.name))
-	waiting := h.scene.key(h.name, "of-the-younger", younger)
-	h.keyBecomes(waiting, v1alpha1.ReasonIssuerNotReady)
-	h.accepts(held, registry.Current)
+	h := newIssuerHarness(t)
+	key, held := h.issueKey("of-the-older")
+	younger := uniqueName("younger")
+	h.createIssuer(younger, func(i *v1alpha1.JWTIssuer) { i.Spec.URL = "https://" + h.name + ".example.com" })
+	h.Expect(h.awaitIssuerReason(younger, v1alpha1.ReasonURLConflict)).To(gomega.ContainSubstring(h.name))
+	waiting := h.harness.createKey(h.name, "of-the-younger", younger)
+	h.awaitKeyReason(waiting, v1alpha1.ReasonIssuerNotReady)
+	h.expectAccepted(held, registry.Current)
 
-	h.Expect(h.admin.Delete(h.ctx, h.theIssuer())).To(gomega.Succeed())
-	h.issuerBecomes(younger, v1alpha1.ReasonKeysReady)
-	h.allReach([]*v1alpha1.JWTRefreshKey{waiting}, 1)
-	h.keyBecomes(key, v1alpha1.ReasonIssuerNotFound)
-	h.refuses(held)
+	h.Expect(h.admin.Delete(h.ctx, h.issuerRef())).To(gomega.Succeed())
+	h.awaitIssuerReason(younger, v1alpha1.ReasonKeysReady)
+	h.awaitRevision([]*v1alpha1.JWTRefreshKey{waiting}, 1)
+	h.awaitKeyReason(key, v1alpha1.ReasonIssuerNotFound)
+	h.expectRefused(held)
 }
 
-// TestADeletedIssuerComesBack: deleting an issuer stops its tokens, and making it again
-// brings them back, the very same ones.
+// TestADeletedIssuerComesBack checks that deleting an issuer makes its tokens refused, and that creating it
+// again makes the same tokens accepted.
 func TestADeletedIssuerComesBack(t *testing.T) {
-	h := newHouse(t)
-	key, held := h.issued("orders")
-	rings := h.keysOnRecord(h.name)
+	h := newIssuerHarness(t)
+	key, held := h.issueKey("orders")
+	rings := h.awaitKeysInStatus(h.name)
 
-	h.Expect(h.admin.Delete(h.ctx, h.theIssuer())).To(gomega.Succeed())
-	h.refuses(held)
-	h.keyBecomes(key, v1alpha1.ReasonIssuerNotFound)
-	h.refuses(held)
+	h.Expect(h.admin.Delete(h.ctx, h.issuerRef())).To(gomega.Succeed())
+	h.expectRefused(held)
+	h.awaitKeyReason(key, v1alpha1.ReasonIssuerNotFound)
+	h.expectRefused(held)
 
 	h.Expect(h.admin.Create(h.ctx, newIssuer(h.name))).To(gomega.Succeed())
-	h.issuerBecomes(h.name, v1alpha1.ReasonKeysReady)
-	h.allReach([]*v1alpha1.JWTRefreshKey{key}, 1)
-	h.accepts(held, registry.Current)
-	h.Expect(h.keysOnRecord(h.name).Equal(rings)).To(gomega.BeTrue(), "the keys are the same")
+	h.awaitIssuerReason(h.name, v1alpha1.ReasonKeysReady)
+	h.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 1)
+	h.expectAccepted(held, registry.Current)
+	h.Expect(h.awaitKeysInStatus(h.name).Equal(rings)).To(gomega.BeTrue(), "the signing keys changed")
 	now, err := h.tokenIn(h.name, key.Name)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	h.Expect(now).To(gomega.Equal(held))

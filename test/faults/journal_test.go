@@ -16,7 +16,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// kind is what a request of the operator is about.
+// kind is the kind of object that a request concerns.
 type kind string
 
 const (
@@ -24,32 +24,32 @@ const (
 	keyStatus    kind = "status of JWTRefreshKey"
 	signingKeys  kind = "Secret with signing keys"
 	issuerStatus kind = "status of JWTIssuer"
-	elsewhere    kind = ""
+	otherRequest kind = ""
 )
 
-// errand is a request of the operator, told by its path: about which object it is, and
-// whose that is. Owner is a namespace, or the name of an issuer.
-type errand struct {
+// apiCall describes a request of the operator: the object, and its owner. The owner is a namespace or the
+// name of an issuer.
+type apiCall struct {
 	kind  kind
 	verb  string
 	owner string
 	name  string
 }
 
-// writes tells whether it is one of the writes that a transition is counted in: Events and
-// Leases are not.
-func (e errand) writes() bool {
-	return e.kind != elsewhere && e.verb != http.MethodGet
+// writes reports whether the request is a write that counts. Events and Leases do not count.
+func (e apiCall) writes() bool {
+	return e.kind != otherRequest && e.verb != http.MethodGet
 }
 
-func (e errand) String() string {
+func (e apiCall) String() string {
 	return fmt.Sprintf("%s %s %s/%s", e.verb, e.kind, e.owner, e.name)
 }
 
 const signingKeysPrefix = "signing-keys-"
 
-func errandOf(request *http.Request, body []byte) errand {
-	e := errand{verb: request.Method}
+// apiCallOf derives the call from the path of a request, and from the body where the path lacks the name.
+func apiCallOf(request *http.Request, body []byte) apiCall {
+	e := apiCall{verb: request.Method}
 	parts := strings.Split(strings.Trim(request.URL.Path, "/"), "/")
 	in := slices.Index(parts, "namespaces")
 	switch {
@@ -80,7 +80,8 @@ func errandOf(request *http.Request, body []byte) errand {
 	return e
 }
 
-// secretIn decodes the body of a write, JSON or protobuf; what is no Secret gives an empty one.
+// secretIn decodes the Secret in the body of a write, in JSON or protobuf. It returns an empty Secret for
+// any other body.
 func secretIn(body []byte) *corev1.Secret {
 	object, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
 	if secret, ok := object.(*corev1.Secret); err == nil && ok {
@@ -89,30 +90,30 @@ func secretIn(body []byte) *corev1.Secret {
 	return &corev1.Secret{}
 }
 
-// entry is a write of the operator, as it went out.
+// entry is one write of the operator.
 type entry struct {
-	errand
+	apiCall
 	at time.Time
-	// generation numbers the managers of a test.
+	// generation is the number of the manager in the test.
 	generation int
-	// answer is the HTTP status, 0 when the request never reached the API server.
+	// answer is the HTTP status; 0 if the request did not reach the API server.
 	answer int
-	// fate says what was done to it on purpose.
-	fate side
-	// failure is what kept it from an answer.
+	// cut is the side of the write on which the test cut the connection; empty if it did not.
+	cut side
+	// failure is the error of the request, if there was one.
 	failure string
 }
 
-// effective tells whether the write is in the cluster now.
+// effective reports whether the write took effect.
 func (e *entry) effective() bool { return e.answer >= 200 && e.answer < 300 }
 
-// refused tells whether the API server did not allow the write.
+// refused reports whether the API server answered Forbidden.
 func (e *entry) refused() bool { return e.answer == http.StatusForbidden }
 
 func (e *entry) String() string {
-	text := fmt.Sprintf("manager %d: %s -> %d", e.generation, e.errand, e.answer)
-	if e.fate != "" {
-		text += " (" + string(e.fate) + ")"
+	text := fmt.Sprintf("manager %d: %s -> %d", e.generation, e.apiCall, e.answer)
+	if e.cut != "" {
+		text += " (" + string(e.cut) + ")"
 	}
 	if e.failure != "" {
 		text += " (" + e.failure + ")"
@@ -120,30 +121,30 @@ func (e *entry) String() string {
 	return text
 }
 
-// journal keeps the writes of all managers of a test, and every token that was in one.
+// journal records the writes of all managers of a test, and every token and private key in them.
 type journal struct {
 	mu      sync.Mutex
 	entries []*entry
 	tokens  map[string]map[string]bool // by owner
-	keys    map[string]bool            // in PEM
+	keys    map[string]bool            // private keys in PEM
 }
 
 func newJournal() *journal {
 	return &journal{tokens: map[string]map[string]bool{}, keys: map[string]bool{}}
 }
 
-func (j *journal) write(e *entry) {
+func (j *journal) append(e *entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.entries = append(j.entries, e)
 }
 
-// of are the writes about the objects of an owner, in their order.
-func (j *journal) of(owner string) []*entry {
-	return j.where(func(e *entry) bool { return e.owner == owner })
+// ofOwner returns the writes that concern the objects of an owner, in order.
+func (j *journal) ofOwner(owner string) []*entry {
+	return j.filter(func(e *entry) bool { return e.owner == owner })
 }
 
-func (j *journal) where(want func(*entry) bool) (found []*entry) {
+func (j *journal) filter(want func(*entry) bool) (found []*entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, e := range j.entries {
@@ -154,17 +155,17 @@ func (j *journal) where(want func(*entry) bool) (found []*entry) {
 	return found
 }
 
-// saw remembers the tokens that a Secret holds.
-func (j *journal) saw(owner string, secret *corev1.Secret) {
+// recordSecret records the tokens in a Secret.
+func (j *journal) recordSecret(owner string, secret *corev1.Secret) {
 	for _, field := range []string{v1alpha1.SecretToken, v1alpha1.SecretAccessToken} {
 		if compact := string(secret.Data[field]); strings.Count(compact, ".") == 2 {
-			j.sawToken(owner, compact)
+			j.recordToken(owner, compact)
 		}
 	}
 }
 
-// sawKeys remembers the private keys that a Secret holds.
-func (j *journal) sawKeys(secret *corev1.Secret) {
+// recordKeys records the private keys in a Secret.
+func (j *journal) recordKeys(secret *corev1.Secret) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, content := range secret.Data {
@@ -174,24 +175,25 @@ func (j *journal) sawKeys(secret *corev1.Secret) {
 	}
 }
 
-// needles are all tokens and private keys that were ever in a Secret, or on their way there.
-func (j *journal) needles(t *testing.T) *needles {
+// scanner returns a scanner for all tokens and private keys that were ever in a Secret, or in a write of
+// one.
+func (j *journal) scanner(t *testing.T) *secretScanner {
 	t.Helper()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	n := newNeedles()
+	s := newSecretScanner()
 	for _, of := range j.tokens {
 		for compact := range of {
-			n.token(compact)
+			s.addToken(compact)
 		}
 	}
 	for content := range j.keys {
-		n.privateKey(t, []byte(content))
+		s.addPrivateKey(t, []byte(content))
 	}
-	return n
+	return s
 }
 
-func (j *journal) sawToken(owner, compact string) {
+func (j *journal) recordToken(owner, compact string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.tokens[owner] == nil {
@@ -200,7 +202,7 @@ func (j *journal) sawToken(owner, compact string) {
 	j.tokens[owner][compact] = true
 }
 
-// tokensOf is every token that was ever in a Secret of an owner, or on its way there.
+// tokensOf returns every token that was ever in a Secret of an owner, or in a write of one.
 func (j *journal) tokensOf(owner string) (tokens []string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -210,7 +212,7 @@ func (j *journal) tokensOf(owner string) (tokens []string) {
 	return tokens
 }
 
-func told(entries []*entry) string {
+func formatEntries(entries []*entry) string {
 	lines := make([]string, len(entries))
 	for i, e := range entries {
 		lines[i] = "\t" + e.String()

@@ -9,7 +9,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 )
 
-// logbook keeps what managers log.
+// logbook stores the log lines of the managers.
 type logbook struct {
 	mu    sync.Mutex
 	lines []string
@@ -21,7 +21,7 @@ func (l *logbook) add(line string) {
 	l.lines = append(l.lines, line)
 }
 
-// logger logs into the book, up to the given verbosity.
+// logger returns a logger that writes to the book, up to the given verbosity.
 func (l *logbook) logger(verbosity int) logr.Logger {
 	return funcr.NewJSON(l.add, funcr.Options{Verbosity: verbosity, LogTimestamp: true, MaxLogDepth: 32})
 }
@@ -32,7 +32,7 @@ func (l *logbook) text() string {
 	return strings.Join(l.lines, "\n")
 }
 
-// tail is the last lines that have to do with something, for the message of a failure.
+// tail returns the last lines that contain a text, for a failure message.
 func (l *logbook) tail(about string) string {
 	const most, widest = 12, 600
 	l.mu.Lock()

@@ -15,42 +15,42 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// damages are what can happen to the Secret with the signing keys, and what is said of it.
+// damages lists what can happen to the Secret with the signing keys, and the reason that reports it.
 var damages = []struct {
 	name   string
-	do     func(*house, *corev1.Secret)
+	do     func(*issuerHarness, *corev1.Secret)
 	reason string
 }{
-	{"deleted", func(h *house, s *corev1.Secret) {
+	{"deleted", func(h *issuerHarness, s *corev1.Secret) {
 		h.Expect(h.admin.Delete(h.ctx, s)).To(gomega.Succeed())
 	}, v1alpha1.ReasonKeysLost},
-	{"a private key cut short", func(h *house, s *corev1.Secret) {
-		edit(h.scene, s, func(s *corev1.Secret) { entry := onePEM(s); s.Data[entry] = s.Data[entry][:60] })
+	{"a private key cut short", func(h *issuerHarness, s *corev1.Secret) {
+		edit(h.harness, s, func(s *corev1.Secret) { entry := onePEM(s); s.Data[entry] = s.Data[entry][:60] })
 	}, v1alpha1.ReasonKeysDamaged},
-	{"two private keys swapped", func(h *house, s *corev1.Secret) {
-		edit(h.scene, s, func(s *corev1.Secret) {
+	{"two private keys swapped", func(h *issuerHarness, s *corev1.Secret) {
+		edit(h.harness, s, func(s *corev1.Secret) {
 			names := pems(s)
 			s.Data[names[0]], s.Data[names[1]] = s.Data[names[1]], s.Data[names[0]]
 		})
 	}, v1alpha1.ReasonKeysDamaged},
-	{"a private key missing", func(h *house, s *corev1.Secret) {
-		edit(h.scene, s, func(s *corev1.Secret) { delete(s.Data, onePEM(s)) })
+	{"a private key missing", func(h *issuerHarness, s *corev1.Secret) {
+		edit(h.harness, s, func(s *corev1.Secret) { delete(s.Data, onePEM(s)) })
 	}, v1alpha1.ReasonKeysDamaged},
-	{"the description missing", func(h *house, s *corev1.Secret) {
-		edit(h.scene, s, func(s *corev1.Secret) { delete(s.Data, "rings.json") })
+	{"the description missing", func(h *issuerHarness, s *corev1.Secret) {
+		edit(h.harness, s, func(s *corev1.Secret) { delete(s.Data, "rings.json") })
 	}, v1alpha1.ReasonKeysDamaged},
-	{"emptied", func(h *house, s *corev1.Secret) {
-		edit(h.scene, s, func(s *corev1.Secret) { s.Data = nil })
+	{"emptied", func(h *issuerHarness, s *corev1.Secret) {
+		edit(h.harness, s, func(s *corev1.Secret) { s.Data = nil })
 	}, v1alpha1.ReasonKeysDamaged},
-	{"other keys in its place", func(h *house, s *corev1.Secret) {
+	{"other keys in its place", func(h *issuerHarness, s *corev1.Secret) {
 		strangers, err := keyring.Advance(nil, keyring.Schedule{Algorithm: keyring.ES256, RotateAfter: time.Hour}, nil, nil, h.clock.Now(), keyring.Generate)
 		h.Expect(err).NotTo(gomega.HaveOccurred())
 		data, err := keyring.Encode(strangers)
 		h.Expect(err).NotTo(gomega.HaveOccurred())
-		edit(h.scene, s, func(s *corev1.Secret) { s.Data = data })
+		edit(h.harness, s, func(s *corev1.Secret) { s.Data = data })
 	}, v1alpha1.ReasonKeysDamaged},
-	{"its label taken off", func(h *house, s *corev1.Secret) {
-		edit(h.scene, s, func(s *corev1.Secret) { delete(s.Labels, v1alpha1.LabelSigningKeysOf) })
+	{"its label taken off", func(h *issuerHarness, s *corev1.Secret) {
+		edit(h.harness, s, func(s *corev1.Secret) { delete(s.Labels, v1alpha1.LabelSigningKeysOf) })
 	}, v1alpha1.ReasonKeysForeign},
 }
 
@@ -65,86 +65,87 @@ func pems(s *corev1.Secret) (names []string) {
 
 func onePEM(s *corev1.Secret) string { return pems(s)[0] }
 
-// TestLostKeysAreNeverReplacedSilently damages the Secret with the signing keys while tokens
-// live. It is reported and left alone; a restored Secret brings everything back as it was.
+// TestLostKeysAreNeverReplacedSilently damages the Secret with the signing keys while tokens are valid. The
+// operator reports the damage and does not write the Secret. A restored Secret makes all tokens valid
+// again.
 func TestLostKeysAreNeverReplacedSilently(t *testing.T) {
 	for _, damage := range damages {
 		t.Run(damage.name, func(t *testing.T) {
-			h := newHouse(t)
-			key, held := h.issued("orders")
-			backup, err := get(h.scene, keysOf(h.name))
+			h := newIssuerHarness(t)
+			key, held := h.issueKey("orders")
+			backup, err := get(h.harness, signingKeysSecret(h.name))
 			h.Expect(err).NotTo(gomega.HaveOccurred())
 			writes := len(h.keyWrites())
 
-			damage.do(h, keysOf(h.name))
-			h.issuerBecomes(h.name, damage.reason)
-			h.keyBecomes(key, v1alpha1.ReasonIssuerNotReady)
-			late := h.scene.key(h.name, "late", h.name)
-			h.keyBecomes(late, v1alpha1.ReasonIssuerNotReady)
-			// Time and further looks change nothing.
-			h.pass(24*time.Hour, key, late)
-			h.issuerBecomes(h.name, damage.reason)
-			h.Expect(h.keyWrites()).To(gomega.HaveLen(writes), "the keys were replaced")
+			damage.do(h, signingKeysSecret(h.name))
+			h.awaitIssuerReason(h.name, damage.reason)
+			h.awaitKeyReason(key, v1alpha1.ReasonIssuerNotReady)
+			late := h.harness.createKey(h.name, "late", h.name)
+			h.awaitKeyReason(late, v1alpha1.ReasonIssuerNotReady)
+			// Time and further reconciles change nothing.
+			h.advance(24*time.Hour, key, late)
+			h.awaitIssuerReason(h.name, damage.reason)
+			h.Expect(h.keyWrites()).To(gomega.HaveLen(writes), "the signing keys were replaced")
 			now, err := h.tokenIn(h.name, key.Name)
 			h.Expect(err).NotTo(gomega.HaveOccurred())
-			h.Expect(now).To(gomega.Equal(held), "a refusal that can be taken back leaves the token where it is")
+			h.Expect(now).To(gomega.Equal(held), "the token in the Secret changed, although the refusal is reversible")
 
 			h.restore(backup)
-			h.issuerBecomes(h.name, v1alpha1.ReasonKeysReady)
-			h.allReach([]*v1alpha1.JWTRefreshKey{key, late}, 1)
-			h.accepts(held, registry.Current)
-			h.Expect(h.keyWrites()).To(gomega.HaveLen(writes), "the restored keys were left alone")
+			h.awaitIssuerReason(h.name, v1alpha1.ReasonKeysReady)
+			h.awaitRevision([]*v1alpha1.JWTRefreshKey{key, late}, 1)
+			h.expectAccepted(held, registry.Current)
+			h.Expect(h.keyWrites()).To(gomega.HaveLen(writes), "the restored signing keys were written")
 		})
 	}
 }
 
-// TestLostKeysGivenUp follows what status says when there is no backup: the keys are given
-// up, and everything they signed is issued again.
+// TestLostKeysGivenUp follows the instruction in status for keys without a backup: the signing keys are
+// withdrawn, and everything that they signed is issued again.
 func TestLostKeysGivenUp(t *testing.T) {
 	for _, damage := range damages {
 		if damage.reason == v1alpha1.ReasonKeysForeign {
 			continue
 		}
 		t.Run(damage.name, func(t *testing.T) {
-			h := newHouse(t)
-			key, held := h.issued("orders")
-			damage.do(h, keysOf(h.name))
-			message := h.issuerBecomes(h.name, damage.reason)
+			h := newIssuerHarness(t)
+			key, held := h.issueKey("orders")
+			damage.do(h, signingKeysSecret(h.name))
+			message := h.awaitIssuerReason(h.name, damage.reason)
 			if damage.reason == v1alpha1.ReasonKeysDamaged && strings.Contains(message, "or delete it") {
-				h.Expect(h.admin.Delete(h.ctx, keysOf(h.name))).To(gomega.Succeed())
-				message = h.issuerBecomes(h.name, v1alpha1.ReasonKeysLost)
+				h.Expect(h.admin.Delete(h.ctx, signingKeysSecret(h.name))).To(gomega.Succeed())
+				message = h.awaitIssuerReason(h.name, v1alpha1.ReasonKeysLost)
 			}
 			said := regexp.MustCompile(regexp.QuoteMeta(v1alpha1.AnnotationWithdrawKey) + `=([^ ]+)\.$`).FindStringSubmatch(message)
-			h.Expect(said).To(gomega.HaveLen(2), "the message says what to annotate: %s", message)
-			annotate(h.scene, h.theIssuer(), v1alpha1.AnnotationWithdrawKey, said[1])
+			h.Expect(said).To(gomega.HaveLen(2), "the message does not name the annotation: %s", message)
+			annotate(h.harness, h.issuerRef(), v1alpha1.AnnotationWithdrawKey, said[1])
 
-			h.allReach([]*v1alpha1.JWTRefreshKey{key}, 2)
-			h.refuses(held)
-			// The next access key is published before it signs.
-			h.pass(time.Hour)
-			h.issuerBecomes(h.name, v1alpha1.ReasonKeysReady)
+			h.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 2)
+			h.expectRefused(held)
+			// The next signing key for access tokens is published before it signs.
+			h.advance(time.Hour)
+			h.awaitIssuerReason(h.name, v1alpha1.ReasonKeysReady)
 			now, err := h.tokenIn(h.name, key.Name)
 			h.Expect(err).NotTo(gomega.HaveOccurred())
-			h.accepts(now, registry.Current)
-			h.keysOnRecord(h.name)
+			h.expectAccepted(now, registry.Current)
+			h.awaitKeysInStatus(h.name)
 		})
 	}
 }
 
-// keyWrites are the writes of the Secret with the signing keys.
-func (h *house) keyWrites() []*entry {
-	return h.journal.where(func(e *entry) bool { return e.kind == signingKeys && e.owner == h.name })
+// keyWrites returns the writes of the Secret with the signing keys.
+func (h *issuerHarness) keyWrites() []*entry {
+	return h.journal.filter(func(e *entry) bool { return e.kind == signingKeys && e.owner == h.name })
 }
 
-// restore brings a Secret back from a backup, as an administrator does.
-func (h *house) restore(backup *corev1.Secret) {
+// restore restores a Secret from a backup, as an administrator does.
+func (h *issuerHarness) restore(backup *corev1.Secret) {
 	h.t.Helper()
 	restored := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: backup.Namespace, Name: backup.Name, Labels: backup.Labels},
 		Type:       backup.Type,
 		Data:       backup.Data,
 	}
-	current, err := get(h.scene, keysOf(h.name))
+	current, err := get(h.harness, signingKeysSecret(h.name))
 	there, err := exists(err)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	if there {

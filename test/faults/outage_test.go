@@ -18,8 +18,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// TestOutageInTheMiddleOfIssues stops etcd and then kills the API server while 500 keys are
-// issued. The manager runs on, and all end Ready by themselves, none issued twice.
+// TestOutageInTheMiddleOfIssues stops etcd and then kills the API server while 500 refresh keys are issued.
+// The manager keeps running. All keys become Ready without help, and none is issued twice.
 func TestOutageInTheMiddleOfIssues(t *testing.T) {
 	const keys, issuedBefore = 500, 100
 	if server.Existing() {
@@ -31,20 +31,20 @@ func TestOutageInTheMiddleOfIssues(t *testing.T) {
 	}
 	o := newOutage(t, keys)
 	o.startManager(newWire(o.journal, 1).wrap)
-	o.Eventually(o.issued, patience, pollEvery).Should(gomega.BeNumerically(">=", issuedBefore))
-	o.strike(away)
-	o.recover()
-	o.judge()
+	o.Eventually(o.readyCount, waitTimeout, pollEvery).Should(gomega.BeNumerically(">=", issuedBefore))
+	o.stopControlPlane(away)
+	o.awaitRecovery()
+	o.check()
 }
 
-// outage is a control plane of its own, with many keys.
+// outage is a control plane of its own, with many refresh keys.
 type outage struct {
-	*scene
-	control *cluster.Cluster
-	witness *witness
-	name    string
-	keys    []*v1alpha1.JWTRefreshKey
-	struck  time.Time
+	*harness
+	control   *cluster.Cluster
+	watcher   *invariantWatcher
+	name      string
+	keys      []*v1alpha1.JWTRefreshKey
+	stoppedAt time.Time
 }
 
 func newOutage(t *testing.T, keys int) *outage {
@@ -62,20 +62,20 @@ func newOutage(t *testing.T, keys int) *outage {
 		t.Fatal(err)
 	}
 	o := &outage{
-		scene:   newSceneOn(t, &apiserver.Server{Admin: control.Config()}, clock.RealClock{}),
-		control: control, name: name("outage"),
+		harness: newHarnessOn(t, &apiserver.Server{Admin: control.Config()}, clock.RealClock{}),
+		control: control, name: uniqueName("outage"),
 	}
-	o.witness = o.startWitness(func(namespace string) string {
+	o.watcher = o.startWatcher(func(namespace string) string {
 		if namespace == o.name {
 			return o.name
 		}
 		return ""
 	})
-	o.namespace(o.name)
-	o.issuer(o.name)
-	// The signing keys come first: a key that finds none says so, which is another write.
+	o.createNamespace(o.name)
+	o.createIssuer(o.name)
+	// The signing keys are created first. Otherwise each refresh key would report their absence in one more write.
 	stop := o.startManager(newWire(o.journal, 0).wrap)
-	o.issuerBecomes(o.name, v1alpha1.ReasonKeysReady)
+	o.awaitIssuerReason(o.name, v1alpha1.ReasonKeysReady)
 	stop()
 	for i := range keys {
 		o.keys = append(o.keys, newKey(o.name, fmt.Sprintf("key-%03d", i), o.name))
@@ -84,8 +84,8 @@ func newOutage(t *testing.T, keys int) *outage {
 	return o
 }
 
-// issued counts the keys that are Ready.
-func (o *outage) issued() (int, error) {
+// readyCount returns how many refresh keys are Ready.
+func (o *outage) readyCount() (int, error) {
 	var keys v1alpha1.JWTRefreshKeyList
 	if err := o.admin.List(o.ctx, &keys, client.InNamespace(o.name)); err != nil {
 		return 0, err
@@ -99,46 +99,46 @@ func (o *outage) issued() (int, error) {
 	return count, nil
 }
 
-// strike takes etcd away for a while, and then the API server as a crash would.
-func (o *outage) strike(away time.Duration) {
+// stopControlPlane stops etcd for the given duration, and then kills the API server.
+func (o *outage) stopControlPlane(away time.Duration) {
 	o.t.Helper()
-	before, err := o.issued()
+	before, err := o.readyCount()
 	o.Expect(err).NotTo(gomega.HaveOccurred())
-	o.struck = time.Now()
+	o.stoppedAt = time.Now()
 	o.Expect(o.control.Etcd.Stop(o.ctx)).To(gomega.Succeed())
 	short, cancel := context.WithTimeout(o.ctx, away)
 	defer cancel()
-	o.Expect(o.admin.Get(short, clientKey(o.keys[0]), o.keys[0].DeepCopy())).NotTo(gomega.Succeed(), "there is no etcd to read from")
+	o.Expect(o.admin.Get(short, clientKey(o.keys[0]), o.keys[0].DeepCopy())).NotTo(gomega.Succeed(), "a read succeeded without etcd")
 	<-short.Done()
 	o.Expect(o.control.Etcd.Start(o.ctx)).To(gomega.Succeed())
 	o.Expect(o.control.APIServer.Kill()).To(gomega.Succeed())
 	o.Expect(o.control.APIServer.Start(o.ctx)).To(gomega.Succeed())
-	o.t.Logf("etcd went after %d of %d issues, for %s, and the API server with it", before, len(o.keys), time.Since(o.struck).Round(time.Millisecond))
-	o.Expect(before).To(gomega.BeNumerically("<", len(o.keys)), "the outage came too late")
+	o.t.Logf("etcd and the API server stopped after %d of %d issues, for %s", before, len(o.keys), time.Since(o.stoppedAt).Round(time.Millisecond))
+	o.Expect(before).To(gomega.BeNumerically("<", len(o.keys)), "all keys were issued before the outage")
 }
 
-func (o *outage) recover() {
+func (o *outage) awaitRecovery() {
 	o.t.Helper()
 	back := time.Now()
-	o.Eventually(o.issued, 2*patience, 4*pollEvery).Should(gomega.Equal(len(o.keys)), func() string { return o.log.tail(o.name) })
+	o.Eventually(o.readyCount, 2*waitTimeout, 4*pollEvery).Should(gomega.Equal(len(o.keys)), func() string { return o.log.tail(o.name) })
 	o.t.Logf("all %d are Ready %s after the API server was back", len(o.keys), time.Since(back).Round(time.Millisecond))
 }
 
-func (o *outage) judge() {
+func (o *outage) check() {
 	o.t.Helper()
-	o.witness.catchUp(o.name)
-	list := roll{}
+	o.watcher.catchUp(o.name)
+	list := acceptList{}
 	effective := map[string]int{}
 	var faults []error
 	for _, key := range o.keys {
-		_, err := get(o.scene, key)
+		_, err := get(o.harness, key)
 		o.Expect(err).NotTo(gomega.HaveOccurred())
-		list.enter(key)
+		list.add(key)
 		if key.Status.Revision != 1 {
-			faults = append(faults, fmt.Errorf("key %s is at revision %d", key.Name, key.Status.Revision))
+			faults = append(faults, fmt.Errorf("key %s: got revision %d, want 1", key.Name, key.Status.Revision))
 		}
 		cost, refused := map[kind]int{}, 0
-		mine := o.journal.where(func(e *entry) bool { return e.owner == o.name && e.name == key.Name })
+		mine := o.journal.filter(func(e *entry) bool { return e.owner == o.name && e.name == key.Name })
 		for _, e := range mine {
 			if e.effective() {
 				cost[e.kind]++
@@ -147,18 +147,18 @@ func (o *outage) judge() {
 			}
 		}
 		effective[fmt.Sprintf("%d of the Secret and %d of status", cost[keySecret], cost[keyStatus])]++
-		// One whose answer was lost is not counted; it is done all the same. An API server that begins may refuse the Secret,
-		// before it knows the roles; that the status says so is one write more.
+		// A write whose answer was lost is not counted, although it took effect. An API server that starts may refuse
+		// the Secret before it has read the roles. Reporting that in status is one more write.
 		if cost[keySecret] > 1 || cost[keyStatus] > 1+refused {
-			faults = append(faults, fmt.Errorf("key %s cost too much:\n%s\n%s", key.Name, told(mine), o.log.tail(`"`+key.Name+`"`)))
+			faults = append(faults, fmt.Errorf("key %s: too many effective writes:\n%s\n%s", key.Name, formatEntries(mine), o.log.tail(`"`+key.Name+`"`)))
 		}
 	}
-	attempts := o.journal.of(o.name)
-	o.t.Logf("%d writes were tried, %d of them in vain", len(attempts), len(slices.DeleteFunc(attempts, (*entry).effective)))
+	attempts := o.journal.ofOwner(o.name)
+	o.t.Logf("%d writes, %d of them without effect", len(attempts), len(slices.DeleteFunc(attempts, (*entry).effective)))
 	for _, cost := range slices.Sorted(maps.Keys(effective)) {
-		o.t.Logf("answered writes a key: %s: %d keys", cost, effective[cost])
+		o.t.Logf("answered writes per key: %s: %d keys", cost, effective[cost])
 	}
-	faults = append(faults, list.call(o.scene, o.name, o.name), list.seen(o.scene, o.name), o.witness.said(o.name))
+	faults = append(faults, list.verify(o.harness, o.name, o.name), list.verifyRecorded(o.harness, o.name), o.watcher.violationsIn(o.name))
 	if err := errors.Join(faults...); err != nil {
 		o.t.Error(err)
 	}

@@ -12,53 +12,53 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// TestKeysRotateByTheClock walks the clock through several lives of signing keys. Each goes
-// from Pending to Active to Retiring and then goes; status shows what the Secret holds; and
-// what was signed is accepted as long as it lives.
+// TestKeysRotateByTheClock advances the clock through several lifetimes of signing keys. Each key changes
+// from Pending to Active to Retiring and is then removed. The status matches the Secret. Every token is
+// accepted until it expires.
 func TestKeysRotateByTheClock(t *testing.T) {
 	const (
 		step  = 10 * time.Minute
 		steps = 36
 	)
-	h := newHouse(t, hourlyKeys, lasting(2*time.Hour))
-	key, _ := h.issued("orders", lifetime(2*time.Hour), renewBefore(time.Hour))
-	lives := lives{}
+	h := newIssuerHarness(t, hourlyKeys, maxLifetime(2*time.Hour))
+	key, _ := h.issueKey("orders", lifetime(2*time.Hour), renewBefore(time.Hour))
+	states := signingKeyStates{}
 	for range steps {
-		h.pass(step, key)
-		h.Eventually(func() error { return h.atRest(key) }, patience, pollEvery).Should(gomega.Succeed(), func() string { return h.log.tail(h.name) })
-		rings := h.keysOnRecord(h.name)
-		if err := lives.follow(rings); err != nil {
+		h.advance(step, key)
+		h.Eventually(func() error { return h.nothingDue(key) }, waitTimeout, pollEvery).Should(gomega.Succeed(), func() string { return h.log.tail(h.name) })
+		rings := h.awaitKeysInStatus(h.name)
+		if err := states.record(rings); err != nil {
 			t.Error(err)
 		}
 		for _, use := range []keyring.Use{keyring.Refresh, keyring.Access} {
-			h.Expect(show(rings, use)).To(gomega.HavePrefix("Active Pending"))
+			h.Expect(keyStates(rings, use)).To(gomega.HavePrefix("Active Pending"))
 		}
-		list := roll{}
-		list.enter(key)
-		if err := list.call(h.scene, h.name, h.name); err != nil {
+		list := acceptList{}
+		list.add(key)
+		if err := list.verify(h.harness, h.name, h.name); err != nil {
 			t.Error(err)
 		}
 	}
 	ended := 0
-	for _, state := range lives {
+	for _, state := range states {
 		if state == gone {
 			ended++
 		}
 	}
-	t.Logf("%d keys seen, %d of them lived to their end, and %d revisions", len(lives), ended, key.Status.Revision)
+	t.Logf("%d signing keys, %d of them removed, %d revisions", len(states), ended, key.Status.Revision)
 	h.Expect(ended).To(gomega.BeNumerically(">=", 2))
 	h.Expect(key.Status.Revision).To(gomega.BeNumerically(">=", 5))
 }
 
-// lives are the states in which keys were last seen, by kid.
-type lives map[string]keyring.State
+// signingKeyStates holds the last seen state of each signing key, by kid.
+type signingKeyStates map[string]keyring.State
 
-// gone is the state of a key that is no longer in a ring.
+// gone is the state of a signing key that is no longer in a ring.
 const gone keyring.State = "gone"
 
-// follow takes down the next states of all keys, and returns an error for a step that no
-// key may take. Only the first keys of a ring sign at once.
-func (l lives) follow(rings *keyring.Rings) error {
+// record stores the next states of all signing keys, and returns an error for a transition that is not
+// allowed. Only the first keys of a ring are Active at once.
+func (l signingKeyStates) record(rings *keyring.Rings) error {
 	now := map[string]keyring.State{}
 	for _, key := range rings.Keys() {
 		now[key.ID] = key.State
@@ -71,86 +71,87 @@ func (l lives) follow(rings *keyring.Rings) error {
 	}
 	for kid, state := range now {
 		before, known := l[kid]
-		allowed := state == before || state == next[before] || (first && !known)
+		allowed := state == before || state == nextState[before] || (first && !known)
 		if !allowed {
-			return fmt.Errorf("key %s was %q and is %q", kid, before, state)
+			return fmt.Errorf("signing key %s changed from %q to %q", kid, before, state)
 		}
 		l[kid] = state
 	}
 	return nil
 }
 
-// next is the state that follows on each; the empty one is that of a key not made yet.
-var next = map[keyring.State]keyring.State{
+// nextState maps each state to the one that follows. The empty state is that of a key that does not exist
+// yet.
+var nextState = map[keyring.State]keyring.State{
 	"": keyring.Pending, keyring.Pending: keyring.Active, keyring.Active: keyring.Retiring, keyring.Retiring: gone,
 }
 
-// atRest: nothing is due for the issuer or for the key, which is read anew.
-func (h *house) atRest(key *v1alpha1.JWTRefreshKey) error {
-	if err := h.settledKeys(); err != nil {
+// nothingDue reads the key and returns nil if nothing is due for it or for the issuer.
+func (h *issuerHarness) nothingDue(key *v1alpha1.JWTRefreshKey) error {
+	if err := h.signingKeysSettled(); err != nil {
 		return err
 	}
 	now := h.clock.Now()
-	if _, err := get(h.scene, key); err != nil {
+	if _, err := get(h.harness, key); err != nil {
 		return err
 	}
 	if due := key.Status.RenewalTime; due == nil || !due.After(now) {
-		return fmt.Errorf("a renewal is due since %s", due)
+		return fmt.Errorf("a renewal has been due since %s", due)
 	}
 	for _, earlier := range key.Status.Previous {
 		if !earlier.ExpiresAt.After(now) {
-			return fmt.Errorf("revision %d is to be retired", earlier.Revision)
+			return fmt.Errorf("revision %d is not retired yet", earlier.Revision)
 		}
 	}
 	return h.secretHoldsCurrent(key)
 }
 
-// TestARetiringKeyWaitsForLivingTokens: a policy that was tightened after a token was issued
-// must not take the key away that the token needs.
+// TestARetiringKeyWaitsForLivingTokens checks that a policy that is tightened after a token was issued does
+// not remove the signing key of that token.
 func TestARetiringKeyWaitsForLivingTokens(t *testing.T) {
-	h := newHouse(t, hourlyKeys, lasting(100*time.Hour))
-	key, held := h.issued("orders", lifetime(48*time.Hour), never)
+	h := newIssuerHarness(t, hourlyKeys, maxLifetime(100*time.Hour))
+	key, held := h.issueKey("orders", lifetime(48*time.Hour), never)
 	kid := key.Status.KeyID
 
-	edit(h.scene, h.theIssuer(), lasting(2*time.Hour))
-	h.keyBecomes(key, v1alpha1.ReasonPolicyDenied)
-	h.refuses(held)
-	h.pass(61 * time.Minute)
-	h.Eventually(func() string { return h.stateOf(kid) }, patience, pollEvery).Should(gomega.Equal("Retiring"))
+	edit(h.harness, h.issuerRef(), maxLifetime(2*time.Hour))
+	h.awaitKeyReason(key, v1alpha1.ReasonPolicyDenied)
+	h.expectRefused(held)
+	h.advance(61 * time.Minute)
+	h.Eventually(func() string { return h.stateOf(kid) }, waitTimeout, pollEvery).Should(gomega.Equal("Retiring"))
 	for range 4 {
-		// After the two hours that the policy allows now, and long after.
-		h.pass(3 * time.Hour)
-		h.Eventually(h.settledKeys, patience, pollEvery).Should(gomega.Succeed())
-		h.Expect(h.stateOf(kid)).To(gomega.Equal("Retiring"), "the token lives still")
+		// This is past the two hours that the policy now allows.
+		h.advance(3 * time.Hour)
+		h.Eventually(h.signingKeysSettled, waitTimeout, pollEvery).Should(gomega.Succeed())
+		h.Expect(h.stateOf(kid)).To(gomega.Equal("Retiring"), "the token has not expired yet")
 	}
-	edit(h.scene, h.theIssuer(), lasting(100*time.Hour))
-	h.keyBecomes(key, v1alpha1.ReasonIssued)
-	h.accepts(held, registry.Current)
+	edit(h.harness, h.issuerRef(), maxLifetime(100*time.Hour))
+	h.awaitKeyReason(key, v1alpha1.ReasonIssued)
+	h.expectAccepted(held, registry.Current)
 
-	h.pass(48 * time.Hour)
-	h.Eventually(func() string { return h.stateOf(kid) }, patience, pollEvery).Should(gomega.Equal("gone"), "the token is over")
-	h.refuses(held)
+	h.advance(48 * time.Hour)
+	h.Eventually(func() string { return h.stateOf(kid) }, waitTimeout, pollEvery).Should(gomega.Equal("gone"), "the token has expired")
+	h.expectRefused(held)
 }
 
-// settledKeys: no change of the signing keys is due, and status shows them.
-func (h *house) settledKeys() error {
+// signingKeysSettled returns nil if no change of the signing keys is due and status lists them.
+func (h *issuerHarness) signingKeysSettled() error {
 	rings, err := h.ringsOf(h.name)
 	if err != nil {
 		return err
 	}
 	now := h.clock.Now()
 	if due := rings.NextChange(keyring.Schedule{Algorithm: keyring.ES256, RotateAfter: time.Hour, Prepublish: time.Minute}, now); !due.After(now) {
-		return fmt.Errorf("a change of the signing keys is due since %s", due)
+		return fmt.Errorf("a change of the signing keys has been due since %s", due)
 	}
-	issuer, err := get(h.scene, h.theIssuer())
+	issuer, err := get(h.harness, h.issuerRef())
 	if err != nil {
 		return err
 	}
-	return keysOnRecord(issuer, rings)
+	return keysInStatus(issuer, rings)
 }
 
-// stateOf is the state of a key of the refresh ring.
-func (h *house) stateOf(kid string) string {
+// stateOf returns the state of a signing key for refresh tokens.
+func (h *issuerHarness) stateOf(kid string) string {
 	rings, err := h.ringsOf(h.name)
 	if err != nil {
 		return err.Error()

@@ -1,10 +1,9 @@
-// Package faults shows what the operator does when things go wrong: the manager stops in
-// the middle of a write, two managers work at once, etcd and the API server go away, a
-// Secret is refused, a signing key is withdrawn or lost.
+// Package faults tests the operator under faults: the manager crashes between two writes, two managers run
+// at once, etcd and the API server are down, a Secret is refused, a signing key is withdrawn or lost.
 //
-// Everything runs against a real API server, with the rights of the manager's own
-// ServiceAccount, and every token is judged by test/acceptance, as the token service will.
-// With SOAK=true the suites take longer and go further.
+// All tests run against a real API server, with the rights of the manager's own ServiceAccount. Package
+// test/acceptance verifies every token in the same way as the token service. With SOAK=true the tests run
+// longer and cover more cases.
 package faults
 
 import (
@@ -20,9 +19,10 @@ import (
 var server *apiserver.Server
 
 func TestMain(m *testing.M) {
-	// What is not logged by a manager with a logger of its own.
+	// The managers have loggers of their own. This discards the rest.
 	ctrl.SetLogger(logr.Discard())
 	os.Exit(apiserver.Main(m, &server))
 }
 
+// soak reports whether SOAK=true asks for the long tests.
 func soak() bool { return os.Getenv("SOAK") == "true" }

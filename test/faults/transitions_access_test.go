@@ -11,106 +11,107 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// ofAccessTokens are transitions of keys that have an access token in their Secret, or come to
-// have one. The clock stands still.
-var ofAccessTokens = []*transition{
+// accessTokenTransitions are transitions of refresh keys with an access token in their Secret, before or
+// after. The clock does not advance.
+var accessTokenTransitions = []*transition{
 	{
-		name: "first issue with an access token", writes: 2, keyless: true, happens: createKeyWith(withAccessToken),
+		name: "first issue with an access token", writes: 2, keyless: true, apply: createKeyWith(withAccessToken),
 		want: outcome{advanced: 1, also: holdsAccess},
 	},
 	{
-		name: "access token switched on", writes: 2, happens: secretLike(withAccessToken),
-		want: outcome{also: all(holdsAccess, sameToken)},
+		name: "access token switched on", writes: 2, apply: setSecretSpec(withAccessToken),
+		want: outcome{also: allOf(holdsAccess, sameToken)},
 	},
 	{
-		name: "access token switched off", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, happens: secretLike(),
-		want: outcome{also: all(holdsNoAccess, sameToken)},
+		name: "access token switched off", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, apply: setSecretSpec(),
+		want: outcome{also: allOf(holdsNoAccess, sameToken)},
 	},
 	{
-		name: "rotate with an access token", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, happens: rotate,
+		name: "rotate with an access token", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, apply: rotate,
 		want: outcome{advanced: 1, superseded: 1, also: holdsAnotherAccess},
 	},
 	{
-		name: "rotate-now with an access token", writes: 3, key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, happens: rotateNow,
-		want: outcome{advanced: 1, also: holdsAnotherAccess}, kills: true,
+		name: "rotate-now with an access token", writes: 3, key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, apply: rotateNow,
+		want: outcome{advanced: 1, also: holdsAnotherAccess}, refusesOld: true,
 	},
 	{
-		name: "changed audience with an access token", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, happens: changeAudience,
-		want: outcome{advanced: 1, superseded: 1, also: all(saysAudience, holdsAnotherAccess)},
+		name: "changed audience with an access token", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, apply: changeAudience,
+		want: outcome{advanced: 1, superseded: 1, also: allOf(hasNewAudience, holdsAnotherAccess)},
 	},
 	{
-		name: "revoke with an access token", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, happens: revoke(true),
-		want: revoked, kills: true,
+		name: "revoke with an access token", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, apply: revoke(true),
+		want: revoked, refusesOld: true,
 	},
 }
 
-// lastingAccess lets no access token be due for renewal within jump.
+// lastingAccess sets access token lifetimes that need no renewal within jump.
 func lastingAccess(i *v1alpha1.JWTIssuer) {
 	i.Spec.AccessToken = &v1alpha1.IssuerAccessTokenSpec{
 		Lifetime: &metav1.Duration{Duration: 24 * time.Hour}, MaxLifetime: &metav1.Duration{Duration: 24 * time.Hour},
 	}
 }
 
-// longAccess lets an access token be due for renewal within jump.
+// longAccess sets access token lifetimes that need a renewal within jump.
 func longAccess(i *v1alpha1.JWTIssuer) {
 	i.Spec.AccessToken = &v1alpha1.IssuerAccessTokenSpec{
 		Lifetime: &metav1.Duration{Duration: 90 * time.Minute}, MaxLifetime: &metav1.Duration{Duration: 2 * time.Hour},
 	}
 }
 
-func all(checks ...func(*trial, *findings) error) func(*trial, *findings) error {
-	return func(r *trial, f *findings) error {
+func allOf(checks ...func(*crashCase, *clusterState) error) func(*crashCase, *clusterState) error {
+	return func(c *crashCase, s *clusterState) error {
 		var faults []error
 		for _, check := range checks {
-			faults = append(faults, check(r, f))
+			faults = append(faults, check(c, s))
 		}
 		return errors.Join(faults...)
 	}
 }
 
-func accessIn(f *findings) string {
-	return string(secretOf(f, keyName).Data[v1alpha1.SecretAccessToken])
+func accessIn(s *clusterState) string {
+	return string(secretOf(s, keyName).Data[v1alpha1.SecretAccessToken])
 }
 
-// holdsAccess: the access token is one that an API accepts, and says what the key says now.
-func holdsAccess(r *trial, f *findings) error {
-	claims, err := token.Parse(accessIn(f), token.Access, f.rings, f.issuer.Spec.URL, r.clock.Now())
+// holdsAccess checks that an API accepts the access token, and that it matches the refresh key.
+func holdsAccess(c *crashCase, s *clusterState) error {
+	claims, err := token.Parse(accessIn(s), token.Access, s.rings, s.issuer.Spec.URL, c.clock.Now())
 	switch {
 	case err != nil:
 		return fmt.Errorf("the access token in the Secret is not valid: %w", err)
-	case claims.Audience != f.key.Spec.Audience:
-		return fmt.Errorf("the access token is for %s, and the key for %s", claims.Audience, f.key.Spec.Audience)
-	case claims.ExpiresAt.After(f.line().ExpiresAt.Time):
-		return fmt.Errorf("the access token outlives the refresh token, until %s", claims.ExpiresAt)
+	case claims.Audience != s.key.Spec.Audience:
+		return fmt.Errorf("access token: got audience %s, want %s", claims.Audience, s.key.Spec.Audience)
+	case claims.ExpiresAt.After(s.line().ExpiresAt.Time):
+		return fmt.Errorf("the access token expires at %s, after the refresh token", claims.ExpiresAt)
 	}
 	return nil
 }
 
-// holdsAnotherAccess: whoever stole the Secret has not got what is in it now.
-func holdsAnotherAccess(r *trial, f *findings) error {
-	if accessIn(f) == accessIn(r.before) {
+// holdsAnotherAccess checks that the Secret holds a new access token, which a thief of the old Secret does
+// not have.
+func holdsAnotherAccess(c *crashCase, s *clusterState) error {
+	if accessIn(s) == accessIn(c.before) {
 		return errors.New("the access token is the one from before")
 	}
-	return holdsAccess(r, f)
+	return holdsAccess(c, s)
 }
 
-func holdsNoAccess(_ *trial, f *findings) error {
-	if accessIn(f) != "" {
-		return errors.New("there is an access token in the Secret still")
+func holdsNoAccess(_ *crashCase, s *clusterState) error {
+	if accessIn(s) != "" {
+		return errors.New("the Secret still holds an access token")
 	}
-	annotations := secretOf(f, keyName).Annotations
+	annotations := secretOf(s, keyName).Annotations
 	for _, about := range []string{v1alpha1.AnnotationAccessTokenHash, v1alpha1.AnnotationAccessTokenExpiresAt, v1alpha1.AnnotationAccessTokenKeyID} {
 		if annotations[about] != "" {
-			return fmt.Errorf("the Secret says %s of an access token that is gone", about)
+			return fmt.Errorf("the Secret has annotation %s without an access token", about)
 		}
 	}
 	return nil
 }
 
-func renewedAccess(r *trial, f *findings) error {
-	was, now := secretOf(r.before, keyName).Annotations, secretOf(f, keyName).Annotations
+func renewedAccess(c *crashCase, s *clusterState) error {
+	was, now := secretOf(c.before, keyName).Annotations, secretOf(s, keyName).Annotations
 	if was[v1alpha1.AnnotationAccessTokenExpiresAt] == now[v1alpha1.AnnotationAccessTokenExpiresAt] {
-		return fmt.Errorf("the access token ends when the one from before did, at %s", was[v1alpha1.AnnotationAccessTokenExpiresAt])
+		return fmt.Errorf("the access token expires when the one from before did, at %s", was[v1alpha1.AnnotationAccessTokenExpiresAt])
 	}
-	return errors.Join(holdsAnotherAccess(r, f), sameToken(r, f))
+	return errors.Join(holdsAnotherAccess(c, s), sameToken(c, s))
 }

@@ -16,77 +16,77 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// byForgers are what becomes of a line that somebody else wrote into status. What the operator
-// cannot have written is not signed again: a new token follows it, and nothing of the line
-// before is accepted. Ready is taken back until the Secret is written. The clock stands still.
-var byForgers = []*transition{
+// forgeryTransitions are transitions in which another client wrote a token line to status. The operator
+// does not sign a forged line. It issues a new token, and refuses every token of the earlier line. Ready is
+// false until the Secret is written. The clock does not advance.
+var forgeryTransitions = []*transition{
 	{
-		name: "forged hash", writes: 3, kills: true, want: outcome{advanced: 1, also: withoutForgery},
-		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { s.TokenHash = token.Hash(forgery) }),
+		name: "forged hash", writes: 3, refusesOld: true, want: outcome{advanced: 1, also: withoutForgery},
+		apply: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { s.TokenHash = token.Hash(forgery) }),
 	},
 	{
-		name: "forged content with a hash of its own", writes: 3, kills: true, want: outcome{advanced: 1, also: withoutForgery},
-		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) {
+		name: "forged content with a hash of its own", writes: 3, refusesOld: true, want: outcome{advanced: 1, also: withoutForgery},
+		apply: forge(func(s *v1alpha1.JWTRefreshKeyStatus) {
 			forgeContent(s, `{`, `{"scope":"`+forgery+`",`)
 			s.TokenHash = token.Hash(forgery)
 		}),
 	},
 	{
-		name: "content of another key", writes: 3, kills: true, want: outcome{advanced: 1, also: withoutForgery},
-		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) {
+		name: "content of another key", writes: 3, refusesOld: true, want: outcome{advanced: 1, also: withoutForgery},
+		apply: forge(func(s *v1alpha1.JWTRefreshKeyStatus) {
 			forgeContent(s, `"name":"`+keyName+`"`, `"name":"`+forgery+`"`)
 		}),
 	},
 	{
-		name: "content that is none", writes: 3, kills: true, want: outcome{advanced: 1, also: withoutForgery},
-		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) {
+		name: "content that is invalid", writes: 3, refusesOld: true, want: outcome{advanced: 1, also: withoutForgery},
+		apply: forge(func(s *v1alpha1.JWTRefreshKeyStatus) {
 			s.Content = &apiextensionsv1.JSON{Raw: []byte(`{"` + forgery + `":1}`)}
 		}),
 	},
 	{
-		name: "a line without content", writes: 3, kills: true, want: outcome{advanced: 1, also: withoutForgery},
-		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { s.Content = nil }),
+		name: "a line without content", writes: 3, refusesOld: true, want: outcome{advanced: 1, also: withoutForgery},
+		apply: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { s.Content = nil }),
 	},
 	{
-		name: "forged end", writes: 3, kills: true, want: outcome{advanced: 1, also: withoutForgery},
-		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) {
+		name: "forged end", writes: 3, refusesOld: true, want: outcome{advanced: 1, also: withoutForgery},
+		apply: forge(func(s *v1alpha1.JWTRefreshKeyStatus) {
 			s.ExpiresAt = &metav1.Time{Time: s.ExpiresAt.Add(1000 * time.Hour)}
 		}),
 	},
 	{
-		name: "forged revision", writes: 3, kills: true, want: outcome{advanced: 7, also: withoutForgery},
-		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { s.Revision = 7 }),
+		name: "forged revision", writes: 3, refusesOld: true, want: outcome{advanced: 7, also: withoutForgery},
+		apply: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { s.Revision = 7 }),
 	},
 	{
-		name: "forged kid", writes: 3, kills: true, want: outcome{advanced: 1, also: withoutForgery},
-		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { s.KeyID = forgery }),
+		name: "forged kid", writes: 3, refusesOld: true, want: outcome{advanced: 1, also: withoutForgery},
+		apply: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { s.KeyID = forgery }),
 	},
 	{
-		// The token itself is genuine, as its hash shows, and says less than what was forged.
+		// The hash shows that the token is genuine. Its content grants less than the forged content.
 		name: "forged content with the true hash", writes: 3, want: outcome{advanced: 1, superseded: 1, also: withoutForgery},
-		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { forgeContent(s, `{`, `{"scope":"`+forgery+`",`) }),
+		apply: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { forgeContent(s, `{`, `{"scope":"`+forgery+`",`) }),
 	},
 	{
 		name: "status wiped", writes: 1, want: outcome{also: sameToken},
-		happens: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { *s = v1alpha1.JWTRefreshKeyStatus{} }),
+		apply: forge(func(s *v1alpha1.JWTRefreshKeyStatus) { *s = v1alpha1.JWTRefreshKeyStatus{} }),
 	},
 }
 
 const forgery = "forged"
 
-// forge writes a status as nobody can who is not the operator, or the administrator of etcd.
-func forge(change func(*v1alpha1.JWTRefreshKeyStatus)) func(*trial) {
-	return func(r *trial) {
-		forger, err := client.New(r.manager, client.Options{Scheme: controllers.Scheme()})
-		r.Expect(err).NotTo(gomega.HaveOccurred())
-		r.Eventually(func() error {
-			key, err := get(r.scene, r.theKey())
+// forge writes a status, which only the operator and an administrator of etcd can do.
+func forge(change func(*v1alpha1.JWTRefreshKeyStatus)) func(*crashCase) {
+	return func(c *crashCase) {
+		forger, err := client.New(c.manager, client.Options{Scheme: controllers.Scheme()})
+		c.Expect(err).NotTo(gomega.HaveOccurred())
+		c.Eventually(func() error {
+			key, err := get(c.harness, c.keyRef())
 			if err != nil {
 				return err
 			}
 			change(&key.Status)
-			return forger.Status().Update(r.ctx, key)
-		}, patience, pollEvery).Should(gomega.Succeed(), "forge the status of %s", r)
+			return forger.Status().Update(c.ctx, key)
+		}, waitTimeout, pollEvery).Should(gomega.Succeed(), "cannot forge the status of %s", c)
 	}
 }
 
@@ -94,14 +94,14 @@ func forgeContent(s *v1alpha1.JWTRefreshKeyStatus, old, forged string) {
 	s.Content = &apiextensionsv1.JSON{Raw: bytes.Replace(s.Content.Raw, []byte(old), []byte(forged), 1)}
 }
 
-// withoutForgery: the line is the operator's own again.
-func withoutForgery(_ *trial, f *findings) error {
-	line := f.line()
+// withoutForgery checks that the token line is complete and contains nothing forged.
+func withoutForgery(_ *crashCase, s *clusterState) error {
+	line := s.line()
 	if line.Content == nil || line.ExpiresAt == nil {
-		return fmt.Errorf("the line is incomplete: %+v", line)
+		return fmt.Errorf("the token line is incomplete: %+v", line)
 	}
 	if content := string(line.Content.Raw); strings.Contains(content, forgery) || line.KeyID == forgery || line.TokenHash == token.Hash(forgery) {
-		return fmt.Errorf("what was forged is in the line still: kid %s, %s, content %s", line.KeyID, line.TokenHash, content)
+		return fmt.Errorf("the token line still has forged content: kid %s, hash %s, content %s", line.KeyID, line.TokenHash, content)
 	}
 	return nil
 }

@@ -13,59 +13,58 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// byIssuers are the transitions of issuers, and of the keys that they concern. The clock
-// stands still.
-var byIssuers = []*transition{
+// issuerTransitions are transitions of issuers and of their refresh keys. The clock does not advance.
+var issuerTransitions = []*transition{
 	{
-		name: "first signing keys", writes: 2, keyless: true, issuerless: true, happens: createTheIssuer,
-		want: outcome{keyless: true, also: firstKeysStay},
+		name: "first signing keys", writes: 2, keyless: true, issuerless: true, apply: createIssuer,
+		want: outcome{keyless: true, also: keepsFirstKeys},
 	},
-	{name: "changed algorithm", writes: 2, happens: changeAlgorithm, want: outcome{also: nextKeyIsES384}},
-	{name: "withdrawn signing key", writes: 5, happens: withdraw, want: outcome{advanced: 1, also: withoutWithdrawn}, kills: true},
+	{name: "changed algorithm", writes: 2, apply: changeAlgorithm, want: outcome{also: nextKeyIsES384}},
+	{name: "withdrawn signing key", writes: 5, apply: withdraw, want: outcome{advanced: 1, also: withoutWithdrawn}, refusesOld: true},
 	{
-		// The next access key has not been published for long enough, and until it has, the Secret goes
-		// without: nobody accepts the access token that it had.
+		// The next signing key for access tokens has not been published for long enough. Until then the Secret
+		// has no access token, since the earlier one is refused.
 		name: "withdrawn access key whose successor has to wait", writes: 4, issuer: []func(*v1alpha1.JWTIssuer){lastingAccess},
-		key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, happens: withdrawAccess,
-		want: outcome{issuer: v1alpha1.ReasonKeyPending, also: all(accessIsWithdrawn, holdsNoAccess)},
+		key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, apply: withdrawAccess,
+		want: outcome{issuer: v1alpha1.ReasonKeyPending, also: allOf(accessIsWithdrawn, holdsNoAccess)},
 	},
 	{
-		name: "another issuer", writes: 2, first: []step{{do: createElsewhere, want: outcome{advanced: 1, also: elsewhereReady}}},
-		happens: moveElsewhere, want: outcome{advanced: 1, superseded: 1, also: issuedElsewhere},
+		name: "another issuer", writes: 2, setup: []step{{do: createOtherIssuer, want: outcome{advanced: 1, also: otherIssuerReady}}},
+		apply: moveToOtherIssuer, want: outcome{advanced: 1, superseded: 1, also: issuedByOtherIssuer},
 	},
 	{
-		name: "deleted issuer", writes: 1, happens: deleteIssuer, kills: true,
+		name: "deleted issuer", writes: 1, apply: deleteIssuer, refusesOld: true,
 		want: outcome{reason: v1alpha1.ReasonIssuerNotFound, issuerless: true, also: sameToken},
 	},
 	{
-		// The key can be looked at before the issuer has been, and says so.
+		// If the refresh key is reconciled before the issuer, it reports that in one more write.
 		name: "deleted issuer made again", writes: 2, spare: 1,
-		first:   []step{{do: deleteIssuer, want: outcome{advanced: 1, reason: v1alpha1.ReasonIssuerNotFound, issuerless: true}, kills: true}},
-		happens: createTheIssuer, want: outcome{also: all(sameToken, sameKeys)},
+		setup: []step{{do: deleteIssuer, want: outcome{advanced: 1, reason: v1alpha1.ReasonIssuerNotFound, issuerless: true}, refusesOld: true}},
+		apply: createIssuer, want: outcome{also: allOf(sameToken, sameKeys)},
 	},
 }
 
-func createTheIssuer(r *trial) {
-	r.Expect(r.admin.Create(r.ctx, newIssuer(r.name))).To(gomega.Succeed())
+func createIssuer(c *crashCase) {
+	c.Expect(c.admin.Create(c.ctx, newIssuer(c.name))).To(gomega.Succeed())
 }
 
-func deleteIssuer(r *trial) {
-	r.Expect(r.admin.Delete(r.ctx, newIssuer(r.name))).To(gomega.Succeed())
+func deleteIssuer(c *crashCase) {
+	c.Expect(c.admin.Delete(c.ctx, newIssuer(c.name))).To(gomega.Succeed())
 }
 
-// otherIssuer is the name of another issuer, of whose writes none belong to the trial.
-func otherIssuer(trial string) string { return trial + "-other" }
+// otherIssuer returns the name of a second issuer. Its writes do not count for the case.
+func otherIssuer(name string) string { return name + "-other" }
 
-// issuerNamed is the issuer that a token is to be judged by: the other one of a trial only
-// where the token itself names it.
-func issuerNamed(compact, trial string) string {
-	if other := otherIssuer(trial); issuerIn(compact) == newIssuer(other).Spec.URL {
+// issuerNamed returns the issuer for the verification of a token: the second issuer of a case if the token
+// names it, else the first.
+func issuerNamed(compact, name string) string {
+	if other := otherIssuer(name); issuerIn(compact) == newIssuer(other).Spec.URL {
 		return other
 	}
-	return trial
+	return name
 }
 
-// issuerIn is what a token says of its issuer, whoever signed it.
+// issuerIn returns the issuer that a token names, without a check of the signature.
 func issuerIn(compact string) string {
 	parts := strings.Split(compact, ".")
 	if len(parts) != 3 {
@@ -82,30 +81,30 @@ func issuerIn(compact string) string {
 	return claims.Issuer
 }
 
-func createElsewhere(r *trial) { r.issuer(otherIssuer(r.name)) }
+func createOtherIssuer(c *crashCase) { c.createIssuer(otherIssuer(c.name)) }
 
-func moveElsewhere(r *trial) {
-	r.editKey(func(k *v1alpha1.JWTRefreshKey) {
-		k.Spec.IssuerRef = &v1alpha1.IssuerReference{Name: otherIssuer(r.name)}
+func moveToOtherIssuer(c *crashCase) {
+	c.editKey(func(k *v1alpha1.JWTRefreshKey) {
+		k.Spec.IssuerRef = &v1alpha1.IssuerReference{Name: otherIssuer(c.name)}
 	})
 }
 
-func withdraw(r *trial) {
-	annotate(r.scene, newIssuer(r.name), v1alpha1.AnnotationWithdrawKey, r.before.line().KeyID)
+func withdraw(c *crashCase) {
+	annotate(c.harness, newIssuer(c.name), v1alpha1.AnnotationWithdrawKey, c.before.line().KeyID)
 }
 
-func withdrawAccess(r *trial) {
-	f, err := r.find()
-	r.Expect(err).NotTo(gomega.HaveOccurred())
-	annotate(r.scene, newIssuer(r.name), v1alpha1.AnnotationWithdrawKey, f.kid(keyring.Access, keyring.Active))
+func withdrawAccess(c *crashCase) {
+	s, err := c.readState()
+	c.Expect(err).NotTo(gomega.HaveOccurred())
+	annotate(c.harness, newIssuer(c.name), v1alpha1.AnnotationWithdrawKey, s.kid(keyring.Access, keyring.Active))
 }
 
-func changeAlgorithm(r *trial) {
-	edit(r.scene, newIssuer(r.name), signing(func(s *v1alpha1.SigningSpec) { s.Algorithm = v1alpha1.SigningAlgorithm(keyring.ES384) }))
+func changeAlgorithm(c *crashCase) {
+	edit(c.harness, newIssuer(c.name), signing(func(s *v1alpha1.SigningSpec) { s.Algorithm = v1alpha1.SigningAlgorithm(keyring.ES384) }))
 }
 
-func elsewhereReady(r *trial, _ *findings) error {
-	issuer, err := get(r.scene, newIssuer(otherIssuer(r.name)))
+func otherIssuerReady(c *crashCase, _ *clusterState) error {
+	issuer, err := get(c.harness, newIssuer(otherIssuer(c.name)))
 	if err != nil {
 		return err
 	}
@@ -115,76 +114,76 @@ func elsewhereReady(r *trial, _ *findings) error {
 	return nil
 }
 
-func issuedElsewhere(r *trial, f *findings) error {
-	other := newIssuer(otherIssuer(r.name))
-	endpoint := string(secretOf(f, keyName).Data[v1alpha1.SecretTokenEndpoint])
+func issuedByOtherIssuer(c *crashCase, s *clusterState) error {
+	other := newIssuer(otherIssuer(c.name))
+	endpoint := string(secretOf(s, keyName).Data[v1alpha1.SecretTokenEndpoint])
 	switch {
-	case f.key.Status.Issuer != other.Name:
-		return fmt.Errorf("status names issuer %s, not %s", f.key.Status.Issuer, other.Name)
-	case issuerIn(f.token()) != other.Spec.URL:
-		return fmt.Errorf("the token is one of %s, not of %s", issuerIn(f.token()), other.Spec.URL)
+	case s.key.Status.Issuer != other.Name:
+		return fmt.Errorf("status.issuer: got %s, want %s", s.key.Status.Issuer, other.Name)
+	case issuerIn(s.token()) != other.Spec.URL:
+		return fmt.Errorf("issuer of the token: got %s, want %s", issuerIn(s.token()), other.Spec.URL)
 	case endpoint != other.Spec.URL+"/token":
-		return fmt.Errorf("the Secret sends the token of %s to %s", other.Name, endpoint)
-	case f.line().Previous[0].TokenHash != r.before.line().TokenHash:
+		return fmt.Errorf("token endpoint in the Secret: got %s, want %s", endpoint, other.Spec.URL+"/token")
+	case s.line().Previous[0].TokenHash != c.before.line().TokenHash:
 		return errors.New("the superseded token is not the one from before")
 	}
 	return nil
 }
 
-func withoutWithdrawn(r *trial, f *findings) error {
-	if _, there := f.rings.Lookup(keyring.Refresh, r.before.line().KeyID); there {
-		return errors.New("the withdrawn key is in the ring still")
+func withoutWithdrawn(c *crashCase, s *clusterState) error {
+	if _, there := s.rings.Lookup(keyring.Refresh, c.before.line().KeyID); there {
+		return errors.New("the withdrawn signing key is still in the ring")
 	}
-	if now, next := f.line().KeyID, r.before.kid(keyring.Refresh, keyring.Pending); now != next {
-		return fmt.Errorf("key %s signed, not %s which was next", now, next)
+	if now, next := s.line().KeyID, c.before.kid(keyring.Refresh, keyring.Pending); now != next {
+		return fmt.Errorf("signing key: got %s, want the next one, %s", now, next)
 	}
 	return nil
 }
 
-// accessIsWithdrawn: nobody accepts the access token from before any more.
-func accessIsWithdrawn(r *trial, f *findings) error {
-	_, err := token.Parse(accessIn(r.before), token.Access, f.rings, f.issuer.Spec.URL, r.clock.Now())
+// accessIsWithdrawn checks that the access token from before is refused.
+func accessIsWithdrawn(c *crashCase, s *clusterState) error {
+	_, err := token.Parse(accessIn(c.before), token.Access, s.rings, s.issuer.Spec.URL, c.clock.Now())
 	if !errors.Is(err, token.ErrUnknownKey) {
-		return fmt.Errorf("the access token of the withdrawn key is not refused as one of an unknown key: %w", err)
+		return fmt.Errorf("access token of the withdrawn signing key: got error %w, want ErrUnknownKey", err)
 	}
-	return sameToken(r, f)
+	return sameToken(c, s)
 }
 
-// accessIssuedAgain: and there is another one, signed by the key that was next.
-func accessIssuedAgain(r *trial, f *findings) error {
-	return errors.Join(accessIsWithdrawn(r, f), accessOfTheNextKey(r, f))
+// accessIssuedAgain also checks that the next signing key signed another access token.
+func accessIssuedAgain(c *crashCase, s *clusterState) error {
+	return errors.Join(accessIsWithdrawn(c, s), accessOfTheNextKey(c, s))
 }
 
-func accessOfTheNextKey(r *trial, f *findings) error {
-	if now, next := f.kid(keyring.Access, keyring.Active), r.before.kid(keyring.Access, keyring.Pending); now != next {
-		return fmt.Errorf("access key %q is active, not %q which was next", now, next)
+func accessOfTheNextKey(c *crashCase, s *clusterState) error {
+	if now, next := s.kid(keyring.Access, keyring.Active), c.before.kid(keyring.Access, keyring.Pending); now != next {
+		return fmt.Errorf("active signing key for access tokens: got %q, want the next one, %q", now, next)
 	}
-	return errors.Join(sameToken(r, f), holdsAnotherAccess(r, f))
+	return errors.Join(sameToken(c, s), holdsAnotherAccess(c, s))
 }
 
-func nextKeyIsES384(r *trial, f *findings) error {
-	for _, key := range f.rings.Keys() {
+func nextKeyIsES384(c *crashCase, s *clusterState) error {
+	for _, key := range s.rings.Keys() {
 		if (key.State == keyring.Pending) != (key.Algorithm == keyring.ES384) {
-			return fmt.Errorf("key %s is %s and for %s", key.ID, key.State, key.Algorithm)
+			return fmt.Errorf("signing key %s is %s with algorithm %s, want ES384 for Pending keys only", key.ID, key.State, key.Algorithm)
 		}
 	}
-	return sameToken(r, f)
+	return sameToken(c, s)
 }
 
-func sameKeys(r *trial, f *findings) error {
-	if !r.before.rings.Equal(f.rings) {
-		return errors.New("the signing keys are not those from before")
+func sameKeys(c *crashCase, s *clusterState) error {
+	if !c.before.rings.Equal(s.rings) {
+		return errors.New("the signing keys changed")
 	}
 	return nil
 }
 
-// firstKeysStay: the keys that a crash left behind are the ones in use.
-func firstKeysStay(r *trial, f *findings) error {
-	if n := len(f.rings.Keys()); n != 4 {
-		return fmt.Errorf("%d keys, not two rings of two", n)
+// keepsFirstKeys checks that the signing keys from before a crash are in use.
+func keepsFirstKeys(c *crashCase, s *clusterState) error {
+	if n := len(s.rings.Keys()); n != 4 {
+		return fmt.Errorf("got %d signing keys, want two rings of two", n)
 	}
-	if r.wreck != nil && r.wreck.rings != nil && !r.wreck.rings.Equal(f.rings) {
-		return errors.New("the keys that the crash left behind were replaced")
+	if c.afterCrash != nil && c.afterCrash.rings != nil && !c.afterCrash.rings.Equal(s.rings) {
+		return errors.New("the signing keys from before the crash were replaced")
 	}
 	return nil
 }

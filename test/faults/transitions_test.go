@@ -12,84 +12,85 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// transition is something that happens to a key or to an issuer.
+// transition is a change of a refresh key or of an issuer.
 type transition struct {
 	name string
-	// writes is what it costs when nothing goes wrong.
+	// writes is the number of writes without a fault.
 	writes int
-	// spare is how many more it may cost, depending on which controller looks first.
+	// spare is how many more writes are allowed, depending on which controller reconciles first.
 	spare int
-	// issuer and key make the objects; issuerless and keyless leave that to happens.
+	// issuer and key modify the objects to create. With issuerless or keyless, apply creates them.
 	issuer              []func(*v1alpha1.JWTIssuer)
 	key                 []func(*v1alpha1.JWTRefreshKey)
 	issuerless, keyless bool
-	// made is what becomes of the key that is made; when nil, it is issued.
-	made *outcome
-	// first leads up to it.
-	first []step
-	// earlier is a crash that belongs to it: what is tried is what the next manager does.
-	earlier crash
-	happens func(*trial)
-	want    outcome
-	// kills: the token from before is refused from then on.
-	kills bool
-	// late: but not before another token stands in the Secret.
-	late bool
-	// plunders: it takes the token out of the Secret.
-	plunders bool
-	// orphans: it needs a Secret whose owner is gone, which a garbage collector takes away.
-	orphans bool
+	// created is the expected outcome of creating the key; nil means that the key is issued.
+	created *outcome
+	// setup leads to the state in which the transition begins.
+	setup []step
+	// earlierCrash is a crash that belongs to the transition. The case tests what the next manager does.
+	earlierCrash crash
+	apply        func(*crashCase)
+	want         outcome
+	// refusesOld: the token from before is refused afterwards.
+	refusesOld bool
+	// refusesLate: it is refused only once another token is in the Secret.
+	refusesLate bool
+	// removesToken: the transition takes the token out of the Secret.
+	removesToken bool
+	// needsOrphan: the transition needs a Secret whose owner was deleted. A garbage collector would delete
+	// it.
+	needsOrphan bool
 }
 
 // step leads from one settled state to the next.
 type step struct {
-	do    func(*trial)
-	want  outcome
-	kills bool
+	do         func(*crashCase)
+	want       outcome
+	refusesOld bool
 }
 
-// plays are all transitions, and how far the clock goes before they happen.
-var plays = []struct {
+// transitionGroups are all transitions, and how far the clock advances before them.
+var transitionGroups = []struct {
 	name        string
 	transitions []*transition
 	jump        time.Duration
 }{
-	{"of what users do", byUsers, 0},
-	{"of access tokens in Secrets", ofAccessTokens, 0},
-	{"of what befalls issuers", byIssuers, 0},
-	{"of what is forged", byForgers, 0},
-	{"of what time brings", byTime, jump},
+	{"requests of users", userTransitions, 0},
+	{"access tokens in Secrets", accessTokenTransitions, 0},
+	{"changes of issuers", issuerTransitions, 0},
+	{"forged status", forgeryTransitions, 0},
+	{"passage of time", timeTransitions, jump},
 }
 
 func clientKey(key *v1alpha1.JWTRefreshKey) client.ObjectKey { return client.ObjectKeyFromObject(key) }
 
-func createTheKey(r *trial) { createKeyWith()(r) }
+func createKey(c *crashCase) { createKeyWith()(c) }
 
-func createKeyWith(change ...func(*v1alpha1.JWTRefreshKey)) func(*trial) {
-	return func(r *trial) { r.scene.key(r.name, keyName, r.name, change...) }
+func createKeyWith(change ...func(*v1alpha1.JWTRefreshKey)) func(*crashCase) {
+	return func(c *crashCase) { c.harness.createKey(c.name, keyName, c.name, change...) }
 }
 
-func deleteTheKey(r *trial) { r.Expect(r.admin.Delete(r.ctx, r.theKey())).To(gomega.Succeed()) }
+func deleteKey(c *crashCase) { c.Expect(c.admin.Delete(c.ctx, c.keyRef())).To(gomega.Succeed()) }
 
-func touchKey(r *trial)    { touch(r.scene, r.theKey()) }
-func touchIssuer(r *trial) { touch(r.scene, newIssuer(r.name)) }
-func rotate(r *trial)      { r.annotateKey(v1alpha1.AnnotationRotate, "hygiene") }
-func rotateNow(r *trial)   { r.annotateKey(v1alpha1.AnnotationRotateNow, "leak") }
+func touchKey(c *crashCase)    { touch(c.harness, c.keyRef()) }
+func touchIssuer(c *crashCase) { touch(c.harness, newIssuer(c.name)) }
+func rotate(c *crashCase)      { c.annotateKey(v1alpha1.AnnotationRotate, "hygiene") }
+func rotateNow(c *crashCase)   { c.annotateKey(v1alpha1.AnnotationRotateNow, "leak") }
 
 const anotherAudience = "https://billing.example.com"
 
-func changeAudience(r *trial) {
-	r.editKey(func(k *v1alpha1.JWTRefreshKey) { k.Spec.Audience = anotherAudience })
+func changeAudience(c *crashCase) {
+	c.editKey(func(k *v1alpha1.JWTRefreshKey) { k.Spec.Audience = anotherAudience })
 }
 
-func revoke(revoked bool) func(*trial) {
-	return func(r *trial) { r.editKey(func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = revoked }) }
+func revoke(revoked bool) func(*crashCase) {
+	return func(c *crashCase) { c.editKey(func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = revoked }) }
 }
 
-// secretLike changes spec.secret as a whole.
-func secretLike(change ...func(*v1alpha1.JWTRefreshKey)) func(*trial) {
-	return func(r *trial) {
-		r.editKey(func(k *v1alpha1.JWTRefreshKey) {
+// setSecretSpec replaces spec.secret.
+func setSecretSpec(change ...func(*v1alpha1.JWTRefreshKey)) func(*crashCase) {
+	return func(c *crashCase) {
+		c.editKey(func(k *v1alpha1.JWTRefreshKey) {
 			k.Spec.Secret = nil
 			for _, c := range change {
 				c(k)
@@ -100,7 +101,9 @@ func secretLike(change ...func(*v1alpha1.JWTRefreshKey)) func(*trial) {
 
 const renamed = "orders-renamed"
 
-func underAnotherName(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Name: renamed} }
+func withSecretRenamed(k *v1alpha1.JWTRefreshKey) {
+	k.Spec.Secret = &v1alpha1.SecretSpec{Name: renamed}
+}
 
 func withoutSecret(k *v1alpha1.JWTRefreshKey) {
 	k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone}
@@ -134,28 +137,28 @@ func never(k *v1alpha1.JWTRefreshKey) {
 	k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationNever}
 }
 
-func secretOf(f *findings, name string) *corev1.Secret {
-	secret := f.secrets[name]
+func secretOf(s *clusterState, name string) *corev1.Secret {
+	secret := s.secrets[name]
 	return &secret
 }
 
-func sameToken(r *trial, f *findings) error {
-	if r.before.token() != f.token() {
-		return errors.New("the Secret came back with another token")
+func sameToken(c *crashCase, s *clusterState) error {
+	if c.before.token() != s.token() {
+		return errors.New("the Secret holds another token than before")
 	}
-	return sameLine(r, f)
+	return sameLine(c, s)
 }
 
-func sameLine(r *trial, f *findings) error {
-	if r.before.line().TokenHash != f.line().TokenHash {
-		return errors.New("the line has another token")
+func sameLine(c *crashCase, s *clusterState) error {
+	if c.before.line().TokenHash != s.line().TokenHash {
+		return errors.New("status has another token than before")
 	}
 	return nil
 }
 
-func keyGone(_ *trial, f *findings) error {
-	if f.key != nil {
-		return errors.New("the key is there still")
+func keyGone(_ *crashCase, s *clusterState) error {
+	if s.key != nil {
+		return errors.New("the refresh key still exists")
 	}
 	return nil
 }

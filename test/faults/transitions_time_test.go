@@ -11,66 +11,66 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
-// jump is how far the clock goes for byTime, whose keys are made for it.
+// jump is how far the clock advances before timeTransitions, whose keys are made for it.
 const jump = 70 * time.Minute
 
-// byTime are the transitions that come by themselves, once somebody looks.
-var byTime = []*transition{
+// timeTransitions are transitions that become due by time and happen at the next reconcile.
+var timeTransitions = []*transition{
 	{
 		name: "renewal due", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){lifetime(90 * time.Minute), renewBefore(30 * time.Minute)},
-		happens: touchKey, want: outcome{advanced: 1, superseded: 1},
+		apply: touchKey, want: outcome{advanced: 1, superseded: 1},
 	},
 	{
 		name: "end in mode Never", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){lifetime(time.Hour), never},
-		happens: touchKey, want: outcome{reason: v1alpha1.ReasonExpired, tokenless: true}, kills: true,
+		apply: touchKey, want: outcome{reason: v1alpha1.ReasonExpired, tokenless: true}, refusesOld: true,
 	},
 	{
-		name: "spec.expiresAt is reached by a token cut to it", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){endsInAnHour},
-		happens: touchKey, want: outcome{reason: v1alpha1.ReasonExpired, tokenless: true}, kills: true,
+		name: "spec.expiresAt is reached by a token with that expiry", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){endsInAnHour},
+		apply: touchKey, want: outcome{reason: v1alpha1.ReasonExpired, tokenless: true}, refusesOld: true,
 	},
 	{
 		name: "spec.expiresAt is reached by a token from before it was set", writes: 2,
-		first:   []step{{do: func(r *trial) { r.editKey(endsInAnHour) }, want: outcome{advanced: 1}}},
-		happens: touchKey, want: outcome{reason: v1alpha1.ReasonExpired, tokenless: true}, kills: true,
+		setup: []step{{do: func(c *crashCase) { c.editKey(endsInAnHour) }, want: outcome{advanced: 1}}},
+		apply: touchKey, want: outcome{reason: v1alpha1.ReasonExpired, tokenless: true}, refusesOld: true,
 	},
 	{
-		name: "first issue into a left-over Secret", writes: 2, orphans: true, first: []step{
+		name: "first issue into an orphaned Secret", writes: 2, needsOrphan: true, setup: []step{
 			keyDeleted,
-			{do: createTheKey, want: outcome{reason: v1alpha1.ReasonWaitingForSecret, untouched: true}},
+			{do: createKey, want: outcome{reason: v1alpha1.ReasonWaitingForSecret, untouched: true}},
 		},
-		happens: touchKey, want: outcome{advanced: 1, also: ownedByReference}, kills: true,
+		apply: touchKey, want: outcome{advanced: 1, also: ownedByReference}, refusesOld: true,
 	},
 	{
 		name: "removal of the old Secret after a rename", writes: 1,
-		first:   []step{{do: secretLike(underAnotherName), want: outcome{advanced: 1, also: bothHoldTheToken}}},
-		happens: touchKey, want: outcome{also: oldSecretGone},
+		setup: []step{{do: setSecretSpec(withSecretRenamed), want: outcome{advanced: 1, also: bothHoldTheToken}}},
+		apply: touchKey, want: outcome{also: oldSecretGone},
 	},
 	{
 		name: "retirement at overlap.max", writes: 1, key: []func(*v1alpha1.JWTRefreshKey){overlapMax(time.Hour)},
-		first:   []step{{do: rotate, want: outcome{advanced: 2, superseded: 1}}},
-		happens: touchKey, want: outcome{},
+		setup: []step{{do: rotate, want: outcome{advanced: 2, superseded: 1}}},
+		apply: touchKey, want: outcome{},
 	},
 	{
 		name: "renewal of the access token", writes: 1, issuer: []func(*v1alpha1.JWTIssuer){longAccess},
-		key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, happens: touchKey, want: outcome{also: renewedAccess},
+		key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, apply: touchKey, want: outcome{also: renewedAccess},
 	},
 	{
 		name: "withdrawn access key whose successor may sign", writes: 3, issuer: []func(*v1alpha1.JWTIssuer){lastingAccess},
-		key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, happens: withdrawAccess, want: outcome{also: accessIssuedAgain},
+		key: []func(*v1alpha1.JWTRefreshKey){withAccessToken}, apply: withdrawAccess, want: outcome{also: accessIssuedAgain},
 	},
 	{
-		name: "the successor of a withdrawn access key has waited", writes: 4, issuer: []func(*v1alpha1.JWTIssuer){lastingAccess},
-		key:     []func(*v1alpha1.JWTRefreshKey){withAccessToken},
-		first:   []step{{do: withdrawAccess, want: outcome{advanced: 1, issuer: v1alpha1.ReasonKeyPending, also: holdsNoAccess}}},
-		happens: touchIssuer, want: outcome{also: accessOfTheNextKey},
+		name: "successor of a withdrawn access key becomes active", writes: 4, issuer: []func(*v1alpha1.JWTIssuer){lastingAccess},
+		key:   []func(*v1alpha1.JWTRefreshKey){withAccessToken},
+		setup: []step{{do: withdrawAccess, want: outcome{advanced: 1, issuer: v1alpha1.ReasonKeyPending, also: holdsNoAccess}}},
+		apply: touchIssuer, want: outcome{also: accessOfTheNextKey},
 	},
 	{
 		name: "rotation of the signing keys", writes: 2, issuer: []func(*v1alpha1.JWTIssuer){hourlyKeys},
-		happens: touchIssuer, want: outcome{also: keysRotatedOnce},
+		apply: touchIssuer, want: outcome{also: keysRotatedOnce},
 	},
 }
 
-// endsInAnHour goes by the same clock that a round begins with.
+// endsInAnHour sets spec.expiresAt by the same clock with which a run begins.
 func endsInAnHour(k *v1alpha1.JWTRefreshKey) {
 	k.Spec.ExpiresAt = &metav1.Time{Time: time.Now().Add(time.Hour)}
 }
@@ -81,24 +81,24 @@ func hourlyKeys(i *v1alpha1.JWTIssuer) {
 	}
 }
 
-func oldSecretGone(r *trial, f *findings) error {
-	if _, there := f.secrets[keyName]; there {
-		return errors.New("the Secret under the old name is there still")
+func oldSecretGone(c *crashCase, s *clusterState) error {
+	if _, there := s.secrets[keyName]; there {
+		return errors.New("the Secret with the old name still exists")
 	}
-	return sameToken(r, f)
+	return sameToken(c, s)
 }
 
-func keysRotatedOnce(r *trial, f *findings) error {
+func keysRotatedOnce(c *crashCase, s *clusterState) error {
 	for _, use := range []keyring.Use{keyring.Refresh, keyring.Access} {
-		if active, next := f.kid(use, keyring.Active), r.before.kid(use, keyring.Pending); active != next {
-			return fmt.Errorf("key %s of the %s ring is active, not %s which was next", active, use, next)
+		if active, next := s.kid(use, keyring.Active), c.before.kid(use, keyring.Pending); active != next {
+			return fmt.Errorf("active key of the %s ring: got %s, want the next one, %s", use, active, next)
 		}
-		if old, was := f.kid(use, keyring.Retiring), r.before.kid(use, keyring.Active); old != was {
-			return fmt.Errorf("key %q of the %s ring is retiring, not %s which was active", old, use, was)
+		if old, was := s.kid(use, keyring.Retiring), c.before.kid(use, keyring.Active); old != was {
+			return fmt.Errorf("retiring key of the %s ring: got %q, want %s, which was active", use, old, was)
 		}
 	}
-	if r.wreck != nil && r.wreck.kid(keyring.Refresh, keyring.Active) == f.kid(keyring.Refresh, keyring.Active) && !r.wreck.rings.Equal(f.rings) {
-		return errors.New("the keys that the crash left behind were replaced")
+	if c.afterCrash != nil && c.afterCrash.kid(keyring.Refresh, keyring.Active) == s.kid(keyring.Refresh, keyring.Active) && !c.afterCrash.rings.Equal(s.rings) {
+		return errors.New("the signing keys from before the crash were replaced")
 	}
-	return sameToken(r, f)
+	return sameToken(c, s)
 }

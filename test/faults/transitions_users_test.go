@@ -14,149 +14,151 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// byUsers are the transitions that somebody asks for. The clock stands still.
-var byUsers = []*transition{
-	{name: "first issue", writes: 2, keyless: true, happens: createTheKey, want: outcome{advanced: 1}},
+// userTransitions are transitions that users request. The clock does not advance.
+var userTransitions = []*transition{
+	{name: "first issue", writes: 2, keyless: true, apply: createKey, want: outcome{advanced: 1}},
 	{
-		name: "adoption", writes: 1, keyless: true, happens: createTheKey, earlier: crash{1, after},
-		want: outcome{advanced: 1, also: sameTokenAsInTheWreck},
+		name: "adoption", writes: 1, keyless: true, apply: createKey, earlierCrash: crash{1, after},
+		want: outcome{advanced: 1, also: sameTokenAsAfterCrash},
 	},
 	{
-		name: "first issue into a retained Secret", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){retained}, first: []step{keyDeleted},
-		happens: createKeyWith(retained), want: outcome{advanced: 1, also: ownedByAnnotation},
+		name: "first issue into a retained Secret", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){retained}, setup: []step{keyDeleted},
+		apply: createKeyWith(retained), want: outcome{advanced: 1, also: ownedByAnnotation},
 	},
 	{
-		name: "first issue into a retained Secret that is to be kept no longer", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){retained},
-		first: []step{keyDeleted}, happens: createTheKey, want: outcome{advanced: 1, also: ownedByReference},
+		name: "first issue into a retained Secret with deletionPolicy Delete", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){retained},
+		setup: []step{keyDeleted}, apply: createKey, want: outcome{advanced: 1, also: ownedByReference},
 	},
 	{
-		name: "a left-over Secret is waited for", writes: 1, first: []step{keyDeleted}, orphans: true,
-		happens: createTheKey, want: outcome{reason: v1alpha1.ReasonWaitingForSecret, untouched: true},
+		name: "wait for the deletion of an orphaned Secret", writes: 1, setup: []step{keyDeleted}, needsOrphan: true,
+		apply: createKey, want: outcome{reason: v1alpha1.ReasonWaitingForSecret, untouched: true},
 	},
-	{name: "changed audience", writes: 2, happens: changeAudience, want: outcome{advanced: 1, superseded: 1, also: saysAudience}},
-	{name: "rotate", writes: 2, happens: rotate, want: outcome{advanced: 1, superseded: 1, also: keepsItsFirst}},
-	{name: "rotate-now", writes: 3, happens: rotateNow, want: outcome{advanced: 1, also: beginsAnew}, kills: true},
+	{name: "changed audience", writes: 2, apply: changeAudience, want: outcome{advanced: 1, superseded: 1, also: hasNewAudience}},
+	{name: "rotate", writes: 2, apply: rotate, want: outcome{advanced: 1, superseded: 1, also: keepsFirstRevision}},
+	{name: "rotate-now", writes: 3, apply: rotateNow, want: outcome{advanced: 1, also: setsFirstRevision}, refusesOld: true},
 	{
-		name: "rotate without overlap", writes: 3, key: []func(*v1alpha1.JWTRefreshKey){overlapMax(0)}, happens: rotate,
-		want: outcome{advanced: 1}, kills: true, late: true,
+		name: "rotate without overlap", writes: 3, key: []func(*v1alpha1.JWTRefreshKey){overlapMax(0)}, apply: rotate,
+		want: outcome{advanced: 1}, refusesOld: true, refusesLate: true,
 	},
-	{name: "revoke", writes: 2, happens: revoke(true), want: revoked, kills: true},
+	{name: "revoke", writes: 2, apply: revoke(true), want: revoked, refusesOld: true},
 	{
-		name: "un-revoke", writes: 3, first: []step{{do: revoke(true), want: revokedFirst, kills: true}}, happens: revoke(false),
-		want: outcome{advanced: 1, also: beginsAnew},
+		name: "un-revoke", writes: 3, setup: []step{{do: revoke(true), want: revokedFirst, refusesOld: true}}, apply: revoke(false),
+		want: outcome{advanced: 1, also: setsFirstRevision},
 	},
 	{
 		name: "un-revoke of a key that was never issued", writes: 3, key: []func(*v1alpha1.JWTRefreshKey){revokedFromTheStart},
-		made: &outcome{reason: v1alpha1.ReasonRevoked, secretless: true}, happens: revoke(false),
-		// The first revision may have been in the Secret before it was on record.
-		want: outcome{advanced: 2, also: beginsAnew},
+		created: &outcome{reason: v1alpha1.ReasonRevoked, secretless: true}, apply: revoke(false),
+		// Revision 1 may have been written to the Secret before status recorded it.
+		want: outcome{advanced: 2, also: setsFirstRevision},
 	},
-	{name: "renamed Secret", writes: 2, happens: secretLike(underAnotherName), want: outcome{also: bothHoldTheToken}},
-	{name: "deleted Secret", writes: 1, happens: deleteSecret, want: outcome{also: sameToken}, plunders: true},
-	{name: "lost ownerReference", writes: 1, happens: loseOwnerReference, want: outcome{also: sameTokenOwnedByReference}},
-	{name: "edited Secret", writes: 1, happens: editSecret, want: outcome{also: sameToken}, plunders: true},
-	{name: "mode Write to None", writes: 2, happens: secretLike(withoutSecret), want: outcome{secretless: true, also: namesNoSecret}, plunders: true},
+	{name: "renamed Secret", writes: 2, apply: setSecretSpec(withSecretRenamed), want: outcome{also: bothHoldTheToken}},
+	{name: "deleted Secret", writes: 1, apply: deleteSecret, want: outcome{also: sameToken}, removesToken: true},
+	{name: "lost ownerReference", writes: 1, apply: loseOwnerReference, want: outcome{also: sameTokenOwnedByReference}},
+	{name: "edited Secret", writes: 1, apply: editSecret, want: outcome{also: sameToken}, removesToken: true},
+	{name: "mode Write to None", writes: 2, apply: setSecretSpec(withoutSecret), want: outcome{secretless: true, also: keepsLineWithoutSecretName}, removesToken: true},
 	{
 		name: "mode None to Write", writes: 2, key: []func(*v1alpha1.JWTRefreshKey){withoutSecret},
-		made: &outcome{advanced: 1, secretless: true, also: namesNoSecretYet}, happens: secretLike(), want: outcome{also: sameLine},
+		created: &outcome{advanced: 1, secretless: true, also: hasNoSecretName}, apply: setSecretSpec(), want: outcome{also: sameLine},
 	},
 }
 
 var (
-	revoked      = outcome{reason: v1alpha1.ReasonRevoked, tokenless: true, also: saysRevoked}
+	revoked      = outcome{reason: v1alpha1.ReasonRevoked, tokenless: true, also: isRevoked}
 	revokedFirst = outcome{reason: v1alpha1.ReasonRevoked, tokenless: true, advanced: 1}
-	// keyDeleted leaves a Secret with a token that is dead.
-	keyDeleted = step{do: deleteTheKey, want: outcome{keyless: true, also: keyGone}, kills: true}
+	// keyDeleted leaves a Secret with a token that is refused.
+	keyDeleted = step{do: deleteKey, want: outcome{keyless: true, also: keyGone}, refusesOld: true}
 )
 
-// beginsAnew: nothing counts that was issued before the present line.
-func beginsAnew(_ *trial, f *findings) error {
-	if status := &f.key.Status; status.FirstRevision != status.Revision {
-		return fmt.Errorf("the first revision is %d, and the line was ended before revision %d", status.FirstRevision, status.Revision)
+// setsFirstRevision checks that no token from before the present revision is valid.
+func setsFirstRevision(_ *crashCase, s *clusterState) error {
+	if status := &s.key.Status; status.FirstRevision != status.Revision {
+		return fmt.Errorf("first revision: got %d, want %d", status.FirstRevision, status.Revision)
 	}
 	return nil
 }
 
-// keepsItsFirst: the line was never ended.
-func keepsItsFirst(_ *trial, f *findings) error {
-	if first := f.key.Status.FirstRevision; first != 0 {
-		return fmt.Errorf("the first revision is %d, and the line was never ended", first)
+// keepsFirstRevision checks that status.firstRevision is not set.
+func keepsFirstRevision(_ *crashCase, s *clusterState) error {
+	if first := s.key.Status.FirstRevision; first != 0 {
+		return fmt.Errorf("first revision: got %d, want 0", first)
 	}
 	return nil
 }
 
 func revokedFromTheStart(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true }
 
-func deleteSecret(r *trial) {
-	secret := secretNamed(r.name, keyName)
-	r.Expect(r.admin.Delete(r.ctx, secret)).To(gomega.Succeed())
+func deleteSecret(c *crashCase) {
+	secret := secretNamed(c.name, keyName)
+	c.Expect(c.admin.Delete(c.ctx, secret)).To(gomega.Succeed())
 }
 
-func loseOwnerReference(r *trial) { r.editSecret(func(s *corev1.Secret) { s.OwnerReferences = nil }) }
-
-func sameTokenOwnedByReference(r *trial, f *findings) error {
-	return errors.Join(sameToken(r, f), ownedByReference(r, f))
+func loseOwnerReference(c *crashCase) {
+	c.editSecret(func(s *corev1.Secret) { s.OwnerReferences = nil })
 }
 
-func editSecret(r *trial) {
+func sameTokenOwnedByReference(c *crashCase, s *clusterState) error {
+	return errors.Join(sameToken(c, s), ownedByReference(c, s))
+}
+
+func editSecret(c *crashCase) {
 	const planted = "not a token"
-	r.witness.kill(token.Hash(planted))
-	r.editSecret(func(s *corev1.Secret) { s.Data[v1alpha1.SecretToken] = []byte(planted) })
+	c.watcher.expectRefusal(token.Hash(planted))
+	c.editSecret(func(s *corev1.Secret) { s.Data[v1alpha1.SecretToken] = []byte(planted) })
 }
 
-func sameTokenAsInTheWreck(r *trial, f *findings) error {
-	if found := string(secretOf(r.wreck, keyName).Data[v1alpha1.SecretToken]); found == "" || found != f.token() {
-		return errors.New("the token that the crash left in the Secret is not the one that was recorded")
+func sameTokenAsAfterCrash(c *crashCase, s *clusterState) error {
+	if found := string(secretOf(c.afterCrash, keyName).Data[v1alpha1.SecretToken]); found == "" || found != s.token() {
+		return errors.New("status does not record the token that was in the Secret after the crash")
 	}
 	return nil
 }
 
-func ownedByAnnotation(_ *trial, f *findings) error {
-	secret := secretOf(f, keyName)
-	if owner := secret.Annotations[v1alpha1.AnnotationOwner]; owner != ownership.MarkFor(f.key) || len(secret.OwnerReferences) > 0 {
-		return fmt.Errorf("the retained Secret names %q as its owner, and has owner references: %v", owner, secret.OwnerReferences)
+func ownedByAnnotation(_ *crashCase, s *clusterState) error {
+	secret := secretOf(s, keyName)
+	if owner := secret.Annotations[v1alpha1.AnnotationOwner]; owner != ownership.MarkFor(s.key) || len(secret.OwnerReferences) > 0 {
+		return fmt.Errorf("retained Secret: got owner annotation %q and owner references %v, want the annotation only", owner, secret.OwnerReferences)
 	}
 	return nil
 }
 
-func ownedByReference(_ *trial, f *findings) error {
-	secret := secretOf(f, keyName)
-	if !metav1.IsControlledBy(secret, f.key) || secret.Annotations[v1alpha1.AnnotationOwner] != "" {
-		return fmt.Errorf("the Secret is not owned by its key alone: references %v, annotations %v", secret.OwnerReferences, secret.Annotations)
+func ownedByReference(_ *crashCase, s *clusterState) error {
+	secret := secretOf(s, keyName)
+	if !metav1.IsControlledBy(secret, s.key) || secret.Annotations[v1alpha1.AnnotationOwner] != "" {
+		return fmt.Errorf("the Secret is not owned by its key by reference only: references %v, annotations %v", secret.OwnerReferences, secret.Annotations)
 	}
 	return nil
 }
 
-func saysAudience(_ *trial, f *findings) error {
-	if content := string(f.line().Content.Raw); !strings.Contains(content, anotherAudience) {
-		return fmt.Errorf("the new audience is not in the token: %s", content)
+func hasNewAudience(_ *crashCase, s *clusterState) error {
+	if content := string(s.line().Content.Raw); !strings.Contains(content, anotherAudience) {
+		return fmt.Errorf("the token lacks the new audience: %s", content)
 	}
 	return nil
 }
 
-func saysRevoked(_ *trial, f *findings) error {
-	if status := &f.key.Status; status.RevokedAt == nil || status.RevocationReason != v1alpha1.RevokedRequested {
-		return fmt.Errorf("revokedAt is %v, for %q", status.RevokedAt, status.RevocationReason)
+func isRevoked(_ *crashCase, s *clusterState) error {
+	if status := &s.key.Status; status.RevokedAt == nil || status.RevocationReason != v1alpha1.RevokedRequested {
+		return fmt.Errorf("got revokedAt %v for reason %q, want a time for %q", status.RevokedAt, status.RevocationReason, v1alpha1.RevokedRequested)
 	}
 	return nil
 }
 
-func bothHoldTheToken(_ *trial, f *findings) error {
+func bothHoldTheToken(_ *crashCase, s *clusterState) error {
 	for _, name := range []string{keyName, renamed} {
-		if held := string(secretOf(f, name).Data[v1alpha1.SecretToken]); token.Hash(held) != f.line().TokenHash {
+		if held := string(secretOf(s, name).Data[v1alpha1.SecretToken]); token.Hash(held) != s.line().TokenHash {
 			return fmt.Errorf("Secret %s does not hold the current token", name)
 		}
 	}
 	return nil
 }
 
-func namesNoSecret(r *trial, f *findings) error {
-	return errors.Join(namesNoSecretYet(r, f), sameLine(r, f))
+func keepsLineWithoutSecretName(c *crashCase, s *clusterState) error {
+	return errors.Join(hasNoSecretName(c, s), sameLine(c, s))
 }
 
-func namesNoSecretYet(_ *trial, f *findings) error {
-	if name := f.key.Status.SecretName; name != "" {
-		return fmt.Errorf("status names Secret %q in mode None", name)
+func hasNoSecretName(_ *crashCase, s *clusterState) error {
+	if name := s.key.Status.SecretName; name != "" {
+		return fmt.Errorf("status.secretName in mode None: got %q, want none", name)
 	}
 	return nil
 }

@@ -9,43 +9,40 @@ import (
 	"time"
 )
 
-// side says on which side of a write the manager crashes.
+// side is the side of a write on which the manager crashes.
 type side string
 
 const (
-	// before: the write never reaches the API server.
+	// before: the write does not reach the API server.
 	before side = "before"
-	// after: the write is done, and the manager never learns of it.
+	// after: the write takes effect, and the manager gets no answer.
 	after side = "after"
 )
 
-// crash is a point at which a manager stops, as far as one owner's objects are concerned:
-// its n-th write.
+// crash is the point at which a manager stops for one owner's objects: its n-th write, counted from 1.
 type crash struct {
 	write int
 	side  side
 }
 
-// errCrashed is what every request meets that a crashed manager would not have made.
-var errCrashed = errors.New("the manager has crashed here")
+// errCrashed is the error of every request after the crash.
+var errCrashed = errors.New("the manager crashed")
 
-// wire is what is between one manager and the API server. It writes down what goes over it,
-// and cuts it for an owner whose crash has come: from then on nothing about the objects of
-// this owner passes, read or write, until another manager has another wire. So one manager
-// can crash at many points, each of which only those see whose point it is.
+// wire is the connection between one manager and the API server. It records the writes. At an owner's crash
+// point it cuts all requests, reads and writes, for the objects of that owner, until the next manager uses
+// a new wire. So one manager can crash at many points at once, each visible to one owner only.
 type wire struct {
 	journal    *journal
 	generation int
-	// ahead is called before each write is sent: somebody else may be quicker.
-	ahead func(errand)
-	// between is called after each write that took effect, before the manager learns of it: at
-	// every state that there is between two writes.
-	between func(owner string)
+	// beforeWrite is called before each write is sent, so that another client can write first.
+	beforeWrite func(apiCall)
+	// afterWrite is called after each effective write, before the manager gets the answer.
+	afterWrite func(owner string)
 
 	mu      sync.Mutex
 	crashes map[string]crash // by owner
 	count   map[string]int
-	// cut are those whose crash has come, once the write that it follows is done.
+	// cut holds the owners whose crash has happened, including the write before it.
 	cut  map[string]bool
 	dead map[string]bool
 }
@@ -54,21 +51,21 @@ func newWire(journal *journal, generation int) *wire {
 	return &wire{journal: journal, generation: generation, crashes: map[string]crash{}, count: map[string]int{}, dead: map[string]bool{}}
 }
 
-// arm plans a crash; the count of writes begins now.
+// arm plans a crash, and starts to count writes at zero.
 func (w *wire) arm(owner string, at crash) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.crashes[owner], w.count[owner] = at, 0
 }
 
-// crashed tells whether the crash planned for an owner has come, with the write that it follows done.
+// crashed reports whether the planned crash of an owner has happened.
 func (w *wire) crashed(owner string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.cut[owner]
 }
 
-// crash cuts an owner off.
+// crash records the crash of an owner.
 func (w *wire) crash(owner string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -79,9 +76,9 @@ func (w *wire) crash(owner string) error {
 	return errCrashed
 }
 
-// fateOf decides what becomes of a request: passed on with an empty side, cut with before,
-// done and then cut with after.
-func (w *wire) fateOf(e errand) (fate side, dead bool) {
+// nextFault returns on which side to cut a request; empty to forward it. dead reports that the manager has
+// already crashed for this owner.
+func (w *wire) nextFault(e apiCall) (cut side, dead bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.dead[e.owner] {
@@ -99,70 +96,70 @@ func (w *wire) fateOf(e errand) (fate side, dead bool) {
 	return planned.side, false
 }
 
-// wrap puts the wire in front of a transport, for rest.Config.Wrap.
+// wrap returns a transport that sends through the wire, for rest.Config.Wrap.
 func (w *wire) wrap(next http.RoundTripper) http.RoundTripper {
-	return roundTripper(func(request *http.Request) (*http.Response, error) { return w.carry(next, request) })
+	return roundTripper(func(request *http.Request) (*http.Response, error) { return w.roundTrip(next, request) })
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
 
-func (w *wire) carry(next http.RoundTripper, request *http.Request) (*http.Response, error) {
+func (w *wire) roundTrip(next http.RoundTripper, request *http.Request) (*http.Response, error) {
 	request, body, err := withBody(request)
 	if err != nil {
 		return nil, err
 	}
-	e := errandOf(request, body)
-	fate, dead := w.fateOf(e)
+	e := apiCallOf(request, body)
+	cut, dead := w.nextFault(e)
 	if dead {
 		return nil, errCrashed
 	}
 	if !e.writes() {
 		return next.RoundTrip(request)
 	}
-	written := &entry{errand: e, at: time.Now(), generation: w.generation, fate: fate}
-	w.remember(written, body)
-	defer w.journal.write(written)
-	if w.ahead != nil {
-		w.ahead(written.errand)
+	written := &entry{apiCall: e, at: time.Now(), generation: w.generation, cut: cut}
+	w.recordSecret(written, body)
+	defer w.journal.append(written)
+	if w.beforeWrite != nil {
+		w.beforeWrite(written.apiCall)
 	}
-	if fate == before {
+	if cut == before {
 		return nil, w.crash(e.owner)
 	}
 	response, err := next.RoundTrip(request)
 	if err != nil {
 		written.failure = err.Error()
-		if fate == after {
+		if cut == after {
 			return nil, w.crash(e.owner)
 		}
 		return nil, err
 	}
 	written.answer = response.StatusCode
-	if w.between != nil && written.effective() {
-		w.between(e.owner)
+	if w.afterWrite != nil && written.effective() {
+		w.afterWrite(e.owner)
 	}
-	if fate == after {
+	if cut == after {
 		_ = response.Body.Close()
 		return nil, w.crash(e.owner)
 	}
 	return response, nil
 }
 
-// remember takes down what a Secret that is written holds, and its name.
-func (w *wire) remember(e *entry, body []byte) {
+// recordSecret records the content and the name of a Secret that is written.
+func (w *wire) recordSecret(e *entry, body []byte) {
 	switch secret := secretIn(body); e.kind {
 	case keySecret:
 		if e.name == "" {
 			e.name = secret.Name
 		}
-		w.journal.saw(e.owner, secret)
+		w.journal.recordSecret(e.owner, secret)
 	case signingKeys:
-		w.journal.sawKeys(secret)
+		w.journal.recordKeys(secret)
 	}
 }
 
-// withBody reads the body of a request, and returns one that can be sent still.
+// withBody reads the body of a request, and returns a copy of the request that can still be sent.
 func withBody(request *http.Request) (*http.Request, []byte, error) {
 	if request.Body == nil || request.Method == http.MethodGet {
 		return request, nil, nil

@@ -16,7 +16,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/logline"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
-	"github.com/refreshkeys/refreshkeys/test/seeing/lines"
+	"github.com/refreshkeys/refreshkeys/test/observability/lines"
 )
 
 // TestNothingSecretIsLogged: what proves somebody, and what he gets for it, is on the wire only; of

@@ -17,44 +17,43 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/operator"
 )
 
-// TestTheOwnerOfOneNamespace is somebody who may do all with the keys, Secrets and ServiceAccounts
-// of one namespace, the status of keys included, and nothing anywhere else; whom the issuer's policy
-// trusts with any subject and some claims; and who knows what stands in the status of a key of
-// somebody else. Each attack shows what it is after, and that nothing of it is gained: with the
-// admission policy that comes with the CRDs, and without it.
+// TestTheOwnerOfOneNamespace attacks as a user with all rights on the refresh keys, their status, the
+// Secrets and the ServiceAccounts of one namespace, and no other rights. The issuer's policy grants them
+// any subject and some claims. They know the status of another user's key. Each attack must gain nothing,
+// with and without the admission policy that comes with the CRDs.
 func TestTheOwnerOfOneNamespace(t *testing.T) {
-	w := newWorld(t)
+	h := newHarness(t)
 	attacks := func(t *testing.T) {
 		for _, attack := range []struct {
 			name string
-			run  func(*world, *testing.T)
+			run  func(*harness, *testing.T)
 		}{
-			{"another's subject", (*world).anothersSubject},
-			{"claims that shadow registered ones", (*world).shadowingClaims},
-			{"claims named as header parameters", (*world).claimsLikeHeaders},
-			{"the name of somebody's Secret", (*world).somebodysSecret},
-			{"forged marks on a Secret", (*world).forgedMarks},
-			{"signing keys of one's own", (*world).ownSigningKeys},
-			{"reserved labels and annotations", (*world).reservedNames},
-			{"tokens put into the own Secret", (*world).tokensInTheSecret},
-			{"a token waiting in a Secret for its key", (*world).tokenBeforeTheKey},
-			{"status written by hand", (*world).statusByHand},
-			{"status of a one-time key written by hand", (*world).statusOfOneTimeKey},
-			{"a key made again", (*world).keyMadeAgain},
-			{"a session for another's ServiceAccount", (*world).anothersSession},
+			{"the subject of another key", (*harness).foreignSubject},
+			{"claims that shadow registered ones", (*harness).shadowingClaims},
+			{"claims named as header parameters", (*harness).claimsLikeHeaders},
+			{"the name of a foreign Secret", (*harness).foreignSecret},
+			{"forged ownership of a Secret", (*harness).forgedOwnership},
+			{"a forged Secret with signing keys", (*harness).forgedSigningKeys},
+			{"reserved labels and annotations", (*harness).reservedNames},
+			{"other tokens in the Secret", (*harness).foreignTokens},
+			{"a token in a Secret before its key", (*harness).plantedToken},
+			{"a forged status", (*harness).forgedStatus},
+			{"a forged status of a one-time key", (*harness).forgedOneTimeStatus},
+			{"a recreated key", (*harness).recreatedKey},
+			{"a session for a foreign ServiceAccount", (*harness).forgedSessions},
 		} {
 			t.Run(attack.name, func(t *testing.T) {
-				attack.run(w, t)
-				w.unharmed(t)
+				attack.run(h, t)
+				h.expectVictimUnharmed(t)
 			})
 		}
 	}
-	w.guarded = true
+	h.guarded = true
 	t.Run("with the admission policy", attacks)
 	if server.Existing() {
 		return
 	}
-	w.guarded = false
+	h.guarded = false
 	err := server.Unguarded(t.Context(), func() error {
 		t.Run("without the admission policy", attacks)
 		return nil
@@ -64,8 +63,8 @@ func TestTheOwnerOfOneNamespace(t *testing.T) {
 	}
 }
 
-// world is an operator at work, a victim's key, and a namespace of somebody else's.
-type world struct {
+// harness runs an operator, with the refresh key of a victim and a namespace of an attacker.
+type harness struct {
 	issuer   *v1alpha1.JWTIssuer
 	replicas []*operator.Replica
 	// guarded: the admission policy is in force.
@@ -75,125 +74,126 @@ type world struct {
 	victimToken   string
 	victimVersion string
 
-	// mallory owns the namespace.
+	// attacker owns namespace.
 	namespace string
-	mallory   client.Client
+	attacker  client.Client
 }
 
-func newWorld(t *testing.T) *world {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
-	w := &world{namespace: newNamespace(t, map[string]string{"team": "mallory"})}
-	w.issuer = newIssuer(t,
+	h := &harness{namespace: newNamespace(t, map[string]string{"team": "mallory"})}
+	h.issuer = newIssuer(t,
 		v1alpha1.PolicyRule{Namespaces: &v1alpha1.NamespaceSelector{MatchLabels: map[string]v1alpha1.LabelValue{"team": "victim"}}},
 		v1alpha1.PolicyRule{
 			Namespaces: &v1alpha1.NamespaceSelector{MatchLabels: map[string]v1alpha1.LabelValue{"team": "mallory"}},
 			Audiences:  []string{audience}, Subjects: []string{"**"}, Scopes: []string{"orders:*"}, Claims: []string{"email", "kid", "alg", "typ"},
 		})
-	manage(t)
-	w.replicas = []*operator.Replica{serve(t), serve(t)}
-	w.victim = create(t, newKey(newNamespace(t, map[string]string{"team": "victim"}), "orders", of(w.issuer.Name)))
-	w.victimToken = holds(t, w.victim, 1)
-	w.victimVersion = w.secretVersion(t)
+	startManager(t)
+	h.replicas = []*operator.Replica{startReplica(t), startReplica(t)}
+	h.victim = create(t, newKey(newNamespace(t, map[string]string{"team": "victim"}), "orders", withIssuer(h.issuer.Name)))
+	h.victimToken = awaitRevision(t, h.victim, 1)
+	h.victimVersion = h.secretVersion(t)
 	user := newName("mallory")
 	bind(t, user, newRole(t,
 		rbacv1.PolicyRule{APIGroups: []string{v1alpha1.Group}, Resources: []string{"jwtrefreshkeys", "jwtrefreshkeys/status"}, Verbs: []string{"*"}},
 		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets", "serviceaccounts"}, Verbs: []string{"*"}},
-	), w.namespace)
-	w.mallory = clientOf(t, user)
-	until(t, "the rights are known", func() (bool, string) {
-		err := w.mallory.List(t.Context(), &v1alpha1.JWTRefreshKeyList{}, client.InNamespace(w.namespace))
+	), h.namespace)
+	h.attacker = clientOf(t, user)
+	eventually(t, "the attacker has their rights", func() (bool, string) {
+		err := h.attacker.List(t.Context(), &v1alpha1.JWTRefreshKeyList{}, client.InNamespace(h.namespace))
 		return err == nil, fmt.Sprint(err)
 	})
-	if err := w.mallory.Get(t.Context(), client.ObjectKeyFromObject(w.victim), &v1alpha1.JWTRefreshKey{}); !apierrors.IsForbidden(err) {
-		t.Fatalf("who owns one namespace reads the keys of another: %v", err)
+	if err := h.attacker.Get(t.Context(), client.ObjectKeyFromObject(h.victim), &v1alpha1.JWTRefreshKey{}); !apierrors.IsForbidden(err) {
+		t.Fatalf("the attacker reads the victim's key: got error %v, want Forbidden", err)
 	}
-	return w
+	return h
 }
 
-func (w *world) secretVersion(t *testing.T) string {
+func (h *harness) secretVersion(t *testing.T) string {
 	t.Helper()
-	secret, err := secretOf(t, w.victim.Namespace, w.victim.Name)
+	secret, err := secretOf(t, h.victim.Namespace, h.victim.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(secret.UID) + "/" + secret.ResourceVersion
 }
 
-// unharmed: whatever was tried, the victim's token is as good as before, and nobody wrote its Secret.
-func (w *world) unharmed(t *testing.T) {
+// expectVictimUnharmed checks that the victim's token is still accepted and that their Secret was not
+// written.
+func (h *harness) expectVictimUnharmed(t *testing.T) {
 	t.Helper()
-	for _, r := range w.replicas {
-		if got := exchange(t, r, w.issuer, w.victimToken).Outcome(); got != "200" {
-			t.Errorf("the victim's token gets %s", got)
+	for _, r := range h.replicas {
+		if got := exchange(t, r, h.issuer, h.victimToken).Outcome(); got != "200" {
+			t.Errorf("exchange of the victim's token: got %s, want 200", got)
 		}
 	}
-	if err := read(t, w.victim); err != nil || w.victim.Status.Revision != 1 || w.victim.Status.RevokedAt != nil {
-		t.Errorf("the victim's key: revision %d, error %v", w.victim.Status.Revision, err)
+	if err := reload(t, h.victim); err != nil || h.victim.Status.Revision != 1 || h.victim.Status.RevokedAt != nil {
+		t.Errorf("the victim's key: got revision %d, revokedAt %v, error %v, want revision 1", h.victim.Status.Revision, h.victim.Status.RevokedAt, err)
 	}
-	if version := w.secretVersion(t); version != w.victimVersion {
+	if version := h.secretVersion(t); version != h.victimVersion {
 		t.Error("the victim's Secret was written")
 	}
 }
 
-// key is one of the attacker's, not yet made.
-func (w *world) key(change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
-	return newKey(w.namespace, newName("own"), append(change, of(w.issuer.Name))...)
+// newOwnKey returns a refresh key in the attacker's namespace, without creating it.
+func (h *harness) newOwnKey(change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
+	return newKey(h.namespace, newName("own"), append(change, withIssuer(h.issuer.Name))...)
 }
 
-// makes creates an object as the attacker, who may.
-func (w *world) makes(t *testing.T, object client.Object) {
+// create creates an object as the attacker, and fails the test if that is refused.
+func (h *harness) create(t *testing.T, object client.Object) {
 	t.Helper()
-	if err := w.mallory.Create(t.Context(), object); err != nil {
+	if err := h.attacker.Create(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = w.mallory.Delete(context.Background(), object) })
+	t.Cleanup(func() { _ = h.attacker.Delete(context.Background(), object) })
 }
 
-// issued is a key of the attacker's with its token.
-func (w *world) issued(t *testing.T, change ...func(*v1alpha1.JWTRefreshKey)) (*v1alpha1.JWTRefreshKey, string) {
+// issueKey creates a refresh key as the attacker, and returns it with its token.
+func (h *harness) issueKey(t *testing.T, change ...func(*v1alpha1.JWTRefreshKey)) (*v1alpha1.JWTRefreshKey, string) {
 	t.Helper()
-	key := w.key(change...)
-	w.makes(t, key)
-	return key, holds(t, key, 1)
+	key := h.newOwnKey(change...)
+	h.create(t, key)
+	return key, awaitRevision(t, key, 1)
 }
 
-// denied is what must not be granted, and by whom it is refused: by the schema, always; by the
-// admission policy, where it is there; else by the code, with the reason that status gives.
-type denied struct {
+// denial says what must refuse a request: always the schema; the admission policy, if it is in force;
+// otherwise the operator, with a reason in status.
+type denial struct {
 	schema, admission string
 	reason            string
 }
 
-// refuses makes a key that must come to nothing.
-func (w *world) refuses(t *testing.T, key *v1alpha1.JWTRefreshKey, by denied) {
+// expectDenied creates a refresh key and checks that it is denied.
+func (h *harness) expectDenied(t *testing.T, key *v1alpha1.JWTRefreshKey, by denial) {
 	t.Helper()
-	err := w.mallory.Create(t.Context(), key)
+	err := h.attacker.Create(t.Context(), key)
 	switch {
 	case by.schema != "":
-		refusedBy(t, err, by.schema)
+		expectRefusal(t, err, by.schema)
 		return
-	case by.admission != "" && w.guarded:
-		refusedBy(t, err, by.admission)
+	case by.admission != "" && h.guarded:
+		expectRefusal(t, err, by.admission)
 		return
 	case err != nil:
-		t.Errorf("refused by the API server, and should be by the operator: %v", err)
+		t.Errorf("the API server refused it, and the operator must: %v", err)
 		return
 	}
-	says(t, key, by.reason)
+	awaitReason(t, key, by.reason)
 	if secret, err := secretOf(t, key.Namespace, key.Name); !apierrors.IsNotFound(err) {
-		t.Errorf("there is a Secret with %d entries, error %v", len(secret.Data), err)
+		t.Errorf("got a Secret with %d entries and error %v, want NotFound", len(secret.Data), err)
 	}
-	if err := w.mallory.Delete(t.Context(), key); err != nil {
+	if err := h.attacker.Delete(t.Context(), key); err != nil {
 		t.Error(err)
 	}
 }
 
-// payload is what a token says.
+// payload returns the claims of a token.
 func payload(t *testing.T, compact string) map[string]any {
 	t.Helper()
 	parts := strings.Split(compact, ".")
 	if len(parts) != 3 {
-		t.Fatal("there is no token")
+		t.Fatal("not a JWT")
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
@@ -210,25 +210,25 @@ func ownSubject(key *v1alpha1.JWTRefreshKey) string {
 	return "refreshkey:" + key.Namespace + ":" + key.Name
 }
 
-// onlyItself: the Secret of a key comes to hold a token of its own, which gives access as that key
-// and nobody else.
-func (w *world) onlyItself(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int64) {
+// expectOwnTokenOnly waits until the Secret of a refresh key holds a token of that key, and checks that the
+// token grants access as that key only.
+func (h *harness) expectOwnTokenOnly(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int64) {
 	t.Helper()
-	held := holds(t, key, revision)
-	gets(t, w.replicas[0], w.issuer, held, "200")
-	for _, compact := range []string{held, exchange(t, w.replicas[0], w.issuer, held).Text("access_token")} {
+	held := awaitRevision(t, key, revision)
+	awaitExchange(t, h.replicas[0], h.issuer, held, "200")
+	for _, compact := range []string{held, exchange(t, h.replicas[0], h.issuer, held).Text("access_token")} {
 		said := payload(t, compact)
 		if said["sub"] != ownSubject(key) || said["client_id"] != ownSubject(key) || said["aud"] != audience {
-			t.Errorf("the token is for sub %v, client_id %v, aud %v", said["sub"], said["client_id"], said["aud"])
+			t.Errorf("got sub %v, client_id %v, aud %v, want sub and client_id %s, aud %s", said["sub"], said["client_id"], said["aud"], ownSubject(key), audience)
 		}
 	}
 }
 
-// secretOfOwn reads a Secret as the attacker.
-func (w *world) secretOfOwn(t *testing.T, name string) *corev1.Secret {
+// attackerSecret reads a Secret as the attacker.
+func (h *harness) attackerSecret(t *testing.T, name string) *corev1.Secret {
 	t.Helper()
 	secret := &corev1.Secret{}
-	if err := w.mallory.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, secret); err != nil {
+	if err := h.attacker.Get(t.Context(), client.ObjectKey{Namespace: h.namespace, Name: name}, secret); err != nil {
 		t.Fatal(err)
 	}
 	return secret

@@ -25,86 +25,87 @@ func withClaims(claims map[string]string) func(*v1alpha1.JWTRefreshKey) {
 	}
 }
 
-// anothersSubject: an API knows a caller by sub. With the victim's one is the victim there, and
-// with one of the system's an API server that trusts the issuer may take one for an administrator.
-func (w *world) anothersSubject(t *testing.T) {
-	victims := payload(t, exchange(t, w.replicas[0], w.issuer, w.victimToken).Text("access_token"))["sub"]
-	if victims != ownSubject(w.victim) {
-		t.Fatalf("the victim is known as %v", victims)
+// foreignSubject tries to get another subject. An API identifies a caller by sub: with the victim's
+// subject, the attacker is the victim. An API server that trusts the issuer may accept a system: subject as
+// an administrator.
+func (h *harness) foreignSubject(t *testing.T) {
+	victims := payload(t, exchange(t, h.replicas[0], h.issuer, h.victimToken).Text("access_token"))["sub"]
+	if victims != ownSubject(h.victim) {
+		t.Fatalf("subject of the victim: got %v, want %s", victims, ownSubject(h.victim))
 	}
 	const never = "a subject that begins with `system:` is never granted"
 	const another = "spec.subject begins with 'refreshkey:' and is not this key's own"
 	for name, c := range map[string]struct {
 		subject string
-		by      denied
+		by      denial
 	}{
-		"the victim's":                    {ownSubject(w.victim), denied{admission: another, reason: v1alpha1.ReasonPolicyDenied}},
-		"another key's of one's own":      {"refreshkey:" + w.namespace + ":other", denied{admission: another, reason: v1alpha1.ReasonPolicyDenied}},
-		"the prefix alone":                {"refreshkey:", denied{admission: another, reason: v1alpha1.ReasonPolicyDenied}},
-		"an administrator's":              {"system:admin", denied{schema: never}},
-		"a ServiceAccount's":              {"system:serviceaccount:" + w.victim.Namespace + ":default", denied{admission: "is given by a login only", reason: v1alpha1.ReasonPolicyDenied}},
-		"a ServiceAccount's of one's own": {"system:serviceaccount:" + w.namespace + ":default", denied{admission: "is given by a login only", reason: v1alpha1.ReasonPolicyDenied}},
-		"with a blank before it":          {" system:admin", denied{schema: "spec.subject"}},
+		"the victim's":            {ownSubject(h.victim), denial{admission: another, reason: v1alpha1.ReasonPolicyDenied}},
+		"that of another own key": {"refreshkey:" + h.namespace + ":other", denial{admission: another, reason: v1alpha1.ReasonPolicyDenied}},
+		"the prefix alone":        {"refreshkey:", denial{admission: another, reason: v1alpha1.ReasonPolicyDenied}},
+		"an administrator's":      {"system:admin", denial{schema: never}},
+		"a ServiceAccount's":      {"system:serviceaccount:" + h.victim.Namespace + ":default", denial{admission: "is given by a login only", reason: v1alpha1.ReasonPolicyDenied}},
+		"an own ServiceAccount's": {"system:serviceaccount:" + h.namespace + ":default", denial{admission: "is given by a login only", reason: v1alpha1.ReasonPolicyDenied}},
+		"with a blank before it":  {" system:admin", denial{schema: "spec.subject"}},
 	} {
-		t.Run(name, func(t *testing.T) { w.refuses(t, w.key(withSubject(c.subject)), c.by) })
+		t.Run(name, func(t *testing.T) { h.expectDenied(t, h.newOwnKey(withSubject(c.subject)), c.by) })
 	}
 	t.Run("any other is granted here", func(t *testing.T) {
-		key, held := w.issued(t, withSubject("till-17"))
-		gets(t, w.replicas[0], w.issuer, held, "200")
-		// A living key asks for it: its token stays what it is, and gives no more than it did.
-		key.Spec.Subject = ownSubject(w.victim)
-		err := w.mallory.Update(t.Context(), key)
-		if w.guarded {
-			refusedBy(t, err, another)
+		key, held := h.issueKey(t, withSubject("till-17"))
+		awaitExchange(t, h.replicas[0], h.issuer, held, "200")
+		// A change of an issued key does not change its token.
+		key.Spec.Subject = ownSubject(h.victim)
+		err := h.attacker.Update(t.Context(), key)
+		if h.guarded {
+			expectRefusal(t, err, another)
 			return
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if message := says(t, key, v1alpha1.ReasonPolicyDenied); !strings.Contains(message, "the name of another identity") {
-			t.Errorf("it says: %s", message)
+		if message := awaitReason(t, key, v1alpha1.ReasonPolicyDenied); !strings.Contains(message, "the name of another identity") {
+			t.Errorf("got message %q, want one with %q", message, "the name of another identity")
 		}
-		if said := payload(t, string(w.secretOfOwn(t, key.Name).Data[v1alpha1.SecretToken]))["sub"]; said != "till-17" {
-			t.Errorf("the Secret holds a token of %v", said)
+		if said := payload(t, string(h.attackerSecret(t, key.Name).Data[v1alpha1.SecretToken]))["sub"]; said != "till-17" {
+			t.Errorf("subject of the token in the Secret: got %v, want till-17", said)
 		}
 	})
 }
 
-// shadowingClaims: many a verifier finds `sub` in a member of another spelling, Go's encoding/json
-// in ſub too, and then takes the last one.
-func (w *world) shadowingClaims(t *testing.T) {
+// shadowingClaims tries claim names that a verifier may take for `sub` and other registered claims. Go's
+// encoding/json matches names without regard to case, accepts ſub for sub, and uses the last member.
+func (h *harness) shadowingClaims(t *testing.T) {
 	var victim struct{ Sub string }
 	if err := json.Unmarshal([]byte(`{"sub":"mallory","ſub":"the victim"}`), &victim); err != nil || victim.Sub != "the victim" {
-		t.Fatalf("a careless verifier is not to be had by it: %q, %v", victim.Sub, err)
+		t.Fatalf("encoding/json does not confuse the names, so the attack proves nothing: got %q, %v", victim.Sub, err)
 	}
 	const registered, malformed = "is registered for JWTs or the operator's own", "a name must be 1 to 64 of letters, digits"
-	for name, says := range map[string]string{
+	for name, want := range map[string]string{
 		"sub": registered, "SUB": registered, "Aud": registered, "AUD": registered, "Client_ID": registered, "scope": registered,
 		"eXp": registered, "cnf": registered, "refreshkeys.dev": registered, "Refreshkeys.Dev": registered, "https://refreshkeys.dev/uid": registered,
 		"ſub": malformed, "i\u0131s": malformed, "\u212aid": malformed, "sub\x20": malformed, "sub\u200b": malformed, "sub\x00": malformed,
 		"ｓｕｂ": malformed, "su\u0062\u0301": malformed, "": malformed,
 	} {
 		t.Run(name, func(t *testing.T) {
-			w.refuses(t, w.key(withClaims(map[string]string{name: ownSubject(w.victim)})), denied{admission: says, reason: v1alpha1.ReasonInvalidSpec})
+			h.expectDenied(t, h.newOwnKey(withClaims(map[string]string{name: ownSubject(h.victim)})), denial{admission: want, reason: v1alpha1.ReasonInvalidSpec})
 		})
 	}
 	t.Run("twice", func(t *testing.T) {
-		w.refuses(t, w.key(withClaims(map[string]string{"email": "mallory@example.com", "Email": "victim@example.com"})),
-			denied{admission: "differ in case only", reason: v1alpha1.ReasonInvalidSpec})
+		h.expectDenied(t, h.newOwnKey(withClaims(map[string]string{"email": "mallory@example.com", "Email": "victim@example.com"})),
+			denial{admission: "differ in case only", reason: v1alpha1.ReasonInvalidSpec})
 	})
 	t.Run("not granted", func(t *testing.T) {
-		w.refuses(t, w.key(withClaims(map[string]string{"groups": "admins"})), denied{reason: v1alpha1.ReasonPolicyDenied})
+		h.expectDenied(t, h.newOwnKey(withClaims(map[string]string{"groups": "admins"})), denial{reason: v1alpha1.ReasonPolicyDenied})
 	})
 }
 
-// claimsLikeHeaders: a policy may grant claims of these names, and they stay what they are. The header
-// of a token is the operator's.
-func (w *world) claimsLikeHeaders(t *testing.T) {
-	_, held := w.issued(t, withClaims(map[string]string{"kid": "mine", "alg": "none", "typ": "rt+jwt", "email": "mallory@example.com"}))
-	gets(t, w.replicas[0], w.issuer, held, "200")
-	access := exchange(t, w.replicas[0], w.issuer, held).Text("access_token")
+// claimsLikeHeaders uses claims with the names of header parameters. A policy may grant these. They must
+// not change the header of a token.
+func (h *harness) claimsLikeHeaders(t *testing.T) {
+	_, held := h.issueKey(t, withClaims(map[string]string{"kid": "mine", "alg": "none", "typ": "rt+jwt", "email": "mallory@example.com"}))
+	awaitExchange(t, h.replicas[0], h.issuer, held, "200")
+	access := exchange(t, h.replicas[0], h.issuer, held).Text("access_token")
 	if payload(t, access)["kid"] != "mine" {
-		t.Error("the claim is not there: the attack was none")
+		t.Error("the token lacks claim kid, so the attack proves nothing")
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(access, ".")[0])
 	if err != nil {
@@ -112,9 +113,9 @@ func (w *world) claimsLikeHeaders(t *testing.T) {
 	}
 	var header map[string]any
 	if err := json.Unmarshal(raw, &header); err != nil || len(header) != 3 || header["typ"] != "at+jwt" || header["alg"] != "ES256" || header["kid"] == "mine" {
-		t.Errorf("the header is %v, error %v", header, err)
+		t.Errorf("header: got %v, error %v, want typ at+jwt, alg ES256 and the issuer's kid", header, err)
 	}
-	if got := exchange(t, w.replicas[0], w.issuer, access).Outcome(); got != "400 invalid_grant" {
-		t.Errorf("an access token that says it is a refresh token gets %s", got)
+	if got := exchange(t, h.replicas[0], h.issuer, access).Outcome(); got != "400 invalid_grant" {
+		t.Errorf("exchange of an access token with claim typ rt+jwt: got %s, want 400 invalid_grant", got)
 	}
 }

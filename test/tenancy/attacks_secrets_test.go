@@ -19,49 +19,50 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/operator"
 )
 
-func writingTo(secret string) func(*v1alpha1.JWTRefreshKey) {
+func writeToSecret(secret string) func(*v1alpha1.JWTRefreshKey) {
 	return func(key *v1alpha1.JWTRefreshKey) { key.Spec.Secret = &v1alpha1.SecretSpec{Name: secret} }
 }
 
-// somebodysSecret: the operator may write any Secret of the cluster. Whoever makes it write one
-// for them overwrites an application's password, or gets a token into what another trusts.
-func (w *world) somebodysSecret(t *testing.T) {
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: newName("app")}}
+// foreignSecret names a Secret that the operator does not own. The operator has the right to write any
+// Secret. A user who makes it overwrite a foreign one destroys a password, or puts a token where another
+// program trusts it.
+func (h *harness) foreignSecret(t *testing.T) {
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: newName("app")}}
 	create(t, account)
 	for name, secret := range map[string]*corev1.Secret{
-		"an application's": {Data: map[string][]byte{"token": []byte("not a token of ours"), "password": []byte("hunter2")}},
-		"a ServiceAccount's token": {
+		"an application's": {Data: map[string][]byte{"token": []byte("not a token of the operator"), "password": []byte("hunter2")}},
+		"a token of a ServiceAccount": {
 			Type: corev1.SecretTypeServiceAccountToken, ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{corev1.ServiceAccountNameKey: account.Name}},
 		},
 		"a bootstrap token": {Type: "bootstrap.kubernetes.io/token", Data: map[string][]byte{"token-id": []byte("07401b"), "token-secret": []byte("f395accd246ae52d")}},
 		"a certificate":     {Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": nil, "tls.key": nil}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			secret.Namespace, secret.Name = w.namespace, newName("somebodys")
+			secret.Namespace, secret.Name = h.namespace, newName("foreign")
 			create(t, secret)
 			if secret.Type == corev1.SecretTypeServiceAccountToken {
-				until(t, "the token is in it", func() (bool, string) {
-					return read(t, secret) == nil && len(secret.Data[corev1.ServiceAccountTokenKey]) > 0, ""
+				eventually(t, "the ServiceAccount's token is in the Secret", func() (bool, string) {
+					return reload(t, secret) == nil && len(secret.Data[corev1.ServiceAccountTokenKey]) > 0, ""
 				})
 			}
 			before := secret.DeepCopy()
 			for _, mode := range []v1alpha1.DeletionPolicy{v1alpha1.DeletionDelete, v1alpha1.DeletionRetain} {
-				key := w.key(writingTo(secret.Name))
+				key := h.newOwnKey(writeToSecret(secret.Name))
 				key.Spec.Secret.DeletionPolicy = mode
-				w.makes(t, key)
-				says(t, key, v1alpha1.ReasonSecretConflict)
-				if err := w.mallory.Delete(t.Context(), key); err != nil {
+				h.create(t, key)
+				awaitReason(t, key, v1alpha1.ReasonSecretConflict)
+				if err := h.attacker.Delete(t.Context(), key); err != nil {
 					t.Error(err)
 				}
 			}
-			if err := read(t, secret); err != nil || secret.ResourceVersion != before.ResourceVersion || !maps.EqualFunc(secret.Data, before.Data, bytes.Equal) {
+			if err := reload(t, secret); err != nil || secret.ResourceVersion != before.ResourceVersion || !maps.EqualFunc(secret.Data, before.Data, bytes.Equal) {
 				t.Errorf("the Secret was written, error %v", err)
 			}
 		})
 	}
 	t.Run("one of another namespace", func(t *testing.T) {
-		w.refuses(t, w.key(writingTo("../"+w.victim.Namespace+"/"+w.victim.Name)), denied{schema: "spec.secret.name"})
-		w.refuses(t, w.key(writingTo(w.victim.Namespace+"/"+w.victim.Name)), denied{schema: "spec.secret.name"})
+		h.expectDenied(t, h.newOwnKey(writeToSecret("../"+h.victim.Namespace+"/"+h.victim.Name)), denial{schema: "spec.secret.name"})
+		h.expectDenied(t, h.newOwnKey(writeToSecret(h.victim.Namespace+"/"+h.victim.Name)), denial{schema: "spec.secret.name"})
 	})
 }
 
@@ -71,95 +72,95 @@ func referenceTo(key *v1alpha1.JWTRefreshKey) metav1.OwnerReference {
 	}
 }
 
-// retainedBy are the marks of a Secret that the operator keeps for a key.
-func retainedBy(key, secret string) metav1.ObjectMeta {
+// retainedMeta returns the metadata of a Secret that the operator retains for a refresh key.
+func retainedMeta(key, secret string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Name: secret, Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
 		Annotations: map[string]string{v1alpha1.AnnotationOwner: key, v1alpha1.AnnotationSecretName: secret},
 	}
 }
 
-// forgedMarks: a Secret that says it is the operator's is written by it. It then holds nothing but a
-// token of the key that it names, which is in the same namespace.
-func (w *world) forgedMarks(t *testing.T) {
-	foreign := map[string][]byte{"token": []byte(w.victimToken), "password": []byte("hunter2")}
-	t.Run("the own key's, by its reference", func(t *testing.T) {
-		key, _ := w.issued(t)
-		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: newName("forged"),
+// forgedOwnership forges the metadata by which the operator identifies its Secrets. The operator then
+// writes the Secret, which must hold nothing but a token of the key that it names, in the same namespace.
+func (h *harness) forgedOwnership(t *testing.T) {
+	foreign := map[string][]byte{"token": []byte(h.victimToken), "password": []byte("hunter2")}
+	t.Run("an own key as owner, by reference", func(t *testing.T) {
+		key, _ := h.issueKey(t)
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: newName("forged"),
 			Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}, OwnerReferences: []metav1.OwnerReference{referenceTo(key)}}, Data: foreign}
-		w.makes(t, secret)
-		if err := w.mallory.Get(t.Context(), keyOf(key), key); err != nil {
+		h.create(t, secret)
+		if err := h.attacker.Get(t.Context(), keyOf(key), key); err != nil {
 			t.Fatal(err)
 		}
 		key.Spec.Secret = &v1alpha1.SecretSpec{Name: secret.Name}
-		if err := w.mallory.Update(t.Context(), key); err != nil {
+		if err := h.attacker.Update(t.Context(), key); err != nil {
 			t.Fatal(err)
 		}
-		w.adopted(t, key, 1)
+		h.expectAdopted(t, key, 1)
 	})
-	t.Run("the own key's, as a retained one", func(t *testing.T) {
+	t.Run("an own key as owner, by annotation", func(t *testing.T) {
 		name := newName("forged")
-		secret := &corev1.Secret{ObjectMeta: retainedBy(name, name), Data: foreign}
-		secret.Namespace = w.namespace
-		w.makes(t, secret)
-		key := newKey(w.namespace, name, of(w.issuer.Name))
-		w.makes(t, key)
-		w.adopted(t, key, 1)
+		secret := &corev1.Secret{ObjectMeta: retainedMeta(name, name), Data: foreign}
+		secret.Namespace = h.namespace
+		h.create(t, secret)
+		key := newKey(h.namespace, name, withIssuer(h.issuer.Name))
+		h.create(t, key)
+		h.expectAdopted(t, key, 1)
 	})
 	t.Run("on a bootstrap token", func(t *testing.T) {
 		name := newName("forged")
-		secret := &corev1.Secret{ObjectMeta: retainedBy(name, name), Type: "bootstrap.kubernetes.io/token", Data: map[string][]byte{"token-id": []byte("07401b")}}
-		secret.Namespace = w.namespace
-		w.makes(t, secret)
-		key := newKey(w.namespace, name, of(w.issuer.Name))
-		w.makes(t, key)
-		says(t, key, v1alpha1.ReasonSecretConflict)
-		if now := w.secretOfOwn(t, name); now.ResourceVersion != secret.ResourceVersion {
+		secret := &corev1.Secret{ObjectMeta: retainedMeta(name, name), Type: "bootstrap.kubernetes.io/token", Data: map[string][]byte{"token-id": []byte("07401b")}}
+		secret.Namespace = h.namespace
+		h.create(t, secret)
+		key := newKey(h.namespace, name, withIssuer(h.issuer.Name))
+		h.create(t, key)
+		awaitReason(t, key, v1alpha1.ReasonSecretConflict)
+		if now := h.attackerSecret(t, name); now.ResourceVersion != secret.ResourceVersion {
 			t.Error("a Secret of another type was written")
 		}
 	})
-	t.Run("the victim's", func(t *testing.T) {
-		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: w.victim.Name,
-			Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}, OwnerReferences: []metav1.OwnerReference{referenceTo(w.victim)}}, Data: foreign}
-		w.makes(t, secret)
-		key := w.key(writingTo(secret.Name))
-		w.makes(t, key)
-		says(t, key, v1alpha1.ReasonSecretConflict)
+	t.Run("the victim's key as owner", func(t *testing.T) {
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: h.victim.Name,
+			Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}, OwnerReferences: []metav1.OwnerReference{referenceTo(h.victim)}}, Data: foreign}
+		h.create(t, secret)
+		key := h.newOwnKey(writeToSecret(secret.Name))
+		h.create(t, key)
+		awaitReason(t, key, v1alpha1.ReasonSecretConflict)
 	})
 }
 
-// adopted: the Secret is the key's by now, with nothing of what was in it.
-func (w *world) adopted(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int64) {
+// expectAdopted checks that the Secret holds a token of the key and nothing of the former content.
+func (h *harness) expectAdopted(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int64) {
 	t.Helper()
-	w.onlyItself(t, key, revision)
-	if secret := w.secretOfOwn(t, key.Status.SecretName); len(secret.Data["password"]) > 0 {
-		t.Error("what was in the Secret is there still, beside the token")
+	h.expectOwnTokenOnly(t, key, revision)
+	if secret := h.attackerSecret(t, key.Status.SecretName); len(secret.Data["password"]) > 0 {
+		t.Error("the Secret still holds its former content")
 	}
 }
 
-// ownSigningKeys: a Secret that looks like that with the issuer's signing keys, with keys that the
-// attacker knows. Whose keys are taken for the issuer's signs whatever they like.
-func (w *world) ownSigningKeys(t *testing.T) {
-	theirs := signingKeysOf(t, w.issuer)
-	// Another issuer's are as good as any that one makes oneself.
+// forgedSigningKeys creates a Secret that looks like that with the issuer's signing keys, with keys that
+// the attacker knows. If the operator used them, the attacker could sign anything.
+func (h *harness) forgedSigningKeys(t *testing.T) {
+	theirs := signingKeysOf(t, h.issuer)
+	// The keys of another issuer stand for keys that the attacker generated.
 	known := signingKeysOf(t, newIssuer(t))
-	if signedBy(t, signerOf(t, theirs), w.victimToken) != w.victimToken {
-		t.Fatal("with the issuer's keys the attack does not make the victim's token: it shows nothing")
+	if resign(t, signerOf(t, theirs), h.victimToken) != h.victimToken {
+		t.Fatal("the issuer's own keys do not produce the victim's token, so the attack proves nothing")
 	}
 	signer := signerOf(t, known)
-	forged := signedBy(t, signer, w.victimToken)
-	w.makes(t, &corev1.Secret{Data: known.Data, Type: theirs.Type, ObjectMeta: metav1.ObjectMeta{
-		Namespace: w.namespace, Name: theirs.Name, Labels: theirs.Labels, Annotations: theirs.Annotations,
+	forged := resign(t, signer, h.victimToken)
+	h.create(t, &corev1.Secret{Data: known.Data, Type: theirs.Type, ObjectMeta: metav1.ObjectMeta{
+		Namespace: h.namespace, Name: theirs.Name, Labels: theirs.Labels, Annotations: theirs.Annotations,
 	}})
-	key, held := w.issued(t)
+	key, held := h.issueKey(t)
 	if key.Status.KeyID == signer.ID {
-		t.Error("the operator signs with the attacker's key")
+		t.Error("the operator signed with the attacker's key")
 	}
 	again := operator.Serve(t, tokenServerConfig(t), registry.Options{})
-	for _, r := range append(w.replicas, again) {
-		gets(t, r, w.issuer, held, "200")
-		if got := exchange(t, r, w.issuer, forged).Outcome(); got != "400 invalid_grant" {
-			t.Errorf("a token that the attacker signed gets %s", got)
+	for _, r := range append(h.replicas, again) {
+		awaitExchange(t, r, h.issuer, held, "200")
+		if got := exchange(t, r, h.issuer, forged).Outcome(); got != "400 invalid_grant" {
+			t.Errorf("exchange of a token that the attacker signed: got %s, want 400 invalid_grant", got)
 		}
 	}
 	again.Stop()
@@ -168,7 +169,7 @@ func (w *world) ownSigningKeys(t *testing.T) {
 func signingKeysOf(t *testing.T, issuer *v1alpha1.JWTIssuer) *corev1.Secret {
 	t.Helper()
 	var secret *corev1.Secret
-	until(t, "the issuer has keys", func() (bool, string) {
+	eventually(t, "the issuer has signing keys", func() (bool, string) {
 		var err error
 		secret, err = secretOf(t, apiserver.Namespace, "signing-keys-"+issuer.Name)
 		return err == nil, fmt.Sprint(err)
@@ -189,8 +190,8 @@ func signerOf(t *testing.T, secret *corev1.Secret) *keyring.Key {
 	return signer
 }
 
-// signedBy is a token's payload under another signature.
-func signedBy(t *testing.T, key *keyring.Key, compact string) string {
+// resign signs the payload of a token with another key.
+func resign(t *testing.T, key *keyring.Key, compact string) string {
 	t.Helper()
 	header := fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"rt+jwt"}`, key.Algorithm, key.ID)
 	input := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + strings.Split(compact, ".")[1]
@@ -201,24 +202,24 @@ func signedBy(t *testing.T, key *keyring.Key, compact string) string {
 	return input + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
-// reservedNames: by labels and annotations Kubernetes and the operator know what is whose.
-func (w *world) reservedNames(t *testing.T) {
+// reservedNames sets labels and annotations by which Kubernetes and the operator identify objects.
+func (h *harness) reservedNames(t *testing.T) {
 	const annotations, labels = "annotations under kubernetes.io/, k8s.io/ and refreshkeys.dev/", "labels under kubernetes.io/, k8s.io/ and refreshkeys.dev/"
 	for _, name := range []string{
 		v1alpha1.AnnotationOwner, v1alpha1.AnnotationSecretName, v1alpha1.AnnotationAccessTokenHash, "refreshkeys.dev/anything",
 		corev1.ServiceAccountNameKey, "kubectl.kubernetes.io/last-applied-configuration", "apps.k8s.io/x",
 	} {
 		t.Run("annotation "+name, func(t *testing.T) {
-			key := w.key(writingTo(""))
+			key := h.newOwnKey(writeToSecret(""))
 			key.Spec.Secret.Annotations = map[string]v1alpha1.AnnotationValue{name: "mine"}
-			w.refuses(t, key, denied{schema: annotations})
+			h.expectDenied(t, key, denial{schema: annotations})
 		})
 	}
 	for _, name := range []string{v1alpha1.LabelManagedBy, v1alpha1.LabelSigningKeysOf, "kubernetes.io/metadata.name"} {
 		t.Run("label "+name, func(t *testing.T) {
-			key := w.key(writingTo(""))
+			key := h.newOwnKey(writeToSecret(""))
 			key.Spec.Secret.Labels = map[string]v1alpha1.LabelValue{name: "mine"}
-			w.refuses(t, key, denied{schema: labels})
+			h.expectDenied(t, key, denial{schema: labels})
 		})
 	}
 }

@@ -20,77 +20,76 @@ import (
 
 const accountSubject = "system:serviceaccount:"
 
-// signIn is a login by the token that a ServiceAccount's pod has for the issuer.
-func (w *world) signIn(t *testing.T, namespace, name string) *operator.Answer {
+// signIn signs in with a token that a pod of the ServiceAccount has for the issuer.
+func (h *harness) signIn(t *testing.T, namespace, name string) *operator.Answer {
 	t.Helper()
 	clients, err := kubernetes.NewForConfig(server.Admin)
 	if err != nil {
 		t.Fatal(err)
 	}
 	issued, err := clients.CoreV1().ServiceAccounts(namespace).CreateToken(t.Context(), name,
-		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{w.issuer.Spec.URL}}}, metav1.CreateOptions{})
+		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{h.issuer.Spec.URL}}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return w.replicas[0].Post(t, "/"+w.issuer.Name+"/token", url.Values{
+	return h.replicas[0].Post(t, "/"+h.issuer.Name+"/token", url.Values{
 		"grant_type": {oauth.GrantTokenExchange}, "subject_token_type": {oauth.TypeJWT}, "subject_token": {issued.Status.Token}, "audience": {audience},
 	})
 }
 
-// sessionIn is the one session in a namespace.
+// sessionIn returns the only session in a namespace.
 func sessionIn(t *testing.T, namespace string) *v1alpha1.JWTRefreshKey {
 	t.Helper()
 	var list v1alpha1.JWTRefreshKeyList
 	if err := clientOf(t, "").List(t.Context(), &list, client.InNamespace(namespace), client.HasLabels{v1alpha1.LabelSession}); err != nil || len(list.Items) != 1 {
-		t.Fatalf("%d sessions in %s, error %v", len(list.Items), namespace, err)
+		t.Fatalf("got %d sessions in %s, error %v, want 1", len(list.Items), namespace, err)
 	}
 	return &list.Items[0]
 }
 
-// anothersSession: a session is its subject. With one of the victim's ServiceAccount one is the
-// victim's workload, and with one of a person one is that person.
-func (w *world) anothersSession(t *testing.T) {
-	account := create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.victim.Namespace, Name: newName("till")}})
-	if got := w.signIn(t, account.Namespace, account.Name); payload(t, got.Text("access_token"))["sub"] != accountSubject+account.Namespace+":"+account.Name {
-		t.Fatalf("the victim's workload does not sign in: %s", got.Outcome())
+// forgedSessions forges sessions. A session acts as its subject: as the victim's workload, or as a person.
+func (h *harness) forgedSessions(t *testing.T) {
+	account := create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.victim.Namespace, Name: newName("till")}})
+	if got := h.signIn(t, account.Namespace, account.Name); payload(t, got.Text("access_token"))["sub"] != accountSubject+account.Namespace+":"+account.Name {
+		t.Fatalf("the victim's workload cannot sign in: %s", got.Outcome())
 	}
 	victims := sessionIn(t, account.Namespace)
 	t.Cleanup(func() { _ = clientOf(t, "").Delete(context.Background(), victims) })
-	own := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: newName("own")}}
-	w.makes(t, own)
+	own := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: newName("own")}}
+	h.create(t, own)
 	for name, session := range map[string]v1alpha1.SessionStatus{
-		"the victim's, copied":           *victims.Status.Session,
-		"the victim's, for one's own":    {Subject: accountSubject + w.namespace + ":" + own.Name, Method: v1alpha1.LoginServiceAccount, UID: victims.Status.Session.UID},
-		"one's own without a login":      {Subject: accountSubject + w.namespace + ":" + own.Name, Method: v1alpha1.LoginServiceAccount, UID: string(own.UID)},
-		"a person's":                     {Subject: "jane", Method: v1alpha1.LoginOIDC, Provider: "https://idp.example.com"},
-		"a person's, by a password":      {Subject: "jane", Method: v1alpha1.LoginPassword},
-		"the victim's key's":             {Subject: ownSubject(w.victim), Method: v1alpha1.LoginServiceAccount},
-		"the victim's, said of a person": {Subject: victims.Spec.Subject, Method: v1alpha1.LoginOIDC},
+		"the victim's, copied":              *victims.Status.Session,
+		"an own one, with the victim's UID": {Subject: accountSubject + h.namespace + ":" + own.Name, Method: v1alpha1.LoginServiceAccount, UID: victims.Status.Session.UID},
+		"an own one without a login":        {Subject: accountSubject + h.namespace + ":" + own.Name, Method: v1alpha1.LoginServiceAccount, UID: string(own.UID)},
+		"a person's":                        {Subject: "jane", Method: v1alpha1.LoginOIDC, Provider: "https://idp.example.com"},
+		"a person's, by a password":         {Subject: "jane", Method: v1alpha1.LoginPassword},
+		"the victim's key's":                {Subject: ownSubject(h.victim), Method: v1alpha1.LoginServiceAccount},
+		"the victim's, as a person's":       {Subject: victims.Spec.Subject, Method: v1alpha1.LoginOIDC},
 	} {
-		t.Run(name, func(t *testing.T) { w.forgesSession(t, session) })
+		t.Run(name, func(t *testing.T) { h.checkForgedSession(t, session) })
 	}
 	t.Run("the victim's whole status", func(t *testing.T) {
-		key, held := w.issued(t, oneTime)
-		if !w.writes(t, key, func(status *v1alpha1.JWTRefreshKeyStatus) { *status = *victims.Status.DeepCopy() }) {
+		key, held := h.issueKey(t, oneTime)
+		if !h.forgeStatus(t, key, func(status *v1alpha1.JWTRefreshKeyStatus) { *status = *victims.Status.DeepCopy() }) {
 			return
 		}
-		w.staysItself(t, key, held)
+		h.expectSameSubject(t, key, held)
 	})
-	t.Run("one's own, for the victim's ServiceAccount", func(t *testing.T) {
-		got := w.signIn(t, own.Namespace, own.Name)
+	t.Run("an own one, for the victim's ServiceAccount", func(t *testing.T) {
+		got := h.signIn(t, own.Namespace, own.Name)
 		if got.Outcome() != "200" {
 			t.Fatal(got.Raw)
 		}
-		session := sessionIn(t, w.namespace)
-		t.Cleanup(func() { _ = w.mallory.Delete(context.Background(), session) })
-		if err := w.calls(t, session, victims.Spec.Subject); w.guarded {
-			refusedBy(t, err, "a subject that begins with system: is given by a login only")
+		session := sessionIn(t, h.namespace)
+		t.Cleanup(func() { _ = h.attacker.Delete(context.Background(), session) })
+		if err := h.setSubject(t, session, victims.Spec.Subject); h.guarded {
+			expectRefusal(t, err, "a subject that begins with system: is given by a login only")
 			return
 		}
-		if !w.writes(t, session, func(status *v1alpha1.JWTRefreshKeyStatus) { status.Session.Subject = victims.Spec.Subject }) {
+		if !h.forgeStatus(t, session, func(status *v1alpha1.JWTRefreshKeyStatus) { status.Session.Subject = victims.Spec.Subject }) {
 			return
 		}
-		w.staysItself(t, session, got.Text("refresh_token"))
+		h.expectSameSubject(t, session, got.Text("refresh_token"))
 	})
 }
 
@@ -98,47 +97,48 @@ func oneTime(key *v1alpha1.JWTRefreshKey) {
 	key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
 }
 
-// forgesSession makes of a one-time key of the attacker's a session, as far as he can write it.
-func (w *world) forgesSession(t *testing.T, session v1alpha1.SessionStatus) {
-	key, held := w.issued(t, oneTime)
+// checkForgedSession turns a one-time key of the attacker into a session, as far as they can write it, and
+// checks that its tokens keep their subject.
+func (h *harness) checkForgedSession(t *testing.T, session v1alpha1.SessionStatus) {
+	key, held := h.issueKey(t, oneTime)
 	session.StartedAt = metav1.NewTime(time.Now().Truncate(time.Second))
-	if !w.writes(t, key, func(status *v1alpha1.JWTRefreshKeyStatus) { status.Session = &session }) {
+	if !h.forgeStatus(t, key, func(status *v1alpha1.JWTRefreshKeyStatus) { status.Session = &session }) {
 		return
 	}
-	// Of a key's subject the admission policy knows, and it is away.
-	_ = w.calls(t, key, session.Subject)
-	w.staysItself(t, key, held)
+	// Only the admission policy checks this subject, and here it is not in force.
+	_ = h.setSubject(t, key, session.Subject)
+	h.expectSameSubject(t, key, held)
 }
 
-// calls gives a key another subject, as the attacker, and returns what the API server says to it.
-func (w *world) calls(t *testing.T, key *v1alpha1.JWTRefreshKey, subject string) (err error) {
+// setSubject changes the subject of a refresh key as the attacker, and returns the API server's error.
+func (h *harness) setSubject(t *testing.T, key *v1alpha1.JWTRefreshKey, subject string) (err error) {
 	t.Helper()
-	until(t, "the subject is written or refused", func() (bool, string) {
-		if err := w.mallory.Get(t.Context(), keyOf(key), key); err != nil {
+	eventually(t, "the subject is written or refused", func() (bool, string) {
+		if err := h.attacker.Get(t.Context(), keyOf(key), key); err != nil {
 			return false, err.Error()
 		}
 		key.Spec.Subject = subject
-		err = w.mallory.Update(t.Context(), key)
+		err = h.attacker.Update(t.Context(), key)
 		return !apierrors.IsConflict(err), ""
 	})
 	return err
 }
 
-// staysItself: what is had for the token is for whom the token was made, or nothing.
-func (w *world) staysItself(t *testing.T, key *v1alpha1.JWTRefreshKey, held string) {
+// expectSameSubject checks that an exchange of a token returns only tokens with the same subject, or none.
+func (h *harness) expectSameSubject(t *testing.T, key *v1alpha1.JWTRefreshKey, held string) {
 	t.Helper()
 	was := payload(t, held)["sub"]
 	for range 3 {
-		for _, r := range w.replicas {
-			got := exchange(t, r, w.issuer, held)
+		for _, r := range h.replicas {
+			got := exchange(t, r, h.issuer, held)
 			for _, kind := range []string{"access_token", "refresh_token"} {
 				if compact := got.Text(kind); compact != "" && payload(t, compact)["sub"] != was {
-					t.Errorf("for a token of %v one gets an %s of %v", was, kind, payload(t, compact)["sub"])
+					t.Errorf("subject of the %s: got %v, want %v", kind, payload(t, compact)["sub"], was)
 				}
 			}
 		}
 	}
-	if err := read(t, key); client.IgnoreNotFound(err) != nil {
+	if err := reload(t, key); client.IgnoreNotFound(err) != nil {
 		t.Error(err)
 	}
 }

@@ -11,36 +11,37 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// writes forges the status of a key. With the admission policy it is refused, whatever RBAC says,
-// and there is nothing more to see.
-func (w *world) writes(t *testing.T, key *v1alpha1.JWTRefreshKey, forge func(*v1alpha1.JWTRefreshKeyStatus)) (written bool) {
+// forgeStatus writes the status of a refresh key as the attacker, and reports whether that succeeded. With
+// the admission policy the API server must refuse it, regardless of RBAC.
+func (h *harness) forgeStatus(t *testing.T, key *v1alpha1.JWTRefreshKey, forge func(*v1alpha1.JWTRefreshKeyStatus)) (written bool) {
 	t.Helper()
 	var err error
-	until(t, "the status is written or refused", func() (bool, string) {
-		if err := w.mallory.Get(t.Context(), keyOf(key), key); err != nil {
+	eventually(t, "the status is written or refused", func() (bool, string) {
+		if err := h.attacker.Get(t.Context(), keyOf(key), key); err != nil {
 			return false, err.Error()
 		}
 		forge(&key.Status)
-		err = w.mallory.Status().Update(t.Context(), key)
-		return err == nil || w.guarded, ""
+		err = h.attacker.Status().Update(t.Context(), key)
+		return err == nil || h.guarded, ""
 	})
-	if w.guarded {
-		refusedBy(t, err, "status is written by the operator's own ServiceAccounts only")
+	if h.guarded {
+		expectRefusal(t, err, "status is written by the operator's own ServiceAccounts only")
 	}
-	return !w.guarded
+	return !h.guarded
 }
 
-func saying(s *v1alpha1.JWTRefreshKeyStatus, old, forged string) {
+func replaceInContent(s *v1alpha1.JWTRefreshKeyStatus, old, forged string) {
 	s.Content = &apiextensionsv1.JSON{Raw: bytes.ReplaceAll(s.Content.Raw, []byte(old), []byte(forged))}
 }
 
-// statusByHand: what is in status is signed again when its Secret is lost. With a content of one's
-// own choice one is whoever one likes, and with that of the victim's key one has its token.
-func (w *world) statusByHand(t *testing.T) {
-	if err := read(t, w.victim); err != nil {
+// forgedStatus forges the status of refresh keys. The operator signs the content in status again when the
+// Secret is lost. Content of the attacker's choice would give any identity, and the content of the victim's
+// key would give its token.
+func (h *harness) forgedStatus(t *testing.T) {
+	if err := reload(t, h.victim); err != nil {
 		t.Fatal(err)
 	}
-	victim := w.victim.Status
+	victim := h.victim.Status
 	for name, forge := range map[string]func(*v1alpha1.JWTRefreshKey, *v1alpha1.JWTRefreshKeyStatus){
 		"another key's line": func(_ *v1alpha1.JWTRefreshKey, own *v1alpha1.JWTRefreshKeyStatus) {
 			own.TokenLine = *victim.TokenLine.DeepCopy()
@@ -49,11 +50,11 @@ func (w *world) statusByHand(t *testing.T) {
 		"another key's content and hash": func(_ *v1alpha1.JWTRefreshKey, own *v1alpha1.JWTRefreshKeyStatus) {
 			own.Content, own.TokenHash = victim.Content.DeepCopy(), victim.TokenHash
 		},
-		"the victim's subject in one's own content": func(key *v1alpha1.JWTRefreshKey, own *v1alpha1.JWTRefreshKeyStatus) {
-			saying(own, `"sub":"`+ownSubject(key)+`"`, `"sub":"`+ownSubject(w.victim)+`"`)
+		"the victim's subject in own content": func(key *v1alpha1.JWTRefreshKey, own *v1alpha1.JWTRefreshKeyStatus) {
+			replaceInContent(own, `"sub":"`+ownSubject(key)+`"`, `"sub":"`+ownSubject(h.victim)+`"`)
 		},
 		"another audience, and the victim's hash": func(_ *v1alpha1.JWTRefreshKey, own *v1alpha1.JWTRefreshKeyStatus) {
-			saying(own, audience, "https://billing.example.com")
+			replaceInContent(own, audience, "https://billing.example.com")
 			own.TokenHash = victim.TokenHash
 		},
 		"a later end": func(_ *v1alpha1.JWTRefreshKey, own *v1alpha1.JWTRefreshKeyStatus) {
@@ -61,14 +62,14 @@ func (w *world) statusByHand(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			key, _ := w.issued(t)
-			if !w.writes(t, key, func(own *v1alpha1.JWTRefreshKeyStatus) { forge(key, own) }) {
+			key, _ := h.issueKey(t)
+			if !h.forgeStatus(t, key, func(own *v1alpha1.JWTRefreshKeyStatus) { forge(key, own) }) {
 				return
 			}
-			// Its Secret is lost, so that it is made again from status.
-			_ = w.mallory.Delete(t.Context(), w.secretOfOwn(t, key.Name))
-			until(t, "a token of its own follows", func() (bool, string) {
-				if err := read(t, key); err != nil {
+			// The operator creates a lost Secret again from status.
+			_ = h.attacker.Delete(t.Context(), h.attackerSecret(t, key.Name))
+			eventually(t, "the operator issues a token of the key itself", func() (bool, string) {
+				if err := reload(t, key); err != nil {
 					return false, err.Error()
 				}
 				raw := []byte{}
@@ -76,55 +77,55 @@ func (w *world) statusByHand(t *testing.T) {
 					raw = key.Status.Content.Raw
 				}
 				return bytes.Contains(raw, []byte(`"sub":"`+ownSubject(key)+`"`)) && bytes.Contains(raw, []byte(audience)) &&
-					key.Status.ExpiresAt.Before(&metav1.Time{Time: key.CreationTimestamp.AddDate(1, 0, 0)}), saidOf(key)
+					key.Status.ExpiresAt.Before(&metav1.Time{Time: key.CreationTimestamp.AddDate(1, 0, 0)}), readyMessage(key)
 			})
-			w.onlyItself(t, key, key.Status.Revision)
+			h.expectOwnTokenOnly(t, key, key.Status.Revision)
 			for _, superseded := range key.Status.Previous {
 				if superseded.JTI == victim.JTI || superseded.TokenHash == victim.TokenHash {
-					t.Error("the victim's token is carried along as one of this key")
+					t.Error("status.previous lists the victim's token")
 				}
 			}
 		})
 	}
-	t.Run("a revocation taken back", func(t *testing.T) {
-		key, held := w.issued(t)
+	t.Run("a revocation removed from status", func(t *testing.T) {
+		key, held := h.issueKey(t)
 		edit(t, key, func(key *v1alpha1.JWTRefreshKey) { key.Spec.Revoked = true })
-		says(t, key, v1alpha1.ReasonRevoked)
-		if !w.writes(t, key, func(own *v1alpha1.JWTRefreshKeyStatus) { own.RevokedAt, own.RevocationReason = nil, "" }) {
+		awaitReason(t, key, v1alpha1.ReasonRevoked)
+		if !h.forgeStatus(t, key, func(own *v1alpha1.JWTRefreshKeyStatus) { own.RevokedAt, own.RevocationReason = nil, "" }) {
 			return
 		}
-		for _, r := range w.replicas {
-			gets(t, r, w.issuer, held, "400 invalid_grant")
+		for _, r := range h.replicas {
+			awaitExchange(t, r, h.issuer, held, "400 invalid_grant")
 		}
-		says(t, key, v1alpha1.ReasonRevoked)
+		awaitReason(t, key, v1alpha1.ReasonRevoked)
 	})
 }
 
-// statusOfOneTimeKey: of one-time keys the token service signs again what stands in status, for an
-// answer that was lost.
-func (w *world) statusOfOneTimeKey(t *testing.T) {
-	key, enrolment := w.issued(t, func(key *v1alpha1.JWTRefreshKey) {
+// forgedOneTimeStatus forges the status of a one-time key. The token service signs the content in status
+// again when a client retries after a lost answer.
+func (h *harness) forgedOneTimeStatus(t *testing.T) {
+	key, enrolment := h.issueKey(t, func(key *v1alpha1.JWTRefreshKey) {
 		key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse, RetryGrace: &metav1.Duration{Duration: 10 * time.Minute}}
 	})
-	second := exchange(t, w.replicas[0], w.issuer, enrolment).Text("refresh_token")
-	if got := exchange(t, w.replicas[0], w.issuer, enrolment).Text("refresh_token"); got != second || got == "" {
-		t.Fatal("a retry does not get the same token again")
+	second := exchange(t, h.replicas[0], h.issuer, enrolment).Text("refresh_token")
+	if got := exchange(t, h.replicas[0], h.issuer, enrolment).Text("refresh_token"); got != second || got == "" {
+		t.Fatal("a retry did not return the same token")
 	}
-	if err := read(t, w.victim); err != nil {
+	if err := reload(t, h.victim); err != nil {
 		t.Fatal(err)
 	}
-	victim := w.victim.Status
-	if !w.writes(t, key, func(own *v1alpha1.JWTRefreshKeyStatus) {
-		saying(own, `"sub":"`+ownSubject(key)+`"`, `"sub":"`+ownSubject(w.victim)+`"`)
+	victim := h.victim.Status
+	if !h.forgeStatus(t, key, func(own *v1alpha1.JWTRefreshKeyStatus) {
+		replaceInContent(own, `"sub":"`+ownSubject(key)+`"`, `"sub":"`+ownSubject(h.victim)+`"`)
 		own.TokenHash = victim.TokenHash
 	}) {
 		return
 	}
-	for _, r := range w.replicas {
+	for _, r := range h.replicas {
 		for _, compact := range []string{enrolment, second} {
-			got := exchange(t, r, w.issuer, compact)
+			got := exchange(t, r, h.issuer, compact)
 			if next := got.Text("refresh_token"); next != "" && payload(t, next)["sub"] != ownSubject(key) {
-				t.Errorf("a token of %v was signed", payload(t, next)["sub"])
+				t.Errorf("subject of the signed token: got %v, want %s", payload(t, next)["sub"], ownSubject(key))
 			}
 		}
 	}

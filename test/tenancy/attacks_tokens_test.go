@@ -12,138 +12,139 @@ import (
 
 func keyOf(object client.Object) client.ObjectKey { return client.ObjectKeyFromObject(object) }
 
-// puts writes a token into the Secret of a key, as its owner may.
-func (w *world) puts(t *testing.T, key *v1alpha1.JWTRefreshKey, compact string) {
+// putToken writes a token to the Secret of a refresh key, as the attacker may.
+func (h *harness) putToken(t *testing.T, key *v1alpha1.JWTRefreshKey, compact string) {
 	t.Helper()
-	until(t, "the Secret is written", func() (bool, string) {
-		secret := w.secretOfOwn(t, key.Name)
+	eventually(t, "the Secret is written", func() (bool, string) {
+		secret := h.attackerSecret(t, key.Name)
 		secret.Data[v1alpha1.SecretToken] = []byte(compact)
-		err := w.mallory.Update(t.Context(), secret)
+		err := h.attacker.Update(t.Context(), secret)
 		return err == nil, ""
 	})
 }
 
-// tokensInTheSecret: whatever stands in the Secret is accepted, says I1 of docs/architecture.md; so what is
-// not accepted is put there.
-func (w *world) tokensInTheSecret(t *testing.T) {
-	key, first := w.issued(t)
+// foreignTokens puts tokens that must be refused into a Secret. I1 of docs/architecture.md says that every token in a
+// Secret is accepted, so the operator must replace them.
+func (h *harness) foreignTokens(t *testing.T) {
+	key, first := h.issueKey(t)
 	edit(t, key, func(key *v1alpha1.JWTRefreshKey) {
 		key.Annotations = map[string]string{v1alpha1.AnnotationRotateNow: "leaked"}
 	})
-	second := holds(t, key, 2)
-	_, ofAnother := w.issued(t)
-	access := exchange(t, w.replicas[0], w.issuer, second).Text("access_token")
-	gets(t, w.replicas[0], w.issuer, first, "400 invalid_grant")
+	second := awaitRevision(t, key, 2)
+	_, ofAnother := h.issueKey(t)
+	access := exchange(t, h.replicas[0], h.issuer, second).Text("access_token")
+	awaitExchange(t, h.replicas[0], h.issuer, first, "400 invalid_grant")
 	for name, compact := range map[string]string{
-		"a retired one": first, "another key's": ofAnother, "the victim's": w.victimToken, "an access token": access, "nothing of the kind": "mine",
+		"a retired one": first, "another key's": ofAnother, "the victim's": h.victimToken, "an access token": access, "no token": "mine",
 	} {
 		t.Run(name, func(t *testing.T) {
-			w.puts(t, key, compact)
-			if held := holds(t, key, 2); held != second {
-				t.Error("the Secret does not hold what it held before")
+			h.putToken(t, key, compact)
+			if held := awaitRevision(t, key, 2); held != second {
+				t.Error("the Secret does not hold the earlier token")
 			}
-			w.onlyItself(t, key, 2)
+			h.expectOwnTokenOnly(t, key, 2)
 		})
 	}
-	gets(t, w.replicas[1], w.issuer, first, "400 invalid_grant")
+	awaitExchange(t, h.replicas[1], h.issuer, first, "400 invalid_grant")
 	t.Run("a revoked one", func(t *testing.T) {
 		edit(t, key, func(key *v1alpha1.JWTRefreshKey) { key.Spec.Revoked = true })
-		says(t, key, v1alpha1.ReasonRevoked)
-		w.puts(t, key, second)
-		until(t, "the token is taken out", func() (bool, string) {
-			return len(w.secretOfOwn(t, key.Name).Data[v1alpha1.SecretToken]) == 0, ""
+		awaitReason(t, key, v1alpha1.ReasonRevoked)
+		h.putToken(t, key, second)
+		eventually(t, "the token is removed", func() (bool, string) {
+			return len(h.attackerSecret(t, key.Name).Data[v1alpha1.SecretToken]) == 0, ""
 		})
-		for _, r := range w.replicas {
-			gets(t, r, w.issuer, second, "400 invalid_grant")
+		for _, r := range h.replicas {
+			awaitExchange(t, r, h.issuer, second, "400 invalid_grant")
 		}
 	})
 }
 
-// tokenBeforeTheKey: a first token that is found in a Secret is taken up by its key, since the
-// manager may have stopped before it was recorded. It must be a token of this very key.
-func (w *world) tokenBeforeTheKey(t *testing.T) {
-	earlier, ofEarlier := w.issued(t)
-	if err := w.mallory.Delete(t.Context(), earlier); err != nil {
+// plantedToken puts a token into a Secret before its key exists. The operator adopts a first token that it
+// finds in a Secret, since a manager may have stopped before it recorded the token. It must adopt only a
+// token of this key.
+func (h *harness) plantedToken(t *testing.T) {
+	earlier, ofEarlier := h.issueKey(t)
+	if err := h.attacker.Delete(t.Context(), earlier); err != nil {
 		t.Fatal(err)
 	}
-	gone(t, earlier)
-	_ = w.mallory.Delete(t.Context(), &corev1.Secret{ObjectMeta: newKey(w.namespace, earlier.Name).ObjectMeta})
+	awaitDeleted(t, earlier)
+	_ = h.attacker.Delete(t.Context(), &corev1.Secret{ObjectMeta: newKey(h.namespace, earlier.Name).ObjectMeta})
 	for name, c := range map[string]struct{ key, compact string }{
-		"the victim's":                       {newName("own"), w.victimToken},
-		"that of an earlier key of the name": {earlier.Name, ofEarlier},
+		"the victim's":                          {newName("own"), h.victimToken},
+		"that of an earlier key with this name": {earlier.Name, ofEarlier},
 	} {
 		t.Run(name, func(t *testing.T) {
-			secret := &corev1.Secret{ObjectMeta: retainedBy(c.key, c.key), Data: map[string][]byte{v1alpha1.SecretToken: []byte(c.compact)}}
-			secret.Namespace = w.namespace
-			until(t, "the Secret is there", func() (bool, string) {
-				err := w.mallory.Create(t.Context(), secret.DeepCopy())
+			secret := &corev1.Secret{ObjectMeta: retainedMeta(c.key, c.key), Data: map[string][]byte{v1alpha1.SecretToken: []byte(c.compact)}}
+			secret.Namespace = h.namespace
+			eventually(t, "the Secret is created", func() (bool, string) {
+				err := h.attacker.Create(t.Context(), secret.DeepCopy())
 				return err == nil, ""
 			})
-			key := newKey(w.namespace, c.key, of(w.issuer.Name))
-			w.makes(t, key)
-			w.onlyItself(t, key, 1)
-			if string(w.secretOfOwn(t, c.key).Data[v1alpha1.SecretToken]) == c.compact {
-				t.Error("the token was taken up")
+			key := newKey(h.namespace, c.key, withIssuer(h.issuer.Name))
+			h.create(t, key)
+			h.expectOwnTokenOnly(t, key, 1)
+			if string(h.attackerSecret(t, c.key).Data[v1alpha1.SecretToken]) == c.compact {
+				t.Error("the operator adopted the planted token")
 			}
 		})
 	}
-	gets(t, w.replicas[0], w.issuer, ofEarlier, "400 invalid_grant")
+	awaitExchange(t, h.replicas[0], h.issuer, ofEarlier, "400 invalid_grant")
 }
 
-// gone waits until an object is no more.
-func gone(t *testing.T, object client.Object) {
+// awaitDeleted waits until an object no longer exists.
+func awaitDeleted(t *testing.T, object client.Object) {
 	t.Helper()
-	until(t, object.GetName()+" is gone", func() (bool, string) {
+	eventually(t, object.GetName()+" is deleted", func() (bool, string) {
 		return apierrors.IsNotFound(clientOf(t, "").Get(t.Context(), keyOf(object), object.DeepCopyObject().(client.Object))), ""
 	})
 }
 
-// keyMadeAgain: a key that is restored from a backup, with its UID and its status, stands for its
-// tokens again where anybody believes that.
-func (w *world) keyMadeAgain(t *testing.T) {
-	key, held := w.issued(t)
-	gets(t, w.replicas[0], w.issuer, held, "200")
+// recreatedKey restores a refresh key from a backup with its UID and status, so that its former tokens
+// would be accepted again.
+func (h *harness) recreatedKey(t *testing.T) {
+	key, held := h.issueKey(t)
+	awaitExchange(t, h.replicas[0], h.issuer, held, "200")
 	backup := key.DeepCopy()
-	if err := w.mallory.Delete(t.Context(), key); err != nil {
+	if err := h.attacker.Delete(t.Context(), key); err != nil {
 		t.Fatal(err)
 	}
-	gone(t, key)
-	_ = w.mallory.Delete(t.Context(), &corev1.Secret{ObjectMeta: newKey(w.namespace, key.Name).ObjectMeta})
-	for _, r := range w.replicas {
-		gets(t, r, w.issuer, held, "400 invalid_grant")
+	awaitDeleted(t, key)
+	_ = h.attacker.Delete(t.Context(), &corev1.Secret{ObjectMeta: newKey(h.namespace, key.Name).ObjectMeta})
+	for _, r := range h.replicas {
+		awaitExchange(t, r, h.issuer, held, "400 invalid_grant")
 	}
 	backup.ResourceVersion = ""
-	w.makes(t, backup)
+	h.create(t, backup)
 	if backup.UID == key.UID {
-		t.Fatal("the API server took the UID over")
+		t.Fatal("the API server kept the UID")
 	}
-	w.onlyItself(t, backup, 1)
-	restored := w.guarded || w.writes(t, backup, func(own *v1alpha1.JWTRefreshKeyStatus) { *own = *key.Status.DeepCopy() })
+	h.expectOwnTokenOnly(t, backup, 1)
+	restored := h.guarded || h.forgeStatus(t, backup, func(own *v1alpha1.JWTRefreshKeyStatus) { *own = *key.Status.DeepCopy() })
 	if !restored {
-		t.Error("the status of before was not written")
+		t.Error("the earlier status was not written")
 	}
-	for _, r := range w.replicas {
-		gets(t, r, w.issuer, held, "400 invalid_grant")
+	for _, r := range h.replicas {
+		awaitExchange(t, r, h.issuer, held, "400 invalid_grant")
 	}
 }
 
-// TestANamespaceMadeAgain: neither does a namespace that was deleted and made again, with a key of
-// the same name, bring a token back.
+// TestANamespaceMadeAgain checks that a token stays refused after its namespace is deleted and recreated,
+// with a refresh key of the same name.
 func TestANamespaceMadeAgain(t *testing.T) {
 	issuer := newIssuer(t)
-	manage(t)
-	r := serve(t)
+	startManager(t)
+	r := startReplica(t)
 	namespace := newNamespace(t, nil)
-	held := holds(t, create(t, newKey(namespace, "orders", of(issuer.Name))), 1)
-	gets(t, r, issuer, held, "200")
+	held := awaitRevision(t, create(t, newKey(namespace, "orders", withIssuer(issuer.Name))), 1)
+	awaitExchange(t, r, issuer, held, "200")
 	object := &corev1.Namespace{ObjectMeta: newKey("", namespace).ObjectMeta}
 	if err := clientOf(t, "").Delete(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
-	gone(t, object)
-	gets(t, r, issuer, held, "400 invalid_grant")
+	awaitDeleted(t, object)
+	awaitExchange(t, r, issuer, held, "400 invalid_grant")
 	create(t, &corev1.Namespace{ObjectMeta: newKey("", namespace).ObjectMeta})
-	again := holds(t, create(t, newKey(namespace, "orders", of(issuer.Name))), 1)
-	gets(t, r, issuer, again, "200")
-	gets(t, r, issuer, held, "400 invalid_grant")
+	again := awaitRevision(t, create(t, newKey(namespace, "orders", withIssuer(issuer.Name))), 1)
+	awaitExchange(t, r, issuer, again, "200")
+	awaitExchange(t, r, issuer, held, "400 invalid_grant")
 }

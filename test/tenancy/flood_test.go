@@ -16,49 +16,49 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/operator"
 )
 
-// floods is how many keys are made at once.
-func floods() int {
+// floodSize returns how many refresh keys are created at once.
+func floodSize() int {
 	if os.Getenv("SOAK") == "true" {
 		return 10_000
 	}
 	return 150
 }
 
-// TestSoakFlood: one namespace makes very many keys at once. Another's key does not wait for
-// them, and the operator takes what it can bear.
+// TestSoakFlood creates very many refresh keys in one namespace at once. A key in another namespace does
+// not wait for them, and the operator issues all of them with bounded memory.
 func TestSoakFlood(t *testing.T) {
 	issuer := newIssuer(t)
-	// As slow as an operator that has much else to do.
+	// One worker makes the operator as slow as one with much other work.
 	operator.Manage(t, managerConfig(t), logr.Discard(), controllers.Options{Workers: 1})
 	quiet, flooded := newNamespace(t, nil), newNamespace(t, nil)
 	warm := time.Now()
-	holds(t, create(t, newKey(quiet, "before", of(issuer.Name))), 1)
+	awaitRevision(t, create(t, newKey(quiet, "before", withIssuer(issuer.Name))), 1)
 	alone := time.Since(warm)
 
-	count := floods()
-	before := heap()
+	count := floodSize()
+	before := heapSize()
 	makeKeys(t, flooded, issuer.Name, count)
 	began := time.Now()
-	holds(t, create(t, newKey(quiet, "meanwhile", of(issuer.Name))), 1)
+	awaitRevision(t, create(t, newKey(quiet, "meanwhile", withIssuer(issuer.Name))), 1)
 	took := time.Since(began)
 	if waiting := count - issuedIn(t, flooded); waiting < count/4 {
-		t.Errorf("the other's key came after all but %d of %d keys of the flood", waiting, count)
+		t.Errorf("the key in the other namespace was issued after all but %d of %d keys of the flood", waiting, count)
 	} else {
-		t.Logf("with %d keys of a flood waiting, another's took %s, and alone %s", waiting, took, alone)
+		t.Logf("with %d keys of the flood waiting, a key in another namespace took %s; without a flood %s", waiting, took, alone)
 	}
-	// Fifty a second is less than one worker does.
-	deadline := time.Now().Add(patience + time.Duration(count)*20*time.Millisecond)
+	// One worker issues more than fifty per second.
+	deadline := time.Now().Add(waitTimeout + time.Duration(count)*20*time.Millisecond)
 	for issued := 0; issued < count; issued = issuedIn(t, flooded) {
 		if time.Now().After(deadline) {
-			t.Fatalf("of %d keys of the flood %d are issued", count, issued)
+			t.Fatalf("got %d issued keys of the flood, want %d", issued, count)
 		}
 		time.Sleep(time.Second)
 	}
-	// What a key costs the manager: the test's own clients keep nothing.
-	if each := (heap() - before) / int64(count); each > 32<<10 {
-		t.Errorf("each key of the flood costs %d bytes", each)
+	// The test's own clients keep nothing, so this is the manager's memory per key.
+	if each := (heapSize() - before) / int64(count); each > 32<<10 {
+		t.Errorf("memory per key of the flood: got %d bytes, want at most %d", each, 32<<10)
 	}
-	holds(t, create(t, newKey(quiet, "after", of(issuer.Name))), 1)
+	awaitRevision(t, create(t, newKey(quiet, "after", withIssuer(issuer.Name))), 1)
 }
 
 func makeKeys(t *testing.T, namespace, issuer string, count int) {
@@ -68,7 +68,7 @@ func makeKeys(t *testing.T, namespace, issuer string, count int) {
 	group.SetLimit(32)
 	for i := range count {
 		group.Go(func() error {
-			return admin.Create(t.Context(), newKey(namespace, fmt.Sprint("flood-", i), of(issuer)))
+			return admin.Create(t.Context(), newKey(namespace, fmt.Sprint("flood-", i), withIssuer(issuer)))
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -90,7 +90,7 @@ func issuedIn(t *testing.T, namespace string) (issued int) {
 	return issued
 }
 
-func heap() int64 {
+func heapSize() int64 {
 	runtime.GC()
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)

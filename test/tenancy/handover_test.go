@@ -10,57 +10,58 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// handOver is how long the next key may take to have a Secret's name after the garbage collector deleted the Secret.
-const handOver = time.Second
+// maxHandover bounds how long the next key may take to get a Secret name after the garbage collector
+// deleted the Secret.
+const maxHandover = time.Second
 
-// TestASecretsNamePassesToAnotherKey: the name of a Secret becomes free with the key that had it, and
-// the key that waits for the name has it soon after.
+// TestASecretsNamePassesToAnotherKey checks that the name of a Secret becomes free when its refresh key is
+// deleted, and that the waiting key gets the name soon after.
 func TestASecretsNamePassesToAnotherKey(t *testing.T) {
 	awaitGarbageCollection(t)
 	for _, tt := range []struct {
 		name   string
 		policy v1alpha1.DeletionPolicy
-		// passes brings it about, and returns the key that has the name at the end.
-		passes func(t *testing.T, namespace, issuer string) *v1alpha1.JWTRefreshKey
+		// handOver frees the name, and returns the key that has it in the end.
+		handOver func(t *testing.T, namespace, issuer string) *v1alpha1.JWTRefreshKey
 	}{
-		{name: "two keys want one name, and the first is deleted", passes: func(t *testing.T, namespace, issuer string) *v1alpha1.JWTRefreshKey {
-			first := create(t, newKey(namespace, "first", of(issuer), writingTo("shared")))
-			holds(t, first, 1)
-			second := create(t, newKey(namespace, "second", of(issuer), writingTo("shared")))
-			says(t, second, v1alpha1.ReasonSecretConflict)
+		{name: "two keys want one name, and the first is deleted", handOver: func(t *testing.T, namespace, issuer string) *v1alpha1.JWTRefreshKey {
+			first := create(t, newKey(namespace, "first", withIssuer(issuer), writeToSecret("shared")))
+			awaitRevision(t, first, 1)
+			second := create(t, newKey(namespace, "second", withIssuer(issuer), writeToSecret("shared")))
+			awaitReason(t, second, v1alpha1.ReasonSecretConflict)
 			remove(t, first)
 			return second
 		}},
-		{name: "the first is named as the Secret that the second wants", passes: func(t *testing.T, namespace, issuer string) *v1alpha1.JWTRefreshKey {
-			first := create(t, newKey(namespace, "shared", of(issuer)))
-			holds(t, first, 1)
-			second := create(t, newKey(namespace, "second", of(issuer), writingTo("shared")))
-			says(t, second, v1alpha1.ReasonSecretConflict)
+		{name: "the first key has the name that the second wants", handOver: func(t *testing.T, namespace, issuer string) *v1alpha1.JWTRefreshKey {
+			first := create(t, newKey(namespace, "shared", withIssuer(issuer)))
+			awaitRevision(t, first, 1)
+			second := create(t, newKey(namespace, "second", withIssuer(issuer), writeToSecret("shared")))
+			awaitReason(t, second, v1alpha1.ReasonSecretConflict)
 			remove(t, first)
 			return second
 		}},
-		{name: "a kustomize suffix changes: the old key goes and a new one wants its Secret", passes: func(t *testing.T, namespace, issuer string) *v1alpha1.JWTRefreshKey {
-			old := create(t, newKey(namespace, "orders-7f6c9", of(issuer), writingTo("orders")))
-			holds(t, old, 1)
+		{name: "a kustomize suffix changes: the old key is deleted before the new one is created", handOver: func(t *testing.T, namespace, issuer string) *v1alpha1.JWTRefreshKey {
+			old := create(t, newKey(namespace, "orders-7f6c9", withIssuer(issuer), writeToSecret("orders")))
+			awaitRevision(t, old, 1)
 			remove(t, old)
-			return create(t, newKey(namespace, "orders-b2d4k", of(issuer), writingTo("orders")))
+			return create(t, newKey(namespace, "orders-b2d4k", withIssuer(issuer), writeToSecret("orders")))
 		}},
-		{name: "a kustomize suffix changes: the new key comes first and the old one is pruned", passes: func(t *testing.T, namespace, issuer string) *v1alpha1.JWTRefreshKey {
-			old := create(t, newKey(namespace, "orders-7f6c9", of(issuer), writingTo("orders")))
-			holds(t, old, 1)
-			fresh := create(t, newKey(namespace, "orders-b2d4k", of(issuer), writingTo("orders")))
-			says(t, fresh, v1alpha1.ReasonSecretConflict)
+		{name: "a kustomize suffix changes: the new key is created before the old one is pruned", handOver: func(t *testing.T, namespace, issuer string) *v1alpha1.JWTRefreshKey {
+			old := create(t, newKey(namespace, "orders-7f6c9", withIssuer(issuer), writeToSecret("orders")))
+			awaitRevision(t, old, 1)
+			fresh := create(t, newKey(namespace, "orders-b2d4k", withIssuer(issuer), writeToSecret("orders")))
+			awaitReason(t, fresh, v1alpha1.ReasonSecretConflict)
 			remove(t, old)
 			return fresh
 		}},
-		{name: "the first key is renamed to another Secret, and its old one deleted", passes: func(t *testing.T, namespace, issuer string) *v1alpha1.JWTRefreshKey {
-			first := create(t, newKey(namespace, "first", of(issuer), writingTo("shared")))
-			holds(t, first, 1)
-			second := create(t, newKey(namespace, "second", of(issuer), writingTo("shared")))
-			says(t, second, v1alpha1.ReasonSecretConflict)
+		{name: "the first key changes to another Secret, and its old one is deleted", handOver: func(t *testing.T, namespace, issuer string) *v1alpha1.JWTRefreshKey {
+			first := create(t, newKey(namespace, "first", withIssuer(issuer), writeToSecret("shared")))
+			awaitRevision(t, first, 1)
+			second := create(t, newKey(namespace, "second", withIssuer(issuer), writeToSecret("shared")))
+			awaitReason(t, second, v1alpha1.ReasonSecretConflict)
 			edit(t, first, func(key *v1alpha1.JWTRefreshKey) { key.Spec.Secret.Name = "other" })
-			until(t, "the first key has its other Secret", func() (bool, string) {
-				return read(t, first) == nil && first.Status.SecretName == "other" && isReady(first), saidOf(first)
+			eventually(t, "the first key has its other Secret", func() (bool, string) {
+				return reload(t, first) == nil && first.Status.SecretName == "other" && isReady(first), readyMessage(first)
 			})
 			old, err := secretOf(t, namespace, "shared")
 			if err != nil {
@@ -74,26 +75,26 @@ func TestASecretsNamePassesToAnotherKey(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			issuer := newIssuer(t)
-			manage(t)
+			startManager(t)
 			namespace := newNamespace(t, nil)
-			holds(t, create(t, newKey(namespace, "warm", of(issuer.Name))), 1)
-			heir := tt.passes(t, namespace, issuer.Name)
+			awaitRevision(t, create(t, newKey(namespace, "warm", withIssuer(issuer.Name))), 1)
+			waiter := tt.handOver(t, namespace, issuer.Name)
 			began := time.Now()
-			until(t, "the Secret is free for "+heir.Name, func() (bool, string) {
-				secret, err := secretOf(t, namespace, heir.Spec.Secret.Name)
-				return err != nil || metav1.IsControlledBy(secret, heir), saidOf(heir)
+			eventually(t, "the Secret name is free for "+waiter.Name, func() (bool, string) {
+				secret, err := secretOf(t, namespace, waiter.Spec.Secret.Name)
+				return err != nil || metav1.IsControlledBy(secret, waiter), readyMessage(waiter)
 			})
 			collected := time.Since(began).Round(time.Millisecond)
-			took := since(t, time.Now(), heir, "the name has passed to "+heir.Name, func() bool { return isReady(heir) && inSecret(t, heir) })
-			t.Logf("the Secret was deleted after %s, and its name passed %s later", collected, took)
-			if took > handOver {
-				t.Errorf("the name of the Secret passed after %s, and may take %s", took, handOver)
+			took := timeUntil(t, time.Now(), waiter, waiter.Name+" has the Secret name", func() bool { return isReady(waiter) && holdsCurrentToken(t, waiter) })
+			t.Logf("the Secret was deleted after %s, and the next key had its name %s later", collected, took)
+			if took > maxHandover {
+				t.Errorf("time until the next key has the name: got %s, want at most %s", took, maxHandover)
 			}
 		})
 	}
 }
 
-// awaitGarbageCollection waits until the garbage collector knows of JWTRefreshKeys: of a new kind it learns
+// awaitGarbageCollection waits until the garbage collector handles JWTRefreshKeys. It discovers a new kind
 // within about half a minute.
 func awaitGarbageCollection(t *testing.T) {
 	t.Helper()
@@ -105,7 +106,7 @@ func awaitGarbageCollection(t *testing.T) {
 	}})
 	remove(t, owner)
 	began := time.Now()
-	for time.Since(began) < 2*patience {
+	for time.Since(began) < 2*waitTimeout {
 		if _, err := secretOf(t, owned.Namespace, owned.Name); err != nil {
 			return
 		}

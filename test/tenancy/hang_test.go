@@ -15,26 +15,25 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// TestAWebhookThatNeverAnswersStopsNoOtherNamespace: every write of a Secret of one namespace takes as long as
-// the API server waits for a webhook. The keys of other namespaces are worked on meanwhile.
+// TestAWebhookThatNeverAnswersStopsNoOtherNamespace lets every write of a Secret in one namespace wait for
+// the timeout of a webhook. The operator still serves the keys of other namespaces.
 func TestAWebhookThatNeverAnswersStopsNoOtherNamespace(t *testing.T) {
 	issuer := newIssuer(t)
-	manage(t)
+	startManager(t)
 	tenant, quiet := newNamespace(t, nil), newNamespace(t, nil)
-	bystander(t, quiet, issuer.Name)
+	checkBystander(t, quiet, issuer.Name)
 	calls := hangWrites(t, tenant)
 	keys := make([]*v1alpha1.JWTRefreshKey, affectedKeys)
 	for i := range keys {
-		keys[i] = newKey(tenant, fmt.Sprint("hung-", i), of(issuer.Name))
+		keys[i] = newKey(tenant, fmt.Sprint("hung-", i), withIssuer(issuer.Name))
 	}
 	forEach(t, keys, func(ctx context.Context, key *v1alpha1.JWTRefreshKey) error { return clientOf(t, "").Create(ctx, key) })
-	until(t, "the webhook is asked", func() (bool, string) { return calls.Load() > 4, fmt.Sprint(calls.Load(), " calls") })
-	bystander(t, quiet, issuer.Name)
-	bystander(t, quiet, issuer.Name)
+	eventually(t, "the webhook is called", func() (bool, string) { return calls.Load() > 4, fmt.Sprint(calls.Load(), " calls") })
+	checkBystander(t, quiet, issuer.Name)
+	checkBystander(t, quiet, issuer.Name)
 }
 
-// hangWrites has the API server ask a webhook that never answers about the Secrets of a namespace, and counts
-// how often it is asked.
+// hangWrites registers a webhook that never answers for the Secrets of a namespace, and counts its calls.
 func hangWrites(t *testing.T, namespace string) *atomic.Int64 {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

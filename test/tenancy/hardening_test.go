@@ -10,15 +10,15 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/guide"
 )
 
-// TestTheCommandsOfTheHardeningPage runs what docs/hardening.md says, line by line, and applies the
-// component that it only names.
+// TestTheCommandsOfTheHardeningPage runs each command in docs/hardening.md, and applies the component that
+// the page only names.
 func TestTheCommandsOfTheHardeningPage(t *testing.T) {
 	if server.Existing() {
-		t.Skip("somebody's cluster is not hardened by a test")
+		t.Skip("the test does not harden an existing cluster")
 	}
-	nobody := clientOf(t, editor(t, "default"))
+	unprivileged := clientOf(t, editor(t, "default"))
 	t.Cleanup(func() {
-		withoutOptions(t, nobody)
+		removeOptions(t, unprivileged)
 		if err := server.Apply(context.Background(), "config/rbac"); err != nil {
 			t.Error(err)
 		}
@@ -29,12 +29,12 @@ func TestTheCommandsOfTheHardeningPage(t *testing.T) {
 	}
 	commands := page.Commands()
 	if len(commands) < 9 {
-		t.Fatalf("only %d commands were found", len(commands))
+		t.Fatalf("got %d commands in docs/hardening.md, want at least 9", len(commands))
 	}
 	for _, command := range append(commands, "kubectl apply --server-side -k config/network-policy") {
 		arguments := strings.Fields(command)
 		if arguments[0] != "kubectl" {
-			t.Errorf("%q is not run by any test", command)
+			t.Errorf("no test runs command %q", command)
 			continue
 		}
 		for i := range arguments {
@@ -44,7 +44,7 @@ func TestTheCommandsOfTheHardeningPage(t *testing.T) {
 		}
 		run := func() (string, error) { return server.Kubectl(t.Context(), "", arguments[1:]...) }
 		if strings.Contains(command, "can-i") {
-			until(t, command, func() (bool, string) { said, err := run(); return err == nil && strings.HasPrefix(said, "yes"), said })
+			eventually(t, command, func() (bool, string) { said, err := run(); return err == nil && strings.HasPrefix(said, "yes"), said })
 			continue
 		}
 		if said, err := run(); err != nil && !strings.Contains(err.Error(), "AlreadyExists") {
@@ -52,9 +52,9 @@ func TestTheCommandsOfTheHardeningPage(t *testing.T) {
 		}
 	}
 	jane := asMember(t, "jane", "team-shop")
-	until(t, "a member of the team has a key", func() (bool, string) {
+	eventually(t, "a member of the team creates a key", func() (bool, string) {
 		err := jane.Create(t.Context(), newKey("team-shop", newName("orders")))
 		return err == nil, fmt.Sprint(err)
 	})
-	refusedBy(t, jane.Create(t.Context(), newKey("team-shop", newName("orders"), of("other"))), usePolicy)
+	expectRefusal(t, jane.Create(t.Context(), newKey("team-shop", newName("orders"), withIssuer("other"))), usePolicy)
 }

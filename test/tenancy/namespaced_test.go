@@ -24,7 +24,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/operator"
 )
 
-// listed are the namespaces of config/namespaced.
+// listed are the namespaces in config/namespaced.
 var listed = []string{"shop", "billing"}
 
 const (
@@ -32,16 +32,16 @@ const (
 	tokenServerUser = "system:serviceaccount:" + apiserver.Namespace + ":" + apiserver.TokenServer
 )
 
-// confine installs config/namespaced, and gives the operator its usual rights back afterwards.
-func confine(t *testing.T) {
+// installNamespaced installs config/namespaced until the test ends.
+func installNamespaced(t *testing.T) {
 	t.Helper()
 	if server.Existing() {
-		t.Skip("the operator's rights in somebody's cluster are left as they are")
+		t.Skip("the test does not change the operator's rights in an existing cluster")
 	}
 	usual := map[string][]rbacv1.PolicyRule{}
 	for _, account := range []string{apiserver.Manager, apiserver.TokenServer} {
 		role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: account}}
-		if err := read(t, role); err != nil {
+		if err := reload(t, role); err != nil {
 			t.Fatal(err)
 		}
 		usual[account] = role.Rules
@@ -60,94 +60,95 @@ func confine(t *testing.T) {
 	if err := server.Apply(t.Context(), "config/namespaced"); err != nil {
 		t.Fatal(err)
 	}
-	// Who installs it over config/default removes this, as docs/hardening.md says.
+	// docs/hardening.md says to remove these after config/default.
 	if _, err := server.Kubectl(t.Context(), "", "delete", "clusterrolebinding,clusterrole", "refreshkeys-metrics-auth"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the rights are those of config/namespaced", func() (bool, string) {
+	eventually(t, "the rights are those of config/namespaced", func() (bool, string) {
 		for _, user := range []string{managerUser, tokenServerUser} {
-			if may(t, user, right("list jwtrefreshkeys").attributes("")) || !may(t, user, right("list jwtrefreshkeys").attributes("billing")) {
+			if isAllowed(t, user, right("list jwtrefreshkeys").attributes("")) || !isAllowed(t, user, right("list jwtrefreshkeys").attributes("billing")) {
 				return false, user
 			}
 		}
-		return !may(t, managerUser, right("list secrets").attributes("")), ""
+		return !isAllowed(t, managerUser, right("list secrets").attributes("")), ""
 	})
 	for account, rules := range usual {
-		enoughIn(t, "billing", account, rules)
+		expectSameRights(t, "billing", account, rules)
 	}
 }
 
-// enoughIn: what the operator may do everywhere by config/rbac, it may do in a listed namespace.
-func enoughIn(t *testing.T, namespace, account string, rules []rbacv1.PolicyRule) {
+// expectSameRights checks that the operator has in a namespace of config/namespaced all rights that
+// config/rbac grants everywhere.
+func expectSameRights(t *testing.T, namespace, account string, rules []rbacv1.PolicyRule) {
 	t.Helper()
 	user := "system:serviceaccount:" + apiserver.Namespace + ":" + account
 	for _, rule := range rules {
 		for _, resource := range rule.Resources {
 			for _, verb := range rule.Verbs {
 				what := right(verb + " " + resource).attributes(namespace)
-				if what.Group = rule.APIGroups[0]; !may(t, user, what) {
-					t.Errorf("%s may %s %s everywhere by config/rbac, and not in a namespace by config/namespaced", account, verb, resource)
+				if what.Group = rule.APIGroups[0]; !isAllowed(t, user, what) {
+					t.Errorf("%s may %s %s with config/rbac, but not with config/namespaced", account, verb, resource)
 				}
 			}
 		}
 	}
 }
 
-// TestNamespaced: with --namespaces and the rights of config/namespaced, keys of these namespaces
-// are issued, exchanged, rotated and revoked; others are not touched, and nothing is tried that is
-// forbidden.
+// TestNamespaced runs the operator with --namespaces and the rights of config/namespaced. Refresh keys of
+// these namespaces are issued, exchanged, rotated and revoked. Other keys are not touched, and the operator
+// makes no forbidden request.
 func TestNamespaced(t *testing.T) {
-	confine(t)
-	t.Run("rights", clusterWideRights)
+	installNamespaced(t)
+	t.Run("rights", checkClusterWideRights)
 	elsewhere := newNamespace(t, nil)
 	untouched := create(t, newKey(elsewhere, "orders"))
 
-	var forbidden refusals
-	operator.Manage(t, forbidden.of(managerConfig(t)), logr.Discard(), controllers.Options{Namespaces: listed})
-	r := operator.Serve(t, forbidden.of(tokenServerConfig(t)), registry.Options{Namespaces: listed})
+	var forbidden forbiddenRequests
+	operator.Manage(t, forbidden.wrap(managerConfig(t)), logr.Discard(), controllers.Options{Namespaces: listed})
+	r := operator.Serve(t, forbidden.wrap(tokenServerConfig(t)), registry.Options{Namespaces: listed})
 	issuer := newIssuer(t)
-	edit(t, untouched, func(key *v1alpha1.JWTRefreshKey) { of(issuer.Name)(key) })
+	edit(t, untouched, func(key *v1alpha1.JWTRefreshKey) { withIssuer(issuer.Name)(key) })
 	version := untouched.ResourceVersion
 	keys, tokens := map[string]*v1alpha1.JWTRefreshKey{}, map[string]string{}
 	for _, namespace := range listed {
-		keys[namespace] = create(t, newKey(namespace, "orders", of(issuer.Name)))
-		tokens[namespace] = holds(t, keys[namespace], 1)
-		gets(t, r, issuer, tokens[namespace], "200")
+		keys[namespace] = create(t, newKey(namespace, "orders", withIssuer(issuer.Name)))
+		tokens[namespace] = awaitRevision(t, keys[namespace], 1)
+		awaitExchange(t, r, issuer, tokens[namespace], "200")
 	}
 	edit(t, keys["shop"], func(key *v1alpha1.JWTRefreshKey) {
 		key.Annotations = map[string]string{v1alpha1.AnnotationRotate: "1"}
 	})
-	gets(t, r, issuer, holds(t, keys["shop"], 2), "200")
+	awaitExchange(t, r, issuer, awaitRevision(t, keys["shop"], 2), "200")
 	if got := r.Post(t, "/"+issuer.Name+"/revoke", url.Values{"token": {tokens["billing"]}}); got.Outcome() != "200" {
-		t.Errorf("the logout gets %s", got.Outcome())
+		t.Errorf("revocation: got %s, want 200", got.Outcome())
 	}
-	gets(t, r, issuer, tokens["billing"], "400 invalid_grant")
-	says(t, keys["billing"], v1alpha1.ReasonRevoked)
+	awaitExchange(t, r, issuer, tokens["billing"], "400 invalid_grant")
+	awaitReason(t, keys["billing"], v1alpha1.ReasonRevoked)
 
-	shopOnly := operator.Serve(t, forbidden.of(tokenServerConfig(t)), registry.Options{Namespaces: listed[:1]})
-	gets(t, shopOnly, issuer, tokens["shop"], "200")
+	shopOnly := operator.Serve(t, forbidden.wrap(tokenServerConfig(t)), registry.Options{Namespaces: listed[:1]})
+	awaitExchange(t, shopOnly, issuer, tokens["shop"], "200")
 	if got := exchange(t, shopOnly, issuer, tokens["billing"]); got.Outcome() != "503 temporarily_unavailable" {
-		t.Errorf("a token of a namespace that a replica does not serve gets %s: its client must keep it", got.Outcome())
+		t.Errorf("exchange at a replica that does not serve the namespace: got %s, want 503 temporarily_unavailable, so that the client keeps the token", got.Outcome())
 	}
 	shopOnly.Stop()
 	r.Stop()
-	if err := read(t, keys["shop"]); err != nil || keys["shop"].Status.LastUsed == nil {
-		t.Errorf("the use is not on record: %v", err)
+	if err := reload(t, keys["shop"]); err != nil || keys["shop"].Status.LastUsed == nil {
+		t.Errorf("status.lastUsed is not set: %v", err)
 	}
-	if err := read(t, untouched); err != nil || untouched.ResourceVersion != version || len(untouched.Status.Conditions) > 0 {
-		t.Errorf("a key elsewhere was touched: %v", err)
+	if err := reload(t, untouched); err != nil || untouched.ResourceVersion != version || len(untouched.Status.Conditions) > 0 {
+		t.Errorf("a key in another namespace was touched: %v", err)
 	}
 	if _, err := secretOf(t, elsewhere, "orders"); !apierrors.IsNotFound(err) {
-		t.Errorf("a key elsewhere has a Secret: %v", err)
+		t.Errorf("Secret of a key in another namespace: got error %v, want NotFound", err)
 	}
-	if seen := forbidden.seen(); len(seen) > 0 {
-		t.Errorf("it was forbidden: %v", seen)
+	if seen := forbidden.list(); len(seen) > 0 {
+		t.Errorf("the operator made forbidden requests: %v", seen)
 	}
 }
 
-// clusterWideRights: each ServiceAccount is bound to one ClusterRole, which knows no Secrets and
-// no keys.
-func clusterWideRights(t *testing.T) {
+// checkClusterWideRights checks that each ServiceAccount is bound to one ClusterRole, which grants nothing
+// on Secrets and refresh keys.
+func checkClusterWideRights(t *testing.T) {
 	var bindings rbacv1.ClusterRoleBindingList
 	if err := clientOf(t, "").List(t.Context(), &bindings); err != nil {
 		t.Fatal(err)
@@ -162,10 +163,10 @@ func clusterWideRights(t *testing.T) {
 	}
 	for _, account := range []string{apiserver.Manager, apiserver.TokenServer} {
 		if !slices.Equal(bound[account], []string{account}) {
-			t.Errorf("%s is bound to the ClusterRoles %v", account, bound[account])
+			t.Errorf("ClusterRoles of %s: got %v, want only its own", account, bound[account])
 		}
 		role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: account}}
-		if err := read(t, role); err != nil {
+		if err := reload(t, role); err != nil {
 			t.Fatal(err)
 		}
 		for _, rule := range role.Rules {
@@ -178,51 +179,52 @@ func clusterWideRights(t *testing.T) {
 	}
 }
 
-// TestOneNamespaceDoesNotStopTheOthers: who owns one of the namespaces takes the operator's rights
-// in it away. The others' keys are worked on and exchanged, also by what is started then; and
-// once the rights are back, so are that namespace's.
+// TestOneNamespaceDoesNotStopTheOthers removes the operator's rights in one of the namespaces. Keys of the
+// other namespaces are issued and exchanged, also by processes that start then. Once the rights are back,
+// the first namespace works again.
 func TestOneNamespaceDoesNotStopTheOthers(t *testing.T) {
-	confine(t)
+	installNamespaced(t)
 	admin := clientOf(t, "")
 	issuer := newIssuer(t)
 	stop := operator.Manage(t, managerConfig(t), logr.Discard(), controllers.Options{Namespaces: listed})
-	ofBilling := holds(t, create(t, newKey("billing", "till", of(issuer.Name))), 1)
+	ofBilling := awaitRevision(t, create(t, newKey("billing", "till", withIssuer(issuer.Name))), 1)
 	stop()
 	for _, name := range []string{"refreshkeys-manager-tenant", "refreshkeys-tokenserver-tenant"} {
 		if err := admin.Delete(t.Context(), &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: "billing", Name: name}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	until(t, "the rights are gone", func() (bool, string) {
+	eventually(t, "the rights are removed", func() (bool, string) {
 		what := right("list jwtrefreshkeys").attributes("billing")
-		return !may(t, managerUser, what) && !may(t, tokenServerUser, what), ""
+		return !isAllowed(t, managerUser, what) && !isAllowed(t, tokenServerUser, what), ""
 	})
 
 	ended, pulse := startConfined(t)
 	r := operator.Serve(t, tokenServerConfig(t), registry.Options{Namespaces: listed})
-	ofShop := holds(t, create(t, newKey("shop", "till", of(issuer.Name))), 1)
-	gets(t, r, issuer, ofShop, "200")
-	gets(t, r, issuer, ofBilling, "503 temporarily_unavailable")
+	ofShop := awaitRevision(t, create(t, newKey("shop", "till", withIssuer(issuer.Name))), 1)
+	awaitExchange(t, r, issuer, ofShop, "200")
+	awaitExchange(t, r, issuer, ofBilling, "503 temporarily_unavailable")
 
 	if err := server.Apply(t.Context(), "config/namespaced"); err != nil {
 		t.Fatal(err)
 	}
-	gets(t, r, issuer, ofBilling, "200")
-	until(t, "the manager ends, to be started again", func() (bool, string) {
+	awaitExchange(t, r, issuer, ofBilling, "200")
+	eventually(t, "the manager exits, to be restarted", func() (bool, string) {
 		pulse.Step(time.Minute)
 		select {
 		case err := <-ended:
-			refusedBy(t, err, "namespace billing can be worked on now")
+			expectRefusal(t, err, "namespace billing can be worked on now")
 			return true, ""
 		default:
-			return false, "it runs"
+			return false, "the manager still runs"
 		}
 	})
 	operator.Manage(t, managerConfig(t), logr.Discard(), controllers.Options{Namespaces: listed})
-	holds(t, create(t, newKey("billing", "later", of(issuer.Name))), 1)
+	awaitRevision(t, create(t, newKey("billing", "later", withIssuer(issuer.Name))), 1)
 }
 
-// startConfined starts a manager for the listed namespaces whose looks are timed by the test.
+// startConfined starts a manager for the listed namespaces. The test controls when it checks its rights
+// again.
 func startConfined(t *testing.T) (ended <-chan error, pulse *clocktesting.FakeClock) {
 	t.Helper()
 	pulse = clocktesting.NewFakeClock(time.Unix(0, 0))
@@ -238,9 +240,10 @@ func startConfined(t *testing.T) (ended <-chan error, pulse *clocktesting.FakeCl
 	return end, pulse
 }
 
-// TestNoNamespaceAtAll: an empty list of what may be watched must never stand for everything.
+// TestNoNamespaceAtAll checks that a manager without access to any listed namespace fails, instead of
+// watching all namespaces.
 func TestNoNamespaceAtAll(t *testing.T) {
-	nobody := server.As(newName("nobody"))
-	_, err := controllers.NewManager(nobody, ctrl.Options{Logger: logr.Discard()}, controllers.Options{Namespace: apiserver.Namespace, Namespaces: listed})
-	refusedBy(t, err, fmt.Sprint(listed), "none of the namespaces")
+	unprivileged := server.As(newName("unprivileged"))
+	_, err := controllers.NewManager(unprivileged, ctrl.Options{Logger: logr.Discard()}, controllers.Options{Namespace: apiserver.Namespace, Namespaces: listed})
+	expectRefusal(t, err, fmt.Sprint(listed), "none of the namespaces")
 }

@@ -10,20 +10,21 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// TestATightenedPolicy takes effect on living keys: at their next exchange, and in a status that
-// names the rule that came closest and what it lacks. Nothing is lost by it.
+// TestATightenedPolicy checks that a tightened policy applies to issued keys: at their next exchange, and
+// in a status that names the closest rule and what it lacks. Once the policy is loosened, the token is
+// accepted again.
 func TestATightenedPolicy(t *testing.T) {
 	issuer := newIssuer(t,
 		v1alpha1.PolicyRule{Audiences: []string{"https://other.example.com"}, Claims: []string{"email"}},
 		v1alpha1.PolicyRule{Audiences: []string{"https://*.example.com"}, Scopes: []string{"orders:*"}, Claims: []string{"email"}, Subjects: []string{"till-*"}},
 	)
-	manage(t)
-	r := serve(t)
+	startManager(t)
+	r := startReplica(t)
 	namespace := newNamespace(t, map[string]string{"team": "shop"})
-	key := create(t, newKey(namespace, "orders", of(issuer.Name), withSubject("till-17"), withClaims(map[string]string{"email": "ops@example.com"}),
+	key := create(t, newKey(namespace, "orders", withIssuer(issuer.Name), withSubject("till-17"), withClaims(map[string]string{"email": "ops@example.com"}),
 		func(key *v1alpha1.JWTRefreshKey) { key.Spec.Scopes = []string{"orders:read", "orders:write"} }))
-	held := holds(t, key, 1)
-	gets(t, r, issuer, held, "200")
+	held := awaitRevision(t, key, 1)
+	awaitExchange(t, r, issuer, held, "200")
 	loose := issuer.Spec.Policy.DeepCopy()
 	for name, c := range map[string]struct {
 		tighten func(rule *v1alpha1.PolicyRule)
@@ -40,25 +41,25 @@ func TestATightenedPolicy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			edit(t, issuer, func(issuer *v1alpha1.JWTIssuer) { c.tighten(&issuer.Spec.Policy.Rules[1]) })
-			gets(t, r, issuer, held, "400 unauthorized_client")
-			message := says(t, key, v1alpha1.ReasonPolicyDenied)
+			awaitExchange(t, r, issuer, held, "400 unauthorized_client")
+			message := awaitReason(t, key, v1alpha1.ReasonPolicyDenied)
 			if wanted := `JWTIssuer "` + issuer.Name + `" does not grant it: no policy rule grants all of it; rule 2 comes closest and lacks: ` + c.lacks; !strings.HasPrefix(message, wanted) {
-				t.Errorf("it says %q, and should begin %q", message, wanted)
+				t.Errorf("got message %q, want prefix %q", message, wanted)
 			}
-			if !stalled(key) {
-				t.Error("it is not Stalled")
+			if !isStalled(key) {
+				t.Error("condition Stalled: got not True, want True")
 			}
 			edit(t, issuer, func(issuer *v1alpha1.JWTIssuer) { issuer.Spec.Policy = loose.DeepCopy() })
-			gets(t, r, issuer, held, "200")
-			says(t, key, v1alpha1.ReasonIssued)
-			if holds(t, key, 1) != held {
-				t.Error("the client's token is another one")
+			awaitExchange(t, r, issuer, held, "200")
+			awaitReason(t, key, v1alpha1.ReasonIssued)
+			if awaitRevision(t, key, 1) != held {
+				t.Error("the Secret holds another token than before")
 			}
 		})
 	}
 }
 
-func stalled(key *v1alpha1.JWTRefreshKey) bool {
+func isStalled(key *v1alpha1.JWTRefreshKey) bool {
 	for _, condition := range key.Status.Conditions {
 		if condition.Type == v1alpha1.ConditionStalled && condition.Status == metav1.ConditionTrue {
 			return true
@@ -67,46 +68,46 @@ func stalled(key *v1alpha1.JWTRefreshKey) bool {
 	return false
 }
 
-// TestAPolicyWithoutRules closes an issuer, at the token service as well: deleting the last rule grants nobody
-// more. Nothing is lost by it.
+// TestAPolicyWithoutRules checks that deleting the last rule closes an issuer, at the token service, too.
+// Once the rules are back, the token is accepted again.
 func TestAPolicyWithoutRules(t *testing.T) {
 	issuer := newIssuer(t, v1alpha1.PolicyRule{Audiences: []string{"https://*.example.com"}})
-	manage(t)
-	r := serve(t)
-	key := create(t, newKey(newNamespace(t, nil), "orders", of(issuer.Name)))
-	held := holds(t, key, 1)
-	gets(t, r, issuer, held, "200")
+	startManager(t)
+	r := startReplica(t)
+	key := create(t, newKey(newNamespace(t, nil), "orders", withIssuer(issuer.Name)))
+	held := awaitRevision(t, key, 1)
+	awaitExchange(t, r, issuer, held, "200")
 	rules := issuer.Spec.Policy.DeepCopy()
 	edit(t, issuer, func(issuer *v1alpha1.JWTIssuer) { issuer.Spec.Policy.Rules = nil })
-	gets(t, r, issuer, held, "400 unauthorized_client")
-	if message := says(t, key, v1alpha1.ReasonPolicyDenied); !strings.Contains(message, "spec.policy has no rules") {
-		t.Errorf("it says %q", message)
+	awaitExchange(t, r, issuer, held, "400 unauthorized_client")
+	if message := awaitReason(t, key, v1alpha1.ReasonPolicyDenied); !strings.Contains(message, "spec.policy has no rules") {
+		t.Errorf("got message %q, want one with %q", message, "spec.policy has no rules")
 	}
 	edit(t, issuer, func(issuer *v1alpha1.JWTIssuer) { issuer.Spec.Policy = rules })
-	gets(t, r, issuer, held, "200")
+	awaitExchange(t, r, issuer, held, "200")
 }
 
-// TestOneRuleServesTwoTeams: each gets what bears its own names, from the operator and from the token service, and
-// neither what bears the other's.
+// TestOneRuleServesTwoTeams checks that with placeholders in a rule each team gets its own names, and not
+// those of the other team.
 func TestOneRuleServesTwoTeams(t *testing.T) {
 	issuer := newIssuer(t, v1alpha1.PolicyRule{
 		Audiences: []string{"https://{namespace}.example.com"}, Scopes: []string{"{label:team}:*"}, Subjects: []string{"{namespace}:*"},
 	})
-	manage(t)
-	r := serve(t)
+	startManager(t)
+	r := startReplica(t)
 	shop, bank := newNamespace(t, map[string]string{"team": "shop"}), newNamespace(t, map[string]string{"team": "bank"})
 	ask := func(namespace, name, like, team string) *v1alpha1.JWTRefreshKey {
-		return create(t, newKey(namespace, name, of(issuer.Name), withSubject(like+":till"), func(key *v1alpha1.JWTRefreshKey) {
+		return create(t, newKey(namespace, name, withIssuer(issuer.Name), withSubject(like+":till"), func(key *v1alpha1.JWTRefreshKey) {
 			key.Spec.Audience, key.Spec.Scopes = "https://"+like+".example.com", []string{team + ":read"}
 		}))
 	}
 	for namespace, team := range map[string]string{shop: "shop", bank: "bank"} {
-		gets(t, r, issuer, holds(t, ask(namespace, "own", namespace, team), 1), "200")
+		awaitExchange(t, r, issuer, awaitRevision(t, ask(namespace, "own", namespace, team), 1), "200")
 	}
-	message := says(t, ask(shop, "theirs", bank, "bank"), v1alpha1.ReasonPolicyDenied)
+	message := awaitReason(t, ask(shop, "theirs", bank, "bank"), v1alpha1.ReasonPolicyDenied)
 	for _, lacks := range []string{`audience "https://` + bank, `subject "` + bank, `scope "bank:read"`} {
 		if !strings.Contains(message, lacks) {
-			t.Errorf("it says %q, without %s", message, lacks)
+			t.Errorf("got message %q, want one with %q", message, lacks)
 		}
 	}
 }

@@ -22,11 +22,11 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/operator"
 )
 
-// TestAPolicyThatRelabelsSecrets: a MutatingAdmissionPolicy sets app.kubernetes.io/managed-by on every
-// Secret that is written, so that the cache shows none of them.
+// TestAPolicyThatRelabelsSecrets uses a MutatingAdmissionPolicy that sets app.kubernetes.io/managed-by on
+// every written Secret, so that the operator's cache contains none of them.
 func TestAPolicyThatRelabelsSecrets(t *testing.T) {
 	if server.Existing() {
-		t.Skip("an existing cluster's Secrets are not relabelled")
+		t.Skip("the test does not relabel Secrets of an existing cluster")
 	}
 	for _, tt := range []struct {
 		name       string
@@ -35,7 +35,7 @@ func TestAPolicyThatRelabelsSecrets(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			before := newIssuer(t)
 			writes := &secretWrites{}
-			operator.Manage(t, writes.of(managerConfig(t)), logr.Discard(), controllers.Options{})
+			operator.Manage(t, writes.wrap(managerConfig(t)), logr.Discard(), controllers.Options{})
 			tenant, quiet := newNamespace(t, nil), newNamespace(t, nil)
 			early := makeKeysAndWait(t, tenant, before.Name, 8)
 			lift := relabelSecrets(t, tenant, tt.everywhere)
@@ -43,27 +43,27 @@ func TestAPolicyThatRelabelsSecrets(t *testing.T) {
 			issuer := newIssuer(t)
 			late := make([]*v1alpha1.JWTRefreshKey, affectedKeys)
 			for i := range late {
-				late[i] = newKey(tenant, fmt.Sprint("late-", i), of(issuer.Name))
+				late[i] = newKey(tenant, fmt.Sprint("late-", i), withIssuer(issuer.Name))
 				if i%4 == 3 {
 					late[i].Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: v1alpha1.DeletionRetain}
 				}
 			}
 			forEach(t, late, func(ctx context.Context, key *v1alpha1.JWTRefreshKey) error { return clientOf(t, "").Create(ctx, key) })
-			bystander(t, quiet, issuer.Name)
-			each(t, late, patience, "is issued", func(key *v1alpha1.JWTRefreshKey) bool { return isReady(key) && inSecret(t, key) })
-			rotatesAllNow(t, late)
-			bystander(t, quiet, issuer.Name)
-			rotatesNow(t, late[0])
-			rotatesNow(t, early[0])
-			rotatesNow(t, early[0])
-			bystander(t, quiet, issuer.Name)
-			each(t, append(late, early...), patience, "is Ready", func(key *v1alpha1.JWTRefreshKey) bool { return isReady(key) && inSecret(t, key) })
-			writes.comeToRest(t, 3*time.Second)
-			tellsOfTheChange(t, late[0])
+			checkBystander(t, quiet, issuer.Name)
+			awaitEach(t, late, waitTimeout, "is issued", func(key *v1alpha1.JWTRefreshKey) bool { return isReady(key) && holdsCurrentToken(t, key) })
+			rotateAllNow(t, late)
+			checkBystander(t, quiet, issuer.Name)
+			checkRotateNow(t, late[0])
+			checkRotateNow(t, early[0])
+			checkRotateNow(t, early[0])
+			checkBystander(t, quiet, issuer.Name)
+			awaitEach(t, append(late, early...), waitTimeout, "is Ready", func(key *v1alpha1.JWTRefreshKey) bool { return isReady(key) && holdsCurrentToken(t, key) })
+			writes.awaitNoWrites(t, 3*time.Second)
+			awaitAlteredEvent(t, late[0])
 
 			lift()
-			rotatesNow(t, late[0])
-			each(t, late[:1], patience, "has its label again", func(key *v1alpha1.JWTRefreshKey) bool {
+			checkRotateNow(t, late[0])
+			awaitEach(t, late[:1], waitTimeout, "has its label again", func(key *v1alpha1.JWTRefreshKey) bool {
 				secret, err := secretOf(t, key.Namespace, key.Name)
 				return err == nil && secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy
 			})
@@ -71,29 +71,30 @@ func TestAPolicyThatRelabelsSecrets(t *testing.T) {
 	}
 }
 
-// tellsOfTheChange waits for the one event that says what admission does to the Secret of a key.
-func tellsOfTheChange(t *testing.T, key *v1alpha1.JWTRefreshKey) {
+// awaitAlteredEvent waits for exactly one event that says how admission changes the Secret of a refresh
+// key.
+func awaitAlteredEvent(t *testing.T, key *v1alpha1.JWTRefreshKey) {
 	t.Helper()
 	var events corev1.EventList
-	until(t, "the event that tells what admission changes", func() (bool, string) {
+	eventually(t, "one event SecretAltered", func() (bool, string) {
 		if err := clientOf(t, "").List(t.Context(), &events, client.InNamespace(key.Namespace)); err != nil {
 			return false, err.Error()
 		}
-		told := 0
+		count := 0
 		for i := range events.Items {
 			if e := &events.Items[i]; e.InvolvedObject.Name == key.Name && e.Reason == "SecretAltered" {
-				told++
+				count++
 				if !strings.Contains(e.Message, v1alpha1.LabelManagedBy) || !strings.Contains(e.Message, "admission") {
-					t.Fatalf("the event does not say what is changed by whom: %s", e.Message)
+					t.Fatalf("got event %q, want one that names the label and admission", e.Message)
 				}
 			}
 		}
-		return told == 1, fmt.Sprintf("%d such events", told)
+		return count == 1, fmt.Sprintf("got %d such events, want 1", count)
 	})
 }
 
-// relabelSecrets has every Secret of a namespace, or of all, say that the platform manages it. It returns
-// when that is in force, and lift when it is no longer.
+// relabelSecrets sets the managed-by label of every Secret of a namespace, or of all namespaces. It returns
+// once the policy is in force. lift removes the policy, and returns once it is out of force.
 func relabelSecrets(t *testing.T, namespace string, everywhere bool) (lift func()) {
 	t.Helper()
 	name := newName("relabel")
@@ -123,20 +124,20 @@ func relabelSecrets(t *testing.T, namespace string, everywhere bool) (lift func(
 		probe := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "probe"}}
 		return clientOf(t, "").Create(context.WithoutCancel(t.Context()), probe, client.DryRunAll) == nil && probe.Labels[v1alpha1.LabelManagedBy] == "platform"
 	}
-	until(t, "the policy is in force", func() (bool, string) { return inForce(), "" })
+	eventually(t, "the policy is in force", func() (bool, string) { return inForce(), "" })
 	lift = func() {
 		_ = clientOf(t, "").Delete(context.Background(), binding)
 		_ = clientOf(t, "").Delete(context.Background(), policy)
-		until(t, "the policy is out of force", func() (bool, string) { return !inForce(), "" })
+		eventually(t, "the policy is out of force", func() (bool, string) { return !inForce(), "" })
 	}
 	t.Cleanup(lift)
 	return lift
 }
 
-// secretWrites counts what a manager writes of Secrets.
+// secretWrites counts the writes of Secrets by a manager.
 type secretWrites struct{ count atomic.Int64 }
 
-func (w *secretWrites) of(config *rest.Config) *rest.Config {
+func (w *secretWrites) wrap(config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(request *http.Request) (*http.Response, error) {
@@ -149,11 +150,11 @@ func (w *secretWrites) of(config *rest.Config) *rest.Config {
 	return config
 }
 
-// comeToRest checks that a time passes without a write.
-func (w *secretWrites) comeToRest(t *testing.T, quiet time.Duration) {
+// awaitNoWrites waits until no Secret was written for a period.
+func (w *secretWrites) awaitNoWrites(t *testing.T, quiet time.Duration) {
 	t.Helper()
 	before, at := w.count.Load(), time.Now()
-	until(t, fmt.Sprintf("no Secret is written for %s", quiet), func() (bool, string) {
+	eventually(t, fmt.Sprintf("no Secret is written for %s", quiet), func() (bool, string) {
 		if now := w.count.Load(); now != before {
 			before, at = now, time.Now()
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// right is one thing that somebody may or may not do, written `verb resource`.
+// right is a verb and a resource, written `verb resource`.
 type right string
 
 func (r right) attributes(namespace string) *authorizationv1.ResourceAttributes {
@@ -29,8 +29,8 @@ func (r right) attributes(namespace string) *authorizationv1.ResourceAttributes 
 	return a
 }
 
-// everything is all that could be asked for, most of which no role grants.
-func everything() []right {
+// allRights returns all rights that the tests check. Most of them no role grants.
+func allRights() []right {
 	var all []right
 	for _, resource := range []string{"jwtrefreshkeys", "jwtrefreshkeys/status", "jwtrefreshkeys/finalizers", "jwtissuers", "jwtissuers/status", "secrets"} {
 		for _, verb := range []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "use", "escalate"} {
@@ -48,26 +48,26 @@ var (
 	runsIssuers  = []right{"create jwtissuers", "update jwtissuers", "patch jwtissuers", "delete jwtissuers", "use jwtissuers"}
 )
 
-// mayExactly checks all that could be asked for, in a namespace.
-func mayExactly(t *testing.T, user, namespace string, rights ...[]right) {
+// expectExactRights checks that a user has these of allRights in a namespace, and no others.
+func expectExactRights(t *testing.T, user, namespace string, rights ...[]right) {
 	t.Helper()
 	wanted := slices.Concat(rights...)
-	until(t, "the rights are known", func() (bool, string) {
+	eventually(t, "the rights are in force", func() (bool, string) {
 		for _, r := range wanted {
-			if !may(t, user, r.attributes(namespace)) {
+			if !isAllowed(t, user, r.attributes(namespace)) {
 				return false, "may not " + string(r)
 			}
 		}
 		return true, ""
 	})
-	for _, r := range everything() {
-		if !slices.Contains(wanted, r) && may(t, user, r.attributes(namespace)) {
+	for _, r := range allRights() {
+		if !slices.Contains(wanted, r) && isAllowed(t, user, r.attributes(namespace)) {
 			t.Errorf("%s may %s", user, r)
 		}
 	}
 }
 
-func may(t *testing.T, user string, what *authorizationv1.ResourceAttributes) bool {
+func isAllowed(t *testing.T, user string, what *authorizationv1.ResourceAttributes) bool {
 	t.Helper()
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: what}}
 	if err := clientOf(t, "").Create(t.Context(), review); err != nil {
@@ -76,7 +76,7 @@ func may(t *testing.T, user string, what *authorizationv1.ResourceAttributes) bo
 	return review.Status.Allowed
 }
 
-// TestRoles: each role may exactly what it says, in a namespace and everywhere.
+// TestRoles checks the exact rights of each role, in a namespace and cluster-wide.
 func TestRoles(t *testing.T) {
 	namespace, elsewhere := newNamespace(t, nil), newNamespace(t, nil)
 	for role, rights := range map[string]struct{ inNamespace, everywhere []right }{
@@ -90,14 +90,15 @@ func TestRoles(t *testing.T) {
 			local, global := newName("local"), newName("global")
 			bind(t, local, role, namespace)
 			bind(t, global, role, "")
-			mayExactly(t, local, namespace, rights.inNamespace)
-			mayExactly(t, local, elsewhere)
-			mayExactly(t, global, elsewhere, rights.everywhere)
+			expectExactRights(t, local, namespace, rights.inNamespace)
+			expectExactRights(t, local, elsewhere)
+			expectExactRights(t, global, elsewhere, rights.everywhere)
 		})
 	}
 }
 
-// TestRolesWithRealCalls: what an editor may is enough for the work, and status is not theirs.
+// TestRolesWithRealCalls checks that an editor can create, change and delete a refresh key, but not write
+// its status.
 func TestRolesWithRealCalls(t *testing.T) {
 	namespace := newNamespace(t, nil)
 	user := clientOf(t, editor(t, namespace))
@@ -110,14 +111,14 @@ func TestRolesWithRealCalls(t *testing.T) {
 		t.Error(err)
 	}
 	key.Status.JTI = "forged"
-	refusedBy(t, user.Status().Update(t.Context(), key), "jwtrefreshkeys/status")
+	expectRefusal(t, user.Status().Update(t.Context(), key), "jwtrefreshkeys/status")
 	if err := user.Delete(t.Context(), key); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestAdministratorsPassRightsOn: of a namespace's administrator, who may bind roles there. RBAC
-// lets nobody grant what they do not have.
+// TestAdministratorsPassRightsOn checks that the administrator of a namespace can grant the right to
+// introspect tokens. RBAC lets no user grant rights that they do not have.
 func TestAdministratorsPassRightsOn(t *testing.T) {
 	namespace := newNamespace(t, nil)
 	admin := newName("admin")
@@ -132,17 +133,18 @@ func TestAdministratorsPassRightsOn(t *testing.T) {
 			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: "gateway"}},
 		})
 	}
-	until(t, "the right to ask about tokens is passed on", func() (bool, string) {
+	eventually(t, "the administrator grants the right to introspect", func() (bool, string) {
 		err := grant("refreshkeys-introspector")
 		return err == nil, fmt.Sprint(err)
 	})
-	refusedBy(t, grant("refreshkeys-tokenserver"), "attempting to grant RBAC permissions not currently held")
+	expectRefusal(t, grant("refreshkeys-tokenserver"), "attempting to grant RBAC permissions not currently held")
 }
 
-// TestAggregation: the built-in roles know of keys when it is switched on, and only then.
+// TestAggregation checks that the built-in roles include rights on refresh keys only while
+// config/multitenant is installed.
 func TestAggregation(t *testing.T) {
 	if server.Existing() {
-		t.Skip("the roles of somebody's cluster are left as they are")
+		t.Skip("the test does not change the roles of an existing cluster")
 	}
 	aggregated := func(builtin string) []right {
 		role := &rbacv1.ClusterRole{}
@@ -170,23 +172,23 @@ func TestAggregation(t *testing.T) {
 	check := func(state string, wanted map[string][]right) {
 		for _, builtin := range []string{"view", "edit", "admin"} {
 			want := slices.Sorted(slices.Values(wanted[builtin]))
-			until(t, state+": "+builtin, func() (bool, string) {
+			eventually(t, state+": "+builtin, func() (bool, string) {
 				got := aggregated(builtin)
 				return slices.Equal(got, want), fmt.Sprint(got)
 			})
 		}
 	}
 	check("as installed", nil)
-	nobody := clientOf(t, editor(t, "default"))
-	t.Cleanup(func() { withoutOptions(t, nobody) })
+	unprivileged := clientOf(t, editor(t, "default"))
+	t.Cleanup(func() { removeOptions(t, unprivileged) })
 	if err := server.Apply(t.Context(), "config/multitenant"); err != nil {
 		t.Fatal(err)
 	}
 	check("switched on", wanted)
 	user, namespace := newName("user"), newNamespace(t, nil)
 	bind(t, user, "edit", namespace)
-	until(t, "who may edit the namespace may write keys", func() (bool, string) {
-		return may(t, user, right("create jwtrefreshkeys").attributes(namespace)), ""
+	eventually(t, "a user with role edit may create keys", func() (bool, string) {
+		return isAllowed(t, user, right("create jwtrefreshkeys").attributes(namespace)), ""
 	})
 	if err := server.Apply(t.Context(), "config/rbac"); err != nil {
 		t.Fatal(err)

@@ -1,9 +1,8 @@
-// Package tenancy shows who may have what in a cluster that teams share: by RBAC, and against
-// somebody who owns one namespace and wants more than that.
+// Package tenancy tests who may get what in a cluster that several teams share: by RBAC, and against the
+// owner of one namespace who wants more.
 //
-// Everything runs against a real control plane, with garbage collection and the end of
-// namespaces; with the rights of the operator's own ServiceAccounts, and of users who have none
-// but what a test gives them.
+// All tests run against a real control plane with garbage collection and deletion of namespaces. They use
+// the rights of the operator's own ServiceAccounts, and of users with only the rights that a test grants.
 package tenancy
 
 import (
@@ -34,20 +33,20 @@ var server *apiserver.Server
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
-	// What is forbidden here on purpose would fill the output.
+	// The tests make many forbidden requests, which would fill the output.
 	klog.SetLogger(logr.Discard())
 	os.Exit(apiserver.MainWith(m, &server, apiserver.Options{ControllerManager: true}))
 }
 
 const (
-	patience  = 30 * time.Second
-	pollEvery = 20 * time.Millisecond
-	audience  = "https://orders.example.com"
+	waitTimeout = 30 * time.Second
+	pollEvery   = 20 * time.Millisecond
+	audience    = "https://orders.example.com"
 )
 
 var clients sync.Map
 
-// clientOf acts as a user, or as the administrator where that is empty.
+// clientOf returns a client for a user, or for the cluster administrator if user is empty.
 func clientOf(t *testing.T, user string) client.Client {
 	t.Helper()
 	if known, ok := clients.Load(user); ok {
@@ -65,7 +64,7 @@ func clientOf(t *testing.T, user string) client.Client {
 	return c
 }
 
-// asMember acts as a user by the rights of a group.
+// asMember returns a client for a user in a group.
 func asMember(t *testing.T, user, group string) client.Client {
 	t.Helper()
 	c, err := client.New(server.As(user, group), client.Options{Scheme: controllers.Scheme()})
@@ -75,7 +74,7 @@ func asMember(t *testing.T, user, group string) client.Client {
 	return c
 }
 
-// create makes an object as the administrator, until the test ends.
+// create creates an object as the cluster administrator, and deletes it when the test ends.
 func create[T client.Object](t *testing.T, object T) T {
 	t.Helper()
 	admin := clientOf(t, "")
@@ -88,7 +87,7 @@ func create[T client.Object](t *testing.T, object T) T {
 
 var names atomic.Int64
 
-// newName is one that nothing else has, also where a cluster is used again.
+// newName returns a name that is not in use, even in a cluster that is used again.
 func newName(prefix string) string {
 	return fmt.Sprintf("%s-%d-%d", prefix, os.Getpid(), names.Add(1))
 }
@@ -98,13 +97,13 @@ func newNamespace(t *testing.T, labels map[string]string) string {
 	return create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: newName("tenant"), Labels: labels}}).Name
 }
 
-// newRole makes a ClusterRole of these rules.
+// newRole creates a ClusterRole with these rules.
 func newRole(t *testing.T, rules ...rbacv1.PolicyRule) string {
 	t.Helper()
 	return create(t, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: newName("role")}, Rules: rules}).Name
 }
 
-// bind gives a user a ClusterRole in a namespace, or everywhere where that is empty.
+// bind binds a ClusterRole to a user in a namespace, or cluster-wide if namespace is empty.
 func bind(t *testing.T, user, role, namespace string) {
 	t.Helper()
 	subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}}
@@ -127,31 +126,32 @@ func newKey(namespace, name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1
 	return key
 }
 
-func of(issuer string) func(*v1alpha1.JWTRefreshKey) {
+func withIssuer(issuer string) func(*v1alpha1.JWTRefreshKey) {
 	return func(key *v1alpha1.JWTRefreshKey) { key.Spec.IssuerRef = &v1alpha1.IssuerReference{Name: issuer} }
 }
 
-// until waits for what comes about by itself, and says what was there instead where it does not.
-func until(t *testing.T, what string, done func() (bool, string)) {
+// eventually waits until done returns true. Otherwise the test fails with the last state that done
+// returned.
+func eventually(t *testing.T, what string, done func() (bool, string)) {
 	t.Helper()
 	var last string
-	err := wait.PollUntilContextTimeout(context.WithoutCancel(t.Context()), pollEvery, patience, true, func(context.Context) (ok bool, _ error) {
+	err := wait.PollUntilContextTimeout(context.WithoutCancel(t.Context()), pollEvery, waitTimeout, true, func(context.Context) (ok bool, _ error) {
 		ok, last = done()
 		return ok, nil
 	})
 	if err != nil {
-		t.Fatalf("%s: it did not come about; the last was: %s", what, last)
+		t.Fatalf("timeout: %s; last state: %s", what, last)
 	}
 }
 
-// refusedBy checks that an error is a refusal that says all of this.
-func refusedBy(t *testing.T, err error, says ...string) {
+// expectRefusal checks that an error is a refusal that contains all texts.
+func expectRefusal(t *testing.T, err error, texts ...string) {
 	t.Helper()
 	if err == nil {
-		t.Error("it was accepted")
+		t.Error("the request was accepted, and must be refused")
 		return
 	}
-	for _, text := range says {
+	for _, text := range texts {
 		if !strings.Contains(err.Error(), text) {
 			t.Errorf("the refusal lacks %q: %v", text, err)
 		}

@@ -16,60 +16,60 @@ import (
 
 const usePolicy = "issuer-use.jwt.refreshkeys.dev"
 
-// guardIssuers installs config/issuer-use until the test ends.
-func guardIssuers(t *testing.T) {
+// installIssuerUse installs config/issuer-use until the test ends.
+func installIssuerUse(t *testing.T) {
 	t.Helper()
 	if server.Existing() {
-		t.Skip("the optional admission policy is not put on somebody's cluster")
+		t.Skip("the test does not install the optional admission policy in an existing cluster")
 	}
-	nobody := clientOf(t, editor(t, "default"))
-	t.Cleanup(func() { withoutOptions(t, nobody) })
+	unprivileged := clientOf(t, editor(t, "default"))
+	t.Cleanup(func() { removeOptions(t, unprivileged) })
 	if err := server.Apply(t.Context(), "config/issuer-use"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the policy comes into force", func() (bool, string) { return asked(nobody), "" })
+	eventually(t, "the policy is in force", func() (bool, string) { return useIsChecked(unprivileged), "" })
 }
 
-// asked tells whether somebody who may use no issuer is refused.
-func asked(nobody client.Client) bool {
-	return nobody.Create(context.Background(), newKey("default", "probe"), client.DryRunAll) != nil
+// useIsChecked reports whether a user without the right to use any issuer is refused.
+func useIsChecked(unprivileged client.Client) bool {
+	return unprivileged.Create(context.Background(), newKey("default", "probe"), client.DryRunAll) != nil
 }
 
-// withoutOptions takes what is optional out of the cluster again.
-func withoutOptions(t *testing.T, nobody client.Client) {
+// removeOptions removes the optional configuration from the cluster.
+func removeOptions(t *testing.T, unprivileged client.Client) {
 	t.Helper()
 	if _, err := server.Kubectl(context.Background(), "", "delete", "--ignore-not-found", "-k", server.Root+"/config/issuer-use"); err != nil {
 		t.Error(err)
 	}
-	until(t, "the policy goes out of force", func() (bool, string) { return !asked(nobody), "" })
+	eventually(t, "the policy is out of force", func() (bool, string) { return !useIsChecked(unprivileged), "" })
 }
 
-// editor is a new user who may write keys in a namespace, and use no issuer.
+// editor returns a new user who may write refresh keys in a namespace, and may use no issuer.
 func editor(t *testing.T, namespace string) string {
 	t.Helper()
 	user := newName("editor")
 	bind(t, user, "refreshkeys-editor", namespace)
-	until(t, "the user may write keys", func() (bool, string) {
+	eventually(t, "the user may write keys", func() (bool, string) {
 		err := clientOf(t, user).Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: "none"}, newKey("", ""))
 		return client.IgnoreNotFound(err) == nil, fmt.Sprint(err)
 	})
 	return user
 }
 
-func using(issuers ...string) rbacv1.PolicyRule {
+func useRule(issuers ...string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: []string{v1alpha1.Group}, Resources: []string{"jwtissuers"}, Verbs: []string{"use"}, ResourceNames: issuers}
 }
 
-// TestUseOfIssuers: with config/issuer-use, RBAC says who may ask for keys of which issuer.
+// TestUseOfIssuers checks that with config/issuer-use, RBAC controls who may request keys of which issuer.
 func TestUseOfIssuers(t *testing.T) {
-	guardIssuers(t)
+	installIssuerUse(t)
 	namespace := newNamespace(t, nil)
 	none, ofDefault, ofShop, ofAll := editor(t, namespace), editor(t, namespace), editor(t, namespace), editor(t, namespace)
-	bind(t, ofDefault, newRole(t, using("default")), "")
-	bind(t, ofShop, newRole(t, using("shop")), "")
-	bind(t, ofAll, newRole(t, using()), "")
+	bind(t, ofDefault, newRole(t, useRule("default")), "")
+	bind(t, ofShop, newRole(t, useRule("shop")), "")
+	bind(t, ofAll, newRole(t, useRule()), "")
 	inNamespaceOnly := editor(t, namespace)
-	bind(t, inNamespaceOnly, newRole(t, using()), namespace)
+	bind(t, inNamespaceOnly, newRole(t, useRule()), namespace)
 
 	empty := func(key *v1alpha1.JWTRefreshKey) { key.Spec.IssuerRef = &v1alpha1.IssuerReference{} }
 	absent := func(*v1alpha1.JWTRefreshKey) {}
@@ -79,54 +79,54 @@ func TestUseOfIssuers(t *testing.T) {
 	for _, c := range []struct {
 		name, user string
 		key        func(*v1alpha1.JWTRefreshKey)
-		// asked is the issuer in the refusal; empty for none.
-		asked string
+		// refused is the issuer in the refusal; empty for none.
+		refused string
 	}{
-		{"without the right", none, of("shop"), "shop"},
+		{"without the right", none, withIssuer("shop"), "shop"},
 		{"without the right, absent issuerRef", none, absent, "default"},
 		{"without the right, empty issuerRef", none, empty, "default"},
-		{"without the right, of an issuer that does not exist", none, of("nothing"), "nothing"},
-		{"without the right, a key that says it is being deleted", none, deletedByItself, "default"},
-		{"without the right, a key that begins revoked", none, func(key *v1alpha1.JWTRefreshKey) { key.Spec.Revoked = true }, "default"},
+		{"without the right, of an issuer that does not exist", none, withIssuer("nothing"), "nothing"},
+		{"without the right, a key with a deletion timestamp", none, deletedByItself, "default"},
+		{"without the right, a key that is revoked from the start", none, func(key *v1alpha1.JWTRefreshKey) { key.Spec.Revoked = true }, "default"},
 		{"with the right on default, absent issuerRef", ofDefault, absent, ""},
 		{"with the right on default, empty issuerRef", ofDefault, empty, ""},
-		{"with the right on default, by its name", ofDefault, of("default"), ""},
-		{"with the right on default, another", ofDefault, of("shop"), "shop"},
-		{"with the right on another", ofShop, of("shop"), ""},
+		{"with the right on default, by its name", ofDefault, withIssuer("default"), ""},
+		{"with the right on default, another", ofDefault, withIssuer("shop"), "shop"},
+		{"with the right on another", ofShop, withIssuer("shop"), ""},
 		{"with the right on another, absent issuerRef", ofShop, absent, "default"},
-		{"with the right on all", ofAll, of("shop"), ""},
-		{"with a right that is bound in a namespace only", inNamespaceOnly, of("shop"), "shop"},
+		{"with the right on all", ofAll, withIssuer("shop"), ""},
+		{"with a right that is bound in a namespace only", inNamespaceOnly, withIssuer("shop"), "shop"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			try := func() error {
 				return clientOf(t, c.user).Create(t.Context(), newKey(namespace, "tried", c.key), client.DryRunAll)
 			}
-			if c.asked != "" {
-				refusedBy(t, try(), usePolicy, "user '"+c.user+"' may not use JWTIssuer '"+c.asked+"'",
-					"{apiGroups: [jwt.refreshkeys.dev], resources: [jwtissuers], resourceNames: ["+c.asked+"], verbs: [use]}", "ClusterRoleBinding")
+			if c.refused != "" {
+				expectRefusal(t, try(), usePolicy, "user '"+c.user+"' may not use JWTIssuer '"+c.refused+"'",
+					"{apiGroups: [jwt.refreshkeys.dev], resources: [jwtissuers], resourceNames: ["+c.refused+"], verbs: [use]}", "ClusterRoleBinding")
 				return
 			}
-			until(t, "it is accepted", func() (bool, string) { err := try(); return err == nil, fmt.Sprint(err) })
+			eventually(t, "the request is accepted", func() (bool, string) { err := try(); return err == nil, fmt.Sprint(err) })
 		})
 	}
 	t.Run("the token service, for sessions", func(t *testing.T) {
 		account := "system:serviceaccount:" + apiserver.Namespace + ":" + apiserver.TokenServer
 		bind(t, account, "refreshkeys-editor", namespace)
-		until(t, "it is accepted", func() (bool, string) {
-			err := clientOf(t, account).Create(t.Context(), newKey(namespace, "session", of("shop")), client.DryRunAll)
+		eventually(t, "the request is accepted", func() (bool, string) {
+			err := clientOf(t, account).Create(t.Context(), newKey(namespace, "session", withIssuer("shop")), client.DryRunAll)
 			return err == nil, fmt.Sprint(err)
 		})
 	})
 }
 
-// TestUseAtAnUpdate: who may not use the issuer of a key asks nothing new of it, and is kept from
-// nothing else.
+// TestUseAtAnUpdate checks that a user who may not use the issuer of a refresh key can change the key, but
+// cannot request anything new from the issuer.
 func TestUseAtAnUpdate(t *testing.T) {
-	guardIssuers(t)
+	installIssuerUse(t)
 	namespace := newNamespace(t, nil)
-	key := create(t, newKey(namespace, "orders", of("shop")))
-	revoked := create(t, newKey(namespace, "revoked", of("shop"), func(key *v1alpha1.JWTRefreshKey) { key.Spec.Revoked = true }))
-	recordAsManager(t, revoked, func(status *v1alpha1.JWTRefreshKeyStatus) {
+	key := create(t, newKey(namespace, "orders", withIssuer("shop")))
+	revoked := create(t, newKey(namespace, "revoked", withIssuer("shop"), func(key *v1alpha1.JWTRefreshKey) { key.Spec.Revoked = true }))
+	setStatusAsManager(t, revoked, func(status *v1alpha1.JWTRefreshKeyStatus) {
 		status.RevokedAt, status.RevocationReason = &metav1.Time{Time: revoked.CreationTimestamp.Time}, v1alpha1.RevokedRequested
 	})
 	leaving := create(t, newKey(namespace, "leaving", func(key *v1alpha1.JWTRefreshKey) { key.Finalizers = []string{"example.com/wait"} }))
@@ -138,25 +138,25 @@ func TestUseAtAnUpdate(t *testing.T) {
 		_ = clientOf(t, "").Patch(context.Background(), leaving, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`)))
 	})
 	none, ofOther := editor(t, namespace), editor(t, namespace)
-	bind(t, ofOther, newRole(t, using("other")), "")
+	bind(t, ofOther, newRole(t, useRule("other")), "")
 	for _, c := range []struct {
 		name, user string
 		key        *v1alpha1.JWTRefreshKey
 		merge      string
-		asked      string
+		refused    string
 	}{
 		{"nothing", none, key, `{}`, ""},
 		{"a label", none, key, `{"metadata":{"labels":{"team":"shop"}}}`, ""},
 		{"a finalizer", none, key, `{"metadata":{"finalizers":["example.com/wait"]}}`, ""},
-		{"a rotation, which renews what was granted", none, key, `{"metadata":{"annotations":{"jwt.refreshkeys.dev/rotate":"1"}}}`, ""},
+		{"a rotation, which grants nothing new", none, key, `{"metadata":{"annotations":{"jwt.refreshkeys.dev/rotate":"1"}}}`, ""},
 		{"a revocation", none, key, `{"spec":{"revoked":true}}`, ""},
-		{"of what is being deleted", none, leaving, `{"spec":{"issuerRef":{"name":"other"}},"metadata":{"finalizers":null}}`, ""},
+		{"a key that is being deleted", none, leaving, `{"spec":{"issuerRef":{"name":"other"}},"metadata":{"finalizers":null}}`, ""},
 		{"another issuer", none, key, `{"spec":{"issuerRef":{"name":"other"}}}`, "other"},
 		{"another issuer, which may be used", ofOther, key, `{"spec":{"issuerRef":{"name":"other"}}}`, ""},
 		{"no issuer, which is default", ofOther, key, `{"spec":{"issuerRef":null}}`, "default"},
 		{"another audience of the same issuer", none, key, `{"spec":{"audience":"https://billing.example.com"}}`, "shop"},
-		{"another audience, by somebody who may use another issuer", ofOther, key, `{"spec":{"audience":"https://billing.example.com"}}`, "shop"},
-		{"of what stays revoked", none, revoked, `{"spec":{"audience":"https://billing.example.com"}}`, ""},
+		{"another audience, by a user who may use another issuer", ofOther, key, `{"spec":{"audience":"https://billing.example.com"}}`, "shop"},
+		{"a key that stays revoked", none, revoked, `{"spec":{"audience":"https://billing.example.com"}}`, ""},
 		{"an end of the revocation", none, revoked, `{"spec":{"revoked":false}}`, "shop"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -164,17 +164,17 @@ func TestUseAtAnUpdate(t *testing.T) {
 				patch := client.RawPatch(types.MergePatchType, []byte(c.merge))
 				return clientOf(t, c.user).Patch(t.Context(), c.key.DeepCopy(), patch, client.DryRunAll)
 			}
-			if c.asked != "" {
-				refusedBy(t, try(), usePolicy, "may not use JWTIssuer '"+c.asked+"'")
+			if c.refused != "" {
+				expectRefusal(t, try(), usePolicy, "may not use JWTIssuer '"+c.refused+"'")
 				return
 			}
-			until(t, "it is accepted", func() (bool, string) { err := try(); return err == nil, fmt.Sprint(err) })
+			eventually(t, "the request is accepted", func() (bool, string) { err := try(); return err == nil, fmt.Sprint(err) })
 		})
 	}
 }
 
-// recordAsManager writes the status of a key as the manager, which may use no issuer.
-func recordAsManager(t *testing.T, key *v1alpha1.JWTRefreshKey, change func(*v1alpha1.JWTRefreshKeyStatus)) {
+// setStatusAsManager writes the status of a refresh key as the manager, which may use no issuer.
+func setStatusAsManager(t *testing.T, key *v1alpha1.JWTRefreshKey, change func(*v1alpha1.JWTRefreshKeyStatus)) {
 	t.Helper()
 	config, err := server.Manager(t.Context())
 	if err != nil {

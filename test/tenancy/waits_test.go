@@ -17,22 +17,22 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// affectedKeys is how many keys of one tenant wait for an event that never comes: four times as many as
-// the manager has workers.
+// affectedKeys is how many refresh keys of one tenant wait for an event that never comes: four times the
+// number of the manager's workers.
 const affectedKeys = 64
 
-// Limits of what a key waits for while the keys of another namespace are in trouble.
+// The limits bound how long a refresh key waits while the keys of another namespace have problems.
 const (
 	bystanderReady   = 2 * time.Second
 	bystanderRevoked = 2 * time.Second
 	rotateNowDone    = 5 * time.Second
 )
 
-// TestSecretsThatLeaveTheCacheStopNoOtherKey is the issue's sequence: a tenant takes the label by which
-// the cache selects Secrets from its own Secrets, makes them immutable, and revokes the keys.
+// TestSecretsThatLeaveTheCacheStopNoOtherKey lets a tenant remove the label by which the cache selects
+// Secrets from its own Secrets, make them immutable, and revoke the keys. Other keys do not wait.
 func TestSecretsThatLeaveTheCacheStopNoOtherKey(t *testing.T) {
 	issuer := newIssuer(t)
-	manage(t)
+	startManager(t)
 	tenant, quiet := newNamespace(t, nil), newNamespace(t, nil)
 	keys := makeKeysAndWait(t, tenant, issuer.Name, affectedKeys)
 
@@ -43,24 +43,24 @@ func TestSecretsThatLeaveTheCacheStopNoOtherKey(t *testing.T) {
 		}
 		return patch(ctx, t, key.DeepCopy(), `{"spec":{"revoked":true}}`)
 	})
-	bystander(t, quiet, issuer.Name)
-	each(t, keys, patience, "is revoked, with no Secret", func(key *v1alpha1.JWTRefreshKey) bool {
+	checkBystander(t, quiet, issuer.Name)
+	awaitEach(t, keys, waitTimeout, "is revoked, with no Secret", func(key *v1alpha1.JWTRefreshKey) bool {
 		_, err := secretOf(t, key.Namespace, key.Name)
 		return key.Status.RevokedAt != nil && client.IgnoreNotFound(err) == nil && err != nil
 	})
 	forEach(t, keys, func(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
 		return patch(ctx, t, key.DeepCopy(), `{"spec":{"revoked":false}}`)
 	})
-	bystander(t, quiet, issuer.Name)
-	each(t, keys, patience, "is issued again", func(key *v1alpha1.JWTRefreshKey) bool { return key.Status.Revision == 2 && inSecret(t, key) })
-	rotatesNow(t, keys[0])
+	checkBystander(t, quiet, issuer.Name)
+	awaitEach(t, keys, waitTimeout, "is issued again", func(key *v1alpha1.JWTRefreshKey) bool { return key.Status.Revision == 2 && holdsCurrentToken(t, key) })
+	checkRotateNow(t, keys[0])
 }
 
-// TestARelabelledSecretIsLabelledAgain: a label that a tenant changes once is put back, and nothing else
-// happens to the token.
+// TestARelabelledSecretIsLabelledAgain checks that the operator restores a label that a tenant changes
+// once, and keeps the token.
 func TestARelabelledSecretIsLabelledAgain(t *testing.T) {
 	issuer := newIssuer(t)
-	manage(t)
+	startManager(t)
 	for name, change := range map[string]string{
 		"relabelled":               `{"metadata":{"labels":{"app.kubernetes.io/managed-by":"platform"}}}`,
 		"relabelled and immutable": `{"immutable":true,"metadata":{"labels":{"app.kubernetes.io/managed-by":"platform"}}}`,
@@ -71,38 +71,38 @@ func TestARelabelledSecretIsLabelledAgain(t *testing.T) {
 				secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
 				return patch(ctx, t, secret, change)
 			})
-			each(t, keys, 5*time.Second, "has its label again", func(key *v1alpha1.JWTRefreshKey) bool {
+			awaitEach(t, keys, 5*time.Second, "has its label again", func(key *v1alpha1.JWTRefreshKey) bool {
 				secret, err := secretOf(t, key.Namespace, key.Name)
-				return err == nil && secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy && key.Status.Revision == 1 && inSecret(t, key) && isReady(key)
+				return err == nil && secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy && key.Status.Revision == 1 && holdsCurrentToken(t, key) && isReady(key)
 			})
 		})
 	}
 }
 
-// bystander makes a key, revokes it, and measures how long each takes.
-func bystander(t *testing.T, namespace, issuer string) {
+// checkBystander creates a refresh key, revokes it, and checks how long each takes.
+func checkBystander(t *testing.T, namespace, issuer string) {
 	t.Helper()
 	began := time.Now()
-	key := create(t, newKey(namespace, newName("bystander"), of(issuer)))
-	ready := since(t, began, key, "bystander is Ready", func() bool { return isReady(key) && inSecret(t, key) })
+	key := create(t, newKey(namespace, newName("bystander"), withIssuer(issuer)))
+	ready := timeUntil(t, began, key, "bystander is Ready", func() bool { return isReady(key) && holdsCurrentToken(t, key) })
 	began = time.Now()
 	if err := patch(t.Context(), t, key.DeepCopy(), `{"spec":{"revoked":true}}`); err != nil {
 		t.Fatal(err)
 	}
-	revoked := since(t, began, key, "bystander is revoked", func() bool { return key.Status.RevokedAt != nil })
-	t.Logf("a bystander's key: Ready after %s, revoked in status after %s", ready, revoked)
+	revoked := timeUntil(t, began, key, "bystander is revoked", func() bool { return key.Status.RevokedAt != nil })
+	t.Logf("bystander: Ready after %s, revoked in status after %s", ready, revoked)
 	if ready > bystanderReady {
-		t.Errorf("a bystander's key is Ready after %s, and may take %s", ready, bystanderReady)
+		t.Errorf("time until the bystander is Ready: got %s, want at most %s", ready, bystanderReady)
 	}
 	if revoked > bystanderRevoked {
-		t.Errorf("a bystander's revocation is in status after %s, and may take %s", revoked, bystanderRevoked)
+		t.Errorf("time until the bystander is revoked: got %s, want at most %s", revoked, bystanderRevoked)
 	}
 }
 
-// rotatesNow asks for rotate-now, and measures how long it takes until the new token is in the Secret.
-func rotatesNow(t *testing.T, key *v1alpha1.JWTRefreshKey) {
+// checkRotateNow requests rotate-now, and checks how long it takes until the new token is in the Secret.
+func checkRotateNow(t *testing.T, key *v1alpha1.JWTRefreshKey) {
 	t.Helper()
-	if err := read(t, key); err != nil {
+	if err := reload(t, key); err != nil {
 		t.Fatal(err)
 	}
 	before := key.Status.Revision
@@ -110,34 +110,34 @@ func rotatesNow(t *testing.T, key *v1alpha1.JWTRefreshKey) {
 	if err := patch(t.Context(), t, key.DeepCopy(), fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.AnnotationRotateNow, newName("leak"))); err != nil {
 		t.Fatal(err)
 	}
-	took := since(t, began, key, "rotate-now is done", func() bool { return key.Status.Revision == before+1 && isReady(key) && inSecret(t, key) })
+	took := timeUntil(t, began, key, "rotate-now is done", func() bool { return key.Status.Revision == before+1 && isReady(key) && holdsCurrentToken(t, key) })
 	t.Logf("rotate-now of an affected key: done after %s", took)
 	if took > rotateNowDone {
-		t.Errorf("rotate-now of an affected key is done after %s, and may take %s", took, rotateNowDone)
+		t.Errorf("time of rotate-now of an affected key: got %s, want at most %s", took, rotateNowDone)
 	}
 }
 
-// rotatesAllNow asks for rotate-now of all keys together.
-func rotatesAllNow(t *testing.T, keys []*v1alpha1.JWTRefreshKey) {
+// rotateAllNow requests rotate-now of all keys at once, and waits until it is done.
+func rotateAllNow(t *testing.T, keys []*v1alpha1.JWTRefreshKey) {
 	t.Helper()
 	began := time.Now()
 	forEach(t, keys, func(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
 		return patch(ctx, t, key.DeepCopy(), fmt.Sprintf(`{"metadata":{"annotations":{%q:"leaks"}}}`, v1alpha1.AnnotationRotateNow))
 	})
-	each(t, keys, patience, "is rotated", func(key *v1alpha1.JWTRefreshKey) bool {
-		return key.Status.Revision > 1 && isReady(key) && inSecret(t, key)
+	awaitEach(t, keys, waitTimeout, "is rotated", func(key *v1alpha1.JWTRefreshKey) bool {
+		return key.Status.Revision > 1 && isReady(key) && holdsCurrentToken(t, key)
 	})
 	t.Logf("rotate-now of %d affected keys: done after %s", len(keys), time.Since(began).Round(time.Millisecond))
 }
 
-// since waits until something is true of a key, and tells how long ago it began.
-func since(t *testing.T, began time.Time, key *v1alpha1.JWTRefreshKey, what string, is func() bool) time.Duration {
+// timeUntil waits until a condition of a refresh key is true, and returns the time since began.
+func timeUntil(t *testing.T, began time.Time, key *v1alpha1.JWTRefreshKey, what string, is func() bool) time.Duration {
 	t.Helper()
-	until(t, what, func() (bool, string) {
-		if err := read(t, key); err != nil {
+	eventually(t, what, func() (bool, string) {
+		if err := reload(t, key); err != nil {
 			return false, err.Error()
 		}
-		return is(), fmt.Sprintf("revision %d, %s", key.Status.Revision, saidOf(key))
+		return is(), fmt.Sprintf("revision %d, %s", key.Status.Revision, readyMessage(key))
 	})
 	return time.Since(began).Round(time.Millisecond)
 }
@@ -151,8 +151,8 @@ func isReady(key *v1alpha1.JWTRefreshKey) bool {
 	return false
 }
 
-// inSecret tells whether the Secret of a key holds its current token.
-func inSecret(t *testing.T, key *v1alpha1.JWTRefreshKey) bool {
+// holdsCurrentToken reports whether the Secret of a refresh key holds its current token.
+func holdsCurrentToken(t *testing.T, key *v1alpha1.JWTRefreshKey) bool {
 	t.Helper()
 	secret, err := secretOf(t, key.Namespace, key.Status.SecretName)
 	return err == nil && token.Hash(string(secret.Data[v1alpha1.SecretToken])) == key.Status.TokenHash
@@ -162,14 +162,14 @@ func makeKeysAndWait(t *testing.T, namespace, issuer string, count int) []*v1alp
 	t.Helper()
 	keys := make([]*v1alpha1.JWTRefreshKey, count)
 	for i := range keys {
-		keys[i] = newKey(namespace, fmt.Sprint("key-", i), of(issuer))
+		keys[i] = newKey(namespace, fmt.Sprint("key-", i), withIssuer(issuer))
 	}
 	forEach(t, keys, func(ctx context.Context, key *v1alpha1.JWTRefreshKey) error { return clientOf(t, "").Create(ctx, key) })
-	each(t, keys, patience, "is issued", func(key *v1alpha1.JWTRefreshKey) bool { return isReady(key) && inSecret(t, key) })
+	awaitEach(t, keys, waitTimeout, "is issued", func(key *v1alpha1.JWTRefreshKey) bool { return isReady(key) && holdsCurrentToken(t, key) })
 	return keys
 }
 
-// forEach does something with all keys, some at the same time.
+// forEach calls do for all keys, for eight at a time.
 func forEach(t *testing.T, keys []*v1alpha1.JWTRefreshKey, do func(context.Context, *v1alpha1.JWTRefreshKey) error) {
 	t.Helper()
 	group, ctx := errgroup.WithContext(t.Context())
@@ -182,14 +182,14 @@ func forEach(t *testing.T, keys []*v1alpha1.JWTRefreshKey, do func(context.Conte
 	}
 }
 
-// each waits until something is true of all keys.
-func each(t *testing.T, keys []*v1alpha1.JWTRefreshKey, within time.Duration, what string, is func(*v1alpha1.JWTRefreshKey) bool) {
+// awaitEach waits until a condition is true of all keys.
+func awaitEach(t *testing.T, keys []*v1alpha1.JWTRefreshKey, within time.Duration, what string, is func(*v1alpha1.JWTRefreshKey) bool) {
 	t.Helper()
 	waiting := keys
 	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, within, true, func(context.Context) (bool, error) {
 		var left []*v1alpha1.JWTRefreshKey
 		for _, key := range waiting {
-			if read(t, key) != nil || !is(key) {
+			if reload(t, key) != nil || !is(key) {
 				left = append(left, key)
 			}
 		}
@@ -197,7 +197,8 @@ func each(t *testing.T, keys []*v1alpha1.JWTRefreshKey, within time.Duration, wh
 		return len(waiting) == 0, nil
 	})
 	if err != nil {
-		t.Errorf("after %s, %d of %d keys are not as they should be: that each %s; the first says %s", within, len(waiting), len(keys), what, saidOf(waiting[0]))
+		t.Errorf("after %s, %d of %d keys do not meet %q; the first has %s", within,
+			len(waiting), len(keys), what, readyMessage(waiting[0]))
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/operator"
 )
 
-// newIssuer makes an issuer whose path is its name, as one token service serves many.
+// newIssuer creates an issuer whose path is its name, since one token service serves many issuers.
 func newIssuer(t *testing.T, rules ...v1alpha1.PolicyRule) *v1alpha1.JWTIssuer {
 	t.Helper()
 	name := newName("issuer")
@@ -32,8 +32,8 @@ func newIssuer(t *testing.T, rules ...v1alpha1.PolicyRule) *v1alpha1.JWTIssuer {
 	return create(t, issuer)
 }
 
-// refusals counts what the API server forbids.
-type refusals struct {
+// forbiddenRequests records the requests that the API server forbids.
+type forbiddenRequests struct {
 	mu  sync.Mutex
 	all []string
 }
@@ -42,7 +42,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
 
-func (r *refusals) of(config *rest.Config) *rest.Config {
+func (r *forbiddenRequests) wrap(config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(request *http.Request) (*http.Response, error) {
@@ -58,7 +58,7 @@ func (r *refusals) of(config *rest.Config) *rest.Config {
 	return config
 }
 
-func (r *refusals) seen() []string {
+func (r *forbiddenRequests) list() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.all
@@ -82,12 +82,12 @@ func tokenServerConfig(t *testing.T) *rest.Config {
 	return config
 }
 
-func manage(t *testing.T) {
+func startManager(t *testing.T) {
 	t.Helper()
 	operator.Manage(t, managerConfig(t), logr.Discard(), controllers.Options{})
 }
 
-func serve(t *testing.T) *operator.Replica {
+func startReplica(t *testing.T) *operator.Replica {
 	t.Helper()
 	return operator.Serve(t, tokenServerConfig(t), registry.Options{})
 }
@@ -97,17 +97,17 @@ func exchange(t *testing.T, r *operator.Replica, issuer *v1alpha1.JWTIssuer, com
 	return r.Post(t, "/"+issuer.Name+"/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {compact}})
 }
 
-// gets waits until a token is answered so.
-func gets(t *testing.T, r *operator.Replica, issuer *v1alpha1.JWTIssuer, compact, want string) {
+// awaitExchange waits until an exchange of a token has an outcome.
+func awaitExchange(t *testing.T, r *operator.Replica, issuer *v1alpha1.JWTIssuer, compact, want string) {
 	t.Helper()
-	until(t, "the exchange gets "+want, func() (bool, string) {
+	eventually(t, "the exchange gets "+want, func() (bool, string) {
 		got := exchange(t, r, issuer, compact).Outcome()
 		return got == want, got
 	})
 }
 
-// read reads an object again, as the administrator.
-func read(t *testing.T, object client.Object) error {
+// reload reads an object again as the cluster administrator.
+func reload(t *testing.T, object client.Object) error {
 	t.Helper()
 	return clientOf(t, "").Get(t.Context(), client.ObjectKeyFromObject(object), object)
 }
@@ -119,40 +119,42 @@ func secretOf(t *testing.T, namespace, name string) (*corev1.Secret, error) {
 	return secret, err
 }
 
-// holds waits until the Secret of a key holds its current token, and returns that.
-func holds(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int64) string {
+// awaitRevision waits until a refresh key has a revision and its Secret holds the current token. It returns
+// the token.
+func awaitRevision(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int64) string {
 	t.Helper()
 	var held string
-	until(t, fmt.Sprintf("revision %d of %s", revision, key.Name), func() (bool, string) {
-		if err := read(t, key); err != nil {
+	eventually(t, fmt.Sprintf("revision %d of %s", revision, key.Name), func() (bool, string) {
+		if err := reload(t, key); err != nil {
 			return false, err.Error()
 		}
 		secret, err := secretOf(t, key.Namespace, key.Status.SecretName)
 		if err != nil {
-			return false, fmt.Sprint(saidOf(key), " ", err)
+			return false, fmt.Sprint(readyMessage(key), " ", err)
 		}
 		held = string(secret.Data[v1alpha1.SecretToken])
-		return key.Status.Revision == revision && token.Hash(held) == key.Status.TokenHash, saidOf(key)
+		return key.Status.Revision == revision && token.Hash(held) == key.Status.TokenHash, readyMessage(key)
 	})
 	return held
 }
 
-// saidOf is what the Ready condition of a key says.
-func saidOf(key *v1alpha1.JWTRefreshKey) string {
+// readyMessage returns the reason and the message of the condition Ready.
+func readyMessage(key *v1alpha1.JWTRefreshKey) string {
 	for _, condition := range key.Status.Conditions {
 		if condition.Type == v1alpha1.ConditionReady {
 			return condition.Reason + ": " + condition.Message
 		}
 	}
-	return "nothing"
+	return "no condition Ready"
 }
 
-// says waits until the Ready condition of a key has a reason, and returns its message.
-func says(t *testing.T, key *v1alpha1.JWTRefreshKey, reason string) string {
+// awaitReason waits until the condition Ready of a refresh key has a reason for the present generation, and
+// returns its message.
+func awaitReason(t *testing.T, key *v1alpha1.JWTRefreshKey, reason string) string {
 	t.Helper()
 	var message string
-	until(t, key.Name+" says "+reason, func() (bool, string) {
-		if err := read(t, key); err != nil {
+	eventually(t, key.Name+" has reason "+reason, func() (bool, string) {
+		if err := reload(t, key); err != nil {
 			return false, err.Error()
 		}
 		for _, condition := range key.Status.Conditions {
@@ -161,16 +163,17 @@ func says(t *testing.T, key *v1alpha1.JWTRefreshKey, reason string) string {
 				return true, ""
 			}
 		}
-		return false, saidOf(key)
+		return false, readyMessage(key)
 	})
 	return message
 }
 
-// edit changes an object as the administrator: again from the newest state when somebody was quicker.
+// edit changes an object as the cluster administrator. After a conflict it tries again with the newest
+// state.
 func edit[T client.Object](t *testing.T, object T, change func(T)) {
 	t.Helper()
-	until(t, "the edit of "+object.GetName(), func() (bool, string) {
-		err := read(t, object)
+	eventually(t, "the edit of "+object.GetName(), func() (bool, string) {
+		err := reload(t, object)
 		if err == nil {
 			change(object)
 			err = clientOf(t, "").Update(t.Context(), object)

@@ -1,4 +1,4 @@
-// Package lines reads the lines of logs as strictly as the strictest log store.
+// Package lines checks log lines as strictly as the strictest log store.
 package lines
 
 import (
@@ -9,23 +9,23 @@ import (
 	"io"
 )
 
-// Twice returns an error for a line that is not one JSON object, or in which an object, at any depth,
-// has a name twice.
+// Twice returns an error if a line is not exactly one JSON object, or if an object in it, at any depth, has
+// a duplicate name.
 func Twice(line []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	if trimmed := bytes.TrimSpace(line); len(trimmed) == 0 || trimmed[0] != '{' {
-		return errors.New("it is not a JSON object")
+		return errors.New("the line is not a JSON object")
 	}
 	if err := value(decoder, ""); err != nil {
 		return err
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the object")
+		return errors.New("the line has text after the JSON object")
 	}
 	return nil
 }
 
-// value reads one value, below a path.
+// value reads one JSON value at a path, and returns an error for a duplicate name in it.
 func value(decoder *json.Decoder, path string) error {
 	token, err := decoder.Token()
 	if err != nil {
@@ -45,7 +45,7 @@ func value(decoder *json.Decoder, path string) error {
 			}
 			below = fmt.Sprintf("%s.%v", path, name)
 			if seen[below] {
-				return fmt.Errorf("%s is there twice", below)
+				return fmt.Errorf("name %s is duplicate", below)
 			}
 			seen[below] = true
 		}

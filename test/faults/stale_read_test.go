@@ -1,0 +1,206 @@
+package faults
+
+import (
+	"net/http"
+	"sync/atomic"
+	"testing"
+
+	"github.com/onsi/gomega"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// staleReadCase is a change that happens while a manager is stopped between its read of a key and its write
+// of the Secret. The manager must not write what it decided before.
+type staleReadCase struct {
+	name string
+	key  func(*v1alpha1.JWTRefreshKey)
+	// hold matches the answer that is held back from the manager.
+	hold func(e apiCall, answer int) bool
+	// trigger makes the manager read. meanwhile runs while the answer is held back.
+	trigger, meanwhile func(*staleReadHarness)
+	// after requests something that the manager does after the interrupted work.
+	after func(*staleReadHarness)
+	// writes is how often this manager writes the Secret from the read on, including after.
+	writes int
+}
+
+var staleReadCases = []staleReadCase{
+	{
+		name: "the Secret holds a later token", key: overlapMax(0), hold: matchAnswer(http.MethodPut, keyStatus, http.StatusOK),
+		trigger: (*staleReadHarness).rotate,
+		meanwhile: func(h *staleReadHarness) {
+			_, stop := h.startSecondManager(crash{})
+			h.awaitOwnRevision(2)
+			h.rotate()
+			h.awaitOwnRevision(3)
+			h.awaitSupersededRetired()
+			stop()
+		},
+		after:  func(h *staleReadHarness) { h.rotate(); h.awaitOwnRevision(4) },
+		writes: 1,
+	},
+	{
+		name: "status records a later token, and the Secret is deleted", hold: matchAnswer(http.MethodGet, keySecret, http.StatusNotFound),
+		trigger: (*staleReadHarness).deleteSecret,
+		meanwhile: func(h *staleReadHarness) {
+			annotate(h.harness, h.keyRef(), v1alpha1.AnnotationRotateNow, "leak")
+			wire, stop := h.startSecondManager(crash{1, after})
+			h.Eventually(func() bool { return wire.crashed(h.name) }, waitTimeout, pollEvery).Should(gomega.BeTrue(), "the second manager issued no later token")
+			stop()
+		},
+		after:  func(h *staleReadHarness) { h.awaitOwnRevision(2); h.rotate(); h.awaitOwnRevision(3) },
+		writes: 2,
+	},
+	{
+		name: "the key is revoked, and the Secret is deleted", hold: matchAnswer(http.MethodGet, keySecret, http.StatusNotFound),
+		trigger: (*staleReadHarness).deleteSecret,
+		meanwhile: func(h *staleReadHarness) {
+			_, stop := h.startSecondManager(crash{})
+			edit(h.harness, h.keyRef(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true })
+			h.awaitKeyReason(h.keyRef(), v1alpha1.ReasonRevoked)
+			stop()
+		},
+		after: func(h *staleReadHarness) {
+			edit(h.harness, h.keyRef(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = false })
+			h.awaitOwnRevision(2)
+		},
+		writes: 1,
+	},
+	{
+		name: "the key is recreated", key: retained, hold: matchAnswer(http.MethodGet, keySecret, http.StatusOK),
+		trigger:   (*staleReadHarness).recreateKey,
+		meanwhile: (*staleReadHarness).recreateKey,
+		after:     func(h *staleReadHarness) { h.awaitOwnRevision(1) },
+		writes:    1,
+	},
+}
+
+// TestAStaleReadWritesNoOldToken holds a manager between its read and its write while other managers work.
+// The manager does not write a token from before that, which would be refused.
+func TestAStaleReadWritesNoOldToken(t *testing.T) {
+	for _, tc := range staleReadCases {
+		t.Run(tc.name, func(t *testing.T) {
+			h := newStaleReadHarness(t, &tc)
+			writesBefore := len(h.journal.ofOwner(h.name))
+			h.held.armed.Store(true)
+			tc.trigger(h)
+			h.Eventually(h.held.holding, waitTimeout).Should(gomega.BeClosed(), "the manager made no matching request")
+			tc.meanwhile(h)
+			close(h.held.release)
+			tc.after(h)
+			h.watcher.catchUp(h.name)
+			var written []*entry
+			for _, e := range h.journal.ofOwner(h.name)[writesBefore:] {
+				if e.generation == 1 && e.kind == keySecret {
+					written = append(written, e)
+				}
+			}
+			h.Expect(written).To(gomega.HaveLen(tc.writes), "writes of the Secret by the held manager:\n%s", formatEntries(h.journal.ofOwner(h.name)[writesBefore:]))
+			h.Expect(h.watcher.violationsIn(h.name)).To(gomega.Succeed())
+		})
+	}
+}
+
+// staleReadHarness is an issuer harness with a manager that can be held.
+type staleReadHarness struct {
+	*issuerHarness
+	tc      *staleReadCase
+	held    *heldAnswer
+	watcher *invariantWatcher
+}
+
+func newStaleReadHarness(t *testing.T, tc *staleReadCase) *staleReadHarness {
+	t.Helper()
+	h := &staleReadHarness{issuerHarness: newIssuerHarnessWithoutManager(t), tc: tc}
+	h.held = &heldAnswer{matches: tc.hold, holding: make(chan struct{}), release: make(chan struct{})}
+	h.watcher = h.startWatcher(func(namespace string) string {
+		if namespace == h.name {
+			return h.name
+		}
+		return ""
+	})
+	wire := newWire(h.journal, 1)
+	h.stop = h.startManager(func(next http.RoundTripper) http.RoundTripper { return h.held.wrap(wire.wrap(next)) })
+	h.awaitIssuerReason(h.name, v1alpha1.ReasonKeysReady)
+	h.issueKey(keyName, tc.shape)
+	return h
+}
+
+func (c *staleReadCase) shape(key *v1alpha1.JWTRefreshKey) {
+	if c.key != nil {
+		c.key(key)
+	}
+}
+
+func (h *staleReadHarness) rotate() {
+	annotate(h.harness, h.keyRef(), v1alpha1.AnnotationRotate, uniqueName("rotate"))
+}
+
+func (h *staleReadHarness) awaitOwnRevision(revision int64) {
+	h.t.Helper()
+	h.awaitRevision([]*v1alpha1.JWTRefreshKey{h.keyRef()}, revision)
+}
+
+// awaitSupersededRetired waits until the superseded tokens are retired.
+func (h *staleReadHarness) awaitSupersededRetired() {
+	h.t.Helper()
+	h.Eventually(func() (int, error) {
+		key, err := get(h.harness, h.keyRef())
+		return len(key.Status.Previous), err
+	}, waitTimeout, pollEvery).Should(gomega.BeZero(), "number of superseded tokens")
+}
+
+func (h *staleReadHarness) deleteSecret() {
+	h.watcher.expectDamage(clientKey(h.keyRef()), true)
+	h.Expect(h.admin.Delete(h.ctx, secretNamed(h.name, keyName))).To(gomega.Succeed())
+}
+
+// recreateKey deletes and creates the key. The Secret of the earlier key remains, with a token that is
+// refused.
+func (h *staleReadHarness) recreateKey() {
+	held, err := h.tokenIn(h.name, keyName)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	h.watcher.expectRefusal(token.Hash(held))
+	h.Expect(h.admin.Delete(h.ctx, h.keyRef())).To(gomega.Succeed())
+	h.harness.createKey(h.name, keyName, h.name, h.tc.shape)
+}
+
+// startSecondManager starts a manager that is not held, and that crashes as planned.
+func (h *staleReadHarness) startSecondManager(at crash) (*wire, func()) {
+	h.t.Helper()
+	wire := newWire(h.journal, 2)
+	if at.write > 0 {
+		wire.arm(h.name, at)
+	}
+	return wire, h.startManager(wire.wrap)
+}
+
+func matchAnswer(verb string, kind kind, want int) func(apiCall, int) bool {
+	return func(e apiCall, answer int) bool {
+		return e.verb == verb && e.kind == kind && e.name == keyName && answer == want
+	}
+}
+
+// heldAnswer holds back one answer of the API server until release is closed.
+type heldAnswer struct {
+	matches func(e apiCall, answer int) bool
+	armed   atomic.Bool
+	holding chan struct{}
+	release chan struct{}
+}
+
+func (a *heldAnswer) wrap(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(request *http.Request) (*http.Response, error) {
+		response, err := next.RoundTrip(request)
+		if err == nil && a.matches(apiCallOf(request, nil), response.StatusCode) && a.armed.CompareAndSwap(true, false) {
+			close(a.holding)
+			select {
+			case <-a.release:
+			case <-request.Context().Done():
+			}
+		}
+		return response, err
+	})
+}
