@@ -64,7 +64,7 @@ func (s *site) scrapes(reader string) (text map[string]string, families map[stri
 	health, err := suite.Port("tokenserver-1-health")
 	s.Expect(err).NotTo(gomega.HaveOccurred())
 	for who, at := range map[string]string{
-		"manager": fmt.Sprintf("https://127.0.0.1:%d/metrics", metrics), "token server": fmt.Sprintf("http://127.0.0.1:%d/metrics", health),
+		"manager": fmt.Sprintf("https://127.0.0.1:%d/metrics", metrics), "token service": fmt.Sprintf("http://127.0.0.1:%d/metrics", health),
 	} {
 		status, body := s.collect(at, reader)
 		s.Expect(status).To(gomega.Equal(http.StatusOK), "%s: %s", who, body)
@@ -141,10 +141,10 @@ func TestMetricsAreThoseOfThePage(t *testing.T) {
 
 	s.Expect(s.admin.Get(s.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	for _, secret := range []string{key.Status.JTI, key.Status.Previous[0].JTI, session, "system:serviceaccount:" + namespace} {
-		s.Expect(text["manager"]+text["token server"]).NotTo(gomega.ContainSubstring(secret), "what never ends becomes a label")
+		s.Expect(text["manager"]+text["token service"]).NotTo(gomega.ContainSubstring(secret), "what never ends becomes a label")
 	}
 	s.Expect(text["manager"]).To(gomega.ContainSubstring("metered-orders"))
-	s.Expect(text["token server"]).NotTo(gomega.Or(gomega.ContainSubstring("metered-orders"), gomega.ContainSubstring(`"`+namespace+`"`)),
+	s.Expect(text["token service"]).NotTo(gomega.Or(gomega.ContainSubstring("metered-orders"), gomega.ContainSubstring(`"`+namespace+`"`)),
 		"the token server tells of single keys")
 }
 
