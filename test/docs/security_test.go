@@ -42,7 +42,7 @@ func lastCell(line string) string {
 
 // threat tells whether a row is one of the chapter of threats, and neither its head nor its rule.
 func threat(page, line string) bool {
-	begin, end := strings.Index(page, "## Threats"), strings.Index(page, "## What remains")
+	begin, end := strings.Index(page, "## Threats"), strings.Index(page, "## Residual risks")
 	at := strings.Index(page, line)
 	return begin < at && at < end && !strings.HasPrefix(line, "| threat |") && !strings.HasPrefix(line, "| --- |")
 }
