@@ -43,7 +43,7 @@ func lastCell(line string) string {
 // threat reports whether a table row is in the section on threats, and is neither the header nor the
 // delimiter row.
 func threat(page, line string) bool {
-	begin, end := strings.Index(page, "## Threats"), strings.Index(page, "## What remains")
+	begin, end := strings.Index(page, "## Threats"), strings.Index(page, "## Residual risks")
 	at := strings.Index(page, line)
 	return begin < at && at < end && !strings.HasPrefix(line, "| threat |") && !strings.HasPrefix(line, "| --- |")
 }

@@ -65,7 +65,7 @@ func (h *harness) scrape(reader string) (text map[string]string, families map[st
 	health, err := suite.Port("tokenserver-1-health")
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	for command, at := range map[string]string{
-		"manager": fmt.Sprintf("https://127.0.0.1:%d/metrics", metrics), "token server": fmt.Sprintf("http://127.0.0.1:%d/metrics", health),
+		"manager": fmt.Sprintf("https://127.0.0.1:%d/metrics", metrics), "token service": fmt.Sprintf("http://127.0.0.1:%d/metrics", health),
 	} {
 		status, body := h.readMetrics(at, reader)
 		h.Expect(status).To(gomega.Equal(http.StatusOK), "%s: %s", command, body)
@@ -142,10 +142,10 @@ func TestMetricsAreThoseOfThePage(t *testing.T) {
 
 	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	for _, secret := range []string{key.Status.JTI, key.Status.Previous[0].JTI, session, "system:serviceaccount:" + namespace} {
-		h.Expect(text["manager"]+text["token server"]).NotTo(gomega.ContainSubstring(secret), "a label has unbounded values")
+		h.Expect(text["manager"]+text["token service"]).NotTo(gomega.ContainSubstring(secret), "a label has unbounded values")
 	}
 	h.Expect(text["manager"]).To(gomega.ContainSubstring("metered-orders"))
-	h.Expect(text["token server"]).NotTo(gomega.Or(gomega.ContainSubstring("metered-orders"), gomega.ContainSubstring(`"`+namespace+`"`)),
+	h.Expect(text["token service"]).NotTo(gomega.Or(gomega.ContainSubstring("metered-orders"), gomega.ContainSubstring(`"`+namespace+`"`)),
 		"the token service exposes labels of single keys")
 }
 
