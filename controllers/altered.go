@@ -188,7 +188,7 @@ func (w *wantedSecret) differences(secret *corev1.Secret) string {
 		different = append(different, "owner reference")
 	}
 	if len(different) == 0 {
-		return "an entry of its own"
+		return "an additional entry"
 	}
 	return strings.Join(different, ", ")
 }

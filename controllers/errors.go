@@ -16,7 +16,7 @@ import (
 
 // errOutdated says that the caches showed something else than what is: observe again,
 // from the API server itself.
-var errOutdated = errors.New("what was observed is out of date")
+var errOutdated = errors.New("the observed state is out of date")
 
 // secretWriteTimeout bounds a write of a Secret. The API server gives up on a webhook after 10 s, unless that is
 // configured otherwise, and names it then.

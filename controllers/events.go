@@ -44,7 +44,7 @@ func issuedEvent(key *v1alpha1.JWTRefreshKey) *announcement {
 
 func adoptedEvent(key *v1alpha1.JWTRefreshKey) *announcement {
 	return &announcement{corev1.EventTypeNormal, v1alpha1.ReasonIssued, "Adopt",
-		fmt.Sprintf("Recorded revision %d, which was in the Secret already.", key.Status.Revision), nil}
+		fmt.Sprintf("Recorded revision %d, which the Secret already held.", key.Status.Revision), nil}
 }
 
 func rotatedEvent(key *v1alpha1.JWTRefreshKey, plan *lifecycle.Plan) *announcement {

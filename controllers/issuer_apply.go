@@ -185,9 +185,9 @@ func (r *IssuerReconciler) announce(issuer *v1alpha1.JWTIssuer, before *v1alpha1
 
 func keyEvent(key *v1alpha1.SigningKeyStatus) *announcement {
 	return &announcement{corev1.EventTypeNormal, "Key" + string(key.State), "RotateKeys",
-		fmt.Sprintf("Key %s of the %s ring is %s.", key.KID, key.Use, key.State), nil}
+		fmt.Sprintf("Signing key %s of the %s ring is %s.", key.KID, key.Use, key.State), nil}
 }
 
 func keyRemovedEvent(kid string) *announcement {
-	return &announcement{corev1.EventTypeNormal, "KeyRemoved", "RotateKeys", fmt.Sprintf("Key %s is gone from its ring.", kid), nil}
+	return &announcement{corev1.EventTypeNormal, "KeyRemoved", "RotateKeys", fmt.Sprintf("Signing key %s was removed from its ring.", kid), nil}
 }

@@ -119,7 +119,7 @@ func (r *IssuerReconciler) rivals(ctx context.Context, object client.Object) []r
 	}
 	var all v1alpha1.JWTIssuerList
 	if err := r.Client.List(ctx, &all); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "cannot list the issuers that a change concerns")
+		ctrl.LoggerFrom(ctx).Error(err, "cannot list the issuers that a change affects")
 		return nil
 	}
 	var requests []reconcile.Request

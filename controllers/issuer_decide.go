@@ -112,7 +112,7 @@ func pendingFrom(rings *keyring.Rings, use keyring.Use) time.Time {
 }
 
 // grantsNothing follows the message of an issuer that is ready and whose policy has no rules.
-const grantsNothing = " No key is granted a token, since spec.policy has no rules: add a rule, or remove policy for the default."
+const grantsNothing = " The issuer grants no tokens, since spec.policy has no rules: add a rule, or remove policy for the default."
 
 // conflictRetry is how often an obstacle is looked at again that no watch need tell of.
 const conflictRetry = 30 * time.Second
@@ -122,20 +122,20 @@ const conflictRetry = 30 * time.Second
 func (o *issuerObservation) obstacle(now time.Time) *issuerVerdict {
 	name := signingKeysName(o.issuer.Name)
 	lost := o.lostKeys(now)
-	giveUp := fmt.Sprintf("restore the Secret from a backup, or give the keys up, and every token they signed, by the annotation %s=%s.",
+	giveUp := fmt.Sprintf("restore the Secret from a backup, or withdraw the signing keys, which ends every token they signed, with the annotation %s=%s.",
 		v1alpha1.AnnotationWithdrawKey, strings.Join(lost, ","))
 	var verdict issuerVerdict
 	switch {
 	case o.conflict != nil:
 		verdict = stalledIssuer(o.conflict.Reason, o.conflict.Message)
 	case o.foreign:
-		verdict = stalledIssuer(v1alpha1.ReasonKeysForeign, fmt.Sprintf("Secret %q in the operator's namespace is not one with signing keys of this issuer; remove it.", name))
+		verdict = stalledIssuer(v1alpha1.ReasonKeysForeign, fmt.Sprintf("Secret %q in the operator's namespace does not hold signing keys of this issuer; remove it.", name))
 	case o.damage != nil:
 		verdict = stalledIssuer(v1alpha1.ReasonKeysDamaged, fmt.Sprintf("Secret %q in the operator's namespace is damaged: %v; restore it from a backup, or delete it and follow the next message of this condition.", name, o.damage))
 	case len(lost) > 0 && o.secret == nil:
-		verdict = stalledIssuer(v1alpha1.ReasonKeysLost, fmt.Sprintf("Secret %q in the operator's namespace is gone; %s", name, giveUp))
+		verdict = stalledIssuer(v1alpha1.ReasonKeysLost, fmt.Sprintf("Secret %q in the operator's namespace does not exist; %s", name, giveUp))
 	case len(lost) > 0:
-		verdict = stalledIssuer(v1alpha1.ReasonKeysDamaged, fmt.Sprintf("Secret %q in the operator's namespace lacks keys; %s", name, giveUp))
+		verdict = stalledIssuer(v1alpha1.ReasonKeysDamaged, fmt.Sprintf("Secret %q in the operator's namespace lacks signing keys; %s", name, giveUp))
 	default:
 		return nil
 	}

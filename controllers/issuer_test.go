@@ -240,7 +240,7 @@ func TestAnIssuerWhosePolicyHasNoRules(t *testing.T) {
 		ready := meta.FindStatusCondition(get(w, issuer).Status.Conditions, v1alpha1.ConditionReady)
 		return string(ready.Status) + " " + ready.Reason + ": " + ready.Message
 	}
-	const nothing = "No key is granted a token, since spec.policy has no rules"
+	const nothing = "The issuer grants no tokens, since spec.policy has no rules"
 	w.Expect(message()).NotTo(gomega.ContainSubstring(nothing))
 
 	rules := get(w, issuer).Spec.Policy.DeepCopy()

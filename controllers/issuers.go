@@ -194,7 +194,7 @@ func (v *issuerView) readiness(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, 
 		v.issuer.AccessFrom = pendingFrom(rings, keyring.Access)
 	}
 	if meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionReady) == nil {
-		return false, "it has not been looked at yet."
+		return false, "the operator has not reconciled it yet."
 	}
 	return true, ""
 }
@@ -203,9 +203,9 @@ func (v *issuerView) readiness(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, 
 func keysNotMade(issuer *v1alpha1.JWTIssuer) string {
 	ready := meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionReady)
 	if ready == nil || ready.Status == metav1.ConditionTrue {
-		return "its signing keys are not made yet."
+		return "its signing keys do not exist yet."
 	}
-	return "its signing keys are not made yet. " + ready.Message
+	return "its signing keys do not exist yet. " + ready.Message
 }
 
 // lost tells whether a refresh key that is not in the ring should be there: it is on record,

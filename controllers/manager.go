@@ -130,14 +130,14 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	base.MapperProvider = newRememberingMapper
 	mgr, err := ctrl.NewManager(config, base)
 	if err != nil {
-		return nil, fmt.Errorf("make the manager: %w", err)
+		return nil, fmt.Errorf("create the manager: %w", err)
 	}
 	if err := mgr.Add(watched); err != nil {
 		return nil, err
 	}
 	certificates := newCertificateReconciler(mgr, &o)
 	if err := certificates.SetupWithManager(mgr, o); err != nil {
-		return nil, fmt.Errorf("set up the controller of the certificate: %w", err)
+		return nil, fmt.Errorf("set up the controller of the serving certificate: %w", err)
 	}
 	if err := newRefreshKeyReconciler(mgr, certificates, &o).SetupWithManager(mgr, o); err != nil {
 		return nil, fmt.Errorf("set up the controller of JWTRefreshKeys: %w", err)
@@ -152,7 +152,7 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 		return nil, fmt.Errorf("set up the controller of JWTIssuers: %w", err)
 	}
 	if err := setUpFollowing(mgr, &o); err != nil {
-		return nil, fmt.Errorf("set up what follows a rotation: %w", err)
+		return nil, fmt.Errorf("set up propagation and restarts: %w", err)
 	}
 	if o.Metrics == nil {
 		return mgr, nil

@@ -21,21 +21,21 @@ import (
 var (
 	keyReady = describe("key_ready", "1 while the condition Ready of a key is True, otherwise 0; reason is that of the condition.",
 		"namespace", "name", "issuer", "reason")
-	keyIssued             = describe("key_issued_timestamp_seconds", "When the current token of a key was made.", "namespace", "name")
+	keyIssued             = describe("key_issued_timestamp_seconds", "When the current token of a key was issued.", "namespace", "name")
 	keyExpiry             = describe("key_expiry_timestamp_seconds", "When the current token of a key expires.", "namespace", "name")
 	keyRenewal            = describe("key_renewal_timestamp_seconds", "When the next token of a key is due (status.renewalTime).", "namespace", "name")
-	keyLastUsed           = describe("key_last_used_timestamp_seconds", "When a token of a key was last exchanged, as far as it is on record.", "namespace", "name")
+	keyLastUsed           = describe("key_last_used_timestamp_seconds", "When a token of a key was last exchanged, as status records it.", "namespace", "name")
 	keySupersededLastUsed = describe("key_superseded_last_used_timestamp_seconds",
-		"When a superseded token was last exchanged, of a key that still accepts one.", "namespace", "name")
+		"When a superseded token of a key was last exchanged, while the key still accepts one.", "namespace", "name")
 	keyOverlapEnd = describe("key_overlap_end_timestamp_seconds",
-		"When the oldest superseded token of a key is refused at the latest, of a key that still accepts one.", "namespace", "name")
-	keyCount          = describe("keys", "Keys by issuer, kind (key, or session for those that logins made) and reason of the condition Ready.", "issuer", "kind", "reason")
+		"When the oldest superseded token of a key is refused at the latest, while the key still accepts one.", "namespace", "name")
+	keyCount          = describe("keys", "Keys by issuer, kind (key, or session for keys that logins created) and reason of the condition Ready.", "issuer", "kind", "reason")
 	revokedKeys       = describe("revoked_keys", "Revoked keys by issuer, kind and reason of the revocation.", "issuer", "kind", "reason")
 	issuerReady       = describe("issuer_ready", "1 while the condition Ready of an issuer is True, otherwise 0; reason is that of the condition.", "issuer", "reason")
 	signingKeys       = describe("signing_keys", "Signing keys by issuer, use and state.", "issuer", "use", "state")
 	signingKeyCreated = describe("signing_key_created_timestamp_seconds",
-		"When the oldest signing key of an issuer, use and state was made.", "issuer", "use", "state")
-	signingKeyRotation = describe("signing_key_rotation_timestamp_seconds", "When the next signing key of an issuer and use is to take over.", "issuer", "use")
+		"When the oldest signing key of an issuer, use and state was created.", "issuer", "use", "state")
+	signingKeyRotation = describe("signing_key_rotation_timestamp_seconds", "When the next signing key of an issuer and use becomes active.", "issuer", "use")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {

@@ -54,7 +54,7 @@ func watchedNamespaces(config *rest.Config, o *Options) (*namespaces, error) {
 	for _, name := range o.Namespaces {
 		allowed, err := n.allowed(ctx, name)
 		if err != nil {
-			return nil, fmt.Errorf("ask whether keys of namespace %s can be worked on: %w", name, err)
+			return nil, fmt.Errorf("check whether the manager can watch namespace %s: %w", name, err)
 		}
 		if allowed {
 			n.watched = append(n.watched, name)
@@ -63,7 +63,7 @@ func watchedNamespaces(config *rest.Config, o *Options) (*namespaces, error) {
 		}
 	}
 	if len(n.watched) == 0 {
-		return nil, fmt.Errorf("none of the namespaces %v can be worked on: they do not exist, or the Role for the manager is not there", n.unwatched)
+		return nil, fmt.Errorf("the manager can watch none of the namespaces %v: they do not exist, or they lack the Role for the manager", n.unwatched)
 	}
 	return n, nil
 }
@@ -118,7 +118,7 @@ func (n *namespaces) Start(ctx context.Context) error {
 	if len(n.unwatched) == 0 {
 		return nil
 	}
-	ctrl.LoggerFrom(ctx).Info("namespaces are left out: they do not exist, or the Role for the manager is not there", "namespaces", n.unwatched)
+	ctrl.LoggerFrom(ctx).Info("the manager does not watch some namespaces: they do not exist, or they lack the Role for the manager", "namespaces", n.unwatched)
 	ticker := n.pulse.NewTicker(namespaceLooks)
 	defer ticker.Stop()
 	for {
@@ -129,7 +129,7 @@ func (n *namespaces) Start(ctx context.Context) error {
 		}
 		for _, name := range n.unwatched {
 			if allowed, err := n.allowed(ctx, name); err == nil && allowed {
-				return fmt.Errorf("namespace %s can be worked on now: start again to watch it", name)
+				return fmt.Errorf("the manager can watch namespace %s now: restart it", name)
 			}
 		}
 	}

@@ -222,7 +222,7 @@ func (o *observation) checkReproducible() error {
 	}
 	_, err := o.remake()
 	if errors.Is(err, token.ErrNotReproducible) {
-		o.Held, o.Distrust = nil, "status.content does not give the token that status.tokenHash names"
+		o.Held, o.Distrust = nil, "status.content does not produce the token of status.tokenHash"
 		return nil
 	}
 	return err

@@ -133,7 +133,7 @@ func (r *RefreshKeyReconciler) keysWhere(ctx context.Context, want func(*v1alpha
 	var keys v1alpha1.JWTRefreshKeyList
 	options = append(options, client.UnsafeDisableDeepCopy)
 	if err := r.Client.List(ctx, &keys, options...); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "cannot list the keys that a change concerns")
+		ctrl.LoggerFrom(ctx).Error(err, "cannot list the keys that a change affects")
 		return nil
 	}
 	var requests []reconcile.Request

@@ -110,7 +110,7 @@ func (r *CertificateReconciler) tell(finding trustFinding) {
 // Found returns the fault of the bundle that clients trust; nil if it is not known. The first call makes sure of the certificate.
 func (r *CertificateReconciler) Found(ctx context.Context) *trustFinding {
 	if _, err := r.Trusted(ctx); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "cannot read the bundle that clients have to trust")
+		ctrl.LoggerFrom(ctx).Error(err, "cannot read the CA bundle that clients trust")
 		return nil
 	}
 	return r.found.Load()
@@ -141,7 +141,7 @@ func (r *IssuerReconciler) announceTrust(issuer *v1alpha1.JWTIssuer, before *v1a
 func (r *IssuerReconciler) allIssuers(ctx context.Context, _ client.Object) []reconcile.Request {
 	var all v1alpha1.JWTIssuerList
 	if err := r.Client.List(ctx, &all); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "cannot list the issuers that a change concerns")
+		ctrl.LoggerFrom(ctx).Error(err, "cannot list the issuers that a change affects")
 		return nil
 	}
 	requests := make([]reconcile.Request, len(all.Items))

@@ -248,7 +248,7 @@ func atRest(next string) outcome {
 }
 
 func writesSecret(next string) outcome {
-	return outcome{Check: "secret is not as it should be", KeepStatus: true, Secret: "write", Next: next}
+	return outcome{Check: "secret differs from the wanted one", KeepStatus: true, Secret: "write", Next: next}
 }
 
 func issuesFirst(mint string) outcome {
@@ -264,7 +264,7 @@ func advances(cause Cause, mint, previous string) outcome {
 func advancesAtOnce(cause Cause, mint, previous string) outcome {
 	o := advances(cause, mint, previous)
 	// What the Secret holds is refused until it is written.
-	o.Check, o.Verdict = "tokens must go at once", "waiting Issuing"
+	o.Check, o.Verdict = "tokens must end at once", "waiting Issuing"
 	return o
 }
 

@@ -28,20 +28,20 @@ var checks = []struct {
 	{"revocation is asked for", (*decision).revocationAsked},
 	{"namespace is terminating", (*decision).namespaceTerminating},
 	{"key stays revoked", (*decision).staysRevoked},
-	{"nobody uses the key", (*decision).idle},
+	{"key is idle", (*decision).idle},
 	{"spec is invalid", (*decision).invalidSpec},
 	{"absolute end is reached", (*decision).absoluteEnd},
 	{"issuer is missing", (*decision).issuerMissing},
 	{"issuer is not ready", (*decision).issuerNotReady},
 	{"policy does not grant", (*decision).policyDenies},
 	{"session has lost its token", (*decision).sessionLost},
-	{"tokens must go at once", (*decision).urgentAdvance},
+	{"tokens must end at once", (*decision).urgentAdvance},
 	{"token reached its end", (*decision).expired},
 	{"secret cannot be written", (*decision).secretBlocked},
 	{"no token yet", (*decision).firstIssue},
-	{"superseded token is to retire", (*decision).retire},
+	{"superseded token must retire", (*decision).retire},
 	{"next token is due", (*decision).advance},
-	{"secret is not as it should be", (*decision).restore},
+	{"secret differs from the wanted one", (*decision).restore},
 	{"at rest", (*decision).atRest},
 }
 
@@ -138,7 +138,7 @@ func (d *decision) absoluteEnd() *Plan {
 	if !d.ended() {
 		return nil
 	}
-	return &Plan{Verdict: stalled(v1alpha1.ReasonExpired, "spec.expiresAt is reached; set it later for a new token.")}
+	return &Plan{Verdict: stalled(v1alpha1.ReasonExpired, "spec.expiresAt has passed; set a later time for a new token.")}
 }
 
 func (d *decision) issuerMissing() *Plan {
@@ -180,14 +180,14 @@ func (d *decision) blockedBy(wantsWrite bool) *Verdict {
 	var v Verdict
 	switch {
 	case s.State == SecretForeign:
-		v = stalled(v1alpha1.ReasonSecretConflict, fmt.Sprintf("Secret %q exists and is not this key's; remove it, or choose another spec.secret.name.", s.Name))
+		v = stalled(v1alpha1.ReasonSecretConflict, fmt.Sprintf("Secret %q exists and does not belong to this key; remove it, or choose another spec.secret.name.", s.Name))
 	case s.State == SecretLeftOver && d.now.Before(d.leftOverUntil()):
 		v = waiting(v1alpha1.ReasonWaitingForSecret,
-			fmt.Sprintf("Secret %q of an earlier key of this name is still there.", s.Name),
+			fmt.Sprintf("Secret %q of an earlier key of this name still exists.", s.Name),
 			fmt.Sprintf("The key waits until the garbage collector has deleted Secret %q of an earlier key of this name, and until %s at the latest: then the operator replaces it.",
 				s.Name, stamp(d.leftOverUntil())))
 	case (s.State == SecretOwn || s.State == SecretLeftOver) && s.Immutable && wantsWrite:
-		v = stalled(v1alpha1.ReasonSecretImmutable, fmt.Sprintf("Secret %q is immutable and out of date; delete it, and it is made again.", s.Name))
+		v = stalled(v1alpha1.ReasonSecretImmutable, fmt.Sprintf("Secret %q is immutable and out of date; delete it, and the operator creates it again.", s.Name))
 	default:
 		return nil
 	}
@@ -236,7 +236,7 @@ func (d *decision) expired() *Plan {
 	if !d.issued || d.now.Before(d.status.ExpiresAt.Time) || d.rotationCause() != "" {
 		return nil
 	}
-	return &Plan{Verdict: stalled(v1alpha1.ReasonExpired, "The token reached its end; annotate the key with "+v1alpha1.AnnotationRotate+" for a new one.")}
+	return &Plan{Verdict: stalled(v1alpha1.ReasonExpired, "The token has expired; annotate the key with "+v1alpha1.AnnotationRotate+" for a new one.")}
 }
 
 // restore brings the Secret in line with status: it was edited, deleted, renamed, or not

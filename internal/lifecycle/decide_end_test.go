@@ -289,7 +289,7 @@ var oneTimeCases = []decideCase{
 		s.Secret.OwnerDiffers = true
 	}, want: atRest("720h").but(func(o *outcome) { o.Secret = "own" })},
 	{name: "OneTimeUse: a withdrawal revokes", given: func(s *situation) { s.mode(v1alpha1.RotationOneTimeUse); s.Issuer.KnowsHeldKey = false },
-		want: revokes(v1alpha1.RevokedKeyWithdrawn, "empty").but(func(o *outcome) { o.Check = "tokens must go at once" })},
+		want: revokes(v1alpha1.RevokedKeyWithdrawn, "empty").but(func(o *outcome) { o.Check = "tokens must end at once" })},
 	{name: "OneTimeUse: after its first use the Secret is not filled again", given: func(s *situation) {
 		s.mode(v1alpha1.RotationOneTimeUse)
 		s.current(2, hour, 721*hour)

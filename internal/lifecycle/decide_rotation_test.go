@@ -63,7 +63,7 @@ var renewalCases = []decideCase{
 }
 
 func retires(left string) outcome {
-	return outcome{Check: "superseded token is to retire", Line: "retire", Previous: left, Verdict: "ready Issued"}
+	return outcome{Check: "superseded token must retire", Line: "retire", Previous: left, Verdict: "ready Issued"}
 }
 
 var overlapCases = []decideCase{

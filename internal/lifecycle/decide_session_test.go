@@ -71,7 +71,7 @@ var sessionCases = []decideCase{
 	{name: "session: idle", from: session, at: 2 * hour, given: func(s *situation) {
 		s.Key.Spec.IdleTimeout = duration(hour)
 		s.Key.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, LastTransitionTime: metav1.Time{Time: t0}}}
-	}, says: "sign in again", want: revokes(v1alpha1.RevokedIdleTimeout, "").but(func(o *outcome) { o.Check = "nobody uses the key" })},
+	}, says: "sign in again", want: revokes(v1alpha1.RevokedIdleTimeout, "").but(func(o *outcome) { o.Check = "key is idle" })},
 	{name: "session: of another subject than signed in", from: session, given: func(s *situation) { s.Key.Spec.Subject = "system:serviceaccount:shop:other" },
 		says: "spec.subject is not the subject that signed in", want: outcome{Check: "spec is invalid", Verdict: "stalled InvalidSpec", Next: "720h"}},
 	{name: "session: turned into a key with overlap", from: session, given: func(s *situation) { s.mode(v1alpha1.RotationScheduled) },

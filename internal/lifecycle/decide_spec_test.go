@@ -196,7 +196,7 @@ var invalidCases = []decideCase{
 	invalid("claims: more than 4 KiB", "spec.claims: names and values must not exceed 4096 bytes", func(s *situation) {
 		s.Key.Spec.Claims = map[string]apiextensionsv1.JSON{"email": raw(`"` + strings.Repeat("x", 4096) + `"`)}
 	}),
-	invalid("claims and scopes that make a token nobody reads", "the tokens would exceed 8 KiB", func(s *situation) {
+	invalid("claims and scopes that make a token nobody reads", "the tokens would exceed the limit of 8 KiB", func(s *situation) {
 		s.Key.Spec.Claims = map[string]apiextensionsv1.JSON{"email": raw(`"` + strings.Repeat("x", 4000) + `"`)}
 		for i := range 20 {
 			s.Key.Spec.Scopes = append(s.Key.Spec.Scopes, "orders:"+strings.Repeat(string(rune('a'+i)), 100))
@@ -217,7 +217,7 @@ var invalidCases = []decideCase{
 	invalid("accessToken with OneTimeUse", "spec.secret.accessToken cannot be combined with rotation.mode OneTimeUse", withAccess(func(s *situation) {
 		s.mode(v1alpha1.RotationOneTimeUse)
 	})),
-	invalid("accessToken of less than 5m", "lives at least 5m, and it is 4m0s", withAccess(func(s *situation) {
+	invalid("accessToken of less than 5m", "lives at least 5m, and it lives 4m0s", withAccess(func(s *situation) {
 		s.Key.Spec.AccessToken = &v1alpha1.KeyAccessTokenSpec{Lifetime: duration(4 * minute)}
 	})),
 	invalid("accessToken without a Secret", "spec.secret.accessToken cannot be combined with secret.mode None", func(s *situation) {

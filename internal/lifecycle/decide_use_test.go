@@ -77,5 +77,5 @@ func (s *situation) idlesFor(timeout time.Duration) {
 }
 
 func idles() outcome {
-	return outcome{Check: "nobody uses the key", Line: "revoke", Revocation: v1alpha1.RevokedIdleTimeout, Secret: "empty", Verdict: "stalled Revoked"}
+	return outcome{Check: "key is idle", Line: "revoke", Revocation: v1alpha1.RevokedIdleTimeout, Secret: "empty", Verdict: "stalled Revoked"}
 }

@@ -84,7 +84,7 @@ var secretCases = []decideCase{
 		want: writesSecret("480h")},
 	{name: "Secret holds a superseded token: it follows the line", at: 2 * hour, given: func(s *situation) { s.supersede(hour, 721*hour); s.Secret.TokenHash = hashOf("token-1") },
 		want: writesSecret("481h")},
-	{name: "Secret foreign", given: func(s *situation) { s.Secret = Secret{State: SecretForeign, Name: "orders"} }, says: `Secret "orders" exists and is not this key's`,
+	{name: "Secret foreign", given: func(s *situation) { s.Secret = Secret{State: SecretForeign, Name: "orders"} }, says: `Secret "orders" exists and does not belong to this key`,
 		want: conflict("1h0m30s")},
 	{name: "Secret foreign: at the first issue", from: unissued, given: func(s *situation) { s.Secret.State = SecretForeign }, want: conflict("1h0m30s")},
 	{name: "Secret foreign: a rotation waits", at: 480 * hour, given: func(s *situation) { s.Secret = Secret{State: SecretForeign, Name: "orders"}; s.rotate("v1") },

@@ -54,5 +54,5 @@ func Unwritten(f Failure) Verdict {
 	}
 	return waiting(v1alpha1.ReasonIssuing,
 		fmt.Sprintf("Secret %q could not be written: %s", f.Name, f.Answer),
-		fmt.Sprintf("The operator tries to write Secret %q again, at least every %s until it succeeds.", f.Name, RetryInterval))
+		fmt.Sprintf("The operator retries the write of Secret %q at least every %s until it succeeds.", f.Name, RetryInterval))
 }

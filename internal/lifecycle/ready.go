@@ -31,7 +31,7 @@ func (d *decision) readyVerdict() Verdict {
 func (d *decision) inUse() Verdict {
 	switch {
 	case d.Secret.State == NoSecret:
-		return ready("The current token is on record.")
+		return ready("The current token is recorded in status.")
 	case d.values.mode == v1alpha1.RotationOneTimeUse:
 		return ready("The token service accepts the current token.")
 	default:
@@ -58,7 +58,7 @@ func (d *decision) withAccess(verdict Verdict, access AccessStep) Verdict {
 func (d *decision) issuing(revision int64) Verdict {
 	return waiting(v1alpha1.ReasonIssuing,
 		fmt.Sprintf("Revision %d is recorded, and Secret %q does not hold it yet.", revision, d.Secret.Name),
-		fmt.Sprintf("The operator writes revision %d to Secret %q, and tries again at least every %s until that succeeds.", revision, d.Secret.Name, RetryInterval))
+		fmt.Sprintf("The operator writes revision %d to Secret %q, and retries at least every %s until it succeeds.", revision, d.Secret.Name, RetryInterval))
 }
 
 // staysReady tells whether Ready, which was true, remains true between the record of the next token and the write of

@@ -27,7 +27,7 @@ func (d *decision) urgentAdvance() *Plan {
 		// A key may also be gone because all that it signed is over.
 		return nil
 	case d.values.mode == v1alpha1.RotationOneTimeUse:
-		return d.revoked(v1alpha1.RevokedKeyWithdrawn, "The key that signed the token was withdrawn; annotate the key with "+v1alpha1.AnnotationRotate+" to enrol again.")
+		return d.revoked(v1alpha1.RevokedKeyWithdrawn, "The signing key of the token was withdrawn; annotate the key with "+v1alpha1.AnnotationRotate+" to enrol again.")
 	default:
 		plan := d.advanceFor(CauseKeyWithdrawn, nil)
 		plan.Paced = true

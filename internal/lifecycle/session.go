@@ -104,10 +104,10 @@ func (d *decision) sessionOver() *Plan {
 		plan = d.revoked(d.status.RevocationReason, "The session is over; sign in again.")
 		return d.removeAt(end.Add(sessionKept), plan)
 	case !end.IsZero():
-		plan = &Plan{Verdict: stalled(v1alpha1.ReasonExpired, "The session reached its end; sign in again.")}
+		plan = &Plan{Verdict: stalled(v1alpha1.ReasonExpired, "The session has expired; sign in again.")}
 		return d.removeAt(end.Add(sessionKept), plan)
 	case d.rotateNowAsked():
-		return d.revoked(v1alpha1.RevokedRequested, "All its tokens were withdrawn by "+v1alpha1.AnnotationRotateNow+"; sign in again.")
+		return d.revoked(v1alpha1.RevokedRequested, "All its tokens were revoked by "+v1alpha1.AnnotationRotateNow+"; sign in again.")
 	default:
 		return nil
 	}

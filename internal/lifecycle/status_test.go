@@ -111,7 +111,7 @@ var statusLineCases = []struct {
 	{"AdvanceLine ends a revocation", decideCase{given: func(s *situation) { s.revoke(v1alpha1.RevokedRequested); s.Key.Spec.Revoked = false }},
 		lineAfter(2, "minted-next token is due", "1h", "721h", "481h", nil)},
 	{"AdvanceLine at once drops the superseded tokens", decideCase{from: twoSuperseded, at: 3 * hour, given: func(s *situation) { s.rotateNow("v1") }},
-		lineAfter(4, "minted-tokens must go at once", "3h", "723h", "483h", func(l *line) { l.Handled = "now:v1" })},
+		lineAfter(4, "minted-tokens must end at once", "3h", "723h", "483h", func(l *line) { l.Handled = "now:v1" })},
 	{"RetireSuperseded of one", decideCase{from: twoSuperseded, at: 3 * hour, given: func(s *situation) { s.overlapMax(2 * hour) }},
 		lineAfter(3, "token-3", "2h", "722h", "482h", func(l *line) { l.Previous = "token-2 " })},
 	{"RetireSuperseded of all", decideCase{from: twoSuperseded, at: 4 * hour, given: func(s *situation) { s.overlapMax(2 * hour) }},

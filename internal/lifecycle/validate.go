@@ -63,7 +63,7 @@ func (d *decision) validate() error {
 	e := &d.values
 	switch {
 	case e.payloadSize(d.Key.Namespace, d.Key.Name) > maxPayload:
-		return errors.New("spec.claims and spec.scopes are so long that the tokens would exceed 8 KiB, the most that is read of one; shorten them")
+		return errors.New("spec.claims and spec.scopes are so long that the tokens would exceed the limit of 8 KiB; shorten them")
 	case e.lifetime < minLifetime || e.lifetime > maxLifetime:
 		return fmt.Errorf("spec.lifetime %s is not between 1m and 87600h", e.lifetime)
 	case e.renewBefore < time.Second || e.renewBefore >= e.lifetime:
@@ -93,7 +93,7 @@ func (d *decision) validateAccessToken() error {
 	case spec.Secret.Mode == v1alpha1.SecretNone:
 		return errors.New(field + "secret.mode None; set it to Write")
 	case d.values.accessLifetime < minKeptAccessLifetime:
-		return fmt.Errorf("spec.secret.accessToken needs an access token that lives at least 5m, and it is %s; raise accessToken.lifetime", d.values.accessLifetime)
+		return fmt.Errorf("spec.secret.accessToken needs an access token that lives at least 5m, and it lives %s; raise accessToken.lifetime", d.values.accessLifetime)
 	}
 	return nil
 }

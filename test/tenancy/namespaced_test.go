@@ -212,7 +212,7 @@ func TestOneNamespaceDoesNotStopTheOthers(t *testing.T) {
 		pulse.Step(time.Minute)
 		select {
 		case err := <-ended:
-			refusedBy(t, err, "namespace billing can be worked on now")
+			refusedBy(t, err, "the manager can watch namespace billing now")
 			return true, ""
 		default:
 			return false, "it runs"
