@@ -22,7 +22,7 @@ import (
 
 // secretsMutated has a policy of the namespace patch every Secret that is written, and returns when it is in force.
 // applies tells of a Secret that was tried whether it was patched.
-func (w *world) secretsMutated(patch string, applies func(*corev1.Secret) bool) {
+func (w *harness) secretsMutated(patch string, applies func(*corev1.Secret) bool) {
 	w.t.Helper()
 	policy := &admissionv1.MutatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: w.namespace},
@@ -87,7 +87,7 @@ func TestNoWriteLoopAgainstAdmission(t *testing.T) {
 		name, patch string
 		applies     func(*corev1.Secret) bool
 		key         func(*v1alpha1.JWTRefreshKey)
-		then        func(*world, *v1alpha1.JWTRefreshKey)
+		then        func(*harness, *v1alpha1.JWTRefreshKey)
 		says        string
 	}{
 		{
@@ -111,7 +111,7 @@ func TestNoWriteLoopAgainstAdmission(t *testing.T) {
 			patch: `has(object.metadata.ownerReferences) ? [JSONPatch{op: "remove", path: "/metadata/ownerReferences"},
 				JSONPatch{op: "add", path: "/metadata/labels/app.kubernetes.io~1managed-by", value: "platform"}] : []`,
 			applies: func(s *corev1.Secret) bool { return len(s.OwnerReferences) == 0 },
-			then: func(w *world, key *v1alpha1.JWTRefreshKey) {
+			then: func(w *harness, key *v1alpha1.JWTRefreshKey) {
 				w.becomes(key, v1alpha1.ReasonIssued)
 				w.edit(key, func() { key.Spec.Revoked = true })
 			},
@@ -119,7 +119,7 @@ func TestNoWriteLoopAgainstAdmission(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newHarness(t)
 			w.createIssuer()
 			bystander := w.createKey("bystander")
 			count := &atomic.Int64{}

@@ -19,7 +19,7 @@ import (
 
 // Whoever mounts a Secret can reach the token endpoint that it names, and knows whom to trust.
 func TestSecretsHoldWhatToTrust(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	w.start(servedBy(w.issuer + "-tls"))
 	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)
@@ -40,7 +40,7 @@ func TestSecretsHoldWhatToTrust(t *testing.T) {
 
 // An issuer at an address has it in the certificate, without the brackets and the port of its URL.
 func TestTheCertificateIsForAddresses(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.URL, i.Spec.EndpointURL = "https://[fd00::1]:8443/"+w.issuer, "https://[2001:db8::2]/"+w.issuer
 	})
@@ -59,7 +59,7 @@ func TestTheCertificateIsForAddresses(t *testing.T) {
 
 // A certificate that was given is left as it is, and its authority is handed on.
 func TestAGivenCertificateIsUsed(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	theirs, another := w.bundle(), w.bundle()
 	given := &corev1.Secret{
@@ -85,14 +85,14 @@ func servedBy(secret string) func(*rest.Config, *controllers.Options) {
 	return func(_ *rest.Config, o *controllers.Options) { o.TLSSecret = secret }
 }
 
-func (w *world) tlsSecret() *corev1.Secret {
+func (w *harness) tlsSecret() *corev1.Secret {
 	w.t.Helper()
 	return get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: w.issuer + "-tls"}})
 }
 
 // A policy that changes labels does not make the operator's own certificate one that was given: it is renewed.
 func TestARelabelledCertificateIsRenewed(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	stop := w.start(servedBy(w.issuer + "-tls"))
 	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)

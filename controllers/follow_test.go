@@ -18,7 +18,7 @@ import (
 )
 
 // following switches on what follows a rotation, with the rights that the installation gives for it.
-func (w *world) following() func(*rest.Config, *controllers.Options) {
+func (w *harness) following() func(*rest.Config, *controllers.Options) {
 	w.t.Helper()
 	for _, role := range []string{"config/fast-propagation/role.yaml", "config/restarts/role.yaml"} {
 		_, err := server.Kubectl(w.ctx, "", "apply", "--server-side", "-f", server.Root+"/"+role)
@@ -29,7 +29,7 @@ func (w *world) following() func(*rest.Config, *controllers.Options) {
 	}
 }
 
-func podWith(w *world, name string, volume corev1.VolumeSource, phase corev1.PodPhase) *corev1.Pod {
+func podWith(w *harness, name string, volume corev1.VolumeSource, phase corev1.PodPhase) *corev1.Pod {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name},
 		Spec: corev1.PodSpec{
@@ -46,7 +46,7 @@ func podWith(w *world, name string, volume corev1.VolumeSource, phase corev1.Pod
 // TestFastPropagation: the pods that mount the Secret are touched when its token changes, once, and
 // nobody else is.
 func TestFastPropagation(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	w.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "default"}})
 	w.start(w.following())
@@ -100,7 +100,7 @@ func TestFastPropagation(t *testing.T) {
 	}
 }
 
-func deployment(w *world, name string) *appsv1.Deployment {
+func deployment(w *harness, name string) *appsv1.Deployment {
 	labels := map[string]string{"app": name}
 	object := &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name},
@@ -119,7 +119,7 @@ func deployment(w *world, name string) *appsv1.Deployment {
 // TestRestarts: a workload that a key names is restarted for each rotation once, whoever looks and
 // however often, and for nothing else.
 func TestRestarts(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	following := w.following()
 	stop := w.start(following)
@@ -166,7 +166,7 @@ func TestRestarts(t *testing.T) {
 // TestRestartsOfNeighbours: a key restarts workloads of its own namespace alone, and looks for its token in the
 // Secret that it has, whatever that is called.
 func TestRestartsOfNeighbours(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	w.start(w.following())
 	orders := deployment(w, "orders")

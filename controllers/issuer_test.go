@@ -16,7 +16,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-func (w *world) issuerBecomes(issuer *v1alpha1.JWTIssuer, reason string) {
+func (w *harness) issuerBecomes(issuer *v1alpha1.JWTIssuer, reason string) {
 	w.t.Helper()
 	w.Eventually(func() string {
 		ready := meta.FindStatusCondition(get(w, issuer).Status.Conditions, v1alpha1.ConditionReady)
@@ -27,7 +27,7 @@ func (w *world) issuerBecomes(issuer *v1alpha1.JWTIssuer, reason string) {
 	}, patience, 20*time.Millisecond).Should(gomega.Equal(reason))
 }
 
-func (w *world) signingKeys() *corev1.Secret {
+func (w *harness) signingKeys() *corev1.Secret {
 	w.t.Helper()
 	return get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "signing-keys-" + w.issuer}})
 }
@@ -36,7 +36,7 @@ func (w *world) signingKeys() *corev1.Secret {
 // published long enough. That must not hold up refresh tokens, and must not leave tokens of
 // the withdrawn key in Secrets.
 func TestAWithdrawnAccessKey(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer()
 	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{AccessToken: true} })
 	w.start()
@@ -68,7 +68,7 @@ func TestAWithdrawnAccessKey(t *testing.T) {
 // Who asks for other signing keys gets them as soon as verifiers know them, and once; what the keys before
 // signed stays good.
 func TestSigningKeysAreRotatedWhenAskedFor(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
@@ -114,7 +114,7 @@ func TestSigningKeysAreRotatedWhenAskedFor(t *testing.T) {
 
 // A backup tool may put its own label in place of ours, by which the caches find the Secret.
 func TestSigningKeysWithoutOurLabelAreFoundAgain(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer()
 	w.start()
 	w.issuerBecomes(issuer, v1alpha1.ReasonKeysReady)
@@ -129,7 +129,7 @@ func TestSigningKeysWithoutOurLabelAreFoundAgain(t *testing.T) {
 
 // An issuer that is made again knows nothing of its keys; the tokens that live do.
 func TestLostSigningKeysAreNotReplacedForAnIssuerMadeAgain(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
@@ -154,7 +154,7 @@ func TestLostSigningKeysAreNotReplacedForAnIssuerMadeAgain(t *testing.T) {
 
 // Verifiers have cached the keys that were lost: the new access key is published before it signs.
 func TestLostSigningKeysThatAreGivenUp(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
@@ -180,7 +180,7 @@ func TestLostSigningKeysThatAreGivenUp(t *testing.T) {
 // A one-time key keeps the token of the issuer that it named before, until that is gone and the
 // Secret too: then it cannot be made again.
 func TestALostTokenOfAnIssuerThatIsGone(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer()
 	other := &v1alpha1.JWTIssuer{
 		ObjectMeta: metav1.ObjectMeta{Name: w.issuer + "-other"},
@@ -209,7 +209,7 @@ func TestALostTokenOfAnIssuerThatIsGone(t *testing.T) {
 
 // A copy that a user made of a Secret is the user's.
 func TestACopyOfASecretIsLeftAlone(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
@@ -230,7 +230,7 @@ func TestACopyOfASecretIsLeftAlone(t *testing.T) {
 // TestAnIssuerWhosePolicyHasNoRules is ready, and says that it grants nothing. An object that an earlier
 // release stored so stays readable and can be changed in any other way.
 func TestAnIssuerWhosePolicyHasNoRules(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer()
 	key := w.createKey("orders")
 	w.start()

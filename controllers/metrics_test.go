@@ -28,9 +28,8 @@ func metered(change ...func(*controllers.Options)) (*prometheus.Registry, func(*
 	}
 }
 
-// samples are those of one metric that concern the world: its namespace or its issuer. Labels other
-// than those two make up their names.
-func (w *world) samples(registry *prometheus.Registry, name string) map[string]float64 {
+// samples returns the samples of one metric for the namespace or the issuer of the harness, named by the other labels.
+func (w *harness) samples(registry *prometheus.Registry, name string) map[string]float64 {
 	w.t.Helper()
 	families, err := registry.Gather()
 	w.Expect(err).NotTo(gomega.HaveOccurred())
@@ -60,7 +59,7 @@ func (w *world) samples(registry *prometheus.Registry, name string) map[string]f
 
 // TestMetricsOfKeys: what status says of keys and issuers is what metrics say, and what is gone is gone.
 func TestMetricsOfKeys(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer()
 	registry, options := metered()
 	w.start(options)
@@ -132,7 +131,7 @@ func revoked(one ...string) map[string]float64 {
 // TestMetricsOfManyKeys: where keys are only counted, none is named; nor are they in the calls that
 // are counted.
 func TestMetricsOfManyKeys(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	registry, options := metered(func(o *controllers.Options) { o.WithoutKeyMetrics = true })
 	w.start(options)

@@ -18,7 +18,7 @@ import (
 )
 
 // says is a condition of a key: reason and message; empty where it is not true.
-func (w *world) says(key *v1alpha1.JWTRefreshKey, kind string) func() string {
+func (w *harness) says(key *v1alpha1.JWTRefreshKey, kind string) func() string {
 	return func() string {
 		condition := meta.FindStatusCondition(get(w, key).Status.Conditions, kind)
 		if condition == nil || condition.Status != metav1.ConditionTrue {
@@ -29,7 +29,7 @@ func (w *world) says(key *v1alpha1.JWTRefreshKey, kind string) func() string {
 }
 
 // noted are the notes of the events with a reason about an object; what the recorder gathers into a series counts.
-func (w *world) noted(object client.Object, reason string) func() []string {
+func (w *harness) noted(object client.Object, reason string) func() []string {
 	return func() (notes []string) {
 		var events eventsv1.EventList
 		w.Expect(w.admin.List(w.ctx, &events)).To(gomega.Succeed())
@@ -48,7 +48,7 @@ func (w *world) noted(object client.Object, reason string) func() []string {
 
 // A rotation that waits says for what and until when, by a time that stands, in the condition Reconciling and in one event.
 func TestARotationThatWaitsSaysUntilWhen(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
@@ -74,7 +74,7 @@ func TestARotationThatWaitsSaysUntilWhen(t *testing.T) {
 
 // An issuer without a key that may sign says from when one may, and so does a key whose Secret is to hold an access token.
 func TestWaitingForASigningKeySaysUntilWhen(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer()
 	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{AccessToken: true} })
 	w.start()
@@ -106,7 +106,7 @@ func TestWaitingForASigningKeySaysUntilWhen(t *testing.T) {
 
 // A part of spec that has no effect is told in a condition of its own and one event, and harms nothing.
 func TestWhatHasNoEffectIsTold(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	restarts := w.createKey("restarts", func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: "orders"}}
@@ -143,7 +143,7 @@ func TestWhatHasNoEffectIsTold(t *testing.T) {
 
 // A restart that cannot be made is told in an event of the key, once for each token.
 func TestRestartsThatFailAreTold(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	w.start(w.following())
 	orders := deployment(w, "orders")
@@ -164,7 +164,7 @@ func TestRestartsThatFailAreTold(t *testing.T) {
 }
 
 // refuseDeployments has a policy refuse every change of the Deployments of the namespace.
-func (w *world) refuseDeployments() {
+func (w *harness) refuseDeployments() {
 	w.t.Helper()
 	name := w.namespace + "-deployments"
 	w.create(&admissionv1.ValidatingAdmissionPolicy{
@@ -193,7 +193,7 @@ func (w *world) refuseDeployments() {
 // A webhook that keeps the operator from writing its own Secrets is told by the issuer whose signing keys it wants to write,
 // and by keys that wait for them, or for the certificate of the token service.
 func TestSecretsOfTheOperatorThatCannotBeWritten(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	key := w.createKey("orders")
 	stop := w.start()
 	w.becomes(key, v1alpha1.ReasonIssuerNotFound)

@@ -19,7 +19,7 @@ import (
 
 // refuseUpdates has a policy of the namespace refuse every change of its Secrets, and returns
 // when it is in force.
-func (w *world) refuseUpdates() (allow func()) {
+func (w *harness) refuseUpdates() (allow func()) {
 	w.t.Helper()
 	policy := &admissionv1.ValidatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: w.namespace},
@@ -57,23 +57,23 @@ func (w *world) refuseUpdates() (allow func()) {
 func TestARefusedSecretIsReportedOnce(t *testing.T) {
 	tests := []struct {
 		name, reason string
-		happens      func(*world, *v1alpha1.JWTRefreshKey)
+		happens      func(*harness, *v1alpha1.JWTRefreshKey)
 	}{
-		{"revoked", v1alpha1.ReasonRevoked, func(w *world, key *v1alpha1.JWTRefreshKey) {
+		{"revoked", v1alpha1.ReasonRevoked, func(w *harness, key *v1alpha1.JWTRefreshKey) {
 			w.edit(key, func() { key.Spec.Revoked = true })
 		}},
-		{"expired", v1alpha1.ReasonExpired, func(w *world, key *v1alpha1.JWTRefreshKey) {
+		{"expired", v1alpha1.ReasonExpired, func(w *harness, key *v1alpha1.JWTRefreshKey) {
 			w.clock.SetTime(key.Status.ExpiresAt.Time)
 			w.poke(key)
 		}},
-		{"edited", v1alpha1.ReasonSecretRefused, func(w *world, key *v1alpha1.JWTRefreshKey) {
+		{"edited", v1alpha1.ReasonSecretRefused, func(w *harness, key *v1alpha1.JWTRefreshKey) {
 			w.edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Labels: map[string]v1alpha1.LabelValue{"team": "shop"}} })
 		}},
 	}
 	for _, tt := range tests {
 		// Not in parallel: the clock is moved, and a manager of another test would have another.
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newHarness(t)
 			w.createIssuer()
 			key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) {
 				k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationNever}
@@ -95,7 +95,7 @@ func TestARefusedSecretIsReportedOnce(t *testing.T) {
 	}
 }
 
-func (w *world) eventsOf(key *v1alpha1.JWTRefreshKey) []eventsv1.Event {
+func (w *harness) eventsOf(key *v1alpha1.JWTRefreshKey) []eventsv1.Event {
 	w.t.Helper()
 	var events eventsv1.EventList
 	w.Expect(w.admin.List(w.ctx, &events, client.InNamespace(key.Namespace))).To(gomega.Succeed())
@@ -104,7 +104,7 @@ func (w *world) eventsOf(key *v1alpha1.JWTRefreshKey) []eventsv1.Event {
 
 // What leaked is refused even while nothing can be made in its place, which then comes by itself.
 func TestRotateNowWhileThePolicyDenies(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{"https://orders.example.com"}}}}
 	})
@@ -130,7 +130,7 @@ func TestRotateNowWhileThePolicyDenies(t *testing.T) {
 
 // Tokens end while the certificate of the token service cannot be made, which only new Secrets need.
 func TestTokensEndWhileThereIsNoCertificate(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	revoked, leaked := w.createKey("revoked"), w.createKey("leaked", func(key *v1alpha1.JWTRefreshKey) {
 		key.Spec.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: "orders"}}
@@ -161,7 +161,7 @@ func TestTokensEndWhileThereIsNoCertificate(t *testing.T) {
 }
 
 func TestAnImmutableSecretOfARevokedKeyGoes(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders")
 	w.start()

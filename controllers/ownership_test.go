@@ -41,7 +41,7 @@ func TestASecretThatLostItsOwnerReference(t *testing.T) {
 	for _, tt := range lostReferences {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newHarness(t)
 			w.createIssuer()
 			key := w.createKey("orders")
 			stop := w.startFor()
@@ -68,7 +68,7 @@ func TestASecretThatLostItsOwnerReference(t *testing.T) {
 }
 
 // controller tells whether a Secret has the key as its controller.
-func (w *world) controller(key *v1alpha1.JWTRefreshKey, name string) func() bool {
+func (w *harness) controller(key *v1alpha1.JWTRefreshKey, name string) func() bool {
 	return func() bool { return metav1.IsControlledBy(w.secret(name), key) }
 }
 
@@ -86,7 +86,7 @@ func TestARevocationFollowsALostOwnerReference(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newHarness(t)
 			w.createIssuer()
 			key := w.createKey("orders", tt.spec)
 			stop := w.startFor()
@@ -109,7 +109,7 @@ func TestARevocationFollowsALostOwnerReference(t *testing.T) {
 }
 
 // loseOwner takes the ownerReferences of a Secret away, and all that the present version writes beside them.
-func (w *world) loseOwner(name string) {
+func (w *harness) loseOwner(name string) {
 	w.t.Helper()
 	secret := w.secret(name)
 	w.edit(secret, func() { secret.OwnerReferences = nil; delete(secret.Annotations, madeFor) })
@@ -120,7 +120,7 @@ func TestAnEnrolledKeysSecretThatLostItsOwnerReference(t *testing.T) {
 	for _, version := range []string{"present", "earlier"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newHarness(t)
 			w.createIssuer()
 			key := w.createKey("till", func(k *v1alpha1.JWTRefreshKey) {
 				k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
@@ -149,7 +149,7 @@ func TestAnEnrolledKeysSecretThatLostItsOwnerReference(t *testing.T) {
 }
 
 // editStatus writes status with the rights of the operator: the admission policy allows no other client to.
-func (w *world) editStatus(key *v1alpha1.JWTRefreshKey, change func()) {
+func (w *harness) editStatus(key *v1alpha1.JWTRefreshKey, change func()) {
 	w.t.Helper()
 	config, err := server.Manager(w.ctx)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
@@ -163,14 +163,14 @@ func (w *world) editStatus(key *v1alpha1.JWTRefreshKey, change func()) {
 }
 
 // holds is the hash of the token in a Secret, or a word on why there is none: no failure prints a token.
-func (w *world) holds(name string) func() string {
+func (w *harness) holds(name string) func() string {
 	return func() string {
 		return cmp.Or(w.tokenIn(name)(), "no token")
 	}
 }
 
 // uses advances the line of a key as the token service does when a one-time token is used.
-func (w *world) uses(key *v1alpha1.JWTRefreshKey) {
+func (w *harness) uses(key *v1alpha1.JWTRefreshKey) {
 	w.t.Helper()
 	rings, err := keyring.Decode(get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "signing-keys-" + w.issuer}}).Data)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
@@ -192,7 +192,7 @@ func (w *world) uses(key *v1alpha1.JWTRefreshKey) {
 
 // madeAgain deletes a key whose Secret has lost its owner, as a version writes the Secret, and creates it again. It returns both
 // keys and the token in the Secret.
-func (w *world) madeAgain(version string) (earlier, again *v1alpha1.JWTRefreshKey, held string) {
+func (w *harness) madeAgain(version string) (earlier, again *v1alpha1.JWTRefreshKey, held string) {
 	w.createIssuer()
 	earlier = w.createKey("orders")
 	stop := w.startFor()
@@ -215,7 +215,7 @@ func TestAKeyMadeAgainFindsASecretWithoutOwner(t *testing.T) {
 	for _, version := range []string{"present", "earlier"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newHarness(t)
 			_, again, old := w.madeAgain(version)
 			secret := w.secret("orders")
 			w.clock.SetTime(again.CreationTimestamp.Time)
@@ -253,7 +253,7 @@ func TestALabelledCopyFromAnotherNamespace(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			theirs, w := newWorld(t), newWorld(t)
+			theirs, w := newHarness(t), newHarness(t)
 			policy := func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: tt.policy} }
 			theirs.createIssuer()
 			w.createIssuer()
@@ -292,7 +292,7 @@ func TestACopyUnderAnotherName(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newHarness(t)
 			w.createIssuer()
 			key := w.createKey("orders")
 			w.startFor()
@@ -314,7 +314,7 @@ func TestACopyUnderAnotherName(t *testing.T) {
 // TestAForgedJTI: who writes another key's jti onto a Secret of the namespace gains nothing that the right to write
 // Secrets does not give: the other key does not want this name, so it does not touch the Secret.
 func TestAForgedJTI(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	victim := w.createKey("victim")
 	w.startFor()
@@ -341,7 +341,7 @@ func TestAStatusRestoredWithANewUID(t *testing.T) {
 	for _, version := range []string{"present", "earlier"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newHarness(t)
 			earlier, again, old := w.madeAgain(version)
 			w.editStatus(again, func() { again.Status = earlier.Status })
 			w.clock.SetTime(again.CreationTimestamp.Time)
@@ -365,7 +365,7 @@ func TestASecretUnderAnEarlierNameThatLostItsOwnerReference(t *testing.T) {
 	for _, version := range []string{"present", "earlier"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newHarness(t)
 			w.createIssuer()
 			key := w.createKey("orders")
 			stop := w.startFor()

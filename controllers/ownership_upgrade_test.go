@@ -29,7 +29,7 @@ func TestTheOwnerAnnotationOfAnEarlierVersion(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(string(tt.policy), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newHarness(t)
 			w.createIssuer()
 			key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: tt.policy} })
 			stop := w.startFor()
@@ -88,7 +88,7 @@ func (w *writes) to(ending string) (n int) {
 }
 
 // startCounting runs a manager whose writes are counted.
-func (w *world) startCounting() (counted *writes, stop func()) {
+func (w *harness) startCounting() (counted *writes, stop func()) {
 	w.t.Helper()
 	counted = &writes{paths: make(chan string, 100_000)}
 	stop = w.start(func(config *rest.Config, options *controllers.Options) {
@@ -100,8 +100,8 @@ func (w *world) startCounting() (counted *writes, stop func()) {
 	return counted, stop
 }
 
-// startFor runs a manager of the world's own namespace and of others, so that no other test's clock decides here.
-func (w *world) startFor(others ...string) (stop func()) {
+// startFor runs a manager for the namespace of the harness and further ones, so that no clock of another test decides here.
+func (w *harness) startFor(others ...string) (stop func()) {
 	w.t.Helper()
 	return w.start(func(_ *rest.Config, options *controllers.Options) {
 		options.Namespaces = slices.Concat(others, []string{w.namespace})

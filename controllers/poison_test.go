@@ -19,7 +19,7 @@ import (
 
 // Invariant 11: a poisoned object harms itself alone.
 func TestOnePoisonedObjectOfEachKindLeavesTheOthersWorking(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	poisonedIssuer := &v1alpha1.JWTIssuer{
 		ObjectMeta: metav1.ObjectMeta{Name: w.issuer + "-poisoned"},
@@ -54,7 +54,7 @@ func TestOnePoisonedObjectOfEachKindLeavesTheOthersWorking(t *testing.T) {
 }
 
 // forge writes a status as only the operator may.
-func (w *world) forge(key *v1alpha1.JWTRefreshKey, change func(*v1alpha1.JWTRefreshKeyStatus)) {
+func (w *harness) forge(key *v1alpha1.JWTRefreshKey, change func(*v1alpha1.JWTRefreshKeyStatus)) {
 	w.t.Helper()
 	config, err := server.Manager(w.ctx)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
@@ -69,7 +69,7 @@ func (w *world) forge(key *v1alpha1.JWTRefreshKey, change func(*v1alpha1.JWTRefr
 
 // Invariant 8: nothing is signed again from a status that the operator did not write.
 func TestAForgedStatusIsNotSigned(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer(grantAll)
 	victim := w.createKey("victim", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Subject = "victim" })
 	tests := []struct {
@@ -117,7 +117,7 @@ func TestTheCodeHoldsTheLineWithoutTheAdmissionPolicy(t *testing.T) {
 	if server.Existing() {
 		t.Skip("the admission policy of an existing cluster stays in force")
 	}
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer(grantAll)
 	poisoned := w.newKey("poisoned", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Claims = claims(`{"ISS":"https://evil.example.com"}`) })
 	w.Expect(server.Unguarded(w.ctx, func() error { return w.admin.Create(w.ctx, poisoned) })).To(gomega.Succeed())

@@ -54,7 +54,7 @@ const (
 // TestARestoreOfTwoHundredKeys plays docs/operations.md with the rights of the manager: Secrets that lost their owners
 // under living keys, and then keys with an old status and new UIDs beside Secrets without owners.
 func TestARestoreOfTwoHundredKeys(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	blocks := restoreBlocks(t, w.namespace)
 	w.createIssuer()
 	strangers := w.strangers()
@@ -125,7 +125,7 @@ func restoreBlocks(t *testing.T, namespace string) (blocks []string) {
 	return blocks
 }
 
-func (w *world) shell(dir, script string) {
+func (w *harness) shell(dir, script string) {
 	w.t.Helper()
 	if _, err := server.Shell(w.ctx, dir, script); err != nil {
 		w.t.Fatal(err)
@@ -135,7 +135,7 @@ func (w *world) shell(dir, script string) {
 func restoredName(i int) string { return fmt.Sprintf("key-%03d", i) }
 
 // restorable makes the keys.
-func (w *world) restorable() []*v1alpha1.JWTRefreshKey {
+func (w *harness) restorable() []*v1alpha1.JWTRefreshKey {
 	w.t.Helper()
 	keys := make([]*v1alpha1.JWTRefreshKey, restoredKeys)
 	for i := range keys {
@@ -145,7 +145,7 @@ func (w *world) restorable() []*v1alpha1.JWTRefreshKey {
 }
 
 // strangers are Secrets that the operator did not make, by name, and makes keys that want their names.
-func (w *world) strangers() map[string]corev1.Secret {
+func (w *harness) strangers() map[string]corev1.Secret {
 	w.t.Helper()
 	all := map[string]corev1.Secret{}
 	for name, labels := range map[string]map[string]string{"stranger": nil, "labelled": {v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}} {
@@ -158,7 +158,7 @@ func (w *world) strangers() map[string]corev1.Secret {
 }
 
 // use has the keys that are to be revoked revoked, and those that are to be enrolled used by a device.
-func (w *world) use(keys []*v1alpha1.JWTRefreshKey) {
+func (w *harness) use(keys []*v1alpha1.JWTRefreshKey) {
 	w.t.Helper()
 	for i, key := range keys {
 		switch restoredKinds[i%len(restoredKinds)].name {
@@ -171,7 +171,7 @@ func (w *world) use(keys []*v1alpha1.JWTRefreshKey) {
 }
 
 // allStand waits until every key is as its kind is to be; before a key is revoked, Issued.
-func (w *world) allStand(keys []*v1alpha1.JWTRefreshKey, want func(kind int) string) {
+func (w *harness) allStand(keys []*v1alpha1.JWTRefreshKey, want func(kind int) string) {
 	w.t.Helper()
 	w.Eventually(func() (wrong []string) {
 		var list v1alpha1.JWTRefreshKeyList
@@ -219,7 +219,7 @@ func stands(key *v1alpha1.JWTRefreshKey, secrets map[string]corev1.Secret, reaso
 	}
 }
 
-func (w *world) secretsByName() map[string]corev1.Secret {
+func (w *harness) secretsByName() map[string]corev1.Secret {
 	w.t.Helper()
 	var list corev1.SecretList
 	w.Expect(w.admin.List(w.ctx, &list, client.InNamespace(w.namespace))).To(gomega.Succeed())
@@ -231,7 +231,7 @@ func (w *world) secretsByName() map[string]corev1.Secret {
 }
 
 // held are the tokens in the Secrets of the keys, by name.
-func (w *world) held() map[string]heldToken {
+func (w *harness) held() map[string]heldToken {
 	w.t.Helper()
 	all := map[string]heldToken{}
 	for name, secret := range w.secretsByName() {
@@ -247,7 +247,7 @@ func (heldToken) String() string   { return "[token]" }
 func (heldToken) GoString() string { return "[token]" }
 
 // allOwned waits until every Secret of a key goes with its key, where that is wanted.
-func (w *world) allOwned(keys []*v1alpha1.JWTRefreshKey) {
+func (w *harness) allOwned(keys []*v1alpha1.JWTRefreshKey) {
 	w.t.Helper()
 	w.Eventually(func() (wrong []string) {
 		secrets := w.secretsByName()
@@ -264,7 +264,7 @@ func (w *world) allOwned(keys []*v1alpha1.JWTRefreshKey) {
 }
 
 // loseEverything deletes the keys, and then their Secrets.
-func (w *world) loseEverything(keys []*v1alpha1.JWTRefreshKey) {
+func (w *harness) loseEverything(keys []*v1alpha1.JWTRefreshKey) {
 	w.t.Helper()
 	w.Expect(w.admin.DeleteAllOf(w.ctx, &v1alpha1.JWTRefreshKey{}, client.InNamespace(w.namespace))).To(gomega.Succeed())
 	for _, key := range keys {
@@ -276,7 +276,7 @@ func (w *world) loseEverything(keys []*v1alpha1.JWTRefreshKey) {
 }
 
 // allIssuedAgain: no earlier token is accepted, and every new one is.
-func (w *world) allIssuedAgain(keys []*v1alpha1.JWTRefreshKey, earlier map[string]heldToken) {
+func (w *harness) allIssuedAgain(keys []*v1alpha1.JWTRefreshKey, earlier map[string]heldToken) {
 	w.t.Helper()
 	now := w.held()
 	for _, key := range keys {
@@ -301,7 +301,7 @@ func content(secret corev1.Secret) corev1.Secret {
 }
 
 // settles waits until nothing was written between two looks.
-func (w *world) settles(written *writes) {
+func (w *harness) settles(written *writes) {
 	w.t.Helper()
 	last := int64(-1)
 	w.Eventually(func() bool {
@@ -313,7 +313,7 @@ func (w *world) settles(written *writes) {
 }
 
 // rests: nothing is written any more.
-func (w *world) rests(written *writes) {
+func (w *harness) rests(written *writes) {
 	w.t.Helper()
 	w.settles(written)
 	base := written.total.Load()

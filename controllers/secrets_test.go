@@ -19,29 +19,29 @@ import (
 func TestAForeignSecretIsNeverTouched(t *testing.T) {
 	tests := []struct {
 		name   string
-		secret func(*world, *corev1.Secret)
+		secret func(*harness, *corev1.Secret)
 	}{
-		{"somebody's", func(*world, *corev1.Secret) {}},
-		{"with a forged managed-by label", func(_ *world, s *corev1.Secret) {
+		{"somebody's", func(*harness, *corev1.Secret) {}},
+		{"with a forged managed-by label", func(_ *harness, s *corev1.Secret) {
 			s.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
 		}},
-		{"owned by another key", func(w *world, s *corev1.Secret) {
+		{"owned by another key", func(w *harness, s *corev1.Secret) {
 			another := w.createKey("another", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
 			s.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(another, v1alpha1.GroupVersion.WithKind("JWTRefreshKey"))}
 			s.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
 		}},
-		{"of a type for a registry", func(_ *world, s *corev1.Secret) {
+		{"of a type for a registry", func(_ *harness, s *corev1.Secret) {
 			s.Type = corev1.SecretTypeDockerConfigJson
 			s.Data = map[string][]byte{corev1.DockerConfigJsonKey: []byte(`{"auths":{}}`)}
 			s.Annotations = map[string]string{v1alpha1.AnnotationOwner: "orders"}
 			s.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
 		}},
-		{"immutable", func(_ *world, s *corev1.Secret) { s.Immutable = ptr.To(true) }},
+		{"immutable", func(_ *harness, s *corev1.Secret) { s.Immutable = ptr.To(true) }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newHarness(t)
 			w.createIssuer()
 			secret := &corev1.Secret{
 				ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "orders"},
@@ -86,7 +86,7 @@ func TestAHandEditedSecretIsRestored(t *testing.T) {
 		for _, tt := range handEdits {
 			t.Run(fmt.Sprintf("%s: %s", policy, tt.name), func(t *testing.T) {
 				t.Parallel()
-				w := newWorld(t)
+				w := newHarness(t)
 				w.createIssuer()
 				key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: policy} })
 				w.start()
@@ -98,7 +98,7 @@ func TestAHandEditedSecretIsRestored(t *testing.T) {
 }
 
 // restores edits the Secret of a key, and waits until it is again as it was.
-func (w *world) restores(key *v1alpha1.JWTRefreshKey, edit func(*corev1.Secret)) {
+func (w *harness) restores(key *v1alpha1.JWTRefreshKey, edit func(*corev1.Secret)) {
 	w.t.Helper()
 	as := w.secret("orders")
 
@@ -123,7 +123,7 @@ func (w *world) restores(key *v1alpha1.JWTRefreshKey, edit func(*corev1.Secret))
 
 // A copy of a retained Secret under another name carries every mark of ours but the name it was made under.
 func TestACopyOfARetainedSecretIsForeign(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: v1alpha1.DeletionRetain}
@@ -141,7 +141,7 @@ func TestACopyOfARetainedSecretIsForeign(t *testing.T) {
 }
 
 func TestAnImmutableSecretIsReported(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
@@ -160,7 +160,7 @@ func TestAnImmutableSecretIsReported(t *testing.T) {
 }
 
 func TestARenamedSecret(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
@@ -179,7 +179,7 @@ func TestARenamedSecret(t *testing.T) {
 }
 
 func TestARetainedSecretIsTakenUpAgain(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	retain := func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: v1alpha1.DeletionRetain}
@@ -204,7 +204,7 @@ func TestALeftOverSecretIsWaitedForAndThenReplaced(t *testing.T) {
 	if server.Existing() {
 		t.Skip("the garbage collector of an existing cluster takes the Secret away first")
 	}
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders")
 	stop := w.start()
@@ -227,7 +227,7 @@ func TestALeftOverSecretIsWaitedForAndThenReplaced(t *testing.T) {
 }
 
 func TestModeNoneMakesNoSecret(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
 	w.start()

@@ -17,7 +17,7 @@ import (
 // TestAKeyBecomesATokenInASecret is the operator in one test: issue, restore, rotate,
 // revoke, bring back, delete, with every token judged as the token service would.
 func TestAKeyBecomesATokenInASecret(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
@@ -70,7 +70,7 @@ func TestAKeyBecomesATokenInASecret(t *testing.T) {
 }
 
 func TestTimeMovesAKeyAlong(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	scheduled := w.createKey("scheduled", func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.Rotation = &v1alpha1.RotationSpec{Overlap: &v1alpha1.OverlapSpec{Max: hours(24)}}
@@ -113,7 +113,7 @@ func TestTimeMovesAKeyAlong(t *testing.T) {
 }
 
 func TestSpecChangesThatMatter(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer(grantAll)
 	key := w.createKey("orders")
 	w.start()
@@ -161,7 +161,7 @@ func TestSpecChangesThatMatter(t *testing.T) {
 }
 
 func TestPolicyTightenedAndLoosened(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer(grantAll)
 	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"orders:read"} })
 	w.start()
@@ -181,7 +181,7 @@ func TestPolicyTightenedAndLoosened(t *testing.T) {
 }
 
 func TestAKeyWaitsForItsIssuer(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	key := w.createKey("orders")
 	w.start()
 	w.becomes(key, v1alpha1.ReasonIssuerNotFound)
@@ -190,7 +190,7 @@ func TestAKeyWaitsForItsIssuer(t *testing.T) {
 }
 
 func TestAccessTokenInTheSecret(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{AccessToken: true} })
 	w.start()
@@ -213,7 +213,7 @@ func TestAccessTokenInTheSecret(t *testing.T) {
 }
 
 func TestWhatKubectlPrints(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders")
 	w.start()

@@ -24,14 +24,14 @@ import (
 
 // provider provides the certificate of the token service, as a user does.
 type provider struct {
-	w      *world
+	w      *harness
 	owner  *authority.Authority
 	secret *corev1.Secret
 	issuer *v1alpha1.JWTIssuer
 	pokes  int
 }
 
-func (w *world) provider() *provider {
+func (w *harness) provider() *provider {
 	w.t.Helper()
 	owner := &authority.Authority{}
 	_, err := owner.Advance(w.clock.Now())
@@ -98,7 +98,7 @@ func (p *provider) holds(name string, want []byte) {
 }
 
 // bundle is that of an authority made for it.
-func (w *world) bundle() []byte {
+func (w *harness) bundle() []byte {
 	w.t.Helper()
 	owner := &authority.Authority{}
 	_, err := owner.Advance(w.clock.Now())
@@ -122,7 +122,7 @@ func noise(t *testing.T) []byte {
 // TestOnlyCertificatesReachTenants: of what a provided ca.crt holds nothing but certificates is handed on, and where there is none,
 // tenants keep those that they have, after a restart too, and every issuer says so.
 func TestOnlyCertificatesReachTenants(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	p := w.provider()
 	stop := w.start(servedBy(p.secret.Name))
 	key := w.createKey("orders")
@@ -187,7 +187,7 @@ func TestOnlyCertificatesReachTenants(t *testing.T) {
 // TestAPublicCertificateNeedsNoBundle: a publicly trusted certificate comes with an empty ca.crt, or with none, also where one of
 // a private authority was served before.
 func TestAPublicCertificateNeedsNoBundle(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	p := w.provider()
 	w.start(servedBy(p.secret.Name))
 	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)
@@ -206,7 +206,7 @@ func TestAPublicCertificateNeedsNoBundle(t *testing.T) {
 
 // TestABundleIsBounded: what tenants get of it is never more than 64 KiB.
 func TestABundleIsBounded(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	p := w.provider()
 	var many []byte
 	for len(many) <= 64<<10 {
@@ -227,7 +227,7 @@ func TestABundleIsBounded(t *testing.T) {
 
 // TestOurOwnAuthorityIsReadToo: what was added to the Secret with the operator's authority is not handed on.
 func TestOurOwnAuthorityIsReadToo(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	w.start(servedBy(w.issuer + "-tls"))
 	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)

@@ -35,14 +35,14 @@ const (
 
 // secretsUnreachable has the API server ask a webhook that nothing serves about every write of a Secret in a namespace, and
 // returns once it does.
-func (w *world) secretsUnreachable(namespace string) (lift func()) {
+func (w *harness) secretsUnreachable(namespace string) (lift func()) {
 	w.t.Helper()
 	unserved := admissionv1.WebhookClientConfig{URL: ptr.To("https://127.0.0.1:1/validate")}
 	return w.secretsBehind(namespace, unserved, 10, apierrors.IsInternalError)
 }
 
 // secretsHang has the API server ask a webhook that takes every question and never answers.
-func (w *world) secretsHang(namespace string) (lift func()) {
+func (w *harness) secretsHang(namespace string) (lift func()) {
 	w.t.Helper()
 	ended := make(chan struct{})
 	silent := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-ended }))
@@ -53,7 +53,7 @@ func (w *world) secretsHang(namespace string) (lift func()) {
 	return w.secretsBehind(namespace, client, 30, func(err error) bool { return errors.Is(err, context.DeadlineExceeded) })
 }
 
-func (w *world) secretsBehind(namespace string, webhook admissionv1.WebhookClientConfig, seconds int32, refused func(error) bool) (lift func()) {
+func (w *harness) secretsBehind(namespace string, webhook admissionv1.WebhookClientConfig, seconds int32, refused func(error) bool) (lift func()) {
 	w.t.Helper()
 	hook := &admissionv1.ValidatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: w.namespace},
@@ -84,7 +84,7 @@ func (w *world) secretsBehind(namespace string, webhook admissionv1.WebhookClien
 }
 
 // told is the condition Ready of a key: status, reason and message.
-func (w *world) told(key *v1alpha1.JWTRefreshKey) func() string {
+func (w *harness) told(key *v1alpha1.JWTRefreshKey) func() string {
 	return func() string {
 		ready := meta.FindStatusCondition(get(w, key).Status.Conditions, v1alpha1.ConditionReady)
 		if ready == nil {
@@ -95,7 +95,7 @@ func (w *world) told(key *v1alpha1.JWTRefreshKey) func() string {
 }
 
 // warnings are the notes of the events of a key that say that its Secret is not written.
-func (w *world) warnings(key *v1alpha1.JWTRefreshKey) (notes []string) {
+func (w *harness) warnings(key *v1alpha1.JWTRefreshKey) (notes []string) {
 	for _, event := range w.eventsOf(key) {
 		if event.Regarding.Name == key.Name && event.Reason == v1alpha1.ReasonSecretRefused {
 			notes = append(notes, event.Note)
@@ -107,7 +107,7 @@ func (w *world) warnings(key *v1alpha1.JWTRefreshKey) (notes []string) {
 // A webhook on Secrets that does not answer: every key that it concerns says so, in a condition that stays and in
 // one event; none says Ready for a token that is not in its Secret; and all go on by themselves once it is gone.
 func TestSecretsBehindAWebhookThatDoesNotAnswer(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	leaked, revoked, moved := w.createKey("leaked"), w.createKey("revoked"), w.createKey("moved")
 	w.start()
@@ -167,7 +167,7 @@ func TestSecretsBehindAWebhookThatDoesNotAnswer(t *testing.T) {
 // An ordinary rotation leaves the superseded token accepted: Ready stays true over its two writes, and says nothing
 // that the Secret does not bear out at any moment.
 func TestReadyOverARotationSaysWhatHoldsBeforeAndAfter(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
@@ -188,7 +188,7 @@ func TestReadyOverARotationSaysWhatHoldsBeforeAndAfter(t *testing.T) {
 
 // A webhook that takes a request and never answers: the write is cut off, so that it is told within the same time.
 func TestSecretsBehindAWebhookThatHangs(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	bystander := w.createKey("bystander")
 	w.start()

@@ -19,8 +19,8 @@ func RestartMark(key *v1alpha1.JWTRefreshKey) string {
 	return fmt.Sprintf("%s.%d", key.UID, key.Status.Revision)
 }
 
-// Follower is a workload that is restarted after rotations of a key that names it.
-type Follower struct {
+// Workload is a workload that is restarted after rotations of a key that names it.
+type Workload struct {
 	CreatedAt time.Time
 	// Mark is that of the token it was last restarted for; empty when it has none.
 	Mark string
@@ -30,7 +30,7 @@ type Follower struct {
 
 // Follow tells whether a workload is to be marked with the key's RestartMark, and whether it is to be
 // restarted with it. A first look marks only: pods that started with a token, or wait for it, have it.
-func Follow(key *v1alpha1.JWTRefreshKey, follower Follower, now time.Time) (mark, restart bool) {
+func DecideRestart(key *v1alpha1.JWTRefreshKey, workload Workload, now time.Time) (mark, restart bool) {
 	status := &key.Status
 	switch {
 	case key.DeletionTimestamp != nil, status.Revision == 0, status.RevokedAt != nil:
@@ -38,15 +38,15 @@ func Follow(key *v1alpha1.JWTRefreshKey, follower Follower, now time.Time) (mark
 	case OneTime(key):
 		// Its successors go to whoever holds it, and never into the Secret.
 		return false, false
-	case follower.SecretHolds != status.TokenHash:
+	case workload.SecretHolds != status.TokenHash:
 		return false, false
-	case follower.Mark == RestartMark(key):
+	case workload.Mark == RestartMark(key):
 		return false, false
-	case follower.Mark != "":
+	case workload.Mark != "":
 		return true, true
 	default:
 		made := ptr.Deref(status.CreatedAt, metav1.Time{}).Time
 		// Within the same second either may have been first.
-		return true, status.Revision > 1 && !follower.CreatedAt.After(made) && now.Sub(made) < freshRotation
+		return true, status.Revision > 1 && !workload.CreatedAt.After(made) && now.Sub(made) < freshRotation
 	}
 }

@@ -227,7 +227,7 @@ func startConfined(t *testing.T) (ended <-chan error, pulse *clocktesting.FakeCl
 	t.Helper()
 	pulse = clocktesting.NewFakeClock(time.Unix(0, 0))
 	mgr, err := controllers.NewManager(managerConfig(t), ctrl.Options{Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"}},
-		controllers.Options{Namespace: apiserver.Namespace, Namespaces: listed, Pulse: pulse, SeveralInProcess: true})
+		controllers.Options{Namespace: apiserver.Namespace, Namespaces: listed, Ticker: pulse, SeveralInProcess: true})
 	if err != nil {
 		t.Fatal(err)
 	}
