@@ -12,7 +12,7 @@ import (
 
 // readyVerdict returns the conditions of a key whose token can be used.
 func (d *decision) readyVerdict() Verdict {
-	verdict := d.inUse()
+	verdict := d.baseVerdict()
 	if cause, previous := d.following(); cause != "" && len(previous) > maxPrevious {
 		verdict.Reconciling = v1alpha1.ReasonOverlapPending
 		verdict.Waiting = d.waitsForRetirement(cause)
@@ -25,10 +25,10 @@ func (d *decision) readyVerdict() Verdict {
 	return d.withAccess(verdict, access)
 }
 
-// inUse returns the condition Ready. The message holds before and after the write of the Secret that follows a rotation, so that
-// it costs no write of its own: it speaks of a token in the Secret, and not of the current one. The Secret of
-// a one-time key is emptied after its first use.
-func (d *decision) inUse() Verdict {
+// baseVerdict returns the condition Ready. The message is true before and after the write of the Secret that follows a
+// rotation, so that it needs no write of its own: it is about a token in the Secret, not about the current one. The
+// Secret of a one-time key is emptied after its first use.
+func (d *decision) baseVerdict() Verdict {
 	switch {
 	case d.Secret.State == NoSecret:
 		return ready("The current token is recorded in status.")
@@ -61,9 +61,9 @@ func (d *decision) issuing(revision int64) Verdict {
 		fmt.Sprintf("The operator writes revision %d to Secret %q, and retries at least every %s until it succeeds.", revision, d.Secret.Name, RetryInterval))
 }
 
-// staysReady tells whether Ready, which was true, remains true between the record of the next token and the write of
-// its Secret: the Secret holds the token that was current, and that one stays accepted. An advance
-// never turns Ready true.
+// staysReady reports whether Ready, which was True, stays True between the record of the next token and the write of
+// its Secret: the Secret holds the token that was current, and that token stays accepted. An advance
+// never turns Ready True.
 func (d *decision) staysReady(previous []v1alpha1.SupersededToken) bool {
 	if d.Secret.State == NoSecret {
 		return true
@@ -74,8 +74,8 @@ func (d *decision) staysReady(previous []v1alpha1.SupersededToken) bool {
 		slices.ContainsFunc(previous, func(t v1alpha1.SupersededToken) bool { return t.TokenHash == held })
 }
 
-// waitsForRetirement says until when the next token waits. Use of the tokens can end the wait earlier; the message has
-// the latest time, which does not move.
+// waitsForRetirement returns the message that says until when the next token waits. Use of the tokens can end the wait
+// earlier; the message has the latest time, which does not change.
 func (d *decision) waitsForRetirement(cause Cause) string {
 	var first *v1alpha1.SupersededToken
 	var end time.Time
@@ -93,7 +93,7 @@ func (d *decision) waitsForRetirement(cause Cause) string {
 		cause, first.Revision, stamp(end))
 }
 
-// latestRetirement returns when a superseded token retires at the latest, whichever tokens are used.
+// latestRetirement returns when a superseded token retires at the latest, independent of the use of tokens.
 func (d *decision) latestRetirement(i int) time.Time {
 	end, supersededAt := d.status.Previous[i].ExpiresAt.Time, d.status.CreatedAt.Time
 	if i+1 < len(d.status.Previous) {

@@ -44,7 +44,7 @@ func TestReadyStatesWhatWasObserved(t *testing.T) {
 
 // readyConditions are those of a key at rest.
 func readyConditions(o *Observed) []metav1.Condition {
-	plan := Plan{Verdict: newDecision(o, t0).inUse()}
+	plan := Plan{Verdict: newDecision(o, t0).baseVerdict()}
 	status := plan.Status(o, nil, t0)
 	return status.Conditions
 }

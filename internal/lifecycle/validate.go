@@ -8,21 +8,20 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// Bounds of a JWTRefreshKey, as the schema and the admission policy say them.
+// Bounds of a JWTRefreshKey, the same as in the schema and the admission policy.
 const (
 	minLifetime       = time.Minute
 	maxLifetime       = 87600 * time.Hour
 	minIdleTimeout    = time.Hour
 	minAccessLifetime = time.Minute
 	maxAccessLifetime = 24 * time.Hour
-	// minKeptAccessLifetime bounds the writes that secret.accessToken costs.
+	// minKeptAccessLifetime bounds the rate of writes for secret.accessToken.
 	minKeptAccessLifetime = 5 * time.Minute
-	// maxPayload is what a token of 8 KiB has room for beside its header and the signature of an
-	// RSA key of 3072 bits.
+	// maxPayload is the longest payload in a token of 8 KiB with its header and the signature of a 3072-bit RSA key.
 	maxPayload = 5632
 )
 
-// payloadSize is a length that the payload of a token of this key does not exceed.
+// payloadSize returns an upper bound of the payload of a token of this key, in bytes.
 func (e *effective) payloadSize(namespace, name string) int {
 	// The names of the claims, their punctuation, three times, jti, uid and revision.
 	size := 448
@@ -44,8 +43,8 @@ func (e *effective) payloadSize(namespace, name string) int {
 	return size
 }
 
-// validate holds the line where admission did not: the schema may be older than the
-// object, and the admission policy can be taken away.
+// validate checks what admission should have refused: the object may be older than the schema, and the admission policy
+// can be removed.
 func (d *decision) validate() error {
 	if d.invalid != nil {
 		return d.invalid

@@ -233,7 +233,7 @@ func (w *world) checkUse(token *storedToken, u *OneTimeUse, status *v1alpha1.JWT
 	}
 }
 
-// usedOnce tells whether a superseded token is one for one-time use that was used.
+// usedOnce reports whether a superseded token is a one-time token that was used.
 func (w *world) usedOnce(status *v1alpha1.JWTRefreshKeyStatus, token v1alpha1.SupersededToken) bool {
 	return w.mode() == v1alpha1.RotationOneTimeUse && token.Revision <= status.LastUsedRevision
 }
