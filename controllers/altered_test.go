@@ -20,8 +20,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers"
 )
 
-// secretsMutated has a policy of the namespace patch every Secret that is written, and returns when it is in force.
-// applies tells of a Secret that was tried whether it was patched.
+// secretsMutated installs a policy that patches every Secret written in the namespace, and returns when it is in force.
+// applies reports whether the policy patched a Secret.
 func (w *harness) secretsMutated(patch string, applies func(*corev1.Secret) bool) {
 	w.t.Helper()
 	policy := &admissionv1.MutatingAdmissionPolicy{
@@ -75,10 +75,10 @@ func (c *secretWrites) RoundTrip(request *http.Request) (*http.Response, error) 
 	return c.next.RoundTrip(request)
 }
 
-// mostWrites is the most that a manager writes of Secrets with a few keys, the signing keys and the certificate among them.
+// mostWrites bounds the writes of Secrets by a manager with a few keys, including signing keys and certificates.
 const mostWrites = 10
 
-// Whatever admission makes of a Secret, the operator does not write it again and again.
+// The operator does not write a Secret repeatedly that admission changes.
 func TestNoWriteLoopAgainstAdmission(t *testing.T) {
 	withAccess := func(key *v1alpha1.JWTRefreshKey) { key.Spec.Secret = &v1alpha1.SecretSpec{AccessToken: true} }
 	plain := func(*v1alpha1.JWTRefreshKey) {}
@@ -132,10 +132,10 @@ func TestNoWriteLoopAgainstAdmission(t *testing.T) {
 			if tt.then != nil {
 				tt.then(w, key)
 			}
-			w.Eventually(w.told(key), patience).Should(gomega.HavePrefix(tt.says))
-			// One write for the bystander, and a few more until the key is where it is to be.
+			w.Eventually(w.readyOf(key), patience).Should(gomega.HavePrefix(tt.says))
+			// One write for the other key, and a few more until the key has the wanted state.
 			w.Consistently(count.Load, 5*time.Second, 50*time.Millisecond).Should(gomega.BeNumerically("<=", mostWrites), "writes of Secrets")
-			w.Expect(w.told(key)()).To(gomega.HavePrefix(tt.says))
+			w.Expect(w.readyOf(key)()).To(gomega.HavePrefix(tt.says))
 		})
 	}
 }

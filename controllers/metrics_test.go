@@ -17,7 +17,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers"
 )
 
-// metered has a manager's metrics registered where a test can read them.
+// metered registers a manager's metrics in a registry that the test can read.
 func metered(change ...func(*controllers.Options)) (*prometheus.Registry, func(*rest.Config, *controllers.Options)) {
 	registry := prometheus.NewRegistry()
 	return registry, func(_ *rest.Config, o *controllers.Options) {
@@ -57,7 +57,7 @@ func (w *harness) samples(registry *prometheus.Registry, name string) map[string
 	return found
 }
 
-// TestMetricsOfKeys: what status says of keys and issuers is what metrics say, and what is gone is gone.
+// TestMetricsOfKeys checks that the metrics match the status of keys and issuers, and that deleted objects have none.
 func TestMetricsOfKeys(t *testing.T) {
 	w := newHarness(t)
 	issuer := w.createIssuer()
@@ -114,7 +114,7 @@ func TestMetricsOfKeys(t *testing.T) {
 	is("revoked_keys", revoked())
 }
 
-// revoked are the counts of revoked keys, each 0 but those named: a first one must be seen to rise.
+// revoked returns the counts of revoked keys, which are 0 unless named: queries must see the first one as an increase.
 func revoked(one ...string) map[string]float64 {
 	counts := map[string]float64{}
 	for _, kind := range []string{"key", "session"} {
@@ -128,8 +128,7 @@ func revoked(one ...string) map[string]float64 {
 	return counts
 }
 
-// TestMetricsOfManyKeys: where keys are only counted, none is named; nor are they in the calls that
-// are counted.
+// TestMetricsOfManyKeys checks that metrics name no key if keys are only counted, and neither do the counts of API calls.
 func TestMetricsOfManyKeys(t *testing.T) {
 	w := newHarness(t)
 	w.createIssuer()

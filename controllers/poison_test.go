@@ -17,7 +17,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// Invariant 11: a poisoned object harms itself alone.
+// Invariant 11: a poisoned object affects only itself.
 func TestOnePoisonedObjectOfEachKindLeavesTheOthersWorking(t *testing.T) {
 	w := newHarness(t)
 	w.createIssuer()
@@ -53,7 +53,7 @@ func TestOnePoisonedObjectOfEachKindLeavesTheOthersWorking(t *testing.T) {
 	w.reaches(fine, 2)
 }
 
-// forge writes a status as only the operator may.
+// forge writes a status with the rights of the operator.
 func (w *harness) forge(key *v1alpha1.JWTRefreshKey, change func(*v1alpha1.JWTRefreshKeyStatus)) {
 	w.t.Helper()
 	config, err := server.Manager(w.ctx)
@@ -67,7 +67,7 @@ func (w *harness) forge(key *v1alpha1.JWTRefreshKey, change func(*v1alpha1.JWTRe
 	}, patience).Should(gomega.Succeed())
 }
 
-// Invariant 8: nothing is signed again from a status that the operator did not write.
+// Invariant 8: the operator signs nothing again from a status that it did not write.
 func TestAForgedStatusIsNotSigned(t *testing.T) {
 	w := newHarness(t)
 	w.createIssuer(grantAll)
@@ -107,12 +107,12 @@ func TestAForgedStatusIsNotSigned(t *testing.T) {
 		w.reaches(keys[i], 2)
 		claims := string(keys[i].Status.Content.Raw)
 		w.Expect(claims).To(gomega.ContainSubstring(`"sub":"refreshkey:`+w.namespace+`:own-`), tt.name)
-		w.Expect(keys[i].Status.Previous).To(gomega.BeEmpty(), "%s: what cannot be trusted is not carried along", tt.name)
+		w.Expect(keys[i].Status.Previous).To(gomega.BeEmpty(), "%s: a distrusted line must not be kept", tt.name)
 		w.refuses(held[tt.name])
 	}
 }
 
-// What admission would refuse is refused by the code as well, when the policy is gone.
+// The operator refuses what admission would refuse, if the policy is removed.
 func TestTheCodeHoldsTheLineWithoutTheAdmissionPolicy(t *testing.T) {
 	if server.Existing() {
 		t.Skip("the admission policy of an existing cluster stays in force")

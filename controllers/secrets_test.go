@@ -15,13 +15,13 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// Invariant 9: what the operator did not create stays as it is, to the byte.
+// Invariant 9: the operator does not change what it did not create.
 func TestAForeignSecretIsNeverTouched(t *testing.T) {
 	tests := []struct {
 		name   string
 		secret func(*harness, *corev1.Secret)
 	}{
-		{"somebody's", func(*harness, *corev1.Secret) {}},
+		{"a user's", func(*harness, *corev1.Secret) {}},
 		{"with a forged managed-by label", func(_ *harness, s *corev1.Secret) {
 			s.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
 		}},
@@ -53,7 +53,7 @@ func TestAForeignSecretIsNeverTouched(t *testing.T) {
 			w.start()
 			w.becomes(key, v1alpha1.ReasonSecretConflict)
 			w.Expect(w.secret("orders")).To(gomega.Equal(secret))
-			w.Expect(key.Status.Revision).To(gomega.BeZero(), "nothing is issued that cannot be handed out")
+			w.Expect(key.Status.Revision).To(gomega.BeZero(), "no token is issued that cannot be written to the Secret")
 
 			w.Expect(w.admin.Delete(w.ctx, secret)).To(gomega.Succeed())
 			w.poke(key)
@@ -62,7 +62,7 @@ func TestAForeignSecretIsNeverTouched(t *testing.T) {
 	}
 }
 
-// handEdits are what people and their tools do to a Secret of ours.
+// handEdits are changes that people and tools make to a Secret of the operator.
 var handEdits = []struct {
 	name string
 	edit func(*corev1.Secret)
@@ -73,7 +73,7 @@ var handEdits = []struct {
 	{"data of their own", func(s *corev1.Secret) { s.Data["extra"] = []byte("x") }},
 	{"without our label", func(s *corev1.Secret) { delete(s.Labels, v1alpha1.LabelManagedBy) }},
 	{"without our annotations", func(s *corev1.Secret) { s.Annotations = nil }},
-	{"our label of somebody else", func(s *corev1.Secret) { s.Labels[v1alpha1.LabelManagedBy] = "Helm" }},
+	{"the label of another operator", func(s *corev1.Secret) { s.Labels[v1alpha1.LabelManagedBy] = "Helm" }},
 	{"without the annotation that names the key", func(s *corev1.Secret) { delete(s.Annotations, v1alpha1.AnnotationOwner) }},
 	{"without our label, and with another token", func(s *corev1.Secret) {
 		delete(s.Labels, v1alpha1.LabelManagedBy)
@@ -97,7 +97,7 @@ func TestAHandEditedSecretIsRestored(t *testing.T) {
 	}
 }
 
-// restores edits the Secret of a key, and waits until it is again as it was.
+// restores edits the Secret of a key, and waits until the operator has restored it.
 func (w *harness) restores(key *v1alpha1.JWTRefreshKey, edit func(*corev1.Secret)) {
 	w.t.Helper()
 	as := w.secret("orders")
@@ -118,10 +118,10 @@ func (w *harness) restores(key *v1alpha1.JWTRefreshKey, edit func(*corev1.Secret
 			g.Expect(now.Annotations).To(gomega.HaveKeyWithValue("their.example.com/own", "stays"))
 		}
 	}, patience, 20*time.Millisecond).Should(gomega.Succeed())
-	w.Expect(get(w, key).Status.Revision).To(gomega.BeEquivalentTo(1), "an edit is no reason to rotate")
+	w.Expect(get(w, key).Status.Revision).To(gomega.BeEquivalentTo(1), "an edit must not cause a rotation")
 }
 
-// A copy of a retained Secret under another name carries every mark of ours but the name it was made under.
+// A copy of a retained Secret under another name has every mark of the operator except the name of the Secret.
 func TestACopyOfARetainedSecretIsForeign(t *testing.T) {
 	w := newHarness(t)
 	w.createIssuer()
@@ -168,7 +168,7 @@ func TestARenamedSecret(t *testing.T) {
 	held := w.token("orders")
 
 	w.edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Name: "renamed"} })
-	w.Eventually(w.tokenIn("renamed"), patience).Should(gomega.Equal(token.Hash(held)), "the same token, made again")
+	w.Eventually(w.tokenIn("renamed"), patience).Should(gomega.Equal(token.Hash(held)), "the same token, signed again")
 	w.Eventually(func() string { return get(w, key).Status.SecretName }, patience).Should(gomega.Equal("renamed"))
 	w.Expect(w.token("orders")).To(gomega.Equal(held), "the old one stays for the overlap")
 

@@ -14,8 +14,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// TestAKeyBecomesATokenInASecret is the operator in one test: issue, restore, rotate,
-// revoke, bring back, delete, with every token judged as the token service would.
+// TestAKeyBecomesATokenInASecret covers the operator in one test: issue, restore, rotate, revoke, reinstate, delete. It
+// verifies every token like the token service.
 func TestAKeyBecomesATokenInASecret(t *testing.T) {
 	w := newHarness(t)
 	w.createIssuer()
@@ -131,7 +131,7 @@ func TestSpecChangesThatMatter(t *testing.T) {
 		{"subject", func() { key.Spec.Subject = "till-17" }},
 		{"binding", func() { key.Spec.Binding = &v1alpha1.BindingSpec{ServiceAccountName: "orders"} }},
 	} {
-		// Without an overlap the changes need not wait for each other.
+		// Without an overlap the changes do not wait for each other.
 		w.edit(key, func() {
 			key.Spec.Rotation = &v1alpha1.RotationSpec{Overlap: &v1alpha1.OverlapSpec{Max: hours(0)}}
 			change.apply()
@@ -171,13 +171,13 @@ func TestPolicyTightenedAndLoosened(t *testing.T) {
 	w.edit(issuer, func() { issuer.Spec.Policy.Rules[0].Scopes = []string{"billing:*"} })
 	w.becomes(key, v1alpha1.ReasonPolicyDenied)
 	w.refuses(held)
-	w.Expect(w.token("orders")).To(gomega.Equal(held), "a refusal that can be taken back leaves the token where it is")
+	w.Expect(w.token("orders")).To(gomega.Equal(held), "a refusal that a user can lift must not remove the token")
 	w.Expect(messageOf(key)).To(gomega.ContainSubstring(`rule 1 comes closest and lacks: scope "orders:read"`))
 
 	w.edit(issuer, func() { issuer.Spec.Policy.Rules[0].Scopes = []string{"orders:*"} })
 	w.becomes(key, v1alpha1.ReasonIssued)
 	w.accepts(held, registry.Current)
-	w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1), "it comes back without a new revision")
+	w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1), "it becomes ready without a new revision")
 }
 
 func TestAKeyWaitsForItsIssuer(t *testing.T) {

@@ -119,14 +119,14 @@ func (w *harness) start(change ...func(*rest.Config, *controllers.Options)) (sto
 	return stop
 }
 
-// get reads an object as it is at the API server.
+// get reads an object from the API server.
 func get[T client.Object](w *harness, object T) T {
 	w.t.Helper()
 	w.Expect(w.admin.Get(w.ctx, client.ObjectKeyFromObject(object), object)).To(gomega.Succeed())
 	return object
 }
 
-// reason is the reason of a key's condition Ready, as kubectl shows it.
+// reason returns the reason of a key's condition Ready, as kubectl shows it.
 func (w *harness) reason(key *v1alpha1.JWTRefreshKey) func() string {
 	return func() string {
 		current := key.DeepCopy()

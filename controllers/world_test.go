@@ -23,7 +23,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// edit changes an object as a user does: again from the newest state when somebody was quicker.
+// edit changes an object like a user, and retries with the newest state after a conflict.
 func (w *harness) edit(object client.Object, change func()) {
 	w.t.Helper()
 	w.Eventually(func() error { return apiserver.Edit(w.ctx, w.admin, object, change) }, patience).Should(gomega.Succeed())
@@ -34,7 +34,7 @@ func (w *harness) annotate(key *v1alpha1.JWTRefreshKey, name, value string) {
 	w.edit(key, apiserver.Annotate(key, name, value))
 }
 
-// poke makes the controller look again: the clock is the test's, the work queue's is not.
+// poke triggers a reconciliation, since the work queue does not use the clock of the test.
 func (w *harness) poke(key *v1alpha1.JWTRefreshKey) {
 	w.t.Helper()
 	w.edit(key, func() {
@@ -51,8 +51,7 @@ func (w *harness) reaches(key *v1alpha1.JWTRefreshKey, revision int64) {
 	}, patience, 20*time.Millisecond).Should(gomega.Equal(fmt.Sprintf("revision %d, true", revision)))
 }
 
-// tokenIn is the token in a Secret, or a word on why there is none.
-// tokenIn returns the hash of the token in a Secret, since a failing test must not print the token; empty for none.
+// tokenIn returns the hash of the token in a Secret, since a failing test must not print the token; empty without one.
 func (w *harness) tokenIn(name string) func() string {
 	return func() string {
 		secret := &corev1.Secret{}
@@ -88,7 +87,7 @@ func (w *harness) accepts(compact string, want registry.Standing) {
 func (w *harness) refuses(compact string) {
 	w.t.Helper()
 	standing, err := w.verifier().Accept(w.ctx, compact, w.issuer)
-	w.Expect(errors.Is(err, acceptance.ErrRefused)).To(gomega.BeTrue(), "accepted with standing %v, or not judged: %v", standing, err)
+	w.Expect(errors.Is(err, acceptance.ErrRefused)).To(gomega.BeTrue(), "accepted with standing %v, or failed for another reason: %v", standing, err)
 }
 
 // parseAccess verifies an access token by the issuer's access ring.
@@ -116,7 +115,7 @@ func claims(object string) map[string]apiextensionsv1.JSON {
 	return result
 }
 
-// grantAll is a policy under which a key may ask for anything that can be granted.
+// grantAll sets a policy that grants everything that a policy can grant.
 func grantAll(issuer *v1alpha1.JWTIssuer) {
 	issuer.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{
 		Scopes: []string{"**"}, Claims: []string{"email", "tier", "beta", "groups"}, Subjects: []string{"**"},

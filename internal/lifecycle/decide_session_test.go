@@ -10,7 +10,7 @@ import (
 
 const account = "system:serviceaccount:shop:orders"
 
-// session is what a login made an hour ago, as the token service leaves it.
+// session returns a session of a login an hour ago.
 func session() *situation {
 	s := settled()
 	s.mode(v1alpha1.RotationOneTimeUse)
@@ -21,7 +21,7 @@ func session() *situation {
 	return s
 }
 
-// beginning is the same before its first token is on record.
+// beginning returns the same before its first token is recorded.
 func beginning() *situation {
 	s := session()
 	s.Key.Status = v1alpha1.JWTRefreshKeyStatus{}
@@ -97,7 +97,7 @@ func TestProvenSubject(t *testing.T) {
 		{"of a namespace whose name begins alike", "shop", "system:serviceaccount:shop-2:till", v1alpha1.LoginServiceAccount, false},
 		{"without a name", "shop", "system:serviceaccount:shop:", v1alpha1.LoginServiceAccount, false},
 		{"with more than a name", "shop", "system:serviceaccount:shop:till:x", v1alpha1.LoginServiceAccount, false},
-		{"somebody else of the cluster", "shop", "system:masters", v1alpha1.LoginServiceAccount, false},
+		{"another subject of the cluster", "shop", "system:masters", v1alpha1.LoginServiceAccount, false},
 		{"a person, said to be a ServiceAccount", "shop", "jane", v1alpha1.LoginServiceAccount, false},
 		{"a person where people have their sessions", sessions, "jane", v1alpha1.LoginOIDC, true},
 		{"a person elsewhere", "shop", "jane", v1alpha1.LoginOIDC, false},

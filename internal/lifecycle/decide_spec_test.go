@@ -9,7 +9,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// specChange is a case in which a token does not say what spec wants of it.
+// specChange is a case in which the token differs from spec.
 func specChange(field string, given func(*situation)) decideCase {
 	return specChangeTo(field, field, "revision 2, 1h to 721h", given)
 }
@@ -136,7 +136,7 @@ func invalid(name, message string, given func(*situation)) decideCase {
 	}
 }
 
-// withAccess wants an access token in the Secret beside what given wants.
+// withAccess requests an access token in the Secret, in addition to given.
 func withAccess(given func(*situation)) func(*situation) {
 	return func(s *situation) {
 		s.keepsAccess(80 * minute)
@@ -196,7 +196,7 @@ var invalidCases = []decideCase{
 	invalid("claims: more than 4 KiB", "spec.claims: names and values must not exceed 4096 bytes", func(s *situation) {
 		s.Key.Spec.Claims = map[string]apiextensionsv1.JSON{"email": raw(`"` + strings.Repeat("x", 4096) + `"`)}
 	}),
-	invalid("claims and scopes that make a token nobody reads", "the tokens would exceed the limit of 8 KiB", func(s *situation) {
+	invalid("claims and scopes that make a token too long", "the tokens would exceed the limit of 8 KiB", func(s *situation) {
 		s.Key.Spec.Claims = map[string]apiextensionsv1.JSON{"email": raw(`"` + strings.Repeat("x", 4000) + `"`)}
 		for i := range 20 {
 			s.Key.Spec.Scopes = append(s.Key.Spec.Scopes, "orders:"+strings.Repeat(string(rune('a'+i)), 100))
