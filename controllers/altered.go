@@ -119,13 +119,13 @@ func (a *alterations) of(name types.NamespacedName, secret *corev1.Secret) (alte
 	return known, found && known.uid == secret.UID && known.version == secret.ResourceVersion
 }
 
-// keeps reports whether a Secret is as admission stored it when the same content was written, less than alteredRetry ago.
-func (a *alterations) keeps(name types.NamespacedName, secret *corev1.Secret, wanted func() [sha256.Size]byte) bool {
-	_, keeps := a.kept(name, secret, wanted)
-	return keeps
+// isKept reports whether a Secret is as admission stored it when the same content was written, less than alteredRetry ago.
+func (a *alterations) isKept(name types.NamespacedName, secret *corev1.Secret, wanted func() [sha256.Size]byte) bool {
+	_, kept := a.kept(name, secret, wanted)
+	return kept
 }
 
-// kept returns what was written to a Secret for which keeps is true.
+// kept returns what was written to a Secret for which isKept is true.
 func (a *alterations) kept(name types.NamespacedName, secret *corev1.Secret, wanted func() [sha256.Size]byte) (secretWritten, bool) {
 	known, found := a.of(name, secret)
 	return known.written, found && known.refused == nil && a.clock.Since(known.at) < alteredRetry && known.wanted == wanted()

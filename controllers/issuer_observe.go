@@ -94,7 +94,7 @@ func (r *IssuerReconciler) observeKeys(ctx context.Context, o *issuerObservation
 		o.foreign = true
 		return nil
 	}
-	o.mislabelled = !isSelected(secret) && !r.altered.keeps(client.ObjectKeyFromObject(o.issuer), secret, labelOnly)
+	o.mislabelled = !isSelected(secret) && !r.altered.isKept(client.ObjectKeyFromObject(o.issuer), secret, labelOnly)
 	o.rings, o.damage = keyring.Decode(secret.Data)
 	return nil
 }

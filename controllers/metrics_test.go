@@ -40,16 +40,16 @@ func (w *harness) samples(registry *prometheus.Registry, name string) map[string
 		}
 		for _, metric := range family.GetMetric() {
 			var labels []string
-			mine := false
+			matches := false
 			for _, label := range metric.GetLabel() {
 				switch {
 				case label.GetName() == "namespace" || label.GetName() == "issuer":
-					mine = mine || label.GetValue() == w.namespace || label.GetValue() == w.issuer
+					matches = matches || label.GetValue() == w.namespace || label.GetValue() == w.issuer
 				default:
 					labels = append(labels, label.GetValue())
 				}
 			}
-			if mine {
+			if matches {
 				found[strings.Join(labels, " ")] = metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
 			}
 		}

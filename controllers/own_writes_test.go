@@ -144,7 +144,7 @@ func TestAlterations(t *testing.T) {
 				a.forget(key)
 			}
 			pulse.SetTime(pulse.Now().Add(tt.after))
-			if got := a.keeps(key, tt.secret, tt.wanted.fingerprint); got != tt.want {
+			if got := a.isKept(key, tt.secret, tt.wanted.fingerprint); got != tt.want {
 				t.Errorf("the Secret is not written: %v, want %v", got, tt.want)
 			}
 		})

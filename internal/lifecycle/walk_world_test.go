@@ -276,9 +276,9 @@ func (w *world) observeSecret(o *observation) {
 			o.Secret.AccessWithdrawn = w.accessSigner() != secret.access.signer
 		}
 	}
-	mine := o.Secret.State == SecretOwn || o.Secret.State == SecretMissing
+	own := o.Secret.State == SecretOwn || o.Secret.State == SecretMissing
 	switch {
-	case status.Revision > 0 && mine && o.Held != nil && o.Issuer.KnowsHeldKey && !o.Held.KeyGone && o.Secret.TokenHash != status.TokenHash:
+	case status.Revision > 0 && own && o.Held != nil && o.Issuer.KnowsHeldKey && !o.Held.KeyGone && o.Secret.TokenHash != status.TokenHash:
 		if w.contentOf(status).Hash != status.TokenHash {
 			o.Held, o.Distrust = nil, "the content does not produce the recorded token"
 		}
