@@ -25,7 +25,7 @@ const (
 	// unseenRate is how many such Secrets the operator reads per second at most. With more of them, it reads each
 	// less often.
 	unseenRate = 20
-	// changedTokenRetry is the shortest time between two writes of a Secret if admission changes a token in it: the
+	// changedTokenRetry is the shortest time between two writes of a Secret if admission changes a token in it. The
 	// event of each write enqueues the key, and must not cause the next write.
 	changedTokenRetry = 10 * time.Second
 )
@@ -35,9 +35,9 @@ func isSelected(secret *corev1.Secret) bool {
 	return secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy
 }
 
-// alterations records the Secrets that the API server did not store as the operator wrote them, since an
-// admission webhook or policy changes them. The operator writes such a Secret again only when another part of it
-// must change, when another client changed it, and once in alteredRetry.
+// alterations records the Secrets that an admission webhook or policy changes when the operator writes them. The
+// operator writes such a Secret again only when another part of it must change, when another client changed it, and
+// once in alteredRetry.
 type alterations struct {
 	clock clock.PassiveClock
 
@@ -131,8 +131,8 @@ func (a *alterations) kept(name types.NamespacedName, secret *corev1.Secret, wan
 	return known.written, found && known.refused == nil && a.clock.Since(known.at) < alteredRetry && known.wanted == wanted()
 }
 
-// refusal returns why the Secret must not be written again yet, with or without tokens (empty): admission changed the
-// tokens of the last such write, and the Secret has not changed since. It returns nil after changedTokenRetry.
+// refusal returns why the Secret must not be written again yet, with or without tokens (empty). Then admission changed
+// the tokens of the last such write, and the Secret has not changed since. It returns nil after changedTokenRetry.
 func (a *alterations) refusal(name types.NamespacedName, secret *corev1.Secret, empty bool) error {
 	known, found := a.of(name, secret)
 	if !found || known.refused == nil || known.written.empty() != empty || a.clock.Since(known.at) >= changedTokenRetry {

@@ -140,6 +140,6 @@ func awaitRest(b *testing.B, cached client.Reader, key *v1alpha1.JWTRefreshKey, 
 		return ready && quiet, nil
 	})
 	if err != nil {
-		b.Fatalf("the key did not come to rest: %v", err)
+		b.Fatalf("the key did not settle: %v", err)
 	}
 }

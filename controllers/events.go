@@ -95,7 +95,7 @@ func conditionEvent(kind string, condition *metav1.Condition) *announcement {
 	return &announcement{kind, condition.Reason, "Reconcile", condition.Message, nil}
 }
 
-// newly returns a condition that is new or whose reason changed; nil otherwise.
+// newly returns a condition that is new or has a new reason; nil otherwise.
 func newly(before, after []metav1.Condition, kind string) *metav1.Condition {
 	now, earlier := meta.FindStatusCondition(after, kind), meta.FindStatusCondition(before, kind)
 	if now == nil || (earlier != nil && earlier.Reason == now.Reason) {

@@ -59,7 +59,7 @@ func (f *failures) report(object types.NamespacedName, began time.Time, failed l
 }
 
 // statusWritten records the result of the status write that reports a failure. If that write fails too, the API server is
-// unavailable and no condition can report it: reportAfter starts anew with the next try.
+// unavailable and no condition can report it: reportAfter starts again with the next try.
 func (f *failures) statusWritten(object types.NamespacedName, err error) error {
 	if err != nil && !apierrors.IsConflict(err) {
 		f.clear(object)

@@ -37,7 +37,7 @@ func TestFailuresAreToldOnce(t *testing.T) {
 		{name: "and stays", failed: passing("f"), want: "e"},
 		{name: "another refusal changes nothing", failed: refused("g"), want: "e"},
 		{name: "another Secret does", failed: lifecycle.Failure{Name: "other", Answer: "h"}, want: "h"},
-		{name: "after a success it begins anew", over: true, failed: passing("i"), want: ""},
+		{name: "after a success it begins again", over: true, failed: passing("i"), want: ""},
 		{name: "a refusal is reported at once", over: true, failed: refused("j"), want: "j"},
 		{name: "a single long try is reported at its end", over: true, took: reportAfter, failed: passing("k"), want: "k"},
 	}

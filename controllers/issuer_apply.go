@@ -60,7 +60,7 @@ func unwrittenKeys(o *issuerObservation, failed *lifecycle.Failure) issuerVerdic
 	return verdict
 }
 
-// writeKeys creates the Secret, or updates it under the resourceVersion that was read: if two managers start at the
+// writeKeys creates the Secret, or updates it under the resourceVersion that was read. If two managers start at the
 // same time, one creates the signing keys and the other reads them.
 func (r *IssuerReconciler) writeKeys(ctx context.Context, o *issuerObservation, rings *keyring.Rings) error {
 	data, err := keyring.Encode(rings)

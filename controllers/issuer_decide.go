@@ -111,7 +111,7 @@ func pendingFrom(rings *keyring.Rings, use keyring.Use) time.Time {
 	return time.Time{}
 }
 
-// grantsNothing is appended to the message of an issuer that is ready and whose policy has no rules.
+// grantsNothing is appended to the message of a ready issuer if its policy has no rules.
 const grantsNothing = " The issuer grants no tokens, since spec.policy has no rules: add a rule, or remove policy for the default."
 
 // conflictRetry is how often an issuer with an obstacle is reconciled, since an obstacle can end without an event.

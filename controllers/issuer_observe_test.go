@@ -56,7 +56,7 @@ func TestLastUseOfASigningKey(t *testing.T) {
 			[]v1alpha1.JWTRefreshKey{line("third", 50, superseded(5, 35), superseded(15, 45))}, map[string]int{"first": 35, "second": 45, "third": 50},
 		},
 		{
-			"keys out of phase: the renewals of one do not hold up the key of another",
+			"keys out of phase: the renewals of one do not delay the key of another",
 			[]v1alpha1.JWTRefreshKey{line("third", 50, superseded(21, 51)), line("third", 55, superseded(25, 56)), line("second", 42)},
 			map[string]int{"first": 0, "second": 42, "third": 56},
 		},

@@ -64,7 +64,7 @@ func (s *issuers) viewLive(ctx context.Context, name string) (*issuerView, error
 	return s.read(ctx, s.live, name)
 }
 
-// confirmedFor is how long a view that was compared with the API server is not compared again: the withdrawal of a
+// confirmedFor is how long a view that was compared with the API server is not compared again. The withdrawal of a
 // signing key affects all tokens of an issuer at once.
 const confirmedFor = 5 * time.Second
 

@@ -27,7 +27,7 @@ const (
 
 // namespaces are those whose keys the manager reconciles, if these are not all.
 //
-// A cache that may not list in one of its namespaces never fills, and the manager would reconcile nothing: one tenant
+// A cache that may not list in one of its namespaces never fills, and the manager would reconcile nothing. One tenant
 // who deletes their namespace, or the Role in it, would stop all others at the next start. So the manager leaves out
 // namespaces that it cannot watch, until it can.
 type namespaces struct {
@@ -113,7 +113,7 @@ func (n *namespaces) secretCacheConfig(own string) map[string]cache.Config {
 func (*namespaces) NeedLeaderElection() bool { return false }
 
 // Start waits until the manager can watch a namespace that was left out, and then returns an error, which ends the
-// manager: the namespaces of a cache are fixed, and the Deployment starts the manager again.
+// manager. The namespaces of a cache are fixed, and the Deployment starts the manager again.
 func (n *namespaces) Start(ctx context.Context) error {
 	if len(n.unwatched) == 0 {
 		return nil

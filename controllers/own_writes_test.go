@@ -130,7 +130,7 @@ func TestAlterations(t *testing.T) {
 		{name: "as admission left it", secret: secretAt("20"), wanted: wanted, want: true},
 		{name: "another client changed it since", secret: secretAt("21"), wanted: wanted},
 		{name: "it was made again", secret: secretAt("20", func(s *corev1.Secret) { s.UID = "secret-2" }), wanted: wanted},
-		{name: "spec wants another label now", secret: secretAt("20"), wanted: other},
+		{name: "spec requires another label now", secret: secretAt("20"), wanted: other},
 		{name: "long ago", secret: secretAt("20"), wanted: wanted, after: alteredRetry},
 		{name: "it is stored as written by now", secret: secretAt("20"), wanted: wanted, forget: true},
 	} {

@@ -9,8 +9,8 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// pacer limits the rate of changes that one event causes for many keys, so that the withdrawal of a signing key does not
-// send ten thousand writes to the API server at once.
+// pacer limits the rate of changes that one event causes for many keys. The withdrawal of a signing key must not send
+// ten thousand writes to the API server at once.
 type pacer struct {
 	clock   clock.PassiveClock
 	limiter *rate.Limiter

@@ -22,7 +22,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// PropagationReconciler annotates the pods that mount a Secret right after its token changed: a kubelet
+// PropagationReconciler annotates the pods that mount a Secret right after its token changed. A kubelet
 // reads the Secrets of a pod again when the pod changes, and otherwise once a minute.
 //
 // It works on a best-effort basis and keeps no state: a change that it misses while no manager runs reaches the pods

@@ -22,7 +22,7 @@ import (
 // apply carries out a plan. The order of the writes makes every crash harmless. A first token is written to the Secret
 // and then recorded, so that Ready is never true without a Secret. Later tokens are recorded first and then written to
 // the Secret, so that no client reads a token that is not accepted yet. If the line does not change, the status is
-// written last, since it reports the state of the Secret; but Ready turns False before a token is removed, and turns
+// written last, since it reports the state of the Secret. But Ready turns False before a token is removed, and turns
 // True after one is written.
 func (r *RefreshKeyReconciler) apply(ctx context.Context, o *observation, plan *lifecycle.Plan) error {
 	switch {

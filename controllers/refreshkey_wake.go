@@ -51,8 +51,8 @@ func (r *RefreshKeyReconciler) SetupWithManager(mgr ctrl.Manager, o Options) err
 		Complete(r)
 }
 
-// An object whose writes fail is retried after firstRetry, and then after twice as long each time up to lastRetry: once
-// the API server is back, no object waits longer than that.
+// The first retry of a failing write is after firstRetry, and the delay doubles up to lastRetry. Once the API server is
+// back, no object waits longer than that.
 const (
 	firstRetry = 5 * time.Millisecond
 	lastRetry  = lifecycle.RetryInterval

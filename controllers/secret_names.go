@@ -32,7 +32,7 @@ func wantedName(object client.Object) []string {
 	return nil
 }
 
-// keysWanting returns the requests for the keys whose Secret has the name of this one.
+// keysWanting returns the requests for the keys that want a Secret of this name.
 func (r *RefreshKeyReconciler) keysWanting(ctx context.Context, object client.Object) []reconcile.Request {
 	// The key of the same name has no entry. If it does not exist or wants another Secret, reconciling it is cheap.
 	same := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()}}

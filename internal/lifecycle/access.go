@@ -20,8 +20,8 @@ func (d *decision) accessDiffers() bool {
 	}
 }
 
-// accessStep returns what a write of the Secret does with the access token. It keeps one only beside the current
-// refresh token: one beside an earlier refresh token has earlier terms, and one in a left-over Secret is that of an
+// accessStep returns what a write of the Secret does with the access token. It keeps one only together with the current
+// refresh token. One with an earlier refresh token has earlier terms, and one in a left-over Secret is that of an
 // earlier key.
 func (d *decision) accessStep(next bool) AccessStep {
 	s := d.Secret

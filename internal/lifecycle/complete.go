@@ -46,8 +46,8 @@ func (d *decision) endDueTokens(plan *Plan) {
 	}
 }
 
-// endRequested reports whether all tokens of the line must end, in a plan that mints no next one: for rotate-now, and for an
-// absolute end before the end of the tokens. The tokens stay ended when spec.expiresAt is set later or removed.
+// endRequested reports whether all tokens of the line must end, in a plan that mints no next one. Causes are rotate-now,
+// and an absolute end before the end of the tokens. They stay ended when spec.expiresAt is set later or removed.
 func (d *decision) endRequested() bool {
 	switch {
 	case !d.issued:
@@ -82,8 +82,8 @@ func (d *decision) lostOwnerReference(plan *Plan) bool {
 	return ours && s.OwnerDiffers && !s.Immutable && (d.tokenEnded(plan) || d.enrolled())
 }
 
-// tokenEnded reports whether the current token is revoked or expired. It is false for a token that cannot be
-// exchanged temporarily, for example while its issuer does not exist.
+// tokenEnded reports whether the current token is revoked or expired. A token that cannot be exchanged temporarily, for
+// example while its issuer does not exist, has not ended.
 func (d *decision) tokenEnded(plan *Plan) bool {
 	return d.lineEnded(plan) || (d.issued && d.status.ExpiresAt != nil && !d.now.Before(d.status.ExpiresAt.Time))
 }

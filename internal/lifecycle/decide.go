@@ -7,7 +7,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// conflictRetry is how often a conflict about the name of a Secret is checked again: the other Secret need not have the
+// conflictRetry is how often a conflict about the name of a Secret is checked again. The other Secret need not have the
 // operator's label, so its deletion may cause no event.
 const conflictRetry = 30 * time.Second
 
@@ -16,8 +16,8 @@ const conflictRetry = 30 * time.Second
 const leftOverGrace = 30 * time.Second
 
 // checks run in this order; the first that returns a plan decides. Checks that end rights come before checks that grant
-// them, and checks with fewer preconditions come before those with more. Steps that end tokens without preconditions
-// apply to every plan: complete adds them.
+// them. Checks with fewer preconditions come before those with more. Steps that end tokens without preconditions apply
+// to every plan: complete adds them.
 var checks = []struct {
 	name   string
 	decide func(*decision) *Plan
@@ -245,8 +245,8 @@ func (d *decision) restore() *Plan {
 	if !d.secretDiffers() {
 		return nil
 	}
-	// The conditions stay until the Secret is written: a lost Secret does not cost two more writes of status, and a key
-	// whose Secret was never written is not Ready before.
+	// The conditions stay until the Secret is written. A lost Secret does not cost two more writes of status, and a key
+	// is not Ready before the first write of its Secret.
 	access, after := d.accessStep(false), d.readyVerdict()
 	after = d.withAccess(after, access)
 	return &Plan{Secret: WriteSecret, Access: access, After: &after, KeepStatus: true, Paced: d.Secret.AccessWithdrawn && access != KeepAccess}

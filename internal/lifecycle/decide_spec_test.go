@@ -108,7 +108,7 @@ var specDoesNotMatterCases = []decideCase{
 		s.Held.Terms.Claims = map[string]string{"email": `"a@example.com"`, "tier": `1`}
 		s.Key.Spec.Claims = map[string]apiextensionsv1.JSON{"email": raw(` "\u0061@example.com"`), "tier": raw(`1.0`)}
 	}),
-	noSpecChange("sections that say nothing", "480h", func(s *situation) {
+	noSpecChange("empty sections", "480h", func(s *situation) {
 		s.Key.Spec.Secret, s.Key.Spec.Rotation, s.Key.Spec.IssuerRef = nil, nil, &v1alpha1.IssuerReference{}
 	}),
 	{

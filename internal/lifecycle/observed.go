@@ -79,7 +79,7 @@ type SecretState int
 
 // States of a Secret.
 const (
-	// NoSecret means that the key wants no Secret.
+	// NoSecret means that the key has no Secret (secret.mode None).
 	NoSecret SecretState = iota
 	// SecretMissing means that no Secret of the name exists.
 	SecretMissing

@@ -20,7 +20,7 @@ const (
 type OneTimeUse struct {
 	// Key is the object as it was read. DecideOneTime does not change it.
 	Key *v1alpha1.JWTRefreshKey
-	// JTI and Revision are those of the presented token, whose signature and end are verified.
+	// JTI and Revision are those of the presented token. Its signature and end are verified.
 	JTI      string
 	Revision int64
 	// HolderProven is true if the client proved the DPoP key to which the presented token and the current
@@ -158,7 +158,7 @@ func IsEnrolment(key *v1alpha1.JWTRefreshKey) bool {
 }
 
 // KeptInGrace returns the superseded tokens of a line if the next token supersedes the current one now: those in their
-// grace, and the current one. It returns false if there are more than a line keeps: then the current token must stay,
+// grace, and the current one. It returns false if there are more than a line keeps. Then the current token must stay,
 // since a client with a dropped token would count as a thief.
 func KeptInGrace(key *v1alpha1.JWTRefreshKey, now time.Time) ([]v1alpha1.SupersededToken, bool) {
 	status := &key.Status

@@ -48,10 +48,10 @@ func (d *decision) unretired() []v1alpha1.SupersededToken {
 	return left
 }
 
-// retirements returns the times at which the superseded tokens retire, in their order: once the recorded use allows it,
-// overlap.max after the next token was created, and at their own end at the latest. Two kinds of tokens retire only at
-// their own end: one that the Secret still holds, and a used one-time token, whose client may have to repeat a request
-// whose answer was lost.
+// retirements returns the times at which the superseded tokens retire, in their order: when the recorded use allows it,
+// at overlap.max after the next token was created, and at their own end at the latest. Two kinds of tokens retire only
+// at their own end. One is a token that the Secret still holds. The other is a used one-time token: the answer to its
+// use may be lost, and the client repeats the request.
 func (d *decision) retirements() []time.Time {
 	ends := make([]time.Time, len(d.status.Previous))
 	for i, token := range d.status.Previous {

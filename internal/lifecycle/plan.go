@@ -156,7 +156,7 @@ func stalled(reason, message string) Verdict {
 	return Verdict{Reason: reason, Message: message, Stalled: true}
 }
 
-// StatusFirst reports whether the status is written before the Secret: a change of the line is recorded first, except
+// StatusFirst reports whether the status is written before the Secret. A change of the line is recorded first, except
 // for a first token, and Ready turns False before a token is removed. Otherwise the status is written last, and reports
 // the state of the Secret.
 func (p *Plan) StatusFirst(o *Observed) bool {

@@ -10,7 +10,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// readyVerdict returns the conditions of a key whose token can be used.
+// readyVerdict returns the conditions of a key with a usable token.
 func (d *decision) readyVerdict() Verdict {
 	verdict := d.baseVerdict()
 	if cause, previous := d.following(); cause != "" && len(previous) > maxPrevious {
@@ -25,9 +25,9 @@ func (d *decision) readyVerdict() Verdict {
 	return d.withAccess(verdict, access)
 }
 
-// baseVerdict returns the condition Ready. The message is true before and after the write of the Secret that follows a
-// rotation, so that it needs no write of its own: it is about a token in the Secret, not about the current one. The
-// Secret of a one-time key is emptied after its first use.
+// baseVerdict returns the condition Ready. The message is about a token in the Secret, not about the current one. So it
+// is true before and after the write of the Secret that follows a rotation, and needs no write of its own. The Secret of
+// a one-time key is emptied after its first use.
 func (d *decision) baseVerdict() Verdict {
 	switch {
 	case d.Secret.State == NoSecret:
@@ -62,7 +62,7 @@ func (d *decision) issuing(revision int64) Verdict {
 }
 
 // staysReady reports whether Ready, which was True, stays True between the record of the next token and the write of
-// its Secret: the Secret holds the token that was current, and that token stays accepted. An advance
+// its Secret. Then the Secret holds the token that was current, and that token stays accepted. An advance
 // never turns Ready True.
 func (d *decision) staysReady(previous []v1alpha1.SupersededToken) bool {
 	if d.Secret.State == NoSecret {

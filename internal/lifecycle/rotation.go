@@ -175,7 +175,7 @@ func (e *effective) renewal(uid string, issuedAt, expiresAt time.Time) time.Time
 // shortestRenewal is the shortest time between scheduled renewals, for lifetimes of at least ten times as long.
 const shortestRenewal = 30 * time.Second
 
-// jitter returns a part of window that depends only on the UID: keys that were created at the same time renew at
+// jitter returns a part of window that depends only on the UID. Keys that were created at the same time renew at
 // different times, and a restarted manager computes the same time.
 func jitter(uid string, window time.Duration) time.Duration {
 	if window < time.Second {

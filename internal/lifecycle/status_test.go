@@ -222,8 +222,8 @@ func checkTransitions(t *testing.T, name string, s *situation, plan *Plan, statu
 	}
 }
 
-// TestARefusedSecretSettles checks that status comes to rest while the API server refuses the Secret, and that it reports
-// the state of the key.
+// TestARefusedSecretSettles checks that status settles while the API server refuses the Secret, and that it reports the
+// state of the key.
 func TestARefusedSecretSettles(t *testing.T) {
 	for _, c := range decideCases {
 		s, now := c.situation(), c.now()
@@ -242,7 +242,7 @@ func TestARefusedSecretSettles(t *testing.T) {
 			written = append(written, refused...)
 		}
 		if len(written) > 3 {
-			t.Errorf("%s: status does not come to rest: %q", c.name, written)
+			t.Errorf("%s: status does not settle: %q", c.name, written)
 		}
 		v := c.want.Verdict
 		ready := meta.FindStatusCondition(s.Key.Status.Conditions, v1alpha1.ConditionReady)

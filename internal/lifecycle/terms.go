@@ -16,8 +16,8 @@ import (
 const (
 	DefaultIssuer   = "default"
 	DefaultLifetime = 720 * time.Hour
-	// QuietMargin is how much longer overlap.quiet is than the lifetime of an access token, so that it includes a use
-	// by a client that refreshes once per access token, even if late.
+	// QuietMargin is how much longer overlap.quiet is than the lifetime of an access token. So it includes a use by a
+	// client that refreshes once per access token, even if late.
 	QuietMargin = 5 * time.Minute
 )
 

@@ -21,7 +21,7 @@ func TestNames(t *testing.T) {
 		access         bool
 	}{
 		{"nothing said", v1alpha1.JWTRefreshKeySpec{}, "default", "orders", false},
-		{"sections that say nothing", v1alpha1.JWTRefreshKeySpec{IssuerRef: &v1alpha1.IssuerReference{}, Secret: &v1alpha1.SecretSpec{}}, "default", "orders", false},
+		{"empty sections", v1alpha1.JWTRefreshKeySpec{IssuerRef: &v1alpha1.IssuerReference{}, Secret: &v1alpha1.SecretSpec{}}, "default", "orders", false},
 		{"names", v1alpha1.JWTRefreshKeySpec{
 			IssuerRef: &v1alpha1.IssuerReference{Name: "other"}, Secret: &v1alpha1.SecretSpec{Name: "orders-2", AccessToken: true},
 		}, "other", "orders-2", true},

@@ -12,9 +12,9 @@ import (
 // ReportInterval is the time within which the token service records a use that a decision waits for.
 const ReportInterval = time.Minute
 
-// quietEnd returns when the recorded use lets superseded tokens retire: the current token has been used, and for
-// overlap.quiet after since, or after their last use, none of them was used. evidence is false if no use of the current
-// token is recorded.
+// quietEnd returns when the recorded use lets superseded tokens retire, which needs a use of the current token. The
+// result is overlap.quiet after since, or after their last use if that is later. evidence is false if no use of the
+// current token is recorded.
 func (d *decision) quietEnd(since time.Time) (end time.Time, evidence bool) {
 	if d.status.LastUsed == nil || d.status.LastUsedRevision < d.status.Revision {
 		return time.Time{}, false
@@ -39,7 +39,7 @@ func (d *decision) idle() *Plan {
 }
 
 // idleEnd returns when idle revokes the key, if it can. The time counts from the last use, or from when the key became
-// ready: a key that waits for its issuer cannot be used, and a reinstated key begins anew. After its start, a manager
+// ready: a key that waits for its issuer cannot be used, and a reinstated key begins again. After its start, a manager
 // first waits two report intervals, since it may have started after an outage of the API server.
 func (d *decision) idleEnd() (time.Time, bool) {
 	timeout := d.Key.Spec.IdleTimeout

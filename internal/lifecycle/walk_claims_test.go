@@ -189,8 +189,8 @@ func (w *world) signerOf(token *storedToken) *storedIssuer {
 	return nil
 }
 
-// checkFollow checks that a token that a use minted is not superseded while it is younger than the grace, unless spec wants
-// another content.
+// checkFollow checks that no use supersedes a one-time token that is younger than the grace, unless spec requires another
+// content.
 func (w *world) checkFollow(token *storedToken) {
 	for _, before := range w.uses {
 		if before.successor == token && w.now.Before(token.CreatedAt.Add(RetryGrace(w.key))) && !w.saysOther(token) && !w.lastsOther(token) {

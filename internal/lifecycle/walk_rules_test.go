@@ -89,7 +89,7 @@ func (w *world) asked() bool {
 	return w.annotationAsks(v1alpha1.AnnotationRotate) || w.annotationAsks(v1alpha1.AnnotationRotateNow)
 }
 
-// saysOther reports whether spec wants another content of a token.
+// saysOther reports whether spec requires another content of a token.
 func (w *world) saysOther(token *storedToken) bool {
 	spec, terms := &w.key.Spec, &token.terms
 	wanted, scope := spec.Subject, ""

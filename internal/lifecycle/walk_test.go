@@ -129,7 +129,7 @@ func checkCoverage(t *testing.T, results []counts) {
 		v1alpha1.ReasonSecretConflict, v1alpha1.ReasonSecretImmutable, v1alpha1.ReasonInvalidSpec,
 	} {
 		if total.reasons[reason] == 0 {
-			t.Errorf("no walk came to rest with %s", reason)
+			t.Errorf("no walk settled with %s", reason)
 		}
 	}
 	for _, cause := range []Cause{CauseKeyWithdrawn, CauseDistrusted, CauseRotateNow, CauseRotate, CauseReinstated, CauseTokenLost, CauseSpecChanged, CauseRenewalDue} {
