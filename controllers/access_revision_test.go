@@ -11,7 +11,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// TestAccessRevisionOfADigestedSecret: the revision survives where the text of the access token does not.
+// TestAccessRevisionOfADigestedSecret checks that a digested Secret keeps the revision of its access token.
 func TestAccessRevisionOfADigestedSecret(t *testing.T) {
 	text := func(revision int64) []byte {
 		claims := token.Claims{

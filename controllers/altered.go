@@ -18,52 +18,53 @@ import (
 )
 
 const (
-	// alteredRetry is how often the operator repeats a change that admission undid.
+	// alteredRetry is how often the operator repeats a change that admission reverted.
 	alteredRetry = time.Hour
 	// unseenRetry is how often the operator reads a Secret for which it gets no events.
 	unseenRetry = conflictRetry
-	// unseenRate is how many such Secrets are read per second: where there are very many, each is read
+	// unseenRate is how many such Secrets the operator reads per second at most. With more of them, it reads each
 	// less often.
 	unseenRate = 20
-	// changedTokenRetry is the shortest time between two writes of a Secret of which admission changes a token: the event
-	// of each write wakes the key, and must not bring about the next write.
+	// changedTokenRetry is the shortest time between two writes of a Secret if admission changes a token in it. The
+	// event of each write enqueues the key, and must not cause the next write.
 	changedTokenRetry = 10 * time.Second
 )
 
-// isSelected tells whether a Secret has the label by which the caches select. The operator gets no events for a Secret without it.
+// isSelected reports whether a Secret has the label by which the caches select. The operator gets no events for a Secret without it.
 func isSelected(secret *corev1.Secret) bool {
 	return secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy
 }
 
-// alterations remembers the Secrets that the API server did not store as the operator wrote them, since an
-// admission webhook or policy changes them. The operator writes such a Secret again only when another part of it
-// must change, when another client changed it, and once in alteredRetry.
+// alterations records the Secrets that an admission webhook or policy changes when the operator writes them. The
+// operator writes such a Secret again only when another part of it must change, when another client changed it, and
+// once in alteredRetry.
 type alterations struct {
-	pulse clock.PassiveClock
+	clock clock.PassiveClock
 
 	mu    sync.Mutex
 	known map[types.NamespacedName]alteration
 }
 
-// alteration is one Secret as it was stored, and what was written.
+// alteration is one Secret as the API server stored it, and what the operator wrote.
 type alteration struct {
 	uid     types.UID
 	version string
 	wanted  [sha256.Size]byte
 	at      time.Time
 	written secretWritten
-	// refused is why the Secret is of no use as it was stored; nil where it is.
+	// refused is why the stored Secret is unusable; nil if it is usable.
 	refused error
 }
 
-// secretWritten is what a write of a Secret was to store, as far as it is compared with what was stored.
+// secretWritten is the part of a written Secret that is compared with what the API server stored.
 type secretWritten struct {
-	// refresh and access are the hashes of the tokens; empty where there is none.
+	// refresh and access are the hashes of the tokens; empty without a token.
 	refresh, access string
 	annotations     map[string]string
 }
 
-// writtenIn reads what is about to be written: the answer of the API server takes its place in the same object.
+// writtenIn returns what a write of the Secret would store. Call it before the write: the client decodes the answer
+// of the API server into the same object.
 func writtenIn(secret *corev1.Secret) secretWritten {
 	written := secretWritten{refresh: heldHash(secret), annotations: maps.Clone(secret.Annotations)}
 	if access := secret.Data[v1alpha1.SecretAccessToken]; len(access) > 0 {
@@ -72,7 +73,7 @@ func writtenIn(secret *corev1.Secret) secretWritten {
 	return written
 }
 
-// changed names the token that is not stored as it was written; empty where both are.
+// changed returns the name of the token that was not stored as written; empty if both were.
 func (w *secretWritten) changed(stored *corev1.Secret) string {
 	switch now := writtenIn(stored); {
 	case now.refresh != w.refresh:
@@ -84,25 +85,25 @@ func (w *secretWritten) changed(stored *corev1.Secret) string {
 	}
 }
 
-// empty: the Secret was to hold no token.
+// empty reports whether the Secret was written without tokens.
 func (w *secretWritten) empty() bool { return w.refresh == "" && w.access == "" }
 
-func newAlterations(pulse clock.PassiveClock) *alterations {
-	return &alterations{pulse: pulse, known: map[types.NamespacedName]alteration{}}
+func newAlterations(clock clock.PassiveClock) *alterations {
+	return &alterations{clock: clock, known: map[types.NamespacedName]alteration{}}
 }
 
-// note remembers how a Secret was stored, and tells whether none of this object was altered before.
+// note records how a Secret was stored. first is true if there was no record for this object.
 func (a *alterations) note(name types.NamespacedName, stored *corev1.Secret, wanted [sha256.Size]byte, written secretWritten) (first bool) {
 	return a.remember(name, stored, alteration{wanted: wanted, written: written})
 }
 
-// refuse remembers that a Secret was stored with another token than was written, and why that is of no use.
+// refuse records that a Secret was stored with another token than was written, and the error to report.
 func (a *alterations) refuse(name types.NamespacedName, stored *corev1.Secret, written secretWritten, refused error) {
 	a.remember(name, stored, alteration{written: written, refused: refused})
 }
 
 func (a *alterations) remember(name types.NamespacedName, stored *corev1.Secret, known alteration) (first bool) {
-	known.uid, known.version, known.at = stored.UID, stored.ResourceVersion, a.pulse.Now()
+	known.uid, known.version, known.at = stored.UID, stored.ResourceVersion, a.clock.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	_, before := a.known[name]
@@ -110,7 +111,7 @@ func (a *alterations) remember(name types.NamespacedName, stored *corev1.Secret,
 	return !before
 }
 
-// of is what is known of a Secret that is as admission left it.
+// of returns the record of a Secret that has not changed since it was stored.
 func (a *alterations) of(name types.NamespacedName, secret *corev1.Secret) (alteration, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -118,23 +119,23 @@ func (a *alterations) of(name types.NamespacedName, secret *corev1.Secret) (alte
 	return known, found && known.uid == secret.UID && known.version == secret.ResourceVersion
 }
 
-// keeps tells whether a Secret is as admission left it when the same was written, a short time ago.
-func (a *alterations) keeps(name types.NamespacedName, secret *corev1.Secret, wanted func() [sha256.Size]byte) bool {
-	_, keeps := a.kept(name, secret, wanted)
-	return keeps
+// isKept reports whether a Secret is as admission stored it when the same content was written, less than alteredRetry ago.
+func (a *alterations) isKept(name types.NamespacedName, secret *corev1.Secret, wanted func() [sha256.Size]byte) bool {
+	_, kept := a.kept(name, secret, wanted)
+	return kept
 }
 
-// kept returns what was written of a Secret that keeps says true of.
+// kept returns what was written to a Secret for which isKept is true.
 func (a *alterations) kept(name types.NamespacedName, secret *corev1.Secret, wanted func() [sha256.Size]byte) (secretWritten, bool) {
 	known, found := a.of(name, secret)
-	return known.written, found && known.refused == nil && a.pulse.Since(known.at) < alteredRetry && known.wanted == wanted()
+	return known.written, found && known.refused == nil && a.clock.Since(known.at) < alteredRetry && known.wanted == wanted()
 }
 
-// refusal is why a Secret is not written again yet, with tokens or without: admission changed the tokens of the last
-// such write, and the Secret is as it was stored then.
+// refusal returns why the Secret must not be written again yet, with or without tokens (empty). Then admission changed
+// the tokens of the last such write, and the Secret has not changed since. It returns nil after changedTokenRetry.
 func (a *alterations) refusal(name types.NamespacedName, secret *corev1.Secret, empty bool) error {
 	known, found := a.of(name, secret)
-	if !found || known.refused == nil || known.written.empty() != empty || a.pulse.Since(known.at) >= changedTokenRetry {
+	if !found || known.refused == nil || known.written.empty() != empty || a.clock.Since(known.at) >= changedTokenRetry {
 		return nil
 	}
 	return known.refused
@@ -146,16 +147,16 @@ func (a *alterations) forget(name types.NamespacedName) {
 	delete(a.known, name)
 }
 
-// lookEvery is how often the operator reads a Secret for which it gets no events.
+// lookEvery returns how often the operator reads a Secret for which it gets no events.
 func (a *alterations) lookEvery() time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return max(unseenRetry, time.Duration(len(a.known))*time.Second/unseenRate)
 }
 
-// fingerprint tells one wantedSecret from another.
+// fingerprint returns a hash that identifies the content of a wantedSecret.
 func (w *wantedSecret) fingerprint() [sha256.Size]byte {
-	// Maps are printed in the order of their keys.
+	// fmt prints maps sorted by key.
 	return sha256.Sum256(fmt.Append(nil, w.labels, w.annotations, w.data, len(w.owners), w.ownerUID()))
 }
 
@@ -166,7 +167,7 @@ func (w *wantedSecret) ownerUID() types.UID {
 	return w.owners[0].UID
 }
 
-// differences names the parts of a digested Secret that differ from the wanted ones, so that users find what changes it.
+// differences returns the parts of a digested Secret that differ from the wanted ones, so that users find what changes it.
 func (w *wantedSecret) differences(secret *corev1.Secret) string {
 	var different []string
 	for _, part := range []struct {
@@ -188,7 +189,7 @@ func (w *wantedSecret) differences(secret *corev1.Secret) string {
 		different = append(different, "owner reference")
 	}
 	if len(different) == 0 {
-		return "an entry of its own"
+		return "an additional entry"
 	}
 	return strings.Join(different, ", ")
 }

@@ -20,9 +20,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers"
 )
 
-// secretsMutated has a policy of the namespace patch every Secret that is written, and returns when it is in force.
-// applies tells of a Secret that was tried whether it was patched.
-func (w *world) secretsMutated(patch string, applies func(*corev1.Secret) bool) {
+// secretsMutated installs a policy that patches every Secret written in the namespace, and returns when it is in force.
+// applies reports whether the policy patched a Secret.
+func (w *harness) secretsMutated(patch string, applies func(*corev1.Secret) bool) {
 	w.t.Helper()
 	policy := &admissionv1.MutatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: w.namespace},
@@ -75,10 +75,10 @@ func (c *secretWrites) RoundTrip(request *http.Request) (*http.Response, error) 
 	return c.next.RoundTrip(request)
 }
 
-// mostWrites is the most that a manager writes of Secrets with a few keys, the signing keys and the certificate among them.
+// mostWrites bounds the writes of Secrets by a manager with a few keys, including signing keys and certificates.
 const mostWrites = 10
 
-// Whatever admission makes of a Secret, the operator does not write it again and again.
+// The operator does not write a Secret repeatedly that admission changes.
 func TestNoWriteLoopAgainstAdmission(t *testing.T) {
 	withAccess := func(key *v1alpha1.JWTRefreshKey) { key.Spec.Secret = &v1alpha1.SecretSpec{AccessToken: true} }
 	plain := func(*v1alpha1.JWTRefreshKey) {}
@@ -87,7 +87,7 @@ func TestNoWriteLoopAgainstAdmission(t *testing.T) {
 		name, patch string
 		applies     func(*corev1.Secret) bool
 		key         func(*v1alpha1.JWTRefreshKey)
-		then        func(*world, *v1alpha1.JWTRefreshKey)
+		then        func(*harness, *v1alpha1.JWTRefreshKey)
 		says        string
 	}{
 		{
@@ -111,7 +111,7 @@ func TestNoWriteLoopAgainstAdmission(t *testing.T) {
 			patch: `has(object.metadata.ownerReferences) ? [JSONPatch{op: "remove", path: "/metadata/ownerReferences"},
 				JSONPatch{op: "add", path: "/metadata/labels/app.kubernetes.io~1managed-by", value: "platform"}] : []`,
 			applies: func(s *corev1.Secret) bool { return len(s.OwnerReferences) == 0 },
-			then: func(w *world, key *v1alpha1.JWTRefreshKey) {
+			then: func(w *harness, key *v1alpha1.JWTRefreshKey) {
 				w.becomes(key, v1alpha1.ReasonIssued)
 				w.edit(key, func() { key.Spec.Revoked = true })
 			},
@@ -119,7 +119,7 @@ func TestNoWriteLoopAgainstAdmission(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newHarness(t)
 			w.createIssuer()
 			bystander := w.createKey("bystander")
 			count := &atomic.Int64{}
@@ -132,10 +132,10 @@ func TestNoWriteLoopAgainstAdmission(t *testing.T) {
 			if tt.then != nil {
 				tt.then(w, key)
 			}
-			w.Eventually(w.told(key), patience).Should(gomega.HavePrefix(tt.says))
-			// One write for the bystander, and a few more until the key is where it is to be.
+			w.Eventually(w.readyOf(key), patience).Should(gomega.HavePrefix(tt.says))
+			// One write for the other key, and a few more until the key has the wanted state.
 			w.Consistently(count.Load, 5*time.Second, 50*time.Millisecond).Should(gomega.BeNumerically("<=", mostWrites), "writes of Secrets")
-			w.Expect(w.told(key)()).To(gomega.HavePrefix(tt.says))
+			w.Expect(w.readyOf(key)()).To(gomega.HavePrefix(tt.says))
 		})
 	}
 }

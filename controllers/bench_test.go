@@ -23,7 +23,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// BenchmarkReconcileAtRest is one look at a key for which nothing is to be done, with the
+// BenchmarkReconcileAtRest measures the reconciliation of a key without changes, with the
 // client and the caches of a manager that has issued it. It fails on any API call.
 func BenchmarkReconcileAtRest(b *testing.B) {
 	key := createBenchmarkKey(b)
@@ -31,13 +31,12 @@ func BenchmarkReconcileAtRest(b *testing.B) {
 	reconciler := controllers.NewRefreshKeyReconciler(mgr, controllers.Options{Namespace: apiserver.Namespace})
 	awaitRest(b, mgr.GetClient(), key, requests)
 	request := ctrl.Request{NamespacedName: client.ObjectKeyFromObject(key)}
-	// The first look of all makes sure of the token service's certificate.
+	// The first reconciliation ensures the serving certificate.
 	if _, err := reconciler.Reconcile(b.Context(), request); err != nil {
 		b.Fatal(err)
 	}
 
-	// Many short windows with one manager: those in which the machine was busy with something
-	// else stand out from the others.
+	// Many short windows with one manager: those on a busy machine are outliers.
 	const windows = 20
 	for range windows {
 		b.Run("window", func(b *testing.B) { lookAtRest(b, reconciler, request, requests) })
@@ -59,7 +58,7 @@ func lookAtRest(b *testing.B, reconciler *controllers.RefreshKeyReconciler, requ
 	}
 }
 
-// createBenchmarkKey makes a key as the README shows it, with an issuer of its own.
+// createBenchmarkKey creates a key as in the README, with an issuer of its own.
 func createBenchmarkKey(b *testing.B) *v1alpha1.JWTRefreshKey {
 	b.Helper()
 	admin, err := client.New(server.Admin, client.Options{Scheme: controllers.Scheme()})
@@ -141,6 +140,6 @@ func awaitRest(b *testing.B, cached client.Reader, key *v1alpha1.JWTRefreshKey, 
 		return ready && quiet, nil
 	})
 	if err != nil {
-		b.Fatalf("the key did not come to rest: %v", err)
+		b.Fatalf("the key did not settle: %v", err)
 	}
 }

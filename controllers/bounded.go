@@ -9,20 +9,20 @@ import (
 )
 
 const (
-	// callTimeout bounds each request to the API server. A write of a Secret, which an admission webhook may
-	// hold up, has the shorter secretWriteTimeout, and leaves the reconciliation the time to report it.
+	// callTimeout bounds each request to the API server. A write of a Secret, which an admission webhook can
+	// delay, has the shorter secretWriteTimeout: the reconciliation still has time to report the failure.
 	callTimeout = 12 * time.Second
 	// reconcileTimeout bounds a reconciliation as a whole.
 	reconcileTimeout = 30 * time.Second
-	// busyDelay is when an object is looked at again that needs what another worker is reading.
+	// busyDelay is the delay after errBusy until the object is reconciled again.
 	busyDelay = 250 * time.Millisecond
 )
 
-// errBusy says that another worker is reading what is needed: the object is looked at again soon, and no
-// worker waits for it.
+// errBusy means that another worker is reading the data that this one needs. The object is requeued after busyDelay,
+// so that no worker waits.
 var errBusy = errors.New("another worker is reading it")
 
-// boundedReader reads from the API server, each time within callTimeout.
+// boundedReader reads from the API server, with callTimeout for each request.
 type boundedReader struct{ client.Reader }
 
 func (r boundedReader) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
@@ -37,8 +37,7 @@ func (r boundedReader) List(ctx context.Context, list client.ObjectList, options
 	return r.Reader.List(ctx, list, options...)
 }
 
-// boundedWrites writes to the API server, each time within callTimeout. Its reads are from caches, which
-// answer at once.
+// boundedWrites writes to the API server, with callTimeout for each request. It reads from the caches, without a timeout.
 type boundedWrites struct{ client.Client }
 
 func (c boundedWrites) Create(ctx context.Context, object client.Object, options ...client.CreateOption) error {
@@ -75,7 +74,7 @@ func (s boundedStatus) Update(ctx context.Context, object client.Object, options
 	return s.SubResourceWriter.Update(ctx, object, options...)
 }
 
-// boundedLive reads and writes at the API server, each time within callTimeout.
+// boundedLive reads from and writes to the API server, with callTimeout for each request.
 type boundedLive struct{ boundedWrites }
 
 func (c boundedLive) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {

@@ -29,45 +29,45 @@ import (
 )
 
 // authoritySecret is the Secret, in the operator's namespace, with the private certificate
-// authority; there is none where the token service was given a certificate.
+// authority. It does not exist if the user provides the serving certificate.
 const authoritySecret = "refreshkeys-ca"
 
-// Entries of the Secret with the authority, beside those of its type.
+// Entries of the Secret with the authority, in addition to those of its type.
 const (
 	authorityNext    = "next.crt"
 	authorityNextKey = "next.key"
 )
 
-// certificateLooks is how often a certificate that was given is looked at: its Secret does
-// not carry our label, so no watch tells of it.
-const certificateLooks = time.Minute
+// certificateCheckInterval is how often the operator reads a certificate that the user provides: its Secret does
+// not have the operator's label, so there are no events for it.
+const certificateCheckInterval = time.Minute
 
-// CertificateReconciler keeps the token service in a certificate, and knows what its clients
-// have to trust.
+// CertificateReconciler issues and renews the serving certificate of the token service, and provides the CA bundle
+// that clients trust.
 type CertificateReconciler struct {
 	Client client.Client
 	Live   client.Reader
 	Clock  clock.PassiveClock
-	// Namespace is the operator's own, and Secret the one with the certificate.
+	// Namespace is the operator's namespace, and Secret the name of the Secret with the serving certificate.
 	Namespace, Secret string
-	// Names are what the certificate is for beside the hosts of all issuers.
+	// Names are the names in the certificate in addition to the hosts of all issuers.
 	Names []string
 
-	// ensuring is held by the one who makes sure of the certificate.
+	// ensuring serializes calls of ensure.
 	ensuring sync.Mutex
-	// trusted is the bundle that clients have to trust, nil until it is known.
+	// trusted is the bundle that clients trust, nil until it is known.
 	trusted atomic.Pointer[[]byte]
-	// changed wakes all keys, whose Secrets hold what to trust.
+	// changed enqueues all keys, since their Secrets hold the bundle.
 	changed chan event.GenericEvent
-	// kept is the last bundle of another party that was good, nil until it was read.
+	// kept is the last good bundle that the user provided, nil until it was read.
 	kept *[]byte
-	// found is the fault of the bundle of another party, nil until it is known.
+	// found is the fault of the bundle that the user provides, nil until it is known.
 	found atomic.Pointer[trustFinding]
-	// told wakes all issuers, so that their conditions report it.
-	told chan event.GenericEvent
+	// findingChanged enqueues all issuers, so that their conditions report it.
+	findingChanged chan event.GenericEvent
 }
 
-// Reconcile makes or renews the certificate where that is ours to do.
+// Reconcile issues or renews the serving certificate, unless the user provides it.
 func (r *CertificateReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
 	r.ensuring.Lock()
 	defer r.ensuring.Unlock()
@@ -81,9 +81,9 @@ func (r *CertificateReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (
 	return ctrl.Result{RequeueAfter: min(max(next.Sub(r.Clock.Now()), time.Second), longestSleep)}, nil
 }
 
-// Trusted is what clients of the token service have to trust, in PEM; empty where its
-// certificate is one that everybody trusts. The first call makes sure of the certificate. It never waits for
-// another that does: it is errBusy then.
+// Trusted returns the bundle that clients of the token service trust, in PEM; empty if the serving certificate is
+// publicly trusted. The first call ensures the certificate. If another worker does so at the same time, Trusted does
+// not wait and returns errBusy.
 func (r *CertificateReconciler) Trusted(ctx context.Context) ([]byte, error) {
 	if bundle := r.trusted.Load(); bundle != nil {
 		return *bundle, nil
@@ -100,7 +100,7 @@ func (r *CertificateReconciler) Trusted(ctx context.Context) ([]byte, error) {
 	return *r.trusted.Load(), nil
 }
 
-// ensure brings both Secrets to where they should be, and tells when to look again.
+// ensure brings both Secrets up to date, and returns when to check them again.
 func (r *CertificateReconciler) ensure(ctx context.Context) (time.Time, error) {
 	now := r.Clock.Now()
 	served, found, err := r.read(ctx, r.Secret)
@@ -112,7 +112,7 @@ func (r *CertificateReconciler) ensure(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	if given {
-		return now.Add(certificateLooks), r.provided(ctx, served, now)
+		return now.Add(certificateCheckInterval), r.provided(ctx, served, now)
 	}
 	owner, err := r.authority(ctx, now)
 	if err != nil {
@@ -135,11 +135,11 @@ func (r *CertificateReconciler) ensure(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	r.trust(owner.Bundle())
-	r.tell(trustFinding{})
+	r.setFinding(trustFinding{})
 	return owner.NextChange(pair)
 }
 
-// given tells whether another party provides the certificate. If a policy changes labels, a Secret without the
+// given reports whether the user provides the certificate. If a policy changes labels, a Secret without the
 // operator's label can still be the operator's: then the operator's authority issued the certificate in it.
 func (r *CertificateReconciler) given(ctx context.Context, served *corev1.Secret, found bool) (bool, error) {
 	if !found || isSelected(served) {
@@ -167,11 +167,11 @@ func (r *CertificateReconciler) trust(bundle []byte) {
 	select {
 	case r.changed <- event.GenericEvent{Object: &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Secret}}}:
 	default:
-		// The keys are to be woken for an earlier change, and will find this one.
+		// An earlier change already enqueues the keys; they read this one.
 	}
 }
 
-// authority reads the authority, and makes or advances it where that is due.
+// authority reads the authority, and creates or advances it when due.
 func (r *CertificateReconciler) authority(ctx context.Context, now time.Time) (*authority.Authority, error) {
 	secret, found, err := r.read(ctx, authoritySecret)
 	if err != nil {
@@ -188,8 +188,7 @@ func (r *CertificateReconciler) authority(ctx context.Context, now time.Time) (*
 	return owner, r.write(ctx, secret, found, data)
 }
 
-// names are all that the token service is called: by the URLs of issuers, by its Service, and
-// by what the installation adds.
+// names returns the names for the serving certificate: the hosts in the URLs of issuers, the Service, and Names.
 func (r *CertificateReconciler) names(ctx context.Context) ([]string, error) {
 	var issuers v1alpha1.JWTIssuerList
 	if err := r.Client.List(ctx, &issuers); err != nil {
@@ -216,7 +215,8 @@ func (r *CertificateReconciler) read(ctx context.Context, name string) (*corev1.
 	return secret, err == nil, client.IgnoreNotFound(err)
 }
 
-// write leaves a Secret alone that is as it should be. Where somebody else was quicker it is errOutdated.
+// write stores the data in a Secret, unless the Secret holds it already. It returns errOutdated if another client
+// changed the Secret in between.
 func (r *CertificateReconciler) write(ctx context.Context, secret *corev1.Secret, found bool, data map[string][]byte) error {
 	if found && maps.EqualFunc(secret.Data, data, bytes.Equal) {
 		return nil
@@ -231,7 +231,7 @@ func (r *CertificateReconciler) write(ctx context.Context, secret *corev1.Secret
 	return secretWriteError(secret.Name, r.Client.Create(ctx, secret), data)
 }
 
-// SetupWithManager registers the controller, and what wakes it.
+// SetupWithManager registers the controller and its watches.
 func (r *CertificateReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
 	certificate := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: r.Namespace, Name: r.Secret}}
 	one := func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{certificate} }
@@ -245,7 +245,7 @@ func (r *CertificateReconciler) SetupWithManager(mgr ctrl.Manager, o Options) er
 		Named("certificate").
 		Watches(&v1alpha1.JWTIssuer{}, handler.EnqueueRequestsFromMapFunc(one)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(ours)).
-		// There may be no issuer yet, and a token service that waits all the same.
+		// The token service needs the certificate even if there is no issuer yet.
 		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 			queue.Add(certificate)
 			return nil

@@ -17,9 +17,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// Whoever mounts a Secret can reach the token endpoint that it names, and knows whom to trust.
+// A client that mounts a Secret can reach its token endpoint, and trusts its serving certificate.
 func TestSecretsHoldWhatToTrust(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	w.start(servedBy(w.issuer + "-tls"))
 	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)
@@ -38,9 +38,9 @@ func TestSecretsHoldWhatToTrust(t *testing.T) {
 	}
 }
 
-// An issuer at an address has it in the certificate, without the brackets and the port of its URL.
+// The certificate has the IP address of an issuer's URL, without its brackets and port.
 func TestTheCertificateIsForAddresses(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.URL, i.Spec.EndpointURL = "https://[fd00::1]:8443/"+w.issuer, "https://[2001:db8::2]/"+w.issuer
 	})
@@ -57,9 +57,9 @@ func TestTheCertificateIsForAddresses(t *testing.T) {
 	w.Expect(string(w.secret("orders").Data["token-endpoint"])).To(gomega.Equal("https://[2001:db8::2]/" + w.issuer + "/token"))
 }
 
-// A certificate that was given is left as it is, and its authority is handed on.
+// The operator does not change a provided certificate, and writes its authority to the Secrets of keys.
 func TestAGivenCertificateIsUsed(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	theirs, another := w.bundle(), w.bundle()
 	given := &corev1.Secret{
@@ -78,21 +78,21 @@ func TestAGivenCertificateIsUsed(t *testing.T) {
 	w.edit(given, func() { given.Data["ca.crt"] = another })
 	w.start(servedBy(given.Name))
 	w.Eventually(func() []byte { return w.secret("orders").Data["ca.crt"] }, patience, 20*time.Millisecond).Should(gomega.Equal(another))
-	w.Expect(get(w, key).Status.Revision).To(gomega.BeEquivalentTo(1), "no new token for that")
+	w.Expect(get(w, key).Status.Revision).To(gomega.BeEquivalentTo(1), "a new ca.crt must not cause a rotation")
 }
 
 func servedBy(secret string) func(*rest.Config, *controllers.Options) {
 	return func(_ *rest.Config, o *controllers.Options) { o.TLSSecret = secret }
 }
 
-func (w *world) tlsSecret() *corev1.Secret {
+func (w *harness) tlsSecret() *corev1.Secret {
 	w.t.Helper()
 	return get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: w.issuer + "-tls"}})
 }
 
-// A policy that changes labels does not make the operator's own certificate one that was given: it is renewed.
+// A policy that changes labels does not turn the operator's certificate into a provided one: the operator renews it.
 func TestARelabelledCertificateIsRenewed(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	stop := w.start(servedBy(w.issuer + "-tls"))
 	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)

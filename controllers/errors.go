@@ -14,15 +14,14 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/redact"
 )
 
-// errOutdated says that the caches showed something else than what is: observe again,
-// from the API server itself.
-var errOutdated = errors.New("what was observed is out of date")
+// errOutdated means that the caches differ from the API server: observe again, from the API server.
+var errOutdated = errors.New("the observed state is out of date")
 
-// secretWriteTimeout bounds a write of a Secret. The API server gives up on a webhook after 10 s, unless that is
-// configured otherwise, and names it then.
+// secretWriteTimeout bounds a write of a Secret. By default, the API server ends the call of a webhook after 10 s
+// and names the webhook in its error.
 const secretWriteTimeout = 11 * time.Second
 
-// secretError is a write of a Secret, or the deletion of one, that failed. It is tried again in any case.
+// secretError is a failed write or deletion of a Secret. The operator retries it in any case.
 type secretError struct{ lifecycle.Failure }
 
 func (e *secretError) Error() string {
@@ -57,25 +56,25 @@ func answerOf(err error, held []map[string][]byte) string {
 			values = append(values, value)
 		}
 	}
-	said := redact.Answer(err.Error(), values...)
+	message := redact.Answer(err.Error(), values...)
 	switch reason := string(apierrors.ReasonForError(err)); {
 	case reason == "":
-		return said
-	case said == "":
+		return message
+	case message == "":
 		return reason
 	default:
-		return reason + ": " + said
+		return reason + ": " + message
 	}
 }
 
-// deniedByAdmission tells whether a webhook or an admission policy denied a request, which can have any status code.
+// deniedByAdmission reports whether a webhook or an admission policy denied a request. Such a denial can have any status code.
 func deniedByAdmission(err error) bool {
 	text := err.Error()
 	return apierrors.ReasonForError(err) != "" && (strings.Contains(text, "denied the request") || strings.Contains(text, "denied request"))
 }
 
-// refusedForGood tells a refusal that a user has to lift, by a quota, a policy or a validation, from a failure
-// that may pass by itself.
+// refusedForGood reports whether a user has to act on a refusal: by a quota, a policy or a validation. It is false
+// for a failure that a retry can resolve.
 func refusedForGood(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || unauthorized(err) {
@@ -89,8 +88,8 @@ func refusedForGood(err error) bool {
 	}
 }
 
-// unauthorized tells the refusal of the authorizer, which an API server that just started
-// gives to everybody for a moment, from that of a quota or an admission policy.
+// unauthorized reports whether the authorizer refused a request, and not a quota or an admission policy. An API server
+// that has just started refuses all requests for a short time.
 func unauthorized(err error) bool {
 	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), `is forbidden: User "`)
 }

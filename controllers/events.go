@@ -15,8 +15,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// announcement is something worth telling of an object. It is sent only when something changed,
-// and never waited for.
+// announcement is an event about an object. The recorder sends it asynchronously.
 type announcement struct {
 	kind, reason, action, note string
 	// related is another object that the event is about; nil for none. The recorder aggregates events that differ only in the note.
@@ -31,7 +30,7 @@ func (a *announcement) send(recorder events.EventRecorder, object runtime.Object
 	recorder.Eventf(object, a.related, a.kind, a.reason, a.action, "%s", note)
 }
 
-// maxNote is the longest note, in bytes, that the API server takes of an event.
+// maxNote is the longest note of an event, in bytes, that the API server accepts.
 const (
 	maxNote = 1024
 	more    = " ..."
@@ -44,7 +43,7 @@ func issuedEvent(key *v1alpha1.JWTRefreshKey) *announcement {
 
 func adoptedEvent(key *v1alpha1.JWTRefreshKey) *announcement {
 	return &announcement{corev1.EventTypeNormal, v1alpha1.ReasonIssued, "Adopt",
-		fmt.Sprintf("Recorded revision %d, which was in the Secret already.", key.Status.Revision), nil}
+		fmt.Sprintf("Recorded revision %d, which the Secret already held.", key.Status.Revision), nil}
 }
 
 func rotatedEvent(key *v1alpha1.JWTRefreshKey, plan *lifecycle.Plan) *announcement {
@@ -96,7 +95,7 @@ func conditionEvent(kind string, condition *metav1.Condition) *announcement {
 	return &announcement{kind, condition.Reason, "Reconcile", condition.Message, nil}
 }
 
-// newly returns a condition that is new or has another reason than before; nil otherwise.
+// newly returns a condition that is new or has a new reason; nil otherwise.
 func newly(before, after []metav1.Condition, kind string) *metav1.Condition {
 	now, earlier := meta.FindStatusCondition(after, kind), meta.FindStatusCondition(before, kind)
 	if now == nil || (earlier != nil && earlier.Reason == now.Reason) {
@@ -105,8 +104,8 @@ func newly(before, after []metav1.Condition, kind string) *metav1.Condition {
 	return now
 }
 
-// turned returns the events for a Ready that became False for another reason, and for a wait that began. A wait that
-// keeps an object from being ready has one event, which says what the object waits for.
+// turned returns the events for a condition Ready that became False for another reason, and for a wait that began. A
+// wait that prevents Ready has one event, which says what the object waits for.
 func turned(before, after []metav1.Condition) (events []*announcement) {
 	ready, waits := newly(before, after, v1alpha1.ConditionReady), newly(before, after, v1alpha1.ConditionReconciling)
 	unready := ready != nil && ready.Status != metav1.ConditionTrue
@@ -122,7 +121,7 @@ func turned(before, after []metav1.Condition) (events []*announcement) {
 	return events
 }
 
-// announce sends what changed between two statuses of a key.
+// announce sends events for the changes between two statuses of a key.
 func (r *RefreshKeyReconciler) announce(key *v1alpha1.JWTRefreshKey, before *v1alpha1.JWTRefreshKeyStatus, plan *lifecycle.Plan) {
 	for _, kind := range v1alpha1.NoticeConditions {
 		if notice := newly(before.Conditions, key.Status.Conditions, kind); notice != nil {
@@ -130,7 +129,7 @@ func (r *RefreshKeyReconciler) announce(key *v1alpha1.JWTRefreshKey, before *v1a
 		}
 	}
 	if plan.Failure() != nil {
-		if !saidBefore(key.Status.Conditions, before.Conditions) {
+		if !readyUnchanged(key.Status.Conditions, before.Conditions) {
 			secretEvent(key.Status.Conditions).send(r.Events, key)
 		}
 		return
@@ -156,8 +155,8 @@ func (r *RefreshKeyReconciler) announce(key *v1alpha1.JWTRefreshKey, before *v1a
 	}
 }
 
-// saidBefore tells whether Ready is unchanged.
-func saidBefore(after, before []metav1.Condition) bool {
+// readyUnchanged reports whether reason and message of Ready are unchanged.
+func readyUnchanged(after, before []metav1.Condition) bool {
 	now, earlier := meta.FindStatusCondition(after, v1alpha1.ConditionReady), meta.FindStatusCondition(before, v1alpha1.ConditionReady)
 	return now != nil && earlier != nil && now.Reason == earlier.Reason && now.Message == earlier.Message
 }

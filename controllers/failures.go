@@ -11,12 +11,12 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// tellAfter is how long a write fails before a condition reports it, unless a user has to act. The restart of a webhook, or
+// reportAfter is how long a write fails before a condition reports it, unless a user has to act. The restart of a webhook, or
 // an election among API servers, changes no condition.
-const tellAfter = 1500 * time.Millisecond
+const reportAfter = 1500 * time.Millisecond
 
-// failures remembers the failing write of each object, and the report in its conditions. The report stays the same from the
-// first try to the last, whatever the API server answers meanwhile.
+// failures records the failing write of each object, and the report in its conditions. The report stays the same from the
+// first try to the last, even if the answers of the API server differ.
 type failures struct {
 	// clock measures elapsed time; no decision depends on it.
 	clock clock.PassiveClock
@@ -26,8 +26,8 @@ type failures struct {
 }
 
 type failing struct {
-	since time.Time
-	told  *lifecycle.Failure
+	since    time.Time
+	reported *lifecycle.Failure
 }
 
 func newFailures(clock clock.PassiveClock) *failures {
@@ -37,9 +37,9 @@ func newFailures(clock clock.PassiveClock) *failures {
 // now returns the time at which a try begins.
 func (f *failures) now() time.Time { return f.clock.Now() }
 
-// tell returns the failure that the conditions of an object must report, for a try that began at a time; nil
-// while the failure may pass by itself.
-func (f *failures) tell(object types.NamespacedName, began time.Time, failed lifecycle.Failure) *lifecycle.Failure {
+// report returns the failure that the conditions of an object must report, for a try that began at a time; nil
+// before reportAfter, unless a user has to act.
+func (f *failures) report(object types.NamespacedName, began time.Time, failed lifecycle.Failure) *lifecycle.Failure {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	known := f.all[object]
@@ -48,27 +48,27 @@ func (f *failures) tell(object types.NamespacedName, began time.Time, failed lif
 		f.all[object] = known
 	}
 	// A failure on which a user has to act stays reported, even if the API server gives other answers in between.
-	if told := known.told; told != nil && told.Name == failed.Name && (told.Refused || !failed.Refused) {
-		return told
+	if reported := known.reported; reported != nil && reported.Name == failed.Name && (reported.Refused || !failed.Refused) {
+		return reported
 	}
-	if !failed.Refused && f.clock.Since(known.since) < tellAfter {
+	if !failed.Refused && f.clock.Since(known.since) < reportAfter {
 		return nil
 	}
-	known.told = &failed
-	return known.told
+	known.reported = &failed
+	return known.reported
 }
 
-// reported records the result of the status write that reports a failure. If that write fails too, the API server is
-// unavailable, which no condition can report: the time starts again when it is back.
-func (f *failures) reported(object types.NamespacedName, err error) error {
+// statusWritten records the result of the status write that reports a failure. If that write fails too, the API server is
+// unavailable and no condition can report it: reportAfter starts again with the next try.
+func (f *failures) statusWritten(object types.NamespacedName, err error) error {
 	if err != nil && !apierrors.IsConflict(err) {
-		f.over(object)
+		f.clear(object)
 	}
 	return err
 }
 
-// over forgets the failure of an object that is up to date or deleted.
-func (f *failures) over(object types.NamespacedName) {
+// clear removes the failure of an object that is up to date or deleted.
+func (f *failures) clear(object types.NamespacedName) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.all, object)

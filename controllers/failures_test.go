@@ -11,7 +11,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// TestFailuresAreToldOnce: what may pass by itself is told when it has not, and then stays as it was told.
+// TestFailuresAreToldOnce checks that a failure is reported after reportAfter, a refusal at once, and that the report
+// stays the same.
 func TestFailuresAreToldOnce(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(day0)
 	known := newFailures(clock)
@@ -28,40 +29,40 @@ func TestFailuresAreToldOnce(t *testing.T) {
 		over   bool
 		want   string
 	}{
-		{name: "a first failure may pass", failed: passing("a"), want: ""},
-		{name: "it has not yet lasted", after: tellAfter - 1, failed: passing("b"), want: ""},
-		{name: "it has lasted", after: 1, failed: passing("c"), want: "c"},
+		{name: "a first failure is not reported", failed: passing("a"), want: ""},
+		{name: "it is shorter than reportAfter", after: reportAfter - 1, failed: passing("b"), want: ""},
+		{name: "it lasts reportAfter", after: 1, failed: passing("c"), want: "c"},
 		{name: "another answer changes nothing", after: time.Minute, failed: passing("d"), want: "c"},
-		{name: "a refusal takes its place", failed: refused("e"), want: "e"},
+		{name: "a refusal replaces it", failed: refused("e"), want: "e"},
 		{name: "and stays", failed: passing("f"), want: "e"},
 		{name: "another refusal changes nothing", failed: refused("g"), want: "e"},
 		{name: "another Secret does", failed: lifecycle.Failure{Name: "other", Answer: "h"}, want: "h"},
-		{name: "after a success it begins anew", over: true, failed: passing("i"), want: ""},
-		{name: "a refusal is told at once", over: true, failed: refused("j"), want: "j"},
-		{name: "a single try that takes long is told at its end", over: true, took: tellAfter, failed: passing("k"), want: "k"},
+		{name: "after a success it begins again", over: true, failed: passing("i"), want: ""},
+		{name: "a refusal is reported at once", over: true, failed: refused("j"), want: "j"},
+		{name: "a single long try is reported at its end", over: true, took: reportAfter, failed: passing("k"), want: "k"},
 	}
 	for _, step := range steps {
 		if step.over {
-			known.over(key)
+			known.clear(key)
 		}
 		clock.SetTime(clock.Now().Add(step.after))
 		began := known.now()
 		clock.SetTime(clock.Now().Add(step.took))
-		told := known.tell(key, began, step.failed)
-		if got := answerTold(told); got != step.want {
-			t.Errorf("%s: %q is told, wanted %q", step.name, got, step.want)
+		reported := known.report(key, began, step.failed)
+		if got := answerOfFailure(reported); got != step.want {
+			t.Errorf("%s: %q is reported, wanted %q", step.name, got, step.want)
 		}
 	}
-	if known.tell(key, known.now(), passing("l")); !errors.Is(known.reported(key, errOutdated), errOutdated) || len(known.all) > 0 {
+	if known.report(key, known.now(), passing("l")); !errors.Is(known.statusWritten(key, errOutdated), errOutdated) || len(known.all) > 0 {
 		t.Errorf("an outage of the API server counts: %v", known.all)
 	}
-	known.over(key)
+	known.clear(key)
 	if len(known.all) > 0 {
-		t.Errorf("failures are remembered that are over: %v", known.all)
+		t.Errorf("failures remain that have ended: %v", known.all)
 	}
 }
 
-func answerTold(f *lifecycle.Failure) string {
+func answerOfFailure(f *lifecycle.Failure) string {
 	if f == nil {
 		return ""
 	}

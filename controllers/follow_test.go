@@ -17,8 +17,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers"
 )
 
-// following switches on what follows a rotation, with the rights that the installation gives for it.
-func (w *world) following() func(*rest.Config, *controllers.Options) {
+// rollouts enables fast propagation and restarts, with the rights that the installation grants for them.
+func (w *harness) rollouts() func(*rest.Config, *controllers.Options) {
 	w.t.Helper()
 	for _, role := range []string{"config/fast-propagation/role.yaml", "config/restarts/role.yaml"} {
 		_, err := server.Kubectl(w.ctx, "", "apply", "--server-side", "-f", server.Root+"/"+role)
@@ -29,7 +29,7 @@ func (w *world) following() func(*rest.Config, *controllers.Options) {
 	}
 }
 
-func podWith(w *world, name string, volume corev1.VolumeSource, phase corev1.PodPhase) *corev1.Pod {
+func podWith(w *harness, name string, volume corev1.VolumeSource, phase corev1.PodPhase) *corev1.Pod {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name},
 		Spec: corev1.PodSpec{
@@ -43,13 +43,12 @@ func podWith(w *world, name string, volume corev1.VolumeSource, phase corev1.Pod
 	return pod
 }
 
-// TestFastPropagation: the pods that mount the Secret are touched when its token changes, once, and
-// nobody else is.
+// TestFastPropagation checks that a change of the token in a Secret patches the pods that mount it, once, and no other pod.
 func TestFastPropagation(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	w.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "default"}})
-	w.start(w.following())
+	w.start(w.rollouts())
 	key := w.createKey("orders")
 	w.becomes(key, v1alpha1.ReasonIssued)
 	mounted := corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "orders"}}
@@ -61,16 +60,16 @@ func TestFastPropagation(t *testing.T) {
 		podWith(w, "another", corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "another"}}, corev1.PodRunning),
 		podWith(w, "over", mounted, corev1.PodSucceeded),
 		podWith(w, "going", mounted, corev1.PodRunning),
-		podWith(w, "of-a-stranger", corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "stranger"}}, corev1.PodRunning),
+		podWith(w, "another-program", corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "foreign"}}, corev1.PodRunning),
 	}
 	going := others[2]
 	w.edit(going, func() { going.Finalizers = []string{"example.com/hold"} })
 	w.Expect(w.admin.Delete(w.ctx, going)).To(gomega.Succeed())
 	defer w.edit(going, func() { going.Finalizers = nil })
-	stranger := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
-		Namespace: w.namespace, Name: "stranger", Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
+	foreign := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+		Namespace: w.namespace, Name: "foreign", Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
 	}}
-	w.create(stranger)
+	w.create(foreign)
 	before := map[string]string{}
 	for _, pod := range others {
 		before[pod.Name] = get(w, pod).ResourceVersion
@@ -82,7 +81,7 @@ func TestFastPropagation(t *testing.T) {
 			return name
 		}
 	}
-	w.edit(stranger, func() { stranger.Data = map[string][]byte{v1alpha1.SecretToken: []byte("theirs")} })
+	w.edit(foreign, func() { foreign.Data = map[string][]byte{v1alpha1.SecretToken: []byte("theirs")} })
 	w.annotate(key, v1alpha1.AnnotationRotate, "once")
 	for _, pod := range touched {
 		w.Eventually(state(pod), patience, 20*time.Millisecond).Should(gomega.Equal("orders/2"), pod.Name)
@@ -96,11 +95,11 @@ func TestFastPropagation(t *testing.T) {
 		w.Expect(pod.ResourceVersion).NotTo(gomega.Equal(before[pod.Name]))
 	}
 	for _, pod := range others {
-		w.Expect(get(w, pod).ResourceVersion).To(gomega.Equal(before[pod.Name]), "%s has nothing to do with it", pod.Name)
+		w.Expect(get(w, pod).ResourceVersion).To(gomega.Equal(before[pod.Name]), "%s does not mount the Secret", pod.Name)
 	}
 }
 
-func deployment(w *world, name string) *appsv1.Deployment {
+func deployment(w *harness, name string) *appsv1.Deployment {
 	labels := map[string]string{"app": name}
 	object := &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name},
@@ -116,13 +115,13 @@ func deployment(w *world, name string) *appsv1.Deployment {
 	return object
 }
 
-// TestRestarts: a workload that a key names is restarted for each rotation once, whoever looks and
-// however often, and for nothing else.
+// TestRestarts checks that each rotation restarts a workload that the key names once, across restarts of the manager,
+// and that nothing else restarts it.
 func TestRestarts(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
-	following := w.following()
-	stop := w.start(following)
+	rollouts := w.rollouts()
+	stop := w.start(rollouts)
 	orders, unnamed := deployment(w, "orders"), deployment(w, "unnamed")
 	long := strings.Repeat("a-long-name-", 10) + "z"
 	names := func(k *v1alpha1.JWTRefreshKey) {
@@ -133,7 +132,7 @@ func TestRestarts(t *testing.T) {
 	w.becomes(second, v1alpha1.ReasonIssued)
 	marks := func() []string { return slices.Sorted(maps.Values(get(w, orders).Annotations)) }
 	w.Eventually(marks, patience, 20*time.Millisecond).Should(gomega.ConsistOf(string(key.UID)+".1", string(second.UID)+".1"))
-	w.Expect(orders.Spec.Template.Annotations).To(gomega.BeEmpty(), "a first token restarts nobody")
+	w.Expect(orders.Spec.Template.Annotations).To(gomega.BeEmpty(), "a first token must restart no workload")
 
 	restarts := func() map[string]string { return get(w, orders).Spec.Template.Annotations }
 	w.annotate(key, v1alpha1.AnnotationRotate, "once")
@@ -144,13 +143,13 @@ func TestRestarts(t *testing.T) {
 
 	settled := get(w, orders).ResourceVersion
 	stop()
-	w.start(following)
+	w.start(rollouts)
 	probe := deployment(w, "probe")
 	w.createKey("probe", func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: "probe"}}
 	})
 	w.Eventually(func() map[string]string { return get(w, probe).Annotations }, patience, 20*time.Millisecond).ShouldNot(gomega.BeEmpty())
-	w.Expect(get(w, orders).ResourceVersion).To(gomega.Equal(settled), "another manager restarts nobody for what is done")
+	w.Expect(get(w, orders).ResourceVersion).To(gomega.Equal(settled), "another manager must not repeat a restart")
 	w.Expect(get(w, unnamed).Annotations).To(gomega.BeEmpty())
 
 	w.Eventually(func() (notes []string) {
@@ -163,12 +162,12 @@ func TestRestarts(t *testing.T) {
 	}, patience, 20*time.Millisecond).Should(gomega.Equal(slices.Repeat([]string{"Restarted Deployment orders for revision 2."}, 2)), "one event of each key")
 }
 
-// TestRestartsOfNeighbours: a key restarts workloads of its own namespace alone, and looks for its token in the
-// Secret that it has, whatever that is called.
+// TestRestartsOfNeighbours checks that a key restarts only workloads of its own namespace, also with a Secret of another
+// name.
 func TestRestartsOfNeighbours(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
-	w.start(w.following())
+	w.start(w.rollouts())
 	orders := deployment(w, "orders")
 	there := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace + "-next"}}
 	w.create(there)

@@ -19,7 +19,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// apply writes the keys first and then says so: what status shows is always there.
+// apply writes the signing keys before the status: the Secret always holds the signing keys that status shows.
 func (r *IssuerReconciler) apply(ctx context.Context, o *issuerObservation, plan *issuerPlan) error {
 	if plan.rings != nil {
 		began := r.failures.now()
@@ -31,27 +31,27 @@ func (r *IssuerReconciler) apply(ctx context.Context, o *issuerObservation, plan
 }
 
 // reportFailure reports a failed write of the Secret in the status, once for all following tries; the returned error
-// causes the next try. Keys that are in the Secret already continue to sign.
+// causes the next try. Signing keys that the Secret already holds continue to sign.
 func (r *IssuerReconciler) reportFailure(ctx context.Context, o *issuerObservation, began time.Time, err error) error {
 	failed, ok := failureIn(ctx, err)
 	if !ok {
 		return err
 	}
 	name := client.ObjectKeyFromObject(o.issuer)
-	told := r.failures.tell(name, began, failed.Failure)
-	if told == nil {
+	reported := r.failures.report(name, began, failed.Failure)
+	if reported == nil {
 		return err
 	}
-	report := &issuerPlan{keys: o.issuer.Status.Keys, verdict: unwrittenKeys(o, told)}
-	return errors.Join(err, r.failures.reported(name, r.writeStatus(ctx, o, report)))
+	report := &issuerPlan{keys: o.issuer.Status.Keys, verdict: unwrittenKeys(o, reported)}
+	return errors.Join(err, r.failures.statusWritten(name, r.writeStatus(ctx, o, report)))
 }
 
 func unwrittenKeys(o *issuerObservation, failed *lifecycle.Failure) issuerVerdict {
-	said := lifecycle.Unwritten(*failed)
+	unwritten := lifecycle.Unwritten(*failed)
 	if failed.Refused {
-		return stalledIssuer(v1alpha1.ReasonSecretRefused, said.Message)
+		return stalledIssuer(v1alpha1.ReasonSecretRefused, unwritten.Message)
 	}
-	verdict := issuerVerdict{reason: v1alpha1.ReasonSecretRefused, message: said.Message, reconciling: true, waiting: said.Message + " " + said.Waiting}
+	verdict := issuerVerdict{reason: v1alpha1.ReasonSecretRefused, message: unwritten.Message, reconciling: true, waiting: unwritten.Message + " " + unwritten.Waiting}
 	if o.rings != nil {
 		if held := verdictOf(o.rings); held.ready {
 			verdict.ready, verdict.reason, verdict.message = true, held.reason, held.message
@@ -60,8 +60,8 @@ func unwrittenKeys(o *issuerObservation, failed *lifecycle.Failure) issuerVerdic
 	return verdict
 }
 
-// writeKeys creates the Secret, or updates it under the resourceVersion that was read: of
-// two managers that start together, one makes the keys and the other finds them.
+// writeKeys creates the Secret, or updates it under the resourceVersion that was read. If two managers start at the
+// same time, one creates the signing keys and the other reads them.
 func (r *IssuerReconciler) writeKeys(ctx context.Context, o *issuerObservation, rings *keyring.Rings) error {
 	data, err := keyring.Encode(rings)
 	if err != nil {
@@ -90,7 +90,7 @@ func (r *IssuerReconciler) writeKeys(ctx context.Context, o *issuerObservation, 
 	return secretWriteError(name, err, o.secret.Data, data)
 }
 
-// stored remembers that admission changes the label of a Secret with signing keys. The operator then does not change it back.
+// stored records that admission changes the label of a Secret with signing keys. The operator then does not change it back.
 func (r *IssuerReconciler) stored(o *issuerObservation, secret *corev1.Secret, err error) {
 	name := client.ObjectKeyFromObject(o.issuer)
 	switch {
@@ -109,8 +109,8 @@ func signingKeysLabels(issuer string) map[string]string {
 	return map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelSigningKeysOf: issuer}
 }
 
-// writeStatus is the one place that writes the status of an issuer, under the
-// resourceVersion that was decided on and only when something changed.
+// writeStatus writes the status of an issuer, under the resourceVersion of the observation and only if it changed. No
+// other function writes it.
 func (r *IssuerReconciler) writeStatus(ctx context.Context, o *issuerObservation, plan *issuerPlan) error {
 	status := o.issuer.Status.DeepCopy()
 	status.ObservedGeneration = o.issuer.Generation
@@ -159,7 +159,7 @@ func (r *IssuerReconciler) setConditions(status *v1alpha1.JWTIssuerStatus, gener
 	}
 }
 
-// announce sends what changed between two statuses of an issuer.
+// announce sends events for the changes between two statuses of an issuer.
 func (r *IssuerReconciler) announce(issuer *v1alpha1.JWTIssuer, before *v1alpha1.JWTIssuerStatus) {
 	if ready := newly(before.Conditions, issuer.Status.Conditions, v1alpha1.ConditionReady); ready != nil && ready.Status == metav1.ConditionTrue {
 		conditionEvent(corev1.EventTypeNormal, ready).send(r.Events, issuer)
@@ -185,9 +185,9 @@ func (r *IssuerReconciler) announce(issuer *v1alpha1.JWTIssuer, before *v1alpha1
 
 func keyEvent(key *v1alpha1.SigningKeyStatus) *announcement {
 	return &announcement{corev1.EventTypeNormal, "Key" + string(key.State), "RotateKeys",
-		fmt.Sprintf("Key %s of the %s ring is %s.", key.KID, key.Use, key.State), nil}
+		fmt.Sprintf("Signing key %s of the %s ring is %s.", key.KID, key.Use, key.State), nil}
 }
 
 func keyRemovedEvent(kid string) *announcement {
-	return &announcement{corev1.EventTypeNormal, "KeyRemoved", "RotateKeys", fmt.Sprintf("Key %s is gone from its ring.", kid), nil}
+	return &announcement{corev1.EventTypeNormal, "KeyRemoved", "RotateKeys", fmt.Sprintf("Signing key %s was removed from its ring.", kid), nil}
 }

@@ -25,22 +25,22 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
-// issuersAtOnce is how many issuers are worked on at the same time.
+// issuersAtOnce is how many issuers are reconciled at the same time.
 const issuersAtOnce = 4
 
-// KeyGenerator makes a private key for an algorithm.
+// KeyGenerator generates a private key for an algorithm.
 type KeyGenerator func(keyring.Algorithm) (crypto.Signer, error)
 
-// IssuerReconciler keeps the signing keys of JWTIssuers: published, used and retired in time.
+// IssuerReconciler creates, publishes, activates and retires the signing keys of JWTIssuers.
 type IssuerReconciler struct {
-	// Client reads from the caches, which show the manager's own writes a little later.
+	// Client reads from the caches, which show the manager's own writes with a delay.
 	Client client.Client
 	// Live reads from the API server.
 	Live     client.Reader
 	Events   events.EventRecorder
 	Clock    clock.PassiveClock
 	Generate KeyGenerator
-	// Namespace is the operator's own.
+	// Namespace is the operator's namespace.
 	Namespace string
 
 	// failures are the writes that fail, and how status reports them.
@@ -49,12 +49,12 @@ type IssuerReconciler struct {
 	own *ownWrites
 	// altered are the Secrets that admission changes when they are written.
 	altered *alterations
-	// trust returns the fault of the bundle that clients trust, nil if it is not known; trustTold signals a change.
-	trust     func(context.Context) *trustFinding
-	trustTold <-chan event.GenericEvent
+	// trust returns the fault of the bundle that clients trust, nil if it is not known; trustChanged signals a change.
+	trust        func(context.Context) *trustFinding
+	trustChanged <-chan event.GenericEvent
 }
 
-// Reconcile brings one issuer to where it should be.
+// Reconcile observes one issuer, decides, and applies the plan.
 func (r *IssuerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	wait, live, err := r.own.behind(ctx, req.NamespacedName)
 	if err != nil || wait > 0 {
@@ -65,7 +65,7 @@ func (r *IssuerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 		return ctrl.Result{}, err
 	}
 	if observed == nil {
-		r.failures.over(req.NamespacedName)
+		r.failures.clear(req.NamespacedName)
 		r.own.forget(req.NamespacedName)
 		r.altered.forget(req.NamespacedName)
 		return ctrl.Result{}, nil
@@ -80,7 +80,7 @@ func (r *IssuerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	case err != nil:
 		return ctrl.Result{}, err
 	}
-	r.failures.over(req.NamespacedName)
+	r.failures.clear(req.NamespacedName)
 	switch {
 	case plan.next.IsZero():
 		return ctrl.Result{}, nil
@@ -89,15 +89,15 @@ func (r *IssuerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	}
 }
 
-// SetupWithManager registers the controller, and what wakes it.
+// SetupWithManager registers the controller and its watches.
 func (r *IssuerReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("jwtissuer").
 		For(&v1alpha1.JWTIssuer{}).
-		// The deletion of an issuer can free its host and path for another.
+		// The deletion of an issuer can free its host and path for another issuer.
 		Watches(&v1alpha1.JWTIssuer{}, handler.EnqueueRequestsFromMapFunc(r.rivals)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.issuerOfKeys)).
-		WatchesRawSource(source.Channel(r.trustTold, handler.EnqueueRequestsFromMapFunc(r.allIssuers))).
+		WatchesRawSource(source.Channel(r.trustChanged, handler.EnqueueRequestsFromMapFunc(r.allIssuers))).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: issuersAtOnce, ReconciliationTimeout: reconcileTimeout, RateLimiter: retries(), SkipNameValidation: &o.SeveralInProcess,
 		}).
@@ -119,7 +119,7 @@ func (r *IssuerReconciler) rivals(ctx context.Context, object client.Object) []r
 	}
 	var all v1alpha1.JWTIssuerList
 	if err := r.Client.List(ctx, &all); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "cannot list the issuers that a change concerns")
+		ctrl.LoggerFrom(ctx).Error(err, "cannot list the issuers that a change affects")
 		return nil
 	}
 	var requests []reconcile.Request
@@ -131,7 +131,7 @@ func (r *IssuerReconciler) rivals(ctx context.Context, object client.Object) []r
 	return requests
 }
 
-// withdrawn are the kids that the annotation names.
+// withdrawn returns the kids that the annotation names.
 func withdrawn(issuer *v1alpha1.JWTIssuer) []string {
 	return strings.FieldsFunc(issuer.Annotations[v1alpha1.AnnotationWithdrawKey], func(r rune) bool { return r == ',' || r == ' ' })
 }

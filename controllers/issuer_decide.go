@@ -16,15 +16,15 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// longestAccessLifetime is the most that any issuer can ever have allowed: nothing records
-// the access tokens that a key signed, so it stays published for as long as this.
+// longestAccessLifetime is the longest access token lifetime that an issuer can allow. Access tokens are not recorded,
+// so a retiring access key stays published for this time.
 const longestAccessLifetime = 24 * time.Hour
 
-// issuerPlan is what is to be done for an issuer, as a value.
+// issuerPlan is the result of the decision about an issuer.
 type issuerPlan struct {
-	// rings are what the Secret is to hold; nil leaves it alone.
+	// rings are what the Secret must hold; nil leaves it unchanged.
 	rings *keyring.Rings
-	// keys are what status is to show.
+	// keys are the signing keys for status.
 	keys    []v1alpha1.SigningKeyStatus
 	verdict issuerVerdict
 	next    time.Time
@@ -44,8 +44,8 @@ func stalledIssuer(reason, message string) issuerVerdict {
 	return issuerVerdict{reason: reason, message: message, stalled: true}
 }
 
-// decide says what becomes of an issuer's keys. But for the making of new private keys it
-// is a pure function of what was observed.
+// decide returns the plan for an issuer's signing keys. Except for the generation of private keys, it is a pure
+// function of the observed state.
 func (r *IssuerReconciler) decide(o *issuerObservation) (*issuerPlan, error) {
 	if verdict := o.obstacle(r.Clock.Now()); verdict != nil {
 		return &issuerPlan{keys: o.issuer.Status.Keys, verdict: *verdict, next: r.Clock.Now().Add(conflictRetry)}, nil
@@ -111,39 +111,39 @@ func pendingFrom(rings *keyring.Rings, use keyring.Use) time.Time {
 	return time.Time{}
 }
 
-// grantsNothing follows the message of an issuer that is ready and whose policy has no rules.
-const grantsNothing = " No key is granted a token, since spec.policy has no rules: add a rule, or remove policy for the default."
+// grantsNothing is appended to the message of a ready issuer if its policy has no rules.
+const grantsNothing = " The issuer grants no tokens, since spec.policy has no rules: add a rule, or remove policy for the default."
 
-// conflictRetry is how often an obstacle is looked at again that no watch need tell of.
+// conflictRetry is how often an issuer with an obstacle is reconciled, since an obstacle can end without an event.
 const conflictRetry = 30 * time.Second
 
-// obstacle is what keeps the keys from being touched at all. Keys that tokens depend on are
-// never replaced silently: that would end every one of these tokens.
+// obstacle returns the conditions if the signing keys must not be changed; nil otherwise. Signing keys that tokens
+// depend on are never replaced silently: that would end every one of these tokens.
 func (o *issuerObservation) obstacle(now time.Time) *issuerVerdict {
 	name := signingKeysName(o.issuer.Name)
 	lost := o.lostKeys(now)
-	giveUp := fmt.Sprintf("restore the Secret from a backup, or give the keys up, and every token they signed, by the annotation %s=%s.",
+	giveUp := fmt.Sprintf("restore the Secret from a backup, or withdraw the signing keys, which ends every token they signed, with the annotation %s=%s.",
 		v1alpha1.AnnotationWithdrawKey, strings.Join(lost, ","))
 	var verdict issuerVerdict
 	switch {
 	case o.conflict != nil:
 		verdict = stalledIssuer(o.conflict.Reason, o.conflict.Message)
 	case o.foreign:
-		verdict = stalledIssuer(v1alpha1.ReasonKeysForeign, fmt.Sprintf("Secret %q in the operator's namespace is not one with signing keys of this issuer; remove it.", name))
+		verdict = stalledIssuer(v1alpha1.ReasonKeysForeign, fmt.Sprintf("Secret %q in the operator's namespace does not hold signing keys of this issuer; remove it.", name))
 	case o.damage != nil:
 		verdict = stalledIssuer(v1alpha1.ReasonKeysDamaged, fmt.Sprintf("Secret %q in the operator's namespace is damaged: %v; restore it from a backup, or delete it and follow the next message of this condition.", name, o.damage))
 	case len(lost) > 0 && o.secret == nil:
-		verdict = stalledIssuer(v1alpha1.ReasonKeysLost, fmt.Sprintf("Secret %q in the operator's namespace is gone; %s", name, giveUp))
+		verdict = stalledIssuer(v1alpha1.ReasonKeysLost, fmt.Sprintf("Secret %q in the operator's namespace does not exist; %s", name, giveUp))
 	case len(lost) > 0:
-		verdict = stalledIssuer(v1alpha1.ReasonKeysDamaged, fmt.Sprintf("Secret %q in the operator's namespace lacks keys; %s", name, giveUp))
+		verdict = stalledIssuer(v1alpha1.ReasonKeysDamaged, fmt.Sprintf("Secret %q in the operator's namespace lacks signing keys; %s", name, giveUp))
 	default:
 		return nil
 	}
 	return &verdict
 }
 
-// lostKeys are the keys on record that are neither there, nor withdrawn, nor past their
-// time, while tokens that they may have signed live.
+// lostKeys returns the kids in status that are missing from the Secret although they are neither withdrawn nor
+// retired, if tokens that they signed may still be valid.
 func (o *issuerObservation) lostKeys(now time.Time) (lost []string) {
 	needed := false
 	for _, key := range o.issuer.Status.Keys {
@@ -159,14 +159,14 @@ func (o *issuerObservation) lostKeys(now time.Time) (lost []string) {
 	return append(lost, o.unrecorded(now)...)
 }
 
-// hadKeys: an issuer without a Secret is not a new one for that. Its verifiers may have cached
-// keys, of which status, the tokens that live, or whoever gives them up can tell.
+// hadKeys reports whether an issuer without a Secret had signing keys before, which verifiers may have cached: status,
+// valid tokens or the withdraw annotation name them.
 func (o *issuerObservation) hadKeys() bool {
 	return len(o.issuer.Status.Keys) > 0 || len(o.ownUntil) > 0 || len(withdrawn(o.issuer)) > 0
 }
 
-// unrecorded are the keys that an issuer which was made again does not know of, while
-// tokens that they signed live.
+// unrecorded returns the kids that signed valid tokens and that are missing from an issuer without a record, which is
+// the case after the issuer was deleted and created again.
 func (o *issuerObservation) unrecorded(now time.Time) (lost []string) {
 	if len(o.issuer.Status.Keys) > 0 {
 		return nil
@@ -180,15 +180,14 @@ func (o *issuerObservation) unrecorded(now time.Time) (lost []string) {
 	return lost
 }
 
-// belongs tells whether a key on record is to be in its ring still: it is neither withdrawn,
-// nor past its time.
+// belongs reports whether a signing key in status must still be in its ring: it is neither withdrawn nor retired.
 func belongs(issuer *v1alpha1.JWTIssuer, key *v1alpha1.SigningKeyStatus, now time.Time) bool {
 	retired := key.State == v1alpha1.KeyState(keyring.Retiring) && key.RetireAt != nil && !now.Before(key.RetireAt.Time)
 	return !retired && !isWithdrawn(issuer, key.KID)
 }
 
-// neverSigned: a pending key is replaced when the algorithm changes, and after a crash
-// status may still show the one before. No token misses it.
+// neverSigned reports whether a key in status is pending and signed no token. A change of the algorithm replaces a
+// pending key, and after a crash status may still show the earlier one; its loss ends no token.
 func (o *issuerObservation) neverSigned(key *v1alpha1.SigningKeyStatus, now time.Time) bool {
 	return key.State == v1alpha1.KeyState(keyring.Pending) && !o.signedUntil[key.KID].After(now)
 }
@@ -216,8 +215,8 @@ func scheduleOf(issuer *v1alpha1.JWTIssuer, compiled *policy.Policy) keyring.Sch
 	return schedule
 }
 
-// rotationAsked is when somebody asked for other signing keys; zero for never, and for what is no time, which
-// admission refuses.
+// rotationAsked returns the time in the rotate-keys annotation; zero without the annotation, and for an invalid time,
+// which admission refuses.
 func rotationAsked(issuer *v1alpha1.JWTIssuer) time.Time {
 	value := issuer.Annotations[v1alpha1.AnnotationRotateKeys]
 	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {

@@ -15,28 +15,28 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// issuerObservation is what the decision about an issuer is made on.
+// issuerObservation is the observed state that the decision about an issuer depends on.
 type issuerObservation struct {
 	issuer *v1alpha1.JWTIssuer
-	// conflict says why requests to the issuer cannot be told from requests to another; nil if they can.
+	// conflict is why requests to the issuer and to another one cannot be distinguished; nil without a conflict.
 	conflict *endpoint.Conflict
 	// trust is the fault of the bundle that clients trust; nil if it is not known.
 	trust *trustFinding
-	// secret holds the signing keys; nil when there is none.
+	// secret holds the signing keys; nil if it does not exist.
 	secret *corev1.Secret
-	// mislabelled: it lacks a label by which the caches find it.
+	// mislabelled is true if the Secret lacks a label by which the caches select.
 	mislabelled bool
-	// foreign: the Secret's name is taken by something else.
+	// foreign is true if the Secret of this name is not one with signing keys of the issuer.
 	foreign bool
-	// rings are nil when there is no Secret, or one that cannot be read.
+	// rings are nil if the Secret does not exist or cannot be decoded.
 	rings *keyring.Rings
-	// damage says why the Secret cannot be read.
+	// damage is why the Secret cannot be decoded.
 	damage error
-	// lastUse is when the last refresh token that a kid may have signed is refused, clock skew
-	// included; zero where there is none.
+	// lastUse returns when the last refresh token that a kid may have signed is refused, clock skew
+	// included; zero if there is none.
 	lastUse func(kid string) time.Time
-	// signedUntil is the end of the last current token on record that a kid signed; ownUntil
-	// is the same for the keys that name this issuer alone.
+	// signedUntil is, by kid, the latest end of a recorded current token; ownUntil counts only refresh keys that name
+	// this issuer.
 	signedUntil, ownUntil map[string]time.Time
 }
 
@@ -78,8 +78,8 @@ func (r *IssuerReconciler) observeConflict(ctx context.Context, o *issuerObserva
 	return nil
 }
 
-// observeKeys reads the Secret with the signing keys. It reads from the API server: keys are
-// changed seldom, and a decision about them on an old copy could lose some.
+// observeKeys reads the Secret with the signing keys from the API server: signing keys seldom change, and a decision
+// on an outdated copy could lose some.
 func (r *IssuerReconciler) observeKeys(ctx context.Context, o *issuerObservation) error {
 	secret := &corev1.Secret{}
 	err := r.Live.Get(ctx, types.NamespacedName{Namespace: r.Namespace, Name: signingKeysName(o.issuer.Name)}, secret)
@@ -87,21 +87,20 @@ func (r *IssuerReconciler) observeKeys(ctx context.Context, o *issuerObservation
 		return err
 	}
 	if err != nil {
-		return nil //nolint:nilerr // there is none yet
+		return nil //nolint:nilerr // the Secret does not exist yet
 	}
 	o.secret = secret
 	if secret.Type != corev1.SecretTypeOpaque || secret.Labels[v1alpha1.LabelSigningKeysOf] != o.issuer.Name {
 		o.foreign = true
 		return nil
 	}
-	o.mislabelled = !isSelected(secret) && !r.altered.keeps(client.ObjectKeyFromObject(o.issuer), secret, labelOnly)
+	o.mislabelled = !isSelected(secret) && !r.altered.isKept(client.ObjectKeyFromObject(o.issuer), secret, labelOnly)
 	o.rings, o.damage = keyring.Decode(secret.Data)
 	return nil
 }
 
-// observeUse finds out until when keys may still be needed, by what the status of every
-// refresh key says of its tokens. Superseded tokens do not name the key that signed them;
-// when they were made tells it.
+// observeUse computes until when signing keys may be needed, from the tokens in the status of every refresh key.
+// Superseded tokens do not name the key that signed them; their creation time identifies it.
 func (r *IssuerReconciler) observeUse(ctx context.Context, o *issuerObservation) error {
 	var keys v1alpha1.JWTRefreshKeyList
 	if err := r.Client.List(ctx, &keys, client.UnsafeDisableDeepCopy); err != nil {
@@ -144,12 +143,11 @@ func (o *issuerObservation) use(keys []v1alpha1.JWTRefreshKey) {
 	}
 }
 
-// handOver is how long after a key was followed by the next another replica may still have
-// signed with it.
+// handOver is how long after the next signing key became active another replica may still sign with the previous one.
 const handOver = 5 * time.Minute
 
-// signingPeriod is the time in which a refresh key may have signed: from when it became
-// active until the next one did. A key of which nothing is known may have signed at any time.
+// signingPeriod returns the time in which a key of the refresh ring may have signed: from its activation to that of
+// the next key. A key without a recorded activation may have signed at any time.
 func (o *issuerObservation) signingPeriod(kid string) (from, until time.Time) {
 	until = time.Unix(1<<40, 0)
 	for _, key := range o.issuer.Status.Keys {

@@ -14,7 +14,7 @@ var day0 = time.Date(2026, time.May, 1, 0, 0, 0, 0, time.UTC)
 
 func day(n int) metav1.Time { return metav1.NewTime(day0.AddDate(0, 0, n)) }
 
-// Three refresh keys followed each other on days 0, 10 and 20; access keys at other times.
+// Three keys of the refresh ring became active on days 0, 10 and 20; access keys at other times.
 func threeInTurn() *issuerObservation {
 	key := func(kid, use string, active int) v1alpha1.SigningKeyStatus {
 		at := day(active)
@@ -30,8 +30,8 @@ func threeInTurn() *issuerObservation {
 	}}
 }
 
-// A key is needed for as long as a token that it may have signed: those of other keys do not
-// hold it up, however often they are renewed.
+// A signing key is needed until the end of the last token that it may have signed. Tokens of other signing keys do not
+// extend this time.
 func TestLastUseOfASigningKey(t *testing.T) {
 	superseded := func(made, end int) v1alpha1.SupersededToken {
 		return v1alpha1.SupersededToken{CreatedAt: day(made), ExpiresAt: day(end)}
@@ -56,7 +56,7 @@ func TestLastUseOfASigningKey(t *testing.T) {
 			[]v1alpha1.JWTRefreshKey{line("third", 50, superseded(5, 35), superseded(15, 45))}, map[string]int{"first": 35, "second": 45, "third": 50},
 		},
 		{
-			"keys out of phase: the renewals of one do not hold up the key of another",
+			"keys out of phase: the renewals of one do not delay the key of another",
 			[]v1alpha1.JWTRefreshKey{line("third", 50, superseded(21, 51)), line("third", 55, superseded(25, 56)), line("second", 42)},
 			map[string]int{"first": 0, "second": 42, "third": 56},
 		},

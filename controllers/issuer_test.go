@@ -16,7 +16,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-func (w *world) issuerBecomes(issuer *v1alpha1.JWTIssuer, reason string) {
+func (w *harness) issuerBecomes(issuer *v1alpha1.JWTIssuer, reason string) {
 	w.t.Helper()
 	w.Eventually(func() string {
 		ready := meta.FindStatusCondition(get(w, issuer).Status.Conditions, v1alpha1.ConditionReady)
@@ -27,16 +27,15 @@ func (w *world) issuerBecomes(issuer *v1alpha1.JWTIssuer, reason string) {
 	}, patience, 20*time.Millisecond).Should(gomega.Equal(reason))
 }
 
-func (w *world) signingKeys() *corev1.Secret {
+func (w *harness) signingKeys() *corev1.Secret {
 	w.t.Helper()
 	return get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "signing-keys-" + w.issuer}})
 }
 
-// The access ring is empty for a while when its key is withdrawn before the next one has been
-// published long enough. That must not hold up refresh tokens, and must not leave tokens of
-// the withdrawn key in Secrets.
+// The access ring is empty for a while if its key is withdrawn before the next one has been published long enough. That
+// must not delay refresh tokens, and must not leave tokens of the withdrawn key in Secrets.
 func TestAWithdrawnAccessKey(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer()
 	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{AccessToken: true} })
 	w.start()
@@ -65,10 +64,9 @@ func TestAWithdrawnAccessKey(t *testing.T) {
 	w.parseAccess(string(w.secret("orders").Data["access-token"]))
 }
 
-// Who asks for other signing keys gets them as soon as verifiers know them, and once; what the keys before
-// signed stays good.
+// A requested rotation of signing keys happens once, after the prepublish time; tokens of the earlier keys stay valid.
 func TestSigningKeysAreRotatedWhenAskedFor(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
@@ -95,7 +93,7 @@ func TestSigningKeysAreRotatedWhenAskedFor(t *testing.T) {
 		}
 		return at
 	}
-	w.Eventually(planned, patience).Should(gomega.Equal([]string{"1h0m0s", "1h0m0s"}), "not before they have been published for prepublish")
+	w.Eventually(planned, patience).Should(gomega.Equal([]string{"1h0m0s", "1h0m0s"}), "they must be published for prepublish first")
 	w.Expect(signing()).To(gomega.Equal(before))
 
 	w.clock.SetTime(w.clock.Now().Add(30 * time.Minute))
@@ -108,13 +106,13 @@ func TestSigningKeysAreRotatedWhenAskedFor(t *testing.T) {
 	w.edit(issuer, func() { metav1.SetMetaDataLabel(&issuer.ObjectMeta, "poked", "again") })
 	w.annotate(key, v1alpha1.AnnotationRotate, "afterwards")
 	w.reaches(key, 2)
-	w.Expect(signing()).To(gomega.Equal(after), "what was asked for once happens once")
+	w.Expect(signing()).To(gomega.Equal(after), "one request must cause one rotation")
 	w.Expect(key.Status.KeyID).To(gomega.Equal(after["refresh"]))
 }
 
-// A backup tool may put its own label in place of ours, by which the caches find the Secret.
+// A backup tool can replace the label by which the caches select the Secret.
 func TestSigningKeysWithoutOurLabelAreFoundAgain(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer()
 	w.start()
 	w.issuerBecomes(issuer, v1alpha1.ReasonKeysReady)
@@ -127,9 +125,9 @@ func TestSigningKeysWithoutOurLabelAreFoundAgain(t *testing.T) {
 	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)
 }
 
-// An issuer that is made again knows nothing of its keys; the tokens that live do.
+// An issuer that is created again has no record of its signing keys; valid tokens name them.
 func TestLostSigningKeysAreNotReplacedForAnIssuerMadeAgain(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
@@ -152,9 +150,9 @@ func TestLostSigningKeysAreNotReplacedForAnIssuerMadeAgain(t *testing.T) {
 	w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1))
 }
 
-// Verifiers have cached the keys that were lost: the new access key is published before it signs.
+// Verifiers have cached the lost signing keys: the new access key is published before it signs.
 func TestLostSigningKeysThatAreGivenUp(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
@@ -177,10 +175,10 @@ func TestLostSigningKeysThatAreGivenUp(t *testing.T) {
 	w.issuerBecomes(issuer, v1alpha1.ReasonKeysReady)
 }
 
-// A one-time key keeps the token of the issuer that it named before, until that is gone and the
-// Secret too: then it cannot be made again.
+// A one-time key keeps the token of its earlier issuer until that issuer and the Secret are deleted: then the token
+// cannot be signed again.
 func TestALostTokenOfAnIssuerThatIsGone(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer()
 	other := &v1alpha1.JWTIssuer{
 		ObjectMeta: metav1.ObjectMeta{Name: w.issuer + "-other"},
@@ -198,7 +196,7 @@ func TestALostTokenOfAnIssuerThatIsGone(t *testing.T) {
 	w.edit(key, func() { key.Spec.IssuerRef.Name = other.Name })
 	w.Eventually(func() string { return get(w, key).Status.Issuer }, patience).Should(gomega.Equal(other.Name))
 	w.Expect(w.admin.Delete(w.ctx, w.secret("orders"))).To(gomega.Succeed())
-	w.Eventually(w.tokenIn("orders"), patience).Should(gomega.Equal(token.Hash(held)), "its issuer is there, and it is made again")
+	w.Eventually(w.tokenIn("orders"), patience).Should(gomega.Equal(token.Hash(held)), "its issuer exists, so the token is signed again")
 
 	w.Expect(w.admin.Delete(w.ctx, issuer)).To(gomega.Succeed())
 	w.Expect(w.admin.Delete(w.ctx, w.secret("orders"))).To(gomega.Succeed())
@@ -207,9 +205,9 @@ func TestALostTokenOfAnIssuerThatIsGone(t *testing.T) {
 	w.Expect(string(key.Status.Content.Raw)).To(gomega.ContainSubstring(other.Spec.URL))
 }
 
-// A copy that a user made of a Secret is the user's.
+// A copy of a Secret that a user created belongs to the user.
 func TestACopyOfASecretIsLeftAlone(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
@@ -227,10 +225,10 @@ func TestACopyOfASecretIsLeftAlone(t *testing.T) {
 	w.Expect(w.secret("a-copy")).To(gomega.Equal(copied))
 }
 
-// TestAnIssuerWhosePolicyHasNoRules is ready, and says that it grants nothing. An object that an earlier
-// release stored so stays readable and can be changed in any other way.
+// TestAnIssuerWhosePolicyHasNoRules checks that such an issuer is ready, and that its message says that it grants nothing.
+// An object that an earlier release stored in this form stays readable and can be changed in any other way.
 func TestAnIssuerWhosePolicyHasNoRules(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
@@ -240,7 +238,7 @@ func TestAnIssuerWhosePolicyHasNoRules(t *testing.T) {
 		ready := meta.FindStatusCondition(get(w, issuer).Status.Conditions, v1alpha1.ConditionReady)
 		return string(ready.Status) + " " + ready.Reason + ": " + ready.Message
 	}
-	const nothing = "No key is granted a token, since spec.policy has no rules"
+	const nothing = "The issuer grants no tokens, since spec.policy has no rules"
 	w.Expect(message()).NotTo(gomega.ContainSubstring(nothing))
 
 	rules := get(w, issuer).Spec.Policy.DeepCopy()
@@ -249,7 +247,7 @@ func TestAnIssuerWhosePolicyHasNoRules(t *testing.T) {
 	w.becomes(key, v1alpha1.ReasonPolicyDenied)
 	ready := meta.FindStatusCondition(get(w, key).Status.Conditions, v1alpha1.ConditionReady)
 	w.Expect(ready.Message).To(gomega.ContainSubstring("spec.policy has no rules"))
-	w.Expect(w.token("orders")).To(gomega.Equal(held), "the client keeps its token, which a rule can make good again")
+	w.Expect(w.token("orders")).To(gomega.Equal(held), "the client keeps its token, which a new rule can grant again")
 
 	w.edit(issuer, func() { issuer.Spec.EndpointURL = "https://inside.example.com" })
 	w.edit(issuer, func() { metav1.SetMetaDataLabel(&issuer.ObjectMeta, "team", "shop") })

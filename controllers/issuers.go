@@ -21,19 +21,19 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 )
 
-// issuerView is what a refresh key needs of its issuer, read once per change of the issuer
-// or of its signing keys and shared by all keys. It never changes.
+// issuerView is the part of an issuer that its refresh keys need. All keys share it; a change of the issuer or of its
+// signing keys creates a new one. It is immutable.
 type issuerView struct {
 	issuer   lifecycle.Issuer
 	rings    *keyring.Rings
 	endpoint string
-	// record is the issuer itself, for what its status says of keys.
+	// record is the issuer itself, for the signing keys in its status.
 	record *v1alpha1.JWTIssuer
 
 	issuerVersion, ringsVersion string
 }
 
-// issuers reads issuers and remembers what it read.
+// issuers reads and caches issuerViews.
 type issuers struct {
 	cached    client.Reader
 	live      client.Reader
@@ -50,7 +50,7 @@ func newIssuers(cached, live client.Reader, namespace string) *issuers {
 	return &issuers{cached: cached, live: live, namespace: namespace, views: map[string]*issuerView{}, confirmed: map[string]confirmation{}}
 }
 
-// signingKeysName is the Secret, in the operator's namespace, with the signing keys of an issuer.
+// signingKeysName returns the name of the Secret, in the operator's namespace, with the signing keys of an issuer.
 func signingKeysName(issuer string) string { return signingKeysPrefix + issuer }
 
 const signingKeysPrefix = "signing-keys-"
@@ -59,13 +59,13 @@ func (s *issuers) view(ctx context.Context, name string) (*issuerView, error) {
 	return s.read(ctx, s.cached, name)
 }
 
-// viewLive reads from the API server: for decisions that an out-of-date cache must not make.
+// viewLive reads from the API server, for decisions that must not depend on an outdated cache.
 func (s *issuers) viewLive(ctx context.Context, name string) (*issuerView, error) {
 	return s.read(ctx, s.live, name)
 }
 
-// confirmedFor is how long a view that was compared with the API server need not be again:
-// the withdrawal of a signing key concerns all of an issuer's tokens at once.
+// confirmedFor is how long a view that was compared with the API server is not compared again. The withdrawal of a
+// signing key affects all tokens of an issuer at once.
 const confirmedFor = 5 * time.Second
 
 // viewConfirmed returns the view as the API server has it, read at most once per issuer and time. If another worker
@@ -92,9 +92,9 @@ type confirmation struct {
 	version string
 }
 
-// formerKey finds a refresh key of the issuer that once signed for a key that now names another.
-// It is gone where there is none; whether there is one in a ring that cannot be read, nobody
-// knows. As with signingKey, the API server is asked before it is said to be gone.
+// formerKey returns the signing key of an earlier issuer of a refresh key that now names another issuer. gone is true
+// if that signing key no longer exists; it stays false while a ring cannot be read. As in signingKey, gone is true
+// only after a read from the API server.
 func (s *issuers) formerKey(ctx context.Context, url, kid string, now time.Time) (key *keyring.Key, gone bool, err error) {
 	var all v1alpha1.JWTIssuerList
 	if err := s.cached.List(ctx, &all); err != nil {
@@ -146,7 +146,7 @@ func (s *issuers) read(ctx context.Context, reader client.Reader, name string) (
 	return view, nil
 }
 
-// forget drops what is known of an issuer, its private keys with it.
+// forget removes the view of an issuer, with its private keys, from the cache.
 func (s *issuers) forget(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,7 +168,7 @@ func viewOf(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, keysMissing bool) *
 	return view
 }
 
-// readiness fills in policy and rings, and tells whether refresh tokens can be signed.
+// readiness fills in policy and rings, and reports whether refresh tokens can be signed, with a message if not.
 func (v *issuerView) readiness(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, keysMissing bool) (bool, string) {
 	compiled, err := policy.Compile(&issuer.Spec)
 	if err != nil {
@@ -194,22 +194,22 @@ func (v *issuerView) readiness(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, 
 		v.issuer.AccessFrom = pendingFrom(rings, keyring.Access)
 	}
 	if meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionReady) == nil {
-		return false, "it has not been looked at yet."
+		return false, "the operator has not reconciled it yet."
 	}
 	return true, ""
 }
 
-// keysNotMade says why an issuer has no signing keys, with the message of its conditions.
+// keysNotMade returns why an issuer has no signing keys, with the message of its condition Ready.
 func keysNotMade(issuer *v1alpha1.JWTIssuer) string {
 	ready := meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionReady)
 	if ready == nil || ready.Status == metav1.ConditionTrue {
-		return "its signing keys are not made yet."
+		return "its signing keys do not exist yet."
 	}
-	return "its signing keys are not made yet. " + ready.Message
+	return "its signing keys do not exist yet. " + ready.Message
 }
 
-// lost tells whether a refresh key that is not in the ring should be there: it is on record,
-// and nobody withdrew it. The ring was damaged then, which the issuer's controller says.
+// lost reports whether a signing key that is missing from the refresh ring must be there: status lists it, and it is
+// neither withdrawn nor retired. Then the Secret is damaged, which the issuer's controller reports.
 func (v *issuerView) lost(kid string, now time.Time) bool {
 	return v.record != nil && slices.ContainsFunc(v.record.Status.Keys, func(key v1alpha1.SigningKeyStatus) bool {
 		return key.KID == kid && belongs(v.record, &key, now)
@@ -223,7 +223,7 @@ func accessLifetime(issuer *v1alpha1.JWTIssuer) time.Duration {
 	return policy.DefaultAccessLifetime
 }
 
-// reachableURL is where clients inside the cluster reach the endpoints.
+// reachableURL returns the URL at which clients inside the cluster reach the endpoints.
 func reachableURL(issuer *v1alpha1.JWTIssuer) string {
 	if issuer.Spec.EndpointURL != "" {
 		return issuer.Spec.EndpointURL

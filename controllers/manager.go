@@ -28,44 +28,44 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
-// Options of the operator. The zero value of each field is a sensible default but for Namespace.
+// Options of the operator. Each field except Namespace has a default for its zero value.
 type Options struct {
-	// Namespace is the operator's own, where the signing keys are. Required.
+	// Namespace is the operator's namespace, which holds the signing keys. Required.
 	Namespace string
-	// Namespaces are those whose keys are worked on. Empty: all.
+	// Namespaces are those whose keys the manager reconciles. Empty: all.
 	Namespaces []string
-	// TLSSecret is the Secret, in Namespace, with the token service's certificate. Where there is
-	// none it is made, and renewed. Default: refreshkeys-tokenserver-tls.
+	// TLSSecret is the Secret, in Namespace, with the serving certificate of the token service. If it does not exist,
+	// the operator creates and renews it. Default: refreshkeys-tokenserver-tls.
 	TLSSecret string
-	// TLSNames are DNS names and IP addresses that the certificate is for beside the hosts of all
-	// issuers and the Service's name.
+	// TLSNames are DNS names and IP addresses in the certificate in addition to the hosts of all issuers and the name
+	// of the Service.
 	TLSNames []string
-	// Workers is how many keys are worked on at once. Default 16.
+	// Workers is how many keys are reconciled at the same time. Default 16.
 	Workers int
-	// ReissuePerSecond paces what the withdrawal of a signing key sets off. Default 50.
+	// ReissuePerSecond limits the rotations that the withdrawal of a signing key causes. Default 50.
 	ReissuePerSecond float64
-	// FastPropagation has the pods that mount a Secret read a new token at once. The manager needs
-	// the rights of config/fast-propagation for it.
+	// FastPropagation makes the pods that mount a Secret read a new token at once. The manager needs the rights of
+	// config/fast-propagation for it.
 	FastPropagation bool
-	// Restarts has the workloads that spec.rolloutRestart names restarted after a rotation. The
-	// manager needs the rights of config/restarts for it.
+	// Restarts enables the restart of the workloads that spec.rolloutRestart names after a rotation. The manager needs
+	// the rights of config/restarts for it.
 	Restarts bool
-	// RestartDelay gathers rotations of about the same time into one restart. Default 5 s.
+	// RestartDelay is the delay of a restart after a rotation: rotations in that time share one restart. Default 5 s.
 	RestartDelay time.Duration
-	// Clock tells the time. Default: the machine's.
+	// Clock is the clock that decisions depend on. Default: the system clock.
 	Clock clock.PassiveClock
-	// Pulse tells the time between looks at what no watch tells of. Default: the machine's.
-	Pulse clock.WithTicker
-	// NewID makes identifiers of tokens. Default: UUIDs of version 7 (RFC 9562 §5.7).
+	// Ticker measures intervals: of checks of objects that are not watched, and of retries. Default: the system clock.
+	Ticker clock.WithTicker
+	// NewID returns a new token identifier (jti). Default: UUIDs of version 7 (RFC 9562 §5.7).
 	NewID func() string
-	// GenerateKey makes signing keys. Default: keyring.Generate.
+	// GenerateKey generates signing keys. Default: keyring.Generate.
 	GenerateKey KeyGenerator
-	// Metrics is where metrics are registered. Default: controller-runtime's registry, which the
-	// manager serves; nowhere with SeveralInProcess.
+	// Metrics is the registry for the metrics. Default: controller-runtime's registry, which the manager serves; none
+	// with SeveralInProcess.
 	Metrics prometheus.Registerer
-	// WithoutKeyMetrics has keys counted only, and none listed by itself: for very many of them.
+	// WithoutKeyMetrics disables the metrics of single keys, for installations with very many keys.
 	WithoutKeyMetrics bool
-	// SeveralInProcess allows more than one manager in a process, as tests want.
+	// SeveralInProcess allows more than one manager in a process, for tests.
 	SeveralInProcess bool
 }
 
@@ -85,11 +85,11 @@ func (o *Options) setDefaults() {
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
 	}
-	if o.Pulse == nil {
-		o.Pulse = clock.RealClock{}
+	if o.Ticker == nil {
+		o.Ticker = clock.RealClock{}
 	}
 	if o.NewID == nil {
-		o.NewID = func() string { return uuid.Must(uuid.NewV7()).String() } //nolint:forbidigo // this is where the real one comes in
+		o.NewID = func() string { return uuid.Must(uuid.NewV7()).String() } //nolint:forbidigo // the default that tests replace
 	}
 	if o.Metrics == nil && !o.SeveralInProcess {
 		o.Metrics = metrics.Registry
@@ -99,7 +99,7 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// Scheme knows all kinds that the operator works with.
+// Scheme returns a scheme with all kinds that the operator uses.
 func Scheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
@@ -110,17 +110,16 @@ func Scheme() *runtime.Scheme {
 	return scheme
 }
 
-// NewManager makes a manager with both controllers. What base says of caches, clients and
-// the scheme is replaced: they are part of how the controllers work. Its logger is kept from
-// showing what is in Secrets.
+// NewManager returns a manager with all controllers. It replaces the caches, the mapper and the scheme of base, and
+// wraps its logger so that bodies of Secrets are never logged.
 func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager, error) {
 	o.setDefaults()
 	config = rest.CopyConfig(config)
-	// The API server's own priority and fairness is the better judge of what it can bear.
+	// API Priority and Fairness in the API server limits the requests.
 	config.QPS = -1
 	calls := apicalls.New()
 	calls.Wrap(config)
-	base.Logger = discreet(base.Logger)
+	base.Logger = withoutBodyLogging(base.Logger)
 	base.Scheme = Scheme()
 	watched, err := watchedNamespaces(config, &o)
 	if err != nil {
@@ -130,29 +129,29 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	base.MapperProvider = newRememberingMapper
 	mgr, err := ctrl.NewManager(config, base)
 	if err != nil {
-		return nil, fmt.Errorf("make the manager: %w", err)
+		return nil, fmt.Errorf("create the manager: %w", err)
 	}
 	if err := mgr.Add(watched); err != nil {
 		return nil, err
 	}
 	certificates := newCertificateReconciler(mgr, &o)
 	if err := certificates.SetupWithManager(mgr, o); err != nil {
-		return nil, fmt.Errorf("set up the controller of the certificate: %w", err)
+		return nil, fmt.Errorf("set up the controller of the serving certificate: %w", err)
 	}
 	if err := newRefreshKeyReconciler(mgr, certificates, &o).SetupWithManager(mgr, o); err != nil {
 		return nil, fmt.Errorf("set up the controller of JWTRefreshKeys: %w", err)
 	}
 	issuerKeys := &IssuerReconciler{
 		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Events: mgr.GetEventRecorder("refreshkeys"),
-		own:     newOwnWrites(mgr.GetClient(), o.Pulse, func() client.Object { return &v1alpha1.JWTIssuer{} }),
-		altered: newAlterations(o.Pulse), failures: newFailures(o.Pulse),
-		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace, trust: certificates.Found, trustTold: certificates.told,
+		own:     newOwnWrites(mgr.GetClient(), o.Ticker, func() client.Object { return &v1alpha1.JWTIssuer{} }),
+		altered: newAlterations(o.Ticker), failures: newFailures(o.Ticker),
+		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace, trust: certificates.Found, trustChanged: certificates.findingChanged,
 	}
 	if err := issuerKeys.SetupWithManager(mgr, o); err != nil {
 		return nil, fmt.Errorf("set up the controller of JWTIssuers: %w", err)
 	}
-	if err := setUpFollowing(mgr, &o); err != nil {
-		return nil, fmt.Errorf("set up what follows a rotation: %w", err)
+	if err := setUpRollout(mgr, &o); err != nil {
+		return nil, fmt.Errorf("set up propagation and restarts: %w", err)
 	}
 	if o.Metrics == nil {
 		return mgr, nil
@@ -160,12 +159,12 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	return mgr, errors.Join(o.Metrics.Register(calls), o.Metrics.Register(&collector{reader: mgr.GetCache(), eachKey: !o.WithoutKeyMetrics}))
 }
 
-// setUpFollowing registers what an installation switches on to follow rotations.
-func setUpFollowing(mgr ctrl.Manager, o *Options) error {
+// setUpRollout registers the optional controllers that act after a rotation: propagation and restarts.
+func setUpRollout(mgr ctrl.Manager, o *Options) error {
 	if !o.FastPropagation && !o.Restarts {
 		return nil
 	}
-	// The manager's own client would watch all pods and workloads, since it reads from caches.
+	// The manager's client would watch all pods and workloads, since it reads from caches.
 	live, err := client.New(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
 	if err != nil {
 		return err
@@ -179,12 +178,12 @@ func setUpFollowing(mgr ctrl.Manager, o *Options) error {
 	if !o.Restarts {
 		return nil
 	}
-	told, err := lru.New[restartOf, string](rememberedFailures)
+	reportedFailures, err := lru.New[restartOf, string](rememberedFailures)
 	if err != nil {
 		return err
 	}
 	restart := &RestartReconciler{
-		Client: mgr.GetClient(), Live: boundedLive{boundedWrites{live}}, Events: mgr.GetEventRecorder("refreshkeys"), Clock: o.Clock, Delay: o.RestartDelay, told: told,
+		Client: mgr.GetClient(), Live: boundedLive{boundedWrites{live}}, Events: mgr.GetEventRecorder("refreshkeys"), Clock: o.Clock, Delay: o.RestartDelay, reportedFailures: reportedFailures,
 	}
 	return restart.SetupWithManager(mgr, *o)
 }
@@ -193,15 +192,15 @@ func newCertificateReconciler(mgr ctrl.Manager, o *Options) *CertificateReconcil
 	return &CertificateReconciler{
 		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Clock: o.Clock,
 		Namespace: o.Namespace, Secret: o.TLSSecret, Names: o.TLSNames, changed: make(chan event.GenericEvent, 1),
-		told: make(chan event.GenericEvent, 1),
+		findingChanged: make(chan event.GenericEvent, 1),
 	}
 }
 
 func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *CertificateReconciler, o *Options) *RefreshKeyReconciler {
 	return &RefreshKeyReconciler{
 		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Events: mgr.GetEventRecorder("refreshkeys"),
-		own:     newOwnWrites(mgr.GetClient(), o.Pulse, func() client.Object { return &v1alpha1.JWTRefreshKey{} }),
-		altered: newAlterations(o.Pulse), failures: newFailures(o.Pulse), restarts: o.Restarts,
+		own:     newOwnWrites(mgr.GetClient(), o.Ticker, func() client.Object { return &v1alpha1.JWTRefreshKey{} }),
+		altered: newAlterations(o.Ticker), failures: newFailures(o.Ticker), restarts: o.Restarts,
 		Clock: o.Clock, NewID: o.NewID, trusted: certificates.Trusted, trustChanged: certificates.changed,
 		issuers: newIssuers(mgr.GetClient(), boundedReader{mgr.GetAPIReader()}, o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
 	}
@@ -212,19 +211,19 @@ func cacheOptions(o *Options, watched *namespaces) cache.Options {
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Secret{}: {
-				Namespaces:            watched.secrets(o.Namespace),
+				Namespaces:            watched.secretCacheConfig(o.Namespace),
 				Label:                 labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
 				Transform:             digestSecrets(o.Namespace),
 				UnsafeDisableDeepCopy: ptr.To(true),
 			},
-			&v1alpha1.JWTRefreshKey{}: {Namespaces: watched.and(), Transform: slimKey},
+			&v1alpha1.JWTRefreshKey{}: {Namespaces: watched.cacheConfig(), Transform: slimKey},
 			&v1alpha1.JWTIssuer{}:     {UnsafeDisableDeepCopy: ptr.To(true)},
 		},
 	}
 }
 
-// slimKey drops what the controllers never look at. A write of status does not bring it
-// back to the API server, which ignores metadata there.
+// slimKey drops fields that the controllers never read. A write of status does not remove them from the API server,
+// which ignores metadata there.
 func slimKey(obj any) (any, error) {
 	if key, ok := obj.(*v1alpha1.JWTRefreshKey); ok {
 		key.ManagedFields = nil
@@ -233,7 +232,7 @@ func slimKey(obj any) (any, error) {
 	return obj, nil
 }
 
-// Synced is ready once the caches are filled: before that a manager can do nothing.
+// Synced returns a readiness check that succeeds once the caches are filled.
 func Synced(mgr ctrl.Manager) func(*http.Request) error {
 	return func(req *http.Request) error {
 		ctx, cancel := context.WithTimeout(req.Context(), time.Second)

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 )
 
-// rememberingMapper remembers the resource of a kind. A cache that differs by namespace asks before each read
+// rememberingMapper caches the resource of a kind. A cache with per-namespace configuration asks before each read
 // whether the kind is namespaced, which costs more than the read itself.
 type rememberingMapper struct {
 	meta.RESTMapper

@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// countingMapper counts how often it is asked, and knows Secrets only.
+// countingMapper maps only Secrets, and counts its calls.
 type countingMapper struct {
 	meta.RESTMapper
 	asked int
@@ -21,7 +21,7 @@ func (m *countingMapper) RESTMapping(kind schema.GroupKind, versions ...string) 
 	return &meta.RESTMapping{Resource: schema.GroupVersionResource{Version: versions[0], Resource: "secrets"}}, nil
 }
 
-// TestRememberingMapper: what is known is not asked for again, and what is not known may come to be.
+// TestRememberingMapper checks that the mapper caches known kinds, and asks again for unknown ones.
 func TestRememberingMapper(t *testing.T) {
 	for _, tt := range []struct {
 		kind  string
@@ -37,7 +37,7 @@ func TestRememberingMapper(t *testing.T) {
 				}
 			}
 			if below.asked != tt.asked {
-				t.Errorf("%s: three questions were passed on %d times, and should be %d times", tt.kind, below.asked, tt.asked)
+				t.Errorf("%s: of three calls, %d were passed on, want %d", tt.kind, below.asked, tt.asked)
 			}
 		})
 	}

@@ -15,40 +15,39 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// The metrics of a manager are read off its caches when they are asked for: they hold for whoever
-// of several managers is asked, and what is deleted is gone from them. Keys that logins made are
-// counted, and not listed: there may be very many, and nobody gave them a name to watch.
+// A scrape computes the metrics of a manager from its caches: every replica reports the same values, and deleted objects
+// disappear. Keys that logins created are only counted: there may be very many, and their names are generated.
 var (
 	keyReady = describe("key_ready", "1 while the condition Ready of a key is True, otherwise 0; reason is that of the condition.",
 		"namespace", "name", "issuer", "reason")
-	keyIssued             = describe("key_issued_timestamp_seconds", "When the current token of a key was made.", "namespace", "name")
+	keyIssued             = describe("key_issued_timestamp_seconds", "When the current token of a key was issued.", "namespace", "name")
 	keyExpiry             = describe("key_expiry_timestamp_seconds", "When the current token of a key expires.", "namespace", "name")
 	keyRenewal            = describe("key_renewal_timestamp_seconds", "When the next token of a key is due (status.renewalTime).", "namespace", "name")
-	keyLastUsed           = describe("key_last_used_timestamp_seconds", "When a token of a key was last exchanged, as far as it is on record.", "namespace", "name")
+	keyLastUsed           = describe("key_last_used_timestamp_seconds", "When a token of a key was last exchanged, as status records it.", "namespace", "name")
 	keySupersededLastUsed = describe("key_superseded_last_used_timestamp_seconds",
-		"When a superseded token was last exchanged, of a key that still accepts one.", "namespace", "name")
+		"When a superseded token of a key was last exchanged, while the key still accepts one.", "namespace", "name")
 	keyOverlapEnd = describe("key_overlap_end_timestamp_seconds",
-		"When the oldest superseded token of a key is refused at the latest, of a key that still accepts one.", "namespace", "name")
-	keyCount          = describe("keys", "Keys by issuer, kind (key, or session for those that logins made) and reason of the condition Ready.", "issuer", "kind", "reason")
+		"When the oldest superseded token of a key is refused at the latest, while the key still accepts one.", "namespace", "name")
+	keyCount          = describe("keys", "Keys by issuer, kind (key, or session for keys that logins created) and reason of the condition Ready.", "issuer", "kind", "reason")
 	revokedKeys       = describe("revoked_keys", "Revoked keys by issuer, kind and reason of the revocation.", "issuer", "kind", "reason")
 	issuerReady       = describe("issuer_ready", "1 while the condition Ready of an issuer is True, otherwise 0; reason is that of the condition.", "issuer", "reason")
 	signingKeys       = describe("signing_keys", "Signing keys by issuer, use and state.", "issuer", "use", "state")
 	signingKeyCreated = describe("signing_key_created_timestamp_seconds",
-		"When the oldest signing key of an issuer, use and state was made.", "issuer", "use", "state")
-	signingKeyRotation = describe("signing_key_rotation_timestamp_seconds", "When the next signing key of an issuer and use is to take over.", "issuer", "use")
+		"When the oldest signing key of an issuer, use and state was created.", "issuer", "use", "state")
+	signingKeyRotation = describe("signing_key_rotation_timestamp_seconds", "When the next signing key of an issuer and use becomes active.", "issuer", "use")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("refreshkeys_"+name, help, labels, nil)
 }
 
-// scrapeTimeout bounds how long the caches are waited for.
+// scrapeTimeout bounds how long a scrape waits for the caches.
 const scrapeTimeout = 5 * time.Second
 
-// collector reads metrics off the caches.
+// collector computes metrics from the caches.
 type collector struct {
 	reader client.Reader
-	// eachKey has keys listed one by one, and not only counted.
+	// eachKey is true if single keys have metrics, and not only counts.
 	eachKey bool
 }
 
@@ -90,7 +89,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// sample is what is collected at one time.
+// sample is one scrape.
 type sample struct {
 	out    chan<- prometheus.Metric
 	counts map[*prometheus.Desc]map[[3]string]float64
@@ -106,12 +105,12 @@ func (s *sample) time(desc *prometheus.Desc, at *metav1.Time, labels ...string) 
 	}
 }
 
-// revocationReasons are all that there are.
+// revocationReasons are all reasons of a revocation.
 var revocationReasons = []v1alpha1.RevocationReason{
 	v1alpha1.RevokedRequested, v1alpha1.RevokedLogout, v1alpha1.RevokedIdleTimeout, v1alpha1.RevokedReuseDetected, v1alpha1.RevokedKeyWithdrawn,
 }
 
-// readiness is the value and the reason of a condition Ready.
+// readiness returns the value and the reason of the condition Ready.
 func readiness(conditions []metav1.Condition) (value float64, reason string) {
 	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 	switch {
@@ -124,7 +123,7 @@ func readiness(conditions []metav1.Condition) (value float64, reason string) {
 	}
 }
 
-// Kinds of keys that are counted apart.
+// Kinds of keys, which are counted separately.
 const (
 	kindKey     = "key"
 	kindSession = "session"
@@ -162,7 +161,7 @@ func (s *sample) key(key *v1alpha1.JWTRefreshKey) {
 func (s *sample) issuer(issuer *v1alpha1.JWTIssuer) {
 	ready, reason := readiness(issuer.Status.Conditions)
 	s.gauge(issuerReady, ready, issuer.Name, reason)
-	// Told of from the beginning: a first one is a rise from 0, and not something that has no past.
+	// The counts start at 0, so that queries see the first revocation as an increase.
 	for _, kind := range []string{kindKey, kindSession} {
 		for _, why := range revocationReasons {
 			s.counts[revokedKeys][[3]string{issuer.Name, kind, string(why)}] += 0

@@ -17,7 +17,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers"
 )
 
-// metered has a manager's metrics registered where a test can read them.
+// metered registers a manager's metrics in a registry that the test can read.
 func metered(change ...func(*controllers.Options)) (*prometheus.Registry, func(*rest.Config, *controllers.Options)) {
 	registry := prometheus.NewRegistry()
 	return registry, func(_ *rest.Config, o *controllers.Options) {
@@ -28,9 +28,8 @@ func metered(change ...func(*controllers.Options)) (*prometheus.Registry, func(*
 	}
 }
 
-// samples are those of one metric that concern the world: its namespace or its issuer. Labels other
-// than those two make up their names.
-func (w *world) samples(registry *prometheus.Registry, name string) map[string]float64 {
+// samples returns the samples of one metric for the namespace or the issuer of the harness, named by the other labels.
+func (w *harness) samples(registry *prometheus.Registry, name string) map[string]float64 {
 	w.t.Helper()
 	families, err := registry.Gather()
 	w.Expect(err).NotTo(gomega.HaveOccurred())
@@ -41,16 +40,16 @@ func (w *world) samples(registry *prometheus.Registry, name string) map[string]f
 		}
 		for _, metric := range family.GetMetric() {
 			var labels []string
-			mine := false
+			matches := false
 			for _, label := range metric.GetLabel() {
 				switch {
 				case label.GetName() == "namespace" || label.GetName() == "issuer":
-					mine = mine || label.GetValue() == w.namespace || label.GetValue() == w.issuer
+					matches = matches || label.GetValue() == w.namespace || label.GetValue() == w.issuer
 				default:
 					labels = append(labels, label.GetValue())
 				}
 			}
-			if mine {
+			if matches {
 				found[strings.Join(labels, " ")] = metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
 			}
 		}
@@ -58,9 +57,9 @@ func (w *world) samples(registry *prometheus.Registry, name string) map[string]f
 	return found
 }
 
-// TestMetricsOfKeys: what status says of keys and issuers is what metrics say, and what is gone is gone.
+// TestMetricsOfKeys checks that the metrics match the status of keys and issuers, and that deleted objects have none.
 func TestMetricsOfKeys(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer()
 	registry, options := metered()
 	w.start(options)
@@ -115,7 +114,7 @@ func TestMetricsOfKeys(t *testing.T) {
 	is("revoked_keys", revoked())
 }
 
-// revoked are the counts of revoked keys, each 0 but those named: a first one must be seen to rise.
+// revoked returns the counts of revoked keys, which are 0 unless named: queries must see the first one as an increase.
 func revoked(one ...string) map[string]float64 {
 	counts := map[string]float64{}
 	for _, kind := range []string{"key", "session"} {
@@ -129,10 +128,9 @@ func revoked(one ...string) map[string]float64 {
 	return counts
 }
 
-// TestMetricsOfManyKeys: where keys are only counted, none is named; nor are they in the calls that
-// are counted.
+// TestMetricsOfManyKeys checks that metrics name no key if keys are only counted, and neither do the counts of API calls.
 func TestMetricsOfManyKeys(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	registry, options := metered(func(o *controllers.Options) { o.WithoutKeyMetrics = true })
 	w.start(options)

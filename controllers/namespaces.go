@@ -19,28 +19,28 @@ import (
 )
 
 const (
-	// namespaceLooks is how often it is looked whether a namespace that could not be watched can be.
-	namespaceLooks = 30 * time.Second
-	// askFor is how long an answer is waited for.
-	askFor = 30 * time.Second
+	// namespaceCheckInterval is how often the manager checks whether it can watch a namespace that it could not watch.
+	namespaceCheckInterval = 30 * time.Second
+	// accessReviewTimeout bounds the access reviews at the start.
+	accessReviewTimeout = 30 * time.Second
 )
 
-// namespaces are those whose keys are worked on, where these are not all.
+// namespaces are those whose keys the manager reconciles, if these are not all.
 //
-// A cache that may not list in one of its namespaces never fills, and the manager would do nothing
-// anywhere: one tenant who deletes their namespace, or the Role in it, would stop all others at the
-// next start. So those that cannot be watched are left out, until they can be.
+// A cache that may not list in one of its namespaces never fills, and the manager would reconcile nothing. One tenant
+// who deletes their namespace, or the Role in it, would stop all others at the next start. So the manager leaves out
+// namespaces that it cannot watch, until it can.
 type namespaces struct {
 	reviews    authorizationclient.SelfSubjectAccessReviewInterface
-	pulse      clock.WithTicker
+	ticker     clock.WithTicker
 	watched    []string
 	unwatched  []string
 	everywhere bool
 }
 
-// watchedNamespaces asks the API server which of the namespaces this manager may work in.
+// watchedNamespaces asks the API server which of the namespaces this manager may watch.
 func watchedNamespaces(config *rest.Config, o *Options) (*namespaces, error) {
-	n := &namespaces{pulse: o.Pulse, everywhere: len(o.Namespaces) == 0}
+	n := &namespaces{ticker: o.Ticker, everywhere: len(o.Namespaces) == 0}
 	if n.everywhere {
 		return n, nil
 	}
@@ -49,12 +49,12 @@ func watchedNamespaces(config *rest.Config, o *Options) (*namespaces, error) {
 		return nil, err
 	}
 	n.reviews = clients.AuthorizationV1().SelfSubjectAccessReviews()
-	ctx, cancel := context.WithTimeout(context.Background(), askFor)
+	ctx, cancel := context.WithTimeout(context.Background(), accessReviewTimeout)
 	defer cancel()
 	for _, name := range o.Namespaces {
 		allowed, err := n.allowed(ctx, name)
 		if err != nil {
-			return nil, fmt.Errorf("ask whether keys of namespace %s can be worked on: %w", name, err)
+			return nil, fmt.Errorf("check whether the manager can watch namespace %s: %w", name, err)
 		}
 		if allowed {
 			n.watched = append(n.watched, name)
@@ -63,12 +63,12 @@ func watchedNamespaces(config *rest.Config, o *Options) (*namespaces, error) {
 		}
 	}
 	if len(n.watched) == 0 {
-		return nil, fmt.Errorf("none of the namespaces %v can be worked on: they do not exist, or the Role for the manager is not there", n.unwatched)
+		return nil, fmt.Errorf("the manager can watch none of the namespaces %v: they do not exist, or they lack the Role for the manager", n.unwatched)
 	}
 	return n, nil
 }
 
-// allowed tells whether keys and Secrets of a namespace can be watched.
+// allowed reports whether the manager can watch keys and Secrets of a namespace.
 func (n *namespaces) allowed(ctx context.Context, namespace string) (bool, error) {
 	for _, what := range []authorizationv1.ResourceAttributes{
 		{Namespace: namespace, Verb: "list", Group: v1alpha1.Group, Resource: "jwtrefreshkeys"},
@@ -85,8 +85,8 @@ func (n *namespaces) allowed(ctx context.Context, namespace string) (bool, error
 	return true, nil
 }
 
-// and is for the cache: these namespaces and some more, or all where nil.
-func (n *namespaces) and(more ...string) map[string]cache.Config {
+// cacheConfig returns the cache configuration for these namespaces and further ones; nil selects all.
+func (n *namespaces) cacheConfig(more ...string) map[string]cache.Config {
 	if n.everywhere {
 		return nil
 	}
@@ -97,10 +97,10 @@ func (n *namespaces) and(more ...string) map[string]cache.Config {
 	return all
 }
 
-// secrets is for the cache of Secrets. In the operator's own namespace it shows all of them, whatever their
-// labels: a policy that changes labels must not hide the signing keys.
-func (n *namespaces) secrets(own string) map[string]cache.Config {
-	all := n.and(own)
+// secretCacheConfig returns the configuration for the cache of Secrets. In the operator's namespace it selects all
+// Secrets, with any labels: a policy that changes labels must not hide the signing keys.
+func (n *namespaces) secretCacheConfig(own string) map[string]cache.Config {
+	all := n.cacheConfig(own)
 	if n.everywhere {
 		all = map[string]cache.Config{cache.AllNamespaces: {}}
 	}
@@ -108,28 +108,28 @@ func (n *namespaces) secrets(own string) map[string]cache.Config {
 	return all
 }
 
-// NeedLeaderElection is part of manager.LeaderElectionRunnable: whoever stands by must watch what
-// the leader does.
+// NeedLeaderElection is part of manager.LeaderElectionRunnable. It is false: a standby replica must watch the same
+// namespaces as the leader.
 func (*namespaces) NeedLeaderElection() bool { return false }
 
-// Start waits until a namespace that was left out can be watched, and then ends the manager: a
-// cache has its namespaces from the beginning, and whoever runs the manager starts it again.
+// Start waits until the manager can watch a namespace that was left out, and then returns an error, which ends the
+// manager. The namespaces of a cache are fixed, and the Deployment starts the manager again.
 func (n *namespaces) Start(ctx context.Context) error {
 	if len(n.unwatched) == 0 {
 		return nil
 	}
-	ctrl.LoggerFrom(ctx).Info("namespaces are left out: they do not exist, or the Role for the manager is not there", "namespaces", n.unwatched)
-	ticker := n.pulse.NewTicker(namespaceLooks)
-	defer ticker.Stop()
+	ctrl.LoggerFrom(ctx).Info("the manager does not watch some namespaces: they do not exist, or they lack the Role for the manager", "namespaces", n.unwatched)
+	ticks := n.ticker.NewTicker(namespaceCheckInterval)
+	defer ticks.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C():
+		case <-ticks.C():
 		}
 		for _, name := range n.unwatched {
 			if allowed, err := n.allowed(ctx, name); err == nil && allowed {
-				return fmt.Errorf("namespace %s can be worked on now: start again to watch it", name)
+				return fmt.Errorf("the manager can watch namespace %s now: restart it", name)
 			}
 		}
 	}

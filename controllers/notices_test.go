@@ -17,8 +17,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// says is a condition of a key: reason and message; empty where it is not true.
-func (w *world) says(key *v1alpha1.JWTRefreshKey, kind string) func() string {
+// says returns reason and message of a condition of a key; empty if it is not True.
+func (w *harness) says(key *v1alpha1.JWTRefreshKey, kind string) func() string {
 	return func() string {
 		condition := meta.FindStatusCondition(get(w, key).Status.Conditions, kind)
 		if condition == nil || condition.Status != metav1.ConditionTrue {
@@ -28,8 +28,8 @@ func (w *world) says(key *v1alpha1.JWTRefreshKey, kind string) func() string {
 	}
 }
 
-// noted are the notes of the events with a reason about an object; what the recorder gathers into a series counts.
-func (w *world) noted(object client.Object, reason string) func() []string {
+// noted returns the notes of the events with a reason about an object, one for each event of a series.
+func (w *harness) noted(object client.Object, reason string) func() []string {
 	return func() (notes []string) {
 		var events eventsv1.EventList
 		w.Expect(w.admin.List(w.ctx, &events)).To(gomega.Succeed())
@@ -46,9 +46,10 @@ func (w *world) noted(object client.Object, reason string) func() []string {
 	}
 }
 
-// A rotation that waits says for what and until when, by a time that stands, in the condition Reconciling and in one event.
+// A waiting rotation reports its cause and its latest time, which does not change, in the condition Reconciling and in one
+// event.
 func TestARotationThatWaitsSaysUntilWhen(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
@@ -62,19 +63,20 @@ func TestARotationThatWaitsSaysUntilWhen(t *testing.T) {
 	w.Eventually(says, patience, 20*time.Millisecond).Should(gomega.HavePrefix("OverlapPending: "))
 	end := key.Status.Previous[0].ExpiresAt.UTC().Format(time.RFC3339)
 	w.Expect(says()).To(gomega.And(gomega.ContainSubstring("waits until revision 1"), gomega.ContainSubstring("at "+end+" at the latest")))
-	w.Expect(w.told(key)()).To(gomega.And(gomega.HavePrefix("True Issued: "), gomega.Not(gomega.ContainSubstring("waits"))))
+	w.Expect(w.readyOf(key)()).To(gomega.And(gomega.HavePrefix("True Issued: "), gomega.Not(gomega.ContainSubstring("waits"))))
 	w.Eventually(w.noted(key, v1alpha1.ReasonOverlapPending), patience).Should(gomega.ConsistOf(gomega.ContainSubstring(end)))
 
-	said := says()
+	message := says()
 	w.clock.SetTime(w.clock.Now().Add(time.Hour))
 	w.poke(key)
-	w.Consistently(says, time.Second, 20*time.Millisecond).Should(gomega.Equal(said))
+	w.Consistently(says, time.Second, 20*time.Millisecond).Should(gomega.Equal(message))
 	w.Expect(w.noted(key, v1alpha1.ReasonOverlapPending)()).To(gomega.HaveLen(1))
 }
 
-// An issuer without a key that may sign says from when one may, and so does a key whose Secret is to hold an access token.
+// An issuer without a key that may sign reports from when one may, and so does a key whose Secret must hold an access
+// token.
 func TestWaitingForASigningKeySaysUntilWhen(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer()
 	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{AccessToken: true} })
 	w.start()
@@ -95,7 +97,7 @@ func TestWaitingForASigningKeySaysUntilWhen(t *testing.T) {
 	w.Eventually(w.noted(issuer, v1alpha1.ReasonKeyPending), patience).Should(gomega.ContainElement(gomega.ContainSubstring("may sign, once it has been published for signing.prepublish: from " + from)))
 	w.Eventually(w.says(key, v1alpha1.ConditionReconciling), patience).Should(gomega.And(gomega.HavePrefix("KeyPending: "), gomega.ContainSubstring("from "+from)))
 	w.Eventually(w.noted(key, v1alpha1.ReasonKeyPending), patience).Should(gomega.HaveLen(1))
-	w.Expect(w.told(key)()).To(gomega.HavePrefix("True Issued: "))
+	w.Expect(w.readyOf(key)()).To(gomega.HavePrefix("True Issued: "))
 
 	w.clock.SetTime(w.clock.Now().Add(time.Hour))
 	w.poke(key)
@@ -104,9 +106,9 @@ func TestWaitingForASigningKeySaysUntilWhen(t *testing.T) {
 	w.Eventually(w.says(key, v1alpha1.ConditionReconciling), patience).Should(gomega.BeEmpty())
 }
 
-// A part of spec that has no effect is told in a condition of its own and one event, and harms nothing.
+// A part of spec that has no effect is reported in a condition of its own and one event, and does not affect Ready.
 func TestWhatHasNoEffectIsTold(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	restarts := w.createKey("restarts", func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: "orders"}}
@@ -128,43 +130,43 @@ func TestWhatHasNoEffectIsTold(t *testing.T) {
 		w.becomes(c.key, v1alpha1.ReasonIssued)
 		w.Eventually(w.says(c.key, c.kind), patience).Should(gomega.HavePrefix(c.reason + ": spec."))
 		w.Eventually(w.noted(c.key, c.reason), patience).Should(gomega.HaveLen(1))
-		w.Expect(w.told(c.key)()).To(gomega.HavePrefix("True Issued: "))
+		w.Expect(w.readyOf(c.key)()).To(gomega.HavePrefix("True Issued: "))
 		w.Expect(w.says(c.key, v1alpha1.ConditionStalled)() + w.says(c.key, v1alpha1.ConditionReconciling)()).To(gomega.BeEmpty())
 	}
 	w.becomes(plain, v1alpha1.ReasonIssued)
 	w.Expect(plain.Status.Conditions).To(gomega.HaveLen(1))
 
 	stop()
-	w.start(w.following())
+	w.start(w.rollouts())
 	w.Eventually(w.says(restarts, v1alpha1.ConditionRestartIgnored), patience).Should(gomega.BeEmpty())
 	w.edit(grace, func() { grace.Spec.Rotation.RetryGrace = nil })
 	w.Eventually(w.says(grace, v1alpha1.ConditionReuseUndetected), patience).Should(gomega.BeEmpty())
 }
 
-// A restart that cannot be made is told in an event of the key, once for each token.
+// A failed restart is reported in an event of the key, once for each token.
 func TestRestartsThatFailAreTold(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
-	w.start(w.following())
+	w.start(w.rollouts())
 	orders := deployment(w, "orders")
 	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: "orders"}, {Kind: "StatefulSet", Name: "missing"}}
 	})
 	w.becomes(key, v1alpha1.ReasonIssued)
 	w.Eventually(func() map[string]string { return get(w, orders).Annotations }, patience).ShouldNot(gomega.BeEmpty())
-	w.Expect(w.noted(key, "RestartFailed")()).To(gomega.BeEmpty(), "a first token restarts nothing")
+	w.Expect(w.noted(key, "RestartFailed")()).To(gomega.BeEmpty(), "a first token must restart no workload")
 	w.refuseDeployments()
 	w.annotate(key, v1alpha1.AnnotationRotate, "once")
-	told := gomega.ConsistOf(
+	reported := gomega.ConsistOf(
 		gomega.ContainSubstring("StatefulSet missing for revision 2: it does not exist"),
 		gomega.And(gomega.ContainSubstring("Deployment orders for revision 2"), gomega.ContainSubstring("denied request")),
 	)
-	w.Eventually(w.noted(key, "RestartFailed"), patience).Should(told)
-	w.Consistently(w.noted(key, "RestartFailed"), 2*time.Second, 100*time.Millisecond).Should(told)
+	w.Eventually(w.noted(key, "RestartFailed"), patience).Should(reported)
+	w.Consistently(w.noted(key, "RestartFailed"), 2*time.Second, 100*time.Millisecond).Should(reported)
 }
 
-// refuseDeployments has a policy refuse every change of the Deployments of the namespace.
-func (w *world) refuseDeployments() {
+// refuseDeployments installs a policy that refuses every change of Deployments in the namespace.
+func (w *harness) refuseDeployments() {
 	w.t.Helper()
 	name := w.namespace + "-deployments"
 	w.create(&admissionv1.ValidatingAdmissionPolicy{
@@ -190,10 +192,10 @@ func (w *world) refuseDeployments() {
 	}, patience).Should(gomega.BeTrue())
 }
 
-// A webhook that keeps the operator from writing its own Secrets is told by the issuer whose signing keys it wants to write,
-// and by keys that wait for them, or for the certificate of the token service.
+// If a webhook prevents the operator from writing its own Secrets, the issuer reports it for its signing keys, and so do
+// keys that wait for them or for the serving certificate.
 func TestSecretsOfTheOperatorThatCannotBeWritten(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	key := w.createKey("orders")
 	stop := w.start()
 	w.becomes(key, v1alpha1.ReasonIssuerNotFound)
@@ -206,22 +208,22 @@ func TestSecretsOfTheOperatorThatCannotBeWritten(t *testing.T) {
 			return ""
 		}
 		return ready.Reason + ": " + ready.Message
-	}, toldWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix("SecretRefused: "), gomega.ContainSubstring(answer)))
-	w.Expect(meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionStalled)).To(gomega.BeNil(), "it goes on by itself")
+	}, reportedWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix("SecretRefused: "), gomega.ContainSubstring(answer)))
+	w.Expect(meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionStalled)).To(gomega.BeNil(), "it must continue without a user")
 	w.Eventually(w.noted(issuer, v1alpha1.ReasonSecretRefused), patience).Should(gomega.HaveLen(1))
-	w.Eventually(w.told(key), toldWithin).Should(gomega.And(gomega.HavePrefix("False IssuerNotReady: "), gomega.ContainSubstring(answer)))
+	w.Eventually(w.readyOf(key), reportedWithin).Should(gomega.And(gomega.HavePrefix("False IssuerNotReady: "), gomega.ContainSubstring(answer)))
 	lift()
-	w.Eventually(w.told(key), 2*triedAgainWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
+	w.Eventually(w.readyOf(key), 2*retriedWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
 	stop()
 
-	// The issuer is ready, and the certificate of the token service cannot be made.
+	// The issuer is ready, and the operator cannot create the serving certificate.
 	lift = w.secretsUnreachable(apiserver.Namespace)
 	fresh := w.createKey("fresh")
 	w.start(servedBy(w.issuer + "-tls"))
-	w.Eventually(w.told(fresh), toldWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix("False Issuing: "), gomega.ContainSubstring(answer)))
+	w.Eventually(w.readyOf(fresh), reportedWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix("False Issuing: "), gomega.ContainSubstring(answer)))
 	w.Eventually(func() []string { return w.warnings(fresh) }, patience).Should(gomega.HaveLen(1))
 	lift()
-	w.Eventually(w.told(fresh), 2*triedAgainWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
+	w.Eventually(w.readyOf(fresh), 2*retriedWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
 	served := w.tlsSecret()
 	w.t.Cleanup(func() { _ = w.admin.Delete(w.t.Context(), served) })
 }

@@ -17,9 +17,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// refuseUpdates has a policy of the namespace refuse every change of its Secrets, and returns
-// when it is in force.
-func (w *world) refuseUpdates() (allow func()) {
+// refuseUpdates installs a policy that refuses every change of Secrets in the namespace, and returns when it is in force.
+func (w *harness) refuseUpdates() (allow func()) {
 	w.t.Helper()
 	policy := &admissionv1.ValidatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: w.namespace},
@@ -52,28 +51,28 @@ func (w *world) refuseUpdates() (allow func()) {
 	}
 }
 
-// A Secret that cannot be emptied is said once, beside what became of the key, and costs no
-// write for each time that it is tried again.
+// A Secret that cannot be emptied is reported once, with the reason of the key's conditions, and its retries write no
+// status.
 func TestARefusedSecretIsReportedOnce(t *testing.T) {
 	tests := []struct {
 		name, reason string
-		happens      func(*world, *v1alpha1.JWTRefreshKey)
+		happens      func(*harness, *v1alpha1.JWTRefreshKey)
 	}{
-		{"revoked", v1alpha1.ReasonRevoked, func(w *world, key *v1alpha1.JWTRefreshKey) {
+		{"revoked", v1alpha1.ReasonRevoked, func(w *harness, key *v1alpha1.JWTRefreshKey) {
 			w.edit(key, func() { key.Spec.Revoked = true })
 		}},
-		{"expired", v1alpha1.ReasonExpired, func(w *world, key *v1alpha1.JWTRefreshKey) {
+		{"expired", v1alpha1.ReasonExpired, func(w *harness, key *v1alpha1.JWTRefreshKey) {
 			w.clock.SetTime(key.Status.ExpiresAt.Time)
 			w.poke(key)
 		}},
-		{"edited", v1alpha1.ReasonSecretRefused, func(w *world, key *v1alpha1.JWTRefreshKey) {
+		{"edited", v1alpha1.ReasonSecretRefused, func(w *harness, key *v1alpha1.JWTRefreshKey) {
 			w.edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Labels: map[string]v1alpha1.LabelValue{"team": "shop"}} })
 		}},
 	}
 	for _, tt := range tests {
-		// Not in parallel: the clock is moved, and a manager of another test would have another.
+		// Not in parallel: a manager of another test has another clock.
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newHarness(t)
 			w.createIssuer()
 			key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) {
 				k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationNever}
@@ -87,7 +86,7 @@ func TestARefusedSecretIsReportedOnce(t *testing.T) {
 
 			version, events := key.ResourceVersion, len(w.eventsOf(key))
 			w.Consistently(func() string { return get(w, key).ResourceVersion }, 2*time.Second, 20*time.Millisecond).Should(gomega.Equal(version))
-			w.Expect(len(w.eventsOf(key))).To(gomega.BeNumerically("<=", events+1), "an event that was on its way may still come")
+			w.Expect(len(w.eventsOf(key))).To(gomega.BeNumerically("<=", events+1), "a delayed event may still arrive")
 
 			allow()
 			w.Eventually(func() string { return messageOf(get(w, key)) }, 2*patience).ShouldNot(gomega.ContainSubstring("denied request"))
@@ -95,16 +94,16 @@ func TestARefusedSecretIsReportedOnce(t *testing.T) {
 	}
 }
 
-func (w *world) eventsOf(key *v1alpha1.JWTRefreshKey) []eventsv1.Event {
+func (w *harness) eventsOf(key *v1alpha1.JWTRefreshKey) []eventsv1.Event {
 	w.t.Helper()
 	var events eventsv1.EventList
 	w.Expect(w.admin.List(w.ctx, &events, client.InNamespace(key.Namespace))).To(gomega.Succeed())
 	return events.Items
 }
 
-// What leaked is refused even while nothing can be made in its place, which then comes by itself.
+// A leaked token is refused even while no new one can be minted; the new one follows without a user.
 func TestRotateNowWhileThePolicyDenies(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{"https://orders.example.com"}}}}
 	})
@@ -128,9 +127,9 @@ func TestRotateNowWhileThePolicyDenies(t *testing.T) {
 	w.refuses(leaked)
 }
 
-// Tokens end while the certificate of the token service cannot be made, which only new Secrets need.
+// Tokens end while the operator cannot create the serving certificate, which only new Secrets need.
 func TestTokensEndWhileThereIsNoCertificate(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	revoked, leaked := w.createKey("revoked"), w.createKey("leaked", func(key *v1alpha1.JWTRefreshKey) {
 		key.Spec.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: "orders"}}
@@ -147,12 +146,12 @@ func TestTokensEndWhileThereIsNoCertificate(t *testing.T) {
 	w.becomes(revoked, v1alpha1.ReasonRevoked)
 	w.refuses(held)
 	w.Eventually(func() bool { return w.tokenIn("revoked")() == "" }, patience).Should(gomega.BeTrue(), "the Secret still holds the token")
-	w.Expect(w.secret("revoked").Data[v1alpha1.SecretCA]).To(gomega.Equal(trusts), "what to trust is not known, and stays")
-	w.Expect(w.told(revoked)()).NotTo(gomega.ContainSubstring("NOT-A-NAME"))
+	w.Expect(w.secret("revoked").Data[v1alpha1.SecretCA]).To(gomega.Equal(trusts), "the CA bundle is unknown, and must stay")
+	w.Expect(w.readyOf(revoked)()).NotTo(gomega.ContainSubstring("NOT-A-NAME"))
 
-	w.Eventually(w.told(leaked), patience).Should(gomega.And(gomega.HavePrefix("False SecretRefused: "), gomega.ContainSubstring("NOT-A-NAME")))
+	w.Eventually(w.readyOf(leaked), patience).Should(gomega.And(gomega.HavePrefix("False SecretRefused: "), gomega.ContainSubstring("NOT-A-NAME")))
 	w.refuses(leak)
-	w.Expect(w.says(leaked, v1alpha1.ConditionRestartIgnored)()).NotTo(gomega.BeEmpty(), "a failure takes no notice away")
+	w.Expect(w.says(leaked, v1alpha1.ConditionRestartIgnored)()).NotTo(gomega.BeEmpty(), "a failure must not remove a notice")
 	stop()
 	w.start()
 	w.becomes(leaked, v1alpha1.ReasonIssued)
@@ -161,7 +160,7 @@ func TestTokensEndWhileThereIsNoCertificate(t *testing.T) {
 }
 
 func TestAnImmutableSecretOfARevokedKeyGoes(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders")
 	w.start()

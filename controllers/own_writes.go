@@ -13,19 +13,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// longestLag is how long an object waits for the caches to show the manager's own last write of it. After
-// that it is read from the API server.
+// longestLag is how long an object waits for the caches to show the manager's last write of it. After
+// that, the manager reads it from the API server.
 const longestLag = 500 * time.Millisecond
 
-// ownWrites remembers what this manager wrote and the caches do not show yet. An object whose last write is
-// not shown is not decided on: the event of that write wakes it, or longestLag ends. Nothing waits meanwhile.
+// ownWrites records the manager's own writes that the caches do not show yet. The manager reconciles the object of
+// such a write when the event of the write arrives, or after longestLag. No worker waits in between.
 //
-// It saves work, and nothing depends on it: every write is made under the resourceVersion that it was decided
-// on. An entry is removed when the caches show the write, so objects at rest have none.
+// It only saves work: correctness rests on the resourceVersion under which every write is made. An entry is removed
+// when the caches show the write, so objects at rest have none.
 type ownWrites struct {
 	cached client.Reader
-	pulse  clock.PassiveClock
-	// blank makes an object of the kind that the entries are for.
+	clock  clock.PassiveClock
+	// blank returns an empty object of the kind that the entries are for.
 	blank func() client.Object
 
 	mu      sync.Mutex
@@ -49,17 +49,17 @@ type secretWrite struct {
 	deleted types.UID
 }
 
-func newOwnWrites(cached client.Reader, pulse clock.PassiveClock, blank func() client.Object) *ownWrites {
-	return &ownWrites{cached: cached, pulse: pulse, blank: blank, pending: map[types.NamespacedName]pendingWrites{}}
+func newOwnWrites(cached client.Reader, clock clock.PassiveClock, blank func() client.Object) *ownWrites {
+	return &ownWrites{cached: cached, clock: clock, blank: blank, pending: map[types.NamespacedName]pendingWrites{}}
 }
 
-// wroteStatus notes a write of an object's status.
+// wroteStatus records a write of an object's status.
 func (w *ownWrites) wroteStatus(object client.Object) {
 	w.note(client.ObjectKeyFromObject(object), func(p *pendingWrites) { p.status = object.GetResourceVersion() })
 }
 
-// wroteSecret notes a write of an object's Secret, and the end of what was expected of it before. The caches
-// show a Secret only if it has the label that they select by; there are no events for other Secrets.
+// wroteSecret records a write of an object's Secret, in place of an earlier one. The caches show a Secret only if it
+// has the label that they select by; there are no events for other Secrets.
 func (w *ownWrites) wroteSecret(name types.NamespacedName, secret *corev1.Secret) {
 	w.note(name, func(p *pendingWrites) {
 		p.secret = secretWrite{}
@@ -69,7 +69,7 @@ func (w *ownWrites) wroteSecret(name types.NamespacedName, secret *corev1.Secret
 	})
 }
 
-// deletedSecret notes the deletion of an object's Secret.
+// deletedSecret records the deletion of an object's Secret.
 func (w *ownWrites) deletedSecret(name types.NamespacedName, secret *corev1.Secret) {
 	w.note(name, func(p *pendingWrites) {
 		p.secret = secretWrite{}
@@ -83,7 +83,7 @@ func (w *ownWrites) note(name types.NamespacedName, change func(*pendingWrites))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p := w.pending[name]
-	p.at = w.pulse.Now()
+	p.at = w.clock.Now()
 	change(&p)
 	w.set(name, p)
 }
@@ -96,8 +96,8 @@ func (w *ownWrites) set(name types.NamespacedName, p pendingWrites) {
 	w.pending[name] = p
 }
 
-// behind tells what to do while the caches do not show the last write of an object. If wait is not 0, the object must
-// be looked at again after it. If live is true, the wait has taken too long: read the object from the API server.
+// behind returns what to do while the caches do not show the last write of an object. If wait is not 0, reconcile the
+// object after it. If live is true, longestLag is over: read the object from the API server.
 func (w *ownWrites) behind(ctx context.Context, name types.NamespacedName) (wait time.Duration, live bool, err error) {
 	w.mu.Lock()
 	p, found := w.pending[name]
@@ -130,14 +130,14 @@ func (w *ownWrites) behind(ctx context.Context, name types.NamespacedName) (wait
 	if left.status == "" && left.secret == (secretWrite{}) {
 		return 0, false, nil
 	}
-	if wait := p.at.Add(longestLag).Sub(w.pulse.Now()); wait > 0 {
+	if wait := p.at.Add(longestLag).Sub(w.clock.Now()); wait > 0 {
 		return wait, false, nil
 	}
 	return 0, true, nil
 }
 
-// sawSecret notes what the API server has under the name of an object's Secret, nil for nothing. A write that
-// another has followed, or of a Secret that was relabelled since, is one that the caches may never show.
+// sawSecret records the Secret that the API server returned for an object, nil if it does not exist. It removes an
+// expected write that the caches may never show: another write followed, or the Secret lost its label.
 func (w *ownWrites) sawSecret(name types.NamespacedName, secret *corev1.Secret) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -158,8 +158,8 @@ func (w *ownWrites) forget(name types.NamespacedName) {
 	delete(w.pending, name)
 }
 
-// showsStatus tells whether the cache shows an object as it was written, or later. One that is not there was
-// deleted since.
+// showsStatus reports whether the cache shows an object at the written version or later. An object that is not in the
+// cache was deleted since.
 func (w *ownWrites) showsStatus(ctx context.Context, name types.NamespacedName, version string) (bool, error) {
 	object := w.blank()
 	if err := w.cached.Get(ctx, name, object); err != nil {
@@ -180,7 +180,7 @@ func (w *ownWrites) showsSecret(ctx context.Context, write secretWrite) (bool, e
 	return err == nil && !olderVersion(secret.ResourceVersion, write.version), nil
 }
 
-// olderVersion compares resourceVersions of one kind. One that cannot be read is not older.
+// olderVersion reports whether resourceVersion a is older than b, of objects of one kind; false if either is invalid.
 func olderVersion(a, b string) bool {
 	order, err := resourceversion.CompareResourceVersion(a, b)
 	return err == nil && order < 0

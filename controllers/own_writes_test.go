@@ -14,7 +14,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// cacheOf stands for a cache that shows these objects.
+// cacheOf returns a fake cache with these objects.
 func cacheOf(t *testing.T, objects ...client.Object) client.Reader {
 	t.Helper()
 	return fake.NewClientBuilder().WithScheme(Scheme()).WithObjects(objects...).Build()
@@ -39,7 +39,7 @@ func relabelled(secret *corev1.Secret) {
 	secret.Labels = map[string]string{v1alpha1.LabelManagedBy: "platform"}
 }
 
-// TestOwnWrites: what a key waits for after the manager wrote something, and for how long.
+// TestOwnWrites checks which write of the manager a key waits for, and for how long.
 func TestOwnWrites(t *testing.T) {
 	key := types.NamespacedName{Namespace: "shop", Name: "orders"}
 	const now, waits, reads = "decides on the cache", "waits for the event", "reads from the API server"
@@ -49,7 +49,7 @@ func TestOwnWrites(t *testing.T) {
 		cached []client.Object
 		after  time.Duration
 		want   string
-		// rest: the entry is gone.
+		// rest is true if the entry is removed.
 		rest bool
 	}{
 		{name: "nothing", wrote: func(*ownWrites) {}, want: now, rest: true},
@@ -57,7 +57,7 @@ func TestOwnWrites(t *testing.T) {
 		{name: "a status that is not shown for long", wrote: func(w *ownWrites) { w.wroteStatus(keyAt("20")) }, cached: []client.Object{keyAt("9")}, after: longestLag, want: reads},
 		{name: "a status that is shown", wrote: func(w *ownWrites) { w.wroteStatus(keyAt("20")) }, cached: []client.Object{keyAt("20")}, want: now, rest: true},
 		{name: "a status that another has followed", wrote: func(w *ownWrites) { w.wroteStatus(keyAt("20")) }, cached: []client.Object{keyAt("100")}, want: now, rest: true},
-		{name: "a status of a key that is gone", wrote: func(w *ownWrites) { w.wroteStatus(keyAt("20")) }, want: now, rest: true},
+		{name: "a status of a deleted key", wrote: func(w *ownWrites) { w.wroteStatus(keyAt("20")) }, want: now, rest: true},
 		{name: "a new Secret that is not shown", wrote: func(w *ownWrites) { w.wroteSecret(key, secretAt("20")) }, want: waits},
 		{name: "a new Secret that is not shown for long", wrote: func(w *ownWrites) { w.wroteSecret(key, secretAt("20")) }, after: time.Minute, want: reads},
 		{name: "a Secret that is shown as it was before", wrote: func(w *ownWrites) { w.wroteSecret(key, secretAt("20")) }, cached: []client.Object{secretAt("9")}, want: waits},
@@ -69,7 +69,7 @@ func TestOwnWrites(t *testing.T) {
 		}, want: now, rest: true},
 		{name: "a deleted Secret that is shown still", wrote: func(w *ownWrites) { w.deletedSecret(key, secretAt("20")) }, cached: []client.Object{secretAt("20")}, want: waits},
 		{name: "a deleted Secret", wrote: func(w *ownWrites) { w.deletedSecret(key, secretAt("20")) }, want: now, rest: true},
-		{name: "a deleted Secret without the label, whose end no event tells", wrote: func(w *ownWrites) { w.deletedSecret(key, secretAt("20", relabelled)) }, want: now, rest: true},
+		{name: "a deleted Secret without the label, for whose end there is no event", wrote: func(w *ownWrites) { w.deletedSecret(key, secretAt("20", relabelled)) }, want: now, rest: true},
 		{name: "a deleted Secret that was made again", wrote: func(w *ownWrites) { w.deletedSecret(key, secretAt("20")) },
 			cached: []client.Object{secretAt("30", func(s *corev1.Secret) { s.UID = "secret-2" })}, want: now, rest: true},
 		{name: "a status that is shown and a Secret that is not", wrote: func(w *ownWrites) {
@@ -106,16 +106,16 @@ func TestOwnWrites(t *testing.T) {
 				got = waits
 			}
 			if got != tt.want || wait > longestLag {
-				t.Errorf("the key %s (%s), and should be one that %s", got, wait, tt.want)
+				t.Errorf("the key %s (%s), want one that %s", got, wait, tt.want)
 			}
 			if rest := len(w.pending) == 0; rest != tt.rest {
-				t.Errorf("that nothing is remembered of the key is %v, and should be %v", rest, tt.rest)
+				t.Errorf("that no entry is left is %v, want %v", rest, tt.rest)
 			}
 		})
 	}
 }
 
-// TestAlterations: what admission changes back is written again only where there is a reason.
+// TestAlterations checks when the operator writes a Secret again that admission changed.
 func TestAlterations(t *testing.T) {
 	key := types.NamespacedName{Namespace: "shop", Name: "orders"}
 	wanted, other := wantedSecret{labels: map[string]string{"a": "1"}}, wantedSecret{labels: map[string]string{"a": "2"}}
@@ -130,7 +130,7 @@ func TestAlterations(t *testing.T) {
 		{name: "as admission left it", secret: secretAt("20"), wanted: wanted, want: true},
 		{name: "another client changed it since", secret: secretAt("21"), wanted: wanted},
 		{name: "it was made again", secret: secretAt("20", func(s *corev1.Secret) { s.UID = "secret-2" }), wanted: wanted},
-		{name: "spec wants another label now", secret: secretAt("20"), wanted: other},
+		{name: "spec requires another label now", secret: secretAt("20"), wanted: other},
 		{name: "long ago", secret: secretAt("20"), wanted: wanted, after: alteredRetry},
 		{name: "it is stored as written by now", secret: secretAt("20"), wanted: wanted, forget: true},
 	} {
@@ -144,30 +144,30 @@ func TestAlterations(t *testing.T) {
 				a.forget(key)
 			}
 			pulse.SetTime(pulse.Now().Add(tt.after))
-			if got := a.keeps(key, tt.secret, tt.wanted.fingerprint); got != tt.want {
-				t.Errorf("the Secret is left alone: %v, want %v", got, tt.want)
+			if got := a.isKept(key, tt.secret, tt.wanted.fingerprint); got != tt.want {
+				t.Errorf("the Secret is not written: %v, want %v", got, tt.want)
 			}
 		})
 	}
 }
 
-// TestSecretsWithoutEventsAreReadAtABoundedRate: where a policy relabels the Secrets of twenty thousand keys,
-// the API server is not asked for all of them every half minute.
+// TestSecretsWithoutEventsAreReadAtABoundedRate checks the rate of reads if a policy changes the labels of the Secrets of
+// twenty thousand keys.
 func TestSecretsWithoutEventsAreReadAtABoundedRate(t *testing.T) {
 	a := newAlterations(clocktesting.NewFakePassiveClock(time.Now()))
 	if got := a.lookEvery(); got != unseenRetry {
-		t.Errorf("a few Secrets are read every %s, and should be every %s", got, unseenRetry)
+		t.Errorf("a few Secrets are read every %s, want every %s", got, unseenRetry)
 	}
 	for i := range 20000 {
 		a.known[types.NamespacedName{Name: string(rune(i))}] = alteration{}
 	}
 	if rate := float64(len(a.known)) / a.lookEvery().Seconds(); rate > unseenRate {
-		t.Errorf("%.0f Secrets a second are read, and may be %d", rate, unseenRate)
+		t.Errorf("%.0f Secrets a second are read, want at most %d", rate, unseenRate)
 	}
 }
 
-// TestAnUnseenSecretIsForgottenWithSecretModeNone: a Secret that the caches do not show is not waited for once the key
-// has none.
+// TestAnUnseenSecretIsForgottenWithSecretModeNone checks that a key without a Secret no longer waits for a Secret that the
+// caches do not show.
 func TestAnUnseenSecretIsForgottenWithSecretModeNone(t *testing.T) {
 	key := keyAt("20")
 	key.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone}
@@ -180,6 +180,6 @@ func TestAnUnseenSecretIsForgottenWithSecretModeNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(r.own.pending) != 0 {
-		t.Errorf("every look at the key reads the API server, since a Secret is waited for that it no longer has: %+v", r.own.pending)
+		t.Errorf("every reconciliation reads from the API server, since it expects a Secret that the key no longer has: %+v", r.own.pending)
 	}
 }

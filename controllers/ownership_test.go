@@ -21,7 +21,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// lostReferences are the ways in which a Secret loses the ownerReference that has it collected.
+// lostReferences are the ways in which a Secret loses its ownerReference, so that the garbage collector keeps it.
 var lostReferences = []struct {
 	name string
 	lose func(*corev1.Secret)
@@ -41,7 +41,7 @@ func TestASecretThatLostItsOwnerReference(t *testing.T) {
 	for _, tt := range lostReferences {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newHarness(t)
 			w.createIssuer()
 			key := w.createKey("orders")
 			stop := w.startFor()
@@ -55,24 +55,25 @@ func TestASecretThatLostItsOwnerReference(t *testing.T) {
 			w.Eventually(w.controller(key, "orders"), patience).Should(gomega.BeTrue(), "the reference is restored")
 			w.Eventually(w.holds("orders"), patience).Should(gomega.Equal(token.Hash(held)), "with the same token")
 			w.becomes(key, v1alpha1.ReasonIssued)
-			w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1), "a lost reference is no reason to rotate")
+			w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1), "a lost reference must not cause a rotation")
 			w.accepts(held, registry.Current)
 
-			// And while the manager is at work: the event of the Secret is enough.
+			// The same while the manager runs: the event of the Secret is enough.
 			secret = w.secret("orders")
 			secret.OwnerReferences = nil
 			w.Expect(w.admin.Update(w.ctx, secret)).To(gomega.Succeed())
-			w.Eventually(w.controller(key, "orders"), patience).Should(gomega.BeTrue(), "the reference is restored without a look at the key")
+			w.Eventually(w.controller(key, "orders"), patience).Should(gomega.BeTrue(), "the reference is restored without an event of the key")
 		})
 	}
 }
 
-// controller tells whether a Secret has the key as its controller.
-func (w *world) controller(key *v1alpha1.JWTRefreshKey, name string) func() bool {
+// controller reports whether a Secret has the key as its controller.
+func (w *harness) controller(key *v1alpha1.JWTRefreshKey, name string) func() bool {
 	return func() bool { return metav1.IsControlledBy(w.secret(name), key) }
 }
 
-// TestARevocationFollowsALostOwnerReference: the token does not stay in the Secret, whenever the reference is lost.
+// TestARevocationFollowsALostOwnerReference checks that a revocation removes the token from the Secret, before and after the
+// reference is lost.
 func TestARevocationFollowsALostOwnerReference(t *testing.T) {
 	tests := []struct {
 		name string
@@ -86,7 +87,7 @@ func TestARevocationFollowsALostOwnerReference(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newHarness(t)
 			w.createIssuer()
 			key := w.createKey("orders", tt.spec)
 			stop := w.startFor()
@@ -102,25 +103,25 @@ func TestARevocationFollowsALostOwnerReference(t *testing.T) {
 			stop()
 			w.loseOwner("orders")
 			w.startFor()
-			w.Eventually(w.controller(key, "orders"), patience).Should(gomega.BeTrue(), "the Secret of a revoked key goes with the key too")
+			w.Eventually(w.controller(key, "orders"), patience).Should(gomega.BeTrue(), "the Secret of a revoked key must be deleted with the key")
 			w.Expect(w.holds("orders")()).To(gomega.Equal("no token"))
 		})
 	}
 }
 
-// loseOwner takes the ownerReferences of a Secret away, and all that the present version writes beside them.
-func (w *world) loseOwner(name string) {
+// loseOwner removes the ownerReferences of a Secret, and the marks that the current version writes in addition.
+func (w *harness) loseOwner(name string) {
 	w.t.Helper()
 	secret := w.secret(name)
 	w.edit(secret, func() { secret.OwnerReferences = nil; delete(secret.Annotations, madeFor) })
 }
 
-// TestAnEnrolledKeysSecretThatLostItsOwnerReference: the jti that the Secret names was followed long ago.
+// TestAnEnrolledKeysSecretThatLostItsOwnerReference covers a Secret whose jti was superseded and is no longer recorded.
 func TestAnEnrolledKeysSecretThatLostItsOwnerReference(t *testing.T) {
 	for _, version := range []string{"present", "earlier"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newHarness(t)
 			w.createIssuer()
 			key := w.createKey("till", func(k *v1alpha1.JWTRefreshKey) {
 				k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
@@ -148,8 +149,8 @@ func TestAnEnrolledKeysSecretThatLostItsOwnerReference(t *testing.T) {
 	}
 }
 
-// editStatus writes status with the rights of the operator: the admission policy allows no other client to.
-func (w *world) editStatus(key *v1alpha1.JWTRefreshKey, change func()) {
+// editStatus writes status with the rights of the operator, since the admission policy allows no other client to.
+func (w *harness) editStatus(key *v1alpha1.JWTRefreshKey, change func()) {
 	w.t.Helper()
 	config, err := server.Manager(w.ctx)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
@@ -162,15 +163,15 @@ func (w *world) editStatus(key *v1alpha1.JWTRefreshKey, change func()) {
 	}, patience).Should(gomega.Succeed())
 }
 
-// holds is the hash of the token in a Secret, or a word on why there is none: no failure prints a token.
-func (w *world) holds(name string) func() string {
+// holds returns the hash of the token in a Secret, or why there is none: no failure prints a token.
+func (w *harness) holds(name string) func() string {
 	return func() string {
 		return cmp.Or(w.tokenIn(name)(), "no token")
 	}
 }
 
-// uses advances the line of a key as the token service does when a one-time token is used.
-func (w *world) uses(key *v1alpha1.JWTRefreshKey) {
+// uses advances the line of a key like the token service at the use of a one-time token.
+func (w *harness) uses(key *v1alpha1.JWTRefreshKey) {
 	w.t.Helper()
 	rings, err := keyring.Decode(get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "signing-keys-" + w.issuer}}).Data)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
@@ -190,9 +191,9 @@ func (w *world) uses(key *v1alpha1.JWTRefreshKey) {
 	})
 }
 
-// madeAgain deletes a key whose Secret has lost its owner, as a version writes the Secret, and creates it again. It returns both
-// keys and the token in the Secret.
-func (w *world) madeAgain(version string) (earlier, again *v1alpha1.JWTRefreshKey, held string) {
+// madeAgain deletes a key whose Secret, as a version writes it, has lost its owner, and creates the key again. It returns
+// both keys and the token in the Secret.
+func (w *harness) madeAgain(version string) (earlier, again *v1alpha1.JWTRefreshKey, held string) {
 	w.createIssuer()
 	earlier = w.createKey("orders")
 	stop := w.startFor()
@@ -210,18 +211,18 @@ func (w *world) madeAgain(version string) (earlier, again *v1alpha1.JWTRefreshKe
 	return earlier, w.createKey("orders"), held
 }
 
-// TestAKeyMadeAgainFindsASecretWithoutOwner: kubectl delete --cascade=orphan and apply.
+// TestAKeyMadeAgainFindsASecretWithoutOwner covers kubectl delete --cascade=orphan and apply.
 func TestAKeyMadeAgainFindsASecretWithoutOwner(t *testing.T) {
 	for _, version := range []string{"present", "earlier"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newHarness(t)
 			_, again, old := w.madeAgain(version)
 			secret := w.secret("orders")
 			w.clock.SetTime(again.CreationTimestamp.Time)
 			w.startFor()
 			w.becomes(again, v1alpha1.ReasonWaitingForSecret)
-			w.Expect(w.holds("orders")()).To(gomega.Equal(token.Hash(old)), "the grace is not over")
+			w.Expect(w.holds("orders")()).To(gomega.Equal(token.Hash(old)), "the grace has not ended")
 
 			w.clock.SetTime(again.CreationTimestamp.Add(31 * time.Second))
 			w.poke(again)
@@ -236,7 +237,8 @@ func TestAKeyMadeAgainFindsASecretWithoutOwner(t *testing.T) {
 	}
 }
 
-// TestALabelledCopyFromAnotherNamespace is not this namespace's key's, whatever it says (I9 and I14 of docs/architecture.md).
+// TestALabelledCopyFromAnotherNamespace checks that such a copy does not belong to a key of this namespace, with any marks
+// (I9 and I14 of docs/architecture.md).
 func TestALabelledCopyFromAnotherNamespace(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -253,7 +255,7 @@ func TestALabelledCopyFromAnotherNamespace(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			theirs, w := newWorld(t), newWorld(t)
+			theirs, w := newHarness(t), newHarness(t)
 			policy := func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: tt.policy} }
 			theirs.createIssuer()
 			w.createIssuer()
@@ -270,13 +272,13 @@ func TestALabelledCopyFromAnotherNamespace(t *testing.T) {
 			w.becomes(key, v1alpha1.ReasonSecretConflict)
 			w.poke(key)
 			w.becomes(key, v1alpha1.ReasonSecretConflict)
-			w.Expect(w.secret("orders")).To(gomega.Equal(copied), "its bytes are as they were")
+			w.Expect(w.secret("orders")).To(gomega.Equal(copied), "its data must not change")
 			w.Expect(key.Status.SecretName).To(gomega.BeEmpty(), "the key has no Secret")
 		})
 	}
 }
 
-// TestACopyUnderAnotherName of the same namespace stays, with the ownerReference and without.
+// TestACopyUnderAnotherName checks that a copy in the same namespace stays, with and without the ownerReference.
 func TestACopyUnderAnotherName(t *testing.T) {
 	tests := []struct {
 		name string
@@ -292,7 +294,7 @@ func TestACopyUnderAnotherName(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newHarness(t)
 			w.createIssuer()
 			key := w.createKey("orders")
 			w.startFor()
@@ -311,10 +313,10 @@ func TestACopyUnderAnotherName(t *testing.T) {
 	}
 }
 
-// TestAForgedJTI: who writes another key's jti onto a Secret of the namespace gains nothing that the right to write
-// Secrets does not give: the other key does not want this name, so it does not touch the Secret.
+// TestAForgedJTI checks that a user who writes the jti of another key to a Secret of the namespace gains no right: the other
+// key has a Secret of another name, so the operator does not change this one.
 func TestAForgedJTI(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	victim := w.createKey("victim")
 	w.startFor()
@@ -331,17 +333,17 @@ func TestAForgedJTI(t *testing.T) {
 	w.becomes(victim, v1alpha1.ReasonSecretConflict)
 	w.edit(victim, func() { victim.Spec.Revoked = true })
 	w.becomes(victim, v1alpha1.ReasonRevoked)
-	w.Eventually(w.holds("victim"), patience).ShouldNot(gomega.Equal(token.Hash(held)), "the token of the victim goes")
-	w.Expect(w.secret("database")).To(gomega.Equal(forged), "its bytes are as they were")
+	w.Eventually(w.holds("victim"), patience).ShouldNot(gomega.Equal(token.Hash(held)), "the token of the other key is removed")
+	w.Expect(w.secret("database")).To(gomega.Equal(forged), "its data must not change")
 }
 
-// TestAStatusRestoredWithANewUID: the line in it is of the earlier key and is not trusted; the Secret of the earlier
-// key is replaced after the grace.
+// TestAStatusRestoredWithANewUID checks that the line of an earlier key in status is not trusted, and that the Secret of
+// the earlier key is replaced after the grace.
 func TestAStatusRestoredWithANewUID(t *testing.T) {
 	for _, version := range []string{"present", "earlier"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newHarness(t)
 			earlier, again, old := w.madeAgain(version)
 			w.editStatus(again, func() { again.Status = earlier.Status })
 			w.clock.SetTime(again.CreationTimestamp.Time)
@@ -360,12 +362,12 @@ func TestAStatusRestoredWithANewUID(t *testing.T) {
 	}
 }
 
-// TestASecretUnderAnEarlierNameThatLostItsOwnerReference goes all the same when its key is revoked.
+// TestASecretUnderAnEarlierNameThatLostItsOwnerReference checks that such a Secret is deleted when its key is revoked.
 func TestASecretUnderAnEarlierNameThatLostItsOwnerReference(t *testing.T) {
 	for _, version := range []string{"present", "earlier"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newHarness(t)
 			w.createIssuer()
 			key := w.createKey("orders")
 			stop := w.startFor()

@@ -16,7 +16,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers"
 )
 
-// TestTheOwnerAnnotationOfAnEarlierVersion costs no write by itself, and takes the present form with the next one.
+// TestTheOwnerAnnotationOfAnEarlierVersion checks that the earlier form causes no write, and that the next write replaces
+// it.
 func TestTheOwnerAnnotationOfAnEarlierVersion(t *testing.T) {
 	tests := []struct {
 		policy     v1alpha1.DeletionPolicy
@@ -29,7 +30,7 @@ func TestTheOwnerAnnotationOfAnEarlierVersion(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(string(tt.policy), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newHarness(t)
 			w.createIssuer()
 			key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: tt.policy} })
 			stop := w.startFor()
@@ -41,7 +42,7 @@ func TestTheOwnerAnnotationOfAnEarlierVersion(t *testing.T) {
 			w.becomes(key, v1alpha1.ReasonIssued)
 			probe := w.createKey("probe")
 			w.becomes(probe, v1alpha1.ReasonIssued)
-			w.Expect(w.secret("orders")).To(gomega.Equal(secret), "an upgrade writes nothing")
+			w.Expect(w.secret("orders")).To(gomega.Equal(secret), "an upgrade must write nothing")
 			w.Expect(writes.to("/secrets/orders")).To(gomega.BeZero())
 
 			w.annotate(key, v1alpha1.AnnotationRotate, "once")
@@ -58,7 +59,7 @@ type writeCounter struct {
 	paths chan string
 }
 
-// writes are the paths that were written.
+// writes returns the paths of the writes.
 type writes struct {
 	total atomic.Int64
 	paths chan string
@@ -66,7 +67,7 @@ type writes struct {
 }
 
 func (c *writeCounter) RoundTrip(request *http.Request) (*http.Response, error) {
-	// Events and leases are not of the objects.
+	// Events and leases do not count.
 	if request.Method != http.MethodGet && !strings.Contains(request.URL.Path, "/events") {
 		c.total.Add(1)
 		c.paths <- request.URL.Path
@@ -74,7 +75,7 @@ func (c *writeCounter) RoundTrip(request *http.Request) (*http.Response, error) 
 	return c.next.RoundTrip(request)
 }
 
-// to is how many writes there were to paths with this ending.
+// to returns the number of writes to paths with this suffix.
 func (w *writes) to(ending string) (n int) {
 	for len(w.paths) > 0 {
 		w.seen = append(w.seen, <-w.paths)
@@ -88,7 +89,7 @@ func (w *writes) to(ending string) (n int) {
 }
 
 // startCounting runs a manager whose writes are counted.
-func (w *world) startCounting() (counted *writes, stop func()) {
+func (w *harness) startCounting() (counted *writes, stop func()) {
 	w.t.Helper()
 	counted = &writes{paths: make(chan string, 100_000)}
 	stop = w.start(func(config *rest.Config, options *controllers.Options) {
@@ -100,8 +101,8 @@ func (w *world) startCounting() (counted *writes, stop func()) {
 	return counted, stop
 }
 
-// startFor runs a manager of the world's own namespace and of others, so that no other test's clock decides here.
-func (w *world) startFor(others ...string) (stop func()) {
+// startFor runs a manager for the namespace of the harness and further ones, so that no clock of another test decides here.
+func (w *harness) startFor(others ...string) (stop func()) {
 	w.t.Helper()
 	return w.start(func(_ *rest.Config, options *controllers.Options) {
 		options.Namespaces = slices.Concat(others, []string{w.namespace})

@@ -9,8 +9,8 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// pacer gives turns to what a single event sets off for many keys at once, so that the
-// withdrawal of a signing key does not send ten thousand writes to the API server together.
+// pacer limits the rate of changes that one event causes for many keys. The withdrawal of a signing key must not send
+// ten thousand writes to the API server at once.
 type pacer struct {
 	clock   clock.PassiveClock
 	limiter *rate.Limiter
@@ -25,7 +25,7 @@ func newPacer(clock clock.PassiveClock, perSecond float64) *pacer {
 	}
 }
 
-// turn is how long a key has to wait still; 0 when it is its turn, which it has then had.
+// turn returns how long a key has to wait; 0 if it is its turn, which the call consumes.
 func (p *pacer) turn(key types.NamespacedName) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -42,7 +42,7 @@ func (p *pacer) turn(key types.NamespacedName) time.Duration {
 	return 0
 }
 
-// forget gives up the turn of a key that has no use for it.
+// forget removes the turn of a key that does not need it.
 func (p *pacer) forget(key types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

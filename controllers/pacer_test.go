@@ -28,6 +28,6 @@ func TestPacer(t *testing.T) {
 	waits("d", 500*time.Millisecond)
 	pace.forget(name("d"))
 	if len(pace.turns) > 0 {
-		t.Errorf("turns are remembered of keys that had them, or have no use for them: %v", pace.turns)
+		t.Errorf("turns remain for keys that used them or do not need them: %v", pace.turns)
 	}
 }

@@ -17,9 +17,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// I11 of docs/architecture.md: a poisoned object harms itself alone.
+// I11 of docs/architecture.md: a poisoned object affects only itself.
 func TestOnePoisonedObjectOfEachKindLeavesTheOthersWorking(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	poisonedIssuer := &v1alpha1.JWTIssuer{
 		ObjectMeta: metav1.ObjectMeta{Name: w.issuer + "-poisoned"},
@@ -53,8 +53,8 @@ func TestOnePoisonedObjectOfEachKindLeavesTheOthersWorking(t *testing.T) {
 	w.reaches(fine, 2)
 }
 
-// forge writes a status as only the operator may.
-func (w *world) forge(key *v1alpha1.JWTRefreshKey, change func(*v1alpha1.JWTRefreshKeyStatus)) {
+// forge writes a status with the rights of the operator.
+func (w *harness) forge(key *v1alpha1.JWTRefreshKey, change func(*v1alpha1.JWTRefreshKeyStatus)) {
 	w.t.Helper()
 	config, err := server.Manager(w.ctx)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
@@ -67,9 +67,9 @@ func (w *world) forge(key *v1alpha1.JWTRefreshKey, change func(*v1alpha1.JWTRefr
 	}, patience).Should(gomega.Succeed())
 }
 
-// I8 of docs/architecture.md: nothing is signed again from a status that the operator did not write.
+// I8 of docs/architecture.md: the operator signs nothing again from a status that it did not write.
 func TestAForgedStatusIsNotSigned(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer(grantAll)
 	victim := w.createKey("victim", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Subject = "victim" })
 	tests := []struct {
@@ -107,17 +107,17 @@ func TestAForgedStatusIsNotSigned(t *testing.T) {
 		w.reaches(keys[i], 2)
 		claims := string(keys[i].Status.Content.Raw)
 		w.Expect(claims).To(gomega.ContainSubstring(`"sub":"refreshkey:`+w.namespace+`:own-`), tt.name)
-		w.Expect(keys[i].Status.Previous).To(gomega.BeEmpty(), "%s: what cannot be trusted is not carried along", tt.name)
+		w.Expect(keys[i].Status.Previous).To(gomega.BeEmpty(), "%s: a distrusted line must not be kept", tt.name)
 		w.refuses(held[tt.name])
 	}
 }
 
-// What admission would refuse is refused by the code as well, when the policy is gone.
+// The operator refuses what admission would refuse, if the policy is removed.
 func TestTheCodeHoldsTheLineWithoutTheAdmissionPolicy(t *testing.T) {
 	if server.Existing() {
 		t.Skip("the admission policy of an existing cluster stays in force")
 	}
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer(grantAll)
 	poisoned := w.newKey("poisoned", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Claims = claims(`{"ISS":"https://evil.example.com"}`) })
 	w.Expect(server.Unguarded(w.ctx, func() error { return w.admin.Create(w.ctx, poisoned) })).To(gomega.Succeed())

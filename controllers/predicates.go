@@ -12,7 +12,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// issuerMatters lets through the changes of an issuer that its keys depend on.
+// issuerMatters selects the changes of an issuer that its keys depend on.
 func issuerMatters() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, ok1 := e.ObjectOld.(*v1alpha1.JWTIssuer)
@@ -28,8 +28,7 @@ func sameCondition(before, after *v1alpha1.JWTIssuer, kind string) bool {
 		meta.FindStatusCondition(before.Status.Conditions, kind), meta.FindStatusCondition(after.Status.Conditions, kind))
 }
 
-// namespaceMatters lets through changes of labels, which policies select by, and the
-// beginning of a deletion.
+// namespaceMatters selects changes of the labels of a namespace, which policies select by, and the start of its deletion.
 func namespaceMatters() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc: func(event.CreateEvent) bool { return false },

@@ -22,37 +22,37 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// PropagationReconciler touches the pods that mount a Secret right after its token changed: a kubelet
-// looks at the Secrets of a pod again when the pod changes, and otherwise once a minute.
+// PropagationReconciler annotates the pods that mount a Secret right after its token changed. A kubelet
+// reads the Secrets of a pod again when the pod changes, and otherwise once a minute.
 //
-// It is a courtesy, and remembers nothing: what it misses while no manager is at work reaches
-// the pods in the kubelet's own time.
+// It works on a best-effort basis and keeps no state: a change that it misses while no manager runs reaches the pods
+// with the next sync of the kubelet.
 type PropagationReconciler struct {
 	// Client reads from the caches.
 	Client client.Reader
-	// Live reads and writes at the API server, and watches nothing.
+	// Live reads from and writes to the API server, without watches.
 	Live client.Client
 }
 
-// followersAtOnce is how many Secrets, and how many workloads, are followed at the same time.
-const followersAtOnce = 4
+// rolloutWorkers is how many Secrets, and how many workloads, are reconciled at the same time.
+const rolloutWorkers = 4
 
-// touchesAtOnce is how many pods are touched at the same time.
+// touchesAtOnce is how many pods are patched at the same time.
 const touchesAtOnce = 8
 
-// SetupWithManager registers the controller, and what wakes it.
+// SetupWithManager registers the controller and its watches.
 func (r *PropagationReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("propagation").
 		For(&corev1.Secret{}, builder.WithPredicates(tokenChanged())).
 		WithOptions(controller.Options{
-			MaxConcurrentReconciles: followersAtOnce, ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess,
-			NewQueue: newFairQueue(mgr.GetLogger(), followersAtOnce, namespaceOfRequest),
+			MaxConcurrentReconciles: rolloutWorkers, ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess,
+			NewQueue: newFairQueue(mgr.GetLogger(), rolloutWorkers, namespaceOfRequest),
 		}).
 		Complete(r)
 }
 
-// tokenChanged lets through changes of the token in a Secret of a key.
+// tokenChanged selects changes of the token in a Secret of a key.
 func tokenChanged() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc: func(event.CreateEvent) bool { return false },
@@ -65,7 +65,7 @@ func tokenChanged() predicate.Predicate {
 	}
 }
 
-// Reconcile touches the pods that mount one Secret.
+// Reconcile patches the pods that mount one Secret.
 func (r *PropagationReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	secret := &corev1.Secret{}
 	if err := r.Client.Get(ctx, req.NamespacedName, secret); err != nil {
@@ -80,14 +80,14 @@ func (r *PropagationReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	// Where there are too many for one reconciliation, the next one goes on.
+	// If there are too many pods for one reconciliation, the next one continues.
 	pods = slices.DeleteFunc(pods, func(pod corev1.Pod) bool { return pod.Annotations[v1alpha1.AnnotationPropagated] == state })
 	failed := make([]error, len(pods))
 	var group errgroup.Group
 	group.SetLimit(touchesAtOnce)
 	for i := range pods {
 		group.Go(func() error {
-			// One that fails does not hold up the others.
+			// A failed patch does not stop the others.
 			failed[i] = client.IgnoreNotFound(r.Live.Patch(ctx, &pods[i], patch))
 			return nil
 		})
@@ -95,8 +95,8 @@ func (r *PropagationReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	return ctrl.Result{}, errors.Join(group.Wait(), errors.Join(failed...))
 }
 
-// mounting lists the pods at work that mount a Secret. The API server answers from its own cache:
-// a pod that is too young to be there has just read the Secret.
+// mounting returns the pods that mount a Secret and have not ended. The API server answers from its cache: a pod that
+// is too new to be in it has just read the Secret.
 func (r *PropagationReconciler) mounting(ctx context.Context, secret types.NamespacedName) ([]corev1.Pod, error) {
 	var pods corev1.PodList
 	fromCache := &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: "0"}}
@@ -106,8 +106,8 @@ func (r *PropagationReconciler) mounting(ctx context.Context, secret types.Names
 	var mounting []corev1.Pod
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		over := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed || pod.DeletionTimestamp != nil
-		if !over && mounts(&pod.Spec, secret.Name) {
+		ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed || pod.DeletionTimestamp != nil
+		if !ended && mounts(&pod.Spec, secret.Name) {
 			mounting = append(mounting, *pod)
 		}
 	}
@@ -129,7 +129,7 @@ func mounts(pod *corev1.PodSpec, secret string) bool {
 	return false
 }
 
-// stateForPods tells which state of a Secret a pod is made to read.
+// stateForPods returns the annotation value that identifies the state of a Secret.
 func stateForPods(secret *corev1.Secret) string {
 	revision := secret.Annotations[v1alpha1.AnnotationRevision]
 	if heldHash(secret) == "" {

@@ -14,27 +14,27 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// fairShare is how many keys of a namespace may wait at once before further ones stand back.
+// fairShare is how many keys of a namespace may wait with the normal priority.
 const fairShare = 16
 
-// fairQueue keeps one namespace from holding up all others.
+// fairQueue is a work queue in which one namespace cannot delay all others.
 //
 // If a tenant changes ten thousand keys at once, only this tenant waits for them. Up to fairShare keys of a
 // namespace wait with the normal priority. Further keys have a priority below that of background work such as
 // renewals, and one step lower each time their number doubles: the metrics show each priority separately.
 //
 // If the requests of a namespace take long, for instance because its webhook does not answer, they hold at most
-// half of the workers. The other keys of the namespace are set aside until one of these is done.
+// half of the workers. The queue sets the other keys of the namespace aside until one of these requests ends.
 type fairQueue[T comparable] struct {
 	priorityqueue.PriorityQueue[T]
 	namespaceOf func(T) string
-	// share is how many workers one namespace may hold.
+	// share is how many workers one namespace may use.
 	share int
 
 	mu sync.Mutex
-	// pending are the items of each namespace that wait.
+	// pending are the waiting items of each namespace.
 	pending map[string]sets.Set[T]
-	// working is how many workers each namespace holds, and aside are its items that wait for one of these.
+	// working is how many workers each namespace uses, and aside are its items that wait for one of these.
 	working map[string]int
 	aside   map[string][]asideItem[T]
 }
@@ -62,8 +62,8 @@ func (q *fairQueue[T]) Add(item T) {
 	q.AddWithOpts(priorityqueue.AddOpts{}, item)
 }
 
-// AddWithOpts is part of priorityqueue.PriorityQueue. What waits for a time, or is in the background
-// anyway, stands where it is told to.
+// AddWithOpts is part of priorityqueue.PriorityQueue. It keeps the priority of an item that is added with a delay or
+// with low priority.
 func (q *fairQueue[T]) AddWithOpts(o priorityqueue.AddOpts, items ...T) {
 	if o.After > 0 || o.RateLimited || ptr.Deref(o.Priority, 0) < 0 {
 		q.PriorityQueue.AddWithOpts(o, items...)
@@ -79,7 +79,7 @@ func (q *fairQueue[T]) AddWithOpts(o priorityqueue.AddOpts, items ...T) {
 	}
 }
 
-// waits notes that an item waits, and tells how many others of its namespace do.
+// waits records that an item waits, and returns how many others of its namespace wait.
 func (q *fairQueue[T]) waits(item T) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -106,7 +106,7 @@ func (q *fairQueue[T]) prefer(item T, priority int) {
 	}
 }
 
-// setAside keeps items of the same priority in the order in which they came.
+// setAside adds an item after those of the same or a higher priority.
 func (q *fairQueue[T]) setAside(namespace string, one asideItem[T]) {
 	aside := q.aside[namespace]
 	at, _ := slices.BinarySearchFunc(aside, one.priority, func(other asideItem[T], priority int) int {
@@ -134,7 +134,7 @@ func (q *fairQueue[T]) GetWithPriority() (item T, priority int, shutdown bool) {
 	}
 }
 
-// begins tells whether a worker may begin with an item, and sets it aside where it may not.
+// begins reports whether a worker may process an item, and sets the item aside if not.
 func (q *fairQueue[T]) begins(item T, priority int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

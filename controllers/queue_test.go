@@ -20,13 +20,13 @@ func requestFor(namespace, name string) reconcile.Request {
 	return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
 }
 
-// TestAFloodOfOneNamespace: whoever asks for a thousand keys does not stand before others who ask for
-// one, nor before what is to be done in the background.
+// TestAFloodOfOneNamespace checks that a thousand keys of one namespace do not delay one key of another namespace, nor
+// background work.
 func TestAFloodOfOneNamespace(t *testing.T) {
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Millisecond, time.Second)
 	queue, ok := newFairQueue(logr.Discard(), 16, namespaceOfRequest)("flood", limiter).(priorityqueue.PriorityQueue[reconcile.Request])
 	if !ok {
-		t.Fatal("handlers could not give priorities")
+		t.Fatal("the queue must support priorities")
 	}
 	defer queue.ShutDown()
 	const flood = 1000
@@ -48,10 +48,10 @@ func TestAFloodOfOneNamespace(t *testing.T) {
 	}
 	place := func(request reconcile.Request) int { return slices.Index(order, request) }
 	if at := place(other); at > fairShare {
-		t.Errorf("somebody else's key waits for %d keys", at)
+		t.Errorf("a key of another namespace waits for %d keys", at)
 	}
 	if at := place(renewal); at > 2*fairShare+1 {
-		t.Errorf("what is in the background waits for %d keys", at)
+		t.Errorf("a key in the background waits for %d keys", at)
 	}
 	if at := place(second); at > 2*fairShare+2 {
 		t.Errorf("the first of another flood waits for %d keys", at)
@@ -61,12 +61,12 @@ func TestAFloodOfOneNamespace(t *testing.T) {
 	}
 	queue.Add(requestFor("flooded", "later"))
 	if request, priority, _ := queue.GetWithPriority(); request.Name != "later" || priority != 0 {
-		t.Errorf("once a flood is over, a key of its namespace has priority %d", priority)
+		t.Errorf("after a flood, a key of its namespace has priority %d", priority)
 	}
 }
 
-// TestANamespaceHoldsHalfOfTheWorkers: while the work of one namespace does not end, workers remain for
-// others, and what was set aside comes in its turn.
+// TestANamespaceHoldsHalfOfTheWorkers checks that workers remain for other namespaces while requests of one namespace do
+// not end, and that items that were set aside keep their order.
 func TestANamespaceHoldsHalfOfTheWorkers(t *testing.T) {
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Millisecond, time.Second)
 	const workers = 4
@@ -90,16 +90,16 @@ func TestANamespaceHoldsHalfOfTheWorkers(t *testing.T) {
 	first, second := <-got, <-got
 	queue.Add(requestFor("quiet", "one"))
 	if next := <-got; next.Namespace != "quiet" {
-		t.Fatalf("while %s and %s are worked on, a third key of their namespace begins: %s", first.Name, second.Name, next.Name)
+		t.Fatalf("while workers process %s and %s, a third key of their namespace begins: %s", first.Name, second.Name, next.Name)
 	}
 	for queue.setAsideOf("stuck") < 3*workers-2 {
 		runtime.Gosched()
 	}
-	// A key that its user asks for comes before those in the background, though it was set aside with them.
+	// A key that a user changed comes before those in the background, even if the queue set it aside with them.
 	queue.Add(requestFor("stuck", "11"))
 	queue.Done(first)
 	if next := <-got; next.Name != "11" {
-		t.Errorf("after a key that a user asked for, %s begins first", next.Name)
+		t.Errorf("before the key that a user changed, %s begins", next.Name)
 	}
 	queue.Done(second)
 	seen := map[string]bool{first.Name: true, second.Name: true, "11": true}
@@ -113,7 +113,7 @@ func TestANamespaceHoldsHalfOfTheWorkers(t *testing.T) {
 	}
 }
 
-// setAsideOf returns how many items of a namespace are set aside.
+// setAsideOf returns the number of items of a namespace that are set aside.
 func (q *fairQueue[T]) setAsideOf(namespace string) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -19,11 +19,11 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// apply carries out a plan. The order of the writes is what keeps every crash harmless: a
-// first token is written to the Secret and then recorded, since nothing is accepted before
-// the object exists; from then on the line is advanced first, and the Secret follows it.
-// Where the line stays as it is, the status comes last, since it says what became of the
-// Secret; but Ready is taken back before a token is taken away, and turns true after one is written.
+// apply carries out a plan. The order of the writes makes every crash harmless. A first token is written to the Secret
+// and then recorded, so that Ready is never true without a Secret. Later tokens are recorded first and then written to
+// the Secret, so that no client reads a token that is not accepted yet. If the line does not change, the status is
+// written last, since it reports the state of the Secret. But Ready turns False before a token is removed, and turns
+// True after one is written.
 func (r *RefreshKeyReconciler) apply(ctx context.Context, o *observation, plan *lifecycle.Plan) error {
 	switch {
 	case plan.Ignore:
@@ -64,12 +64,12 @@ func (r *RefreshKeyReconciler) apply(ctx context.Context, o *observation, plan *
 	return r.writeStatus(ctx, o, &status, report)
 }
 
-// discard deletes a key that still is what was decided on.
+// discard deletes a key if it has not changed since the observation.
 func (r *RefreshKeyReconciler) discard(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
 	return client.IgnoreNotFound(r.Client.Delete(ctx, key, client.Preconditions{UID: ptr.To(key.UID), ResourceVersion: ptr.To(key.ResourceVersion)}))
 }
 
-// mint makes the token that the plan asks for, and for an adoption takes the one found.
+// mint returns the token that the plan mints or adopts, with the text of a minted one; nil if the plan does neither.
 func (r *RefreshKeyReconciler) mint(o *observation, plan *lifecycle.Plan) (*lifecycle.Token, tokenText, error) {
 	if plan.Line == lifecycle.AdoptFound {
 		return o.Secret.Adoptable, "", nil
@@ -85,8 +85,7 @@ func (r *RefreshKeyReconciler) mint(o *observation, plan *lifecycle.Plan) (*life
 	return &made, tokenText(compact), err
 }
 
-// mintAccess makes the access token that the Secret is to hold beside the refresh token. It
-// never outlives the refresh token.
+// mintAccess mints the access token for the Secret. It never outlives the refresh token.
 func (r *RefreshKeyReconciler) mintAccess(o *observation, plan *lifecycle.Plan, current *v1alpha1.TokenLine) (accessToken, error) {
 	signer, err := o.issuer.rings.Signer(keyring.Access)
 	if err != nil {
@@ -98,8 +97,8 @@ func (r *RefreshKeyReconciler) mintAccess(o *observation, plan *lifecycle.Plan, 
 	return accessToken{tokenText(text), end.Format(time.RFC3339), signer.ID}, err
 }
 
-// writeSecret makes the Secret what the plan wants of it. text is the current token where it
-// was just made; otherwise it is taken from the Secret itself or made again from status.
+// writeSecret carries out the step of the plan for the Secret. text is the current token if it was just minted;
+// otherwise it is read from the Secret or signed again from status.
 func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, plan *lifecycle.Plan, current *v1alpha1.TokenLine, text tokenText) error {
 	if plan.Secret == lifecycle.KeepSecret {
 		return nil
@@ -109,7 +108,7 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 	switch plan.Secret {
 	case lifecycle.EmptySecret, lifecycle.OwnSecret:
 		if plan.Line == lifecycle.KeepLine {
-			// It may be that nothing was written yet that would have failed on an old view of the key.
+			// No earlier write of this plan would have failed with a conflict on an outdated key.
 			if err := r.confirmCurrent(ctx, o.key); err != nil {
 				return err
 			}
@@ -133,7 +132,7 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 	}
 }
 
-// fillSecret puts the current token into the Secret.
+// fillSecret writes the current token to the Secret.
 func (r *RefreshKeyReconciler) fillSecret(ctx context.Context, o *observation, plan *lifecycle.Plan, current *v1alpha1.TokenLine, text tokenText) error {
 	if o.untrusted != nil {
 		return o.untrusted
@@ -170,7 +169,8 @@ func (r *RefreshKeyReconciler) fillSecret(ctx context.Context, o *observation, p
 	})
 }
 
-// refill writes the tokens over what the Secret holds, and keeps what is still good.
+// refill replaces the tokens in a Secret. It keeps the refresh token if tokens has none, and the access token if
+// keepAccess is true.
 func refill(secret *corev1.Secret, wanted *wantedSecret, current *v1alpha1.TokenLine, tokens secretTokens, keepAccess bool) error {
 	if tokens.refresh == "" {
 		held := string(secret.Data[v1alpha1.SecretToken])
@@ -190,8 +190,7 @@ func refill(secret *corev1.Secret, wanted *wantedSecret, current *v1alpha1.Token
 	return nil
 }
 
-// createSecret makes a Secret that does not exist. It creates and never applies, so that
-// what somebody else put under the name meanwhile stays as it is.
+// createSecret creates a Secret that does not exist. It fails if another client has created one of that name.
 func (r *RefreshKeyReconciler) createSecret(ctx context.Context, o *observation, wanted *wantedSecret, tokens secretTokens) error {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: o.key.Namespace, Name: o.Secret.Name}}
 	wanted.write(secret, tokens)
@@ -202,8 +201,8 @@ func (r *RefreshKeyReconciler) createSecret(ctx context.Context, o *observation,
 	return r.stored(o, secret, wanted, written)
 }
 
-// updateSecret changes our Secret as it is at the API server now, if it is still ours, and
-// under the resourceVersion that was read.
+// updateSecret reads the key's Secret from the API server, and changes it under the resourceVersion that it read. It
+// returns errOutdated if the Secret differs from the observation.
 func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation, wanted *wantedSecret, change func(*corev1.Secret) error) error {
 	secret := &corev1.Secret{}
 	err := r.Live.Get(ctx, types.NamespacedName{Namespace: o.key.Namespace, Name: o.Secret.Name}, secret)
@@ -240,8 +239,8 @@ func tokensOf(data map[string][]byte) map[string][]byte {
 	return held
 }
 
-// stored looks at a Secret as the API server stored it: an admission webhook or policy can change what was
-// written. Without its tokens, the Secret is of no use. Any other change is told once and left as it is.
+// stored checks a Secret as the API server stored it, since an admission webhook or policy can change what was
+// written. A changed token is an error. Any other change is reported once, and the operator does not change it back.
 func (r *RefreshKeyReconciler) stored(o *observation, secret *corev1.Secret, wanted *wantedSecret, written secretWritten) error {
 	name := client.ObjectKeyFromObject(o.key)
 	r.own.wroteSecret(name, secret)
@@ -263,9 +262,9 @@ func (r *RefreshKeyReconciler) stored(o *observation, secret *corev1.Secret, wan
 	return nil
 }
 
-// confirmCurrent asks the API server whether the key is still this one and stands where it
-// stood: the Secret of another UID is only left over if ours is the living one, and a token
-// goes into a Secret only while nobody else has made a later one, or revoked it.
+// confirmCurrent reads the key from the API server, and returns errOutdated if its UID, current token or revocation
+// differ. So a Secret of another UID is replaced only for the existing key, and a token is written to a Secret only
+// while it is current and not revoked.
 func (r *RefreshKeyReconciler) confirmCurrent(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
 	current := &v1alpha1.JWTRefreshKey{}
 	err := r.Live.Get(ctx, client.ObjectKeyFromObject(key), current)
@@ -281,8 +280,7 @@ func (r *RefreshKeyReconciler) confirmCurrent(ctx context.Context, key *v1alpha1
 	return nil
 }
 
-// removeSecrets deletes Secrets of this key under names that it no longer has, each only if
-// it still is the one that was looked at.
+// removeSecrets deletes the key's Secrets under earlier names, each only if it still is the key's.
 func (r *RefreshKeyReconciler) removeSecrets(ctx context.Context, o *observation, names []string) error {
 	if len(names) == 0 {
 		return nil
@@ -297,8 +295,7 @@ func (r *RefreshKeyReconciler) removeSecrets(ctx context.Context, o *observation
 	return nil
 }
 
-// deleteSecret deletes a Secret that still is what was decided on, and nothing that somebody
-// makes of it meanwhile.
+// deleteSecret deletes a Secret for which still returns true, unless another client changes it in between.
 func (r *RefreshKeyReconciler) deleteSecret(ctx context.Context, o *observation, name string, still func(*corev1.Secret) bool) error {
 	secret := &corev1.Secret{}
 	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: o.key.Namespace, Name: name}, secret); err != nil {

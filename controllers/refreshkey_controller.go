@@ -1,5 +1,5 @@
-// Package controllers holds the two controllers of the operator. Each reconciliation reads
-// like a table of contents: observe, decide, apply, report.
+// Package controllers holds the controllers of the operator. Each reconciliation has the same steps: observe, decide,
+// apply, report.
 package controllers
 
 import (
@@ -19,19 +19,19 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// RefreshKeyReconciler keeps JWTRefreshKeys, their Secrets and their status in line.
+// RefreshKeyReconciler reconciles JWTRefreshKeys, their Secrets and their status.
 type RefreshKeyReconciler struct {
-	// Client reads from the caches, which show the manager's own writes a little later.
+	// Client reads from the caches, which show the manager's own writes with a delay.
 	Client client.Client
 	// Live reads from the API server.
 	Live   client.Reader
 	Events events.EventRecorder
 	Clock  clock.PassiveClock
-	// NewID makes the jti of a token: unique, and with no meaning.
+	// NewID returns the jti of a token, a unique and opaque string.
 	NewID func() string
 
 	issuers *issuers
-	// trusted is what clients of the token service have to trust, in PEM.
+	// trusted returns the CA bundle that clients of the token service trust, in PEM.
 	trusted      func(context.Context) ([]byte, error)
 	trustChanged <-chan event.GenericEvent
 	pace         *pacer
@@ -44,12 +44,12 @@ type RefreshKeyReconciler struct {
 	// altered are the Secrets that admission changes when they are written.
 	altered *alterations
 
-	// began is when the first key was looked at.
+	// began is when the first key was reconciled.
 	beganOnce sync.Once
 	began     time.Time
 }
 
-// Reconcile brings one key to where it should be.
+// Reconcile observes one key, decides, and applies the plan.
 func (r *RefreshKeyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	wait, live, err := r.own.behind(ctx, req.NamespacedName)
 	if err != nil || wait > 0 {
@@ -61,7 +61,7 @@ func (r *RefreshKeyReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	}
 	switch {
 	case errors.Is(err, errOutdated), apierrors.IsConflict(err):
-		// Somebody else was quicker: what they wrote is looked at in its turn.
+		// Another client changed an object; the next reconciliation observes that change.
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
 	case errors.Is(err, errBusy):
 		return ctrl.Result{RequeueAfter: busyDelay}, nil
@@ -72,7 +72,7 @@ func (r *RefreshKeyReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	}
 }
 
-// conflictDelay leaves the cache the time to show what made a write fail.
+// conflictDelay gives the cache time to show the change that made a write fail.
 const conflictDelay = 50 * time.Millisecond
 
 func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.NamespacedName, live bool) (ctrl.Result, error) {
@@ -84,7 +84,7 @@ func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.Namespa
 	}
 	if observed == nil {
 		r.pace.forget(name)
-		r.failures.over(name)
+		r.failures.clear(name)
 		r.own.forget(name)
 		r.altered.forget(name)
 		return ctrl.Result{}, nil
@@ -102,7 +102,7 @@ func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.Namespa
 	if err := r.apply(ctx, observed, &plan); err != nil {
 		return ctrl.Result{}, err
 	}
-	r.failures.over(name)
+	r.failures.clear(name)
 	if observed.wroteUnseen {
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
 	}
@@ -125,6 +125,6 @@ func (r *RefreshKeyReconciler) lookAgain(o *observation, plan *lifecycle.Plan) c
 	return inTheBackground(after)
 }
 
-// longestSleep bounds how late a decision can be where the clock was set forward, or the
-// machine slept: timers count neither.
+// longestSleep bounds how late a decision can be if the clock was set forward or the machine was suspended: timers do
+// not account for either.
 const longestSleep = time.Hour

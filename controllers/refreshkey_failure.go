@@ -26,17 +26,17 @@ func (r *RefreshKeyReconciler) reportFailure(ctx context.Context, o *observation
 		return err
 	}
 	name := client.ObjectKeyFromObject(o.key)
-	told := r.failures.tell(name, began, failed.Failure)
-	if told == nil {
+	reported := r.failures.report(name, began, failed.Failure)
+	if reported == nil {
 		return err
 	}
-	report := plan.Failed(*told)
+	report := plan.Failed(*reported)
 	status := report.Status(&o.Observed, nil, r.Clock.Now())
-	return errors.Join(err, r.failures.reported(name, r.writeStatus(ctx, o, &status, report)))
+	return errors.Join(err, r.failures.statusWritten(name, r.writeStatus(ctx, o, &status, report)))
 }
 
-// reportUntrusted does the same where it is not known what clients are to trust, since a Secret that all keys depend on could
-// not be written. What was said of a key that is Ready stands.
+// reportUntrusted does the same if the CA bundle is unknown, since a Secret that all keys depend on could not be
+// written. The conditions of a key that is Ready stay.
 func (r *RefreshKeyReconciler) reportUntrusted(ctx context.Context, o *observation, plan *lifecycle.Plan, began time.Time) error {
 	if meta.IsStatusConditionTrue(o.key.Status.Conditions, v1alpha1.ConditionReady) {
 		return o.untrusted

@@ -18,21 +18,21 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// observation is what lifecycle.Decide looks at, and what carrying out its plan needs beside.
+// observation is the observed state for lifecycle.Decide, with the further data that applying its plan needs.
 type observation struct {
 	lifecycle.Observed
 	key    *v1alpha1.JWTRefreshKey
 	issuer *issuerView
-	// seen is the key as it was decided on: by what was on record then, a Secret is told to be ours.
+	// seen is the key as it was observed. The ownership of a Secret depends on the status at that time.
 	seen *v1alpha1.JWTRefreshKey
-	// reader is where the key was read, and its Secret is.
+	// reader is the reader for the key and its Secret: the caches or the API server.
 	reader client.Reader
-	// trusted is what clients of the token service have to trust.
+	// trusted is the CA bundle that clients of the token service trust.
 	trusted []byte
-	// untrusted says why it is not known what they have to trust. No token is written to a Secret then, and none is
-	// made for one but to end those before it; tokens end all the same.
+	// untrusted is why the CA bundle is unknown. Then no token is written to a Secret, and one is minted for it only to
+	// end earlier tokens; tokens end as usual.
 	untrusted error
-	// heldKey signed the current token; nil where it is no longer in the ring.
+	// heldKey is the signing key of the current token; nil if it is no longer in the ring.
 	heldKey *keyring.Key
 	// unseen is true if the Secret lacks the label by which the cache selects, so that there are no events for it.
 	unseen bool
@@ -40,8 +40,8 @@ type observation struct {
 	wroteUnseen bool
 }
 
-// observe reads all that a decision needs from the caches; with live set, the key and its
-// Secret, which others write as well, from the API server. It returns nil when the key is gone.
+// observe reads the state that a decision needs from the caches. If live is true, it reads the key and its Secret,
+// which other clients write too, from the API server. It returns nil if the key does not exist.
 func (r *RefreshKeyReconciler) observe(ctx context.Context, name types.NamespacedName, live bool) (*observation, error) {
 	reader := client.Reader(r.Client)
 	if live {
@@ -70,7 +70,7 @@ func (r *RefreshKeyReconciler) observeNamespace(ctx context.Context, o *observat
 	name := types.NamespacedName{Name: o.key.Namespace}
 	err := r.Client.Get(ctx, name, namespace)
 	if apierrors.IsNotFound(err) {
-		// A namespace just made shows in the cache of its keys before it does in its own.
+		// A key in a new namespace can be in its cache before the namespace is.
 		err = r.Live.Get(ctx, name, namespace)
 	}
 	if err != nil {
@@ -89,7 +89,7 @@ func (r *RefreshKeyReconciler) observeIssuer(ctx context.Context, o *observation
 	return nil
 }
 
-// observeLine reads the content of the current token and finds the key that signed it.
+// observeLine reads the content of the current token and finds its signing key.
 func (r *RefreshKeyReconciler) observeLine(ctx context.Context, o *observation) error {
 	status := &o.key.Status
 	if status.Revision == 0 {
@@ -98,14 +98,14 @@ func (r *RefreshKeyReconciler) observeLine(ctx context.Context, o *observation) 
 	claims, err := line.Recorded(o.key)
 	if err != nil {
 		o.Distrust = err.Error()
-		return nil //nolint:nilerr // that it cannot be trusted is what was observed
+		return nil //nolint:nilerr // the distrust is part of the observed state
 	}
 	o.Held = line.Held(claims)
 	if !o.Issuer.Found || !o.Issuer.Ready {
 		return nil
 	}
 	if claims.Issuer != o.Issuer.URL {
-		// The key of an earlier issuer was not withdrawn because this one does not have it.
+		// A signing key of an earlier issuer is not in this ring, and does not count as withdrawn.
 		o.Issuer.KnowsHeldKey = true
 		o.heldKey, o.Held.KeyGone, err = r.issuers.formerKey(ctx, claims.Issuer, status.KeyID, r.Clock.Now())
 		return err
@@ -118,9 +118,9 @@ func (r *RefreshKeyReconciler) observeLine(ctx context.Context, o *observation) 
 	return err
 }
 
-// signingKey finds the refresh key of a kid. One that is missing is looked for once more at
-// the API server: a cache that is out of date must not cost a rotation, nor must a ring that
-// was damaged rather than changed by us.
+// signingKey returns the key of a kid in the refresh ring, nil if there is none. It reads a missing one from the API
+// server, since an outdated cache must not cause a rotation. lost is true if the ring is damaged, which must not cause
+// one either.
 func (r *RefreshKeyReconciler) signingKey(ctx context.Context, view *issuerView, kid string) (key *keyring.Key, lost bool, err error) {
 	if key, found := view.rings.Lookup(keyring.Refresh, kid); found {
 		return key, false, nil
@@ -133,9 +133,9 @@ func (r *RefreshKeyReconciler) signingKey(ctx context.Context, view *issuerView,
 	return key, !found && fresh.lost(kid, r.Clock.Now()), nil
 }
 
-// observeSecret looks at the Secret that the token belongs into. A Secret that the cache does
-// not show may be there all the same, without our label: where that matters, the API server
-// is asked. A key that was never issued is spared the question, since its create will tell.
+// observeSecret reads the Secret for the token. A Secret that is not in the cache can exist without the operator's
+// label, so observeSecret then reads from the API server. For a new key it does not, since the create fails if the
+// Secret exists.
 func (r *RefreshKeyReconciler) observeSecret(ctx context.Context, o *observation) error {
 	o.Secret.Name = lifecycle.SecretName(o.key)
 	if o.Secret.Name == "" {
@@ -168,14 +168,14 @@ func (r *RefreshKeyReconciler) observeSecret(ctx context.Context, o *observation
 	}
 }
 
-// readSecret returns a Secret without its values, and nil when there is none.
+// readSecret returns a digested Secret, and nil if it does not exist.
 func (r *RefreshKeyReconciler) readSecret(ctx context.Context, reader client.Reader, namespace, name string) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
 	if err := reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, secret); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
 	if secret.Data != nil {
-		// It may be the cache's own copy.
+		// The object may belong to the cache.
 		secret = secret.DeepCopy()
 		digest(secret)
 	}
@@ -192,37 +192,37 @@ func (r *RefreshKeyReconciler) describeSecret(ctx context.Context, o *observatio
 	s.Immutable = secret.Immutable != nil && *secret.Immutable
 	s.CreatedAt = secret.CreationTimestamp.Time
 	s.TokenHash = tokenHashOf(secret)
-	said := secret.Annotations
+	annotations := secret.Annotations
 	s.DataAsWanted = s.Immutable && wanted.fitsData(secret)
 	s.AsWanted, s.OwnerDiffers = wanted.fits(secret), !wanted.ownedRight(secret)
 	if !s.AsWanted {
-		// What admission changes is not written again, and what it removes is known from the write.
+		// The operator does not repeat changes that admission reverts. Annotations that admission removes are known from the write.
 		if written, kept := r.altered.kept(client.ObjectKeyFromObject(o.key), secret, wanted.fingerprint); kept {
-			said, s.AsWanted, s.OwnerDiffers = written.annotations, true, false
+			annotations, s.AsWanted, s.OwnerDiffers = written.annotations, true, false
 		}
 	}
 	accessDigest := digestOf(secret, v1alpha1.SecretAccessToken)
 	s.HoldsAccess = accessDigest != ""
-	if s.HoldsAccess && accessDigest == said[v1alpha1.AnnotationAccessTokenHash] {
-		if end, err := time.Parse(time.RFC3339, said[v1alpha1.AnnotationAccessTokenExpiresAt]); err == nil {
+	if s.HoldsAccess && accessDigest == annotations[v1alpha1.AnnotationAccessTokenHash] {
+		if end, err := time.Parse(time.RFC3339, annotations[v1alpha1.AnnotationAccessTokenExpiresAt]); err == nil {
 			s.AccessExpiresAt = end
 		}
 		s.AccessRevision = accessRevisionOf(secret)
-		_, known := o.issuer.rings.Lookup(keyring.Access, said[v1alpha1.AnnotationAccessTokenKeyID])
+		_, known := o.issuer.rings.Lookup(keyring.Access, annotations[v1alpha1.AnnotationAccessTokenKeyID])
 		s.AccessWithdrawn = !known
 	}
 	return nil
 }
 
-// checkReproducible: where the Secret does not hold the current token, status must be able
-// to give it back; a content that does not was not written by the operator.
+// checkReproducible checks that status reproduces the current token if the Secret does not hold it. The operator did
+// not write a content that does not.
 func (o *observation) checkReproducible() error {
 	if o.Held == nil || o.heldKey == nil || o.Secret.TokenHash == o.key.Status.TokenHash {
 		return nil
 	}
 	_, err := o.remake()
 	if errors.Is(err, token.ErrNotReproducible) {
-		o.Held, o.Distrust = nil, "status.content does not give the token that status.tokenHash names"
+		o.Held, o.Distrust = nil, "status.content does not produce the token of status.tokenHash"
 		return nil
 	}
 	return err
@@ -237,8 +237,8 @@ func (o *observation) remake() (tokenText, error) {
 	return tokenText(compact), err
 }
 
-// observeAdoptable looks for a first token that was written to the Secret and not recorded,
-// since the manager stopped in between. It must be ours in every respect.
+// observeAdoptable looks for a first token that was written to the Secret and not recorded, since the manager stopped
+// in between. The token must verify, name this key and have revision 1.
 func (r *RefreshKeyReconciler) observeAdoptable(ctx context.Context, o *observation) error {
 	if o.Secret.TokenHash == "" || !o.Issuer.Ready {
 		return nil
@@ -250,8 +250,8 @@ func (r *RefreshKeyReconciler) observeAdoptable(ctx context.Context, o *observat
 	compact := string(secret.Data[v1alpha1.SecretToken])
 	claims, err := r.parseOwn(ctx, o, compact)
 	if err != nil || !line.Names(claims, o.key) || claims.Object.Revision != 1 {
-		// Not adoptable: the first token is made afresh.
-		return nil //nolint:nilerr // what is wrong with a token that is not ours changes nothing
+		// Not adoptable: the operator mints a new first token.
+		return nil //nolint:nilerr // the reason why a token is not adoptable does not matter
 	}
 	payload, err := claims.Payload()
 	if err != nil {
@@ -262,7 +262,7 @@ func (r *RefreshKeyReconciler) observeAdoptable(ctx context.Context, o *observat
 	return nil
 }
 
-// parseOwn verifies a token by the issuer's refresh ring, read again for an unknown key.
+// parseOwn verifies a token with the issuer's refresh ring, which it reads again for an unknown signing key.
 func (r *RefreshKeyReconciler) parseOwn(ctx context.Context, o *observation, compact string) (*token.Claims, error) {
 	now := r.Clock.Now()
 	claims, err := token.Parse(compact, token.Refresh, o.issuer.rings, o.Issuer.URL, now)
@@ -276,7 +276,7 @@ func (r *RefreshKeyReconciler) parseOwn(ctx context.Context, o *observation, com
 	return token.Parse(compact, token.Refresh, fresh.rings, o.Issuer.URL, now)
 }
 
-// observeOthers finds this key's Secrets under names that it no longer has.
+// observeOthers finds this key's Secrets under earlier names.
 func (r *RefreshKeyReconciler) observeOthers(ctx context.Context, o *observation) error {
 	for _, entry := range [...]string{o.key.Name, unmarked} {
 		var owned corev1.SecretList

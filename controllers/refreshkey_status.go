@@ -12,9 +12,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// writeStatus is the one place that writes the status of a key: under the resourceVersion
-// that the plan was decided on, so that a race is lost and decided anew, and only when
-// something changed. Events follow what was written.
+// writeStatus writes the status of a key, under the resourceVersion of the observation and only if it changed, and then
+// sends the events. No other function writes it. After a conflict the key is observed and decided again.
 func (r *RefreshKeyReconciler) writeStatus(ctx context.Context, o *observation, status *v1alpha1.JWTRefreshKeyStatus, plan *lifecycle.Plan) error {
 	before := &o.key.Status
 	if sameStatus.DeepEqual(before, status) {
@@ -26,14 +25,14 @@ func (r *RefreshKeyReconciler) writeStatus(ctx context.Context, o *observation, 
 		return err
 	}
 	r.own.wroteStatus(updated)
-	// The Secret and any later report go by what is on record now.
+	// Later writes of this reconciliation use the new status.
 	o.key, o.Key = updated, updated
 	r.announce(updated, before, plan)
 	return nil
 }
 
-// sameStatus compares as equality.Semantic does, but for raw JSON, which that compares byte
-// by byte through reflection: for a key at rest, more work than all the rest together.
+// sameStatus compares like equality.Semantic, but faster for raw JSON, which equality.Semantic compares byte by byte
+// with reflection. For a key at rest, that would take longer than the rest of the reconciliation.
 var sameStatus = conversion.EqualitiesOrDie(
 	func(a, b metav1.Time) bool { return a.Time.Equal(b.Time) },
 	func(a, b apiextensionsv1.JSON) bool { return bytes.Equal(a.Raw, b.Raw) },

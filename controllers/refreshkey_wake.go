@@ -24,7 +24,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// SetupWithManager registers the controller, and what wakes it.
+// SetupWithManager registers the controller and its watches.
 func (r *RefreshKeyReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
 	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &corev1.Secret{}, ownerIndex, ownerEntries); err != nil {
 		return fmt.Errorf("index Secrets by owner: %w", err)
@@ -51,8 +51,8 @@ func (r *RefreshKeyReconciler) SetupWithManager(mgr ctrl.Manager, o Options) err
 		Complete(r)
 }
 
-// An object whose writes fail is tried again after firstRetry, and then after twice as long each
-// time up to lastRetry: once the API server is back, none waits longer than that.
+// The first retry of a failing write is after firstRetry, and the delay doubles up to lastRetry. Once the API server is
+// back, no object waits longer than that.
 const (
 	firstRetry = 5 * time.Millisecond
 	lastRetry  = lifecycle.RetryInterval
@@ -62,8 +62,8 @@ func retries() workqueue.TypedRateLimiter[reconcile.Request] {
 	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry)
 }
 
-// inBackground wakes the many keys that one change concerns when nobody else waits: what one
-// user asks for his key does not stand in line behind a look at all the others.
+// inBackground enqueues the keys that one change affects with low priority, so that the request of a user for one key
+// does not wait for them.
 func inBackground(keys handler.MapFunc) handler.EventHandler {
 	wake := func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request], object client.Object) {
 		later := priorityqueue.AddOpts{Priority: ptr.To(handler.LowPriority)}
@@ -89,7 +89,7 @@ func inTheBackground(after time.Duration) ctrl.Result {
 	return ctrl.Result{RequeueAfter: after, Priority: ptr.To(handler.LowPriority)}
 }
 
-// keyOfSecret finds the key that a Secret belongs to.
+// keyOfSecret returns the request for the key that a Secret belongs to.
 func (r *RefreshKeyReconciler) keyOfSecret(_ context.Context, object client.Object) []reconcile.Request {
 	secret, ok := object.(*corev1.Secret)
 	if !ok {
@@ -102,8 +102,8 @@ func (r *RefreshKeyReconciler) keyOfSecret(_ context.Context, object client.Obje
 	return requests
 }
 
-// keysOfRings finds the keys of the issuer whose signing keys a Secret holds. It goes by the
-// name, since a label may be lost.
+// keysOfRings returns the requests for the keys of the issuer whose signing keys a Secret holds. It uses the name of
+// the Secret, since a label can be lost.
 func (r *RefreshKeyReconciler) keysOfRings(ctx context.Context, object client.Object) []reconcile.Request {
 	issuer, ok := strings.CutPrefix(object.GetName(), signingKeysPrefix)
 	if !ok || object.GetNamespace() != r.issuers.namespace {
@@ -112,7 +112,7 @@ func (r *RefreshKeyReconciler) keysOfRings(ctx context.Context, object client.Ob
 	return r.keysNaming(ctx, issuer)
 }
 
-// allKeys hold in their Secrets what clients of the token service have to trust.
+// allKeys returns the requests for all keys, since all their Secrets hold the CA bundle.
 func (r *RefreshKeyReconciler) allKeys(ctx context.Context, _ client.Object) []reconcile.Request {
 	return r.keysWhere(ctx, func(*v1alpha1.JWTRefreshKey) bool { return true })
 }
@@ -133,7 +133,7 @@ func (r *RefreshKeyReconciler) keysWhere(ctx context.Context, want func(*v1alpha
 	var keys v1alpha1.JWTRefreshKeyList
 	options = append(options, client.UnsafeDisableDeepCopy)
 	if err := r.Client.List(ctx, &keys, options...); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "cannot list the keys that a change concerns")
+		ctrl.LoggerFrom(ctx).Error(err, "cannot list the keys that a change affects")
 		return nil
 	}
 	var requests []reconcile.Request

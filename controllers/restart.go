@@ -28,52 +28,52 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/redact"
 )
 
-// RestartReconciler restarts the workloads that spec.rolloutRestart names, once for each token that
-// is read back from the Secret. What it did is remembered on the workload, by annotations.
+// RestartReconciler restarts the workloads that spec.rolloutRestart names, once for each token that the Secret holds.
+// Annotations of the workload record the restarts.
 type RestartReconciler struct {
 	// Client reads from the caches.
 	Client client.Reader
-	// Live reads and writes at the API server, and watches nothing.
+	// Live reads from and writes to the API server, without watches.
 	Live   client.Client
 	Events events.EventRecorder
 	Clock  clock.PassiveClock
-	// Delay gathers what changes at about the same time into one restart.
+	// Delay is the delay of a restart after a change: changes in that time share one restart.
 	Delay time.Duration
 
-	// told is the RestartMark of the last failed restart of a workload for a key that an event has reported. What
-	// falls out of it is reported once more.
-	told *lru.Cache[restartOf, string]
+	// reportedFailures holds the RestartMark of the last failed restart of a workload for a key that an event has
+	// reported. A failure that the cache evicts is reported again.
+	reportedFailures *lru.Cache[restartOf, string]
 }
 
-// rememberedFailures bounds how many failed restarts are remembered.
+// rememberedFailures bounds the size of reportedFailures.
 const rememberedFailures = 4096
 
-// restartOf is a workload and a key for whose tokens it is restarted.
+// restartOf is a workload, and a key whose rotations restart it.
 type restartOf struct {
 	workload
 	key string
 }
 
-// workload is one that a key names.
+// workload is a workload that a key names in spec.rolloutRestart.
 type workload struct {
 	Namespace string
 	v1alpha1.WorkloadReference
 }
 
-// SetupWithManager registers the controller, and what wakes it.
+// SetupWithManager registers the controller and its watches.
 func (r *RestartReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
 	return builder.TypedControllerManagedBy[workload](mgr).
 		Named("restart").
-		Watches(&v1alpha1.JWTRefreshKey{}, r.wakes(func(_ context.Context, object client.Object) []workload { return followersOf(object) })).
-		Watches(&corev1.Secret{}, r.wakes(r.followersOfSecret)).
+		Watches(&v1alpha1.JWTRefreshKey{}, r.wakes(func(_ context.Context, object client.Object) []workload { return workloadsNamedBy(object) })).
+		Watches(&corev1.Secret{}, r.wakes(r.workloadsOfSecret)).
 		WithOptions(controller.TypedOptions[workload]{
-			MaxConcurrentReconciles: followersAtOnce, ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess,
-			NewQueue: newFairQueue(mgr.GetLogger(), followersAtOnce, func(which workload) string { return which.Namespace }),
+			MaxConcurrentReconciles: rolloutWorkers, ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess,
+			NewQueue: newFairQueue(mgr.GetLogger(), rolloutWorkers, func(which workload) string { return which.Namespace }),
 		}).
 		Complete(r)
 }
 
-// wakes looks at workloads a little after what concerns them changed.
+// wakes returns a handler that enqueues, after Delay, the workloads that a change affects.
 func (r *RestartReconciler) wakes(concerns func(context.Context, client.Object) []workload) handler.TypedEventHandler[client.Object, workload] {
 	wake := func(ctx context.Context, object client.Object, queue workqueue.TypedRateLimitingInterface[workload]) {
 		for _, each := range concerns(ctx, object) {
@@ -85,15 +85,15 @@ func (r *RestartReconciler) wakes(concerns func(context.Context, client.Object) 
 			wake(ctx, e.Object, queue)
 		},
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[workload]) {
-			if !sameToFollowers(e.ObjectOld, e.ObjectNew) {
+			if !sameForRestart(e.ObjectOld, e.ObjectNew) {
 				wake(ctx, e.ObjectNew, queue)
 			}
 		},
 	}
 }
 
-// sameToFollowers tells whether nothing changed that a restart depends on.
-func sameToFollowers(before, after client.Object) bool {
+// sameForRestart reports whether nothing changed that a restart depends on.
+func sameForRestart(before, after client.Object) bool {
 	switch after := after.(type) {
 	case *v1alpha1.JWTRefreshKey:
 		before, ok := before.(*v1alpha1.JWTRefreshKey)
@@ -107,43 +107,43 @@ func sameToFollowers(before, after client.Object) bool {
 	}
 }
 
-func followersOf(object client.Object) []workload {
+func workloadsNamedBy(object client.Object) []workload {
 	key, ok := object.(*v1alpha1.JWTRefreshKey)
 	if !ok {
 		return nil
 	}
-	followers := make([]workload, 0, len(key.Spec.RolloutRestart))
+	workloads := make([]workload, 0, len(key.Spec.RolloutRestart))
 	for _, reference := range key.Spec.RolloutRestart {
-		followers = append(followers, workload{key.Namespace, reference})
+		workloads = append(workloads, workload{key.Namespace, reference})
 	}
-	return followers
+	return workloads
 }
 
-func (r *RestartReconciler) followersOfSecret(ctx context.Context, object client.Object) (followers []workload) {
+func (r *RestartReconciler) workloadsOfSecret(ctx context.Context, object client.Object) (workloads []workload) {
 	for _, owner := range ownerOf(object) {
 		key := &v1alpha1.JWTRefreshKey{}
 		if err := r.Client.Get(ctx, types.NamespacedName{Namespace: object.GetNamespace(), Name: owner}, key); err == nil {
-			followers = append(followers, followersOf(key)...)
+			workloads = append(workloads, workloadsNamedBy(key)...)
 		}
 	}
-	return followers
+	return workloads
 }
 
-// Reconcile restarts one workload where a key that names it has a new token.
+// Reconcile restarts one workload if a key that names it has a new token.
 func (r *RestartReconciler) Reconcile(ctx context.Context, which workload) (ctrl.Result, error) {
-	leaders, err := r.leadersOf(ctx, which)
-	if err != nil || len(leaders) == 0 {
+	keys, err := r.keysNaming(ctx, which)
+	if err != nil || len(keys) == 0 {
 		return ctrl.Result{}, err
 	}
 	found := &metav1.PartialObjectMetadata{}
 	found.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(which.Kind))
 	switch err := r.Live.Get(ctx, types.NamespacedName{Namespace: which.Namespace, Name: which.Name}, found); {
 	case apierrors.IsNotFound(err):
-		return ctrl.Result{}, r.missing(ctx, leaders, which)
+		return ctrl.Result{}, r.missing(ctx, keys, which)
 	case err != nil:
 		return ctrl.Result{}, err
 	}
-	due, err := r.due(ctx, leaders, found)
+	due, err := r.due(ctx, keys, found)
 	if err != nil || len(due.marks) == 0 {
 		return ctrl.Result{}, err
 	}
@@ -155,49 +155,49 @@ func (r *RestartReconciler) Reconcile(ctx context.Context, which workload) (ctrl
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	for _, key := range due.keys {
-		r.told.Remove(restartOf{which, key.Name})
+		r.reportedFailures.Remove(restartOf{which, key.Name})
 		restartedEvent(key, which.WorkloadReference).send(r.Events, key)
 	}
 	return ctrl.Result{}, nil
 }
 
 // missing reports a workload that should be restarted and does not exist.
-func (r *RestartReconciler) missing(ctx context.Context, leaders []*v1alpha1.JWTRefreshKey, which workload) error {
-	due, err := r.due(ctx, leaders, &metav1.PartialObjectMetadata{})
+func (r *RestartReconciler) missing(ctx context.Context, keys []*v1alpha1.JWTRefreshKey, which workload) error {
+	due, err := r.due(ctx, keys, &metav1.PartialObjectMetadata{})
 	if err == nil {
 		r.failed(due.keys, which, "it does not exist. Create it, or remove it from spec.rolloutRestart.")
 	}
 	return err
 }
 
-// failed reports to the keys, once for each token, that a workload could not be restarted.
+// failed sends an event to the keys, once for each token, that a workload could not be restarted.
 func (r *RestartReconciler) failed(keys []*v1alpha1.JWTRefreshKey, which workload, why string) {
 	for _, key := range keys {
 		failed, mark := restartOf{which, key.Name}, lifecycle.RestartMark(key)
-		if before, _ := r.told.Get(failed); before != mark {
-			r.told.Add(failed, mark)
+		if before, _ := r.reportedFailures.Get(failed); before != mark {
+			r.reportedFailures.Add(failed, mark)
 			restartFailedEvent(key, which.WorkloadReference, why).send(r.Events, key)
 		}
 	}
 }
 
-// dueRestart is what is to be written on a workload: by name of annotation, what it is marked
-// with and what it is restarted with; and the keys it is restarted for.
+// dueRestart is the change of a workload: the annotations of the workload (marks) and of its pod template (restarts),
+// and the keys whose rotations restart it.
 type dueRestart struct {
 	marks, restarts map[string]string
 	keys            []*v1alpha1.JWTRefreshKey
 }
 
-func (r *RestartReconciler) due(ctx context.Context, leaders []*v1alpha1.JWTRefreshKey, found *metav1.PartialObjectMetadata) (*dueRestart, error) {
+func (r *RestartReconciler) due(ctx context.Context, keys []*v1alpha1.JWTRefreshKey, found *metav1.PartialObjectMetadata) (*dueRestart, error) {
 	due := &dueRestart{marks: map[string]string{}, restarts: map[string]string{}}
-	for _, key := range leaders {
+	for _, key := range keys {
 		held, err := r.held(ctx, key)
 		if err != nil {
 			return nil, err
 		}
 		name := restartAnnotation(key.Name)
-		follower := lifecycle.Follower{CreatedAt: found.CreationTimestamp.Time, Mark: found.Annotations[name], SecretHolds: held}
-		mark, restart := lifecycle.Follow(key, follower, r.Clock.Now())
+		state := lifecycle.Workload{CreatedAt: found.CreationTimestamp.Time, Mark: found.Annotations[name], SecretHolds: held}
+		mark, restart := lifecycle.DecideRestart(key, state, r.Clock.Now())
 		if mark {
 			due.marks[name] = lifecycle.RestartMark(key)
 		}
@@ -209,8 +209,8 @@ func (r *RestartReconciler) due(ctx context.Context, leaders []*v1alpha1.JWTRefr
 	return due, nil
 }
 
-// mark writes down what a workload is restarted for, and in its pod template what restarts it: one
-// write for both, under the version that was read.
+// mark writes the annotations of a workload and of its pod template in one patch, under the resourceVersion that was
+// read.
 func (r *RestartReconciler) mark(ctx context.Context, found *metav1.PartialObjectMetadata, due *dueRestart) error {
 	body := map[string]any{"metadata": map[string]any{"annotations": due.marks, "resourceVersion": found.ResourceVersion}}
 	if len(due.restarts) > 0 {
@@ -223,24 +223,24 @@ func (r *RestartReconciler) mark(ctx context.Context, found *metav1.PartialObjec
 	return r.Live.Patch(ctx, found, patch)
 }
 
-// leadersOf are the keys that name a workload.
-func (r *RestartReconciler) leadersOf(ctx context.Context, which workload) ([]*v1alpha1.JWTRefreshKey, error) {
+// keysNaming returns the keys that name a workload.
+func (r *RestartReconciler) keysNaming(ctx context.Context, which workload) ([]*v1alpha1.JWTRefreshKey, error) {
 	var keys v1alpha1.JWTRefreshKeyList
 	if err := r.Client.List(ctx, &keys, client.InNamespace(which.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return nil, err
 	}
-	var leaders []*v1alpha1.JWTRefreshKey
+	var naming []*v1alpha1.JWTRefreshKey
 	for i := range keys.Items {
 		for _, reference := range keys.Items[i].Spec.RolloutRestart {
 			if reference == which.WorkloadReference {
-				leaders = append(leaders, keys.Items[i].DeepCopy())
+				naming = append(naming, keys.Items[i].DeepCopy())
 			}
 		}
 	}
-	return leaders, nil
+	return naming, nil
 }
 
-// held is the hash of the token that pods started now would find in the key's Secret.
+// held returns the hash of the token in the key's Secret; empty without one.
 func (r *RestartReconciler) held(ctx context.Context, key *v1alpha1.JWTRefreshKey) (string, error) {
 	if key.Status.SecretName == "" {
 		return "", nil
@@ -252,10 +252,10 @@ func (r *RestartReconciler) held(ctx context.Context, key *v1alpha1.JWTRefreshKe
 	return heldHash(secret), nil
 }
 
-// longestAnnotation bounds the part of an annotation's name behind its prefix.
+// longestAnnotation is the longest name of an annotation after its prefix.
 const longestAnnotation = 63
 
-// restartAnnotation is the name of the annotation for a key, whose own name may be longer.
+// restartAnnotation returns the name of the annotation for a key. It shortens the name of a key that is too long.
 func restartAnnotation(key string) string {
 	if len(key) <= longestAnnotation {
 		return v1alpha1.RestartPrefix + key

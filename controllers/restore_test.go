@@ -23,7 +23,7 @@ import (
 var restoredKinds = []struct {
 	name string
 	spec func(*v1alpha1.JWTRefreshKey)
-	// reason of Ready before and after; atOnce: it does not wait for the grace.
+	// reason of Ready before and after; atOnce is true if the key does not wait for the grace.
 	reason string
 	atOnce bool
 }{
@@ -47,17 +47,17 @@ func oneTimeUse(k *v1alpha1.JWTRefreshKey) {
 
 const (
 	restoredKeys = 200
-	// within is what 200 keys may take: a slow machine needs two seconds.
+	// within bounds the time for 200 keys: a slow machine needs two seconds.
 	within = 40 * time.Second
 )
 
-// TestARestoreOfTwoHundredKeys plays docs/operations.md with the rights of the manager: Secrets that lost their owners
-// under living keys, and then keys with an old status and new UIDs beside Secrets without owners.
+// TestARestoreOfTwoHundredKeys runs the commands of docs/operations.md with the rights of the manager: first with Secrets
+// that lost their owners under existing keys, and then with keys with an old status and new UIDs, and Secrets without owners.
 func TestARestoreOfTwoHundredKeys(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	blocks := restoreBlocks(t, w.namespace)
 	w.createIssuer()
-	strangers := w.strangers()
+	foreignSecrets := w.foreignSecrets()
 	keys := w.restorable()
 	written, stop := w.startCounting()
 	w.allStand(keys, nil)
@@ -80,7 +80,7 @@ func TestARestoreOfTwoHundredKeys(t *testing.T) {
 	w.allOwned(keys)
 	w.settles(written)
 	t.Logf("%d Secrets without ownerReference under living keys: %v, %d writes", owned, time.Since(started).Round(time.Millisecond), written.total.Load()-base)
-	w.Expect(written.total.Load()-base).To(gomega.BeEquivalentTo(owned), "one write of each Secret, and none of a key")
+	w.Expect(written.total.Load()-base).To(gomega.BeEquivalentTo(owned), "one write of each Secret, and no write of a key")
 	w.Expect(w.held()).To(gomega.Equal(tokens), "every token survives")
 
 	w.loseEverything(keys)
@@ -100,14 +100,14 @@ func TestARestoreOfTwoHundredKeys(t *testing.T) {
 	t.Logf("%d keys with new UIDs beside Secrets without owners: %v beside the grace of 30s", restoredKeys, time.Since(started).Round(time.Millisecond))
 	w.allIssuedAgain(keys, tokens)
 	after := w.secretsByName()
-	for name, stranger := range strangers {
-		w.Expect(content(after[name])).To(gomega.Equal(content(stranger)), "%s is not the operator's", name)
+	for name, foreign := range foreignSecrets {
+		w.Expect(content(after[name])).To(gomega.Equal(content(foreign)), "%s is not the operator's", name)
 		w.Expect(written.to("/secrets/"+name)).To(gomega.BeZero(), "%s is not the operator's", name)
 	}
 	w.rests(written)
 }
 
-// restoreBlocks are the commands of the page, for one namespace.
+// restoreBlocks returns the commands of the page, for one namespace.
 func restoreBlocks(t *testing.T, namespace string) (blocks []string) {
 	t.Helper()
 	page, err := guide.Read(filepath.Join(server.Root, "docs", "operations.md"))
@@ -125,7 +125,7 @@ func restoreBlocks(t *testing.T, namespace string) (blocks []string) {
 	return blocks
 }
 
-func (w *world) shell(dir, script string) {
+func (w *harness) shell(dir, script string) {
 	w.t.Helper()
 	if _, err := server.Shell(w.ctx, dir, script); err != nil {
 		w.t.Fatal(err)
@@ -134,8 +134,8 @@ func (w *world) shell(dir, script string) {
 
 func restoredName(i int) string { return fmt.Sprintf("key-%03d", i) }
 
-// restorable makes the keys.
-func (w *world) restorable() []*v1alpha1.JWTRefreshKey {
+// restorable creates the keys.
+func (w *harness) restorable() []*v1alpha1.JWTRefreshKey {
 	w.t.Helper()
 	keys := make([]*v1alpha1.JWTRefreshKey, restoredKeys)
 	for i := range keys {
@@ -144,11 +144,11 @@ func (w *world) restorable() []*v1alpha1.JWTRefreshKey {
 	return keys
 }
 
-// strangers are Secrets that the operator did not make, by name, and makes keys that want their names.
-func (w *world) strangers() map[string]corev1.Secret {
+// foreignSecrets creates Secrets that the operator did not create, and keys that want their names. It returns them by name.
+func (w *harness) foreignSecrets() map[string]corev1.Secret {
 	w.t.Helper()
 	all := map[string]corev1.Secret{}
-	for name, labels := range map[string]map[string]string{"stranger": nil, "labelled": {v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}} {
+	for name, labels := range map[string]map[string]string{"foreign": nil, "labelled": {v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}} {
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name, Labels: labels}, Data: map[string][]byte{"password": []byte("theirs")}}
 		w.create(secret)
 		all[name] = *secret
@@ -157,8 +157,8 @@ func (w *world) strangers() map[string]corev1.Secret {
 	return all
 }
 
-// use has the keys that are to be revoked revoked, and those that are to be enrolled used by a device.
-func (w *world) use(keys []*v1alpha1.JWTRefreshKey) {
+// use revokes keys and uses the tokens of keys, as their kinds say.
+func (w *harness) use(keys []*v1alpha1.JWTRefreshKey) {
 	w.t.Helper()
 	for i, key := range keys {
 		switch restoredKinds[i%len(restoredKinds)].name {
@@ -170,8 +170,8 @@ func (w *world) use(keys []*v1alpha1.JWTRefreshKey) {
 	}
 }
 
-// allStand waits until every key is as its kind is to be; before a key is revoked, Issued.
-func (w *world) allStand(keys []*v1alpha1.JWTRefreshKey, want func(kind int) string) {
+// allStand waits until every key has the state of its kind; before a key is revoked, Issued.
+func (w *harness) allStand(keys []*v1alpha1.JWTRefreshKey, want func(kind int) string) {
 	w.t.Helper()
 	w.Eventually(func() (wrong []string) {
 		var list v1alpha1.JWTRefreshKeyList
@@ -197,7 +197,7 @@ func (w *world) allStand(keys []*v1alpha1.JWTRefreshKey, want func(kind int) str
 	}, within, 100*time.Millisecond).Should(gomega.BeEmpty())
 }
 
-// stands tells whether a key has the reason, and its Secret what goes with it.
+// stands reports whether a key has the reason, and its Secret the matching content.
 func stands(key *v1alpha1.JWTRefreshKey, secrets map[string]corev1.Secret, reason string) bool {
 	if key == nil {
 		return false
@@ -219,7 +219,7 @@ func stands(key *v1alpha1.JWTRefreshKey, secrets map[string]corev1.Secret, reaso
 	}
 }
 
-func (w *world) secretsByName() map[string]corev1.Secret {
+func (w *harness) secretsByName() map[string]corev1.Secret {
 	w.t.Helper()
 	var list corev1.SecretList
 	w.Expect(w.admin.List(w.ctx, &list, client.InNamespace(w.namespace))).To(gomega.Succeed())
@@ -230,8 +230,8 @@ func (w *world) secretsByName() map[string]corev1.Secret {
 	return all
 }
 
-// held are the tokens in the Secrets of the keys, by name.
-func (w *world) held() map[string]heldToken {
+// held returns the tokens in the Secrets of the keys, by name.
+func (w *harness) held() map[string]heldToken {
 	w.t.Helper()
 	all := map[string]heldToken{}
 	for name, secret := range w.secretsByName() {
@@ -240,21 +240,21 @@ func (w *world) held() map[string]heldToken {
 	return all
 }
 
-// heldToken does not show itself where a test fails.
+// heldToken prints a placeholder in a failing test.
 type heldToken struct{ text string }
 
 func (heldToken) String() string   { return "[token]" }
 func (heldToken) GoString() string { return "[token]" }
 
-// allOwned waits until every Secret of a key goes with its key, where that is wanted.
-func (w *world) allOwned(keys []*v1alpha1.JWTRefreshKey) {
+// allOwned waits until the ownerReference of every Secret of a key is as deletionPolicy wants.
+func (w *harness) allOwned(keys []*v1alpha1.JWTRefreshKey) {
 	w.t.Helper()
 	w.Eventually(func() (wrong []string) {
 		secrets := w.secretsByName()
 		for _, key := range keys {
 			secret := secrets[key.Name]
 			retained := key.Spec.Secret != nil && key.Spec.Secret.DeletionPolicy == v1alpha1.DeletionRetain
-			// One that was never issued has no Secret.
+			// A key that was never issued has no Secret.
 			if key.Status.Revision > 0 && metav1.IsControlledBy(&secret, key) == retained {
 				wrong = append(wrong, key.Name)
 			}
@@ -264,19 +264,19 @@ func (w *world) allOwned(keys []*v1alpha1.JWTRefreshKey) {
 }
 
 // loseEverything deletes the keys, and then their Secrets.
-func (w *world) loseEverything(keys []*v1alpha1.JWTRefreshKey) {
+func (w *harness) loseEverything(keys []*v1alpha1.JWTRefreshKey) {
 	w.t.Helper()
 	w.Expect(w.admin.DeleteAllOf(w.ctx, &v1alpha1.JWTRefreshKey{}, client.InNamespace(w.namespace))).To(gomega.Succeed())
 	for _, key := range keys {
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: key.Name}}
 		w.Expect(client.IgnoreNotFound(w.admin.Delete(w.ctx, secret))).To(gomega.Succeed())
 	}
-	// Strangers are in the backup too, as they have our label; they were not lost.
+	// The backup includes the foreign Secrets, since they have the operator's label; they were not lost.
 	w.Expect(w.admin.DeleteAllOf(w.ctx, &corev1.Secret{}, client.InNamespace(w.namespace), client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})).To(gomega.Succeed())
 }
 
-// allIssuedAgain: no earlier token is accepted, and every new one is.
-func (w *world) allIssuedAgain(keys []*v1alpha1.JWTRefreshKey, earlier map[string]heldToken) {
+// allIssuedAgain checks that no earlier token is accepted, and that every new one is.
+func (w *harness) allIssuedAgain(keys []*v1alpha1.JWTRefreshKey, earlier map[string]heldToken) {
 	w.t.Helper()
 	now := w.held()
 	for _, key := range keys {
@@ -287,12 +287,12 @@ func (w *world) allIssuedAgain(keys []*v1alpha1.JWTRefreshKey, earlier map[strin
 			w.accepts(held.text, registry.Current)
 		}
 		if key.Status.Revision > 1 {
-			w.t.Errorf("%s has revision %d: the status of the manifest is not the API server's to take", key.Name, key.Status.Revision)
+			w.t.Errorf("%s has revision %d: the API server must not take the status of the manifest", key.Name, key.Status.Revision)
 		}
 	}
 }
 
-// content is all of a Secret that is not the API server's own.
+// content returns a Secret without the fields that the API server sets.
 func content(secret corev1.Secret) corev1.Secret {
 	return corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: secret.Name, Labels: secret.Labels, Annotations: secret.Annotations, OwnerReferences: secret.OwnerReferences},
@@ -300,8 +300,8 @@ func content(secret corev1.Secret) corev1.Secret {
 	}
 }
 
-// settles waits until nothing was written between two looks.
-func (w *world) settles(written *writes) {
+// settles waits until nothing was written between two checks.
+func (w *harness) settles(written *writes) {
 	w.t.Helper()
 	last := int64(-1)
 	w.Eventually(func() bool {
@@ -312,13 +312,13 @@ func (w *world) settles(written *writes) {
 	}, within, 500*time.Millisecond).Should(gomega.BeTrue(), "the writes do not end")
 }
 
-// rests: nothing is written any more.
-func (w *world) rests(written *writes) {
+// rests checks that nothing is written any more.
+func (w *harness) rests(written *writes) {
 	w.t.Helper()
 	w.settles(written)
 	base := written.total.Load()
 	w.Consistently(func() int64 { return written.total.Load() - base }, 3*time.Second, 100*time.Millisecond).Should(gomega.BeZero(), "writes while all keys rest")
-	for _, name := range []string{"stranger", "labelled"} {
+	for _, name := range []string{"foreign", "labelled"} {
 		w.Expect(w.reason(&v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}})()).To(gomega.Equal(v1alpha1.ReasonSecretConflict))
 	}
 }

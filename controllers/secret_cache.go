@@ -12,9 +12,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// digestSecrets keeps tenants' Secrets in the cache without their values: each is replaced
-// by its SHA-256, in stringData, which the API server never sends. The Secrets with the
-// signing keys, in the operator's own namespace, are kept whole.
+// digestSecrets returns a cache transform that replaces the values of Secrets by their SHA-256, in stringData, which
+// the API server never sends. It keeps the values of Secrets with signing keys in the operator's namespace.
 func digestSecrets(operatorNamespace string) toolscache.TransformFunc {
 	return func(obj any) (any, error) {
 		secret, ok := obj.(*corev1.Secret)
@@ -49,11 +48,11 @@ func digest(secret *corev1.Secret) {
 	secret.Data = nil
 }
 
-// accessRevision is the name under which a digested Secret says which revision its access token was issued from. No
-// value of a Secret can have the name.
+// accessRevision is the entry of a digested Secret with the revision that its access token was issued from. The name is
+// not valid for an entry of a Secret.
 const accessRevision = "revision of the access token"
 
-// accessRevisionOf is what an access token in a digested Secret says, 0 where it says none.
+// accessRevisionOf returns the revision of the access token in a digested Secret, 0 without one.
 func accessRevisionOf(secret *corev1.Secret) int64 {
 	revision, err := strconv.ParseInt(secret.StringData[accessRevision], 10, 64)
 	if err != nil {
@@ -62,13 +61,13 @@ func accessRevisionOf(secret *corev1.Secret) int64 {
 	return revision
 }
 
-// digestOf is the SHA-256 of a value of a digested Secret, empty where it has none.
+// digestOf returns the SHA-256 of a value of a digested Secret, in hex; empty if the Secret does not have the entry.
 func digestOf(secret *corev1.Secret, name string) string {
 	return hex.EncodeToString([]byte(secret.StringData[name]))
 }
 
-// tokenHashOf is the hash of the refresh token in a digested Secret, in the form of
-// status.tokenHash; empty where it holds none.
+// tokenHashOf returns the hash of the refresh token in a digested Secret, in the form of
+// status.tokenHash; empty without one.
 func tokenHashOf(secret *corev1.Secret) string {
 	if sum := digestOf(secret, v1alpha1.SecretToken); sum != "" && sum != emptyDigest {
 		return token.HashPrefix + sum
@@ -76,7 +75,7 @@ func tokenHashOf(secret *corev1.Secret) string {
 	return ""
 }
 
-// heldHash is the same for a Secret of which it is not known whether it is digested.
+// heldHash returns the same for a Secret that may be digested or not.
 func heldHash(secret *corev1.Secret) string {
 	if held := secret.Data[v1alpha1.SecretToken]; len(held) > 0 {
 		return token.Hash(string(held))

@@ -17,8 +17,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// wantedIndex indexes the keys that spec.secret.name gives another Secret than the one of their own name. Most
-// keys have no entry, and so take no memory for it.
+// wantedIndex indexes keys by the name of their Secret if it differs from their own name. Most keys have no entry and
+// use no memory for it.
 const wantedIndex = "wanted-secret"
 
 func wantedName(object client.Object) []string {
@@ -32,7 +32,7 @@ func wantedName(object client.Object) []string {
 	return nil
 }
 
-// keysWanting finds the keys whose Secret has the name of this one.
+// keysWanting returns the requests for the keys that want a Secret of this name.
 func (r *RefreshKeyReconciler) keysWanting(ctx context.Context, object client.Object) []reconcile.Request {
 	// The key of the same name has no entry. If it does not exist or wants another Secret, reconciling it is cheap.
 	same := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()}}

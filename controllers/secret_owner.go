@@ -17,13 +17,13 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// stateOf says whose a Secret is, digested or not.
+// stateOf returns the ownership of a Secret, digested or not.
 func stateOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) lifecycle.SecretState {
 	state, _ := factsOf(secret, key).State()
 	return state
 }
 
-// factsOf gathers what the ownership of a Secret depends on.
+// factsOf returns the facts that the ownership of a Secret depends on.
 func factsOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) *ownership.Facts {
 	f := &ownership.Facts{
 		Opaque:       secret.Type == corev1.SecretTypeOpaque,
@@ -36,7 +36,7 @@ func factsOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) *ownership.Fact
 	}
 	f.Claim, f.Retained = claimOf(secret, key)
 	if f.Controller == ownership.NoController && key.Status.Revision > 0 {
-		// A status that was restored with an earlier key of the name is no record of this one.
+		// A status that was restored from an earlier key of the name does not describe this key.
 		_, err := line.Recorded(key)
 		f.HasLine = err == nil
 		f.TokenOnRecord = f.HasLine && onRecord(secret, key)
@@ -75,8 +75,8 @@ func claimOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) (claim ownershi
 }
 
 func madeAs(secret *corev1.Secret) ownership.MadeAs {
-	switch name, said := secret.Annotations[v1alpha1.AnnotationSecretName]; {
-	case !said:
+	switch name, found := secret.Annotations[v1alpha1.AnnotationSecretName]; {
+	case !found:
 		return ownership.NameUnsaid
 	case name == secret.Name:
 		return ownership.MadeHere
@@ -85,8 +85,8 @@ func madeAs(secret *corev1.Secret) ownership.MadeAs {
 	}
 }
 
-// holdsOf reads which key the token in a Secret names. The result is only evidence against a Secret, so the
-// signature does not matter.
+// holdsOf returns which key the token in a Secret names. The result is only evidence against ownership, so holdsOf does
+// not verify the signature.
 func holdsOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) ownership.Holds {
 	held := secret.Data[v1alpha1.SecretToken]
 	if len(held) == 0 {
@@ -108,7 +108,7 @@ func holdsOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) ownership.Holds
 	}
 }
 
-// onRecord tells whether the token in a Secret, or the Secret's jti, is one of the line in the key's status.
+// onRecord reports whether status records the token in a Secret, or the jti of the Secret.
 func onRecord(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) bool {
 	line := &key.Status.TokenLine
 	jti, hash := secret.Annotations[v1alpha1.AnnotationJTI], heldHash(secret)
@@ -120,14 +120,14 @@ func retains(key *v1alpha1.JWTRefreshKey) bool {
 	return key.Spec.Secret != nil && key.Spec.Secret.DeletionPolicy == v1alpha1.DeletionRetain
 }
 
-// isOtherOf tells whether a Secret is one that the operator made for the key under an
-// earlier name. A copy of a Secret carries the name of the original.
+// isOtherOf reports whether the operator created a Secret for the key under an earlier name. A copy of a Secret has the
+// name of the original in its annotation.
 func isOtherOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) bool {
 	return stateOf(secret, key) == lifecycle.SecretOwn && madeAs(secret) == ownership.MadeHere
 }
 
-// observeOwner says whose the Secret is. Where that depends on whose token it holds, the Secret is read
-// from the API server, since the cache has digests alone.
+// observeOwner sets the ownership of the Secret. If it depends on the token in the Secret, observeOwner reads the Secret
+// from the API server, since the cache holds only digests.
 func (r *RefreshKeyReconciler) observeOwner(ctx context.Context, o *observation, secret *corev1.Secret) error {
 	facts := factsOf(secret, o.key)
 	if facts.AsksToken() {
@@ -145,11 +145,11 @@ func (r *RefreshKeyReconciler) observeOwner(ctx context.Context, o *observation,
 	return nil
 }
 
-// ownerIndex indexes our Secrets by the name of the key that their marks name. Those without such a mark, which are
-// few, share the entry unmarked.
+// ownerIndex indexes the operator's Secrets by the key that their marks name. The few Secrets without a mark share the
+// entry unmarked.
 const ownerIndex = "owner"
 
-// unmarked is the index entry of Secrets that name no key. No name of a key holds a colon.
+// unmarked is the index entry of Secrets that name no key. The colon is not valid in the name of a key.
 const unmarked = "unmarked:"
 
 func ownerEntries(object client.Object) []string {
@@ -166,7 +166,7 @@ func ownerEntries(object client.Object) []string {
 	return nil
 }
 
-// ownerOf returns the name of the key that the marks of a Secret name.
+// ownerOf returns the key that the marks of a Secret name, in a slice of at most one.
 func ownerOf(object client.Object) []string {
 	if secret, ok := object.(*corev1.Secret); ok {
 		if key := ownership.KeyOf(secret); key != "" {

@@ -18,7 +18,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/ownership"
 )
 
-// wantedSecret is what a key's Secret should be, but for the tokens.
+// wantedSecret is the wanted state of a key's Secret, without the tokens.
 type wantedSecret struct {
 	labels      map[string]string
 	annotations map[string]string
@@ -26,8 +26,8 @@ type wantedSecret struct {
 	data        map[string]string
 }
 
-// wantedFor says what the Secret of a key should be when it holds the current token of line,
-// which is exchanged at the endpoint, by clients that trust the authorities.
+// wantedFor returns the wanted state of the Secret of a key with the current token of line, the token endpoint and the
+// CA bundle.
 func wantedFor(key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, endpoint string, trusted []byte) wantedSecret {
 	w := wantedSecret{
 		labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
@@ -63,15 +63,15 @@ func wantedFor(key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, endpoint s
 	return w
 }
 
-// keepTrust has clients trust what a Secret says that they do.
+// keepTrust takes over the CA bundle of a Secret.
 func (w *wantedSecret) keepTrust(secret *corev1.Secret) {
 	if trusted, found := secret.Data[v1alpha1.SecretCA]; found {
 		w.data[v1alpha1.SecretCA] = string(trusted)
 	}
 }
 
-// ownerReference does not block the deletion of the key: that would need a right on its
-// finalizers, and a Secret that outlives its key by a moment does no harm.
+// ownerReference returns the ownerReference to a key. It does not block the deletion of the key, which would need a
+// right on finalizers: a Secret may outlive its key for a short time.
 func ownerReference(key *v1alpha1.JWTRefreshKey) metav1.OwnerReference {
 	return metav1.OwnerReference{
 		APIVersion: v1alpha1.GroupVersion.String(), Kind: keyKind, Name: key.Name, UID: key.UID, Controller: ptr.To(true),
@@ -80,8 +80,8 @@ func ownerReference(key *v1alpha1.JWTRefreshKey) metav1.OwnerReference {
 
 const keyKind = "JWTRefreshKey"
 
-// added lists the labels and annotations that spec.secret puts on a Secret, as
-// `labels:a,b annotations:c`, so that they can be taken off again.
+// added returns the names of the labels and annotations that spec.secret adds to a Secret, as
+// `labels:a,b annotations:c`, so that the operator can remove them later.
 func added(spec *v1alpha1.SecretSpec) string {
 	return "labels:" + strings.Join(slices.Sorted(maps.Keys(spec.Labels)), ",") +
 		" annotations:" + strings.Join(slices.Sorted(maps.Keys(spec.Annotations)), ",")
@@ -101,8 +101,8 @@ func addedEarlier(secret *corev1.Secret) (labels, annotations []string) {
 	return labels, annotations
 }
 
-// fits tells whether a digested Secret is as wanted, but for the tokens. Labels and
-// annotations of others are theirs; data of others is not, since the Secret is ours.
+// fits reports whether a digested Secret is as wanted, without regard to the tokens. It allows further labels and
+// annotations, but no further data.
 func (w *wantedSecret) fits(secret *corev1.Secret) bool {
 	if secret.Annotations[v1alpha1.AnnotationAdded] != w.annotations[v1alpha1.AnnotationAdded] ||
 		!contains(secret.Labels, w.labels) || !w.annotated(secret) || !w.ownedRight(secret) {
@@ -111,7 +111,7 @@ func (w *wantedSecret) fits(secret *corev1.Secret) bool {
 	return w.fitsData(secret)
 }
 
-// fitsData tells whether the data of a digested Secret is as wanted, but for the tokens.
+// fitsData reports whether the data of a digested Secret is as wanted, without regard to the tokens.
 func (w *wantedSecret) fitsData(secret *corev1.Secret) bool {
 	for name := range secret.StringData {
 		if _, ours := w.data[name]; !ours && name != v1alpha1.SecretToken && name != v1alpha1.SecretAccessToken && name != accessRevision {
@@ -126,8 +126,8 @@ func (w *wantedSecret) fitsData(secret *corev1.Secret) bool {
 	return true
 }
 
-// annotated tells whether a Secret has the wanted annotations. The form that an earlier version wrote for the
-// owner counts as well: the next write adds the present form, since an upgrade must not write all Secrets.
+// annotated reports whether a Secret has the wanted annotations. It accepts the owner annotation of an earlier version,
+// since an upgrade must not write all Secrets: the next write adds the current form.
 func (w *wantedSecret) annotated(secret *corev1.Secret) bool {
 	for name, value := range w.annotations {
 		got, present := secret.Annotations[name]
@@ -143,7 +143,7 @@ func (w *wantedSecret) annotated(secret *corev1.Secret) bool {
 	return retained || secret.Annotations[v1alpha1.AnnotationOwner] == ""
 }
 
-// ownedRight tells whether the ownerReference of a Secret is the one that deletionPolicy wants.
+// ownedRight reports whether the ownerReference of a Secret is as deletionPolicy wants.
 func (w *wantedSecret) ownedRight(secret *corev1.Secret) bool {
 	owner := metav1.GetControllerOfNoCopy(secret)
 	if len(w.owners) == 0 {
@@ -161,7 +161,7 @@ func contains(have, want map[string]string) bool {
 	return true
 }
 
-// write makes a Secret what is wanted, with the tokens given; an empty token leaves none.
+// write sets the wanted state of a Secret, with the tokens; it removes a token that is empty.
 func (w *wantedSecret) write(secret *corev1.Secret, tokens secretTokens) {
 	labels, annotations := addedEarlier(secret)
 	secret.Labels = merged(secret.Labels, labels, w.labels)
@@ -184,7 +184,7 @@ func (w *wantedSecret) write(secret *corev1.Secret, tokens secretTokens) {
 	}
 }
 
-// ownAnnotations are taken off before the wanted ones are put on.
+// ownAnnotations are the annotations that a write removes before it adds the wanted ones.
 var ownAnnotations = []string{
 	v1alpha1.AnnotationJTI, v1alpha1.AnnotationRevision, v1alpha1.AnnotationExpiresAt, v1alpha1.AnnotationOwner, v1alpha1.AnnotationMadeFor,
 	v1alpha1.AnnotationAdded, v1alpha1.AnnotationAccessTokenHash, v1alpha1.AnnotationAccessTokenExpiresAt,
@@ -201,20 +201,20 @@ func merged(have map[string]string, drop []string, want map[string]string) map[s
 	return result
 }
 
-// secretTokens are the tokens that a Secret is to hold.
+// secretTokens are the tokens for a Secret.
 type secretTokens struct {
 	refresh tokenText
 	access  accessToken
 }
 
-// accessToken is an access token with what its Secret says of it.
+// accessToken is an access token, with its annotations for the Secret.
 type accessToken struct {
 	text      tokenText
 	expiresAt string
 	keyID     string
 }
 
-// tokenText is the text of a token. It does not show itself in logs and errors.
+// tokenText is the text of a token. Logs and errors show a placeholder.
 type tokenText string
 
 func (tokenText) String() string   { return "[token]" }

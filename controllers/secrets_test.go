@@ -15,33 +15,33 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// I9 of docs/architecture.md: what the operator did not create stays as it is, to the byte.
+// I9 of docs/architecture.md: the operator does not change what it did not create.
 func TestAForeignSecretIsNeverTouched(t *testing.T) {
 	tests := []struct {
 		name   string
-		secret func(*world, *corev1.Secret)
+		secret func(*harness, *corev1.Secret)
 	}{
-		{"somebody's", func(*world, *corev1.Secret) {}},
-		{"with a forged managed-by label", func(_ *world, s *corev1.Secret) {
+		{"a user's", func(*harness, *corev1.Secret) {}},
+		{"with a forged managed-by label", func(_ *harness, s *corev1.Secret) {
 			s.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
 		}},
-		{"owned by another key", func(w *world, s *corev1.Secret) {
+		{"owned by another key", func(w *harness, s *corev1.Secret) {
 			another := w.createKey("another", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
 			s.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(another, v1alpha1.GroupVersion.WithKind("JWTRefreshKey"))}
 			s.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
 		}},
-		{"of a type for a registry", func(_ *world, s *corev1.Secret) {
+		{"of a type for a registry", func(_ *harness, s *corev1.Secret) {
 			s.Type = corev1.SecretTypeDockerConfigJson
 			s.Data = map[string][]byte{corev1.DockerConfigJsonKey: []byte(`{"auths":{}}`)}
 			s.Annotations = map[string]string{v1alpha1.AnnotationOwner: "orders"}
 			s.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
 		}},
-		{"immutable", func(_ *world, s *corev1.Secret) { s.Immutable = ptr.To(true) }},
+		{"immutable", func(_ *harness, s *corev1.Secret) { s.Immutable = ptr.To(true) }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newHarness(t)
 			w.createIssuer()
 			secret := &corev1.Secret{
 				ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "orders"},
@@ -53,7 +53,7 @@ func TestAForeignSecretIsNeverTouched(t *testing.T) {
 			w.start()
 			w.becomes(key, v1alpha1.ReasonSecretConflict)
 			w.Expect(w.secret("orders")).To(gomega.Equal(secret))
-			w.Expect(key.Status.Revision).To(gomega.BeZero(), "nothing is issued that cannot be handed out")
+			w.Expect(key.Status.Revision).To(gomega.BeZero(), "no token is issued that cannot be written to the Secret")
 
 			w.Expect(w.admin.Delete(w.ctx, secret)).To(gomega.Succeed())
 			w.poke(key)
@@ -62,7 +62,7 @@ func TestAForeignSecretIsNeverTouched(t *testing.T) {
 	}
 }
 
-// handEdits are what people and their tools do to a Secret of ours.
+// handEdits are changes that people and tools make to a Secret of the operator.
 var handEdits = []struct {
 	name string
 	edit func(*corev1.Secret)
@@ -73,7 +73,7 @@ var handEdits = []struct {
 	{"data of their own", func(s *corev1.Secret) { s.Data["extra"] = []byte("x") }},
 	{"without our label", func(s *corev1.Secret) { delete(s.Labels, v1alpha1.LabelManagedBy) }},
 	{"without our annotations", func(s *corev1.Secret) { s.Annotations = nil }},
-	{"our label of somebody else", func(s *corev1.Secret) { s.Labels[v1alpha1.LabelManagedBy] = "Helm" }},
+	{"the label of another operator", func(s *corev1.Secret) { s.Labels[v1alpha1.LabelManagedBy] = "Helm" }},
 	{"without the annotation that names the key", func(s *corev1.Secret) { delete(s.Annotations, v1alpha1.AnnotationOwner) }},
 	{"without our label, and with another token", func(s *corev1.Secret) {
 		delete(s.Labels, v1alpha1.LabelManagedBy)
@@ -86,7 +86,7 @@ func TestAHandEditedSecretIsRestored(t *testing.T) {
 		for _, tt := range handEdits {
 			t.Run(fmt.Sprintf("%s: %s", policy, tt.name), func(t *testing.T) {
 				t.Parallel()
-				w := newWorld(t)
+				w := newHarness(t)
 				w.createIssuer()
 				key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: policy} })
 				w.start()
@@ -97,8 +97,8 @@ func TestAHandEditedSecretIsRestored(t *testing.T) {
 	}
 }
 
-// restores edits the Secret of a key, and waits until it is again as it was.
-func (w *world) restores(key *v1alpha1.JWTRefreshKey, edit func(*corev1.Secret)) {
+// restores edits the Secret of a key, and waits until the operator has restored it.
+func (w *harness) restores(key *v1alpha1.JWTRefreshKey, edit func(*corev1.Secret)) {
 	w.t.Helper()
 	as := w.secret("orders")
 
@@ -118,12 +118,12 @@ func (w *world) restores(key *v1alpha1.JWTRefreshKey, edit func(*corev1.Secret))
 			g.Expect(now.Annotations).To(gomega.HaveKeyWithValue("their.example.com/own", "stays"))
 		}
 	}, patience, 20*time.Millisecond).Should(gomega.Succeed())
-	w.Expect(get(w, key).Status.Revision).To(gomega.BeEquivalentTo(1), "an edit is no reason to rotate")
+	w.Expect(get(w, key).Status.Revision).To(gomega.BeEquivalentTo(1), "an edit must not cause a rotation")
 }
 
-// A copy of a retained Secret under another name carries every mark of ours but the name it was made under.
+// A copy of a retained Secret under another name has every mark of the operator except the name of the Secret.
 func TestACopyOfARetainedSecretIsForeign(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: v1alpha1.DeletionRetain}
@@ -141,7 +141,7 @@ func TestACopyOfARetainedSecretIsForeign(t *testing.T) {
 }
 
 func TestAnImmutableSecretIsReported(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
@@ -160,7 +160,7 @@ func TestAnImmutableSecretIsReported(t *testing.T) {
 }
 
 func TestARenamedSecret(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
@@ -168,7 +168,7 @@ func TestARenamedSecret(t *testing.T) {
 	held := w.token("orders")
 
 	w.edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Name: "renamed"} })
-	w.Eventually(w.tokenIn("renamed"), patience).Should(gomega.Equal(token.Hash(held)), "the same token, made again")
+	w.Eventually(w.tokenIn("renamed"), patience).Should(gomega.Equal(token.Hash(held)), "the same token, signed again")
 	w.Eventually(func() string { return get(w, key).Status.SecretName }, patience).Should(gomega.Equal("renamed"))
 	w.Expect(w.token("orders")).To(gomega.Equal(held), "the old one stays for the overlap")
 
@@ -179,7 +179,7 @@ func TestARenamedSecret(t *testing.T) {
 }
 
 func TestARetainedSecretIsTakenUpAgain(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	retain := func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: v1alpha1.DeletionRetain}
@@ -204,7 +204,7 @@ func TestALeftOverSecretIsWaitedForAndThenReplaced(t *testing.T) {
 	if server.Existing() {
 		t.Skip("the garbage collector of an existing cluster takes the Secret away first")
 	}
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders")
 	stop := w.start()
@@ -227,7 +227,7 @@ func TestALeftOverSecretIsWaitedForAndThenReplaced(t *testing.T) {
 }
 
 func TestModeNoneMakesNoSecret(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
 	w.start()

@@ -14,10 +14,10 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// TestAKeyBecomesATokenInASecret is the operator in one test: issue, restore, rotate,
-// revoke, bring back, delete, with every token judged as the token service would.
+// TestAKeyBecomesATokenInASecret covers the operator in one test: issue, restore, rotate, revoke, reinstate, delete. It
+// verifies every token like the token service.
 func TestAKeyBecomesATokenInASecret(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
@@ -70,7 +70,7 @@ func TestAKeyBecomesATokenInASecret(t *testing.T) {
 }
 
 func TestTimeMovesAKeyAlong(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	scheduled := w.createKey("scheduled", func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.Rotation = &v1alpha1.RotationSpec{Overlap: &v1alpha1.OverlapSpec{Max: hours(24)}}
@@ -113,7 +113,7 @@ func TestTimeMovesAKeyAlong(t *testing.T) {
 }
 
 func TestSpecChangesThatMatter(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer(grantAll)
 	key := w.createKey("orders")
 	w.start()
@@ -131,7 +131,7 @@ func TestSpecChangesThatMatter(t *testing.T) {
 		{"subject", func() { key.Spec.Subject = "till-17" }},
 		{"binding", func() { key.Spec.Binding = &v1alpha1.BindingSpec{ServiceAccountName: "orders"} }},
 	} {
-		// Without an overlap the changes need not wait for each other.
+		// Without an overlap the changes do not wait for each other.
 		w.edit(key, func() {
 			key.Spec.Rotation = &v1alpha1.RotationSpec{Overlap: &v1alpha1.OverlapSpec{Max: hours(0)}}
 			change.apply()
@@ -161,7 +161,7 @@ func TestSpecChangesThatMatter(t *testing.T) {
 }
 
 func TestPolicyTightenedAndLoosened(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	issuer := w.createIssuer(grantAll)
 	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"orders:read"} })
 	w.start()
@@ -171,17 +171,17 @@ func TestPolicyTightenedAndLoosened(t *testing.T) {
 	w.edit(issuer, func() { issuer.Spec.Policy.Rules[0].Scopes = []string{"billing:*"} })
 	w.becomes(key, v1alpha1.ReasonPolicyDenied)
 	w.refuses(held)
-	w.Expect(w.token("orders")).To(gomega.Equal(held), "a refusal that can be taken back leaves the token where it is")
+	w.Expect(w.token("orders")).To(gomega.Equal(held), "a refusal that a user can lift must not remove the token")
 	w.Expect(messageOf(key)).To(gomega.ContainSubstring(`rule 1 comes closest and lacks: scope "orders:read"`))
 
 	w.edit(issuer, func() { issuer.Spec.Policy.Rules[0].Scopes = []string{"orders:*"} })
 	w.becomes(key, v1alpha1.ReasonIssued)
 	w.accepts(held, registry.Current)
-	w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1), "it comes back without a new revision")
+	w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1), "it becomes ready without a new revision")
 }
 
 func TestAKeyWaitsForItsIssuer(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	key := w.createKey("orders")
 	w.start()
 	w.becomes(key, v1alpha1.ReasonIssuerNotFound)
@@ -190,7 +190,7 @@ func TestAKeyWaitsForItsIssuer(t *testing.T) {
 }
 
 func TestAccessTokenInTheSecret(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{AccessToken: true} })
 	w.start()
@@ -213,7 +213,7 @@ func TestAccessTokenInTheSecret(t *testing.T) {
 }
 
 func TestWhatKubectlPrints(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders")
 	w.start()

@@ -28,9 +28,9 @@ var server *apiserver.Server
 
 func TestMain(m *testing.M) { os.Exit(apiserver.Main(m, &server)) }
 
-// world is one test's view of the cluster: a namespace and an issuer of its own, a clock
+// harness is one test's view of the cluster: a namespace and an issuer of its own, a clock
 // that it moves, and managers that it starts and stops.
-type world struct {
+type harness struct {
 	*gomega.WithT
 	t         *testing.T
 	ctx       context.Context
@@ -40,16 +40,16 @@ type world struct {
 	clock     *clocktesting.FakePassiveClock
 }
 
-var worlds atomic.Int64
+var harnesses atomic.Int64
 
-func newWorld(t *testing.T) *world {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
 	admin, err := client.New(server.Admin, client.Options{Scheme: controllers.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := fmt.Sprintf("world-%d-%d", os.Getpid(), worlds.Add(1))
-	w := &world{
+	name := fmt.Sprintf("harness-%d-%d", os.Getpid(), harnesses.Add(1))
+	w := &harness{
 		WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), admin: admin, namespace: name, issuer: name,
 		clock: clocktesting.NewFakePassiveClock(time.Now()),
 	}
@@ -57,7 +57,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func (w *world) create(object client.Object) {
+func (w *harness) create(object client.Object) {
 	w.t.Helper()
 	w.Expect(w.admin.Create(w.ctx, object)).To(gomega.Succeed())
 	w.t.Cleanup(func() {
@@ -65,8 +65,8 @@ func (w *world) create(object client.Object) {
 	})
 }
 
-// createIssuer makes the world's issuer.
-func (w *world) createIssuer(change ...func(*v1alpha1.JWTIssuer)) *v1alpha1.JWTIssuer {
+// createIssuer creates the issuer of the harness.
+func (w *harness) createIssuer(change ...func(*v1alpha1.JWTIssuer)) *v1alpha1.JWTIssuer {
 	w.t.Helper()
 	issuer := &v1alpha1.JWTIssuer{
 		ObjectMeta: metav1.ObjectMeta{Name: w.issuer},
@@ -79,8 +79,8 @@ func (w *world) createIssuer(change ...func(*v1alpha1.JWTIssuer)) *v1alpha1.JWTI
 	return issuer
 }
 
-// newKey is a key of the world's issuer, not yet created.
-func (w *world) newKey(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
+// newKey returns a key of the harness's issuer, not yet created.
+func (w *harness) newKey(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
 	key := &v1alpha1.JWTRefreshKey{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name},
 		Spec: v1alpha1.JWTRefreshKeySpec{
@@ -94,7 +94,7 @@ func (w *world) newKey(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1
 	return key
 }
 
-func (w *world) createKey(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
+func (w *harness) createKey(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
 	w.t.Helper()
 	key := w.newKey(name, change...)
 	w.create(key)
@@ -102,7 +102,7 @@ func (w *world) createKey(name string, change ...func(*v1alpha1.JWTRefreshKey)) 
 }
 
 // start runs a manager with its own ServiceAccount until the test ends or stop is called.
-func (w *world) start(change ...func(*rest.Config, *controllers.Options)) (stop func()) {
+func (w *harness) start(change ...func(*rest.Config, *controllers.Options)) (stop func()) {
 	w.t.Helper()
 	config, err := server.Manager(w.ctx)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
@@ -119,15 +119,15 @@ func (w *world) start(change ...func(*rest.Config, *controllers.Options)) (stop 
 	return stop
 }
 
-// get reads an object as it is at the API server.
-func get[T client.Object](w *world, object T) T {
+// get reads an object from the API server.
+func get[T client.Object](w *harness, object T) T {
 	w.t.Helper()
 	w.Expect(w.admin.Get(w.ctx, client.ObjectKeyFromObject(object), object)).To(gomega.Succeed())
 	return object
 }
 
-// reason is the reason of a key's condition Ready, as kubectl shows it.
-func (w *world) reason(key *v1alpha1.JWTRefreshKey) func() string {
+// reason returns the reason of a key's condition Ready, as kubectl shows it.
+func (w *harness) reason(key *v1alpha1.JWTRefreshKey) func() string {
 	return func() string {
 		current := key.DeepCopy()
 		if err := w.admin.Get(w.ctx, client.ObjectKeyFromObject(key), current); err != nil {
@@ -143,13 +143,13 @@ func (w *world) reason(key *v1alpha1.JWTRefreshKey) func() string {
 
 const patience = 20 * time.Second
 
-func (w *world) becomes(key *v1alpha1.JWTRefreshKey, reason string) {
+func (w *harness) becomes(key *v1alpha1.JWTRefreshKey, reason string) {
 	w.t.Helper()
 	w.Eventually(w.reason(key), patience, 20*time.Millisecond).Should(gomega.Equal(reason))
 	get(w, key)
 }
 
-func (w *world) secret(name string) *corev1.Secret {
+func (w *harness) secret(name string) *corev1.Secret {
 	w.t.Helper()
 	return get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}})
 }

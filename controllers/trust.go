@@ -18,14 +18,14 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/authority"
 )
 
-// trustedSuffix makes the name of the Secret that keeps the last good ca.crt of a provided certificate. It is in the operator's
-// namespace: no tenant can write it, as they can the Secrets of their keys.
+// trustedSuffix is the suffix of the Secret that keeps the last good ca.crt of a provided certificate. The Secret is in
+// the operator's namespace, where no tenant can write it.
 const trustedSuffix = "-trusted"
 
 // trustFinding is the fault of the ca.crt of a provided certificate; the zero value if there is none.
 type trustFinding struct{ reason, message string }
 
-// provided takes over the usable certificates of the ca.crt that another party provides.
+// provided takes over the usable certificates of the ca.crt that the user provides.
 func (r *CertificateReconciler) provided(ctx context.Context, served *corev1.Secret, now time.Time) error {
 	keeper, found, err := r.readKept(ctx)
 	if err != nil {
@@ -33,7 +33,7 @@ func (r *CertificateReconciler) provided(ctx context.Context, served *corev1.Sec
 	}
 	verdict := authority.Judge(served.Data[corev1.ServiceAccountRootCAKey], served.Data[corev1.TLSCertKey], *r.kept, now)
 	r.trust(verdict.Bundle)
-	r.tell(r.finding(&verdict))
+	r.setFinding(r.finding(&verdict))
 	if !verdict.New || bytes.Equal(verdict.Bundle, *r.kept) {
 		return nil
 	}
@@ -49,7 +49,7 @@ func (r *CertificateReconciler) provided(ctx context.Context, served *corev1.Sec
 	return nil
 }
 
-// readKept reads the last good bundle once. It is read as strictly as what is provided.
+// readKept reads the last good bundle once, as strictly as a provided one.
 func (r *CertificateReconciler) readKept(ctx context.Context) (keeper *corev1.Secret, found bool, err error) {
 	if r.kept != nil {
 		return nil, false, nil
@@ -94,23 +94,23 @@ func (r *CertificateReconciler) finding(verdict *authority.Verdict) trustFinding
 		"ca.crt of Secret %q in the operator's namespace %s; %s. Put the certificates of the authority there, in PEM and nothing else.", r.Secret, wrong, done)}
 }
 
-// tell wakes all issuers, so that their conditions report the finding.
-func (r *CertificateReconciler) tell(finding trustFinding) {
+// setFinding enqueues all issuers, so that their conditions report the finding.
+func (r *CertificateReconciler) setFinding(finding trustFinding) {
 	before := r.found.Swap(&finding)
 	if before != nil && *before == finding {
 		return
 	}
 	select {
-	case r.told <- event.GenericEvent{Object: &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Secret}}}:
+	case r.findingChanged <- event.GenericEvent{Object: &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Secret}}}:
 	default:
-		// The issuers are about to be woken for an earlier finding, and will read this one.
+		// An earlier finding already enqueues the issuers; they read this one.
 	}
 }
 
-// Found returns the fault of the bundle that clients trust; nil if it is not known. The first call makes sure of the certificate.
+// Found returns the fault of the bundle that clients trust; nil if it is not known. The first call ensures the certificate.
 func (r *CertificateReconciler) Found(ctx context.Context) *trustFinding {
 	if _, err := r.Trusted(ctx); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "cannot read the bundle that clients have to trust")
+		ctrl.LoggerFrom(ctx).Error(err, "cannot read the CA bundle that clients trust")
 		return nil
 	}
 	return r.found.Load()
@@ -141,7 +141,7 @@ func (r *IssuerReconciler) announceTrust(issuer *v1alpha1.JWTIssuer, before *v1a
 func (r *IssuerReconciler) allIssuers(ctx context.Context, _ client.Object) []reconcile.Request {
 	var all v1alpha1.JWTIssuerList
 	if err := r.Client.List(ctx, &all); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "cannot list the issuers that a change concerns")
+		ctrl.LoggerFrom(ctx).Error(err, "cannot list the issuers that a change affects")
 		return nil
 	}
 	requests := make([]reconcile.Request, len(all.Items))

@@ -22,16 +22,16 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// provider provides the certificate of the token service, as a user does.
+// provider provides the serving certificate, like a user.
 type provider struct {
-	w      *world
+	w      *harness
 	owner  *authority.Authority
 	secret *corev1.Secret
 	issuer *v1alpha1.JWTIssuer
 	pokes  int
 }
 
-func (w *world) provider() *provider {
+func (w *harness) provider() *provider {
 	w.t.Helper()
 	owner := &authority.Authority{}
 	_, err := owner.Advance(w.clock.Now())
@@ -51,7 +51,7 @@ func (w *world) provider() *provider {
 	return p
 }
 
-// provides changes ca.crt, and has the manager look.
+// provides changes ca.crt, and triggers a reconciliation.
 func (p *provider) provides(bundle []byte) {
 	p.w.t.Helper()
 	p.w.edit(p.secret, func() {
@@ -65,10 +65,10 @@ func (p *provider) provides(bundle []byte) {
 	p.w.edit(p.issuer, func() { metav1.SetMetaDataLabel(&p.issuer.ObjectMeta, "poked", fmt.Sprint(p.pokes)) })
 }
 
-// told is the reason of the issuer's condition TrustBundle, empty where there is none; Ready must be True whatever it says.
-func (p *provider) told() string {
+// trustReason returns the reason of the issuer's condition TrustBundle, empty without one; Ready must be True in any case.
+func (p *provider) trustReason() string {
 	issuer := get(p.w, p.issuer)
-	p.w.Expect(meta.IsStatusConditionTrue(issuer.Status.Conditions, v1alpha1.ConditionReady)).To(gomega.BeTrue(), "tokens work whatever ca.crt holds")
+	p.w.Expect(meta.IsStatusConditionTrue(issuer.Status.Conditions, v1alpha1.ConditionReady)).To(gomega.BeTrue(), "tokens must work with any ca.crt")
 	condition := meta.FindStatusCondition(issuer.Status.Conditions, "TrustBundle")
 	if condition == nil {
 		return ""
@@ -78,10 +78,10 @@ func (p *provider) told() string {
 	return condition.Reason
 }
 
-// tells waits for a reason, and for a message that holds some words.
-func (p *provider) tells(reason string, words ...string) {
+// awaitReason waits for a reason, and for a message with the given text.
+func (p *provider) awaitReason(reason string, words ...string) {
 	p.w.t.Helper()
-	p.w.Eventually(p.told, patience, 20*time.Millisecond).Should(gomega.Equal(reason))
+	p.w.Eventually(p.trustReason, patience, 20*time.Millisecond).Should(gomega.Equal(reason))
 	for _, word := range words {
 		p.w.Eventually(func() string {
 			if condition := meta.FindStatusCondition(get(p.w, p.issuer).Status.Conditions, "TrustBundle"); condition != nil {
@@ -97,8 +97,8 @@ func (p *provider) holds(name string, want []byte) {
 	p.w.Eventually(func() string { return string(p.w.secret(name).Data["ca.crt"]) }, patience, 20*time.Millisecond).Should(gomega.Equal(string(want)))
 }
 
-// bundle is that of an authority made for it.
-func (w *world) bundle() []byte {
+// bundle returns the certificate of a new authority.
+func (w *harness) bundle() []byte {
 	w.t.Helper()
 	owner := &authority.Authority{}
 	_, err := owner.Advance(w.clock.Now())
@@ -106,7 +106,7 @@ func (w *world) bundle() []byte {
 	return owner.Bundle()
 }
 
-// noise is what a Secret can hold by mistake: a private key, and bytes that mean nothing.
+// noise is content that a Secret can hold by mistake: a private key, and random bytes.
 func noise(t *testing.T) []byte {
 	t.Helper()
 	var text strings.Builder
@@ -119,17 +119,17 @@ func noise(t *testing.T) []byte {
 	return []byte(text.String())
 }
 
-// TestOnlyCertificatesReachTenants: of what a provided ca.crt holds nothing but certificates is handed on, and where there is none,
-// tenants keep those that they have, after a restart too, and every issuer says so.
+// TestOnlyCertificatesReachTenants checks that only the certificates of a provided ca.crt reach the Secrets of tenants, and
+// that without any, tenants keep theirs, also after a restart; every issuer reports it.
 func TestOnlyCertificatesReachTenants(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	p := w.provider()
 	stop := w.start(servedBy(p.secret.Name))
 	key := w.createKey("orders")
 	w.becomes(key, v1alpha1.ReasonIssued)
 	good := p.owner.Bundle()
 	p.holds("orders", good)
-	p.tells("")
+	p.awaitReason("")
 	held := w.secret("orders").ResourceVersion
 
 	expired := &authority.Authority{}
@@ -151,11 +151,11 @@ func TestOnlyCertificatesReachTenants(t *testing.T) {
 		{"a certificate that is none", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("none")}), "no certificate"},
 	} {
 		p.provides(c.bundle)
-		p.tells("TrustBundleKept", c.says)
+		p.awaitReason("TrustBundleKept", c.says)
 		w.Expect(w.secret("orders").ResourceVersion).To(gomega.Equal(held), "%s: the Secret of a tenant was written", c.name)
 	}
 	events := p.events("TrustBundleKept")
-	w.Expect(events).To(gomega.HaveLen(1), "one event, however long it lasts")
+	w.Expect(events).To(gomega.HaveLen(1), "one event for the whole time")
 	w.Expect(events[0].Type).To(gomega.Equal(corev1.EventTypeWarning))
 
 	stop()
@@ -163,31 +163,31 @@ func TestOnlyCertificatesReachTenants(t *testing.T) {
 	later := w.createKey("later")
 	w.becomes(later, v1alpha1.ReasonIssued)
 	p.holds("later", good)
-	p.tells("TrustBundleKept")
-	w.Expect(w.secret("orders").ResourceVersion).To(gomega.Equal(held), "a restart does not write what is as it should be")
+	p.awaitReason("TrustBundleKept")
+	w.Expect(w.secret("orders").ResourceVersion).To(gomega.Equal(held), "a restart must not write an unchanged Secret")
 
-	// With the good certificate is what does not belong to it: that stays where it is.
+	// ca.crt holds other content beside the certificate, which must not reach tenants.
 	next := &authority.Authority{}
 	_, err = next.Advance(w.clock.Now())
 	w.Expect(err).NotTo(gomega.HaveOccurred())
 	p.provides(append(append(append([]byte("# the authority\n"), private...), good...), next.Bundle()...))
-	p.tells("TrustBundlePartial")
+	p.awaitReason("TrustBundlePartial")
 	p.holds("orders", append(bytes.Clone(good), next.Bundle()...))
 	p.provides(append(bytes.Clone(good), next.Bundle()[:len(next.Bundle())/2]...))
 	p.holds("orders", good)
-	p.tells("TrustBundlePartial", "left out")
+	p.awaitReason("TrustBundlePartial", "left out")
 
 	p.provides(append([]byte("# repaired\n"), append(bytes.Clone(good), next.Bundle()...)...))
-	p.tells("")
+	p.awaitReason("")
 	p.holds("orders", append(bytes.Clone(good), next.Bundle()...))
 	p.holds("later", append(bytes.Clone(good), next.Bundle()...))
-	w.Expect(get(w, key).Status.Revision).To(gomega.BeEquivalentTo(1), "no new token for that")
+	w.Expect(get(w, key).Status.Revision).To(gomega.BeEquivalentTo(1), "a new ca.crt must not cause a rotation")
 }
 
-// TestAPublicCertificateNeedsNoBundle: a publicly trusted certificate comes with an empty ca.crt, or with none, also where one of
-// a private authority was served before.
+// TestAPublicCertificateNeedsNoBundle covers a publicly trusted certificate with an empty ca.crt, or without one, also after
+// a certificate of a private authority.
 func TestAPublicCertificateNeedsNoBundle(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	p := w.provider()
 	w.start(servedBy(p.secret.Name))
 	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)
@@ -201,12 +201,12 @@ func TestAPublicCertificateNeedsNoBundle(t *testing.T) {
 	w.edit(p.secret, func() { p.secret.Data["tls.crt"], p.secret.Data["tls.key"] = pair.Certificate, pair.Key })
 	p.provides([]byte{})
 	w.Eventually(func() map[string][]byte { return w.secret("orders").Data }, patience, 20*time.Millisecond).ShouldNot(gomega.HaveKey("ca.crt"))
-	p.tells("")
+	p.awaitReason("")
 }
 
-// TestABundleIsBounded: what tenants get of it is never more than 64 KiB.
+// TestABundleIsBounded checks that the bundle in the Secrets of tenants is never longer than 64 KiB.
 func TestABundleIsBounded(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	p := w.provider()
 	var many []byte
 	for len(many) <= 64<<10 {
@@ -218,16 +218,17 @@ func TestABundleIsBounded(t *testing.T) {
 	w.edit(p.secret, func() { p.secret.Data["ca.crt"] = many })
 	w.start(servedBy(p.secret.Name))
 	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)
-	p.tells("TrustBundlePartial")
+	p.awaitReason("TrustBundlePartial")
 	held := w.secret("orders").Data["ca.crt"]
 	w.Expect(len(held)).To(gomega.BeNumerically("<=", 64<<10))
 	w.Expect(x509.NewCertPool().AppendCertsFromPEM(held)).To(gomega.BeTrue())
 	w.Expect(many).To(gomega.HavePrefix(string(held)))
 }
 
-// TestOurOwnAuthorityIsReadToo: what was added to the Secret with the operator's authority is not handed on.
+// TestOurOwnAuthorityIsReadToo checks that content that was added to the Secret with the operator's authority does not reach
+// tenants.
 func TestOurOwnAuthorityIsReadToo(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	w.start(servedBy(w.issuer + "-tls"))
 	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)

@@ -27,22 +27,22 @@ import (
 )
 
 const (
-	// toldWithin is how soon a condition tells of a Secret that cannot be written.
-	toldWithin = 15 * time.Second
-	// triedAgainWithin is the longest time between two tries.
-	triedAgainWithin = 35 * time.Second
+	// reportedWithin is how soon a condition reports a Secret that cannot be written.
+	reportedWithin = 15 * time.Second
+	// retriedWithin is the longest time between two tries.
+	retriedWithin = 35 * time.Second
 )
 
-// secretsUnreachable has the API server ask a webhook that nothing serves about every write of a Secret in a namespace, and
-// returns once it does.
-func (w *world) secretsUnreachable(namespace string) (lift func()) {
+// secretsUnreachable registers a webhook that nothing serves for every write of a Secret in a namespace, and returns once
+// it is in force.
+func (w *harness) secretsUnreachable(namespace string) (lift func()) {
 	w.t.Helper()
 	unserved := admissionv1.WebhookClientConfig{URL: ptr.To("https://127.0.0.1:1/validate")}
 	return w.secretsBehind(namespace, unserved, 10, apierrors.IsInternalError)
 }
 
-// secretsHang has the API server ask a webhook that takes every question and never answers.
-func (w *world) secretsHang(namespace string) (lift func()) {
+// secretsHang registers a webhook that accepts every request and never answers.
+func (w *harness) secretsHang(namespace string) (lift func()) {
 	w.t.Helper()
 	ended := make(chan struct{})
 	silent := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-ended }))
@@ -53,7 +53,7 @@ func (w *world) secretsHang(namespace string) (lift func()) {
 	return w.secretsBehind(namespace, client, 30, func(err error) bool { return errors.Is(err, context.DeadlineExceeded) })
 }
 
-func (w *world) secretsBehind(namespace string, webhook admissionv1.WebhookClientConfig, seconds int32, refused func(error) bool) (lift func()) {
+func (w *harness) secretsBehind(namespace string, webhook admissionv1.WebhookClientConfig, seconds int32, refused func(error) bool) (lift func()) {
 	w.t.Helper()
 	hook := &admissionv1.ValidatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: w.namespace},
@@ -83,8 +83,8 @@ func (w *world) secretsBehind(namespace string, webhook admissionv1.WebhookClien
 	}
 }
 
-// told is the condition Ready of a key: status, reason and message.
-func (w *world) told(key *v1alpha1.JWTRefreshKey) func() string {
+// readyOf returns the condition Ready of a key: status, reason and message.
+func (w *harness) readyOf(key *v1alpha1.JWTRefreshKey) func() string {
 	return func() string {
 		ready := meta.FindStatusCondition(get(w, key).Status.Conditions, v1alpha1.ConditionReady)
 		if ready == nil {
@@ -94,8 +94,8 @@ func (w *world) told(key *v1alpha1.JWTRefreshKey) func() string {
 	}
 }
 
-// warnings are the notes of the events of a key that say that its Secret is not written.
-func (w *world) warnings(key *v1alpha1.JWTRefreshKey) (notes []string) {
+// warnings returns the notes of the events of a key about a Secret that is not written.
+func (w *harness) warnings(key *v1alpha1.JWTRefreshKey) (notes []string) {
 	for _, event := range w.eventsOf(key) {
 		if event.Regarding.Name == key.Name && event.Reason == v1alpha1.ReasonSecretRefused {
 			notes = append(notes, event.Note)
@@ -104,10 +104,10 @@ func (w *world) warnings(key *v1alpha1.JWTRefreshKey) (notes []string) {
 	return notes
 }
 
-// A webhook on Secrets that does not answer: every key that it concerns says so, in a condition that stays and in
-// one event; none says Ready for a token that is not in its Secret; and all go on by themselves once it is gone.
+// If a webhook on Secrets does not answer, every affected key reports it, in a stable condition and in one event. No key is
+// Ready for a token that is not in its Secret, and all continue without a user once the webhook is removed.
 func TestSecretsBehindAWebhookThatDoesNotAnswer(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	leaked, revoked, moved := w.createKey("leaked"), w.createKey("revoked"), w.createKey("moved")
 	w.start()
@@ -127,12 +127,12 @@ func TestSecretsBehindAWebhookThatDoesNotAnswer(t *testing.T) {
 
 	w.Eventually(func() int64 { return get(w, leaked).Status.Revision }, patience, 5*time.Millisecond).Should(gomega.BeEquivalentTo(2))
 	w.refuses(first)
-	w.Expect(w.told(leaked)()).To(gomega.HavePrefix("False Issuing: "), "the Secret holds a token that is refused")
+	w.Expect(w.readyOf(leaked)()).To(gomega.HavePrefix("False Issuing: "), "the Secret holds a token that is refused")
 	answer := `failed calling webhook "secrets.unreachable.example.com"`
 	for key, begins := range map[*v1alpha1.JWTRefreshKey]string{
 		leaked: "False Issuing: ", fresh: "False Issuing: ", revoked: "False Revoked: ", moved: "True Issued: ",
 	} {
-		w.Eventually(w.told(key), toldWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix(begins), gomega.ContainSubstring(answer)), key.Name)
+		w.Eventually(w.readyOf(key), reportedWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix(begins), gomega.ContainSubstring(answer)), key.Name)
 		w.Eventually(func() []string { return w.warnings(key) }, patience, 50*time.Millisecond).Should(gomega.ConsistOf(gomega.ContainSubstring(answer)), key.Name)
 	}
 	w.Expect(w.tokenIn("moved")()).NotTo(gomega.Equal("no Secret"))
@@ -145,58 +145,59 @@ func TestSecretsBehindAWebhookThatDoesNotAnswer(t *testing.T) {
 		return all
 	}
 	settled := versions()
-	w.Consistently(versions, 8*time.Second, 50*time.Millisecond).Should(gomega.Equal(settled), "a try that fails again is written again")
+	w.Consistently(versions, 8*time.Second, 50*time.Millisecond).Should(gomega.Equal(settled), "a failing try must not write the status again")
 	for _, key := range keys {
 		w.Expect(w.warnings(key)).To(gomega.HaveLen(1), key.Name)
-		for _, text := range append(w.warnings(key), w.told(key)()) {
+		for _, text := range append(w.warnings(key), w.readyOf(key)()) {
 			w.Expect(text).NotTo(gomega.ContainSubstring("eyJ"))
 		}
 	}
 
 	lift()
-	w.Eventually(w.told(leaked), triedAgainWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
+	w.Eventually(w.readyOf(leaked), retriedWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
 	w.accepts(w.token("leaked"), registry.Current)
-	w.Eventually(w.told(fresh), triedAgainWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
+	w.Eventually(w.readyOf(fresh), retriedWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
 	w.accepts(w.token("fresh"), registry.Current)
-	w.Eventually(w.tokenIn("revoked"), triedAgainWithin).Should(gomega.BeEmpty())
-	w.Eventually(w.told(revoked), patience).Should(gomega.And(gomega.HavePrefix("False Revoked: "), gomega.Not(gomega.ContainSubstring("webhook"))))
-	w.Eventually(w.tokenIn("moved"), triedAgainWithin).Should(gomega.Equal("no Secret"))
-	w.Eventually(w.told(moved), patience).Should(gomega.And(gomega.HavePrefix("True Issued: "), gomega.Not(gomega.ContainSubstring("webhook"))))
+	w.Eventually(w.tokenIn("revoked"), retriedWithin).Should(gomega.BeEmpty())
+	w.Eventually(w.readyOf(revoked), patience).Should(gomega.And(gomega.HavePrefix("False Revoked: "), gomega.Not(gomega.ContainSubstring("webhook"))))
+	w.Eventually(w.tokenIn("moved"), retriedWithin).Should(gomega.Equal("no Secret"))
+	w.Eventually(w.readyOf(moved), patience).Should(gomega.And(gomega.HavePrefix("True Issued: "), gomega.Not(gomega.ContainSubstring("webhook"))))
 }
 
-// An ordinary rotation leaves the superseded token accepted: Ready stays true over its two writes, and says nothing
-// that the Secret does not bear out at any moment.
+// An ordinary rotation keeps the superseded token accepted: Ready stays True during its two writes, and its message is true
+// for the Secret at any time.
 func TestReadyOverARotationSaysWhatHoldsBeforeAndAfter(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	key := w.createKey("orders")
 	w.start()
 	w.becomes(key, v1alpha1.ReasonIssued)
-	said := w.told(key)()
-	w.Expect(said).NotTo(gomega.ContainSubstring("current token is in Secret"))
+	before := w.readyOf(key)()
+	w.Expect(before).NotTo(gomega.ContainSubstring("current token is in Secret"))
 	w.annotate(key, v1alpha1.AnnotationRotate, "once")
 	seen := []string{}
 	w.Eventually(func() int64 {
-		if now := w.told(key)(); !slices.Contains(seen, now) {
+		if now := w.readyOf(key)(); !slices.Contains(seen, now) {
 			seen = append(seen, now)
 		}
 		return key.Status.Revision
 	}, patience, time.Millisecond).Should(gomega.BeEquivalentTo(2))
 	w.reaches(key, 2)
-	w.Expect(append(seen, w.told(key)())).To(gomega.HaveEach(said), strings.Join(seen, "\n"))
+	w.Expect(append(seen, w.readyOf(key)())).To(gomega.HaveEach(before), strings.Join(seen, "\n"))
 }
 
-// A webhook that takes a request and never answers: the write is cut off, so that it is told within the same time.
+// If a webhook accepts a request and never answers, the write ends after its timeout, and the failure is reported within the
+// same time.
 func TestSecretsBehindAWebhookThatHangs(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.createIssuer()
 	bystander := w.createKey("bystander")
 	w.start()
 	w.becomes(bystander, v1alpha1.ReasonIssued)
 	lift := w.secretsHang(w.namespace)
 	key := w.createKey("orders")
-	w.Eventually(w.told(key), toldWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix("False Issuing: "), gomega.ContainSubstring("did not answer within 11s")))
+	w.Eventually(w.readyOf(key), reportedWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix("False Issuing: "), gomega.ContainSubstring("did not answer within 11s")))
 	w.Eventually(func() []string { return w.warnings(key) }, patience).Should(gomega.HaveLen(1))
 	lift()
-	w.Eventually(w.told(key), triedAgainWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
+	w.Eventually(w.readyOf(key), retriedWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
 }

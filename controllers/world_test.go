@@ -23,19 +23,19 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// edit changes an object as a user does: again from the newest state when somebody was quicker.
-func (w *world) edit(object client.Object, change func()) {
+// edit changes an object like a user, and retries with the newest state after a conflict.
+func (w *harness) edit(object client.Object, change func()) {
 	w.t.Helper()
 	w.Eventually(func() error { return apiserver.Edit(w.ctx, w.admin, object, change) }, patience).Should(gomega.Succeed())
 }
 
-func (w *world) annotate(key *v1alpha1.JWTRefreshKey, name, value string) {
+func (w *harness) annotate(key *v1alpha1.JWTRefreshKey, name, value string) {
 	w.t.Helper()
 	w.edit(key, apiserver.Annotate(key, name, value))
 }
 
-// poke makes the controller look again: the clock is the test's, the work queue's is not.
-func (w *world) poke(key *v1alpha1.JWTRefreshKey) {
+// poke triggers a reconciliation, since the work queue does not use the clock of the test.
+func (w *harness) poke(key *v1alpha1.JWTRefreshKey) {
 	w.t.Helper()
 	w.edit(key, func() {
 		metav1.SetMetaDataLabel(&key.ObjectMeta, "poked", fmt.Sprint(len(key.Labels["poked"])+1)+key.Labels["poked"])
@@ -43,7 +43,7 @@ func (w *world) poke(key *v1alpha1.JWTRefreshKey) {
 }
 
 // reaches waits until a revision is recorded and its token is in the Secret.
-func (w *world) reaches(key *v1alpha1.JWTRefreshKey, revision int64) {
+func (w *harness) reaches(key *v1alpha1.JWTRefreshKey, revision int64) {
 	w.t.Helper()
 	w.Eventually(func() string {
 		get(w, key)
@@ -51,9 +51,8 @@ func (w *world) reaches(key *v1alpha1.JWTRefreshKey, revision int64) {
 	}, patience, 20*time.Millisecond).Should(gomega.Equal(fmt.Sprintf("revision %d, true", revision)))
 }
 
-// tokenIn is the token in a Secret, or a word on why there is none.
-// tokenIn returns the hash of the token in a Secret, since a failing test must not print the token; empty for none.
-func (w *world) tokenIn(name string) func() string {
+// tokenIn returns the hash of the token in a Secret, since a failing test must not print the token; empty without one.
+func (w *harness) tokenIn(name string) func() string {
 	return func() string {
 		secret := &corev1.Secret{}
 		err := w.admin.Get(w.ctx, types.NamespacedName{Namespace: w.namespace, Name: name}, secret)
@@ -69,30 +68,30 @@ func (w *world) tokenIn(name string) func() string {
 	}
 }
 
-func (w *world) token(name string) string {
+func (w *harness) token(name string) string {
 	w.t.Helper()
 	return string(w.secret(name).Data[v1alpha1.SecretToken])
 }
 
-func (w *world) verifier() *acceptance.Verifier {
+func (w *harness) verifier() *acceptance.Verifier {
 	return &acceptance.Verifier{Reader: w.admin, Namespace: apiserver.Namespace, Now: w.clock.Now}
 }
 
-func (w *world) accepts(compact string, want registry.Standing) {
+func (w *harness) accepts(compact string, want registry.Standing) {
 	w.t.Helper()
 	standing, err := w.verifier().Accept(w.ctx, compact, w.issuer)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
 	w.Expect(standing).To(gomega.Equal(want))
 }
 
-func (w *world) refuses(compact string) {
+func (w *harness) refuses(compact string) {
 	w.t.Helper()
 	standing, err := w.verifier().Accept(w.ctx, compact, w.issuer)
-	w.Expect(errors.Is(err, acceptance.ErrRefused)).To(gomega.BeTrue(), "accepted with standing %v, or not judged: %v", standing, err)
+	w.Expect(errors.Is(err, acceptance.ErrRefused)).To(gomega.BeTrue(), "accepted with standing %v, or failed for another reason: %v", standing, err)
 }
 
 // parseAccess verifies an access token by the issuer's access ring.
-func (w *world) parseAccess(compact string) *token.Claims {
+func (w *harness) parseAccess(compact string) *token.Claims {
 	w.t.Helper()
 	keys := get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "signing-keys-" + w.issuer}})
 	rings, err := keyring.Decode(keys.Data)
@@ -116,7 +115,7 @@ func claims(object string) map[string]apiextensionsv1.JSON {
 	return result
 }
 
-// grantAll is a policy under which a key may ask for anything that can be granted.
+// grantAll sets a policy that grants everything that a policy can grant.
 func grantAll(issuer *v1alpha1.JWTIssuer) {
 	issuer.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{
 		Scopes: []string{"**"}, Claims: []string{"email", "tier", "beta", "groups"}, Subjects: []string{"**"},

@@ -15,13 +15,13 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 )
 
-// t0 is when the base key and its first token were made. Times in tables count from it.
+// t0 is when the base key and its first token were created. Times in tables count from it.
 var t0 = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
 const (
-	// calmUID has next to no jitter, so that times in tables can be worked out in the head.
+	// calmUID has almost no jitter, which makes times in tables easy to compute.
 	calmUID = types.UID("0197e9c2-0000-7000-8000-000003985335")
-	// earlyUID has all the jitter there is.
+	// earlyUID has the maximal jitter.
 	earlyUID = types.UID("0197e9c2-0000-7000-8000-000000069143")
 
 	issuerURL  = "https://tokens.example.com"
@@ -31,10 +31,10 @@ const (
 	thumbprint = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
 )
 
-// situation is an Observed that is changed step by step.
+// situation is an Observed with helpers that change it step by step.
 type situation struct{ Observed }
 
-// settled is a key at rest: its first token, made at t0 for 720h, stands in its Secret.
+// settled returns a key at rest: its Secret holds its first token, created at t0 for 720h.
 func settled() *situation {
 	s := &situation{Observed{
 		Key: &v1alpha1.JWTRefreshKey{
@@ -65,7 +65,7 @@ func settled() *situation {
 	return s
 }
 
-// unissued is a key that was just made.
+// unissued returns a new key.
 func unissued() *situation {
 	s := settled()
 	s.Key.Status = v1alpha1.JWTRefreshKeyStatus{}
@@ -82,7 +82,7 @@ func (s *situation) grant(rules ...v1alpha1.PolicyRule) {
 	s.Issuer.Policy = compiled
 }
 
-// current puts a token on record as the current one. Its jti is token-<revision>.
+// current records a token as the current one. Its jti is token-<revision>.
 func (s *situation) current(revision int64, from, to time.Duration) {
 	jti := fmt.Sprint("token-", revision)
 	s.Key.Status.TokenLine = v1alpha1.TokenLine{
@@ -97,7 +97,7 @@ func (s *situation) current(revision int64, from, to time.Duration) {
 	}
 }
 
-// supersede puts a later token on record, and keeps the current one for the overlap.
+// supersede records a later token, and keeps the current one for the overlap.
 func (s *situation) supersede(from, to time.Duration) {
 	line := &s.Key.Status.TokenLine
 	line.Previous = append(line.Previous, v1alpha1.SupersededToken{
@@ -107,7 +107,7 @@ func (s *situation) supersede(from, to time.Duration) {
 	s.Secret.TokenHash = line.TokenHash
 }
 
-// usedOnce is what a use of a one-time token leaves behind.
+// usedOnce records a use of a one-time token.
 func (s *situation) usedOnce(from, to time.Duration) {
 	s.mode(v1alpha1.RotationOneTimeUse)
 	used := s.Key.Status.Revision
@@ -116,7 +116,7 @@ func (s *situation) usedOnce(from, to time.Duration) {
 	s.Secret.TokenHash = ""
 }
 
-// twoSuperseded has as many superseded tokens as there can be.
+// twoSuperseded returns a key with the maximal number of superseded tokens.
 func twoSuperseded() *situation {
 	s := settled()
 	s.supersede(time.Hour, 721*time.Hour)
@@ -144,16 +144,16 @@ func (s *situation) overlapMax(d time.Duration) {
 	s.Key.Spec.Rotation.Overlap = &v1alpha1.OverlapSpec{Max: duration(d)}
 }
 
-// lacksIssuer is what is seen of an issuer that is not there.
+// lacksIssuer removes the issuer.
 func (s *situation) lacksIssuer() { s.Issuer = Issuer{Name: "default"} }
 
-// keepsAccess asks for an access token in the Secret, where one is that ends at the time given.
+// keepsAccess requests an access token in the Secret, which holds one that ends at the given time.
 func (s *situation) keepsAccess(until time.Duration) {
 	s.Key.Spec.Secret.AccessToken = true
 	s.Secret.HoldsAccess, s.Secret.AccessExpiresAt = true, t0.Add(until)
 }
 
-// found puts a first token into the Secret that was not recorded.
+// found adds an unrecorded first token to the Secret.
 func (s *situation) found(from, to time.Duration) {
 	s.Secret = Secret{State: SecretOwn, Name: "orders", CreatedAt: t0.Add(from), TokenHash: hashOf("token-1"), AsWanted: true}
 	s.Secret.Adoptable = &Token{
@@ -167,7 +167,7 @@ func duration(d time.Duration) *metav1.Duration { return &metav1.Duration{Durati
 
 func raw(text string) apiextensionsv1.JSON { return apiextensionsv1.JSON{Raw: []byte(text)} }
 
-// outcome is the part of a Plan that the tables are about, in a form that reads well where it differs.
+// outcome is the part of a Plan that the tables compare, in a readable form.
 type outcome struct {
 	Check      string
 	Ignore     bool
@@ -227,7 +227,7 @@ func verdictText(v Verdict) string {
 	}
 }
 
-// sinceT0 leaves out minutes and seconds that are zero.
+// sinceT0 formats a time relative to t0, without zero minutes and seconds.
 func sinceT0(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -241,14 +241,14 @@ func sinceT0(t time.Time) string {
 	return text
 }
 
-// The outcomes that many cases share.
+// Outcomes that many cases share.
 
 func atRest(next string) outcome {
 	return outcome{Check: "at rest", Verdict: "ready Issued", Next: next}
 }
 
 func writesSecret(next string) outcome {
-	return outcome{Check: "secret is not as it should be", KeepStatus: true, Secret: "write", Next: next}
+	return outcome{Check: "secret differs from the wanted one", KeepStatus: true, Secret: "write", Next: next}
 }
 
 func issuesFirst(mint string) outcome {
@@ -263,12 +263,12 @@ func advances(cause Cause, mint, previous string) outcome {
 
 func advancesAtOnce(cause Cause, mint, previous string) outcome {
 	o := advances(cause, mint, previous)
-	// What the Secret holds is refused until it is written.
-	o.Check, o.Verdict = "tokens must go at once", "waiting Issuing"
+	// The token in the Secret is refused until the Secret is written.
+	o.Check, o.Verdict = "tokens must end at once", "waiting Issuing"
 	return o
 }
 
-// unready is an advance in which the Secret holds no token, meanwhile, that is accepted.
+// unready is an advance during which the Secret holds no accepted token.
 func (o outcome) unready() outcome {
 	o.Verdict = "waiting Issuing"
 	return o
@@ -279,7 +279,7 @@ func (o outcome) but(change func(*outcome)) outcome {
 	return o
 }
 
-// TestUIDsOfTheTables fails early where the two UIDs are not what they are said to be.
+// TestUIDsOfTheTables checks the jitter of the two UIDs.
 func TestUIDsOfTheTables(t *testing.T) {
 	window := 48 * time.Hour
 	if calm, early := jitter(string(calmUID), window), jitter(string(earlyUID), window); calm != 0 || early != window-time.Second {

@@ -7,8 +7,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// complete adds what follows from any plan: which tokens go, what must not stay in a Secret,
-// which other Secrets go, and when to look again.
+// complete adds the steps that apply to any plan: tokens that end, a Secret that must be emptied, other Secrets to
+// delete, and when to decide again.
 func (d *decision) complete(plan *Plan) {
 	plan.values = d.values
 	if plan.Ignore || plan.Discard {
@@ -16,15 +16,15 @@ func (d *decision) complete(plan *Plan) {
 	}
 	plan.notices = d.noticed()
 	if plan.Line == KeepLine {
-		d.takeAway(plan)
+		d.endDueTokens(plan)
 	}
-	if plan.Secret == KeepSecret && d.holdsToken() && (d.tokenIsDead(plan) || d.usedUp()) {
+	if plan.Secret == KeepSecret && d.holdsToken() && (d.tokenEnded(plan) || d.usedUp()) {
 		plan.Secret = EmptySecret
 		if d.Secret.Immutable {
 			plan.Secret = DeleteSecret
 		}
 	}
-	if plan.Secret == KeepSecret && d.strayed(plan) {
+	if plan.Secret == KeepSecret && d.lostOwnerReference(plan) {
 		plan.Secret = OwnSecret
 	}
 	plan.Remove = d.removable(plan)
@@ -33,12 +33,11 @@ func (d *decision) complete(plan *Plan) {
 	}
 }
 
-// takeAway ends tokens whose time is over, whatever stands in the way of new ones: what the
-// plan says of the key stays as it is.
-func (d *decision) takeAway(plan *Plan) {
+// endDueTokens ends tokens that are due to end, even if an obstacle prevents new ones. The conditions of the plan stay.
+func (d *decision) endDueTokens(plan *Plan) {
 	switch {
 	case d.status.RevokedAt != nil:
-	case d.endAsked():
+	case d.endRequested():
 		plan.Line, plan.Revocation = RevokeLine, v1alpha1.RevokedRequested
 	default:
 		if kept, over := d.overdue(); over {
@@ -47,18 +46,17 @@ func (d *decision) takeAway(plan *Plan) {
 	}
 }
 
-// endAsked: all tokens of the line are to go, and none can follow now. Of rotate-now that is the
-// half that a leak waits for. An end of the key before that of its tokens is asked for too,
-// and they must not come back when it is lifted.
-func (d *decision) endAsked() bool {
+// endRequested reports whether all tokens of the line must end, in a plan that mints no next one. Causes are rotate-now,
+// and an absolute end before the end of the tokens. They stay ended when spec.expiresAt is set later or removed.
+func (d *decision) endRequested() bool {
 	switch {
 	case !d.issued:
-		// A first token in the Secret is accepted before it is on record.
+		// A first token in the Secret is accepted before it is recorded.
 		return d.rotateNowAsked() && d.holdsToken()
 	case d.rotateNowAsked():
 		return true
 	default:
-		return d.ended() && d.outlived()
+		return d.ended() && d.hasUnexpiredToken()
 	}
 }
 
@@ -66,9 +64,9 @@ func (d *decision) ended() bool {
 	return !d.values.end.IsZero() && !d.now.Before(d.values.end)
 }
 
-// outlived tells whether a token of the line would still be good by its own end. When those of a
-// line that is not trusted end, nobody knows.
-func (d *decision) outlived() bool {
+// hasUnexpiredToken reports whether a token of the line has not reached its own end. The end of the tokens of a distrusted line
+// is unknown, and counts as ahead.
+func (d *decision) hasUnexpiredToken() bool {
 	return d.Distrust != "" || d.now.Before(d.status.ExpiresAt.Time) || len(d.unexpired(d.status.Previous)) > 0
 }
 
@@ -76,26 +74,26 @@ func (d *decision) holdsToken() bool {
 	return d.Secret.State == SecretOwn && (d.Secret.TokenHash != "" || d.Secret.HoldsAccess)
 }
 
-// strayed tells whether a Secret without a token has lost its ownerReference. A Secret that must hold a
-// token gets the reference back together with the token.
-func (d *decision) strayed(plan *Plan) bool {
+// lostOwnerReference reports whether a Secret without a token has lost its ownerReference. A write of the token restores the
+// reference of a Secret that must hold one.
+func (d *decision) lostOwnerReference(plan *Plan) bool {
 	s := d.Secret
 	ours := s.State == SecretOwn || (s.State == SecretLeftOver && d.issued && !d.now.Before(d.leftOverUntil()))
-	return ours && s.OwnerDiffers && !s.Immutable && (d.tokenIsDead(plan) || d.enrolled())
+	return ours && s.OwnerDiffers && !s.Immutable && (d.tokenEnded(plan) || d.enrolled())
 }
 
-// tokenIsDead tells a token that is over (revoked, at its end) from one that only cannot
-// be exchanged for now, such as while its issuer is away.
-func (d *decision) tokenIsDead(plan *Plan) bool {
-	return d.lineIsOver(plan) || (d.issued && d.status.ExpiresAt != nil && !d.now.Before(d.status.ExpiresAt.Time))
+// tokenEnded reports whether the current token is revoked or expired. A token that cannot be exchanged temporarily, for
+// example while its issuer does not exist, has not ended.
+func (d *decision) tokenEnded(plan *Plan) bool {
+	return d.lineEnded(plan) || (d.issued && d.status.ExpiresAt != nil && !d.now.Before(d.status.ExpiresAt.Time))
 }
 
-func (d *decision) lineIsOver(plan *Plan) bool {
+func (d *decision) lineEnded(plan *Plan) bool {
 	return plan.Line == RevokeLine || d.status.RevokedAt != nil || d.ended()
 }
 
-// removable names the Secrets under earlier names that nobody should need any more: after
-// a rename the old one stays for the time a client may take to come back.
+// removable returns the Secrets under earlier names that no client needs any more. After a rename, the old Secret stays
+// for overlap.quiet, so that clients can read the new one.
 func (d *decision) removable(plan *Plan) (names []string) {
 	for _, other := range d.Others {
 		if d.Secret.State == NoSecret || !d.accepted(other.TokenHash, plan) || d.renameSettled() {
@@ -111,15 +109,15 @@ func (d *decision) renameSettled() bool {
 }
 
 func (d *decision) accepted(hash string, plan *Plan) bool {
-	if hash == "" || d.lineIsOver(plan) || d.Distrust != "" {
+	if hash == "" || d.lineEnded(plan) || d.Distrust != "" {
 		return false
 	}
 	if !d.Issuer.Ready || !d.issued {
-		// Before the line begins, it may be the first token on its way.
+		// Before the line begins, it may be the first token, which is not recorded yet.
 		return true
 	}
 	if hash == d.status.TokenHash && plan.Line != AdvanceLine {
-		return !d.tokenIsDead(plan)
+		return !d.tokenEnded(plan)
 	}
 	carried := d.status.Previous
 	if plan.Line == AdvanceLine || plan.Line == RetireSuperseded {
@@ -128,11 +126,11 @@ func (d *decision) accepted(hash string, plan *Plan) bool {
 	return slices.ContainsFunc(d.unexpired(carried), func(t v1alpha1.SupersededToken) bool { return t.TokenHash == hash })
 }
 
-// next is the earliest time at which a check could decide otherwise.
+// next returns the earliest time at which a check could decide differently.
 func (d *decision) next(plan *Plan) time.Time {
 	earliest := plan.Next
 	consider := func(t time.Time) {
-		// Decisions are made on whole seconds: what is due within one is seen at its end.
+		// Decisions use whole seconds: round up, so that a time within a second has passed.
 		t = t.Add(time.Second - 1).Truncate(time.Second)
 		if t.After(d.now) && (earliest.IsZero() || t.Before(earliest)) {
 			earliest = t
@@ -153,7 +151,7 @@ func (d *decision) next(plan *Plan) time.Time {
 			consider(t)
 		}
 	}
-	// Nothing is renewed while something stands in the way.
+	// No token is renewed while an obstacle exists.
 	if d.alive && (plan.Verdict.Ready || plan.KeepStatus) {
 		consider(d.renewal(d.Held.IssuedAt, d.Held.ExpiresAt))
 		consider(d.nextAccess())

@@ -7,17 +7,17 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// conflictRetry is how often a Secret's name that is taken is looked at again: what took it
-// need not carry our label, so no watch tells when it goes.
+// conflictRetry is how often a conflict about the name of a Secret is checked again. The other Secret need not have the
+// operator's label, so its deletion may cause no event.
 const conflictRetry = 30 * time.Second
 
-// leftOverGrace is how long the garbage collector is given to remove the Secret of an
-// earlier key of the same name, counted from the creation of this one.
+// leftOverGrace is how long the operator waits for the garbage collector to delete the Secret of an earlier key of the
+// same name, from the creation of the key.
 const leftOverGrace = 30 * time.Second
 
-// checks are asked in this order; the first that has an answer decides. What takes rights
-// away stands before what grants, and what needs less stands before what needs more. What
-// takes tokens away and needs nothing at all is added to whatever was decided, by complete.
+// checks run in this order; the first that returns a plan decides. Checks that end rights come before checks that grant
+// them. Checks with fewer preconditions come before those with more. Steps that end tokens without preconditions apply
+// to every plan: complete adds them.
 var checks = []struct {
 	name   string
 	decide func(*decision) *Plan
@@ -28,24 +28,24 @@ var checks = []struct {
 	{"revocation is asked for", (*decision).revocationAsked},
 	{"namespace is terminating", (*decision).namespaceTerminating},
 	{"key stays revoked", (*decision).staysRevoked},
-	{"nobody uses the key", (*decision).idle},
+	{"key is idle", (*decision).idle},
 	{"spec is invalid", (*decision).invalidSpec},
 	{"absolute end is reached", (*decision).absoluteEnd},
 	{"issuer is missing", (*decision).issuerMissing},
 	{"issuer is not ready", (*decision).issuerNotReady},
 	{"policy does not grant", (*decision).policyDenies},
 	{"session has lost its token", (*decision).sessionLost},
-	{"tokens must go at once", (*decision).urgentAdvance},
+	{"tokens must end at once", (*decision).urgentAdvance},
 	{"token reached its end", (*decision).expired},
 	{"secret cannot be written", (*decision).secretBlocked},
 	{"no token yet", (*decision).firstIssue},
-	{"superseded token is to retire", (*decision).retire},
+	{"superseded token must retire", (*decision).retire},
 	{"next token is due", (*decision).advance},
-	{"secret is not as it should be", (*decision).restore},
+	{"secret differs from the wanted one", (*decision).restore},
 	{"at rest", (*decision).atRest},
 }
 
-// Decide says what is to be done for a key, and what its status is to say.
+// Decide returns the plan for a key: the steps to take, and the conditions of its status.
 func Decide(o Observed, now time.Time) Plan {
 	d := newDecision(&o, now)
 	for _, check := range checks {
@@ -65,11 +65,11 @@ type decision struct {
 	status  *v1alpha1.JWTRefreshKeyStatus
 	values  effective
 	invalid error
-	// session: a login made the key.
+	// session is true if a login created the key.
 	session bool
-	// issued: there is a line, of which the current token may be dead.
+	// issued is true if status records a line. Its current token may have ended.
 	issued bool
-	// alive: the line's current token is trusted, not revoked, not withdrawn and not at its end.
+	// alive is true if the current token is trusted, not revoked, not expired, and its signing key is not withdrawn.
 	alive bool
 }
 
@@ -110,7 +110,7 @@ func (d *decision) revocationAsked() *Plan {
 	return d.revoked(v1alpha1.RevokedRequested, "spec.revoked is true; set it to false for a new token.")
 }
 
-// staysRevoked: a key revoked for a reason of its own comes back only when it is asked for.
+// staysRevoked keeps a key revoked whose revocation was not requested in spec, until an annotation asks for a new token.
 func (d *decision) staysRevoked() *Plan {
 	reason := d.status.RevocationReason
 	if d.status.RevokedAt == nil || reason == v1alpha1.RevokedRequested || d.rotateAsked() || d.rotateNowAsked() {
@@ -138,7 +138,7 @@ func (d *decision) absoluteEnd() *Plan {
 	if !d.ended() {
 		return nil
 	}
-	return &Plan{Verdict: stalled(v1alpha1.ReasonExpired, "spec.expiresAt is reached; set it later for a new token.")}
+	return &Plan{Verdict: stalled(v1alpha1.ReasonExpired, "spec.expiresAt has passed; set a later time for a new token.")}
 }
 
 func (d *decision) issuerMissing() *Plan {
@@ -166,7 +166,7 @@ func (d *decision) policyDenies() *Plan {
 	return nil
 }
 
-// secretBlocked: there is no use in a token that cannot be handed out.
+// secretBlocked mints no token while an obstacle prevents the write of its Secret.
 func (d *decision) secretBlocked() *Plan {
 	blocked := d.blockedBy(d.wantsWrite())
 	if blocked == nil {
@@ -180,14 +180,14 @@ func (d *decision) blockedBy(wantsWrite bool) *Verdict {
 	var v Verdict
 	switch {
 	case s.State == SecretForeign:
-		v = stalled(v1alpha1.ReasonSecretConflict, fmt.Sprintf("Secret %q exists and is not this key's; remove it, or choose another spec.secret.name.", s.Name))
+		v = stalled(v1alpha1.ReasonSecretConflict, fmt.Sprintf("Secret %q exists and does not belong to this key; remove it, or choose another spec.secret.name.", s.Name))
 	case s.State == SecretLeftOver && d.now.Before(d.leftOverUntil()):
 		v = waiting(v1alpha1.ReasonWaitingForSecret,
-			fmt.Sprintf("Secret %q of an earlier key of this name is still there.", s.Name),
+			fmt.Sprintf("Secret %q of an earlier key of this name still exists.", s.Name),
 			fmt.Sprintf("The key waits until the garbage collector has deleted Secret %q of an earlier key of this name, and until %s at the latest: then the operator replaces it.",
 				s.Name, stamp(d.leftOverUntil())))
 	case (s.State == SecretOwn || s.State == SecretLeftOver) && s.Immutable && wantsWrite:
-		v = stalled(v1alpha1.ReasonSecretImmutable, fmt.Sprintf("Secret %q is immutable and out of date; delete it, and it is made again.", s.Name))
+		v = stalled(v1alpha1.ReasonSecretImmutable, fmt.Sprintf("Secret %q is immutable and out of date; delete it, and the operator creates it again.", s.Name))
 	default:
 		return nil
 	}
@@ -205,7 +205,7 @@ func (d *decision) wantsWrite() bool {
 	return d.rotationCause() != "" || (d.secretDiffers() && !d.onlyMarksDiffer())
 }
 
-// onlyMarksDiffer tells whether a Secret holds what it should, under other labels, annotations or ownerReference.
+// onlyMarksDiffer reports whether only labels, annotations or the ownerReference of a Secret differ from the wanted ones.
 func (d *decision) onlyMarksDiffer() bool {
 	s := d.Secret
 	return s.State == SecretOwn && s.DataAsWanted && s.TokenHash == d.status.TokenHash && !d.accessDiffers()
@@ -221,33 +221,33 @@ func (d *decision) firstIssue() *Plan {
 	if d.adopts() {
 		return &Plan{Line: AdoptFound, Verdict: d.readyVerdict()}
 	}
-	access := d.accessBeside(true)
-	return &Plan{Line: IssueFirst, Mint: d.nextMint(0), Secret: d.write(), Access: access, Verdict: d.withAccess(d.inUse(), access)}
+	access := d.accessStep(true)
+	return &Plan{Line: IssueFirst, Mint: d.nextMint(0), Secret: d.write(), Access: access, Verdict: d.withAccess(d.baseVerdict(), access)}
 }
 
-// adopts tells whether a token that was found becomes the first, which it does unless all earlier tokens must end.
+// adopts reports whether an unrecorded token in the Secret becomes the first one. It does not if all earlier tokens must end.
 func (d *decision) adopts() bool {
 	a := d.Secret.Adoptable
 	return a != nil && d.restartCause() == "" && d.now.Before(a.ExpiresAt)
 }
 
-// expired: a mode that does not renew by time has reached its end, and nothing asks for more.
+// expired stalls a key whose token has expired and has no cause for a next one, in a mode without scheduled renewal.
 func (d *decision) expired() *Plan {
 	if !d.issued || d.now.Before(d.status.ExpiresAt.Time) || d.rotationCause() != "" {
 		return nil
 	}
-	return &Plan{Verdict: stalled(v1alpha1.ReasonExpired, "The token reached its end; annotate the key with "+v1alpha1.AnnotationRotate+" for a new one.")}
+	return &Plan{Verdict: stalled(v1alpha1.ReasonExpired, "The token has expired; annotate the key with "+v1alpha1.AnnotationRotate+" for a new one.")}
 }
 
-// restore brings the Secret in line with status: it was edited, deleted, renamed, or not
-// yet written when the manager stopped, or its access token is due.
+// restore writes the Secret again from status: it was edited, deleted, renamed, or not written before the manager
+// stopped, or its access token is due.
 func (d *decision) restore() *Plan {
 	if !d.secretDiffers() {
 		return nil
 	}
-	// The conditions stand as they are until the Secret is written: one that was lost is not
-	// worth two more writes of status, and one that was never filled does not become ready by this.
-	access, after := d.accessBeside(false), d.readyVerdict()
+	// The conditions stay until the Secret is written. A lost Secret does not cost two more writes of status, and a key
+	// is not Ready before the first write of its Secret.
+	access, after := d.accessStep(false), d.readyVerdict()
 	after = d.withAccess(after, access)
 	return &Plan{Secret: WriteSecret, Access: access, After: &after, KeepStatus: true, Paced: d.Secret.AccessWithdrawn && access != KeepAccess}
 }
@@ -263,7 +263,7 @@ func (d *decision) write() SecretStep {
 	return WriteSecret
 }
 
-// secretDiffers tells whether the Secret is not what the line says.
+// secretDiffers reports whether the Secret must be written to match status.
 func (d *decision) secretDiffers() bool {
 	s := d.Secret
 	if s.State == NoSecret || !d.issued || d.enrolled() {

@@ -4,7 +4,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// obstacles are all that keeps a token from being made, with what is said of them.
+// obstacles are all obstacles to a new token, with their conditions.
 var obstacles = []struct {
 	name, check, verdict string
 	raise                func(*situation)
@@ -16,7 +16,7 @@ var obstacles = []struct {
 	{"the policy denies", "policy does not grant", "stalled PolicyDenied", func(s *situation) { s.grant(v1alpha1.PolicyRule{Audiences: []string{"none"}}) }},
 }
 
-// blockedCases: what takes tokens away does not wait for new ones to be possible.
+// blockedCases check that tokens end even if no new ones can be minted.
 var blockedCases = append([]decideCase{
 	{name: "rotate-now while the policy denies: taken back before the policy grants again, it is a new revision all the same", given: func(s *situation) {
 		s.revoke(v1alpha1.RevokedRequested)
@@ -27,7 +27,7 @@ var blockedCases = append([]decideCase{
 		s.Key.Spec.Revoked = false
 		s.rotateNow("leak")
 	}, want: advancesAtOnce(CauseRotateNow, plain, "").but(func(o *outcome) { o.Verdict = "waiting Issuing" })},
-	{name: "rotate-now while the policy denies: a first token that is not on record goes too", from: unissued, given: func(s *situation) {
+	{name: "rotate-now while the policy denies: an unrecorded first token ends too", from: unissued, given: func(s *situation) {
 		s.found(0, 720*hour)
 		s.rotateNow("leak")
 		s.grant(v1alpha1.PolicyRule{Audiences: []string{"none"}})
@@ -83,7 +83,7 @@ var blockedCases = append([]decideCase{
 	}, want: advances(CauseRenewalDue, "revision 3, 750h to 1470h", "").unready()},
 }, eachObstacle()...)
 
-// overlapped has a superseded token whose time ends at 3h.
+// overlapped returns a key with a superseded token that retires at 3h.
 func (s *situation) overlapped() {
 	s.supersede(hour, 721*hour)
 	s.overlapMax(2 * hour)
@@ -122,7 +122,7 @@ func eachObstacle() (cases []decideCase) {
 	return cases
 }
 
-// refusedCases: a current token that is refused waits for no overlap.
+// refusedCases check that the successor of a refused current token does not wait for an overlap.
 var refusedCases = []decideCase{
 	{name: "a token that the policy no longer grants: the third rotation does not wait", from: twoSuperseded, at: 3 * hour, given: func(s *situation) {
 		s.Held.Terms.Scope = "billing:all"
@@ -137,12 +137,12 @@ var refusedCases = []decideCase{
 	{name: "a token of an earlier issuer: the third rotation waits", from: twoSuperseded, at: 3 * hour, given: func(s *situation) {
 		s.Held.Terms.Issuer = "https://earlier.example.com"
 	}, want: pending("482h")},
-	{name: "a token of an earlier issuer that is gone: the third rotation does not wait", from: twoSuperseded, at: 3 * hour, given: func(s *situation) {
+	{name: "a token of a deleted earlier issuer: the third rotation does not wait", from: twoSuperseded, at: 3 * hour, given: func(s *situation) {
 		s.Held.Terms.Issuer, s.Held.KeyGone = "https://earlier.example.com", true
 	}, want: advances(CauseSpecChanged, "revision 4, 3h to 723h", "token-1 token-2").unready().but(func(o *outcome) { o.Detail = "issuer" })},
 }
 
-// lost has a token of an earlier issuer that is gone, and nothing in the Secret.
+// lost sets a token of an earlier issuer that no longer exists, and an empty Secret.
 func lost(s *situation) {
 	s.Held.Terms.Issuer, s.Held.KeyGone = "https://earlier.example.com", true
 	s.Secret = Secret{State: SecretMissing, Name: "orders"}
@@ -167,7 +167,7 @@ var lostCases = []decideCase{
 		want: expired(reachedItsEnd).but(func(o *outcome) { o.Secret = "" })},
 	{name: "a token that cannot be made again: not while the issuer is not ready", given: func(s *situation) { lost(s); s.Issuer.Ready = false },
 		want: outcome{Check: "issuer is not ready", Verdict: "waiting IssuerNotReady", Next: "720h"}},
-	{name: "a token whose signing key is gone: in the Secret it is not lost", given: func(s *situation) {
+	{name: "a token whose signing key was removed: in the Secret it is not lost", given: func(s *situation) {
 		s.mode(v1alpha1.RotationOneTimeUse)
 		s.Held.Terms.Issuer, s.Held.KeyGone = "https://earlier.example.com", true
 	}, want: atRest("720h")},

@@ -84,7 +84,7 @@ var revokeCases = []decideCase{
 	}, want: revokes(v1alpha1.RevokedRequested, "")},
 }
 
-// Each reason that is not Requested.
+// All reasons except Requested.
 var otherReasons = []v1alpha1.RevocationReason{
 	v1alpha1.RevokedLogout, v1alpha1.RevokedReuseDetected, v1alpha1.RevokedIdleTimeout, v1alpha1.RevokedKeyWithdrawn,
 }
@@ -191,7 +191,7 @@ var expiryCases = []decideCase{
 		want: outcome{Check: "policy does not grant", Verdict: "stalled PolicyDenied", Secret: "empty"}},
 }
 
-// endsTheLine is what becomes of tokens that have to go although none can follow.
+// endsTheLine is the outcome for tokens that must end although no new one can be minted.
 func endsTheLine(check string) outcome {
 	return outcome{Check: check, Line: "revoke", Revocation: v1alpha1.RevokedRequested, Secret: "empty", Verdict: "stalled Expired"}
 }
@@ -212,7 +212,7 @@ var absoluteEndCases = []decideCase{
 		s.current(3, 2*hour, 500*hour)
 		s.end(500 * hour)
 	}, want: endsTheLine(endReached)},
-	{name: "expiresAt moved: of a line that is not trusted nobody knows when its tokens end", at: 500 * hour, given: func(s *situation) {
+	{name: "expiresAt moved: the end of the tokens of a distrusted line is unknown", at: 500 * hour, given: func(s *situation) {
 		s.current(1, 0, 500*hour)
 		s.end(500 * hour)
 		s.Distrust, s.Held = "forged", nil
@@ -289,7 +289,7 @@ var oneTimeCases = []decideCase{
 		s.Secret.OwnerDiffers = true
 	}, want: atRest("720h").but(func(o *outcome) { o.Secret = "own" })},
 	{name: "OneTimeUse: a withdrawal revokes", given: func(s *situation) { s.mode(v1alpha1.RotationOneTimeUse); s.Issuer.KnowsHeldKey = false },
-		want: revokes(v1alpha1.RevokedKeyWithdrawn, "empty").but(func(o *outcome) { o.Check = "tokens must go at once" })},
+		want: revokes(v1alpha1.RevokedKeyWithdrawn, "empty").but(func(o *outcome) { o.Check = "tokens must end at once" })},
 	{name: "OneTimeUse: after its first use the Secret is not filled again", given: func(s *situation) {
 		s.mode(v1alpha1.RotationOneTimeUse)
 		s.current(2, hour, 721*hour)

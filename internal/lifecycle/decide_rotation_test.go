@@ -51,7 +51,7 @@ var renewalCases = []decideCase{
 		want:  advances(CauseRenewalDue, "revision 2, 480h to 1200h", "token-1").but(func(o *outcome) { o.Secret = "" }),
 	},
 	{
-		name: "renewal into a Secret that is gone: not Ready until it is there", at: 480 * hour,
+		name: "renewal into a deleted Secret: not Ready until it exists", at: 480 * hour,
 		given: func(s *situation) { s.Secret = Secret{State: SecretMissing, Name: "orders"} },
 		want:  advances(CauseRenewalDue, "revision 2, 480h to 1200h", "token-1").but(func(o *outcome) { o.Verdict = "waiting Issuing" }),
 	},
@@ -63,7 +63,7 @@ var renewalCases = []decideCase{
 }
 
 func retires(left string) outcome {
-	return outcome{Check: "superseded token is to retire", Line: "retire", Previous: left, Verdict: "ready Issued"}
+	return outcome{Check: "superseded token must retire", Line: "retire", Previous: left, Verdict: "ready Issued"}
 }
 
 var overlapCases = []decideCase{

@@ -10,7 +10,7 @@ import (
 
 const account = "system:serviceaccount:shop:orders"
 
-// session is what a login made an hour ago, as the token service leaves it.
+// session returns a session of a login an hour ago.
 func session() *situation {
 	s := settled()
 	s.mode(v1alpha1.RotationOneTimeUse)
@@ -21,7 +21,7 @@ func session() *situation {
 	return s
 }
 
-// beginning is the same before its first token is on record.
+// beginning returns the same before its first token is recorded.
 func beginning() *situation {
 	s := session()
 	s.Key.Status = v1alpha1.JWTRefreshKeyStatus{}
@@ -71,7 +71,7 @@ var sessionCases = []decideCase{
 	{name: "session: idle", from: session, at: 2 * hour, given: func(s *situation) {
 		s.Key.Spec.IdleTimeout = duration(hour)
 		s.Key.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, LastTransitionTime: metav1.Time{Time: t0}}}
-	}, says: "sign in again", want: revokes(v1alpha1.RevokedIdleTimeout, "").but(func(o *outcome) { o.Check = "nobody uses the key" })},
+	}, says: "sign in again", want: revokes(v1alpha1.RevokedIdleTimeout, "").but(func(o *outcome) { o.Check = "key is idle" })},
 	{name: "session: of another subject than signed in", from: session, given: func(s *situation) { s.Key.Spec.Subject = "system:serviceaccount:shop:other" },
 		says: "spec.subject is not the subject that signed in", want: outcome{Check: "spec is invalid", Verdict: "stalled InvalidSpec", Next: "720h"}},
 	{name: "session: turned into a key with overlap", from: session, given: func(s *situation) { s.mode(v1alpha1.RotationScheduled) },
@@ -97,7 +97,7 @@ func TestProvenSubject(t *testing.T) {
 		{"of a namespace whose name begins alike", "shop", "system:serviceaccount:shop-2:till", v1alpha1.LoginServiceAccount, false},
 		{"without a name", "shop", "system:serviceaccount:shop:", v1alpha1.LoginServiceAccount, false},
 		{"with more than a name", "shop", "system:serviceaccount:shop:till:x", v1alpha1.LoginServiceAccount, false},
-		{"somebody else of the cluster", "shop", "system:masters", v1alpha1.LoginServiceAccount, false},
+		{"another subject of the cluster", "shop", "system:masters", v1alpha1.LoginServiceAccount, false},
 		{"a person, said to be a ServiceAccount", "shop", "jane", v1alpha1.LoginServiceAccount, false},
 		{"a person where people have their sessions", sessions, "jane", v1alpha1.LoginOIDC, true},
 		{"a person elsewhere", "shop", "jane", v1alpha1.LoginOIDC, false},

@@ -9,7 +9,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// specChange is a case in which a token does not say what spec wants of it.
+// specChange is a case in which the token differs from spec.
 func specChange(field string, given func(*situation)) decideCase {
 	return specChangeTo(field, field, "revision 2, 1h to 721h", given)
 }
@@ -108,7 +108,7 @@ var specDoesNotMatterCases = []decideCase{
 		s.Held.Terms.Claims = map[string]string{"email": `"a@example.com"`, "tier": `1`}
 		s.Key.Spec.Claims = map[string]apiextensionsv1.JSON{"email": raw(` "\u0061@example.com"`), "tier": raw(`1.0`)}
 	}),
-	noSpecChange("sections that say nothing", "480h", func(s *situation) {
+	noSpecChange("empty sections", "480h", func(s *situation) {
 		s.Key.Spec.Secret, s.Key.Spec.Rotation, s.Key.Spec.IssuerRef = nil, nil, &v1alpha1.IssuerReference{}
 	}),
 	{
@@ -136,7 +136,7 @@ func invalid(name, message string, given func(*situation)) decideCase {
 	}
 }
 
-// withAccess wants an access token in the Secret beside what given wants.
+// withAccess requests an access token in the Secret, in addition to given.
 func withAccess(given func(*situation)) func(*situation) {
 	return func(s *situation) {
 		s.keepsAccess(80 * minute)
@@ -196,7 +196,7 @@ var invalidCases = []decideCase{
 	invalid("claims: more than 4 KiB", "spec.claims: names and values must not exceed 4096 bytes", func(s *situation) {
 		s.Key.Spec.Claims = map[string]apiextensionsv1.JSON{"email": raw(`"` + strings.Repeat("x", 4096) + `"`)}
 	}),
-	invalid("claims and scopes that make a token nobody reads", "the tokens would exceed 8 KiB", func(s *situation) {
+	invalid("claims and scopes that make a token too long", "the tokens would exceed the limit of 8 KiB", func(s *situation) {
 		s.Key.Spec.Claims = map[string]apiextensionsv1.JSON{"email": raw(`"` + strings.Repeat("x", 4000) + `"`)}
 		for i := range 20 {
 			s.Key.Spec.Scopes = append(s.Key.Spec.Scopes, "orders:"+strings.Repeat(string(rune('a'+i)), 100))
@@ -217,7 +217,7 @@ var invalidCases = []decideCase{
 	invalid("accessToken with OneTimeUse", "spec.secret.accessToken cannot be combined with rotation.mode OneTimeUse", withAccess(func(s *situation) {
 		s.mode(v1alpha1.RotationOneTimeUse)
 	})),
-	invalid("accessToken of less than 5m", "lives at least 5m, and it is 4m0s", withAccess(func(s *situation) {
+	invalid("accessToken of less than 5m", "lives at least 5m, and it lives 4m0s", withAccess(func(s *situation) {
 		s.Key.Spec.AccessToken = &v1alpha1.KeyAccessTokenSpec{Lifetime: duration(4 * minute)}
 	})),
 	invalid("accessToken without a Secret", "spec.secret.accessToken cannot be combined with secret.mode None", func(s *situation) {

@@ -19,11 +19,11 @@ const (
 // decideCase is one row of the table of Decide.
 type decideCase struct {
 	name string
-	// from is where it starts; settled when nil.
+	// from returns the initial situation; settled if nil.
 	from func() *situation
-	// given is what is changed.
+	// given changes the situation.
 	given func(*situation)
-	// at is the time, an hour after t0 when zero.
+	// at is the time since t0, an hour if zero.
 	at   time.Duration
 	want outcome
 	// says is a part of the message.
@@ -78,8 +78,8 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// checkNothingBeforeNext: between now and Next no other decision is made. Plans that write are
-// followed by another look anyway.
+// checkNothingBeforeNext checks that Decide returns the same between now and Next. Plans that write are
+// followed by another decision anyway.
 func checkNothingBeforeNext(t *testing.T, o Observed, now time.Time, plan *Plan) {
 	t.Helper()
 	if plan.Line != KeepLine || plan.Secret != KeepSecret || len(plan.Remove) > 0 {
@@ -96,19 +96,19 @@ func checkNothingBeforeNext(t *testing.T, o Observed, now time.Time, plan *Plan)
 		got := outcomeOf(&later)
 		got.Next = ""
 		if diff := cmp.Diff(wanted, got); diff != "" {
-			t.Errorf("Next is %q, but already at %s the plan is another:\n%s", sinceT0(plan.Next), sinceT0(moment), diff)
+			t.Errorf("Next is %q, but the plan differs already at %s:\n%s", sinceT0(plan.Next), sinceT0(moment), diff)
 		}
 	}
 }
 
-// TestNextIsAhead: a clock that does not show whole seconds is never sent to a moment that is over, where
-// it would look again and again until the second is full.
+// TestNextIsAhead checks that Next is never in the past if now is not a whole second. Otherwise the key would be reconciled
+// in a loop until the second ends.
 func TestNextIsAhead(t *testing.T) {
 	for _, c := range slices.Concat(decideCases, oddSeconds) {
 		for _, fraction := range []time.Duration{0, 1, 340 * time.Millisecond, time.Second - 1} {
 			s, now := c.situation(), c.now().Add(fraction)
 			if plan := Decide(s.Observed, now); !plan.Next.IsZero() && !plan.Next.After(now) {
-				t.Errorf("%s: at %s to be looked at again at %s", c.name, sinceT0(now), sinceT0(plan.Next))
+				t.Errorf("%s: at %s, Next is %s", c.name, sinceT0(now), sinceT0(plan.Next))
 			}
 		}
 	}
@@ -118,13 +118,13 @@ func TestDecideNamesEachCaseOnce(t *testing.T) {
 	seen, decided := map[string]bool{}, map[string]bool{}
 	for _, c := range decideCases {
 		if seen[c.name] {
-			t.Errorf("two cases are named %q", c.name)
+			t.Errorf("two cases have the name %q", c.name)
 		}
 		seen[c.name], decided[c.want.Check] = true, true
 	}
 	for _, check := range checks {
 		if !decided[check.name] {
-			t.Errorf("no case is decided by the check %q", check.name)
+			t.Errorf("the check %q decides no case", check.name)
 		}
 	}
 }
@@ -132,7 +132,7 @@ func TestDecideNamesEachCaseOnce(t *testing.T) {
 var firstIssueCases = []decideCase{
 	{name: "first issue", from: unissued, want: issuesFirst("revision 1, 1h to 721h")},
 	{
-		name: "first issue with secret.mode None: the token is on record only", from: unissued,
+		name: "first issue with secret.mode None: the token is only recorded", from: unissued,
 		given: func(s *situation) {
 			s.Key.Spec.Secret.Mode = v1alpha1.SecretNone
 			s.Secret = Secret{}
@@ -205,7 +205,7 @@ var adoptionCases = []decideCase{
 		want:  advances(CauseRotateNow, "revision 2, 1h to 721h", "").but(func(o *outcome) { o.Check, o.Verdict = "no token yet", "waiting Issuing" }),
 	},
 	{
-		name: "adoption where rotate asks: adopted first, since nobody knows which came first", from: unissued,
+		name: "adoption with a rotate request: adopted first, since the order is unknown", from: unissued,
 		given: func(s *situation) { s.found(0, 720*hour); s.rotate("v1") },
 		want:  outcome{Check: "no token yet", Line: "adopt", Verdict: "ready Issued"},
 	},

@@ -8,7 +8,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// used puts a use on record.
+// used records a use.
 func (s *situation) used(revision int64, at time.Duration) {
 	s.Key.Status.LastUsed, s.Key.Status.LastUsedRevision = &metav1.Time{Time: t0.Add(at)}, revision
 }
@@ -17,16 +17,16 @@ func (s *situation) supersededUsed(at time.Duration) {
 	s.Key.Status.SupersededLastUsed = &metav1.Time{Time: t0.Add(at)}
 }
 
-// readySince says when the key became ready.
+// readySince sets when the key became ready.
 func (s *situation) readySince(at time.Duration) {
 	s.Key.Status.Conditions = []metav1.Condition{{
 		Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonIssued, LastTransitionTime: metav1.Time{Time: t0.Add(at)},
 	}}
 }
 
-// In twoSuperseded revision 3 was made at two hours, and the access tokens live for 15 minutes: quiet is 20.
+// In twoSuperseded, revision 3 was created at 2h, and access tokens live for 15 minutes: quiet is 20 minutes.
 var evidenceCases = []decideCase{
-	{name: "overlap: nobody used the current token, and nothing retires", from: twoSuperseded, at: 100 * hour,
+	{name: "overlap: the current token is unused, and nothing retires", from: twoSuperseded, at: 100 * hour,
 		given: func(s *situation) { s.used(2, 50*hour); s.supersededUsed(50 * hour) }, want: atRest("482h")},
 	{name: "overlap: the current token is used, and a superseded one was lately", from: twoSuperseded, at: 50*hour + 19*minute,
 		given: func(s *situation) { s.used(3, 50*hour); s.supersededUsed(50 * hour) }, want: atRest("50h20m")},
@@ -46,10 +46,10 @@ var evidenceCases = []decideCase{
 
 var idleCases = []decideCase{
 	{name: "idleTimeout: used lately", at: 100 * hour, given: func(s *situation) { s.idlesFor(10 * hour); s.used(1, 95*hour) }, want: atRest("105h2m")},
-	{name: "idleTimeout: not used since, and the last use may not be on record", at: 105*hour + minute,
+	{name: "idleTimeout: not used since, and the last use may not be recorded yet", at: 105*hour + minute,
 		given: func(s *situation) { s.idlesFor(10 * hour); s.used(1, 95*hour) }, want: atRest("105h2m")},
 	{name: "idleTimeout: over", at: 105*hour + 2*minute, given: func(s *situation) { s.idlesFor(10 * hour); s.used(1, 95*hour) }, want: idles()},
-	{name: "idleTimeout: over, but nobody was there to see reports of use", at: 200 * hour, given: func(s *situation) {
+	{name: "idleTimeout: over, but the manager did not watch the reports of use", at: 200 * hour, given: func(s *situation) {
 		s.idlesFor(10 * hour)
 		s.used(1, 95*hour)
 		s.WatchedSince = t0.Add(200*hour - minute)
@@ -63,7 +63,7 @@ var idleCases = []decideCase{
 	{name: "idleTimeout: use of a superseded token is use", from: twoSuperseded, at: 100 * hour,
 		given: func(s *situation) { s.idlesFor(10 * hour); s.supersededUsed(95 * hour) }, want: atRest("105h2m")},
 	{name: "idleTimeout: reinstated lately", at: 100 * hour, given: func(s *situation) { s.idlesFor(10 * hour); s.readySince(95 * hour); s.used(1, hour) }, want: atRest("105h2m")},
-	{name: "idleTimeout: nobody could use it while it was not ready", at: 100 * hour, given: func(s *situation) {
+	{name: "idleTimeout: the key could not be used while it was not ready", at: 100 * hour, given: func(s *situation) {
 		s.idlesFor(10 * hour)
 		s.Key.Status.Conditions = nil
 	}, want: atRest("480h")},
@@ -77,5 +77,5 @@ func (s *situation) idlesFor(timeout time.Duration) {
 }
 
 func idles() outcome {
-	return outcome{Check: "nobody uses the key", Line: "revoke", Revocation: v1alpha1.RevokedIdleTimeout, Secret: "empty", Verdict: "stalled Revoked"}
+	return outcome{Check: "key is idle", Line: "revoke", Revocation: v1alpha1.RevokedIdleTimeout, Secret: "empty", Verdict: "stalled Revoked"}
 }

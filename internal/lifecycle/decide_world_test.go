@@ -84,7 +84,7 @@ var secretCases = []decideCase{
 		want: writesSecret("480h")},
 	{name: "Secret holds a superseded token: it follows the line", at: 2 * hour, given: func(s *situation) { s.supersede(hour, 721*hour); s.Secret.TokenHash = hashOf("token-1") },
 		want: writesSecret("481h")},
-	{name: "Secret foreign", given: func(s *situation) { s.Secret = Secret{State: SecretForeign, Name: "orders"} }, says: `Secret "orders" exists and is not this key's`,
+	{name: "Secret foreign", given: func(s *situation) { s.Secret = Secret{State: SecretForeign, Name: "orders"} }, says: `Secret "orders" exists and does not belong to this key`,
 		want: conflict("1h0m30s")},
 	{name: "Secret foreign: at the first issue", from: unissued, given: func(s *situation) { s.Secret.State = SecretForeign }, want: conflict("1h0m30s")},
 	{name: "Secret foreign: a rotation waits", at: 480 * hour, given: func(s *situation) { s.Secret = Secret{State: SecretForeign, Name: "orders"}; s.rotate("v1") },
@@ -96,7 +96,7 @@ var secretCases = []decideCase{
 	}, want: atRest("480h").but(func(o *outcome) { o.Remove = "orders" })},
 }
 
-// renamed has a Secret under a new name, beside the one under the old name.
+// renamed returns a key with a Secret under a new name and one under the old name.
 func renamed() *situation {
 	s := settled()
 	s.Secret.Name, s.Secret.CreatedAt = "orders-2", t0.Add(hour)
@@ -130,7 +130,7 @@ var renameCases = []decideCase{
 	}, want: outcome{Check: "policy does not grant", Verdict: "stalled PolicyDenied"}},
 	{name: "Secret renamed: the old one stays while its token is superseded", from: renamed, at: hour + minute, given: func(s *situation) { s.supersede(hour, 721*hour) },
 		want: atRest("1h20m")},
-	{name: "Secret renamed: the old one stays as long as the new one is not there, however long", from: renamed, at: 400 * hour, given: func(s *situation) {
+	{name: "Secret renamed: the old one stays until the new one exists, however long", from: renamed, at: 400 * hour, given: func(s *situation) {
 		s.Secret.TokenHash = ""
 	}, want: writesSecret("480h")},
 	{name: "Secret renamed: to a name that is taken", from: renamed, given: func(s *situation) { s.Secret = Secret{State: SecretForeign, Name: "orders-2"} },
@@ -235,7 +235,7 @@ var accessCases = []decideCase{
 	}, want: outcome{Check: "policy does not grant", Verdict: "stalled PolicyDenied", Next: "720h"}},
 }
 
-// pendingAccess has an access token in the Secret, and an access ring without a key.
+// pendingAccess returns a key with an access token in its Secret, and an access ring without a key.
 func pendingAccess() *situation {
 	s := settled()
 	s.keepsAccess(80 * minute)

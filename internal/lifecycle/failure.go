@@ -8,12 +8,12 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// RetryInterval is the longest time between two tries of a write that fails.
+// RetryInterval is the longest time between two tries of a failing write.
 const RetryInterval = 30 * time.Second
 
-// Failure is a write of a Secret, or the deletion of one, that failed.
+// Failure is a failed write or deletion of a Secret.
 type Failure struct {
-	// Name is that of the Secret.
+	// Name is the name of the Secret.
 	Name string
 	// Answer is the API server's answer, without any part of a token.
 	Answer string
@@ -27,7 +27,7 @@ func (p *Plan) Failed(f Failure) *Plan {
 	report := &Plan{Check: p.Check, Verdict: p.Verdict, values: p.values, notices: p.notices, failure: &f}
 	switch {
 	case slices.Contains(p.Remove, f.Name):
-		// The key's own Secret is written by then.
+		// By then, the Secret of the current name is written.
 		if p.After != nil {
 			report.Verdict = *p.After
 		}
@@ -54,5 +54,5 @@ func Unwritten(f Failure) Verdict {
 	}
 	return waiting(v1alpha1.ReasonIssuing,
 		fmt.Sprintf("Secret %q could not be written: %s", f.Name, f.Answer),
-		fmt.Sprintf("The operator tries to write Secret %q again, at least every %s until it succeeds.", f.Name, RetryInterval))
+		fmt.Sprintf("The operator retries the write of Secret %q at least every %s until it succeeds.", f.Name, RetryInterval))
 }

@@ -1,6 +1,6 @@
 package lifecycle
 
-// withdraws tells whether an advance of the line for this cause ends all earlier tokens: then the new revision
+// withdraws reports whether an advance of the line for this cause ends all earlier tokens: then the new revision
 // becomes status.firstRevision, in the same write as the new line. An ordinary rotation does not change
 // status.firstRevision, since the superseded tokens stay accepted.
 func (d *decision) withdraws(cause Cause) bool {
@@ -12,9 +12,9 @@ func (d *decision) withdraws(cause Cause) bool {
 	return d.status.RevokedAt != nil
 }
 
-// restartCause says why a key without a line on record does not begin with its first token: a first
-// token may have been in the Secret, where it is accepted before it is on record, and access tokens may
-// have been issued from it. They end with a revocation and with rotate-now as any others do.
+// restartCause returns why a key without a recorded line must not begin with revision 1; empty if it may. A first token
+// in the Secret is accepted before it is recorded, and access tokens can have been issued from it. A revocation and
+// rotate-now end them like any others.
 func (d *decision) restartCause() Cause {
 	switch {
 	case d.status.RevokedAt != nil:
@@ -31,7 +31,7 @@ func (d *decision) restartCause() Cause {
 // maxRevision is the highest revision that the schema of status allows.
 const maxRevision = 1<<53 - 1
 
-// lastRevision returns the highest revision that a token of the key can have had. Without a line on record
+// lastRevision returns the highest revision that a token of the key can have had. Without a recorded line
 // this is the revision of the first token. A first revision above the line shows that the line was higher once.
 func (d *decision) lastRevision() int64 {
 	last := max(d.status.Revision, 1)

@@ -16,8 +16,8 @@ func lineEnded() *situation {
 	return s
 }
 
-// firstRevisionCases say which writes of a line end all tokens that were issued before: the revision and
-// the first revision that the status has after the plan.
+// firstRevisionCases have the revision and the first revision in status after the plan, which show which writes of a line
+// end all earlier tokens.
 var firstRevisionCases = []struct {
 	name string
 	decideCase
@@ -26,8 +26,8 @@ var firstRevisionCases = []struct {
 	{"first issue", decideCase{from: unissued}, 1, 0},
 	{"first token found in the Secret", decideCase{from: unissued, given: func(s *situation) { s.found(0, 720*hour) }}, 1, 0},
 	{"first issue with rotate", decideCase{from: unissued, given: func(s *situation) { s.rotate("v1") }}, 1, 0},
-	{"rotate-now of a first token that is not on record", decideCase{from: unissued, given: func(s *situation) { s.found(0, 720*hour); s.rotateNow("v1") }}, 2, 2},
-	{"revoked and reinstated before the first token is on record", decideCase{from: unissued, given: func(s *situation) {
+	{"rotate-now of an unrecorded first token", decideCase{from: unissued, given: func(s *situation) { s.found(0, 720*hour); s.rotateNow("v1") }}, 2, 2},
+	{"revoked and reinstated before the first token is recorded", decideCase{from: unissued, given: func(s *situation) {
 		s.revoke(v1alpha1.RevokedRequested)
 		s.Key.Spec.Revoked = false
 	}}, 2, 2},
@@ -110,7 +110,7 @@ func TestFirstRevisionIsWrittenWithTheLine(t *testing.T) {
 	}
 }
 
-// TestSuccessorKeepsTheFirstRevision: a one-time advance goes on with the line as it is.
+// TestSuccessorKeepsTheFirstRevision checks that a use of a one-time token does not change the first revision.
 func TestSuccessorKeepsTheFirstRevision(t *testing.T) {
 	s := lineEnded()
 	s.mode(v1alpha1.RotationOneTimeUse)

@@ -7,8 +7,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// notice is a condition about a part of spec that has no effect, or an effect that its author may not expect. It is
-// present only while True, and does not change Ready, Reconciling and Stalled.
+// notice is a condition about a part of spec that has no effect, or an unexpected one. It is present only while True,
+// and does not change Ready, Reconciling and Stalled.
 type notice struct{ kind, reason, message string }
 
 func noticeOf(notices []notice, kind string) notice {

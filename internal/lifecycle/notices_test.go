@@ -65,14 +65,14 @@ func TestNotices(t *testing.T) {
 			plan := Decide(s.Observed, now)
 			status := plan.Status(&s.Observed, minted(&plan, &s.Observed), now)
 			if got := noticesIn(&status); got != test.want {
-				t.Errorf("said is %q, wanted %q", got, test.want)
+				t.Errorf("the notices are %q, want %q", got, test.want)
 			}
 			without := settled()
 			without.RestartsEnabled = true
 			without.Key.Status = stored(&status)
 			rest := Decide(without.Observed, now)
 			if status = rest.Status(&without.Observed, minted(&rest, &without.Observed), now); noticesIn(&status) != "" {
-				t.Errorf("%q is said on, when it no longer holds", noticesIn(&status))
+				t.Errorf("the notice %q stays when it no longer applies", noticesIn(&status))
 			}
 		})
 	}
@@ -88,7 +88,7 @@ func noticesIn(status *v1alpha1.JWTRefreshKeyStatus) string {
 	return strings.Join(all, ", ")
 }
 
-// TestFailedWrites: what is said of a Secret that could not be written, emptied or deleted.
+// TestFailedWrites checks the conditions for a Secret that could not be written, emptied or deleted.
 func TestFailedWrites(t *testing.T) {
 	const answer = "failed calling webhook"
 	tests := []struct {
@@ -123,7 +123,7 @@ func TestFailedWrites(t *testing.T) {
 			t.Errorf("%s: the report says that Secret %q holds a token, and names %q", test.name, s.Secret.Name, status.SecretName)
 		}
 		if failure := report.Failure(); failure == nil || failure.Name != test.failed {
-			t.Errorf("%s: the report does not tell what failed: %+v", test.name, failure)
+			t.Errorf("%s: the report does not have the failure: %+v", test.name, failure)
 		}
 	}
 }

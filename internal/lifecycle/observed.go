@@ -1,6 +1,5 @@
-// Package lifecycle decides what becomes of a refresh key. Decide is a pure function of
-// what was observed and of the time: no client, no context, no clock, no randomness. What
-// it returns is a value that says what to do; carrying it out is the controllers' work.
+// Package lifecycle decides about refresh keys. Decide is a pure function of the observed state and the time: it uses no
+// client, no context, no clock and no randomness. It returns a Plan, which the controllers carry out.
 package lifecycle
 
 import (
@@ -13,9 +12,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 )
 
-// Observed is all that Decide looks at.
+// Observed is the observed state, the input of Decide.
 type Observed struct {
-	// Key is the object as it was read. It is not changed.
+	// Key is the object as it was read. Decide does not change it.
 	Key *v1alpha1.JWTRefreshKey
 	// Namespace is the namespace of the key.
 	Namespace Namespace
@@ -23,27 +22,27 @@ type Observed struct {
 	Issuer Issuer
 	// RestartsEnabled is true if the manager restarts the workloads that spec.rolloutRestart names.
 	RestartsEnabled bool
-	// WatchedSince is when somebody began to look at keys; zero for always. What was used while the
-	// API server was away comes on record only after it is back.
+	// WatchedSince is when the manager began to reconcile keys; zero for always. Uses during an outage of the API server
+	// are recorded only after it.
 	WatchedSince time.Time
-	// Held is what the content in status says of the current token; nil without a token, or
-	// where it cannot be trusted.
+	// Held describes the current token by the content in status; nil without a token, or if the content cannot be
+	// trusted.
 	Held *Held
-	// Distrust says why the line in status cannot be what the operator wrote, when it cannot.
+	// Distrust is why the operator cannot have written the line in status; empty if it can.
 	Distrust string
-	// Secret is the one that the key's token belongs into. Its state is NoSecret in mode None.
+	// Secret is the Secret for the key's token. Its state is NoSecret in mode None.
 	Secret Secret
-	// Others are further Secrets of this very key, under names it no longer has.
+	// Others are the key's Secrets under earlier names.
 	Others []OtherSecret
 }
 
-// Namespace is what matters of a namespace.
+// Namespace is the part of a namespace that Decide depends on.
 type Namespace struct {
 	Labels      map[string]string
 	Terminating bool
 }
 
-// Issuer is what matters of an issuer.
+// Issuer is the part of an issuer that Decide depends on.
 type Issuer struct {
 	Name  string
 	Found bool
@@ -51,79 +50,77 @@ type Issuer struct {
 	// Message says why it is not ready.
 	Message string
 	URL     string
-	// Policy is compiled; nil only where Ready is false.
+	// Policy is the compiled policy; nil only if Ready is false.
 	Policy *policy.Policy
-	// AccessLifetime is the lifetime of an access token whose key does not say.
+	// AccessLifetime is the lifetime of access tokens of keys without accessToken.lifetime.
 	AccessLifetime time.Duration
-	// SessionNamespace is where the people who sign in have their sessions.
+	// SessionNamespace is the namespace of the sessions of people.
 	SessionNamespace string
-	// AccessPending: the access ring has no key that may sign now.
+	// AccessPending is true if the access ring has no key that may sign now.
 	AccessPending bool
-	// AccessFrom is the time from which it has one, if that is known.
+	// AccessFrom is the time from which it has one; zero if unknown.
 	AccessFrom time.Time
-	// KnowsHeldKey tells whether the key that signed the current token is still in the ring.
+	// KnowsHeldKey is true if the signing key of the current token is still in the ring.
 	KnowsHeldKey bool
 }
 
-// Held is what the content in status says of the current token.
+// Held describes the current token by the content in status.
 type Held struct {
 	Terms     Terms
 	IssuedAt  time.Time
 	ExpiresAt time.Time
-	// KeyGone: an earlier issuer of the key made it, which is gone by now, or no longer has the
-	// key that signed it. Nobody accepts it, and it cannot be made again.
+	// KeyGone is true if an earlier issuer signed the token, and the issuer or its signing key no longer exists. The
+	// token is refused and cannot be signed again.
 	KeyGone bool
 }
 
-// SecretState says what stands under the name that the key's Secret has.
+// SecretState is the state of the Secret of the key's name.
 type SecretState int
 
-// What stands under a Secret's name.
+// States of a Secret.
 const (
-	// NoSecret: the key wants none.
+	// NoSecret means that the key has no Secret (secret.mode None).
 	NoSecret SecretState = iota
-	// SecretMissing: nothing stands there.
+	// SecretMissing means that no Secret of the name exists.
 	SecretMissing
-	// SecretOwn: a Secret that the operator made for this very key.
+	// SecretOwn is a Secret that the operator created for this key, with this UID.
 	SecretOwn
-	// SecretLeftOver: a Secret that was made for an earlier key of the same name, or one of ours whose token is
-	// not on record. It is replaced.
+	// SecretLeftOver is a Secret that the operator created for an earlier key of the same name, or one of the operator's
+	// whose token is not recorded. The operator replaces it.
 	SecretLeftOver
-	// SecretForeign: something the operator did not make for this key. It is never touched.
+	// SecretForeign is a Secret that the operator did not create for this key. The operator never changes it.
 	SecretForeign
 )
 
-// Secret is what matters of the Secret that the key's token belongs into.
+// Secret is the part of the key's Secret that Decide depends on.
 type Secret struct {
 	State     SecretState
 	Name      string
 	Immutable bool
 	CreatedAt time.Time
-	// TokenHash is that of the token in it, in the form of status.tokenHash; empty without one.
+	// TokenHash is the hash of the token in the Secret, in the form of status.tokenHash; empty without one.
 	TokenHash string
-	// AsWanted tells whether all beside the tokens is as it should be.
+	// AsWanted is true if everything except the tokens is as wanted.
 	AsWanted bool
-	// DataAsWanted tells of an immutable Secret whether its data beside the tokens is as it should be: its labels,
-	// annotations and ownerReference can be written all the same.
+	// DataAsWanted is true for an immutable Secret if its data except the tokens is as wanted. The operator can still
+	// write labels, annotations and the ownerReference of an immutable Secret.
 	DataAsWanted bool
-	// OwnerDiffers tells whether its ownerReference is not the one that spec.secret.deletionPolicy wants.
+	// OwnerDiffers is true if the ownerReference is not as spec.secret.deletionPolicy wants.
 	OwnerDiffers bool
-	// AccessExpiresAt is the end of the access token in it; zero where there is none, or
-	// where it was edited.
+	// AccessExpiresAt is the end of the access token in the Secret; zero without one, or if it was edited.
 	AccessExpiresAt time.Time
-	// AccessWithdrawn: the key that signed that access token is no longer in its ring.
+	// AccessWithdrawn is true if the signing key of the access token is no longer in its ring.
 	AccessWithdrawn bool
-	// AccessRevision is the revision of the refresh token that the access token was issued from; 0 where it does
-	// not say.
+	// AccessRevision is the revision of the refresh token that the access token was issued from; 0 if it has none.
 	AccessRevision int64
-	// HoldsAccess tells whether there is anything under access-token.
+	// HoldsAccess is true if the Secret has the entry access-token.
 	HoldsAccess bool
-	// Adoptable is set on a key without a line when the Secret holds a token that the
-	// operator signed for this very object as its first, and has not recorded yet.
+	// Adoptable is set for a key without a line if the Secret holds a first token that the operator signed for this
+	// object (UID) and has not recorded yet.
 	Adoptable *Token
 }
 
-// OtherSecret is a Secret of this very key under a name it no longer has.
+// OtherSecret is a Secret of the key under an earlier name.
 type OtherSecret struct {
 	Name      string
 	TokenHash string
@@ -140,7 +137,7 @@ type Token struct {
 	Content   []byte
 }
 
-// Line is the token as the current one of a line, with those it follows.
+// Line returns the line with the token as the current one, and the superseded tokens.
 func (t *Token) Line(previous []v1alpha1.SupersededToken) v1alpha1.TokenLine {
 	if len(previous) == 0 {
 		previous = nil
@@ -157,7 +154,7 @@ func (t *Token) Line(previous []v1alpha1.SupersededToken) v1alpha1.TokenLine {
 	}
 }
 
-// Superseded is the current token of a line as the next one of it keeps it.
+// Superseded returns the current token of a line as a superseded one.
 func Superseded(line *v1alpha1.TokenLine) v1alpha1.SupersededToken {
 	return v1alpha1.SupersededToken{
 		JTI: line.JTI, Revision: line.Revision, TokenHash: line.TokenHash, CreatedAt: *line.CreatedAt, ExpiresAt: *line.ExpiresAt,

@@ -8,19 +8,19 @@ import (
 )
 
 const (
-	// graceSkew is how much longer than retryGrace a token is accepted after it was followed: the
-	// replica that judges it need not be the one that followed it, and their clocks differ.
+	// graceSkew is how much longer than retryGrace a superseded token is accepted: the replica that decides and the
+	// replica that made the successor can differ, and so can their clocks.
 	graceSkew = 5 * time.Second
-	// youngView is how old the proof of a view may be where a token is handed out again without a
-	// write that would fail on an outdated view.
-	youngView = time.Minute
+	// maxViewAge is the oldest view on which a token is handed out again without a write, which would fail on an
+	// outdated view.
+	maxViewAge = time.Minute
 )
 
-// OneTimeUse is the use of a one-time token of a living key, and what is known of the key.
+// OneTimeUse is the use of a one-time token of a key that is not revoked, with the view of the key.
 type OneTimeUse struct {
-	// Key is as it was read. It is not changed.
+	// Key is the object as it was read. DecideOneTime does not change it.
 	Key *v1alpha1.JWTRefreshKey
-	// JTI and Revision are those of the presented token, which is correctly signed and not expired.
+	// JTI and Revision are those of the presented token. Its signature and end are verified.
 	JTI      string
 	Revision int64
 	// HolderProven is true if the client proved the DPoP key to which the presented token and the current
@@ -35,34 +35,34 @@ type OneTimeUse struct {
 	Now     time.Time
 }
 
-// OneTimeAnswer is what the holder of a one-time token gets.
+// OneTimeAnswer is the answer to a use of a one-time token.
 type OneTimeAnswer int
 
-// The answers. A live read does not change an answer that is called final.
+// The answers. A live read does not change a final answer.
 const (
-	// OneTimeRefused: the token is not accepted any more, and nothing else happens. Final.
+	// OneTimeRefused means that the token is no longer accepted, without further effects. Final.
 	OneTimeRefused OneTimeAnswer = iota
-	// OneTimeReused: a token was used twice, and the line ends. Final.
+	// OneTimeReused means that a token was used twice, and the line ends. Final.
 	OneTimeReused
-	// OneTimeRead: the view is too old; read the key from the API server and decide again.
+	// OneTimeRead means that the view is too old: read the key from the API server and decide again.
 	OneTimeRead
-	// OneTimeFollow: the token is followed by the next, by compare-and-swap.
+	// OneTimeFollow means that the next token supersedes this one, by compare-and-swap.
 	OneTimeFollow
-	// OneTimeAgain: the token stays current, and its holder keeps it.
+	// OneTimeAgain means that the token stays current, and the client keeps it.
 	OneTimeAgain
-	// OneTimeCurrent: the holder gets the current token.
+	// OneTimeCurrent means that the client gets the current token.
 	OneTimeCurrent
-	// OneTimeRollOver: the holder gets the current token where it grants no more, and keeps its own otherwise.
+	// OneTimeRollOver means that the client gets the current token if that grants no more, and keeps its own otherwise.
 	OneTimeRollOver
-	// OneTimeUnrecorded: the line has not begun; the token can be used soon.
+	// OneTimeUnrecorded means that the line is not recorded yet; the token can be used soon.
 	OneTimeUnrecorded
-	// OneTimeWaits: the token is accepted, but it cannot be followed until the grace of a superseded one is over.
+	// OneTimeWaits means that the token is accepted, but cannot be superseded until the grace of a superseded one is over.
 	OneTimeWaits
-	// OneTimeUnknown: the record does not say when the token was followed; soon its grace is over in any case.
+	// OneTimeUnknown means that the line does not record when the token was superseded; its grace is over soon.
 	OneTimeUnknown
 )
 
-// Good tells whether the token can be exchanged, now or soon.
+// Good reports whether the token can be exchanged, now or soon.
 func (a OneTimeAnswer) Good() bool {
 	switch a {
 	case OneTimeFollow, OneTimeAgain, OneTimeCurrent, OneTimeRollOver, OneTimeUnrecorded, OneTimeWaits:
@@ -72,8 +72,8 @@ func (a OneTimeAnswer) Good() bool {
 	}
 }
 
-// DecideOneTime is the decision table of one-time use: k is the presented revision, R the current one,
-// F the first that can be good, G the grace, and f(k) when k was followed. The first row that holds decides.
+// DecideOneTime returns the answer to a use of a one-time token, by a decision table: k is the presented revision, R the
+// current one, F the first accepted one, G the grace, and f(k) when k was superseded. The first row that applies decides.
 func DecideOneTime(u *OneTimeUse) OneTimeAnswer {
 	status := &u.Key.Status
 	k, r := u.Revision, status.Revision
@@ -93,7 +93,7 @@ func DecideOneTime(u *OneTimeUse) OneTimeAnswer {
 	}
 }
 
-// current decides on the current token.
+// current returns the answer for the current token.
 func (u *OneTimeUse) current() OneTimeAnswer {
 	enrolment := IsEnrolment(u.Key)
 	if !enrolment && !u.TermsDiffer && u.young() {
@@ -109,13 +109,13 @@ func (u *OneTimeUse) current() OneTimeAnswer {
 }
 
 func (u *OneTimeUse) again() OneTimeAnswer {
-	if u.ViewAge > youngView {
+	if u.ViewAge > maxViewAge {
 		return u.onLive(OneTimeAgain)
 	}
 	return OneTimeAgain
 }
 
-// superseded decides on a token that another one has followed, and whose holder proved no key.
+// superseded returns the answer for a superseded token whose holder proved no DPoP key.
 func (u *OneTimeUse) superseded() OneTimeAnswer {
 	status := &u.Key.Status
 	used := u.Revision <= status.LastUsedRevision
@@ -144,22 +144,22 @@ func (u *OneTimeUse) onLive(answer OneTimeAnswer) OneTimeAnswer {
 	return OneTimeRead
 }
 
-// young tells whether the current token is younger than the grace. It is false if the line does not say.
+// young reports whether the current token is younger than the grace; false if its creation time is not recorded.
 func (u *OneTimeUse) young() bool {
 	createdAt, grace := u.Key.Status.CreatedAt, RetryGrace(u.Key)
 	return createdAt != nil && grace > 0 && u.Now.Before(createdAt.Add(grace))
 }
 
-// IsEnrolment tells whether the current one-time token is in a Secret for an enrolment and
+// IsEnrolment reports whether the current one-time token is in a Secret for an enrolment and
 // has not been used. Its first use makes the next token and empties the Secret.
 func IsEnrolment(key *v1alpha1.JWTRefreshKey) bool {
 	used := key.Status.LastUsedRevision
 	return SecretName(key) != "" && (used == 0 || used != key.Status.Revision-1)
 }
 
-// KeptInGrace returns the superseded tokens of a line if its current token is followed now: those that are still in
-// their grace, and the current one. It returns false if there are more than a line keeps: then the token
-// must not be followed yet, since a client with the dropped token would count as a thief.
+// KeptInGrace returns the superseded tokens of a line if the next token supersedes the current one now: those in their
+// grace, and the current one. It returns false if there are more than a line keeps. Then the current token must stay,
+// since a client with a dropped token would count as a thief.
 func KeptInGrace(key *v1alpha1.JWTRefreshKey, now time.Time) ([]v1alpha1.SupersededToken, bool) {
 	status := &key.Status
 	var kept []v1alpha1.SupersededToken
@@ -174,7 +174,7 @@ func KeptInGrace(key *v1alpha1.JWTRefreshKey, now time.Time) ([]v1alpha1.Superse
 	return kept, len(kept) <= maxPrevious
 }
 
-// followedAt returns when a revision was followed by the next, if the line says so.
+// followedAt returns when a revision was superseded by the next, if the line records it.
 func followedAt(status *v1alpha1.JWTRefreshKeyStatus, revision int64) (time.Time, bool) {
 	if revision+1 == status.Revision && status.CreatedAt != nil {
 		return status.CreatedAt.Time, true
@@ -187,7 +187,7 @@ func followedAt(status *v1alpha1.JWTRefreshKeyStatus, revision int64) (time.Time
 	return time.Time{}, false
 }
 
-// oldestKnown returns when the oldest token on record was made.
+// oldestKnown returns when the oldest recorded token was created.
 func oldestKnown(status *v1alpha1.JWTRefreshKeyStatus) (oldest time.Time) {
 	if status.CreatedAt != nil {
 		oldest = status.CreatedAt.Time
@@ -200,7 +200,7 @@ func oldestKnown(status *v1alpha1.JWTRefreshKeyStatus) (oldest time.Time) {
 	return oldest
 }
 
-// inGrace tells whether a token that was followed at a time is still exchanged for its successor.
+// inGrace reports whether a token that was superseded at followedAt is still exchanged for its successor.
 func inGrace(key *v1alpha1.JWTRefreshKey, followedAt, now time.Time) bool {
 	grace := RetryGrace(key)
 	return grace > 0 && now.Before(followedAt.Add(grace+graceSkew))

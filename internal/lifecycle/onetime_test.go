@@ -9,8 +9,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// The line of the table: three tokens, each followed by a use half an hour after it was made, so that f(1) is
-// 30m, f(2) is 60m, and token 3 is current. The grace is 10m.
+// The line of the table has three tokens. A use superseded each half an hour after its creation, so that f(1) is 30m,
+// f(2) is 60m, and token 3 is current. The grace is 10m.
 const (
 	second     = time.Second
 	tableGrace = 10 * minute
@@ -18,7 +18,7 @@ const (
 	followed2  = 60 * minute
 )
 
-// handed is the use of a token of revision k, a time after t0.
+// handed returns the use of a token of revision k, at a time after t0.
 func handed(k int64, at time.Duration, changes ...func(*OneTimeUse)) *OneTimeUse {
 	s := settled()
 	s.usedOnce(followed1, 720*hour)
@@ -33,7 +33,7 @@ func handed(k int64, at time.Duration, changes ...func(*OneTimeUse)) *OneTimeUse
 
 func tokenName(k int64) string { return "token-" + string(rune('0'+k)) }
 
-// What differs from the line of the table.
+// Differences from the line of the table.
 var (
 	byView = func(age time.Duration) func(*OneTimeUse) {
 		return func(u *OneTimeUse) { u.Live, u.ViewAge = false, age }
@@ -47,19 +47,19 @@ var (
 	termsDiffer  = func(u *OneTimeUse) { u.TermsDiffer = true }
 	inNoSecret   = func(u *OneTimeUse) { u.Key.Spec.Secret.Mode = v1alpha1.SecretNone }
 	unlisted     = func(u *OneTimeUse) { u.Key.Status.Previous = nil }
-	// enrolledAnew: the current token is an enrolment, and what was used before is forgotten.
+	// enrolledAnew sets an enrolment as the current token, which resets the record of used tokens.
 	enrolledAnew = func(u *OneTimeUse) {
 		u.Key.Status.LastUsedRevision = 0
 		u.Key.Status.Previous = u.Key.Status.Previous[1:]
 	}
 	notBegun = func(u *OneTimeUse) { u.Key.Status = v1alpha1.JWTRefreshKeyStatus{} }
-	// crowded: two tokens were followed so shortly that both are in their grace still.
+	// crowded supersedes two tokens within one grace.
 	crowded = func(u *OneTimeUse) {
 		u.Key.Status.Previous[1].CreatedAt.Time = t0.Add(followed2 - 2*minute)
 	}
 )
 
-// TestDecideOneTime has each row of the decision table, and its boundaries.
+// TestDecideOneTime checks each row of the decision table, and its boundaries.
 func TestDecideOneTime(t *testing.T) {
 	cases := []struct {
 		name string
@@ -97,12 +97,12 @@ func TestDecideOneTime(t *testing.T) {
 		{"an enrolment that cannot be followed yet", handed(3, followed2+minute, crowded, enrolledBeside), OneTimeWaits},
 
 		{"superseded, bound, long after the grace", handed(1, 300*hour, holderProven, byView(second)), OneTimeCurrent},
-		{"superseded, bound, and on record no more", handed(1, 300*hour, holderProven, unlisted), OneTimeCurrent},
+		{"superseded, bound, and no longer recorded", handed(1, 300*hour, holderProven, unlisted), OneTimeCurrent},
 		{"superseded, bound, G = 0", handed(2, 300*hour, holderProven, graceOf(0)), OneTimeCurrent},
 
 		{"superseded by an enrolment, unused, in overlap", handed(2, 300*hour, enrolledAnew, byView(second)), OneTimeRollOver},
 		{"superseded by an enrolment, used before: refused, and the line goes on", handed(1, 300*hour, enrolledAnew), OneTimeRefused},
-		{"of an earlier enrolment, followed nobody knows when", handed(1, 61*minute, enrolledAnew, unlisted), OneTimeRefused},
+		{"of an earlier enrolment, superseded at an unknown time", handed(1, 61*minute, enrolledAnew, unlisted), OneTimeRefused},
 		{"superseded by an enrolment, another jti", handed(2, 300*hour, enrolledAnew, jti("other")), OneTimeRefused},
 
 		{"followed, a second before the end of the skew", handed(2, followed2+tableGrace+4*second, byView(second)), OneTimeCurrent},
@@ -113,10 +113,10 @@ func TestDecideOneTime(t *testing.T) {
 		{"followed, and its successor too, after the grace", handed(1, followed1+tableGrace+5*second), OneTimeReused},
 		{"followed, in the grace, another jti", handed(2, 61*minute, jti("other")), OneTimeReused},
 
-		{"followed nobody knows when, perhaps in the grace: read first", handed(1, 61*minute, unlisted, byView(second)), OneTimeRead},
-		{"followed nobody knows when, perhaps in the grace", handed(1, followed2+tableGrace+4*second, unlisted), OneTimeUnknown},
-		{"followed nobody knows when, before the grace", handed(1, followed2+tableGrace+5*second, unlisted), OneTimeReused},
-		{"followed nobody knows when, G = 0", handed(1, followed2, unlisted, graceOf(0)), OneTimeReused},
+		{"superseded at an unknown time, perhaps in the grace: read first", handed(1, 61*minute, unlisted, byView(second)), OneTimeRead},
+		{"superseded at an unknown time, perhaps in the grace", handed(1, followed2+tableGrace+4*second, unlisted), OneTimeUnknown},
+		{"superseded at an unknown time, before the grace", handed(1, followed2+tableGrace+5*second, unlisted), OneTimeReused},
+		{"superseded at an unknown time, G = 0", handed(1, followed2, unlisted, graceOf(0)), OneTimeReused},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestDecideOneTime(t *testing.T) {
 	}
 }
 
-// enrolledBeside: the current token is an enrolment, and two that nobody used are superseded.
+// enrolledBeside sets an enrolment as the current token, with two unused superseded tokens.
 func enrolledBeside(u *OneTimeUse) { u.Key.Status.LastUsedRevision = 0 }
 
 var answerNames = map[OneTimeAnswer]string{
@@ -135,7 +135,7 @@ var answerNames = map[OneTimeAnswer]string{
 	OneTimeRollOver: "roll over", OneTimeUnrecorded: "unrecorded", OneTimeWaits: "waits", OneTimeUnknown: "unknown",
 }
 
-// TestKeptInGrace: what a line keeps of the tokens before, when its current one is followed.
+// TestKeptInGrace checks which superseded tokens a line keeps at a use of its current one.
 func TestKeptInGrace(t *testing.T) {
 	cases := []struct {
 		name string
@@ -168,7 +168,7 @@ func TestKeptInGrace(t *testing.T) {
 	}
 }
 
-// TestRetryGrace: what admission would have refused does no harm.
+// TestRetryGrace checks that values that admission refuses have bounded effects.
 func TestRetryGrace(t *testing.T) {
 	for name, c := range map[string]struct {
 		spec *v1alpha1.RotationSpec

@@ -7,28 +7,28 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// retire stands before the next token, so that a retirement makes room for it. Whatever else is
-// decided, complete sees to the same.
+// retire drops superseded tokens that are due. The check runs before that of the next token, for which a retirement can
+// make room. For plans of other checks, complete does the same.
 func (d *decision) retire() *Plan {
 	kept, over := d.overdue()
 	if !d.alive || !over {
 		return nil
 	}
-	// This does not apply to a Secret that is about to be written, or was refused.
+	// If the Secret differs, the conditions stay: its write follows, or was refused.
 	return &Plan{Line: RetireSuperseded, Previous: kept, Verdict: d.readyVerdict(), KeepConditions: d.secretDiffers()}
 }
 
-// overdue tells whether superseded tokens are past their time, and which ones are left.
+// overdue reports whether superseded tokens are due to retire, and returns those that are left.
 func (d *decision) overdue() (left []v1alpha1.SupersededToken, over bool) {
 	if !d.mayRetire() {
 		return nil, false
 	}
-	left = d.standing()
+	left = d.unretired()
 	return left, len(left) < len(d.status.Previous)
 }
 
-// mayRetire: a superseded token goes only once the current one has been seen in the Secret, or
-// where there is nothing to be seen: without a Secret, and past the current one's end.
+// mayRetire reports whether superseded tokens may retire before their own end: the Secret holds the current token, the
+// key has no Secret, or the current token has expired.
 func (d *decision) mayRetire() bool {
 	if !d.issued || d.Distrust != "" || d.status.RevokedAt != nil {
 		return false
@@ -36,8 +36,8 @@ func (d *decision) mayRetire() bool {
 	return d.Secret.State == NoSecret || d.Secret.TokenHash == d.status.TokenHash || !d.now.Before(d.status.ExpiresAt.Time)
 }
 
-// standing are the superseded tokens that are still good.
-func (d *decision) standing() []v1alpha1.SupersededToken {
+// unretired returns the superseded tokens that are not due to retire.
+func (d *decision) unretired() []v1alpha1.SupersededToken {
 	ends := d.retirements()
 	left := make([]v1alpha1.SupersededToken, 0, len(ends))
 	for i, token := range d.status.Previous {
@@ -48,11 +48,10 @@ func (d *decision) standing() []v1alpha1.SupersededToken {
 	return left
 }
 
-// retirements are the times at which the superseded tokens retire, in their order: when the
-// use on record lets them go, at overlap.max after the next token was made, and at their own
-// end at the latest. One that can still be read in the Secret is good to its own end: it is
-// taken out of there first. So is one that was used once: overlap is for those who were not
-// there yet, and its holder may have to ask again for an answer that was lost.
+// retirements returns the times at which the superseded tokens retire, in their order: when the recorded use allows it,
+// at overlap.max after the next token was created, and at their own end at the latest. Two kinds of tokens retire only
+// at their own end. One is a token that the Secret still holds. The other is a used one-time token: the answer to its
+// use may be lost, and the client repeats the request.
 func (d *decision) retirements() []time.Time {
 	ends := make([]time.Time, len(d.status.Previous))
 	for i, token := range d.status.Previous {
@@ -81,13 +80,13 @@ func (d *decision) unexpired(tokens []v1alpha1.SupersededToken) []v1alpha1.Super
 	})
 }
 
-// tokenLost: the Secret lacks the current token, and it cannot be made again.
+// tokenLost reports whether the Secret lacks the current token, and the token cannot be signed again.
 func (d *decision) tokenLost() bool {
 	return d.alive && d.Held.KeyGone && d.Secret.TokenHash != d.status.TokenHash && d.secretDiffers()
 }
 
-// heldRefused tells whether the token service refuses the current token for what it says. The
-// policy of an earlier issuer is not looked at here, and gets the benefit of the doubt.
+// heldRefused reports whether the token service refuses the current token for its terms. The policy of an earlier issuer
+// is not observed, and counts as granting.
 func (d *decision) heldRefused() bool {
 	if d.Held.Terms.Issuer != d.Issuer.URL {
 		return d.Held.KeyGone

@@ -8,61 +8,61 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// LineStep is what becomes of the line.
+// LineStep is the step of a plan for the line.
 type LineStep int
 
-// What can become of the line.
+// Steps for the line.
 const (
-	// KeepLine leaves the line alone.
+	// KeepLine leaves the line unchanged.
 	KeepLine LineStep = iota
-	// IssueFirst makes the very first token: written to the Secret first and then recorded,
+	// IssueFirst mints the first token, which is written to the Secret first and then recorded,
 	// so that Ready is never true without a Secret.
 	IssueFirst
-	// AdoptFound records a first token that is in the Secret already, after a crash in between.
+	// AdoptFound records a first token that the Secret already holds, after a crash in between.
 	AdoptFound
-	// AdvanceLine makes the next token: recorded first, and then written to the Secret, so
+	// AdvanceLine mints the next token, which is recorded first and then written to the Secret, so
 	// that no reader finds a token that is not accepted yet.
 	AdvanceLine
-	// RetireSuperseded drops superseded tokens whose time is over.
+	// RetireSuperseded drops superseded tokens that are due to retire.
 	RetireSuperseded
 	// RevokeLine revokes the key, with all tokens of its line.
 	RevokeLine
 )
 
-// SecretStep is what becomes of the Secret.
+// SecretStep is the step of a plan for the Secret.
 type SecretStep int
 
-// What can become of the Secret.
+// Steps for the Secret.
 const (
-	// KeepSecret leaves the Secret alone.
+	// KeepSecret leaves the Secret unchanged.
 	KeepSecret SecretStep = iota
-	// WriteSecret makes the Secret what it should be, with the line's current token.
+	// WriteSecret writes the wanted state of the Secret, with the line's current token.
 	WriteSecret
-	// EmptySecret takes the tokens out of the Secret.
+	// EmptySecret removes the tokens from the Secret.
 	EmptySecret
 	// OwnSecret restores the lost ownerReference of a Secret that holds no token and must hold none.
 	OwnSecret
-	// DeleteSecret deletes a Secret of ours that cannot be emptied, since it is immutable.
+	// DeleteSecret deletes the key's Secret if it cannot be emptied, since it is immutable.
 	DeleteSecret
 )
 
-// AccessStep is what becomes of the access token in a Secret that is written.
+// AccessStep is the step for the access token in a Secret that is written.
 type AccessStep int
 
-// What can stand beside the refresh token.
+// Steps for the access token.
 const (
-	// NoAccess leaves none.
+	// NoAccess writes no access token.
 	NoAccess AccessStep = iota
-	// KeepAccess leaves the one that is there.
+	// KeepAccess keeps the one in the Secret.
 	KeepAccess
-	// RenewAccess makes a new one.
+	// RenewAccess mints a new one.
 	RenewAccess
 )
 
-// Cause says why a line is advanced.
+// Cause is why a line is advanced.
 type Cause string
 
-// Why a line is advanced.
+// Causes of an advance.
 const (
 	CauseKeyWithdrawn Cause = "KeyWithdrawn"
 	CauseDistrusted   Cause = "StatusDistrusted"
@@ -74,15 +74,15 @@ const (
 	CauseRenewalDue   Cause = "RenewalDue"
 )
 
-// Plan is what is to be done, as a value.
+// Plan is the result of Decide: the steps to carry out, and the conditions.
 type Plan struct {
 	// Check is the name of the check that decided.
 	Check string
-	// Ignore means that neither the Secret nor the status is to be touched.
+	// Ignore means that neither the Secret nor the status changes.
 	Ignore bool
-	// Discard means that the key itself is to go, and nothing else is done.
+	// Discard means that the key itself is deleted, and nothing else is done.
 	Discard bool
-	// KeepStatus leaves the status as it is; the Secret is what matters.
+	// KeepStatus leaves the status unchanged; only the Secret is written.
 	KeepStatus bool
 	// KeepConditions changes only the line in status.
 	KeepConditions bool
@@ -99,11 +99,11 @@ type Plan struct {
 	Revocation v1alpha1.RevocationReason
 	// Withdraws means that every token of the key that was issued before the one to be made stays refused.
 	Withdraws bool
-	// Paced advances wait for their turn among many.
+	// Paced plans wait for their turn of the pacer.
 	Paced bool
 
 	Secret SecretStep
-	// Access goes with WriteSecret.
+	// Access is set with WriteSecret.
 	Access AccessStep
 	// Remove names Secrets of this key that are no longer needed.
 	Remove []string
@@ -111,7 +111,7 @@ type Plan struct {
 	Verdict Verdict
 	// After are the conditions once the Secret is written; nil if Verdict applies then too.
 	After *Verdict
-	// Next is when to look again if nothing happens before; zero for never.
+	// Next is when to decide again without an event; zero for never.
 	Next time.Time
 
 	values  effective
@@ -121,7 +121,7 @@ type Plan struct {
 	written bool
 }
 
-// Mint is what the next token is to say.
+// Mint is the content of the next token.
 type Mint struct {
 	Terms     Terms
 	Revision  int64
@@ -129,7 +129,7 @@ type Mint struct {
 	ExpiresAt time.Time
 }
 
-// Verdict is what the conditions say.
+// Verdict is the content of the conditions.
 type Verdict struct {
 	Ready   bool
 	Reason  string
@@ -138,7 +138,7 @@ type Verdict struct {
 	Reconciling string
 	// Waiting is the message of that condition: what the key waits for, and until when.
 	Waiting string
-	// Stalled: nothing more happens until a user acts.
+	// Stalled is true if a user has to act.
 	Stalled bool
 }
 
@@ -151,14 +151,14 @@ func waiting(reason, message, until string) Verdict {
 	return Verdict{Reason: reason, Message: message, Reconciling: reason, Waiting: until}
 }
 
-// stalled is for what a user has to clear.
+// stalled returns the conditions of a key on which a user has to act.
 func stalled(reason, message string) Verdict {
 	return Verdict{Reason: reason, Message: message, Stalled: true}
 }
 
-// StatusFirst tells in which order the plan is written: what becomes of the line is on record
-// before the Secret follows it, but for a first token, and Ready is taken back before a token
-// is taken away. Otherwise the status comes last, and says what became of the Secret.
+// StatusFirst reports whether the status is written before the Secret. A change of the line is recorded first, except
+// for a first token, and Ready turns False before a token is removed. Otherwise the status is written last, and reports
+// the state of the Secret.
 func (p *Plan) StatusFirst(o *Observed) bool {
 	switch p.Line {
 	case IssueFirst:
@@ -170,10 +170,10 @@ func (p *Plan) StatusFirst(o *Observed) bool {
 	}
 }
 
-// AccessLifetime is how long an access token of this key lives at the most.
+// AccessLifetime returns the longest lifetime of an access token of the key.
 func (p *Plan) AccessLifetime() time.Duration { return p.values.accessLifetime }
 
-// Terms are what the tokens of this key are to say.
+// Terms returns the terms of the tokens of the key.
 func (p *Plan) Terms() Terms { return p.values.terms }
 
 // Written returns the plan that reports, after this one, that its Secret is written; nil if there is nothing to report.

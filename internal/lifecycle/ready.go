@@ -10,9 +10,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// readyVerdict returns the conditions of a key whose token can be used.
+// readyVerdict returns the conditions of a key with a usable token.
 func (d *decision) readyVerdict() Verdict {
-	verdict := d.inUse()
+	verdict := d.baseVerdict()
 	if cause, previous := d.following(); cause != "" && len(previous) > maxPrevious {
 		verdict.Reconciling = v1alpha1.ReasonOverlapPending
 		verdict.Waiting = d.waitsForRetirement(cause)
@@ -25,13 +25,13 @@ func (d *decision) readyVerdict() Verdict {
 	return d.withAccess(verdict, access)
 }
 
-// inUse returns the condition Ready. The message holds before and after the write of the Secret that follows a rotation, so that
-// it costs no write of its own: it speaks of a token in the Secret, and not of the current one. The Secret of
+// baseVerdict returns the condition Ready. The message is about a token in the Secret, not about the current one. So it
+// is true before and after the write of the Secret that follows a rotation, and needs no write of its own. The Secret of
 // a one-time key is emptied after its first use.
-func (d *decision) inUse() Verdict {
+func (d *decision) baseVerdict() Verdict {
 	switch {
 	case d.Secret.State == NoSecret:
-		return ready("The current token is on record.")
+		return ready("The current token is recorded in status.")
 	case d.values.mode == v1alpha1.RotationOneTimeUse:
 		return ready("The token service accepts the current token.")
 	default:
@@ -58,12 +58,12 @@ func (d *decision) withAccess(verdict Verdict, access AccessStep) Verdict {
 func (d *decision) issuing(revision int64) Verdict {
 	return waiting(v1alpha1.ReasonIssuing,
 		fmt.Sprintf("Revision %d is recorded, and Secret %q does not hold it yet.", revision, d.Secret.Name),
-		fmt.Sprintf("The operator writes revision %d to Secret %q, and tries again at least every %s until that succeeds.", revision, d.Secret.Name, RetryInterval))
+		fmt.Sprintf("The operator writes revision %d to Secret %q, and retries at least every %s until it succeeds.", revision, d.Secret.Name, RetryInterval))
 }
 
-// staysReady tells whether Ready, which was true, remains true between the record of the next token and the write of
-// its Secret: the Secret holds the token that was current, and that one stays accepted. An advance
-// never turns Ready true.
+// staysReady reports whether Ready, which was True, stays True between the record of the next token and the write of
+// its Secret. Then the Secret holds the token that was current, and that token stays accepted. An advance
+// never turns Ready True.
 func (d *decision) staysReady(previous []v1alpha1.SupersededToken) bool {
 	if d.Secret.State == NoSecret {
 		return true
@@ -74,8 +74,8 @@ func (d *decision) staysReady(previous []v1alpha1.SupersededToken) bool {
 		slices.ContainsFunc(previous, func(t v1alpha1.SupersededToken) bool { return t.TokenHash == held })
 }
 
-// waitsForRetirement says until when the next token waits. Use of the tokens can end the wait earlier; the message has
-// the latest time, which does not move.
+// waitsForRetirement returns the message that says until when the next token waits. Use of the tokens can end the wait
+// earlier; the message has the latest time, which does not change.
 func (d *decision) waitsForRetirement(cause Cause) string {
 	var first *v1alpha1.SupersededToken
 	var end time.Time
@@ -93,7 +93,7 @@ func (d *decision) waitsForRetirement(cause Cause) string {
 		cause, first.Revision, stamp(end))
 }
 
-// latestRetirement returns when a superseded token retires at the latest, whichever tokens are used.
+// latestRetirement returns when a superseded token retires at the latest, independent of the use of tokens.
 func (d *decision) latestRetirement(i int) time.Time {
 	end, supersededAt := d.status.Previous[i].ExpiresAt.Time, d.status.CreatedAt.Time
 	if i+1 < len(d.status.Previous) {

@@ -11,8 +11,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// TestReadyStatesWhatWasObserved: no status that is written ahead of the Secret says Ready while the Secret, as it
-// was observed, holds no token that this very status leaves accepted; and none turns Ready true.
+// TestReadyStatesWhatWasObserved checks statuses that are written before the Secret. They have Ready only if the observed
+// Secret holds a token that the status keeps accepted, and they never turn Ready True.
 func TestReadyStatesWhatWasObserved(t *testing.T) {
 	for _, c := range decideCases {
 		for _, was := range []bool{false, true} {
@@ -42,15 +42,15 @@ func TestReadyStatesWhatWasObserved(t *testing.T) {
 	}
 }
 
-// readyConditions are those of a key at rest.
+// readyConditions returns the conditions of a key at rest.
 func readyConditions(o *Observed) []metav1.Condition {
-	plan := Plan{Verdict: newDecision(o, t0).inUse()}
+	plan := Plan{Verdict: newDecision(o, t0).baseVerdict()}
 	status := plan.Status(o, nil, t0)
 	return status.Conditions
 }
 
-// TestEveryWaitSaysWhatItWaitsFor: the condition Reconciling has a message of its own, with the time at which the wait
-// is over where there is one, and no more of it: that time does not move with the clock.
+// TestEveryWaitSaysWhatItWaitsFor checks that the condition Reconciling has its own message, with the end of the wait if it
+// is known. That time does not change with the clock.
 func TestEveryWaitSaysWhatItWaitsFor(t *testing.T) {
 	tests := []struct {
 		reason string

@@ -9,8 +9,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// reserved are the names by which Kubernetes and the operator know what is whose. A label or an
-// annotation of spec.secret would overrule the operator's own.
+// reserved matches the label and annotation names of Kubernetes and of the operator. A label or an annotation of
+// spec.secret would override the operator's.
 var reserved = regexp.MustCompile(`^([^/]*[.])?(kubernetes[.]io|k8s[.]io|refreshkeys[.]dev)/`)
 
 func validateMarks(secret *v1alpha1.SecretSpec) error {

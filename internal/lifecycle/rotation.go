@@ -11,10 +11,10 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// maxPrevious is how many superseded tokens are accepted beside the current one.
+// maxPrevious is how many superseded tokens are accepted in addition to the current one.
 const maxPrevious = 2
 
-// urgentAdvance makes a new token at once where the ones before must not be accepted any more.
+// urgentAdvance mints a new token at once if the earlier ones must not be accepted any more.
 func (d *decision) urgentAdvance() *Plan {
 	switch {
 	case !d.issued:
@@ -24,10 +24,10 @@ func (d *decision) urgentAdvance() *Plan {
 	case d.rotateNowAsked():
 		return d.advanceFor(CauseRotateNow, nil)
 	case d.status.RevokedAt != nil || d.Issuer.KnowsHeldKey || !d.now.Before(d.status.ExpiresAt.Time):
-		// A key may also be gone because all that it signed is over.
+		// A signing key also leaves the ring when all its tokens have ended.
 		return nil
 	case d.values.mode == v1alpha1.RotationOneTimeUse:
-		return d.revoked(v1alpha1.RevokedKeyWithdrawn, "The key that signed the token was withdrawn; annotate the key with "+v1alpha1.AnnotationRotate+" to enrol again.")
+		return d.revoked(v1alpha1.RevokedKeyWithdrawn, "The signing key of the token was withdrawn; annotate the key with "+v1alpha1.AnnotationRotate+" to enrol again.")
 	default:
 		plan := d.advanceFor(CauseKeyWithdrawn, nil)
 		plan.Paced = true
@@ -35,7 +35,7 @@ func (d *decision) urgentAdvance() *Plan {
 	}
 }
 
-// advance makes the next token, with the current one kept for the overlap.
+// advance mints the next token, and keeps the current one for the overlap.
 func (d *decision) advance() *Plan {
 	cause, previous := d.following()
 	switch {
@@ -44,7 +44,7 @@ func (d *decision) advance() *Plan {
 	case len(previous) <= maxPrevious:
 		return d.advanceFor(cause, previous)
 	case d.secretDiffers():
-		// Meanwhile the Secret is kept up to date as usual.
+		// The check restore updates the Secret.
 		return nil
 	default:
 		return &Plan{Verdict: d.readyVerdict()}
@@ -58,8 +58,8 @@ func (d *decision) following() (cause Cause, previous []v1alpha1.SupersededToken
 	if cause == "" {
 		return "", nil
 	}
-	previous = d.standing()
-	// An enrolment forgets what was used: kept, a used token would look as good as new.
+	previous = d.unretired()
+	// An enrolment resets the record of used tokens: a used token that is kept would count as unused.
 	previous = slices.DeleteFunc(previous, d.usedOnce)
 	if d.alive && !d.tokenLost() {
 		previous = append(previous, Superseded(&d.status.TokenLine))
@@ -68,7 +68,7 @@ func (d *decision) following() (cause Cause, previous []v1alpha1.SupersededToken
 		previous = nil
 	}
 	if len(previous) > maxPrevious && d.heldRefused() {
-		// Nobody needs an overlap with a token that is refused.
+		// No client needs an overlap with a token that is refused.
 		previous = previous[:maxPrevious]
 	}
 	return cause, previous
@@ -82,8 +82,8 @@ func (d *decision) advanceFor(cause Cause, previous []v1alpha1.SupersededToken) 
 		Previous:  previous,
 		Withdraws: d.withdraws(cause),
 		Secret:    d.write(),
-		Access:    d.accessBeside(true),
-		Verdict:   d.inUse(),
+		Access:    d.accessStep(true),
+		Verdict:   d.baseVerdict(),
 	}
 	if cause == CauseSpecChanged {
 		plan.Detail = strings.Join(d.specChanges(), ", ")
@@ -105,8 +105,8 @@ func (d *decision) nextMint(last int64) *Mint {
 	return &mint
 }
 
-// rotationCause says why the next token is due, and is empty while it is not. A token for
-// one-time use is followed only where somebody asks: its holder makes the next one by using it.
+// rotationCause returns why the next token is due; empty if it is not. The operator supersedes a one-time token only on
+// request: its use makes the next one.
 func (d *decision) rotationCause() Cause {
 	oneTime := d.values.mode == v1alpha1.RotationOneTimeUse
 	switch {
@@ -137,7 +137,7 @@ func (d *decision) renewalDue() bool {
 	return !due.IsZero() && !d.now.Before(due)
 }
 
-// specChanges names the fields of spec that the current token does not reflect.
+// specChanges returns the fields of spec that the current token does not reflect.
 func (d *decision) specChanges() []string {
 	changed := d.values.terms.changedFrom(d.Held.Terms)
 	if d.lifetimeChanged() {
@@ -146,15 +146,15 @@ func (d *decision) specChanges() []string {
 	return changed
 }
 
-// lifetimeChanged compares the token's own length with spec.lifetime. A token may be
-// shorter because spec.expiresAt cut it; it is too short only when now it would be longer.
+// lifetimeChanged reports whether the lifetime of the current token differs from spec. A token that spec.expiresAt
+// shortened is too short only if a token of the same age would now be longer.
 func (d *decision) lifetimeChanged() bool {
 	full := d.Held.IssuedAt.Add(d.values.lifetime)
 	return d.Held.ExpiresAt.After(full) || d.Held.ExpiresAt.Before(d.values.tokenEnd(d.Held.IssuedAt))
 }
 
-// renewal is when a token is to be followed by the next; zero where it is not, since the
-// mode does not renew by time or the token already lasts to the absolute end.
+// renewal returns when the next token is due; zero if the mode has no scheduled renewal or the token lasts to the
+// absolute end.
 func (d *decision) renewal(issuedAt, expiresAt time.Time) time.Time {
 	return d.values.renewal(string(d.Key.UID), issuedAt, expiresAt)
 }
@@ -165,19 +165,18 @@ func (e *effective) renewal(uid string, issuedAt, expiresAt time.Time) time.Time
 	}
 	due := expiresAt.Add(-e.renewBefore)
 	due = due.Add(-jitter(uid, due.Sub(issuedAt)/10))
-	// With renewBefore close to the lifetime, a key would be renewed without end.
+	// With renewBefore close to the lifetime, a key would be renewed continuously.
 	if floor := issuedAt.Add(min(e.lifetime/10, shortestRenewal).Truncate(time.Second)); due.Before(floor) {
 		return floor
 	}
 	return due
 }
 
-// shortestRenewal is how long a token stands at least before it is renewed by time, where its
-// lifetime is ten times as long.
+// shortestRenewal is the shortest time between scheduled renewals, for lifetimes of at least ten times as long.
 const shortestRenewal = 30 * time.Second
 
-// jitter is a share of window that depends on the UID alone: keys made in one minute do not
-// renew in one, and a restarted manager comes to the same time.
+// jitter returns a part of window that depends only on the UID. Keys that were created at the same time renew at
+// different times, and a restarted manager computes the same time.
 func jitter(uid string, window time.Duration) time.Duration {
 	if window < time.Second {
 		return 0
@@ -187,11 +186,12 @@ func jitter(uid string, window time.Duration) time.Duration {
 	return (time.Duration(float64(window) * float64(share) / (1 << 32))).Truncate(time.Second)
 }
 
-// The annotations that ask for a rotation are acted on once per value. status.lastHandledRotate
-// remembers both values, that of rotate-now behind a prefix.
+// nowPrefix precedes the value of rotate-now in status.lastHandledRotate, which records the handled values of both
+// rotation annotations. The operator handles each value once.
 const nowPrefix = "now:"
 
-// rotateAsked: a session has nobody to hand another token to, and none is made.
+// rotateAsked reports whether the rotate annotation has a new value. It is false for sessions, which have no Secret for
+// another token.
 func (d *decision) rotateAsked() bool {
 	return !d.session && d.asks("", v1alpha1.AnnotationRotate)
 }
@@ -205,7 +205,7 @@ func (d *decision) asks(prefix, annotation string) bool {
 	return value != "" && !slices.Contains(strings.Fields(d.status.LastHandledRotate), prefix+remembered(value))
 }
 
-// HandledRotate is what status.lastHandledRotate is to be once the annotations of a key are acted on.
+// HandledRotate returns the value of status.lastHandledRotate after the rotation annotations of a key are handled.
 func HandledRotate(key *v1alpha1.JWTRefreshKey) string {
 	var handled []string
 	if value := key.Annotations[v1alpha1.AnnotationRotate]; value != "" {
@@ -217,8 +217,8 @@ func HandledRotate(key *v1alpha1.JWTRefreshKey) string {
 	return strings.Join(handled, " ")
 }
 
-// remembered is the value itself, or a hash of one that would not fit into status or could be
-// taken for a value of the other annotation.
+// remembered returns the value, or a hash of a value that is too long for status or that looks like a value of the
+// other annotation.
 func remembered(value string) string {
 	if len(value) <= 64 && !strings.HasPrefix(value, nowPrefix) && !strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return value
@@ -226,7 +226,7 @@ func remembered(value string) string {
 	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(value)))[:39]
 }
 
-// OneTime tells whether a key's tokens are for one use each.
+// OneTime reports whether a key has rotation mode OneTimeUse.
 func OneTime(key *v1alpha1.JWTRefreshKey) bool {
 	return key.Spec.Rotation != nil && key.Spec.Rotation.Mode == v1alpha1.RotationOneTimeUse
 }

@@ -10,19 +10,18 @@ import (
 )
 
 const (
-	// sessionKept is how long a session can be looked at after its end.
+	// sessionKept is how long a session object exists after its end.
 	sessionKept = 24 * time.Hour
-	// loginGrace is longer than any login takes: a session that has not begun by then never will.
+	// loginGrace is longer than any login takes. A session that has not begun by then is deleted.
 	loginGrace = time.Hour
 )
 
-// serviceAccountSubject is what every ServiceAccount's subject begins with.
+// serviceAccountSubject is the prefix of the subject of every ServiceAccount.
 const serviceAccountSubject = "system:serviceaccount:"
 
-// ProvenSubject is the subject that the holder of a key proved at a login, empty where nobody
-// did. Status alone proves nothing: whoever could write it would be whom he likes. So a
-// ServiceAccount is one of the key's own namespace, and people have their sessions where
-// the issuer keeps them. The token that is presented has to say the same.
+// ProvenSubject returns the subject that was authenticated at a login; empty without a login. Status alone is no proof,
+// since a client that can write it could claim any subject. So a ServiceAccount must be of the key's namespace, and the
+// sessions of people must be in the session namespace of the issuer. The presented token must have the same subject.
 func ProvenSubject(key *v1alpha1.JWTRefreshKey, sessionNamespace string) string {
 	session := key.Status.Session
 	if session == nil {
@@ -41,7 +40,7 @@ func ProvenSubject(key *v1alpha1.JWTRefreshKey, sessionNamespace string) string 
 	return session.Subject
 }
 
-// SessionNamespace is where the people who sign in at an issuer have their sessions.
+// SessionNamespace returns the namespace of the sessions of people who sign in at an issuer.
 func SessionNamespace(issuer *v1alpha1.JWTIssuer, operatorNamespace string) string {
 	if login := issuer.Spec.Login; login != nil && login.SessionNamespace != "" {
 		return login.SessionNamespace
@@ -49,22 +48,22 @@ func SessionNamespace(issuer *v1alpha1.JWTIssuer, operatorNamespace string) stri
 	return operatorNamespace
 }
 
-// IsSession tells whether a login made the key: its tokens are made by the token service alone.
+// IsSession reports whether a login created the key. Only the token service mints the tokens of such a key.
 func IsSession(key *v1alpha1.JWTRefreshKey) bool {
 	return key.Status.Session != nil || (key.Labels[v1alpha1.LabelSession] != "" && sessionShaped(key))
 }
 
-// NotBegun tells whether a login made the key, and has not put its first token on record yet.
+// NotBegun reports whether a login created the key and has not recorded its first token yet.
 func NotBegun(key *v1alpha1.JWTRefreshKey) bool {
 	return IsSession(key) && key.Status.Session == nil && key.Status.Revision == 0
 }
 
-// sessionShaped: whoever signed in holds the only token, and it stands nowhere.
+// sessionShaped reports whether a key has the spec of a session: one-time tokens, which no Secret holds.
 func sessionShaped(key *v1alpha1.JWTRefreshKey) bool {
 	return OneTime(key) && SecretName(key) == ""
 }
 
-// SessionEnd is when a session ended; zero while it goes on.
+// SessionEnd returns when a session ended; zero if it has not ended.
 func SessionEnd(key *v1alpha1.JWTRefreshKey, now time.Time) (end time.Time) {
 	consider := func(t time.Time) {
 		if !now.Before(t) && (end.IsZero() || t.Before(end)) {
@@ -83,15 +82,15 @@ func SessionEnd(key *v1alpha1.JWTRefreshKey, now time.Time) (end time.Time) {
 	return end
 }
 
-// sessionNotBegun: the token service is about to put the login on record.
+// sessionNotBegun ignores a session until the token service has recorded the login, and discards it after loginGrace.
 func (d *decision) sessionNotBegun() *Plan {
 	if !NotBegun(d.Key) {
 		return nil
 	}
-	return d.removeAt(d.Key.CreationTimestamp.Add(loginGrace), &Plan{Ignore: true})
+	return d.discardAt(d.Key.CreationTimestamp.Add(loginGrace), &Plan{Ignore: true})
 }
 
-// sessionOver: nothing brings a session back but another login.
+// sessionOver stalls a session that has ended, and discards it after sessionKept. Only another login creates a new one.
 func (d *decision) sessionOver() *Plan {
 	if !d.session {
 		return nil
@@ -99,15 +98,15 @@ func (d *decision) sessionOver() *Plan {
 	var plan *Plan
 	switch end := SessionEnd(d.Key, d.now); {
 	case d.Key.Spec.Revoked:
-		return d.removeAt(d.revokedSince().Add(sessionKept), d.revoked(v1alpha1.RevokedRequested, "spec.revoked is true."))
+		return d.discardAt(d.revokedSince().Add(sessionKept), d.revoked(v1alpha1.RevokedRequested, "spec.revoked is true."))
 	case d.status.RevokedAt != nil:
 		plan = d.revoked(d.status.RevocationReason, "The session is over; sign in again.")
-		return d.removeAt(end.Add(sessionKept), plan)
+		return d.discardAt(end.Add(sessionKept), plan)
 	case !end.IsZero():
-		plan = &Plan{Verdict: stalled(v1alpha1.ReasonExpired, "The session reached its end; sign in again.")}
-		return d.removeAt(end.Add(sessionKept), plan)
+		plan = &Plan{Verdict: stalled(v1alpha1.ReasonExpired, "The session has expired; sign in again.")}
+		return d.discardAt(end.Add(sessionKept), plan)
 	case d.rotateNowAsked():
-		return d.revoked(v1alpha1.RevokedRequested, "All its tokens were withdrawn by "+v1alpha1.AnnotationRotateNow+"; sign in again.")
+		return d.revoked(v1alpha1.RevokedRequested, "All its tokens were revoked by "+v1alpha1.AnnotationRotateNow+"; sign in again.")
 	default:
 		return nil
 	}
@@ -120,7 +119,7 @@ func (d *decision) revokedSince() time.Time {
 	return d.now
 }
 
-// sessionLost: a session whose token cannot be trusted, or is withdrawn, has none to follow.
+// sessionLost revokes a session whose token is distrusted or withdrawn, since it has no next token.
 func (d *decision) sessionLost() *Plan {
 	if !d.session || (d.Distrust == "" && d.Issuer.KnowsHeldKey) {
 		return nil
@@ -128,7 +127,7 @@ func (d *decision) sessionLost() *Plan {
 	return d.revoked(v1alpha1.RevokedKeyWithdrawn, "The token cannot be used any more; sign in again.")
 }
 
-func (d *decision) removeAt(at time.Time, meanwhile *Plan) *Plan {
+func (d *decision) discardAt(at time.Time, meanwhile *Plan) *Plan {
 	if d.now.Before(at) {
 		meanwhile.Next = at
 		return meanwhile

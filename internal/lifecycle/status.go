@@ -10,9 +10,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// Status is what the key's status is once the plan is carried out. It is computed from what
-// was observed and never from earlier conditions; token is what was minted or found, and
-// is looked at only where the plan makes or adopts one.
+// Status returns the key's status after the plan is carried out. It depends on the observed state and never on earlier
+// conditions. token is the minted or adopted one; it is used only if the plan mints or adopts a token.
 func (p *Plan) Status(o *Observed, token *Token, now time.Time) v1alpha1.JWTRefreshKeyStatus {
 	status := *o.Key.Status.DeepCopy()
 	if p.Ignore || p.Discard || p.KeepStatus {
@@ -26,12 +25,12 @@ func (p *Plan) Status(o *Observed, token *Token, now time.Time) v1alpha1.JWTRefr
 	status.Issuer = o.Issuer.Name
 	status.Effective = p.values.shown()
 	status.SecretName = p.secretName(o)
-	// A token that was found was made before somebody asked, for all that is known.
+	// An adopted token may be older than the rotation request.
 	if p.Line == IssueFirst || p.Line == AdvanceLine {
 		status.LastHandledRotate = HandledRotate(o.Key)
 	}
 	if p.Line == AdvanceLine && p.values.mode == v1alpha1.RotationOneTimeUse {
-		// An enrolment has not been used, and tokens of the one before do not end it.
+		// A new enrolment is unused, and the use of earlier tokens does not end it.
 		status.LastUsedRevision = 0
 	}
 	status.RenewalTime = p.renewalTime(o, &status)
@@ -39,7 +38,7 @@ func (p *Plan) Status(o *Observed, token *Token, now time.Time) v1alpha1.JWTRefr
 	return status
 }
 
-// secretName returns the name of the Secret that holds the key's token. It changes only when the Secret of the new name exists.
+// secretName returns status.secretName. It changes only when the Secret of the new name exists.
 func (p *Plan) secretName(o *Observed) string {
 	switch {
 	case o.Secret.State == NoSecret:

@@ -12,8 +12,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// carryOut brings a situation to where a plan leaves it, when nothing fails, and tells whether
-// anything was written.
+// carryOut applies a plan to a situation without failures, and reports whether it wrote anything.
 func carryOut(s *situation, plan *Plan, now time.Time) bool {
 	token := minted(plan, &s.Observed)
 	status := plan.Status(&s.Observed, token, now)
@@ -50,14 +49,14 @@ func carryOut(s *situation, plan *Plan, now time.Time) bool {
 	return wrote
 }
 
-// TestNoWriteAtRest carries every row to its end, and sees to it that nothing is written there any
-// more: not by a restart, not by a resync, not by the API server's own form of a status.
+// TestNoWriteAtRest applies plans to every row until the key rests, and checks that a restart, a resync or the API server's
+// form of the status causes no further write.
 func TestNoWriteAtRest(t *testing.T) {
 	for _, c := range slices.Concat(decideCases, oddSeconds) {
 		s, now := c.situation(), c.now()
 		done := carryToRest(s, now)
 		if len(done) > 6 {
-			t.Errorf("%s: no rest after\n%v", c.name, done)
+			t.Errorf("%s: the key does not rest after\n%v", c.name, done)
 			continue
 		}
 		later := Decide(s.Observed, now.Add(time.Millisecond))
@@ -79,7 +78,7 @@ func carryToRest(s *situation, now time.Time) (done []string) {
 	return done
 }
 
-// TestOddSecondsRotateNothing: what does not come out even is not taken for a change.
+// TestOddSecondsRotateNothing checks that times with fractions of a second do not count as a change.
 func TestOddSecondsRotateNothing(t *testing.T) {
 	for _, c := range oddSeconds {
 		s := c.situation()
@@ -91,7 +90,7 @@ func TestOddSecondsRotateNothing(t *testing.T) {
 	}
 }
 
-// oddSeconds do not come out even.
+// oddSeconds are durations and times with fractions of a second.
 var oddSeconds = []decideCase{
 	{name: "a third of the lifetime that is not whole seconds", from: unissued, given: func(s *situation) { s.Key.Spec.Lifetime = duration(100 * time.Second) }},
 	{name: "a lifetime with a part of a second", from: unissued, given: func(s *situation) { s.Key.Spec.Lifetime = duration(100*time.Second + 500*time.Millisecond) }},
@@ -163,8 +162,8 @@ func effectiveText(e *v1alpha1.EffectiveValues) string {
 		e.Lifetime.Duration, renew, quiet, most, e.AccessTokenLifetime.Duration, e.Subject)
 }
 
-// TestRenewalsAreSpread: a thousand keys made in one minute do not renew in one, and each comes to
-// the same time again.
+// TestRenewalsAreSpread checks that a thousand keys that were created in one minute renew at different times, and that each
+// time is stable.
 func TestRenewalsAreSpread(t *testing.T) {
 	const keys = 1000
 	window := 48 * hour

@@ -15,7 +15,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// minted is the token that carrying out a plan would make.
+// minted returns the token that a plan mints.
 func minted(plan *Plan, o *Observed) *Token {
 	switch {
 	case plan.Line == AdoptFound:
@@ -30,7 +30,7 @@ func minted(plan *Plan, o *Observed) *Token {
 	}
 }
 
-// stored is what the API server gives back of a status.
+// stored returns a status as the API server returns it.
 func stored(status *v1alpha1.JWTRefreshKeyStatus) (read v1alpha1.JWTRefreshKeyStatus) {
 	encoded, err := json.Marshal(status)
 	if err == nil {
@@ -42,7 +42,7 @@ func stored(status *v1alpha1.JWTRefreshKeyStatus) (read v1alpha1.JWTRefreshKeySt
 	return read
 }
 
-// line is what a status says of its line, for comparison.
+// line is the line of a status, for comparison.
 type line struct {
 	Revision               int64
 	JTI, Hash, KeyID       string
@@ -81,7 +81,7 @@ func lineOf(status *v1alpha1.JWTRefreshKeyStatus) line {
 	return l
 }
 
-// lineAfter is the line of a key of the tables with the given token.
+// lineAfter returns the line of a key of the tables with the given token.
 func lineAfter(revision int64, jti, from, to, renewal string, change func(*line)) line {
 	l := line{
 		Revision: revision, JTI: jti, Hash: hashOf(jti), KeyID: signingKey, From: from, To: to, Renewal: renewal,
@@ -100,7 +100,7 @@ var statusLineCases = []struct {
 }{
 	{"IssueFirst", decideCase{from: unissued, given: func(s *situation) { s.rotate("v1"); s.rotateNow("v2") }},
 		lineAfter(1, "minted-no token yet", "1h", "721h", "481h", func(l *line) { l.Handled = "v1 now:v2" })},
-	{"IssueFirst over a line that somebody half wrote", decideCase{given: func(s *situation) { s.Key.Status.Revision, s.Held = 0, nil; s.Key.Status.Previous = nil }},
+	{"IssueFirst over an incomplete line", decideCase{given: func(s *situation) { s.Key.Status.Revision, s.Held = 0, nil; s.Key.Status.Previous = nil }},
 		lineAfter(1, "minted-no token yet", "1h", "721h", "481h", nil)},
 	{"AdoptFound", decideCase{from: unissued, given: func(s *situation) { s.found(0, 720*hour); s.rotate("v1") }},
 		lineAfter(1, "token-1", "0s", "720h", "480h", func(l *line) { l.Content = "{}" })},
@@ -111,7 +111,7 @@ var statusLineCases = []struct {
 	{"AdvanceLine ends a revocation", decideCase{given: func(s *situation) { s.revoke(v1alpha1.RevokedRequested); s.Key.Spec.Revoked = false }},
 		lineAfter(2, "minted-next token is due", "1h", "721h", "481h", nil)},
 	{"AdvanceLine at once drops the superseded tokens", decideCase{from: twoSuperseded, at: 3 * hour, given: func(s *situation) { s.rotateNow("v1") }},
-		lineAfter(4, "minted-tokens must go at once", "3h", "723h", "483h", func(l *line) { l.Handled = "now:v1" })},
+		lineAfter(4, "minted-tokens must end at once", "3h", "723h", "483h", func(l *line) { l.Handled = "now:v1" })},
 	{"RetireSuperseded of one", decideCase{from: twoSuperseded, at: 3 * hour, given: func(s *situation) { s.overlapMax(2 * hour) }},
 		lineAfter(3, "token-3", "2h", "722h", "482h", func(l *line) { l.Previous = "token-2 " })},
 	{"RetireSuperseded of all", decideCase{from: twoSuperseded, at: 4 * hour, given: func(s *situation) { s.overlapMax(2 * hour) }},
@@ -142,13 +142,13 @@ func TestStatusLine(t *testing.T) {
 				t.Errorf("status after %q (- wanted, + made):\n%s", plan.Check, diff)
 			}
 			if status.Previous != nil && len(status.Previous) == 0 {
-				t.Error("previous is an empty list, which differs from the none that is read back")
+				t.Error("previous is an empty list, and the API server returns none")
 			}
 		})
 	}
 }
 
-// TestStatusConditions holds what kstatus asks for, and what Crossplane's guide calls not to flap, over all rows.
+// TestStatusConditions checks the rules of kstatus for all rows, and that conditions do not flap (Crossplane's guide).
 func TestStatusConditions(t *testing.T) {
 	for _, c := range decideCases {
 		s, now := c.situation(), c.now()
@@ -194,13 +194,13 @@ func checkConditions(t *testing.T, name string, plan *Plan, status *v1alpha1.JWT
 	case present[v1alpha1.ConditionReconciling] && present[v1alpha1.ConditionStalled]:
 		t.Errorf("%s: both Reconciling and Stalled", name)
 	case !v.Ready && v.Reconciling == "" && !v.Stalled:
-		t.Errorf("%s: not Ready, and nothing says whether to wait or to act", name)
+		t.Errorf("%s: not Ready, and neither Reconciling nor Stalled", name)
 	case v.Ready && v.Stalled:
 		t.Errorf("%s: Ready and Stalled", name)
 	}
 }
 
-// checkTransitions: the time of a condition moves with its status and with nothing else.
+// checkTransitions checks that lastTransitionTime changes only with the status of a condition.
 func checkTransitions(t *testing.T, name string, s *situation, plan *Plan, status *v1alpha1.JWTRefreshKeyStatus, now time.Time) {
 	t.Helper()
 	s.Key.Status = stored(status)
@@ -208,7 +208,7 @@ func checkTransitions(t *testing.T, name string, s *situation, plan *Plan, statu
 	again := plan.Status(&s.Observed, minted(plan, &s.Observed), later)
 	for _, condition := range again.Conditions {
 		if condition.LastTransitionTime.After(now) && condition.LastTransitionTime.After(t0) {
-			t.Errorf("%s: the time of %s moved, and its status did not", name, condition.Type)
+			t.Errorf("%s: lastTransitionTime of %s changed without its status", name, condition.Type)
 		}
 	}
 	other := *plan
@@ -217,13 +217,13 @@ func checkTransitions(t *testing.T, name string, s *situation, plan *Plan, statu
 		changed := other.Status(&s.Observed, minted(plan, &s.Observed), later)
 		ready := meta.FindStatusCondition(changed.Conditions, v1alpha1.ConditionReady)
 		if !ready.LastTransitionTime.Time.Equal(later.Truncate(time.Second)) {
-			t.Errorf("%s: Ready turned at %s, and its time is %s", name, later, ready.LastTransitionTime)
+			t.Errorf("%s: Ready changed at %s, and lastTransitionTime is %s", name, later, ready.LastTransitionTime)
 		}
 	}
 }
 
-// TestARefusedSecretSettles: however long the API server refuses the Secret, status comes to rest,
-// and what became of the key is what it says.
+// TestARefusedSecretSettles checks that status settles while the API server refuses the Secret, and that it reports the
+// state of the key.
 func TestARefusedSecretSettles(t *testing.T) {
 	for _, c := range decideCases {
 		s, now := c.situation(), c.now()
@@ -242,17 +242,17 @@ func TestARefusedSecretSettles(t *testing.T) {
 			written = append(written, refused...)
 		}
 		if len(written) > 3 {
-			t.Errorf("%s: status does not come to rest: %q", c.name, written)
+			t.Errorf("%s: status does not settle: %q", c.name, written)
 		}
 		v := c.want.Verdict
 		ready := meta.FindStatusCondition(s.Key.Status.Conditions, v1alpha1.ConditionReady)
 		if _, reason, _ := strings.Cut(v, " "); slices.Contains([]string{"empty", "own", "delete"}, c.want.Secret) && (ready == nil || ready.Reason != reason || !strings.HasSuffix(ready.Message, "refused")) {
-			t.Errorf("%s: %q is said, and Ready is %+v", c.name, v, ready)
+			t.Errorf("%s: the verdict is %q, and Ready is %+v", c.name, v, ready)
 		}
 	}
 }
 
-// refuse carries out a plan whose Secret is refused, and tells the reasons of what was written.
+// refuse applies a plan whose Secret is refused, and returns the reasons that were written.
 func refuse(s *situation, plan *Plan, now time.Time) (written []string) {
 	write := func(status v1alpha1.JWTRefreshKeyStatus, verdict Verdict) {
 		if !equality.Semantic.DeepEqual(s.Key.Status, status) {
@@ -277,7 +277,8 @@ func refuse(s *situation, plan *Plan, now time.Time) (written []string) {
 	return written
 }
 
-// TestTheNameOnRecord: ownership depends on status.secretName, so that a conflict must not record a stranger's name.
+// TestTheNameOnRecord checks that a conflict does not record the name of a foreign Secret, since ownership depends on
+// status.secretName.
 func TestTheNameOnRecord(t *testing.T) {
 	for name, test := range map[string]struct {
 		state SecretState
@@ -308,7 +309,7 @@ func TestTheNameOnRecord(t *testing.T) {
 	s.Key.Status.SecretName, s.Secret = "", Secret{State: SecretLeftOver, Name: "orders", OwnerDiffers: true}
 	plan := Decide(s.Observed, s.Key.CreationTimestamp.Add(time.Second))
 	if status := plan.Status(&s.Observed, nil, t0); status.SecretName != "" {
-		t.Errorf("while a left-over Secret is waited for, status.secretName is %q", status.SecretName)
+		t.Errorf("during the wait for a left-over Secret, status.secretName is %q", status.SecretName)
 	}
 }
 
@@ -326,6 +327,6 @@ func TestStatusOfARefusedSecret(t *testing.T) {
 		t.Errorf("Stalled is %+v", stalled)
 	}
 	if report.Check != plan.Check || report.AccessLifetime() != 15*minute || report.Terms().Audience != audience {
-		t.Errorf("the report does not go with its plan: %+v", report)
+		t.Errorf("the report does not match its plan: %+v", report)
 	}
 }

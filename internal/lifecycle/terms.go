@@ -12,23 +12,21 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 )
 
-// Defaults of a JWTRefreshKey. They live here and not in the schema, so that an object
-// reads back as it was written.
+// Defaults of a JWTRefreshKey. They are not in the schema, so that the API server stores an object as it was written.
 const (
 	DefaultIssuer   = "default"
 	DefaultLifetime = 720 * time.Hour
-	// QuietMargin is what overlap.quiet exceeds the access token's lifetime by: a client that
-	// comes once in an access token's life must be seen, even when it comes late.
+	// QuietMargin is how much longer overlap.quiet is than the lifetime of an access token. So it includes a use by a
+	// client that refreshes once per access token, even if late.
 	QuietMargin = 5 * time.Minute
 )
 
-// Terms are what a token says of its key, beside its times and its identity. A change of
-// any of them makes a new revision.
+// Terms are the content of a token, except its times and its identity. A change of any of them causes a new revision.
 type Terms struct {
 	Issuer   string
 	Audience string
 	Subject  string
-	// Scope is the scopes in order, separated by spaces (RFC 6749 §3.3).
+	// Scope is the list of scopes, separated by spaces (RFC 6749 §3.3).
 	Scope string
 	// Claims are the added claims by name, each as canonical JSON.
 	Claims map[string]string
@@ -37,7 +35,7 @@ type Terms struct {
 	ServiceAccount string
 }
 
-// changedFrom names the fields of spec in which t differs from the terms of a token.
+// changedFrom returns the fields of spec in which t differs from the terms of a token.
 func (t Terms) changedFrom(held Terms) []string {
 	var changed []string
 	note := func(field string, differs bool) {
@@ -54,7 +52,7 @@ func (t Terms) changedFrom(held Terms) []string {
 	return changed
 }
 
-// IssuerName is the name of the issuer in force.
+// IssuerName returns the name of the key's issuer, with the default.
 func IssuerName(key *v1alpha1.JWTRefreshKey) string {
 	if ref := key.Spec.IssuerRef; ref != nil && ref.Name != "" {
 		return ref.Name
@@ -62,12 +60,12 @@ func IssuerName(key *v1alpha1.JWTRefreshKey) string {
 	return DefaultIssuer
 }
 
-// DefaultSubject is `sub` of a key that does not say, and the client_id of every key.
+// DefaultSubject returns the default of `sub`, which is also the client_id of every key.
 func DefaultSubject(namespace, name string) string {
 	return "refreshkey:" + namespace + ":" + name
 }
 
-// SecretName is the name of the key's Secret, empty in mode None.
+// SecretName returns the name of the key's Secret; empty in mode None.
 func SecretName(key *v1alpha1.JWTRefreshKey) string {
 	secret := key.Spec.Secret
 	switch {
@@ -80,12 +78,12 @@ func SecretName(key *v1alpha1.JWTRefreshKey) string {
 	}
 }
 
-// WantsAccessToken tells whether the Secret is to hold an access token as well.
+// WantsAccessToken reports whether the Secret must also hold an access token.
 func WantsAccessToken(key *v1alpha1.JWTRefreshKey) bool {
 	return key.Spec.Secret != nil && key.Spec.Secret.AccessToken
 }
 
-// effective are the values in force for a key, defaults filled in.
+// effective are the values of a key, including defaults.
 type effective struct {
 	terms          Terms
 	defaultSubject string
@@ -93,7 +91,7 @@ type effective struct {
 	lifetime       time.Duration
 	renewBefore    time.Duration
 	quiet          time.Duration
-	// overlapMax is negative where a superseded token is kept to its own end.
+	// overlapMax is negative if a superseded token is kept until its own end.
 	overlapMax     time.Duration
 	accessLifetime time.Duration
 	// end is the absolute end; zero for none.
@@ -118,10 +116,10 @@ func effectiveOf(o *Observed) (effective, error) {
 	if spec.AccessToken != nil && spec.AccessToken.Lifetime != nil {
 		e.accessLifetime = spec.AccessToken.Lifetime.Duration
 	}
-	// Status tells time in whole seconds: a renewal in between would differ from it for ever.
+	// Times in status are whole seconds: a renewal between two seconds would always differ.
 	e.renewBefore = (e.lifetime / 3).Truncate(time.Second)
 	if spec.ExpiresAt != nil {
-		// A token's end is a whole second, and must not look earlier than this one.
+		// The end of a token is a whole second, and must not be earlier than this one.
 		e.end = spec.ExpiresAt.UTC().Truncate(time.Second)
 	}
 	e.quiet = e.accessLifetime + QuietMargin
@@ -172,7 +170,7 @@ func termsOf(o *Observed, defaultSubject string) (Terms, error) {
 	return t, nil
 }
 
-// request asks the issuer's policy for a token.
+// request returns the request to the issuer's policy for a token.
 func (e *effective) request(o *Observed, terms *Terms, lifetime time.Duration) policy.Request {
 	return policy.Request{
 		Namespace:       o.Key.Namespace,
@@ -188,12 +186,12 @@ func (e *effective) request(o *Observed, terms *Terms, lifetime time.Duration) p
 	}
 }
 
-// mint is a token of a revision, made at the given time, that says what spec wants.
+// mint returns the content of a token of a revision, created at the given time, with the terms of spec.
 func (e *effective) mint(revision int64, at time.Time) Mint {
 	return Mint{Terms: e.terms, Revision: revision, CreatedAt: at, ExpiresAt: e.tokenEnd(at)}
 }
 
-// tokenEnd is the end of a token made at the given time: no token outlives its key.
+// tokenEnd returns the end of a token created at the given time: no token outlives its key.
 func (e *effective) tokenEnd(createdAt time.Time) time.Time {
 	end := createdAt.Add(e.lifetime)
 	if !e.end.IsZero() && e.end.Before(end) {

@@ -21,11 +21,11 @@ func TestNames(t *testing.T) {
 		access         bool
 	}{
 		{"nothing said", v1alpha1.JWTRefreshKeySpec{}, "default", "orders", false},
-		{"sections that say nothing", v1alpha1.JWTRefreshKeySpec{IssuerRef: &v1alpha1.IssuerReference{}, Secret: &v1alpha1.SecretSpec{}}, "default", "orders", false},
+		{"empty sections", v1alpha1.JWTRefreshKeySpec{IssuerRef: &v1alpha1.IssuerReference{}, Secret: &v1alpha1.SecretSpec{}}, "default", "orders", false},
 		{"names", v1alpha1.JWTRefreshKeySpec{
 			IssuerRef: &v1alpha1.IssuerReference{Name: "other"}, Secret: &v1alpha1.SecretSpec{Name: "orders-2", AccessToken: true},
 		}, "other", "orders-2", true},
-		{"no Secret, whatever its name", v1alpha1.JWTRefreshKeySpec{Secret: &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone, Name: "orders-2"}}, "default", "", false},
+		{"no Secret, with any name", v1alpha1.JWTRefreshKeySpec{Secret: &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone, Name: "orders-2"}}, "default", "", false},
 	}
 	for _, test := range tests {
 		key := &v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "orders"}, Spec: test.spec}
@@ -35,7 +35,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestPayloadSizeIsNotExceeded: what validate lets through fits into a token that is read.
+// TestPayloadSizeIsNotExceeded checks that payloadSize is an upper bound of real payloads.
 func TestPayloadSizeIsNotExceeded(t *testing.T) {
 	for _, letter := range []string{"x", "<", "&", `"`, `\`} {
 		for _, length := range []int{1, 20, 250} {
@@ -63,7 +63,7 @@ func TestPayloadSizeIsNotExceeded(t *testing.T) {
 			}
 			estimate := e.payloadSize(claims.Object.Namespace, claims.Object.Name)
 			if len(payload) > estimate || estimate > len(payload)+300 {
-				t.Errorf("%d times %s: %d bytes, and estimated were %d", length, letter, len(payload), estimate)
+				t.Errorf("%d times %s: %d bytes, and the estimate is %d", length, letter, len(payload), estimate)
 			}
 		}
 	}

@@ -9,12 +9,12 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// ReportInterval is within what time the token service records a use that a decision waits for.
+// ReportInterval is the time within which the token service records a use that a decision waits for.
 const ReportInterval = time.Minute
 
-// quietEnd is when the use that is on record lets superseded tokens go: the current one has
-// been used, and none of them for overlap.quiet. Without such evidence there is no such
-// time; a token that was superseded at since has not been silent for longer.
+// quietEnd returns when the recorded use lets superseded tokens retire, which needs a use of the current token. The
+// result is overlap.quiet after since, or after their last use if that is later. evidence is false if no use of the
+// current token is recorded.
 func (d *decision) quietEnd(since time.Time) (end time.Time, evidence bool) {
 	if d.status.LastUsed == nil || d.status.LastUsedRevision < d.status.Revision {
 		return time.Time{}, false
@@ -25,8 +25,8 @@ func (d *decision) quietEnd(since time.Time) (end time.Time, evidence bool) {
 	return since.Add(d.values.quiet), true
 }
 
-// idle revokes a key that nobody used for spec.idleTimeout. What was used in the last minutes
-// may not be on record yet, so that two intervals of reporting are added.
+// idle revokes a key without a use for spec.idleTimeout. Recent uses may not be recorded yet, so it waits two report
+// intervals longer.
 func (d *decision) idle() *Plan {
 	end, ends := d.idleEnd()
 	if !ends || d.now.Before(end) || d.rotateAsked() || d.rotateNowAsked() {
@@ -38,9 +38,9 @@ func (d *decision) idle() *Plan {
 	return d.revoked(v1alpha1.RevokedIdleTimeout, "The key was not used for spec.idleTimeout; annotate it with "+v1alpha1.AnnotationRotate+" for a new token.")
 }
 
-// idleEnd counts from the last use, or from when the key became ready: a key that waits for
-// its issuer cannot be used, and one that was reinstated begins anew. A manager that starts, as
-// it does after the API server was away, first gives the replicas the time to report.
+// idleEnd returns when idle revokes the key, if it can. The time counts from the last use, or from when the key became
+// ready: a key that waits for its issuer cannot be used, and a reinstated key begins again. After its start, a manager
+// first waits two report intervals, since it may have started after an outage of the API server.
 func (d *decision) idleEnd() (time.Time, bool) {
 	timeout := d.Key.Spec.IdleTimeout
 	ready := meta.FindStatusCondition(d.status.Conditions, v1alpha1.ConditionReady)
@@ -60,17 +60,16 @@ func (d *decision) idleEnd() (time.Time, bool) {
 	return end, true
 }
 
-// usedUp: the Secret holds a token for one-time use that was used.
+// usedUp reports whether the Secret holds a one-time token that was used.
 func (d *decision) usedUp() bool { return d.enrolled() && d.Secret.TokenHash != d.status.TokenHash }
 
-// usedOnce tells whether a superseded token is one for one-time use that was used.
+// usedOnce reports whether a superseded token is a one-time token that was used.
 func (d *decision) usedOnce(token v1alpha1.SupersededToken) bool {
 	return d.values.mode == v1alpha1.RotationOneTimeUse && token.Revision <= d.status.LastUsedRevision
 }
 
-// enrolled tells whether a token for one-time use was used since the last enrolment. The
-// Secret is the enrolment credential: it is emptied then, and never filled again but by another
-// enrolment.
+// enrolled reports whether a one-time token was used since the last enrolment. Then the Secret, which holds the
+// enrolment credential, is emptied, and only another enrolment writes a token to it.
 func (d *decision) enrolled() bool {
 	used := d.status.LastUsedRevision
 	return d.values.mode == v1alpha1.RotationOneTimeUse && d.issued && used > 0 && used >= d.status.Revision-1

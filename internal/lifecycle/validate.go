@@ -8,21 +8,20 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// Bounds of a JWTRefreshKey, as the schema and the admission policy say them.
+// Bounds of a JWTRefreshKey, the same as in the schema and the admission policy.
 const (
 	minLifetime       = time.Minute
 	maxLifetime       = 87600 * time.Hour
 	minIdleTimeout    = time.Hour
 	minAccessLifetime = time.Minute
 	maxAccessLifetime = 24 * time.Hour
-	// minKeptAccessLifetime bounds the writes that secret.accessToken costs.
+	// minKeptAccessLifetime bounds the rate of writes for secret.accessToken.
 	minKeptAccessLifetime = 5 * time.Minute
-	// maxPayload is what a token of 8 KiB has room for beside its header and the signature of an
-	// RSA key of 3072 bits.
+	// maxPayload is the longest payload in a token of 8 KiB with its header and the signature of a 3072-bit RSA key.
 	maxPayload = 5632
 )
 
-// payloadSize is a length that the payload of a token of this key does not exceed.
+// payloadSize returns an upper bound of the payload of a token of this key, in bytes.
 func (e *effective) payloadSize(namespace, name string) int {
 	// The names of the claims, their punctuation, three times, jti, uid and revision.
 	size := 448
@@ -44,8 +43,8 @@ func (e *effective) payloadSize(namespace, name string) int {
 	return size
 }
 
-// validate holds the line where admission did not: the schema may be older than the
-// object, and the admission policy can be taken away.
+// validate checks what admission should have refused: the object may be older than the schema, and the admission policy
+// can be removed.
 func (d *decision) validate() error {
 	if d.invalid != nil {
 		return d.invalid
@@ -63,7 +62,7 @@ func (d *decision) validate() error {
 	e := &d.values
 	switch {
 	case e.payloadSize(d.Key.Namespace, d.Key.Name) > maxPayload:
-		return errors.New("spec.claims and spec.scopes are so long that the tokens would exceed 8 KiB, the most that is read of one; shorten them")
+		return errors.New("spec.claims and spec.scopes are so long that the tokens would exceed the limit of 8 KiB; shorten them")
 	case e.lifetime < minLifetime || e.lifetime > maxLifetime:
 		return fmt.Errorf("spec.lifetime %s is not between 1m and 87600h", e.lifetime)
 	case e.renewBefore < time.Second || e.renewBefore >= e.lifetime:
@@ -93,7 +92,7 @@ func (d *decision) validateAccessToken() error {
 	case spec.Secret.Mode == v1alpha1.SecretNone:
 		return errors.New(field + "secret.mode None; set it to Write")
 	case d.values.accessLifetime < minKeptAccessLifetime:
-		return fmt.Errorf("spec.secret.accessToken needs an access token that lives at least 5m, and it is %s; raise accessToken.lifetime", d.values.accessLifetime)
+		return fmt.Errorf("spec.secret.accessToken needs an access token that lives at least 5m, and it lives %s; raise accessToken.lifetime", d.values.accessLifetime)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// actions are what users, the token service and time do. The weight says how often.
+// actions are what users, the token service and time do. The weight is how often.
 var actions = []struct {
 	weight int
 	name   string
@@ -48,7 +48,7 @@ var actionWeights = func() (sum int) {
 	return sum
 }()
 
-// act does one thing to the world.
+// act applies one action to the world.
 func (w *world) act() {
 	n := w.random.IntN(actionWeights)
 	for _, a := range actions {
@@ -95,7 +95,7 @@ func maybe(w *world, d ...time.Duration) *metav1.Duration {
 	return nil
 }
 
-// specEdits change one field each. Most values are good, some are not, and no value is picked for ever.
+// specEdits change one field each. Most values are valid, some are not, and each value changes again.
 var specEdits = []func(*world, *v1alpha1.JWTRefreshKeySpec){
 	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
 		s.Audience = pick(w, audience, "https://other.example.com")
@@ -189,7 +189,7 @@ var specEdits = []func(*world, *v1alpha1.JWTRefreshKeySpec){
 	},
 }
 
-// editSpec edits a field or two, so that several changes come at once; a spec that got stuck is made good again.
+// editSpec changes one or two fields, so that several changes happen at once, and repairs a spec that stays invalid.
 func (w *world) editSpec() {
 	w.edit(func(k *v1alpha1.JWTRefreshKey) {
 		for range 1 + w.random.IntN(2) {
@@ -201,7 +201,7 @@ func (w *world) editSpec() {
 	}
 }
 
-// serviceRevokes is a blind patch, that leaves previous for the controller to empty.
+// serviceRevokes is a patch without a resourceVersion; the controller empties status.previous.
 func (w *world) serviceRevokes() {
 	if w.key.Status.RevokedAt != nil || w.key.Status.Revision == 0 {
 		return
@@ -211,7 +211,7 @@ func (w *world) serviceRevokes() {
 	})
 }
 
-// serviceReports a use. One of a token for one-time use is more than a report: see use.
+// serviceReports records a use of a token. For a one-time token, see use.
 func (w *world) serviceReports() {
 	if w.key.Status.Revision == 0 || w.mode() == v1alpha1.RotationOneTimeUse {
 		return
@@ -237,7 +237,7 @@ func (w *world) patchStatus(change func(*v1alpha1.JWTRefreshKeyStatus)) {
 	w.checkBuried()
 }
 
-// forge writes into the line what the operator did not.
+// forge changes the line like a client other than the operator.
 func (w *world) forge() {
 	if w.key.Status.Revision == 0 || w.key.Status.Content == nil || w.key.Status.CreatedAt == nil || w.key.Status.ExpiresAt == nil {
 		return
@@ -267,7 +267,7 @@ func (w *world) forge() {
 	w.forged = o.Distrust != "" || w.key.Status.FirstRevision > w.key.Status.Revision
 }
 
-// loseEnrolment moves a device to another issuer, and takes away the earlier one and the Secret.
+// loseEnrolment moves a device to another issuer, and deletes the earlier issuer and the Secret.
 func (w *world) loseEnrolment() {
 	if !w.device || w.key.Status.Revision == 0 {
 		return

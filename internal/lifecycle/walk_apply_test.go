@@ -10,14 +10,14 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// What keeps a plan from being carried out to its end.
+// Errors that end the application of a plan.
 var (
 	errStopped  = errors.New("the manager stopped")
-	errConflict = errors.New("somebody else was quicker")
+	errConflict = errors.New("another client changed the object")
 	errRefused  = errors.New("the API server refuses the Secret")
 )
 
-// reconcile looks, decides and carries out. It tells what came of it.
+// reconcile observes, decides and applies. It returns the plan and an error if it did not complete.
 func (w *world) reconcile() (*Plan, error) {
 	o := w.observe()
 	o.due = w.due()
@@ -37,9 +37,9 @@ func (w *world) reconcile() (*Plan, error) {
 	return &plan, err
 }
 
-// apply carries a plan out in the order of writes of docs/architecture.md, "Order of writes": a first token is written and then
-// recorded, whatever follows is recorded and then written. What leaves the line alone and takes
-// nothing back is reported last.
+// apply carries out a plan in the order of writes of the contract: a first token is written to the Secret and then recorded,
+// later tokens are recorded and then written. If the line does not change and Ready does not turn False, the status is
+// written last.
 func (w *world) apply(o *observation, plan *Plan) error {
 	if plan.Ignore {
 		return nil
@@ -98,7 +98,7 @@ func (w *world) mint(o *observation, plan *Plan) *Token {
 	return &token.Token
 }
 
-// write is one write: the manager may stop before it and after it, and others may act before it.
+// write is one write: the manager can stop before it and after it, and other clients can act before it.
 func (w *world) write(what string, do func() error) error {
 	if w.unsteady {
 		switch w.random.IntN(24) {
@@ -172,7 +172,7 @@ func (w *world) writeSecret(o *observation, plan *Plan, line *v1alpha1.TokenLine
 	})
 }
 
-// fill takes the token from where it is: just made, in the Secret, or made again from status.
+// fill writes the token to the Secret: just minted, from the Secret itself, or signed again from status.
 func (w *world) fill(o *observation, plan *Plan, line *v1alpha1.TokenLine, made *Token) error {
 	secret := w.secrets[o.Secret.Name]
 	hash := ""
@@ -182,7 +182,7 @@ func (w *world) fill(o *observation, plan *Plan, line *v1alpha1.TokenLine, made 
 	case o.Secret.TokenHash != line.TokenHash:
 		token := w.contentOf(&o.Key.Status)
 		if token == nil || token.Hash != line.TokenHash {
-			w.fail("asked to make a token again that status does not give")
+			w.fail("the plan signs a token again that status does not reproduce")
 		}
 		hash = token.Hash
 	case secret == nil || secret.token != line.TokenHash:

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// touchSecret does to a Secret what somebody with kubectl can do.
+// touchSecret changes a Secret like a user with kubectl.
 func (w *world) touchSecret() {
 	names := slices.Sorted(maps.Keys(w.secrets))
 	if len(names) == 0 {
@@ -22,7 +22,7 @@ func (w *world) touchSecret() {
 	case 2:
 		changed.token = "edited"
 	case 3:
-		// An earlier token of this or of another key is put in.
+		// A user writes an earlier token of this or another key.
 		changed.token = w.tokens[pick(w, slices.Sorted(maps.Keys(w.tokens))...)].Hash
 	case 4:
 		changed.token = ""
@@ -31,7 +31,7 @@ func (w *world) touchSecret() {
 	case 6:
 		changed.immutable = true
 	case 7:
-		// Another type can only be had by deleting and creating.
+		// The type is immutable: a user deletes the Secret and creates another one.
 		changed = storedSecret{foreign: true, createdAt: w.now.Truncate(time.Second), token: pick(w, "", "edited", changed.token)}
 	case 8:
 		if changed.access != nil {
@@ -51,7 +51,7 @@ func (w *world) touchSecret() {
 	}
 }
 
-// repairSecret clears what only a user can clear.
+// repairSecret removes an obstacle that only a user can remove.
 func (w *world) repairSecret() {
 	for name, secret := range w.secrets {
 		if secret.foreign || secret.immutable {
@@ -94,8 +94,7 @@ func (w *world) repairIssuers() {
 	}
 }
 
-// changeRing rotates, retires or withdraws signing keys. Only a withdrawal takes a key that living
-// tokens were signed by.
+// changeRing rotates, retires or withdraws signing keys. Only a withdrawal removes a key that signed valid tokens.
 func (w *world) changeRing() {
 	issuer := w.issuer()
 	switch w.random.IntN(5) {

@@ -11,7 +11,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// What can come of a use of a one-time token.
+// Results of a use of a one-time token.
 const (
 	claimed     = "claimed"
 	forestalled = "forestalled"
@@ -28,24 +28,24 @@ var outcomes = map[OneTimeAnswer]string{
 	OneTimeUnrecorded: waits, OneTimeWaits: waits, OneTimeUnknown: waits,
 }
 
-// claim is a successor that was made on a key as it was read, on its way to the API server.
+// claim is a successor that was minted for the key as read, and whose write has not arrived yet.
 type claim struct {
 	used    *storedToken
 	read    *v1alpha1.JWTRefreshKey
 	version int
-	// previous are the superseded tokens that go with it, as of the time at.
+	// previous are the superseded tokens of the claim, as of the time at.
 	previous []v1alpha1.SupersededToken
 	at       time.Time
 }
 
-// use is the one use of a token: what came of it, and when.
+// use is the use of a one-time token: its successor and its time.
 type use struct {
 	successor *storedToken
 	at        time.Time
 }
 
-// use plays clients and the token service around DecideOneTime. Half of the claims arrive later, when the key may not
-// be as it was read.
+// use simulates clients and the token service around DecideOneTime. Half of the claims arrive later, when the key may have
+// changed.
 func (w *world) use() {
 	for range 1 + w.random.IntN(4) {
 		if token := w.pickToUse(); token != nil {
@@ -55,7 +55,7 @@ func (w *world) use() {
 	}
 }
 
-// claimArrives: a compare-and-swap. Whoever was forestalled looks again.
+// claimArrives simulates the compare-and-swap. After a conflict, the token service reads the key again.
 func (w *world) claimArrives() {
 	if len(w.under) == 0 {
 		return
@@ -70,7 +70,7 @@ func (w *world) claimArrives() {
 	w.present(late.used, false)
 }
 
-// pickToUse is mostly the current token, and else any that there ever was of the key.
+// pickToUse returns mostly the current token, and otherwise any token of the key.
 func (w *world) pickToUse() *storedToken {
 	status := &w.key.Status
 	var last []string
@@ -87,8 +87,8 @@ func (w *world) pickToUse() *storedToken {
 	}
 }
 
-// present is what the token service does with a token that is correctly signed, of a key as it is now. Whoever presents
-// a bound token proves what it is bound to.
+// present simulates the token service for a correctly signed token and the key as it is now. The client of a bound token
+// proves its DPoP key.
 func (w *world) present(token *storedToken, late bool) {
 	if w.mode() != v1alpha1.RotationOneTimeUse || w.forged || w.invalid() || token.uid != w.key.UID || !w.now.Before(token.ExpiresAt) || !w.served(token) {
 		return
@@ -128,7 +128,7 @@ func (w *world) present(token *storedToken, late bool) {
 	}
 }
 
-// came counts what came of a use, and holds it against what is known of the token's uses. The status is as it was before.
+// came counts the result of a use, and checks it against the token's earlier uses. status is the one before the use.
 func (w *world) came(token *storedToken, u *OneTimeUse, status *v1alpha1.JWTRefreshKeyStatus, outcome string) {
 	w.counts.claims[outcome]++
 	w.note("  the use of %s is %s", token.JTI, outcome)
@@ -143,7 +143,7 @@ func (w *world) begin(c *claim, late bool) {
 	w.swap(c)
 }
 
-// swap puts the successor on record.
+// swap records the successor.
 func (w *world) swap(c *claim) {
 	issuer := w.signerOf(c.used)
 	if issuer == nil {
@@ -162,7 +162,7 @@ func (w *world) swap(c *claim) {
 		uid: c.read.UID, terms: mint.Terms,
 	}
 	if !w.served(next) {
-		// What spec says by now is not granted: the use is refused, and the token stays as it is.
+		// The policy does not grant the current spec: the use is refused, and the token does not change.
 		return
 	}
 	if before, twice := w.uses[c.used.JTI]; twice {
@@ -179,7 +179,7 @@ func (w *world) swap(c *claim) {
 	w.note("  %s is claimed for %s", c.used.JTI, jti)
 }
 
-// signerOf is the issuer at whose URL the token is used.
+// signerOf returns the issuer at whose URL the token is used.
 func (w *world) signerOf(token *storedToken) *storedIssuer {
 	for _, issuer := range w.issuers {
 		if issuer.url == token.terms.Issuer && issuer.found && issuer.ready {
@@ -189,16 +189,17 @@ func (w *world) signerOf(token *storedToken) *storedIssuer {
 	return nil
 }
 
-// checkFollow: a token that a use made is not followed while it is younger than the grace, unless spec wants another content.
+// checkFollow checks that no use supersedes a one-time token that is younger than the grace, unless spec requires another
+// content.
 func (w *world) checkFollow(token *storedToken) {
 	for _, before := range w.uses {
 		if before.successor == token && w.now.Before(token.CreatedAt.Add(RetryGrace(w.key))) && !w.saysOther(token) && !w.lastsOther(token) {
-			w.fail("%s is followed and only %s old", token.JTI, w.now.Sub(token.CreatedAt))
+			w.fail("%s is superseded and only %s old", token.JTI, w.now.Sub(token.CreatedAt))
 		}
 	}
 }
 
-// checkKept: a claim drops no token from the record whose holder may still come for its successor.
+// checkKept checks that a claim keeps every token whose client may still request its successor.
 func (w *world) checkKept(c *claim) {
 	for _, superseded := range c.read.Status.Previous {
 		before, used := w.uses[superseded.JTI]
@@ -211,7 +212,7 @@ func (w *world) checkKept(c *claim) {
 	}
 }
 
-// checkUse holds what came of a use against what is known of the token's uses.
+// checkUse checks the result of a use against the token's earlier uses.
 func (w *world) checkUse(token *storedToken, u *OneTimeUse, status *v1alpha1.JWTRefreshKeyStatus, outcome string) {
 	before, used := w.uses[token.JTI]
 	if !used {
@@ -222,18 +223,18 @@ func (w *world) checkUse(token *storedToken, u *OneTimeUse, status *v1alpha1.JWT
 	listed := slices.ContainsFunc(status.Previous, func(t v1alpha1.SupersededToken) bool { return t.JTI == token.JTI })
 	switch {
 	case outcome == rolledOver:
-		w.fail("%s was used, and looks as good as new", token.JTI)
+		w.fail("%s was used, and counts as unused", token.JTI)
 	case outcome == kept:
-		w.fail("%s was used, and is kept as if it were not", token.JTI)
+		w.fail("%s was used, and is kept as unused", token.JTI)
 	case outcome == retried && over && !u.HolderProven:
 		w.fail("%s was used at %s, and its unbound holder still gets %s", token.JTI, sinceT0(before.at), status.JTI)
 	case outcome == reused && (u.HolderProven || (listed && !over && !w.now.Before(before.at))):
-		// The answer to the use may have been lost, or another process of its holder is late.
+		// The answer to the use may have been lost, or another process of the client may be late.
 		w.fail("%s was used %s ago, and its holder ended the key", token.JTI, w.now.Sub(before.at))
 	}
 }
 
-// usedOnce tells whether a superseded token is one for one-time use that was used.
+// usedOnce reports whether a superseded token is a one-time token that was used.
 func (w *world) usedOnce(status *v1alpha1.JWTRefreshKeyStatus, token v1alpha1.SupersededToken) bool {
 	return w.mode() == v1alpha1.RotationOneTimeUse && token.Revision <= status.LastUsedRevision
 }

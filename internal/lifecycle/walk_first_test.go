@@ -6,15 +6,15 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// honours tells whether an access token is good that was issued from a token of that revision, in the
-// words of the issue: the key is not revoked, and firstRevision <= revision <= the current revision.
-// The access tokens of a first token are good before it is on record.
+// honours reports whether an access token that was issued from a token of that revision is accepted: the key is not revoked,
+// and firstRevision <= revision <= the current revision. The access tokens of a first token are accepted before it is
+// recorded.
 func (w *world) honours(revision int64) bool {
 	status := &w.key.Status
 	return status.RevokedAt == nil && !w.key.Spec.Revoked && status.FirstRevision <= revision && revision <= max(status.Revision, 1)
 }
 
-// bury notes that all tokens of the key that anybody can have are to stay refused, but for one.
+// bury notes that all tokens of the key that a client can have must stay refused, except one.
 func (w *world) bury(but string) {
 	for hash := range w.out {
 		if token := w.tokens[hash]; token != nil && token.uid == w.key.UID && hash != but {
@@ -23,8 +23,7 @@ func (w *world) bury(but string) {
 	}
 }
 
-// checkFirstRevision holds the first revision that a write of the manager leaves against what was asked for
-// when it looked.
+// checkFirstRevision checks the first revision after a write of the manager against the requests that it observed.
 func (w *world) checkFirstRevision(o *observation, plan *Plan, before *v1alpha1.JWTRefreshKeyStatus) {
 	after := &w.key.Status
 	if before.RevokedAt == nil && after.RevokedAt != nil {
@@ -52,7 +51,7 @@ func (w *world) checkFirstRevision(o *observation, plan *Plan, before *v1alpha1.
 	w.checkBuried()
 }
 
-// checkBuried: nothing that was issued before an end comes to life again.
+// checkBuried checks that no token that was issued before an end is accepted again.
 func (w *world) checkBuried() {
 	for hash := range w.buried {
 		token := w.tokens[hash]
@@ -63,7 +62,7 @@ func (w *world) checkBuried() {
 	}
 }
 
-// nextRevision is the revision that a plan is to make. One that may have been given out is never given again.
+// nextRevision returns the revision that a plan mints. A revision that may have been handed out is never used again.
 func (w *world) nextRevision(plan *Plan) int64 {
 	status := &w.key.Status
 	if plan.Line == IssueFirst {
@@ -72,7 +71,7 @@ func (w *world) nextRevision(plan *Plan) int64 {
 	return max(status.Revision, status.FirstRevision, 1) + 1
 }
 
-// holdsToken tells whether our Secret holds a token of any kind.
+// holdsToken reports whether the key's Secret holds a token of any kind.
 func (w *world) holdsToken() bool {
 	secret := w.secrets[SecretName(w.key)]
 	return secret != nil && secret.stateFor(w.key) == SecretOwn && (secret.token != "" || secret.access != nil)

@@ -10,11 +10,10 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// mostRounds is how often a key is looked at until it rests: retire, advance, write, and once more.
+// mostRounds bounds the reconciliations until a key rests: retire, advance, write, and once more.
 const mostRounds = 8
 
-// settle lets the manager work undisturbed until it has nothing more to write, and holds the place where
-// it comes to rest against the world.
+// settle reconciles without interference until the manager writes nothing more, and checks the result against the world.
 func (w *world) settle() {
 	steady := w.unsteady
 	w.unsteady = false
@@ -23,7 +22,7 @@ func (w *world) settle() {
 		before := w.writes
 		plan, err := w.reconcile()
 		if err != nil {
-			w.fail("undisturbed, and yet: %v", err)
+			w.fail("failed without interference: %v", err)
 		}
 		if w.writes == before {
 			w.counts.settled++
@@ -47,7 +46,7 @@ func (w *world) checkRest(plan *Plan) {
 	w.checkNothingBeforeNext(plan)
 }
 
-// checkNothingBeforeNext asks at some moment before Next: there nothing may be decided otherwise.
+// checkNothingBeforeNext checks that Decide returns the same at a random time before Next.
 func (w *world) checkNothingBeforeNext(plan *Plan) {
 	span := 30000 * time.Hour
 	if !plan.Next.IsZero() {
@@ -59,11 +58,11 @@ func (w *world) checkNothingBeforeNext(plan *Plan) {
 	was, is := outcomeOf(plan), outcomeOf(&later)
 	was.Next, is.Next = "", ""
 	if was != is {
-		w.fail("Next is %s, and already at %s the plan is another:\n%s", sinceT0(plan.Next), sinceT0(moment), cmp.Diff(was, is))
+		w.fail("Next is %s, and the plan differs already at %s:\n%s", sinceT0(plan.Next), sinceT0(moment), cmp.Diff(was, is))
 	}
 }
 
-// checkReason finds out from the world what the condition Ready should say.
+// checkReason checks the condition Ready against the reason that follows from the world.
 func (w *world) checkReason() {
 	reason, isReady := w.readyReason()
 	w.counts.reasons[reason]++
@@ -137,7 +136,7 @@ func (w *world) wantedOfSecret(due dues) []string {
 	}
 }
 
-// isAsItShould tells whether a Secret of ours needs no write, while its token lives.
+// isAsItShould reports whether a Secret of the key needs no write while its token is valid.
 func (w *world) isAsItShould(secret *storedSecret) bool {
 	if w.usedUp() {
 		return true
@@ -155,13 +154,13 @@ func (w *world) isAsItShould(secret *storedSecret) bool {
 	return w.now.Before(a.expiresAt.Add(-w.accessLifetime()/3).Truncate(time.Second)) || !a.expiresAt.Before(w.key.Status.ExpiresAt.Time)
 }
 
-// usedUp: the Secret of a one-time token is not kept after the first use.
+// usedUp reports whether the one-time token for the Secret was used, after which the Secret holds none.
 func (w *world) usedUp() bool {
 	status := &w.key.Status
 	return w.mode() == v1alpha1.RotationOneTimeUse && status.LastUsedRevision > 0 && status.LastUsedRevision >= status.Revision-1
 }
 
-// invalid tells whether the spec is one that admission should not have let through.
+// invalid reports whether admission should have refused the spec.
 func (w *world) invalid() bool {
 	spec := &w.key.Spec
 	_, iss := spec.Claims["iss"]
@@ -173,8 +172,8 @@ func (w *world) invalid() bool {
 	return iss || !known || access || scope || w.lifetime() < time.Minute || w.renewBefore() < time.Second || w.renewBefore() >= w.lifetime()
 }
 
-// checkSecretAtRest: Ready means that the Secret holds the current token, and that it is accepted; what is
-// over stands in no Secret of ours.
+// checkSecretAtRest checks that Ready means that the Secret holds the current token and that it is accepted, and that no
+// Secret of the key holds a token that has ended.
 func (w *world) checkSecretAtRest() {
 	reason, isReady := w.readyReason()
 	name := SecretName(w.key)
@@ -189,7 +188,7 @@ func (w *world) checkSecretAtRest() {
 		case !w.served(current) && !w.excused(current):
 			w.fail("Ready, and the current token is not granted")
 		case name != "" && !w.usedUp() && (!own || !w.isAsItShould(secret)):
-			w.fail("Ready, and the Secret is not as it should be: %+v", secret)
+			w.fail("Ready, and the Secret differs from the wanted one: %+v", secret)
 		}
 	}
 	over := status.RevokedAt != nil || !w.beforeEnd() || (status.Revision > 0 && status.ExpiresAt != nil && !w.now.Before(status.ExpiresAt.Time))
@@ -206,7 +205,7 @@ func (w *world) checkSecretAtRest() {
 	w.checkEnded()
 }
 
-// heldByOwn is the token that a Secret of ours holds.
+// heldByOwn returns the token in the key's Secret.
 func (w *world) heldByOwn(secret *storedSecret) *storedToken {
 	if secret == nil || secret.stateFor(w.key) != SecretOwn {
 		return nil
@@ -214,13 +213,13 @@ func (w *world) heldByOwn(secret *storedSecret) *storedToken {
 	return w.tokens[secret.token]
 }
 
-// excused: a one-time token takes up what is changed with its next use, and the policy of an earlier issuer is
-// not looked at.
+// excused reports whether a difference from spec is allowed: a one-time token takes over changes with its next use, and the
+// policy of an earlier issuer does not count.
 func (w *world) excused(token *storedToken) bool {
 	return w.mode() == v1alpha1.RotationOneTimeUse || (w.fromEarlier(token) && w.ringHolds(token.terms.Issuer, token.KeyID))
 }
 
-// checkEnded: what rotate-now, or an end of the key, takes away while nothing can be made stays away for good.
+// checkEnded checks that tokens that rotate-now or the absolute end ended, while no new one could be minted, stay ended.
 func (w *world) checkEnded() {
 	status := &w.key.Status
 	asked := status.Revision > 0 && (w.annotationAsks(v1alpha1.AnnotationRotateNow) || !w.beforeEnd())
@@ -229,7 +228,7 @@ func (w *world) checkEnded() {
 			continue
 		}
 		if asked {
-			w.fail("%s was to end, and is in the line still", jti)
+			w.fail("%s had to end, and is still in the line", jti)
 		}
 		if w.ended[jti] {
 			w.fail("%s came back", jti)
@@ -242,8 +241,8 @@ func (w *world) checkEnded() {
 	}
 }
 
-// checkOverdue: no superseded token is listed whose time is over, whatever keeps the key from being ready, once the
-// current one can be read.
+// checkOverdue checks that status lists no superseded token that is due to retire, with any obstacle, once clients can read
+// the current one.
 func (w *world) checkOverdue(own bool) {
 	status := &w.key.Status
 	name := SecretName(w.key)
@@ -257,7 +256,7 @@ func (w *world) checkOverdue(own bool) {
 	}
 }
 
-// checkOthersAtRest: Secrets under earlier names stay exactly as long as somebody may need them.
+// checkOthersAtRest checks that Secrets under earlier names stay exactly as long as a client may need them.
 func (w *world) checkOthersAtRest() {
 	issuer := w.issuers[IssuerName(w.key)]
 	for name, secret := range w.secrets {
@@ -269,7 +268,7 @@ func (w *world) checkOthersAtRest() {
 		listed := alive && secret.token != "" && (issuer == nil || !issuer.found || !issuer.ready ||
 			w.key.Status.Revision == 0 || (w.inLine(token) && w.now.Before(token.ExpiresAt)))
 		if !listed || w.renameIsOver() {
-			w.fail("the Secret under the earlier name %s is still there", name)
+			w.fail("the Secret under the earlier name %s still exists", name)
 		}
 	}
 }

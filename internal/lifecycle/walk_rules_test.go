@@ -12,11 +12,11 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 )
 
-// dues are the causes for which a new revision may be made now, and those for which it must, if nothing
-// stands in the way. They differ by the jitter of a renewal.
+// dues are the causes for which a new revision may be minted now, and those for which it must be, without obstacles. They
+// differ by the jitter of a renewal.
 type dues struct{ may, must []Cause }
 
-// due finds the causes in the world itself, and not in what Decide is shown of it.
+// due computes the causes from the world, and not from the Observed for Decide.
 func (w *world) due() (d dues) {
 	status, spec := &w.key.Status, &w.key.Spec
 	oneTime := w.mode() == v1alpha1.RotationOneTimeUse
@@ -53,13 +53,13 @@ func (w *world) due() (d dues) {
 	return d
 }
 
-// fromEarlier tells whether a token was made by an issuer that the key does not name now.
+// fromEarlier reports whether an issuer that the key no longer names signed a token.
 func (w *world) fromEarlier(token *storedToken) bool {
 	issuer := w.issuers[IssuerName(w.key)]
 	return issuer != nil && issuer.found && issuer.url != token.terms.Issuer
 }
 
-// missing tells whether a token is to be in the Secret, and is not.
+// missing reports whether the Secret must hold a token and does not.
 func (w *world) missing(token *storedToken) bool {
 	name := SecretName(w.key)
 	secret := w.secrets[name]
@@ -89,7 +89,7 @@ func (w *world) asked() bool {
 	return w.annotationAsks(v1alpha1.AnnotationRotate) || w.annotationAsks(v1alpha1.AnnotationRotateNow)
 }
 
-// saysOther tells whether spec wants another content of a token than it has.
+// saysOther reports whether spec requires another content of a token.
 func (w *world) saysOther(token *storedToken) bool {
 	spec, terms := &w.key.Spec, &token.terms
 	wanted, scope := spec.Subject, ""
@@ -118,7 +118,7 @@ func (w *world) saysOther(token *storedToken) bool {
 		terms.ServiceAccount != binding.ServiceAccountName || terms.JWKThumbprint != binding.JWKThumbprint
 }
 
-// lastsOther tells whether a token is longer than it may be, or shorter than it would be made.
+// lastsOther reports whether a token is longer than allowed, or shorter than a new one would be.
 func (w *world) lastsOther(token *storedToken) bool {
 	full := token.CreatedAt.Add(w.lifetime())
 	most := full
@@ -128,12 +128,12 @@ func (w *world) lastsOther(token *storedToken) bool {
 	return token.ExpiresAt.After(full) || token.ExpiresAt.Before(most)
 }
 
-// retiresAtOnce are the causes that take every earlier token along.
+// retiresAtOnce are the causes that end every earlier token.
 func retiresAtOnce(cause Cause) bool {
 	return cause == CauseRotateNow || cause == CauseKeyWithdrawn || cause == CauseDistrusted
 }
 
-// checkPlan holds a plan against what it was made from.
+// checkPlan checks a plan against its observation.
 func (w *world) checkPlan(o *observation, plan *Plan) {
 	status := &o.Key.Status
 	if len(plan.Previous) > 2 {
@@ -143,7 +143,7 @@ func (w *world) checkPlan(o *observation, plan *Plan) {
 		w.counts.advances++
 		w.counts.causes[plan.Cause]++
 		if !slices.Contains(o.due.may, plan.Cause) {
-			w.fail("a rotation for %s, and what calls for one is %v", plan.Cause, o.due.may)
+			w.fail("a rotation for %s, and the causes are %v", plan.Cause, o.due.may)
 		}
 	}
 	if plan.Line == IssueFirst && (status.Revision != 0 || status.RevokedAt != nil) {
@@ -157,15 +157,15 @@ func (w *world) checkPlan(o *observation, plan *Plan) {
 		w.fail("a write of the Secret in state %d, immutable %v", o.Secret.State, o.Secret.Immutable)
 	}
 	if !plan.Next.IsZero() && !plan.Next.After(w.now) {
-		w.fail("to be looked at again at %s, which is over", plan.Next)
+		w.fail("Next is %s, which has passed", plan.Next)
 	}
 	if v := plan.Verdict; !plan.Ignore && !plan.KeepStatus && (v.Reason == "" || v.Message == "" || (!v.Ready && v.Stalled == (v.Reconciling != ""))) {
 		w.fail("verdict %+v", v)
 	}
 }
 
-// checkStatusWrite holds what a write of status did to the line. held is the token in the Secret, if
-// it was accepted before.
+// checkStatusWrite checks the change of the line by a write of status. held is the token in the Secret, if it was accepted
+// before.
 func (w *world) checkStatusWrite(o *observation, plan *Plan, before *v1alpha1.JWTRefreshKeyStatus, held *storedToken) {
 	after := &w.key.Status
 	made := plan.Line == IssueFirst || plan.Line == AdoptFound || plan.Line == AdvanceLine
@@ -175,16 +175,16 @@ func (w *world) checkStatusWrite(o *observation, plan *Plan, before *v1alpha1.JW
 	w.checkFirstRevision(o, plan, before)
 	atOnce := plan.Line == RevokeLine || (plan.Line == AdvanceLine && retiresAtOnce(plan.Cause))
 	if held != nil && !w.inLine(held) && !atOnce && !w.interfered {
-		w.fail("%s stands in the Secret, and this retired it", held.JTI)
+		w.fail("%s is in the Secret, and the write retired it", held.JTI)
 	}
 	if !atOnce && before.RevokedAt == nil && !w.forged {
 		w.checkRetired(o, plan, before)
 	}
 	if plan.Line == RetireSuperseded && !w.interfered && o.Secret.State != NoSecret && o.at.Before(after.ExpiresAt.Time) && w.secrets[o.Secret.Name].token != after.TokenHash {
-		w.fail("tokens retired before the current one stands in the Secret")
+		w.fail("tokens retired before the Secret holds the current one")
 	}
 	if atOnce && len(after.Previous) > 0 {
-		w.fail("every earlier token was to go, and %d are still listed", len(after.Previous))
+		w.fail("every earlier token had to end, and %d are still listed", len(after.Previous))
 	}
 	w.checkReadiness(o, plan, before)
 	if before.RevokedAt != nil && after.RevokedAt == nil && (w.key.Spec.Revoked || (before.RevocationReason != v1alpha1.RevokedRequested && !w.asked())) {
@@ -201,19 +201,19 @@ func (w *world) checkStatusWrite(o *observation, plan *Plan, before *v1alpha1.JW
 		w.handled[annotation] = w.key.Annotations[annotation]
 	}
 	if due := w.due(); !w.interfered && len(due.must) > 0 {
-		w.fail("a token was made for %q, and at once the next is due for %v", plan.Cause, due.must)
+		w.fail("a token was minted for %q, and the next is due at once for %v", plan.Cause, due.must)
 	}
 }
 
-// checkReadiness: a write that says Ready says it of a Secret that holds a token which is accepted, before the next
-// write as after it; and no write turns Ready true that another one has to bear out.
+// checkReadiness checks that status has Ready only while the Secret holds an accepted token, before and after the next
+// write, and that no write turns Ready True before the Secret is written.
 func (w *world) checkReadiness(o *observation, plan *Plan, before *v1alpha1.JWTRefreshKeyStatus) {
 	if !plan.Verdict.Ready || plan.KeepConditions || o.Secret.State == NoSecret || w.interfered || w.usedUp() {
 		return
 	}
 	secret := w.secrets[o.Secret.Name]
 	if secret == nil || secret.stateFor(w.key) != SecretOwn || secret.token == "" {
-		w.fail("Ready, and no token to be read")
+		w.fail("Ready, and the Secret holds no token")
 	}
 	token := w.tokens[secret.token]
 	if !w.accepts(token) && !w.excused(token) {
@@ -224,8 +224,8 @@ func (w *world) checkReadiness(o *observation, plan *Plan, before *v1alpha1.JWTR
 	}
 }
 
-// overlapEnd is when a superseded token's time is over: its own end, overlap.max counted from the token after it, or
-// once the current one is in use and none of them was for overlap.quiet.
+// overlapEnd returns when a superseded token retires: at its own end, overlap.max after the next token was created, or once
+// the current one is in use and no superseded one was used for overlap.quiet.
 func (w *world) overlapEnd(status *v1alpha1.JWTRefreshKeyStatus, i int) time.Time {
 	end, since := status.Previous[i].ExpiresAt.Time, status.CreatedAt.Time
 	if w.usedOnce(status, status.Previous[i]) {
@@ -254,7 +254,7 @@ func (w *world) overlapEnd(status *v1alpha1.JWTRefreshKeyStatus, i int) time.Tim
 	return end
 }
 
-// checkRetired: nothing retires a token before its time is over.
+// checkRetired checks that no token retires early.
 func (w *world) checkRetired(o *observation, plan *Plan, before *v1alpha1.JWTRefreshKeyStatus) {
 	for i, superseded := range before.Previous {
 		token := w.byJTI[superseded.JTI]
@@ -270,11 +270,11 @@ func (w *world) checkRetired(o *observation, plan *Plan, before *v1alpha1.JWTRef
 	}
 	current := w.byJTI[before.JTI]
 	if current != nil && !w.inLine(current) && o.at.Before(current.ExpiresAt) && o.Issuer.KnowsHeldKey && w.served(current) {
-		w.fail("%s was current, and is accepted no more", current.JTI)
+		w.fail("%s was current, and is no longer accepted", current.JTI)
 	}
 }
 
-// heldAccepted is the token in the Secret, if it is accepted: one for one-time use until its first use.
+// heldAccepted returns the token in the Secret if it is accepted; a one-time token only until its first use.
 func (w *world) heldAccepted() *storedToken {
 	secret := w.secrets[SecretName(w.key)]
 	if secret == nil || secret.stateFor(w.key) != SecretOwn {
@@ -287,7 +287,7 @@ func (w *world) heldAccepted() *storedToken {
 	return token
 }
 
-// served tells whether the issuer of a token grants what it says.
+// served reports whether the issuer of a token grants its content.
 func (w *world) served(token *storedToken) bool {
 	for _, issuer := range w.issuers {
 		if issuer.url != token.terms.Issuer || !issuer.found {
@@ -302,8 +302,8 @@ func (w *world) served(token *storedToken) bool {
 	return false
 }
 
-// checkFilled: no reader of a Secret finds a token that does not work yet, or no longer. An enrolment of an issuer that
-// the key has left is the exception, while it is there to be used.
+// checkFilled checks that no reader of a Secret finds a token that is not accepted yet, or no longer. The exception is an
+// unused enrolment of an earlier issuer of the key.
 func (w *world) checkFilled(secret *storedSecret) {
 	token := w.tokens[secret.token]
 	if w.usedUp() && !w.interfered {
@@ -314,12 +314,12 @@ func (w *world) checkFilled(secret *storedSecret) {
 		w.fail("the Secret was filled with %s, which is not accepted", secret.token)
 	}
 	if a := secret.access; a != nil && !w.interfered && (a.revision < w.key.Status.FirstRevision || a.owner != w.key.UID || a.edited || !a.expiresAt.After(w.now) || a.signer != w.accessSigner()) {
-		w.fail("the Secret was left with an access token that is not good: %+v", *a)
+		w.fail("the Secret was left with an access token that is not accepted: %+v", *a)
 	}
 }
 
-// checkEmptied: only a key that is revoked or over has its Secret emptied, and one whose token was for one use. A superseded token that outlives the
-// current one, put there by hand or left by a crash, goes with it.
+// checkEmptied checks that only the Secret of a revoked or expired key is emptied, and that of a used one-time token. This
+// includes a superseded token that ends later than the current one, which a user wrote or a crash left.
 func (w *world) checkEmptied(secret *storedSecret) {
 	end := w.key.Status.ExpiresAt
 	over := end != nil && !w.now.Before(end.Time)
@@ -327,14 +327,14 @@ func (w *world) checkEmptied(secret *storedSecret) {
 		return
 	}
 	if _, isReady := w.readyReason(); isReady && !w.interfered {
-		w.fail("Ready, and the token is taken out of the Secret")
+		w.fail("Ready, and the token was removed from the Secret")
 	}
 	if token := w.tokens[secret.token]; w.accepts(token) && !w.interfered && !over {
-		w.fail("%s was taken out of the Secret, and is accepted", token.JTI)
+		w.fail("%s was removed from the Secret, and is accepted", token.JTI)
 	}
 }
 
-// checkRemoved: what a client may still read under an old name stays until it had the time to come back.
+// checkRemoved checks that a Secret under an earlier name stays until clients had time to read the new one.
 func (w *world) checkRemoved(secret *storedSecret) {
 	if token := w.tokens[secret.token]; w.accepts(token) && !w.interfered && !w.forged && !w.renamed && !w.renameIsOver() {
 		w.fail("a Secret with %s was removed too early", token.JTI)
@@ -354,7 +354,7 @@ func (w *world) renameIsOver() bool {
 	return secret != nil && secret.stateFor(w.key) == SecretOwn && secret.token == w.key.Status.TokenHash && !w.now.Before(secret.createdAt.Add(quiet))
 }
 
-// readyReason is what kubectl shows of the key.
+// readyReason returns the reason that kubectl shows for the key.
 func (w *world) readyReason() (reason string, isReady bool) {
 	ready := meta.FindStatusCondition(w.key.Status.Conditions, v1alpha1.ConditionReady)
 	if ready == nil {

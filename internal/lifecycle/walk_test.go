@@ -12,11 +12,11 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// walkSteps is how many things happen in a life.
+// walkSteps is the number of actions in a life.
 const walkSteps = 800
 
-// TestWalk leads many keys through random lives and holds the rules after every write. A life is named by its
-// seed: -run 'TestWalk/seed_17$' leads the same one again, and WALK_LIVES=20000 leads more of them.
+// TestWalk runs many keys through random lives and checks the rules after every write. The seed identifies a life:
+// -run 'TestWalk/seed_17$' repeats one, and WALK_LIVES=20000 runs more of them.
 func TestWalk(t *testing.T) {
 	lives := walkLives
 	if text := os.Getenv("WALK_LIVES"); text != "" {
@@ -46,21 +46,21 @@ func TestWalk(t *testing.T) {
 
 func last(lines []string, n int) []string { return lines[max(0, len(lines)-n):] }
 
-// walkError is what a rule was broken by.
+// walkError is the violation of a rule.
 type walkError string
 
 func (w *world) fail(format string, args ...any) {
 	panic(walkError(fmt.Sprintf(format, args...)))
 }
 
-// note is kept when a life is led again after it failed.
+// note records an action when a failed life is repeated.
 func (w *world) note(format string, args ...any) {
 	if w.tracing {
 		w.trace = append(w.trace, fmt.Sprintf("%4d %10s  ", w.counts.steps, sinceT0(w.now))+fmt.Sprintf(format, args...))
 	}
 }
 
-// live leads one life.
+// live runs one life.
 func live(seed uint64, tracing bool) (w *world, err error) {
 	w = newWorld(seed)
 	w.tracing, w.unsteady = tracing, true
@@ -79,20 +79,19 @@ func live(seed uint64, tracing bool) (w *world, err error) {
 		switch w.random.IntN(8) {
 		case 0, 1, 2, 3:
 			if _, err := w.reconcile(); err != nil && !errors.Is(err, errStopped) && !errors.Is(err, errConflict) && !errors.Is(err, errRefused) {
-				w.fail("carrying out: %v", err)
+				w.fail("apply: %v", err)
 			}
 		case 4, 5:
 			w.settle()
 		default:
-			// The manager is away, or the next thing happens before it looks.
+			// The manager does not run, or the next action happens before it reconciles.
 		}
 	}
 	w.settle()
 	return w, nil
 }
 
-// checkCoverage sees to it that the walks went everywhere: each check decided, each cause made a
-// token, each reason was come to rest with.
+// checkCoverage checks that the walks covered each check, each cause of a rotation and each reason at rest.
 func checkCoverage(t *testing.T, results []counts) {
 	t.Helper()
 	total := counts{claims: map[string]int{}, checks: map[string]int{}, reasons: map[string]int{}, causes: map[Cause]int{}}
@@ -114,14 +113,14 @@ func checkCoverage(t *testing.T, results []counts) {
 		return
 	}
 	for _, check := range checks {
-		// Sessions are not issued by the controller, and have a table of their own.
+		// The controller does not issue sessions; they have a table of their own.
 		if total.checks[check.name] == 0 && check.name != "key is being deleted" && !strings.HasPrefix(check.name, "session ") {
-			t.Errorf("no walk came to the check %q", check.name)
+			t.Errorf("no walk reached the check %q", check.name)
 		}
 	}
 	for _, outcome := range []string{claimed, forestalled, kept, retried, rolledOver, reused, refused} {
 		if total.claims[outcome] == 0 {
-			t.Errorf("no walk came to a one-time use that is %s", outcome)
+			t.Errorf("no walk reached a one-time use that is %s", outcome)
 		}
 	}
 	for _, reason := range []string{
@@ -130,12 +129,12 @@ func checkCoverage(t *testing.T, results []counts) {
 		v1alpha1.ReasonSecretConflict, v1alpha1.ReasonSecretImmutable, v1alpha1.ReasonInvalidSpec,
 	} {
 		if total.reasons[reason] == 0 {
-			t.Errorf("no walk came to rest with %s", reason)
+			t.Errorf("no walk settled with %s", reason)
 		}
 	}
 	for _, cause := range []Cause{CauseKeyWithdrawn, CauseDistrusted, CauseRotateNow, CauseRotate, CauseReinstated, CauseTokenLost, CauseSpecChanged, CauseRenewalDue} {
 		if total.causes[cause] == 0 {
-			t.Errorf("no walk made a token for %s", cause)
+			t.Errorf("no walk minted a token for %s", cause)
 		}
 	}
 }

@@ -14,45 +14,43 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 )
 
-// world is a cluster in memory, as far as one key is concerned: the key, Secrets under a few names, two
-// issuers with their rings, a namespace, a clock. It plays the controllers' part around Decide: observing and
-// carrying out, without any code of theirs.
+// world is a cluster in memory for one key: the key, Secrets under a few names, two issuers with their rings, a namespace
+// and a clock. It observes and applies plans like the controllers, without their code.
 type world struct {
 	random *rand.Rand
 	now    time.Time
-	// device: the key is a device's, with tokens for one use, most of its life.
+	// device is true if the key has one-time tokens for most of its life.
 	device bool
 
 	key     *v1alpha1.JWTRefreshKey
 	version int
 	objects int
-	// handled are the values of the annotations as of the last token made.
+	// handled are the values of the annotations when the last token was minted.
 	handled map[string]string
-	// forged: somebody wrote into the line, and no token was made since.
+	// forged is true if another client changed the line and no token was minted since.
 	forged bool
 
 	secrets   map[string]*storedSecret
 	issuers   map[string]*storedIssuer
 	namespace Namespace
-	// tokens are all refresh tokens ever made, by hash and by jti.
+	// tokens are all refresh tokens that were minted, by hash and by jti.
 	tokens, byJTI map[string]*storedToken
 	kids          int
 
-	// under are the claims of one-time tokens that were decided and have not arrived, and uses what came
-	// of those that have, by jti.
+	// under are the claims of one-time tokens that have not arrived yet, and uses the results of those that have, by jti.
 	under []claim
 	uses  map[string]use
 
-	// ended are the tokens that somebody asked to be ended while none could follow: they never come back.
+	// ended are the tokens that ended on request while no new one could be minted: they stay ended.
 	ended map[string]bool
-	// out are the tokens that were on record or in a Secret, by hash, and buried those that must stay refused
-	// with all that was issued from them.
+	// out are the tokens that were recorded or in a Secret, by hash, and buried those that must stay refused, with all
+	// access tokens that were issued from them.
 	out, buried map[string]bool
 
-	// unsteady lets the manager stop, and others act, between two writes.
+	// unsteady lets the manager stop, and other clients act, between two writes.
 	unsteady   bool
 	interfered bool
-	// renamed: when the manager last looked, the time of a Secret under an earlier name was over.
+	// renamed is true if, at the last reconciliation, a Secret under an earlier name was due for deletion.
 	renamed bool
 	writes  int
 	next    time.Time
@@ -62,7 +60,7 @@ type world struct {
 	trace   []string
 }
 
-// counts are what a walk came across, so that a walk that comes across nothing is noticed.
+// counts are the coverage of a walk, so that the test fails for a walk that covers nothing.
 type counts struct {
 	steps, writes, stops, interferences, settled, advances int
 	claims                                                 map[string]int
@@ -85,7 +83,7 @@ type storedSecret struct {
 	createdAt time.Time
 	token     string
 	access    *storedAccess
-	// dressing is all that is not a token.
+	// dressing is everything except the tokens.
 	dressing string
 }
 
@@ -94,7 +92,7 @@ type storedAccess struct {
 	expiresAt time.Time
 	edited    bool
 	signer    string
-	// revision is that of the refresh token, and 0 where an earlier release made it.
+	// revision is that of the refresh token, and 0 if an earlier release minted it.
 	revision int64
 }
 
@@ -105,7 +103,7 @@ type storedIssuer struct {
 	access       time.Duration
 	signer       string
 	ring         []string
-	// accessSigner is empty while the access ring has no key that may sign.
+	// accessSigner is the active access key; empty while the access ring has no key that may sign.
 	accessSigner string
 }
 
@@ -134,7 +132,7 @@ func newWorld(seed uint64) *world {
 	return w
 }
 
-// policies from the widest to none.
+// policies from the widest to one that grants nothing.
 var policies = func() map[string]*policy.Policy {
 	all := v1alpha1.PolicyRule{
 		Audiences: []string{"**"}, Scopes: []string{"*"}, Claims: []string{"email", "tier"}, Subjects: []string{"shop:*"}, MaxLifetime: duration(maxLifetime),
@@ -159,7 +157,7 @@ func (w *world) newSigner(issuer *storedIssuer) {
 	issuer.ring = append(slices.Clip(issuer.ring), issuer.signer)
 }
 
-// createKey makes the key, or makes it again under the same name.
+// createKey creates the key, or creates it again under the same name.
 func (w *world) createKey() {
 	w.objects++
 	w.version++
@@ -170,7 +168,7 @@ func (w *world) createKey() {
 	w.key, w.forged, w.handled = key, false, map[string]string{}
 }
 
-// madeGood has a spec that nothing is wrong with.
+// madeGood sets a valid spec.
 func (w *world) madeGood() *v1alpha1.JWTRefreshKey {
 	key := settled().Key
 	if w.device {
@@ -179,7 +177,7 @@ func (w *world) madeGood() *v1alpha1.JWTRefreshKey {
 	return key
 }
 
-// edit changes the key as the API server would.
+// edit changes the key like the API server.
 func (w *world) edit(change func(*v1alpha1.JWTRefreshKey)) {
 	w.key = w.key.DeepCopy()
 	change(w.key)
@@ -187,7 +185,7 @@ func (w *world) edit(change func(*v1alpha1.JWTRefreshKey)) {
 	w.version++
 }
 
-// observation is what was seen, and the version of the key that it was seen on.
+// observation is the observed state, and the version of the key at that time.
 type observation struct {
 	Observed
 	version int
@@ -241,7 +239,7 @@ func (w *world) observeLine(o *observation) {
 	}
 }
 
-// contentOf is the token that status.content describes.
+// contentOf returns the token that status.content describes.
 func (w *world) contentOf(status *v1alpha1.JWTRefreshKeyStatus) *storedToken {
 	var content struct{ JTI string }
 	if status.Content == nil || json.Unmarshal(status.Content.Raw, &content) != nil {
@@ -278,11 +276,11 @@ func (w *world) observeSecret(o *observation) {
 			o.Secret.AccessWithdrawn = w.accessSigner() != secret.access.signer
 		}
 	}
-	mine := o.Secret.State == SecretOwn || o.Secret.State == SecretMissing
+	own := o.Secret.State == SecretOwn || o.Secret.State == SecretMissing
 	switch {
-	case status.Revision > 0 && mine && o.Held != nil && o.Issuer.KnowsHeldKey && !o.Held.KeyGone && o.Secret.TokenHash != status.TokenHash:
+	case status.Revision > 0 && own && o.Held != nil && o.Issuer.KnowsHeldKey && !o.Held.KeyGone && o.Secret.TokenHash != status.TokenHash:
 		if w.contentOf(status).Hash != status.TokenHash {
-			o.Held, o.Distrust = nil, "the content does not give the token on record"
+			o.Held, o.Distrust = nil, "the content does not produce the recorded token"
 		}
 	case status.Revision == 0 && o.Secret.State == SecretOwn && o.Issuer.Ready:
 		if token := w.tokens[secret.token]; token != nil && token.uid == o.Key.UID && token.Revision == 1 && token.terms.Issuer == o.Issuer.URL &&
@@ -292,7 +290,7 @@ func (w *world) observeSecret(o *observation) {
 	}
 }
 
-// accessSigner is the access key of the issuer in force.
+// accessSigner returns the active access key of the key's issuer.
 func (w *world) accessSigner() string {
 	if issuer := w.issuers[IssuerName(w.key)]; issuer != nil && issuer.found {
 		return issuer.accessSigner
@@ -327,13 +325,13 @@ func retains(key *v1alpha1.JWTRefreshKey) bool {
 	return key.Spec.Secret != nil && key.Spec.Secret.DeletionPolicy == v1alpha1.DeletionRetain
 }
 
-// accepts tells whether the token service accepts a token, in the words of I1 and I2 of docs/architecture.md.
+// accepts reports whether the token service accepts a token, by the rules of the contract.
 func (w *world) accepts(token *storedToken) bool {
 	return token != nil && w.inLine(token) && !w.key.Spec.Revoked && w.now.Before(token.ExpiresAt) && w.beforeEnd() &&
 		w.ringHolds(token.terms.Issuer, token.KeyID) && w.issuerGrants()
 }
 
-// inLine is the part of it that the operator's own writes decide.
+// inLine reports whether status records the token as one of the line, which only the operator's writes decide.
 func (w *world) inLine(token *storedToken) bool {
 	status := &w.key.Status
 	if token == nil || token.uid != w.key.UID || status.RevokedAt != nil || token.Revision < status.FirstRevision {

@@ -213,7 +213,7 @@ func TestOneNamespaceDoesNotStopTheOthers(t *testing.T) {
 		pulse.Step(time.Minute)
 		select {
 		case err := <-ended:
-			expectRefusal(t, err, "namespace billing can be worked on now")
+			expectRefusal(t, err, "the manager can watch namespace billing now")
 			return true, ""
 		default:
 			return false, "the manager still runs"
@@ -229,7 +229,7 @@ func startConfined(t *testing.T) (ended <-chan error, pulse *clocktesting.FakeCl
 	t.Helper()
 	pulse = clocktesting.NewFakeClock(time.Unix(0, 0))
 	mgr, err := controllers.NewManager(managerConfig(t), ctrl.Options{Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"}},
-		controllers.Options{Namespace: apiserver.Namespace, Namespaces: listed, Pulse: pulse, SeveralInProcess: true})
+		controllers.Options{Namespace: apiserver.Namespace, Namespaces: listed, Ticker: pulse, SeveralInProcess: true})
 	if err != nil {
 		t.Fatal(err)
 	}
