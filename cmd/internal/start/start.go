@@ -18,17 +18,17 @@ import (
 )
 
 // KubeconfigUsage describes the flag that RestConfig is for.
-const KubeconfigUsage = "how to reach the API server; when empty: as a pod of its cluster"
+const KubeconfigUsage = "path of the kubeconfig file; when empty: the configuration of a pod in the cluster"
 
 // NamespacesUsage describes the flag that CheckNamespaces is for.
-const NamespacesUsage = "the namespaces whose keys are worked on, separated by commas; a Role in each is enough for it. Default: all of the cluster"
+const NamespacesUsage = "the namespaces whose refresh keys are served, separated by commas; each needs only a Role. Default: all namespaces"
 
 // CheckNamespaces refuses what is no name of a namespace. An empty one among others would stand for
 // all of them.
 func CheckNamespaces(names []string) error {
 	for _, name := range names {
 		if said := content.IsDNS1123Label(name); len(said) > 0 {
-			return fmt.Errorf("--namespaces: %q is no name of a namespace: %s", name, strings.Join(said, "; "))
+			return fmt.Errorf("--namespaces: %q is not a valid namespace name: %s", name, strings.Join(said, "; "))
 		}
 	}
 	return nil
