@@ -71,17 +71,17 @@ const tokenMethod = "POST"
 
 func (s *Service) proveKey(issuer *registry.Issuer, proofs []string) (proven, error) {
 	if len(proofs) != 1 {
-		return proven{}, errProof("There is more than one DPoP header.")
+		return proven{}, errProof("The request has more than one DPoP header.")
 	}
 	proof, err := token.ParseProof(proofs[0])
 	if err != nil {
 		return proven{}, errProof("The DPoP proof is malformed, or its key, algorithm or signature is not accepted.")
 	}
 	if proof.MadeFor(tokenMethod, issuer.TokenEndpoints) != nil {
-		return proven{}, errProof("The DPoP proof is for another method or URL than this endpoint's; htu is the token_endpoint of the metadata.")
+		return proven{}, errProof("The DPoP proof is for another method or URL; htu must be the token_endpoint of the metadata.")
 	}
 	if proof.MadeWithin(nonceFor, s.clock.Now()) != nil {
-		return proven{}, errProof("The DPoP proof was not made at this time.")
+		return proven{}, errProof("The iat of the DPoP proof is too far from the current time; check the client's clock.")
 	}
 	end, good, err := s.nonces.end(issuer.Rings, proof.Nonce)
 	if err != nil {
@@ -116,7 +116,7 @@ func (s *Service) spend(client *proven) error {
 	}
 	err := s.replays.use(client.proof, client.proofEnd)
 	if errors.Is(err, errReplayed) {
-		return errProof("The DPoP proof was used before; make one for each request.")
+		return errProof("The DPoP proof was used before; make a new proof for each request.")
 	}
 	return err
 }
@@ -134,12 +134,12 @@ func (p *proven) holds(claims *token.Claims, binding *v1alpha1.BindingSpec) erro
 	for _, name := range [...]string{claims.ServiceAccount, binding.ServiceAccountName} {
 		// The namespace is always the key's own: nobody else's ServiceAccount can be named.
 		if name != "" && (p.account == nil || p.account.Namespace != claims.Object.Namespace || p.account.Name != name) {
-			return oauth.Refuse(oauth.InvalidClient, "The refresh token is bound to a ServiceAccount, whose token for this issuer has to come along as client assertion.")
+			return oauth.Refuse(oauth.InvalidClient, "The refresh token is bound to a ServiceAccount; send the ServiceAccount's token for this issuer as client_assertion.")
 		}
 	}
 	for _, thumbprint := range [...]string{claims.JWKThumbprint, binding.JWKThumbprint} {
 		if thumbprint != "" && p.thumbprint != thumbprint {
-			return errProof("The refresh token is bound to a key, and needs a DPoP proof by it.")
+			return errProof("The refresh token is bound to a client key; send a DPoP proof signed with that key.")
 		}
 	}
 	return nil

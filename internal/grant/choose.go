@@ -78,7 +78,7 @@ func (s *Service) IssuerOfLogin(place registry.Place, subjectToken string) (*reg
 		return owner, nil
 	}
 	return nil, oauth.Refuse(oauth.InvalidRequest,
-		"Several issuers share this URL, and the request does not say which of them is meant: sign in at the token endpoint below the issuer's own url.")
+		"Several issuers share this URL, and the request does not name one of them: sign in at the token endpoint below the issuer's own url.")
 }
 
 // admits tells whether a subject token may be one for the issuer: an id_token of one of its providers, for one of that provider's

@@ -72,7 +72,7 @@ func (s *Service) Exchange(ctx context.Context, issuer *registry.Issuer, request
 
 // errSubjectToken is of RFC 8693 §2.2.2.
 func errSubjectToken() *oauth.Error {
-	return oauth.Refuse(oauth.InvalidRequest, "The subject_token is not one that is accepted here.")
+	return oauth.Refuse(oauth.InvalidRequest, "The subject_token is not accepted by this issuer.")
 }
 
 func (r *ExchangeRequest) check() error {
@@ -82,13 +82,13 @@ func (r *ExchangeRequest) check() error {
 	case r.SubjectTokenType == "":
 		return oauth.Refuse(oauth.InvalidRequest, "subject_token_type is missing.")
 	case r.SubjectTokenType != oauth.TypeJWT && r.SubjectTokenType != oauth.TypeIDToken:
-		return oauth.Refuse(oauth.InvalidRequest, "subject_token_type is "+oauth.TypeJWT+" or "+oauth.TypeIDToken+".")
+		return oauth.Refuse(oauth.InvalidRequest, "subject_token_type must be "+oauth.TypeJWT+" or "+oauth.TypeIDToken+".")
 	case (r.ActorToken == "") != (r.ActorTokenType == ""):
-		return oauth.Refuse(oauth.InvalidRequest, "actor_token and actor_token_type go together.")
+		return oauth.Refuse(oauth.InvalidRequest, "actor_token and actor_token_type must be sent together.")
 	case r.ActorToken != "":
-		return oauth.Refuse(oauth.InvalidRequest, "Nobody acts for another here: leave actor_token out.")
+		return oauth.Refuse(oauth.InvalidRequest, "Delegation is not supported: leave actor_token out.")
 	case r.RequestedTokenType != "" && r.RequestedTokenType != oauth.TypeAccessToken:
-		return oauth.Refuse(oauth.InvalidRequest, "requested_token_type is "+oauth.TypeAccessToken+", or left out.")
+		return oauth.Refuse(oauth.InvalidRequest, "requested_token_type must be "+oauth.TypeAccessToken+" or left out.")
 	default:
 		return nil
 	}
@@ -134,11 +134,11 @@ type PasswordRequest struct {
 func (s *Service) Password(ctx context.Context, issuer *registry.Issuer, request *PasswordRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
 	switch {
 	case issuer.Login.Passwords == "":
-		return nil, oauth.Refuse(oauth.UnsupportedGrantType, "This issuer does not offer the grant.")
+		return nil, oauth.Refuse(oauth.UnsupportedGrantType, "This issuer does not offer the password grant.")
 	case request.Username == "" || request.Password == "":
-		return nil, oauth.Refuse(oauth.InvalidRequest, "username and password are both needed.")
+		return nil, oauth.Refuse(oauth.InvalidRequest, "username and password are both required.")
 	case len(request.Password) > identity.MaxPassword:
-		return nil, oauth.Refuse(oauth.InvalidRequest, "A password has at most 72 bytes.")
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The password must be at most 72 bytes.")
 	}
 	if err := s.registry.Fresh(); err != nil {
 		return nil, err
@@ -146,7 +146,7 @@ func (s *Service) Password(ctx context.Context, issuer *registry.Issuer, request
 	err := s.passwords.Verify(ctx, issuer.Login.Passwords, request.Username, request.Password, request.Address)
 	switch {
 	case errors.Is(err, identity.ErrTooMany):
-		return nil, oauth.TooMany("There were too many attempts for this user or from this address.")
+		return nil, oauth.TooMany("Too many attempts for this user or from this address; try again later.")
 	case errors.Is(err, identity.ErrRefused):
 		return nil, oauth.Refuse(oauth.InvalidGrant, "The user name or the password is wrong.")
 	case err != nil:
@@ -163,7 +163,7 @@ func (r *LoginRequest) audience() (string, error) {
 	case len(named) == 0:
 		return "", oauth.Refuse(oauth.InvalidRequest, "audience is missing: name the API that the tokens are for.")
 	case len(named) > 1:
-		return "", oauth.Refuse(oauth.InvalidTarget, "The tokens of one login are for one API.")
+		return "", oauth.Refuse(oauth.InvalidTarget, "The tokens of one login are for one API: name only one audience.")
 	default:
 		return named[0], nil
 	}

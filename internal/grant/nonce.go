@@ -48,7 +48,7 @@ func newNonces(clock clock.PassiveClock) (*nonces, error) {
 func (n *nonces) fresh(rings *keyring.Rings) (string, error) {
 	keys := refreshKeys(rings)
 	if len(keys) == 0 {
-		return "", fmt.Errorf("%w: there is no key to make a nonce with", registry.ErrUnavailable)
+		return "", fmt.Errorf("%w: the issuer has no signing key to derive a nonce from", registry.ErrUnavailable)
 	}
 	// Any would do. That which signs is known to every replica already, and one that is to follow it
 	// nearly always.

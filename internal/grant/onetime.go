@@ -52,7 +52,7 @@ func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
 		}
 		// The table is of one-time tokens only: by it a superseded token of another mode would end the line.
 		if !lifecycle.OneTime(e.key) {
-			return "", unavailable("spec.rotation.mode of the key was changed, and this replica learns of it now")
+			return "", unavailable("the replica's view of spec.rotation.mode was outdated")
 		}
 		// Before a reuse is seen in it: a thief without the proof does not end the line.
 		if err := e.proven.holds(e.claims, e.key.Spec.Binding); err != nil {
@@ -70,7 +70,7 @@ func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
 			return next, err
 		}
 	}
-	return "", fmt.Errorf("%w: the key changes too often", registry.ErrUnavailable)
+	return "", fmt.Errorf("%w: the refresh key changes too often", registry.ErrUnavailable)
 }
 
 // readAgain reads the key of a one-time token at the API server. Where a write was lost it reads at this moment; for a
@@ -102,7 +102,7 @@ func (s *Service) answerOnce(ctx context.Context, e *exchange, answer lifecycle.
 	case lifecycle.OneTimeUnrecorded:
 		return "", fmt.Errorf("%w: the first token is not on record yet", registry.ErrUnavailable)
 	case lifecycle.OneTimeWaits:
-		return "", fmt.Errorf("%w: the token cannot be followed before a superseded one is out of its retryGrace", registry.ErrUnavailable)
+		return "", fmt.Errorf("%w: the token cannot be followed before the retryGrace of a superseded token ends", registry.ErrUnavailable)
 	case lifecycle.OneTimeUnknown:
 		return "", fmt.Errorf("%w: the record does not say when the token was followed", registry.ErrUnavailable)
 	default:
@@ -162,7 +162,7 @@ func (s *Service) advance(ctx context.Context, e *exchange) (string, error) {
 	}
 	signer, err := e.issuer.Rings.Signer(keyring.Refresh)
 	if err != nil {
-		return "", unavailable("no refresh key of the issuer signs now")
+		return "", unavailable("the issuer has no active refresh signing key")
 	}
 	compact, made, err := line.Mint(e.key, &mint, s.newID(), signer)
 	if err != nil {
@@ -232,5 +232,5 @@ func (s *Service) goodOnce(ctx context.Context, issuer *registry.Issuer, claims 
 			return answer.Good(), nil
 		}
 	}
-	return false, unavailable("a key that was just read is to be read again")
+	return false, unavailable("the refresh key was just read, and the decision requires another read")
 }

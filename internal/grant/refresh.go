@@ -88,7 +88,7 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	signer, err := e.issuer.Rings.Signer(keyring.Access)
 	if err != nil {
 		// The next key is published, and waits until every verifier knows it.
-		return nil, unavailable("no access key of the issuer signs now")
+		return nil, unavailable("the issuer has no active access signing key")
 	}
 	if err := s.spend(&e.proven); err != nil {
 		return nil, err
@@ -158,11 +158,11 @@ func (s *Service) authoriseSession(e *exchange, claims *token.Claims) error {
 	case session == nil:
 		return nil
 	case claims.Subject != session.Subject || e.provenSubject() == "":
-		return oauth.Refuse(oauth.UnauthorizedClient, "The session is not of this subject.")
+		return oauth.Refuse(oauth.UnauthorizedClient, "The session belongs to another subject.")
 	case !lifecycle.OneTime(e.key):
-		return oauth.Refuse(oauth.UnauthorizedClient, "The session's tokens are not for one use any more.")
+		return oauth.Refuse(oauth.UnauthorizedClient, "The session's rotation mode is no longer OneTimeUse.")
 	case !s.clock.Now().Before(session.StartedAt.Add(e.issuer.Login.SessionLifetime)):
-		return oauth.Refuse(oauth.UnauthorizedClient, "The session lasts longer than the issuer's sessions may; sign in again.")
+		return oauth.Refuse(oauth.UnauthorizedClient, "The session has reached the issuer's sessionLifetime; sign in again.")
 	default:
 		return nil
 	}
@@ -213,7 +213,7 @@ func narrowed(granted, asked string) (string, error) {
 	var scope []string
 	for _, one := range strings.Split(asked, " ") {
 		if !slices.Contains(have, one) {
-			return "", oauth.Refuse(oauth.InvalidScope, "A scope is asked for that was not granted.")
+			return "", oauth.Refuse(oauth.InvalidScope, "A requested scope was not granted.")
 		}
 		if !slices.Contains(scope, one) {
 			scope = append(scope, one)

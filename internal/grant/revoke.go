@@ -29,7 +29,7 @@ func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact, 
 	}
 	if err != nil {
 		if _, _, err := s.parse(ctx, issuer, compact, token.Access); err == nil {
-			return oauth.Refuse(oauth.UnsupportedTokenType, "An access token ends by itself; revoke the refresh token it came from.")
+			return oauth.Refuse(oauth.UnsupportedTokenType, "An access token cannot be revoked; revoke the refresh token that it was issued from.")
 		}
 		return nil
 	}
@@ -47,7 +47,7 @@ func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact, 
 		return s.endedBy(issuer, claims, key)
 	})
 	if errors.Is(err, registry.ErrLost) {
-		return unavailable("the key was changed again and again")
+		return unavailable("the refresh key changes too often")
 	}
 	return err
 }

@@ -22,7 +22,7 @@ func (s *Service) room(issuer *registry.Issuer, who *signedIn) error {
 		return oauth.TooMany("This subject signs in too often.")
 	}
 	if s.registry.Sessions(issuer.Name) >= issuer.Login.MaxSessions {
-		return fmt.Errorf("%w: the issuer has as many sessions as it may have", registry.ErrUnavailable)
+		return fmt.Errorf("%w: the issuer has reached its limit of sessions", registry.ErrUnavailable)
 	}
 	return nil
 }
@@ -40,13 +40,13 @@ func (s *Service) makeRoom(ctx context.Context, issuer *registry.Issuer, begun *
 		sessions = slices.DeleteFunc(sessions, func(other v1alpha1.JWTRefreshKey) bool { return !beside(&other, begun) })
 		going := excess(sessions, begun.UID, issuer.Login.SessionsPerSubject, s.clock.Now())
 		if slices.ContainsFunc(going, func(one v1alpha1.JWTRefreshKey) bool { return one.UID == begun.UID }) {
-			return fmt.Errorf("%w: as many of the subject as may sign in at once do", registry.ErrUnavailable)
+			return fmt.Errorf("%w: too many logins of the subject are under way", registry.ErrUnavailable)
 		}
 		if err = s.evict(ctx, going); !errors.Is(err, registry.ErrLost) {
 			return err
 		}
 	}
-	return unavailable("the sessions of the subject were changed again and again")
+	return unavailable("the sessions of the subject change too often")
 }
 
 // beside tells the sessions of one subject from what only carries their label, as whoever may edit

@@ -185,7 +185,7 @@ func (o *Outcome) of(claims *token.Claims) {
 // errGrant is what a client discards its token on. It says little on purpose: whoever holds
 // a token that is not good learns nothing about the key.
 func errGrant() *oauth.Error {
-	return oauth.Refuse(oauth.InvalidGrant, "The refresh token is expired, revoked, retired or not one of this issuer.")
+	return oauth.Refuse(oauth.InvalidGrant, "The refresh token is expired, revoked, retired or not from this issuer.")
 }
 
 // verifyRefresh reads a refresh token, and the signing keys again where they lack its key.

@@ -53,11 +53,11 @@ func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signe
 	}
 	refresh, err := issuer.Rings.Signer(keyring.Refresh)
 	if err != nil {
-		return nil, unavailable("no refresh key of the issuer signs now")
+		return nil, unavailable("the issuer has no active refresh signing key")
 	}
 	access, err := issuer.Rings.Signer(keyring.Access)
 	if err != nil {
-		return nil, unavailable("no access key of the issuer signs now")
+		return nil, unavailable("the issuer has no active access signing key")
 	}
 	if err := s.spend(&client); err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *Login
 		return nil, err
 	}
 	if !v1alpha1.ValidAudience(audience) {
-		return nil, oauth.Refuse(oauth.InvalidTarget, "The audience is not one that a token can have.")
+		return nil, oauth.Refuse(oauth.InvalidTarget, "The audience is not valid.")
 	}
 	scopes, err := scopesOf(request.Scope)
 	if err != nil {
@@ -107,10 +107,10 @@ func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *Login
 	}
 	// Who is called like a key, or like somebody of the cluster, would be taken for him.
 	if !v1alpha1.ValidSubject(who.subject) || (who.account == nil && policy.Reserved(who.subject)) {
-		return nil, oauth.Refuse(oauth.InvalidRequest, "The subject is not one that can have a session.")
+		return nil, oauth.Refuse(oauth.InvalidRequest, "This subject cannot have a session.")
 	}
 	if err := v1alpha1.ValidateClaims(who.claims); err != nil {
-		return nil, oauth.Refuse(oauth.InvalidRequest, "The subject's claims are not ones that a token can have.")
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The subject's claims are not valid in a token.")
 	}
 	labels, known := s.registry.NamespaceLabels(who.namespace)
 	if !known || issuer.Rings == nil {
@@ -174,7 +174,7 @@ func (s *Service) create(ctx context.Context, issuer *registry.Issuer, who *sign
 		}
 		return key, nil
 	}
-	return nil, unavailable("no name for the session was free")
+	return nil, unavailable("every generated session name is taken")
 }
 
 func (s *Service) sessionKey(issuer *registry.Issuer, who *signedIn, wish *wish) *v1alpha1.JWTRefreshKey {
@@ -280,7 +280,7 @@ func (s *Service) stillSignedIn(ctx context.Context, e *exchange) error {
 			return err
 		}
 	}
-	return oauth.Refuse(oauth.UnauthorizedClient, "The issuer does not let this subject in now.")
+	return oauth.Refuse(oauth.UnauthorizedClient, "The issuer does not accept this subject's login now.")
 }
 
 // accountRemains: a ServiceAccount that was made again under its name is another, for good.

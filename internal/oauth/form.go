@@ -72,11 +72,11 @@ type Form map[string][]string
 // value is as if absent, and one that is there twice is an error (RFC 6749 §3.2).
 func ParseForm(body []byte) (Form, error) {
 	if bytes.Count(body, []byte{'&'}) >= MaxParameters {
-		return nil, Refuse(InvalidRequest, "There are too many parameters.")
+		return nil, Refuse(InvalidRequest, "The request has too many parameters.")
 	}
 	values, err := url.ParseQuery(string(body))
 	if err != nil {
-		return nil, Refuse(InvalidRequest, "The body is not a well-formed application/x-www-form-urlencoded one.")
+		return nil, Refuse(InvalidRequest, "The body is not well-formed application/x-www-form-urlencoded.")
 	}
 	form := make(Form, len(values))
 	for name, given := range values {

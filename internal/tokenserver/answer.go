@@ -25,10 +25,10 @@ func refuseWith(status int, description string) *httpError {
 }
 
 var (
-	errNotFound = refuseWith(http.StatusNotFound, "There is no such issuer or endpoint here.")
+	errNotFound = refuseWith(http.StatusNotFound, "No such issuer or endpoint.")
 	errShared   = refuseWith(http.StatusNotFound, "Several issuers share this URL; their metadata and keys are below the url of each.")
-	errMethod   = refuseWith(http.StatusMethodNotAllowed, "This method is not answered here; see Allow.")
-	errEncoding = refuseWith(http.StatusUnsupportedMediaType, "The body must not be encoded.")
+	errMethod   = refuseWith(http.StatusMethodNotAllowed, "The method is not allowed; see the Allow header.")
+	errEncoding = refuseWith(http.StatusUnsupportedMediaType, "The body must not have a Content-Encoding.")
 	errTooLarge = refuseWith(http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB.")
 )
 
@@ -56,7 +56,7 @@ func (s *Server) refuse(r *Request, err error) {
 		s.write(r, http.StatusUnauthorized, nil)
 		return
 	}
-	status, refusal := http.StatusInternalServerError, oauth.Refuse(oauth.ServerError, "The request could not be answered.")
+	status, refusal := http.StatusInternalServerError, oauth.Refuse(oauth.ServerError, "The token service failed to answer the request.")
 	var known *oauth.Error
 	var special *httpError
 	switch {
@@ -68,7 +68,7 @@ func (s *Server) refuse(r *Request, err error) {
 			status = other
 		}
 	case errors.Is(err, registry.ErrUnavailable), errors.Is(err, registry.ErrLost):
-		status, refusal = http.StatusServiceUnavailable, oauth.Unavailable("The answer cannot be known now; try again.")
+		status, refusal = http.StatusServiceUnavailable, oauth.Unavailable("The token service cannot answer now; try again.")
 		r.internal = err
 	default:
 		r.internal = err

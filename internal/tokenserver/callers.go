@@ -86,7 +86,7 @@ func (c *clusterCaller) MayIntrospect(ctx context.Context, namespace string) err
 		return err
 	}
 	if !allowed {
-		return oauth.Refuse(oauth.InsufficientScope, "The caller may not create jwtrefreshkeys/introspect there.")
+		return oauth.Refuse(oauth.InsufficientScope, "The caller may not create jwtrefreshkeys/introspect in the namespace.")
 	}
 	c.callers.permitted.Add(question, at)
 	return nil

@@ -20,11 +20,11 @@ func checkAssertion(form oauth.Form) error {
 	assertion, kind := form.Get(oauth.ParamClientAssertion), form.Get(oauth.ParamClientAssertionType)
 	switch {
 	case form.Get(oauth.ParamClientSecret) != "":
-		return oauth.Refuse(oauth.InvalidClient, "Clients have no secret here; the refresh token is enough.")
+		return oauth.Refuse(oauth.InvalidClient, "Client secrets are not supported; leave client_secret out.")
 	case (assertion == "") != (kind == ""):
-		return oauth.Refuse(oauth.InvalidRequest, "An assertion and its type go together.")
+		return oauth.Refuse(oauth.InvalidRequest, "client_assertion and client_assertion_type must be sent together.")
 	case kind != "" && kind != oauth.AssertionJWTBearer:
-		return oauth.Refuse(oauth.InvalidClient, "The assertion is of another type than jwt-bearer.")
+		return oauth.Refuse(oauth.InvalidClient, "client_assertion_type must be "+oauth.AssertionJWTBearer+".")
 	default:
 		return nil
 	}

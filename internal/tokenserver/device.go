@@ -76,7 +76,7 @@ func (s *Server) seen(r *http.Request, form oauth.Form) (v1alpha1.SeenDevice, er
 	seen := s.devices.read(r.UserAgent())
 	seen.ID = form.Get(oauth.ParamDeviceID)
 	if len(seen.ID) > maxDeviceID || seen.ID != clean(seen.ID, maxDeviceID) {
-		return seen, oauth.Refuse(oauth.InvalidRequest, "device_id is at most 128 bytes of printable characters.")
+		return seen, oauth.Refuse(oauth.InvalidRequest, "device_id must be at most 128 bytes of printable characters.")
 	}
 	if s.RecordAddress {
 		seen.IPAddress = address(r)

@@ -24,7 +24,7 @@ func (s *Server) token(r *Request) error {
 	case asked == "":
 		return oauth.Refuse(oauth.InvalidRequest, "grant_type is missing.")
 	default:
-		return oauth.Refuse(oauth.UnsupportedGrantType, "The grants here are those of grant_types_supported in the metadata.")
+		return oauth.Refuse(oauth.UnsupportedGrantType, "The grant type is not supported; see grant_types_supported in the metadata.")
 	}
 }
 
@@ -147,7 +147,7 @@ func (s *Server) introspect(r *Request) error {
 		return err
 	}
 	if len(r.http.Header.Values("Authorization")) > 1 {
-		return oauth.Refuse(oauth.InvalidRequest, "The caller says more than once who it is.")
+		return oauth.Refuse(oauth.InvalidRequest, "More than one Authorization header.")
 	}
 	bearer, asked := identity.Bearer(r.http.Header.Get("Authorization"))
 	switch {

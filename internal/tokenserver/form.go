@@ -22,13 +22,13 @@ const (
 func (s *Server) form(r *Request) (oauth.Form, error) {
 	request := r.http
 	if request.URL.RawQuery != "" || request.URL.ForceQuery {
-		return nil, oauth.Refuse(oauth.InvalidRequest, "Parameters go into the body, and none into the URL.")
+		return nil, oauth.Refuse(oauth.InvalidRequest, "Send all parameters in the body and none in the URL.")
 	}
 	if len(request.Header.Values("Content-Encoding")) > 0 {
 		return nil, errEncoding
 	}
 	if given := request.Header.Values("Content-Type"); len(given) != 1 || !isForm(given[0]) {
-		return nil, oauth.Refuse(oauth.InvalidRequest, "The body must be one application/x-www-form-urlencoded form.")
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The request must have one Content-Type header: application/x-www-form-urlencoded.")
 	}
 	var body bytes.Buffer
 	if length := request.ContentLength; 0 < length && length <= usualBody {
@@ -75,11 +75,11 @@ func checkClient(r *http.Request, form oauth.Form) error {
 		}
 	}
 	if ways > 1 {
-		return oauth.Refuse(oauth.InvalidRequest, "The client authenticates itself in more than one way.")
+		return oauth.Refuse(oauth.InvalidRequest, "The client uses more than one authentication method.")
 	}
 	if len(given) == 1 {
 		if _, secret, ok := r.BasicAuth(); !ok || secret != "" {
-			return oauth.Refuse(oauth.InvalidClient, "Clients have no secret here; the refresh token is enough.")
+			return oauth.Refuse(oauth.InvalidClient, "Client secrets are not supported; leave the Authorization header out.")
 		}
 	}
 	return checkAssertion(form)
