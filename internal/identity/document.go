@@ -24,7 +24,7 @@ const (
 
 var (
 	// errTooSoon says that the last fetch ended a short time ago, so that no new one may begin.
-	errTooSoon = errors.New("it was asked a few seconds ago and is not asked again yet")
+	errTooSoon = errors.New("the previous request ended less than 5 s ago")
 	// errTooManyWait says that mostWaiting callers wait already.
 	errTooManyWait = errors.New("too many logins wait for its answer")
 )

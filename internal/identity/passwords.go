@@ -103,7 +103,7 @@ func (p *Passwords) Verify(ctx context.Context, secret, user, password, address 
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
 	case <-ctx.Done():
-		return fmt.Errorf("%w: too many passwords are checked at once: %w", registry.ErrUnavailable, ctx.Err())
+		return fmt.Errorf("%w: too many passwords are checked at the same time: %w", registry.ErrUnavailable, ctx.Err())
 	}
 	hash, known := file.hashes[user]
 	if !known {

@@ -34,7 +34,7 @@ var (
 	// dependency that is the reason.
 	ErrUnavailable = errors.New("temporarily unavailable")
 	// ErrLost says that somebody else changed the key first: look again.
-	ErrLost = errors.New("the key was changed by somebody else")
+	ErrLost = errors.New("the refresh key was changed since it was read")
 )
 
 // Options of a Cluster.
@@ -175,7 +175,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 // MaxStaleness, and ErrUnavailable otherwise.
 func (c *Cluster) Fresh() error {
 	if c.Staleness() > c.options.MaxStaleness {
-		return fmt.Errorf("%w: the view of this replica was not proven fresh for %s", ErrUnavailable, c.options.MaxStaleness)
+		return fmt.Errorf("%w: this replica's view of the cluster was not proven up to date for %s", ErrUnavailable, c.options.MaxStaleness)
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ func (f *Flights[T]) Do(ctx context.Context, question string, ask func(context.C
 	select {
 	case <-ctx.Done():
 		var none T
-		return none, fmt.Errorf("%w: no answer came in time: %w", ErrUnavailable, ctx.Err())
+		return none, fmt.Errorf("%w: no answer within the time of the request: %w", ErrUnavailable, ctx.Err())
 	case result := <-flight:
 		answer, _ := result.Val.(T)
 		return answer, result.Err

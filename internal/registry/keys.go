@@ -55,7 +55,7 @@ func (c *Cluster) outdated(keys *view[*v1alpha1.JWTRefreshKey]) bool {
 // that no client is to discard its token.
 func (c *Cluster) served(namespace string) error {
 	if c.keysIn(namespace) == nil {
-		return fmt.Errorf("%w: the keys of namespace %s are not served here", ErrUnavailable, namespace)
+		return fmt.Errorf("%w: the refresh keys of namespace %s are not served here", ErrUnavailable, namespace)
 	}
 	return nil
 }

@@ -219,7 +219,7 @@ func (u *uses) known(name types.NamespacedName, r *report) bool {
 }
 
 // errOutdated says that the use is on record, and its revision is not yet.
-var errOutdated = errors.New("the key was changed since it was read")
+var errOutdated = errors.New("the refresh key was changed since it was read")
 
 // patch puts a report on record. lastUsedRevision says of a one-time key which token was followed last: a late report must
 // not say of a key that has become one meanwhile, and was enrolled anew, that the enrolment was used. So that field is written

@@ -45,7 +45,7 @@ func (c *Certificate) Run(ctx context.Context) error {
 	for {
 		read, err := c.read(ctx, pem)
 		if err != nil && ctx.Err() == nil {
-			c.log.Error(err, "the certificate cannot be read")
+			c.log.Error(err, "cannot read the serving certificate")
 		}
 		if read != nil {
 			pem = read
@@ -77,7 +77,7 @@ func (c *Certificate) read(ctx context.Context, before []byte) ([]byte, error) {
 		return nil, fmt.Errorf("secret %s/%s: %w", c.namespace, c.name, err)
 	}
 	c.current.Store(&pair)
-	c.log.Info("serving a certificate", "names", pair.Leaf.DNSNames, "until", pair.Leaf.NotAfter)
+	c.log.Info("serving certificate loaded", "names", pair.Leaf.DNSNames, "until", pair.Leaf.NotAfter)
 	return pem, nil
 }
 
@@ -104,9 +104,9 @@ func (c *Certificate) Ready() error {
 	_, end := c.Span()
 	switch {
 	case end.IsZero():
-		return errors.New("there is no certificate yet")
+		return errors.New("the serving certificate is not loaded yet")
 	case !c.clock.Now().Before(end):
-		return fmt.Errorf("the certificate in Secret %s/%s has expired", c.namespace, c.name)
+		return fmt.Errorf("the serving certificate in Secret %s/%s has expired", c.namespace, c.name)
 	default:
 		return nil
 	}

@@ -86,7 +86,7 @@ func (d *Drain) Begin() { d.begun.Store(true) }
 // Ready is nil until Begin.
 func (d *Drain) Ready() error {
 	if d.begun.Load() {
-		return errors.New("the replica is about to end")
+		return errors.New("the replica is shutting down")
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func (f *Facts) collectors() []prometheus.Collector {
 	verifications := func(cache string, which func(remembered, judged int64) int64) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name:        "refreshkeys_verifications_total",
-			Help:        "Refresh tokens verified, by whether it was remembered that their signature is good (hit) or not (miss).",
+			Help:        "Refresh tokens verified, by whether the result of verifying their signature was cached (hit) or not (miss).",
 			ConstLabels: prometheus.Labels{"cache": cache},
 		}, func() float64 { return float64(which(f.Verifications())) })
 	}
@@ -76,19 +76,19 @@ func (f *Facts) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		verifications("hit", func(remembered, _ int64) int64 { return remembered }),
 		verifications("miss", func(_, judged int64) int64 { return judged }),
-		gauge("view_staleness_seconds", "How long ago it was proven that what this replica knows is up to date.",
+		gauge("view_staleness_seconds", "Time since this replica's view of the cluster was last proven up to date.",
 			func() float64 { return f.Staleness().Seconds() }),
-		gauge("view_staleness_limit_seconds", "For how long this replica answers without such a proof (--max-staleness).",
+		gauge("view_staleness_limit_seconds", "Maximum staleness at which this replica answers (--max-staleness).",
 			f.MaxStaleness.Seconds),
-		gauge("tokenserver_ready", "1 while this replica can serve, as its /readyz tells; otherwise 0.", func() float64 {
+		gauge("tokenserver_ready", "1 while this replica can serve, as its /readyz reports; otherwise 0.", func() float64 {
 			if f.Ready() != nil {
 				return 0
 			}
 			return 1
 		}),
-		gauge("certificate_start_timestamp_seconds", "From when the certificate that this replica serves is good; 0 while there is none.",
+		gauge("certificate_start_timestamp_seconds", "Start of the validity of this replica's serving certificate; 0 while it has none.",
 			func() float64 { start, _ := f.CertificateSpan(); return timestamp(start) }),
-		gauge("certificate_expiry_timestamp_seconds", "When the certificate that this replica serves expires; 0 while there is none.",
+		gauge("certificate_expiry_timestamp_seconds", "End of the validity of this replica's serving certificate; 0 while it has none.",
 			func() float64 { _, end := f.CertificateSpan(); return timestamp(end) }),
 	}
 }

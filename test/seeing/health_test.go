@@ -113,7 +113,7 @@ func TestATokenServerThatKnowsNothing(t *testing.T) {
 func TestATokenServersCertificate(t *testing.T) {
 	s := newSite(t)
 	_, health, _ := s.runs("tokenserver", "certified", kubeconfigOf("tokenserver"), "--bind-address=127.0.0.1:0", "--shutdown-delay=0", "--tls-secret=certified-tls")
-	s.becomes(health, "/readyz", http.StatusServiceUnavailable, "there is no certificate yet")
+	s.becomes(health, "/readyz", http.StatusServiceUnavailable, "the serving certificate is not loaded yet")
 	s.certificate("certified-tls", time.Now())
 	s.becomes(health, "/readyz", http.StatusOK, "ok")
 	s.certificate("certified-tls", time.Now().Add(-2*365*24*time.Hour))
@@ -156,7 +156,7 @@ func TestATokenServerThatIsToldToEnd(t *testing.T) {
 	s.Expect(syscall.Kill(process.Pid(), syscall.SIGTERM)).To(gomega.Succeed())
 	s.Eventually(func() int { status, _ := s.asked(health, "/readyz"); return status }, 2*time.Second, time.Millisecond).Should(gomega.Equal(http.StatusServiceUnavailable))
 	_, says := s.asked(health, "/readyz")
-	s.Expect(says).To(gomega.ContainSubstring("about to end"))
+	s.Expect(says).To(gomega.ContainSubstring("shutting down"))
 	last := told
 	for {
 		alive, _ := s.asked(health, "/healthz")
