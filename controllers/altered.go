@@ -39,7 +39,7 @@ func isSelected(secret *corev1.Secret) bool {
 // admission webhook or policy changes them. The operator writes such a Secret again only when another part of it
 // must change, when another client changed it, and once in alteredRetry.
 type alterations struct {
-	pulse clock.PassiveClock
+	monotonic clock.PassiveClock
 
 	mu    sync.Mutex
 	known map[types.NamespacedName]alteration
@@ -87,8 +87,8 @@ func (w *secretWritten) changed(stored *corev1.Secret) string {
 // empty: the Secret was to hold no token.
 func (w *secretWritten) empty() bool { return w.refresh == "" && w.access == "" }
 
-func newAlterations(pulse clock.PassiveClock) *alterations {
-	return &alterations{pulse: pulse, known: map[types.NamespacedName]alteration{}}
+func newAlterations(monotonic clock.PassiveClock) *alterations {
+	return &alterations{monotonic: monotonic, known: map[types.NamespacedName]alteration{}}
 }
 
 // note remembers how a Secret was stored, and tells whether none of this object was altered before.
@@ -102,7 +102,7 @@ func (a *alterations) refuse(name types.NamespacedName, stored *corev1.Secret, w
 }
 
 func (a *alterations) remember(name types.NamespacedName, stored *corev1.Secret, known alteration) (first bool) {
-	known.uid, known.version, known.at = stored.UID, stored.ResourceVersion, a.pulse.Now()
+	known.uid, known.version, known.at = stored.UID, stored.ResourceVersion, a.monotonic.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	_, before := a.known[name]
@@ -127,14 +127,14 @@ func (a *alterations) keeps(name types.NamespacedName, secret *corev1.Secret, wa
 // kept returns what was written of a Secret that keeps says true of.
 func (a *alterations) kept(name types.NamespacedName, secret *corev1.Secret, wanted func() [sha256.Size]byte) (secretWritten, bool) {
 	known, found := a.of(name, secret)
-	return known.written, found && known.refused == nil && a.pulse.Since(known.at) < alteredRetry && known.wanted == wanted()
+	return known.written, found && known.refused == nil && a.monotonic.Since(known.at) < alteredRetry && known.wanted == wanted()
 }
 
 // refusal is why a Secret is not written again yet, with tokens or without: admission changed the tokens of the last
 // such write, and the Secret is as it was stored then.
 func (a *alterations) refusal(name types.NamespacedName, secret *corev1.Secret, empty bool) error {
 	known, found := a.of(name, secret)
-	if !found || known.refused == nil || known.written.empty() != empty || a.pulse.Since(known.at) >= changedTokenRetry {
+	if !found || known.refused == nil || known.written.empty() != empty || a.monotonic.Since(known.at) >= changedTokenRetry {
 		return nil
 	}
 	return known.refused

@@ -54,8 +54,8 @@ type Options struct {
 	RestartDelay time.Duration
 	// Clock tells the time. Default: the machine's.
 	Clock clock.PassiveClock
-	// Pulse tells the time between looks at what no watch tells of. Default: the machine's.
-	Pulse clock.WithTicker
+	// Monotonic measures elapsed time, for polling what no watch reports. Default: the machine's clock.
+	Monotonic clock.WithTicker
 	// NewID makes identifiers of tokens. Default: UUIDs of version 7 (RFC 9562 §5.7).
 	NewID func() string
 	// GenerateKey makes signing keys. Default: keyring.Generate.
@@ -85,8 +85,8 @@ func (o *Options) setDefaults() {
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
 	}
-	if o.Pulse == nil {
-		o.Pulse = clock.RealClock{}
+	if o.Monotonic == nil {
+		o.Monotonic = clock.RealClock{}
 	}
 	if o.NewID == nil {
 		o.NewID = func() string { return uuid.Must(uuid.NewV7()).String() } //nolint:forbidigo // this is where the real one comes in
@@ -144,8 +144,8 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	}
 	issuerKeys := &IssuerReconciler{
 		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Events: mgr.GetEventRecorder("refreshkeys"),
-		own:     newOwnWrites(mgr.GetClient(), o.Pulse, func() client.Object { return &v1alpha1.JWTIssuer{} }),
-		altered: newAlterations(o.Pulse), failures: newFailures(o.Pulse),
+		own:     newOwnWrites(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTIssuer{} }),
+		altered: newAlterations(o.Monotonic), failures: newFailures(o.Monotonic),
 		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace, trust: certificates.Found, trustTold: certificates.told,
 	}
 	if err := issuerKeys.SetupWithManager(mgr, o); err != nil {
@@ -200,8 +200,8 @@ func newCertificateReconciler(mgr ctrl.Manager, o *Options) *CertificateReconcil
 func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *CertificateReconciler, o *Options) *RefreshKeyReconciler {
 	return &RefreshKeyReconciler{
 		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Events: mgr.GetEventRecorder("refreshkeys"),
-		own:     newOwnWrites(mgr.GetClient(), o.Pulse, func() client.Object { return &v1alpha1.JWTRefreshKey{} }),
-		altered: newAlterations(o.Pulse), failures: newFailures(o.Pulse), restarts: o.Restarts,
+		own:     newOwnWrites(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTRefreshKey{} }),
+		altered: newAlterations(o.Monotonic), failures: newFailures(o.Monotonic), restarts: o.Restarts,
 		Clock: o.Clock, NewID: o.NewID, trusted: certificates.Trusted, trustChanged: certificates.changed,
 		issuers: newIssuers(mgr.GetClient(), boundedReader{mgr.GetAPIReader()}, o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
 	}

@@ -32,7 +32,7 @@ const (
 // next start. So those that cannot be watched are left out, until they can be.
 type namespaces struct {
 	reviews    authorizationclient.SelfSubjectAccessReviewInterface
-	pulse      clock.WithTicker
+	monotonic  clock.WithTicker
 	watched    []string
 	unwatched  []string
 	everywhere bool
@@ -40,7 +40,7 @@ type namespaces struct {
 
 // watchedNamespaces asks the API server which of the namespaces this manager may work in.
 func watchedNamespaces(config *rest.Config, o *Options) (*namespaces, error) {
-	n := &namespaces{pulse: o.Pulse, everywhere: len(o.Namespaces) == 0}
+	n := &namespaces{monotonic: o.Monotonic, everywhere: len(o.Namespaces) == 0}
 	if n.everywhere {
 		return n, nil
 	}
@@ -119,7 +119,7 @@ func (n *namespaces) Start(ctx context.Context) error {
 		return nil
 	}
 	ctrl.LoggerFrom(ctx).Info("namespaces are left out: they do not exist, or the Role for the manager is not there", "namespaces", n.unwatched)
-	ticker := n.pulse.NewTicker(namespaceLooks)
+	ticker := n.monotonic.NewTicker(namespaceLooks)
 	defer ticker.Stop()
 	for {
 		select {

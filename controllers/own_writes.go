@@ -23,8 +23,8 @@ const longestLag = 500 * time.Millisecond
 // It saves work, and nothing depends on it: every write is made under the resourceVersion that it was decided
 // on. An entry is removed when the caches show the write, so objects at rest have none.
 type ownWrites struct {
-	cached client.Reader
-	pulse  clock.PassiveClock
+	cached    client.Reader
+	monotonic clock.PassiveClock
 	// blank makes an object of the kind that the entries are for.
 	blank func() client.Object
 
@@ -49,8 +49,8 @@ type secretWrite struct {
 	deleted types.UID
 }
 
-func newOwnWrites(cached client.Reader, pulse clock.PassiveClock, blank func() client.Object) *ownWrites {
-	return &ownWrites{cached: cached, pulse: pulse, blank: blank, pending: map[types.NamespacedName]pendingWrites{}}
+func newOwnWrites(cached client.Reader, monotonic clock.PassiveClock, blank func() client.Object) *ownWrites {
+	return &ownWrites{cached: cached, monotonic: monotonic, blank: blank, pending: map[types.NamespacedName]pendingWrites{}}
 }
 
 // wroteStatus notes a write of an object's status.
@@ -83,7 +83,7 @@ func (w *ownWrites) note(name types.NamespacedName, change func(*pendingWrites))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p := w.pending[name]
-	p.at = w.pulse.Now()
+	p.at = w.monotonic.Now()
 	change(&p)
 	w.set(name, p)
 }
@@ -130,7 +130,7 @@ func (w *ownWrites) behind(ctx context.Context, name types.NamespacedName) (wait
 	if left.status == "" && left.secret == (secretWrite{}) {
 		return 0, false, nil
 	}
-	if wait := p.at.Add(longestLag).Sub(w.pulse.Now()); wait > 0 {
+	if wait := p.at.Add(longestLag).Sub(w.monotonic.Now()); wait > 0 {
 		return wait, false, nil
 	}
 	return 0, true, nil

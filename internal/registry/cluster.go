@@ -53,9 +53,9 @@ type Options struct {
 	Spread func(time.Duration) time.Duration
 	// Clock tells the time in what is written. Default: the machine's.
 	Clock clock.PassiveClock
-	// Pulse tells the time between proofs of freshness, which no test's clock can hurry. Default:
-	// the machine's.
-	Pulse clock.WithTicker
+	// Monotonic measures elapsed time, such as the age of a view and the time between proofs of freshness. A
+	// test's Clock does not affect it. Default: the machine's clock.
+	Monotonic clock.WithTicker
 }
 
 func (o *Options) setDefaults() {
@@ -71,8 +71,8 @@ func (o *Options) setDefaults() {
 	if o.Spread == nil {
 		o.Spread = rand.N[time.Duration]
 	}
-	if o.Pulse == nil {
-		o.Pulse = clock.RealClock{}
+	if o.Monotonic == nil {
+		o.Monotonic = clock.RealClock{}
 	}
 }
 
@@ -152,7 +152,7 @@ func namespaceList() client.ObjectList {
 }
 
 func (c *Cluster) freshness() *freshness {
-	f := &freshness{clock: c.options.Pulse}
+	f := &freshness{clock: c.options.Monotonic}
 	c.fresh = append(c.fresh, f)
 	return f
 }
@@ -161,11 +161,11 @@ func (c *Cluster) freshness() *freshness {
 func (c *Cluster) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, w := range c.watches {
-		reflector := cache.NewReflectorWithOptions(w.source(c.client, c.options.Pulse), nil, w.store, cache.ReflectorOptions{
+		reflector := cache.NewReflectorWithOptions(w.source(c.client, c.options.Monotonic), nil, w.store, cache.ReflectorOptions{
 			Name: w.name, TypeDescription: w.name, Backoff: &watchAgain,
 		})
 		group.Go(func() error { reflector.RunWithContext(ctx); return nil })
-		group.Go(func() error { w.proveAgain(ctx, c.client, c.options.Pulse); return nil })
+		group.Go(func() error { w.proveAgain(ctx, c.client, c.options.Monotonic); return nil })
 	}
 	group.Go(func() error { return c.uses.run(ctx) })
 	return group.Wait()

@@ -19,7 +19,7 @@ func (c *Cluster) watchKeys() {
 	}
 	for _, namespace := range c.options.Namespaces {
 		if c.keys[namespace] == nil {
-			c.watchKeysIn(namespace, &freshness{clock: c.options.Pulse})
+			c.watchKeysIn(namespace, &freshness{clock: c.options.Monotonic})
 		}
 	}
 }

@@ -33,7 +33,7 @@ func (c *Cluster) KeyLive(ctx context.Context, name types.NamespacedName, jti st
 	if err := c.served(name.Namespace); err != nil {
 		return nil, err
 	}
-	now := c.options.Pulse.Now()
+	now := c.options.Monotonic.Now()
 	// A token may name a key that is not the one its jti is of.
 	question := name.String() + "/" + jti
 	if last, ok := c.recalled.Get(question); ok && now.Sub(last.at) < rememberFor {
@@ -52,7 +52,7 @@ func (c *Cluster) KeyLive(ctx context.Context, name types.NamespacedName, jti st
 // KeyNow is a key as the API server has it at this moment, nil when it does not exist. It is
 // for what a decision is to be recorded on.
 func (c *Cluster) KeyNow(ctx context.Context, name types.NamespacedName) (*v1alpha1.JWTRefreshKey, error) {
-	asked := c.options.Pulse.Now()
+	asked := c.options.Monotonic.Now()
 	for {
 		read, err := c.readKey(ctx, name)
 		// The result of another request may be older than this request.
@@ -64,7 +64,7 @@ func (c *Cluster) KeyNow(ctx context.Context, name types.NamespacedName) (*v1alp
 
 func (c *Cluster) readKey(ctx context.Context, name types.NamespacedName) (recollection, error) {
 	return c.flights.Do(ctx, name.String(), func(ctx context.Context) (recollection, error) {
-		read := recollection{at: c.options.Pulse.Now()}
+		read := recollection{at: c.options.Monotonic.Now()}
 		key := &v1alpha1.JWTRefreshKey{}
 		err := c.client.Get(ctx, name, key)
 		switch {
@@ -115,7 +115,7 @@ type unknown struct{ ringsOf, url, kid string }
 // lookUp makes a list from the API server that began after the call. Requests at the same time share one list. It is
 // remembered for some seconds that a list was made for the same unknown key, and beyond a rate the result is ErrUnavailable.
 func (c *Cluster) lookUp(ctx context.Context, what unknown, list func(context.Context) error) error {
-	asked := c.options.Pulse.Now()
+	asked := c.options.Monotonic.Now()
 	if at, known := c.unknown.Get(what); known && asked.Sub(at) < rememberFor {
 		return nil
 	}
@@ -124,7 +124,7 @@ func (c *Cluster) lookUp(ctx context.Context, what unknown, list func(context.Co
 	}
 	for {
 		at, err := c.lists.Do(ctx, what.ringsOf, func(ctx context.Context) (time.Time, error) {
-			at := c.options.Pulse.Now()
+			at := c.options.Monotonic.Now()
 			if !c.strangers.AllowN(at, 1) {
 				return at, fmt.Errorf("%w: too many unknown issuers and signing keys are looked up", ErrUnavailable)
 			}

@@ -87,7 +87,7 @@ type accountRead struct {
 // ServiceAccountUID is that of a ServiceAccount at this moment, empty when there is none. Those who ask about one at the same
 // time get one answer, however many of its sessions are in use.
 func (c *Cluster) ServiceAccountUID(ctx context.Context, name types.NamespacedName) (string, error) {
-	asked := c.options.Pulse.Now()
+	asked := c.options.Monotonic.Now()
 	for {
 		read, err := c.accounts.Do(ctx, name.String(), func(ctx context.Context) (accountRead, error) { return c.readAccount(ctx, name) })
 		// What another's question found may be older than this one.
@@ -98,7 +98,7 @@ func (c *Cluster) ServiceAccountUID(ctx context.Context, name types.NamespacedNa
 }
 
 func (c *Cluster) readAccount(ctx context.Context, name types.NamespacedName) (accountRead, error) {
-	read := accountRead{at: c.options.Pulse.Now()}
+	read := accountRead{at: c.options.Monotonic.Now()}
 	account := &metav1.PartialObjectMetadata{}
 	account.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ServiceAccount"))
 	err := c.client.Get(ctx, name, account)

@@ -29,7 +29,7 @@ func (s *slowGets) Get(_ context.Context, _ client.ObjectKey, object client.Obje
 func TestServiceAccountUIDIsAskedForOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := &slowGets{}
-		c := &Cluster{client: slow, options: Options{Pulse: clock.RealClock{}}}
+		c := &Cluster{client: slow, options: Options{Monotonic: clock.RealClock{}}}
 		const callers = 50
 		uids := make(chan string, callers)
 		for range callers {

@@ -125,7 +125,7 @@ func (u *uses) dueAt(key *v1alpha1.JWTRefreshKey, use *Use) time.Time {
 
 // run writes what is due until ctx ends, and then the rest.
 func (u *uses) run(ctx context.Context) error {
-	ticker := u.cluster.options.Pulse.NewTicker(lookEvery)
+	ticker := u.cluster.options.Monotonic.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for {
 		select {

@@ -44,10 +44,10 @@ type watched struct {
 // source lists and watches the kind. Storage is asked for its version before all objects are:
 // asked after it, storage may be ahead already, and a kind that nobody changes would not be
 // proven before the end of the first watch.
-func (w *watched) source(reader client.WithWatch, pulse clock.PassiveClock) cache.ListerWatcher {
+func (w *watched) source(reader client.WithWatch, monotonic clock.PassiveClock) cache.ListerWatcher {
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, raw metav1.ListOptions) (runtime.Object, error) {
-			if err := w.prove(ctx, reader, pulse); err != nil {
+			if err := w.prove(ctx, reader, monotonic); err != nil {
 				return nil, err
 			}
 			list := w.list()
@@ -57,7 +57,7 @@ func (w *watched) source(reader client.WithWatch, pulse clock.PassiveClock) cach
 			length := watchFor
 			if ptr.Deref(raw.SendInitialEvents, false) {
 				length = streamFor
-				if err := w.prove(ctx, reader, pulse); err != nil {
+				if err := w.prove(ctx, reader, monotonic); err != nil {
 					return nil, err
 				}
 			}
@@ -89,8 +89,8 @@ func (b *bounded) Stop() {
 }
 
 // proveAgain asks storage for its version, again and again.
-func (w *watched) proveAgain(ctx context.Context, reader client.Reader, pulse clock.WithTicker) {
-	ticker := pulse.NewTicker(proveEvery)
+func (w *watched) proveAgain(ctx context.Context, reader client.Reader, monotonic clock.WithTicker) {
+	ticker := monotonic.NewTicker(proveEvery)
 	defer ticker.Stop()
 	for {
 		select {
@@ -98,14 +98,14 @@ func (w *watched) proveAgain(ctx context.Context, reader client.Reader, pulse cl
 			return
 		case <-ticker.C():
 			// One that fails proves nothing, which is what freshness tells.
-			_ = w.prove(ctx, reader, pulse)
+			_ = w.prove(ctx, reader, monotonic)
 		}
 	}
 }
 
 // prove asks storage for its version, which the view is to come up to.
-func (w *watched) prove(ctx context.Context, reader client.Reader, pulse clock.PassiveClock) error {
-	at := pulse.Now()
+func (w *watched) prove(ctx context.Context, reader client.Reader, monotonic clock.PassiveClock) error {
+	at := monotonic.Now()
 	version, err := w.storedVersion(ctx, reader)
 	if err != nil {
 		return err

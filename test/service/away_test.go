@@ -90,10 +90,10 @@ func (h *hangable) Read(into []byte) (int, error) {
 }
 
 // wire gives a replica a line of its own, and a clock for its proofs.
-func (l *line) wire(pulse clock.WithTicker) func(*rest.Config, *registry.Options) {
+func (l *line) wire(monotonic clock.WithTicker) func(*rest.Config, *registry.Options) {
 	return func(config *rest.Config, options *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { l.next = next; return l })
-		options.Pulse = pulse
+		options.Monotonic = monotonic
 	}
 }
 
@@ -115,8 +115,8 @@ func TestAPIServerAway(t *testing.T) {
 			h := newHouse(t, clock.RealClock{})
 			h.issuer()
 			h.manage()
-			pulse, line := clocktesting.NewFakeClock(time.Now()), &line{}
-			r := h.replica(line.wire(pulse))
+			monotonic, line := clocktesting.NewFakeClock(time.Now()), &line{}
+			r := h.replica(line.wire(monotonic))
 			scheduled, device := h.key("scheduled"), h.key("device", oneTime(time.Minute))
 			held, once := h.reaches(scheduled, 1), h.reaches(device, 1)
 			shown := h.workload("till")
@@ -135,7 +135,7 @@ func TestAPIServerAway(t *testing.T) {
 			// Something happens that the watch should tell.
 			h.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: h.name + "-later"}})
 			for range 32 {
-				pulse.Step(20 * time.Second)
+				monotonic.Step(20 * time.Second)
 				h.Expect(h.refresh(r, held).outcome()).To(gomega.BeElementOf("200", "503 temporarily_unavailable"))
 			}
 			late := h.refresh(r, held)
@@ -144,7 +144,7 @@ func TestAPIServerAway(t *testing.T) {
 
 			c.mend(line)
 			h.Eventually(func() string {
-				pulse.Step(20 * time.Second)
+				monotonic.Step(20 * time.Second)
 				return h.refresh(r, held).outcome()
 			}, 4*patience, 200*time.Millisecond).Should(gomega.Equal("200"))
 			h.Expect(h.refresh(r, once).outcome()).To(gomega.Equal("200"))

@@ -44,8 +44,8 @@ func TestARenewedCertificateIsServed(t *testing.T) {
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	clients, err := kubernetes.NewForConfig(config)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	pulse := clocktesting.NewFakeClock(time.Now())
-	certificate := tokenserver.NewCertificate(clients, secret.Namespace, secret.Name, pulse, logr.Discard())
+	monotonic := clocktesting.NewFakeClock(time.Now())
+	certificate := tokenserver.NewCertificate(clients, secret.Namespace, secret.Name, monotonic, logr.Discard())
 	ctx, cancel := context.WithCancel(h.ctx)
 	done := make(chan error, 1)
 	go func() { done <- certificate.Run(ctx) }()
@@ -57,7 +57,7 @@ func TestARenewedCertificateIsServed(t *testing.T) {
 	defer front.Close()
 	serves := func(name string) func() error {
 		return func() error {
-			pulse.Step(10 * time.Second)
+			monotonic.Step(10 * time.Second)
 			dialer := &tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: name, MinVersion: tls.VersionTLS12}}
 			conn, err := dialer.DialContext(h.ctx, "tcp", front.Listener.Addr().String())
 			if err == nil {

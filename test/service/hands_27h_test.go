@@ -195,7 +195,7 @@ func (s sharing) play(t *testing.T, seed uint64) *hands {
 	// The processes come one after the other, so that nothing of this is at the same time.
 	for range 2 {
 		h.replicas = append(h.replicas, h.replica(func(config *rest.Config, o *registry.Options) {
-			o.Pulse = clocktesting.NewFakeClock(clock.Now())
+			o.Monotonic = clocktesting.NewFakeClock(clock.Now())
 			config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &asks{next, h.count} })
 		}))
 	}

@@ -230,15 +230,15 @@ func TestAYoungTokenAtAStaleReplica(t *testing.T) {
 	h := newHouse(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
-	pulse, line := clocktesting.NewFakeClock(time.Now()), &line{}
-	stale := h.replica(line.wire(pulse))
+	monotonic, line := clocktesting.NewFakeClock(time.Now()), &line{}
+	stale := h.replica(line.wire(monotonic))
 	key := h.key("device", oneTime(10*time.Minute))
 	second := h.next(h.refresh(stale, h.reaches(key, 1)), "the enrolment")
 	line.hang(true)
 	defer line.hang(false)
 	h.edit(key, func() { key.Spec.Revoked = true })
 	h.Expect(h.next(h.refresh(stale, second), "the view was proven a moment ago") == second).To(gomega.BeTrue())
-	pulse.Step(61 * time.Second)
+	monotonic.Step(61 * time.Second)
 	h.Expect(h.refresh(stale, second).outcome()).To(gomega.Equal("400 invalid_grant"), "the view was proven 61 seconds ago, and the key is revoked since")
 }
 
@@ -249,7 +249,7 @@ func TestALateReportLeavesAnEnrolmentAlone(t *testing.T) {
 	h := newHouse(t, clock)
 	h.issuer()
 	h.manage()
-	r := h.replica(func(_ *rest.Config, o *registry.Options) { o.Pulse = clocktesting.NewFakeClock(clock.Now()) })
+	r := h.replica(func(_ *rest.Config, o *registry.Options) { o.Monotonic = clocktesting.NewFakeClock(clock.Now()) })
 	key := h.key("device")
 	h.Expect(h.refresh(r, h.reaches(key, 1)).outcome()).To(gomega.Equal("200"))
 	h.edit(key, func() {
@@ -306,7 +306,7 @@ func TestAYoungUseIsReported(t *testing.T) {
 	h.issuer()
 	h.manage()
 	var writes atomic.Int64
-	r := h.replica(counting(&writes), func(_ *rest.Config, o *registry.Options) { o.Pulse = clocktesting.NewFakeClock(clock.Now()) })
+	r := h.replica(counting(&writes), func(_ *rest.Config, o *registry.Options) { o.Monotonic = clocktesting.NewFakeClock(clock.Now()) })
 	key := h.key("device", oneTime(10*time.Minute))
 	second := h.next(h.refresh(r, h.reaches(key, 1)), "the enrolment")
 	claimed := clock.Now()

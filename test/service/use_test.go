@@ -120,7 +120,7 @@ func TestUseKeepsToABudget(t *testing.T) {
 	var writes atomic.Int64
 	r := h.replica(func(config *rest.Config, o *registry.Options) {
 		// It looks only when it is told to.
-		o.Pulse = clocktesting.NewFakeClock(clock.Now())
+		o.Monotonic = clocktesting.NewFakeClock(clock.Now())
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &writeCounter{next: next, count: &writes} })
 	})
 	all := make([]*v1alpha1.JWTRefreshKey, keys)

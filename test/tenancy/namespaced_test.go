@@ -198,7 +198,7 @@ func TestOneNamespaceDoesNotStopTheOthers(t *testing.T) {
 		return !may(t, managerUser, what) && !may(t, tokenServerUser, what), ""
 	})
 
-	ended, pulse := startConfined(t)
+	ended, monotonic := startConfined(t)
 	r := operator.Serve(t, tokenServerConfig(t), registry.Options{Namespaces: listed})
 	ofShop := holds(t, create(t, newKey("shop", "till", of(issuer.Name))), 1)
 	gets(t, r, issuer, ofShop, "200")
@@ -209,7 +209,7 @@ func TestOneNamespaceDoesNotStopTheOthers(t *testing.T) {
 	}
 	gets(t, r, issuer, ofBilling, "200")
 	until(t, "the manager ends, to be started again", func() (bool, string) {
-		pulse.Step(time.Minute)
+		monotonic.Step(time.Minute)
 		select {
 		case err := <-ended:
 			refusedBy(t, err, "namespace billing can be worked on now")
@@ -223,11 +223,11 @@ func TestOneNamespaceDoesNotStopTheOthers(t *testing.T) {
 }
 
 // startConfined starts a manager for the listed namespaces whose looks are timed by the test.
-func startConfined(t *testing.T) (ended <-chan error, pulse *clocktesting.FakeClock) {
+func startConfined(t *testing.T) (ended <-chan error, monotonic *clocktesting.FakeClock) {
 	t.Helper()
-	pulse = clocktesting.NewFakeClock(time.Unix(0, 0))
+	monotonic = clocktesting.NewFakeClock(time.Unix(0, 0))
 	mgr, err := controllers.NewManager(managerConfig(t), ctrl.Options{Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"}},
-		controllers.Options{Namespace: apiserver.Namespace, Namespaces: listed, Pulse: pulse, SeveralInProcess: true})
+		controllers.Options{Namespace: apiserver.Namespace, Namespaces: listed, Monotonic: monotonic, SeveralInProcess: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +235,7 @@ func startConfined(t *testing.T) (ended <-chan error, pulse *clocktesting.FakeCl
 	t.Cleanup(cancel)
 	end := make(chan error, 1)
 	go func() { end <- mgr.Start(ctx) }()
-	return end, pulse
+	return end, monotonic
 }
 
 // TestNoNamespaceAtAll: an empty list of what may be watched must never stand for everything.
