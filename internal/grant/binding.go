@@ -90,7 +90,7 @@ func (s *Service) proveKey(issuer *registry.Issuer, proofs []string) (proven, er
 	if !good {
 		return proven{}, s.useNonce(issuer)
 	}
-	return proven{thumbprint: proof.Thumbprint, proof: identify(proof.Thumbprint, proof.JTI), proofEnd: end}, nil
+	return proven{thumbprint: proof.Thumbprint, proof: identifyProof(proof.Thumbprint, proof.JTI), proofEnd: end}, nil
 }
 
 func errProof(description string) *oauth.Error {
@@ -110,7 +110,7 @@ func (s *Service) useNonce(issuer *registry.Issuer) error {
 
 // spend uses up the proof, if there is one: a second request with it gets nothing. It comes
 // last before something is given for it, so that nobody fills the memory but holders of good tokens.
-func (s *Service) spend(client *proven) error {
+func (s *Service) consumeProof(client *proven) error {
 	if client.thumbprint == "" {
 		return nil
 	}
@@ -127,7 +127,7 @@ var unbound v1alpha1.BindingSpec
 // holds checks that the client has proven all that is asked of whoever presents the token: by
 // the token itself, and by its key as it is now. Neither refusal is invalid_grant, on which a
 // client would discard a token that it may well prove itself for the next time.
-func (p *proven) holds(claims *token.Claims, binding *v1alpha1.BindingSpec) error {
+func (p *proven) satisfies(claims *token.Claims, binding *v1alpha1.BindingSpec) error {
 	if binding == nil {
 		binding = &unbound
 	}

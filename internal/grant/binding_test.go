@@ -45,7 +45,7 @@ func TestHolds(t *testing.T) {
 		{name: "the key asks for another than the token", client: key, print: "t", binding: &v1alpha1.BindingSpec{JWKThumbprint: "u"}, want: oauth.InvalidDPoPProof},
 	} {
 		claims := &token.Claims{ServiceAccount: c.account, JWKThumbprint: c.print, Object: token.Object{Namespace: "shop"}}
-		err := c.client.holds(claims, c.binding)
+		err := c.client.satisfies(claims, c.binding)
 		var refusal *oauth.Error
 		if (err == nil) != (c.want == "") || (err != nil && (!errors.As(err, &refusal) || refusal.Code != c.want)) {
 			t.Errorf("%s: %v, wanted %q", c.name, err, c.want)
@@ -61,7 +61,7 @@ func TestUnboundCostsNothing(t *testing.T) {
 	answer := &oauth.TokenAnswer{}
 	allocations := testing.AllocsPerRun(100, func() {
 		client, err := s.prove(t.Context(), nil, &Credentials{})
-		if err = errors.Join(err, client.holds(claims, nil), s.spend(&client), s.constrain(answer, &client, nil)); err != nil {
+		if err = errors.Join(err, client.satisfies(claims, nil), s.consumeProof(&client), s.constrain(answer, &client, nil)); err != nil {
 			t.Fatal(err)
 		}
 	})

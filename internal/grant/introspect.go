@@ -83,7 +83,7 @@ func (s *Service) active(ctx context.Context, issuer *registry.Issuer, claims *t
 	if typ == token.Refresh {
 		key, standing, err := s.standing(ctx, claims)
 		if err == nil && key != nil && lifecycle.OneTime(key) {
-			return s.goodOnce(ctx, issuer, claims, key)
+			return s.oneTimeExchangeable(ctx, issuer, claims, key)
 		}
 		return standing.Accepted(), err
 	}
@@ -91,7 +91,7 @@ func (s *Service) active(ctx context.Context, issuer *registry.Issuer, claims *t
 		return key != nil && registry.Honours(key, claims.Object.UID, claims.Object.Revision, s.clock.Now())
 	}
 	key := s.registry.Key(keyName(claims))
-	if honours(key) || (key != nil && over(key, claims)) {
+	if honours(key) || (key != nil && refusedForGood(key, claims)) {
 		return honours(key), nil
 	}
 	// The replica may not know yet that the key has a new token or a later revision.

@@ -25,7 +25,7 @@ func (s *Service) useOnce(ctx context.Context, e *exchange) (string, error) {
 		return s.claim(ctx, &mine)
 	})
 	// A revocation may have been answered while the claim of another was waited for.
-	if known := s.registry.Key(keyName(e.claims)); known != nil && over(known, e.claims) {
+	if known := s.registry.Key(keyName(e.claims)); known != nil && refusedForGood(known, e.claims) {
 		return "", errGrant()
 	}
 	if err == nil && next == "" {
@@ -55,7 +55,7 @@ func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
 			return "", unavailable("the replica's view of spec.rotation.mode was outdated")
 		}
 		// Before a reuse is seen in it: a thief without the proof does not end the line.
-		if err := e.proven.holds(e.claims, e.key.Spec.Binding); err != nil {
+		if err := e.proven.satisfies(e.claims, e.key.Spec.Binding); err != nil {
 			return "", err
 		}
 		answer, err := s.decideOnce(e, e.key, live)
@@ -207,8 +207,8 @@ func (s *Service) reuse(ctx context.Context, e *exchange) error {
 	}
 }
 
-// goodOnce tells whether a one-time token can be exchanged, apart from its binding.
-func (s *Service) goodOnce(ctx context.Context, issuer *registry.Issuer, claims *token.Claims, key *v1alpha1.JWTRefreshKey) (bool, error) {
+// oneTimeExchangeable reports whether a one-time token can be exchanged, apart from its binding.
+func (s *Service) oneTimeExchangeable(ctx context.Context, issuer *registry.Issuer, claims *token.Claims, key *v1alpha1.JWTRefreshKey) (bool, error) {
 	e := &exchange{issuer: issuer, claims: claims, proven: proven{thumbprint: claims.JWKThumbprint}}
 	for _, live := range [...]bool{false, true} {
 		if live {

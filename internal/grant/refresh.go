@@ -90,7 +90,7 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 		// The next key is published, and waits until every verifier knows it.
 		return nil, unavailable("the issuer has no active access signing key")
 	}
-	if err := s.spend(&e.proven); err != nil {
+	if err := s.consumeProof(&e.proven); err != nil {
 		return nil, err
 	}
 	e.use = &registry.Use{
@@ -121,7 +121,7 @@ func refused(err error) error {
 // is granted now. A refusal can be taken back by repairing the policy, so that the client
 // must keep its token. The claims are the token's own, or those of the one that is to follow.
 func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Duration) error {
-	if err := e.proven.holds(claims, e.key.Spec.Binding); err != nil {
+	if err := e.proven.satisfies(claims, e.key.Spec.Binding); err != nil {
 		return err
 	}
 	if err := s.authoriseSession(e, claims); err != nil {

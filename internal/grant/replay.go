@@ -23,7 +23,7 @@ var errReplayed = errors.New("the proof was used before")
 type proofID [sha256.Size]byte
 
 // identify: the thumbprint is always 43 characters, so that no other pair gives the same.
-func identify(thumbprint, jti string) proofID {
+func identifyProof(thumbprint, jti string) proofID {
 	return sha256.Sum256([]byte(thumbprint + " " + jti))
 }
 

@@ -30,7 +30,7 @@ func TestReplays(t *testing.T) {
 		{"once its nonce is over", nonceFor + time.Second, "key", "1", nil},
 	} {
 		clock.SetTime(t0.Add(c.after))
-		if err := r.use(identify(c.thumbprint, c.jti), end.Add(c.after)); !errors.Is(err, c.want) {
+		if err := r.use(identifyProof(c.thumbprint, c.jti), end.Add(c.after)); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, wanted %v", c.name, err, c.want)
 		}
 	}
@@ -42,7 +42,7 @@ func TestReplaysAreBounded(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(t0)
 	const most = 100
 	r := newReplays(clock, most)
-	id := func(i int) proofID { return identify("key", strconv.Itoa(i)) }
+	id := func(i int) proofID { return identifyProof("key", strconv.Itoa(i)) }
 	for i := range most {
 		if err := r.use(id(i), t0.Add(nonceFor)); err != nil {
 			t.Fatal(err)
@@ -70,7 +70,7 @@ func TestReplaysAtOnce(t *testing.T) {
 	r := newReplays(clocktesting.NewFakePassiveClock(t0), rememberedProofs)
 	results := make(chan error)
 	for range 64 {
-		go func() { results <- r.use(identify("key", "1"), t0.Add(nonceFor)) }()
+		go func() { results <- r.use(identifyProof("key", "1"), t0.Add(nonceFor)) }()
 	}
 	won := 0
 	for range 64 {

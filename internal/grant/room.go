@@ -17,7 +17,7 @@ import (
 )
 
 // room tells whether there may be one session more.
-func (s *Service) room(issuer *registry.Issuer, who *signedIn) error {
+func (s *Service) checkLimits(issuer *registry.Issuer, who *signedIn) error {
 	if !s.logins.Allow(issuer.Name+"\x00"+who.subject, s.clock.Now()) {
 		return oauth.TooMany("This subject signs in too often.")
 	}
@@ -37,7 +37,7 @@ func (s *Service) makeRoom(ctx context.Context, issuer *registry.Issuer, begun *
 		if err != nil {
 			return err
 		}
-		sessions = slices.DeleteFunc(sessions, func(other v1alpha1.JWTRefreshKey) bool { return !beside(&other, begun) })
+		sessions = slices.DeleteFunc(sessions, func(other v1alpha1.JWTRefreshKey) bool { return !ofSameSubject(&other, begun) })
 		going := excess(sessions, begun.UID, issuer.Login.SessionsPerSubject, s.clock.Now())
 		if slices.ContainsFunc(going, func(one v1alpha1.JWTRefreshKey) bool { return one.UID == begun.UID }) {
 			return fmt.Errorf("%w: too many logins of the subject are under way", registry.ErrUnavailable)
@@ -51,7 +51,7 @@ func (s *Service) makeRoom(ctx context.Context, issuer *registry.Issuer, begun *
 
 // beside tells the sessions of one subject from what only carries their label, as whoever may edit
 // keys can have it do: a login deletes nothing for him that he may not delete himself.
-func beside(other, begun *v1alpha1.JWTRefreshKey) bool {
+func ofSameSubject(other, begun *v1alpha1.JWTRefreshKey) bool {
 	if session := other.Status.Session; session != nil {
 		return session.Subject == begun.Spec.Subject && lifecycle.IssuerName(other) == lifecycle.IssuerName(begun)
 	}

@@ -24,7 +24,7 @@ import (
 type scripted struct {
 	Registry
 	view, stored *v1alpha1.JWTRefreshKey
-	recalled     map[string]*v1alpha1.JWTRefreshKey
+	cachedReads  map[string]*v1alpha1.JWTRefreshKey
 	reads        int
 }
 
@@ -40,13 +40,13 @@ func (r *scripted) KeyNow(context.Context, types.NamespacedName) (*v1alpha1.JWTR
 
 // KeyLive remembers for ever what was read, as the tests last no time.
 func (r *scripted) KeyLive(_ context.Context, _ types.NamespacedName, jti string) (*v1alpha1.JWTRefreshKey, error) {
-	if r.recalled == nil {
-		r.recalled = map[string]*v1alpha1.JWTRefreshKey{}
+	if r.cachedReads == nil {
+		r.cachedReads = map[string]*v1alpha1.JWTRefreshKey{}
 	}
-	if r.recalled[jti] == nil {
-		r.recalled[jti] = r.read()
+	if r.cachedReads[jti] == nil {
+		r.cachedReads[jti] = r.read()
 	}
-	return r.recalled[jti], nil
+	return r.cachedReads[jti], nil
 }
 
 func (r *scripted) Advance(_ context.Context, key *v1alpha1.JWTRefreshKey, next *v1alpha1.TokenLine, use *registry.Use) error {

@@ -37,7 +37,7 @@ func TestAModeThatTheViewHasNotHeardOf(t *testing.T) {
 func TestAReuseThatIsNoneAtTheAPIServer(t *testing.T) {
 	s := newScene(t, "")
 	old := s.stored.DeepCopy()
-	s.recalled = map[string]*v1alpha1.JWTRefreshKey{"1": old}
+	s.cachedReads = map[string]*v1alpha1.JWTRefreshKey{"1": old}
 	// The mode was changed after the key was read for this token.
 	s.stored.Spec.Rotation.Mode = v1alpha1.RotationScheduled
 	s.written()

@@ -254,7 +254,7 @@ func (s *Service) standing(ctx context.Context, claims *token.Claims) (*v1alpha1
 	name, now := keyName(claims), s.clock.Now()
 	if key := s.registry.Key(name); key != nil {
 		standing := registry.StandingOf(key, presented(claims), now)
-		if standing.Accepted() || over(key, claims) {
+		if standing.Accepted() || refusedForGood(key, claims) {
 			return key, standing, nil
 		}
 	}
@@ -268,7 +268,7 @@ func (s *Service) standing(ctx context.Context, claims *token.Claims) (*v1alpha1
 // over: the very key of the token is being deleted, or was revoked when the token was of its
 // line already, or its line was ended since. All else can be taken back: a key that was revoked may be
 // living again, with tokens of later revisions, and an end may have been set later.
-func over(key *v1alpha1.JWTRefreshKey, claims *token.Claims) bool {
+func refusedForGood(key *v1alpha1.JWTRefreshKey, claims *token.Claims) bool {
 	revoked := key.Spec.Revoked || key.Status.RevokedAt != nil
 	known := 0 < claims.Object.Revision && claims.Object.Revision <= key.Status.Revision
 	ended := registry.BelowFirst(key, claims.Object.Revision)

@@ -28,18 +28,18 @@ import (
 const (
 	// sessionTries is how often a step is tried again that somebody else forestalled.
 	sessionTries = 5
-	// tidyFor is how long a login that failed may take to remove what it had begun.
-	tidyFor = 5 * time.Second
+	// discardTimeout is how long a login that failed may take to remove what it had begun.
+	discardTimeout = 5 * time.Second
 )
 
 // begin makes the session of somebody who has signed in: a key for one-time use that no
 // Secret holds. Everything is checked before the object is made, and it is removed again
 // where its first token does not come on record.
 func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signedIn, request *LoginRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
-	ctx, cancel := context.WithTimeout(ctx, registry.AskFor)
+	ctx, cancel := context.WithTimeout(ctx, registry.RequestTimeout)
 	defer cancel()
 	outcome.Subject = who.subject
-	wish, err := s.granted(issuer, who, request)
+	terms, err := s.granted(issuer, who, request)
 	if err != nil {
 		return nil, err
 	}
@@ -47,8 +47,8 @@ func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signe
 	if err != nil {
 		return nil, err
 	}
-	wish.thumbprint = client.thumbprint
-	if err := s.room(issuer, who); err != nil {
+	terms.thumbprint = client.thumbprint
+	if err := s.checkLimits(issuer, who); err != nil {
 		return nil, err
 	}
 	refresh, err := issuer.Rings.Signer(keyring.Refresh)
@@ -59,16 +59,16 @@ func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signe
 	if err != nil {
 		return nil, unavailable("the issuer has no active access signing key")
 	}
-	if err := s.spend(&client); err != nil {
+	if err := s.consumeProof(&client); err != nil {
 		return nil, err
 	}
-	key, err := s.create(ctx, issuer, who, wish)
+	key, err := s.create(ctx, issuer, who, terms)
 	if err != nil {
 		return nil, err
 	}
 	compact, claims, err := s.start(ctx, issuer, key, who, request, refresh)
 	if err != nil {
-		s.tidy(ctx, key)
+		s.discardSession(ctx, key)
 		return nil, err
 	}
 	outcome.of(claims)
@@ -80,8 +80,8 @@ func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signe
 	return answer, e.handOut(answer, compact, s.clock.Now())
 }
 
-// wish is what a session is to have, as the policy grants it.
-type wish struct {
+// terms is what a session is to have, as the policy grants it.
+type sessionTerms struct {
 	audience string
 	scopes   []string
 	lifetime time.Duration
@@ -93,7 +93,7 @@ type wish struct {
 
 // granted asks the policy what a session may have, and says what it lacks by the error that
 // goes with it (RFC 8693 §2.2.2, RFC 6749 §5.2).
-func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *LoginRequest) (*wish, error) {
+func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *LoginRequest) (*sessionTerms, error) {
 	audience, err := request.audience()
 	if err != nil {
 		return nil, err
@@ -134,7 +134,7 @@ func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *Login
 	if longest == 0 {
 		return nil, oauth.Refuse(oauth.UnauthorizedClient, "The issuer's policy does not grant the claims of the subject.")
 	}
-	return &wish{audience: audience, scopes: scopes, lifetime: min(issuer.Login.SessionLifetime, longest), seen: request.Seen}, nil
+	return &sessionTerms{audience: audience, scopes: scopes, lifetime: min(issuer.Login.SessionLifetime, longest), seen: request.Seen}, nil
 }
 
 func scopesOf(asked string) ([]string, error) {
@@ -157,9 +157,9 @@ func scopesOf(asked string) ([]string, error) {
 }
 
 // create makes the object, and room for it among the others of the subject.
-func (s *Service) create(ctx context.Context, issuer *registry.Issuer, who *signedIn, wish *wish) (*v1alpha1.JWTRefreshKey, error) {
+func (s *Service) create(ctx context.Context, issuer *registry.Issuer, who *signedIn, terms *sessionTerms) (*v1alpha1.JWTRefreshKey, error) {
 	for range sessionTries {
-		key := s.sessionKey(issuer, who, wish)
+		key := s.sessionKey(issuer, who, terms)
 		err := s.registry.CreateSession(ctx, key)
 		if errors.Is(err, registry.ErrLost) {
 			// The name is taken.
@@ -169,7 +169,7 @@ func (s *Service) create(ctx context.Context, issuer *registry.Issuer, who *sign
 			return nil, err
 		}
 		if err := s.makeRoom(ctx, issuer, key); err != nil {
-			s.tidy(ctx, key)
+			s.discardSession(ctx, key)
 			return nil, err
 		}
 		return key, nil
@@ -177,8 +177,8 @@ func (s *Service) create(ctx context.Context, issuer *registry.Issuer, who *sign
 	return nil, unavailable("every generated session name is taken")
 }
 
-func (s *Service) sessionKey(issuer *registry.Issuer, who *signedIn, wish *wish) *v1alpha1.JWTRefreshKey {
-	end := metav1.NewTime(s.clock.Now().UTC().Truncate(time.Second).Add(wish.lifetime))
+func (s *Service) sessionKey(issuer *registry.Issuer, who *signedIn, terms *sessionTerms) *v1alpha1.JWTRefreshKey {
+	end := metav1.NewTime(s.clock.Now().UTC().Truncate(time.Second).Add(terms.lifetime))
 	key := &v1alpha1.JWTRefreshKey{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: who.namespace, Name: s.sessionName(),
@@ -189,17 +189,17 @@ func (s *Service) sessionKey(issuer *registry.Issuer, who *signedIn, wish *wish)
 		},
 		Spec: v1alpha1.JWTRefreshKeySpec{
 			IssuerRef: &v1alpha1.IssuerReference{Name: issuer.Name},
-			Audience:  wish.audience, Subject: who.subject, Scopes: wish.scopes, Claims: who.claims,
-			Lifetime: &metav1.Duration{Duration: wish.lifetime}, ExpiresAt: &end, IdleTimeout: issuer.Login.SessionIdleTimeout,
+			Audience:  terms.audience, Subject: who.subject, Scopes: terms.scopes, Claims: who.claims,
+			Lifetime: &metav1.Duration{Duration: terms.lifetime}, ExpiresAt: &end, IdleTimeout: issuer.Login.SessionIdleTimeout,
 			Rotation: &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse, RetryGrace: issuer.Login.SessionRetryGrace},
 			Secret:   &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone},
 		},
 	}
-	if seen := wish.seen; seen.ID != "" || seen.OS != "" || seen.Browser != "" {
+	if seen := terms.seen; seen.ID != "" || seen.OS != "" || seen.Browser != "" {
 		key.Spec.DeviceInfo = &v1alpha1.DeviceInfo{ID: seen.ID, OS: seen.OS, Browser: seen.Browser}
 	}
-	if wish.thumbprint != "" {
-		key.Spec.Binding = &v1alpha1.BindingSpec{JWKThumbprint: wish.thumbprint}
+	if terms.thumbprint != "" {
+		key.Spec.Binding = &v1alpha1.BindingSpec{JWKThumbprint: terms.thumbprint}
 	}
 	if who.account != nil {
 		// The session goes with its ServiceAccount, even where nobody comes back to it.
@@ -250,8 +250,8 @@ func (s *Service) start(
 
 // tidy removes a session that came to nothing, where that is possible: what remains has no
 // token that anybody holds, and the controller removes it.
-func (s *Service) tidy(ctx context.Context, key *v1alpha1.JWTRefreshKey) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyFor)
+func (s *Service) discardSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
 	defer cancel()
 	remains := &v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: key.UID}}
 	_ = s.registry.EndSession(ctx, remains)

@@ -35,10 +35,10 @@ func TestWhoHasNoSession(t *testing.T) {
 		"refreshkey:shop:orders", "refreshkey:", "system:masters", "system:serviceaccount:shop:till", "system:", "", "jane doe", "jané", "jane\x00", "jane\u200b",
 		strings.Repeat("j", v1alpha1.MaxSubjectLength+1),
 	} {
-		wish, err := (&Service{}).granted(&registry.Issuer{}, &signedIn{subject: subject, method: v1alpha1.LoginOIDC}, &LoginRequest{Audiences: []string{"https://orders.example.com"}})
+		terms, err := (&Service{}).granted(&registry.Issuer{}, &signedIn{subject: subject, method: v1alpha1.LoginOIDC}, &LoginRequest{Audiences: []string{"https://orders.example.com"}})
 		var refusal *oauth.Error
 		if !errors.As(err, &refusal) || refusal.Code != oauth.InvalidRequest {
-			t.Errorf("%q: %+v, %v", subject, wish, err)
+			t.Errorf("%q: %+v, %v", subject, terms, err)
 		}
 	}
 }

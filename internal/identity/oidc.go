@@ -77,7 +77,7 @@ type trust struct {
 // returns ErrRefused for a token that is not acceptable, and ErrUnavailable of the registry while
 // the provider's documents are not known.
 func (p *Providers) Verify(ctx context.Context, entry *v1alpha1.OIDCProvider, idToken string) (*Person, error) {
-	if !WellFormed(idToken) || ofAnotherKind(idToken) {
+	if !WellFormed(idToken) || notIDToken(idToken) {
 		return nil, ErrRefused
 	}
 	up, err := p.upstream(entry)
@@ -90,10 +90,10 @@ func (p *Providers) Verify(ctx context.Context, entry *v1alpha1.OIDCProvider, id
 	if err != nil {
 		return nil, unavailable(entry.IssuerURL, err)
 	}
-	var away error
-	verified, err := found.verifier.Verify(context.WithValue(ctx, awayKey{}, &away), idToken)
-	if away != nil {
-		return nil, unavailable(entry.IssuerURL, away)
+	var outage error
+	verified, err := found.verifier.Verify(context.WithValue(ctx, outageKey{}, &outage), idToken)
+	if outage != nil {
+		return nil, unavailable(entry.IssuerURL, outage)
 	}
 	if err != nil {
 		return nil, ErrRefused

@@ -33,8 +33,8 @@ const (
 	MaxPassword = 72
 	// longestUser is longer than any subject.
 	longestUser = 255
-	// dearestCost bounds what one attempt can cost, at some 2.5 s of a core.
-	dearestCost = 15
+	// maxBcryptCost bounds what one attempt can cost, at some 2.5 s of a core.
+	maxBcryptCost = 15
 	// readEvery is how long what was read of a Secret is believed.
 	readEvery = 10 * time.Second
 	// rememberedFiles bounds the Secrets whose lines are kept: an issuer names one, and may name others later.
@@ -107,7 +107,7 @@ func (p *Passwords) Verify(ctx context.Context, secret, user, password, address 
 	}
 	hash, known := file.hashes[user]
 	if !known {
-		hash = file.stranger(user)
+		hash = file.decoyHash(user)
 	}
 	if err := bcrypt.CompareHashAndPassword(hash, []byte(password)); err != nil || !known {
 		return ErrRefused
@@ -141,7 +141,7 @@ func (p *Passwords) Known(ctx context.Context, secret, user string) (bool, error
 
 // stranger is the hash that somebody is held against who does not exist: always the same for
 // a name, and as dear as one of the others.
-func (f *passwordFile) stranger(user string) []byte {
+func (f *passwordFile) decoyHash(user string) []byte {
 	if len(f.all) == 0 {
 		return nil
 	}
@@ -180,7 +180,7 @@ func readHtpasswd(text string) *passwordFile {
 	for line := range strings.Lines(text) {
 		user, hash, ok := strings.Cut(strings.TrimSpace(line), ":")
 		cost, err := bcrypt.Cost([]byte(hash))
-		if _, taken := file.hashes[user]; !ok || user == "" || taken || err != nil || cost > dearestCost {
+		if _, taken := file.hashes[user]; !ok || user == "" || taken || err != nil || cost > maxBcryptCost {
 			continue
 		}
 		file.hashes[user] = []byte(hash)

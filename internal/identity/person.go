@@ -21,10 +21,10 @@ type Person struct {
 	Claims map[string]apiextensionsv1.JSON
 }
 
-// ofAnotherKind tells whether a token is not an id_token: a provider signs more than id_tokens with the same keys, for the same clients:
+// notIDToken tells whether a token is not an id_token: a provider signs more than id_tokens with the same keys, for the same clients:
 // access tokens (RFC 9068), logout tokens, security events. Those that say so in their typ are
 // told apart by it (RFC 8725 §3.11); an id_token has none, or JWT.
-func ofAnotherKind(compact string) bool {
+func notIDToken(compact string) bool {
 	encoded, _, _ := strings.Cut(compact, ".")
 	var header struct {
 		Type string `json:"typ"`
@@ -61,7 +61,7 @@ const providerSkew = time.Minute
 // personOf holds an id_token against the provider's entry.
 func personOf(entry *v1alpha1.OIDCProvider, verified *oidc.IDToken, now time.Time) (*Person, error) {
 	var claims map[string]json.RawMessage
-	if err := verified.Claims(&claims); err != nil || verified.IssuedAt.IsZero() || verified.Expiry.IsZero() || lookalike(claims) {
+	if err := verified.Claims(&claims); err != nil || verified.IssuedAt.IsZero() || verified.Expiry.IsZero() || hasCaseVariant(claims) {
 		return nil, ErrRefused
 	}
 	if verified.IssuedAt.After(now.Add(providerSkew)) {
@@ -120,9 +120,9 @@ func asksForAddress(entry *v1alpha1.OIDCProvider) bool {
 	return slices.ContainsFunc(entry.Allowed, func(allowed v1alpha1.AllowedValues) bool { return allowed.Claim == addressClaim })
 }
 
-// lookalike tells whether a name equals a claim's but for its case: encoding/json, by which go-oidc reads a token, takes a name in another case for the
+// hasCaseVariant tells whether a name equals a claim's but for its case: encoding/json, by which go-oidc reads a token, takes a name in another case for the
 // same name, and the last of the two counts.
-func lookalike(claims map[string]json.RawMessage) bool {
+func hasCaseVariant(claims map[string]json.RawMessage) bool {
 	for name := range claims {
 		for _, checked := range [...]string{"iss", "sub", "aud", "exp", "iat", "nbf"} {
 			if name != checked && strings.EqualFold(name, checked) {

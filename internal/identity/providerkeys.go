@@ -84,9 +84,9 @@ func (k providerKeys) verify(signature *jose.JSONWebSignature) (payload []byte, 
 	return nil, named, false
 }
 
-// awayKey is the key of the context under which keySet says that the provider is unavailable: the
+// outageKey is the key of the context under which keySet says that the provider is unavailable: the
 // errors of go-oidc do not tell that from a bad signature.
-type awayKey struct{}
+type outageKey struct{}
 
 // keySet is the oidc.KeySet of a provider.
 type keySet struct {
@@ -136,8 +136,8 @@ func (s *keySet) VerifySignature(ctx context.Context, compact string) ([]byte, e
 			}
 		}
 		if err != nil && !named {
-			if away, ok := ctx.Value(awayKey{}).(*error); ok {
-				*away = err
+			if outage, ok := ctx.Value(outageKey{}).(*error); ok {
+				*outage = err
 			}
 			return nil, err
 		}

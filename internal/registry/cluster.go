@@ -93,15 +93,15 @@ type Cluster struct {
 	rebuilding sync.Mutex
 	directory  atomic.Pointer[directory]
 
-	flights  Flights[recollection]
-	limiter  *rate.Limiter
-	recalled *lru.Cache[string, recollection]
-	accounts Flights[accountRead]
+	flights     Flights[keyRead]
+	limiter     *rate.Limiter
+	recentReads *lru.Cache[string, keyRead]
+	accounts    Flights[accountRead]
 	// lists are for tokens that name an issuer or a signing key which is not known.
-	lists     Flights[time.Time]
-	strangers *rate.Limiter
-	unknown   *lru.Cache[unknown, time.Time]
-	uses      *uses
+	lists         Flights[time.Time]
+	lookUpLimiter *rate.Limiter
+	unknown       *lru.Cache[unknown, time.Time]
+	uses          *uses
 }
 
 // New makes a Cluster, which knows nothing until it runs.
@@ -117,7 +117,7 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
-	recalled, err := lru.New[string, recollection](rememberedReads)
+	recentReads, err := lru.New[string, keyRead](rememberedReads)
 	if err != nil {
 		return nil, err
 	}
@@ -126,8 +126,8 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{
-		options: o, client: reader, recalled: recalled,
-		unknown: unknowns, strangers: rate.NewLimiter(lookUps, lookUpsAtOnce),
+		options: o, client: reader, recentReads: recentReads,
+		unknown: unknowns, lookUpLimiter: rate.NewLimiter(lookUpRate, lookUpBurst),
 		limiter: rate.NewLimiter(rate.Limit(o.LiveReads), int(o.LiveReads)+1),
 	}
 	c.directory.Store(newDirectory(nil, o.Namespace, nil))
@@ -162,7 +162,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, w := range c.watches {
 		reflector := cache.NewReflectorWithOptions(w.source(c.client, c.options.Monotonic), nil, w.store, cache.ReflectorOptions{
-			Name: w.name, TypeDescription: w.name, Backoff: &watchAgain,
+			Name: w.name, TypeDescription: w.name, Backoff: &watchBackoff,
 		})
 		group.Go(func() error { reflector.RunWithContext(ctx); return nil })
 		group.Go(func() error { w.proveAgain(ctx, c.client, c.options.Monotonic); return nil })

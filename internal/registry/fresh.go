@@ -23,8 +23,8 @@ type freshness struct {
 	version string
 }
 
-// mostOpen is how many questions are kept: beyond it the view is too old anyway.
-const mostOpen = 64
+// maxQuestions is how many questions are kept: beyond it the view is too old anyway.
+const maxQuestions = 64
 
 type question struct {
 	at      time.Time
@@ -36,7 +36,7 @@ func (f *freshness) ask(at time.Time, version string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.open = append(f.open, question{at: at, version: version})
-	if len(f.open) > mostOpen {
+	if len(f.open) > maxQuestions {
 		f.open = f.open[1:]
 	}
 	f.settle()

@@ -42,12 +42,12 @@ func TestFreshness(t *testing.T) {
 	if age, known := f.age(); !known || age != 30*time.Second {
 		t.Errorf("age %s, %v", age, known)
 	}
-	for i := range 3 * mostOpen {
+	for i := range 3 * maxQuestions {
 		f.ask(at(100+i), "5000")
 	}
-	if len(f.open) > mostOpen {
+	if len(f.open) > maxQuestions {
 		t.Errorf("%d questions are kept", len(f.open))
 	}
 	f.reached("5000")
-	proven("of many questions the last", 100+3*mostOpen-1)
+	proven("of many questions the last", 100+3*maxQuestions-1)
 }

@@ -20,8 +20,8 @@ const (
 	rememberFor     = 3 * time.Second
 )
 
-// recollection is what the API server said of the key of a token.
-type recollection struct {
+// keyRead is what the API server said of the key of a token.
+type keyRead struct {
 	key *v1alpha1.JWTRefreshKey
 	at  time.Time
 }
@@ -36,7 +36,7 @@ func (c *Cluster) KeyLive(ctx context.Context, name types.NamespacedName, jti st
 	now := c.options.Monotonic.Now()
 	// A token may name a key that is not the one its jti is of.
 	question := name.String() + "/" + jti
-	if last, ok := c.recalled.Get(question); ok && now.Sub(last.at) < rememberFor {
+	if last, ok := c.recentReads.Get(question); ok && now.Sub(last.at) < rememberFor {
 		return last.key, nil
 	}
 	if !c.limiter.AllowN(now, 1) {
@@ -44,7 +44,7 @@ func (c *Cluster) KeyLive(ctx context.Context, name types.NamespacedName, jti st
 	}
 	key, err := c.KeyNow(ctx, name)
 	if err == nil {
-		c.recalled.Add(question, recollection{key: key, at: now})
+		c.recentReads.Add(question, keyRead{key: key, at: now})
 	}
 	return key, err
 }
@@ -62,9 +62,9 @@ func (c *Cluster) KeyNow(ctx context.Context, name types.NamespacedName) (*v1alp
 	}
 }
 
-func (c *Cluster) readKey(ctx context.Context, name types.NamespacedName) (recollection, error) {
-	return c.flights.Do(ctx, name.String(), func(ctx context.Context) (recollection, error) {
-		read := recollection{at: c.options.Monotonic.Now()}
+func (c *Cluster) readKey(ctx context.Context, name types.NamespacedName) (keyRead, error) {
+	return c.flights.Do(ctx, name.String(), func(ctx context.Context) (keyRead, error) {
+		read := keyRead{at: c.options.Monotonic.Now()}
 		key := &v1alpha1.JWTRefreshKey{}
 		err := c.client.Get(ctx, name, key)
 		switch {
@@ -97,10 +97,10 @@ func (c *Cluster) IssuersNow(ctx context.Context, url, kid string) error {
 }
 
 const (
-	// lookUps is how many lists a second strangers can ask for, who can name any issuer and any signing key, and
-	// lookUpsAtOnce how many at once.
-	lookUps       = 20
-	lookUpsAtOnce = 100
+	// lookUpRate is how many lists a second strangers can ask for, who can name any issuer and any signing key, and
+	// lookUpBurst how many at once.
+	lookUpRate  = 20
+	lookUpBurst = 100
 	// rememberedUnknown is how many pairs of issuer and signing key are remembered as unknown.
 	rememberedUnknown = 1024
 	// longestIssuerURL is that of spec.url, and longestKID more than that of any signing key.
@@ -125,7 +125,7 @@ func (c *Cluster) lookUp(ctx context.Context, what unknown, list func(context.Co
 	for {
 		at, err := c.lists.Do(ctx, what.ringsOf, func(ctx context.Context) (time.Time, error) {
 			at := c.options.Monotonic.Now()
-			if !c.strangers.AllowN(at, 1) {
+			if !c.lookUpLimiter.AllowN(at, 1) {
 				return at, fmt.Errorf("%w: too many unknown issuers and signing keys are looked up", ErrUnavailable)
 			}
 			return at, list(ctx)

@@ -14,11 +14,11 @@ import (
 type Place struct {
 	// Host and Path are the request's, in the form in which they are compared.
 	Host, Path string
-	*residents
+	*placeIssuers
 }
 
-// residents are the issuers of a place.
-type residents struct {
+// placeIssuers are the issuers of a place.
+type placeIssuers struct {
 	// issuers are all of them, the oldest first.
 	issuers []*Issuer
 	// owner is the one whose url is this place; nil where there is none, or more than one.
@@ -28,12 +28,12 @@ type residents struct {
 
 // PlaceOf returns a place that has one issuer, which owns it.
 func PlaceOf(issuer *Issuer) Place {
-	r := &residents{}
+	r := &placeIssuers{}
 	r.join(issuer, true)
-	return Place{residents: r}
+	return Place{placeIssuers: r}
 }
 
-func (r *residents) join(issuer *Issuer, owns bool) {
+func (r *placeIssuers) join(issuer *Issuer, owns bool) {
 	if !slices.Contains(r.issuers, issuer) {
 		r.issuers = append(r.issuers, issuer)
 	}
@@ -49,7 +49,7 @@ func (r *residents) join(issuer *Issuer, owns bool) {
 
 // Issuers returns the issuers that a request at the place may be for, the oldest first.
 func (p *Place) Issuers() []*Issuer {
-	if p.residents == nil {
+	if p.placeIssuers == nil {
 		return nil
 	}
 	return p.issuers
@@ -66,7 +66,7 @@ func (p *Place) Sole() *Issuer {
 // Owner returns the issuer of a request that names none: the one whose url is this place, or the only one. It is nil if
 // several issuers have the place as their endpointURL.
 func (p *Place) Owner() *Issuer {
-	if p.residents != nil && p.owner != nil {
+	if p.placeIssuers != nil && p.owner != nil {
 		return p.owner
 	}
 	return p.Sole()
@@ -106,9 +106,9 @@ const (
 
 // directory holds all issuers at one moment, by where they are reached. It never changes.
 type directory struct {
-	at map[endpoint.Location]*residents
+	at map[endpoint.Location]*placeIssuers
 	// byPath are the issuers of a path, whatever their host; hosts are the issuers of a host.
-	byPath map[string]*residents
+	byPath map[string]*placeIssuers
 	hosts  map[string][]*Issuer
 	// byURL are the issuers that are served, and unserved the URLs of the others.
 	byURL    map[string]*Issuer
@@ -121,7 +121,7 @@ type directory struct {
 // operator and this service leave out the same ones.
 func newDirectory(issuers []*v1alpha1.JWTIssuer, operatorNamespace string, keys map[string]*corev1.Secret) *directory {
 	d := &directory{
-		at: map[endpoint.Location]*residents{}, byPath: map[string]*residents{}, hosts: map[string][]*Issuer{},
+		at: map[endpoint.Location]*placeIssuers{}, byPath: map[string]*placeIssuers{}, hosts: map[string][]*Issuer{},
 		byURL: map[string]*Issuer{}, unserved: map[string]bool{}, orphans: map[string]bool{},
 	}
 	conflicts, served := endpoint.Conflicts(issuers), map[string]bool{}
@@ -144,17 +144,17 @@ func newDirectory(issuers []*v1alpha1.JWTIssuer, operatorNamespace string, keys 
 func (d *directory) add(issuer *Issuer, locations []endpoint.Location) {
 	d.byURL[issuer.URL] = issuer
 	for i, location := range locations {
-		residentsOf(d.at, location).join(issuer, i == 0)
-		residentsOf(d.byPath, location.Path).join(issuer, i == 0)
+		issuersAt(d.at, location).join(issuer, i == 0)
+		issuersAt(d.byPath, location.Path).join(issuer, i == 0)
 		if !slices.Contains(d.hosts[location.Host], issuer) {
 			d.hosts[location.Host] = append(d.hosts[location.Host], issuer)
 		}
 	}
 }
 
-func residentsOf[K comparable](places map[K]*residents, at K) *residents {
+func issuersAt[K comparable](places map[K]*placeIssuers, at K) *placeIssuers {
 	if places[at] == nil {
-		places[at] = &residents{}
+		places[at] = &placeIssuers{}
 	}
 	return places[at]
 }
@@ -163,22 +163,22 @@ func residentsOf[K comparable](places map[K]*residents, at K) *residents {
 // port-forwards have their own hosts; but not at a host that other issuers have.
 func (d *directory) find(path, host string) Place {
 	location := endpoint.At(host, path)
-	place := Place{Host: location.Host, Path: path, residents: d.at[location]}
-	if place.residents != nil {
+	place := Place{Host: location.Host, Path: path, placeIssuers: d.at[location]}
+	if place.placeIssuers != nil {
 		return place
 	}
 	under, known := d.byPath[path], d.hosts[location.Host]
 	if under == nil || len(known) == 0 {
-		place.residents = under
+		place.placeIssuers = under
 		return place
 	}
-	here := &residents{}
+	here := &placeIssuers{}
 	for _, issuer := range under.issuers {
 		if slices.Contains(known, issuer) {
 			here.join(issuer, issuer == under.owner)
 		}
 	}
-	place.residents = here
+	place.placeIssuers = here
 	return place
 }
 

@@ -20,8 +20,8 @@ func issuerAt(name, url, endpoint string, age time.Duration) *v1alpha1.JWTIssuer
 	}
 }
 
-// town has three issuers that share an in-cluster URL, and others.
-func town() *directory {
+// testDirectory has three issuers that share an in-cluster URL, and others.
+func testDirectory() *directory {
 	going := issuerAt("going", "https://tokens.example.com/going", "", time.Hour)
 	going.DeletionTimestamp = &metav1.Time{Time: day0}
 	return newDirectory([]*v1alpha1.JWTIssuer{
@@ -52,7 +52,7 @@ func names(issuers []*Issuer) string {
 }
 
 func TestPlaces(t *testing.T) {
-	town := town()
+	town := testDirectory()
 	for _, c := range []struct{ name, path, host, want, owner string }{
 		{"by its path, at a host of no issuer", "/one", "127.0.0.1:8443", "one", "one"},
 		{"of two with one url the older", "/twice", "tokens.example.com", "old", "old"},
@@ -99,7 +99,7 @@ func TestPlaces(t *testing.T) {
 
 // TestPlaceNamed: a token chooses among the issuers of the place, to the byte, and no other.
 func TestPlaceNamed(t *testing.T) {
-	place := town().find("/s", "shared.svc")
+	place := testDirectory().find("/s", "shared.svc")
 	for url, want := range map[string]string{
 		"https://tokens.example.com/one": "one", "https://two.example.com/two": "two", "https://three.example.com/three": "three",
 		"https://two.example.com:443/two": "", "https://TWO.example.com/two": "", "https://two.example.com/two/": "",

@@ -226,7 +226,7 @@ var errOutdated = errors.New("the refresh key was changed since it was read")
 // only while the key at the API server is the one of the view, and goes with the next report otherwise.
 func (u *uses) patch(ctx context.Context, name types.NamespacedName, r *report) error {
 	// One that is never answered must not keep the others from being written.
-	ctx, cancel := context.WithTimeout(ctx, AskFor)
+	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
 	known := u.cluster.Key(name)
 	if r.lastUsed.IsZero() || known == nil || known.Status.LastUsedRevision >= r.revision || lifecycle.OneTime(known) {

@@ -23,13 +23,13 @@ const (
 	watchFor = 20 * time.Second
 	// streamFor is the same for the watch that streams all objects at the start.
 	streamFor = time.Minute
-	// overtime is what a watch is given to end by itself before it is taken for hung.
-	overtime = 10 * time.Second
+	// watchGrace is what a watch is given to end by itself before it is taken for hung.
+	watchGrace = 10 * time.Second
 )
 
-// watchAgain is how long is waited before a watch that failed is tried again: once the API
+// watchBackoff is how long is waited before a watch that failed is tried again: once the API
 // server is back, no replica stays behind for long.
-var watchAgain = wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 6, Cap: 5 * time.Second}
+var watchBackoff = wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 6, Cap: 5 * time.Second}
 
 // watched is one kind that is watched.
 type watched struct {
@@ -62,7 +62,7 @@ func (w *watched) source(reader client.WithWatch, monotonic clock.PassiveClock) 
 				}
 			}
 			raw.TimeoutSeconds = ptr.To(int64(length / time.Second))
-			ctx, cancel := context.WithTimeout(ctx, length+overtime)
+			ctx, cancel := context.WithTimeout(ctx, length+watchGrace)
 			events, err := reader.Watch(ctx, w.list(), w.with(raw)...)
 			if err != nil {
 				cancel()
@@ -117,7 +117,7 @@ func (w *watched) prove(ctx context.Context, reader client.Reader, monotonic clo
 // storedVersion is the version of the kind in storage. A list that names no version is as
 // fresh as storage itself.
 func (w *watched) storedVersion(ctx context.Context, reader client.Reader) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, AskFor)
+	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(w.kind.GroupVersion().WithKind(w.kind.Kind + "List"))

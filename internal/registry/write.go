@@ -43,7 +43,7 @@ func (c *Cluster) Revoke(ctx context.Context, name types.NamespacedName, reason 
 		return err
 	}
 	// An API server that takes the question and never answers counts as unavailable.
-	ctx, cancel := context.WithTimeout(ctx, AskFor)
+	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
 	return retry.OnError(revokeTries, apierrors.IsConflict, func() error {
 		key := &v1alpha1.JWTRefreshKey{}

@@ -33,7 +33,7 @@ func (f *AuditFile) open() (err error) {
 func (f *AuditFile) Write(line []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.follow(); err != nil {
+	if err := f.reopenIfRotated(); err != nil {
 		return 0, err
 	}
 	if f.torn {
@@ -49,7 +49,7 @@ func (f *AuditFile) Write(line []byte) (int, error) {
 }
 
 // follow opens the file anew where what is open does not stand at its path any more.
-func (f *AuditFile) follow() error {
+func (f *AuditFile) reopenIfRotated() error {
 	if f.file != nil {
 		there, err := os.Stat(f.path)
 		if err == nil {

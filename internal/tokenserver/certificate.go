@@ -17,9 +17,9 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// lookAtCertificate is how often the Secret with the certificate is read: a renewed one is
+// certificateInterval is how often the Secret with the certificate is read: a renewed one is
 // served from then on, with no restart.
-const lookAtCertificate = 10 * time.Second
+const certificateInterval = 10 * time.Second
 
 // Certificate is the server's certificate as a Secret of type kubernetes.io/tls holds it.
 type Certificate struct {
@@ -39,7 +39,7 @@ func NewCertificate(clients kubernetes.Interface, namespace, name string, clock 
 // Run reads the Secret again and again until ctx ends. One that cannot be read leaves the
 // certificate as it is.
 func (c *Certificate) Run(ctx context.Context) error {
-	ticker := c.clock.NewTicker(lookAtCertificate)
+	ticker := c.clock.NewTicker(certificateInterval)
 	defer ticker.Stop()
 	var pem []byte
 	for {
@@ -59,7 +59,7 @@ func (c *Certificate) Run(ctx context.Context) error {
 }
 
 func (c *Certificate) read(ctx context.Context, before []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookAtCertificate)
+	ctx, cancel := context.WithTimeout(ctx, certificateInterval)
 	defer cancel()
 	secret, err := c.clients.CoreV1().Secrets(c.namespace).Get(ctx, c.name, metav1.GetOptions{})
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 
 const (
 	formType = "application/x-www-form-urlencoded"
-	// usualBody is for what room is made on a client's word alone, before any of it has arrived.
-	usualBody = 8 << 10
+	// preallocatedBody is for what room is made on a client's word alone, before any of it has arrived.
+	preallocatedBody = 8 << 10
 )
 
 // form reads the parameters of a request. net/http's own ParseForm takes a body of another
@@ -31,7 +31,7 @@ func (s *Server) form(r *Request) (oauth.Form, error) {
 		return nil, oauth.Refuse(oauth.InvalidRequest, "The request must have one Content-Type header: application/x-www-form-urlencoded.")
 	}
 	var body bytes.Buffer
-	if length := request.ContentLength; 0 < length && length <= usualBody {
+	if length := request.ContentLength; 0 < length && length <= preallocatedBody {
 		body.Grow(int(length) + bytes.MinRead)
 	}
 	_, err := body.ReadFrom(http.MaxBytesReader(r.writer, request.Body, oauth.MaxBody))

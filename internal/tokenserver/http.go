@@ -19,8 +19,8 @@ const (
 	writeTimeout      = 20 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 16 << 10
-	// drainFor is how long requests under way are given at the end.
-	drainFor = 15 * time.Second
+	// shutdownTimeout is how long requests under way are given at the end.
+	shutdownTimeout = 15 * time.Second
 )
 
 // NewHTTPServer makes a server with the limits of this package; over TLS where a
@@ -61,7 +61,7 @@ func Serve(ctx context.Context, server *http.Server, address string) error {
 	stopped := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
 		stopped <- server.Shutdown(last)
 	}()
