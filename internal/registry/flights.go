@@ -8,16 +8,15 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// RequestTimeout is how long an answer of the API server is waited for.
+// RequestTimeout bounds how long an answer of the API server is waited for.
 const RequestTimeout = 10 * time.Second
 
-// Flights lets all who have the same question at the same time wait for one answer. The zero
-// value is ready for use.
+// Flights lets concurrent callers with the same question share one answer. The zero value is ready for use.
 type Flights[T any] struct{ group singleflight.Group }
 
-// Do asks, or waits for what another asks already. Others wait for the answer too, so that it
-// does not end with whoever came first, but after RequestTimeout; who goes away himself gets
-// ErrUnavailable. What came of it is given back with the error as well.
+// Do calls ask, or waits for the call of another caller with the same question. The call ends after
+// RequestTimeout, and not with the context of its first caller. A caller whose own context ends gets
+// ErrUnavailable. Do returns the value of ask also with an error.
 func (f *Flights[T]) Do(ctx context.Context, question string, ask func(context.Context) (T, error)) (T, error) {
 	flight := f.group.DoChan(question, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), RequestTimeout)

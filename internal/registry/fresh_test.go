@@ -7,7 +7,8 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 )
 
-// A view is proven for the moment of the latest question that its watch has come up to.
+// TestFreshness checks that a view is proven for the time of the latest question whose version its watch has
+// reached.
 func TestFreshness(t *testing.T) {
 	start := time.Date(2026, time.May, 1, 0, 0, 0, 0, time.UTC)
 	clock := clocktesting.NewFakePassiveClock(start)
@@ -16,12 +17,12 @@ func TestFreshness(t *testing.T) {
 	proven := func(what string, want int) {
 		t.Helper()
 		if f.provenAt != at(want) {
-			t.Errorf("%s: proven of %s, not of %s", what, f.provenAt, at(want))
+			t.Errorf("%s: proven for %s, want %s", what, f.provenAt, at(want))
 		}
 	}
 	f.ask(at(0), "100")
 	if _, known := f.age(); known {
-		t.Error("proven before the watch told anything")
+		t.Error("proven before the watch reported a version")
 	}
 	f.reached("99")
 	if _, known := f.age(); known {

@@ -43,12 +43,13 @@ func TestHonours(t *testing.T) {
 			c.uid = "uid"
 		}
 		if got := Honours(key, c.uid, c.revision, now); got != c.want {
-			t.Errorf("an access token %s: honoured is %v", c.name, got)
+			t.Errorf("an access token %s: Honours returns %v", c.name, got)
 		}
 	}
 }
 
-// TestAViewKeepsTheFirstRevision: without it a replica would honour what was issued before a revocation.
+// TestAViewKeepsTheFirstRevision checks that slimKey keeps firstRevision: without it a replica would accept tokens
+// issued before a revocation.
 func TestAViewKeepsTheFirstRevision(t *testing.T) {
 	for _, mode := range []v1alpha1.RotationMode{v1alpha1.RotationScheduled, v1alpha1.RotationOneTimeUse} {
 		key := &v1alpha1.JWTRefreshKey{Spec: v1alpha1.JWTRefreshKeySpec{Rotation: &v1alpha1.RotationSpec{Mode: mode}}}

@@ -10,23 +10,24 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
-// Place is where a request was sent, and the issuers that it may be for. The zero value is a place of no issuer.
+// Place is the URL that a request was sent to, and the issuers that the request may be for. The zero value has no
+// issuer.
 type Place struct {
-	// Host and Path are the request's, in the form in which they are compared.
+	// Host and Path are the request's, normalised for comparison.
 	Host, Path string
 	*placeIssuers
 }
 
 // placeIssuers are the issuers of a place.
 type placeIssuers struct {
-	// issuers are all of them, the oldest first.
+	// issuers are sorted by age, the oldest first.
 	issuers []*Issuer
-	// owner is the one whose url is this place; nil where there is none, or more than one.
+	// owner is the issuer whose url is this place; nil if there is none, or more than one.
 	owner  *Issuer
 	owners int
 }
 
-// PlaceOf returns a place that has one issuer, which owns it.
+// PlaceOf returns a place with one issuer, which owns it.
 func PlaceOf(issuer *Issuer) Place {
 	r := &placeIssuers{}
 	r.join(issuer, true)
@@ -63,8 +64,8 @@ func (p *Place) Sole() *Issuer {
 	return nil
 }
 
-// Owner returns the issuer of a request that names none: the one whose url is this place, or the only one. It is nil if
-// several issuers have the place as their endpointURL.
+// Owner returns the issuer of a request that does not name one: the one whose url is this place, or the only one.
+// It is nil if several issuers have the place as their endpointURL.
 func (p *Place) Owner() *Issuer {
 	if p.placeIssuers != nil && p.owner != nil {
 		return p.owner
@@ -80,7 +81,7 @@ func (p *Place) Any() *Issuer {
 	return p.Issuers()[0]
 }
 
-// Named returns the issuer of the place with exactly that URL; nil if it is not one of the place.
+// Named returns the issuer of the place with exactly that URL; nil if there is none.
 func (p *Place) Named(url string) *Issuer {
 	for _, issuer := range p.Issuers() {
 		if issuer.URL == url {
@@ -90,35 +91,35 @@ func (p *Place) Named(url string) *Issuer {
 	return nil
 }
 
-// Service tells whether an issuer is served, whatever the place.
+// Service is whether an issuer is served, at any place.
 type Service int
 
 // What can be known about an issuer.
 const (
-	// Unknown: there is no issuer with that URL, as far as the watch has told.
+	// Unknown: the view contains no issuer with that URL.
 	Unknown Service = iota
-	// Served: it is served, and its tokens are exchanged where it is reached.
+	// Served: the issuer is served, and its own endpoints exchange its tokens.
 	Served
-	// Unserved: it is not served now, and may be again: it is in conflict with another or being deleted, or it was deleted and
-	// its signing keys are kept.
+	// Unserved: the issuer is not served now, and may be served again. It is in conflict with another issuer, is
+	// being deleted, or was deleted while its signing keys are kept.
 	Unserved
 )
 
-// directory holds all issuers at one moment, by where they are reached. It never changes.
+// directory is an index of all issuers by place. It is immutable.
 type directory struct {
 	at map[endpoint.Location]*placeIssuers
-	// byPath are the issuers of a path, whatever their host; hosts are the issuers of a host.
+	// byPath are the issuers of a path at any host; hosts are the issuers of a host.
 	byPath map[string]*placeIssuers
 	hosts  map[string][]*Issuer
-	// byURL are the issuers that are served, and unserved the URLs of the others.
+	// byURL are the served issuers, and unserved the URLs of the others.
 	byURL    map[string]*Issuer
 	unserved map[string]bool
-	// orphans are the signing keys, by kid, of issuers that do not exist or are not served.
+	// orphans are the kids of the signing keys of issuers that do not exist or are not served.
 	orphans map[string]bool
 }
 
-// newDirectory reads issuers and their signing keys, which keys holds by the name of the issuer. Where issuers are in conflict the
-// operator and this service leave out the same ones.
+// newDirectory returns the directory of the issuers; keys holds the Secrets with signing keys by the name of the
+// issuer. For issuers in conflict it leaves out the same ones as the operator.
 func newDirectory(issuers []*v1alpha1.JWTIssuer, operatorNamespace string, keys map[string]*corev1.Secret) *directory {
 	d := &directory{
 		at: map[endpoint.Location]*placeIssuers{}, byPath: map[string]*placeIssuers{}, hosts: map[string][]*Issuer{},
@@ -159,8 +160,8 @@ func issuersAt[K comparable](places map[K]*placeIssuers, at K) *placeIssuers {
 	return places[at]
 }
 
-// find returns the place of a request, by host and path. If no issuer has both, the path alone decides, since proxies and
-// port-forwards have their own hosts; but not at a host that other issuers have.
+// find returns the place of a request. If no issuer has both its host and its path, the path alone decides, since
+// proxies and port-forwards use other hosts. That does not apply to a host of other issuers.
 func (d *directory) find(path, host string) Place {
 	location := endpoint.At(host, path)
 	place := Place{Host: location.Host, Path: path, placeIssuers: d.at[location]}
@@ -182,8 +183,8 @@ func (d *directory) find(path, host string) Place {
 	return place
 }
 
-// service tells whether the issuer with a URL is served. The kid is that of a token which names the URL: several issuers can
-// have had one URL, of which another is served now.
+// service returns whether the issuer with a URL is served. The kid of the token distinguishes issuers that have
+// had the same URL.
 func (d *directory) service(url, kid string) Service {
 	issuer := d.byURL[url]
 	switch {
@@ -196,7 +197,7 @@ func (d *directory) service(url, kid string) Service {
 	}
 }
 
-// keep remembers which keys an issuer has that does not exist any more, or is not served.
+// keep records the kids of an issuer that does not exist or is not served.
 func (d *directory) keep(secret *corev1.Secret) {
 	rings, err := keyring.Decode(secret.Data)
 	if err != nil {

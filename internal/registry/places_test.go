@@ -36,7 +36,8 @@ func testDirectory() *directory {
 		issuerAt("three", "https://three.example.com/three", "https://shared.svc/s", time.Hour),
 		issuerAt("guest", "https://guest.example.com/guest", "https://tokens.example.com/alone", 4*time.Hour),
 		issuerAt("v6", "https://[2001:db8::1]:8443/v6", "", time.Hour),
-		// With an issuer that goes its url goes: another has it only once the first is gone.
+		// The url of an issuer that is being deleted stays its own: another issuer gets it only after the
+		// deletion.
 		going, issuerAt("heir", "https://tokens.example.com/going", "", time.Minute),
 		issuerAt("again", "https://tokens.example.com:443/alone", "", time.Minute),
 	}, "refreshkeys-system", nil)
@@ -82,22 +83,22 @@ func TestPlaces(t *testing.T) {
 	} {
 		place := town.find(c.path, c.host)
 		if got := names(place.Issuers()); got != c.want {
-			t.Errorf("%s: the issuers %q, not %q", c.name, got, c.want)
+			t.Errorf("%s: the issuers are %q, want %q", c.name, got, c.want)
 		}
 		owner := ""
 		if found := place.Owner(); found != nil {
 			owner = found.Name
 		}
 		if owner != c.owner {
-			t.Errorf("%s: it is the place of %q, not of %q", c.name, owner, c.owner)
+			t.Errorf("%s: the owner is %q, want %q", c.name, owner, c.owner)
 		}
 		if len(place.Issuers()) > 0 && place.Any() == nil {
-			t.Errorf("%s: none stands for all", c.name)
+			t.Errorf("%s: Any returns no issuer", c.name)
 		}
 	}
 }
 
-// TestPlaceNamed: a token chooses among the issuers of the place, to the byte, and no other.
+// TestPlaceNamed checks that a token chooses only among the issuers of the place, by the exact URL.
 func TestPlaceNamed(t *testing.T) {
 	place := testDirectory().find("/s", "shared.svc")
 	for url, want := range map[string]string{
@@ -110,7 +111,7 @@ func TestPlaceNamed(t *testing.T) {
 			got = issuer.Name
 		}
 		if got != want {
-			t.Errorf("%q names %q, not %q", url, got, want)
+			t.Errorf("%q names %q, want %q", url, got, want)
 		}
 	}
 }
@@ -153,7 +154,7 @@ func TestServiceOfAnIssuer(t *testing.T) {
 		{"keys of an issuer that exists tell nothing of another", "https://gone.example.com", kid, of(map[string]*corev1.Secret{"here": {Data: data}}), Unknown},
 	} {
 		if got := c.directory.service(c.url, c.kid); got != c.want {
-			t.Errorf("%s: %d, not %d", c.name, got, c.want)
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
 }

@@ -14,8 +14,8 @@ func keyAt(version, uid string) *v1alpha1.JWTRefreshKey {
 	return &v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "orders", ResourceVersion: version, UID: types.UID(uid)}}
 }
 
-// What was read or written at the API server counts before the watch tells of it, and never
-// after it told otherwise.
+// TestViewRemembers checks that an object that was read or written at the API server is visible before the watch
+// reports it, and never replaces a later report.
 func TestViewRemembers(t *testing.T) {
 	type step func(*view[*v1alpha1.JWTRefreshKey])
 	update := func(version, uid string) step {
@@ -48,7 +48,7 @@ func TestViewRemembers(t *testing.T) {
 	cases := []struct {
 		name  string
 		steps []step
-		// want is the version that is known; empty for none.
+		// want is the known version; empty for none.
 		want string
 	}{
 		{"nothing", []step{relist("5")}, ""},

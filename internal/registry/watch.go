@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	// proveEvery is how often storage is asked for its version.
+	// proveEvery is the interval of asking storage for its version.
 	proveEvery = 20 * time.Second
-	// watchFor is how long one watch lasts. The API server ends each with a bookmark, which is
-	// what proves the view of a kind that nobody changes.
+	// watchFor is the duration of one watch. The API server ends each with a bookmark, which proves the view of a
+	// kind without changes.
 	watchFor = 20 * time.Second
-	// streamFor is the same for the watch that streams all objects at the start.
+	// streamFor is the duration of the watch that streams the initial objects.
 	streamFor = time.Minute
-	// watchGrace is what a watch is given to end by itself before it is taken for hung.
+	// watchGrace is how long a watch may exceed its duration before it counts as hung.
 	watchGrace = 10 * time.Second
 )
 
-// watchBackoff is how long is waited before a watch that failed is tried again: once the API
-// server is back, no replica stays behind for long.
+// watchBackoff is the delay before a failed watch is retried. It is short, so that no replica stays behind for
+// long when the API server is back.
 var watchBackoff = wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 6, Cap: 5 * time.Second}
 
 // watched is one kind that is watched.
@@ -41,9 +41,8 @@ type watched struct {
 	options []client.ListOption
 }
 
-// source lists and watches the kind. Storage is asked for its version before all objects are:
-// asked after it, storage may be ahead already, and a kind that nobody changes would not be
-// proven before the end of the first watch.
+// source lists and watches the kind. It asks storage for its version before it lists: a version that is read later
+// may be newer than the list, and a kind without changes would not be proven before the end of the first watch.
 func (w *watched) source(reader client.WithWatch, monotonic clock.PassiveClock) cache.ListerWatcher {
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, raw metav1.ListOptions) (runtime.Object, error) {
@@ -77,7 +76,7 @@ func (w *watched) with(raw metav1.ListOptions) []client.ListOption {
 	return append(w.options[:len(w.options):len(w.options)], &client.ListOptions{Raw: &raw, Limit: raw.Limit, Continue: raw.Continue})
 }
 
-// bounded is a watch that does not outlive its time, even where the connection hangs.
+// bounded is a watch that ends after its duration, even if the connection hangs.
 type bounded struct {
 	watch.Interface
 	cancel context.CancelFunc
@@ -88,7 +87,7 @@ func (b *bounded) Stop() {
 	b.cancel()
 }
 
-// proveAgain asks storage for its version, again and again.
+// proveAgain asks storage for its version every proveEvery.
 func (w *watched) proveAgain(ctx context.Context, reader client.Reader, monotonic clock.WithTicker) {
 	ticker := monotonic.NewTicker(proveEvery)
 	defer ticker.Stop()
@@ -97,13 +96,13 @@ func (w *watched) proveAgain(ctx context.Context, reader client.Reader, monotoni
 		case <-ctx.Done():
 			return
 		case <-ticker.C():
-			// One that fails proves nothing, which is what freshness tells.
+			// A failure proves nothing, and the age of the view shows that.
 			_ = w.prove(ctx, reader, monotonic)
 		}
 	}
 }
 
-// prove asks storage for its version, which the view is to come up to.
+// prove asks storage for its version, which the view must reach.
 func (w *watched) prove(ctx context.Context, reader client.Reader, monotonic clock.PassiveClock) error {
 	at := monotonic.Now()
 	version, err := w.storedVersion(ctx, reader)
@@ -114,8 +113,8 @@ func (w *watched) prove(ctx context.Context, reader client.Reader, monotonic clo
 	return nil
 }
 
-// storedVersion is the version of the kind in storage. A list that names no version is as
-// fresh as storage itself.
+// storedVersion returns the current version of the kind in storage. A list without a resourceVersion is as fresh
+// as storage.
 func (w *watched) storedVersion(ctx context.Context, reader client.Reader) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
