@@ -10,8 +10,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// TestHolds: what the token asks for and what its key asks for now must both be proven.
-func TestHolds(t *testing.T) {
+// TestSatisfies checks that the client must prove both the binding in the token and the current binding of its
+// refresh key.
+func TestSatisfies(t *testing.T) {
 	account := func(namespace, name string) proven {
 		return proven{account: &identity.ServiceAccount{Namespace: namespace, Name: name, UID: "u"}}
 	}
@@ -48,13 +49,12 @@ func TestHolds(t *testing.T) {
 		err := c.client.satisfies(claims, c.binding)
 		var refusal *oauth.Error
 		if (err == nil) != (c.want == "") || (err != nil && (!errors.As(err, &refusal) || refusal.Code != c.want)) {
-			t.Errorf("%s: %v, wanted %q", c.name, err, c.want)
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 	}
 }
 
-// TestUnboundCostsNothing: of a token that is not bound, presented without credentials, nothing
-// is looked at.
+// TestUnboundCostsNothing checks that an unbound token without credentials causes no allocations.
 func TestUnboundCostsNothing(t *testing.T) {
 	s := &Service{}
 	claims := &token.Claims{Object: token.Object{Namespace: "shop"}}

@@ -13,19 +13,18 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// LoginRequest is what a session is asked for, by whatever grant.
+// LoginRequest is the part of a login that all grants share.
 type LoginRequest struct {
-	// Audiences are the APIs that the tokens are for (RFC 8693 §2.1, RFC 8707 §2): one.
+	// Audiences are the APIs that the tokens are for (RFC 8693 §2.1, RFC 8707 §2); exactly one.
 	Audiences []string
 	Scope     string
-	// Seen is the device that asks.
+	// Seen is the device that signs in.
 	Seen v1alpha1.SeenDevice
-	// Credentials are what the client proves itself with. A session is bound to the key of a DPoP
-	// proof (RFC 9449 §5).
+	// Credentials authenticate the client. A session is bound to the key of its DPoP proof (RFC 9449 §5).
 	Credentials Credentials
 }
 
-// ExchangeRequest asks for tokens on the word of another token (RFC 8693 §2.1).
+// ExchangeRequest is a login by token exchange (RFC 8693 §2.1).
 type ExchangeRequest struct {
 	LoginRequest
 	SubjectToken, SubjectTokenType string
@@ -33,21 +32,21 @@ type ExchangeRequest struct {
 	RequestedTokenType             string
 }
 
-// signedIn is who somebody has proven to be.
+// signedIn is the authenticated subject of a login.
 type signedIn struct {
 	subject string
 	method  v1alpha1.LoginMethod
-	// namespace is where the session belongs.
+	// namespace is where the session is created.
 	namespace string
 	// account is the ServiceAccount that signed in; nil for people.
 	account *identity.ServiceAccount
-	// provider is the issuer URL of the provider that says so; empty for none.
+	// provider is the issuer URL of the OpenID Connect provider; empty for none.
 	provider string
 	claims   map[string]apiextensionsv1.JSON
 }
 
-// Exchange signs somebody in who shows a token that says who he is: a ServiceAccount's, for
-// this issuer, or an id_token of a provider that the issuer names.
+// Exchange signs in a ServiceAccount with a token for this issuer, or a person with an id_token of a provider of
+// the issuer.
 func (s *Service) Exchange(ctx context.Context, issuer *registry.Issuer, request *ExchangeRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
 	if err := request.check(); err != nil {
 		return nil, err
@@ -70,7 +69,7 @@ func (s *Service) Exchange(ctx context.Context, issuer *registry.Issuer, request
 	return answer, nil
 }
 
-// errSubjectToken is of RFC 8693 §2.2.2.
+// errSubjectToken is the refusal of RFC 8693 §2.2.2.
 func errSubjectToken() *oauth.Error {
 	return oauth.Refuse(oauth.InvalidRequest, "The subject_token is not accepted by this issuer.")
 }
@@ -94,8 +93,8 @@ func (r *ExchangeRequest) check() error {
 	}
 }
 
-// whoseToken asks whoever issued the subject token about it. The issuer that the token claims
-// for itself decides no more than who is asked.
+// whoseToken authenticates the subject token at the provider or the API server. The issuer that the token claims
+// only chooses between them.
 func (s *Service) whoseToken(ctx context.Context, issuer *registry.Issuer, request *ExchangeRequest) (*signedIn, error) {
 	claimed := identity.ClaimedIssuer(request.SubjectToken)
 	if claimed == "" || claimed == issuer.URL {
@@ -121,7 +120,7 @@ func (s *Service) whoseToken(ctx context.Context, issuer *registry.Issuer, reque
 	return &signedIn{subject: account.Username(), method: v1alpha1.LoginServiceAccount, namespace: account.Namespace, account: account}, nil
 }
 
-// PasswordRequest asks for tokens by a user name and a password (RFC 6749 §4.3.2).
+// PasswordRequest is a login by user name and password (RFC 6749 §4.3.2).
 type PasswordRequest struct {
 	LoginRequest
 	Username, Password string
@@ -129,8 +128,8 @@ type PasswordRequest struct {
 	Address string
 }
 
-// Password signs somebody in by a password. It is off where the issuer does not say otherwise:
-// RFC 9700 §2.4 advises against it.
+// Password signs in a person by a password. It is off unless the issuer enables it, since RFC 9700 §2.4 forbids
+// the grant.
 func (s *Service) Password(ctx context.Context, issuer *registry.Issuer, request *PasswordRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
 	switch {
 	case issuer.Login.Passwords == "":
@@ -156,7 +155,7 @@ func (s *Service) Password(ctx context.Context, issuer *registry.Issuer, request
 	return s.begin(ctx, issuer, who, &request.LoginRequest, outcome)
 }
 
-// audience is the one API that a session is for.
+// audience returns the single API that a session is for.
 func (r *LoginRequest) audience() (string, error) {
 	named := slices.Compact(slices.Sorted(slices.Values(r.Audiences)))
 	switch {

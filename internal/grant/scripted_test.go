@@ -19,8 +19,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// scripted is a registry of one key, of which the API server may have another version than the view. It counts the reads
-// at the API server.
+// scripted is a registry of one refresh key, whose version at the API server may differ from the view. It counts
+// the reads.
 type scripted struct {
 	Registry
 	view, stored *v1alpha1.JWTRefreshKey
@@ -38,7 +38,7 @@ func (r *scripted) KeyNow(context.Context, types.NamespacedName) (*v1alpha1.JWTR
 	return r.read(), nil
 }
 
-// KeyLive remembers for ever what was read, as the tests last no time.
+// KeyLive caches each read until the test ends.
 func (r *scripted) KeyLive(_ context.Context, _ types.NamespacedName, jti string) (*v1alpha1.JWTRefreshKey, error) {
 	if r.cachedReads == nil {
 		r.cachedReads = map[string]*v1alpha1.JWTRefreshKey{}

@@ -26,15 +26,14 @@ import (
 )
 
 const (
-	// sessionTries is how often a step is tried again that somebody else forestalled.
+	// sessionTries is the maximum number of attempts of a step that conflicts with other writers.
 	sessionTries = 5
-	// discardTimeout is how long a login that failed may take to remove what it had begun.
+	// discardTimeout is how long a failed login may take to remove its session.
 	discardTimeout = 5 * time.Second
 )
 
-// begin makes the session of somebody who has signed in: a key for one-time use that no
-// Secret holds. Everything is checked before the object is made, and it is removed again
-// where its first token does not come on record.
+// begin creates the session of an authenticated subject: a one-time key without a Secret. Everything is checked
+// before the object is created. If its first token cannot be recorded, the object is removed again.
 func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signedIn, request *LoginRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, registry.RequestTimeout)
 	defer cancel()
@@ -80,19 +79,19 @@ func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signe
 	return answer, e.handOut(answer, compact, s.clock.Now())
 }
 
-// terms is what a session is to have, as the policy grants it.
+// sessionTerms are the terms of a session that the policy grants.
 type sessionTerms struct {
 	audience string
 	scopes   []string
 	lifetime time.Duration
 	// seen is the device that signs in.
 	seen v1alpha1.SeenDevice
-	// thumbprint is that of the key that the session is bound to; empty for none.
+	// thumbprint is the JWK thumbprint of the client key that the session is bound to; empty for none.
 	thumbprint string
 }
 
-// granted asks the policy what a session may have, and says what it lacks by the error that
-// goes with it (RFC 8693 §2.2.2, RFC 6749 §5.2).
+// granted returns the terms that the policy grants, or the error for what it does not grant (RFC 8693 §2.2.2, RFC
+// 6749 §5.2).
 func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *LoginRequest) (*sessionTerms, error) {
 	audience, err := request.audience()
 	if err != nil {
@@ -105,7 +104,7 @@ func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *Login
 	if err != nil {
 		return nil, err
 	}
-	// Who is called like a key, or like somebody of the cluster, would be taken for him.
+	// A provider must not name a person like a refresh key or like a user of the cluster.
 	if !v1alpha1.ValidSubject(who.subject) || (who.account == nil && policy.Reserved(who.subject)) {
 		return nil, oauth.Refuse(oauth.InvalidRequest, "This subject cannot have a session.")
 	}
@@ -156,7 +155,7 @@ func scopesOf(asked string) ([]string, error) {
 	return scopes, nil
 }
 
-// create makes the object, and room for it among the others of the subject.
+// create creates the refresh key of the session, and ends other sessions of the subject above the limit.
 func (s *Service) create(ctx context.Context, issuer *registry.Issuer, who *signedIn, terms *sessionTerms) (*v1alpha1.JWTRefreshKey, error) {
 	for range sessionTries {
 		key := s.sessionKey(issuer, who, terms)
@@ -202,7 +201,7 @@ func (s *Service) sessionKey(issuer *registry.Issuer, who *signedIn, terms *sess
 		key.Spec.Binding = &v1alpha1.BindingSpec{JWKThumbprint: terms.thumbprint}
 	}
 	if who.account != nil {
-		// The session goes with its ServiceAccount, even where nobody comes back to it.
+		// The session is deleted with its ServiceAccount.
 		key.OwnerReferences = []metav1.OwnerReference{{
 			APIVersion: corev1.SchemeGroupVersion.String(), Kind: "ServiceAccount", Name: who.account.Name, UID: types.UID(who.account.UID),
 		}}
@@ -210,19 +209,19 @@ func (s *Service) sessionKey(issuer *registry.Issuer, who *signedIn, terms *sess
 	return key
 }
 
-// sessionName ends like an identifier, which is where these are most by chance.
+// sessionName returns a name with the last characters of an identifier, which are the most random ones.
 func (s *Service) sessionName() string {
 	id := s.newID()
 	return "session-" + id[max(0, len(id)-12):]
 }
 
-// sessionOf is the value of LabelSessionOf.
+// sessionOf returns the value of LabelSessionOf.
 func sessionOf(issuer, subject string) string {
 	sum := sha256.Sum256([]byte(issuer + "\x00" + subject))
 	return hex.EncodeToString(sum[:16])
 }
 
-// start puts the first token of a session on record.
+// start records the first token of a session, and returns the token with its claims.
 func (s *Service) start(
 	ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, who *signedIn, request *LoginRequest, signer *keyring.Key,
 ) (string, *token.Claims, error) {
@@ -248,8 +247,8 @@ func (s *Service) start(
 	return compact, claims, err
 }
 
-// tidy removes a session that came to nothing, where that is possible: what remains has no
-// token that anybody holds, and the controller removes it.
+// discardSession removes the session of a failed login, if possible. Otherwise no client holds a token of it, and
+// the controller removes it.
 func (s *Service) discardSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
 	defer cancel()
@@ -257,8 +256,7 @@ func (s *Service) discardSession(ctx context.Context, key *v1alpha1.JWTRefreshKe
 	_ = s.registry.EndSession(ctx, remains)
 }
 
-// stillSignedIn checks again what a login proved: that there is such a ServiceAccount, such a
-// provider, such a user.
+// stillSignedIn checks that the ServiceAccount, provider or user of a login still exists.
 func (s *Service) stillSignedIn(ctx context.Context, e *exchange) error {
 	session := e.key.Status.Session
 	if session == nil {
@@ -283,7 +281,8 @@ func (s *Service) stillSignedIn(ctx context.Context, e *exchange) error {
 	return oauth.Refuse(oauth.UnauthorizedClient, "The issuer does not accept this subject's login now.")
 }
 
-// accountRemains: a ServiceAccount that was made again under its name is another, for good.
+// accountRemains checks that the ServiceAccount of a session still exists. One that was created again under the
+// same name is another one, so the refusal is final.
 func (s *Service) accountRemains(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
 	session := key.Status.Session
 	account := identity.ServiceAccount{Namespace: key.Namespace}
