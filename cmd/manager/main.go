@@ -1,5 +1,5 @@
-// Command manager is the operator: it issues refresh tokens for JWTRefreshKeys into
-// Secrets, and keeps the signing keys of JWTIssuers.
+// Command manager is the operator: it issues the refresh tokens of JWTRefreshKeys into Secrets, and manages the
+// signing keys of JWTIssuers.
 package main
 
 import (

@@ -16,10 +16,10 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/uninstall"
 )
 
-// uninstallCommand is the word after which the manager removes all that was issued, and ends.
+// uninstallCommand is the argument with which the manager removes everything that was issued, and ends.
 const uninstallCommand = "uninstall"
 
-// runUninstall is what the chart runs before a release goes whose tokens are not to stay.
+// runUninstall removes everything that was issued. The chart runs it at an uninstallation unless uninstall.keepTokens is set.
 func runUninstall(args []string, report io.Writer) error {
 	removal := uninstall.Removal{Report: report}
 	var kubeconfig string

@@ -17,8 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/pflag"
 
-	// The image holds nothing but the binary: where the system has no authorities, the providers
-	// that people sign in at are verified by these. A private one is told by `login.oidc.caBundle`.
+	// The image has no certificate authorities, so these verify OpenID Connect providers. `login.oidc.caBundle`
+	// names a private authority.
 	_ "golang.org/x/crypto/x509roots/fallback"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
@@ -39,9 +39,8 @@ func main() {
 	}
 }
 
-// gcPercent is how much garbage may be made before it is collected, as a share of what is
-// live. Go's own 100 saves memory, of which a key takes about a kilobyte here; each
-// collection looks at all keys, and an exchange makes nothing but garbage. GOGC overrules it.
+// gcPercent is the default of GOGC. Go's default of 100 saves memory, of which a refresh key uses about a kilobyte
+// here. But each collection scans all refresh keys, and an exchange allocates only short-lived objects.
 const gcPercent = 300
 
 type flags struct {
@@ -97,7 +96,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	// Each line is one request: none is left out.
+	// Log lines are not sampled, since each is one request.
 	log := start.Logger(f.verbosity, false)
 	config, err := start.RestConfig(f.kubeconfig)
 	if err != nil {
@@ -109,7 +108,7 @@ func run(args []string) error {
 	return f.serve(ctrl.SetupSignalHandler(), config, log)
 }
 
-// replica is one token server of several.
+// replica is one replica of the token service.
 type replica struct {
 	cluster     *registry.Cluster
 	certificate *tokenserver.Certificate
@@ -156,8 +155,8 @@ func (f *flags) serve(ctx context.Context, config *rest.Config, log logr.Logger)
 	return r.run(ctx, f)
 }
 
-// run serves until ctx ends, and a while longer: load balancers see that the replica is about to
-// end while it answers on, and uses are written down after the last request is answered.
+// run serves until ctx ends, and then for the shutdown delay, so that load balancers remove the replica while it
+// still answers. Uses are written after the last request is answered.
 func (r *replica) run(ctx context.Context, f *flags) error {
 	health := http.NewServeMux()
 	health.HandleFunc("/healthz", tokenserver.Check(tokenserver.All()))
@@ -186,7 +185,7 @@ func (r *replica) run(ctx context.Context, f *flags) error {
 	return group.Wait()
 }
 
-// observe is what is told of each request that was answered.
+// observe returns the function that is called with every answered request.
 func (f *flags) observe(counters *tokenserver.Metrics, log logr.Logger) (func(*tokenserver.Request), error) {
 	if f.auditLog == "" {
 		return counters.Observe, nil

@@ -12,13 +12,13 @@ import (
 
 const (
 	formType = "application/x-www-form-urlencoded"
-	// preallocatedBody is for what room is made on a client's word alone, before any of it has arrived.
+	// preallocatedBody is the largest Content-Length for which memory is allocated before the body arrives.
 	preallocatedBody = 8 << 10
 )
 
-// form reads the parameters of a request. net/http's own ParseForm takes a body of another
-// type for an empty form, merges the query into it, and reads the first of two Content-Types:
-// a token endpoint must not guess.
+// form returns the parameters of a request. net/http's ParseForm is not strict enough for a token endpoint: it
+// reads a body of another type as an empty form, merges the query into it, and reads the first of two
+// Content-Types.
 func (s *Server) form(r *Request) (oauth.Form, error) {
 	request := r.http
 	if request.URL.RawQuery != "" || request.URL.ForceQuery {
@@ -54,7 +54,7 @@ func isForm(contentType string) bool {
 	return len(parameters) == 0 || (len(parameters) == 1 && given && strings.EqualFold(charset, "utf-8"))
 }
 
-// clientForm is the form of an endpoint for clients.
+// clientForm returns the form of an endpoint for clients.
 func (s *Server) clientForm(r *Request) (oauth.Form, error) {
 	form, err := s.form(r)
 	if err != nil {
@@ -63,9 +63,9 @@ func (s *Server) clientForm(r *Request) (oauth.Form, error) {
 	return form, checkClient(r.http, form)
 }
 
-// checkClient: clients are not registered. One that names itself is not asked to prove it;
-// one that tries to prove it must not believe that it did (RFC 6749 §5.2), and in one way at
-// most (RFC 6749 §2.3). An assertion is that of a ServiceAccount, which the grant looks at.
+// checkClient checks the credentials of a client. Clients are not registered, so client_id needs no proof. A
+// client that sends credentials must not wrongly count as authenticated (RFC 6749 §5.2), and may use one method at
+// most (RFC 6749 §2.3). The grant verifies an assertion.
 func checkClient(r *http.Request, form oauth.Form) error {
 	given := r.Header.Values("Authorization")
 	ways := len(given)
