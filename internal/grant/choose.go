@@ -59,7 +59,7 @@ func (s *Service) claimed(compact string) (url, kid string) {
 }
 
 // IssuerOfLogin returns the issuer of a login. If several issuers share the place, it is the only one that the
-// subject token may be for, or the one whose url is the place. A password does not name an issuer.
+// subject token may be for, or the one that has the place as its url. A password does not name an issuer.
 func (s *Service) IssuerOfLogin(place registry.Place, subjectToken string) (*registry.Issuer, error) {
 	if sole := place.Sole(); sole != nil {
 		return sole, nil

@@ -38,7 +38,7 @@ func TestEndsOfAnAnswer(t *testing.T) {
 		{"a token that nothing follows", func(k *v1alpha1.JWTRefreshKey) {
 			k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationNever}
 		}, 10 * hour, 10 * hour},
-		{"a session, whose issuer ends it in 6 h", func(k *v1alpha1.JWTRefreshKey) {
+		{"a session that reaches sessionLifetime in 6 h", func(k *v1alpha1.JWTRefreshKey) {
 			k.Status.Session = &v1alpha1.SessionStatus{StartedAt: *in(-time.Hour)}
 			k.Spec.ExpiresAt = in(30 * time.Hour)
 		}, 6 * hour, 6 * hour},

@@ -26,7 +26,7 @@ const (
 
 	nonceTime = 8
 	nonceMAC  = 16
-	// rememberedSecrets is the maximum number of signing keys whose derived secret is cached.
+	// rememberedSecrets is the maximum number of cached secrets, one for each signing key.
 	rememberedSecrets = 1024
 )
 
@@ -60,7 +60,7 @@ func (n *nonces) fresh(rings *keyring.Rings) (string, error) {
 }
 
 // end returns when a nonce ends; false if it has ended or is not one of the service's. A nonce slightly in the
-// future is from a replica whose clock is ahead.
+// future is from a replica with a clock that is ahead.
 func (n *nonces) end(rings *keyring.Rings, nonce string) (time.Time, bool, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(nonce)
 	if err != nil || len(raw) != nonceTime+nonceMAC {

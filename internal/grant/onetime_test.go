@@ -16,7 +16,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// justProven is a registry whose view has just been proven. It has no other methods.
+// justProven is a registry with a view that has just been proven. It has no other methods.
 type justProven struct{ Registry }
 
 func (justProven) KeysProven(string) time.Duration { return 0 }

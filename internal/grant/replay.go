@@ -61,7 +61,7 @@ func (r *replays) use(id proofID, until time.Time) error {
 	return nil
 }
 
-// sweep removes the proofs whose nonce has ended, at most once a second.
+// sweep removes the proofs with a nonce that has ended, at most once a second.
 func (r *replays) sweep(now int64) {
 	if now == r.swept {
 		return

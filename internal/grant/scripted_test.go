@@ -19,8 +19,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// scripted is a registry of one refresh key, whose version at the API server may differ from the view. It counts
-// the reads.
+// scripted is a registry of one refresh key, which may differ between the view and the API server. It counts the
+// reads.
 type scripted struct {
 	Registry
 	view, stored *v1alpha1.JWTRefreshKey
@@ -72,7 +72,7 @@ func (r *scripted) written() {
 	r.stored.ResourceVersion = strconv.Itoa(version + 1)
 }
 
-// scene is a one-time key whose second token is current, and whose first was used a week ago.
+// scene is a one-time key with two tokens: the first was used a week ago, and the second is current.
 type scene struct {
 	*scripted
 	service *Service

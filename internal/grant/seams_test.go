@@ -26,10 +26,10 @@ func TestAModeThatTheViewHasNotHeardOf(t *testing.T) {
 		s.written()
 		before := s.stored.DeepCopy()
 		if _, err := s.claim(revision); !errors.Is(err, registry.ErrUnavailable) {
-			t.Errorf("%s of a key whose mode is now Scheduled: %v; want that it is unavailable", name, err)
+			t.Errorf("%s of a key that is now in mode Scheduled: %v; want that it is unavailable", name, err)
 		}
 		if s.stored.ResourceVersion != before.ResourceVersion {
-			t.Errorf("%s of a key whose mode is now Scheduled: the key was written, to revision %d, revoked %q", name, s.stored.Status.Revision, s.stored.Status.RevocationReason)
+			t.Errorf("%s of a key that is now in mode Scheduled: the key was written, to revision %d, revoked %q", name, s.stored.Status.Revision, s.stored.Status.RevocationReason)
 		}
 	}
 }

@@ -132,7 +132,7 @@ func (s *Service) Verifications() (remembered, judged int64) {
 	return s.remembered.Load(), s.judged.Load()
 }
 
-// rememberedTokens is the maximum number of refresh tokens whose verified claims are cached.
+// rememberedTokens is the maximum number of refresh tokens with cached claims.
 const rememberedTokens = 1 << 14
 
 // Limits of the logins of one subject: a burst, for the pods of a workload that start together, and one more after
@@ -202,7 +202,7 @@ func (s *Service) verifyRefresh(ctx context.Context, issuer *registry.Issuer, co
 	return claims, issuer, err
 }
 
-// stillGood reports whether a token whose signature was verified before is still acceptable.
+// stillGood reports whether a token with a verified signature is still acceptable.
 func (s *Service) stillGood(claims *token.Claims, issuer *registry.Issuer) bool {
 	now := s.clock.Now()
 	_, known := issuer.Rings.Lookup(keyring.Refresh, claims.KeyID)

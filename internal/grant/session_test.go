@@ -43,8 +43,8 @@ func TestWhoHasNoSession(t *testing.T) {
 	}
 }
 
-// TestAnIssuerIsNoProviderOfItsOwn checks that an issuer's own token does not sign in, whatever its entry
-// contains, and that no provider is requested.
+// TestAnIssuerIsNoProviderOfItsOwn checks that an issuer's own token does not sign in, even if its entry names the
+// issuer, and that no provider is requested.
 func TestAnIssuerIsNoProviderOfItsOwn(t *testing.T) {
 	const url = "https://tokens.example.com"
 	issuer := &registry.Issuer{URL: url, Login: registry.Login{Providers: []v1alpha1.OIDCProvider{{IssuerURL: url}}}}

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// rememberedTries is the number of names whose attempts are counted.
+// rememberedTries is the maximum number of names with counted attempts.
 const rememberedTries = 1 << 14
 
 // Attempts limits how often a name may try.

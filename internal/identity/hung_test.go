@@ -221,7 +221,7 @@ func TestANewKeyBehindAStranger(t *testing.T) {
 	first(t, providers, p)
 	clock.SetTime(noon.Add(upstreamEvery))
 	if err := verify(p.sign(t, "unknown", p.claims(nil))); !errors.Is(err, ErrRefused) {
-		t.Fatalf("a token with an unknown kid, whose keys were fetched: %v", err)
+		t.Fatalf("a token with an unknown kid, after the fetch: %v", err)
 	}
 	clock.SetTime(noon.Add(upstreamEvery + time.Second))
 	next := newIDP(t).key
@@ -261,7 +261,7 @@ func TestAFailureIsNotToldTwice(t *testing.T) {
 	}
 }
 
-// TestEntriesThatChange checks that a provider whose entry changes often does not use more memory.
+// TestEntriesThatChange checks that an entry that changes often does not use more memory.
 func TestEntriesThatChange(t *testing.T) {
 	p := newIDP(t)
 	providers := NewProviders(clocktesting.NewFakePassiveClock(noon))

@@ -32,8 +32,8 @@ const (
 	upstreamBody = 1 << 20
 	// upstreamRedirects is the maximum number of redirects, all on the same host.
 	upstreamRedirects = 3
-	// rememberedProviders is the maximum number of providers whose documents are cached. An entry whose caBundle
-	// changes counts as another provider; the least recently used one is evicted.
+	// rememberedProviders is the maximum number of providers with cached documents. An entry with a changed
+	// caBundle counts as another provider; the least recently used one is evicted.
 	rememberedProviders = 256
 	// longestReason is the maximum length of a provider's answer in an error, in bytes.
 	longestReason = 256
@@ -174,7 +174,7 @@ func (u *upstream) discover(ctx context.Context, issuer string, clock clock.Pass
 	return found, nil
 }
 
-// asymmetric removes "none" and the algorithms whose key a client also has.
+// asymmetric removes "none" and the algorithms with a key that clients share.
 func asymmetric(algorithms []string) []string {
 	return slices.DeleteFunc(slices.Clone(algorithms), func(name string) bool {
 		return name == "none" || strings.HasPrefix(name, "HS")

@@ -356,7 +356,7 @@ func TestProviderForgeries(t *testing.T) {
 	parts := strings.Split(good, ".")
 	for name, compact := range map[string]string{
 		"another's key":             signed(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: other.key, KeyID: "k1"}}, p.claims(nil)),
-		"a key of nobody":           signed(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: other.key, KeyID: "k9"}}, p.claims(nil)),
+		"an unknown key":            signed(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: other.key, KeyID: "k9"}}, p.claims(nil)),
 		"a secret for a key":        signed(t, jose.SigningKey{Algorithm: jose.HS256, Key: []byte(strings.Repeat("k", 32))}, p.claims(nil)),
 		"no signature":              "eyJhbGciOiJub25lIn0." + parts[1] + ".",
 		"a signature of another":    parts[0] + "." + parts[1] + "." + strings.Split(p.sign(t, "k1", p.claims(map[string]any{"sub": "john"})), ".")[2],

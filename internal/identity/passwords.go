@@ -37,7 +37,7 @@ const (
 	maxBcryptCost = 15
 	// readEvery is how long the content of a Secret is cached.
 	readEvery = 10 * time.Second
-	// rememberedFiles is the maximum number of Secrets whose lines are cached.
+	// rememberedFiles is the maximum number of cached Secrets.
 	rememberedFiles = 256
 	// triesOfUser and triesOfAddress are the bursts of attempts; againForUser and againForAddress are the times
 	// after which one more attempt is allowed.
@@ -114,8 +114,8 @@ func (p *Passwords) Verify(ctx context.Context, secret, user, password, address 
 	return nil
 }
 
-// network returns the network whose attempts are counted together: the address itself for IPv4, and its /64 for
-// IPv6, since one host can use all addresses of a /64.
+// network returns the network that attempts are counted for: the address itself for IPv4, and its /64 for IPv6,
+// since one host can use all addresses of a /64.
 func network(address string) string {
 	at, err := netip.ParseAddr(address)
 	if err != nil || at.Unmap().Is4() {

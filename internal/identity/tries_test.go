@@ -61,7 +61,7 @@ func TestTriesOfOneAddress(t *testing.T) {
 		}
 	}
 	for i := range rememberedTries + triesOfUser {
-		user := fmt.Sprint("nobody-", i)
+		user := fmt.Sprint("unknown-", i)
 		if i >= rememberedTries {
 			user = "jane"
 		}

@@ -41,7 +41,7 @@ var (
 type Options struct {
 	// Namespace is the operator's own namespace, which holds the signing keys. Required.
 	Namespace string
-	// Namespaces are the namespaces whose refresh keys are served; all if empty.
+	// Namespaces are the namespaces that are served; all if empty.
 	Namespaces []string
 	// MaxStaleness is the maximum age of a view that is used without a new proof of freshness, at least two
 	// minutes. Default 10m.
@@ -252,8 +252,8 @@ func slimIssuer(issuer *v1alpha1.JWTIssuer) {
 var neverRotates = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationNever}
 
 // slimKey removes what an exchange does not need, to save memory with tens of thousands of refresh keys. The
-// content of the current token is needed only if there are superseded tokens, and the whole status only for
-// one-time keys, whose status an exchange writes.
+// content of the current token is needed only if there are superseded tokens. The whole status is needed only for
+// one-time keys, since an exchange writes it.
 func slimKey(key *v1alpha1.JWTRefreshKey) {
 	key.TypeMeta = metav1.TypeMeta{}
 	key.ObjectMeta = metav1.ObjectMeta{

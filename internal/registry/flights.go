@@ -15,8 +15,8 @@ const RequestTimeout = 10 * time.Second
 type Flights[T any] struct{ group singleflight.Group }
 
 // Do calls ask, or waits for the call of another caller with the same question. The call ends after
-// RequestTimeout, and not with the context of its first caller. A caller whose own context ends gets
-// ErrUnavailable. Do returns the value of ask also with an error.
+// RequestTimeout, and not with the context of its first caller. A caller gets ErrUnavailable when its own context
+// ends. Do returns the value of ask also with an error.
 func (f *Flights[T]) Do(ctx context.Context, question string, ask func(context.Context) (T, error)) (T, error) {
 	flight := f.group.DoChan(question, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), RequestTimeout)

@@ -17,7 +17,7 @@ type freshness struct {
 
 	mu       sync.Mutex
 	provenAt time.Time
-	// open are the questions whose version the watch has not reached, oldest first.
+	// open are the questions that the watch has not reached, oldest first.
 	open    []question
 	version string
 }

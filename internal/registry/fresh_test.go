@@ -7,8 +7,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 )
 
-// TestFreshness checks that a view is proven for the time of the latest question whose version its watch has
-// reached.
+// TestFreshness checks that a view is proven for the time of the latest question that its watch has reached.
 func TestFreshness(t *testing.T) {
 	start := time.Date(2026, time.May, 1, 0, 0, 0, 0, time.UTC)
 	clock := clocktesting.NewFakePassiveClock(start)

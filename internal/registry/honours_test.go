@@ -34,7 +34,7 @@ func TestHonours(t *testing.T) {
 		{name: "without a revision, and a line was ended", status: line(5, 2)},
 		{name: "of a first token that is not on record", status: line(0, 0), revision: 1, want: true},
 		{name: "of a later token of a key without a line", status: line(0, 0), revision: 2},
-		{name: "of a first token that is not on record, of a key whose line was ended", status: line(0, 2), revision: 1},
+		{name: "of a first token that is not on record, of a key with an ended line", status: line(0, 2), revision: 1},
 		{name: "of a key that is revoked", status: revoked(line(5, 0)), revision: 5},
 		{name: "of an earlier key of the same name", status: line(5, 0), uid: "dead", revision: 5},
 	} {

@@ -12,7 +12,7 @@ import (
 
 var day0 = time.Date(2026, time.May, 1, 0, 0, 0, 0, time.UTC)
 
-// TestAnIssuerAtAnAddress checks the endpoints of an issuer whose URL contains an IPv6 address and a port.
+// TestAnIssuerAtAnAddress checks the endpoints of an issuer with an IPv6 address and a port in its URL.
 func TestAnIssuerAtAnAddress(t *testing.T) {
 	read := issuerOf(&v1alpha1.JWTIssuer{Spec: v1alpha1.JWTIssuerSpec{URL: "https://[fd00::1]:8443/shop", EndpointURL: "https://[2001:db8::2]/shop"}}, "refreshkeys-system", nil)
 	if read == nil {

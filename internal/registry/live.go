@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// rememberedReads is the maximum number of tokens whose read is cached, and rememberFor is how long.
+	// rememberedReads is the maximum number of cached reads, one for each token, and rememberFor is how long.
 	rememberedReads = 4096
 	rememberFor     = 3 * time.Second
 )

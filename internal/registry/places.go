@@ -22,7 +22,7 @@ type Place struct {
 type placeIssuers struct {
 	// issuers are sorted by age, the oldest first.
 	issuers []*Issuer
-	// owner is the issuer whose url is this place; nil if there is none, or more than one.
+	// owner is the issuer that has this place as its url; nil if there is none, or more than one.
 	owner  *Issuer
 	owners int
 }
@@ -64,8 +64,8 @@ func (p *Place) Sole() *Issuer {
 	return nil
 }
 
-// Owner returns the issuer of a request that does not name one: the one whose url is this place, or the only one.
-// It is nil if several issuers have the place as their endpointURL.
+// Owner returns the issuer of a request that does not name one: the one that has this place as its url, or the
+// only one. It is nil if several issuers have the place as their endpointURL.
 func (p *Place) Owner() *Issuer {
 	if p.placeIssuers != nil && p.owner != nil {
 		return p.owner

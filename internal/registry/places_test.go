@@ -144,14 +144,14 @@ func TestServiceOfAnIssuer(t *testing.T) {
 		{"one that is served", "https://here.example.com", "", kept, Served},
 		{"one in conflict", "https://here.example.com:443", "", kept, Unserved},
 		{"one that is not", "https://gone.example.com", "", kept, Unknown},
-		{"one that is gone, whose keys are kept", "https://gone.example.com", kid, kept, Unserved},
-		{"one that is gone, and an unknown key", "https://gone.example.com", "another", kept, Unknown},
-		{"one that is gone with its keys", "https://gone.example.com", kid, of(nil), Unknown},
-		{"one whose url another issuer took over, whose keys are kept", "https://here.example.com", kid, kept, Unserved},
+		{"one that is deleted, with its keys kept", "https://gone.example.com", kid, kept, Unserved},
+		{"one that is deleted, and an unknown key", "https://gone.example.com", "another", kept, Unknown},
+		{"one that is deleted with its keys", "https://gone.example.com", kid, of(nil), Unknown},
+		{"one that is deleted, with its keys kept and its url used by another issuer", "https://here.example.com", kid, kept, Unserved},
 		{"one in conflict with an older one of its url", "https://here.example.com", kid, of(map[string]*corev1.Secret{"twin": {Data: data}}), Unserved},
 		{"one that is served, by a key that another had too", "https://here.example.com", kid, of(map[string]*corev1.Secret{"here": {Data: data}, "twin": {Data: data}}), Served},
 		{"one that is served, and an unknown key", "https://here.example.com", "another", kept, Served},
-		{"keys of an issuer that exists tell nothing of another", "https://gone.example.com", kid, of(map[string]*corev1.Secret{"here": {Data: data}}), Unknown},
+		{"keys of an issuer that exists, for another issuer", "https://gone.example.com", kid, of(map[string]*corev1.Secret{"here": {Data: data}}), Unknown},
 	} {
 		if got := c.directory.service(c.url, c.kid); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)

@@ -62,10 +62,10 @@ func TestViewRemembers(t *testing.T) {
 		{"read before it was deleted, remembered after", []step{relist("5", keyAt("4", "a")), remove("8", "a"), remember("7", "a")}, ""},
 		{"read before another kind's event moved the watch on", []step{relist("5"), bookmark("8"), remember("7", "a")}, ""},
 		{"deleted after it was read", []step{relist("5"), remember("7", "a"), remove("8", "a")}, ""},
-		{"made again and read, before its deletion is told", []step{relist("5", keyAt("4", "a")), remember("9", "b"), remove("8", "a")}, "9"},
+		{"created again and read, before its deletion is reported", []step{relist("5", keyAt("4", "a")), remember("9", "b"), remove("8", "a")}, "9"},
 		{"a list that is older than what was read", []step{relist("5"), remember("7", "a"), relist("6")}, "7"},
-		{"a list that knows that it is gone", []step{relist("5"), remember("7", "a"), relist("8")}, ""},
-		{"before the first list nothing is remembered: a list may know that it is gone", []step{remember("7", "a")}, ""},
+		{"a later list without it", []step{relist("5"), remember("7", "a"), relist("8")}, ""},
+		{"before the first list nothing is remembered: the object may be deleted", []step{remember("7", "a")}, ""},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -49,7 +49,7 @@ func TestCredentialsOfACaller(t *testing.T) {
 		{"no blank", "Bearerx", plain, ""},
 		{"no token", "Bearer", invalid, ""},
 		{"two blanks", "Bearer  x", invalid, ""},
-		{"a word behind it", "Bearer x y", invalid, ""},
+		{"a word after it", "Bearer x y", invalid, ""},
 		{"a list", "Bearer x,y", invalid, ""},
 		{"a token", "Bearer x", invalid, "x"},
 	} {

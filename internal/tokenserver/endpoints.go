@@ -174,7 +174,8 @@ func (s *Server) introspect(r *Request) error {
 	return s.answer(r, answer)
 }
 
-// published chooses the issuer whose metadata and keys a place serves: the one whose url it is.
+// published chooses the issuer of the metadata and keys that a place serves: the one that has the place as its
+// url.
 func (r *Request) published() error {
 	r.choose(r.place.Owner())
 	switch {

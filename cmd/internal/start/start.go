@@ -17,11 +17,11 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/logline"
 )
 
-// KubeconfigUsage is the help text of the flag whose value RestConfig takes.
+// KubeconfigUsage is the help text of the --kubeconfig flag.
 const KubeconfigUsage = "path of the kubeconfig file; when empty: the configuration of a pod in the cluster"
 
-// NamespacesUsage is the help text of the flag whose value CheckNamespaces checks.
-const NamespacesUsage = "the namespaces whose refresh keys are served, separated by commas; each needs only a Role. Default: all namespaces"
+// NamespacesUsage is the help text of the --namespaces flag.
+const NamespacesUsage = "the namespaces with refresh keys to serve, separated by commas; each needs only a Role. Default: all namespaces"
 
 // CheckNamespaces returns an error for an invalid namespace name. An empty name in a list would mean all
 // namespaces.
