@@ -32,8 +32,8 @@ func TestADeviceWithAKey(t *testing.T) {
 	}
 	for algorithm, private := range map[string]crypto.Signer{"ES256": ec, "Ed25519": ed} {
 		t.Run(algorithm, func(t *testing.T) {
-			// node tells the time by the machine's clock, so this house does.
-			h := newHouse(t, time.Now(), 0)
+			// node tells the time by the machine's clock, so this harness does.
+			h := newHarness(t, time.Now(), 0)
 			key, err := jwk.Import(private)
 			h.Expect(err).NotTo(gomega.HaveOccurred())
 			thumbprint, err := key.Thumbprint(crypto.SHA256)

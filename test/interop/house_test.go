@@ -35,9 +35,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// house is an installation of a test's own: a namespace, an issuer, a manager and a token
+// harness is an installation of a test's own: a namespace, an issuer, a manager and a token
 // server, which tell the time by the test's clock.
-type house struct {
+type harness struct {
 	*gomega.WithT
 	t     *testing.T
 	ctx   context.Context
@@ -52,19 +52,19 @@ type house struct {
 	http *http.Client
 }
 
-var houses atomic.Int64
+var harnesses atomic.Int64
 
-// newHouse opens a house at a time, on a port; 0 for any.
-func newHouse(t *testing.T, now time.Time, port int, change ...func(*v1alpha1.JWTIssuer)) *house {
+// newHarness opens a harness at a time, on a port; 0 for any.
+func newHarness(t *testing.T, now time.Time, port int, change ...func(*v1alpha1.JWTIssuer)) *harness {
 	t.Helper()
 	admin, err := client.New(suite.server.Admin, client.Options{Scheme: controllers.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{
+	h := &harness{
 		WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), admin: admin, port: port,
 		clock: clocktesting.NewFakePassiveClock(now),
-		name:  fmt.Sprintf("house-%d-%d", os.Getpid(), houses.Add(1)),
+		name:  fmt.Sprintf("harness-%d-%d", os.Getpid(), harnesses.Add(1)),
 		http:  trusting(t),
 	}
 	if port == suite.clusterPort {
@@ -90,16 +90,16 @@ func trusting(t *testing.T) *http.Client {
 }
 
 // url is the issuer's: all that a client or verifier is told.
-func (h *house) url() string { return fmt.Sprintf("https://%s:%d/%s", host, h.port, h.name) }
+func (h *harness) url() string { return fmt.Sprintf("https://%s:%d/%s", host, h.port, h.name) }
 
-func (h *house) create(object client.Object) {
+func (h *harness) create(object client.Object) {
 	h.t.Helper()
 	h.Expect(h.admin.Create(h.ctx, object)).To(gomega.Succeed())
 	h.t.Cleanup(func() { _ = h.admin.Delete(context.Background(), object) })
 }
 
 // manage runs a manager, with the rights of its ServiceAccount, until the test ends.
-func (h *house) manage() {
+func (h *harness) manage() {
 	h.t.Helper()
 	config, err := suite.server.Manager(h.ctx)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -110,7 +110,7 @@ func (h *house) manage() {
 }
 
 // serve runs a token server, with the rights of its ServiceAccount, until the test ends.
-func (h *house) serve() {
+func (h *harness) serve() {
 	h.t.Helper()
 	config, err := suite.server.TokenServer(h.ctx)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -147,7 +147,7 @@ func (h *house) serve() {
 	h.Eventually(certificate.Ready, patience, pollEvery).Should(gomega.Succeed(), "the token server never had its certificate")
 }
 
-func (h *house) handler(config *rest.Config, cluster *registry.Cluster) http.Handler {
+func (h *harness) handler(config *rest.Config, cluster *registry.Cluster) http.Handler {
 	h.t.Helper()
 	newID := func() string { return uuid.Must(uuid.NewV7()).String() }
 	handler, err := tokenserver.ForCluster(config, cluster, apiserver.Namespace, h.clock, newID, tokenserver.Options{Clock: clock.RealClock{}, Log: logr.Discard()})
@@ -156,7 +156,7 @@ func (h *house) handler(config *rest.Config, cluster *registry.Cluster) http.Han
 }
 
 // key makes a refresh key, and waits for its first token.
-func (h *house) key(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
+func (h *harness) key(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
 	h.t.Helper()
 	key := &v1alpha1.JWTRefreshKey{
 		ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: name},
@@ -178,14 +178,14 @@ func accessFor(lifetime time.Duration) func(*v1alpha1.JWTRefreshKey) {
 }
 
 // held is the token that stands in a key's Secret.
-func (h *house) held(key *v1alpha1.JWTRefreshKey) (string, error) {
+func (h *harness) held(key *v1alpha1.JWTRefreshKey) (string, error) {
 	secret := &corev1.Secret{}
 	err := h.admin.Get(h.ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, secret)
 	return string(secret.Data[v1alpha1.SecretToken]), err
 }
 
 // reaches waits until the token of a revision stands in the key's Secret, and returns it.
-func (h *house) reaches(key *v1alpha1.JWTRefreshKey, revision int64) (held string) {
+func (h *harness) reaches(key *v1alpha1.JWTRefreshKey, revision int64) (held string) {
 	h.t.Helper()
 	h.Eventually(func() (err error) {
 		if err := h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key); err != nil {
@@ -204,19 +204,19 @@ func (h *house) reaches(key *v1alpha1.JWTRefreshKey, revision int64) (held strin
 }
 
 // edit changes an object as a user does: again from the newest state when somebody was quicker.
-func (h *house) edit(object client.Object, change func()) {
+func (h *harness) edit(object client.Object, change func()) {
 	h.t.Helper()
 	h.Eventually(func() error { return apiserver.Edit(h.ctx, h.admin, object, change) }, patience, pollEvery).Should(gomega.Succeed())
 }
 
-func (h *house) annotate(object client.Object, name, value string) {
+func (h *harness) annotate(object client.Object, name, value string) {
 	h.t.Helper()
 	h.edit(object, apiserver.Annotate(object, name, value))
 }
 
 // touch makes the manager look at an object again: the clock is the test's, and its work
 // queue's is not.
-func (h *house) touch(object client.Object) {
+func (h *harness) touch(object client.Object) {
 	h.t.Helper()
 	h.annotate(object, "interop/touched", h.clock.Now().String())
 }

@@ -42,7 +42,7 @@ func findNode(t *testing.T) node {
 }
 
 // run gives a program its input, and returns what it saw.
-func (n node) run(h *house, program string, given map[string]any) map[string]any {
+func (n node) run(h *harness, program string, given map[string]any) map[string]any {
 	h.t.Helper()
 	input, err := json.Marshal(given)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -62,8 +62,8 @@ func (n node) run(h *house, program string, given map[string]any) map[string]any
 // out; jose and oauth4webapi verify its access tokens.
 func TestJavaScript(t *testing.T) {
 	n := findNode(t)
-	// node tells the time by the machine's clock, so this house does.
-	h := newHouse(t, time.Now(), 0)
+	// node tells the time by the machine's clock, so this harness does.
+	h := newHarness(t, time.Now(), 0)
 	key := h.key("orders")
 	superseded := h.reaches(key, 1)
 	h.annotate(key, v1alpha1.AnnotationRotate, "hygiene")
@@ -96,7 +96,7 @@ func TestJavaScript(t *testing.T) {
 // It holds no refresh token after an answer that has none.
 func TestJavaScriptSimple(t *testing.T) {
 	n := findNode(t)
-	h := newHouse(t, time.Now(), 0)
+	h := newHarness(t, time.Now(), 0)
 	for _, c := range []struct {
 		name          string
 		mode          v1alpha1.RotationMode
@@ -120,7 +120,7 @@ func TestJavaScriptSimple(t *testing.T) {
 func TestJavaScriptSession(t *testing.T) {
 	n := findNode(t)
 	// Without a grace every use of a session's token is followed by another.
-	h := newHouse(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionRetryGrace: &metav1.Duration{}} })
+	h := newHarness(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionRetryGrace: &metav1.Duration{}} })
 	h.discovery()
 	saw := n.run(h, "session.mjs", map[string]any{"issuer": h.url(), "audience": audience, "serviceAccountToken": h.projected("till")})
 	subject := "system:serviceaccount:" + h.name + ":till"

@@ -58,7 +58,7 @@ func withoutTokens(text string) string { return compactJWT.ReplaceAllString(text
 
 // kubectl is run as by somebody who has the API server's address and certificate, and an
 // access token.
-func (h *house) kubectl(token string, args ...string) (string, error) {
+func (h *harness) kubectl(token string, args ...string) (string, error) {
 	h.t.Helper()
 	assets, err := cluster.FindAssets()
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -88,8 +88,8 @@ func TestKubernetes(t *testing.T) {
 	if suite.server.Existing() {
 		t.Skip("an existing cluster was not told to trust the issuer")
 	}
-	// The API server tells the time by the machine's clock: what the house makes an hour ago has ended.
-	h := newHouse(t, time.Now().Add(-time.Hour), suite.clusterPort, func(i *v1alpha1.JWTIssuer) {
+	// The API server tells the time by the machine's clock: what the harness makes an hour ago has ended.
+	h := newHarness(t, time.Now().Add(-time.Hour), suite.clusterPort, func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Claims: []string{"groups"}}}}
 	})
 	provider := h.discovery()

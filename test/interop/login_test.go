@@ -25,7 +25,7 @@ import (
 
 // projected makes a ServiceAccount, and the token of it that a Pod has in a projected volume
 // whose audience is the issuer.
-func (h *house) projected(name string) string {
+func (h *harness) projected(name string) string {
 	h.t.Helper()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: name}}
 	h.create(account)
@@ -43,7 +43,7 @@ func program(name string, provider *oidc.Provider) *oauth2.Config {
 
 // signIn exchanges a token that says who somebody is. x/oauth2 knows nothing of RFC 8693; it
 // lets the grant be said, and sends an empty code along.
-func (h *house) signIn(config *oauth2.Config, subjectToken, subjectTokenType, wanted string) (*oauth2.Token, error) {
+func (h *harness) signIn(config *oauth2.Config, subjectToken, subjectTokenType, wanted string) (*oauth2.Token, error) {
 	return config.Exchange(h.clientContext(), "",
 		oauth2.SetAuthURLParam("grant_type", oauth.GrantTokenExchange),
 		oauth2.SetAuthURLParam("subject_token", subjectToken),
@@ -52,17 +52,17 @@ func (h *house) signIn(config *oauth2.Config, subjectToken, subjectTokenType, wa
 }
 
 // signedIn is what a login gives that has to succeed.
-func (h *house) signedIn(config *oauth2.Config, subjectToken, subjectTokenType, wanted string) *oauth2.Token {
+func (h *harness) signedIn(config *oauth2.Config, subjectToken, subjectTokenType, wanted string) *oauth2.Token {
 	h.t.Helper()
 	got, err := h.signIn(config, subjectToken, subjectTokenType, wanted)
 	if err != nil {
-		h.t.Fatalf("%s is not signed in: %s", config.ClientID, told(err))
+		h.t.Fatalf("%s is not signed in: %s", config.ClientID, redacted(err))
 	}
 	return got
 }
 
 // refresh exchanges a refresh token, whatever the access token's end.
-func (h *house) refresh(config *oauth2.Config, held string) (*oauth2.Token, error) {
+func (h *harness) refresh(config *oauth2.Config, held string) (*oauth2.Token, error) {
 	return config.TokenSource(h.clientContext(), &oauth2.Token{RefreshToken: held}).Token()
 }
 
@@ -79,8 +79,8 @@ func outcome(err error) string {
 	}
 }
 
-// sessions are those of the house.
-func (h *house) sessions() []v1alpha1.JWTRefreshKey {
+// sessions are those of the harness.
+func (h *harness) sessions() []v1alpha1.JWTRefreshKey {
 	h.t.Helper()
 	var list v1alpha1.JWTRefreshKeyList
 	h.Expect(h.admin.List(h.ctx, &list, client.InNamespace(h.name), client.HasLabels{v1alpha1.LabelSession})).To(gomega.Succeed())
@@ -88,7 +88,7 @@ func (h *house) sessions() []v1alpha1.JWTRefreshKey {
 }
 
 // claims are those of an access token that go-oidc holds for good.
-func (h *house) claims(provider *oidc.Provider, compact string) map[string]any {
+func (h *harness) claims(provider *oidc.Provider, compact string) map[string]any {
 	h.t.Helper()
 	verified, err := h.verifier(provider).Verify(h.clientContext(), compact)
 	h.Expect(err).NotTo(gomega.HaveOccurred(), "an access token is not good")
@@ -102,7 +102,7 @@ func (h *house) claims(provider *oidc.Provider, compact string) map[string]any {
 // Who shows one of them later ends the session, and x/oauth2 is told so.
 func TestOAuth2Session(t *testing.T) {
 	const life = 15 * time.Minute
-	h := newHouse(t, time.Now(), 0)
+	h := newHarness(t, time.Now(), 0)
 	provider := h.discovery()
 	first := h.signedIn(program("till-17", provider), h.projected("till"), oauth.TypeJWT, audience)
 	h.Expect(first.Extra("issued_token_type")).To(gomega.Equal(oauth.TypeAccessToken))
@@ -134,7 +134,7 @@ func TestPasswordLogin(t *testing.T) {
 	password := rand.Text()
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	gomega.NewWithT(t).Expect(err).NotTo(gomega.HaveOccurred())
-	h := newHouse(t, time.Now(), 0)
+	h := newHarness(t, time.Now(), 0)
 	closed := h.discovery()
 	_, err = program("till-17", closed).PasswordCredentialsToken(h.clientContext(), "jane", password)
 	h.Expect(outcome(err)).To(gomega.Equal("400 unsupported_grant_type"), "an issuer without a file of passwords")
@@ -153,7 +153,7 @@ func TestPasswordLogin(t *testing.T) {
 	config := program("till-17", provider)
 	_, err = config.PasswordCredentialsToken(h.clientContext(), "jane", password)
 	h.Expect(outcome(err)).To(gomega.Equal("400 invalid_request"))
-	h.Expect(told(err)).To(gomega.ContainSubstring("audience is missing"))
+	h.Expect(redacted(err)).To(gomega.ContainSubstring("audience is missing"))
 
 	byPassword := func(password string) *clientcredentials.Config {
 		return &clientcredentials.Config{
@@ -165,7 +165,7 @@ func TestPasswordLogin(t *testing.T) {
 	h.Expect(outcome(err)).To(gomega.Equal("400 invalid_grant"))
 	got, err := byPassword(password).Token(h.clientContext())
 	if err != nil {
-		t.Fatal(told(err))
+		t.Fatal(redacted(err))
 	}
 	h.Expect(h.claims(provider, got.AccessToken)).To(gomega.HaveKeyWithValue("sub", "jane"))
 	h.Expect(h.sessions()).To(gomega.HaveLen(1))
@@ -174,7 +174,7 @@ func TestPasswordLogin(t *testing.T) {
 	h.clock.SetTime(h.clock.Now().Add(time.Minute))
 	next, err := h.refresh(config, got.RefreshToken)
 	if err != nil {
-		t.Fatal(told(err))
+		t.Fatal(redacted(err))
 	}
 	h.Expect(next.RefreshToken == got.RefreshToken).To(gomega.BeFalse(), "a token for one use was given again")
 	h.Expect(h.claims(provider, next.AccessToken)).To(gomega.HaveKeyWithValue("sub", "jane"))
@@ -206,9 +206,9 @@ func people(p *provider) *v1alpha1.LoginSpec {
 // a session by its id_token, for as long as the issuer names the provider.
 func TestPeopleSignIn(t *testing.T) {
 	p := newProvider(t, newUser("jane", "de", true), newUser("john", "fr", true), newUser("mallory", "de", false))
-	open := func() (*house, *v1alpha1.JWTIssuer) {
+	open := func() (*harness, *v1alpha1.JWTIssuer) {
 		var issuer *v1alpha1.JWTIssuer
-		h := newHouse(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) {
+		h := newHarness(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) {
 			i.Spec.Login = people(p)
 			i.Spec.Login.SessionNamespace = i.Name
 			i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{audience}, Claims: []string{"full_name"}}}}
@@ -258,7 +258,7 @@ func TestPeopleSignIn(t *testing.T) {
 
 // refreshesUntil refreshes a session until that goes as it should, which the token server
 // hears of a moment later, and returns the token that is good then.
-func (h *house) refreshesUntil(config *oauth2.Config, held, want string) string {
+func (h *harness) refreshesUntil(config *oauth2.Config, held, want string) string {
 	h.t.Helper()
 	h.Eventually(func() string {
 		got, err := h.refresh(config, held)

@@ -16,7 +16,7 @@ import (
 )
 
 // discovery is what go-oidc finds at the issuer's URL.
-func (h *house) discovery() *oidc.Provider {
+func (h *harness) discovery() *oidc.Provider {
 	h.t.Helper()
 	var provider *oidc.Provider
 	h.Eventually(func() (err error) {
@@ -27,22 +27,22 @@ func (h *house) discovery() *oidc.Provider {
 }
 
 // clientContext is how x/oauth2 and go-oidc are given an HTTP client.
-func (h *house) clientContext() context.Context {
+func (h *harness) clientContext() context.Context {
 	return context.WithValue(h.ctx, oauth2.HTTPClient, h.http)
 }
 
 // verifier is go-oidc's, for an API that is called by the audience.
-func (h *house) verifier(provider *oidc.Provider) *oidc.IDTokenVerifier {
+func (h *harness) verifier(provider *oidc.Provider) *oidc.IDTokenVerifier {
 	return provider.VerifierContext(h.clientContext(), &oidc.Config{ClientID: audience, Now: h.clock.Now})
 }
 
 // holder is a program with an oauth2.TokenSource. It asks that for a token whenever it needs
 // one, and does nothing else.
 type holder struct {
-	name   string
-	house  *house
-	source oauth2.TokenSource
-	verify *oidc.IDTokenVerifier
+	name    string
+	harness *harness
+	source  oauth2.TokenSource
+	verify  *oidc.IDTokenVerifier
 
 	token *oauth2.Token
 	// ends is when the access token does, by the test's clock.
@@ -52,10 +52,10 @@ type holder struct {
 
 // inMemory is a program that read the Secret once. The style of authentication is left for
 // x/oauth2 to find out, which it does by trying.
-func (h *house) inMemory(name string, provider *oidc.Provider, held string) *holder {
+func (h *harness) inMemory(name string, provider *oidc.Provider, held string) *holder {
 	config := &oauth2.Config{ClientID: name, Endpoint: provider.Endpoint()}
 	return &holder{
-		name: name, house: h, verify: h.verifier(provider),
+		name: name, harness: h, verify: h.verifier(provider),
 		source: config.TokenSource(h.clientContext(), &oauth2.Token{RefreshToken: held}),
 	}
 }
@@ -64,14 +64,14 @@ func (h *house) inMemory(name string, provider *oidc.Provider, held string) *hol
 // clock, so a token that has ended by the test's is marked as ended: what follows from that
 // is x/oauth2's own doing.
 func (c *holder) access() error {
-	now := c.house.clock.Now()
+	now := c.harness.clock.Now()
 	if c.token != nil && !now.Before(c.ends) {
 		c.token.Expiry = time.Now().Add(-time.Second)
 	}
 	before := c.token
 	got, err := c.source.Token()
 	if err != nil {
-		return fmt.Errorf("%s at %s: exchange %d failed: %s", c.name, now.Format(time.TimeOnly), c.exchanges+1, told(err))
+		return fmt.Errorf("%s at %s: exchange %d failed: %s", c.name, now.Format(time.TimeOnly), c.exchanges+1, redacted(err))
 	}
 	c.token = got
 	if got == before {
@@ -82,9 +82,9 @@ func (c *holder) access() error {
 	if got.ExpiresIn <= 0 || got.Type() != "Bearer" {
 		return fmt.Errorf("%s: a token of type %q that lives for %ds", c.name, got.Type(), got.ExpiresIn)
 	}
-	verified, err := c.verify.Verify(c.house.clientContext(), got.AccessToken)
+	verified, err := c.verify.Verify(c.harness.clientContext(), got.AccessToken)
 	if err != nil {
-		return fmt.Errorf("%s at %s: the access token is not good: %s", c.name, now.Format(time.TimeOnly), told(err))
+		return fmt.Errorf("%s at %s: the access token is not good: %s", c.name, now.Format(time.TimeOnly), redacted(err))
 	}
 	// A client that goes by expires_in must never present a token past its exp.
 	if spare := verified.Expiry.Sub(c.ends); spare < 0 || spare >= time.Second {
@@ -94,7 +94,7 @@ func (c *holder) access() error {
 }
 
 // told is an error without what a client may have put into it: a part of an answer holds tokens.
-func told(err error) string {
+func redacted(err error) string {
 	var refusal *oauth2.RetrieveError
 	if !errors.As(err, &refusal) {
 		return err.Error()
@@ -110,7 +110,7 @@ func told(err error) string {
 // token, takes over the next refresh token from an answer in the overlap, goes on with that,
 // and is told in its own words when the key is revoked.
 func TestOAuth2TokenSource(t *testing.T) {
-	h := newHouse(t, time.Now(), 0)
+	h := newHarness(t, time.Now(), 0)
 	key := h.key("orders", accessFor(time.Minute))
 	first := h.reaches(key, 1)
 	client := h.inMemory("tills", h.discovery(), first)
@@ -158,7 +158,7 @@ func TestOAuth2TokenSource(t *testing.T) {
 
 // TestOAuth2AuthStyles: both ways in which x/oauth2 names a client that has no secret.
 func TestOAuth2AuthStyles(t *testing.T) {
-	h := newHouse(t, time.Now(), 0)
+	h := newHarness(t, time.Now(), 0)
 	held := h.reaches(h.key("orders"), 1)
 	endpoint := h.discovery().Endpoint()
 	for name, style := range map[string]oauth2.AuthStyle{"in the header": oauth2.AuthStyleInHeader, "in the body": oauth2.AuthStyleInParams} {
@@ -168,7 +168,7 @@ func TestOAuth2AuthStyles(t *testing.T) {
 				config := &oauth2.Config{ClientID: id, Endpoint: endpoint}
 				got, err := config.TokenSource(h.clientContext(), &oauth2.Token{RefreshToken: held}).Token()
 				if err != nil {
-					t.Fatal(told(err))
+					t.Fatal(redacted(err))
 				}
 				if !got.Valid() || got.RefreshToken != held {
 					t.Fatal("the answer holds no access token, or another refresh token")

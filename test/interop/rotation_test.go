@@ -14,18 +14,18 @@ import (
 
 // secretReader is a program's TokenSource that reads the Secret each time.
 type secretReader struct {
-	house    *house
+	harness  *harness
 	key      *v1alpha1.JWTRefreshKey
 	endpoint oauth2.Endpoint
 }
 
 func (r *secretReader) Token() (*oauth2.Token, error) {
-	held, err := r.house.held(r.key)
+	held, err := r.harness.held(r.key)
 	if err != nil {
 		return nil, err
 	}
 	config := &oauth2.Config{Endpoint: r.endpoint}
-	return config.TokenSource(r.house.clientContext(), &oauth2.Token{RefreshToken: held}).Token()
+	return config.TokenSource(r.harness.clientContext(), &oauth2.Token{RefreshToken: held}).Token()
 }
 
 // TestRotationUnderRealClients: three programs that hold their token in memory and never look
@@ -41,11 +41,11 @@ func TestRotationUnderRealClients(t *testing.T) {
 		rotations = 3
 	)
 	start := time.Now().Truncate(time.Second)
-	h := newHouse(t, start, 0)
+	h := newHarness(t, start, 0)
 	key := h.key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Lifetime = &metav1.Duration{Duration: life} })
 	provider, held := h.discovery(), h.reaches(key, 1)
 
-	reader := &holder{name: "reader", house: h, verify: h.verifier(provider), source: oauth2.ReuseTokenSource(nil, &secretReader{h, key, provider.Endpoint()})}
+	reader := &holder{name: "reader", harness: h, verify: h.verifier(provider), source: oauth2.ReuseTokenSource(nil, &secretReader{h, key, provider.Endpoint()})}
 	clients := []*holder{h.inMemory("first", provider, held), h.inMemory("second", provider, held), h.inMemory("third", provider, held), reader}
 	begins := func(client int) time.Time { return start.Add(time.Duration(client) * access / 3) }
 
@@ -92,7 +92,7 @@ func TestRotationUnderRealClients(t *testing.T) {
 
 // retires lets the client use the current token of a key for as long as it takes until those
 // before have retired.
-func (h *house) retires(key *v1alpha1.JWTRefreshKey, client *holder) {
+func (h *harness) retires(key *v1alpha1.JWTRefreshKey, client *holder) {
 	h.t.Helper()
 	h.Eventually(func() int {
 		h.clock.SetTime(h.clock.Now().Add(5 * time.Minute))

@@ -26,7 +26,7 @@ import (
 // as long as it was told it may. It never asks because of a kid that it does not know: no
 // verifier has to, and one that does would hide a key that signs too early.
 type cachingVerifier struct {
-	house   *house
+	harness *harness
 	jwksURI string
 	cache   *jwk.Cache
 
@@ -35,9 +35,9 @@ type cachingVerifier struct {
 	goodUntil time.Time
 }
 
-func (h *house) cachingVerifier(jwksURI string) *cachingVerifier {
+func (h *harness) cachingVerifier(jwksURI string) *cachingVerifier {
 	h.t.Helper()
-	v := &cachingVerifier{house: h, jwksURI: jwksURI}
+	v := &cachingVerifier{harness: h, jwksURI: jwksURI}
 	noting := &http.Client{Transport: &noteMaxAge{h.http.Transport, v}, Timeout: patience}
 	var err error
 	v.cache, err = jwk.NewCache(h.ctx, httprc.NewClient(httprc.WithWhitelist(httprc.NewInsecureWhitelist())))
@@ -75,19 +75,19 @@ func (n *noteMaxAge) RoundTrip(request *http.Request) (*http.Response, error) {
 
 // verify judges an access token by the copy.
 func (v *cachingVerifier) verify(compact string) error {
-	ctx := v.house.ctx
-	if !v.house.clock.Now().Before(v.goodUntil) {
+	ctx := v.harness.ctx
+	if !v.harness.clock.Now().Before(v.goodUntil) {
 		if _, err := v.cache.Refresh(ctx, v.jwksURI); err != nil {
 			return err
 		}
-		v.goodUntil = v.house.clock.Now().Add(v.maxAge)
+		v.goodUntil = v.harness.clock.Now().Add(v.maxAge)
 	}
 	keys, err := v.cache.Lookup(ctx, v.jwksURI)
 	if err != nil {
 		return err
 	}
-	parsed, err := jwt.ParseString(compact, jwt.WithKeySet(keys), jwt.WithIssuer(v.house.url()), jwt.WithAudience(audience),
-		jwt.WithClock(jwt.ClockFunc(v.house.clock.Now)), jwt.WithRequiredClaim("exp"), jwt.WithRequiredClaim("client_id"))
+	parsed, err := jwt.ParseString(compact, jwt.WithKeySet(keys), jwt.WithIssuer(v.harness.url()), jwt.WithAudience(audience),
+		jwt.WithClock(jwt.ClockFunc(v.harness.clock.Now)), jwt.WithRequiredClaim("exp"), jwt.WithRequiredClaim("client_id"))
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (v *cachingVerifier) verify(compact string) error {
 }
 
 // jwksURI is where the metadata says the keys are.
-func (h *house) jwksURI(provider *oidc.Provider) string {
+func (h *harness) jwksURI(provider *oidc.Provider) string {
 	h.t.Helper()
 	var metadata struct {
 		JWKSURI string `json:"jwks_uri"`
@@ -108,18 +108,18 @@ func (h *house) jwksURI(provider *oidc.Provider) string {
 }
 
 // exchange is an access token for the token that stands in a key's Secret.
-func (h *house) exchange(provider *oidc.Provider, key *v1alpha1.JWTRefreshKey) string {
+func (h *harness) exchange(provider *oidc.Provider, key *v1alpha1.JWTRefreshKey) string {
 	h.t.Helper()
 	got, err := (&secretReader{h, key, provider.Endpoint()}).Token()
 	if err != nil {
-		h.t.Fatalf("the token in the Secret of %s is not exchanged: %s", key.Name, told(err))
+		h.t.Fatalf("the token in the Secret of %s is not exchanged: %s", key.Name, redacted(err))
 	}
 	return got.AccessToken
 }
 
 // settle makes the manager do what is due for an issuer's signing keys by the test's clock,
 // and returns the kid of the one that signs access tokens.
-func (h *house) settle(issuer *v1alpha1.JWTIssuer) (signing string) {
+func (h *harness) settle(issuer *v1alpha1.JWTIssuer) (signing string) {
 	h.t.Helper()
 	due := func() (due []string) {
 		h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(issuer), issuer)).To(gomega.Succeed())
@@ -146,14 +146,14 @@ func algorithmOf(issuer *v1alpha1.JWTIssuer) v1alpha1.SigningAlgorithm {
 }
 
 // header reads the protected header of a token.
-func (h *house) header(compact string) jws.Headers {
+func (h *harness) header(compact string) jws.Headers {
 	h.t.Helper()
 	message, err := jws.ParseString(compact)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	return message.Signatures()[0].ProtectedHeaders()
 }
 
-func (h *house) kid(compact string) string {
+func (h *harness) kid(compact string) string {
 	h.t.Helper()
 	kid, _ := h.header(compact).KeyID()
 	return kid
@@ -164,7 +164,7 @@ func (h *house) kid(compact string) string {
 func TestDiscovery(t *testing.T) {
 	for _, algorithm := range []v1alpha1.SigningAlgorithm{v1alpha1.ES256, v1alpha1.ES384, v1alpha1.RS256, v1alpha1.EdDSA} {
 		t.Run(string(algorithm), func(t *testing.T) {
-			h := newHouse(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) {
+			h := newHarness(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) {
 				i.Spec.Signing = &v1alpha1.SigningSpec{Algorithm: algorithm}
 			})
 			provider := h.discovery()
@@ -204,7 +204,7 @@ func TestSigningKeyRotation(t *testing.T) {
 	)
 	start := time.Now().Truncate(time.Second)
 	issuer := &v1alpha1.JWTIssuer{}
-	h := newHouse(t, start, 0, func(i *v1alpha1.JWTIssuer) {
+	h := newHarness(t, start, 0, func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Signing = &v1alpha1.SigningSpec{RotateAfter: &metav1.Duration{Duration: rotateAfter}, Prepublish: &metav1.Duration{Duration: prepublish}}
 		issuer = i
 	})

@@ -23,14 +23,14 @@ func boundTo(account string) func(*v1alpha1.JWTRefreshKey) {
 	return func(k *v1alpha1.JWTRefreshKey) { k.Spec.Binding = &v1alpha1.BindingSpec{ServiceAccountName: account} }
 }
 
-func (h *house) account(namespace, name string) *corev1.ServiceAccount {
+func (h *harness) account(namespace, name string) *corev1.ServiceAccount {
 	h.t.Helper()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	h.create(account)
 	return account
 }
 
-func (h *house) foreignToken(namespace, name string, audiences ...string) string {
+func (h *harness) foreignToken(namespace, name string, audiences ...string) string {
 	h.t.Helper()
 	clients, err := kubernetes.NewForConfig(server.Admin)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -41,7 +41,7 @@ func (h *house) foreignToken(namespace, name string, audiences ...string) string
 }
 
 // aged is a ServiceAccount token as it would have been so long ago, signed by the API server's key.
-func (h *house) aged(compact string, by time.Duration) string {
+func (h *harness) aged(compact string, by time.Duration) string {
 	h.t.Helper()
 	key, err := server.AccountSigner()
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -67,10 +67,10 @@ func (h *house) aged(compact string, by time.Duration) string {
 // TestBoundToAServiceAccount: whoever holds the Secret, the token is exchanged for the
 // ServiceAccount alone; and an assertion that is not needed must be good all the same.
 func TestBoundToAServiceAccount(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
-	line := &reviewLine{}
+	line := &reviewCounter{}
 	r := h.replica(line.wire)
 	h.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: h.name + "-other"}})
 	h.account(h.name, "orders")
@@ -144,10 +144,10 @@ func TestBoundToAServiceAccount(t *testing.T) {
 // there are; and where the API server is away, that is said, and nobody told that he is not known.
 func TestReviewsOfAssertions(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
-	line := &reviewLine{}
+	line := &reviewCounter{}
 	r := h.replica(line.wire)
 	account := h.account(h.name, "orders")
 	assertion := h.accountToken("orders", h.url())
@@ -189,7 +189,7 @@ func TestReviewsOfAssertions(t *testing.T) {
 
 // TestAThiefOfAOneTimeToken neither uses it nor ends its line: the client is asked for first.
 func TestAThiefOfAOneTimeToken(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -213,7 +213,7 @@ func TestAThiefOfAOneTimeToken(t *testing.T) {
 // TestBindingAKeyThatIsInUse: from then on the earlier token is of no use to a thief either, and
 // nobody trades it for the bound one.
 func TestBindingAKeyThatIsInUse(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -241,10 +241,10 @@ func TestBindingAKeyThatIsInUse(t *testing.T) {
 // TestAThiefAtAReplicaThatIsBehind: a key that was bound a moment ago is bound for a replica too
 // that has not heard of it, as far as anything is put on record for the token.
 func TestAThiefAtAReplicaThatIsBehind(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
-	line := &line{}
+	line := &apiConnection{}
 	r := h.replica(line.wire(clock.RealClock{}))
 	h.account(h.name, "orders")
 	own := asserting(h.accountToken("orders", h.url()))

@@ -9,7 +9,7 @@ import (
 
 // forgedTimes: exp has to be there, and times are whole seconds that a calendar knows
 // (RFC 7519 §2). All are correctly signed.
-func (s *siege) forgedTimes() []presented {
+func (s *attackHarness) forgedTimes() []presented {
 	exp, iat, nbf := s.seconds("exp", 0), s.seconds("iat", 0), s.seconds("nbf", 0)
 	// The good token is of this minute, so that its iat tells the time.
 	ended := func(seconds int64) string { return s.with("exp", s.seconds("iat", -seconds)) }
@@ -42,7 +42,7 @@ func (s *siege) forgedTimes() []presented {
 
 // forgedIdentities say whose token it is otherwise than the good one does. All are correctly
 // signed, as only a stolen signing key could.
-func (s *siege) forgedIdentities() []presented {
+func (s *attackHarness) forgedIdentities() []presented {
 	url, other := s.url(), s.other
 	return []presented{
 		// The issuer is compared byte for byte (RFC 8414 §3.3).
@@ -86,7 +86,7 @@ func (s *siege) forgedIdentities() []presented {
 // forgedGrants: nobody mints beyond their grant, with whatever in hand. The token is the key's
 // own by all that it says, so that only the policy stands between it and an access token; and
 // a policy may be repaired, so that the client keeps what it has.
-func (s *siege) forgedGrants() []presented {
+func (s *attackHarness) forgedGrants() []presented {
 	const denied = "400 unauthorized_client"
 	return []presented{
 		{"sub of somebody", s.with("sub", `"alice"`), denied, true},
@@ -102,7 +102,7 @@ func (s *siege) forgedGrants() []presented {
 
 // askAboutForgedAccessTokens: a resource server asks about what it was given. Anything but a
 // good access token is not active, and nothing else is said (RFC 7662 §2.2).
-func (s *siege) askAboutForgedAccessTokens(t *testing.T) {
+func (s *attackHarness) askAboutForgedAccessTokens(t *testing.T) {
 	good := s.secret(s.send(t, s.exchange(s.good)).text("access_token"))
 	f := &forger{TB: t, rings: s.rings, good: good, signer: s.keyOf(keyring.Access)}
 	f.header, f.payload = string(f64(t, strings.Split(good, ".")[0])), string(f64(t, strings.Split(good, ".")[1]))

@@ -206,21 +206,21 @@ func inASN1(r, s, _ *big.Int) []byte {
 }
 
 // stranger has a key of its own, and hands it out in every way that a header knows.
-type stranger struct {
+type foreignSigner struct {
 	testing.TB
 	key *ecdsa.PrivateKey
 }
 
-func newStranger(tb testing.TB) *stranger {
+func newForeignSigner(tb testing.TB) *foreignSigner {
 	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return &stranger{TB: tb, key: key}
+	return &foreignSigner{TB: tb, key: key}
 }
 
-func (s *stranger) sign(header, payload string) string {
+func (s *foreignSigner) sign(header, payload string) string {
 	s.Helper()
 	input := b64(header) + "." + b64(payload)
 	digest := sha256.Sum256([]byte(input))
@@ -231,7 +231,7 @@ func (s *stranger) sign(header, payload string) string {
 	return input + "." + b64(joined(r, v))
 }
 
-func (s *stranger) jwk() string {
+func (s *foreignSigner) jwk() string {
 	s.Helper()
 	text, err := json.Marshal(jose.JSONWebKey{Key: s.key.Public()})
 	if err != nil {
@@ -241,7 +241,7 @@ func (s *stranger) jwk() string {
 }
 
 // certificate is a chain of one, as x5c has it (RFC 7515 §4.1.6).
-func (s *stranger) certificate() string {
+func (s *foreignSigner) certificate() string {
 	s.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, s.key.Public(), s.key)

@@ -11,7 +11,7 @@ import (
 const nowhere = "404 invalid_request"
 
 // badPlaces: there is one spelling of a path, and one method for each.
-func (s *siege) badPlaces() []attack {
+func (s *attackHarness) badPlaces() []attack {
 	good := s.posted(s.goodBody())
 	by := func(method, endpoint string) request {
 		return request{method: method, target: s.at(endpoint), body: good.body}
@@ -82,7 +82,7 @@ func (s *siege) badPlaces() []attack {
 
 // misleadingHosts: an issuer is what its object says. Whatever a request or a proxy before us
 // says of hosts, no URL of an answer and no iss is made of it.
-func (s *siege) misleadingHosts() []attack {
+func (s *attackHarness) misleadingHosts() []attack {
 	const evil = needle + ".example.com"
 	lies := [][]string{
 		{"Host", evil},
@@ -107,7 +107,7 @@ func (s *siege) misleadingHosts() []attack {
 	return rows
 }
 
-func (s *siege) showsOwnURLs(t *testing.T, got *answer) {
+func (s *attackHarness) showsOwnURLs(t *testing.T, got *answer) {
 	if got.text("issuer") != s.url() {
 		t.Errorf("the issuer is %q", got.text("issuer"))
 	}
@@ -124,7 +124,7 @@ func (s *siege) showsOwnURLs(t *testing.T, got *answer) {
 }
 
 // showsPublicKeys: the access ring, without what is private; nothing of the refresh ring.
-func (s *siege) showsPublicKeys(t *testing.T, got *answer) {
+func (s *attackHarness) showsPublicKeys(t *testing.T, got *answer) {
 	if !strings.Contains(got.raw, s.keyOf(keyring.Access).ID) {
 		t.Error("the key that signs is not in the key set")
 	}
@@ -136,7 +136,7 @@ func (s *siege) showsPublicKeys(t *testing.T, got *answer) {
 }
 
 // showsOwnIssuer: iss is the issuer's URL (RFC 9068 §2.2).
-func (s *siege) showsOwnIssuer(t *testing.T, got *answer) {
+func (s *attackHarness) showsOwnIssuer(t *testing.T, got *answer) {
 	claims := string(f64(t, strings.Split(got.text("access_token"), ".")[1]))
 	if !strings.Contains(claims, `"iss":"`+s.url()+`"`) || strings.Contains(claims, needle) {
 		t.Error("the access token is not of the issuer")

@@ -15,7 +15,7 @@ import (
 )
 
 // presentReplays presents tokens that were good, each once, and are no longer.
-func (s *siege) presentReplays(t *testing.T) {
+func (s *attackHarness) presentReplays(t *testing.T) {
 	revoked, leaked, dead, spent := s.newKey("revoked"), s.newKey("leaked"), s.newKey("dead"), s.newKey("spent", oneTime(0))
 	bound := s.newKey("bound", func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.Binding = &v1alpha1.BindingSpec{JWKThumbprint: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}
@@ -57,15 +57,15 @@ func (s *siege) presentReplays(t *testing.T) {
 	t.Run("replays", func(t *testing.T) { s.presentAll(t, rows) })
 }
 
-// newKey is house.key, which siege hides.
-func (s *siege) newKey(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
+// newKey is harness.key, which attackHarness hides.
+func (s *attackHarness) newKey(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
 	s.t.Helper()
-	return s.house.key(name, change...)
+	return s.harness.key(name, change...)
 }
 
 // recreate deletes a key and makes it again under its name, and returns the new one's token.
 // The garbage collector, which takes the dead one's Secret away, does not run here.
-func (s *siege) recreate(key *v1alpha1.JWTRefreshKey) string {
+func (s *attackHarness) recreate(key *v1alpha1.JWTRefreshKey) string {
 	s.t.Helper()
 	s.Expect(s.admin.Delete(s.ctx, key)).To(gomega.Succeed())
 	s.Eventually(func() bool {
@@ -78,7 +78,7 @@ func (s *siege) recreate(key *v1alpha1.JWTRefreshKey) string {
 
 // presentElsewhere presents good tokens where they do not belong: what is good at one issuer
 // or endpoint is nothing at another.
-func (s *siege) presentElsewhere(t *testing.T) {
+func (s *attackHarness) presentElsewhere(t *testing.T) {
 	other := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: s.name + "-b"}, Spec: v1alpha1.JWTIssuerSpec{URL: s.url() + "-b"}}
 	s.create(other)
 	key := s.newKey("elsewhere", func(k *v1alpha1.JWTRefreshKey) { k.Spec.IssuerRef.Name = other.Name })
@@ -118,7 +118,7 @@ func (s *siege) presentElsewhere(t *testing.T) {
 
 // sendWithoutKeys: a service that cannot read the signing keys has judged nothing. It never
 // says that a token is bad, nor that one was revoked, on which a client would throw it away.
-func (s *siege) sendWithoutKeys(t *testing.T, issuer *v1alpha1.JWTIssuer, good string, at func(request) request) {
+func (s *attackHarness) sendWithoutKeys(t *testing.T, issuer *v1alpha1.JWTIssuer, good string, at func(request) request) {
 	caller := s.secret(s.accountToken("orders-api", issuer.Spec.URL))
 	var keys corev1.SecretList
 	s.Expect(s.admin.List(s.ctx, &keys, client.InNamespace(apiserver.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: issuer.Name})).To(gomega.Succeed())

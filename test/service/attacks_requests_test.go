@@ -11,15 +11,15 @@ import (
 const malformed = "400 invalid_request"
 
 // goodBody is that of an exchange which would be answered with 200 but for what a row does.
-func (s *siege) goodBody() string { return s.exchange(s.good).body }
+func (s *attackHarness) goodBody() string { return s.exchange(s.good).body }
 
 // posted is a POST of that body, whatever it is.
-func (s *siege) posted(body string) request {
+func (s *attackHarness) posted(body string) request {
 	return request{method: http.MethodPost, target: s.at("/token"), body: body}
 }
 
 // badForms: a form has at most 64 parameters, each at most once (RFC 6749 §3.2).
-func (s *siege) badForms() []attack {
+func (s *attackHarness) badForms() []attack {
 	good := s.goodBody()
 	many := func(n int, each string) request { return s.posted(good + strings.Repeat(each, n)) }
 	gone := s.exchange(s.good)
@@ -69,7 +69,7 @@ func (s *siege) badForms() []attack {
 }
 
 // badTypes: the body is one form, and nothing else is taken for one.
-func (s *siege) badTypes() []attack {
+func (s *attackHarness) badTypes() []attack {
 	good := s.posted(s.goodBody())
 	typed := func(contentType string) request { return good.with("Content-Type", contentType) }
 	var squeezed bytes.Buffer
@@ -110,7 +110,7 @@ func (s *siege) badTypes() []attack {
 
 // badClients: a client has no secret, and one that tries to prove something is told that it
 // proved nothing (RFC 6749 §2.3, §5.2).
-func (s *siege) badClients() []attack {
+func (s *attackHarness) badClients() []attack {
 	good := s.posted(s.goodBody())
 	as := func(authorization string) request { return good.with("Authorization", authorization) }
 	basic := func(user, secret string) string {
@@ -152,7 +152,7 @@ func (s *siege) badClients() []attack {
 }
 
 // badQuestions: only who says who they are may ask about tokens (RFC 7662 §2.1).
-func (s *siege) badQuestions() []attack {
+func (s *attackHarness) badQuestions() []attack {
 	ask := s.form("/introspect", "token", s.good, "token_type_hint", "refresh_token")
 	twice := ask.with("Authorization", "Bearer "+s.caller, "Authorization", "Bearer "+s.caller)
 	inBody := s.form("/introspect", "token", s.good, "access_token", s.caller)

@@ -26,11 +26,11 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// siege is a house with one replica that is attacked by somebody who knows all there is to
+// attackHarness is a harness with one replica that is attacked by somebody who knows all there is to
 // know, the signing keys included: what is refused is refused for what it says, and not for
 // its signature alone.
-type siege struct {
-	*house
+type attackHarness struct {
+	*harness
 	*forger
 	// front is the replica, with a log that is kept.
 	front *httptest.Server
@@ -68,14 +68,14 @@ func (l *logbook) lines() []string {
 	return slices.Clone(l.written)
 }
 
-func besiege(t *testing.T) *siege {
+func besiege(t *testing.T) *attackHarness {
 	t.Helper()
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{"https://*.example.com"}, Scopes: []string{"orders:*"}}}}
 	})
 	h.manage()
-	s := &siege{house: h, log: &logbook{}}
+	s := &attackHarness{harness: h, log: &logbook{}}
 	s.front = s.open(h.replica(), nil)
 	s.key = h.key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"orders:read", "orders:write"} })
 	s.other = h.key("stock")
@@ -92,14 +92,14 @@ func besiege(t *testing.T) *siege {
 }
 
 // secret remembers what must not be found in the log.
-func (s *siege) secret(text string) string {
+func (s *attackHarness) secret(text string) string {
 	s.secrets = append(s.secrets, text)
 	return text
 }
 
 // open opens another door to a replica, with what it logs kept. limits change those of the
 // connection.
-func (s *siege) open(r *replica, limits func(*http.Server)) *httptest.Server {
+func (s *attackHarness) open(r *replica, limits func(*http.Server)) *httptest.Server {
 	s.t.Helper()
 	options := r.handler.Options
 	options.Log = s.log.logger()
@@ -108,7 +108,7 @@ func (s *siege) open(r *replica, limits func(*http.Server)) *httptest.Server {
 	return s.serve(handler, limits)
 }
 
-func (s *siege) serve(handler http.Handler, limits func(*http.Server)) *httptest.Server {
+func (s *attackHarness) serve(handler http.Handler, limits func(*http.Server)) *httptest.Server {
 	s.t.Helper()
 	served := httptest.NewUnstartedServer(handler)
 	served.Config = tokenserver.NewHTTPServer(handler, nil)
@@ -121,8 +121,8 @@ func (s *siege) serve(handler http.Handler, limits func(*http.Server)) *httptest
 	return served
 }
 
-// signingKeys are those of the house's issuer, which nobody but the operator reads.
-func (s *siege) signingKeys() *keyring.Rings {
+// signingKeys are those of the harness's issuer, which nobody but the operator reads.
+func (s *attackHarness) signingKeys() *keyring.Rings {
 	s.t.Helper()
 	var secrets corev1.SecretList
 	s.Expect(s.admin.List(s.ctx, &secrets, client.InNamespace(apiserver.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: s.name})).To(gomega.Succeed())
@@ -133,7 +133,7 @@ func (s *siege) signingKeys() *keyring.Rings {
 }
 
 // callerToken is that of a ServiceAccount which may ask about all tokens.
-func (s *siege) callerToken() string {
+func (s *attackHarness) callerToken() string {
 	s.t.Helper()
 	s.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: s.name, Name: "orders-api"}})
 	s.create(&rbacv1.ClusterRoleBinding{
@@ -144,8 +144,8 @@ func (s *siege) callerToken() string {
 	return s.accountToken("orders-api", s.url())
 }
 
-// accountToken is a token of a ServiceAccount of the house.
-func (s *siege) accountToken(name string, audiences ...string) string {
+// accountToken is a token of a ServiceAccount of the harness.
+func (s *attackHarness) accountToken(name string, audiences ...string) string {
 	s.t.Helper()
 	admin, err := kubernetes.NewForConfig(server.Admin)
 	s.Expect(err).NotTo(gomega.HaveOccurred())

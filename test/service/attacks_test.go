@@ -58,7 +58,7 @@ type attack struct {
 	shows func(t *testing.T, got *answer)
 }
 
-func (s *siege) sendAll(t *testing.T, tables ...[]attack) {
+func (s *attackHarness) sendAll(t *testing.T, tables ...[]attack) {
 	for _, a := range slices.Concat(tables...) {
 		s.rows++
 		t.Run(a.name, func(t *testing.T) {
@@ -73,11 +73,11 @@ func (s *siege) sendAll(t *testing.T, tables ...[]attack) {
 	}
 }
 
-// at is an endpoint of the house's issuer.
-func (s *siege) at(endpoint string) string { return "/" + s.name + endpoint }
+// at is an endpoint of the harness's issuer.
+func (s *attackHarness) at(endpoint string) string { return "/" + s.name + endpoint }
 
 // form is a POST of parameters, which are names and values in turn.
-func (s *siege) form(endpoint string, parameters ...string) request {
+func (s *attackHarness) form(endpoint string, parameters ...string) request {
 	form := url.Values{}
 	for i := 0; i+1 < len(parameters); i += 2 {
 		form.Add(parameters[i], parameters[i+1])
@@ -85,12 +85,12 @@ func (s *siege) form(endpoint string, parameters ...string) request {
 	return request{method: http.MethodPost, target: s.at(endpoint), body: form.Encode()}
 }
 
-func (s *siege) exchange(compact string) request {
+func (s *attackHarness) exchange(compact string) request {
 	return s.form("/token", "grant_type", "refresh_token", "refresh_token", compact)
 }
 
 // ask is a question about a token by a caller who may ask.
-func (s *siege) ask(compact string, more ...string) request {
+func (s *attackHarness) ask(compact string, more ...string) request {
 	r := s.form("/introspect", append([]string{"token", compact}, more...)...)
 	r.header = []string{"Authorization", "Bearer " + s.caller}
 	return r
@@ -103,7 +103,7 @@ func (r request) with(header ...string) request {
 
 // send sends a request and checks the manners of its answer. No failure tells more than the
 // path: what else was sent may hold a token.
-func (s *siege) send(t *testing.T, r request) *answer {
+func (s *attackHarness) send(t *testing.T, r request) *answer {
 	t.Helper()
 	made, err := http.NewRequestWithContext(s.ctx, r.method, s.front.URL+r.target, strings.NewReader(r.body))
 	if err != nil {
@@ -133,7 +133,7 @@ func (s *siege) send(t *testing.T, r request) *answer {
 		t.Fatalf("half an answer: %v", err)
 	}
 	got := &answer{status: response.StatusCode, header: response.Header, raw: string(raw)}
-	checkManners(t, got, r)
+	checkAnswer(t, got, r)
 	for _, name := range []string{"access_token", "refresh_token"} {
 		if compact := got.text(name); compact != "" {
 			s.secret(compact)
@@ -160,8 +160,8 @@ var headers = []string{
 // wireText are the characters of error and error_description (RFC 6749 §5.2).
 var wireText = regexp.MustCompile(`^[\x20-\x21\x23-\x5B\x5D-\x7E]+$`)
 
-// checkManners holds for every answer, whatever was asked.
-func checkManners(t *testing.T, got *answer, sent request) {
+// checkAnswer holds for every answer, whatever was asked.
+func checkAnswer(t *testing.T, got *answer, sent request) {
 	t.Helper()
 	for name := range got.header {
 		if !slices.Contains(headers, name) {
@@ -247,7 +247,7 @@ func pieces(text string) []string {
 }
 
 // checkLog: there is a line for each request, and in none a piece of any token.
-func (s *siege) checkLog(t *testing.T) {
+func (s *attackHarness) checkLog(t *testing.T) {
 	t.Helper()
 	lines := s.log.lines()
 	if len(lines) < s.rows {

@@ -27,7 +27,7 @@ func refused(name, compact string) presented {
 // presentAll presents each token at every place that takes one. What is no token of ours is
 // refused where it would be exchanged, is no harm where it would be revoked (RFC 7009 §2.2),
 // and is not active, with nothing said beside, where it is asked about (RFC 7662 §2.2).
-func (s *siege) presentAll(t *testing.T, rows []presented) {
+func (s *attackHarness) presentAll(t *testing.T, rows []presented) {
 	for _, row := range rows {
 		s.rows++
 		s.secret(row.compact)
@@ -55,14 +55,14 @@ func (s *siege) presentAll(t *testing.T, rows []presented) {
 	}
 }
 
-func (s *siege) forgedTokens() []presented {
+func (s *attackHarness) forgedTokens() []presented {
 	return slices.Concat(s.forgedAlgorithms(), s.forgedKeys(), s.forgedHeaders(), s.forgedNames(), s.forgedTimes(), s.forgedIdentities(),
 		s.forgedGrants(), s.damagedTexts(), s.damagedSignatures())
 }
 
 // forgedAlgorithms: the algorithm is that of the key, and never what a token says
 // (RFC 8725 §3.1).
-func (s *siege) forgedAlgorithms() []presented {
+func (s *attackHarness) forgedAlgorithms() []presented {
 	var rows []presented
 	for _, none := range []string{"none", "None", "NONE", "nOnE", ""} {
 		rows = append(rows, refused(fmt.Sprintf("alg %q and no signature", none), s.unsigned(`"`+none+`"`)))
@@ -90,8 +90,8 @@ func (s *siege) forgedAlgorithms() []presented {
 
 // forgedKeys: a kid chooses among the keys that are known, and nothing else is ever made of
 // it; keys that a token brings along are not looked at (RFC 8725 §3.10).
-func (s *siege) forgedKeys() []presented {
-	kid, stranger := s.signer.ID, newStranger(s.t)
+func (s *attackHarness) forgedKeys() []presented {
+	kid, stranger := s.signer.ID, newForeignSigner(s.t)
 	text := `"kid":"` + kid + `"`
 	instead := func(value string) string { return s.headerInstead(`"`+kid+`"`, value) }
 	brought := func(member string) string {
@@ -128,7 +128,7 @@ func (s *siege) forgedKeys() []presented {
 }
 
 // pendingKey is published already, and has signed nothing.
-func (s *siege) pendingKey() string {
+func (s *attackHarness) pendingKey() string {
 	for _, key := range s.rings.Keys() {
 		if key.Use == keyring.Refresh && key.State == keyring.Pending {
 			return key.ID
@@ -140,7 +140,7 @@ func (s *siege) pendingKey() string {
 
 // forgedHeaders are signed by the refresh key itself: each would be a good token but for what
 // its header says beside.
-func (s *siege) forgedHeaders() []presented {
+func (s *attackHarness) forgedHeaders() []presented {
 	return []presented{
 		refused("crit of what nobody knows", s.withMember(`"crit":["`+needle+`"],"`+needle+`":1`)),
 		refused("crit empty", s.withMember(`"crit":[]`)), // RFC 7515 §4.1.11 forbids it
@@ -171,13 +171,13 @@ func (s *siege) forgedHeaders() []presented {
 }
 
 // byAccessKey is a refresh token for all that it says, but of the other ring.
-func (s *siege) byAccessKey(kid string) string {
+func (s *attackHarness) byAccessKey(kid string) string {
 	return s.signedBy(s.keyOf(keyring.Access), instead(s.t, s.header, s.signer.ID, kid), s.payload)
 }
 
 // forgedNames are payloads of which two readers may think differently (RFC 7519 §4, RFC 8725
 // §2.6). All are correctly signed.
-func (s *siege) forgedNames() []presented {
+func (s *attackHarness) forgedNames() []presented {
 	return []presented{
 		refused("sub twice", s.withAlso(`"sub":"system:admin"`)),
 		refused("the same sub twice", s.withAlso(`"sub":`+s.member("sub"))),
@@ -206,7 +206,7 @@ func (s *siege) forgedNames() []presented {
 
 // damagedTexts is the good token in other letters. There is one way to write a token
 // (RFC 7515 §2: base64url without padding, line breaks or anything else), and no other is read.
-func (s *siege) damagedTexts() []presented {
+func (s *attackHarness) damagedTexts() []presented {
 	parts := strings.Split(s.good, ".")
 	rows := []presented{
 		refused("cut in half", s.good[:len(s.good)/2]),
@@ -246,7 +246,7 @@ func (s *siege) damagedTexts() []presented {
 
 // damagedSignatures are of ES256: two halves of 32 bytes, each from 1 to the order of the
 // curve less one (RFC 7518 §3.4, FIPS 186-5 §6.4.2).
-func (s *siege) damagedSignatures() []presented {
+func (s *attackHarness) damagedSignatures() []presented {
 	zero := new(big.Int)
 	alone := func(change func(r, v, n *big.Int) (*big.Int, *big.Int)) string {
 		return s.signature(func(r, v, n *big.Int) []byte { return joined(change(r, v, n)) })

@@ -44,7 +44,7 @@ func (c *conversation) String() string {
 }
 
 // dial opens a connection of HTTP/1.1 to a server.
-func (s *siege) dial(t *testing.T, to *httptest.Server) *tls.Conn {
+func (s *attackHarness) dial(t *testing.T, to *httptest.Server) *tls.Conn {
 	t.Helper()
 	// The server's own client is not asked for its configuration, which it completes at its first use.
 	config := &tls.Config{RootCAs: x509.NewCertPool(), NextProtos: []string{"http/1.1"}, ServerName: "example.com", MinVersion: tls.VersionTLS12}
@@ -60,7 +60,7 @@ func (s *siege) dial(t *testing.T, to *httptest.Server) *tls.Conn {
 }
 
 // hear reads answers until the connection ends.
-func hear(t *testing.T, conn net.Conn) *conversation {
+func readAnswers(t *testing.T, conn net.Conn) *conversation {
 	t.Helper()
 	heard, reader := &conversation{}, bufio.NewReader(conn)
 	for {
@@ -86,7 +86,7 @@ func isTimeout(err error) bool {
 
 // badMessages: where two readers of one connection could disagree about where a request ends
 // (RFC 9112 §11.2), there is no second request.
-func (s *siege) badMessages() []message {
+func (s *attackHarness) badMessages() []message {
 	body, hidden := s.goodBody(), "GET "+s.at("/jwks.json")+" HTTP/1.1\r\nHost: example.com\r\n\r\n"
 	line := "POST " + s.at("/token") + " HTTP/1.1\r\n"
 	head := line + "Host: example.com\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -135,7 +135,7 @@ func (s *siege) badMessages() []message {
 	}
 }
 
-func (s *siege) writeAll(t *testing.T, rows []message) {
+func (s *attackHarness) writeAll(t *testing.T, rows []message) {
 	for _, row := range rows {
 		s.rows++
 		t.Run(row.name, func(t *testing.T) {
@@ -143,7 +143,7 @@ func (s *siege) writeAll(t *testing.T, rows []message) {
 			// Who is refused early does not read to the end, and the rest cannot be written: what counts is
 			// what comes back.
 			go func() { _, _ = io.WriteString(conn, row.text) }()
-			heard := hear(t, conn)
+			heard := readAnswers(t, conn)
 			if heard.String() != row.want {
 				t.Errorf("the answers are %q, and should be %q", heard, row.want)
 			}
@@ -156,13 +156,13 @@ func (s *siege) writeAll(t *testing.T, rows []message) {
 
 // checkWire: what never came to be a request is refused by net/http, in a line of fixed text
 // and on a connection that ends with it; anything else is answered as ever.
-func (s *siege) checkWire(t *testing.T, got *answer, sent string, last bool) {
+func (s *attackHarness) checkWire(t *testing.T, got *answer, sent string, last bool) {
 	t.Helper()
 	_, body, _ := strings.Cut(sent, "\r\n\r\n")
 	// A description speaks of the type that is wanted.
 	sent = strings.ReplaceAll(sent, "application/x-www-form-urlencoded", "")
 	if got.header.Get("X-Content-Type-Options") != "" {
-		checkManners(t, got, request{target: sent, body: body})
+		checkAnswer(t, got, request{target: sent, body: body})
 		s.secret(got.text("access_token"))
 		return
 	}
@@ -179,7 +179,7 @@ func (s *siege) checkWire(t *testing.T, got *answer, sent string, last bool) {
 // sendSlowly: who is slow does not hold a connection for longer than its time, however little
 // and often it sends. The times are shortened here; that there are any is tested with
 // NewHTTPServer.
-func (s *siege) sendSlowly(t *testing.T) {
+func (s *attackHarness) sendSlowly(t *testing.T) {
 	slow := s.serve(s.front.Config.Handler, func(server *http.Server) {
 		server.ReadHeaderTimeout, server.ReadTimeout, server.IdleTimeout = shortly, shortly, shortly
 	})
@@ -200,7 +200,7 @@ func (s *siege) sendSlowly(t *testing.T) {
 			defer close(done)
 			go drip(conn, row.first, row.each, done)
 			began := time.Now()
-			heard := hear(t, conn)
+			heard := readAnswers(t, conn)
 			if heard.String() != row.want {
 				t.Errorf("the answers are %q, and should be %q", heard, row.want)
 			}
@@ -208,7 +208,7 @@ func (s *siege) sendSlowly(t *testing.T) {
 				t.Errorf("it holds its connection for %s", took)
 			}
 			for _, got := range heard.answers {
-				checkManners(t, got, request{})
+				checkAnswer(t, got, request{})
 			}
 		})
 	}
@@ -220,7 +220,7 @@ func (s *siege) sendSlowly(t *testing.T) {
 		}
 		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(patience))
-		if heard := hear(t, conn); heard.String() != "closed" {
+		if heard := readAnswers(t, conn); heard.String() != "closed" {
 			t.Errorf("the answers are %q", heard)
 		}
 	})

@@ -22,14 +22,14 @@ import (
 )
 
 // book is what an audit log is written to.
-type book struct {
+type auditBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
 	// failing refuses what is written.
 	failing bool
 }
 
-func (b *book) Write(line []byte) (int, error) {
+func (b *auditBuffer) Write(line []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.failing {
@@ -39,13 +39,13 @@ func (b *book) Write(line []byte) (int, error) {
 }
 
 // all is what was written.
-func (b *book) all() string {
+func (b *auditBuffer) all() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.String()
 }
 
-func (b *book) last() (line map[string]any) {
+func (b *auditBuffer) last() (line map[string]any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	lines := strings.Split(strings.TrimSpace(b.text.String()), "\n")
@@ -54,9 +54,9 @@ func (b *book) last() (line map[string]any) {
 }
 
 // observed has a replica's audit log and metrics kept.
-func (h *house) observed(r *replica) (*book, *prometheus.Registry) {
+func (h *harness) observed(r *replica) (*auditBuffer, *prometheus.Registry) {
 	h.t.Helper()
-	registry, log := prometheus.NewRegistry(), &book{}
+	registry, log := prometheus.NewRegistry(), &auditBuffer{}
 	metrics, err := tokenserver.NewMetrics(registry, tokenserver.Facts{
 		Staleness: r.Staleness, Ready: r.Fresh, MaxStaleness: time.Minute, CertificateSpan: func() (start, end time.Time) { return time.Unix(1e9, 0), time.Unix(2e9, 0) },
 		Verifications: r.handler.Grants.Verifications,
@@ -74,7 +74,7 @@ func (h *house) observed(r *replica) (*book, *prometheus.Registry) {
 // from where and what came of it, and counts; tokens are in neither, and nor are names in metrics.
 func TestAuditAndMetrics(t *testing.T) {
 	const password = "correct-horse-battery"
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	file := h.passwordFile(htpasswd(t, "jane", password))
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: h.name, Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: file}}}

@@ -21,7 +21,7 @@ import (
 
 // line is the connection of a replica to the API server. It can be cut, so that every request
 // fails at once, and its watches can be hung: they go on, and nothing arrives.
-type line struct {
+type apiConnection struct {
 	next http.RoundTripper
 
 	mu   sync.Mutex
@@ -31,7 +31,7 @@ type line struct {
 
 var errCut = errors.New("the line is cut")
 
-func (l *line) RoundTrip(request *http.Request) (*http.Response, error) {
+func (l *apiConnection) RoundTrip(request *http.Request) (*http.Response, error) {
 	l.mu.Lock()
 	cut := l.cut
 	l.mu.Unlock()
@@ -45,13 +45,13 @@ func (l *line) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-func (l *line) set(cut bool) {
+func (l *apiConnection) set(cut bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cut = cut
 }
 
-func (l *line) hang(hung bool) {
+func (l *apiConnection) hang(hung bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if hung {
@@ -65,7 +65,7 @@ func (l *line) hang(hung bool) {
 // hangable is the stream of a watch. What arrives while it hangs is lost with the connection.
 type hangable struct {
 	io.ReadCloser
-	line *line
+	line *apiConnection
 	gone <-chan struct{}
 }
 
@@ -90,7 +90,7 @@ func (h *hangable) Read(into []byte) (int, error) {
 }
 
 // wire gives a replica a line of its own, and a clock for its proofs.
-func (l *line) wire(monotonic clock.WithTicker) func(*rest.Config, *registry.Options) {
+func (l *apiConnection) wire(monotonic clock.WithTicker) func(*rest.Config, *registry.Options) {
 	return func(config *rest.Config, options *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { l.next = next; return l })
 		options.Monotonic = monotonic
@@ -103,19 +103,19 @@ func TestAPIServerAway(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name       string
-		fail, mend func(*line)
+		fail, mend func(*apiConnection)
 		// writes: the API server can be written to meanwhile.
 		writes bool
 	}{
-		{"no request gets through", func(l *line) { l.set(true) }, func(l *line) { l.set(false) }, false},
-		{"watches hang, and the rest is answered", func(l *line) { l.hang(true) }, func(l *line) { l.hang(false) }, true},
+		{"no request gets through", func(l *apiConnection) { l.set(true) }, func(l *apiConnection) { l.set(false) }, false},
+		{"watches hang, and the rest is answered", func(l *apiConnection) { l.hang(true) }, func(l *apiConnection) { l.hang(false) }, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t, clock.RealClock{})
+			h := newHarness(t, clock.RealClock{})
 			h.issuer()
 			h.manage()
-			monotonic, line := clocktesting.NewFakeClock(time.Now()), &line{}
+			monotonic, line := clocktesting.NewFakeClock(time.Now()), &apiConnection{}
 			r := h.replica(line.wire(monotonic))
 			scheduled, device := h.key("scheduled"), h.key("device", oneTime(time.Minute))
 			held, once := h.reaches(scheduled, 1), h.reaches(device, 1)
@@ -157,7 +157,7 @@ func TestAPIServerAway(t *testing.T) {
 // proven again and again all the same: the first time a minute after the start, then oftener.
 func TestAnIdleClusterIsFresh(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	r := h.replica()
 	var oldest time.Duration
 	for end := time.Now().Add(75 * time.Second); time.Now().Before(end); {
@@ -174,12 +174,12 @@ func TestAnIdleClusterIsFresh(t *testing.T) {
 
 // busy is an API server at which things of another kind are written, and which is slow to
 // answer what version storage has.
-type busy struct {
+type busyAPIServer struct {
 	next  http.RoundTripper
 	write func()
 }
 
-func (b *busy) RoundTrip(request *http.Request) (*http.Response, error) {
+func (b *busyAPIServer) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.URL.Query().Get("limit") == "1" {
 		b.write()
 	}
@@ -189,7 +189,7 @@ func (b *busy) RoundTrip(request *http.Request) (*http.Response, error) {
 // TestAReplicaStartsInABusyCluster: it is ready at once, and not at the end of the first watch,
 // which is what tells of a kind that nobody changes.
 func TestAReplicaStartsInABusyCluster(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	// A watch gets a bookmark a second after its start, and the next after a minute.
 	write := func() {
 		for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); {
@@ -201,17 +201,17 @@ func TestAReplicaStartsInABusyCluster(t *testing.T) {
 	}
 	begun := time.Now()
 	h.replica(func(config *rest.Config, _ *registry.Options) {
-		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &busy{next, write} })
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &busyAPIServer{next, write} })
 	})
 	t.Logf("the replica was ready after %s", time.Since(begun).Round(time.Millisecond))
 }
 
 // TestARevocationThatIsNeverAnswered: a client is told, and does not wait for ever.
 func TestARevocationThatIsNeverAnswered(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
-	hung := &mute{}
+	hung := &silentAPIServer{}
 	r := h.replica(func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { hung.next = next; return hung })
 	})
@@ -224,19 +224,19 @@ func TestARevocationThatIsNeverAnswered(t *testing.T) {
 }
 
 // mute is an API server that takes questions and never answers.
-type mute struct {
+type silentAPIServer struct {
 	next http.RoundTripper
 	mu   sync.Mutex
 	on   bool
 }
 
-func (m *mute) set(on bool) {
+func (m *silentAPIServer) set(on bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.on = on
 }
 
-func (m *mute) RoundTrip(request *http.Request) (*http.Response, error) {
+func (m *silentAPIServer) RoundTrip(request *http.Request) (*http.Response, error) {
 	m.mu.Lock()
 	on := m.on
 	m.mu.Unlock()

@@ -26,7 +26,7 @@ import (
 
 // TestARenewedCertificateIsServed: without a restart, and one that is damaged is not.
 func TestARenewedCertificateIsServed(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	owner := &authority.Authority{}
 	_, err := owner.Advance(time.Now())
 	h.Expect(err).NotTo(gomega.HaveOccurred())

@@ -25,7 +25,7 @@ import (
 
 // device is a client with a key of its own, whose proofs go-jose signs.
 type device struct {
-	h      *house
+	h      *harness
 	signer jose.Signer
 	// thumbprint is that of its key.
 	thumbprint string
@@ -35,7 +35,7 @@ type device struct {
 	at string
 }
 
-func (h *house) device() *device {
+func (h *harness) device() *device {
 	h.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -85,7 +85,7 @@ func (d *device) learn(got *answer) {
 }
 
 // present is an exchange with any number of DPoP headers.
-func (h *house) present(r *replica, compact string, proofs []string, more ...string) *answer {
+func (h *harness) present(r *replica, compact string, proofs []string, more ...string) *answer {
 	h.t.Helper()
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {compact}}
 	for i := 0; i+1 < len(more); i += 2 {
@@ -106,7 +106,7 @@ func asserting(assertion string) []string {
 }
 
 // says is what a token says, its signature unseen.
-func (h *house) says(compact string) map[string]any {
+func (h *harness) says(compact string) map[string]any {
 	h.t.Helper()
 	parts := strings.Split(compact, ".")
 	h.Expect(parts).To(gomega.HaveLen(3))
@@ -117,14 +117,14 @@ func (h *house) says(compact string) map[string]any {
 	return claims
 }
 
-// reviewLine counts the TokenReviews of a replica as they go out, and fails them when it is cut.
-type reviewLine struct {
+// reviewCounter counts the TokenReviews of a replica as they go out, and fails them when it is cut.
+type reviewCounter struct {
 	next http.RoundTripper
 	sent atomic.Int64
 	cut  atomic.Bool
 }
 
-func (l *reviewLine) RoundTrip(request *http.Request) (*http.Response, error) {
+func (l *reviewCounter) RoundTrip(request *http.Request) (*http.Response, error) {
 	if strings.HasSuffix(request.URL.Path, "/tokenreviews") {
 		l.sent.Add(1)
 		if l.cut.Load() {
@@ -134,12 +134,12 @@ func (l *reviewLine) RoundTrip(request *http.Request) (*http.Response, error) {
 	return l.next.RoundTrip(request)
 }
 
-func (l *reviewLine) wire(config *rest.Config, _ *registry.Options) {
+func (l *reviewCounter) wire(config *rest.Config, _ *registry.Options) {
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { l.next = next; return l })
 }
 
 // asked is how many reviews something costs.
-func (l *reviewLine) asked(do func()) int64 {
+func (l *reviewCounter) asked(do func()) int64 {
 	before := l.sent.Load()
 	do()
 	return l.sent.Load() - before

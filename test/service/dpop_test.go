@@ -28,7 +28,7 @@ func insideToo(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = inside }
 // bound to it.
 func TestBoundToAKey(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer(insideToo)
 	h.manage()
 	one, two := h.replica(), h.replica()
@@ -139,7 +139,7 @@ func TestBoundToAKey(t *testing.T) {
 // TestAKeyForAnUnboundToken: whoever proves a key without having to gets an access token that is
 // bound to it, and his refresh token stays as it is (RFC 9449 §5).
 func TestAKeyForAnUnboundToken(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -163,7 +163,7 @@ func TestAKeyForAnUnboundToken(t *testing.T) {
 
 // TestBoundTwice: both bindings hold, and a one-time token with them is used by nobody else.
 func TestBoundTwice(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica()
@@ -196,7 +196,7 @@ func TestBoundTwice(t *testing.T) {
 
 // TestMetadataOfProofs: a client finds out what it may sign with.
 func TestMetadataOfProofs(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()

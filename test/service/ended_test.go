@@ -18,9 +18,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// ending is a house with a key, access tokens of it, and two replicas that are asked about them.
+// ending is a harness with a key, access tokens of it, and two replicas that are asked about them.
 type ending struct {
-	*house
+	*harness
 	clock    *clocktesting.FakePassiveClock
 	stop     func()
 	issuerOf *v1alpha1.JWTIssuer
@@ -35,15 +35,15 @@ type ending struct {
 func newEnding(t *testing.T, change ...func(*v1alpha1.JWTRefreshKey)) *ending {
 	t.Helper()
 	now := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	e := &ending{house: newHouse(t, now), clock: now}
+	e := &ending{harness: newHarness(t, now), clock: now}
 	e.issuerOf = e.issuer()
 	e.stop = e.manage()
-	e.replicas = []*replica{e.house.replica(), e.house.replica()}
-	e.key = e.house.key("orders", change...)
+	e.replicas = []*replica{e.harness.replica(), e.harness.replica()}
+	e.key = e.harness.key("orders", change...)
 	e.enrolment = e.reaches(e.key, 1)
 	e.held = e.enrolment
 	e.outcomesOf(e.held)
-	e.caller = e.house.caller("api", "")
+	e.caller = e.harness.caller("api", "")
 	return e
 }
 
@@ -81,7 +81,7 @@ func (e *ending) restart() {
 	e.t.Helper()
 	for i, r := range e.replicas {
 		r.stop()
-		e.replicas[i] = e.house.replica()
+		e.replicas[i] = e.harness.replica()
 	}
 }
 
@@ -241,7 +241,7 @@ func TestWhatWasSupersededStaysActive(t *testing.T) {
 // good; and one that a replica issues while it has not heard of rotate-now is not, at those that have.
 func TestAReplicaThatIsBehindAsksAboutALaterRevision(t *testing.T) {
 	e := newEnding(t)
-	behind, line := e.house.behind()
+	behind, line := e.harness.behind()
 	e.outcomes([]*replica{behind}, e.held, "200")
 	line.hang(true)
 	defer line.hang(false)
@@ -250,7 +250,7 @@ func TestAReplicaThatIsBehindAsksAboutALaterRevision(t *testing.T) {
 	after := e.issue(e.replicas[0])
 	e.Expect(e.introspect(behind, e.caller, after, "").body["active"]).To(gomega.Equal(true), "a replica that is behind, of a later revision")
 
-	other := e.house.key("second")
+	other := e.harness.key("second")
 	leaked := e.reaches(other, 1)
 	line.hang(false)
 	e.outcomes([]*replica{behind}, leaked, "200")

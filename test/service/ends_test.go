@@ -14,7 +14,7 @@ import (
 )
 
 // tells checks the ends in an answer against what status and spec of the key say.
-func (h *house) tells(got *answer, key *v1alpha1.JWTRefreshKey, now time.Time) {
+func (h *harness) tells(got *answer, key *v1alpha1.JWTRefreshKey, now time.Time) {
 	h.t.Helper()
 	h.Expect(got.outcome()).To(gomega.Equal("200"))
 	h.Expect(got.text("refresh_token")).NotTo(gomega.BeEmpty(), "the answer carries no refresh token")
@@ -40,7 +40,7 @@ func (h *house) tells(got *answer, key *v1alpha1.JWTRefreshKey, now time.Time) {
 func TestAnswersTellTheEnds(t *testing.T) {
 	start := time.Now().UTC().Truncate(time.Second)
 	clock := clocktesting.NewFakePassiveClock(start)
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionLifetime: &metav1.Duration{Duration: 90 * time.Hour}, SessionIdleTimeout: &metav1.Duration{Duration: 8 * time.Hour}}
 	})
@@ -85,7 +85,7 @@ func TestAnswersTellTheEnds(t *testing.T) {
 
 // TestMetadataTellsThatEndsAreTold as draft-ietf-oauth-refresh-token-expiration names it.
 func TestMetadataTellsThatEndsAreTold(t *testing.T) {
-	h := newHouse(t, clocktesting.NewFakePassiveClock(time.Now()))
+	h := newHarness(t, clocktesting.NewFakePassiveClock(time.Now()))
 	h.issuer()
 	h.manage()
 	r := h.replica()

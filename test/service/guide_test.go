@@ -24,7 +24,7 @@ const identity = "/var/run/secrets/identity"
 var named = regexp.MustCompile("(?s)<!-- ([a-z]+[.][a-z]+) -->\n```[a-z]+\n(.*?)```\n")
 
 // snippets are the named blocks of a page.
-func (h *house) snippets(page string) map[string]string {
+func (h *harness) snippets(page string) map[string]string {
 	h.t.Helper()
 	text, err := os.ReadFile(filepath.Join(server.Root, "docs", page))
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -38,7 +38,7 @@ func (h *house) snippets(page string) map[string]string {
 // TestTheGuideToBoundTokens applies the manifest of docs/bound-tokens.md and runs its client, on
 // files as the pod would have them.
 func TestTheGuideToBoundTokens(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.manage()
 	r := h.replica()
 	h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = r.server.URL + "/" + h.name })
@@ -73,7 +73,7 @@ func TestTheGuideToBoundTokens(t *testing.T) {
 // TestTheGuideToLogin applies the manifests of docs/login.md, signs in by its client and ends the
 // session by its commands.
 func TestTheGuideToLogin(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()

@@ -69,8 +69,8 @@ type file struct {
 }
 
 // hands are the processes, and what is counted of them.
-type hands struct {
-	*house
+type tokenSharers struct {
+	*harness
 	sharing
 	random   *rand.Rand
 	clock    *clocktesting.FakePassiveClock
@@ -88,22 +88,22 @@ type hands struct {
 	asked    map[string]int
 }
 
-func (h *hands) after(d time.Duration, do func()) {
+func (h *tokenSharers) after(d time.Duration, do func()) {
 	heap.Push(&h.agenda, event{h.clock.Now().Add(d), do})
 }
 
-func (h *hands) count(what string) {
+func (h *tokenSharers) count(what string) {
 	h.counting.Lock()
 	defer h.counting.Unlock()
 	h.asked[what]++
 }
 
-func (h *hands) upTo(most time.Duration) time.Duration {
+func (h *tokenSharers) upTo(most time.Duration) time.Duration {
 	return time.Duration(h.random.Int64N(int64(most)))
 }
 
 // works: a process needs an access token every some seconds, and reads the file for it.
-func (h *hands) works(process int) {
+func (h *tokenSharers) works(process int) {
 	h.after(5*time.Second+h.upTo(40*time.Second), func() {
 		if h.clock.Now().Before(h.own[process]) {
 			h.works(process)
@@ -115,9 +115,9 @@ func (h *hands) works(process int) {
 }
 
 // exchange shows what was read, which may be outdated by now, to one of the replicas.
-func (h *hands) exchange(process int, read file, losses int) {
+func (h *tokenSharers) exchange(process int, read file, losses int) {
 	r := h.replicas[h.random.IntN(len(h.replicas))]
-	got := h.house.refresh(r, read.token)
+	got := h.harness.refresh(r, read.token)
 	h.exchanges++
 	if got.outcome() != "200" {
 		h.signedOut = append(h.signedOut, h.clock.Now().Format(time.TimeOnly)+": "+got.outcome())
@@ -156,7 +156,7 @@ func (h *hands) exchange(process int, read file, losses int) {
 	})
 }
 
-func (h *hands) revisionOf(compact string) int64 {
+func (h *tokenSharers) revisionOf(compact string) int64 {
 	h.t.Helper()
 	var object struct{ Revision int64 }
 	raw, err := json.Marshal(h.says(compact)["refreshkeys.dev"])
@@ -184,10 +184,10 @@ func (a *asks) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 // play lets the processes run for the simulated time, and returns what came of it.
-func (s sharing) play(t *testing.T, seed uint64) *hands {
+func (s sharing) play(t *testing.T, seed uint64) *tokenSharers {
 	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := &hands{house: newHouse(t, clock), sharing: s, clock: clock, random: rand.New(rand.NewPCG(seed, 27)), asked: map[string]int{}}
+	h := &tokenSharers{harness: newHarness(t, clock), sharing: s, clock: clock, random: rand.New(rand.NewPCG(seed, 27)), asked: map[string]int{}}
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.AccessToken = &v1alpha1.IssuerAccessTokenSpec{Lifetime: &metav1.Duration{Duration: handsAccess}}
 	})
@@ -199,7 +199,7 @@ func (s sharing) play(t *testing.T, seed uint64) *hands {
 			config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &asks{next, h.count} })
 		}))
 	}
-	h.key = h.house.key("shared", oneTime(s.grace))
+	h.key = h.harness.key("shared", oneTime(s.grace))
 	h.file = file{token: h.reaches(h.key, 1), revision: 1}
 	h.highest = 1
 	for process := range handsCount {

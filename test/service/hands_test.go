@@ -28,7 +28,7 @@ func counting(writes *atomic.Int64) func(*rest.Config, *registry.Options) {
 }
 
 // next is the refresh token of an answer that has to be one.
-func (h *house) next(got *answer, why string) string {
+func (h *harness) next(got *answer, why string) string {
 	h.t.Helper()
 	h.Expect(got.outcome()).To(gomega.Equal("200"), why)
 	h.Expect(got.text("refresh_token")).NotTo(gomega.BeEmpty(), why)
@@ -36,14 +36,14 @@ func (h *house) next(got *answer, why string) string {
 }
 
 // status is the key as the API server has it.
-func (h *house) status(key *v1alpha1.JWTRefreshKey) *v1alpha1.JWTRefreshKeyStatus {
+func (h *harness) status(key *v1alpha1.JWTRefreshKey) *v1alpha1.JWTRefreshKeyStatus {
 	h.t.Helper()
 	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	return &key.Status
 }
 
 // sees waits until a replica's view has a revision of a key: what another replica wrote reaches it by watch.
-func (h *house) sees(r *replica, key *v1alpha1.JWTRefreshKey, revision int64) {
+func (h *harness) sees(r *replica, key *v1alpha1.JWTRefreshKey, revision int64) {
 	h.t.Helper()
 	h.Eventually(func() int64 { return r.Key(client.ObjectKeyFromObject(key)).Status.Revision }, patience, pollEvery).Should(gomega.Equal(revision))
 }
@@ -52,7 +52,7 @@ func (h *house) sees(r *replica, key *v1alpha1.JWTRefreshKey, revision int64) {
 // current one, also after that was used; a young token stays current, and costs no write; a later use ends the line.
 func TestSeveralHands(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	var writes atomic.Int64
@@ -94,7 +94,7 @@ func TestSeveralHands(t *testing.T) {
 // TestAYoungTokenOfAnotherContent is followed, since spec has changed.
 func TestAYoungTokenOfAnotherContent(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Scopes: []string{"orders:*"}}}}
 	})
@@ -122,7 +122,7 @@ func TestAYoungTokenOfAnotherContent(t *testing.T) {
 // one is not followed while it is young.
 func TestASessionOfSeveralHands(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionRetryGrace: &metav1.Duration{Duration: 5 * time.Minute}}
 	})
@@ -148,7 +148,7 @@ func TestASessionOfSeveralHands(t *testing.T) {
 // proof beside a token that is not bound proves nothing.
 func TestABoundDeviceRollsForward(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica()
@@ -184,7 +184,7 @@ func TestAThiefAfterTheGrace(t *testing.T) {
 	for name, first := range map[string]string{"the thief comes second": "holder", "the holder comes second": "thief"} {
 		t.Run(name, func(t *testing.T) {
 			clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-			h := newHouse(t, clock)
+			h := newHarness(t, clock)
 			h.issuer()
 			h.manage()
 			replicas := map[string]*replica{"holder": h.replica(), "thief": h.replica()}
@@ -205,7 +205,7 @@ func TestAThiefAfterTheGrace(t *testing.T) {
 func TestClocksOfTwoReplicas(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
 	ahead := clocktesting.NewFakePassiveClock(clock.Now().Add(4 * time.Second))
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica(func(_ *rest.Config, o *registry.Options) { o.Clock = ahead })
@@ -227,10 +227,10 @@ func TestClocksOfTwoReplicas(t *testing.T) {
 // TestAYoungTokenAtAStaleReplica: what a replica hands out again without a write it reads first, once its view was not proven
 // for a minute.
 func TestAYoungTokenAtAStaleReplica(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
-	monotonic, line := clocktesting.NewFakeClock(time.Now()), &line{}
+	monotonic, line := clocktesting.NewFakeClock(time.Now()), &apiConnection{}
 	stale := h.replica(line.wire(monotonic))
 	key := h.key("device", oneTime(10*time.Minute))
 	second := h.next(h.refresh(stale, h.reaches(key, 1)), "the enrolment")
@@ -246,7 +246,7 @@ func TestAYoungTokenAtAStaleReplica(t *testing.T) {
 // does not say that the enrolment was used.
 func TestALateReportLeavesAnEnrolmentAlone(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	r := h.replica(func(_ *rest.Config, o *registry.Options) { o.Monotonic = clocktesting.NewFakeClock(clock.Now()) })
@@ -277,10 +277,10 @@ func TestALateReportLeavesAnEnrolmentAlone(t *testing.T) {
 // use is on record all the same.
 func TestALateReportOfAReplicaThatIsBehind(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
-	line := &line{}
+	line := &apiConnection{}
 	r := h.replica(line.wire(clocktesting.NewFakeClock(clock.Now())))
 	key := h.key("device")
 	h.Expect(h.refresh(r, h.reaches(key, 1)).outcome()).To(gomega.Equal("200"))
@@ -302,7 +302,7 @@ func TestALateReportOfAReplicaThatIsBehind(t *testing.T) {
 // TestAYoungUseIsReported like that of other keys: within their budget, and without lastUsedRevision.
 func TestAYoungUseIsReported(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	var writes atomic.Int64
@@ -325,7 +325,7 @@ func TestAYoungUseIsReported(t *testing.T) {
 // TestAUsedOneTimeTokenAskedAbout: it is active as long as it is exchanged, and no longer.
 func TestAUsedOneTimeTokenAskedAbout(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	r := h.replica()

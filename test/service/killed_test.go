@@ -34,7 +34,7 @@ import (
 // has its claim and before it hears of that: nobody got the answer. The retry gets the same
 // successor, from another replica.
 func TestAReplicaKilledBetweenClaimAndAnswer(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	key := h.key("device", oneTime(time.Minute))
@@ -56,9 +56,9 @@ type process struct {
 	client  *http.Client
 }
 
-// process starts a replica and waits until it exchanges the tokens of the house's issuer. The
+// process starts a replica and waits until it exchanges the tokens of the harness's issuer. The
 // Secret of the key tells what to trust.
-func (h *house) process(key *v1alpha1.JWTRefreshKey) *process {
+func (h *harness) process(key *v1alpha1.JWTRefreshKey) *process {
 	h.t.Helper()
 	dir := h.t.TempDir()
 	binary := filepath.Join(dir, "tokenserver")
@@ -99,7 +99,7 @@ func (h *house) process(key *v1alpha1.JWTRefreshKey) *process {
 	return p
 }
 
-func (h *house) freeAddress() string {
+func (h *harness) freeAddress() string {
 	h.t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -108,7 +108,7 @@ func (h *house) freeAddress() string {
 }
 
 // trusting trusts what the Secret of a key says, and the name that stands in the issuer's URL.
-func (h *house) trusting(key *v1alpha1.JWTRefreshKey) *http.Transport {
+func (h *harness) trusting(key *v1alpha1.JWTRefreshKey) *http.Transport {
 	h.t.Helper()
 	var secret corev1.Secret
 	h.Expect(h.admin.Get(h.ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, &secret)).To(gomega.Succeed())
@@ -121,7 +121,7 @@ func (h *house) trusting(key *v1alpha1.JWTRefreshKey) *http.Transport {
 
 // wayToAPIServer is a kubeconfig with the token service's own rights, by way of a proxy that
 // kills the process between the API server's answer and the process.
-func (p *process) wayToAPIServer(h *house, dir string) string {
+func (p *process) wayToAPIServer(h *harness, dir string) string {
 	h.t.Helper()
 	config, err := server.TokenServer(h.ctx)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -153,7 +153,7 @@ func (p *process) wayToAPIServer(h *house, dir string) string {
 }
 
 // refresh exchanges a token at the process; an error where nothing was answered.
-func (p *process) refresh(h *house, compact string) (status int, err error) {
+func (p *process) refresh(h *harness, compact string) (status int, err error) {
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {compact}}
 	request, err := http.NewRequestWithContext(h.ctx, http.MethodPost, p.url+"/token", strings.NewReader(form.Encode()))
 	h.Expect(err).NotTo(gomega.HaveOccurred())

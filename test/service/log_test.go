@@ -23,13 +23,13 @@ import (
 // what went well, of what was refused, and of what the service itself failed at.
 func TestNothingSecretIsLogged(t *testing.T) {
 	const password, wrong = "correct-horse-battery", "incorrect-horse-battery"
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	file := h.passwordFile(htpasswd(t, "jane", password))
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: h.name, Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: file}}}
 	})
 	h.manage()
-	log := &book{}
+	log := &auditBuffer{}
 	h.log = logline.NewLogger(zapcore.AddSync(log), 10, false)
 	good := h.replica()
 	failing := h.replica(func(config *rest.Config, _ *registry.Options) {
@@ -73,14 +73,14 @@ func TestNothingSecretIsLogged(t *testing.T) {
 // them, is one JSON object in which no name is there twice; and it names the dependency that failed.
 func TestLogLinesAreOneObjectEach(t *testing.T) {
 	const nowhere = "https://127.0.0.1:1"
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: h.name, OIDC: []v1alpha1.OIDCProvider{{IssuerURL: nowhere, Audiences: []string{"cli"}}}}
 	})
 	h.manage()
-	log := &book{}
+	log := &auditBuffer{}
 	h.log = logline.NewLogger(zapcore.AddSync(log), 10, false)
-	good, line := h.replica(), &line{}
+	good, line := h.replica(), &apiConnection{}
 	away := h.replica(func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { line.next = next; return line })
 	})

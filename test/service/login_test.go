@@ -27,15 +27,15 @@ const (
 	typeAccess    = "urn:ietf:params:oauth:token-type:access_token"
 )
 
-// workload makes a ServiceAccount, and returns a token of it for the house's issuer.
-func (h *house) workload(name string) string {
+// workload makes a ServiceAccount, and returns a token of it for the harness's issuer.
+func (h *harness) workload(name string) string {
 	h.t.Helper()
 	h.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: name}})
 	return h.accountToken(name, h.url())
 }
 
 // signIn exchanges a ServiceAccount's token; more are further parameters, and an empty one is left out.
-func (h *house) signIn(r *replica, subjectToken string, more ...string) *answer {
+func (h *harness) signIn(r *replica, subjectToken string, more ...string) *answer {
 	h.t.Helper()
 	form := url.Values{
 		"grant_type": {tokenExchange}, "subject_token": {subjectToken}, "subject_token_type": {typeJWT}, "audience": {audience},
@@ -47,7 +47,7 @@ func (h *house) signIn(r *replica, subjectToken string, more ...string) *answer 
 }
 
 // serves waits until the issuer's signing keys are there and known to the replicas.
-func (h *house) serves(replicas ...*replica) {
+func (h *harness) serves(replicas ...*replica) {
 	h.t.Helper()
 	for _, r := range replicas {
 		h.Eventually(func() int {
@@ -58,8 +58,8 @@ func (h *house) serves(replicas ...*replica) {
 	}
 }
 
-// sessions are those in the house's namespace.
-func (h *house) sessions() []v1alpha1.JWTRefreshKey {
+// sessions are those in the harness's namespace.
+func (h *harness) sessions() []v1alpha1.JWTRefreshKey {
 	h.t.Helper()
 	var list v1alpha1.JWTRefreshKeyList
 	h.Expect(h.admin.List(h.ctx, &list, client.InNamespace(h.name), client.HasLabels{v1alpha1.LabelSession})).To(gomega.Succeed())
@@ -69,7 +69,7 @@ func (h *house) sessions() []v1alpha1.JWTRefreshKey {
 // TestAWorkloadSignsIn: a ServiceAccount's token becomes a session, which is a key like any
 // other, and goes with its ServiceAccount.
 func TestAWorkloadSignsIn(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Scopes: []string{"orders:*"}, Subjects: []string{"shop:*"}}}}
 	})
@@ -124,7 +124,7 @@ func readyReason(key *v1alpha1.JWTRefreshKey) string {
 
 // TestLoginsThatAreRefused: none of them leaves an object behind.
 func TestLoginsThatAreRefused(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{audience}, Scopes: []string{"orders:*"}}}}
 	})
@@ -173,7 +173,7 @@ func TestLoginsThatAreRefused(t *testing.T) {
 // TestSigningOut: revoking, deleting and spec.revoked end a session, at every replica, and
 // nothing brings it back.
 func TestSigningOut(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica()
@@ -217,7 +217,7 @@ func TestSigningOut(t *testing.T) {
 // sign in at once at two replicas; those that were not used go first, and of all issuers'
 // sessions there are no more than may be either. Each use is on record at once, since each is followed.
 func TestSessionsHaveTheirNumber(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	issuer := h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionsPerSubject: 3, SessionRetryGrace: &metav1.Duration{}}
 	})
@@ -257,7 +257,7 @@ func TestSessionsHaveTheirNumber(t *testing.T) {
 }
 
 // passwordFile puts htpasswd lines where the issuer can name them.
-func (h *house) passwordFile(lines string) string {
+func (h *harness) passwordFile(lines string) string {
 	h.t.Helper()
 	name := h.name + "-passwords"
 	h.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "refreshkeys-system", Name: name}, StringData: map[string]string{"htpasswd": lines}})
@@ -275,7 +275,7 @@ func htpasswd(t *testing.T, user, password string) string {
 
 // TestPasswords: off unless the issuer says so, and then for the users of its file.
 func TestPasswords(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	file := h.passwordFile("# people\n" + htpasswd(t, "jane", "correct horse") + "broken\n" + "system:admin:x\n")
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{
@@ -331,7 +331,7 @@ func TestPasswords(t *testing.T) {
 // TestASessionIsRemovedAfterItsEnd: a day later, so that one can see what became of it.
 func TestASessionIsRemovedAfterItsEnd(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -356,7 +356,7 @@ func TestASessionIsRemovedAfterItsEnd(t *testing.T) {
 // TestSessionsOfNoLogin: whoever writes down that he signed in has not signed in. The status
 // is written as it is without the admission policy, which lets the operator write it only.
 func TestSessionsOfNoLogin(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: h.name}
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{}}}
@@ -401,7 +401,7 @@ func TestSessionsOfNoLogin(t *testing.T) {
 
 // TestASessionOfADevice: who shows a key when he signs in has his session bound to it.
 func TestASessionOfADevice(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica()

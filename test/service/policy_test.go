@@ -17,7 +17,7 @@ import (
 )
 
 // outcomes waits until both replicas answer a token alike.
-func (h *house) outcomes(replicas []*replica, compact, want string) {
+func (h *harness) outcomes(replicas []*replica, compact, want string) {
 	h.t.Helper()
 	for _, r := range replicas {
 		h.Eventually(func() string { return h.refresh(r, compact).outcome() }, patience, pollEvery).Should(gomega.Equal(want))
@@ -26,7 +26,7 @@ func (h *house) outcomes(replicas []*replica, compact, want string) {
 
 // TestAPolicyTypoAndItsRepair: what can be taken back costs no client its token.
 func TestAPolicyTypoAndItsRepair(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	issuer := h.issuer()
 	h.manage()
 	replicas := []*replica{h.replica(), h.replica()}
@@ -59,7 +59,7 @@ func TestAPolicyTypoAndItsRepair(t *testing.T) {
 // TestASuccessorIsAuthorised: the next one-time token says what spec says by then, which the
 // policy may not grant. The client keeps the token that it has, and goes on after the repair.
 func TestASuccessorIsAuthorised(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{audience}}}}
 	})
@@ -75,7 +75,7 @@ func TestASuccessorIsAuthorised(t *testing.T) {
 
 // TestADeletedKeyStaysDead: making it again under its name does not bring old tokens back.
 func TestADeletedKeyStaysDead(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	replicas := []*replica{h.replica(), h.replica()}
@@ -94,9 +94,9 @@ func TestADeletedKeyStaysDead(t *testing.T) {
 	h.outcomes(replicas, held, "400 invalid_grant")
 }
 
-// caller is the token, for the house's issuer, of a ServiceAccount that may ask about tokens
+// caller is the token, for the harness's issuer, of a ServiceAccount that may ask about tokens
 // of keys in the namespace, or everywhere where that is empty.
-func (h *house) caller(name, namespace string) string {
+func (h *harness) caller(name, namespace string) string {
 	h.t.Helper()
 	h.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: name}})
 	role := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "refreshkeys-introspector"}
@@ -110,7 +110,7 @@ func (h *house) caller(name, namespace string) string {
 	return h.accountToken(name, h.url())
 }
 
-func (h *house) accountToken(name string, audiences ...string) string {
+func (h *harness) accountToken(name string, audiences ...string) string {
 	h.t.Helper()
 	clients, err := kubernetes.NewForConfig(server.Admin)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -120,7 +120,7 @@ func (h *house) accountToken(name string, audiences ...string) string {
 	return issued.Status.Token
 }
 
-func (h *house) introspect(r *replica, bearer, compact, hint string) *answer {
+func (h *harness) introspect(r *replica, bearer, compact, hint string) *answer {
 	h.t.Helper()
 	form := map[string][]string{"token": {compact}}
 	if hint != "" {
@@ -135,7 +135,7 @@ func (h *house) introspect(r *replica, bearer, compact, hint string) *answer {
 // TestIntrospection: callers say who they are, are told only what they may ask, and never
 // that a refresh token is good unless they mean one.
 func TestIntrospection(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -180,7 +180,7 @@ func TestIntrospection(t *testing.T) {
 
 // TestARightInOneNamespace is none in another, also right after it was used.
 func TestARightInOneNamespace(t *testing.T) {
-	h, other := newHouse(t, clock.RealClock{}), newHouse(t, clock.RealClock{})
+	h, other := newHarness(t, clock.RealClock{}), newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -197,7 +197,7 @@ func TestARightInOneNamespace(t *testing.T) {
 // TestChallenges: a request without a bearer token is told the scheme and nothing else (RFC 6750
 // §3.1), and one with a bad token what is wrong with it.
 func TestChallenges(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()

@@ -33,7 +33,7 @@ func TestAThousandUsesAtOnce(t *testing.T) {
 	// Connections are few and open: as many handshakes at once would measure how long the
 	// machine takes for those. One carries 250 requests at once.
 	const uses, connections = 1000, 8
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	replicas := []*replica{h.replica(), h.replica()}
@@ -78,7 +78,7 @@ func TestAThousandUsesAtOnce(t *testing.T) {
 // and no successor outlives the revocation.
 func TestRevokeAgainstRefresh(t *testing.T) {
 	const rounds = 200
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica()
@@ -96,7 +96,7 @@ func TestRevokeAgainstRefresh(t *testing.T) {
 
 // revokeWhileInUse returns how long after the answer to the revocation the other replica
 // still exchanged the token.
-func (h *house) revokeWhileInUse(key *v1alpha1.JWTRefreshKey, one, two *replica) time.Duration {
+func (h *harness) revokeWhileInUse(key *v1alpha1.JWTRefreshKey, one, two *replica) time.Duration {
 	h.t.Helper()
 	held := h.reaches(key, 1)
 	successors := make(chan string, 2)
@@ -127,10 +127,10 @@ func (h *house) revokeWhileInUse(key *v1alpha1.JWTRefreshKey, one, two *replica)
 // TestAClaimWhoseAnswerIsLost: the claim is on record, and the replica that made it does not
 // know. The retry gets the same successor, from the other replica.
 func TestAClaimWhoseAnswerIsLost(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
-	words := &lastWords{}
+	words := &lostAnswer{}
 	one := h.replica(func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { words.next = next; return words })
 	})
@@ -143,7 +143,7 @@ func TestAClaimWhoseAnswerIsLost(t *testing.T) {
 }
 
 // retries uses a first token again whose claim is on record and whose answer nobody got.
-func (h *house) retries(r *replica, key *v1alpha1.JWTRefreshKey, held string) {
+func (h *harness) retries(r *replica, key *v1alpha1.JWTRefreshKey, held string) {
 	h.t.Helper()
 	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(2), "the claim is on record")
@@ -154,13 +154,13 @@ func (h *house) retries(r *replica, key *v1alpha1.JWTRefreshKey, held string) {
 	h.Expect(h.refresh(r, retried.text("refresh_token")).outcome()).To(gomega.Equal("200"))
 }
 
-// lastWords is a connection that breaks when the API server has done what it was asked to.
-type lastWords struct {
+// lostAnswer is a connection that breaks when the API server has done what it was asked to.
+type lostAnswer struct {
 	next  http.RoundTripper
 	armed atomic.Bool
 }
 
-func (l *lastWords) RoundTrip(request *http.Request) (*http.Response, error) {
+func (l *lostAnswer) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := l.next.RoundTrip(request)
 	if err == nil && request.Method == http.MethodPut && l.armed.Load() {
 		response.Body.Close()

@@ -24,7 +24,7 @@ var snippet = regexp.MustCompile("(?s)<!-- (client[.][a-z]+) -->\n```[a-z]+\n(.*
 
 // TestClientsOfTheReadme runs what the README shows, on a Secret as it is mounted.
 func TestClientsOfTheReadme(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.manage()
 	r := h.replica()
 	h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = r.server.URL + "/" + h.name })

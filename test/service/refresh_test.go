@@ -17,7 +17,7 @@ import (
 
 // TestExchange is the way of a token: from the Secret to an access token, and to its end.
 func TestExchange(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Scopes: []string{"orders:*"}}}}
 	})
@@ -46,7 +46,7 @@ func TestExchange(t *testing.T) {
 
 // TestRollOver: a client that holds a superseded token gets the current one.
 func TestRollOver(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -68,7 +68,7 @@ func TestRollOver(t *testing.T) {
 // TestLogout: the replica that answered 200 refuses from then on, and so do others; a
 // rotation that was asked for before does not bring the key back.
 func TestLogout(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica()
@@ -86,7 +86,7 @@ func TestLogout(t *testing.T) {
 
 // TestALogoutOutlastsARotation that was asked for before and not yet made: it does not bring the key back.
 func TestALogoutOutlastsARotation(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	stop := h.manage()
 	r := h.replica()
@@ -108,7 +108,7 @@ func TestALogoutOutlastsARotation(t *testing.T) {
 // TestADeadTokenRevokesNothing: whoever finds a token that was replaced must not be able to end
 // the key with it (RFC 7009 §2.2: there is no error in it either).
 func TestADeadTokenRevokesNothing(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -126,7 +126,7 @@ func TestADeadTokenRevokesNothing(t *testing.T) {
 // used token ends the line.
 func TestOneTimeUse(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica()
@@ -156,7 +156,7 @@ func TestOneTimeUse(t *testing.T) {
 // after it, and after the skew of clocks, ends the line.
 func TestTheGraceDoesNotSlide(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica()
@@ -182,7 +182,7 @@ func TestTheGraceDoesNotSlide(t *testing.T) {
 // TestAUsedTokenIsNotForgotten: another enrolment, with an overlap, does not make a token that
 // was used before look as good as new.
 func TestAUsedTokenIsNotForgotten(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -200,7 +200,7 @@ func TestAUsedTokenIsNotForgotten(t *testing.T) {
 
 // TestAnAccessTokenOutlivesNothing: neither its refresh token, nor the key.
 func TestAnAccessTokenOutlivesNothing(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()

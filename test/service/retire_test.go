@@ -16,7 +16,7 @@ import (
 
 // forward moves the clock of manager and replicas, writes the uses that are due, and makes the
 // manager look: the work queue has a clock of its own.
-func (h *house) forward(clock *clocktesting.FakePassiveClock, d time.Duration, key *v1alpha1.JWTRefreshKey, replicas ...*replica) {
+func (h *harness) forward(clock *clocktesting.FakePassiveClock, d time.Duration, key *v1alpha1.JWTRefreshKey, replicas ...*replica) {
 	h.t.Helper()
 	clock.SetTime(clock.Now().Add(d))
 	for _, r := range replicas {
@@ -29,7 +29,7 @@ func (h *house) forward(clock *clocktesting.FakePassiveClock, d time.Duration, k
 // it has been silent, and not before; after that it is refused, and the key lives.
 func TestRetirementWaitsForEvidence(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -62,7 +62,7 @@ func TestRetirementWaitsForEvidence(t *testing.T) {
 // TestAnIdleKeyEnds: and one that is used does not.
 func TestAnIdleKeyEnds(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -82,7 +82,7 @@ func TestAnIdleKeyEnds(t *testing.T) {
 // TestAnEnrolmentIsTakenOutOfTheSecret once it was used, and another one is put there when asked for.
 func TestAnEnrolmentIsTakenOutOfTheSecret(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	r := h.replica()

@@ -16,7 +16,7 @@ import (
 // TestRightsOfTheTokenService: what the ServiceAccount may, and what it must never: a token
 // service that is taken over reads no tenant's Secret and changes nobody's spec. It makes and ends sessions, which are keys.
 func TestRightsOfTheTokenService(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	config, err := server.TokenServer(h.ctx)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	clients, err := kubernetes.NewForConfig(config)

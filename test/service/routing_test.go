@@ -17,12 +17,12 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// shared is the in-cluster URL that the install notes name: several issuers of a house have it as
+// shared is the in-cluster URL that the install notes name: several issuers of a harness have it as
 // their endpointURL.
-func (h *house) shared() string { return "https://refreshkeys-tokenserver." + h.name + ".svc" }
+func (h *harness) shared() string { return "https://refreshkeys-tokenserver." + h.name + ".svc" }
 
-// named makes one more issuer of the house, which shares the in-cluster URL.
-func (h *house) named(suffix, url string) *v1alpha1.JWTIssuer {
+// named makes one more issuer of the harness, which shares the in-cluster URL.
+func (h *harness) named(suffix, url string) *v1alpha1.JWTIssuer {
 	h.t.Helper()
 	issuer := &v1alpha1.JWTIssuer{
 		ObjectMeta: metav1.ObjectMeta{Name: h.name + suffix}, Spec: v1alpha1.JWTIssuerSpec{URL: url, EndpointURL: h.shared()},
@@ -31,7 +31,7 @@ func (h *house) named(suffix, url string) *v1alpha1.JWTIssuer {
 	return issuer
 }
 
-func (h *house) three() (issuers []*v1alpha1.JWTIssuer) {
+func (h *harness) three() (issuers []*v1alpha1.JWTIssuer) {
 	h.t.Helper()
 	return []*v1alpha1.JWTIssuer{
 		h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = h.shared() }),
@@ -50,7 +50,7 @@ func ofIssuer(issuer *v1alpha1.JWTIssuer, more ...func(*v1alpha1.JWTRefreshKey))
 }
 
 // at sends a request as a client does that was given the URL of an endpoint: its host is that of the URL.
-func (h *house) at(r *replica, method, endpoint string, form url.Values, headers ...string) *answer {
+func (h *harness) at(r *replica, method, endpoint string, form url.Values, headers ...string) *answer {
 	h.t.Helper()
 	rest, ok := strings.CutPrefix(endpoint, "https://")
 	h.Expect(ok).To(gomega.BeTrue(), endpoint)
@@ -72,7 +72,7 @@ func refreshForm(compact string) url.Values {
 }
 
 // saysNothingOf: no answer repeats a token.
-func (h *house) saysNothingOf(got *answer, compact string) {
+func (h *harness) saysNothingOf(got *answer, compact string) {
 	h.t.Helper()
 	for _, part := range strings.Split(compact, ".") {
 		h.Expect(strings.Contains(got.raw, part)).To(gomega.BeFalse(), "the answer repeats a part of the token")
@@ -80,7 +80,7 @@ func (h *house) saysNothingOf(got *answer, compact string) {
 }
 
 // becomesKnown waits until a replica exchanges a token at an endpoint.
-func (h *house) becomesKnown(replicas []*replica, base, compact string) {
+func (h *harness) becomesKnown(replicas []*replica, base, compact string) {
 	h.t.Helper()
 	for _, r := range replicas {
 		h.Eventually(func() string { return h.at(r, http.MethodPost, base+"/token", refreshForm(compact)).outcome() }, patience, pollEvery).
@@ -91,7 +91,7 @@ func (h *house) becomesKnown(replicas []*replica, base, compact string) {
 // TestIssuersThatShareAnEndpoint: of three issuers with the endpointURL of the install notes, each exchanges, tells of and
 // revokes its own tokens there, and nothing at a shared endpoint has a client discard a token of another.
 func TestIssuersThatShareAnEndpoint(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	issuers := h.three()
 	h.manage()
 	replicas := []*replica{h.replica(), h.replica()}
@@ -123,7 +123,7 @@ func TestIssuersThatShareAnEndpoint(t *testing.T) {
 }
 
 // wrongIssuer sends the token of one issuer to the urls of the others: a mistake that can be repaired.
-func (h *house) wrongIssuer(r *replica, issuers []*v1alpha1.JWTIssuer, own int, tokens []string) {
+func (h *harness) wrongIssuer(r *replica, issuers []*v1alpha1.JWTIssuer, own int, tokens []string) {
 	h.t.Helper()
 	for i, other := range issuers {
 		if i == own {
@@ -149,7 +149,7 @@ func (h *house) wrongIssuer(r *replica, issuers []*v1alpha1.JWTIssuer, own int, 
 
 // asksAtTheSharedEndpoint: the audience of a caller is the issuer's URL, whatever the endpoint; of a token of another issuer
 // it learns nothing.
-func (h *house) asksAtTheSharedEndpoint(replicas []*replica, issuers []*v1alpha1.JWTIssuer, tokens []string) {
+func (h *harness) asksAtTheSharedEndpoint(replicas []*replica, issuers []*v1alpha1.JWTIssuer, tokens []string) {
 	h.t.Helper()
 	h.caller("auditor", "")
 	for _, r := range replicas {
@@ -173,7 +173,7 @@ func (h *house) asksAtTheSharedEndpoint(replicas []*replica, issuers []*v1alpha1
 
 // TestMetadataOfIssuersThatShareAnEndpoint: metadata and keys are those of the issuer whose url it is.
 func TestMetadataOfIssuersThatShareAnEndpoint(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	issuers := h.three()
 	// At its own url it tells of itself, though another issuer has the same URL as endpointURL.
 	guest := &v1alpha1.JWTIssuer{
@@ -200,7 +200,7 @@ func TestMetadataOfIssuersThatShareAnEndpoint(t *testing.T) {
 
 // TestLoginsAtASharedEndpoint: the audience of a ServiceAccount token chooses where exactly one issuer fits.
 func TestLoginsAtASharedEndpoint(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	issuers := h.three()
 	h.manage()
 	r := h.replica()
@@ -236,7 +236,7 @@ func TestLoginsAtASharedEndpoint(t *testing.T) {
 
 // TestProofsAtASharedEndpoint: htu, and the audience of a client assertion, are those of the issuer that the token names.
 func TestProofsAtASharedEndpoint(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	issuers := h.three()
 	h.manage()
 	r := h.replica()
@@ -272,10 +272,10 @@ func TestProofsAtASharedEndpoint(t *testing.T) {
 // TestAnIssuerThatAReplicaHasNotHeardOf: an issuer that was made a moment ago has tokens already, and a replica whose watch
 // is behind must not have their holders discard them.
 func TestAnIssuerThatAReplicaHasNotHeardOf(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	first := h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = h.shared() })
 	h.manage()
-	l := &line{}
+	l := &apiConnection{}
 	r := h.replica(l.wire(clocktesting.NewFakeClock(time.Now())))
 	h.becomesKnown([]*replica{r}, h.shared(), h.reaches(h.key("orders", ofIssuer(first)), 1))
 	l.hang(true)
@@ -309,7 +309,7 @@ func TestAnIssuerThatAReplicaHasNotHeardOf(t *testing.T) {
 
 // TestATokenOfAnIssuerThatIsAway: an issuer that is deleted may come back, and its tokens with it.
 func TestATokenOfAnIssuerThatIsAway(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	issuers := h.three()
 	h.manage()
 	r := h.replica()
@@ -334,7 +334,7 @@ func TestATokenOfAnIssuerThatIsAway(t *testing.T) {
 // TestEndpointConflict: of two issuers that no request tells apart the younger is not Ready, and says which the other is. Their
 // tokens are told apart all the same, and none is discarded; when the older goes, the younger takes its place.
 func TestEndpointConflict(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	older := h.named("-older", "https://one."+h.name+".example.com")
 	h.manage()
 	r := h.replica()

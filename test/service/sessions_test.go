@@ -26,7 +26,7 @@ import (
 // twice, nor one that lasts longer than the issuer has them last. Both can be put back.
 func TestASessionThatIsEdited(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	issuer := h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionLifetime: &metav1.Duration{Duration: 2 * time.Hour}}
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Subjects: []string{"shop:*"}}}}
@@ -76,7 +76,7 @@ func TestASessionThatIsEdited(t *testing.T) {
 }
 
 // seesSubject waits until a replica has heard of the subject that a session has now.
-func (h *house) seesSubject(r *replica, session *v1alpha1.JWTRefreshKey) {
+func (h *harness) seesSubject(r *replica, session *v1alpha1.JWTRefreshKey) {
 	h.t.Helper()
 	h.Eventually(func() bool {
 		known := r.Key(client.ObjectKeyFromObject(session))
@@ -87,7 +87,7 @@ func (h *house) seesSubject(r *replica, session *v1alpha1.JWTRefreshKey) {
 // TestALoginDeletesSessionsOnly: labels are anybody's who may edit keys, and a login deletes for
 // nobody what is no session of its subject.
 func TestALoginDeletesSessionsOnly(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionsPerSubject: 1} })
 	h.manage()
 	r := h.replica()
@@ -129,7 +129,7 @@ func (u *unrecorded) RoundTrip(request *http.Request) (*http.Response, error) {
 
 // TestALoginThatIsNotRecorded: a login whose first token does not come on record leaves nothing behind.
 func TestALoginThatIsNotRecorded(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica(func(config *rest.Config, _ *registry.Options) {
@@ -143,7 +143,7 @@ func TestALoginThatIsNotRecorded(t *testing.T) {
 // TestLoginsOfOneSubject: who signs in again and again is told to wait, and nobody else is.
 func TestLoginsOfOneSubject(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	r := h.replica()
 	h.manage()
@@ -166,7 +166,7 @@ func TestLoginsOfOneSubject(t *testing.T) {
 
 // TestLoginsAtOnce: of logins at the same moment as many come to something as there may be sessions.
 func TestLoginsAtOnce(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionsPerSubject: 1} })
 	h.manage()
 	replicas := []*replica{h.replica(), h.replica()}
@@ -194,7 +194,7 @@ func TestLoginsAtOnce(t *testing.T) {
 // TestStrangersLeaveAssertionsAlone: however many tokens of no sense strangers show at logins, who
 // has a bound token is asked about all the same.
 func TestStrangersLeaveAssertionsAlone(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()

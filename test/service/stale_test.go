@@ -20,16 +20,16 @@ import (
 )
 
 // behind is a replica whose watches hang when it is told so, while the API server answers it.
-func (h *house) behind() (*replica, *line) {
+func (h *harness) behind() (*replica, *apiConnection) {
 	h.t.Helper()
-	l := &line{}
+	l := &apiConnection{}
 	return h.replica(l.wire(clocktesting.NewFakeClock(time.Now()))), l
 }
 
 // TestAReinstatedKeyAtAStaleReplica: a revocation can be taken back, and a replica that has not
 // heard of that must not refuse the new token for good.
 func TestAReinstatedKeyAtAStaleReplica(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r, line := h.behind()
@@ -51,11 +51,11 @@ func TestAReinstatedKeyAtAStaleReplica(t *testing.T) {
 // TestASigningKeyThatAStaleReplicaLacks: all who come with a token by a key that is not known
 // yet wait until it is read, and not only the first.
 func TestASigningKeyThatAStaleReplicaLacks(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	issuer := h.issuer()
 	h.manage()
 	gate := &gate{closed: make(chan struct{}), met: make(chan struct{}, 1)}
-	l := &line{}
+	l := &apiConnection{}
 	r := h.replica(l.wire(clocktesting.NewFakeClock(time.Now())), func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { gate.next = next; return gate })
 	})
@@ -115,7 +115,7 @@ func (g *gate) RoundTrip(request *http.Request) (*http.Response, error) {
 // TestASigningKeyBehindAStrangers: a stale replica that has just looked for the unknown key of a stranger still finds a
 // key that is made after that.
 func TestASigningKeyBehindAStrangers(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	issuer := h.issuer()
 	h.manage()
 	r, line := h.behind()
@@ -138,7 +138,7 @@ func signedByUnknown(held string) string {
 
 // withdrawAll withdraws the signing keys for refresh tokens. The next one is known already: it goes too, and the one after it
 // is made and signs at once.
-func (h *house) withdrawAll(issuer *v1alpha1.JWTIssuer) {
+func (h *harness) withdrawAll(issuer *v1alpha1.JWTIssuer) {
 	h.t.Helper()
 	var kids []string
 	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(issuer), issuer)).To(gomega.Succeed())
@@ -153,7 +153,7 @@ func (h *house) withdrawAll(issuer *v1alpha1.JWTIssuer) {
 // TestSigningKeysThatCannotBeRead: as long as it cannot be known whether there is such a key, no
 // token is refused for good: neither that of who asks first, nor that of who comes after.
 func TestSigningKeysThatCannotBeRead(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r, line := h.behind()

@@ -21,7 +21,7 @@ import (
 
 // TestUseIsRecorded: when, and by what device, a token was last used.
 func TestUseIsRecorded(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica(func(_ *rest.Config, o *registry.Options) { o.Spread = func(time.Duration) time.Duration { return 0 } })
@@ -46,7 +46,7 @@ func TestUseIsRecorded(t *testing.T) {
 
 // TestShutdownRecordsUse: what was not written yet is written at the end.
 func TestShutdownRecordsUse(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica(func(_ *rest.Config, o *registry.Options) {
@@ -64,7 +64,7 @@ func TestShutdownRecordsUse(t *testing.T) {
 func TestUseCostsFewWrites(t *testing.T) {
 	const keys, rounds = 50, 20
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	var replicas []*replica
@@ -114,7 +114,7 @@ func (w *writeCounter) RoundTrip(request *http.Request) (*http.Response, error) 
 func TestUseKeepsToABudget(t *testing.T) {
 	const keys, prompt, aLook, aSecond = 60, 5, 40, 20
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	var writes atomic.Int64
