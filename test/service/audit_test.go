@@ -21,11 +21,11 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
 )
 
-// book is what an audit log is written to.
+// auditBuffer is the writer of an audit log.
 type auditBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
-	// failing refuses what is written.
+	// failing makes writes fail.
 	failing bool
 }
 
@@ -38,7 +38,7 @@ func (b *auditBuffer) Write(line []byte) (int, error) {
 	return b.text.Write(line)
 }
 
-// all is what was written.
+// all returns what was written.
 func (b *auditBuffer) all() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -53,7 +53,7 @@ func (b *auditBuffer) last() (line map[string]any) {
 	return line
 }
 
-// observed has a replica's audit log and metrics kept.
+// observed attaches an audit log and metrics to a replica.
 func (h *harness) observed(r *replica) (*auditBuffer, *prometheus.Registry) {
 	h.t.Helper()
 	registry, log := prometheus.NewRegistry(), &auditBuffer{}
@@ -70,8 +70,8 @@ func (h *harness) observed(r *replica) (*auditBuffer, *prometheus.Registry) {
 	return log, registry
 }
 
-// TestAuditAndMetrics: each exchange, login and revocation is one line that says who, by which key,
-// from where and what came of it, and counts; tokens are in neither, and nor are names in metrics.
+// TestAuditAndMetrics checks that each exchange, login and revocation writes one audit line with its subject,
+// refresh key, address and result, and is counted. Neither contains tokens, and metrics contain no names.
 func TestAuditAndMetrics(t *testing.T) {
 	const password = "correct-horse-battery"
 	h := newHarness(t, clock.RealClock{})
@@ -107,7 +107,7 @@ func TestAuditAndMetrics(t *testing.T) {
 	says(exchanged, ofKey)
 	h.Expect(log.last()["accessJTI"]).NotTo(gomega.BeEmpty())
 	says(h.refresh(r, held+"x"), map[string]any{"event": "exchange", "grant": "refresh_token", "result": "invalid_grant"})
-	h.Expect(log.last()).NotTo(gomega.HaveKey("jti"), "what is not verified is not written down")
+	h.Expect(log.last()).NotTo(gomega.HaveKey("jti"), "unverified data is not recorded")
 	says(h.post(r, "/token", url.Values{"grant_type": {held}}), map[string]any{"event": "exchange", "result": "unsupported_grant_type"})
 
 	account := "system:serviceaccount:" + h.name + ":till"
@@ -125,7 +125,7 @@ func TestAuditAndMetrics(t *testing.T) {
 	h.serves(r)
 	h.Expect(strings.Count(log.text.String(), "\n")).To(gomega.Equal(lines+1), "requests for metadata are not recorded")
 	log.failing = true
-	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("200"), "a full disk holds nobody up")
+	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("200"), "a full disk does not delay requests")
 
 	gathered, err := testutil.CollectAndFormat(metrics, expfmt.TypeTextPlain, "refreshkeys_requests_total", "refreshkeys_exchanges_total",
 		"refreshkeys_verifications_total", "refreshkeys_audit_lines_lost_total", "refreshkeys_tokenserver_ready")

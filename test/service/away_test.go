@@ -19,8 +19,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// line is the connection of a replica to the API server. It can be cut, so that every request
-// fails at once, and its watches can be hung: they go on, and nothing arrives.
+// apiConnection is the connection of a replica to the API server. It can be cut, so that every request fails at
+// once, or its watches can hang: they stay open, and no event arrives.
 type apiConnection struct {
 	next http.RoundTripper
 
@@ -62,7 +62,7 @@ func (l *apiConnection) hang(hung bool) {
 	}
 }
 
-// hangable is the stream of a watch. What arrives while it hangs is lost with the connection.
+// hangable is the stream of a watch. Events that arrive while it hangs are lost with the connection.
 type hangable struct {
 	io.ReadCloser
 	line *apiConnection
@@ -89,7 +89,7 @@ func (h *hangable) Read(into []byte) (int, error) {
 	}
 }
 
-// wire gives a replica a line of its own, and a clock for its proofs.
+// wire gives a replica its own connection, and a clock for its proofs of freshness.
 func (l *apiConnection) wire(monotonic clock.WithTicker) func(*rest.Config, *registry.Options) {
 	return func(config *rest.Config, options *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { l.next = next; return l })
@@ -97,14 +97,14 @@ func (l *apiConnection) wire(monotonic clock.WithTicker) func(*rest.Config, *reg
 	}
 }
 
-// TestAPIServerAway: known keys are exchanged for as long as was allowed, and then nothing is;
-// what has to be recorded is refused at once, for now and never for good; all heals by itself.
+// TestAPIServerAway checks that known refresh keys are exchanged for maxStaleness and then refused as unavailable.
+// What must be recorded is refused at once with temporarily_unavailable. The service recovers by itself.
 func TestAPIServerAway(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name       string
 		fail, mend func(*apiConnection)
-		// writes: the API server can be written to meanwhile.
+		// writes means that writes to the API server succeed meanwhile.
 		writes bool
 	}{
 		{"no request gets through", func(l *apiConnection) { l.set(true) }, func(l *apiConnection) { l.set(false) }, false},
@@ -123,7 +123,7 @@ func TestAPIServerAway(t *testing.T) {
 			h.Eventually(func() string { return h.refresh(r, held).outcome() }, patience, pollEvery).Should(gomega.Equal("200"))
 
 			c.fail(line)
-			h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("200"), "what is known is good for a while")
+			h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("200"), "known keys are exchanged for a while")
 			if !c.writes {
 				for what, a := range map[string]*answer{
 					"a one-time exchange": h.refresh(r, once), "a revocation": h.post(r, "/revoke", map[string][]string{"token": {held}}),
@@ -132,7 +132,7 @@ func TestAPIServerAway(t *testing.T) {
 					h.Expect(a.outcome()).To(gomega.Equal("503 temporarily_unavailable"), what)
 				}
 			}
-			// Something happens that the watch should tell.
+			// The watch should report this event.
 			h.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: h.name + "-later"}})
 			for range 32 {
 				monotonic.Step(20 * time.Second)
@@ -153,8 +153,8 @@ func TestAPIServerAway(t *testing.T) {
 	}
 }
 
-// TestAnIdleClusterIsFresh: nothing changes but what keeps a cluster alive, and the view is
-// proven again and again all the same: the first time a minute after the start, then oftener.
+// TestAnIdleClusterIsFresh checks that the view of an idle cluster is proven repeatedly: first within a minute
+// after the start, then more often.
 func TestAnIdleClusterIsFresh(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, clock.RealClock{})
@@ -172,8 +172,7 @@ func TestAnIdleClusterIsFresh(t *testing.T) {
 	h.Expect(oldest).To(gomega.BeNumerically("<", 65*time.Second))
 }
 
-// busy is an API server at which things of another kind are written, and which is slow to
-// answer what version storage has.
+// busyAPIServer is an API server with writes to another kind, which is slow to return the version of storage.
 type busyAPIServer struct {
 	next  http.RoundTripper
 	write func()
@@ -186,8 +185,8 @@ func (b *busyAPIServer) RoundTrip(request *http.Request) (*http.Response, error)
 	return b.next.RoundTrip(request)
 }
 
-// TestAReplicaStartsInABusyCluster: it is ready at once, and not at the end of the first watch,
-// which is what tells of a kind that nobody changes.
+// TestAReplicaStartsInABusyCluster checks that a replica is ready at once, and not only when the first watch ends
+// with its bookmark.
 func TestAReplicaStartsInABusyCluster(t *testing.T) {
 	h := newHarness(t, clock.RealClock{})
 	// A watch gets a bookmark a second after its start, and the next after a minute.
@@ -206,7 +205,7 @@ func TestAReplicaStartsInABusyCluster(t *testing.T) {
 	t.Logf("the replica was ready after %s", time.Since(begun).Round(time.Millisecond))
 }
 
-// TestARevocationThatIsNeverAnswered: a client is told, and does not wait for ever.
+// TestARevocationThatIsNeverAnswered checks that a client gets an answer although the API server does not answer.
 func TestARevocationThatIsNeverAnswered(t *testing.T) {
 	h := newHarness(t, clock.RealClock{})
 	h.issuer()
@@ -223,7 +222,7 @@ func TestARevocationThatIsNeverAnswered(t *testing.T) {
 	h.Expect(h.post(r, "/revoke", map[string][]string{"token": {held}}).outcome()).To(gomega.Equal("200"))
 }
 
-// mute is an API server that takes questions and never answers.
+// silentAPIServer accepts requests and never answers.
 type silentAPIServer struct {
 	next http.RoundTripper
 	mu   sync.Mutex

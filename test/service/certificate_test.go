@@ -24,7 +24,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// TestARenewedCertificateIsServed: without a restart, and one that is damaged is not.
+// TestARenewedCertificateIsServed checks that a renewed certificate is served without a restart, and that a
+// damaged one is not.
 func TestARenewedCertificateIsServed(t *testing.T) {
 	h := newHarness(t, clock.RealClock{})
 	owner := &authority.Authority{}

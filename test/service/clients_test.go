@@ -23,15 +23,15 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// device is a client with a key of its own, whose proofs go-jose signs.
+// device is a client with a key of its own; go-jose signs its proofs.
 type device struct {
 	h      *harness
 	signer jose.Signer
-	// thumbprint is that of its key.
+	// thumbprint is the JWK thumbprint of its key.
 	thumbprint string
-	// nonce is the last that it was given.
+	// nonce is the last nonce that it received.
 	nonce string
-	// at is what it takes for the URL of the token endpoint.
+	// at is the URL of the token endpoint in its proofs.
 	at string
 }
 
@@ -47,7 +47,7 @@ func (h *harness) device() *device {
 	return &device{h: h, signer: signer, thumbprint: base64.RawURLEncoding.EncodeToString(sum), at: h.url() + "/token"}
 }
 
-// proof is one for the token endpoint, made now. A claim that is changed to nil is left out.
+// proof returns a proof for the token endpoint, made now. A claim that is changed to nil is left out.
 func (d *device) proof(change ...func(map[string]any)) string {
 	d.h.t.Helper()
 	claims := map[string]any{"jti": uuid.NewString(), "htm": "POST", "htu": d.at, "iat": d.h.clock.Now().Unix()}
@@ -66,7 +66,7 @@ func (d *device) proof(change ...func(map[string]any)) string {
 	return compact
 }
 
-// refresh is an exchange with a proof, for which the device gets a nonce first if it has none.
+// refresh exchanges a token with a proof, and first gets a nonce if it has none.
 func (d *device) refresh(r *replica, compact string, more ...string) *answer {
 	d.h.t.Helper()
 	got := d.h.present(r, compact, []string{d.proof()}, more...)
@@ -84,7 +84,7 @@ func (d *device) learn(got *answer) {
 	}
 }
 
-// present is an exchange with any number of DPoP headers.
+// present exchanges a token with any number of DPoP headers.
 func (h *harness) present(r *replica, compact string, proofs []string, more ...string) *answer {
 	h.t.Helper()
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {compact}}
@@ -100,12 +100,12 @@ func (h *harness) present(r *replica, compact string, proofs []string, more ...s
 	return h.do(r, request)
 }
 
-// asserting are the parameters of a client assertion.
+// asserting returns the parameters of a client assertion.
 func asserting(assertion string) []string {
 	return []string{oauth.ParamClientAssertion, assertion, oauth.ParamClientAssertionType, oauth.AssertionJWTBearer}
 }
 
-// says is what a token says, its signature unseen.
+// says returns the claims of a token without verifying it.
 func (h *harness) says(compact string) map[string]any {
 	h.t.Helper()
 	parts := strings.Split(compact, ".")
@@ -117,7 +117,7 @@ func (h *harness) says(compact string) map[string]any {
 	return claims
 }
 
-// reviewCounter counts the TokenReviews of a replica as they go out, and fails them when it is cut.
+// reviewCounter counts the TokenReviews of a replica, and fails them when it is cut.
 type reviewCounter struct {
 	next http.RoundTripper
 	sent atomic.Int64
@@ -138,12 +138,12 @@ func (l *reviewCounter) wire(config *rest.Config, _ *registry.Options) {
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { l.next = next; return l })
 }
 
-// asked is how many reviews something costs.
+// asked returns how many reviews a function causes.
 func (l *reviewCounter) asked(do func()) int64 {
 	before := l.sent.Load()
 	do()
 	return l.sent.Load() - before
 }
 
-// reviewed is how long a good answer about an assertion is believed.
+// reviewed is how long a positive review of an assertion is cached.
 const reviewed = 10 * time.Second

@@ -18,12 +18,12 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// identity is where the guide has a workload's own token.
+// identity is the directory of the workload's own token in the guide.
 const identity = "/var/run/secrets/identity"
 
 var named = regexp.MustCompile("(?s)<!-- ([a-z]+[.][a-z]+) -->\n```[a-z]+\n(.*?)```\n")
 
-// snippets are the named blocks of a page.
+// snippets returns the named blocks of a page.
 func (h *harness) snippets(page string) map[string]string {
 	h.t.Helper()
 	text, err := os.ReadFile(filepath.Join(server.Root, "docs", page))
@@ -35,8 +35,8 @@ func (h *harness) snippets(page string) map[string]string {
 	return shown
 }
 
-// TestTheGuideToBoundTokens applies the manifest of docs/bound-tokens.md and runs its client, on
-// files as the pod would have them.
+// TestTheGuideToBoundTokens applies the manifest of docs/bound-tokens.md and runs its client on files as in the
+// Pod.
 func TestTheGuideToBoundTokens(t *testing.T) {
 	h := newHarness(t, clock.RealClock{})
 	h.manage()
@@ -70,8 +70,8 @@ func TestTheGuideToBoundTokens(t *testing.T) {
 	}
 }
 
-// TestTheGuideToLogin applies the manifests of docs/login.md, signs in by its client and ends the
-// session by its commands.
+// TestTheGuideToLogin applies the manifests of docs/login.md, signs in with its client and ends the session with
+// its commands.
 func TestTheGuideToLogin(t *testing.T) {
 	h := newHarness(t, clock.RealClock{})
 	h.issuer()

@@ -1,5 +1,5 @@
-// Package service shows the token service at work: real replicas of it, with the rights of
-// their own ServiceAccount, beside a manager and a real API server, asked over TLS.
+// Package service tests the token service with real replicas, which have the rights of their ServiceAccount, a
+// manager and an API server. Clients use TLS.
 package service
 
 import (
@@ -52,10 +52,10 @@ type harness struct {
 	t     *testing.T
 	ctx   context.Context
 	admin client.Client
-	// name is that of the namespace and of the issuer.
+	// name is the name of the namespace and of the issuer.
 	name  string
 	clock clock.PassiveClock
-	// log is that of its replicas; nothing unless it is set.
+	// log is the logger of the replicas; they do not log unless it is set.
 	log logr.Logger
 }
 
@@ -81,7 +81,7 @@ func (h *harness) create(object client.Object) {
 	h.t.Cleanup(func() { _ = h.admin.Delete(context.Background(), object) })
 }
 
-// url is that of the issuer: its path is the harness's own, as one service serves many.
+// url returns the issuer's URL. It has a path of its own, since one service serves many issuers.
 func (h *harness) url() string { return "https://tokens.example.com/" + h.name }
 
 func (h *harness) issuer(change ...func(*v1alpha1.JWTIssuer)) *v1alpha1.JWTIssuer {
@@ -115,7 +115,7 @@ func (h *harness) manage() (stop func()) {
 	return operator.Manage(h.t, config, logr.Discard(), controllers.Options{Clock: h.clock})
 }
 
-// replica is one token server.
+// replica is one replica of the token service.
 type replica struct {
 	*registry.Cluster
 	handler *tokenserver.Server
@@ -124,8 +124,7 @@ type replica struct {
 	stop    func()
 }
 
-// replica starts a token server with the rights of its ServiceAccount, and waits until it is
-// ready.
+// replica starts a token service with the rights of its ServiceAccount, and waits until it is ready.
 func (h *harness) replica(change ...func(*rest.Config, *registry.Options)) *replica {
 	h.t.Helper()
 	config, err := server.TokenServer(h.ctx)
@@ -138,7 +137,7 @@ func (h *harness) replica(change ...func(*rest.Config, *registry.Options)) *repl
 	return &replica{Cluster: served.Cluster, handler: served.Handler, server: served.Server, client: served.Server.Client(), stop: served.Stop}
 }
 
-// connected is the replica with another client, whose one connection (HTTP/2) is open.
+// connected returns the replica with another client that has one open connection (HTTP/2).
 func (h *harness) connected(r *replica) *replica {
 	h.t.Helper()
 	transport, ok := r.client.Transport.(*http.Transport)
@@ -150,7 +149,7 @@ func (h *harness) connected(r *replica) *replica {
 	return &another
 }
 
-// answer is what a client gets.
+// answer is the answer to a client.
 type answer struct {
 	status int
 	header http.Header
@@ -163,7 +162,7 @@ func (a *answer) text(name string) string {
 	return text
 }
 
-// outcome is the status, with the error where there is one.
+// outcome returns the status, and the error code if there is one.
 func (a *answer) outcome() string {
 	if a.status == http.StatusOK {
 		return "200"
@@ -171,7 +170,7 @@ func (a *answer) outcome() string {
 	return fmt.Sprintf("%d %s", a.status, a.text("error"))
 }
 
-// post sends a form to an endpoint of the harness's issuer.
+// post sends a form to an endpoint of the issuer.
 func (h *harness) post(r *replica, endpoint string, form url.Values, headers ...string) *answer {
 	h.t.Helper()
 	request, err := http.NewRequestWithContext(h.ctx, http.MethodPost, r.server.URL+"/"+h.name+endpoint, strings.NewReader(form.Encode()))
@@ -199,7 +198,7 @@ func (h *harness) refresh(r *replica, compact string, more ...string) *answer {
 	return h.post(r, "/token", form)
 }
 
-// reaches waits until the token of a revision stands in the key's Secret, and returns it.
+// reaches waits until the key's Secret contains the token of a revision, and returns it.
 func (h *harness) reaches(key *v1alpha1.JWTRefreshKey, revision int64) string {
 	h.t.Helper()
 	var held string
@@ -220,7 +219,7 @@ func (h *harness) reaches(key *v1alpha1.JWTRefreshKey, revision int64) string {
 	return held
 }
 
-// edit changes an object as a user does: again from the newest state when somebody was quicker.
+// edit changes an object as a user does, and retries after a conflict.
 func (h *harness) edit(object client.Object, change func()) {
 	h.t.Helper()
 	h.Eventually(func() error { return apiserver.Edit(h.ctx, h.admin, object, change) }, patience, pollEvery).Should(gomega.Succeed())
