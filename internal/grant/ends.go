@@ -10,7 +10,7 @@ import (
 )
 
 // handOut adds a refresh token and its ends to an answer. If the client keeps its token, the answer contains that
-// token, since some clients read an answer without one as the loss of theirs.
+// token: without a refresh token in the answer, some clients discard their own.
 func (e *exchange) handOut(answer *oauth.TokenAnswer, compact string, now time.Time) error {
 	claims := e.claims
 	if compact == "" {

@@ -33,7 +33,7 @@ func (s *Service) Introspect(
 		return nil, err
 	}
 	if err != nil {
-		return &oauth.IntrospectionAnswer{}, nil //nolint:nilerr // that it is not good is the answer
+		return &oauth.IntrospectionAnswer{}, nil //nolint:nilerr // the answer is that the token is inactive
 	}
 	outcome.of(claims)
 	if err := allowed(ctx, claims.Object.Namespace); err != nil {

@@ -64,7 +64,7 @@ func (n *nonces) fresh(rings *keyring.Rings) (string, error) {
 func (n *nonces) end(rings *keyring.Rings, nonce string) (time.Time, bool, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(nonce)
 	if err != nil || len(raw) != nonceTime+nonceMAC {
-		return time.Time{}, false, nil //nolint:nilerr // that it is none of ours is the answer
+		return time.Time{}, false, nil //nolint:nilerr // the answer is that the nonce is foreign
 	}
 	now, made := n.clock.Now(), time.UnixMilli(int64(binary.BigEndian.Uint64(raw))) //nolint:gosec // what is too large is in the past
 	end := made.Add(nonceFor)

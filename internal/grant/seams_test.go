@@ -35,7 +35,7 @@ func TestAModeThatTheViewHasNotHeardOf(t *testing.T) {
 }
 
 // TestAReuseThatIsNoneAtTheAPIServer checks that a reuse that the API server does not confirm is decided on again,
-// and not refused for good.
+// and not refused permanently.
 func TestAReuseThatIsNoneAtTheAPIServer(t *testing.T) {
 	s := newScene(t, "")
 	old := s.stored.DeepCopy()

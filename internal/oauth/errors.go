@@ -14,7 +14,7 @@ const (
 	InvalidRequest Code = "invalid_request"
 	// InvalidClient is of RFC 6749 §5.2: client authentication failed.
 	InvalidClient Code = "invalid_client"
-	// InvalidGrant is of RFC 6749 §5.2: the token is refused for good, and a client discards it. A refusal that
+	// InvalidGrant is of RFC 6749 §5.2: the token is refused permanently, and a client discards it. A refusal that
 	// can be undone never has this code.
 	InvalidGrant Code = "invalid_grant"
 	// UnauthorizedClient is of RFC 6749 §5.2: the policy does not grant the request now, and may grant it later.

@@ -64,7 +64,7 @@ func StandingOf(key *v1alpha1.JWTRefreshKey, token Token, now time.Time) Standin
 }
 
 // BelowFirst reports whether a token of the revision was issued before its line ended, by a revocation, a logout,
-// a reuse or a rotate-now. Such a token is refused for good, and its use has no effect. Access tokens of earlier
+// a reuse or a rotate-now. Such a token is refused permanently, and its use has no effect. Access tokens of earlier
 // releases have no revision, and count as below any first revision.
 func BelowFirst(key *v1alpha1.JWTRefreshKey, revision int64) bool {
 	return revision < key.Status.FirstRevision

@@ -35,26 +35,26 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// harness is an installation of a test's own: a namespace, an issuer, a manager and a token
-// server, which tell the time by the test's clock.
+// harness is a test's own installation: a namespace, an issuer, a manager and a token service, which use the
+// test's clock.
 type harness struct {
 	*gomega.WithT
 	t     *testing.T
 	ctx   context.Context
 	admin client.Client
 	clock *clocktesting.FakePassiveClock
-	// name is that of the namespace and of the issuer, and the path of its URL.
+	// name is the name of the namespace and of the issuer, and the path of its URL.
 	name string
 	port int
-	// uses is the token server's memory of exchanges.
+	// uses is the registry of the token service.
 	uses *registry.Cluster
-	// http trusts the token service's authority, and nobody else.
+	// http trusts only the token service's certificate authority.
 	http *http.Client
 }
 
 var harnesses atomic.Int64
 
-// newHarness opens a harness at a time, on a port; 0 for any.
+// newHarness starts a harness at a time, on a port; 0 for any port.
 func newHarness(t *testing.T, now time.Time, port int, change ...func(*v1alpha1.JWTIssuer)) *harness {
 	t.Helper()
 	admin, err := client.New(suite.server.Admin, client.Options{Scheme: controllers.Scheme()})
@@ -81,7 +81,7 @@ func newHarness(t *testing.T, now time.Time, port int, change ...func(*v1alpha1.
 	return h
 }
 
-// trusting is a client as any program has it that was given the authority's certificate.
+// trusting returns a client that trusts the certificate authority, as any program would.
 func trusting(t *testing.T) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: suite.trusted}
@@ -89,7 +89,7 @@ func trusting(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport, Timeout: patience}
 }
 
-// url is the issuer's: all that a client or verifier is told.
+// url returns the issuer's URL, the only configuration of a client or verifier.
 func (h *harness) url() string { return fmt.Sprintf("https://%s:%d/%s", host, h.port, h.name) }
 
 func (h *harness) create(object client.Object) {
@@ -109,7 +109,7 @@ func (h *harness) manage() {
 	apiserver.Run(h.t, mgr)
 }
 
-// serve runs a token server, with the rights of its ServiceAccount, until the test ends.
+// serve runs a token service, with the rights of its ServiceAccount, until the test ends.
 func (h *harness) serve() {
 	h.t.Helper()
 	config, err := suite.server.TokenServer(h.ctx)
@@ -140,11 +140,11 @@ func (h *harness) serve() {
 		h.Expect(server.Close()).To(gomega.Succeed())
 		cancel()
 		for range cap(done) {
-			h.Expect(<-done).To(gomega.Succeed(), "a part of the token server ended badly")
+			h.Expect(<-done).To(gomega.Succeed(), "a part of the token service failed")
 		}
 	})
-	h.Eventually(cluster.Fresh, patience, pollEvery).Should(gomega.Succeed(), "the token server never knew what is there")
-	h.Eventually(certificate.Ready, patience, pollEvery).Should(gomega.Succeed(), "the token server never had its certificate")
+	h.Eventually(cluster.Fresh, patience, pollEvery).Should(gomega.Succeed(), "the views of the token service never became fresh")
+	h.Eventually(certificate.Ready, patience, pollEvery).Should(gomega.Succeed(), "the token service never loaded its certificate")
 }
 
 func (h *harness) handler(config *rest.Config, cluster *registry.Cluster) http.Handler {
@@ -155,7 +155,7 @@ func (h *harness) handler(config *rest.Config, cluster *registry.Cluster) http.H
 	return handler
 }
 
-// key makes a refresh key, and waits for its first token.
+// key creates a refresh key, and waits for its first token.
 func (h *harness) key(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
 	h.t.Helper()
 	key := &v1alpha1.JWTRefreshKey{
@@ -170,21 +170,21 @@ func (h *harness) key(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1a
 	return key
 }
 
-// accessFor gives the access tokens of a key a lifetime.
+// accessFor sets the lifetime of a key's access tokens.
 func accessFor(lifetime time.Duration) func(*v1alpha1.JWTRefreshKey) {
 	return func(key *v1alpha1.JWTRefreshKey) {
 		key.Spec.AccessToken = &v1alpha1.KeyAccessTokenSpec{Lifetime: &metav1.Duration{Duration: lifetime}}
 	}
 }
 
-// held is the token that stands in a key's Secret.
+// held returns the token in a key's Secret.
 func (h *harness) held(key *v1alpha1.JWTRefreshKey) (string, error) {
 	secret := &corev1.Secret{}
 	err := h.admin.Get(h.ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, secret)
 	return string(secret.Data[v1alpha1.SecretToken]), err
 }
 
-// reaches waits until the token of a revision stands in the key's Secret, and returns it.
+// reaches waits until the key's Secret contains the token of a revision, and returns it.
 func (h *harness) reaches(key *v1alpha1.JWTRefreshKey, revision int64) (held string) {
 	h.t.Helper()
 	h.Eventually(func() (err error) {
@@ -195,7 +195,7 @@ func (h *harness) reaches(key *v1alpha1.JWTRefreshKey, revision int64) (held str
 			return err
 		}
 		if key.Status.Revision != revision || token.Hash(held) != key.Status.TokenHash {
-			return fmt.Errorf("%s is to come to revision %d: revision %d is on record, and its token in the Secret: %v",
+			return fmt.Errorf("%s must reach revision %d: status has revision %d, and the Secret contains its token: %v",
 				key.Name, revision, key.Status.Revision, token.Hash(held) == key.Status.TokenHash)
 		}
 		return nil
@@ -203,7 +203,7 @@ func (h *harness) reaches(key *v1alpha1.JWTRefreshKey, revision int64) (held str
 	return held
 }
 
-// edit changes an object as a user does: again from the newest state when somebody was quicker.
+// edit changes an object as a user does, and retries after a conflict.
 func (h *harness) edit(object client.Object, change func()) {
 	h.t.Helper()
 	h.Eventually(func() error { return apiserver.Edit(h.ctx, h.admin, object, change) }, patience, pollEvery).Should(gomega.Succeed())
@@ -214,8 +214,7 @@ func (h *harness) annotate(object client.Object, name, value string) {
 	h.edit(object, apiserver.Annotate(object, name, value))
 }
 
-// touch makes the manager look at an object again: the clock is the test's, and its work
-// queue's is not.
+// touch triggers a reconciliation of an object: the clock is the test's, and the work queue has its own.
 func (h *harness) touch(object client.Object) {
 	h.t.Helper()
 	h.annotate(object, "interop/touched", h.clock.Now().String())

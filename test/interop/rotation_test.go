@@ -28,12 +28,11 @@ func (r *secretReader) Token() (*oauth2.Token, error) {
 	return config.TokenSource(r.harness.clientContext(), &oauth2.Token{RefreshToken: held}).Token()
 }
 
-// TestRotationUnderRealClients: three programs that hold their token in memory and never look
-// at the Secret again, offset across one access token's life, and one that looks each time.
-// The key rotates by itself, in its own time and with the default overlap; whatever they ask
-// for, they get. So does one on a key of its own that was rotated, and is silent for more
-// than a day: nobody used the token that followed its own. Once it has, and its old token is
-// silent for the overlap, that is refused, and the key lives.
+// TestRotationUnderRealClients checks that no exchange fails while a key rotates with the default overlap. Three
+// programs keep their token in memory, offset across one lifetime of an access token, and one reads the Secret
+// each time. Another program has a key that was rotated, and sends no request for more than a day; its token is
+// still accepted, since the next token was not used. After it uses the next token, and does not use the old one
+// for the overlap, the old one is refused, and the key stays active.
 func TestRotationUnderRealClients(t *testing.T) {
 	const (
 		life      = 12 * time.Hour
@@ -90,8 +89,7 @@ func TestRotationUnderRealClients(t *testing.T) {
 	h.Expect(silent.access()).To(gomega.Succeed(), "the key lives")
 }
 
-// retires lets the client use the current token of a key for as long as it takes until those
-// before have retired.
+// retires uses the current token of a key until the earlier ones have retired.
 func (h *harness) retires(key *v1alpha1.JWTRefreshKey, client *holder) {
 	h.t.Helper()
 	h.Eventually(func() int {

@@ -22,16 +22,16 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
-// cachingVerifier is an API that verifies with jwx, from a copy of the JWKS that it keeps for
-// as long as it was told it may. It never asks because of a kid that it does not know: no
-// verifier has to, and one that does would hide a key that signs too early.
+// cachingVerifier is an API that verifies with jwx, from a copy of the JWKS that it keeps for max-age. It does not
+// fetch the JWKS for an unknown kid: verifiers need not, and doing so would hide a signing key that is active too
+// early.
 type cachingVerifier struct {
 	harness *harness
 	jwksURI string
 	cache   *jwk.Cache
 
 	maxAge time.Duration
-	// goodUntil is the end of the copy, by the test's clock.
+	// goodUntil is when the copy expires, by the test's clock.
 	goodUntil time.Time
 }
 
@@ -42,7 +42,7 @@ func (h *harness) cachingVerifier(jwksURI string) *cachingVerifier {
 	var err error
 	v.cache, err = jwk.NewCache(h.ctx, httprc.NewClient(httprc.WithWhitelist(httprc.NewInsecureWhitelist())))
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	// By the machine's clock nothing is fetched again by itself while the test runs.
+	// By the machine's clock, nothing is fetched again during the test.
 	err = v.cache.Register(h.ctx, jwksURI, jwk.WithHTTPClient(noting), jwk.WithConstantInterval(time.Hour))
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	h.Expect(v.maxAge).To(gomega.BeNumerically(">", 0), "the JWKS does not say how long it may be kept")
@@ -50,7 +50,7 @@ func (h *harness) cachingVerifier(jwksURI string) *cachingVerifier {
 	return v
 }
 
-// noteMaxAge reads what the server says of how long its answer may be kept.
+// noteMaxAge reads the max-age of an answer.
 type noteMaxAge struct {
 	http.RoundTripper
 	verifier *cachingVerifier
@@ -73,7 +73,7 @@ func (n *noteMaxAge) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// verify judges an access token by the copy.
+// verify verifies an access token with the copy.
 func (v *cachingVerifier) verify(compact string) error {
 	ctx := v.harness.ctx
 	if !v.harness.clock.Now().Before(v.goodUntil) {
@@ -97,7 +97,7 @@ func (v *cachingVerifier) verify(compact string) error {
 	return nil
 }
 
-// jwksURI is where the metadata says the keys are.
+// jwksURI returns the jwks_uri of the metadata.
 func (h *harness) jwksURI(provider *oidc.Provider) string {
 	h.t.Helper()
 	var metadata struct {
@@ -107,7 +107,7 @@ func (h *harness) jwksURI(provider *oidc.Provider) string {
 	return metadata.JWKSURI
 }
 
-// exchange is an access token for the token that stands in a key's Secret.
+// exchange returns an access token for the token in a key's Secret.
 func (h *harness) exchange(provider *oidc.Provider, key *v1alpha1.JWTRefreshKey) string {
 	h.t.Helper()
 	got, err := (&secretReader{h, key, provider.Endpoint()}).Token()
@@ -117,8 +117,8 @@ func (h *harness) exchange(provider *oidc.Provider, key *v1alpha1.JWTRefreshKey)
 	return got.AccessToken
 }
 
-// settle makes the manager do what is due for an issuer's signing keys by the test's clock,
-// and returns the kid of the one that signs access tokens.
+// settle makes the manager advance an issuer's signing keys to the test's time, and returns the kid of the active
+// access signing key.
 func (h *harness) settle(issuer *v1alpha1.JWTIssuer) (signing string) {
 	h.t.Helper()
 	due := func() (due []string) {
@@ -159,8 +159,8 @@ func (h *harness) kid(compact string) string {
 	return kid
 }
 
-// TestDiscovery: from the issuer's URL alone go-oidc and jwx find what verifies an access
-// token, and take neither a refresh token for one, nor a token of another audience.
+// TestDiscovery checks that go-oidc and jwx, from the issuer's URL alone, verify an access token, and refuse a
+// refresh token and a token of another audience.
 func TestDiscovery(t *testing.T) {
 	for _, algorithm := range []v1alpha1.SigningAlgorithm{v1alpha1.ES256, v1alpha1.ES384, v1alpha1.RS256, v1alpha1.EdDSA} {
 		t.Run(string(algorithm), func(t *testing.T) {
@@ -189,10 +189,9 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
-// TestSigningKeyRotation: verifiers that keep the JWKS for as long as they may, and were
-// started at different times, never meet a token that they cannot verify: neither one just
-// made nor one that lives on from before, while the signing keys rotate and the algorithm
-// changes, whose key signs as early as any may.
+// TestSigningKeyRotation checks that verifiers that keep the JWKS for max-age, started at different times, can
+// always verify new and earlier tokens. Meanwhile the signing keys rotate and the algorithm changes, with the
+// shortest prepublish.
 func TestSigningKeyRotation(t *testing.T) {
 	const (
 		rotateAfter = 4 * time.Hour
@@ -212,7 +211,7 @@ func TestSigningKeyRotation(t *testing.T) {
 	key := h.key("orders", accessFor(life))
 	byOIDC := h.verifier(provider)
 	var byJWX []*cachingVerifier
-	// latest is the last token made by each signing key: of all of its tokens it lives longest.
+	// latest is the last token of each signing key, which has the latest end.
 	latest := map[string]madeToken{}
 	verifications := 0
 	for now := start; now.Before(start.Add(until)); now = now.Add(step) {
@@ -227,12 +226,12 @@ func TestSigningKeyRotation(t *testing.T) {
 		if _, known := latest[signing]; !known {
 			t.Logf("after %s another key signs", now.Sub(start))
 		}
-		// The token server hears of another key a moment after it is on record.
+		// The token service receives another signing key after it is stored.
 		h.Eventually(func() string {
 			compact := h.exchange(provider, key)
 			latest[h.kid(compact)] = madeToken{compact, now.Add(life - time.Second)}
 			return h.kid(compact)
-		}, patience, pollEvery).Should(gomega.Equal(signing), "the token server never signs with the key that is on record as the active one")
+		}, patience, pollEvery).Should(gomega.Equal(signing), "the token service never signs with the active signing key")
 		for _, made := range latest {
 			if !now.Before(made.until) {
 				continue

@@ -160,7 +160,7 @@ func (s *attackHarness) badQuestions() []attack {
 	// Without a bearer token there is no error code (RFC 6750 §3.1).
 	const unknown, nobody = "401 invalid_token", "401 "
 	return []attack{
-		{"nobody asks", ask, nobody, nil},
+		{"a request without a caller asks", ask, nobody, nil},
 		{"Basic asks", ask.with("Authorization", "Basic "+b64("a:"+needle)), nobody, nil},
 		{"two blanks and nonsense ask", ask.with("Authorization", "Bearer  "+needle), unknown, nil},
 		{"two blanks and a caller ask", ask.with("Authorization", "Bearer  "+s.caller), unknown, nil},

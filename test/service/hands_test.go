@@ -82,7 +82,7 @@ func TestSeveralHands(t *testing.T) {
 	at(2 * time.Minute)
 	fourth := h.next(h.refresh(one, third), "the successor is used and followed")
 	h.sees(two, key, 4)
-	h.Expect(h.next(h.refresh(two, second), "some seconds late") == fourth).To(gomega.BeTrue(), "the line's current token, whatever follows")
+	h.Expect(h.next(h.refresh(two, second), "some seconds late") == fourth).To(gomega.BeTrue(), "the line's current token, even if a later one follows")
 	h.Expect(h.status(key).Revision).To(gomega.BeEquivalentTo(4))
 	h.Expect(key.Status.RevokedAt).To(gomega.BeNil())
 

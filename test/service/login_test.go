@@ -170,7 +170,7 @@ func TestLoginsThatAreRefused(t *testing.T) {
 	h.Expect(h.signIn(r, good, "resource", audience).outcome()).To(gomega.Equal("200"), "audience and resource may say the same")
 }
 
-// TestSigningOut checks that a revocation, a deletion and spec.revoked end a session for good, at every replica.
+// TestSigningOut checks that a revocation, a deletion and spec.revoked end a session permanently, at every replica.
 func TestSigningOut(t *testing.T) {
 	h := newHarness(t, clock.RealClock{})
 	h.issuer()

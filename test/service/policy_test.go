@@ -148,7 +148,7 @@ func TestIntrospection(t *testing.T) {
 	for _, c := range []struct {
 		name, bearer, token, hint, outcome, raw string
 	}{
-		{name: "nobody asks", token: access, outcome: "401 "},
+		{name: "without a caller", token: access, outcome: "401 "},
 		{name: "an unknown caller asks", bearer: "nonsense", token: access, outcome: "401 invalid_token"},
 		{name: "a token that is good at the API server", bearer: h.accountToken("anywhere"), token: access, outcome: "401 invalid_token"},
 		{name: "two blanks before the caller's token", bearer: " " + here, token: access, outcome: "401 invalid_token"},

@@ -272,7 +272,7 @@ func TestProofsAtASharedEndpoint(t *testing.T) {
 }
 
 // TestAnIssuerThatAReplicaHasNotHeardOf checks that a replica with an outdated view does not refuse the tokens of
-// a new issuer for good.
+// a new issuer permanently.
 func TestAnIssuerThatAReplicaHasNotHeardOf(t *testing.T) {
 	h := newHarness(t, clock.RealClock{})
 	first := h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = h.shared() })
@@ -291,10 +291,10 @@ func TestAnIssuerThatAReplicaHasNotHeardOf(t *testing.T) {
 		got = h.at(r, http.MethodPost, h.url()+"/token", refreshForm(held))
 		h.Expect(got.outcome()).To(gomega.Equal("400 invalid_request"), "at the url of another issuer")
 		asked := h.at(r, http.MethodPost, h.shared()+"/introspect", url.Values{"token": {held}, "token_type_hint": {"refresh_token"}}, "Authorization", "Bearer "+caller)
-		h.Expect(asked.outcome()).To(gomega.Equal("200"), "a caller of another issuer is told no more than that")
+		h.Expect(asked.outcome()).To(gomega.Equal("200"), "a caller of another issuer gets only active=false")
 		h.Expect(asked.body).To(gomega.HaveKeyWithValue("active", false))
 	}
-	// Each issuer is new to the replica, whatever the first request with its token is.
+	// Each issuer is new to the replica, for each kind of first request with its token.
 	later := h.named("-later", "https://later."+h.name+".example.com")
 	compact := h.reaches(h.key("later", ofIssuer(later)), 1)
 	h.Expect(h.at(r, http.MethodPost, h.url()+"/revoke", url.Values{"token": {compact}}).outcome()).To(gomega.Equal("400 invalid_request"))

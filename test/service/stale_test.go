@@ -27,7 +27,7 @@ func (h *harness) behind() (*replica, *apiConnection) {
 }
 
 // TestAReinstatedKeyAtAStaleReplica checks that a replica that has not received the end of a revocation does not
-// refuse the new token for good.
+// refuse the new token permanently.
 func TestAReinstatedKeyAtAStaleReplica(t *testing.T) {
 	h := newHarness(t, clock.RealClock{})
 	h.issuer()
@@ -43,7 +43,7 @@ func TestAReinstatedKeyAtAStaleReplica(t *testing.T) {
 		h.annotate(key, v1alpha1.AnnotationRotate, "again")
 		next := h.reaches(key, 2)
 		h.Expect(h.refresh(r, next).outcome()).To(gomega.Equal("200"), "%s: the token in the Secret is refused", name)
-		h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("400 invalid_grant"), "%s: the revoked one is dead for good", name)
+		h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("400 invalid_grant"), "%s: the revoked one is dead permanently", name)
 		line.hang(false)
 	}
 }
@@ -150,7 +150,7 @@ func (h *harness) withdrawAll(issuer *v1alpha1.JWTIssuer) {
 	h.annotate(issuer, v1alpha1.AnnotationWithdrawKey, strings.Join(kids, ","))
 }
 
-// TestSigningKeysThatCannotBeRead checks that no token is refused for good while the signing keys cannot be read,
+// TestSigningKeysThatCannotBeRead checks that no token is refused permanently while the signing keys cannot be read,
 // neither in the first request nor in later ones.
 func TestSigningKeysThatCannotBeRead(t *testing.T) {
 	h := newHarness(t, clock.RealClock{})
