@@ -58,8 +58,9 @@ func (s *Service) claimed(compact string) (url, kid string) {
 	return token.Claimed(compact)
 }
 
-// IssuerOfLogin returns the issuer of a login. If several issuers share the place, it is the only one that the
-// subject token may be for, or the one that has the place as its url. A password does not name an issuer.
+// IssuerOfLogin returns the issuer of a login. If several issuers share the place, it returns the one that the
+// subject token may be for, if exactly one fits, and otherwise the one that has the place as its url. A password
+// does not name an issuer.
 func (s *Service) IssuerOfLogin(place registry.Place, subjectToken string) (*registry.Issuer, error) {
 	if sole := place.Sole(); sole != nil {
 		return sole, nil
@@ -81,8 +82,8 @@ func (s *Service) IssuerOfLogin(place registry.Place, subjectToken string) (*reg
 		"Several issuers share this URL, and the request does not name one of them: sign in at the token endpoint below the issuer's own url.")
 }
 
-// admits reports whether a subject token may be for the issuer: an id_token of one of its providers, for an
-// audience of that provider, or a ServiceAccount token with the issuer as an audience.
+// admits reports whether a subject token may be for the issuer: an id_token for an audience of one of its
+// providers, or a ServiceAccount token with the issuer as an audience.
 func admits(issuer *registry.Issuer, from string, audiences []string) bool {
 	provided := false
 	for i := range issuer.Login.Providers {
@@ -102,9 +103,9 @@ func forProvider(provider *v1alpha1.OIDCProvider, audiences []string) bool {
 	return slices.ContainsFunc(audiences, func(audience string) bool { return slices.Contains(provider.Audiences, audience) })
 }
 
-// IssuerOfQuestion returns the issuer of an introspection by a caller with a bearer token. It is the issuer that
-// is the audience of the bearer token; for a token of another issuer the answer is only that it is not active (RFC
-// 7662 §2.2).
+// IssuerOfQuestion returns the issuer of an introspection by a caller with a bearer token: the one that is the
+// audience of the bearer token. For a token of another issuer the answer is only that it is not active (RFC 7662
+// §2.2).
 func (s *Service) IssuerOfQuestion(ctx context.Context, place registry.Place, compact, bearer, endpoint string) (*registry.Issuer, error) {
 	issuer, err := s.IssuerOf(ctx, place, compact, endpoint)
 	var elsewhere *oauth.Error

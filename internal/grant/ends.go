@@ -46,7 +46,7 @@ func (e *exchange) setEnds(answer *oauth.TokenAnswer, refresh *token.Claims, now
 	}
 }
 
-// authorizationEnd returns when a refresh key ends, whichever token is used; zero if no end is set. A session also
+// authorizationEnd returns when a refresh key ends, with any of its tokens; zero if no end is set. A session also
 // ends when the issuer's sessionLifetime is reached.
 func (e *exchange) authorizationEnd() (end time.Time) {
 	if at := e.key.Spec.ExpiresAt; at != nil {

@@ -12,9 +12,9 @@ import (
 )
 
 // Introspect returns whether a token is active (RFC 7662). A refresh token is active only if hint says that the
-// token is one: a resource server that asks about a presented token must never accept a refresh token. allowed is
-// called with the namespace of the token's refresh key. A caller without the right to ask gets only the answer for
-// an inactive token (§2.2).
+// token is one. A resource server asks about presented tokens without it, and must never accept a refresh token.
+// allowed is called with the namespace of the token's refresh key. A caller without the right to ask gets only the
+// answer for an inactive token (§2.2).
 func (s *Service) Introspect(
 	ctx context.Context, issuer *registry.Issuer, compact, hint string, allowed func(ctx context.Context, namespace string) error, outcome *Outcome,
 ) (*oauth.IntrospectionAnswer, error) {

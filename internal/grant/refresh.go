@@ -183,7 +183,7 @@ func (e *exchange) accessLifetime() time.Duration {
 	return e.issuer.AccessLifetime
 }
 
-// end returns when the refresh token or its refresh key ends, whichever is first.
+// end returns the earlier of the ends of the refresh token and of its refresh key.
 func (e *exchange) end() time.Time {
 	if at := e.key.Spec.ExpiresAt; at != nil && at.Time.Before(e.claims.ExpiresAt) {
 		// Tokens end at whole seconds, and expires_in must not be 0 before the end.

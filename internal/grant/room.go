@@ -27,7 +27,7 @@ func (s *Service) checkLimits(issuer *registry.Issuer, who *signedIn) error {
 	return nil
 }
 
-// makeRoom ends the subject's sessions above the limit, beside the new one: first those that have ended, then the
+// makeRoom ends the subject's sessions above the limit, but not the new one: first those that have ended, then the
 // least recently used ones. Each login lists the sessions after it created its own, so concurrent logins leave no
 // more than the limit. They do not end each other: all use the same order, and the last ones remain.
 func (s *Service) makeRoom(ctx context.Context, issuer *registry.Issuer, begun *v1alpha1.JWTRefreshKey) error {

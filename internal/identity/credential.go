@@ -5,9 +5,9 @@ import "strings"
 // bearerScheme is the scheme of RFC 6750 §2.1.
 const bearerScheme = "Bearer"
 
-// WellFormed reports whether a text can be a token: one or more characters of token68 (RFC 9110 §11.2, b64token in
-// RFC 6750 §2.1), with = only at the end, and at most longestToken bytes. Every token that is sent to a
-// TokenReview or to a verifier must be well-formed: kube-apiserver reads only the text before a space, and reads
+// WellFormed reports whether a text can be a token of at most longestToken bytes: one or more characters of
+// token68 (RFC 9110 §11.2, b64token in RFC 6750 §2.1), with = only at the end. Every token that is sent to a
+// TokenReview or to a verifier must be well-formed. kube-apiserver reads only the text before a space, and reads
 // an empty token as an anonymous request.
 func WellFormed(token string) bool {
 	body := strings.TrimRight(token, "=")

@@ -13,9 +13,9 @@ type TokenAnswer struct {
 	// RefreshTokenExpiresIn is the longest time until the refresh token ends, in seconds, under the name that
 	// GitHub and others use.
 	RefreshTokenExpiresIn int64 `json:"refresh_token_expires_in,omitempty"`
-	// RefreshTokenTimeout and AuthorizationExpiresIn are defined in draft-ietf-oauth-refresh-token-expiration
-	// §6.1, in seconds: how long the refresh token remains usable without a use, and when the client's whole
-	// authorization ends, regardless of use. 0 if there is no such end.
+	// RefreshTokenTimeout is how long the refresh token remains usable without a use, in seconds.
+	// AuthorizationExpiresIn is when the client's whole authorization ends, regardless of use. Both are of
+	// draft-ietf-oauth-refresh-token-expiration §6.1, and 0 if there is no such end.
 	RefreshTokenTimeout    int64 `json:"refresh_token_timeout,omitempty"`
 	AuthorizationExpiresIn int64 `json:"authorization_expires_in,omitempty"`
 	// DPoPNonce is sent as the DPoP-Nonce header (RFC 9449 §8.2); empty for none.

@@ -41,8 +41,8 @@ type watched struct {
 	options []client.ListOption
 }
 
-// source lists and watches the kind. It asks storage for its version before it lists: a version that is read later
-// may be newer than the list, and a kind without changes would not be proven before the end of the first watch.
+// source lists and watches the kind. It asks storage for its version before it lists. A version that is read later
+// may be newer than the list; a kind without changes would then not be proven before the end of the first watch.
 func (w *watched) source(reader client.WithWatch, monotonic clock.PassiveClock) cache.ListerWatcher {
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, raw metav1.ListOptions) (runtime.Object, error) {

@@ -10,8 +10,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// Clients returns a client of the API server without a client-side rate limit: the API server limits its clients
-// by priority and fairness, and requests that unauthenticated clients can cause have their own limits.
+// Clients returns a client of the API server without a client-side rate limit. The API server limits its clients
+// by priority and fairness. Requests that unauthenticated clients can cause have their own limits.
 func Clients(config *rest.Config) (kubernetes.Interface, error) {
 	config = rest.CopyConfig(config)
 	config.QPS = -1
