@@ -53,7 +53,7 @@ func TestViewRemembers(t *testing.T) {
 	}{
 		{"nothing", []step{relist("5")}, ""},
 		{"listed", []step{relist("5", keyAt("4", "a"))}, "4"},
-		{"the watch goes on", []step{relist("5", keyAt("4", "a")), update("9", "a")}, "9"},
+		{"the watch continues", []step{relist("5", keyAt("4", "a")), update("9", "a")}, "9"},
 		{"numbers, not texts, are compared", []step{relist("9", keyAt("9", "a")), update("10", "a")}, "10"},
 		{"read ahead of the watch", []step{relist("5", keyAt("4", "a")), remember("7", "a")}, "7"},
 		{"an older event follows", []step{relist("5", keyAt("4", "a")), remember("7", "a"), update("6", "a")}, "7"},

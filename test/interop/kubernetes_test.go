@@ -135,7 +135,7 @@ func TestKubernetes(t *testing.T) {
 		})
 	}
 
-	t.Run("RBAC knows the user and its groups", func(t *testing.T) {
+	t.Run("RBAC applies to the user and its groups", func(t *testing.T) {
 		h := *h
 		h.t, h.WithT = t, gomega.NewWithT(t)
 		list := []string{"get", "jwtrefreshkeys.jwt.refreshkeys.dev", "--namespace=" + h.name, "--output=name"}

@@ -103,7 +103,7 @@ func TestBoundToAServiceAccount(t *testing.T) {
 		{"its own, for another audience", h.accountToken("orders", "https://elsewhere.example.com"), refused, refused},
 		{"its own, for the token endpoint", h.accountToken("orders", h.url()+"/token"), refused, refused},
 		{"its own, for the API server", h.accountToken("orders"), refused, refused},
-		{"of a ServiceAccount that is gone", removed, refused, refused},
+		{"of a deleted ServiceAccount", removed, refused, refused},
 		{"its payload changed", part(own, 1, func(string) string { return b64(`{"sub":"system:serviceaccount:shop:orders"}`) }), refused, refused},
 		{"nonsense", "nonsense", refused, refused},
 		{"the refresh token itself", bound, refused, refused},
@@ -184,7 +184,7 @@ func TestReviewsOfAssertions(t *testing.T) {
 	h.Eventually(func() string {
 		clock.SetTime(clock.Now().Add(reviewed))
 		return h.refresh(r, bound, asserting(assertion)...).outcome()
-	}, patience, pollEvery).Should(gomega.Equal("401 invalid_client"), "the ServiceAccount is gone")
+	}, patience, pollEvery).Should(gomega.Equal("401 invalid_client"), "the ServiceAccount is deleted")
 }
 
 // TestAThiefOfAOneTimeToken checks that a thief without the assertion neither uses the token nor ends its line.

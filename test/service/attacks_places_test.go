@@ -50,7 +50,7 @@ func (s *attackHarness) badPlaces() []attack {
 		// RFC 6749 §2.3.1: URLs are logged.
 		{"credentials in the query", request{method: "POST", target: s.at("/token") + query}, malformed, nil},
 		{"credentials in the query and the body", to(s.at("/token") + query), malformed, nil},
-		{"a query of no sense", to(s.at("/token?" + needle)), malformed, nil},
+		{"a malformed query", to(s.at("/token?" + needle)), malformed, nil},
 		{"an empty query", to(s.at("/token?")), malformed, nil},
 		{"a token to revoke in the query", request{method: "POST", target: s.at("/revoke?token=" + s.good)}, malformed, nil},
 		{"an escaped letter", to(s.at("/%74oken")), nowhere, nil},

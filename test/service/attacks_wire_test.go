@@ -118,7 +118,7 @@ func (s *attackHarness) badMessages() []message {
 		{"two hosts", head + "Host: " + needle + "\r\n" + sized(len(body)) + last + body, "400, closed"},
 		{"no host", line + sized(len(body)) + last + body, "400, closed"},
 		{"a host with a path", line + "Host: a/b\r\n" + sized(len(body)) + last + body, "400, closed"},
-		{"a header that goes on in the next line", head + " x: y\r\n" + sized(len(body)) + last + body, "400, closed"},
+		{"a header that continues in the next line", head + " x: y\r\n" + sized(len(body)) + last + body, "400, closed"},
 		{"a header without a colon", head + needle + "\r\n" + last, "400, closed"},
 		{"a NUL in a header", head + "X: a\x00b\r\n" + last, "400, closed"},
 		{"headers of 64 kB", head + "X: " + strings.Repeat("x", 64<<10) + "\r\n" + last, "431, closed"},
@@ -165,7 +165,7 @@ func (s *attackHarness) checkWire(t *testing.T, got *answer, sent string, last b
 		return
 	}
 	if got.status < 400 || !last {
-		t.Errorf("%d of net/http's own, and the connection goes on", got.status)
+		t.Errorf("net/http answers %d, and the connection stays open", got.status)
 	}
 	for _, piece := range pieces(got.raw) {
 		if strings.Contains(sent, piece) {

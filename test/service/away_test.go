@@ -123,7 +123,7 @@ func TestAPIServerAway(t *testing.T) {
 			h.Eventually(func() string { return h.refresh(r, held).outcome() }, patience, pollEvery).Should(gomega.Equal("200"))
 
 			c.fail(line)
-			h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("200"), "known keys are exchanged for a while")
+			h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("200"), "known keys are exchanged within maxStaleness")
 			if !c.writes {
 				for what, a := range map[string]*answer{
 					"a one-time exchange": h.refresh(r, once), "a revocation": h.post(r, "/revoke", map[string][]string{"token": {held}}),

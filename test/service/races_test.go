@@ -105,7 +105,7 @@ func (h *harness) revokeWhileInUse(key *v1alpha1.JWTRefreshKey, one, two *replic
 	}
 	h.Expect(h.post(one, "/revoke", map[string][]string{"token": {held}}).outcome()).To(gomega.Equal("200"))
 	revoked := time.Now()
-	h.Expect(h.refresh(one, held).outcome()).To(gomega.Equal("400 invalid_grant"), "the replica that answered 200 goes on")
+	h.Expect(h.refresh(one, held).outcome()).To(gomega.Equal("400 invalid_grant"), "the replica that answered 200 still exchanges the token")
 	h.Eventually(func() string { return h.refresh(two, held).outcome() }, patience, time.Millisecond).Should(gomega.Equal("400 invalid_grant"))
 	delay := time.Since(revoked)
 	group.Wait()

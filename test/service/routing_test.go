@@ -218,7 +218,7 @@ func TestLoginsAtASharedEndpoint(t *testing.T) {
 		h.Expect(got.outcome()).To(gomega.Equal("200"), "%s: %s", issuer.Spec.URL, got.text("error_description"))
 		h.Expect(h.says(got.text("access_token"))).To(gomega.HaveKeyWithValue("iss", issuer.Spec.URL))
 		next := h.at(r, http.MethodPost, h.shared()+"/token", refreshForm(got.text("refresh_token")))
-		h.Expect(next.outcome()).To(gomega.Equal("200"), "the session goes on there")
+		h.Expect(next.outcome()).To(gomega.Equal("200"), "the session continues there")
 	}
 	for name, audiences := range map[string][]string{
 		"for two of them": {issuers[0].Spec.URL, issuers[1].Spec.URL}, "for none of them": {"https://elsewhere.example.com"},
