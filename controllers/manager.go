@@ -54,8 +54,8 @@ type Options struct {
 	RestartDelay time.Duration
 	// Clock is the clock that decisions depend on. Default: the system clock.
 	Clock clock.PassiveClock
-	// Ticker measures intervals: of checks of objects that are not watched, and of retries. Default: the system clock.
-	Ticker clock.WithTicker
+	// Monotonic measures intervals: of checks of objects that are not watched, and of retries. Default: the system clock.
+	Monotonic clock.WithTicker
 	// NewID returns a new token identifier (jti). Default: UUIDs of version 7 (RFC 9562 §5.7).
 	NewID func() string
 	// GenerateKey generates signing keys. Default: keyring.Generate.
@@ -85,8 +85,8 @@ func (o *Options) setDefaults() {
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
 	}
-	if o.Ticker == nil {
-		o.Ticker = clock.RealClock{}
+	if o.Monotonic == nil {
+		o.Monotonic = clock.RealClock{}
 	}
 	if o.NewID == nil {
 		o.NewID = func() string { return uuid.Must(uuid.NewV7()).String() } //nolint:forbidigo // the default that tests replace
@@ -143,8 +143,8 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	}
 	issuerKeys := &IssuerReconciler{
 		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Events: mgr.GetEventRecorder("refreshkeys"),
-		own:     newOwnWrites(mgr.GetClient(), o.Ticker, func() client.Object { return &v1alpha1.JWTIssuer{} }),
-		altered: newAlterations(o.Ticker), failures: newFailures(o.Ticker),
+		own:     newOwnWrites(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTIssuer{} }),
+		altered: newAlterations(o.Monotonic), failures: newFailures(o.Monotonic),
 		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace, trust: certificates.Found, trustChanged: certificates.findingChanged,
 	}
 	if err := issuerKeys.SetupWithManager(mgr, o); err != nil {
@@ -199,8 +199,8 @@ func newCertificateReconciler(mgr ctrl.Manager, o *Options) *CertificateReconcil
 func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *CertificateReconciler, o *Options) *RefreshKeyReconciler {
 	return &RefreshKeyReconciler{
 		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Events: mgr.GetEventRecorder("refreshkeys"),
-		own:     newOwnWrites(mgr.GetClient(), o.Ticker, func() client.Object { return &v1alpha1.JWTRefreshKey{} }),
-		altered: newAlterations(o.Ticker), failures: newFailures(o.Ticker), restarts: o.Restarts,
+		own:     newOwnWrites(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTRefreshKey{} }),
+		altered: newAlterations(o.Monotonic), failures: newFailures(o.Monotonic), restarts: o.Restarts,
 		Clock: o.Clock, NewID: o.NewID, trusted: certificates.Trusted, trustChanged: certificates.changed,
 		issuers: newIssuers(mgr.GetClient(), boundedReader{mgr.GetAPIReader()}, o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
 	}

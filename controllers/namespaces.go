@@ -40,7 +40,7 @@ type namespaces struct {
 
 // watchedNamespaces asks the API server which of the namespaces this manager may watch.
 func watchedNamespaces(config *rest.Config, o *Options) (*namespaces, error) {
-	n := &namespaces{ticker: o.Ticker, everywhere: len(o.Namespaces) == 0}
+	n := &namespaces{ticker: o.Monotonic, everywhere: len(o.Namespaces) == 0}
 	if n.everywhere {
 		return n, nil
 	}

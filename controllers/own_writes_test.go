@@ -90,10 +90,10 @@ func TestOwnWrites(t *testing.T) {
 		}, want: waits},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			pulse := clocktesting.NewFakePassiveClock(time.Now())
-			w := newOwnWrites(cacheOf(t, tt.cached...), pulse, func() client.Object { return &v1alpha1.JWTRefreshKey{} })
+			monotonic := clocktesting.NewFakePassiveClock(time.Now())
+			w := newOwnWrites(cacheOf(t, tt.cached...), monotonic, func() client.Object { return &v1alpha1.JWTRefreshKey{} })
 			tt.wrote(w)
-			pulse.SetTime(pulse.Now().Add(tt.after))
+			monotonic.SetTime(monotonic.Now().Add(tt.after))
 			wait, live, err := w.behind(t.Context(), key)
 			if err != nil {
 				t.Fatal(err)
@@ -135,15 +135,15 @@ func TestAlterations(t *testing.T) {
 		{name: "it is stored as written by now", secret: secretAt("20"), wanted: wanted, forget: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			pulse := clocktesting.NewFakePassiveClock(time.Now())
-			a := newAlterations(pulse)
+			monotonic := clocktesting.NewFakePassiveClock(time.Now())
+			a := newAlterations(monotonic)
 			if !a.note(key, secretAt("19"), wanted.fingerprint(), secretWritten{}) || a.note(key, secretAt("20"), wanted.fingerprint(), secretWritten{}) {
 				t.Error("only the first of two alterations is the first")
 			}
 			if tt.forget {
 				a.forget(key)
 			}
-			pulse.SetTime(pulse.Now().Add(tt.after))
+			monotonic.SetTime(monotonic.Now().Add(tt.after))
 			if got := a.isKept(key, tt.secret, tt.wanted.fingerprint); got != tt.want {
 				t.Errorf("the Secret is not written: %v, want %v", got, tt.want)
 			}

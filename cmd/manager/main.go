@@ -1,5 +1,5 @@
-// Command manager is the operator: it issues refresh tokens for JWTRefreshKeys into
-// Secrets, and keeps the signing keys of JWTIssuers.
+// Command manager is the operator: it issues the refresh tokens of JWTRefreshKeys into Secrets, and manages the
+// signing keys of JWTIssuers.
 package main
 
 import (
@@ -40,25 +40,25 @@ func parseFlags(args []string) (*flags, error) {
 	f := &flags{}
 	set := pflag.NewFlagSet("manager", pflag.ContinueOnError)
 	set.StringVar(&f.kubeconfig, "kubeconfig", "", start.KubeconfigUsage)
-	set.StringVar(&f.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the operator's own namespace, where the signing keys are; default: $POD_NAMESPACE")
+	set.StringVar(&f.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the operator's own namespace, which holds the signing keys; default: $POD_NAMESPACE")
 	set.StringSliceVar(&f.options.Namespaces, "namespaces", nil, start.NamespacesUsage)
-	set.StringVar(&f.metricsAddress, "metrics-bind-address", ":8443", "where metrics are served; 0 for not at all")
-	set.BoolVar(&f.metricsSecure, "metrics-secure", true, "serve metrics over TLS, to callers that the API server authorises")
-	set.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served")
-	set.BoolVar(&f.keyMetrics, "key-metrics", true, "have metrics of each key; with false keys are only counted, which is lighter where there are tens of thousands")
-	set.BoolVar(&f.leaderElect, "leader-elect", true, "let one of several managers work at a time")
-	set.IntVar(&f.options.Workers, "workers", 0, "how many keys are worked on at once; default 16")
-	set.StringVar(&f.options.TLSSecret, "tls-secret", "refreshkeys-tokenserver-tls", "the Secret, in --namespace, with the token service's certificate; made and renewed where there is none")
-	set.StringSliceVar(&f.options.TLSNames, "tls-names", nil, "DNS names and IP addresses that the certificate is for, beside the hosts of all issuers")
-	set.Float64Var(&f.options.ReissuePerSecond, "reissue-per-second", 0, "how fast tokens are issued again after a signing key was withdrawn; default 50")
-	set.BoolVar(&f.options.FastPropagation, "fast-propagation", false, "have the pods that mount a Secret read a new token within seconds; needs the rights of config/fast-propagation")
-	set.BoolVar(&f.options.Restarts, "restarts", false, "restart the workloads that spec.rolloutRestart names after a rotation; needs the rights of config/restarts")
-	set.Int8VarP(&f.verbosity, "verbosity", "v", 0, "how much is logged: 0 for what matters, 1 for each decision, 2 for debugging")
+	set.StringVar(&f.metricsAddress, "metrics-bind-address", ":8443", "the address that serves metrics; 0 to serve none")
+	set.BoolVar(&f.metricsSecure, "metrics-secure", true, "serve metrics over TLS, only to callers that the API server authorises")
+	set.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "the address that serves /healthz and /readyz")
+	set.BoolVar(&f.keyMetrics, "key-metrics", true, "export metrics of each refresh key; false exports counts only, for clusters with tens of thousands of refresh keys")
+	set.BoolVar(&f.leaderElect, "leader-elect", true, "run one active manager at a time, by leader election")
+	set.IntVar(&f.options.Workers, "workers", 0, "the number of refresh keys that are reconciled at the same time; default 16")
+	set.StringVar(&f.options.TLSSecret, "tls-secret", "refreshkeys-tokenserver-tls", "the Secret, in --namespace, with the token service's serving certificate; the operator makes and renews it unless you provide it")
+	set.StringSliceVar(&f.options.TLSNames, "tls-names", nil, "DNS names and IP addresses of the serving certificate, in addition to the hosts of all issuers")
+	set.Float64Var(&f.options.ReissuePerSecond, "reissue-per-second", 0, "the number of tokens a second that are issued again after a signing key is withdrawn; default 50")
+	set.BoolVar(&f.options.FastPropagation, "fast-propagation", false, "make the pods that mount a Secret read a new token within seconds; requires the rights of config/fast-propagation")
+	set.BoolVar(&f.options.Restarts, "restarts", false, "restart the workloads that spec.rolloutRestart names after a rotation; requires the rights of config/restarts")
+	set.Int8VarP(&f.verbosity, "verbosity", "v", 0, "log verbosity: 0 for changes and errors, 1 for each decision, 2 for debugging")
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}
 	if f.namespace == "" {
-		return nil, errors.New("say the operator's own namespace with --namespace or $POD_NAMESPACE")
+		return nil, errors.New("--namespace or $POD_NAMESPACE is required")
 	}
 	f.options.Namespace = f.namespace
 	f.options.WithoutKeyMetrics = !f.keyMetrics

@@ -16,20 +16,20 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/uninstall"
 )
 
-// uninstallCommand is the word after which the manager removes all that was issued, and ends.
+// uninstallCommand is the argument with which the manager removes everything that was issued, and ends.
 const uninstallCommand = "uninstall"
 
-// runUninstall is what the chart runs before a release goes whose tokens are not to stay.
+// runUninstall removes everything that was issued. The chart runs it at an uninstallation unless uninstall.keepTokens is set.
 func runUninstall(args []string, report io.Writer) error {
 	removal := uninstall.Removal{Report: report}
 	var kubeconfig string
 	var timeout time.Duration
 	set := pflag.NewFlagSet("manager "+uninstallCommand, pflag.ContinueOnError)
 	set.StringVar(&kubeconfig, "kubeconfig", "", start.KubeconfigUsage)
-	set.StringVar(&removal.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the operator's own namespace, where the signing keys are; default: $POD_NAMESPACE")
+	set.StringVar(&removal.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the operator's own namespace, which holds the signing keys; default: $POD_NAMESPACE")
 	set.StringSliceVar(&removal.Namespaces, "namespaces", nil, start.NamespacesUsage)
-	set.BoolVar(&removal.CRDs, "remove-crds", false, "remove the CRDs as well")
-	set.DurationVar(&timeout, "timeout", 5*time.Minute, "how long it may take")
+	set.BoolVar(&removal.CRDs, "remove-crds", false, "also remove the CRDs")
+	set.DurationVar(&timeout, "timeout", 5*time.Minute, "the maximum duration of the uninstallation")
 	err := set.Parse(args)
 	if errors.Is(err, pflag.ErrHelp) {
 		return nil
@@ -38,7 +38,7 @@ func runUninstall(args []string, report io.Writer) error {
 		return err
 	}
 	if removal.Namespace == "" {
-		return errors.New("say the operator's own namespace with --namespace or $POD_NAMESPACE")
+		return errors.New("--namespace or $POD_NAMESPACE is required")
 	}
 	if err := start.CheckNamespaces(removal.Namespaces); err != nil {
 		return err
@@ -54,7 +54,7 @@ func runUninstall(args []string, report io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctrl.SetupSignalHandler(), timeout)
 	defer cancel()
 	if err := removal.Run(ctx); err != nil {
-		return fmt.Errorf("not all is removed, and it can be begun again: %w", err)
+		return fmt.Errorf("some objects remain; run the command again: %w", err)
 	}
 	return nil
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/pflag"
 
-	// The image holds nothing but the binary: where the system has no authorities, the providers
-	// that people sign in at are verified by these. A private one is told by `login.oidc.caBundle`.
+	// The image has no certificate authorities, so these verify OpenID Connect providers. `login.oidc.caBundle`
+	// names a private authority.
 	_ "golang.org/x/crypto/x509roots/fallback"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
@@ -39,9 +39,8 @@ func main() {
 	}
 }
 
-// gcPercent is how much garbage may be made before it is collected, as a share of what is
-// live. Go's own 100 saves memory, of which a key takes about a kilobyte here; each
-// collection looks at all keys, and an exchange makes nothing but garbage. GOGC overrules it.
+// gcPercent is the default of GOGC. Go's default of 100 saves memory, of which a refresh key uses about a kilobyte
+// here. But each collection scans all refresh keys, and an exchange allocates only short-lived objects.
 const gcPercent = 300
 
 type flags struct {
@@ -60,31 +59,31 @@ func parseFlags(args []string) (*flags, error) {
 	f := &flags{}
 	set := pflag.NewFlagSet("tokenserver", pflag.ContinueOnError)
 	set.StringVar(&f.kubeconfig, "kubeconfig", "", start.KubeconfigUsage)
-	set.StringVar(&f.registry.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the operator's own namespace, where the signing keys are; default: $POD_NAMESPACE")
+	set.StringVar(&f.registry.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the operator's own namespace, which holds the signing keys; default: $POD_NAMESPACE")
 	set.StringSliceVar(&f.registry.Namespaces, "namespaces", nil, start.NamespacesUsage)
-	set.StringVar(&f.address, "bind-address", ":8443", "where the endpoints are served, over TLS")
-	set.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "where /healthz, /readyz and /metrics are served")
-	set.StringVar(&f.tlsSecret, "tls-secret", "refreshkeys-tokenserver-tls", "the Secret, in --namespace, with tls.crt and tls.key; it is read again when it changes")
-	set.DurationVar(&f.registry.MaxStaleness, "max-staleness", 10*time.Minute, "for how long tokens are exchanged when it cannot be proven that what is known is up to date; at least 2m")
-	set.Float64Var(&f.registry.LiveReads, "live-reads-per-second", 100, "how many keys a second are looked up at the API server before a token is refused; beyond it: 503")
-	set.BoolVar(&f.recordAddress, "record-ip-address", false, "put the address that a client came from into status.deviceInfo")
-	set.StringVar(&f.auditLog, "audit-log", "", "where a JSON line is written for each exchange, login and revocation: a file, which is appended to, or - for stdout; when empty: nowhere")
-	set.DurationVar(&f.shutdownDelay, "shutdown-delay", 5*time.Second, "for how long requests are answered on after the order to end, while /readyz has load balancers take the replica out")
-	set.Int8VarP(&f.verbosity, "verbosity", "v", 0, "how much is logged: 0 for one line a request, 2 for debugging")
+	set.StringVar(&f.address, "bind-address", ":8443", "the address that serves the endpoints, over TLS")
+	set.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "the address that serves /healthz, /readyz and /metrics")
+	set.StringVar(&f.tlsSecret, "tls-secret", "refreshkeys-tokenserver-tls", "the Secret, in --namespace, with tls.crt and tls.key; changes apply without a restart")
+	set.DurationVar(&f.registry.MaxStaleness, "max-staleness", 10*time.Minute, "the maximum age of a view of the cluster that tokens are exchanged from; at least 2m")
+	set.Float64Var(&f.registry.LiveReads, "live-reads-per-second", 100, "the number of refresh keys a second that are read from the API server before a token is refused; above it, clients get 503")
+	set.BoolVar(&f.recordAddress, "record-ip-address", false, "record the client's IP address in status.deviceInfo")
+	set.StringVar(&f.auditLog, "audit-log", "", "the file that a JSON line is appended to for each exchange, login and revocation, or - for stdout; when empty: no audit log")
+	set.DurationVar(&f.shutdownDelay, "shutdown-delay", 5*time.Second, "how long requests are served after SIGTERM while /readyz fails, so that load balancers remove the replica")
+	set.Int8VarP(&f.verbosity, "verbosity", "v", 0, "log verbosity: 0 for one line a request, 2 for debugging")
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}
 	if f.registry.Namespace == "" {
-		return nil, errors.New("say the operator's own namespace with --namespace or $POD_NAMESPACE")
+		return nil, errors.New("--namespace or $POD_NAMESPACE is required")
 	}
 	if f.registry.MaxStaleness < 2*time.Minute {
-		return nil, errors.New("--max-staleness is at least 2m: it takes up to 80s to prove that a view is fresh")
+		return nil, errors.New("--max-staleness must be at least 2m: proving that a view is fresh takes up to 80s")
 	}
 	if f.shutdownDelay < 0 {
-		return nil, errors.New("--shutdown-delay is at least 0")
+		return nil, errors.New("--shutdown-delay must be at least 0")
 	}
 	if f.registry.LiveReads < 1 {
-		return nil, errors.New("--live-reads-per-second is at least 1")
+		return nil, errors.New("--live-reads-per-second must be at least 1")
 	}
 	return f, start.CheckNamespaces(f.registry.Namespaces)
 }
@@ -97,7 +96,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	// Each line is one request: none is left out.
+	// Log lines are not sampled, since each is one request.
 	log := start.Logger(f.verbosity, false)
 	config, err := start.RestConfig(f.kubeconfig)
 	if err != nil {
@@ -109,7 +108,7 @@ func run(args []string) error {
 	return f.serve(ctrl.SetupSignalHandler(), config, log)
 }
 
-// replica is one token server of several.
+// replica is one replica of the token service.
 type replica struct {
 	cluster     *registry.Cluster
 	certificate *tokenserver.Certificate
@@ -156,8 +155,8 @@ func (f *flags) serve(ctx context.Context, config *rest.Config, log logr.Logger)
 	return r.run(ctx, f)
 }
 
-// run serves until ctx ends, and a while longer: load balancers see that the replica is about to
-// end while it answers on, and uses are written down after the last request is answered.
+// run serves until ctx ends, and then for the shutdown delay, so that load balancers remove the replica while it
+// still answers. Uses are written after the last request is answered.
 func (r *replica) run(ctx context.Context, f *flags) error {
 	health := http.NewServeMux()
 	health.HandleFunc("/healthz", tokenserver.Check(tokenserver.All()))
@@ -186,7 +185,7 @@ func (r *replica) run(ctx context.Context, f *flags) error {
 	return group.Wait()
 }
 
-// observe is what is told of each request that was answered.
+// observe returns the function that is called with every answered request.
 func (f *flags) observe(counters *tokenserver.Metrics, log logr.Logger) (func(*tokenserver.Request), error) {
 	if f.auditLog == "" {
 		return counters.Observe, nil
@@ -201,7 +200,7 @@ func (f *flags) observe(counters *tokenserver.Metrics, log logr.Logger) (func(*t
 	}
 	audit := tokenserver.NewAudit(out, clock.RealClock{}, func(err error) {
 		counters.Lost()
-		log.Error(err, "a line of the audit log is lost")
+		log.Error(err, "cannot write a line of the audit log")
 	})
 	return func(r *tokenserver.Request) {
 		counters.Observe(r)

@@ -10,8 +10,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// TestHolds: what the token asks for and what its key asks for now must both be proven.
-func TestHolds(t *testing.T) {
+// TestSatisfies checks that the client must prove both the binding in the token and the current binding of its
+// refresh key.
+func TestSatisfies(t *testing.T) {
 	account := func(namespace, name string) proven {
 		return proven{account: &identity.ServiceAccount{Namespace: namespace, Name: name, UID: "u"}}
 	}
@@ -45,23 +46,22 @@ func TestHolds(t *testing.T) {
 		{name: "the key asks for another than the token", client: key, print: "t", binding: &v1alpha1.BindingSpec{JWKThumbprint: "u"}, want: oauth.InvalidDPoPProof},
 	} {
 		claims := &token.Claims{ServiceAccount: c.account, JWKThumbprint: c.print, Object: token.Object{Namespace: "shop"}}
-		err := c.client.holds(claims, c.binding)
+		err := c.client.satisfies(claims, c.binding)
 		var refusal *oauth.Error
 		if (err == nil) != (c.want == "") || (err != nil && (!errors.As(err, &refusal) || refusal.Code != c.want)) {
-			t.Errorf("%s: %v, wanted %q", c.name, err, c.want)
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 	}
 }
 
-// TestUnboundCostsNothing: of a token that is not bound, presented without credentials, nothing
-// is looked at.
+// TestUnboundCostsNothing checks that an unbound token without credentials causes no allocations.
 func TestUnboundCostsNothing(t *testing.T) {
 	s := &Service{}
 	claims := &token.Claims{Object: token.Object{Namespace: "shop"}}
 	answer := &oauth.TokenAnswer{}
 	allocations := testing.AllocsPerRun(100, func() {
 		client, err := s.prove(t.Context(), nil, &Credentials{})
-		if err = errors.Join(err, client.holds(claims, nil), s.spend(&client), s.constrain(answer, &client, nil)); err != nil {
+		if err = errors.Join(err, client.satisfies(claims, nil), s.consumeProof(&client), s.constrain(answer, &client, nil)); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -13,10 +13,10 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// IssuerOf returns the issuer of a place that a token names and that then verifies the token: the unverified `iss` only chooses
-// among the issuers of the place. It returns nil if the token names no existing issuer, which it asks the API server first. A
-// token of an issuer of another place, or of one that is not served now, is good there or later, and the client must keep it:
-// that is InvalidRequest. The endpoint is the path of the request below the url.
+// IssuerOf returns the issuer of a place that a token names in `iss`. The unverified claim only chooses among the
+// issuers of the place; the chosen one verifies the token. The result is nil if no existing issuer is named, also
+// at the API server. If the issuer is served at another place, or not served now, the error is InvalidRequest, so
+// that the client keeps its token. endpoint is the path of the request below the url.
 func (s *Service) IssuerOf(ctx context.Context, place registry.Place, compact, endpoint string) (*registry.Issuer, error) {
 	url, kid := s.claimed(compact)
 	if url == "" {
@@ -50,7 +50,7 @@ func (s *Service) issuerNamed(place registry.Place, url, kid, endpoint string) (
 	return nil, nil
 }
 
-// claimed returns the unverified claims of a token; those of a token that was verified before are remembered.
+// claimed returns the unverified issuer and kid of a token, from the cache if it was verified before.
 func (s *Service) claimed(compact string) (url, kid string) {
 	if claims, known := s.verified.Get(sha256.Sum256([]byte(compact))); known {
 		return claims.Issuer, claims.KeyID
@@ -58,8 +58,9 @@ func (s *Service) claimed(compact string) (url, kid string) {
 	return token.Claimed(compact)
 }
 
-// IssuerOfLogin returns the issuer of a login: if several issuers share the place, the only one that the subject token is for, or
-// the one whose url the place is. A password does not name an issuer.
+// IssuerOfLogin returns the issuer of a login. If several issuers share the place, it returns the one that the
+// subject token may be for, if exactly one fits, and otherwise the one that has the place as its url. A password
+// does not name an issuer.
 func (s *Service) IssuerOfLogin(place registry.Place, subjectToken string) (*registry.Issuer, error) {
 	if sole := place.Sole(); sole != nil {
 		return sole, nil
@@ -78,11 +79,11 @@ func (s *Service) IssuerOfLogin(place registry.Place, subjectToken string) (*reg
 		return owner, nil
 	}
 	return nil, oauth.Refuse(oauth.InvalidRequest,
-		"Several issuers share this URL, and the request does not say which of them is meant: sign in at the token endpoint below the issuer's own url.")
+		"Several issuers share this URL, and the request does not name one of them: sign in at the token endpoint below the issuer's own url.")
 }
 
-// admits tells whether a subject token may be one for the issuer: an id_token of one of its providers, for one of that provider's
-// audiences, or a ServiceAccount token whose audience the issuer is.
+// admits reports whether a subject token may be for the issuer: an id_token for an audience of one of its
+// providers, or a ServiceAccount token with the issuer as an audience.
 func admits(issuer *registry.Issuer, from string, audiences []string) bool {
 	provided := false
 	for i := range issuer.Login.Providers {
@@ -102,8 +103,9 @@ func forProvider(provider *v1alpha1.OIDCProvider, audiences []string) bool {
 	return slices.ContainsFunc(audiences, func(audience string) bool { return slices.Contains(provider.Audiences, audience) })
 }
 
-// IssuerOfQuestion returns the issuer of an introspection by a caller with a bearer token. The caller may ask the issuer that is
-// its audience; for a token of another issuer the answer is only that it is not active (RFC 7662 §2.2).
+// IssuerOfQuestion returns the issuer of an introspection by a caller with a bearer token: the one that is the
+// audience of the bearer token. For a token of another issuer the answer is only that it is not active (RFC 7662
+// §2.2).
 func (s *Service) IssuerOfQuestion(ctx context.Context, place registry.Place, compact, bearer, endpoint string) (*registry.Issuer, error) {
 	issuer, err := s.IssuerOf(ctx, place, compact, endpoint)
 	var elsewhere *oauth.Error

@@ -7,7 +7,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// TestAdmits: which issuer of a shared URL a subject token may be for.
+// TestAdmits checks which issuers of a shared URL a subject token may be for.
 func TestAdmits(t *testing.T) {
 	const idp, cluster, url = "https://idp.example.com", "https://kubernetes.default.svc", "https://tokens.example.com"
 	issuer := &registry.Issuer{URL: url, Login: registry.Login{Providers: []v1alpha1.OIDCProvider{
@@ -31,7 +31,7 @@ func TestAdmits(t *testing.T) {
 		{"nothing", "", nil, false},
 	} {
 		if got := admits(issuer, c.from, c.audiences); got != c.want {
-			t.Errorf("%s: %v, not %v", c.name, got, c.want)
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
 }

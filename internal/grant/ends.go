@@ -9,8 +9,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// handOut puts a refresh token into an answer, with its ends. Where the client keeps the one that it presented,
-// the answer contains that: some clients read an answer without a refresh token as the loss of theirs.
+// handOut adds a refresh token and its ends to an answer. If the client keeps its token, the answer contains that
+// token: without a refresh token in the answer, some clients discard their own.
 func (e *exchange) handOut(answer *oauth.TokenAnswer, compact string, now time.Time) error {
 	claims := e.claims
 	if compact == "" {
@@ -23,13 +23,13 @@ func (e *exchange) handOut(answer *oauth.TokenAnswer, compact string, now time.T
 		}
 	}
 	answer.RefreshToken = compact
-	e.tellEnds(answer, claims, now)
+	e.setEnds(answer, claims, now)
 	return nil
 }
 
-// tellEnds adds to an answer for how long its refresh token can be used, and when the whole authorisation of the
-// client ends. The exchange is a use, so idleTimeout counts from now.
-func (e *exchange) tellEnds(answer *oauth.TokenAnswer, refresh *token.Claims, now time.Time) {
+// setEnds adds to an answer how long its refresh token can be used, and when the client's whole authorization
+// ends. The exchange is a use, so idleTimeout counts from now.
+func (e *exchange) setEnds(answer *oauth.TokenAnswer, refresh *token.Claims, now time.Time) {
 	end, all := refresh.ExpiresAt, e.authorizationEnd()
 	if rotation := e.key.Spec.Rotation; rotation != nil && rotation.Mode == v1alpha1.RotationNever {
 		// Nothing follows this token.
@@ -46,8 +46,8 @@ func (e *exchange) tellEnds(answer *oauth.TokenAnswer, refresh *token.Claims, no
 	}
 }
 
-// authorizationEnd returns when a key ends, whichever token is used; zero if no end is set. A session also ends
-// when the issuer's limit for sessions is reached.
+// authorizationEnd returns when a refresh key ends, with any of its tokens; zero if no end is set. A session also
+// ends when the issuer's sessionLifetime is reached.
 func (e *exchange) authorizationEnd() (end time.Time) {
 	if at := e.key.Spec.ExpiresAt; at != nil {
 		end = at.Truncate(time.Second)
@@ -66,7 +66,7 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// secondsUntil returns at least 1, since clients read 0 as no end.
+// secondsUntil returns the whole seconds from now to end, at least 1, since clients read 0 as no end.
 func secondsUntil(end, now time.Time) int64 {
 	return max(int64(end.Sub(now)/time.Second), 1)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// The ends that an answer tells are the earliest of those that are known, in whole seconds from now.
+// TestEndsOfAnAnswer checks that an answer contains the earliest of the known ends, in whole seconds from now.
 func TestEndsOfAnAnswer(t *testing.T) {
 	const hour = int64(3600)
 	noon := time.Date(2026, time.May, 1, 12, 0, 0, 0, time.UTC)
@@ -20,7 +20,7 @@ func TestEndsOfAnAnswer(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		given func(*v1alpha1.JWTRefreshKey)
-		// token is the end of the token, and all that of the authorization; 0 for none.
+		// token is when the token ends, all when the authorization ends, in seconds; 0 for no end.
 		token, all int64
 	}{
 		{"a token of 10 h", func(*v1alpha1.JWTRefreshKey) {}, 10 * hour, 0},
@@ -38,7 +38,7 @@ func TestEndsOfAnAnswer(t *testing.T) {
 		{"a token that nothing follows", func(k *v1alpha1.JWTRefreshKey) {
 			k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationNever}
 		}, 10 * hour, 10 * hour},
-		{"a session, whose issuer ends it in 6 h", func(k *v1alpha1.JWTRefreshKey) {
+		{"a session that reaches sessionLifetime in 6 h", func(k *v1alpha1.JWTRefreshKey) {
 			k.Status.Session = &v1alpha1.SessionStatus{StartedAt: *in(-time.Hour)}
 			k.Spec.ExpiresAt = in(30 * time.Hour)
 		}, 6 * hour, 6 * hour},
@@ -54,7 +54,7 @@ func TestEndsOfAnAnswer(t *testing.T) {
 		e := &exchange{key: key, issuer: &registry.Issuer{}}
 		e.issuer.Login.SessionLifetime = 7 * time.Hour
 		var answer oauth.TokenAnswer
-		e.tellEnds(&answer, &token.Claims{JTI: "presented", ExpiresAt: noon.Add(10 * time.Hour)}, noon)
+		e.setEnds(&answer, &token.Claims{JTI: "presented", ExpiresAt: noon.Add(10 * time.Hour)}, noon)
 		if answer.RefreshTokenExpiresIn != c.token || answer.RefreshTokenTimeout != c.token || answer.AuthorizationExpiresIn != c.all {
 			t.Errorf("%s: refresh_token_expires_in %d, refresh_token_timeout %d, authorization_expires_in %d; want %d, %d and %d",
 				c.name, answer.RefreshTokenExpiresIn, answer.RefreshTokenTimeout, answer.AuthorizationExpiresIn, c.token, c.token, c.all)

@@ -11,11 +11,10 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// Introspect says whether a token is active (RFC 7662). A refresh token is only where the
-// caller says that it means one: a resource server that asks about what it was presented
-// with must never be told that a refresh token is good. allowed is asked for the namespace of
-// the token's key; a caller that may not ask about it gets the answer for a token that is not
-// active, and nothing else (§2.2).
+// Introspect returns whether a token is active (RFC 7662). A refresh token is active only if hint says that the
+// token is one. A resource server asks about presented tokens without it, and must never accept a refresh token.
+// allowed is called with the namespace of the token's refresh key. A caller without the right to ask gets only the
+// answer for an inactive token (§2.2).
 func (s *Service) Introspect(
 	ctx context.Context, issuer *registry.Issuer, compact, hint string, allowed func(ctx context.Context, namespace string) error, outcome *Outcome,
 ) (*oauth.IntrospectionAnswer, error) {
@@ -34,7 +33,7 @@ func (s *Service) Introspect(
 		return nil, err
 	}
 	if err != nil {
-		return &oauth.IntrospectionAnswer{}, nil //nolint:nilerr // that it is not good is the answer
+		return &oauth.IntrospectionAnswer{}, nil //nolint:nilerr // the answer is that the token is inactive
 	}
 	outcome.of(claims)
 	if err := allowed(ctx, claims.Object.Namespace); err != nil {
@@ -61,8 +60,8 @@ func (s *Service) Introspect(
 	return answer, nil
 }
 
-// withhold answers a caller that may not ask about the token as if the token were not active, and
-// notes the refusal for the logs. Any other error is returned.
+// withhold answers a caller without the right to ask as for an inactive token, and records the refusal in outcome
+// for the logs. It returns any other error.
 func withhold(err error, outcome *Outcome) (*oauth.IntrospectionAnswer, error) {
 	var refusal *oauth.Error
 	if !errors.As(err, &refusal) || refusal.Code != oauth.InsufficientScope {
@@ -72,18 +71,19 @@ func withhold(err error, outcome *Outcome) (*oauth.IntrospectionAnswer, error) {
 	return &oauth.IntrospectionAnswer{}, nil
 }
 
-// active tells whether a token is good now. A refresh token is while its key stands for it: a one-time token that
-// was used is not, once its retryGrace is over. An access token is while its key stands for the refresh token that
-// it was issued from, or has superseded that in the ordinary way.
+// active reports whether a token is active now. A refresh token is active while its refresh key accepts it; a used
+// one-time token is not after its retryGrace. An access token is active while the refresh token that it was issued
+// from is accepted, or was superseded or retired by a rotation.
 func (s *Service) active(ctx context.Context, issuer *registry.Issuer, claims *token.Claims, typ token.Type) (bool, error) {
-	// The skew that verification allows for is the asker's to grant: here exp is known to be over.
+	// Verification allows for clock skew; here the token has ended at exp, and the caller may allow for skew
+	// itself.
 	if !s.clock.Now().Before(claims.ExpiresAt) {
 		return false, nil
 	}
 	if typ == token.Refresh {
 		key, standing, err := s.standing(ctx, claims)
 		if err == nil && key != nil && lifecycle.OneTime(key) {
-			return s.goodOnce(ctx, issuer, claims, key)
+			return s.oneTimeExchangeable(ctx, issuer, claims, key)
 		}
 		return standing.Accepted(), err
 	}
@@ -91,10 +91,10 @@ func (s *Service) active(ctx context.Context, issuer *registry.Issuer, claims *t
 		return key != nil && registry.Honours(key, claims.Object.UID, claims.Object.Revision, s.clock.Now())
 	}
 	key := s.registry.Key(keyName(claims))
-	if honours(key) || (key != nil && over(key, claims)) {
+	if honours(key) || (key != nil && refusedForGood(key, claims)) {
 		return honours(key), nil
 	}
-	// The replica may not know yet that the key has a new token or a later revision.
+	// The replica's view may lack a new token or a later revision.
 	key, err := s.registry.KeyLive(ctx, keyName(claims), claims.JTI)
 	return honours(key), err
 }

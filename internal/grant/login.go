@@ -13,19 +13,18 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// LoginRequest is what a session is asked for, by whatever grant.
+// LoginRequest is the part of a login that all grants share.
 type LoginRequest struct {
-	// Audiences are the APIs that the tokens are for (RFC 8693 §2.1, RFC 8707 §2): one.
+	// Audiences are the APIs that the tokens are for (RFC 8693 §2.1, RFC 8707 §2); exactly one.
 	Audiences []string
 	Scope     string
-	// Seen is the device that asks.
+	// Seen is the device that signs in.
 	Seen v1alpha1.SeenDevice
-	// Credentials are what the client proves itself with. A session is bound to the key of a DPoP
-	// proof (RFC 9449 §5).
+	// Credentials authenticate the client. A session is bound to the key of its DPoP proof (RFC 9449 §5).
 	Credentials Credentials
 }
 
-// ExchangeRequest asks for tokens on the word of another token (RFC 8693 §2.1).
+// ExchangeRequest is a login by token exchange (RFC 8693 §2.1).
 type ExchangeRequest struct {
 	LoginRequest
 	SubjectToken, SubjectTokenType string
@@ -33,21 +32,21 @@ type ExchangeRequest struct {
 	RequestedTokenType             string
 }
 
-// signedIn is who somebody has proven to be.
+// signedIn is the authenticated subject of a login.
 type signedIn struct {
 	subject string
 	method  v1alpha1.LoginMethod
-	// namespace is where the session belongs.
+	// namespace is where the session is created.
 	namespace string
 	// account is the ServiceAccount that signed in; nil for people.
 	account *identity.ServiceAccount
-	// provider is the issuer URL of the provider that says so; empty for none.
+	// provider is the issuer URL of the OpenID Connect provider; empty for none.
 	provider string
 	claims   map[string]apiextensionsv1.JSON
 }
 
-// Exchange signs somebody in who shows a token that says who he is: a ServiceAccount's, for
-// this issuer, or an id_token of a provider that the issuer names.
+// Exchange signs in a ServiceAccount with a token for this issuer, or a person with an id_token of a provider of
+// the issuer.
 func (s *Service) Exchange(ctx context.Context, issuer *registry.Issuer, request *ExchangeRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
 	if err := request.check(); err != nil {
 		return nil, err
@@ -70,9 +69,9 @@ func (s *Service) Exchange(ctx context.Context, issuer *registry.Issuer, request
 	return answer, nil
 }
 
-// errSubjectToken is of RFC 8693 §2.2.2.
+// errSubjectToken is the refusal of RFC 8693 §2.2.2.
 func errSubjectToken() *oauth.Error {
-	return oauth.Refuse(oauth.InvalidRequest, "The subject_token is not one that is accepted here.")
+	return oauth.Refuse(oauth.InvalidRequest, "The subject_token is not accepted by this issuer.")
 }
 
 func (r *ExchangeRequest) check() error {
@@ -82,20 +81,20 @@ func (r *ExchangeRequest) check() error {
 	case r.SubjectTokenType == "":
 		return oauth.Refuse(oauth.InvalidRequest, "subject_token_type is missing.")
 	case r.SubjectTokenType != oauth.TypeJWT && r.SubjectTokenType != oauth.TypeIDToken:
-		return oauth.Refuse(oauth.InvalidRequest, "subject_token_type is "+oauth.TypeJWT+" or "+oauth.TypeIDToken+".")
+		return oauth.Refuse(oauth.InvalidRequest, "subject_token_type must be "+oauth.TypeJWT+" or "+oauth.TypeIDToken+".")
 	case (r.ActorToken == "") != (r.ActorTokenType == ""):
-		return oauth.Refuse(oauth.InvalidRequest, "actor_token and actor_token_type go together.")
+		return oauth.Refuse(oauth.InvalidRequest, "actor_token and actor_token_type must be sent together.")
 	case r.ActorToken != "":
-		return oauth.Refuse(oauth.InvalidRequest, "Nobody acts for another here: leave actor_token out.")
+		return oauth.Refuse(oauth.InvalidRequest, "Delegation is not supported: leave actor_token out.")
 	case r.RequestedTokenType != "" && r.RequestedTokenType != oauth.TypeAccessToken:
-		return oauth.Refuse(oauth.InvalidRequest, "requested_token_type is "+oauth.TypeAccessToken+", or left out.")
+		return oauth.Refuse(oauth.InvalidRequest, "requested_token_type must be "+oauth.TypeAccessToken+" or left out.")
 	default:
 		return nil
 	}
 }
 
-// whoseToken asks whoever issued the subject token about it. The issuer that the token claims
-// for itself decides no more than who is asked.
+// whoseToken authenticates the subject token at the provider or the API server. The issuer that the token claims
+// only chooses between them.
 func (s *Service) whoseToken(ctx context.Context, issuer *registry.Issuer, request *ExchangeRequest) (*signedIn, error) {
 	claimed := identity.ClaimedIssuer(request.SubjectToken)
 	if claimed == "" || claimed == issuer.URL {
@@ -121,7 +120,7 @@ func (s *Service) whoseToken(ctx context.Context, issuer *registry.Issuer, reque
 	return &signedIn{subject: account.Username(), method: v1alpha1.LoginServiceAccount, namespace: account.Namespace, account: account}, nil
 }
 
-// PasswordRequest asks for tokens by a user name and a password (RFC 6749 §4.3.2).
+// PasswordRequest is a login by user name and password (RFC 6749 §4.3.2).
 type PasswordRequest struct {
 	LoginRequest
 	Username, Password string
@@ -129,16 +128,16 @@ type PasswordRequest struct {
 	Address string
 }
 
-// Password signs somebody in by a password. It is off where the issuer does not say otherwise:
-// RFC 9700 §2.4 advises against it.
+// Password signs in a person by a password. It is off unless the issuer enables it, since RFC 9700 §2.4 forbids
+// the grant.
 func (s *Service) Password(ctx context.Context, issuer *registry.Issuer, request *PasswordRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
 	switch {
 	case issuer.Login.Passwords == "":
-		return nil, oauth.Refuse(oauth.UnsupportedGrantType, "This issuer does not offer the grant.")
+		return nil, oauth.Refuse(oauth.UnsupportedGrantType, "This issuer does not offer the password grant.")
 	case request.Username == "" || request.Password == "":
-		return nil, oauth.Refuse(oauth.InvalidRequest, "username and password are both needed.")
+		return nil, oauth.Refuse(oauth.InvalidRequest, "username and password are both required.")
 	case len(request.Password) > identity.MaxPassword:
-		return nil, oauth.Refuse(oauth.InvalidRequest, "A password has at most 72 bytes.")
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The password must be at most 72 bytes.")
 	}
 	if err := s.registry.Fresh(); err != nil {
 		return nil, err
@@ -146,7 +145,7 @@ func (s *Service) Password(ctx context.Context, issuer *registry.Issuer, request
 	err := s.passwords.Verify(ctx, issuer.Login.Passwords, request.Username, request.Password, request.Address)
 	switch {
 	case errors.Is(err, identity.ErrTooMany):
-		return nil, oauth.TooMany("There were too many attempts for this user or from this address.")
+		return nil, oauth.TooMany("Too many attempts for this user or from this address; try again later.")
 	case errors.Is(err, identity.ErrRefused):
 		return nil, oauth.Refuse(oauth.InvalidGrant, "The user name or the password is wrong.")
 	case err != nil:
@@ -156,14 +155,14 @@ func (s *Service) Password(ctx context.Context, issuer *registry.Issuer, request
 	return s.begin(ctx, issuer, who, &request.LoginRequest, outcome)
 }
 
-// audience is the one API that a session is for.
+// audience returns the single API that a session is for.
 func (r *LoginRequest) audience() (string, error) {
 	named := slices.Compact(slices.Sorted(slices.Values(r.Audiences)))
 	switch {
 	case len(named) == 0:
 		return "", oauth.Refuse(oauth.InvalidRequest, "audience is missing: name the API that the tokens are for.")
 	case len(named) > 1:
-		return "", oauth.Refuse(oauth.InvalidTarget, "The tokens of one login are for one API.")
+		return "", oauth.Refuse(oauth.InvalidTarget, "The tokens of one login are for one API: name only one audience.")
 	default:
 		return named[0], nil
 	}

@@ -18,22 +18,21 @@ import (
 )
 
 const (
-	// nonceFor is how long a nonce is accepted (RFC 9449 §8): the time in which a captured proof can be
-	// played to a replica that has not seen it. A client needs one round trip.
+	// nonceFor is how long a nonce is accepted (RFC 9449 §8). In this time a captured proof can be replayed at a
+	// replica that has not seen it. A client needs one round trip.
 	nonceFor = 30 * time.Second
-	// noncePurpose is what the secret behind a nonce is derived for.
+	// noncePurpose is the purpose from which the secret of nonces is derived.
 	noncePurpose = "DPoP nonce"
 
 	nonceTime = 8
 	nonceMAC  = 16
-	// rememberedSecrets is for how many signing keys the derived secret is kept.
+	// rememberedSecrets is the maximum number of cached secrets, one for each signing key.
 	rememberedSecrets = 1024
 )
 
-// nonces makes and reads the nonces of DPoP: a time, in milliseconds, and a MAC over it. They
-// are remembered nowhere. The secret follows from a key of the refresh ring, which every
-// replica has, so that each takes what another gave; as long as a key is in the ring, so are
-// its nonces good, whichever key signs meanwhile.
+// nonces makes and verifies DPoP nonces: a time in milliseconds and a MAC over it. Nonces are not stored. The
+// secret is derived from a signing key of the refresh ring, which all replicas have, so each accepts the nonces of
+// the others. A nonce is valid while its signing key is in the ring, also after a rotation.
 type nonces struct {
 	clock   clock.PassiveClock
 	secrets *lru.Cache[string, []byte]
@@ -44,14 +43,13 @@ func newNonces(clock clock.PassiveClock) (*nonces, error) {
 	return &nonces{clock: clock, secrets: secrets}, err
 }
 
-// fresh is a nonce for the next proof.
+// fresh returns a nonce for the client's next proof.
 func (n *nonces) fresh(rings *keyring.Rings) (string, error) {
 	keys := refreshKeys(rings)
 	if len(keys) == 0 {
-		return "", fmt.Errorf("%w: there is no key to make a nonce with", registry.ErrUnavailable)
+		return "", fmt.Errorf("%w: the issuer has no signing key to derive a nonce from", registry.ErrUnavailable)
 	}
-	// Any would do. That which signs is known to every replica already, and one that is to follow it
-	// nearly always.
+	// Any signing key is possible. All replicas know the active one.
 	key := &keys[max(0, slices.IndexFunc(keys, func(key keyring.Key) bool { return key.State == keyring.Active }))]
 	now := binary.BigEndian.AppendUint64(nil, uint64(n.clock.Now().UnixMilli()))
 	mac, err := n.mac(key, now)
@@ -61,12 +59,12 @@ func (n *nonces) fresh(rings *keyring.Rings) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(append(now, mac...)), nil
 }
 
-// end is when a nonce of ours is over; false for one that is over, or none of ours. One that
-// seems to be of the future is of a replica whose clock is ahead.
+// end returns when a nonce ends; false if it has ended or is not one of the service's. A nonce slightly in the
+// future is from a replica with a clock that is ahead.
 func (n *nonces) end(rings *keyring.Rings, nonce string) (time.Time, bool, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(nonce)
 	if err != nil || len(raw) != nonceTime+nonceMAC {
-		return time.Time{}, false, nil //nolint:nilerr // that it is none of ours is the answer
+		return time.Time{}, false, nil //nolint:nilerr // the answer is that the nonce is foreign
 	}
 	now, made := n.clock.Now(), time.UnixMilli(int64(binary.BigEndian.Uint64(raw))) //nolint:gosec // what is too large is in the past
 	end := made.Add(nonceFor)

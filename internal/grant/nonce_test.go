@@ -25,7 +25,7 @@ func advance(t *testing.T, rings *keyring.Rings, now time.Time) *keyring.Rings {
 	return next
 }
 
-// replicaAt is the nonces of one replica, with its clock.
+// replicaAt returns the nonces of one replica and its clock.
 func replicaAt(t *testing.T, at time.Time) (*nonces, *clocktesting.FakePassiveClock) {
 	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(at)
@@ -45,7 +45,8 @@ func fresh(t *testing.T, n *nonces, rings *keyring.Rings) string {
 	return nonce
 }
 
-// TestNonceLife: 30 seconds at every replica, whatever the clock of each is.
+// TestNonceLife checks that a nonce is accepted for nonceFor at every replica, within the allowed skew of their
+// clocks.
 func TestNonceLife(t *testing.T) {
 	rings := advance(t, nil, t0)
 	one, _ := replicaAt(t, t0)
@@ -73,7 +74,7 @@ func TestNonceLife(t *testing.T) {
 	}
 }
 
-// TestNonceForged: nobody makes one, or makes one last longer, who does not have the ring.
+// TestNonceForged checks that a nonce cannot be made or extended without the signing keys.
 func TestNonceForged(t *testing.T) {
 	rings := advance(t, nil, t0)
 	n, _ := replicaAt(t, t0)
@@ -99,12 +100,12 @@ func TestNonceForged(t *testing.T) {
 		}
 	}
 	if _, err := n.fresh(keyring.GivenUp()); err == nil {
-		t.Error("a nonce was made without a key")
+		t.Error("a nonce was made without a signing key")
 	}
 }
 
-// TestNonceOutlivesRotation: whoever got one before the signing key changed need not come again
-// for another, wherever the replica that he comes to is.
+// TestNonceOutlivesRotation checks that a nonce from before a rotation of the signing keys is accepted at every
+// replica, and that one from after it is accepted by a replica with the old view.
 func TestNonceOutlivesRotation(t *testing.T) {
 	before := advance(t, nil, t0)
 	now := t0.Add(schedule.RotateAfter + time.Minute)
@@ -120,9 +121,9 @@ func TestNonceOutlivesRotation(t *testing.T) {
 		t.Fatalf("the rings did not rotate: %v", err)
 	}
 	if _, good, err := n.end(after, nonce); !good || err != nil {
-		t.Errorf("of the key before: %v, %v", good, err)
+		t.Errorf("a nonce of the previous signing key: %v, %v", good, err)
 	}
 	if _, good, err := n.end(before, fresh(t, n, after)); !good || err != nil {
-		t.Errorf("of the key after, at a replica that has not heard of the change: %v, %v", good, err)
+		t.Errorf("a nonce of the next signing key, at a replica with the old view: %v, %v", good, err)
 	}
 }

@@ -13,19 +13,19 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// claimTries is how often a claim is tried that others forestall: each time the key is read
-// again, and mostly the other was the same token's, which settles it.
+// claimTries is the maximum number of attempts to follow a token when other writers change the refresh key. Each
+// attempt reads the refresh key again; usually the other writer used the same token, which decides.
 const claimTries = 8
 
-// useOnce uses a one-time token, and returns the refresh token that goes with the answer. A successor is on
-// record before anybody gets it. Of parallel uses at this replica one decides, and all get its answer.
+// useOnce uses a one-time token and returns the refresh token of the answer. A successor is recorded before it is
+// handed out. Parallel uses at this replica share one decision and one answer.
 func (s *Service) useOnce(ctx context.Context, e *exchange) (string, error) {
 	mine := *e
 	next, err := s.claims.Do(ctx, e.claims.Object.UID+"/"+e.claims.JTI, func(ctx context.Context) (string, error) {
 		return s.claim(ctx, &mine)
 	})
-	// A revocation may have been answered while the claim of another was waited for.
-	if known := s.registry.Key(keyName(e.claims)); known != nil && over(known, e.claims) {
+	// A revocation may have been answered while this call waited for another one.
+	if known := s.registry.Key(keyName(e.claims)); known != nil && refusedForGood(known, e.claims) {
 		return "", errGrant()
 	}
 	if err == nil && next == "" {
@@ -34,9 +34,9 @@ func (s *Service) useOnce(ctx context.Context, e *exchange) (string, error) {
 	return next, err
 }
 
-// claim answers by the decision table of lifecycle.DecideOneTime. What is known of the key is good enough to follow a
-// token on, since the compare-and-swap fails where it is outdated; the table says where the key is to be read before. It
-// returns nothing where the holder keeps the token that it has.
+// claim answers by the decision table of lifecycle.DecideOneTime. The view is sufficient to follow a token, since
+// the compare-and-swap fails if it is outdated; the table says when to read the refresh key from the API server
+// first. The result is empty if the client keeps its token.
 func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
 	lost := false
 	for reads := range claimTries {
@@ -50,12 +50,12 @@ func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
 		if e.key == nil || !registry.Lives(e.key, e.claims.Object.UID, s.clock.Now()) {
 			return "", errGrant()
 		}
-		// The table is of one-time tokens only: by it a superseded token of another mode would end the line.
+		// The table covers one-time tokens only; for a superseded token of another mode it would end the line.
 		if !lifecycle.OneTime(e.key) {
-			return "", unavailable("spec.rotation.mode of the key was changed, and this replica learns of it now")
+			return "", unavailable("the replica's view of spec.rotation.mode was outdated")
 		}
-		// Before a reuse is seen in it: a thief without the proof does not end the line.
-		if err := e.proven.holds(e.claims, e.key.Spec.Binding); err != nil {
+		// This is checked before a reuse is detected, so that a thief without the proof does not end the line.
+		if err := e.proven.satisfies(e.claims, e.key.Spec.Binding); err != nil {
 			return "", err
 		}
 		answer, err := s.decideOnce(e, e.key, live)
@@ -70,12 +70,12 @@ func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
 			return next, err
 		}
 	}
-	return "", fmt.Errorf("%w: the key changes too often", registry.ErrUnavailable)
+	return "", fmt.Errorf("%w: the refresh key changes too often", registry.ErrUnavailable)
 }
 
-// readAgain reads the key of a one-time token at the API server. Where a write was lost it reads at this moment; for a
-// decision what was read some seconds ago for the same token is recent enough, and such reads are bounded per second:
-// the holder of a token that is refused can ask for as many as it likes.
+// readAgain reads the refresh key of a one-time token from the API server. After a lost write it reads the current
+// version. Otherwise a cached read for the same token is sufficient; such reads are limited per second, since the
+// holder of a refused token can cause any number of them.
 func (s *Service) readAgain(ctx context.Context, claims *token.Claims, lost bool) (*v1alpha1.JWTRefreshKey, error) {
 	if lost {
 		return s.registry.KeyNow(ctx, keyName(claims))
@@ -83,7 +83,7 @@ func (s *Service) readAgain(ctx context.Context, claims *token.Claims, lost bool
 	return s.registry.KeyLive(ctx, keyName(claims), claims.JTI)
 }
 
-// answerOnce carries an answer of the table out.
+// answerOnce executes an answer of the table.
 func (s *Service) answerOnce(ctx context.Context, e *exchange, answer lifecycle.OneTimeAnswer) (string, error) {
 	switch answer {
 	case lifecycle.OneTimeFollow:
@@ -102,7 +102,7 @@ func (s *Service) answerOnce(ctx context.Context, e *exchange, answer lifecycle.
 	case lifecycle.OneTimeUnrecorded:
 		return "", fmt.Errorf("%w: the first token is not on record yet", registry.ErrUnavailable)
 	case lifecycle.OneTimeWaits:
-		return "", fmt.Errorf("%w: the token cannot be followed before a superseded one is out of its retryGrace", registry.ErrUnavailable)
+		return "", fmt.Errorf("%w: the token cannot be followed before the retryGrace of a superseded token ends", registry.ErrUnavailable)
 	case lifecycle.OneTimeUnknown:
 		return "", fmt.Errorf("%w: the record does not say when the token was followed", registry.ErrUnavailable)
 	default:
@@ -110,7 +110,8 @@ func (s *Service) answerOnce(ctx context.Context, e *exchange, answer lifecycle.
 	}
 }
 
-// decideOnce asks the table about a token and a key. live says that the key was just read from the API server.
+// decideOnce evaluates the table for a token and a refresh key. live means that the refresh key was just read from
+// the API server.
 func (s *Service) decideOnce(e *exchange, key *v1alpha1.JWTRefreshKey, live bool) (lifecycle.OneTimeAnswer, error) {
 	use := &lifecycle.OneTimeUse{
 		Key: key, JTI: e.claims.JTI, Revision: e.claims.Object.Revision,
@@ -120,28 +121,28 @@ func (s *Service) decideOnce(e *exchange, key *v1alpha1.JWTRefreshKey, live bool
 	moved := false
 	switch bound := e.claims.JWKThumbprint; {
 	case use.Revision == key.Status.Revision && use.JTI == key.Status.JTI:
-		// If no token can be made from spec, the attempt to make one reports it.
+		// If spec allows no token, the attempt to make one returns that error.
 		outdated, unmade := lifecycle.Outdated(key, e.issuer.URL, line.Held(e.claims))
 		use.TermsDiffer = outdated || unmade != nil
 	case bound != "" && bound == e.proven.thumbprint && use.Revision < key.Status.Revision:
-		// If the current token cannot be read, its binding is not known, and the line must not end.
+		// If the current token cannot be read, its binding is unknown, and the line must not end.
 		var current *token.Claims
 		if current, err = line.Recorded(key); err != nil {
 			return lifecycle.OneTimeUnknown, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
 		}
-		// A key that was enrolled anew at another issuer has no token to hand out at this one.
+		// A refresh key that was enrolled again at another issuer has no token to hand out at this one.
 		moved = current.Issuer != e.issuer.URL
 		use.HolderProven = current.JWKThumbprint == bound && !moved
 	}
 	answer := lifecycle.DecideOneTime(use)
 	if answer == lifecycle.OneTimeReused && moved {
-		// A client that proves the key is not a thief.
+		// A client that proves its key is not a thief.
 		return lifecycle.OneTimeRefused, err
 	}
 	return answer, err
 }
 
-// usedUnfollowed remembers a use that no advance records. It does not change lastUsedRevision, which names the token of a
+// usedUnfollowed records a use without an advance. It does not change lastUsedRevision, which names the token of a
 // one-time key that was followed last.
 func (s *Service) usedUnfollowed(e *exchange) {
 	use := *e.use
@@ -149,8 +150,8 @@ func (s *Service) usedUnfollowed(e *exchange) {
 	s.registry.Used(&use)
 }
 
-// advance puts the successor on record. It is made before, since the record holds its hash,
-// and handed out only after. Superseded tokens that are in their grace still stay on record with it.
+// advance makes the successor, records its hash, and then returns it. Superseded tokens that are still in their
+// retryGrace stay in status.
 func (s *Service) advance(ctx context.Context, e *exchange) (string, error) {
 	now := s.clock.Now()
 	mint, err := lifecycle.Successor(e.key, e.issuer.URL, now)
@@ -162,7 +163,7 @@ func (s *Service) advance(ctx context.Context, e *exchange) (string, error) {
 	}
 	signer, err := e.issuer.Rings.Signer(keyring.Refresh)
 	if err != nil {
-		return "", unavailable("no refresh key of the issuer signs now")
+		return "", unavailable("the issuer has no active refresh signing key")
 	}
 	compact, made, err := line.Mint(e.key, &mint, s.newID(), signer)
 	if err != nil {
@@ -173,8 +174,9 @@ func (s *Service) advance(ctx context.Context, e *exchange) (string, error) {
 	return compact, s.registry.Advance(ctx, e.key, &next, e.use)
 }
 
-// remade is the current token, which another answer held already: that may have been lost, or be another holder's. A current
-// token that is at its end is not traded for: it may have been made for a shorter time than the presented one.
+// remade returns the current token again, which an earlier answer contained: that answer may have been lost, or
+// sent to another holder. An expired current token is not returned, since it may have a shorter lifetime than the
+// presented one.
 func (s *Service) remade(e *exchange) (string, error) {
 	current, signer, err := e.onRecord()
 	if err != nil || !s.clock.Now().Before(current.ExpiresAt) {
@@ -183,9 +185,9 @@ func (s *Service) remade(e *exchange) (string, error) {
 	return line.Remake(e.key, signer)
 }
 
-// reuse revokes the line of a token that is used a second time: of the two who hold it one
-// should not, and the service cannot tell which (RFC 9700 §4.14.2). Where the key at the API server says otherwise it
-// returns registry.ErrLost, and the token is decided on again.
+// reuse revokes the line of a token that is used a second time: one of its two holders is not legitimate, and the
+// service cannot tell which (RFC 9700 §4.14.2). If the refresh key at the API server shows no reuse, it returns
+// registry.ErrLost, and the token is decided on again.
 func (s *Service) reuse(ctx context.Context, e *exchange) error {
 	otherwise := false
 	err := s.registry.Revoke(ctx, keyName(e.claims), v1alpha1.RevokedReuseDetected, func(key *v1alpha1.JWTRefreshKey) bool {
@@ -207,8 +209,8 @@ func (s *Service) reuse(ctx context.Context, e *exchange) error {
 	}
 }
 
-// goodOnce tells whether a one-time token can be exchanged, apart from its binding.
-func (s *Service) goodOnce(ctx context.Context, issuer *registry.Issuer, claims *token.Claims, key *v1alpha1.JWTRefreshKey) (bool, error) {
+// oneTimeExchangeable reports whether a one-time token can be exchanged, apart from its binding.
+func (s *Service) oneTimeExchangeable(ctx context.Context, issuer *registry.Issuer, claims *token.Claims, key *v1alpha1.JWTRefreshKey) (bool, error) {
 	e := &exchange{issuer: issuer, claims: claims, proven: proven{thumbprint: claims.JWKThumbprint}}
 	for _, live := range [...]bool{false, true} {
 		if live {
@@ -232,5 +234,5 @@ func (s *Service) goodOnce(ctx context.Context, issuer *registry.Issuer, claims 
 			return answer.Good(), nil
 		}
 	}
-	return false, unavailable("a key that was just read is to be read again")
+	return false, unavailable("the refresh key was just read, and the decision requires another read")
 }

@@ -17,12 +17,13 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// justProven is a registry whose view was proven in this moment, and that is asked for nothing else.
+// justProven is a registry with a view that has just been proven. It has no other methods.
 type justProven struct{ Registry }
 
 func (justProven) KeysProven(string) time.Duration { return 0 }
 
-// TestWhatAHolderProves: what is handed to decideOnce of bindings. The key has two tokens, and the first was used a week ago.
+// TestWhatAHolderProves checks how decideOnce reads bindings. The refresh key has two tokens, and the first was
+// used a week ago.
 func TestWhatAHolderProves(t *testing.T) {
 	const url, bound, other = "https://tokens.example.com", "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I", "another-thumbprint"
 	start := time.Date(2026, time.May, 1, 12, 0, 0, 0, time.UTC)
@@ -34,7 +35,7 @@ func TestWhatAHolderProves(t *testing.T) {
 	}
 	cases := []struct {
 		name string
-		// presented and current are the bindings of the two tokens, at is where the current one was made.
+		// presented and current are the bindings of the two tokens; at is the issuer of the current one.
 		presented, current, proven, at string
 		damaged                        bool
 		want                           lifecycle.OneTimeAnswer

@@ -18,36 +18,36 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// RefreshRequest asks for an access token (RFC 6749 §6).
+// RefreshRequest is a request for an access token (RFC 6749 §6).
 type RefreshRequest struct {
 	Token string
-	// Scope is what is asked for; empty for all that was granted.
+	// Scope is the requested scope; empty for all that was granted.
 	Scope string
-	// Resources are the APIs that the access token is asked for (RFC 8707 §2); none for the token's.
+	// Resources are the requested APIs (RFC 8707 §2); none for the token's own.
 	Resources []string
-	// Seen is the device that asks.
+	// Seen is the device that sends the request.
 	Seen v1alpha1.SeenDevice
-	// Credentials are what the client proves itself with, as it must where the token is bound.
+	// Credentials authenticate the client; a bound token requires them.
 	Credentials Credentials
 }
 
-// exchange is a refresh token under use.
+// exchange is the state of exchanging one refresh token.
 type exchange struct {
 	issuer *registry.Issuer
-	// presented is the token, and claims are its own: its signature is good.
+	// presented is the token, and claims are its verified claims.
 	presented string
 	claims    *token.Claims
-	// key is the token's, and standing what that says of it.
+	// key is the refresh key of the token, and standing the state of the token in it.
 	key      *v1alpha1.JWTRefreshKey
 	standing registry.Standing
-	// proven is what the client has proven of itself.
+	// proven is what the client has proven.
 	proven proven
 	use    *registry.Use
 }
 
-// Refresh exchanges a refresh token for an access token. The order of its checks is that of
-// the security considerations: the signature, the key, the client, the policy, the claim of a
-// one-time token, and only then is anything signed.
+// Refresh exchanges a refresh token for an access token. The order of its checks follows the security
+// considerations: the signature, the refresh key, the client, the policy and the one-time use. Only then is a
+// token signed.
 func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request *RefreshRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
 	if request.Token == "" {
 		return nil, oauth.Refuse(oauth.InvalidRequest, "refresh_token is missing.")
@@ -67,8 +67,8 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if e.key == nil || registry.BelowFirst(e.key, e.claims.Object.Revision) || (!e.standing.Accepted() && !lifecycle.OneTime(e.key)) {
 		return nil, errGrant()
 	}
-	// Verification allows for the skew of clocks, but an access token that ends with its refresh
-	// token would be over; clients take an expires_in of 0 for one that never ends.
+	// Verification allows for clock skew, but the access token would end with its refresh token in this second.
+	// Clients read an expires_in of 0 as no end.
 	if e.end().Sub(s.clock.Now()) < time.Second {
 		return nil, errGrant()
 	}
@@ -87,10 +87,10 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	}
 	signer, err := e.issuer.Rings.Signer(keyring.Access)
 	if err != nil {
-		// The next key is published, and waits until every verifier knows it.
-		return nil, unavailable("no access key of the issuer signs now")
+		// The next signing key is published, and becomes active when every verifier knows it.
+		return nil, unavailable("the issuer has no active access signing key")
 	}
-	if err := s.spend(&e.proven); err != nil {
+	if err := s.consumeProof(&e.proven); err != nil {
 		return nil, err
 	}
 	e.use = &registry.Use{
@@ -108,8 +108,8 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	return answer, e.handOut(answer, successor, s.clock.Now())
 }
 
-// refused translates what is wrong with a token. A service of which something is not to be
-// had has not judged it.
+// refused returns invalid_grant for a token that failed verification, and ErrUnavailable unchanged, since then the
+// token was not verified.
 func refused(err error) error {
 	if errors.Is(err, registry.ErrUnavailable) {
 		return err
@@ -117,11 +117,10 @@ func refused(err error) error {
 	return errGrant()
 }
 
-// authorise checks again what was checked when the token was issued: nobody holds more than
-// is granted now. A refusal can be taken back by repairing the policy, so that the client
-// must keep its token. The claims are the token's own, or those of the one that is to follow.
+// authorise checks the policy again: a token grants at most what is granted now. A repaired policy lifts the
+// refusal, so the client must keep its token. The claims are those of the presented token, or of its successor.
 func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Duration) error {
-	if err := e.proven.holds(claims, e.key.Spec.Binding); err != nil {
+	if err := e.proven.satisfies(claims, e.key.Spec.Binding); err != nil {
 		return err
 	}
 	if err := s.authoriseSession(e, claims); err != nil {
@@ -149,27 +148,27 @@ func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Dur
 	return nil
 }
 
-// authoriseSession holds a session against its login: whoever may edit keys can make it neither
-// another's, nor one whose tokens are used twice, nor longer than the issuer has sessions last. All
-// of it can be put back.
+// authoriseSession checks a session against its login. Users with the right to edit refresh keys can neither
+// change its subject, nor its one-time use, nor extend it beyond the issuer's sessionLifetime. Undoing the change
+// lifts the refusal.
 func (s *Service) authoriseSession(e *exchange, claims *token.Claims) error {
 	session := e.key.Status.Session
 	switch {
 	case session == nil:
 		return nil
 	case claims.Subject != session.Subject || e.provenSubject() == "":
-		return oauth.Refuse(oauth.UnauthorizedClient, "The session is not of this subject.")
+		return oauth.Refuse(oauth.UnauthorizedClient, "The session belongs to another subject.")
 	case !lifecycle.OneTime(e.key):
-		return oauth.Refuse(oauth.UnauthorizedClient, "The session's tokens are not for one use any more.")
+		return oauth.Refuse(oauth.UnauthorizedClient, "The session's rotation mode is no longer OneTimeUse.")
 	case !s.clock.Now().Before(session.StartedAt.Add(e.issuer.Login.SessionLifetime)):
-		return oauth.Refuse(oauth.UnauthorizedClient, "The session lasts longer than the issuer's sessions may; sign in again.")
+		return oauth.Refuse(oauth.UnauthorizedClient, "The session has reached the issuer's sessionLifetime; sign in again.")
 	default:
 		return nil
 	}
 }
 
-// provenSubject is who signed in, empty where nobody did. What is presented has to say it too:
-// only a login, or what followed one, was signed for that subject.
+// provenSubject returns the subject that signed in; empty for a refresh key without a login. The presented token
+// must have the same subject, since only a login or its successors were signed for it.
 func (e *exchange) provenSubject() string {
 	if proven := lifecycle.ProvenSubject(e.key, e.issuer.Login.SessionNamespace); proven == e.claims.Subject {
 		return proven
@@ -184,17 +183,16 @@ func (e *exchange) accessLifetime() time.Duration {
 	return e.issuer.AccessLifetime
 }
 
-// end is that of the refresh token, or of its key where it comes first.
+// end returns the earlier of the ends of the refresh token and of its refresh key.
 func (e *exchange) end() time.Time {
 	if at := e.key.Spec.ExpiresAt; at != nil && at.Time.Before(e.claims.ExpiresAt) {
-		// Tokens end with a whole second, and expires_in must not come to 0 within this one.
+		// Tokens end at whole seconds, and expires_in must not be 0 before the end.
 		return at.Truncate(time.Second)
 	}
 	return e.claims.ExpiresAt
 }
 
-// asked is the scope that is asked for, where the refresh token may give it for the APIs that
-// are asked for.
+// asked returns the scope of the access token, if the refresh token is for the requested APIs.
 func asked(claims *token.Claims, request *RefreshRequest) (scope string, err error) {
 	for _, resource := range request.Resources {
 		if resource != claims.Audience {
@@ -204,7 +202,7 @@ func asked(claims *token.Claims, request *RefreshRequest) (scope string, err err
 	return narrowed(claims.Scope, request.Scope)
 }
 
-// narrowed is the scope of the access token: what was granted, or less (RFC 6749 §6).
+// narrowed returns the granted scope, or the requested part of it (RFC 6749 §6).
 func narrowed(granted, asked string) (string, error) {
 	if asked == "" {
 		return granted, nil
@@ -213,7 +211,7 @@ func narrowed(granted, asked string) (string, error) {
 	var scope []string
 	for _, one := range strings.Split(asked, " ") {
 		if !slices.Contains(have, one) {
-			return "", oauth.Refuse(oauth.InvalidScope, "A scope is asked for that was not granted.")
+			return "", oauth.Refuse(oauth.InvalidScope, "A requested scope was not granted.")
 		}
 		if !slices.Contains(scope, one) {
 			scope = append(scope, one)
@@ -222,8 +220,7 @@ func narrowed(granted, asked string) (string, error) {
 	return strings.Join(scope, " "), nil
 }
 
-// successor is the refresh token that goes with the answer, empty where the client keeps
-// the one that it has. The use is on record with it, or remembered.
+// successor returns the refresh token of the answer, empty if the client keeps its token. It records the use.
 func (s *Service) successor(ctx context.Context, e *exchange) (string, error) {
 	if lifecycle.OneTime(e.key) {
 		return s.useOnce(ctx, e)
@@ -235,9 +232,9 @@ func (s *Service) successor(ctx context.Context, e *exchange) (string, error) {
 	return "", nil
 }
 
-// rollOver is the current token for a client that presents a superseded one, so that it goes
-// on without ever reading the Secret; but only where the current one grants no more. What
-// stands in its way is not the client's fault, and its own token is good still.
+// rollOver returns the current token for a superseded one, so that a client need not read the Secret again. It
+// does so only if the current token grants no more. Failures are not reported, since the client's own token is
+// still valid.
 func (s *Service) rollOver(e *exchange) string {
 	current, signer, err := e.onRecord()
 	if err != nil || !s.clock.Now().Before(current.ExpiresAt) || current.Issuer != e.issuer.URL || !grantsNoMore(current, e.claims) {
@@ -250,7 +247,7 @@ func (s *Service) rollOver(e *exchange) string {
 	return compact
 }
 
-// onRecord is the current token of the key, and the key that signed it.
+// onRecord returns the claims of the current token and the signing key that signed it.
 func (e *exchange) onRecord() (*token.Claims, *keyring.Key, error) {
 	current, err := line.Recorded(e.key)
 	if err != nil {
@@ -263,7 +260,7 @@ func (e *exchange) onRecord() (*token.Claims, *keyring.Key, error) {
 	return current, signer, nil
 }
 
-// grantsNoMore compares all that a token gives its holder.
+// grantsNoMore reports whether the current token gives its holder at most what the held one does.
 func grantsNoMore(current, held *token.Claims) bool {
 	have := strings.Fields(held.Scope)
 	wider := slices.ContainsFunc(strings.Fields(current.Scope), func(scope string) bool { return !slices.Contains(have, scope) })
@@ -271,11 +268,11 @@ func grantsNoMore(current, held *token.Claims) bool {
 		current.JWKThumbprint == held.JWKThumbprint && current.ServiceAccount == held.ServiceAccount
 }
 
-// accessToken signs the access token. It never outlives the refresh token, nor the key.
+// accessToken signs the access token. It ends no later than the refresh token and the refresh key.
 func (s *Service) accessToken(e *exchange, scope string, signer *keyring.Key, outcome *Outcome) (*oauth.TokenAnswer, error) {
 	access, now := *e.claims, s.clock.Now()
 	access.Scope = scope
-	// A client that proves a key without having to has its access token bound to it (RFC 9449 §5).
+	// If a client proves a key, its access token is bound to it, even if that is not required (RFC 9449 §5).
 	if e.proven.thumbprint != "" {
 		access.JWKThumbprint = e.proven.thumbprint
 	}

@@ -13,7 +13,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// A superseded token is traded for the current one only where that gives its holder nothing more.
+// TestGrantsNoMore checks that a superseded token is exchanged for the current one only if that grants its holder
+// nothing more.
 func TestGrantsNoMore(t *testing.T) {
 	held := token.Claims{Audience: "orders", Subject: "shop", Scope: "read write", Extra: map[string]string{"tier": `"gold"`}}
 	cases := []struct {
@@ -40,7 +41,7 @@ func TestGrantsNoMore(t *testing.T) {
 		current := held
 		c.current(&current)
 		if got := grantsNoMore(&current, &held); got != c.want {
-			t.Errorf("%s: traded is %v", c.name, got)
+			t.Errorf("%s: grantsNoMore returns %v", c.name, got)
 		}
 	}
 }
@@ -67,14 +68,13 @@ func TestNarrowed(t *testing.T) {
 		case c.code == "" && (err != nil || got != c.want):
 			t.Errorf("%s: %q, %v", c.name, got, err)
 		case c.code != "" && (!errors.As(err, &refusal) || refusal.Code != c.code):
-			t.Errorf("%s: %q, %v, not %s", c.name, got, err, c.code)
+			t.Errorf("%s: %q, %v, want %s", c.name, got, err, c.code)
 		}
 	}
 }
 
-// An end that falls within a second is that second's beginning: the controllers go by whole
-// seconds, tokens end with one, and an expires_in that comes to 0 is one that never ends to
-// some clients.
+// TestEndOfAnExchange checks that an end is rounded down to the second. The controllers and tokens use whole
+// seconds, and some clients read an expires_in of 0 as no end.
 func TestEndOfAnExchange(t *testing.T) {
 	noon := time.Date(2026, time.May, 1, 12, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
@@ -89,7 +89,7 @@ func TestEndOfAnExchange(t *testing.T) {
 	} {
 		e := exchange{claims: &token.Claims{ExpiresAt: noon}, key: &v1alpha1.JWTRefreshKey{Spec: v1alpha1.JWTRefreshKeySpec{ExpiresAt: c.expiresAt}}}
 		if got := e.end(); !got.Equal(c.want) {
-			t.Errorf("%s: the exchange ends at %s, not at %s", c.name, got, c.want)
+			t.Errorf("%s: the exchange ends at %s, want %s", c.name, got, c.want)
 		}
 	}
 }

@@ -12,31 +12,30 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// rememberedProofs is how many proofs a replica remembers: with nonces of 30 s enough for 4,369
-// exchanges with a proof a second, which is more than a core verifies, in 20 MB at the most. To
-// forget one early would be to accept it twice, so beyond that no proof is accepted for now.
+// rememberedProofs is the maximum number of proofs that a replica stores. With nonces of 30 s it allows 4,369
+// exchanges with a proof a second, more than a core verifies, in at most 20 MB. Forgetting a proof early would
+// accept it twice, so a full memory refuses new proofs.
 const rememberedProofs = 1 << 17
 
 var errReplayed = errors.New("the proof was used before")
 
-// proofID is a proof by its key and its jti.
+// proofID identifies a proof by its key and its jti.
 type proofID [sha256.Size]byte
 
-// identify: the thumbprint is always 43 characters, so that no other pair gives the same.
-func identify(thumbprint, jti string) proofID {
+// identifyProof returns the proofID. A thumbprint always has 43 characters, so no two pairs collide.
+func identifyProof(thumbprint, jti string) proofID {
 	return sha256.Sum256([]byte(thumbprint + " " + jti))
 }
 
-// replays remembers the proofs that were used at this replica, each until its nonce is over:
-// after that the nonce refuses it (RFC 9449 §11.1). Other replicas do not know of them.
+// replays stores the proofs that were used at this replica, each until its nonce ends; then the nonce refuses it
+// (RFC 9449 §11.1). Replicas do not share them.
 type replays struct {
 	clock clock.PassiveClock
 	most  int
 
 	mu   sync.Mutex
 	seen map[proofID]struct{}
-	// ending are those of seen by the second in which they are over, and swept the last that was
-	// cleared away.
+	// ending lists the proofs of seen by the second in which they end, and swept is the second of the last sweep.
 	ending map[int64][]proofID
 	swept  int64
 }
@@ -45,8 +44,8 @@ func newReplays(clock clock.PassiveClock, most int) *replays {
 	return &replays{clock: clock, most: most, seen: map[proofID]struct{}{}, ending: map[int64][]proofID{}}
 }
 
-// use remembers a proof; errReplayed where it is known, and registry.ErrUnavailable where there
-// is no room.
+// use stores a proof. It returns errReplayed if the proof is known, and registry.ErrUnavailable if the memory is
+// full.
 func (r *replays) use(id proofID, until time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -62,14 +61,14 @@ func (r *replays) use(id proofID, until time.Time) error {
 	return nil
 }
 
-// sweep forgets what is over. It looks at most once a second.
+// sweep removes the proofs with a nonce that has ended, at most once a second.
 func (r *replays) sweep(now int64) {
 	if now == r.swept {
 		return
 	}
 	r.swept = now
 	for second, ids := range r.ending {
-		// A proof that ends within this second is good for some of it.
+		// A proof that ends within this second is still valid for a part of it.
 		if second >= now {
 			continue
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// TestReplays: a proof is known until its nonce is over, and its key and jti both make it one.
+// TestReplays checks that a proof, identified by its client key and jti, is known until its nonce ends.
 func TestReplays(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(t0)
 	r := newReplays(clock, 10)
@@ -30,19 +30,19 @@ func TestReplays(t *testing.T) {
 		{"once its nonce is over", nonceFor + time.Second, "key", "1", nil},
 	} {
 		clock.SetTime(t0.Add(c.after))
-		if err := r.use(identify(c.thumbprint, c.jti), end.Add(c.after)); !errors.Is(err, c.want) {
-			t.Errorf("%s: %v, wanted %v", c.name, err, c.want)
+		if err := r.use(identifyProof(c.thumbprint, c.jti), end.Add(c.after)); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
 	}
 }
 
-// TestReplaysAreBounded: a memory that is full refuses for now, forgets nothing early, and
-// comes back by itself.
+// TestReplaysAreBounded checks that a full memory refuses new proofs, forgets none early, and accepts proofs again
+// after the nonces have ended.
 func TestReplaysAreBounded(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(t0)
 	const most = 100
 	r := newReplays(clock, most)
-	id := func(i int) proofID { return identify("key", strconv.Itoa(i)) }
+	id := func(i int) proofID { return identifyProof("key", strconv.Itoa(i)) }
 	for i := range most {
 		if err := r.use(id(i), t0.Add(nonceFor)); err != nil {
 			t.Fatal(err)
@@ -61,16 +61,16 @@ func TestReplaysAreBounded(t *testing.T) {
 		t.Errorf("after the nonces are over: %v", err)
 	}
 	if len(r.seen) != 1 || len(r.ending) != 1 {
-		t.Errorf("%d proofs in %d seconds are remembered, and one is good", len(r.seen), len(r.ending))
+		t.Errorf("%d proofs in %d seconds are kept, want the one that is still valid", len(r.seen), len(r.ending))
 	}
 }
 
-// TestReplaysAtOnce: of many uses of one proof at the same time one counts.
+// TestReplaysAtOnce checks that only one of many concurrent uses of a proof is accepted.
 func TestReplaysAtOnce(t *testing.T) {
 	r := newReplays(clocktesting.NewFakePassiveClock(t0), rememberedProofs)
 	results := make(chan error)
 	for range 64 {
-		go func() { results <- r.use(identify("key", "1"), t0.Add(nonceFor)) }()
+		go func() { results <- r.use(identifyProof("key", "1"), t0.Add(nonceFor)) }()
 	}
 	won := 0
 	for range 64 {
@@ -79,6 +79,6 @@ func TestReplaysAtOnce(t *testing.T) {
 		}
 	}
 	if won != 1 {
-		t.Errorf("%d uses of one proof counted", won)
+		t.Errorf("%d uses of one proof were accepted", won)
 	}
 }

@@ -11,11 +11,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// Revoke is the logout of RFC 7009: the line of the token is over once it returns. A token
-// that its key does not stand for any more revokes nothing, and neither does one that is
-// malformed or unknown: there is no harm in it (RFC 7009 §2.2). An access token cannot be
-// revoked by itself. Whoever gives up a token need not prove anything; an assertion that comes
-// along with one that is good must be good too.
+// Revoke is the logout of RFC 7009: after it returns, the line of the token has ended. A token that is malformed,
+// unknown or no longer accepted revokes nothing and is not an error (RFC 7009 §2.2). An access token cannot be
+// revoked. A logout requires no proof; an assertion that is sent with a valid token must be valid, too.
 func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact, assertion string, outcome *Outcome) error {
 	if compact == "" {
 		return oauth.Refuse(oauth.InvalidRequest, "token is missing.")
@@ -29,7 +27,7 @@ func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact, 
 	}
 	if err != nil {
 		if _, _, err := s.parse(ctx, issuer, compact, token.Access); err == nil {
-			return oauth.Refuse(oauth.UnsupportedTokenType, "An access token ends by itself; revoke the refresh token it came from.")
+			return oauth.Refuse(oauth.UnsupportedTokenType, "An access token cannot be revoked; revoke the refresh token that it was issued from.")
 		}
 		return nil
 	}
@@ -39,7 +37,7 @@ func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact, 
 			return err
 		}
 	}
-	// A token that revokes nothing costs the API server a bounded read at the most, however often it is sent.
+	// A token that revokes nothing costs at most a rate-limited read at the API server.
 	if accepted, err := s.revokes(ctx, issuer, claims); err != nil || !accepted {
 		return err
 	}
@@ -47,12 +45,12 @@ func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact, 
 		return s.endedBy(issuer, claims, key)
 	})
 	if errors.Is(err, registry.ErrLost) {
-		return unavailable("the key was changed again and again")
+		return unavailable("the refresh key changes too often")
 	}
 	return err
 }
 
-// revokes tells whether a token ends its line at a logout, before the API server is asked to record it.
+// revokes reports whether a logout with the token ends its line, by the view and at most a rate-limited read.
 func (s *Service) revokes(ctx context.Context, issuer *registry.Issuer, claims *token.Claims) (bool, error) {
 	key, standing, err := s.standing(ctx, claims)
 	if err != nil || key == nil {
@@ -61,9 +59,9 @@ func (s *Service) revokes(ctx context.Context, issuer *registry.Issuer, claims *
 	return standing.Accepted() || s.endedBy(issuer, claims, key), nil
 }
 
-// endedBy tells whether a logout with the token ends the line of the key: where its key stands for it, or where its holder
-// can exchange it. That is also so of a one-time token that is bound and no longer on record, by a proof that a logout
-// does not ask for.
+// endedBy reports whether a logout with the token ends the line of the refresh key: it does if the token is
+// accepted, or if its holder can exchange it. That includes a bound one-time token that is no longer in status,
+// although a logout requires no proof.
 func (s *Service) endedBy(issuer *registry.Issuer, claims *token.Claims, key *v1alpha1.JWTRefreshKey) bool {
 	now := s.clock.Now()
 	if registry.StandingOf(key, presented(claims), now).Accepted() {

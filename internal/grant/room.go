@@ -16,46 +16,45 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// room tells whether there may be one session more.
-func (s *Service) room(issuer *registry.Issuer, who *signedIn) error {
+// checkLimits returns an error if the subject signs in too often, or the issuer has MaxSessions.
+func (s *Service) checkLimits(issuer *registry.Issuer, who *signedIn) error {
 	if !s.logins.Allow(issuer.Name+"\x00"+who.subject, s.clock.Now()) {
 		return oauth.TooMany("This subject signs in too often.")
 	}
 	if s.registry.Sessions(issuer.Name) >= issuer.Login.MaxSessions {
-		return fmt.Errorf("%w: the issuer has as many sessions as it may have", registry.ErrUnavailable)
+		return fmt.Errorf("%w: the issuer has reached its limit of sessions", registry.ErrUnavailable)
 	}
 	return nil
 }
 
-// makeRoom ends the sessions of the subject that are too many beside the new one: first those
-// that are over, then those that were not used for the longest time. Each login looks at what
-// there is after its own is made, so that of several at once none leaves too many. These do not
-// end each other: all see them in one order, and the last of it stay.
+// makeRoom ends the subject's sessions above the limit, but not the new one: first those that have ended, then the
+// least recently used ones. Each login lists the sessions after it created its own, so concurrent logins leave no
+// more than the limit. They do not end each other: all use the same order, and the last ones remain.
 func (s *Service) makeRoom(ctx context.Context, issuer *registry.Issuer, begun *v1alpha1.JWTRefreshKey) error {
 	for range sessionTries {
 		sessions, err := s.registry.SessionsOf(ctx, begun.Namespace, begun.Labels[v1alpha1.LabelSessionOf])
 		if err != nil {
 			return err
 		}
-		sessions = slices.DeleteFunc(sessions, func(other v1alpha1.JWTRefreshKey) bool { return !beside(&other, begun) })
+		sessions = slices.DeleteFunc(sessions, func(other v1alpha1.JWTRefreshKey) bool { return !ofSameSubject(&other, begun) })
 		going := excess(sessions, begun.UID, issuer.Login.SessionsPerSubject, s.clock.Now())
 		if slices.ContainsFunc(going, func(one v1alpha1.JWTRefreshKey) bool { return one.UID == begun.UID }) {
-			return fmt.Errorf("%w: as many of the subject as may sign in at once do", registry.ErrUnavailable)
+			return fmt.Errorf("%w: too many logins of the subject are under way", registry.ErrUnavailable)
 		}
 		if err = s.evict(ctx, going); !errors.Is(err, registry.ErrLost) {
 			return err
 		}
 	}
-	return unavailable("the sessions of the subject were changed again and again")
+	return unavailable("the sessions of the subject change too often")
 }
 
-// beside tells the sessions of one subject from what only carries their label, as whoever may edit
-// keys can have it do: a login deletes nothing for him that he may not delete himself.
-func beside(other, begun *v1alpha1.JWTRefreshKey) bool {
+// ofSameSubject reports whether another refresh key is a session of the same subject and issuer. Users with the
+// right to edit refresh keys can set the label on others; a login must not delete those for them.
+func ofSameSubject(other, begun *v1alpha1.JWTRefreshKey) bool {
 	if session := other.Status.Session; session != nil {
 		return session.Subject == begun.Spec.Subject && lifecycle.IssuerName(other) == lifecycle.IssuerName(begun)
 	}
-	// Of a login that is under way, or came to nothing, there is no token yet.
+	// A login that is under way or has failed has no token yet.
 	return lifecycle.NotBegun(other) && other.Spec.Subject == begun.Spec.Subject
 }
 
@@ -68,11 +67,11 @@ func (s *Service) evict(ctx context.Context, sessions []v1alpha1.JWTRefreshKey) 
 	return nil
 }
 
-// loginTakes is longer than a login can be under way.
+// loginTakes is longer than any login takes.
 const loginTakes = time.Minute
 
-// excess are the sessions to end, so that at most so many remain. Logins that are under way come
-// last, and the new one is among them.
+// excess returns the sessions to end, so that at most the given number remains. Logins under way, the new one
+// included, are ended last.
 func excess(sessions []v1alpha1.JWTRefreshKey, begun types.UID, most int, now time.Time) []v1alpha1.JWTRefreshKey {
 	if len(sessions) <= most {
 		return nil
@@ -93,14 +92,14 @@ func excess(sessions []v1alpha1.JWTRefreshKey, begun types.UID, most int, now ti
 	}
 	for _, some := range [][]v1alpha1.JWTRefreshKey{over, going, underWay} {
 		slices.SortFunc(some, func(a, b v1alpha1.JWTRefreshKey) int {
-			// Status tells whole seconds: of two in one, that which was never used goes first.
+			// Status has whole seconds: of two in the same second, the one that was never used is first.
 			return cmp.Or(lastActive(&a).Compare(lastActive(&b)), cmp.Compare(a.Status.LastUsedRevision, b.Status.LastUsedRevision), cmp.Compare(a.Name, b.Name))
 		})
 	}
 	return slices.Concat(over, going, underWay)[:len(sessions)-most]
 }
 
-// lastActive is when a session was used last, or made.
+// lastActive returns when a session was last used, or when it was created.
 func lastActive(key *v1alpha1.JWTRefreshKey) time.Time {
 	if at := key.Status.LastUsed; at != nil {
 		return at.Time

@@ -44,20 +44,20 @@ func TestExcess(t *testing.T) {
 		{"of one second the unused", []v1alpha1.JWTRefreshKey{session("a", 1, 2, false), session("b", 2, 0, false)}, 2, "b"},
 		{"those that are over before all others", []v1alpha1.JWTRefreshKey{session("a", 1, 0, false), session("b", 2, 50, true)}, 2, "b"},
 		{"several", []v1alpha1.JWTRefreshKey{session("a", 1, 0, false), session("b", 2, 0, true), session("c", 3, 0, false)}, 1, "b a c"},
-		{"none that is on record outlasts the new one", []v1alpha1.JWTRefreshKey{session("later", 61, 0, false)}, 1, "later"},
+		{"a recorded session is ended before the new one", []v1alpha1.JWTRefreshKey{session("later", 61, 0, false)}, 1, "later"},
 		{"of two that sign in, the later stays", []v1alpha1.JWTRefreshKey{session("?a", 119, 0, false)}, 1, "begun"},
-		{"who signs in is not for another to end", []v1alpha1.JWTRefreshKey{session("?a", 119, 0, false), session("a", 118, 119, false)}, 2, "a"},
-		{"a login that came to nothing is over", []v1alpha1.JWTRefreshKey{session("?a", 110, 0, false), session("a", 1, 0, false)}, 2, "?a"},
+		{"a login under way is not ended for another", []v1alpha1.JWTRefreshKey{session("?a", 119, 0, false), session("a", 118, 119, false)}, 2, "a"},
+		{"a failed login counts as ended", []v1alpha1.JWTRefreshKey{session("?a", 110, 0, false), session("a", 1, 0, false)}, 2, "?a"},
 	} {
 		var names []string
 		for _, key := range excess(append(c.sessions, begun), begun.UID, c.most, noon.Add(2*time.Hour)) {
 			names = append(names, key.Name)
 		}
 		if got := strings.Join(names, " "); got != c.want {
-			t.Errorf("%s: %q go, want %q", c.name, got, c.want)
+			t.Errorf("%s: %q are ended, want %q", c.name, got, c.want)
 		}
 	}
 	if got := fmt.Sprint(lastActive(&begun).Sub(noon)); got != "1h0m0s" {
-		t.Errorf("a session that was never used is as old as it is: %s", got)
+		t.Errorf("a session that was never used counts as last active at its creation: %s", got)
 	}
 }

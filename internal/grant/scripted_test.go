@@ -19,12 +19,12 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// scripted is a registry of one key, of which the API server may have another version than the view. It counts the reads
-// at the API server.
+// scripted is a registry of one refresh key, which may differ between the view and the API server. It counts the
+// reads.
 type scripted struct {
 	Registry
 	view, stored *v1alpha1.JWTRefreshKey
-	recalled     map[string]*v1alpha1.JWTRefreshKey
+	cachedReads  map[string]*v1alpha1.JWTRefreshKey
 	reads        int
 }
 
@@ -38,15 +38,15 @@ func (r *scripted) KeyNow(context.Context, types.NamespacedName) (*v1alpha1.JWTR
 	return r.read(), nil
 }
 
-// KeyLive remembers for ever what was read, as the tests last no time.
+// KeyLive caches each read until the test ends.
 func (r *scripted) KeyLive(_ context.Context, _ types.NamespacedName, jti string) (*v1alpha1.JWTRefreshKey, error) {
-	if r.recalled == nil {
-		r.recalled = map[string]*v1alpha1.JWTRefreshKey{}
+	if r.cachedReads == nil {
+		r.cachedReads = map[string]*v1alpha1.JWTRefreshKey{}
 	}
-	if r.recalled[jti] == nil {
-		r.recalled[jti] = r.read()
+	if r.cachedReads[jti] == nil {
+		r.cachedReads[jti] = r.read()
 	}
-	return r.recalled[jti], nil
+	return r.cachedReads[jti], nil
 }
 
 func (r *scripted) Advance(_ context.Context, key *v1alpha1.JWTRefreshKey, next *v1alpha1.TokenLine, use *registry.Use) error {
@@ -72,7 +72,7 @@ func (r *scripted) written() {
 	r.stored.ResourceVersion = strconv.Itoa(version + 1)
 }
 
-// scene is a one-time key whose second token is current, and whose first was used a week ago.
+// scene is a one-time key with two tokens: the first was used a week ago, and the second is current.
 type scene struct {
 	*scripted
 	service *Service

@@ -16,8 +16,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// TestAModeThatTheViewHasNotHeardOf: the table of one-time use decides on no key of another mode. Such a key is slim in the
-// view, so that an advance would drop most of its status, and its superseded tokens are no stolen ones.
+// TestAModeThatTheViewHasNotHeardOf checks that a refresh key of another mode is not decided on by the one-time
+// table. The view has only a slim copy, so an advance would drop most of its status, and its superseded tokens are
+// not stolen.
 func TestAModeThatTheViewHasNotHeardOf(t *testing.T) {
 	for revision, name := range map[int64]string{1: "the superseded token", 2: "the current token"} {
 		s := newScene(t, "")
@@ -25,19 +26,20 @@ func TestAModeThatTheViewHasNotHeardOf(t *testing.T) {
 		s.written()
 		before := s.stored.DeepCopy()
 		if _, err := s.claim(revision); !errors.Is(err, registry.ErrUnavailable) {
-			t.Errorf("%s of a key that is Scheduled by now: %v; want that it is unavailable", name, err)
+			t.Errorf("%s of a key that is now in mode Scheduled: %v; want that it is unavailable", name, err)
 		}
 		if s.stored.ResourceVersion != before.ResourceVersion {
-			t.Errorf("%s of a key that is Scheduled by now: the key was written, to revision %d, revoked %q", name, s.stored.Status.Revision, s.stored.Status.RevocationReason)
+			t.Errorf("%s of a key that is now in mode Scheduled: the key was written, to revision %d, revoked %q", name, s.stored.Status.Revision, s.stored.Status.RevocationReason)
 		}
 	}
 }
 
-// TestAReuseThatIsNoneAtTheAPIServer is decided on again, and not refused for good.
+// TestAReuseThatIsNoneAtTheAPIServer checks that a reuse that the API server does not confirm is decided on again,
+// and not refused permanently.
 func TestAReuseThatIsNoneAtTheAPIServer(t *testing.T) {
 	s := newScene(t, "")
 	old := s.stored.DeepCopy()
-	s.recalled = map[string]*v1alpha1.JWTRefreshKey{"1": old}
+	s.cachedReads = map[string]*v1alpha1.JWTRefreshKey{"1": old}
 	// The mode was changed after the key was read for this token.
 	s.stored.Spec.Rotation.Mode = v1alpha1.RotationScheduled
 	s.written()
@@ -50,8 +52,8 @@ func TestAReuseThatIsNoneAtTheAPIServer(t *testing.T) {
 	}
 }
 
-// TestALogoutWithABoundTokenThatWasFollowed: a client that holds the key can exchange the token, so that a logout with it ends the
-// line, as one with a token on record does.
+// TestALogoutWithABoundTokenThatWasFollowed checks that a logout with a bound token that was followed ends the
+// line: a client that holds the client key can exchange the token.
 func TestALogoutWithABoundTokenThatWasFollowed(t *testing.T) {
 	for _, c := range []struct {
 		name, thumbprint string
@@ -75,8 +77,8 @@ func TestALogoutWithABoundTokenThatWasFollowed(t *testing.T) {
 
 const thumbprintOfATill = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
 
-// TestATokenThatIsRefusedCostsFewReads: its holder may present it as often as it likes, at the token and the revocation
-// endpoint.
+// TestATokenThatIsRefusedCostsFewReads checks that a refused token causes few reads at the token and revocation
+// endpoints, however often it is sent.
 func TestATokenThatIsRefusedCostsFewReads(t *testing.T) {
 	const times = 50
 	for name, present := range map[string]func(*scene) error{
@@ -97,7 +99,8 @@ func TestATokenThatIsRefusedCostsFewReads(t *testing.T) {
 	}
 }
 
-// TestACurrentTokenAtItsEnd is handed to no holder of an earlier one that ends later.
+// TestACurrentTokenAtItsEnd checks that an expired current token is not handed out for an earlier token that ends
+// later.
 func TestACurrentTokenAtItsEnd(t *testing.T) {
 	s := newScene(t, thumbprintOfATill)
 	signer, err := s.issuer.Rings.Signer(keyring.Refresh)

@@ -1,6 +1,5 @@
-// Package grant holds what the endpoints of an issuer decide: one file a grant. It knows
-// nothing of HTTP. What it refuses is an *oauth.Error; any other error is one of the
-// service's own, of which a client learns nothing.
+// Package grant implements the decisions of an issuer's endpoints, one file for each grant. It does not depend on
+// HTTP. A refusal is an *oauth.Error; any other error is internal, and clients get no details of it.
 package grant
 
 import (
@@ -25,90 +24,90 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// Registry is what the grants need to know of a cluster, and to record in it.
+// Registry provides the cluster's state to the grants, and records their results in it.
 type Registry interface {
-	// Fresh is an error once what is known may be too old to answer from.
+	// Fresh returns an error if the views may be too old to answer from.
 	Fresh() error
-	// Key is what is known of a key; nil when it is not known. It is shared, and not to be changed.
+	// Key returns a refresh key from the view; nil if it is unknown. It is shared and must not be changed.
 	Key(name types.NamespacedName) *v1alpha1.JWTRefreshKey
-	// KeyLive is the key at the API server, for the token of that jti; nil when there is none. It
-	// may be some seconds old.
+	// KeyLive returns the refresh key as read from the API server for the token with that jti, possibly a few
+	// seconds ago; nil if it does not exist.
 	KeyLive(ctx context.Context, name types.NamespacedName, jti string) (*v1alpha1.JWTRefreshKey, error)
-	// KeysProven returns how long ago the view of a namespace's keys was proven to equal that of the API server.
+	// KeysProven returns the time since the view of a namespace's refresh keys was proven to equal the API
+	// server's.
 	KeysProven(namespace string) time.Duration
-	// KeyNow is the key at the API server at this moment; nil when there is none.
+	// KeyNow returns the refresh key as read from the API server after the call; nil if it does not exist.
 	KeyNow(ctx context.Context, name types.NamespacedName) (*v1alpha1.JWTRefreshKey, error)
-	// NamespaceLabels are those of a namespace; false when it is not known.
+	// NamespaceLabels returns the labels of a namespace; false if it is unknown.
 	NamespaceLabels(name string) (map[string]string, bool)
 	// At returns the place of a request, with the issuers that the request may be for.
 	At(path, host string) registry.Place
-	// ServiceOf tells whether the issuer with a URL is served, for a token that names it and a signing key.
+	// ServiceOf returns whether the issuer with a URL is served, for a token with that issuer and kid.
 	ServiceOf(url, kid string) registry.Service
-	// IssuersNow takes up all issuers as the API server has them, for a token that names one which is not known, and the kid
-	// of its signing key.
+	// IssuersNow lists all issuers from the API server, for a token with an unknown issuer and its kid.
 	IssuersNow(ctx context.Context, url, kid string) error
-	// IssuerReread returns the issuer with its signing keys as the API server has them, for a token that names a kid which is
-	// not known.
+	// IssuerReread returns the issuer with its signing keys as read from the API server, for a token with an
+	// unknown kid.
 	IssuerReread(ctx context.Context, issuer *registry.Issuer, kid string) (*registry.Issuer, error)
-	// Advance puts the next token of a line on record, or fails with registry.ErrLost where the
-	// key is no longer as it was read.
+	// Advance records the next token of a line. It returns registry.ErrLost if the refresh key was changed since
+	// it was read.
 	Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, use *registry.Use) error
-	// Revoke puts a revocation on record if it is due for the key at the API server.
+	// Revoke records a revocation if it is due for the refresh key at the API server.
 	Revoke(ctx context.Context, name types.NamespacedName, reason v1alpha1.RevocationReason, due func(*v1alpha1.JWTRefreshKey) bool) error
-	// Used remembers an exchange.
+	// Used records an exchange.
 	Used(use *registry.Use)
 
-	// Sessions is about how many sessions of an issuer there are.
+	// Sessions returns the approximate number of sessions of an issuer.
 	Sessions(issuer string) int
-	// SessionsOf are those of one subject, by the value of their label, at this moment.
+	// SessionsOf returns the sessions of one subject as read from the API server, by the value of their label.
 	SessionsOf(ctx context.Context, namespace, subject string) ([]v1alpha1.JWTRefreshKey, error)
-	// CreateSession makes the key of a session, or fails with registry.ErrLost where its name is taken.
+	// CreateSession creates the refresh key of a session. It returns registry.ErrLost if its name is taken.
 	CreateSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) error
-	// BeginSession puts the status of a session on record: its first token, and who signed in.
+	// BeginSession records the status of a session: its first token and its login.
 	BeginSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) error
-	// EndSession deletes a session, or fails with registry.ErrLost where it is no longer as it was read.
+	// EndSession deletes a session. It returns registry.ErrLost if the session was changed since it was read.
 	EndSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) error
-	// ServiceAccountUID is that of a ServiceAccount at this moment, empty when there is none.
+	// ServiceAccountUID returns the UID of a ServiceAccount as read from the API server; empty if it does not
+	// exist.
 	ServiceAccountUID(ctx context.Context, name types.NamespacedName) (string, error)
 }
 
-// Reviewer asks the cluster who somebody is.
+// Reviewer authenticates ServiceAccounts at the API server.
 type Reviewer interface {
-	// ServiceAccount is the one whose projected token for the issuer it is, and
-	// identity.ErrRefused where it is none.
+	// ServiceAccount returns the ServiceAccount of a projected token for the issuer, and identity.ErrRefused for
+	// any other token.
 	ServiceAccount(ctx context.Context, issuer, token string) (*identity.ServiceAccount, error)
 }
 
-// Providers tells who somebody is by an id_token of an upstream provider.
+// Providers authenticates people by an id_token of an upstream provider.
 type Providers interface {
-	// Verify is who it is, and identity.ErrRefused where the token is not acceptable.
+	// Verify returns the person, and identity.ErrRefused if the token is not acceptable.
 	Verify(ctx context.Context, provider *v1alpha1.OIDCProvider, idToken string) (*identity.Person, error)
 }
 
-// Passwords tells who somebody is by a password. A secret names where the passwords stand.
+// Passwords authenticates people by a password. secret is the Secret that contains the passwords.
 type Passwords interface {
-	// Verify is nil where the password is the user's, and otherwise identity.ErrRefused or
-	// identity.ErrTooMany.
+	// Verify returns nil if the password is the user's, and otherwise identity.ErrRefused or identity.ErrTooMany.
 	Verify(ctx context.Context, secret, user, password, address string) error
-	// Known tells whether there is such a user.
+	// Known reports whether the user exists.
 	Known(ctx context.Context, secret, user string) (bool, error)
 }
 
 // Options of a Service. All are required.
 type Options struct {
 	Registry Registry
-	// Reviews are of what anybody may show, and Assertions of what holders of good tokens show beside:
-	// each is bounded by itself.
+	// Reviews are for subject tokens, which any client may send, and Assertions for client assertions beside valid
+	// tokens. Each has its own rate limit.
 	Reviews    Reviewer
 	Assertions Reviewer
 	Providers  Providers
 	Passwords  Passwords
 	Clock      clock.PassiveClock
-	// NewID makes the jti of a token: unique, and with no meaning.
+	// NewID returns a new jti: unique, and without meaning.
 	NewID func() string
 }
 
-// Service answers for all issuers of a cluster.
+// Service implements the grants for all issuers of a cluster.
 type Service struct {
 	registry   Registry
 	reviews    Reviewer
@@ -127,23 +126,23 @@ type Service struct {
 	remembered, judged atomic.Int64
 }
 
-// Verifications are how many refresh tokens were remembered to be correctly signed, and how many
-// were judged.
+// Verifications returns how many verifications of refresh tokens were answered from the cache, and how many were
+// not.
 func (s *Service) Verifications() (remembered, judged int64) {
 	return s.remembered.Load(), s.judged.Load()
 }
 
-// rememberedTokens is for how many refresh tokens it is remembered that their signature is good.
+// rememberedTokens is the maximum number of refresh tokens with cached claims.
 const rememberedTokens = 1 << 14
 
-// A subject may sign in so often at once, and once more after each such time: the pods of a
-// workload that all start anew.
+// Limits of the logins of one subject: a burst, for the pods of a workload that start together, and one more after
+// each loginAgain.
 const (
 	loginsAtOnce = 60
 	loginAgain   = time.Second
 )
 
-// New makes a Service.
+// New returns a Service.
 func New(o Options) (*Service, error) {
 	verified, err := lru.New[[sha256.Size]byte, *token.Claims](rememberedTokens)
 	if err != nil {
@@ -160,20 +159,20 @@ func New(o Options) (*Service, error) {
 	}, err
 }
 
-// Outcome is what the logs say of a request beside its answer: what was verified of it, as far as
-// that went.
+// Outcome contains the verified facts of a request for the logs.
 type Outcome struct {
-	// Key is that of the refresh token, and UID its own.
+	// Key is the name of the refresh key, and UID its UID.
 	Key types.NamespacedName
 	UID types.UID
-	// Subject is who the token speaks for; at a login who was proven to ask, granted or not.
+	// Subject is the subject of the token; at a login, the authenticated one, granted or not.
 	Subject string
-	// JTI and Revision are of the refresh token: the one presented or, at a login, the one handed out.
+	// JTI and Revision are those of the refresh token: the presented one or, at a login, the issued one.
 	JTI      string
 	Revision int64
-	// AccessJTI is of the access token handed out.
+	// AccessJTI is the jti of the issued access token.
 	AccessJTI string
-	// Withheld is the reason why an introspection withheld its answer: the caller has no right to ask. Empty otherwise.
+	// Withheld is the reason why an introspection withheld its answer, since the caller has no right to ask; empty
+	// otherwise.
 	Withheld oauth.Code
 }
 
@@ -182,13 +181,13 @@ func (o *Outcome) of(claims *token.Claims) {
 	o.JTI, o.Revision = claims.JTI, claims.Object.Revision
 }
 
-// errGrant is what a client discards its token on. It says little on purpose: whoever holds
-// a token that is not good learns nothing about the key.
+// errGrant returns invalid_grant, on which a client discards its token. It has no details, so that the holder of
+// an invalid token learns nothing about the refresh key.
 func errGrant() *oauth.Error {
-	return oauth.Refuse(oauth.InvalidGrant, "The refresh token is expired, revoked, retired or not one of this issuer.")
+	return oauth.Refuse(oauth.InvalidGrant, "The refresh token is expired, revoked, retired or not from this issuer.")
 }
 
-// verifyRefresh reads a refresh token, and the signing keys again where they lack its key.
+// verifyRefresh verifies a refresh token, and reads the signing keys again for an unknown kid.
 func (s *Service) verifyRefresh(ctx context.Context, issuer *registry.Issuer, compact string) (*token.Claims, *registry.Issuer, error) {
 	sum := sha256.Sum256([]byte(compact))
 	if claims, ok := s.verified.Get(sum); ok && s.stillGood(claims, issuer) {
@@ -203,15 +202,14 @@ func (s *Service) verifyRefresh(ctx context.Context, issuer *registry.Issuer, co
 	return claims, issuer, err
 }
 
-// stillGood is what can change of a token whose signature was good.
+// stillGood reports whether a token with a verified signature is still acceptable.
 func (s *Service) stillGood(claims *token.Claims, issuer *registry.Issuer) bool {
 	now := s.clock.Now()
 	_, known := issuer.Rings.Lookup(keyring.Refresh, claims.KeyID)
 	return known && claims.Issuer == issuer.URL && now.Before(claims.ExpiresAt) && !now.Before(claims.IssuedAt)
 }
 
-// parse reads a token of the given type. A service that does not know the signing keys has
-// not judged it.
+// parse verifies a token of the given type. If the signing keys are unknown, it returns ErrUnavailable.
 func (s *Service) parse(ctx context.Context, issuer *registry.Issuer, compact string, typ token.Type) (*token.Claims, *registry.Issuer, error) {
 	claims, err := token.Parse(compact, typ, issuer.Rings, issuer.URL, s.clock.Now())
 	if errors.Is(err, token.ErrUnknownKey) {
@@ -230,15 +228,15 @@ func (s *Service) parse(ctx context.Context, issuer *registry.Issuer, compact st
 	return claims, issuer, err
 }
 
-// namesOneKey: a token of ours names its key in client_id as well as in its own claim, and by
-// names that an API server can be asked for.
+// namesOneKey reports whether a token names the same refresh key in client_id and in its own claim, with names
+// that are valid in a URL of the API server.
 func namesOneKey(claims *token.Claims) bool {
 	object := &claims.Object
 	return claims.ClientID == lifecycle.DefaultSubject(object.Namespace, object.Name) &&
 		len(content.IsPathSegmentName(object.Namespace)) == 0 && len(content.IsPathSegmentName(object.Name)) == 0
 }
 
-// keyName is the key that a token belongs to.
+// keyName returns the name of a token's refresh key.
 func keyName(claims *token.Claims) types.NamespacedName {
 	return types.NamespacedName{Namespace: claims.Object.Namespace, Name: claims.Object.Name}
 }
@@ -247,14 +245,13 @@ func presented(claims *token.Claims) registry.Token {
 	return registry.Token{UID: claims.Object.UID, JTI: claims.JTI, Revision: claims.Object.Revision}
 }
 
-// standing finds the key of a token and what it says of it. Before a token that is correctly
-// signed is refused, the API server is asked: what is known may be out of date. Only what
-// can never be otherwise again is believed as it is.
+// standing returns the refresh key of a token and the token's standing. The view may be outdated, so the API
+// server is read before a correctly signed token is refused. Only a final refusal is taken from the view.
 func (s *Service) standing(ctx context.Context, claims *token.Claims) (*v1alpha1.JWTRefreshKey, registry.Standing, error) {
 	name, now := keyName(claims), s.clock.Now()
 	if key := s.registry.Key(name); key != nil {
 		standing := registry.StandingOf(key, presented(claims), now)
-		if standing.Accepted() || over(key, claims) {
+		if standing.Accepted() || refusedForGood(key, claims) {
 			return key, standing, nil
 		}
 	}
@@ -265,10 +262,10 @@ func (s *Service) standing(ctx context.Context, claims *token.Claims) (*v1alpha1
 	return key, registry.StandingOf(key, presented(claims), now), nil
 }
 
-// over: the very key of the token is being deleted, or was revoked when the token was of its
-// line already, or its line was ended since. All else can be taken back: a key that was revoked may be
-// living again, with tokens of later revisions, and an end may have been set later.
-func over(key *v1alpha1.JWTRefreshKey, claims *token.Claims) bool {
+// refusedForGood reports whether the refusal of a token is final: its refresh key is being deleted, was revoked
+// after the token was issued, or its line has ended since. Any other refusal can be undone: a revoked refresh key
+// may be active again with later revisions, and an end may have been moved.
+func refusedForGood(key *v1alpha1.JWTRefreshKey, claims *token.Claims) bool {
 	revoked := key.Spec.Revoked || key.Status.RevokedAt != nil
 	known := 0 < claims.Object.Revision && claims.Object.Revision <= key.Status.Revision
 	ended := registry.BelowFirst(key, claims.Object.Revision)

@@ -26,20 +26,19 @@ import (
 )
 
 const (
-	// sessionTries is how often a step is tried again that somebody else forestalled.
+	// sessionTries is the maximum number of attempts of a step that conflicts with other writers.
 	sessionTries = 5
-	// tidyFor is how long a login that failed may take to remove what it had begun.
-	tidyFor = 5 * time.Second
+	// discardTimeout is how long a failed login may take to remove its session.
+	discardTimeout = 5 * time.Second
 )
 
-// begin makes the session of somebody who has signed in: a key for one-time use that no
-// Secret holds. Everything is checked before the object is made, and it is removed again
-// where its first token does not come on record.
+// begin creates the session of an authenticated subject: a one-time key without a Secret. Everything is checked
+// before the object is created. If its first token cannot be recorded, the object is removed again.
 func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signedIn, request *LoginRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
-	ctx, cancel := context.WithTimeout(ctx, registry.AskFor)
+	ctx, cancel := context.WithTimeout(ctx, registry.RequestTimeout)
 	defer cancel()
 	outcome.Subject = who.subject
-	wish, err := s.granted(issuer, who, request)
+	terms, err := s.granted(issuer, who, request)
 	if err != nil {
 		return nil, err
 	}
@@ -47,28 +46,28 @@ func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signe
 	if err != nil {
 		return nil, err
 	}
-	wish.thumbprint = client.thumbprint
-	if err := s.room(issuer, who); err != nil {
+	terms.thumbprint = client.thumbprint
+	if err := s.checkLimits(issuer, who); err != nil {
 		return nil, err
 	}
 	refresh, err := issuer.Rings.Signer(keyring.Refresh)
 	if err != nil {
-		return nil, unavailable("no refresh key of the issuer signs now")
+		return nil, unavailable("the issuer has no active refresh signing key")
 	}
 	access, err := issuer.Rings.Signer(keyring.Access)
 	if err != nil {
-		return nil, unavailable("no access key of the issuer signs now")
+		return nil, unavailable("the issuer has no active access signing key")
 	}
-	if err := s.spend(&client); err != nil {
+	if err := s.consumeProof(&client); err != nil {
 		return nil, err
 	}
-	key, err := s.create(ctx, issuer, who, wish)
+	key, err := s.create(ctx, issuer, who, terms)
 	if err != nil {
 		return nil, err
 	}
 	compact, claims, err := s.start(ctx, issuer, key, who, request, refresh)
 	if err != nil {
-		s.tidy(ctx, key)
+		s.discardSession(ctx, key)
 		return nil, err
 	}
 	outcome.of(claims)
@@ -80,37 +79,37 @@ func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signe
 	return answer, e.handOut(answer, compact, s.clock.Now())
 }
 
-// wish is what a session is to have, as the policy grants it.
-type wish struct {
+// sessionTerms are the terms of a session that the policy grants.
+type sessionTerms struct {
 	audience string
 	scopes   []string
 	lifetime time.Duration
 	// seen is the device that signs in.
 	seen v1alpha1.SeenDevice
-	// thumbprint is that of the key that the session is bound to; empty for none.
+	// thumbprint is the JWK thumbprint of the client key that the session is bound to; empty for none.
 	thumbprint string
 }
 
-// granted asks the policy what a session may have, and says what it lacks by the error that
-// goes with it (RFC 8693 §2.2.2, RFC 6749 §5.2).
-func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *LoginRequest) (*wish, error) {
+// granted returns the terms that the policy grants, or the error for what it does not grant (RFC 8693 §2.2.2, RFC
+// 6749 §5.2).
+func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *LoginRequest) (*sessionTerms, error) {
 	audience, err := request.audience()
 	if err != nil {
 		return nil, err
 	}
 	if !v1alpha1.ValidAudience(audience) {
-		return nil, oauth.Refuse(oauth.InvalidTarget, "The audience is not one that a token can have.")
+		return nil, oauth.Refuse(oauth.InvalidTarget, "The audience is not valid.")
 	}
 	scopes, err := scopesOf(request.Scope)
 	if err != nil {
 		return nil, err
 	}
-	// Who is called like a key, or like somebody of the cluster, would be taken for him.
+	// A provider must not name a person like a refresh key or like a user of the cluster.
 	if !v1alpha1.ValidSubject(who.subject) || (who.account == nil && policy.Reserved(who.subject)) {
-		return nil, oauth.Refuse(oauth.InvalidRequest, "The subject is not one that can have a session.")
+		return nil, oauth.Refuse(oauth.InvalidRequest, "This subject cannot have a session.")
 	}
 	if err := v1alpha1.ValidateClaims(who.claims); err != nil {
-		return nil, oauth.Refuse(oauth.InvalidRequest, "The subject's claims are not ones that a token can have.")
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The subject's claims are not valid in a token.")
 	}
 	labels, known := s.registry.NamespaceLabels(who.namespace)
 	if !known || issuer.Rings == nil {
@@ -134,7 +133,7 @@ func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *Login
 	if longest == 0 {
 		return nil, oauth.Refuse(oauth.UnauthorizedClient, "The issuer's policy does not grant the claims of the subject.")
 	}
-	return &wish{audience: audience, scopes: scopes, lifetime: min(issuer.Login.SessionLifetime, longest), seen: request.Seen}, nil
+	return &sessionTerms{audience: audience, scopes: scopes, lifetime: min(issuer.Login.SessionLifetime, longest), seen: request.Seen}, nil
 }
 
 func scopesOf(asked string) ([]string, error) {
@@ -156,10 +155,10 @@ func scopesOf(asked string) ([]string, error) {
 	return scopes, nil
 }
 
-// create makes the object, and room for it among the others of the subject.
-func (s *Service) create(ctx context.Context, issuer *registry.Issuer, who *signedIn, wish *wish) (*v1alpha1.JWTRefreshKey, error) {
+// create creates the refresh key of the session, and ends other sessions of the subject above the limit.
+func (s *Service) create(ctx context.Context, issuer *registry.Issuer, who *signedIn, terms *sessionTerms) (*v1alpha1.JWTRefreshKey, error) {
 	for range sessionTries {
-		key := s.sessionKey(issuer, who, wish)
+		key := s.sessionKey(issuer, who, terms)
 		err := s.registry.CreateSession(ctx, key)
 		if errors.Is(err, registry.ErrLost) {
 			// The name is taken.
@@ -169,16 +168,16 @@ func (s *Service) create(ctx context.Context, issuer *registry.Issuer, who *sign
 			return nil, err
 		}
 		if err := s.makeRoom(ctx, issuer, key); err != nil {
-			s.tidy(ctx, key)
+			s.discardSession(ctx, key)
 			return nil, err
 		}
 		return key, nil
 	}
-	return nil, unavailable("no name for the session was free")
+	return nil, unavailable("every generated session name is taken")
 }
 
-func (s *Service) sessionKey(issuer *registry.Issuer, who *signedIn, wish *wish) *v1alpha1.JWTRefreshKey {
-	end := metav1.NewTime(s.clock.Now().UTC().Truncate(time.Second).Add(wish.lifetime))
+func (s *Service) sessionKey(issuer *registry.Issuer, who *signedIn, terms *sessionTerms) *v1alpha1.JWTRefreshKey {
+	end := metav1.NewTime(s.clock.Now().UTC().Truncate(time.Second).Add(terms.lifetime))
 	key := &v1alpha1.JWTRefreshKey{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: who.namespace, Name: s.sessionName(),
@@ -189,20 +188,20 @@ func (s *Service) sessionKey(issuer *registry.Issuer, who *signedIn, wish *wish)
 		},
 		Spec: v1alpha1.JWTRefreshKeySpec{
 			IssuerRef: &v1alpha1.IssuerReference{Name: issuer.Name},
-			Audience:  wish.audience, Subject: who.subject, Scopes: wish.scopes, Claims: who.claims,
-			Lifetime: &metav1.Duration{Duration: wish.lifetime}, ExpiresAt: &end, IdleTimeout: issuer.Login.SessionIdleTimeout,
+			Audience:  terms.audience, Subject: who.subject, Scopes: terms.scopes, Claims: who.claims,
+			Lifetime: &metav1.Duration{Duration: terms.lifetime}, ExpiresAt: &end, IdleTimeout: issuer.Login.SessionIdleTimeout,
 			Rotation: &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse, RetryGrace: issuer.Login.SessionRetryGrace},
 			Secret:   &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone},
 		},
 	}
-	if seen := wish.seen; seen.ID != "" || seen.OS != "" || seen.Browser != "" {
+	if seen := terms.seen; seen.ID != "" || seen.OS != "" || seen.Browser != "" {
 		key.Spec.DeviceInfo = &v1alpha1.DeviceInfo{ID: seen.ID, OS: seen.OS, Browser: seen.Browser}
 	}
-	if wish.thumbprint != "" {
-		key.Spec.Binding = &v1alpha1.BindingSpec{JWKThumbprint: wish.thumbprint}
+	if terms.thumbprint != "" {
+		key.Spec.Binding = &v1alpha1.BindingSpec{JWKThumbprint: terms.thumbprint}
 	}
 	if who.account != nil {
-		// The session goes with its ServiceAccount, even where nobody comes back to it.
+		// The session is deleted with its ServiceAccount.
 		key.OwnerReferences = []metav1.OwnerReference{{
 			APIVersion: corev1.SchemeGroupVersion.String(), Kind: "ServiceAccount", Name: who.account.Name, UID: types.UID(who.account.UID),
 		}}
@@ -210,19 +209,19 @@ func (s *Service) sessionKey(issuer *registry.Issuer, who *signedIn, wish *wish)
 	return key
 }
 
-// sessionName ends like an identifier, which is where these are most by chance.
+// sessionName returns a name with the last characters of an identifier, which are the most random ones.
 func (s *Service) sessionName() string {
 	id := s.newID()
 	return "session-" + id[max(0, len(id)-12):]
 }
 
-// sessionOf is the value of LabelSessionOf.
+// sessionOf returns the value of LabelSessionOf.
 func sessionOf(issuer, subject string) string {
 	sum := sha256.Sum256([]byte(issuer + "\x00" + subject))
 	return hex.EncodeToString(sum[:16])
 }
 
-// start puts the first token of a session on record.
+// start records the first token of a session, and returns the token with its claims.
 func (s *Service) start(
 	ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, who *signedIn, request *LoginRequest, signer *keyring.Key,
 ) (string, *token.Claims, error) {
@@ -248,17 +247,16 @@ func (s *Service) start(
 	return compact, claims, err
 }
 
-// tidy removes a session that came to nothing, where that is possible: what remains has no
-// token that anybody holds, and the controller removes it.
-func (s *Service) tidy(ctx context.Context, key *v1alpha1.JWTRefreshKey) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyFor)
+// discardSession removes the session of a failed login, if possible. Otherwise no client holds a token of it, and
+// the controller removes it.
+func (s *Service) discardSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
 	defer cancel()
 	remains := &v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: key.UID}}
 	_ = s.registry.EndSession(ctx, remains)
 }
 
-// stillSignedIn checks again what a login proved: that there is such a ServiceAccount, such a
-// provider, such a user.
+// stillSignedIn checks that the ServiceAccount, provider or user of a login still exists.
 func (s *Service) stillSignedIn(ctx context.Context, e *exchange) error {
 	session := e.key.Status.Session
 	if session == nil {
@@ -280,10 +278,11 @@ func (s *Service) stillSignedIn(ctx context.Context, e *exchange) error {
 			return err
 		}
 	}
-	return oauth.Refuse(oauth.UnauthorizedClient, "The issuer does not let this subject in now.")
+	return oauth.Refuse(oauth.UnauthorizedClient, "The issuer does not accept this subject's login now.")
 }
 
-// accountRemains: a ServiceAccount that was made again under its name is another, for good.
+// accountRemains checks that the ServiceAccount of a session still exists. One that was created again under the
+// same name is another one, so the refusal is final.
 func (s *Service) accountRemains(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
 	session := key.Status.Session
 	account := identity.ServiceAccount{Namespace: key.Namespace}

@@ -14,8 +14,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// TestTheTokenSaysWhoSignedIn: what stands in status proves nothing where the presented token does
-// not say the same, since only a login had it signed.
+// TestTheTokenSaysWhoSignedIn checks that the subject in status counts as proven only if the presented token has
+// the same subject, since only a login had it signed.
 func TestTheTokenSaysWhoSignedIn(t *testing.T) {
 	const subject = "system:serviceaccount:shop:till"
 	for presented, want := range map[string]string{subject: subject, "refreshkey:shop:orders": "", "system:serviceaccount:shop:other": "", "": ""} {
@@ -23,32 +23,32 @@ func TestTheTokenSaysWhoSignedIn(t *testing.T) {
 		key.Status.Session = &v1alpha1.SessionStatus{Subject: subject, Method: v1alpha1.LoginServiceAccount}
 		e := &exchange{issuer: &registry.Issuer{}, key: key, claims: &token.Claims{Subject: presented}}
 		if got := e.provenSubject(); got != want {
-			t.Errorf("for a token of %q %q is proven, want %q", presented, got, want)
+			t.Errorf("for a token of %q the proven subject is %q, want %q", presented, got, want)
 		}
 	}
 }
 
-// TestWhoHasNoSession: whom a provider calls like a key, or like somebody of the cluster, would get an
-// access token of that name at the login itself.
+// TestWhoHasNoSession checks that a login is refused for a subject of a provider that is named like a refresh key
+// or like a user of the cluster.
 func TestWhoHasNoSession(t *testing.T) {
 	for _, subject := range []string{
 		"refreshkey:shop:orders", "refreshkey:", "system:masters", "system:serviceaccount:shop:till", "system:", "", "jane doe", "jané", "jane\x00", "jane\u200b",
 		strings.Repeat("j", v1alpha1.MaxSubjectLength+1),
 	} {
-		wish, err := (&Service{}).granted(&registry.Issuer{}, &signedIn{subject: subject, method: v1alpha1.LoginOIDC}, &LoginRequest{Audiences: []string{"https://orders.example.com"}})
+		terms, err := (&Service{}).granted(&registry.Issuer{}, &signedIn{subject: subject, method: v1alpha1.LoginOIDC}, &LoginRequest{Audiences: []string{"https://orders.example.com"}})
 		var refusal *oauth.Error
 		if !errors.As(err, &refusal) || refusal.Code != oauth.InvalidRequest {
-			t.Errorf("%q: %+v, %v", subject, wish, err)
+			t.Errorf("%q: %+v, %v", subject, terms, err)
 		}
 	}
 }
 
-// TestAnIssuerIsNoProviderOfItsOwn: whatever an issuer's entry says, and before anybody is asked, a
-// token of its own signs nobody in.
+// TestAnIssuerIsNoProviderOfItsOwn checks that an issuer's own token does not sign in, even if its entry names the
+// issuer, and that no provider is requested.
 func TestAnIssuerIsNoProviderOfItsOwn(t *testing.T) {
 	const url = "https://tokens.example.com"
 	issuer := &registry.Issuer{URL: url, Login: registry.Login{Providers: []v1alpha1.OIDCProvider{{IssuerURL: url}}}}
-	// The service knows nobody to ask: it would panic.
+	// The service has no providers and would panic.
 	s := &Service{}
 	// {"alg":"ES256"} and {"iss":"https://tokens.example.com"}
 	own := "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJodHRwczovL3Rva2Vucy5leGFtcGxlLmNvbSJ9.AAAA"

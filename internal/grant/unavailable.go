@@ -6,7 +6,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// unavailable says why something cannot be known or recorded now. The reason is for the log alone.
+// unavailable returns ErrUnavailable with a reason for the log.
 func unavailable(reason string) error {
 	return fmt.Errorf("%w: %s", registry.ErrUnavailable, reason)
 }

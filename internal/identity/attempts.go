@@ -9,10 +9,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// rememberedTries is of how many it is known how often they tried.
+// rememberedTries is the maximum number of names with counted attempts.
 const rememberedTries = 1 << 14
 
-// Attempts counts how often somebody tries.
+// Attempts limits how often a name may try.
 type Attempts struct {
 	burst int
 	again rate.Limit
@@ -20,13 +20,14 @@ type Attempts struct {
 	mu    sync.Mutex
 }
 
-// NewAttempts allows so many attempts of everybody at once, and one more after each time.
+// NewAttempts returns an Attempts that allows each name a burst of attempts, and one more after each period of
+// again.
 func NewAttempts(burst int, again time.Duration) (*Attempts, error) {
 	known, err := lru.New[[sha256.Size]byte, *rate.Limiter](rememberedTries)
 	return &Attempts{burst: burst, again: rate.Every(again), known: known}, err
 }
 
-// Allow tells whether somebody may try once more.
+// Allow reports whether the name may try now, and counts the attempt.
 func (a *Attempts) Allow(who string, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

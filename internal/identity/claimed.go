@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// ClaimedAudiences returns `aud` of a JWT that is not verified. It may choose the issuer that verifies the JWT, and
-// decides nothing.
+// ClaimedAudiences returns the unverified `aud` of a JWT. It may only choose the issuer that verifies the JWT.
 func ClaimedAudiences(compact string) []string {
 	parts := strings.Split(compact, ".")
 	if len(compact) > longestToken || len(parts) != 3 {

@@ -23,7 +23,7 @@ func TestClaimedAudiences(t *testing.T) {
 	} {
 		compact := "e30." + base64.RawURLEncoding.EncodeToString([]byte(c.payload)) + ".AAAA"
 		if got := ClaimedAudiences(compact); !slices.Equal(got, c.want) {
-			t.Errorf("the audiences of %s are %q, not %q", c.payload, got, c.want)
+			t.Errorf("the audiences of %s are %q, want %q", c.payload, got, c.want)
 		}
 	}
 	for _, compact := range []string{"", "nonsense", "a.b", "a.b.c.d", "a.!.c"} {

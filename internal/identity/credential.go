@@ -5,10 +5,10 @@ import "strings"
 // bearerScheme is the scheme of RFC 6750 §2.1.
 const bearerScheme = "Bearer"
 
-// WellFormed tells whether a text can be a token: one or more characters of the alphabet of
-// token68 (RFC 9110 §11.2, b64token in RFC 6750 §2.1), with = at its end only, and no longer than
-// longestToken. Whatever is sent to a TokenReview or to a verifier has to pass it: kube-apiserver
-// takes the text before a space for the whole token, and no text for an anonymous request.
+// WellFormed reports whether a text can be a token of at most longestToken bytes: one or more characters of
+// token68 (RFC 9110 §11.2, b64token in RFC 6750 §2.1), with = only at the end. Every token that is sent to a
+// TokenReview or to a verifier must be well-formed. kube-apiserver reads only the text before a space, and reads
+// an empty token as an anonymous request.
 func WellFormed(token string) bool {
 	body := strings.TrimRight(token, "=")
 	return body != "" && len(token) <= longestToken && !strings.ContainsFunc(body, outsideToken68)
@@ -23,9 +23,8 @@ func outsideToken68(r rune) bool {
 	}
 }
 
-// Bearer reads the value of an Authorization header: the scheme Bearer, one blank, and a token.
-// asked is false where the value is of another scheme, or empty: then no bearer token was tried.
-// The token is empty where it is malformed.
+// Bearer parses the value of an Authorization header: the scheme Bearer, one space, and a token. asked reports
+// whether the scheme is Bearer. The token is empty if it is malformed.
 func Bearer(header string) (token string, asked bool) {
 	scheme, token, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, bearerScheme) {

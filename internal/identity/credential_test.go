@@ -2,7 +2,7 @@ package identity
 
 import "testing"
 
-// TestBearer: one blank, one token, and nothing else.
+// TestBearer checks that Bearer accepts the scheme, one space and one token, and nothing else.
 func TestBearer(t *testing.T) {
 	for _, c := range []struct {
 		header, token string

@@ -11,27 +11,27 @@ import (
 )
 
 const (
-	// freshFor is how old a document may become before a newer one is fetched.
+	// freshFor is the age at which a document is fetched again.
 	freshFor = time.Hour
-	// staleFor is how long a document is used while no newer one can be fetched.
+	// staleFor is the age up to which a document is used while fetching fails.
 	staleFor = 24 * time.Hour
-	// upstreamEvery is how long after the end of a fetch, good or bad, the next one may begin: a
-	// stranger's token that names an unknown key causes a fetch.
+	// upstreamEvery is the shortest time between the end of a fetch and the next fetch: any client can cause one
+	// with a token that names an unknown signing key.
 	upstreamEvery = 5 * time.Second
-	// mostWaiting bounds the callers that wait for one document.
+	// mostWaiting is the maximum number of callers that wait for one document.
 	mostWaiting = 256
 )
 
 var (
-	// errTooSoon says that the last fetch ended a short time ago, so that no new one may begin.
-	errTooSoon = errors.New("it was asked a few seconds ago and is not asked again yet")
-	// errTooManyWait says that mostWaiting callers wait already.
+	// errTooSoon is returned if the last fetch ended less than upstreamEvery ago, so that no new one may begin.
+	errTooSoon = errors.New("the previous request ended less than 5 s ago")
+	// errTooManyWait is returned if mostWaiting callers already wait.
 	errTooManyWait = errors.New("too many logins wait for its answer")
 )
 
-// document is what a provider publishes at one URL. One goroutine at a time fetches it, for all
-// callers and in the background, with a timeout of its own. A caller waits no longer than its
-// context lasts, and does not wait for a newer version of a known document.
+// document is what a provider publishes at one URL. At most one goroutine fetches it, in the background and with
+// its own timeout, for all callers. A caller waits until its context ends at the latest, and never waits for a
+// newer version of a known document.
 type document[T any] struct {
 	clock  clock.PassiveClock
 	within time.Duration
@@ -40,22 +40,22 @@ type document[T any] struct {
 	mu sync.Mutex
 	// last is the newest version; nil before the first.
 	last *version[T]
-	// flight is the fetch that is under way; nil while none is.
+	// flight is the current fetch; nil if there is none.
 	flight *flight[T]
-	// failure is why the last fetch failed, nil where it did not; endedAt is when it ended.
+	// failure is the error of the last fetch, nil if it succeeded; endedAt is when that fetch ended.
 	failure error
 	endedAt time.Time
 	waiting int
 }
 
-// version is a document as it was at some time.
+// version is the content of a document at one time.
 type version[T any] struct {
 	content T
-	// askedAt is when its fetch began: it holds all that was published by then.
+	// askedAt is when the fetch began: the content includes everything published before.
 	askedAt time.Time
 }
 
-// flight is one fetch. Its result is set once done is closed.
+// flight is one fetch. Its result is valid after done is closed.
 type flight[T any] struct {
 	done    chan struct{}
 	askedAt time.Time
@@ -63,12 +63,12 @@ type flight[T any] struct {
 	err     error
 }
 
-// newDocument makes a document that fetch reads. A fetch is cancelled after the time within.
+// newDocument returns a document that fetch reads, within the given timeout.
 func newDocument[T any](clock clock.PassiveClock, within time.Duration, fetch func(context.Context) (T, error)) *document[T] {
 	return &document[T]{clock: clock, within: within, fetch: fetch}
 }
 
-// latest returns the newest version, however old; false where there is none.
+// latest returns the newest version, regardless of its age; false if there is none.
 func (d *document[T]) latest() (content T, known bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -78,8 +78,8 @@ func (d *document[T]) latest() (content T, known bool) {
 	return d.last.content, true
 }
 
-// known returns the version that is in use now, nil if there is none. It begins to fetch a
-// newer one if that is due, and does not wait for it.
+// known returns the usable version; nil if there is none. If a newer one is due, known begins to fetch it and does
+// not wait for it.
 func (d *document[T]) known(ctx context.Context) *version[T] {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -96,7 +96,7 @@ func (d *document[T]) known(ctx context.Context) *version[T] {
 	return d.last
 }
 
-// read returns the content that is in use now, and waits for a fetch if there is none.
+// read returns the usable content, and waits for a fetch if there is none.
 func (d *document[T]) read(ctx context.Context) (T, error) {
 	if known := d.known(ctx); known != nil {
 		return known.content, nil
@@ -109,8 +109,8 @@ func (d *document[T]) read(ctx context.Context) (T, error) {
 	return fetched.content, nil
 }
 
-// newer waits for the current fetch, or for one that it begins. If none may begin, it
-// returns why the last one failed, or errTooSoon if that succeeded.
+// newer waits for the current fetch, or for a new one. If no fetch may begin, it returns the error of the last
+// fetch, or errTooSoon if that succeeded.
 func (d *document[T]) newer(ctx context.Context) (*version[T], error) {
 	d.mu.Lock()
 	switch {
@@ -142,16 +142,16 @@ func (d *document[T]) newer(ctx context.Context) (*version[T], error) {
 	}
 }
 
-// due tells whether a fetch may begin. The caller holds the lock.
+// due reports whether a fetch may begin. The caller holds the lock.
 func (d *document[T]) due() bool {
 	return d.endedAt.IsZero() || d.clock.Since(d.endedAt) >= upstreamEvery
 }
 
-// begin fetches the document in a goroutine. The caller holds the lock, and no fetch is under way.
+// begin starts a fetch in a goroutine. The caller holds the lock, and there is no current fetch.
 func (d *document[T]) begin(ctx context.Context) {
 	flight := &flight[T]{done: make(chan struct{}), askedAt: d.clock.Now()}
 	d.flight = flight
-	// Other callers wait for the answer too, so the fetch does not end with the first caller.
+	// Other callers share the fetch, so it must not end with the first caller's context.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.within)
 	go func() {
 		defer cancel()
@@ -163,13 +163,13 @@ func (d *document[T]) begin(ctx context.Context) {
 			d.last = flight.result
 		}
 		d.failure, d.endedAt = err, d.clock.Now()
-		// A caller from here on gets a new fetch, and never the result of one that has ended.
+		// Later callers get a new fetch, never the result of one that has ended.
 		d.flight = nil
 		close(flight.done)
 	}()
 }
 
-// fetched calls fetch and returns a panic as an error: the answer of a provider must not end the process.
+// fetched calls fetch and returns a panic as an error: a provider's answer must not crash the process.
 func (d *document[T]) fetched(ctx context.Context) (content T, err error) {
 	defer func() {
 		if recover() != nil {

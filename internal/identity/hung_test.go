@@ -19,10 +19,10 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// soon is how long a good login may take while another provider, or another's token, holds others up.
+// soon is the longest time of a good login while another provider, or another client's token, causes waiting.
 const soon = 100 * time.Millisecond
 
-// hang makes the provider accept requests for its documents and answer none until the test ends.
+// hang makes the provider accept requests for its documents, and answer none until the test ends.
 func (p *idp) hang(t *testing.T) {
 	t.Helper()
 	over := make(chan struct{})
@@ -35,13 +35,13 @@ func (p *idp) hang(t *testing.T) {
 	p.mu.Lock()
 	p.answer[discoveryPath], p.answer[keysPath] = hung, hung
 	p.mu.Unlock()
-	// Before the server is closed, which waits for the answers.
+	// This runs before the server is closed, which waits for the answers.
 	t.Cleanup(func() { close(over) })
 }
 
-// strangers are 200 tokens that cannot be verified, each with a key of its own name. They end when
-// their clients go away.
-func strangers(t *testing.T, providers *Providers, p *idp) (leave func()) {
+// unknownKeyTokens presents 200 tokens that cannot be verified, each with an unknown kid. They wait until leave is
+// called.
+func unknownKeyTokens(t *testing.T, providers *Providers, p *idp) (leave func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
@@ -56,7 +56,7 @@ func strangers(t *testing.T, providers *Providers, p *idp) (leave func()) {
 			defer all.Done()
 			begun.Add(1)
 			if _, err := providers.Verify(ctx, p.entry(), one); !errors.Is(err, registry.ErrUnavailable) {
-				t.Errorf("a stranger is told: %v", err)
+				t.Errorf("a token with an unknown kid gets: %v", err)
 			}
 		}()
 	}
@@ -69,14 +69,14 @@ func strangers(t *testing.T, providers *Providers, p *idp) (leave func()) {
 	}
 }
 
-// signIn is a good login of the provider, whose id_token lasts for days.
+// signIn verifies a good id_token of the provider, which is valid for days.
 func signIn(t *testing.T, providers *Providers, p *idp) error {
 	t.Helper()
 	_, err := providers.Verify(context.Background(), p.entry(), p.sign(t, "k1", p.claims(map[string]any{"exp": noon.Add(100 * time.Hour).Unix()})))
 	return err
 }
 
-// first signs in where nothing is known of the provider yet.
+// first verifies an id_token before any document of the provider is cached.
 func first(t *testing.T, providers *Providers, p *idp) {
 	t.Helper()
 	if err := signIn(t, providers, p); err != nil {
@@ -84,8 +84,7 @@ func first(t *testing.T, providers *Providers, p *idp) {
 	}
 }
 
-// quick signs in several times, which takes less than 100 ms: the median, since a busy machine may
-// hold any one up.
+// quick checks that a login takes less than soon: the median of five, since a busy machine may delay any of them.
 func quick(t *testing.T, providers *Providers, p *idp, what string) {
 	t.Helper()
 	var all []time.Duration
@@ -110,10 +109,9 @@ func quick(t *testing.T, providers *Providers, p *idp, what string) {
 	}
 }
 
-// TestAHungProviderHoldsNobodyElseUp: a provider that accepts connections and never answers is
-// asked once at a time, and logins elsewhere do not wait for it. Where its keys are known, neither
-// do its own, an hour after they were fetched and later. What was begun for it ends within the time
-// of a fetch.
+// TestAHungProviderHoldsNobodyElseUp checks that a provider that accepts connections and never answers is
+// requested once at a time, and that logins at other providers do not wait for it. If its keys are cached, its own
+// logins do not wait either, an hour after the fetch and later. Its goroutines end within the timeout of a fetch.
 func TestAHungProviderHoldsNobodyElseUp(t *testing.T) {
 	known, other, never := newIDP(t), newIDP(t), newIDP(t)
 	clock := clocktesting.NewFakePassiveClock(noon)
@@ -126,7 +124,7 @@ func TestAHungProviderHoldsNobodyElseUp(t *testing.T) {
 	before := runtime.NumGoroutine()
 
 	clock.SetTime(noon.Add(freshFor))
-	leaveKnown, leaveNever := strangers(t, providers, known), strangers(t, providers, never)
+	leaveKnown, leaveNever := unknownKeyTokens(t, providers, known), unknownKeyTokens(t, providers, never)
 	quick(t, providers, other, "at another provider")
 	quick(t, providers, known, "at the same provider, an hour after its keys were fetched")
 	leaveKnown()
@@ -151,7 +149,7 @@ func TestAHungProviderHoldsNobodyElseUp(t *testing.T) {
 	}
 }
 
-// TestKeysAreNotBelievedForEver: keys that could not be fetched anew for a day are not used.
+// TestKeysAreNotBelievedForEver checks that keys are no longer used after fetching failed for a day.
 func TestKeysAreNotBelievedForEver(t *testing.T) {
 	p := newIDP(t)
 	clock := clocktesting.NewFakePassiveClock(noon)
@@ -161,12 +159,11 @@ func TestKeysAreNotBelievedForEver(t *testing.T) {
 	clock.SetTime(noon.Add(staleFor))
 	compact := p.sign(t, "k1", p.claims(map[string]any{"exp": noon.Add(100 * time.Hour).Unix()}))
 	if _, err := providers.Verify(context.Background(), p.entry(), compact); !errors.Is(err, registry.ErrUnavailable) {
-		t.Errorf("keys of yesterday: %v", err)
+		t.Errorf("with keys of the previous day: %v", err)
 	}
 }
 
-// TestWithdrawnKeysGo: a key that the provider does not publish any more is not used once the keys
-// were fetched anew, which happens every hour.
+// TestWithdrawnKeysGo checks that a key that the provider no longer publishes is not used after the hourly fetch.
 func TestWithdrawnKeysGo(t *testing.T) {
 	p := newIDP(t)
 	clock := clocktesting.NewFakePassiveClock(noon)
@@ -186,8 +183,7 @@ func TestWithdrawnKeysGo(t *testing.T) {
 	}
 }
 
-// TestFailuresAreRememberedFromTheirEnd: a provider that takes ten seconds to fail is not asked
-// again right after that.
+// TestFailuresAreRememberedFromTheirEnd checks that the pause after a failed fetch begins when the fetch ends.
 func TestFailuresAreRememberedFromTheirEnd(t *testing.T) {
 	p := newIDP(t)
 	clock := clocktesting.NewFakePassiveClock(noon)
@@ -203,17 +199,17 @@ func TestFailuresAreRememberedFromTheirEnd(t *testing.T) {
 		}
 	}
 	if asked := p.count(discoveryPath); asked != 1 {
-		t.Errorf("it was asked %d times, want once", asked)
+		t.Errorf("discovery was requested %d times, want once", asked)
 	}
 	p.respond(discoveryPath, nil)
 	clock.SetTime(clock.Now().Add(upstreamEvery))
 	if _, err := providers.Verify(context.Background(), p.entry(), compact); err != nil {
-		t.Errorf("it does not heal: %v", err)
+		t.Errorf("it does not recover: %v", err)
 	}
 }
 
-// TestANewKeyBehindAStranger: a key that the provider published within 5 s of a stranger's unknown
-// one is not known yet, which is no refusal.
+// TestANewKeyBehindAStranger checks that a token of a new key returns ErrUnavailable, and not a refusal, if the
+// key was published within 5 s of a fetch for another unknown kid.
 func TestANewKeyBehindAStranger(t *testing.T) {
 	p := newIDP(t)
 	clock := clocktesting.NewFakePassiveClock(noon)
@@ -225,25 +221,25 @@ func TestANewKeyBehindAStranger(t *testing.T) {
 	first(t, providers, p)
 	clock.SetTime(noon.Add(upstreamEvery))
 	if err := verify(p.sign(t, "unknown", p.claims(nil))); !errors.Is(err, ErrRefused) {
-		t.Fatalf("a stranger, whose key was asked for: %v", err)
+		t.Fatalf("a token with an unknown kid, after the fetch: %v", err)
 	}
 	clock.SetTime(noon.Add(upstreamEvery + time.Second))
 	next := newIDP(t).key
 	p.publish("k2", next.Public())
 	rotated := signed(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: next, KeyID: "k2"}}, p.claims(nil))
 	if err := verify(rotated); !errors.Is(err, registry.ErrUnavailable) {
-		t.Errorf("a key that was published a second after the stranger's: %v", err)
+		t.Errorf("a token of a key that was published a second after the fetch: %v", err)
 	}
 	if err := verify(p.sign(t, "k1", p.claims(map[string]any{"sub": "jane"})) + "x"); !errors.Is(err, ErrRefused) {
-		t.Errorf("a forgery under a known key's name: %v", err)
+		t.Errorf("a forgery with a known kid: %v", err)
 	}
 	clock.SetTime(noon.Add(2*upstreamEvery + time.Second))
 	if err := verify(rotated); err != nil {
-		t.Errorf("it does not heal: %v", err)
+		t.Errorf("it does not recover: %v", err)
 	}
 }
 
-// TestAFailureIsNotToldTwice: the result of a fetch that has ended is not given to a later caller.
+// TestAFailureIsNotToldTwice checks that a later caller does not get the result of a fetch that has ended.
 func TestAFailureIsNotToldTwice(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(noon)
 	for range 20000 {
@@ -260,12 +256,12 @@ func TestAFailureIsNotToldTwice(t *testing.T) {
 		good = true
 		clock.SetTime(clock.Now().Add(upstreamEvery))
 		if _, err := d.read(t.Context()); err != nil {
-			t.Fatalf("told again: %v", err)
+			t.Fatalf("a later caller gets the earlier failure: %v", err)
 		}
 	}
 }
 
-// TestEntriesThatChange: a provider whose entry is edited again and again takes no more memory.
+// TestEntriesThatChange checks that an entry that changes often does not use more memory.
 func TestEntriesThatChange(t *testing.T) {
 	p := newIDP(t)
 	providers := NewProviders(clocktesting.NewFakePassiveClock(noon))
@@ -278,11 +274,11 @@ func TestEntriesThatChange(t *testing.T) {
 		}
 	}
 	if kept := providers.known.Len(); kept > rememberedProviders {
-		t.Errorf("%d are kept", kept)
+		t.Errorf("%d providers are cached", kept)
 	}
 }
 
-// TestWaitingIsBounded: no more callers wait for one document than mostWaiting.
+// TestWaitingIsBounded checks that at most mostWaiting callers wait for one document.
 func TestWaitingIsBounded(t *testing.T) {
 	release := make(chan struct{})
 	d := newDocument(clocktesting.NewFakePassiveClock(noon), upstreamFor, func(context.Context) (int, error) { <-release; return 1, nil })
@@ -295,18 +291,18 @@ func TestWaitingIsBounded(t *testing.T) {
 	}
 	for range mostWaiting {
 		if err := <-results; !errors.Is(err, errTooManyWait) {
-			t.Fatalf("one too many is told: %v", err)
+			t.Fatalf("a caller above the limit gets: %v", err)
 		}
 	}
 	close(release)
 	for range mostWaiting {
 		if err := <-results; err != nil {
-			t.Errorf("who waited is told: %v", err)
+			t.Errorf("a caller that waited gets: %v", err)
 		}
 	}
 }
 
-// TestReadKeys: keys that are not for signatures, or of a kind that is not known, are left out.
+// TestReadKeys checks that keys that are not for signatures, and keys of an unknown type, are left out.
 func TestReadKeys(t *testing.T) {
 	public, err := (&jose.JSONWebKey{Key: newIDP(t).key.Public(), KeyID: "k1"}).MarshalJSON()
 	if err != nil {
@@ -322,7 +318,7 @@ func TestReadKeys(t *testing.T) {
 		{"for encryption", `{"keys":[` + with(`,"use":"enc"`) + `]}`, 0},
 		{"for wrapping", `{"keys":[` + with(`,"key_ops":["wrapKey"]`) + `]}`, 0},
 		{"for nothing", `{"keys":[` + with(`,"key_ops":[]`) + `]}`, 0},
-		{"one of a kind that is not known beside it", `{"keys":[{"kty":"AKP","pub":"AAAA"},{"kty":"OKP","crv":"Ed448","x":"AA"},` + with("") + `]}`, 1},
+		{"with keys of unknown types", `{"keys":[{"kty":"AKP","pub":"AAAA"},{"kty":"OKP","crv":"Ed448","x":"AA"},` + with("") + `]}`, 1},
 		{"a secret", `{"keys":[{"kty":"oct","k":"AAAA","kid":"k1"}]}`, 0},
 		{"none", `{"keys":[]}`, 0},
 		{"something else", `{"error":"x"}`, 0},

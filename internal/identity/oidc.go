@@ -23,38 +23,38 @@ import (
 )
 
 const (
-	// upstreamFor bounds a login's wait for a provider, and each fetch of one of its documents.
+	// upstreamFor bounds how long a login waits for a provider, and each fetch of one of its documents.
 	upstreamFor = 10 * time.Second
-	// connectFor bounds each step of a connection to a provider: a connection attempt is not
-	// cancelled with the fetch that began it, and must end within upstreamFor as well.
+	// connectFor bounds each step of a connection to a provider. A connection attempt is not cancelled with the
+	// fetch that began it, and must also end within upstreamFor.
 	connectFor = upstreamFor / 2
-	// upstreamBody is the longest document that is read.
+	// upstreamBody is the maximum size of a document, in bytes.
 	upstreamBody = 1 << 20
-	// upstreamRedirects is how many redirects are followed, on the host that was asked.
+	// upstreamRedirects is the maximum number of redirects, all on the same host.
 	upstreamRedirects = 3
-	// rememberedProviders bounds the providers whose documents are kept. An entry whose caBundle
-	// changes is another provider here; the one that was used least recently makes room.
+	// rememberedProviders is the maximum number of providers with cached documents. An entry with a changed
+	// caBundle counts as another provider; the least recently used one is evicted.
 	rememberedProviders = 256
-	// longestReason bounds what a log line holds of a provider's answer.
+	// longestReason is the maximum length of a provider's answer in an error, in bytes.
 	longestReason = 256
 )
 
 // Providers verifies id_tokens of upstream OpenID Connect providers.
 type Providers struct {
 	clock clock.PassiveClock
-	// within is upstreamFor, and shorter in tests.
+	// within is upstreamFor; shorter in tests.
 	within time.Duration
 
 	mu sync.Mutex
-	// known are the providers that were used most recently, by their URL and their authorities.
+	// known caches the providers by their URL and certificate authorities.
 	known *lru.Cache[string, *upstream]
 }
 
-// NewProviders makes Providers.
+// NewProviders returns a Providers.
 func NewProviders(clock clock.PassiveClock) *Providers {
 	known, err := lru.New[string, *upstream](rememberedProviders)
 	if err != nil {
-		// lru.New refuses no size but one that is not positive.
+		// lru.New fails only for a size that is not positive.
 		panic(err)
 	}
 	return &Providers{clock: clock, within: upstreamFor, known: known}
@@ -66,18 +66,18 @@ type upstream struct {
 	discovery *document[*trust]
 }
 
-// trust is what a provider's discovery document leads to.
+// trust is what a provider's discovery document provides.
 type trust struct {
 	keysURL  string
 	keys     *document[providerKeys]
 	verifier *oidc.IDTokenVerifier
 }
 
-// Verify tells whose id_token it is (OpenID Connect Core §3.1.3.7), by a provider's entry. It
-// returns ErrRefused for a token that is not acceptable, and ErrUnavailable of the registry while
-// the provider's documents are not known.
+// Verify returns the person that an id_token identifies, by a provider's entry (OpenID Connect Core §3.1.3.7). It
+// returns ErrRefused for a token that is not acceptable, and registry.ErrUnavailable while the provider's
+// documents are not known.
 func (p *Providers) Verify(ctx context.Context, entry *v1alpha1.OIDCProvider, idToken string) (*Person, error) {
-	if !WellFormed(idToken) || ofAnotherKind(idToken) {
+	if !WellFormed(idToken) || notIDToken(idToken) {
 		return nil, ErrRefused
 	}
 	up, err := p.upstream(entry)
@@ -90,10 +90,10 @@ func (p *Providers) Verify(ctx context.Context, entry *v1alpha1.OIDCProvider, id
 	if err != nil {
 		return nil, unavailable(entry.IssuerURL, err)
 	}
-	var away error
-	verified, err := found.verifier.Verify(context.WithValue(ctx, awayKey{}, &away), idToken)
-	if away != nil {
-		return nil, unavailable(entry.IssuerURL, away)
+	var outage error
+	verified, err := found.verifier.Verify(context.WithValue(ctx, outageKey{}, &outage), idToken)
+	if outage != nil {
+		return nil, unavailable(entry.IssuerURL, outage)
 	}
 	if err != nil {
 		return nil, ErrRefused
@@ -101,7 +101,7 @@ func (p *Providers) Verify(ctx context.Context, entry *v1alpha1.OIDCProvider, id
 	return personOf(entry, verified, p.clock.Now())
 }
 
-// unavailable says that a provider is unavailable, and why. A part of its answer may be in the reason.
+// unavailable returns registry.ErrUnavailable with the reason, which may contain part of the provider's answer.
 func unavailable(issuer string, err error) error {
 	reason := err.Error()
 	if len(reason) > longestReason {
@@ -121,7 +121,7 @@ func (p *Providers) upstream(entry *v1alpha1.OIDCProvider) (*upstream, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
 	transport.DialContext = (&net.Dialer{Timeout: connectFor}).DialContext
 	transport.TLSHandshakeTimeout = connectFor
-	// A document is fetched once an hour: an open connection would be kept for nothing.
+	// A document is fetched once an hour, so connections are not kept open.
 	transport.DisableKeepAlives = true
 	if entry.CABundle != "" {
 		roots := x509.NewCertPool()
@@ -138,8 +138,7 @@ func (p *Providers) upstream(entry *v1alpha1.OIDCProvider) (*upstream, error) {
 	return up, nil
 }
 
-// discover reads the provider's discovery document. The keys that are known already are kept
-// where the document still names their URL.
+// discover reads the provider's discovery document. It keeps the known keys if the document still names their URL.
 func (u *upstream) discover(ctx context.Context, issuer string, clock clock.PassiveClock, within time.Duration) (*trust, error) {
 	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, u.client), issuer)
 	if err != nil {
@@ -157,7 +156,7 @@ func (u *upstream) discover(ctx context.Context, issuer string, clock clock.Pass
 	}
 	algorithms := asymmetric(content.Algorithms)
 	if len(algorithms) == 0 {
-		// RS256 is the algorithm that every provider has to support (OpenID Connect Discovery §3).
+		// Every provider must support RS256 (OpenID Connect Discovery §3).
 		algorithms = []string{oidc.RS256}
 	}
 	found := &trust{keysURL: content.JWKSURI}
@@ -169,20 +168,20 @@ func (u *upstream) discover(ctx context.Context, issuer string, clock clock.Pass
 		})
 	}
 	found.verifier = oidc.NewVerifier(issuer, newKeySet(found.keys, algorithms, clock), &oidc.Config{
-		// There can be several audiences; they are checked with the rest of the entry.
+		// An entry can have several audiences; personOf checks them.
 		SkipClientIDCheck: true, SupportedSigningAlgs: algorithms, Now: clock.Now,
 	})
 	return found, nil
 }
 
-// asymmetric leaves out the algorithms by which a client could sign, and none.
+// asymmetric removes "none" and the algorithms with a key that clients share.
 func asymmetric(algorithms []string) []string {
 	return slices.DeleteFunc(slices.Clone(algorithms), func(name string) bool {
 		return name == "none" || strings.HasPrefix(name, "HS")
 	})
 }
 
-// sameHost follows a redirect only on the host that was asked, which is the one that is trusted.
+// sameHost allows redirects only to the requested host, which is the trusted one.
 func sameHost(next *http.Request, asked []*http.Request) error {
 	if next.URL.Scheme != "https" || next.URL.Host != asked[0].URL.Host || len(asked) > upstreamRedirects {
 		return errors.New("the provider redirects to another host, or too often")
@@ -190,10 +189,10 @@ func sameHost(next *http.Request, asked []*http.Request) error {
 	return nil
 }
 
-// boundedTransport reads no answer that is longer than upstreamBody.
+// boundedTransport fails answers that are longer than upstreamBody.
 type boundedTransport struct{ next http.RoundTripper }
 
-// RoundTrip is part of http.RoundTripper.
+// RoundTrip implements http.RoundTripper.
 func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := t.next.RoundTrip(r)
 	if err == nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// TestProviderAway: a provider that cannot be asked has not refused anybody.
+// TestProviderAway checks that the failure of a provider returns ErrUnavailable, and not a refusal.
 func TestProviderAway(t *testing.T) {
 	elsewhere := newIDP(t)
 	broken := func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "broken", http.StatusInternalServerError) }
@@ -20,15 +20,15 @@ func TestProviderAway(t *testing.T) {
 		name, path string
 		answer     http.HandlerFunc
 	}{
-		{"what it says of itself", "/.well-known/openid-configuration", broken},
+		{"its discovery document", "/.well-known/openid-configuration", broken},
 		{"its keys", "/keys", broken},
 		{"a redirect to another host", "/keys", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, elsewhere.URL+"/keys", http.StatusFound)
 		}},
-		{"more than is read", "/keys", func(w http.ResponseWriter, _ *http.Request) {
+		{"an answer that is too long", "/keys", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(`{"keys":[` + strings.Repeat(" ", upstreamBody) + `]}`))
 		}},
-		{"not what it says", "/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }},
+		{"a discovery document that is not JSON", "/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newIDP(t)
@@ -45,13 +45,13 @@ func TestProviderAway(t *testing.T) {
 			p.respond(c.path, nil)
 			clock.SetTime(noon.Add(upstreamEvery))
 			if _, err := providers.Verify(context.Background(), p.entry(), compact); err != nil {
-				t.Errorf("it does not heal: %v", err)
+				t.Errorf("it does not recover: %v", err)
 			}
 		})
 	}
 }
 
-// TestProviderRotatesItsKey: a key that is new to us is fetched.
+// TestProviderRotatesItsKey checks that an unknown key is fetched.
 func TestProviderRotatesItsKey(t *testing.T) {
 	p := newIDP(t)
 	clock := clocktesting.NewFakePassiveClock(noon)
@@ -74,7 +74,7 @@ func TestClaimedIssuer(t *testing.T) {
 		p.sign(t, "k1", p.claims(nil)): p.URL, "": "", "a.b": "", "a.b.c": "", "a.!.c": "", "a.bnVsbA.c": "", "a.eyJpc3MiOjd9.c": "", strings.Repeat(".", 1000): "",
 	} {
 		if got := ClaimedIssuer(compact); got != want {
-			t.Errorf("%.20q is said to be of %q, want %q", compact, got, want)
+			t.Errorf("the issuer of %.20q is %q, want %q", compact, got, want)
 		}
 	}
 }

@@ -33,7 +33,7 @@ type idp struct {
 	// mu guards what the server reads and writes.
 	mu      sync.Mutex
 	fetches map[string]int
-	// answer overrides a path's.
+	// answer overrides the answer of a path.
 	answer map[string]http.HandlerFunc
 	asked  []*http.Request
 }
@@ -43,28 +43,28 @@ const (
 	keysPath      = "/keys"
 )
 
-// count is how often a path was asked for.
+// count returns how often a path was requested.
 func (p *idp) count(path string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.fetches[path]
 }
 
-// respond answers a path in another way than the usual one; nil is the usual one.
+// respond sets the answer of a path; nil restores the usual one.
 func (p *idp) respond(path string, answer http.HandlerFunc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.answer[path] = answer
 }
 
-// requests are those that came.
+// requests returns the requests that were received.
 func (p *idp) requests() []*http.Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.asked)
 }
 
-// publish replaces the provider's keys by one.
+// publish replaces the provider's keys with one key.
 func (p *idp) publish(kid string, key any) {
 	p.respond(keysPath, func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key, KeyID: kid, Algorithm: "ES256"}}})
@@ -168,7 +168,7 @@ func TestProviders(t *testing.T) {
 		{name: "plain", want: "jane"},
 		{name: "another of our audiences", claim: map[string]any{"aud": "web"}, want: "jane"},
 		{name: "two audiences and the party", claim: map[string]any{"aud": []string{"cli", "api"}, "azp": "cli"}, want: "jane"},
-		{name: "two audiences and nobody's party", claim: map[string]any{"aud": []string{"cli", "api"}}},
+		{name: "two audiences and no party", claim: map[string]any{"aud": []string{"cli", "api"}}},
 		{name: "issued to another party", claim: map[string]any{"aud": []string{"cli", "api"}, "azp": "api"}},
 		{name: "another audience", claim: map[string]any{"aud": "other"}},
 		{name: "no audience", claim: map[string]any{"aud": nil}},
@@ -209,11 +209,11 @@ func TestProviders(t *testing.T) {
 			entry: func(e *v1alpha1.OIDCProvider) { e.SubjectClaim = "email" },
 		},
 		{
-			name: "an address that anybody may claim", claim: map[string]any{"email": "j@example.com", "email_verified": false},
+			name: "an address that is not verified", claim: map[string]any{"email": "j@example.com", "email_verified": false},
 			entry: func(e *v1alpha1.OIDCProvider) { e.SubjectClaim = "email" },
 		},
 		{
-			name: "an address of which nobody says that it was verified", claim: map[string]any{"email": "j@example.com"},
+			name: "an address without email_verified", claim: map[string]any{"email": "j@example.com"},
 			entry: func(e *v1alpha1.OIDCProvider) { e.SubjectClaim = "email" },
 		},
 		{
@@ -221,14 +221,14 @@ func TestProviders(t *testing.T) {
 			entry: func(e *v1alpha1.OIDCProvider) { e.Claims = map[string]v1alpha1.ClaimName{"email": "email"} },
 		},
 		{
-			name: "an address for a claim, which anybody may claim", claim: map[string]any{"email": "j@example.com", "email_verified": false},
+			name: "an address for a claim, not verified", claim: map[string]any{"email": "j@example.com", "email_verified": false},
 			entry: func(e *v1alpha1.OIDCProvider) { e.Claims = map[string]v1alpha1.ClaimName{"mail": "email"} },
 		},
 		{
-			name: "an allowed address that anybody may claim", claim: map[string]any{"email": "j@example.com"},
+			name: "an allowed address that is not verified", claim: map[string]any{"email": "j@example.com"},
 			entry: func(e *v1alpha1.OIDCProvider) { allow(e, "email", "j@example.com") },
 		},
-		{name: "an address that nobody looks at", claim: map[string]any{"email": "j@example.com", "email_verified": false}, want: "jane"},
+		{name: "an address that the entry does not use", claim: map[string]any{"email": "j@example.com", "email_verified": false}, want: "jane"},
 		{
 			name: "an allowed value", claim: map[string]any{"hd": "example.com"}, want: "jane",
 			entry: func(e *v1alpha1.OIDCProvider) { allow(e, "hd", "example.com", "example.org") },
@@ -294,7 +294,8 @@ func TestProviderMapsClaims(t *testing.T) {
 	}
 }
 
-// TestOtherTokensOfAProvider: what the provider signed for the same client, and not as an id_token.
+// TestOtherTokensOfAProvider checks that tokens of another type, signed for the same client, are refused as
+// id_tokens.
 func TestOtherTokensOfAProvider(t *testing.T) {
 	p := newIDP(t)
 	providers := NewProviders(clocktesting.NewFakePassiveClock(noon))
@@ -313,7 +314,8 @@ func TestOtherTokensOfAProvider(t *testing.T) {
 	}
 }
 
-// TestClaimsInTwoCases: of two names that differ in case only the later would count.
+// TestClaimsInTwoCases checks that two claim names that differ only in case are refused: only the later one would
+// count.
 func TestClaimsInTwoCases(t *testing.T) {
 	p := newIDP(t)
 	providers := NewProviders(clocktesting.NewFakePassiveClock(noon))
@@ -332,7 +334,8 @@ func TestClaimsInTwoCases(t *testing.T) {
 	}
 }
 
-// TestAnImpatientStranger: who goes away while the provider is asked keeps nobody else from signing in.
+// TestAnImpatientStranger checks that a client that cancels its login does not cancel the provider request of
+// others.
 func TestAnImpatientStranger(t *testing.T) {
 	p := newIDP(t)
 	providers := NewProviders(clocktesting.NewFakePassiveClock(noon))
@@ -341,11 +344,11 @@ func TestAnImpatientStranger(t *testing.T) {
 	leave()
 	_, _ = providers.Verify(gone, p.entry(), compact)
 	if _, err := providers.Verify(context.Background(), p.entry(), compact); err != nil {
-		t.Errorf("another is told: %v", err)
+		t.Errorf("the other client gets: %v", err)
 	}
 }
 
-// TestProviderForgeries: what the provider did not sign.
+// TestProviderForgeries checks that tokens that the provider did not sign are refused.
 func TestProviderForgeries(t *testing.T) {
 	p, other := newIDP(t), newIDP(t)
 	providers := NewProviders(clocktesting.NewFakePassiveClock(noon))
@@ -353,7 +356,7 @@ func TestProviderForgeries(t *testing.T) {
 	parts := strings.Split(good, ".")
 	for name, compact := range map[string]string{
 		"another's key":             signed(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: other.key, KeyID: "k1"}}, p.claims(nil)),
-		"a key of nobody":           signed(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: other.key, KeyID: "k9"}}, p.claims(nil)),
+		"an unknown key":            signed(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: other.key, KeyID: "k9"}}, p.claims(nil)),
 		"a secret for a key":        signed(t, jose.SigningKey{Algorithm: jose.HS256, Key: []byte(strings.Repeat("k", 32))}, p.claims(nil)),
 		"no signature":              "eyJhbGciOiJub25lIn0." + parts[1] + ".",
 		"a signature of another":    parts[0] + "." + parts[1] + "." + strings.Split(p.sign(t, "k1", p.claims(map[string]any{"sub": "john"})), ".")[2],
@@ -370,11 +373,11 @@ func TestProviderForgeries(t *testing.T) {
 		}
 	}
 	if fetched := p.count(keysPath); fetched > 1 {
-		t.Errorf("strangers made us fetch the keys %d times at once", fetched)
+		t.Errorf("unknown keys caused %d fetches of the provider's keys at once", fetched)
 	}
 	for _, r := range p.requests() {
 		if r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "" {
-			t.Error("the provider was sent credentials")
+			t.Error("a request to the provider contains credentials")
 		}
 	}
 }

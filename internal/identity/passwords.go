@@ -22,41 +22,40 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// ErrTooMany says that somebody tries too often.
+// ErrTooMany is returned for a user or an address with too many attempts.
 var ErrTooMany = errors.New("too many attempts")
 
 const (
-	// PasswordFile is the key of the Secret's data under which the htpasswd lines are.
+	// PasswordFile is the entry of the Secret's data that contains the htpasswd lines.
 	PasswordFile = "htpasswd"
-	// MaxPassword is as much of a password as bcrypt looks at, in bytes. What is longer is refused,
-	// since cutting it would make another password of it.
+	// MaxPassword is the longest password that bcrypt reads, in bytes. A longer password is refused, since
+	// truncation would change it.
 	MaxPassword = 72
-	// longestUser is longer than any subject.
+	// longestUser is longer than any subject, in bytes.
 	longestUser = 255
-	// dearestCost bounds what one attempt can cost, at some 2.5 s of a core.
-	dearestCost = 15
-	// readEvery is how long what was read of a Secret is believed.
+	// maxBcryptCost bounds the cost of one attempt, to about 2.5 s of a core.
+	maxBcryptCost = 15
+	// readEvery is how long the content of a Secret is cached.
 	readEvery = 10 * time.Second
-	// rememberedFiles bounds the Secrets whose lines are kept: an issuer names one, and may name others later.
+	// rememberedFiles is the maximum number of cached Secrets.
 	rememberedFiles = 256
-	// triesOfUser and triesOfAddress are how many attempts there may be at once, and each may be made
-	// again after its time.
+	// triesOfUser and triesOfAddress are the bursts of attempts; againForUser and againForAddress are the times
+	// after which one more attempt is allowed.
 	triesOfUser, triesOfAddress   = 5, 20
 	againForUser, againForAddress = 12 * time.Second, 3 * time.Second
 )
 
-// Passwords tells who somebody is by a user name and a password, as the bcrypt lines of a
-// Secret say.
+// Passwords verifies user names and passwords against the bcrypt lines of Secrets.
 type Passwords struct {
 	clients   kubernetes.Interface
 	namespace string
 	clock     clock.PassiveClock
-	// slots bounds the hashes under way: each keeps a core busy, and one core is left to exchanges.
+	// slots bounds the concurrent bcrypt checks: each uses a core, and one core remains for exchanges.
 	slots     chan struct{}
 	ofUser    *Attempts
 	ofAddress *Attempts
 	flights   registry.Flights[*passwordFile]
-	// remembered are the files that were read, by the name of their Secret.
+	// remembered caches the files by the name of their Secret.
 	remembered *lru.Cache[string, *passwordFile]
 }
 
@@ -66,7 +65,7 @@ type passwordFile struct {
 	at     time.Time
 }
 
-// NewPasswords makes Passwords, whose Secrets are in a namespace.
+// NewPasswords returns a Passwords that reads Secrets of the namespace.
 func NewPasswords(clients kubernetes.Interface, namespace string, clock clock.PassiveClock) (*Passwords, error) {
 	ofUser, err := NewAttempts(triesOfUser, againForUser)
 	if err != nil {
@@ -83,15 +82,15 @@ func NewPasswords(clients kubernetes.Interface, namespace string, clock clock.Pa
 	}, err
 }
 
-// Verify is nil where the password is the user's, ErrRefused where it is not or there is no
-// such user, for which it takes the same time, and ErrTooMany where it is tried too often.
+// Verify returns nil if the password is the user's. It returns ErrRefused for a wrong password and for an unknown
+// user, after the same time, and ErrTooMany after too many attempts.
 func (p *Passwords) Verify(ctx context.Context, secret, user, password, address string) error {
 	if user == "" || len(user) > longestUser || password == "" || len(password) > MaxPassword {
 		return ErrRefused
 	}
 	now := p.clock.Now()
-	// What an address tries beyond its number does not count for the users: it would lock out whom it
-	// names, and with enough names push out of memory how often a user was tried already.
+	// An attempt that exceeds the limit of its address does not count for the user. Otherwise one address could
+	// lock users out, and could evict the counts of other users by trying many names.
 	if !p.ofAddress.Allow(network(address), now) || !p.ofUser.Allow(secret+"\x00"+user, now) {
 		return ErrTooMany
 	}
@@ -103,11 +102,11 @@ func (p *Passwords) Verify(ctx context.Context, secret, user, password, address 
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
 	case <-ctx.Done():
-		return fmt.Errorf("%w: too many passwords are checked at once: %w", registry.ErrUnavailable, ctx.Err())
+		return fmt.Errorf("%w: too many passwords are checked at the same time: %w", registry.ErrUnavailable, ctx.Err())
 	}
 	hash, known := file.hashes[user]
 	if !known {
-		hash = file.stranger(user)
+		hash = file.decoyHash(user)
 	}
 	if err := bcrypt.CompareHashAndPassword(hash, []byte(password)); err != nil || !known {
 		return ErrRefused
@@ -115,8 +114,8 @@ func (p *Passwords) Verify(ctx context.Context, secret, user, password, address 
 	return nil
 }
 
-// network is whose tries are counted together: an IPv6 host has as many addresses as it likes of
-// one /64.
+// network returns the network that attempts are counted for: the address itself for IPv4, and its /64 for IPv6,
+// since one host can use all addresses of a /64.
 func network(address string) string {
 	at, err := netip.ParseAddr(address)
 	if err != nil || at.Unmap().Is4() {
@@ -129,7 +128,7 @@ func network(address string) string {
 	return prefix.String()
 }
 
-// Known tells whether there is such a user.
+// Known reports whether the Secret has a line for the user.
 func (p *Passwords) Known(ctx context.Context, secret, user string) (bool, error) {
 	file, err := p.file(ctx, secret)
 	if err != nil {
@@ -139,9 +138,9 @@ func (p *Passwords) Known(ctx context.Context, secret, user string) (bool, error
 	return known, nil
 }
 
-// stranger is the hash that somebody is held against who does not exist: always the same for
-// a name, and as dear as one of the others.
-func (f *passwordFile) stranger(user string) []byte {
+// decoyHash returns the hash that a password of an unknown user is compared with, so that the refusal takes as
+// long as for a known user. It is always the same for a name.
+func (f *passwordFile) decoyHash(user string) []byte {
 	if len(f.all) == 0 {
 		return nil
 	}
@@ -149,8 +148,8 @@ func (f *passwordFile) stranger(user string) []byte {
 	return f.all[binary.BigEndian.Uint64(sum[:8])%uint64(len(f.all))]
 }
 
-// file is what a Secret says. It is read once for all who wait for it, and each waits no longer
-// than he likes to.
+// file returns the lines of a Secret. Concurrent callers share one read, and each waits until its own context ends
+// at the latest.
 func (p *Passwords) file(ctx context.Context, name string) (*passwordFile, error) {
 	file, known := p.remembered.Get(name)
 	if known && p.clock.Since(file.at) < readEvery {
@@ -173,14 +172,14 @@ func (p *Passwords) read(ctx context.Context, name string) (*passwordFile, error
 	return file, nil
 }
 
-// readHtpasswd reads the lines that hold a bcrypt hash of a bearable cost; others are nobody's.
-// Of two lines for one user the first counts, as it does for a web server.
+// readHtpasswd returns the lines that contain a bcrypt hash of at most maxBcryptCost, and ignores other lines. The
+// first of two lines for one user counts, as it does for web servers.
 func readHtpasswd(text string) *passwordFile {
 	file := &passwordFile{hashes: map[string][]byte{}}
 	for line := range strings.Lines(text) {
 		user, hash, ok := strings.Cut(strings.TrimSpace(line), ":")
 		cost, err := bcrypt.Cost([]byte(hash))
-		if _, taken := file.hashes[user]; !ok || user == "" || taken || err != nil || cost > dearestCost {
+		if _, taken := file.hashes[user]; !ok || user == "" || taken || err != nil || cost > maxBcryptCost {
 			continue
 		}
 		file.hashes[user] = []byte(hash)

@@ -27,19 +27,19 @@ func TestReadHtpasswd(t *testing.T) {
 	}
 	for user, password := range map[string]string{"jane": "one", "joan": "one"} {
 		if bcrypt.CompareHashAndPassword(file.hashes[user], []byte(password)) != nil {
-			t.Errorf("the password of %s does not count", user)
+			t.Errorf("the password of %s is refused", user)
 		}
 	}
 }
 
-// TestStrangersTakeAsLong: whoever does not exist is held against a hash as dear as one of
-// those that do, and always the same.
+// TestStrangersTakeAsLong checks that an unknown user's password is compared with the hash of one of the known
+// users, always the same for a name.
 func TestStrangersTakeAsLong(t *testing.T) {
 	file := readHtpasswd(line(t, "jane", "one", 4) + line(t, "john", "two", 5))
 	seen := map[int]bool{}
 	for i := range 64 {
-		name := fmt.Sprint("stranger-", i)
-		once, again := file.stranger(name), file.stranger(name)
+		name := fmt.Sprint("unknown-", i)
+		once, again := file.decoyHash(name), file.decoyHash(name)
 		cost, err := bcrypt.Cost(once)
 		if err != nil || string(once) != string(again) {
 			t.Fatalf("%s: %v", name, err)
@@ -47,7 +47,7 @@ func TestStrangersTakeAsLong(t *testing.T) {
 		seen[cost] = true
 	}
 	if !seen[4] || !seen[5] || len(seen) != 2 {
-		t.Errorf("strangers cost %v, and users 4 and 5", seen)
+		t.Errorf("unknown users have the costs %v, and known users 4 and 5", seen)
 	}
 }
 
@@ -67,10 +67,10 @@ func TestAttempts(t *testing.T) {
 		want      bool
 	}{
 		{"a fourth at once", "jane", 0, false},
-		{"somebody else", "john", 0, true},
+		{"another user", "john", 0, true},
 		{"before its time", "jane", 59 * time.Second, false},
 		{"one more after it", "jane", time.Minute, true},
-		{"and no second", "jane", time.Minute, false},
+		{"and no other one", "jane", time.Minute, false},
 		{"after a long time", "jane", time.Hour, true},
 	} {
 		if got := attempts.Allow(c.who, noon.Add(c.after)); got != c.want {

@@ -13,18 +13,18 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// Person is who an id_token says somebody is.
+// Person is the person that an id_token identifies.
 type Person struct {
-	// Subject is prefixed as the provider's entry says.
+	// Subject has the prefix of the provider's entry.
 	Subject string
-	// Claims are those of ours that are mapped from the provider's.
+	// Claims are the claims of issued tokens that the entry maps from the provider's.
 	Claims map[string]apiextensionsv1.JSON
 }
 
-// ofAnotherKind tells whether a token is not an id_token: a provider signs more than id_tokens with the same keys, for the same clients:
-// access tokens (RFC 9068), logout tokens, security events. Those that say so in their typ are
-// told apart by it (RFC 8725 §3.11); an id_token has none, or JWT.
-func ofAnotherKind(compact string) bool {
+// notIDToken reports whether a token is not an id_token. A provider signs other tokens with the same keys for the
+// same clients: access tokens (RFC 9068), logout tokens, security events. Their typ distinguishes them (RFC 8725
+// §3.11); that of an id_token is empty or JWT.
+func notIDToken(compact string) bool {
 	encoded, _, _ := strings.Cut(compact, ".")
 	var header struct {
 		Type string `json:"typ"`
@@ -36,7 +36,8 @@ func ofAnotherKind(compact string) bool {
 	return header.Type != "" && !strings.EqualFold(header.Type, "JWT")
 }
 
-// ClaimedIssuer is `iss` of a JWT that nobody has verified: whom to ask about it.
+// ClaimedIssuer returns the unverified `iss` of a JWT; empty if the JWT is malformed. It may only choose the
+// provider that verifies the JWT.
 func ClaimedIssuer(compact string) string {
 	parts := strings.Split(compact, ".")
 	if !WellFormed(compact) || len(parts) != 3 {
@@ -55,13 +56,13 @@ func ClaimedIssuer(compact string) string {
 	return claims.Issuer
 }
 
-// providerSkew is how far a provider's clock may be ahead of ours.
+// providerSkew is how far a provider's clock may be ahead.
 const providerSkew = time.Minute
 
-// personOf holds an id_token against the provider's entry.
+// personOf checks a verified id_token against the provider's entry and returns the person, or ErrRefused.
 func personOf(entry *v1alpha1.OIDCProvider, verified *oidc.IDToken, now time.Time) (*Person, error) {
 	var claims map[string]json.RawMessage
-	if err := verified.Claims(&claims); err != nil || verified.IssuedAt.IsZero() || verified.Expiry.IsZero() || lookalike(claims) {
+	if err := verified.Claims(&claims); err != nil || verified.IssuedAt.IsZero() || verified.Expiry.IsZero() || hasCaseVariant(claims) {
 		return nil, ErrRefused
 	}
 	if verified.IssuedAt.After(now.Add(providerSkew)) {
@@ -100,17 +101,17 @@ func personOf(entry *v1alpha1.OIDCProvider, verified *oidc.IDToken, now time.Tim
 	return person, nil
 }
 
-// addressClaim is the claim that anybody may make of somebody's address. A provider that knows no
-// better may leave out that it has not verified it: zitadel/oidc writes no false.
+// addressClaim is a claim that a user can set to another user's address. It counts only with email_verified; a
+// provider may omit that claim instead of sending false, as zitadel/oidc does.
 const addressClaim = "email"
 
-// addressVerified tells whether email_verified is true. Some providers write the value as text; no
-// other text than this one is taken for true.
+// addressVerified reports whether email_verified is true. Some providers send the text "true"; no other text
+// counts.
 func addressVerified(said json.RawMessage) bool {
 	return string(said) == "true" || string(said) == `"true"`
 }
 
-// asksForAddress tells whether an address decides who is let in, or is told to the API.
+// asksForAddress reports whether the entry admits users by their address, or maps it to a claim.
 func asksForAddress(entry *v1alpha1.OIDCProvider) bool {
 	for _, theirs := range entry.Claims {
 		if theirs == addressClaim {
@@ -120,9 +121,9 @@ func asksForAddress(entry *v1alpha1.OIDCProvider) bool {
 	return slices.ContainsFunc(entry.Allowed, func(allowed v1alpha1.AllowedValues) bool { return allowed.Claim == addressClaim })
 }
 
-// lookalike tells whether a name equals a claim's but for its case: encoding/json, by which go-oidc reads a token, takes a name in another case for the
-// same name, and the last of the two counts.
-func lookalike(claims map[string]json.RawMessage) bool {
+// hasCaseVariant reports whether a name equals that of a checked claim except for its case. encoding/json, which
+// go-oidc uses, treats both as the same name, and the last one counts.
+func hasCaseVariant(claims map[string]json.RawMessage) bool {
 	for name := range claims {
 		for _, checked := range [...]string{"iss", "sub", "aud", "exp", "iat", "nbf"} {
 			if name != checked && strings.EqualFold(name, checked) {
@@ -133,8 +134,8 @@ func lookalike(claims map[string]json.RawMessage) bool {
 	return false
 }
 
-// forUs tells whether a token is for one of the entry's audiences: one of the entry's audiences is named, and where the token has more than one, it was
-// issued to one of ours (OpenID Connect Core §3.1.3.7, 3 to 5).
+// forUs reports whether a token is for one of the entry's audiences. A token with more than one audience must also
+// have been issued to one of them (OpenID Connect Core §3.1.3.7, 3 to 5).
 func forUs(entry *v1alpha1.OIDCProvider, audiences []string, claims map[string]json.RawMessage) bool {
 	named := slices.ContainsFunc(audiences, func(audience string) bool { return slices.Contains(entry.Audiences, audience) })
 	raw, given := claims["azp"]
@@ -145,7 +146,7 @@ func forUs(entry *v1alpha1.OIDCProvider, audiences []string, claims map[string]j
 	return named && json.Unmarshal(raw, &party) == nil && slices.Contains(entry.Audiences, party)
 }
 
-// valuesOf are the texts that a claim holds; none where it is empty or something else.
+// valuesOf returns the values of a claim as texts; nil if the claim is empty or of another type.
 func valuesOf(raw json.RawMessage) []string {
 	var value any
 	if err := json.Unmarshal(raw, &value); err != nil {

@@ -13,10 +13,10 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// providerKeys are the public keys by which a provider's id_tokens are verified.
+// providerKeys are the public keys that verify a provider's id_tokens.
 type providerKeys []jose.JSONWebKey
 
-// fetchKeys reads the keys that a provider publishes.
+// fetchKeys reads the provider's keys from its jwks_uri.
 func fetchKeys(ctx context.Context, client *http.Client, at string) (providerKeys, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, http.NoBody)
 	if err != nil {
@@ -38,9 +38,8 @@ func fetchKeys(ctx context.Context, client *http.Client, at string) (providerKey
 	return readKeys(body)
 }
 
-// readKeys reads a JWK Set. Keys of an unknown kind, and those that are not for signatures, are
-// left out (RFC 7517 §5). A set without any other key is an error, so that the keys that are known
-// stay in use.
+// readKeys parses a JWK Set. It leaves out keys of an unknown type and keys that are not for signatures (RFC 7517
+// §5). A set without usable keys is an error, so that the known keys remain in use.
 func readKeys(body []byte) (providerKeys, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -68,8 +67,8 @@ func readKeys(body []byte) (providerKeys, error) {
 	return keys, nil
 }
 
-// verify returns the payload of a signature that one of the keys verifies. Where none does, named
-// tells whether a key has the name that the signature gives.
+// verify returns the payload of a signature that one of the keys verifies. If none does, named reports whether a
+// key has the kid of the signature.
 func (k providerKeys) verify(signature *jose.JSONWebSignature) (payload []byte, named, verified bool) {
 	name := signature.Signatures[0].Header.KeyID
 	for i := range k {
@@ -84,9 +83,9 @@ func (k providerKeys) verify(signature *jose.JSONWebSignature) (payload []byte, 
 	return nil, named, false
 }
 
-// awayKey is the key of the context under which keySet says that the provider is unavailable: the
-// errors of go-oidc do not tell that from a bad signature.
-type awayKey struct{}
+// outageKey is the context key under which keySet reports that the provider is unavailable: go-oidc's errors do
+// not distinguish that from an invalid signature.
+type outageKey struct{}
 
 // keySet is the oidc.KeySet of a provider.
 type keySet struct {
@@ -105,10 +104,9 @@ func newKeySet(keys *document[providerKeys], algorithms []string, clock clock.Pa
 
 var errKeySignature = errors.New("no key of the provider verifies the signature")
 
-// VerifySignature is part of oidc.KeySet. A signature that no known key verifies is refused once
-// keys that were asked for after it came do not verify it either: the provider may just have a new
-// key. If the keys cannot be fetched now, and the signature names an unknown key, the result is
-// that the provider is unavailable.
+// VerifySignature implements oidc.KeySet. Since the provider may have a new key, it refuses a signature only after
+// keys that were requested after the call do not verify it either. If the keys cannot be fetched now and the
+// signature names an unknown key, it reports that the provider is unavailable.
 func (s *keySet) VerifySignature(ctx context.Context, compact string) ([]byte, error) {
 	came := s.clock.Now()
 	signature, err := jose.ParseSignedCompact(compact, s.algorithms)
@@ -136,8 +134,8 @@ func (s *keySet) VerifySignature(ctx context.Context, compact string) ([]byte, e
 			}
 		}
 		if err != nil && !named {
-			if away, ok := ctx.Value(awayKey{}).(*error); ok {
-				*away = err
+			if outage, ok := ctx.Value(outageKey{}).(*error); ok {
+				*outage = err
 			}
 			return nil, err
 		}

@@ -1,5 +1,5 @@
-// Package identity tells who somebody is: a user or a ServiceAccount of the cluster, by a
-// token that the cluster issued for the issuer.
+// Package identity authenticates the users and ServiceAccounts of the cluster by their tokens, people by an
+// id_token of an OpenID Connect provider, and people by a password.
 package identity
 
 import (
@@ -21,35 +21,35 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// ErrRefused says that a token proves nothing: it is not one that the cluster issued for the
-// issuer, or not a ServiceAccount's where one is asked for.
+// ErrRefused is returned for a token that the cluster did not issue for the issuer, and for one that is not a
+// ServiceAccount's where a ServiceAccount is required.
 var ErrRefused = errors.New("the token is not one that the cluster issued for this issuer")
 
 const (
-	// reviewFor is how long the API server's yes is believed. A no is asked for each time.
+	// reviewFor is how long a positive TokenReview is cached. A negative one is not cached.
 	reviewFor = 10 * time.Second
-	// rememberedReviews is for how many tokens.
+	// rememberedReviews is the maximum number of cached reviews.
 	rememberedReviews = 4096
-	// reviewsPerSecond bounds what strangers can make the API server do.
+	// reviewsPerSecond bounds the TokenReviews that unauthenticated clients can cause.
 	reviewsPerSecond = 100
-	// longestToken is longer than any token that an API server issues.
+	// longestToken is longer than any token that an API server issues, in bytes.
 	longestToken = 16 << 10
 )
 
-// ServiceAccount is one at the time its token was reviewed.
+// ServiceAccount identifies a ServiceAccount at the time of the review of its token.
 type ServiceAccount struct {
 	Namespace string
 	Name      string
 	UID       string
 }
 
-// Username is how the API server calls it.
+// Username returns the user name of the ServiceAccount at the API server.
 func (a *ServiceAccount) Username() string { return usernamePrefix + a.Namespace + ":" + a.Name }
 
-// usernamePrefix is that of every ServiceAccount's user name.
+// usernamePrefix is the prefix of every ServiceAccount's user name.
 const usernamePrefix = "system:serviceaccount:"
 
-// Reviews asks the API server about tokens, by TokenReviews.
+// Reviews authenticates tokens by TokenReviews of the API server.
 type Reviews struct {
 	clients kubernetes.Interface
 	clock   clock.PassiveClock
@@ -63,14 +63,14 @@ type reviewed struct {
 	at   time.Time
 }
 
-// NewReviews makes Reviews.
+// NewReviews returns a Reviews.
 func NewReviews(clients kubernetes.Interface, clock clock.PassiveClock) (*Reviews, error) {
 	known, err := lru.New[[sha256.Size]byte, reviewed](rememberedReviews)
 	return &Reviews{clients: clients, clock: clock, known: known, limiter: rate.NewLimiter(reviewsPerSecond, reviewsPerSecond)}, err
 }
 
-// User is whose token it is. The token must be for the issuer: one that is good at the API
-// server itself should never be shown around.
+// User returns the user of a token. The token must have the issuer as an audience: a token for the API server
+// itself must not be sent to other services.
 func (r *Reviews) User(ctx context.Context, issuer, token string) (authenticationv1.UserInfo, error) {
 	if !WellFormed(token) {
 		return authenticationv1.UserInfo{}, ErrRefused
@@ -91,14 +91,14 @@ func (r *Reviews) User(ctx context.Context, issuer, token string) (authenticatio
 
 func (r *Reviews) ask(ctx context.Context, issuer, token string) (authenticationv1.UserInfo, error) {
 	if !r.limiter.Allow() {
-		return authenticationv1.UserInfo{}, fmt.Errorf("%w: too many TokenReviews are under way", registry.ErrUnavailable)
+		return authenticationv1.UserInfo{}, fmt.Errorf("%w: the limit of TokenReviews per second is reached", registry.ErrUnavailable)
 	}
 	asked := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{issuer}}}
 	answer, err := r.clients.AuthenticationV1().TokenReviews().Create(ctx, asked, metav1.CreateOptions{})
 	if err != nil {
 		return authenticationv1.UserInfo{}, fmt.Errorf("%w: the API server is unavailable: %w", registry.ErrUnavailable, err)
 	}
-	// A cluster that knows nothing of audiences would leave them out of its answer.
+	// An API server that does not support audiences leaves them out of its answer.
 	if status := &answer.Status; !status.Authenticated || status.Error != "" || !slices.Contains(status.Audiences, issuer) {
 		return authenticationv1.UserInfo{}, ErrRefused
 	}
@@ -108,8 +108,8 @@ func (r *Reviews) ask(ctx context.Context, issuer, token string) (authentication
 	return answer.Status.User, nil
 }
 
-// unauthenticated tells whether a user is the one that an API server assigns to a request without a
-// valid credential. No token proves such a user, whatever a review answers.
+// unauthenticated reports whether a user is the one of requests without a valid credential. No token authenticates
+// this user.
 func unauthenticated(user *authenticationv1.UserInfo) bool {
 	return user.Username == "" || user.Username == anonymousUser || slices.Contains(user.Groups, unauthenticatedGroup)
 }
@@ -119,7 +119,7 @@ const (
 	unauthenticatedGroup = "system:unauthenticated"
 )
 
-// ServiceAccount is the one whose projected token it is. Other users of the cluster are refused.
+// ServiceAccount returns the ServiceAccount of a projected token, and ErrRefused for other users of the cluster.
 func (r *Reviews) ServiceAccount(ctx context.Context, issuer, token string) (*ServiceAccount, error) {
 	user, err := r.User(ctx, issuer, token)
 	if err != nil {

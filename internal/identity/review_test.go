@@ -17,8 +17,8 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 )
 
-// TestWhatAReviewProves: an API server's yes is one for this issuer only where it says so, and one
-// about a ServiceAccount only where it says which.
+// TestWhatAReviewProves checks that a positive review counts only with the issuer among its audiences, and for a
+// ServiceAccount only with its namespace, name and UID.
 func TestWhatAReviewProves(t *testing.T) {
 	const issuer = "https://tokens.example.com"
 	till := authenticationv1.UserInfo{Username: "system:serviceaccount:shop:till", UID: "u-1"}
@@ -52,16 +52,16 @@ func TestWhatAReviewProves(t *testing.T) {
 		want   bool
 	}{
 		{"for the issuer", authenticationv1.TokenReviewStatus{Authenticated: true, Audiences: []string{"other", issuer}, User: till}, true},
-		{"by a cluster that knows nothing of audiences", authenticationv1.TokenReviewStatus{Authenticated: true, User: till}, false},
+		{"by a cluster without support for audiences", authenticationv1.TokenReviewStatus{Authenticated: true, User: till}, false},
 		{"for others", authenticationv1.TokenReviewStatus{Authenticated: true, Audiences: []string{"other", issuer + "/"}, User: till}, false},
 		{"no", authenticationv1.TokenReviewStatus{Audiences: []string{issuer}, User: till}, false},
 		{"in doubt", authenticationv1.TokenReviewStatus{Authenticated: true, Error: "in doubt", Audiences: []string{issuer}, User: till}, false},
-		{"somebody else of the cluster", user("system:node:one", "u-2"), false},
+		{"another user of the cluster", user("system:node:one", "u-2"), false},
 		{"a person", user("jane", "u-3"), false},
 		{"no UID", user(till.Username, ""), false},
 		{"no name", user("system:serviceaccount:shop:", "u-4"), false},
-		{"nobody, by name", user("system:anonymous", ""), false},
-		{"nobody, by group", unauthenticated, false},
+		{"anonymous, by name", user("system:anonymous", ""), false},
+		{"unauthenticated, by group", unauthenticated, false},
 		{"no namespace", user("system:serviceaccount::till", "u-5"), false},
 	} {
 		status = c.status
@@ -72,8 +72,8 @@ func TestWhatAReviewProves(t *testing.T) {
 	}
 }
 
-// TestNobodyIsNoUser: a review that answers with the user of requests without a credential proves
-// nothing, to User as well as to ServiceAccount.
+// TestNobodyIsNoUser checks that a review that returns the user of requests without a credential authenticates no
+// one, neither in User nor in ServiceAccount.
 func TestNobodyIsNoUser(t *testing.T) {
 	const issuer = "https://tokens.example.com"
 	for _, c := range []struct {
@@ -96,7 +96,7 @@ func TestNobodyIsNoUser(t *testing.T) {
 	}
 }
 
-// reviewsOf asks an API server that answers TokenReviews so.
+// reviewsOf returns a Reviews of an API server that answers TokenReviews with the function.
 func reviewsOf(t *testing.T, answer func(*authenticationv1.TokenReview) authenticationv1.TokenReviewStatus) *Reviews {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -121,8 +121,8 @@ func reviewsOf(t *testing.T, answer func(*authenticationv1.TokenReview) authenti
 	return reviews
 }
 
-// TestNoReviewOfWhatIsNoToken: kube-apiserver takes what stands before a blank for the whole token.
-// Nothing outside the alphabet of tokens reaches it, and with a token goes nothing else.
+// TestNoReviewOfWhatIsNoToken checks that only well-formed tokens are sent to the API server: kube-apiserver reads
+// only the text before a space.
 func TestNoReviewOfWhatIsNoToken(t *testing.T) {
 	const issuer = "https://tokens.example.com"
 	asked := 0
@@ -141,7 +141,7 @@ func TestNoReviewOfWhatIsNoToken(t *testing.T) {
 		}
 	}
 	if asked > 0 {
-		t.Errorf("the API server reviewed %d of them", asked)
+		t.Errorf("the API server reviewed %d malformed tokens", asked)
 	}
 	for _, token := range []string{"a", "a.b-c_d~e+f/g", "YWJj==", strings.Repeat("a", longestToken)} {
 		if _, err := reviews.ServiceAccount(t.Context(), issuer, token); err != nil {

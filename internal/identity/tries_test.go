@@ -20,7 +20,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// passwordsOf reads htpasswd lines as an API server gives them; arrived is called for each question.
+// passwordsOf returns a Passwords with the htpasswd lines; arrived is called for each read of the Secret.
 func passwordsOf(t *testing.T, lines string, arrived func()) *Passwords {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -42,8 +42,8 @@ func passwordsOf(t *testing.T, lines string, arrived func()) *Passwords {
 	return passwords
 }
 
-// TestTriesOfOneAddress: whoever tries too often harms himself. He locks nobody out beyond his
-// own tries, and has nobody's tries forgotten by trying many names.
+// TestTriesOfOneAddress checks that an address with too many attempts neither locks users out, nor evicts the
+// counts of other users by trying many names.
 func TestTriesOfOneAddress(t *testing.T) {
 	const here, there, elsewhere = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 	p := passwordsOf(t, line(t, "jane", "one", bcrypt.MinCost)+line(t, "john", "two", bcrypt.MinCost), func() {})
@@ -61,7 +61,7 @@ func TestTriesOfOneAddress(t *testing.T) {
 		}
 	}
 	for i := range rememberedTries + triesOfUser {
-		user := fmt.Sprint("nobody-", i)
+		user := fmt.Sprint("unknown-", i)
 		if i >= rememberedTries {
 			user = "jane"
 		}
@@ -70,14 +70,14 @@ func TestTriesOfOneAddress(t *testing.T) {
 		}
 	}
 	if err := try("jane", "one", there); err != nil {
-		t.Errorf("somebody else's tries beyond their number keep jane out: %v", err)
+		t.Errorf("attempts of another address beyond its limit lock jane out: %v", err)
 	}
 	if err := try("john", "two", there); !errors.Is(err, ErrTooMany) {
-		t.Errorf("it is forgotten how often john was tried: %v", err)
+		t.Errorf("the attempts for john are no longer counted: %v", err)
 	}
 }
 
-// TestTriesOfOneNetwork: one host has as many addresses of its /64 as it likes.
+// TestTriesOfOneNetwork checks that all addresses of a /64 are counted as one.
 func TestTriesOfOneNetwork(t *testing.T) {
 	for address, want := range map[string]string{
 		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "::ffff:192.0.2.1", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64", "": "", "@": "@",
@@ -92,11 +92,12 @@ func TestTriesOfOneNetwork(t *testing.T) {
 		err = p.Verify(t.Context(), "people", fmt.Sprint("user-", i), "wrong", fmt.Sprintf("2001:db8::%x", i+1))
 	}
 	if !errors.Is(err, ErrTooMany) {
-		t.Errorf("a host tries as often as it has addresses: %v", err)
+		t.Errorf("each address of a /64 is counted by itself: %v", err)
 	}
 }
 
-// TestNobodyWaitsForAnother: while an API server does not answer, each who asks waits his own time.
+// TestNobodyWaitsForAnother checks that a client waits only until its own context ends while the API server does
+// not answer.
 func TestNobodyWaitsForAnother(t *testing.T) {
 	arrived, answer, first := make(chan struct{}, 8), make(chan struct{}), make(chan error, 1)
 	p := passwordsOf(t, line(t, "jane", "one", bcrypt.MinCost), func() { arrived <- struct{}{}; <-answer })
@@ -115,18 +116,18 @@ func TestNobodyWaitsForAnother(t *testing.T) {
 	select {
 	case err := <-second:
 		if !errors.Is(err, registry.ErrUnavailable) {
-			t.Errorf("who went away is told: %v", err)
+			t.Errorf("the client that canceled gets: %v", err)
 		}
 	case <-time.After(5 * time.Second):
-		t.Error("who went away still waits for the question of another")
+		t.Error("a client that canceled still waits for the read of another")
 	}
 	close(answer)
 	if err := <-first; err != nil {
-		t.Errorf("who waited is told: %v", err)
+		t.Errorf("the client that waited gets: %v", err)
 	}
 }
 
-// TestStrangersAreAnsweredAsLate: a name that does not exist is not told by how soon it is refused.
+// TestStrangersAreAnsweredAsLate checks that the time of a refusal does not reveal whether a user exists.
 func TestStrangersAreAnsweredAsLate(t *testing.T) {
 	p := passwordsOf(t, line(t, "jane", "one", bcrypt.DefaultCost), func() {})
 	took := func(user string) time.Duration {
@@ -137,8 +138,8 @@ func TestStrangersAreAnsweredAsLate(t *testing.T) {
 		return time.Since(began)
 	}
 	took("warm")
-	// A hash takes tens of milliseconds, and none a thousandth of that: no busy machine hides it.
+	// A hash takes tens of milliseconds, and a refusal without one a thousandth of that.
 	if known, unknown := took("jane"), took("john"); unknown < known/8 {
-		t.Errorf("a user is refused after %s, and a stranger after %s", known, unknown)
+		t.Errorf("a known user is refused after %s, and an unknown one after %s", known, unknown)
 	}
 }

@@ -3,22 +3,22 @@ package oauth
 // TokenAnswer is the answer to a grant (RFC 6749 §5.1).
 type TokenAnswer struct {
 	AccessToken string `json:"access_token"`
-	// IssuedTokenType is of RFC 8693 §2.2.1; empty for other grants.
+	// IssuedTokenType is set for RFC 8693 §2.2.1 only; empty for other grants.
 	IssuedTokenType string `json:"issued_token_type,omitempty"`
 	TokenType       string `json:"token_type"`
 	// ExpiresIn is in seconds.
 	ExpiresIn    int64  `json:"expires_in"`
 	Scope        string `json:"scope,omitempty"`
 	RefreshToken string `json:"refresh_token,omitempty"`
-	// RefreshTokenExpiresIn is in how many seconds the refresh token ends at the latest, under the name that
+	// RefreshTokenExpiresIn is the longest time until the refresh token ends, in seconds, under the name that
 	// GitHub and others use.
 	RefreshTokenExpiresIn int64 `json:"refresh_token_expires_in,omitempty"`
-	// RefreshTokenTimeout and AuthorizationExpiresIn are of draft-ietf-oauth-refresh-token-expiration §6.1, in
-	// seconds: for how long the refresh token can be held without a use, and in what time all ends that the
-	// client was authorised for, whatever it uses. 0 where no such end is set.
+	// RefreshTokenTimeout is how long the refresh token remains usable without a use, in seconds.
+	// AuthorizationExpiresIn is when the client's whole authorization ends, regardless of use. Both are of
+	// draft-ietf-oauth-refresh-token-expiration §6.1, and 0 if there is no such end.
 	RefreshTokenTimeout    int64 `json:"refresh_token_timeout,omitempty"`
 	AuthorizationExpiresIn int64 `json:"authorization_expires_in,omitempty"`
-	// DPoPNonce goes into the header of that name (RFC 9449 §8.2); empty for none.
+	// DPoPNonce is sent as the DPoP-Nonce header (RFC 9449 §8.2); empty for none.
 	DPoPNonce string `json:"-"`
 }
 
@@ -26,7 +26,7 @@ type TokenAnswer struct {
 const (
 	// TokenTypeBearer is of RFC 6750.
 	TokenTypeBearer = "Bearer"
-	// TokenTypeDPoP is of RFC 9449 §5: the token is of no use without a proof by its key.
+	// TokenTypeDPoP is of RFC 9449 §5: the token requires a proof signed with the client key.
 	TokenTypeDPoP = "DPoP"
 )
 
@@ -36,14 +36,13 @@ const (
 	ExpirationTokenTimeout  = "token_timeout"
 )
 
-// Confirmation is what the holder of a token has to prove (RFC 7800 §3.1).
+// Confirmation is what the presenter of a token must prove (RFC 7800 §3.1).
 type Confirmation struct {
-	// JWKThumbprint is that of the key whose DPoP proofs are wanted (RFC 9449 §6.1).
+	// JWKThumbprint is the thumbprint of the client key that must sign the DPoP proofs (RFC 9449 §6.1).
 	JWKThumbprint string `json:"jkt"`
 }
 
-// IntrospectionAnswer is the answer of RFC 7662 §2.2. All but Active is left out for a token
-// that is not active.
+// IntrospectionAnswer is the answer of RFC 7662 §2.2. For a token that is not active it contains Active only.
 type IntrospectionAnswer struct {
 	Active    bool   `json:"active"`
 	Scope     string `json:"scope,omitempty"`
@@ -56,11 +55,11 @@ type IntrospectionAnswer struct {
 	Audience  string `json:"aud,omitempty"`
 	Issuer    string `json:"iss,omitempty"`
 	JTI       string `json:"jti,omitempty"`
-	// Confirmation is of RFC 9449 §6.2; nil for a token that needs none.
+	// Confirmation is of RFC 9449 §6.2; nil for a token that is not bound.
 	Confirmation *Confirmation `json:"cnf,omitempty"`
 }
 
-// Metadata is the document of RFC 8414 §2, which is that of OpenID Connect Discovery as well.
+// Metadata is the document of RFC 8414 §2 and of OpenID Connect Discovery.
 type Metadata struct {
 	Issuer                                    string   `json:"issuer"`
 	TokenEndpoint                             string   `json:"token_endpoint"`

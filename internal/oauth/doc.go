@@ -1,4 +1,3 @@
-// Package oauth holds the words of the wire: parameters, answers and errors of OAuth 2.0
-// (RFC 6749) and its extensions, as values. It knows nothing of HTTP servers, tokens or
-// Kubernetes.
+// Package oauth defines the wire values of OAuth 2.0 (RFC 6749) and its extensions: parameters, answers and
+// errors. It does not depend on HTTP servers, tokens or Kubernetes.
 package oauth

@@ -51,32 +51,32 @@ const (
 	GrantRefreshToken = "refresh_token"
 	// GrantTokenExchange is of RFC 8693 §2.1.
 	GrantTokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange" //nolint:gosec // a name, and no secret
-	// GrantPassword is of RFC 6749 §4.3, and RFC 9700 §2.4 says that it must not be used.
+	// GrantPassword is of RFC 6749 §4.3. RFC 9700 §2.4 forbids its use.
 	GrantPassword = "password"
 )
 
-// The token types of RFC 8693 §3 that are spoken of here.
+// Supported token types of RFC 8693 §3.
 const (
 	TypeJWT         = "urn:ietf:params:oauth:token-type:jwt"
 	TypeIDToken     = "urn:ietf:params:oauth:token-type:id_token"     //nolint:gosec // a name, and no secret
 	TypeAccessToken = "urn:ietf:params:oauth:token-type:access_token" //nolint:gosec // a name, and no secret
 )
 
-// repeatable may be sent more than once (RFC 8707 §2, RFC 8693 §2.1).
+// repeatable lists the parameters that may occur more than once (RFC 8707 §2, RFC 8693 §2.1).
 var repeatable = map[string]bool{ParamResource: true, ParamAudience: true}
 
-// Form holds the parameters of a request that were given a value.
+// Form maps each parameter that has a value to its values.
 type Form map[string][]string
 
-// ParseForm reads a body of type application/x-www-form-urlencoded. A parameter without a
-// value is as if absent, and one that is there twice is an error (RFC 6749 §3.2).
+// ParseForm parses a body of type application/x-www-form-urlencoded. It ignores a parameter without a value, and a
+// repeated parameter is an error (RFC 6749 §3.2).
 func ParseForm(body []byte) (Form, error) {
 	if bytes.Count(body, []byte{'&'}) >= MaxParameters {
-		return nil, Refuse(InvalidRequest, "There are too many parameters.")
+		return nil, Refuse(InvalidRequest, "The request has too many parameters.")
 	}
 	values, err := url.ParseQuery(string(body))
 	if err != nil {
-		return nil, Refuse(InvalidRequest, "The body is not a well-formed application/x-www-form-urlencoded one.")
+		return nil, Refuse(InvalidRequest, "The body is not well-formed application/x-www-form-urlencoded.")
 	}
 	form := make(Form, len(values))
 	for name, given := range values {
@@ -96,7 +96,7 @@ func ParseForm(body []byte) (Form, error) {
 	return form, nil
 }
 
-// Get is the value of a parameter, empty when it is absent.
+// Get returns the first value of a parameter; empty if the parameter is absent.
 func (f Form) Get(name string) string {
 	if values := f[name]; len(values) > 0 {
 		return values[0]

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// forms are bodies with what is read of them; nil stands for a refusal.
+// forms are bodies and their expected parameters; nil if ParseForm must refuse the body.
 var forms = []struct {
 	name, body string
 	want       Form
@@ -57,7 +57,7 @@ func TestParseForm(t *testing.T) {
 			if tt.want == nil {
 				var refusal *Error
 				if got != nil || !errors.As(err, &refusal) || refusal.Code != InvalidRequest {
-					t.Fatalf("read as %v, with the error %v", got, err)
+					t.Fatalf("ParseForm returned %v and the error %v", got, err)
 				}
 				return
 			}
@@ -65,7 +65,7 @@ func TestParseForm(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("(- wanted, + read):\n%s", diff)
+				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -79,7 +79,7 @@ func TestParseFormOfManyParameters(t *testing.T) {
 		}
 		form, err := ParseForm([]byte(strings.Join(all, "&")))
 		if (err == nil) != good || (good && len(form) != n) {
-			t.Errorf("of %d parameters %d are read, with the error %v", n, len(form), err)
+			t.Errorf("ParseForm of %d parameters returned %d and the error %v", n, len(form), err)
 		}
 	}
 }
@@ -87,7 +87,7 @@ func TestParseFormOfManyParameters(t *testing.T) {
 func TestGet(t *testing.T) {
 	form := Form{"a": {"1", "2"}}
 	if form.Get("a") != "1" || form.Get("b") != "" || Form(nil).Get("a") != "" {
-		t.Error("Get is not the first value, or empty")
+		t.Error("Get does not return the first value, or empty")
 	}
 }
 
@@ -108,10 +108,10 @@ func TestWireText(t *testing.T) {
 			t.Errorf("%q becomes %q, not %q", text, got, want)
 		}
 		if got := Refuse(InvalidRequest, text).Description; got != want {
-			t.Errorf("%q is refused as %q", text, got)
+			t.Errorf("Refuse(%q) has the description %q", text, got)
 		}
 	}
-	// RFC 6749 §5.2: %x20-21 / %x23-5B / %x5D-7E, and all of them as they are.
+	// RFC 6749 §5.2: %x20-21 / %x23-5B / %x5D-7E, which are not replaced.
 	for r := range rune(256) {
 		allowed := r == 0x20 || r == 0x21 || (r >= 0x23 && r <= 0x5b) || (r >= 0x5d && r <= 0x7e)
 		if got := wireText(string(r)); (got == string(r)) != (allowed || r == '\'') {

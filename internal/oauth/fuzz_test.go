@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzParseForm looks for a body that is read as something no client can have meant.
+// FuzzParseForm checks that ParseForm accepts only unambiguous UTF-8 forms, and that an encoded form parses to the
+// same form.
 func FuzzParseForm(f *testing.F) {
 	for _, form := range forms {
 		f.Add([]byte(form.body))
@@ -18,7 +19,7 @@ func FuzzParseForm(f *testing.F) {
 		form, err := ParseForm(body)
 		if err != nil {
 			if form != nil {
-				t.Errorf("parameters beside the error %v", err)
+				t.Errorf("parameters are returned with the error %v", err)
 			}
 			return
 		}
@@ -39,10 +40,10 @@ func FuzzParseForm(f *testing.F) {
 		}
 		again, err := ParseForm([]byte(url.Values(form).Encode()))
 		if err != nil {
-			t.Fatalf("read, and not read again: %v", err)
+			t.Fatalf("the encoded form is refused: %v", err)
 		}
 		if !maps.EqualFunc(form, again, slices.Equal) {
-			t.Errorf("read as %v, and again as %v", form, again)
+			t.Errorf("parsed as %v, and the encoded form as %v", form, again)
 		}
 	})
 }

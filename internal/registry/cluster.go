@@ -30,32 +30,32 @@ import (
 
 // Errors of a Cluster, matched with errors.Is.
 var (
-	// ErrUnavailable says that something cannot be known or recorded now. An error that wraps it names the
+	// ErrUnavailable means that something cannot be known or recorded now. An error that wraps it names the
 	// dependency that is the reason.
 	ErrUnavailable = errors.New("temporarily unavailable")
-	// ErrLost says that somebody else changed the key first: look again.
-	ErrLost = errors.New("the key was changed by somebody else")
+	// ErrLost means that another writer changed the refresh key first; read it again.
+	ErrLost = errors.New("the refresh key was changed since it was read")
 )
 
 // Options of a Cluster.
 type Options struct {
-	// Namespace is the operator's own, where the signing keys are. Required.
+	// Namespace is the operator's own namespace, which holds the signing keys. Required.
 	Namespace string
-	// Namespaces are those whose keys are served. Empty: all.
+	// Namespaces are the namespaces that are served; all if empty.
 	Namespaces []string
-	// MaxStaleness is for how long a view that is not proven fresh is answered from, at least
-	// two minutes. Default 10m.
+	// MaxStaleness is the maximum age of a view that is used without a new proof of freshness, at least two
+	// minutes. Default 10m.
 	MaxStaleness time.Duration
-	// LiveReads is how many keys a second are looked up at the API server before a token is
-	// refused. Default 100.
+	// LiveReads is how many refresh keys a second are read from the API server before a token is refused. Default
+	// 100.
 	LiveReads float64
-	// Spread is a chance share of a duration. Default: one of math/rand.
+	// Spread returns a random part of a duration. Default: rand.N of math/rand/v2.
 	Spread func(time.Duration) time.Duration
-	// Clock tells the time in what is written. Default: the machine's.
+	// Clock is the clock for written times. Default: the machine's clock.
 	Clock clock.PassiveClock
-	// Pulse tells the time between proofs of freshness, which no test's clock can hurry. Default:
-	// the machine's.
-	Pulse clock.WithTicker
+	// Monotonic measures elapsed time, such as the age of a view and the time between proofs of freshness. A
+	// test's Clock does not affect it. Default: the machine's clock.
+	Monotonic clock.WithTicker
 }
 
 func (o *Options) setDefaults() {
@@ -71,20 +71,20 @@ func (o *Options) setDefaults() {
 	if o.Spread == nil {
 		o.Spread = rand.N[time.Duration]
 	}
-	if o.Pulse == nil {
-		o.Pulse = clock.RealClock{}
+	if o.Monotonic == nil {
+		o.Monotonic = clock.RealClock{}
 	}
 }
 
-// Cluster is the registry in the objects of a cluster: keys and issuers as watches tell of
-// them, read again at the API server where that matters.
+// Cluster is the registry of a cluster's refresh keys and issuers. It serves them from watches, and reads them
+// from the API server before it refuses a token.
 type Cluster struct {
 	options Options
 	client  client.WithWatch
 	fresh   []*freshness
 	watches []watched
 
-	// keys are a view of each namespace that is served, or one of all under the empty name.
+	// keys is a view for each served namespace, or one of all namespaces under the empty name.
 	keys       map[string]*view[*v1alpha1.JWTRefreshKey]
 	issuers    *view[*v1alpha1.JWTIssuer]
 	rings      *view[*corev1.Secret]
@@ -93,31 +93,31 @@ type Cluster struct {
 	rebuilding sync.Mutex
 	directory  atomic.Pointer[directory]
 
-	flights  Flights[recollection]
-	limiter  *rate.Limiter
-	recalled *lru.Cache[string, recollection]
-	accounts Flights[accountRead]
-	// lists are for tokens that name an issuer or a signing key which is not known.
-	lists     Flights[time.Time]
-	strangers *rate.Limiter
-	unknown   *lru.Cache[unknown, time.Time]
-	uses      *uses
+	flights     Flights[keyRead]
+	limiter     *rate.Limiter
+	recentReads *lru.Cache[string, keyRead]
+	accounts    Flights[accountRead]
+	// lists are requested for tokens that name an unknown issuer or signing key.
+	lists         Flights[time.Time]
+	lookUpLimiter *rate.Limiter
+	unknown       *lru.Cache[unknown, time.Time]
+	uses          *uses
 }
 
-// New makes a Cluster, which knows nothing until it runs.
+// New returns a Cluster, which is empty until Run.
 func New(config *rest.Config, o Options) (*Cluster, error) {
 	o.setDefaults()
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 	config = rest.CopyConfig(config)
-	// The API server's own priority and fairness is the better judge of what it can bear.
+	// The API server limits its clients by priority and fairness; a client-side limit is redundant.
 	config.QPS = -1
 	reader, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
-	recalled, err := lru.New[string, recollection](rememberedReads)
+	recentReads, err := lru.New[string, keyRead](rememberedReads)
 	if err != nil {
 		return nil, err
 	}
@@ -126,8 +126,8 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{
-		options: o, client: reader, recalled: recalled,
-		unknown: unknowns, strangers: rate.NewLimiter(lookUps, lookUpsAtOnce),
+		options: o, client: reader, recentReads: recentReads,
+		unknown: unknowns, lookUpLimiter: rate.NewLimiter(lookUpRate, lookUpBurst),
 		limiter: rate.NewLimiter(rate.Limit(o.LiveReads), int(o.LiveReads)+1),
 	}
 	c.directory.Store(newDirectory(nil, o.Namespace, nil))
@@ -152,36 +152,34 @@ func namespaceList() client.ObjectList {
 }
 
 func (c *Cluster) freshness() *freshness {
-	f := &freshness{clock: c.options.Pulse}
+	f := &freshness{clock: c.options.Monotonic}
 	c.fresh = append(c.fresh, f)
 	return f
 }
 
-// Run watches until ctx ends, and then writes what is known of uses and not yet written.
+// Run watches until ctx ends, and then writes the recorded uses that are not written yet.
 func (c *Cluster) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, w := range c.watches {
-		reflector := cache.NewReflectorWithOptions(w.source(c.client, c.options.Pulse), nil, w.store, cache.ReflectorOptions{
-			Name: w.name, TypeDescription: w.name, Backoff: &watchAgain,
+		reflector := cache.NewReflectorWithOptions(w.source(c.client, c.options.Monotonic), nil, w.store, cache.ReflectorOptions{
+			Name: w.name, TypeDescription: w.name, Backoff: &watchBackoff,
 		})
 		group.Go(func() error { reflector.RunWithContext(ctx); return nil })
-		group.Go(func() error { w.proveAgain(ctx, c.client, c.options.Pulse); return nil })
+		group.Go(func() error { w.proveAgain(ctx, c.client, c.options.Monotonic); return nil })
 	}
 	group.Go(func() error { return c.uses.run(ctx) })
 	return group.Wait()
 }
 
-// Fresh is nil while what is known is known to be true of a moment not longer ago than
-// MaxStaleness, and ErrUnavailable otherwise.
+// Fresh returns nil while all views were proven up to date within MaxStaleness, and ErrUnavailable otherwise.
 func (c *Cluster) Fresh() error {
 	if c.Staleness() > c.options.MaxStaleness {
-		return fmt.Errorf("%w: the view of this replica was not proven fresh for %s", ErrUnavailable, c.options.MaxStaleness)
+		return fmt.Errorf("%w: this replica's view of the cluster was not proven up to date for %s", ErrUnavailable, c.options.MaxStaleness)
 	}
 	return nil
 }
 
-// Staleness is how long ago it is since all that is known was proven; the longest there is
-// when it never was.
+// Staleness returns the time since all views were proven up to date; the longest duration if they never were.
 func (c *Cluster) Staleness() time.Duration {
 	var oldest time.Duration
 	for _, fresh := range c.fresh {
@@ -194,7 +192,7 @@ func (c *Cluster) Staleness() time.Duration {
 	return oldest
 }
 
-// KeysProven returns how long ago the view of a namespace's keys was proven; the longest duration if it
+// KeysProven returns the time since the view of a namespace's refresh keys was proven; the longest duration if it
 // never was, or if the namespace is not served.
 func (c *Cluster) KeysProven(namespace string) time.Duration {
 	keys := c.keysIn(namespace)
@@ -208,7 +206,7 @@ func (c *Cluster) KeysProven(namespace string) time.Duration {
 	return age
 }
 
-// Key is what is known of a key, nil when it is not known.
+// Key returns a refresh key from the view; nil if it is unknown or its view is outdated.
 func (c *Cluster) Key(name types.NamespacedName) *v1alpha1.JWTRefreshKey {
 	known := c.keysIn(name.Namespace)
 	if known == nil || c.outdated(known) {
@@ -218,7 +216,7 @@ func (c *Cluster) Key(name types.NamespacedName) *v1alpha1.JWTRefreshKey {
 	return key
 }
 
-// NamespaceLabels are the labels of a namespace; false when it is not known.
+// NamespaceLabels returns the labels of a namespace; false if it is unknown.
 func (c *Cluster) NamespaceLabels(name string) (map[string]string, bool) {
 	namespace, found := c.namespaces.get(types.NamespacedName{Name: name})
 	if !found {
@@ -230,10 +228,10 @@ func (c *Cluster) NamespaceLabels(name string) (map[string]string, bool) {
 // At returns the place of a request, with the issuers that the request may be for.
 func (c *Cluster) At(path, host string) Place { return c.directory.Load().find(path, host) }
 
-// ServiceOf tells whether the issuer with a URL is served, for a token that names it and a signing key.
+// ServiceOf returns whether the issuer with a URL is served, for a token with that issuer and kid.
 func (c *Cluster) ServiceOf(url, kid string) Service { return c.directory.Load().service(url, kid) }
 
-// rebuild makes the directory of issuers anew. It is seldom asked for.
+// rebuild builds the directory of issuers from the views.
 func (c *Cluster) rebuild() {
 	c.rebuilding.Lock()
 	defer c.rebuilding.Unlock()
@@ -250,12 +248,12 @@ func slimIssuer(issuer *v1alpha1.JWTIssuer) {
 	issuer.ManagedFields, issuer.Annotations, issuer.Status = nil, nil, v1alpha1.JWTIssuerStatus{}
 }
 
-// neverRotates is the rotation of all keys that have one token only.
+// neverRotates is shared by all refresh keys that do not rotate, to save memory.
 var neverRotates = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationNever}
 
-// slimKey keeps what an exchange needs: of tens of thousands of keys there is no room for
-// more. The content of the current token matters only where a successor is handed out, and
-// the whole status where an exchange writes it.
+// slimKey removes what an exchange does not need, to save memory with tens of thousands of refresh keys. The
+// content of the current token is needed only if there are superseded tokens. The whole status is needed only for
+// one-time keys, since an exchange writes it.
 func slimKey(key *v1alpha1.JWTRefreshKey) {
 	key.TypeMeta = metav1.TypeMeta{}
 	key.ObjectMeta = metav1.ObjectMeta{

@@ -2,7 +2,7 @@ package registry
 
 import "fmt"
 
-// noAPIServer says that the API server is the reason why something is unavailable.
+// noAPIServer returns ErrUnavailable with the failed request to the API server as the reason.
 func noAPIServer(err error) error {
 	return fmt.Errorf("%w: the API server is unavailable: %w", ErrUnavailable, err)
 }

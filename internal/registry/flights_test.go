@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 )
 
-// TestFlights: all who ask at the same time get one answer, and who goes away ends it for
-// nobody but himself.
+// TestFlights checks that concurrent callers share one answer, and that a caller that cancels ends only its own
+// wait.
 func TestFlights(t *testing.T) { synctest.Test(t, testFlights) }
 
 func testFlights(t *testing.T) {
@@ -35,21 +35,21 @@ func testFlights(t *testing.T) {
 	flight := <-asked
 	leave()
 	if got := <-first; !errors.Is(got.err, ErrUnavailable) || !errors.Is(got.err, context.Canceled) {
-		t.Errorf("who goes away gets %q, %v", got.text, got.err)
+		t.Errorf("the caller that canceled gets %q, %v", got.text, got.err)
 	}
 	if flight.Err() != nil {
-		t.Errorf("the question ended with who asked it: %v", flight.Err())
+		t.Errorf("the shared call ended with its first caller: %v", flight.Err())
 	}
 	if _, bounded := flight.Deadline(); !bounded {
-		t.Error("the question has no end")
+		t.Error("the shared call has no deadline")
 	}
 	second := do(t.Context())
 	synctest.Wait()
 	answer <- "answer"
 	if got := <-second; got.text != "answer" || got.err != nil {
-		t.Errorf("who waits gets %q, %v", got.text, got.err)
+		t.Errorf("the waiting caller gets %q, %v", got.text, got.err)
 	}
 	if len(asked) != 0 {
-		t.Error("it was asked twice")
+		t.Error("ask was called twice")
 	}
 }

@@ -7,36 +7,35 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// freshness keeps the latest moment of which it is proven that a view knows all that was then.
+// freshness records the latest time at which a view is proven to be complete.
 //
-// Silence proves nothing: the watch of a kind that nobody changes is quiet for a minute and
-// more, and so is one that hangs. So the API server is asked, now and then, for the version
-// that its storage has at this moment; once the watch has come as far, by an event or by
-// the bookmark that ends each watch, the view is proven for the moment of the question.
+// A quiet watch proves nothing: it may have no events or hang. So the API server is asked periodically for the
+// current version of its storage. When the watch reaches that version, by an event or by the bookmark that ends
+// each watch, the view is proven for the time of the question.
 type freshness struct {
 	clock clock.PassiveClock
 
 	mu       sync.Mutex
 	provenAt time.Time
-	// open are the questions that the watch has not come up to, oldest first.
+	// open are the questions that the watch has not reached, oldest first.
 	open    []question
 	version string
 }
 
-// mostOpen is how many questions are kept: beyond it the view is too old anyway.
-const mostOpen = 64
+// maxQuestions is the maximum number of open questions; with more, the view is outdated anyway.
+const maxQuestions = 64
 
 type question struct {
 	at      time.Time
 	version string
 }
 
-// ask notes that storage had the version at the time.
+// ask records that storage had the version at the time.
 func (f *freshness) ask(at time.Time, version string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.open = append(f.open, question{at: at, version: version})
-	if len(f.open) > mostOpen {
+	if len(f.open) > maxQuestions {
 		f.open = f.open[1:]
 	}
 	f.settle()
@@ -61,7 +60,7 @@ func (f *freshness) settle() {
 	f.open = f.open[answered:]
 }
 
-// age is how long ago the view was proven; false when it never was.
+// age returns the time since the view was proven; false if it never was.
 func (f *freshness) age() (time.Duration, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

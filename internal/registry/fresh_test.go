@@ -7,7 +7,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 )
 
-// A view is proven for the moment of the latest question that its watch has come up to.
+// TestFreshness checks that a view is proven for the time of the latest question that its watch has reached.
 func TestFreshness(t *testing.T) {
 	start := time.Date(2026, time.May, 1, 0, 0, 0, 0, time.UTC)
 	clock := clocktesting.NewFakePassiveClock(start)
@@ -16,12 +16,12 @@ func TestFreshness(t *testing.T) {
 	proven := func(what string, want int) {
 		t.Helper()
 		if f.provenAt != at(want) {
-			t.Errorf("%s: proven of %s, not of %s", what, f.provenAt, at(want))
+			t.Errorf("%s: proven for %s, want %s", what, f.provenAt, at(want))
 		}
 	}
 	f.ask(at(0), "100")
 	if _, known := f.age(); known {
-		t.Error("proven before the watch told anything")
+		t.Error("proven before the watch reported a version")
 	}
 	f.reached("99")
 	if _, known := f.age(); known {
@@ -42,12 +42,12 @@ func TestFreshness(t *testing.T) {
 	if age, known := f.age(); !known || age != 30*time.Second {
 		t.Errorf("age %s, %v", age, known)
 	}
-	for i := range 3 * mostOpen {
+	for i := range 3 * maxQuestions {
 		f.ask(at(100+i), "5000")
 	}
-	if len(f.open) > mostOpen {
+	if len(f.open) > maxQuestions {
 		t.Errorf("%d questions are kept", len(f.open))
 	}
 	f.reached("5000")
-	proven("of many questions the last", 100+3*mostOpen-1)
+	proven("of many questions the last", 100+3*maxQuestions-1)
 }

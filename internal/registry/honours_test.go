@@ -34,7 +34,7 @@ func TestHonours(t *testing.T) {
 		{name: "without a revision, and a line was ended", status: line(5, 2)},
 		{name: "of a first token that is not on record", status: line(0, 0), revision: 1, want: true},
 		{name: "of a later token of a key without a line", status: line(0, 0), revision: 2},
-		{name: "of a first token that is not on record, of a key whose line was ended", status: line(0, 2), revision: 1},
+		{name: "of a first token that is not on record, of a key with an ended line", status: line(0, 2), revision: 1},
 		{name: "of a key that is revoked", status: revoked(line(5, 0)), revision: 5},
 		{name: "of an earlier key of the same name", status: line(5, 0), uid: "dead", revision: 5},
 	} {
@@ -43,12 +43,13 @@ func TestHonours(t *testing.T) {
 			c.uid = "uid"
 		}
 		if got := Honours(key, c.uid, c.revision, now); got != c.want {
-			t.Errorf("an access token %s: honoured is %v", c.name, got)
+			t.Errorf("an access token %s: Honours returns %v", c.name, got)
 		}
 	}
 }
 
-// TestAViewKeepsTheFirstRevision: without it a replica would honour what was issued before a revocation.
+// TestAViewKeepsTheFirstRevision checks that slimKey keeps firstRevision: without it a replica would accept tokens
+// issued before a revocation.
 func TestAViewKeepsTheFirstRevision(t *testing.T) {
 	for _, mode := range []v1alpha1.RotationMode{v1alpha1.RotationScheduled, v1alpha1.RotationOneTimeUse} {
 		key := &v1alpha1.JWTRefreshKey{Spec: v1alpha1.JWTRefreshKeySpec{Rotation: &v1alpha1.RotationSpec{Mode: mode}}}

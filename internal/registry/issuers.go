@@ -13,23 +13,23 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 )
 
-// Issuer is an issuer with all that an exchange needs of it. It never changes.
+// Issuer is the part of a JWTIssuer that an exchange needs. It is immutable.
 type Issuer struct {
 	Name string
-	// URL is `iss`, to the byte.
+	// URL is the exact value of `iss`.
 	URL string
 	// TokenEndpoints are the URLs of the token endpoint, as configured.
 	TokenEndpoints []string
-	// Policy says who may have what; nil where it cannot be read, and nothing is granted.
+	// Policy is the compiled policy; nil if it is invalid, and then nothing is granted.
 	Policy *policy.Policy
-	// Rings are its signing keys; nil where they cannot be read, and nothing can be verified.
+	// Rings are the signing keys; nil if they cannot be read, and then no token can be verified.
 	Rings *keyring.Rings
-	// AccessLifetime is the lifetime of an access token whose key does not say.
+	// AccessLifetime is the default lifetime of access tokens.
 	AccessLifetime time.Duration
-	// Login says who may sign in, and how.
+	// Login is who may sign in, and how.
 	Login Login
-	// CacheFor is how long a verifier may keep the JWKS: a new key signs only once every copy
-	// that lacks it is out of date.
+	// CacheFor is how long verifiers may cache the JWKS. A new signing key becomes active only after every copy
+	// without it is outdated.
 	CacheFor time.Duration
 
 	ringsVersion string
@@ -37,19 +37,19 @@ type Issuer struct {
 
 // Login is spec.login with its defaults.
 type Login struct {
-	// SessionNamespace is where people have their sessions.
+	// SessionNamespace is the namespace of the sessions of people.
 	SessionNamespace string
-	// SessionsPerSubject and MaxSessions are the most there are of one subject and of all.
+	// SessionsPerSubject and MaxSessions are the maximum numbers of sessions, of one subject and in total.
 	SessionsPerSubject, MaxSessions int
-	// SessionLifetime is how long a session lasts at the most.
+	// SessionLifetime is the maximum lifetime of a session.
 	SessionLifetime time.Duration
-	// SessionIdleTimeout ends a session that is not used for so long; nil for never.
+	// SessionIdleTimeout ends a session that is unused for that time; nil for never.
 	SessionIdleTimeout *metav1.Duration
 	// SessionRetryGrace is rotation.retryGrace of new sessions; nil for its default.
 	SessionRetryGrace *metav1.Duration
 	// Providers are the upstream OpenID Connect providers.
 	Providers []v1alpha1.OIDCProvider
-	// Passwords is the Secret with the htpasswd lines; empty where nobody signs in by password.
+	// Passwords is the Secret with the htpasswd lines; empty if login by password is off.
 	Passwords string
 }
 
@@ -84,7 +84,7 @@ func loginOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string) Login {
 	return login
 }
 
-// tokenEndpoint is where under an issuer's URL tokens are exchanged.
+// tokenEndpoint is the path of the token endpoint below an issuer's URL.
 const tokenEndpoint = "/token"
 
 func issuerOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string, keys *corev1.Secret) *Issuer {
@@ -111,13 +111,12 @@ func issuerOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string, keys *corev1
 	return read
 }
 
-// signs tells whether a signing key is one of the issuer's.
+// signs reports whether the issuer has a signing key with the kid.
 func (i *Issuer) signs(kid string) bool {
 	return i.Rings != nil && slices.ContainsFunc(i.Rings.Keys(), func(key keyring.Key) bool { return key.ID == kid })
 }
 
-// longestCache is long enough to spare the service, and short enough for a key that was
-// withdrawn.
+// longestCache limits how long verifiers accept a withdrawn signing key.
 const longestCache = 15 * time.Minute
 
 func cacheFor(issuer *v1alpha1.JWTIssuer) time.Duration {

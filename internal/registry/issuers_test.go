@@ -12,11 +12,11 @@ import (
 
 var day0 = time.Date(2026, time.May, 1, 0, 0, 0, 0, time.UTC)
 
-// TestAnIssuerAtAnAddress: the endpoints are at an address in brackets, with its port.
+// TestAnIssuerAtAnAddress checks the endpoints of an issuer with an IPv6 address and a port in its URL.
 func TestAnIssuerAtAnAddress(t *testing.T) {
 	read := issuerOf(&v1alpha1.JWTIssuer{Spec: v1alpha1.JWTIssuerSpec{URL: "https://[fd00::1]:8443/shop", EndpointURL: "https://[2001:db8::2]/shop"}}, "refreshkeys-system", nil)
 	if read == nil {
-		t.Fatal("not read")
+		t.Fatal("issuerOf returned nil")
 	}
 	if read.URL != "https://[fd00::1]:8443/shop" {
 		t.Errorf("url %s", read.URL)
@@ -26,7 +26,8 @@ func TestAnIssuerAtAnAddress(t *testing.T) {
 	}
 }
 
-// A new key signs only once every copy of the JWKS that lacks it is out of date.
+// TestCacheFor checks that a new signing key becomes active only after every copy of the JWKS without it is
+// outdated.
 func TestCacheFor(t *testing.T) {
 	for prepublish, want := range map[time.Duration]time.Duration{
 		0: 15 * time.Minute, time.Minute: 30 * time.Second, 10 * time.Minute: 5 * time.Minute, 168 * time.Hour: 15 * time.Minute,
@@ -36,7 +37,7 @@ func TestCacheFor(t *testing.T) {
 			issuer.Spec.Signing = &v1alpha1.SigningSpec{Prepublish: &metav1.Duration{Duration: prepublish}}
 		}
 		if got := cacheFor(issuer); got != want {
-			t.Errorf("with prepublish %s the JWKS is kept for %s, not %s", prepublish, got, want)
+			t.Errorf("with prepublish %s the JWKS is cached for %s, want %s", prepublish, got, want)
 		}
 	}
 }

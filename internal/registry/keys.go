@@ -9,9 +9,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// watchKeys watches the keys of all namespaces, or of each that is served. Of several, each is
-// proven fresh by itself: one that was deleted, or whose Role somebody took away, must not stop the
-// exchange of the others' tokens.
+// watchKeys watches the refresh keys of all namespaces, or of each served one. Each served namespace has its own
+// freshness: if one is deleted or its Role is removed, exchanges in the others continue.
 func (c *Cluster) watchKeys() {
 	c.keys = map[string]*view[*v1alpha1.JWTRefreshKey]{}
 	if len(c.options.Namespaces) == 0 {
@@ -19,7 +18,7 @@ func (c *Cluster) watchKeys() {
 	}
 	for _, namespace := range c.options.Namespaces {
 		if c.keys[namespace] == nil {
-			c.watchKeysIn(namespace, &freshness{clock: c.options.Pulse})
+			c.watchKeysIn(namespace, &freshness{clock: c.options.Monotonic})
 		}
 	}
 }
@@ -33,7 +32,7 @@ func (c *Cluster) watchKeysIn(namespace string, fresh *freshness) {
 	})
 }
 
-// keysIn is the view of a namespace's keys, nil where it is not served.
+// keysIn returns the view that contains a namespace's refresh keys; nil if the namespace is not served.
 func (c *Cluster) keysIn(namespace string) *view[*v1alpha1.JWTRefreshKey] {
 	if all := c.keys[metav1.NamespaceAll]; all != nil {
 		return all
@@ -41,8 +40,8 @@ func (c *Cluster) keysIn(namespace string) *view[*v1alpha1.JWTRefreshKey] {
 	return c.keys[namespace]
 }
 
-// outdated: the keys of one namespace are not proven, so that the API server has to be asked for
-// each. Of the keys of all namespaces, Fresh tells before anything is looked up.
+// outdated reports whether the view of a single namespace is too old, so that each of its refresh keys must be
+// read from the API server. For a view of all namespaces, callers check Fresh first.
 func (c *Cluster) outdated(keys *view[*v1alpha1.JWTRefreshKey]) bool {
 	if len(c.options.Namespaces) == 0 {
 		return false
@@ -51,16 +50,16 @@ func (c *Cluster) outdated(keys *view[*v1alpha1.JWTRefreshKey]) bool {
 	return !proven || age > c.options.MaxStaleness
 }
 
-// served is an error for a key that this service knows nothing of. It may live all the same, so
-// that no client is to discard its token.
+// served returns ErrUnavailable for a namespace that this service does not serve. The refresh key may exist, so a
+// client must not discard its token.
 func (c *Cluster) served(namespace string) error {
 	if c.keysIn(namespace) == nil {
-		return fmt.Errorf("%w: the keys of namespace %s are not served here", ErrUnavailable, namespace)
+		return fmt.Errorf("%w: the refresh keys of namespace %s are not served here", ErrUnavailable, namespace)
 	}
 	return nil
 }
 
-// remember takes up a key that was read or written at the API server.
+// remember puts a refresh key that was read or written at the API server into its view.
 func (c *Cluster) remember(key *v1alpha1.JWTRefreshKey) {
 	if keys := c.keysIn(key.Namespace); keys != nil {
 		keys.remember(key)

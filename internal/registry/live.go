@@ -14,29 +14,28 @@ import (
 )
 
 const (
-	// rememberedReads is for how many tokens what the API server said of their key is remembered,
-	// and rememberFor is for how long.
+	// rememberedReads is the maximum number of cached reads, one for each token, and rememberFor is how long.
 	rememberedReads = 4096
 	rememberFor     = 3 * time.Second
 )
 
-// recollection is what the API server said of the key of a token.
-type recollection struct {
+// keyRead is the result of reading the refresh key of a token; key is nil if it does not exist.
+type keyRead struct {
 	key *v1alpha1.JWTRefreshKey
 	at  time.Time
 }
 
-// KeyLive is a key as the API server has it, nil when it does not exist. What it said for the
-// same name and jti is remembered for some seconds, reads at the same time are one, and there
-// are no more a second than was allowed: beyond that nothing is known, which is ErrUnavailable.
+// KeyLive returns a refresh key as read from the API server; nil if it does not exist. Results for the same name
+// and jti are cached for rememberFor, concurrent reads are shared, and reads are limited to LiveReads a second.
+// Above the limit it returns ErrUnavailable.
 func (c *Cluster) KeyLive(ctx context.Context, name types.NamespacedName, jti string) (*v1alpha1.JWTRefreshKey, error) {
 	if err := c.served(name.Namespace); err != nil {
 		return nil, err
 	}
-	now := c.options.Pulse.Now()
-	// A token may name a key that is not the one its jti is of.
+	now := c.options.Monotonic.Now()
+	// A forged token may combine the name of one refresh key with the jti of another.
 	question := name.String() + "/" + jti
-	if last, ok := c.recalled.Get(question); ok && now.Sub(last.at) < rememberFor {
+	if last, ok := c.recentReads.Get(question); ok && now.Sub(last.at) < rememberFor {
 		return last.key, nil
 	}
 	if !c.limiter.AllowN(now, 1) {
@@ -44,15 +43,15 @@ func (c *Cluster) KeyLive(ctx context.Context, name types.NamespacedName, jti st
 	}
 	key, err := c.KeyNow(ctx, name)
 	if err == nil {
-		c.recalled.Add(question, recollection{key: key, at: now})
+		c.recentReads.Add(question, keyRead{key: key, at: now})
 	}
 	return key, err
 }
 
-// KeyNow is a key as the API server has it at this moment, nil when it does not exist. It is
-// for what a decision is to be recorded on.
+// KeyNow returns a refresh key as read from the API server after the call; nil if it does not exist. It is the
+// base for writing a decision.
 func (c *Cluster) KeyNow(ctx context.Context, name types.NamespacedName) (*v1alpha1.JWTRefreshKey, error) {
-	asked := c.options.Pulse.Now()
+	asked := c.options.Monotonic.Now()
 	for {
 		read, err := c.readKey(ctx, name)
 		// The result of another request may be older than this request.
@@ -62,9 +61,9 @@ func (c *Cluster) KeyNow(ctx context.Context, name types.NamespacedName) (*v1alp
 	}
 }
 
-func (c *Cluster) readKey(ctx context.Context, name types.NamespacedName) (recollection, error) {
-	return c.flights.Do(ctx, name.String(), func(ctx context.Context) (recollection, error) {
-		read := recollection{at: c.options.Pulse.Now()}
+func (c *Cluster) readKey(ctx context.Context, name types.NamespacedName) (keyRead, error) {
+	return c.flights.Do(ctx, name.String(), func(ctx context.Context) (keyRead, error) {
+		read := keyRead{at: c.options.Monotonic.Now()}
 		key := &v1alpha1.JWTRefreshKey{}
 		err := c.client.Get(ctx, name, key)
 		switch {
@@ -78,8 +77,8 @@ func (c *Cluster) readKey(ctx context.Context, name types.NamespacedName) (recol
 	})
 }
 
-// IssuerReread returns the issuer with its signing keys as the API server has them, for a token that names a signing key
-// which is not known.
+// IssuerReread returns the issuer with its signing keys as read from the API server, for a token with an unknown
+// kid.
 func (c *Cluster) IssuerReread(ctx context.Context, issuer *Issuer, kid string) (*Issuer, error) {
 	err := c.lookUp(ctx, unknown{issuer.Name, issuer.URL, kid}, func(ctx context.Context) error { return c.listRings(ctx, issuer.Name) })
 	if err != nil {
@@ -97,25 +96,27 @@ func (c *Cluster) IssuersNow(ctx context.Context, url, kid string) error {
 }
 
 const (
-	// lookUps is how many lists a second strangers can ask for, who can name any issuer and any signing key, and
-	// lookUpsAtOnce how many at once.
-	lookUps       = 20
-	lookUpsAtOnce = 100
-	// rememberedUnknown is how many pairs of issuer and signing key are remembered as unknown.
+	// lookUpRate is how many lists a second are made for unknown issuers and signing keys, which any client can
+	// name; lookUpBurst is how many at once.
+	lookUpRate  = 20
+	lookUpBurst = 100
+	// rememberedUnknown is the maximum number of cached pairs of issuer and signing key that were not found.
 	rememberedUnknown = 1024
-	// longestIssuerURL is that of spec.url, and longestKID more than that of any signing key.
+	// longestIssuerURL is the limit of spec.url, and longestKID is longer than any kid.
 	longestIssuerURL = 512
 	longestKID       = 128
 )
 
-// unknown is what a token names and a list may find: a signing key of an issuer, or the issuer itself where ringsOf is empty.
-// The kid of a key cannot be guessed before the key exists, so that a stranger cannot ask for it first.
+// unknown is what a token names and a list may find: a signing key of the issuer ringsOf, or the issuer itself if
+// ringsOf is empty. A kid cannot be guessed before its signing key exists, so no other client can cause an early
+// negative result.
 type unknown struct{ ringsOf, url, kid string }
 
-// lookUp makes a list from the API server that began after the call. Requests at the same time share one list. It is
-// remembered for some seconds that a list was made for the same unknown key, and beyond a rate the result is ErrUnavailable.
+// lookUp makes a list from the API server that begins after the call. Concurrent calls share one list. For
+// rememberFor, a list is not repeated for the same unknown key. Above the rate limit lookUp returns
+// ErrUnavailable.
 func (c *Cluster) lookUp(ctx context.Context, what unknown, list func(context.Context) error) error {
-	asked := c.options.Pulse.Now()
+	asked := c.options.Monotonic.Now()
 	if at, known := c.unknown.Get(what); known && asked.Sub(at) < rememberFor {
 		return nil
 	}
@@ -124,8 +125,8 @@ func (c *Cluster) lookUp(ctx context.Context, what unknown, list func(context.Co
 	}
 	for {
 		at, err := c.lists.Do(ctx, what.ringsOf, func(ctx context.Context) (time.Time, error) {
-			at := c.options.Pulse.Now()
-			if !c.strangers.AllowN(at, 1) {
+			at := c.options.Monotonic.Now()
+			if !c.lookUpLimiter.AllowN(at, 1) {
 				return at, fmt.Errorf("%w: too many unknown issuers and signing keys are looked up", ErrUnavailable)
 			}
 			return at, list(ctx)

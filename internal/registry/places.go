@@ -10,30 +10,31 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
-// Place is where a request was sent, and the issuers that it may be for. The zero value is a place of no issuer.
+// Place is the URL that a request was sent to, and the issuers that the request may be for. The zero value has no
+// issuer.
 type Place struct {
-	// Host and Path are the request's, in the form in which they are compared.
+	// Host and Path are the request's, normalised for comparison.
 	Host, Path string
-	*residents
+	*placeIssuers
 }
 
-// residents are the issuers of a place.
-type residents struct {
-	// issuers are all of them, the oldest first.
+// placeIssuers are the issuers of a place.
+type placeIssuers struct {
+	// issuers are sorted by age, the oldest first.
 	issuers []*Issuer
-	// owner is the one whose url is this place; nil where there is none, or more than one.
+	// owner is the issuer that has this place as its url; nil if there is none, or more than one.
 	owner  *Issuer
 	owners int
 }
 
-// PlaceOf returns a place that has one issuer, which owns it.
+// PlaceOf returns a place with one issuer, which owns it.
 func PlaceOf(issuer *Issuer) Place {
-	r := &residents{}
+	r := &placeIssuers{}
 	r.join(issuer, true)
-	return Place{residents: r}
+	return Place{placeIssuers: r}
 }
 
-func (r *residents) join(issuer *Issuer, owns bool) {
+func (r *placeIssuers) join(issuer *Issuer, owns bool) {
 	if !slices.Contains(r.issuers, issuer) {
 		r.issuers = append(r.issuers, issuer)
 	}
@@ -49,7 +50,7 @@ func (r *residents) join(issuer *Issuer, owns bool) {
 
 // Issuers returns the issuers that a request at the place may be for, the oldest first.
 func (p *Place) Issuers() []*Issuer {
-	if p.residents == nil {
+	if p.placeIssuers == nil {
 		return nil
 	}
 	return p.issuers
@@ -63,10 +64,10 @@ func (p *Place) Sole() *Issuer {
 	return nil
 }
 
-// Owner returns the issuer of a request that names none: the one whose url is this place, or the only one. It is nil if
-// several issuers have the place as their endpointURL.
+// Owner returns the issuer of a request that does not name one: the one that has this place as its url, or the
+// only one. It is nil if several issuers have the place as their endpointURL.
 func (p *Place) Owner() *Issuer {
-	if p.residents != nil && p.owner != nil {
+	if p.placeIssuers != nil && p.owner != nil {
 		return p.owner
 	}
 	return p.Sole()
@@ -80,7 +81,7 @@ func (p *Place) Any() *Issuer {
 	return p.Issuers()[0]
 }
 
-// Named returns the issuer of the place with exactly that URL; nil if it is not one of the place.
+// Named returns the issuer of the place with exactly that URL; nil if there is none.
 func (p *Place) Named(url string) *Issuer {
 	for _, issuer := range p.Issuers() {
 		if issuer.URL == url {
@@ -90,38 +91,38 @@ func (p *Place) Named(url string) *Issuer {
 	return nil
 }
 
-// Service tells whether an issuer is served, whatever the place.
+// Service is whether an issuer is served, at any place.
 type Service int
 
 // What can be known about an issuer.
 const (
-	// Unknown: there is no issuer with that URL, as far as the watch has told.
+	// Unknown: the view contains no issuer with that URL.
 	Unknown Service = iota
-	// Served: it is served, and its tokens are exchanged where it is reached.
+	// Served: the issuer is served, and its own endpoints exchange its tokens.
 	Served
-	// Unserved: it is not served now, and may be again: it is in conflict with another or being deleted, or it was deleted and
-	// its signing keys are kept.
+	// Unserved: the issuer is not served now, and may be served again. It is in conflict with another issuer, is
+	// being deleted, or was deleted while its signing keys are kept.
 	Unserved
 )
 
-// directory holds all issuers at one moment, by where they are reached. It never changes.
+// directory is an index of all issuers by place. It is immutable.
 type directory struct {
-	at map[endpoint.Location]*residents
-	// byPath are the issuers of a path, whatever their host; hosts are the issuers of a host.
-	byPath map[string]*residents
+	at map[endpoint.Location]*placeIssuers
+	// byPath are the issuers of a path at any host; hosts are the issuers of a host.
+	byPath map[string]*placeIssuers
 	hosts  map[string][]*Issuer
-	// byURL are the issuers that are served, and unserved the URLs of the others.
+	// byURL are the served issuers, and unserved the URLs of the others.
 	byURL    map[string]*Issuer
 	unserved map[string]bool
-	// orphans are the signing keys, by kid, of issuers that do not exist or are not served.
+	// orphans are the kids of the signing keys of issuers that do not exist or are not served.
 	orphans map[string]bool
 }
 
-// newDirectory reads issuers and their signing keys, which keys holds by the name of the issuer. Where issuers are in conflict the
-// operator and this service leave out the same ones.
+// newDirectory returns the directory of the issuers; keys holds the Secrets with signing keys by the name of the
+// issuer. For issuers in conflict it leaves out the same ones as the operator.
 func newDirectory(issuers []*v1alpha1.JWTIssuer, operatorNamespace string, keys map[string]*corev1.Secret) *directory {
 	d := &directory{
-		at: map[endpoint.Location]*residents{}, byPath: map[string]*residents{}, hosts: map[string][]*Issuer{},
+		at: map[endpoint.Location]*placeIssuers{}, byPath: map[string]*placeIssuers{}, hosts: map[string][]*Issuer{},
 		byURL: map[string]*Issuer{}, unserved: map[string]bool{}, orphans: map[string]bool{},
 	}
 	conflicts, served := endpoint.Conflicts(issuers), map[string]bool{}
@@ -144,46 +145,46 @@ func newDirectory(issuers []*v1alpha1.JWTIssuer, operatorNamespace string, keys 
 func (d *directory) add(issuer *Issuer, locations []endpoint.Location) {
 	d.byURL[issuer.URL] = issuer
 	for i, location := range locations {
-		residentsOf(d.at, location).join(issuer, i == 0)
-		residentsOf(d.byPath, location.Path).join(issuer, i == 0)
+		issuersAt(d.at, location).join(issuer, i == 0)
+		issuersAt(d.byPath, location.Path).join(issuer, i == 0)
 		if !slices.Contains(d.hosts[location.Host], issuer) {
 			d.hosts[location.Host] = append(d.hosts[location.Host], issuer)
 		}
 	}
 }
 
-func residentsOf[K comparable](places map[K]*residents, at K) *residents {
+func issuersAt[K comparable](places map[K]*placeIssuers, at K) *placeIssuers {
 	if places[at] == nil {
-		places[at] = &residents{}
+		places[at] = &placeIssuers{}
 	}
 	return places[at]
 }
 
-// find returns the place of a request, by host and path. If no issuer has both, the path alone decides, since proxies and
-// port-forwards have their own hosts; but not at a host that other issuers have.
+// find returns the place of a request. If no issuer has both its host and its path, the path alone decides, since
+// proxies and port-forwards use other hosts. That does not apply to a host of other issuers.
 func (d *directory) find(path, host string) Place {
 	location := endpoint.At(host, path)
-	place := Place{Host: location.Host, Path: path, residents: d.at[location]}
-	if place.residents != nil {
+	place := Place{Host: location.Host, Path: path, placeIssuers: d.at[location]}
+	if place.placeIssuers != nil {
 		return place
 	}
 	under, known := d.byPath[path], d.hosts[location.Host]
 	if under == nil || len(known) == 0 {
-		place.residents = under
+		place.placeIssuers = under
 		return place
 	}
-	here := &residents{}
+	here := &placeIssuers{}
 	for _, issuer := range under.issuers {
 		if slices.Contains(known, issuer) {
 			here.join(issuer, issuer == under.owner)
 		}
 	}
-	place.residents = here
+	place.placeIssuers = here
 	return place
 }
 
-// service tells whether the issuer with a URL is served. The kid is that of a token which names the URL: several issuers can
-// have had one URL, of which another is served now.
+// service returns whether the issuer with a URL is served. The kid of the token distinguishes issuers that have
+// had the same URL.
 func (d *directory) service(url, kid string) Service {
 	issuer := d.byURL[url]
 	switch {
@@ -196,7 +197,7 @@ func (d *directory) service(url, kid string) Service {
 	}
 }
 
-// keep remembers which keys an issuer has that does not exist any more, or is not served.
+// keep records the kids of an issuer that does not exist or is not served.
 func (d *directory) keep(secret *corev1.Secret) {
 	rings, err := keyring.Decode(secret.Data)
 	if err != nil {

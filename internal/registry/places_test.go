@@ -20,8 +20,8 @@ func issuerAt(name, url, endpoint string, age time.Duration) *v1alpha1.JWTIssuer
 	}
 }
 
-// town has three issuers that share an in-cluster URL, and others.
-func town() *directory {
+// testDirectory has three issuers that share an in-cluster URL, and others.
+func testDirectory() *directory {
 	going := issuerAt("going", "https://tokens.example.com/going", "", time.Hour)
 	going.DeletionTimestamp = &metav1.Time{Time: day0}
 	return newDirectory([]*v1alpha1.JWTIssuer{
@@ -36,7 +36,8 @@ func town() *directory {
 		issuerAt("three", "https://three.example.com/three", "https://shared.svc/s", time.Hour),
 		issuerAt("guest", "https://guest.example.com/guest", "https://tokens.example.com/alone", 4*time.Hour),
 		issuerAt("v6", "https://[2001:db8::1]:8443/v6", "", time.Hour),
-		// With an issuer that goes its url goes: another has it only once the first is gone.
+		// The url of an issuer that is being deleted stays its own: another issuer gets it only after the
+		// deletion.
 		going, issuerAt("heir", "https://tokens.example.com/going", "", time.Minute),
 		issuerAt("again", "https://tokens.example.com:443/alone", "", time.Minute),
 	}, "refreshkeys-system", nil)
@@ -52,7 +53,7 @@ func names(issuers []*Issuer) string {
 }
 
 func TestPlaces(t *testing.T) {
-	town := town()
+	town := testDirectory()
 	for _, c := range []struct{ name, path, host, want, owner string }{
 		{"by its path, at a host of no issuer", "/one", "127.0.0.1:8443", "one", "one"},
 		{"of two with one url the older", "/twice", "tokens.example.com", "old", "old"},
@@ -82,24 +83,24 @@ func TestPlaces(t *testing.T) {
 	} {
 		place := town.find(c.path, c.host)
 		if got := names(place.Issuers()); got != c.want {
-			t.Errorf("%s: the issuers %q, not %q", c.name, got, c.want)
+			t.Errorf("%s: the issuers are %q, want %q", c.name, got, c.want)
 		}
 		owner := ""
 		if found := place.Owner(); found != nil {
 			owner = found.Name
 		}
 		if owner != c.owner {
-			t.Errorf("%s: it is the place of %q, not of %q", c.name, owner, c.owner)
+			t.Errorf("%s: the owner is %q, want %q", c.name, owner, c.owner)
 		}
 		if len(place.Issuers()) > 0 && place.Any() == nil {
-			t.Errorf("%s: none stands for all", c.name)
+			t.Errorf("%s: Any returns no issuer", c.name)
 		}
 	}
 }
 
-// TestPlaceNamed: a token chooses among the issuers of the place, to the byte, and no other.
+// TestPlaceNamed checks that a token chooses only among the issuers of the place, by the exact URL.
 func TestPlaceNamed(t *testing.T) {
-	place := town().find("/s", "shared.svc")
+	place := testDirectory().find("/s", "shared.svc")
 	for url, want := range map[string]string{
 		"https://tokens.example.com/one": "one", "https://two.example.com/two": "two", "https://three.example.com/three": "three",
 		"https://two.example.com:443/two": "", "https://TWO.example.com/two": "", "https://two.example.com/two/": "",
@@ -110,7 +111,7 @@ func TestPlaceNamed(t *testing.T) {
 			got = issuer.Name
 		}
 		if got != want {
-			t.Errorf("%q names %q, not %q", url, got, want)
+			t.Errorf("%q names %q, want %q", url, got, want)
 		}
 	}
 }
@@ -143,17 +144,17 @@ func TestServiceOfAnIssuer(t *testing.T) {
 		{"one that is served", "https://here.example.com", "", kept, Served},
 		{"one in conflict", "https://here.example.com:443", "", kept, Unserved},
 		{"one that is not", "https://gone.example.com", "", kept, Unknown},
-		{"one that is gone, whose keys are kept", "https://gone.example.com", kid, kept, Unserved},
-		{"one that is gone, and an unknown key", "https://gone.example.com", "another", kept, Unknown},
-		{"one that is gone with its keys", "https://gone.example.com", kid, of(nil), Unknown},
-		{"one whose url another issuer took over, whose keys are kept", "https://here.example.com", kid, kept, Unserved},
+		{"one that is deleted, with its keys kept", "https://gone.example.com", kid, kept, Unserved},
+		{"one that is deleted, and an unknown key", "https://gone.example.com", "another", kept, Unknown},
+		{"one that is deleted with its keys", "https://gone.example.com", kid, of(nil), Unknown},
+		{"one that is deleted, with its keys kept and its url used by another issuer", "https://here.example.com", kid, kept, Unserved},
 		{"one in conflict with an older one of its url", "https://here.example.com", kid, of(map[string]*corev1.Secret{"twin": {Data: data}}), Unserved},
 		{"one that is served, by a key that another had too", "https://here.example.com", kid, of(map[string]*corev1.Secret{"here": {Data: data}, "twin": {Data: data}}), Served},
 		{"one that is served, and an unknown key", "https://here.example.com", "another", kept, Served},
-		{"keys of an issuer that exists tell nothing of another", "https://gone.example.com", kid, of(map[string]*corev1.Secret{"here": {Data: data}}), Unknown},
+		{"keys of an issuer that exists, for another issuer", "https://gone.example.com", kid, of(map[string]*corev1.Secret{"here": {Data: data}}), Unknown},
 	} {
 		if got := c.directory.service(c.url, c.kid); got != c.want {
-			t.Errorf("%s: %d, not %d", c.name, got, c.want)
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// Sessions is how many sessions of an issuer are known, those included that are over and not
-// yet removed.
+// Sessions returns the number of known sessions of an issuer, including those that have ended and are not yet
+// removed.
 func (c *Cluster) Sessions(issuer string) (n int) {
 	for _, keys := range c.keys {
 		n += keys.count(func(key *v1alpha1.JWTRefreshKey) bool {
@@ -27,8 +27,7 @@ func (c *Cluster) Sessions(issuer string) (n int) {
 	return n
 }
 
-// SessionsOf are the sessions in a namespace with that value of LabelSessionOf, as the API
-// server has them at this moment.
+// SessionsOf returns the sessions in a namespace with that value of LabelSessionOf, read from the API server.
 func (c *Cluster) SessionsOf(ctx context.Context, namespace, subject string) ([]v1alpha1.JWTRefreshKey, error) {
 	var list v1alpha1.JWTRefreshKeyList
 	err := c.client.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabels{v1alpha1.LabelSessionOf: subject})
@@ -38,8 +37,8 @@ func (c *Cluster) SessionsOf(ctx context.Context, namespace, subject string) ([]
 	return list.Items, nil
 }
 
-// CreateSession makes the key of a session, which begins with BeginSession. A name that is
-// taken is ErrLost.
+// CreateSession creates the refresh key of a session, which BeginSession then starts. If the name is taken, it
+// returns ErrLost.
 func (c *Cluster) CreateSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
 	if err := c.served(key.Namespace); err != nil {
 		return err
@@ -55,7 +54,7 @@ func (c *Cluster) CreateSession(ctx context.Context, key *v1alpha1.JWTRefreshKey
 	}
 }
 
-// BeginSession puts the first token of a session on record, with who signed in.
+// BeginSession records the first token of a session and its login in status.
 func (c *Cluster) BeginSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
 	if err := c.client.Status().Update(ctx, key); err != nil {
 		return writeError(err)
@@ -64,8 +63,7 @@ func (c *Cluster) BeginSession(ctx context.Context, key *v1alpha1.JWTRefreshKey)
 	return nil
 }
 
-// EndSession deletes a session if it still is as it was read, and otherwise is ErrLost. One
-// without a resourceVersion is deleted whatever became of it.
+// EndSession deletes a session. If the key has a resourceVersion and was changed since, it returns ErrLost.
 func (c *Cluster) EndSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
 	as := client.Preconditions{UID: ptr.To(key.UID)}
 	if key.ResourceVersion != "" {
@@ -78,19 +76,19 @@ func (c *Cluster) EndSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) e
 	return nil
 }
 
-// accountRead is the UID of a ServiceAccount, empty when there is none, and when it was asked for.
+// accountRead is the UID of a ServiceAccount, empty if it does not exist, and the time of the read.
 type accountRead struct {
 	uid string
 	at  time.Time
 }
 
-// ServiceAccountUID is that of a ServiceAccount at this moment, empty when there is none. Those who ask about one at the same
-// time get one answer, however many of its sessions are in use.
+// ServiceAccountUID returns the UID of a ServiceAccount as read from the API server after the call; empty if it
+// does not exist. Concurrent calls share one read.
 func (c *Cluster) ServiceAccountUID(ctx context.Context, name types.NamespacedName) (string, error) {
-	asked := c.options.Pulse.Now()
+	asked := c.options.Monotonic.Now()
 	for {
 		read, err := c.accounts.Do(ctx, name.String(), func(ctx context.Context) (accountRead, error) { return c.readAccount(ctx, name) })
-		// What another's question found may be older than this one.
+		// A shared result may be older than this call.
 		if err != nil || !read.at.Before(asked) {
 			return read.uid, err
 		}
@@ -98,7 +96,7 @@ func (c *Cluster) ServiceAccountUID(ctx context.Context, name types.NamespacedNa
 }
 
 func (c *Cluster) readAccount(ctx context.Context, name types.NamespacedName) (accountRead, error) {
-	read := accountRead{at: c.options.Pulse.Now()}
+	read := accountRead{at: c.options.Monotonic.Now()}
 	account := &metav1.PartialObjectMetadata{}
 	account.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ServiceAccount"))
 	err := c.client.Get(ctx, name, account)

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// slowGets is an API server that takes a second for an object, and counts who asks.
+// slowGets is an API server that takes a second for each read, and counts the reads.
 type slowGets struct {
 	client.WithWatch
 	gets atomic.Int64
@@ -25,11 +25,12 @@ func (s *slowGets) Get(_ context.Context, _ client.ObjectKey, object client.Obje
 	return nil
 }
 
-// TestServiceAccountUIDIsAskedForOnce: the holder of one session can present its token as often as it likes.
+// TestServiceAccountUIDIsAskedForOnce checks that concurrent calls share reads: the holder of one session can
+// present its token often.
 func TestServiceAccountUIDIsAskedForOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := &slowGets{}
-		c := &Cluster{client: slow, options: Options{Pulse: clock.RealClock{}}}
+		c := &Cluster{client: slow, options: Options{Monotonic: clock.RealClock{}}}
 		const callers = 50
 		uids := make(chan string, callers)
 		for range callers {
@@ -44,7 +45,7 @@ func TestServiceAccountUIDIsAskedForOnce(t *testing.T) {
 			}
 		}
 		if gets := slow.gets.Load(); gets > 2 {
-			t.Errorf("%d callers at one moment cost %d reads, want 2 at the most", callers, gets)
+			t.Errorf("%d concurrent callers cost %d reads, want at most 2", callers, gets)
 		}
 	})
 }

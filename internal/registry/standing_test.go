@@ -36,7 +36,7 @@ func TestStandingOf(t *testing.T) {
 			change: func(k *v1alpha1.JWTRefreshKey) { k.Status.FirstRevision = 3 }},
 		{name: "the current token below the first revision, which cannot be", token: Token{"uid", "current", 3}, want: Refused,
 			change: func(k *v1alpha1.JWTRefreshKey) { k.Status.FirstRevision = 4 }},
-		{name: "a first token before it is recorded, of a key whose line was ended", token: Token{"uid", "new", 1}, want: Refused,
+		{name: "a first token before it is recorded, of a key with an ended line", token: Token{"uid", "new", 1}, want: Refused,
 			change: func(k *v1alpha1.JWTRefreshKey) { k.Status = v1alpha1.JWTRefreshKeyStatus{FirstRevision: 2} }},
 		{name: "revoked in spec", token: Token{"uid", "current", 3}, want: Refused,
 			change: func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true }},

@@ -20,24 +20,23 @@ import (
 )
 
 const (
-	// reportEvery is how far lastUsed may lag behind: a use within it of the one on record is
-	// not reported.
+	// reportEvery is the shortest time between two recorded uses: a use within it of the recorded one is not
+	// reported.
 	reportEvery = 10 * time.Minute
-	// reportSoon spreads reports, so that of several replicas one writes and the others see it.
-	// What decides about a token's life is reported within it.
+	// reportSoon is the period in which reports are spread, so that one of several replicas writes and the others
+	// see it. Uses that decide whether a token ends are reported within it.
 	reportSoon = 45 * time.Second
-	// supersededEvery is reportEvery for superseded tokens and for keys that end when idle.
+	// supersededEvery is reportEvery for superseded tokens and for refresh keys with an idleTimeout.
 	supersededEvery = 30 * time.Second
-	// lookEvery is how often it is looked for what is due.
+	// lookEvery is the interval of checking for due reports.
 	lookEvery = 2 * time.Second
-	// reportRate is the budget of a replica, in writes a second, and reportsAtOnce that of one look;
-	// what decides about a token's life is outside of it. The writes are spread, since exchanges
-	// would have to wait for many at once.
+	// reportRate is the limit of writes a second of a replica, and reportsAtOnce that of one check. Urgent reports
+	// are exempt. The writes are spread, since a burst would delay exchanges.
 	reportRate    = 20
 	reportsAtOnce = reportRate * int(lookEvery/time.Second)
-	// reportersAtOnce bounds the writes under way.
+	// reportersAtOnce is the maximum number of concurrent writes.
 	reportersAtOnce = 8
-	// flushFor is how long a shutdown may take over what was not written yet.
+	// flushFor is how long a shutdown may take to write the remaining reports.
 	flushFor = 10 * time.Second
 )
 
@@ -47,16 +46,16 @@ type Use struct {
 	UID  types.UID
 	At   time.Time
 	Seen v1alpha1.SeenDevice
-	// Revision is that of the token; 0 for a use that does not become lastUsedRevision: of a one-time key
-	// Advance alone writes it.
+	// Revision is that of the token; 0 for a use that does not change lastUsedRevision: for a one-time key only
+	// Advance does.
 	Revision int64
-	// Superseded: a later token had followed it.
+	// Superseded: a later token existed at the use.
 	Superseded bool
-	// Prompt: the key ends when it is idle, so that its uses are reported within a minute.
+	// Prompt: the refresh key has an idleTimeout, so its uses are reported within a minute.
 	Prompt bool
 }
 
-// report is what a replica knows of the use of a key and has not written.
+// report is the recorded use of a refresh key that is not written yet.
 type report struct {
 	uid        types.UID
 	due        time.Time
@@ -67,8 +66,8 @@ type report struct {
 	seen       v1alpha1.SeenDevice
 }
 
-// uses remembers exchanges, and writes them down so seldom that the API server does not
-// notice: at most once per key and reportEvery, and not at all what another replica wrote.
+// uses records exchanges and writes few of them to status: at most one per refresh key and reportEvery, and none
+// that another replica has written.
 type uses struct {
 	cluster *Cluster
 	budget  *rate.Limiter
@@ -81,7 +80,7 @@ func newUses(c *Cluster) *uses {
 	return &uses{cluster: c, budget: rate.NewLimiter(reportRate, 1), reports: map[types.NamespacedName]*report{}}
 }
 
-// Used remembers an exchange. It never waits.
+// Used records an exchange. It never waits.
 func (c *Cluster) Used(use *Use) {
 	u := c.uses
 	due := u.dueAt(c.Key(use.Key), use)
@@ -104,7 +103,7 @@ func (c *Cluster) Used(use *Use) {
 	r.lastUsed, r.revision = latest(r.lastUsed, use.At), max(r.revision, use.Revision)
 }
 
-// dueAt is when a use is to be on record: soon, unless one that is recent enough is there.
+// dueAt returns when a use is to be written: soon, unless status contains a recent one.
 func (u *uses) dueAt(key *v1alpha1.JWTRefreshKey, use *Use) time.Time {
 	soon := use.At.Add(u.cluster.options.Spread(reportSoon))
 	if key == nil {
@@ -123,9 +122,9 @@ func (u *uses) dueAt(key *v1alpha1.JWTRefreshKey, use *Use) time.Time {
 	return latest(use.At, last.Add(every)).Add(soon.Sub(use.At))
 }
 
-// run writes what is due until ctx ends, and then the rest.
+// run writes due reports until ctx ends, and then the rest.
 func (u *uses) run(ctx context.Context) error {
-	ticker := u.cluster.options.Pulse.NewTicker(lookEvery)
+	ticker := u.cluster.options.Monotonic.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for {
 		select {
@@ -141,15 +140,15 @@ func (u *uses) run(ctx context.Context) error {
 	}
 }
 
-// ReportUses writes what is due now, within the budget.
+// ReportUses writes the reports that are due now, within the limit.
 func (c *Cluster) ReportUses(ctx context.Context) {
 	now := c.options.Clock.Now()
 	taken := c.uses.take(func(r *report) bool { return !now.Before(r.due) }, reportsAtOnce)
 	c.uses.write(ctx, taken, func() error { return c.uses.budget.Wait(ctx) })
 }
 
-// take takes out what is to be written: what is urgent, and so many others. What status shows
-// already is done with.
+// take removes and returns the due reports: the urgent ones, and as many others as given. It drops reports that
+// status shows already.
 func (u *uses) take(due func(*report) bool, others int) map[types.NamespacedName]*report {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -172,7 +171,7 @@ func (u *uses) take(due func(*report) bool, others int) map[types.NamespacedName
 	return taken
 }
 
-// write writes reports, those that are not urgent each after its turn.
+// write writes reports. Each that is not urgent waits for its turn.
 func (u *uses) write(ctx context.Context, reports map[types.NamespacedName]*report, turn func() error) {
 	var group errgroup.Group
 	group.SetLimit(reportersAtOnce)
@@ -201,7 +200,7 @@ func (u *uses) write(ctx context.Context, reports map[types.NamespacedName]*repo
 	_ = group.Wait()
 }
 
-// known tells that status shows it already, as another replica was quicker.
+// known reports whether status shows the use already, written by another replica.
 func (u *uses) known(name types.NamespacedName, r *report) bool {
 	key := u.cluster.Key(name)
 	if key == nil || key.UID != r.uid {
@@ -218,15 +217,16 @@ func (u *uses) known(name types.NamespacedName, r *report) bool {
 		shows(key.Status.SupersededLastUsed, r.superseded)
 }
 
-// errOutdated says that the use is on record, and its revision is not yet.
-var errOutdated = errors.New("the key was changed since it was read")
+// errOutdated means that the use is recorded, and its revision is not yet.
+var errOutdated = errors.New("the refresh key was changed since it was read")
 
-// patch puts a report on record. lastUsedRevision says of a one-time key which token was followed last: a late report must
-// not say of a key that has become one meanwhile, and was enrolled anew, that the enrolment was used. So that field is written
-// only while the key at the API server is the one of the view, and goes with the next report otherwise.
+// patch writes a report to status. lastUsedRevision of a one-time key names the token that was followed last. A
+// refresh key may become a one-time key and be enrolled again before a late report, which must not mark the
+// enrolment as used. So that field is written only if the refresh key is unchanged since the view, and otherwise
+// with the next report.
 func (u *uses) patch(ctx context.Context, name types.NamespacedName, r *report) error {
-	// One that is never answered must not keep the others from being written.
-	ctx, cancel := context.WithTimeout(ctx, AskFor)
+	// A write without an answer must not block the others.
+	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
 	known := u.cluster.Key(name)
 	if r.lastUsed.IsZero() || known == nil || known.Status.LastUsedRevision >= r.revision || lifecycle.OneTime(known) {
@@ -241,9 +241,9 @@ func (u *uses) patch(ctx context.Context, name types.NamespacedName, r *report) 
 	return errOutdated
 }
 
-// record writes these fields and no others: with lastUsedRevision where the key is still of that resourceVersion, and
-// otherwise over whatever the rest of status is, since they are the token service's alone. The UID keeps it from a later key
-// of the same name.
+// record writes only the fields of a report, which belong to the token service alone. With a resourceVersion it
+// also writes lastUsedRevision, and fails if the refresh key was changed. The UID protects a later refresh key of
+// the same name.
 func (u *uses) record(ctx context.Context, name types.NamespacedName, r *report, resourceVersion string) error {
 	metadata, status := map[string]any{"uid": r.uid}, map[string]any{"deviceInfo": seenDevice(&r.seen)}
 	if !r.lastUsed.IsZero() {
@@ -274,7 +274,7 @@ func (u *uses) record(ctx context.Context, name types.NamespacedName, r *report,
 	}
 }
 
-// seenDevice names all members, so that what is not known of this device is taken away.
+// seenDevice returns all members, with nil for unknown ones, so that the patch removes those of another device.
 func seenDevice(seen *v1alpha1.SeenDevice) map[string]any {
 	members := map[string]any{}
 	for name, value := range map[string]string{
@@ -288,7 +288,7 @@ func seenDevice(seen *v1alpha1.SeenDevice) map[string]any {
 	return members
 }
 
-// putBack keeps what could not be written for the next time.
+// putBack keeps a report that could not be written for the next time.
 func (u *uses) putBack(name types.NamespacedName, r *report) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -10,10 +10,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// view is what a watch has told of one kind, and how far it has come. Its objects are
-// shared and never change.
+// view contains the objects of one kind as reported by a watch, and the version that the watch has reached. Its
+// objects are shared and immutable.
 type view[T client.Object] struct {
-	// slim takes from an object what is never asked for.
+	// slim removes unused fields from an object.
 	slim func(T)
 	// changed is called after each change.
 	changed func()
@@ -59,8 +59,8 @@ func (v *view[T]) count(counts func(T) bool) (n int) {
 	return n
 }
 
-// remember takes up an object that was read or written at the API server, where the watch
-// has not come as far. Where it has, it knows better: the object may be gone since.
+// remember adds an object that was read or written at the API server, if the watch has not reached its version.
+// Otherwise the watch is right: the object may be deleted since.
 func (v *view[T]) remember(object T) {
 	v.slim(object)
 	v.mu.Lock()
@@ -81,10 +81,10 @@ func (v *view[T]) put(object T) {
 	}
 }
 
-// Add is part of cache.ReflectorStore.
+// Add implements cache.ReflectorStore.
 func (v *view[T]) Add(obj any) error { return v.Update(obj) }
 
-// Update is part of cache.ReflectorStore.
+// Update implements cache.ReflectorStore.
 func (v *view[T]) Update(obj any) error {
 	object, ok := obj.(T)
 	if !ok {
@@ -98,7 +98,7 @@ func (v *view[T]) Update(obj any) error {
 	return nil
 }
 
-// Delete is part of cache.ReflectorStore.
+// Delete implements cache.ReflectorStore.
 func (v *view[T]) Delete(obj any) error {
 	object, ok := obj.(T)
 	if !ok {
@@ -106,7 +106,7 @@ func (v *view[T]) Delete(obj any) error {
 	}
 	name := client.ObjectKeyFromObject(object)
 	v.mu.Lock()
-	// What was made again under the name meanwhile, and is known already, stays.
+	// An object that was created again under the name stays.
 	if known, found := v.objects[name]; found && !newer(known.GetResourceVersion(), object.GetResourceVersion()) {
 		delete(v.objects, name)
 	}
@@ -115,7 +115,7 @@ func (v *view[T]) Delete(obj any) error {
 	return nil
 }
 
-// Replace is part of cache.ReflectorStore.
+// Replace implements cache.ReflectorStore.
 func (v *view[T]) Replace(list []any, version string) error {
 	objects := make(map[types.NamespacedName]T, len(list))
 	for _, obj := range list {
@@ -135,17 +135,17 @@ func (v *view[T]) Replace(list []any, version string) error {
 		}
 	}
 	v.mu.Unlock()
-	// A view is ready only once what is made of it is made.
+	// What is derived from the view must be complete before the view counts as fresh.
 	v.changed()
 	v.fresh.reached(version)
 	return nil
 }
 
-// Resync is part of cache.ReflectorStore.
+// Resync implements cache.ReflectorStore.
 func (v *view[T]) Resync() error { return nil }
 
-// UpdateResourceVersion is part of cache.ResourceVersionUpdater: it tells of each event, and
-// of each bookmark, which a kind that nobody changes has only.
+// UpdateResourceVersion implements cache.ResourceVersionUpdater. It is called for each event and each bookmark; a
+// kind without changes has only bookmarks.
 func (v *view[T]) UpdateResourceVersion(version string) {
 	v.mu.Lock()
 	v.version = version
@@ -153,8 +153,7 @@ func (v *view[T]) UpdateResourceVersion(version string) {
 	v.fresh.reached(version)
 }
 
-// Transformer is part of cache.TransformingStore: what is streamed at the start is slimmed
-// before all of it is there.
+// Transformer implements cache.TransformingStore: initial objects are slimmed as they arrive.
 func (v *view[T]) Transformer() cache.TransformFunc {
 	return func(obj any) (any, error) {
 		if object, ok := obj.(T); ok {
@@ -164,7 +163,7 @@ func (v *view[T]) Transformer() cache.TransformFunc {
 	}
 }
 
-// newer compares versions of one kind. One that cannot be read is not newer.
+// newer reports whether version a of a kind is newer than b; false if one of them is malformed.
 func newer(a, b string) bool {
 	order, err := resourceversion.CompareResourceVersion(a, b)
 	return err == nil && order > 0

@@ -14,8 +14,8 @@ func keyAt(version, uid string) *v1alpha1.JWTRefreshKey {
 	return &v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "orders", ResourceVersion: version, UID: types.UID(uid)}}
 }
 
-// What was read or written at the API server counts before the watch tells of it, and never
-// after it told otherwise.
+// TestViewRemembers checks that an object that was read or written at the API server is visible before the watch
+// reports it, and never replaces a later report.
 func TestViewRemembers(t *testing.T) {
 	type step func(*view[*v1alpha1.JWTRefreshKey])
 	update := func(version, uid string) step {
@@ -48,12 +48,12 @@ func TestViewRemembers(t *testing.T) {
 	cases := []struct {
 		name  string
 		steps []step
-		// want is the version that is known; empty for none.
+		// want is the known version; empty for none.
 		want string
 	}{
 		{"nothing", []step{relist("5")}, ""},
 		{"listed", []step{relist("5", keyAt("4", "a"))}, "4"},
-		{"the watch goes on", []step{relist("5", keyAt("4", "a")), update("9", "a")}, "9"},
+		{"the watch continues", []step{relist("5", keyAt("4", "a")), update("9", "a")}, "9"},
 		{"numbers, not texts, are compared", []step{relist("9", keyAt("9", "a")), update("10", "a")}, "10"},
 		{"read ahead of the watch", []step{relist("5", keyAt("4", "a")), remember("7", "a")}, "7"},
 		{"an older event follows", []step{relist("5", keyAt("4", "a")), remember("7", "a"), update("6", "a")}, "7"},
@@ -62,10 +62,10 @@ func TestViewRemembers(t *testing.T) {
 		{"read before it was deleted, remembered after", []step{relist("5", keyAt("4", "a")), remove("8", "a"), remember("7", "a")}, ""},
 		{"read before another kind's event moved the watch on", []step{relist("5"), bookmark("8"), remember("7", "a")}, ""},
 		{"deleted after it was read", []step{relist("5"), remember("7", "a"), remove("8", "a")}, ""},
-		{"made again and read, before its deletion is told", []step{relist("5", keyAt("4", "a")), remember("9", "b"), remove("8", "a")}, "9"},
+		{"created again and read, before its deletion is reported", []step{relist("5", keyAt("4", "a")), remember("9", "b"), remove("8", "a")}, "9"},
 		{"a list that is older than what was read", []step{relist("5"), remember("7", "a"), relist("6")}, "7"},
-		{"a list that knows that it is gone", []step{relist("5"), remember("7", "a"), relist("8")}, ""},
-		{"before the first list nothing is remembered: a list may know that it is gone", []step{remember("7", "a")}, ""},
+		{"a later list without it", []step{relist("5"), remember("7", "a"), relist("8")}, ""},
+		{"before the first list nothing is remembered: the object may be deleted", []step{remember("7", "a")}, ""},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

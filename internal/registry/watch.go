@@ -16,20 +16,20 @@ import (
 )
 
 const (
-	// proveEvery is how often storage is asked for its version.
+	// proveEvery is the interval of asking storage for its version.
 	proveEvery = 20 * time.Second
-	// watchFor is how long one watch lasts. The API server ends each with a bookmark, which is
-	// what proves the view of a kind that nobody changes.
+	// watchFor is the duration of one watch. The API server ends each with a bookmark, which proves the view of a
+	// kind without changes.
 	watchFor = 20 * time.Second
-	// streamFor is the same for the watch that streams all objects at the start.
+	// streamFor is the duration of the watch that streams the initial objects.
 	streamFor = time.Minute
-	// overtime is what a watch is given to end by itself before it is taken for hung.
-	overtime = 10 * time.Second
+	// watchGrace is how long a watch may exceed its duration before it counts as hung.
+	watchGrace = 10 * time.Second
 )
 
-// watchAgain is how long is waited before a watch that failed is tried again: once the API
-// server is back, no replica stays behind for long.
-var watchAgain = wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 6, Cap: 5 * time.Second}
+// watchBackoff is the delay before a failed watch is retried. It is short, so that no replica stays behind for
+// long when the API server is back.
+var watchBackoff = wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 6, Cap: 5 * time.Second}
 
 // watched is one kind that is watched.
 type watched struct {
@@ -41,13 +41,12 @@ type watched struct {
 	options []client.ListOption
 }
 
-// source lists and watches the kind. Storage is asked for its version before all objects are:
-// asked after it, storage may be ahead already, and a kind that nobody changes would not be
-// proven before the end of the first watch.
-func (w *watched) source(reader client.WithWatch, pulse clock.PassiveClock) cache.ListerWatcher {
+// source lists and watches the kind. It asks storage for its version before it lists. A version that is read later
+// may be newer than the list; a kind without changes would then not be proven before the end of the first watch.
+func (w *watched) source(reader client.WithWatch, monotonic clock.PassiveClock) cache.ListerWatcher {
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, raw metav1.ListOptions) (runtime.Object, error) {
-			if err := w.prove(ctx, reader, pulse); err != nil {
+			if err := w.prove(ctx, reader, monotonic); err != nil {
 				return nil, err
 			}
 			list := w.list()
@@ -57,12 +56,12 @@ func (w *watched) source(reader client.WithWatch, pulse clock.PassiveClock) cach
 			length := watchFor
 			if ptr.Deref(raw.SendInitialEvents, false) {
 				length = streamFor
-				if err := w.prove(ctx, reader, pulse); err != nil {
+				if err := w.prove(ctx, reader, monotonic); err != nil {
 					return nil, err
 				}
 			}
 			raw.TimeoutSeconds = ptr.To(int64(length / time.Second))
-			ctx, cancel := context.WithTimeout(ctx, length+overtime)
+			ctx, cancel := context.WithTimeout(ctx, length+watchGrace)
 			events, err := reader.Watch(ctx, w.list(), w.with(raw)...)
 			if err != nil {
 				cancel()
@@ -77,7 +76,7 @@ func (w *watched) with(raw metav1.ListOptions) []client.ListOption {
 	return append(w.options[:len(w.options):len(w.options)], &client.ListOptions{Raw: &raw, Limit: raw.Limit, Continue: raw.Continue})
 }
 
-// bounded is a watch that does not outlive its time, even where the connection hangs.
+// bounded is a watch that ends after its duration, even if the connection hangs.
 type bounded struct {
 	watch.Interface
 	cancel context.CancelFunc
@@ -88,24 +87,24 @@ func (b *bounded) Stop() {
 	b.cancel()
 }
 
-// proveAgain asks storage for its version, again and again.
-func (w *watched) proveAgain(ctx context.Context, reader client.Reader, pulse clock.WithTicker) {
-	ticker := pulse.NewTicker(proveEvery)
+// proveAgain asks storage for its version every proveEvery.
+func (w *watched) proveAgain(ctx context.Context, reader client.Reader, monotonic clock.WithTicker) {
+	ticker := monotonic.NewTicker(proveEvery)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C():
-			// One that fails proves nothing, which is what freshness tells.
-			_ = w.prove(ctx, reader, pulse)
+			// A failure proves nothing, and the age of the view shows that.
+			_ = w.prove(ctx, reader, monotonic)
 		}
 	}
 }
 
-// prove asks storage for its version, which the view is to come up to.
-func (w *watched) prove(ctx context.Context, reader client.Reader, pulse clock.PassiveClock) error {
-	at := pulse.Now()
+// prove asks storage for its version, which the view must reach.
+func (w *watched) prove(ctx context.Context, reader client.Reader, monotonic clock.PassiveClock) error {
+	at := monotonic.Now()
 	version, err := w.storedVersion(ctx, reader)
 	if err != nil {
 		return err
@@ -114,10 +113,10 @@ func (w *watched) prove(ctx context.Context, reader client.Reader, pulse clock.P
 	return nil
 }
 
-// storedVersion is the version of the kind in storage. A list that names no version is as
-// fresh as storage itself.
+// storedVersion returns the current version of the kind in storage. A list without a resourceVersion is as fresh
+// as storage.
 func (w *watched) storedVersion(ctx context.Context, reader client.Reader) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, AskFor)
+	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(w.kind.GroupVersion().WithKind(w.kind.Kind + "List"))

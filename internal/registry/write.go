@@ -15,12 +15,11 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// Advance puts the next token of a key on record, if the key still is as it was read: one
-// compare-and-swap, in which the use that brought it about is on record too. Whoever loses
-// gets ErrLost.
+// Advance records the next token of a refresh key and the use that caused it, by one compare-and-swap. If the
+// refresh key was changed since it was read, it returns ErrLost.
 func (c *Cluster) Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, use *Use) error {
-	// The API server takes nothing but the status from it, and the version for the comparison. A
-	// patch would say less, and costs the API server half as much again.
+	// The API server takes only the status, and compares the resourceVersion. A patch would be smaller, but costs
+	// the API server half as much again.
 	next := key.DeepCopy()
 	next.Status.TokenLine = *line
 	next.Status.LastUsed, next.Status.LastUsedRevision = &metav1.Time{Time: use.At}, use.Revision
@@ -32,18 +31,18 @@ func (c *Cluster) Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line
 	return nil
 }
 
-// revokeTries is how often a revocation is tried that others forestall.
+// revokeTries limits the retries of a revocation after conflicts.
 var revokeTries = wait.Backoff{Steps: 10, Duration: 5 * time.Millisecond, Factor: 2, Jitter: 0.5, Cap: 500 * time.Millisecond}
 
-// Revoke puts the revocation of a key on record, and returns once it is there: every token
-// of the line is refused from then on. It is decided on the key as the API server has it:
-// one that is gone, revoked already or not to be revoked needs none.
+// Revoke records the revocation of a refresh key, and returns after it is written: every token of the line is then
+// refused. The refresh key is read from the API server. If it does not exist, is already revoked or is not due,
+// Revoke writes nothing.
 func (c *Cluster) Revoke(ctx context.Context, name types.NamespacedName, reason v1alpha1.RevocationReason, due func(*v1alpha1.JWTRefreshKey) bool) error {
 	if err := c.served(name.Namespace); err != nil {
 		return err
 	}
-	// An API server that takes the question and never answers counts as unavailable.
-	ctx, cancel := context.WithTimeout(ctx, AskFor)
+	// An API server that does not answer counts as unavailable.
+	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
 	return retry.OnError(revokeTries, apierrors.IsConflict, func() error {
 		key := &v1alpha1.JWTRefreshKey{}
@@ -57,7 +56,7 @@ func (c *Cluster) Revoke(ctx context.Context, name types.NamespacedName, reason 
 		if key.Status.RevokedAt == nil && due(key) {
 			now := metav1.NewTime(c.options.Clock.Now())
 			key.Status.RevokedAt, key.Status.RevocationReason, key.Status.Previous = &now, reason, nil
-			// A rotation that was asked for before is over with it: it must not bring the key back.
+			// An earlier request for a rotation counts as handled: it must not restore the refresh key.
 			key.Status.LastHandledRotate = lifecycle.HandledRotate(key)
 			if err := c.client.Status().Update(ctx, key); err != nil {
 				return writeError(err)

@@ -12,7 +12,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// httpError is a refusal for which HTTP has a status of its own.
+// httpError is a refusal with an HTTP status of its own.
 type httpError struct {
 	status  int
 	refusal *oauth.Error
@@ -25,21 +25,21 @@ func refuseWith(status int, description string) *httpError {
 }
 
 var (
-	errNotFound = refuseWith(http.StatusNotFound, "There is no such issuer or endpoint here.")
+	errNotFound = refuseWith(http.StatusNotFound, "No such issuer or endpoint.")
 	errShared   = refuseWith(http.StatusNotFound, "Several issuers share this URL; their metadata and keys are below the url of each.")
-	errMethod   = refuseWith(http.StatusMethodNotAllowed, "This method is not answered here; see Allow.")
-	errEncoding = refuseWith(http.StatusUnsupportedMediaType, "The body must not be encoded.")
+	errMethod   = refuseWith(http.StatusMethodNotAllowed, "The method is not allowed; see the Allow header.")
+	errEncoding = refuseWith(http.StatusUnsupportedMediaType, "The body must not have a Content-Encoding.")
 	errTooLarge = refuseWith(http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB.")
 )
 
-// errNoCredentials says that a request has no credentials, or none of a known kind. The answer is
-// 401 without any error (RFC 6750 §3.1).
+// errNoCredentials means that a request has no credentials of a supported scheme. The answer is 401 without an
+// error code (RFC 6750 §3.1).
 var errNoCredentials = errors.New("the request carries no bearer token")
 
-// errNoKeys says that the signing keys of the issuer are not known.
+// errNoKeys means that the signing keys of the issuer are not known.
 var errNoKeys = fmt.Errorf("%w: the signing keys of the issuer are not known", registry.ErrUnavailable)
 
-// statuses are those of errors that are not answered with 400 (RFC 6749 §5.2, RFC 6750 §3.1).
+// statuses are the HTTP statuses of errors that are not answered with 400 (RFC 6749 §5.2, RFC 6750 §3.1).
 var statuses = map[oauth.Code]int{
 	oauth.InvalidClient:          http.StatusUnauthorized,
 	oauth.InvalidToken:           http.StatusUnauthorized,
@@ -49,14 +49,14 @@ var statuses = map[oauth.Code]int{
 	oauth.ServerError:            http.StatusInternalServerError,
 }
 
-// refuse translates an error to the wire: the one place where that is done.
+// refuse writes an error as an answer. No other code does so.
 func (s *Server) refuse(r *Request, err error) {
 	if errors.Is(err, errNoCredentials) {
 		r.writer.Header().Set("WWW-Authenticate", bearerChallenge)
 		s.write(r, http.StatusUnauthorized, nil)
 		return
 	}
-	status, refusal := http.StatusInternalServerError, oauth.Refuse(oauth.ServerError, "The request could not be answered.")
+	status, refusal := http.StatusInternalServerError, oauth.Refuse(oauth.ServerError, "The token service failed to answer the request.")
 	var known *oauth.Error
 	var special *httpError
 	switch {
@@ -68,7 +68,7 @@ func (s *Server) refuse(r *Request, err error) {
 			status = other
 		}
 	case errors.Is(err, registry.ErrUnavailable), errors.Is(err, registry.ErrLost):
-		status, refusal = http.StatusServiceUnavailable, oauth.Unavailable("The answer cannot be known now; try again.")
+		status, refusal = http.StatusServiceUnavailable, oauth.Unavailable("The token service cannot answer now; try again.")
 		r.internal = err
 	default:
 		r.internal = err
@@ -87,7 +87,7 @@ func (s *Server) refuse(r *Request, err error) {
 	s.write(r, status, oauth.ErrorAnswer{Error: refusal.Code, Description: refusal.Description})
 }
 
-// challenge is required of every 401 (RFC 9110 §15.5.2).
+// challenge returns the WWW-Authenticate header that every 401 requires (RFC 9110 §15.5.2).
 func challenge(code oauth.Code) string {
 	if code == oauth.InvalidClient {
 		return `Basic realm="refreshkeys"`
@@ -97,13 +97,13 @@ func challenge(code oauth.Code) string {
 
 const bearerChallenge = `Bearer realm="refreshkeys"` //nolint:gosec // a challenge, and no secret
 
-// answer writes what nobody may keep (RFC 6749 §5.1).
+// answer writes an answer that must not be stored (RFC 6749 §5.1).
 func (s *Server) answer(r *Request, body any) error {
 	s.write(r, http.StatusOK, body)
 	return nil
 }
 
-// publish writes what everybody may know, and may keep for some time.
+// publish writes a public answer, which may be cached for CacheFor.
 func (s *Server) publish(r *Request, contentType string, body any) error {
 	header := r.writer.Header()
 	header.Set("Content-Type", contentType)
@@ -113,7 +113,7 @@ func (s *Server) publish(r *Request, contentType string, body any) error {
 	return nil
 }
 
-// write is the one writer of answers.
+// write writes every answer.
 func (s *Server) write(r *Request, status int, body any) {
 	header := r.writer.Header()
 	if header.Get("Cache-Control") == "" {
@@ -135,7 +135,7 @@ func (s *Server) write(r *Request, status int, body any) {
 	r.Status = status
 	r.writer.WriteHeader(status)
 	if r.http.Method != http.MethodHead {
-		// Whoever went away does not get it: there is nobody to tell.
+		// An error means that the client has disconnected.
 		_, _ = r.writer.Write(encoded)
 	}
 }

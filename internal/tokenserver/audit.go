@@ -12,9 +12,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
-// Audit writes one line of JSON for each exchange, login and revocation, granted or refused, and for
-// each introspection by a caller without the right to ask about the token: who
-// asked, by which key, from where, when, and what came of it. No token is ever in it.
+// Audit writes one line of JSON for each exchange, login and revocation, granted or refused, and for each
+// introspection by a caller without the right to ask about the token. A line contains the subject, the refresh
+// key, the client's address, the time and the result, and never a token.
 type Audit struct {
 	clock clock.PassiveClock
 	lost  func(error)
@@ -23,24 +23,24 @@ type Audit struct {
 	out io.Writer
 }
 
-// NewAudit makes an Audit. A line that cannot be written holds nobody up: lost is told of it.
+// NewAudit returns an Audit. lost is called for each line that cannot be written; requests are not delayed.
 func NewAudit(out io.Writer, clock clock.PassiveClock, lost func(error)) *Audit {
 	return &Audit{out: out, clock: clock, lost: lost}
 }
 
-// record is a line of the audit log. Members that are not known are left out.
+// record is a line of the audit log, without the members that are unknown.
 type record struct {
 	Time time.Time `json:"time"`
 	// Event is exchange, login, revocation or introspection.
 	Event string `json:"event"`
-	// Issuer is empty where several share the URL and the request names none of them.
+	// Issuer is empty if several issuers share the URL and the request names none of them.
 	Issuer string `json:"issuer"`
 	Grant  string `json:"grant,omitempty"`
-	// Result is ok, or the OAuth error that was answered. Of an introspection it is insufficient_scope,
-	// which the caller is not told.
+	// Result is ok, or the OAuth error of the answer. For an introspection it is insufficient_scope, which the
+	// caller does not get.
 	Result string `json:"result"`
 	Status int    `json:"status"`
-	// Subject is who the token speaks for, or was proven to sign in.
+	// Subject is the subject of the token, or the authenticated subject of a login.
 	Subject   string `json:"subject,omitempty"`
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name,omitempty"`
@@ -48,14 +48,14 @@ type record struct {
 	Revision  int64  `json:"revision,omitempty"`
 	JTI       string `json:"jti,omitempty"`
 	AccessJTI string `json:"accessJTI,omitempty"`
-	// Caller is the user name of the caller; only for an introspection.
+	// Caller is the user name of the caller; only set for an introspection.
 	Caller string `json:"caller,omitempty"`
-	// Address is where the connection came from; a proxy's where there is one before us.
+	// Address is the remote address of the connection; that of a proxy if there is one.
 	Address   string `json:"address,omitempty"`
 	UserAgent string `json:"userAgent,omitempty"`
 }
 
-// Observe writes down a request, where it is of a kind that is written down.
+// Observe writes the line of a request, if its kind is audited.
 func (a *Audit) Observe(r *Request) {
 	event := eventOf(r)
 	if event == "" || (r.Issuer == "" && len(r.place.Issuers()) == 0) {
@@ -99,8 +99,8 @@ func eventOf(r *Request) string {
 	}
 }
 
-// tokenShaped finds what may be a token, or a part of one that was cut off, in what a client says
-// of itself: three parts of base64url, of which the first is a JSON object (RFC 7515 §3.1).
+// tokenShaped matches a token or a truncated one in a user agent: up to three parts of base64url, the first of
+// which is a JSON object (RFC 7515 §3.1).
 var tokenShaped = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*){0,2}`)
 
 func withoutTokens(text string) string { return tokenShaped.ReplaceAllString(text, "[removed]") }

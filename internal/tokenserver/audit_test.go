@@ -9,7 +9,7 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// TestAuditOfNoIssuer: whoever asks for paths and hosts that are not there fills no audit log.
+// TestAuditOfNoIssuer checks that requests for unknown paths and hosts write no audit lines.
 func TestAuditOfNoIssuer(t *testing.T) {
 	var log bytes.Buffer
 	audit := NewAudit(&log, clock.RealClock{}, func(err error) { t.Error(err) })

@@ -6,19 +6,19 @@ import (
 	"sync"
 )
 
-// AuditFile is a file that lines are appended to, and that may be rotated in every usual way: who
-// renames or removes it finds the next line in a new one, without a signal, and who truncates it finds
-// that at its beginning.
+// AuditFile is a file that lines are appended to, and that supports all usual rotations without a signal. After
+// the file is renamed or removed, the next line is written to a new one; after it is truncated, the next line is
+// written at its beginning.
 type AuditFile struct {
 	path string
 
 	mu   sync.Mutex
 	file *os.File
-	// torn: what was written last is a part of a line.
+	// torn is true if the last write ended within a line.
 	torn bool
 }
 
-// OpenAuditFile opens the file, and makes it where there is none, for its owner alone.
+// OpenAuditFile opens the file, or creates it for its owner only.
 func OpenAuditFile(path string) (*AuditFile, error) {
 	f := &AuditFile{path: path}
 	return f, f.open()
@@ -33,11 +33,11 @@ func (f *AuditFile) open() (err error) {
 func (f *AuditFile) Write(line []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.follow(); err != nil {
+	if err := f.reopenIfRotated(); err != nil {
 		return 0, err
 	}
 	if f.torn {
-		// What follows half a line would be lost with it.
+		// A line that follows half a line could not be parsed either.
 		if _, err := f.file.WriteString("\n"); err != nil {
 			return 0, err
 		}
@@ -48,8 +48,8 @@ func (f *AuditFile) Write(line []byte) (int, error) {
 	return n, err
 }
 
-// follow opens the file anew where what is open does not stand at its path any more.
-func (f *AuditFile) follow() error {
+// reopenIfRotated opens the file again if the open one is no longer at its path.
+func (f *AuditFile) reopenIfRotated() error {
 	if f.file != nil {
 		there, err := os.Stat(f.path)
 		if err == nil {

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestAuditFile: whoever rotates the file loses no line, and needs to tell nobody.
+// TestAuditFile checks that no line is lost when the file is renamed, truncated or removed, without a signal to
+// the process.
 func TestAuditFile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "log")
 	path, rotated := filepath.Join(dir, "audit"), filepath.Join(dir, "audit.1")
@@ -37,7 +38,7 @@ func TestAuditFile(t *testing.T) {
 	holds(rotated, "one\n")
 	holds(path, "two\n")
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("it is for others too: %v %v", info.Mode(), err)
+		t.Errorf("the file is readable by others: %v %v", info.Mode(), err)
 	}
 	if err := os.Truncate(path, 0); err != nil {
 		t.Fatal(err)
@@ -49,7 +50,7 @@ func TestAuditFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := f.Write([]byte("lost\n")); err == nil {
-		t.Error("a line is lost in silence")
+		t.Error("a lost line returns no error")
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)

@@ -22,16 +22,16 @@ import (
 )
 
 const (
-	// permittedFor is how long the API server's yes is believed. A no is asked for each time.
+	// permittedFor is how long a positive SubjectAccessReview is cached. A negative one is not cached.
 	permittedFor = 10 * time.Second
-	// rememberedPermits is for how many callers and namespaces.
+	// rememberedPermits is the maximum number of cached pairs of caller and namespace.
 	rememberedPermits = 1024
-	// accessReviewsPerSecond bounds what callers without the right can make the API server do.
+	// accessReviewsPerSecond limits the reviews that callers without the right can cause.
 	accessReviewsPerSecond = 100
 )
 
-// ClusterCallers are the users of a cluster: the API server says who they are, by a
-// TokenReview, and what they may, by a SubjectAccessReview.
+// ClusterCallers authenticates callers by a TokenReview of the API server, and authorises them by a
+// SubjectAccessReview.
 type ClusterCallers struct {
 	reviews   *identity.Reviews
 	clients   kubernetes.Interface
@@ -41,17 +41,17 @@ type ClusterCallers struct {
 	flights   registry.Flights[bool]
 }
 
-// permit is that a user may ask about tokens of a namespace.
+// permit is the cached right of a user to ask about tokens of a namespace.
 type permit struct{ uid, user, namespace string }
 
-// NewClusterCallers makes ClusterCallers.
+// NewClusterCallers returns a ClusterCallers.
 func NewClusterCallers(reviews *identity.Reviews, clients kubernetes.Interface, clock clock.PassiveClock) (*ClusterCallers, error) {
 	permitted, err := lru.New[permit, time.Time](rememberedPermits)
 	return &ClusterCallers{reviews: reviews, clients: clients, clock: clock, permitted: permitted,
 		limiter: rate.NewLimiter(accessReviewsPerSecond, accessReviewsPerSecond)}, err
 }
 
-// Authenticate is part of Callers.
+// Authenticate implements Callers.
 func (c *ClusterCallers) Authenticate(ctx context.Context, issuer, bearer string) (Caller, error) {
 	user, err := c.reviews.User(ctx, issuer, bearer)
 	if errors.Is(err, identity.ErrRefused) {
@@ -65,17 +65,17 @@ type clusterCaller struct {
 	user    authenticationv1.UserInfo
 }
 
-// Name is part of Caller.
+// Name implements Caller.
 func (c *clusterCaller) Name() string { return c.user.Username }
 
-// MayIntrospect is part of Caller.
+// MayIntrospect implements Caller.
 func (c *clusterCaller) MayIntrospect(ctx context.Context, namespace string) error {
 	question := permit{uid: c.user.UID, user: c.user.Username, namespace: namespace}
 	if at, ok := c.callers.permitted.Get(question); ok && c.callers.clock.Since(at) < permittedFor {
 		return nil
 	}
 	asked := c.review(namespace)
-	// The groups and extra fields of the caller count for the review as well.
+	// The review also depends on the caller's groups and extra fields.
 	flight, err := json.Marshal(asked.Spec)
 	if err != nil {
 		return err
@@ -86,13 +86,13 @@ func (c *clusterCaller) MayIntrospect(ctx context.Context, namespace string) err
 		return err
 	}
 	if !allowed {
-		return oauth.Refuse(oauth.InsufficientScope, "The caller may not create jwtrefreshkeys/introspect there.")
+		return oauth.Refuse(oauth.InsufficientScope, "The caller may not create jwtrefreshkeys/introspect in the namespace.")
 	}
 	c.callers.permitted.Add(question, at)
 	return nil
 }
 
-// ask asks the API server, no more often than accessReviewsPerSecond.
+// ask sends the review to the API server, at most accessReviewsPerSecond times a second.
 func (c *ClusterCallers) ask(ctx context.Context, asked *authorizationv1.SubjectAccessReview) (allowed bool, err error) {
 	if !c.limiter.Allow() {
 		return false, fmt.Errorf("%w: too many SubjectAccessReviews are under way", registry.ErrUnavailable)
@@ -104,7 +104,7 @@ func (c *ClusterCallers) ask(ctx context.Context, asked *authorizationv1.Subject
 	return answer.Status.Allowed, nil
 }
 
-// review asks whether the caller may ask about tokens of keys in a namespace.
+// review returns the SubjectAccessReview of the right to ask about tokens of refresh keys in a namespace.
 func (c *clusterCaller) review(namespace string) *authorizationv1.SubjectAccessReview {
 	extra := make(map[string]authorizationv1.ExtraValue, len(c.user.Extra))
 	for name, values := range c.user.Extra {

@@ -23,7 +23,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/observability/lines"
 )
 
-// oneIssuer is an Issuers with one issuer, and a Callers that knows no caller and counts who is tried.
+// oneIssuer is an Issuers with one issuer, and a Callers that refuses all callers and records their tokens.
 type oneIssuer struct{ tried []string }
 
 func (o *oneIssuer) At(string, string) registry.Place {
@@ -35,8 +35,8 @@ func (o *oneIssuer) Authenticate(_ context.Context, _, bearer string) (Caller, e
 	return nil, oauth.Refuse(oauth.InvalidToken, "The bearer token is not known.")
 }
 
-// TestCredentialsOfACaller: a request without a bearer token is told the scheme and nothing else
-// (RFC 6750 §3.1); a malformed one is refused before anything is asked about it.
+// TestCredentialsOfACaller checks that a request without a bearer token gets only the scheme (RFC 6750 §3.1), and
+// that a malformed token is refused without a review.
 func TestCredentialsOfACaller(t *testing.T) {
 	const plain, invalid = `Bearer realm="refreshkeys"`, `Bearer realm="refreshkeys", error="invalid_token"`
 	for _, c := range []struct {
@@ -49,7 +49,7 @@ func TestCredentialsOfACaller(t *testing.T) {
 		{"no blank", "Bearerx", plain, ""},
 		{"no token", "Bearer", invalid, ""},
 		{"two blanks", "Bearer  x", invalid, ""},
-		{"a word behind it", "Bearer x y", invalid, ""},
+		{"a word after it", "Bearer x y", invalid, ""},
 		{"a list", "Bearer x,y", invalid, ""},
 		{"a token", "Bearer x", invalid, "x"},
 	} {
@@ -76,13 +76,13 @@ func TestCredentialsOfACaller(t *testing.T) {
 			t.Errorf("%s: the body is %q", c.name, answer.Body)
 		}
 		if got := strings.Join(one.tried, " "); got != c.tried {
-			t.Errorf("%s: asked about %q, want %q", c.name, got, c.tried)
+			t.Errorf("%s: reviewed %q, want %q", c.name, got, c.tried)
 		}
 	}
 }
 
-// TestLogLines: what a request's line is told has no name twice, by itself and without the core that
-// would number it; and a caller that may not ask is on record, in the audit log too.
+// TestLogLines checks that log lines have unique field names, also without the core that would number duplicates,
+// and that a withheld introspection is recorded in the log and the audit log.
 func TestLogLines(t *testing.T) {
 	named := grant.Outcome{JTI: "j", Subject: "s"}
 	withheld := grant.Outcome{JTI: "j", Withheld: oauth.InsufficientScope}

@@ -17,11 +17,11 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// lookAtCertificate is how often the Secret with the certificate is read: a renewed one is
-// served from then on, with no restart.
-const lookAtCertificate = 10 * time.Second
+// certificateInterval is the interval of reading the Secret with the serving certificate. A renewed certificate is
+// served without a restart.
+const certificateInterval = 10 * time.Second
 
-// Certificate is the server's certificate as a Secret of type kubernetes.io/tls holds it.
+// Certificate is the serving certificate of a Secret of type kubernetes.io/tls.
 type Certificate struct {
 	clients         kubernetes.Interface
 	namespace, name string
@@ -31,21 +31,20 @@ type Certificate struct {
 	current atomic.Pointer[tls.Certificate]
 }
 
-// NewCertificate makes a Certificate, which there is none of until it runs.
+// NewCertificate returns a Certificate, which is empty until Run has read the Secret.
 func NewCertificate(clients kubernetes.Interface, namespace, name string, clock clock.WithTicker, log logr.Logger) *Certificate {
 	return &Certificate{clients: clients, namespace: namespace, name: name, clock: clock, log: log}
 }
 
-// Run reads the Secret again and again until ctx ends. One that cannot be read leaves the
-// certificate as it is.
+// Run reads the Secret periodically until ctx ends. If it cannot be read, the certificate stays.
 func (c *Certificate) Run(ctx context.Context) error {
-	ticker := c.clock.NewTicker(lookAtCertificate)
+	ticker := c.clock.NewTicker(certificateInterval)
 	defer ticker.Stop()
 	var pem []byte
 	for {
 		read, err := c.read(ctx, pem)
 		if err != nil && ctx.Err() == nil {
-			c.log.Error(err, "the certificate cannot be read")
+			c.log.Error(err, "cannot read the serving certificate")
 		}
 		if read != nil {
 			pem = read
@@ -59,7 +58,7 @@ func (c *Certificate) Run(ctx context.Context) error {
 }
 
 func (c *Certificate) read(ctx context.Context, before []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookAtCertificate)
+	ctx, cancel := context.WithTimeout(ctx, certificateInterval)
 	defer cancel()
 	secret, err := c.clients.CoreV1().Secrets(c.namespace).Get(ctx, c.name, metav1.GetOptions{})
 	if err != nil {
@@ -77,14 +76,15 @@ func (c *Certificate) read(ctx context.Context, before []byte) ([]byte, error) {
 		return nil, fmt.Errorf("secret %s/%s: %w", c.namespace, c.name, err)
 	}
 	c.current.Store(&pair)
-	c.log.Info("serving a certificate", "names", pair.Leaf.DNSNames, "until", pair.Leaf.NotAfter)
+	c.log.Info("serving certificate loaded", "names", pair.Leaf.DNSNames, "until", pair.Leaf.NotAfter)
 	return pem, nil
 }
 
-// longestChain is the longest chain that crypto/tls accepts in one message of a handshake.
+// longestChain is the longest chain that crypto/tls accepts in one handshake message.
 const longestChain = 64 << 10
 
-// readable checks the whole chain before it is served, since crypto/tls parses only the first certificate of a pair.
+// readable checks the whole chain before it is served, since crypto/tls parses only the first certificate of a
+// pair.
 func readable(pair *tls.Certificate) error {
 	size := 0
 	for _, raw := range pair.Certificate {
@@ -99,20 +99,20 @@ func readable(pair *tls.Certificate) error {
 	return nil
 }
 
-// Ready is nil while there is a certificate that clients accept.
+// Ready returns nil while there is a certificate that clients accept.
 func (c *Certificate) Ready() error {
 	_, end := c.Span()
 	switch {
 	case end.IsZero():
-		return errors.New("there is no certificate yet")
+		return errors.New("the serving certificate is not loaded yet")
 	case !c.clock.Now().Before(end):
-		return fmt.Errorf("the certificate in Secret %s/%s has expired", c.namespace, c.name)
+		return fmt.Errorf("the serving certificate in Secret %s/%s has expired", c.namespace, c.name)
 	default:
 		return nil
 	}
 }
 
-// Span is from when and until when the certificate is good; zero while there is none.
+// Span returns the validity of the certificate; zero times if there is none.
 func (c *Certificate) Span() (start, end time.Time) {
 	current := c.current.Load()
 	if current == nil {
@@ -121,12 +121,12 @@ func (c *Certificate) Span() (start, end time.Time) {
 	return current.Leaf.NotBefore, current.Leaf.NotAfter
 }
 
-// Config is for a server that serves it.
+// Config returns the TLS configuration of a server with this certificate.
 func (c *Certificate) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			// One that has expired is for the client to refuse.
+			// An expired certificate is served, too: clients refuse it.
 			if current := c.current.Load(); current != nil {
 				return current, nil
 			}

@@ -17,7 +17,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/authority"
 )
 
-// TestCertificateReadsTheWholeChain: what a provided Secret holds beside the certificate is not sent to clients unread.
+// TestCertificateReadsTheWholeChain checks that a chain with a part that is not a certificate is not served.
 func TestCertificateReadsTheWholeChain(t *testing.T) {
 	now := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 	owner := &authority.Authority{}
@@ -53,10 +53,10 @@ func TestCertificateReadsTheWholeChain(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		if (certificate.Ready() == nil) != (c.refused == "") {
-			t.Errorf("%s: it is served, or not: %v", c.name, certificate.Ready())
+			t.Errorf("%s: Ready returns %v", c.name, certificate.Ready())
 		}
 		if err == nil && slices.ContainsFunc(certificate.current.Load().Certificate, func(raw []byte) bool { return strings.Contains(string(raw), "KEY") }) {
-			t.Errorf("%s: more than certificates is sent", c.name)
+			t.Errorf("%s: more than certificates is served", c.name)
 		}
 	}
 }

@@ -10,17 +10,16 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// Clients are those of an API server whose own priority and fairness is the better judge of
-// what it can bear: what strangers can ask of it is bounded where they ask.
+// Clients returns a client of the API server without a client-side rate limit. The API server limits its clients
+// by priority and fairness. Requests that unauthenticated clients can cause have their own limits.
 func Clients(config *rest.Config) (kubernetes.Interface, error) {
 	config = rest.CopyConfig(config)
 	config.QPS = -1
 	return kubernetes.NewForConfig(config)
 }
 
-// ForCluster makes the Server of a cluster: its Issuers, Grants and Callers are those of the
-// cluster, whatever the options say. namespace is the operator's own. Tokens are made by the given clock, and newID makes
-// their jti: unique, and with no meaning.
+// ForCluster returns the Server of a cluster, and sets Issuers, Grants and Callers of the options. namespace is
+// the operator's own. newID returns the jti of a token: unique, and without meaning.
 func ForCluster(config *rest.Config, cluster *registry.Cluster, namespace string, clock clock.PassiveClock, newID func() string, o Options) (*Server, error) {
 	clients, err := Clients(config)
 	if err != nil {
@@ -30,8 +29,8 @@ func ForCluster(config *rest.Config, cluster *registry.Cluster, namespace string
 	if err != nil {
 		return nil, err
 	}
-	// What strangers ask, at a login or about a token, must not use up what holders of good tokens
-	// need to prove themselves.
+	// Client assertions have their own rate limit: reviews of logins and introspections, which any client can
+	// cause, must not use up the reviews that holders of valid tokens need.
 	assertions, err := identity.NewReviews(clients, clock)
 	if err != nil {
 		return nil, err

@@ -18,11 +18,11 @@ const (
 	maxUserAgent = 256
 	maxDeviceID  = 128
 	maxName      = 128
-	// rememberedAgents is for how many user agents it is remembered what they are.
+	// rememberedAgents is the maximum number of cached user agents.
 	rememberedAgents = 1024
 )
 
-// devices reads user agents, of which there are few.
+// devices parses user agents and caches the results.
 type devices struct {
 	known *lru.Cache[string, v1alpha1.SeenDevice]
 }
@@ -48,13 +48,13 @@ func (d *devices) read(agent string) v1alpha1.SeenDevice {
 	return seen
 }
 
-// namedAgent is what is kept of a user agent: no token that some client puts there, and no more than there
-// is room for, which what stands for a token may exceed.
+// namedAgent returns the part of a user agent that is recorded: without tokens, and with at most maxUserAgent
+// bytes, also after tokens are replaced.
 func namedAgent(agent string) string {
 	return clean(withoutTokens(clean(agent, maxUserAgent)), maxUserAgent)
 }
 
-// clean cuts a text of a client's to so many bytes of printable characters.
+// clean returns the printable characters of a text, cut to at most the given number of bytes.
 func clean(text string, most int) string {
 	text = strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
@@ -71,12 +71,12 @@ func clean(text string, most int) string {
 	return text[:most]
 }
 
-// seen is the device that a request comes from, as far as it says.
+// seen returns the device of a request, as reported by the client.
 func (s *Server) seen(r *http.Request, form oauth.Form) (v1alpha1.SeenDevice, error) {
 	seen := s.devices.read(r.UserAgent())
 	seen.ID = form.Get(oauth.ParamDeviceID)
 	if len(seen.ID) > maxDeviceID || seen.ID != clean(seen.ID, maxDeviceID) {
-		return seen, oauth.Refuse(oauth.InvalidRequest, "device_id is at most 128 bytes of printable characters.")
+		return seen, oauth.Refuse(oauth.InvalidRequest, "device_id must be at most 128 bytes of printable characters.")
 	}
 	if s.RecordAddress {
 		seen.IPAddress = address(r)
@@ -84,7 +84,8 @@ func (s *Server) seen(r *http.Request, form oauth.Form) (v1alpha1.SeenDevice, er
 	return seen, nil
 }
 
-// address is where a request comes from: what a proxy says of it is anybody's word.
+// address returns the remote address of a connection. Headers of proxies are ignored, since any client can send
+// them.
 func address(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -24,11 +24,11 @@ func (s *Server) token(r *Request) error {
 	case asked == "":
 		return oauth.Refuse(oauth.InvalidRequest, "grant_type is missing.")
 	default:
-		return oauth.Refuse(oauth.UnsupportedGrantType, "The grants here are those of grant_types_supported in the metadata.")
+		return oauth.Refuse(oauth.UnsupportedGrantType, "The grant type is not supported; see grant_types_supported in the metadata.")
 	}
 }
 
-// tokenGrants are the grants that there are, by grant_type.
+// tokenGrants maps each supported grant_type to its handler.
 var tokenGrants = map[string]func(*Server, *Request, oauth.Form) error{
 	oauth.GrantRefreshToken:  (*Server).refresh,
 	oauth.GrantTokenExchange: (*Server).exchange,
@@ -91,7 +91,7 @@ func (s *Server) password(r *Request, form oauth.Form) error {
 	return s.grant(r, answer)
 }
 
-// login is what all ways to sign in have in common: which issuer is meant, and what is asked of it.
+// login returns the part of a login that all grants share, and chooses the issuer.
 func (s *Server) login(r *Request, form oauth.Form, subjectToken string) (*grant.LoginRequest, error) {
 	seen, err := s.seen(r.http, form)
 	if err != nil {
@@ -105,7 +105,7 @@ func (s *Server) login(r *Request, form oauth.Form, subjectToken string) (*grant
 	return &grant.LoginRequest{Audiences: targets(form), Scope: form.Get(oauth.ParamScope), Seen: seen, Credentials: credentials(r.http, form)}, nil
 }
 
-// targets are the APIs that tokens are asked for (RFC 8707 §2, RFC 8693 §2.1).
+// targets returns the requested APIs (RFC 8707 §2, RFC 8693 §2.1).
 func targets(form oauth.Form) []string {
 	return slices.Concat(form[oauth.ParamResource], form[oauth.ParamAudience])
 }
@@ -139,15 +139,15 @@ func (s *Server) chooseByToken(r *Request, compact string) error {
 	return nil
 }
 
-// introspect is for callers who say who they are, by a bearer token that the cluster issued
-// for this issuer, and may ask about tokens of the namespace.
+// introspect answers callers with a bearer token that the cluster issued for this issuer, and with the right to
+// ask about tokens of the namespace.
 func (s *Server) introspect(r *Request) error {
 	form, err := s.form(r)
 	if err != nil {
 		return err
 	}
 	if len(r.http.Header.Values("Authorization")) > 1 {
-		return oauth.Refuse(oauth.InvalidRequest, "The caller says more than once who it is.")
+		return oauth.Refuse(oauth.InvalidRequest, "More than one Authorization header.")
 	}
 	bearer, asked := identity.Bearer(r.http.Header.Get("Authorization"))
 	switch {
@@ -174,7 +174,8 @@ func (s *Server) introspect(r *Request) error {
 	return s.answer(r, answer)
 }
 
-// published chooses the issuer whose metadata and keys are served at a place: the one whose url it is.
+// published chooses the issuer of the metadata and keys that a place serves: the one that has the place as its
+// url.
 func (r *Request) published() error {
 	r.choose(r.place.Owner())
 	switch {
@@ -194,7 +195,7 @@ func (s *Server) jwks(r *Request) error {
 	return s.publish(r, "application/jwk-set+json", r.issuer.Rings.PublicJWKS())
 }
 
-// metadata is the same at both its places (RFC 8414 §3, OpenID Connect Discovery §4).
+// metadata serves the same document at both paths (RFC 8414 §3, OpenID Connect Discovery §4).
 func (s *Server) metadata(r *Request) error {
 	if err := r.published(); err != nil {
 		return err
@@ -218,7 +219,7 @@ func (s *Server) metadata(r *Request) error {
 	})
 }
 
-// grants are those that are offered: passwords only where the issuer says so.
+// grants returns the grants that an issuer offers: passwords only if the issuer enables them.
 func grants(issuer *registry.Issuer) []string {
 	offered := []string{oauth.GrantRefreshToken, oauth.GrantTokenExchange}
 	if issuer.Login.Passwords != "" {
@@ -227,10 +228,9 @@ func grants(issuer *registry.Issuer) []string {
 	return offered
 }
 
-// algorithms are all that an issuer may ever sign with, whatever its keys are now: verifiers
-// read metadata once and hold to it (go-oidc as long as it runs), so one that was told of the
-// present algorithm only would refuse every token after a change of it. Which key goes with
-// which algorithm says the JWKS. RS256 has to be among them (OpenID Connect Discovery §3).
+// algorithms returns all algorithms that an issuer may ever sign with. Verifiers cache metadata (go-oidc until it
+// ends), and one that read only the current algorithm would refuse every token after a change. The JWKS specifies
+// the algorithm of each key. RS256 must be included (OpenID Connect Discovery §3).
 func algorithms() []string {
 	var names []string
 	for _, algorithm := range keyring.Algorithms() {

@@ -12,26 +12,26 @@ import (
 
 const (
 	formType = "application/x-www-form-urlencoded"
-	// usualBody is for what room is made on a client's word alone, before any of it has arrived.
-	usualBody = 8 << 10
+	// preallocatedBody is the largest Content-Length for which memory is allocated before the body arrives.
+	preallocatedBody = 8 << 10
 )
 
-// form reads the parameters of a request. net/http's own ParseForm takes a body of another
-// type for an empty form, merges the query into it, and reads the first of two Content-Types:
-// a token endpoint must not guess.
+// form returns the parameters of a request. net/http's ParseForm is not strict enough for a token endpoint: it
+// reads a body of another type as an empty form, merges the query into it, and reads the first of two
+// Content-Types.
 func (s *Server) form(r *Request) (oauth.Form, error) {
 	request := r.http
 	if request.URL.RawQuery != "" || request.URL.ForceQuery {
-		return nil, oauth.Refuse(oauth.InvalidRequest, "Parameters go into the body, and none into the URL.")
+		return nil, oauth.Refuse(oauth.InvalidRequest, "Send all parameters in the body and none in the URL.")
 	}
 	if len(request.Header.Values("Content-Encoding")) > 0 {
 		return nil, errEncoding
 	}
 	if given := request.Header.Values("Content-Type"); len(given) != 1 || !isForm(given[0]) {
-		return nil, oauth.Refuse(oauth.InvalidRequest, "The body must be one application/x-www-form-urlencoded form.")
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The request must have one Content-Type header: application/x-www-form-urlencoded.")
 	}
 	var body bytes.Buffer
-	if length := request.ContentLength; 0 < length && length <= usualBody {
+	if length := request.ContentLength; 0 < length && length <= preallocatedBody {
 		body.Grow(int(length) + bytes.MinRead)
 	}
 	_, err := body.ReadFrom(http.MaxBytesReader(r.writer, request.Body, oauth.MaxBody))
@@ -54,7 +54,7 @@ func isForm(contentType string) bool {
 	return len(parameters) == 0 || (len(parameters) == 1 && given && strings.EqualFold(charset, "utf-8"))
 }
 
-// clientForm is the form of an endpoint for clients.
+// clientForm returns the form of an endpoint for clients.
 func (s *Server) clientForm(r *Request) (oauth.Form, error) {
 	form, err := s.form(r)
 	if err != nil {
@@ -63,9 +63,9 @@ func (s *Server) clientForm(r *Request) (oauth.Form, error) {
 	return form, checkClient(r.http, form)
 }
 
-// checkClient: clients are not registered. One that names itself is not asked to prove it;
-// one that tries to prove it must not believe that it did (RFC 6749 §5.2), and in one way at
-// most (RFC 6749 §2.3). An assertion is that of a ServiceAccount, which the grant looks at.
+// checkClient checks the credentials of a client. Clients are not registered, so client_id needs no proof. A
+// client that sends credentials must not wrongly count as authenticated (RFC 6749 §5.2), and may use one method at
+// most (RFC 6749 §2.3). The grant verifies an assertion.
 func checkClient(r *http.Request, form oauth.Form) error {
 	given := r.Header.Values("Authorization")
 	ways := len(given)
@@ -75,11 +75,11 @@ func checkClient(r *http.Request, form oauth.Form) error {
 		}
 	}
 	if ways > 1 {
-		return oauth.Refuse(oauth.InvalidRequest, "The client authenticates itself in more than one way.")
+		return oauth.Refuse(oauth.InvalidRequest, "The client uses more than one authentication method.")
 	}
 	if len(given) == 1 {
 		if _, secret, ok := r.BasicAuth(); !ok || secret != "" {
-			return oauth.Refuse(oauth.InvalidClient, "Clients have no secret here; the refresh token is enough.")
+			return oauth.Refuse(oauth.InvalidClient, "Client secrets are not supported; leave the Authorization header out.")
 		}
 	}
 	return checkAssertion(form)

@@ -51,16 +51,16 @@ func TestCheckClient(t *testing.T) {
 		form   oauth.Form
 		want   oauth.Code
 	}{
-		{name: "says nothing"},
-		{name: "names itself", form: oauth.Form{oauth.ParamClientID: {"c"}}},
+		{name: "no credentials"},
+		{name: "client_id only", form: oauth.Form{oauth.ParamClientID: {"c"}}},
 		{name: "Basic without a secret", header: []string{basic("c", "")}},
 		{name: "Basic without anything", header: []string{basic("", "")}},
 		{name: "Basic with a secret", header: []string{basic("c", "s")}, want: oauth.InvalidClient},
-		{name: "Basic of no sense", header: []string{"Basic ?"}, want: oauth.InvalidClient},
+		{name: "malformed Basic", header: []string{"Basic ?"}, want: oauth.InvalidClient},
 		{name: "Bearer", header: []string{"Bearer b"}, want: oauth.InvalidClient},
 		{name: "an empty header", header: []string{""}, want: oauth.InvalidClient},
 		{name: "a secret", form: secret, want: oauth.InvalidClient},
-		{name: "an assertion, which the grant looks at", form: assertion},
+		{name: "an assertion, which the grant checks", form: assertion},
 		{name: "an assertion without its type", form: oauth.Form{oauth.ParamClientAssertion: {"a"}}, want: oauth.InvalidRequest},
 		{name: "the type of an assertion alone", form: oauth.Form{oauth.ParamClientAssertionType: {oauth.AssertionJWTBearer}}, want: oauth.InvalidRequest},
 		{name: "an assertion of SAML", want: oauth.InvalidClient, form: oauth.Form{
@@ -82,7 +82,7 @@ func TestCheckClient(t *testing.T) {
 				code = refusal.Code
 			}
 			if (err == nil) != (tt.want == "") || code != tt.want {
-				t.Errorf("%v, wanted %q", err, tt.want)
+				t.Errorf("%v, want %q", err, tt.want)
 			}
 		})
 	}

@@ -12,19 +12,18 @@ import (
 	"time"
 )
 
-// Limits of a connection: whoever sends slowly does not hold one for long.
+// Limits of a connection, so that slow clients do not hold one for long.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
 	writeTimeout      = 20 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 16 << 10
-	// drainFor is how long requests under way are given at the end.
-	drainFor = 15 * time.Second
+	// shutdownTimeout is how long current requests may take during the shutdown.
+	shutdownTimeout = 15 * time.Second
 )
 
-// NewHTTPServer makes a server with the limits of this package; over TLS where a
-// configuration is given.
+// NewHTTPServer returns a server with the limits of this package, over TLS if a configuration is given.
 func NewHTTPServer(handler http.Handler, tls *tls.Config) *http.Server {
 	return &http.Server{
 		Handler:           withDeadline(handler),
@@ -34,15 +33,15 @@ func NewHTTPServer(handler http.Handler, tls *tls.Config) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		// "OPTIONS *" is answered as whatever else there is nothing at.
+		// "OPTIONS *" is answered like any unknown path.
 		DisableGeneralOptionsHandler: true,
-		// What strangers send to the port is their business.
+		// Malformed requests of arbitrary clients are not logged.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 }
 
-// withDeadline ends the work of a request together with the request, since the time limit of the connection ends only
-// the connection.
+// withDeadline ends the context of a request at the time limit of its connection, which by itself ends only the
+// connection.
 func withDeadline(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), writeTimeout)
@@ -51,8 +50,7 @@ func withDeadline(next http.Handler) http.Handler {
 	})
 }
 
-// Serve serves on an address until ctx ends, and then until the requests under way are
-// answered.
+// Serve serves on an address until ctx ends, and then until current requests are answered.
 func Serve(ctx context.Context, server *http.Server, address string) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -61,7 +59,7 @@ func Serve(ctx context.Context, server *http.Server, address string) error {
 	stopped := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
 		stopped <- server.Shutdown(last)
 	}()
@@ -76,23 +74,23 @@ func Serve(ctx context.Context, server *http.Server, address string) error {
 	return <-stopped
 }
 
-// Drain is the time between the order to end and the end, in which load balancers learn that there
-// is one replica less. The zero value is a replica that goes on.
+// Drain is the state of a replica between SIGTERM and its end, in which load balancers remove it. The zero value
+// is a replica that is not shutting down.
 type Drain struct{ begun atomic.Bool }
 
-// Begin makes the replica not ready. It answers on, and asks its clients to connect anew.
+// Begin makes the replica not ready. It still answers, and asks its clients to open new connections.
 func (d *Drain) Begin() { d.begun.Store(true) }
 
-// Ready is nil until Begin.
+// Ready returns nil until Begin.
 func (d *Drain) Ready() error {
 	if d.begun.Load() {
-		return errors.New("the replica is about to end")
+		return errors.New("the replica is shutting down")
 	}
 	return nil
 }
 
-// Handler has every answer say that the connection ends with it (RFC 9112 §9.6; over HTTP/2 that becomes
-// a GOAWAY), so that nobody sends the next request into a connection that is being closed.
+// Handler adds "Connection: close" to every answer after Begin (RFC 9112 §9.6; a GOAWAY over HTTP/2), so that no
+// client sends a request over a closing connection.
 func (d *Drain) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if d.begun.Load() {
@@ -102,7 +100,7 @@ func (d *Drain) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// All is the first of some checks that does not hold, and nil where all do.
+// All returns a check that returns the first error of the given ones.
 func All(checks ...func() error) func() error {
 	return func() error {
 		for _, check := range checks {
@@ -114,7 +112,7 @@ func All(checks ...func() error) func() error {
 	}
 }
 
-// Check answers 200 while a check holds, and otherwise 503 with what it says.
+// Check answers 200 if a check returns nil, and otherwise 503 with its error.
 func Check(check func() error) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if err := check(); err != nil {

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestARequestEndsWithItsConnection: what a request waits for ends when the answer can no longer be written.
+// TestARequestEndsWithItsConnection checks that the context of a request ends before its answer can no longer be
+// written.
 func TestARequestEndsWithItsConnection(t *testing.T) {
 	var left time.Duration
 	var bounded bool

@@ -10,8 +10,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
-// Metrics of the service. Labels are bounded: an issuer's name, an endpoint, a grant, a status, an
-// error code; never a key, a client or a token.
+// Metrics are the request metrics of the token service. Their labels have bounded values: an issuer's name, an
+// endpoint, a grant, a status, an error code; never a refresh key, a client or a token.
 type Metrics struct {
 	requests  *prometheus.CounterVec
 	exchanges *prometheus.CounterVec
@@ -19,25 +19,25 @@ type Metrics struct {
 	unwritten prometheus.Counter
 }
 
-// Facts are what a replica tells of itself when its metrics are read.
+// Facts are functions that return the state of a replica when metrics are read.
 type Facts struct {
-	// Staleness is how long ago it was proven that what the replica knows is up to date.
+	// Staleness returns the time since the views were proven up to date.
 	Staleness func() time.Duration
-	// MaxStaleness is for how long the replica answers without such a proof.
+	// MaxStaleness is the maximum staleness at which the replica answers.
 	MaxStaleness time.Duration
-	// Ready is nil while the replica can serve.
+	// Ready returns nil while the replica can serve.
 	Ready func() error
-	// CertificateSpan is from when and until when the certificate that is served is good; zero for none.
+	// CertificateSpan returns the validity of the serving certificate; zero times for none.
 	CertificateSpan func() (start, end time.Time)
-	// Verifications are how many refresh tokens were remembered to be correctly signed, and
-	// how many were judged.
+	// Verifications returns how many verifications of refresh tokens were answered from the cache, and how many
+	// were not.
 	Verifications func() (remembered, judged int64)
 }
 
-// ok is the result of what was granted.
+// ok is the result of a granted request.
 const ok = "ok"
 
-// NewMetrics makes Metrics and registers them. All of Facts are required.
+// NewMetrics returns Metrics and registers them. All of Facts are required.
 func NewMetrics(registerer prometheus.Registerer, facts Facts) (*Metrics, error) {
 	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -61,12 +61,12 @@ func NewMetrics(registerer prometheus.Registerer, facts Facts) (*Metrics, error)
 	return m, errors.Join(failed...)
 }
 
-// collectors ask for the facts when they are read.
+// collectors return the facts when they are read.
 func (f *Facts) collectors() []prometheus.Collector {
 	verifications := func(cache string, which func(remembered, judged int64) int64) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name:        "refreshkeys_verifications_total",
-			Help:        "Refresh tokens verified, by whether it was remembered that their signature is good (hit) or not (miss).",
+			Help:        "Refresh tokens verified, by whether the result of verifying their signature was cached (hit) or not (miss).",
 			ConstLabels: prometheus.Labels{"cache": cache},
 		}, func() float64 { return float64(which(f.Verifications())) })
 	}
@@ -76,19 +76,19 @@ func (f *Facts) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		verifications("hit", func(remembered, _ int64) int64 { return remembered }),
 		verifications("miss", func(_, judged int64) int64 { return judged }),
-		gauge("view_staleness_seconds", "How long ago it was proven that what this replica knows is up to date.",
+		gauge("view_staleness_seconds", "Time since this replica's view of the cluster was last proven up to date.",
 			func() float64 { return f.Staleness().Seconds() }),
-		gauge("view_staleness_limit_seconds", "For how long this replica answers without such a proof (--max-staleness).",
+		gauge("view_staleness_limit_seconds", "Maximum staleness at which this replica answers (--max-staleness).",
 			f.MaxStaleness.Seconds),
-		gauge("tokenserver_ready", "1 while this replica can serve, as its /readyz tells; otherwise 0.", func() float64 {
+		gauge("tokenserver_ready", "1 while this replica can serve, as its /readyz reports; otherwise 0.", func() float64 {
 			if f.Ready() != nil {
 				return 0
 			}
 			return 1
 		}),
-		gauge("certificate_start_timestamp_seconds", "From when the certificate that this replica serves is good; 0 while there is none.",
+		gauge("certificate_start_timestamp_seconds", "Start of the validity of this replica's serving certificate; 0 while it has none.",
 			func() float64 { start, _ := f.CertificateSpan(); return timestamp(start) }),
-		gauge("certificate_expiry_timestamp_seconds", "When the certificate that this replica serves expires; 0 while there is none.",
+		gauge("certificate_expiry_timestamp_seconds", "End of the validity of this replica's serving certificate; 0 while it has none.",
 			func() float64 { _, end := f.CertificateSpan(); return timestamp(end) }),
 	}
 }

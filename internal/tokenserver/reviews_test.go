@@ -20,8 +20,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// TestAccessReviewsAreBounded: a caller without the right makes the API server answer no more than
-// accessReviewsPerSecond; beyond that nothing is known, which is no refusal.
+// TestAccessReviewsAreBounded checks that callers without the right cause at most accessReviewsPerSecond reviews;
+// above that the answer is ErrUnavailable and not a refusal.
 func TestAccessReviewsAreBounded(t *testing.T) {
 	var asked atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -39,7 +39,7 @@ func TestAccessReviewsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// None is added while the test runs.
+	// The limiter gains no token while the test runs.
 	callers.limiter.SetLimit(0)
 	caller := &clusterCaller{callers: callers, user: authenticationv1.UserInfo{Username: "ann"}}
 	for i := range 2 * accessReviewsPerSecond {

@@ -1,6 +1,5 @@
-// Package tokenserver serves the endpoints of issuers over HTTP: it finds the issuer of a
-// path, reads requests strictly, hands them to the grants, and writes every answer in one
-// place.
+// Package tokenserver serves the endpoints of issuers over HTTP. It finds the issuer of a path, parses requests
+// strictly, passes them to the grants, and writes every answer in one place.
 package tokenserver
 
 import (
@@ -19,36 +18,36 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// Issuers finds the issuers that a request may be for, by its path and host.
+// Issuers returns the issuers that a request may be for, by its path and host.
 type Issuers interface {
 	At(path, host string) registry.Place
 }
 
-// Callers tells who may ask about tokens.
+// Callers authenticates and authorises those who introspect tokens.
 type Callers interface {
-	// Authenticate returns who presents a bearer token, which must be for the issuer.
+	// Authenticate returns the caller that a bearer token identifies. The token must be for the issuer.
 	Authenticate(ctx context.Context, issuer, bearer string) (Caller, error)
 }
 
-// Caller is who asks about a token.
+// Caller is an authenticated client of the introspection endpoint.
 type Caller interface {
-	// Name is how the API server calls the caller.
+	// Name is the caller's user name at the API server.
 	Name() string
-	// MayIntrospect is nil where the caller may ask about tokens of keys in the namespace, and
-	// oauth.InsufficientScope where it may not.
+	// MayIntrospect returns nil if the caller may ask about tokens of refresh keys in the namespace, and
+	// oauth.InsufficientScope if it may not.
 	MayIntrospect(ctx context.Context, namespace string) error
 }
 
-// Options of a Server. All are required but RecordAddress and Observe.
+// Options of a Server. All except RecordAddress and Observe are required.
 type Options struct {
 	Issuers Issuers
 	Grants  *grant.Service
 	Callers Callers
 	Clock   clock.PassiveClock
 	Log     logr.Logger
-	// RecordAddress puts the address that a client came from into status.deviceInfo.
+	// RecordAddress records the client's address in status.deviceInfo.
 	RecordAddress bool
-	// Observe is told of every request that was answered.
+	// Observe is called with every answered request.
 	Observe func(*Request)
 }
 
@@ -58,7 +57,7 @@ type Server struct {
 	devices *devices
 }
 
-// New makes a Server.
+// New returns a Server.
 func New(o Options) (*Server, error) {
 	if o.Observe == nil {
 		o.Observe = func(*Request) {}
@@ -67,18 +66,18 @@ func New(o Options) (*Server, error) {
 	return &Server{Options: o, devices: devices}, err
 }
 
-// Request is one request on its way through the server, and what is told of it afterwards.
+// Request is one request and its result for logs and metrics.
 type Request struct {
-	// Endpoint is the name of what was asked for; empty where there is nothing of the kind.
+	// Endpoint is the name of the requested endpoint; empty if there is none.
 	Endpoint string
-	// Issuer is the name of the issuer; empty where none was found, and where several share the URL and the request
-	// names none of them.
+	// Issuer is the name of the issuer; empty if there is none, or if several issuers share the URL and the
+	// request names none of them.
 	Issuer string
-	// Grant is the grant_type of a request for tokens where it is one that there is; otherwise empty.
+	// Grant is the grant_type of a request for tokens if it is supported; otherwise empty.
 	Grant string
-	// Caller is the user name of the caller of an introspection; empty if it was not proven.
+	// Caller is the user name of the caller of an introspection; empty if it was not authenticated.
 	Caller string
-	// Code is the error that was answered; empty for none.
+	// Code is the error code of the answer; empty for none.
 	Code     oauth.Code
 	Status   int
 	Took     time.Duration
@@ -90,15 +89,15 @@ type Request struct {
 	http     *http.Request
 }
 
-// endpoint is what stands under a path of an issuer.
+// endpoint is an endpoint below the path of an issuer.
 type endpoint struct {
 	name string
-	// method is the only one that is answered; GET stands for HEAD as well.
+	// method is the only allowed one; GET includes HEAD.
 	method string
 	serve  func(*Server, *Request) error
 }
 
-// Names of endpoints that logs and metrics tell apart.
+// Names of endpoints in logs and metrics.
 const (
 	endpointToken      = "token"
 	endpointRevoke     = "revoke"
@@ -114,13 +113,13 @@ var endpoints = map[string]endpoint{
 	"/.well-known/openid-configuration": {"metadata", http.MethodGet, (*Server).metadata},
 }
 
-// ServeHTTP is part of http.Handler.
+// ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	request := &Request{writer: w, http: r}
 	began := s.Clock.Now()
 	if len(r.TransferEncoding) > 0 {
-		// A length may have stood beside the chunks, which net/http does not tell: somebody before us who
-		// went by it sees another request behind than we do (RFC 9112 §6.1).
+		// A Content-Length may have accompanied the chunks, which net/http does not report. A proxy that used it
+		// would find the next request at another offset (RFC 9112 §6.1).
 		w.Header().Set("Connection", "close")
 	}
 	if err := s.serve(request); err != nil {
@@ -149,7 +148,7 @@ func (s *Server) serve(r *Request) error {
 	return found.serve(s, r)
 }
 
-// choose says which issuer a request is for; nil where that is not known.
+// choose sets the issuer of a request; nil if it is unknown.
 func (r *Request) choose(issuer *registry.Issuer) {
 	if r.issuer = issuer; issuer != nil {
 		r.Issuer = issuer.Name
@@ -163,8 +162,7 @@ func allowed(method string) string {
 	return method
 }
 
-// route splits a path into the issuer's and the endpoint's. A path that needs decoding is
-// none of ours.
+// route splits a path into the issuer's and the endpoint's. A path that contains escapes has no endpoint.
 func route(r *http.Request) (endpoint, string) {
 	path := r.URL.Path
 	if r.URL.RawPath != "" {
@@ -181,11 +179,11 @@ func route(r *http.Request) (endpoint, string) {
 	return endpoint{}, ""
 }
 
-// log writes one line for each request. Of a client's data it contains only what was verified.
+// log writes one line for each request. It contains only verified data of the client.
 func (s *Server) log(r *Request) {
 	fields := []any{"endpoint", r.Endpoint, "issuer", r.Issuer, "status", r.Status, "took", r.Took.String()}
 	if r.Code != "" {
-		// The logger writes the cause of a failure under error, and the place in the code under caller.
+		// The logger uses the fields error and caller for the cause of a failure and the place in the code.
 		fields = append(fields, "code", r.Code)
 	}
 	if r.Outcome.Withheld != "" {

@@ -30,7 +30,7 @@ func TestRoute(t *testing.T) {
 		{"/.well-known/oauth-authorization-servera", "", ""},
 		{"/a/.well-known/oauth-authorization-server", "", ""},
 		{"/.well-known/openid-configuration/a", "", ""},
-		// What is left before the endpoint is no issuer's path: those have neither empty segments nor dots.
+		// The prefix is not an issuer's path: those have neither empty segments nor dots.
 		{"/a//token", "token", "/a/"},
 		{"//a/token", "token", "//a"},
 		{"/a/../token", "token", "/a/.."},
@@ -91,7 +91,7 @@ func TestClean(t *testing.T) {
 	}
 }
 
-// TestDevicesBound: whatever a user agent says, no more of it is kept than status has room for.
+// TestDevicesBound checks that a recorded user agent never exceeds the limits of status.
 func TestDevicesBound(t *testing.T) {
 	devices, err := newDevices()
 	if err != nil {
@@ -104,15 +104,15 @@ func TestDevicesBound(t *testing.T) {
 	} {
 		seen := devices.read(agent)
 		if tokenShaped.MatchString(seen.UserAgent + " " + seen.Browser + " " + seen.OS) {
-			t.Errorf("a token of %.20q is kept", agent)
+			t.Errorf("a token in %.20q is recorded", agent)
 		}
 		if len(seen.UserAgent) > maxUserAgent || len(seen.Browser) > maxName || len(seen.OS) > maxName {
-			t.Errorf("of %.20q is kept %d, %d and %d bytes", agent, len(seen.UserAgent), len(seen.Browser), len(seen.OS))
+			t.Errorf("of %.20q, %d, %d and %d bytes are recorded", agent, len(seen.UserAgent), len(seen.Browser), len(seen.OS))
 		}
 	}
 }
 
-// TestHTTPServerHasLimits: none is left to net/http, whose own are none.
+// TestHTTPServerHasLimits checks that every limit is set, since those of net/http have no defaults.
 func TestHTTPServerHasLimits(t *testing.T) {
 	server := NewHTTPServer(http.NotFoundHandler(), nil)
 	for name, limit := range map[string]int64{
@@ -124,11 +124,12 @@ func TestHTTPServerHasLimits(t *testing.T) {
 		}
 	}
 	if server.ReadHeaderTimeout > server.ReadTimeout || server.ReadTimeout >= server.WriteTimeout {
-		t.Error("an answer to a slow request would have no time")
+		t.Error("no time remains to answer a slow request")
 	}
 }
 
-// TestAddressIsRecordedOnlyWhenAskedFor: it says where a person is.
+// TestAddressIsRecordedOnlyWhenAskedFor checks that the client's address, which is personal data, is recorded only
+// with RecordAddress.
 func TestAddressIsRecordedOnlyWhenAskedFor(t *testing.T) {
 	for _, record := range []bool{false, true} {
 		server, err := New(Options{RecordAddress: record})
@@ -137,12 +138,12 @@ func TestAddressIsRecordedOnlyWhenAskedFor(t *testing.T) {
 		}
 		seen, err := server.seen(&http.Request{RemoteAddr: "192.0.2.7:4711"}, nil)
 		if err != nil || (seen.IPAddress == "192.0.2.7") != record || (seen.IPAddress == "") == record {
-			t.Errorf("asked for: %v, recorded: %q, %v", record, seen.IPAddress, err)
+			t.Errorf("RecordAddress %v records %q, %v", record, seen.IPAddress, err)
 		}
 	}
 }
 
-// TestCheck: a load balancer is told the truth, and why.
+// TestCheck checks that Check answers 200, or 503 with the reason.
 func TestCheck(t *testing.T) {
 	fine := func() error { return nil }
 	broken := func() error { return errors.New("the view is too old") }
@@ -164,8 +165,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestDrain: a replica that is about to end is taken out by load balancers, answers on, and has
-// its clients connect anew.
+// TestDrain checks that a replica that shuts down is not ready, still answers, and makes its clients open new
+// connections.
 func TestDrain(t *testing.T) {
 	drain := &Drain{}
 	server := httptest.NewUnstartedServer(drain.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })))
@@ -193,17 +194,17 @@ func TestDrain(t *testing.T) {
 	ask()
 	ask()
 	if drain.Ready() != nil || len(connections) != 1 {
-		t.Errorf("before the end: %v, %d connections", drain.Ready(), len(connections))
+		t.Errorf("before Begin: %v, %d connections", drain.Ready(), len(connections))
 	}
 	drain.Begin()
 	for range 5 {
 		ask()
 	}
 	if drain.Ready() == nil {
-		t.Error("a replica that is about to end says that it is ready")
+		t.Error("a replica that is shutting down is ready")
 	}
 	if len(connections) < 3 {
-		t.Errorf("the client stays on the connection: %d of them", len(connections))
+		t.Errorf("the client keeps its connection: %d connections", len(connections))
 	}
 }
 

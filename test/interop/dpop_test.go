@@ -17,9 +17,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// TestADeviceWithAKey: oauth4webapi and openid-client refresh a token that is bound to a key, with
-// all that this takes of nonces, and an API by oauth4webapi takes the access token from nobody
-// else. The thumbprint that the key is bound to is jwx's.
+// TestADeviceWithAKey checks that oauth4webapi and openid-client refresh a bound token, including nonces, and that
+// an API with oauth4webapi accepts the access token only with a proof. jwx computes the thumbprint of the client
+// key.
 func TestADeviceWithAKey(t *testing.T) {
 	n := findNode(t)
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -32,8 +32,8 @@ func TestADeviceWithAKey(t *testing.T) {
 	}
 	for algorithm, private := range map[string]crypto.Signer{"ES256": ec, "Ed25519": ed} {
 		t.Run(algorithm, func(t *testing.T) {
-			// node tells the time by the machine's clock, so this house does.
-			h := newHouse(t, time.Now(), 0)
+			// node uses the machine's clock, and so does this harness.
+			h := newHarness(t, time.Now(), 0)
 			key, err := jwk.Import(private)
 			h.Expect(err).NotTo(gomega.HaveOccurred())
 			thumbprint, err := key.Thumbprint(crypto.SHA256)

@@ -35,36 +35,36 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// house is an installation of a test's own: a namespace, an issuer, a manager and a token
-// server, which tell the time by the test's clock.
-type house struct {
+// harness is a test's own installation: a namespace, an issuer, a manager and a token service, which use the
+// test's clock.
+type harness struct {
 	*gomega.WithT
 	t     *testing.T
 	ctx   context.Context
 	admin client.Client
 	clock *clocktesting.FakePassiveClock
-	// name is that of the namespace and of the issuer, and the path of its URL.
+	// name is the name of the namespace and of the issuer, and the path of its URL.
 	name string
 	port int
-	// uses is the token server's memory of exchanges.
+	// uses is the registry of the token service.
 	uses *registry.Cluster
-	// http trusts the token service's authority, and nobody else.
+	// http trusts only the token service's certificate authority.
 	http *http.Client
 }
 
-var houses atomic.Int64
+var harnesses atomic.Int64
 
-// newHouse opens a house at a time, on a port; 0 for any.
-func newHouse(t *testing.T, now time.Time, port int, change ...func(*v1alpha1.JWTIssuer)) *house {
+// newHarness starts a harness at a time, on a port; 0 for any port.
+func newHarness(t *testing.T, now time.Time, port int, change ...func(*v1alpha1.JWTIssuer)) *harness {
 	t.Helper()
 	admin, err := client.New(suite.server.Admin, client.Options{Scheme: controllers.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{
+	h := &harness{
 		WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), admin: admin, port: port,
 		clock: clocktesting.NewFakePassiveClock(now),
-		name:  fmt.Sprintf("house-%d-%d", os.Getpid(), houses.Add(1)),
+		name:  fmt.Sprintf("harness-%d-%d", os.Getpid(), harnesses.Add(1)),
 		http:  trusting(t),
 	}
 	if port == suite.clusterPort {
@@ -81,7 +81,7 @@ func newHouse(t *testing.T, now time.Time, port int, change ...func(*v1alpha1.JW
 	return h
 }
 
-// trusting is a client as any program has it that was given the authority's certificate.
+// trusting returns a client that trusts the certificate authority, as any program would.
 func trusting(t *testing.T) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: suite.trusted}
@@ -89,17 +89,17 @@ func trusting(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport, Timeout: patience}
 }
 
-// url is the issuer's: all that a client or verifier is told.
-func (h *house) url() string { return fmt.Sprintf("https://%s:%d/%s", host, h.port, h.name) }
+// url returns the issuer's URL, the only configuration of a client or verifier.
+func (h *harness) url() string { return fmt.Sprintf("https://%s:%d/%s", host, h.port, h.name) }
 
-func (h *house) create(object client.Object) {
+func (h *harness) create(object client.Object) {
 	h.t.Helper()
 	h.Expect(h.admin.Create(h.ctx, object)).To(gomega.Succeed())
 	h.t.Cleanup(func() { _ = h.admin.Delete(context.Background(), object) })
 }
 
 // manage runs a manager, with the rights of its ServiceAccount, until the test ends.
-func (h *house) manage() {
+func (h *harness) manage() {
 	h.t.Helper()
 	config, err := suite.server.Manager(h.ctx)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -109,8 +109,8 @@ func (h *house) manage() {
 	apiserver.Run(h.t, mgr)
 }
 
-// serve runs a token server, with the rights of its ServiceAccount, until the test ends.
-func (h *house) serve() {
+// serve runs a token service, with the rights of its ServiceAccount, until the test ends.
+func (h *harness) serve() {
 	h.t.Helper()
 	config, err := suite.server.TokenServer(h.ctx)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -140,14 +140,14 @@ func (h *house) serve() {
 		h.Expect(server.Close()).To(gomega.Succeed())
 		cancel()
 		for range cap(done) {
-			h.Expect(<-done).To(gomega.Succeed(), "a part of the token server ended badly")
+			h.Expect(<-done).To(gomega.Succeed(), "a part of the token service failed")
 		}
 	})
-	h.Eventually(cluster.Fresh, patience, pollEvery).Should(gomega.Succeed(), "the token server never knew what is there")
-	h.Eventually(certificate.Ready, patience, pollEvery).Should(gomega.Succeed(), "the token server never had its certificate")
+	h.Eventually(cluster.Fresh, patience, pollEvery).Should(gomega.Succeed(), "the views of the token service never became fresh")
+	h.Eventually(certificate.Ready, patience, pollEvery).Should(gomega.Succeed(), "the token service never loaded its certificate")
 }
 
-func (h *house) handler(config *rest.Config, cluster *registry.Cluster) http.Handler {
+func (h *harness) handler(config *rest.Config, cluster *registry.Cluster) http.Handler {
 	h.t.Helper()
 	newID := func() string { return uuid.Must(uuid.NewV7()).String() }
 	handler, err := tokenserver.ForCluster(config, cluster, apiserver.Namespace, h.clock, newID, tokenserver.Options{Clock: clock.RealClock{}, Log: logr.Discard()})
@@ -155,8 +155,8 @@ func (h *house) handler(config *rest.Config, cluster *registry.Cluster) http.Han
 	return handler
 }
 
-// key makes a refresh key, and waits for its first token.
-func (h *house) key(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
+// key creates a refresh key, and waits for its first token.
+func (h *harness) key(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
 	h.t.Helper()
 	key := &v1alpha1.JWTRefreshKey{
 		ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: name},
@@ -170,22 +170,22 @@ func (h *house) key(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alp
 	return key
 }
 
-// accessFor gives the access tokens of a key a lifetime.
+// accessFor sets the lifetime of a key's access tokens.
 func accessFor(lifetime time.Duration) func(*v1alpha1.JWTRefreshKey) {
 	return func(key *v1alpha1.JWTRefreshKey) {
 		key.Spec.AccessToken = &v1alpha1.KeyAccessTokenSpec{Lifetime: &metav1.Duration{Duration: lifetime}}
 	}
 }
 
-// held is the token that stands in a key's Secret.
-func (h *house) held(key *v1alpha1.JWTRefreshKey) (string, error) {
+// held returns the token in a key's Secret.
+func (h *harness) held(key *v1alpha1.JWTRefreshKey) (string, error) {
 	secret := &corev1.Secret{}
 	err := h.admin.Get(h.ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, secret)
 	return string(secret.Data[v1alpha1.SecretToken]), err
 }
 
-// reaches waits until the token of a revision stands in the key's Secret, and returns it.
-func (h *house) reaches(key *v1alpha1.JWTRefreshKey, revision int64) (held string) {
+// reaches waits until the key's Secret contains the token of a revision, and returns it.
+func (h *harness) reaches(key *v1alpha1.JWTRefreshKey, revision int64) (held string) {
 	h.t.Helper()
 	h.Eventually(func() (err error) {
 		if err := h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key); err != nil {
@@ -195,7 +195,7 @@ func (h *house) reaches(key *v1alpha1.JWTRefreshKey, revision int64) (held strin
 			return err
 		}
 		if key.Status.Revision != revision || token.Hash(held) != key.Status.TokenHash {
-			return fmt.Errorf("%s is to come to revision %d: revision %d is on record, and its token in the Secret: %v",
+			return fmt.Errorf("%s must reach revision %d: status has revision %d, and the Secret contains its token: %v",
 				key.Name, revision, key.Status.Revision, token.Hash(held) == key.Status.TokenHash)
 		}
 		return nil
@@ -203,20 +203,19 @@ func (h *house) reaches(key *v1alpha1.JWTRefreshKey, revision int64) (held strin
 	return held
 }
 
-// edit changes an object as a user does: again from the newest state when somebody was quicker.
-func (h *house) edit(object client.Object, change func()) {
+// edit changes an object as a user does, and retries after a conflict.
+func (h *harness) edit(object client.Object, change func()) {
 	h.t.Helper()
 	h.Eventually(func() error { return apiserver.Edit(h.ctx, h.admin, object, change) }, patience, pollEvery).Should(gomega.Succeed())
 }
 
-func (h *house) annotate(object client.Object, name, value string) {
+func (h *harness) annotate(object client.Object, name, value string) {
 	h.t.Helper()
 	h.edit(object, apiserver.Annotate(object, name, value))
 }
 
-// touch makes the manager look at an object again: the clock is the test's, and its work
-// queue's is not.
-func (h *house) touch(object client.Object) {
+// touch triggers a reconciliation of an object: the clock is the test's, and the work queue has its own.
+func (h *harness) touch(object client.Object) {
 	h.t.Helper()
 	h.annotate(object, "interop/touched", h.clock.Now().String())
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
-// Where hack/interop has put node and the packages of js/package-lock.json; why there are
-// none, if so.
+// Environment variables of hack/interop: the paths of node and of the packages of js/package-lock.json, or why they are
+// absent.
 const (
 	nodeVariable     = "INTEROP_NODE"
 	packagesVariable = "INTEROP_JS"
@@ -41,8 +41,8 @@ func findNode(t *testing.T) node {
 	return n
 }
 
-// run gives a program its input, and returns what it saw.
-func (n node) run(h *house, program string, given map[string]any) map[string]any {
+// run passes input to a program, and returns its output.
+func (n node) run(h *harness, program string, given map[string]any) map[string]any {
 	h.t.Helper()
 	input, err := json.Marshal(given)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -58,12 +58,12 @@ func (n node) run(h *house, program string, given map[string]any) map[string]any
 	return saw
 }
 
-// TestJavaScript: openid-client finds the endpoints, rolls a superseded token over and signs
-// out; jose and oauth4webapi verify its access tokens.
+// TestJavaScript checks that openid-client discovers the endpoints, exchanges a superseded token and signs out,
+// and that jose and oauth4webapi verify its access tokens.
 func TestJavaScript(t *testing.T) {
 	n := findNode(t)
-	// node tells the time by the machine's clock, so this house does.
-	h := newHouse(t, time.Now(), 0)
+	// node uses the machine's clock, and so does this harness.
+	h := newHarness(t, time.Now(), 0)
 	key := h.key("orders")
 	superseded := h.reaches(key, 1)
 	h.annotate(key, v1alpha1.AnnotationRotate, "hygiene")
@@ -72,7 +72,7 @@ func TestJavaScript(t *testing.T) {
 	h.Eventually(func() bool {
 		got, err := config.TokenSource(h.clientContext(), &oauth2.Token{RefreshToken: superseded}).Token()
 		return err == nil && got.RefreshToken == current
-	}, patience, pollEvery).Should(gomega.BeTrue(), "the token server never heard of revision 2")
+	}, patience, pollEvery).Should(gomega.BeTrue(), "the token service never received revision 2")
 	h.clock.SetTime(time.Now())
 
 	saw := n.run(h, "client.mjs", map[string]any{"issuer": h.url(), "audience": audience, "superseded": superseded})
@@ -92,11 +92,11 @@ func TestJavaScript(t *testing.T) {
 	}))
 }
 
-// TestJavaScriptSimple: simple-oauth2 refreshes again and again, with a token that stays and with tokens for one use.
-// It holds no refresh token after an answer that has none.
+// TestJavaScriptSimple checks that simple-oauth2 refreshes repeatedly, with a stable token and with one-time
+// tokens. It loses its refresh token after an answer without one.
 func TestJavaScriptSimple(t *testing.T) {
 	n := findNode(t)
-	h := newHouse(t, time.Now(), 0)
+	h := newHarness(t, time.Now(), 0)
 	for _, c := range []struct {
 		name          string
 		mode          v1alpha1.RotationMode
@@ -106,7 +106,7 @@ func TestJavaScriptSimple(t *testing.T) {
 		{"till", v1alpha1.RotationOneTimeUse, 4},
 	} {
 		key := h.key(c.name, func(k *v1alpha1.JWTRefreshKey) {
-			// Without a grace every use of a one-time token is followed by another.
+			// Without a grace, every use of a one-time token is followed by another.
 			k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: c.mode, RetryGrace: &metav1.Duration{}}
 		})
 		held := h.reaches(key, 1)
@@ -115,12 +115,12 @@ func TestJavaScriptSimple(t *testing.T) {
 	}
 }
 
-// TestJavaScriptSession: openid-client signs in by a ServiceAccount's token, refreshes with
-// tokens for one use, and signs out; jose and oauth4webapi verify its access tokens.
+// TestJavaScriptSession checks that openid-client signs in with a ServiceAccount token, refreshes with one-time
+// tokens, and signs out, and that jose and oauth4webapi verify its access tokens.
 func TestJavaScriptSession(t *testing.T) {
 	n := findNode(t)
 	// Without a grace every use of a session's token is followed by another.
-	h := newHouse(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionRetryGrace: &metav1.Duration{}} })
+	h := newHarness(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionRetryGrace: &metav1.Duration{}} })
 	h.discovery()
 	saw := n.run(h, "session.mjs", map[string]any{"issuer": h.url(), "audience": audience, "serviceAccountToken": h.projected("till")})
 	subject := "system:serviceaccount:" + h.name + ":till"

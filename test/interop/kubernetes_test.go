@@ -24,15 +24,15 @@ import (
 )
 
 const (
-	// clusterIssuer is the issuer that the API server trusts, and clusterAudience what it calls
-	// itself. It is told of them when it starts, which is before the token service does.
+	// clusterIssuer is the issuer that the API server trusts, and clusterAudience is its audience. The API server
+	// reads both at its start, before the token service runs.
 	clusterIssuer   = "interop-cluster"
 	clusterAudience = "https://kubernetes.example.com"
-	// clusterPrefix is before the names of users and groups that the issuer vouches for.
+	// clusterPrefix is the prefix of the issuer's users and groups.
 	clusterPrefix = "tokens:"
 )
 
-// authenticationConfiguration makes kube-apiserver trust the issuer, as its manual says.
+// authenticationConfiguration returns the configuration by which kube-apiserver trusts the issuer.
 func authenticationConfiguration(bundle string) []byte {
 	authority, err := json.Marshal(bundle)
 	if err != nil {
@@ -51,14 +51,13 @@ jwt:
 `, host, suite.clusterPort, clusterIssuer, clusterAudience, authority, clusterPrefix, clusterPrefix)
 }
 
-// compactJWT is what a token looks like, or a good part of one.
+// compactJWT matches a token or a large part of one.
 var compactJWT = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*)*`)
 
 func withoutTokens(text string) string { return compactJWT.ReplaceAllString(text, "<a token>") }
 
-// kubectl is run as by somebody who has the API server's address and certificate, and an
-// access token.
-func (h *house) kubectl(token string, args ...string) (string, error) {
+// kubectl runs kubectl with the API server's address and certificate, and an access token.
+func (h *harness) kubectl(token string, args ...string) (string, error) {
 	h.t.Helper()
 	assets, err := cluster.FindAssets()
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -82,14 +81,14 @@ func (h *house) kubectl(token string, args ...string) (string, error) {
 	return stdout.String(), nil
 }
 
-// TestKubernetes: kube-apiserver trusts the issuer by its own means, lets kubectl in with an
-// access token as the user that the token is about, and refuses what is none for it.
+// TestKubernetes checks that kube-apiserver, which trusts the issuer, accepts an access token of its audience as
+// the token's subject, and refuses other tokens.
 func TestKubernetes(t *testing.T) {
 	if suite.server.Existing() {
-		t.Skip("an existing cluster was not told to trust the issuer")
+		t.Skip("an existing cluster is not configured to trust the issuer")
 	}
-	// The API server tells the time by the machine's clock: what the house makes an hour ago has ended.
-	h := newHouse(t, time.Now().Add(-time.Hour), suite.clusterPort, func(i *v1alpha1.JWTIssuer) {
+	// The API server uses the machine's clock: what the harness issues an hour ago has expired.
+	h := newHarness(t, time.Now().Add(-time.Hour), suite.clusterPort, func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Claims: []string{"groups"}}}}
 	})
 	provider := h.discovery()
@@ -110,9 +109,9 @@ func TestKubernetes(t *testing.T) {
 		}
 		return got
 	}
-	// It looks for the issuer every ten seconds until it finds it.
+	// It requests the issuer's metadata every ten seconds until it succeeds.
 	h.Eventually(func() string { return whoami(access) }, patience, pollEvery).
-		Should(gomega.Equal(fmt.Sprintf(`%s ["%sauditors","system:authenticated"]`, user, clusterPrefix)), "kubectl does not get in with an access token")
+		Should(gomega.Equal(fmt.Sprintf(`%s ["%sauditors","system:authenticated"]`, user, clusterPrefix)), "kubectl is refused with an access token")
 
 	t.Run("a ServiceAccount that signed in is no ServiceAccount of the cluster", func(t *testing.T) {
 		h := *h
@@ -136,7 +135,7 @@ func TestKubernetes(t *testing.T) {
 		})
 	}
 
-	t.Run("RBAC knows the user and its groups", func(t *testing.T) {
+	t.Run("RBAC applies to the user and its groups", func(t *testing.T) {
 		h := *h
 		h.t, h.WithT = t, gomega.NewWithT(t)
 		list := []string{"get", "jwtrefreshkeys.jwt.refreshkeys.dev", "--namespace=" + h.name, "--output=name"}

@@ -23,9 +23,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// projected makes a ServiceAccount, and the token of it that a Pod has in a projected volume
-// whose audience is the issuer.
-func (h *house) projected(name string) string {
+// projected creates a ServiceAccount, and returns a token as in a projected volume, with the issuer as audience.
+func (h *harness) projected(name string) string {
 	h.t.Helper()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: name}}
 	h.create(account)
@@ -34,16 +33,16 @@ func (h *house) projected(name string) string {
 	return request.Status.Token
 }
 
-// program is a client of the token endpoint, which x/oauth2 is told of by the metadata.
+// program is a client with x/oauth2 and the token endpoint of the metadata.
 func program(name string, provider *oidc.Provider) *oauth2.Config {
 	endpoint := provider.Endpoint()
 	endpoint.AuthStyle = oauth2.AuthStyleInParams
 	return &oauth2.Config{ClientID: name, Endpoint: endpoint}
 }
 
-// signIn exchanges a token that says who somebody is. x/oauth2 knows nothing of RFC 8693; it
-// lets the grant be said, and sends an empty code along.
-func (h *house) signIn(config *oauth2.Config, subjectToken, subjectTokenType, wanted string) (*oauth2.Token, error) {
+// signIn exchanges a subject token. x/oauth2 does not support RFC 8693; it allows the grant to be set, and sends
+// an empty code.
+func (h *harness) signIn(config *oauth2.Config, subjectToken, subjectTokenType, wanted string) (*oauth2.Token, error) {
 	return config.Exchange(h.clientContext(), "",
 		oauth2.SetAuthURLParam("grant_type", oauth.GrantTokenExchange),
 		oauth2.SetAuthURLParam("subject_token", subjectToken),
@@ -51,58 +50,58 @@ func (h *house) signIn(config *oauth2.Config, subjectToken, subjectTokenType, wa
 		oauth2.SetAuthURLParam("audience", wanted))
 }
 
-// signedIn is what a login gives that has to succeed.
-func (h *house) signedIn(config *oauth2.Config, subjectToken, subjectTokenType, wanted string) *oauth2.Token {
+// signedIn returns the result of a login, which must succeed.
+func (h *harness) signedIn(config *oauth2.Config, subjectToken, subjectTokenType, wanted string) *oauth2.Token {
 	h.t.Helper()
 	got, err := h.signIn(config, subjectToken, subjectTokenType, wanted)
 	if err != nil {
-		h.t.Fatalf("%s is not signed in: %s", config.ClientID, told(err))
+		h.t.Fatalf("%s is not signed in: %s", config.ClientID, redacted(err))
 	}
 	return got
 }
 
-// refresh exchanges a refresh token, whatever the access token's end.
-func (h *house) refresh(config *oauth2.Config, held string) (*oauth2.Token, error) {
+// refresh exchanges a refresh token, regardless of the access token's end.
+func (h *harness) refresh(config *oauth2.Config, held string) (*oauth2.Token, error) {
 	return config.TokenSource(h.clientContext(), &oauth2.Token{RefreshToken: held}).Token()
 }
 
-// outcome is the status and the code of x/oauth2's error.
+// outcome returns the status and the error code of x/oauth2's error.
 func outcome(err error) string {
 	var refusal *oauth2.RetrieveError
 	switch {
 	case err == nil:
 		return "200"
 	case !errors.As(err, &refusal) || refusal.Response == nil:
-		return "an error that is no RetrieveError"
+		return "an error that is not a RetrieveError"
 	default:
 		return fmt.Sprintf("%d %s", refusal.Response.StatusCode, refusal.ErrorCode)
 	}
 }
 
-// sessions are those of the house.
-func (h *house) sessions() []v1alpha1.JWTRefreshKey {
+// sessions returns the sessions of the harness.
+func (h *harness) sessions() []v1alpha1.JWTRefreshKey {
 	h.t.Helper()
 	var list v1alpha1.JWTRefreshKeyList
 	h.Expect(h.admin.List(h.ctx, &list, client.InNamespace(h.name), client.HasLabels{v1alpha1.LabelSession})).To(gomega.Succeed())
 	return list.Items
 }
 
-// claims are those of an access token that go-oidc holds for good.
-func (h *house) claims(provider *oidc.Provider, compact string) map[string]any {
+// claims returns the claims of an access token that go-oidc verifies.
+func (h *harness) claims(provider *oidc.Provider, compact string) map[string]any {
 	h.t.Helper()
 	verified, err := h.verifier(provider).Verify(h.clientContext(), compact)
-	h.Expect(err).NotTo(gomega.HaveOccurred(), "an access token is not good")
+	h.Expect(err).NotTo(gomega.HaveOccurred(), "an access token is not valid")
 	claims := map[string]any{}
 	h.Expect(verified.Claims(&claims)).To(gomega.Succeed())
 	return claims
 }
 
-// TestOAuth2Session: a ServiceAccount signs in, and x/oauth2 goes on with its session for
-// several lives of its access tokens: each time it takes over the next token for one use.
-// Who shows one of them later ends the session, and x/oauth2 is told so.
+// TestOAuth2Session checks that a ServiceAccount signs in, and that x/oauth2 continues the session for several
+// lifetimes of its access token with one-time tokens. A later use of a used token ends the session, and x/oauth2
+// gets the error.
 func TestOAuth2Session(t *testing.T) {
 	const life = 15 * time.Minute
-	h := newHouse(t, time.Now(), 0)
+	h := newHarness(t, time.Now(), 0)
 	provider := h.discovery()
 	first := h.signedIn(program("till-17", provider), h.projected("till"), oauth.TypeJWT, audience)
 	h.Expect(first.Extra("issued_token_type")).To(gomega.Equal(oauth.TypeAccessToken))
@@ -110,7 +109,7 @@ func TestOAuth2Session(t *testing.T) {
 
 	till := h.inMemory("till-17", provider, first.RefreshToken)
 	held := map[string]bool{first.RefreshToken: true}
-	// A token that is younger than the grace stays.
+	// A token that is younger than the grace is not followed.
 	h.clock.SetTime(h.clock.Now().Add(life))
 	for lives := 1; lives <= 5; lives++ {
 		h.Expect(till.access()).To(gomega.Succeed())
@@ -123,18 +122,17 @@ func TestOAuth2Session(t *testing.T) {
 
 	thief := h.inMemory("thief", provider, first.RefreshToken)
 	h.Expect(thief.access()).To(gomega.MatchError(gomega.ContainSubstring("invalid_grant")), "a used token was exchanged")
-	h.Expect(till.access()).To(gomega.MatchError(gomega.ContainSubstring("invalid_grant")), "the session goes on, and who holds it nobody knows")
+	h.Expect(till.access()).To(gomega.MatchError(gomega.ContainSubstring("invalid_grant")), "the session continues after a reuse")
 }
 
-// TestPasswordLogin: x/oauth2 signs a person in by name and password where the issuer has a
-// file of them. Its function for the grant has no place for an audience, without which nobody
-// gets a token; its configuration of a client has.
+// TestPasswordLogin checks that x/oauth2 signs a person in by name and password if the issuer has a file of
+// passwords. Its function for the grant has no parameter for the required audience; its client configuration does.
 func TestPasswordLogin(t *testing.T) {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, GenerateName: "passwords-"}}
 	password := rand.Text()
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	gomega.NewWithT(t).Expect(err).NotTo(gomega.HaveOccurred())
-	h := newHouse(t, time.Now(), 0)
+	h := newHarness(t, time.Now(), 0)
 	closed := h.discovery()
 	_, err = program("till-17", closed).PasswordCredentialsToken(h.clientContext(), "jane", password)
 	h.Expect(outcome(err)).To(gomega.Equal("400 unsupported_grant_type"), "an issuer without a file of passwords")
@@ -153,7 +151,7 @@ func TestPasswordLogin(t *testing.T) {
 	config := program("till-17", provider)
 	_, err = config.PasswordCredentialsToken(h.clientContext(), "jane", password)
 	h.Expect(outcome(err)).To(gomega.Equal("400 invalid_request"))
-	h.Expect(told(err)).To(gomega.ContainSubstring("audience is missing"))
+	h.Expect(redacted(err)).To(gomega.ContainSubstring("audience is missing"))
 
 	byPassword := func(password string) *clientcredentials.Config {
 		return &clientcredentials.Config{
@@ -165,7 +163,7 @@ func TestPasswordLogin(t *testing.T) {
 	h.Expect(outcome(err)).To(gomega.Equal("400 invalid_grant"))
 	got, err := byPassword(password).Token(h.clientContext())
 	if err != nil {
-		t.Fatal(told(err))
+		t.Fatal(redacted(err))
 	}
 	h.Expect(h.claims(provider, got.AccessToken)).To(gomega.HaveKeyWithValue("sub", "jane"))
 	h.Expect(h.sessions()).To(gomega.HaveLen(1))
@@ -174,13 +172,13 @@ func TestPasswordLogin(t *testing.T) {
 	h.clock.SetTime(h.clock.Now().Add(time.Minute))
 	next, err := h.refresh(config, got.RefreshToken)
 	if err != nil {
-		t.Fatal(told(err))
+		t.Fatal(redacted(err))
 	}
 	h.Expect(next.RefreshToken == got.RefreshToken).To(gomega.BeFalse(), "a token for one use was given again")
 	h.Expect(h.claims(provider, next.AccessToken)).To(gomega.HaveKeyWithValue("sub", "jane"))
 }
 
-// grantsOf are those that the metadata advertises.
+// grantsOf returns the grants of the metadata.
 func grantsOf(provider *oidc.Provider) []string {
 	var metadata struct {
 		Grants []string `json:"grant_types_supported"`
@@ -191,8 +189,8 @@ func grantsOf(provider *oidc.Provider) []string {
 	return metadata.Grants
 }
 
-// people makes an issuer let in whom the provider vouches for: who has a verified address
-// and speaks German, under that address, and by his full name.
+// people makes an issuer admit people with a verified address and the German locale, with the address as subject
+// and the full name as a claim.
 func people(p *provider) *v1alpha1.LoginSpec {
 	return &v1alpha1.LoginSpec{OIDC: []v1alpha1.OIDCProvider{{
 		IssuerURL: p.issuer, CABundle: string(p.bundle), Audiences: []string{providerClient},
@@ -202,13 +200,13 @@ func people(p *provider) *v1alpha1.LoginSpec {
 	}}}
 }
 
-// TestPeopleSignIn: people who signed in at an OpenID Connect provider by their browser have
-// a session by its id_token, for as long as the issuer names the provider.
+// TestPeopleSignIn checks that people who signed in at an OpenID Connect provider with their browser get a session
+// with its id_token, as long as the issuer names the provider.
 func TestPeopleSignIn(t *testing.T) {
 	p := newProvider(t, newUser("jane", "de", true), newUser("john", "fr", true), newUser("mallory", "de", false))
-	open := func() (*house, *v1alpha1.JWTIssuer) {
+	open := func() (*harness, *v1alpha1.JWTIssuer) {
 		var issuer *v1alpha1.JWTIssuer
-		h := newHouse(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) {
+		h := newHarness(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) {
 			i.Spec.Login = people(p)
 			i.Spec.Login.SessionNamespace = i.Name
 			i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{audience}, Claims: []string{"full_name"}}}}
@@ -230,14 +228,14 @@ func TestPeopleSignIn(t *testing.T) {
 	for _, refused := range []struct{ name, token, want string }{
 		{"issued to another client", p.idToken(otherClient, "jane"), "400 invalid_request"},
 		{"without an allowed value", p.idToken(providerClient, "john"), "400 invalid_request"},
-		{"with an address that nobody verified", p.idToken(providerClient, "mallory"), "400 invalid_request"},
+		{"with an address that is not verified", p.idToken(providerClient, "mallory"), "400 invalid_request"},
 	} {
 		_, err := h.signIn(config, refused.token, oauth.TypeIDToken, audience)
 		h.Expect(outcome(err)).To(gomega.Equal(refused.want), "an id_token %s", refused.name)
 	}
 	_, err := h.signIn(config, jane, oauth.TypeIDToken, "https://billing.example.com")
 	h.Expect(outcome(err)).To(gomega.Equal("400 invalid_target"), "an audience that is not granted")
-	h.Expect(h.sessions()).To(gomega.HaveLen(1), "who is refused has no session")
+	h.Expect(h.sessions()).To(gomega.HaveLen(1), "a refused login has no session")
 
 	named := issuer.Spec.Login.OIDC
 	held := h.refreshesUntil(config, got.RefreshToken, "200")
@@ -250,15 +248,15 @@ func TestPeopleSignIn(t *testing.T) {
 	strangers := program("till-17", stranger.discovery())
 	p.stop()
 	_, err = stranger.signIn(strangers, jane, oauth.TypeIDToken, audience)
-	h.Expect(outcome(err)).To(gomega.Equal("503 temporarily_unavailable"), "a provider that is away, and whose keys were never seen")
+	h.Expect(outcome(err)).To(gomega.Equal("503 temporarily_unavailable"), "an unavailable provider without cached keys")
 	h.Expect(stranger.sessions()).To(gomega.BeEmpty())
 	h.signedIn(config, jane, oauth.TypeIDToken, audience)
 	h.refreshesUntil(config, held, "200")
 }
 
-// refreshesUntil refreshes a session until that goes as it should, which the token server
-// hears of a moment later, and returns the token that is good then.
-func (h *house) refreshesUntil(config *oauth2.Config, held, want string) string {
+// refreshesUntil refreshes a session until the wanted result, which may take until the token service receives a
+// change, and returns the valid token.
+func (h *harness) refreshesUntil(config *oauth2.Config, held, want string) string {
 	h.t.Helper()
 	h.Eventually(func() string {
 		got, err := h.refresh(config, held)

@@ -15,8 +15,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// discovery is what go-oidc finds at the issuer's URL.
-func (h *house) discovery() *oidc.Provider {
+// discovery returns what go-oidc discovers at the issuer's URL.
+func (h *harness) discovery() *oidc.Provider {
 	h.t.Helper()
 	var provider *oidc.Provider
 	h.Eventually(func() (err error) {
@@ -26,52 +26,49 @@ func (h *house) discovery() *oidc.Provider {
 	return provider
 }
 
-// clientContext is how x/oauth2 and go-oidc are given an HTTP client.
-func (h *house) clientContext() context.Context {
+// clientContext passes an HTTP client to x/oauth2 and go-oidc.
+func (h *harness) clientContext() context.Context {
 	return context.WithValue(h.ctx, oauth2.HTTPClient, h.http)
 }
 
-// verifier is go-oidc's, for an API that is called by the audience.
-func (h *house) verifier(provider *oidc.Provider) *oidc.IDTokenVerifier {
+// verifier returns a go-oidc verifier for the API of the audience.
+func (h *harness) verifier(provider *oidc.Provider) *oidc.IDTokenVerifier {
 	return provider.VerifierContext(h.clientContext(), &oidc.Config{ClientID: audience, Now: h.clock.Now})
 }
 
-// holder is a program with an oauth2.TokenSource. It asks that for a token whenever it needs
-// one, and does nothing else.
+// holder is a program with an oauth2.TokenSource, which requests a token whenever it needs one.
 type holder struct {
-	name   string
-	house  *house
-	source oauth2.TokenSource
-	verify *oidc.IDTokenVerifier
+	name    string
+	harness *harness
+	source  oauth2.TokenSource
+	verify  *oidc.IDTokenVerifier
 
 	token *oauth2.Token
-	// ends is when the access token does, by the test's clock.
+	// ends is when the access token ends, by the test's clock.
 	ends      time.Time
 	exchanges int
 }
 
-// inMemory is a program that read the Secret once. The style of authentication is left for
-// x/oauth2 to find out, which it does by trying.
-func (h *house) inMemory(name string, provider *oidc.Provider, held string) *holder {
+// inMemory returns a program that read the Secret once. x/oauth2 detects the style of authentication by trying.
+func (h *harness) inMemory(name string, provider *oidc.Provider, held string) *holder {
 	config := &oauth2.Config{ClientID: name, Endpoint: provider.Endpoint()}
 	return &holder{
-		name: name, house: h, verify: h.verifier(provider),
+		name: name, harness: h, verify: h.verifier(provider),
 		source: config.TokenSource(h.clientContext(), &oauth2.Token{RefreshToken: held}),
 	}
 }
 
-// access is an access token that is good now. x/oauth2 tells the time by the machine's
-// clock, so a token that has ended by the test's is marked as ended: what follows from that
-// is x/oauth2's own doing.
+// access gets a valid access token. x/oauth2 uses the machine's clock, so a token that has ended by the test's
+// clock is marked as expired; x/oauth2 does the rest.
 func (c *holder) access() error {
-	now := c.house.clock.Now()
+	now := c.harness.clock.Now()
 	if c.token != nil && !now.Before(c.ends) {
 		c.token.Expiry = time.Now().Add(-time.Second)
 	}
 	before := c.token
 	got, err := c.source.Token()
 	if err != nil {
-		return fmt.Errorf("%s at %s: exchange %d failed: %s", c.name, now.Format(time.TimeOnly), c.exchanges+1, told(err))
+		return fmt.Errorf("%s at %s: exchange %d failed: %s", c.name, now.Format(time.TimeOnly), c.exchanges+1, redacted(err))
 	}
 	c.token = got
 	if got == before {
@@ -82,19 +79,19 @@ func (c *holder) access() error {
 	if got.ExpiresIn <= 0 || got.Type() != "Bearer" {
 		return fmt.Errorf("%s: a token of type %q that lives for %ds", c.name, got.Type(), got.ExpiresIn)
 	}
-	verified, err := c.verify.Verify(c.house.clientContext(), got.AccessToken)
+	verified, err := c.verify.Verify(c.harness.clientContext(), got.AccessToken)
 	if err != nil {
-		return fmt.Errorf("%s at %s: the access token is not good: %s", c.name, now.Format(time.TimeOnly), told(err))
+		return fmt.Errorf("%s at %s: the access token is not valid: %s", c.name, now.Format(time.TimeOnly), redacted(err))
 	}
-	// A client that goes by expires_in must never present a token past its exp.
+	// A client that uses expires_in must never present a token after its exp.
 	if spare := verified.Expiry.Sub(c.ends); spare < 0 || spare >= time.Second {
 		return fmt.Errorf("%s: exp is %s after what expires_in says", c.name, spare)
 	}
 	return nil
 }
 
-// told is an error without what a client may have put into it: a part of an answer holds tokens.
-func told(err error) string {
+// redacted returns an error without parts of the answer, which may contain tokens.
+func redacted(err error) string {
 	var refusal *oauth2.RetrieveError
 	if !errors.As(err, &refusal) {
 		return err.Error()
@@ -106,11 +103,10 @@ func told(err error) string {
 	return fmt.Sprintf("%s %s (%s)", status, refusal.ErrorCode, refusal.ErrorDescription)
 }
 
-// TestOAuth2TokenSource: x/oauth2 refreshes by itself for several lifetimes of its access
-// token, takes over the next refresh token from an answer in the overlap, goes on with that,
-// and is told in its own words when the key is revoked.
+// TestOAuth2TokenSource checks that x/oauth2 refreshes for several lifetimes of its access token, takes the next
+// refresh token from an answer during the overlap, and returns its own error after the key is revoked.
 func TestOAuth2TokenSource(t *testing.T) {
-	h := newHouse(t, time.Now(), 0)
+	h := newHarness(t, time.Now(), 0)
 	key := h.key("orders", accessFor(time.Minute))
 	first := h.reaches(key, 1)
 	client := h.inMemory("tills", h.discovery(), first)
@@ -118,11 +114,11 @@ func TestOAuth2TokenSource(t *testing.T) {
 		t.Helper()
 		for range lifetimes {
 			h.Expect(client.access()).To(gomega.Succeed())
-			// Within its lifetime the token is used again, and nobody asked for another.
+			// Within its lifetime the token is used again, without a request.
 			h.clock.SetTime(h.clock.Now().Add(30 * time.Second))
 			asked := client.exchanges
 			h.Expect(client.access()).To(gomega.Succeed())
-			h.Expect(client.exchanges).To(gomega.Equal(asked), "an access token was thrown away at half its life")
+			h.Expect(client.exchanges).To(gomega.Equal(asked), "an access token was discarded at half its lifetime")
 			h.clock.SetTime(h.clock.Now().Add(30 * time.Second))
 		}
 	}
@@ -132,7 +128,7 @@ func TestOAuth2TokenSource(t *testing.T) {
 
 	h.annotate(key, v1alpha1.AnnotationRotate, "hygiene")
 	h.reaches(key, 2)
-	// The token server hears of it a moment later; until then the first token is the current one.
+	// The token service receives the change later; until then the first token is the current one.
 	h.Eventually(func() bool {
 		live(1)
 		return token.Hash(client.token.RefreshToken) == key.Status.TokenHash
@@ -150,15 +146,15 @@ func TestOAuth2TokenSource(t *testing.T) {
 		_, err = client.source.Token()
 		var refusal *oauth2.RetrieveError
 		if !errors.As(err, &refusal) {
-			return "an error that is no RetrieveError"
+			return "an error that is not a RetrieveError"
 		}
 		return refusal.ErrorCode
-	}, patience, pollEvery).Should(gomega.Equal("invalid_grant"), "x/oauth2 does not learn of the revocation")
+	}, patience, pollEvery).Should(gomega.Equal("invalid_grant"), "x/oauth2 does not return the error of the revocation")
 }
 
-// TestOAuth2AuthStyles: both ways in which x/oauth2 names a client that has no secret.
+// TestOAuth2AuthStyles checks both ways in which x/oauth2 sends a client_id without a secret.
 func TestOAuth2AuthStyles(t *testing.T) {
-	h := newHouse(t, time.Now(), 0)
+	h := newHarness(t, time.Now(), 0)
 	held := h.reaches(h.key("orders"), 1)
 	endpoint := h.discovery().Endpoint()
 	for name, style := range map[string]oauth2.AuthStyle{"in the header": oauth2.AuthStyleInHeader, "in the body": oauth2.AuthStyleInParams} {
@@ -168,7 +164,7 @@ func TestOAuth2AuthStyles(t *testing.T) {
 				config := &oauth2.Config{ClientID: id, Endpoint: endpoint}
 				got, err := config.TokenSource(h.clientContext(), &oauth2.Token{RefreshToken: held}).Token()
 				if err != nil {
-					t.Fatal(told(err))
+					t.Fatal(redacted(err))
 				}
 				if !got.Valid() || got.RefreshToken != held {
 					t.Fatal("the answer holds no access token, or another refresh token")

@@ -24,20 +24,20 @@ import (
 )
 
 const (
-	// The provider's clients: the first is the one whose id_tokens the issuer takes.
+	// The provider's clients: the issuer accepts id_tokens of the first one.
 	providerClient, otherClient = "till", "wiki"
-	// callback is where a browser goes with the id_token; nobody is there.
+	// callback is the redirect URI; no server listens there.
 	callback = "https://till.example.com/callback"
 )
 
-// provider is an OpenID Connect provider in a process of its own.
+// provider is an OpenID Connect provider in its own process.
 type provider struct {
 	*gomega.WithT
 	t      *testing.T
 	issuer string
-	// bundle is the authority that signed its certificate.
+	// bundle is the certificate authority of the provider.
 	bundle []byte
-	// passwords are those of its users, by their names.
+	// passwords are the passwords of its users, by name.
 	passwords map[string]string
 	process   *exec.Cmd
 	http      *http.Client
@@ -78,7 +78,7 @@ func (p *provider) start(process *exec.Cmd) {
 	p.t.Helper()
 	var stderr bytes.Buffer
 	process.Stderr = &stderr
-	// It is never written to: that it is closed, by whatever end of ours, is what ends the provider.
+	// Nothing is written to it. When the test process ends, it is closed, and the provider ends.
 	_, err := process.StdinPipe()
 	p.Expect(err).NotTo(gomega.HaveOccurred())
 	stdout, err := process.StdoutPipe()
@@ -89,7 +89,7 @@ func (p *provider) start(process *exec.Cmd) {
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
 		p.stop()
-		p.t.Fatalf("the provider does not come up: %v: %s", err, stderr.String())
+		p.t.Fatalf("the provider does not start: %v: %s", err, stderr.String())
 	}
 	p.issuer = strings.TrimSpace(line)
 
@@ -109,7 +109,7 @@ func (p *provider) stop() {
 	}
 }
 
-// idToken is what a client of the provider has when a person has signed in with his browser.
+// idToken returns the id_token that a client of the provider gets after a person signs in with a browser.
 func (p *provider) idToken(clientID, name string) string {
 	p.t.Helper()
 	ctx := context.WithValue(p.t.Context(), oauth2.HTTPClient, p.http)
@@ -126,8 +126,7 @@ func (p *provider) idToken(clientID, name string) string {
 	return given.Get("id_token")
 }
 
-// browse follows a link to the provider's page, fills in the form there, and tells where that
-// leads in the end.
+// browse follows a link to the provider's page, submits the form there, and returns the last URL.
 func (p *provider) browse(link, name string) (*url.URL, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -153,12 +152,12 @@ func (p *provider) browse(link, name string) (*url.URL, error) {
 	}
 	_ = left.Body.Close()
 	if left.StatusCode != http.StatusFound {
-		return nil, errors.New("the provider's page does not let the person in: " + left.Status)
+		return nil, errors.New("the provider's page does not accept the login:  " + left.Status)
 	}
 	return left.Location()
 }
 
-// user is one of the provider's, as its example reads them.
+// user is a user of the provider, in the format of its example.
 type user struct {
 	ID, Username, Password, FirstName, LastName, Email, PreferredLanguage string
 	EmailVerified                                                         bool

@@ -14,26 +14,25 @@ import (
 
 // secretReader is a program's TokenSource that reads the Secret each time.
 type secretReader struct {
-	house    *house
+	harness  *harness
 	key      *v1alpha1.JWTRefreshKey
 	endpoint oauth2.Endpoint
 }
 
 func (r *secretReader) Token() (*oauth2.Token, error) {
-	held, err := r.house.held(r.key)
+	held, err := r.harness.held(r.key)
 	if err != nil {
 		return nil, err
 	}
 	config := &oauth2.Config{Endpoint: r.endpoint}
-	return config.TokenSource(r.house.clientContext(), &oauth2.Token{RefreshToken: held}).Token()
+	return config.TokenSource(r.harness.clientContext(), &oauth2.Token{RefreshToken: held}).Token()
 }
 
-// TestRotationUnderRealClients: three programs that hold their token in memory and never look
-// at the Secret again, offset across one access token's life, and one that looks each time.
-// The key rotates by itself, in its own time and with the default overlap; whatever they ask
-// for, they get. So does one on a key of its own that was rotated, and is silent for more
-// than a day: nobody used the token that followed its own. Once it has, and its old token is
-// silent for the overlap, that is refused, and the key lives.
+// TestRotationUnderRealClients checks that no exchange fails while a key rotates with the default overlap. Three
+// programs keep their token in memory, offset across one lifetime of an access token, and one reads the Secret
+// each time. Another program has a key that was rotated, and sends no request for more than a day; its token is
+// still accepted, since the next token was not used. After it uses the next token, and does not use the old one
+// for the overlap, the old one is refused, and the key stays active.
 func TestRotationUnderRealClients(t *testing.T) {
 	const (
 		life      = 12 * time.Hour
@@ -41,11 +40,11 @@ func TestRotationUnderRealClients(t *testing.T) {
 		rotations = 3
 	)
 	start := time.Now().Truncate(time.Second)
-	h := newHouse(t, start, 0)
+	h := newHarness(t, start, 0)
 	key := h.key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Lifetime = &metav1.Duration{Duration: life} })
 	provider, held := h.discovery(), h.reaches(key, 1)
 
-	reader := &holder{name: "reader", house: h, verify: h.verifier(provider), source: oauth2.ReuseTokenSource(nil, &secretReader{h, key, provider.Endpoint()})}
+	reader := &holder{name: "reader", harness: h, verify: h.verifier(provider), source: oauth2.ReuseTokenSource(nil, &secretReader{h, key, provider.Endpoint()})}
 	clients := []*holder{h.inMemory("first", provider, held), h.inMemory("second", provider, held), h.inMemory("third", provider, held), reader}
 	begins := func(client int) time.Time { return start.Add(time.Duration(client) * access / 3) }
 
@@ -90,9 +89,8 @@ func TestRotationUnderRealClients(t *testing.T) {
 	h.Expect(silent.access()).To(gomega.Succeed(), "the key lives")
 }
 
-// retires lets the client use the current token of a key for as long as it takes until those
-// before have retired.
-func (h *house) retires(key *v1alpha1.JWTRefreshKey, client *holder) {
+// retires uses the current token of a key until the earlier ones have retired.
+func (h *harness) retires(key *v1alpha1.JWTRefreshKey, client *holder) {
 	h.t.Helper()
 	h.Eventually(func() int {
 		h.clock.SetTime(h.clock.Now().Add(5 * time.Minute))

@@ -1,6 +1,6 @@
-// Package interop shows that clients and verifiers which nobody here wrote work with the token
-// service unchanged: they are given the issuer's URL, and know nothing of Kubernetes. Beside
-// them are real parts only: an API server, a manager, and a token server over TLS.
+// Package interop tests the token service with unmodified third-party clients and verifiers, which get only the
+// issuer's URL and do not use Kubernetes. The other parts are real, too: an API server, a manager, and a token
+// service with TLS.
 package interop
 
 import (
@@ -28,19 +28,19 @@ const (
 	patience  = 20 * time.Second
 	pollEvery = 20 * time.Millisecond
 	audience  = "https://orders.example.com"
-	// host is what the token service is called; its certificate is for nothing else.
+	// host is the address of the token service, the only one of its certificate.
 	host = "127.0.0.1"
 	// certificateName is the Secret with the token service's certificate.
 	certificateName = "interop-tls"
 )
 
-// suite is what all tests share.
+// suite is shared by all tests.
 var suite struct {
 	server *apiserver.Server
-	// trustedFile and trusted are the authority that signed the token service's certificate.
+	// trustedFile and trusted are the authority of the token service's certificate.
 	trustedFile string
 	trusted     *x509.CertPool
-	// clusterPort is where the issuer is served that the API server trusts.
+	// clusterPort is the port of the issuer that the API server trusts.
 	clusterPort int
 }
 
@@ -92,8 +92,7 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// newCertificate makes the token service's certificate, by the authority that an installation
-// has which was given none.
+// newCertificate makes the token service's certificate with the authority that an installation makes by default.
 func newCertificate() (authority.Pair, []byte, error) {
 	owner := &authority.Authority{}
 	if _, err := owner.Advance(time.Now()); err != nil {
@@ -123,8 +122,7 @@ func storeCertificate(pair authority.Pair) error {
 	return admin.Create(ctx, secret)
 }
 
-// freePort is one that nobody listens on. The API server is told of it before the token
-// service is there to take it.
+// freePort returns an unused port. The API server is configured with it before the token service listens.
 func freePort() (int, error) {
 	listener, err := net.Listen("tcp", host+":0")
 	if err != nil {

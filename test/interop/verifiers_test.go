@@ -22,27 +22,27 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
-// cachingVerifier is an API that verifies with jwx, from a copy of the JWKS that it keeps for
-// as long as it was told it may. It never asks because of a kid that it does not know: no
-// verifier has to, and one that does would hide a key that signs too early.
+// cachingVerifier is an API that verifies with jwx, from a copy of the JWKS that it keeps for max-age. It does not
+// fetch the JWKS for an unknown kid: verifiers need not, and doing so would hide a signing key that is active too
+// early.
 type cachingVerifier struct {
-	house   *house
+	harness *harness
 	jwksURI string
 	cache   *jwk.Cache
 
 	maxAge time.Duration
-	// goodUntil is the end of the copy, by the test's clock.
+	// goodUntil is when the copy expires, by the test's clock.
 	goodUntil time.Time
 }
 
-func (h *house) cachingVerifier(jwksURI string) *cachingVerifier {
+func (h *harness) cachingVerifier(jwksURI string) *cachingVerifier {
 	h.t.Helper()
-	v := &cachingVerifier{house: h, jwksURI: jwksURI}
+	v := &cachingVerifier{harness: h, jwksURI: jwksURI}
 	noting := &http.Client{Transport: &noteMaxAge{h.http.Transport, v}, Timeout: patience}
 	var err error
 	v.cache, err = jwk.NewCache(h.ctx, httprc.NewClient(httprc.WithWhitelist(httprc.NewInsecureWhitelist())))
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	// By the machine's clock nothing is fetched again by itself while the test runs.
+	// By the machine's clock, nothing is fetched again during the test.
 	err = v.cache.Register(h.ctx, jwksURI, jwk.WithHTTPClient(noting), jwk.WithConstantInterval(time.Hour))
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	h.Expect(v.maxAge).To(gomega.BeNumerically(">", 0), "the JWKS does not say how long it may be kept")
@@ -50,7 +50,7 @@ func (h *house) cachingVerifier(jwksURI string) *cachingVerifier {
 	return v
 }
 
-// noteMaxAge reads what the server says of how long its answer may be kept.
+// noteMaxAge reads the max-age of an answer.
 type noteMaxAge struct {
 	http.RoundTripper
 	verifier *cachingVerifier
@@ -73,21 +73,21 @@ func (n *noteMaxAge) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// verify judges an access token by the copy.
+// verify verifies an access token with the copy.
 func (v *cachingVerifier) verify(compact string) error {
-	ctx := v.house.ctx
-	if !v.house.clock.Now().Before(v.goodUntil) {
+	ctx := v.harness.ctx
+	if !v.harness.clock.Now().Before(v.goodUntil) {
 		if _, err := v.cache.Refresh(ctx, v.jwksURI); err != nil {
 			return err
 		}
-		v.goodUntil = v.house.clock.Now().Add(v.maxAge)
+		v.goodUntil = v.harness.clock.Now().Add(v.maxAge)
 	}
 	keys, err := v.cache.Lookup(ctx, v.jwksURI)
 	if err != nil {
 		return err
 	}
-	parsed, err := jwt.ParseString(compact, jwt.WithKeySet(keys), jwt.WithIssuer(v.house.url()), jwt.WithAudience(audience),
-		jwt.WithClock(jwt.ClockFunc(v.house.clock.Now)), jwt.WithRequiredClaim("exp"), jwt.WithRequiredClaim("client_id"))
+	parsed, err := jwt.ParseString(compact, jwt.WithKeySet(keys), jwt.WithIssuer(v.harness.url()), jwt.WithAudience(audience),
+		jwt.WithClock(jwt.ClockFunc(v.harness.clock.Now)), jwt.WithRequiredClaim("exp"), jwt.WithRequiredClaim("client_id"))
 	if err != nil {
 		return err
 	}
@@ -97,8 +97,8 @@ func (v *cachingVerifier) verify(compact string) error {
 	return nil
 }
 
-// jwksURI is where the metadata says the keys are.
-func (h *house) jwksURI(provider *oidc.Provider) string {
+// jwksURI returns the jwks_uri of the metadata.
+func (h *harness) jwksURI(provider *oidc.Provider) string {
 	h.t.Helper()
 	var metadata struct {
 		JWKSURI string `json:"jwks_uri"`
@@ -107,19 +107,19 @@ func (h *house) jwksURI(provider *oidc.Provider) string {
 	return metadata.JWKSURI
 }
 
-// exchange is an access token for the token that stands in a key's Secret.
-func (h *house) exchange(provider *oidc.Provider, key *v1alpha1.JWTRefreshKey) string {
+// exchange returns an access token for the token in a key's Secret.
+func (h *harness) exchange(provider *oidc.Provider, key *v1alpha1.JWTRefreshKey) string {
 	h.t.Helper()
 	got, err := (&secretReader{h, key, provider.Endpoint()}).Token()
 	if err != nil {
-		h.t.Fatalf("the token in the Secret of %s is not exchanged: %s", key.Name, told(err))
+		h.t.Fatalf("the token in the Secret of %s is not exchanged: %s", key.Name, redacted(err))
 	}
 	return got.AccessToken
 }
 
-// settle makes the manager do what is due for an issuer's signing keys by the test's clock,
-// and returns the kid of the one that signs access tokens.
-func (h *house) settle(issuer *v1alpha1.JWTIssuer) (signing string) {
+// settle makes the manager advance an issuer's signing keys to the test's time, and returns the kid of the active
+// access signing key.
+func (h *harness) settle(issuer *v1alpha1.JWTIssuer) (signing string) {
 	h.t.Helper()
 	due := func() (due []string) {
 		h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(issuer), issuer)).To(gomega.Succeed())
@@ -146,25 +146,25 @@ func algorithmOf(issuer *v1alpha1.JWTIssuer) v1alpha1.SigningAlgorithm {
 }
 
 // header reads the protected header of a token.
-func (h *house) header(compact string) jws.Headers {
+func (h *harness) header(compact string) jws.Headers {
 	h.t.Helper()
 	message, err := jws.ParseString(compact)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	return message.Signatures()[0].ProtectedHeaders()
 }
 
-func (h *house) kid(compact string) string {
+func (h *harness) kid(compact string) string {
 	h.t.Helper()
 	kid, _ := h.header(compact).KeyID()
 	return kid
 }
 
-// TestDiscovery: from the issuer's URL alone go-oidc and jwx find what verifies an access
-// token, and take neither a refresh token for one, nor a token of another audience.
+// TestDiscovery checks that go-oidc and jwx, from the issuer's URL alone, verify an access token, and refuse a
+// refresh token and a token of another audience.
 func TestDiscovery(t *testing.T) {
 	for _, algorithm := range []v1alpha1.SigningAlgorithm{v1alpha1.ES256, v1alpha1.ES384, v1alpha1.RS256, v1alpha1.EdDSA} {
 		t.Run(string(algorithm), func(t *testing.T) {
-			h := newHouse(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) {
+			h := newHarness(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) {
 				i.Spec.Signing = &v1alpha1.SigningSpec{Algorithm: algorithm}
 			})
 			provider := h.discovery()
@@ -189,10 +189,9 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
-// TestSigningKeyRotation: verifiers that keep the JWKS for as long as they may, and were
-// started at different times, never meet a token that they cannot verify: neither one just
-// made nor one that lives on from before, while the signing keys rotate and the algorithm
-// changes, whose key signs as early as any may.
+// TestSigningKeyRotation checks that verifiers that keep the JWKS for max-age, started at different times, can
+// always verify new and earlier tokens. Meanwhile the signing keys rotate and the algorithm changes, with the
+// shortest prepublish.
 func TestSigningKeyRotation(t *testing.T) {
 	const (
 		rotateAfter = 4 * time.Hour
@@ -204,7 +203,7 @@ func TestSigningKeyRotation(t *testing.T) {
 	)
 	start := time.Now().Truncate(time.Second)
 	issuer := &v1alpha1.JWTIssuer{}
-	h := newHouse(t, start, 0, func(i *v1alpha1.JWTIssuer) {
+	h := newHarness(t, start, 0, func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Signing = &v1alpha1.SigningSpec{RotateAfter: &metav1.Duration{Duration: rotateAfter}, Prepublish: &metav1.Duration{Duration: prepublish}}
 		issuer = i
 	})
@@ -212,7 +211,7 @@ func TestSigningKeyRotation(t *testing.T) {
 	key := h.key("orders", accessFor(life))
 	byOIDC := h.verifier(provider)
 	var byJWX []*cachingVerifier
-	// latest is the last token made by each signing key: of all of its tokens it lives longest.
+	// latest is the last token of each signing key, which has the latest end.
 	latest := map[string]madeToken{}
 	verifications := 0
 	for now := start; now.Before(start.Add(until)); now = now.Add(step) {
@@ -227,12 +226,12 @@ func TestSigningKeyRotation(t *testing.T) {
 		if _, known := latest[signing]; !known {
 			t.Logf("after %s another key signs", now.Sub(start))
 		}
-		// The token server hears of another key a moment after it is on record.
+		// The token service receives another signing key after it is stored.
 		h.Eventually(func() string {
 			compact := h.exchange(provider, key)
 			latest[h.kid(compact)] = madeToken{compact, now.Add(life - time.Second)}
 			return h.kid(compact)
-		}, patience, pollEvery).Should(gomega.Equal(signing), "the token server never signs with the key that is on record as the active one")
+		}, patience, pollEvery).Should(gomega.Equal(signing), "the token service never signs with the active signing key")
 		for _, made := range latest {
 			if !now.Before(made.until) {
 				continue

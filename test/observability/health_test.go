@@ -114,7 +114,7 @@ func TestATokenServiceWithoutAnAPIServer(t *testing.T) {
 func TestATokenServicesCertificate(t *testing.T) {
 	h := newHarness(t)
 	_, health, _ := h.startProcess("tokenserver", "certified", kubeconfigOf("tokenserver"), "--bind-address=127.0.0.1:0", "--shutdown-delay=0", "--tls-secret=certified-tls")
-	h.awaitAnswer(health, "/readyz", http.StatusServiceUnavailable, "there is no certificate yet")
+	h.awaitAnswer(health, "/readyz", http.StatusServiceUnavailable, "the serving certificate is not loaded yet")
 	h.storeCertificate("certified-tls", time.Now())
 	h.awaitAnswer(health, "/readyz", http.StatusOK, "ok")
 	h.storeCertificate("certified-tls", time.Now().Add(-2*365*24*time.Hour))
@@ -158,7 +158,7 @@ func TestATokenServiceThatDrains(t *testing.T) {
 	h.Expect(syscall.Kill(process.Pid(), syscall.SIGTERM)).To(gomega.Succeed())
 	h.Eventually(func() int { status, _ := h.get(health, "/readyz"); return status }, 2*time.Second, time.Millisecond).Should(gomega.Equal(http.StatusServiceUnavailable))
 	_, message := h.get(health, "/readyz")
-	h.Expect(message).To(gomega.ContainSubstring("about to end"))
+	h.Expect(message).To(gomega.ContainSubstring("shutting down"))
 	last := sent
 	for {
 		alive, _ := h.get(health, "/healthz")

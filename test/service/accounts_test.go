@@ -18,19 +18,19 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// boundTo binds a key to a ServiceAccount of its namespace.
+// boundTo binds a refresh key to a ServiceAccount of its namespace.
 func boundTo(account string) func(*v1alpha1.JWTRefreshKey) {
 	return func(k *v1alpha1.JWTRefreshKey) { k.Spec.Binding = &v1alpha1.BindingSpec{ServiceAccountName: account} }
 }
 
-func (h *house) account(namespace, name string) *corev1.ServiceAccount {
+func (h *harness) account(namespace, name string) *corev1.ServiceAccount {
 	h.t.Helper()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	h.create(account)
 	return account
 }
 
-func (h *house) foreignToken(namespace, name string, audiences ...string) string {
+func (h *harness) foreignToken(namespace, name string, audiences ...string) string {
 	h.t.Helper()
 	clients, err := kubernetes.NewForConfig(server.Admin)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -40,8 +40,8 @@ func (h *house) foreignToken(namespace, name string, audiences ...string) string
 	return issued.Status.Token
 }
 
-// aged is a ServiceAccount token as it would have been so long ago, signed by the API server's key.
-func (h *house) aged(compact string, by time.Duration) string {
+// aged returns a ServiceAccount token with its times moved into the past, signed with the API server's key.
+func (h *harness) aged(compact string, by time.Duration) string {
 	h.t.Helper()
 	key, err := server.AccountSigner()
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -64,13 +64,13 @@ func (h *house) aged(compact string, by time.Duration) string {
 	return again
 }
 
-// TestBoundToAServiceAccount: whoever holds the Secret, the token is exchanged for the
-// ServiceAccount alone; and an assertion that is not needed must be good all the same.
+// TestBoundToAServiceAccount checks that a bound token is exchanged only for the ServiceAccount, and that an
+// assertion that is not required must be valid, too.
 func TestBoundToAServiceAccount(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
-	line := &reviewLine{}
+	line := &reviewCounter{}
 	r := h.replica(line.wire)
 	h.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: h.name + "-other"}})
 	h.account(h.name, "orders")
@@ -96,14 +96,14 @@ func TestBoundToAServiceAccount(t *testing.T) {
 		{"its own, another one", h.accountToken("orders", h.url()), good, good},
 		{"its own, for other audiences as well", h.accountToken("orders", h.url(), "https://elsewhere.example.com"), good, good},
 		{"its own, signed again unchanged", h.aged(own, 0), good, good},
-		{"its own, over for an hour", h.aged(own, 2*time.Hour), refused, refused},
-		{"its own, not yet good", h.aged(own, -2*time.Hour), refused, refused},
-		{"another's of the namespace", h.accountToken("billing", h.url()), refused, good},
+		{"its own, expired an hour ago", h.aged(own, 2*time.Hour), refused, refused},
+		{"its own, not yet valid", h.aged(own, -2*time.Hour), refused, refused},
+		{"of another ServiceAccount of the namespace", h.accountToken("billing", h.url()), refused, good},
 		{"of the same name in another namespace", h.foreignToken(h.name+"-other", "orders", h.url()), refused, good},
 		{"its own, for another audience", h.accountToken("orders", "https://elsewhere.example.com"), refused, refused},
 		{"its own, for the token endpoint", h.accountToken("orders", h.url()+"/token"), refused, refused},
 		{"its own, for the API server", h.accountToken("orders"), refused, refused},
-		{"of a ServiceAccount that is gone", removed, refused, refused},
+		{"of a deleted ServiceAccount", removed, refused, refused},
 		{"its payload changed", part(own, 1, func(string) string { return b64(`{"sub":"system:serviceaccount:shop:orders"}`) }), refused, refused},
 		{"nonsense", "nonsense", refused, refused},
 		{"the refresh token itself", bound, refused, refused},
@@ -118,14 +118,14 @@ func TestBoundToAServiceAccount(t *testing.T) {
 		h.Expect(got.outcome()).To(gomega.Equal(c.bound), "bound, and the assertion: %s", c.name)
 		if c.bound == good {
 			h.Expect(got.text("token_type")).To(gomega.Equal("Bearer"))
-			h.Expect(h.says(got.text("access_token"))).NotTo(gomega.HaveKey("cnf"), "the access token is for anybody's API, which knows nothing of ServiceAccounts")
+			h.Expect(h.says(got.text("access_token"))).NotTo(gomega.HaveKey("cnf"), "the access token is a bearer token without the ServiceAccount")
 		}
 		h.Expect(h.refresh(r, unbound, more...).outcome()).To(gomega.Equal(c.unbound), "not bound, and the assertion: %s", c.name)
 	}
 	h.Expect(h.refresh(r, own).outcome()).To(gomega.Equal("400 invalid_grant"), "a ServiceAccount token is no refresh token")
 	h.Expect(h.present(r, unbound, []string{own}).outcome()).To(gomega.Equal("400 invalid_dpop_proof"), "nor a DPoP proof")
 
-	// What is not good without it costs no question.
+	// A token that is invalid without the assertion costs no review.
 	h.Expect(line.asked(func() {
 		another := h.accountToken("orders", h.url())
 		h.Expect(h.refresh(r, "nonsense", asserting(another)...).outcome()).To(gomega.Equal("400 invalid_grant"))
@@ -135,19 +135,19 @@ func TestBoundToAServiceAccount(t *testing.T) {
 		h.Expect(h.post(r, "/revoke", map[string][]string{"token": {"nonsense"}}).outcome()).To(gomega.Equal("200"))
 	})).To(gomega.BeZero(), "TokenReviews")
 
-	// Giving up a token needs no proof.
+	// A logout requires no proof.
 	h.Expect(h.post(r, "/revoke", map[string][]string{"token": {bound}}).outcome()).To(gomega.Equal("200"))
 	h.Expect(h.refresh(r, bound, asserting(own)...).outcome()).To(gomega.Equal("400 invalid_grant"))
 }
 
-// TestReviewsOfAssertions: one question each ten seconds for each token, however many exchanges
-// there are; and where the API server is away, that is said, and nobody told that he is not known.
+// TestReviewsOfAssertions checks that each assertion costs one review in ten seconds, and that an unavailable API
+// server returns temporarily_unavailable and not invalid_client.
 func TestReviewsOfAssertions(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
-	line := &reviewLine{}
+	line := &reviewCounter{}
 	r := h.replica(line.wire)
 	account := h.account(h.name, "orders")
 	assertion := h.accountToken("orders", h.url())
@@ -162,7 +162,7 @@ func TestReviewsOfAssertions(t *testing.T) {
 		}
 	}
 	for range 3 {
-		h.Expect(line.asked(exchanges(100, "200"))).To(gomega.BeEquivalentTo(1), "in one moment")
+		h.Expect(line.asked(exchanges(100, "200"))).To(gomega.BeEquivalentTo(1), "at the same time")
 		clock.SetTime(clock.Now().Add(reviewed - time.Second))
 		h.Expect(line.asked(exchanges(1, "200"))).To(gomega.BeZero(), "nine seconds later")
 		clock.SetTime(clock.Now().Add(time.Second))
@@ -180,16 +180,16 @@ func TestReviewsOfAssertions(t *testing.T) {
 
 	exchanges(1, "200")()
 	h.Expect(h.admin.Delete(h.ctx, account)).To(gomega.Succeed())
-	// The API server itself believes a token for some seconds.
+	// The API server caches a token for some seconds.
 	h.Eventually(func() string {
 		clock.SetTime(clock.Now().Add(reviewed))
 		return h.refresh(r, bound, asserting(assertion)...).outcome()
-	}, patience, pollEvery).Should(gomega.Equal("401 invalid_client"), "the ServiceAccount is gone")
+	}, patience, pollEvery).Should(gomega.Equal("401 invalid_client"), "the ServiceAccount is deleted")
 }
 
-// TestAThiefOfAOneTimeToken neither uses it nor ends its line: the client is asked for first.
+// TestAThiefOfAOneTimeToken checks that a thief without the assertion neither uses the token nor ends its line.
 func TestAThiefOfAOneTimeToken(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -205,15 +205,15 @@ func TestAThiefOfAOneTimeToken(t *testing.T) {
 	h.Expect(h.refresh(r, first).outcome()).To(gomega.Equal("401 invalid_client"))
 	h.Expect(h.refresh(r, second).outcome()).To(gomega.Equal("401 invalid_client"))
 	h.Expect(h.refresh(r, second, own...).outcome()).To(gomega.Equal("200"), "and did not end the line by using a used one")
-	h.Expect(h.refresh(r, first, own...).outcome()).To(gomega.Equal("400 invalid_grant"), "as one does who is known")
+	h.Expect(h.refresh(r, first, own...).outcome()).To(gomega.Equal("400 invalid_grant"), "the client itself ends it")
 	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
 }
 
-// TestBindingAKeyThatIsInUse: from then on the earlier token is of no use to a thief either, and
-// nobody trades it for the bound one.
+// TestBindingAKeyThatIsInUse checks that the binding also applies to the earlier token, which is not exchanged for
+// the bound one.
 func TestBindingAKeyThatIsInUse(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -231,20 +231,20 @@ func TestBindingAKeyThatIsInUse(t *testing.T) {
 	h.Expect(got.text("refresh_token") == first).To(gomega.BeTrue(), "a token is not traded for one with another binding")
 	h.Expect(h.refresh(r, second, own...).outcome()).To(gomega.Equal("200"))
 
-	// Taken off again: what was made while it was on keeps it.
+	// Tokens that were issued with the binding keep it after its removal.
 	h.edit(key, func() { key.Spec.Binding = nil })
 	third := h.reaches(key, 3)
 	h.outcomes([]*replica{r}, third, "200")
 	h.Expect(h.refresh(r, second).outcome()).To(gomega.Equal("401 invalid_client"))
 }
 
-// TestAThiefAtAReplicaThatIsBehind: a key that was bound a moment ago is bound for a replica too
-// that has not heard of it, as far as anything is put on record for the token.
+// TestAThiefAtAReplicaThatIsBehind checks that a replica that has not yet received a new binding records nothing
+// for the token of a thief.
 func TestAThiefAtAReplicaThatIsBehind(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
-	line := &line{}
+	line := &apiConnection{}
 	r := h.replica(line.wire(clock.RealClock{}))
 	h.account(h.name, "orders")
 	own := asserting(h.accountToken("orders", h.url()))
@@ -260,7 +260,7 @@ func TestAThiefAtAReplicaThatIsBehind(t *testing.T) {
 	line.hang(true)
 	defer line.hang(false)
 	h.edit(key, func() { boundTo("orders")(key) })
-	h.Expect(r.Key(client.ObjectKeyFromObject(key)).Spec.Binding).To(gomega.BeNil(), "the replica has heard of it")
+	h.Expect(r.Key(client.ObjectKeyFromObject(key)).Spec.Binding).To(gomega.BeNil(), "the replica has received it")
 	h.Expect(h.refresh(r, first).outcome()).To(gomega.Equal("401 invalid_client"), "a used one does not end the line")
 	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.RevokedAt).To(gomega.BeNil())

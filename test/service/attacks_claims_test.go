@@ -7,11 +7,11 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
-// forgedTimes: exp has to be there, and times are whole seconds that a calendar knows
-// (RFC 7519 §2). All are correctly signed.
-func (s *siege) forgedTimes() []presented {
+// forgedTimes are correctly signed tokens with invalid times: exp is required, and times are whole seconds in the
+// range of a calendar (RFC 7519 §2).
+func (s *attackHarness) forgedTimes() []presented {
 	exp, iat, nbf := s.seconds("exp", 0), s.seconds("iat", 0), s.seconds("nbf", 0)
-	// The good token is of this minute, so that its iat tells the time.
+	// The good token was issued within this minute, so iat is the current time.
 	ended := func(seconds int64) string { return s.with("exp", s.seconds("iat", -seconds)) }
 	return []presented{
 		refused("exp missing", s.with("exp", "")),
@@ -28,7 +28,7 @@ func (s *siege) forgedTimes() []presented {
 		refused("exp after the year 9999", s.with("exp", "253402300800")),
 		refused("exp beyond 63 bits", s.with("exp", "9223372036854775808")),
 		refused("exp an hour ago", ended(3600)),
-		// A verifier allows for the skew of clocks; a token endpoint has nothing left to give.
+		// A verifier allows for clock skew; a token endpoint does not.
 		{"exp 20 s ago, within the skew", ended(20), "400 invalid_grant", true},
 		refused("nbf ahead", s.with("nbf", s.seconds("nbf", 3600))),
 		refused("nbf missing", s.with("nbf", "")),
@@ -40,9 +40,8 @@ func (s *siege) forgedTimes() []presented {
 	}
 }
 
-// forgedIdentities say whose token it is otherwise than the good one does. All are correctly
-// signed, as only a stolen signing key could.
-func (s *siege) forgedIdentities() []presented {
+// forgedIdentities are correctly signed tokens with other identities, as only a stolen signing key could make.
+func (s *attackHarness) forgedIdentities() []presented {
 	url, other := s.url(), s.other
 	return []presented{
 		// The issuer is compared byte for byte (RFC 8414 §3.3).
@@ -55,7 +54,7 @@ func (s *siege) forgedIdentities() []presented {
 		refused("iss a list", s.with("iss", `["`+url+`"]`)),
 		refused("iss missing", s.with("iss", "")),
 		refused("aud a list", s.with("aud", `["`+audience+`"]`)),
-		refused("jti of nothing", s.with("jti", `"of-nothing"`)),
+		refused("unknown jti", s.with("jti", `"of-nothing"`)),
 		refused("jti of another key", s.with("jti", `"`+other.Status.JTI+`"`)),
 		refused("jti missing", s.with("jti", "")),
 		refused("jti a number", s.with("jti", "7")),
@@ -75,7 +74,7 @@ func (s *siege) forgedIdentities() []presented {
 			"refreshkeys.dev", edited(s.t, s.member("refreshkeys.dev"), "name", `"stock"`, "uid", `"`+string(other.UID)+`"`)))),
 		refused("name of no key", s.object("name", `"nothing"`)),
 		refused("name with a path", s.object("name", `"../stock"`)),
-		refused("namespace of nothing", s.object("namespace", `"nowhere"`)),
+		refused("unknown namespace", s.object("namespace", `"nowhere"`)),
 		refused("namespace with a path", s.object("namespace", `"../`+s.name+`"`)),
 		refused("namespace of 4 kB", s.object("namespace", `"`+strings.Repeat("n", 4_000)+`"`)),
 		refused("client_id and sub of another key", s.with("client_id", `"refreshkey:shop:till"`, "sub", `"refreshkey:shop:till"`)),
@@ -83,26 +82,25 @@ func (s *siege) forgedIdentities() []presented {
 	}
 }
 
-// forgedGrants: nobody mints beyond their grant, with whatever in hand. The token is the key's
-// own by all that it says, so that only the policy stands between it and an access token; and
-// a policy may be repaired, so that the client keeps what it has.
-func (s *siege) forgedGrants() []presented {
+// forgedGrants are correctly signed tokens of the key with terms that the policy does not grant. A repaired policy
+// lifts the refusal, so the client keeps its token.
+func (s *attackHarness) forgedGrants() []presented {
 	const denied = "400 unauthorized_client"
 	return []presented{
-		{"sub of somebody", s.with("sub", `"alice"`), denied, true},
+		{"sub of another user", s.with("sub", `"alice"`), denied, true},
 		{"sub of the cluster's administrator", s.with("sub", `"system:admin"`), denied, true},
 		{"aud that is not granted", s.with("aud", `"https://orders.example.net"`), denied, true},
 		{"scope that is not granted", s.with("scope", `"orders:read admin"`), denied, true},
 		{"a claim that is not granted", s.withAlso(`"groups":["system:masters"]`), denied, true},
 		{"a life of a hundred years", s.with("exp", s.seconds("exp", 100*365*24*3600)), denied, true},
 		{"bound to a key", s.withAlso(`"cnf":{"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}`), "400 invalid_dpop_proof", true},
-		refused("bound in a way that is not known", s.withAlso(`"cnf":{"x5t#S256":"bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}`)),
+		refused("bound in an unknown way", s.withAlso(`"cnf":{"x5t#S256":"bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}`)),
 	}
 }
 
-// askAboutForgedAccessTokens: a resource server asks about what it was given. Anything but a
-// good access token is not active, and nothing else is said (RFC 7662 §2.2).
-func (s *siege) askAboutForgedAccessTokens(t *testing.T) {
+// askAboutForgedAccessTokens checks that only a good access token is active, and that the answer for any other
+// contains nothing else (RFC 7662 §2.2).
+func (s *attackHarness) askAboutForgedAccessTokens(t *testing.T) {
 	good := s.secret(s.send(t, s.exchange(s.good)).text("access_token"))
 	f := &forger{TB: t, rings: s.rings, good: good, signer: s.keyOf(keyring.Access)}
 	f.header, f.payload = string(f64(t, strings.Split(good, ".")[0])), string(f64(t, strings.Split(good, ".")[1]))
@@ -125,19 +123,19 @@ func (s *siege) askAboutForgedAccessTokens(t *testing.T) {
 		{"of another issuer", f.with("iss", `"https://tokens.example.com"`), ""},
 		{"of a dead key", f.object("uid", `"dead"`), ""},
 		{"of another key", f.object("name", `"stock"`), ""},
-		{"an access token under the hint of the other", good, "refresh_token"},
+		{"an access token with the hint of a refresh token", good, "refresh_token"},
 		{"a refresh token", s.good, ""},
-		{"a refresh token under the hint of the other", s.good, "access_token"},
-		{"a refresh token under a hint nobody knows", s.good, needle},
+		{"a refresh token with the hint of an access token", s.good, "access_token"},
+		{"a refresh token with an unknown hint", s.good, needle},
 		{"nonsense", needle, ""},
 	} {
 		s.rows++
 		s.secret(row.compact)
 		t.Run(row.name, func(t *testing.T) {
 			if got := s.send(t, s.ask(row.compact, "token_type_hint", row.hint)); got.outcome() != "200" || got.raw != inactive {
-				t.Errorf("it is %s, and more than not active", got.outcome())
+				t.Errorf("it is %s, and the answer is not only active=false", got.outcome())
 			}
-			// It is none to exchange either, and its revocation does no harm to the key.
+			// It cannot be exchanged either, and its revocation does not affect the key.
 			if row.compact != s.good {
 				if got := s.send(t, s.exchange(row.compact)); got.outcome() != "400 invalid_grant" {
 					t.Errorf("its exchange gives %s", got.outcome())

@@ -23,11 +23,11 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
-// forger makes tokens from a good one, with the keys that signed it.
+// forger makes tokens from a good one, with the same signing keys.
 type forger struct {
 	testing.TB
 	rings *keyring.Rings
-	// signer is the refresh key that signed the good token.
+	// signer is the refresh signing key of the good token.
 	signer *keyring.Key
 	good   string
 	// header and payload are those of the good token, as JSON.
@@ -65,7 +65,7 @@ func f64(tb testing.TB, text string) []byte {
 	return raw
 }
 
-// signedBy signs whatever header and payload.
+// signedBy signs any header and payload.
 func (f *forger) signedBy(key *keyring.Key, header, payload string) string {
 	f.Helper()
 	input := b64(header) + "." + b64(payload)
@@ -76,7 +76,7 @@ func (f *forger) signedBy(key *keyring.Key, header, payload string) string {
 	return input + "." + b64(signature)
 }
 
-// withHeader is the good token under another header, correctly signed.
+// withHeader returns the good token with another header, correctly signed.
 func (f *forger) withHeader(header string) string { return f.signedBy(f.signer, header, f.payload) }
 
 // withMember adds a member to the header.
@@ -89,19 +89,18 @@ func (f *forger) headerInstead(old, new string) string {
 	return f.withHeader(instead(f, f.header, old, new))
 }
 
-// withPayload is another payload under the good token's header, correctly signed.
+// withPayload returns another payload with the good token's header, correctly signed.
 func (f *forger) withPayload(payload string) string { return f.signedBy(f.signer, f.header, payload) }
 
-// withAlso adds a member to the payload's text, whatever is there already.
+// withAlso adds a member to the payload's text, also if it exists already.
 func (f *forger) withAlso(member string) string {
 	return f.withPayload(strings.TrimSuffix(f.payload, "}") + "," + member + "}")
 }
 
-// with gives claims other values, correctly signed. Claims are names and JSON texts in turn;
-// an empty text is none.
+// with sets claims, correctly signed. claims are names and JSON texts in turn; an empty text removes the claim.
 func (f *forger) with(claims ...string) string { return f.withPayload(edited(f, f.payload, claims...)) }
 
-// edited changes members of a JSON object. The values need not be JSON at all.
+// edited changes members of a JSON object. The values need not be JSON.
 func edited(tb testing.TB, object string, members ...string) string {
 	tb.Helper()
 	var values map[string]json.RawMessage
@@ -121,7 +120,7 @@ func edited(tb testing.TB, object string, members ...string) string {
 	return "{" + strings.Join(all, ",") + "}"
 }
 
-// member is the text of a claim of the good token.
+// member returns the text of a claim of the good token.
 func (f *forger) member(name string) string {
 	f.Helper()
 	var values map[string]json.RawMessage
@@ -136,7 +135,7 @@ func (f *forger) object(members ...string) string {
 	return f.with("refreshkeys.dev", edited(f, f.member("refreshkeys.dev"), members...))
 }
 
-// seconds is the time of a claim, and some more seconds.
+// seconds returns the time of a claim plus some seconds.
 func (f *forger) seconds(name string, more int64) string {
 	f.Helper()
 	var at int64
@@ -146,13 +145,13 @@ func (f *forger) seconds(name string, more int64) string {
 	return fmt.Sprint(at + more)
 }
 
-// unsigned has no signature, and says so.
+// unsigned returns the good token with another algorithm and without a signature.
 func (f *forger) unsigned(algorithm string) string {
 	return b64(instead(f, f.header, `"ES256"`, algorithm)) + "." + b64(f.payload) + "."
 }
 
-// hmacBy takes what is public for the secret of an HMAC, as a verifier does that lets the
-// token choose the algorithm (RFC 8725 §2.1).
+// hmacBy uses public bytes as the secret of an HMAC, as a verifier does that takes the algorithm from the token
+// (RFC 8725 §2.1).
 func hmacBy(secret []byte, header, payload string) string {
 	input := b64(header) + "." + b64(payload)
 	mac := hmac.New(sha256.New, secret)
@@ -164,7 +163,7 @@ func (f *forger) hmacSigned(secret []byte) string {
 	return hmacBy(secret, instead(f, f.header, `"ES256"`, `"HS256"`), f.payload)
 }
 
-// publicForms are the ways in which a public key is handed out.
+// publicForms returns the encodings of a public key.
 func publicForms(tb testing.TB, key *keyring.Key) (text, der, jwk []byte) {
 	tb.Helper()
 	der, err := x509.MarshalPKIXPublicKey(key.Public())
@@ -189,7 +188,7 @@ func (f *forger) signature(change func(r, s, n *big.Int) []byte) string {
 	return f.good[:cut] + b64(change(new(big.Int).SetBytes(raw[:32]), new(big.Int).SetBytes(raw[32:]), public.Params().N))
 }
 
-// joined are the two halves of a signature of ES256 (RFC 7518 §3.4).
+// joined concatenates the two halves of an ES256 signature (RFC 7518 §3.4).
 func joined(r, s *big.Int) []byte {
 	raw := make([]byte, 64)
 	r.FillBytes(raw[:32])
@@ -205,22 +204,22 @@ func inASN1(r, s, _ *big.Int) []byte {
 	return der
 }
 
-// stranger has a key of its own, and hands it out in every way that a header knows.
-type stranger struct {
+// foreignSigner has its own signing key, and embeds it in every way that a header allows.
+type foreignSigner struct {
 	testing.TB
 	key *ecdsa.PrivateKey
 }
 
-func newStranger(tb testing.TB) *stranger {
+func newForeignSigner(tb testing.TB) *foreignSigner {
 	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return &stranger{TB: tb, key: key}
+	return &foreignSigner{TB: tb, key: key}
 }
 
-func (s *stranger) sign(header, payload string) string {
+func (s *foreignSigner) sign(header, payload string) string {
 	s.Helper()
 	input := b64(header) + "." + b64(payload)
 	digest := sha256.Sum256([]byte(input))
@@ -231,7 +230,7 @@ func (s *stranger) sign(header, payload string) string {
 	return input + "." + b64(joined(r, v))
 }
 
-func (s *stranger) jwk() string {
+func (s *foreignSigner) jwk() string {
 	s.Helper()
 	text, err := json.Marshal(jose.JSONWebKey{Key: s.key.Public()})
 	if err != nil {
@@ -240,8 +239,8 @@ func (s *stranger) jwk() string {
 	return string(text)
 }
 
-// certificate is a chain of one, as x5c has it (RFC 7515 §4.1.6).
-func (s *stranger) certificate() string {
+// certificate returns a chain with one certificate, as x5c contains it (RFC 7515 §4.1.6).
+func (s *foreignSigner) certificate() string {
 	s.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, s.key.Public(), s.key)
@@ -251,11 +250,11 @@ func (s *stranger) certificate() string {
 	return base64.StdEncoding.EncodeToString(der)
 }
 
-// instead fails where there is nothing to replace, so that no row tests less than it says.
+// instead replaces text, and fails if the text does not occur once.
 func instead(tb testing.TB, text, old, new string) string {
 	tb.Helper()
 	if strings.Count(text, old) != 1 {
-		tb.Fatalf("%q does not stand there once", old)
+		tb.Fatalf("%q does not occur exactly once", old)
 	}
 	return strings.Replace(text, old, new, 1)
 }
@@ -267,15 +266,15 @@ func part(compact string, n int, change func(string) string) string {
 	return strings.Join(parts, ".")
 }
 
-// trailingBits sets a bit that the encoding does not use, so that another text decodes to the
-// same bytes (RFC 4648 §3.5).
+// trailingBits sets a bit that the encoding does not use, so that another text decodes to the same bytes (RFC 4648
+// §3.5).
 func trailingBits(text string) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	last := strings.IndexByte(alphabet, text[len(text)-1])
 	return text[:len(text)-1] + alphabet[last|1:last|1+1]
 }
 
-// unevenly spells a JSON object so that its encoding has bits to spare.
+// unevenly formats a JSON object so that its encoding has unused bits.
 func unevenly(text string) string {
 	for len(text)%3 == 0 {
 		text = strings.Replace(text, ":", ": ", 1)

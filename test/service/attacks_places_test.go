@@ -10,8 +10,8 @@ import (
 
 const nowhere = "404 invalid_request"
 
-// badPlaces: there is one spelling of a path, and one method for each.
-func (s *siege) badPlaces() []attack {
+// badPlaces checks that each path has one spelling and one method.
+func (s *attackHarness) badPlaces() []attack {
 	good := s.posted(s.goodBody())
 	by := func(method, endpoint string) request {
 		return request{method: method, target: s.at(endpoint), body: good.body}
@@ -40,17 +40,17 @@ func (s *siege) badPlaces() []attack {
 		{"OPTIONS /token", by("OPTIONS", "/token"), not, allow("POST")},
 		{"TRACE /token", request{method: "TRACE", target: s.at("/token")}, not, allow("POST")},
 		{"post /token, in small letters", by("post", "/token"), not, allow("POST")},
-		{"a method nobody knows", by("PROPFIND", "/token"), not, allow("POST")},
+		{"an unknown method", by("PROPFIND", "/token"), not, allow("POST")},
 		{"GET /revoke", by("GET", "/revoke"), not, allow("POST")},
 		{"GET /introspect", by("GET", "/introspect"), not, allow("POST")},
 		{"POST /jwks.json", by("POST", "/jwks.json"), not, allow("GET, HEAD")},
 		{"DELETE of the metadata", by("DELETE", "/.well-known/openid-configuration"), not, allow("GET, HEAD")},
 		{"GET that says it is a POST", get(s.at("/token")).with("X-HTTP-Method-Override", "POST"), not, allow("POST")},
 		{"GET with credentials in the query", get(s.at("/token") + query), not, allow("POST")},
-		// RFC 6749 §2.3.1: what stands in a URL stands in somebody's log.
+		// RFC 6749 §2.3.1: URLs are logged.
 		{"credentials in the query", request{method: "POST", target: s.at("/token") + query}, malformed, nil},
 		{"credentials in the query and the body", to(s.at("/token") + query), malformed, nil},
-		{"a query of no sense", to(s.at("/token?" + needle)), malformed, nil},
+		{"a malformed query", to(s.at("/token?" + needle)), malformed, nil},
 		{"an empty query", to(s.at("/token?")), malformed, nil},
 		{"a token to revoke in the query", request{method: "POST", target: s.at("/revoke?token=" + s.good)}, malformed, nil},
 		{"an escaped letter", to(s.at("/%74oken")), nowhere, nil},
@@ -70,19 +70,18 @@ func (s *siege) badPlaces() []attack {
 		{"in capitals", to(s.at("/TOKEN")), nowhere, nil},
 		{"the issuer in capitals", to(strings.ToUpper("/"+s.name) + "/token"), nowhere, nil},
 		{"no issuer", to("/token"), nowhere, nil},
-		{"an issuer nobody knows", to("/" + needle + "/token"), nowhere, nil},
-		{"an endpoint nobody knows", to(s.at("/" + needle)), nowhere, nil},
+		{"an unknown issuer", to("/" + needle + "/token"), nowhere, nil},
+		{"an unknown endpoint", to(s.at("/" + needle)), nowhere, nil},
 		{"the metrics, which have a port of their own", get("/metrics"), nowhere, nil},
 		{"the metadata below the issuer (RFC 8414 §3.1)", get(s.at("/.well-known/oauth-authorization-server")), nowhere, nil},
-		{"the metadata of nobody", get("/.well-known/oauth-authorization-server/" + needle), nowhere, nil},
-		{"the metadata of nobody, like the issuer", get("/.well-known/oauth-authorization-server" + s.name), nowhere, nil},
+		{"the metadata of an unknown issuer", get("/.well-known/oauth-authorization-server/" + needle), nowhere, nil},
+		{"the metadata of an unknown issuer, like the issuer", get("/.well-known/oauth-authorization-server" + s.name), nowhere, nil},
 		{"a path of 8 kB", to("/" + strings.Repeat("p", 8_000)), nowhere, nil},
 	}
 }
 
-// misleadingHosts: an issuer is what its object says. Whatever a request or a proxy before us
-// says of hosts, no URL of an answer and no iss is made of it.
-func (s *siege) misleadingHosts() []attack {
+// misleadingHosts checks that neither the Host header nor a proxy's headers affect iss or the URLs of an answer.
+func (s *attackHarness) misleadingHosts() []attack {
 	const evil = needle + ".example.com"
 	lies := [][]string{
 		{"Host", evil},
@@ -107,7 +106,7 @@ func (s *siege) misleadingHosts() []attack {
 	return rows
 }
 
-func (s *siege) showsOwnURLs(t *testing.T, got *answer) {
+func (s *attackHarness) showsOwnURLs(t *testing.T, got *answer) {
 	if got.text("issuer") != s.url() {
 		t.Errorf("the issuer is %q", got.text("issuer"))
 	}
@@ -118,13 +117,13 @@ func (s *siege) showsOwnURLs(t *testing.T, got *answer) {
 	}
 	for name, value := range got.header {
 		if strings.Contains(strings.Join(value, " ")+got.raw, needle) {
-			t.Errorf("what was sent stands in the answer, or its %s", name)
+			t.Errorf("the answer or its %s repeats what was sent", name)
 		}
 	}
 }
 
-// showsPublicKeys: the access ring, without what is private; nothing of the refresh ring.
-func (s *siege) showsPublicKeys(t *testing.T, got *answer) {
+// showsPublicKeys checks that the key set contains the public keys of the access ring only.
+func (s *attackHarness) showsPublicKeys(t *testing.T, got *answer) {
 	if !strings.Contains(got.raw, s.keyOf(keyring.Access).ID) {
 		t.Error("the key that signs is not in the key set")
 	}
@@ -135,8 +134,8 @@ func (s *siege) showsPublicKeys(t *testing.T, got *answer) {
 	}
 }
 
-// showsOwnIssuer: iss is the issuer's URL (RFC 9068 §2.2).
-func (s *siege) showsOwnIssuer(t *testing.T, got *answer) {
+// showsOwnIssuer checks that iss is the issuer's URL (RFC 9068 §2.2).
+func (s *attackHarness) showsOwnIssuer(t *testing.T, got *answer) {
 	claims := string(f64(t, strings.Split(got.text("access_token"), ".")[1]))
 	if !strings.Contains(claims, `"iss":"`+s.url()+`"`) || strings.Contains(claims, needle) {
 		t.Error("the access token is not of the issuer")

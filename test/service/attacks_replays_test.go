@@ -14,8 +14,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// presentReplays presents tokens that were good, each once, and are no longer.
-func (s *siege) presentReplays(t *testing.T) {
+// presentReplays presents, once each, tokens that were good and are no longer.
+func (s *attackHarness) presentReplays(t *testing.T) {
 	revoked, leaked, dead, spent := s.newKey("revoked"), s.newKey("leaked"), s.newKey("dead"), s.newKey("spent", oneTime(0))
 	bound := s.newKey("bound", func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.Binding = &v1alpha1.BindingSpec{JWKThumbprint: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}
@@ -47,25 +47,25 @@ func (s *siege) presentReplays(t *testing.T) {
 		{"what replaced it", after, "200", true},
 		refused("of a key that was deleted and made again", of[dead]),
 		{"of the key that was made again", again, "200", true},
-		// Without the proof that it was bound to, a stolen token is worth nothing (RFC 9449 §5).
-		{"stolen from whom it is bound to", of[bound], "400 invalid_dpop_proof", true},
-		// Of the two who hold a used token one should not, and nobody knows which (RFC 9700 §4.14.2): the
-		// line ends, and with it the successor that either of them got.
+		// A stolen bound token is useless without the proof (RFC 9449 §5).
+		{"stolen, and bound", of[bound], "400 invalid_dpop_proof", true},
+		// One of the two holders of a used token is a thief, and the service cannot tell which (RFC 9700 §4.14.2).
+		// The line ends, and with it the successor.
 		refused("used before", of[spent]),
 		refused("the successor of one that was used again", successor),
 	}
 	t.Run("replays", func(t *testing.T) { s.presentAll(t, rows) })
 }
 
-// newKey is house.key, which siege hides.
-func (s *siege) newKey(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
+// newKey calls harness.key, which the field key hides.
+func (s *attackHarness) newKey(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
 	s.t.Helper()
-	return s.house.key(name, change...)
+	return s.harness.key(name, change...)
 }
 
-// recreate deletes a key and makes it again under its name, and returns the new one's token.
-// The garbage collector, which takes the dead one's Secret away, does not run here.
-func (s *siege) recreate(key *v1alpha1.JWTRefreshKey) string {
+// recreate deletes a key, makes it again under its name, and returns the new token. The garbage collector, which
+// would delete the old Secret, does not run here.
+func (s *attackHarness) recreate(key *v1alpha1.JWTRefreshKey) string {
 	s.t.Helper()
 	s.Expect(s.admin.Delete(s.ctx, key)).To(gomega.Succeed())
 	s.Eventually(func() bool {
@@ -76,9 +76,8 @@ func (s *siege) recreate(key *v1alpha1.JWTRefreshKey) string {
 	return s.secret(s.reaches(again, 1))
 }
 
-// presentElsewhere presents good tokens where they do not belong: what is good at one issuer
-// or endpoint is nothing at another.
-func (s *siege) presentElsewhere(t *testing.T) {
+// presentElsewhere presents good tokens at other issuers and endpoints than their own.
+func (s *attackHarness) presentElsewhere(t *testing.T) {
 	other := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: s.name + "-b"}, Spec: v1alpha1.JWTIssuerSpec{URL: s.url() + "-b"}}
 	s.create(other)
 	key := s.newKey("elsewhere", func(k *v1alpha1.JWTRefreshKey) { k.Spec.IssuerRef.Name = other.Name })
@@ -116,9 +115,9 @@ func (s *siege) presentElsewhere(t *testing.T) {
 	s.sendWithoutKeys(t, other, foreign, at)
 }
 
-// sendWithoutKeys: a service that cannot read the signing keys has judged nothing. It never
-// says that a token is bad, nor that one was revoked, on which a client would throw it away.
-func (s *siege) sendWithoutKeys(t *testing.T, issuer *v1alpha1.JWTIssuer, good string, at func(request) request) {
+// sendWithoutKeys checks that a service that cannot read the signing keys neither refuses a token nor claims to
+// have revoked one: a client would discard it.
+func (s *attackHarness) sendWithoutKeys(t *testing.T, issuer *v1alpha1.JWTIssuer, good string, at func(request) request) {
 	caller := s.secret(s.accountToken("orders-api", issuer.Spec.URL))
 	var keys corev1.SecretList
 	s.Expect(s.admin.List(s.ctx, &keys, client.InNamespace(apiserver.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: issuer.Name})).To(gomega.Succeed())
@@ -129,8 +128,8 @@ func (s *siege) sendWithoutKeys(t *testing.T, issuer *v1alpha1.JWTIssuer, good s
 	get := func(endpoint string) request { return at(request{method: "GET", target: s.at(endpoint)}) }
 	asking := s.form("/introspect", "token", good).with("Authorization", "Bearer "+caller)
 	rows := []attack{
-		{"a good token, and no keys to see it by", at(s.exchange(good)), unknowable, nil},
-		{"nonsense, and no keys to see it by", at(s.exchange("no.to.ken")), unknowable, nil},
+		{"a good token without keys", at(s.exchange(good)), unknowable, nil},
+		{"a malformed token without keys", at(s.exchange("no.to.ken")), unknowable, nil},
 		{"a token of another issuer, for which no key is needed", at(s.exchange(s.good)), malformed, nil},
 		{"a revocation without keys", at(s.form("/revoke", "token", good)), unknowable, nil},
 		{"a question without keys", at(asking), unknowable, nil},

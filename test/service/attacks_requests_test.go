@@ -10,16 +10,16 @@ import (
 
 const malformed = "400 invalid_request"
 
-// goodBody is that of an exchange which would be answered with 200 but for what a row does.
-func (s *siege) goodBody() string { return s.exchange(s.good).body }
+// goodBody returns the body of an exchange that is answered with 200 unless a row changes it.
+func (s *attackHarness) goodBody() string { return s.exchange(s.good).body }
 
-// posted is a POST of that body, whatever it is.
-func (s *siege) posted(body string) request {
+// posted returns a POST of any body.
+func (s *attackHarness) posted(body string) request {
 	return request{method: http.MethodPost, target: s.at("/token"), body: body}
 }
 
-// badForms: a form has at most 64 parameters, each at most once (RFC 6749 §3.2).
-func (s *siege) badForms() []attack {
+// badForms checks that a form has at most 64 parameters, each at most once (RFC 6749 §3.2).
+func (s *attackHarness) badForms() []attack {
 	good := s.goodBody()
 	many := func(n int, each string) request { return s.posted(good + strings.Repeat(each, n)) }
 	gone := s.exchange(s.good)
@@ -36,9 +36,9 @@ func (s *siege) badForms() []attack {
 		{"the same refresh_token twice", s.posted(good + "&refresh_token=" + s.good), malformed, nil},
 		{"grant_type twice", s.posted(good + "&grant_type=password"), malformed, nil},
 		{"scope twice", s.posted(good + "&scope=orders:read&scope=orders:write"), malformed, nil},
-		{"a parameter nobody knows, twice", s.posted(good + "&" + needle + "=1&" + needle + "=2"), malformed, nil},
+		{"an unknown parameter, twice", s.posted(good + "&" + needle + "=1&" + needle + "=2"), malformed, nil},
 		{"a parameter without a name, twice", s.posted(good + "&=1&=2"), malformed, nil},
-		{"a parameter nobody knows", s.posted(good + "&" + needle + "=1"), "200", nil},
+		{"an unknown parameter", s.posted(good + "&" + needle + "=1"), "200", nil},
 		{"an empty parameter is as if absent", s.posted(good + "&refresh_token=&scope=&client_secret=&resource="), "200", nil},
 		{"refresh_token empty", s.posted("grant_type=refresh_token&refresh_token="), malformed, nil},
 		{"refresh_token in capitals", s.posted("grant_type=refresh_token&REFRESH_TOKEN=" + s.good), malformed, nil},
@@ -46,7 +46,7 @@ func (s *siege) badForms() []attack {
 		{"grant_type missing", s.posted("refresh_token=" + s.good), malformed, nil},
 		{"grant_type in capitals", s.posted("grant_type=REFRESH_TOKEN&refresh_token=" + s.good), "400 unsupported_grant_type", nil},
 		{"grant_type password", s.posted("grant_type=password&username=a&password=" + needle), "400 unsupported_grant_type", nil},
-		{"grant_type nobody knows", s.posted("grant_type=" + needle), "400 unsupported_grant_type", nil},
+		{"unknown grant_type", s.posted("grant_type=" + needle), "400 unsupported_grant_type", nil},
 		{"no body", gone, malformed, nil},
 		{"an escape without its digits", s.posted(good + "&a=%zz"), malformed, nil},
 		{"an escape that is cut", s.posted(good + "&a=%"), malformed, nil},
@@ -68,8 +68,8 @@ func (s *siege) badForms() []attack {
 	}
 }
 
-// badTypes: the body is one form, and nothing else is taken for one.
-func (s *siege) badTypes() []attack {
+// badTypes checks that only a body with one form content type is read as a form.
+func (s *attackHarness) badTypes() []attack {
 	good := s.posted(s.goodBody())
 	typed := func(contentType string) request { return good.with("Content-Type", contentType) }
 	var squeezed bytes.Buffer
@@ -83,7 +83,7 @@ func (s *siege) badTypes() []attack {
 	return []attack{
 		{"gzip", encoded("gzip", squeezed.String()), "415 invalid_request", nil},
 		{"gzip, that it is not", encoded("gzip", good.body), "415 invalid_request", nil},
-		{"an encoding nobody knows", encoded(needle, good.body), "415 invalid_request", nil},
+		{"an unknown encoding", encoded(needle, good.body), "415 invalid_request", nil},
 		{"the encoding that is none", encoded("identity", good.body), "415 invalid_request", nil},
 		{"gzip, and not said", s.posted(squeezed.String()), malformed, nil},
 		{"multipart", s.posted(parts).with("Content-Type", "multipart/form-data; boundary=x"), malformed, nil},
@@ -91,7 +91,7 @@ func (s *siege) badTypes() []attack {
 		{"JSON, called a form", s.posted(asJSON), malformed, nil},
 		{"text", typed("text/plain"), malformed, nil},
 		{"no type", typed(""), malformed, nil},
-		{"a type of no sense", typed(needle), malformed, nil},
+		{"a malformed type", typed(needle), malformed, nil},
 		{"two types, both a form", typed(form).with("Content-Type", form), malformed, nil},
 		{"two types, a form and JSON", typed(form).with("Content-Type", "application/json"), malformed, nil},
 		{"two types in one header", typed(form + ", application/json"), malformed, nil},
@@ -108,9 +108,9 @@ func (s *siege) badTypes() []attack {
 	}
 }
 
-// badClients: a client has no secret, and one that tries to prove something is told that it
-// proved nothing (RFC 6749 §2.3, §5.2).
-func (s *siege) badClients() []attack {
+// badClients checks that a client with a secret gets invalid_client instead of an answer as if it were
+// authenticated (RFC 6749 §2.3, §5.2).
+func (s *attackHarness) badClients() []attack {
 	good := s.posted(s.goodBody())
 	as := func(authorization string) request { return good.with("Authorization", authorization) }
 	basic := func(user, secret string) string {
@@ -126,10 +126,10 @@ func (s *siege) badClients() []attack {
 	return []attack{
 		{"Basic with a secret", as(basic("a", needle)), failed, nil},
 		{"Basic with an empty secret", as(basic("a", "")), "200", nil},
-		{"Basic of no sense", as("Basic %%%"), failed, nil},
+		{"malformed Basic", as("Basic %%%"), failed, nil},
 		{"Basic without anything", as("Basic"), failed, nil},
 		{"Bearer", as("Bearer " + s.caller), failed, nil},
-		{"a scheme nobody knows", as(needle), failed, nil},
+		{"an unknown scheme", as(needle), failed, nil},
 		{"a secret in the body", secret, failed, nil},
 		{"an assertion (RFC 7523 §2.2)", s.posted(good.body + assertion), "200", nil},
 		{"an assertion that is none", s.posted(good.body + assertionType + "&client_assertion=" + needle), failed, nil},
@@ -151,21 +151,21 @@ func (s *siege) badClients() []attack {
 	}
 }
 
-// badQuestions: only who says who they are may ask about tokens (RFC 7662 §2.1).
-func (s *siege) badQuestions() []attack {
+// badQuestions checks that only authenticated callers may ask about tokens (RFC 7662 §2.1).
+func (s *attackHarness) badQuestions() []attack {
 	ask := s.form("/introspect", "token", s.good, "token_type_hint", "refresh_token")
 	twice := ask.with("Authorization", "Bearer "+s.caller, "Authorization", "Bearer "+s.caller)
 	inBody := s.form("/introspect", "token", s.good, "access_token", s.caller)
 	nothing := s.form("/introspect").with("Authorization", "Bearer "+s.caller)
-	// Without a bearer token there is no error to tell (RFC 6750 §3.1).
+	// Without a bearer token there is no error code (RFC 6750 §3.1).
 	const unknown, nobody = "401 invalid_token", "401 "
 	return []attack{
-		{"nobody asks", ask, nobody, nil},
+		{"a request without a caller asks", ask, nobody, nil},
 		{"Basic asks", ask.with("Authorization", "Basic "+b64("a:"+needle)), nobody, nil},
 		{"two blanks and nonsense ask", ask.with("Authorization", "Bearer  "+needle), unknown, nil},
 		{"two blanks and a caller ask", ask.with("Authorization", "Bearer  "+s.caller), unknown, nil},
 		{"a caller and a word ask", ask.with("Authorization", "Bearer "+s.caller+" "+needle), unknown, nil},
-		{"Bearer of nothing asks", ask.with("Authorization", "Bearer "), unknown, nil},
+		{"Bearer without a token asks", ask.with("Authorization", "Bearer "), unknown, nil},
 		{"nonsense asks", ask.with("Authorization", "Bearer "+needle), unknown, nil},
 		{"10 kB asks", ask.with("Authorization", "Bearer "+strings.Repeat("a", 10_000)), unknown, nil},
 		{"a caller asks in the body (RFC 6750 §2.2)", inBody, nobody, nil},

@@ -26,24 +26,23 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// siege is a house with one replica that is attacked by somebody who knows all there is to
-// know, the signing keys included: what is refused is refused for what it says, and not for
-// its signature alone.
-type siege struct {
-	*house
+// attackHarness is a harness with one replica under attack. The attacker has everything, the signing keys
+// included, so that tokens are refused for their content and not only for their signature.
+type attackHarness struct {
+	*harness
 	*forger
-	// front is the replica, with a log that is kept.
+	// front is the server of the replica; its log is kept.
 	front *httptest.Server
 	log   *logbook
-	// trap counts who comes where jku and x5u of a token point to.
+	// trap counts requests to the URLs of jku and x5u.
 	trap    atomic.Int64
 	trapURL string
 	// caller is the token of a ServiceAccount that may ask about tokens.
 	caller string
-	// key is the one whose good token everything is made from, and other is a second one.
+	// key is the refresh key of the good token, and other is a second one.
 	key, other *v1alpha1.JWTRefreshKey
 	otherGood  string
-	// rows is how many were sent, and secrets is what must not be found anywhere.
+	// rows counts the sent requests, and secrets are texts that no log line may contain.
 	rows    int
 	secrets []string
 }
@@ -68,14 +67,14 @@ func (l *logbook) lines() []string {
 	return slices.Clone(l.written)
 }
 
-func besiege(t *testing.T) *siege {
+func besiege(t *testing.T) *attackHarness {
 	t.Helper()
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{"https://*.example.com"}, Scopes: []string{"orders:*"}}}}
 	})
 	h.manage()
-	s := &siege{house: h, log: &logbook{}}
+	s := &attackHarness{harness: h, log: &logbook{}}
 	s.front = s.open(h.replica(), nil)
 	s.key = h.key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"orders:read", "orders:write"} })
 	s.other = h.key("stock")
@@ -86,20 +85,19 @@ func besiege(t *testing.T) *siege {
 	s.forger = newForger(t, s.signingKeys(), s.secret(h.reaches(s.key, 1)))
 	s.secret(s.caller)
 	if got := s.send(t, s.exchange(s.good)); got.outcome() != "200" {
-		t.Fatalf("before all, the good token gets %s", got.outcome())
+		t.Fatalf("before the attacks, the good token gets %s", got.outcome())
 	}
 	return s
 }
 
-// secret remembers what must not be found in the log.
-func (s *siege) secret(text string) string {
+// secret adds a text that the log must not contain.
+func (s *attackHarness) secret(text string) string {
 	s.secrets = append(s.secrets, text)
 	return text
 }
 
-// open opens another door to a replica, with what it logs kept. limits change those of the
-// connection.
-func (s *siege) open(r *replica, limits func(*http.Server)) *httptest.Server {
+// open starts another server of a replica, and keeps its log. limits change those of the connection.
+func (s *attackHarness) open(r *replica, limits func(*http.Server)) *httptest.Server {
 	s.t.Helper()
 	options := r.handler.Options
 	options.Log = s.log.logger()
@@ -108,7 +106,7 @@ func (s *siege) open(r *replica, limits func(*http.Server)) *httptest.Server {
 	return s.serve(handler, limits)
 }
 
-func (s *siege) serve(handler http.Handler, limits func(*http.Server)) *httptest.Server {
+func (s *attackHarness) serve(handler http.Handler, limits func(*http.Server)) *httptest.Server {
 	s.t.Helper()
 	served := httptest.NewUnstartedServer(handler)
 	served.Config = tokenserver.NewHTTPServer(handler, nil)
@@ -121,8 +119,8 @@ func (s *siege) serve(handler http.Handler, limits func(*http.Server)) *httptest
 	return served
 }
 
-// signingKeys are those of the house's issuer, which nobody but the operator reads.
-func (s *siege) signingKeys() *keyring.Rings {
+// signingKeys returns the signing keys of the issuer, which only the operator may read.
+func (s *attackHarness) signingKeys() *keyring.Rings {
 	s.t.Helper()
 	var secrets corev1.SecretList
 	s.Expect(s.admin.List(s.ctx, &secrets, client.InNamespace(apiserver.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: s.name})).To(gomega.Succeed())
@@ -132,8 +130,8 @@ func (s *siege) signingKeys() *keyring.Rings {
 	return rings
 }
 
-// callerToken is that of a ServiceAccount which may ask about all tokens.
-func (s *siege) callerToken() string {
+// callerToken returns the token of a ServiceAccount that may ask about all tokens.
+func (s *attackHarness) callerToken() string {
 	s.t.Helper()
 	s.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: s.name, Name: "orders-api"}})
 	s.create(&rbacv1.ClusterRoleBinding{
@@ -144,8 +142,8 @@ func (s *siege) callerToken() string {
 	return s.accountToken("orders-api", s.url())
 }
 
-// accountToken is a token of a ServiceAccount of the house.
-func (s *siege) accountToken(name string, audiences ...string) string {
+// accountToken returns a token of a ServiceAccount of the harness.
+func (s *attackHarness) accountToken(name string, audiences ...string) string {
 	s.t.Helper()
 	admin, err := kubernetes.NewForConfig(server.Admin)
 	s.Expect(err).NotTo(gomega.HaveOccurred())
@@ -156,5 +154,5 @@ func (s *siege) accountToken(name string, audiences ...string) string {
 	return answer.Status.Token
 }
 
-// shortly is long enough for a healthy connection, and what a slow one is given here.
+// shortly is sufficient for a healthy connection, and the limit of a slow one here.
 const shortly = time.Second

@@ -12,10 +12,9 @@ import (
 	"testing"
 )
 
-// TestAttacks holds one running replica against what is forged, damaged or replayed: each
-// row of its tables says what comes, and the exact answer that it has to get. Of what was
-// sent nothing stands in an answer or in the log, and nothing of it does any harm: the good
-// token is as good afterwards as it was before.
+// TestAttacks sends forged, damaged and replayed requests to one replica. Each row of its tables is a request and
+// its exact answer. Neither an answer nor the log contains what was sent, and the good token is still good at the
+// end.
 func TestAttacks(t *testing.T) {
 	s := besiege(t)
 	forged := s.forgedTokens()
@@ -32,7 +31,7 @@ func TestAttacks(t *testing.T) {
 			t.Errorf("the good token gets %s", got.outcome())
 		}
 		if n := s.trap.Load(); n > 0 {
-			t.Errorf("%d times the service went where a token told it to", n)
+			t.Errorf("the service requested the URL of a token %d times", n)
 		}
 		s.checkLog(t)
 	})
@@ -41,24 +40,24 @@ func TestAttacks(t *testing.T) {
 // request is what a row sends.
 type request struct {
 	method string
-	// target is the path, with a query where there is one.
+	// target is the path, with the query if there is one.
 	target string
-	// header is names and values in turn, beside the Content-Type of a form; an empty Content-Type
-	// stands for none.
+	// header is names and values in turn, in addition to the Content-Type of a form; an empty Content-Type means
+	// none.
 	header []string
 	body   string
 }
 
-// attack is a row: a request, and its answer as answer.outcome says it.
+// attack is a row: a request, and its answer as returned by answer.outcome.
 type attack struct {
 	name    string
 	request request
 	want    string
-	// shows is more that the answer has to show.
+	// shows checks more of the answer.
 	shows func(t *testing.T, got *answer)
 }
 
-func (s *siege) sendAll(t *testing.T, tables ...[]attack) {
+func (s *attackHarness) sendAll(t *testing.T, tables ...[]attack) {
 	for _, a := range slices.Concat(tables...) {
 		s.rows++
 		t.Run(a.name, func(t *testing.T) {
@@ -73,11 +72,11 @@ func (s *siege) sendAll(t *testing.T, tables ...[]attack) {
 	}
 }
 
-// at is an endpoint of the house's issuer.
-func (s *siege) at(endpoint string) string { return "/" + s.name + endpoint }
+// at returns the path of an endpoint of the issuer.
+func (s *attackHarness) at(endpoint string) string { return "/" + s.name + endpoint }
 
-// form is a POST of parameters, which are names and values in turn.
-func (s *siege) form(endpoint string, parameters ...string) request {
+// form returns a POST of parameters, which are names and values in turn.
+func (s *attackHarness) form(endpoint string, parameters ...string) request {
 	form := url.Values{}
 	for i := 0; i+1 < len(parameters); i += 2 {
 		form.Add(parameters[i], parameters[i+1])
@@ -85,12 +84,12 @@ func (s *siege) form(endpoint string, parameters ...string) request {
 	return request{method: http.MethodPost, target: s.at(endpoint), body: form.Encode()}
 }
 
-func (s *siege) exchange(compact string) request {
+func (s *attackHarness) exchange(compact string) request {
 	return s.form("/token", "grant_type", "refresh_token", "refresh_token", compact)
 }
 
-// ask is a question about a token by a caller who may ask.
-func (s *siege) ask(compact string, more ...string) request {
+// ask returns an introspection by a caller with the right to ask.
+func (s *attackHarness) ask(compact string, more ...string) request {
 	r := s.form("/introspect", append([]string{"token", compact}, more...)...)
 	r.header = []string{"Authorization", "Bearer " + s.caller}
 	return r
@@ -101,9 +100,9 @@ func (r request) with(header ...string) request {
 	return r
 }
 
-// send sends a request and checks the manners of its answer. No failure tells more than the
-// path: what else was sent may hold a token.
-func (s *siege) send(t *testing.T, r request) *answer {
+// send sends a request and checks the general rules of its answer. Failures contain only the path, since other
+// parts may contain a token.
+func (s *attackHarness) send(t *testing.T, r request) *answer {
 	t.Helper()
 	made, err := http.NewRequestWithContext(s.ctx, r.method, s.front.URL+r.target, strings.NewReader(r.body))
 	if err != nil {
@@ -133,7 +132,7 @@ func (s *siege) send(t *testing.T, r request) *answer {
 		t.Fatalf("half an answer: %v", err)
 	}
 	got := &answer{status: response.StatusCode, header: response.Header, raw: string(raw)}
-	checkManners(t, got, r)
+	checkAnswer(t, got, r)
 	for _, name := range []string{"access_token", "refresh_token"} {
 		if compact := got.text(name); compact != "" {
 			s.secret(compact)
@@ -142,7 +141,7 @@ func (s *siege) send(t *testing.T, r request) *answer {
 	return got
 }
 
-// withoutURL takes the address out of an error of a http.Client, where a token may stand.
+// withoutURL removes the URL from an error of an http.Client, since it may contain a token.
 func withoutURL(err error) error {
 	var told *url.Error
 	if errors.As(err, &told) {
@@ -151,7 +150,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-// headers are all that an answer ever has.
+// headers are all headers that an answer may have.
 var headers = []string{
 	"Access-Control-Allow-Origin", "Allow", "Cache-Control", "Connection", "Content-Length", "Content-Type", "Date", "Dpop-Nonce", "Pragma", "Retry-After",
 	"Www-Authenticate", "X-Content-Type-Options",
@@ -160,8 +159,8 @@ var headers = []string{
 // wireText are the characters of error and error_description (RFC 6749 §5.2).
 var wireText = regexp.MustCompile(`^[\x20-\x21\x23-\x5B\x5D-\x7E]+$`)
 
-// checkManners holds for every answer, whatever was asked.
-func checkManners(t *testing.T, got *answer, sent request) {
+// checkAnswer checks what every answer must satisfy.
+func checkAnswer(t *testing.T, got *answer, sent request) {
 	t.Helper()
 	for name := range got.header {
 		if !slices.Contains(headers, name) {
@@ -169,7 +168,7 @@ func checkManners(t *testing.T, got *answer, sent request) {
 		}
 	}
 	if got.header.Get("X-Content-Type-Options") != "nosniff" {
-		t.Error("the answer may be taken for something else than it says")
+		t.Error("the answer lacks X-Content-Type-Options: nosniff")
 	}
 	if len(got.raw) > 0 {
 		if err := json.Unmarshal([]byte(got.raw), &got.body); err != nil {
@@ -179,22 +178,21 @@ func checkManners(t *testing.T, got *answer, sent request) {
 	public := got.status == http.StatusOK && (got.body["keys"] != nil || got.body["jwks_uri"] != nil)
 	switch caching := got.header.Get("Cache-Control"); {
 	case public && !regexp.MustCompile(`^public, max-age=[1-9][0-9]*$`).MatchString(caching):
-		t.Errorf("what everybody may know has Cache-Control %q", caching)
+		t.Errorf("a public answer has Cache-Control %q", caching)
 	case !public && (caching != "no-store" || got.header.Get("Pragma") != "no-cache"):
-		// RFC 6749 §5.1 says so of tokens; an error may tell of one as well.
-		t.Errorf("the answer may be kept: Cache-Control %q, Pragma %q", caching, got.header.Get("Pragma"))
+		// RFC 6749 §5.1 requires it of tokens; an error may describe one as well.
+		t.Errorf("the answer may be stored: Cache-Control %q, Pragma %q", caching, got.header.Get("Pragma"))
 	}
 	if got.status != http.StatusOK {
 		checkError(t, got, sent)
 	}
 }
 
-// checkError: a refusal is a JSON object of two members (RFC 6749 §5.2), in which nothing
-// stands that was sent.
+// checkError checks that a refusal is a JSON object of two members (RFC 6749 §5.2) without anything that was sent.
 func checkError(t *testing.T, got *answer, sent request) {
 	t.Helper()
 	if bare := got.status == http.StatusUnauthorized && got.header.Get("Www-Authenticate") == `Bearer realm="refreshkeys"`; bare {
-		// Who did not say who asks is told how to, and nothing else (RFC 6750 §3.1).
+		// A request without credentials gets only the challenge (RFC 6750 §3.1).
 		if got.raw != "" {
 			t.Error("a challenge without an error has a body")
 		}
@@ -233,11 +231,10 @@ func checkError(t *testing.T, got *answer, sent request) {
 	}
 }
 
-// pieceLength is of a text that nobody writes twice by chance, and longer than the names of
-// parameters that descriptions speak of.
+// pieceLength is long enough to rule out coincidences, and longer than the parameter names in descriptions.
 const pieceLength = 16
 
-// pieces are all parts of that length.
+// pieces returns all parts of that length.
 func pieces(text string) []string {
 	var all []string
 	for i := 0; i+pieceLength <= len(text); i++ {
@@ -246,8 +243,8 @@ func pieces(text string) []string {
 	return all
 }
 
-// checkLog: there is a line for each request, and in none a piece of any token.
-func (s *siege) checkLog(t *testing.T) {
+// checkLog checks that the log has a line for each request, without any part of a token.
+func (s *attackHarness) checkLog(t *testing.T) {
 	t.Helper()
 	lines := s.log.lines()
 	if len(lines) < s.rows {
@@ -262,12 +259,12 @@ func (s *siege) checkLog(t *testing.T) {
 	for _, secret := range append(slices.Clone(s.secrets), needle) {
 		for _, piece := range pieces(secret) {
 			if logged[piece] {
-				t.Fatal("a token, or what else was sent, stands in the log")
+				t.Fatal("the log contains a token or other sent text")
 			}
 		}
 	}
 	t.Logf("%d rows, %d log lines, %d secrets in none of them", s.rows, len(lines), len(s.secrets))
 }
 
-// needle is put into what an answer might repeat.
+// needle is sent in places that an answer might repeat.
 const needle = "sent-by-a-stranger"

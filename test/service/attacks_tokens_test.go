@@ -10,24 +10,23 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
-// presented is a row: a token, and what the exchange of it gives.
+// presented is a row: a token, and the result of its exchange.
 type presented struct {
 	name    string
 	compact string
 	want    string
-	// own tells that the key is right to be revoked by it, so that the row leaves that out.
+	// own means that the token may revoke the key, so that the row skips the revocation.
 	own bool
 }
 
-// refused is a row of a token that no endpoint takes for anything.
+// refused is a row with a token that no endpoint accepts.
 func refused(name, compact string) presented {
 	return presented{name: name, compact: compact, want: "400 invalid_grant"}
 }
 
-// presentAll presents each token at every place that takes one. What is no token of ours is
-// refused where it would be exchanged, is no harm where it would be revoked (RFC 7009 §2.2),
-// and is not active, with nothing said beside, where it is asked about (RFC 7662 §2.2).
-func (s *siege) presentAll(t *testing.T, rows []presented) {
+// presentAll presents each token at every endpoint. A forged token is refused when exchanged, has no effect when
+// revoked (RFC 7009 §2.2), and is inactive, without further members, when introspected (RFC 7662 §2.2).
+func (s *attackHarness) presentAll(t *testing.T, rows []presented) {
 	for _, row := range rows {
 		s.rows++
 		s.secret(row.compact)
@@ -48,21 +47,21 @@ func (s *siege) presentAll(t *testing.T, rows []presented) {
 			}
 			for _, hint := range []string{"", "refresh_token", "access_token"} {
 				if got := s.send(t, s.ask(row.compact, "token_type_hint", hint)); got.outcome() != "200" || got.raw != `{"active":false}` {
-					t.Errorf("asked about with the hint %q, it is %s, and more than not active", hint, got.outcome())
+					t.Errorf("introspected with the hint %q, it is %s, and the answer is not only active=false", hint, got.outcome())
 				}
 			}
 		})
 	}
 }
 
-func (s *siege) forgedTokens() []presented {
+func (s *attackHarness) forgedTokens() []presented {
 	return slices.Concat(s.forgedAlgorithms(), s.forgedKeys(), s.forgedHeaders(), s.forgedNames(), s.forgedTimes(), s.forgedIdentities(),
 		s.forgedGrants(), s.damagedTexts(), s.damagedSignatures())
 }
 
-// forgedAlgorithms: the algorithm is that of the key, and never what a token says
-// (RFC 8725 §3.1).
-func (s *siege) forgedAlgorithms() []presented {
+// forgedAlgorithms checks that the algorithm is that of the signing key, and never taken from the token (RFC 8725
+// §3.1).
+func (s *attackHarness) forgedAlgorithms() []presented {
 	var rows []presented
 	for _, none := range []string{"none", "None", "NONE", "nOnE", ""} {
 		rows = append(rows, refused(fmt.Sprintf("alg %q and no signature", none), s.unsigned(`"`+none+`"`)))
@@ -88,10 +87,10 @@ func (s *siege) forgedAlgorithms() []presented {
 	)
 }
 
-// forgedKeys: a kid chooses among the keys that are known, and nothing else is ever made of
-// it; keys that a token brings along are not looked at (RFC 8725 §3.10).
-func (s *siege) forgedKeys() []presented {
-	kid, stranger := s.signer.ID, newStranger(s.t)
+// forgedKeys checks that a kid only chooses among the known signing keys, and that keys in a token are ignored
+// (RFC 8725 §3.10).
+func (s *attackHarness) forgedKeys() []presented {
+	kid, stranger := s.signer.ID, newForeignSigner(s.t)
 	text := `"kid":"` + kid + `"`
 	instead := func(value string) string { return s.headerInstead(`"`+kid+`"`, value) }
 	brought := func(member string) string {
@@ -127,8 +126,8 @@ func (s *siege) forgedKeys() []presented {
 	}
 }
 
-// pendingKey is published already, and has signed nothing.
-func (s *siege) pendingKey() string {
+// pendingKey returns the kid of a signing key that is published and not yet active.
+func (s *attackHarness) pendingKey() string {
 	for _, key := range s.rings.Keys() {
 		if key.Use == keyring.Refresh && key.State == keyring.Pending {
 			return key.ID
@@ -138,11 +137,10 @@ func (s *siege) pendingKey() string {
 	return ""
 }
 
-// forgedHeaders are signed by the refresh key itself: each would be a good token but for what
-// its header says beside.
-func (s *siege) forgedHeaders() []presented {
+// forgedHeaders are signed with the refresh signing key: only their headers are invalid.
+func (s *attackHarness) forgedHeaders() []presented {
 	return []presented{
-		refused("crit of what nobody knows", s.withMember(`"crit":["`+needle+`"],"`+needle+`":1`)),
+		refused("crit of an unknown member", s.withMember(`"crit":["`+needle+`"],"`+needle+`":1`)),
 		refused("crit empty", s.withMember(`"crit":[]`)), // RFC 7515 §4.1.11 forbids it
 		refused("crit of a registered name", s.withMember(`"crit":["alg"]`)),
 		refused("crit no list", s.withMember(`"crit":"exp"`)),
@@ -170,14 +168,14 @@ func (s *siege) forgedHeaders() []presented {
 	}
 }
 
-// byAccessKey is a refresh token for all that it says, but of the other ring.
-func (s *siege) byAccessKey(kid string) string {
+// byAccessKey returns a refresh token that is signed with a key of the access ring.
+func (s *attackHarness) byAccessKey(kid string) string {
 	return s.signedBy(s.keyOf(keyring.Access), instead(s.t, s.header, s.signer.ID, kid), s.payload)
 }
 
-// forgedNames are payloads of which two readers may think differently (RFC 7519 §4, RFC 8725
-// §2.6). All are correctly signed.
-func (s *siege) forgedNames() []presented {
+// forgedNames are correctly signed payloads that two readers may interpret differently (RFC 7519 §4, RFC 8725
+// §2.6).
+func (s *attackHarness) forgedNames() []presented {
 	return []presented{
 		refused("sub twice", s.withAlso(`"sub":"system:admin"`)),
 		refused("the same sub twice", s.withAlso(`"sub":`+s.member("sub"))),
@@ -204,9 +202,9 @@ func (s *siege) forgedNames() []presented {
 	}
 }
 
-// damagedTexts is the good token in other letters. There is one way to write a token
-// (RFC 7515 §2: base64url without padding, line breaks or anything else), and no other is read.
-func (s *siege) damagedTexts() []presented {
+// damagedTexts are other encodings of the good token. RFC 7515 §2 allows only base64url without padding, line
+// breaks or other characters.
+func (s *attackHarness) damagedTexts() []presented {
 	parts := strings.Split(s.good, ".")
 	rows := []presented{
 		refused("cut in half", s.good[:len(s.good)/2]),
@@ -244,9 +242,9 @@ func (s *siege) damagedTexts() []presented {
 	)
 }
 
-// damagedSignatures are of ES256: two halves of 32 bytes, each from 1 to the order of the
-// curve less one (RFC 7518 §3.4, FIPS 186-5 §6.4.2).
-func (s *siege) damagedSignatures() []presented {
+// damagedSignatures are invalid ES256 signatures. A valid one has two halves of 32 bytes, each from 1 to the order
+// of the curve minus one (RFC 7518 §3.4, FIPS 186-5 §6.4.2).
+func (s *attackHarness) damagedSignatures() []presented {
 	zero := new(big.Int)
 	alone := func(change func(r, v, n *big.Int) (*big.Int, *big.Int)) string {
 		return s.signature(func(r, v, n *big.Int) []byte { return joined(change(r, v, n)) })
@@ -264,9 +262,8 @@ func (s *siege) damagedSignatures() []presented {
 		refused("a bit flipped", alone(func(r, v, _ *big.Int) (*big.Int, *big.Int) { return r, new(big.Int).Xor(v, big.NewInt(1)) })),
 		refused("a byte too many", s.signature(func(r, v, _ *big.Int) []byte { return append(joined(r, v), 0) })),
 		refused("a byte too few", s.signature(func(r, v, _ *big.Int) []byte { return joined(r, v)[:63] })),
-		// Whoever sees an ECDSA signature can write a second one of the same message, and every verifier
-		// takes it. It says nothing that the first does not, and is no second token: what is known of tokens
-		// is known by their jti, and never by their text.
+		// Anyone with an ECDSA signature can make a second valid one of the same message. It is not a second
+		// token: tokens are identified by their jti, and never by their text.
 		{"the order less s", alone(func(r, v, n *big.Int) (*big.Int, *big.Int) { return r, new(big.Int).Sub(n, v) }), "200", true},
 	}
 }

@@ -16,8 +16,7 @@ import (
 	"time"
 )
 
-// message is a row of what no HTTP client would send: the bytes of a connection, and all the
-// answers to them.
+// message is a row that no HTTP client would send: the bytes of a connection, and all answers to them.
 type message struct {
 	name string
 	text string
@@ -25,10 +24,10 @@ type message struct {
 	want string
 }
 
-// conversation is what came back over a connection.
+// conversation is what a connection returned.
 type conversation struct {
 	answers []*answer
-	// last tells that the last answer says that it is the last, and closed that it was.
+	// last means that the last answer announces the close, and closed that the connection was closed.
 	last, closed bool
 }
 
@@ -43,10 +42,10 @@ func (c *conversation) String() string {
 	return strings.Join(told, ", ")
 }
 
-// dial opens a connection of HTTP/1.1 to a server.
-func (s *siege) dial(t *testing.T, to *httptest.Server) *tls.Conn {
+// dial opens an HTTP/1.1 connection to a server.
+func (s *attackHarness) dial(t *testing.T, to *httptest.Server) *tls.Conn {
 	t.Helper()
-	// The server's own client is not asked for its configuration, which it completes at its first use.
+	// The configuration of the server's own client is only complete after its first use.
 	config := &tls.Config{RootCAs: x509.NewCertPool(), NextProtos: []string{"http/1.1"}, ServerName: "example.com", MinVersion: tls.VersionTLS12}
 	config.RootCAs.AddCert(to.Certificate())
 	conn, err := (&tls.Dialer{Config: config}).DialContext(s.ctx, "tcp", to.Listener.Addr().String())
@@ -59,8 +58,8 @@ func (s *siege) dial(t *testing.T, to *httptest.Server) *tls.Conn {
 	return made
 }
 
-// hear reads answers until the connection ends.
-func hear(t *testing.T, conn net.Conn) *conversation {
+// readAnswers reads answers until the connection ends.
+func readAnswers(t *testing.T, conn net.Conn) *conversation {
 	t.Helper()
 	heard, reader := &conversation{}, bufio.NewReader(conn)
 	for {
@@ -84,9 +83,9 @@ func isTimeout(err error) bool {
 	return errors.As(err, &told) && told.Timeout()
 }
 
-// badMessages: where two readers of one connection could disagree about where a request ends
-// (RFC 9112 §11.2), there is no second request.
-func (s *siege) badMessages() []message {
+// badMessages checks that there is no second request where two readers could disagree about the end of the first
+// (RFC 9112 §11.2).
+func (s *attackHarness) badMessages() []message {
 	body, hidden := s.goodBody(), "GET "+s.at("/jwks.json")+" HTTP/1.1\r\nHost: example.com\r\n\r\n"
 	line := "POST " + s.at("/token") + " HTTP/1.1\r\n"
 	head := line + "Host: example.com\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -104,8 +103,7 @@ func (s *siege) badMessages() []message {
 		{"a length beyond 63 bits", head + "Content-Length: 9223372036854775808\r\n" + last + body, "400, closed"},
 		{"an empty length", head + "Content-Length:\r\n" + last + body, "400, closed"},
 		{"a blank before the colon", head + fmt.Sprintf("Content-Length : %d\r\n", len(body)) + last + body, "400, closed"},
-		// RFC 9112 §6.1: a length beside chunks may be an attempt to hide a request, and the connection is
-		// closed after it.
+		// RFC 9112 §6.1: a length beside chunks may be request smuggling, and the connection is closed after it.
 		{"a length and chunks, and a request behind", head + sized(5) + te + "\r\n" + chunked + hidden, "200, closed"},
 		{"chunks, and a request behind", head + te + "\r\n" + chunked + hidden, "200, closed"},
 		{"a length that is short, and a request behind", head + sized(len(body)) + "\r\n" + body + "&a=b" + hidden, "200, 400, closed"},
@@ -120,7 +118,7 @@ func (s *siege) badMessages() []message {
 		{"two hosts", head + "Host: " + needle + "\r\n" + sized(len(body)) + last + body, "400, closed"},
 		{"no host", line + sized(len(body)) + last + body, "400, closed"},
 		{"a host with a path", line + "Host: a/b\r\n" + sized(len(body)) + last + body, "400, closed"},
-		{"a header that goes on in the next line", head + " x: y\r\n" + sized(len(body)) + last + body, "400, closed"},
+		{"a header that continues in the next line", head + " x: y\r\n" + sized(len(body)) + last + body, "400, closed"},
 		{"a header without a colon", head + needle + "\r\n" + last, "400, closed"},
 		{"a NUL in a header", head + "X: a\x00b\r\n" + last, "400, closed"},
 		{"headers of 64 kB", head + "X: " + strings.Repeat("x", 64<<10) + "\r\n" + last, "431, closed"},
@@ -129,21 +127,21 @@ func (s *siege) badMessages() []message {
 		{"a whole URL of another host", "GET https://" + needle + ".example.com" + s.at("/token") + " HTTP/1.1\r\nHost: a\r\n" + last, "405, closed"},
 		{"all of it", "OPTIONS * HTTP/1.1\r\nHost: a\r\n" + last, "404, closed"},
 		{"a tunnel", "CONNECT " + needle + ".example.com:443 HTTP/1.1\r\nHost: a\r\n" + last, "404, closed"},
-		{"an expectation nobody knows", head + "Expect: " + needle + "\r\n" + sized(0) + last, "417, closed"},
-		{"a version nobody knows", strings.Replace(head, "HTTP/1.1", "HTTP/3.0", 1) + last, "505, closed"},
+		{"an unknown expectation", head + "Expect: " + needle + "\r\n" + sized(0) + last, "417, closed"},
+		{"an unknown version", strings.Replace(head, "HTTP/1.1", "HTTP/3.0", 1) + last, "505, closed"},
 		{"no HTTP", "\x16\x03\x01" + needle + "\r\n\r\n", "400, closed"},
 	}
 }
 
-func (s *siege) writeAll(t *testing.T, rows []message) {
+func (s *attackHarness) writeAll(t *testing.T, rows []message) {
 	for _, row := range rows {
 		s.rows++
 		t.Run(row.name, func(t *testing.T) {
 			conn := s.dial(t, s.front)
-			// Who is refused early does not read to the end, and the rest cannot be written: what counts is
-			// what comes back.
+			// The server does not read an early refused request to its end, so the write may fail; only the answer
+			// counts.
 			go func() { _, _ = io.WriteString(conn, row.text) }()
-			heard := hear(t, conn)
+			heard := readAnswers(t, conn)
 			if heard.String() != row.want {
 				t.Errorf("the answers are %q, and should be %q", heard, row.want)
 			}
@@ -154,20 +152,20 @@ func (s *siege) writeAll(t *testing.T, rows []message) {
 	}
 }
 
-// checkWire: what never came to be a request is refused by net/http, in a line of fixed text
-// and on a connection that ends with it; anything else is answered as ever.
-func (s *siege) checkWire(t *testing.T, got *answer, sent string, last bool) {
+// checkWire checks that net/http refuses what is not a request, with fixed text and a closed connection, and that
+// other answers follow the general rules.
+func (s *attackHarness) checkWire(t *testing.T, got *answer, sent string, last bool) {
 	t.Helper()
 	_, body, _ := strings.Cut(sent, "\r\n\r\n")
-	// A description speaks of the type that is wanted.
+	// A description names the required type.
 	sent = strings.ReplaceAll(sent, "application/x-www-form-urlencoded", "")
 	if got.header.Get("X-Content-Type-Options") != "" {
-		checkManners(t, got, request{target: sent, body: body})
+		checkAnswer(t, got, request{target: sent, body: body})
 		s.secret(got.text("access_token"))
 		return
 	}
 	if got.status < 400 || !last {
-		t.Errorf("%d of net/http's own, and the connection goes on", got.status)
+		t.Errorf("net/http answers %d, and the connection stays open", got.status)
 	}
 	for _, piece := range pieces(got.raw) {
 		if strings.Contains(sent, piece) {
@@ -176,10 +174,9 @@ func (s *siege) checkWire(t *testing.T, got *answer, sent string, last bool) {
 	}
 }
 
-// sendSlowly: who is slow does not hold a connection for longer than its time, however little
-// and often it sends. The times are shortened here; that there are any is tested with
-// NewHTTPServer.
-func (s *siege) sendSlowly(t *testing.T) {
+// sendSlowly checks that a slow client does not hold a connection longer than the limits, which are shortened
+// here. TestHTTPServerHasLimits checks that NewHTTPServer sets them.
+func (s *attackHarness) sendSlowly(t *testing.T) {
 	slow := s.serve(s.front.Config.Handler, func(server *http.Server) {
 		server.ReadHeaderTimeout, server.ReadTimeout, server.IdleTimeout = shortly, shortly, shortly
 	})
@@ -200,7 +197,7 @@ func (s *siege) sendSlowly(t *testing.T) {
 			defer close(done)
 			go drip(conn, row.first, row.each, done)
 			began := time.Now()
-			heard := hear(t, conn)
+			heard := readAnswers(t, conn)
 			if heard.String() != row.want {
 				t.Errorf("the answers are %q, and should be %q", heard, row.want)
 			}
@@ -208,7 +205,7 @@ func (s *siege) sendSlowly(t *testing.T) {
 				t.Errorf("it holds its connection for %s", took)
 			}
 			for _, got := range heard.answers {
-				checkManners(t, got, request{})
+				checkAnswer(t, got, request{})
 			}
 		})
 	}
@@ -220,7 +217,7 @@ func (s *siege) sendSlowly(t *testing.T) {
 		}
 		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(patience))
-		if heard := hear(t, conn); heard.String() != "closed" {
+		if heard := readAnswers(t, conn); heard.String() != "closed" {
 			t.Errorf("the answers are %q", heard)
 		}
 	})
@@ -245,8 +242,7 @@ func (s *siege) sendSlowly(t *testing.T) {
 	})
 }
 
-// drip writes a first piece, and then another one again and again, ten in the time that is
-// given, until nobody reads any more.
+// drip writes a first piece, and then another piece ten times within the limit, until the connection fails.
 func drip(conn net.Conn, first, each string, done <-chan struct{}) {
 	_, err := io.WriteString(conn, first)
 	ticks := time.NewTicker(shortly / 10)

@@ -21,15 +21,15 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
 )
 
-// book is what an audit log is written to.
-type book struct {
+// auditBuffer is the writer of an audit log.
+type auditBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
-	// failing refuses what is written.
+	// failing makes writes fail.
 	failing bool
 }
 
-func (b *book) Write(line []byte) (int, error) {
+func (b *auditBuffer) Write(line []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.failing {
@@ -38,14 +38,14 @@ func (b *book) Write(line []byte) (int, error) {
 	return b.text.Write(line)
 }
 
-// all is what was written.
-func (b *book) all() string {
+// all returns what was written.
+func (b *auditBuffer) all() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.String()
 }
 
-func (b *book) last() (line map[string]any) {
+func (b *auditBuffer) last() (line map[string]any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	lines := strings.Split(strings.TrimSpace(b.text.String()), "\n")
@@ -53,10 +53,10 @@ func (b *book) last() (line map[string]any) {
 	return line
 }
 
-// observed has a replica's audit log and metrics kept.
-func (h *house) observed(r *replica) (*book, *prometheus.Registry) {
+// observed attaches an audit log and metrics to a replica.
+func (h *harness) observed(r *replica) (*auditBuffer, *prometheus.Registry) {
 	h.t.Helper()
-	registry, log := prometheus.NewRegistry(), &book{}
+	registry, log := prometheus.NewRegistry(), &auditBuffer{}
 	metrics, err := tokenserver.NewMetrics(registry, tokenserver.Facts{
 		Staleness: r.Staleness, Ready: r.Fresh, MaxStaleness: time.Minute, CertificateSpan: func() (start, end time.Time) { return time.Unix(1e9, 0), time.Unix(2e9, 0) },
 		Verifications: r.handler.Grants.Verifications,
@@ -70,11 +70,11 @@ func (h *house) observed(r *replica) (*book, *prometheus.Registry) {
 	return log, registry
 }
 
-// TestAuditAndMetrics: each exchange, login and revocation is one line that says who, by which key,
-// from where and what came of it, and counts; tokens are in neither, and nor are names in metrics.
+// TestAuditAndMetrics checks that each exchange, login and revocation writes one audit line with its subject,
+// refresh key, address and result, and is counted. Neither contains tokens, and metrics contain no names.
 func TestAuditAndMetrics(t *testing.T) {
 	const password = "correct-horse-battery"
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	file := h.passwordFile(htpasswd(t, "jane", password))
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: h.name, Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: file}}}
@@ -107,7 +107,7 @@ func TestAuditAndMetrics(t *testing.T) {
 	says(exchanged, ofKey)
 	h.Expect(log.last()["accessJTI"]).NotTo(gomega.BeEmpty())
 	says(h.refresh(r, held+"x"), map[string]any{"event": "exchange", "grant": "refresh_token", "result": "invalid_grant"})
-	h.Expect(log.last()).NotTo(gomega.HaveKey("jti"), "what is not verified is not written down")
+	h.Expect(log.last()).NotTo(gomega.HaveKey("jti"), "unverified data is not recorded")
 	says(h.post(r, "/token", url.Values{"grant_type": {held}}), map[string]any{"event": "exchange", "result": "unsupported_grant_type"})
 
 	account := "system:serviceaccount:" + h.name + ":till"
@@ -125,7 +125,7 @@ func TestAuditAndMetrics(t *testing.T) {
 	h.serves(r)
 	h.Expect(strings.Count(log.text.String(), "\n")).To(gomega.Equal(lines+1), "requests for metadata are not recorded")
 	log.failing = true
-	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("200"), "a full disk holds nobody up")
+	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("200"), "a full disk does not delay requests")
 
 	gathered, err := testutil.CollectAndFormat(metrics, expfmt.TypeTextPlain, "refreshkeys_requests_total", "refreshkeys_exchanges_total",
 		"refreshkeys_verifications_total", "refreshkeys_audit_lines_lost_total", "refreshkeys_tokenserver_ready")

@@ -19,9 +19,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// line is the connection of a replica to the API server. It can be cut, so that every request
-// fails at once, and its watches can be hung: they go on, and nothing arrives.
-type line struct {
+// apiConnection is the connection of a replica to the API server. It can be cut, so that every request fails at
+// once, or its watches can hang: they stay open, and no event arrives.
+type apiConnection struct {
 	next http.RoundTripper
 
 	mu   sync.Mutex
@@ -31,7 +31,7 @@ type line struct {
 
 var errCut = errors.New("the line is cut")
 
-func (l *line) RoundTrip(request *http.Request) (*http.Response, error) {
+func (l *apiConnection) RoundTrip(request *http.Request) (*http.Response, error) {
 	l.mu.Lock()
 	cut := l.cut
 	l.mu.Unlock()
@@ -45,13 +45,13 @@ func (l *line) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-func (l *line) set(cut bool) {
+func (l *apiConnection) set(cut bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cut = cut
 }
 
-func (l *line) hang(hung bool) {
+func (l *apiConnection) hang(hung bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if hung {
@@ -62,10 +62,10 @@ func (l *line) hang(hung bool) {
 	}
 }
 
-// hangable is the stream of a watch. What arrives while it hangs is lost with the connection.
+// hangable is the stream of a watch. Events that arrive while it hangs are lost with the connection.
 type hangable struct {
 	io.ReadCloser
-	line *line
+	line *apiConnection
 	gone <-chan struct{}
 }
 
@@ -89,41 +89,41 @@ func (h *hangable) Read(into []byte) (int, error) {
 	}
 }
 
-// wire gives a replica a line of its own, and a clock for its proofs.
-func (l *line) wire(pulse clock.WithTicker) func(*rest.Config, *registry.Options) {
+// wire gives a replica its own connection, and a clock for its proofs of freshness.
+func (l *apiConnection) wire(monotonic clock.WithTicker) func(*rest.Config, *registry.Options) {
 	return func(config *rest.Config, options *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { l.next = next; return l })
-		options.Pulse = pulse
+		options.Monotonic = monotonic
 	}
 }
 
-// TestAPIServerAway: known keys are exchanged for as long as was allowed, and then nothing is;
-// what has to be recorded is refused at once, for now and never for good; all heals by itself.
+// TestAPIServerAway checks that known refresh keys are exchanged for maxStaleness and then refused as unavailable.
+// What must be recorded is refused at once with temporarily_unavailable. The service recovers by itself.
 func TestAPIServerAway(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name       string
-		fail, mend func(*line)
-		// writes: the API server can be written to meanwhile.
+		fail, mend func(*apiConnection)
+		// writes means that writes to the API server succeed meanwhile.
 		writes bool
 	}{
-		{"no request gets through", func(l *line) { l.set(true) }, func(l *line) { l.set(false) }, false},
-		{"watches hang, and the rest is answered", func(l *line) { l.hang(true) }, func(l *line) { l.hang(false) }, true},
+		{"no request gets through", func(l *apiConnection) { l.set(true) }, func(l *apiConnection) { l.set(false) }, false},
+		{"watches hang, and the rest is answered", func(l *apiConnection) { l.hang(true) }, func(l *apiConnection) { l.hang(false) }, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t, clock.RealClock{})
+			h := newHarness(t, clock.RealClock{})
 			h.issuer()
 			h.manage()
-			pulse, line := clocktesting.NewFakeClock(time.Now()), &line{}
-			r := h.replica(line.wire(pulse))
+			monotonic, line := clocktesting.NewFakeClock(time.Now()), &apiConnection{}
+			r := h.replica(line.wire(monotonic))
 			scheduled, device := h.key("scheduled"), h.key("device", oneTime(time.Minute))
 			held, once := h.reaches(scheduled, 1), h.reaches(device, 1)
 			shown := h.workload("till")
 			h.Eventually(func() string { return h.refresh(r, held).outcome() }, patience, pollEvery).Should(gomega.Equal("200"))
 
 			c.fail(line)
-			h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("200"), "what is known is good for a while")
+			h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("200"), "known keys are exchanged within maxStaleness")
 			if !c.writes {
 				for what, a := range map[string]*answer{
 					"a one-time exchange": h.refresh(r, once), "a revocation": h.post(r, "/revoke", map[string][]string{"token": {held}}),
@@ -132,10 +132,10 @@ func TestAPIServerAway(t *testing.T) {
 					h.Expect(a.outcome()).To(gomega.Equal("503 temporarily_unavailable"), what)
 				}
 			}
-			// Something happens that the watch should tell.
+			// The watch should report this event.
 			h.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: h.name + "-later"}})
 			for range 32 {
-				pulse.Step(20 * time.Second)
+				monotonic.Step(20 * time.Second)
 				h.Expect(h.refresh(r, held).outcome()).To(gomega.BeElementOf("200", "503 temporarily_unavailable"))
 			}
 			late := h.refresh(r, held)
@@ -144,7 +144,7 @@ func TestAPIServerAway(t *testing.T) {
 
 			c.mend(line)
 			h.Eventually(func() string {
-				pulse.Step(20 * time.Second)
+				monotonic.Step(20 * time.Second)
 				return h.refresh(r, held).outcome()
 			}, 4*patience, 200*time.Millisecond).Should(gomega.Equal("200"))
 			h.Expect(h.refresh(r, once).outcome()).To(gomega.Equal("200"))
@@ -153,11 +153,11 @@ func TestAPIServerAway(t *testing.T) {
 	}
 }
 
-// TestAnIdleClusterIsFresh: nothing changes but what keeps a cluster alive, and the view is
-// proven again and again all the same: the first time a minute after the start, then oftener.
+// TestAnIdleClusterIsFresh checks that the view of an idle cluster is proven repeatedly: first within a minute
+// after the start, then more often.
 func TestAnIdleClusterIsFresh(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	r := h.replica()
 	var oldest time.Duration
 	for end := time.Now().Add(75 * time.Second); time.Now().Before(end); {
@@ -172,24 +172,23 @@ func TestAnIdleClusterIsFresh(t *testing.T) {
 	h.Expect(oldest).To(gomega.BeNumerically("<", 65*time.Second))
 }
 
-// busy is an API server at which things of another kind are written, and which is slow to
-// answer what version storage has.
-type busy struct {
+// busyAPIServer is an API server with writes to another kind, which is slow to return the version of storage.
+type busyAPIServer struct {
 	next  http.RoundTripper
 	write func()
 }
 
-func (b *busy) RoundTrip(request *http.Request) (*http.Response, error) {
+func (b *busyAPIServer) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.URL.Query().Get("limit") == "1" {
 		b.write()
 	}
 	return b.next.RoundTrip(request)
 }
 
-// TestAReplicaStartsInABusyCluster: it is ready at once, and not at the end of the first watch,
-// which is what tells of a kind that nobody changes.
+// TestAReplicaStartsInABusyCluster checks that a replica is ready at once, and not only when the first watch ends
+// with its bookmark.
 func TestAReplicaStartsInABusyCluster(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	// A watch gets a bookmark a second after its start, and the next after a minute.
 	write := func() {
 		for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); {
@@ -201,17 +200,17 @@ func TestAReplicaStartsInABusyCluster(t *testing.T) {
 	}
 	begun := time.Now()
 	h.replica(func(config *rest.Config, _ *registry.Options) {
-		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &busy{next, write} })
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &busyAPIServer{next, write} })
 	})
 	t.Logf("the replica was ready after %s", time.Since(begun).Round(time.Millisecond))
 }
 
-// TestARevocationThatIsNeverAnswered: a client is told, and does not wait for ever.
+// TestARevocationThatIsNeverAnswered checks that a client gets an answer although the API server does not answer.
 func TestARevocationThatIsNeverAnswered(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
-	hung := &mute{}
+	hung := &silentAPIServer{}
 	r := h.replica(func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { hung.next = next; return hung })
 	})
@@ -223,20 +222,20 @@ func TestARevocationThatIsNeverAnswered(t *testing.T) {
 	h.Expect(h.post(r, "/revoke", map[string][]string{"token": {held}}).outcome()).To(gomega.Equal("200"))
 }
 
-// mute is an API server that takes questions and never answers.
-type mute struct {
+// silentAPIServer accepts requests and never answers.
+type silentAPIServer struct {
 	next http.RoundTripper
 	mu   sync.Mutex
 	on   bool
 }
 
-func (m *mute) set(on bool) {
+func (m *silentAPIServer) set(on bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.on = on
 }
 
-func (m *mute) RoundTrip(request *http.Request) (*http.Response, error) {
+func (m *silentAPIServer) RoundTrip(request *http.Request) (*http.Response, error) {
 	m.mu.Lock()
 	on := m.on
 	m.mu.Unlock()

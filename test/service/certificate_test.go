@@ -24,9 +24,10 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// TestARenewedCertificateIsServed: without a restart, and one that is damaged is not.
+// TestARenewedCertificateIsServed checks that a renewed certificate is served without a restart, and that a
+// damaged one is not.
 func TestARenewedCertificateIsServed(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	owner := &authority.Authority{}
 	_, err := owner.Advance(time.Now())
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -44,8 +45,8 @@ func TestARenewedCertificateIsServed(t *testing.T) {
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	clients, err := kubernetes.NewForConfig(config)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	pulse := clocktesting.NewFakeClock(time.Now())
-	certificate := tokenserver.NewCertificate(clients, secret.Namespace, secret.Name, pulse, logr.Discard())
+	monotonic := clocktesting.NewFakeClock(time.Now())
+	certificate := tokenserver.NewCertificate(clients, secret.Namespace, secret.Name, monotonic, logr.Discard())
 	ctx, cancel := context.WithCancel(h.ctx)
 	done := make(chan error, 1)
 	go func() { done <- certificate.Run(ctx) }()
@@ -57,7 +58,7 @@ func TestARenewedCertificateIsServed(t *testing.T) {
 	defer front.Close()
 	serves := func(name string) func() error {
 		return func() error {
-			pulse.Step(10 * time.Second)
+			monotonic.Step(10 * time.Second)
 			dialer := &tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: name, MinVersion: tls.VersionTLS12}}
 			conn, err := dialer.DialContext(h.ctx, "tcp", front.Listener.Addr().String())
 			if err == nil {

@@ -23,19 +23,19 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// device is a client with a key of its own, whose proofs go-jose signs.
+// device is a client with a key of its own; go-jose signs its proofs.
 type device struct {
-	h      *house
+	h      *harness
 	signer jose.Signer
-	// thumbprint is that of its key.
+	// thumbprint is the JWK thumbprint of its key.
 	thumbprint string
-	// nonce is the last that it was given.
+	// nonce is the last nonce that it received.
 	nonce string
-	// at is what it takes for the URL of the token endpoint.
+	// at is the URL of the token endpoint in its proofs.
 	at string
 }
 
-func (h *house) device() *device {
+func (h *harness) device() *device {
 	h.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -47,7 +47,7 @@ func (h *house) device() *device {
 	return &device{h: h, signer: signer, thumbprint: base64.RawURLEncoding.EncodeToString(sum), at: h.url() + "/token"}
 }
 
-// proof is one for the token endpoint, made now. A claim that is changed to nil is left out.
+// proof returns a proof for the token endpoint, made now. A claim that is changed to nil is left out.
 func (d *device) proof(change ...func(map[string]any)) string {
 	d.h.t.Helper()
 	claims := map[string]any{"jti": uuid.NewString(), "htm": "POST", "htu": d.at, "iat": d.h.clock.Now().Unix()}
@@ -66,7 +66,7 @@ func (d *device) proof(change ...func(map[string]any)) string {
 	return compact
 }
 
-// refresh is an exchange with a proof, for which the device gets a nonce first if it has none.
+// refresh exchanges a token with a proof, and first gets a nonce if it has none.
 func (d *device) refresh(r *replica, compact string, more ...string) *answer {
 	d.h.t.Helper()
 	got := d.h.present(r, compact, []string{d.proof()}, more...)
@@ -84,8 +84,8 @@ func (d *device) learn(got *answer) {
 	}
 }
 
-// present is an exchange with any number of DPoP headers.
-func (h *house) present(r *replica, compact string, proofs []string, more ...string) *answer {
+// present exchanges a token with any number of DPoP headers.
+func (h *harness) present(r *replica, compact string, proofs []string, more ...string) *answer {
 	h.t.Helper()
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {compact}}
 	for i := 0; i+1 < len(more); i += 2 {
@@ -100,13 +100,13 @@ func (h *house) present(r *replica, compact string, proofs []string, more ...str
 	return h.do(r, request)
 }
 
-// asserting are the parameters of a client assertion.
+// asserting returns the parameters of a client assertion.
 func asserting(assertion string) []string {
 	return []string{oauth.ParamClientAssertion, assertion, oauth.ParamClientAssertionType, oauth.AssertionJWTBearer}
 }
 
-// says is what a token says, its signature unseen.
-func (h *house) says(compact string) map[string]any {
+// says returns the claims of a token without verifying it.
+func (h *harness) says(compact string) map[string]any {
 	h.t.Helper()
 	parts := strings.Split(compact, ".")
 	h.Expect(parts).To(gomega.HaveLen(3))
@@ -117,14 +117,14 @@ func (h *house) says(compact string) map[string]any {
 	return claims
 }
 
-// reviewLine counts the TokenReviews of a replica as they go out, and fails them when it is cut.
-type reviewLine struct {
+// reviewCounter counts the TokenReviews of a replica, and fails them when it is cut.
+type reviewCounter struct {
 	next http.RoundTripper
 	sent atomic.Int64
 	cut  atomic.Bool
 }
 
-func (l *reviewLine) RoundTrip(request *http.Request) (*http.Response, error) {
+func (l *reviewCounter) RoundTrip(request *http.Request) (*http.Response, error) {
 	if strings.HasSuffix(request.URL.Path, "/tokenreviews") {
 		l.sent.Add(1)
 		if l.cut.Load() {
@@ -134,16 +134,16 @@ func (l *reviewLine) RoundTrip(request *http.Request) (*http.Response, error) {
 	return l.next.RoundTrip(request)
 }
 
-func (l *reviewLine) wire(config *rest.Config, _ *registry.Options) {
+func (l *reviewCounter) wire(config *rest.Config, _ *registry.Options) {
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { l.next = next; return l })
 }
 
-// asked is how many reviews something costs.
-func (l *reviewLine) asked(do func()) int64 {
+// asked returns how many reviews a function causes.
+func (l *reviewCounter) asked(do func()) int64 {
 	before := l.sent.Load()
 	do()
 	return l.sent.Load() - before
 }
 
-// reviewed is how long a good answer about an assertion is believed.
+// reviewed is how long a positive review of an assertion is cached.
 const reviewed = 10 * time.Second

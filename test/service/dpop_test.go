@@ -14,21 +14,21 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// heldBy binds a key to that of a device.
+// heldBy binds a refresh key to a device's key.
 func heldBy(d *device) func(*v1alpha1.JWTRefreshKey) {
 	return func(k *v1alpha1.JWTRefreshKey) { k.Spec.Binding = &v1alpha1.BindingSpec{JWKThumbprint: d.thumbprint} }
 }
 
 const inside = "https://tokens.refreshkeys-system.svc:8443/inside"
 
-// insideToo gives an issuer a second URL, at which clients in the cluster reach it.
+// insideToo adds a second URL to an issuer, for clients in the cluster.
 func insideToo(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = inside }
 
-// TestBoundToAKey: the token is exchanged for whoever has the key alone, and what he gets is
-// bound to it.
+// TestBoundToAKey checks that a bound token is exchanged only for the holder of the client key, and that the
+// access token is bound to it.
 func TestBoundToAKey(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer(insideToo)
 	h.manage()
 	one, two := h.replica(), h.replica()
@@ -37,7 +37,7 @@ func TestBoundToAKey(t *testing.T) {
 	h.outcomes([]*replica{one, two}, bound, "400 invalid_dpop_proof")
 	h.Expect(h.says(bound)).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
 
-	// The first proof has no nonce, and the answer brings one: exactly one.
+	// The first proof has no nonce, and the answer contains exactly one.
 	first := h.present(one, bound, []string{device.proof()})
 	h.Expect(first.outcome()).To(gomega.Equal("400 use_dpop_nonce"))
 	h.Expect(first.header.Values("DPoP-Nonce")).To(gomega.HaveLen(1))
@@ -45,7 +45,7 @@ func TestBoundToAKey(t *testing.T) {
 	device.learn(first)
 	thief.nonce = device.nonce
 
-	// One replica's nonce is good at the other, and the answer brings the next.
+	// A replica accepts the nonce of another, and the answer contains the next.
 	used := device.proof()
 	clock.SetTime(clock.Now().Add(time.Second))
 	got := h.present(two, bound, []string{used})
@@ -107,13 +107,13 @@ func TestBoundToAKey(t *testing.T) {
 		h.Expect(got.header.Values("DPoP-Nonce")).To(gomega.HaveLen(wanted), c.name)
 	}
 
-	// Headers of those in between say nothing about the URL.
+	// Headers of proxies do not affect the URL.
 	form := map[string][]string{"grant_type": {"refresh_token"}, "refresh_token": {bound}}
 	forwarded := device.proof(func(claims map[string]any) { claims["htu"] = "https://evil.example.com/" + h.name + "/token" })
 	h.Expect(h.post(two, "/token", form, "DPoP", forwarded, "X-Forwarded-Host", "evil.example.com", "Forwarded", "host=evil.example.com").
 		outcome()).To(gomega.Equal(bad))
 
-	// The nonce lives for 30 seconds.
+	// A nonce is accepted for 30 seconds.
 	device.learn(h.present(one, bound, []string{device.proof()}))
 	clock.SetTime(clock.Now().Add(29 * time.Second))
 	h.Expect(h.present(two, bound, []string{device.proof()}).outcome()).To(gomega.Equal("200"))
@@ -123,7 +123,7 @@ func TestBoundToAKey(t *testing.T) {
 	device.learn(stale)
 	h.Expect(h.present(two, bound, []string{device.proof()}).outcome()).To(gomega.Equal("200"))
 
-	// What docs/security.md says is left open: a replica that has not seen the proof takes it.
+	// This is a residual risk in docs/security.md: a replica that has not seen the proof accepts it.
 	once := device.proof()
 	h.Expect(h.present(one, bound, []string{once}).outcome()).To(gomega.Equal("200"))
 	h.Expect(h.present(one, bound, []string{once}).outcome()).To(gomega.Equal(bad))
@@ -131,15 +131,15 @@ func TestBoundToAKey(t *testing.T) {
 	clock.SetTime(clock.Now().Add(30 * time.Second))
 	h.Expect(h.present(one, bound, []string{once}).outcome()).To(gomega.Equal("400 use_dpop_nonce"))
 
-	// Giving up a token needs no proof.
+	// A logout requires no proof.
 	h.Expect(h.post(one, "/revoke", map[string][]string{"token": {bound}}).outcome()).To(gomega.Equal("200"))
 	h.Expect(device.refresh(one, bound).outcome()).To(gomega.Equal("400 invalid_grant"))
 }
 
-// TestAKeyForAnUnboundToken: whoever proves a key without having to gets an access token that is
-// bound to it, and his refresh token stays as it is (RFC 9449 §5).
+// TestAKeyForAnUnboundToken checks that a voluntary proof binds the access token, and not the refresh token (RFC
+// 9449 §5).
 func TestAKeyForAnUnboundToken(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -153,17 +153,17 @@ func TestAKeyForAnUnboundToken(t *testing.T) {
 		h.Expect(got.text("refresh_token") == unbound).To(gomega.BeTrue(), "the client keeps its token")
 		h.Expect(h.says(got.text("access_token"))).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": d.thumbprint}))
 	}
-	h.Expect(h.present(r, unbound, []string{"nonsense"}).outcome()).To(gomega.Equal("400 invalid_dpop_proof"), "nobody may believe that he proved a key")
+	h.Expect(h.present(r, unbound, []string{"nonsense"}).outcome()).To(gomega.Equal("400 invalid_dpop_proof"), "a client must not wrongly count as proven")
 	got := h.refresh(r, unbound)
 	h.Expect(got.text("token_type")).To(gomega.Equal("Bearer"))
 	h.Expect(got.header.Values("DPoP-Nonce")).To(gomega.BeEmpty())
 	h.Expect(h.says(got.text("access_token"))).NotTo(gomega.HaveKey("cnf"))
-	h.Expect(mine.refresh(r, "nonsense").outcome()).To(gomega.Equal("400 invalid_grant"), "the token is looked at first")
+	h.Expect(mine.refresh(r, "nonsense").outcome()).To(gomega.Equal("400 invalid_grant"), "the token is checked first")
 }
 
-// TestBoundTwice: both bindings hold, and a one-time token with them is used by nobody else.
+// TestBoundTwice checks that both bindings apply, and that only the client uses a one-time token with them.
 func TestBoundTwice(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica()
@@ -179,7 +179,7 @@ func TestBoundTwice(t *testing.T) {
 	h.Expect(device.refresh(one, first).outcome()).To(gomega.Equal("401 invalid_client"))
 	h.Expect(thief.refresh(one, first, own...).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
 	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
-	h.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1), "nobody has used it")
+	h.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1), "it is not used")
 
 	once := device.proof()
 	got := h.present(one, first, []string{once}, own...)
@@ -187,16 +187,16 @@ func TestBoundTwice(t *testing.T) {
 	second := got.text("refresh_token")
 	h.Expect(h.says(second)).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint, "refreshkeys.dev/service-account": "orders"}))
 	h.Expect(h.says(got.text("access_token"))).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
-	// The grace for a lost answer is the client's own: a captured proof does not get the successor.
+	// The grace for a lost answer is for the client only: a captured proof does not get the successor.
 	h.Expect(h.present(one, first, []string{once}, own...).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
 	h.Expect(h.refresh(two, first, own...).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
 	h.Expect(device.refresh(two, first, own...).text("refresh_token")).To(gomega.Equal(second), "a retry by the client itself")
 	h.Expect(device.refresh(one, second, own...).outcome()).To(gomega.Equal("200"))
 }
 
-// TestMetadataOfProofs: a client finds out what it may sign with.
+// TestMetadataOfProofs checks that the metadata lists the algorithms of proofs.
 func TestMetadataOfProofs(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()

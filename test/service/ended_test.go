@@ -18,9 +18,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// ending is a house with a key, access tokens of it, and two replicas that are asked about them.
+// ending is a harness with a refresh key, access tokens of it, and two replicas that introspect them.
 type ending struct {
-	*house
+	*harness
 	clock    *clocktesting.FakePassiveClock
 	stop     func()
 	issuerOf *v1alpha1.JWTIssuer
@@ -31,23 +31,23 @@ type ending struct {
 	enrolment, held string
 }
 
-// newEnding enrols a key of a mode.
+// newEnding enrols a refresh key, changed by the functions.
 func newEnding(t *testing.T, change ...func(*v1alpha1.JWTRefreshKey)) *ending {
 	t.Helper()
 	now := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	e := &ending{house: newHouse(t, now), clock: now}
+	e := &ending{harness: newHarness(t, now), clock: now}
 	e.issuerOf = e.issuer()
 	e.stop = e.manage()
-	e.replicas = []*replica{e.house.replica(), e.house.replica()}
-	e.key = e.house.key("orders", change...)
+	e.replicas = []*replica{e.harness.replica(), e.harness.replica()}
+	e.key = e.harness.key("orders", change...)
 	e.enrolment = e.reaches(e.key, 1)
 	e.held = e.enrolment
 	e.outcomesOf(e.held)
-	e.caller = e.house.caller("api", "")
+	e.caller = e.harness.caller("api", "")
 	return e
 }
 
-// outcomesOf waits until both replicas know a token that is good, without a use of it.
+// outcomesOf waits until both replicas accept a token, without using it.
 func (e *ending) outcomesOf(held string) {
 	e.t.Helper()
 	for _, r := range e.replicas {
@@ -56,7 +56,7 @@ func (e *ending) outcomesOf(held string) {
 	}
 }
 
-// issue exchanges a refresh token, and remembers the next one where there is one.
+// issue exchanges a refresh token, and stores the next one if there is one.
 func (e *ending) issue(r *replica) string {
 	e.t.Helper()
 	got := e.refresh(r, e.held)
@@ -67,7 +67,7 @@ func (e *ending) issue(r *replica) string {
 	return got.text("access_token")
 }
 
-// is waits until every replica says of an access token whether it is active.
+// is waits until every replica reports whether an access token is active.
 func (e *ending) is(active bool, access, what string) {
 	e.t.Helper()
 	for i, r := range e.replicas {
@@ -76,12 +76,12 @@ func (e *ending) is(active bool, access, what string) {
 	}
 }
 
-// restart replaces the replicas by ones that know nothing but what is on record.
+// restart replaces the replicas by new ones, without caches.
 func (e *ending) restart() {
 	e.t.Helper()
 	for i, r := range e.replicas {
 		r.stop()
-		e.replicas[i] = e.house.replica()
+		e.replicas[i] = e.harness.replica()
 	}
 }
 
@@ -93,21 +93,21 @@ func (e *ending) revokedFor(reason v1alpha1.RevocationReason) {
 	}, patience, pollEvery).Should(gomega.Equal(reason))
 }
 
-// logOut ends the line by the held token, at one replica.
+// logOut ends the line with the held token, at one replica.
 func (e *ending) logOut() {
 	e.t.Helper()
 	e.Expect(e.post(e.replicas[0], "/revoke", url.Values{"token": {e.held}}).outcome()).To(gomega.Equal("200"))
 	e.revokedFor(v1alpha1.RevokedLogout)
 }
 
-// rings are the issuer's signing keys.
+// rings returns the issuer's signing keys.
 func (e *ending) rings() *keyring.Rings {
 	e.t.Helper()
 	at := e.replicas[0].At("/"+e.name, "tokens.example.com")
 	return at.Owner().Rings
 }
 
-// parsed is what an access token says.
+// parsed returns the claims of an access token.
 func (e *ending) parsed(access string) *token.Claims {
 	e.t.Helper()
 	claims, err := token.Parse(access, token.Access, e.rings(), e.url(), e.clock.Now())
@@ -115,7 +115,8 @@ func (e *ending) parsed(access string) *token.Claims {
 	return claims
 }
 
-// claimless is an access token as earlier releases made it: without the revision, signed by the ring's own key.
+// claimless returns an access token without the revision, as earlier releases issued it, signed with the active
+// signing key.
 func (e *ending) claimless(access string) string {
 	e.t.Helper()
 	claims := e.parsed(access)
@@ -129,14 +130,14 @@ func (e *ending) claimless(access string) string {
 	return made
 }
 
-// endings are what ends everything that a key issued before. revision is that of the next line.
+// endings are the events that end everything issued before. revision is that of the next line.
 var endings = []struct {
 	name     string
 	change   []func(*v1alpha1.JWTRefreshKey)
 	end      func(*ending)
 	revision int64
 }{
-	{name: "revoked, and taken back", revision: 2, end: func(e *ending) {
+	{name: "revoked, and restored", revision: 2, end: func(e *ending) {
 		e.edit(e.key, func() { e.key.Spec.Revoked = true })
 		e.revokedFor(v1alpha1.RevokedRequested)
 		e.edit(e.key, func() { e.key.Spec.Revoked = false })
@@ -153,7 +154,7 @@ var endings = []struct {
 	}},
 	{name: "rotate-now", revision: 2, end: func(e *ending) { e.annotate(e.key, v1alpha1.AnnotationRotateNow, "leaked") }},
 	{name: "a line that is not trusted", revision: 2, end: func(e *ending) {
-		// Nobody but the operator may write status, so that it takes its rights to show it.
+		// Only the operator may write status, so the test uses its rights.
 		config, err := server.Manager(e.ctx)
 		e.Expect(err).NotTo(gomega.HaveOccurred())
 		manager, err := client.New(config, client.Options{Scheme: controllers.Scheme()})
@@ -171,9 +172,9 @@ var endings = []struct {
 	}},
 }
 
-// TestWhatWasIssuedBeforeAnEndStaysInactive: an access token that was issued before a line was ended never
-// becomes active again, whatever follows: at no replica, nor at one that has just started, nor where it was
-// issued by a release that did not put the revision into it.
+// TestWhatWasIssuedBeforeAnEndStaysInactive checks that an access token from before the end of a line never
+// becomes active again: at no replica, at none that has just started, and also if an earlier release issued it
+// without the revision.
 func TestWhatWasIssuedBeforeAnEndStaysInactive(t *testing.T) {
 	for _, c := range endings {
 		t.Run(c.name, func(t *testing.T) {
@@ -198,8 +199,8 @@ func TestWhatWasIssuedBeforeAnEndStaysInactive(t *testing.T) {
 	}
 }
 
-// TestWhatWasSupersededStaysActive: an ordinary rotation, rotate of a living line and the advance of a
-// one-time token leave what was issued before as it is.
+// TestWhatWasSupersededStaysActive checks that a rotation, a rotate-now of an active line and the advance of a
+// one-time token do not change whether earlier access tokens are active.
 func TestWhatWasSupersededStaysActive(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -237,11 +238,12 @@ func TestWhatWasSupersededStaysActive(t *testing.T) {
 	}
 }
 
-// TestAReplicaThatIsBehindAsksAboutALaterRevision: an access token of a revision that it does not know yet is
-// good; and one that a replica issues while it has not heard of rotate-now is not, at those that have.
+// TestAReplicaThatIsBehindAsksAboutALaterRevision checks that a replica accepts an access token of a revision that
+// it has not received yet. An access token that a replica issues before it receives a rotate-now is inactive at
+// the others.
 func TestAReplicaThatIsBehindAsksAboutALaterRevision(t *testing.T) {
 	e := newEnding(t)
-	behind, line := e.house.behind()
+	behind, line := e.harness.behind()
 	e.outcomes([]*replica{behind}, e.held, "200")
 	line.hang(true)
 	defer line.hang(false)
@@ -250,7 +252,7 @@ func TestAReplicaThatIsBehindAsksAboutALaterRevision(t *testing.T) {
 	after := e.issue(e.replicas[0])
 	e.Expect(e.introspect(behind, e.caller, after, "").body["active"]).To(gomega.Equal(true), "a replica that is behind, of a later revision")
 
-	other := e.house.key("second")
+	other := e.harness.key("second")
 	leaked := e.reaches(other, 1)
 	line.hang(false)
 	e.outcomes([]*replica{behind}, leaked, "200")
@@ -258,12 +260,12 @@ func TestAReplicaThatIsBehindAsksAboutALaterRevision(t *testing.T) {
 	e.annotate(other, v1alpha1.AnnotationRotateNow, "leaked")
 	e.reaches(other, 2)
 	late := e.refresh(behind, leaked)
-	e.Expect(late.outcome()).To(gomega.Equal("200"), "the replica has not heard of rotate-now")
+	e.Expect(late.outcome()).To(gomega.Equal("200"), "the replica has not received rotate-now")
 	e.is(false, late.text("access_token"), "an access token that was issued late")
 }
 
-// TestAUsedTokenOfAnEarlierEnrolmentEndsNothing: the one who held it before a revocation cannot sign out
-// the one who enrolled after.
+// TestAUsedTokenOfAnEarlierEnrolmentEndsNothing checks that a holder from before a revocation cannot sign out the
+// holder who enrolled after it.
 func TestAUsedTokenOfAnEarlierEnrolmentEndsNothing(t *testing.T) {
 	e := newEnding(t, oneTime(30*time.Second))
 	e.issue(e.replicas[0])
@@ -282,7 +284,8 @@ func TestAUsedTokenOfAnEarlierEnrolmentEndsNothing(t *testing.T) {
 	e.Expect(e.key.Status.FirstRevision).To(gomega.BeEquivalentTo(3))
 }
 
-// TestTheAccessTokenInTheSecretSaysItsRevision, and goes with a rotate-now.
+// TestTheAccessTokenInTheSecretSaysItsRevision checks that the access token in the Secret has its revision, and
+// becomes inactive after a rotate-now.
 func TestTheAccessTokenInTheSecretSaysItsRevision(t *testing.T) {
 	e := newEnding(t, func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{AccessToken: true} })
 	kept := func(revision int64) string {

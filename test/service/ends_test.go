@@ -13,8 +13,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// tells checks the ends in an answer against what status and spec of the key say.
-func (h *house) tells(got *answer, key *v1alpha1.JWTRefreshKey, now time.Time) {
+// checkEnds compares the ends in an answer with status and spec of the refresh key.
+func (h *harness) checkEnds(got *answer, key *v1alpha1.JWTRefreshKey, now time.Time) {
 	h.t.Helper()
 	h.Expect(got.outcome()).To(gomega.Equal("200"))
 	h.Expect(got.text("refresh_token")).NotTo(gomega.BeEmpty(), "the answer carries no refresh token")
@@ -35,12 +35,12 @@ func (h *house) tells(got *answer, key *v1alpha1.JWTRefreshKey, now time.Time) {
 	h.Expect(got.body).To(authorization, key.Name)
 }
 
-// TestAnswersTellTheEnds: every answer to a refresh and to a login carries a refresh token and tells how long it
-// can be used: until its own end, that of the key, or the idle end, whichever comes first.
+// TestAnswersTellTheEnds checks that every answer to a refresh and to a login contains a refresh token and its
+// earliest end: its own, that of the refresh key, or the idle end.
 func TestAnswersTellTheEnds(t *testing.T) {
 	start := time.Now().UTC().Truncate(time.Second)
 	clock := clocktesting.NewFakePassiveClock(start)
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionLifetime: &metav1.Duration{Duration: 90 * time.Hour}, SessionIdleTimeout: &metav1.Duration{Duration: 8 * time.Hour}}
 	})
@@ -66,10 +66,10 @@ func TestAnswersTellTheEnds(t *testing.T) {
 			clock.SetTime(start.Add(at))
 			r := []*replica{one, two}[i%2]
 			got := h.refresh(r, held)
-			h.tells(got, key, clock.Now())
+			h.checkEnds(got, key, clock.Now())
 			held = got.text("refresh_token")
 		}
-		// An end that comes closer is told at once.
+		// An earlier end applies at once.
 		h.edit(key, func() { key.Spec.ExpiresAt = in(4 * time.Hour) })
 		h.Eventually(func() any { return h.refresh(one, held).body["authorization_expires_in"] }, patience, pollEvery).Should(gomega.Equal(time.Hour.Seconds()), name)
 	}
@@ -78,14 +78,14 @@ func TestAnswersTellTheEnds(t *testing.T) {
 	h.serves(one, two)
 	got := h.signIn(one, h.workload("till"))
 	session := &h.sessions()[0]
-	h.tells(got, session, clock.Now())
+	h.checkEnds(got, session, clock.Now())
 	clock.SetTime(start.Add(time.Hour))
-	h.tells(h.refresh(two, got.text("refresh_token")), session, clock.Now())
+	h.checkEnds(h.refresh(two, got.text("refresh_token")), session, clock.Now())
 }
 
-// TestMetadataTellsThatEndsAreTold as draft-ietf-oauth-refresh-token-expiration names it.
+// TestMetadataTellsThatEndsAreTold checks the metadata of draft-ietf-oauth-refresh-token-expiration.
 func TestMetadataTellsThatEndsAreTold(t *testing.T) {
-	h := newHouse(t, clocktesting.NewFakePassiveClock(time.Now()))
+	h := newHarness(t, clocktesting.NewFakePassiveClock(time.Now()))
 	h.issuer()
 	h.manage()
 	r := h.replica()

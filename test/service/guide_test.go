@@ -18,13 +18,13 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// identity is where the guide has a workload's own token.
+// identity is the directory of the workload's own token in the guide.
 const identity = "/var/run/secrets/identity"
 
 var named = regexp.MustCompile("(?s)<!-- ([a-z]+[.][a-z]+) -->\n```[a-z]+\n(.*?)```\n")
 
-// snippets are the named blocks of a page.
-func (h *house) snippets(page string) map[string]string {
+// snippets returns the named blocks of a page.
+func (h *harness) snippets(page string) map[string]string {
 	h.t.Helper()
 	text, err := os.ReadFile(filepath.Join(server.Root, "docs", page))
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -35,10 +35,10 @@ func (h *house) snippets(page string) map[string]string {
 	return shown
 }
 
-// TestTheGuideToBoundTokens applies the manifest of docs/bound-tokens.md and runs its client, on
-// files as the pod would have them.
+// TestTheGuideToBoundTokens applies the manifest of docs/bound-tokens.md and runs its client on files as in the
+// Pod.
 func TestTheGuideToBoundTokens(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.manage()
 	r := h.replica()
 	h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = r.server.URL + "/" + h.name })
@@ -70,10 +70,10 @@ func TestTheGuideToBoundTokens(t *testing.T) {
 	}
 }
 
-// TestTheGuideToLogin applies the manifests of docs/login.md, signs in by its client and ends the
-// session by its commands.
+// TestTheGuideToLogin applies the manifests of docs/login.md, signs in with its client and ends the session with
+// its commands.
 func TestTheGuideToLogin(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()

@@ -19,14 +19,14 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// sharing is how the processes of one user share a file with a token, without a lock.
+// sharing is the behaviour of processes that share a token file without a lock.
 type sharing struct {
 	grace time.Duration
-	// writes is how long at most a process takes from the answer to its write.
+	// writes is the longest time from an answer to the write of the file.
 	writes time.Duration
-	// retry is the longest wait before an answer that was lost is asked for again, the n-th time.
+	// retry returns the longest wait before the n-th retry after a lost answer.
 	retry func(n int) time.Duration
-	// suspended is for how long at most a process stands still between the answer and its write, now and then.
+	// suspended is the longest time that a process is sometimes suspended between the answer and the write.
 	suspended time.Duration
 }
 
@@ -38,7 +38,7 @@ const (
 	handsSuspend = 0.02
 )
 
-// event is what a process does next.
+// event is the next action of a process.
 type event struct {
 	at time.Time
 	do func()
@@ -62,15 +62,15 @@ func (a *agenda) Pop() any {
 	return last
 }
 
-// file is what the processes share: last writer wins.
+// file is the shared file: the last writer wins.
 type file struct {
 	token    string
 	revision int64
 }
 
-// hands are the processes, and what is counted of them.
-type hands struct {
-	*house
+// tokenSharers are the processes and their counters.
+type tokenSharers struct {
+	*harness
 	sharing
 	random   *rand.Rand
 	clock    *clocktesting.FakePassiveClock
@@ -78,7 +78,7 @@ type hands struct {
 	replicas []*replica
 	key      *v1alpha1.JWTRefreshKey
 	file     file
-	// own is when the access token of each process ends, which the processes do not share.
+	// own is when the access token of each process ends. Processes do not share access tokens.
 	own [handsCount]time.Time
 
 	exchanges, lost, late, stale, highest int64
@@ -88,22 +88,22 @@ type hands struct {
 	asked    map[string]int
 }
 
-func (h *hands) after(d time.Duration, do func()) {
+func (h *tokenSharers) after(d time.Duration, do func()) {
 	heap.Push(&h.agenda, event{h.clock.Now().Add(d), do})
 }
 
-func (h *hands) count(what string) {
+func (h *tokenSharers) count(what string) {
 	h.counting.Lock()
 	defer h.counting.Unlock()
 	h.asked[what]++
 }
 
-func (h *hands) upTo(most time.Duration) time.Duration {
+func (h *tokenSharers) upTo(most time.Duration) time.Duration {
 	return time.Duration(h.random.Int64N(int64(most)))
 }
 
-// works: a process needs an access token every some seconds, and reads the file for it.
-func (h *hands) works(process int) {
+// works simulates a process that regularly needs an access token, and reads the file for it.
+func (h *tokenSharers) works(process int) {
 	h.after(5*time.Second+h.upTo(40*time.Second), func() {
 		if h.clock.Now().Before(h.own[process]) {
 			h.works(process)
@@ -114,10 +114,10 @@ func (h *hands) works(process int) {
 	})
 }
 
-// exchange shows what was read, which may be outdated by now, to one of the replicas.
-func (h *hands) exchange(process int, read file, losses int) {
+// exchange sends the token that was read, which may be outdated, to one of the replicas.
+func (h *tokenSharers) exchange(process int, read file, losses int) {
 	r := h.replicas[h.random.IntN(len(h.replicas))]
-	got := h.house.refresh(r, read.token)
+	got := h.harness.refresh(r, read.token)
 	h.exchanges++
 	if got.outcome() != "200" {
 		h.signedOut = append(h.signedOut, h.clock.Now().Format(time.TimeOnly)+": "+got.outcome())
@@ -156,7 +156,7 @@ func (h *hands) exchange(process int, read file, losses int) {
 	})
 }
 
-func (h *hands) revisionOf(compact string) int64 {
+func (h *tokenSharers) revisionOf(compact string) int64 {
 	h.t.Helper()
 	var object struct{ Revision int64 }
 	raw, err := json.Marshal(h.says(compact)["refreshkeys.dev"])
@@ -165,7 +165,7 @@ func (h *hands) revisionOf(compact string) int64 {
 	return object.Revision
 }
 
-// asks counts what the API server is asked for of keys, but not the watches.
+// asks counts requests for refresh keys to the API server, without watches.
 type asks struct {
 	next  http.RoundTripper
 	count func(what string)
@@ -183,23 +183,23 @@ func (a *asks) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// play lets the processes run for the simulated time, and returns what came of it.
-func (s sharing) play(t *testing.T, seed uint64) *hands {
+// play runs the processes for the simulated time, and returns their counters.
+func (s sharing) play(t *testing.T, seed uint64) *tokenSharers {
 	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := &hands{house: newHouse(t, clock), sharing: s, clock: clock, random: rand.New(rand.NewPCG(seed, 27)), asked: map[string]int{}}
+	h := &tokenSharers{harness: newHarness(t, clock), sharing: s, clock: clock, random: rand.New(rand.NewPCG(seed, 27)), asked: map[string]int{}}
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.AccessToken = &v1alpha1.IssuerAccessTokenSpec{Lifetime: &metav1.Duration{Duration: handsAccess}}
 	})
 	h.manage()
-	// The processes come one after the other, so that nothing of this is at the same time.
+	// The processes act one after the other, so nothing is concurrent.
 	for range 2 {
 		h.replicas = append(h.replicas, h.replica(func(config *rest.Config, o *registry.Options) {
-			o.Pulse = clocktesting.NewFakeClock(clock.Now())
+			o.Monotonic = clocktesting.NewFakeClock(clock.Now())
 			config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &asks{next, h.count} })
 		}))
 	}
-	h.key = h.house.key("shared", oneTime(s.grace))
+	h.key = h.harness.key("shared", oneTime(s.grace))
 	h.file = file{token: h.reaches(h.key, 1), revision: 1}
 	h.highest = 1
 	for process := range handsCount {
@@ -220,13 +220,14 @@ func (s sharing) play(t *testing.T, seed uint64) *hands {
 	return h
 }
 
-// TestSevenProcessesOneTokenFile: seven processes share one token file without a lock for 27 hours, at two replicas, with
-// access tokens of 300 s and 5 % of the answers lost. None is signed out: with a grace of 10m though they write minutes
-// late, and with one of 30s where they retry within it. The API server is asked for one write for each token, and hardly more.
+// TestSevenProcessesOneTokenFile checks that seven processes that share one token file without a lock for 27 hours
+// are never signed out. They use two replicas, access tokens of 300 s, and lose 5 % of the answers. That holds
+// with a grace of 10m and writes that are minutes late, and with a grace of 30s and retries within it. The API
+// server gets about one write for each token.
 func TestSevenProcessesOneTokenFile(t *testing.T) {
 	for name, c := range map[string]struct {
 		sharing
-		// mostTokens and mostReports are what the API server may be asked to write an hour.
+		// mostTokens and mostReports are the maximum writes an hour.
 		mostTokens, mostReports float64
 	}{
 		"a grace of 10m, writes up to four minutes late": {sharing{

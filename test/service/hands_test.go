@@ -20,39 +20,40 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// counting counts what a replica writes of status.
+// counting counts the status writes of a replica.
 func counting(writes *atomic.Int64) func(*rest.Config, *registry.Options) {
 	return func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &writeCounter{next: next, count: writes} })
 	}
 }
 
-// next is the refresh token of an answer that has to be one.
-func (h *house) next(got *answer, why string) string {
+// next returns the refresh token of an answer, which must contain one.
+func (h *harness) next(got *answer, why string) string {
 	h.t.Helper()
 	h.Expect(got.outcome()).To(gomega.Equal("200"), why)
 	h.Expect(got.text("refresh_token")).NotTo(gomega.BeEmpty(), why)
 	return got.text("refresh_token")
 }
 
-// status is the key as the API server has it.
-func (h *house) status(key *v1alpha1.JWTRefreshKey) *v1alpha1.JWTRefreshKeyStatus {
+// status reads the status of a refresh key from the API server.
+func (h *harness) status(key *v1alpha1.JWTRefreshKey) *v1alpha1.JWTRefreshKeyStatus {
 	h.t.Helper()
 	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	return &key.Status
 }
 
-// sees waits until a replica's view has a revision of a key: what another replica wrote reaches it by watch.
-func (h *house) sees(r *replica, key *v1alpha1.JWTRefreshKey, revision int64) {
+// sees waits until a replica's view has a revision of a refresh key.
+func (h *harness) sees(r *replica, key *v1alpha1.JWTRefreshKey, revision int64) {
 	h.t.Helper()
 	h.Eventually(func() int64 { return r.Key(client.ObjectKeyFromObject(key)).Status.Revision }, patience, pollEvery).Should(gomega.Equal(revision))
 }
 
-// TestSeveralHands: processes that share one token. Within the grace of the moment when it was followed each gets the
-// current one, also after that was used; a young token stays current, and costs no write; a later use ends the line.
+// TestSeveralHands checks that processes can share one token. Within the grace after it is followed, each process
+// gets the current token, also after that one is used. A token younger than the grace stays current without a
+// write. A use after the grace ends the line.
 func TestSeveralHands(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	var writes atomic.Int64
@@ -81,7 +82,7 @@ func TestSeveralHands(t *testing.T) {
 	at(2 * time.Minute)
 	fourth := h.next(h.refresh(one, third), "the successor is used and followed")
 	h.sees(two, key, 4)
-	h.Expect(h.next(h.refresh(two, second), "some seconds late") == fourth).To(gomega.BeTrue(), "the line's current token, whatever follows")
+	h.Expect(h.next(h.refresh(two, second), "some seconds late") == fourth).To(gomega.BeTrue(), "the line's current token, even if a later one follows")
 	h.Expect(h.status(key).Revision).To(gomega.BeEquivalentTo(4))
 	h.Expect(key.Status.RevokedAt).To(gomega.BeNil())
 
@@ -91,10 +92,10 @@ func TestSeveralHands(t *testing.T) {
 	h.Expect(h.refresh(one, fourth).outcome()).To(gomega.Equal("400 invalid_grant"), "the line ends with it")
 }
 
-// TestAYoungTokenOfAnotherContent is followed, since spec has changed.
+// TestAYoungTokenOfAnotherContent checks that a young token is followed if spec has changed.
 func TestAYoungTokenOfAnotherContent(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Scopes: []string{"orders:*"}}}}
 	})
@@ -108,7 +109,7 @@ func TestAYoungTokenOfAnotherContent(t *testing.T) {
 	third := h.next(h.refresh(r, second), "young, and of another content than spec")
 	h.Expect(h.says(third)).To(gomega.HaveKeyWithValue("scope", "orders:read"))
 
-	// Both before are in their grace, and a line keeps two: the next change waits for them.
+	// Both earlier tokens are in their grace, and a line keeps at most two: the next change waits for them.
 	h.edit(key, func() { key.Spec.Scopes = []string{"orders:write"} })
 	h.Eventually(func() string { return r.Key(client.ObjectKeyFromObject(key)).Spec.Scopes[0] }, patience, pollEvery).Should(gomega.Equal("orders:write"))
 	h.Expect(h.next(h.refresh(r, third), "it waits") == third).To(gomega.BeTrue(), "an advance would drop a token in its grace")
@@ -118,11 +119,11 @@ func TestAYoungTokenOfAnotherContent(t *testing.T) {
 	h.Expect(h.says(fourth)).To(gomega.HaveKeyWithValue("scope", "orders:write"))
 }
 
-// TestASessionOfSeveralHands: sessionRetryGrace is that of the sessions that begin from then on, and the first token of
-// one is not followed while it is young.
+// TestASessionOfSeveralHands checks that sessionRetryGrace applies to sessions that begin later, and that the
+// first token of a session is not followed while it is young.
 func TestASessionOfSeveralHands(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionRetryGrace: &metav1.Duration{Duration: 5 * time.Minute}}
 	})
@@ -144,11 +145,11 @@ func TestASessionOfSeveralHands(t *testing.T) {
 	h.Expect(h.next(h.refresh(r, first), "another process, minutes late") == second).To(gomega.BeTrue())
 }
 
-// TestABoundDeviceRollsForward: a device that lost an answer and was offline for a week goes on, since it proves its key. A
-// proof beside a token that is not bound proves nothing.
+// TestABoundDeviceRollsForward checks that a bound device that lost an answer and was offline for a week continues
+// by proving its key. A proof beside an unbound token has no such effect.
 func TestABoundDeviceRollsForward(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica()
@@ -161,7 +162,7 @@ func TestABoundDeviceRollsForward(t *testing.T) {
 
 	h.Expect(thief.refresh(two, first).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
 	h.Expect(h.refresh(two, first).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
-	h.Expect(h.status(key).RevokedAt).To(gomega.BeNil(), "who proves nothing ends no line")
+	h.Expect(h.status(key).RevokedAt).To(gomega.BeNil(), "a client without a proof ends no line")
 	second := h.next(device.refresh(two, first), "a week later")
 	h.Expect(second == lost.text("refresh_token")).To(gomega.BeTrue(), "the successor that was lost")
 	third := h.next(device.refresh(one, second), "and on")
@@ -178,13 +179,13 @@ func TestABoundDeviceRollsForward(t *testing.T) {
 	h.Expect(h.status(unbound).RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
 }
 
-// TestAThiefAfterTheGrace: an unbound token that was stolen and is used later than the grace ends the line, whichever of
-// the two comes second.
+// TestAThiefAfterTheGrace checks that a stolen unbound token ends the line when it is used after the grace, in
+// either order of the two uses.
 func TestAThiefAfterTheGrace(t *testing.T) {
 	for name, first := range map[string]string{"the thief comes second": "holder", "the holder comes second": "thief"} {
 		t.Run(name, func(t *testing.T) {
 			clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-			h := newHouse(t, clock)
+			h := newHarness(t, clock)
 			h.issuer()
 			h.manage()
 			replicas := map[string]*replica{"holder": h.replica(), "thief": h.replica()}
@@ -201,11 +202,12 @@ func TestAThiefAfterTheGrace(t *testing.T) {
 	}
 }
 
-// TestClocksOfTwoReplicas: the one that judges a retry may be seconds ahead of the one that followed the token.
+// TestClocksOfTwoReplicas checks a retry at a replica with a clock that is seconds ahead of the one that followed
+// the token.
 func TestClocksOfTwoReplicas(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
 	ahead := clocktesting.NewFakePassiveClock(clock.Now().Add(4 * time.Second))
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica(func(_ *rest.Config, o *registry.Options) { o.Clock = ahead })
@@ -224,32 +226,32 @@ func TestClocksOfTwoReplicas(t *testing.T) {
 	h.Expect(h.next(h.refresh(one, first), "still in its grace") == third).To(gomega.BeTrue())
 }
 
-// TestAYoungTokenAtAStaleReplica: what a replica hands out again without a write it reads first, once its view was not proven
-// for a minute.
+// TestAYoungTokenAtAStaleReplica checks that a replica with a view not proven for a minute reads the refresh key
+// before it hands out a token again without a write.
 func TestAYoungTokenAtAStaleReplica(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
-	pulse, line := clocktesting.NewFakeClock(time.Now()), &line{}
-	stale := h.replica(line.wire(pulse))
+	monotonic, line := clocktesting.NewFakeClock(time.Now()), &apiConnection{}
+	stale := h.replica(line.wire(monotonic))
 	key := h.key("device", oneTime(10*time.Minute))
 	second := h.next(h.refresh(stale, h.reaches(key, 1)), "the enrolment")
 	line.hang(true)
 	defer line.hang(false)
 	h.edit(key, func() { key.Spec.Revoked = true })
-	h.Expect(h.next(h.refresh(stale, second), "the view was proven a moment ago") == second).To(gomega.BeTrue())
-	pulse.Step(61 * time.Second)
+	h.Expect(h.next(h.refresh(stale, second), "the view has just been proven") == second).To(gomega.BeTrue())
+	monotonic.Step(61 * time.Second)
 	h.Expect(h.refresh(stale, second).outcome()).To(gomega.Equal("400 invalid_grant"), "the view was proven 61 seconds ago, and the key is revoked since")
 }
 
-// TestALateReportLeavesAnEnrolmentAlone: a use that is reported after the key was made one for one-time use and enrolled anew
-// does not say that the enrolment was used.
+// TestALateReportLeavesAnEnrolmentAlone checks that a use that is reported after the refresh key became a one-time
+// key and was enrolled again does not mark the enrolment as used.
 func TestALateReportLeavesAnEnrolmentAlone(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
-	r := h.replica(func(_ *rest.Config, o *registry.Options) { o.Pulse = clocktesting.NewFakeClock(clock.Now()) })
+	r := h.replica(func(_ *rest.Config, o *registry.Options) { o.Monotonic = clocktesting.NewFakeClock(clock.Now()) })
 	key := h.key("device")
 	h.Expect(h.refresh(r, h.reaches(key, 1)).outcome()).To(gomega.Equal("200"))
 	h.edit(key, func() {
@@ -261,9 +263,9 @@ func TestALateReportLeavesAnEnrolmentAlone(t *testing.T) {
 	clock.SetTime(clock.Now().Add(time.Minute))
 	r.ReportUses(h.ctx)
 	h.Expect(h.status(key).LastUsed).NotTo(gomega.BeNil(), "the use is reported")
-	h.Expect(key.Status.LastUsedRevision).To(gomega.BeZero(), "lastUsedRevision is the claim's alone")
+	h.Expect(key.Status.LastUsedRevision).To(gomega.BeZero(), "only a claim writes lastUsedRevision")
 
-	// The Secret is the enrolment still: one that is lost is made again.
+	// The Secret still contains the enrolment; a deleted one is made again.
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: key.Name}}
 	h.Expect(h.admin.Delete(h.ctx, secret)).To(gomega.Succeed())
 	h.Eventually(func() string {
@@ -273,14 +275,14 @@ func TestALateReportLeavesAnEnrolmentAlone(t *testing.T) {
 	h.Expect(h.next(h.refresh(r, enrolment), "the enrolment") == enrolment).To(gomega.BeFalse())
 }
 
-// TestALateReportOfAReplicaThatIsBehind: the same, where the replica has not heard that the key is one for one-time use. The
-// use is on record all the same.
+// TestALateReportOfAReplicaThatIsBehind checks the same for a replica that has not received the change to one-time
+// use. The use is recorded all the same.
 func TestALateReportOfAReplicaThatIsBehind(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
-	line := &line{}
+	line := &apiConnection{}
 	r := h.replica(line.wire(clocktesting.NewFakeClock(clock.Now())))
 	key := h.key("device")
 	h.Expect(h.refresh(r, h.reaches(key, 1)).outcome()).To(gomega.Equal("200"))
@@ -299,14 +301,15 @@ func TestALateReportOfAReplicaThatIsBehind(t *testing.T) {
 	h.Expect(key.Status.LastUsedRevision).To(gomega.BeZero(), "the report says that the enrolment was used, and its Secret is emptied")
 }
 
-// TestAYoungUseIsReported like that of other keys: within their budget, and without lastUsedRevision.
+// TestAYoungUseIsReported checks that the use of a young one-time token is reported within the limits of other
+// keys, without lastUsedRevision.
 func TestAYoungUseIsReported(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	var writes atomic.Int64
-	r := h.replica(counting(&writes), func(_ *rest.Config, o *registry.Options) { o.Pulse = clocktesting.NewFakeClock(clock.Now()) })
+	r := h.replica(counting(&writes), func(_ *rest.Config, o *registry.Options) { o.Monotonic = clocktesting.NewFakeClock(clock.Now()) })
 	key := h.key("device", oneTime(10*time.Minute))
 	second := h.next(h.refresh(r, h.reaches(key, 1)), "the enrolment")
 	claimed := clock.Now()
@@ -322,10 +325,11 @@ func TestAYoungUseIsReported(t *testing.T) {
 	h.Expect(writes.Load()).To(gomega.BeNumerically("<=", 2))
 }
 
-// TestAUsedOneTimeTokenAskedAbout: it is active as long as it is exchanged, and no longer.
+// TestAUsedOneTimeTokenAskedAbout checks that a used one-time token is active exactly as long as it can be
+// exchanged.
 func TestAUsedOneTimeTokenAskedAbout(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -345,6 +349,6 @@ func TestAUsedOneTimeTokenAskedAbout(t *testing.T) {
 	got := h.introspect(r, bearer, first, "refresh_token")
 	h.Expect(strings.TrimSpace(got.raw)).To(gomega.Equal(`{"active":false}`), "the grace of the used token is over")
 	h.Expect(active(second)).To(gomega.BeTrue())
-	h.Expect(active(boundFirst)).To(gomega.BeTrue(), "who proves the key goes on with it")
+	h.Expect(active(boundFirst)).To(gomega.BeTrue(), "a client that proves the key continues with it")
 	h.Expect(h.status(key).RevokedAt).To(gomega.BeNil(), "a question ends no line")
 }

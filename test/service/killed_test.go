@@ -30,11 +30,10 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// TestAReplicaKilledBetweenClaimAndAnswer kills the process of a replica once the API server
-// has its claim and before it hears of that: nobody got the answer. The retry gets the same
-// successor, from another replica.
+// TestAReplicaKilledBetweenClaimAndAnswer kills the process of a replica after the API server stored its claim and
+// before the replica gets the answer. It checks that a retry at another replica gets the same successor.
 func TestAReplicaKilledBetweenClaimAndAnswer(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	key := h.key("device", oneTime(time.Minute))
@@ -47,8 +46,8 @@ func TestAReplicaKilledBetweenClaimAndAnswer(t *testing.T) {
 	h.retries(two, key, held)
 }
 
-// process is a replica that is a process of its own. Once armed, it is killed as soon as the
-// API server has answered its next write of a status, and never hears of that.
+// process is a replica in its own process. Once armed, it is killed as soon as the API server has answered its
+// next status write, before it gets the answer.
 type process struct {
 	command *exec.Cmd
 	armed   atomic.Bool
@@ -56,9 +55,9 @@ type process struct {
 	client  *http.Client
 }
 
-// process starts a replica and waits until it exchanges the tokens of the house's issuer. The
-// Secret of the key tells what to trust.
-func (h *house) process(key *v1alpha1.JWTRefreshKey) *process {
+// process starts a replica and waits until it exchanges the issuer's tokens. It trusts the certificate authority
+// in the key's Secret.
+func (h *harness) process(key *v1alpha1.JWTRefreshKey) *process {
 	h.t.Helper()
 	dir := h.t.TempDir()
 	binary := filepath.Join(dir, "tokenserver")
@@ -99,7 +98,7 @@ func (h *house) process(key *v1alpha1.JWTRefreshKey) *process {
 	return p
 }
 
-func (h *house) freeAddress() string {
+func (h *harness) freeAddress() string {
 	h.t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -107,8 +106,8 @@ func (h *house) freeAddress() string {
 	return listener.Addr().String()
 }
 
-// trusting trusts what the Secret of a key says, and the name that stands in the issuer's URL.
-func (h *house) trusting(key *v1alpha1.JWTRefreshKey) *http.Transport {
+// trusting returns a transport that trusts the authority in the key's Secret, for the host of the issuer's URL.
+func (h *harness) trusting(key *v1alpha1.JWTRefreshKey) *http.Transport {
 	h.t.Helper()
 	var secret corev1.Secret
 	h.Expect(h.admin.Get(h.ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, &secret)).To(gomega.Succeed())
@@ -119,15 +118,15 @@ func (h *house) trusting(key *v1alpha1.JWTRefreshKey) *http.Transport {
 	return &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: issuer.Hostname(), MinVersion: tls.VersionTLS13}}
 }
 
-// wayToAPIServer is a kubeconfig with the token service's own rights, by way of a proxy that
-// kills the process between the API server's answer and the process.
-func (p *process) wayToAPIServer(h *house, dir string) string {
+// wayToAPIServer returns a kubeconfig with the token service's rights, for a proxy that kills the process before
+// it returns the API server's answer.
+func (p *process) wayToAPIServer(h *harness, dir string) string {
 	h.t.Helper()
 	config, err := server.TokenServer(h.ctx)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	target, err := url.Parse(config.Host)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	// The process has no credentials of its own: clients send none to a server without TLS.
+	// The process has no credentials: clients send none to a server without TLS.
 	transport, err := rest.TransportFor(config)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	proxy := httptest.NewServer(&httputil.ReverseProxy{
@@ -152,8 +151,8 @@ func (p *process) wayToAPIServer(h *house, dir string) string {
 	return path
 }
 
-// refresh exchanges a token at the process; an error where nothing was answered.
-func (p *process) refresh(h *house, compact string) (status int, err error) {
+// refresh exchanges a token at the process; it returns an error if there is no answer.
+func (p *process) refresh(h *harness, compact string) (status int, err error) {
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {compact}}
 	request, err := http.NewRequestWithContext(h.ctx, http.MethodPost, p.url+"/token", strings.NewReader(form.Encode()))
 	h.Expect(err).NotTo(gomega.HaveOccurred())

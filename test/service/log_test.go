@@ -19,17 +19,17 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/observability/lines"
 )
 
-// TestNothingSecretIsLogged: what proves somebody, and what he gets for it, is on the wire only; of
-// what went well, of what was refused, and of what the service itself failed at.
+// TestNothingSecretIsLogged checks that logs contain neither credentials nor issued tokens, for successes,
+// refusals and internal failures.
 func TestNothingSecretIsLogged(t *testing.T) {
 	const password, wrong = "correct-horse-battery", "incorrect-horse-battery"
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	file := h.passwordFile(htpasswd(t, "jane", password))
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: h.name, Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: file}}}
 	})
 	h.manage()
-	log := &book{}
+	log := &auditBuffer{}
 	h.log = logline.NewLogger(zapcore.AddSync(log), 10, false)
 	good := h.replica()
 	failing := h.replica(func(config *rest.Config, _ *registry.Options) {
@@ -57,11 +57,11 @@ func TestNothingSecretIsLogged(t *testing.T) {
 	}
 	said := log.all()
 	for _, outcome := range []string{`"status":200`, `"status":400`, `"status":503`, "it is lost"} {
-		h.Expect(strings.Contains(said, outcome)).To(gomega.BeTrue(), "nothing is said of %s", outcome)
+		h.Expect(strings.Contains(said, outcome)).To(gomega.BeTrue(), "nothing is logged for %s", outcome)
 	}
 	for i, secret := range secrets {
 		for _, part := range strings.Split(secret, ".") {
-			// A failure must not show it either.
+			// The failure message must not contain it either.
 			if len(part) > 8 && strings.Contains(said, part) {
 				t.Errorf("secret %d is in the log", i)
 			}
@@ -69,18 +69,18 @@ func TestNothingSecretIsLogged(t *testing.T) {
 	}
 }
 
-// TestLogLinesAreOneObjectEach: every line of the log and of the audit log, as the command writes
-// them, is one JSON object in which no name is there twice; and it names the dependency that failed.
+// TestLogLinesAreOneObjectEach checks that every line of the log and of the audit log, as the command writes them,
+// is one JSON object with unique names, and that it names a failed dependency.
 func TestLogLinesAreOneObjectEach(t *testing.T) {
 	const nowhere = "https://127.0.0.1:1"
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: h.name, OIDC: []v1alpha1.OIDCProvider{{IssuerURL: nowhere, Audiences: []string{"cli"}}}}
 	})
 	h.manage()
-	log := &book{}
+	log := &auditBuffer{}
 	h.log = logline.NewLogger(zapcore.AddSync(log), 10, false)
-	good, line := h.replica(), &line{}
+	good, line := h.replica(), &apiConnection{}
 	away := h.replica(func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { line.next = next; return line })
 	})
@@ -131,10 +131,10 @@ func TestLogLinesAreOneObjectEach(t *testing.T) {
 	}
 	h.Expect(said["the log"]).To(gomega.ContainSubstring("the API server is unavailable"))
 	h.Expect(said["the log"]).To(gomega.ContainSubstring(nowhere))
-	// Who may not ask is told nothing, and is on record.
+	// A caller without the right gets no details, and is recorded.
 	const caller = `"system:serviceaccount:`
 	h.Expect(said["the log"]).To(gomega.ContainSubstring(`"withheld":"insufficient_scope","caller_name":` + caller))
 	h.Expect(said["the audit log"]).To(gomega.MatchRegexp(`"event":"introspection",.*"result":"insufficient_scope","status":200,.*"caller":` + caller))
-	// A name with a number is one that was taken.
+	// A name with a number is a duplicate that the logger has renamed.
 	h.Expect(said["the log"]).NotTo(gomega.MatchRegexp(`"[A-Za-z]+_[0-9]+":`), "two fields of a line have one name")
 }

@@ -27,15 +27,15 @@ const (
 	typeAccess    = "urn:ietf:params:oauth:token-type:access_token"
 )
 
-// workload makes a ServiceAccount, and returns a token of it for the house's issuer.
-func (h *house) workload(name string) string {
+// workload creates a ServiceAccount, and returns a token of it for the issuer.
+func (h *harness) workload(name string) string {
 	h.t.Helper()
 	h.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: name}})
 	return h.accountToken(name, h.url())
 }
 
-// signIn exchanges a ServiceAccount's token; more are further parameters, and an empty one is left out.
-func (h *house) signIn(r *replica, subjectToken string, more ...string) *answer {
+// signIn exchanges a ServiceAccount token. more are further parameters; one with an empty value is left out.
+func (h *harness) signIn(r *replica, subjectToken string, more ...string) *answer {
 	h.t.Helper()
 	form := url.Values{
 		"grant_type": {tokenExchange}, "subject_token": {subjectToken}, "subject_token_type": {typeJWT}, "audience": {audience},
@@ -46,8 +46,8 @@ func (h *house) signIn(r *replica, subjectToken string, more ...string) *answer 
 	return h.post(r, "/token", form)
 }
 
-// serves waits until the issuer's signing keys are there and known to the replicas.
-func (h *house) serves(replicas ...*replica) {
+// serves waits until the issuer's signing keys exist and the replicas know them.
+func (h *harness) serves(replicas ...*replica) {
 	h.t.Helper()
 	for _, r := range replicas {
 		h.Eventually(func() int {
@@ -58,18 +58,18 @@ func (h *house) serves(replicas ...*replica) {
 	}
 }
 
-// sessions are those in the house's namespace.
-func (h *house) sessions() []v1alpha1.JWTRefreshKey {
+// sessions returns the sessions in the harness's namespace.
+func (h *harness) sessions() []v1alpha1.JWTRefreshKey {
 	h.t.Helper()
 	var list v1alpha1.JWTRefreshKeyList
 	h.Expect(h.admin.List(h.ctx, &list, client.InNamespace(h.name), client.HasLabels{v1alpha1.LabelSession})).To(gomega.Succeed())
 	return list.Items
 }
 
-// TestAWorkloadSignsIn: a ServiceAccount's token becomes a session, which is a key like any
-// other, and goes with its ServiceAccount.
+// TestAWorkloadSignsIn checks that a ServiceAccount token starts a session, which is a refresh key like any other,
+// and ends with its ServiceAccount.
 func TestAWorkloadSignsIn(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Scopes: []string{"orders:*"}, Subjects: []string{"shop:*"}}}}
 	})
@@ -108,7 +108,7 @@ func TestAWorkloadSignsIn(t *testing.T) {
 	h.Expect(h.introspect(one, bearer, next.text("access_token"), "").body).To(gomega.HaveKeyWithValue("sub", session.Spec.Subject))
 
 	h.Expect(h.admin.Delete(h.ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: "till"}})).To(gomega.Succeed())
-	h.Expect(h.refresh(one, next.text("refresh_token")).outcome()).To(gomega.Equal("400 invalid_grant"), "its ServiceAccount is gone")
+	h.Expect(h.refresh(one, next.text("refresh_token")).outcome()).To(gomega.Equal("400 invalid_grant"), "its ServiceAccount is deleted")
 	h.workload("till")
 	h.Expect(h.refresh(one, next.text("refresh_token")).outcome()).To(gomega.Equal("400 invalid_grant"), "one of the same name is another")
 }
@@ -122,9 +122,9 @@ func readyReason(key *v1alpha1.JWTRefreshKey) string {
 	return ""
 }
 
-// TestLoginsThatAreRefused: none of them leaves an object behind.
+// TestLoginsThatAreRefused checks that a refused login leaves no object.
 func TestLoginsThatAreRefused(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{audience}, Scopes: []string{"orders:*"}}}}
 	})
@@ -144,8 +144,8 @@ func TestLoginsThatAreRefused(t *testing.T) {
 		{"for another issuer", h.accountToken("till", h.url()+"/other"), nil, "400 invalid_request"},
 		{"of no cluster", header + "." + payload + "." + strings.Repeat("A", len(signature)), nil, "400 invalid_request"},
 		{"nonsense", "nonsense", nil, "400 invalid_request"},
-		{"our own refresh token", held, nil, "400 invalid_request"},
-		{"our own access token", access, nil, "400 invalid_request"},
+		{"the service's own refresh token", held, nil, "400 invalid_request"},
+		{"the service's own access token", access, nil, "400 invalid_request"},
 		{"no token", "", nil, "400 invalid_request"},
 		{"20 kB of it", strings.Repeat("a", 20_000), nil, "400 invalid_request"},
 		{"no type", good, []string{"subject_token_type", ""}, "400 invalid_request"},
@@ -155,7 +155,7 @@ func TestLoginsThatAreRefused(t *testing.T) {
 		{"a refresh token is asked for", good, []string{"requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token"}, "400 invalid_request"},
 		{"no audience", good, []string{"audience", ""}, "400 invalid_request"},
 		{"an audience that is not granted", good, []string{"audience", "https://billing.example.com"}, "400 invalid_target"},
-		{"an audience that no token has", good, []string{"audience", "two words"}, "400 invalid_target"},
+		{"an invalid audience", good, []string{"audience", "two words"}, "400 invalid_target"},
 		{"two audiences", good, []string{"resource", "https://billing.example.com"}, "400 invalid_target"},
 		{"a scope that is not granted", good, []string{"scope", "orders:read billing:read"}, "400 invalid_scope"},
 		{"a malformed scope", good, []string{"scope", `orders:"`}, "400 invalid_scope"},
@@ -166,14 +166,13 @@ func TestLoginsThatAreRefused(t *testing.T) {
 			t.Errorf("%s: %s, want %s", c.name, got.outcome(), c.want)
 		}
 	}
-	h.Expect(h.sessions()).To(gomega.BeEmpty(), "nobody has signed in")
+	h.Expect(h.sessions()).To(gomega.BeEmpty(), "a refused login has signed in")
 	h.Expect(h.signIn(r, good, "resource", audience).outcome()).To(gomega.Equal("200"), "audience and resource may say the same")
 }
 
-// TestSigningOut: revoking, deleting and spec.revoked end a session, at every replica, and
-// nothing brings it back.
+// TestSigningOut checks that a revocation, a deletion and spec.revoked end a session permanently, at every replica.
 func TestSigningOut(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica()
@@ -213,11 +212,11 @@ func TestSigningOut(t *testing.T) {
 	}
 }
 
-// TestSessionsHaveTheirNumber: of one subject there are never more than may be, however many
-// sign in at once at two replicas; those that were not used go first, and of all issuers'
-// sessions there are no more than may be either. Each use is on record at once, since each is followed.
+// TestSessionsHaveTheirNumber checks the limits of sessions, for one subject and for an issuer, also with
+// concurrent logins at two replicas. Sessions that were not used are ended first. Each use is recorded at once,
+// since each is followed.
 func TestSessionsHaveTheirNumber(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	issuer := h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionsPerSubject: 3, SessionRetryGrace: &metav1.Duration{}}
 	})
@@ -256,8 +255,8 @@ func TestSessionsHaveTheirNumber(t *testing.T) {
 	h.Expect(len(h.sessions())).To(gomega.BeNumerically("<=", 6))
 }
 
-// passwordFile puts htpasswd lines where the issuer can name them.
-func (h *house) passwordFile(lines string) string {
+// passwordFile creates a Secret with htpasswd lines that the issuer can name.
+func (h *harness) passwordFile(lines string) string {
 	h.t.Helper()
 	name := h.name + "-passwords"
 	h.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "refreshkeys-system", Name: name}, StringData: map[string]string{"htpasswd": lines}})
@@ -273,9 +272,10 @@ func htpasswd(t *testing.T, user, password string) string {
 	return user + ":" + string(hash) + "\n"
 }
 
-// TestPasswords: off unless the issuer says so, and then for the users of its file.
+// TestPasswords checks that login by password is off unless the issuer enables it, and then works for the users of
+// its Secret.
 func TestPasswords(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	file := h.passwordFile("# people\n" + htpasswd(t, "jane", "correct horse") + "broken\n" + "system:admin:x\n")
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{
@@ -297,11 +297,11 @@ func TestPasswords(t *testing.T) {
 	for _, c := range []struct{ name, user, password, want string }{
 		{"a wrong password", "jane", "wrong", "400 invalid_grant"},
 		{"an unknown user", "john", "correct horse", "400 invalid_grant"},
-		{"a line that holds no hash", "broken", "x", "400 invalid_grant"},
-		{"a name with a colon, which no line can hold", "system:admin", "x", "400 invalid_grant"},
+		{"a line without a hash", "broken", "x", "400 invalid_grant"},
+		{"a name with a colon", "system:admin", "x", "400 invalid_grant"},
 		{"no password", "jane", "", "400 invalid_request"},
 		{"no user", "", "correct horse", "400 invalid_request"},
-		{"more than bcrypt looks at", "jane", "correct horse" + strings.Repeat("x", 60), "400 invalid_request"},
+		{"more than bcrypt reads", "jane", "correct horse" + strings.Repeat("x", 60), "400 invalid_request"},
 	} {
 		if got := login(c.user, c.password); got.outcome() != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got.raw, c.want)
@@ -314,7 +314,7 @@ func TestPasswords(t *testing.T) {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "refreshkeys-system", Name: file}}
 	h.edit(secret, func() { secret.Data = map[string][]byte{"htpasswd": nil} })
 	again := h.replica()
-	h.Expect(h.refresh(again, refreshed.text("refresh_token")).outcome()).To(gomega.Equal("400 unauthorized_client"), "the user is gone, and may come back")
+	h.Expect(h.refresh(again, refreshed.text("refresh_token")).outcome()).To(gomega.Equal("400 unauthorized_client"), "the user is removed, and may be added again")
 
 	var last *answer
 	for range 6 {
@@ -328,10 +328,11 @@ func TestPasswords(t *testing.T) {
 	h.Expect(last.outcome()).To(gomega.Equal("429 slow_down"), "an address does not try any number of users")
 }
 
-// TestASessionIsRemovedAfterItsEnd: a day later, so that one can see what became of it.
+// TestASessionIsRemovedAfterItsEnd checks that a session is removed a day after its end, so that its condition can
+// be read.
 func TestASessionIsRemovedAfterItsEnd(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -345,7 +346,7 @@ func TestASessionIsRemovedAfterItsEnd(t *testing.T) {
 		h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(session), session)).To(gomega.Succeed())
 		return readyReason(session)
 	}
-	// The manager dates the end by the clock, which must not move before that.
+	// The manager records the end with the clock, so the clock must not move before.
 	h.Eventually(reason, patience, pollEvery).Should(gomega.Equal(v1alpha1.ReasonRevoked))
 	h.forward(clock, 23*time.Hour, session)
 	h.Consistently(reason, time.Second, pollEvery).Should(gomega.Equal(v1alpha1.ReasonRevoked))
@@ -353,10 +354,10 @@ func TestASessionIsRemovedAfterItsEnd(t *testing.T) {
 	h.Eventually(h.sessions, patience, pollEvery).Should(gomega.BeEmpty())
 }
 
-// TestSessionsOfNoLogin: whoever writes down that he signed in has not signed in. The status
-// is written as it is without the admission policy, which lets the operator write it only.
+// TestSessionsOfNoLogin checks that status of a session without a login does not count as signed in. It is written
+// without the admission policy that allows only the operator to write it.
 func TestSessionsOfNoLogin(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: h.name}
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{}}}
@@ -383,7 +384,7 @@ func TestSessionsOfNoLogin(t *testing.T) {
 			k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
 		})
 		held := h.reaches(key, 1)
-		// A token server that held the line would not write this; its rights are what is borrowed here.
+		// The token service would not write this status; the test only uses its rights.
 		c.session.StartedAt = metav1.NewTime(time.Now().Truncate(time.Second))
 		h.Expect(forger.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 		patch := client.MergeFrom(key.DeepCopy())
@@ -399,9 +400,9 @@ func TestSessionsOfNoLogin(t *testing.T) {
 	}
 }
 
-// TestASessionOfADevice: who shows a key when he signs in has his session bound to it.
+// TestASessionOfADevice checks that the session of a login with a DPoP proof is bound to the client key.
 func TestASessionOfADevice(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica()
@@ -438,6 +439,6 @@ func TestASessionOfADevice(t *testing.T) {
 	h.Expect(h.refresh(one, held).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
 	h.Expect(thief.refresh(one, held).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
 	got = device.refresh(one, held)
-	h.Expect(got.outcome()).To(gomega.Equal("200"), "nobody's use of it counted: %s", got.raw)
+	h.Expect(got.outcome()).To(gomega.Equal("200"), "a refused use was counted: %s", got.raw)
 	h.Expect(got.text("refresh_token") == held).To(gomega.BeTrue(), "it is young")
 }

@@ -1,4 +1,4 @@
 package service
 
-// The README's client in Go needs it: here it stays in go.mod.
+// The README's client in Go requires it; this import keeps it in go.mod.
 import _ "golang.org/x/oauth2"

@@ -16,17 +16,17 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// outcomes waits until both replicas answer a token alike.
-func (h *house) outcomes(replicas []*replica, compact, want string) {
+// outcomes waits until all replicas give the same answer to a token.
+func (h *harness) outcomes(replicas []*replica, compact, want string) {
 	h.t.Helper()
 	for _, r := range replicas {
 		h.Eventually(func() string { return h.refresh(r, compact).outcome() }, patience, pollEvery).Should(gomega.Equal(want))
 	}
 }
 
-// TestAPolicyTypoAndItsRepair: what can be taken back costs no client its token.
+// TestAPolicyTypoAndItsRepair checks that clients keep their tokens while a policy is wrong.
 func TestAPolicyTypoAndItsRepair(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	issuer := h.issuer()
 	h.manage()
 	replicas := []*replica{h.replica(), h.replica()}
@@ -56,10 +56,10 @@ func TestAPolicyTypoAndItsRepair(t *testing.T) {
 	h.outcomes(replicas, held, "200")
 }
 
-// TestASuccessorIsAuthorised: the next one-time token says what spec says by then, which the
-// policy may not grant. The client keeps the token that it has, and goes on after the repair.
+// TestASuccessorIsAuthorised checks that the next one-time token follows the current spec, which the policy may
+// not grant. The client keeps its token, and continues after the repair.
 func TestASuccessorIsAuthorised(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{audience}}}}
 	})
@@ -73,9 +73,9 @@ func TestASuccessorIsAuthorised(t *testing.T) {
 	h.outcomes([]*replica{r}, held, "200")
 }
 
-// TestADeletedKeyStaysDead: making it again under its name does not bring old tokens back.
+// TestADeletedKeyStaysDead checks that creating a deleted refresh key again does not make its old tokens valid.
 func TestADeletedKeyStaysDead(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	replicas := []*replica{h.replica(), h.replica()}
@@ -94,9 +94,9 @@ func TestADeletedKeyStaysDead(t *testing.T) {
 	h.outcomes(replicas, held, "400 invalid_grant")
 }
 
-// caller is the token, for the house's issuer, of a ServiceAccount that may ask about tokens
-// of keys in the namespace, or everywhere where that is empty.
-func (h *house) caller(name, namespace string) string {
+// caller returns the token, for the issuer, of a ServiceAccount that may ask about tokens of keys in the
+// namespace, or in all namespaces if it is empty.
+func (h *harness) caller(name, namespace string) string {
 	h.t.Helper()
 	h.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: name}})
 	role := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "refreshkeys-introspector"}
@@ -110,7 +110,7 @@ func (h *house) caller(name, namespace string) string {
 	return h.accountToken(name, h.url())
 }
 
-func (h *house) accountToken(name string, audiences ...string) string {
+func (h *harness) accountToken(name string, audiences ...string) string {
 	h.t.Helper()
 	clients, err := kubernetes.NewForConfig(server.Admin)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -120,7 +120,7 @@ func (h *house) accountToken(name string, audiences ...string) string {
 	return issued.Status.Token
 }
 
-func (h *house) introspect(r *replica, bearer, compact, hint string) *answer {
+func (h *harness) introspect(r *replica, bearer, compact, hint string) *answer {
 	h.t.Helper()
 	form := map[string][]string{"token": {compact}}
 	if hint != "" {
@@ -132,10 +132,10 @@ func (h *house) introspect(r *replica, bearer, compact, hint string) *answer {
 	return h.post(r, "/introspect", form, "Authorization", "Bearer "+bearer)
 }
 
-// TestIntrospection: callers say who they are, are told only what they may ask, and never
-// that a refresh token is good unless they mean one.
+// TestIntrospection checks that callers must authenticate, get only what they may ask for, and learn that a
+// refresh token is active only with its hint.
 func TestIntrospection(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -148,8 +148,8 @@ func TestIntrospection(t *testing.T) {
 	for _, c := range []struct {
 		name, bearer, token, hint, outcome, raw string
 	}{
-		{name: "nobody asks", token: access, outcome: "401 "},
-		{name: "somebody unknown asks", bearer: "nonsense", token: access, outcome: "401 invalid_token"},
+		{name: "without a caller", token: access, outcome: "401 "},
+		{name: "an unknown caller asks", bearer: "nonsense", token: access, outcome: "401 invalid_token"},
 		{name: "a token that is good at the API server", bearer: h.accountToken("anywhere"), token: access, outcome: "401 invalid_token"},
 		{name: "two blanks before the caller's token", bearer: " " + here, token: access, outcome: "401 invalid_token"},
 		{name: "two blanks before nonsense", bearer: " x", token: access, outcome: "401 invalid_token"},
@@ -178,9 +178,10 @@ func TestIntrospection(t *testing.T) {
 	}
 }
 
-// TestARightInOneNamespace is none in another, also right after it was used.
+// TestARightInOneNamespace checks that the right in one namespace does not apply to another, also right after its
+// use.
 func TestARightInOneNamespace(t *testing.T) {
-	h, other := newHouse(t, clock.RealClock{}), newHouse(t, clock.RealClock{})
+	h, other := newHarness(t, clock.RealClock{}), newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -194,10 +195,10 @@ func TestARightInOneNamespace(t *testing.T) {
 	}
 }
 
-// TestChallenges: a request without a bearer token is told the scheme and nothing else (RFC 6750
-// §3.1), and one with a bad token what is wrong with it.
+// TestChallenges checks that a request without a bearer token gets only the scheme (RFC 6750 §3.1), and that one
+// with a bad token also gets the error.
 func TestChallenges(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()

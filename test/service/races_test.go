@@ -27,13 +27,13 @@ func oneTime(grace time.Duration) func(*v1alpha1.JWTRefreshKey) {
 	}
 }
 
-// TestAThousandUsesAtOnce uses one one-time token a thousand times, at two replicas: one
-// successor comes of it, and all get it.
+// TestAThousandUsesAtOnce uses a one-time token a thousand times at two replicas, and checks that all uses get the
+// same successor.
 func TestAThousandUsesAtOnce(t *testing.T) {
-	// Connections are few and open: as many handshakes at once would measure how long the
-	// machine takes for those. One carries 250 requests at once.
+	// Few connections are kept open, since many handshakes at once would dominate the measured time. One carries
+	// 250 requests at once.
 	const uses, connections = 1000, 8
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	replicas := []*replica{h.replica(), h.replica()}
@@ -73,12 +73,12 @@ func TestAThousandUsesAtOnce(t *testing.T) {
 	h.Expect(key.Status.RevokedAt).To(gomega.BeNil())
 }
 
-// TestRevokeAgainstRefresh revokes a token at one replica while it is used at both: the
-// replica that answered 200 refuses from that moment, the other within the watch's delay,
-// and no successor outlives the revocation.
+// TestRevokeAgainstRefresh revokes a token at one replica while it is used at both. It checks that the first
+// replica refuses at once, the other within the watch's delay, and that no successor is accepted after the
+// revocation.
 func TestRevokeAgainstRefresh(t *testing.T) {
 	const rounds = 200
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica()
@@ -94,9 +94,8 @@ func TestRevokeAgainstRefresh(t *testing.T) {
 	t.Logf("the other replica refused after %s at the median, %s at p99, %s at most", delays[rounds/2], delays[rounds*99/100-1], delays[rounds-1])
 }
 
-// revokeWhileInUse returns how long after the answer to the revocation the other replica
-// still exchanged the token.
-func (h *house) revokeWhileInUse(key *v1alpha1.JWTRefreshKey, one, two *replica) time.Duration {
+// revokeWhileInUse returns how long the other replica exchanged the token after the revocation was answered.
+func (h *harness) revokeWhileInUse(key *v1alpha1.JWTRefreshKey, one, two *replica) time.Duration {
 	h.t.Helper()
 	held := h.reaches(key, 1)
 	successors := make(chan string, 2)
@@ -106,7 +105,7 @@ func (h *house) revokeWhileInUse(key *v1alpha1.JWTRefreshKey, one, two *replica)
 	}
 	h.Expect(h.post(one, "/revoke", map[string][]string{"token": {held}}).outcome()).To(gomega.Equal("200"))
 	revoked := time.Now()
-	h.Expect(h.refresh(one, held).outcome()).To(gomega.Equal("400 invalid_grant"), "the replica that answered 200 goes on")
+	h.Expect(h.refresh(one, held).outcome()).To(gomega.Equal("400 invalid_grant"), "the replica that answered 200 still exchanges the token")
 	h.Eventually(func() string { return h.refresh(two, held).outcome() }, patience, time.Millisecond).Should(gomega.Equal("400 invalid_grant"))
 	delay := time.Since(revoked)
 	group.Wait()
@@ -124,13 +123,13 @@ func (h *house) revokeWhileInUse(key *v1alpha1.JWTRefreshKey, one, two *replica)
 	return delay
 }
 
-// TestAClaimWhoseAnswerIsLost: the claim is on record, and the replica that made it does not
-// know. The retry gets the same successor, from the other replica.
+// TestAClaimWhoseAnswerIsLost checks that a retry at another replica gets the same successor if the claim is
+// stored and its answer was lost.
 func TestAClaimWhoseAnswerIsLost(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
-	words := &lastWords{}
+	words := &lostAnswer{}
 	one := h.replica(func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { words.next = next; return words })
 	})
@@ -142,8 +141,8 @@ func TestAClaimWhoseAnswerIsLost(t *testing.T) {
 	h.retries(two, key, held)
 }
 
-// retries uses a first token again whose claim is on record and whose answer nobody got.
-func (h *house) retries(r *replica, key *v1alpha1.JWTRefreshKey, held string) {
+// retries uses a first token again after its claim is stored and its answer is lost.
+func (h *harness) retries(r *replica, key *v1alpha1.JWTRefreshKey, held string) {
 	h.t.Helper()
 	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(2), "the claim is on record")
@@ -154,13 +153,13 @@ func (h *house) retries(r *replica, key *v1alpha1.JWTRefreshKey, held string) {
 	h.Expect(h.refresh(r, retried.text("refresh_token")).outcome()).To(gomega.Equal("200"))
 }
 
-// lastWords is a connection that breaks when the API server has done what it was asked to.
-type lastWords struct {
+// lostAnswer is a connection that breaks after the API server has executed the request.
+type lostAnswer struct {
 	next  http.RoundTripper
 	armed atomic.Bool
 }
 
-func (l *lastWords) RoundTrip(request *http.Request) (*http.Response, error) {
+func (l *lostAnswer) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := l.next.RoundTrip(request)
 	if err == nil && request.Method == http.MethodPut && l.armed.Load() {
 		response.Body.Close()

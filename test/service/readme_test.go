@@ -22,16 +22,16 @@ const mounted = "/var/run/secrets/refreshkey"
 
 var snippet = regexp.MustCompile("(?s)<!-- (client[.][a-z]+) -->\n```[a-z]+\n(.*?)```\n")
 
-// TestClientsOfTheReadme runs what the README shows, on a Secret as it is mounted.
+// TestClientsOfTheReadme runs the README's clients on a Secret as mounted.
 func TestClientsOfTheReadme(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.manage()
 	r := h.replica()
 	h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = r.server.URL + "/" + h.name })
 	h.reaches(h.key("orders"), 1)
 	secret := &corev1.Secret{}
 	h.Expect(h.admin.Get(h.ctx, types.NamespacedName{Namespace: h.name, Name: "orders"}, secret)).To(gomega.Succeed())
-	// The replicas of this suite are served with a certificate of their own.
+	// The replicas of this suite have their own certificate.
 	secret.Data[v1alpha1.SecretCA] = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.server.Certificate().Raw})
 	dir := t.TempDir()
 	for name, value := range secret.Data {
@@ -48,7 +48,7 @@ func TestClientsOfTheReadme(t *testing.T) {
 			if _, err := exec.LookPath(words[0]); err != nil {
 				t.Skipf("there is no %s here", words[0])
 			}
-			// In the module, where the Go client finds its library.
+			// The Go client finds its library only within the module.
 			if err := os.MkdirAll(filepath.Join(server.Root, "bin"), 0o750); err != nil {
 				t.Fatal(err)
 			}

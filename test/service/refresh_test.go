@@ -15,9 +15,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// TestExchange is the way of a token: from the Secret to an access token, and to its end.
+// TestExchange follows a token from the Secret to an access token and to its end.
 func TestExchange(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Scopes: []string{"orders:*"}}}}
 	})
@@ -44,9 +44,9 @@ func TestExchange(t *testing.T) {
 	}
 }
 
-// TestRollOver: a client that holds a superseded token gets the current one.
+// TestRollOver checks that a client with a superseded token gets the current one.
 func TestRollOver(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -65,10 +65,10 @@ func TestRollOver(t *testing.T) {
 	h.Expect(h.refresh(r, third).outcome()).To(gomega.Equal("200"))
 }
 
-// TestLogout: the replica that answered 200 refuses from then on, and so do others; a
-// rotation that was asked for before does not bring the key back.
+// TestLogout checks that the replica that answered 200 refuses the token at once, and that the others follow. An
+// earlier request for a rotation does not restore the key.
 func TestLogout(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica()
@@ -80,13 +80,14 @@ func TestLogout(t *testing.T) {
 	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedLogout))
 	for _, token := range []string{held, "nonsense", strings.Repeat("a", 100)} {
-		h.Expect(h.post(two, "/revoke", map[string][]string{"token": {token}}).outcome()).To(gomega.Equal("200"), "there is no harm in it")
+		h.Expect(h.post(two, "/revoke", map[string][]string{"token": {token}}).outcome()).To(gomega.Equal("200"), "the revocation of an invalid token is not an error")
 	}
 }
 
-// TestALogoutOutlastsARotation that was asked for before and not yet made: it does not bring the key back.
+// TestALogoutOutlastsARotation checks that a requested rotation that is not made yet does not restore the key
+// after a logout.
 func TestALogoutOutlastsARotation(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	stop := h.manage()
 	r := h.replica()
@@ -105,10 +106,10 @@ func TestALogoutOutlastsARotation(t *testing.T) {
 	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedLogout))
 }
 
-// TestADeadTokenRevokesNothing: whoever finds a token that was replaced must not be able to end
-// the key with it (RFC 7009 §2.2: there is no error in it either).
+// TestADeadTokenRevokesNothing checks that a replaced token cannot end the key (RFC 7009 §2.2: that is not an
+// error).
 func TestADeadTokenRevokesNothing(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -122,11 +123,11 @@ func TestADeadTokenRevokesNothing(t *testing.T) {
 	h.Expect(key.Status.RevokedAt).To(gomega.BeNil())
 }
 
-// TestOneTimeUse: a token is followed by the next; a retry gets the same one; whoever comes later with a
-// used token ends the line.
+// TestOneTimeUse checks that a token is followed by the next, that a retry gets the same one, and that a later use
+// of a used token ends the line.
 func TestOneTimeUse(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica()
@@ -152,11 +153,11 @@ func TestOneTimeUse(t *testing.T) {
 	h.Expect(h.refresh(one, third).outcome()).To(gomega.Equal("400 invalid_grant"), "the live descendant ends with it")
 }
 
-// TestTheGraceDoesNotSlide: it begins when the token is followed, and no retry makes it longer; whoever comes
-// after it, and after the skew of clocks, ends the line.
+// TestTheGraceDoesNotSlide checks that the grace begins when the token is followed, and that retries do not extend
+// it. A use after the grace and the allowed clock skew ends the line.
 func TestTheGraceDoesNotSlide(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	one, two := h.replica(), h.replica()
@@ -179,10 +180,9 @@ func TestTheGraceDoesNotSlide(t *testing.T) {
 	h.Expect(h.refresh(one, successor).outcome()).To(gomega.Equal("400 invalid_grant"), "the successor ends with it")
 }
 
-// TestAUsedTokenIsNotForgotten: another enrolment, with an overlap, does not make a token that
-// was used before look as good as new.
+// TestAUsedTokenIsNotForgotten checks that a used token stays used after another enrolment with an overlap.
 func TestAUsedTokenIsNotForgotten(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -198,9 +198,10 @@ func TestAUsedTokenIsNotForgotten(t *testing.T) {
 	h.Expect(rolled.text("refresh_token") == enrolment).To(gomega.BeTrue(), "the holder is given the token that follows")
 }
 
-// TestAnAccessTokenOutlivesNothing: neither its refresh token, nor the key.
+// TestAnAccessTokenOutlivesNothing checks that an access token ends no later than its refresh token and the
+// refresh key.
 func TestAnAccessTokenOutlivesNothing(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()

@@ -14,9 +14,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// forward moves the clock of manager and replicas, writes the uses that are due, and makes the
-// manager look: the work queue has a clock of its own.
-func (h *house) forward(clock *clocktesting.FakePassiveClock, d time.Duration, key *v1alpha1.JWTRefreshKey, replicas ...*replica) {
+// forward moves the clock of manager and replicas, writes the due uses, and triggers a reconciliation, since the
+// work queue has its own clock.
+func (h *harness) forward(clock *clocktesting.FakePassiveClock, d time.Duration, key *v1alpha1.JWTRefreshKey, replicas ...*replica) {
 	h.t.Helper()
 	clock.SetTime(clock.Now().Add(d))
 	for _, r := range replicas {
@@ -25,11 +25,11 @@ func (h *house) forward(clock *clocktesting.FakePassiveClock, d time.Duration, k
 	h.edit(key, func() { metav1.SetMetaDataLabel(&key.ObjectMeta, "looked-at", clock.Now().Format("150405")) })
 }
 
-// TestRetirementWaitsForEvidence: a superseded token goes once the current one is used and
-// it has been silent, and not before; after that it is refused, and the key lives.
+// TestRetirementWaitsForEvidence checks that a superseded token retires only after the current one is used and the
+// superseded one was unused for overlap.quiet. The key stays active.
 func TestRetirementWaitsForEvidence(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -43,26 +43,26 @@ func TestRetirementWaitsForEvidence(t *testing.T) {
 	}
 
 	h.forward(clock, 24*time.Hour, key, r)
-	h.Expect(h.refresh(r, first).outcome()).To(gomega.Equal("200"), "nobody used the current token: no evidence, no retirement")
+	h.Expect(h.refresh(r, first).outcome()).To(gomega.Equal("200"), "the current token is not used: no retirement")
 	h.forward(clock, time.Minute, key, r)
 	h.Expect(h.refresh(r, second).outcome()).To(gomega.Equal("200"))
 	h.forward(clock, time.Minute, key, r)
 	h.Eventually(func() int64 { listed(); return key.Status.LastUsedRevision }, patience, pollEvery).Should(gomega.BeEquivalentTo(2))
 	h.forward(clock, 15*time.Minute, key, r)
-	h.Expect(h.refresh(r, first).outcome()).To(gomega.Equal("200"), "it was not silent for long enough")
+	h.Expect(h.refresh(r, first).outcome()).To(gomega.Equal("200"), "it was used within overlap.quiet")
 	h.forward(clock, time.Minute, key, r)
 	h.forward(clock, 18*time.Minute, key, r)
 	h.Consistently(listed, time.Second, pollEvery).Should(gomega.Equal(1), "it was used 19 minutes ago")
 	h.forward(clock, 2*time.Minute, key, r)
-	h.Eventually(listed, patience, pollEvery).Should(gomega.BeZero(), "silent for the 20 minutes of overlap.quiet")
+	h.Eventually(listed, patience, pollEvery).Should(gomega.BeZero(), "unused for the 20 minutes of overlap.quiet")
 	h.Eventually(func() string { return h.refresh(r, first).outcome() }, patience, pollEvery).Should(gomega.Equal("400 invalid_grant"))
 	h.Expect(h.refresh(r, second).outcome()).To(gomega.Equal("200"), "the key lives")
 }
 
-// TestAnIdleKeyEnds: and one that is used does not.
+// TestAnIdleKeyEnds checks that an idle key ends, and that a used one does not.
 func TestAnIdleKeyEnds(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -79,10 +79,11 @@ func TestAnIdleKeyEnds(t *testing.T) {
 	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedIdleTimeout))
 }
 
-// TestAnEnrolmentIsTakenOutOfTheSecret once it was used, and another one is put there when asked for.
+// TestAnEnrolmentIsTakenOutOfTheSecret checks that a used enrolment is removed from the Secret, and that another
+// one is written on request.
 func TestAnEnrolmentIsTakenOutOfTheSecret(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	r := h.replica()

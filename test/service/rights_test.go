@@ -13,10 +13,11 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// TestRightsOfTheTokenService: what the ServiceAccount may, and what it must never: a token
-// service that is taken over reads no tenant's Secret and changes nobody's spec. It makes and ends sessions, which are keys.
+// TestRightsOfTheTokenService checks the rights of the token service's ServiceAccount. A compromised token service
+// can neither read Secrets of tenants nor change any spec. It can create and delete refresh keys, which sessions
+// are.
 func TestRightsOfTheTokenService(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	config, err := server.TokenServer(h.ctx)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	clients, err := kubernetes.NewForConfig(config)

@@ -17,12 +17,11 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// shared is the in-cluster URL that the install notes name: several issuers of a house have it as
-// their endpointURL.
-func (h *house) shared() string { return "https://refreshkeys-tokenserver." + h.name + ".svc" }
+// shared returns the in-cluster URL that the install notes name; several issuers have it as their endpointURL.
+func (h *harness) shared() string { return "https://refreshkeys-tokenserver." + h.name + ".svc" }
 
-// named makes one more issuer of the house, which shares the in-cluster URL.
-func (h *house) named(suffix, url string) *v1alpha1.JWTIssuer {
+// named creates one more issuer, with the shared in-cluster URL.
+func (h *harness) named(suffix, url string) *v1alpha1.JWTIssuer {
 	h.t.Helper()
 	issuer := &v1alpha1.JWTIssuer{
 		ObjectMeta: metav1.ObjectMeta{Name: h.name + suffix}, Spec: v1alpha1.JWTIssuerSpec{URL: url, EndpointURL: h.shared()},
@@ -31,7 +30,7 @@ func (h *house) named(suffix, url string) *v1alpha1.JWTIssuer {
 	return issuer
 }
 
-func (h *house) three() (issuers []*v1alpha1.JWTIssuer) {
+func (h *harness) three() (issuers []*v1alpha1.JWTIssuer) {
 	h.t.Helper()
 	return []*v1alpha1.JWTIssuer{
 		h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = h.shared() }),
@@ -49,8 +48,8 @@ func ofIssuer(issuer *v1alpha1.JWTIssuer, more ...func(*v1alpha1.JWTRefreshKey))
 	}
 }
 
-// at sends a request as a client does that was given the URL of an endpoint: its host is that of the URL.
-func (h *house) at(r *replica, method, endpoint string, form url.Values, headers ...string) *answer {
+// at sends a request to the URL of an endpoint, with the host of the URL.
+func (h *harness) at(r *replica, method, endpoint string, form url.Values, headers ...string) *answer {
 	h.t.Helper()
 	rest, ok := strings.CutPrefix(endpoint, "https://")
 	h.Expect(ok).To(gomega.BeTrue(), endpoint)
@@ -71,16 +70,16 @@ func refreshForm(compact string) url.Values {
 	return url.Values{"grant_type": {"refresh_token"}, "refresh_token": {compact}}
 }
 
-// saysNothingOf: no answer repeats a token.
-func (h *house) saysNothingOf(got *answer, compact string) {
+// saysNothingOf checks that an answer does not repeat a token.
+func (h *harness) saysNothingOf(got *answer, compact string) {
 	h.t.Helper()
 	for _, part := range strings.Split(compact, ".") {
 		h.Expect(strings.Contains(got.raw, part)).To(gomega.BeFalse(), "the answer repeats a part of the token")
 	}
 }
 
-// becomesKnown waits until a replica exchanges a token at an endpoint.
-func (h *house) becomesKnown(replicas []*replica, base, compact string) {
+// becomesKnown waits until the replicas exchange a token at an endpoint.
+func (h *harness) becomesKnown(replicas []*replica, base, compact string) {
 	h.t.Helper()
 	for _, r := range replicas {
 		h.Eventually(func() string { return h.at(r, http.MethodPost, base+"/token", refreshForm(compact)).outcome() }, patience, pollEvery).
@@ -88,10 +87,10 @@ func (h *house) becomesKnown(replicas []*replica, base, compact string) {
 	}
 }
 
-// TestIssuersThatShareAnEndpoint: of three issuers with the endpointURL of the install notes, each exchanges, tells of and
-// revokes its own tokens there, and nothing at a shared endpoint has a client discard a token of another.
+// TestIssuersThatShareAnEndpoint checks that three issuers with one endpointURL each exchange, introspect and
+// revoke their own tokens there, and that no answer makes a client discard a token of another issuer.
 func TestIssuersThatShareAnEndpoint(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	issuers := h.three()
 	h.manage()
 	replicas := []*replica{h.replica(), h.replica()}
@@ -122,14 +121,14 @@ func TestIssuersThatShareAnEndpoint(t *testing.T) {
 	}
 }
 
-// wrongIssuer sends the token of one issuer to the urls of the others: a mistake that can be repaired.
-func (h *house) wrongIssuer(r *replica, issuers []*v1alpha1.JWTIssuer, own int, tokens []string) {
+// wrongIssuer sends the token of one issuer to the urls of the others, which must not cost the client its token.
+func (h *harness) wrongIssuer(r *replica, issuers []*v1alpha1.JWTIssuer, own int, tokens []string) {
 	h.t.Helper()
 	for i, other := range issuers {
 		if i == own {
 			continue
 		}
-		// The first shares no endpoint but the in-cluster one with the others.
+		// The first issuer shares only the in-cluster endpoint with the others.
 		got := h.at(r, http.MethodPost, other.Spec.URL+"/token", refreshForm(tokens[own]))
 		h.Expect(got.outcome()).To(gomega.Equal("400 invalid_request"), "a token of %s at %s", issuers[own].Spec.URL, other.Spec.URL)
 		h.Expect(got.text("error_description")).To(gomega.ContainSubstring(issuers[own].Spec.URL + "/token"))
@@ -147,9 +146,9 @@ func (h *house) wrongIssuer(r *replica, issuers []*v1alpha1.JWTIssuer, own int, 
 	}
 }
 
-// asksAtTheSharedEndpoint: the audience of a caller is the issuer's URL, whatever the endpoint; of a token of another issuer
-// it learns nothing.
-func (h *house) asksAtTheSharedEndpoint(replicas []*replica, issuers []*v1alpha1.JWTIssuer, tokens []string) {
+// asksAtTheSharedEndpoint checks that the audience of a caller is the issuer's URL at any endpoint, and that a
+// token of another issuer is inactive.
+func (h *harness) asksAtTheSharedEndpoint(replicas []*replica, issuers []*v1alpha1.JWTIssuer, tokens []string) {
 	h.t.Helper()
 	h.caller("auditor", "")
 	for _, r := range replicas {
@@ -171,11 +170,12 @@ func (h *house) asksAtTheSharedEndpoint(replicas []*replica, issuers []*v1alpha1
 	}
 }
 
-// TestMetadataOfIssuersThatShareAnEndpoint: metadata and keys are those of the issuer whose url it is.
+// TestMetadataOfIssuersThatShareAnEndpoint checks that a place serves the metadata and keys of the issuer that has
+// it as its url.
 func TestMetadataOfIssuersThatShareAnEndpoint(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	issuers := h.three()
-	// At its own url it tells of itself, though another issuer has the same URL as endpointURL.
+	// Its own url serves its metadata, even if another issuer has the same URL as endpointURL.
 	guest := &v1alpha1.JWTIssuer{
 		ObjectMeta: metav1.ObjectMeta{Name: h.name + "-guest"},
 		Spec:       v1alpha1.JWTIssuerSpec{URL: "https://guest." + h.name + ".example.com", EndpointURL: issuers[1].Spec.URL},
@@ -198,9 +198,10 @@ func TestMetadataOfIssuersThatShareAnEndpoint(t *testing.T) {
 	h.Expect(h.says(got.text("access_token"))).To(gomega.HaveKeyWithValue("iss", guest.Spec.URL))
 }
 
-// TestLoginsAtASharedEndpoint: the audience of a ServiceAccount token chooses where exactly one issuer fits.
+// TestLoginsAtASharedEndpoint checks that the audience of a ServiceAccount token chooses the issuer, if exactly
+// one fits.
 func TestLoginsAtASharedEndpoint(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	issuers := h.three()
 	h.manage()
 	r := h.replica()
@@ -217,7 +218,7 @@ func TestLoginsAtASharedEndpoint(t *testing.T) {
 		h.Expect(got.outcome()).To(gomega.Equal("200"), "%s: %s", issuer.Spec.URL, got.text("error_description"))
 		h.Expect(h.says(got.text("access_token"))).To(gomega.HaveKeyWithValue("iss", issuer.Spec.URL))
 		next := h.at(r, http.MethodPost, h.shared()+"/token", refreshForm(got.text("refresh_token")))
-		h.Expect(next.outcome()).To(gomega.Equal("200"), "the session goes on there")
+		h.Expect(next.outcome()).To(gomega.Equal("200"), "the session continues there")
 	}
 	for name, audiences := range map[string][]string{
 		"for two of them": {issuers[0].Spec.URL, issuers[1].Spec.URL}, "for none of them": {"https://elsewhere.example.com"},
@@ -234,9 +235,10 @@ func TestLoginsAtASharedEndpoint(t *testing.T) {
 	h.Expect(password.text("error_description")).To(gomega.ContainSubstring("own url"))
 }
 
-// TestProofsAtASharedEndpoint: htu, and the audience of a client assertion, are those of the issuer that the token names.
+// TestProofsAtASharedEndpoint checks that htu and the audience of a client assertion are those of the issuer that
+// the token names.
 func TestProofsAtASharedEndpoint(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	issuers := h.three()
 	h.manage()
 	r := h.replica()
@@ -269,13 +271,13 @@ func TestProofsAtASharedEndpoint(t *testing.T) {
 	}
 }
 
-// TestAnIssuerThatAReplicaHasNotHeardOf: an issuer that was made a moment ago has tokens already, and a replica whose watch
-// is behind must not have their holders discard them.
+// TestAnIssuerThatAReplicaHasNotHeardOf checks that a replica with an outdated view does not refuse the tokens of
+// a new issuer permanently.
 func TestAnIssuerThatAReplicaHasNotHeardOf(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	first := h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = h.shared() })
 	h.manage()
-	l := &line{}
+	l := &apiConnection{}
 	r := h.replica(l.wire(clocktesting.NewFakeClock(time.Now())))
 	h.becomesKnown([]*replica{r}, h.shared(), h.reaches(h.key("orders", ofIssuer(first)), 1))
 	l.hang(true)
@@ -285,21 +287,21 @@ func TestAnIssuerThatAReplicaHasNotHeardOf(t *testing.T) {
 	caller := h.caller("auditor", "")
 	for range 3 {
 		got := h.at(r, http.MethodPost, h.shared()+"/token", refreshForm(held))
-		h.Expect(got.outcome()).To(gomega.Equal("200"), "a token of an issuer that was made a moment ago: %s", got.text("error_description"))
+		h.Expect(got.outcome()).To(gomega.Equal("200"), "a token of a new issuer: %s", got.text("error_description"))
 		got = h.at(r, http.MethodPost, h.url()+"/token", refreshForm(held))
 		h.Expect(got.outcome()).To(gomega.Equal("400 invalid_request"), "at the url of another issuer")
 		asked := h.at(r, http.MethodPost, h.shared()+"/introspect", url.Values{"token": {held}, "token_type_hint": {"refresh_token"}}, "Authorization", "Bearer "+caller)
-		h.Expect(asked.outcome()).To(gomega.Equal("200"), "a caller of another issuer is told no more than that")
+		h.Expect(asked.outcome()).To(gomega.Equal("200"), "a caller of another issuer gets only active=false")
 		h.Expect(asked.body).To(gomega.HaveKeyWithValue("active", false))
 	}
-	// Each issuer is new to the replica, whatever is asked about its token first.
+	// Each issuer is new to the replica, for each kind of first request with its token.
 	later := h.named("-later", "https://later."+h.name+".example.com")
 	compact := h.reaches(h.key("later", ofIssuer(later)), 1)
 	h.Expect(h.at(r, http.MethodPost, h.url()+"/revoke", url.Values{"token": {compact}}).outcome()).To(gomega.Equal("400 invalid_request"))
 	h.Expect(h.at(r, http.MethodPost, h.shared()+"/revoke", url.Values{"token": {compact}}).outcome()).To(gomega.Equal("200"))
 	key := &v1alpha1.JWTRefreshKey{}
 	h.Expect(h.admin.Get(h.ctx, client.ObjectKey{Namespace: h.name, Name: "later"}, key)).To(gomega.Succeed())
-	h.Expect(key.Status.RevokedAt).NotTo(gomega.BeNil(), "it says that it revoked what it did not")
+	h.Expect(key.Status.RevokedAt).NotTo(gomega.BeNil(), "it reports a revocation that did not happen")
 	last := h.named("-last", "https://last."+h.name+".example.com")
 	compact = h.reaches(h.key("last", ofIssuer(last)), 1)
 	bearer := h.accountToken("auditor", last.Spec.URL)
@@ -307,9 +309,10 @@ func TestAnIssuerThatAReplicaHasNotHeardOf(t *testing.T) {
 	h.Expect(asked.body).To(gomega.HaveKeyWithValue("active", true), "its issuer is new to the replica")
 }
 
-// TestATokenOfAnIssuerThatIsAway: an issuer that is deleted may come back, and its tokens with it.
+// TestATokenOfAnIssuerThatIsAway checks that clients keep the tokens of a deleted issuer, since the issuer may be
+// created again.
 func TestATokenOfAnIssuerThatIsAway(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	issuers := h.three()
 	h.manage()
 	r := h.replica()
@@ -322,7 +325,7 @@ func TestATokenOfAnIssuerThatIsAway(t *testing.T) {
 	}
 	h.Expect(h.at(r, http.MethodPost, h.shared()+"/revoke", url.Values{"token": {held}}).outcome()).To(gomega.Equal("400 invalid_request"))
 
-	// Another issuer has its url meanwhile, and other signing keys.
+	// Meanwhile another issuer has its url, with other signing keys.
 	heir := h.named("-heir", issuers[1].Spec.URL)
 	h.becomesKnown([]*replica{r}, heir.Spec.URL, h.reaches(h.key("heir", ofIssuer(heir)), 1))
 	h.Expect(h.at(r, http.MethodPost, heir.Spec.URL+"/token", refreshForm(held)).outcome()).To(gomega.Equal("400 invalid_request"), "the token comes back with its issuer")
@@ -331,10 +334,10 @@ func TestATokenOfAnIssuerThatIsAway(t *testing.T) {
 	h.becomesKnown([]*replica{r}, h.shared(), held)
 }
 
-// TestEndpointConflict: of two issuers that no request tells apart the younger is not Ready, and says which the other is. Their
-// tokens are told apart all the same, and none is discarded; when the older goes, the younger takes its place.
+// TestEndpointConflict checks that the younger of two issuers with the same URLs is not Ready and names the other.
+// Clients keep their tokens, and the younger issuer is served after the older one is deleted.
 func TestEndpointConflict(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	older := h.named("-older", "https://one."+h.name+".example.com")
 	h.manage()
 	r := h.replica()
@@ -357,7 +360,7 @@ func TestEndpointConflict(t *testing.T) {
 	h.Eventually(func() string { return condition().Reason }, patience, pollEvery).Should(gomega.Equal(v1alpha1.ReasonKeysReady))
 	next := h.reaches(h.key("younger", ofIssuer(younger)), 1)
 	h.becomesKnown([]*replica{r}, older.Spec.URL, next)
-	// A repeated create under an older name is the younger one now.
+	// An issuer that is created again with the older name is now the younger one.
 	h.named("-older", older.Spec.URL)
 	h.Eventually(func() string {
 		return h.at(r, http.MethodPost, older.Spec.URL+"/token", refreshForm(held)).outcome()

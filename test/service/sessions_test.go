@@ -22,11 +22,11 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// TestASessionThatIsEdited: who may edit keys makes of a session neither one whose tokens are used
-// twice, nor one that lasts longer than the issuer has them last. Both can be put back.
+// TestASessionThatIsEdited checks that users with the right to edit keys can neither turn off the one-time use of
+// a session, nor extend it beyond the issuer's limit. Undoing the change restores the session.
 func TestASessionThatIsEdited(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	issuer := h.issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionLifetime: &metav1.Duration{Duration: 2 * time.Hour}}
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Subjects: []string{"shop:*"}}}}
@@ -40,7 +40,7 @@ func TestASessionThatIsEdited(t *testing.T) {
 	session := &h.sessions()[0]
 
 	h.edit(session, func() { session.Spec.Subject = "" })
-	// A young token is answered from what the watch has told.
+	// A young token is answered from the view.
 	outcome := func() string { return h.refresh(r, held).outcome() }
 	h.Eventually(outcome, patience, pollEvery).Should(gomega.Equal("400 unauthorized_client"), "the session becomes that of a key")
 	h.edit(session, func() { session.Spec.Subject = "shop:orders" })
@@ -53,7 +53,7 @@ func TestASessionThatIsEdited(t *testing.T) {
 	held = h.refresh(r, first).text("refresh_token")
 	session = &h.sessions()[0]
 	h.edit(session, func() { session.Spec.Rotation.Mode = v1alpha1.RotationScheduled })
-	// Until the replica sees it, its tokens are for one use.
+	// Until the replica receives it, the session's tokens are one-time tokens.
 	h.Eventually(func() bool {
 		known := r.Key(client.ObjectKeyFromObject(session))
 		return known != nil && !lifecycle.OneTime(known)
@@ -75,19 +75,19 @@ func TestASessionThatIsEdited(t *testing.T) {
 	h.Eventually(func() string { return h.refresh(r, held).outcome() }, patience, pollEvery).Should(gomega.Equal("200"), "the issuer may say otherwise")
 }
 
-// seesSubject waits until a replica has heard of the subject that a session has now.
-func (h *house) seesSubject(r *replica, session *v1alpha1.JWTRefreshKey) {
+// seesSubject waits until a replica's view has the current subject of a session.
+func (h *harness) seesSubject(r *replica, session *v1alpha1.JWTRefreshKey) {
 	h.t.Helper()
 	h.Eventually(func() bool {
 		known := r.Key(client.ObjectKeyFromObject(session))
 		return known != nil && known.Spec.Subject == session.Spec.Subject
-	}, patience, pollEvery).Should(gomega.BeTrue(), "the replica hears of the edit")
+	}, patience, pollEvery).Should(gomega.BeTrue(), "the replica receives the edit")
 }
 
-// TestALoginDeletesSessionsOnly: labels are anybody's who may edit keys, and a login deletes for
-// nobody what is no session of its subject.
+// TestALoginDeletesSessionsOnly checks that a login deletes only sessions of its subject, since users with the
+// right to edit keys can set the labels on others.
 func TestALoginDeletesSessionsOnly(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionsPerSubject: 1} })
 	h.manage()
 	r := h.replica()
@@ -117,7 +117,7 @@ func TestALoginDeletesSessionsOnly(t *testing.T) {
 	}
 }
 
-// unrecorded is the connection to an API server to which no status of a session can be written.
+// unrecorded is the connection to an API server that does not store the status of sessions.
 type unrecorded struct{ next http.RoundTripper }
 
 func (u *unrecorded) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -127,9 +127,9 @@ func (u *unrecorded) RoundTrip(request *http.Request) (*http.Response, error) {
 	return u.next.RoundTrip(request)
 }
 
-// TestALoginThatIsNotRecorded: a login whose first token does not come on record leaves nothing behind.
+// TestALoginThatIsNotRecorded checks that a login leaves no object if its first token is not stored.
 func TestALoginThatIsNotRecorded(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica(func(config *rest.Config, _ *registry.Options) {
@@ -140,10 +140,10 @@ func TestALoginThatIsNotRecorded(t *testing.T) {
 	h.Expect(h.sessions()).To(gomega.BeEmpty())
 }
 
-// TestLoginsOfOneSubject: who signs in again and again is told to wait, and nobody else is.
+// TestLoginsOfOneSubject checks that a subject with too many logins must wait, and that others need not.
 func TestLoginsOfOneSubject(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	r := h.replica()
 	h.manage()
@@ -164,9 +164,9 @@ func TestLoginsOfOneSubject(t *testing.T) {
 	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("429 slow_down"))
 }
 
-// TestLoginsAtOnce: of logins at the same moment as many come to something as there may be sessions.
+// TestLoginsAtOnce checks that of concurrent logins as many succeed as sessions are allowed.
 func TestLoginsAtOnce(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionsPerSubject: 1} })
 	h.manage()
 	replicas := []*replica{h.replica(), h.replica()}
@@ -191,10 +191,10 @@ func TestLoginsAtOnce(t *testing.T) {
 	}
 }
 
-// TestStrangersLeaveAssertionsAlone: however many tokens of no sense strangers show at logins, who
-// has a bound token is asked about all the same.
+// TestStrangersLeaveAssertionsAlone checks that many invalid tokens at logins do not prevent the review of client
+// assertions.
 func TestStrangersLeaveAssertionsAlone(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica()
@@ -217,5 +217,5 @@ func TestStrangersLeaveAssertionsAlone(t *testing.T) {
 	}
 	strangers.Wait()
 	h.Expect(h.refresh(r, bound, asserting(assertion)...).outcome()).To(gomega.Equal("200"))
-	h.Expect(refused.Load()).To(gomega.BeNumerically(">", 0), "strangers did not come to the end of what they may ask")
+	h.Expect(refused.Load()).To(gomega.BeNumerically(">", 0), "the limit of reviews was not reached")
 }

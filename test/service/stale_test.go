@@ -19,17 +19,17 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// behind is a replica whose watches hang when it is told so, while the API server answers it.
-func (h *house) behind() (*replica, *line) {
+// behind starts a replica with watches that can hang while the API server still answers its requests.
+func (h *harness) behind() (*replica, *apiConnection) {
 	h.t.Helper()
-	l := &line{}
+	l := &apiConnection{}
 	return h.replica(l.wire(clocktesting.NewFakeClock(time.Now()))), l
 }
 
-// TestAReinstatedKeyAtAStaleReplica: a revocation can be taken back, and a replica that has not
-// heard of that must not refuse the new token for good.
+// TestAReinstatedKeyAtAStaleReplica checks that a replica that has not received the end of a revocation does not
+// refuse the new token permanently.
 func TestAReinstatedKeyAtAStaleReplica(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r, line := h.behind()
@@ -43,19 +43,19 @@ func TestAReinstatedKeyAtAStaleReplica(t *testing.T) {
 		h.annotate(key, v1alpha1.AnnotationRotate, "again")
 		next := h.reaches(key, 2)
 		h.Expect(h.refresh(r, next).outcome()).To(gomega.Equal("200"), "%s: the token in the Secret is refused", name)
-		h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("400 invalid_grant"), "%s: the revoked one is dead for good", name)
+		h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("400 invalid_grant"), "%s: the revoked one is dead permanently", name)
 		line.hang(false)
 	}
 }
 
-// TestASigningKeyThatAStaleReplicaLacks: all who come with a token by a key that is not known
-// yet wait until it is read, and not only the first.
+// TestASigningKeyThatAStaleReplicaLacks checks that all requests with a token of an unknown signing key wait until
+// it is read, and not only the first.
 func TestASigningKeyThatAStaleReplicaLacks(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	issuer := h.issuer()
 	h.manage()
 	gate := &gate{closed: make(chan struct{}), met: make(chan struct{}, 1)}
-	l := &line{}
+	l := &apiConnection{}
 	r := h.replica(l.wire(clocktesting.NewFakeClock(time.Now())), func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { gate.next = next; return gate })
 	})
@@ -80,7 +80,7 @@ func TestASigningKeyThatAStaleReplicaLacks(t *testing.T) {
 	}
 }
 
-// gate holds up whoever lists signing keys.
+// gate delays lists of signing keys.
 type gate struct {
 	next   http.RoundTripper
 	mu     sync.Mutex
@@ -112,10 +112,10 @@ func (g *gate) RoundTrip(request *http.Request) (*http.Response, error) {
 	return g.next.RoundTrip(request)
 }
 
-// TestASigningKeyBehindAStrangers: a stale replica that has just looked for the unknown key of a stranger still finds a
-// key that is made after that.
+// TestASigningKeyBehindAStrangers checks that a stale replica that has just looked up another client's unknown kid
+// still finds a signing key that is made after that.
 func TestASigningKeyBehindAStrangers(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	issuer := h.issuer()
 	h.manage()
 	r, line := h.behind()
@@ -129,16 +129,16 @@ func TestASigningKeyBehindAStrangers(t *testing.T) {
 	h.Expect(h.refresh(r, h.reaches(key, 2)).outcome()).To(gomega.Equal("200"))
 }
 
-// signedByUnknown returns a token that names a signing key which does not exist.
+// signedByUnknown returns a token with the kid of a signing key that does not exist.
 func signedByUnknown(held string) string {
 	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","kid":"not-known-yet","typ":"rt+jwt"}`))
 	_, rest, _ := strings.Cut(held, ".")
 	return header + "." + rest
 }
 
-// withdrawAll withdraws the signing keys for refresh tokens. The next one is known already: it goes too, and the one after it
-// is made and signs at once.
-func (h *house) withdrawAll(issuer *v1alpha1.JWTIssuer) {
+// withdrawAll withdraws the refresh signing keys. The next one is published already and is withdrawn, too; the one
+// after it is made and active at once.
+func (h *harness) withdrawAll(issuer *v1alpha1.JWTIssuer) {
 	h.t.Helper()
 	var kids []string
 	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(issuer), issuer)).To(gomega.Succeed())
@@ -150,10 +150,10 @@ func (h *house) withdrawAll(issuer *v1alpha1.JWTIssuer) {
 	h.annotate(issuer, v1alpha1.AnnotationWithdrawKey, strings.Join(kids, ","))
 }
 
-// TestSigningKeysThatCannotBeRead: as long as it cannot be known whether there is such a key, no
-// token is refused for good: neither that of who asks first, nor that of who comes after.
+// TestSigningKeysThatCannotBeRead checks that no token is refused permanently while the signing keys cannot be read,
+// neither in the first request nor in later ones.
 func TestSigningKeysThatCannotBeRead(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r, line := h.behind()

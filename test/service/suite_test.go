@@ -1,5 +1,5 @@
-// Package service shows the token service at work: real replicas of it, with the rights of
-// their own ServiceAccount, beside a manager and a real API server, asked over TLS.
+// Package service tests the token service with real replicas, which have the rights of their ServiceAccount, a
+// manager and an API server. Clients use TLS.
 package service
 
 import (
@@ -46,45 +46,45 @@ const (
 	audience  = "https://orders.example.com"
 )
 
-// house is a namespace with an issuer, a manager and replicas of the token service.
-type house struct {
+// harness is a namespace with an issuer, a manager and replicas of the token service.
+type harness struct {
 	*gomega.WithT
 	t     *testing.T
 	ctx   context.Context
 	admin client.Client
-	// name is that of the namespace and of the issuer.
+	// name is the name of the namespace and of the issuer.
 	name  string
 	clock clock.PassiveClock
-	// log is that of its replicas; nothing unless it is set.
+	// log is the logger of the replicas; they do not log unless it is set.
 	log logr.Logger
 }
 
-var houses atomic.Int64
+var harnesses atomic.Int64
 
-func newHouse(t *testing.T, clock clock.PassiveClock) *house {
+func newHarness(t *testing.T, clock clock.PassiveClock) *harness {
 	t.Helper()
 	admin, err := client.New(server.Admin, client.Options{Scheme: controllers.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{
+	h := &harness{
 		WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), admin: admin, clock: clock,
-		name: fmt.Sprintf("house-%d-%d", os.Getpid(), houses.Add(1)),
+		name: fmt.Sprintf("harness-%d-%d", os.Getpid(), harnesses.Add(1)),
 	}
 	h.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: h.name}})
 	return h
 }
 
-func (h *house) create(object client.Object) {
+func (h *harness) create(object client.Object) {
 	h.t.Helper()
 	h.Expect(h.admin.Create(h.ctx, object)).To(gomega.Succeed())
 	h.t.Cleanup(func() { _ = h.admin.Delete(context.Background(), object) })
 }
 
-// url is that of the issuer: its path is the house's own, as one service serves many.
-func (h *house) url() string { return "https://tokens.example.com/" + h.name }
+// url returns the issuer's URL. It has a path of its own, since one service serves many issuers.
+func (h *harness) url() string { return "https://tokens.example.com/" + h.name }
 
-func (h *house) issuer(change ...func(*v1alpha1.JWTIssuer)) *v1alpha1.JWTIssuer {
+func (h *harness) issuer(change ...func(*v1alpha1.JWTIssuer)) *v1alpha1.JWTIssuer {
 	h.t.Helper()
 	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: h.name}, Spec: v1alpha1.JWTIssuerSpec{URL: h.url()}}
 	for _, c := range change {
@@ -94,7 +94,7 @@ func (h *house) issuer(change ...func(*v1alpha1.JWTIssuer)) *v1alpha1.JWTIssuer 
 	return issuer
 }
 
-func (h *house) key(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
+func (h *harness) key(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
 	h.t.Helper()
 	key := &v1alpha1.JWTRefreshKey{
 		ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: name},
@@ -108,14 +108,14 @@ func (h *house) key(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alp
 }
 
 // manage runs a manager until the test ends.
-func (h *house) manage() (stop func()) {
+func (h *harness) manage() (stop func()) {
 	h.t.Helper()
 	config, err := server.Manager(h.ctx)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	return operator.Manage(h.t, config, logr.Discard(), controllers.Options{Clock: h.clock})
 }
 
-// replica is one token server.
+// replica is one replica of the token service.
 type replica struct {
 	*registry.Cluster
 	handler *tokenserver.Server
@@ -124,9 +124,8 @@ type replica struct {
 	stop    func()
 }
 
-// replica starts a token server with the rights of its ServiceAccount, and waits until it is
-// ready.
-func (h *house) replica(change ...func(*rest.Config, *registry.Options)) *replica {
+// replica starts a token service with the rights of its ServiceAccount, and waits until it is ready.
+func (h *harness) replica(change ...func(*rest.Config, *registry.Options)) *replica {
 	h.t.Helper()
 	config, err := server.TokenServer(h.ctx)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -138,8 +137,8 @@ func (h *house) replica(change ...func(*rest.Config, *registry.Options)) *replic
 	return &replica{Cluster: served.Cluster, handler: served.Handler, server: served.Server, client: served.Server.Client(), stop: served.Stop}
 }
 
-// connected is the replica with another client, whose one connection (HTTP/2) is open.
-func (h *house) connected(r *replica) *replica {
+// connected returns the replica with another client that has one open connection (HTTP/2).
+func (h *harness) connected(r *replica) *replica {
 	h.t.Helper()
 	transport, ok := r.client.Transport.(*http.Transport)
 	h.Expect(ok).To(gomega.BeTrue())
@@ -150,7 +149,7 @@ func (h *house) connected(r *replica) *replica {
 	return &another
 }
 
-// answer is what a client gets.
+// answer is the answer to a client.
 type answer struct {
 	status int
 	header http.Header
@@ -163,7 +162,7 @@ func (a *answer) text(name string) string {
 	return text
 }
 
-// outcome is the status, with the error where there is one.
+// outcome returns the status, and the error code if there is one.
 func (a *answer) outcome() string {
 	if a.status == http.StatusOK {
 		return "200"
@@ -171,8 +170,8 @@ func (a *answer) outcome() string {
 	return fmt.Sprintf("%d %s", a.status, a.text("error"))
 }
 
-// post sends a form to an endpoint of the house's issuer.
-func (h *house) post(r *replica, endpoint string, form url.Values, headers ...string) *answer {
+// post sends a form to an endpoint of the issuer.
+func (h *harness) post(r *replica, endpoint string, form url.Values, headers ...string) *answer {
 	h.t.Helper()
 	request, err := http.NewRequestWithContext(h.ctx, http.MethodPost, r.server.URL+"/"+h.name+endpoint, strings.NewReader(form.Encode()))
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -183,14 +182,14 @@ func (h *house) post(r *replica, endpoint string, form url.Values, headers ...st
 	return h.do(r, request)
 }
 
-func (h *house) do(r *replica, request *http.Request) *answer {
+func (h *harness) do(r *replica, request *http.Request) *answer {
 	h.t.Helper()
 	got, err := operator.Do(r.client, request)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	return &answer{status: got.Status, header: got.Header, raw: got.Raw, body: got.Body}
 }
 
-func (h *house) refresh(r *replica, compact string, more ...string) *answer {
+func (h *harness) refresh(r *replica, compact string, more ...string) *answer {
 	h.t.Helper()
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {compact}}
 	for i := 0; i+1 < len(more); i += 2 {
@@ -199,8 +198,8 @@ func (h *house) refresh(r *replica, compact string, more ...string) *answer {
 	return h.post(r, "/token", form)
 }
 
-// reaches waits until the token of a revision stands in the key's Secret, and returns it.
-func (h *house) reaches(key *v1alpha1.JWTRefreshKey, revision int64) string {
+// reaches waits until the key's Secret contains the token of a revision, and returns it.
+func (h *harness) reaches(key *v1alpha1.JWTRefreshKey, revision int64) string {
 	h.t.Helper()
 	var held string
 	h.Eventually(func() error {
@@ -220,13 +219,13 @@ func (h *house) reaches(key *v1alpha1.JWTRefreshKey, revision int64) string {
 	return held
 }
 
-// edit changes an object as a user does: again from the newest state when somebody was quicker.
-func (h *house) edit(object client.Object, change func()) {
+// edit changes an object as a user does, and retries after a conflict.
+func (h *harness) edit(object client.Object, change func()) {
 	h.t.Helper()
 	h.Eventually(func() error { return apiserver.Edit(h.ctx, h.admin, object, change) }, patience, pollEvery).Should(gomega.Succeed())
 }
 
-func (h *house) annotate(object client.Object, name, value string) {
+func (h *harness) annotate(object client.Object, name, value string) {
 	h.t.Helper()
 	h.edit(object, apiserver.Annotate(object, name, value))
 }

@@ -19,9 +19,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-// TestUseIsRecorded: when, and by what device, a token was last used.
+// TestUseIsRecorded checks the recorded time and device of the last use of a token.
 func TestUseIsRecorded(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica(func(_ *rest.Config, o *registry.Options) { o.Spread = func(time.Duration) time.Duration { return 0 } })
@@ -44,9 +44,9 @@ func TestUseIsRecorded(t *testing.T) {
 	h.Expect(key.Status.LastUsed.Time).To(gomega.BeTemporally("~", time.Now(), 30*time.Second))
 }
 
-// TestShutdownRecordsUse: what was not written yet is written at the end.
+// TestShutdownRecordsUse checks that unwritten uses are written at shutdown.
 func TestShutdownRecordsUse(t *testing.T) {
-	h := newHouse(t, clock.RealClock{})
+	h := newHarness(t, clock.RealClock{})
 	h.issuer()
 	h.manage()
 	r := h.replica(func(_ *rest.Config, o *registry.Options) {
@@ -60,11 +60,11 @@ func TestShutdownRecordsUse(t *testing.T) {
 	h.Expect(key.Status.LastUsed).NotTo(gomega.BeNil())
 }
 
-// TestUseCostsFewWrites: keys in use at three replicas cost one status write each in ten minutes.
+// TestUseCostsFewWrites checks that each key in use at three replicas costs one status write in ten minutes.
 func TestUseCostsFewWrites(t *testing.T) {
 	const keys, rounds = 50, 20
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	var replicas []*replica
@@ -96,7 +96,7 @@ func TestUseCostsFewWrites(t *testing.T) {
 	h.Expect(writes.Load()).To(gomega.BeNumerically("<=", keys*11/10), "too many writes")
 }
 
-// writeCounter counts what a replica writes of status.
+// writeCounter counts the status writes of a replica.
 type writeCounter struct {
 	next  http.RoundTripper
 	count *atomic.Int64
@@ -109,18 +109,18 @@ func (w *writeCounter) RoundTrip(request *http.Request) (*http.Response, error) 
 	return w.next.RoundTrip(request)
 }
 
-// TestUseKeepsToABudget: however many uses are due at once, they are written by and by; what
-// decides about a key's life does not wait for them.
+// TestUseKeepsToABudget checks that due uses are written within the limit, and that uses that decide whether a key
+// ends are exempt.
 func TestUseKeepsToABudget(t *testing.T) {
 	const keys, prompt, aLook, aSecond = 60, 5, 40, 20
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHouse(t, clock)
+	h := newHarness(t, clock)
 	h.issuer()
 	h.manage()
 	var writes atomic.Int64
 	r := h.replica(func(config *rest.Config, o *registry.Options) {
-		// It looks only when it is told to.
-		o.Pulse = clocktesting.NewFakeClock(clock.Now())
+		// Reports are only written when the test calls ReportUses.
+		o.Monotonic = clocktesting.NewFakeClock(clock.Now())
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &writeCounter{next: next, count: &writes} })
 	})
 	all := make([]*v1alpha1.JWTRefreshKey, keys)
@@ -142,7 +142,7 @@ func TestUseKeepsToABudget(t *testing.T) {
 	h.Expect(time.Since(began)).To(gomega.BeNumerically(">", (aLook-2)*time.Second/aSecond), "all at once")
 	for _, key := range all[:prompt] {
 		h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
-		h.Expect(key.Status.LastUsed).NotTo(gomega.BeNil(), "a key that ends when it is idle had to wait")
+		h.Expect(key.Status.LastUsed).NotTo(gomega.BeNil(), "the use of a key with an idleTimeout was delayed")
 	}
 	r.ReportUses(h.ctx)
 	h.Expect(writes.Load()).To(gomega.BeEquivalentTo(keys), "by and by all are written")

@@ -199,7 +199,7 @@ func TestOneNamespaceDoesNotStopTheOthers(t *testing.T) {
 		return !isAllowed(t, managerUser, what) && !isAllowed(t, tokenServerUser, what), ""
 	})
 
-	ended, pulse := startConfined(t)
+	ended, monotonic := startConfined(t)
 	r := operator.Serve(t, tokenServerConfig(t), registry.Options{Namespaces: listed})
 	ofShop := awaitRevision(t, create(t, newKey("shop", "till", withIssuer(issuer.Name))), 1)
 	awaitExchange(t, r, issuer, ofShop, "200")
@@ -210,7 +210,7 @@ func TestOneNamespaceDoesNotStopTheOthers(t *testing.T) {
 	}
 	awaitExchange(t, r, issuer, ofBilling, "200")
 	eventually(t, "the manager exits, to be restarted", func() (bool, string) {
-		pulse.Step(time.Minute)
+		monotonic.Step(time.Minute)
 		select {
 		case err := <-ended:
 			expectRefusal(t, err, "the manager can watch namespace billing now")
@@ -225,11 +225,11 @@ func TestOneNamespaceDoesNotStopTheOthers(t *testing.T) {
 
 // startConfined starts a manager for the listed namespaces. The test controls when it checks its rights
 // again.
-func startConfined(t *testing.T) (ended <-chan error, pulse *clocktesting.FakeClock) {
+func startConfined(t *testing.T) (ended <-chan error, monotonic *clocktesting.FakeClock) {
 	t.Helper()
-	pulse = clocktesting.NewFakeClock(time.Unix(0, 0))
+	monotonic = clocktesting.NewFakeClock(time.Unix(0, 0))
 	mgr, err := controllers.NewManager(managerConfig(t), ctrl.Options{Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"}},
-		controllers.Options{Namespace: apiserver.Namespace, Namespaces: listed, Ticker: pulse, SeveralInProcess: true})
+		controllers.Options{Namespace: apiserver.Namespace, Namespaces: listed, Monotonic: monotonic, SeveralInProcess: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func startConfined(t *testing.T) (ended <-chan error, pulse *clocktesting.FakeCl
 	t.Cleanup(cancel)
 	end := make(chan error, 1)
 	go func() { end <- mgr.Start(ctx) }()
-	return end, pulse
+	return end, monotonic
 }
 
 // TestNoNamespaceAtAll checks that a manager without access to any listed namespace fails, instead of

@@ -1,4 +1,4 @@
-// Package start is what the commands have in common before they begin their work.
+// Package start contains what the commands share before they begin their work.
 package start
 
 import (
@@ -17,24 +17,24 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/logline"
 )
 
-// KubeconfigUsage describes the flag that RestConfig is for.
-const KubeconfigUsage = "how to reach the API server; when empty: as a pod of its cluster"
+// KubeconfigUsage is the help text of the --kubeconfig flag.
+const KubeconfigUsage = "path of the kubeconfig file; when empty: the configuration of a pod in the cluster"
 
-// NamespacesUsage describes the flag that CheckNamespaces is for.
-const NamespacesUsage = "the namespaces whose keys are worked on, separated by commas; a Role in each is enough for it. Default: all of the cluster"
+// NamespacesUsage is the help text of the --namespaces flag.
+const NamespacesUsage = "the namespaces with refresh keys to serve, separated by commas; each needs only a Role. Default: all namespaces"
 
-// CheckNamespaces refuses what is no name of a namespace. An empty one among others would stand for
-// all of them.
+// CheckNamespaces returns an error for an invalid namespace name. An empty name in a list would mean all
+// namespaces.
 func CheckNamespaces(names []string) error {
 	for _, name := range names {
 		if said := content.IsDNS1123Label(name); len(said) > 0 {
-			return fmt.Errorf("--namespaces: %q is no name of a namespace: %s", name, strings.Join(said, "; "))
+			return fmt.Errorf("--namespaces: %q is not a valid namespace name: %s", name, strings.Join(said, "; "))
 		}
 	}
 	return nil
 }
 
-// RestConfig is how to reach the API server.
+// RestConfig returns the client configuration of a kubeconfig file, or of the pod if the path is empty.
 func RestConfig(kubeconfig string) (config *rest.Config, err error) {
 	if kubeconfig == "" {
 		config, err = rest.InClusterConfig()
@@ -47,8 +47,8 @@ func RestConfig(kubeconfig string) (config *rest.Config, err error) {
 	return config, nil
 }
 
-// Logger writes JSON lines to stderr, up to a verbosity, and is the libraries' logger from
-// then on. With sampled set, lines of one text that come too fast are left out.
+// Logger returns a logger of JSON lines to stderr up to a verbosity, and sets it as the logger of the libraries.
+// If sampled is set, repeated lines with the same text are dropped.
 func Logger(verbosity int8, sampled bool) logr.Logger {
 	log := logline.NewLogger(zapcore.Lock(os.Stderr), verbosity, sampled)
 	ctrl.SetLogger(log)

@@ -1,9 +1,8 @@
-// Command provider is an OpenID Connect provider that people sign in at: the example of
-// zitadel/oidc, with its pages, its clients and its storage in memory. Of ours is only that it
-// speaks TLS and has the clients and users it is told of.
+// Command provider is an OpenID Connect provider for people: the example of zitadel/oidc, with its pages, its
+// clients and its storage in memory. This program adds TLS, and takes clients and users from its flags.
 //
-// It writes its issuer URL once it listens, and ends with its standard input, so that it does
-// not outlive who started it.
+// It writes its issuer URL when it listens. It ends when its standard input is closed, so that it does not outlive
+// its parent process.
 package main
 
 import (
