@@ -20,7 +20,7 @@ func selects(t *testing.T, selector *metav1.LabelSelector, set map[string]string
 	return found.Matches(labels.Set(set))
 }
 
-// port tells whether the pods of a Deployment have a port of the name.
+// port reports whether the pods of a Deployment have a port of the name.
 func port(deployment *appsv1.Deployment, name string) bool {
 	for _, container := range deployment.Spec.Template.Spec.Containers {
 		for _, port := range container.Ports {

@@ -22,7 +22,7 @@ var (
 var markCases = []struct {
 	name   string
 	secret metav1.ObjectMeta
-	// key is whom to wake; kept and ofKey are what an uninstall is told.
+	// key is the refresh key to reconcile; kept and ofKey are the results for an uninstall.
 	key   string
 	kept  Kept
 	ofKey bool

@@ -143,7 +143,7 @@ func (o *offer) every(t *testing.T, path fieldPath, candidates []string) {
 	}
 }
 
-// one tells whether a literal was accepted; the error says that it does not decode.
+// one reports whether a literal was accepted; the error says that it does not decode.
 func (o *offer) one(t *testing.T, path fieldPath, literal string) (bool, error) {
 	answer, err := o.send(t, path, literal)
 	switch {

@@ -176,7 +176,7 @@ func TestEveryPatternIsExplained(t *testing.T) {
 	})
 }
 
-// explained tells whether a rule of a schema looks at the text.
+// explained reports whether a rule of a schema looks at the text.
 func explained(s *schema) bool {
 	return slices.ContainsFunc(s.XValidations, func(rule apiextensionsv1.ValidationRule) bool {
 		return strings.Contains(rule.Rule, "self.matches(") && rule.Message != ""
@@ -217,7 +217,7 @@ type rule struct {
 	expression string
 }
 
-// saidIn tells whether a refusal is this rule's.
+// saidIn reports whether a refusal is this rule's.
 func (r rule) saidIn(refusal string) bool {
 	if r.expression == "" {
 		return strings.Contains(refusal, r.message)
