@@ -72,7 +72,7 @@ func TestRulesAreGood(t *testing.T) {
 	promtool(t, "check", "rules", "--lint=all", "--lint-fatal", groups(t, "rules.yaml", "summary", "description", "runbook_url"))
 }
 
-// TestAlerts: each fires when it should, not a minute before, and not where all is well.
+// TestAlerts checks that each alert fires at the expected minute, not earlier, and not in a healthy system.
 func TestAlerts(t *testing.T) {
 	rules := groups(t, "rules.yaml", "summary")
 	for _, suite := range suites(t) {
@@ -104,7 +104,7 @@ type suite struct {
 	} `json:"tests"`
 }
 
-// tried tells of each alert whether it is shown to fire, with which labels, and to be silent before.
+// tried records for each alert whether a test shows it firing, with which labels, and not firing before.
 func tried(t *testing.T) (fires map[string]map[string]bool, silent map[string]bool) {
 	t.Helper()
 	fires, silent = map[string]map[string]bool{}, map[string]bool{}

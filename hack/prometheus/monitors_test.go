@@ -32,7 +32,7 @@ func port(deployment *appsv1.Deployment, name string) bool {
 	return false
 }
 
-// TestTokenServersAreFound: what the PodMonitor looks for are the pods that there are, at a port that they have.
+// TestTokenServersAreFound checks that the PodMonitor selects the pods of the token service, at an existing port.
 func TestTokenServersAreFound(t *testing.T) {
 	var monitor monitoring.PodMonitor
 	var deployment appsv1.Deployment
@@ -44,7 +44,7 @@ func TestTokenServersAreFound(t *testing.T) {
 	}
 }
 
-// TestManagersAreFound: likewise, by way of a Service, and with a token of somebody who may read metrics.
+// TestManagersAreFound checks the same for the managers, with a Service and the token of a metrics reader.
 func TestManagersAreFound(t *testing.T) {
 	var monitor monitoring.ServiceMonitor
 	var service corev1.Service

@@ -14,7 +14,7 @@ import (
 var (
 	// added are the labels that the Prometheus operator adds to what it collects.
 	added = []string{"namespace", "pod", "job", "instance", "container", "endpoint", "service"}
-	// alertsOfPrometheus is what Prometheus tells of alerts.
+	// alertsOfPrometheus is the metric by which Prometheus reports alerts.
 	alertsOfPrometheus = metric{kind: "gauge", labels: map[string]bool{"alertname": true, "alertstate": true}}
 )
 
@@ -134,7 +134,7 @@ func TestDashboardNamesWhatIsExposed(t *testing.T) {
 	}
 }
 
-// TestDashboardIsWhole: whoever imports it chooses where the data are, and sees every panel.
+// TestDashboardIsWhole checks that a user who imports the dashboard can select the data source and sees every panel.
 func TestDashboardIsWhole(t *testing.T) {
 	ids, cells := map[int]bool{}, map[[2]int]string{}
 	for _, panel := range readDashboard(t).Panels {

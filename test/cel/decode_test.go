@@ -23,8 +23,8 @@ import (
 )
 
 // TestWhatIsAcceptedDecodes offers the API server many strings and numbers, good and
-// bad, for every time, duration and integer of both kinds. Whatever it accepts must
-// decode in Go: one object that does not would break everybody's typed list.
+// bad, for every time, duration and integer of both kinds. Each accepted value must
+// decode in Go: one object that does not would break the typed list of every client.
 func TestWhatIsAcceptedDecodes(t *testing.T) {
 	full := map[string]*unstructured.Unstructured{}
 	for _, m := range readManifests(t, ".") {

@@ -197,8 +197,8 @@ func TestEveryFieldIsDescribed(t *testing.T) {
 	})
 }
 
-// TestNoDefaults: what an unset field means is decided in code, so that GitOps tools see
-// no drift. A status that nobody wrote yet is the one exception: kstatus would call it current.
+// TestNoDefaults checks that the schema has no defaults, so that GitOps tools see no drift.
+// The exception is an unwritten status, which kstatus would report as current.
 func TestNoDefaults(t *testing.T) {
 	walkKinds(t, func(t *testing.T, path fieldPath, s *schema) {
 		if path.String() == "status" && s.Default != nil && string(s.Default.Raw) == `{"observedGeneration":0}` {

@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// combination is what somebody may set, with what must come of it.
+// combination is a set of values with the expected objects.
 type combination struct {
 	name, values string
 	// has and hasNot are objects by kind and name.
@@ -235,8 +235,8 @@ func checkObjects(t *testing.T, all []*unstructured.Unstructured, c combination)
 	}
 }
 
-// checkTaken has the API server judge all of it, as whoever applied config/default would apply it;
-// unknown fields are refused.
+// checkTaken checks that the API server accepts all objects, applied like config/default; it refuses
+// unknown fields.
 func checkTaken(t *testing.T, all []*unstructured.Unstructured) {
 	t.Helper()
 	for _, object := range all {
