@@ -25,8 +25,8 @@ func promtool(t *testing.T, args ...string) {
 	}
 }
 
-// groups writes the rules as Prometheus itself reads them, and returns where. Of the annotations those
-// that are asked for are kept: tests compare them to the letter, and need not repeat all that there is to say.
+// groups writes the rules in the format of Prometheus, and returns the path of the file. It keeps only the listed
+// annotations, because tests compare all annotations exactly.
 func groups(t *testing.T, name string, annotations ...string) string {
 	t.Helper()
 	var object struct {
@@ -199,7 +199,7 @@ func TestReasonsExist(t *testing.T) {
 	keys, _, _ := strings.Cut(source, "// Reasons of the conditions of a JWTIssuer.")
 	for _, found := range regexp.MustCompile(`(?m)^\tReason\w+ += "(\w+)"`).FindAllStringSubmatch(keys, -1) {
 		if reason := found[1]; !asked[reason] && reason != "Issued" && reason != "OverlapPending" {
-			t.Errorf("keys with the reason %s are nobody's concern", reason)
+			t.Errorf("no alert covers refresh keys with the reason %s", reason)
 		}
 	}
 }

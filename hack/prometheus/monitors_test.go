@@ -40,7 +40,7 @@ func TestTokenServersAreFound(t *testing.T) {
 	objects(t, read(t, "config", "tokenserver", "deployment.yaml"), map[string]any{"Deployment": &deployment})
 	endpoint := monitor.Spec.PodMetricsEndpoints[0]
 	if monitor.Namespace != deployment.Namespace || !selects(t, &monitor.Spec.Selector, deployment.Spec.Template.Labels) || !port(&deployment, *endpoint.Port) {
-		t.Error("the PodMonitor finds no pods, or no port of theirs")
+		t.Error("the PodMonitor finds no pods, or no such port")
 	}
 }
 
@@ -57,7 +57,7 @@ func TestManagersAreFound(t *testing.T) {
 	}
 	if service.Namespace != deployment.Namespace || !selects(t, &metav1.LabelSelector{MatchLabels: service.Spec.Selector}, deployment.Spec.Template.Labels) ||
 		!port(&deployment, service.Spec.Ports[0].TargetPort.StrVal) {
-		t.Error("the Service finds no pods, or no port of theirs")
+		t.Error("the Service finds no pods, or no such port")
 	}
 	if !endpoint.HonorLabels {
 		t.Error("the namespace of a key is taken for the manager's own")

@@ -129,7 +129,7 @@ func TestDashboardNamesWhatIsExposed(t *testing.T) {
 		}
 		asked := labelValues.FindStringSubmatch(variable.Definition)
 		if asked == nil || !labelsOf(asked[1], known)[asked[2]] {
-			t.Errorf("the variable %s asks for what there is not: %s", variable.Name, variable.Definition)
+			t.Errorf("the variable %s names a metric or label that does not exist: %s", variable.Name, variable.Definition)
 		}
 	}
 }

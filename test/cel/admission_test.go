@@ -27,7 +27,7 @@ func TestDeletionIsNeverBlocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	object = get(t, admin, object)
-	set(t, object, map[string]any{"iss": "nobody asks any more"}, "spec", "claims")
+	set(t, object, map[string]any{"iss": "not validated on deletion"}, "spec", "claims")
 	object.SetAnnotations(map[string]string{v1alpha1.AnnotationRotate: "two words"})
 	object.SetFinalizers(nil)
 	if err := admin.Update(t.Context(), object); err != nil {
@@ -138,7 +138,7 @@ func TestEveryWayToWriteStatus(t *testing.T) {
 		allowed    bool
 	}{
 		{"manager", manager, true},
-		{"token server", "system:serviceaccount:" + apiserver.Namespace + ":" + apiserver.TokenServer, true},
+		{"token service", "system:serviceaccount:" + apiserver.Namespace + ":" + apiserver.TokenServer, true},
 		{"administrator", "", false},
 		{"other account of the operator's namespace", "system:serviceaccount:" + apiserver.Namespace + ":default", false},
 		{"manager of another namespace", "system:serviceaccount:default:" + apiserver.Manager, false},

@@ -39,7 +39,7 @@ func TestClaimsInCodeAndInPolicy(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := v1alpha1.ValidateClaims(stored.Spec.Claims); err != nil {
-				t.Errorf("accepted, but what the API server makes of it is not: %v", err)
+				t.Errorf("accepted, but the stored form is not: %v", err)
 			}
 		})
 	}

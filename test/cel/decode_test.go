@@ -73,8 +73,8 @@ type offer struct {
 	path   string
 
 	mu sync.Mutex
-	// version is that of the stored object whose status is written. In somebody's cluster
-	// the operator may be writing it as well.
+	// version is the version of the stored object whose status is written. In an existing
+	// cluster, the operator can write it at the same time.
 	version string
 }
 

@@ -138,7 +138,7 @@ func (l *life) upgradeChangesNothing() {
 	l.Helper()
 	// The issuer, whose kind is known now, becomes a part of the release.
 	l.upgrade("charts/refreshkeys")
-	until(l.T, "nobody writes any more", func() (bool, string) {
+	until(l.T, "the writes end", func() (bool, string) {
 		first := l.versions()
 		l.upgrade("charts/refreshkeys")
 		var changed []string

@@ -160,7 +160,7 @@ func (s *stage) refresh(r *operator.Replica, held string) (outcome, next string)
 	return answer.Outcome(), answer.Text("refresh_token")
 }
 
-// is what the tools make of an object as it is now. Each must be told the same way the API server tells everybody.
+// is checks the health that each tool reports for the current state of an object, as the API server returns it.
 func (s *stage) is(object client.Object, current status.Status, health string) {
 	s.t.Helper()
 	gvk, err := s.admin.GroupVersionKindFor(object)
