@@ -26,9 +26,8 @@ const (
 	MinClaimNumber = 1e-6
 )
 
-// registeredClaims have a meaning of their own in a JWT, in an OAuth token or in the
-// answer of an introspection. The admission policy in config/crd/admission holds the
-// same list.
+// registeredClaims are registered for JWTs, OAuth tokens or introspection responses.
+// The admission policy in config/crd/admission contains the same list.
 var registeredClaims = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "cnf", "azp", "act", "may_act", "nonce",
 	"auth_time", "acr", "amr", "at_hash", "c_hash", "s_hash", "sid", "events", "status", "active", "token_type",
@@ -36,23 +35,22 @@ var registeredClaims = []string{
 
 var (
 	claimName = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,64}$`)
-	// showable names can stand in a message.
-	showable = regexp.MustCompile(`^[ -~]{1,64}$`)
-	// ownClaim finds refreshkeys.dev, and whatever is under it, also as a URL.
+	// printableName matches the names that an error message quotes.
+	printableName = regexp.MustCompile(`^[ -~]{1,64}$`)
+	// ownClaim matches refreshkeys.dev and names under it, also as a URL.
 	ownClaim = regexp.MustCompile(`(?i)(^|[./:])refreshkeys[.]dev($|[./:])`)
 )
 
-// RegisteredClaim tells that a name may not stand in spec.claims, in any case of
-// letters, since it means something already: by registration, or as the operator's
-// own refreshkeys.dev.
+// RegisteredClaim reports whether spec.claims cannot contain a name, in upper or lower case:
+// registered names, and the operator's own under refreshkeys.dev.
 func RegisteredClaim(name string) bool {
 	return ownClaim.MatchString(name) || slices.ContainsFunc(registeredClaims, func(registered string) bool {
 		return strings.EqualFold(name, registered)
 	})
 }
 
-// ValidateClaims says what is wrong with spec.claims, and what to do, in the words of the
-// admission policy. It holds the policy's rules without it, and that on the size exactly.
+// ValidateClaims returns an error that says what is wrong with spec.claims and what to do, with the text of
+// the admission policy. It enforces the policy's rules, and the exact limit of the size.
 func ValidateClaims(claims map[string]apiextensionsv1.JSON) error {
 	if len(claims) > MaxClaims {
 		return fmt.Errorf("claims: at most %d names, not %d: remove some", MaxClaims, len(claims))
@@ -81,7 +79,7 @@ func validateClaimName(name string) error {
 	switch {
 	case !claimName.MatchString(name):
 		shown := "it"
-		if showable.MatchString(name) {
+		if printableName.MatchString(name) {
 			shown = "'" + name + "'"
 		}
 		return fmt.Errorf("claims: a name must be 1 to 64 of letters, digits and _ . : / -: rename %s", shown)
@@ -100,10 +98,10 @@ func badClaimNumber(name string) error {
 	return fmt.Errorf("claims: the number '%s' must be 0, or between 0.000001 and 9007199254740991 in size: write it as a string", name)
 }
 
-// claimValue reads a value that may stand in a token.
+// claimValue parses the value of a claim, and returns an error for a value that no token can contain.
 func claimValue(name string, raw []byte) (any, error) {
 	var value any
-	// As the API server reads it: numbers are int64 where they can be, else float64.
+	// As in the API server: a number is an int64 if possible, else a float64.
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &value); err != nil || !utf8.Valid(raw) {
 		return nil, badClaimType(name)
 	}
@@ -117,7 +115,7 @@ func claimValue(name string, raw []byte) (any, error) {
 		return value, nil
 	case float64:
 		size := math.Abs(value)
-		// Negative zero is read back as an integer, so it has no lasting form.
+		// Negative zero is refused: it is parsed as an integer the next time.
 		if size > MaxClaimNumber || (size < MinClaimNumber && (size != 0 || math.Signbit(value))) {
 			return nil, badClaimNumber(name)
 		}

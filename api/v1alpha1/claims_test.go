@@ -14,8 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// What the policy says of values, sizes and names is compared with this code, case by
-// case on a real API server, in test/cel.
+// test/cel compares this code with the admission policy on a real API server, case by case.
 
 func TestValidateClaims(t *testing.T) {
 	long := strings.Repeat("x", 4085) // {"note":"…"} has 11 bytes more
@@ -80,8 +79,7 @@ func manyNames(number int) string {
 	return "{" + strings.Join(members, ",") + "}"
 }
 
-// TestValidateClaimsOfForgedObjects: what no API server lets through must not get
-// through here either.
+// TestValidateClaimsOfForgedObjects checks that ValidateClaims refuses values that no API server accepts.
 func TestValidateClaimsOfForgedObjects(t *testing.T) {
 	for name, raw := range map[string]string{
 		"nothing":         ``,
@@ -115,8 +113,7 @@ func TestRegisteredClaim(t *testing.T) {
 	}
 }
 
-// TestRegisteredClaimsAreThoseOfThePolicy: the list is written down twice, since CEL
-// cannot read Go.
+// TestRegisteredClaimsAreThoseOfThePolicy checks that the Go code and the CEL policy contain the same list.
 func TestRegisteredClaimsAreThoseOfThePolicy(t *testing.T) {
 	content, err := os.ReadFile("../../config/crd/admission/policy.yaml")
 	if err != nil {

@@ -15,9 +15,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The API server checks a string with the same packages as these tests do. Whatever
-// they accept for a time or a duration must decode in Go. test/cel shows the same of a
-// real API server, and of every field.
+// These tests validate strings with the packages of the API server. Each time or duration
+// that they accept must decode in Go. test/cel checks the same with a real API server, for
+// every field.
 
 func FuzzTime(f *testing.F) {
 	for _, seed := range []string{
@@ -73,8 +73,8 @@ func literal(t *testing.T, s string) []byte {
 	return encoded
 }
 
-// validatorsOf returns the API server's validators for the strings of both CRDs that are
-// wanted, by their patterns.
+// validatorsOf returns the API server's validators for the wanted strings of both CRDs, by
+// pattern.
 func validatorsOf(f *testing.F, wanted func(*apiextensionsv1.JSONSchemaProps) bool) map[string]*validate.SchemaValidator {
 	f.Helper()
 	files, err := filepath.Glob("../../config/crd/bases/*.yaml")

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestOptionalFieldsSayWhatUnsetMeans: since no default stands in the schema, the doc is
-// where a user learns it.
+// TestOptionalFieldsSayWhatUnsetMeans checks that the doc of each optional field states its default, because the
+// schema contains no defaults.
 func TestOptionalFieldsSayWhatUnsetMeans(t *testing.T) {
 	types := structTypes(t)
 	for _, root := range []string{"JWTRefreshKeySpec", "JWTIssuerSpec"} {
@@ -27,7 +27,7 @@ func TestOptionalFieldsSayWhatUnsetMeans(t *testing.T) {
 	}
 }
 
-// structTypes are the struct types of this package by name.
+// structTypes returns the struct types of this package by name.
 func structTypes(t *testing.T) map[string]*ast.StructType {
 	t.Helper()
 	files, err := filepath.Glob("*.go")
@@ -52,7 +52,7 @@ func structTypes(t *testing.T) map[string]*ast.StructType {
 	return types
 }
 
-// visitFields visits the fields of a type and of all that it is made of.
+// visitFields visits the fields of a type and of all types of its fields.
 func visitFields(types map[string]*ast.StructType, name string, seen map[string]bool, visit func(string, *ast.Field)) {
 	structure, known := types[name]
 	if !known || seen[name] {

@@ -1,8 +1,8 @@
 // Package v1alpha1 holds the two kinds of the group jwt.refreshkeys.dev:
 // JWTRefreshKey, a line of refresh tokens, and JWTIssuer, the issuer that signs them.
 //
-// No default is written into the schema: what an unset field means is decided in
-// code and shown in status.effective, so that GitOps tools see no drift.
+// The schema contains no defaults: the code decides what an unset field means, and
+// status.effective shows it, so that GitOps tools see no drift.
 //
 // +kubebuilder:object:generate=true
 // +groupName=jwt.refreshkeys.dev

@@ -2,30 +2,30 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// LoginSpec says who may sign in at the token service.
+// LoginSpec defines who can sign in at the token service.
 type LoginSpec struct {
-	// sessionNamespace is where the sessions of people are kept, at most 63 characters. When unset:
-	// the operator's namespace.
+	// sessionNamespace is the namespace of sessions that oidc and passwords start, at most 63 characters.
+	// When unset: the operator's namespace.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$')`,message="the name of a namespace is lower-case letters, digits and `-`, and begins and ends with a letter or a digit: correct it"
 	SessionNamespace string `json:"sessionNamespace,omitempty"`
 
-	// sessionsPerSubject is how many sessions one subject may have, from 1 to 1000; beyond it the
-	// oldest unused one ends. When unset: 10.
+	// sessionsPerSubject is the largest number of sessions of one subject, from 1 to 1000. A further login
+	// ends the session that was unused for the longest time. When unset: 10.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	SessionsPerSubject int32 `json:"sessionsPerSubject,omitempty"`
 
-	// maxSessions is how many sessions the issuer has at the most, from 1 to 1000000. When unset: 10000.
+	// maxSessions is the largest number of sessions of the issuer, from 1 to 1000000. When unset: 10000.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000
 	MaxSessions int32 `json:"maxSessions,omitempty"`
 
-	// sessionLifetime is how long a session lasts at the most, however much it is used, from 1m to 87600h; less
-	// where the policy grants less. When unset: 720h.
+	// sessionLifetime is how long a session lasts at most, regardless of its use, from 1m to 87600h; less
+	// if the policy grants less. When unset: 720h.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=2
@@ -34,7 +34,7 @@ type LoginSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1m') && duration(self) <= duration('87600h')",message="sessionLifetime must be between 1m and 87600h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
 	SessionLifetime *metav1.Duration `json:"sessionLifetime,omitempty"`
 
-	// sessionIdleTimeout ends a session that is not used for so long, from 1h to 87600h. When unset: none.
+	// sessionIdleTimeout is how long a session can be unused before it ends, from 1h to 87600h. When unset: no limit.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=2
@@ -55,14 +55,14 @@ type LoginSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) <= duration('10m')",message="sessionRetryGrace must be between 0s and 10m, in minutes and seconds such as 90s or 2m30s: write 0s for no grace"
 	SessionRetryGrace *metav1.Duration `json:"sessionRetryGrace,omitempty"`
 
-	// oidc names upstream OpenID Connect providers whose id_token signs a person in, at most 8. When unset: none.
+	// oidc lists upstream OpenID Connect providers; a user signs in with an id_token of one of them. At most 8. When unset: none.
 	// +optional
 	// +listType=map
 	// +listMapKey=issuerURL
 	// +kubebuilder:validation:MaxItems=8
 	OIDC []OIDCProvider `json:"oidc,omitempty"`
 
-	// passwords switches on the grant of RFC 6749 §4.3, which RFC 9700 §2.4 advises against. When unset: off.
+	// passwords enables the grant of RFC 6749 §4.3, which RFC 9700 §2.4 advises against. When unset: off.
 	// +optional
 	Passwords *PasswordLogin `json:"passwords,omitempty"`
 }
@@ -74,12 +74,12 @@ type OIDCProvider struct {
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^https://[!-~]+$')`,message="issuerURL must begin with https:// and have no spaces: write it exactly as the provider writes `iss`"
 	IssuerURL string `json:"issuerURL"`
-	// caBundle is what to trust when the provider is asked for its keys, in PEM, at most 32 KiB. When unset:
-	// the authorities that everybody trusts.
+	// caBundle contains the CA certificates that verify the provider's serving certificate, in PEM, at most 32 KiB.
+	// When unset: the system's CA certificates.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32768
 	CABundle string `json:"caBundle,omitempty"`
-	// audiences of which the id_token must name one, 1 to 16 of at most 512 characters.
+	// audiences are the accepted values of `aud`: the id_token must name one. 1 to 16 of at most 512 characters.
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
@@ -87,24 +87,24 @@ type OIDCProvider struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=512
 	Audiences []string `json:"audiences"`
-	// subjectClaim is the claim that becomes the subject, at most 64 characters; `email` does so only
-	// where `email_verified` is true. When unset: `sub`.
+	// subjectClaim is the claim that becomes the subject, at most 64 characters. `email` needs
+	// `email_verified` to be true. When unset: `sub`.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^[!-~]*$')`,message="subjectClaim must be printable ASCII characters without spaces: write the name of one claim of the id_token"
 	SubjectClaim string `json:"subjectClaim,omitempty"`
-	// subjectPrefix is put before the subject, at most 64 printable characters. When unset: nothing.
+	// subjectPrefix precedes the subject, at most 64 printable characters. When unset: no prefix.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^[!-~]*$')`,message="subjectPrefix must be printable ASCII characters without spaces: remove other characters"
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('refreshkey:') && !self.startsWith('system:')",message="a subject that begins with refreshkey: or system: is never granted: choose another subjectPrefix"
 	SubjectPrefix string `json:"subjectPrefix,omitempty"`
-	// claims maps names of our claims to names of the provider's, at most 32 of at most 64
-	// characters; ours as in a key's spec.claims. When unset: none.
+	// claims maps claims of the tokens to claims of the provider's id_token, at most 32 of at most 64
+	// characters. The names follow the rules of a refresh key's spec.claims. When unset: none.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	Claims map[string]ClaimName `json:"claims,omitempty"`
-	// allowed are claims of the id_token with the values one of which each must have, at most 16. When unset: any.
+	// allowed restricts claims of the id_token: each claim must have one of its values. At most 16. When unset: no restriction.
 	// +optional
 	// +listType=map
 	// +listMapKey=claim
@@ -117,14 +117,14 @@ type OIDCProvider struct {
 // +kubebuilder:validation:MaxLength=64
 type ClaimName string
 
-// AllowedValues are the values that a claim may have.
+// AllowedValues are the accepted values of one claim.
 type AllowedValues struct {
 	// claim of the id_token, at most 64 characters.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	Claim string `json:"claim"`
-	// values of which the claim must have one, 1 to 64 of at most 256 characters.
+	// values are the accepted values: the claim must have one. 1 to 64 of at most 256 characters.
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
@@ -133,9 +133,9 @@ type AllowedValues struct {
 	Values []string `json:"values"`
 }
 
-// PasswordLogin switches on login by user name and password.
+// PasswordLogin enables login by user name and password.
 type PasswordLogin struct {
-	// secretRef names the Secret in the operator's namespace that holds bcrypt lines in htpasswd form.
+	// secretRef names the Secret in the operator's namespace that contains bcrypt hashes in htpasswd format.
 	// +required
 	SecretRef LocalSecretReference `json:"secretRef"`
 }

@@ -20,11 +20,11 @@ const (
 	EdDSA SigningAlgorithm = "EdDSA"
 )
 
-// JWTIssuerSpec is what a platform engineer wants of an issuer.
+// JWTIssuerSpec is the desired state of an issuer.
 type JWTIssuerSpec struct {
-	// url is `iss` of the tokens, and where the endpoints are (RFC 8414 §2): https, without query,
-	// fragment, user or trailing slash, 9 to 512 characters. Immutable, since every token and every
-	// verifier names it. Two issuers with one URL: the younger is stalled.
+	// url is `iss` of the tokens and the base URL of the endpoints (RFC 8414 §2): https, without query,
+	// fragment, user or trailing slash, 9 to 512 characters. Immutable, because every token and every
+	// verifier names it. If two issuers have the same URL, the younger one is stalled.
 	// +required
 	// +kubebuilder:validation:MinLength=9
 	// +kubebuilder:validation:MaxLength=512
@@ -34,44 +34,44 @@ type JWTIssuerSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.contains('#')",message="url must have no fragment (RFC 8414 §2): remove `#` and what follows"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[^?#]*://[^?#]*/[.]{0,2}(/|[?#]|$)')",message="url must not end in a slash, nor hold empty, `.` or `..` path segments: remove them"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z]+://([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*|[[][0-9a-f:]+[]])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[A-Za-z0-9._~/-]*)?([?#].*)?$')",message="url must be https:// and a lower-case host name or an address (IPv6 in brackets), with an optional port and a path of letters, digits and . _ ~ - /: such as https://tokens.example.com"
-	// +kubebuilder:validation:XValidation:rule=`!self.contains('[') || self.matches('^[^[]*[[]([0-9a-f]{1,4}(:[0-9a-f]{1,4}){7}|([0-9a-f]{1,4}:){1,7}:|([0-9a-f]{1,4}:){1,6}(:[0-9a-f]{1,4}){1,1}|([0-9a-f]{1,4}:){1,5}(:[0-9a-f]{1,4}){1,2}|([0-9a-f]{1,4}:){1,4}(:[0-9a-f]{1,4}){1,3}|([0-9a-f]{1,4}:){1,3}(:[0-9a-f]{1,4}){1,4}|([0-9a-f]{1,4}:){1,2}(:[0-9a-f]{1,4}){1,5}|([0-9a-f]{1,4}:){1,1}(:[0-9a-f]{1,4}){1,6}|:(:[0-9a-f]{1,4}){1,7}|::)[]]')`,message="url: what stands in brackets must be an IPv6 address in lower case, without a zone, such as https://[fd00::1]:8443: correct it"
+	// +kubebuilder:validation:XValidation:rule=`!self.contains('[') || self.matches('^[^[]*[[]([0-9a-f]{1,4}(:[0-9a-f]{1,4}){7}|([0-9a-f]{1,4}:){1,7}:|([0-9a-f]{1,4}:){1,6}(:[0-9a-f]{1,4}){1,1}|([0-9a-f]{1,4}:){1,5}(:[0-9a-f]{1,4}){1,2}|([0-9a-f]{1,4}:){1,4}(:[0-9a-f]{1,4}){1,3}|([0-9a-f]{1,4}:){1,3}(:[0-9a-f]{1,4}){1,4}|([0-9a-f]{1,4}:){1,2}(:[0-9a-f]{1,4}){1,5}|([0-9a-f]{1,4}:){1,1}(:[0-9a-f]{1,4}){1,6}|:(:[0-9a-f]{1,4}){1,7}|::)[]]')`,message="url: the text in brackets must be an IPv6 address in lower case, without a zone, such as https://[fd00::1]:8443: correct it"
 	URL string `json:"url"`
 
-	// endpointURL is where clients inside the cluster reach the token service: https, at most 512
+	// endpointURL is the URL at which clients inside the cluster reach the token service: https, at most 512
 	// characters. When unset: url. In both fields the host can be an IP address; write IPv6 in brackets.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self == '' || (self.matches('^https://([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*|[[][0-9a-f:]+[]])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[A-Za-z0-9._~/-]*)?$') && !self.matches('^https://.*/[.]{0,2}(/|$)'))",message="endpointURL must be https:// and a lower-case host name or an address (IPv6 in brackets), with an optional port and path, and without query, fragment, user or trailing slash: such as https://refreshkeys.refreshkeys-system.svc"
-	// +kubebuilder:validation:XValidation:rule=`!self.contains('[') || self.matches('^[^[]*[[]([0-9a-f]{1,4}(:[0-9a-f]{1,4}){7}|([0-9a-f]{1,4}:){1,7}:|([0-9a-f]{1,4}:){1,6}(:[0-9a-f]{1,4}){1,1}|([0-9a-f]{1,4}:){1,5}(:[0-9a-f]{1,4}){1,2}|([0-9a-f]{1,4}:){1,4}(:[0-9a-f]{1,4}){1,3}|([0-9a-f]{1,4}:){1,3}(:[0-9a-f]{1,4}){1,4}|([0-9a-f]{1,4}:){1,2}(:[0-9a-f]{1,4}){1,5}|([0-9a-f]{1,4}:){1,1}(:[0-9a-f]{1,4}){1,6}|:(:[0-9a-f]{1,4}){1,7}|::)[]]')`,message="endpointURL: what stands in brackets must be an IPv6 address in lower case, without a zone, such as https://[fd00::1]:8443: correct it"
+	// +kubebuilder:validation:XValidation:rule=`!self.contains('[') || self.matches('^[^[]*[[]([0-9a-f]{1,4}(:[0-9a-f]{1,4}){7}|([0-9a-f]{1,4}:){1,7}:|([0-9a-f]{1,4}:){1,6}(:[0-9a-f]{1,4}){1,1}|([0-9a-f]{1,4}:){1,5}(:[0-9a-f]{1,4}){1,2}|([0-9a-f]{1,4}:){1,4}(:[0-9a-f]{1,4}){1,3}|([0-9a-f]{1,4}:){1,3}(:[0-9a-f]{1,4}){1,4}|([0-9a-f]{1,4}:){1,2}(:[0-9a-f]{1,4}){1,5}|([0-9a-f]{1,4}:){1,1}(:[0-9a-f]{1,4}){1,6}|:(:[0-9a-f]{1,4}){1,7}|::)[]]')`,message="endpointURL: the text in brackets must be an IPv6 address in lower case, without a zone, such as https://[fd00::1]:8443: correct it"
 	EndpointURL string `json:"endpointURL,omitempty"`
 
-	// signing says how tokens are signed. When unset: the defaults of its fields.
+	// signing configures the signing keys. When unset: the defaults of its fields.
 	// +optional
 	Signing *SigningSpec `json:"signing,omitempty"`
 
-	// accessToken says how access tokens are made. When unset: the defaults of its fields.
+	// accessToken configures access tokens. When unset: the defaults of its fields.
 	// +optional
 	AccessToken *IssuerAccessTokenSpec `json:"accessToken,omitempty"`
 
-	// policy says who may have what. When unset: any namespace may have any audience for up to
+	// policy defines which tokens a namespace can get. When unset: any namespace can get any audience for up to
 	// 2160h, with the default subject and no scopes or claims. A policy without rules grants nothing.
 	// +optional
 	Policy *PolicySpec `json:"policy,omitempty"`
 
-	// login says who may sign in at the token service. When unset: nobody.
+	// login defines who can sign in at the token service. When unset: no login is possible.
 	// +optional
 	Login *LoginSpec `json:"login,omitempty"`
 }
 
-// SigningSpec says how tokens are signed.
+// SigningSpec configures the signing keys of an issuer.
 // +kubebuilder:validation:XValidation:rule="duration(has(self.prepublish) ? self.prepublish : '1h') < duration(has(self.rotateAfter) ? self.rotateAfter : '2160h') || (has(self.prepublish) && !self.prepublish.matches('^([0-9]+[hms])+$')) || (has(self.rotateAfter) && !self.rotateAfter.matches('^([0-9]+[hms])+$'))",fieldPath=".prepublish",message="prepublish (1h when unset) must be shorter than rotateAfter (2160h when unset): lower the first or raise the second"
 type SigningSpec struct {
-	// algorithm of the keys made from now on: ES256, ES384, RS256 or EdDSA. When unset: ES256. After a change the next key, of the
-	// new algorithm, is published at once and signs when it has been published for prepublish.
+	// algorithm of new signing keys: ES256, ES384, RS256 or EdDSA. When unset: ES256. After a change, the operator
+	// publishes the next signing key, with the new algorithm, at once. It signs after prepublish.
 	// +optional
 	Algorithm SigningAlgorithm `json:"algorithm,omitempty"`
 
-	// rotateAfter is how long a key signs before the next one takes over, from 1h to 87600h. When unset: 2160h.
+	// rotateAfter is how long a signing key signs before the next one replaces it, from 1h to 87600h. When unset: 2160h.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=2
@@ -80,8 +80,8 @@ type SigningSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1h') && duration(self) <= duration('87600h')",message="rotateAfter must be between 1h and 87600h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
 	RotateAfter *metav1.Duration `json:"rotateAfter,omitempty"`
 
-	// prepublish is how long a key is published before it may sign, from 1m to 168h, so that every
-	// verifier's cache holds it by then. When unset: 1h.
+	// prepublish is how long a signing key is published before it signs, from 1m to 168h, so that the
+	// cache of every verifier contains it in time. When unset: 1h.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=2
@@ -91,10 +91,10 @@ type SigningSpec struct {
 	Prepublish *metav1.Duration `json:"prepublish,omitempty"`
 }
 
-// IssuerAccessTokenSpec says how the access tokens of an issuer are made.
+// IssuerAccessTokenSpec configures the access tokens of an issuer.
 // +kubebuilder:validation:XValidation:rule="duration(has(self.lifetime) ? self.lifetime : '15m') <= duration(has(self.maxLifetime) ? self.maxLifetime : '1h') || (has(self.lifetime) && !self.lifetime.matches('^([0-9]+[hms])+$')) || (has(self.maxLifetime) && !self.maxLifetime.matches('^([0-9]+[hms])+$'))",fieldPath=".lifetime",message="lifetime (15m when unset) must be at most maxLifetime (1h when unset): lower the first or raise the second"
 type IssuerAccessTokenSpec struct {
-	// lifetime of an access token whose key does not say, from 1m to 24h. When unset: 15m.
+	// lifetime of an access token if the refresh key does not set accessToken.lifetime, from 1m to 24h. When unset: 15m.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=2
@@ -103,7 +103,7 @@ type IssuerAccessTokenSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1m') && duration(self) <= duration('24h')",message="an access token's lifetime must be between 1m and 24h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
 	Lifetime *metav1.Duration `json:"lifetime,omitempty"`
 
-	// maxLifetime is the most that a key may ask for, from 1m to 24h. When unset: 1h.
+	// maxLifetime is the longest accessToken.lifetime of a refresh key, from 1m to 24h. When unset: 1h.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=2
@@ -113,18 +113,18 @@ type IssuerAccessTokenSpec struct {
 	MaxLifetime *metav1.Duration `json:"maxLifetime,omitempty"`
 }
 
-// PolicySpec says who may have what.
+// PolicySpec defines which tokens a namespace can get.
 type PolicySpec struct {
-	// rules say what is granted; a key is granted when one rule grants all of it. At most 64. With placeholders, one rule
-	// can serve all teams. When unset or empty: nothing is granted.
+	// rules grant tokens; a refresh key is granted if one rule grants all of its spec. At most 64. With placeholders,
+	// one rule can serve all teams. When unset or empty: nothing is granted.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Rules []PolicyRule `json:"rules,omitempty"`
 }
 
-// PolicyRule grants keys of some namespaces some of what they may ask for. In globs `*` stands for
-// any characters but `/` and `:`, and `**` for any characters at all. `{namespace}` stands for the name of
+// PolicyRule grants tokens to the refresh keys of some namespaces. In globs, `*` matches
+// any characters except `/` and `:`, and `**` matches any characters. `{namespace}` stands for the name of
 // the key's namespace and `{label:KEY}` for the value of the namespace's label KEY. The value is compared character
 // by character: a `*` in it is not a glob. If the namespace does not have the label, or its value is empty, the
 // glob matches nothing. Other braces are refused; use `*` to match a brace.
@@ -173,9 +173,8 @@ type PolicyRule struct {
 	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^[A-Za-z0-9_.:/-]+$')`,message="the name of a claim is 1 to 64 of letters, digits and _ . : / -: write each name as an item of its own, without globs"
 	Claims []string `json:"claims,omitempty"`
 
-	// subjects are globs over spec.subject, at most 64 of at most 255 printable characters. Subjects
-	// that begin with `refreshkey:` or `system:` are never granted, whatever stands here. When unset:
-	// the default subject only.
+	// subjects are globs over spec.subject, at most 64 of at most 255 printable characters. No glob grants
+	// subjects that begin with `refreshkey:` or `system:`. When unset: the default subject only.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -189,7 +188,7 @@ type PolicyRule struct {
 
 // NamespaceSelector is a label selector over namespaces: all of its requirements must hold.
 type NamespaceSelector struct {
-	// matchLabels are label names and the value each must have, at most 32. When unset: none.
+	// matchLabels maps label names to the required values, at most 32. When unset: none.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$') && k.indexOf('/') <= 253)",message="a label name must be an optional DNS name and a slash, and at most 63 of letters, digits, `-`, `_` and `.`: correct it"
@@ -218,8 +217,8 @@ type NamespaceRequirement struct {
 	// +required
 	// +kubebuilder:validation:Enum=In;NotIn;Exists;DoesNotExist
 	Operator metav1.LabelSelectorOperator `json:"operator"`
-	// values to compare with, at most 64 of at most 63 characters: for In and NotIn at least one, for
-	// the others none. When unset: none.
+	// values to compare with, at most 64 of at most 63 characters. In and NotIn need at least one, the
+	// others take none. When unset: none.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -227,17 +226,17 @@ type NamespaceRequirement struct {
 	Values []string `json:"values,omitempty"`
 }
 
-// KeyUse says what a signing key signs.
+// KeyUse is the kind of token that a signing key signs.
 // +kubebuilder:validation:Enum=refresh;access
 type KeyUse string
 
-// KeyState is where a signing key stands in its life.
+// KeyState is the state of a signing key.
 // +kubebuilder:validation:Enum=Pending;Active;Retiring
 type KeyState string
 
-// JWTIssuerStatus is what is. Times are RFC 3339 in UTC.
+// JWTIssuerStatus is the observed state of an issuer. Times are RFC 3339 in UTC.
 type JWTIssuerStatus struct {
-	// observedGeneration is the generation of spec that the controller last looked at.
+	// observedGeneration is the generation of spec that the controller last observed.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740991
@@ -249,12 +248,12 @@ type JWTIssuerStatus struct {
 	// +kubebuilder:validation:MaxItems=256
 	Keys []SigningKeyStatus `json:"keys,omitempty"`
 
-	// jwksURI is where the public keys of the access ring are.
+	// jwksURI is the URL of the public keys of the access ring.
 	// +optional
 	// +kubebuilder:validation:MaxLength=600
 	JWKSURI string `json:"jwksURI,omitempty"`
 
-	// tokenEndpoint is where clients exchange tokens.
+	// tokenEndpoint is the URL at which clients exchange tokens.
 	// +optional
 	// +kubebuilder:validation:MaxLength=600
 	TokenEndpoint string `json:"tokenEndpoint,omitempty"`
@@ -280,24 +279,24 @@ type SigningKeyStatus struct {
 	// algorithm it signs with.
 	// +required
 	Algorithm SigningAlgorithm `json:"algorithm"`
-	// state is Pending (published, not yet signing), Active (signing) or Retiring (still verifying).
+	// state is Pending (published, does not sign yet), Active (signs) or Retiring (verifies only).
 	// +required
 	State KeyState `json:"state"`
-	// createdAt is when it was made and published.
+	// createdAt is when the signing key was created and published.
 	// +required
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=date-time
 	// +kubebuilder:validation:MaxLength=40
 	// +kubebuilder:validation:Pattern=`^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`
 	CreatedAt metav1.Time `json:"createdAt"`
-	// activeAt is when it began to sign, or is planned to.
+	// activeAt is when the signing key began to sign, or will begin to sign.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=date-time
 	// +kubebuilder:validation:MaxLength=40
 	// +kubebuilder:validation:Pattern=`^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`
 	ActiveAt *metav1.Time `json:"activeAt,omitempty"`
-	// retireAt is when a Retiring key is removed, at the earliest.
+	// retireAt is the earliest time at which a Retiring key is removed.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=date-time
@@ -319,15 +318,15 @@ type SigningKeyStatus struct {
 // +kubebuilder:printcolumn:name="Token Endpoint",type=string,priority=1,JSONPath=`.status.tokenEndpoint`
 type JWTIssuer struct {
 	metav1.TypeMeta `json:",inline"`
-	// metadata is the standard one of every object.
+	// metadata is the standard metadata of an object.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what is wanted.
+	// spec is the desired state.
 	// +required
 	Spec JWTIssuerSpec `json:"spec"`
 
-	// status is what is. Only the operator writes it.
+	// status is the observed state. Only the operator writes it.
 	// +optional
 	// +kubebuilder:default={observedGeneration: 0}
 	Status JWTIssuerStatus `json:"status,omitempty"`

@@ -5,9 +5,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// JWTRefreshKeyStatus is what is. Times are RFC 3339 in UTC.
+// JWTRefreshKeyStatus is the observed state of a refresh key. Times are RFC 3339 in UTC.
 type JWTRefreshKeyStatus struct {
-	// observedGeneration is the generation of spec that the controller last looked at.
+	// observedGeneration is the generation of spec that the controller last observed.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740991
@@ -18,14 +18,14 @@ type JWTRefreshKeyStatus struct {
 	// +kubebuilder:validation:MaxLength=253
 	Issuer string `json:"issuer,omitempty"`
 
-	// effective shows the values in force, defaults included.
+	// effective contains the values in force, including defaults.
 	// +optional
 	Effective *EffectiveValues `json:"effective,omitempty"`
 
-	// TokenLine says which token is current.
+	// TokenLine identifies the current token and the superseded tokens that are still accepted.
 	TokenLine `json:",inline"`
 
-	// firstRevision is the lowest revision whose tokens, refresh and access tokens alike, can be accepted.
+	// firstRevision is the lowest revision whose refresh and access tokens can be accepted.
 	// Tokens of a lower revision were issued before a revocation, a logout, a reuse, an idle timeout, a rotate-now
 	// or a withdrawal of the signing key, and stay refused. Unset until one of these happens.
 	// +optional
@@ -33,7 +33,7 @@ type JWTRefreshKeyStatus struct {
 	// +kubebuilder:validation:Maximum=9007199254740991
 	FirstRevision int64 `json:"firstRevision,omitempty"`
 
-	// renewalTime is when the next revision is due. Unset where none is planned.
+	// renewalTime is when the next revision is due. Unset if none is planned.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=date-time
@@ -41,7 +41,7 @@ type JWTRefreshKeyStatus struct {
 	// +kubebuilder:validation:Pattern=`^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`
 	RenewalTime *metav1.Time `json:"renewalTime,omitempty"`
 
-	// lastUsed is when a token of this key was last exchanged, to within some minutes.
+	// lastUsed is when a token of this refresh key was last exchanged, accurate to some minutes.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=date-time
@@ -50,13 +50,13 @@ type JWTRefreshKeyStatus struct {
 	LastUsed *metav1.Time `json:"lastUsed,omitempty"`
 
 	// lastUsedRevision is the revision of the token that was last exchanged. In mode OneTimeUse it is the revision
-	// that was last followed by another because it was used, and 0 while an enrolment has not been used.
+	// that was last superseded by its use, and 0 while an enrolment is unused.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740991
 	LastUsedRevision int64 `json:"lastUsedRevision,omitempty"`
 
-	// supersededLastUsed is when a superseded token of this key was last exchanged.
+	// supersededLastUsed is when a superseded token of this refresh key was last exchanged.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=date-time
@@ -64,11 +64,11 @@ type JWTRefreshKeyStatus struct {
 	// +kubebuilder:validation:Pattern=`^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`
 	SupersededLastUsed *metav1.Time `json:"supersededLastUsed,omitempty"`
 
-	// deviceInfo is the device seen at the last use.
+	// deviceInfo is the device observed at the last use.
 	// +optional
 	DeviceInfo *SeenDevice `json:"deviceInfo,omitempty"`
 
-	// revokedAt is when the key was revoked. Unset while it is not.
+	// revokedAt is when the refresh key was revoked. Unset while it is not revoked.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=date-time
@@ -76,26 +76,26 @@ type JWTRefreshKeyStatus struct {
 	// +kubebuilder:validation:Pattern=`^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`
 	RevokedAt *metav1.Time `json:"revokedAt,omitempty"`
 
-	// revocationReason says why the key was revoked. Unset while it is not.
+	// revocationReason is the reason for the revocation. Unset while the refresh key is not revoked.
 	// +optional
 	RevocationReason RevocationReason `json:"revocationReason,omitempty"`
 
-	// session is set on keys that were made by a login.
+	// session describes the login that created the refresh key. Unset on other refresh keys.
 	// +optional
 	Session *SessionStatus `json:"session,omitempty"`
 
-	// secretName is the Secret that holds the current token.
+	// secretName is the name of the Secret that contains the current token.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	SecretName string `json:"secretName,omitempty"`
 
-	// lastHandledRotate holds the values of the annotations rotate and (behind `now:`) rotate-now that
-	// were last acted on, separated by a space.
+	// lastHandledRotate contains the last handled values of the annotations rotate and (after `now:`)
+	// rotate-now, separated by a space.
 	// +optional
 	// +kubebuilder:validation:MaxLength=200
 	LastHandledRotate string `json:"lastHandledRotate,omitempty"`
 
-	// conditions are Ready, and while True also Reconciling and Stalled.
+	// conditions are Ready, and, only while True, Reconciling, Stalled, RestartIgnored and ReuseUndetected.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -103,10 +103,10 @@ type JWTRefreshKeyStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// TokenLine is the line of a key: the fields that say which of its tokens is current, and
-// which superseded ones are still accepted. It is advanced by compare-and-swap only.
+// TokenLine is the line of a refresh key: it identifies the current token and the superseded
+// tokens that are still accepted. It is updated by compare-and-swap only.
 type TokenLine struct {
-	// revision is 1 for the key's first token and one more for each later one.
+	// revision is 1 for the first token of the refresh key and increases by 1 with each later token.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740991
@@ -123,12 +123,12 @@ type TokenLine struct {
 	// +kubebuilder:validation:Pattern=`^(sha256:[0-9a-f]{64})?$`
 	TokenHash string `json:"tokenHash,omitempty"`
 
-	// keyID is the thumbprint (RFC 7638) of the key that signed the current token.
+	// keyID is the thumbprint (RFC 7638) of the signing key of the current token.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	KeyID string `json:"keyID,omitempty"`
 
-	// createdAt is when the current token was made.
+	// createdAt is when the current token was issued.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=date-time
@@ -136,7 +136,7 @@ type TokenLine struct {
 	// +kubebuilder:validation:Pattern=`^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`
 	CreatedAt *metav1.Time `json:"createdAt,omitempty"`
 
-	// expiresAt is the end of the current token.
+	// expiresAt is when the current token expires.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=date-time
@@ -144,8 +144,8 @@ type TokenLine struct {
 	// +kubebuilder:validation:Pattern=`^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 
-	// content is the payload of the current token, from which, with the signing key, the token can be
-	// made again.
+	// content is the payload of the current token. With it and the signing key, the operator can
+	// recreate the token.
 	// +optional
 	// +mapType=atomic
 	// +kubebuilder:validation:Type=object
@@ -160,7 +160,7 @@ type TokenLine struct {
 	Previous []SupersededToken `json:"previous,omitempty"`
 }
 
-// SupersededToken is a token that a later one has followed, and that is still accepted.
+// SupersededToken is a superseded token that is still accepted.
 type SupersededToken struct {
 	// jti of the token.
 	// +required
@@ -176,14 +176,14 @@ type SupersededToken struct {
 	// +kubebuilder:validation:MaxLength=71
 	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
 	TokenHash string `json:"tokenHash"`
-	// createdAt is when the token was made.
+	// createdAt is when the token was issued.
 	// +required
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=date-time
 	// +kubebuilder:validation:MaxLength=40
 	// +kubebuilder:validation:Pattern=`^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`
 	CreatedAt metav1.Time `json:"createdAt"`
-	// expiresAt is the end of the token.
+	// expiresAt is when the token expires.
 	// +required
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=date-time
@@ -192,7 +192,7 @@ type SupersededToken struct {
 	ExpiresAt metav1.Time `json:"expiresAt"`
 }
 
-// EffectiveValues are the values in force, defaults included.
+// EffectiveValues are the values in force, including defaults.
 type EffectiveValues struct {
 	// lifetime of each refresh token.
 	// +optional
@@ -201,7 +201,7 @@ type EffectiveValues struct {
 	// +kubebuilder:validation:MaxLength=24
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}(\.[0-9]{1,9})?s)?$`
 	Lifetime *metav1.Duration `json:"lifetime,omitempty"`
-	// renewBefore is how long before its end a token is followed by the next. Unset in modes that
+	// renewBefore is how long before its expiry a token is superseded by the next. Unset in modes that
 	// do not renew by time.
 	// +optional
 	// +kubebuilder:validation:Type=string
@@ -212,7 +212,7 @@ type EffectiveValues struct {
 	// overlap is the time in which a superseded token is still accepted.
 	// +optional
 	Overlap *EffectiveOverlap `json:"overlap,omitempty"`
-	// accessTokenLifetime is how long an access token lives at the most.
+	// accessTokenLifetime is the longest lifetime of an access token.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=2
@@ -227,14 +227,14 @@ type EffectiveValues struct {
 
 // EffectiveOverlap is the overlap in force.
 type EffectiveOverlap struct {
-	// quiet is how long a superseded token must be silent before it is retired.
+	// quiet is how long a superseded token must be unused before it is retired.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=24
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}(\.[0-9]{1,9})?s)?$`
 	Quiet *metav1.Duration `json:"quiet,omitempty"`
-	// max is how long after it was superseded a token is retired at the latest. Unset: at its own end.
+	// max is the longest time from when a token is superseded until it is retired. Unset: until the token expires.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=2
@@ -243,54 +243,54 @@ type EffectiveOverlap struct {
 	Max *metav1.Duration `json:"max,omitempty"`
 }
 
-// SeenDevice is the device seen at the last use of a token.
+// SeenDevice is the device observed at the last use of a token.
 type SeenDevice struct {
-	// userAgent is the User-Agent header, cut at 256 bytes.
+	// userAgent is the User-Agent header, truncated to 256 bytes.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	UserAgent string `json:"userAgent,omitempty"`
-	// browser read out of the user agent.
+	// browser derived from userAgent.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	Browser string `json:"browser,omitempty"`
-	// os read out of the user agent.
+	// os derived from userAgent.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	OS string `json:"os,omitempty"`
-	// id that the client gave as device_id.
+	// id that the client sent as device_id.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	ID string `json:"id,omitempty"`
-	// ipAddress of the client, where the installation switched it on.
+	// ipAddress of the client, if the installation enables it.
 	// +optional
 	// +kubebuilder:validation:MaxLength=45
 	IPAddress string `json:"ipAddress,omitempty"`
 }
 
-// LoginMethod is how somebody proved who he is.
+// LoginMethod is the method by which a caller proved an identity.
 // +kubebuilder:validation:Enum=ServiceAccount;OIDC;Password
 type LoginMethod string
 
-// How somebody can sign in.
+// The login methods.
 const (
-	// LoginServiceAccount is by a token that the cluster issued to a ServiceAccount.
+	// LoginServiceAccount is a login with a token that the cluster issued to a ServiceAccount.
 	LoginServiceAccount LoginMethod = "ServiceAccount"
-	// LoginOIDC is by an id_token of a provider that spec.login.oidc of the issuer names.
+	// LoginOIDC is a login with an id_token of a provider in the issuer's spec.login.oidc.
 	LoginOIDC LoginMethod = "OIDC"
-	// LoginPassword is by a user name and a password.
+	// LoginPassword is a login with a user name and a password.
 	LoginPassword LoginMethod = "Password"
 )
 
-// SessionStatus tells of the login that made a key.
+// SessionStatus describes the login that created a refresh key.
 type SessionStatus struct {
-	// subject that was proven at the login. spec.subject must equal it at every exchange.
+	// subject that the login proved. spec.subject must equal it at every exchange.
 	// +required
 	// +kubebuilder:validation:MaxLength=600
 	Subject string `json:"subject"`
 	// method of the login: ServiceAccount, OIDC or Password.
 	// +optional
 	Method LoginMethod `json:"method,omitempty"`
-	// uid of the ServiceAccount that signed in; one made again under its name is another.
+	// uid of the ServiceAccount that signed in. A ServiceAccount that was deleted and created again has another uid.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	UID string `json:"uid,omitempty"`

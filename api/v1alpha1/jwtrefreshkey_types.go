@@ -5,51 +5,51 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// RotationMode says how one token of a line follows another.
+// RotationMode defines when a new token supersedes the current one.
 // +kubebuilder:validation:Enum=Scheduled;OneTimeUse;Never
 type RotationMode string
 
 // The modes of rotation.
 const (
-	// RotationScheduled makes a new token ahead of the end of the current one, with an
+	// RotationScheduled issues a new token before the current one expires, with an
 	// overlap in which both are accepted.
 	RotationScheduled RotationMode = "Scheduled"
-	// RotationOneTimeUse makes a new token when a token is used, at most one per retryGrace: for a single holder.
+	// RotationOneTimeUse issues a new token when a token is used, at most one per retryGrace: for a single holder.
 	RotationOneTimeUse RotationMode = "OneTimeUse"
-	// RotationNever makes one token; at its end the key is expired.
+	// RotationNever issues one token; when it expires, the refresh key is expired.
 	RotationNever RotationMode = "Never"
 )
 
-// SecretMode says whether the token is written to a Secret.
+// SecretMode defines whether the token is written to a Secret.
 // +kubebuilder:validation:Enum=Write;None
 type SecretMode string
 
 // The modes of the Secret.
 const (
-	// SecretWrite keeps the current token in a Secret.
+	// SecretWrite writes the current token to a Secret.
 	SecretWrite SecretMode = "Write"
-	// SecretNone makes no Secret: the token is handed out otherwise.
+	// SecretNone creates no Secret, as for a session, whose holder got the token at login.
 	SecretNone SecretMode = "None"
 )
 
-// DeletionPolicy says what becomes of the Secret when its key is deleted.
+// DeletionPolicy defines whether the Secret is deleted with its refresh key.
 // +kubebuilder:validation:Enum=Delete;Retain
 type DeletionPolicy string
 
-// What becomes of the Secret when its key is deleted.
+// The deletion policies.
 const (
-	// DeletionDelete gives the Secret an ownerReference, so that it goes with the key.
+	// DeletionDelete gives the Secret an ownerReference, so that it is deleted with the refresh key.
 	DeletionDelete DeletionPolicy = "Delete"
-	// DeletionRetain leaves the Secret, with a token that is no longer accepted, to be
-	// taken up again by a key of the same name.
+	// DeletionRetain keeps the Secret, with a token that is no longer accepted. A refresh key
+	// of the same name adopts it.
 	DeletionRetain DeletionPolicy = "Retain"
 )
 
-// JWTRefreshKeySpec is what a user wants of a line of refresh tokens.
+// JWTRefreshKeySpec is the desired state of a line of refresh tokens.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.rotation) || !has(self.rotation.renewBefore) || duration(self.rotation.renewBefore) < duration(has(self.lifetime) ? self.lifetime : '720h') || !self.rotation.renewBefore.matches('^([0-9]+[hms])+$') || (has(self.lifetime) && !self.lifetime.matches('^([0-9]+[hms])+$'))",fieldPath=".rotation.renewBefore",message="renewBefore must be shorter than lifetime (720h when unset): raise lifetime or lower renewBefore"
-// +kubebuilder:validation:XValidation:rule="!has(self.secret) || !has(self.secret.accessToken) || !self.secret.accessToken || !has(self.binding)",fieldPath=".secret.accessToken",message="accessToken cannot be combined with binding, since whoever reads the Secret could use it: remove one of the two"
-// +kubebuilder:validation:XValidation:rule="!has(self.secret) || !has(self.secret.accessToken) || !self.secret.accessToken || !has(self.idleTimeout)",fieldPath=".secret.accessToken",message="accessToken cannot be combined with idleTimeout, since its use is not seen: remove one of the two"
+// +kubebuilder:validation:XValidation:rule="!has(self.secret) || !has(self.secret.accessToken) || !self.secret.accessToken || !has(self.binding)",fieldPath=".secret.accessToken",message="accessToken cannot be combined with binding, since every reader of the Secret could use it: remove one of the two"
+// +kubebuilder:validation:XValidation:rule="!has(self.secret) || !has(self.secret.accessToken) || !self.secret.accessToken || !has(self.idleTimeout)",fieldPath=".secret.accessToken",message="accessToken cannot be combined with idleTimeout, since the operator does not see its use: remove one of the two"
 // +kubebuilder:validation:XValidation:rule="!has(self.secret) || !has(self.secret.accessToken) || !self.secret.accessToken || !has(self.rotation) || !has(self.rotation.mode) || self.rotation.mode != 'OneTimeUse'",fieldPath=".secret.accessToken",message="accessToken cannot be combined with rotation.mode OneTimeUse: remove it, or use Scheduled or Never"
 // +kubebuilder:validation:XValidation:rule="!has(self.secret) || !has(self.secret.accessToken) || !self.secret.accessToken || !has(self.secret.mode) || self.secret.mode != 'None'",fieldPath=".secret.accessToken",message="accessToken needs a Secret: remove it, or set secret.mode to Write"
 // +kubebuilder:validation:XValidation:rule="!has(self.secret) || !has(self.secret.accessToken) || !self.secret.accessToken || !has(self.accessToken) || !has(self.accessToken.lifetime) || duration(self.accessToken.lifetime) >= duration('5m') || !self.accessToken.lifetime.matches('^([0-9]+[hms])+$')",fieldPath=".accessToken.lifetime",message="with secret.accessToken the access token must live at least 5m, since each renewal costs a write: raise accessToken.lifetime"
@@ -74,12 +74,12 @@ type JWTRefreshKeySpec struct {
 	Lifetime *metav1.Duration `json:"lifetime,omitempty"`
 
 	// issuerRef names the JWTIssuer that signs. When unset: the issuer named `default`.
-	// A change makes a new revision.
+	// A change issues a new revision.
 	// +optional
 	IssuerRef *IssuerReference `json:"issuerRef,omitempty"`
 
-	// expiresAt is the absolute end of the key (RFC 3339): no token is accepted after it, and no
-	// rotation passes it. Must lie in the future when the key is created. When unset: no end.
+	// expiresAt is the absolute end of the refresh key (RFC 3339): no token is accepted after it, and no
+	// rotation extends it. Must be in the future when the refresh key is created. When unset: no end.
 	// +optional
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=string
@@ -89,9 +89,9 @@ type JWTRefreshKeySpec struct {
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 
 	// subject is `sub` of the tokens (RFC 7519 §4.1.2), at most 255 printable characters. When
-	// unset: `refreshkey:<namespace>:<name>`. Any other value needs the issuer's policy; other
-	// keys' default subjects, and those that begin with `system:`, are never granted: only a login
-	// proves that somebody is a ServiceAccount (status.session).
+	// unset: `refreshkey:<namespace>:<name>`. The issuer's policy must grant any other value. The default
+	// subjects of other refresh keys, and subjects that begin with `system:`, are never granted: only a login
+	// proves the identity of a ServiceAccount (status.session).
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
@@ -99,8 +99,8 @@ type JWTRefreshKeySpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('system:') || self.startsWith('system:serviceaccount:')",message="a subject that begins with `system:` is never granted: choose another"
 	Subject string `json:"subject,omitempty"`
 
-	// scopes is what the tokens may be used for: `scope` (RFC 6749 §3.3), in this order. At most 64
-	// of at most 128 characters. When unset: none. Each needs the issuer's policy.
+	// scopes are `scope` of the tokens (RFC 6749 §3.3), in this order. At most 64 of at most 128
+	// characters. When unset: none. The issuer's policy must grant each.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
@@ -109,33 +109,33 @@ type JWTRefreshKeySpec struct {
 	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^([!#-[]|[]-~])+$')`,message="a scope is 1 to 128 printable ASCII characters without spaces, double quotes and backslashes (RFC 6749 §3.3): write each scope as an item of its own"
 	Scopes []string `json:"scopes,omitempty"`
 
-	// claims is the content added to both tokens: strings, numbers, booleans and lists of strings;
+	// claims are added to refresh tokens and access tokens: strings, numbers, booleans and lists of strings;
 	// at most 32 names of at most 64 characters, 4 KiB in all. Names registered for JWTs (`iss`,
-	// `sub`, `exp`, …) are refused in any case of letters. When unset: none. Each name needs the issuer's policy.
+	// `sub`, `exp`, …) are refused in upper and lower case. When unset: none. The issuer's policy must grant each name.
 	// +optional
 	// +mapType=granular
 	// +kubebuilder:validation:MaxProperties=32
 	Claims map[string]apiextensionsv1.JSON `json:"claims,omitempty"`
 
-	// deviceInfo describes what the holder is meant to be. It is shown to people and takes no part
-	// in any decision; a change makes no new revision. When unset: nothing is known.
+	// deviceInfo describes the device that is expected to hold the token. It is for display only: no decision
+	// depends on it, and a change issues no new revision. When unset: unknown.
 	// +optional
 	DeviceInfo *DeviceInfo `json:"deviceInfo,omitempty"`
 
-	// secret says where the token is written. When unset: to a Secret with the key's name, which
-	// is deleted with the key.
+	// secret configures the Secret for the token. When unset: a Secret with the name of the refresh key, which
+	// is deleted with the refresh key.
 	// +optional
 	Secret *SecretSpec `json:"secret,omitempty"`
 
-	// rotation says how one token follows another. When unset: Scheduled, with the defaults of each field.
+	// rotation defines when a new token supersedes the current one. When unset: Scheduled, with the defaults of each field.
 	// +optional
 	Rotation *RotationSpec `json:"rotation,omitempty"`
 
-	// accessToken says how access tokens are made. When unset: as the issuer says.
+	// accessToken configures access tokens. When unset: as the issuer defines.
 	// +optional
 	AccessToken *KeyAccessTokenSpec `json:"accessToken,omitempty"`
 
-	// idleTimeout revokes the key when it is unused for so long, from 1h to 87600h. When unset: never.
+	// idleTimeout is how long the refresh key can be unused before it is revoked, from 1h to 87600h. When unset: no limit.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=2
@@ -144,18 +144,18 @@ type JWTRefreshKeySpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) >= duration('1h') && duration(self) <= duration('87600h')",message="idleTimeout must be between 1h and 87600h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
 	IdleTimeout *metav1.Duration `json:"idleTimeout,omitempty"`
 
-	// revoked revokes the key at once when true. False again issues a new revision; earlier
-	// tokens stay refused. When unset: false.
+	// revoked revokes the refresh key at once when true. Setting it back to false issues a new revision;
+	// earlier tokens stay refused. When unset: false.
 	// +optional
 	Revoked bool `json:"revoked,omitempty"`
 
-	// binding says who may present the token, beside holding it. When unset: whoever holds it.
-	// A change makes a new revision.
+	// binding restricts who can use the token. When unset: any holder of the token can use it.
+	// A change issues a new revision.
 	// +optional
 	Binding *BindingSpec `json:"binding,omitempty"`
 
 	// rolloutRestart names workloads of the same namespace to restart after a rotation, once for
-	// each revision. At most 16. Works only where the installation switched it on. When unset: none.
+	// each revision. At most 16. Works only if the installation enables restarts. When unset: none.
 	// +optional
 	// +listType=map
 	// +listMapKey=kind
@@ -174,13 +174,13 @@ type IssuerReference struct {
 	Name string `json:"name,omitempty"`
 }
 
-// DeviceInfo describes the device meant to hold a token.
+// DeviceInfo describes the device that is expected to hold a token.
 type DeviceInfo struct {
 	// id of the device, at most 128 characters. When unset: unknown.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	ID string `json:"id,omitempty"`
-	// name of the device, for people, at most 256 characters. When unset: none.
+	// name of the device, for display, at most 256 characters. When unset: none.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Name string `json:"name,omitempty"`
@@ -194,14 +194,14 @@ type DeviceInfo struct {
 	Browser string `json:"browser,omitempty"`
 }
 
-// SecretSpec says where the token is written.
+// SecretSpec configures the Secret for the token.
 type SecretSpec struct {
 	// mode is Write, or None for no Secret. When unset: Write.
 	// +optional
 	Mode SecretMode `json:"mode,omitempty"`
 
-	// name of the Secret, at most 253 characters. When unset: the key's name. After a change the new
-	// Secret is written first, and the old one removed after the overlap.
+	// name of the Secret, at most 253 characters. When unset: the name of the refresh key. After a change, the
+	// operator writes the new Secret at once and deletes the old one after the overlap.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -209,7 +209,7 @@ type SecretSpec struct {
 	Name string `json:"name,omitempty"`
 
 	// labels added to the Secret, at most 32. Prefixes kubernetes.io, k8s.io and refreshkeys.dev,
-	// and their subdomains, are refused. When unset: none but the operator's own.
+	// and their subdomains, are refused. When unset: only the operator's own.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.matches('^([^/]*[.])?(kubernetes[.]io|k8s[.]io|refreshkeys[.]dev)/'))",message="labels under kubernetes.io/, k8s.io/ and refreshkeys.dev/ are reserved: use a prefix of your own"
@@ -218,22 +218,22 @@ type SecretSpec struct {
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 
 	// annotations added to the Secret, at most 32, each value at most 1024 characters. Prefixes
-	// kubernetes.io, k8s.io and refreshkeys.dev, and their subdomains, are refused. When unset: none
-	// but the operator's own.
+	// kubernetes.io, k8s.io and refreshkeys.dev, and their subdomains, are refused. When unset: only
+	// the operator's own.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.matches('^([^/]*[.])?(kubernetes[.]io|k8s[.]io|refreshkeys[.]dev)/'))",message="annotations under kubernetes.io/, k8s.io/ and refreshkeys.dev/ are reserved: use a prefix of your own"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$') && k.indexOf('/') <= 253)",message="an annotation name must be an optional DNS name and a slash, and at most 63 of letters, digits, `-`, `_` and `.`: correct it"
 	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
 
-	// accessToken also keeps a fresh access token under `access-token`, at the cost of a write of the
-	// Secret for each renewal. Refused with binding, idleTimeout, OneTimeUse, or an access token's
-	// lifetime under 5m. When unset: false.
+	// accessToken also stores a valid access token under `access-token`. Each renewal costs a write of the
+	// Secret. Refused with binding, idleTimeout, OneTimeUse, or an access token's lifetime under 5m.
+	// When unset: false.
 	// +optional
 	AccessToken bool `json:"accessToken,omitempty"`
 
-	// deletionPolicy is Delete (the Secret goes with the key) or Retain (it stays, with a token that
-	// is no longer accepted, and is taken up again by a key of the same name). When unset: Delete.
+	// deletionPolicy is Delete (the Secret is deleted with the refresh key) or Retain (the Secret stays, with a
+	// token that is no longer accepted; a refresh key of the same name adopts it). When unset: Delete.
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
@@ -246,17 +246,17 @@ type LabelValue string
 // +kubebuilder:validation:MaxLength=1024
 type AnnotationValue string
 
-// RotationSpec says how one token follows another.
+// RotationSpec defines when a new token supersedes the current one.
 type RotationSpec struct {
-	// mode is Scheduled (by time, with an overlap), OneTimeUse (when it is used, for the processes of one
+	// mode is Scheduled (by time, with an overlap), OneTimeUse (at each use, for the processes of one
 	// holder; see retryGrace) or Never (one token). When unset: Scheduled.
 	// +optional
 	Mode RotationMode `json:"mode,omitempty"`
 
-	// renewBefore is how long before its end a token is followed by the next, at least 1s and
-	// shorter than lifetime. A share of up to a tenth of the time until then, fixed by the key's
-	// UID, is taken off, so that keys made together do not renew together; and no token is
-	// renewed before it is 30s old, or a tenth of a shorter lifetime. Only in mode Scheduled.
+	// renewBefore is how long before its expiry a token is superseded by the next, at least 1s and
+	// shorter than lifetime. The operator renews earlier by up to a tenth of the token's age at that time, depending
+	// on the UID of the refresh key, so that refresh keys created together do not renew together. No token is renewed
+	// before it is 30s old, or a tenth of its lifetime if that is shorter. Only in mode Scheduled.
 	// When unset: a third of lifetime.
 	// +optional
 	// +kubebuilder:validation:Type=string
@@ -271,12 +271,12 @@ type RotationSpec struct {
 	// +optional
 	Overlap *OverlapSpec `json:"overlap,omitempty"`
 
-	// retryGrace has two effects, from 0s to 10m. For this long after a token is followed by the next one, a client
-	// that presents the earlier token gets the current one, so that a client can repeat a request whose answer was
-	// lost, and several processes can share one stored token. And a token that is younger than retryGrace is not
-	// followed by another, unless it is an enrolment from a Secret or spec changes its content. A later use of the
-	// earlier token ends the line (ReuseDetected), unless the client proves the key of binding.jwkThumbprint. With
-	// 0s, each use makes a new token, and each second use ends the line. Only in mode OneTimeUse. When unset: 30s.
+	// retryGrace has two effects, from 0s to 10m. For this long after a token is superseded, a client that presents
+	// it gets the current token, so that a client can repeat a request whose response was lost, and several
+	// processes can share one stored token. A token that is younger than retryGrace is not superseded, unless it
+	// is an enrolment from a Secret or spec changes its content. A later use of a superseded token ends the line
+	// (ReuseDetected), unless the client proves possession of the key of binding.jwkThumbprint. With 0s, each use
+	// issues a new token, and each second use ends the line. Only in mode OneTimeUse. When unset: 30s.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=2
@@ -288,9 +288,8 @@ type RotationSpec struct {
 
 // OverlapSpec is the time in which a superseded token is still accepted.
 type OverlapSpec struct {
-	// quiet is how long a superseded token must have been silent, once the current one is in use,
-	// before it is retired; up to 87600h. Never less than the access token's lifetime in force and
-	// 5m, which is also what it is when unset.
+	// quiet is how long a superseded token must be unused before it is retired, while the current token is in
+	// use; up to 87600h. The minimum in force is the access token's lifetime plus 5m. When unset: this minimum.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=2
@@ -299,8 +298,8 @@ type OverlapSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+[hms])+$') && duration(self) <= duration('87600h')",message="quiet must be between 0s and 87600h, in hours, minutes and seconds such as 720h or 1h30m: write a day as 24h"
 	Quiet *metav1.Duration `json:"quiet,omitempty"`
 
-	// max is how long after it was superseded a token is retired at the latest; 0s to 87600h. When
-	// unset: at its own end.
+	// max is the longest time from when a token is superseded until it is retired, from 0s to 87600h. When
+	// unset: until the token expires.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=2
@@ -310,10 +309,10 @@ type OverlapSpec struct {
 	Max *metav1.Duration `json:"max,omitempty"`
 }
 
-// KeyAccessTokenSpec says how the access tokens of a key are made.
+// KeyAccessTokenSpec configures the access tokens of a refresh key.
 type KeyAccessTokenSpec struct {
-	// lifetime of an access token, from 1m to 24h, at most what the issuer allows, and never past the
-	// refresh token's own end. When unset: as the issuer says.
+	// lifetime of an access token, from 1m to 24h, at most the issuer's accessToken.maxLifetime. An access token
+	// never expires after its refresh token. When unset: the issuer's accessToken.lifetime.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=2
@@ -323,23 +322,23 @@ type KeyAccessTokenSpec struct {
 	Lifetime *metav1.Duration `json:"lifetime,omitempty"`
 }
 
-// BindingSpec says who may present a token.
+// BindingSpec restricts who can use a token.
 // +kubebuilder:validation:XValidation:rule="has(self.serviceAccountName) || has(self.jwkThumbprint)",message="binding needs serviceAccountName or jwkThumbprint: set one, or remove binding"
 type BindingSpec struct {
 	// serviceAccountName names the ServiceAccount of the same namespace whose projected token, with the
-	// issuer URL as audience, must come along as client assertion (RFC 7523 §2.2). When unset: none.
+	// issuer URL as audience, is required as client assertion (RFC 7523 §2.2). When unset: none.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')`,message="the name of a ServiceAccount is lower-case letters, digits, `-` and `.`, and begins and ends with a letter or a digit: correct it"
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 
-	// jwkThumbprint is the SHA-256 thumbprint (RFC 7638) of the key whose DPoP proof (RFC 9449) must
-	// come along: 43 characters of base64url, the last of which holds four bits. When unset: none.
+	// jwkThumbprint is the SHA-256 thumbprint (RFC 7638) of the client key of the required DPoP proof
+	// (RFC 9449): 43 characters of base64url, the last of which holds four bits. When unset: none.
 	// +optional
 	// +kubebuilder:validation:MinLength=43
 	// +kubebuilder:validation:MaxLength=43
-	// +kubebuilder:validation:XValidation:rule=`self.matches('^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$')`,message="jwkThumbprint must be the SHA-256 thumbprint of a public key (RFC 7638), 43 characters of base64url without padding: compute it anew"
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$')`,message="jwkThumbprint must be the SHA-256 thumbprint of a public key (RFC 7638), 43 characters of base64url without padding: compute it again"
 	JWKThumbprint string `json:"jwkThumbprint,omitempty"`
 }
 
@@ -373,15 +372,15 @@ type WorkloadReference struct {
 // +kubebuilder:printcolumn:name="Secret",type=string,priority=1,JSONPath=`.status.secretName`
 type JWTRefreshKey struct {
 	metav1.TypeMeta `json:",inline"`
-	// metadata is the standard one of every object.
+	// metadata is the standard metadata of an object.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what is wanted.
+	// spec is the desired state.
 	// +required
 	Spec JWTRefreshKeySpec `json:"spec"`
 
-	// status is what is. Only the operator and the token service write it.
+	// status is the observed state. Only the operator and the token service write it.
 	// +optional
 	// +kubebuilder:default={observedGeneration: 0}
 	Status JWTRefreshKeyStatus `json:"status,omitempty"`

@@ -17,20 +17,20 @@ const (
 	MaxScopeLength = 128
 )
 
-// ValidScope tells whether a text is one scope (RFC 6749 §3.3: %x21 / %x23-5B / %x5D-7E). It is the one rule for
-// schema, operator and token service; test/cel compares it with the schema.
+// ValidScope reports whether scope is one scope (RFC 6749 §3.3: %x21 / %x23-5B / %x5D-7E). The operator and the token
+// service use it; test/cel compares it with the schema.
 func ValidScope(scope string) bool {
 	return printable(scope, MaxScopeLength) && !strings.ContainsAny(scope, `"\`)
 }
 
-// ValidAudience tells whether a text can be an audience.
+// ValidAudience reports whether audience has 1 to 512 printable ASCII characters and no spaces.
 func ValidAudience(audience string) bool { return printable(audience, MaxAudienceLength) }
 
-// ValidSubject tells whether a text can be a subject.
+// ValidSubject reports whether subject has 1 to 255 printable ASCII characters and no spaces.
 func ValidSubject(subject string) bool { return printable(subject, MaxSubjectLength) }
 
 // ValidateTerms returns an error that names the invalid field (audience, subject or scopes) and says what to do, in
-// the words of the schema. An empty subject stands for the default.
+// the words of the schema. An empty subject is the default subject.
 func ValidateTerms(spec *JWTRefreshKeySpec) error {
 	switch {
 	case !ValidAudience(spec.Audience):
@@ -48,7 +48,7 @@ func ValidateTerms(spec *JWTRefreshKeySpec) error {
 	return nil
 }
 
-// printable tells whether a text has 1 to most printable ASCII characters and no spaces.
+// printable reports whether a text has 1 to most printable ASCII characters and no spaces.
 func printable(text string, most int) bool {
 	return text != "" && len(text) <= most && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }

@@ -1,7 +1,7 @@
 -- Health of a JWTIssuer.
 --   Healthy      it can sign
---   Progressing  the operator is still at it, or a signing key waits to be known to verifiers
---   Degraded     nothing happens until somebody acts
+--   Progressing  the operator is working, or waits until verifiers have a signing key
+--   Degraded     the operator cannot continue until a user acts
 local status = obj.status or {}
 if obj.metadata.deletionTimestamp ~= nil then
   return { status = "Progressing", message = "It is being deleted." }

@@ -1,8 +1,8 @@
 -- Health of a JWTRefreshKey.
 --   Healthy      its token works, also while a further rotation waits
---   Progressing  the operator is still at it, or waits for something that may come by itself
---   Suspended    revoked because somebody wanted that: spec.revoked, a logout, spec.idleTimeout
---   Degraded     nothing happens until somebody acts
+--   Progressing  the operator is working, or waits for a change that needs no user
+--   Suspended    revoked on purpose: spec.revoked, a logout, spec.idleTimeout
+--   Degraded     the operator cannot continue until a user acts
 local status = obj.status or {}
 if obj.metadata.deletionTimestamp ~= nil then
   return { status = "Progressing", message = "It is being deleted." }

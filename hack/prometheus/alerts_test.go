@@ -25,8 +25,8 @@ func promtool(t *testing.T, args ...string) {
 	}
 }
 
-// groups writes the rules in the format of Prometheus and returns the path of the file. It keeps only the given
-// annotations: tests compare annotations to the letter, and do not repeat all of them.
+// groups writes the rules in the format of Prometheus, and returns the path of the file. It keeps only the listed
+// annotations, because tests compare all annotations exactly.
 func groups(t *testing.T, name string, annotations ...string) string {
 	t.Helper()
 	var object struct {
@@ -72,7 +72,7 @@ func TestRulesAreGood(t *testing.T) {
 	promtool(t, "check", "rules", "--lint=all", "--lint-fatal", groups(t, "rules.yaml", "summary", "description", "runbook_url"))
 }
 
-// TestAlerts: each fires when it should, not a minute before, and not where all is well.
+// TestAlerts checks that each alert fires at the expected minute, not earlier, and not in a healthy system.
 func TestAlerts(t *testing.T) {
 	rules := groups(t, "rules.yaml", "summary")
 	for _, suite := range suites(t) {
@@ -104,7 +104,7 @@ type suite struct {
 	} `json:"tests"`
 }
 
-// tried returns the names of the labels with which the tests show each alert to fire, and the alerts that they show to be silent.
+// tried records for each alert whether a test shows it firing, with which labels, and not firing before.
 func tried(t *testing.T) (fires map[string]map[string]bool, silent map[string]bool) {
 	t.Helper()
 	fires, silent = map[string]map[string]bool{}, map[string]bool{}
@@ -199,7 +199,7 @@ func TestReasonsExist(t *testing.T) {
 	keys, _, _ := strings.Cut(source, "// Reasons of the conditions of a JWTIssuer.")
 	for _, found := range regexp.MustCompile(`(?m)^\tReason\w+ += "(\w+)"`).FindAllStringSubmatch(keys, -1) {
 		if reason := found[1]; !asked[reason] && reason != "Issued" && reason != "OverlapPending" {
-			t.Errorf("no alert asks for keys with the reason %s", reason)
+			t.Errorf("no alert covers refresh keys with the reason %s", reason)
 		}
 	}
 }

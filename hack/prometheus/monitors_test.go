@@ -20,7 +20,7 @@ func selects(t *testing.T, selector *metav1.LabelSelector, set map[string]string
 	return found.Matches(labels.Set(set))
 }
 
-// port tells whether the pods of a Deployment have a port of the name.
+// port reports whether the pods of a Deployment have a port of the name.
 func port(deployment *appsv1.Deployment, name string) bool {
 	for _, container := range deployment.Spec.Template.Spec.Containers {
 		for _, port := range container.Ports {
@@ -32,7 +32,7 @@ func port(deployment *appsv1.Deployment, name string) bool {
 	return false
 }
 
-// TestTokenServersAreFound: what the PodMonitor looks for are the pods that there are, at a port that they have.
+// TestTokenServersAreFound checks that the PodMonitor selects the pods of the token service, at an existing port.
 func TestTokenServersAreFound(t *testing.T) {
 	var monitor monitoring.PodMonitor
 	var deployment appsv1.Deployment
@@ -40,11 +40,11 @@ func TestTokenServersAreFound(t *testing.T) {
 	objects(t, read(t, "config", "tokenserver", "deployment.yaml"), map[string]any{"Deployment": &deployment})
 	endpoint := monitor.Spec.PodMetricsEndpoints[0]
 	if monitor.Namespace != deployment.Namespace || !selects(t, &monitor.Spec.Selector, deployment.Spec.Template.Labels) || !port(&deployment, *endpoint.Port) {
-		t.Error("the PodMonitor finds no pods, or no port of theirs")
+		t.Error("the PodMonitor finds no pods, or no such port")
 	}
 }
 
-// TestManagersAreFound: likewise, by way of a Service, and with a token of somebody who may read metrics.
+// TestManagersAreFound checks the same for the managers, with a Service and the token of a metrics reader.
 func TestManagersAreFound(t *testing.T) {
 	var monitor monitoring.ServiceMonitor
 	var service corev1.Service
@@ -57,7 +57,7 @@ func TestManagersAreFound(t *testing.T) {
 	}
 	if service.Namespace != deployment.Namespace || !selects(t, &metav1.LabelSelector{MatchLabels: service.Spec.Selector}, deployment.Spec.Template.Labels) ||
 		!port(&deployment, service.Spec.Ports[0].TargetPort.StrVal) {
-		t.Error("the Service finds no pods, or no port of theirs")
+		t.Error("the Service finds no pods, or no such port")
 	}
 	if !endpoint.HonorLabels {
 		t.Error("the namespace of a key is taken for the manager's own")

@@ -14,7 +14,7 @@ import (
 var (
 	// added are the labels that the Prometheus operator adds to what it collects.
 	added = []string{"namespace", "pod", "job", "instance", "container", "endpoint", "service"}
-	// alertsOfPrometheus is the metric that Prometheus itself exposes for alerts.
+	// alertsOfPrometheus is the metric by which Prometheus reports alerts.
 	alertsOfPrometheus = metric{kind: "gauge", labels: map[string]bool{"alertname": true, "alertstate": true}}
 )
 
@@ -129,12 +129,12 @@ func TestDashboardNamesWhatIsExposed(t *testing.T) {
 		}
 		asked := labelValues.FindStringSubmatch(variable.Definition)
 		if asked == nil || !labelsOf(asked[1], known)[asked[2]] {
-			t.Errorf("the variable %s asks for a metric or label that does not exist: %s", variable.Name, variable.Definition)
+			t.Errorf("the variable %s names a metric or label that does not exist: %s", variable.Name, variable.Definition)
 		}
 	}
 }
 
-// TestDashboardIsWhole checks that a user who imports the dashboard chooses the data source and sees every panel.
+// TestDashboardIsWhole checks that a user who imports the dashboard can select the data source and sees every panel.
 func TestDashboardIsWhole(t *testing.T) {
 	ids, cells := map[int]bool{}, map[[2]int]string{}
 	for _, panel := range readDashboard(t).Panels {

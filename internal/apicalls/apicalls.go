@@ -1,5 +1,5 @@
-// Package apicalls counts what a process asks of the API server: reads and writes by kind of object,
-// and what came of them.
+// Package apicalls counts the calls of a process to the API server: reads and writes by kind of object,
+// and their results.
 package apicalls
 
 import (
@@ -14,7 +14,7 @@ import (
 // Counter counts calls by verb, resource and HTTP status.
 type Counter struct{ calls *prometheus.CounterVec }
 
-// New makes a Counter, which registers under the name refreshkeys_api_calls_total.
+// New returns a Counter of the metric refreshkeys_api_calls_total.
 func New() *Counter {
 	return &Counter{prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "refreshkeys_api_calls_total",
@@ -22,13 +22,13 @@ func New() *Counter {
 	}, []string{"verb", "resource", "code"})}
 }
 
-// Describe is part of prometheus.Collector.
+// Describe implements prometheus.Collector.
 func (c *Counter) Describe(out chan<- *prometheus.Desc) { c.calls.Describe(out) }
 
-// Collect is part of prometheus.Collector.
+// Collect implements prometheus.Collector.
 func (c *Counter) Collect(out chan<- prometheus.Metric) { c.calls.Collect(out) }
 
-// Wrap has the calls of a client counted. The configuration is changed.
+// Wrap changes the configuration of a client so that its calls are counted.
 func (c *Counter) Wrap(config *rest.Config) {
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &transport{next: next, calls: c.calls} })
 }
@@ -38,7 +38,7 @@ type transport struct {
 	calls *prometheus.CounterVec
 }
 
-// RoundTrip is part of http.RoundTripper.
+// RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := t.next.RoundTrip(request)
 	code := "error"
@@ -49,7 +49,7 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// WrappedRoundTripper lets client-go find the transport below (k8s.io/apimachinery/pkg/util/net).
+// WrappedRoundTripper returns the underlying transport, for client-go (k8s.io/apimachinery/pkg/util/net).
 func (t *transport) WrappedRoundTripper() http.RoundTripper { return t.next }
 
 var verbs = map[string]string{
@@ -66,8 +66,8 @@ func verbOf(request *http.Request) string {
 	return "other"
 }
 
-// resourceOf is the resource and subresource of a path of the Kubernetes API, and "other" where it
-// is no object's: names and namespaces never become labels.
+// resourceOf returns the resource and subresource of a path of the Kubernetes API, and "other" for all other
+// paths: names and namespaces never become labels.
 func resourceOf(path string) string {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	switch {

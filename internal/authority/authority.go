@@ -1,6 +1,6 @@
-// Package authority is the private certificate authority of an installation that was given
-// no certificate: it makes the token service's, and renews it and itself. All of it is pure
-// but for the making of keys; whatever is kept is kept by the caller.
+// Package authority is the private certificate authority of an installation without a provided
+// certificate: it issues and renews the serving certificate of the token service, and renews itself.
+// It is pure except for the generation of keys; the caller stores the result.
 package authority
 
 import (
@@ -23,24 +23,24 @@ import (
 const (
 	authorityLife   = 10 * 365 * 24 * time.Hour
 	certificateLife = 90 * 24 * time.Hour
-	// setBack allows for clocks that are behind.
+	// setBack is how much earlier notBefore is, for clients with a slow clock.
 	setBack = time.Hour
 )
 
 // Pair is a certificate and its private key, in PEM.
 type Pair struct{ Certificate, Key []byte }
 
-// Authority is one or two certificate authorities: the one that signs, and the one that
-// follows it, which is published ahead so that every client trusts it before it is used.
+// Authority is one or two certificate authorities: the one that signs, and the next one,
+// which is published before it signs, so that every client trusts it in time.
 type Authority struct{ Current, Next Pair }
 
-// Bundle returns the certificates that clients trust, in PEM, and nothing else that is in the kept bundle.
+// Bundle returns the certificates that clients trust, in PEM, without other content of the stored bundle.
 func (a *Authority) Bundle() []byte {
 	return Certificates(slices.Concat(a.Current.Certificate, []byte("\n"), a.Next.Certificate))
 }
 
-// Advance makes an authority where there is none, makes the next when two thirds of the
-// current one's life are over, and goes over to it when five sixths are. It tells whether
+// Advance creates an authority if there is none, creates the next one after two thirds of the
+// current one's lifetime, and switches to it after five sixths. It reports whether
 // anything changed.
 func (a *Authority) Advance(now time.Time) (changed bool, err error) {
 	if len(a.Current.Certificate) == 0 {
@@ -62,7 +62,7 @@ func (a *Authority) Advance(now time.Time) (changed bool, err error) {
 	return false, nil
 }
 
-// Issue makes a server's certificate for names, which are DNS names or IP addresses.
+// Issue returns a serving certificate for names, which are DNS names or IP addresses.
 func (a *Authority) Issue(names []string, now time.Time) (Pair, error) {
 	parent, err := parse(a.Current)
 	if err != nil {
@@ -85,8 +85,8 @@ func (a *Authority) Issue(names []string, now time.Time) (Pair, error) {
 	return sign(template, parent.Leaf, parent.PrivateKey)
 }
 
-// Due tells whether a certificate is to be made anew: two thirds of its life are over, it is
-// not for all the names, or another authority signs now.
+// Due reports whether a certificate must be renewed: two thirds of its lifetime have passed, it
+// does not contain all the names, or another authority signs now.
 func (a *Authority) Due(certificate Pair, names []string, now time.Time) bool {
 	held, err := parse(certificate)
 	if err != nil || share(held.Leaf, now) >= 2.0/3 {
@@ -99,7 +99,7 @@ func (a *Authority) Due(certificate Pair, names []string, now time.Time) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return held.Leaf.VerifyHostname(name) != nil })
 }
 
-// Issued tells whether this authority, or the one that follows it, signed a certificate in PEM.
+// Issued reports whether this authority, or the next one, signed a certificate in PEM.
 func (a *Authority) Issued(certificate []byte) bool {
 	block, _ := pem.Decode(certificate)
 	if block == nil {
@@ -115,7 +115,7 @@ func (a *Authority) Issued(certificate []byte) bool {
 	})
 }
 
-// NextChange is when Advance or Due will say otherwise.
+// NextChange returns the next time at which the result of Advance or Due changes.
 func (a *Authority) NextChange(certificate Pair) (time.Time, error) {
 	held, err := parse(certificate)
 	if err != nil {
@@ -145,7 +145,7 @@ func newAuthority(now time.Time) (Pair, error) {
 	return sign(template, nil, nil)
 }
 
-// sign makes a key and a certificate for it; one that signs itself where there is no parent.
+// sign returns a new key and its certificate, which is self-signed without a parent.
 func sign(template, parent *x509.Certificate, parentKey crypto.PrivateKey) (Pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -176,7 +176,7 @@ func parse(pair Pair) (tls.Certificate, error) {
 	return parsed, nil
 }
 
-// share is how much of a certificate's life is over.
+// share returns the part of a certificate's lifetime that has passed.
 func share(certificate *x509.Certificate, now time.Time) float64 {
 	return float64(now.Sub(certificate.NotBefore)) / float64(certificate.NotAfter.Sub(certificate.NotBefore))
 }

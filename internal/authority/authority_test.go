@@ -9,7 +9,7 @@ import (
 
 var day0 = time.Date(2026, time.May, 1, 0, 0, 0, 0, time.UTC)
 
-// verify is what a client does that trusts the bundle.
+// verify checks a certificate as a client that trusts the bundle.
 func verify(t *testing.T, bundle []byte, certificate Pair, name string, now time.Time) error {
 	t.Helper()
 	roots := x509.NewCertPool()
@@ -25,8 +25,8 @@ func verify(t *testing.T, bundle []byte, certificate Pair, name string, now time
 	return err
 }
 
-// TestALifetime lives for thirty years, looking when NextChange says so: a client that trusts
-// the bundle of any time accepts the certificate that is served a year later.
+// TestALifetime runs for thirty years, from NextChange to NextChange: a client that trusts the
+// bundle of any time accepts the certificate that is served a year later.
 func TestALifetime(t *testing.T) {
 	names := []string{"tokens.example.com", "127.0.0.1", "fd00::1"}
 	var a Authority
@@ -115,7 +115,7 @@ func TestDue(t *testing.T) {
 	}
 }
 
-// TestIssued: a certificate is told from one of others by the signature.
+// TestIssued checks that the signature distinguishes the authority's certificates from others.
 func TestIssued(t *testing.T) {
 	var ours, theirs Authority
 	for _, a := range []*Authority{&ours, &theirs} {

@@ -16,21 +16,21 @@ const certificateBlock = "CERTIFICATE"
 // blockBegins is the beginning of every PEM block, complete or not.
 var blockBegins = []byte("-----BEGIN ")
 
-// Verdict is the result of Judge: the bundle to hand on, and the fault of the provided one.
+// Verdict is the result of Judge: the bundle for clients, and the fault of the provided one.
 type Verdict struct {
 	// Bundle is the bundle that clients trust, in PEM: only certificates, at most MaxBundle bytes. It is empty if the
 	// certificate that is served is publicly trusted.
 	Bundle []byte
 	// Finding is the fault of the provided bundle.
 	Finding Finding
-	// New is true if Bundle was read from the provided one and must be kept.
+	// New is true if Bundle comes from the provided one and must be stored.
 	New bool
 }
 
 // Finding is the fault of a bundle that another party provides.
 type Finding int
 
-// What can be found.
+// The findings.
 const (
 	// Sound: nothing is wrong.
 	Sound Finding = iota
@@ -46,9 +46,9 @@ const (
 	TooLarge
 )
 
-// Judge decides what is handed on for a bundle that another party provides, for the certificate that is served and with the last
-// bundle that was good. An empty one is sound where no bundle was ever needed, or where the one that was kept has nothing to do with
-// the certificate that is served now.
+// Judge returns the bundle for clients, from a bundle that another party provides, the serving certificate and the last
+// sound bundle. An empty bundle is sound if no bundle was ever needed, or if the stored one does not verify the current
+// serving certificate.
 func Judge(provided, served, kept []byte, now time.Time) Verdict {
 	read := readBundle(provided)
 	verdict := Verdict{Bundle: kept}
@@ -68,7 +68,7 @@ func Judge(provided, served, kept []byte, now time.Time) Verdict {
 		return verdict
 	case read.tooLarge:
 		verdict.Finding = TooLarge
-		// A part of the bundle may lack the certificate that matters, so the kept bundle is better than a part of the new one.
+		// A part of the new bundle can lack the required certificate, so the stored bundle is preferred.
 		if len(kept) > 0 && !bytes.Equal(kept, encode(read.certificates)) {
 			return verdict
 		}
@@ -79,9 +79,9 @@ func Judge(provided, served, kept []byte, now time.Time) Verdict {
 	return verdict
 }
 
-// bundle is a bundle as it was read.
+// bundle is a parsed bundle.
 type bundle struct {
-	// certificates are those that can be read, each once, as many as fit into MaxBundle bytes.
+	// certificates are the valid certificates, each once, up to MaxBundle bytes.
 	certificates []*x509.Certificate
 	// leftOut is true if there are blocks that are not certificates. Text between blocks is a comment.
 	leftOut  bool
@@ -123,8 +123,8 @@ func encode(certificates []*x509.Certificate) []byte {
 	return text.Bytes()
 }
 
-// signedBy tells whether one of the certificates that are served is in the bundle, or signed by one that is. For a chain
-// that cannot be read it returns true, since it may be.
+// signedBy reports whether a certificate of the served chain is in the bundle, or signed by one in the bundle. For a chain
+// that cannot be parsed it returns true.
 func signedBy(served, bundle []byte) bool {
 	chain := readBundle(served).certificates
 	for _, authority := range readBundle(bundle).certificates {

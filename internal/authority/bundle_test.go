@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// party makes an authority at a time, and a certificate by it.
+// party returns an authority that was created at a time, and a certificate that it issued.
 func party(t *testing.T, at time.Time) (bundle, served, key []byte) {
 	t.Helper()
 	owner := &Authority{}
@@ -96,7 +96,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// FuzzJudge: whatever is provided, what is handed on is certificates and nothing else, within the bound, and is read again as it is.
+// FuzzJudge checks that, for any provided bundle, the result contains only certificates, is within the bound, and is stable.
 func FuzzJudge(f *testing.F) {
 	owner := &Authority{}
 	if _, err := owner.Advance(day0); err != nil {
@@ -118,7 +118,7 @@ func FuzzJudge(f *testing.F) {
 	})
 }
 
-// TestBundleHoldsCertificatesAlone: what stands beside the authority's certificate where it is kept is not handed on.
+// TestBundleHoldsCertificatesAlone checks that clients get only the certificates of the stored bundle, and no other content.
 func TestBundleHoldsCertificatesAlone(t *testing.T) {
 	owner := &Authority{}
 	if _, err := owner.Advance(day0); err != nil {

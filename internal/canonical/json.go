@@ -1,5 +1,5 @@
-// Package canonical has one form for each JSON value, so that a token can be made again,
-// byte for byte, from what the API server gives back of its claims.
+// Package canonical encodes each JSON value in one form, so that a token can be recreated,
+// byte for byte, from the claims that the API server returns.
 package canonical
 
 import (
@@ -13,8 +13,8 @@ import (
 
 // JSON returns the canonical form of one JSON value: names sorted, no insignificant space,
 // whole numbers of 64 bits as digits, other numbers and strings as encoding/json writes
-// them. It is what it is after any number of passes through the API server, which keeps
-// numbers as int64 or float64. Invalid UTF-8 and repeated names are errors.
+// them. The form does not change when the API server stores the value, with numbers as
+// int64 or float64. Invalid UTF-8 and repeated names are errors.
 func JSON(raw []byte) ([]byte, error) {
 	value, err := Decode(raw)
 	if err != nil {
@@ -23,7 +23,7 @@ func JSON(raw []byte) ([]byte, error) {
 	return json.Marshal(value)
 }
 
-// Decode reads one JSON value as strictly as JSON does; numbers are int64 or float64.
+// Decode parses one JSON value as strictly as JSON; numbers are int64 or float64.
 func Decode(raw []byte) (any, error) {
 	if !utf8.Valid(raw) {
 		return nil, errors.New("not UTF-8")
@@ -39,8 +39,8 @@ func Decode(raw []byte) (any, error) {
 	return oneZero(value), nil
 }
 
-// oneZero makes of a negative zero the other one: written as -0, it is read as a whole number,
-// which has no sign.
+// oneZero replaces negative zero with zero: -0 would be parsed as a whole number, which has
+// no sign.
 func oneZero(value any) any {
 	switch value := value.(type) {
 	case float64:

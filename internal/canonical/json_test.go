@@ -39,7 +39,7 @@ func TestJSONRefuses(t *testing.T) {
 	}
 }
 
-// FuzzJSON: the canonical form survives the way through the API server, which decodes
+// FuzzJSON checks that the API server does not change the canonical form: it decodes
 // numbers to int64 or float64 and encodes with encoding/json.
 func FuzzJSON(f *testing.F) {
 	for _, seed := range []string{`{"a":1.5,"b":[1e21,-0,0.1e-7]}`, `"é<"`, `[null,true]`, `18446744073709551616`} {

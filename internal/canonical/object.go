@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// Object writes a JSON object in canonical form, whose names come in any order. It writes what
-// encoding/json writes of a map with the same members, without the reflection and the garbage:
-// an access token is made at each exchange. A name that is added twice stands there twice.
+// Object writes a JSON object in canonical form; members can be added in any order. The result equals
+// encoding/json's for a map with the same members, without reflection and with few allocations,
+// because each exchange signs an access token. A name that is added twice occurs twice.
 //
-// It is used up once it is written: members that are added later are not in order.
+// Add no members after JSON: they would not be in order.
 type Object struct {
-	// values are those of all members, one behind the other.
+	// values are the concatenated values of all members.
 	values  []byte
 	members []member
 }
@@ -23,7 +23,7 @@ type member struct {
 	begin, end int
 }
 
-// NewObject makes an Object with room for so many members, and bytes of their values.
+// NewObject returns an Object with capacity for a number of members, and of bytes of their values.
 func NewObject(members, length int) *Object {
 	return &Object{members: make([]member, 0, members), values: make([]byte, 0, length)}
 }
@@ -46,7 +46,7 @@ func (o *Object) Object(name string, value *Object) {
 	o.ends(name)
 }
 
-// Raw adds a value that is canonical JSON already.
+// Raw adds a value in canonical JSON.
 func (o *Object) Raw(name string, value string) error {
 	encoded, err := json.Marshal(json.RawMessage(value))
 	o.values = append(o.values, encoded...)
@@ -54,7 +54,7 @@ func (o *Object) Raw(name string, value string) error {
 	return err
 }
 
-// ends is the end of the value that was written last.
+// ends records the end of the value that was written last.
 func (o *Object) ends(name string) {
 	begin := 0
 	if len(o.members) > 0 {
@@ -63,9 +63,9 @@ func (o *Object) ends(name string) {
 	o.members = append(o.members, member{name: name, begin: begin, end: len(o.values)})
 }
 
-// JSON is the object.
+// JSON returns the object.
 func (o *Object) JSON() []byte {
-	// The names come on top of the values, and some punctuation.
+	// The size of the names and the punctuation, in addition to the values.
 	const nameLength = 16
 	return o.appendTo(make([]byte, 0, len(o.values)+len(o.members)*nameLength))
 }
@@ -83,11 +83,11 @@ func (o *Object) appendTo(to []byte) []byte {
 	return append(to, '}')
 }
 
-// appendText writes a string as encoding/json does. Most need no escaping.
+// appendText appends a string as encoding/json does. Most need no escaping.
 func appendText(to []byte, text string) []byte {
 	for i := range len(text) {
 		if !plain(text[i]) {
-			// A string cannot fail to be encoded.
+			// Encoding a string cannot fail.
 			encoded, _ := json.Marshal(text)
 			return append(to, encoded...)
 		}
@@ -97,8 +97,8 @@ func appendText(to []byte, text string) []byte {
 	return append(to, '"')
 }
 
-// plain tells whether encoding/json leaves a character as it is; of those that are not ASCII
-// it judges itself.
+// plain reports whether encoding/json leaves a character unchanged; false for all non-ASCII
+// characters, which encoding/json encodes.
 func plain(c byte) bool {
 	switch c {
 	case '"', '\\', '<', '>', '&':

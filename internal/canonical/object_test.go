@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestObject holds it against what encoding/json writes of a map.
+// TestObject compares Object with encoding/json's output for a map.
 func TestObject(t *testing.T) {
 	for _, text := range []string{
 		"", "plain", `"`, `\`, "<a href='x'>&amp;", "\x00\x1f\t\n", "\x7f", "größer", "\u2028\u2029", "日本", "\xff\xfe", "😀", "a/b:c",

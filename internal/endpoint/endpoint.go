@@ -1,5 +1,5 @@
-// Package endpoint says at which host and path issuers are reached, and which issuers a request can never tell apart. The operator and the
-// token service decide by the same functions, so that an issuer that is Ready is served. All of it is pure.
+// Package endpoint returns the host and path of issuers, and the issuers that a request cannot distinguish. The operator and the
+// token service use the same functions, so that an issuer that is Ready is served. All functions are pure.
 package endpoint
 
 import (
@@ -13,16 +13,16 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// OAuthMetadata stands before an issuer's path, and not below it (RFC 8414 §3.1).
+// OAuthMetadata precedes an issuer's path (RFC 8414 §3.1).
 const OAuthMetadata = "/.well-known/oauth-authorization-server"
 
 // defaultPort is that of https, the only scheme of an issuer.
 const defaultPort = "443"
 
-// Location is a host and a path in the one form by which they are compared.
+// Location is a host and a path in canonical form, for comparison.
 type Location struct{ Host, Path string }
 
-// At returns the location of a request. Its path is compared to the byte.
+// At returns the location of a request. Paths are compared byte for byte.
 func At(host, path string) Location { return Location{Host: Host(host), Path: path} }
 
 // Of returns the location of a URL; false if it is not a URL.
@@ -34,8 +34,8 @@ func Of(raw string) (Location, bool) {
 	return At(parsed.Host, strings.TrimSuffix(parsed.Path, "/")), true
 }
 
-// Host is a host with its port in the one form by which hosts are compared: in lower case, without the port 443, without a
-// dot at its end, and an IPv6 address in brackets and in its short form.
+// Host returns a host and its port in canonical form: in lower case, without the port 443, without a
+// trailing dot, and an IPv6 address in brackets and in its short form.
 func Host(raw string) string {
 	name, port := split(strings.ToLower(raw))
 	if port != "" && port != defaultPort {
@@ -52,7 +52,7 @@ func Host(raw string) string {
 	return strings.TrimSuffix(name, ".") + port
 }
 
-// split takes the port off. The colons within brackets are an address's own.
+// split separates the port. Colons within brackets belong to the address.
 func split(host string) (name, port string) {
 	at := strings.LastIndexByte(host, ':')
 	if at < 0 || at < strings.LastIndexByte(host, ']') {
@@ -61,16 +61,16 @@ func split(host string) (name, port string) {
 	return host[:at], host[at+1:]
 }
 
-// Conflict is why an issuer cannot be told from others, and what to do about it.
+// Conflict is the reason why requests cannot distinguish an issuer from another, and what to do.
 type Conflict struct {
-	// Reason is that of the condition Ready.
+	// Reason is the reason of the condition Ready.
 	Reason, Message string
 	// Unserved is true if no request to the issuer's url is for it, so that the token service leaves it out.
 	Unserved bool
 }
 
-// Conflicts returns the issuers that can never be told from another, by name. Of several with one url the oldest keeps it, even
-// while it is being deleted. docs/adr/0016 holds the table.
+// Conflicts returns the issuers in conflict with another, by name. Of several with the same url, the oldest keeps it, even
+// while it is being deleted. docs/adr/0016 contains the table.
 func Conflicts(issuers []*v1alpha1.JWTIssuer) map[string]Conflict {
 	conflicts, owners := map[string]Conflict{}, map[Location]*v1alpha1.JWTIssuer{}
 	for _, issuer := range ByAge(issuers) {
@@ -118,7 +118,7 @@ func ByAge(issuers []*v1alpha1.JWTIssuer) []*v1alpha1.JWTIssuer {
 	})
 }
 
-// SamePlace tells whether two issuers have the same host and path in url, so that the end of one concerns the other.
+// SamePlace reports whether two issuers have the same host and path in url, so that the deletion of one affects the other.
 func SamePlace(a, b *v1alpha1.JWTIssuer) bool {
 	one, ok := Of(a.Spec.URL)
 	other, too := Of(b.Spec.URL)
@@ -129,7 +129,7 @@ func isMetadata(path string) bool {
 	return path == OAuthMetadata || strings.HasPrefix(path, OAuthMetadata+"/")
 }
 
-// Locations returns where an issuer is reached: its url first, and its endpointURL if that is another location. Requests to
+// Locations returns the locations of an issuer: its url first, and its endpointURL if that is another location. Requests to
 // the paths of metadata are never for an issuer's own endpoints.
 func Locations(issuer *v1alpha1.JWTIssuer) []Location {
 	var all []Location

@@ -13,7 +13,7 @@ import (
 
 var day0 = time.Date(2026, time.May, 1, 0, 0, 0, 0, time.UTC)
 
-// TestHost: one host has several spellings.
+// TestHost checks that all spellings of a host have one canonical form.
 func TestHost(t *testing.T) {
 	for _, c := range []struct{ name, raw, want string }{
 		{"as it is", "tokens.example.com", "tokens.example.com"},
@@ -68,7 +68,7 @@ func issuer(name, url, endpoint string, age time.Duration) *v1alpha1.JWTIssuer {
 	}
 }
 
-// TestConflicts is the table of ADR 16: which two issuers can be told apart.
+// TestConflicts is the table of ADR 16: which pairs of issuers are in conflict.
 func TestConflicts(t *testing.T) {
 	const inside = "https://refreshkeys-tokenserver.refreshkeys-system.svc"
 	old := func(url, endpoint string) *v1alpha1.JWTIssuer { return issuer("old", url, endpoint, time.Hour) }
@@ -78,7 +78,7 @@ func TestConflicts(t *testing.T) {
 		issuers []*v1alpha1.JWTIssuer
 		// want are the issuers in conflict, each with its reason.
 		want map[string]string
-		// unserved are those of them whose url is not served.
+		// unserved are the issuers in conflict with an unserved url.
 		unserved []string
 	}{
 		{"different hosts", []*v1alpha1.JWTIssuer{old("https://a.example.com", ""), young("https://b.example.com", "")}, nil, nil},
@@ -170,7 +170,7 @@ func TestConflictsNameTheOther(t *testing.T) {
 	}
 }
 
-// An issuer that is being deleted keeps its place until it is gone, as its signing keys do.
+// An issuer that is being deleted keeps its url until it is deleted, as its signing keys do.
 func TestAGoingIssuerKeepsItsPlace(t *testing.T) {
 	going := issuer("going", "https://a.example.com", "", time.Hour)
 	going.DeletionTimestamp = &metav1.Time{Time: day0}

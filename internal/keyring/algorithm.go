@@ -19,25 +19,25 @@ type Algorithm string
 
 // The algorithms a key can have.
 const (
-	// ES256 is ECDSA with P-256 and SHA-256 (RFC 7518 §3.4). Take it when nothing speaks for another.
+	// ES256 is ECDSA with P-256 and SHA-256 (RFC 7518 §3.4). It is the default.
 	ES256 Algorithm = "ES256"
 	// ES384 is ECDSA with P-384 and SHA-384 (RFC 7518 §3.4).
 	ES384 Algorithm = "ES384"
-	// RS256 is RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 §3.3), for verifiers that know nothing else: its
-	// tokens are longer and signing costs many times more.
+	// RS256 is RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 §3.3), for verifiers that support only RSA. Its
+	// tokens are longer, and signing costs many times more.
 	RS256 Algorithm = "RS256"
 	// EdDSA is Ed25519 (RFC 8037 §3.1). Kubernetes' structured authentication does not accept it.
 	EdDSA Algorithm = "EdDSA"
 )
 
-// Algorithms are all that a key can have.
+// Algorithms are all supported algorithms.
 func Algorithms() []Algorithm { return []Algorithm{ES256, ES384, RS256, EdDSA} }
 
 // Valid reports whether a is one of the four algorithms.
 func (a Algorithm) Valid() bool { return slices.Contains(Algorithms(), a) }
 
-// Sizes of RSA keys: what Generate makes, and what is accepted. Below 2048 bits a key can be broken
-// (RFC 7518 §3.3 asks for 2048 or more); above 8192 one signature would keep a replica busy.
+// Sizes of RSA keys: the one that Generate uses, and the accepted range. A key below 2048 bits can be broken
+// (RFC 7518 §3.3 requires 2048 or more); with a key above 8192 bits, one signature takes too much CPU time.
 const (
 	rsaBits        = 3072
 	minRSABits     = 2048
@@ -45,8 +45,8 @@ const (
 	minRSAExponent = 65537
 )
 
-// Generate makes a private key for a with the system's randomness: P-256, P-384, RSA of 3072 bits or
-// Ed25519. It is what to give to Advance outside of tests. RSA takes up to seconds.
+// Generate returns a new private key for a, from the system's randomness: P-256, P-384, RSA of 3072 bits or
+// Ed25519. It is the generate argument of Advance outside of tests. RSA takes up to seconds.
 func Generate(a Algorithm) (crypto.Signer, error) {
 	switch a {
 	case ES256:
@@ -62,8 +62,8 @@ func Generate(a Algorithm) (crypto.Signer, error) {
 	return nil, fmt.Errorf("keyring: unknown algorithm %q", a)
 }
 
-// checkFit returns nil when signer is a sound private key for a. Its errors say what was expected, never
-// what was found, so that they can be shown to anybody.
+// checkFit returns nil if signer is a sound private key for a. Its errors contain only what was expected, and
+// no part of the key, so that a status can show them.
 func checkFit(a Algorithm, signer crypto.Signer) error {
 	switch a {
 	case ES256:
@@ -108,7 +108,7 @@ func checkRSA(signer crypto.Signer) error {
 	return nil
 }
 
-// checkEd25519 also compares the stored public half: signing under another one than the private half's own
+// checkEd25519 also compares the stored public half: a signature made with another public half
 // reveals the private key.
 func checkEd25519(signer crypto.Signer) error {
 	key, ok := signer.(ed25519.PrivateKey)

@@ -29,10 +29,10 @@ const (
 	maxPEMBytes      = 16 << 10
 )
 
-// DamagedError says that stored keys cannot be trusted to be what was written. It holds no key material and
-// nothing of what an entry contains, so it can be shown in a status.
+// DamagedError is the error of a Secret that differs from what Encode wrote. It contains no key material and
+// no content of an entry, so a status can show it.
 type DamagedError struct {
-	// Entry is the name of the entry of the Secret, cut off after 80 bytes.
+	// Entry is the name of the entry of the Secret, truncated to 80 bytes.
 	Entry string
 	// Problem says what is wrong with it, as the rest of a sentence that begins with the entry.
 	Problem string
@@ -56,7 +56,7 @@ type document struct {
 	Keys    []description `json:"keys"`
 }
 
-// description is what may be known of a key. Times are strings, for errors that repeat nothing of them.
+// description is the public description of a key. Times are strings, so that parse errors do not quote them.
 type description struct {
 	ID        string    `json:"kid"`
 	Use       Use       `json:"use"`
@@ -83,7 +83,7 @@ func describe(k Key) description {
 // Encode returns the data of the Secret: for each key "<kid>.pem", a PKCS #8 private key (RFC 5958) in PEM
 // (RFC 7468 §10), and "rings.json", the public description of all of them. Equal rings give equal bytes.
 //
-// This is the one way private keys leave the package: give the result to the API server and to nothing else.
+// Only Encode returns private keys: send the result only to the API server.
 // It returns an error for rings that Decode would refuse, such as nil.
 func Encode(r *Rings) (map[string][]byte, error) {
 	if damage := checkRings(r.all()); damage != nil {
@@ -95,7 +95,7 @@ func Encode(r *Rings) (map[string][]byte, error) {
 		content.Keys = append(content.Keys, describe(key))
 		der, err := x509.MarshalPKCS8PrivateKey(key.private())
 		if err != nil {
-			// The cause is dropped on purpose: errors hold nothing that came from a private key.
+			// The cause is dropped on purpose: errors contain nothing of a private key.
 			return nil, fmt.Errorf("keyring: encode: %s has no PKCS #8 form", key)
 		}
 		data[key.ID+pemSuffix] = pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der})
@@ -110,7 +110,7 @@ func Encode(r *Rings) (map[string][]byte, error) {
 
 // Decode reads the data of the Secret. Every error is a *DamagedError: an entry that is missing, too many
 // or malformed, a private key that is not the one its name says or does not fit its algorithm, or a
-// description that Advance could not have made. It never repairs, since a guess could sign with the wrong key.
+// description that Advance cannot produce. It never repairs, because a guess could sign with the wrong key.
 func Decode(data map[string][]byte) (*Rings, error) {
 	descriptions, damage := decodeMetadata(data)
 	if damage != nil {
@@ -163,7 +163,7 @@ func decodeMetadata(data map[string][]byte) ([]description, *DamagedError) {
 	return metadata.Keys, nil
 }
 
-// jsonProblem tells where the JSON is broken without repeating any of it.
+// jsonProblem returns where the JSON is invalid, without quoting it.
 func jsonProblem(err error) string {
 	var syntax *json.SyntaxError
 	var mismatch *json.UnmarshalTypeError
@@ -178,7 +178,7 @@ func jsonProblem(err error) string {
 	return "has a field that this release does not know"
 }
 
-// decodeKey puts a description and its private key together, and checks that they belong together.
+// decodeKey combines a description with its private key, and checks that they match.
 func decodeKey(d description, data map[string][]byte) (Key, *DamagedError) {
 	sum, err := base64.RawURLEncoding.Strict().DecodeString(d.ID)
 	if err != nil || len(sum) != crypto.SHA256.Size() {
@@ -215,8 +215,8 @@ func decodeKey(d description, data map[string][]byte) (Key, *DamagedError) {
 	return key, nil
 }
 
-// parsePrivate reads one PKCS #8 key in PEM and nothing else. It drops the parsers' own errors, which
-// tell something of what they read.
+// parsePrivate parses exactly one PKCS #8 key in PEM. It drops the parsers' own errors, which
+// contain parts of the input.
 func parsePrivate(content []byte) (signer crypto.Signer, problem string) {
 	if len(content) > maxPEMBytes {
 		return nil, fmt.Sprintf("is longer than %d bytes", maxPEMBytes)
@@ -228,7 +228,7 @@ func parsePrivate(content []byte) (signer crypto.Signer, problem string) {
 	if len(bytes.TrimSpace(rest)) > 0 {
 		return nil, "has something after the private key"
 	}
-	// x509 ignores what follows the structure.
+	// x509 ignores trailing data.
 	if rest, err := asn1.Unmarshal(block.Bytes, new(asn1.RawValue)); err != nil || len(rest) > 0 {
 		return nil, "is not a PKCS #8 private key"
 	}
@@ -248,17 +248,17 @@ func parseTime(text string) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	t, err := time.Parse(time.RFC3339, text)
-	// Only what describe writes: UTC, whole seconds, an upper-case Z.
+	// Only the format that describe writes: UTC, whole seconds, an upper-case Z.
 	if err != nil || t.UTC().Format(time.RFC3339) != text {
 		return time.Time{}, errors.New("not a time in UTC and whole seconds")
 	}
 	return t.UTC(), nil
 }
 
-// saneTime holds times to years that RFC 3339 and the API's schema can write.
+// saneTime reports whether RFC 3339 and the API's schema can represent the year.
 func saneTime(t time.Time) bool { return t.Unix() >= 0 && t.Year() <= 9999 }
 
-// checkRings holds whatever Advance guarantees of rings.
+// checkRings checks the invariants that Advance guarantees.
 func checkRings(keys []Key) *DamagedError {
 	seen := map[string]bool{}
 	counts := map[string]int{}

@@ -39,6 +39,6 @@ func TestDerive(t *testing.T) {
 		}
 	}
 	if _, err := (&Key{}).Derive("a"); err == nil {
-		t.Error("a key without a private half derives a secret, which everybody knows")
+		t.Error("a key without a private half derives a secret, which is public")
 	}
 }

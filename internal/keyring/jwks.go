@@ -8,10 +8,10 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 )
 
-// PublicJWKS returns the JWK Set (RFC 7517 §5) of the access ring, for anybody to fetch: the public keys of
-// all states with kid, alg and use "sig", in the order of Keys. Pending keys are in it so that verifiers
-// know them before they sign, Retiring ones so that what they signed stays verifiable. The refresh ring
-// is not, so that no verifier of access tokens can ever accept a refresh token.
+// PublicJWKS returns the JWK Set (RFC 7517 §5) of the access ring, for publication: the public keys of
+// all states with kid, alg and use "sig", in the order of Keys. It contains Pending keys, so that verifiers
+// have them before they sign, and Retiring keys, so that their tokens stay verifiable. It does not contain the
+// refresh ring, so that no verifier of access tokens can accept a refresh token.
 func (r *Rings) PublicJWKS() jose.JSONWebKeySet {
 	keys := []jose.JSONWebKey{}
 	for _, key := range r.of(Access) {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Use is the kind of token a key signs. A key has one use for life: a refresh token can then never pass
-// for an access token, whatever its header says.
+// Use is the kind of token that a key signs. The use of a key never changes, so that no header can make a
+// refresh token pass as an access token.
 type Use string
 
 // The two uses, each with a ring of its own.
@@ -24,23 +24,23 @@ const (
 // Valid reports whether u is one of the two uses.
 func (u Use) Valid() bool { return u == Refresh || u == Access }
 
-// State is where a key stands in its life: Pending, Active, Retiring, gone.
+// State is the state of a key: Pending, then Active, then Retiring.
 type State string
 
 // The states of a key.
 const (
-	// Pending keys are published and do not sign yet, so that verifiers know them in time.
+	// Pending keys are published but do not sign yet, so that verifiers have them in time.
 	Pending State = "Pending"
 	// Active keys sign.
 	Active State = "Active"
-	// Retiring keys sign no more; what they signed is still accepted.
+	// Retiring keys no longer sign; their tokens are still accepted.
 	Retiring State = "Retiring"
 )
 
 // Key is one signing key. Keys come from a [Rings] as copies: changing a field changes neither the
 // rings nor what the key signs. The zero Key signs nothing and verifies nothing.
 //
-// Its times are whole seconds in UTC and CreatedAt <= ActiveAt <= RetireAt as far as they are set.
+// Its times are whole seconds in UTC, and CreatedAt <= ActiveAt <= RetireAt for those that are set.
 type Key struct {
 	// ID is the kid: the base64url SHA-256 JWK thumbprint of the public key (RFC 7638 §3), 43 characters.
 	ID string
@@ -48,23 +48,23 @@ type Key struct {
 	Use Use
 	// Algorithm is the only `alg` that a token of this key may have.
 	Algorithm Algorithm
-	// State is where it stands.
+	// State is the state at the time of the snapshot.
 	State State
-	// CreatedAt is when it was made, and thereby published. Always set.
+	// CreatedAt is when the key was created and published. Always set.
 	CreatedAt time.Time
-	// ActiveAt is when it began to sign; for a Pending key, when it is planned to. Always set.
+	// ActiveAt is when the key began to sign, or will begin to sign if it is Pending. Always set.
 	ActiveAt time.Time
-	// RetireAt is when a Retiring key is removed, at the earliest. Zero in other states.
+	// RetireAt is the earliest time at which a Retiring key is removed. Zero in other states.
 	RetireAt time.Time
 
 	public crypto.PublicKey
-	// private is a closure, since no printer, encoder or reflection can look into one: fmt prints unexported
-	// fields raw in some cases (%!p(...), a Key inside another struct's unexported field), and an Ed25519
-	// key is a plain byte slice.
+	// private is a closure, because no printer, encoder or reflection can read the variables of one: fmt prints
+	// unexported fields raw in some cases (%!p(...), a Key inside another struct's unexported field), and an
+	// Ed25519 key is a plain byte slice.
 	private func() crypto.Signer
 }
 
-// newKey wraps a private key after checking that it is a sound one for the algorithm.
+// newKey returns a Key with the private key, or an error if it is not a sound one for the algorithm.
 func newKey(use Use, algorithm Algorithm, signer crypto.Signer) (Key, error) {
 	if err := checkFit(algorithm, signer); err != nil {
 		return Key{}, err
@@ -83,8 +83,8 @@ func newKey(use Use, algorithm Algorithm, signer crypto.Signer) (Key, error) {
 	}, nil
 }
 
-// Public returns the public key: *ecdsa.PublicKey, *rsa.PublicKey or ed25519.PublicKey. It is shared, so do
-// not change it. It is nil for the zero Key.
+// Public returns the public key: *ecdsa.PublicKey, *rsa.PublicKey or ed25519.PublicKey; nil for the zero Key.
+// Do not change it: it is shared.
 func (k *Key) Public() crypto.PublicKey { return k.public }
 
 // Equal reports whether both are the same key in the same state with the same times.
@@ -93,7 +93,7 @@ func (k Key) Equal(other Key) bool {
 		k.CreatedAt.Equal(other.CreatedAt) && k.ActiveAt.Equal(other.ActiveAt) && k.RetireAt.Equal(other.RetireAt)
 }
 
-// String describes the key for people, without private material: "refresh key <kid> (ES256, Active)".
+// String returns a readable description, without private material: "refresh key <kid> (ES256, Active)".
 func (k Key) String() string {
 	return fmt.Sprintf("%s key %s (%s, %s)", k.Use, k.ID, k.Algorithm, k.State)
 }
@@ -103,10 +103,10 @@ func (k Key) GoString() string {
 	return fmt.Sprintf("keyring.Key{ID:%q, Use:%q, Algorithm:%q, State:%q}", k.ID, k.Use, k.Algorithm, k.State)
 }
 
-// Format writes String, or GoString for %#v, whatever the verb: without it %d or %x would print the fields.
+// Format writes String, or GoString for %#v, with any verb: without it, %d or %x would print the fields.
 func (k Key) Format(f fmt.State, verb rune) { format(f, verb, k) }
 
-// format serves Key and Rings.
+// format implements Format for Key and Rings.
 func format(f fmt.State, verb rune, v interface {
 	fmt.Stringer
 	fmt.GoStringer
@@ -116,15 +116,15 @@ func format(f fmt.State, verb rune, v interface {
 	if verb == 'v' && f.Flag('#') {
 		text = v.GoString()
 	}
-	// A formatter has no way to report that its writer failed; fmt itself drops that error.
+	// A formatter cannot report a failed write; fmt itself drops that error.
 	_, _ = io.WriteString(f, text)
 }
 
-// MarshalJSON gives the public description: kid, use, algorithm, state, and the times that are set, in
-// RFC 3339. It is the form the key has in the Secret's metadata.
+// MarshalJSON returns the public description: kid, use, algorithm, state, and the times that are set, in
+// RFC 3339. The Secret's metadata uses the same form.
 func (k Key) MarshalJSON() ([]byte, error) { return json.Marshal(describe(k)) }
 
-// LogValue gives kid, use, algorithm and state to log/slog.
+// LogValue returns kid, use, algorithm and state for log/slog.
 func (k Key) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("kid", k.ID),

@@ -10,26 +10,26 @@ import (
 	"strings"
 )
 
-// MaxKeysPerRing bounds the keys of one ring, of all states. A ring that is full does not rotate until a
-// Retiring key is gone; the Active one signs on. It keeps the Secret under its limit of 1 MiB, and an
-// issuer's status under 256 keys, however short RotateAfter is against the life of the tokens.
+// MaxKeysPerRing is the largest number of keys of one ring, of all states. A full ring does not rotate until a
+// Retiring key is removed; the Active one continues to sign. The limit keeps the Secret below 1 MiB, and an
+// issuer's status below 256 keys, with any RotateAfter and any lifetime of the tokens.
 const MaxKeysPerRing = 128
 
-// ErrNoActiveKey says that a ring has no key that may sign now: its Active key was withdrawn and the next
-// one is not yet known to every verifier. It passes by itself; Rings.NextChange says when.
+// ErrNoActiveKey is the error of a ring without a key that can sign: its Active key was withdrawn and not
+// every verifier has the next one yet. It is temporary; Rings.NextChange returns its end.
 var ErrNoActiveKey = errors.New("keyring: no active key")
 
-// Rings is a snapshot of both rings of one issuer. It never changes, so it can be shared between
-// goroutines and swapped as a whole. A nil *Rings has no keys. Make one with [Advance] or [Decode].
+// Rings is an immutable snapshot of both rings of one issuer; goroutines can share it. A nil *Rings has no
+// keys. [Advance] and [Decode] return one.
 type Rings struct {
 	keys []Key
 }
 
-// GivenUp are the rings of an issuer whose keys are lost and will not come back: they have no keys, and yet
-// are not those of a new issuer.
+// GivenUp returns the rings of an issuer that lost its keys permanently: they have no keys, but Advance does not
+// treat them as those of a new issuer.
 func GivenUp() *Rings { return &Rings{} }
 
-// newRings takes over keys.
+// newRings returns Rings that own keys.
 func newRings(keys []Key) *Rings {
 	slices.SortFunc(keys, func(a, b Key) int {
 		return cmp.Or(cmp.Compare(a.Use, b.Use), a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
@@ -47,8 +47,8 @@ func (r *Rings) Signer(use Use) (*Key, error) {
 	return nil, ErrNoActiveKey
 }
 
-// Lookup returns the key with a kid, of whatever state, if it is in the ring of that use. A Pending key is
-// found too: by the clock of another replica it may sign already.
+// Lookup returns the key with a kid, in any state, if it is in the ring of that use. It also returns a Pending
+// key: by the clock of another replica, that key may already sign.
 func (r *Rings) Lookup(use Use, kid string) (*Key, bool) {
 	for _, key := range r.all() {
 		if key.Use == use && key.ID == kid {
@@ -61,11 +61,11 @@ func (r *Rings) Lookup(use Use, kid string) (*Key, bool) {
 // Keys returns a copy of all keys of both rings, ordered by use, CreatedAt and ID.
 func (r *Rings) Keys() []Key { return slices.Clone(r.all()) }
 
-// Equal reports whether both hold the same keys in the same states with the same times, so that writing
-// one over the other would change nothing. A nil *Rings equals one without keys.
+// Equal reports whether both have the same keys in the same states with the same times. A nil *Rings equals
+// one without keys.
 func (r *Rings) Equal(other *Rings) bool { return slices.EqualFunc(r.all(), other.all(), Key.Equal) }
 
-// all lets a nil *Rings be used as one without keys.
+// all returns all keys; none for a nil *Rings.
 func (r *Rings) all() []Key {
 	if r == nil {
 		return nil
@@ -84,7 +84,7 @@ func (r *Rings) of(use Use) []Key {
 	return keys
 }
 
-// String describes the keys for people, without private material.
+// String returns a readable description of the keys, without private material.
 func (r Rings) String() string {
 	descriptions := make([]string, len(r.keys))
 	for i, key := range r.keys {
@@ -102,11 +102,11 @@ func (r Rings) GoString() string {
 	return "keyring.Rings{" + strings.Join(descriptions, ", ") + "}"
 }
 
-// Format writes String, or GoString for %#v, whatever the verb.
+// Format writes String, or GoString for %#v, with any verb.
 func (r Rings) Format(f fmt.State, verb rune) { format(f, verb, r) }
 
-// MarshalJSON gives the public descriptions of the keys, as a list.
+// MarshalJSON returns the public descriptions of the keys, as a list.
 func (r Rings) MarshalJSON() ([]byte, error) { return json.Marshal(r.Keys()) }
 
-// LogValue gives the public description to log/slog.
+// LogValue returns the public description for log/slog.
 func (r Rings) LogValue() slog.Value { return slog.StringValue(r.String()) }

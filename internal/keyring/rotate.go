@@ -8,30 +8,31 @@ import (
 	"time"
 )
 
-// Advance returns what the rings should be at now. It is a pure function apart from generate, changes
-// nothing it is given, and can be called at any time and any number of times: where nothing is due it returns
-// r itself. Called late, however late, it rotates once.
+// Advance returns the rings at now. It is a pure function except for generate, does not change its
+// arguments, and can be called at any time and any number of times: if nothing is due it returns
+// r itself. A late call rotates only once.
 //
-// r is nil when there were no keys yet. Each ring then begins with an Active key, since nobody can have cached
-// anything. Where there were keys, and they are lost for good, it is GivenUp(): verifiers have cached a key set
-// without the new ones, so that these begin as after a withdrawal. From then on a ring always has one Pending key, which may sign no earlier than s.Prepublish
-// after it was made. Its ActiveAt is when that is planned; a changed schedule moves it. A changed algorithm
-// replaces the Pending key, and the new one takes over as soon as it has been published for long enough.
+// r is nil if there were no keys yet. Each ring then begins with an Active key, because no verifier can have a
+// cached key set. If there were keys and they are lost permanently, r is GivenUp(): verifiers have cached a key
+// set without the new keys, so the rings begin as after a withdrawal. From then on a ring always has one
+// Pending key, which signs no earlier than s.Prepublish after its creation. Its ActiveAt is the planned time; a
+// changed schedule moves it. A changed algorithm replaces the Pending key, and the new one becomes Active as
+// soon as it has been published for s.Prepublish.
 //
-// withdrawn lists the kids that must not be trusted any more. They are removed at once, and if the Active key is
-// among them the Pending one takes over: in the refresh ring at once, since our replicas read that ring anew
-// for a kid they do not know; in the access ring when it has been published for s.Prepublish, and until
-// then the ring has no Active key. In such a gap the Pending key keeps its algorithm whatever s says, since
-// a new one would make the gap longer. Should its CreatedAt be in the future, because a clock was wrong, then
-// withdraw it too. Kids that are not there are ignored, so the list may be passed again and again.
+// withdrawn lists the kids of withdrawn keys. Advance removes them at once. If the Active key is
+// among them, the Pending one replaces it: in the refresh ring at once, because replicas read that ring again
+// for an unknown kid; in the access ring when it has been published for s.Prepublish, and until
+// then the ring has no Active key. In such a gap the Pending key keeps its algorithm regardless of s, because
+// a new one would make the gap longer. If its CreatedAt is in the future, because a clock was wrong,
+// withdraw it too. Unknown kids are ignored, so the list can be passed repeatedly.
 //
-// inUseUntil tells until when anything that a key signed is still to be accepted, clock skew included; zero
-// when nothing is. It is asked when a Retiring key is due for removal, and puts that off. It may be nil.
+// inUseUntil returns until when a token of a key can still be accepted, including clock skew; zero
+// if none can. Advance calls it when the removal of a Retiring key is due, and delays the removal. It can be nil.
 //
-// generate makes a private key: Generate, but in tests. now is truncated to whole seconds.
+// generate returns a private key; use Generate outside of tests. now is truncated to whole seconds.
 //
-// Errors: a Schedule or a now out of bounds, a failed generate, or one that made an unfit key or the same
-// key again. Nothing has changed then.
+// Errors: a Schedule or a now out of bounds, a failed generate, or a generated key that is unfit or not
+// new. r stays unchanged.
 func Advance(
 	r *Rings,
 	s Schedule,
@@ -69,9 +70,9 @@ func Advance(
 	return next, nil
 }
 
-// NextChange returns when Advance, with the same schedule and nothing newly withdrawn, would next change
-// something; now, truncated to whole seconds, when it would already. Come back then, not at a fixed interval.
-// It is zero, for never, when s is out of bounds.
+// NextChange returns the next time at which Advance, with the same schedule and the same withdrawn keys, changes
+// the rings; now, truncated to whole seconds, if a change is due. Call Advance then, not at a fixed interval.
+// It returns zero, for never, if s is out of bounds.
 func (r *Rings) NextChange(s Schedule, now time.Time) time.Time {
 	if s.Validate() != nil {
 		return time.Time{}
@@ -90,7 +91,7 @@ func (r *Rings) NextChange(s Schedule, now time.Time) time.Time {
 	return next
 }
 
-// ring is one ring taken apart, to be changed. active and pending are nil where there is none.
+// ring is a mutable copy of one ring, by state. active and pending are nil if there is none.
 type ring struct {
 	use             Use
 	active, pending *Key
@@ -122,13 +123,13 @@ func (g *ring) keys() []Key {
 	return keys
 }
 
-// plannedAt is when the Pending key is to become the Active one.
+// plannedAt returns when the Pending key becomes the Active one.
 func (g *ring) plannedAt(s Schedule) time.Time {
 	at := g.pending.CreatedAt.Add(s.Prepublish)
 	if g.active != nil && g.active.Algorithm == s.Algorithm {
 		at = later(at, g.dueAt(s))
 	}
-	// The one after the Pending key is made at the same moment and needs room.
+	// The next Pending key is created at the same time and needs room.
 	if len(g.keys())+1 > MaxKeysPerRing {
 		earliest := slices.MinFunc(g.retiring, func(a, b Key) int { return a.RetireAt.Compare(b.RetireAt) })
 		at = later(at, earliest.RetireAt)
@@ -136,8 +137,8 @@ func (g *ring) plannedAt(s Schedule) time.Time {
 	return at
 }
 
-// dueAt is when the Active key has signed for long enough. A key that follows one at Asked began to sign no
-// earlier, so that what was asked for once happens once.
+// dueAt returns when the rotation of the Active key is due. A key that replaces another because of Asked begins to
+// sign at Asked or later, so that one request causes one rotation.
 func (g *ring) dueAt(s Schedule) time.Time {
 	due := g.active.ActiveAt.Add(s.RotateAfter)
 	if asked := wholeSecond(s.Asked); g.active.ActiveAt.Before(asked) && asked.Before(due) {
@@ -146,7 +147,7 @@ func (g *ring) dueAt(s Schedule) time.Time {
 	return due
 }
 
-// nextChange is when time alone will change the ring; it is not settled when something is due at any time.
+// nextChange returns when time alone changes the ring; settled is false if a change is due at any time.
 func (g *ring) nextChange(s Schedule) (at time.Time, settled bool) {
 	switch {
 	case g.pending == nil,
@@ -164,7 +165,7 @@ func (g *ring) nextChange(s Schedule) (at time.Time, settled bool) {
 	return at, true
 }
 
-// advance is one call of Advance: its arguments, and the kids that a new key must not have.
+// advance is one call of Advance: its arguments, and the kids that a new key cannot have.
 type advance struct {
 	schedule   Schedule
 	withdrawn  []string
@@ -188,7 +189,7 @@ func (a *advance) ring(g *ring, first bool) error {
 			return err
 		}
 	}
-	// Once more for a key that began to retire just now and is kept for no time at all.
+	// Again, for a key that began to retire in this call and is kept for zero time.
 	a.dropRetired(g)
 	g.pending.ActiveAt = g.plannedAt(a.schedule)
 	return nil
@@ -224,11 +225,11 @@ func (a *advance) usedUntil(key Key) time.Time {
 	if a.inUseUntil == nil {
 		return time.Time{}
 	}
-	// Rounded up: a key must not go while a token still counts on it.
+	// Rounded up: a key must not be removed while one of its tokens is valid.
 	return wholeSecond(a.inUseUntil(key.Use, key.ID).Add(time.Second - 1))
 }
 
-// fill makes a Pending key where there is none. Its ActiveAt is planned at the end of the call.
+// fill creates a Pending key if there is none. The end of the call sets its ActiveAt.
 func (a *advance) fill(g *ring) error {
 	if g.pending != nil {
 		return nil
@@ -250,7 +251,7 @@ func (a *advance) fill(g *ring) error {
 	return nil
 }
 
-// activate lets the Pending key sign, and makes the one after it. CreatedAt is in the future only when a
+// activate makes the Pending key Active, and creates the next one. CreatedAt is in the future only if a
 // clock was set back.
 func (a *advance) activate(g *ring) error {
 	g.active, g.pending = g.pending, nil
@@ -258,7 +259,7 @@ func (a *advance) activate(g *ring) error {
 	return a.fill(g)
 }
 
-// takeOver follows a withdrawn Active key.
+// takeOver replaces a withdrawn Active key.
 func (a *advance) takeOver(g *ring) error {
 	if g.active != nil {
 		return nil
@@ -283,7 +284,7 @@ func (a *advance) rotate(g *ring) error {
 	}
 	old := *g.active
 	old.State = Retiring
-	// After a clock was set back its tokens may end later than counted from now.
+	// After a clock was set back, its tokens can expire later than a calculation from now gives.
 	old.RetireAt = later(a.now, old.ActiveAt).Add(a.schedule.keep(g.use))
 	g.retiring = append(g.retiring, old)
 	return a.activate(g)

@@ -217,7 +217,7 @@ var advanceCases = []struct {
 		{at: 2001 * time.Hour, withdraw: []int{1, 2, 3, 4},
 			refresh: "5 active 2000h, 6 pending 2100h", access: "7 active 2001h, 8 pending 2101h"},
 	}},
-	{"lost and given up, with nobody to name the keys: the same", []step{
+	{"lost and given up, without withdrawn keys: the same", []step{
 		{at: 0, givenUp: true, refresh: "1 active 0h, 2 pending 100h", access: "3 pending 1h"},
 	}},
 	{"withdrawn unknown kid: nothing", []step{

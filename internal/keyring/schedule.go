@@ -5,37 +5,36 @@ import (
 	"time"
 )
 
-// maxDuration bounds every duration of a Schedule, so that no sum of times can overflow: about 100 years.
+// maxDuration is the largest duration of a Schedule, about 100 years, so that no sum of times can overflow.
 const maxDuration = 876000 * time.Hour
 
-// Defaults of a JWTIssuer's spec.signing. They live here and not in the schema.
+// Defaults of a JWTIssuer's spec.signing. The schema does not contain them.
 const (
 	DefaultRotateAfter = 2160 * time.Hour
 	DefaultPrepublish  = time.Hour
 )
 
-// Schedule says how the keys of an issuer rotate. Parts of a second are rounded up.
+// Schedule defines the rotation of an issuer's signing keys. Parts of a second are rounded up.
 type Schedule struct {
-	// Algorithm of the keys made from now on.
+	// Algorithm of new keys.
 	Algorithm Algorithm
-	// RotateAfter is how long a key signs before the next one takes over. Above 0.
+	// RotateAfter is how long a key signs before the next one replaces it. Above 0.
 	RotateAfter time.Duration
-	// Prepublish is how long a key is published before it may sign. 0 or more.
+	// Prepublish is how long a key is published before it signs. 0 or more.
 	Prepublish time.Duration
-	// RefreshKeep is how long a refresh key stays after it stopped signing: the longest life of a refresh
-	// token it may have signed, plus clock skew, plus the delay until every replica has seen that it
-	// stopped. 0 or more. It is fixed for a key when that key stops.
+	// RefreshKeep is how long a key of the refresh ring stays after it stopped signing: the longest lifetime of a
+	// refresh token that it signed, plus clock skew, plus the delay until every replica has the change. 0 or more.
+	// It is fixed for a key when that key stops.
 	RefreshKeep time.Duration
-	// AccessKeep is the same for an access key. Nothing records access tokens, so this alone protects them:
-	// after the longest life was shortened, keep passing the old one until the next rotation.
+	// AccessKeep is the same for a key of the access ring. Access tokens are not recorded, so only this protects
+	// them: after a reduction of the longest lifetime, pass the old one until the next rotation.
 	AccessKeep time.Duration
-	// Asked is a moment by which somebody wants other keys: one that began to sign before it is followed by
-	// the next as soon as that has been published for Prepublish, and not before Asked itself. It puts no
-	// rotation off. Zero for none.
+	// Asked is the time of a requested rotation: a key that began to sign before it is replaced by the next as
+	// soon as that has been published for Prepublish, and not before Asked. It delays no rotation. Zero for none.
 	Asked time.Time
 }
 
-// Validate returns an error that says which field is out of bounds.
+// Validate returns an error that names the field that is out of bounds.
 func (s Schedule) Validate() error {
 	if !s.Algorithm.Valid() {
 		return fmt.Errorf("keyring: schedule: unknown algorithm %q", s.Algorithm)
@@ -59,7 +58,7 @@ func (s Schedule) Validate() error {
 	return nil
 }
 
-// wholeSeconds rounds up, so that nothing happens earlier than was asked for.
+// wholeSeconds rounds up, so that no change happens too early.
 func (s Schedule) wholeSeconds() Schedule {
 	for _, d := range []*time.Duration{&s.RotateAfter, &s.Prepublish, &s.RefreshKeep, &s.AccessKeep} {
 		*d = (*d + time.Second - 1).Truncate(time.Second)

@@ -14,8 +14,8 @@ import (
 	"math/big"
 )
 
-// ErrSignature says that a signature is not one of this key over this message. It never says why, since
-// the difference helps only a forger.
+// ErrSignature is the error of a signature that is not one of this key over this message. It contains no
+// cause, which would help only an attacker.
 var ErrSignature = errors.New("keyring: signature is not valid")
 
 var errNoPrivateKey = errors.New("keyring: key has no private half")
@@ -28,12 +28,12 @@ var errNoPrivateKey = errors.New("keyring: key has no private half")
 //   - RS256: RSASSA-PKCS1-v1_5, as long as the modulus (RFC 7518 §3.3);
 //   - EdDSA: 64 bytes (RFC 8032 §5.1.6).
 //
-// It signs whatever the state of the key: take the key from Rings.Signer.
+// It signs in any state of the key: use the key of Rings.Signer.
 func (k *Key) Sign(message []byte) ([]byte, error) {
 	if k == nil || k.private == nil {
 		return nil, errNoPrivateKey
 	}
-	// The kind of key decides, not the exported Algorithm, which a holder of a copy may have changed.
+	// The type of the key decides, not the exported Algorithm, which a holder of a copy can change.
 	switch private := k.private().(type) {
 	case *ecdsa.PrivateKey:
 		return signECDSA(private, message)
@@ -46,9 +46,9 @@ func (k *Key) Sign(message []byte) ([]byte, error) {
 	return nil, errNoPrivateKey
 }
 
-// Verify returns nil when sig is a signature of message by this key, else ErrSignature. The length must be
-// exact: 64 bytes for ES256 and EdDSA, 96 for ES384, that of the modulus for RS256. The state of the key
-// plays no part.
+// Verify returns nil if sig is a signature of message by this key, else ErrSignature. The length must be
+// exact: 64 bytes for ES256 and EdDSA, 96 for ES384, that of the modulus for RS256. It ignores the state of
+// the key.
 func (k *Key) Verify(message, sig []byte) error {
 	if k == nil {
 		return ErrSignature
@@ -71,7 +71,7 @@ func (k *Key) Verify(message, sig []byte) error {
 
 func signECDSA(private *ecdsa.PrivateKey, message []byte) ([]byte, error) {
 	digest, hash := digestFor(private.Curve, message)
-	// No source of randomness: that is how crypto/ecdsa is asked for RFC 6979.
+	// Without a source of randomness, crypto/ecdsa signs by RFC 6979.
 	der, err := private.Sign(nil, digest, hash)
 	if err != nil {
 		return nil, fmt.Errorf("keyring: sign: %w", err)
@@ -97,8 +97,8 @@ func verifyECDSA(public *ecdsa.PublicKey, message, sig []byte) bool {
 	return ecdsa.Verify(public, digest, r, s)
 }
 
-// digestFor hashes with the function that RFC 7518 §3.4 pairs with the curve; checkFit lets only these
-// two curves in.
+// digestFor returns the digest by the hash function that RFC 7518 §3.4 assigns to the curve; checkFit accepts
+// only these two curves.
 func digestFor(curve elliptic.Curve, message []byte) ([]byte, crypto.Hash) {
 	if curve == elliptic.P384() {
 		digest := sha512.Sum384(message)

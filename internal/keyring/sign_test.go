@@ -230,7 +230,7 @@ func TestVerifyRefusesDER(t *testing.T) {
 }
 
 // The counterpart of (r, s) verifies as well. That is so in every ECDSA library; the test records it, so that
-// nobody takes the text of a token for its identity.
+// no code uses the text of a token as its identity.
 func TestVerifyIsMalleable(t *testing.T) {
 	key := mustKey(t, ES256, testSigner(t, ES256))
 	sig, err := key.Sign([]byte("m"))

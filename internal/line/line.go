@@ -1,6 +1,6 @@
-// Package line reads and makes the tokens of a key's line: the one on record in its status,
-// and the next. The controllers and the token service share it, so that a token that one of
-// them makes again is the one that the other made.
+// Package line recreates the current token of a refresh key's line from its status, and signs the
+// next one. The controllers and the token service share it, so that both recreate the same
+// token.
 package line
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// Recorded reads status.content, which must name this very object and this very line: nothing
-// is signed again that says otherwise.
+// Recorded returns the claims in status.content. It returns an error unless they name this object and this
+// line, so that no other content is signed again.
 func Recorded(key *v1alpha1.JWTRefreshKey) (*token.Claims, error) {
 	status := &key.Status
 	if status.Content == nil || status.CreatedAt == nil || status.ExpiresAt == nil {
@@ -33,14 +33,14 @@ func Recorded(key *v1alpha1.JWTRefreshKey) (*token.Claims, error) {
 	return claims, nil
 }
 
-// Names tells whether claims are of this very key.
+// Names reports whether claims are of this refresh key.
 func Names(claims *token.Claims, key *v1alpha1.JWTRefreshKey) bool {
 	return claims.Object.Namespace == key.Namespace && claims.Object.Name == key.Name &&
 		claims.Object.UID == string(key.UID) && claims.ClientID == lifecycle.DefaultSubject(key.Namespace, key.Name)
 }
 
-// Remake signs the current token again, from a content that Recorded has read, and returns
-// it only if it is the one on record.
+// Remake signs the current token again, from the result of Recorded, and returns it only if
+// it is the one on record.
 func Remake(key *v1alpha1.JWTRefreshKey, signer *keyring.Key) (string, error) {
 	payload, err := canonical.JSON(key.Status.Content.Raw)
 	if err != nil {
@@ -49,7 +49,7 @@ func Remake(key *v1alpha1.JWTRefreshKey, signer *keyring.Key) (string, error) {
 	return token.Remake(signer, payload, key.Status.TokenHash)
 }
 
-// Held is what a token says, for a decision on its key.
+// Held returns the content of a token, for a decision on its refresh key.
 func Held(claims *token.Claims) *lifecycle.Held {
 	return &lifecycle.Held{
 		Terms: lifecycle.Terms{
@@ -66,7 +66,7 @@ func Held(claims *token.Claims) *lifecycle.Held {
 	}
 }
 
-// Claims are those of a token of the key, without its identity and its times.
+// Claims returns the claims of a token of the refresh key, without its identity and its times.
 func Claims(key *v1alpha1.JWTRefreshKey, terms lifecycle.Terms) *token.Claims {
 	return &token.Claims{
 		Issuer:         terms.Issuer,
@@ -81,7 +81,7 @@ func Claims(key *v1alpha1.JWTRefreshKey, terms lifecycle.Terms) *token.Claims {
 	}
 }
 
-// Mint makes a refresh token as a plan wants it, and what is to be recorded of it.
+// Mint returns a new refresh token for a plan, and its record for status.
 func Mint(key *v1alpha1.JWTRefreshKey, mint *lifecycle.Mint, jti string, signer *keyring.Key) (string, lifecycle.Token, error) {
 	claims := Claims(key, mint.Terms)
 	claims.JTI, claims.KeyID = jti, signer.ID
@@ -95,7 +95,7 @@ func Mint(key *v1alpha1.JWTRefreshKey, mint *lifecycle.Mint, jti string, signer 
 	return compact, Record(claims, payload, compact), err
 }
 
-// Record is what the line keeps of a token.
+// Record returns the fields of a token that the line stores.
 func Record(claims *token.Claims, payload []byte, compact string) lifecycle.Token {
 	return lifecycle.Token{
 		Revision:  claims.Object.Revision,
@@ -108,9 +108,9 @@ func Record(claims *token.Claims, payload []byte, compact string) lifecycle.Toke
 	}
 }
 
-// MintAccess makes an access token for a key, which never outlives the refresh token. The claims are those
-// of the refresh token that it is issued from, whose revision it carries. A binding to a ServiceAccount
-// concerns our token endpoint alone, and stays out of it.
+// MintAccess returns a new access token for a refresh key; it never expires after the refresh token. It has the claims
+// and the revision of the refresh token that it is issued from. It does not contain a binding to a ServiceAccount,
+// which only the token endpoint checks.
 func MintAccess(claims token.Claims, jti string, now time.Time, lifetime time.Duration, end time.Time, signer *keyring.Key) (string, time.Time, error) {
 	claims.JTI, claims.KeyID = jti, signer.ID
 	claims.ServiceAccount = ""

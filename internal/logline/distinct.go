@@ -7,15 +7,15 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// distinct is a zapcore.Core that gives each field of a line a name of its own. A name that is taken
-// gets a number: error, error_2.
+// distinct is a zapcore.Core that gives each field of a line a unique name. It appends a number to a name that
+// is already in use: error, error_2.
 type distinct struct {
 	zapcore.Core
-	// taken are the names of the fields that every line of this core has.
+	// taken are the names of the fields of every line of this core.
 	taken map[string]bool
 }
 
-// reserved are the names that the encoder gives to what each line has.
+// reserved are the field names that the encoder uses in every line.
 var reserved = map[string]bool{"level": true, "ts": true, "logger": true, "caller": true, "msg": true, "stacktrace": true}
 
 // With is part of zapcore.Core.
@@ -38,7 +38,7 @@ func (d *distinct) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	return d.Core.Write(entry, fields)
 }
 
-// named returns the fields with distinct names, and all names that are taken then.
+// named returns the fields with distinct names, and all names in use.
 func (d *distinct) named(fields []zapcore.Field) ([]zapcore.Field, map[string]bool) {
 	taken := maps.Clone(d.taken)
 	if taken == nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/observability/lines"
 )
 
-// TestNoNameTwice: whatever a line is told, none of its names is there twice, and nothing is lost.
+// TestNoNameTwice checks that no field name occurs twice in a line, and that no field is lost.
 func TestNoNameTwice(t *testing.T) {
 	var out bytes.Buffer
 	log := NewLogger(zapcore.AddSync(&out), 0, true)

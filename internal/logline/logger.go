@@ -10,8 +10,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// NewLogger writes JSON lines, up to a verbosity. No line has one name twice, which some log stores
-// refuse. With sampled set, lines of one text beyond linesPerSecond are left out.
+// NewLogger returns a logger of JSON lines, up to a verbosity. No line contains a name twice, which some log
+// stores refuse. With sampled set, it drops lines with the same text beyond linesPerSecond.
 func NewLogger(out zapcore.WriteSyncer, verbosity int8, sampled bool) logr.Logger {
 	var core zapcore.Core = &distinct{Core: zapcore.NewCore(
 		zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), out, zap.NewAtomicLevelAt(zapcore.Level(-verbosity)),
@@ -22,5 +22,5 @@ func NewLogger(out zapcore.WriteSyncer, verbosity int8, sampled bool) logr.Logge
 	return zapr.NewLogger(zap.New(core, zap.AddCaller(), zap.ErrorOutput(out)))
 }
 
-// linesPerSecond is how many lines of one text are written in a second; of further ones, each linesPerSecond-th is written.
+// linesPerSecond is the number of lines with the same text in a second; of further ones, each linesPerSecond-th is written.
 const linesPerSecond = 100

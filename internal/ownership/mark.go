@@ -13,28 +13,28 @@ import (
 // keyKind is the kind that the ownerReference of a Secret names.
 const keyKind = "JWTRefreshKey"
 
-// Mark names the key that a Secret was made for, as the Secret's annotation says.
+// Mark names the refresh key of a Secret, from the Secret's annotation.
 type Mark struct {
 	Namespace, Name, UID string
 	// Retained: the annotation is the one of deletionPolicy Retain.
 	Retained bool
 }
 
-// MarkFor returns the value of the annotations owner and made-for on a Secret of the key. No part of it
-// can hold a slash.
+// MarkFor returns the value of the annotations owner and made-for on a Secret of the refresh key. No part of it
+// can contain a slash.
 func MarkFor(key *v1alpha1.JWTRefreshKey) string {
 	return key.Namespace + "/" + key.Name + "/" + string(key.UID)
 }
 
-// OldMark is a mark in the old form of the annotation owner: the name of the key alone.
+// OldMark returns a mark in the old form of the annotation owner: only the name of the refresh key.
 func OldMark(mark string) string {
 	_, rest, _ := strings.Cut(mark, "/")
 	name, _, _ := strings.Cut(rest, "/")
 	return name
 }
 
-// MarkOf reads the mark of a Secret. The old form of the annotation owner is the name of the key
-// alone, which then is a key of the Secret's own namespace with any UID.
+// MarkOf returns the mark of a Secret. The old form of the annotation owner is only the name of the refresh
+// key: a refresh key in the Secret's namespace with any UID.
 func MarkOf(secret metav1.Object) (Mark, bool) {
 	annotations := secret.GetAnnotations()
 	value, retained := annotations[v1alpha1.AnnotationOwner], true
@@ -52,8 +52,8 @@ func MarkOf(secret metav1.Object) (Mark, bool) {
 	return Mark{Namespace: namespace, Name: name, UID: uid, Retained: retained}, true
 }
 
-// KeyOf returns the name of the key, in the Secret's namespace, that the Secret's marks name; empty if they
-// name none. It is a hint for which key to wake; StateOf decides.
+// KeyOf returns the name of the refresh key, in the Secret's namespace, that the Secret's marks name; empty if
+// they name none. It is a hint for which refresh key to reconcile; StateOf decides.
 func KeyOf(secret metav1.Object) string {
 	if owner := metav1.GetControllerOfNoCopy(secret); owner != nil {
 		if IsKey(*owner) {
@@ -67,12 +67,12 @@ func KeyOf(secret metav1.Object) string {
 	return ""
 }
 
-// Kept says why a Secret of a key stays when its key is deleted.
+// Kept is the reason why a Secret stays when its refresh key is deleted.
 type Kept int
 
-// Why a Secret of a key stays when its key is deleted.
+// The reasons why a Secret stays when its refresh key is deleted.
 const (
-	// Collected: it does not stay, since the garbage collector deletes it with its owner.
+	// Collected: it does not stay; the garbage collector deletes it with its owner.
 	Collected Kept = iota
 	// Retained: deletionPolicy is Retain.
 	Retained
@@ -80,8 +80,8 @@ const (
 	Stranded
 )
 
-// OfKey tells whether the operator made a Secret for any key, and whether the Secret is deleted
-// with its key. It reads only metadata, for an uninstall, when no key is left.
+// OfKey reports whether the operator created a Secret for any refresh key, and whether the Secret is deleted
+// with it. It reads only metadata, for an uninstall, when no refresh key exists.
 func OfKey(secret metav1.Object) (Kept, bool) {
 	annotations := secret.GetAnnotations()
 	owner := metav1.GetControllerOfNoCopy(secret)
@@ -97,7 +97,7 @@ func OfKey(secret metav1.Object) (Kept, bool) {
 	}
 }
 
-// IsKey tells whether an ownerReference names a refresh key.
+// IsKey reports whether an ownerReference names a refresh key.
 func IsKey(reference metav1.OwnerReference) bool {
 	group, _, _ := strings.Cut(reference.APIVersion, "/")
 	return reference.Kind == keyKind && group == v1alpha1.Group

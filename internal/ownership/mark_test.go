@@ -22,7 +22,7 @@ var (
 var markCases = []struct {
 	name   string
 	secret metav1.ObjectMeta
-	// key is whom to wake; kept and ofKey are what an uninstall is told.
+	// key is the refresh key to reconcile; kept and ofKey are the results for an uninstall.
 	key   string
 	kept  Kept
 	ofKey bool
@@ -54,7 +54,7 @@ func TestMarks(t *testing.T) {
 				t.Errorf("it names the key %q, want %q", got, tt.key)
 			}
 			if kept, ofKey := OfKey(&tt.secret); kept != tt.kept || ofKey != tt.ofKey {
-				t.Errorf("an uninstall is told %d, %t, want %d, %t", kept, ofKey, tt.kept, tt.ofKey)
+				t.Errorf("OfKey returns %d, %t, want %d, %t", kept, ofKey, tt.kept, tt.ofKey)
 			}
 		})
 	}

@@ -4,27 +4,27 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// Controller says who the controller owner of a Secret is.
+// Controller is the kind of controller owner of a Secret.
 type Controller int
 
-// Who the controller owner of a Secret is.
+// The kinds of controller owners of a Secret.
 const (
-	// NoController: no ownerReference says controller: true.
+	// NoController: no ownerReference has controller: true.
 	NoController Controller = iota
-	// ThisKey: the key itself, by name and UID.
+	// ThisKey: this refresh key, by name and UID.
 	ThisKey
-	// EarlierKey: a key of the same name with another UID.
+	// EarlierKey: a refresh key of the same name with another UID.
 	EarlierKey
-	// AnotherController: anything else.
+	// AnotherController: any other owner.
 	AnotherController
 )
 
-// Claim says which key the annotations owner and made-for name.
+// Claim is the refresh key that the annotations owner and made-for name.
 type Claim int
 
-// Which key the annotations of a Secret name.
+// The refresh keys that the annotations of a Secret can name.
 const (
-	// NoClaim: there is neither annotation.
+	// NoClaim: the Secret has neither annotation.
 	NoClaim Claim = iota
 	// NamesKey: the old form, with this key's name.
 	NamesKey
@@ -32,31 +32,31 @@ const (
 	NamesThis
 	// NamesEarlier: namespace and name are this key's, the UID is another.
 	NamesEarlier
-	// NamesAnother: another key, another namespace, or no key at all.
+	// NamesAnother: another key, another namespace, or no valid key.
 	NamesAnother
 )
 
-// MadeAs says what the annotation secret-name says of the name of the Secret.
+// MadeAs is the relation of the annotation secret-name to the name of the Secret.
 type MadeAs int
 
-// What the annotation secret-name says.
+// The relations of the annotation secret-name to the name of the Secret.
 const (
-	// NameUnsaid: there is no such annotation.
+	// NameUnsaid: the Secret has no such annotation.
 	NameUnsaid MadeAs = iota
-	// MadeHere: the Secret was made under the name that it has.
+	// MadeHere: the Secret was created with its present name.
 	MadeHere
 	// MadeElsewhere: it is a copy of a Secret of another name.
 	MadeElsewhere
 )
 
-// Holds says which key the refresh token in the Secret names, as the unverified token says.
+// Holds is the refresh key that the unverified token in the Secret names.
 type Holds int
 
-// Whose refresh token a Secret holds.
+// The refresh keys that the token in a Secret can name.
 const (
-	// HoldsNone: no token, or a text that is none.
+	// HoldsNone: no token, or a text that is not a token.
 	HoldsNone Holds = iota
-	// HoldsUnread: there is a text, and only its digest is known.
+	// HoldsUnread: a text of which only the digest is known.
 	HoldsUnread
 	// HoldsOwn: the token names this key's namespace and name, with any UID.
 	HoldsOwn
@@ -66,7 +66,7 @@ const (
 	HoldsAnothers
 )
 
-// Facts is everything that the ownership of a Secret depends on.
+// Facts are all facts that the ownership of a Secret depends on.
 type Facts struct {
 	Opaque     bool
 	Controller Controller
@@ -77,12 +77,12 @@ type Facts struct {
 	MadeAs   MadeAs
 	HasJTI   bool
 	Holds    Holds
-	// TokenOnRecord: the Secret's jti, or the token in it, is one of the line in the key's status, and that
-	// line names this very key.
+	// TokenOnRecord: the Secret's jti, or its token, is in the line in the refresh key's status, and that
+	// line names this refresh key.
 	TokenOnRecord bool
 	// NameOnRecord: status.secretName is the name of the Secret.
 	NameOnRecord bool
-	// HasLine: the key has a line that names this very key.
+	// HasLine: the refresh key has a line that names it.
 	HasLine bool
 }
 
@@ -123,7 +123,7 @@ var rules = []struct {
 	{"nothing says that it is this key's", func(*Facts) bool { return true }, lifecycle.SecretForeign},
 }
 
-// State says whose a Secret is, and the name of the rule that decides.
+// State returns the owner of a Secret, and the name of the rule that decides.
 func (f *Facts) State() (state lifecycle.SecretState, rule string) {
 	for _, r := range rules {
 		if r.holds(f) {
@@ -133,7 +133,7 @@ func (f *Facts) State() (state lifecycle.SecretState, rule string) {
 	panic("ownership: the last rule always decides")
 }
 
-// AsksToken tells whether the ownership depends on the token in the Secret, and the token is not known.
+// AsksToken reports whether the ownership depends on the token in the Secret, and the token is not known.
 func (f *Facts) AsksToken() bool {
 	if f.Holds != HoldsUnread {
 		return false

@@ -6,7 +6,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// whole is a Secret that the operator made for the key (deletionPolicy Delete), untouched.
+// whole is an unchanged Secret that the operator created for the refresh key (deletionPolicy Delete).
 func whole() Facts {
 	return Facts{
 		Opaque: true, Controller: ThisKey, Labelled: true, Claim: NamesThis, MadeAs: MadeHere, HasJTI: true,
@@ -115,7 +115,7 @@ func elsewhere(f *Facts) {
 	f.Claim, f.Holds = NamesAnother, HoldsNamesakes
 }
 
-// unrecorded is a Secret whose token, and whose jti, are on record nowhere.
+// unrecorded is a Secret with a token and a jti that no status contains.
 func unrecorded(f *Facts) { f.TokenOnRecord = false }
 
 func TestWhoseASecretIs(t *testing.T) {
@@ -138,7 +138,7 @@ func TestWhoseASecretIs(t *testing.T) {
 	}
 }
 
-// TestWhatNoCombinationMayComeTo goes through all combinations of facts.
+// TestWhatNoCombinationMayComeTo checks invariants for all combinations of facts.
 func TestWhatNoCombinationMayComeTo(t *testing.T) {
 	combinations := 0
 	everyCombination(func(f Facts) {
@@ -168,7 +168,7 @@ func TestWhatNoCombinationMayComeTo(t *testing.T) {
 	}
 }
 
-// TestTheTokenIsReadOnlyWhereItMatters: a Secret of a key at rest costs no question.
+// TestTheTokenIsReadOnlyWhereItMatters checks that the unchanged Secret of a refresh key needs no read of its token.
 func TestTheTokenIsReadOnlyWhereItMatters(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*Facts)

@@ -22,7 +22,7 @@ func TestAPolicyWithoutRulesGrantsNothing(t *testing.T) {
 	}{
 		{name: "no policy", spec: decoded(t, `{}`)},
 		{name: "policy: null", spec: decoded(t, `{"policy":null}`)},
-		{name: "a rule that says nothing", spec: decoded(t, `{"policy":{"rules":[{}]}}`)},
+		{name: "a rule without fields", spec: decoded(t, `{"policy":{"rules":[{}]}}`)},
 		{name: "policy: {}", spec: decoded(t, `{"policy":{}}`), closed: true},
 		{name: "rules: []", spec: decoded(t, `{"policy":{"rules":[]}}`), closed: true},
 		{name: "rules: null", spec: decoded(t, `{"policy":{"rules":null}}`), closed: true},

@@ -21,13 +21,13 @@ type part struct {
 type partKind int
 
 const (
-	// literal is text that stands for itself.
+	// literal is text that matches itself.
 	literal partKind = iota
 	// namespaceName is `{namespace}`: the name of the key's namespace.
 	namespaceName
 	// namespaceLabel is `{label:KEY}`: the value of a label of the key's namespace.
 	namespaceLabel
-	// segment is `*`: any characters but `/` and `:`, so that it leaves neither a path segment nor a host for its port.
+	// segment is `*`: any characters except `/` and `:`, so that it matches within one path segment, and not from a host into its port.
 	segment
 	// anything is `**`: any characters.
 	anything
@@ -41,8 +41,8 @@ const (
 
 func (p *part) wild() bool { return p.kind == segment || p.kind == anything }
 
-// stands returns the text that a part matches; false if it is a placeholder without a value. The value
-// is never read as a pattern.
+// stands returns the text that a part matches; false for a placeholder without a value. The value
+// is never a pattern.
 func (p *part) stands(r *Request) (string, bool) {
 	switch p.kind {
 	case namespaceName:
@@ -108,9 +108,9 @@ func placeholder(name string) (part, error) {
 	return part{namespaceLabel, key}, nil
 }
 
-// matches tells whether the glob matches the whole text, in the namespace of a request.
+// matches reports whether the glob matches the whole text, in the namespace of a request.
 func (g glob) matches(text string, r *Request) bool {
-	// The parts ahead of the first wild part, and behind the last one, can match at one place only.
+	// The parts before the first wild part, and after the last one, can match at one place only.
 	for len(g) > 0 && !g[0].wild() {
 		value, known := g[0].stands(r)
 		if !known || !strings.HasPrefix(text, value) {
@@ -137,8 +137,8 @@ func (g glob) matches(text string, r *Request) bool {
 // longestText is the length limit of an audience, the longest text that globs match.
 const longestText = 512
 
-// spans is matches for any glob. It carries the set of places in text at which the parts so far can end,
-// so that its time is bounded by the product of the two lengths, whatever they hold.
+// spans implements matches for any glob. It updates the set of positions in text at which the parts so far can
+// end, so its time is bounded by the product of the two lengths.
 func (g glob) spans(text string, r *Request) bool {
 	var room [longestText + 1]bool
 	ends := room[:]
@@ -156,7 +156,7 @@ func (g glob) spans(text string, r *Request) bool {
 		if !known {
 			return false
 		}
-		// Begin at the end, so that no place is moved twice.
+		// Begin at the end, so that no position is moved twice.
 		for at := len(text); at >= 0; at-- {
 			if ends[at] {
 				ends[at] = false
@@ -169,7 +169,7 @@ func (g glob) spans(text string, r *Request) bool {
 	return ends[len(text)]
 }
 
-// stretch adds the places that a wild part reaches from those in the set.
+// stretch adds the positions that a wild part reaches from those in the set.
 func stretch(ends []bool, text string, kind partKind) {
 	for at := range len(text) {
 		if ends[at] && (kind == anything || !strings.Contains(separators, text[at:at+1])) {

@@ -1,8 +1,8 @@
-// Package policy answers one question: may this key have this from this issuer?
+// Package policy decides whether an issuer grants the tokens that a refresh key requests.
 //
-// It is pure. An issuer's rules are compiled once and asked often, by the controller
-// before it signs and by the token service at every exchange: admission alone is not
-// trusted, and a tightened policy takes effect on living keys.
+// It is pure. Compile runs once for an issuer. The controller calls Check before it signs,
+// and the token service at every exchange: admission alone is not sufficient, and a
+// tightened policy takes effect on existing refresh keys.
 package policy
 
 import (
@@ -18,38 +18,38 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// DefaultMaxLifetime is the longest refresh token of a rule that does not say, and of an
-// issuer without a policy.
+// DefaultMaxLifetime is the longest lifetime of a refresh token if a rule does not set one, or if the
+// issuer has no policy.
 const DefaultMaxLifetime = 2160 * time.Hour
 
-// Access token lifetimes of an issuer that does not say.
+// Access token lifetimes of an issuer that sets none.
 const (
 	DefaultAccessLifetime    = 15 * time.Minute
 	DefaultMaxAccessLifetime = time.Hour
 )
 
-// Request is what a key asks for, with all defaults filled in.
+// Request is a request of a refresh key, with all defaults.
 type Request struct {
 	// Namespace is the key's namespace, and NamespaceLabels are its labels.
 	Namespace       string
 	NamespaceLabels map[string]string
-	// DefaultSubject is what Subject is when the key does not say; it is always granted.
+	// DefaultSubject is the Subject of a refresh key that sets none; it is always granted.
 	DefaultSubject string
 	Subject        string
-	// ProvenSubject is who signed in, empty where nobody did. Whoever is a ServiceAccount may say
-	// so; a person may where the rule names no subjects, or names that one.
+	// ProvenSubject is the subject that a login proved; empty without a login. A ServiceAccount's is always
+	// granted; a user's is granted if the rule names no subjects, or names that one.
 	ProvenSubject  string
 	Audience       string
 	Lifetime       time.Duration
 	AccessLifetime time.Duration
 	Scopes         []string
-	// Claims are the names of the claims asked for.
+	// Claims are the names of the requested claims.
 	Claims []string
 }
 
-// DeniedError says what is not granted, and which rule came closest.
+// DeniedError contains what is not granted, and the rule that came closest.
 type DeniedError struct {
-	// Rule is the number of the rule that came closest, from 1; 0 where no rule could have helped.
+	// Rule is the number of the rule that came closest, from 1; 0 if no rule can grant the request.
 	Rule    int
 	Missing []string
 }
@@ -64,7 +64,7 @@ func (d *DeniedError) Error() string {
 
 // Policy is the compiled policy of one issuer. It is immutable.
 type Policy struct {
-	// rules grant; without any, nothing is granted.
+	// rules grant requests; without rules, nothing is granted.
 	rules             []rule
 	maxAccessLifetime time.Duration
 	longestLifetime   time.Duration
@@ -79,8 +79,8 @@ type rule struct {
 	subjects    []glob
 }
 
-// Compile reads the policy of an issuer. An issuer without one has the documented default; a policy without
-// rules grants nothing. The error names the rule that cannot be read.
+// Compile returns the compiled policy of an issuer. An issuer without one has the documented default; a policy
+// without rules grants nothing. The error names the invalid rule.
 func Compile(spec *v1alpha1.JWTIssuerSpec) (*Policy, error) {
 	p := &Policy{maxAccessLifetime: DefaultMaxAccessLifetime}
 	if at := spec.AccessToken; at != nil && at.MaxLifetime != nil {
@@ -103,11 +103,11 @@ func Compile(spec *v1alpha1.JWTIssuerSpec) (*Policy, error) {
 	return p, nil
 }
 
-// GrantsNothing tells whether the policy has no rules.
+// GrantsNothing reports whether the policy has no rules.
 func (p *Policy) GrantsNothing() bool { return len(p.rules) == 0 }
 
-// LongestLifetime returns the longest lifetime of a refresh token that any rule grants. Without rules it is the
-// default, since tokens that were granted before may be granted again.
+// LongestLifetime returns the longest lifetime of a refresh token that any rule grants. Without rules it returns
+// the default, because a later policy may grant earlier tokens again.
 func (p *Policy) LongestLifetime() time.Duration {
 	if p.GrantsNothing() {
 		return DefaultMaxLifetime
@@ -165,7 +165,7 @@ func compileSelector(spec *v1alpha1.NamespaceSelector) (labels.Selector, error) 
 	return selector, nil
 }
 
-// Check grants by returning nil; otherwise the error is a *DeniedError.
+// Check returns nil if the policy grants the request; otherwise a *DeniedError.
 func (p *Policy) Check(r Request) error {
 	if missing := p.neverGranted(&r); len(missing) > 0 {
 		return &DeniedError{Missing: missing}
@@ -184,14 +184,14 @@ func (p *Policy) Check(r Request) error {
 	return closest
 }
 
-// Reserved tells whether a subject is the name of a key, or of somebody of the cluster, which
-// no rule grants.
+// Reserved reports whether a subject is the default subject of a refresh key or an identity of the cluster,
+// which no rule grants.
 func Reserved(subject string) bool {
 	return strings.HasPrefix(subject, "refreshkey:") || strings.HasPrefix(subject, "system:")
 }
 
-// Longest is the longest lifetime that is granted for what is asked for, whatever lifetime that
-// is; zero where the rest of it is not granted.
+// Longest returns the longest lifetime that is granted for the request, regardless of the requested lifetime;
+// zero if the rest of the request is not granted.
 func (p *Policy) Longest(r Request) (longest time.Duration) {
 	r.Lifetime = 0
 	if len(p.neverGranted(&r)) > 0 {
@@ -218,12 +218,12 @@ func (p *Policy) neverGranted(r *Request) (missing []string) {
 	return missing
 }
 
-// lack is something that a rule does not grant. It becomes text only if no rule grants everything.
+// lack is a part of a request that a rule does not grant. It becomes text only if no rule grants the whole request.
 type lack struct {
 	what string
-	// name is that of the audience, subject, scope or claim.
+	// name is the audience, subject, scope or claim.
 	name string
-	// lifetime and most are told of a lifetime.
+	// lifetime and most are set for a lifetime.
 	lifetime, most time.Duration
 }
 
@@ -260,7 +260,7 @@ func (r *rule) missing(req *Request) (missing []string) {
 	return missing
 }
 
-// lacks yields what the rule does not grant, one by one, until the caller stops.
+// lacks yields the parts of the request that the rule does not grant, until the caller stops.
 func (r *rule) lacks(req *Request, tell func(lack) (further bool)) {
 	if !r.namespaces.Matches(labels.Set(req.NamespaceLabels)) && !tell(lack{what: lackedLabels}) {
 		return

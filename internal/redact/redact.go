@@ -1,4 +1,4 @@
-// Package redact removes from an API server's answer everything that could be part of a token.
+// Package redact removes everything that could be part of a token from a response of the API server.
 package redact
 
 import (
@@ -10,25 +10,25 @@ import (
 )
 
 const (
-	// longest bounds, in bytes, what a condition repeats of an answer of the API server.
+	// longest is the largest number of bytes of a response that a condition quotes.
 	longest = 320
-	// more ends a text that was cut.
+	// more ends a truncated text.
 	more = " ..."
-	// withheld replaces the parts that are left out.
+	// withheld replaces removed parts.
 	withheld = "[...]"
-	// telling is how many characters of a token in a row are not repeated; scattered is the same for what remains
-	// of an answer once everything but letters and digits is taken away.
+	// telling is the number of consecutive characters of a token that Answer removes; scattered is the same for the
+	// letters and digits that remain of a response.
 	telling, scattered = 6, 8
 )
 
-// Answer returns an answer of the API server without anything that could be part of a token. A validation, a webhook or a
-// policy may quote the Secret: its text or its base64 form, whole, in pieces, or byte by byte. What remains are
-// words, short numbers, and names that are made of these. held are the values that must not appear.
+// Answer returns a response of the API server without anything that could be part of a token. A validation, a webhook or a
+// policy can quote the Secret: its text or its base64 form, whole, in pieces, or byte by byte. Only words, short
+// numbers, and names that consist of these remain. held are the values that must not appear.
 func Answer(answer string, held ...[]byte) string {
 	forms := formsOf(held)
 	text := bytesInARow.ReplaceAllString(printable(answer), " "+withheld+" ")
 	text = run.ReplaceAllStringFunc(text, func(word string) string {
-		if word == withheld || (plain(word) && !forms.tells(word)) {
+		if word == withheld || (plain(word) && !forms.contains(word)) {
 			return word
 		}
 		return withheld
@@ -44,11 +44,11 @@ func Answer(answer string, held ...[]byte) string {
 }
 
 var (
-	// run is a row of characters of which a token or its base64 form can consist, or names and addresses.
+	// run matches characters of tokens and their base64 form, and of names and addresses.
 	run = regexp.MustCompile(`\[\.\.\.\]|[A-Za-z0-9+/=_.~-]+`)
-	// bytesInARow are at least four numbers or pairs of digits: how bytes are printed.
+	// bytesInARow matches at least four numbers or pairs of digits, as in printed bytes.
 	bytesInARow = regexp.MustCompile(`(?i)\b(?:(?:0x)?[0-9a-f]{2}|[0-9]{1,3})(?:[\s,:;]+(?:(?:0x)?[0-9a-f]{2}|[0-9]{1,3})){3,}\b`)
-	// gaps are several left out parts with nothing that matters between them.
+	// gaps matches several removed parts without text between them.
 	gaps = regexp.MustCompile(`\[\.\.\.\](?:[^A-Za-z0-9\[]*\[\.\.\.\])+`)
 
 	piece  = regexp.MustCompile(`[A-Za-z0-9]+`)
@@ -56,7 +56,7 @@ var (
 	number = regexp.MustCompile(`^(?:[0-9]{1,5}|[0-9]{1,4}[a-z]{1,2}|[a-z]{1,6}[0-9]{1,4}(?:(?:alpha|beta|s)[0-9]{0,2})?)$`)
 )
 
-// printable replaces characters that are not printable ASCII by spaces.
+// printable replaces characters other than printable ASCII with spaces.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' || r == utf8.RuneError {
@@ -66,8 +66,8 @@ func printable(text string) string {
 	}, text)
 }
 
-// plain tells whether a row of characters reads like a word, a number, a name or an address, and not like a piece of
-// a token: those mix upper and lower case and digits at random.
+// plain reports whether a run of characters looks like a word, a number, a name or an address, and not like a part of
+// a token, which mixes upper case, lower case and digits at random.
 func plain(row string) bool {
 	if len(row) > 96 {
 		return false
@@ -114,10 +114,10 @@ func compact(text string) string {
 	return strings.ToLower(strings.Join(piece.FindAllString(text, -1), ""))
 }
 
-// tells whether a row of characters holds a piece of a value.
-func (f *tokenForms) tells(row string) bool { return anyWindow(f.windows, row, telling) }
+// contains reports whether a run of characters contains a piece of a value.
+func (f *tokenForms) contains(row string) bool { return anyWindow(f.windows, row, telling) }
 
-// scatteredIn tells whether pieces that are too short by themselves form a part of a value together.
+// scatteredIn reports whether several pieces, each too short for contains, together form a part of a value.
 func (f *tokenForms) scatteredIn(text string) bool {
 	return anyWindow(f.compact, compact(strings.ReplaceAll(text, withheld, "")), scattered)
 }

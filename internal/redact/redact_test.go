@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// aToken looks like one, and is none.
+// aToken looks like a token, but is not one.
 func aToken(random *rand.Rand) string {
 	part := func(n int) string {
 		raw := make([]byte, n)
@@ -46,7 +46,7 @@ func TestAnswersKeepWhatHelps(t *testing.T) {
 	}
 }
 
-// quotations are ways in which a message may quote a value.
+// quotations are forms in which a message can quote a value.
 var quotations = []func(string) string{
 	func(s string) string { return s },
 	func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
@@ -65,8 +65,8 @@ var quotations = []func(string) string{
 	func(s string) string { return fmt.Sprintf("%q", s) },
 }
 
-// FuzzAnswers: however a message quotes a token, whole or from here to there and in pieces of any length, nothing of it is
-// repeated.
+// FuzzAnswers checks that Answer removes every part of a quoted token: the whole token, a range of it, or pieces of any
+// length.
 func FuzzAnswers(f *testing.F) {
 	for i := range len(quotations) {
 		f.Add(uint64(i), uint8(i), uint16(0), uint16(1000), uint8(0), "denied the request: ", `", is what it says`)
@@ -98,7 +98,7 @@ func inChunks(text string, size int) string {
 	return strings.Join(append(chunks, text), " ")
 }
 
-// leaked is a part of a token of 8 letters and digits, in any of its forms, that a text repeats.
+// leaked returns a part of a token, of 8 letters and digits in any of its forms, that a text contains.
 func leaked(text, token string) string {
 	lower := func(s string) string {
 		return strings.Map(func(r rune) rune {
@@ -120,7 +120,7 @@ func leaked(text, token string) string {
 	return ""
 }
 
-// TestAnswersAboutValuesThatAreNotKnown: what is quoted may be another Secret's, such as one that was there before.
+// TestAnswersAboutValuesThatAreNotKnown checks messages that quote the value of another Secret, such as an earlier one.
 func TestAnswersAboutValuesThatAreNotKnown(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 3000 {

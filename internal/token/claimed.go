@@ -3,7 +3,7 @@ package token
 import "strings"
 
 // Claimed returns the issuer and the signing key that an unverified token names, each empty if the token does not name it.
-// They may choose the issuer that verifies the token, and decide nothing.
+// Use them only to choose the issuer that verifies the token: they are not verified.
 func Claimed(compact string) (issuer, kid string) {
 	if len(compact) > MaxLength || strings.Count(compact, ".") != 2 || strings.ContainsFunc(compact, outsideAlphabet) {
 		return "", ""

@@ -1,9 +1,9 @@
-// Package token makes and reads the two kinds of token: refresh tokens (typ rt+jwt) and
+// Package token signs and parses the two kinds of token: refresh tokens (typ rt+jwt) and
 // access tokens (typ at+jwt, RFC 9068). A token is a pure function of its claims and its
-// signing key, so that a lost one can be made again, byte for byte, from its payload.
+// signing key, so a lost token can be recreated, byte for byte, from its payload.
 //
-// It is the only package that knows golang-jwt. Read tokens with Parse and nothing else:
-// it is the one place that is strict about what it accepts.
+// Only this package imports golang-jwt. Verify tokens only with Parse, which checks them
+// strictly.
 package token
 
 import (
@@ -27,15 +27,15 @@ const (
 	Access  Type = "at+jwt"
 )
 
-// Skew is the difference of clocks that is allowed for: nbf is set back by it, and
-// verification grants it at both ends.
+// Skew is the accepted difference between clocks: nbf is earlier by it, and
+// verification allows it at both ends.
 const Skew = 60 * time.Second
 
-// objectClaim is the private claim (RFC 7519 §4.3) that ties a token to its key's object.
+// objectClaim is the private claim (RFC 7519 §4.3) that names the JWTRefreshKey of a token.
 const objectClaim = "refreshkeys.dev"
 
-// serviceAccountMember is a confirmation member of our own (RFC 7800 §3.1), read by our
-// token service only: access tokens do not carry it.
+// serviceAccountMember is a private confirmation member (RFC 7800 §3.1) that only the
+// token service reads: access tokens do not contain it.
 const serviceAccountMember = "refreshkeys.dev/service-account"
 
 // Object is the JWTRefreshKey that a token belongs to.
@@ -57,7 +57,7 @@ type Claims struct {
 	ExpiresAt time.Time
 	JTI       string
 	ClientID  string
-	// Scope is the granted scopes, separated by spaces (RFC 6749 §3.3); empty for none.
+	// Scope lists the granted scopes, separated by spaces (RFC 6749 §3.3); empty for none.
 	Scope string
 	// JWKThumbprint is cnf.jkt (RFC 9449 §6.1); empty for none.
 	JWKThumbprint string
@@ -66,16 +66,16 @@ type Claims struct {
 	// Extra are the added claims by name, each as canonical JSON.
 	Extra  map[string]string
 	Object Object
-	// KeyID is the kid of the key that signed. It stands in the header: Parse sets it, and
-	// Payload does not look at it.
+	// KeyID is the kid of the signing key, from the header: Parse sets it, and Payload
+	// ignores it.
 	KeyID string
 }
 
-// registered are the claims that Claims has fields for.
+// registered are the claims with a field in Claims.
 var registered = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "cnf", objectClaim}
 
 const (
-	// payloadMembers and payloadLength are as much as most payloads need.
+	// payloadMembers and payloadLength are sufficient for most payloads.
 	payloadMembers = 11
 	payloadLength  = 512
 )
@@ -116,7 +116,7 @@ func (c *Claims) Payload() ([]byte, error) {
 	return payload.JSON(), nil
 }
 
-// confirmation is nil where nothing has to be confirmed.
+// confirmation returns the value of cnf; nil for an unbound token.
 func (c *Claims) confirmation() *canonical.Object {
 	if c.JWKThumbprint == "" && c.ServiceAccount == "" {
 		return nil
@@ -131,8 +131,8 @@ func (c *Claims) confirmation() *canonical.Object {
 	return cnf
 }
 
-// reserved tells whether name is, in any case of letters, one of the claims with a meaning
-// of their own: readers that fold case must not take an added claim for it.
+// reserved reports whether name is, in upper or lower case, one of the registered claims:
+// parsers that ignore case must not mistake an added claim for one.
 func reserved(name string) bool {
 	for _, claim := range registered {
 		if strings.EqualFold(name, claim) {
@@ -142,8 +142,8 @@ func reserved(name string) bool {
 	return false
 }
 
-// ParsePayload reads a payload that this package made. Anything it would not have made is
-// an error: a missing or mistyped claim, a repeated name, a name that folds to another.
+// ParsePayload parses a payload that this package wrote. It returns an error for any other
+// payload: a missing or mistyped claim, a repeated name, two names that differ only in case.
 func ParsePayload(raw []byte) (*Claims, error) {
 	value, err := canonical.Decode(raw)
 	if err != nil {
@@ -205,7 +205,7 @@ func extraClaims(payload map[string]any) (map[string]string, error) {
 	return claims, nil
 }
 
-// reader takes claims out of a payload and keeps the first thing that is wrong.
+// reader removes claims from a payload and keeps the first error.
 type reader struct {
 	payload map[string]any
 	err     error
@@ -225,8 +225,8 @@ func (r *reader) text(name string) string {
 	return text
 }
 
-// time reads a NumericDate (RFC 7519 §2) of whole seconds. An absent one is an error: a
-// token without an end would otherwise live for ever.
+// time reads a NumericDate (RFC 7519 §2) of whole seconds. A missing one is an error: without
+// it, a token would never expire.
 func (r *reader) time(name string) time.Time {
 	seconds, ok := r.payload[name].(int64)
 	if !ok || seconds <= 0 || seconds > maxNumericDate {
@@ -235,7 +235,7 @@ func (r *reader) time(name string) time.Time {
 	return time.Unix(seconds, 0).UTC()
 }
 
-// maxNumericDate is the end of the year 9999, the last that RFC 3339 can write.
+// maxNumericDate is the end of the year 9999, the last year of RFC 3339.
 const maxNumericDate = 253402300799
 
 func (r *reader) object() Object {

@@ -43,8 +43,8 @@ func TestKindsExcludeEachOther(t *testing.T) {
 	}
 }
 
-// TestOtherKindsAreRefused: no token of another kind passes for one of ours, not even signed by our own
-// keys: typ, claims and key each stand against it.
+// TestOtherKindsAreRefused checks that no token of another kind is accepted, even with a valid signature of a
+// signing key: typ, claims and key each prevent it.
 func TestOtherKindsAreRefused(t *testing.T) {
 	rings := ringsOf[keyring.ES256]()
 	kinds := []struct{ name, typ, payload string }{

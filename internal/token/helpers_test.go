@@ -127,8 +127,8 @@ func headerOf(key *keyring.Key, typ Type) string {
 
 func b64(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 
-// forge signs whatever header and payload, as only somebody with the signing key can: what is refused here
-// is refused for what it says.
+// forge signs any header and payload with the signing key: a refusal then depends only on the
+// content.
 func forge(tb testing.TB, key *keyring.Key, header, payload string) string {
 	tb.Helper()
 	input := b64(header) + "." + b64(payload)

@@ -11,20 +11,20 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
-// ErrNotReproducible says that signing the content again does not give the token on record.
+// ErrNotReproducible is returned if signing the content again does not give the token on record.
 var ErrNotReproducible = errors.New("the content on record does not give the token on record")
 
-// HashPrefix begins the hash of a token and names how it is made.
+// HashPrefix is the prefix of the hash of a token and names the algorithm.
 const HashPrefix = "sha256:"
 
-// Hash is the hash by which a token is known where its text must not be: of the compact
-// form, in lower-case hex.
+// Hash returns the hash of a token's compact form, in lower-case hex. It identifies a token where the
+// token itself must not be stored.
 func Hash(compact string) string {
 	sum := sha256.Sum256([]byte(compact))
 	return HashPrefix + hex.EncodeToString(sum[:])
 }
 
-// Mint signs a payload. The same payload and key give the same token, always.
+// Mint signs a payload. The same payload and key always give the same token.
 func Mint(key *keyring.Key, typ Type, payload []byte) (string, error) {
 	if key.Use != ringOf(typ) {
 		return "", fmt.Errorf("key %s is of the %s ring, which does not sign %s", key.ID, key.Use, typ)
@@ -33,8 +33,8 @@ func Mint(key *keyring.Key, typ Type, payload []byte) (string, error) {
 	header.Text("alg", string(key.Algorithm))
 	header.Text("kid", key.ID)
 	header.Text("typ", string(typ))
-	// The compact serialisation (RFC 7515 §7.1). golang-jwt's would sign at random, where signatures
-	// here must be reproducible (RFC 6979), and would encode and check again what is canonical already.
+	// The compact serialisation (RFC 7515 §7.1). The one of golang-jwt signs with random values, but
+	// signatures must be reproducible here (RFC 6979). It also encodes the canonical payload again.
 	compact := base64.RawURLEncoding.AppendEncode(make([]byte, 0, compactLength(len(payload))), header.JSON())
 	compact = base64.RawURLEncoding.AppendEncode(append(compact, '.'), payload)
 	signature, err := key.Sign(compact)
@@ -45,7 +45,7 @@ func Mint(key *keyring.Key, typ Type, payload []byte) (string, error) {
 	return string(compact), nil
 }
 
-// compactLength is about how long a token is that holds a payload.
+// compactLength returns the approximate length of a token with a payload.
 func compactLength(payload int) int {
 	// The header and the signature of ES256.
 	const rest = 256
@@ -53,7 +53,7 @@ func compactLength(payload int) int {
 }
 
 // Remake signs a refresh token's payload again, and returns the token only if it is the
-// one on record. Callers have checked already that the payload names the right object.
+// one on record. Callers must first check that the payload names the right object.
 func Remake(key *keyring.Key, payload []byte, hash string) (string, error) {
 	compact, err := Mint(key, Refresh, payload)
 	if err != nil {

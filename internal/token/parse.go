@@ -14,29 +14,29 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
-// MaxLength is the longest token that is looked at, in bytes.
+// MaxLength is the largest accepted length of a token, in bytes.
 const MaxLength = 8 << 10
 
-// Errors of Parse, matched with errors.Is. None holds any part of the token.
+// Errors of Parse, matched with errors.Is. None contains any part of the token.
 var (
-	// ErrMalformed says that it is not a token of the wanted type as this package makes them.
+	// ErrMalformed: it is not a token of the expected type in the form of this package.
 	ErrMalformed = errors.New("the token is malformed")
-	// ErrUnknownKey says that the ring does not hold the key that the token names. A ring that may be
-	// out of date is worth reading again.
+	// ErrUnknownKey: the ring does not contain the signing key that the token names. If the ring can be
+	// stale, read it again.
 	ErrUnknownKey = errors.New("the token names a signing key that is not in the ring")
-	// ErrSignature says that the signature is not by the key that the token names.
+	// ErrSignature: the signature is not by the signing key that the token names.
 	ErrSignature = errors.New("the token's signature is not valid")
-	// ErrExpired says that the token's time is over, or has not begun.
+	// ErrExpired: the token has expired, or is not valid yet.
 	ErrExpired = errors.New("the token is not valid at this time")
-	// ErrIssuer says that the token is another issuer's.
+	// ErrIssuer: another issuer issued the token.
 	ErrIssuer = errors.New("the token is of another issuer")
 )
 
 // Parse verifies a token and returns its claims: of the given type, signed by a key of the
 // ring for that type, of this issuer (compared byte for byte, RFC 8414 §3.3) and within its
-// time, allowing for Skew. What a token says of itself chooses nothing but the kid: the
-// algorithm is the key's own (RFC 8725 §3.1), and a header with anything beyond typ, alg
-// and kid is refused, so that jwk, jku, x5u, x5c and crit are never followed.
+// time, allowing for Skew. The token selects only the kid: the algorithm is the key's own
+// (RFC 8725 §3.1), and a header with members other than typ, alg and kid is refused, so
+// that jwk, jku, x5u, x5c and crit have no effect.
 func Parse(compact string, typ Type, rings *keyring.Rings, issuer string, now time.Time) (*Claims, error) {
 	key, err := keyFor(compact, typ, rings)
 	if err != nil {
@@ -62,8 +62,8 @@ func Parse(compact string, typ Type, rings *keyring.Rings, issuer string, now ti
 	return &claims.Claims, nil
 }
 
-// ofType tells whether claims are such as a token of the type has. A refresh token says its revision, which
-// access tokens of earlier releases do not. No access token says which ServiceAccount it is bound to.
+// ofType reports whether claims can be those of a token of the type. A refresh token contains its revision, which
+// access tokens of earlier releases lack. No access token contains the ServiceAccount that it is bound to.
 func ofType(claims *Claims, typ Type) bool {
 	if typ == Refresh {
 		return claims.Object.Revision != 0
@@ -71,8 +71,8 @@ func ofType(claims *Claims, typ Type) bool {
 	return claims.ServiceAccount == ""
 }
 
-// keyFor checks the shape of a token before any of it is decoded at length (the lesson of
-// CVE-2025-30204), then its header, and returns the key that it names.
+// keyFor checks the structure of a token before it decodes any part (see CVE-2025-30204), then its
+// header, and returns the signing key that the header names.
 func keyFor(compact string, typ Type, rings *keyring.Rings) (*keyring.Key, error) {
 	if len(compact) > MaxLength || strings.Count(compact, ".") != 2 || strings.ContainsFunc(compact, outsideAlphabet) {
 		return nil, ErrMalformed
@@ -101,7 +101,7 @@ func keyFor(compact string, typ Type, rings *keyring.Rings) (*keyring.Key, error
 	return key, nil
 }
 
-// Named returns the object that a token names, without verifying the token. It proves nothing.
+// Named returns the object that a token names. It does not verify the token.
 func Named(compact string) (Object, bool) {
 	parts := strings.Split(compact, ".")
 	if len(compact) > MaxLength || len(parts) != 3 {
@@ -140,7 +140,7 @@ func translate(err error) error {
 	}
 }
 
-// verifiedClaims lets golang-jwt validate Claims, which are read by ParsePayload alone.
+// verifiedClaims adapts Claims for golang-jwt; only ParsePayload parses them.
 type verifiedClaims struct{ Claims }
 
 var _ json.Unmarshaler = (*verifiedClaims)(nil)
@@ -173,7 +173,7 @@ func (c *verifiedClaims) GetAudience() (jwt.ClaimStrings, error) {
 	return jwt.ClaimStrings{c.Audience}, nil
 }
 
-// Made reads the claims of a token that this process has just made. It verifies nothing.
+// Made returns the claims of a token that this process signed. It does not verify the token.
 func Made(compact string) (*Claims, error) {
 	_, rest, _ := strings.Cut(compact, ".")
 	payload, _, _ := strings.Cut(rest, ".")

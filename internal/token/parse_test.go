@@ -245,8 +245,8 @@ func inASN1(signature []byte) []byte {
 	return der
 }
 
-// TestParseTakesTheOtherSignature: whoever sees an ECDSA signature can make a second one of the same message. It
-// changes nothing of what the token says, which is why tokens are known by their jti.
+// TestParseTakesTheOtherSignature checks that Parse accepts the second ECDSA signature that can be derived from a first
+// one. The content of the token is the same, so the jti identifies tokens, not the text.
 func TestParseTakesTheOtherSignature(t *testing.T) {
 	a := newAttack(t)
 	public, ok := a.key.Public().(*ecdsa.PublicKey)

@@ -12,16 +12,16 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/canonical"
 )
 
-// Errors of DPoP proofs, matched with errors.Is beside ErrMalformed and ErrSignature. None
-// holds any part of the proof.
+// Errors of DPoP proofs, matched with errors.Is, in addition to ErrMalformed and ErrSignature. None
+// contains any part of the proof.
 var (
-	// ErrProofAlgorithm says that the alg is not one of ProofAlgorithms, or not one for the key's type.
+	// ErrProofAlgorithm: the alg is not one of ProofAlgorithms, or not one for the key's type.
 	ErrProofAlgorithm = errors.New("the proof's algorithm is not accepted, or not one for its key")
-	// ErrProofKey says that the jwk is not one sound public key and nothing else.
+	// ErrProofKey: the jwk is not exactly one sound public key.
 	ErrProofKey = errors.New("the proof's jwk is not a sound public key")
-	// ErrProofTarget says that the proof is for another request.
+	// ErrProofTarget: the proof is for another request.
 	ErrProofTarget = errors.New("the proof is for another method or URL")
-	// ErrProofTime says that the proof was not made just now.
+	// ErrProofTime: the proof is too old, or from the future.
 	ErrProofTime = errors.New("the proof was not made at this time")
 )
 
@@ -29,30 +29,30 @@ var (
 const proofType = "dpop+jwt"
 
 const (
-	// longestProofID is much longer than the 96 bits at random, or the UUID, that RFC 9449 §4.2 asks for.
+	// longestProofID is much longer than the 96 random bits, or the UUID, that RFC 9449 §4.2 requires.
 	longestProofID = 256
-	// longestNonce is longer than any that we give.
+	// longestNonce is longer than any nonce of the token service.
 	longestNonce = 256
 )
 
-// Proof is a DPoP proof (RFC 9449) whose signature is good: somebody who has the private key
-// has said this. For whom, when and whether for the first time is to be asked of it yet.
+// Proof is a DPoP proof (RFC 9449) with a valid signature of the private key's holder. The caller must still
+// check its target, its time, and whether it was used before.
 type Proof struct {
-	// Thumbprint is that of the key (RFC 7638, SHA-256, base64url), as in cnf.jkt.
+	// Thumbprint is the thumbprint of the client key (RFC 7638, SHA-256, base64url), as in cnf.jkt.
 	Thumbprint string
 	JTI        string
-	// Nonce is the server's that the client was given; empty for none.
+	// Nonce is the server's nonce; empty for none.
 	Nonce string
 
 	method, target string
 	issuedAt       time.Time
-	// notBefore and expiresAt are zero where the proof does not say, as most do not.
+	// notBefore and expiresAt are zero if absent, as in most proofs.
 	notBefore, expiresAt time.Time
 }
 
-// ParseProof reads a DPoP proof as strictly as Parse reads a token: a header of typ, alg and
-// jwk and nothing else, so that crit, jku and x5c are never followed; no name twice, in any
-// case of letters. It does what RFC 9449 §4.3 wants of a proof by itself (2 to 7 there).
+// ParseProof parses and verifies a DPoP proof as strictly as Parse does a token: the header has only typ, alg and
+// jwk, so that crit, jku and x5c have no effect, and no name occurs twice, in upper or lower case. It makes the
+// checks of RFC 9449 §4.3 that need only the proof (2 to 7).
 func ParseProof(compact string) (*Proof, error) {
 	if len(compact) > MaxLength || strings.Count(compact, ".") != 2 || strings.ContainsFunc(compact, outsideAlphabet) {
 		return nil, ErrMalformed
@@ -86,7 +86,7 @@ func ParseProof(compact string) (*Proof, error) {
 	return readProof(payload, thumbprint)
 }
 
-// segment is the object that a part of a compact serialisation holds.
+// segment returns the JSON object in a part of a compact serialisation.
 func segment(encoded string) (map[string]any, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
 	if err != nil {
@@ -108,8 +108,8 @@ func segment(encoded string) (map[string]any, error) {
 	return object, nil
 }
 
-// proofClaims are those that are read. A name that is one of them but for the case of its
-// letters is refused: readers that fold case would take it for the claim.
+// proofClaims are the claims that ParseProof reads. A name that differs from one of them only in case
+// is refused: parsers that ignore case would mistake it for the claim.
 var proofClaims = []string{"jti", "htm", "htu", "iat", "nonce", "nbf", "exp"}
 
 func readProof(payload map[string]any, thumbprint string) (*Proof, error) {
@@ -138,7 +138,7 @@ func readProof(payload map[string]any, thumbprint string) (*Proof, error) {
 	return proof, nil
 }
 
-// instant reads a NumericDate of others, who may tell fractions of a second (RFC 7519 §2).
+// instant reads a NumericDate that can have fractions of a second (RFC 7519 §2).
 func (r *reader) instant(name string) time.Time {
 	fraction, ok := r.payload[name].(float64)
 	if !ok {
@@ -151,8 +151,8 @@ func (r *reader) instant(name string) time.Time {
 	return time.Unix(int64(math.Floor(fraction)), 0).UTC()
 }
 
-// MadeFor checks that the proof is for a request of the method to one of the URLs, which are
-// the configured ones: what a request says of its own host proves nothing (RFC 9449 §4.3, 8 and 9).
+// MadeFor checks that the proof is for a request with the method to one of the URLs. Pass the
+// configured URLs: the host in a request proves nothing (RFC 9449 §4.3, 8 and 9).
 func (p *Proof) MadeFor(method string, urls []string) error {
 	target, ok := normalised(p.target)
 	if p.method != method || !ok {
@@ -166,8 +166,8 @@ func (p *Proof) MadeFor(method string, urls []string) error {
 	return ErrProofTarget
 }
 
-// MadeWithin checks that the proof was made at this time, or before it by no more than so
-// long, allowing for Skew at both ends. It is the coarse check; a nonce is the fine one.
+// MadeWithin checks that the proof is at most as old as the given duration, and not from the future,
+// allowing for Skew at both ends. A nonce is the more precise check.
 func (p *Proof) MadeWithin(past time.Duration, now time.Time) error {
 	if p.issuedAt.Before(now.Add(-past-Skew)) || p.issuedAt.After(now.Add(Skew)) || p.notBefore.After(now.Add(Skew)) ||
 		(!p.expiresAt.IsZero() && !now.Before(p.expiresAt.Add(Skew))) {
@@ -176,8 +176,8 @@ func (p *Proof) MadeWithin(past time.Duration, now time.Time) error {
 	return nil
 }
 
-// target is a URL without query and fragment, in the one form that RFC 3986 §6.2.2 and §6.2.3
-// give it: RFC 9449 §4.3 compares so.
+// target returns a URL without query and fragment, normalised as in RFC 3986 §6.2.2 and §6.2.3, for the
+// comparison of RFC 9449 §4.3.
 type target struct{ scheme, host, path string }
 
 func normalised(raw string) (target, bool) {
@@ -185,7 +185,7 @@ func normalised(raw string) (target, bool) {
 	if err != nil || parsed.Host == "" || parsed.User != nil || parsed.Opaque != "" {
 		return target{}, false
 	}
-	// url.Parse has the scheme in lower case already.
+	// url.Parse returns the scheme in lower case.
 	t := target{scheme: parsed.Scheme, host: strings.ToLower(parsed.Host), path: parsed.EscapedPath()}
 	t.host = strings.TrimSuffix(t.host, ":")
 	switch t.scheme {

@@ -85,7 +85,7 @@ func proverOf(tb testing.TB, algorithm string, key crypto.Signer) *prover {
 	return p
 }
 
-// sign signs whatever header and payload, as the holder of the key can.
+// sign signs any header and payload with the client key.
 func (p *prover) sign(header, payload string) string {
 	input := b64(header) + "." + b64(payload)
 	signature, err := proofAlgorithms[p.algorithm].method.Sign(input, p.key)

@@ -16,14 +16,14 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// proofAlgorithm is how the signature of a proof is verified, and the keys that it goes with.
+// proofAlgorithm is a signature algorithm of proofs, and the type of its keys.
 type proofAlgorithm struct {
 	method jwt.SigningMethod
 	fits   func(public any) bool
 }
 
-// proofAlgorithms are asymmetric, all of them (RFC 9449 §4.3, 5). Ed25519 is the name that
-// RFC 9864 gave to what EdDSA is with such a key; clients send the one or the other.
+// proofAlgorithms are all asymmetric (RFC 9449 §4.3, 5). Ed25519 is the name in RFC 9864 for EdDSA
+// with an Ed25519 key; clients send either name.
 var proofAlgorithms = map[string]proofAlgorithm{
 	"ES256":   {jwt.SigningMethodES256, onCurve(elliptic.P256())},
 	"ES384":   {jwt.SigningMethodES384, onCurve(elliptic.P384())},
@@ -33,31 +33,31 @@ var proofAlgorithms = map[string]proofAlgorithm{
 	"Ed25519": {jwt.SigningMethodEdDSA, isEd25519},
 }
 
-// saltOfHash is an RSASSA-PSS method whose salt is as long as its hash, as RFC 7518 §3.5 wants it.
-// golang-jwt alone verifies a salt of any length.
+// saltOfHash returns an RSASSA-PSS method with a salt as long as the hash, as RFC 7518 §3.5 requires.
+// The methods of golang-jwt accept a salt of any length.
 func saltOfHash(method *jwt.SigningMethodRSAPSS) jwt.SigningMethod {
 	strict := *method
 	strict.VerifyOptions = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
 	return &strict
 }
 
-// ProofAlgorithms are those that the proof of a client may be signed with.
+// ProofAlgorithms are the accepted signature algorithms of a client's proof.
 func ProofAlgorithms() []string { return slices.Sorted(maps.Keys(proofAlgorithms)) }
 
-// publicMembers are what a public key consists of, by its kty: what its thumbprint is of as
-// well (RFC 7638 §3.2, RFC 8037 §2).
+// publicMembers are the members of a public key, by its kty. The thumbprint consists of the same
+// members (RFC 7638 §3.2, RFC 8037 §2).
 var publicMembers = map[string][]string{
 	"EC":  {"crv", "kty", "x", "y"},
 	"OKP": {"crv", "kty", "x"},
 	"RSA": {"e", "kty", "n"},
 }
 
-// privateMembers are of a private or a symmetric key (RFC 7518 §6): whoever sends one has
-// given it away (RFC 9449 §4.3, 7).
+// privateMembers are the members of a private or symmetric key (RFC 7518 §6): a client that sends one
+// has disclosed it (RFC 9449 §4.3, 7).
 var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"}
 
-// proofKey reads the public key of a proof. Members that say where another key or certificate
-// is to be had are not looked at.
+// proofKey returns the public key of a proof. It ignores members that refer to another key or
+// certificate.
 func proofKey(algorithm string, jwk map[string]any) (public any, thumbprint string, err error) {
 	wanted, known := proofAlgorithms[algorithm]
 	if !known {
@@ -85,8 +85,8 @@ func proofKey(algorithm string, jwk map[string]any) (public any, thumbprint stri
 	return key.Key, base64.RawURLEncoding.EncodeToString(sum), nil
 }
 
-// verifies tells whether a key may be used to verify signatures, by what it says of its use and its
-// operations (RFC 7517 §4.2 and §4.3). One that says neither may.
+// verifies reports whether a key can verify signatures, by its use and its operations (RFC 7517 §4.2
+// and §4.3). A key without these members can.
 func verifies(jwk map[string]any) bool {
 	if use, given := jwk["use"]; given && use != "sig" {
 		return false
@@ -99,8 +99,8 @@ func verifies(jwk map[string]any) bool {
 	return slices.Contains(operations, any("verify"))
 }
 
-// publicKey reads the members of a public key alone. It must be written as it would be
-// again: of a number with zeros before it, another has another thumbprint.
+// publicKey returns the key of the public members. Their encoding must be canonical: a number with
+// leading zeros has another thumbprint.
 func publicKey(jwk map[string]any) (*jose.JSONWebKey, bool) {
 	kty, _ := jwk["kty"].(string)
 	members := map[string]string{}
@@ -123,15 +123,15 @@ func publicKey(jwk map[string]any) (*jose.JSONWebKey, bool) {
 	return key, maps.Equal(members, written)
 }
 
-// Sizes of RSA keys: those that an issuer's own may have. A longer one keeps a replica busy,
-// and with a smaller exponent signatures were forged before.
+// Sizes of RSA keys, as for an issuer's signing keys. A longer key takes too much CPU time,
+// and with a smaller exponent signatures have been forged.
 const (
 	minRSABits     = 2048
 	maxRSABits     = 8192
 	minRSAExponent = 65537
 )
 
-// sound is what go-jose does not ask of a key: it has seen that points are on their curves.
+// sound makes the checks that go-jose does not: go-jose only checks that points are on their curves.
 func sound(public any) bool {
 	key, ok := public.(*rsa.PublicKey)
 	return !ok || (minRSABits <= key.N.BitLen() && key.N.BitLen() <= maxRSABits && key.N.Bit(0) == 1 && key.E >= minRSAExponent && key.E%2 == 1)

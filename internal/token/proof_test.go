@@ -114,7 +114,7 @@ func TestParseProofRefuses(t *testing.T) {
 		{"jwk a text", p.withJWK(`"x"`), ErrMalformed},
 		{"jwk empty", p.withJWK(`{}`), ErrProofKey},
 		{"jwk symmetric", p.withJWK(`{"kty":"oct","k":"AAAA"}`), ErrProofKey},
-		{"jwk of a type nobody knows", p.withJWK(`{"kty":"AKP","pub":"AAAA"}`), ErrProofKey},
+		{"jwk of an unknown type", p.withJWK(`{"kty":"AKP","pub":"AAAA"}`), ErrProofKey},
 		{"jwk with its private half", p.jwkWith(`"d":"AAAA"`), ErrProofKey},
 		{"jwk with its private half, by another name's case", p.jwkWith(`"D":"AAAA"`), ErrProofKey},
 		{"jwk with a prime", other.jwkWith(`"p":"AAAA"`), ErrProofKey},
@@ -321,7 +321,7 @@ func TestProofsExcludeOtherKinds(t *testing.T) {
 		key := signer(t, rings, typ)
 		payload := payloadOf(t, map[Type]*Claims{Refresh: claims(), Access: accessClaims()}[typ])
 		if _, err := ParseProof(mint(t, key, typ, payload)); !errors.Is(err, ErrMalformed) {
-			t.Errorf("a token of ours of type %s: %v", typ, err)
+			t.Errorf("an own token of type %s: %v", typ, err)
 		}
 		if _, err := Parse(p.good, typ, rings, issuer, t0); !errors.Is(err, ErrMalformed) {
 			t.Errorf("a proof read as %s: %v", typ, err)
@@ -360,7 +360,7 @@ func FuzzParseProof(f *testing.F) {
 		if !made[compact[:strings.LastIndexByte(compact, '.')]] {
 			t.Fatalf("read, and never signed: %s", compact)
 		}
-		// Whatever the fuzzer makes of a target must not be taken for ours, nor break the comparison.
+		// No generated target must match the token endpoint or cause a panic.
 		_ = proof.MadeFor("POST", []string{issuer + "/token"})
 	})
 }

@@ -1,5 +1,5 @@
-// Package uninstall takes back all that was issued, for good, before an installation goes
-// whose owner wants nothing of it to stay.
+// Package uninstall permanently removes all issued objects before the installation itself
+// is removed.
 package uninstall
 
 import (
@@ -23,19 +23,19 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/ownership"
 )
 
-// Names of what an installation has; those of config and of the chart.
+// Names of the objects of an installation, as in config and the chart.
 const (
 	managerDeployment = "refreshkeys-manager"
 	managerPods       = "app.kubernetes.io/name=refreshkeys,app.kubernetes.io/component=manager"
 	admissionPolicy   = "refreshkeys." + v1alpha1.Group
-	// admissionAdvice warns, and refuses nothing.
+	// admissionAdvice warns and never refuses.
 	admissionAdvice = "refreshkeys-advice." + v1alpha1.Group
 )
 
 const (
 	lookAgain = 500 * time.Millisecond
 	pageSize  = 500
-	// namesShown bounds what is printed about Secrets that stay.
+	// namesShown is the largest number of printed names of remaining Secrets.
 	namesShown = 20
 )
 
@@ -50,26 +50,26 @@ var (
 	bindings    = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicybindings"}
 )
 
-// Removal takes everything back that an installation has issued. It may be interrupted and
-// begun again.
+// Removal removes everything that an installation issued. It can be interrupted and
+// started again.
 type Removal struct {
-	// Client needs no more than the names and metadata of things.
+	// Client needs only names and metadata of objects.
 	Client metadata.Interface
 	// Namespace is the operator's own, and Namespaces those that it serves; all, when empty.
 	Namespace  string
 	Namespaces []string
-	// CRDs says to remove the kinds as well, with their admission policy.
+	// CRDs is true to also remove the CRDs, with their admission policy.
 	CRDs bool
-	// Report gets a line for each thing that is done.
+	// Report receives a line for each step.
 	Report io.Writer
 }
 
-// Run returns when all of it is gone.
+// Run returns when everything is removed.
 func (r *Removal) Run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
 		r.stopManager,
-		// First the keys, since whoever presents a token of one is then told that it is over; again after
-		// the issuers, since somebody may have signed in meanwhile.
+		// First the refresh keys, so that clients get invalid_grant for their tokens; again after the
+		// issuers, because a login can have created another session.
 		r.removeKeys, r.removeIssuers, r.removeKeys,
 		r.awaitTokens, r.removeSigningKeys, r.removeKinds,
 	} {
@@ -80,7 +80,7 @@ func (r *Removal) Run(ctx context.Context) error {
 	return nil
 }
 
-// stopManager ends whoever would make the Secrets with signing keys again.
+// stopManager stops the manager, which would create the Secrets with signing keys again.
 func (r *Removal) stopManager(ctx context.Context) error {
 	_, err := r.Client.Resource(deployments).Namespace(r.Namespace).Patch(ctx, managerDeployment,
 		types.MergePatchType, []byte(`{"spec":{"replicas":0}}`), metav1.PatchOptions{})
@@ -114,7 +114,7 @@ func (r *Removal) removeIssuers(ctx context.Context) error {
 	return r.removeAll(ctx, issuers, []string{metav1.NamespaceAll}, "issuers")
 }
 
-// removeAll returns when there is nothing of a kind.
+// removeAll deletes all objects of a kind and returns when none exists.
 func (r *Removal) removeAll(ctx context.Context, kind schema.GroupVersionResource, namespaces []string, name string) error {
 	deleted := map[types.UID]bool{}
 	var left []metav1.PartialObjectMetadata
@@ -146,8 +146,8 @@ func (r *Removal) removeAll(ctx context.Context, kind schema.GroupVersionResourc
 	return nil
 }
 
-// awaitTokens returns when no Secret of a key is left but those that a key itself was told to
-// leave (deletionPolicy Retain). No token in these is accepted any more.
+// awaitTokens returns when the only remaining Secrets of refresh keys are those with
+// deletionPolicy Retain. Their tokens are no longer accepted.
 func (r *Removal) awaitTokens(ctx context.Context) error {
 	var owned, retained, stranded []metav1.PartialObjectMetadata
 	err := r.until(ctx, func(ctx context.Context) (bool, error) {
@@ -174,8 +174,8 @@ func (r *Removal) awaitTokens(ctx context.Context) error {
 	return nil
 }
 
-// removeSigningKeys removes what the operator has made for itself: signing keys, and the
-// authority with its certificate.
+// removeSigningKeys removes the operator's own Secrets: signing keys, and the authority with
+// its certificate.
 func (r *Removal) removeSigningKeys(ctx context.Context) error {
 	found, err := r.list(ctx, secrets, r.Namespace, v1alpha1.LabelManagedBy+"="+v1alpha1.ManagedBy)
 	if err != nil {
@@ -194,7 +194,7 @@ func (r *Removal) removeSigningKeys(ctx context.Context) error {
 	return nil
 }
 
-// removeKinds leaves the admission policies in force until there is nothing to judge.
+// removeKinds removes the CRDs, and then the admission policies.
 func (r *Removal) removeKinds(ctx context.Context) error {
 	if !r.CRDs {
 		r.report("the CRDs stay")
@@ -220,7 +220,7 @@ func (r *Removal) removeKinds(ctx context.Context) error {
 	)
 }
 
-// served are the namespaces to look in.
+// served returns the namespaces of the operator.
 func (r *Removal) served() []string {
 	if len(r.Namespaces) == 0 {
 		return []string{metav1.NamespaceAll}
@@ -239,7 +239,7 @@ func (r *Removal) listIn(ctx context.Context, kind schema.GroupVersionResource, 
 	return all, nil
 }
 
-// list finds nothing of a kind that is not there, as after a removal that was interrupted.
+// list returns an empty list for a kind that does not exist, as after an interrupted removal.
 func (r *Removal) list(ctx context.Context, kind schema.GroupVersionResource, namespace, selector string) (all []metav1.PartialObjectMetadata, err error) {
 	options := metav1.ListOptions{LabelSelector: selector, Limit: pageSize}
 	for {
@@ -266,7 +266,7 @@ func (r *Removal) report(format string, arguments ...any) {
 	fmt.Fprintf(r.Report, format+"\n", arguments...)
 }
 
-// ofKeys returns the Secrets of keys that stay, or are deleted, for one reason.
+// ofKeys returns the Secrets of refresh keys that stay, or are deleted, for one reason.
 func ofKeys(found []metav1.PartialObjectMetadata, why ownership.Kept) (some []metav1.PartialObjectMetadata) {
 	for i := range found {
 		if kept, ofKey := ownership.OfKey(&found[i]); ofKey && kept == why {

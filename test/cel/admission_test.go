@@ -16,8 +16,8 @@ import (
 
 const finalizer = "example.com/wait"
 
-// TestDeletionIsNeverBlocked: whoever removes the last finalizer cannot be asked to
-// repair an object that is on its way out.
+// TestDeletionIsNeverBlocked checks that a controller can remove the last finalizer of an
+// invalid object.
 func TestDeletionIsNeverBlocked(t *testing.T) {
 	admin := as(t, "")
 	object := newKey("leaving", nil)
@@ -27,7 +27,7 @@ func TestDeletionIsNeverBlocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	object = get(t, admin, object)
-	set(t, object, map[string]any{"iss": "nobody asks any more"}, "spec", "claims")
+	set(t, object, map[string]any{"iss": "not validated on deletion"}, "spec", "claims")
 	object.SetAnnotations(map[string]string{v1alpha1.AnnotationRotate: "two words"})
 	object.SetFinalizers(nil)
 	if err := admin.Update(t.Context(), object); err != nil {
@@ -35,7 +35,7 @@ func TestDeletionIsNeverBlocked(t *testing.T) {
 	}
 }
 
-// TestDeletionIsNotForged: only what the API server is deleting is spared.
+// TestDeletionIsNotForged checks that only objects that the API server deletes are exempt.
 func TestDeletionIsNotForged(t *testing.T) {
 	admin := as(t, "")
 	forge := func(object *unstructured.Unstructured) *unstructured.Unstructured {
@@ -54,8 +54,8 @@ func TestDeletionIsNotForged(t *testing.T) {
 	}
 }
 
-// TestApplyIsJudged: a creation by server-side apply is one, also to the rules that are
-// about creations alone.
+// TestApplyIsJudged checks that the rules for creations also apply to a creation by
+// server-side apply.
 func TestApplyIsJudged(t *testing.T) {
 	for field, value := range map[string]any{
 		"expiresAt": "2001-01-01T00:00:00Z",
@@ -72,8 +72,8 @@ func TestApplyIsJudged(t *testing.T) {
 	}
 }
 
-// TestStatusOfDeletedIsGuarded: a key that waits for a finalizer is still there to be
-// forged.
+// TestStatusOfDeletedIsGuarded checks that users cannot write the status of a refresh key
+// that waits for a finalizer.
 func TestStatusOfDeletedIsGuarded(t *testing.T) {
 	admin := as(t, "")
 	object := newKey("leaving-forged", nil)
@@ -90,8 +90,8 @@ func TestStatusOfDeletedIsGuarded(t *testing.T) {
 	}
 }
 
-// TestOnlyWhatChangesIsJudged: an object that was stored before a rule was there can
-// still be labelled; only a write of what the rule is about must keep it.
+// TestOnlyWhatChangesIsJudged checks that users can label an object that was stored before
+// a rule existed: only a write of the rule's fields must obey it.
 func TestOnlyWhatChangesIsJudged(t *testing.T) {
 	if server.Existing() {
 		t.Skip("would take the admission policy of the cluster out of force")
@@ -131,14 +131,14 @@ func TestOnlyWhatChangesIsJudged(t *testing.T) {
 	}
 }
 
-// TestEveryWayToWriteStatus: who may not write status may not do so by any verb.
+// TestEveryWayToWriteStatus checks that other users cannot write status with any verb.
 func TestEveryWayToWriteStatus(t *testing.T) {
 	users := []struct {
 		name, user string
 		allowed    bool
 	}{
 		{"manager", manager, true},
-		{"token server", "system:serviceaccount:" + apiserver.Namespace + ":" + apiserver.TokenServer, true},
+		{"token service", "system:serviceaccount:" + apiserver.Namespace + ":" + apiserver.TokenServer, true},
 		{"administrator", "", false},
 		{"other account of the operator's namespace", "system:serviceaccount:" + apiserver.Namespace + ":default", false},
 		{"manager of another namespace", "system:serviceaccount:default:" + apiserver.Manager, false},
@@ -186,7 +186,7 @@ func TestEveryWayToWriteStatus(t *testing.T) {
 	}
 }
 
-// TestNamesAreThoseOfRBAC: the policy names ServiceAccounts that config/rbac makes.
+// TestNamesAreThoseOfRBAC checks that the policy names the ServiceAccounts of config/rbac.
 func TestNamesAreThoseOfRBAC(t *testing.T) {
 	config, err := server.Manager(t.Context())
 	if err != nil {
@@ -202,8 +202,7 @@ func TestNamesAreThoseOfRBAC(t *testing.T) {
 	}
 }
 
-// TestOperatorIsJudgedToo: what the ServiceAccounts may write more than others is status
-// alone.
+// TestOperatorIsJudgedToo checks that the ServiceAccounts have an exemption only for status.
 func TestOperatorIsJudgedToo(t *testing.T) {
 	object := newKey("by-manager", map[string]any{"claims": map[string]any{"iss": "x"}})
 	if err := as(t, manager).Create(t.Context(), object, client.DryRunAll); err == nil {

@@ -40,7 +40,7 @@ func (w *warnings) take() []string {
 
 // TestAPolicyWithoutRulesIsWarnedOf, in every way in which one comes about, and not refused: it takes grants away.
 func TestAPolicyWithoutRulesIsWarnedOf(t *testing.T) {
-	const advice = "spec.policy has no rules, so that the issuer grants nothing: add a rule, or remove policy"
+	const advice = "spec.policy has no rules, so the issuer grants nothing: add a rule, or remove policy"
 	heard := &warnings{}
 	config := rest.CopyConfig(server.Admin)
 	config.WarningHandler = heard

@@ -10,9 +10,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// TestClaimsInCodeAndInPolicy: what spec.claims may hold is said twice, by the admission
-// policy and by code, which must agree, down to the words. The literals are sent as they
-// stand, since a client would tidy them up.
+// TestClaimsInCodeAndInPolicy checks that the admission policy and the Go code agree on
+// spec.claims, including the messages. It sends the literals unchanged, because a client
+// would normalise them.
 func TestClaimsInCodeAndInPolicy(t *testing.T) {
 	o := newOffer(t, newKey("offered", map[string]any{"claims": map[string]any{}}), "spec")
 	for _, literal := range claimLiterals() {
@@ -39,7 +39,7 @@ func TestClaimsInCodeAndInPolicy(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := v1alpha1.ValidateClaims(stored.Spec.Claims); err != nil {
-				t.Errorf("accepted, but what the API server makes of it is not: %v", err)
+				t.Errorf("accepted, but the stored form is not: %v", err)
 			}
 		})
 	}
@@ -92,8 +92,8 @@ func abridged(literal string) string {
 	return literal
 }
 
-// TestSizeOfClaimsIsExactInCode: the policy counts characters, so what is longer in
-// bytes passes it, and is refused by code.
+// TestSizeOfClaimsIsExactInCode checks that the Go code refuses claims that are too long in
+// bytes: the policy counts characters.
 func TestSizeOfClaimsIsExactInCode(t *testing.T) {
 	o := newOffer(t, newKey("offered", map[string]any{"claims": map[string]any{}}), "spec")
 	for name, text := range map[string]string{

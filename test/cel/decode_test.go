@@ -23,8 +23,8 @@ import (
 )
 
 // TestWhatIsAcceptedDecodes offers the API server many strings and numbers, good and
-// bad, for every time, duration and integer of both kinds. Whatever it accepts must
-// decode in Go: one object that does not would break everybody's typed list.
+// bad, for every time, duration and integer of both kinds. Each accepted value must
+// decode in Go: one object that does not would break the typed list of every client.
 func TestWhatIsAcceptedDecodes(t *testing.T) {
 	full := map[string]*unstructured.Unstructured{}
 	for _, m := range readManifests(t, ".") {
@@ -73,8 +73,8 @@ type offer struct {
 	path   string
 
 	mu sync.Mutex
-	// version is that of the stored object whose status is written. In somebody's cluster
-	// the operator may be writing it as well.
+	// version is the version of the stored object whose status is written. In an existing
+	// cluster, the operator can write it at the same time.
 	version string
 }
 
@@ -143,7 +143,7 @@ func (o *offer) every(t *testing.T, path fieldPath, candidates []string) {
 	}
 }
 
-// one tells whether a literal was accepted; the error says that it does not decode.
+// one reports whether a literal was accepted; the error says that it does not decode.
 func (o *offer) one(t *testing.T, path fieldPath, literal string) (bool, error) {
 	answer, err := o.send(t, path, literal)
 	switch {

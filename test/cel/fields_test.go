@@ -13,7 +13,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// fieldType is what a field's Go decoder makes of it.
+// fieldType is the kind of Go type that decodes a field.
 type fieldType string
 
 const (
@@ -142,8 +142,8 @@ func firstKey(m map[string]any) string {
 	return ""
 }
 
-// TestEveryFieldIsAccepted keeps the accepted manifests complete: a field that none of
-// them holds is one whose schema nobody has tried.
+// TestEveryFieldIsAccepted checks that the accepted manifests contain every field, so that the
+// schema of every field is tested.
 func TestEveryFieldIsAccepted(t *testing.T) {
 	accepted := map[string][]*unstructured.Unstructured{}
 	for _, m := range readManifests(t, ".") {

@@ -127,8 +127,8 @@ func (m manifest) submit(t *testing.T) error {
 	return nil
 }
 
-// update writes an object over what is stored of it, which in somebody's cluster the
-// operator may be writing as well.
+// update replaces a stored object, which the operator of an existing cluster can write at the
+// same time.
 func update(t *testing.T, object *unstructured.Unstructured, write func() error) error {
 	t.Helper()
 	wanted := object.DeepCopy()

@@ -176,7 +176,7 @@ func TestEveryPatternIsExplained(t *testing.T) {
 	})
 }
 
-// explained tells whether a rule of a schema looks at the text.
+// explained reports whether a rule of a schema looks at the text.
 func explained(s *schema) bool {
 	return slices.ContainsFunc(s.XValidations, func(rule apiextensionsv1.ValidationRule) bool {
 		return strings.Contains(rule.Rule, "self.matches(") && rule.Message != ""
@@ -197,8 +197,8 @@ func TestEveryFieldIsDescribed(t *testing.T) {
 	})
 }
 
-// TestNoDefaults: what an unset field means is decided in code, so that GitOps tools see
-// no drift. A status that nobody wrote yet is the one exception: kstatus would call it current.
+// TestNoDefaults checks that the schema has no defaults, so that GitOps tools see no drift.
+// The exception is an unwritten status, which kstatus would report as current.
 func TestNoDefaults(t *testing.T) {
 	walkKinds(t, func(t *testing.T, path fieldPath, s *schema) {
 		if path.String() == "status" && s.Default != nil && string(s.Default.Raw) == `{"observedGeneration":0}` {
@@ -217,7 +217,7 @@ type rule struct {
 	expression string
 }
 
-// saidIn tells whether a refusal is this rule's.
+// saidIn reports whether a refusal is this rule's.
 func (r rule) saidIn(refusal string) bool {
 	if r.expression == "" {
 		return strings.Contains(refusal, r.message)

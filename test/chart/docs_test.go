@@ -98,7 +98,7 @@ func toolsFolder(t *testing.T) string {
 	return folder
 }
 
-// TestAnotherNamespace: whatever names the operator's ServiceAccounts names them where they are.
+// TestAnotherNamespace checks that all references to the operator's ServiceAccounts use their namespace.
 func TestAnotherNamespace(t *testing.T) {
 	values := "{issuerUse: {enabled: true}, uninstall: {keepTokens: false, removeCRDs: true}, namespaces: [shop]}"
 	said, err := helm(t.Context(), "template", release, "charts/refreshkeys", "--namespace", "tokens", "--values", valuesFile(t, values))

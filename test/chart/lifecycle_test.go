@@ -90,7 +90,7 @@ func (l *life) install() {
 	l.Helper()
 	said := l.helm("install", release, "charts/refreshkeys", "--namespace", namespace, "--create-namespace", "--values", valuesFile(l.T, l.values))
 	keeps := !strings.Contains(l.values, "keepTokens: false")
-	if keeps != strings.Contains(said, "will LEAVE what was issued") || keeps == strings.Contains(said, "will REMOVE all keys") {
+	if keeps != strings.Contains(said, "`helm uninstall` LEAVES the CRDs") || keeps == strings.Contains(said, "`helm uninstall` REMOVES all refresh keys") {
 		l.Errorf("the notes do not say what an uninstall does:\n%s", said)
 	}
 	kubectl(l.T, "label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
@@ -138,7 +138,7 @@ func (l *life) upgradeChangesNothing() {
 	l.Helper()
 	// The issuer, whose kind is known now, becomes a part of the release.
 	l.upgrade("charts/refreshkeys")
-	until(l.T, "nobody writes any more", func() (bool, string) {
+	until(l.T, "the writes end", func() (bool, string) {
 		first := l.versions()
 		l.upgrade("charts/refreshkeys")
 		var changed []string

@@ -30,7 +30,7 @@ const (
 	pollEvery = 100 * time.Millisecond
 )
 
-// Kinds of others that the chart makes objects of where it is told to, from their own modules.
+// Third-party kinds of the chart's optional objects, from their own modules.
 var foreign = []struct{ module, file string }{
 	{"sigs.k8s.io/gateway-api@v1.6.3", "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"},
 	{"sigs.k8s.io/gateway-api@v1.6.3", "config/crd/standard/gateway.networking.k8s.io_tlsroutes.yaml"},

@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// combination is what somebody may set, with what must come of it.
+// combination is a set of values with the expected objects.
 type combination struct {
 	name, values string
 	// has and hasNot are objects by kind and name.
@@ -235,8 +235,8 @@ func checkObjects(t *testing.T, all []*unstructured.Unstructured, c combination)
 	}
 }
 
-// checkTaken has the API server judge all of it, as whoever applied config/default would apply it;
-// unknown fields are refused.
+// checkTaken checks that the API server accepts all objects, applied like config/default; it refuses
+// unknown fields.
 func checkTaken(t *testing.T, all []*unstructured.Unstructured) {
 	t.Helper()
 	for _, object := range all {
@@ -306,7 +306,7 @@ func TestRefusedValues(t *testing.T) {
 	cases := []struct{ name, values, says string }{
 		{"a misspelt value", `{tokenserver: {replicas: 3}}`, "tokenserver"},
 		{"a misspelt value further in", `{tokenServer: {replica: 3}}`, "replica"},
-		{"no token server", `{tokenServer: {replicas: 0}}`, "/tokenServer/replicas"},
+		{"no replica of the token service", `{tokenServer: {replicas: 0}}`, "/tokenServer/replicas"},
 		{"replicas in words", `{manager: {replicas: two}}`, "/manager/replicas"},
 		{"a switch in words", `{fastPropagation: {enabled: "yes"}}`, "/fastPropagation/enabled"},
 		{"no name of a namespace", `{namespaces: ["team/shop"]}`, "/namespaces/0"},
@@ -320,7 +320,7 @@ func TestRefusedValues(t *testing.T) {
 		{"a host that is a URL", `{ingress: {enabled: true, hosts: ["https://tokens.example.com"]}}`, "/ingress/hosts/0"},
 		{"a TLSRoute without a Gateway", `{gateway: {tlsRoute: {enabled: true, hostnames: [tokens.example.com]}}}`, "/gateway/tlsRoute/parentRefs"},
 		{"a route without hosts", `{gateway: {httpRoute: {enabled: true, parentRefs: [{name: edge}]}}}`, "/gateway/httpRoute/hostnames"},
-		{"a route that trusts nobody", `{gateway: {httpRoute: {enabled: true, parentRefs: [{name: edge}], hostnames: [tokens.example.com]}}}`, "caCertificateRefs"},
+		{"a route without a trusted CA", `{gateway: {httpRoute: {enabled: true, parentRefs: [{name: edge}], hostnames: [tokens.example.com]}}}`, "caCertificateRefs"},
 		{"an issuer without a URL", `{issuer: {create: true}}`, "url"},
 		{"an issuer without TLS", `{issuer: {create: true, spec: {url: "http://tokens.example.com"}}}`, "/issuer/spec/url"},
 		{"no port of the API server", `{networkPolicy: {egress: {apiServerPorts: []}}}`, "/networkPolicy/egress/apiServerPorts"},

@@ -76,7 +76,7 @@ func inLua(state *lua.LState, value any) lua.LValue {
 	}
 }
 
-// TestArgoIsToldByItsOwnSettings: the component puts both scripts into argocd-cm, beside what is there.
+// TestArgoIsToldByItsOwnSettings checks that the component adds both scripts to argocd-cm and keeps its other entries.
 func TestArgoIsToldByItsOwnSettings(t *testing.T) {
 	assets, err := cluster.FindAssets()
 	if err != nil {

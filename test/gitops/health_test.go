@@ -21,7 +21,7 @@ const (
 	degraded    = "Degraded"
 )
 
-// TestBeforeAnybodyLooked: what no manager has seen is not taken for what is done, at first and after a change.
+// TestBeforeAnybodyLooked checks that tools do not report a new or changed object as healthy before a manager reconciles it.
 func TestBeforeAnybodyLooked(t *testing.T) {
 	s := newStage(t, "unseen")
 	issuer, key := s.issuer(), s.key("orders")
@@ -39,7 +39,7 @@ func TestBeforeAnybodyLooked(t *testing.T) {
 	s.is(key, status.InProgressStatus, progressing)
 }
 
-// TestKeys: every state that a key comes into, and what the tools make of it.
+// TestKeys checks the health that the tools report for each state of a refresh key.
 func TestKeys(t *testing.T) {
 	s := newStage(t, "keys")
 	issuer := s.issuer()
@@ -86,7 +86,7 @@ func TestKeys(t *testing.T) {
 	s.is(gone, status.TerminatingStatus, progressing)
 }
 
-// TestRevokedKeys: what somebody wanted is not shown as broken.
+// TestRevokedKeys checks that tools do not report a requested revocation as degraded.
 func TestRevokedKeys(t *testing.T) {
 	s := newStage(t, "revoked")
 	issuer := s.issuer()
@@ -138,7 +138,7 @@ func oneTime(key *v1alpha1.JWTRefreshKey) {
 	key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse, RetryGrace: &metav1.Duration{}}
 }
 
-// TestIssuers: likewise.
+// TestIssuers checks the health that the tools report for each state of an issuer.
 func TestIssuers(t *testing.T) {
 	s := newStage(t, "issuers")
 	issuer := s.issuer()

@@ -1,6 +1,6 @@
-// Package gitops shows what GitOps tools make of our objects, by their own code where that is a library: kstatus, by which
-// Flux and Helm wait, and the Lua that Argo CD runs. The objects are real ones: a manager and a token server made them
-// what they are, at a real API server.
+// Package gitops checks the health that GitOps tools report for refresh keys and issuers, with the tools' own libraries:
+// kstatus, which Flux and Helm use, and the Lua of Argo CD. A manager and a token service write the objects at a real
+// API server.
 package gitops
 
 import (
@@ -109,7 +109,7 @@ func (s *stage) key(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alp
 	return key
 }
 
-// edit changes an object as a user does: again from the newest state when somebody was quicker.
+// edit changes an object as a user does: after a conflict, it retries with the newest state.
 func (s *stage) edit(object client.Object, change func()) {
 	s.t.Helper()
 	s.Eventually(func() error { return apiserver.Edit(s.ctx, s.admin, object, change) }, patience, pollEvery).Should(gomega.Succeed())
@@ -160,7 +160,7 @@ func (s *stage) refresh(r *operator.Replica, held string) (outcome, next string)
 	return answer.Outcome(), answer.Text("refresh_token")
 }
 
-// is what the tools make of an object as it is now. Each must be told the same way the API server tells everybody.
+// is checks the health that each tool reports for the current state of an object, as the API server returns it.
 func (s *stage) is(object client.Object, current status.Status, health string) {
 	s.t.Helper()
 	gvk, err := s.admin.GroupVersionKindFor(object)

@@ -1,4 +1,4 @@
-{{/* The names are fixed: the admission policy knows the two ServiceAccounts by them, and a cluster has one operator. */}}
+{{/* The names are fixed: the admission policy contains the names of the two ServiceAccounts, and a cluster has one operator. */}}
 
 {{- define "refreshkeys.labels" -}}
 app.kubernetes.io/name: refreshkeys
@@ -8,7 +8,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* Of a part of it: dict "root" . "component" NAME. */}}
+{{/* Labels of a component: dict "root" . "component" NAME. */}}
 {{- define "refreshkeys.componentLabels" -}}
 {{ include "refreshkeys.labels" .root }}
 app.kubernetes.io/component: {{ .component }}
@@ -29,7 +29,7 @@ labels:
   {{- include "refreshkeys.labels" .root | nindent 2 }}
 {{- end }}
 
-{{/* dict "root" . "image" VALUES: a digest wins over the tag. */}}
+{{/* dict "root" . "image" VALUES: a digest takes precedence over the tag. */}}
 {{- define "refreshkeys.image" -}}
 {{- $tag := .root.Values.image.tag | default .root.Chart.AppVersion -}}
 {{- with .image.digest -}}
@@ -39,7 +39,7 @@ labels:
 {{- end -}}
 {{- end }}
 
-{{/* Of a pod: what Pod Security `restricted` asks for. */}}
+{{/* The security context that Pod Security `restricted` requires. */}}
 {{- define "refreshkeys.podSecurityContext" -}}
 securityContext:
   runAsNonRoot: true
@@ -103,7 +103,7 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* Flags that both commands have. */}}
+{{/* Flags of both commands. */}}
 {{- define "refreshkeys.args" -}}
 {{- with .root.Values.namespaces }}
 - --namespaces={{ join "," . }}
@@ -148,7 +148,7 @@ rules:
 {{ include "refreshkeys.binding" . }}
 {{- end }}
 
-{{/* One role everywhere, or one in each of the listed namespaces: dict as for refreshkeys.role, without kind. */}}
+{{/* One ClusterRole, or one Role in each of the listed namespaces: dict as for refreshkeys.role, without kind. */}}
 {{- define "refreshkeys.roles" }}
 {{- if .root.Values.namespaces }}
 {{- range .root.Values.namespaces }}
@@ -159,7 +159,7 @@ rules:
 {{- end }}
 {{- end }}
 
-{{/* To the given TCP ports, and to name servers: dict "ports" LIST. */}}
+{{/* Egress to the given TCP ports and to DNS: dict "ports" LIST. */}}
 {{- define "refreshkeys.egress" }}
 - ports:
   {{- range .ports }}

@@ -1,4 +1,4 @@
-{{/* What the removal of tokens may do. It is there while it runs. */}}
+{{/* The rights of the Job that removes the tokens. They exist while it runs. */}}
 
 {{- define "refreshkeys.uninstall.metadata" -}}
 name: refreshkeys-uninstall
@@ -12,7 +12,7 @@ annotations:
   helm.sh/hook-weight: {{ .weight | quote }}
   helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
   {{- if .logs }}
-  # Helm prints what it did.
+  # Helm prints the log of the Job.
   helm.sh/hook-output-log-policy: hook-succeeded,hook-failed
   {{- end }}
 {{- end }}
@@ -20,7 +20,7 @@ annotations:
 - apiGroups: [jwt.refreshkeys.dev]
   resources: [jwtrefreshkeys]
   verbs: [list, delete]
-# To see that the Secrets of the keys are gone.
+# To check that the Secrets of the refresh keys are deleted.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [list]
@@ -48,7 +48,7 @@ annotations:
 - apiGroups: [""]
   resources: [secrets]
   verbs: [list, delete]
-# The manager is stopped first, or it would make them again.
+# The manager is stopped first; otherwise it would create them again.
 - apiGroups: [apps]
   resources: [deployments]
   resourceNames: [refreshkeys-manager]
