@@ -17,11 +17,11 @@ import (
 
 func (c *cli) issuerCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "issuer", Short: "The signing keys of an issuer: see them, let the next ones sign, withdraw one",
-		Args: arguments(0, 0, "one of keys, rotate and revoke"),
+		Use: "issuer", Short: "Manage the signing keys of an issuer: list, rotate and withdraw them",
+		Args: arguments(0, 0, "one of keys, rotate and withdraw"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(c.issuerKeysCommand(), c.issuerRotateCommand(), c.issuerRevokeCommand())
+	cmd.AddCommand(c.issuerKeysCommand(), c.issuerRotateCommand(), c.issuerWithdrawCommand())
 	return cmd
 }
 
@@ -97,9 +97,10 @@ func sortKeys(keys []v1alpha1.SigningKeyStatus) {
 func (c *cli) issuerRotateCommand() *cobra.Command {
 	w := &waiting{}
 	cmd := &cobra.Command{
-		Use: "rotate [ISSUER]", Short: "Let the next signing keys sign, as soon as verifiers know them",
-		Long: `Let the next signing keys of an issuer sign, as soon as they have been published for signing.prepublish, so that every verifier knows
-them. What the keys before have signed stays good. A key that leaked is withdrawn: kubectl refreshkey issuer revoke.`,
+		Use: "rotate [ISSUER]", Short: "Rotate the signing keys of an issuer",
+		Long: `Rotate the signing keys of an issuer: the next keys sign as soon as they have been published for signing.prepublish, so that
+verifiers have time to fetch them. Tokens that the earlier keys signed stay valid. If a signing key leaked, withdraw it:
+kubectl refreshkey issuer withdraw.`,
 		Args: arguments(0, 1, "the name of one issuer, or none for default"), ValidArgsFunction: c.completeIssuers,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.rotateKeys(cmd.Context(), w, named(args)) },
 	}
@@ -112,7 +113,7 @@ func (c *cli) rotateKeys(ctx context.Context, w *waiting, name string) error {
 	if err != nil {
 		return err
 	}
-	done := c.progress.during("asking for the next keys")
+	done := c.progress.during("requesting the next signing keys")
 	defer done()
 	issuer, err := k.issuer(ctx, name)
 	if err != nil {
@@ -129,7 +130,7 @@ func (c *cli) rotateKeys(ctx context.Context, w *waiting, name string) error {
 		fmt.Fprintf(c.Out, "%s: the next signing keys sign as soon as they have been published for signing.prepublish\n", issuerName(issuer))
 		return nil
 	}
-	err = w.until(ctx, c, "waiting for the next keys", func(ctx context.Context) (bool, string, error) {
+	err = w.until(ctx, c, "waiting for the next signing keys", func(ctx context.Context) (bool, string, error) {
 		if issuer, err = k.issuer(ctx, name); err != nil {
 			return false, "", err
 		}

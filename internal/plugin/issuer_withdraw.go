@@ -39,7 +39,7 @@ func planned(issuer *v1alpha1.JWTIssuer, use keyring.Use, now time.Time) string 
 	return "once it is made"
 }
 
-// withdrawal is `issuer revoke` with its flags.
+// withdrawal holds the flags of `issuer withdraw`.
 type withdrawal struct {
 	*cli
 	waiting waiting
@@ -47,23 +47,25 @@ type withdrawal struct {
 	yes     bool
 }
 
-func (c *cli) issuerRevokeCommand() *cobra.Command {
+func (c *cli) issuerWithdrawCommand() *cobra.Command {
 	w := &withdrawal{cli: c}
 	cmd := &cobra.Command{
-		Use: "revoke [ISSUER] --kid KID", Short: "Withdraw a signing key that leaked, with everything it signed",
-		Long: `Withdraw a signing key at once: everything it signed is refused, and issued again with another key. One-time keys end, since their tokens are
-with their holders: they have to be enrolled again, and sessions to sign in again. An access key leaves a gap: no access token is signed until the next one
-has been published for signing.prepublish.
+		Use: "withdraw [ISSUER] --kid KID", Short: "Withdraw a leaked signing key: every token that it signed is refused",
+		// The name of this command in earlier releases.
+		Aliases: []string{"revoke"},
+		Long: `Withdraw a signing key at once: every token that it signed is refused, and the operator issues new tokens with another key.
+One-time keys and sessions end, because only clients hold their tokens: enrol one-time keys again, and sign in again.
+After you withdraw an access key, no access token is signed until the next key has been published for signing.prepublish.
 
-It asks before it does so, unless --yes is given.`,
+The command asks for confirmation, unless you set --yes.`,
 		Example: `  kubectl refreshkey issuer keys
-  kubectl refreshkey issuer revoke --kid 2mYc… --wait`,
+  kubectl refreshkey issuer withdraw --kid 2mYc… --wait`,
 		Args: arguments(0, 1, "the name of one issuer, or none for default"), ValidArgsFunction: c.completeIssuers,
 		RunE: func(cmd *cobra.Command, args []string) error { return w.run(cmd.Context(), named(args)) },
 	}
-	cmd.Flags().StringSliceVar(&w.kids, "kid", nil, "the signing key to withdraw; several with commas, or several times")
-	cmd.Flags().BoolVarP(&w.yes, "yes", "y", false, "do not ask")
-	w.waiting.add(cmd, "until it is out, and all keys that it signed for have another token")
+	cmd.Flags().StringSliceVar(&w.kids, "kid", nil, "the signing key to withdraw; separate several with commas, or repeat the flag")
+	cmd.Flags().BoolVarP(&w.yes, "yes", "y", false, "do not ask for confirmation")
+	w.waiting.add(cmd, "until it is removed, and every refresh key that it signed for has a new token")
 	_ = cmd.RegisterFlagCompletionFunc("kid", w.completeKIDs)
 	return cmd
 }
@@ -160,7 +162,7 @@ func (k *cluster) signedBy(ctx context.Context, issuer string, kids []string) (i
 }
 
 // errDeclined: somebody was asked, and did not say yes.
-var errDeclined = errors.New("nothing was done: it was not answered with yes")
+var errDeclined = errors.New("nothing was done: the answer was not yes")
 
 func (w *withdrawal) confirm(name string, signed int, uncounted error) error {
 	if w.yes {
@@ -184,20 +186,20 @@ func (w *withdrawal) confirm(name string, signed int, uncounted error) error {
 
 // gone waits until the keys are out, and nobody has a token of theirs any more.
 func (w *withdrawal) gone(ctx context.Context, k *cluster, name string) error {
-	return w.waiting.until(ctx, w.cli, "waiting until the key is out", func(ctx context.Context) (bool, string, error) {
+	return w.waiting.until(ctx, w.cli, "waiting until the signing key is removed", func(ctx context.Context) (bool, string, error) {
 		issuer, err := k.issuer(ctx, name)
 		if err != nil {
 			return false, "", err
 		}
 		for _, key := range issuer.Status.Keys {
 			if slices.Contains(w.kids, key.KID) {
-				return false, "signing key " + key.KID + " is there still", nil
+				return false, "signing key " + key.KID + " still exists", nil
 			}
 		}
 		signed, err := k.signedBy(ctx, name, w.kids)
 		if err != nil {
-			return false, "", fmt.Errorf("the signing key is out; whether all tokens were issued again is not to be seen: %w", err)
+			return false, "", fmt.Errorf("the signing key is withdrawn, but it is unknown whether all tokens were issued again: %w", err)
 		}
-		return signed == 0, fmt.Sprintf("%d refresh keys wait for another token", signed), nil
+		return signed == 0, fmt.Sprintf("%d refresh keys wait for a new token", signed), nil
 	})
 }
