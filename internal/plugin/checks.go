@@ -49,7 +49,7 @@ type evidence struct {
 }
 
 // errNotAsked: what comes before failed, so that there is nobody to ask.
-var errNotAsked = errors.New("not asked for, since the token does not say where")
+var errNotAsked = errors.New("not looked up, since the token does not say where")
 
 // examine does all checks, in the order in which the token service does them.
 func examine(e *evidence) []check {
@@ -95,7 +95,7 @@ func (e *evidence) form() check {
 	case e.token.headerErr != nil:
 		return reject("form", "%v", e.token.headerErr)
 	case e.token.claimsErr != nil:
-		return reject("form", "the payload is not one of ours: %v", e.token.claimsErr)
+		return reject("form", "the payload is not that of a refresh key's token: %v", e.token.claimsErr)
 	case len(e.token.header) != 3 || e.token.text("typ") == "" || e.token.text("alg") == "" || e.token.text("kid") == "":
 		return reject("form", "the header must hold typ, alg and kid, and nothing else")
 	default:
@@ -111,7 +111,7 @@ func (e *evidence) typ() check {
 	case typ == token.Access && e.token.claims.ServiceAccount == "":
 		return pass("type", "an access token (%s): for the API %s", typ, e.token.claims.Audience)
 	case typ == token.Refresh || typ == token.Access:
-		return reject("type", "typ is %s, and the claims are those of the other kind", typ)
+		return reject("type", "typ is %s, but the claims are those of the other type", typ)
 	default:
 		return reject("type", "typ is neither %s nor %s", token.Refresh, token.Access)
 	}
@@ -140,18 +140,18 @@ func (e *evidence) ring() v1alpha1.KeyUse {
 func (e *evidence) kid() check {
 	kid, alg := e.token.text("kid"), e.token.text("alg")
 	if e.issuer == nil {
-		return unsure("signing key", errNotKnown(e.issuerErr, "without an issuer there are no keys"))
+		return unsure("signing key", errNotKnown(e.issuerErr, "without an issuer, there are no signing keys"))
 	}
 	for _, key := range e.issuer.Status.Keys {
 		if key.KID != kid || key.Use != e.ring() {
 			continue
 		}
 		if string(key.Algorithm) != alg {
-			return reject("signing key", "key %s signs with %s, and the token says %s", kid, key.Algorithm, alg)
+			return reject("signing key", "signing key %s signs with %s, but the token's alg is %s", kid, key.Algorithm, alg)
 		}
 		return pass("signing key", "%s is %s in the %s ring, and signs with %s", kid, key.State, key.Use, alg)
 	}
-	return reject("signing key", "%s is not in the %s ring of issuer %s: withdrawn, retired, or of somebody else", cut(kid, 64), e.ring(), e.issuer.Name)
+	return reject("signing key", "%s is not in the %s ring of issuer %s: withdrawn, retired, or never a key of this issuer", cut(kid, 64), e.ring(), e.issuer.Name)
 }
 
 func errNotKnown(err error, otherwise string) error {
@@ -168,20 +168,20 @@ func (e *evidence) signature() check {
 		return e.recorded()
 	}
 	if e.jwks == nil {
-		return unsure("signature", errNotKnown(e.jwksErr, "the published keys are not known"))
+		return unsure("signature", errNotKnown(e.jwksErr, "the published keys are unknown"))
 	}
 	keys := e.jwks.Key(e.token.text("kid"))
 	if len(keys) != 1 {
-		return reject("signature", "the published keys do not hold the one that the token names")
+		return reject("signature", "the published keys do not include the one that the token names")
 	}
 	signed, err := jose.ParseSignedCompact(e.token.compact, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(keys[0].Algorithm)})
 	if err == nil {
 		_, err = signed.Verify(keys[0].Key)
 	}
 	if err != nil {
-		return reject("signature", "it is not by the key that the token names: the token was changed or made by somebody else")
+		return reject("signature", "the signature is not by the signing key that the token names: the token was changed or forged")
 	}
-	return pass("signature", "by the key that the token names, which is published")
+	return pass("signature", "by the signing key that the token names, which is published")
 }
 
 func (e *evidence) recorded() check {
@@ -194,11 +194,11 @@ func (e *evidence) recorded() check {
 	}
 	switch hash, ok := known[e.token.claims.JTI]; {
 	case !ok:
-		return unsure("signature", errors.New("the keys that sign refresh tokens are not published, and this token is not on record any more"))
+		return unsure("signature", errors.New("the keys that sign refresh tokens are not published, and this token is no longer on record"))
 	case hash != token.Hash(e.token.compact):
-		return reject("signature", "the text is not the one on record for this jti: the token was changed or made by somebody else")
+		return reject("signature", "the text is not the one on record for this jti: the token was changed or forged")
 	default:
-		return pass("signature", "the text is the very one that was issued (its hash is on record)")
+		return pass("signature", "the text is the one that was issued (its hash is on record)")
 	}
 }
 
@@ -208,7 +208,7 @@ func (e *evidence) time() check {
 	claims := e.token.claims
 	switch {
 	case e.now.Before(claims.IssuedAt.Add(-2 * token.Skew)):
-		return reject("time", "not before %s", stamp(claims.IssuedAt.Add(-token.Skew), e.now))
+		return reject("time", "not valid before %s", stamp(claims.IssuedAt.Add(-token.Skew), e.now))
 	case !e.now.Before(claims.ExpiresAt):
 		return reject("time", "expired %s", stamp(claims.ExpiresAt, e.now))
 	default:
@@ -225,9 +225,9 @@ func (e *evidence) object() check {
 	case e.key == nil:
 		return reject("key", "there is no JWTRefreshKey %s: it was deleted, and its tokens ended with it", name)
 	case string(e.key.UID) != object.UID:
-		return reject("key", "JWTRefreshKey %s was deleted and made again: the token is of the earlier one", name)
+		return reject("key", "JWTRefreshKey %s was deleted and created again: the token belongs to the earlier one", name)
 	default:
-		return pass("key", "JWTRefreshKey %s, the very one", name)
+		return pass("key", "JWTRefreshKey %s, with the uid in the token", name)
 	}
 }
 
@@ -235,12 +235,12 @@ func (e *evidence) object() check {
 func (e *evidence) alive() check {
 	beside := ""
 	if !e.refresh() {
-		beside = "; an API that does not introspect accepts the token to its end"
+		beside = "; an API that does not introspect accepts the token until it expires"
 	}
 	key := e.key
 	switch {
 	case key == nil:
-		return unsure("alive", errNotKnown(e.keyErr, "without a key nothing is alive"))
+		return unsure("alive", errNotKnown(e.keyErr, "the refresh key is unknown"))
 	case key.DeletionTimestamp != nil:
 		return reject("alive", "the key is being deleted%s", beside)
 	case key.Status.RevokedAt != nil:
@@ -250,13 +250,13 @@ func (e *evidence) alive() check {
 	case key.Spec.ExpiresAt != nil && !e.now.Before(key.Spec.ExpiresAt.Time):
 		return reject("alive", "the key ended %s%s", stamp(key.Spec.ExpiresAt.Time, e.now), beside)
 	default:
-		return pass("alive", "neither revoked nor at its end")
+		return pass("alive", "neither revoked nor expired")
 	}
 }
 
 func (e *evidence) standing() check {
 	if e.key == nil {
-		return unsure("standing", errNotKnown(e.keyErr, "without a key there is no line of tokens"))
+		return unsure("standing", errNotKnown(e.keyErr, "the refresh key is unknown"))
 	}
 	claims := e.token.claims
 	current := e.key.Status.Revision
@@ -283,14 +283,14 @@ func (e *evidence) standing() check {
 // issuedFrom checks that the refresh token from which an access token was issued is accepted, or was superseded
 // in the ordinary way.
 func (e *evidence) issuedFrom() check {
-	const beside = "; an API that does not introspect accepts the token to its end"
+	const beside = "; an API that does not introspect accepts the token until it expires"
 	if e.key == nil {
-		return unsure("standing", errNotKnown(e.keyErr, "without a key there is no line of tokens"))
+		return unsure("standing", errNotKnown(e.keyErr, "the refresh key is unknown"))
 	}
 	object, status := &e.token.claims.Object, &e.key.Status
 	switch {
 	case registry.Honours(e.key, object.UID, object.Revision, e.now) && object.Revision == 0:
-		return pass("standing", "issued by an earlier release, which did not say from which revision")
+		return pass("standing", "issued by an earlier release, which did not record the revision")
 	case registry.Honours(e.key, object.UID, object.Revision, e.now):
 		return pass("standing", "issued from revision %d; the current one is %d", object.Revision, status.Revision)
 	case registry.BelowFirst(e.key, object.Revision):
@@ -306,11 +306,11 @@ func (e *evidence) issuedFrom() check {
 func (e *evidence) policy() check {
 	switch {
 	case e.key == nil:
-		return unsure("policy", errNotKnown(e.keyErr, "without a key there is nothing to grant"))
+		return unsure("policy", errNotKnown(e.keyErr, "the refresh key is unknown"))
 	case readyReason(e.key) == v1alpha1.ReasonPolicyDenied:
-		return reject("policy", "the issuer's policy does not grant what the key asks for now; the token is good again once it does")
+		return reject("policy", "the issuer's policy does not allow what the key requests; the token is accepted again once it does")
 	default:
-		return pass("policy", "the issuer's policy grants what the key asks for")
+		return pass("policy", "the issuer's policy allows what the key requests")
 	}
 }
 
@@ -323,13 +323,13 @@ func (e *evidence) binding() []check {
 		needs = append(needs, "a token of ServiceAccount "+claims.ServiceAccount+" as client assertion")
 	}
 	if claims.JWKThumbprint != "" {
-		needs = append(needs, "a DPoP proof by the key "+claims.JWKThumbprint)
+		needs = append(needs, "a DPoP proof with the key "+claims.JWKThumbprint)
 	}
 	if e.refresh() && e.key != nil && e.key.Spec.Binding != nil && len(needs) == 0 {
-		return []check{reject("binding", "the key was bound since, and this token is not")}
+		return []check{reject("binding", "the key was bound after this token was issued, and this token is not bound")}
 	}
 	if len(needs) == 0 {
-		return []check{pass("binding", "none: whoever holds the token may present it")}
+		return []check{pass("binding", "none: any holder of the token may present it")}
 	}
 	return []check{pass("binding", "accepted only with %s", strings.Join(needs, " and "))}
 }

@@ -39,7 +39,7 @@ func (c *cli) connect() (*cluster, error) {
 	}
 	// As an exec credential plugin we are run to sign somebody in, and must not need to be signed in by ourselves.
 	if c.getExecInfo() != "" && config.ExecProvider != nil {
-		return nil, errors.New("the kubeconfig's user signs in by a command, which would be run for itself: name another one by --context or --user, or use a session (`exchange --session`)")
+		return nil, errors.New("the kubeconfig's user signs in with a command, and this plugin runs as that command: choose another user with --context or --user, or use a session (`exchange --session`)")
 	}
 	config.UserAgent = "kubectl-refreshkey"
 	config.QPS = -1
@@ -108,7 +108,7 @@ type held struct {
 }
 
 // errNoToken says why there is no token to be read.
-var errNoToken = errors.New("no token is to be read")
+var errNoToken = errors.New("the token cannot be read")
 
 // held reads the Secret of a key.
 func (k *cluster) held(ctx context.Context, key *v1alpha1.JWTRefreshKey) (*held, error) {
@@ -118,7 +118,7 @@ func (k *cluster) held(ctx context.Context, key *v1alpha1.JWTRefreshKey) (*held,
 	}
 	secret, err := k.clients.CoreV1().Secrets(key.Namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, fail(exitNotFound, "%w: Secret %s is not there (yet)", errNoToken, name)
+		return nil, fail(exitNotFound, "%w: Secret %s does not exist (yet)", errNoToken, name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoToken, err)
@@ -126,9 +126,9 @@ func (k *cluster) held(ctx context.Context, key *v1alpha1.JWTRefreshKey) (*held,
 	h := &held{secret: name, token: string(secret.Data[v1alpha1.SecretToken]), ca: secret.Data[v1alpha1.SecretCA]}
 	switch {
 	case secret.Type != corev1.SecretTypeOpaque || !madeFor(key, secret):
-		return nil, fail(exitError, "%w: Secret %s is not one of the operator's", errNoToken, name)
+		return nil, fail(exitError, "%w: the operator does not manage Secret %s", errNoToken, name)
 	case h.token == "" && readyReason(key) == v1alpha1.ReasonIssued && lifecycle.OneTime(key):
-		return nil, fail(exitNotFound, "%w: the one-time token of key %s was used, and its successor is with whoever used it", errNoToken, key.Name)
+		return nil, fail(exitNotFound, "%w: the one-time token of key %s was used; the client that used it has the next one", errNoToken, key.Name)
 	case h.token == "":
 		return nil, fail(exitNotFound, "%w: Secret %s holds none (key %s is %s)", errNoToken, name, key.Name, statusOf(key))
 	}

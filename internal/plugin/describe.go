@@ -22,7 +22,7 @@ import (
 func (c *cli) describeCommand() *cobra.Command {
 	out := newOutput("")
 	cmd := &cobra.Command{
-		Use: "describe NAME", Short: "Tell all about a key: its tokens, its use, its events, and what happens next and when",
+		Use: "describe NAME", Short: "Show a key's tokens, use, conditions and events, and what happens next",
 		Args:              arguments(1, 1, "the name of one key"),
 		ValidArgsFunction: c.completeKeys,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -139,13 +139,13 @@ func (d *description) rotation() string {
 	parts := []string{string(modeOf(d.key))}
 	if e := d.key.Status.Effective; e != nil {
 		if e.Lifetime != nil {
-			parts = append(parts, "a token lives "+short(e.Lifetime.Duration))
+			parts = append(parts, "token lifetime "+short(e.Lifetime.Duration))
 		}
 		if e.RenewBefore != nil {
-			parts = append(parts, "renewed "+short(e.RenewBefore.Duration)+" before its end")
+			parts = append(parts, "renewed "+short(e.RenewBefore.Duration)+" before expiry")
 		}
 		if e.AccessTokenLifetime != nil {
-			parts = append(parts, "access tokens "+short(e.AccessTokenLifetime.Duration))
+			parts = append(parts, "access token lifetime "+short(e.AccessTokenLifetime.Duration))
 		}
 	}
 	return strings.Join(parts, ", ")
@@ -206,7 +206,7 @@ func (d *description) use() [][]cell {
 	}
 	rows := [][]cell{{text("Last used:"), text(last)}}
 	if len(status.Previous) > 0 || status.SupersededLastUsed != nil {
-		rows = append(rows, []cell{text("A superseded one:"), text(stampOr(status.SupersededLastUsed, d.now, "never"))})
+		rows = append(rows, []cell{text("Superseded token:"), text(stampOr(status.SupersededLastUsed, d.now, "never"))})
 	}
 	if by := device(status.DeviceInfo); by != "" {
 		rows = append(rows, []cell{text("By:"), text(by)})

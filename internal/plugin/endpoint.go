@@ -72,7 +72,7 @@ func (r *refusal) final() bool {
 func post(ctx context.Context, client *http.Client, endpoint string, form url.Values, into any) error {
 	// What is sent is good for whoever reads it on the way (RFC 6749 §10.4).
 	if !strings.HasPrefix(endpoint, "https://") {
-		return usageError("%s is no https URL: tokens and passwords are sent over TLS alone", endpoint)
+		return usageError("%s is not an https URL: tokens and passwords are sent only over TLS", endpoint)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -94,13 +94,13 @@ func post(ctx context.Context, client *http.Client, endpoint string, form url.Va
 		}
 		if err := json.Unmarshal(body, into); err != nil {
 			// The cause could hold some of the answer.
-			return fmt.Errorf("%s answered 200 and what is no answer of a token service", endpoint)
+			return fmt.Errorf("%s answered 200, but not as a token service does", endpoint)
 		}
 		return nil
 	}
 	var said oauth.ErrorAnswer
 	if err := json.Unmarshal(body, &said); err != nil || said.Error == "" {
-		return fmt.Errorf("%s answered %s and what is no answer of a token service", endpoint, response.Status)
+		return fmt.Errorf("%s answered %s, but not as a token service does", endpoint, response.Status)
 	}
 	answer := &refusal{status: response.StatusCode, code: said.Error, text: said.Description}
 	if answer.final() {
@@ -113,7 +113,7 @@ func post(ctx context.Context, client *http.Client, endpoint string, form url.Va
 func unreachable(err error) error {
 	var unknown x509.UnknownAuthorityError
 	if errors.As(err, &unknown) {
-		return fmt.Errorf("the token service cannot be asked: %w: name what to trust by --ca-file", err)
+		return fmt.Errorf("the token service cannot be reached: %w: set its CA certificate with --ca-file", err)
 	}
-	return fmt.Errorf("the token service cannot be asked: %w", err)
+	return fmt.Errorf("the token service cannot be reached: %w", err)
 }

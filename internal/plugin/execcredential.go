@@ -18,13 +18,13 @@ func (c *cli) printExecCredential(info string, access *accessToken) error {
 	asked := metav1.TypeMeta{Kind: "ExecCredential", APIVersion: clientauthv1.SchemeGroupVersion.String()}
 	if info != "" {
 		if err := json.Unmarshal([]byte(info), &asked); err != nil {
-			return usageError("%s is no ExecCredential", execInfo)
+			return usageError("%s is not an ExecCredential", execInfo)
 		}
 	}
 	switch asked.APIVersion {
 	case "client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1":
 	default:
-		return usageError("%s asks for %s, and this is for client.authentication.k8s.io/v1", execInfo, asked.APIVersion)
+		return usageError("%s requests %s; only client.authentication.k8s.io/v1 and v1beta1 are supported", execInfo, asked.APIVersion)
 	}
 	credential := clientauthv1.ExecCredential{
 		TypeMeta: asked,

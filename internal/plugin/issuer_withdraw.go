@@ -36,7 +36,7 @@ func planned(issuer *v1alpha1.JWTIssuer, use keyring.Use, now time.Time) string 
 			return stampOr(key.ActiveAt, now, "soon")
 		}
 	}
-	return "once it is made"
+	return "once it is created"
 }
 
 // withdrawal holds the flags of `issuer withdraw`.

@@ -29,10 +29,10 @@ type login struct {
 func (c *cli) loginCommand() *cobra.Command {
 	l := &login{cli: c}
 	cmd := &cobra.Command{
-		Use: "login --audience URL", Short: "Sign in at the token service, and keep the session",
-		Long: `Sign in at the token service by a token of a ServiceAccount, an id_token of a provider that the issuer names, or a user name
-and a password where the issuer allows it. The session's token is kept in a file for you alone, under $XDG_CONFIG_HOME/refreshkeys or
-~/.config/refreshkeys, and kubectl refreshkey exchange --session hands out access tokens.`,
+		Use: "login --audience URL", Short: "Sign in at the token service and store the session",
+		Long: `Sign in at the token service with a token of a ServiceAccount, with an id_token of a provider that the issuer trusts, or
+with a user name and a password if the issuer allows it. The session's refresh token is stored in a file that only you can read,
+under $XDG_CONFIG_HOME/refreshkeys or ~/.config/refreshkeys. kubectl refreshkey exchange --session prints access tokens from it.`,
 		Example: `  kubectl refreshkey login --audience https://orders.example.com --service-account shop/till
   kubectl refreshkey login --audience https://orders.example.com --issuer people --subject-token-file id_token
   kubectl refreshkey login --audience https://orders.example.com --issuer-url https://tokens.example.com/people --username jane`,
@@ -40,18 +40,18 @@ and a password where the issuer allows it. The session's token is kept in a file
 		RunE: func(cmd *cobra.Command, _ []string) error { return l.run(cmd.Context()) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&l.audience, "audience", "", "the API that the tokens are for; required")
-	flags.StringVar(&l.scope, "scope", "", "the scopes that are asked for, separated by spaces")
-	flags.StringVar(&l.session, "session", "default", "what the session is called here")
+	flags.StringVar(&l.audience, "audience", "", "the API that the tokens are for (required)")
+	flags.StringVar(&l.scope, "scope", "", "the scopes to request, separated by spaces")
+	flags.StringVar(&l.session, "session", "default", "the local name of the session")
 	flags.StringVar(&l.issuer, "issuer", "default", "the JWTIssuer to sign in at")
-	flags.StringVar(&l.issuerURL, "issuer-url", "", "its URL, where the JWTIssuer is not to be read")
-	flags.StringVar(&l.caFile, "ca-file", "", "what to trust at the token endpoint, in PEM; it is kept with the session")
-	flags.StringVar(&l.deviceID, "device-id", "", "what this device is called in the session's status")
-	flags.StringVar(&l.account, "service-account", "", "sign in as this ServiceAccount (namespace/name), of which the API server is asked for a token")
-	flags.StringVar(&l.subjectFile, "subject-token-file", "", "sign in by the token in this file, and - for stdin")
-	flags.StringVar(&l.subjectType, "subject-token-type", "id_token", "what that is: id_token, or jwt for a token of a ServiceAccount")
-	flags.StringVar(&l.username, "username", "", "sign in by this name and a password, which is asked for")
-	flags.StringVar(&l.passwordFile, "password-file", "", "the file with the password, and - for stdin")
+	flags.StringVar(&l.issuerURL, "issuer-url", "", "the issuer's URL; set it if you cannot read the JWTIssuer")
+	flags.StringVar(&l.caFile, "ca-file", "", "a PEM file with the CA certificate of the token endpoint, which is stored with the session")
+	flags.StringVar(&l.deviceID, "device-id", "", "the name of this device in the session's status")
+	flags.StringVar(&l.account, "service-account", "", "sign in as this ServiceAccount (namespace/name), with a token that is requested from the API server")
+	flags.StringVar(&l.subjectFile, "subject-token-file", "", "sign in with the token in this file; - for stdin")
+	flags.StringVar(&l.subjectType, "subject-token-type", "id_token", "the type of that token: id_token, or jwt for a token of a ServiceAccount")
+	flags.StringVar(&l.username, "username", "", "sign in with this name and a password; the command prompts for the password")
+	flags.StringVar(&l.passwordFile, "password-file", "", "a file with the password; - for stdin")
 	completeFlag(cmd, "issuer", c.completeIssuers)
 	completeFlag(cmd, "subject-token-type", cobra.FixedCompletions([]string{"id_token", "jwt"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -68,7 +68,7 @@ func (l *login) run(ctx context.Context) error {
 	case l.audience == "":
 		return usageError("--audience is required: the API that the tokens are for")
 	case ways != 1:
-		return usageError("say by what to sign in: one of --service-account, --subject-token-file and --username")
+		return usageError("set exactly one of --service-account, --subject-token-file and --username")
 	}
 	file, err := l.sessionFile(l.session)
 	if err != nil {
@@ -98,7 +98,7 @@ func (l *login) run(ctx context.Context) error {
 		return err
 	}
 	done()
-	fmt.Fprintf(l.Out, "signed in at %s for %s; session %s is kept in %s\n", s.Issuer, s.Audience, l.session, file)
+	fmt.Fprintf(l.Out, "signed in at %s for %s; session %s is stored in %s\n", s.Issuer, s.Audience, l.session, file)
 	return nil
 }
 
@@ -157,7 +157,7 @@ func (l *login) subject(ctx context.Context, k *cluster, s *session) (subject, k
 	}
 	kind, known := map[string]string{"id_token": oauth.TypeIDToken, "jwt": oauth.TypeJWT}[l.subjectType]
 	if !known {
-		return "", "", usageError("--subject-token-type is id_token or jwt, not %q", l.subjectType)
+		return "", "", usageError("--subject-token-type must be id_token or jwt, not %q", l.subjectType)
 	}
 	if subject, err = l.read(l.subjectFile); err != nil {
 		return "", "", usageError("--subject-token-file: %v", err)
@@ -176,7 +176,7 @@ func (l *login) password() (string, error) {
 	}
 	terminal, ok := l.In.(*os.File)
 	if !ok || !isTerminal(l.In) {
-		return "", usageError("there is no terminal to ask for the password on: name --password-file, and - for stdin")
+		return "", usageError("there is no terminal to prompt for the password: set --password-file, or - for stdin")
 	}
 	// The echo is off before it is asked: who is quick has typed before term.ReadPassword would turn it off.
 	state, err := term.MakeRaw(int(terminal.Fd()))
@@ -206,7 +206,7 @@ func (l *login) begin(ctx context.Context, file string, s *session, form url.Val
 		return err
 	}
 	if answer.RefreshToken == "" {
-		return errors.New("the token service handed out no refresh token")
+		return errors.New("the token service returned no refresh token")
 	}
 	s.StartedAt = at.UTC().Truncate(time.Second)
 	s.RefreshToken = answer.RefreshToken
@@ -220,7 +220,7 @@ func (l *login) begin(ctx context.Context, file string, s *session, form url.Val
 	}
 	if noBefore == nil {
 		if err := before.end(ctx, nil); err != nil {
-			fmt.Fprintf(l.ErrOut, "warning: the earlier session %s goes on until it ends by itself: %v\n", l.session, err)
+			fmt.Fprintf(l.ErrOut, "warning: the earlier session %s stays active until it expires: %v\n", l.session, err)
 		}
 	}
 	return nil

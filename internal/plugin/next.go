@@ -44,23 +44,23 @@ func whatIsOver(key *v1alpha1.JWTRefreshKey) string {
 	stalled := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionStalled)
 	switch {
 	case key.DeletionTimestamp != nil:
-		return "the key is being deleted; its tokens are refused already"
+		return "the key is being deleted; its tokens are already refused"
 	case key.Spec.Revoked && key.Status.RevokedAt == nil:
-		return "every token is refused already; the revocation is put on record"
+		return "every token is already refused; the operator records the revocation"
 	case key.Spec.Revoked:
 		return "nothing, until spec.revoked is set to false: then a new token is issued"
 	case key.Status.RevokedAt != nil && key.Status.Session != nil:
-		return "the session is over; a day after its end it is removed. Signing in makes another one"
+		return "the session is over; the operator removes it a day later. Sign in again to start a new one"
 	case key.Status.RevokedAt != nil && len(pending(key)) == 0 && key.Status.RevocationReason != v1alpha1.RevokedRequested:
 		return "nothing by itself; " + again
 	case readyReason(key) == v1alpha1.ReasonExpired && key.Status.Session != nil:
-		return "the session is over; a day after its end it is removed. Signing in makes another one"
+		return "the session is over; the operator removes it a day later. Sign in again to start a new one"
 	case readyReason(key) == v1alpha1.ReasonExpired && modeOf(key) == v1alpha1.RotationNever && key.Spec.ExpiresAt == nil:
 		return "nothing by itself; " + again
 	case readyReason(key) == v1alpha1.ReasonExpired:
 		return "nothing, until spec.expiresAt is set to a later time or removed"
 	case stalled != nil && stalled.Status == metav1.ConditionTrue:
-		return "nothing, until somebody acts: " + stalled.Message
+		return "nothing, until the cause is fixed: " + stalled.Message
 	}
 	return ""
 }
@@ -82,9 +82,9 @@ func asked(key *v1alpha1.JWTRefreshKey) []next {
 	case key.Status.Revision == 0:
 		waiting = append(waiting, next{what: "the first token is issued"})
 	case len(pending(key)) > 0 && key.Status.Session == nil:
-		waiting = append(waiting, next{what: "a rotation was asked for, and is carried out"})
+		waiting = append(waiting, next{what: "the operator carries out the requested rotation"})
 	case key.Status.RevokedAt != nil:
-		waiting = append(waiting, next{what: "the revocation was taken back, and a new token is issued"})
+		waiting = append(waiting, next{what: "the key is no longer revoked, and a new token is issued"})
 	}
 	return waiting
 }
@@ -94,11 +94,11 @@ func renewal(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
 	case key.Status.RevokedAt != nil:
 		return nil
 	case modeOf(key) == v1alpha1.RotationOneTimeUse && key.Status.Revision > 0:
-		return []next{{what: "each use hands out the next token; a token that is used twice revokes the key"}}
+		return []next{{what: "each use returns the next token; a token that is used twice revokes the key"}}
 	case at != nil && at.Time.Before(now):
 		return []next{{at: at.Time, what: "the next token is overdue: is the manager running?"}}
 	case at != nil:
-		return []next{{at: at.Time, what: "the next token is issued; the one before stays good for the overlap"}}
+		return []next{{at: at.Time, what: "the next token is issued; the current one stays valid for the overlap"}}
 	}
 	return nil
 }
@@ -126,8 +126,8 @@ func retirements(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
 			all = append(all, next{at: latest, what: name + " ends"})
 		case status.LastUsed == nil || status.LastUsedRevision < status.Revision:
 			all = append(all,
-				next{what: fmt.Sprintf("%s retires once revision %d has been used and it has been silent for %s", name, status.Revision, short(overlap.Quiet.Duration))},
-				next{at: latest, what: name + " is refused from then on, whoever uses it"})
+				next{what: fmt.Sprintf("%s retires once revision %d has been used and %s has been unused for %s", name, status.Revision, name, short(overlap.Quiet.Duration))},
+				next{at: latest, what: name + " is refused from then on, even if it is still in use"})
 		default:
 			quiet := supersededAt.Time
 			if used := status.SupersededLastUsed; used != nil && used.After(quiet) {
@@ -135,10 +135,10 @@ func retirements(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
 			}
 			end := earlier(latest, quiet.Add(overlap.Quiet.Duration))
 			if !end.After(now) {
-				all = append(all, next{what: name + " retires when the manager looks at the key next"})
+				all = append(all, next{what: name + " retires when the operator next reconciles the key"})
 				continue
 			}
-			all = append(all, next{at: end, what: name + " retires, if it is not used until then"})
+			all = append(all, next{at: end, what: name + " retires, unless it is used before then"})
 		}
 	}
 	return all
@@ -156,7 +156,7 @@ func idleness(key *v1alpha1.JWTRefreshKey) []next {
 			since = used.Time
 		}
 	}
-	return []next{{at: since.Add(key.Spec.IdleTimeout.Duration + 2*lifecycle.ReportInterval), what: "the key is revoked, if nobody uses it until then"}}
+	return []next{{at: since.Add(key.Spec.IdleTimeout.Duration + 2*lifecycle.ReportInterval), what: "the key is revoked, unless it is used before then"}}
 }
 
 func ends(key *v1alpha1.JWTRefreshKey) []next {

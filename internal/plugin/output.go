@@ -34,7 +34,7 @@ func (o *output) add(cmd *cobra.Command) {
 	o.flags.AddFlags(cmd)
 	flag := cmd.Flags().Lookup("output")
 	formats := o.formats()
-	flag.Usage = "how to print: " + strings.Join(formats, ", ")
+	flag.Usage = "output format: " + strings.Join(formats, ", ")
 	// It can only fail for a flag that is not there.
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -66,7 +66,7 @@ func (o *output) check() error {
 		return nil
 	}
 	if !known && (o.documents != nil || !strings.Contains(*o.flags.OutputFormat, "=")) {
-		return usageError("there is no output %q: take one of %s", *o.flags.OutputFormat, strings.Join(o.formats(), ", "))
+		return usageError("unknown output format %q: use one of %s", *o.flags.OutputFormat, strings.Join(o.formats(), ", "))
 	}
 	_, err := o.flags.ToPrinter()
 	if err != nil {

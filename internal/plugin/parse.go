@@ -22,7 +22,7 @@ type parsed struct {
 	headerErr, claimsErr error
 }
 
-var errForm = errors.New("it is not three parts of base64url with dots between, of 8 KiB at most")
+var errForm = errors.New("the token must be three base64url parts separated by dots, at most 8 KiB")
 
 // parse takes a token apart.
 func parse(compact string) (*parsed, error) {
@@ -41,10 +41,10 @@ func parse(compact string) (*parsed, error) {
 	}
 	p := &parsed{compact: compact, payload: raw[1]}
 	if err := json.Unmarshal(raw[0], &p.header); err != nil {
-		p.headerErr = errors.New("the header is no JSON object")
+		p.headerErr = errors.New("the header is not a JSON object")
 	}
 	if !json.Valid(raw[1]) {
-		p.payload, p.claimsErr = nil, errors.New("the payload is no JSON")
+		p.payload, p.claimsErr = nil, errors.New("the payload is not JSON")
 		return p, nil
 	}
 	p.claims, p.claimsErr = token.ParsePayload(raw[1])
@@ -81,7 +81,7 @@ func (c *cli) read(file string) (string, error) {
 	case err != nil:
 		return "", err
 	case len(raw) > maxSecret:
-		return "", fmt.Errorf("%s holds more than any token", file)
+		return "", fmt.Errorf("%s is larger than 64 KiB: it holds no token or password", file)
 	case strings.TrimSpace(string(raw)) == "":
 		return "", fmt.Errorf("%s is empty", file)
 	}

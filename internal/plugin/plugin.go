@@ -47,11 +47,11 @@ func Main(ctx context.Context, args []string, o Options) int {
 func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "kubectl-refreshkey",
-		Short: "Work with refresh keys",
-		Long: `Work with refresh keys: see what is there and what happens next, make, rotate and revoke keys, exchange
-their tokens, sign in, and find out why a token is or is not accepted.
+		Short: "Manage refresh keys and their tokens",
+		Long: `Manage refresh keys: list and describe them, create, rotate and revoke them, exchange their tokens, sign in,
+and check why a token is or is not accepted.
 
-Tokens are shown only where you ask for them: by --show-token, and by exchange.`,
+Only exchange and token --show-token print the text of a token.`,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl refreshkey"},
 		Version:       c.Version,
 		SilenceErrors: true,

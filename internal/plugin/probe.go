@@ -34,10 +34,10 @@ type replicaFlags struct {
 
 func (f *replicaFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.urls, "replica", nil, "the URL of a replica of the token service, such as https://10.0.0.1:8443; several times. The ready pods when not set")
-	flags.StringVar(&f.caFile, "ca-file", "", "what to trust at --replica, in PEM, beside the ca.crt of the key's Secret")
-	flags.StringVar(&f.namespace, "operator-namespace", "refreshkeys-system", "where the pods of the token service are")
-	flags.StringVar(&f.account, "introspect-as", "", "ask /introspect at --replica with a token of this ServiceAccount (namespace/name), which may create jwtrefreshkeys/introspect; needed for one-time keys")
+	flags.StringArrayVar(&f.urls, "replica", nil, "the URL of a replica of the token service, such as https://10.0.0.1:8443; repeat the flag for several; if not set, the ready pods")
+	flags.StringVar(&f.caFile, "ca-file", "", "a PEM file with the CA certificate of --replica, in addition to the ca.crt of the key's Secret")
+	flags.StringVar(&f.namespace, "operator-namespace", "refreshkeys-system", "the namespace of the token service's pods")
+	flags.StringVar(&f.account, "introspect-as", "", "query /introspect at --replica as this ServiceAccount (namespace/name), which may create jwtrefreshkeys/introspect; required for one-time keys")
 }
 
 // probe shows a token to the replicas in a way that neither uses it nor counts as use.
@@ -76,7 +76,7 @@ func (p *probe) prepare(ctx context.Context) (err error) {
 	p.refused = map[string]bool{}
 	if p.introspect && len(p.flags.urls) == 0 {
 		// The API server takes the header Authorization for its own.
-		return errors.New("/introspect is not asked through the API server: name the replicas by --replica, such as a kubectl port-forward of each")
+		return errors.New("/introspect cannot be queried through the API server: set --replica for each replica, such as to a kubectl port-forward")
 	}
 	if p.introspect {
 		if p.bearer, err = p.cluster.accountToken(ctx, p.flags.account, p.issuer); err != nil {
@@ -114,7 +114,7 @@ func (k *cluster) mayIntrospect(ctx context.Context, account, namespace string) 
 		}},
 	}, metav1.CreateOptions{})
 	if err != nil {
-		return fmt.Errorf("cannot find out what ServiceAccount %s may do: %w", account, err)
+		return fmt.Errorf("cannot check the rights of ServiceAccount %s: %w", account, err)
 	}
 	if !answer.Status.Allowed {
 		return fmt.Errorf("ServiceAccount %s may not create jwtrefreshkeys/introspect in namespace %s", account, namespace)
@@ -127,14 +127,14 @@ func (k *cluster) mayIntrospect(ctx context.Context, account, namespace string) 
 func (k *cluster) accountToken(ctx context.Context, account string, audiences ...string) (string, error) {
 	namespace, name, ok := strings.Cut(account, "/")
 	if !ok || namespace == "" || name == "" {
-		return "", usageError("a ServiceAccount is written namespace/name, not %q", account)
+		return "", usageError("a ServiceAccount must be written namespace/name, not %q", account)
 	}
 	seconds := int64(600)
 	issued, err := k.clients.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{
 		Spec: authenticationv1.TokenRequestSpec{Audiences: audiences, ExpirationSeconds: &seconds},
 	}, metav1.CreateOptions{})
 	if err != nil {
-		return "", fmt.Errorf("no token of ServiceAccount %s: %w", account, err)
+		return "", fmt.Errorf("cannot get a token of ServiceAccount %s: %w", account, err)
 	}
 	return issued.Status.Token, nil
 }
@@ -170,7 +170,7 @@ func (p *probe) replicas(ctx context.Context) ([]replica, error) {
 		all = append(all, replica{name: "pod " + pod.Name, url: at.String(), client: p.through})
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("namespace %s has no ready pod labelled %s: name the replicas by --operator-namespace or --replica", p.flags.namespace, tokenServers)
+		return nil, fmt.Errorf("namespace %s has no ready pod labelled %s: set --operator-namespace or --replica", p.flags.namespace, tokenServers)
 	}
 	return all, nil
 }
@@ -235,12 +235,12 @@ func (p *probe) askOne(ctx context.Context, one *replica) (refuses bool, why str
 	}
 	response, err := one.client.Do(request)
 	if err != nil {
-		return false, "cannot be asked: " + err.Error()
+		return false, "cannot be reached: " + err.Error()
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return false, "cannot be asked: " + err.Error()
+		return false, "cannot be reached: " + err.Error()
 	}
 	return judge(response.StatusCode, body, p.introspect)
 }
@@ -252,17 +252,17 @@ func judge(status int, body []byte, introspect bool) (refuses bool, why string) 
 		Active *bool      `json:"active"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return false, fmt.Sprintf("answered %d and no JSON; is it the token service?", status)
+		return false, fmt.Sprintf("answered %d, but not JSON; is it the token service?", status)
 	}
 	switch {
 	case introspect && status == http.StatusOK && answer.Active != nil:
-		return !*answer.Active, "accepts the token still"
+		return !*answer.Active, "still accepts the token"
 	case !introspect && status == http.StatusBadRequest && answer.Error == oauth.InvalidGrant:
 		return true, ""
 	case introspect, status >= http.StatusInternalServerError, status == http.StatusTooManyRequests, answer.Error == "":
 		return false, fmt.Sprintf("answered %d %s", status, answer.Error)
 	default:
-		return false, "accepts the token still"
+		return false, "still accepts the token"
 	}
 }
 

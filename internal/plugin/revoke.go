@@ -26,17 +26,18 @@ type revocation struct {
 func (c *cli) revokeCommand() *cobra.Command {
 	r := &revocation{cli: c, output: newOutput("revoked")}
 	cmd := &cobra.Command{
-		Use: "revoke NAME", Short: "Refuse every token of a key; with --wait until every replica of the token service does",
-		Long: `Revoke a key: spec.revoked is set to true, every token of the key is refused and its Secret is emptied.
+		Use: "revoke NAME", Short: "Revoke a key; --wait verifies that every replica refuses its token",
+		Long: `Revoke a key: the command sets spec.revoked to true. Every token of the key is refused, and the operator empties its Secret.
 
-With --wait each replica of the token service is shown the key's token, until it refuses it as revoked. It is asked for an
-access token for a resource that the token is not for, which is refused in any case and counts as no use; a one-time token is
-shown to /introspect instead. The token is read from the Secret before the revocation, or from --token-file. The replicas are the ready pods labelled
-app.kubernetes.io/component=tokenserver, asked through the API server (create pods/proxy), or those that --replica names.
+With --wait, the command presents the key's token to each replica of the token service until the replica refuses it as revoked. It
+requests an access token for a resource that the token does not cover: replicas always refuse that, and it does not count as use.
+It sends a one-time token to /introspect instead. It reads the token from the Secret before the revocation, or from --token-file.
+The replicas are the ready pods labelled app.kubernetes.io/component=tokenserver, which the command queries through the API server
+(create pods/proxy), or those that --replica names.
 
-Where that cannot be found out the key is revoked all the same, and the exit code is 6.`,
+If the command cannot verify the refusal, the key is revoked anyway, and the exit code is 6.`,
 		Example: `  kubectl refreshkey revoke orders --wait
-  # With the token that leaked, and replicas that are reached otherwise
+  # With the leaked token, and a replica at a URL of its own
   kubectl refreshkey revoke orders --wait --token-file leaked.jwt --replica https://10.0.0.1:8443 --ca-file ca.crt`,
 		Args: arguments(1, 1, "the name of one key"), ValidArgsFunction: c.completeKeys,
 		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args[0]) },
@@ -44,7 +45,7 @@ Where that cannot be found out the key is revoked all the same, and the exit cod
 	r.output.add(cmd)
 	r.waiting.add(cmd, "until every replica of the token service refuses the key's token")
 	r.replicas.add(cmd)
-	cmd.Flags().StringVar(&r.tokenFile, "token-file", "", "a token of the key to show to the replicas, and - for stdin; the Secret's when not set")
+	cmd.Flags().StringVar(&r.tokenFile, "token-file", "", "a file with a token of the key to present to the replicas; - for stdin; if not set, the Secret's token")
 	return cmd
 }
 
@@ -97,7 +98,7 @@ func (r *revocation) unverified(key *v1alpha1.JWTRefreshKey, err error) error {
 	if errors.As(err, &known) && known.code == exitTimedOut {
 		code = exitTimedOut
 	}
-	return fail(code, "key %s is revoked; that every replica refuses is not verified: %w", key.Name, err)
+	return fail(code, "key %s is revoked, but it is not verified that every replica refuses its token: %w", key.Name, err)
 }
 
 func (r *revocation) report(key *v1alpha1.JWTRefreshKey, refusing int, took time.Duration) error {
@@ -133,14 +134,14 @@ func (r *revocation) probe(ctx context.Context, k *cluster, key *v1alpha1.JWTRef
 	}
 	claims := held.claims
 	if claims.Object.UID != string(key.UID) || held.text("typ") != string(token.Refresh) {
-		return nil, usageError("the token is no refresh token of key %s", key.Name)
+		return nil, usageError("the token is not a refresh token of key %s", key.Name)
 	}
 	if !shows(key, p.token, claims.ExpiresAt, r.Clock.Now()) {
-		return nil, fmt.Errorf("the token is not accepted now, so that a refusal of it shows nothing: give one of key %s that is, by --token-file", key.Name)
+		return nil, fmt.Errorf("the token is not accepted now, so its refusal proves nothing: set --token-file to an accepted token of key %s", key.Name)
 	}
 	p.issuer, p.namespace = claims.Issuer, key.Namespace
 	if p.introspect = lifecycle.OneTime(key); p.introspect && r.replicas.account == "" {
-		return nil, errors.New("a one-time token must not be shown but to /introspect: name a ServiceAccount that may create jwtrefreshkeys/introspect by --introspect-as")
+		return nil, errors.New("a one-time token must be sent only to /introspect: set --introspect-as to a ServiceAccount that may create jwtrefreshkeys/introspect")
 	}
 	p.introspect = r.replicas.account != ""
 	return p, p.prepare(ctx)
@@ -156,7 +157,7 @@ func shows(key *v1alpha1.JWTRefreshKey, compact string, expiresAt, now time.Time
 
 // refused waits until every replica refuses the token, and says how many there are.
 func (r *revocation) refused(ctx context.Context, p *probe) (replicas int, err error) {
-	err = r.waiting.until(ctx, r.cli, "asking the replicas", func(ctx context.Context) (bool, string, error) {
+	err = r.waiting.until(ctx, r.cli, "querying the replicas", func(ctx context.Context) (bool, string, error) {
 		all, err := p.replicas(ctx)
 		if err != nil {
 			return false, "", err

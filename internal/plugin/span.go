@@ -21,7 +21,7 @@ var span = regexp.MustCompile(`^(?:([0-9]{1,5})w)?(?:([0-9]{1,5})d)?(.*)$`)
 // parseSpan reads a duration as time.ParseDuration does, with weeks and days before it: 30d, 1w2d12h.
 func parseSpan(text string) (time.Duration, error) {
 	parts := span.FindStringSubmatch(text)
-	wrong := fmt.Errorf("%q is no duration: write it as 30d, 2w, 12h or 1d12h30m", text)
+	wrong := fmt.Errorf("%q is not a duration: write it as 30d, 2w, 12h or 1d12h30m", text)
 	if text == "" || parts == nil {
 		return 0, wrong
 	}

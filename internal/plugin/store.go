@@ -44,7 +44,7 @@ var sessionName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 // sessionFile is where a session is kept.
 func (c *cli) sessionFile(name string) (string, error) {
 	if !sessionName.MatchString(name) {
-		return "", usageError("a session's name is of letters, digits, dots, dashes and underlines, and begins with a letter or a digit")
+		return "", usageError("a session's name consists of at most 63 letters, digits, dots, dashes and underscores, and begins with a letter or a digit")
 	}
 	base := c.Getenv("XDG_CONFIG_HOME")
 	if base == "" {
@@ -52,7 +52,7 @@ func (c *cli) sessionFile(name string) (string, error) {
 		if home == "" {
 			var err error
 			if home, err = os.UserHomeDir(); err != nil {
-				return "", fmt.Errorf("neither XDG_CONFIG_HOME nor HOME says where sessions are kept: %w", err)
+				return "", fmt.Errorf("neither XDG_CONFIG_HOME nor HOME is set, so sessions have no directory: %w", err)
 			}
 		}
 		base = filepath.Join(home, ".config")
@@ -100,7 +100,7 @@ func writeSecret(file string, content []byte) (err error) {
 func loadSession(file string) (*session, error) {
 	raw, err := os.ReadFile(file) //nolint:gosec // it is in the user's own configuration
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fail(exitNotFound, "there is no session in %s: sign in by kubectl refreshkey login", file)
+		return nil, fail(exitNotFound, "there is no session in %s: sign in with kubectl refreshkey login", file)
 	}
 	if err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func loadSession(file string) (*session, error) {
 	s := &session{}
 	if err := json.Unmarshal(raw, s); err != nil || s.RefreshToken == "" || s.TokenEndpoint == "" {
 		// The cause could repeat some of the file.
-		return nil, fmt.Errorf("%s is no session: remove it and sign in again", file)
+		return nil, fmt.Errorf("%s is not a session file: remove it and sign in again", file)
 	}
 	return s, nil
 }

@@ -25,21 +25,21 @@ type verification struct {
 
 func (v *verification) add(cmd *cobra.Command) {
 	v.output.add(cmd)
-	cmd.Flags().StringVar(&v.caFile, "ca-file", "", "what to trust at the issuer's URL, in PEM; where the published keys are fetched from")
+	cmd.Flags().StringVar(&v.caFile, "ca-file", "", "a PEM file with the CA certificate of the issuer's URL, which serves the published keys")
 }
 
 func (c *cli) verifyCommand() *cobra.Command {
 	v := &verification{cli: c, output: newDocument()}
 	cmd := &cobra.Command{
-		Use: "verify TOKEN|-|@FILE", Short: "Tell, check by check, why a token is or is not accepted",
-		Long: `Tell, check by check, why a refresh token or an access token is or is not accepted.
+		Use: "verify TOKEN|-|@FILE", Short: "Show, check by check, why a token is or is not accepted",
+		Long: `Show, check by check, why a refresh token or an access token is or is not accepted.
 
-Give the token by - (stdin) or @FILE: what stands on a command line stands in the shell's history too. The token is shown to nobody: it is
-held against its key and its issuer, as the API server has them, and against the issuer's published keys. The keys that sign
-refresh tokens are published nowhere, so that of these the hash on record is compared.`,
+Pass the token with - (stdin) or @FILE, because the shell stores a command line in its history. The command sends the token to no server:
+it compares the token with the refresh key and the issuer in the API server, and with the issuer's published keys. The signing keys
+of refresh tokens are not published: for a refresh token, the command compares the hash on record.`,
 		Example: `  kubectl refreshkey verify @token.jwt
   pbpaste | kubectl refreshkey verify -`,
-		Args: arguments(1, 1, "one token, or - for stdin, or @ and a file"),
+		Args: arguments(1, 1, "one token, - for stdin, or @FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return v.run(cmd.Context(), args[0]) },
 	}
 	v.add(cmd)
@@ -73,7 +73,7 @@ func (v *verification) run(ctx context.Context, source string) error {
 
 // examine gathers the evidence, and reports. shown is the text of the token where it is to be shown.
 func (v *verification) examine(ctx context.Context, k *cluster, p *parsed, shown string) error {
-	done := v.progress.during("looking the token up")
+	done := v.progress.during("looking up the token")
 	e := v.gather(ctx, k, p)
 	done()
 	return v.report(&document{Header: p.header, Claims: p.payload, Checks: examine(e), Token: shown}, p)
@@ -118,7 +118,7 @@ func (v *verification) published(ctx context.Context, url string) (*jose.JSONWeb
 	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	keys := &jose.JSONWebKeySet{}
 	if err != nil || response.StatusCode != http.StatusOK || json.Unmarshal(raw, keys) != nil {
-		return nil, fmt.Errorf("%s answered %s and no keys", url, response.Status)
+		return nil, fmt.Errorf("%s answered %s, without signing keys", url, response.Status)
 	}
 	return keys, nil
 }
@@ -189,7 +189,7 @@ func (o *output) document(c *cli, what any) error {
 			_, err = c.Out.Write(raw)
 		}
 	default:
-		return errors.New("there is no such output")
+		return errors.New("unknown output format")
 	}
 	return err
 }

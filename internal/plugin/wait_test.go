@@ -24,7 +24,7 @@ func TestWaitsFor(t *testing.T) {
 		want   string
 		not    string
 	}{
-		{"not looked at", nil, "has not been looked at yet", ""},
+		{"not looked at", nil, "has not processed key orders yet", ""},
 		{"a wait beside a token that works", []func(*v1alpha1.JWTRefreshKey){
 			isReady, condition(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonOverlapPending, "The next token waits until 2026-06-01T00:00:00Z."),
 		}, "OverlapPending: The next token waits until 2026-06-01T00:00:00Z.", "Issued"},
