@@ -16,7 +16,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// creation is `create` with its flags.
+// creation holds the flags of `create`.
 type creation struct {
 	*cli
 	output  *output
@@ -77,7 +77,7 @@ func (n *creation) run(ctx context.Context, name string) error {
 		return usageError("--dry-run must be none, client or server, not %q", n.dryRun)
 	}
 	if n.dryRun == "client" {
-		// As kubectl does, the namespace is left out where nobody named one.
+		// Like kubectl, omit the namespace if neither the flags nor the kubeconfig set one.
 		if namespace, given, err := n.flags.ToRawKubeConfigLoader().Namespace(); err == nil && given {
 			key.Namespace = namespace
 		}
@@ -110,7 +110,7 @@ func (n *creation) run(ctx context.Context, name string) error {
 	return n.report(key, "")
 }
 
-// issued waits until the first token is there.
+// issued waits until the first token is issued.
 func (n *creation) issued(ctx context.Context, k *cluster, name string) (key *v1alpha1.JWTRefreshKey, err error) {
 	err = n.waiting.until(ctx, n.cli, "waiting for the token", func(ctx context.Context) (bool, string, error) {
 		if key, err = k.key(ctx, name); err != nil {
@@ -139,7 +139,7 @@ func waitsFor(key *v1alpha1.JWTRefreshKey) string {
 }
 
 func (n *creation) report(key *v1alpha1.JWTRefreshKey, how string) error {
-	if !n.output.words() {
+	if !n.output.isText() {
 		return n.output.print(n.cli, key)
 	}
 	fmt.Fprintf(n.Out, "%s created%s\n", fullName(key), how)
@@ -149,12 +149,12 @@ func (n *creation) report(key *v1alpha1.JWTRefreshKey, how string) error {
 	return nil
 }
 
-// fullName is what kubectl calls a key.
+// fullName returns a key's name as kubectl prints it, with its resource and group.
 func fullName(key *v1alpha1.JWTRefreshKey) string {
 	return "jwtrefreshkey." + v1alpha1.Group + "/" + key.Name
 }
 
-// key is what the flags ask for. What it may say is for the API server to judge.
+// key returns the key that the flags describe. The API server validates its values.
 func (n *creation) key(name string) (*v1alpha1.JWTRefreshKey, error) {
 	if n.audience == "" {
 		return nil, usageError("--audience is required: the API that the tokens are for")
@@ -191,7 +191,7 @@ func (n *creation) key(name string) (*v1alpha1.JWTRefreshKey, error) {
 	return key, err
 }
 
-// parseEnd reads a time, or so long from now.
+// parseEnd parses a time, or a duration from now.
 func parseEnd(text string, now time.Time) (*metav1.Time, error) {
 	if text == "" {
 		return nil, nil
@@ -206,7 +206,7 @@ func parseEnd(text string, now time.Time) (*metav1.Time, error) {
 	return &metav1.Time{Time: now.Add(after).UTC().Truncate(time.Second)}, nil
 }
 
-// parseClaims reads name=text and name:=JSON. The texts may be anybody's data, and are not repeated in errors.
+// parseClaims parses name=text and name:=JSON. Errors do not contain the values, which may be personal data.
 func parseClaims(given []string) (map[string]apiextensionsv1.JSON, error) {
 	if len(given) == 0 {
 		return nil, nil

@@ -17,7 +17,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
-// exchange is `exchange` with its flags.
+// exchange holds the flags of `exchange`.
 type exchange struct {
 	*cli
 	output         *output
@@ -71,7 +71,7 @@ client.authentication.k8s.io. For a session, it needs no kubeconfig.`,
 	return cmd
 }
 
-// ofKey exchanges the token of a Secret, or of the file that followed it.
+// ofKey exchanges the token in a key's Secret, or in --one-time-file.
 func (x *exchange) ofKey(ctx context.Context, name string) error {
 	if err := x.output.check(); err != nil {
 		return err
@@ -93,7 +93,7 @@ func (x *exchange) ofKey(ctx context.Context, name string) error {
 	case oneTime:
 		return locked(x.oneTimeFile, func() error { return x.oneTime(ctx, k, key) })
 	}
-	secret, err := k.held(ctx, key)
+	secret, err := k.storedToken(ctx, key)
 	if err != nil {
 		return err
 	}
@@ -101,21 +101,21 @@ func (x *exchange) ofKey(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return x.hand(answer)
+	return x.printToken(answer)
 }
 
-// oneTime exchanges the token of the file, or of the Secret where there is no file yet. The one that follows is
-// kept before anything is printed.
+// oneTime exchanges the token in --one-time-file, or in the Secret if the file does not exist. It stores the next
+// token before it prints anything.
 func (x *exchange) oneTime(ctx context.Context, k *cluster, key *v1alpha1.JWTRefreshKey) error {
-	secret := &held{}
+	secret := &storedToken{}
 	kept, err := x.read(x.oneTimeFile)
 	switch {
 	case err == nil:
-		secret.token, secret.ca = kept, k.trusted(ctx, key)
+		secret.token, secret.ca = kept, k.secretCA(ctx, key)
 	case !errors.Is(err, fs.ErrNotExist):
 		return usageError("--one-time-file: %v", err)
 	default:
-		if secret, err = k.held(ctx, key); err != nil {
+		if secret, err = k.storedToken(ctx, key); err != nil {
 			return err
 		}
 	}
@@ -128,18 +128,18 @@ func (x *exchange) oneTime(ctx context.Context, k *cluster, key *v1alpha1.JWTRef
 			return fmt.Errorf("the token was used, but the next one could not be stored; run the same command again within retryGrace (30s): %w", err)
 		}
 	}
-	return x.hand(answer)
+	return x.printToken(answer)
 }
 
-// exchange is one refresh grant.
-func (x *exchange) exchange(ctx context.Context, k *cluster, secret *held, twice bool) (_ *accessToken, next string, _ error) {
+// exchange performs one refresh grant. It returns the next refresh token; empty if the answer has none.
+func (x *exchange) exchange(ctx context.Context, k *cluster, secret *storedToken, twice bool) (_ *accessToken, next string, _ error) {
 	claims, err := readClaims(secret.token)
 	if err != nil {
 		return nil, "", fmt.Errorf("the text to exchange is not a token of a refresh key: %w", err)
 	}
 	form := x.form(secret.token)
 	if claims.ServiceAccount != "" {
-		assertion, err := k.accountToken(ctx, claims.Object.Namespace+"/"+claims.ServiceAccount, claims.Issuer)
+		assertion, err := k.serviceAccountToken(ctx, claims.Object.Namespace+"/"+claims.ServiceAccount, claims.Issuer)
 		if err != nil {
 			return nil, "", err
 		}
@@ -165,8 +165,8 @@ func (x *exchange) form(refreshToken string) url.Values {
 	return form
 }
 
-// refresh sends the form; once more where the answer was lost, since the same token gets the same answer for
-// as long as retryGrace.
+// refresh sends the form. If the answer is lost, it sends the form once more: within retryGrace, the same token
+// gets the same answer.
 func (x *exchange) refresh(ctx context.Context, client *http.Client, endpoint string, form url.Values, again bool) (*accessToken, string, error) {
 	var answer oauth.TokenAnswer
 	at := x.Clock.Now()
@@ -184,7 +184,7 @@ func (x *exchange) refresh(ctx context.Context, client *http.Client, endpoint st
 	}, answer.RefreshToken, nil
 }
 
-// ofSession hands out the session's access token while it lives, and exchanges its refresh token otherwise.
+// ofSession prints the session's access token while it is valid, and otherwise exchanges its refresh token.
 func (x *exchange) ofSession(ctx context.Context) error {
 	if err := x.output.check(); err != nil {
 		return err
@@ -209,7 +209,7 @@ func (x *exchange) ofSession(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return x.hand(access)
+	return x.printToken(access)
 }
 
 func (x *exchange) renew(ctx context.Context, file string) (*accessToken, error) {
@@ -225,8 +225,8 @@ func (x *exchange) renew(ctx context.Context, file string) (*accessToken, error)
 		return nil, err
 	}
 	access, next, err := x.refresh(ctx, client, s.TokenEndpoint, x.form(s.RefreshToken), true)
-	var said *refusal
-	if errors.As(err, &said) && said.code == oauth.InvalidGrant {
+	var answered *refusal
+	if errors.As(err, &answered) && answered.code == oauth.InvalidGrant {
 		return nil, fail(exitRefused, "session %s is over: sign in again with kubectl refreshkey login --session %s (%w)", x.session, x.session, err)
 	}
 	if err != nil {
@@ -242,12 +242,12 @@ func (x *exchange) renew(ctx context.Context, file string) (*accessToken, error)
 	return access, nil
 }
 
-// hand prints the access token in the form that is asked for.
-func (x *exchange) hand(access *accessToken) error {
+// printToken prints the access token in the requested form.
+func (x *exchange) printToken(access *accessToken) error {
 	switch info := x.getExecInfo(); {
 	case x.execCredential || info != "":
 		return x.printExecCredential(info, access)
-	case !x.output.words():
+	case !x.output.isText():
 		return x.output.document(x.cli, map[string]any{
 			"access_token": access.Token, "token_type": access.Type, "scope": access.Scope, "expires_at": access.ExpiresAt.Format(time.RFC3339),
 		})

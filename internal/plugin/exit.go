@@ -34,7 +34,7 @@ const exitCodes = `Exit codes of kubectl refreshkey:
      verify and token: no check failed, but at least one could not be made
 `
 
-// errSilent ends a command whose output says all there is to say.
+// errSilent ends a command with an exit code and without an error message.
 var errSilent = errors.New("")
 
 // failure is an error with its exit code.
@@ -52,8 +52,8 @@ func fail(code int, format string, args ...any) error {
 
 func usageError(format string, args ...any) error { return fail(exitUsage, format, args...) }
 
-// silently is an exit code without words.
-func silently(code int) error {
+// exitOnly returns an error that sets the exit code and prints no message; nil for exitDone.
+func exitOnly(code int) error {
 	if code == exitDone {
 		return nil
 	}

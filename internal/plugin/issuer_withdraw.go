@@ -18,8 +18,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// signing are the kids that sign, by what they sign.
-func signing(issuer *v1alpha1.JWTIssuer) map[v1alpha1.KeyUse]string {
+// activeKIDs returns the kid of the active signing key of each ring.
+func activeKIDs(issuer *v1alpha1.JWTIssuer) map[v1alpha1.KeyUse]string {
 	active := map[v1alpha1.KeyUse]string{}
 	for _, key := range issuer.Status.Keys {
 		if key.State == v1alpha1.KeyState(keyring.Active) {
@@ -29,8 +29,8 @@ func signing(issuer *v1alpha1.JWTIssuer) map[v1alpha1.KeyUse]string {
 	return active
 }
 
-// planned is when the next key of a ring signs.
-func planned(issuer *v1alpha1.JWTIssuer, use keyring.Use, now time.Time) string {
+// nextActiveAt returns when the next key of a ring signs, for people.
+func nextActiveAt(issuer *v1alpha1.JWTIssuer, use keyring.Use, now time.Time) string {
 	for _, key := range issuer.Status.Keys {
 		if key.Use == v1alpha1.KeyUse(use) && key.State == v1alpha1.KeyState(keyring.Pending) {
 			return stampOr(key.ActiveAt, now, "soon")
@@ -61,7 +61,7 @@ The command asks for confirmation, unless you set --yes.`,
 		Example: `  kubectl refreshkey issuer keys
   kubectl refreshkey issuer withdraw --kid 2mYc… --wait`,
 		Args: arguments(0, 1, "the name of one issuer, or none for default"), ValidArgsFunction: c.completeIssuers,
-		RunE: func(cmd *cobra.Command, args []string) error { return w.run(cmd.Context(), named(args)) },
+		RunE: func(cmd *cobra.Command, args []string) error { return w.run(cmd.Context(), issuerArgument(args)) },
 	}
 	cmd.Flags().StringSliceVar(&w.kids, "kid", nil, "the signing key to withdraw; separate several with commas, or repeat the flag")
 	cmd.Flags().BoolVarP(&w.yes, "yes", "y", false, "do not ask for confirmation")
@@ -72,7 +72,7 @@ The command asks for confirmation, unless you set --yes.`,
 
 func (w *withdrawal) completeKIDs(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	return w.names(func(ctx context.Context, k *cluster) (found []string, err error) {
-		issuer, err := k.issuer(ctx, named(args))
+		issuer, err := k.issuer(ctx, issuerArgument(args))
 		if err != nil {
 			return nil, err
 		}
@@ -101,7 +101,7 @@ func (w *withdrawal) run(ctx context.Context, name string) error {
 	done()
 	for _, kid := range w.kids {
 		known := slices.ContainsFunc(issuer.Status.Keys, func(key v1alpha1.SigningKeyStatus) bool { return key.KID == kid })
-		if !known && !slices.Contains(withdrawnBefore(issuer), kid) {
+		if !known && !slices.Contains(annotatedKIDs(issuer), kid) {
 			return fail(exitNotFound, "issuer %s has no signing key %s", name, kid)
 		}
 	}
@@ -112,7 +112,7 @@ func (w *withdrawal) run(ctx context.Context, name string) error {
 		return err
 	}
 	if w.waiting.wait {
-		if err := w.gone(ctx, k, name); err != nil {
+		if err := w.untilWithdrawn(ctx, k, name); err != nil {
 			return err
 		}
 	}
@@ -120,14 +120,14 @@ func (w *withdrawal) run(ctx context.Context, name string) error {
 	return nil
 }
 
-// withdraw adds the kids to those that the annotation names. Somebody who does the same at this time is not undone.
+// withdraw adds the kids to the annotation. It retries after a conflict, so that concurrent withdrawals all take effect.
 func (w *withdrawal) withdraw(ctx context.Context, k *cluster, name string) error {
 	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		issuer, err := k.issuer(ctx, name)
 		if err != nil {
 			return err
 		}
-		all := withdrawnBefore(issuer)
+		all := annotatedKIDs(issuer)
 		for _, kid := range w.kids {
 			if !slices.Contains(all, kid) {
 				all = append(all, kid)
@@ -140,12 +140,12 @@ func (w *withdrawal) withdraw(ctx context.Context, k *cluster, name string) erro
 	})
 }
 
-// withdrawnBefore are the kids that the annotation names already.
-func withdrawnBefore(issuer *v1alpha1.JWTIssuer) []string {
+// annotatedKIDs returns the kids in the annotation.
+func annotatedKIDs(issuer *v1alpha1.JWTIssuer) []string {
 	return strings.FieldsFunc(issuer.Annotations[v1alpha1.AnnotationWithdrawKey], func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// signedBy counts the refresh keys whose current token one of the kids signed.
+// signedBy counts the refresh keys with a current token that one of the kids signed.
 func (k *cluster) signedBy(ctx context.Context, issuer string, kids []string) (int, error) {
 	var all v1alpha1.JWTRefreshKeyList
 	if err := k.List(ctx, &all); err != nil {
@@ -161,7 +161,7 @@ func (k *cluster) signedBy(ctx context.Context, issuer string, kids []string) (i
 	return signed, nil
 }
 
-// errDeclined: somebody was asked, and did not say yes.
+// errDeclined is returned if the user does not confirm.
 var errDeclined = errors.New("nothing was done: the answer was not yes")
 
 func (w *withdrawal) confirm(name string, signed int, uncounted error) error {
@@ -184,8 +184,8 @@ func (w *withdrawal) confirm(name string, signed int, uncounted error) error {
 	return nil
 }
 
-// gone waits until the keys are out, and nobody has a token of theirs any more.
-func (w *withdrawal) gone(ctx context.Context, k *cluster, name string) error {
+// untilWithdrawn waits until the signing keys are removed and no refresh key has a current token of theirs.
+func (w *withdrawal) untilWithdrawn(ctx context.Context, k *cluster, name string) error {
 	return w.waiting.until(ctx, w.cli, "waiting until the signing key is removed", func(ctx context.Context) (bool, string, error) {
 		issuer, err := k.issuer(ctx, name)
 		if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
-// login is `login` with its flags.
+// login holds the flags of `login`.
 type login struct {
 	*cli
 	session, audience, scope, deviceID string
@@ -75,7 +75,7 @@ func (l *login) run(ctx context.Context) error {
 		return err
 	}
 	s := &session{Issuer: l.issuerURL, Audience: l.audience}
-	k, err := l.where(ctx, s)
+	k, err := l.findIssuer(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (l *login) run(ctx context.Context) error {
 	}
 	done := l.progress.during("signing in")
 	defer done()
-	err = locked(file, func() error { return l.begin(ctx, file, s, form) })
+	err = locked(file, func() error { return l.signIn(ctx, file, s, form) })
 	if err != nil {
 		return err
 	}
@@ -102,8 +102,9 @@ func (l *login) run(ctx context.Context) error {
 	return nil
 }
 
-// where finds the issuer's URL. The cluster is asked where it has to be.
-func (l *login) where(ctx context.Context, s *session) (*cluster, error) {
+// findIssuer sets the issuer's URL in s. It returns a cluster only if the login needs one: to read the issuer, or to
+// request a token of a ServiceAccount.
+func (l *login) findIssuer(ctx context.Context, s *session) (*cluster, error) {
 	if s.Issuer != "" && l.account == "" {
 		return nil, nil
 	}
@@ -121,7 +122,7 @@ func (l *login) where(ctx context.Context, s *session) (*cluster, error) {
 	return k, nil
 }
 
-// form is the request for tokens.
+// form returns the token request.
 func (l *login) form(ctx context.Context, k *cluster, s *session) (url.Values, error) {
 	form := url.Values{oauth.ParamAudience: {l.audience}}
 	for name, value := range map[string]string{oauth.ParamScope: l.scope, oauth.ParamDeviceID: l.deviceID} {
@@ -149,10 +150,10 @@ func (l *login) form(ctx context.Context, k *cluster, s *session) (url.Values, e
 	return form, nil
 }
 
-// subject is what proves who signs in (RFC 8693 §2.1).
+// subject returns the subject_token and its type (RFC 8693 §2.1).
 func (l *login) subject(ctx context.Context, k *cluster, s *session) (subject, kind string, err error) {
 	if l.account != "" {
-		subject, err = k.accountToken(ctx, l.account, s.Issuer)
+		subject, err = k.serviceAccountToken(ctx, l.account, s.Issuer)
 		return subject, oauth.TypeJWT, err
 	}
 	kind, known := map[string]string{"id_token": oauth.TypeIDToken, "jwt": oauth.TypeJWT}[l.subjectType]
@@ -165,7 +166,7 @@ func (l *login) subject(ctx context.Context, k *cluster, s *session) (subject, k
 	return subject, kind, nil
 }
 
-// password asks on the terminal, without an echo, or reads it.
+// password reads the password from --password-file, or prompts for it on the terminal without an echo.
 func (l *login) password() (string, error) {
 	if l.passwordFile != "" {
 		password, err := l.read(l.passwordFile)
@@ -178,7 +179,8 @@ func (l *login) password() (string, error) {
 	if !ok || !isTerminal(l.In) {
 		return "", usageError("there is no terminal to prompt for the password: set --password-file, or - for stdin")
 	}
-	// The echo is off before it is asked: who is quick has typed before term.ReadPassword would turn it off.
+	// Turn the echo off before the prompt: term.ReadPassword turns it off after the prompt, and a fast user
+	// could have typed by then.
 	state, err := term.MakeRaw(int(terminal.Fd()))
 	if err != nil {
 		return "", err
@@ -194,8 +196,8 @@ func (l *login) password() (string, error) {
 	return strings.TrimSpace(password), errors.Join(err, term.Restore(int(terminal.Fd()), state))
 }
 
-// begin signs in and keeps the session. One that was there under the name is ended once it is replaced.
-func (l *login) begin(ctx context.Context, file string, s *session, form url.Values) error {
+// signIn signs in and stores the session. It then ends an earlier session of the same name.
+func (l *login) signIn(ctx context.Context, file string, s *session, form url.Values) error {
 	client, err := httpClient("", []byte(s.CA))
 	if err != nil {
 		return err

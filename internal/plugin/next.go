@@ -13,21 +13,21 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// next is something that will happen to a key.
+// next is an event that is due for a key.
 type next struct {
-	// at is when; zero for what has no fixed time.
+	// at is zero if there is no fixed time.
 	at   time.Time
 	what string
 }
 
-// whatComes is what happens next to a key and when, by what its spec and status say: first what
-// waits for somebody, then what time brings.
-func whatComes(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
-	if over := whatIsOver(key); over != "" {
+// upcoming returns what happens next to a key, according to its spec and status: first the events without
+// a fixed time, then the others by time.
+func upcoming(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
+	if over := restartHint(key); over != "" {
 		return []next{{what: over}}
 	}
 	var waiting, timed []next
-	for _, one := range slices.Concat(asked(key), renewal(key, now), retirements(key, now), idleness(key), ends(key)) {
+	for _, one := range slices.Concat(requested(key), renewal(key, now), retirements(key, now), idleness(key), ends(key)) {
 		if one.at.IsZero() {
 			waiting = append(waiting, one)
 		} else {
@@ -38,8 +38,8 @@ func whatComes(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
 	return append(waiting, timed...)
 }
 
-// whatIsOver says what, of a key of which nothing happens by itself, would bring it back.
-func whatIsOver(key *v1alpha1.JWTRefreshKey) string {
+// restartHint returns, for a key that changes only after an action of a user, what that action is; empty for other keys.
+func restartHint(key *v1alpha1.JWTRefreshKey) string {
 	again := "`kubectl refreshkey rotate " + key.Name + "` issues a new token"
 	stalled := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionStalled)
 	switch {
@@ -65,13 +65,13 @@ func whatIsOver(key *v1alpha1.JWTRefreshKey) string {
 	return ""
 }
 
-// pending are the rotations that were asked for by annotation and not acted on.
+// pending returns the rotations that an annotation requests and that the operator has not handled.
 func pending(key *v1alpha1.JWTRefreshKey) []string {
 	handled := strings.Fields(key.Status.LastHandledRotate)
-	return slices.DeleteFunc(strings.Fields(lifecycle.HandledRotate(key)), func(asked string) bool { return slices.Contains(handled, asked) })
+	return slices.DeleteFunc(strings.Fields(lifecycle.HandledRotate(key)), func(requested string) bool { return slices.Contains(handled, requested) })
 }
 
-func asked(key *v1alpha1.JWTRefreshKey) []next {
+func requested(key *v1alpha1.JWTRefreshKey) []next {
 	var waiting []next
 	waits := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReconciling)
 	switch {
@@ -103,7 +103,7 @@ func renewal(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
 	return nil
 }
 
-// retirements follow what internal/lifecycle decides by, as far as status shows it.
+// retirements returns when the superseded tokens end. It follows internal/lifecycle as far as the status allows.
 func retirements(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
 	status := &key.Status
 	var all []next
@@ -144,7 +144,7 @@ func retirements(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
 	return all
 }
 
-// idleness is when a key that nobody uses is revoked: two intervals of reporting after its timeout.
+// idleness returns when an unused key is revoked: two lifecycle.ReportInterval after its idle timeout.
 func idleness(key *v1alpha1.JWTRefreshKey) []next {
 	ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady)
 	if key.Spec.IdleTimeout == nil || ready == nil || ready.Status != metav1.ConditionTrue {
@@ -179,7 +179,7 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// short writes a duration without the units that are zero: 720h, 20m, 1h30m.
+// short formats a duration without units that are zero at its end: 720h, 20m, 1h30m.
 func short(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {

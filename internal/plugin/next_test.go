@@ -21,7 +21,7 @@ func TestWhatComes(t *testing.T) {
 		key  *key
 		want []string
 	}{
-		{"an overlap without evidence", issued(), []string{
+		{"an overlap without a use of the current token", issued(), []string{
 			"revision 1 retires once revision 2 has been used and revision 1 has been unused for 20m",
 			renewed, "in 20d: revision 1 is refused from then on, even if it is still in use", ends,
 		}},
@@ -29,13 +29,13 @@ func TestWhatComes(t *testing.T) {
 			"revision 1 retires once revision 2 has been used and revision 1 has been unused for 20m",
 			"in 24h: revision 1 is refused from then on, even if it is still in use", renewed, ends,
 		}},
-		{"the current one is used, the superseded one was an hour ago", issued(func(k *key) {
+		{"the current token is used, the superseded one was ten minutes ago", issued(func(k *key) {
 			k.Status.LastUsed, k.Status.LastUsedRevision, k.Status.SupersededLastUsed = at(-time.Minute), 2, at(-10*time.Minute)
 		}), []string{"in 10m: revision 1 retires, unless it is used before then", renewed, ends}},
-		{"the current one is used, the superseded one never", issued(func(k *key) { k.Status.LastUsed, k.Status.LastUsedRevision = at(-time.Minute), 2 }), []string{
+		{"the current token is used, the superseded one never", issued(func(k *key) { k.Status.LastUsed, k.Status.LastUsedRevision = at(-time.Minute), 2 }), []string{
 			"revision 1 retires when the operator next reconciles the key", renewed, ends,
 		}},
-		{"two superseded ones: each counts from the one after it", issued(func(k *key) {
+		{"two superseded tokens: each counts from its successor", issued(func(k *key) {
 			k.Status.Effective.Overlap.Max = lasting(2 * day)
 			k.Status.Revision = 3
 			k.Status.Previous = append(k.Status.Previous, v1alpha1.SupersededToken{Revision: 2, CreatedAt: *at(-36 * time.Hour), ExpiresAt: *at(28 * day)})
@@ -46,7 +46,7 @@ func TestWhatComes(t *testing.T) {
 			"in 24h: revision 2 is refused from then on, even if it is still in use",
 			renewed, "in 29d: revision 3, the current token, ends",
 		}},
-		{"idle: from the last use, and two minutes more", issued(func(k *key) {
+		{"idle: two minutes after the timeout since the last use", issued(func(k *key) {
 			k.Status.Previous = nil
 			k.Spec.IdleTimeout = lasting(time.Hour)
 			k.Status.LastUsed, k.Status.LastUsedRevision = at(-30*time.Minute), 2
@@ -54,10 +54,10 @@ func TestWhatComes(t *testing.T) {
 		{"an absolute end", issued(func(k *key) { k.Status.Previous, k.Spec.ExpiresAt = nil, at(60*day) }), []string{renewed, ends, "in 60d: the key ends for good (spec.expiresAt)"}},
 		{"the token lasts to the absolute end", issued(func(k *key) { k.Status.Previous, k.Spec.ExpiresAt, k.Status.RenewalTime = nil, at(29*day), nil }), []string{"in 29d: the key ends for good (spec.expiresAt)"}},
 		{"renewal overdue", issued(func(k *key) { k.Status.Previous, k.Status.RenewalTime = nil, at(-time.Hour) }), []string{"60m ago: the next token is overdue: is the manager running?", ends}},
-		{"a rotation was asked for", issued(func(k *key) {
+		{"a rotation is requested", issued(func(k *key) {
 			k.Status.Previous, k.Annotations = nil, map[string]string{v1alpha1.AnnotationRotate: "now"}
 		}), []string{"the operator carries out the requested rotation", renewed, ends}},
-		{"a rotation was asked for and done", issued(func(k *key) {
+		{"a rotation was requested and is done", issued(func(k *key) {
 			k.Status.Previous, k.Annotations = nil, map[string]string{v1alpha1.AnnotationRotate: "one", v1alpha1.AnnotationRotateNow: "two"}
 			k.Status.LastHandledRotate = "one now:two"
 		}), []string{renewed, ends}},
@@ -87,16 +87,16 @@ func TestWhatComes(t *testing.T) {
 			ready(k, metav1.ConditionFalse, v1alpha1.ReasonExpired)
 			k.Spec.ExpiresAt = at(-time.Hour)
 		}), []string{"nothing, until spec.expiresAt is set to a later time or removed"}},
-		{"expired, of one token", issued(func(k *key) {
+		{"expired, in mode Never", issued(func(k *key) {
 			ready(k, metav1.ConditionFalse, v1alpha1.ReasonExpired)
 			k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationNever}
 		}), []string{"nothing by itself; `kubectl refreshkey rotate orders` issues a new token"}},
 		{"stalled", issued(func(k *key) { stalled(k, v1alpha1.ReasonPolicyDenied) }), []string{"nothing, until the cause is fixed: change the policy."}},
-		{"going", issued(func(k *key) { k.DeletionTimestamp = at(0) }), []string{"the key is being deleted; its tokens are already refused"}},
+		{"being deleted", issued(func(k *key) { k.DeletionTimestamp = at(0) }), []string{"the key is being deleted; its tokens are already refused"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			for _, one := range whatComes(c.key, noon) {
+			for _, one := range upcoming(c.key, noon) {
 				if one.at.IsZero() {
 					got = append(got, one.what)
 				} else {

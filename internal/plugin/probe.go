@@ -24,7 +24,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
-// replicaFlags say where the replicas of the token service are, and how to ask them.
+// replicaFlags hold the addresses of the replicas of the token service, and how to query them.
 type replicaFlags struct {
 	urls      []string
 	caFile    string
@@ -40,7 +40,7 @@ func (f *replicaFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.account, "introspect-as", "", "query /introspect at --replica as this ServiceAccount (namespace/name), which may create jwtrefreshkeys/introspect; required for one-time keys")
 }
 
-// probe shows a token to the replicas in a way that neither uses it nor counts as use.
+// probe presents a token to the replicas in a way that neither uses it up nor counts as use.
 type probe struct {
 	*cli
 	cluster    *cluster
@@ -55,31 +55,31 @@ type probe struct {
 	bearer  string
 	direct  *http.Client
 	through *http.Client
-	// refused are the replicas that have refused: a revocation is not forgotten again.
+	// refused are the replicas that have refused the token. They are not queried again: a revocation is final.
 	refused map[string]bool
 }
 
-// replica is one of the token service, and where it is asked.
+// replica is a replica of the token service, with the URL to query.
 type replica struct {
 	name string
 	url  string
-	// host is what the request is for; empty for that of the URL.
+	// host is the request's Host header; empty for the host of the URL.
 	host   string
 	client *http.Client
 }
 
-// tokenServers are the pods of the token service, by their label.
-const tokenServers = "app.kubernetes.io/component=tokenserver" //nolint:gosec // a label, and no secret
+// tokenServers is the label selector of the token service's pods.
+const tokenServers = "app.kubernetes.io/component=tokenserver" //nolint:gosec // a label, not a secret
 
-// prepare does whatever can fail before the key is revoked.
+// prepare makes the checks and the clients that the probe needs. Errors must occur here, before the key is revoked.
 func (p *probe) prepare(ctx context.Context) (err error) {
 	p.refused = map[string]bool{}
 	if p.introspect && len(p.flags.urls) == 0 {
-		// The API server takes the header Authorization for its own.
+		// The API server consumes the header Authorization.
 		return errors.New("/introspect cannot be queried through the API server: set --replica for each replica, such as to a kubectl port-forward")
 	}
 	if p.introspect {
-		if p.bearer, err = p.cluster.accountToken(ctx, p.flags.account, p.issuer); err != nil {
+		if p.bearer, err = p.cluster.serviceAccountToken(ctx, p.flags.account, p.issuer); err != nil {
 			return err
 		}
 		if err := p.cluster.mayIntrospect(ctx, p.flags.account, p.namespace); err != nil {
@@ -97,7 +97,7 @@ func (p *probe) prepare(ctx context.Context) (err error) {
 // namespace. Without that right, a replica answers active false, as for a revoked token (RFC 7662 §2.2), and
 // the plugin must not read this as a refusal of the token.
 func (k *cluster) mayIntrospect(ctx context.Context, account, namespace string) error {
-	token, err := k.accountToken(ctx, account)
+	token, err := k.serviceAccountToken(ctx, account)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (k *cluster) mayIntrospect(ctx context.Context, account, namespace string) 
 
 // accountToken returns a short-lived token of a ServiceAccount for an audience, and for the API server
 // if no audience is given.
-func (k *cluster) accountToken(ctx context.Context, account string, audiences ...string) (string, error) {
+func (k *cluster) serviceAccountToken(ctx context.Context, account string, audiences ...string) (string, error) {
 	namespace, name, ok := strings.Cut(account, "/")
 	if !ok || namespace == "" || name == "" {
 		return "", usageError("a ServiceAccount must be written namespace/name, not %q", account)
@@ -139,7 +139,7 @@ func (k *cluster) accountToken(ctx context.Context, account string, audiences ..
 	return issued.Status.Token, nil
 }
 
-// replicas are those that there are now: pods come and go.
+// replicas returns the current replicas: pods can change between two queries.
 func (p *probe) replicas(ctx context.Context) ([]replica, error) {
 	issuer, err := url.Parse(p.issuer)
 	if err != nil {
@@ -162,7 +162,7 @@ func (p *probe) replicas(ctx context.Context) ([]replica, error) {
 	}
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		if !serving(pod) {
+		if !isReady(pod) {
 			continue
 		}
 		at := p.cluster.clients.CoreV1().RESTClient().Post().Namespace(pod.Namespace).Resource("pods").
@@ -175,14 +175,14 @@ func (p *probe) replicas(ctx context.Context) ([]replica, error) {
 	return all, nil
 }
 
-// serving: requests reach it by the Service.
-func serving(pod *corev1.Pod) bool {
+// isReady reports whether the Service sends requests to a pod.
+func isReady(pod *corev1.Pod) bool {
 	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})
 }
 
-// httpsPort is where a pod serves the endpoints.
+// httpsPort returns the port named https of a pod; 8443 if there is none.
 func httpsPort(pod *corev1.Pod) int32 {
 	for _, container := range pod.Spec.Containers {
 		for _, port := range container.Ports {
@@ -194,7 +194,7 @@ func httpsPort(pod *corev1.Pod) int32 {
 	return 8443
 }
 
-// form asks for an access token for another resource and with a scope that nobody has, or about the token.
+// form returns a request for an access token with a resource and a scope that no key has, or an introspection request.
 func (p *probe) form() url.Values {
 	if p.introspect {
 		return url.Values{oauth.ParamToken: {p.token}, oauth.ParamTokenTypeHint: {oauth.HintRefreshToken}}
@@ -205,7 +205,7 @@ func (p *probe) form() url.Values {
 	}
 }
 
-// ask shows the token to all that have not refused it yet, and returns why others have not.
+// ask presents the token to the replicas that have not refused it yet. It returns a reason for each that does not refuse it.
 func (p *probe) ask(ctx context.Context, all []replica) (left []string) {
 	for _, one := range all {
 		if p.refused[one.name] {
@@ -222,7 +222,7 @@ func (p *probe) ask(ctx context.Context, all []replica) (left []string) {
 }
 
 func (p *probe) askOne(ctx context.Context, one *replica) (refuses bool, why string) {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	ctx, cancel := context.WithTimeout(ctx, responseTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, one.url, strings.NewReader(p.form().Encode()))
 	if err != nil {
@@ -238,14 +238,15 @@ func (p *probe) askOne(ctx context.Context, one *replica) (refuses bool, why str
 		return false, "cannot be reached: " + err.Error()
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxResponse))
 	if err != nil {
 		return false, "cannot be reached: " + err.Error()
 	}
 	return judge(response.StatusCode, body, p.introspect)
 }
 
-// judge tells by an answer whether a token is refused for good. Nothing but the very answers that mean it do.
+// judge reports whether an answer refuses the token for good: only 400 invalid_grant of /token and active false of
+// /introspect do. why describes any other answer.
 func judge(status int, body []byte, introspect bool) (refuses bool, why string) {
 	var answer struct {
 		Error  oauth.Code `json:"error"`
@@ -266,7 +267,7 @@ func judge(status int, body []byte, introspect bool) (refuses bool, why string) 
 	}
 }
 
-// stillAccepting says which replicas are waited for.
+// stillAccepting describes the replicas that have not refused; empty if all have.
 func stillAccepting(left []string, of int) string {
 	if len(left) == 0 {
 		return ""

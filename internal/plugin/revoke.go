@@ -14,7 +14,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// revocation is `revoke` with its flags.
+// revocation holds the flags of `revoke`.
 type revocation struct {
 	*cli
 	output    *output
@@ -63,7 +63,7 @@ func (r *revocation) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	// The Secret is emptied by what follows.
+	// Read the token now: the revocation empties the Secret.
 	var probe *probe
 	var unprobed error
 	if r.waiting.wait {
@@ -88,7 +88,7 @@ func (r *revocation) run(ctx context.Context, name string) error {
 	return r.unverified(key, unprobed)
 }
 
-// unverified says that the revocation stands, whatever could not be found out about it.
+// unverified wraps an error of the verification. It states that the key is revoked anyway.
 func (r *revocation) unverified(key *v1alpha1.JWTRefreshKey, err error) error {
 	if err == nil {
 		return nil
@@ -103,7 +103,7 @@ func (r *revocation) unverified(key *v1alpha1.JWTRefreshKey, err error) error {
 
 func (r *revocation) report(key *v1alpha1.JWTRefreshKey, refusing int, took time.Duration) error {
 	switch {
-	case !r.output.words():
+	case !r.output.isText():
 		return r.output.print(r.cli, key)
 	case refusing > 0:
 		fmt.Fprintf(r.Out, "%s revoked; refused by all replicas (%d) after %s\n", fullName(key), refusing, took.Round(time.Millisecond))
@@ -113,7 +113,7 @@ func (r *revocation) report(key *v1alpha1.JWTRefreshKey, refusing int, took time
 	return nil
 }
 
-// probe is what the replicas are shown, read while there is something to be read.
+// probe reads and checks the token to present to the replicas. It must run before the revocation.
 func (r *revocation) probe(ctx context.Context, k *cluster, key *v1alpha1.JWTRefreshKey) (*probe, error) {
 	p := &probe{cli: r.cli, cluster: k, flags: &r.replicas, jti: key.Status.JTI}
 	var err error
@@ -122,21 +122,21 @@ func (r *revocation) probe(ctx context.Context, k *cluster, key *v1alpha1.JWTRef
 			return nil, usageError("--token-file: %v", err)
 		}
 	} else {
-		secret, err := k.held(ctx, key)
+		secret, err := k.storedToken(ctx, key)
 		if err != nil {
 			return nil, err
 		}
 		p.token, p.ca = secret.token, secret.ca
 	}
-	held, err := parse(p.token)
-	if err != nil || held.claimsErr != nil {
+	parsed, err := parse(p.token)
+	if err != nil || parsed.claimsErr != nil {
 		return nil, usageError("--token-file holds no token of a refresh key")
 	}
-	claims := held.claims
-	if claims.Object.UID != string(key.UID) || held.text("typ") != string(token.Refresh) {
+	claims := parsed.claims
+	if claims.Object.UID != string(key.UID) || parsed.text("typ") != string(token.Refresh) {
 		return nil, usageError("the token is not a refresh token of key %s", key.Name)
 	}
-	if !shows(key, p.token, claims.ExpiresAt, r.Clock.Now()) {
+	if !provesRevocation(key, p.token, claims.ExpiresAt, r.Clock.Now()) {
 		return nil, fmt.Errorf("the token is not accepted now, so its refusal proves nothing: set --token-file to an accepted token of key %s", key.Name)
 	}
 	p.issuer, p.namespace = claims.Issuer, key.Namespace
@@ -147,15 +147,15 @@ func (r *revocation) probe(ctx context.Context, k *cluster, key *v1alpha1.JWTRef
 	return p, p.prepare(ctx)
 }
 
-// shows tells whether a refusal of a token shows that its key is revoked. One that was forged, is expired, was used
-// or retired is refused by replicas too that have not heard of the revocation.
-func shows(key *v1alpha1.JWTRefreshKey, compact string, expiresAt, now time.Time) bool {
+// provesRevocation reports whether the refusal of a token proves that its key is revoked. Replicas that have not
+// observed the revocation also refuse a token that is forged, expired, used or retired.
+func provesRevocation(key *v1alpha1.JWTRefreshKey, compact string, expiresAt, now time.Time) bool {
 	hash := token.Hash(compact)
 	superseded := !lifecycle.OneTime(key) && slices.ContainsFunc(key.Status.Previous, func(t v1alpha1.SupersededToken) bool { return t.TokenHash == hash })
 	return now.Before(expiresAt) && (superseded || hash == key.Status.TokenHash)
 }
 
-// refused waits until every replica refuses the token, and says how many there are.
+// refused waits until every replica refuses the token, and returns the number of replicas.
 func (r *revocation) refused(ctx context.Context, p *probe) (replicas int, err error) {
 	err = r.waiting.until(ctx, r.cli, "querying the replicas", func(ctx context.Context) (bool, string, error) {
 		all, err := p.replicas(ctx)

@@ -14,7 +14,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// rotation is `rotate` with its flags.
+// rotation holds the flags of `rotate`.
 type rotation struct {
 	*cli
 	output  *output
@@ -63,7 +63,7 @@ func (r *rotation) run(ctx context.Context, name string) error {
 		return fail(exitRefused, "key %s is revoked by its spec: set spec.revoked to false for a new token", name)
 	}
 	before := key.Status.Revision
-	// Nanoseconds, so that asking twice in a second asks twice.
+	// With nanoseconds, two requests in one second are two rotations.
 	annotation, value := v1alpha1.AnnotationRotate, r.Clock.Now().UTC().Format(time.RFC3339Nano)
 	if r.now {
 		annotation = v1alpha1.AnnotationRotateNow
@@ -104,7 +104,7 @@ func waitsForRotation(key *v1alpha1.JWTRefreshKey) string {
 
 func (r *rotation) report(key *v1alpha1.JWTRefreshKey) error {
 	switch {
-	case !r.output.words():
+	case !r.output.isText():
 		return r.output.print(r.cli, key)
 	case !r.waiting.wait:
 		fmt.Fprintf(r.Out, "%s: rotation requested\n", fullName(key))
@@ -116,12 +116,12 @@ func (r *rotation) report(key *v1alpha1.JWTRefreshKey) error {
 	return nil
 }
 
-// annotate sets one annotation, and nothing else.
+// annotate sets one annotation.
 func (k *cluster) annotate(ctx context.Context, object client.Object, name, value string) error {
 	return k.merge(ctx, object, map[string]any{"metadata": map[string]any{"annotations": map[string]any{name: value}}})
 }
 
-// merge sends a JSON merge patch (RFC 7386), and leaves in object what came of it.
+// merge sends a JSON merge patch (RFC 7386) and stores the patched object in object.
 func (k *cluster) merge(ctx context.Context, object client.Object, change map[string]any) error {
 	patch, err := json.Marshal(change)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// verification is `verify`, and the part of `token` that is the same.
+// verification holds the flags of `verify` and `token`.
 type verification struct {
 	*cli
 	output *output
@@ -71,7 +71,7 @@ func (v *verification) run(ctx context.Context, source string) error {
 	return v.examine(ctx, k, p, "")
 }
 
-// examine gathers the evidence, and reports. shown is the text of the token where it is to be shown.
+// examine gathers the evidence, makes the checks and reports. shown is the token's text if it is to be printed.
 func (v *verification) examine(ctx context.Context, k *cluster, p *parsed, shown string) error {
 	done := v.progress.during("looking up the token")
 	e := v.gather(ctx, k, p)
@@ -80,7 +80,7 @@ func (v *verification) examine(ctx context.Context, k *cluster, p *parsed, shown
 }
 
 func (v *verification) gather(ctx context.Context, k *cluster, p *parsed) *evidence {
-	e := &evidence{token: p, now: v.Clock.Now(), issuerErr: errNotAsked, keyErr: errNotAsked, jwksErr: errNotAsked}
+	e := &evidence{token: p, now: v.Clock.Now(), issuerErr: errNotLookedUp, keyErr: errNotLookedUp, jwksErr: errNotLookedUp}
 	if p.claims == nil {
 		return e
 	}
@@ -93,14 +93,14 @@ func (v *verification) gather(ctx context.Context, k *cluster, p *parsed) *evide
 			e.key, e.keyErr = nil, nil
 		}
 	}
-	// Only an issuer of the cluster's is asked: a token may name any URL.
+	// Only query an issuer of the cluster: a token may name any URL.
 	if e.issuer != nil && !e.refresh() {
 		e.jwks, e.jwksErr = v.published(ctx, e.issuer.Spec.URL+"/jwks.json")
 	}
 	return e
 }
 
-// published are the keys at a URL.
+// published fetches the signing keys that are published at a URL.
 func (v *verification) published(ctx context.Context, url string) (*jose.JSONWebKeySet, error) {
 	client, err := httpClient(v.caFile, nil)
 	if err != nil {
@@ -115,7 +115,7 @@ func (v *verification) published(ctx context.Context, url string) (*jose.JSONWeb
 		return nil, unreachable(err)
 	}
 	defer response.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	raw, err := io.ReadAll(io.LimitReader(response.Body, maxResponse))
 	keys := &jose.JSONWebKeySet{}
 	if err != nil || response.StatusCode != http.StatusOK || json.Unmarshal(raw, keys) != nil {
 		return nil, fmt.Errorf("%s answered %s, without signing keys", url, response.Status)
@@ -123,18 +123,18 @@ func (v *verification) published(ctx context.Context, url string) (*jose.JSONWeb
 	return keys, nil
 }
 
-// report prints what was found, and ends with the exit code for it.
+// report prints the result and returns its exit code.
 func (v *verification) report(d *document, p *parsed) error {
 	found := accepted(d.Checks)
 	d.Accepted = map[verdict]string{passed: "yes", failed: "no", unknown: "unknown"}[found]
 	if err := v.write(d, p); err != nil {
 		return err
 	}
-	return silently(map[verdict]int{passed: exitDone, failed: exitRefused, unknown: exitUnverified}[found])
+	return exitOnly(map[verdict]int{passed: exitDone, failed: exitRefused, unknown: exitUnverified}[found])
 }
 
 func (v *verification) write(d *document, p *parsed) error {
-	if !v.output.words() {
+	if !v.output.isText() {
 		return v.output.document(v.cli, d)
 	}
 	if p != nil && p.claims != nil {
@@ -153,7 +153,7 @@ func (v *verification) write(d *document, p *parsed) error {
 	return nil
 }
 
-// decoded writes header and claims for people.
+// decoded writes the header and the claims as text.
 func (v *verification) decoded(p *parsed) {
 	for _, part := range []struct {
 		name string
@@ -175,7 +175,7 @@ func (v *verification) decoded(p *parsed) {
 	fmt.Fprintln(v.Out)
 }
 
-// document prints what is no object of the API.
+// document prints a value that is not an API object.
 func (o *output) document(c *cli, what any) error {
 	raw, err := json.MarshalIndent(what, "", "    ")
 	if err != nil {

@@ -33,7 +33,7 @@ func (v *verification) token(ctx context.Context, name string, show bool) error 
 	if err != nil {
 		return err
 	}
-	secret, err := k.held(ctx, key)
+	secret, err := k.storedToken(ctx, key)
 	if err != nil {
 		return err
 	}
