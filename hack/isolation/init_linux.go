@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runInit is process 1 of the inside: it makes the place, starts the program in it, and buries
-// whatever dies there without a parent, as the shims of containers do.
+// runInit is process 1 of the namespaces: it sets them up, starts the program, and reaps
+// orphaned processes, such as container shims.
 func runInit() int {
-	// The cgroup namespace is this thread's alone; what is started from it inherits it.
+	// The cgroup namespace belongs only to this thread; the processes that it starts inherit it.
 	runtime.LockOSThread()
 	var told setup
 	if err := json.Unmarshal([]byte(os.Args[1]), &told); err != nil {
@@ -77,7 +77,7 @@ func forwardSignals(program *os.Process) {
 	}()
 }
 
-// bury waits for every process that ends, and returns the program's status when it is the one.
+// bury reaps every process that ends, and returns the program's status when the program ends.
 func bury(program *os.Process) int {
 	for {
 		var status unix.WaitStatus
@@ -116,7 +116,7 @@ func mountAll(told setup) error {
 	if err := freshMount("proc", "/proc", ""); err != nil {
 		return err
 	}
-	// A new one shows the devices of the new network.
+	// A new sysfs shows the devices of the new network namespace.
 	if err := freshMount("sysfs", "/sys", ""); err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func mountAll(told setup) error {
 	return nil
 }
 
-// writable takes one folder out of what is read-only.
+// writable makes one folder writable.
 func writable(dir string) error {
 	if err := unix.Mount(dir, dir, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("mount %s: %w", dir, err)
@@ -150,7 +150,7 @@ func freshMount(kind, target, options string) error {
 	return nil
 }
 
-// mountCgroups shows inside what the host has, with our group as the root of each.
+// mountCgroups mounts the host's hierarchies inside, with this program's group as the root of each.
 func mountCgroups(groups []cgroup) error {
 	if groups[0].Mount != cgroupRoot {
 		if err := freshMount("tmpfs", cgroupRoot, "mode=0755"); err != nil {
@@ -178,7 +178,7 @@ func mountCgroups(groups []cgroup) error {
 	return nil
 }
 
-// linkControllers gives each controller of a joint hierarchy its own name, as systems do.
+// linkControllers links each controller of a joint hierarchy under its own name, as Linux systems do.
 func linkControllers(group cgroup) {
 	all := strings.Split(group.Controllers, ",")
 	if len(all) == 1 {

@@ -11,7 +11,7 @@ import (
 	"runtime"
 )
 
-// nobody is who the programs of our images run as.
+// nobody is the user of the programs in these images.
 const nobody = "65532:65532"
 
 // writeImage writes an archive, as `docker save` does, of an image that holds one static

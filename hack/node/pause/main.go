@@ -1,4 +1,4 @@
-// Command pause is what a pod's sandbox runs: it waits to be told to end.
+// Command pause is the program of a pod's sandbox: it waits for a signal to end.
 package main
 
 import (
