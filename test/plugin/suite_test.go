@@ -1,4 +1,4 @@
-// Package plugin runs kubectl refreshkey as users do, by scripts in testdata, against a real API server
+// Package plugin runs kubectl refreshkey as users do, with the scripts in testdata, against a real API server
 // with a manager and replicas of the token service.
 package plugin
 
@@ -41,7 +41,7 @@ import (
 
 var server *apiserver.Server
 
-// suite starts the API server in the process that runs the tests, and not in those that are the plugin.
+// suite starts the API server in the process that runs the tests, and not in the processes of the plugin.
 type suite struct{ *testing.M }
 
 func (s suite) Run() int { return apiserver.Main(s.M, &server) }
@@ -61,8 +61,8 @@ const (
 	pollEvery = 50 * time.Millisecond
 )
 
-// house is the operator at work: a manager, two replicas of the token service that serve the issuer
-// `default`, and a third whose watches can be made to hang.
+// house is a running operator: a manager, two replicas of the token service that serve the issuer
+// `default`, and a third replica with watches that a test can stop.
 type house struct {
 	t        *testing.T
 	admin    client.Client
@@ -70,12 +70,12 @@ type house struct {
 	replicas []*operator.Replica
 	slow     *operator.Replica
 	line     *line
-	// lines are what the slow replica logs: one for each request.
+	// lines are the log lines of the slow replica, one for each request.
 	lines struct {
 		sync.Mutex
 		all []string
 	}
-	// dir holds what all scripts share.
+	// dir holds the files that all scripts share.
 	dir string
 }
 
@@ -128,7 +128,7 @@ func (h *house) log() logr.Logger {
 	}, funcr.Options{})
 }
 
-// answered are the slow replica's answers about a key: the errors, and 200 where there was none.
+// answered returns the slow replica's answers about a key: the error codes, or 200.
 func (h *house) answered(namespace, name string) (answers []string) {
 	h.lines.Lock()
 	defer h.lines.Unlock()
@@ -183,7 +183,7 @@ func (h *house) write(name string, content []byte) string {
 
 var rooms atomic.Int64
 
-// room is a namespace of a script's own, with a kubeconfig whose context is there.
+// room creates a namespace for one script, and a kubeconfig with a context for that namespace.
 func (h *house) room() (namespace, kubeconfig string) {
 	h.t.Helper()
 	namespace = fmt.Sprintf("room-%d-%d", os.Getpid(), rooms.Add(1))
@@ -216,7 +216,7 @@ func (h *house) kubeconfig(namespace string) []byte {
 	return raw
 }
 
-// path puts the real kubectl, and the script that completes for it, beside the plugin.
+// path returns a PATH with kubectl and the plugin's completion script.
 func (h *house) path() string {
 	h.t.Helper()
 	found := os.Getenv("PATH")
@@ -226,7 +226,7 @@ func (h *house) path() string {
 	return found + string(filepath.ListSeparator) + filepath.Join(server.Root, "cmd", "kubectl-refreshkey")
 }
 
-// environment is that of every command of a script.
+// environment returns the variables of every command of a script.
 func (h *house) environment(namespace, kubeconfig, home string) map[string]string {
 	return map[string]string{
 		"NAMESPACE": namespace, "KUBECONFIG": kubeconfig, "HOME": home, "XDG_CONFIG_HOME": filepath.Join(home, "config"),
@@ -235,7 +235,7 @@ func (h *house) environment(namespace, kubeconfig, home string) map[string]strin
 	}
 }
 
-// variables is the environment of what is run outside of a script.
+// variables returns the environment of a command outside of a script.
 func (h *house) variables(namespace, kubeconfig string, more ...string) []string {
 	h.t.Helper()
 	home := filepath.Join(h.t.TempDir(), "home")
@@ -249,7 +249,7 @@ func (h *house) variables(namespace, kubeconfig string, more ...string) []string
 	return append(all, more...)
 }
 
-// run runs a command in an environment, and returns what it says and its exit code. Nothing of it is logged.
+// run runs a command in an environment, and returns its output and exit code. It logs nothing.
 func run(dir string, environment []string, stdin, name string, args ...string) (stdout, stderr string, code int) {
 	var out, errs strings.Builder
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
