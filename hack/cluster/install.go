@@ -169,7 +169,7 @@ func whyNotReady(ctx context.Context, c *Cluster, object string) error {
 	}
 	said := strings.TrimSpace(string(conditions))
 	if said == "" {
-		said = "it has no conditions: nobody has looked at it"
+		said = "it has no conditions: no controller has processed it"
 	}
 	if manager := c.Process(managerName); manager != nil {
 		said += "\nthe manager's log is " + manager.LogPath()

@@ -19,14 +19,14 @@ import (
 func runInit() int {
 	// The cgroup namespace belongs only to this thread; the processes that it starts inherit it.
 	runtime.LockOSThread()
-	var told setup
-	if err := json.Unmarshal([]byte(os.Args[1]), &told); err != nil {
+	var config setup
+	if err := json.Unmarshal([]byte(os.Args[1]), &config); err != nil {
 		return complain(err)
 	}
-	if err := prepare(told); err != nil {
+	if err := prepare(config); err != nil {
 		return complain(err)
 	}
-	program, err := start(told)
+	program, err := start(config)
 	if err != nil {
 		return complain(err)
 	}
@@ -39,14 +39,14 @@ func complain(err error) int {
 	return 1
 }
 
-func prepare(told setup) error {
-	if err := enterCgroups(told.Cgroups); err != nil {
+func prepare(config setup) error {
+	if err := enterCgroups(config.Cgroups); err != nil {
 		return err
 	}
 	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
 		return fmt.Errorf("%w: a cgroup namespace: %w", ErrUnavailable, err)
 	}
-	if err := mountAll(told); err != nil {
+	if err := mountAll(config); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if err := unix.Sethostname([]byte("node")); err != nil {
@@ -58,13 +58,13 @@ func prepare(told setup) error {
 	return nil
 }
 
-func start(told setup) (*os.Process, error) {
-	temporary := filepath.Join(told.Dir, "tmp")
+func start(config setup) (*os.Process, error) {
+	temporary := filepath.Join(config.Dir, "tmp")
 	if err := os.MkdirAll(temporary, 0o700); err != nil {
 		return nil, err
 	}
-	environment := append(os.Environ(), "TMPDIR="+temporary, "HOME="+told.Dir)
-	return os.StartProcess(self, told.Args, &os.ProcAttr{Env: environment, Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
+	environment := append(os.Environ(), "TMPDIR="+temporary, "HOME="+config.Dir)
+	return os.StartProcess(self, config.Args, &os.ProcAttr{Env: environment, Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
 }
 
 func forwardSignals(program *os.Process) {
@@ -97,7 +97,7 @@ func bury(program *os.Process) int {
 	}
 }
 
-func mountAll(told setup) error {
+func mountAll(config setup) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
@@ -105,7 +105,7 @@ func mountAll(told setup) error {
 	if err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, readOnly); err != nil {
 		return fmt.Errorf("make the host's file systems read-only: %w", err)
 	}
-	for _, folder := range []string{told.Dir, told.Kept} {
+	for _, folder := range []string{config.Dir, config.Kept} {
 		if folder == "" {
 			continue
 		}
@@ -120,7 +120,7 @@ func mountAll(told setup) error {
 	if err := freshMount("sysfs", "/sys", ""); err != nil {
 		return err
 	}
-	if err := mountCgroups(told.Cgroups); err != nil {
+	if err := mountCgroups(config.Cgroups); err != nil {
 		return err
 	}
 	for _, folder := range []string{"/run", "/var/lib", "/var/log", "/dev/shm"} {

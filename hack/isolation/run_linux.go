@@ -81,14 +81,14 @@ func run(ctx context.Context, options Options, name string) (err error) {
 	if err := makeCgroups(groups); err != nil {
 		return err
 	}
-	told, err := json.Marshal(setup{
+	encoded, err := json.Marshal(setup{
 		Dir: options.Dir, Kept: options.Kept, Cgroups: groups, Args: append([]string{name}, options.Args...),
 	})
 	if err != nil {
 		return err
 	}
 	command := exec.CommandContext(ctx, self)
-	command.Args = []string{initName, string(told)}
+	command.Args = []string{initName, string(encoded)}
 	command.Env = append(os.Environ(), options.Env...)
 	command.Stdout, command.Stderr = options.Stdout, options.Stderr
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }

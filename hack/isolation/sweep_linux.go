@@ -32,12 +32,12 @@ type sweeper struct {
 }
 
 func startSweeper(options Options, groups []cgroup) (*sweeper, error) {
-	told, err := json.Marshal(rubbish{Dir: options.Dir, Cgroups: groups})
+	encoded, err := json.Marshal(rubbish{Dir: options.Dir, Cgroups: groups})
 	if err != nil {
 		return nil, err
 	}
 	s := &sweeper{command: exec.Command(self)}
-	s.command.Args = []string{sweepName, string(told)}
+	s.command.Args = []string{sweepName, string(encoded)}
 	s.command.Stderr = &s.said
 	// In its own session, it receives neither Ctrl-C nor the hangup of a terminal.
 	s.command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -49,7 +49,7 @@ func (s *Server) waitUntilEnforced(ctx context.Context, wanted bool) error {
 		"metadata": map[string]any{"name": "probe", "namespace": "default"},
 		"spec": map[string]any{
 			"audience": "https://probe.example.com",
-			"claims":   map[string]any{"iss": "nobody may choose this"},
+			"claims":   map[string]any{"iss": "not allowed"},
 		},
 	}}
 	probe.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("JWTRefreshKey"))

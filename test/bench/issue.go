@@ -250,8 +250,8 @@ func span(keys []v1alpha1.JWTRefreshKey, events []eventsv1.Event) (first, last t
 		}
 	}
 	for i := range events {
-		if told := events[i].EventTime.Time; told.After(last) {
-			last = told
+		if eventTime := events[i].EventTime.Time; eventTime.After(last) {
+			last = eventTime
 		}
 	}
 	if first.IsZero() || !last.After(first) {

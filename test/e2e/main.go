@@ -37,7 +37,7 @@ const cannotBuild = 77
 const failed = "FAIL: "
 
 // errTold is a failure that the isolated program has already reported.
-var errTold = errors.New("the run failed")
+var errReported = errors.New("the run failed")
 
 func main() {
 	isolation.Hook()
@@ -69,7 +69,7 @@ func status(err error) int {
 	case errors.Is(err, isolation.ErrUnavailable) && os.Getenv("E2E") != required:
 		fmt.Printf("SKIP: %v\n(E2E=required makes this a failure.)\n", err)
 		return 0
-	case errors.Is(err, errTold):
+	case errors.Is(err, errReported):
 	default:
 		fmt.Fprintf(os.Stderr, failed+"%v\n", err)
 	}
@@ -108,7 +108,7 @@ func outside(ctx context.Context) error {
 	})
 	var ended *exec.ExitError
 	if errors.As(err, &ended) {
-		err = errTold
+		err = errReported
 	}
 	if left := before.compare(dir); left != nil {
 		fmt.Fprintf(os.Stderr, failed+"%v\n", left)

@@ -133,13 +133,13 @@ func (s *stage) rowSince(began time.Time) row {
 
 func (s *stage) failures(began time.Time) string {
 	const most = 5
-	var told []string
+	var failures []string
 	for _, each := range s.observer.since(began, exchangeLine) {
-		if !each.OK && len(told) < most {
-			told = append(told, fmt.Sprintf("%s at %s with revision %d: %s", each.pod, each.At.Format(time.TimeOnly), each.Revision, each.Error))
+		if !each.OK && len(failures) < most {
+			failures = append(failures, fmt.Sprintf("%s at %s with revision %d: %s", each.pod, each.At.Format(time.TimeOnly), each.Revision, each.Error))
 		}
 	}
-	return strings.Join(told, "; ")
+	return strings.Join(failures, "; ")
 }
 
 // settled returns once every pod of the workload has exchanged a few times since a time,

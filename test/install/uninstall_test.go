@@ -38,10 +38,10 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 	held := key("held")
 	held.Finalizers = []string{"example.com/hold"}
 	signing := secret(apiserver.Namespace, "refreshkeys-signing-default")
-	strangers := secret(apiserver.Namespace, "somebody-elses")
-	strangers.Labels = nil
+	foreign := secret(apiserver.Namespace, "somebody-elses")
+	foreign.Labels = nil
 	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: "default"}, Spec: v1alpha1.JWTIssuerSpec{URL: "https://tokens.example.com"}}
-	create(t, admin, held, key("free"), issuer, signing, strangers)
+	create(t, admin, held, key("free"), issuer, signing, foreign)
 	// No garbage collector runs here that would delete the Secret with its key.
 	owned, retained := secret("default", "held"), secret("default", "retained")
 	owned.OwnerReferences = []metav1.OwnerReference{{
@@ -90,7 +90,7 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 	exists(t, admin, retained, true)
 	exists(t, admin, own, true)
 	exists(t, admin, stranded, true)
-	exists(t, admin, strangers, true)
+	exists(t, admin, foreign, true)
 }
 
 func fails(t *testing.T, pieces ...string) {

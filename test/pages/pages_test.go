@@ -38,7 +38,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	if os.Getenv("USE_EXISTING_CLUSTER") == "true" {
-		fmt.Println("the pages are not run in somebody's cluster")
+		fmt.Println("the pages do not run in an existing cluster")
 		return 0
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)

@@ -38,11 +38,11 @@ var jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
 //	answers KEY CODE          wants only this answer of $SLOW about the key
 //	pods                      creates pods that forward to the replicas of the token service
 func TestScripts(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
-			namespace, kubeconfig := h.room()
+			namespace, kubeconfig := h.newNamespace()
 			home := filepath.Join(e.WorkDir, "home")
 			for name, value := range h.environment(namespace, kubeconfig, home) {
 				e.Setenv(name, value)
@@ -170,13 +170,13 @@ func kindOf(text string) (string, error) {
 	return "no token", nil
 }
 
-func (h *house) makePods(ts *testscript.TestScript, _ bool, _ []string) {
+func (h *harness) makePods(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(h.pods(ts.Getenv("NAMESPACE")))
 }
 
 // pods creates two pods of the token service with this machine's address, which forwards connections to the
 // replicas. kube-apiserver does not proxy to loopback addresses.
-func (h *house) pods(namespace string) error {
+func (h *harness) pods(namespace string) error {
 	if server.Existing() {
 		return errors.New("the test cannot create the token service's pods in an existing cluster")
 	}

@@ -63,7 +63,7 @@ const (
 
 // house is a running operator: a manager, two replicas of the token service that serve the issuer
 // `default`, and a third replica with watches that a test can stop.
-type house struct {
+type harness struct {
 	t        *testing.T
 	admin    client.Client
 	clients  kubernetes.Interface
@@ -79,9 +79,9 @@ type house struct {
 	dir string
 }
 
-func newHouse(t *testing.T) *house {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir(), line: &line{}}
+	h := &harness{t: t, dir: t.TempDir(), line: &line{}}
 	var err error
 	if h.admin, err = client.New(server.Admin, client.Options{Scheme: controllers.Scheme()}); err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-func (h *house) log() logr.Logger {
+func (h *harness) log() logr.Logger {
 	return funcr.New(func(_, line string) {
 		h.lines.Lock()
 		defer h.lines.Unlock()
@@ -129,7 +129,7 @@ func (h *house) log() logr.Logger {
 }
 
 // answered returns the slow replica's answers about a key: the error codes, or 200.
-func (h *house) answered(namespace, name string) (answers []string) {
+func (h *harness) answered(namespace, name string) (answers []string) {
 	h.lines.Lock()
 	defer h.lines.Unlock()
 	for _, line := range h.lines.all {
@@ -146,7 +146,7 @@ func (h *house) answered(namespace, name string) (answers []string) {
 	return answers
 }
 
-func (h *house) tokenServer() *rest.Config {
+func (h *harness) tokenServer() *rest.Config {
 	h.t.Helper()
 	config, err := server.TokenServer(h.t.Context())
 	if err != nil {
@@ -155,7 +155,7 @@ func (h *house) tokenServer() *rest.Config {
 	return config
 }
 
-func (h *house) hash(password string) string {
+func (h *harness) hash(password string) string {
 	h.t.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	if err != nil {
@@ -164,7 +164,7 @@ func (h *house) hash(password string) string {
 	return string(hash)
 }
 
-func (h *house) create(object client.Object) {
+func (h *harness) create(object client.Object) {
 	h.t.Helper()
 	if err := h.admin.Create(h.t.Context(), object); err != nil {
 		h.t.Fatal(err)
@@ -172,7 +172,7 @@ func (h *house) create(object client.Object) {
 	h.t.Cleanup(func() { _ = h.admin.Delete(context.Background(), object) })
 }
 
-func (h *house) write(name string, content []byte) string {
+func (h *harness) write(name string, content []byte) string {
 	h.t.Helper()
 	file := filepath.Join(h.dir, name)
 	if err := os.WriteFile(file, content, 0o600); err != nil {
@@ -181,17 +181,17 @@ func (h *house) write(name string, content []byte) string {
 	return file
 }
 
-var rooms atomic.Int64
+var namespaces atomic.Int64
 
 // room creates a namespace for one script, and a kubeconfig with a context for that namespace.
-func (h *house) room() (namespace, kubeconfig string) {
+func (h *harness) newNamespace() (namespace, kubeconfig string) {
 	h.t.Helper()
-	namespace = fmt.Sprintf("room-%d-%d", os.Getpid(), rooms.Add(1))
+	namespace = fmt.Sprintf("room-%d-%d", os.Getpid(), namespaces.Add(1))
 	h.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
 	return namespace, h.write(namespace+".kubeconfig", h.kubeconfig(namespace))
 }
 
-func (h *house) kubeconfig(namespace string) []byte {
+func (h *harness) kubeconfig(namespace string) []byte {
 	h.t.Helper()
 	address := server.Admin.Host
 	if !strings.Contains(address, "://") {
@@ -217,7 +217,7 @@ func (h *house) kubeconfig(namespace string) []byte {
 }
 
 // path returns a PATH with kubectl and the plugin's completion script.
-func (h *house) path() string {
+func (h *harness) path() string {
 	h.t.Helper()
 	found := os.Getenv("PATH")
 	if assets, err := cluster.FindAssets(); err == nil {
@@ -227,7 +227,7 @@ func (h *house) path() string {
 }
 
 // environment returns the variables of every command of a script.
-func (h *house) environment(namespace, kubeconfig, home string) map[string]string {
+func (h *harness) environment(namespace, kubeconfig, home string) map[string]string {
 	return map[string]string{
 		"NAMESPACE": namespace, "KUBECONFIG": kubeconfig, "HOME": home, "XDG_CONFIG_HOME": filepath.Join(home, "config"),
 		"CA": filepath.Join(h.dir, "ca.crt"), "ONE": h.replicas[0].Server.URL, "TWO": h.replicas[1].Server.URL, "SLOW": h.slow.Server.URL,
@@ -236,7 +236,7 @@ func (h *house) environment(namespace, kubeconfig, home string) map[string]strin
 }
 
 // variables returns the environment of a command outside of a script.
-func (h *house) variables(namespace, kubeconfig string, more ...string) []string {
+func (h *harness) variables(namespace, kubeconfig string, more ...string) []string {
 	h.t.Helper()
 	home := filepath.Join(h.t.TempDir(), "home")
 	if err := os.Mkdir(home, 0o700); err != nil {
