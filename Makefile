@@ -1,4 +1,4 @@
-# make help lists the targets. Everything that is built or kept goes to bin/.
+# `make help` lists the targets. All build results and state go to bin/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
@@ -10,24 +10,24 @@ PROMTOOL := $(TOOLS)/promtool
 VALE := $(TOOLS)/vale
 PROSE := $(TOOLS)/prose
 export CGO_ENABLED ?= 0
-# The race detector needs a C compiler; without one the tests run all the same.
+# The race detector needs a C compiler; without one, the tests run without it.
 RACE := $(if $(shell command -v $(or $(CC),cc)),-race)
-# Suites that share a cluster take turns: a manager of one would work on the keys of another.
+# Suites that share a cluster run one after another: the manager of one would reconcile the keys of another.
 TURNS := $(if $(filter true,$(USE_EXISTING_CLUSTER)),-p 1)
 GO_TEST := CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) $(TURNS)
 
 ##@ Try it
 
 .PHONY: demo
-demo: controlplane ## See a JWTRefreshKey become a token, rotate and be revoked, on a real API server; ends by itself
+demo: controlplane ## Watch a refresh key get a token, rotate and be revoked, on a real API server; ends by itself
 	@go run ./hack/demo
 
 .PHONY: up
-up: ## Start a local cluster with the operator, and leave it running
+up: ## Start a local cluster with the operator and leave it running
 	@go run ./hack/local up
 
 .PHONY: down
-down: ## Stop what `make up` started
+down: ## Stop the cluster that `make up` started
 	@go run ./hack/local down
 
 ##@ Develop
@@ -37,15 +37,15 @@ build: ## Build the binaries into bin/
 	go build -trimpath -o bin/ ./cmd/...
 
 .PHONY: images
-images: ## Build the container images into bin/images, for linux/amd64 and arm64, with their SBOMs; no registry is needed
+images: ## Build the container images into bin/images, for linux/amd64 and arm64, with SBOMs; needs no registry
 	@hack/images/build.sh bin/images
 
 .PHONY: images-test
-images-test: ## What is in the images, and that a second build makes the same; FULL=true also from other paths, with nothing compiled before
+images-test: ## Test the content of the images and that builds are reproducible; FULL=true also from other paths with an empty cache
 	cd hack/images && GOWORK=off go test -count=1 $(if $(FULL),,-short) -timeout 30m ./...
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Make deepcopy code, CRDs and docs/api.md from api/, and what the chart takes from config/
+generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Generate deepcopy code, CRDs and docs/api.md from api/, and the chart's files from config/
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CRD_REF_DOCS) --source-path=api --config=hack/docs/api.yaml --renderer=markdown --output-path=docs/api.md --log-level=ERROR
@@ -53,36 +53,36 @@ generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Make deepcopy code, CRDs and docs
 	go run ./hack/chart
 
 .PHONY: test
-test: controlplane ## All tests: unit, CEL and envtest suites, with the race detector
+test: controlplane ## Run all tests: unit, CEL and envtest suites, with the race detector
 	$(GO_TEST) -timeout 20m ./...
 
 .PHONY: interop
-interop: controlplane ## Clients and a provider nobody here wrote: x/oauth2, go-oidc, jwx, zitadel/oidc, npm's openid-client and jose, kube-apiserver
+interop: controlplane ## Test with independent clients: x/oauth2, go-oidc, jwx, zitadel/oidc, npm's openid-client and jose, kube-apiserver
 	@hack/interop -v
 
 .PHONY: chart-test
-chart-test: controlplane ## The Helm chart: equal to config/, with many values, installed, upgraded and uninstalled on a real API server
+chart-test: controlplane ## Test the Helm chart: equal to config/, with many values, installed, upgraded and uninstalled on a real API server
 	cd test/chart && GOWORK=off go test -count=1 -timeout 20m ./...
 
 .PHONY: alerts
-alerts: $(PROMTOOL) ## The alerts, by promtool, and every query of theirs and of the dashboard
+alerts: $(PROMTOOL) ## Test the alerts with promtool, and every query of the alerts and the dashboard
 	cd hack/prometheus && GOWORK=off PROMTOOL=$(PROMTOOL) go test -count=1 -timeout 10m -tags remove_all_sd ./...
 
 .PHONY: gitops
-gitops: controlplane ## What Argo CD, Flux and Helm make of keys and issuers, by their own libraries
+gitops: controlplane ## Test the health that Argo CD, Flux and Helm report for keys and issuers, with their own libraries
 	cd test/gitops && GOWORK=off CGO_ENABLED=0 go test -count=1 -timeout 10m ./...
 
 .PHONY: unit
-unit: ## The tests that need no API server
+unit: ## Run the tests that need no API server
 	$(GO_TEST) ./api/... ./internal/... ./cmd/... ./test/contract
 
 .PHONY: lint
-lint: $(LINT) ## Style, the conventions of Kubernetes APIs, the import table, and what is banned
+lint: $(LINT) ## Check the style, the Kubernetes API conventions, the import rules and the banned functions
 	$(LINT) run ./...
 	@$(MAKE) --no-print-directory prose
 
 .PHONY: prose
-prose: ## The language of documentation, comments and messages, by Vale; needs a C compiler
+prose: ## Check the language of documentation, comments and messages with Vale; needs a C compiler
 ifeq ($(shell command -v $(or $(CC),cc)),)
 	@echo "prose: skipped: Vale needs a C compiler (CC or cc) to be built"
 else
@@ -92,29 +92,29 @@ else
 endif
 
 .PHONY: verify
-verify: ## Generated files and go.mod are fresh
+verify: ## Check that generated files and go.mod are up to date
 	@hack/verify
 
 ##@ Slow proofs
 
 .PHONY: e2e
-e2e: ## Real pods on a real node, isolated (root on Linux): rotation, upgrade, crashes and revocation while they exchange; 6 minutes
+e2e: ## Test with pods on an isolated node (root on Linux) that exchange during rotation, upgrade, crashes and revocation; 6 minutes
 	@mkdir -p bin/e2e && go build -trimpath -o bin/e2e/run ./test/e2e && bin/e2e/run
 
 .PHONY: bench
-bench: controlplane ## Measure against the raw limits of the same machine; see docs/performance.md
+bench: controlplane ## Measure the performance against the limits of the same machine; see docs/performance.md
 	go run ./test/bench
 
 .PHONY: mutants
-mutants: controlplane ## Break each invariant once, by a stored patch, and see its test fail; ONLY="I7 I9" selects some
+mutants: controlplane ## Apply each stored mutation and check that its test fails; ONLY="I7 I9" selects some
 	@go run ./hack/mutants $(ONLY)
 
 .PHONY: fuzz
-fuzz: ## Fuzz what reads strangers' bytes, FUZZTIME (30s) each
+fuzz: ## Fuzz the parsers of untrusted input, FUZZTIME (30s) each
 	@hack/fuzz $(or $(FUZZTIME),30s)
 
 .PHONY: soak
-soak: controlplane ## The suites with more of everything: two crashes in a row, ten minutes of two managers, a longer outage, a flood of keys
+soak: controlplane ## Run longer fault tests: two crashes in a row, two managers for ten minutes, a longer outage, a flood of keys
 	SOAK=true $(GO_TEST) -timeout 60m -run 'Soak|Outage|Fight' ./test/faults ./test/tenancy
 
 ##@ Help
@@ -124,14 +124,14 @@ controlplane: ## Build etcd, kube-apiserver, kube-controller-manager and kubectl
 	@$(if $(filter true,$(USE_EXISTING_CLUSTER)),command -v kubectl >/dev/null || )hack/controlplane/build.sh
 
 .PHONY: clean
-clean: down ## Remove what was built, the control plane included
+clean: down ## Remove all build results, including the control plane
 	rm -rf bin
 
 .PHONY: help
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# Named by its version, so that a new version is built and an old one never used.
+# The name contains the version, so that make builds a new version and never uses an earlier one.
 $(CONTROLLER_GEN):
 	@echo "building controller-gen, once"
 	@GOBIN=$(TOOLS) go install sigs.k8s.io/controller-tools/cmd/controller-gen@$(lastword $(subst -v, v,$(notdir $@)))
@@ -142,7 +142,7 @@ $(CRD_REF_DOCS):
 	@GOBIN=$(TOOLS) go install github.com/elastic/crd-ref-docs@$(lastword $(subst -v, v,$(notdir $@)))
 	@mv $(TOOLS)/crd-ref-docs $@
 
-# Without the ways in which Prometheus finds what it collects: they are most of it, and of no use here.
+# Without service discovery, which is most of Prometheus' code and is not needed here.
 $(PROMTOOL): hack/prometheus/go.mod
 	@echo "building promtool, once (2 to 4 minutes)"
 	@cd hack/prometheus && GOWORK=off go build -tags remove_all_sd -o $@ github.com/prometheus/prometheus/cmd/promtool

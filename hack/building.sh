@@ -1,13 +1,13 @@
-# Sourced by the scripts that build pinned binaries from Go modules: one at a time, with
-# what is built, how far it is and how long it takes; each moved into place only when
-# complete, so that an interrupted build is simply continued.
+# Sourced by the scripts that build pinned binaries from Go modules. It builds one at a time, and prints
+# its name, progress and duration. It moves each binary into place only when it is
+# complete, so that an interrupted build can be continued.
 
-# Read from go.mod, not asked of `go list`, so that a finished build costs nothing.
+# Read go.mod instead of running `go list`, so that a finished build takes no time.
 module_version() { # module, folder of go.mod
   awk -v module="$1" '$1 == "require" { $1 = ""; $0 = $0 } $1 == module && $2 ~ /^v/ { print $2; exit }' "${2:-.}/go.mod"
 }
 
-# A workspace of the caller's would hide the modules.
+# A workspace of the caller would hide the modules.
 export GOWORK=off
 
 build=""
@@ -33,7 +33,7 @@ show_progress() { # label, started
   if [ -t 1 ]; then printf '\r'; fi
 }
 
-# build_once builds what is not there yet, with the remaining arguments given to `go build`.
+# build_once builds a binary that does not exist yet; it passes the remaining arguments to `go build`.
 build_once() { # step such as 2/5, file, version, arguments of go build ...
   local label started out
   out=$2
@@ -47,7 +47,7 @@ build_once() { # step such as 2/5, file, version, arguments of go build ...
   build=$!
   show_progress "$label" "$started"
   if ! wait "$build"; then
-    echo "$label  failed, see above; what is built already is kept: run it again" >&2
+    echo "$label  failed, see above; finished binaries are kept: run it again" >&2
     exit 1
   fi
   mv "$part" "$out"

@@ -8,7 +8,7 @@ import (
 	"syscall"
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
-	_ "k8s.io/client-go/plugin/pkg/client/auth" // kubectl's authentication providers
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // kubectl's authentication plugins
 	"k8s.io/utils/clock"
 
 	"github.com/refreshkeys/refreshkeys/internal/plugin"

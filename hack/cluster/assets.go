@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 )
 
-// ErrNotBuilt says that the control plane's binaries are not there yet. Tests
+// ErrNotBuilt is returned if the control plane's binaries do not exist yet. Tests
 // skip on it.
 var ErrNotBuilt = errors.New("the control plane is not built: run hack/controlplane/build.sh (about 9 minutes, once)")
 
@@ -24,7 +24,7 @@ func RepositoryRoot() (string, error) {
 		return "", err
 	}
 	for dir := start; ; dir = filepath.Dir(dir) {
-		// hack/controlplane has a go.mod of its own, so its being there is not enough.
+		// Compare the module: hack/controlplane has a go.mod of its own.
 		content, err := os.ReadFile(filepath.Join(dir, "go.mod"))
 		if err == nil && declaresModule(string(content)) {
 			return dir, nil
@@ -46,7 +46,7 @@ func declaresModule(goMod string) bool {
 
 // FindAssets returns the folder of the control plane's binaries:
 // $KUBEBUILDER_ASSETS, else the newest version under bin/k8s of the repository.
-// The error is ErrNotBuilt when there is none.
+// The error is ErrNotBuilt if there is none.
 func FindAssets() (string, error) {
 	if assets := os.Getenv("KUBEBUILDER_ASSETS"); assets != "" {
 		return filepath.Abs(assets)
@@ -76,7 +76,7 @@ func FindAssets() (string, error) {
 	return newest, nil
 }
 
-// assets finds the folder of the binaries and checks that all needed are in it.
+// assets returns the folder of the binaries, after it has checked that all required ones exist.
 func (o Options) assets() (string, error) {
 	dir := o.Assets
 	if dir == "" {
@@ -96,7 +96,7 @@ func (o Options) assets() (string, error) {
 	return dir, checkAssets(dir, needed...)
 }
 
-// checkAssets tells what is missing before anything is started.
+// checkAssets returns an error that names a missing binary.
 func checkAssets(dir string, names ...string) error {
 	for _, name := range names {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {

@@ -15,16 +15,16 @@ import (
 	"time"
 )
 
-// A cluster kept by `make up --keep` must not end because its certificates do.
+// The certificates of a cluster that `down --keep` keeps must not expire.
 const certificateLifetime = 10 * 365 * 24 * time.Hour
 
-// pki is where a cluster keeps its keys and certificates.
+// pki is the folder of a cluster's keys and certificates.
 type pki string
 
 func (p pki) certificate(name string) string { return filepath.Join(string(p), name+".crt") }
 func (p pki) key(name string) string         { return filepath.Join(string(p), name+".key") }
 
-// The identities a control plane needs.
+// The identities that a control plane needs.
 const (
 	authorityIdentity         = "ca"
 	servingIdentity           = "serving"
@@ -34,7 +34,7 @@ const (
 	serviceAccountKey         = "service-account"
 )
 
-// generate makes everything anew: a CA, what it signs, and the key that signs
+// generate creates a CA, the certificates that it signs, and the key that signs
 // ServiceAccount tokens.
 func (p pki) generate(now time.Time) error {
 	if err := os.MkdirAll(string(p), 0o700); err != nil {
@@ -131,7 +131,7 @@ func (p pki) write(name string, certificate []byte, key *ecdsa.PrivateKey) error
 }
 
 func (p pki) writeKey(name string, key *ecdsa.PrivateKey) error {
-	// SEC 1, not PKCS #8: the API server takes the public half from this form only.
+	// SEC 1, not PKCS #8: the API server reads the public key only from this form.
 	der, err := x509.MarshalECPrivateKey(key)
 	if err != nil {
 		return err

@@ -37,7 +37,7 @@ func TestGeneratedCertificates(t *testing.T) {
 		}
 	}
 	if _, err := serving.Verify(clientOnly); err == nil {
-		t.Error("the serving certificate passes for a client's")
+		t.Error("the serving certificate is accepted as a client certificate")
 	}
 
 	groups := readCertificate(t, keys.certificate(adminIdentity)).Subject.Organization

@@ -1,6 +1,6 @@
 // Package cluster runs a real Kubernetes control plane on this machine: etcd,
-// kube-apiserver and, when asked, kube-controller-manager, each a plain process
-// listening on loopback only. It needs nothing but the binaries that
+// kube-apiserver and, on request, kube-controller-manager, each a plain process
+// that listens on loopback only. It needs only the binaries that
 // hack/controlplane builds.
 //
 // Each process can be stopped, killed and started again on the same port with
@@ -23,17 +23,17 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Options say where and how a cluster runs.
+// Options configure a cluster.
 type Options struct {
 	// Dir holds everything of the cluster: data, keys, logs, kubeconfig. It is
-	// made when it is not there. A cluster that was stopped in it is continued.
+	// created if it does not exist. A stopped cluster in it is continued.
 	Dir string
 	// Assets is the folder of the binaries; see FindAssets for the default.
 	Assets string
 	// ControllerManager runs kube-controller-manager too: garbage collection,
 	// namespace deletion, default ServiceAccounts, Deployments.
 	ControllerManager bool
-	// Detached processes survive this one; Load takes them over. Others end with
+	// Detached processes survive this process; Load adopts them. Others end with
 	// it, however it ends (on Linux).
 	Detached bool
 	// APIServerArgs are added to kube-apiserver's flags.
@@ -44,11 +44,11 @@ type Options struct {
 	Log io.Writer
 }
 
-// Cluster is a control plane, and what else was told to run with it.
+// Cluster is a control plane with the programs that Run added.
 type Cluster struct {
 	Etcd      *Process
 	APIServer *Process
-	// ControllerManager is nil unless it was asked for.
+	// ControllerManager is nil unless Options.ControllerManager is set.
 	ControllerManager *Process
 	// Log gets a line for each process that is started or stopped; nil for none.
 	Log io.Writer
@@ -65,9 +65,9 @@ type Cluster struct {
 }
 
 // Start starts a cluster and returns when it serves, about five seconds later.
-// In a Dir that holds one already it starts what does not run, with the ports,
-// keys and data of before; so it may be called again at any time. When it fails,
-// it ends what it started.
+// In a Dir that already holds one, it starts what does not run, with the ports,
+// keys and data of the earlier run, so it may be called again at any time. If it fails,
+// it stops what it started.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
 	c, err := prepare(options)
 	if err != nil {
@@ -85,8 +85,8 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	return c, nil
 }
 
-// Load takes over the cluster that was started in dir, running or not. The error
-// is ErrNoCluster when there is none.
+// Load adopts the cluster that was started in dir, running or not. The error
+// is ErrNoCluster if there is none.
 func Load(dir string) (*Cluster, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -98,7 +98,7 @@ func Load(dir string) (*Cluster, error) {
 	}
 	c := &Cluster{dir: dir, assets: recorded.Assets, detached: recorded.Detached, ports: recorded.Ports}
 	if _, err := os.Stat(c.Kubeconfig()); errors.Is(err, os.ErrNotExist) {
-		// It is a user's file as well, and a cluster must be stopped without it.
+		// A user may have removed this file, and Load must work without it to stop the cluster.
 		if err := c.writeKubeconfigs(); err != nil {
 			return nil, err
 		}
@@ -114,8 +114,8 @@ func Load(dir string) (*Cluster, error) {
 	return c, nil
 }
 
-// prepare loads or creates the cluster of a folder, and says how its control
-// plane is to be run from now on.
+// prepare loads or creates the cluster of a folder, and defines how its control
+// plane runs from its next start.
 func prepare(options Options) (*Cluster, error) {
 	assets, err := options.assets()
 	if err != nil {
@@ -137,7 +137,7 @@ func prepare(options Options) (*Cluster, error) {
 	return c, c.save()
 }
 
-// create lays out a new cluster in dir.
+// create creates the files of a new cluster in dir.
 func create(dir string) (*Cluster, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -161,9 +161,9 @@ func create(dir string) (*Cluster, error) {
 	return c, c.readCredentials()
 }
 
-// Run makes sure that a program runs beside the control plane, exactly as
-// described and with the binary as it is now: when it runs otherwise, it is
-// stopped and started anew. It is stopped with the cluster, before it.
+// Run ensures that a program runs beside the control plane, exactly as
+// described and with the current binary: if it runs in another way, it is
+// restarted. Stop stops it before the control plane.
 func (c *Cluster) Run(ctx context.Context, program Program) (*Process, error) {
 	binary, err := filepath.Abs(program.Binary)
 	if err != nil {
@@ -191,12 +191,12 @@ func (c *Cluster) Run(ctx context.Context, program Program) (*Process, error) {
 	return process, nil
 }
 
-// Stop ends everything: what was given to Run first, etcd last.
+// Stop stops everything: the programs of Run first, etcd last.
 func (c *Cluster) Stop(ctx context.Context) error {
 	return c.stop(ctx, c.Processes())
 }
 
-// stop goes through them in reverse.
+// stop stops processes in reverse order.
 func (c *Cluster) stop(ctx context.Context, processes []*Process) error {
 	var failed []error
 	for _, process := range slices.Backward(processes) {
@@ -205,7 +205,7 @@ func (c *Cluster) stop(ctx context.Context, processes []*Process) error {
 		}
 		end := process.Stop
 		if process == c.APIServer && !c.Etcd.Running() {
-			// It would wait for its etcd until the grace is over.
+			// Without etcd, a graceful stop would last until the timeout.
 			end = func(context.Context) error { return process.Kill() }
 		}
 		if err := end(ctx); err != nil {
@@ -217,19 +217,19 @@ func (c *Cluster) stop(ctx context.Context, processes []*Process) error {
 	return errors.Join(failed...)
 }
 
-// Running tells whether the whole control plane is there.
+// Running reports whether all of the control plane runs.
 func (c *Cluster) Running() bool {
 	return !slices.ContainsFunc(c.controlPlane(), func(p *Process) bool { return !p.Running() })
 }
 
-// Processes are all of the cluster's, in the order of their start.
+// Processes returns all processes of the cluster, in the order of their start.
 func (c *Cluster) Processes() []*Process {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.processes)
 }
 
-// Process is the one of that name, nil when there is none.
+// Process returns the process with a name; nil if there is none.
 func (c *Cluster) Process(name string) *Process {
 	for _, process := range c.Processes() {
 		if process.Name() == name {
@@ -239,8 +239,8 @@ func (c *Cluster) Process(name string) *Process {
 	return nil
 }
 
-// Port returns a free loopback port for the named purpose, and the same one ever
-// after, also after Load.
+// Port returns a free loopback port for the named purpose, and the same one on later
+// calls, also after Load.
 func (c *Cluster) Port(purpose string) (int, error) {
 	c.mu.Lock()
 	port, known := c.ports[purpose]
@@ -259,7 +259,7 @@ func (c *Cluster) Port(purpose string) (int, error) {
 	return port, c.save()
 }
 
-// Dir is the folder that holds everything of the cluster.
+// Dir returns the folder that holds everything of the cluster.
 func (c *Cluster) Dir() string { return c.dir }
 
 func (c *Cluster) controlPlane() []*Process {
@@ -286,7 +286,7 @@ func (c *Cluster) report(format string, args ...any) {
 	}
 }
 
-// define leaves a running process as it is: how to run it counts at its next start.
+// define sets how a process runs from its next start; it does not change a running process.
 func (c *Cluster) define(program Program) {
 	if old := c.Process(program.Name); old != nil && old.Running() {
 		return
@@ -304,7 +304,7 @@ func (c *Cluster) newProcess(program Program) *Process {
 	}
 }
 
-// put adds a process, in the place of one of the same name.
+// put adds a process, or replaces the one with the same name.
 func (c *Cluster) put(process *Process) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -32,12 +32,12 @@ func TestClusterSurvivesItsProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Running() {
-		t.Error("runs without etcd")
+		t.Error("the cluster counts as running without etcd")
 	}
 	short, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if _, err := client.CoreV1().ConfigMaps("default").Get(short, "keep", metav1.GetOptions{}); err == nil {
-		t.Error("reads without etcd")
+		t.Error("a read succeeds without etcd")
 	}
 	if err := c.Etcd.Start(ctx); err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func TestClusterSurvivesItsProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := client.CoreV1().ConfigMaps("default").Get(ctx, "keep", metav1.GetOptions{}); err == nil {
-		t.Error("reads without an API server")
+		t.Error("a read succeeds without an API server")
 	}
 	if err := c.APIServer.Start(ctx); err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func TestClusterSurvivesItsProcesses(t *testing.T) {
 	}
 	again := startOrSkip(t, Options{Dir: dir, Log: t.Output()})
 	if again.APIServer.Pid() == 0 || !again.Running() {
-		t.Error("does not run after the second Start")
+		t.Error("the cluster does not run after the second Start")
 	}
 	eventuallyReads(t, kubernetes.NewForConfigOrDie(again.Config()))
 
@@ -132,7 +132,7 @@ func TestClusterCollectsGarbageAndServesAccounts(t *testing.T) {
 		return stillThere(client.CoreV1().Namespaces().Get(ctx, "shop", metav1.GetOptions{}))
 	})
 	if _, err := c.Kubectl(ctx, "get", "configmap", "nothing"); err == nil || !strings.Contains(err.Error(), "NotFound") {
-		t.Errorf("kubectl's complaint is not in %v", err)
+		t.Errorf("kubectl's error output is not in %v", err)
 	}
 }
 

@@ -22,9 +22,9 @@ func (c *Cluster) etcdProgram() Program {
 		"--data-dir=" + filepath.Join(c.dir, "etcd"),
 		"--listen-client-urls=" + url,
 		"--advertise-client-urls=" + url,
-		// A cluster of one has no peers, but must listen for them.
+		// etcd must listen for peers even if it has none.
 		"--listen-peer-urls=http://127.0.0.1:0",
-		// It would dial etcd with the serving certificate, which is no client's.
+		// The gateway would dial etcd with the serving certificate, which is not a client certificate.
 		"--enable-grpc-gateway=false",
 		"--client-cert-auth",
 		"--trusted-ca-file=" + c.pki().certificate(authorityIdentity),
@@ -32,7 +32,7 @@ func (c *Cluster) etcdProgram() Program {
 		"--key-file=" + c.pki().key(servingIdentity),
 	}
 	if !c.detached {
-		// Only a cluster that is to outlive this process must outlive a crash of
+		// Only a cluster that outlives this process must also survive a crash of
 		// the machine.
 		args = append(args, "--unsafe-no-fsync")
 	}
@@ -44,10 +44,10 @@ func (c *Cluster) apiServerProgram(extra []string) Program {
 		"--bind-address=127.0.0.1",
 		"--advertise-address=127.0.0.1",
 		"--secure-port=" + strconv.Itoa(c.ports[apiServerName]),
-		// Endpoints of the service `kubernetes` cannot be on loopback.
+		// Endpoints of the Service `kubernetes` cannot be on loopback.
 		"--endpoint-reconciler-type=none",
 		"--service-cluster-ip-range=10.0.0.0/24",
-		// Without it a stop waits a minute for clients that watch.
+		// Without this flag, a stop waits a minute for clients that watch.
 		"--shutdown-send-retry-after",
 		"--tls-cert-file=" + c.pki().certificate(servingIdentity),
 		"--tls-private-key-file=" + c.pki().key(servingIdentity),
@@ -71,8 +71,8 @@ func (c *Cluster) apiServerProgram(extra []string) Program {
 }
 
 func (c *Cluster) controllerManagerProgram(extra []string) Program {
-	// Those whose absence a client could notice. There are no nodes, so what
-	// deals with nodes, volumes and load balancers would only cost.
+	// The controllers that a client can depend on. There are no nodes, so controllers
+	// of nodes, volumes and load balancers are not needed.
 	controllers := []string{
 		"garbage-collector-controller",
 		"namespace-controller",
@@ -97,15 +97,15 @@ func (c *Cluster) controllerManagerProgram(extra []string) Program {
 		"--use-service-account-credentials",
 		"--service-account-private-key-file=" + c.pki().key(serviceAccountKey),
 		"--root-ca-file=" + c.pki().certificate(authorityIdentity),
-		// Its default is a folder of the system's.
+		// The default is a system folder.
 		"--flex-volume-plugin-dir=" + filepath.Join(c.dir, "volume-plugins"),
 	}
 	return Program{
 		Name:   controllerManagerName,
 		Binary: c.asset(controllerManagerName),
 		Args:   append(args, extra...),
-		// It says "ok" long before it has made its controllers; until then it
-		// ends when it loses the API server.
+		// It reports "ok" long before it has started its controllers; until then, it
+		// exits if it loses the API server.
 		Health:     c.url(controllerManagerName) + "/healthz?verbose",
 		HealthSays: controllers[0],
 	}

@@ -6,11 +6,11 @@ import (
 	"syscall"
 )
 
-// identity names one life of a process. A pid alone does not: it is given to
-// another process sooner or later, and that one must never be signalled.
+// identity identifies one run of a process. A pid alone does not: the system reuses it for
+// another process, which must never be signalled.
 type identity struct {
 	Pid int `json:"pid,omitempty"`
-	// Started is what birth said when the process was started.
+	// Started is the result of birth when the process was started.
 	Started string `json:"started,omitempty"`
 }
 
@@ -18,13 +18,13 @@ func (i identity) alive() bool {
 	return i.Pid > 0 && i.Started != "" && birth(i.Pid) == i.Started
 }
 
-// signal reaches this process or none. A process that has ended is no error.
+// signal sends a signal to this process only. It returns nil if the process has ended.
 func (i identity) signal(signal syscall.Signal) error {
 	if i.Pid <= 0 {
 		return nil
 	}
-	// The handle is taken before the identity is checked: where the system has
-	// process descriptors, it then cannot come to mean a later process.
+	// Get the handle before the identity is checked: if the system has
+	// process descriptors, the handle then cannot refer to a later process.
 	handle, err := os.FindProcess(i.Pid)
 	if err != nil {
 		return err

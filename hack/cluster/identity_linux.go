@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// birth tells when the process started, in clock ticks of this boot; empty when
-// there is no such process, or only what is left of an ended one.
+// birth returns when the process started, in clock ticks of this boot; empty if
+// the process does not exist or is a zombie.
 func birth(pid int) string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -48,7 +48,7 @@ func processAttributes(detached bool) *syscall.SysProcAttr {
 	if detached {
 		return &syscall.SysProcAttr{Setsid: true}
 	}
-	// A group of its own keeps the terminal's Ctrl-C from reaching the children
-	// all at once: they are stopped in order.
+	// In their own process groups, the children do not receive the terminal's Ctrl-C
+	// at the same time: this process stops them in order.
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

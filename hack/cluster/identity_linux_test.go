@@ -45,14 +45,14 @@ func TestProcessesEndWithTheirParent(t *testing.T) {
 	}
 	sleeper := c.Process("sleeper")
 	if !sleeper.Running() {
-		t.Fatal("the parent has not started it")
+		t.Fatal("the parent has not started the child")
 	}
 	if err := parent.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = parent.Wait()
 	if !sleeper.gone(t.Context(), sleeper.current(), killGrace) {
-		t.Error("survives its parent")
+		t.Error("the child survives its parent")
 		_ = sleeper.Kill()
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// birth tells when the process started; empty when there is no such process, or
-// only what is left of an ended one.
+// birth returns when the process started; empty if the process does not exist or
+// is a zombie.
 func birth(pid int) string {
 	out, err := exec.Command("ps", "-o", "state=,lstart=", "-p", strconv.Itoa(pid)).Output()
 	if err != nil {
@@ -23,8 +23,8 @@ func birth(pid int) string {
 	return strings.TrimSpace(started)
 }
 
-// Without a parent-death signal children of a killed parent stay; Stop through
-// Load still finds them.
+// Without a parent-death signal, children of a killed parent keep running; Stop after
+// Load finds them.
 func processAttributes(detached bool) *syscall.SysProcAttr {
 	if detached {
 		return &syscall.SysProcAttr{Setsid: true}

@@ -30,7 +30,7 @@ func Install(ctx context.Context, c *Cluster) error {
 	}
 	for _, part := range []string{"crd", "rbac"} {
 		began := time.Now()
-		// Forced: who edits installed objects by hand gets them back as they are here.
+		// Force conflicts: manual changes of installed objects are overwritten.
 		_, err := c.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", filepath.Join(root, "config", part))
 		if err != nil {
 			return fmt.Errorf("install config/%s: %w", part, err)
@@ -52,7 +52,7 @@ func build(ctx context.Context, command string) (string, error) {
 		return "", err
 	}
 	binary := filepath.Join(root, "bin", command)
-	// Without the commit in it, the binary changes only when the code does.
+	// Without VCS information, the binary changes only if the code changes.
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "./cmd/"+command)
 	build.Dir = root
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -63,8 +63,8 @@ func build(ctx context.Context, command string) (string, error) {
 }
 
 // RunManager builds the manager and runs it beside the control plane, with the
-// rights of its own ServiceAccount and no more; Install comes first. A manager
-// that runs already is replaced only when its code or flags have changed.
+// rights of its own ServiceAccount only. Call Install first. A manager
+// that already runs is replaced only if its code or flags have changed.
 func RunManager(ctx context.Context, c *Cluster, flags ...string) (*Process, error) {
 	binary, err := BuildManager(ctx)
 	if err != nil {
@@ -85,8 +85,8 @@ func RunManager(ctx context.Context, c *Cluster, flags ...string) (*Process, err
 	return c.Run(ctx, managerProgram(binary, kubeconfig, loopback(metrics), loopback(health), flags))
 }
 
-// RunManagerFor builds the manager and runs it for a cluster that is not one of
-// ours, as the kubeconfig says, until the process is stopped or this one ends. Its
+// RunManagerFor builds the manager and runs it for a cluster of the user, with a
+// kubeconfig, until the process is stopped or this process ends. Its
 // log is in dir.
 func RunManagerFor(ctx context.Context, kubeconfig, dir string, flags ...string) (*Process, error) {
 	binary, err := BuildManager(ctx)
@@ -123,8 +123,8 @@ func managerProgram(binary, kubeconfig, metrics, health string, flags []string) 
 	}
 }
 
-// EnsureIssuer makes the JWTIssuer `default` for the token service of this cluster,
-// unless there is one of that name, and waits until it is ready.
+// EnsureIssuer creates the JWTIssuer `default` for the token service of this cluster,
+// unless it exists, and waits until it is ready.
 func EnsureIssuer(ctx context.Context, c *Cluster) error {
 	const issuer = "jwtissuer/default"
 	found, err := c.Kubectl(ctx, "get", issuer, "--ignore-not-found", "--output=name")
@@ -169,7 +169,7 @@ func whyNotReady(ctx context.Context, c *Cluster, object string) error {
 	}
 	said := strings.TrimSpace(string(conditions))
 	if said == "" {
-		said = "it has no conditions: nobody has looked at it"
+		said = "it has no conditions: no controller has processed it"
 	}
 	if manager := c.Process(managerName); manager != nil {
 		said += "\nthe manager's log is " + manager.LogPath()

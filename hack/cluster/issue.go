@@ -14,10 +14,10 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// Authority is the path of the certificate that all others of the cluster can be verified by.
+// Authority returns the path of the cluster's CA certificate.
 func (c *Cluster) Authority() string { return c.pki().certificate(authorityIdentity) }
 
-// CertificateKubeconfig writes a kubeconfig for a user of that name and those groups, as a
+// CertificateKubeconfig writes a kubeconfig for a user with a name and groups, as a
 // component of Kubernetes has.
 func (c *Cluster) CertificateKubeconfig(path, user string, groups ...string) error {
 	certificate, key, err := c.ClientCertificate(user, groups...)
@@ -34,8 +34,8 @@ func (c *Cluster) CertificateKubeconfig(path, user string, groups ...string) err
 	return c.writeKubeconfig(path, metav1.NamespaceDefault, user, credentials)
 }
 
-// ClientCertificate makes a certificate for a user of that name and those groups, and returns
-// the paths of it and of its key.
+// ClientCertificate creates a certificate for a user with a name and groups, and returns
+// the paths of the certificate and its key.
 func (c *Cluster) ClientCertificate(user string, groups ...string) (certificate, key string, err error) {
 	return c.issue(user, x509.Certificate{
 		Subject:     pkix.Name{CommonName: user, Organization: groups},
@@ -43,8 +43,8 @@ func (c *Cluster) ClientCertificate(user string, groups ...string) (certificate,
 	})
 }
 
-// ServingCertificate makes a certificate for a server at those names and addresses, and
-// returns the paths of it and of its key.
+// ServingCertificate creates a serving certificate for names and addresses, and
+// returns the paths of the certificate and its key.
 func (c *Cluster) ServingCertificate(name string, hosts ...string) (certificate, key string, err error) {
 	template := x509.Certificate{
 		Subject:     pkix.Name{CommonName: name},
@@ -80,7 +80,7 @@ func (p pki) readAuthority() (*authority, error) {
 	}
 	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
 	if !ok {
-		return nil, errors.New("the key of the cluster's authority is none for ECDSA")
+		return nil, errors.New("the private key of the cluster's CA is not an ECDSA key")
 	}
 	return &authority{certificate: pair.Leaf, key: key}, nil
 }

@@ -23,14 +23,14 @@ const (
 	probeTimeout                = 5 * time.Second
 )
 
-// Config is the administrator's, without a limit on requests per second.
+// Config returns the administrator's configuration, without a limit on requests per second.
 func (c *Cluster) Config() *rest.Config { return rest.CopyConfig(c.config) }
 
-// Kubeconfig is the path of the administrator's kubeconfig.
+// Kubeconfig returns the path of the administrator's kubeconfig.
 func (c *Cluster) Kubeconfig() string { return filepath.Join(c.dir, "kubeconfig") }
 
 // ServiceAccountKubeconfig writes a kubeconfig that acts as the ServiceAccount,
-// with a token that is good for a year.
+// with a token that is valid for a year.
 func (c *Cluster) ServiceAccountKubeconfig(ctx context.Context, namespace, name, path string) error {
 	client, err := kubernetes.NewForConfig(c.config)
 	if err != nil {
@@ -49,7 +49,7 @@ func (c *Cluster) controllerManagerKubeconfig() string {
 	return filepath.Join(string(c.pki()), "kube-controller-manager.kubeconfig")
 }
 
-// writeKubeconfigs writes those that certificates are for.
+// writeKubeconfigs writes the kubeconfigs that authenticate with certificates.
 func (c *Cluster) writeKubeconfigs() error {
 	for identity, path := range map[string]string{
 		adminIdentity:             c.Kubeconfig(),
@@ -82,11 +82,11 @@ func (c *Cluster) writeKubeconfig(path, namespace, user string, credentials *cli
 	config.AuthInfos[user] = credentials
 	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: user, Namespace: namespace}
 	config.CurrentContext = name
-	// WriteToFile makes the file readable by its owner only.
+	// WriteToFile creates the file with mode 0600.
 	return clientcmd.WriteToFile(*config, path)
 }
 
-// readCredentials prepares this process's own ways in.
+// readCredentials loads the credentials with which this process connects to the cluster.
 func (c *Cluster) readCredentials() error {
 	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
 	if err != nil {

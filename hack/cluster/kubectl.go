@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// KubectlPath is the kubectl that belongs to this cluster.
+// KubectlPath returns the path of the cluster's kubectl.
 func (c *Cluster) KubectlPath() string { return c.asset(kubectlName) }
 
-// Kubectl runs kubectl as the administrator and returns what it prints. What it
-// complains of is in the error.
+// Kubectl runs kubectl as the administrator and returns its output. The error contains
+// its error output.
 func (c *Cluster) Kubectl(ctx context.Context, args ...string) ([]byte, error) {
-	// Nothing of the user's own kubectl set-up is read or written.
+	// The user's own kubectl configuration is neither read nor written.
 	args = append([]string{"--kubeconfig=" + c.Kubeconfig(), "--cache-dir=" + filepath.Join(c.dir, "kubectl-cache")}, args...)
 	command := exec.CommandContext(ctx, c.KubectlPath(), args...)
 	command.Env = append(os.Environ(), "KUBERC=off", "KUBECTL_KUBERC=false")

@@ -8,9 +8,9 @@ import (
 	"strconv"
 )
 
-// Ports are taken from below those that systems give to outgoing connections.
-// A client that keeps dialling a stopped server's port could otherwise be given
-// that very port for its own end, and the server could not come back to it.
+// Ports are below the range that systems use for outgoing connections.
+// Otherwise a client that keeps dialling a stopped server's port could get
+// that port as its own source port, and the server could not listen on it again.
 const (
 	firstPort = 20000
 	lastPort  = 29999

@@ -21,14 +21,14 @@ import (
 const (
 	// A cold start on a busy machine takes many times the usual five seconds.
 	healthyWithin = 3 * time.Minute
-	// An API server that has lost its etcd takes a minute to end by itself.
+	// An API server that has lost its etcd takes a minute to exit.
 	stopGrace   = 20 * time.Second
 	killGrace   = 10 * time.Second
 	pollProcess = 20 * time.Millisecond
 	pollHealth  = 50 * time.Millisecond
 )
 
-// Program says how a process is run: all that is needed to run it again.
+// Program defines how a process runs, with everything that is needed to run it again.
 type Program struct {
 	// Name is unique in the cluster, and names the log.
 	Name   string   `json:"name"`
@@ -36,10 +36,10 @@ type Program struct {
 	Args   []string `json:"args"`
 	// Env is added to the environment of this process.
 	Env []string `json:"env,omitempty"`
-	// Health is a URL that answers 200 once the program serves. Without one it
+	// Health is a URL that returns 200 once the program serves. Without a URL, the program
 	// counts as serving once it runs.
 	Health string `json:"health,omitempty"`
-	// HealthSays is what that answer must contain, if anything.
+	// HealthSays is a text that the response must contain; empty for any.
 	HealthSays string `json:"healthSays,omitempty"`
 }
 
@@ -53,12 +53,12 @@ func (p Program) equal(other Program) bool {
 // times; it keeps its arguments, ports and data.
 type Process struct {
 	program Program
-	// digest is of the binary as it was when the program was given to Run.
+	// digest is the digest of the binary when the program was passed to Run.
 	digest   string
 	detached bool
 	logPath  string
 	prober   *http.Client
-	// changed records a start or an end.
+	// changed is called after a start or an end.
 	changed func() error
 
 	mu   sync.Mutex
@@ -66,17 +66,17 @@ type Process struct {
 	exit *exitWatch
 }
 
-// exitWatch is how a child of this very process ended. Processes taken over
+// exitWatch records how a child of this process ended. Processes that were adopted
 // from a recorded state have none.
 type exitWatch struct {
 	done   chan struct{}
 	status error
 }
 
-// Name is the program's name, such as "etcd".
+// Name returns the program's name, such as "etcd".
 func (p *Process) Name() string { return p.program.Name }
 
-// Pid is the process id, 0 when it does not run.
+// Pid returns the process id; 0 if it does not run.
 func (p *Process) Pid() int {
 	life := p.current()
 	if !life.alive() {
@@ -85,15 +85,15 @@ func (p *Process) Pid() int {
 	return life.Pid
 }
 
-// Running tells whether the process is there.
+// Running reports whether the process runs.
 func (p *Process) Running() bool { return p.current().alive() }
 
-// LogPath is the file that holds the output of all its runs.
+// LogPath returns the file with the output of all its runs.
 func (p *Process) LogPath() string { return p.logPath }
 
-// Start runs the program and returns when it serves. When it runs already, it
-// only waits for that. A program that ends meanwhile is an error that holds the
-// end of its log; one that does not serve in time is stopped.
+// Start runs the program and returns when it serves. If the program already runs, it
+// only waits. If the program ends meanwhile, the error contains the
+// end of its log. A program that does not serve in time is stopped.
 func (p *Process) Start(ctx context.Context) error {
 	logStart, started, err := p.spawnUnlessRunning()
 	if err != nil {
@@ -117,8 +117,8 @@ func (p *Process) Start(ctx context.Context) error {
 	return err
 }
 
-// Stop asks the process to end, and kills it when it does not within 20 seconds
-// or when ctx is done. It returns when the process is gone.
+// Stop sends SIGTERM, and kills the process if it does not end within 20 seconds
+// or when ctx is done. It returns when the process has ended.
 func (p *Process) Stop(ctx context.Context) error {
 	life := p.current()
 	if !life.alive() {
@@ -133,14 +133,14 @@ func (p *Process) Stop(ctx context.Context) error {
 	return p.Kill()
 }
 
-// Kill ends the process as a crash would, and returns when it is gone.
+// Kill ends the process as a crash would, and returns when it has ended.
 func (p *Process) Kill() error {
 	life := p.current()
 	if err := life.signal(syscall.SIGKILL); err != nil {
 		return fmt.Errorf("kill %s: %w", p.Name(), err)
 	}
 	if !p.gone(context.Background(), life, killGrace) {
-		return fmt.Errorf("%s (pid %d) is still there after SIGKILL", p.Name(), life.Pid)
+		return fmt.Errorf("%s (pid %d) still runs after SIGKILL", p.Name(), life.Pid)
 	}
 	return p.changed()
 }
@@ -182,7 +182,7 @@ func spawn(program Program, log *os.File, detached bool) (identity, *exitWatch, 
 	go func() {
 		defer close(watch.done)
 		// A child gets its parent-death signal when the thread that forked it
-		// ends, so this thread stays until the child is gone.
+		// ends, so this thread remains until the child has ended.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		if err := command.Start(); err != nil {
@@ -233,7 +233,7 @@ func (p *Process) healthy(ctx context.Context) bool {
 	return err == nil && response.StatusCode == http.StatusOK && bytes.Contains(answer, []byte(p.program.HealthSays))
 }
 
-// ended describes the end of a process that should run.
+// ended returns an error about the end of a process that should run.
 func (p *Process) ended() error {
 	p.mu.Lock()
 	watch := p.exit
@@ -248,7 +248,7 @@ func (p *Process) ended() error {
 	return fmt.Errorf("%s ended: %w", p.Name(), watch.status)
 }
 
-// gone waits for the end of the process. A child is gone once it was waited for: before
+// gone waits for the end of the process. A child has ended once it was waited for: before
 // that, threads of it may still hold its sockets.
 func (p *Process) gone(ctx context.Context, life identity, within time.Duration) bool {
 	p.mu.Lock()
@@ -260,7 +260,7 @@ func (p *Process) gone(ctx context.Context, life identity, within time.Duration)
 	return err == nil
 }
 
-// ended tells whether the child was waited for; what is no child of ours never is.
+// ended reports whether the child was waited for; false for a process that is not a child.
 func (w *exitWatch) ended() bool {
 	if w == nil {
 		return true
@@ -273,7 +273,7 @@ func (w *exitWatch) ended() bool {
 	}
 }
 
-// logTail is the last lines of what was logged since the given offset.
+// logTail returns the last lines of the log since the given offset.
 func logTail(path string, since int64) string {
 	const most = 4096
 	log, err := os.Open(path)

@@ -12,10 +12,10 @@ import (
 	"path/filepath"
 )
 
-// ErrNoCluster says that a folder holds no cluster.
-var ErrNoCluster = errors.New("no cluster was started there")
+// ErrNoCluster is returned for a folder without a cluster.
+var ErrNoCluster = errors.New("no cluster was started in this folder")
 
-// state is what another process needs to take a cluster over. It is written
+// state is the data that another process needs to adopt a cluster. It is written
 // after each start and end of a process.
 type state struct {
 	Assets    string            `json:"assets"`
@@ -42,12 +42,12 @@ func readState(dir string) (*state, error) {
 	}
 	var recorded state
 	if err := json.Unmarshal(content, &recorded); err != nil {
-		return nil, fmt.Errorf("%s cannot be read; end what still runs from %s and remove that folder: %w", statePath(dir), dir, err)
+		return nil, fmt.Errorf("%s cannot be read; stop the processes that still run from %s and remove that folder: %w", statePath(dir), dir, err)
 	}
 	return &recorded, nil
 }
 
-// write replaces the file in one step, so that a crash leaves the old or the new.
+// write replaces the file atomically, so that a crash leaves the old or the new content.
 func (s *state) write(dir string) error {
 	content, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -60,7 +60,7 @@ func (s *state) write(dir string) error {
 	return os.Rename(part, statePath(dir))
 }
 
-// fileDigest tells whether a binary is still the one that was started.
+// fileDigest returns a digest by which a changed binary is detected.
 func fileDigest(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {

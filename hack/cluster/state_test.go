@@ -41,7 +41,7 @@ func TestIdentityIsOneLifeOfAPid(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !new(Process).gone(t.Context(), life, killGrace) {
-		t.Error("alive after SIGKILL, though only its parent has not looked yet")
+		t.Error("a zombie counts as alive after SIGKILL")
 	}
 	_ = sleeper.Wait()
 	if err := life.signal(syscall.SIGKILL); err != nil {
@@ -77,7 +77,7 @@ func TestStateIsReadBack(t *testing.T) {
 		t.Errorf("port %d, error %v, want %d as before", again, err, port)
 	}
 	if !loaded.Etcd.program.equal(c.Etcd.program) {
-		t.Errorf("etcd is to be run as %+v, was %+v", loaded.Etcd.program, c.Etcd.program)
+		t.Errorf("etcd's program is %+v, want %+v", loaded.Etcd.program, c.Etcd.program)
 	}
 	if loaded.Etcd.current() != c.Etcd.current() {
 		t.Errorf("etcd was %+v, is %+v", c.Etcd.current(), loaded.Etcd.current())
@@ -109,7 +109,7 @@ func TestALostKubeconfigIsWrittenAgain(t *testing.T) {
 		t.Fatalf("a cluster whose kubeconfig was removed cannot be taken over, nor stopped: %v", err)
 	}
 	if after, err := os.ReadFile(c.Kubeconfig()); err != nil || string(after) != string(before) {
-		t.Errorf("the kubeconfig is another one (%v)", err)
+		t.Errorf("the kubeconfig is different (%v)", err)
 	}
 }
 
@@ -126,7 +126,7 @@ func TestAProgramThatEndsShowsItsLog(t *testing.T) {
 		}
 		for _, want := range []string{"quitter", "exit status 3"} {
 			if !strings.Contains(err.Error(), want) {
-				t.Errorf("error %q does not say %q", err, want)
+				t.Errorf("error %q does not contain %q", err, want)
 			}
 		}
 		if times := strings.Count(err.Error(), "out of cheese"); times != 1 {
@@ -162,7 +162,7 @@ func TestRunIsDoneOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if same.Pid() != pid {
-		t.Errorf("started anew as %d, was %d", same.Pid(), pid)
+		t.Errorf("restarted as %d, was %d", same.Pid(), pid)
 	}
 
 	program.Args = []string{"61"}
@@ -177,7 +177,7 @@ func TestRunIsDoneOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if other.Running() {
-		t.Error("runs after Stop")
+		t.Error("the program runs after Stop")
 	}
 }
 

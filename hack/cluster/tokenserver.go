@@ -9,20 +9,20 @@ import (
 const (
 	tokenServerName    = "tokenserver"
 	tokenServerAccount = "refreshkeys-tokenserver"
-	// tokenServerHost is what the token service's certificate is for, beside the hosts of issuers.
+	// tokenServerHost is a host in the token service's certificate, in addition to the hosts of issuers.
 	tokenServerHost = "localhost"
 )
 
-// TokenServerURL is where the n-th replica of the token service serves, from 1; known before
-// it runs.
+// TokenServerURL returns the URL of the n-th replica of the token service, from 1; it is known before
+// the replica runs.
 func (c *Cluster) TokenServerURL(n int) (string, error) {
 	port, err := c.Port(fmt.Sprintf("%s-%d", tokenServerName, n))
 	return fmt.Sprintf("https://%s:%d", tokenServerHost, port), err
 }
 
-// RunTokenServers builds the token server and runs replicas of it beside the control
-// plane, with the rights of its own ServiceAccount and no more. The manager runs
-// already: it makes their certificate.
+// RunTokenServers builds the token service and runs replicas of it beside the control
+// plane, with the rights of its own ServiceAccount only. The manager must run
+// already: it creates the serving certificate.
 func RunTokenServers(ctx context.Context, c *Cluster, replicas int, flags ...string) ([]*Process, error) {
 	binary, err := build(ctx, tokenServerName)
 	if err != nil {
@@ -51,7 +51,7 @@ func RunTokenServers(ctx context.Context, c *Cluster, replicas int, flags ...str
 				"--namespace=" + managerNamespace,
 				"--bind-address=" + loopback(port),
 				"--health-probe-bind-address=" + loopback(health),
-				// No load balancer stands before it.
+				// There is no load balancer.
 				"--shutdown-delay=0",
 			}, flags...),
 			Health: "http://" + loopback(health) + "/readyz",

@@ -10,9 +10,9 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// WorkingManager describes the manager that works in a cluster, and is empty when
-// there is none. Deployed tells one that runs in the cluster from one that
-// runs beside it, as after `make up`, and shows by its Lease.
+// WorkingManager describes the manager that runs for a cluster; empty if
+// there is none. deployed is true for one that runs in the cluster, and false for one that
+// runs outside, as after `make up`, which its Lease shows.
 func WorkingManager(ctx context.Context, clients kubernetes.Interface) (name string, deployed bool, err error) {
 	deployment, err := clients.AppsV1().Deployments(managerNamespace).Get(ctx, managerAccount, metav1.GetOptions{})
 	switch {

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the control plane pinned in this module (etcd, kube-apiserver, kubectl,
-# kube-controller-manager) into <root>/bin/k8s/<version>, once: what is already
-# there is not built again. With the argument `node` it builds what Kubernetes has
-# for a node as well: kube-scheduler, kubelet and kube-proxy.
+# kube-controller-manager) into <root>/bin/k8s/<version>, once: it skips what is already
+# built. With the argument `node`, it also builds the Kubernetes programs
+# of a node: kube-scheduler, kubelet and kube-proxy.
 set -euo pipefail
 
 if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
@@ -36,8 +36,8 @@ for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
   stamp+=" -X $package.gitVersion=$kubernetes -X $package.gitMajor=1 -X $package.gitMinor=${minor%%.*}"
 done
 
-# The kind of build must be the same for all of them: a changed CGO_ENABLED
-# would compile nearly everything twice.
+# CGO_ENABLED must be the same for all of them: a change
+# would compile most packages twice.
 export CGO_ENABLED=0
 
 mkdir -p "$out"

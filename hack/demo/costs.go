@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// cost is what a piece of the operator's work took.
+// cost is the number of API writes of one step.
 type cost struct {
 	what   string
 	writes writes
 }
 
-// writes are successful ones that make or change a Secret or the status of a key, by the
-// manager: it never patches, as the token service does to record when a token was used.
-// Deletions do not count: nothing in the story deletes but the user and the garbage collector.
+// writes counts the manager's successful writes that create or change a Secret or the status of a key. Patches do
+// not count: only the token service patches, to record a use. Deletions do not count: in the demo, only the user
+// and the garbage collector delete.
 type writes struct{ secrets, statuses int }
 
 func (w writes) all() int              { return w.secrets + w.statuses }
@@ -38,8 +38,8 @@ func (w writes) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// metered does something that makes the operator work, and expects that this takes so many
-// writes. In a cluster where others write too that cannot be known.
+// metered calls do, and expects that the operator makes wanted writes for it. It does not count in an existing
+// cluster, where other clients write too.
 func (s *scene) metered(what string, wanted int, do func()) {
 	if !s.stage.ours {
 		do()
@@ -52,13 +52,13 @@ func (s *scene) metered(what string, wanted int, do func()) {
 	s.expect(spent.all() == wanted, "API writes: "+spent.String(), fmt.Sprintf("%d API writes for %s", wanted, what), spent)
 }
 
-// settling is longer than a write of the operator takes to be counted.
+// settling is longer than the API server takes to count a write.
 const settling = 150 * time.Millisecond
 
-// writesSoFar reads the API server's own metrics until they stand still.
+// writesSoFar reads the API server's metrics until two readings are equal.
 func (s *scene) writesSoFar() writes {
 	last := s.readWrites()
-	s.until("the API server's count of writes stands still", "two equal readings", func() (string, bool) {
+	s.until("the API server's count of writes is stable", "two equal readings", func() (string, bool) {
 		time.Sleep(settling)
 		previous := last
 		last = s.readWrites()

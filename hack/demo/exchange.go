@@ -18,15 +18,15 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
-// replicas of the token service: what one learns the other must know.
+// replicas is the number of replicas of the token service: each must observe what the other records.
 const replicas = 2
 
-// service is how a client reaches the token service.
+// service holds the addresses of the token service and the CA to trust.
 type service struct {
-	// urls are those of the replicas; the issuer's is the first. None in a cluster of somebody's,
-	// where it may be reached from inside only.
+	// urls are the replicas' URLs; the first is the issuer's. Empty in an existing cluster,
+	// where the token service may be reachable only from inside.
 	urls []string
-	// trusted is what the Secret said is to be trusted.
+	// trusted is ca.crt of the key's Secret.
 	trusted []byte
 }
 
@@ -40,39 +40,39 @@ func (s *scene) startService(c *cluster.Cluster) {
 	}
 }
 
-// use is what a workload does that mounts the Secret.
+// use exchanges the token as a workload that mounts the Secret does.
 func (s *scene) use() {
 	if !s.playedHere() {
 		return
 	}
-	s.say("A workload has the Secret mounted, and with it all that it needs: the token, where to exchange it, and what to trust. " +
-		"Any OAuth 2.0 client will do:")
+	s.say("A workload mounts the Secret. It holds the token, the token endpoint and the CA certificate. " +
+		"Any OAuth 2.0 client can exchange the token:")
 	s.command("curl", "--cacert", "ca.crt", s.stage.service.urls[0]+"/token", "-d", "grant_type=refresh_token", "-d", "refresh_token=$(cat token)")
 	s.stage.service.trusted = s.secret(keyName).Data[v1alpha1.SecretCA]
 	answer := s.exchange(1, 0)
 	s.block(s.answerInShort(answer))
 	s.gap()
-	s.expect(answer.AccessToken != "" && answer.TokenType == oauth.TokenTypeBearer, "an access token for a quarter of an hour", "a bearer token", answer.TokenType)
-	s.expect(answer.RefreshToken == s.tokens[1], "the refresh token in the answer is token 1: it stays good for all who hold it", "token 1", "another")
+	s.expect(answer.AccessToken != "" && answer.TokenType == oauth.TokenTypeBearer, "the answer holds an access token that is valid for 15 minutes", "a bearer token", answer.TokenType)
+	s.expect(answer.RefreshToken == s.tokens[1], "the refresh token in the answer is token 1: it stays valid for every client that holds it", "token 1", "another")
 	s.gap()
-	s.say("The API knows nothing of Kubernetes. It finds the issuer's keys by discovery, and verifies the token with any JWT library:")
+	s.say("The API needs no access to Kubernetes. It finds the issuer's signing keys by discovery, and verifies the token with any JWT library:")
 	s.command("curl", "--cacert", "ca.crt", s.stage.service.urls[0]+"/.well-known/openid-configuration")
 	s.verifyAccess(answer.AccessToken)
 }
 
-// rollOver is what becomes of a client that read its file once.
+// rollOver exchanges the tokens as a client does that read its file only once.
 func (s *scene) rollOver() {
 	if len(s.stage.service.urls) == 0 {
 		return
 	}
 	s.gap()
-	s.say("A program that holds token 1 in memory exchanges it, and is handed token 2 with the answer, as the standard has it:")
+	s.say("A program that holds token 1 in memory exchanges it, and gets token 2 in the answer (RFC 6749 section 6):")
 	s.gap()
 	s.expect(s.exchange(1, 0).RefreshToken == s.tokens[2], "token 1 still works, and the answer holds token 2", "token 2", "another answer")
 	s.expect(s.exchange(2, 1).AccessToken != "", "token 2 works at the other replica", "an access token", "none")
 }
 
-// refusedAtService expects that no replica exchanges a token any more, and tells how soon.
+// refusedAtService expects that every replica refuses a token, and prints after what time.
 func (s *scene) refusedAtService(revision int64) {
 	for i := range s.stage.service.urls {
 		var status int
@@ -93,7 +93,7 @@ func (s *scene) exchange(revision int64, replica int) *tokenAnswer {
 	return answer
 }
 
-// tokenAnswer is an answer of the token endpoint, good or bad.
+// tokenAnswer is an answer of the token endpoint: tokens or an error.
 type tokenAnswer struct {
 	oauth.TokenAnswer
 	Error oauth.Code `json:"error"`
@@ -105,7 +105,7 @@ func (s *scene) refresh(revision int64, replica int) (int, *tokenAnswer) {
 	return s.ask(http.MethodPost, s.stage.service.urls[replica]+"/token", form.Encode(), answer), answer
 }
 
-// ask sends a request as a client of the token service, which trusts what the Secret says.
+// ask sends a request to the token service as a client that trusts the Secret's ca.crt. It returns the status.
 func (s *scene) ask(method, address, body string, into any) int {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(s.stage.service.trusted)
@@ -130,7 +130,7 @@ func (s *scene) answerInShort(answer *tokenAnswer) string {
 	return fmt.Sprintf("{\n  \"access_token\": %q,\n  \"token_type\": %q,\n  \"expires_in\": %d\n}", abbreviated(answer.AccessToken), answer.TokenType, answer.ExpiresIn)
 }
 
-// verifyAccess does what an API does, with a library that nobody here wrote.
+// verifyAccess verifies an access token as an API does, with go-jose.
 func (s *scene) verifyAccess(compact string) {
 	var metadata oauth.Metadata
 	s.ask(http.MethodGet, s.stage.service.urls[0]+"/.well-known/openid-configuration", "", &metadata)
@@ -141,15 +141,15 @@ func (s *scene) verifyAccess(compact string) {
 	signed, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.ES256})
 	s.must(err)
 	found := keys.Key(signed.Signatures[0].Header.KeyID)
-	s.expect(len(found) == 1, "the key that signed it is published", "one key", len(found))
+	s.expect(len(found) == 1, "the signing key of the token is published", "one key", len(found))
 	payload, err := signed.Verify(found[0])
-	s.expect(err == nil, "the signature is good", "no error", err)
+	s.expect(err == nil, "the signature is valid", "no error", err)
 	s.block("payload\n" + s.pretty(payload))
 	var claims struct {
 		Audience  string `json:"aud"`
 		ExpiresAt int64  `json:"exp"`
 	}
 	s.must(json.Unmarshal(payload, &claims))
-	s.expect(claims.Audience == s.audience(1), "it is for the orders API", s.audience(1), claims.Audience)
-	s.expect(time.Unix(claims.ExpiresAt, 0).After(time.Now()), "and it is not at its end", "later", claims.ExpiresAt)
+	s.expect(claims.Audience == s.audience(1), "the audience is the orders API", s.audience(1), claims.Audience)
+	s.expect(time.Unix(claims.ExpiresAt, 0).After(time.Now()), "the token has not expired", "later", claims.ExpiresAt)
 }

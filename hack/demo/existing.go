@@ -21,7 +21,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
 )
 
-// joinCluster finds a stage in the cluster of the current kubeconfig.
+// joinCluster prepares the demo in the cluster of the current kubeconfig.
 func (s *scene) joinCluster() {
 	rules := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil)
 	config, err := rules.ClientConfig()
@@ -35,15 +35,15 @@ func (s *scene) joinCluster() {
 	s.must(err)
 	name := "refreshkeys-demo-" + utilrand.String(5)
 	s.stage.issuer, s.stage.namespace = name, name
-	s.say("USE_EXISTING_CLUSTER is set: the story plays at %s, in the namespace %s and with a JWTIssuer "+
-		"of that name. Both are removed at the end.", config.Host, name)
+	s.say("USE_EXISTING_CLUSTER is set: the demo runs at %s, in the namespace %s and with a JWTIssuer "+
+		"of that name. It removes both at the end.", config.Host, name)
 	s.gap()
 
 	worker, deployed, err := cluster.WorkingManager(s.ctx, s.stage.clientset)
 	s.must(err)
 	s.stage.deployed = deployed
 	if worker != "" {
-		s.aside("%s is at work here: nothing is installed", worker)
+		s.aside("%s already runs here: nothing is installed", worker)
 	} else {
 		s.installOperator()
 		s.untilEnforced()
@@ -52,10 +52,10 @@ func (s *scene) joinCluster() {
 	s.makeIssuer(name)
 	s.gap()
 	s.stage.readyAfter = time.Since(s.began)
-	s.held("JWTIssuer %s has keys to sign with: ready, %s after the start", name, span(s.stage.readyAfter))
+	s.held("JWTIssuer %s has signing keys and is ready, %s after the start", name, span(s.stage.readyAfter))
 }
 
-// findKubectl prefers the user's own, which knows how to reach the user's cluster.
+// findKubectl returns the user's kubectl, which may have plugins to reach the user's cluster, or the one that was built.
 func findKubectl() (string, error) {
 	if path, err := exec.LookPath("kubectl"); err == nil {
 		return path, nil
@@ -95,7 +95,7 @@ func (s *scene) runManagerFor(config *rest.Config) {
 	s.aside("manager built and serving on this machine after %.1fs", time.Since(began).Seconds())
 }
 
-// writeKubeconfig writes one that reaches the same server with a bearer token alone.
+// writeKubeconfig writes a kubeconfig for the same server that authenticates only with a bearer token.
 func writeKubeconfig(path string, config *rest.Config, token string) error {
 	config = rest.CopyConfig(config)
 	if err := rest.LoadTLSFiles(config); err != nil {
@@ -113,7 +113,7 @@ func writeKubeconfig(path string, config *rest.Config, token string) error {
 	return clientcmd.WriteToFile(*content, path)
 }
 
-// makeIssuer makes a JWTIssuer for the story, and waits until it is ready.
+// makeIssuer creates a JWTIssuer for the demo and waits until it is ready.
 func (s *scene) makeIssuer(name string) {
 	issuer := &v1alpha1.JWTIssuer{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
@@ -125,7 +125,7 @@ func (s *scene) makeIssuer(name string) {
 	s.must(err)
 }
 
-// removeIssuer removes its signing keys too, which outlive it by design.
+// removeIssuer deletes the issuer and its signing keys, which the operator keeps by design.
 func (s *scene) removeIssuer(ctx context.Context, issuer *v1alpha1.JWTIssuer) error {
 	if err := client.IgnoreNotFound(s.stage.client.Delete(ctx, issuer)); err != nil {
 		return err

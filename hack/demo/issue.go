@@ -13,7 +13,7 @@ import (
 
 const manifestFile = "orders.yaml"
 
-// header begins the manifest of a key.
+// header returns the first lines of a key's manifest.
 func (s *scene) header(name string) string {
 	return fmt.Sprintf("apiVersion: jwt.refreshkeys.dev/v1alpha1\nkind: JWTRefreshKey\nmetadata:\n  name: %s\n  namespace: %s\nspec:\n",
 		name, s.stage.namespace)
@@ -31,7 +31,7 @@ func (s *scene) manifest() string {
 
 func (s *scene) declareKey() {
 	s.must(os.WriteFile(filepath.Join(s.scratch, manifestFile), []byte(s.manifest()), 0o600))
-	s.say("The workers of a shop call an orders API, and need a refresh token for it. Their team asks for " +
+	s.say("The workers of a shop call an orders API, and need a refresh token for it. Their team requests " +
 		"one with a manifest:")
 	if !s.stage.ours {
 		s.later(s.removeNamespace)
@@ -44,12 +44,12 @@ func (s *scene) declareKey() {
 		took := s.untilIssued(1)
 		s.kubectl("get", "jrk", "-n", s.stage.namespace)
 		s.gap()
-		s.held("token 1 was in a Secret %s", sinceKubectl(took))
+		s.held("the Secret held token 1 %s", sinceKubectl(took))
 	})
 	if s.stage.ours {
 		s.gap()
-		s.say("The API server counts its requests (apiserver_request_total). By that count, one write of the Secret " +
-			"and one of the key's status is all that it took. The count is kept for each step from here on.")
+		s.say("The API server counts its requests (apiserver_request_total). Issuing the token took one write of the Secret " +
+			"and one of the key's status. Each of the next steps prints its count.")
 	}
 }
 

@@ -16,28 +16,28 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/acceptance"
 )
 
-// keyName is the key whose story it is, and its Secret's.
+// keyName is the name of the demo's key and of its Secret.
 const keyName = "orders"
 
 func (s *scene) named(name string) types.NamespacedName {
 	return types.NamespacedName{Namespace: s.stage.namespace, Name: name}
 }
 
-// key is as it is at the API server now; empty when there is none.
+// key returns the key as the API server has it now; empty if there is none.
 func (s *scene) key(name string) *v1alpha1.JWTRefreshKey {
 	key := &v1alpha1.JWTRefreshKey{}
 	s.must(client.IgnoreNotFound(s.stage.client.Get(s.ctx, s.named(name), key)))
 	return key
 }
 
-// secret is as it is at the API server now; empty when there is none.
+// secret returns the Secret as the API server has it now; empty if there is none.
 func (s *scene) secret(name string) *corev1.Secret {
 	secret := &corev1.Secret{}
 	s.must(client.IgnoreNotFound(s.stage.client.Get(s.ctx, s.named(name), secret)))
 	return secret
 }
 
-// reason is what kubectl shows in the column STATUS.
+// reason returns the reason of Ready, which kubectl prints in the column STATUS.
 func reason(key *v1alpha1.JWTRefreshKey) string {
 	ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady)
 	if ready == nil {
@@ -46,7 +46,8 @@ func reason(key *v1alpha1.JWTRefreshKey) string {
 	return ready.Reason
 }
 
-// untilIssued waits until the key's token of that revision is in the Secret, and keeps it.
+// untilIssued waits until the Secret holds the key's token of a revision, stores the token in s.tokens, and returns
+// how long that took.
 func (s *scene) untilIssued(revision int64) time.Duration {
 	what := fmt.Sprintf("token %d is issued", revision)
 	wanted := fmt.Sprintf("status Issued, revision %d, and its token in the Secret", revision)
@@ -67,11 +68,11 @@ func (s *scene) untilIssued(revision int64) time.Duration {
 }
 
 var standings = map[registry.Standing]string{
-	registry.Current:    "accepted: it is the current one",
-	registry.Superseded: "accepted: it is superseded, and not yet retired",
+	registry.Current:    "accepted: it is the current token",
+	registry.Superseded: "accepted: it is superseded, but not yet retired",
 }
 
-// accepted expects a token to be accepted, as the token service would judge it.
+// accepted expects that the token service's rules accept a token.
 func (s *scene) accepted(revision int64, wanted registry.Standing) {
 	standing, err := s.stage.verifier.Accept(s.ctx, s.tokens[revision], s.stage.issuer)
 	seen := standings[standing]

@@ -10,7 +10,7 @@ import (
 
 const logTail = 15
 
-// managerLog is the end of the manager's log; empty where it cannot be known.
+// managerLog returns the end of the manager's log; empty if the demo did not start or find one.
 func (g *stage) managerLog(ctx context.Context) string {
 	content, err := g.wholeLog(ctx)
 	if err != nil {
@@ -35,7 +35,7 @@ func (g *stage) wholeLog(ctx context.Context) (string, error) {
 	}
 }
 
-// readable is a line of the log without what a reader does not need.
+// readable returns a line of the log as text, without fields that a reader does not need.
 func readable(line string) string {
 	var entry struct {
 		Level      string `json:"level"`

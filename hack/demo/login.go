@@ -15,16 +15,16 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
-// playedHere tells whether the token service can be reached; where not, it says so.
+// playedHere reports whether the token service can be reached; if not, it prints so.
 func (s *scene) playedHere() bool {
 	if len(s.stage.service.urls) > 0 {
 		return true
 	}
-	s.say("The token service of your cluster may be reached from inside only: this chapter is played in a cluster of the demo's own.")
+	s.say("The token service of your cluster may be reachable only from inside: this step runs only in the demo's own cluster.")
 	return false
 }
 
-// serviceAccount makes one, and returns a token of it that is for the issuer alone.
+// serviceAccount creates a ServiceAccount, and returns a token of it with only the issuer as audience.
 func (s *scene) serviceAccount(name string) string {
 	s.kubectl("create", "serviceaccount", name, "-n", s.stage.namespace)
 	return s.accountToken(name)
@@ -37,7 +37,7 @@ func (s *scene) accountToken(name string) string {
 	return issued.Status.Token
 }
 
-// token asks a replica for tokens by a form.
+// token sends a token request to a replica.
 func (s *scene) token(replica int, form url.Values) (int, *tokenAnswer) {
 	answer := &tokenAnswer{}
 	return s.ask(http.MethodPost, s.stage.service.urls[replica]+"/token", form.Encode(), answer), answer
@@ -48,13 +48,13 @@ func (s *scene) expectStatus(what string, wanted string, status int, answer *tok
 	s.expect(seen == wanted, what+": "+wanted, wanted, seen)
 }
 
-// login is how a workload signs in for which no token was placed.
+// login signs in as a workload that has no Secret.
 func (s *scene) login() {
 	if !s.playedHere() {
 		return
 	}
-	s.say("A workload needs no token to be placed for it. It shows the token of its ServiceAccount, projected into the pod for this issuer " +
-		"and good for nothing else (RFC 8693):")
+	s.say("A workload can sign in without a Secret. It presents the token of its ServiceAccount, which is projected into the pod for this " +
+		"issuer only (RFC 8693):")
 	shown := s.serviceAccount("till")
 	s.command("curl", "--cacert", "ca.crt", s.stage.service.urls[0]+"/token", "-d", "grant_type="+oauth.GrantTokenExchange,
 		"-d", "subject_token_type="+oauth.TypeJWT, "-d", "subject_token=$(cat sa-token)", "-d", "audience=https://orders.example.com")
@@ -65,19 +65,19 @@ func (s *scene) login() {
 	s.metered("a login", 2, func() {
 		var status int
 		status, session = s.token(0, form)
-		s.expectStatus("the login is answered with an access token and a refresh token", "200", status, session)
+		s.expectStatus("the answer holds an access token and a refresh token", "200", status, session)
 		s.untilSession(v1alpha1.ReasonIssued)
 	})
 	s.gap()
-	s.say("The session is a key like any other, seen and ended with kubectl:")
+	s.say("The session is a JWTRefreshKey, which you list and delete with kubectl:")
 	s.kubectl("get", "jrk", "-l", v1alpha1.LabelSession, "-n", s.stage.namespace)
 	s.gap()
 	var next *tokenAnswer
-	s.metered("a use of a one-time token just made", 0, func() {
+	s.metered("a use of a new one-time token", 0, func() {
 		var status int
 		status, next = s.token(1, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {session.RefreshToken}})
-		s.expectStatus("the other replica takes the refresh token", "200", status, next)
-		s.expect(next.RefreshToken == session.RefreshToken, "and lets the client keep it, as it is younger than retryGrace", "the same token", "another")
+		s.expectStatus("the other replica accepts the refresh token", "200", status, next)
+		s.expect(next.RefreshToken == session.RefreshToken, "the client keeps it, since it is younger than retryGrace", "the same token", "another")
 	})
 	s.metered("signing out with kubectl", 0, func() {
 		s.kubectl("delete", "jrk", "-l", v1alpha1.LabelSession, "-n", s.stage.namespace)
@@ -91,9 +91,9 @@ func (s *scene) login() {
 	})
 }
 
-// untilSession waits until the one session there is has a Ready condition of that reason.
+// untilSession waits until the only session has a Ready condition with this reason.
 func (s *scene) untilSession(wanted string) {
-	s.until("the session shows in status", wanted, func() (string, bool) {
+	s.until("the session has a status", wanted, func() (string, bool) {
 		var sessions v1alpha1.JWTRefreshKeyList
 		s.must(s.stage.client.List(s.ctx, &sessions, client.InNamespace(s.stage.namespace), client.HasLabels{v1alpha1.LabelSession}))
 		if len(sessions.Items) != 1 {
@@ -104,13 +104,13 @@ func (s *scene) untilSession(wanted string) {
 	})
 }
 
-// bind shows what a Secret is worth to somebody who has stolen it.
+// bind shows that a stolen Secret of a bound key is useless.
 func (s *scene) bind() {
 	if !s.playedHere() {
 		return
 	}
 	const name = "bound"
-	s.say("A Secret can be stolen. A key that is bound to a ServiceAccount is worth nothing without it:")
+	s.say("A Secret can be stolen. The token of a key that is bound to a ServiceAccount is useless without a token of that ServiceAccount:")
 	manifest := s.header(name) + "  audience: https://orders.example.com\n  binding: {serviceAccountName: till}\n"
 	s.block(manifest)
 	var held string
@@ -125,27 +125,27 @@ func (s *scene) bind() {
 	})
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {held}}
 	status, answer := s.token(0, form)
-	s.expectStatus("a thief who has the Secret is refused", "401 invalid_client", status, answer)
-	stranger := s.serviceAccount("stranger")
+	s.expectStatus("an attacker with the Secret is refused", "401 invalid_client", status, answer)
+	other := s.serviceAccount("other")
 	form.Set(oauth.ParamClientAssertionType, oauth.AssertionJWTBearer)
-	form.Set(oauth.ParamClientAssertion, stranger)
+	form.Set(oauth.ParamClientAssertion, other)
 	status, answer = s.token(0, form)
-	s.expectStatus("so is another ServiceAccount of the namespace", "401 invalid_client", status, answer)
+	s.expectStatus("another ServiceAccount of the namespace is refused", "401 invalid_client", status, answer)
 	form.Set(oauth.ParamClientAssertion, s.accountToken("till"))
 	status, answer = s.token(0, form)
-	s.expectStatus("the workload itself adds its own token, and goes on", "200", status, answer)
+	s.expectStatus("the workload itself is accepted with its own ServiceAccount token", "200", status, answer)
 }
 
-// grantPolicy shows how a platform engineer says who may have what.
+// grantPolicy shows how a platform engineer grants scopes with the issuer's policy.
 func (s *scene) grantPolicy() {
 	if !s.playedHere() {
 		return
 	}
 	const name = "reader"
-	s.say("Scopes, claims and subjects of one's own are granted by the issuer's policy, and without one nobody has them:")
+	s.say("The issuer's policy grants scopes, claims and custom subjects. Without a policy, no key gets them:")
 	manifest := s.header(name) + "  audience: https://orders.example.com\n  scopes: [orders:read]\n"
 	s.block(manifest)
-	s.metered("reporting what the policy denies", 1, func() {
+	s.metered("reporting that the policy denies a key", 1, func() {
 		_, err := s.stage.kubectl.run(s.ctx, manifest, "apply", "-f", "-")
 		s.must(err)
 		s.untilReason(name, v1alpha1.ReasonPolicyDenied)
@@ -164,15 +164,15 @@ func (s *scene) grantPolicy() {
 	s.expectStatus("its token is exchanged", "200", status, answer)
 	s.expect(answer.Scope == "orders:read", "for the scope orders:read", "orders:read", answer.Scope)
 	s.gap()
-	s.say("What was granted can be taken back, and living keys feel it at their next exchange:")
-	s.metered("a grant taken back from four keys", 4, func() {
+	s.say("A grant can be removed. Existing keys are refused at their next exchange:")
+	s.metered("a grant removed from four keys", 4, func() {
 		s.kubectl("label", "namespace", s.stage.namespace, "team-")
 		s.until("the token is refused", "400 unauthorized_client", func() (string, bool) {
 			status, answer := s.token(0, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {held}})
 			return fmt.Sprint(status, " ", answer.Error), answer.Error == oauth.UnauthorizedClient
 		})
-		s.held("refused with unauthorized_client: the client keeps its token, since the grant may come back")
-		s.until("all keys of the namespace say so", "4 keys denied", func() (string, bool) {
+		s.held("refused with unauthorized_client: the client keeps its token, since the grant may return")
+		s.until("all keys of the namespace are denied", "4 keys denied", func() (string, bool) {
 			var keys v1alpha1.JWTRefreshKeyList
 			s.must(s.stage.client.List(s.ctx, &keys, client.InNamespace(s.stage.namespace)))
 			denied := 0

@@ -1,8 +1,8 @@
-// Command demo is `make demo`: the life of one JWTRefreshKey, told on a real
-// Kubernetes control plane that is started for it and removed at the end. The exit
-// status says whether every step held.
+// Command demo is `make demo`: it shows the life of one JWTRefreshKey on a real
+// Kubernetes control plane, which it starts and removes at the end. The exit
+// status is 0 if every check passed.
 //
-// With USE_EXISTING_CLUSTER=true the story plays in the cluster of the current
+// With USE_EXISTING_CLUSTER=true, it runs in the cluster of the current
 // kubeconfig instead, in a namespace of its own.
 package main
 
@@ -24,9 +24,9 @@ import (
 )
 
 const (
-	// endsWithin is generous: the first run builds the manager.
+	// endsWithin limits the whole demo; the first run also builds the manager.
 	endsWithin = 20 * time.Minute
-	// cleansWithin bounds what is done after the story.
+	// cleansWithin limits the cleanup after the demo.
 	cleansWithin = 2 * time.Minute
 
 	failed      = 1
@@ -34,18 +34,18 @@ const (
 )
 
 func main() {
-	// What libraries have to say is not part of the story.
+	// Log messages of libraries are not part of the output.
 	log.SetLogger(logr.Discard())
 	os.Exit(run())
 }
 
 func run() int {
-	// A reader that goes away, as in `make demo | head`, ends the story like Ctrl-C does.
+	// A closed pipe, as in `make demo | head`, ends the demo like Ctrl-C.
 	background, forget := signal.NotifyContext(context.Background(), syscall.SIGPIPE)
 	defer forget()
 	ctx, restore := signal.NotifyContext(background, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer restore()
-	// A second Ctrl-C ends at once; the next run removes what this one leaves.
+	// A second Ctrl-C ends the process at once; the next run cleans up.
 	context.AfterFunc(ctx, restore)
 
 	scratch, release, err := claimScratch()
@@ -90,8 +90,8 @@ func existingCluster() bool {
 	return strings.EqualFold(os.Getenv("USE_EXISTING_CLUSTER"), "true")
 }
 
-// claimScratch makes the folder of this run, bin/demo, keeps other runs out of it
-// until it is released, and ends what a killed run has left there. Releasing removes it.
+// claimScratch creates the folder of this run, bin/demo, locks it against other runs, and stops the processes of
+// a killed run. release removes the folder and unlocks it.
 func claimScratch() (dir string, release func(), err error) {
 	root, err := cluster.RepositoryRoot()
 	if err != nil {
@@ -101,7 +101,7 @@ func claimScratch() (dir string, release func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", nil, err
 	}
-	// The folder is its own lock, so that none is left behind.
+	// Lock the folder itself, so that no lock file remains.
 	folder, err := os.Open(dir)
 	if err != nil {
 		return "", nil, err
@@ -110,12 +110,12 @@ func claimScratch() (dir string, release func(), err error) {
 		return "", nil, errors.Join(err, folder.Close())
 	}
 	if err := endLeftOver(dir); err != nil {
-		return "", nil, errors.Join(fmt.Errorf("%s is left from a run that was killed: %w", dir, err), folder.Close())
+		return "", nil, errors.Join(fmt.Errorf("cannot clean up %s after a killed run: %w", dir, err), folder.Close())
 	}
 	return dir, func() { _ = os.RemoveAll(dir); _ = folder.Close() }, nil
 }
 
-var errBusy = errors.New("another `make demo` is at work in this checkout: try again when it is done")
+var errBusy = errors.New("another `make demo` is running in this checkout: try again when it is done")
 
 func lock(folder *os.File) error {
 	err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -125,7 +125,7 @@ func lock(folder *os.File) error {
 	if err != nil {
 		return err
 	}
-	// A run that was just ending may have removed the folder that was opened.
+	// A run that just ended may have removed the opened folder.
 	opened, err := folder.Stat()
 	if err != nil {
 		return err

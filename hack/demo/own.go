@@ -10,14 +10,14 @@ import (
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
 )
 
-// clusterFolder is in the scratch folder, so that a later run finds what a killed one left.
+// clusterFolder is in the scratch folder, so that a later run finds the processes of a killed run.
 const clusterFolder = "cluster"
 
-// startCluster makes a stage from nothing.
+// startCluster starts a control plane with the operator for the demo.
 func (s *scene) startCluster() {
 	s.say("etcd, kube-apiserver, kube-controller-manager, the operator's manager and two replicas of its token service start as plain " +
-		"processes on loopback, with all they write in bin/demo. The manager and the token service run as their own ServiceAccounts, " +
-		"with the rights in config/rbac and no others.")
+		"processes on loopback, and write only to bin/demo. The manager and the token service run as their own ServiceAccounts, " +
+		"with only the rights in config/rbac.")
 	s.gap()
 	began := time.Now()
 	_, err := cluster.BuildManager(s.ctx)
@@ -45,12 +45,12 @@ func (s *scene) startCluster() {
 	s.untilEnforced()
 	s.gap()
 	s.stage.readyAfter = time.Since(s.began)
-	s.held("JWTIssuer default has keys to sign with: ready, %s after the start", span(s.stage.readyAfter))
+	s.held("JWTIssuer default has signing keys and is ready, %s after the start", span(s.stage.readyAfter))
 	s.atRest = s.writesSoFar()
 }
 
-// addControllerManager comes after Install: the garbage collector looks for new kinds every
-// 30 s only, but for all of them when it starts.
+// addControllerManager starts kube-controller-manager. Call it after Install: the garbage collector discovers
+// all kinds when it starts, but new kinds only every 30 s.
 func (s *scene) addControllerManager(options cluster.Options) *cluster.Cluster {
 	began := time.Now()
 	options.ControllerManager, options.Log = true, nil
@@ -61,7 +61,7 @@ func (s *scene) addControllerManager(options cluster.Options) *cluster.Cluster {
 	return c
 }
 
-// stopCluster ends what runs in the scratch folder, if anything.
+// stopCluster stops the cluster in the scratch folder, if there is one.
 func stopCluster(ctx context.Context, scratch string) error {
 	c, err := cluster.Load(filepath.Join(scratch, clusterFolder))
 	if errors.Is(err, cluster.ErrNoCluster) {

@@ -15,11 +15,11 @@ const (
 	indented  = "      "
 )
 
-// page prints the story: plain ASCII, and colours only where a person looks.
+// page prints the demo as plain ASCII, with colours only on a terminal.
 type page struct {
 	out    io.Writer
 	colour bool
-	// checks is how many were printed.
+	// checks is the number of checks that passed.
 	checks int
 }
 
@@ -63,20 +63,20 @@ func (p *page) aside(format string, args ...any) {
 	fmt.Fprintln(p.out, p.styled(faint, paragraph(fmt.Sprintf(format, args...), indented, indented+margin)))
 }
 
-// command shows what a user would type.
+// command prints a command as a user would type it.
 func (p *page) command(words ...string) {
 	line := broken(words, margin+"$ ", indented+margin, ` \`)
 	fmt.Fprintf(p.out, "\n%s\n", p.styled(cyan, line))
 }
 
-// block prints text as it is.
+// block prints indented text without wrapping it.
 func (p *page) block(text string) {
 	for line := range strings.Lines(strings.TrimRight(text, "\n") + "\n") {
 		fmt.Fprintln(p.out, strings.TrimRight(indented+line, " \n"))
 	}
 }
 
-// held prints a check that held.
+// held prints a check that passed.
 func (p *page) held(format string, args ...any) {
 	p.checks++
 	text := paragraph(fmt.Sprintf(format, args...), margin+"ok  ", indented)
@@ -89,7 +89,7 @@ func paragraph(text, first, next string) string {
 	return broken(strings.Fields(text), first, next, "")
 }
 
-// broken makes lines of the page's width out of words. Each line but the last ends in more.
+// broken wraps words to the page's width. Each line but the last ends in more.
 func broken(words []string, first, next, more string) string {
 	var b strings.Builder
 	b.WriteString(first)
@@ -110,7 +110,7 @@ func broken(words []string, first, next, more string) string {
 	return b.String()
 }
 
-// span shows a duration as people read it.
+// span formats a duration for people.
 func span(d time.Duration) string {
 	switch {
 	case d < time.Second:
@@ -122,15 +122,15 @@ func span(d time.Duration) string {
 	}
 }
 
-// sinceKubectl shows how long after the last command something was seen.
+// sinceKubectl formats the time between the end of the last command and an observation.
 func sinceKubectl(d time.Duration) string {
 	if d < pollEvery {
-		return "by the time kubectl was done"
+		return "before kubectl returned"
 	}
-	return span(d) + " after kubectl was done"
+	return span(d) + " after kubectl returned"
 }
 
-// abbreviated shows a token, or a part of one, without giving it away.
+// abbreviated returns the ends of a token or of a part of one, which do not reveal it.
 func abbreviated(text string) string {
 	const ends = 6
 	if len(text) <= 4*ends {
@@ -139,7 +139,7 @@ func abbreviated(text string) string {
 	return text[:ends] + "..." + text[len(text)-ends:]
 }
 
-// progress is a writer that makes asides of the lines written to it.
+// progress is a writer that prints each line as an aside.
 type progress struct{ *page }
 
 func (p progress) Write(text []byte) (int, error) {

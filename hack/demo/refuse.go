@@ -11,7 +11,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// mistake is a manifest that the API server must not let in.
+// mistake is a manifest that the API server must refuse.
 type mistake struct {
 	// shown is the line that is wrong.
 	shown string
@@ -34,7 +34,7 @@ func (s *scene) mistakes() []mistake {
 }
 
 func (s *scene) refuse() {
-	s.say("A mistake is refused by the API server itself, which says what to do about it:")
+	s.say("The API server refuses a mistake, and says how to correct it:")
 	for _, m := range s.mistakes() {
 		s.gap()
 		fmt.Fprintln(s.out, s.styled(cyan, indented+m.shown))
@@ -47,7 +47,7 @@ func (s *scene) refuse() {
 	s.refuseForeignSecret()
 }
 
-// refuseStatus lets a user try who has every right that RBAC can give in the namespace.
+// refuseStatus edits the status as a user who has every right that RBAC can grant in the namespace.
 func (s *scene) refuseStatus() {
 	const user = "ann"
 	for _, grant := range [][]string{
@@ -57,33 +57,33 @@ func (s *scene) refuseStatus() {
 		_, err := s.stage.kubectl.run(s.ctx, "", grant...)
 		s.must(err)
 	}
-	s.say("Ann may do all that RBAC can grant with the keys of this namespace. She wants her token to last longer, " +
-		"and edits status:")
+	s.say("Ann has every right that RBAC can grant for the keys of this namespace. She edits status to extend " +
+		"the token's lifetime:")
 	attempt := []string{"patch", "jrk", keyName, "-n", s.stage.namespace, "--as=" + user, "--subresource=status", "--type=merge",
 		`--patch={"status":{"expiresAt":"2036-01-01T00:00:00Z"}}`}
 	s.command(shellWords(attempt)...)
 	_, err := s.stage.kubectl.run(s.ctx, "", attempt...)
 	var refused *refusal
 	if errors.As(err, &refused) && strings.Contains(refused.complaint, "cannot impersonate") {
-		s.aside("not tried: your user may not act as another (impersonate) in this cluster")
+		s.aside("not tried: your user may not impersonate other users in this cluster")
 		return
 	}
 	s.gap()
 	s.refusedWith(err, "status is written by the operator's own ServiceAccounts only")
 }
 
-// refuseForeignSecret asks for a Secret that somebody else has made.
+// refuseForeignSecret creates a key with the name of a Secret that the operator does not manage.
 func (s *scene) refuseForeignSecret() {
 	const taken, thief = "payments", "careless"
-	s.say("A Secret of another program is there already, and a key asks to be written under its name:")
+	s.say("A Secret of another program exists already, and a key names it:")
 	s.kubectl("create", "secret", "generic", taken, "-n", s.stage.namespace, "--from-literal=password=correct-horse")
 	s.ownWrites.secrets++
 	before := s.secret(taken)
 	s.gap()
 	fmt.Fprintln(s.out, s.styled(cyan, indented+"secret: {name: "+taken+"}"))
 	s.gap()
-	s.say("Nothing is wrong with that manifest, so it gets in. The operator leaves the Secret alone, and says why:")
-	s.metered("reporting a Secret of somebody else's", 1, func() {
+	s.say("The manifest is valid, so the API server accepts it. The operator does not change the Secret, and reports why:")
+	s.metered("reporting a conflicting Secret", 1, func() {
 		manifest := s.header(thief) + "  audience: https://orders.example.com\n  secret: {name: " + taken + "}\n"
 		if !s.stage.ours {
 			manifest += "  issuerRef: {name: " + s.stage.issuer + "}\n"
@@ -99,11 +99,11 @@ func (s *scene) refuseForeignSecret() {
 		ready := meta.FindStatusCondition(s.key(thief).Status.Conditions, v1alpha1.ConditionReady)
 		s.held("status says: %s", ready.Message)
 		after := s.secret(taken)
-		s.expect(reflect.DeepEqual(before, after), "that Secret is as it was, to the last field", before.ResourceVersion, after.ResourceVersion)
+		s.expect(reflect.DeepEqual(before, after), "the Secret is unchanged", before.ResourceVersion, after.ResourceVersion)
 	})
 }
 
-// refusedWith expects a refusal, and quotes its useful sentence.
+// refusedWith expects a refusal, and prints its explanation.
 func (s *scene) refusedWith(err error, says string) {
 	var refused *refusal
 	if !errors.As(err, &refused) {
@@ -112,7 +112,7 @@ func (s *scene) refusedWith(err error, says string) {
 	s.expect(strings.Contains(refused.complaint, says), "refused: "+sentence(refused.complaint), says, refused.complaint)
 }
 
-// sentence is what a user needs of an API server's refusal.
+// sentence returns the explanation in an API server's refusal.
 func sentence(complaint string) string {
 	if _, said, found := strings.Cut(complaint, "denied request: "); found {
 		return plain(said)
@@ -130,7 +130,7 @@ func sentence(complaint string) string {
 	return plain(complaint)
 }
 
-// plain leaves a sentence that any terminal can show.
+// plain returns a sentence in characters that any terminal can show.
 func plain(text string) string {
 	return strings.TrimSpace(strings.ReplaceAll(text, "§", "section "))
 }

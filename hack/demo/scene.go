@@ -8,38 +8,38 @@ import (
 	"time"
 )
 
-// step is one chapter of the story.
+// step is one step of the demo.
 type step struct {
 	title string
 	tell  func(*scene)
 }
 
-// scene is what a step works with. As with a testing.T, a step ends where something
-// does not hold.
+// scene is the state of the demo, which each step gets. Like a test with testing.T, a step ends at
+// the first check that fails.
 type scene struct {
 	*page
 	ctx     context.Context
 	scratch string
 	began   time.Time
 
-	// stage is nil until the first step has found it.
+	// stage is nil until the first step has set it.
 	stage *stage
-	// tokens are those that the Secret held, by revision.
+	// tokens are the tokens that the Secret held, by revision.
 	tokens map[int64]string
 	undo   []func(context.Context) error
 
-	// costs are metered in a cluster of ours only, from atRest on; ownWrites are not the operator's.
+	// costs are counted only in the demo's own cluster, since atRest; ownWrites are writes of the demo itself.
 	costs     []cost
 	atRest    writes
 	ownWrites writes
 }
 
-// unmet is something that did not hold.
+// unmet is a check that failed.
 type unmet struct{ what, wanted, seen string }
 
 func (u *unmet) Error() string { return u.what }
 
-// play tells the steps in turn, and no further than the first that does not hold.
+// play runs the steps in their order, up to the first that fails.
 func (s *scene) play(steps []step) error {
 	for i, next := range steps {
 		s.title(i+1, next.title)
@@ -52,9 +52,9 @@ func (s *scene) play(steps []step) error {
 		}
 		s.explain(err)
 		if reached := i + 1; reached < len(steps) {
-			s.say("The steps from %d to %d were not tried.", reached+1, len(steps))
+			s.say("Steps %d to %d were not run.", reached+1, len(steps))
 		}
-		return fmt.Errorf("step %d of %d (%s) did not hold: %w", i+1, len(steps), next.title, firstLine(err))
+		return fmt.Errorf("step %d of %d (%s) failed: %w", i+1, len(steps), next.title, firstLine(err))
 	}
 	return nil
 }
@@ -64,7 +64,7 @@ func firstLine(err error) error {
 	return errors.New(line)
 }
 
-// ending carries the reason for which a step ends early from where it is found to attempt.
+// ending is the panic value with which a step ends early. attempt recovers it.
 type ending struct{ reason error }
 
 func (s *scene) attempt(tell func(*scene)) (err error) {
@@ -81,14 +81,14 @@ func (s *scene) attempt(tell func(*scene)) (err error) {
 	return nil
 }
 
-// must ends the step when there is an error.
+// must ends the step if there is an error.
 func (s *scene) must(err error) {
 	if err != nil {
 		panic(ending{err})
 	}
 }
 
-// expect prints the check when it held, and ends the step when it did not.
+// expect prints the check if it held, and otherwise ends the step.
 func (s *scene) expect(held bool, what string, wanted, seen any) {
 	if !held {
 		s.must(&unmet{what: what, wanted: fmt.Sprint(wanted), seen: fmt.Sprint(seen)})
@@ -101,8 +101,8 @@ const (
 	pollEvery = 5 * time.Millisecond
 )
 
-// until waits until something holds and returns how long that took. The look also says what
-// it saw, for the report of one that never held.
+// until waits until look returns true, and returns how long that took. look also returns what it observed,
+// for the report after a timeout.
 func (s *scene) until(what, wanted string, look func() (seen string, held bool)) time.Duration {
 	return s.untilWithin(patience, what, wanted, look)
 }
@@ -115,7 +115,7 @@ func (s *scene) untilWithin(patience time.Duration, what, wanted string, look fu
 			return time.Since(began)
 		}
 		if s.stage.manager != nil && !s.stage.manager.Running() {
-			s.must(&unmet{what: what, wanted: "a manager that goes on running", seen: "the manager has ended"})
+			s.must(&unmet{what: what, wanted: "a running manager", seen: "the manager has ended"})
 		}
 		if time.Since(began) > patience {
 			s.must(&unmet{what: what, wanted: wanted + " within " + patience.String(), seen: seen})
@@ -128,7 +128,7 @@ func (s *scene) untilWithin(patience time.Duration, what, wanted string, look fu
 	}
 }
 
-// explain tells of what did not hold all that is known.
+// explain prints the details of a failed check.
 func (s *scene) explain(err error) {
 	s.gap()
 	fmt.Fprintln(s.out, margin+s.styled(red, "FAILED"))
@@ -152,7 +152,7 @@ func (s *scene) explain(err error) {
 	}
 }
 
-// later is done at the end, in reverse order, however the story goes.
+// later registers a cleanup, which runs at the end in reverse order, also after a failure.
 func (s *scene) later(undo func(context.Context) error) { s.undo = append(s.undo, undo) }
 
 func (s *scene) cleanUp(ctx context.Context) error {

@@ -22,30 +22,30 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/acceptance"
 )
 
-// Where the operator lives, as config/rbac says.
+// The operator's namespace and the name of its Deployment and ServiceAccount, as in config/rbac.
 const (
 	operatorNamespace = "refreshkeys-system"
 	operatorName      = "refreshkeys-manager"
 )
 
-// stage is the cluster that the story plays in.
+// stage is the cluster in which the demo runs.
 type stage struct {
 	kubectl kubectl
-	// client asks the API server itself, and so does the verifier: no cache softens a verdict.
+	// client and verifier read from the API server without a cache.
 	client    client.Client
 	clientset kubernetes.Interface
 	verifier  acceptance.Verifier
 	service   service
-	// issuer and namespace are those of the story's keys.
+	// issuer and namespace are those of the demo's keys.
 	issuer    string
 	namespace string
-	// ours tells that nobody else works in this cluster, so that its writes can be counted.
+	// ours is true if only the demo uses this cluster, so that writes can be counted.
 	ours bool
-	// readyAfter is how long it took to get there.
+	// readyAfter is the time until the issuer was ready.
 	readyAfter time.Duration
-	// manager is nil where it was not started for the story.
+	// manager is nil if the demo did not start it.
 	manager *cluster.Process
-	// deployed tells that it runs in the cluster itself.
+	// deployed is true if the manager runs in the cluster.
 	deployed bool
 }
 
@@ -66,30 +66,30 @@ func newStage(config *rest.Config, run kubectl) (*stage, error) {
 	}, nil
 }
 
-// untilEnforced waits for the admission policy: the API server lets everything through
-// until it has compiled it, some time after it has accepted it.
+// untilEnforced waits until the admission policy is enforced: the API server admits every object
+// until it has compiled an accepted policy.
 func (s *scene) untilEnforced() {
 	probe := &unstructured.Unstructured{Object: map[string]any{
 		"metadata": map[string]any{"name": "probe", "namespace": "default"},
 		"spec":     map[string]any{"audience": "https://probe.example.com", "claims": map[string]any{"iss": "x"}},
 	}}
 	probe.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("JWTRefreshKey"))
-	took := s.until("the admission policy is in force", "a refusal of the claim iss", func() (string, bool) {
+	took := s.until("the admission policy is enforced", "a refusal of the claim iss", func() (string, bool) {
 		err := s.stage.client.Create(s.ctx, probe.DeepCopy(), client.DryRunAll)
 		return fmt.Sprint(err), err != nil && strings.Contains(err.Error(), "denied request")
 	})
-	s.aside("the admission policy is in force after %s", span(took))
+	s.aside("the admission policy is enforced after %s", span(took))
 }
 
-// kubectl is how to run kubectl on the stage.
+// kubectl runs kubectl against the stage.
 type kubectl struct {
 	path  string
 	flags []string
-	// dir is where relative paths lead to.
+	// dir is the working directory.
 	dir string
 }
 
-// refusal is what kubectl complained of.
+// refusal is kubectl's error output.
 type refusal struct{ complaint string }
 
 func (r *refusal) Error() string { return r.complaint }
@@ -97,9 +97,9 @@ func (r *refusal) Error() string { return r.complaint }
 func (k kubectl) run(ctx context.Context, input string, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, k.path, append(append([]string{}, k.flags...), args...)...)
 	command.Dir = k.dir
-	// Nobody's own preferences change what is shown.
+	// The user's kuberc must not change the output.
 	command.Env = append(os.Environ(), "KUBERC=off", "KUBECTL_KUBERC=false")
-	// In a group of its own it does not hear the terminal's Ctrl-C: this process ends it.
+	// In its own process group, kubectl does not receive the terminal's Ctrl-C: this process ends it.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Stdin = strings.NewReader(input)
 	var out, complaint bytes.Buffer
@@ -112,7 +112,7 @@ func (k kubectl) run(ctx context.Context, input string, args ...string) (string,
 	return out.String(), err
 }
 
-// kubectl shows a command as a user would type it, runs it and shows what it prints.
+// kubectl prints a command as a user would type it, runs it and prints its output.
 func (s *scene) kubectl(args ...string) {
 	s.command(shellWords(args)...)
 	out, err := s.stage.kubectl.run(s.ctx, "", args...)
@@ -120,7 +120,7 @@ func (s *scene) kubectl(args ...string) {
 	s.block(out)
 }
 
-// shellWords are the words of a kubectl command as one would type them.
+// shellWords returns the words of a kubectl command as a user would type them.
 func shellWords(args []string) []string {
 	words := []string{"kubectl"}
 	for _, arg := range args {

@@ -5,64 +5,64 @@ import (
 	"time"
 )
 
-// story is what is told, in order. Each step stands on those before it.
+// story returns the steps of the demo in their order. Each step depends on those before it.
 func story(existing bool) []step {
-	begin := step{"A control plane, from nothing", (*scene).startCluster}
+	begin := step{"Start a control plane", (*scene).startCluster}
 	if existing {
-		begin = step{"A place in your cluster", (*scene).joinCluster}
+		begin = step{"Join your cluster", (*scene).joinCluster}
 	}
 	return []step{
 		begin,
-		{"A key is one manifest", (*scene).declareKey},
-		{"What became of it", (*scene).readKey},
-		{"The token is used", (*scene).use},
-		{"The Secret is lost", (*scene).loseSecret},
-		{"A rotation that breaks nobody", (*scene).rotate},
-		{"A new token for a reason, and only then", (*scene).changeSpec},
-		{"A token has leaked", (*scene).rotateNow},
-		{"What is refused, and why", (*scene).refuse},
-		{"Revoked, and reinstated", (*scene).revoke},
-		{"Deleted", (*scene).deleteKey},
-		{"A workload signs in", (*scene).login},
-		{"A stolen Secret", (*scene).bind},
-		{"Who may have what", (*scene).grantPolicy},
-		{"In short", (*scene).epilogue},
+		{"Create a refresh key", (*scene).declareKey},
+		{"Read its status and its token", (*scene).readKey},
+		{"Use the token", (*scene).use},
+		{"Restore a deleted Secret", (*scene).loseSecret},
+		{"Rotate without an outage", (*scene).rotate},
+		{"Change the spec", (*scene).changeSpec},
+		{"Rotate after a leak", (*scene).rotateNow},
+		{"What the API server and the operator refuse", (*scene).refuse},
+		{"Revoke and reinstate", (*scene).revoke},
+		{"Delete", (*scene).deleteKey},
+		{"Sign in as a workload", (*scene).login},
+		{"Bind a key to a ServiceAccount", (*scene).bind},
+		{"Grant scopes by policy", (*scene).grantPolicy},
+		{"Summary", (*scene).epilogue},
 	}
 }
 
 func (s *scene) prologue() {
 	fmt.Fprintf(s.out, "%s\n\n", s.styled(bold, "Refresh Keys: the life of a refresh token"))
-	s.say("A JWTRefreshKey says who a refresh token is for and how long it lives. The operator issues the token " +
-		"into a Secret, replaces it before it ends, and takes it back when told to. What follows " +
-		"happens while you read. A line that begins with \"ok\" is a check that was just made; the first " +
-		"that fails ends the story, and make with it.")
+	s.say("A JWTRefreshKey defines the audience and the lifetime of a refresh token. The operator issues the token " +
+		"into a Secret, replaces it before it expires, and revokes it on request. This demo runs on a real API " +
+		"server while you read. A line that begins with \"ok\" is a check that passed; the first check that fails " +
+		"ends the demo, and make fails.")
 }
 
 func (s *scene) epilogue() {
 	if s.stage.ours {
 		s.account()
 	} else {
-		s.say("API writes were not counted: others write in this cluster too.")
+		s.say("API writes were not counted, since other clients write to this cluster too.")
 	}
 	s.gap()
-	s.say("All %d checks held, in %s, of which %s went by until the issuer was ready.",
+	s.say("All %d checks passed in %s. The issuer was ready after %s.",
 		s.checks, span(time.Since(s.began)), span(s.stage.readyAfter))
 	s.gap()
-	s.say("To go on by yourself:")
+	s.say("Next steps:")
 	s.gap()
 	switch {
 	case s.stage.ours:
-		s.block("make up      the same, left running; it says what to type\nmake down    ends that")
+		s.block("make up      start such a cluster and leave it running\nmake down    stop it")
 	case s.stage.manager != nil:
-		s.block("kubectl apply --server-side -k config/default    the operator, in your cluster")
+		s.block("kubectl apply --server-side -k config/default    install the operator in your cluster")
 	default:
 		s.block("kubectl explain jrk.spec\nkubectl apply -f config/samples/")
 	}
 }
 
-// account lists what the operator's work took, and expects that there was no other.
+// account lists the API writes of each step, and checks that there were no others.
 func (s *scene) account() {
-	s.say("What it took, in API writes (Events apart):")
+	s.say("API writes of the operator, without Events:")
 	s.gap()
 	total := writes{}
 	for _, c := range s.costs {
@@ -71,16 +71,16 @@ func (s *scene) account() {
 	}
 	s.gap()
 	seen := s.writesSoFar().minus(s.atRest).minus(s.ownWrites)
-	s.expect(seen == total, fmt.Sprintf("%d in all, and none beside: a key at rest costs nothing", total.all()), total, seen)
+	s.expect(seen == total, fmt.Sprintf("%d in all, and no others: a key that does not change causes no writes", total.all()), total, seen)
 }
 
-// farewell is said when all is cleaned up.
+// farewell reports that everything is cleaned up.
 func (s *scene) farewell() {
 	s.gap()
 	switch {
 	case existingCluster():
-		s.say("The JWTIssuer of the demo is removed, and its namespace is on its way out.")
+		s.say("The JWTIssuer of the demo is removed, and its namespace is being deleted.")
 	default:
-		s.say("Everything that was started is stopped, and bin/demo is removed.")
+		s.say("All processes are stopped, and bin/demo is removed.")
 	}
 }

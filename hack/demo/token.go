@@ -24,17 +24,17 @@ import (
 
 func (s *scene) readKey() {
 	key, secret := s.key(keyName), s.secret(keyName)
-	s.say("The status of the key tells everything about its token, without showing it. What matters of it:")
+	s.say("The status of the key describes its token without its text. The important fields:")
 	s.command("kubectl", "get", "jrk", keyName, "-n", s.stage.namespace, "-o", "yaml")
 	s.block(s.statusInShort(&key.Status))
 	s.gap()
-	s.say("The token itself is in the Secret, for a workload to mount, and nowhere else:")
+	s.say("Only the Secret holds the token itself, for a workload to mount:")
 	s.kubectl("describe", "secret", keyName, "-n", s.stage.namespace)
 
 	compact := string(secret.Data[v1alpha1.SecretToken])
 	parts := strings.Split(compact, ".")
 	s.gap()
-	s.say("It is a JWT, %s, made of a header, a payload and a signature. Decoded:", abbreviated(compact))
+	s.say("The token is a JWT, %s, with a header, a payload and a signature. Decoded:", abbreviated(compact))
 	s.gap()
 	payload := s.decoded(parts[1])
 	s.block("header\n" + s.pretty(s.decoded(parts[0])))
@@ -61,7 +61,7 @@ func (s *scene) statusInShort(status *v1alpha1.JWTRefreshKeyStatus) string {
 	return b.String()
 }
 
-// decoded is a part of a token.
+// decoded returns the decoded bytes of a part of a token.
 func (s *scene) decoded(part string) []byte {
 	raw, err := base64.RawURLEncoding.DecodeString(part)
 	s.must(err)
@@ -74,7 +74,7 @@ func (s *scene) pretty(raw []byte) string {
 	return b.String()
 }
 
-// checkToken reads a token as its verifiers do.
+// checkToken verifies a token as the token service does.
 func (s *scene) checkToken(status *v1alpha1.JWTRefreshKeyStatus, compact string, payload []byte) {
 	issuer := &v1alpha1.JWTIssuer{}
 	s.must(s.stage.client.Get(s.ctx, client.ObjectKey{Name: s.stage.issuer}, issuer))
@@ -87,40 +87,40 @@ func (s *scene) checkToken(status *v1alpha1.JWTRefreshKeyStatus, compact string,
 	s.must(err)
 
 	claims, err := token.Parse(compact, token.Refresh, rings, issuer.Spec.URL, time.Now())
-	s.expect(err == nil, "the signature is good: it was made by one of the issuer's keys for refresh tokens", "no error", err)
-	s.expect(claims.KeyID == status.KeyID, "that key is status.keyID", status.KeyID, claims.KeyID)
+	s.expect(err == nil, "the signature is valid: it was made with a signing key of the issuer's refresh ring", "no error", err)
+	s.expect(claims.KeyID == status.KeyID, "that signing key is status.keyID", status.KeyID, claims.KeyID)
 	s.expect(token.Hash(compact) == status.TokenHash, "the token's SHA-256 is status.tokenHash", status.TokenHash, token.Hash(compact))
 	var content, said any
 	s.must(json.Unmarshal(status.Content.Raw, &content))
 	s.must(json.Unmarshal(payload, &said))
 	s.expect(reflect.DeepEqual(content, said), "the payload is status.content", content, said)
 	_, err = token.Parse(compact, token.Access, rings, issuer.Spec.URL, time.Now())
-	s.expect(err != nil, "it does not pass for an access token, which has another typ and other signing keys", "an error", err)
+	s.expect(err != nil, "the token is not accepted as an access token, which has another typ and other signing keys", "an error", err)
 	s.accepted(1, registry.Current)
 }
 
 func (s *scene) loseSecret() {
 	before := s.secret(keyName)
-	s.say("Somebody tidies up, and deletes the wrong Secret:")
+	s.say("A user deletes the wrong Secret:")
 	s.metered("restoring a deleted Secret", 1, func() {
 		absence := s.absence(keyName)
 		s.kubectl("delete", "secret", keyName, "-n", s.stage.namespace)
 		s.untilIssued(1)
 		s.gap()
 		took, measured := <-absence
-		s.expect(measured, fmt.Sprintf("a new Secret was there %s after the old one was gone", span(took)), "a watch that sees both", "a watch that broke off")
+		s.expect(measured, fmt.Sprintf("the operator created a new Secret %s after the deletion", span(took)), "a watch that sees both", "an interrupted watch")
 	})
 	after := s.secret(keyName)
 	same := reflect.DeepEqual(before.Data, after.Data)
-	s.expect(same && before.UID != after.UID, "it holds the same token, byte for byte: whoever has a copy need not know",
+	s.expect(same && before.UID != after.UID, "it holds the same token, byte for byte: workloads with a copy are not affected",
 		token.Hash(string(before.Data[v1alpha1.SecretToken])), token.Hash(string(after.Data[v1alpha1.SecretToken])))
-	s.expect(s.key(keyName).Status.Revision == 1, "it is still revision 1: a loss is not a rotation", 1, s.key(keyName).Status.Revision)
+	s.expect(s.key(keyName).Status.Revision == 1, "it is still revision 1: the loss causes no rotation", 1, s.key(keyName).Status.Revision)
 	s.gap()
-	s.say("No copy was kept anywhere. The token was made again from status.content and the signing key, and the " +
-		"signature came out the same because it leaves nothing to chance (RFC 6979).")
+	s.say("The operator stores no copy. It signed status.content again with the same signing key. The signature is " +
+		"the same because it is deterministic (RFC 6979).")
 }
 
-// absence watches a Secret, and tells how long it was not there.
+// absence watches a Secret and returns a channel with the time between its deletion and its creation.
 func (s *scene) absence(name string) <-chan time.Duration {
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	watcher, err := s.stage.clientset.CoreV1().Secrets(s.stage.namespace).Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
@@ -130,7 +130,7 @@ func (s *scene) absence(name string) <-chan time.Duration {
 	}
 	absence := make(chan time.Duration, 1)
 	go func() {
-		// A watch that breaks off leaves no measurement, and nobody waiting.
+		// If the watch breaks off, the channel is closed without a value.
 		defer close(absence)
 		defer cancel()
 		defer watcher.Stop()

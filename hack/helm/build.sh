@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the helm pinned in this module into bin/tools, once (two minutes), and prints where it is.
+# Builds the helm pinned in this module into bin/tools, once (two minutes), and prints its path.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 version=$(awk '$1 == "helm.sh/helm/v4" { print $2; exit }' go.mod)

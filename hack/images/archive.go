@@ -17,7 +17,7 @@ import (
 )
 
 // writeArchive writes an OCI layout as one tar file, which `ctr images import`, `skopeo
-// copy oci-archive:`, `podman load` and `crane push` take. It is complete or not there.
+// copy oci-archive:`, `podman load` and `crane push` read. The file is written atomically.
 func writeArchive(archive, tag string, result build.Result) error {
 	if err := os.MkdirAll(filepath.Dir(archive), 0o755); err != nil {
 		return err
@@ -42,8 +42,8 @@ func writeLayout(folder, tag string, result build.Result) error {
 	if err != nil {
 		return err
 	}
-	// The first is the specification's, where most look for a whole reference too; the
-	// second is where containerd finds what to call the image.
+	// The first annotation is the specification's, and most tools also expect a whole reference there;
+	// containerd reads the image's name from the second.
 	named := layout.WithAnnotations(map[string]string{
 		"org.opencontainers.image.ref.name": tag,
 		"io.containerd.image.name":          tag,
@@ -58,7 +58,7 @@ func writeLayout(folder, tag string, result build.Result) error {
 	}
 }
 
-// writeTar leaves times and owners out, so that equal layouts are equal files.
+// writeTar omits times and owners, so that equal layouts give equal files.
 func writeTar(file, folder string) error {
 	out, err := os.Create(file)
 	if err != nil {
@@ -66,7 +66,7 @@ func writeTar(file, folder string) error {
 	}
 	defer func() { _ = out.Close() }()
 	archive := tar.NewWriter(out)
-	// WalkDir goes in lexical order.
+	// WalkDir walks in lexical order.
 	err = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err

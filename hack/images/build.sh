@@ -5,8 +5,8 @@
 #
 # writes OUTDIR/manager.tar and OUTDIR/tokenserver.tar, OCI archives that hold
 # ghcr.io/refreshkeys/manager and .../tokenserver under the version in VERSION, and an SBOM (SPDX)
-# for each platform into OUTDIR/sbom; by default for linux/amd64 and linux/arm64. What they
-# are is printed, with digests, which are the same for the same sources and version of Go.
+# for each platform into OUTDIR/sbom; by default for linux/amd64 and linux/arm64. It prints the
+# images with their digests, which are the same for the same sources and version of Go.
 #
 #   ctr --namespace k8s.io images import OUTDIR/manager.tar     into a node's containerd
 #   crane push OUTDIR/manager.tar registry.example.com/manager  into a registry of yours

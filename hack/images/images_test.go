@@ -21,7 +21,7 @@ import (
 
 const version = "v0.0.0-test"
 
-// built is what the tests look at: both images, for the platforms that are shipped.
+// built is the folder with the images under test, for all platforms of a release.
 var built string
 
 func TestMain(m *testing.M) {
@@ -39,8 +39,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// TestImages: each archive names its image, which has both platforms, a user that is not
-// root, one file, and a static binary for the right processor as that file.
+// TestImages checks that each archive names its image, which has both platforms, a user that is not
+// root, and a static binary for the right processor as its only file.
 func TestImages(t *testing.T) {
 	for _, command := range commands {
 		t.Run(command, func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestImages(t *testing.T) {
 	}
 }
 
-// machines is `e_machine` of an ELF header: System V ABI, chapter 4.
+// machines are the values of `e_machine` in an ELF header (System V ABI, chapter 4).
 var machines = map[string]byte{"amd64": 62, "arm64": 183}
 
 func checkImage(t *testing.T, command, architecture string, image v1.Image) {
@@ -112,7 +112,7 @@ func checkImage(t *testing.T, command, architecture string, image v1.Image) {
 	}
 }
 
-// TestSBOM: each image has one, in SPDX, that names a module which the binary is made of.
+// TestSBOM checks that each image has an SBOM, in SPDX, that names a module of the binary.
 func TestSBOM(t *testing.T) {
 	for _, command := range commands {
 		for _, platform := range []string{"linux-amd64", "linux-arm64"} {
@@ -134,7 +134,7 @@ func TestSBOM(t *testing.T) {
 			for _, each := range sbom.Packages {
 				versions[each.Name] = each.Version
 			}
-			// Without a file system there are no authorities but those in the binary.
+			// Without a file system, the only CAs are those in the binary.
 			if command == "tokenserver" && versions["golang.org/x/crypto/x509roots/fallback"] == "" {
 				t.Errorf("%s, %s: it can verify no provider with a public certificate", command, platform)
 			}
@@ -145,9 +145,9 @@ func TestSBOM(t *testing.T) {
 	}
 }
 
-// TestReproducible builds the same sources elsewhere, from a copy without its repository
-// and with nothing compiled before, as somebody would who wants to know what an image is
-// made of. One platform of one command has all that could differ.
+// TestReproducible builds the same sources in another folder, from a copy without its repository
+// and with an empty build cache, as a user does to verify the content of
+// an image. One platform of one command covers everything that could differ.
 func TestReproducible(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles everything anew, which takes minutes")
@@ -171,7 +171,7 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
-// TestReproducibleArchive: the whole archive is the same again, to the byte.
+// TestReproducibleArchive checks that a second build gives the same archive, byte for byte.
 func TestReproducibleArchive(t *testing.T) {
 	again := t.TempDir()
 	if err := run(t.Context(), "../..", again, version, []string{"linux/amd64", "linux/arm64"}); err != nil {
@@ -206,7 +206,7 @@ func copySources(t *testing.T) string {
 	return folder
 }
 
-// unpacked is the layout in an archive, whose one entry must bear the name of the image.
+// unpacked returns the layout in an archive. Its only entry must have the name of the image.
 func unpacked(t *testing.T, folder, command string) (layout.Path, v1.Descriptor) {
 	t.Helper()
 	target := t.TempDir()

@@ -1,6 +1,6 @@
-// Command images builds the container images of the operator, by ko as a library: no
-// registry, no daemon and no base image from elsewhere. An image is one static binary in an
-// otherwise empty file system, run by a user without a name.
+// Command images builds the container images of the operator, with ko as a library: it needs no
+// registry, no daemon and no base image. An image is one static binary in an
+// otherwise empty file system, which runs as a user without a name.
 //
 //	images -root DIR -out DIR -version TAG [-platforms linux/amd64,linux/arm64]
 package main
@@ -27,7 +27,7 @@ import (
 const (
 	module     = "github.com/refreshkeys/refreshkeys"
 	repository = "ghcr.io/refreshkeys"
-	// user is nobody in particular, and not root: Pod Security `restricted` asks for it.
+	// user is an unprivileged user: Pod Security `restricted` requires one.
 	user = "65532"
 )
 
@@ -46,10 +46,10 @@ func main() {
 }
 
 func run(ctx context.Context, root, out, version string, platforms []string) error {
-	// ko logs the state of the checkout for each image, which nothing here depends on.
+	// Discard ko's log about the state of the checkout, on which nothing here depends.
 	log.SetOutput(io.Discard)
 	if out == "" || version == "" {
-		return errors.New("say where to with -out, and which version with -version")
+		return errors.New("-out and -version are required")
 	}
 	builder, err := newBuilder(ctx, root, filepath.Join(out, "sbom"), version, platforms)
 	if err != nil {
@@ -75,14 +75,14 @@ func run(ctx context.Context, root, out, version string, platforms []string) err
 	return nil
 }
 
-// newBuilder leaves out whatever differs between two builds of the same sources: paths of
+// newBuilder omits everything that differs between two builds of the same sources: paths of
 // the machine, the state of its checkout, and the time, which is 1970 in every image.
 func newBuilder(ctx context.Context, root, sboms, version string, platforms []string) (build.Interface, error) {
 	base, err := emptyBase(platforms)
 	if err != nil {
 		return nil, err
 	}
-	// Set here, so that no GOFLAGS of the caller changes what is built.
+	// Set here, so that the caller's GOFLAGS cannot change the result.
 	if err := os.Setenv("GOFLAGS", "-buildvcs=false"); err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func newBuilder(ctx context.Context, root, sboms, version string, platforms []st
 		build.WithUser(user),
 		build.WithSPDX(version),
 		build.WithSBOMDir(sboms),
-		// One at a time: each uses all cores, and much memory to link.
+		// Build one at a time: each build uses all cores, and much memory to link.
 		build.WithJobs(1),
 	}
 	for key, value := range map[string]string{
@@ -110,7 +110,7 @@ func newBuilder(ctx context.Context, root, sboms, version string, platforms []st
 	return build.NewGo(ctx, root, options...)
 }
 
-// emptyBase is an index with an image without a single file, for each platform.
+// emptyBase returns an index with an empty image for each platform.
 func emptyBase(platforms []string) (v1.ImageIndex, error) {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, text := range platforms {

@@ -12,19 +12,19 @@ import (
 
 const cgroupRoot = "/sys/fs/cgroup"
 
-// cgroup is one hierarchy of the machine and our group in it. Version 1 has many of them, one
-// for each controller or few; version 2 has one, its Controllers empty.
+// cgroup is one cgroup hierarchy of the machine and this program's group in it. Version 1 has many hierarchies, one
+// for one or a few controllers; version 2 has one, with Controllers empty.
 type cgroup struct {
 	Controllers string
-	// Mount is where the host has mounted it, and where it is mounted inside.
+	// Mount is the mount point on the host and inside.
 	Mount string
-	// Path is our group, as the host sees it.
+	// Path is the group's path on the host.
 	Path string
 }
 
 func (g cgroup) unified() bool { return g.Controllers == "" }
 
-// planCgroups says where our groups will be: below the group that we are in ourselves.
+// planCgroups returns the groups to create: below the groups of this process.
 func planCgroups(name string) ([]cgroup, error) {
 	own, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -51,7 +51,7 @@ func planCgroups(name string) ([]cgroup, error) {
 			below = ""
 		}
 		if group.unified() && mount.point == cgroupRoot {
-			// In version 2 a group that holds processes cannot hand controllers down; the root can.
+			// In version 2, a group with processes cannot delegate controllers, except the root.
 			below = ""
 		}
 		group.Path = filepath.Join(mount.point, below, name)
@@ -77,7 +77,7 @@ func makeCgroups(groups []cgroup) error {
 	return nil
 }
 
-// inheritCpuset gives a group of version 1 what it needs before a process may enter it.
+// inheritCpuset copies the parent's cpuset, which a group of version 1 needs before a process can enter it.
 func inheritCpuset(path string) error {
 	for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
 		value, err := os.ReadFile(filepath.Join(filepath.Dir(path), name))
@@ -93,7 +93,7 @@ func inheritCpuset(path string) error {
 
 type mountedCgroup struct{ point, root string }
 
-// cgroupMounts finds what is mounted where, by controllers.
+// cgroupMounts returns the mount points of the hierarchies, by controllers.
 func cgroupMounts() (map[string]mountedCgroup, error) {
 	file, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
@@ -120,7 +120,7 @@ func cgroupMounts() (map[string]mountedCgroup, error) {
 	return mounts, lines.Err()
 }
 
-// canonicalControllers leaves of a hierarchy's options what names it.
+// canonicalControllers returns the controllers or the name in a hierarchy's mount options.
 func canonicalControllers(options string) string {
 	all := strings.Split(options, ",")
 	all = slices.DeleteFunc(all, func(option string) bool {
@@ -130,7 +130,7 @@ func canonicalControllers(options string) string {
 	return strings.Join(all, ",")
 }
 
-// enterCgroups moves this process, all threads, into our groups.
+// enterCgroups moves this process, with all threads, into the groups.
 func enterCgroups(groups []cgroup) error {
 	for _, group := range groups {
 		if err := os.WriteFile(filepath.Join(group.Path, "cgroup.procs"), []byte("0"), 0); err != nil {
@@ -140,8 +140,8 @@ func enterCgroups(groups []cgroup) error {
 	return nil
 }
 
-// handDown makes the controllers of version 2 usable in groups below ours, which for that must
-// not hold a process itself.
+// handDown enables the controllers of version 2 in the groups below this one, which therefore must
+// not hold a process.
 func handDown(group cgroup) error {
 	available, err := os.ReadFile(filepath.Join(group.Mount, "cgroup.controllers"))
 	if err != nil || len(strings.TrimSpace(string(available))) == 0 {
@@ -158,7 +158,7 @@ func handDown(group cgroup) error {
 	return os.WriteFile(filepath.Join(group.Mount, "cgroup.subtree_control"), []byte(wanted), 0)
 }
 
-// removeCgroup removes a group with all below it; nothing may run in it any more.
+// removeCgroup removes a group and the groups below it. No process may run in them.
 func removeCgroup(path string) error {
 	entries, err := os.ReadDir(path)
 	if errors.Is(err, os.ErrNotExist) {

@@ -14,19 +14,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runInit is process 1 of the inside: it makes the place, starts the program in it, and buries
-// whatever dies there without a parent, as the shims of containers do.
+// runInit is process 1 of the namespaces: it sets them up, starts the program, and reaps
+// orphaned processes, such as container shims.
 func runInit() int {
-	// The cgroup namespace is this thread's alone; what is started from it inherits it.
+	// The cgroup namespace belongs only to this thread; the processes that it starts inherit it.
 	runtime.LockOSThread()
-	var told setup
-	if err := json.Unmarshal([]byte(os.Args[1]), &told); err != nil {
+	var config setup
+	if err := json.Unmarshal([]byte(os.Args[1]), &config); err != nil {
 		return complain(err)
 	}
-	if err := prepare(told); err != nil {
+	if err := prepare(config); err != nil {
 		return complain(err)
 	}
-	program, err := start(told)
+	program, err := start(config)
 	if err != nil {
 		return complain(err)
 	}
@@ -39,14 +39,14 @@ func complain(err error) int {
 	return 1
 }
 
-func prepare(told setup) error {
-	if err := enterCgroups(told.Cgroups); err != nil {
+func prepare(config setup) error {
+	if err := enterCgroups(config.Cgroups); err != nil {
 		return err
 	}
 	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
 		return fmt.Errorf("%w: a cgroup namespace: %w", ErrUnavailable, err)
 	}
-	if err := mountAll(told); err != nil {
+	if err := mountAll(config); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if err := unix.Sethostname([]byte("node")); err != nil {
@@ -58,13 +58,13 @@ func prepare(told setup) error {
 	return nil
 }
 
-func start(told setup) (*os.Process, error) {
-	temporary := filepath.Join(told.Dir, "tmp")
+func start(config setup) (*os.Process, error) {
+	temporary := filepath.Join(config.Dir, "tmp")
 	if err := os.MkdirAll(temporary, 0o700); err != nil {
 		return nil, err
 	}
-	environment := append(os.Environ(), "TMPDIR="+temporary, "HOME="+told.Dir)
-	return os.StartProcess(self, told.Args, &os.ProcAttr{Env: environment, Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
+	environment := append(os.Environ(), "TMPDIR="+temporary, "HOME="+config.Dir)
+	return os.StartProcess(self, config.Args, &os.ProcAttr{Env: environment, Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
 }
 
 func forwardSignals(program *os.Process) {
@@ -77,7 +77,7 @@ func forwardSignals(program *os.Process) {
 	}()
 }
 
-// bury waits for every process that ends, and returns the program's status when it is the one.
+// bury reaps every process that ends, and returns the program's status when the program ends.
 func bury(program *os.Process) int {
 	for {
 		var status unix.WaitStatus
@@ -97,7 +97,7 @@ func bury(program *os.Process) int {
 	}
 }
 
-func mountAll(told setup) error {
+func mountAll(config setup) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
@@ -105,7 +105,7 @@ func mountAll(told setup) error {
 	if err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, readOnly); err != nil {
 		return fmt.Errorf("make the host's file systems read-only: %w", err)
 	}
-	for _, folder := range []string{told.Dir, told.Kept} {
+	for _, folder := range []string{config.Dir, config.Kept} {
 		if folder == "" {
 			continue
 		}
@@ -116,11 +116,11 @@ func mountAll(told setup) error {
 	if err := freshMount("proc", "/proc", ""); err != nil {
 		return err
 	}
-	// A new one shows the devices of the new network.
+	// A new sysfs shows the devices of the new network namespace.
 	if err := freshMount("sysfs", "/sys", ""); err != nil {
 		return err
 	}
-	if err := mountCgroups(told.Cgroups); err != nil {
+	if err := mountCgroups(config.Cgroups); err != nil {
 		return err
 	}
 	for _, folder := range []string{"/run", "/var/lib", "/var/log", "/dev/shm"} {
@@ -131,7 +131,7 @@ func mountAll(told setup) error {
 	return nil
 }
 
-// writable takes one folder out of what is read-only.
+// writable makes one folder writable.
 func writable(dir string) error {
 	if err := unix.Mount(dir, dir, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("mount %s: %w", dir, err)
@@ -150,7 +150,7 @@ func freshMount(kind, target, options string) error {
 	return nil
 }
 
-// mountCgroups shows inside what the host has, with our group as the root of each.
+// mountCgroups mounts the host's hierarchies inside, with this program's group as the root of each.
 func mountCgroups(groups []cgroup) error {
 	if groups[0].Mount != cgroupRoot {
 		if err := freshMount("tmpfs", cgroupRoot, "mode=0755"); err != nil {
@@ -178,7 +178,7 @@ func mountCgroups(groups []cgroup) error {
 	return nil
 }
 
-// linkControllers gives each controller of a joint hierarchy its own name, as systems do.
+// linkControllers links each controller of a joint hierarchy under its own name, as Linux systems do.
 func linkControllers(group cgroup) {
 	all := strings.Split(group.Controllers, ",")
 	if len(all) == 1 {

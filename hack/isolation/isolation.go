@@ -1,10 +1,10 @@
-// Package isolation runs this very program again in mount, process, network, IPC, host name
-// and cgroup namespaces of its own, as root, so that it can be a whole Kubernetes node and
-// leave nothing of it behind: whatever ends the program that called Run ends all that runs
-// inside, and then its cgroups and its folder are removed.
+// Package isolation runs this program again in mount, process, network, IPC, host name
+// and cgroup namespaces of its own, as root. The program can then be a whole Kubernetes node and
+// leave nothing behind: when the program that called Run ends for any reason, all processes
+// inside end, and their cgroups and folder are removed.
 //
-// Inside, every file system of the host is read-only but the folders given to Run; /run,
-// /var/lib and /var/log are empty ones of its own, and there is no network but loopback.
+// Inside, every file system of the host is read-only except the folders in Options; /run,
+// /var/lib and /var/log are new and empty, and the only network is loopback.
 package isolation
 
 import (
@@ -12,28 +12,28 @@ import (
 	"io"
 )
 
-// ErrUnavailable says that this machine does not let us have what is needed. The error that
-// wraps it says what.
+// ErrUnavailable is returned if this machine does not support or permit the isolation. The error that
+// wraps it names the cause.
 var ErrUnavailable = errors.New("no isolated node can run here")
 
-// Options say what is run inside.
+// Options configure the program inside.
 type Options struct {
-	// Dir is a folder that can be written inside, and seen from outside. It is made, and removed
-	// in the end with all that is in it, however that end comes about.
+	// Dir is a folder that is writable inside and visible outside. Run creates it, and it is always removed
+	// at the end with its content.
 	Dir string
-	// Kept is a folder that is there already, can be written inside as well, and stays; none
-	// when empty.
+	// Kept is an existing folder that is also writable inside, and that remains; none
+	// if empty.
 	Kept string
-	// Args are what this program gets as arguments inside.
+	// Args are the program's arguments inside.
 	Args []string
 	// Env is added to its environment.
 	Env []string
-	// Stdout and Stderr are where it writes to.
+	// Stdout and Stderr are its output streams.
 	Stdout, Stderr io.Writer
 }
 
-// How the program that runs again knows what it is: the name it is started under. It shows in
-// a list of processes too.
+// The names under which the program is started again, by which it recognises its role. They are visible in
+// a list of processes.
 const (
 	initName  = "refreshkeys-isolation-init"
 	sweepName = "refreshkeys-isolation-sweep"

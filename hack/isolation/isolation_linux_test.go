@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// What the test program is told when it runs again.
+// The arguments of the test program when it runs again.
 const (
 	insideOnce    = "inside-once"
 	insideForever = "inside-forever"
@@ -39,8 +39,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// makeAMess does what a node does to a machine: mounts, groups, links, files, and a process
-// that has left its parent.
+// makeAMess changes a machine as a node does: mounts, groups, links, files, and a process
+// without a parent.
 func makeAMess(forever bool) int {
 	script := `set -e
 mkdir -p "$TMPDIR/mounted"
@@ -92,7 +92,7 @@ func endByItself(t *testing.T, dir string) {
 	err := Run(t.Context(), Options{Dir: dir, Args: []string{insideOnce}, Stdout: &out, Stderr: &out})
 	var status *exec.ExitError
 	if !errors.As(err, &status) || status.ExitCode() != 7 {
-		t.Fatalf("want the status of the program inside, 7; got %v\n%s", err, &out)
+		t.Fatalf("got %v, want the status of the program inside, 7\n%s", err, &out)
 	}
 }
 
@@ -107,7 +107,7 @@ func endByContext(t *testing.T, dir string) {
 	awaitMess(t, read)
 	cancel()
 	if err := <-ended; err == nil {
-		t.Error("an end by the context is no success")
+		t.Error("Run succeeds after the context was cancelled")
 	}
 }
 
@@ -131,7 +131,7 @@ func endByKillOfInit(t *testing.T, dir string) {
 		}
 	}
 	if err := command.Wait(); err == nil {
-		t.Error("it did not notice")
+		t.Error("the change was not detected")
 	}
 }
 
@@ -157,13 +157,13 @@ func awaitMess(t *testing.T, output io.Reader) {
 	lines := bufio.NewReader(output)
 	line, err := lines.ReadString('\n')
 	if err != nil || !strings.Contains(line, "the mess is made") {
-		t.Fatalf("inside said %q (%v)", line, err)
+		t.Fatalf("the program inside printed %q (%v)", line, err)
 	}
 	go func() { _, _ = io.Copy(io.Discard, lines) }()
 }
 
-// waitUntilGone looks for everything that makeAMess made. It waits, since whoever is killed
-// cannot wait for its sweeper.
+// waitUntilGone checks that everything from makeAMess is removed. It waits, since a killed process
+// does not wait for its sweeper.
 func waitUntilGone(t *testing.T, dir string) {
 	t.Helper()
 	var left []string
@@ -195,7 +195,7 @@ func leftOvers(t *testing.T, dir string) []string {
 	return left
 }
 
-// processes finds those whose command line holds both words.
+// processes returns the processes with both words in their command line.
 func processes(t *testing.T, word, other string) []int {
 	t.Helper()
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")

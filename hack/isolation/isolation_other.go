@@ -8,13 +8,13 @@ import (
 	"runtime"
 )
 
-// Hook does nothing here.
+// Hook does nothing on this system.
 func Hook() {}
 
-// Available tells why nothing can be run here.
+// Available returns an error: isolation needs Linux.
 func Available(context.Context) error {
 	return fmt.Errorf("%w: it needs the namespaces of Linux, and this is %s", ErrUnavailable, runtime.GOOS)
 }
 
-// Run is for Linux alone.
+// Run returns an error: isolation needs Linux.
 func Run(ctx context.Context, _ Options) error { return Available(ctx) }

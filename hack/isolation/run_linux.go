@@ -16,11 +16,11 @@ import (
 
 const (
 	self = "/proc/self/exe"
-	// stopGrace is what the program inside has for an orderly end.
+	// stopGrace is the time that the program inside has for an orderly end.
 	stopGrace = 30 * time.Second
 )
 
-// setup is what init is told.
+// setup is the configuration that is passed to init.
 type setup struct {
 	Dir     string
 	Kept    string
@@ -41,7 +41,7 @@ func Hook() {
 	}
 }
 
-// Available tells why Run would fail, by an attempt; the error wraps ErrUnavailable.
+// Available makes an attempt and returns why Run would fail; the error wraps ErrUnavailable.
 func Available(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "refreshkeys-probe-")
 	if err != nil {
@@ -55,8 +55,8 @@ func Available(ctx context.Context) error {
 	return errors.Join(err, os.RemoveAll(dir))
 }
 
-// Run runs this program again, isolated, and returns when it has ended and all that it left
-// is gone. When ctx is done it is asked to end, and killed half a minute later.
+// Run runs this program again, isolated, and returns when it has ended and everything that it left
+// is removed. When ctx is done, Run sends it SIGTERM, and kills it after stopGrace.
 func Run(ctx context.Context, options Options) error {
 	return run(ctx, options, filepath.Base(os.Args[0]))
 }
@@ -72,7 +72,7 @@ func run(ctx context.Context, options Options, name string) (err error) {
 	if err != nil {
 		return err
 	}
-	// Before anything is made, there is somebody to remove it.
+	// Start the sweeper before anything is created that it must remove.
 	sweeper, err := startSweeper(options, groups)
 	if err != nil {
 		return err
@@ -81,23 +81,23 @@ func run(ctx context.Context, options Options, name string) (err error) {
 	if err := makeCgroups(groups); err != nil {
 		return err
 	}
-	told, err := json.Marshal(setup{
+	encoded, err := json.Marshal(setup{
 		Dir: options.Dir, Kept: options.Kept, Cgroups: groups, Args: append([]string{name}, options.Args...),
 	})
 	if err != nil {
 		return err
 	}
 	command := exec.CommandContext(ctx, self)
-	command.Args = []string{initName, string(told)}
+	command.Args = []string{initName, string(encoded)}
 	command.Env = append(os.Environ(), options.Env...)
 	command.Stdout, command.Stderr = options.Stdout, options.Stderr
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = stopGrace
 	command.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
-		// When we are killed, so is it, and with it all of its processes: it is the first of their namespace.
+		// If this process is killed, the kernel also kills init, and with it all processes of its namespace.
 		Pdeathsig: syscall.SIGKILL,
-		// A terminal's Ctrl-C is for us alone, who end the inside in order.
+		// A terminal's Ctrl-C must reach only this process, which ends the program inside in order.
 		Setpgid: true,
 	}
 	return runOnThread(command)
@@ -115,7 +115,7 @@ func runOnThread(command *exec.Cmd) error {
 	return <-ended
 }
 
-// tail keeps the last of what is written to it.
+// tail keeps the last bytes that are written to it.
 type tail struct{ kept []byte }
 
 func (t *tail) Write(p []byte) (int, error) {

@@ -16,30 +16,30 @@ const (
 	sweepWithin = 30 * time.Second
 )
 
-// rubbish is what the sweeper removes.
+// rubbish lists the folder and the groups that the sweeper removes.
 type rubbish struct {
 	Dir     string
 	Cgroups []cgroup
 }
 
-// sweeper is a process of its own that outlives this one, however this one ends: it removes
-// what namespaces do not take with them.
+// sweeper is a separate process that outlives this one, also if this one is killed. It removes
+// what does not end with the namespaces.
 type sweeper struct {
 	command *exec.Cmd
-	// alive is closed by our end at the latest.
+	// alive is closed at the latest when this process ends.
 	alive io.Closer
 	said  tail
 }
 
 func startSweeper(options Options, groups []cgroup) (*sweeper, error) {
-	told, err := json.Marshal(rubbish{Dir: options.Dir, Cgroups: groups})
+	encoded, err := json.Marshal(rubbish{Dir: options.Dir, Cgroups: groups})
 	if err != nil {
 		return nil, err
 	}
 	s := &sweeper{command: exec.Command(self)}
-	s.command.Args = []string{sweepName, string(told)}
+	s.command.Args = []string{sweepName, string(encoded)}
 	s.command.Stderr = &s.said
-	// A session of its own: neither Ctrl-C nor the end of a terminal reaches it.
+	// In its own session, it receives neither Ctrl-C nor the hangup of a terminal.
 	s.command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if s.alive, err = s.command.StdinPipe(); err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func runSweep() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	// Ends when whoever started us closes it or is no more.
+	// The read ends when the parent closes the pipe or ends.
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	var failed []error
 	for _, group := range duty.Cgroups {
@@ -75,8 +75,8 @@ func runSweep() int {
 	return 0
 }
 
-// sweepCgroup waits for the last process of a group to be gone: the kernel ends a whole process
-// namespace with its init, but not in an instant.
+// sweepCgroup waits until the last process of a group has ended: the kernel ends a process
+// namespace with its init, but not at once.
 func sweepCgroup(path string) error {
 	for deadline := time.Now().Add(sweepWithin); ; time.Sleep(sweepEvery) {
 		err := removeCgroup(path)

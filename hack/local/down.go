@@ -12,7 +12,7 @@ import (
 func down(ctx context.Context, at place, keep bool) error {
 	c, err := cluster.Load(at.dir)
 	if errors.Is(err, cluster.ErrNoCluster) {
-		fmt.Println("nothing runs here")
+		fmt.Println("no cluster runs here")
 		return nil
 	}
 	if err != nil {
@@ -20,10 +20,10 @@ func down(ctx context.Context, at place, keep bool) error {
 	}
 	c.Log = os.Stdout
 	if err := c.Stop(ctx); err != nil {
-		return fmt.Errorf("%w\nmake down again tries once more", err)
+		return fmt.Errorf("%w\nrun make down again to retry", err)
 	}
 	if keep {
-		fmt.Printf("kept in %s: make up goes on from there\n", at.shown(at.dir))
+		fmt.Printf("the data is kept in %s: make up continues with it\n", at.shown(at.dir))
 		return nil
 	}
 	return os.RemoveAll(at.dir)

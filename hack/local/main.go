@@ -1,6 +1,6 @@
-// Command local is `make up` and `make down`: Refresh Keys on a Kubernetes
-// control plane of its own, as plain processes on this machine. All of it is
-// kept in bin/local.
+// Command local is `make up` and `make down`: it runs Refresh Keys on a Kubernetes
+// control plane of its own, as plain processes on this machine. All data and logs are
+// in bin/local.
 package main
 
 import (
@@ -32,7 +32,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	flags := pflag.NewFlagSet("local", pflag.ContinueOnError)
 	flags.Usage = func() { fmt.Fprintf(os.Stderr, "%s\n%s", usage, flags.FlagUsages()) }
-	keep := flags.Bool("keep", false, "down: keep the data in bin/local, for the next up to go on with")
+	keep := flags.Bool("keep", false, "down: keep the data in bin/local for the next up")
 	err := flags.Parse(args)
 	if errors.Is(err, pflag.ErrHelp) {
 		return nil
@@ -63,10 +63,10 @@ func run(ctx context.Context, args []string) error {
 	}
 }
 
-// place is where the local cluster lives.
+// place holds the folders of the repository and of the local cluster.
 type place struct{ root, dir string }
 
-// lock keeps two of these commands from working on one cluster.
+// lock prevents two of these commands from changing one cluster at the same time.
 func (p place) lock() (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(p.dir), 0o755); err != nil {
 		return nil, err
@@ -78,14 +78,14 @@ func (p place) lock() (unlock func(), err error) {
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = file.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errors.New("another `make up` or `make down` is at work here: try again when it is done")
+			return nil, errors.New("another `make up` or `make down` is running here: try again when it is done")
 		}
 		return nil, err
 	}
 	return func() { _ = file.Close() }, nil
 }
 
-// shown is the path as a user in the repository would type it.
+// shown returns the path as a user in the repository would type it.
 func (p place) shown(path string) string {
 	if here, err := os.Getwd(); err == nil && here == p.root {
 		if relative, err := filepath.Rel(p.root, path); err == nil {

@@ -22,16 +22,16 @@ func up(ctx context.Context, at place) error {
 	}
 	c, err := cluster.Start(ctx, cluster.Options{Dir: at.dir, ControllerManager: true, Detached: true, Log: os.Stdout})
 	if err != nil {
-		return fmt.Errorf("%w\nThe control plane does not run. make up tries again; make down, then make up begins anew", err)
+		return fmt.Errorf("%w\nThe control plane does not run. Run make up to retry, or make down and then make up to start from scratch", err)
 	}
 	if err := install(ctx, c); err != nil {
-		return fmt.Errorf("%w\nThe control plane runs on, for you to look at (KUBECONFIG=%s, logs in %s).\n"+
-			"make up tries again from here, make down ends it", err, at.shown(c.Kubeconfig()), at.shown(filepath.Join(at.dir, "log")))
+		return fmt.Errorf("%w\nThe control plane still runs, so that you can inspect it (KUBECONFIG=%s, logs in %s).\n"+
+			"Run make up to retry, or make down to stop it", err, at.shown(c.Kubeconfig()), at.shown(filepath.Join(at.dir, "log")))
 	}
 	return explain(at, c)
 }
 
-// buildControlPlane is quick when everything is built.
+// buildControlPlane builds the control plane's binaries that do not exist yet.
 func buildControlPlane(ctx context.Context, at place) error {
 	build := exec.CommandContext(ctx, filepath.Join(at.root, "hack", "controlplane", "build.sh"))
 	build.Stdout, build.Stderr = os.Stdout, os.Stderr
@@ -54,7 +54,7 @@ func install(ctx context.Context, c *cluster.Cluster) error {
 	return cluster.EnsureIssuer(ctx, c)
 }
 
-// replicas of the token service: what one learns the other must know.
+// replicas is the number of replicas of the token service: each must observe what the other records.
 const replicas = 2
 
 func explain(at place, c *cluster.Cluster) error {

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds what a node needs beside Kubernetes itself, pinned in the modules of this folder:
+# Builds the programs that a node needs in addition to Kubernetes, pinned in the modules of this folder:
 # containerd with its shim and ctr, runc, the CNI plugins, CoreDNS and the pause program, into
-# <root>/bin/node/<versions>, once. `build.sh --dir` only prints that folder.
-# Exits with 77 when the machine lacks what they are built with.
+# <root>/bin/node/<versions>, once. `build.sh --dir` prints only that folder.
+# Exits with 77 if the machine lacks a build tool.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -20,8 +20,8 @@ if [ "${1:-}" = --dir ]; then
   exit 0
 fi
 
-# runc is C in part, and filters system calls with libseccomp: without that the kubelet
-# refuses every pod that Pod Security `restricted` lets through.
+# runc is partly C, and filters system calls with libseccomp: without it, the kubelet
+# refuses every pod that meets Pod Security `restricted`.
 if [ ! -x "$out/runc" ]; then
   if ! command -v "${CC:-gcc}" >/dev/null || ! command -v pkg-config >/dev/null || ! pkg-config --exists libseccomp; then
     echo "node: runc needs a C compiler, pkg-config and libseccomp's headers: apt-get install gcc libc6-dev pkg-config libseccomp-dev" >&2

@@ -34,7 +34,7 @@ func (n *Node) startContainerd(ctx context.Context) error {
 		Name:   "containerd",
 		Binary: n.binary("containerd"),
 		Args:   []string{"--config=" + config},
-		// It looks for its shim and for runc there.
+		// containerd looks for its shim and for runc in PATH.
 		Env: []string{"PATH=" + n.binaries + ":" + os.Getenv("PATH")},
 	})
 	if err != nil {
@@ -45,12 +45,12 @@ func (n *Node) startContainerd(ctx context.Context) error {
 		return err == nil, nil
 	})
 	if err != nil {
-		return fmt.Errorf("it does not answer, see %s: %w", n.Containerd.LogPath(), err)
+		return fmt.Errorf("containerd does not answer, see %s: %w", n.Containerd.LogPath(), err)
 	}
 	return n.LoadProgram(ctx, pauseImage, n.binary("pause"))
 }
 
-// linkPlugins gives the CNI plugins the folder of their own that containerd wants.
+// linkPlugins links the CNI plugins into a folder of their own, as containerd requires.
 func (n *Node) linkPlugins() error {
 	folder := n.path("cni", "bin")
 	if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -64,9 +64,9 @@ func (n *Node) linkPlugins() error {
 	return nil
 }
 
-// podNetworkConfig gives each pod a link of its own to the node, over which all of its
-// packets are routed: kube-proxy then sees those between pods as well, which on a bridge
-// takes a kernel module that not every machine has loaded.
+// podNetworkConfig gives each pod a link of its own to the node, over which all its
+// packets are routed: kube-proxy then also sees the packets between pods. With a bridge, this
+// needs a kernel module that is not loaded on every machine.
 const podNetworkConfig = `{
   "cniVersion": "1.0.0",
   "name": "pods",
@@ -118,7 +118,7 @@ stream_server_address = "127.0.0.1"
 		n.path("cni", "bin"), n.path("cni", "net.d"), n.binary("runc"))
 }
 
-// socket is short: a path of a socket has 107 bytes at most.
+// socket is short, since the path of a socket has at most 107 bytes.
 func (n *Node) socket() string { return "/run/containerd.sock" }
 
 // Ctr runs containerd's client in the namespace of Kubernetes.
@@ -131,13 +131,13 @@ func (n *Node) Ctr(ctx context.Context, args ...string) ([]byte, error) {
 	return out, nil
 }
 
-// LoadImage makes the images in an archive known to the node.
+// LoadImage imports the images in an archive into the node.
 func (n *Node) LoadImage(ctx context.Context, archive string) error {
 	_, err := n.Ctr(ctx, "images", "import", archive)
 	return err
 }
 
-// LoadProgram makes an image of one static program and loads it.
+// LoadProgram creates an image of one static program and loads it.
 func (n *Node) LoadProgram(ctx context.Context, image, program string) error {
 	archive := n.path("images", filepath.Base(program)+".tar")
 	if err := os.MkdirAll(filepath.Dir(archive), 0o700); err != nil {
@@ -149,8 +149,8 @@ func (n *Node) LoadProgram(ctx context.Context, image, program string) error {
 	return n.LoadImage(ctx, archive)
 }
 
-// KillPrograms ends, as a crash would, what runs in those containers of pods; the kubelet
-// starts it again. It does not pass by the API server.
+// KillPrograms kills, as a crash would, the processes in containers of pods; the kubelet
+// restarts them. It does not use the API server.
 func (n *Node) KillPrograms(ctx context.Context, containers ...string) error {
 	for _, id := range containers {
 		if _, err := n.Ctr(ctx, "tasks", "kill", "--signal=SIGKILL", id); err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
 )
 
-// startControlPlane starts one that serves a node: reachable from pods as the Service
-// `kubernetes`, with all of its controllers, and with nodes held to what is theirs.
+// startControlPlane starts a control plane for a node: pods reach it as the Service
+// `kubernetes`, all its controllers run, and the Node authorizer limits the node's rights.
 func (n *Node) startControlPlane(ctx context.Context) error {
 	assets, err := cluster.FindAssets()
 	if err != nil {
@@ -30,7 +30,7 @@ func (n *Node) startControlPlane(ctx context.Context) error {
 			"--bind-address=0.0.0.0",
 			"--advertise-address=" + address,
 			"--endpoint-reconciler-type=lease",
-			// Beside RBAC.
+			// In addition to RBAC.
 			"--authorization-mode=Node",
 			"--enable-admission-plugins=NodeRestriction",
 			"--kubelet-preferred-address-types=InternalIP",
@@ -72,7 +72,7 @@ func (n *Node) startScheduler(ctx context.Context) error {
 	return err
 }
 
-// awaitReady returns when the node says that it is ready for pods.
+// awaitReady returns when the node is Ready.
 func (n *Node) awaitReady(ctx context.Context) error {
 	var said string
 	err := wait.PollUntilContextTimeout(ctx, pollReady, readyWithin, true, func(ctx context.Context) (ready bool, _ error) {

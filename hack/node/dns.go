@@ -10,7 +10,7 @@ const dnsImage = "localhost/coredns:e2e"
 //go:embed dns.yaml
 var dnsManifest string
 
-// startDNS runs CoreDNS as clusters do: a Deployment in kube-system, behind a Service.
+// startDNS runs CoreDNS as a Deployment in kube-system, behind a Service.
 func (n *Node) startDNS(ctx context.Context) error {
 	if err := n.LoadProgram(ctx, dnsImage, n.binary("coredns")); err != nil {
 		return err

@@ -11,8 +11,8 @@ import (
 	"runtime"
 )
 
-// nobody is who the programs of our images run as.
-const nobody = "65532:65532"
+// imageUser is the user of the programs in these images.
+const imageUser = "65532:65532"
 
 // writeImage writes an archive, as `docker save` does, of an image that holds one static
 // program and runs it.
@@ -24,7 +24,7 @@ func writeImage(archive, image, program string) error {
 	config, err := json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH,
 		"os":           "linux",
-		"config":       map[string]any{"Entrypoint": []string{"/" + filepath.Base(program)}, "User": nobody},
+		"config":       map[string]any{"Entrypoint": []string{"/" + filepath.Base(program)}, "User": imageUser},
 		"rootfs":       map[string]any{"type": "layers", "diff_ids": []string{fmt.Sprintf("sha256:%x", sha256.Sum256(layer))}},
 	})
 	if err != nil {

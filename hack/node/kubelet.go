@@ -46,8 +46,8 @@ func (n *Node) startKubelet(ctx context.Context) error {
 	return err
 }
 
-// kubeletConfig leaves syncFrequency as it is by default: how long an updated Secret takes to
-// reach a file in a pod is what is measured here.
+// kubeletConfig keeps the default syncFrequency: the time that an updated Secret takes to
+// reach a file in a pod is measured here.
 const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 address: %s
@@ -92,7 +92,7 @@ func (n *Node) startProxy(ctx context.Context) error {
 	return err
 }
 
-// proxyConfig leaves the connection tracking of the kernel as it is: its sizes are the machine's.
+// proxyConfig does not change the kernel's connection tracking, which belongs to the machine.
 const proxyConfig = `apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 mode: nftables

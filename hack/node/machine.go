@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// prepareMachine makes the network and the kernel settings that the parts expect.
+// prepareMachine creates the network and the kernel settings that the programs expect.
 func (n *Node) prepareMachine() error {
-	// The node has an address and a default route, which lead nowhere: what looks for them to
-	// find out where it is finds them.
+	// The node has an address and a default route to nowhere, for programs that look them up to
+	// find the node's address.
 	for _, command := range []string{
 		"ip link add uplink type veth peer name nowhere",
 		"ip address add " + address + "/24 dev uplink",
@@ -32,7 +32,7 @@ func (n *Node) prepareMachine() error {
 	return nil
 }
 
-// kernelSettings are those that the kubelet sets and the whole machine has only once.
+// kernelSettings are the settings that the kubelet sets and that are not namespaced.
 func kernelSettings() map[string]string {
 	return map[string]string{
 		"vm/overcommit_memory":      "1",
@@ -44,8 +44,8 @@ func kernelSettings() map[string]string {
 	}
 }
 
-// pretend shows a kernel setting as having the wanted value: it is the machine's, which is to
-// stay as it is, and the kubelet only has to find what it wants.
+// pretend mounts the wanted value over a kernel setting: the setting belongs to the machine and must
+// not change, and the kubelet only checks the value.
 func (n *Node) pretend(name, value string) error {
 	shown, err := n.write(filepath.Join("sysctl", name), value+"\n")
 	if err != nil {

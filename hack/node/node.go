@@ -1,7 +1,7 @@
-// Package node runs a whole Kubernetes of one node: the control plane of package cluster,
-// kube-scheduler, containerd, kubelet, kube-proxy and CoreDNS, so that pods are what they are
-// anywhere else. It must run inside what package isolation makes, since it has the addresses,
-// mounts and kernel settings of a machine to itself.
+// Package node runs a Kubernetes cluster of one node: the control plane of package cluster,
+// kube-scheduler, containerd, kubelet, kube-proxy and CoreDNS, so that pods run as in
+// any cluster. It must run inside the namespaces of package isolation, since it uses the addresses,
+// mounts and kernel settings of a whole machine.
 package node
 
 import (
@@ -17,10 +17,10 @@ import (
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
 )
 
-// Name is the node's.
+// Name is the node's name.
 const Name = "node"
 
-// The addresses are a world of their own: nothing outside sees them.
+// The addresses exist only inside the network namespace.
 const (
 	address        = "10.99.0.1"
 	podNetwork     = "10.244.0.0/24"
@@ -35,20 +35,20 @@ const (
 	filePermission = 0o600
 )
 
-// Options say where a node runs.
+// Options configure a node.
 type Options struct {
-	// Dir holds everything of it.
+	// Dir holds all files of the node.
 	Dir string
-	// Binaries is the folder that hack/node/build.sh has filled.
+	// Binaries is the output folder of hack/node/build.sh.
 	Binaries string
-	// Log gets a line for each part that is up.
+	// Log gets a line for each part that has started.
 	Log io.Writer
 }
 
-// Node is a running one.
+// Node is a running node with its control plane.
 type Node struct {
 	Cluster *cluster.Cluster
-	// Client is the administrator's.
+	// Client acts as the administrator.
 	Client kubernetes.Interface
 	// Kubelet and Containerd are the parts that tests may stop and start.
 	Kubelet, Containerd *cluster.Process
@@ -105,7 +105,7 @@ func (n *Node) path(parts ...string) string {
 	return filepath.Join(append([]string{n.dir}, parts...)...)
 }
 
-// write makes a file of the node's, with its folder, and returns its path.
+// write writes a file of the node, creates its folder, and returns its path.
 func (n *Node) write(name, content string) (string, error) {
 	path := n.path(name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

@@ -9,14 +9,14 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// noon is now in these tests.
+// noon is the current time in these tests.
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
 func at(from time.Duration) *metav1.Time { return &metav1.Time{Time: noon.Add(from)} }
 
 func lasting(d time.Duration) *metav1.Duration { return &metav1.Duration{Duration: d} }
 
-// issued is a key of revision 2 with an overlap, made ten days ago, rotated a day ago.
+// issued returns a key of revision 2 with an overlap, created ten days ago and rotated a day ago.
 func issued(change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
 	key := &v1alpha1.JWTRefreshKey{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "orders", UID: types.UID("uid"), CreationTimestamp: *at(-10 * day)},
@@ -43,7 +43,7 @@ func issued(change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
 
 func ready(key *v1alpha1.JWTRefreshKey, status metav1.ConditionStatus, reason string) {
 	key.Status.Conditions = []metav1.Condition{{
-		Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: "said so", LastTransitionTime: *at(-10 * day),
+		Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: "A message.", LastTransitionTime: *at(-10 * day),
 	}}
 }
 

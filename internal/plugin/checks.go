@@ -17,7 +17,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// verdict is what one check found.
+// verdict is the result of one check.
 type verdict string
 
 const (
@@ -26,32 +26,32 @@ const (
 	unknown verdict = "unknown"
 )
 
-// check is one of the reasons for which a token is or is not accepted.
+// check is the result of one check, with its reason.
 type check struct {
 	Name    string  `json:"name"`
 	Verdict verdict `json:"verdict"`
 	Reason  string  `json:"reason"`
 }
 
-// evidence is what a token is held against. An error beside a nil says why something is not known.
+// evidence is the input of the checks. If a field is nil, the error next to it says why it is unknown.
 type evidence struct {
 	token *parsed
 	now   time.Time
-	// issuer is that of the token's iss; nil where there is none.
+	// issuer has the URL in the token's iss; nil if there is none.
 	issuer    *v1alpha1.JWTIssuer
 	issuerErr error
-	// key is the one that the token names; nil where there is none.
+	// key is the refresh key that the token names; nil if there is none.
 	key    *v1alpha1.JWTRefreshKey
 	keyErr error
-	// jwks are the issuer's published keys, which an access token is verified with.
+	// jwks are the issuer's published keys, which verify access tokens.
 	jwks    *jose.JSONWebKeySet
 	jwksErr error
 }
 
-// errNotAsked: what comes before failed, so that there is nobody to ask.
-var errNotAsked = errors.New("not asked for, since the token does not say where")
+// errNotLookedUp is the error of a lookup that was not made, since the token lacks the name to look up.
+var errNotLookedUp = errors.New("not looked up, since the token does not say where")
 
-// examine does all checks, in the order in which the token service does them.
+// examine makes all checks, in the order of the token service.
 func examine(e *evidence) []check {
 	if e.token.claimsErr != nil || e.token.headerErr != nil {
 		return []check{e.form()}
@@ -65,7 +65,7 @@ func examine(e *evidence) []check {
 	return append(checks, e.binding()...)
 }
 
-// accepted tells what the checks come to.
+// accepted returns failed if a check failed, otherwise unknown if a check could not be made, otherwise passed.
 func accepted(checks []check) verdict {
 	is := func(v verdict) func(check) bool { return func(c check) bool { return c.Verdict == v } }
 	switch {
@@ -95,7 +95,7 @@ func (e *evidence) form() check {
 	case e.token.headerErr != nil:
 		return reject("form", "%v", e.token.headerErr)
 	case e.token.claimsErr != nil:
-		return reject("form", "the payload is not one of ours: %v", e.token.claimsErr)
+		return reject("form", "the payload is not that of a refresh key's token: %v", e.token.claimsErr)
 	case len(e.token.header) != 3 || e.token.text("typ") == "" || e.token.text("alg") == "" || e.token.text("kid") == "":
 		return reject("form", "the header must hold typ, alg and kid, and nothing else")
 	default:
@@ -111,7 +111,7 @@ func (e *evidence) typ() check {
 	case typ == token.Access && e.token.claims.ServiceAccount == "":
 		return pass("type", "an access token (%s): for the API %s", typ, e.token.claims.Audience)
 	case typ == token.Refresh || typ == token.Access:
-		return reject("type", "typ is %s, and the claims are those of the other kind", typ)
+		return reject("type", "typ is %s, but the claims are those of the other type", typ)
 	default:
 		return reject("type", "typ is neither %s nor %s", token.Refresh, token.Access)
 	}
@@ -129,7 +129,7 @@ func (e *evidence) iss() check {
 	}
 }
 
-// ring is which keys sign such a token.
+// ring returns the ring of signing keys for the token's type.
 func (e *evidence) ring() v1alpha1.KeyUse {
 	if e.refresh() {
 		return v1alpha1.KeyUse(keyring.Refresh)
@@ -140,53 +140,53 @@ func (e *evidence) ring() v1alpha1.KeyUse {
 func (e *evidence) kid() check {
 	kid, alg := e.token.text("kid"), e.token.text("alg")
 	if e.issuer == nil {
-		return unsure("signing key", errNotKnown(e.issuerErr, "without an issuer there are no keys"))
+		return unsure("signing key", errOr(e.issuerErr, "without an issuer, there are no signing keys"))
 	}
 	for _, key := range e.issuer.Status.Keys {
 		if key.KID != kid || key.Use != e.ring() {
 			continue
 		}
 		if string(key.Algorithm) != alg {
-			return reject("signing key", "key %s signs with %s, and the token says %s", kid, key.Algorithm, alg)
+			return reject("signing key", "signing key %s signs with %s, but the token's alg is %s", kid, key.Algorithm, alg)
 		}
 		return pass("signing key", "%s is %s in the %s ring, and signs with %s", kid, key.State, key.Use, alg)
 	}
-	return reject("signing key", "%s is not in the %s ring of issuer %s: withdrawn, retired, or of somebody else", cut(kid, 64), e.ring(), e.issuer.Name)
+	return reject("signing key", "%s is not in the %s ring of issuer %s: withdrawn, retired, or never a key of this issuer", truncate(kid, 64), e.ring(), e.issuer.Name)
 }
 
-func errNotKnown(err error, otherwise string) error {
+func errOr(err error, otherwise string) error {
 	if err != nil {
 		return err
 	}
 	return errors.New(otherwise)
 }
 
-// signature: that of an access token is verified with the published keys. The refresh ring is published
-// nowhere, but the hash of each token that is accepted is on record.
+// signature verifies an access token with the published keys. The keys of the refresh ring are not published: for a
+// refresh token, it compares the hash on record.
 func (e *evidence) signature() check {
 	if e.refresh() {
 		return e.recorded()
 	}
 	if e.jwks == nil {
-		return unsure("signature", errNotKnown(e.jwksErr, "the published keys are not known"))
+		return unsure("signature", errOr(e.jwksErr, "the published keys are unknown"))
 	}
 	keys := e.jwks.Key(e.token.text("kid"))
 	if len(keys) != 1 {
-		return reject("signature", "the published keys do not hold the one that the token names")
+		return reject("signature", "the published keys do not include the one that the token names")
 	}
 	signed, err := jose.ParseSignedCompact(e.token.compact, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(keys[0].Algorithm)})
 	if err == nil {
 		_, err = signed.Verify(keys[0].Key)
 	}
 	if err != nil {
-		return reject("signature", "it is not by the key that the token names: the token was changed or made by somebody else")
+		return reject("signature", "the signature is not by the signing key that the token names: the token was changed or forged")
 	}
-	return pass("signature", "by the key that the token names, which is published")
+	return pass("signature", "by the signing key that the token names, which is published")
 }
 
 func (e *evidence) recorded() check {
 	if e.key == nil {
-		return unsure("signature", errNotKnown(e.keyErr, "the keys that sign refresh tokens are not published, and no token is on record"))
+		return unsure("signature", errOr(e.keyErr, "the keys that sign refresh tokens are not published, and no token is on record"))
 	}
 	known := map[string]string{e.key.Status.JTI: e.key.Status.TokenHash}
 	for _, superseded := range e.key.Status.Previous {
@@ -194,21 +194,21 @@ func (e *evidence) recorded() check {
 	}
 	switch hash, ok := known[e.token.claims.JTI]; {
 	case !ok:
-		return unsure("signature", errors.New("the keys that sign refresh tokens are not published, and this token is not on record any more"))
+		return unsure("signature", errors.New("the keys that sign refresh tokens are not published, and this token is no longer on record"))
 	case hash != token.Hash(e.token.compact):
-		return reject("signature", "the text is not the one on record for this jti: the token was changed or made by somebody else")
+		return reject("signature", "the text is not the one on record for this jti: the token was changed or forged")
 	default:
-		return pass("signature", "the text is the very one that was issued (its hash is on record)")
+		return pass("signature", "the text is the one that was issued (its hash is on record)")
 	}
 }
 
-// time allows for the skew that verifiers allow for, and not for that of the token's end, which the token
+// time allows for clock skew at the token's start, as verifiers do. It allows none at the token's end, as the token
 // endpoint does not.
 func (e *evidence) time() check {
 	claims := e.token.claims
 	switch {
 	case e.now.Before(claims.IssuedAt.Add(-2 * token.Skew)):
-		return reject("time", "not before %s", stamp(claims.IssuedAt.Add(-token.Skew), e.now))
+		return reject("time", "not valid before %s", stamp(claims.IssuedAt.Add(-token.Skew), e.now))
 	case !e.now.Before(claims.ExpiresAt):
 		return reject("time", "expired %s", stamp(claims.ExpiresAt, e.now))
 	default:
@@ -225,38 +225,39 @@ func (e *evidence) object() check {
 	case e.key == nil:
 		return reject("key", "there is no JWTRefreshKey %s: it was deleted, and its tokens ended with it", name)
 	case string(e.key.UID) != object.UID:
-		return reject("key", "JWTRefreshKey %s was deleted and made again: the token is of the earlier one", name)
+		return reject("key", "JWTRefreshKey %s was deleted and created again: the token belongs to the earlier one", name)
 	default:
-		return pass("key", "JWTRefreshKey %s, the very one", name)
+		return pass("key", "JWTRefreshKey %s, with the uid in the token", name)
 	}
 }
 
-// alive: who verifies access tokens by themselves does not learn of a revocation, and says so.
+// alive checks that the key is neither revoked, deleted nor expired. For an access token, the reason adds that an API
+// that verifies tokens locally does not observe this.
 func (e *evidence) alive() check {
-	beside := ""
+	caveat := ""
 	if !e.refresh() {
-		beside = "; an API that does not introspect accepts the token to its end"
+		caveat = "; an API that does not introspect accepts the token until it expires"
 	}
 	key := e.key
 	switch {
 	case key == nil:
-		return unsure("alive", errNotKnown(e.keyErr, "without a key nothing is alive"))
+		return unsure("alive", errOr(e.keyErr, "the refresh key is unknown"))
 	case key.DeletionTimestamp != nil:
-		return reject("alive", "the key is being deleted%s", beside)
+		return reject("alive", "the key is being deleted%s", caveat)
 	case key.Status.RevokedAt != nil:
-		return reject("alive", "the key was revoked %s: %s%s", stamp(key.Status.RevokedAt.Time, e.now), key.Status.RevocationReason, beside)
+		return reject("alive", "the key was revoked %s: %s%s", stamp(key.Status.RevokedAt.Time, e.now), key.Status.RevocationReason, caveat)
 	case key.Spec.Revoked:
-		return reject("alive", "the key is revoked by its spec%s", beside)
+		return reject("alive", "the key is revoked by its spec%s", caveat)
 	case key.Spec.ExpiresAt != nil && !e.now.Before(key.Spec.ExpiresAt.Time):
-		return reject("alive", "the key ended %s%s", stamp(key.Spec.ExpiresAt.Time, e.now), beside)
+		return reject("alive", "the key ended %s%s", stamp(key.Spec.ExpiresAt.Time, e.now), caveat)
 	default:
-		return pass("alive", "neither revoked nor at its end")
+		return pass("alive", "neither revoked nor expired")
 	}
 }
 
 func (e *evidence) standing() check {
 	if e.key == nil {
-		return unsure("standing", errNotKnown(e.keyErr, "without a key there is no line of tokens"))
+		return unsure("standing", errOr(e.keyErr, "the refresh key is unknown"))
 	}
 	claims := e.token.claims
 	current := e.key.Status.Revision
@@ -283,39 +284,39 @@ func (e *evidence) standing() check {
 // issuedFrom checks that the refresh token from which an access token was issued is accepted, or was superseded
 // in the ordinary way.
 func (e *evidence) issuedFrom() check {
-	const beside = "; an API that does not introspect accepts the token to its end"
+	const caveat = "; an API that does not introspect accepts the token until it expires"
 	if e.key == nil {
-		return unsure("standing", errNotKnown(e.keyErr, "without a key there is no line of tokens"))
+		return unsure("standing", errOr(e.keyErr, "the refresh key is unknown"))
 	}
 	object, status := &e.token.claims.Object, &e.key.Status
 	switch {
 	case registry.Honours(e.key, object.UID, object.Revision, e.now) && object.Revision == 0:
-		return pass("standing", "issued by an earlier release, which did not say from which revision")
+		return pass("standing", "issued by an earlier release, which did not record the revision")
 	case registry.Honours(e.key, object.UID, object.Revision, e.now):
 		return pass("standing", "issued from revision %d; the current one is %d", object.Revision, status.Revision)
 	case registry.BelowFirst(e.key, object.Revision):
-		return reject("standing", "issued from a revision that was ended by a revocation, a logout, a reuse or rotate-now; the first accepted revision is %d%s", status.FirstRevision, beside)
+		return reject("standing", "issued from a revision that was ended by a revocation, a logout, a reuse or rotate-now; the first accepted revision is %d%s", status.FirstRevision, caveat)
 	case e.alive().Verdict == failed || e.object().Verdict == failed:
-		return reject("standing", "the key is revoked or expired%s", beside)
+		return reject("standing", "the key is revoked or expired%s", caveat)
 	default:
-		return reject("standing", "issued from revision %d, which is not on record; the current one is %d%s", object.Revision, status.Revision, beside)
+		return reject("standing", "issued from revision %d, which is not on record; the current one is %d%s", object.Revision, status.Revision, caveat)
 	}
 }
 
-// policy is asked again at each exchange, and its refusal can be taken back.
+// policy checks that the issuer's policy allows the key. The token service evaluates it at each exchange, so a denied
+// key can be allowed again.
 func (e *evidence) policy() check {
 	switch {
 	case e.key == nil:
-		return unsure("policy", errNotKnown(e.keyErr, "without a key there is nothing to grant"))
+		return unsure("policy", errOr(e.keyErr, "the refresh key is unknown"))
 	case readyReason(e.key) == v1alpha1.ReasonPolicyDenied:
-		return reject("policy", "the issuer's policy does not grant what the key asks for now; the token is good again once it does")
+		return reject("policy", "the issuer's policy does not allow what the key requests; the token is accepted again once it does")
 	default:
-		return pass("policy", "the issuer's policy grants what the key asks for")
+		return pass("policy", "the issuer's policy allows what the key requests")
 	}
 }
 
-// binding says what else whoever presents the token has to show. It stands for no check, as what is shown is
-// not here.
+// binding reports what a client must present with the token. It cannot check that proof, which is not available here.
 func (e *evidence) binding() []check {
 	claims := e.token.claims
 	var needs []string
@@ -323,23 +324,23 @@ func (e *evidence) binding() []check {
 		needs = append(needs, "a token of ServiceAccount "+claims.ServiceAccount+" as client assertion")
 	}
 	if claims.JWKThumbprint != "" {
-		needs = append(needs, "a DPoP proof by the key "+claims.JWKThumbprint)
+		needs = append(needs, "a DPoP proof with the key "+claims.JWKThumbprint)
 	}
 	if e.refresh() && e.key != nil && e.key.Spec.Binding != nil && len(needs) == 0 {
-		return []check{reject("binding", "the key was bound since, and this token is not")}
+		return []check{reject("binding", "the key was bound after this token was issued, and this token is not bound")}
 	}
 	if len(needs) == 0 {
-		return []check{pass("binding", "none: whoever holds the token may present it")}
+		return []check{pass("binding", "none: any holder of the token may present it")}
 	}
 	return []check{pass("binding", "accepted only with %s", strings.Join(needs, " and "))}
 }
 
-// document is what was found out about a token, for scripts.
+// document is the result of all checks, for scripts.
 type document struct {
 	Accepted string          `json:"accepted"`
 	Header   map[string]any  `json:"header,omitempty"`
 	Claims   json.RawMessage `json:"claims,omitempty"`
 	Checks   []check         `json:"checks"`
-	// Token is its text, where that is asked for.
+	// Token is the token's text, if --show-token is set.
 	Token string `json:"token,omitempty"`
 }

@@ -21,15 +21,15 @@ import (
 
 const issuerURL = "https://tokens.example.com"
 
-// scene is a token with all that speaks for it.
-type scene struct {
+// fixture is a valid token with the evidence for it.
+type fixture struct {
 	header map[string]any
 	claims map[string]any
 	signer *ecdsa.PrivateKey
 	*evidence
 }
 
-func newScene(t *testing.T, typ token.Type) *scene {
+func newFixture(t *testing.T, typ token.Type) *fixture {
 	t.Helper()
 	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -40,7 +40,7 @@ func newScene(t *testing.T, typ token.Type) *scene {
 	if typ == token.Refresh {
 		use = "refresh"
 	}
-	s := &scene{
+	s := &fixture{
 		header: map[string]any{"typ": string(typ), "alg": "ES256", "kid": "kid"},
 		claims: map[string]any{
 			"iss": issuerURL, "sub": "refreshkey:shop:orders", "aud": "https://orders.example.com", "client_id": "refreshkey:shop:orders", "jti": "two",
@@ -60,8 +60,8 @@ func newScene(t *testing.T, typ token.Type) *scene {
 	return s
 }
 
-// sign makes the token, and puts it on record.
-func (s *scene) sign(t *testing.T) {
+// sign signs the token and records its hash in the key.
+func (s *fixture) sign(t *testing.T) {
 	t.Helper()
 	payload, err := json.Marshal(s.claims)
 	if err != nil {
@@ -92,7 +92,7 @@ func (s *scene) sign(t *testing.T) {
 	}
 }
 
-func (s *scene) present(t *testing.T, compact string) {
+func (s *fixture) present(t *testing.T, compact string) {
 	t.Helper()
 	p, err := parse(compact)
 	if err != nil {
@@ -101,86 +101,86 @@ func (s *scene) present(t *testing.T, compact string) {
 	s.token = p
 }
 
-func (s *scene) object() map[string]any {
+func (s *fixture) object() map[string]any {
 	object, _ := s.claims["refreshkeys.dev"].(map[string]any)
 	return object
 }
 
-// TestExamine: each case spoils one thing of a good token, and wants exactly the checks that speak of it not to pass.
+// TestExamine checks that a defect of a valid token fails exactly the checks that concern it.
 func TestExamine(t *testing.T) {
-	away := errors.New("away")
+	errUnavailable := errors.New("unavailable")
 	for _, c := range []struct {
 		name string
 		typ  token.Type
-		// before is done to what is signed, and after to the world.
-		before, after func(*scene)
+		// before changes the token before it is signed, and after changes the evidence.
+		before, after func(*fixture)
 		failed        string
 		unknown       string
 		want          verdict
 	}{
 		{name: "a refresh token", typ: token.Refresh, want: passed},
 		{name: "an access token", typ: token.Access, want: passed},
-		{name: "an access token of a superseded revision", typ: token.Access, before: func(s *scene) { s.object()["revision"] = 1 }, want: passed},
-		{name: "an access token of an earlier release", typ: token.Access, before: func(s *scene) { delete(s.object(), "revision") }, want: passed},
-		{name: "an access token from before the line was ended", typ: token.Access, before: func(s *scene) { s.object()["revision"] = 1 },
-			after: func(s *scene) { s.key.Status.FirstRevision = 2 }, failed: "standing", want: failed},
-		{name: "an access token of an earlier release, and the line was ended", typ: token.Access, before: func(s *scene) { delete(s.object(), "revision") },
-			after: func(s *scene) { s.key.Status.FirstRevision = 2 }, failed: "standing", want: failed},
-		{name: "an access token of a revision that is not on record", typ: token.Access, before: func(s *scene) { s.object()["revision"] = 3 }, failed: "standing", want: failed},
-		{name: "a refresh token that says no revision", typ: token.Refresh, before: func(s *scene) { delete(s.object(), "revision") }, failed: "type, standing", want: failed},
-		{name: "superseded, and the line was ended", typ: token.Refresh, before: func(s *scene) { s.claims["jti"], s.object()["revision"] = "one", 1 },
-			after: func(s *scene) {
+		{name: "an access token of a superseded revision", typ: token.Access, before: func(s *fixture) { s.object()["revision"] = 1 }, want: passed},
+		{name: "an access token of an earlier release", typ: token.Access, before: func(s *fixture) { delete(s.object(), "revision") }, want: passed},
+		{name: "an access token from before the line was ended", typ: token.Access, before: func(s *fixture) { s.object()["revision"] = 1 },
+			after: func(s *fixture) { s.key.Status.FirstRevision = 2 }, failed: "standing", want: failed},
+		{name: "an access token of an earlier release, and the line was ended", typ: token.Access, before: func(s *fixture) { delete(s.object(), "revision") },
+			after: func(s *fixture) { s.key.Status.FirstRevision = 2 }, failed: "standing", want: failed},
+		{name: "an access token of a revision that is not on record", typ: token.Access, before: func(s *fixture) { s.object()["revision"] = 3 }, failed: "standing", want: failed},
+		{name: "a refresh token that says no revision", typ: token.Refresh, before: func(s *fixture) { delete(s.object(), "revision") }, failed: "type, standing", want: failed},
+		{name: "superseded, and the line was ended", typ: token.Refresh, before: func(s *fixture) { s.claims["jti"], s.object()["revision"] = "one", 1 },
+			after: func(s *fixture) {
 				s.key.Status.Previous[0].TokenHash, s.key.Status.FirstRevision = token.Hash(s.token.compact), 2
 			}, failed: "standing", want: failed},
-		{name: "used once, and the line was ended", typ: token.Refresh, before: func(s *scene) {
+		{name: "used once, and the line was ended", typ: token.Refresh, before: func(s *fixture) {
 			s.claims["jti"], s.object()["revision"] = "zero", 1
 			s.key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
 			s.key.Status.FirstRevision = 2
 		}, failed: "standing", unknown: "signature", want: failed},
-		{name: "superseded", typ: token.Refresh, before: func(s *scene) { s.claims["jti"], s.object()["revision"] = "one", 1 },
-			after: func(s *scene) { s.key.Status.Previous[0].TokenHash = token.Hash(s.token.compact) }, want: passed},
-		{name: "retired", typ: token.Refresh, before: func(s *scene) { s.claims["jti"], s.object()["revision"] = "zero", 1 }, failed: "standing", unknown: "signature", want: failed},
-		{name: "used once before", typ: token.Refresh, before: func(s *scene) {
+		{name: "superseded", typ: token.Refresh, before: func(s *fixture) { s.claims["jti"], s.object()["revision"] = "one", 1 },
+			after: func(s *fixture) { s.key.Status.Previous[0].TokenHash = token.Hash(s.token.compact) }, want: passed},
+		{name: "retired", typ: token.Refresh, before: func(s *fixture) { s.claims["jti"], s.object()["revision"] = "zero", 1 }, failed: "standing", unknown: "signature", want: failed},
+		{name: "used once before", typ: token.Refresh, before: func(s *fixture) {
 			s.claims["jti"], s.object()["revision"] = "zero", 1
 			s.key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
 		}, failed: "standing", unknown: "signature", want: failed},
-		{name: "another typ", typ: "JWT", failed: "type", want: failed, before: func(s *scene) { s.issuer.Status.Keys[0].Use = "access" }},
-		{name: "a refresh token that says it is an access token", typ: token.Refresh, before: func(s *scene) {
+		{name: "another typ", typ: "JWT", failed: "type", want: failed, before: func(s *fixture) { s.issuer.Status.Keys[0].Use = "access" }},
+		{name: "a refresh token that says it is an access token", typ: token.Refresh, before: func(s *fixture) {
 			s.header["typ"], s.issuer.Status.Keys[0].Use = "at+jwt", "access"
 			s.claims["cnf"] = map[string]any{"refreshkeys.dev/service-account": "till"}
 		}, failed: "type", want: failed},
-		{name: "a header with more in it", typ: token.Refresh, before: func(s *scene) { s.header["zip"] = "DEF" }, failed: "form", want: failed},
-		{name: "another issuer", typ: token.Refresh, after: func(s *scene) { s.issuer = nil }, failed: "issuer", unknown: "signing key", want: failed},
-		{name: "issuers are not to be read", typ: token.Refresh, after: func(s *scene) { s.issuer, s.issuerErr = nil, away }, unknown: "issuer, signing key", want: unknown},
-		{name: "the signing key is gone", typ: token.Refresh, after: func(s *scene) { s.issuer.Status.Keys = nil }, failed: "signing key", want: failed},
-		{name: "the signing key is of the other ring", typ: token.Refresh, after: func(s *scene) { s.issuer.Status.Keys[0].Use = "access" }, failed: "signing key", want: failed},
-		{name: "the signing key signs otherwise", typ: token.Access, after: func(s *scene) { s.issuer.Status.Keys[0].Algorithm = v1alpha1.RS256 }, failed: "signing key", want: failed},
-		{name: "signed by another key", typ: token.Access, after: func(s *scene) {
+		{name: "a header with more in it", typ: token.Refresh, before: func(s *fixture) { s.header["zip"] = "DEF" }, failed: "form", want: failed},
+		{name: "another issuer", typ: token.Refresh, after: func(s *fixture) { s.issuer = nil }, failed: "issuer", unknown: "signing key", want: failed},
+		{name: "issuers cannot be read", typ: token.Refresh, after: func(s *fixture) { s.issuer, s.issuerErr = nil, errUnavailable }, unknown: "issuer, signing key", want: unknown},
+		{name: "the signing key is gone", typ: token.Refresh, after: func(s *fixture) { s.issuer.Status.Keys = nil }, failed: "signing key", want: failed},
+		{name: "the signing key is of the other ring", typ: token.Refresh, after: func(s *fixture) { s.issuer.Status.Keys[0].Use = "access" }, failed: "signing key", want: failed},
+		{name: "the signing key signs otherwise", typ: token.Access, after: func(s *fixture) { s.issuer.Status.Keys[0].Algorithm = v1alpha1.RS256 }, failed: "signing key", want: failed},
+		{name: "signed by another key", typ: token.Access, after: func(s *fixture) {
 			other, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 			s.jwks.Keys[0].Key = other.Public()
 		}, failed: "signature", want: failed},
-		{name: "not published", typ: token.Access, after: func(s *scene) { s.jwks.Keys = nil }, failed: "signature", want: failed},
-		{name: "the published keys are not to be had", typ: token.Access, after: func(s *scene) { s.jwks, s.jwksErr = nil, away }, unknown: "signature", want: unknown},
-		{name: "another text than the one on record", typ: token.Refresh, after: func(s *scene) { s.key.Status.TokenHash = "sha256:other" }, failed: "signature", want: failed},
-		{name: "expired to the second", typ: token.Refresh, before: func(s *scene) { s.claims["exp"] = noon.Unix() }, failed: "time", want: failed},
-		{name: "its last second", typ: token.Refresh, before: func(s *scene) { s.claims["exp"] = noon.Unix() + 1 }, want: passed},
-		{name: "from the future, within the skew", typ: token.Refresh, before: func(s *scene) { s.made(2 * time.Minute) }, want: passed},
-		{name: "from the future", typ: token.Refresh, before: func(s *scene) { s.made(2*time.Minute + time.Second) }, failed: "time", want: failed},
-		{name: "no such key", typ: token.Refresh, after: func(s *scene) { s.key = nil }, failed: "key", unknown: "signature, alive, standing, policy", want: failed},
-		{name: "no such key, of an access token", typ: token.Access, after: func(s *scene) { s.key = nil }, failed: "key", unknown: "alive, standing", want: failed},
-		{name: "keys are not to be read", typ: token.Refresh, after: func(s *scene) { s.key, s.keyErr = nil, away }, unknown: "signature, key, alive, standing, policy", want: unknown},
-		{name: "the key was made again", typ: token.Refresh, after: func(s *scene) { s.key.UID = types.UID("other") }, failed: "key, standing", want: failed},
-		{name: "revoked", typ: token.Refresh, after: func(s *scene) { s.key.Status.RevokedAt = at(-time.Hour) }, failed: "alive, standing", want: failed},
-		{name: "revoked a moment ago", typ: token.Access, after: func(s *scene) { s.key.Spec.Revoked = true }, failed: "alive, standing", want: failed},
-		{name: "the key ended", typ: token.Access, after: func(s *scene) { s.key.Spec.ExpiresAt = at(0) }, failed: "alive, standing", want: failed},
-		{name: "being deleted", typ: token.Access, after: func(s *scene) { s.key.DeletionTimestamp = at(0) }, failed: "alive, standing", want: failed},
-		{name: "the policy denies", typ: token.Refresh, after: func(s *scene) { stalled(s.key, v1alpha1.ReasonPolicyDenied) }, failed: "policy", want: failed},
-		{name: "bound", typ: token.Refresh, before: func(s *scene) { s.claims["cnf"] = map[string]any{"jkt": "thumb"} }, want: passed},
-		{name: "bound since", typ: token.Refresh, after: func(s *scene) { s.key.Spec.Binding = &v1alpha1.BindingSpec{ServiceAccountName: "till"} }, failed: "binding", want: failed},
-		{name: "a claim is missing", typ: token.Refresh, before: func(s *scene) { delete(s.claims, "jti") }, failed: "form", want: failed},
+		{name: "not published", typ: token.Access, after: func(s *fixture) { s.jwks.Keys = nil }, failed: "signature", want: failed},
+		{name: "the published keys are unavailable", typ: token.Access, after: func(s *fixture) { s.jwks, s.jwksErr = nil, errUnavailable }, unknown: "signature", want: unknown},
+		{name: "another text than the one on record", typ: token.Refresh, after: func(s *fixture) { s.key.Status.TokenHash = "sha256:other" }, failed: "signature", want: failed},
+		{name: "expired to the second", typ: token.Refresh, before: func(s *fixture) { s.claims["exp"] = noon.Unix() }, failed: "time", want: failed},
+		{name: "its last second", typ: token.Refresh, before: func(s *fixture) { s.claims["exp"] = noon.Unix() + 1 }, want: passed},
+		{name: "from the future, within the skew", typ: token.Refresh, before: func(s *fixture) { s.made(2 * time.Minute) }, want: passed},
+		{name: "from the future", typ: token.Refresh, before: func(s *fixture) { s.made(2*time.Minute + time.Second) }, failed: "time", want: failed},
+		{name: "no such key", typ: token.Refresh, after: func(s *fixture) { s.key = nil }, failed: "key", unknown: "signature, alive, standing, policy", want: failed},
+		{name: "no such key, of an access token", typ: token.Access, after: func(s *fixture) { s.key = nil }, failed: "key", unknown: "alive, standing", want: failed},
+		{name: "keys cannot be read", typ: token.Refresh, after: func(s *fixture) { s.key, s.keyErr = nil, errUnavailable }, unknown: "signature, key, alive, standing, policy", want: unknown},
+		{name: "the key was deleted and created again", typ: token.Refresh, after: func(s *fixture) { s.key.UID = types.UID("other") }, failed: "key, standing", want: failed},
+		{name: "revoked", typ: token.Refresh, after: func(s *fixture) { s.key.Status.RevokedAt = at(-time.Hour) }, failed: "alive, standing", want: failed},
+		{name: "revoked by its spec, not yet recorded", typ: token.Access, after: func(s *fixture) { s.key.Spec.Revoked = true }, failed: "alive, standing", want: failed},
+		{name: "the key ended", typ: token.Access, after: func(s *fixture) { s.key.Spec.ExpiresAt = at(0) }, failed: "alive, standing", want: failed},
+		{name: "being deleted", typ: token.Access, after: func(s *fixture) { s.key.DeletionTimestamp = at(0) }, failed: "alive, standing", want: failed},
+		{name: "the policy denies", typ: token.Refresh, after: func(s *fixture) { stalled(s.key, v1alpha1.ReasonPolicyDenied) }, failed: "policy", want: failed},
+		{name: "bound", typ: token.Refresh, before: func(s *fixture) { s.claims["cnf"] = map[string]any{"jkt": "thumb"} }, want: passed},
+		{name: "bound since", typ: token.Refresh, after: func(s *fixture) { s.key.Spec.Binding = &v1alpha1.BindingSpec{ServiceAccountName: "till"} }, failed: "binding", want: failed},
+		{name: "a claim is missing", typ: token.Refresh, before: func(s *fixture) { delete(s.claims, "jti") }, failed: "form", want: failed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newScene(t, c.typ)
+			s := newFixture(t, c.typ)
 			if c.before != nil {
 				c.before(s)
 			}
@@ -206,8 +206,8 @@ func TestExamine(t *testing.T) {
 	}
 }
 
-// made is when the token was made, from now.
-func (s *scene) made(from time.Duration) {
+// made sets the time at which the token was made, relative to now.
+func (s *fixture) made(from time.Duration) {
 	s.claims["iat"], s.claims["nbf"] = noon.Add(from).Unix(), noon.Add(from-token.Skew).Unix()
 }
 

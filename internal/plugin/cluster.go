@@ -19,7 +19,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// cluster is the API server of the kubeconfig's current context, or of the one that the flags name.
+// cluster is a client of the API server of the kubeconfig's current context, or of the one that the flags select.
 type cluster struct {
 	client.Client
 	clients   kubernetes.Interface
@@ -37,9 +37,9 @@ func (c *cli) connect() (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	// As an exec credential plugin we are run to sign somebody in, and must not need to be signed in by ourselves.
+	// As an exec credential plugin, this process signs a user in. It must not start itself to do so.
 	if c.getExecInfo() != "" && config.ExecProvider != nil {
-		return nil, errors.New("the kubeconfig's user signs in by a command, which would be run for itself: name another one by --context or --user, or use a session (`exchange --session`)")
+		return nil, errors.New("the kubeconfig's user signs in with a command, and this plugin runs as that command: choose another user with --context or --user, or use a session (`exchange --session`)")
 	}
 	config.UserAgent = "kubectl-refreshkey"
 	config.QPS = -1
@@ -55,7 +55,7 @@ func (c *cli) connect() (*cluster, error) {
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
-	// Two kinds are looked for, and need no discovery.
+	// The client reads only two kinds, so it needs no discovery.
 	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{v1alpha1.GroupVersion})
 	for kind, scope := range map[string]meta.RESTScope{keyKind: meta.RESTScopeNamespace, issuerKind: meta.RESTScopeRoot} {
 		name := map[string]string{keyKind: "jwtrefreshkey", issuerKind: "jwtissuer"}[kind]
@@ -65,7 +65,7 @@ func (c *cli) connect() (*cluster, error) {
 	return &cluster{Client: typed, clients: clients, config: config, namespace: namespace}, err
 }
 
-// key reads a key of the namespace.
+// key reads a refresh key in the namespace.
 func (k *cluster) key(ctx context.Context, name string) (*v1alpha1.JWTRefreshKey, error) {
 	key := &v1alpha1.JWTRefreshKey{}
 	if err := k.Get(ctx, client.ObjectKey{Namespace: k.namespace, Name: name}, key); err != nil {
@@ -84,7 +84,7 @@ func (k *cluster) issuer(ctx context.Context, name string) (*v1alpha1.JWTIssuer,
 	return issuer, nil
 }
 
-// issuerOfURL is the oldest issuer with a URL, which has it by right; nil where there is none.
+// issuerOfURL returns the oldest issuer with a URL, which takes precedence; nil if there is none.
 func (k *cluster) issuerOfURL(ctx context.Context, url string) (*v1alpha1.JWTIssuer, error) {
 	var all v1alpha1.JWTIssuerList
 	if err := k.List(ctx, &all); err != nil {
@@ -100,48 +100,49 @@ func (k *cluster) issuerOfURL(ctx context.Context, url string) (*v1alpha1.JWTIss
 	return found, nil
 }
 
-// held is what a key's Secret holds.
-type held struct {
+// storedToken is the content of a key's Secret.
+type storedToken struct {
 	secret string
 	token  string
 	ca     []byte
 }
 
-// errNoToken says why there is no token to be read.
-var errNoToken = errors.New("no token is to be read")
+// errNoToken is the cause of all errors of storedToken.
+var errNoToken = errors.New("the token cannot be read")
 
-// held reads the Secret of a key.
-func (k *cluster) held(ctx context.Context, key *v1alpha1.JWTRefreshKey) (*held, error) {
+// storedToken reads the token in the Secret of a key.
+func (k *cluster) storedToken(ctx context.Context, key *v1alpha1.JWTRefreshKey) (*storedToken, error) {
 	name := lifecycle.SecretName(key)
 	if name == "" {
 		return nil, fail(exitNotFound, "%w: key %s has no Secret (secret.mode None, or a session)", errNoToken, key.Name)
 	}
 	secret, err := k.clients.CoreV1().Secrets(key.Namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, fail(exitNotFound, "%w: Secret %s is not there (yet)", errNoToken, name)
+		return nil, fail(exitNotFound, "%w: Secret %s does not exist (yet)", errNoToken, name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoToken, err)
 	}
-	h := &held{secret: name, token: string(secret.Data[v1alpha1.SecretToken]), ca: secret.Data[v1alpha1.SecretCA]}
+	h := &storedToken{secret: name, token: string(secret.Data[v1alpha1.SecretToken]), ca: secret.Data[v1alpha1.SecretCA]}
 	switch {
 	case secret.Type != corev1.SecretTypeOpaque || !madeFor(key, secret):
-		return nil, fail(exitError, "%w: Secret %s is not one of the operator's", errNoToken, name)
+		return nil, fail(exitError, "%w: the operator does not manage Secret %s", errNoToken, name)
 	case h.token == "" && readyReason(key) == v1alpha1.ReasonIssued && lifecycle.OneTime(key):
-		return nil, fail(exitNotFound, "%w: the one-time token of key %s was used, and its successor is with whoever used it", errNoToken, key.Name)
+		return nil, fail(exitNotFound, "%w: the one-time token of key %s was used; the client that used it has the next one", errNoToken, key.Name)
 	case h.token == "":
 		return nil, fail(exitNotFound, "%w: Secret %s holds none (key %s is %s)", errNoToken, name, key.Name, statusOf(key))
 	}
 	return h, nil
 }
 
-// madeFor tells whether the operator made a Secret for a key. A policy may have changed its label.
+// madeFor reports whether the operator manages a Secret for a key: by the label, or by the owner reference, since
+// an admission policy may have changed the label.
 func madeFor(key *v1alpha1.JWTRefreshKey, secret *corev1.Secret) bool {
 	return secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy || metav1.IsControlledBy(secret, key)
 }
 
-// trusted is the ca.crt of a key's Secret, which stays there when the token goes; nil where it cannot be read.
-func (k *cluster) trusted(ctx context.Context, key *v1alpha1.JWTRefreshKey) []byte {
+// secretCA returns the ca.crt of a key's Secret, which also remains when the token is removed; nil if it cannot be read.
+func (k *cluster) secretCA(ctx context.Context, key *v1alpha1.JWTRefreshKey) []byte {
 	secret, err := k.clients.CoreV1().Secrets(key.Namespace).Get(ctx, lifecycle.SecretName(key), metav1.GetOptions{})
 	if err != nil || !madeFor(key, secret) {
 		return nil
@@ -149,7 +150,7 @@ func (k *cluster) trusted(ctx context.Context, key *v1alpha1.JWTRefreshKey) []by
 	return secret.Data[v1alpha1.SecretCA]
 }
 
-// readyReason is what kubectl shows as STATUS.
+// readyReason returns the reason of the condition Ready, which kubectl prints as STATUS.
 func readyReason(key *v1alpha1.JWTRefreshKey) string {
 	if ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
 		return ready.Reason
@@ -157,7 +158,7 @@ func readyReason(key *v1alpha1.JWTRefreshKey) string {
 	return ""
 }
 
-// statusOf is readyReason for people.
+// statusOf returns readyReason, or Deleting or Pending.
 func statusOf(key *v1alpha1.JWTRefreshKey) string {
 	switch reason := readyReason(key); {
 	case key.DeletionTimestamp != nil:

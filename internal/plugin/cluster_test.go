@@ -9,7 +9,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// TestMadeFor: a Secret whose label a policy changes is the key's still, and one of others is not.
+// TestMadeFor checks that a key's Secret is still the key's after a policy changes its label, and that a Secret of others is not.
 func TestMadeFor(t *testing.T) {
 	key := issued()
 	owner := []metav1.OwnerReference{*metav1.NewControllerRef(key, v1alpha1.GroupVersion.WithKind("JWTRefreshKey"))}
@@ -28,7 +28,7 @@ func TestMadeFor(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := madeFor(key, &corev1.Secret{ObjectMeta: tt.meta}); got != tt.want {
-				t.Errorf("that the operator made it is %v, and should be %v", got, tt.want)
+				t.Errorf("made by the operator: %v, want %v", got, tt.want)
 			}
 		})
 	}

@@ -13,10 +13,10 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// completeFor is how long somebody who pressed tab waits at most.
-const completeFor = 5 * time.Second
+// completionTimeout is the longest time that a completion takes.
+const completionTimeout = 5 * time.Second
 
-// names completes the first argument by names out of the cluster. Whatever fails there, nothing is offered.
+// names returns a completion of the first argument with names from the cluster. After any error it offers nothing.
 func (c *cli) names(list func(context.Context, *cluster) ([]string, error)) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
@@ -26,7 +26,7 @@ func (c *cli) names(list func(context.Context, *cluster) ([]string, error)) cobr
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		ctx, cancel := context.WithTimeout(cmd.Context(), completeFor)
+		ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 		defer cancel()
 		found, err := list(ctx, k)
 		if err != nil {
@@ -59,7 +59,7 @@ func (c *cli) completeIssuers(cmd *cobra.Command, args []string, toComplete stri
 	})(cmd, args, toComplete)
 }
 
-// completeFlags completes what all commands have in common.
+// completeFlags registers the completion of the flags that all commands share.
 func (c *cli) completeFlags(root *cobra.Command) {
 	namespaces := func(ctx context.Context, k *cluster) (found []string, err error) {
 		list, err := k.clients.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
@@ -84,14 +84,14 @@ func (c *cli) completeFlags(root *cobra.Command) {
 		slices.Sort(found)
 		return found, cobra.ShellCompDirectiveNoFileComp
 	}
-	// They can only fail for flags that are not there.
+	// These fail only for flags that do not exist.
 	_ = root.RegisterFlagCompletionFunc("namespace", func(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 		return c.names(namespaces)(cmd, nil, toComplete)
 	})
 	_ = root.RegisterFlagCompletionFunc("context", contexts)
 }
 
-// completeFlag completes the value of one flag by names out of the cluster, or by those that are fixed.
+// completeFlag registers the completion of one flag's value, which ignores the arguments.
 func completeFlag(cmd *cobra.Command, flag string, complete cobra.CompletionFunc) {
 	_ = cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 		return complete(cmd, nil, toComplete)

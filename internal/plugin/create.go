@@ -16,7 +16,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// creation is `create` with its flags.
+// creation holds the flags of `create`.
 type creation struct {
 	*cli
 	output  *output
@@ -32,9 +32,9 @@ type creation struct {
 func (c *cli) createCommand() *cobra.Command {
 	n := &creation{cli: c, output: newOutput("created")}
 	cmd := &cobra.Command{
-		Use: "create NAME --audience URL", Short: "Make a key",
+		Use: "create NAME --audience URL", Short: "Create a refresh key",
 		Example: `  kubectl refreshkey create orders --audience https://orders.example.com --lifetime 30d --wait
-  # The manifest of it, for a repository
+  # Print its manifest, for a repository
   kubectl refreshkey create orders --audience https://orders.example.com --dry-run=client -o yaml`,
 		Args: arguments(1, 1, "the name of the key"),
 		RunE: func(cmd *cobra.Command, args []string) error { return n.run(cmd.Context(), args[0]) },
@@ -42,20 +42,20 @@ func (c *cli) createCommand() *cobra.Command {
 	n.output.add(cmd)
 	n.waiting.add(cmd, "until the token is issued")
 	flags := cmd.Flags()
-	flags.StringVar(&n.audience, "audience", "", "the API that the tokens are for; required")
-	flags.Var(&n.lifetime, "lifetime", "how long each token lives, such as 30d")
-	flags.StringVar(&n.issuer, "issuer", "", "the JWTIssuer that signs; default when not set")
-	flags.StringSliceVar(&n.scopes, "scope", nil, "a scope of the tokens; several with commas, or several times")
-	flags.StringVar(&n.subject, "subject", "", "sub of the tokens, which the issuer's policy must grant")
-	flags.StringArrayVar(&n.claims, "claim", nil, "a claim of the tokens: name=text, or name:=JSON for a number, a boolean or a list; several times")
-	flags.StringVar(&n.mode, "mode", "", "how one token follows another: Scheduled, OneTimeUse or Never")
-	flags.StringVar(&n.expiresAt, "expires-at", "", "the absolute end of the key: a time such as 2027-06-30T00:00:00Z, or so long from now, such as 90d")
-	flags.Var(&n.idle, "idle-timeout", "revoke the key when nobody uses it for so long")
-	flags.Var(&n.access, "access-token-lifetime", "how long its access tokens live")
-	flags.StringVar(&n.account, "binding-service-account", "", "the ServiceAccount of the namespace that alone may present the token")
-	flags.StringVar(&n.thumbprint, "binding-jwk-thumbprint", "", "the thumbprint of the DPoP key whose holder alone may present the token")
-	flags.StringVar(&n.secret, "secret", "", "the name of the Secret; the key's own when not set, and - for none")
-	flags.StringVar(&n.dryRun, "dry-run", "none", "none, client (nothing is sent) or server (nothing is kept)")
+	flags.StringVar(&n.audience, "audience", "", "the API that the tokens are for (required)")
+	flags.Var(&n.lifetime, "lifetime", "the lifetime of each token, such as 30d")
+	flags.StringVar(&n.issuer, "issuer", "", "the JWTIssuer that signs the tokens; if not set, the one named default")
+	flags.StringSliceVar(&n.scopes, "scope", nil, "a scope of the tokens; separate several with commas, or repeat the flag")
+	flags.StringVar(&n.subject, "subject", "", "the sub claim of the tokens; the issuer's policy must allow it")
+	flags.StringArrayVar(&n.claims, "claim", nil, "a claim of the tokens: name=text, or name:=JSON for a number, a boolean or a list; repeat the flag for several")
+	flags.StringVar(&n.mode, "mode", "", "the rotation mode: Scheduled, OneTimeUse or Never")
+	flags.StringVar(&n.expiresAt, "expires-at", "", "the end of the key: a time such as 2027-06-30T00:00:00Z, or a duration from now such as 90d")
+	flags.Var(&n.idle, "idle-timeout", "revoke the key if it is not used for this time")
+	flags.Var(&n.access, "access-token-lifetime", "the lifetime of its access tokens")
+	flags.StringVar(&n.account, "binding-service-account", "", "the only ServiceAccount, in the key's namespace, that may present the token")
+	flags.StringVar(&n.thumbprint, "binding-jwk-thumbprint", "", "the thumbprint of a DPoP key: only its holder may present the token")
+	flags.StringVar(&n.secret, "secret", "", "the name of the Secret; if not set, the key's name; - for no Secret")
+	flags.StringVar(&n.dryRun, "dry-run", "none", "none, client (send nothing) or server (store nothing)")
 	flags.Lookup("dry-run").NoOptDefVal = "client"
 	completeFlag(cmd, "issuer", c.completeIssuers)
 	completeFlag(cmd, "mode", cobra.FixedCompletions([]string{"Scheduled", "OneTimeUse", "Never"}, cobra.ShellCompDirectiveNoFileComp))
@@ -74,10 +74,10 @@ func (n *creation) run(ctx context.Context, name string) error {
 	switch n.dryRun {
 	case "none", "server", "client":
 	default:
-		return usageError("--dry-run is none, client or server, not %q", n.dryRun)
+		return usageError("--dry-run must be none, client or server, not %q", n.dryRun)
 	}
 	if n.dryRun == "client" {
-		// As kubectl does, the namespace is left out where nobody named one.
+		// Like kubectl, omit the namespace if neither the flags nor the kubeconfig set one.
 		if namespace, given, err := n.flags.ToRawKubeConfigLoader().Namespace(); err == nil && given {
 			key.Namespace = namespace
 		}
@@ -92,7 +92,7 @@ func (n *creation) run(ctx context.Context, name string) error {
 	if n.dryRun == "server" {
 		options.DryRun = []string{metav1.DryRunAll}
 	}
-	done := n.progress.during("making the key")
+	done := n.progress.during("creating the key")
 	err = k.Create(ctx, key, options)
 	done()
 	if err != nil {
@@ -110,14 +110,14 @@ func (n *creation) run(ctx context.Context, name string) error {
 	return n.report(key, "")
 }
 
-// issued waits until the first token is there.
+// issued waits until the first token is issued.
 func (n *creation) issued(ctx context.Context, k *cluster, name string) (key *v1alpha1.JWTRefreshKey, err error) {
 	err = n.waiting.until(ctx, n.cli, "waiting for the token", func(ctx context.Context) (bool, string, error) {
 		if key, err = k.key(ctx, name); err != nil {
 			return false, "", err
 		}
 		if stalled := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionStalled); stalled != nil {
-			return false, "", fail(exitRefused, "key %s was made, and gets no token: %s: %s", name, stalled.Reason, stalled.Message)
+			return false, "", fail(exitRefused, "key %s was created, but the operator issues no token: %s: %s", name, stalled.Reason, stalled.Message)
 		}
 		return readyReason(key) == v1alpha1.ReasonIssued, waitsFor(key), nil
 	})
@@ -130,7 +130,7 @@ func waitsFor(key *v1alpha1.JWTRefreshKey) string {
 	waits := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReconciling)
 	switch {
 	case ready == nil:
-		return "key " + key.Name + " has not been looked at yet; is the manager running?"
+		return "the operator has not processed key " + key.Name + " yet; is the manager running?"
 	case waits != nil && waits.Message != "" && waits.Message != ready.Message:
 		return "key " + key.Name + " waits, " + waits.Reason + ": " + waits.Message
 	default:
@@ -139,7 +139,7 @@ func waitsFor(key *v1alpha1.JWTRefreshKey) string {
 }
 
 func (n *creation) report(key *v1alpha1.JWTRefreshKey, how string) error {
-	if !n.output.words() {
+	if !n.output.isText() {
 		return n.output.print(n.cli, key)
 	}
 	fmt.Fprintf(n.Out, "%s created%s\n", fullName(key), how)
@@ -149,12 +149,12 @@ func (n *creation) report(key *v1alpha1.JWTRefreshKey, how string) error {
 	return nil
 }
 
-// fullName is what kubectl calls a key.
+// fullName returns a key's name as kubectl prints it, with its resource and group.
 func fullName(key *v1alpha1.JWTRefreshKey) string {
 	return "jwtrefreshkey." + v1alpha1.Group + "/" + key.Name
 }
 
-// key is what the flags ask for. What it may say is for the API server to judge.
+// key returns the key that the flags describe. The API server validates its values.
 func (n *creation) key(name string) (*v1alpha1.JWTRefreshKey, error) {
 	if n.audience == "" {
 		return nil, usageError("--audience is required: the API that the tokens are for")
@@ -191,7 +191,7 @@ func (n *creation) key(name string) (*v1alpha1.JWTRefreshKey, error) {
 	return key, err
 }
 
-// parseEnd reads a time, or so long from now.
+// parseEnd parses a time, or a duration from now.
 func parseEnd(text string, now time.Time) (*metav1.Time, error) {
 	if text == "" {
 		return nil, nil
@@ -206,7 +206,7 @@ func parseEnd(text string, now time.Time) (*metav1.Time, error) {
 	return &metav1.Time{Time: now.Add(after).UTC().Truncate(time.Second)}, nil
 }
 
-// parseClaims reads name=text and name:=JSON. The texts may be anybody's data, and are not repeated in errors.
+// parseClaims parses name=text and name:=JSON. Errors do not contain the values, which may be personal data.
 func parseClaims(given []string) (map[string]apiextensionsv1.JSON, error) {
 	if len(given) == 0 {
 		return nil, nil
@@ -216,7 +216,7 @@ func parseClaims(given []string) (map[string]apiextensionsv1.JSON, error) {
 		name, value, ok := strings.Cut(one, "=")
 		raw, isJSON := strings.CutSuffix(name, ":")
 		if !ok || raw == "" {
-			return nil, usageError("--claim is name=text or name:=JSON")
+			return nil, usageError("--claim must be name=text or name:=JSON")
 		}
 		name = raw
 		if _, twice := claims[name]; twice {
@@ -224,7 +224,7 @@ func parseClaims(given []string) (map[string]apiextensionsv1.JSON, error) {
 		}
 		if isJSON {
 			if !json.Valid([]byte(value)) {
-				return nil, usageError("--claim %s:= is followed by what is no JSON; a text is written %s=", name, name)
+				return nil, usageError("--claim %s:= must be followed by JSON; for text, use %s=", name, name)
 			}
 			claims[name] = apiextensionsv1.JSON{Raw: []byte(value)}
 			continue

@@ -22,7 +22,7 @@ import (
 func (c *cli) describeCommand() *cobra.Command {
 	out := newOutput("")
 	cmd := &cobra.Command{
-		Use: "describe NAME", Short: "Tell all about a key: its tokens, its use, its events, and what happens next and when",
+		Use: "describe NAME", Short: "Show a key's tokens, use, conditions and events, and what happens next",
 		Args:              arguments(1, 1, "the name of one key"),
 		ValidArgsFunction: c.completeKeys,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -38,7 +38,7 @@ func (c *cli) describeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !out.words() {
+			if !out.isText() {
 				return out.print(c, key)
 			}
 			events, eventsErr := k.events(cmd.Context(), key)
@@ -51,7 +51,7 @@ func (c *cli) describeCommand() *cobra.Command {
 	return cmd
 }
 
-// events are those about a key, oldest first.
+// events returns the events about a key, oldest first.
 func (k *cluster) events(ctx context.Context, key *v1alpha1.JWTRefreshKey) ([]eventsv1.Event, error) {
 	about := fields.Set{"regarding.uid": string(key.UID)}.AsSelector().String()
 	list, err := k.clients.EventsV1().Events(key.Namespace).List(ctx, metav1.ListOptions{FieldSelector: about})
@@ -62,7 +62,7 @@ func (k *cluster) events(ctx context.Context, key *v1alpha1.JWTRefreshKey) ([]ev
 	return list.Items, nil
 }
 
-// happened is when an event did last.
+// happened returns the time of an event's last occurrence.
 func happened(event *eventsv1.Event) time.Time {
 	switch {
 	case event.Series != nil:
@@ -74,7 +74,7 @@ func happened(event *eventsv1.Event) time.Time {
 	}
 }
 
-// description writes what is known of a key.
+// description writes the state of a key for people.
 type description struct {
 	io.Writer
 	colours bool
@@ -139,13 +139,13 @@ func (d *description) rotation() string {
 	parts := []string{string(modeOf(d.key))}
 	if e := d.key.Status.Effective; e != nil {
 		if e.Lifetime != nil {
-			parts = append(parts, "a token lives "+short(e.Lifetime.Duration))
+			parts = append(parts, "token lifetime "+short(e.Lifetime.Duration))
 		}
 		if e.RenewBefore != nil {
-			parts = append(parts, "renewed "+short(e.RenewBefore.Duration)+" before its end")
+			parts = append(parts, "renewed "+short(e.RenewBefore.Duration)+" before expiry")
 		}
 		if e.AccessTokenLifetime != nil {
-			parts = append(parts, "access tokens "+short(e.AccessTokenLifetime.Duration))
+			parts = append(parts, "access token lifetime "+short(e.AccessTokenLifetime.Duration))
 		}
 	}
 	return strings.Join(parts, ", ")
@@ -167,7 +167,7 @@ func bound(binding *v1alpha1.BindingSpec) string {
 
 func (d *description) next() [][]cell {
 	var rows [][]cell
-	for _, one := range whatComes(d.key, d.now) {
+	for _, one := range upcoming(d.key, d.now) {
 		when := text("-")
 		if !one.at.IsZero() {
 			when = text(stamp(one.at, d.now))
@@ -177,7 +177,7 @@ func (d *description) next() [][]cell {
 	return rows
 }
 
-// revisions are the tokens that are accepted, or were when the key ended, newest first.
+// revisions returns rows for the current and the superseded tokens, newest first.
 func (d *description) revisions() [][]cell {
 	status := &d.key.Status
 	if status.Revision == 0 {
@@ -206,7 +206,7 @@ func (d *description) use() [][]cell {
 	}
 	rows := [][]cell{{text("Last used:"), text(last)}}
 	if len(status.Previous) > 0 || status.SupersededLastUsed != nil {
-		rows = append(rows, []cell{text("A superseded one:"), text(stampOr(status.SupersededLastUsed, d.now, "never"))})
+		rows = append(rows, []cell{text("Superseded token:"), text(stampOr(status.SupersededLastUsed, d.now, "never"))})
 	}
 	if by := device(status.DeviceInfo); by != "" {
 		rows = append(rows, []cell{text("By:"), text(by)})
@@ -214,7 +214,7 @@ func (d *description) use() [][]cell {
 	return rows
 }
 
-// device is what was seen of whoever used a key.
+// device returns one line about the client that last used a key; empty if nothing is recorded.
 func device(seen *v1alpha1.SeenDevice) string {
 	if seen == nil {
 		return ""

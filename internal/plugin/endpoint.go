@@ -19,13 +19,13 @@ import (
 
 const (
 	formType = "application/x-www-form-urlencoded"
-	// answerWithin is how long one answer of the token service may take.
-	answerWithin = 20 * time.Second
-	// maxAnswer is more than it ever answers.
-	maxAnswer = 1 << 20
+	// responseTimeout limits one request to the token service.
+	responseTimeout = 20 * time.Second
+	// maxResponse is the number of bytes that are read of a response.
+	maxResponse = 1 << 20
 )
 
-// httpClient trusts the authorities that everybody trusts, those of a file and those that came with a Secret.
+// httpClient returns a client that trusts the system's CAs, those in caFile and those in ca.
 func httpClient(caFile string, ca []byte) (*http.Client, error) {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
@@ -42,17 +42,17 @@ func httpClient(caFile string, ca []byte) (*http.Client, error) {
 	}
 	pool.AppendCertsFromPEM(ca)
 	return &http.Client{
-		Timeout: answerWithin,
+		Timeout: responseTimeout,
 		Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
 			TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
 		},
-		// Whoever redirects a token endpoint wants the token.
+		// A redirect would send the token to another server.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
 }
 
-// refusal is what the token service answered instead of tokens.
+// refusal is an OAuth error of the token service.
 type refusal struct {
 	status int
 	code   oauth.Code
@@ -63,16 +63,16 @@ func (r *refusal) Error() string {
 	return fmt.Sprintf("the token service answered %d %s: %s", r.status, r.code, r.text)
 }
 
-// final: asking again does not help.
+// final reports whether a retry cannot succeed.
 func (r *refusal) final() bool {
 	return r.status < http.StatusInternalServerError && r.status != http.StatusTooManyRequests
 }
 
-// post sends a form to an endpoint and reads the answer into into, which may be nil.
+// post sends a form to an endpoint and decodes the answer into into, which may be nil.
 func post(ctx context.Context, client *http.Client, endpoint string, form url.Values, into any) error {
-	// What is sent is good for whoever reads it on the way (RFC 6749 §10.4).
+	// The form holds bearer credentials: they must not be readable on the way (RFC 6749 §10.4).
 	if !strings.HasPrefix(endpoint, "https://") {
-		return usageError("%s is no https URL: tokens and passwords are sent over TLS alone", endpoint)
+		return usageError("%s is not an https URL: tokens and passwords are sent only over TLS", endpoint)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -84,7 +84,7 @@ func post(ctx context.Context, client *http.Client, endpoint string, form url.Va
 		return unreachable(err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxResponse))
 	if err != nil {
 		return unreachable(err)
 	}
@@ -93,27 +93,27 @@ func post(ctx context.Context, client *http.Client, endpoint string, form url.Va
 			return nil
 		}
 		if err := json.Unmarshal(body, into); err != nil {
-			// The cause could hold some of the answer.
-			return fmt.Errorf("%s answered 200 and what is no answer of a token service", endpoint)
+			// The cause could contain a part of the answer.
+			return fmt.Errorf("%s answered 200, but not as a token service does", endpoint)
 		}
 		return nil
 	}
-	var said oauth.ErrorAnswer
-	if err := json.Unmarshal(body, &said); err != nil || said.Error == "" {
-		return fmt.Errorf("%s answered %s and what is no answer of a token service", endpoint, response.Status)
+	var answered oauth.ErrorAnswer
+	if err := json.Unmarshal(body, &answered); err != nil || answered.Error == "" {
+		return fmt.Errorf("%s answered %s, but not as a token service does", endpoint, response.Status)
 	}
-	answer := &refusal{status: response.StatusCode, code: said.Error, text: said.Description}
+	answer := &refusal{status: response.StatusCode, code: answered.Error, text: answered.Description}
 	if answer.final() {
 		return &failure{code: exitRefused, err: answer}
 	}
 	return answer
 }
 
-// unreachable says what to do about a certificate that is not trusted.
+// unreachable wraps a transport error. For a certificate that is not trusted, it names --ca-file.
 func unreachable(err error) error {
 	var unknown x509.UnknownAuthorityError
 	if errors.As(err, &unknown) {
-		return fmt.Errorf("the token service cannot be asked: %w: name what to trust by --ca-file", err)
+		return fmt.Errorf("the token service cannot be reached: %w: set its CA certificate with --ca-file", err)
 	}
-	return fmt.Errorf("the token service cannot be asked: %w", err)
+	return fmt.Errorf("the token service cannot be reached: %w", err)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// TestPostFollowsNobody: a token goes to the endpoint that was named, whatever that says of another.
+// TestPostFollowsNobody checks that a token is sent only to the given endpoint: redirects are not followed.
 func TestPostFollowsNobody(t *testing.T) {
 	followed := false
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -35,7 +35,7 @@ func TestPostFollowsNobody(t *testing.T) {
 		t.Errorf("followed: %v, error: %v", followed, err)
 	}
 	if err == nil || strings.Contains(err.Error(), "a-secret") {
-		t.Error("the error repeats what was sent")
+		t.Error("the error contains the sent text")
 	}
 	for _, endpoint := range []string{"http://127.0.0.1:1/token", "HTTP://127.0.0.1:1/token", "ftp://127.0.0.1:1", "/token", ""} {
 		if err := post(t.Context(), client, endpoint, form, nil); exitCode(err) != exitUsage {
@@ -44,7 +44,7 @@ func TestPostFollowsNobody(t *testing.T) {
 	}
 }
 
-// TestUsable: what is handed out lives long enough to be sent.
+// TestUsable checks that a stored access token is used only if it is valid for more than a minute.
 func TestUsable(t *testing.T) {
 	for left, want := range map[time.Duration]bool{2 * time.Minute: true, time.Minute: false, time.Second: false, -time.Hour: false} {
 		access := &accessToken{Asked: "read", ExpiresAt: noon.Add(left)}
@@ -53,22 +53,22 @@ func TestUsable(t *testing.T) {
 		}
 	}
 	if (*accessToken)(nil).usable("", noon) {
-		t.Error("none is usable")
+		t.Error("a missing token is usable")
 	}
 }
 
-// TestBrokenSession: what a file holds that cannot be read may be a token all the same.
+// TestBrokenSession checks that the error about an invalid session file does not contain its content, which may be a token.
 func TestBrokenSession(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "broken.json")
 	if err := os.WriteFile(file, []byte(`{"refreshToken": "a-secret", "tokenEndpoint": 7}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := loadSession(file); err == nil || strings.Contains(err.Error(), "a-secret") {
-		t.Errorf("it says %v", err)
+		t.Errorf("the error is %v", err)
 	}
 }
 
-// TestShows: who waits for a refusal that comes anyway believes too early.
+// TestShows checks that only an accepted token of the key proves its revocation by a refusal.
 func TestShows(t *testing.T) {
 	current := issued(func(key *v1alpha1.JWTRefreshKey) {
 		key.Status.TokenHash, key.Status.Previous[0].TokenHash = token.Hash("two"), token.Hash("one")
@@ -88,7 +88,7 @@ func TestShows(t *testing.T) {
 		{"the current one for one use", "two", oneTime, time.Hour, true},
 		{"one that was used", "one", oneTime, time.Hour, false},
 	} {
-		if got := shows(c.key, c.compact, noon.Add(c.left), noon); got != c.want {
+		if got := provesRevocation(c.key, c.compact, noon.Add(c.left), noon); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
-// exchange is `exchange` with its flags.
+// exchange holds the flags of `exchange`.
 type exchange struct {
 	*cli
 	output         *output
@@ -33,15 +33,15 @@ type exchange struct {
 func (c *cli) exchangeCommand() *cobra.Command {
 	x := &exchange{cli: c, output: newDocument()}
 	cmd := &cobra.Command{
-		Use: "exchange NAME | exchange --session NAME", Short: "Print an access token; usable as an exec credential plugin",
-		Long: `Exchange the token of a key's Secret, or of a session, for an access token, and print it.
+		Use: "exchange NAME | exchange --session NAME", Short: "Print an access token; works as an exec credential plugin",
+		Long: `Exchange the refresh token in a key's Secret, or of a session, for an access token, and print the access token.
 
-The token is sent to the token endpoint under its issuer's URL, or to --token-endpoint. A key that is bound to a ServiceAccount needs a token of
-it too, which is asked of the API server (create serviceaccounts/token). A one-time key's Secret is emptied by its first use:
-name the file that keeps the token that follows, by --one-time-file, or sign in by kubectl refreshkey login.
+The command sends the refresh token to its issuer's token endpoint, or to --token-endpoint. For a key that is bound to a ServiceAccount,
+it also requests a token of that ServiceAccount from the API server (create serviceaccounts/token). The first use of a one-time key
+empties its Secret: set --one-time-file to the file that stores the next token, or sign in with kubectl refreshkey login.
 
-Where KUBERNETES_EXEC_INFO is set, as client-go does for a user with an exec section, an ExecCredential of
-client.authentication.k8s.io is printed. A session needs no kubeconfig for that.`,
+If KUBERNETES_EXEC_INFO is set, as client-go does for a user with an exec section, the command prints an ExecCredential of
+client.authentication.k8s.io. For a session, it needs no kubeconfig.`,
 		Example: `  curl -H "$(kubectl refreshkey exchange orders --header)" https://orders.example.com
   kubectl refreshkey exchange --session default --scope orders:read`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -60,18 +60,18 @@ client.authentication.k8s.io is printed. A session needs no kubeconfig for that.
 	}
 	x.output.add(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&x.scope, "scope", "", "less than all that was granted: scopes, separated by spaces")
-	flags.StringVar(&x.session, "session", "", "exchange the token of this session, which a login began")
-	flags.StringVar(&x.oneTimeFile, "one-time-file", "", "of a one-time key: the file that holds its token once the Secret's was used; it is rewritten with each use")
-	flags.StringVar(&x.tokenEndpoint, "token-endpoint", "", "where to exchange; under the issuer's URL when not set")
-	flags.StringVar(&x.caFile, "ca-file", "", "what to trust at the token endpoint, in PEM, beside the ca.crt of the key's Secret")
-	flags.BoolVar(&x.header, "header", false, "print it as a header: Authorization: Bearer and the token")
-	flags.BoolVar(&x.fresh, "fresh", false, "of a session: a new access token, also while the last one lives")
-	flags.BoolVar(&x.execCredential, "exec-credential", false, "print an ExecCredential, also where KUBERNETES_EXEC_INFO is not set")
+	flags.StringVar(&x.scope, "scope", "", "request only these of the granted scopes, separated by spaces")
+	flags.StringVar(&x.session, "session", "", "exchange the token of this session, which login created")
+	flags.StringVar(&x.oneTimeFile, "one-time-file", "", "for a one-time key: the file that stores its next token; each exchange rewrites it")
+	flags.StringVar(&x.tokenEndpoint, "token-endpoint", "", "the URL of the token endpoint; if not set, the issuer's URL and /token")
+	flags.StringVar(&x.caFile, "ca-file", "", "a PEM file with the CA certificate of the token endpoint, in addition to the ca.crt of the key's Secret")
+	flags.BoolVar(&x.header, "header", false, "print a whole header: Authorization: Bearer and the token")
+	flags.BoolVar(&x.fresh, "fresh", false, "for a session: request a new access token even if the last one is still valid")
+	flags.BoolVar(&x.execCredential, "exec-credential", false, "print an ExecCredential even if KUBERNETES_EXEC_INFO is not set")
 	return cmd
 }
 
-// ofKey exchanges the token of a Secret, or of the file that followed it.
+// ofKey exchanges the token in a key's Secret, or in --one-time-file.
 func (x *exchange) ofKey(ctx context.Context, name string) error {
 	if err := x.output.check(); err != nil {
 		return err
@@ -87,13 +87,13 @@ func (x *exchange) ofKey(ctx context.Context, name string) error {
 	}
 	switch oneTime := lifecycle.OneTime(key); {
 	case oneTime && x.oneTimeFile == "":
-		return usageError("key %s is for one-time use, and its token would be lost with the exchange: name the file that keeps the next one by --one-time-file", name)
+		return usageError("key %s is for one-time use, and the exchange would lose its next token: set --one-time-file to the file that stores it", name)
 	case !oneTime && x.oneTimeFile != "":
-		return usageError("key %s is not for one-time use: leave out --one-time-file", name)
+		return usageError("key %s is not for one-time use: omit --one-time-file", name)
 	case oneTime:
 		return locked(x.oneTimeFile, func() error { return x.oneTime(ctx, k, key) })
 	}
-	secret, err := k.held(ctx, key)
+	secret, err := k.storedToken(ctx, key)
 	if err != nil {
 		return err
 	}
@@ -101,21 +101,21 @@ func (x *exchange) ofKey(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return x.hand(answer)
+	return x.printToken(answer)
 }
 
-// oneTime exchanges the token of the file, or of the Secret where there is no file yet. The one that follows is
-// kept before anything is printed.
+// oneTime exchanges the token in --one-time-file, or in the Secret if the file does not exist. It stores the next
+// token before it prints anything.
 func (x *exchange) oneTime(ctx context.Context, k *cluster, key *v1alpha1.JWTRefreshKey) error {
-	secret := &held{}
+	secret := &storedToken{}
 	kept, err := x.read(x.oneTimeFile)
 	switch {
 	case err == nil:
-		secret.token, secret.ca = kept, k.trusted(ctx, key)
+		secret.token, secret.ca = kept, k.secretCA(ctx, key)
 	case !errors.Is(err, fs.ErrNotExist):
 		return usageError("--one-time-file: %v", err)
 	default:
-		if secret, err = k.held(ctx, key); err != nil {
+		if secret, err = k.storedToken(ctx, key); err != nil {
 			return err
 		}
 	}
@@ -125,21 +125,21 @@ func (x *exchange) oneTime(ctx context.Context, k *cluster, key *v1alpha1.JWTRef
 	}
 	if next != "" {
 		if err := writeSecret(x.oneTimeFile, []byte(next)); err != nil {
-			return fmt.Errorf("the token was used, and the next one could not be kept; within retryGrace (30s) the same can be tried again: %w", err)
+			return fmt.Errorf("the token was used, but the next one could not be stored; run the same command again within retryGrace (30s): %w", err)
 		}
 	}
-	return x.hand(answer)
+	return x.printToken(answer)
 }
 
-// exchange is one refresh grant.
-func (x *exchange) exchange(ctx context.Context, k *cluster, secret *held, twice bool) (_ *accessToken, next string, _ error) {
+// exchange performs one refresh grant. It returns the next refresh token; empty if the answer has none.
+func (x *exchange) exchange(ctx context.Context, k *cluster, secret *storedToken, twice bool) (_ *accessToken, next string, _ error) {
 	claims, err := readClaims(secret.token)
 	if err != nil {
-		return nil, "", fmt.Errorf("what is to be exchanged is no token of a refresh key: %w", err)
+		return nil, "", fmt.Errorf("the text to exchange is not a token of a refresh key: %w", err)
 	}
 	form := x.form(secret.token)
 	if claims.ServiceAccount != "" {
-		assertion, err := k.accountToken(ctx, claims.Object.Namespace+"/"+claims.ServiceAccount, claims.Issuer)
+		assertion, err := k.serviceAccountToken(ctx, claims.Object.Namespace+"/"+claims.ServiceAccount, claims.Issuer)
 		if err != nil {
 			return nil, "", err
 		}
@@ -165,8 +165,8 @@ func (x *exchange) form(refreshToken string) url.Values {
 	return form
 }
 
-// refresh sends the form; once more where the answer was lost, since the same token gets the same answer for
-// as long as retryGrace.
+// refresh sends the form. If the answer is lost, it sends the form once more: within retryGrace, the same token
+// gets the same answer.
 func (x *exchange) refresh(ctx context.Context, client *http.Client, endpoint string, form url.Values, again bool) (*accessToken, string, error) {
 	var answer oauth.TokenAnswer
 	at := x.Clock.Now()
@@ -184,20 +184,20 @@ func (x *exchange) refresh(ctx context.Context, client *http.Client, endpoint st
 	}, answer.RefreshToken, nil
 }
 
-// ofSession hands out the session's access token while it lives, and exchanges its refresh token otherwise.
+// ofSession prints the session's access token while it is valid, and otherwise exchanges its refresh token.
 func (x *exchange) ofSession(ctx context.Context) error {
 	if err := x.output.check(); err != nil {
 		return err
 	}
 	if x.oneTimeFile != "" || x.tokenEndpoint != "" {
-		return usageError("a session knows its token and its endpoint: leave out --one-time-file and --token-endpoint")
+		return usageError("a session stores its token and its endpoint: omit --one-time-file and --token-endpoint")
 	}
 	file, err := x.sessionFile(x.session)
 	if err != nil {
 		return err
 	}
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		return fail(exitNotFound, "there is no session %s: sign in by kubectl refreshkey login --session %s", x.session, x.session)
+		return fail(exitNotFound, "there is no session %s: sign in with kubectl refreshkey login --session %s", x.session, x.session)
 	}
 	var access *accessToken
 	done := x.progress.during("exchanging the session's token")
@@ -209,7 +209,7 @@ func (x *exchange) ofSession(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return x.hand(access)
+	return x.printToken(access)
 }
 
 func (x *exchange) renew(ctx context.Context, file string) (*accessToken, error) {
@@ -225,9 +225,9 @@ func (x *exchange) renew(ctx context.Context, file string) (*accessToken, error)
 		return nil, err
 	}
 	access, next, err := x.refresh(ctx, client, s.TokenEndpoint, x.form(s.RefreshToken), true)
-	var said *refusal
-	if errors.As(err, &said) && said.code == oauth.InvalidGrant {
-		return nil, fail(exitRefused, "session %s is over: sign in again by kubectl refreshkey login --session %s (%w)", x.session, x.session, err)
+	var answered *refusal
+	if errors.As(err, &answered) && answered.code == oauth.InvalidGrant {
+		return nil, fail(exitRefused, "session %s is over: sign in again with kubectl refreshkey login --session %s (%w)", x.session, x.session, err)
 	}
 	if err != nil {
 		return nil, err
@@ -237,17 +237,17 @@ func (x *exchange) renew(ctx context.Context, file string) (*accessToken, error)
 		s.RefreshToken = next
 	}
 	if err := s.save(file); err != nil {
-		return nil, fmt.Errorf("the token was used, and the next one could not be kept; within 30s the same can be tried again: %w", err)
+		return nil, fmt.Errorf("the token was used, but the next one could not be stored; run the same command again within 30s: %w", err)
 	}
 	return access, nil
 }
 
-// hand prints the access token in the form that is asked for.
-func (x *exchange) hand(access *accessToken) error {
+// printToken prints the access token in the requested form.
+func (x *exchange) printToken(access *accessToken) error {
 	switch info := x.getExecInfo(); {
 	case x.execCredential || info != "":
 		return x.printExecCredential(info, access)
-	case !x.output.words():
+	case !x.output.isText():
 		return x.output.document(x.cli, map[string]any{
 			"access_token": access.Token, "token_type": access.Type, "scope": access.Scope, "expires_at": access.ExpiresAt.Format(time.RFC3339),
 		})

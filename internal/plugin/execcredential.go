@@ -8,26 +8,26 @@ import (
 	clientauthv1 "k8s.io/client-go/pkg/apis/clientauthentication/v1"
 )
 
-// execInfo is the variable in which client-go says what it wants of an exec credential plugin.
+// execInfo is the variable in which client-go passes its request to an exec credential plugin.
 const execInfo = "KUBERNETES_EXEC_INFO"
 
 func (c *cli) getExecInfo() string { return c.Getenv(execInfo) }
 
-// printExecCredential prints the access token in the version that is asked for. Both versions have these fields.
+// printExecCredential prints the access token in the requested API version. Both versions have these fields.
 func (c *cli) printExecCredential(info string, access *accessToken) error {
-	asked := metav1.TypeMeta{Kind: "ExecCredential", APIVersion: clientauthv1.SchemeGroupVersion.String()}
+	requested := metav1.TypeMeta{Kind: "ExecCredential", APIVersion: clientauthv1.SchemeGroupVersion.String()}
 	if info != "" {
-		if err := json.Unmarshal([]byte(info), &asked); err != nil {
-			return usageError("%s is no ExecCredential", execInfo)
+		if err := json.Unmarshal([]byte(info), &requested); err != nil {
+			return usageError("%s is not an ExecCredential", execInfo)
 		}
 	}
-	switch asked.APIVersion {
+	switch requested.APIVersion {
 	case "client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1":
 	default:
-		return usageError("%s asks for %s, and this is for client.authentication.k8s.io/v1", execInfo, asked.APIVersion)
+		return usageError("%s requests %s; only client.authentication.k8s.io/v1 and v1beta1 are supported", execInfo, requested.APIVersion)
 	}
 	credential := clientauthv1.ExecCredential{
-		TypeMeta: asked,
+		TypeMeta: requested,
 		Status:   &clientauthv1.ExecCredentialStatus{Token: access.Token, ExpirationTimestamp: &metav1.Time{Time: access.ExpiresAt}},
 	}
 	raw, err := json.Marshal(credential)

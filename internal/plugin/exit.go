@@ -24,17 +24,17 @@ const (
 const exitCodes = `Exit codes of kubectl refreshkey:
 
   0  done; verify and token: the token is accepted
-  1  something failed: the API server or the token service could not be asked, or said no
-  2  the flags or arguments are wrong; nothing was done
-  3  there is no such key, issuer, signing key, Secret or session
+  1  failed: the API server or the token service is unavailable, or rejected the request
+  2  the flags or arguments are wrong; nothing was changed
+  3  the refresh key, issuer, signing key, Secret or session does not exist
   4  refused: verify and token: the token is not accepted; exchange, login and logout: the token service refuses;
-     create --wait: the key gets no token; rotate: the key is not one that is rotated
-  5  timed out: what was asked for is on its way, and what --wait waits for did not come within --timeout
-  6  not verified: it is done, and that every replica refuses could not be found out; verify and token: nothing
-     speaks against the token, and something could not be checked
+     create --wait: the operator issues no token; rotate: the key cannot be rotated
+  5  timed out: the request was made, but its result did not occur within --timeout
+  6  not verified: the key is revoked, but the plugin could not verify that every replica refuses its token;
+     verify and token: no check failed, but at least one could not be made
 `
 
-// errSilent ends a command whose output says all there is to say.
+// errSilent ends a command with an exit code and without an error message.
 var errSilent = errors.New("")
 
 // failure is an error with its exit code.
@@ -52,8 +52,8 @@ func fail(code int, format string, args ...any) error {
 
 func usageError(format string, args ...any) error { return fail(exitUsage, format, args...) }
 
-// silently is an exit code without words.
-func silently(code int) error {
+// exitOnly returns an error that sets the exit code and prints no message; nil for exitDone.
+func exitOnly(code int) error {
 	if code == exitDone {
 		return nil
 	}
@@ -77,5 +77,5 @@ func exitCode(err error) int {
 }
 
 func exitCodesTopic() *cobra.Command {
-	return &cobra.Command{Use: "exit-codes", Short: "The exit codes, for scripts", Long: exitCodes}
+	return &cobra.Command{Use: "exit-codes", Short: "List the exit codes, for scripts", Long: exitCodes}
 }

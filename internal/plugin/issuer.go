@@ -17,16 +17,16 @@ import (
 
 func (c *cli) issuerCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "issuer", Short: "The signing keys of an issuer: see them, let the next ones sign, withdraw one",
-		Args: arguments(0, 0, "one of keys, rotate and revoke"),
+		Use: "issuer", Short: "Manage the signing keys of an issuer: list, rotate and withdraw them",
+		Args: arguments(0, 0, "one of keys, rotate and withdraw"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(c.issuerKeysCommand(), c.issuerRotateCommand(), c.issuerRevokeCommand())
+	cmd.AddCommand(c.issuerKeysCommand(), c.issuerRotateCommand(), c.issuerWithdrawCommand())
 	return cmd
 }
 
-// named is the issuer that the arguments name, or the one that keys have who name none.
-func named(args []string) string {
+// issuerArgument returns the issuer that the arguments name, or the default issuer.
+func issuerArgument(args []string) string {
 	if len(args) > 0 {
 		return args[0]
 	}
@@ -47,7 +47,7 @@ func (c *cli) issuerKeysCommand() *cobra.Command {
 				return err
 			}
 			done := c.progress.during("reading the issuer")
-			issuer, err := k.issuer(cmd.Context(), named(args))
+			issuer, err := k.issuer(cmd.Context(), issuerArgument(args))
 			done()
 			if err != nil {
 				return err
@@ -66,7 +66,7 @@ func (c *cli) showKeys(out *output, keys []v1alpha1.SigningKeyStatus) error {
 		}
 		return nil
 	}
-	if !out.words() {
+	if !out.isText() {
 		return out.document(c, map[string]any{"keys": keys})
 	}
 	if len(keys) == 0 {
@@ -86,7 +86,7 @@ func (c *cli) showKeys(out *output, keys []v1alpha1.SigningKeyStatus) error {
 	return nil
 }
 
-// sortKeys puts the key that signs first, and then the one that follows it.
+// sortKeys orders signing keys by ring, then by state (Active, Pending, Retiring), then by age.
 func sortKeys(keys []v1alpha1.SigningKeyStatus) {
 	states := []v1alpha1.KeyState{v1alpha1.KeyState(keyring.Active), v1alpha1.KeyState(keyring.Pending), v1alpha1.KeyState(keyring.Retiring)}
 	slices.SortStableFunc(keys, func(a, b v1alpha1.SigningKeyStatus) int {
@@ -97,11 +97,14 @@ func sortKeys(keys []v1alpha1.SigningKeyStatus) {
 func (c *cli) issuerRotateCommand() *cobra.Command {
 	w := &waiting{}
 	cmd := &cobra.Command{
-		Use: "rotate [ISSUER]", Short: "Let the next signing keys sign, as soon as verifiers know them",
-		Long: `Let the next signing keys of an issuer sign, as soon as they have been published for signing.prepublish, so that every verifier knows
-them. What the keys before have signed stays good. A key that leaked is withdrawn: kubectl refreshkey issuer revoke.`,
+		Use: "rotate [ISSUER]", Short: "Rotate the signing keys of an issuer",
+		Long: `Rotate the signing keys of an issuer: the next keys sign as soon as they have been published for signing.prepublish, so that
+verifiers have time to fetch them. Tokens that the earlier keys signed stay valid. If a signing key leaked, withdraw it:
+kubectl refreshkey issuer withdraw.`,
 		Args: arguments(0, 1, "the name of one issuer, or none for default"), ValidArgsFunction: c.completeIssuers,
-		RunE: func(cmd *cobra.Command, args []string) error { return c.rotateKeys(cmd.Context(), w, named(args)) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.rotateKeys(cmd.Context(), w, issuerArgument(args))
+		},
 	}
 	w.add(cmd, "until the next keys sign")
 	return cmd
@@ -112,16 +115,16 @@ func (c *cli) rotateKeys(ctx context.Context, w *waiting, name string) error {
 	if err != nil {
 		return err
 	}
-	done := c.progress.during("asking for the next keys")
+	done := c.progress.during("requesting the next signing keys")
 	defer done()
 	issuer, err := k.issuer(ctx, name)
 	if err != nil {
 		return err
 	}
-	before := signing(issuer)
-	// The second that has begun is over only then, and keys that began to sign in it are meant too.
-	asked := c.Clock.Now().UTC().Truncate(time.Second).Add(time.Second)
-	if err := k.annotate(ctx, issuer, v1alpha1.AnnotationRotateKeys, asked.Format(time.RFC3339)); err != nil {
+	before := activeKIDs(issuer)
+	// Round up to the next second, so that the request includes keys that became active in this second.
+	requested := c.Clock.Now().UTC().Truncate(time.Second).Add(time.Second)
+	if err := k.annotate(ctx, issuer, v1alpha1.AnnotationRotateKeys, requested.Format(time.RFC3339)); err != nil {
 		return err
 	}
 	done()
@@ -129,14 +132,14 @@ func (c *cli) rotateKeys(ctx context.Context, w *waiting, name string) error {
 		fmt.Fprintf(c.Out, "%s: the next signing keys sign as soon as they have been published for signing.prepublish\n", issuerName(issuer))
 		return nil
 	}
-	err = w.until(ctx, c, "waiting for the next keys", func(ctx context.Context) (bool, string, error) {
+	err = w.until(ctx, c, "waiting for the next signing keys", func(ctx context.Context) (bool, string, error) {
 		if issuer, err = k.issuer(ctx, name); err != nil {
 			return false, "", err
 		}
 		var left []string
 		for _, use := range []keyring.Use{keyring.Refresh, keyring.Access} {
-			if now := signing(issuer)[v1alpha1.KeyUse(use)]; now == "" || now == before[v1alpha1.KeyUse(use)] {
-				left = append(left, fmt.Sprintf("the next key of the %s ring signs %s", use, planned(issuer, use, c.Clock.Now())))
+			if now := activeKIDs(issuer)[v1alpha1.KeyUse(use)]; now == "" || now == before[v1alpha1.KeyUse(use)] {
+				left = append(left, fmt.Sprintf("the next key of the %s ring signs %s", use, nextActiveAt(issuer, use, c.Clock.Now())))
 			}
 		}
 		return len(left) == 0, strings.Join(left, "; "), nil

@@ -15,7 +15,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// lister is `list` with its flags.
+// lister holds the flags of `list`.
 type lister struct {
 	*cli
 	output         *output
@@ -31,25 +31,25 @@ func (c *cli) listCommand() *cobra.Command {
 	l := &lister{cli: c, output: newOutput("")}
 	l.output.wide = true
 	cmd := &cobra.Command{
-		Use: "list", Aliases: []string{"ls"}, Short: "List refresh keys: what ends soon, what nobody uses, who is signed in",
-		Example: `  # What ends within a week, soonest first
+		Use: "list", Aliases: []string{"ls"}, Short: "List refresh keys; filter them by expiry, use, status or session",
+		Example: `  # Keys with a current token that expires within a week, soonest first
   kubectl refreshkey list -A --expiring-within 7d
-  # What nobody used for a month
+  # Keys that were not used for 30 days
   kubectl refreshkey list -A --unused-for 30d
-  # Who is signed in
+  # Sessions: the users and workloads that are signed in
   kubectl refreshkey list -A --sessions`,
 		Args: arguments(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return l.run(cmd.Context()) },
 	}
 	l.output.add(cmd)
 	flags := cmd.Flags()
-	flags.BoolVarP(&l.allNamespaces, "all-namespaces", "A", false, "of all namespaces")
-	flags.StringVarP(&l.selector, "selector", "l", "", "only keys with these labels, as kubectl get has it")
-	flags.Var(&l.unusedFor, "unused-for", "only keys that nobody used for so long, such as 30d; one that was never used counts from when it was made")
-	flags.Var(&l.expiringWithin, "expiring-within", "only keys whose current token ends within so long, such as 7d")
-	flags.StringSliceVar(&l.filter.statuses, "status", nil, "only keys of this status, such as Issued or Revoked; several with commas")
-	flags.BoolVar(&l.filter.sessions, "sessions", false, "only sessions, which are the keys that a login made, and of whom they are")
-	flags.BoolVar(&l.noHeaders, "no-headers", false, "leave out the header")
+	flags.BoolVarP(&l.allNamespaces, "all-namespaces", "A", false, "list the keys of all namespaces")
+	flags.StringVarP(&l.selector, "selector", "l", "", "only keys that match this label selector, as in kubectl get")
+	flags.Var(&l.unusedFor, "unused-for", "only keys that were not used for this time, such as 30d; a key that was never used counts from its creation")
+	flags.Var(&l.expiringWithin, "expiring-within", "only keys with a current token that expires within this time, such as 7d")
+	flags.StringSliceVar(&l.filter.statuses, "status", nil, "only keys with this status, such as Issued or Revoked; separate several with commas")
+	flags.BoolVar(&l.filter.sessions, "sessions", false, "only sessions (keys that a login created), with the user or workload that signed in")
+	flags.BoolVar(&l.noHeaders, "no-headers", false, "do not print the header")
 	return cmd
 }
 
@@ -99,7 +99,7 @@ func (l *lister) show(list *v1alpha1.JWTRefreshKeyList, namespace string, now ti
 		}
 		return nil
 	}
-	if !l.output.words() {
+	if !l.output.isText() {
 		list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(keyKind + "List"))
 		return l.output.print(l.cli, list)
 	}
@@ -140,15 +140,15 @@ func (l *lister) header() []string {
 	return header
 }
 
-// widest is how much of an audience or a subject is shown, so that a line fits a terminal.
-const widest = 40
+// maxCellWidth is the number of characters of an audience or a subject that list prints, so that a line fits a terminal.
+const maxCellWidth = 40
 
 func (l *lister) row(key *v1alpha1.JWTRefreshKey, now time.Time) []cell {
 	short := func(s string) cell {
 		if l.output.isWide() {
 			return text(s)
 		}
-		return text(cut(s, widest))
+		return text(truncate(s, maxCellWidth))
 	}
 	var row []cell
 	if l.allNamespaces {
@@ -170,8 +170,7 @@ func (l *lister) row(key *v1alpha1.JWTRefreshKey, now time.Time) []cell {
 	return row
 }
 
-// expiry is when the current token ends, in the colour of how soon that is: past its renewal it should
-// have been followed.
+// expiry returns the cell with the end of the current token. It is yellow if the token's renewal is overdue.
 func expiry(key *v1alpha1.JWTRefreshKey, now time.Time) cell {
 	shown := text(seen(key.Status.ExpiresAt, now, "-"))
 	renewal := key.Status.RenewalTime

@@ -17,7 +17,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
-// login is `login` with its flags.
+// login holds the flags of `login`.
 type login struct {
 	*cli
 	session, audience, scope, deviceID string
@@ -29,10 +29,10 @@ type login struct {
 func (c *cli) loginCommand() *cobra.Command {
 	l := &login{cli: c}
 	cmd := &cobra.Command{
-		Use: "login --audience URL", Short: "Sign in at the token service, and keep the session",
-		Long: `Sign in at the token service by a token of a ServiceAccount, an id_token of a provider that the issuer names, or a user name
-and a password where the issuer allows it. The session's token is kept in a file for you alone, under $XDG_CONFIG_HOME/refreshkeys or
-~/.config/refreshkeys, and kubectl refreshkey exchange --session hands out access tokens.`,
+		Use: "login --audience URL", Short: "Sign in at the token service and store the session",
+		Long: `Sign in at the token service with a token of a ServiceAccount, with an id_token of a provider that the issuer trusts, or
+with a user name and a password if the issuer allows it. The session's refresh token is stored in a file that only you can read,
+under $XDG_CONFIG_HOME/refreshkeys or ~/.config/refreshkeys. kubectl refreshkey exchange --session prints access tokens from it.`,
 		Example: `  kubectl refreshkey login --audience https://orders.example.com --service-account shop/till
   kubectl refreshkey login --audience https://orders.example.com --issuer people --subject-token-file id_token
   kubectl refreshkey login --audience https://orders.example.com --issuer-url https://tokens.example.com/people --username jane`,
@@ -40,18 +40,18 @@ and a password where the issuer allows it. The session's token is kept in a file
 		RunE: func(cmd *cobra.Command, _ []string) error { return l.run(cmd.Context()) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&l.audience, "audience", "", "the API that the tokens are for; required")
-	flags.StringVar(&l.scope, "scope", "", "the scopes that are asked for, separated by spaces")
-	flags.StringVar(&l.session, "session", "default", "what the session is called here")
+	flags.StringVar(&l.audience, "audience", "", "the API that the tokens are for (required)")
+	flags.StringVar(&l.scope, "scope", "", "the scopes to request, separated by spaces")
+	flags.StringVar(&l.session, "session", "default", "the local name of the session")
 	flags.StringVar(&l.issuer, "issuer", "default", "the JWTIssuer to sign in at")
-	flags.StringVar(&l.issuerURL, "issuer-url", "", "its URL, where the JWTIssuer is not to be read")
-	flags.StringVar(&l.caFile, "ca-file", "", "what to trust at the token endpoint, in PEM; it is kept with the session")
-	flags.StringVar(&l.deviceID, "device-id", "", "what this device is called in the session's status")
-	flags.StringVar(&l.account, "service-account", "", "sign in as this ServiceAccount (namespace/name), of which the API server is asked for a token")
-	flags.StringVar(&l.subjectFile, "subject-token-file", "", "sign in by the token in this file, and - for stdin")
-	flags.StringVar(&l.subjectType, "subject-token-type", "id_token", "what that is: id_token, or jwt for a token of a ServiceAccount")
-	flags.StringVar(&l.username, "username", "", "sign in by this name and a password, which is asked for")
-	flags.StringVar(&l.passwordFile, "password-file", "", "the file with the password, and - for stdin")
+	flags.StringVar(&l.issuerURL, "issuer-url", "", "the issuer's URL; set it if you cannot read the JWTIssuer")
+	flags.StringVar(&l.caFile, "ca-file", "", "a PEM file with the CA certificate of the token endpoint, which is stored with the session")
+	flags.StringVar(&l.deviceID, "device-id", "", "the name of this device in the session's status")
+	flags.StringVar(&l.account, "service-account", "", "sign in as this ServiceAccount (namespace/name), with a token that is requested from the API server")
+	flags.StringVar(&l.subjectFile, "subject-token-file", "", "sign in with the token in this file; - for stdin")
+	flags.StringVar(&l.subjectType, "subject-token-type", "id_token", "the type of that token: id_token, or jwt for a token of a ServiceAccount")
+	flags.StringVar(&l.username, "username", "", "sign in with this name and a password; the command prompts for the password")
+	flags.StringVar(&l.passwordFile, "password-file", "", "a file with the password; - for stdin")
 	completeFlag(cmd, "issuer", c.completeIssuers)
 	completeFlag(cmd, "subject-token-type", cobra.FixedCompletions([]string{"id_token", "jwt"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -68,14 +68,14 @@ func (l *login) run(ctx context.Context) error {
 	case l.audience == "":
 		return usageError("--audience is required: the API that the tokens are for")
 	case ways != 1:
-		return usageError("say by what to sign in: one of --service-account, --subject-token-file and --username")
+		return usageError("set exactly one of --service-account, --subject-token-file and --username")
 	}
 	file, err := l.sessionFile(l.session)
 	if err != nil {
 		return err
 	}
 	s := &session{Issuer: l.issuerURL, Audience: l.audience}
-	k, err := l.where(ctx, s)
+	k, err := l.findIssuer(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -93,17 +93,18 @@ func (l *login) run(ctx context.Context) error {
 	}
 	done := l.progress.during("signing in")
 	defer done()
-	err = locked(file, func() error { return l.begin(ctx, file, s, form) })
+	err = locked(file, func() error { return l.signIn(ctx, file, s, form) })
 	if err != nil {
 		return err
 	}
 	done()
-	fmt.Fprintf(l.Out, "signed in at %s for %s; session %s is kept in %s\n", s.Issuer, s.Audience, l.session, file)
+	fmt.Fprintf(l.Out, "signed in at %s for %s; session %s is stored in %s\n", s.Issuer, s.Audience, l.session, file)
 	return nil
 }
 
-// where finds the issuer's URL. The cluster is asked where it has to be.
-func (l *login) where(ctx context.Context, s *session) (*cluster, error) {
+// findIssuer sets the issuer's URL in s. It returns a cluster only if the login needs one: to read the issuer, or to
+// request a token of a ServiceAccount.
+func (l *login) findIssuer(ctx context.Context, s *session) (*cluster, error) {
 	if s.Issuer != "" && l.account == "" {
 		return nil, nil
 	}
@@ -121,7 +122,7 @@ func (l *login) where(ctx context.Context, s *session) (*cluster, error) {
 	return k, nil
 }
 
-// form is the request for tokens.
+// form returns the token request.
 func (l *login) form(ctx context.Context, k *cluster, s *session) (url.Values, error) {
 	form := url.Values{oauth.ParamAudience: {l.audience}}
 	for name, value := range map[string]string{oauth.ParamScope: l.scope, oauth.ParamDeviceID: l.deviceID} {
@@ -149,15 +150,15 @@ func (l *login) form(ctx context.Context, k *cluster, s *session) (url.Values, e
 	return form, nil
 }
 
-// subject is what proves who signs in (RFC 8693 §2.1).
+// subject returns the subject_token and its type (RFC 8693 §2.1).
 func (l *login) subject(ctx context.Context, k *cluster, s *session) (subject, kind string, err error) {
 	if l.account != "" {
-		subject, err = k.accountToken(ctx, l.account, s.Issuer)
+		subject, err = k.serviceAccountToken(ctx, l.account, s.Issuer)
 		return subject, oauth.TypeJWT, err
 	}
 	kind, known := map[string]string{"id_token": oauth.TypeIDToken, "jwt": oauth.TypeJWT}[l.subjectType]
 	if !known {
-		return "", "", usageError("--subject-token-type is id_token or jwt, not %q", l.subjectType)
+		return "", "", usageError("--subject-token-type must be id_token or jwt, not %q", l.subjectType)
 	}
 	if subject, err = l.read(l.subjectFile); err != nil {
 		return "", "", usageError("--subject-token-file: %v", err)
@@ -165,7 +166,7 @@ func (l *login) subject(ctx context.Context, k *cluster, s *session) (subject, k
 	return subject, kind, nil
 }
 
-// password asks on the terminal, without an echo, or reads it.
+// password reads the password from --password-file, or prompts for it on the terminal without an echo.
 func (l *login) password() (string, error) {
 	if l.passwordFile != "" {
 		password, err := l.read(l.passwordFile)
@@ -176,9 +177,10 @@ func (l *login) password() (string, error) {
 	}
 	terminal, ok := l.In.(*os.File)
 	if !ok || !isTerminal(l.In) {
-		return "", usageError("there is no terminal to ask for the password on: name --password-file, and - for stdin")
+		return "", usageError("there is no terminal to prompt for the password: set --password-file, or - for stdin")
 	}
-	// The echo is off before it is asked: who is quick has typed before term.ReadPassword would turn it off.
+	// Turn the echo off before the prompt: term.ReadPassword turns it off after the prompt, and a fast user
+	// could have typed by then.
 	state, err := term.MakeRaw(int(terminal.Fd()))
 	if err != nil {
 		return "", err
@@ -194,8 +196,8 @@ func (l *login) password() (string, error) {
 	return strings.TrimSpace(password), errors.Join(err, term.Restore(int(terminal.Fd()), state))
 }
 
-// begin signs in and keeps the session. One that was there under the name is ended once it is replaced.
-func (l *login) begin(ctx context.Context, file string, s *session, form url.Values) error {
+// signIn signs in and stores the session. It then ends an earlier session of the same name.
+func (l *login) signIn(ctx context.Context, file string, s *session, form url.Values) error {
 	client, err := httpClient("", []byte(s.CA))
 	if err != nil {
 		return err
@@ -206,7 +208,7 @@ func (l *login) begin(ctx context.Context, file string, s *session, form url.Val
 		return err
 	}
 	if answer.RefreshToken == "" {
-		return errors.New("the token service handed out no refresh token")
+		return errors.New("the token service returned no refresh token")
 	}
 	s.StartedAt = at.UTC().Truncate(time.Second)
 	s.RefreshToken = answer.RefreshToken
@@ -220,7 +222,7 @@ func (l *login) begin(ctx context.Context, file string, s *session, form url.Val
 	}
 	if noBefore == nil {
 		if err := before.end(ctx, nil); err != nil {
-			fmt.Fprintf(l.ErrOut, "warning: the earlier session %s goes on until it ends by itself: %v\n", l.session, err)
+			fmt.Fprintf(l.ErrOut, "warning: the earlier session %s stays active until it expires: %v\n", l.session, err)
 		}
 	}
 	return nil

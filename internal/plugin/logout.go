@@ -13,7 +13,7 @@ import (
 func (c *cli) logoutCommand() *cobra.Command {
 	caFile, forget := "", false
 	cmd := &cobra.Command{
-		Use: "logout [SESSION]", Short: "End a session at the token service, and forget its tokens",
+		Use: "logout [SESSION]", Short: "End a session at the token service and delete its tokens",
 		Args: arguments(0, 1, "the name of one session, or none for default"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := "default"
@@ -23,8 +23,8 @@ func (c *cli) logoutCommand() *cobra.Command {
 			return c.logout(cmd.Context(), name, caFile, forget)
 		},
 	}
-	cmd.Flags().StringVar(&caFile, "ca-file", "", "what to trust at the token service, in PEM; what the login was given when not set")
-	cmd.Flags().BoolVar(&forget, "forget", false, "forget the tokens also where the token service cannot be told; the session then ends by itself")
+	cmd.Flags().StringVar(&caFile, "ca-file", "", "a PEM file with the CA certificate of the token service; if not set, the one that login stored")
+	cmd.Flags().BoolVar(&forget, "forget", false, "delete the tokens even if the token service is unavailable; the session then stays active until it expires")
 	return cmd
 }
 
@@ -48,7 +48,7 @@ func (c *cli) logout(ctx context.Context, name, caFile string, forget bool) erro
 			err = s.end(ctx, client)
 		}
 		if err != nil && !forget {
-			return fmt.Errorf("the session is not ended, and its tokens are kept (--forget removes them all the same): %w", err)
+			return fmt.Errorf("the session could not be ended, and its tokens are kept (--forget deletes them anyway): %w", err)
 		}
 		return os.Remove(file)
 	})
@@ -56,6 +56,6 @@ func (c *cli) logout(ctx context.Context, name, caFile string, forget bool) erro
 		return err
 	}
 	done()
-	fmt.Fprintf(c.Out, "signed out; session %s is forgotten\n", name)
+	fmt.Fprintf(c.Out, "signed out; session %s is deleted\n", name)
 	return nil
 }

@@ -13,21 +13,21 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// next is something that will happen to a key.
+// next is an event that is due for a key.
 type next struct {
-	// at is when; zero for what has no fixed time.
+	// at is zero if there is no fixed time.
 	at   time.Time
 	what string
 }
 
-// whatComes is what happens next to a key and when, by what its spec and status say: first what
-// waits for somebody, then what time brings.
-func whatComes(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
-	if over := whatIsOver(key); over != "" {
+// upcoming returns what happens next to a key, according to its spec and status: first the events without
+// a fixed time, then the others by time.
+func upcoming(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
+	if over := restartHint(key); over != "" {
 		return []next{{what: over}}
 	}
 	var waiting, timed []next
-	for _, one := range slices.Concat(asked(key), renewal(key, now), retirements(key, now), idleness(key), ends(key)) {
+	for _, one := range slices.Concat(requested(key), renewal(key, now), retirements(key, now), idleness(key), ends(key)) {
 		if one.at.IsZero() {
 			waiting = append(waiting, one)
 		} else {
@@ -38,40 +38,40 @@ func whatComes(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
 	return append(waiting, timed...)
 }
 
-// whatIsOver says what, of a key of which nothing happens by itself, would bring it back.
-func whatIsOver(key *v1alpha1.JWTRefreshKey) string {
+// restartHint returns, for a key that changes only after an action of a user, what that action is; empty for other keys.
+func restartHint(key *v1alpha1.JWTRefreshKey) string {
 	again := "`kubectl refreshkey rotate " + key.Name + "` issues a new token"
 	stalled := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionStalled)
 	switch {
 	case key.DeletionTimestamp != nil:
-		return "the key is being deleted; its tokens are refused already"
+		return "the key is being deleted; its tokens are already refused"
 	case key.Spec.Revoked && key.Status.RevokedAt == nil:
-		return "every token is refused already; the revocation is put on record"
+		return "every token is already refused; the operator records the revocation"
 	case key.Spec.Revoked:
 		return "nothing, until spec.revoked is set to false: then a new token is issued"
 	case key.Status.RevokedAt != nil && key.Status.Session != nil:
-		return "the session is over; a day after its end it is removed. Signing in makes another one"
+		return "the session is over; the operator removes it a day later. Sign in again to start a new one"
 	case key.Status.RevokedAt != nil && len(pending(key)) == 0 && key.Status.RevocationReason != v1alpha1.RevokedRequested:
 		return "nothing by itself; " + again
 	case readyReason(key) == v1alpha1.ReasonExpired && key.Status.Session != nil:
-		return "the session is over; a day after its end it is removed. Signing in makes another one"
+		return "the session is over; the operator removes it a day later. Sign in again to start a new one"
 	case readyReason(key) == v1alpha1.ReasonExpired && modeOf(key) == v1alpha1.RotationNever && key.Spec.ExpiresAt == nil:
 		return "nothing by itself; " + again
 	case readyReason(key) == v1alpha1.ReasonExpired:
 		return "nothing, until spec.expiresAt is set to a later time or removed"
 	case stalled != nil && stalled.Status == metav1.ConditionTrue:
-		return "nothing, until somebody acts: " + stalled.Message
+		return "nothing, until the cause is fixed: " + stalled.Message
 	}
 	return ""
 }
 
-// pending are the rotations that were asked for by annotation and not acted on.
+// pending returns the rotations that an annotation requests and that the operator has not handled.
 func pending(key *v1alpha1.JWTRefreshKey) []string {
 	handled := strings.Fields(key.Status.LastHandledRotate)
-	return slices.DeleteFunc(strings.Fields(lifecycle.HandledRotate(key)), func(asked string) bool { return slices.Contains(handled, asked) })
+	return slices.DeleteFunc(strings.Fields(lifecycle.HandledRotate(key)), func(requested string) bool { return slices.Contains(handled, requested) })
 }
 
-func asked(key *v1alpha1.JWTRefreshKey) []next {
+func requested(key *v1alpha1.JWTRefreshKey) []next {
 	var waiting []next
 	waits := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReconciling)
 	switch {
@@ -82,9 +82,9 @@ func asked(key *v1alpha1.JWTRefreshKey) []next {
 	case key.Status.Revision == 0:
 		waiting = append(waiting, next{what: "the first token is issued"})
 	case len(pending(key)) > 0 && key.Status.Session == nil:
-		waiting = append(waiting, next{what: "a rotation was asked for, and is carried out"})
+		waiting = append(waiting, next{what: "the operator carries out the requested rotation"})
 	case key.Status.RevokedAt != nil:
-		waiting = append(waiting, next{what: "the revocation was taken back, and a new token is issued"})
+		waiting = append(waiting, next{what: "the key is no longer revoked, and a new token is issued"})
 	}
 	return waiting
 }
@@ -94,16 +94,16 @@ func renewal(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
 	case key.Status.RevokedAt != nil:
 		return nil
 	case modeOf(key) == v1alpha1.RotationOneTimeUse && key.Status.Revision > 0:
-		return []next{{what: "each use hands out the next token; a token that is used twice revokes the key"}}
+		return []next{{what: "each use returns the next token; a token that is used twice revokes the key"}}
 	case at != nil && at.Time.Before(now):
 		return []next{{at: at.Time, what: "the next token is overdue: is the manager running?"}}
 	case at != nil:
-		return []next{{at: at.Time, what: "the next token is issued; the one before stays good for the overlap"}}
+		return []next{{at: at.Time, what: "the next token is issued; the current one stays valid for the overlap"}}
 	}
 	return nil
 }
 
-// retirements follow what internal/lifecycle decides by, as far as status shows it.
+// retirements returns when the superseded tokens end. It follows internal/lifecycle as far as the status allows.
 func retirements(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
 	status := &key.Status
 	var all []next
@@ -126,8 +126,8 @@ func retirements(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
 			all = append(all, next{at: latest, what: name + " ends"})
 		case status.LastUsed == nil || status.LastUsedRevision < status.Revision:
 			all = append(all,
-				next{what: fmt.Sprintf("%s retires once revision %d has been used and it has been silent for %s", name, status.Revision, short(overlap.Quiet.Duration))},
-				next{at: latest, what: name + " is refused from then on, whoever uses it"})
+				next{what: fmt.Sprintf("%s retires once revision %d has been used and %s has been unused for %s", name, status.Revision, name, short(overlap.Quiet.Duration))},
+				next{at: latest, what: name + " is refused from then on, even if it is still in use"})
 		default:
 			quiet := supersededAt.Time
 			if used := status.SupersededLastUsed; used != nil && used.After(quiet) {
@@ -135,16 +135,16 @@ func retirements(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
 			}
 			end := earlier(latest, quiet.Add(overlap.Quiet.Duration))
 			if !end.After(now) {
-				all = append(all, next{what: name + " retires when the manager looks at the key next"})
+				all = append(all, next{what: name + " retires when the operator next reconciles the key"})
 				continue
 			}
-			all = append(all, next{at: end, what: name + " retires, if it is not used until then"})
+			all = append(all, next{at: end, what: name + " retires, unless it is used before then"})
 		}
 	}
 	return all
 }
 
-// idleness is when a key that nobody uses is revoked: two intervals of reporting after its timeout.
+// idleness returns when an unused key is revoked: two lifecycle.ReportInterval after its idle timeout.
 func idleness(key *v1alpha1.JWTRefreshKey) []next {
 	ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady)
 	if key.Spec.IdleTimeout == nil || ready == nil || ready.Status != metav1.ConditionTrue {
@@ -156,7 +156,7 @@ func idleness(key *v1alpha1.JWTRefreshKey) []next {
 			since = used.Time
 		}
 	}
-	return []next{{at: since.Add(key.Spec.IdleTimeout.Duration + 2*lifecycle.ReportInterval), what: "the key is revoked, if nobody uses it until then"}}
+	return []next{{at: since.Add(key.Spec.IdleTimeout.Duration + 2*lifecycle.ReportInterval), what: "the key is revoked, unless it is used before then"}}
 }
 
 func ends(key *v1alpha1.JWTRefreshKey) []next {
@@ -179,7 +179,7 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// short writes a duration without the units that are zero: 720h, 20m, 1h30m.
+// short formats a duration without units that are zero at its end: 720h, 20m, 1h30m.
 func short(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {

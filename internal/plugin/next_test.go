@@ -12,7 +12,7 @@ import (
 
 func TestWhatComes(t *testing.T) {
 	const (
-		renewed = "in 19d: the next token is issued; the one before stays good for the overlap"
+		renewed = "in 19d: the next token is issued; the current one stays valid for the overlap"
 		ends    = "in 29d: revision 2, the current token, ends"
 	)
 	type key = v1alpha1.JWTRefreshKey
@@ -21,43 +21,43 @@ func TestWhatComes(t *testing.T) {
 		key  *key
 		want []string
 	}{
-		{"an overlap without evidence", issued(), []string{
-			"revision 1 retires once revision 2 has been used and it has been silent for 20m",
-			renewed, "in 20d: revision 1 is refused from then on, whoever uses it", ends,
+		{"an overlap without a use of the current token", issued(), []string{
+			"revision 1 retires once revision 2 has been used and revision 1 has been unused for 20m",
+			renewed, "in 20d: revision 1 is refused from then on, even if it is still in use", ends,
 		}},
 		{"an overlap with a maximum", issued(func(k *key) { k.Status.Effective.Overlap.Max = lasting(2 * day) }), []string{
-			"revision 1 retires once revision 2 has been used and it has been silent for 20m",
-			"in 24h: revision 1 is refused from then on, whoever uses it", renewed, ends,
+			"revision 1 retires once revision 2 has been used and revision 1 has been unused for 20m",
+			"in 24h: revision 1 is refused from then on, even if it is still in use", renewed, ends,
 		}},
-		{"the current one is used, the superseded one was an hour ago", issued(func(k *key) {
+		{"the current token is used, the superseded one was ten minutes ago", issued(func(k *key) {
 			k.Status.LastUsed, k.Status.LastUsedRevision, k.Status.SupersededLastUsed = at(-time.Minute), 2, at(-10*time.Minute)
-		}), []string{"in 10m: revision 1 retires, if it is not used until then", renewed, ends}},
-		{"the current one is used, the superseded one never", issued(func(k *key) { k.Status.LastUsed, k.Status.LastUsedRevision = at(-time.Minute), 2 }), []string{
-			"revision 1 retires when the manager looks at the key next", renewed, ends,
+		}), []string{"in 10m: revision 1 retires, unless it is used before then", renewed, ends}},
+		{"the current token is used, the superseded one never", issued(func(k *key) { k.Status.LastUsed, k.Status.LastUsedRevision = at(-time.Minute), 2 }), []string{
+			"revision 1 retires when the operator next reconciles the key", renewed, ends,
 		}},
-		{"two superseded ones: each counts from the one after it", issued(func(k *key) {
+		{"two superseded tokens: each counts from its successor", issued(func(k *key) {
 			k.Status.Effective.Overlap.Max = lasting(2 * day)
 			k.Status.Revision = 3
 			k.Status.Previous = append(k.Status.Previous, v1alpha1.SupersededToken{Revision: 2, CreatedAt: *at(-36 * time.Hour), ExpiresAt: *at(28 * day)})
 		}), []string{
-			"revision 1 retires once revision 3 has been used and it has been silent for 20m",
-			"revision 2 retires once revision 3 has been used and it has been silent for 20m",
-			"in 12h: revision 1 is refused from then on, whoever uses it",
-			"in 24h: revision 2 is refused from then on, whoever uses it",
+			"revision 1 retires once revision 3 has been used and revision 1 has been unused for 20m",
+			"revision 2 retires once revision 3 has been used and revision 2 has been unused for 20m",
+			"in 12h: revision 1 is refused from then on, even if it is still in use",
+			"in 24h: revision 2 is refused from then on, even if it is still in use",
 			renewed, "in 29d: revision 3, the current token, ends",
 		}},
-		{"idle: from the last use, and two minutes more", issued(func(k *key) {
+		{"idle: two minutes after the timeout since the last use", issued(func(k *key) {
 			k.Status.Previous = nil
 			k.Spec.IdleTimeout = lasting(time.Hour)
 			k.Status.LastUsed, k.Status.LastUsedRevision = at(-30*time.Minute), 2
-		}), []string{"in 32m: the key is revoked, if nobody uses it until then", renewed, ends}},
+		}), []string{"in 32m: the key is revoked, unless it is used before then", renewed, ends}},
 		{"an absolute end", issued(func(k *key) { k.Status.Previous, k.Spec.ExpiresAt = nil, at(60*day) }), []string{renewed, ends, "in 60d: the key ends for good (spec.expiresAt)"}},
 		{"the token lasts to the absolute end", issued(func(k *key) { k.Status.Previous, k.Spec.ExpiresAt, k.Status.RenewalTime = nil, at(29*day), nil }), []string{"in 29d: the key ends for good (spec.expiresAt)"}},
 		{"renewal overdue", issued(func(k *key) { k.Status.Previous, k.Status.RenewalTime = nil, at(-time.Hour) }), []string{"60m ago: the next token is overdue: is the manager running?", ends}},
-		{"a rotation was asked for", issued(func(k *key) {
+		{"a rotation is requested", issued(func(k *key) {
 			k.Status.Previous, k.Annotations = nil, map[string]string{v1alpha1.AnnotationRotate: "now"}
-		}), []string{"a rotation was asked for, and is carried out", renewed, ends}},
-		{"a rotation was asked for and done", issued(func(k *key) {
+		}), []string{"the operator carries out the requested rotation", renewed, ends}},
+		{"a rotation was requested and is done", issued(func(k *key) {
 			k.Status.Previous, k.Annotations = nil, map[string]string{v1alpha1.AnnotationRotate: "one", v1alpha1.AnnotationRotateNow: "two"}
 			k.Status.LastHandledRotate = "one now:two"
 		}), []string{renewed, ends}},
@@ -72,31 +72,31 @@ func TestWhatComes(t *testing.T) {
 		{"one-time use", issued(func(k *key) {
 			k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
 			k.Status.Previous, k.Status.RenewalTime, k.Status.Effective.Overlap = nil, nil, nil
-		}), []string{"each use hands out the next token; a token that is used twice revokes the key", ends}},
-		{"revoked by its spec, not on record", issued(func(k *key) { k.Spec.Revoked = true }), []string{"every token is refused already; the revocation is put on record"}},
+		}), []string{"each use returns the next token; a token that is used twice revokes the key", ends}},
+		{"revoked by its spec, not on record", issued(func(k *key) { k.Spec.Revoked = true }), []string{"every token is already refused; the operator records the revocation"}},
 		{"revoked by its spec", issued(revoked(v1alpha1.RevokedRequested), func(k *key) { k.Spec.Revoked = true }), []string{"nothing, until spec.revoked is set to false: then a new token is issued"}},
-		{"reinstated", issued(revoked(v1alpha1.RevokedRequested)), []string{"the revocation was taken back, and a new token is issued"}},
+		{"reinstated", issued(revoked(v1alpha1.RevokedRequested)), []string{"the key is no longer revoked, and a new token is issued"}},
 		{"revoked for idleness", issued(revoked(v1alpha1.RevokedIdleTimeout)), []string{"nothing by itself; `kubectl refreshkey rotate orders` issues a new token"}},
 		{"revoked for reuse, and rotated", issued(revoked(v1alpha1.RevokedReuseDetected), func(k *key) {
 			k.Annotations, k.Status.RenewalTime = map[string]string{v1alpha1.AnnotationRotate: "now"}, nil
-		}), []string{"a rotation was asked for, and is carried out"}},
+		}), []string{"the operator carries out the requested rotation"}},
 		{"a session that is over", issued(revoked(v1alpha1.RevokedLogout), func(k *key) { k.Status.Session = &v1alpha1.SessionStatus{} }), []string{
-			"the session is over; a day after its end it is removed. Signing in makes another one",
+			"the session is over; the operator removes it a day later. Sign in again to start a new one",
 		}},
 		{"expired", issued(func(k *key) {
 			ready(k, metav1.ConditionFalse, v1alpha1.ReasonExpired)
 			k.Spec.ExpiresAt = at(-time.Hour)
 		}), []string{"nothing, until spec.expiresAt is set to a later time or removed"}},
-		{"expired, of one token", issued(func(k *key) {
+		{"expired, in mode Never", issued(func(k *key) {
 			ready(k, metav1.ConditionFalse, v1alpha1.ReasonExpired)
 			k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationNever}
 		}), []string{"nothing by itself; `kubectl refreshkey rotate orders` issues a new token"}},
-		{"stalled", issued(func(k *key) { stalled(k, v1alpha1.ReasonPolicyDenied) }), []string{"nothing, until somebody acts: change the policy."}},
-		{"going", issued(func(k *key) { k.DeletionTimestamp = at(0) }), []string{"the key is being deleted; its tokens are refused already"}},
+		{"stalled", issued(func(k *key) { stalled(k, v1alpha1.ReasonPolicyDenied) }), []string{"nothing, until the cause is fixed: change the policy."}},
+		{"being deleted", issued(func(k *key) { k.DeletionTimestamp = at(0) }), []string{"the key is being deleted; its tokens are already refused"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			for _, one := range whatComes(c.key, noon) {
+			for _, one := range upcoming(c.key, noon) {
 				if one.at.IsZero() {
 					got = append(got, one.what)
 				} else {

@@ -9,21 +9,22 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 )
 
-// output is the flag -o with its relatives, as kubectl has them.
+// output holds the flag -o and the related flags, as in kubectl.
 type output struct {
 	flags *genericclioptions.PrintFlags
-	// wide is for tables with more columns.
+	// wide reports whether -o wide, a table with more columns, is allowed.
 	wide bool
-	// documents are the formats of what is no object of the API, which kubectl's printers do not take.
+	// documents are the formats of values that are not API objects and that kubectl's printers do not support.
 	documents []string
 }
 
-// newOutput prints objects, in words by default; done is the operation that kubectl puts behind the name.
+// newOutput returns the output of API objects, which is text by default; done is the operation that kubectl's
+// printer appends to the name.
 func newOutput(done string) *output {
 	return &output{flags: genericclioptions.NewPrintFlags(done)}
 }
 
-// newDocument is output for what is no object of the API: json, yaml and what else is named.
+// newDocument returns the output of values that are not API objects, in json, yaml and the formats in more.
 func newDocument(more ...string) *output {
 	flags := genericclioptions.NewPrintFlags("")
 	flags.NamePrintFlags, flags.TemplatePrinterFlags, flags.JSONYamlPrintFlags = nil, nil, nil
@@ -34,8 +35,8 @@ func (o *output) add(cmd *cobra.Command) {
 	o.flags.AddFlags(cmd)
 	flag := cmd.Flags().Lookup("output")
 	formats := o.formats()
-	flag.Usage = "how to print: " + strings.Join(formats, ", ")
-	// It can only fail for a flag that is not there.
+	flag.Usage = "output format: " + strings.Join(formats, ", ")
+	// This fails only for a flag that does not exist.
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -51,14 +52,14 @@ func (o *output) formats() []string {
 	return formats
 }
 
-// words tells whether people read it.
-func (o *output) words() bool { return *o.flags.OutputFormat == "" || o.isWide() }
+// isText reports whether the output is text for people.
+func (o *output) isText() bool { return *o.flags.OutputFormat == "" || o.isWide() }
 
 func (o *output) isWide() bool { return o.wide && *o.flags.OutputFormat == "wide" }
 
-// check refuses a format that does not exist, before anything is done.
+// check returns a usage error for an unknown format.
 func (o *output) check() error {
-	if o.words() {
+	if o.isText() {
 		return nil
 	}
 	known := slices.Contains(o.formats(), *o.flags.OutputFormat)
@@ -66,7 +67,7 @@ func (o *output) check() error {
 		return nil
 	}
 	if !known && (o.documents != nil || !strings.Contains(*o.flags.OutputFormat, "=")) {
-		return usageError("there is no output %q: take one of %s", *o.flags.OutputFormat, strings.Join(o.formats(), ", "))
+		return usageError("unknown output format %q: use one of %s", *o.flags.OutputFormat, strings.Join(o.formats(), ", "))
 	}
 	_, err := o.flags.ToPrinter()
 	if err != nil {
@@ -75,7 +76,7 @@ func (o *output) check() error {
 	return nil
 }
 
-// print prints an object in the format that is asked for, which kubectl's own printers know.
+// print prints an API object in the requested format, with kubectl's printers.
 func (o *output) print(c *cli, object runtime.Object) error {
 	printer, err := o.flags.ToPrinter()
 	if err != nil {

@@ -12,22 +12,22 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// parsed is a token taken apart, with nothing of it verified.
+// parsed holds the parts of a token, of which nothing is verified.
 type parsed struct {
 	compact string
 	header  map[string]any
 	payload json.RawMessage
 	claims  *token.Claims
-	// headerErr and claimsErr say what is wrong, without repeating any of it.
+	// headerErr and claimsErr say what is wrong, without any text of the token.
 	headerErr, claimsErr error
 }
 
-var errForm = errors.New("it is not three parts of base64url with dots between, of 8 KiB at most")
+var errForm = errors.New("the token must be three base64url parts separated by dots, at most 8 KiB")
 
-// parse takes a token apart.
+// parse splits and decodes a token. It returns errForm for a text that is not a compact JWS.
 func parse(compact string) (*parsed, error) {
 	parts := strings.Split(compact, ".")
-	// The decoder would skip line breaks.
+	// The base64 decoder skips line breaks.
 	if len(parts) != 3 || len(compact) > token.MaxLength || strings.ContainsAny(compact, "\r\n") {
 		return nil, errForm
 	}
@@ -41,17 +41,17 @@ func parse(compact string) (*parsed, error) {
 	}
 	p := &parsed{compact: compact, payload: raw[1]}
 	if err := json.Unmarshal(raw[0], &p.header); err != nil {
-		p.headerErr = errors.New("the header is no JSON object")
+		p.headerErr = errors.New("the header is not a JSON object")
 	}
 	if !json.Valid(raw[1]) {
-		p.payload, p.claimsErr = nil, errors.New("the payload is no JSON")
+		p.payload, p.claimsErr = nil, errors.New("the payload is not JSON")
 		return p, nil
 	}
 	p.claims, p.claimsErr = token.ParsePayload(raw[1])
 	return p, nil
 }
 
-// readClaims is what a token says of itself.
+// readClaims returns the claims of a token, unverified.
 func readClaims(compact string) (*token.Claims, error) {
 	p, err := parse(compact)
 	if err != nil {
@@ -65,7 +65,7 @@ func (p *parsed) text(name string) string {
 	return text
 }
 
-// read reads a secret text from a file, or from stdin for -, so that it stands in no shell's history.
+// read reads a secret text from a file, or from stdin for -. As an argument, the text would be in the shell's history.
 func (c *cli) read(file string) (string, error) {
 	from := c.In
 	if file != "-" {
@@ -81,12 +81,12 @@ func (c *cli) read(file string) (string, error) {
 	case err != nil:
 		return "", err
 	case len(raw) > maxSecret:
-		return "", fmt.Errorf("%s holds more than any token", file)
+		return "", fmt.Errorf("%s is larger than 64 KiB: it holds no token or password", file)
 	case strings.TrimSpace(string(raw)) == "":
 		return "", fmt.Errorf("%s is empty", file)
 	}
 	return strings.TrimSpace(string(raw)), nil
 }
 
-// maxSecret is more than any token or password has.
+// maxSecret is the largest size of a token or password in bytes that read accepts.
 const maxSecret = 64 << 10

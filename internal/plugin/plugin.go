@@ -1,6 +1,6 @@
-// Package plugin is `kubectl refreshkey`: what people and scripts do with refresh keys from a shell.
-// One file a command; what is decided without a cluster (filters, what comes next, why a token is
-// accepted) is pure and takes the time as an argument.
+// Package plugin implements `kubectl refreshkey`, the command line of refresh keys.
+// Each command has a file of its own. Decisions that need no cluster (filters, what happens next, why a
+// token is accepted) are pure functions that take the time as an argument.
 package plugin
 
 import (
@@ -14,7 +14,7 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Options are what a run of the plugin has of the world around it.
+// Options are the streams, the clock and the environment of one run of the plugin.
 type Options struct {
 	genericiooptions.IOStreams
 	Clock clock.WithTicker
@@ -24,7 +24,7 @@ type Options struct {
 	Version string
 }
 
-// cli is one run of the plugin.
+// cli holds the state of one run of the plugin.
 type cli struct {
 	Options
 	flags    *genericclioptions.ConfigFlags
@@ -47,11 +47,11 @@ func Main(ctx context.Context, args []string, o Options) int {
 func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "kubectl-refreshkey",
-		Short: "Work with refresh keys",
-		Long: `Work with refresh keys: see what is there and what happens next, make, rotate and revoke keys, exchange
-their tokens, sign in, and find out why a token is or is not accepted.
+		Short: "Manage refresh keys and their tokens",
+		Long: `Manage refresh keys: list and describe them, create, rotate and revoke them, exchange their tokens, sign in,
+and check why a token is or is not accepted.
 
-Tokens are shown only where you ask for them: by --show-token, and by exchange.`,
+Only exchange and token --show-token print the text of a token.`,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl refreshkey"},
 		Version:       c.Version,
 		SilenceErrors: true,
@@ -78,7 +78,7 @@ Tokens are shown only where you ask for them: by --show-token, and by exchange.`
 	return root
 }
 
-// arguments holds a command to a number of arguments, and says which.
+// arguments returns a check that a command has between least and most arguments; names describes them in the error.
 func arguments(least, most int, names string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least || len(args) > most {

@@ -24,7 +24,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
-// replicaFlags say where the replicas of the token service are, and how to ask them.
+// replicaFlags hold the addresses of the replicas of the token service, and how to query them.
 type replicaFlags struct {
 	urls      []string
 	caFile    string
@@ -34,13 +34,13 @@ type replicaFlags struct {
 
 func (f *replicaFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.urls, "replica", nil, "the URL of a replica of the token service, such as https://10.0.0.1:8443; several times. The ready pods when not set")
-	flags.StringVar(&f.caFile, "ca-file", "", "what to trust at --replica, in PEM, beside the ca.crt of the key's Secret")
-	flags.StringVar(&f.namespace, "operator-namespace", "refreshkeys-system", "where the pods of the token service are")
-	flags.StringVar(&f.account, "introspect-as", "", "ask /introspect at --replica with a token of this ServiceAccount (namespace/name), which may create jwtrefreshkeys/introspect; needed for one-time keys")
+	flags.StringArrayVar(&f.urls, "replica", nil, "the URL of a replica of the token service, such as https://10.0.0.1:8443; repeat the flag for several; if not set, the ready pods")
+	flags.StringVar(&f.caFile, "ca-file", "", "a PEM file with the CA certificate of --replica, in addition to the ca.crt of the key's Secret")
+	flags.StringVar(&f.namespace, "operator-namespace", "refreshkeys-system", "the namespace of the token service's pods")
+	flags.StringVar(&f.account, "introspect-as", "", "query /introspect at --replica as this ServiceAccount (namespace/name), which may create jwtrefreshkeys/introspect; required for one-time keys")
 }
 
-// probe shows a token to the replicas in a way that neither uses it nor counts as use.
+// probe presents a token to the replicas in a way that neither uses it up nor counts as use.
 type probe struct {
 	*cli
 	cluster    *cluster
@@ -55,31 +55,31 @@ type probe struct {
 	bearer  string
 	direct  *http.Client
 	through *http.Client
-	// refused are the replicas that have refused: a revocation is not forgotten again.
+	// refused are the replicas that have refused the token. They are not queried again: a revocation is final.
 	refused map[string]bool
 }
 
-// replica is one of the token service, and where it is asked.
+// replica is a replica of the token service, with the URL to query.
 type replica struct {
 	name string
 	url  string
-	// host is what the request is for; empty for that of the URL.
+	// host is the request's Host header; empty for the host of the URL.
 	host   string
 	client *http.Client
 }
 
-// tokenServers are the pods of the token service, by their label.
-const tokenServers = "app.kubernetes.io/component=tokenserver" //nolint:gosec // a label, and no secret
+// tokenServers is the label selector of the token service's pods.
+const tokenServers = "app.kubernetes.io/component=tokenserver" //nolint:gosec // a label, not a secret
 
-// prepare does whatever can fail before the key is revoked.
+// prepare makes the checks and the clients that the probe needs. Errors must occur here, before the key is revoked.
 func (p *probe) prepare(ctx context.Context) (err error) {
 	p.refused = map[string]bool{}
 	if p.introspect && len(p.flags.urls) == 0 {
-		// The API server takes the header Authorization for its own.
-		return errors.New("/introspect is not asked through the API server: name the replicas by --replica, such as a kubectl port-forward of each")
+		// The API server consumes the header Authorization.
+		return errors.New("/introspect cannot be queried through the API server: set --replica for each replica, such as to a kubectl port-forward")
 	}
 	if p.introspect {
-		if p.bearer, err = p.cluster.accountToken(ctx, p.flags.account, p.issuer); err != nil {
+		if p.bearer, err = p.cluster.serviceAccountToken(ctx, p.flags.account, p.issuer); err != nil {
 			return err
 		}
 		if err := p.cluster.mayIntrospect(ctx, p.flags.account, p.namespace); err != nil {
@@ -97,7 +97,7 @@ func (p *probe) prepare(ctx context.Context) (err error) {
 // namespace. Without that right, a replica answers active false, as for a revoked token (RFC 7662 §2.2), and
 // the plugin must not read this as a refusal of the token.
 func (k *cluster) mayIntrospect(ctx context.Context, account, namespace string) error {
-	token, err := k.accountToken(ctx, account)
+	token, err := k.serviceAccountToken(ctx, account)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (k *cluster) mayIntrospect(ctx context.Context, account, namespace string) 
 		}},
 	}, metav1.CreateOptions{})
 	if err != nil {
-		return fmt.Errorf("cannot find out what ServiceAccount %s may do: %w", account, err)
+		return fmt.Errorf("cannot check the rights of ServiceAccount %s: %w", account, err)
 	}
 	if !answer.Status.Allowed {
 		return fmt.Errorf("ServiceAccount %s may not create jwtrefreshkeys/introspect in namespace %s", account, namespace)
@@ -124,22 +124,22 @@ func (k *cluster) mayIntrospect(ctx context.Context, account, namespace string) 
 
 // accountToken returns a short-lived token of a ServiceAccount for an audience, and for the API server
 // if no audience is given.
-func (k *cluster) accountToken(ctx context.Context, account string, audiences ...string) (string, error) {
+func (k *cluster) serviceAccountToken(ctx context.Context, account string, audiences ...string) (string, error) {
 	namespace, name, ok := strings.Cut(account, "/")
 	if !ok || namespace == "" || name == "" {
-		return "", usageError("a ServiceAccount is written namespace/name, not %q", account)
+		return "", usageError("a ServiceAccount must be written namespace/name, not %q", account)
 	}
 	seconds := int64(600)
 	issued, err := k.clients.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{
 		Spec: authenticationv1.TokenRequestSpec{Audiences: audiences, ExpirationSeconds: &seconds},
 	}, metav1.CreateOptions{})
 	if err != nil {
-		return "", fmt.Errorf("no token of ServiceAccount %s: %w", account, err)
+		return "", fmt.Errorf("cannot get a token of ServiceAccount %s: %w", account, err)
 	}
 	return issued.Status.Token, nil
 }
 
-// replicas are those that there are now: pods come and go.
+// replicas returns the current replicas: pods can change between two queries.
 func (p *probe) replicas(ctx context.Context) ([]replica, error) {
 	issuer, err := url.Parse(p.issuer)
 	if err != nil {
@@ -162,7 +162,7 @@ func (p *probe) replicas(ctx context.Context) ([]replica, error) {
 	}
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		if !serving(pod) {
+		if !isReady(pod) {
 			continue
 		}
 		at := p.cluster.clients.CoreV1().RESTClient().Post().Namespace(pod.Namespace).Resource("pods").
@@ -170,19 +170,19 @@ func (p *probe) replicas(ctx context.Context) ([]replica, error) {
 		all = append(all, replica{name: "pod " + pod.Name, url: at.String(), client: p.through})
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("namespace %s has no ready pod labelled %s: name the replicas by --operator-namespace or --replica", p.flags.namespace, tokenServers)
+		return nil, fmt.Errorf("namespace %s has no ready pod labelled %s: set --operator-namespace or --replica", p.flags.namespace, tokenServers)
 	}
 	return all, nil
 }
 
-// serving: requests reach it by the Service.
-func serving(pod *corev1.Pod) bool {
+// isReady reports whether the Service sends requests to a pod.
+func isReady(pod *corev1.Pod) bool {
 	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})
 }
 
-// httpsPort is where a pod serves the endpoints.
+// httpsPort returns the port named https of a pod; 8443 if there is none.
 func httpsPort(pod *corev1.Pod) int32 {
 	for _, container := range pod.Spec.Containers {
 		for _, port := range container.Ports {
@@ -194,7 +194,7 @@ func httpsPort(pod *corev1.Pod) int32 {
 	return 8443
 }
 
-// form asks for an access token for another resource and with a scope that nobody has, or about the token.
+// form returns a request for an access token with a resource and a scope that no key has, or an introspection request.
 func (p *probe) form() url.Values {
 	if p.introspect {
 		return url.Values{oauth.ParamToken: {p.token}, oauth.ParamTokenTypeHint: {oauth.HintRefreshToken}}
@@ -205,7 +205,7 @@ func (p *probe) form() url.Values {
 	}
 }
 
-// ask shows the token to all that have not refused it yet, and returns why others have not.
+// ask presents the token to the replicas that have not refused it yet. It returns a reason for each that does not refuse it.
 func (p *probe) ask(ctx context.Context, all []replica) (left []string) {
 	for _, one := range all {
 		if p.refused[one.name] {
@@ -222,7 +222,7 @@ func (p *probe) ask(ctx context.Context, all []replica) (left []string) {
 }
 
 func (p *probe) askOne(ctx context.Context, one *replica) (refuses bool, why string) {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	ctx, cancel := context.WithTimeout(ctx, responseTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, one.url, strings.NewReader(p.form().Encode()))
 	if err != nil {
@@ -235,38 +235,39 @@ func (p *probe) askOne(ctx context.Context, one *replica) (refuses bool, why str
 	}
 	response, err := one.client.Do(request)
 	if err != nil {
-		return false, "cannot be asked: " + err.Error()
+		return false, "cannot be reached: " + err.Error()
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxResponse))
 	if err != nil {
-		return false, "cannot be asked: " + err.Error()
+		return false, "cannot be reached: " + err.Error()
 	}
 	return judge(response.StatusCode, body, p.introspect)
 }
 
-// judge tells by an answer whether a token is refused for good. Nothing but the very answers that mean it do.
+// judge reports whether an answer refuses the token for good: only 400 invalid_grant of /token and active false of
+// /introspect do. why describes any other answer.
 func judge(status int, body []byte, introspect bool) (refuses bool, why string) {
 	var answer struct {
 		Error  oauth.Code `json:"error"`
 		Active *bool      `json:"active"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return false, fmt.Sprintf("answered %d and no JSON; is it the token service?", status)
+		return false, fmt.Sprintf("answered %d, but not JSON; is it the token service?", status)
 	}
 	switch {
 	case introspect && status == http.StatusOK && answer.Active != nil:
-		return !*answer.Active, "accepts the token still"
+		return !*answer.Active, "still accepts the token"
 	case !introspect && status == http.StatusBadRequest && answer.Error == oauth.InvalidGrant:
 		return true, ""
 	case introspect, status >= http.StatusInternalServerError, status == http.StatusTooManyRequests, answer.Error == "":
 		return false, fmt.Sprintf("answered %d %s", status, answer.Error)
 	default:
-		return false, "accepts the token still"
+		return false, "still accepts the token"
 	}
 }
 
-// stillAccepting says which replicas are waited for.
+// stillAccepting describes the replicas that have not refused; empty if all have.
 func stillAccepting(left []string, of int) string {
 	if len(left) == 0 {
 		return ""

@@ -14,7 +14,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 )
 
-// TestJudge: only the very answer that means it is a refusal for good. Whoever believes another one believes too early.
+// TestJudge checks that only 400 invalid_grant of /token and active false of /introspect count as a final refusal.
 func TestJudge(t *testing.T) {
 	for _, c := range []struct {
 		name       string
@@ -24,23 +24,23 @@ func TestJudge(t *testing.T) {
 		refuses    bool
 	}{
 		{"refused", 400, `{"error":"invalid_grant"}`, false, true},
-		{"accepted, and asked for another resource", 400, `{"error":"invalid_target"}`, false, false},
-		{"accepted, and asked for another scope", 400, `{"error":"invalid_scope"}`, false, false},
+		{"accepted, and requested for another resource", 400, `{"error":"invalid_target"}`, false, false},
+		{"accepted, and requested with another scope", 400, `{"error":"invalid_scope"}`, false, false},
 		{"accepted, and bound", 401, `{"error":"invalid_client"}`, false, false},
 		{"accepted, and not granted", 400, `{"error":"unauthorized_client"}`, false, false},
-		{"not known now", 503, `{"error":"temporarily_unavailable"}`, false, false},
+		{"temporarily unavailable", 503, `{"error":"temporarily_unavailable"}`, false, false},
 		{"too often", 429, `{"error":"slow_down"}`, false, false},
 		{"an error of its own", 500, `{"error":"invalid_grant"}`, false, false},
 		{"exchanged", 200, `{"access_token":"x"}`, false, false},
 		{"no such issuer", 404, `{"error":"invalid_request"}`, false, false},
-		{"the API server may not ask it", 403, `{"kind":"Status","status":"Failure"}`, false, false},
-		{"no token service", 400, `<html>`, false, false},
+		{"the API server refuses the proxy request", 403, `{"kind":"Status","status":"Failure"}`, false, false},
+		{"not the token service", 400, `<html>`, false, false},
 		{"not active", 200, `{"active":false}`, true, true},
 		{"active", 200, `{"active":true}`, true, false},
 		{"nothing about active", 200, `{}`, true, false},
 		{"may not introspect", 403, `{"error":"insufficient_scope"}`, true, false},
-		{"invalid_grant means nothing there", 400, `{"error":"invalid_grant"}`, true, false},
-		{"not active means nothing there", 200, `{"active":false}`, false, false},
+		{"invalid_grant of /introspect", 400, `{"error":"invalid_grant"}`, true, false},
+		{"active false of /token", 200, `{"active":false}`, false, false},
 	} {
 		refuses, why := judge(c.status, []byte(c.body), c.introspect)
 		if refuses != c.refuses || (!refuses && why == "") {
@@ -61,17 +61,17 @@ func TestExitCodes(t *testing.T) {
 		{"usage", usageError("wrong"), exitUsage},
 		{"not found", missing, exitNotFound},
 		{"not found, wrapped", fmt.Errorf("key: %w", missing), exitNotFound},
-		{"what is said outside counts", fail(exitUnverified, "revoked: %w", missing), exitUnverified},
+		{"the outer exit code counts", fail(exitUnverified, "revoked: %w", missing), exitUnverified},
 		{"refused", &failure{code: exitRefused, err: &refusal{status: 400, code: "invalid_grant"}}, exitRefused},
 		{"timed out", fmt.Errorf("asking: %w", context.DeadlineExceeded), exitTimedOut},
-		{"without words", silently(exitRefused), exitRefused},
+		{"without a message", exitOnly(exitRefused), exitRefused},
 	} {
 		if got := exitCode(c.err); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
-	if silently(exitDone) != nil {
-		t.Error("what is done is an error")
+	if exitOnly(exitDone) != nil {
+		t.Error("exitDone is an error")
 	}
 	for code := exitDone; code <= exitUnverified; code++ {
 		if !strings.Contains(exitCodes, fmt.Sprintf("\n  %d  ", code)) {
@@ -80,14 +80,14 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// said is what was written, for two to look at.
-type said struct {
+// syncBuffer collects writes, and signals each one on more.
+type syncBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
 	more chan struct{}
 }
 
-func (s *said) Write(p []byte) (int, error) {
+func (s *syncBuffer) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n, err := s.text.Write(p)
@@ -101,17 +101,17 @@ func TestProgress(t *testing.T) {
 		terminal bool
 		want     string
 	}{
-		{"elsewhere: a line for each thing", false, "reading ...\nasking ...\n"},
-		{"on a terminal: one line, which goes again", true, "\r\033[Kreading (1s)\r\033[Kreading (2s)\r\033[Kasking (3s)\r\033[K"},
+		{"in a pipe: a line for each activity", false, "reading ...\nasking ...\n"},
+		{"on a terminal: one line, which is removed at the end", true, "\r\033[Kreading (1s)\r\033[Kreading (2s)\r\033[Kasking (3s)\r\033[K"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			clock := clocktesting.NewFakeClock(noon)
-			out := &said{more: make(chan struct{}, 10)}
+			out := &syncBuffer{more: make(chan struct{}, 10)}
 			p := &progress{out: out, terminal: c.terminal, clock: clock}
 			done := p.during("reading")
 			clock.Step(time.Second - time.Millisecond)
 			if out.text.Len() > 0 {
-				t.Fatal("it is told before a second is over")
+				t.Fatal("progress is printed within the first second")
 			}
 			clock.Step(time.Millisecond)
 			<-out.more
@@ -119,7 +119,7 @@ func TestProgress(t *testing.T) {
 				clock.Step(time.Second)
 				<-out.more
 			}
-			p.say("asking")
+			p.update("asking")
 			clock.Step(time.Second)
 			<-out.more
 			done()

@@ -11,11 +11,11 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// patience is after what time somebody who waits is told what for.
-const patience = time.Second
+// progressDelay is the time after which a command prints what it waits for.
+const progressDelay = time.Second
 
-// progress tells on stderr what is waited for: one line that is rewritten on a terminal, and
-// elsewhere a line for each thing.
+// progress prints to stderr what a command waits for: one line that is rewritten on a terminal, and
+// otherwise one line for each text.
 type progress struct {
 	out      io.Writer
 	terminal bool
@@ -25,10 +25,10 @@ type progress struct {
 	what string
 }
 
-// during tells of what until done is called.
+// during reports what as the current activity until done is called.
 func (p *progress) during(what string) (done func()) {
-	p.say(what)
-	ticker, stop, began := p.clock.NewTicker(patience), make(chan struct{}), p.clock.Now()
+	p.update(what)
+	ticker, stop, began := p.clock.NewTicker(progressDelay), make(chan struct{}), p.clock.Now()
 	var ended sync.WaitGroup
 	ended.Go(func() {
 		last := ""
@@ -64,8 +64,8 @@ func (p *progress) show(last string, took time.Duration) string {
 	return what
 }
 
-// say changes what is waited for.
-func (p *progress) say(what string) {
+// update changes the reported activity.
+func (p *progress) update(what string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.what = what

@@ -14,7 +14,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// revocation is `revoke` with its flags.
+// revocation holds the flags of `revoke`.
 type revocation struct {
 	*cli
 	output    *output
@@ -26,17 +26,18 @@ type revocation struct {
 func (c *cli) revokeCommand() *cobra.Command {
 	r := &revocation{cli: c, output: newOutput("revoked")}
 	cmd := &cobra.Command{
-		Use: "revoke NAME", Short: "Refuse every token of a key; with --wait until every replica of the token service does",
-		Long: `Revoke a key: spec.revoked is set to true, every token of the key is refused and its Secret is emptied.
+		Use: "revoke NAME", Short: "Revoke a key; --wait verifies that every replica refuses its token",
+		Long: `Revoke a key: the command sets spec.revoked to true. Every token of the key is refused, and the operator empties its Secret.
 
-With --wait each replica of the token service is shown the key's token, until it refuses it as revoked. It is asked for an
-access token for a resource that the token is not for, which is refused in any case and counts as no use; a one-time token is
-shown to /introspect instead. The token is read from the Secret before the revocation, or from --token-file. The replicas are the ready pods labelled
-app.kubernetes.io/component=tokenserver, asked through the API server (create pods/proxy), or those that --replica names.
+With --wait, the command presents the key's token to each replica of the token service until the replica refuses it as revoked. It
+requests an access token for a resource that the token does not cover: replicas always refuse that, and it does not count as use.
+It sends a one-time token to /introspect instead. It reads the token from the Secret before the revocation, or from --token-file.
+The replicas are the ready pods labelled app.kubernetes.io/component=tokenserver, which the command queries through the API server
+(create pods/proxy), or those that --replica names.
 
-Where that cannot be found out the key is revoked all the same, and the exit code is 6.`,
+If the command cannot verify the refusal, the key is revoked anyway, and the exit code is 6.`,
 		Example: `  kubectl refreshkey revoke orders --wait
-  # With the token that leaked, and replicas that are reached otherwise
+  # With the leaked token, and a replica at a URL of its own
   kubectl refreshkey revoke orders --wait --token-file leaked.jwt --replica https://10.0.0.1:8443 --ca-file ca.crt`,
 		Args: arguments(1, 1, "the name of one key"), ValidArgsFunction: c.completeKeys,
 		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args[0]) },
@@ -44,7 +45,7 @@ Where that cannot be found out the key is revoked all the same, and the exit cod
 	r.output.add(cmd)
 	r.waiting.add(cmd, "until every replica of the token service refuses the key's token")
 	r.replicas.add(cmd)
-	cmd.Flags().StringVar(&r.tokenFile, "token-file", "", "a token of the key to show to the replicas, and - for stdin; the Secret's when not set")
+	cmd.Flags().StringVar(&r.tokenFile, "token-file", "", "a file with a token of the key to present to the replicas; - for stdin; if not set, the Secret's token")
 	return cmd
 }
 
@@ -62,7 +63,7 @@ func (r *revocation) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	// The Secret is emptied by what follows.
+	// Read the token now: the revocation empties the Secret.
 	var probe *probe
 	var unprobed error
 	if r.waiting.wait {
@@ -87,7 +88,7 @@ func (r *revocation) run(ctx context.Context, name string) error {
 	return r.unverified(key, unprobed)
 }
 
-// unverified says that the revocation stands, whatever could not be found out about it.
+// unverified wraps an error of the verification. It states that the key is revoked anyway.
 func (r *revocation) unverified(key *v1alpha1.JWTRefreshKey, err error) error {
 	if err == nil {
 		return nil
@@ -97,12 +98,12 @@ func (r *revocation) unverified(key *v1alpha1.JWTRefreshKey, err error) error {
 	if errors.As(err, &known) && known.code == exitTimedOut {
 		code = exitTimedOut
 	}
-	return fail(code, "key %s is revoked; that every replica refuses is not verified: %w", key.Name, err)
+	return fail(code, "key %s is revoked, but it is not verified that every replica refuses its token: %w", key.Name, err)
 }
 
 func (r *revocation) report(key *v1alpha1.JWTRefreshKey, refusing int, took time.Duration) error {
 	switch {
-	case !r.output.words():
+	case !r.output.isText():
 		return r.output.print(r.cli, key)
 	case refusing > 0:
 		fmt.Fprintf(r.Out, "%s revoked; refused by all replicas (%d) after %s\n", fullName(key), refusing, took.Round(time.Millisecond))
@@ -112,7 +113,7 @@ func (r *revocation) report(key *v1alpha1.JWTRefreshKey, refusing int, took time
 	return nil
 }
 
-// probe is what the replicas are shown, read while there is something to be read.
+// probe reads and checks the token to present to the replicas. It must run before the revocation.
 func (r *revocation) probe(ctx context.Context, k *cluster, key *v1alpha1.JWTRefreshKey) (*probe, error) {
 	p := &probe{cli: r.cli, cluster: k, flags: &r.replicas, jti: key.Status.JTI}
 	var err error
@@ -121,42 +122,42 @@ func (r *revocation) probe(ctx context.Context, k *cluster, key *v1alpha1.JWTRef
 			return nil, usageError("--token-file: %v", err)
 		}
 	} else {
-		secret, err := k.held(ctx, key)
+		secret, err := k.storedToken(ctx, key)
 		if err != nil {
 			return nil, err
 		}
 		p.token, p.ca = secret.token, secret.ca
 	}
-	held, err := parse(p.token)
-	if err != nil || held.claimsErr != nil {
+	parsed, err := parse(p.token)
+	if err != nil || parsed.claimsErr != nil {
 		return nil, usageError("--token-file holds no token of a refresh key")
 	}
-	claims := held.claims
-	if claims.Object.UID != string(key.UID) || held.text("typ") != string(token.Refresh) {
-		return nil, usageError("the token is no refresh token of key %s", key.Name)
+	claims := parsed.claims
+	if claims.Object.UID != string(key.UID) || parsed.text("typ") != string(token.Refresh) {
+		return nil, usageError("the token is not a refresh token of key %s", key.Name)
 	}
-	if !shows(key, p.token, claims.ExpiresAt, r.Clock.Now()) {
-		return nil, fmt.Errorf("the token is not accepted now, so that a refusal of it shows nothing: give one of key %s that is, by --token-file", key.Name)
+	if !provesRevocation(key, p.token, claims.ExpiresAt, r.Clock.Now()) {
+		return nil, fmt.Errorf("the token is not accepted now, so its refusal proves nothing: set --token-file to an accepted token of key %s", key.Name)
 	}
 	p.issuer, p.namespace = claims.Issuer, key.Namespace
 	if p.introspect = lifecycle.OneTime(key); p.introspect && r.replicas.account == "" {
-		return nil, errors.New("a one-time token must not be shown but to /introspect: name a ServiceAccount that may create jwtrefreshkeys/introspect by --introspect-as")
+		return nil, errors.New("a one-time token must be sent only to /introspect: set --introspect-as to a ServiceAccount that may create jwtrefreshkeys/introspect")
 	}
 	p.introspect = r.replicas.account != ""
 	return p, p.prepare(ctx)
 }
 
-// shows tells whether a refusal of a token shows that its key is revoked. One that was forged, is expired, was used
-// or retired is refused by replicas too that have not heard of the revocation.
-func shows(key *v1alpha1.JWTRefreshKey, compact string, expiresAt, now time.Time) bool {
+// provesRevocation reports whether the refusal of a token proves that its key is revoked. Replicas that have not
+// observed the revocation also refuse a token that is forged, expired, used or retired.
+func provesRevocation(key *v1alpha1.JWTRefreshKey, compact string, expiresAt, now time.Time) bool {
 	hash := token.Hash(compact)
 	superseded := !lifecycle.OneTime(key) && slices.ContainsFunc(key.Status.Previous, func(t v1alpha1.SupersededToken) bool { return t.TokenHash == hash })
 	return now.Before(expiresAt) && (superseded || hash == key.Status.TokenHash)
 }
 
-// refused waits until every replica refuses the token, and says how many there are.
+// refused waits until every replica refuses the token, and returns the number of replicas.
 func (r *revocation) refused(ctx context.Context, p *probe) (replicas int, err error) {
-	err = r.waiting.until(ctx, r.cli, "asking the replicas", func(ctx context.Context) (bool, string, error) {
+	err = r.waiting.until(ctx, r.cli, "querying the replicas", func(ctx context.Context) (bool, string, error) {
 		all, err := p.replicas(ctx)
 		if err != nil {
 			return false, "", err

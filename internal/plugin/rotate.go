@@ -14,7 +14,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// rotation is `rotate` with its flags.
+// rotation holds the flags of `rotate`.
 type rotation struct {
 	*cli
 	output  *output
@@ -25,11 +25,11 @@ type rotation struct {
 func (c *cli) rotateCommand() *cobra.Command {
 	r := &rotation{cli: c, output: newOutput("rotated")}
 	cmd := &cobra.Command{
-		Use: "rotate NAME", Short: "Issue a new token, with an overlap in which the one before is accepted too",
-		Long: `Issue a new token. The one before stays good for the overlap, so that nobody who holds it is cut off; with --now
-every earlier token is refused at once, as after a leak. Either brings back a key that was revoked, unless by spec.revoked.
+		Use: "rotate NAME", Short: "Issue a new token; the earlier one stays valid for an overlap",
+		Long: `Issue a new token. The earlier token stays valid for the overlap, so that no client loses access. With --now,
+every earlier token is refused at once, as after a leak. Both reinstate a revoked key, unless spec.revoked is true.
 
-A one-time key gets a new enrolment: its Secret is filled again.`,
+For a one-time key, this is a new enrolment: the operator fills its Secret again.`,
 		Example: `  kubectl refreshkey rotate orders --wait
   # A token leaked
   kubectl refreshkey rotate orders --now --wait`,
@@ -50,7 +50,7 @@ func (r *rotation) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	done := r.progress.during("asking for a new token")
+	done := r.progress.during("requesting a new token")
 	defer done()
 	key, err := k.key(ctx, name)
 	if err != nil {
@@ -58,12 +58,12 @@ func (r *rotation) run(ctx context.Context, name string) error {
 	}
 	switch {
 	case key.Status.Session != nil:
-		return fail(exitRefused, "key %s is a session: whoever signed in has its next token with the next use; to end it: kubectl refreshkey revoke %s", name, name)
+		return fail(exitRefused, "key %s is a session: its client gets the next token with the next use; to end the session: kubectl refreshkey revoke %s", name, name)
 	case key.Spec.Revoked:
 		return fail(exitRefused, "key %s is revoked by its spec: set spec.revoked to false for a new token", name)
 	}
 	before := key.Status.Revision
-	// Nanoseconds, so that asking twice in a second asks twice.
+	// With nanoseconds, two requests in one second are two rotations.
 	annotation, value := v1alpha1.AnnotationRotate, r.Clock.Now().UTC().Format(time.RFC3339Nano)
 	if r.now {
 		annotation = v1alpha1.AnnotationRotateNow
@@ -104,10 +104,10 @@ func waitsForRotation(key *v1alpha1.JWTRefreshKey) string {
 
 func (r *rotation) report(key *v1alpha1.JWTRefreshKey) error {
 	switch {
-	case !r.output.words():
+	case !r.output.isText():
 		return r.output.print(r.cli, key)
 	case !r.waiting.wait:
-		fmt.Fprintf(r.Out, "%s: rotation asked for\n", fullName(key))
+		fmt.Fprintf(r.Out, "%s: rotation requested\n", fullName(key))
 	case len(key.Status.Previous) > 0:
 		fmt.Fprintf(r.Out, "%s rotated: revision %d; %d earlier accepted for the overlap\n", fullName(key), key.Status.Revision, len(key.Status.Previous))
 	default:
@@ -116,12 +116,12 @@ func (r *rotation) report(key *v1alpha1.JWTRefreshKey) error {
 	return nil
 }
 
-// annotate sets one annotation, and nothing else.
+// annotate sets one annotation.
 func (k *cluster) annotate(ctx context.Context, object client.Object, name, value string) error {
 	return k.merge(ctx, object, map[string]any{"metadata": map[string]any{"annotations": map[string]any{name: value}}})
 }
 
-// merge sends a JSON merge patch (RFC 7386), and leaves in object what came of it.
+// merge sends a JSON merge patch (RFC 7386) and stores the patched object in object.
 func (k *cluster) merge(ctx context.Context, object client.Object, change map[string]any) error {
 	patch, err := json.Marshal(change)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 )
 
-// Days and weeks are those of 24 hours: a calendar plays no part in the life of a token.
+// A day is always 24 hours and a week seven days, without regard to a calendar.
 const (
 	day  = 24 * time.Hour
 	week = 7 * day
@@ -21,7 +21,7 @@ var span = regexp.MustCompile(`^(?:([0-9]{1,5})w)?(?:([0-9]{1,5})d)?(.*)$`)
 // parseSpan reads a duration as time.ParseDuration does, with weeks and days before it: 30d, 1w2d12h.
 func parseSpan(text string) (time.Duration, error) {
 	parts := span.FindStringSubmatch(text)
-	wrong := fmt.Errorf("%q is no duration: write it as 30d, 2w, 12h or 1d12h30m", text)
+	wrong := fmt.Errorf("%q is not a duration: write it as 30d, 2w, 12h or 1d12h30m", text)
 	if text == "" || parts == nil {
 		return 0, wrong
 	}
@@ -45,7 +45,7 @@ func parseSpan(text string) (time.Duration, error) {
 	return total, nil
 }
 
-// spanFlag is a duration of the command line; nil while it is not given.
+// spanFlag is a duration on the command line; its value is nil if the flag is not set.
 type spanFlag struct{ value *time.Duration }
 
 func (f *spanFlag) String() string {
@@ -63,7 +63,7 @@ func (f *spanFlag) Set(text string) error {
 
 func (f *spanFlag) Type() string { return "duration" }
 
-// field is the flag as the API writes it: in hours, minutes and seconds.
+// field returns the flag as an API field; nil if the flag is not set.
 func (f *spanFlag) field() *metav1.Duration {
 	if f.value == nil {
 		return nil
@@ -71,7 +71,7 @@ func (f *spanFlag) field() *metav1.Duration {
 	return &metav1.Duration{Duration: *f.value}
 }
 
-// relative tells a time as seen from now: `in 29d`, `5m ago`.
+// relative formats a time relative to now: `in 29d`, `5m ago`.
 func relative(at, now time.Time) string {
 	if at.After(now) {
 		return "in " + duration.HumanDuration(at.Sub(now))
@@ -79,12 +79,12 @@ func relative(at, now time.Time) string {
 	return duration.HumanDuration(now.Sub(at)) + " ago"
 }
 
-// stamp tells a time absolutely, and as seen from now.
+// stamp formats a time in RFC 3339 and relative to now.
 func stamp(at, now time.Time) string {
 	return at.UTC().Format(time.RFC3339) + " (" + relative(at, now) + ")"
 }
 
-// stampOr is stamp of a time that may not be there.
+// stampOr returns stamp of a time, or none if the time is unset.
 func stampOr(at *metav1.Time, now time.Time, none string) string {
 	if at == nil || at.IsZero() {
 		return none

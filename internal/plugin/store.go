@@ -13,7 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
 
-// session is what a login is remembered by, in a file that nobody else reads.
+// session is the stored state of a login, in a file that only its owner can read.
 type session struct {
 	Issuer        string    `json:"issuer"`
 	TokenEndpoint string    `json:"tokenEndpoint"`
@@ -21,11 +21,12 @@ type session struct {
 	CA            string    `json:"ca,omitempty"`
 	StartedAt     time.Time `json:"startedAt"`
 	RefreshToken  string    `json:"refreshToken"`
-	// Access is the last access token, used again while it lives: each exchange is a write at the API server.
+	// Access is the last access token. It is printed again while it is valid, since each exchange is a write to the
+	// API server.
 	Access *accessToken `json:"access,omitempty"`
 }
 
-// accessToken is an access token with what has to be known of it.
+// accessToken is an access token with its type, scopes and end. Asked are the scopes that were requested.
 type accessToken struct {
 	Token     string    `json:"token"`
 	Type      string    `json:"type"`
@@ -34,17 +35,17 @@ type accessToken struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 }
 
-// usable tells whether the token lives long enough to be worth handing out.
+// usable reports whether the token was requested with this scope and is valid for more than a minute.
 func (a *accessToken) usable(scope string, now time.Time) bool {
 	return a != nil && a.Asked == scope && a.ExpiresAt.Sub(now) > time.Minute
 }
 
 var sessionName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
-// sessionFile is where a session is kept.
+// sessionFile returns the path of a session's file.
 func (c *cli) sessionFile(name string) (string, error) {
 	if !sessionName.MatchString(name) {
-		return "", usageError("a session's name is of letters, digits, dots, dashes and underlines, and begins with a letter or a digit")
+		return "", usageError("a session's name consists of at most 63 letters, digits, dots, dashes and underscores, and begins with a letter or a digit")
 	}
 	base := c.Getenv("XDG_CONFIG_HOME")
 	if base == "" {
@@ -52,7 +53,7 @@ func (c *cli) sessionFile(name string) (string, error) {
 		if home == "" {
 			var err error
 			if home, err = os.UserHomeDir(); err != nil {
-				return "", fmt.Errorf("neither XDG_CONFIG_HOME nor HOME says where sessions are kept: %w", err)
+				return "", fmt.Errorf("neither XDG_CONFIG_HOME nor HOME is set, so sessions have no directory: %w", err)
 			}
 		}
 		base = filepath.Join(home, ".config")
@@ -60,8 +61,8 @@ func (c *cli) sessionFile(name string) (string, error) {
 	return filepath.Join(base, "refreshkeys", "sessions", name+".json"), nil
 }
 
-// locked does something while no other process does it with that file. A one-time token that two use at once is
-// taken for stolen.
+// locked calls do while it holds a lock on file. The token service treats a one-time token that two processes use
+// at the same time as stolen.
 func locked(file string, do func() error) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
@@ -74,7 +75,7 @@ func locked(file string, do func() error) error {
 	return do()
 }
 
-// writeSecret puts a file there whole or not at all, for its owner alone.
+// writeSecret writes a file atomically, with mode 0600.
 func writeSecret(file string, content []byte) (err error) {
 	temporary, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
 	if err != nil {
@@ -98,23 +99,23 @@ func writeSecret(file string, content []byte) (err error) {
 }
 
 func loadSession(file string) (*session, error) {
-	raw, err := os.ReadFile(file) //nolint:gosec // it is in the user's own configuration
+	raw, err := os.ReadFile(file) //nolint:gosec // the path is in the user's own configuration
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fail(exitNotFound, "there is no session in %s: sign in by kubectl refreshkey login", file)
+		return nil, fail(exitNotFound, "there is no session in %s: sign in with kubectl refreshkey login", file)
 	}
 	if err != nil {
 		return nil, err
 	}
 	s := &session{}
 	if err := json.Unmarshal(raw, s); err != nil || s.RefreshToken == "" || s.TokenEndpoint == "" {
-		// The cause could repeat some of the file.
-		return nil, fmt.Errorf("%s is no session: remove it and sign in again", file)
+		// The cause could contain a part of the file.
+		return nil, fmt.Errorf("%s is not a session file: remove it and sign in again", file)
 	}
 	return s, nil
 }
 
 func (s *session) save(file string) error {
-	raw, err := json.MarshalIndent(s, "", "  ") //nolint:gosec // the tokens are what the file is for, and nobody else reads it
+	raw, err := json.MarshalIndent(s, "", "  ") //nolint:gosec // the file stores the tokens, and only its owner can read it
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// paint is a colour of a terminal.
+// paint is the escape sequence of a terminal colour.
 type paint string
 
 const (
@@ -20,7 +20,7 @@ const (
 	faint  paint = "\033[2m"
 )
 
-// cell is a text in a table, which may have a colour.
+// cell is a text in a table, with an optional colour.
 type cell struct {
 	text  string
 	paint paint
@@ -28,13 +28,13 @@ type cell struct {
 
 func text(s string) cell { return cell{text: s} }
 
-// colours tells whether colours are wanted on stdout: on a terminal that knows them, and not where
-// the user wants none (no-color.org).
+// colours reports whether to print colours: stdout is a terminal that supports them, and NO_COLOR is
+// not set (no-color.org).
 func (c *cli) colours() bool {
 	return isTerminal(c.Out) && c.Getenv("NO_COLOR") == "" && c.Getenv("TERM") != "dumb"
 }
 
-// writeTable aligns columns. Colours take no room.
+// writeTable writes rows with aligned columns. Colours do not count towards the width.
 func writeTable(w io.Writer, colours bool, indent string, header []string, rows [][]cell) {
 	widths := make([]int, len(header))
 	all := rows
@@ -62,7 +62,7 @@ func writeTable(w io.Writer, colours bool, indent string, header []string, rows 
 	}
 }
 
-// cells is a header; nil for a table without one.
+// cells returns the cells of a header; nil if every name is empty.
 func cells(header []string) []cell {
 	shown := make([]cell, 0, len(header))
 	empty := true
@@ -76,7 +76,7 @@ func cells(header []string) []cell {
 	return shown
 }
 
-// statusCell is a key's status in its colour.
+// statusCell returns a key's status in its colour.
 func statusCell(status string) cell {
 	switch status {
 	case v1alpha1.ReasonIssued:
@@ -90,8 +90,8 @@ func statusCell(status string) cell {
 	}
 }
 
-// cut shortens a text to so many characters.
-func cut(s string, most int) string {
+// truncate shortens a text to at most most characters.
+func truncate(s string, most int) string {
 	if utf8.RuneCountInString(s) <= most {
 		return s
 	}

@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// verification is `verify`, and the part of `token` that is the same.
+// verification holds the flags of `verify` and `token`.
 type verification struct {
 	*cli
 	output *output
@@ -25,21 +25,21 @@ type verification struct {
 
 func (v *verification) add(cmd *cobra.Command) {
 	v.output.add(cmd)
-	cmd.Flags().StringVar(&v.caFile, "ca-file", "", "what to trust at the issuer's URL, in PEM; where the published keys are fetched from")
+	cmd.Flags().StringVar(&v.caFile, "ca-file", "", "a PEM file with the CA certificate of the issuer's URL, which serves the published keys")
 }
 
 func (c *cli) verifyCommand() *cobra.Command {
 	v := &verification{cli: c, output: newDocument()}
 	cmd := &cobra.Command{
-		Use: "verify TOKEN|-|@FILE", Short: "Tell, check by check, why a token is or is not accepted",
-		Long: `Tell, check by check, why a refresh token or an access token is or is not accepted.
+		Use: "verify TOKEN|-|@FILE", Short: "Show, check by check, why a token is or is not accepted",
+		Long: `Show, check by check, why a refresh token or an access token is or is not accepted.
 
-Give the token by - (stdin) or @FILE: what stands on a command line stands in the shell's history too. The token is shown to nobody: it is
-held against its key and its issuer, as the API server has them, and against the issuer's published keys. The keys that sign
-refresh tokens are published nowhere, so that of these the hash on record is compared.`,
+Pass the token with - (stdin) or @FILE, because the shell stores a command line in its history. The command sends the token to no server:
+it compares the token with the refresh key and the issuer in the API server, and with the issuer's published keys. The signing keys
+of refresh tokens are not published: for a refresh token, the command compares the hash on record.`,
 		Example: `  kubectl refreshkey verify @token.jwt
   pbpaste | kubectl refreshkey verify -`,
-		Args: arguments(1, 1, "one token, or - for stdin, or @ and a file"),
+		Args: arguments(1, 1, "one token, - for stdin, or @FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return v.run(cmd.Context(), args[0]) },
 	}
 	v.add(cmd)
@@ -71,16 +71,16 @@ func (v *verification) run(ctx context.Context, source string) error {
 	return v.examine(ctx, k, p, "")
 }
 
-// examine gathers the evidence, and reports. shown is the text of the token where it is to be shown.
+// examine gathers the evidence, makes the checks and reports. shown is the token's text if it is to be printed.
 func (v *verification) examine(ctx context.Context, k *cluster, p *parsed, shown string) error {
-	done := v.progress.during("looking the token up")
+	done := v.progress.during("looking up the token")
 	e := v.gather(ctx, k, p)
 	done()
 	return v.report(&document{Header: p.header, Claims: p.payload, Checks: examine(e), Token: shown}, p)
 }
 
 func (v *verification) gather(ctx context.Context, k *cluster, p *parsed) *evidence {
-	e := &evidence{token: p, now: v.Clock.Now(), issuerErr: errNotAsked, keyErr: errNotAsked, jwksErr: errNotAsked}
+	e := &evidence{token: p, now: v.Clock.Now(), issuerErr: errNotLookedUp, keyErr: errNotLookedUp, jwksErr: errNotLookedUp}
 	if p.claims == nil {
 		return e
 	}
@@ -93,14 +93,14 @@ func (v *verification) gather(ctx context.Context, k *cluster, p *parsed) *evide
 			e.key, e.keyErr = nil, nil
 		}
 	}
-	// Only an issuer of the cluster's is asked: a token may name any URL.
+	// Only query an issuer of the cluster: a token may name any URL.
 	if e.issuer != nil && !e.refresh() {
 		e.jwks, e.jwksErr = v.published(ctx, e.issuer.Spec.URL+"/jwks.json")
 	}
 	return e
 }
 
-// published are the keys at a URL.
+// published fetches the signing keys that are published at a URL.
 func (v *verification) published(ctx context.Context, url string) (*jose.JSONWebKeySet, error) {
 	client, err := httpClient(v.caFile, nil)
 	if err != nil {
@@ -115,26 +115,26 @@ func (v *verification) published(ctx context.Context, url string) (*jose.JSONWeb
 		return nil, unreachable(err)
 	}
 	defer response.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	raw, err := io.ReadAll(io.LimitReader(response.Body, maxResponse))
 	keys := &jose.JSONWebKeySet{}
 	if err != nil || response.StatusCode != http.StatusOK || json.Unmarshal(raw, keys) != nil {
-		return nil, fmt.Errorf("%s answered %s and no keys", url, response.Status)
+		return nil, fmt.Errorf("%s answered %s, without signing keys", url, response.Status)
 	}
 	return keys, nil
 }
 
-// report prints what was found, and ends with the exit code for it.
+// report prints the result and returns its exit code.
 func (v *verification) report(d *document, p *parsed) error {
 	found := accepted(d.Checks)
 	d.Accepted = map[verdict]string{passed: "yes", failed: "no", unknown: "unknown"}[found]
 	if err := v.write(d, p); err != nil {
 		return err
 	}
-	return silently(map[verdict]int{passed: exitDone, failed: exitRefused, unknown: exitUnverified}[found])
+	return exitOnly(map[verdict]int{passed: exitDone, failed: exitRefused, unknown: exitUnverified}[found])
 }
 
 func (v *verification) write(d *document, p *parsed) error {
-	if !v.output.words() {
+	if !v.output.isText() {
 		return v.output.document(v.cli, d)
 	}
 	if p != nil && p.claims != nil {
@@ -153,7 +153,7 @@ func (v *verification) write(d *document, p *parsed) error {
 	return nil
 }
 
-// decoded writes header and claims for people.
+// decoded writes the header and the claims as text.
 func (v *verification) decoded(p *parsed) {
 	for _, part := range []struct {
 		name string
@@ -175,7 +175,7 @@ func (v *verification) decoded(p *parsed) {
 	fmt.Fprintln(v.Out)
 }
 
-// document prints what is no object of the API.
+// document prints a value that is not an API object.
 func (o *output) document(c *cli, what any) error {
 	raw, err := json.MarshalIndent(what, "", "    ")
 	if err != nil {
@@ -189,7 +189,7 @@ func (o *output) document(c *cli, what any) error {
 			_, err = c.Out.Write(raw)
 		}
 	default:
-		return errors.New("there is no such output")
+		return errors.New("unknown output format")
 	}
 	return err
 }

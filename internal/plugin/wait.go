@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	// askEvery is how often is asked for what is waited for.
-	askEvery = 250 * time.Millisecond
-	// waitFor is how long is waited when the command line does not say.
-	waitFor = 2 * time.Minute
+	// pollInterval is the interval at which until calls its condition.
+	pollInterval = 250 * time.Millisecond
+	// defaultTimeout is the value of --timeout if the flag is not set.
+	defaultTimeout = 2 * time.Minute
 )
 
-// waiting are the flags --wait and --timeout.
+// waiting holds the flags --wait and --timeout.
 type waiting struct {
 	wait    bool
 	timeout spanFlag
@@ -24,28 +24,29 @@ type waiting struct {
 
 func (w *waiting) add(cmd *cobra.Command, until string) {
 	cmd.Flags().BoolVar(&w.wait, "wait", false, "wait "+until)
-	cmd.Flags().Var(&w.timeout, "timeout", "how long --wait waits at most; 2m when not set")
+	cmd.Flags().Var(&w.timeout, "timeout", "the longest time that --wait waits; 2m if not set")
 }
 
 func (w *waiting) limit() time.Duration {
 	if w.timeout.value != nil {
 		return *w.timeout.value
 	}
-	return waitFor
+	return defaultTimeout
 }
 
-// until asks until it is done. still is what is waited for, as far as ask knows.
+// until calls ask until it is done or fails, or the timeout is over. still describes what the command
+// still waits for; an empty text leaves the last one.
 func (w *waiting) until(ctx context.Context, c *cli, what string, ask func(context.Context) (done bool, still string, err error)) error {
 	defer c.progress.during(what)()
 	ctx, cancel := context.WithTimeout(ctx, w.limit())
 	defer cancel()
 	last := what
-	err := wait.PollUntilContextCancel(ctx, askEvery, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
 		done, still, err := ask(ctx)
-		// What was cut off by the end of the time is no answer.
+		// A call that the timeout interrupted has no valid answer.
 		if still != "" && ctx.Err() == nil {
 			last = still
-			c.progress.say(still)
+			c.progress.update(still)
 		}
 		return done, err
 	})

@@ -10,7 +10,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// TestWaitsFor: a command that waits prints what the key waits for, and not that its token is Issued.
+// TestWaitsFor checks that a command that waits prints what the key waits for, and not that its token is Issued.
 func TestWaitsFor(t *testing.T) {
 	condition := func(kind string, status metav1.ConditionStatus, reason, message string) func(*v1alpha1.JWTRefreshKey) {
 		return func(k *v1alpha1.JWTRefreshKey) {
@@ -24,7 +24,7 @@ func TestWaitsFor(t *testing.T) {
 		want   string
 		not    string
 	}{
-		{"not looked at", nil, "has not been looked at yet", ""},
+		{"not processed", nil, "has not processed key orders yet", ""},
 		{"a wait beside a token that works", []func(*v1alpha1.JWTRefreshKey){
 			isReady, condition(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonOverlapPending, "The next token waits until 2026-06-01T00:00:00Z."),
 		}, "OverlapPending: The next token waits until 2026-06-01T00:00:00Z.", "Issued"},

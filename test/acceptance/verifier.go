@@ -1,5 +1,5 @@
-// Package acceptance says whether a refresh token is accepted, as the token service does:
-// by the same packages, from the objects in the cluster and nothing else.
+// Package acceptance decides whether a refresh token is accepted, as the token service does:
+// with the same packages, and only from the objects in the cluster.
 package acceptance
 
 import (
@@ -22,24 +22,24 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// Verifier judges refresh tokens by what the reader shows: with a reader that asks the API
-// server, at this moment.
+// Verifier verifies refresh tokens by the objects that its reader returns: with a reader without a
+// cache, by their current state.
 type Verifier struct {
 	Reader client.Reader
-	// Namespace is the operator's own.
+	// Namespace is the operator's namespace.
 	Namespace string
 	Now       func() time.Time
 }
 
-// ErrRefused is what a token that is not accepted gets, with the reason.
+// ErrRefused is the error for a token that is not accepted; the wrapping error contains the reason.
 var ErrRefused = errors.New("refused")
 
 func refused(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrRefused, fmt.Sprintf(format, args...))
 }
 
-// Accept returns the standing of a token that is accepted, and an ErrRefused for one that is
-// not; any other error means that it could not be known.
+// Accept returns the standing of an accepted token, and ErrRefused for a token that is
+// not accepted; any other error means that it could not decide.
 func (v *Verifier) Accept(ctx context.Context, compact, issuerName string) (registry.Standing, error) {
 	issuer := &v1alpha1.JWTIssuer{}
 	if err := v.Reader.Get(ctx, types.NamespacedName{Name: issuerName}, issuer); client.IgnoreNotFound(err) != nil {
@@ -86,7 +86,7 @@ func (v *Verifier) verify(ctx context.Context, compact string, issuer *v1alpha1.
 	return claims, nil
 }
 
-// authorise checks again what was checked at issue: nobody holds more than is granted now.
+// authorise evaluates the policy again, as at issue: a token must not hold more than is granted now.
 func (v *Verifier) authorise(ctx context.Context, claims *token.Claims, issuer *v1alpha1.JWTIssuer) error {
 	namespace := &corev1.Namespace{}
 	if err := v.Reader.Get(ctx, types.NamespacedName{Name: claims.Object.Namespace}, namespace); err != nil {

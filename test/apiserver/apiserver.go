@@ -1,6 +1,6 @@
-// Package apiserver gives a test suite a real kube-apiserver with everything
-// installed that an operator's user installs: the CRDs, their admission policy,
-// and the operator's ServiceAccounts with exactly their rights.
+// Package apiserver starts a real kube-apiserver for a test suite, with everything
+// installed that a cluster administrator installs: the CRDs, their admission policy,
+// and the operator's ServiceAccounts with their exact rights.
 //
 // A suite starts one server in TestMain and shares it among its tests:
 //
@@ -8,8 +8,8 @@
 //		os.Exit(apiserver.Main(m, &server))
 //	}
 //
-// With USE_EXISTING_CLUSTER=true the current kubeconfig's cluster is used
-// instead, and left running with what was installed in it.
+// With USE_EXISTING_CLUSTER=true, it uses the current kubeconfig's cluster
+// instead, and does not remove what it installs there.
 package apiserver
 
 import (
@@ -32,23 +32,23 @@ import (
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
 )
 
-// startTimeout covers a machine that is busy with other suites.
+// startTimeout allows for a machine that is busy with other suites.
 const startTimeout = 2 * time.Minute
 
-// Options say how a server differs from the usual one. The zero value is the
-// usual one.
+// Options change the default server. The zero value is the
+// default.
 type Options struct {
-	// Flags are added to kube-apiserver's, without the dashes. They are ignored
+	// Flags are added to kube-apiserver's flags, without the dashes. They are ignored
 	// with an existing cluster.
 	Flags map[string]string
-	// ControllerManager runs kube-controller-manager too: namespaces end, what is owned is
-	// collected, roles are aggregated. Ignored with an existing cluster, which has one.
+	// ControllerManager also runs kube-controller-manager: namespaces are deleted, dependents are
+	// collected, roles are aggregated. It is ignored with an existing cluster, which has one.
 	ControllerManager bool
 }
 
 // Server is a running API server.
 type Server struct {
-	// Admin may do everything (group system:masters).
+	// Admin has all rights (group system:masters).
 	Admin *rest.Config
 	// Root is the folder of the repository's go.mod.
 	Root string
@@ -60,14 +60,14 @@ type Server struct {
 	scratch     string
 }
 
-// Main runs the tests of a package against one server, which it puts into
-// *server, and returns what os.Exit wants. Without the binaries of a control
-// plane it fails, since a suite that was not run shows nothing.
+// Main runs the tests of a package against one server, which it stores in
+// *server, and returns the exit code. Without the binaries of a control
+// plane it fails, since a skipped suite proves nothing.
 func Main(m *testing.M, server **Server) int { return MainWith(m, server, Options{}) }
 
-// MainWith is Main with a server that differs from the usual one.
+// MainWith is Main with options for the server.
 func MainWith(m *testing.M, server **Server, options Options) int {
-	// A suite that wants to see what its managers log gives them a logger.
+	// A suite that needs the log of its managers passes them a logger.
 	log.SetLogger(logr.Discard())
 	started, err := Start(options)
 	if err != nil {
@@ -84,8 +84,8 @@ func MainWith(m *testing.M, server **Server, options Options) int {
 }
 
 // Start returns when the server serves, the CRDs are established and the
-// admission policy is in force. It needs the binaries in $KUBEBUILDER_ASSETS or,
-// without it, those that hack/controlplane/build.sh puts into bin/k8s.
+// admission policy is enforced. It needs the binaries in $KUBEBUILDER_ASSETS or,
+// if that is not set, those that hack/controlplane/build.sh builds in bin/k8s.
 func Start(options Options) (_ *Server, err error) {
 	s := &Server{}
 	defer func() {
@@ -118,7 +118,7 @@ func Start(options Options) (_ *Server, err error) {
 	return s, nil
 }
 
-// Stop ends the server. An existing cluster is left as it is.
+// Stop stops the server. It does not stop an existing cluster.
 func (s *Server) Stop() error {
 	var failed []error
 	if s.environment != nil {
@@ -136,7 +136,7 @@ func (s *Server) Stop() error {
 	return errors.Join(failed...)
 }
 
-// Existing tells that this is a cluster of somebody's, in which a test must
+// Existing reports whether this is an existing cluster, in which a test must
 // clean up after itself.
 func (s *Server) Existing() bool { return s.existing }
 
@@ -146,7 +146,7 @@ func useExistingCluster() bool {
 
 func (s *Server) useExisting(ctx context.Context) (err error) {
 	if s.Admin, err = config.GetConfig(); err != nil {
-		return fmt.Errorf("USE_EXISTING_CLUSTER is set, but no kubeconfig can be used: %w", err)
+		return fmt.Errorf("USE_EXISTING_CLUSTER is set, but no kubeconfig is usable: %w", err)
 	}
 	s.Admin.QPS = -1
 	clients, err := kubernetes.NewForConfig(s.Admin)
@@ -158,7 +158,7 @@ func (s *Server) useExisting(ctx context.Context) (err error) {
 		return err
 	}
 	if worker != "" {
-		return fmt.Errorf("USE_EXISTING_CLUSTER is set, and %s works there: the suites run managers of their own, so stop it first", worker)
+		return fmt.Errorf("USE_EXISTING_CLUSTER is set, and %s runs there: the suites run managers of their own, so stop it first", worker)
 	}
 	s.existing = true
 	s.kubectl = "kubectl"
@@ -182,7 +182,7 @@ func (s *Server) startOwn(options Options) error {
 	for name, value := range options.Flags {
 		flags.Set(name, value)
 	}
-	// Before it is known to have started: a half-started one must be stopped too.
+	// Store it before the start succeeds: a partly started server must be stopped too.
 	s.environment = environment
 	if s.Admin, err = environment.Start(); err != nil {
 		return err
@@ -192,7 +192,7 @@ func (s *Server) startOwn(options Options) error {
 	return os.WriteFile(s.kubeconfig(), environment.KubeConfig, 0o600)
 }
 
-// startWhole starts a control plane that does all that a cluster without nodes does.
+// startWhole starts a control plane with all functions of a cluster without nodes.
 func (s *Server) startWhole(ctx context.Context, options Options) (err error) {
 	var args []string
 	for name, value := range options.Flags {

@@ -6,8 +6,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Edit changes an object as a user does, in its newest state. It fails where somebody is quicker, and may
-// then be tried again.
+// Edit reads an object, changes it and updates it, as a user does. It fails after a concurrent change, and may
+// then be retried.
 func Edit(ctx context.Context, c client.Client, object client.Object, change func()) error {
 	if err := c.Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
 		return err
@@ -16,7 +16,7 @@ func Edit(ctx context.Context, c client.Client, object client.Object, change fun
 	return c.Update(ctx, object)
 }
 
-// Annotate sets an annotation of an object, as a change for Edit.
+// Annotate returns a change for Edit that sets an annotation.
 func Annotate(object client.Object, name, value string) func() {
 	return func() {
 		annotations := object.GetAnnotations()

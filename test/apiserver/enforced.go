@@ -16,15 +16,15 @@ import (
 )
 
 // PolicyName is the name of the ValidatingAdmissionPolicy in config/crd, which
-// stands in each of its refusals.
+// each of its refusals contains.
 const PolicyName = "refreshkeys.jwt.refreshkeys.dev"
 
-// Unguarded does something while the admission policy is out of force, such as
-// storing an object that it refuses. It takes some seconds, and whatever else is
-// written meanwhile is not judged either. It is refused with an existing cluster.
+// Unguarded calls a function while the admission policy is not enforced, such as for
+// storing an object that the policy refuses. It takes some seconds, and all concurrent
+// writes are not validated either. It fails with an existing cluster.
 func (s *Server) Unguarded(ctx context.Context, do func() error) (err error) {
 	if s.Existing() {
-		return errors.New("the admission policy of an existing cluster is not taken out of force")
+		return errors.New("the admission policy of an existing cluster cannot be disabled")
 	}
 	if _, err := s.Kubectl(ctx, "", "delete", "validatingadmissionpolicybinding", PolicyName); err != nil {
 		return err
@@ -38,8 +38,8 @@ func (s *Server) Unguarded(ctx context.Context, do func() error) (err error) {
 	return do()
 }
 
-// waitUntilEnforced waits until the admission policy refuses what it should, or no
-// longer does: the API server takes up a policy some time after it has accepted it.
+// waitUntilEnforced waits until the admission policy is enforced, or is no
+// longer: the API server applies a policy some time after it has accepted it.
 func (s *Server) waitUntilEnforced(ctx context.Context, wanted bool) error {
 	admin, err := client.New(s.Admin, client.Options{})
 	if err != nil {
@@ -49,7 +49,7 @@ func (s *Server) waitUntilEnforced(ctx context.Context, wanted bool) error {
 		"metadata": map[string]any{"name": "probe", "namespace": "default"},
 		"spec": map[string]any{
 			"audience": "https://probe.example.com",
-			"claims":   map[string]any{"iss": "nobody may choose this"},
+			"claims":   map[string]any{"iss": "not allowed"},
 		},
 	}}
 	probe.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("JWTRefreshKey"))
@@ -64,7 +64,7 @@ func (s *Server) waitUntilEnforced(ctx context.Context, wanted bool) error {
 		return err == nil, nil
 	})
 	if err != nil {
-		return fmt.Errorf("the admission policy %s did not come into or out of force: a key with a registered claim got %s: %w", PolicyName, answer, err)
+		return fmt.Errorf("the admission policy %s did not become enforced or disabled: a key with a registered claim got %s: %w", PolicyName, answer, err)
 	}
 	return nil
 }

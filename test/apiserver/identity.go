@@ -11,15 +11,15 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// Where the operator lives, and the two ServiceAccounts that may write status.
+// The operator's namespace, and the two ServiceAccounts that may write status.
 const (
 	Namespace   = "refreshkeys-system"
 	Manager     = "refreshkeys-manager"
 	TokenServer = "refreshkeys-tokenserver"
 )
 
-// Manager returns a configuration that acts as the manager does in a cluster: with
-// its ServiceAccount's token, and so with exactly the rights of config/rbac.
+// Manager returns a configuration that acts as the manager in a cluster: with
+// its ServiceAccount's token, and so with the exact rights of config/rbac.
 func (s *Server) Manager(ctx context.Context) (*rest.Config, error) {
 	return s.ServiceAccount(ctx, Namespace, Manager)
 }
@@ -41,15 +41,15 @@ func (s *Server) ServiceAccount(ctx context.Context, namespace, name string) (*r
 	}
 	answer, err := admin.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, request, metav1.CreateOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("no token for ServiceAccount %s/%s, which config/rbac should make: %w", namespace, name, err)
+		return nil, fmt.Errorf("no token for ServiceAccount %s/%s, which config/rbac should create: %w", namespace, name, err)
 	}
 	config := rest.AnonymousClientConfig(s.Admin)
 	config.BearerToken = answer.Status.Token
 	return config, nil
 }
 
-// As returns a configuration with which the administrator acts as somebody else.
-// Such a user has no rights until a test gives it some.
+// As returns a configuration with which the administrator impersonates a user.
+// The user has no rights until a test grants some.
 func (s *Server) As(user string, groups ...string) *rest.Config {
 	config := rest.CopyConfig(s.Admin)
 	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: groups}

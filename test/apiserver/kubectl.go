@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// Apply does `kubectl apply --server-side -k` with a folder, which is relative
+// Apply runs `kubectl apply --server-side -k` with a folder, which is relative
 // to the repository's root, and waits for the CRDs in it.
 func (s *Server) Apply(ctx context.Context, kustomization string) error {
 	dir := kustomization
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(s.Root, dir)
 	}
-	// Whoever installed it before, by Helm or by hand, is overruled.
+	// Force conflicts with an earlier installation, by Helm or by hand.
 	applied, err := s.Kubectl(ctx, "", "apply", "--server-side", "--force-conflicts", "--output=name", "-k", dir)
 	if err != nil {
 		return err
@@ -35,7 +35,7 @@ func (s *Server) Apply(ctx context.Context, kustomization string) error {
 	return err
 }
 
-// Shell runs a script as the administrator's shell does, in a folder, and returns what it prints.
+// Shell runs a shell script as the administrator, in a folder, and returns its output.
 func (s *Server) Shell(ctx context.Context, dir, script string) (string, error) {
 	command := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
 	command.Dir = dir
@@ -53,9 +53,9 @@ func (s *Server) Shell(ctx context.Context, dir, script string) (string, error) 
 }
 
 // Kubectl runs kubectl as the administrator, with stdin as its input, and returns
-// its output. The error holds what kubectl wrote to its standard error.
+// its output. The error contains kubectl's standard error.
 func (s *Server) Kubectl(ctx context.Context, stdin string, args ...string) (string, error) {
-	// The caches and preferences of whoever runs the test must not matter.
+	// The user's kubectl cache and preferences must not affect the test.
 	flags := []string{"--cache-dir=" + filepath.Join(s.scratch, "cache")}
 	if !s.Existing() {
 		flags = append(flags, "--kubeconfig="+s.kubeconfig())

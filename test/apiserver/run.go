@@ -8,8 +8,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
-// Run starts a manager that works until the test ends or stop is called, whichever is
-// first. Stop returns when nothing of it works any more.
+// Run starts a manager that runs until the test ends or stop is called, whichever is
+// first. stop returns when the manager has ended.
 func Run(t *testing.T, mgr manager.Manager) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())

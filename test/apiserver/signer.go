@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 )
 
-// AccountSigner is the key that the server signs ServiceAccount tokens with, so that a test can
-// show what becomes of one that is hours old. An existing cluster does not give its own away.
+// AccountSigner returns the key with which the server signs ServiceAccount tokens, so that a test can
+// create an old token. The key of an existing cluster is unavailable.
 func (s *Server) AccountSigner() (*ecdsa.PrivateKey, error) {
 	if s.Existing() {
 		return nil, errors.New("the signing key of an existing cluster is not available")

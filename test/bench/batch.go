@@ -16,7 +16,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// batch is a number of keys that are made together, spread over namespaces as those of the
+// batch is a number of keys that are created together, spread over namespaces like those of the
 // teams of a cluster are. Names are of one length, so that objects of two batches are of one size.
 type batch struct {
 	name string
@@ -25,13 +25,13 @@ type batch struct {
 
 const (
 	namespacesPerBatch = 10
-	// adminWorkers make and remove objects between the measurements.
+	// adminWorkers is the number of workers that create and delete objects between measurements.
 	adminWorkers = 16
 )
 
 func (b batch) namespace(i int) string { return fmt.Sprintf("%s-%d", b.name, i%namespacesPerBatch) }
 
-// newKey is like the README's: an audience, and the rest as it comes.
+// newKey returns a key like the README's: an audience, and defaults.
 func (b batch) newKey(i int) *v1alpha1.JWTRefreshKey {
 	return &v1alpha1.JWTRefreshKey{
 		ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace(i), Name: fmt.Sprintf("orders-%05d", i)},
@@ -42,7 +42,7 @@ func (b batch) newKey(i int) *v1alpha1.JWTRefreshKey {
 	}
 }
 
-// each does something for every number of the batch, with a number of workers.
+// each calls a function for every number of the batch, with a number of workers.
 func (b batch) each(ctx context.Context, workers int, do func(ctx context.Context, i int) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	numbers := make(chan int)
@@ -70,7 +70,7 @@ func (b batch) each(ctx context.Context, workers int, do func(ctx context.Contex
 	return group.Wait()
 }
 
-// create makes the namespaces and the keys.
+// create creates the namespaces and the keys.
 func (l *lab) create(ctx context.Context, b batch) error {
 	for i := range namespacesPerBatch {
 		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: b.namespace(i)}}
@@ -87,7 +87,7 @@ func (l *lab) create(ctx context.Context, b batch) error {
 	return nil
 }
 
-// list reads the keys as they are at the API server, in no particular order.
+// list reads the keys from the API server, in no particular order.
 func (l *lab) list(ctx context.Context, b batch) ([]v1alpha1.JWTRefreshKey, error) {
 	var all []v1alpha1.JWTRefreshKey
 	for i := range namespacesPerBatch {
@@ -98,12 +98,12 @@ func (l *lab) list(ctx context.Context, b batch) ([]v1alpha1.JWTRefreshKey, erro
 		all = append(all, some.Items...)
 	}
 	if len(all) != b.keys {
-		return nil, fmt.Errorf("%s has %d keys, and should have %d", b.name, len(all), b.keys)
+		return nil, fmt.Errorf("%s has %d keys, want %d", b.name, len(all), b.keys)
 	}
 	return all, nil
 }
 
-// listIssued is list of a batch whose keys must all be Ready.
+// listIssued is list for a batch in which all keys must be Ready.
 func (l *lab) listIssued(ctx context.Context, b batch) ([]v1alpha1.JWTRefreshKey, error) {
 	keys, err := l.list(ctx, b)
 	for i := range keys {
@@ -115,8 +115,8 @@ func (l *lab) listIssued(ctx context.Context, b batch) ([]v1alpha1.JWTRefreshKey
 	return keys, err
 }
 
-// remove deletes the keys of a batch and their Secrets, so that the manager never sees
-// them. Their Events are in nobody's way.
+// remove deletes the keys of a batch and their Secrets, so that the manager does not observe
+// them. Their Events remain and have no effect.
 func (l *lab) remove(ctx context.Context, b batch) error {
 	began := time.Now()
 	group, ctx := errgroup.WithContext(ctx)
@@ -135,7 +135,7 @@ func (l *lab) remove(ctx context.Context, b batch) error {
 	return err
 }
 
-// keysAtRest is how many keys the manager has issued and keeps.
+// keysAtRest returns the number of keys that the manager has issued.
 func (l *lab) keysAtRest() int {
 	total := 0
 	for _, b := range l.resting {
@@ -144,7 +144,7 @@ func (l *lab) keysAtRest() int {
 	return total
 }
 
-// fill brings the number of keys at rest up to what is wanted, by the manager's own work.
+// fill creates keys until the manager has issued the wanted number.
 // It leaves the manager running.
 func (l *lab) fill(ctx context.Context, want int) error {
 	if missing := want - l.keysAtRest(); missing > 0 {

@@ -5,14 +5,14 @@ import (
 	"fmt"
 )
 
-// exchangeAtMost is what an exchange may cost, as a multiple of what the floor costs.
+// exchangeAtMost is the limit for the cost of an exchange, as a multiple of the floor's cost.
 const exchangeAtMost = 1.5
 
-// turns is how often the floor and the token service are measured in turn.
+// turns is the number of alternating measurements of the floor and the token service.
 const turns = 15
 
-// measureExchangeCPU compares the processor time of an exchange with that of the floor: of a
-// token that was seen before, and of one that was not.
+// measureExchangeCPU compares the processor time of an exchange with that of the floor: for a
+// token that was used before, and for one that was not.
 func measureExchangeCPU(ctx context.Context, s *service, r *report) error {
 	keys, err := s.exchangedKeys(ctx)
 	if err != nil {
@@ -27,7 +27,7 @@ func measureExchangeCPU(ctx context.Context, s *service, r *report) error {
 
 func (s *service) compareCPU(ctx context.Context, pair *pair, keys []issuedKey, unseen map[string][][]byte, r *report) error {
 	seen := requestsOf(keys)
-	// Every token once, so that it was seen, and the floor as often.
+	// Use every token once, and the floor as often.
 	for _, server := range []*served{pair.floor, pair.service} {
 		if err := send(ctx, server.address, 0, int64(len(keys)), cycle(seen[server.kind])); err != nil {
 			return err
@@ -46,13 +46,13 @@ func (s *service) compareCPU(ctx context.Context, pair *pair, keys []issuedKey, 
 	return nil
 }
 
-// The kinds of server; requests to them differ in their path.
+// The kinds of server; their requests differ in the path.
 const (
 	kindFloor   = "floor"
 	kindService = "service"
 )
 
-// requestsOf are exchanges of the current tokens.
+// requestsOf returns exchanges of the current tokens.
 func requestsOf(keys []issuedKey) map[string][][]byte {
 	all := make([][]byte, len(keys))
 	for i := range keys {
@@ -61,7 +61,7 @@ func requestsOf(keys []issuedKey) map[string][][]byte {
 	return map[string][][]byte{kindFloor: all, kindService: all}
 }
 
-// unseen are exchanges of tokens that differ all.
+// unseen returns exchanges of tokens that are all different.
 func (s *service) unseen(keys []issuedKey, count int) (map[string][][]byte, error) {
 	all := map[string][][]byte{}
 	for i := range count {
@@ -81,7 +81,7 @@ type served struct {
 	pid           int
 }
 
-// pair is the floor and a token server on the same core.
+// pair is the floor and a replica of the token service on the same core.
 type pair struct{ floor, service *served }
 
 func (s *service) pair(floor int) (*pair, error) {
@@ -93,15 +93,15 @@ func (s *service) pair(floor int) (*pair, error) {
 	return &pair{floor: &served{kindFloor, bare, floor}, service: &served{kindService, address, s.replicas[0].Pid()}}, err
 }
 
-// cost is the processor time of one request to each, in seconds, and the least and the most
-// that a turn of the service took as a multiple of the floor's.
+// cost is the processor time of one request to each, in seconds, and the smallest and largest
+// ratio of the service to the floor in one turn.
 type cost struct {
 	floor, service float64
 	least, most    float64
 }
 
-// cost sends as many requests to each, in turns, since the machine is not equally fast all
-// the time.
+// cost sends the same number of requests to each, in turns, since the machine's speed varies
+// over time.
 func (p *pair) cost(ctx context.Context, count int, of func(kind string) requests) (*cost, error) {
 	c := &cost{}
 	each := int64(count / turns)

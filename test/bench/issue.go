@@ -15,11 +15,11 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// issueTurns is how often the manager's turn comes, each between two of the raw client's.
+// issueTurns is the number of the manager's turns, each between two of the raw client's.
 const issueTurns = 2
 
 // measureIssue compares the manager with a raw client on the same cluster, in turns, since
-// the machine is not equally fast all the time.
+// the machine's speed varies over time.
 func measureIssue(ctx context.Context, l *lab, r *report) error {
 	t, err := l.takeTemplate(ctx)
 	if err != nil {
@@ -78,10 +78,10 @@ func measureIssue(ctx context.Context, l *lab, r *report) error {
 	return nil
 }
 
-// issueRuns are the turns of one client.
+// issueRuns holds the turns of one client.
 type issueRuns []*issueRun
 
-// rate is the mean of the turns, in keys a second.
+// rate returns the mean of the turns, in keys a second.
 func (r issueRuns) rate() (mean float64) {
 	for _, run := range r {
 		mean += run.rate / float64(len(r))
@@ -97,19 +97,19 @@ func (r issueRuns) describe(keys int) string {
 	return strings.Join(turns, ", ")
 }
 
-// issueRun is what there is to say of a batch that was issued.
+// issueRun is the measurement of one issued batch.
 type issueRun struct {
 	// rate is in keys a second.
 	rate float64
 	used processorTime
 
-	// What follows is known of the manager's only.
+	// The next fields are measured only for the manager.
 	fromStart  time.Duration
 	eventsLate time.Duration
 	writes     writes
 }
 
-// bestRawWorkers tries how many writers at once the machine serves best.
+// bestRawWorkers returns the number of concurrent writers with the highest rate.
 func (l *lab) bestRawWorkers(ctx context.Context, t *template) (int, error) {
 	var best int
 	var bestRate float64
@@ -125,7 +125,7 @@ func (l *lab) bestRawWorkers(ctx context.Context, t *template) (int, error) {
 	return best, nil
 }
 
-// issueRaw is the raw client's run. What it wrote is removed again.
+// issueRaw runs the raw client, and then deletes what it wrote.
 func (l *lab) issueRaw(ctx context.Context, t *template, b batch, workers int) (*issueRun, error) {
 	if err := l.create(ctx, b); err != nil {
 		return nil, err
@@ -161,9 +161,9 @@ func (l *lab) issueRaw(ctx context.Context, t *template, b batch, workers int) (
 	return run, l.remove(ctx, b)
 }
 
-// issueByManager lets keys wait, starts the manager and measures until all are Ready. It
-// looks on as little as possible: when the first was begun and the last was done is read
-// afterwards, from what the manager wrote.
+// issueByManager creates keys, starts the manager and measures until all are Ready. It
+// queries as little as possible: it reads the start of the first and the end of the last
+// afterwards from the objects.
 func (l *lab) issueByManager(ctx context.Context, b batch) (*issueRun, error) {
 	if err := l.create(ctx, b); err != nil {
 		return nil, err
@@ -200,7 +200,7 @@ func (l *lab) issueByManager(ctx context.Context, b batch) (*issueRun, error) {
 	return run, l.stopManager(ctx)
 }
 
-// readIssue finds out from the keys and Events of a batch how long it took to issue them.
+// readIssue computes from the keys and Events of a batch how long it took to issue them.
 func (l *lab) readIssue(ctx context.Context, b batch, started time.Time) (*issueRun, error) {
 	events, err := l.awaitEvents(ctx, b)
 	if err != nil {
@@ -236,8 +236,8 @@ func (l *lab) awaitEvents(ctx context.Context, b batch) ([]eventsv1.Event, error
 	}
 }
 
-// span is the time from the minting of the first token to the last write of a status. The
-// first is in the jti, a UUID of version 7; the last in the Event, which is made right
+// span returns the time from the first token to the last write of a status. The
+// first is in the jti, a UUID of version 7; the last is in the Event, which is created right
 // after that write.
 func span(keys []v1alpha1.JWTRefreshKey, events []eventsv1.Event) (first, last time.Time, err error) {
 	for i := range keys {
@@ -250,17 +250,17 @@ func span(keys []v1alpha1.JWTRefreshKey, events []eventsv1.Event) (first, last t
 		}
 	}
 	for i := range events {
-		if told := events[i].EventTime.Time; told.After(last) {
-			last = told
+		if eventTime := events[i].EventTime.Time; eventTime.After(last) {
+			last = eventTime
 		}
 	}
 	if first.IsZero() || !last.After(first) {
-		return first, last, errors.New("the keys and Events do not tell how long it took")
+		return first, last, errors.New("the keys and Events do not contain the duration")
 	}
 	return first, last, nil
 }
 
-// lastWritten is exact to the second only.
+// lastWritten has a precision of one second.
 func lastWritten(events []eventsv1.Event) time.Time {
 	return slices.MaxFunc(events, func(a, b eventsv1.Event) int {
 		return a.CreationTimestamp.Compare(b.CreationTimestamp.Time)

@@ -19,29 +19,29 @@ import (
 
 const operatorNamespace = "refreshkeys-system"
 
-// lab is a control plane of its own with the operator installed, and a manager that is
+// lab is a control plane with the operator installed, and a manager that is
 // started and stopped as the measurements need it. Nothing else uses the API server: no
-// kube-controller-manager runs, so that what is measured is the writers alone.
+// kube-controller-manager runs, so that only the writers are measured.
 type lab struct {
 	settings *settings
 	cluster  *cluster.Cluster
 	admin    client.Client
-	// asManager acts with the manager's ServiceAccount and no other rights.
+	// asManager acts with only the rights of the manager's ServiceAccount.
 	asManager *rest.Config
 	manager   *cluster.Process
 	apiserver *scraper
 	metrics   *scraper
-	// emptyHeap is what the manager's caches and code hold without any key.
+	// emptyHeap is the manager's live heap without any key.
 	emptyHeap float64
-	// resting are the batches whose keys the manager has issued.
+	// resting are the batches with keys that the manager has issued.
 	resting []batch
-	// service is there once a part has needed it.
+	// service is nil until a part needs it.
 	service     *service
 	loadAtStart string
 	dir         string
 }
 
-// openLab ends with an issuer that is ready, no keys, and the manager stopped.
+// openLab returns a lab with a ready issuer, no keys, and a stopped manager.
 func openLab(ctx context.Context, s *settings) (_ *lab, err error) {
 	dir, err := os.MkdirTemp("", "refreshkeys-bench-")
 	if err != nil {
@@ -74,8 +74,8 @@ func openLab(ctx context.Context, s *settings) (_ *lab, err error) {
 	return l, l.stopManager(ctx)
 }
 
-// runManagerOnce makes the issuer's signing keys, and all that is needed to look into the
-// manager from now on.
+// runManagerOnce creates the issuer's signing keys, and the access to the
+// manager's metrics.
 func (l *lab) runManagerOnce(ctx context.Context) (err error) {
 	var flags []string
 	if l.settings.workers > 0 {
@@ -105,18 +105,18 @@ func (l *lab) close(ctx context.Context) error {
 		return os.RemoveAll(l.dir)
 	}
 	if err := l.cluster.Stop(ctx); err != nil {
-		return fmt.Errorf("%w\nwhat is left is in %s", err, l.dir)
+		return fmt.Errorf("%w\nthe remaining files are in %s", err, l.dir)
 	}
 	return os.RemoveAll(l.dir)
 }
 
-// startManager returns when the manager answers /readyz.
+// startManager starts the manager and returns when it is ready (/readyz).
 func (l *lab) startManager(ctx context.Context) error { return l.manager.Start(ctx) }
 
-// stopManager lets the manager end by itself, so that it gives up its lease.
+// stopManager stops the manager gracefully, so that it releases its lease.
 func (l *lab) stopManager(ctx context.Context) error { return l.manager.Stop(ctx) }
 
-// restartManager begins anew with empty caches, counters at zero and no garbage.
+// restartManager restarts the manager with empty caches, counters at zero and no garbage.
 func (l *lab) restartManager(ctx context.Context) error {
 	if err := l.stopManager(ctx); err != nil {
 		return err
@@ -124,8 +124,8 @@ func (l *lab) restartManager(ctx context.Context) error {
 	return l.startManager(ctx)
 }
 
-// awaitRest waits until the manager has looked at every key and has nothing left to do. It
-// asks seldom where the asking would disturb what is measured.
+// awaitRest waits until the manager has reconciled every key and its work queue is empty. It
+// queries rarely if the queries would disturb the measurement.
 func (l *lab) awaitRest(ctx context.Context, keys int, every time.Duration) error {
 	const within = 10 * time.Minute
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("the manager was not at rest after %s; its log is %s", within, l.manager.LogPath()))
@@ -144,7 +144,7 @@ func (l *lab) awaitRest(ctx context.Context, keys int, every time.Duration) erro
 	}
 }
 
-// pause waits, unless there is no use in it any more.
+// pause waits for a time, or until ctx is done.
 func pause(ctx context.Context, duration time.Duration) error {
 	select {
 	case <-ctx.Done():
@@ -154,7 +154,7 @@ func pause(ctx context.Context, duration time.Duration) error {
 	}
 }
 
-// atRest: every key was reconciled, and none is queued or being worked on.
+// atRest reports whether every key was reconciled, and none is queued or in work.
 func (s samples) atRest(keys int) bool {
 	return s.sum("controller_runtime_reconcile_total", "controller", keyController) >= float64(keys) &&
 		s.sum("workqueue_depth", "name", keyController) == 0 &&

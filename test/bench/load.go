@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// connection is a kept-alive connection over HTTP/1.1 of a client that does as little as it
-// can: beside a server on one core it must not be the slower one.
+// connection is a kept-alive HTTP/1.1 connection of a client that does as little as
+// possible: it must not be slower than a server on one core.
 type connection struct {
 	*tls.Conn
 	reader *bufio.Reader
@@ -36,7 +36,7 @@ func dial(ctx context.Context, address string) (*connection, error) {
 	return &connection{Conn: encrypted, reader: bufio.NewReader(encrypted)}, nil
 }
 
-// refreshRequest is what goes over the wire for an exchange, as a client library sends it.
+// refreshRequest returns the bytes of an exchange, as a client library sends them.
 func refreshRequest(path, token string) []byte {
 	body := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}.Encode()
 	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Go-http-client/1.1\r\nContent-Length: %d\r\n"+
@@ -57,7 +57,7 @@ func (c *connection) post(request []byte) (int, []byte, error) {
 	return response.StatusCode, body, err
 }
 
-// must is post of what has to be answered 200.
+// must is post for a request that must be answered with 200.
 func (c *connection) must(request []byte) ([]byte, error) {
 	status, body, err := c.post(request)
 	if err == nil && status != http.StatusOK {
@@ -66,17 +66,17 @@ func (c *connection) must(request []byte) ([]byte, error) {
 	return body, err
 }
 
-// requests gives the n-th request, of any number.
+// requests returns the n-th request, for any n.
 type requests func(n int64) []byte
 
 func cycle(all [][]byte) requests {
 	return func(n int64) []byte { return all[n%int64(len(all))] }
 }
 
-// connections is how many clients there are at once.
+// connections is the number of concurrent clients.
 const connections = 16
 
-// onConnections runs something on each of several connections at once.
+// onConnections calls a function on several connections concurrently.
 func onConnections(ctx context.Context, address string, count int, do func(ctx context.Context, c *connection) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for range count {
@@ -92,7 +92,7 @@ func onConnections(ctx context.Context, address string, count int, do func(ctx c
 	return group.Wait()
 }
 
-// send sends so many requests, from the given one on, each connection its next as soon as
+// send sends a number of requests, starting with the given one; each connection sends its next request as soon as
 // it has an answer.
 func send(ctx context.Context, address string, from, count int64, of requests) error {
 	next := atomic.Int64{}
@@ -109,7 +109,7 @@ func send(ctx context.Context, address string, from, count int64, of requests) e
 	})
 }
 
-// sendFor is send for some time. It returns how many were answered.
+// sendFor is send for a duration. It returns the number of answers.
 func sendFor(ctx context.Context, address string, length time.Duration, of requests) (int64, error) {
 	var next, done atomic.Int64
 	end := time.Now().Add(length)
@@ -125,7 +125,7 @@ func sendFor(ctx context.Context, address string, length time.Duration, of reque
 	return done.Load(), err
 }
 
-// dialAll opens connections beforehand, where handshakes are not to be measured.
+// dialAll opens connections in advance, so that handshakes are not measured.
 func dialAll(ctx context.Context, address string, count int) (all []*connection, err error) {
 	for range count {
 		c, err := dial(ctx, address)
@@ -144,8 +144,8 @@ func closeAll(all []*connection) {
 	}
 }
 
-// sendAt sends requests at a rate, at chance moments, whether or not those before are
-// answered, and returns how long after its moment each was answered, in order of length.
+// sendAt sends requests at a rate, at random times, whether or not earlier ones are
+// answered, and returns the time from the scheduled time to each answer, sorted.
 func sendAt(ctx context.Context, over []*connection, rate float64, length time.Duration, of requests) ([]time.Duration, error) {
 	moments := make(chan time.Time, int(rate*length.Seconds())*2)
 	group, ctx := errgroup.WithContext(ctx)
@@ -182,7 +182,7 @@ func sorted(some ...[]time.Duration) []time.Duration {
 	return all
 }
 
-// percentile of durations in order.
+// percentile returns a percentile of sorted durations.
 func percentile(sorted []time.Duration, share float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0

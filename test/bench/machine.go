@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// What is known of this machine and its processes, as Linux tells it.
+// The state of this machine and its processes, from Linux' /proc.
 
 func cores() int { return runtime.NumCPU() }
 
-// describeMachine says on what and when it was measured, and how busy that was before.
+// describeMachine describes the machine, the time and the load before the measurement.
 func describeMachine(l *lab) string {
 	return fmt.Sprintf("Measured on %s: %s, %d cores, %s of memory, %s/%s; %s, kube-apiserver %s; control plane and operator on the same cores. "+
 		"Load average %s at the start, %s at the end, the bench's own work included.",
@@ -22,7 +22,7 @@ func describeMachine(l *lab) string {
 		runtime.Version(), filepath.Base(filepath.Dir(l.cluster.KubectlPath())), l.loadAtStart, loadAverage())
 }
 
-// loadAverage is how many processes wanted a processor during the last minute.
+// loadAverage returns the load average of the last minute.
 func loadAverage() string {
 	averages, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
@@ -47,11 +47,11 @@ func memory() string {
 	return fmt.Sprintf("%.0f GiB", bytes/(1<<30))
 }
 
-// residentPeak is the most memory that a process has had resident, in bytes.
+// residentPeak returns the peak resident memory of a process, in bytes.
 func residentPeak(pid int) (float64, error) { return procBytes(procPath(pid, "status"), "VmHWM") }
 
-// processorTime is what the processes that take part in an issue have used of the
-// processors, in seconds. Unlike time on a clock it hardly depends on what else the machine does.
+// processorTime is the time that the processes of an issue have used of the
+// processors, in seconds. Unlike wall-clock time, it hardly depends on other load.
 type processorTime struct {
 	etcd, apiServer, client float64
 }
@@ -66,14 +66,14 @@ func (t processorTime) plus(more processorTime) processorTime {
 	return processorTime{t.etcd + more.etcd, t.apiServer + more.apiServer, t.client + more.client}
 }
 
-// perKey tells it in words.
+// perKey formats it per key.
 func (t processorTime) perKey(keys int) string {
 	milliseconds := func(seconds float64) float64 { return 1000 * seconds / float64(keys) }
 	return fmt.Sprintf("%.1f ms (etcd %.1f, API server %.1f, client %.1f)",
 		milliseconds(t.sum()), milliseconds(t.etcd), milliseconds(t.apiServer), milliseconds(t.client))
 }
 
-// processorTime has no client that has not started yet.
+// processorTime omits a client that has not started yet.
 func (l *lab) processorTime(client int) (t processorTime, err error) {
 	for pid, used := range map[int]*float64{l.cluster.Etcd.Pid(): &t.etcd, l.cluster.APIServer.Pid(): &t.apiServer, client: &t.client} {
 		if pid == 0 {
@@ -87,7 +87,7 @@ func (l *lab) processorTime(client int) (t processorTime, err error) {
 }
 
 func processorSeconds(pid int) (float64, error) {
-	// The kernel's USER_HZ, the same on every architecture that Go runs on.
+	// The kernel's USER_HZ, which is the same on every architecture that Go supports.
 	const ticksPerSecond = 100
 	stat, err := os.ReadFile(procPath(pid, "stat"))
 	if err != nil {
@@ -131,5 +131,5 @@ func procField(path, name string) (string, error) {
 			return strings.TrimSpace(value), nil
 		}
 	}
-	return "", fmt.Errorf("%s does not tell %s", path, name)
+	return "", fmt.Errorf("%s does not contain %s", path, name)
 }

@@ -1,6 +1,6 @@
-// Command bench measures the operator and the token service beside the limits of the machine
-// that they run on: on a real etcd and kube-apiserver, each as a process with a ServiceAccount
-// of its own. It prints a table, and keeps in docs/performance.md what was measured at full size.
+// Command bench measures the operator and the token service against the limits of the machine
+// on which they run: with a real etcd and kube-apiserver, each as a process with a ServiceAccount
+// of its own. It prints a table, and writes measurements at full size to docs/performance.md.
 //
 //	go run ./test/bench                            # everything, about half an hour
 //	go run ./test/bench -only service              # the token service's parts
@@ -40,7 +40,7 @@ func main() {
 	}
 }
 
-// The sizes that the targets speak of. A run with less is a trial.
+// The sizes to which the targets apply. A smaller run is a trial.
 var fullSize = settings{
 	keys: 5000, memoryKeys: 20000, rotationKeys: 500,
 	serviceKeys: 5000, serviceMemoryKeys: 50000, exchanges: 60000, rateFor: 5 * time.Second, oneTimeKeys: 500, rounds: 200, uses: 1000000,
@@ -86,7 +86,7 @@ func parseSettings(args []string) (*settings, error) {
 	return s, err
 }
 
-// full tells whether what is measured is measured at the size that the targets speak of.
+// full reports whether the run has the size to which the targets apply.
 func (s *settings) full() bool {
 	sizes := *s
 	sizes.only, sizes.profile, sizes.document = nil, "", ""
@@ -107,7 +107,7 @@ func run(ctx context.Context, args []string) (err error) {
 		return profile(ctx, s)
 	}
 	all := &report{}
-	// What was measured before something failed is shown as well.
+	// Also print the measurements before a failure.
 	defer func() { fmt.Print("\n", all.text()) }()
 	for _, g := range groups {
 		r := &report{}
@@ -123,7 +123,7 @@ func run(ctx context.Context, args []string) (err error) {
 	return nil
 }
 
-// progress tells what goes on, beside the table.
+// progress prints what is running, apart from the table.
 func progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, format+"\n", args...)
 }

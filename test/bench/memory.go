@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// heapPerKey is the most live heap that a key at rest may cost, in bytes.
+// heapPerKey is the limit for the live heap of one key at rest, in bytes.
 const heapPerKey = 6 << 10
 
-// scrapeEvery is how often metrics are read while a garbage collection is waited for.
+// scrapeEvery is the interval of scrapes while a garbage collection is awaited.
 const scrapeEvery = 20 * time.Millisecond
 
 // measureMemory compares a manager with many keys at rest to one with none. Both have just
-// started, so that they hold their caches and nothing of earlier work.
+// started, so that they hold only their caches.
 func measureMemory(ctx context.Context, l *lab, r *report) error {
 	if err := l.fill(ctx, l.settings.memoryKeys); err != nil {
 		return err
@@ -42,7 +42,7 @@ func measureMemory(ctx context.Context, l *lab, r *report) error {
 	return nil
 }
 
-// measureEmptyHeap is for the beginning, when there is an issuer and no key.
+// measureEmptyHeap measures at the beginning, with an issuer and no key.
 func (l *lab) measureEmptyHeap(ctx context.Context) (err error) {
 	if err := l.restartManager(ctx); err != nil {
 		return err
@@ -54,9 +54,9 @@ func (l *lab) measureEmptyHeap(ctx context.Context) (err error) {
 	return err
 }
 
-// liveHeap is what the last garbage collection marked. It waits for two full ones from now:
-// the first may have begun before, and what finalizers held goes with the second. The
-// scrapes themselves make the garbage that brings them about.
+// liveHeap returns what the last garbage collection marked. It waits for two more full collections:
+// the first may have begun earlier, and the second frees what finalizers held. The
+// garbage of the scrapes triggers the collections.
 func (s *scraper) liveHeap(ctx context.Context, every time.Duration) (float64, error) {
 	const enough = 2
 	from := -1.0

@@ -25,7 +25,7 @@ type scraper struct {
 	url    string
 }
 
-// samples are the metrics of one process at one moment, by name.
+// samples are the metrics of one process at one time, by name.
 type samples map[string]*dto.MetricFamily
 
 func (s *scraper) read(ctx context.Context) (samples, error) {
@@ -45,7 +45,7 @@ func (s *scraper) read(ctx context.Context) (samples, error) {
 	return parser.TextToMetricFamilies(answer.Body)
 }
 
-// sum adds up the samples of a counter or gauge whose labels have the values given, as
+// sum adds up the samples of a counter or gauge with the given labels, as
 // name, value, name, value.
 func (s samples) sum(name string, labels ...string) float64 {
 	family, found := s[name]
@@ -74,7 +74,7 @@ func matches(metric *dto.Metric, labels []string) bool {
 	return true
 }
 
-// writes counts the mutating requests that the API server has had, refused ones included.
+// writes counts the mutating requests to the API server, including refused ones.
 type writes struct {
 	secrets, statuses, events float64
 }
@@ -94,7 +94,7 @@ func (w writes) since(before writes) writes {
 	return writes{w.secrets - before.secrets, w.statuses - before.statuses, w.events - before.events}
 }
 
-// countWrites is read while no one else writes.
+// countWrites must run while no other client writes.
 func (l *lab) countWrites(ctx context.Context) (writes, error) {
 	seen, err := l.apiserver.read(ctx)
 	if err != nil {
@@ -111,8 +111,8 @@ func apiServerMetrics(admin *rest.Config) (*scraper, error) {
 	return &scraper{client: client, url: admin.Host + "/metrics"}, nil
 }
 
-// managerMetrics reads them as a monitoring system does: over TLS, with a ServiceAccount
-// that has the role that config/rbac offers for this.
+// managerMetrics reads metrics as a monitoring system does: over TLS, with a ServiceAccount
+// that has the role for it in config/rbac.
 func (l *lab) managerMetrics(ctx context.Context) (*scraper, error) {
 	const reader = "bench-metrics-reader"
 	objects := []client.Object{

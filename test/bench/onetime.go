@@ -17,20 +17,20 @@ import (
 )
 
 const (
-	// oneTimeAtLeast is the share of bare status updates a second.
+	// oneTimeAtLeast is the required share of the rate of bare status updates.
 	oneTimeAtLeast = 0.8
-	// generations are exchanged of each key, after the first.
+	// generations is the number of exchanges of each key after the first.
 	generations = 4
 )
 
-// oneTimeUse makes a key's tokens ones for one use each. Without a grace every exchange is a write: with one, a line is
+// oneTimeUse sets a key's mode to OneTimeUse. Without a grace, every exchange is a write; with one, a line is
 // written at most once per grace, however often its tokens are exchanged.
 func oneTimeUse(key *v1alpha1.JWTRefreshKey) {
 	key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse, RetryGrace: &metav1.Duration{}}
 }
 
-// measureOneTime compares one-time exchanges with bare compare-and-swap updates of as large
-// a status, in turns, while both replicas watch.
+// measureOneTime compares one-time exchanges with bare compare-and-swap updates of an equally large
+// status, in turns, while both replicas watch.
 func measureOneTime(ctx context.Context, s *service, r *report) error {
 	if err := s.start(ctx, replicaCount); err != nil {
 		return err
@@ -59,7 +59,7 @@ func measureOneTime(ctx context.Context, s *service, r *report) error {
 	return s.stop(ctx)
 }
 
-// oneTimeRun is what there is to say of a run.
+// oneTimeRun is the measurement of one run.
 type oneTimeRun struct {
 	// rate is in writes a second.
 	rate float64
@@ -70,8 +70,8 @@ func (s *service) perWrite(run *oneTimeRun) string {
 	return run.used.perKey(generations * s.settings.oneTimeKeys)
 }
 
-// timed runs all generations but the first, which is not measured: a key's first exchange
-// is another thing than those after. Between them prepare is not measured either.
+// timed measures all generations except the first: a key's first exchange
+// differs from later ones. It does not measure prepare between them.
 func (s *service) timed(generation func(number int64) error, prepare func(number int64) error) (*oneTimeRun, error) {
 	run := &oneTimeRun{}
 	var took time.Duration
@@ -102,7 +102,7 @@ func (s *service) timed(generation func(number int64) error, prepare func(number
 	return run, nil
 }
 
-// watchersTime has the replicas and this process as the client.
+// watchersTime returns the processor time of the replicas and of this process, the client.
 func (s *service) watchersTime() (processorTime, error) {
 	sum, err := s.processorTime(os.Getpid())
 	for _, replica := range s.replicas {
@@ -112,8 +112,8 @@ func (s *service) watchersTime() (processorTime, error) {
 	return sum, err
 }
 
-// exchangeOnce makes the one-time exchanges. All keys come by turns, as those of
-// devices do, and each goes to the other replica the next time.
+// exchangeOnce makes the one-time exchanges. It uses the keys in turn, like those of
+// devices, and alternates the replica for each key.
 func (s *service) exchangeOnce(ctx context.Context, name string) (*oneTimeRun, error) {
 	b := batch{name: name, keys: s.settings.oneTimeKeys}
 	keys, err := s.issue(ctx, b, oneTimeUse)
@@ -156,7 +156,7 @@ func (s *service) exchangeOnce(ctx context.Context, name string) (*oneTimeRun, e
 	return s.timed(generation, func(int64) error { return nil })
 }
 
-// updateRaw makes as many updates with a client that knows beforehand what to write.
+// updateRaw makes the same number of updates with a client that has computed them in advance.
 func (s *service) updateRaw(ctx context.Context, name string) (*oneTimeRun, error) {
 	b := batch{name: name, keys: s.settings.oneTimeKeys}
 	keys, err := s.issue(ctx, b, oneTimeUse)

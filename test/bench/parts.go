@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// part is what is measured at once, and can be left out.
+// part is a measurement that can be selected with -only.
 type part struct {
 	name    string
 	measure func(context.Context, *lab, *report) error
 }
 
-// group is the parts that share a lab, in the order in which they are measured: each leaves
-// behind what the next needs.
+// group holds the parts that share a lab, in their order: each leaves
+// the state that the next needs.
 type group struct {
 	name  string
 	parts []part
@@ -44,7 +44,7 @@ var groups = []group{
 		{"one-time", ofService(measureOneTime)},
 		{"revoke", ofService(measureRevoke)},
 		{"use-writes", ofService(measureUses)},
-		// The last, since its many keys would be in the way of all others.
+		// The last part, since its many keys would affect all others.
 		{partServiceMemory, ofService(measureServiceMemory)},
 	}},
 }
@@ -84,7 +84,7 @@ func (g *group) partNames() (names []string) {
 	return names
 }
 
-// chosenParts reads -only.
+// chosenParts returns the parts that -only selects.
 func chosenParts(only string) ([]string, error) {
 	if only == "" {
 		return partNames(), nil
@@ -104,7 +104,7 @@ func chosenParts(only string) ([]string, error) {
 	return chosen, nil
 }
 
-// measure measures those parts of a group that were asked for, in a lab of their own.
+// measure runs the selected parts of a group in a lab of their own.
 func (g *group) measure(ctx context.Context, s *settings, r *report) (err error) {
 	if !slices.ContainsFunc(g.partNames(), func(name string) bool { return slices.Contains(s.only, name) }) {
 		return nil

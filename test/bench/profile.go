@@ -18,7 +18,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers"
 )
 
-// profile looks where time goes: of the exchange where that is the part that was asked for,
+// profile writes profiles: of the exchange if that part is selected,
 // and otherwise of the manager.
 func profile(ctx context.Context, s *settings) (err error) {
 	if err := os.MkdirAll(s.profile, 0o750); err != nil {
@@ -35,8 +35,8 @@ func profile(ctx context.Context, s *settings) (err error) {
 	return profileManager(ctx, l, s.profile)
 }
 
-// profileManager runs the manager inside this process, since it has no door for profilers, and
-// writes where it spends time while it issues keys (cpu.pprof, alloc.pprof), and what a
+// profileManager runs the manager inside this process, since it has no endpoint for profilers, and
+// writes its profiles while it issues keys (cpu.pprof, alloc.pprof), and the heap that a
 // manager holds over the same keys at rest (heap.pprof).
 func profileManager(ctx context.Context, l *lab, dir string) error {
 	b := batch{name: "profiled", keys: l.settings.keys}
@@ -51,8 +51,8 @@ func profileManager(ctx context.Context, l *lab, dir string) error {
 	if err := writeHeapProfile(filepath.Join(dir, "alloc.pprof")); err != nil {
 		return err
 	}
-	// What the issuing manager held is garbage from here on; the next holds its caches only,
-	// of which every object is to be seen.
+	// The memory of the issuing manager is garbage from here on; the next manager holds only its caches,
+	// and the heap profile must show all of it.
 	runtime.MemProfileRate = 1 << 10
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -81,8 +81,8 @@ func profileCPU(path string, do func() error) error {
 	return errors.Join(err, file.Close())
 }
 
-// manageHere runs a manager until all keys of the batch are Ready. It asks seldom, since the
-// asking is in the profile too.
+// manageHere runs a manager until all keys of the batch are Ready. It queries rarely, since the
+// queries are in the profile too.
 func (l *lab) manageHere(ctx context.Context, b batch) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

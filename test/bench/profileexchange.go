@@ -20,8 +20,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
 )
 
-// profileExchange writes where an exchange spends its time and makes its garbage, without
-// what net/http and TLS do.
+// profileExchange writes profiles of the time and the allocations of an exchange, without
+// net/http and TLS.
 func profileExchange(ctx context.Context, l *lab, dir string) error {
 	s, err := openService(ctx, l)
 	if err != nil {

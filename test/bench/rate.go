@@ -10,19 +10,19 @@ import (
 )
 
 const (
-	// rateAtLeast is the share of the floor's exchanges a second that the service has to reach.
+	// rateAtLeast is the required share of the floor's rate.
 	rateAtLeast = 0.65
-	// answeredWithin is what 99 of 100 exchanges may take at half the highest rate.
+	// answeredWithin is the limit for the p99 of exchanges at half the highest rate.
 	answeredWithin = 10 * time.Millisecond
 	rateTurns      = 3
-	// latencyClients are more than are ever waited for at once.
+	// latencyClients is more than the number of concurrent requests.
 	latencyClients = 64
 	latencyWindows = 21
 	latencyWindow  = time.Second
 )
 
-// measureExchangeRate compares how many exchanges a second one core makes, and looks at how
-// long they take when there are half as many.
+// measureExchangeRate compares the rates of exchanges on one core, and measures the
+// latency at half the rate.
 func measureExchangeRate(ctx context.Context, s *service, r *report) error {
 	keys, err := s.exchangedKeys(ctx)
 	if err != nil {
@@ -56,12 +56,12 @@ func (s *service) compareRate(ctx context.Context, pair *pair, keys []issuedKey,
 	return measureLatency(ctx, pair, rates[1]/2, cycle(seen[kindService]), r)
 }
 
-// measureLatency looks at how long exchanges take at a rate, and requests to the floor at the
-// same rate, in turns. A machine that others use as well stands still for some milliseconds now
-// and then, which as little as one part in a hundred of the time makes the p99; so that of
-// the window in the middle counts, and what all windows together give is told beside it.
+// measureLatency measures the latency of exchanges at a rate, and of requests to the floor at the
+// same rate, in turns. A shared machine sometimes stalls for some milliseconds,
+// and stalls during 1 % of the time determine the p99. The result is therefore the p99 of
+// the median window, and the p99 of all windows together is reported in the note.
 func measureLatency(ctx context.Context, pair *pair, rate float64, of requests, r *report) error {
-	// The client's own collections would count as the server's time.
+	// Garbage collections of the client would count as the server's time.
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	floor, err := dialAll(ctx, pair.floor.address, latencyClients)
 	if err != nil {
@@ -91,7 +91,7 @@ func measureLatency(ctx context.Context, pair *pair, rate float64, of requests, 
 	return nil
 }
 
-// latencies are how long requests took, by windows.
+// latencies holds the durations of requests, by window.
 type latencies [][]time.Duration
 
 func (l *latencies) window(ctx context.Context, over []*connection, rate float64, of requests) error {
@@ -100,7 +100,7 @@ func (l *latencies) window(ctx context.Context, over []*connection, rate float64
 	return err
 }
 
-// median is that of the windows' percentiles.
+// median returns the median of the windows' percentiles.
 func (l latencies) median(share float64) time.Duration {
 	var each []time.Duration
 	for _, window := range l {
@@ -115,8 +115,8 @@ func (l latencies) describe() string {
 		len(all), milliseconds(percentile(all, 0.5)), milliseconds(percentile(all, 0.99)), milliseconds(percentile(all, 0.999)))
 }
 
-// saturate returns the requests a second that a server answers, and how much of a core it
-// uses for that.
+// saturate returns the requests a second that a server answers, and the share of a core that it
+// uses.
 func (s *served) saturate(ctx context.Context, length time.Duration, of requests) (rate, busy float64, err error) {
 	before, err := processorSeconds(s.pid)
 	if err != nil {

@@ -16,28 +16,28 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers"
 )
 
-// rawClient makes the writes of an issue and nothing else: it decides nothing, signs
-// nothing and caches nothing. It is the limit that the manager is measured beside.
+// rawClient makes only the writes of an issue: it decides nothing, signs
+// nothing and caches nothing. It is the limit against which the manager is measured.
 type rawClient struct {
 	client.WithWatch
 	template *template
 }
 
-// template is one key as the manager has issued it: what the raw client writes is as large.
+// template is one key as the manager has issued it, so that the raw client's writes have the same size.
 type template struct {
 	secret *corev1.Secret
 	status *v1alpha1.JWTRefreshKeyStatus
 	event  *eventsv1.Event
 }
 
-// newRawClient acts with the manager's ServiceAccount: the API server has the same to check.
+// newRawClient returns a client with the manager's ServiceAccount, so that the API server makes the same checks.
 func newRawClient(asManager *rest.Config, t *template) (*rawClient, error) {
 	c, err := client.NewWithWatch(asManager, client.Options{Scheme: controllers.Scheme()})
 	return &rawClient{WithWatch: c, template: t}, err
 }
 
-// issue does for one key what the manager does: create the Secret, write the status, and
-// tell of it in an Event.
+// issue makes the manager's writes for one key: it creates the Secret, writes the status, and
+// creates an Event.
 func (r *rawClient) issue(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
 	if err := r.Create(ctx, r.template.secretOf(key)); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (t *template) eventOf(key *v1alpha1.JWTRefreshKey) *eventsv1.Event {
 	return event
 }
 
-// watch opens the watches that the manager has open as well, and decodes what comes.
+// watch opens the same watches as the manager, and decodes the events.
 func (r *rawClient) watch(ctx context.Context) (stop func(), err error) {
 	kinds := []struct {
 		list    client.ObjectList
@@ -87,7 +87,7 @@ func (r *rawClient) watch(ctx context.Context) (stop func(), err error) {
 		}
 	}
 	for _, kind := range kinds {
-		// From now on, and not from the objects that are there already.
+		// Start from now, without the existing objects.
 		if err := r.List(ctx, kind.list, append(kind.options, client.Limit(1))...); err != nil {
 			return stop, err
 		}
@@ -130,7 +130,7 @@ func (l *lab) takeTemplate(ctx context.Context) (*template, error) {
 		return nil, err
 	}
 	if len(events) != 1 || len(t.secret.OwnerReferences) != 1 {
-		return nil, fmt.Errorf("the manager has written %d Events and %d owners for one key, and not one of each", len(events), len(t.secret.OwnerReferences))
+		return nil, fmt.Errorf("the manager has written %d Events and %d owners for one key, want one of each", len(events), len(t.secret.OwnerReferences))
 	}
 	t.event = &events[0]
 	if err := l.stopManager(ctx); err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
 )
 
-// reconcileWithin is how long a look at a key at rest may take.
+// reconcileWithin is the limit for one reconciliation of a key at rest.
 const reconcileWithin = 50 * time.Microsecond
 
 // measureReconcile runs the Go benchmark that calls Reconcile itself, in a process of its own.
@@ -34,7 +34,7 @@ func measureReconcile(ctx context.Context, _ *lab, r *report) error {
 		return fmt.Errorf("%s printed no result:\n%s", benchmark, output)
 	}
 	slices.SortFunc(windows, func(a, b map[string]float64) int { return cmp.Compare(a["ns/op"], b["ns/op"]) })
-	// The best: what disturbs a benchmark only ever makes it slower.
+	// Use the best result: disturbances only make a benchmark slower.
 	best, median, worst := windows[0], windows[len(windows)/2], windows[len(windows)-1]
 	var requests float64
 	for _, window := range windows {
@@ -55,7 +55,7 @@ func microseconds(result map[string]float64) string {
 	return fmt.Sprintf("%.1f µs", result["ns/op"]/1000)
 }
 
-// benchmarkResults reads the lines of a benchmark: its name, the number of runs, and pairs
+// benchmarkResults parses the lines of a benchmark: its name, the number of runs, and pairs
 // of value and unit.
 func benchmarkResults(output, benchmark string) []map[string]float64 {
 	var results []map[string]float64

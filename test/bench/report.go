@@ -15,11 +15,11 @@ type report struct {
 	figures []*figure
 }
 
-// figure is one line of the table: what was measured, beside its limit.
+// figure is one line of the table: a measurement with its limit.
 type figure struct {
 	what, measured, limit, ratio, target string
 	met                                  bool
-	// note tells what the numbers leave out.
+	// note explains the numbers.
 	note string
 }
 
@@ -40,13 +40,13 @@ func (f *figure) cells() []string {
 
 var headings = []string{"what", "measured", "limit beside it", "ratio", "target", "verdict"}
 
-// add shows a figure at once, so that a long run tells what it finds.
+// add adds a figure and prints it at once.
 func (r *report) add(f *figure) {
 	r.figures = append(r.figures, f)
 	progress("%s: %s (limit %s, target %s): %s", f.what, f.measured, f.limit, f.target, f.verdict())
 }
 
-// join takes in the figures of another report.
+// join adds the figures of another report.
 func (r *report) join(other *report) {
 	r.figures = append(r.figures, other.figures...)
 	if other.machine != "" {
@@ -54,7 +54,7 @@ func (r *report) join(other *report) {
 	}
 }
 
-// text is the table for a terminal.
+// text returns the table for a terminal.
 func (r *report) text() string {
 	var out strings.Builder
 	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
@@ -70,8 +70,8 @@ func (r *report) text() string {
 	return out.String()
 }
 
-// markdown is the same for docs/performance.md. What before says of figures that are not in
-// this report stays.
+// markdown returns the table for docs/performance.md. It keeps the figures in before that are not in
+// this report.
 func (r *report) markdown(before string) string {
 	rows, notes := map[string]string{}, map[string]string{}
 	var order []string
@@ -100,10 +100,10 @@ func (r *report) markdown(before string) string {
 	return out.String()
 }
 
-// kept is what a document says of one figure.
+// kept is one figure in the document.
 type kept struct{ row, note string }
 
-// rowsOf reads what markdown has written, in its order.
+// rowsOf parses the rows that markdown has written, in their order.
 func rowsOf(document string) iter.Seq2[string, kept] {
 	return func(yield func(string, kept) bool) {
 		for line := range strings.Lines(document) {
@@ -124,8 +124,8 @@ func rowsOf(document string) iter.Seq2[string, kept] {
 	}
 }
 
-// keep puts the figures of a group of parts into its table in the document, which says in
-// prose how they were measured; all else stays.
+// keep writes the figures of a group of parts into its table in the document. It does not change
+// the prose around it.
 func (r *report) keep(path, group string) error {
 	if len(r.figures) == 0 {
 		return nil

@@ -11,8 +11,8 @@ const (
 	readyWithin = 10 * time.Second
 )
 
-// measureRestart starts the manager over keys at rest: it has nothing to write, and should
-// be quick to see it.
+// measureRestart restarts the manager with keys at rest: it has nothing to write, and should
+// complete quickly.
 func measureRestart(ctx context.Context, l *lab, r *report) error {
 	if err := l.fill(ctx, l.settings.keys); err != nil {
 		return err

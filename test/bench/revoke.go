@@ -12,10 +12,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// refusedWithin is what it may take until the last replica knows of a revocation.
+// refusedWithin is the limit for the time until the last replica observes a revocation.
 const refusedWithin = 250 * time.Millisecond
 
-// measureRevoke revokes keys by their spec, and asks both replicas until they refuse.
+// measureRevoke revokes keys with spec.revoked, and queries both replicas until they refuse.
 func measureRevoke(ctx context.Context, s *service, r *report) error {
 	keys, err := s.issue(ctx, batch{name: "revoked", keys: s.settings.rounds}, asTheyCome)
 	if err != nil {
@@ -93,5 +93,5 @@ func (s *service) revoke(ctx context.Context, key *issuedKey, clients []*connect
 	return slices.Max(delays), err
 }
 
-// refused tells whether an exchange was refused for good.
+// refused reports whether an exchange was refused for good.
 func refused(status int) bool { return status == http.StatusBadRequest }

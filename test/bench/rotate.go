@@ -11,7 +11,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// measureRotation asks for a new revision of some keys and counts what it costs.
+// measureRotation requests a new revision of some keys and counts the writes.
 func measureRotation(ctx context.Context, l *lab, r *report) error {
 	if err := l.fill(ctx, l.settings.rotationKeys); err != nil {
 		return err
@@ -57,7 +57,7 @@ func (l *lab) annotate(ctx context.Context, keys []v1alpha1.JWTRefreshKey) error
 	})
 }
 
-// awaitRevision waits until so many keys have a revision, and the manager is at rest.
+// awaitRevision waits until a number of keys have a revision, and the manager is at rest.
 func (l *lab) awaitRevision(ctx context.Context, b batch, revision int64, want int) error {
 	for {
 		if err := pause(ctx, time.Second); err != nil {

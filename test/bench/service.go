@@ -26,33 +26,33 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
-// replicaCount is how many token servers there are; some parts need one only.
+// replicaCount is the number of replicas of the token service; some parts need only one.
 const replicaCount = 2
 
-// service is the token service in the lab: token servers as processes of their own, and keys
-// for them that a raw client has made, as the manager would have. The manager does not run.
+// service is the token service in the lab: replicas as processes of their own, and keys
+// that a raw client has created like the manager. The manager does not run.
 type service struct {
 	*lab
 	replicas []*cluster.Process
-	// asService acts with the token service's ServiceAccount.
+	// asService acts as the token service's ServiceAccount.
 	asService *rest.Config
-	// writer writes status as the manager, with no other rights.
+	// writer writes status with only the manager's rights.
 	writer client.Client
-	// status is that of a key that the manager has issued.
+	// status is the status of a key that the manager has issued.
 	status      *v1alpha1.JWTRefreshKeyStatus
 	ringsSecret *corev1.Secret
 	rings       *keyring.Rings
 	issuerURL   string
 	metrics     *scraper
-	// emptyHeap is what the first token server holds without any key.
+	// emptyHeap is the live heap of the first replica without any key.
 	emptyHeap float64
-	// exchanged are the keys whose tokens are exchanged in several parts.
+	// exchanged are the keys with tokens that several parts exchange.
 	exchanged []issuedKey
-	// made is how many keys there are in all.
+	// made is the number of all keys.
 	made int
 }
 
-// openService ends with token servers that are ready, and no keys.
+// openService returns a service with ready replicas and no keys.
 func openService(ctx context.Context, l *lab) (*service, error) {
 	t, err := l.takeTemplate(ctx)
 	if err != nil {
@@ -95,14 +95,14 @@ func (s *service) readRings(ctx context.Context) error {
 		return err
 	}
 	if len(secrets.Items) != 1 {
-		return fmt.Errorf("there are %d Secrets of signing keys, and not one", len(secrets.Items))
+		return fmt.Errorf("there are %d Secrets of signing keys, want one", len(secrets.Items))
 	}
 	s.ringsSecret = &secrets.Items[0]
 	s.rings, err = keyring.Decode(s.ringsSecret.Data)
 	return err
 }
 
-// start runs the first so many token servers, with empty caches, and waits until they are
+// start runs the first replicas, up to a number, with empty caches, and waits until they are
 // ready.
 func (s *service) start(ctx context.Context, replicas int) error {
 	if err := s.stop(ctx); err != nil {
@@ -124,7 +124,7 @@ func (s *service) stop(ctx context.Context) error {
 	return failed
 }
 
-// address is where the n-th replica serves, from 0.
+// address returns the address of the n-th replica, from 0.
 func (s *service) address(n int) (string, error) {
 	return s.addressOf(fmt.Sprintf("tokenserver-%d", n+1))
 }
@@ -134,11 +134,11 @@ func (s *service) addressOf(port string) (string, error) {
 	return fmt.Sprintf("127.0.0.1:%d", number), err
 }
 
-// The cores of the measurements on one core: what is measured has the first to itself, as
-// far as this machine's other work lets it, and all else of the bench shares the rest.
+// The cores of the measurements on one core: the measured server has the first core, as
+// far as other load of the machine permits, and all other processes of the bench share the rest.
 const measuredCore = "0"
 
-// onOneCore measures something of the floor and one token server on the same core.
+// onOneCore measures the floor and one replica on the same core.
 func (s *service) onOneCore(ctx context.Context, measure func(*pair) error) (err error) {
 	floor, err := s.oneCore(ctx)
 	if err != nil {
@@ -152,11 +152,11 @@ func (s *service) onOneCore(ctx context.Context, measure func(*pair) error) (err
 	return measure(pair)
 }
 
-// oneCore starts the floor and one token server, each with one thread at work, on the same core.
+// oneCore starts the floor and one replica, each with one running thread, on the same core.
 func (s *service) oneCore(ctx context.Context) (floor *cluster.Process, err error) {
 	others := "1-" + strconv.Itoa(cores()-1)
 	if cores() < 2 {
-		return nil, errors.New("with one core for all, neither server would be at its limit")
+		return nil, errors.New("the measurement needs at least two cores: with one core, neither server reaches its limit")
 	}
 	// Processes of the cluster get this environment.
 	if err := os.Setenv("GOMAXPROCS", "1"); err != nil {
@@ -192,7 +192,7 @@ func (s *service) allCores(ctx context.Context, floor *cluster.Process) error {
 	return failed
 }
 
-// pin keeps all threads of a process on some cores; those it makes later follow.
+// pin pins all threads of a process to some cores; later threads inherit this.
 func pin(ctx context.Context, pid int, cores string) error {
 	out, err := exec.CommandContext(ctx, "taskset", "--all-tasks", "--cpu-list", "--pid", cores, strconv.Itoa(pid)).CombinedOutput()
 	if err != nil {
@@ -202,7 +202,7 @@ func pin(ctx context.Context, pid int, cores string) error {
 }
 
 // startFloor builds and runs the floor with the certificate of the token service, the keys
-// of the issuer and an answer that the first token server has just given.
+// of the issuer and a fresh answer of the first replica.
 func (s *service) startFloor(ctx context.Context) (*cluster.Process, error) {
 	root, err := cluster.RepositoryRoot()
 	if err != nil {
@@ -235,7 +235,7 @@ func (s *service) startFloor(ctx context.Context) (*cluster.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Run leaves one alone that runs already, and its files may be new.
+	// Run does not restart a running floor when its files change: allCores stops it after each measurement.
 	return floor, nil
 }
 
@@ -274,7 +274,7 @@ func (s *service) writeFloorFiles(ctx context.Context) error {
 	return nil
 }
 
-// clientTLS is for clients whose own cost and care are not what is measured.
+// clientTLS is the configuration of clients that are not measured. It does not verify the server.
 func clientTLS() *tls.Config {
 	return &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}
 }

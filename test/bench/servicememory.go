@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// cachedPerKey is the most live heap that a key may cost a token server, in bytes.
+// cachedPerKey is the limit for the live heap of one key in the token service, in bytes.
 const cachedPerKey = 3 << 10
 
-// measureServiceMemory compares a token server with many keys to one with none.
+// measureServiceMemory compares a replica with many keys to one with none.
 func measureServiceMemory(ctx context.Context, s *service, r *report) error {
 	if missing := s.settings.serviceMemoryKeys - s.made; missing > 0 {
 		if _, err := s.issue(ctx, batch{name: "cached", keys: missing}, asTheyCome); err != nil {
@@ -36,7 +36,7 @@ func measureServiceMemory(ctx context.Context, s *service, r *report) error {
 	return s.stop(ctx)
 }
 
-// liveHeap is what the last garbage collection of the first token server marked; see that of
+// liveHeap returns what the last garbage collection of the first replica marked; see liveHeap of
 // the manager.
 func (s *service) liveHeap(ctx context.Context) (float64, error) {
 	const pauseBetween = 5 * time.Millisecond

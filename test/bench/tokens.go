@@ -23,9 +23,9 @@ type issuedKey struct {
 	token string
 }
 
-// issue makes keys with a status like the manager's, each with a line and a token of its own
-// that is really signed. It is a raw client: for tens of thousands of keys the manager
-// would take as many minutes as it is measured for elsewhere.
+// issue creates keys with a status like the manager's, each with a line and a token of its own
+// with a valid signature. It is a raw client: for tens of thousands of keys, the manager
+// would take many minutes, and other parts measure it.
 func (s *service) issue(ctx context.Context, b batch, change func(*v1alpha1.JWTRefreshKey)) ([]issuedKey, error) {
 	for i := range namespacesPerBatch {
 		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: b.namespace(i)}}
@@ -58,10 +58,10 @@ func (s *service) issue(ctx context.Context, b batch, change func(*v1alpha1.JWTR
 	return keys, nil
 }
 
-// asTheyCome leaves a key as a batch makes it.
+// asTheyCome does not change a key.
 func asTheyCome(*v1alpha1.JWTRefreshKey) {}
 
-// advance puts the next token into the line of a key, here and not at the API server.
+// advance adds the next token to the line of a key, only in memory.
 func (s *service) advance(key *issuedKey) (err error) {
 	superseded := key.Status.TokenLine
 	if key.mint, err = lifecycle.Successor(key.JWTRefreshKey, s.issuerURL, time.Now()); err != nil {
@@ -84,8 +84,8 @@ func (s *service) advance(key *issuedKey) (err error) {
 	return nil
 }
 
-// variant is another token of the same place in the line, with an end of its own: to the
-// service, which goes by the jti, it is as good, and it has not seen it.
+// variant returns another token with the same place in the line and another expiry: the
+// service accepts it by its jti, and has not cached it.
 func (s *service) variant(key *issuedKey, number int) (string, error) {
 	signer, err := s.rings.Signer(keyring.Refresh)
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *service) variant(key *issuedKey, number int) (string, error) {
 	return token, err
 }
 
-// exchangedKeys are those whose tokens are exchanged, at least so many.
+// exchangedKeys returns at least a number of keys with tokens to exchange.
 func (s *service) exchangedKeys(ctx context.Context) ([]issuedKey, error) {
 	if len(s.exchanged) > 0 {
 		return s.exchanged, nil

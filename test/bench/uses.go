@@ -21,15 +21,15 @@ const (
 	usedKeys     = 1000
 	usedReplicas = 3
 	usedFor      = 10 * time.Minute
-	// useWritesAtMost is what all uses together may cost, per key.
+	// useWritesAtMost is the limit for the writes of all uses, per key.
 	useWritesAtMost = 1.1
-	// usedDevice is what a request names itself, as large as a browser does.
+	// usedDevice is the User-Agent of a request, as long as a browser's.
 	usedDevice = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 )
 
 // measureUses counts the status writes that ten minutes of exchanges cause. The replicas are
-// in this process, so that the minutes are simulated, and are asked without HTTP, so that a
-// million exchanges are done in time; all else is as it is, the watches too.
+// in this process, so that the minutes are simulated, and are called without HTTP, so that a
+// million exchanges complete in time; everything else is real, including the watches.
 func measureUses(ctx context.Context, s *service, r *report) error {
 	keys, err := s.issue(ctx, batch{name: "used", keys: min(usedKeys, s.settings.serviceKeys)}, asTheyCome)
 	if err != nil {
@@ -78,7 +78,7 @@ func measureUses(ctx context.Context, s *service, r *report) error {
 	return running.Wait()
 }
 
-// countUsed is how many keys of a batch have a use on record.
+// countUsed returns the number of keys of a batch with a recorded use.
 func (s *service) countUsed(ctx context.Context, b batch) (int, error) {
 	keys, err := s.list(ctx, b)
 	used := 0
@@ -90,8 +90,8 @@ func (s *service) countUsed(ctx context.Context, b batch) (int, error) {
 	return used, err
 }
 
-// useThrough exchanges the tokens of all keys at all replicas, evenly over the time, which
-// goes on by a second at once; then what is due is written down.
+// useThrough exchanges the tokens of all keys at all replicas, evenly over a simulated time that
+// advances by one second at a time; after each second, the replicas record due uses.
 func useThrough(ctx context.Context, replicas []*localReplica, keys []issuedKey, now *clocktesting.FakePassiveClock, uses int) error {
 	seconds := int(usedFor / time.Second)
 	for second := range seconds {
@@ -100,7 +100,7 @@ func useThrough(ctx context.Context, replicas []*localReplica, keys []issuedKey,
 		var group errgroup.Group
 		for i, replica := range replicas {
 			group.Go(func() error {
-				// Each replica goes round all keys, and begins elsewhere.
+				// Each replica uses all keys in turn, with a start of its own.
 				begin := i * len(keys) / len(replicas)
 				for n := from + i; n < to; n += len(replicas) {
 					if err := replica.exchange(ctx, keys[(begin+n/len(replicas))%len(keys)].token); err != nil {
@@ -113,8 +113,8 @@ func useThrough(ctx context.Context, replicas []*localReplica, keys []issuedKey,
 		if err := group.Wait(); err != nil {
 			return err
 		}
-		// What runs here as one step is spread over a second elsewhere: each replica knows what the
-		// one before it wrote.
+		// In production, the reports are spread over a second. Report one after another, so that each replica reads what the
+		// previous one wrote.
 		for _, replica := range replicas {
 			replica.ReportUses(ctx)
 		}
@@ -122,7 +122,7 @@ func useThrough(ctx context.Context, replicas []*localReplica, keys []issuedKey,
 	return nil
 }
 
-// localReplica is a token server without HTTP.
+// localReplica is a replica of the token service without HTTP.
 type localReplica struct {
 	*registry.Cluster
 	grants *grant.Service
@@ -138,9 +138,9 @@ func newLocalReplica(config *rest.Config, url string, now clock.PassiveClock) (*
 	return &localReplica{Cluster: known, grants: grants, url: url}, err
 }
 
-// ready waits until the replica knows what there is.
+// ready waits until the replica's caches have synced.
 func (r *localReplica) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("a replica never knew what there is"))
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("a replica's caches did not sync"))
 	defer cancel()
 	for r.Fresh() != nil {
 		if err := pause(ctx, 20*time.Millisecond); err != nil {
@@ -154,7 +154,7 @@ func (r *localReplica) exchange(ctx context.Context, token string) error {
 	place := r.At("", "localhost")
 	issuer := place.Owner()
 	if issuer == nil {
-		return errors.New("the issuer is not known")
+		return errors.New("the issuer is unknown")
 	}
 	request := &grant.RefreshRequest{Token: token, Seen: v1alpha1.SeenDevice{UserAgent: usedDevice, Browser: "Chrome 140.0.0.0", OS: "Linux x86_64"}}
 	_, err := r.grants.Refresh(ctx, issuer, request, &grant.Outcome{})

@@ -10,12 +10,12 @@ import (
 
 const gatherWithin = time.Minute
 
-// gather keeps what tells why something failed: what the parts of the node and the pods
-// logged, the events, and the objects. No Secret is among them.
+// gather stores what explains a failure: the logs of the node's parts and of the
+// pods, the events, and the objects. It stores no Secret.
 func (s *stage) gather(ctx context.Context, folder string) error {
 	ctx, cancel := context.WithTimeout(ctx, gatherWithin)
 	defer cancel()
-	fmt.Printf("what was found is kept in %s\n", folder)
+	fmt.Printf("the findings are in %s\n", folder)
 	if s.node == nil || s.node.Cluster == nil {
 		return nil
 	}

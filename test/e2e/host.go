@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// host is what a node changes of the machine it runs on, were it not isolated.
+// host is the state of the machine that a node would change without isolation.
 type host map[string]string
 
 // settings are kernel settings that kubelet, kube-proxy and CNI plugins change.
@@ -49,7 +49,7 @@ func lookAtHost() (host, error) {
 	return seen, nil
 }
 
-// compare says what is not as it was, or left of a node that ran in dir.
+// compare returns an error about changes of the machine, and about remains of a node that ran in dir.
 func (h host) compare(dir string) error {
 	now, err := lookAtHost()
 	if err != nil {
@@ -62,7 +62,7 @@ func (h host) compare(dir string) error {
 		}
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-		left = append(left, fmt.Errorf("%s is still there", dir))
+		left = append(left, fmt.Errorf("%s still exists", dir))
 	}
 	left = append(left, leftGroups(dir), leftProcesses(dir))
 	if err := errors.Join(left...); err != nil {
@@ -71,7 +71,7 @@ func (h host) compare(dir string) error {
 	return nil
 }
 
-// leftGroups looks for our cgroups, which are named after the folder.
+// leftGroups finds the node's cgroups, which are named after the folder.
 func leftGroups(dir string) error {
 	var left []error
 	_ = filepath.WalkDir("/sys/fs/cgroup", func(path string, entry fs.DirEntry, err error) error {

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// insideArguments are where everything is.
+// insideArguments are the paths that the isolated program needs.
 type insideArguments struct{ dir, found, node, images, client, helm string }
 
-// inside is the whole run, on a machine of its own.
+// inside is the whole run, in isolation.
 func inside(ctx context.Context, args []string) error {
 	a := insideArguments{args[0], args[1], args[2], args[3], args[4], args[5]}
 	began := time.Now()

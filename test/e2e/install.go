@@ -26,7 +26,7 @@ metadata:
 `
 )
 
-// installation is the operator in the cluster, put there by Helm.
+// installation is the operator in the cluster, which Helm installed.
 type installation struct {
 	node       *node.Node
 	helm       string
@@ -41,7 +41,7 @@ func newInstallation(on *node.Node, a insideArguments) (*installation, error) {
 	return &installation{node: on, helm: a.helm, dir: a.dir, chart: filepath.Join(root, "charts", "refreshkeys")}, nil
 }
 
-// install installs the chart as it is, with its own values, where Pod Security holds every pod
+// install installs the chart with its default values, in a namespace where Pod Security holds every pod
 // to `restricted`.
 func (i *installation) install(ctx context.Context) error {
 	manifest := filepath.Join(i.dir, "namespace.yaml")
@@ -61,7 +61,7 @@ func (i *installation) install(ctx context.Context) error {
 	return i.rolledOut(ctx)
 }
 
-// upgrade goes to a later version of chart and images, with fast propagation and restarts.
+// upgrade upgrades to a later version of chart and images, with fast propagation and restarts.
 func (i *installation) upgrade(ctx context.Context) error {
 	later := filepath.Join(i.dir, "later")
 	if err := os.CopyFS(later, os.DirFS(i.chart)); err != nil {
@@ -103,7 +103,7 @@ func (i *installation) rolledOut(ctx context.Context) error {
 	return nil
 }
 
-// runHelm runs it with nothing of the user's own set-up.
+// runHelm runs helm without the user's own configuration.
 func (i *installation) runHelm(ctx context.Context, verb, chart string, flags ...string) error {
 	command := exec.CommandContext(ctx, i.helm, append([]string{verb, release, chart, "--namespace=" + operatorNamespace}, flags...)...)
 	own := filepath.Join(i.dir, "helm")

@@ -1,7 +1,7 @@
 // Command e2e runs Refresh Keys on a real node: kubelet, containerd and runc with the
 // operator's own images, and a workload whose three pods mount one Secret and exchange the
-// token in it every second, while everything is done to them that happens in a year.
-// docs/e2e.md tells what; `make e2e` runs it.
+// token in it every second, during the operations and failures of a year.
+// docs/e2e.md lists them; `make e2e` runs it.
 package main
 
 import (
@@ -21,30 +21,30 @@ import (
 	"github.com/refreshkeys/refreshkeys/hack/isolation"
 )
 
-// What the program is told when it runs again, isolated.
+// The arguments with which the program runs again, isolated.
 const (
 	insideArgument = "inside"
 	probeArgument  = "probe"
 )
 
-// required in the variable E2E makes a failure of a machine that cannot run this.
+// The value required of the variable E2E makes the program fail on a machine that cannot run it.
 const required = "required"
 
-// cannotBuild is the status of hack/node/build.sh when the machine lacks what it needs.
+// cannotBuild is the exit code of hack/node/build.sh if the machine lacks a build tool.
 const cannotBuild = 77
 
-// failed begins the line that tells what failed.
+// failed is the prefix of the line about a failure.
 const failed = "FAIL: "
 
-// errTold is a failure that the inside has told of already.
-var errTold = errors.New("the run failed")
+// errTold is a failure that the isolated program has already reported.
+var errReported = errors.New("the run failed")
 
 func main() {
 	isolation.Hook()
 	os.Exit(status(perform()))
 }
 
-// perform does what this process is for: all of it, or what is done isolated.
+// perform runs the whole test, or the part of this process if it is isolated.
 func perform() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -61,7 +61,7 @@ func perform() error {
 	}
 }
 
-// status tells of an error what is not told yet, and is the status to end with.
+// status prints an error that is not reported yet, and returns the exit code.
 func status(err error) int {
 	switch {
 	case err == nil:
@@ -69,7 +69,7 @@ func status(err error) int {
 	case errors.Is(err, isolation.ErrUnavailable) && os.Getenv("E2E") != required:
 		fmt.Printf("SKIP: %v\n(E2E=required makes this a failure.)\n", err)
 		return 0
-	case errors.Is(err, errTold):
+	case errors.Is(err, errReported):
 	default:
 		fmt.Fprintf(os.Stderr, failed+"%v\n", err)
 	}
@@ -108,18 +108,18 @@ func outside(ctx context.Context) error {
 	})
 	var ended *exec.ExitError
 	if errors.As(err, &ended) {
-		err = errTold
+		err = errReported
 	}
 	if left := before.compare(dir); left != nil {
 		fmt.Fprintf(os.Stderr, failed+"%v\n", left)
 		return errors.Join(err, left)
 	}
-	// Empty unless something failed.
+	// The folder is empty unless something failed.
 	_ = os.Remove(found)
 	return err
 }
 
-// findings makes the folder for what tells why something failed.
+// findings creates the folder for gather.
 func findings(in string) (string, error) {
 	const prefix = "findings-"
 	earlier, err := filepath.Glob(filepath.Join(in, prefix+"*"))
@@ -127,19 +127,19 @@ func findings(in string) (string, error) {
 		return "", err
 	}
 	for _, folder := range earlier {
-		// Those of runs that were killed are empty; others stay.
+		// Remove empty folders, which killed runs leave; keep others.
 		_ = os.Remove(folder)
 	}
 	return os.MkdirTemp(in, prefix+time.Now().Format("20060102-150405")+"-")
 }
 
-// tryOut tells at once, before anything is built for minutes, when this cannot run here.
+// tryOut returns an error before the build, which takes minutes, if this machine cannot run the test.
 func tryOut(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "refreshkeys-e2e-probe-")
 	if err != nil {
 		return err
 	}
-	// Where nothing ran nobody has removed it.
+	// If nothing ran, the folder still exists.
 	defer func() { _ = os.RemoveAll(dir) }()
 	var said output
 	err = isolation.Run(ctx, isolation.Options{Dir: dir, Args: []string{probeArgument}, Stdout: &said, Stderr: &said})
@@ -149,7 +149,7 @@ func tryOut(ctx context.Context) error {
 	return err
 }
 
-// made is what has been built.
+// made holds the paths of the built programs and images.
 type made struct{ node, images, client, helm string }
 
 func build(ctx context.Context, root string) (*made, error) {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// observation is a line of a client, with the pod that it is from.
+// observation is a line of a client, with its pod.
 type observation struct {
 	pod          string
 	At           time.Time `json:"at"`
@@ -31,8 +31,8 @@ const (
 	followEvery = 50 * time.Millisecond
 )
 
-// observer reads what the clients print from the files in which the node keeps it, so that
-// neither a kubelet that is away nor a pod that is gone hides anything.
+// observer reads the clients' output from the node's log files, so that
+// it also sees the output while the kubelet is down, and of deleted pods.
 type observer struct {
 	logs      string
 	namespace string
@@ -43,7 +43,7 @@ type observer struct {
 	wait     sync.WaitGroup
 }
 
-// watch looks for clients until ctx is done, and reads on whatever it found to the end.
+// watch finds clients until ctx is done, and reads the files that it found to their end.
 func (o *observer) watch(ctx context.Context) {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
@@ -97,7 +97,7 @@ func (o *observer) follow(ctx context.Context, path string) {
 	}
 }
 
-// note takes in a line: time, stream, whether it is whole, and what was printed.
+// note records a line: time, stream, whether it is whole, and the output.
 func (o *observer) note(pod, line string) {
 	fields := strings.SplitN(strings.TrimSpace(line), " ", 4)
 	if len(fields) != 4 {
@@ -105,7 +105,7 @@ func (o *observer) note(pod, line string) {
 	}
 	seen := observation{pod: pod}
 	if err := json.Unmarshal([]byte(fields[3]), &seen); err != nil {
-		// What is not one of its lines is a complaint of the program's.
+		// Any other line is an error message of the program.
 		seen = observation{pod: pod, At: time.Now(), What: exchangeLine, Error: "it printed: " + fields[3]}
 	}
 	o.mu.Lock()
@@ -113,7 +113,7 @@ func (o *observer) note(pod, line string) {
 	o.seen = append(o.seen, seen)
 }
 
-// since returns what happened from a moment on, in the order in which it was read.
+// since returns the observations since a time, in the order in which they were read.
 func (o *observer) since(from time.Time, what string) []observation {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -126,7 +126,7 @@ func (o *observer) since(from time.Time, what string) []observation {
 	return seen
 }
 
-// byPod tells of each pod the first observation that is as asked for.
+// byPod returns the first matching observation of each pod.
 func byPod(seen []observation, asked func(observation) bool) map[string]observation {
 	first := map[string]observation{}
 	for _, each := range seen {

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// output keeps what is written to it.
+// output collects what is written to it.
 type output struct{ written strings.Builder }
 
 func (o *output) Write(p []byte) (int, error) { return o.written.Write(p) }
 
 func (o *output) text() string { return strings.TrimSpace(o.written.String()) }
 
-// row is a line of the summary: a step, what was seen in it, and how long it took.
+// row is a line of the summary: a step, its observation, and its duration.
 type row struct {
 	step      string
 	took      time.Duration
@@ -23,7 +23,7 @@ type row struct {
 	seen      string
 }
 
-// summary is the table that is printed last; docs/e2e.md holds the one of a run.
+// summary is the table that is printed last; docs/e2e.md contains the table of a run.
 func summary(rows []row) string {
 	var table strings.Builder
 	table.WriteString("| step | took | exchanges | failed | slowest | seen |\n| --- | --- | --- | --- | --- | --- |\n")

@@ -11,7 +11,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/guide"
 )
 
-// here is what a page says runs its commands, where they need pods of the operator.
+// here is the name in `run by` for commands that need pods of the operator.
 const here = "e2e"
 
 // pages runs the commands of the documentation that need pods.
@@ -41,12 +41,12 @@ func (s *stage) pages(ctx context.Context) (string, error) {
 		}
 	}
 	if ran == 0 {
-		return "", fmt.Errorf("no page says that %s runs its commands", here)
+		return "", fmt.Errorf("no page assigns its commands to %s", here)
 	}
 	return fmt.Sprintf("%d blocks of commands", ran), nil
 }
 
-// shell runs commands as somebody does who looks after the cluster.
+// shell runs commands as a cluster administrator.
 func (s *stage) shell(ctx context.Context, commands string) error {
 	control := s.node.Cluster
 	tools := filepath.Join(s.dir, "tools")

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// probe tries, isolated, what a node needs of the kernel and of the machine's programs.
+// probe tests, isolated, whether the kernel and the machine's programs support a node.
 func probe() error {
 	for _, try := range []struct{ command, install string }{
 		{"ip link add probe type veth peer name eborp", "apt-get install iproute2; the kernel needs veth"},

@@ -12,8 +12,8 @@ import (
 // rolloutAnnotation counts the rollouts of a Deployment; kube-controller-manager keeps it.
 const rolloutAnnotation = "deployment.kubernetes.io/revision"
 
-// restartRotation has the workload restarted after a rotation, as programs need that read
-// their token once.
+// restartRotation lets the operator restart the workload after a rotation, for programs that read
+// their token only once.
 func (s *stage) restartRotation(ctx context.Context) (string, error) {
 	if err := s.patchKey(ctx, func(key *v1alpha1.JWTRefreshKey) {
 		key.Spec.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: "client"}}
@@ -23,7 +23,7 @@ func (s *stage) restartRotation(ctx context.Context) (string, error) {
 	return s.secondRestartRotation(ctx)
 }
 
-// secondRestartRotation shows that each revision restarts once and no more.
+// secondRestartRotation checks that each revision causes exactly one restart.
 func (s *stage) secondRestartRotation(ctx context.Context) (string, error) {
 	before, err := s.rollouts(ctx)
 	if err != nil {
@@ -44,7 +44,7 @@ func (s *stage) secondRestartRotation(ctx context.Context) (string, error) {
 	if err := s.firstTokens(ctx, next.revision); err != nil {
 		return "", err
 	}
-	// A while later there was still only one.
+	// Check again after a pause.
 	if err := s.settled(ctx, time.Now()); err != nil {
 		return "", err
 	}
@@ -68,8 +68,8 @@ func (s *stage) rollouts(ctx context.Context) (int, error) {
 	return count, err
 }
 
-// restarted waits until that many rollouts were begun and the last is through, with none of
-// the old pods left.
+// restarted waits until a number of rollouts were started and the last is complete, with no
+// earlier pod left.
 func (s *stage) restarted(ctx context.Context, rollouts int, old []string) error {
 	return s.eventually(ctx, rolloutWithin, func(ctx context.Context) (string, error) {
 		count, err := s.rollouts(ctx)
@@ -92,8 +92,8 @@ func (s *stage) restarted(ctx context.Context, rollouts int, old []string) error
 	})
 }
 
-// firstTokens holds that every pod there is now found the new token when it first looked: the
-// restart came after the Secret.
+// firstTokens checks that every current pod found the new token at its first read: the
+// operator restarted it after it had written the Secret.
 func (s *stage) firstTokens(ctx context.Context, revision int64) error {
 	pods, err := s.pods(ctx)
 	if err != nil {
@@ -102,7 +102,7 @@ func (s *stage) firstTokens(ctx context.Context, revision int64) error {
 	first := byPod(s.observer.since(time.Time{}, tokenLine), func(observation) bool { return true })
 	for _, pod := range pods {
 		if found := first[pod].Revision; found != revision {
-			return fmt.Errorf("%s was started with revision %d and was to be with %d", pod, found, revision)
+			return fmt.Errorf("%s was started with revision %d, want %d", pod, found, revision)
 		}
 	}
 	return nil

@@ -8,10 +8,10 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// invalidGrant is what a revoked token gets (RFC 6749 section 5.2).
+// invalidGrant is the error for a revoked token (RFC 6749 section 5.2).
 const invalidGrant = "invalid_grant"
 
-// revocation comes last: from then on every exchange is to fail, with invalid_grant.
+// revocation is the last step: after it, every exchange must fail with invalid_grant.
 func (s *stage) revocation(ctx context.Context) error {
 	const name = "revocation"
 	fmt.Printf("%s ...\n", name)
@@ -36,7 +36,7 @@ func (s *stage) revocation(ctx context.Context) error {
 	return nil
 }
 
-// refusedEverywhere returns when each pod was refused a few times.
+// refusedEverywhere returns once each pod was refused a few times.
 func (s *stage) refusedEverywhere(ctx context.Context, began time.Time) error {
 	return s.eventually(ctx, settledWithin, func(ctx context.Context) (string, error) {
 		pods, err := s.pods(ctx)
@@ -58,8 +58,8 @@ func (s *stage) refusedEverywhere(ctx context.Context, began time.Time) error {
 	})
 }
 
-// lastAccepted is how long after the revocation an exchange still went through; the error says
-// what else was wrong.
+// lastAccepted returns how long after the revocation an exchange still succeeded; the error reports
+// other failures.
 func (s *stage) lastAccepted(began time.Time) (time.Duration, error) {
 	var last time.Duration
 	for _, each := range s.observer.since(began, exchangeLine) {
@@ -68,11 +68,11 @@ func (s *stage) lastAccepted(began time.Time) (time.Duration, error) {
 		case each.OK:
 			last = max(last, after)
 		case each.Error != invalidGrant:
-			return last, fmt.Errorf("%s failed with %q and was to with %s", each.pod, each.Error, invalidGrant)
+			return last, fmt.Errorf("%s failed with %q, want %s", each.pod, each.Error, invalidGrant)
 		}
 	}
 	if last > refusedWithin {
-		return last, fmt.Errorf("an exchange went through %s after the revocation", seconds(last))
+		return last, fmt.Errorf("an exchange succeeded %s after the revocation", seconds(last))
 	}
 	return last, nil
 }

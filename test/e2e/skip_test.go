@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// asProgram has the test program be the program.
+// asProgram makes the test binary act as the program.
 const asProgram = "E2E_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Where it cannot run it says why and is no failure, unless it is required.
+// On a machine that cannot run it, the program prints why and succeeds, unless E2E is required.
 func TestWithoutRoot(t *testing.T) {
 	for name, want := range map[string]struct {
 		variable string
@@ -35,10 +35,10 @@ func TestWithoutRoot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			said, status := runAsNobody(t, "E2E="+want.variable)
 			if status != want.status || !strings.HasPrefix(said, want.says) {
-				t.Errorf("status %d, want %d, and it says %q", status, want.status, said)
+				t.Errorf("status %d, want %d, and the output is %q", status, want.status, said)
 			}
 			if runtime.GOOS == "linux" && !strings.Contains(said, "it needs root") {
-				t.Errorf("it does not say why: %q", said)
+				t.Errorf("the output does not contain the cause: %q", said)
 			}
 		})
 	}
@@ -51,7 +51,7 @@ func runAsNobody(t *testing.T, variable string) (string, int) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	// Where nobody may not go, nobody cannot run it.
+	// The user nobody must be able to reach and run the binary.
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}

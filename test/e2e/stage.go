@@ -29,7 +29,7 @@ const (
 	replicas          = 3
 
 	pollEvery = 50 * time.Millisecond
-	// settledBy is how many exchanges of each pod show that what was done harmed none.
+	// settledBy is the number of exchanges of each pod that must succeed after a step.
 	settledBy     = 3
 	settledWithin = 30 * time.Second
 	rolloutWithin = 3 * time.Minute
@@ -38,18 +38,18 @@ const (
 //go:embed workload.yaml
 var workload string
 
-// stage is the cluster with the workload on it, and what has been seen so far.
+// stage is the cluster with the workload, and the observations so far.
 type stage struct {
 	dir      string
 	node     *node.Node
 	client   client.Client
 	observer *observer
-	// install is how the operator came here.
+	// install is the installation of the operator.
 	install *installation
 	rows    []row
 }
 
-// startStage starts the node, installs the operator, and watches for clients.
+// startStage starts the node, installs the operator, and watches the clients.
 func startStage(ctx context.Context, args insideArguments) (*stage, error) {
 	s := &stage{dir: args.dir}
 	var err error
@@ -96,8 +96,8 @@ func (s *stage) rollout(ctx context.Context, namespace, deployment string) error
 	return err
 }
 
-// step does something to the cluster under load, waits until every pod has gone on for a
-// while, and holds it against every failed exchange.
+// step changes the cluster under load, waits until every pod has exchanged for a
+// while, and fails if an exchange failed.
 func (s *stage) step(ctx context.Context, name string, do func(context.Context) (string, error)) error {
 	fmt.Printf("%s ...\n", name)
 	began := time.Now()
@@ -133,16 +133,16 @@ func (s *stage) rowSince(began time.Time) row {
 
 func (s *stage) failures(began time.Time) string {
 	const most = 5
-	var told []string
+	var failures []string
 	for _, each := range s.observer.since(began, exchangeLine) {
-		if !each.OK && len(told) < most {
-			told = append(told, fmt.Sprintf("%s at %s with revision %d: %s", each.pod, each.At.Format(time.TimeOnly), each.Revision, each.Error))
+		if !each.OK && len(failures) < most {
+			failures = append(failures, fmt.Sprintf("%s at %s with revision %d: %s", each.pod, each.At.Format(time.TimeOnly), each.Revision, each.Error))
 		}
 	}
-	return strings.Join(told, "; ")
+	return strings.Join(failures, "; ")
 }
 
-// settled returns when every pod of the workload has exchanged a few times since a moment,
+// settled returns once every pod of the workload has exchanged a few times since a time,
 // and one of its access tokens has been verified.
 func (s *stage) settled(ctx context.Context, from time.Time) error {
 	return s.eventually(ctx, settledWithin, func(ctx context.Context) (string, error) {
@@ -171,7 +171,7 @@ func (s *stage) anyFailed(from time.Time) bool {
 	return slices.ContainsFunc(s.observer.since(from, exchangeLine), func(o observation) bool { return !o.OK })
 }
 
-// pods are the names of the workload's that are not about to end.
+// pods returns the names of the workload's pods that are not being deleted.
 func (s *stage) pods(ctx context.Context) ([]string, error) {
 	var list corev1.PodList
 	if err := s.client.List(ctx, &list, client.InNamespace(shop), client.MatchingLabels{"app": "client"}); err != nil {
@@ -186,7 +186,7 @@ func (s *stage) pods(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// eventually waits until what is looked at is as wanted; the error says what was still missing.
+// eventually waits until nothing is missing any more; the error names what was missing at the timeout.
 func (s *stage) eventually(ctx context.Context, within time.Duration, look func(context.Context) (missing string, err error)) error {
 	var missing string
 	err := wait.PollUntilContextTimeout(ctx, pollEvery, within, true, func(ctx context.Context) (bool, error) {

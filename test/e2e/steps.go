@@ -21,20 +21,20 @@ import (
 const (
 	orders       = "orders"
 	issuerObject = "default"
-	// signing is the state of a key that signs.
+	// signing is the state of a signing key that signs.
 	signing v1alpha1.KeyState = "Active"
 
-	// inFilesWithin is what a kubelet may need by itself, and with fast propagation.
+	// The limits for a kubelet to update the files, without and with fast propagation.
 	inFilesWithin     = 90 * time.Second
 	inFilesWithinFast = 3 * time.Second
 	rotatedWithin     = 3 * time.Minute
-	// refusedWithin is the delay of a watch, with room for a busy machine.
+	// refusedWithin is the limit for the delay of a watch on a busy machine.
 	refusedWithin = 5 * time.Second
-	// withoutKubelet is how many exchanges of each pod pass while it is away.
+	// withoutKubelet is the number of exchanges of each pod while the kubelet is stopped.
 	withoutKubelet = 5
 )
 
-// play does to the cluster what happens in a year.
+// play runs all steps.
 func (s *stage) play(ctx context.Context) error {
 	began := time.Now()
 	for _, step := range []struct {
@@ -57,14 +57,14 @@ func (s *stage) play(ctx context.Context) error {
 			return err
 		}
 	}
-	// What came to be known only after its step counts as well.
+	// Failures that were observed only after their step count too.
 	if all := s.rowSince(began); all.failed > 0 {
 		return fmt.Errorf("%d of %d exchanges failed: %s", all.failed, all.exchanges, s.failures(began))
 	}
 	return s.revocation(ctx)
 }
 
-// workloadStarted applies the issuer, the key and the Deployment that mounts its Secret, all at once.
+// workloadStarted applies the issuer, the key and the Deployment that mounts its Secret together.
 func (s *stage) workloadStarted(ctx context.Context) (string, error) {
 	manifest := filepath.Join(s.dir, "workload.yaml")
 	if err := os.WriteFile(manifest, []byte(workload), 0o600); err != nil {
@@ -76,7 +76,7 @@ func (s *stage) workloadStarted(ctx context.Context) (string, error) {
 	return "from kubectl apply to three pods that exchange", s.rollout(ctx, shop, "client")
 }
 
-// rotation waits for the kubelet to bring the new token in its own time.
+// rotation waits until the kubelet updates the files, without fast propagation.
 func (s *stage) rotation(ctx context.Context) (string, error) {
 	revision, err := s.rotate(ctx)
 	if err != nil {
@@ -85,13 +85,13 @@ func (s *stage) rotation(ctx context.Context) (string, error) {
 	return s.inFiles(ctx, revision, inFilesWithin)
 }
 
-// rotated is a new revision of the workload's key, and when it could be read in the Secret.
+// rotated is a new revision of the workload's key, with the time at which the Secret held it.
 type rotated struct {
 	revision int64
 	written  time.Time
 }
 
-// rotate asks for a new token and returns when it stands in the Secret.
+// rotate requests a new token and returns once the Secret holds it.
 func (s *stage) rotate(ctx context.Context) (rotated, error) {
 	key, err := s.key(ctx, orders)
 	if err != nil {
@@ -126,8 +126,8 @@ func (s *stage) annotate(ctx context.Context, object client.Object, name, value 
 	return s.client.Patch(ctx, object, patch)
 }
 
-// inFiles waits until each pod has found the new token in its files, holds it against the
-// time it may take, and says how long it took.
+// inFiles waits until each pod has found the new token in its files, checks the
+// limit, and reports the duration.
 func (s *stage) inFiles(ctx context.Context, next rotated, within time.Duration) (string, error) {
 	var took []time.Duration
 	err := s.eventually(ctx, inFilesWithin, func(ctx context.Context) (string, error) {
@@ -151,13 +151,13 @@ func (s *stage) inFiles(ctx context.Context, next rotated, within time.Duration)
 	}
 	slowest := slices.Max(took)
 	if slowest > within {
-		return "", fmt.Errorf("the new token was in all files after %s, and was to be within %s", seconds(slowest), within)
+		return "", fmt.Errorf("the new token was in all files after %s, want at most %s", seconds(slowest), within)
 	}
 	return fmt.Sprintf("new token in the files of all pods %s to %s after the Secret", seconds(slices.Min(took)), seconds(slowest)), nil
 }
 
-// signingKeyRotation has the next keys of both rings sign, and then a token that they signed
-// brought to the pods; those with the earlier one go on meanwhile.
+// signingKeyRotation rotates the signing keys of both rings, and then issues a token that they signed
+// to the pods; pods with the earlier token continue meanwhile.
 func (s *stage) signingKeyRotation(ctx context.Context) (string, error) {
 	issuer := &v1alpha1.JWTIssuer{}
 	if err := s.client.Get(ctx, client.ObjectKey{Name: issuerObject}, issuer); err != nil {
@@ -193,7 +193,7 @@ func (s *stage) signingKeyRotation(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if want := activeKeys(issuer)["refresh"]; key.Status.KeyID != want {
-		return "", fmt.Errorf("revision %d was signed by %s, and %s is the key that signs", key.Status.Revision, key.Status.KeyID, want)
+		return "", fmt.Errorf("revision %d was signed by %s, but the active signing key is %s", key.Status.Revision, key.Status.KeyID, want)
 	}
 	seen, err := s.inFiles(ctx, revision, inFilesWithin)
 	return fmt.Sprintf("other keys sign after %s; %s", seconds(signs), seen), err
@@ -224,8 +224,8 @@ func (s *stage) tokenServerUpdate(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d replicas replaced", deployment.Status.UpdatedReplicas), nil
 }
 
-// managersKilled ends all managers at once, as the loss of their machines would, and asks for a
-// key that only a manager can serve.
+// managersKilled kills all managers at once, as the loss of their machines would, and creates a
+// key that only a manager can issue.
 func (s *stage) managersKilled(ctx context.Context) (string, error) {
 	var managers corev1.PodList
 	labels := client.MatchingLabels{"app.kubernetes.io/component": "manager"}
@@ -298,7 +298,7 @@ func (s *stage) kubeletRestarted(ctx context.Context) (string, error) {
 	return "away for " + seconds(away), err
 }
 
-// missingPods says which pods of the workload are not ready, or were replaced.
+// missingPods names the pods of the workload that are not ready or were replaced.
 func (s *stage) missingPods(ctx context.Context) (string, error) {
 	var list corev1.PodList
 	if err := s.client.List(ctx, &list, client.InNamespace(shop), client.MatchingLabels{"app": "client"}); err != nil {
@@ -327,9 +327,9 @@ func (s *stage) upgrade(ctx context.Context) (string, error) {
 	return "helm upgrade to another version, with fast propagation and restarts switched on", s.install.upgrade(ctx)
 }
 
-// fastRotation is brought to the pods by the manager.
+// fastRotation is a rotation with fast propagation by the manager.
 func (s *stage) fastRotation(ctx context.Context) (string, error) {
-	// Superseded tokens need not last any longer now, and make room for the next rotations.
+	// End the superseded tokens, which are no longer needed, for the next rotations.
 	if err := s.patchKey(ctx, func(key *v1alpha1.JWTRefreshKey) {
 		key.Spec.Rotation.Overlap.Max = &metav1.Duration{Duration: 20 * time.Second}
 	}); err != nil {

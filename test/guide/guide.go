@@ -1,4 +1,4 @@
-// Package guide reads a page of the documentation for the tests that run what it says.
+// Package guide parses a page of the documentation for the tests that run its commands.
 package guide
 
 import (
@@ -8,32 +8,32 @@ import (
 	"strings"
 )
 
-// Page is what can be run of a document.
+// Page holds the commands and files of a page.
 type Page struct {
-	// Files are the named blocks: <!-- file: NAME --> stands before each.
+	// Files are the named blocks, each after <!-- file: NAME -->.
 	Files map[string]string
 	Steps []Step
 }
 
-// Step is a block of commands, or a command whose output is shown.
+// Step is a block of commands, or one command with its output.
 type Step struct {
-	// Line is where it begins, from 1.
+	// Line is its first line, from 1.
 	Line     int
 	Commands string
-	// Shown is what it prints, where the page says so.
+	// Shown is its output on the page; nil if the page shows none.
 	Shown *string
-	// Elsewhere names the test that runs it: <!-- run by: TestName --> stands before it.
+	// Elsewhere is the test that runs it, named before it by <!-- run by: TestName -->.
 	Elsewhere string
 }
 
 var (
 	fileMark = regexp.MustCompile(`^<!-- file: ([A-Za-z0-9._-]+) -->$`)
-	// beforeMark is a command that a reader need not type, since a cluster in use is as it makes it.
+	// beforeMark begins a command that a reader need not type, since a cluster in use is already in that state.
 	beforeMark    = regexp.MustCompile(`^<!-- before: (.+) -->$`)
 	elsewhereMark = regexp.MustCompile(`^<!-- run by: ([A-Za-z0-9_./ -]+) -->$`)
 )
 
-// Read reads a page.
+// Read parses a page.
 func Read(path string) (*Page, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -81,12 +81,12 @@ func (p *Page) add(language, file, elsewhere, block string, line int) error {
 	case language == "console":
 		return p.addShown(block, elsewhere, line)
 	case language == "bash" || language == "shell":
-		return fmt.Errorf("a block of commands is called sh, or console where what it prints is shown")
+		return fmt.Errorf("a block of commands must be named sh, or console if it shows the output")
 	}
 	return nil
 }
 
-// addShown takes a block apart in which each command stands behind "$ ", and what it prints below.
+// addShown parses a block in which each command follows "$ " and its output is below it.
 func (p *Page) addShown(block, elsewhere string, line int) error {
 	var current *Step
 	continued := false
@@ -97,7 +97,7 @@ func (p *Page) addShown(block, elsewhere string, line int) error {
 			p.Steps = append(p.Steps, Step{Line: line + i, Commands: command + "\n", Shown: new(string), Elsewhere: elsewhere})
 			current, continued = &p.Steps[len(p.Steps)-1], strings.HasSuffix(command, `\`)
 		case current == nil:
-			return fmt.Errorf("a console block begins with a command behind %q", "$ ")
+			return fmt.Errorf("a console block must begin with a command after %q", "$ ")
 		case continued:
 			current.Commands += text + "\n"
 			continued = strings.HasSuffix(text, `\`)
@@ -108,7 +108,7 @@ func (p *Page) addShown(block, elsewhere string, line int) error {
 	return nil
 }
 
-// variable is what differs from run to run in what commands print, and what stands for it.
+// variable are the patterns in output that differ from run to run, with their placeholders.
 var variable = []struct {
 	pattern *regexp.Regexp
 	stands  string
@@ -123,7 +123,7 @@ var variable = []struct {
 	{regexp.MustCompile(`[ \t]+`), " "},
 }
 
-// Commands are the lines of the page's blocks of commands.
+// Commands returns the lines of the page's blocks of commands.
 func (p *Page) Commands() (lines []string) {
 	for _, step := range p.Steps {
 		for line := range strings.Lines(step.Commands) {
@@ -135,12 +135,12 @@ func (p *Page) Commands() (lines []string) {
 	return lines
 }
 
-// Masked is a text with no token in it.
+// Masked returns a text with its tokens replaced.
 func Masked(text string) string {
 	return variable[0].pattern.ReplaceAllString(text, variable[0].stands)
 }
 
-// Lasting is what stays the same of what a command prints from run to run.
+// Lasting returns a command's output without the parts that differ from run to run.
 func Lasting(text string) string {
 	for _, v := range variable {
 		text = v.pattern.ReplaceAllString(text, v.stands)

@@ -17,11 +17,11 @@ var server *apiserver.Server
 
 func TestMain(m *testing.M) { os.Exit(apiserver.Main(m, &server)) }
 
-// TestConfigDefault applies what the README says, twice, and sees that the pods of what it
-// deploys would be admitted: their namespace enforces the strictest of the Pod Security Standards.
+// TestConfigDefault applies config/default twice, as in the README, and checks that the pods that it
+// deploys are admitted: their namespace enforces the Pod Security Standard `restricted`.
 func TestConfigDefault(t *testing.T) {
 	if server.Existing() {
-		t.Skip("nothing is deployed into an existing cluster")
+		t.Skip("the test does not deploy into an existing cluster")
 	}
 	for range 2 {
 		if err := server.Apply(t.Context(), "config/default"); err != nil {
@@ -49,10 +49,10 @@ func checkPods(t *testing.T, clients kubernetes.Interface, deployment *appsv1.De
 	for _, container := range pod.Spec.Containers {
 		limits := container.SecurityContext
 		if limits == nil || limits.ReadOnlyRootFilesystem == nil || !*limits.ReadOnlyRootFilesystem {
-			t.Errorf("Deployment %s, container %s: its root file system can be written", deployment.Name, container.Name)
+			t.Errorf("Deployment %s, container %s: its root file system is writable", deployment.Name, container.Name)
 		}
 		if container.Resources.Requests.Cpu().IsZero() || container.Resources.Limits.Memory().IsZero() {
-			t.Errorf("Deployment %s, container %s: no resources are asked for", deployment.Name, container.Name)
+			t.Errorf("Deployment %s, container %s: it requests no resources", deployment.Name, container.Name)
 		}
 	}
 }

@@ -20,12 +20,12 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// TestRemovalIsBegunAgain: what stands in the way is named, and when it is gone the rest is done; in a
-// cluster without anything that could be removed nothing fails. What a removal may do, and that it is
-// enough, is shown with the chart (test/chart).
+// TestRemovalIsBegunAgain checks that a removal names what blocks it, and that it completes once that is removed; in a
+// cluster with nothing to remove, it succeeds. test/chart checks the rights of a
+// removal and that it is complete.
 func TestRemovalIsBegunAgain(t *testing.T) {
 	if server.Existing() {
-		t.Skip("the keys of somebody's cluster are not removed by a test")
+		t.Skip("the test does not remove the keys of an existing cluster")
 	}
 	scheme := clientgoscheme.Scheme
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
@@ -38,20 +38,20 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 	held := key("held")
 	held.Finalizers = []string{"example.com/hold"}
 	signing := secret(apiserver.Namespace, "refreshkeys-signing-default")
-	strangers := secret(apiserver.Namespace, "somebody-elses")
-	strangers.Labels = nil
+	foreign := secret(apiserver.Namespace, "somebody-elses")
+	foreign.Labels = nil
 	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: "default"}, Spec: v1alpha1.JWTIssuerSpec{URL: "https://tokens.example.com"}}
-	create(t, admin, held, key("free"), issuer, signing, strangers)
-	// No garbage collector runs here, which would take it away with its key.
+	create(t, admin, held, key("free"), issuer, signing, foreign)
+	// No garbage collector runs here that would delete the Secret with its key.
 	owned, retained := secret("default", "held"), secret("default", "retained")
 	owned.OwnerReferences = []metav1.OwnerReference{{
 		APIVersion: v1alpha1.GroupVersion.String(), Kind: "JWTRefreshKey", Name: held.Name, UID: held.UID, Controller: ptr.To(true),
 	}}
 	retained.Annotations = map[string]string{v1alpha1.AnnotationOwner: "free"}
-	// One that a key of the operator's own namespace was told to leave is no signing key.
+	// A retained Secret of a refresh key in the operator's namespace is not a signing key.
 	own := secret(apiserver.Namespace, "retained-too")
 	own.Annotations = retained.Annotations
-	// Nor is one that has lost its ownerReference.
+	// Nor is a Secret that has lost its ownerReference.
 	stranded := secret(apiserver.Namespace, "stranded")
 	stranded.Annotations = map[string]string{v1alpha1.AnnotationJTI: "of-a-token", v1alpha1.AnnotationSecretName: "stranded"}
 	create(t, admin, owned, retained, own, stranded)
@@ -63,7 +63,7 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 
 	fails(t, "1 keys are still there", "default/held")
 	if err := admin.Get(t.Context(), client.ObjectKey{Namespace: apiserver.Namespace, Name: "refreshkeys-manager"}, manager); err != nil || *manager.Spec.Replicas != 0 {
-		t.Errorf("the manager would make again what is removed: %d replicas, %v", *manager.Spec.Replicas, err)
+		t.Errorf("the manager would recreate the removed objects: %d replicas, %v", *manager.Spec.Replicas, err)
 	}
 	held.ResourceVersion = ""
 	if err := admin.Patch(t.Context(), held, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`))); err != nil {
@@ -81,7 +81,7 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 		}
 		for _, piece := range []string{wanted, "2 Secrets stay", "default/retained", "retained-too", "1 Secrets stay, since they have lost", "stranded", "the CRDs stay"} {
 			if !strings.Contains(printed, piece) {
-				t.Errorf("it does not say %q:\n%s", piece, printed)
+				t.Errorf("the output does not contain %q:\n%s", piece, printed)
 			}
 		}
 	}
@@ -90,18 +90,18 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 	exists(t, admin, retained, true)
 	exists(t, admin, own, true)
 	exists(t, admin, stranded, true)
-	exists(t, admin, strangers, true)
+	exists(t, admin, foreign, true)
 }
 
 func fails(t *testing.T, pieces ...string) {
 	t.Helper()
 	_, err := remove(t, 3*time.Second)
 	if err == nil {
-		t.Fatal("it succeeds")
+		t.Fatal("the removal succeeds")
 	}
 	for _, piece := range pieces {
 		if !strings.Contains(err.Error(), piece) {
-			t.Errorf("it does not say %q: %v", piece, err)
+			t.Errorf("the output does not contain %q: %v", piece, err)
 		}
 	}
 }
@@ -145,6 +145,6 @@ func exists(t *testing.T, admin client.Client, object client.Object, wanted bool
 		t.Fatal(err)
 	}
 	if there := err == nil; there != wanted {
-		t.Errorf("%T %s is there: %t", object, object.GetName(), there)
+		t.Errorf("%T %s exists: %t", object, object.GetName(), there)
 	}
 }

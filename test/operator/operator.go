@@ -1,5 +1,5 @@
-// Package operator runs the two halves of the operator in a test's own process, each with the
-// rights of its own ServiceAccount: the manager, and replicas of the token service.
+// Package operator runs the manager and replicas of the token service in a test's own process, each with the
+// rights of its own ServiceAccount.
 package operator
 
 import (
@@ -46,16 +46,16 @@ func Manage(t *testing.T, config *rest.Config, log logr.Logger, options controll
 	return apiserver.Run(t, mgr)
 }
 
-// Replica is one token server.
+// Replica is one replica of the token service.
 type Replica struct {
 	*registry.Cluster
 	Handler *tokenserver.Server
 	Server  *httptest.Server
-	// Stop ends it before the test does.
+	// Stop stops the replica before the end of the test.
 	Stop func()
 }
 
-// Serve starts a token server that says nothing, and waits until it is ready.
+// Serve starts a replica without a log, and waits until it is ready.
 func Serve(t *testing.T, config *rest.Config, options registry.Options) *Replica {
 	t.Helper()
 	return ServeLogged(t, config, options, logr.Discard())
@@ -99,12 +99,12 @@ func ServeLogged(t *testing.T, config *rest.Config, options registry.Options, lo
 		return cluster.Fresh() == nil, nil
 	})
 	if err != nil {
-		t.Fatal("the replica never knew what is there")
+		t.Fatal("the replica's caches did not sync")
 	}
 	return r
 }
 
-// Answer is what a client gets.
+// Answer is a response of the token service.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -112,13 +112,13 @@ type Answer struct {
 	Raw    string
 }
 
-// Text is a member of the answer that is a string.
+// Text returns a string member of the answer.
 func (a *Answer) Text(name string) string {
 	text, _ := a.Body[name].(string)
 	return text
 }
 
-// Outcome is the status, with the error where there is one.
+// Outcome returns the status, followed by the error if there is one.
 func (a *Answer) Outcome() string {
 	if a.Status == http.StatusOK {
 		return "200"
@@ -126,7 +126,7 @@ func (a *Answer) Outcome() string {
 	return fmt.Sprintf("%d %s", a.Status, a.Text("error"))
 }
 
-// Do sends a request, and reads the answer, which is JSON or nothing.
+// Do sends a request and reads the answer, which is JSON or empty.
 func Do(client *http.Client, request *http.Request) (*Answer, error) {
 	response, err := client.Do(request)
 	if err != nil {
@@ -140,7 +140,7 @@ func Do(client *http.Client, request *http.Request) (*Answer, error) {
 	a := &Answer{Status: response.StatusCode, Header: response.Header, Raw: string(raw)}
 	if len(raw) > 0 {
 		if err := json.Unmarshal(raw, &a.Body); err != nil {
-			return nil, fmt.Errorf("the answer %d is no JSON", a.Status)
+			return nil, fmt.Errorf("the answer %d is not JSON", a.Status)
 		}
 	}
 	return a, nil

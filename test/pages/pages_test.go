@@ -1,4 +1,4 @@
-// Package pages runs what the documentation says: every command of a page, in order, in one shell,
+// Package pages runs the documentation: every command of a page, in order, in one shell,
 // against a real cluster with the operator, the token service and the plugin.
 package pages
 
@@ -20,7 +20,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/guide"
 )
 
-// elsewhere are the pages whose commands are run by a test of their own.
+// elsewhere are the pages with a test of their own that runs their commands.
 var elsewhere = map[string]string{
 	"docs/bound-tokens.md": "TestTheGuideToBoundTokens",
 	"docs/hardening.md":    "TestTheCommandsOfTheHardeningPage",
@@ -29,7 +29,7 @@ var elsewhere = map[string]string{
 	"docs/plugin.md":       "TestThePage",
 }
 
-// pageTimeout is far more than a page takes.
+// pageTimeout is much longer than a page takes.
 const pageTimeout = 90 * time.Second
 
 var shared *shell
@@ -38,7 +38,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	if os.Getenv("USE_EXISTING_CLUSTER") == "true" {
-		fmt.Println("the pages are not run in somebody's cluster")
+		fmt.Println("the pages do not run in an existing cluster")
 		return 0
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -58,7 +58,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// TestPages runs every command of every page, and compares what it prints with what the page shows.
+// TestPages runs every command of every page, and compares its output with the page.
 func TestPages(t *testing.T) {
 	found, err := filepath.Glob(filepath.Join(shared.root, "docs", "*.md"))
 	if err != nil {
@@ -81,7 +81,7 @@ func TestPages(t *testing.T) {
 			}
 			if test, ok := elsewhere[name]; ok {
 				if !tests[test] {
-					t.Errorf("its commands are said to be run by %s, which is not there", test)
+					t.Errorf("its commands are assigned to %s, which does not exist", test)
 				}
 				return
 			}
@@ -91,7 +91,7 @@ func TestPages(t *testing.T) {
 				case s.Elsewhere == "":
 					steps = append(steps, s)
 				case s.Elsewhere != "e2e" && !tests[s.Elsewhere]:
-					t.Errorf("line %d is said to be run by %s, which is not there", s.Line, s.Elsewhere)
+					t.Errorf("line %d is assigned to %s, which does not exist", s.Line, s.Elsewhere)
 				}
 			}
 			if len(steps) > 0 {
@@ -140,7 +140,7 @@ func (s *shell) play(t *testing.T, files map[string]string, steps []guide.Step) 
 	}
 }
 
-// shell is a cluster, and what a user's shell needs to work with it.
+// shell is a cluster with the files and variables that a user's shell needs.
 type shell struct {
 	dir, root, bin string
 	cluster        *cluster.Cluster
@@ -204,14 +204,14 @@ func (s *shell) environment(home string) []string {
 		"KUBECONFIG="+s.cluster.Kubeconfig(), "KUBERC=off", "KUBECTL_KUBERC=false", "NO_COLOR=1")
 }
 
-// tidy leaves the cluster to the next page as it was.
+// tidy restores the initial state of the cluster for the next page.
 func (s *shell) tidy(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), pageTimeout)
 	defer cancel()
 	for _, namespace := range []string{"shop", "default"} {
 		for _, kind := range []string{"jwtrefreshkeys", "deployments", "secrets", "configmaps"} {
-			// That one comes back by itself.
+			// kube-controller-manager creates this one again.
 			args := []string{"delete", kind, "--field-selector=metadata.name!=kube-root-ca.crt", "--namespace", namespace, "--timeout=30s"}
 			if _, err := s.cluster.Kubectl(ctx, args...); err != nil {
 				t.Errorf("tidy up: %v", err)
@@ -222,7 +222,7 @@ func (s *shell) tidy(t *testing.T) {
 	if err == nil && string(reason) == v1alpha1.ReasonKeysReady {
 		return
 	}
-	// A page withdrew its keys. The next page begins with new ones.
+	// A page withdrew the signing keys. The next page starts with new ones.
 	for _, object := range [][]string{{"jwtissuer", "default"}, {"secret", "signing-keys-default", "--namespace=refreshkeys-system"}} {
 		if _, err := s.cluster.Kubectl(ctx, append([]string{"delete", "--ignore-not-found"}, object...)...); err != nil {
 			t.Errorf("tidy up: %v", err)
@@ -246,8 +246,8 @@ func definedTests(t *testing.T) map[string]bool {
 	return defined
 }
 
-// TestAnnotateAgain: a page is followed more than once, and kubectl refuses to change an annotation without being
-// told to. TestPages runs each command once, and would not see it.
+// TestAnnotateAgain checks that the annotate commands of a page work more than once: kubectl changes an annotation only
+// with --overwrite. TestPages runs each command only once.
 func TestAnnotateAgain(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "git", "-C", shared.root, "grep", "-hn", "kubectl annotate", "--", "README.md", "docs/*.md").Output()
 	if err != nil || len(out) == 0 {
@@ -255,7 +255,7 @@ func TestAnnotateAgain(t *testing.T) {
 	}
 	for line := range strings.Lines(string(out)) {
 		if !strings.Contains(line, "kubectl annotate --overwrite ") {
-			t.Errorf("works the first time only: %s", line)
+			t.Errorf("works only the first time: %s", line)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/guide"
 )
 
-// sh runs a script as a user's shell does, and returns what it prints.
+// sh runs a script in a shell and returns its output.
 func (s *shell) sh(t *testing.T, dir, script string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
@@ -26,8 +26,8 @@ func (s *shell) sh(t *testing.T, dir, script string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// functions: keep NAME FILE puts a key's token aside; use FILE tells what the service says to it, and
-// keeps the next token of a device.
+// functions: keep NAME FILE stores a key's token; use FILE exchanges it and prints the answer, and
+// stores the next token of a device.
 const functions = `
 keep() { kubectl get secret "$1" -n shop -o go-template='{{index .data "token" | base64decode}}' > "$2"; test -s "$2"; }
 use() {
@@ -55,8 +55,8 @@ metadata: {name: till, namespace: shop}
 spec: {audience: https://orders.example.com, rotation: {mode: OneTimeUse}}
 `
 
-// TestAnOldSnapshotOfEtcd sets the cluster back, sees what docs/operations.md says comes of it, and that
-// what it says helps does.
+// TestAnOldSnapshotOfEtcd restores an old snapshot, and checks that the consequences and the remedy are as in
+// docs/operations.md.
 func TestAnOldSnapshotOfEtcd(t *testing.T) {
 	s, dir := shared, t.TempDir()
 	defer s.tidy(t)
@@ -107,7 +107,7 @@ kubectl wait --for=jsonpath='{.status.revocationReason}'=KeyWithdrawn jrk/till -
 	says("accepted", "orders-3")
 }
 
-// withoutEtcd stops the cluster's memory for as long as something is done with its data.
+// withoutEtcd stops etcd while a function works on its data.
 func (s *shell) withoutEtcd(t *testing.T, do func(data string) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
@@ -128,7 +128,7 @@ func (s *shell) withoutEtcd(t *testing.T, do func(data string) error) {
 	}
 }
 
-// remedy is what the page says helps, but for the restart of Deployments, which here are processes.
+// remedy returns the remedy on the page without the restart of Deployments, which are processes here.
 func (s *shell) remedy(t *testing.T) string {
 	t.Helper()
 	p, err := guide.Read(filepath.Join(s.root, "docs", "operations.md"))
@@ -144,7 +144,7 @@ func (s *shell) remedy(t *testing.T) string {
 			return rest
 		}
 	}
-	t.Fatal("the page says nothing that helps")
+	t.Fatal("the page has no remedy")
 	return ""
 }
 

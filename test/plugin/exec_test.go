@@ -11,10 +11,10 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// TestExecCredentialPlugin: client-go, with a user whose exec section names the plugin, presents access tokens of the key's.
+// TestExecCredentialPlugin checks that client-go presents access tokens of a key if a user's exec section names the plugin.
 func TestExecCredentialPlugin(t *testing.T) {
-	h := newHouse(t)
-	namespace, kubeconfig := h.room()
+	h := newHarness(t)
+	namespace, kubeconfig := h.newNamespace()
 	environment := h.variables(namespace, kubeconfig)
 	if _, stderr, code := run(t.TempDir(), environment, "", "kubectl-refreshkey", "create", "orders", "--audience", "https://orders.example.com", "--wait"); code != 0 {
 		t.Fatal(stderr)

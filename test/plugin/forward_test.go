@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// forward takes connections on an address, and hands them on.
+// forward accepts connections on an address and forwards them. It returns the port.
 func forward(t *testing.T, address, to string) int32 {
 	t.Helper()
 	listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
@@ -24,7 +24,7 @@ func forward(t *testing.T, address, to string) int32 {
 			if err != nil {
 				return
 			}
-			go handOn(from, to)
+			go forwardConnection(from, to)
 		}
 	}()
 	tcp, ok := listener.Addr().(*net.TCPAddr)
@@ -34,7 +34,7 @@ func forward(t *testing.T, address, to string) int32 {
 	return int32(tcp.Port)
 }
 
-func handOn(from net.Conn, to string) {
+func forwardConnection(from net.Conn, to string) {
 	defer from.Close()
 	there, err := net.Dial("tcp", to)
 	if err != nil {
@@ -45,7 +45,7 @@ func handOn(from net.Conn, to string) {
 	_, _ = io.Copy(from, there)
 }
 
-// typOf is what a compact JWS says that it is.
+// typOf returns the typ in the header of a compact JWS.
 func typOf(compact string) (string, error) {
 	parts := strings.Split(compact, ".")
 	if len(parts) != 3 {

@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// manifest is what krew reads of a plugin.
+// manifest is the manifest of a krew plugin.
 type manifest struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -56,11 +56,11 @@ func readManifest(t *testing.T, file string) *manifest {
 	return m
 }
 
-// wellFormed holds what krew asks of a manifest, and what its index asks of a description.
+// wellFormed checks krew's requirements for a manifest, and those of its index for a description.
 func wellFormed(t *testing.T, m *manifest, version string) {
 	t.Helper()
 	if m.APIVersion != "krew.googlecontainertools.github.com/v1alpha2" || m.Kind != "Plugin" || m.Metadata.Name != "refreshkey" || m.Spec.Version != version {
-		t.Errorf("the manifest is of %s %s, %s %s", m.APIVersion, m.Kind, m.Metadata.Name, m.Spec.Version)
+		t.Errorf("the manifest is %s %s, %s %s", m.APIVersion, m.Kind, m.Metadata.Name, m.Spec.Version)
 	}
 	if short := m.Spec.ShortDescription; short == "" || len(short) > 50 || strings.HasSuffix(short, ".") || m.Spec.Description == "" || m.Spec.Homepage == "" {
 		t.Errorf("the description is %q", short)
@@ -77,7 +77,7 @@ func wellFormed(t *testing.T, m *manifest, version string) {
 			t.Errorf("%s/%s: %s in %s", system, arch, platform.Bin, platform.URI)
 		}
 		if !regexp.MustCompile("^[0-9a-f]{64}$").MatchString(platform.SHA256) {
-			t.Errorf("%s/%s: the sum is %q", system, arch, platform.SHA256)
+			t.Errorf("%s/%s: the checksum is %q", system, arch, platform.SHA256)
 		}
 	}
 	slices.Sort(platforms)
@@ -86,7 +86,7 @@ func wellFormed(t *testing.T, m *manifest, version string) {
 	}
 }
 
-// TestKrewManifest: the manifest is one that krew takes, and a release fills in the sums of what it built.
+// TestKrewManifest checks that krew accepts the manifest, and that a release fills in the checksums of its archives.
 func TestKrewManifest(t *testing.T) {
 	wellFormed(t, readManifest(t, filepath.Join(server.Root, "hack", "krew", "refreshkey.yaml")), "v0.0.0")
 	if runtime.GOOS != "linux" {
@@ -110,7 +110,7 @@ func TestKrewManifest(t *testing.T) {
 	sum := sha256.Sum256(raw)
 	for _, listed := range m.Spec.Platforms {
 		if strings.HasSuffix(listed.URI, archive) && listed.SHA256 != hex.EncodeToString(sum[:]) {
-			t.Errorf("the manifest's sum is %s, and the archive's %x", listed.SHA256, sum)
+			t.Errorf("the manifest's checksum is %s, but the archive's is %x", listed.SHA256, sum)
 		}
 	}
 	unpack(t, filepath.Join(dir, archive), dir)

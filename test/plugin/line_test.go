@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// line is a replica's to the API server. While it hangs, watches say nothing, and questions are answered.
+// line is a replica's connection to the API server. While it hangs, watches deliver nothing, but other requests succeed.
 type line struct {
 	mu   sync.Mutex
 	hung chan struct{}
@@ -39,7 +39,7 @@ func (t *lineTrip) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// stream is that of a watch. What arrives while it hangs arrives later.
+// stream is the stream of a watch. While the line hangs, it delays events.
 type stream struct {
 	io.ReadCloser
 	line *line

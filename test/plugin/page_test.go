@@ -19,22 +19,22 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
-// page is docs/plugin.md on its way through a run.
+// page is a run of docs/plugin.md.
 type page struct {
 	t           *testing.T
 	dir         string
 	environment []string
-	// shown are the names of a run, and what the page has in their place.
+	// shown replaces the names of a run by those on the page, and typed does the reverse.
 	shown *strings.Replacer
 	typed *strings.Replacer
 	ran   map[string]bool
 }
 
-// TestThePage runs the commands of docs/plugin.md in their order, and holds what they say against the page, but for times and
-// identifiers. UPDATE_DOCS=true writes it there.
+// TestThePage runs the commands of docs/plugin.md in their order, and compares their output with the page, except for times and
+// identifiers. UPDATE_DOCS=true updates the page.
 func TestThePage(t *testing.T) {
-	h := newHouse(t)
-	namespace, kubeconfig := h.room()
+	h := newHarness(t)
+	namespace, kubeconfig := h.newNamespace()
 	if err := h.pods(apiserver.Namespace); err != nil {
 		t.Fatal(err)
 	}
@@ -71,13 +71,13 @@ func TestThePage(t *testing.T) {
 		return
 	}
 	if diff := cmp.Diff(lasting(string(text)), lasting(got)); diff != "" {
-		t.Errorf("the page and a run differ (UPDATE_DOCS=true go test -run TestThePage ./test/plugin writes what a run says):\n%s", diff)
+		t.Errorf("the page and a run differ (UPDATE_DOCS=true go test -run TestThePage ./test/plugin updates the page):\n%s", diff)
 	}
 	p.mentionsAll(string(text))
 	p.kubeconfig(string(text))
 }
 
-// run does what the page says, line by line, and returns the page with what was said.
+// run runs the commands of the page, and returns the page with their output.
 func (p *page) run(text string) string {
 	var out strings.Builder
 	console := false
@@ -111,7 +111,7 @@ func (p *page) command(line string) string {
 	p.ran[line] = true
 	text := p.shown.Replace(string(said))
 	if jwt.MatchString(text) {
-		p.t.Errorf("%s: says a token", line)
+		p.t.Errorf("%s: the output contains a token", line)
 	}
 	if err != nil {
 		text += fmt.Sprintf("(exit code %d)\n", shell.ProcessState.ExitCode())
@@ -119,7 +119,7 @@ func (p *page) command(line string) string {
 	return text
 }
 
-// until waits as whoever reads the page does while he reads.
+// until waits until kubectl's output contains a text.
 func (p *page) until(line string) {
 	p.t.Helper()
 	args, want, _ := strings.Cut(line, " -- ")
@@ -128,10 +128,10 @@ func (p *page) until(line string) {
 			return
 		}
 	}
-	p.t.Fatalf("kubectl %s never said %s", args, want)
+	p.t.Fatalf("kubectl %s did not print %s", args, want)
 }
 
-// lasting is a page without what differs from run to run.
+// lasting returns a page without the parts that differ from run to run.
 func lasting(text string) string {
 	for _, rule := range []struct{ pattern, instead string }{
 		{`\d{4}-\d\d-\d\dT[0-9:.]+Z`, "TIME"},
@@ -153,7 +153,7 @@ func lasting(text string) string {
 	return text
 }
 
-// mentionsAll: the page shows every command there is.
+// mentionsAll checks that the page mentions every command.
 func (p *page) mentionsAll(text string) {
 	p.t.Helper()
 	said, _, _ := run(p.dir, p.environment, "", "kubectl-refreshkey", "__complete", "")
@@ -164,16 +164,16 @@ func (p *page) mentionsAll(text string) {
 		}
 	}
 	if len(commands) < 10 {
-		p.t.Errorf("only %d commands are known", len(commands))
+		p.t.Errorf("only %d commands were found", len(commands))
 	}
 	for _, name := range commands {
 		if !strings.Contains(text, "`"+name) && !strings.Contains(text, "kubectl refreshkey "+name) {
-			p.t.Errorf("the page does not tell of %s", name)
+			p.t.Errorf("the page does not mention %s", name)
 		}
 	}
 }
 
-// kubeconfig: client-go takes the page's user, and its command is one that the plugin has.
+// kubeconfig checks that client-go accepts the page's user, and that its command works.
 func (p *page) kubeconfig(text string) {
 	p.t.Helper()
 	_, rest, _ := strings.Cut(text, "<!-- kubeconfig.yaml -->\n```yaml\n")
@@ -201,6 +201,6 @@ func (p *page) kubeconfig(text string) {
 		p.t.Fatalf("the page's user: exit code %d, %v: %s", code, err, stderr)
 	}
 	if kind, _ := kindOf(credential.Status.Token); kind != "at+jwt" || credential.Status.ExpirationTimestamp == "" {
-		p.t.Errorf("the page's user is given %s until %q", kind, credential.Status.ExpirationTimestamp)
+		p.t.Errorf("the page's user gets %s until %q", kind, credential.Status.ExpirationTimestamp)
 	}
 }

@@ -59,7 +59,7 @@ func onTerminal(t *testing.T, environment []string, args ...string) *terminal {
 	return &terminal{t: t, master: master, command: command}
 }
 
-// until reads until the text was said, or the command ended.
+// until reads until the output contains the text, or the command has ended.
 func (r *terminal) until(text string) {
 	r.t.Helper()
 	piece := make([]byte, 1024)
@@ -72,7 +72,7 @@ func (r *terminal) until(text string) {
 	}
 }
 
-// ended is what was said in all, and the exit code.
+// ended returns the whole output and the exit code.
 func (r *terminal) ended() (string, int) {
 	r.t.Helper()
 	r.until("")
@@ -80,11 +80,11 @@ func (r *terminal) ended() (string, int) {
 	return r.said.String(), r.command.ProcessState.ExitCode()
 }
 
-// TestOnATerminal: colours there and nowhere else, a password without an echo, a confirmation, and a line that says
-// what is waited for and goes again.
+// TestOnATerminal checks that the plugin prints colours only on a terminal, does not echo a password, and prints and removes
+// a line about what it waits for.
 func TestOnATerminal(t *testing.T) {
-	h := newHouse(t)
-	namespace, kubeconfig := h.room()
+	h := newHarness(t)
+	namespace, kubeconfig := h.newNamespace()
 	usual := h.variables(namespace, kubeconfig, "TERM=xterm")
 	said, code := onTerminal(t, usual, "create", "orders", "--audience", "https://orders.example.com", "--wait").ended()
 	if code != 0 {
@@ -97,8 +97,8 @@ func TestOnATerminal(t *testing.T) {
 		coloured    bool
 	}{
 		{"on a terminal", usual, true},
-		{"where the user wants none", append(usual[:len(usual):len(usual)], "NO_COLOR=1"), false},
-		{"on a terminal that knows none", h.variables(namespace, kubeconfig, "TERM=dumb"), false},
+		{"with NO_COLOR", append(usual[:len(usual):len(usual)], "NO_COLOR=1"), false},
+		{"on a terminal without colours", h.variables(namespace, kubeconfig, "TERM=dumb"), false},
 	} {
 		said, code := onTerminal(t, c.environment, "list").ended()
 		if code != 0 || strings.Contains(said, green) != c.coloured || strings.Contains(said, "\033") != c.coloured {

@@ -22,27 +22,27 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// jwt is what a token looks like.
+// jwt matches a token.
 var jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
 
-// TestScripts runs every script of testdata in a namespace of its own. Beside what testscript knows, there are:
+// TestScripts runs every script of testdata in a namespace of its own. In addition to testscript's commands, there are:
 //
-//	refreshkey CODE ARGS...   runs the plugin, and wants the exit code, and no token in what it says
-//	into FILE CODE ARGS...    the same for what does print a token, which goes into the file
+//	refreshkey CODE ARGS...   runs the plugin, and wants the exit code, and no token in the output
+//	into FILE CODE ARGS...    the same for a command that prints a token, which is written to the file
 //	token FILE rt+jwt|at+jwt  wants a token of that kind in the file, and nothing else
 //	same ONE OTHER            wants the same, or with ! another, content without showing it
-//	until ARGS...             runs kubectl until it succeeds and says what follows --
-//	remember NAME ARGS...     puts what kubectl says into a variable
-//	fits COLUMNS              wants no longer lines in what was said last
-//	hang, unhang              of the replica at $SLOW
-//	answers KEY CODE          wants that $SLOW answered this about the key, and nothing else
-//	pods                      makes pods of the token service, which are the replicas
+//	until ARGS...             runs kubectl until it succeeds and prints the text after --
+//	remember NAME ARGS...     stores kubectl's output in a variable
+//	fits COLUMNS              wants no longer lines in the last output
+//	hang, unhang              stops and continues the watches of the replica at $SLOW
+//	answers KEY CODE          wants only this answer of $SLOW about the key
+//	pods                      creates pods that forward to the replicas of the token service
 func TestScripts(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
-			namespace, kubeconfig := h.room()
+			namespace, kubeconfig := h.newNamespace()
 			home := filepath.Join(e.WorkDir, "home")
 			for name, value := range h.environment(namespace, kubeconfig, home) {
 				e.Setenv(name, value)
@@ -57,7 +57,7 @@ func TestScripts(t *testing.T) {
 			"answers": func(ts *testscript.TestScript, _ bool, args []string) {
 				got := h.answered(ts.Getenv("NAMESPACE"), args[0])
 				if other := slices.DeleteFunc(slices.Clone(got), func(code string) bool { return code == args[1] }); len(got) == 0 || len(other) > 0 {
-					ts.Fatalf("the replica at $SLOW answered %v about %s, want %s alone", got, args[0], args[1])
+					ts.Fatalf("the replica at $SLOW answered %v about %s, want only %s", got, args[0], args[1])
 				}
 			},
 		},
@@ -124,7 +124,7 @@ func wantSame(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// runUntil waits for the cluster, as whoever types commands does.
+// runUntil runs kubectl until it succeeds and its output contains a text.
 func runUntil(ts *testscript.TestScript, _ bool, args []string) {
 	split := len(args)
 	for i, arg := range args {
@@ -139,7 +139,7 @@ func runUntil(ts *testscript.TestScript, _ bool, args []string) {
 			return
 		}
 	}
-	ts.Fatalf("kubectl %s says: %s", strings.Join(args[:split], " "), jwt.ReplaceAllString(said, "<a token>"))
+	ts.Fatalf("kubectl %s prints: %s", strings.Join(args[:split], " "), jwt.ReplaceAllString(said, "<a token>"))
 }
 
 func remember(ts *testscript.TestScript, _ bool, args []string) {
@@ -160,7 +160,7 @@ func wantFit(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// kindOf is the typ of what is a token and nothing else.
+// kindOf returns the typ of a text that is only a token.
 func kindOf(text string) (string, error) {
 	for _, kind := range []token.Type{token.Refresh, token.Access} {
 		if typ, err := typOf(text); err == nil && typ == string(kind) {
@@ -170,19 +170,19 @@ func kindOf(text string) (string, error) {
 	return "no token", nil
 }
 
-func (h *house) makePods(ts *testscript.TestScript, _ bool, _ []string) {
+func (h *harness) makePods(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(h.pods(ts.Getenv("NAMESPACE")))
 }
 
-// pods makes two pods of the token service, whose address is this machine's: what comes to it is handed on to the
-// replicas. kube-apiserver forwards to no loopback address.
-func (h *house) pods(namespace string) error {
+// pods creates two pods of the token service with this machine's address, which forwards connections to the
+// replicas. kube-apiserver does not proxy to loopback addresses.
+func (h *harness) pods(namespace string) error {
 	if server.Existing() {
-		return errors.New("the pods of an existing cluster are its own")
+		return errors.New("the test cannot create the token service's pods in an existing cluster")
 	}
 	address := ownAddress()
 	if address == "" {
-		return errors.New("this machine has no address but loopback ones, and kube-apiserver forwards to none of these")
+		return errors.New("this machine has only loopback addresses, and kube-apiserver does not proxy to these")
 	}
 	for i, replica := range h.replicas {
 		port := forward(h.t, address, strings.TrimPrefix(replica.Server.URL, "https://"))

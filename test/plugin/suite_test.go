@@ -1,4 +1,4 @@
-// Package plugin runs kubectl refreshkey as users do, by scripts in testdata, against a real API server
+// Package plugin runs kubectl refreshkey as users do, with the scripts in testdata, against a real API server
 // with a manager and replicas of the token service.
 package plugin
 
@@ -41,7 +41,7 @@ import (
 
 var server *apiserver.Server
 
-// suite starts the API server in the process that runs the tests, and not in those that are the plugin.
+// suite starts the API server in the process that runs the tests, and not in the processes of the plugin.
 type suite struct{ *testing.M }
 
 func (s suite) Run() int { return apiserver.Main(s.M, &server) }
@@ -61,27 +61,27 @@ const (
 	pollEvery = 50 * time.Millisecond
 )
 
-// house is the operator at work: a manager, two replicas of the token service that serve the issuer
-// `default`, and a third whose watches can be made to hang.
-type house struct {
+// house is a running operator: a manager, two replicas of the token service that serve the issuer
+// `default`, and a third replica with watches that a test can stop.
+type harness struct {
 	t        *testing.T
 	admin    client.Client
 	clients  kubernetes.Interface
 	replicas []*operator.Replica
 	slow     *operator.Replica
 	line     *line
-	// lines are what the slow replica logs: one for each request.
+	// lines are the log lines of the slow replica, one for each request.
 	lines struct {
 		sync.Mutex
 		all []string
 	}
-	// dir holds what all scripts share.
+	// dir holds the files that all scripts share.
 	dir string
 }
 
-func newHouse(t *testing.T) *house {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir(), line: &line{}}
+	h := &harness{t: t, dir: t.TempDir(), line: &line{}}
 	var err error
 	if h.admin, err = client.New(server.Admin, client.Options{Scheme: controllers.Scheme()}); err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-func (h *house) log() logr.Logger {
+func (h *harness) log() logr.Logger {
 	return funcr.New(func(_, line string) {
 		h.lines.Lock()
 		defer h.lines.Unlock()
@@ -128,8 +128,8 @@ func (h *house) log() logr.Logger {
 	}, funcr.Options{})
 }
 
-// answered are the slow replica's answers about a key: the errors, and 200 where there was none.
-func (h *house) answered(namespace, name string) (answers []string) {
+// answered returns the slow replica's answers about a key: the error codes, or 200.
+func (h *harness) answered(namespace, name string) (answers []string) {
 	h.lines.Lock()
 	defer h.lines.Unlock()
 	for _, line := range h.lines.all {
@@ -146,7 +146,7 @@ func (h *house) answered(namespace, name string) (answers []string) {
 	return answers
 }
 
-func (h *house) tokenServer() *rest.Config {
+func (h *harness) tokenServer() *rest.Config {
 	h.t.Helper()
 	config, err := server.TokenServer(h.t.Context())
 	if err != nil {
@@ -155,7 +155,7 @@ func (h *house) tokenServer() *rest.Config {
 	return config
 }
 
-func (h *house) hash(password string) string {
+func (h *harness) hash(password string) string {
 	h.t.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	if err != nil {
@@ -164,7 +164,7 @@ func (h *house) hash(password string) string {
 	return string(hash)
 }
 
-func (h *house) create(object client.Object) {
+func (h *harness) create(object client.Object) {
 	h.t.Helper()
 	if err := h.admin.Create(h.t.Context(), object); err != nil {
 		h.t.Fatal(err)
@@ -172,7 +172,7 @@ func (h *house) create(object client.Object) {
 	h.t.Cleanup(func() { _ = h.admin.Delete(context.Background(), object) })
 }
 
-func (h *house) write(name string, content []byte) string {
+func (h *harness) write(name string, content []byte) string {
 	h.t.Helper()
 	file := filepath.Join(h.dir, name)
 	if err := os.WriteFile(file, content, 0o600); err != nil {
@@ -181,17 +181,17 @@ func (h *house) write(name string, content []byte) string {
 	return file
 }
 
-var rooms atomic.Int64
+var namespaces atomic.Int64
 
-// room is a namespace of a script's own, with a kubeconfig whose context is there.
-func (h *house) room() (namespace, kubeconfig string) {
+// room creates a namespace for one script, and a kubeconfig with a context for that namespace.
+func (h *harness) newNamespace() (namespace, kubeconfig string) {
 	h.t.Helper()
-	namespace = fmt.Sprintf("room-%d-%d", os.Getpid(), rooms.Add(1))
+	namespace = fmt.Sprintf("room-%d-%d", os.Getpid(), namespaces.Add(1))
 	h.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
 	return namespace, h.write(namespace+".kubeconfig", h.kubeconfig(namespace))
 }
 
-func (h *house) kubeconfig(namespace string) []byte {
+func (h *harness) kubeconfig(namespace string) []byte {
 	h.t.Helper()
 	address := server.Admin.Host
 	if !strings.Contains(address, "://") {
@@ -216,8 +216,8 @@ func (h *house) kubeconfig(namespace string) []byte {
 	return raw
 }
 
-// path puts the real kubectl, and the script that completes for it, beside the plugin.
-func (h *house) path() string {
+// path returns a PATH with kubectl and the plugin's completion script.
+func (h *harness) path() string {
 	h.t.Helper()
 	found := os.Getenv("PATH")
 	if assets, err := cluster.FindAssets(); err == nil {
@@ -226,8 +226,8 @@ func (h *house) path() string {
 	return found + string(filepath.ListSeparator) + filepath.Join(server.Root, "cmd", "kubectl-refreshkey")
 }
 
-// environment is that of every command of a script.
-func (h *house) environment(namespace, kubeconfig, home string) map[string]string {
+// environment returns the variables of every command of a script.
+func (h *harness) environment(namespace, kubeconfig, home string) map[string]string {
 	return map[string]string{
 		"NAMESPACE": namespace, "KUBECONFIG": kubeconfig, "HOME": home, "XDG_CONFIG_HOME": filepath.Join(home, "config"),
 		"CA": filepath.Join(h.dir, "ca.crt"), "ONE": h.replicas[0].Server.URL, "TWO": h.replicas[1].Server.URL, "SLOW": h.slow.Server.URL,
@@ -235,8 +235,8 @@ func (h *house) environment(namespace, kubeconfig, home string) map[string]strin
 	}
 }
 
-// variables is the environment of what is run outside of a script.
-func (h *house) variables(namespace, kubeconfig string, more ...string) []string {
+// variables returns the environment of a command outside of a script.
+func (h *harness) variables(namespace, kubeconfig string, more ...string) []string {
 	h.t.Helper()
 	home := filepath.Join(h.t.TempDir(), "home")
 	if err := os.Mkdir(home, 0o700); err != nil {
@@ -249,7 +249,7 @@ func (h *house) variables(namespace, kubeconfig string, more ...string) []string
 	return append(all, more...)
 }
 
-// run runs a command in an environment, and returns what it says and its exit code. Nothing of it is logged.
+// run runs a command in an environment, and returns its output and exit code. It logs nothing.
 func run(dir string, environment []string, stdin, name string, args ...string) (stdout, stderr string, code int) {
 	var out, errs strings.Builder
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)

@@ -1,4 +1,4 @@
-// Command coredns is CoreDNS with only the plugins that a cluster's DNS needs here.
+// Command coredns is CoreDNS with only the plugins that this cluster's DNS needs.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command pause is what a pod's sandbox runs: it waits to be told to end.
+// Command pause is the program of a pod's sandbox: it waits for a signal to end.
 package main
 
 import (
@@ -8,7 +8,7 @@ import (
 )
 
 func main() {
-	told := make(chan os.Signal, 1)
-	signal.Notify(told, syscall.SIGTERM, syscall.SIGINT)
-	<-told
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	<-stop
 }

@@ -1,9 +1,9 @@
-// Command floor does what no token service can do without, and nothing else: it takes a form
-// over TLS, signs one JWT, answers with it and writes one line of log. It decides nothing.
-// The bench measures the token service beside it.
+// Command floor does only the minimum of any token service: it reads a form
+// over TLS, signs one JWT, returns it and writes one log line. It makes no decisions.
+// The bench measures the token service against it.
 //
 //	POST /token   parses the form and signs
-//	POST /first   verifies the refresh token's signature as well
+//	POST /first   also verifies the refresh token's signature
 package main
 
 import (
@@ -61,7 +61,7 @@ func run(args []string) error {
 
 type floor struct {
 	refresh, access *keyring.Key
-	// header and payload are those of an access token of the service.
+	// header and payload are copied from an access token of the service.
 	header  string
 	payload []byte
 	answer  oauth.TokenAnswer
@@ -89,13 +89,13 @@ func newFloor(ringsFile, answerFile string) (*floor, error) {
 	}
 	parts := strings.Split(f.answer.AccessToken, ".")
 	if len(parts) != 3 {
-		return nil, errors.New("the answer holds no token")
+		return nil, errors.New("the answer contains no token")
 	}
 	f.header = parts[0]
 	if f.payload, err = base64.RawURLEncoding.DecodeString(parts[1]); err != nil {
 		return nil, err
 	}
-	// As the token service's.
+	// As in the token service.
 	config := zap.NewProductionConfig()
 	config.DisableStacktrace, config.Sampling = true, nil
 	logger, err := config.Build()
@@ -125,7 +125,7 @@ func (f *floor) serve(w http.ResponseWriter, r *http.Request, first bool) {
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
-	// The same line as the token service's, of names as long.
+	// The same line as the token service's, with names of the same length.
 	f.log.Info("request", "endpoint", "token", "issuer", "default", "status", status, "took", time.Since(began).String(),
 		"namespace", "exchanged-0", "name", "orders-00000", "jti", "00000000-0000-7000-8000-000000000000")
 }

@@ -1,6 +1,6 @@
-// Command client is what a workload does with its refresh token: it reads the mounted Secret
-// anew for each exchange, exchanges every second, and prints a line of JSON for each, and for
-// each new token that it finds in its files. It knows nothing of Kubernetes, and never prints
+// Command client uses a refresh token as a workload does: it reads the mounted Secret
+// for each exchange, exchanges every second, and prints a line of JSON for each exchange, and for
+// each new token in its files. It does not use the Kubernetes API, and never prints
 // a token.
 package main
 
@@ -19,12 +19,12 @@ import (
 const (
 	exchangeEvery = time.Second
 	lookEvery     = 50 * time.Millisecond
-	// verifyEvery is how many exchanges there are to one whose access token is verified.
+	// verifyEvery: the access token of one in so many exchanges is verified.
 	verifyEvery   = 5
 	healthAddress = ":8080"
 )
 
-// line is what is printed.
+// line is a line of output.
 type line struct {
 	At time.Time `json:"at"`
 	// What is "exchange", or "token" for a token found in the files.
@@ -33,7 +33,7 @@ type line struct {
 	OK           bool    `json:"ok"`
 	Error        string  `json:"error,omitempty"`
 	Milliseconds float64 `json:"ms,omitempty"`
-	// Verified says that the access token was verified by the published keys.
+	// Verified is true if the access token was verified with the published keys.
 	Verified bool `json:"verified,omitempty"`
 }
 
@@ -74,8 +74,8 @@ func exchangeOnce(mounted *secretFiles, n int) line {
 		return done
 	}
 	done.Revision = held.revision()
-	// Every other exchange opens a connection, as a program does that was just started; the
-	// ones between use one that is kept.
+	// Every second exchange opens a connection, as a program that has just started; the
+	// others use a kept connection.
 	service := &tokenService{secret: held, keepConnection: n%2 == 0}
 	access, err := service.refresh()
 	done.Milliseconds = float64(time.Since(done.At).Microseconds()) / 1000
@@ -90,7 +90,7 @@ func exchangeOnce(mounted *secretFiles, n int) line {
 	return done
 }
 
-// announce prints when another token is in the files, to a twentieth of a second.
+// announce prints when the files hold another token, with a precision of 50 ms.
 func announce(ctx context.Context, mounted *secretFiles) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -113,7 +113,7 @@ func write(l line) {
 	if err != nil {
 		panic(err)
 	}
-	// One write, so that lines of two goroutines do not mix.
+	// Use one write, so that lines of two goroutines do not mix.
 	_, _ = os.Stdout.Write(append(out, '\n'))
 }
 

@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// secretFiles is a mounted Secret.
+// secretFiles is the folder of a mounted Secret.
 type secretFiles struct {
 	dir string
 
@@ -18,14 +18,14 @@ type secretFiles struct {
 	last secret
 }
 
-// secret is what was in the files at one moment.
+// secret is the content of the files at one time.
 type secret struct {
 	token, endpoint string
 	authority       []byte
 }
 
-// read returns what is in the files now. Once a token was there, one that was taken away is
-// still held: it is for the token service to refuse it, not for its holder to forget it.
+// read returns the current content of the files. After the token is removed, it returns
+// the last one: the test checks that the token service refuses it.
 func (f *secretFiles) read() (secret, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -40,8 +40,8 @@ func (f *secretFiles) read() (secret, error) {
 }
 
 func (f *secretFiles) now() (secret, error) {
-	// The kubelet changes all files at once by turning a link: through the link's target they
-	// are of one state.
+	// The kubelet changes all files at once with a symbolic link: under the link's target they
+	// are consistent.
 	state, err := filepath.EvalSymlinks(filepath.Join(f.dir, "..data"))
 	if err != nil {
 		return secret{}, err
@@ -64,7 +64,7 @@ func (f *secretFiles) now() (secret, error) {
 	return secret{token: string(token), endpoint: string(endpoint), authority: authority}, nil
 }
 
-// revision is read from the token without verifying it; 0 when it cannot be.
+// revision reads the revision from the token without verifying it; 0 if that fails.
 func (s secret) revision() int64 {
 	parts := strings.Split(s.token, ".")
 	if len(parts) != 3 {

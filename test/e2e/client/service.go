@@ -22,13 +22,13 @@ const (
 	mostAnswer = 64 << 10
 )
 
-// kept is the connection that is used again, with the authority it was made under.
+// kept is the reused connection, with the CA with which it was opened.
 var kept struct {
 	client    *http.Client
 	authority []byte
 }
 
-// tokenService is where one Secret says that tokens are exchanged.
+// tokenService is the token endpoint of one Secret.
 type tokenService struct {
 	secret         secret
 	keepConnection bool
@@ -71,19 +71,19 @@ func (s *tokenService) refresh() (string, error) {
 		Error       string `json:"error"`
 	}
 	if err := json.NewDecoder(io.LimitReader(response.Body, mostAnswer)).Decode(&answer); err != nil {
-		return "", fmt.Errorf("HTTP %d and no JSON: %w", response.StatusCode, err)
+		return "", fmt.Errorf("HTTP %d, but not JSON: %w", response.StatusCode, err)
 	}
 	switch {
 	case answer.Error != "":
 		return "", errors.New(answer.Error)
 	case response.StatusCode != http.StatusOK || answer.AccessToken == "":
-		return "", fmt.Errorf("HTTP %d and no access token", response.StatusCode)
+		return "", fmt.Errorf("HTTP %d without an access token", response.StatusCode)
 	}
 	return answer.AccessToken, nil
 }
 
-// verify does what an API does with an access token: it trusts the keys that are published,
-// and whom the token names as issuer, and nothing else.
+// verify verifies an access token as an API does: it trusts only the published keys
+// and the issuer in the token.
 func (s *tokenService) verify(access string) error {
 	client, err := s.client()
 	if err != nil {

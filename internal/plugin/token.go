@@ -10,12 +10,12 @@ func (c *cli) tokenCommand() *cobra.Command {
 	v := &verification{cli: c, output: newDocument()}
 	show := false
 	cmd := &cobra.Command{
-		Use: "token NAME", Short: "Decode and verify the token in a key's Secret; its text only with --show-token",
+		Use: "token NAME", Short: "Decode and verify the token in a key's Secret",
 		Args: arguments(1, 1, "the name of one key"), ValidArgsFunction: c.completeKeys,
 		RunE: func(cmd *cobra.Command, args []string) error { return v.token(cmd.Context(), args[0], show) },
 	}
 	v.add(cmd)
-	cmd.Flags().BoolVar(&show, "show-token", false, "print the token's text too")
+	cmd.Flags().BoolVar(&show, "show-token", false, "also print the token's text")
 	return cmd
 }
 
@@ -33,7 +33,7 @@ func (v *verification) token(ctx context.Context, name string, show bool) error 
 	if err != nil {
 		return err
 	}
-	secret, err := k.held(ctx, key)
+	secret, err := k.storedToken(ctx, key)
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// signing are the kids that sign, by what they sign.
-func signing(issuer *v1alpha1.JWTIssuer) map[v1alpha1.KeyUse]string {
+// activeKIDs returns the kid of the active signing key of each ring.
+func activeKIDs(issuer *v1alpha1.JWTIssuer) map[v1alpha1.KeyUse]string {
 	active := map[v1alpha1.KeyUse]string{}
 	for _, key := range issuer.Status.Keys {
 		if key.State == v1alpha1.KeyState(keyring.Active) {
@@ -29,17 +29,17 @@ func signing(issuer *v1alpha1.JWTIssuer) map[v1alpha1.KeyUse]string {
 	return active
 }
 
-// planned is when the next key of a ring signs.
-func planned(issuer *v1alpha1.JWTIssuer, use keyring.Use, now time.Time) string {
+// nextActiveAt returns when the next key of a ring signs, for people.
+func nextActiveAt(issuer *v1alpha1.JWTIssuer, use keyring.Use, now time.Time) string {
 	for _, key := range issuer.Status.Keys {
 		if key.Use == v1alpha1.KeyUse(use) && key.State == v1alpha1.KeyState(keyring.Pending) {
 			return stampOr(key.ActiveAt, now, "soon")
 		}
 	}
-	return "once it is made"
+	return "once it is created"
 }
 
-// withdrawal is `issuer revoke` with its flags.
+// withdrawal holds the flags of `issuer withdraw`.
 type withdrawal struct {
 	*cli
 	waiting waiting
@@ -47,30 +47,32 @@ type withdrawal struct {
 	yes     bool
 }
 
-func (c *cli) issuerRevokeCommand() *cobra.Command {
+func (c *cli) issuerWithdrawCommand() *cobra.Command {
 	w := &withdrawal{cli: c}
 	cmd := &cobra.Command{
-		Use: "revoke [ISSUER] --kid KID", Short: "Withdraw a signing key that leaked, with everything it signed",
-		Long: `Withdraw a signing key at once: everything it signed is refused, and issued again with another key. One-time keys end, since their tokens are
-with their holders: they have to be enrolled again, and sessions to sign in again. An access key leaves a gap: no access token is signed until the next one
-has been published for signing.prepublish.
+		Use: "withdraw [ISSUER] --kid KID", Short: "Withdraw a leaked signing key: every token that it signed is refused",
+		// The name of this command in earlier releases.
+		Aliases: []string{"revoke"},
+		Long: `Withdraw a signing key at once: every token that it signed is refused, and the operator issues new tokens with another key.
+One-time keys and sessions end, because only clients hold their tokens: enrol one-time keys again, and sign in again.
+After you withdraw an access key, no access token is signed until the next key has been published for signing.prepublish.
 
-It asks before it does so, unless --yes is given.`,
+The command asks for confirmation, unless you set --yes.`,
 		Example: `  kubectl refreshkey issuer keys
-  kubectl refreshkey issuer revoke --kid 2mYc… --wait`,
+  kubectl refreshkey issuer withdraw --kid 2mYc… --wait`,
 		Args: arguments(0, 1, "the name of one issuer, or none for default"), ValidArgsFunction: c.completeIssuers,
-		RunE: func(cmd *cobra.Command, args []string) error { return w.run(cmd.Context(), named(args)) },
+		RunE: func(cmd *cobra.Command, args []string) error { return w.run(cmd.Context(), issuerArgument(args)) },
 	}
-	cmd.Flags().StringSliceVar(&w.kids, "kid", nil, "the signing key to withdraw; several with commas, or several times")
-	cmd.Flags().BoolVarP(&w.yes, "yes", "y", false, "do not ask")
-	w.waiting.add(cmd, "until it is out, and all keys that it signed for have another token")
+	cmd.Flags().StringSliceVar(&w.kids, "kid", nil, "the signing key to withdraw; separate several with commas, or repeat the flag")
+	cmd.Flags().BoolVarP(&w.yes, "yes", "y", false, "do not ask for confirmation")
+	w.waiting.add(cmd, "until it is removed, and every refresh key that it signed for has a new token")
 	_ = cmd.RegisterFlagCompletionFunc("kid", w.completeKIDs)
 	return cmd
 }
 
 func (w *withdrawal) completeKIDs(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	return w.names(func(ctx context.Context, k *cluster) (found []string, err error) {
-		issuer, err := k.issuer(ctx, named(args))
+		issuer, err := k.issuer(ctx, issuerArgument(args))
 		if err != nil {
 			return nil, err
 		}
@@ -99,7 +101,7 @@ func (w *withdrawal) run(ctx context.Context, name string) error {
 	done()
 	for _, kid := range w.kids {
 		known := slices.ContainsFunc(issuer.Status.Keys, func(key v1alpha1.SigningKeyStatus) bool { return key.KID == kid })
-		if !known && !slices.Contains(withdrawnBefore(issuer), kid) {
+		if !known && !slices.Contains(annotatedKIDs(issuer), kid) {
 			return fail(exitNotFound, "issuer %s has no signing key %s", name, kid)
 		}
 	}
@@ -110,7 +112,7 @@ func (w *withdrawal) run(ctx context.Context, name string) error {
 		return err
 	}
 	if w.waiting.wait {
-		if err := w.gone(ctx, k, name); err != nil {
+		if err := w.untilWithdrawn(ctx, k, name); err != nil {
 			return err
 		}
 	}
@@ -118,14 +120,14 @@ func (w *withdrawal) run(ctx context.Context, name string) error {
 	return nil
 }
 
-// withdraw adds the kids to those that the annotation names. Somebody who does the same at this time is not undone.
+// withdraw adds the kids to the annotation. It retries after a conflict, so that concurrent withdrawals all take effect.
 func (w *withdrawal) withdraw(ctx context.Context, k *cluster, name string) error {
 	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		issuer, err := k.issuer(ctx, name)
 		if err != nil {
 			return err
 		}
-		all := withdrawnBefore(issuer)
+		all := annotatedKIDs(issuer)
 		for _, kid := range w.kids {
 			if !slices.Contains(all, kid) {
 				all = append(all, kid)
@@ -138,12 +140,12 @@ func (w *withdrawal) withdraw(ctx context.Context, k *cluster, name string) erro
 	})
 }
 
-// withdrawnBefore are the kids that the annotation names already.
-func withdrawnBefore(issuer *v1alpha1.JWTIssuer) []string {
+// annotatedKIDs returns the kids in the annotation.
+func annotatedKIDs(issuer *v1alpha1.JWTIssuer) []string {
 	return strings.FieldsFunc(issuer.Annotations[v1alpha1.AnnotationWithdrawKey], func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// signedBy counts the refresh keys whose current token one of the kids signed.
+// signedBy counts the refresh keys with a current token that one of the kids signed.
 func (k *cluster) signedBy(ctx context.Context, issuer string, kids []string) (int, error) {
 	var all v1alpha1.JWTRefreshKeyList
 	if err := k.List(ctx, &all); err != nil {
@@ -159,8 +161,8 @@ func (k *cluster) signedBy(ctx context.Context, issuer string, kids []string) (i
 	return signed, nil
 }
 
-// errDeclined: somebody was asked, and did not say yes.
-var errDeclined = errors.New("nothing was done: it was not answered with yes")
+// errDeclined is returned if the user does not confirm.
+var errDeclined = errors.New("nothing was done: the answer was not yes")
 
 func (w *withdrawal) confirm(name string, signed int, uncounted error) error {
 	if w.yes {
@@ -182,22 +184,22 @@ func (w *withdrawal) confirm(name string, signed int, uncounted error) error {
 	return nil
 }
 
-// gone waits until the keys are out, and nobody has a token of theirs any more.
-func (w *withdrawal) gone(ctx context.Context, k *cluster, name string) error {
-	return w.waiting.until(ctx, w.cli, "waiting until the key is out", func(ctx context.Context) (bool, string, error) {
+// untilWithdrawn waits until the signing keys are removed and no refresh key has a current token of theirs.
+func (w *withdrawal) untilWithdrawn(ctx context.Context, k *cluster, name string) error {
+	return w.waiting.until(ctx, w.cli, "waiting until the signing key is removed", func(ctx context.Context) (bool, string, error) {
 		issuer, err := k.issuer(ctx, name)
 		if err != nil {
 			return false, "", err
 		}
 		for _, key := range issuer.Status.Keys {
 			if slices.Contains(w.kids, key.KID) {
-				return false, "signing key " + key.KID + " is there still", nil
+				return false, "signing key " + key.KID + " still exists", nil
 			}
 		}
 		signed, err := k.signedBy(ctx, name, w.kids)
 		if err != nil {
-			return false, "", fmt.Errorf("the signing key is out; whether all tokens were issued again is not to be seen: %w", err)
+			return false, "", fmt.Errorf("the signing key is withdrawn, but it is unknown whether all tokens were issued again: %w", err)
 		}
-		return signed == 0, fmt.Sprintf("%d refresh keys wait for another token", signed), nil
+		return signed == 0, fmt.Sprintf("%d refresh keys wait for a new token", signed), nil
 	})
 }
