@@ -173,7 +173,7 @@ func copyTree() error {
 	script := `set -eu
 rm -rf "$0"; mkdir -p "$0/bin"
 git ls-files -z --cached --others --exclude-standard | tar --null --files-from=- --create --ignore-failed-read 2>/dev/null | tar --extract --directory "$0"
-for built in k8s tools; do [ ! -d "bin/$built" ] || ln -s "$PWD/bin/$built" "$0/bin/$built"; done`
+for built in bin/k8s bin/tools; do [ ! -d "$built" ] || ln -s "$PWD/$built" "$0/$built"; done`
 	said, err := command("bash", "-c", script, copyAt)
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, said)

@@ -295,7 +295,7 @@ func TestProofTime(t *testing.T) {
 	}
 }
 
-// TestProofsExcludeOtherKinds is I7 of docs/architecture.md: whatever one's own key signs that is
+// TestProofsExcludeOtherKinds is I7 of docs/architecture.md: what a client signs with its own key and is
 // not a proof is none, for its typ and for its claims, each shown alone.
 func TestProofsExcludeOtherKinds(t *testing.T) {
 	p := newProver(t, "ES256")
