@@ -9,7 +9,7 @@
 # images with their digests, which are the same for the same sources and version of Go.
 #
 #   ctr --namespace k8s.io images import OUTDIR/manager.tar     into a node's containerd
-#   crane push OUTDIR/manager.tar registry.example.com/manager  into a registry of yours
+#   crane push OUTDIR/manager.tar registry.example.com/manager  into your registry
 set -euo pipefail
 out=$(realpath --canonicalize-missing "${1:?say where to: hack/images/build.sh OUTDIR [PLATFORM]}")
 platforms=${2:-linux/amd64,linux/arm64}

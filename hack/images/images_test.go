@@ -150,7 +150,7 @@ func TestSBOM(t *testing.T) {
 // an image. One platform of one command covers everything that could differ.
 func TestReproducible(t *testing.T) {
 	if testing.Short() {
-		t.Skip("compiles everything anew, which takes minutes")
+		t.Skip("compiles everything again, which takes minutes")
 	}
 	sources := copySources(t)
 	t.Setenv("GOCACHE", t.TempDir())

@@ -184,7 +184,7 @@ func (w *withdrawal) confirm(name string, signed int, uncounted error) error {
 	return nil
 }
 
-// untilWithdrawn waits until the signing keys are removed and no refresh key has a current token of theirs.
+// untilWithdrawn waits until the signing keys are removed and no refresh key has a current token that they signed.
 func (w *withdrawal) untilWithdrawn(ctx context.Context, k *cluster, name string) error {
 	return w.waiting.until(ctx, w.cli, "waiting until the signing key is removed", func(ctx context.Context) (bool, string, error) {
 		issuer, err := k.issuer(ctx, name)

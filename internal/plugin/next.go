@@ -167,7 +167,7 @@ func ends(key *v1alpha1.JWTRefreshKey) []next {
 		all = append(all, next{at: end.Time, what: fmt.Sprintf("revision %d, the current token, ends", key.Status.Revision)})
 	}
 	if last != nil {
-		all = append(all, next{at: last.Time, what: "the key ends for good (spec.expiresAt)"})
+		all = append(all, next{at: last.Time, what: "the key ends permanently (spec.expiresAt)"})
 	}
 	return all
 }

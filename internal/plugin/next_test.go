@@ -51,8 +51,8 @@ func TestWhatComes(t *testing.T) {
 			k.Spec.IdleTimeout = lasting(time.Hour)
 			k.Status.LastUsed, k.Status.LastUsedRevision = at(-30*time.Minute), 2
 		}), []string{"in 32m: the key is revoked, unless it is used before then", renewed, ends}},
-		{"an absolute end", issued(func(k *key) { k.Status.Previous, k.Spec.ExpiresAt = nil, at(60*day) }), []string{renewed, ends, "in 60d: the key ends for good (spec.expiresAt)"}},
-		{"the token lasts to the absolute end", issued(func(k *key) { k.Status.Previous, k.Spec.ExpiresAt, k.Status.RenewalTime = nil, at(29*day), nil }), []string{"in 29d: the key ends for good (spec.expiresAt)"}},
+		{"an absolute end", issued(func(k *key) { k.Status.Previous, k.Spec.ExpiresAt = nil, at(60*day) }), []string{renewed, ends, "in 60d: the key ends permanently (spec.expiresAt)"}},
+		{"the token lasts to the absolute end", issued(func(k *key) { k.Status.Previous, k.Spec.ExpiresAt, k.Status.RenewalTime = nil, at(29*day), nil }), []string{"in 29d: the key ends permanently (spec.expiresAt)"}},
 		{"renewal overdue", issued(func(k *key) { k.Status.Previous, k.Status.RenewalTime = nil, at(-time.Hour) }), []string{"60m ago: the next token is overdue: is the manager running?", ends}},
 		{"a rotation is requested", issued(func(k *key) {
 			k.Status.Previous, k.Annotations = nil, map[string]string{v1alpha1.AnnotationRotate: "now"}

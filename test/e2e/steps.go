@@ -44,7 +44,7 @@ func (s *stage) play(ctx context.Context) error {
 		{"workload started", s.workloadStarted},
 		{"rotation", s.rotation},
 		{"signing-key rotation", s.signingKeyRotation},
-		{"token server rolling update", s.tokenServerUpdate},
+		{"token service rolling update", s.tokenServerUpdate},
 		{"managers killed", s.managersKilled},
 		{"kubelet restarted", s.kubeletRestarted},
 		{"upgrade under load", s.upgrade},
