@@ -57,8 +57,8 @@ func (s *scene) refuseStatus() {
 		_, err := s.stage.kubectl.run(s.ctx, "", grant...)
 		s.must(err)
 	}
-	s.say("Ann is a user with every right that RBAC can grant for the keys of this namespace. An edit of status " +
-		"is to extend the token's lifetime:")
+	s.say("Ann has every right that RBAC can grant for the keys of this namespace, and edits status to extend " +
+		"the token's lifetime:")
 	attempt := []string{"patch", "jrk", keyName, "-n", s.stage.namespace, "--as=" + user, "--subresource=status", "--type=merge",
 		`--patch={"status":{"expiresAt":"2036-01-01T00:00:00Z"}}`}
 	s.command(shellWords(attempt)...)

@@ -95,5 +95,5 @@ func (n *Node) ready(ctx context.Context) (ready bool, said string) {
 			return condition.Status == corev1.ConditionTrue, condition.Message
 		}
 	}
-	return false, "it does not report that it is ready"
+	return false, "it has no Ready condition"
 }

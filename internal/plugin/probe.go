@@ -245,7 +245,7 @@ func (p *probe) askOne(ctx context.Context, one *replica) (refuses bool, why str
 	return judge(response.StatusCode, body, p.introspect)
 }
 
-// judge reports whether an answer refuses the token permanently: only 400 invalid_grant of /token and active false of
+// judge reports whether an answer permanently refuses a token: only 400 invalid_grant of /token and active false of
 // /introspect do. why describes any other answer.
 func judge(status int, body []byte, introspect bool) (refuses bool, why string) {
 	var answer struct {

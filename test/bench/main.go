@@ -68,7 +68,7 @@ func parseSettings(args []string) (*settings, error) {
 	set.IntVar(&s.rotationKeys, "rotation-keys", fullSize.rotationKeys, "keys to rotate")
 	set.IntVar(&s.workers, "workers", 0, "workers of the manager; 0 for its own default")
 	set.IntVar(&s.serviceKeys, "service-keys", fullSize.serviceKeys, "keys whose tokens are exchanged")
-	set.IntVar(&s.serviceMemoryKeys, "service-memory-keys", fullSize.serviceMemoryKeys, "keys when the memory of the token service is measured")
+	set.IntVar(&s.serviceMemoryKeys, "service-memory-keys", fullSize.serviceMemoryKeys, "keys when the token service's memory is measured")
 	set.IntVar(&s.exchanges, "exchanges", fullSize.exchanges, "exchanges whose processor time is measured")
 	set.DurationVar(&s.rateFor, "rate-for", fullSize.rateFor, "how long each turn at the highest rate lasts")
 	set.IntVar(&s.oneTimeKeys, "one-time-keys", fullSize.oneTimeKeys, "keys of which one-time tokens are exchanged")

@@ -93,5 +93,5 @@ func (s *service) revoke(ctx context.Context, key *issuedKey, clients []*connect
 	return slices.Max(delays), err
 }
 
-// refused reports whether an exchange was refused permanently.
+// refused reports whether an exchange was permanently refused.
 func refused(status int) bool { return status == http.StatusBadRequest }

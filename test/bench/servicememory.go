@@ -29,7 +29,7 @@ func measureServiceMemory(ctx context.Context, s *service, r *report) error {
 	}
 	perKey := (heap - s.emptyHeap) / float64(s.made)
 	r.add(&figure{
-		what: fmt.Sprintf("live heap per key of the token service, %d keys", s.made), measured: kib(perKey), limit: kib(cachedPerKey),
+		what: fmt.Sprintf("live heap per key of a token service replica, %d keys", s.made), measured: kib(perKey), limit: kib(cachedPerKey),
 		ratio: fmt.Sprintf("%.2f", perKey/cachedPerKey), target: "at most " + kib(cachedPerKey), met: perKey <= cachedPerKey,
 		note: fmt.Sprintf("%s with the keys, %s without any; most resident memory of that process: %s", mib(heap), mib(s.emptyHeap), mib(peak)),
 	})
