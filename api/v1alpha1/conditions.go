@@ -3,7 +3,8 @@ package v1alpha1
 // Condition types of both kinds, with the meaning that kstatus defines: Reconciling and
 // Stalled are present only while True.
 const (
-	// ConditionReady is True while the observed state matches spec and is usable.
+	// ConditionReady of a refresh key is True while the token service accepts the token that the key has issued, and of an
+	// issuer while its signing keys can sign.
 	ConditionReady = "Ready"
 	// ConditionReconciling is True while the operator is working or waiting, and
 	// continues without a user.
@@ -50,13 +51,13 @@ const (
 	ReasonExpired = "Expired"
 	// ReasonPolicyDenied: the issuer's policy does not grant the spec of the refresh key.
 	ReasonPolicyDenied = "PolicyDenied"
-	// ReasonSecretConflict: a Secret of that name exists that the operator did not create.
+	// ReasonSecretConflict: a Secret of that name exists that does not belong to the refresh key.
 	ReasonSecretConflict = "SecretConflict"
 	// ReasonSecretImmutable: the Secret is immutable, so the operator cannot update it.
 	ReasonSecretImmutable = "SecretImmutable"
 	// ReasonSecretRefused: the API server refuses the Secret, for a quota, an admission webhook or a policy.
 	ReasonSecretRefused = "SecretRefused"
-	// ReasonInvalidSpec: spec has a value that the schema and the admission policy refuse.
+	// ReasonInvalidSpec: spec has a value that the operator refuses, such as one that passed no admission policy, or claims above 8 KiB.
 	ReasonInvalidSpec = "InvalidSpec"
 )
 
@@ -75,7 +76,7 @@ const (
 	ReasonKeysLost = "KeysLost"
 	// ReasonKeysDamaged: the Secret with the signing keys cannot be parsed, or lacks a required signing key.
 	ReasonKeysDamaged = "KeysDamaged"
-	// ReasonKeysForeign: a Secret with the name of the Secret for the signing keys exists that the operator did not create.
+	// ReasonKeysForeign: the Secret for the signing keys has another type or no label of the operator.
 	ReasonKeysForeign = "KeysForeign"
 
 	// ReasonTrustBundleKept: ca.crt of the provided certificate is unusable; the Secrets of refresh keys keep the last usable one.

@@ -62,7 +62,7 @@ type LoginSpec struct {
 	// +kubebuilder:validation:MaxItems=8
 	OIDC []OIDCProvider `json:"oidc,omitempty"`
 
-	// passwords enables the grant of RFC 6749 §4.3, which RFC 9700 §2.4 advises against. When unset: off.
+	// passwords enables the grant of RFC 6749 §4.3, which RFC 9700 §2.4 forbids. When unset: off.
 	// +optional
 	Passwords *PasswordLogin `json:"passwords,omitempty"`
 }

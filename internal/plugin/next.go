@@ -94,7 +94,7 @@ func renewal(key *v1alpha1.JWTRefreshKey, now time.Time) []next {
 	case key.Status.RevokedAt != nil:
 		return nil
 	case modeOf(key) == v1alpha1.RotationOneTimeUse && key.Status.Revision > 0:
-		return []next{{what: "each use returns the next token; a token that is used twice revokes the key"}}
+		return []next{{what: "each use returns the next token; a token that is used again after retryGrace revokes the key"}}
 	case at != nil && at.Time.Before(now):
 		return []next{{at: at.Time, what: "the next token is overdue: is the manager running?"}}
 	case at != nil:

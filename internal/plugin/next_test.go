@@ -72,7 +72,7 @@ func TestWhatComes(t *testing.T) {
 		{"one-time use", issued(func(k *key) {
 			k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
 			k.Status.Previous, k.Status.RenewalTime, k.Status.Effective.Overlap = nil, nil, nil
-		}), []string{"each use returns the next token; a token that is used twice revokes the key", ends}},
+		}), []string{"each use returns the next token; a token that is used again after retryGrace revokes the key", ends}},
 		{"revoked by its spec, not on record", issued(func(k *key) { k.Spec.Revoked = true }), []string{"every token is already refused; the operator records the revocation"}},
 		{"revoked by its spec", issued(revoked(v1alpha1.RevokedRequested), func(k *key) { k.Spec.Revoked = true }), []string{"nothing, until spec.revoked is set to false: then a new token is issued"}},
 		{"reinstated", issued(revoked(v1alpha1.RevokedRequested)), []string{"the key is no longer revoked, and a new token is issued"}},

@@ -122,7 +122,7 @@ func (k *cluster) mayIntrospect(ctx context.Context, account, namespace string) 
 	return nil
 }
 
-// accountToken returns a short-lived token of a ServiceAccount for an audience, and for the API server
+// serviceAccountToken returns a short-lived token of a ServiceAccount for an audience, and for the API server
 // if no audience is given.
 func (k *cluster) serviceAccountToken(ctx context.Context, account string, audiences ...string) (string, error) {
 	namespace, name, ok := strings.Cut(account, "/")

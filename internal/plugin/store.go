@@ -61,8 +61,8 @@ func (c *cli) sessionFile(name string) (string, error) {
 	return filepath.Join(base, "refreshkeys", "sessions", name+".json"), nil
 }
 
-// locked calls do while it holds a lock on file. The token service treats a one-time token that two processes use
-// at the same time as stolen.
+// locked calls do while it holds a lock on file. The token service revokes the session if a
+// one-time token is used again later than its grace.
 func locked(file string, do func() error) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err

@@ -34,7 +34,7 @@ var (
 	// dependency that is the reason.
 	ErrUnavailable = errors.New("temporarily unavailable")
 	// ErrLost means that another writer changed the refresh key first; read it again.
-	ErrLost = errors.New("the refresh key was changed since it was read")
+	ErrLost = errors.New("another writer changed or created the refresh key first")
 )
 
 // Options of a Cluster.

@@ -36,7 +36,7 @@ const cannotBuild = 77
 // failed is the prefix of the line about a failure.
 const failed = "FAIL: "
 
-// errTold is a failure that the isolated program has already reported.
+// errReported is a failure that the isolated program has already reported.
 var errReported = errors.New("the run failed")
 
 func main() {

@@ -101,7 +101,7 @@ func TestATokenServiceWithoutAnAPIServer(t *testing.T) {
 	h := newHarness(t)
 	_, health, _ := h.startProcess("tokenserver", "lost", h.unreachableKubeconfig("tokenserver"), "--bind-address=127.0.0.1:0", "--shutdown-delay=0")
 	h.awaitAnswer(health, "/healthz", http.StatusOK, "ok")
-	h.awaitAnswer(health, "/readyz", http.StatusServiceUnavailable, "no certificate")
+	h.awaitAnswer(health, "/readyz", http.StatusServiceUnavailable, "the serving certificate is not loaded yet")
 	_, metrics := h.get(health, "/metrics")
 	h.Expect(metrics).To(gomega.And(
 		gomega.ContainSubstring("\nrefreshkeys_tokenserver_ready 0\n"), gomega.ContainSubstring("\nrefreshkeys_view_staleness_seconds 9.2"),

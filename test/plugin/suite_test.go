@@ -61,7 +61,7 @@ const (
 	pollEvery = 50 * time.Millisecond
 )
 
-// house is a running operator: a manager, two replicas of the token service that serve the issuer
+// harness is a running operator: a manager, two replicas of the token service that serve the issuer
 // `default`, and a third replica with watches that a test can stop.
 type harness struct {
 	t        *testing.T
@@ -183,10 +183,10 @@ func (h *harness) write(name string, content []byte) string {
 
 var namespaces atomic.Int64
 
-// room creates a namespace for one script, and a kubeconfig with a context for that namespace.
+// newNamespace creates a namespace for one script, and a kubeconfig with a context for that namespace.
 func (h *harness) newNamespace() (namespace, kubeconfig string) {
 	h.t.Helper()
-	namespace = fmt.Sprintf("room-%d-%d", os.Getpid(), namespaces.Add(1))
+	namespace = fmt.Sprintf("test-%d-%d", os.Getpid(), namespaces.Add(1))
 	h.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
 	return namespace, h.write(namespace+".kubeconfig", h.kubeconfig(namespace))
 }
