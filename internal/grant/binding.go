@@ -133,7 +133,7 @@ func (p *proven) satisfies(claims *token.Claims, binding *v1alpha1.BindingSpec) 
 	for _, name := range [...]string{claims.ServiceAccount, binding.ServiceAccountName} {
 		// The ServiceAccount must be in the namespace of the refresh key, so another tenant's cannot be named.
 		if name != "" && (p.account == nil || p.account.Namespace != claims.Object.Namespace || p.account.Name != name) {
-			return oauth.Refuse(oauth.InvalidClient, "The refresh token is bound to a ServiceAccount; send the ServiceAccount's token for this issuer as client_assertion.")
+			return oauth.Refuse(oauth.InvalidClient, "The refresh token is bound to a ServiceAccount; send the ServiceAccount's token for this issuer as client assertion.")
 		}
 	}
 	for _, thumbprint := range [...]string{claims.JWKThumbprint, binding.JWKThumbprint} {

@@ -28,7 +28,7 @@ var (
 	errNotFound = refuseWith(http.StatusNotFound, "No such issuer or endpoint.")
 	errShared   = refuseWith(http.StatusNotFound, "Several issuers share this URL; their metadata and keys are below the url of each.")
 	errMethod   = refuseWith(http.StatusMethodNotAllowed, "The method is not allowed; see the Allow header.")
-	errEncoding = refuseWith(http.StatusUnsupportedMediaType, "The body must not have a Content-Encoding.")
+	errEncoding = refuseWith(http.StatusUnsupportedMediaType, "The body must not be encoded.")
 	errTooLarge = refuseWith(http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB.")
 )
 

@@ -22,9 +22,9 @@ func checkAssertion(form oauth.Form) error {
 	case form.Get(oauth.ParamClientSecret) != "":
 		return oauth.Refuse(oauth.InvalidClient, "Client secrets are not supported; leave client_secret out.")
 	case (assertion == "") != (kind == ""):
-		return oauth.Refuse(oauth.InvalidRequest, "client_assertion and client_assertion_type must be sent together.")
+		return oauth.Refuse(oauth.InvalidRequest, "An assertion and its type must be sent together.")
 	case kind != "" && kind != oauth.AssertionJWTBearer:
-		return oauth.Refuse(oauth.InvalidClient, "client_assertion_type must be "+oauth.AssertionJWTBearer+".")
+		return oauth.Refuse(oauth.InvalidClient, "The type of the assertion must be jwt-bearer.")
 	default:
 		return nil
 	}

@@ -64,7 +64,7 @@ func newHarness(t *testing.T, now time.Time, port int, change ...func(*v1alpha1.
 	h := &harness{
 		WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), admin: admin, port: port,
 		clock: clocktesting.NewFakePassiveClock(now),
-		name:  fmt.Sprintf("harness-%d-%d", os.Getpid(), harnesses.Add(1)),
+		name:  fmt.Sprintf("test-%d-%d", os.Getpid(), harnesses.Add(1)),
 		http:  trusting(t),
 	}
 	if port == suite.clusterPort {

@@ -69,7 +69,7 @@ func newHarness(t *testing.T, clock clock.PassiveClock) *harness {
 	}
 	h := &harness{
 		WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), admin: admin, clock: clock,
-		name: fmt.Sprintf("harness-%d-%d", os.Getpid(), harnesses.Add(1)),
+		name: fmt.Sprintf("test-%d-%d", os.Getpid(), harnesses.Add(1)),
 	}
 	h.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: h.name}})
 	return h
