@@ -90,7 +90,7 @@ func statusCell(status string) cell {
 	}
 }
 
-// truncate shortens a text to at most most characters.
+// truncate shortens a text to a number of characters.
 func truncate(s string, most int) string {
 	if utf8.RuneCountInString(s) <= most {
 		return s
