@@ -139,7 +139,6 @@ func (h *harness) hasSigningKey(issuer, kid string) error {
 	}
 	if _, there := rings.Lookup(keyring.Refresh, kid); !there {
 		return fmt.Errorf("signing key %s is not in the refresh ring", kid)
-
 	}
 	return nil
 }
