@@ -116,7 +116,25 @@ func (d *decision) staysRevoked() *Plan {
 	if d.status.RevokedAt == nil || reason == v1alpha1.RevokedRequested || d.rotateAsked() || d.rotateNowAsked() {
 		return nil
 	}
-	return d.revoked(reason, "The key was revoked; annotate it with "+v1alpha1.AnnotationRotate+" for a new token.")
+	return d.revokedFor(reason)
+}
+
+// revokedFor returns the plan for a key that is or becomes revoked for a reason. The message depends on the reason alone: a
+// revocation writes status once.
+func (d *decision) revokedFor(reason v1alpha1.RevocationReason) *Plan {
+	idle := reason == v1alpha1.RevokedIdleTimeout
+	message := "The key was revoked; annotate it with " + v1alpha1.AnnotationRotate + " for a new token."
+	switch {
+	case d.session && idle:
+		message = "The session was not used for spec.idleTimeout; sign in again."
+	case d.session:
+		message = "The session is over; sign in again."
+	case idle:
+		message = "The key was not used for spec.idleTimeout; annotate it with " + v1alpha1.AnnotationRotate + " for a new token."
+	case reason == v1alpha1.RevokedKeyWithdrawn:
+		message = "The signing key of the token was withdrawn; annotate the key with " + v1alpha1.AnnotationRotate + " to enrol again."
+	}
+	return d.revoked(reason, message)
 }
 
 func (d *decision) revoked(reason v1alpha1.RevocationReason, message string) *Plan {

@@ -27,7 +27,7 @@ func (d *decision) urgentAdvance() *Plan {
 		// A signing key also leaves the ring when all its tokens have ended.
 		return nil
 	case d.values.mode == v1alpha1.RotationOneTimeUse:
-		return d.revoked(v1alpha1.RevokedKeyWithdrawn, "The signing key of the token was withdrawn; annotate the key with "+v1alpha1.AnnotationRotate+" to enrol again.")
+		return d.revokedFor(v1alpha1.RevokedKeyWithdrawn)
 	default:
 		plan := d.advanceFor(CauseKeyWithdrawn, nil)
 		plan.Paced = true

@@ -100,13 +100,13 @@ func (d *decision) sessionOver() *Plan {
 	case d.Key.Spec.Revoked:
 		return d.discardAt(d.revokedSince().Add(sessionKept), d.revoked(v1alpha1.RevokedRequested, "spec.revoked is true."))
 	case d.status.RevokedAt != nil:
-		plan = d.revoked(d.status.RevocationReason, "The session is over; sign in again.")
+		plan = d.revokedFor(d.status.RevocationReason)
 		return d.discardAt(end.Add(sessionKept), plan)
 	case !end.IsZero():
 		plan = &Plan{Verdict: stalled(v1alpha1.ReasonExpired, "The session has expired; sign in again.")}
 		return d.discardAt(end.Add(sessionKept), plan)
 	case d.rotateNowAsked():
-		return d.revoked(v1alpha1.RevokedRequested, "All its tokens were revoked by "+v1alpha1.AnnotationRotateNow+"; sign in again.")
+		return d.revokedFor(v1alpha1.RevokedRequested)
 	default:
 		return nil
 	}
@@ -124,7 +124,7 @@ func (d *decision) sessionLost() *Plan {
 	if !d.session || (d.Distrust == "" && d.Issuer.KnowsHeldKey) {
 		return nil
 	}
-	return d.revoked(v1alpha1.RevokedKeyWithdrawn, "The token cannot be used any more; sign in again.")
+	return d.revokedFor(v1alpha1.RevokedKeyWithdrawn)
 }
 
 func (d *decision) discardAt(at time.Time, meanwhile *Plan) *Plan {

@@ -67,6 +67,27 @@ func TestNoWriteAtRest(t *testing.T) {
 	}
 }
 
+// TestARevocationIsWrittenOnce checks that the look after a revocation does not write status again.
+func TestARevocationIsWrittenOnce(t *testing.T) {
+	revocations := 0
+	for _, c := range decideCases {
+		s, now := c.situation(), c.now()
+		plan := Decide(s.Observed, now)
+		if plan.Line != RevokeLine {
+			continue
+		}
+		revocations++
+		carryOut(s, &plan, now)
+		next := Decide(s.Observed, now)
+		if status := next.Status(&s.Observed, minted(&next, &s.Observed), now); !equality.Semantic.DeepEqual(s.Key.Status, status) {
+			t.Errorf("%s: status is written twice, by %q and by %q\n%s", c.name, plan.Check, next.Check, cmp.Diff(s.Key.Status, status))
+		}
+	}
+	if revocations < 10 {
+		t.Errorf("only %d cases revoke", revocations)
+	}
+}
+
 func carryToRest(s *situation, now time.Time) (done []string) {
 	for len(done) < 12 {
 		plan := Decide(s.Observed, now)

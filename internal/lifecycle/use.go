@@ -32,10 +32,7 @@ func (d *decision) idle() *Plan {
 	if !ends || d.now.Before(end) || d.rotateAsked() || d.rotateNowAsked() {
 		return nil
 	}
-	if d.session {
-		return d.revoked(v1alpha1.RevokedIdleTimeout, "The session was not used for spec.idleTimeout; sign in again.")
-	}
-	return d.revoked(v1alpha1.RevokedIdleTimeout, "The key was not used for spec.idleTimeout; annotate it with "+v1alpha1.AnnotationRotate+" for a new token.")
+	return d.revokedFor(v1alpha1.RevokedIdleTimeout)
 }
 
 // idleEnd returns when idle revokes the key, if it can. The time counts from the last use, or from when the key became
