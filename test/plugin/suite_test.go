@@ -20,7 +20,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/crypto/bcrypt"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -113,11 +115,25 @@ func newHarness(t *testing.T) *harness {
 			},
 		},
 	})
+	h.awaitIssuer("default")
 	h.create(&corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "people"},
 		Data:       map[string][]byte{"htpasswd": []byte("jane:" + h.hash("correct horse"))},
 	})
 	return h
+}
+
+// awaitIssuer waits until the issuer can sign: a key that is created before gets an event that says so.
+func (h *harness) awaitIssuer(name string) {
+	h.t.Helper()
+	issuer := &v1alpha1.JWTIssuer{}
+	err := wait.PollUntilContextTimeout(h.t.Context(), pollEvery, patience, true, func(ctx context.Context) (bool, error) {
+		err := h.admin.Get(ctx, client.ObjectKey{Name: name}, issuer)
+		return meta.IsStatusConditionTrue(issuer.Status.Conditions, v1alpha1.ConditionReady), err
+	})
+	if err != nil {
+		h.t.Fatalf("issuer %s is not ready: %v: %v", name, err, issuer.Status.Conditions)
+	}
 }
 
 func (h *harness) log() logr.Logger {
