@@ -51,7 +51,7 @@ func runAsNobody(t *testing.T, variable string) (string, int) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	// The user `nobody` must be able to reach and run the binary.
+	// The unprivileged user must be able to reach and run the binary.
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}

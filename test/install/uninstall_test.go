@@ -38,7 +38,7 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 	held := key("held")
 	held.Finalizers = []string{"example.com/hold"}
 	signing := secret(apiserver.Namespace, "refreshkeys-signing-default")
-	foreign := secret(apiserver.Namespace, "somebody-elses")
+	foreign := secret(apiserver.Namespace, "foreign")
 	foreign.Labels = nil
 	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: "default"}, Spec: v1alpha1.JWTIssuerSpec{URL: "https://tokens.example.com"}}
 	create(t, admin, held, key("free"), issuer, signing, foreign)

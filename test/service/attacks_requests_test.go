@@ -158,17 +158,17 @@ func (s *attackHarness) badQuestions() []attack {
 	inBody := s.form("/introspect", "token", s.good, "access_token", s.caller)
 	nothing := s.form("/introspect").with("Authorization", "Bearer "+s.caller)
 	// Without a bearer token there is no error code (RFC 6750 §3.1).
-	const unknown, nobody = "401 invalid_token", "401 "
+	const unknown, anonymous = "401 invalid_token", "401 "
 	return []attack{
-		{"a request without a caller asks", ask, nobody, nil},
-		{"Basic asks", ask.with("Authorization", "Basic "+b64("a:"+needle)), nobody, nil},
+		{"a request without a caller asks", ask, anonymous, nil},
+		{"Basic asks", ask.with("Authorization", "Basic "+b64("a:"+needle)), anonymous, nil},
 		{"two blanks and nonsense ask", ask.with("Authorization", "Bearer  "+needle), unknown, nil},
 		{"two blanks and a caller ask", ask.with("Authorization", "Bearer  "+s.caller), unknown, nil},
 		{"a caller and a word ask", ask.with("Authorization", "Bearer "+s.caller+" "+needle), unknown, nil},
 		{"Bearer without a token asks", ask.with("Authorization", "Bearer "), unknown, nil},
 		{"nonsense asks", ask.with("Authorization", "Bearer "+needle), unknown, nil},
 		{"10 kB asks", ask.with("Authorization", "Bearer "+strings.Repeat("a", 10_000)), unknown, nil},
-		{"a caller asks in the body (RFC 6750 §2.2)", inBody, nobody, nil},
+		{"a caller asks in the body (RFC 6750 §2.2)", inBody, anonymous, nil},
 		{"a caller asks twice at once (RFC 6750 §3.1)", twice, malformed, nil},
 		{"a caller asks about nothing", nothing, malformed, nil},
 		{"a caller asks in the URL", request{method: http.MethodPost, target: s.at("/introspect?token=" + needle), header: nothing.header}, malformed, nil},
