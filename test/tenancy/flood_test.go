@@ -31,6 +31,7 @@ func TestSoakFlood(t *testing.T) {
 	// One worker makes the operator as slow as one with much other work.
 	operator.Manage(t, managerConfig(t), logr.Discard(), controllers.Options{Workers: 1})
 	quiet, flooded := newNamespace(t, nil), newNamespace(t, nil)
+	awaitIssuer(t, issuer.Name)
 	warm := time.Now()
 	awaitRevision(t, create(t, newKey(quiet, "before", withIssuer(issuer.Name))), 1)
 	alone := time.Since(warm)

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -79,9 +80,11 @@ func TestARelabelledSecretIsLabelledAgain(t *testing.T) {
 	}
 }
 
-// checkBystander creates a refresh key, revokes it, and checks how long each takes.
+// checkBystander creates a refresh key, revokes it, and checks how long each takes. It measures the way of
+// one key: the issuer is Ready before the time begins.
 func checkBystander(t *testing.T, namespace, issuer string) {
 	t.Helper()
+	awaitIssuer(t, issuer)
 	began := time.Now()
 	key := create(t, newKey(namespace, newName("bystander"), withIssuer(issuer)))
 	ready := timeUntil(t, began, key, "bystander is Ready", func() bool { return isReady(key) && holdsCurrentToken(t, key) })
@@ -97,6 +100,18 @@ func checkBystander(t *testing.T, namespace, issuer string) {
 	if revoked > bystanderRevoked {
 		t.Errorf("time until the bystander is revoked: got %s, want at most %s", revoked, bystanderRevoked)
 	}
+}
+
+// awaitIssuer waits until an issuer is Ready.
+func awaitIssuer(t *testing.T, name string) {
+	t.Helper()
+	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	eventually(t, "issuer "+name+" is Ready", func() (bool, string) {
+		if err := reload(t, issuer); err != nil {
+			return false, err.Error()
+		}
+		return meta.IsStatusConditionTrue(issuer.Status.Conditions, v1alpha1.ConditionReady), fmt.Sprint(issuer.Status.Conditions)
+	})
 }
 
 // checkRotateNow requests rotate-now, and checks how long it takes until the new token is in the Secret.
