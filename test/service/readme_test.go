@@ -24,15 +24,15 @@ var snippet = regexp.MustCompile("(?s)<!-- (client[.][a-z]+) -->\n```[a-z]+\n(.*
 
 // TestClientsOfTheReadme runs the README's clients on a Secret as mounted.
 func TestClientsOfTheReadme(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.manage()
-	r := h.replica()
-	h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = r.server.URL + "/" + h.name })
-	h.reaches(h.key("orders"), 1)
+	h := newFixture(t, clock.RealClock{})
+	h.Manage()
+	r := h.Replica()
+	h.Issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = r.Server.URL + "/" + h.Name })
+	h.AwaitRevision(h.Key("orders"), 1)
 	secret := &corev1.Secret{}
-	h.Expect(h.admin.Get(h.ctx, types.NamespacedName{Namespace: h.name, Name: "orders"}, secret)).To(gomega.Succeed())
+	h.Expect(h.Admin.Get(h.Ctx, types.NamespacedName{Namespace: h.Name, Name: "orders"}, secret)).To(gomega.Succeed())
 	// The replicas of this suite have their own certificate.
-	secret.Data[v1alpha1.SecretCA] = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.server.Certificate().Raw})
+	secret.Data[v1alpha1.SecretCA] = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.Server.Certificate().Raw})
 	dir := t.TempDir()
 	for name, value := range secret.Data {
 		h.Expect(os.WriteFile(filepath.Join(dir, name), value, 0o600)).To(gomega.Succeed())
