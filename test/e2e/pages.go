@@ -15,7 +15,7 @@ import (
 const here = "e2e"
 
 // pages runs the commands of the documentation that need pods.
-func (s *stage) pages(ctx context.Context) (string, error) {
+func (s *harness) pages(ctx context.Context) (string, error) {
 	root, err := cluster.RepositoryRoot()
 	if err != nil {
 		return "", err
@@ -47,7 +47,7 @@ func (s *stage) pages(ctx context.Context) (string, error) {
 }
 
 // shell runs commands as a cluster administrator.
-func (s *stage) shell(ctx context.Context, commands string) error {
+func (s *harness) shell(ctx context.Context, commands string) error {
 	control := s.node.Cluster
 	tools := filepath.Join(s.dir, "tools")
 	if err := os.MkdirAll(tools, 0o700); err != nil {
