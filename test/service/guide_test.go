@@ -60,7 +60,7 @@ func TestTheGuideToBoundTokens(t *testing.T) {
 	secret := &corev1.Secret{}
 	h.Expect(h.Admin.Get(h.Ctx, types.NamespacedName{Namespace: h.Name, Name: "orders"}, secret)).To(gomega.Succeed())
 	secret.Data[v1alpha1.SecretCA] = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.Server.Certificate().Raw})
-	secret.Data["identity"] = []byte(h.accountToken("orders", h.URL()))
+	secret.Data["identity"] = []byte(h.AccountToken(h.Name, "orders", h.URL()))
 	for name, value := range secret.Data {
 		h.Expect(os.WriteFile(filepath.Join(dir, name), value, 0o600)).To(gomega.Succeed())
 	}
@@ -90,7 +90,7 @@ func TestTheGuideToLogin(t *testing.T) {
 
 	dir := t.TempDir()
 	for name, value := range map[string][]byte{
-		"token":  []byte(h.accountToken("till", h.URL())),
+		"token":  []byte(h.AccountToken(h.Name, "till", h.URL())),
 		"ca.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.Server.Certificate().Raw}),
 	} {
 		h.Expect(os.WriteFile(filepath.Join(dir, name), value, 0o600)).To(gomega.Succeed())
