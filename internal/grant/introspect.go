@@ -88,7 +88,7 @@ func (s *Service) active(ctx context.Context, issuer *registry.Issuer, claims *t
 		return standing.Accepted(), err
 	}
 	honours := func(key *v1alpha1.JWTRefreshKey) bool {
-		return key != nil && registry.Honours(key, claims.Object.UID, claims.Object.Revision, s.clock.Now())
+		return key != nil && lifecycle.Honours(key, claims.Object.UID, claims.Object.Revision, s.clock.Now())
 	}
 	key := s.registry.Key(keyName(claims))
 	if honours(key) || (key != nil && refusedForGood(key, claims)) {

@@ -47,7 +47,7 @@ func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
 				return "", err
 			}
 		}
-		if e.key == nil || !registry.Lives(e.key, e.claims.Object.UID, s.clock.Now()) {
+		if e.key == nil || !lifecycle.Lives(e.key, e.claims.Object.UID, s.clock.Now()) {
 			return "", errGrant()
 		}
 		// The table covers one-time tokens only; for a superseded token of another mode it would end the line.
@@ -192,7 +192,7 @@ func (s *Service) reuse(ctx context.Context, e *exchange) error {
 	otherwise := false
 	err := s.registry.Revoke(ctx, keyName(e.claims), v1alpha1.RevokedReuseDetected, func(key *v1alpha1.JWTRefreshKey) bool {
 		reused := false
-		if registry.Lives(key, e.claims.Object.UID, s.clock.Now()) && lifecycle.OneTime(key) {
+		if lifecycle.Lives(key, e.claims.Object.UID, s.clock.Now()) && lifecycle.OneTime(key) {
 			answer, err := s.decideOnce(e, key, true)
 			reused = err == nil && answer == lifecycle.OneTimeReused
 		}
@@ -219,11 +219,11 @@ func (s *Service) oneTimeExchangeable(ctx context.Context, issuer *registry.Issu
 				return false, err
 			}
 		}
-		if key == nil || !registry.Lives(key, claims.Object.UID, s.clock.Now()) {
+		if key == nil || !lifecycle.Lives(key, claims.Object.UID, s.clock.Now()) {
 			return false, nil
 		}
 		if !lifecycle.OneTime(key) {
-			return registry.StandingOf(key, presented(claims), s.clock.Now()).Accepted(), nil
+			return lifecycle.StandingOf(key, presented(claims), s.clock.Now()).Accepted(), nil
 		}
 		switch answer, err := s.decideOnce(e, key, live); {
 		case err != nil:

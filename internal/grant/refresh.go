@@ -39,7 +39,7 @@ type exchange struct {
 	claims    *token.Claims
 	// key is the refresh key of the token, and standing the state of the token in it.
 	key      *v1alpha1.JWTRefreshKey
-	standing registry.Standing
+	standing lifecycle.Standing
 	// proven is what the client has proven.
 	proven proven
 	use    *registry.Use
@@ -64,7 +64,7 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if e.key, e.standing, err = s.standing(ctx, e.claims); err != nil {
 		return nil, err
 	}
-	if e.key == nil || registry.BelowFirst(e.key, e.claims.Object.Revision) || (!e.standing.Accepted() && !lifecycle.OneTime(e.key)) {
+	if e.key == nil || lifecycle.BelowFirst(e.key, e.claims.Object.Revision) || (!e.standing.Accepted() && !lifecycle.OneTime(e.key)) {
 		return nil, errGrant()
 	}
 	// Verification allows for clock skew, but the access token would end with its refresh token in this second.
@@ -95,7 +95,7 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	}
 	e.use = &registry.Use{
 		Key: outcome.Key, UID: e.key.UID, At: s.clock.Now(), Seen: request.Seen, Revision: e.claims.Object.Revision,
-		Superseded: e.standing == registry.Superseded, Prompt: e.key.Spec.IdleTimeout != nil,
+		Superseded: e.standing == lifecycle.StandingSuperseded, Prompt: e.key.Spec.IdleTimeout != nil,
 	}
 	successor, err := s.successor(ctx, &e)
 	if err != nil {

@@ -64,10 +64,10 @@ func (s *Service) revokes(ctx context.Context, issuer *registry.Issuer, claims *
 // although a logout requires no proof.
 func (s *Service) endedBy(issuer *registry.Issuer, claims *token.Claims, key *v1alpha1.JWTRefreshKey) bool {
 	now := s.clock.Now()
-	if registry.StandingOf(key, presented(claims), now).Accepted() {
+	if lifecycle.StandingOf(key, presented(claims), now).Accepted() {
 		return true
 	}
-	if !lifecycle.OneTime(key) || !registry.Lives(key, claims.Object.UID, now) {
+	if !lifecycle.OneTime(key) || !lifecycle.Lives(key, claims.Object.UID, now) {
 		return false
 	}
 	answer, err := s.decideOnce(&exchange{issuer: issuer, claims: claims, proven: proven{thumbprint: claims.JWKThumbprint}}, key, true)
