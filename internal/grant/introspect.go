@@ -9,6 +9,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // Introspect returns whether a token is active (RFC 7662). A refresh token is active only if hint says that the
@@ -29,7 +30,7 @@ func (s *Service) Introspect(
 		typ = token.Refresh
 	}
 	claims, issuer, err := s.parse(ctx, issuer, compact, typ)
-	if errors.Is(err, registry.ErrUnavailable) {
+	if errors.Is(err, upstream.ErrUnavailable) {
 		return nil, err
 	}
 	if err != nil {

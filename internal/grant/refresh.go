@@ -16,6 +16,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // RefreshRequest is a request for an access token (RFC 6749 §6).
@@ -111,7 +112,7 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 // refused returns invalid_grant for a token that failed verification, and ErrUnavailable unchanged, since then the
 // token was not verified.
 func refused(err error) error {
-	if errors.Is(err, registry.ErrUnavailable) {
+	if errors.Is(err, upstream.ErrUnavailable) {
 		return err
 	}
 	return errGrant()

@@ -9,6 +9,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // Revoke is the logout of RFC 7009: after it returns, the line of the token has ended. A token that is malformed,
@@ -22,7 +23,7 @@ func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact, 
 		return err
 	}
 	claims, issuer, err := s.verifyRefresh(ctx, issuer, compact)
-	if errors.Is(err, registry.ErrUnavailable) {
+	if errors.Is(err, upstream.ErrUnavailable) {
 		return err
 	}
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // Registry provides the cluster's state to the grants, and records their results in it.
@@ -119,7 +120,7 @@ type Service struct {
 	logins     *identity.Attempts
 
 	verified *lru.Cache[[sha256.Size]byte, *token.Claims]
-	claims   registry.Flights[string]
+	claims   upstream.Flights[string]
 	nonces   *nonces
 	replays  *replays
 
@@ -220,7 +221,7 @@ func (s *Service) parse(ctx context.Context, issuer *registry.Issuer, compact st
 		claims, err = token.Parse(compact, typ, issuer.Rings, issuer.URL, s.clock.Now())
 	}
 	if issuer.Rings == nil {
-		return nil, nil, fmt.Errorf("%w: the signing keys of %s are not known", registry.ErrUnavailable, issuer.Name)
+		return nil, nil, fmt.Errorf("%w: the signing keys of %s are not known", upstream.ErrUnavailable, issuer.Name)
 	}
 	if err == nil && !namesOneKey(claims) {
 		return nil, issuer, token.ErrMalformed

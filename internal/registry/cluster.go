@@ -27,16 +27,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
-// Errors of a Cluster, matched with errors.Is.
-var (
-	// ErrUnavailable means that something cannot be known or recorded now. An error that wraps it names the
-	// dependency that is the reason.
-	ErrUnavailable = errors.New("temporarily unavailable")
-	// ErrLost means that another writer changed the refresh key first; read it again.
-	ErrLost = errors.New("another writer changed or created the refresh key first")
-)
+// ErrLost means that another writer changed the refresh key first; read it again. It is matched with errors.Is.
+var ErrLost = errors.New("another writer changed or created the refresh key first")
 
 // Options of a Cluster.
 type Options struct {
@@ -94,12 +89,12 @@ type Cluster struct {
 	rebuilding sync.Mutex
 	directory  atomic.Pointer[directory]
 
-	flights     Flights[keyRead]
+	flights     upstream.Flights[keyRead]
 	limiter     *rate.Limiter
 	recentReads *lru.Cache[string, keyRead]
-	accounts    Flights[accountRead]
+	accounts    upstream.Flights[accountRead]
 	// lists are requested for tokens that name an unknown issuer or signing key.
-	lists         Flights[time.Time]
+	lists         upstream.Flights[time.Time]
 	lookUpLimiter *rate.Limiter
 	unknown       *lru.Cache[unknown, time.Time]
 	uses          *uses
@@ -175,7 +170,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 // Fresh returns nil while all views were proven up to date within MaxStaleness, and ErrUnavailable otherwise.
 func (c *Cluster) Fresh() error {
 	if c.Staleness() > c.options.MaxStaleness {
-		return fmt.Errorf("%w: this replica's view of the cluster was not proven up to date for %s", ErrUnavailable, c.options.MaxStaleness)
+		return fmt.Errorf("%w: this replica's view of the cluster was not proven up to date for %s", upstream.ErrUnavailable, c.options.MaxStaleness)
 	}
 	return nil
 }
