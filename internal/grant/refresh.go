@@ -17,6 +17,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
+	"github.com/refreshkeys/refreshkeys/internal/usage"
 )
 
 // RefreshRequest is a request for an access token (RFC 6749 §6).
@@ -43,7 +44,7 @@ type exchange struct {
 	standing lifecycle.Standing
 	// proven is what the client has proven.
 	proven proven
-	use    *registry.Use
+	use    *usage.Use
 }
 
 // Refresh exchanges a refresh token for an access token. The order of its checks follows the security
@@ -94,7 +95,7 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if err := s.consumeProof(&e.proven); err != nil {
 		return nil, err
 	}
-	e.use = &registry.Use{
+	e.use = &usage.Use{
 		Key: outcome.Key, UID: e.key.UID, At: s.clock.Now(), Seen: request.Seen, Revision: e.claims.Object.Revision,
 		Superseded: e.standing == lifecycle.StandingSuperseded, Prompt: e.key.Spec.IdleTimeout != nil,
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/freshview"
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
+	"github.com/refreshkeys/refreshkeys/internal/usage"
 )
 
 // ErrLost means that another writer changed the refresh key first; read it again. It is matched with errors.Is.
@@ -94,7 +95,7 @@ type Cluster struct {
 	lists         upstream.Flights[time.Time]
 	lookUpLimiter *rate.Limiter
 	unknown       *lru.Cache[unknown, time.Time]
-	uses          *uses
+	uses          *usage.Recorder
 }
 
 // New returns a Cluster, which is empty until Run.
@@ -126,7 +127,7 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 	c.directory.Store(newDirectory(nil, o.Namespace, nil))
 	c.watchIssuers()
 	c.watchKeys()
-	c.uses = newUses(c)
+	c.uses = usage.New(usage.Options{Keys: usedKeys{c}, Spread: o.Spread, Clock: o.Clock, Monotonic: o.Monotonic})
 	return c, nil
 }
 
@@ -136,7 +137,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 	for _, view := range c.views() {
 		group.Go(func() error { view.Run(ctx, c.client); return nil })
 	}
-	group.Go(func() error { return c.uses.run(ctx) })
+	group.Go(func() error { c.uses.Run(ctx); return nil })
 	return group.Wait()
 }
 
