@@ -2,25 +2,14 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-const (
-	// callTimeout bounds each request to the API server. A write of a Secret, which an admission webhook can
-	// delay, has the shorter secretWriteTimeout: the reconciliation still has time to report the failure.
-	callTimeout = 12 * time.Second
-	// reconcileTimeout bounds a reconciliation as a whole.
-	reconcileTimeout = 30 * time.Second
-	// busyDelay is the delay after errBusy until the object is reconciled again.
-	busyDelay = 250 * time.Millisecond
-)
-
-// errBusy means that another worker is reading the data that this one needs. The object is requeued after busyDelay,
-// so that no worker waits.
-var errBusy = errors.New("another worker is reading it")
+// callTimeout bounds each request to the API server. A write of a Secret, which an admission webhook can
+// delay, has the shorter secretWriteTimeout: the reconciliation still has time to report the failure.
+const callTimeout = 12 * time.Second
 
 // boundedReader reads from the API server, with callTimeout for each request.
 type boundedReader struct{ client.Reader }

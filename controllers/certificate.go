@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/queue"
 	"github.com/refreshkeys/refreshkeys/internal/authority"
 )
 
@@ -73,23 +74,23 @@ func (r *CertificateReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (
 	defer r.ensuring.Unlock()
 	next, err := r.ensure(ctx)
 	if errors.Is(err, errOutdated) {
-		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+		return ctrl.Result{RequeueAfter: queue.ConflictDelay}, nil
 	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	return ctrl.Result{RequeueAfter: min(max(next.Sub(r.Clock.Now()), time.Second), longestSleep)}, nil
+	return ctrl.Result{RequeueAfter: min(max(next.Sub(r.Clock.Now()), time.Second), queue.LongestSleep)}, nil
 }
 
 // Trusted returns the bundle that clients of the token service trust, in PEM; empty if the serving certificate is
 // publicly trusted. The first call ensures the certificate. If another worker does so at the same time, Trusted does
-// not wait and returns errBusy.
+// not wait and returns queue.ErrBusy.
 func (r *CertificateReconciler) Trusted(ctx context.Context) ([]byte, error) {
 	if bundle := r.trusted.Load(); bundle != nil {
 		return *bundle, nil
 	}
 	if !r.ensuring.TryLock() {
-		return nil, errBusy
+		return nil, queue.ErrBusy
 	}
 	defer r.ensuring.Unlock()
 	if r.trusted.Load() == nil {
@@ -250,6 +251,6 @@ func (r *CertificateReconciler) SetupWithManager(mgr ctrl.Manager, o Options) er
 			queue.Add(certificate)
 			return nil
 		})).
-		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout, RateLimiter: retries(), SkipNameValidation: &o.SeveralInProcess}).
+		WithOptions(controller.Options{ReconciliationTimeout: queue.ReconcileTimeout, RateLimiter: queue.Retries(), SkipNameValidation: &o.SeveralInProcess}).
 		Complete(r)
 }

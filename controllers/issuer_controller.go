@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/queue"
 	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
@@ -76,7 +77,7 @@ func (r *IssuerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	}
 	switch {
 	case errors.Is(err, errOutdated), apierrors.IsConflict(err):
-		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+		return ctrl.Result{RequeueAfter: queue.ConflictDelay}, nil
 	case err != nil:
 		return ctrl.Result{}, err
 	}
@@ -99,7 +100,7 @@ func (r *IssuerReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.issuerOfKeys)).
 		WatchesRawSource(source.Channel(r.trustChanged, handler.EnqueueRequestsFromMapFunc(r.allIssuers))).
 		WithOptions(controller.Options{
-			MaxConcurrentReconciles: issuersAtOnce, ReconciliationTimeout: reconcileTimeout, RateLimiter: retries(), SkipNameValidation: &o.SeveralInProcess,
+			MaxConcurrentReconciles: issuersAtOnce, ReconciliationTimeout: queue.ReconcileTimeout, RateLimiter: queue.Retries(), SkipNameValidation: &o.SeveralInProcess,
 		}).
 		Complete(r)
 }

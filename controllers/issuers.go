@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/queue"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/policy"
@@ -69,11 +70,11 @@ func (s *issuers) viewLive(ctx context.Context, name string) (*issuerView, error
 const confirmedFor = 5 * time.Second
 
 // viewConfirmed returns the view as the API server has it, read at most once per issuer and time. If another worker
-// reads it, viewConfirmed does not wait and returns errBusy.
+// reads it, viewConfirmed does not wait and returns queue.ErrBusy.
 func (s *issuers) viewConfirmed(ctx context.Context, seen *issuerView, now time.Time) (*issuerView, error) {
 	name := seen.issuer.Name
 	if !s.confirming.TryLock() {
-		return nil, errBusy
+		return nil, queue.ErrBusy
 	}
 	defer s.confirming.Unlock()
 	if last, ok := s.confirmed[name]; ok && last.version == seen.ringsVersion && now.Sub(last.at) < confirmedFor {

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/queue"
 )
 
 // PropagationReconciler annotates the pods that mount a Secret right after its token changed. A kubelet
@@ -46,8 +47,8 @@ func (r *PropagationReconciler) SetupWithManager(mgr ctrl.Manager, o Options) er
 		Named("propagation").
 		For(&corev1.Secret{}, builder.WithPredicates(tokenChanged())).
 		WithOptions(controller.Options{
-			MaxConcurrentReconciles: rolloutWorkers, ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess,
-			NewQueue: newFairQueue(mgr.GetLogger(), rolloutWorkers, namespaceOfRequest),
+			MaxConcurrentReconciles: rolloutWorkers, ReconciliationTimeout: queue.ReconcileTimeout, SkipNameValidation: &o.SeveralInProcess,
+			NewQueue: queue.New(mgr.GetLogger(), rolloutWorkers, queue.NamespaceOfRequest),
 		}).
 		Complete(r)
 }

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
+	"github.com/refreshkeys/refreshkeys/controllers/queue"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
@@ -62,18 +63,15 @@ func (r *RefreshKeyReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	switch {
 	case errors.Is(err, errOutdated), apierrors.IsConflict(err):
 		// Another client changed an object; the next reconciliation observes that change.
-		return ctrl.Result{RequeueAfter: conflictDelay}, nil
-	case errors.Is(err, errBusy):
-		return ctrl.Result{RequeueAfter: busyDelay}, nil
+		return ctrl.Result{RequeueAfter: queue.ConflictDelay}, nil
+	case errors.Is(err, queue.ErrBusy):
+		return ctrl.Result{RequeueAfter: queue.BusyDelay}, nil
 	case err != nil:
 		return ctrl.Result{}, err
 	default:
 		return result, nil
 	}
 }
-
-// conflictDelay gives the cache time to show the change that made a write fail.
-const conflictDelay = 50 * time.Millisecond
 
 func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.NamespacedName, live bool) (ctrl.Result, error) {
 	r.beganOnce.Do(func() { r.began = r.Clock.Now() })
@@ -97,14 +95,14 @@ func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.Namespa
 	if !plan.Paced {
 		r.pace.forget(name)
 	} else if wait := r.pace.turn(name); wait > 0 {
-		return inTheBackground(wait), nil
+		return queue.Background(wait), nil
 	}
 	if err := r.apply(ctx, observed, &plan); err != nil {
 		return ctrl.Result{}, err
 	}
 	r.failures.clear(name)
 	if observed.wroteUnseen {
-		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+		return ctrl.Result{RequeueAfter: queue.ConflictDelay}, nil
 	}
 	return r.lookAgain(observed, &plan), nil
 }
@@ -112,19 +110,15 @@ func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.Namespa
 // lookAgain returns when to reconcile the key again: at the time of its next decision, or for the next read of a Secret without events.
 // Requests of users come first: a request that waits in the queue keeps its priority when the key is woken.
 func (r *RefreshKeyReconciler) lookAgain(o *observation, plan *lifecycle.Plan) ctrl.Result {
-	after := longestSleep
+	after := queue.LongestSleep
 	switch {
 	case !plan.Next.IsZero():
-		after = min(max(plan.Next.Sub(r.Clock.Now()), time.Millisecond), longestSleep)
+		after = min(max(plan.Next.Sub(r.Clock.Now()), time.Millisecond), queue.LongestSleep)
 	case !o.unseen:
 		return ctrl.Result{}
 	}
 	if o.unseen {
 		after = min(after, r.altered.lookEvery())
 	}
-	return inTheBackground(after)
+	return queue.Background(after)
 }
-
-// longestSleep bounds how late a decision can be if the clock was set forward or the machine was suspended: timers do
-// not account for either.
-const longestSleep = time.Hour

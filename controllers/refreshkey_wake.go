@@ -4,23 +4,19 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/workqueue"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/queue"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
@@ -37,56 +33,18 @@ func (r *RefreshKeyReconciler) SetupWithManager(mgr ctrl.Manager, o Options) err
 		For(&v1alpha1.JWTRefreshKey{}).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.keyOfSecret)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.keysWanting), nameIsFreed()).
-		Watches(&corev1.Secret{}, inBackground(r.keysOfRings)).
-		Watches(&v1alpha1.JWTIssuer{}, inBackground(r.keysOfIssuer), builder.WithPredicates(issuerMatters())).
-		WatchesMetadata(&corev1.Namespace{}, inBackground(r.keysOfNamespace), builder.WithPredicates(namespaceMatters())).
-		WatchesRawSource(source.Channel(r.trustChanged, inBackground(r.allKeys))).
+		Watches(&corev1.Secret{}, queue.InBackground(r.keysOfRings)).
+		Watches(&v1alpha1.JWTIssuer{}, queue.InBackground(r.keysOfIssuer), builder.WithPredicates(issuerMatters())).
+		WatchesMetadata(&corev1.Namespace{}, queue.InBackground(r.keysOfNamespace), builder.WithPredicates(namespaceMatters())).
+		WatchesRawSource(source.Channel(r.trustChanged, queue.InBackground(r.allKeys))).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: o.Workers,
-			ReconciliationTimeout:   reconcileTimeout,
-			RateLimiter:             retries(),
-			NewQueue:                newFairQueue(mgr.GetLogger(), o.Workers, namespaceOfRequest),
+			ReconciliationTimeout:   queue.ReconcileTimeout,
+			RateLimiter:             queue.Retries(),
+			NewQueue:                queue.New(mgr.GetLogger(), o.Workers, queue.NamespaceOfRequest),
 			SkipNameValidation:      &o.SeveralInProcess,
 		}).
 		Complete(r)
-}
-
-// The first retry of a failing write is after firstRetry, and the delay doubles up to lastRetry. Once the API server is
-// back, no object waits longer than that.
-const (
-	firstRetry = 5 * time.Millisecond
-	lastRetry  = lifecycle.RetryInterval
-)
-
-func retries() workqueue.TypedRateLimiter[reconcile.Request] {
-	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry)
-}
-
-// inBackground enqueues the keys that one change affects with low priority, so that the request of a user for one key
-// does not wait for them.
-func inBackground(keys handler.MapFunc) handler.EventHandler {
-	wake := func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request], object client.Object) {
-		later := priorityqueue.AddOpts{Priority: ptr.To(handler.LowPriority)}
-		queue.(priorityqueue.PriorityQueue[reconcile.Request]).AddWithOpts(later, keys(ctx, object)...)
-	}
-	return handler.Funcs{
-		CreateFunc: func(ctx context.Context, e event.CreateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			wake(ctx, queue, e.Object)
-		},
-		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			wake(ctx, queue, e.ObjectNew)
-		},
-		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			wake(ctx, queue, e.Object)
-		},
-		GenericFunc: func(ctx context.Context, e event.GenericEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			wake(ctx, queue, e.Object)
-		},
-	}
-}
-
-func inTheBackground(after time.Duration) ctrl.Result {
-	return ctrl.Result{RequeueAfter: after, Priority: ptr.To(handler.LowPriority)}
 }
 
 // keyOfSecret returns the request for the key that a Secret belongs to.

@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/queue"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/redact"
 )
@@ -67,8 +68,8 @@ func (r *RestartReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error 
 		Watches(&v1alpha1.JWTRefreshKey{}, r.wakes(func(_ context.Context, object client.Object) []workload { return workloadsNamedBy(object) })).
 		Watches(&corev1.Secret{}, r.wakes(r.workloadsOfSecret)).
 		WithOptions(controller.TypedOptions[workload]{
-			MaxConcurrentReconciles: rolloutWorkers, ReconciliationTimeout: reconcileTimeout, SkipNameValidation: &o.SeveralInProcess,
-			NewQueue: newFairQueue(mgr.GetLogger(), rolloutWorkers, func(which workload) string { return which.Namespace }),
+			MaxConcurrentReconciles: rolloutWorkers, ReconciliationTimeout: queue.ReconcileTimeout, SkipNameValidation: &o.SeveralInProcess,
+			NewQueue: queue.New(mgr.GetLogger(), rolloutWorkers, func(which workload) string { return which.Namespace }),
 		}).
 		Complete(r)
 }
@@ -149,7 +150,7 @@ func (r *RestartReconciler) Reconcile(ctx context.Context, which workload) (ctrl
 	}
 	switch err := r.mark(ctx, found, due); {
 	case apierrors.IsConflict(err):
-		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+		return ctrl.Result{RequeueAfter: queue.ConflictDelay}, nil
 	case err != nil:
 		r.failed(due.keys, which, redact.Answer(err.Error()))
 		return ctrl.Result{}, client.IgnoreNotFound(err)

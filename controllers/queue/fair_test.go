@@ -1,4 +1,4 @@
-package controllers
+package queue
 
 import (
 	"fmt"
@@ -24,7 +24,7 @@ func requestFor(namespace, name string) reconcile.Request {
 // background work.
 func TestAFloodOfOneNamespace(t *testing.T) {
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Millisecond, time.Second)
-	queue, ok := newFairQueue(logr.Discard(), 16, namespaceOfRequest)("flood", limiter).(priorityqueue.PriorityQueue[reconcile.Request])
+	queue, ok := New(logr.Discard(), 16, NamespaceOfRequest)("flood", limiter).(priorityqueue.PriorityQueue[reconcile.Request])
 	if !ok {
 		t.Fatal("the queue must support priorities")
 	}
@@ -70,7 +70,7 @@ func TestAFloodOfOneNamespace(t *testing.T) {
 func TestANamespaceHoldsHalfOfTheWorkers(t *testing.T) {
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Millisecond, time.Second)
 	const workers = 4
-	queue, _ := newFairQueue(logr.Discard(), workers, namespaceOfRequest)("stuck", limiter).(*fairQueue[reconcile.Request])
+	queue, _ := New(logr.Discard(), workers, NamespaceOfRequest)("stuck", limiter).(*fairQueue[reconcile.Request])
 	got := make(chan reconcile.Request)
 	for range workers {
 		go func() {

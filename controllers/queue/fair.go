@@ -1,4 +1,4 @@
-package controllers
+package queue
 
 import (
 	"math/bits"
@@ -45,7 +45,8 @@ type asideItem[T comparable] struct {
 	priority int
 }
 
-func newFairQueue[T comparable](log logr.Logger, workers int, namespaceOf func(T) string) func(string, workqueue.TypedRateLimiter[T]) workqueue.TypedRateLimitingInterface[T] {
+// New returns a constructor of work queues for controller.Options. No namespace uses more than half of the workers.
+func New[T comparable](log logr.Logger, workers int, namespaceOf func(T) string) func(string, workqueue.TypedRateLimiter[T]) workqueue.TypedRateLimitingInterface[T] {
 	return func(name string, limiter workqueue.TypedRateLimiter[T]) workqueue.TypedRateLimitingInterface[T] {
 		queue := priorityqueue.New(name, func(o *priorityqueue.Opts[T]) { o.RateLimiter, o.Log = limiter, log })
 		return &fairQueue[T]{
@@ -55,7 +56,8 @@ func newFairQueue[T comparable](log logr.Logger, workers int, namespaceOf func(T
 	}
 }
 
-func namespaceOfRequest(request reconcile.Request) string { return request.Namespace }
+// NamespaceOfRequest returns the namespace of the object that a request names.
+func NamespaceOfRequest(request reconcile.Request) string { return request.Namespace }
 
 // Add is part of workqueue.TypedInterface.
 func (q *fairQueue[T]) Add(item T) {
