@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/bounded"
 	"github.com/refreshkeys/refreshkeys/internal/apicalls"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
@@ -142,7 +143,7 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 		return nil, fmt.Errorf("set up the controller of JWTRefreshKeys: %w", err)
 	}
 	issuerKeys := &IssuerReconciler{
-		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Events: mgr.GetEventRecorder("refreshkeys"),
+		Client: bounded.Writes(mgr.GetClient()), Live: bounded.Reader(mgr.GetAPIReader()), Events: mgr.GetEventRecorder("refreshkeys"),
 		own:     newOwnWrites(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTIssuer{} }),
 		altered: newAlterations(o.Monotonic), failures: newFailures(o.Monotonic),
 		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace, trust: certificates.Found, trustChanged: certificates.findingChanged,
@@ -170,7 +171,7 @@ func setUpRollout(mgr ctrl.Manager, o *Options) error {
 		return err
 	}
 	if o.FastPropagation {
-		propagation := &PropagationReconciler{Client: mgr.GetClient(), Live: boundedLive{boundedWrites{live}}}
+		propagation := &PropagationReconciler{Client: mgr.GetClient(), Live: bounded.Live(live)}
 		if err := propagation.SetupWithManager(mgr, *o); err != nil {
 			return err
 		}
@@ -183,14 +184,14 @@ func setUpRollout(mgr ctrl.Manager, o *Options) error {
 		return err
 	}
 	restart := &RestartReconciler{
-		Client: mgr.GetClient(), Live: boundedLive{boundedWrites{live}}, Events: mgr.GetEventRecorder("refreshkeys"), Clock: o.Clock, Delay: o.RestartDelay, reportedFailures: reportedFailures,
+		Client: mgr.GetClient(), Live: bounded.Live(live), Events: mgr.GetEventRecorder("refreshkeys"), Clock: o.Clock, Delay: o.RestartDelay, reportedFailures: reportedFailures,
 	}
 	return restart.SetupWithManager(mgr, *o)
 }
 
 func newCertificateReconciler(mgr ctrl.Manager, o *Options) *CertificateReconciler {
 	return &CertificateReconciler{
-		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Clock: o.Clock,
+		Client: bounded.Writes(mgr.GetClient()), Live: bounded.Reader(mgr.GetAPIReader()), Clock: o.Clock,
 		Namespace: o.Namespace, Secret: o.TLSSecret, Names: o.TLSNames, changed: make(chan event.GenericEvent, 1),
 		findingChanged: make(chan event.GenericEvent, 1),
 	}
@@ -198,11 +199,11 @@ func newCertificateReconciler(mgr ctrl.Manager, o *Options) *CertificateReconcil
 
 func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *CertificateReconciler, o *Options) *RefreshKeyReconciler {
 	return &RefreshKeyReconciler{
-		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Events: mgr.GetEventRecorder("refreshkeys"),
+		Client: bounded.Writes(mgr.GetClient()), Live: bounded.Reader(mgr.GetAPIReader()), Events: mgr.GetEventRecorder("refreshkeys"),
 		own:     newOwnWrites(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTRefreshKey{} }),
 		altered: newAlterations(o.Monotonic), failures: newFailures(o.Monotonic), restarts: o.Restarts,
 		Clock: o.Clock, NewID: o.NewID, trusted: certificates.Trusted, trustChanged: certificates.changed,
-		issuers: newIssuers(mgr.GetClient(), boundedReader{mgr.GetAPIReader()}, o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
+		issuers: newIssuers(mgr.GetClient(), bounded.Reader(mgr.GetAPIReader()), o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
 	}
 }
 
