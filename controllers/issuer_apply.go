@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/announce"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
@@ -98,7 +99,7 @@ func (r *IssuerReconciler) stored(o *issuerObservation, secret *corev1.Secret, e
 	case isSelected(secret):
 		r.altered.forget(name)
 	case r.altered.note(name, secret, labelOnly(), secretWritten{}):
-		alteredEvent(secret.Name, "label "+v1alpha1.LabelManagedBy).send(r.Events, o.issuer)
+		announce.SecretAltered(secret.Name, "label "+v1alpha1.LabelManagedBy).Send(r.Events, o.issuer)
 	}
 }
 
@@ -161,11 +162,11 @@ func (r *IssuerReconciler) setConditions(status *v1alpha1.JWTIssuerStatus, gener
 
 // announce sends events for the changes between two statuses of an issuer.
 func (r *IssuerReconciler) announce(issuer *v1alpha1.JWTIssuer, before *v1alpha1.JWTIssuerStatus) {
-	if ready := newly(before.Conditions, issuer.Status.Conditions, v1alpha1.ConditionReady); ready != nil && ready.Status == metav1.ConditionTrue {
-		conditionEvent(corev1.EventTypeNormal, ready).send(r.Events, issuer)
+	if ready := announce.Newly(before.Conditions, issuer.Status.Conditions, v1alpha1.ConditionReady); ready != nil && ready.Status == metav1.ConditionTrue {
+		announce.Condition(corev1.EventTypeNormal, ready).Send(r.Events, issuer)
 	}
-	for _, event := range turned(before.Conditions, issuer.Status.Conditions) {
-		event.send(r.Events, issuer)
+	for _, event := range announce.Turned(before.Conditions, issuer.Status.Conditions) {
+		event.Send(r.Events, issuer)
 	}
 	r.announceTrust(issuer, before)
 	states := map[string]v1alpha1.KeyState{}
@@ -174,20 +175,21 @@ func (r *IssuerReconciler) announce(issuer *v1alpha1.JWTIssuer, before *v1alpha1
 	}
 	for _, key := range issuer.Status.Keys {
 		if states[key.KID] != key.State {
-			keyEvent(&key).send(r.Events, issuer)
+			keyEvent(&key).Send(r.Events, issuer)
 		}
 		delete(states, key.KID)
 	}
 	for kid := range states {
-		keyRemovedEvent(kid).send(r.Events, issuer)
+		keyRemovedEvent(kid).Send(r.Events, issuer)
 	}
 }
 
-func keyEvent(key *v1alpha1.SigningKeyStatus) *announcement {
-	return &announcement{corev1.EventTypeNormal, "Key" + string(key.State), "RotateKeys",
-		fmt.Sprintf("Signing key %s of the %s ring is %s.", key.KID, key.Use, key.State), nil}
+func keyEvent(key *v1alpha1.SigningKeyStatus) *announce.Event {
+	return &announce.Event{Kind: corev1.EventTypeNormal, Reason: "Key" + string(key.State), Action: "RotateKeys",
+		Note: fmt.Sprintf("Signing key %s of the %s ring is %s.", key.KID, key.Use, key.State)}
 }
 
-func keyRemovedEvent(kid string) *announcement {
-	return &announcement{corev1.EventTypeNormal, "KeyRemoved", "RotateKeys", fmt.Sprintf("Signing key %s was removed from its ring.", kid), nil}
+func keyRemovedEvent(kid string) *announce.Event {
+	return &announce.Event{Kind: corev1.EventTypeNormal, Reason: "KeyRemoved", Action: "RotateKeys",
+		Note: fmt.Sprintf("Signing key %s was removed from its ring.", kid)}
 }

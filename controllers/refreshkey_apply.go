@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/announce"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
@@ -257,7 +258,7 @@ func (r *RefreshKeyReconciler) stored(o *observation, secret *corev1.Secret, wan
 		return nil
 	}
 	if r.altered.note(name, secret, wanted.fingerprint(), written) {
-		alteredEvent(secret.Name, wanted.differences(&digested)).send(r.Events, o.key)
+		announce.SecretAltered(secret.Name, wanted.differences(&digested)).Send(r.Events, o.key)
 	}
 	return nil
 }

@@ -157,7 +157,7 @@ func (r *RestartReconciler) Reconcile(ctx context.Context, which workload) (ctrl
 	}
 	for _, key := range due.keys {
 		r.reportedFailures.Remove(restartOf{which, key.Name})
-		restartedEvent(key, which.WorkloadReference).send(r.Events, key)
+		restartedEvent(key, which.WorkloadReference).Send(r.Events, key)
 	}
 	return ctrl.Result{}, nil
 }
@@ -177,7 +177,7 @@ func (r *RestartReconciler) failed(keys []*v1alpha1.JWTRefreshKey, which workloa
 		failed, mark := restartOf{which, key.Name}, lifecycle.RestartMark(key)
 		if before, _ := r.reportedFailures.Get(failed); before != mark {
 			r.reportedFailures.Add(failed, mark)
-			restartFailedEvent(key, which.WorkloadReference, why).send(r.Events, key)
+			restartFailedEvent(key, which.WorkloadReference, why).Send(r.Events, key)
 		}
 	}
 }

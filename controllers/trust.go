@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/announce"
 	"github.com/refreshkeys/refreshkeys/internal/authority"
 )
 
@@ -132,8 +133,8 @@ func (r *IssuerReconciler) setTrust(status *v1alpha1.JWTIssuerStatus, generation
 
 // announceTrust sends an event when a finding begins or changes.
 func (r *IssuerReconciler) announceTrust(issuer *v1alpha1.JWTIssuer, before *v1alpha1.JWTIssuerStatus) {
-	if found := newly(before.Conditions, issuer.Status.Conditions, v1alpha1.ConditionTrustBundle); found != nil {
-		conditionEvent(corev1.EventTypeWarning, found).send(r.Events, issuer)
+	if found := announce.Newly(before.Conditions, issuer.Status.Conditions, v1alpha1.ConditionTrustBundle); found != nil {
+		announce.Condition(corev1.EventTypeWarning, found).Send(r.Events, issuer)
 	}
 }
 
