@@ -2,10 +2,7 @@ package controllers
 
 import (
 	"crypto/sha256"
-	"fmt"
 	"maps"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +11,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
@@ -21,7 +19,7 @@ const (
 	// alteredRetry is how often the operator repeats a change that admission reverted.
 	alteredRetry = time.Hour
 	// unseenRetry is how often the operator reads a Secret for which it gets no events.
-	unseenRetry = conflictRetry
+	unseenRetry = 30 * time.Second
 	// unseenRate is how many such Secrets the operator reads per second at most. With more of them, it reads each
 	// less often.
 	unseenRate = 20
@@ -29,11 +27,6 @@ const (
 	// event of each write enqueues the key, and must not cause the next write.
 	changedTokenRetry = 10 * time.Second
 )
-
-// isSelected reports whether a Secret has the label by which the caches select. The operator gets no events for a Secret without it.
-func isSelected(secret *corev1.Secret) bool {
-	return secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy
-}
 
 // alterations records the Secrets that an admission webhook or policy changes when the operator writes them. The
 // operator writes such a Secret again only when another part of it must change, when another client changed it, and
@@ -66,7 +59,7 @@ type secretWritten struct {
 // writtenIn returns what a write of the Secret would store. Call it before the write: the client decodes the answer
 // of the API server into the same object.
 func writtenIn(secret *corev1.Secret) secretWritten {
-	written := secretWritten{refresh: heldHash(secret), annotations: maps.Clone(secret.Annotations)}
+	written := secretWritten{refresh: secrets.HeldHash(secret), annotations: maps.Clone(secret.Annotations)}
 	if access := secret.Data[v1alpha1.SecretAccessToken]; len(access) > 0 {
 		written.access = token.Hash(string(access))
 	}
@@ -152,44 +145,4 @@ func (a *alterations) lookEvery() time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return max(unseenRetry, time.Duration(len(a.known))*time.Second/unseenRate)
-}
-
-// fingerprint returns a hash that identifies the content of a wantedSecret.
-func (w *wantedSecret) fingerprint() [sha256.Size]byte {
-	// fmt prints maps sorted by key.
-	return sha256.Sum256(fmt.Append(nil, w.labels, w.annotations, w.data, len(w.owners), w.ownerUID()))
-}
-
-func (w *wantedSecret) ownerUID() types.UID {
-	if len(w.owners) == 0 {
-		return ""
-	}
-	return w.owners[0].UID
-}
-
-// differences returns the parts of a digested Secret that differ from the wanted ones, so that users find what changes it.
-func (w *wantedSecret) differences(secret *corev1.Secret) string {
-	var different []string
-	for _, part := range []struct {
-		what       string
-		have, want map[string]string
-	}{{"label", secret.Labels, w.labels}, {"annotation", secret.Annotations, w.annotations}} {
-		for _, name := range slices.Sorted(maps.Keys(part.want)) {
-			if got, found := part.have[name]; !found || got != part.want[name] {
-				different = append(different, part.what+" "+name)
-			}
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(w.data)) {
-		if sum := sha256.Sum256([]byte(w.data[name])); secret.StringData[name] != string(sum[:]) {
-			different = append(different, "entry "+name)
-		}
-	}
-	if !w.ownedRight(secret) {
-		different = append(different, "owner reference")
-	}
-	if len(different) == 0 {
-		return "an additional entry"
-	}
-	return strings.Join(different, ", ")
 }

@@ -26,6 +26,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/queue"
+	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/internal/authority"
 )
 
@@ -143,7 +144,7 @@ func (r *CertificateReconciler) ensure(ctx context.Context) (time.Time, error) {
 // given reports whether the user provides the certificate. If a policy changes labels, a Secret without the
 // operator's label can still be the operator's: then the operator's authority issued the certificate in it.
 func (r *CertificateReconciler) given(ctx context.Context, served *corev1.Secret, found bool) (bool, error) {
-	if !found || isSelected(served) {
+	if !found || secrets.Selected(served) {
 		return false, nil
 	}
 	secret, found, err := r.read(ctx, authoritySecret)

@@ -31,6 +31,12 @@ func (e *secretError) Error() string {
 	return fmt.Sprintf("cannot write Secret %q: %s", e.Name, e.Answer)
 }
 
+// failureIn returns the failed write of a Secret in an error. Writes that end because the manager stops do not count.
+func failureIn(ctx context.Context, err error) (*secretError, bool) {
+	var failed *secretError
+	return failed, errors.As(err, &failed) && ctx.Err() == nil
+}
+
 // secretWriteError returns the error of a write of a Secret. It repeats only those parts of the API server's message
 // that cannot be part of a token, since a validation or a webhook can quote the object. held is the data that
 // the Secret has, or was to have.

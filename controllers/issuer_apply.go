@@ -16,6 +16,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/announce"
+	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
@@ -96,7 +97,7 @@ func (r *IssuerReconciler) stored(o *issuerObservation, secret *corev1.Secret, e
 	name := client.ObjectKeyFromObject(o.issuer)
 	switch {
 	case err != nil:
-	case isSelected(secret):
+	case secrets.Selected(secret):
 		r.altered.forget(name)
 	case r.altered.note(name, secret, labelOnly(), secretWritten{}):
 		announce.SecretAltered(secret.Name, "label "+v1alpha1.LabelManagedBy).Send(r.Events, o.issuer)

@@ -22,6 +22,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/queue"
+	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
@@ -107,7 +108,7 @@ func (r *IssuerReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
 
 func (r *IssuerReconciler) issuerOfKeys(_ context.Context, object client.Object) []reconcile.Request {
 	secret, ok := object.(*corev1.Secret)
-	if !ok || !holdsSigningKeys(secret, r.Namespace) {
+	if !ok || !secrets.HoldSigningKeys(secret, r.Namespace) {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: secret.Labels[v1alpha1.LabelSigningKeysOf]}}}

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
@@ -94,7 +95,7 @@ func (r *IssuerReconciler) observeKeys(ctx context.Context, o *issuerObservation
 		o.foreign = true
 		return nil
 	}
-	o.mislabelled = !isSelected(secret) && !r.altered.isKept(client.ObjectKeyFromObject(o.issuer), secret, labelOnly)
+	o.mislabelled = !secrets.Selected(secret) && !r.altered.isKept(client.ObjectKeyFromObject(o.issuer), secret, labelOnly)
 	o.rings, o.damage = keyring.Decode(secret.Data)
 	return nil
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/bounded"
+	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/internal/apicalls"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
@@ -214,7 +215,7 @@ func cacheOptions(o *Options, watched *namespaces) cache.Options {
 			&corev1.Secret{}: {
 				Namespaces:            watched.secretCacheConfig(o.Namespace),
 				Label:                 labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
-				Transform:             digestSecrets(o.Namespace),
+				Transform:             secrets.Transform(o.Namespace),
 				UnsafeDisableDeepCopy: ptr.To(true),
 			},
 			&v1alpha1.JWTRefreshKey{}: {Namespaces: watched.cacheConfig(), Transform: slimKey},

@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 )
 
 // longestLag is how long an object waits for the caches to show the manager's last write of it. After
@@ -63,7 +65,7 @@ func (w *ownWrites) wroteStatus(object client.Object) {
 func (w *ownWrites) wroteSecret(name types.NamespacedName, secret *corev1.Secret) {
 	w.note(name, func(p *pendingWrites) {
 		p.secret = secretWrite{}
-		if isSelected(secret) {
+		if secrets.Selected(secret) {
 			p.secret = secretWrite{name: client.ObjectKeyFromObject(secret), version: secret.ResourceVersion}
 		}
 	})
@@ -73,7 +75,7 @@ func (w *ownWrites) wroteSecret(name types.NamespacedName, secret *corev1.Secret
 func (w *ownWrites) deletedSecret(name types.NamespacedName, secret *corev1.Secret) {
 	w.note(name, func(p *pendingWrites) {
 		p.secret = secretWrite{}
-		if isSelected(secret) {
+		if secrets.Selected(secret) {
 			p.secret = secretWrite{name: client.ObjectKeyFromObject(secret), deleted: secret.UID}
 		}
 	})
@@ -145,7 +147,7 @@ func (w *ownWrites) sawSecret(name types.NamespacedName, secret *corev1.Secret) 
 	if !found {
 		return
 	}
-	expected := p.secret.version != "" && secret != nil && secret.ResourceVersion == p.secret.version && isSelected(secret)
+	expected := p.secret.version != "" && secret != nil && secret.ResourceVersion == p.secret.version && secrets.Selected(secret)
 	if gone := p.secret.deleted != "" && secret == nil; !expected && !gone {
 		p.secret = secretWrite{}
 		w.set(name, p)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/queue"
+	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 )
 
 // PropagationReconciler annotates the pods that mount a Secret right after its token changed. A kubelet
@@ -61,7 +62,7 @@ func tokenChanged() predicate.Predicate {
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			before, ok1 := e.ObjectOld.(*corev1.Secret)
 			after, ok2 := e.ObjectNew.(*corev1.Secret)
-			return ok1 && ok2 && len(ownerOf(after)) > 0 && heldHash(before) != heldHash(after)
+			return ok1 && ok2 && len(ownerOf(after)) > 0 && secrets.HeldHash(before) != secrets.HeldHash(after)
 		},
 	}
 }
@@ -133,7 +134,7 @@ func mounts(pod *corev1.PodSpec, secret string) bool {
 // stateForPods returns the annotation value that identifies the state of a Secret.
 func stateForPods(secret *corev1.Secret) string {
 	revision := secret.Annotations[v1alpha1.AnnotationRevision]
-	if heldHash(secret) == "" {
+	if secrets.HeldHash(secret) == "" {
 		revision = "none"
 	}
 	return fmt.Sprintf("%s/%s@%s", secret.Name, revision, secret.ResourceVersion)

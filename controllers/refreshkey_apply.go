@@ -14,6 +14,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/announce"
+	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
@@ -124,7 +125,7 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 		})
 	case lifecycle.DeleteSecret:
 		return r.deleteSecret(ctx, o, o.Secret.Name, func(secret *corev1.Secret) bool {
-			return stateOf(secret, o.seen) == o.Secret.State && heldHash(secret) == o.Secret.TokenHash
+			return stateOf(secret, o.seen) == o.Secret.State && secrets.HeldHash(secret) == o.Secret.TokenHash
 		})
 	case lifecycle.WriteSecret:
 		return r.fillSecret(ctx, o, plan, current, text)
@@ -213,7 +214,7 @@ func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation,
 	if err != nil {
 		return secretWriteError(o.Secret.Name, err)
 	}
-	if stateOf(secret, o.seen) != o.Secret.State || heldHash(secret) != o.Secret.TokenHash || (o.Secret.State != lifecycle.SecretOwn && o.Secret.State != lifecycle.SecretLeftOver) {
+	if stateOf(secret, o.seen) != o.Secret.State || secrets.HeldHash(secret) != o.Secret.TokenHash || (o.Secret.State != lifecycle.SecretOwn && o.Secret.State != lifecycle.SecretLeftOver) {
 		return errOutdated
 	}
 	if o.Secret.State == lifecycle.SecretLeftOver || o.key.Status.Revision == 0 {
@@ -245,14 +246,14 @@ func tokensOf(data map[string][]byte) map[string][]byte {
 func (r *RefreshKeyReconciler) stored(o *observation, secret *corev1.Secret, wanted *wantedSecret, written secretWritten) error {
 	name := client.ObjectKeyFromObject(o.key)
 	r.own.wroteSecret(name, secret)
-	o.unseen, o.wroteUnseen = !isSelected(secret), !isSelected(secret)
+	o.unseen, o.wroteUnseen = !secrets.Selected(secret), !secrets.Selected(secret)
 	if changed := written.changed(secret); changed != "" {
 		refused := &secretError{lifecycle.Failure{Name: secret.Name, Answer: "an admission webhook or policy changes its " + changed, Refused: true}}
 		r.altered.refuse(name, secret, written, refused)
 		return refused
 	}
 	digested := *secret
-	digest(&digested)
+	secrets.Digest(&digested)
 	if wanted.fits(&digested) {
 		r.altered.forget(name)
 		return nil
@@ -311,7 +312,7 @@ func (r *RefreshKeyReconciler) deleteSecret(ctx context.Context, o *observation,
 	}
 	if name == o.Secret.Name {
 		r.own.deletedSecret(client.ObjectKeyFromObject(o.key), secret)
-		o.wroteUnseen = !isSelected(secret)
+		o.wroteUnseen = !secrets.Selected(secret)
 	}
 	return nil
 }

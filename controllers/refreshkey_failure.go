@@ -12,12 +12,6 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// failureIn returns the failed write of a Secret in an error. Writes that end because the manager stops do not count.
-func failureIn(ctx context.Context, err error) (*secretError, bool) {
-	var failed *secretError
-	return failed, errors.As(err, &failed) && ctx.Err() == nil
-}
-
 // reportFailure reports a failed write of a Secret in the status, once for all following tries; the returned error causes
 // the next try.
 func (r *RefreshKeyReconciler) reportFailure(ctx context.Context, o *observation, plan *lifecycle.Plan, began time.Time, err error) error {

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
@@ -177,7 +178,7 @@ func (r *RefreshKeyReconciler) readSecret(ctx context.Context, reader client.Rea
 	if secret.Data != nil {
 		// The object may belong to the cache.
 		secret = secret.DeepCopy()
-		digest(secret)
+		secrets.Digest(secret)
 	}
 	return secret, nil
 }
@@ -188,10 +189,10 @@ func (r *RefreshKeyReconciler) describeSecret(ctx context.Context, o *observatio
 	}
 	wanted := wantedFor(o.key, &o.key.Status.TokenLine, o.issuer.endpoint, o.trusted)
 	s := &o.Secret
-	o.unseen = !isSelected(secret)
+	o.unseen = !secrets.Selected(secret)
 	s.Immutable = secret.Immutable != nil && *secret.Immutable
 	s.CreatedAt = secret.CreationTimestamp.Time
-	s.TokenHash = tokenHashOf(secret)
+	s.TokenHash = secrets.TokenHashOf(secret)
 	annotations := secret.Annotations
 	s.DataAsWanted = s.Immutable && wanted.fitsData(secret)
 	s.AsWanted, s.OwnerDiffers = wanted.fits(secret), !wanted.ownedRight(secret)
@@ -201,13 +202,13 @@ func (r *RefreshKeyReconciler) describeSecret(ctx context.Context, o *observatio
 			annotations, s.AsWanted, s.OwnerDiffers = written.annotations, true, false
 		}
 	}
-	accessDigest := digestOf(secret, v1alpha1.SecretAccessToken)
+	accessDigest := secrets.DigestOf(secret, v1alpha1.SecretAccessToken)
 	s.HoldsAccess = accessDigest != ""
 	if s.HoldsAccess && accessDigest == annotations[v1alpha1.AnnotationAccessTokenHash] {
 		if end, err := time.Parse(time.RFC3339, annotations[v1alpha1.AnnotationAccessTokenExpiresAt]); err == nil {
 			s.AccessExpiresAt = end
 		}
-		s.AccessRevision = accessRevisionOf(secret)
+		s.AccessRevision = secrets.AccessRevisionOf(secret)
 		_, known := o.issuer.rings.Lookup(keyring.Access, annotations[v1alpha1.AnnotationAccessTokenKeyID])
 		s.AccessWithdrawn = !known
 	}
@@ -287,7 +288,7 @@ func (r *RefreshKeyReconciler) observeOthers(ctx context.Context, o *observation
 		for i := range owned.Items {
 			secret := &owned.Items[i]
 			if secret.Name != o.Secret.Name && isOtherOf(secret, o.key) {
-				o.Others = append(o.Others, lifecycle.OtherSecret{Name: secret.Name, TokenHash: tokenHashOf(secret)})
+				o.Others = append(o.Others, lifecycle.OtherSecret{Name: secret.Name, TokenHash: secrets.TokenHashOf(secret)})
 			}
 		}
 	}

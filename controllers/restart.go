@@ -25,6 +25,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/queue"
+	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/redact"
 )
@@ -102,7 +103,7 @@ func sameForRestart(before, after client.Object) bool {
 			equality.Semantic.DeepEqual(before.Spec.RolloutRestart, after.Spec.RolloutRestart)
 	case *corev1.Secret:
 		before, ok := before.(*corev1.Secret)
-		return ok && heldHash(before) == heldHash(after)
+		return ok && secrets.HeldHash(before) == secrets.HeldHash(after)
 	default:
 		return true
 	}
@@ -250,7 +251,7 @@ func (r *RestartReconciler) held(ctx context.Context, key *v1alpha1.JWTRefreshKe
 	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Status.SecretName}, secret); err != nil {
 		return "", client.IgnoreNotFound(err)
 	}
-	return heldHash(secret), nil
+	return secrets.HeldHash(secret), nil
 }
 
 // longestAnnotation is the longest name of an annotation after its prefix.

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
 	"github.com/refreshkeys/refreshkeys/internal/ownership"
@@ -90,7 +91,7 @@ func madeAs(secret *corev1.Secret) ownership.MadeAs {
 func holdsOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) ownership.Holds {
 	held := secret.Data[v1alpha1.SecretToken]
 	if len(held) == 0 {
-		if tokenHashOf(secret) != "" {
+		if secrets.TokenHashOf(secret) != "" {
 			return ownership.HoldsUnread
 		}
 		return ownership.HoldsNone
@@ -111,7 +112,7 @@ func holdsOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) ownership.Holds
 // onRecord reports whether status records the token in a Secret, or the jti of the Secret.
 func onRecord(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) bool {
 	line := &key.Status.TokenLine
-	jti, hash := secret.Annotations[v1alpha1.AnnotationJTI], heldHash(secret)
+	jti, hash := secret.Annotations[v1alpha1.AnnotationJTI], secrets.HeldHash(secret)
 	is := func(ofJTI, ofHash string) bool { return (jti != "" && jti == ofJTI) || (hash != "" && hash == ofHash) }
 	return is(line.JTI, line.TokenHash) || slices.ContainsFunc(line.Previous, func(t v1alpha1.SupersededToken) bool { return is(t.JTI, t.TokenHash) })
 }

@@ -3,6 +3,7 @@ package controllers
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -11,9 +12,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/ownership"
 )
@@ -114,7 +117,7 @@ func (w *wantedSecret) fits(secret *corev1.Secret) bool {
 // fitsData reports whether the data of a digested Secret is as wanted, without regard to the tokens.
 func (w *wantedSecret) fitsData(secret *corev1.Secret) bool {
 	for name := range secret.StringData {
-		if _, ours := w.data[name]; !ours && name != v1alpha1.SecretToken && name != v1alpha1.SecretAccessToken && name != accessRevision {
+		if _, ours := w.data[name]; !ours && name != v1alpha1.SecretToken && name != v1alpha1.SecretAccessToken && name != secrets.AccessRevision {
 			return false
 		}
 	}
@@ -159,6 +162,46 @@ func contains(have, want map[string]string) bool {
 		}
 	}
 	return true
+}
+
+// fingerprint returns a hash that identifies the content of a wantedSecret.
+func (w *wantedSecret) fingerprint() [sha256.Size]byte {
+	// fmt prints maps sorted by key.
+	return sha256.Sum256(fmt.Append(nil, w.labels, w.annotations, w.data, len(w.owners), w.ownerUID()))
+}
+
+func (w *wantedSecret) ownerUID() types.UID {
+	if len(w.owners) == 0 {
+		return ""
+	}
+	return w.owners[0].UID
+}
+
+// differences returns the parts of a digested Secret that differ from the wanted ones, so that users find what changes it.
+func (w *wantedSecret) differences(secret *corev1.Secret) string {
+	var different []string
+	for _, part := range []struct {
+		what       string
+		have, want map[string]string
+	}{{"label", secret.Labels, w.labels}, {"annotation", secret.Annotations, w.annotations}} {
+		for _, name := range slices.Sorted(maps.Keys(part.want)) {
+			if got, found := part.have[name]; !found || got != part.want[name] {
+				different = append(different, part.what+" "+name)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.data)) {
+		if sum := sha256.Sum256([]byte(w.data[name])); secret.StringData[name] != string(sum[:]) {
+			different = append(different, "entry "+name)
+		}
+	}
+	if !w.ownedRight(secret) {
+		different = append(different, "owner reference")
+	}
+	if len(different) == 0 {
+		return "an additional entry"
+	}
+	return strings.Join(different, ", ")
 }
 
 // write sets the wanted state of a Secret, with the tokens; it removes a token that is empty.

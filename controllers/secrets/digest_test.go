@@ -1,4 +1,4 @@
-package controllers
+package secrets
 
 import (
 	"encoding/base64"
@@ -36,8 +36,8 @@ func TestAccessRevisionOfADigestedSecret(t *testing.T) {
 		{"what is no token", map[string][]byte{v1alpha1.SecretAccessToken: []byte("x.y.z")}, 0},
 	} {
 		secret := &corev1.Secret{Data: c.data}
-		digest(secret)
-		if got := accessRevisionOf(secret); got != c.want {
+		Digest(secret)
+		if got := AccessRevisionOf(secret); got != c.want {
 			t.Errorf("%s: revision %d, not %d", c.name, got, c.want)
 		}
 	}
