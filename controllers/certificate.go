@@ -27,6 +27,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/queue"
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
+	"github.com/refreshkeys/refreshkeys/controllers/writes"
 	"github.com/refreshkeys/refreshkeys/internal/authority"
 )
 
@@ -74,7 +75,7 @@ func (r *CertificateReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (
 	r.ensuring.Lock()
 	defer r.ensuring.Unlock()
 	next, err := r.ensure(ctx)
-	if errors.Is(err, errOutdated) {
+	if errors.Is(err, writes.ErrOutdated) {
 		return ctrl.Result{RequeueAfter: queue.ConflictDelay}, nil
 	}
 	if err != nil {
@@ -217,7 +218,7 @@ func (r *CertificateReconciler) read(ctx context.Context, name string) (*corev1.
 	return secret, err == nil, client.IgnoreNotFound(err)
 }
 
-// write stores the data in a Secret, unless the Secret holds it already. It returns errOutdated if another client
+// write stores the data in a Secret, unless the Secret holds it already. It returns writes.ErrOutdated if another client
 // changed the Secret in between.
 func (r *CertificateReconciler) write(ctx context.Context, secret *corev1.Secret, found bool, data map[string][]byte) error {
 	if found && maps.EqualFunc(secret.Data, data, bytes.Equal) {
@@ -225,12 +226,12 @@ func (r *CertificateReconciler) write(ctx context.Context, secret *corev1.Secret
 	}
 	before := secret.Data
 	secret.Data = data
-	ctx, cancel := context.WithTimeout(ctx, secretWriteTimeout)
+	ctx, cancel := context.WithTimeout(ctx, writes.SecretTimeout)
 	defer cancel()
 	if found {
-		return secretWriteError(secret.Name, r.Client.Update(ctx, secret), before, data)
+		return writes.AsSecretError(secret.Name, r.Client.Update(ctx, secret), before, data)
 	}
-	return secretWriteError(secret.Name, r.Client.Create(ctx, secret), data)
+	return writes.AsSecretError(secret.Name, r.Client.Create(ctx, secret), data)
 }
 
 // SetupWithManager registers the controller and its watches.

@@ -17,6 +17,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/announce"
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
+	"github.com/refreshkeys/refreshkeys/controllers/writes"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
@@ -24,7 +25,7 @@ import (
 // apply writes the signing keys before the status: the Secret always holds the signing keys that status shows.
 func (r *IssuerReconciler) apply(ctx context.Context, o *issuerObservation, plan *issuerPlan) error {
 	if plan.rings != nil {
-		began := r.failures.now()
+		began := r.failures.Now()
 		if err := r.writeKeys(ctx, o, plan.rings); err != nil {
 			return r.reportFailure(ctx, o, began, err)
 		}
@@ -35,17 +36,17 @@ func (r *IssuerReconciler) apply(ctx context.Context, o *issuerObservation, plan
 // reportFailure reports a failed write of the Secret in the status, once for all following tries; the returned error
 // causes the next try. Signing keys that the Secret already holds continue to sign.
 func (r *IssuerReconciler) reportFailure(ctx context.Context, o *issuerObservation, began time.Time, err error) error {
-	failed, ok := failureIn(ctx, err)
+	failed, ok := writes.FailureIn(ctx, err)
 	if !ok {
 		return err
 	}
 	name := client.ObjectKeyFromObject(o.issuer)
-	reported := r.failures.report(name, began, failed.Failure)
+	reported := r.failures.Report(name, began, failed.Failure)
 	if reported == nil {
 		return err
 	}
 	report := &issuerPlan{keys: o.issuer.Status.Keys, verdict: unwrittenKeys(o, reported)}
-	return errors.Join(err, r.failures.statusWritten(name, r.writeStatus(ctx, o, report)))
+	return errors.Join(err, r.failures.StatusWritten(name, r.writeStatus(ctx, o, report)))
 }
 
 func unwrittenKeys(o *issuerObservation, failed *lifecycle.Failure) issuerVerdict {
@@ -69,7 +70,7 @@ func (r *IssuerReconciler) writeKeys(ctx context.Context, o *issuerObservation, 
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, secretWriteTimeout)
+	ctx, cancel := context.WithTimeout(ctx, writes.SecretTimeout)
 	defer cancel()
 	name := signingKeysName(o.issuer.Name)
 	if o.secret == nil {
@@ -80,7 +81,7 @@ func (r *IssuerReconciler) writeKeys(ctx context.Context, o *issuerObservation, 
 		}
 		err := r.Client.Create(ctx, secret)
 		r.stored(o, secret, err)
-		return secretWriteError(name, err, data)
+		return writes.AsSecretError(name, err, data)
 	}
 	secret := o.secret.DeepCopy()
 	secret.Data = data
@@ -89,7 +90,7 @@ func (r *IssuerReconciler) writeKeys(ctx context.Context, o *issuerObservation, 
 	}
 	err = r.Client.Update(ctx, secret)
 	r.stored(o, secret, err)
-	return secretWriteError(name, err, o.secret.Data, data)
+	return writes.AsSecretError(name, err, o.secret.Data, data)
 }
 
 // stored records that admission changes the label of a Secret with signing keys. The operator then does not change it back.
@@ -98,8 +99,8 @@ func (r *IssuerReconciler) stored(o *issuerObservation, secret *corev1.Secret, e
 	switch {
 	case err != nil:
 	case secrets.Selected(secret):
-		r.altered.forget(name)
-	case r.altered.note(name, secret, labelOnly(), secretWritten{}):
+		r.altered.Forget(name)
+	case r.altered.Note(name, secret, labelOnly(), writes.Content{}):
 		announce.SecretAltered(secret.Name, "label "+v1alpha1.LabelManagedBy).Send(r.Events, o.issuer)
 	}
 }
@@ -129,7 +130,7 @@ func (r *IssuerReconciler) writeStatus(ctx context.Context, o *issuerObservation
 	if err := r.Client.Status().Update(ctx, updated); err != nil {
 		return err
 	}
-	r.own.wroteStatus(updated)
+	r.own.WroteStatus(updated)
 	r.announce(updated, &o.issuer.Status)
 	return nil
 }

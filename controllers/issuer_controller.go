@@ -23,6 +23,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/queue"
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
+	"github.com/refreshkeys/refreshkeys/controllers/writes"
 	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
@@ -46,11 +47,11 @@ type IssuerReconciler struct {
 	Namespace string
 
 	// failures are the writes that fail, and how status reports them.
-	failures *failures
+	failures *writes.Failures
 	// own are the manager's writes that the caches do not show yet.
-	own *ownWrites
+	own *writes.Own
 	// altered are the Secrets that admission changes when they are written.
-	altered *alterations
+	altered *writes.Alterations
 	// trust returns the fault of the bundle that clients trust, nil if it is not known; trustChanged signals a change.
 	trust        func(context.Context) *trustFinding
 	trustChanged <-chan event.GenericEvent
@@ -58,7 +59,7 @@ type IssuerReconciler struct {
 
 // Reconcile observes one issuer, decides, and applies the plan.
 func (r *IssuerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	wait, live, err := r.own.behind(ctx, req.NamespacedName)
+	wait, live, err := r.own.Behind(ctx, req.NamespacedName)
 	if err != nil || wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, err
 	}
@@ -67,9 +68,9 @@ func (r *IssuerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 		return ctrl.Result{}, err
 	}
 	if observed == nil {
-		r.failures.clear(req.NamespacedName)
-		r.own.forget(req.NamespacedName)
-		r.altered.forget(req.NamespacedName)
+		r.failures.Clear(req.NamespacedName)
+		r.own.Forget(req.NamespacedName)
+		r.altered.Forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	plan, err := r.decide(observed)
@@ -77,12 +78,12 @@ func (r *IssuerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 		err = r.apply(ctx, observed, plan)
 	}
 	switch {
-	case errors.Is(err, errOutdated), apierrors.IsConflict(err):
+	case errors.Is(err, writes.ErrOutdated), apierrors.IsConflict(err):
 		return ctrl.Result{RequeueAfter: queue.ConflictDelay}, nil
 	case err != nil:
 		return ctrl.Result{}, err
 	}
-	r.failures.clear(req.NamespacedName)
+	r.failures.Clear(req.NamespacedName)
 	switch {
 	case plan.next.IsZero():
 		return ctrl.Result{}, nil

@@ -95,7 +95,7 @@ func (r *IssuerReconciler) observeKeys(ctx context.Context, o *issuerObservation
 		o.foreign = true
 		return nil
 	}
-	o.mislabelled = !secrets.Selected(secret) && !r.altered.isKept(client.ObjectKeyFromObject(o.issuer), secret, labelOnly)
+	o.mislabelled = !secrets.Selected(secret) && !r.altered.IsKept(client.ObjectKeyFromObject(o.issuer), secret, labelOnly)
 	o.rings, o.damage = keyring.Decode(secret.Data)
 	return nil
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/bounded"
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
+	"github.com/refreshkeys/refreshkeys/controllers/writes"
 	"github.com/refreshkeys/refreshkeys/internal/apicalls"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
@@ -145,8 +146,8 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	}
 	issuerKeys := &IssuerReconciler{
 		Client: bounded.Writes(mgr.GetClient()), Live: bounded.Reader(mgr.GetAPIReader()), Events: mgr.GetEventRecorder("refreshkeys"),
-		own:     newOwnWrites(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTIssuer{} }),
-		altered: newAlterations(o.Monotonic), failures: newFailures(o.Monotonic),
+		own:     writes.NewOwn(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTIssuer{} }),
+		altered: writes.NewAlterations(o.Monotonic), failures: writes.NewFailures(o.Monotonic),
 		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace, trust: certificates.Found, trustChanged: certificates.findingChanged,
 	}
 	if err := issuerKeys.SetupWithManager(mgr, o); err != nil {
@@ -201,8 +202,8 @@ func newCertificateReconciler(mgr ctrl.Manager, o *Options) *CertificateReconcil
 func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *CertificateReconciler, o *Options) *RefreshKeyReconciler {
 	return &RefreshKeyReconciler{
 		Client: bounded.Writes(mgr.GetClient()), Live: bounded.Reader(mgr.GetAPIReader()), Events: mgr.GetEventRecorder("refreshkeys"),
-		own:     newOwnWrites(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTRefreshKey{} }),
-		altered: newAlterations(o.Monotonic), failures: newFailures(o.Monotonic), restarts: o.Restarts,
+		own:     writes.NewOwn(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTRefreshKey{} }),
+		altered: writes.NewAlterations(o.Monotonic), failures: writes.NewFailures(o.Monotonic), restarts: o.Restarts,
 		Clock: o.Clock, NewID: o.NewID, trusted: certificates.Trusted, trustChanged: certificates.changed,
 		issuers: newIssuers(mgr.GetClient(), bounded.Reader(mgr.GetAPIReader()), o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/announce"
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
+	"github.com/refreshkeys/refreshkeys/controllers/writes"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
@@ -37,7 +38,7 @@ func (r *RefreshKeyReconciler) apply(ctx context.Context, o *observation, plan *
 	if err != nil {
 		return err
 	}
-	began := r.failures.now()
+	began := r.failures.Now()
 	status := plan.Status(&o.Observed, made, r.Clock.Now())
 	if plan.StatusFirst(&o.Observed) {
 		if err := r.writeStatus(ctx, o, &status, plan); err != nil {
@@ -105,7 +106,7 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 	if plan.Secret == lifecycle.KeepSecret {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, secretWriteTimeout)
+	ctx, cancel := context.WithTimeout(ctx, writes.SecretTimeout)
 	defer cancel()
 	switch plan.Secret {
 	case lifecycle.EmptySecret, lifecycle.OwnSecret:
@@ -121,7 +122,7 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 				wanted.keepTrust(secret)
 			}
 			wanted.write(secret, secretTokens{})
-			return r.altered.refusal(client.ObjectKeyFromObject(o.key), secret, true)
+			return r.altered.Refusal(client.ObjectKeyFromObject(o.key), secret, true)
 		})
 	case lifecycle.DeleteSecret:
 		return r.deleteSecret(ctx, o, o.Secret.Name, func(secret *corev1.Secret) bool {
@@ -164,7 +165,7 @@ func (r *RefreshKeyReconciler) fillSecret(ctx context.Context, o *observation, p
 		return r.createSecret(ctx, o, &wanted, tokens)
 	}
 	return r.updateSecret(ctx, o, &wanted, func(secret *corev1.Secret) error {
-		if err := r.altered.refusal(client.ObjectKeyFromObject(o.key), secret, false); err != nil {
+		if err := r.altered.Refusal(client.ObjectKeyFromObject(o.key), secret, false); err != nil {
 			return err
 		}
 		return refill(secret, &wanted, current, tokens, plan.Access == lifecycle.KeepAccess)
@@ -177,7 +178,7 @@ func refill(secret *corev1.Secret, wanted *wantedSecret, current *v1alpha1.Token
 	if tokens.refresh == "" {
 		held := string(secret.Data[v1alpha1.SecretToken])
 		if token.Hash(held) != current.TokenHash {
-			return errOutdated
+			return writes.ErrOutdated
 		}
 		tokens.refresh = tokenText(held)
 	}
@@ -196,26 +197,26 @@ func refill(secret *corev1.Secret, wanted *wantedSecret, current *v1alpha1.Token
 func (r *RefreshKeyReconciler) createSecret(ctx context.Context, o *observation, wanted *wantedSecret, tokens secretTokens) error {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: o.key.Namespace, Name: o.Secret.Name}}
 	wanted.write(secret, tokens)
-	written := writtenIn(secret)
+	written := writes.ContentOf(secret)
 	if err := r.Client.Create(ctx, secret); err != nil {
-		return secretWriteError(secret.Name, err, tokensOf(secret.Data))
+		return writes.AsSecretError(secret.Name, err, tokensOf(secret.Data))
 	}
 	return r.stored(o, secret, wanted, written)
 }
 
 // updateSecret reads the key's Secret from the API server, and changes it under the resourceVersion that it read. It
-// returns errOutdated if the Secret differs from the observation.
+// returns writes.ErrOutdated if the Secret differs from the observation.
 func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation, wanted *wantedSecret, change func(*corev1.Secret) error) error {
 	secret := &corev1.Secret{}
 	err := r.Live.Get(ctx, types.NamespacedName{Namespace: o.key.Namespace, Name: o.Secret.Name}, secret)
 	if apierrors.IsNotFound(err) {
-		return errOutdated
+		return writes.ErrOutdated
 	}
 	if err != nil {
-		return secretWriteError(o.Secret.Name, err)
+		return writes.AsSecretError(o.Secret.Name, err)
 	}
 	if stateOf(secret, o.seen) != o.Secret.State || secrets.HeldHash(secret) != o.Secret.TokenHash || (o.Secret.State != lifecycle.SecretOwn && o.Secret.State != lifecycle.SecretLeftOver) {
-		return errOutdated
+		return writes.ErrOutdated
 	}
 	if o.Secret.State == lifecycle.SecretLeftOver || o.key.Status.Revision == 0 {
 		if err := r.confirmCurrent(ctx, o.key); err != nil {
@@ -226,9 +227,9 @@ func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation,
 	if err := change(secret); err != nil {
 		return err
 	}
-	data, written := tokensOf(secret.Data), writtenIn(secret)
+	data, written := tokensOf(secret.Data), writes.ContentOf(secret)
 	if err := r.Client.Update(ctx, secret); err != nil {
-		return secretWriteError(secret.Name, err, held, data)
+		return writes.AsSecretError(secret.Name, err, held, data)
 	}
 	return r.stored(o, secret, wanted, written)
 }
@@ -243,41 +244,41 @@ func tokensOf(data map[string][]byte) map[string][]byte {
 
 // stored checks a Secret as the API server stored it, since an admission webhook or policy can change what was
 // written. A changed token is an error. Any other change is reported once, and the operator does not change it back.
-func (r *RefreshKeyReconciler) stored(o *observation, secret *corev1.Secret, wanted *wantedSecret, written secretWritten) error {
+func (r *RefreshKeyReconciler) stored(o *observation, secret *corev1.Secret, wanted *wantedSecret, written writes.Content) error {
 	name := client.ObjectKeyFromObject(o.key)
-	r.own.wroteSecret(name, secret)
+	r.own.WroteSecret(name, secret)
 	o.unseen, o.wroteUnseen = !secrets.Selected(secret), !secrets.Selected(secret)
-	if changed := written.changed(secret); changed != "" {
-		refused := &secretError{lifecycle.Failure{Name: secret.Name, Answer: "an admission webhook or policy changes its " + changed, Refused: true}}
-		r.altered.refuse(name, secret, written, refused)
+	if changed := written.Changed(secret); changed != "" {
+		refused := &writes.SecretError{Failure: lifecycle.Failure{Name: secret.Name, Answer: "an admission webhook or policy changes its " + changed, Refused: true}}
+		r.altered.Refuse(name, secret, written, refused)
 		return refused
 	}
 	digested := *secret
 	secrets.Digest(&digested)
 	if wanted.fits(&digested) {
-		r.altered.forget(name)
+		r.altered.Forget(name)
 		return nil
 	}
-	if r.altered.note(name, secret, wanted.fingerprint(), written) {
+	if r.altered.Note(name, secret, wanted.fingerprint(), written) {
 		announce.SecretAltered(secret.Name, wanted.differences(&digested)).Send(r.Events, o.key)
 	}
 	return nil
 }
 
-// confirmCurrent reads the key from the API server, and returns errOutdated if its UID, current token or revocation
+// confirmCurrent reads the key from the API server, and returns writes.ErrOutdated if its UID, current token or revocation
 // differ. So a Secret of another UID is replaced only for the existing key, and a token is written to a Secret only
 // while it is current and not revoked.
 func (r *RefreshKeyReconciler) confirmCurrent(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
 	current := &v1alpha1.JWTRefreshKey{}
 	err := r.Live.Get(ctx, client.ObjectKeyFromObject(key), current)
 	if apierrors.IsNotFound(err) {
-		return errOutdated
+		return writes.ErrOutdated
 	}
 	if err != nil {
 		return err
 	}
 	if current.UID != key.UID || current.Status.JTI != key.Status.JTI || !current.Status.RevokedAt.Equal(key.Status.RevokedAt) {
-		return errOutdated
+		return writes.ErrOutdated
 	}
 	return nil
 }
@@ -287,7 +288,7 @@ func (r *RefreshKeyReconciler) removeSecrets(ctx context.Context, o *observation
 	if len(names) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, secretWriteTimeout)
+	ctx, cancel := context.WithTimeout(ctx, writes.SecretTimeout)
 	defer cancel()
 	for _, name := range names {
 		if err := r.deleteSecret(ctx, o, name, func(secret *corev1.Secret) bool { return isOtherOf(secret, o.seen) }); err != nil {
@@ -301,17 +302,17 @@ func (r *RefreshKeyReconciler) removeSecrets(ctx context.Context, o *observation
 func (r *RefreshKeyReconciler) deleteSecret(ctx context.Context, o *observation, name string, still func(*corev1.Secret) bool) error {
 	secret := &corev1.Secret{}
 	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: o.key.Namespace, Name: name}, secret); err != nil {
-		return secretWriteError(name, client.IgnoreNotFound(err))
+		return writes.AsSecretError(name, client.IgnoreNotFound(err))
 	}
 	if !still(secret) {
 		return nil
 	}
 	err := r.Client.Delete(ctx, secret, client.Preconditions{UID: ptr.To(secret.UID), ResourceVersion: ptr.To(secret.ResourceVersion)})
 	if client.IgnoreNotFound(err) != nil {
-		return secretWriteError(name, err, tokensOf(secret.Data))
+		return writes.AsSecretError(name, err, tokensOf(secret.Data))
 	}
 	if name == o.Secret.Name {
-		r.own.deletedSecret(client.ObjectKeyFromObject(o.key), secret)
+		r.own.DeletedSecret(client.ObjectKeyFromObject(o.key), secret)
 		o.wroteUnseen = !secrets.Selected(secret)
 	}
 	return nil

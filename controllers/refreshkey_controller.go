@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/refreshkeys/refreshkeys/controllers/queue"
+	"github.com/refreshkeys/refreshkeys/controllers/writes"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
@@ -37,13 +38,13 @@ type RefreshKeyReconciler struct {
 	trustChanged <-chan event.GenericEvent
 	pace         *pacer
 	// failures are the writes that fail, and how status reports them.
-	failures *failures
+	failures *writes.Failures
 	// restarts is true if another controller restarts the workloads that keys name.
 	restarts bool
 	// own are the manager's writes that the caches do not show yet.
-	own *ownWrites
+	own *writes.Own
 	// altered are the Secrets that admission changes when they are written.
-	altered *alterations
+	altered *writes.Alterations
 
 	// began is when the first key was reconciled.
 	beganOnce sync.Once
@@ -52,16 +53,16 @@ type RefreshKeyReconciler struct {
 
 // Reconcile observes one key, decides, and applies the plan.
 func (r *RefreshKeyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	wait, live, err := r.own.behind(ctx, req.NamespacedName)
+	wait, live, err := r.own.Behind(ctx, req.NamespacedName)
 	if err != nil || wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, err
 	}
 	result, err := r.reconcile(ctx, req.NamespacedName, live)
-	if errors.Is(err, errOutdated) && !live {
+	if errors.Is(err, writes.ErrOutdated) && !live {
 		result, err = r.reconcile(ctx, req.NamespacedName, true)
 	}
 	switch {
-	case errors.Is(err, errOutdated), apierrors.IsConflict(err):
+	case errors.Is(err, writes.ErrOutdated), apierrors.IsConflict(err):
 		// Another client changed an object; the next reconciliation observes that change.
 		return ctrl.Result{RequeueAfter: queue.ConflictDelay}, nil
 	case errors.Is(err, queue.ErrBusy):
@@ -75,16 +76,16 @@ func (r *RefreshKeyReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 
 func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.NamespacedName, live bool) (ctrl.Result, error) {
 	r.beganOnce.Do(func() { r.began = r.Clock.Now() })
-	began := r.failures.now()
+	began := r.failures.Now()
 	observed, err := r.observe(ctx, name, live)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if observed == nil {
 		r.pace.forget(name)
-		r.failures.clear(name)
-		r.own.forget(name)
-		r.altered.forget(name)
+		r.failures.Clear(name)
+		r.own.Forget(name)
+		r.altered.Forget(name)
 		return ctrl.Result{}, nil
 	}
 	plan := lifecycle.Decide(observed.Observed, r.Clock.Now())
@@ -100,7 +101,7 @@ func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.Namespa
 	if err := r.apply(ctx, observed, &plan); err != nil {
 		return ctrl.Result{}, err
 	}
-	r.failures.clear(name)
+	r.failures.Clear(name)
 	if observed.wroteUnseen {
 		return ctrl.Result{RequeueAfter: queue.ConflictDelay}, nil
 	}
@@ -118,7 +119,7 @@ func (r *RefreshKeyReconciler) lookAgain(o *observation, plan *lifecycle.Plan) c
 		return ctrl.Result{}
 	}
 	if o.unseen {
-		after = min(after, r.altered.lookEvery())
+		after = min(after, r.altered.LookEvery())
 	}
 	return queue.Background(after)
 }

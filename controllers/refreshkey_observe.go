@@ -140,7 +140,7 @@ func (r *RefreshKeyReconciler) signingKey(ctx context.Context, view *issuerView,
 func (r *RefreshKeyReconciler) observeSecret(ctx context.Context, o *observation) error {
 	o.Secret.Name = lifecycle.SecretName(o.key)
 	if o.Secret.Name == "" {
-		r.own.sawSecret(client.ObjectKeyFromObject(o.key), nil)
+		r.own.SawSecret(client.ObjectKeyFromObject(o.key), nil)
 		return nil
 	}
 	issued := o.key.Status.Revision > 0
@@ -157,7 +157,7 @@ func (r *RefreshKeyReconciler) observeSecret(ctx context.Context, o *observation
 		return err
 	}
 	if o.reader == r.Live {
-		r.own.sawSecret(client.ObjectKeyFromObject(o.key), secret)
+		r.own.SawSecret(client.ObjectKeyFromObject(o.key), secret)
 	}
 	switch {
 	case issued && (o.Secret.State == lifecycle.SecretOwn || o.Secret.State == lifecycle.SecretMissing):
@@ -198,8 +198,8 @@ func (r *RefreshKeyReconciler) describeSecret(ctx context.Context, o *observatio
 	s.AsWanted, s.OwnerDiffers = wanted.fits(secret), !wanted.ownedRight(secret)
 	if !s.AsWanted {
 		// The operator does not repeat changes that admission reverts. Annotations that admission removes are known from the write.
-		if written, kept := r.altered.kept(client.ObjectKeyFromObject(o.key), secret, wanted.fingerprint); kept {
-			annotations, s.AsWanted, s.OwnerDiffers = written.annotations, true, false
+		if written, kept := r.altered.Kept(client.ObjectKeyFromObject(o.key), secret, wanted.fingerprint); kept {
+			annotations, s.AsWanted, s.OwnerDiffers = written.Annotations, true, false
 		}
 	}
 	accessDigest := secrets.DigestOf(secret, v1alpha1.SecretAccessToken)

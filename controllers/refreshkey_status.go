@@ -24,7 +24,7 @@ func (r *RefreshKeyReconciler) writeStatus(ctx context.Context, o *observation, 
 	if err := r.Client.Status().Update(ctx, updated); err != nil {
 		return err
 	}
-	r.own.wroteStatus(updated)
+	r.own.WroteStatus(updated)
 	// Later writes of this reconciliation use the new status.
 	o.key, o.Key = updated, updated
 	r.announce(updated, before, plan)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
+	"github.com/refreshkeys/refreshkeys/controllers/writes"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
 	"github.com/refreshkeys/refreshkeys/internal/ownership"
@@ -136,7 +137,7 @@ func (r *RefreshKeyReconciler) observeOwner(ctx context.Context, o *observation,
 		err := r.Live.Get(ctx, types.NamespacedName{Namespace: secret.Namespace, Name: secret.Name}, whole)
 		switch {
 		case apierrors.IsNotFound(err):
-			return errOutdated
+			return writes.ErrOutdated
 		case err != nil:
 			return err
 		}

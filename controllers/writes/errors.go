@@ -1,4 +1,6 @@
-package controllers
+// Package writes holds what the controllers know of their writes: why one failed, which ones the caches do not show yet, and which
+// ones admission changed.
+package writes
 
 import (
 	"context"
@@ -14,47 +16,47 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/redact"
 )
 
-// errOutdated means that the caches differ from the API server: observe again, from the API server.
-var errOutdated = errors.New("the observed state is out of date")
+// ErrOutdated means that the caches differ from the API server: observe again, from the API server.
+var ErrOutdated = errors.New("the observed state is out of date")
 
-// secretWriteTimeout bounds a write of a Secret. By default, the API server ends the call of a webhook after 10 s
+// SecretTimeout bounds a write of a Secret. By default, the API server ends the call of a webhook after 10 s
 // and names the webhook in its error.
-const secretWriteTimeout = 11 * time.Second
+const SecretTimeout = 11 * time.Second
 
-// secretError is a failed write or deletion of a Secret. The operator retries it in any case.
-type secretError struct{ lifecycle.Failure }
+// SecretError is a failed write or deletion of a Secret. The operator retries it in any case.
+type SecretError struct{ lifecycle.Failure }
 
-func (e *secretError) Error() string {
+func (e *SecretError) Error() string {
 	if e.Refused {
 		return fmt.Sprintf("the API server refuses Secret %q: %s", e.Name, e.Answer)
 	}
 	return fmt.Sprintf("cannot write Secret %q: %s", e.Name, e.Answer)
 }
 
-// failureIn returns the failed write of a Secret in an error. Writes that end because the manager stops do not count.
-func failureIn(ctx context.Context, err error) (*secretError, bool) {
-	var failed *secretError
+// FailureIn returns the failed write of a Secret in an error. Writes that end because the manager stops do not count.
+func FailureIn(ctx context.Context, err error) (*SecretError, bool) {
+	var failed *SecretError
 	return failed, errors.As(err, &failed) && ctx.Err() == nil
 }
 
-// secretWriteError returns the error of a write of a Secret. It repeats only those parts of the API server's message
+// AsSecretError returns the error of a write of a Secret. It repeats only those parts of the API server's message
 // that cannot be part of a token, since a validation or a webhook can quote the object. held is the data that
 // the Secret has, or was to have.
-func secretWriteError(name string, err error, held ...map[string][]byte) error {
+func AsSecretError(name string, err error, held ...map[string][]byte) error {
 	if err == nil {
 		return nil
 	}
 	denied := deniedByAdmission(err)
 	if !denied && (apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) || apierrors.IsNotFound(err)) {
-		return errOutdated
+		return ErrOutdated
 	}
-	return &secretError{lifecycle.Failure{Name: name, Answer: answerOf(err, held), Refused: denied || refusedForGood(err)}}
+	return &SecretError{lifecycle.Failure{Name: name, Answer: answerOf(err, held), Refused: denied || refusedForGood(err)}}
 }
 
 // answerOf returns the reason of an error, and the parts of its message that may be repeated.
 func answerOf(err error, held []map[string][]byte) string {
 	if errors.Is(err, context.DeadlineExceeded) && apierrors.ReasonForError(err) == "" {
-		return fmt.Sprintf("the API server did not answer within %s", secretWriteTimeout)
+		return fmt.Sprintf("the API server did not answer within %s", SecretTimeout)
 	}
 	var values [][]byte
 	for _, data := range held {

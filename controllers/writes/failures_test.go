@@ -1,4 +1,4 @@
-package controllers
+package writes
 
 import (
 	"errors"
@@ -14,8 +14,8 @@ import (
 // TestFailuresAreToldOnce checks that a failure is reported after reportAfter, a refusal at once, and that the report
 // stays the same.
 func TestFailuresAreToldOnce(t *testing.T) {
-	clock := clocktesting.NewFakePassiveClock(day0)
-	known := newFailures(clock)
+	clock := clocktesting.NewFakePassiveClock(time.Date(2026, time.May, 1, 0, 0, 0, 0, time.UTC))
+	known := NewFailures(clock)
 	key := types.NamespacedName{Namespace: "shop", Name: "orders"}
 	passing := func(answer string) lifecycle.Failure { return lifecycle.Failure{Name: "orders", Answer: answer} }
 	refused := func(answer string) lifecycle.Failure {
@@ -43,20 +43,20 @@ func TestFailuresAreToldOnce(t *testing.T) {
 	}
 	for _, step := range steps {
 		if step.over {
-			known.clear(key)
+			known.Clear(key)
 		}
 		clock.SetTime(clock.Now().Add(step.after))
-		began := known.now()
+		began := known.Now()
 		clock.SetTime(clock.Now().Add(step.took))
-		reported := known.report(key, began, step.failed)
+		reported := known.Report(key, began, step.failed)
 		if got := answerOfFailure(reported); got != step.want {
 			t.Errorf("%s: %q is reported, wanted %q", step.name, got, step.want)
 		}
 	}
-	if known.report(key, known.now(), passing("l")); !errors.Is(known.statusWritten(key, errOutdated), errOutdated) || len(known.all) > 0 {
+	if known.Report(key, known.Now(), passing("l")); !errors.Is(known.StatusWritten(key, ErrOutdated), ErrOutdated) || len(known.all) > 0 {
 		t.Errorf("an outage of the API server counts: %v", known.all)
 	}
-	known.clear(key)
+	known.Clear(key)
 	if len(known.all) > 0 {
 		t.Errorf("failures remain that have ended: %v", known.all)
 	}

@@ -1,4 +1,4 @@
-package controllers
+package writes
 
 import (
 	"crypto/sha256"
@@ -28,10 +28,10 @@ const (
 	changedTokenRetry = 10 * time.Second
 )
 
-// alterations records the Secrets that an admission webhook or policy changes when the operator writes them. The
+// Alterations records the Secrets that an admission webhook or policy changes when the operator writes them. The
 // operator writes such a Secret again only when another part of it must change, when another client changed it, and
 // once in alteredRetry.
-type alterations struct {
+type Alterations struct {
 	clock clock.PassiveClock
 
 	mu    sync.Mutex
@@ -44,31 +44,32 @@ type alteration struct {
 	version string
 	wanted  [sha256.Size]byte
 	at      time.Time
-	written secretWritten
+	written Content
 	// refused is why the stored Secret is unusable; nil if it is usable.
 	refused error
 }
 
-// secretWritten is the part of a written Secret that is compared with what the API server stored.
-type secretWritten struct {
+// Content is the part of a written Secret that is compared with what the API server stored.
+type Content struct {
 	// refresh and access are the hashes of the tokens; empty without a token.
 	refresh, access string
-	annotations     map[string]string
+	// Annotations are those of the Secret.
+	Annotations map[string]string
 }
 
-// writtenIn returns what a write of the Secret would store. Call it before the write: the client decodes the answer
+// ContentOf returns what a write of the Secret would store. Call it before the write: the client decodes the answer
 // of the API server into the same object.
-func writtenIn(secret *corev1.Secret) secretWritten {
-	written := secretWritten{refresh: secrets.HeldHash(secret), annotations: maps.Clone(secret.Annotations)}
+func ContentOf(secret *corev1.Secret) Content {
+	written := Content{refresh: secrets.HeldHash(secret), Annotations: maps.Clone(secret.Annotations)}
 	if access := secret.Data[v1alpha1.SecretAccessToken]; len(access) > 0 {
 		written.access = token.Hash(string(access))
 	}
 	return written
 }
 
-// changed returns the name of the token that was not stored as written; empty if both were.
-func (w *secretWritten) changed(stored *corev1.Secret) string {
-	switch now := writtenIn(stored); {
+// Changed returns the name of the token that was not stored as written; empty if both were.
+func (w *Content) Changed(stored *corev1.Secret) string {
+	switch now := ContentOf(stored); {
 	case now.refresh != w.refresh:
 		return "token"
 	case now.access != w.access:
@@ -78,24 +79,25 @@ func (w *secretWritten) changed(stored *corev1.Secret) string {
 	}
 }
 
-// empty reports whether the Secret was written without tokens.
-func (w *secretWritten) empty() bool { return w.refresh == "" && w.access == "" }
+// Empty reports whether the Secret was written without tokens.
+func (w *Content) Empty() bool { return w.refresh == "" && w.access == "" }
 
-func newAlterations(clock clock.PassiveClock) *alterations {
-	return &alterations{clock: clock, known: map[types.NamespacedName]alteration{}}
+// NewAlterations returns an empty record.
+func NewAlterations(clock clock.PassiveClock) *Alterations {
+	return &Alterations{clock: clock, known: map[types.NamespacedName]alteration{}}
 }
 
-// note records how a Secret was stored. first is true if there was no record for this object.
-func (a *alterations) note(name types.NamespacedName, stored *corev1.Secret, wanted [sha256.Size]byte, written secretWritten) (first bool) {
+// Note records how a Secret was stored. first is true if there was no record for this object.
+func (a *Alterations) Note(name types.NamespacedName, stored *corev1.Secret, wanted [sha256.Size]byte, written Content) (first bool) {
 	return a.remember(name, stored, alteration{wanted: wanted, written: written})
 }
 
-// refuse records that a Secret was stored with another token than was written, and the error to report.
-func (a *alterations) refuse(name types.NamespacedName, stored *corev1.Secret, written secretWritten, refused error) {
+// Refuse records that a Secret was stored with another token than was written, and the error to report.
+func (a *Alterations) Refuse(name types.NamespacedName, stored *corev1.Secret, written Content, refused error) {
 	a.remember(name, stored, alteration{written: written, refused: refused})
 }
 
-func (a *alterations) remember(name types.NamespacedName, stored *corev1.Secret, known alteration) (first bool) {
+func (a *Alterations) remember(name types.NamespacedName, stored *corev1.Secret, known alteration) (first bool) {
 	known.uid, known.version, known.at = stored.UID, stored.ResourceVersion, a.clock.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -105,43 +107,44 @@ func (a *alterations) remember(name types.NamespacedName, stored *corev1.Secret,
 }
 
 // of returns the record of a Secret that has not changed since it was stored.
-func (a *alterations) of(name types.NamespacedName, secret *corev1.Secret) (alteration, bool) {
+func (a *Alterations) of(name types.NamespacedName, secret *corev1.Secret) (alteration, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	known, found := a.known[name]
 	return known, found && known.uid == secret.UID && known.version == secret.ResourceVersion
 }
 
-// isKept reports whether a Secret is as admission stored it when the same content was written, less than alteredRetry ago.
-func (a *alterations) isKept(name types.NamespacedName, secret *corev1.Secret, wanted func() [sha256.Size]byte) bool {
-	_, kept := a.kept(name, secret, wanted)
+// IsKept reports whether a Secret is as admission stored it when the same content was written, less than alteredRetry ago.
+func (a *Alterations) IsKept(name types.NamespacedName, secret *corev1.Secret, wanted func() [sha256.Size]byte) bool {
+	_, kept := a.Kept(name, secret, wanted)
 	return kept
 }
 
-// kept returns what was written to a Secret for which isKept is true.
-func (a *alterations) kept(name types.NamespacedName, secret *corev1.Secret, wanted func() [sha256.Size]byte) (secretWritten, bool) {
+// Kept returns what was written to a Secret for which IsKept is true.
+func (a *Alterations) Kept(name types.NamespacedName, secret *corev1.Secret, wanted func() [sha256.Size]byte) (Content, bool) {
 	known, found := a.of(name, secret)
 	return known.written, found && known.refused == nil && a.clock.Since(known.at) < alteredRetry && known.wanted == wanted()
 }
 
-// refusal returns why the Secret must not be written again yet, with or without tokens (empty). Then admission changed
+// Refusal returns why the Secret must not be written again yet, with or without tokens (empty). Then admission changed
 // the tokens of the last such write, and the Secret has not changed since. It returns nil after changedTokenRetry.
-func (a *alterations) refusal(name types.NamespacedName, secret *corev1.Secret, empty bool) error {
+func (a *Alterations) Refusal(name types.NamespacedName, secret *corev1.Secret, empty bool) error {
 	known, found := a.of(name, secret)
-	if !found || known.refused == nil || known.written.empty() != empty || a.clock.Since(known.at) >= changedTokenRetry {
+	if !found || known.refused == nil || known.written.Empty() != empty || a.clock.Since(known.at) >= changedTokenRetry {
 		return nil
 	}
 	return known.refused
 }
 
-func (a *alterations) forget(name types.NamespacedName) {
+// Forget removes the record of an object.
+func (a *Alterations) Forget(name types.NamespacedName) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.known, name)
 }
 
-// lookEvery returns how often the operator reads a Secret for which it gets no events.
-func (a *alterations) lookEvery() time.Duration {
+// LookEvery returns how often the operator reads a Secret for which it gets no events.
+func (a *Alterations) LookEvery() time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return max(unseenRetry, time.Duration(len(a.known))*time.Second/unseenRate)

@@ -1,4 +1,4 @@
-package controllers
+package writes
 
 import (
 	"context"
@@ -19,12 +19,12 @@ import (
 // that, the manager reads it from the API server.
 const longestLag = 500 * time.Millisecond
 
-// ownWrites records the manager's own writes that the caches do not show yet. The manager reconciles the object of
+// Own records the manager's own writes that the caches do not show yet. The manager reconciles the object of
 // such a write when the event of the write arrives, or after longestLag. No worker waits in between.
 //
 // It only saves work: correctness rests on the resourceVersion under which every write is made. An entry is removed
 // when the caches show the write, so objects at rest have none.
-type ownWrites struct {
+type Own struct {
 	cached client.Reader
 	clock  clock.PassiveClock
 	// blank returns an empty object of the kind that the entries are for.
@@ -51,18 +51,19 @@ type secretWrite struct {
 	deleted types.UID
 }
 
-func newOwnWrites(cached client.Reader, clock clock.PassiveClock, blank func() client.Object) *ownWrites {
-	return &ownWrites{cached: cached, clock: clock, blank: blank, pending: map[types.NamespacedName]pendingWrites{}}
+// NewOwn returns an empty record of writes of objects, of which blank returns an empty one.
+func NewOwn(cached client.Reader, clock clock.PassiveClock, blank func() client.Object) *Own {
+	return &Own{cached: cached, clock: clock, blank: blank, pending: map[types.NamespacedName]pendingWrites{}}
 }
 
-// wroteStatus records a write of an object's status.
-func (w *ownWrites) wroteStatus(object client.Object) {
+// WroteStatus records a write of an object's status.
+func (w *Own) WroteStatus(object client.Object) {
 	w.note(client.ObjectKeyFromObject(object), func(p *pendingWrites) { p.status = object.GetResourceVersion() })
 }
 
-// wroteSecret records a write of an object's Secret, in place of an earlier one. The caches show a Secret only if it
+// WroteSecret records a write of an object's Secret, in place of an earlier one. The caches show a Secret only if it
 // has the label that they select by; there are no events for other Secrets.
-func (w *ownWrites) wroteSecret(name types.NamespacedName, secret *corev1.Secret) {
+func (w *Own) WroteSecret(name types.NamespacedName, secret *corev1.Secret) {
 	w.note(name, func(p *pendingWrites) {
 		p.secret = secretWrite{}
 		if secrets.Selected(secret) {
@@ -71,8 +72,8 @@ func (w *ownWrites) wroteSecret(name types.NamespacedName, secret *corev1.Secret
 	})
 }
 
-// deletedSecret records the deletion of an object's Secret.
-func (w *ownWrites) deletedSecret(name types.NamespacedName, secret *corev1.Secret) {
+// DeletedSecret records the deletion of an object's Secret.
+func (w *Own) DeletedSecret(name types.NamespacedName, secret *corev1.Secret) {
 	w.note(name, func(p *pendingWrites) {
 		p.secret = secretWrite{}
 		if secrets.Selected(secret) {
@@ -81,7 +82,7 @@ func (w *ownWrites) deletedSecret(name types.NamespacedName, secret *corev1.Secr
 	})
 }
 
-func (w *ownWrites) note(name types.NamespacedName, change func(*pendingWrites)) {
+func (w *Own) note(name types.NamespacedName, change func(*pendingWrites)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p := w.pending[name]
@@ -90,7 +91,7 @@ func (w *ownWrites) note(name types.NamespacedName, change func(*pendingWrites))
 	w.set(name, p)
 }
 
-func (w *ownWrites) set(name types.NamespacedName, p pendingWrites) {
+func (w *Own) set(name types.NamespacedName, p pendingWrites) {
 	if p.status == "" && p.secret == (secretWrite{}) {
 		delete(w.pending, name)
 		return
@@ -98,9 +99,9 @@ func (w *ownWrites) set(name types.NamespacedName, p pendingWrites) {
 	w.pending[name] = p
 }
 
-// behind returns what to do while the caches do not show the last write of an object. If wait is not 0, reconcile the
+// Behind returns what to do while the caches do not show the last write of an object. If wait is not 0, reconcile the
 // object after it. If live is true, longestLag is over: read the object from the API server.
-func (w *ownWrites) behind(ctx context.Context, name types.NamespacedName) (wait time.Duration, live bool, err error) {
+func (w *Own) Behind(ctx context.Context, name types.NamespacedName) (wait time.Duration, live bool, err error) {
 	w.mu.Lock()
 	p, found := w.pending[name]
 	w.mu.Unlock()
@@ -138,9 +139,9 @@ func (w *ownWrites) behind(ctx context.Context, name types.NamespacedName) (wait
 	return 0, true, nil
 }
 
-// sawSecret records the Secret that the API server returned for an object, nil if it does not exist. It removes an
+// SawSecret records the Secret that the API server returned for an object, nil if it does not exist. It removes an
 // expected write that the caches may never show: another write followed, or the Secret lost its label.
-func (w *ownWrites) sawSecret(name types.NamespacedName, secret *corev1.Secret) {
+func (w *Own) SawSecret(name types.NamespacedName, secret *corev1.Secret) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p, found := w.pending[name]
@@ -154,7 +155,8 @@ func (w *ownWrites) sawSecret(name types.NamespacedName, secret *corev1.Secret) 
 	}
 }
 
-func (w *ownWrites) forget(name types.NamespacedName) {
+// Forget removes the record of an object.
+func (w *Own) Forget(name types.NamespacedName) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.pending, name)
@@ -162,7 +164,7 @@ func (w *ownWrites) forget(name types.NamespacedName) {
 
 // showsStatus reports whether the cache shows an object at the written version or later. An object that is not in the
 // cache was deleted since.
-func (w *ownWrites) showsStatus(ctx context.Context, name types.NamespacedName, version string) (bool, error) {
+func (w *Own) showsStatus(ctx context.Context, name types.NamespacedName, version string) (bool, error) {
 	object := w.blank()
 	if err := w.cached.Get(ctx, name, object); err != nil {
 		return true, client.IgnoreNotFound(err)
@@ -170,7 +172,7 @@ func (w *ownWrites) showsStatus(ctx context.Context, name types.NamespacedName, 
 	return !olderVersion(object.GetResourceVersion(), version), nil
 }
 
-func (w *ownWrites) showsSecret(ctx context.Context, write secretWrite) (bool, error) {
+func (w *Own) showsSecret(ctx context.Context, write secretWrite) (bool, error) {
 	secret := &corev1.Secret{}
 	err := w.cached.Get(ctx, write.name, secret)
 	if client.IgnoreNotFound(err) != nil {

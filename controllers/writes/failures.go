@@ -1,4 +1,4 @@
-package controllers
+package writes
 
 import (
 	"sync"
@@ -15,9 +15,9 @@ import (
 // an election among API servers, changes no condition.
 const reportAfter = 1500 * time.Millisecond
 
-// failures records the failing write of each object, and the report in its conditions. The report stays the same from the
+// Failures records the failing write of each object, and the report in its conditions. The report stays the same from the
 // first try to the last, even if the answers of the API server differ.
-type failures struct {
+type Failures struct {
 	// clock measures elapsed time; no decision depends on it.
 	clock clock.PassiveClock
 
@@ -30,16 +30,17 @@ type failing struct {
 	reported *lifecycle.Failure
 }
 
-func newFailures(clock clock.PassiveClock) *failures {
-	return &failures{clock: clock, all: map[types.NamespacedName]*failing{}}
+// NewFailures returns an empty record.
+func NewFailures(clock clock.PassiveClock) *Failures {
+	return &Failures{clock: clock, all: map[types.NamespacedName]*failing{}}
 }
 
-// now returns the time at which a try begins.
-func (f *failures) now() time.Time { return f.clock.Now() }
+// Now returns the time at which a try begins.
+func (f *Failures) Now() time.Time { return f.clock.Now() }
 
-// report returns the failure that the conditions of an object must report, for a try that began at a time; nil
+// Report returns the failure that the conditions of an object must report, for a try that began at a time; nil
 // before reportAfter, unless a user has to act.
-func (f *failures) report(object types.NamespacedName, began time.Time, failed lifecycle.Failure) *lifecycle.Failure {
+func (f *Failures) Report(object types.NamespacedName, began time.Time, failed lifecycle.Failure) *lifecycle.Failure {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	known := f.all[object]
@@ -58,17 +59,17 @@ func (f *failures) report(object types.NamespacedName, began time.Time, failed l
 	return known.reported
 }
 
-// statusWritten records the result of the status write that reports a failure. If that write fails too, the API server is
+// StatusWritten records the result of the status write that reports a failure. If that write fails too, the API server is
 // unavailable and no condition can report it: reportAfter starts again with the next try.
-func (f *failures) statusWritten(object types.NamespacedName, err error) error {
+func (f *Failures) StatusWritten(object types.NamespacedName, err error) error {
 	if err != nil && !apierrors.IsConflict(err) {
-		f.clear(object)
+		f.Clear(object)
 	}
 	return err
 }
 
-// clear removes the failure of an object that is up to date or deleted.
-func (f *failures) clear(object types.NamespacedName) {
+// Clear removes the failure of an object that is up to date or deleted.
+func (f *Failures) Clear(object types.NamespacedName) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.all, object)
