@@ -29,6 +29,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/controllers/writes"
 	"github.com/refreshkeys/refreshkeys/internal/authority"
+	"github.com/refreshkeys/refreshkeys/internal/issuerlifecycle"
 )
 
 // authoritySecret is the Secret, in the operator's namespace, with the private certificate
@@ -65,7 +66,7 @@ type CertificateReconciler struct {
 	// kept is the last good bundle that the user provided, nil until it was read.
 	kept *[]byte
 	// found is the fault of the bundle that the user provides, nil until it is known.
-	found atomic.Pointer[trustFinding]
+	found atomic.Pointer[issuerlifecycle.TrustFault]
 	// findingChanged enqueues all issuers, so that their conditions report it.
 	findingChanged chan event.GenericEvent
 }
@@ -138,7 +139,7 @@ func (r *CertificateReconciler) ensure(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	r.trust(owner.Bundle())
-	r.setFinding(trustFinding{})
+	r.setFinding(issuerlifecycle.TrustFault{})
 	return owner.NextChange(pair)
 }
 

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -10,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -18,15 +16,15 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers/announce"
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/controllers/writes"
+	"github.com/refreshkeys/refreshkeys/internal/issuerlifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
-	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
 // apply writes the signing keys before the status: the Secret always holds the signing keys that status shows.
-func (r *IssuerReconciler) apply(ctx context.Context, o *issuerObservation, plan *issuerPlan) error {
-	if plan.rings != nil {
+func (r *IssuerReconciler) apply(ctx context.Context, o *issuerObservation, plan *issuerlifecycle.Plan) error {
+	if plan.Rings != nil {
 		began := r.failures.Now()
-		if err := r.writeKeys(ctx, o, plan.rings); err != nil {
+		if err := r.writeKeys(ctx, o, plan.Rings); err != nil {
 			return r.reportFailure(ctx, o, began, err)
 		}
 	}
@@ -34,33 +32,19 @@ func (r *IssuerReconciler) apply(ctx context.Context, o *issuerObservation, plan
 }
 
 // reportFailure reports a failed write of the Secret in the status, once for all following tries; the returned error
-// causes the next try. Signing keys that the Secret already holds continue to sign.
+// causes the next try.
 func (r *IssuerReconciler) reportFailure(ctx context.Context, o *issuerObservation, began time.Time, err error) error {
 	failed, ok := writes.FailureIn(ctx, err)
 	if !ok {
 		return err
 	}
-	name := client.ObjectKeyFromObject(o.issuer)
+	name := client.ObjectKeyFromObject(o.Issuer)
 	reported := r.failures.Report(name, began, failed.Failure)
 	if reported == nil {
 		return err
 	}
-	report := &issuerPlan{keys: o.issuer.Status.Keys, verdict: unwrittenKeys(o, reported)}
+	report := issuerlifecycle.Failed(&o.Observed, *reported)
 	return errors.Join(err, r.failures.StatusWritten(name, r.writeStatus(ctx, o, report)))
-}
-
-func unwrittenKeys(o *issuerObservation, failed *lifecycle.Failure) issuerVerdict {
-	unwritten := lifecycle.Unwritten(*failed)
-	if failed.Refused {
-		return stalledIssuer(v1alpha1.ReasonSecretRefused, unwritten.Message)
-	}
-	verdict := issuerVerdict{reason: v1alpha1.ReasonSecretRefused, message: unwritten.Message, reconciling: true, waiting: unwritten.Message + " " + unwritten.Waiting}
-	if o.rings != nil {
-		if held := verdictOf(o.rings); held.ready {
-			verdict.ready, verdict.reason, verdict.message = true, held.reason, held.message
-		}
-	}
-	return verdict
 }
 
 // writeKeys creates the Secret, or updates it under the resourceVersion that was read. If two managers start at the
@@ -72,10 +56,10 @@ func (r *IssuerReconciler) writeKeys(ctx context.Context, o *issuerObservation, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, writes.SecretTimeout)
 	defer cancel()
-	name := signingKeysName(o.issuer.Name)
+	name := issuerlifecycle.SecretName(o.Issuer.Name)
 	if o.secret == nil {
 		secret := &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: name, Labels: signingKeysLabels(o.issuer.Name)},
+			ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: name, Labels: signingKeysLabels(o.Issuer.Name)},
 			Type:       corev1.SecretTypeOpaque,
 			Data:       data,
 		}
@@ -85,7 +69,7 @@ func (r *IssuerReconciler) writeKeys(ctx context.Context, o *issuerObservation, 
 	}
 	secret := o.secret.DeepCopy()
 	secret.Data = data
-	for label, value := range signingKeysLabels(o.issuer.Name) {
+	for label, value := range signingKeysLabels(o.Issuer.Name) {
 		metav1.SetMetaDataLabel(&secret.ObjectMeta, label, value)
 	}
 	err = r.Client.Update(ctx, secret)
@@ -95,13 +79,13 @@ func (r *IssuerReconciler) writeKeys(ctx context.Context, o *issuerObservation, 
 
 // stored records that admission changes the label of a Secret with signing keys. The operator then does not change it back.
 func (r *IssuerReconciler) stored(o *issuerObservation, secret *corev1.Secret, err error) {
-	name := client.ObjectKeyFromObject(o.issuer)
+	name := client.ObjectKeyFromObject(o.Issuer)
 	switch {
 	case err != nil:
 	case secrets.Selected(secret):
 		r.altered.Forget(name)
 	case r.altered.Note(name, secret, labelOnly(), writes.Content{}):
-		announce.SecretAltered(secret.Name, "label "+v1alpha1.LabelManagedBy).Send(r.Events, o.issuer)
+		announce.SecretAltered(secret.Name, "label "+v1alpha1.LabelManagedBy).Send(r.Events, o.Issuer)
 	}
 }
 
@@ -114,52 +98,19 @@ func signingKeysLabels(issuer string) map[string]string {
 
 // writeStatus writes the status of an issuer, under the resourceVersion of the observation and only if it changed. No
 // other function writes it.
-func (r *IssuerReconciler) writeStatus(ctx context.Context, o *issuerObservation, plan *issuerPlan) error {
-	status := o.issuer.Status.DeepCopy()
-	status.ObservedGeneration = o.issuer.Generation
-	status.Keys = plan.keys
-	status.TokenEndpoint = tokenEndpoint(o.issuer)
-	status.JWKSURI = jwksURI(o.issuer)
-	r.setConditions(status, o.issuer.Generation, plan.verdict)
-	r.setTrust(status, o.issuer.Generation, o.trust)
-	if equality.Semantic.DeepEqual(&o.issuer.Status, status) {
+func (r *IssuerReconciler) writeStatus(ctx context.Context, o *issuerObservation, plan *issuerlifecycle.Plan) error {
+	status := plan.Status(&o.Observed, r.Clock.Now())
+	if equality.Semantic.DeepEqual(&o.Issuer.Status, status) {
 		return nil
 	}
-	updated := o.issuer.DeepCopy()
+	updated := o.Issuer.DeepCopy()
 	updated.Status = *status
 	if err := r.Client.Status().Update(ctx, updated); err != nil {
 		return err
 	}
 	r.own.WroteStatus(updated)
-	r.announce(updated, &o.issuer.Status)
+	r.announce(updated, &o.Issuer.Status)
 	return nil
-}
-
-func (r *IssuerReconciler) setConditions(status *v1alpha1.JWTIssuerStatus, generation int64, verdict issuerVerdict) {
-	now := metav1.Time{Time: r.Clock.Now().UTC()}
-	set := func(kind string, value metav1.ConditionStatus, reason, message string) {
-		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
-			Type: kind, Status: value, Reason: reason, Message: message, ObservedGeneration: generation, LastTransitionTime: now,
-		})
-	}
-	setOrRemove := func(kind string, present bool, reason, message string) {
-		if present {
-			set(kind, metav1.ConditionTrue, reason, message)
-		} else {
-			meta.RemoveStatusCondition(&status.Conditions, kind)
-		}
-	}
-	waits := verdict.reason
-	if verdict.ready {
-		waits = v1alpha1.ReasonSecretRefused
-	}
-	setOrRemove(v1alpha1.ConditionReconciling, verdict.reconciling, waits, cmp.Or(verdict.waiting, verdict.message))
-	setOrRemove(v1alpha1.ConditionStalled, verdict.stalled, verdict.reason, verdict.message)
-	if verdict.ready {
-		set(v1alpha1.ConditionReady, metav1.ConditionTrue, verdict.reason, verdict.message)
-	} else {
-		set(v1alpha1.ConditionReady, metav1.ConditionFalse, verdict.reason, verdict.message)
-	}
 }
 
 // announce sends events for the changes between two statuses of an issuer.

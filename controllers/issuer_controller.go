@@ -2,10 +2,7 @@ package controllers
 
 import (
 	"context"
-	"crypto"
 	"errors"
-	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,14 +22,11 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/controllers/writes"
 	"github.com/refreshkeys/refreshkeys/internal/endpoint"
-	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/issuerlifecycle"
 )
 
 // issuersAtOnce is how many issuers are reconciled at the same time.
 const issuersAtOnce = 4
-
-// KeyGenerator generates a private key for an algorithm.
-type KeyGenerator func(keyring.Algorithm) (crypto.Signer, error)
 
 // IssuerReconciler creates, publishes, activates and retires the signing keys of JWTIssuers.
 type IssuerReconciler struct {
@@ -42,7 +36,7 @@ type IssuerReconciler struct {
 	Live     client.Reader
 	Events   events.EventRecorder
 	Clock    clock.PassiveClock
-	Generate KeyGenerator
+	Generate issuerlifecycle.Generator
 	// Namespace is the operator's namespace.
 	Namespace string
 
@@ -53,7 +47,7 @@ type IssuerReconciler struct {
 	// altered are the Secrets that admission changes when they are written.
 	altered *writes.Alterations
 	// trust returns the fault of the bundle that clients trust, nil if it is not known; trustChanged signals a change.
-	trust        func(context.Context) *trustFinding
+	trust        func(context.Context) *issuerlifecycle.TrustFault
 	trustChanged <-chan event.GenericEvent
 }
 
@@ -73,7 +67,7 @@ func (r *IssuerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 		r.altered.Forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
-	plan, err := r.decide(observed)
+	plan, err := issuerlifecycle.Decide(&observed.Observed, r.Clock.Now(), r.Generate)
 	if err == nil {
 		err = r.apply(ctx, observed, plan)
 	}
@@ -85,10 +79,10 @@ func (r *IssuerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	}
 	r.failures.Clear(req.NamespacedName)
 	switch {
-	case plan.next.IsZero():
+	case plan.Next.IsZero():
 		return ctrl.Result{}, nil
 	default:
-		return ctrl.Result{RequeueAfter: max(plan.next.Sub(r.Clock.Now()), time.Millisecond)}, nil
+		return ctrl.Result{RequeueAfter: max(plan.Next.Sub(r.Clock.Now()), time.Millisecond)}, nil
 	}
 }
 
@@ -132,13 +126,4 @@ func (r *IssuerReconciler) rivals(ctx context.Context, object client.Object) []r
 		}
 	}
 	return requests
-}
-
-// withdrawn returns the kids that the annotation names.
-func withdrawn(issuer *v1alpha1.JWTIssuer) []string {
-	return strings.FieldsFunc(issuer.Annotations[v1alpha1.AnnotationWithdrawKey], func(r rune) bool { return r == ',' || r == ' ' })
-}
-
-func isWithdrawn(issuer *v1alpha1.JWTIssuer, kid string) bool {
-	return slices.Contains(withdrawn(issuer), kid)
 }

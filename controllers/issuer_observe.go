@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -11,34 +10,15 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/internal/endpoint"
+	"github.com/refreshkeys/refreshkeys/internal/issuerlifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
-	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
-	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// issuerObservation is the observed state that the decision about an issuer depends on.
+// issuerObservation is the observed state for issuerlifecycle.Decide, with the Secret that applying its plan changes.
 type issuerObservation struct {
-	issuer *v1alpha1.JWTIssuer
-	// conflict is why requests to the issuer and to another one cannot be distinguished; nil without a conflict.
-	conflict *endpoint.Conflict
-	// trust is the fault of the bundle that clients trust; nil if it is not known.
-	trust *trustFinding
+	issuerlifecycle.Observed
 	// secret holds the signing keys; nil if it does not exist.
 	secret *corev1.Secret
-	// mislabelled is true if the Secret lacks a label by which the caches select.
-	mislabelled bool
-	// foreign is true if the Secret of this name is not one with signing keys of the issuer.
-	foreign bool
-	// rings are nil if the Secret does not exist or cannot be decoded.
-	rings *keyring.Rings
-	// damage is why the Secret cannot be decoded.
-	damage error
-	// lastUse returns when the last refresh token that a kid may have signed is refused, clock skew
-	// included; zero if there is none.
-	lastUse func(kid string) time.Time
-	// signedUntil is, by kid, the latest end of a recorded current token; ownUntil counts only refresh keys that name
-	// this issuer.
-	signedUntil, ownUntil map[string]time.Time
 }
 
 func (r *IssuerReconciler) observe(ctx context.Context, name string, live bool) (*issuerObservation, error) {
@@ -53,7 +33,7 @@ func (r *IssuerReconciler) observe(ctx context.Context, name string, live bool) 
 	if issuer.DeletionTimestamp != nil {
 		return nil, nil
 	}
-	o := &issuerObservation{issuer: issuer, trust: r.trust(ctx)}
+	o := &issuerObservation{Observed: issuerlifecycle.Observed{Issuer: issuer, Trust: r.trust(ctx)}}
 	if err := r.observeConflict(ctx, o); err != nil {
 		return nil, err
 	}
@@ -73,8 +53,8 @@ func (r *IssuerReconciler) observeConflict(ctx context.Context, o *issuerObserva
 	for i := range all.Items {
 		issuers[i] = &all.Items[i]
 	}
-	if conflict, found := endpoint.Conflicts(issuers)[o.issuer.Name]; found {
-		o.conflict = &conflict
+	if conflict, found := endpoint.Conflicts(issuers)[o.Issuer.Name]; found {
+		o.Conflict = &conflict
 	}
 	return nil
 }
@@ -83,20 +63,20 @@ func (r *IssuerReconciler) observeConflict(ctx context.Context, o *issuerObserva
 // on an outdated copy could lose some.
 func (r *IssuerReconciler) observeKeys(ctx context.Context, o *issuerObservation) error {
 	secret := &corev1.Secret{}
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: r.Namespace, Name: signingKeysName(o.issuer.Name)}, secret)
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: r.Namespace, Name: issuerlifecycle.SecretName(o.Issuer.Name)}, secret)
 	if client.IgnoreNotFound(err) != nil {
 		return err
 	}
 	if err != nil {
 		return nil //nolint:nilerr // the Secret does not exist yet
 	}
-	o.secret = secret
-	if secret.Type != corev1.SecretTypeOpaque || secret.Labels[v1alpha1.LabelSigningKeysOf] != o.issuer.Name {
-		o.foreign = true
+	o.secret, o.SecretFound = secret, true
+	if secret.Type != corev1.SecretTypeOpaque || secret.Labels[v1alpha1.LabelSigningKeysOf] != o.Issuer.Name {
+		o.Foreign = true
 		return nil
 	}
-	o.mislabelled = !secrets.Selected(secret) && !r.altered.IsKept(client.ObjectKeyFromObject(o.issuer), secret, labelOnly)
-	o.rings, o.damage = keyring.Decode(secret.Data)
+	o.Mislabelled = !secrets.Selected(secret) && !r.altered.IsKept(client.ObjectKeyFromObject(o.Issuer), secret, labelOnly)
+	o.Rings, o.Damage = keyring.Decode(secret.Data)
 	return nil
 }
 
@@ -107,72 +87,6 @@ func (r *IssuerReconciler) observeUse(ctx context.Context, o *issuerObservation)
 	if err := r.Client.List(ctx, &keys, client.UnsafeDisableDeepCopy); err != nil {
 		return err
 	}
-	o.use(keys.Items)
+	o.Use = issuerlifecycle.UseOf(o.Issuer, keys.Items)
 	return nil
-}
-
-func (o *issuerObservation) use(keys []v1alpha1.JWTRefreshKey) {
-	var all []v1alpha1.SupersededToken
-	o.signedUntil, o.ownUntil = map[string]time.Time{}, map[string]time.Time{}
-	for i := range keys {
-		key := &keys[i]
-		if key.Status.RevokedAt != nil {
-			continue
-		}
-		all = append(all, key.Status.Previous...)
-		end, kid := key.Status.ExpiresAt, key.Status.KeyID
-		if end == nil {
-			continue
-		}
-		o.signedUntil[kid] = later(o.signedUntil[kid], end.Time)
-		if key.Status.Issuer == o.issuer.Name && lifecycle.IssuerName(key) == o.issuer.Name {
-			o.ownUntil[kid] = later(o.ownUntil[kid], end.Time)
-		}
-	}
-	o.lastUse = func(kid string) time.Time {
-		end := o.signedUntil[kid]
-		from, until := o.signingPeriod(kid)
-		for _, superseded := range all {
-			if !superseded.CreatedAt.Time.Before(from) && !superseded.CreatedAt.After(until) {
-				end = later(end, superseded.ExpiresAt.Time)
-			}
-		}
-		if end.IsZero() {
-			return end
-		}
-		return end.Add(token.Skew)
-	}
-}
-
-// handOver is how long after the next signing key became active another replica may still sign with the previous one.
-const handOver = 5 * time.Minute
-
-// signingPeriod returns the time in which a key of the refresh ring may have signed: from its activation to that of
-// the next key. A key without a recorded activation may have signed at any time.
-func (o *issuerObservation) signingPeriod(kid string) (from, until time.Time) {
-	until = time.Unix(1<<40, 0)
-	for _, key := range o.issuer.Status.Keys {
-		if key.KID == kid && key.ActiveAt != nil {
-			from = key.ActiveAt.Add(-handOver)
-		}
-	}
-	if from.IsZero() {
-		return from, until
-	}
-	for _, key := range o.issuer.Status.Keys {
-		if key.Use != v1alpha1.KeyUse(keyring.Refresh) || key.KID == kid || key.ActiveAt == nil {
-			continue
-		}
-		if next := key.ActiveAt.Add(handOver); next.After(from.Add(2*handOver)) && next.Before(until) {
-			until = next
-		}
-	}
-	return from, until
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

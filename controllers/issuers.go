@@ -17,6 +17,8 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/queue"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
+	"github.com/refreshkeys/refreshkeys/internal/issuerlifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/policy"
@@ -50,11 +52,6 @@ type issuers struct {
 func newIssuers(cached, live client.Reader, namespace string) *issuers {
 	return &issuers{cached: cached, live: live, namespace: namespace, views: map[string]*issuerView{}, confirmed: map[string]confirmation{}}
 }
-
-// signingKeysName returns the name of the Secret, in the operator's namespace, with the signing keys of an issuer.
-func signingKeysName(issuer string) string { return signingKeysPrefix + issuer }
-
-const signingKeysPrefix = "signing-keys-"
 
 func (s *issuers) view(ctx context.Context, name string) (*issuerView, error) {
 	return s.read(ctx, s.cached, name)
@@ -132,7 +129,7 @@ func (s *issuers) read(ctx context.Context, reader client.Reader, name string) (
 		return &issuerView{issuer: lifecycle.Issuer{Name: name}}, client.IgnoreNotFound(err)
 	}
 	var keys corev1.Secret
-	err := reader.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: signingKeysName(name)}, &keys)
+	err := reader.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: issuerlifecycle.SecretName(name)}, &keys)
 	if client.IgnoreNotFound(err) != nil {
 		return nil, err
 	}
@@ -160,7 +157,7 @@ func viewOf(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, keysMissing bool) *
 			Name: issuer.Name, Found: issuer.DeletionTimestamp == nil, URL: issuer.Spec.URL,
 			AccessLifetime: accessLifetime(issuer),
 		},
-		endpoint:      tokenEndpoint(issuer),
+		endpoint:      endpoint.Token(issuer),
 		record:        issuer,
 		issuerVersion: issuer.ResourceVersion,
 		ringsVersion:  keys.ResourceVersion,
@@ -188,11 +185,11 @@ func (v *issuerView) readiness(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, 
 	}
 	v.rings = rings
 	if _, err := rings.Signer(keyring.Refresh); err != nil {
-		return false, "its refresh ring has no key that may sign yet; the next one may, " + signsFrom(rings, keyring.Refresh) + "."
+		return false, "its refresh ring has no key that may sign yet; the next one may, " + issuerlifecycle.SignsFrom(rings, keyring.Refresh) + "."
 	}
 	_, err = rings.Signer(keyring.Access)
 	if v.issuer.AccessPending = err != nil; v.issuer.AccessPending {
-		v.issuer.AccessFrom = pendingFrom(rings, keyring.Access)
+		v.issuer.AccessFrom = issuerlifecycle.PendingFrom(rings, keyring.Access)
 	}
 	if meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionReady) == nil {
 		return false, "the operator has not reconciled it yet."
@@ -213,7 +210,7 @@ func keysNotMade(issuer *v1alpha1.JWTIssuer) string {
 // neither withdrawn nor retired. Then the Secret is damaged, which the issuer's controller reports.
 func (v *issuerView) lost(kid string, now time.Time) bool {
 	return v.record != nil && slices.ContainsFunc(v.record.Status.Keys, func(key v1alpha1.SigningKeyStatus) bool {
-		return key.KID == kid && belongs(v.record, &key, now)
+		return key.KID == kid && issuerlifecycle.Belongs(v.record, &key, now)
 	})
 }
 
@@ -223,14 +220,3 @@ func accessLifetime(issuer *v1alpha1.JWTIssuer) time.Duration {
 	}
 	return policy.DefaultAccessLifetime
 }
-
-// reachableURL returns the URL at which clients inside the cluster reach the endpoints.
-func reachableURL(issuer *v1alpha1.JWTIssuer) string {
-	if issuer.Spec.EndpointURL != "" {
-		return issuer.Spec.EndpointURL
-	}
-	return issuer.Spec.URL
-}
-
-func tokenEndpoint(issuer *v1alpha1.JWTIssuer) string { return reachableURL(issuer) + "/token" }
-func jwksURI(issuer *v1alpha1.JWTIssuer) string       { return issuer.Spec.URL + "/jwks.json" }

@@ -28,6 +28,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/controllers/writes"
 	"github.com/refreshkeys/refreshkeys/internal/apicalls"
+	"github.com/refreshkeys/refreshkeys/internal/issuerlifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
@@ -62,7 +63,7 @@ type Options struct {
 	// NewID returns a new token identifier (jti). Default: UUIDs of version 7 (RFC 9562 §5.7).
 	NewID func() string
 	// GenerateKey generates signing keys. Default: keyring.Generate.
-	GenerateKey KeyGenerator
+	GenerateKey issuerlifecycle.Generator
 	// Metrics is the registry for the metrics. Default: controller-runtime's registry, which the manager serves; none
 	// with SeveralInProcess.
 	Metrics prometheus.Registerer

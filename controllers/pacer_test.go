@@ -9,6 +9,7 @@ import (
 )
 
 func TestPacer(t *testing.T) {
+	day0 := time.Date(2026, time.May, 1, 0, 0, 0, 0, time.UTC)
 	clock := clocktesting.NewFakePassiveClock(day0)
 	pace := newPacer(clock, 2)
 	name := func(s string) types.NamespacedName { return types.NamespacedName{Namespace: "shop", Name: s} }

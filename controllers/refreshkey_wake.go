@@ -17,6 +17,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/queue"
+	"github.com/refreshkeys/refreshkeys/internal/issuerlifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
@@ -63,7 +64,7 @@ func (r *RefreshKeyReconciler) keyOfSecret(_ context.Context, object client.Obje
 // keysOfRings returns the requests for the keys of the issuer whose signing keys a Secret holds. It uses the name of
 // the Secret, since a label can be lost.
 func (r *RefreshKeyReconciler) keysOfRings(ctx context.Context, object client.Object) []reconcile.Request {
-	issuer, ok := strings.CutPrefix(object.GetName(), signingKeysPrefix)
+	issuer, ok := strings.CutPrefix(object.GetName(), issuerlifecycle.SecretPrefix)
 	if !ok || object.GetNamespace() != r.issuers.namespace {
 		return nil
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -17,14 +16,12 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/announce"
 	"github.com/refreshkeys/refreshkeys/internal/authority"
+	"github.com/refreshkeys/refreshkeys/internal/issuerlifecycle"
 )
 
 // trustedSuffix is the suffix of the Secret that keeps the last good ca.crt of a provided certificate. The Secret is in
 // the operator's namespace, where no tenant can write it.
 const trustedSuffix = "-trusted"
-
-// trustFinding is the fault of the ca.crt of a provided certificate; the zero value if there is none.
-type trustFinding struct{ reason, message string }
 
 // provided takes over the usable certificates of the ca.crt that the user provides.
 func (r *CertificateReconciler) provided(ctx context.Context, served *corev1.Secret, now time.Time) error {
@@ -72,7 +69,7 @@ func (r *CertificateReconciler) readKeeper(ctx context.Context) (*corev1.Secret,
 }
 
 // finding returns the fault, what the operator does about it, and what the user has to do.
-func (r *CertificateReconciler) finding(verdict *authority.Verdict) trustFinding {
+func (r *CertificateReconciler) finding(verdict *authority.Verdict) issuerlifecycle.TrustFault {
 	wrong := map[authority.Finding]string{
 		authority.Empty:         "is empty",
 		authority.NoCertificate: "holds no certificate",
@@ -83,7 +80,7 @@ func (r *CertificateReconciler) finding(verdict *authority.Verdict) trustFinding
 	var reason, done string
 	switch {
 	case verdict.Finding == authority.Sound:
-		return trustFinding{}
+		return issuerlifecycle.TrustFault{}
 	case verdict.New:
 		reason, done = v1alpha1.ReasonTrustBundlePartial, "the rest of it is left out of the Secrets of keys"
 	case len(verdict.Bundle) > 0:
@@ -91,12 +88,12 @@ func (r *CertificateReconciler) finding(verdict *authority.Verdict) trustFinding
 	default:
 		reason, done = v1alpha1.ReasonTrustBundleMissing, "the Secrets of keys have no ca.crt"
 	}
-	return trustFinding{reason: reason, message: fmt.Sprintf(
+	return issuerlifecycle.TrustFault{Reason: reason, Message: fmt.Sprintf(
 		"ca.crt of Secret %q in the operator's namespace %s; %s. Put the certificates of the authority there, in PEM and nothing else.", r.Secret, wrong, done)}
 }
 
 // setFinding enqueues all issuers, so that their conditions report the finding.
-func (r *CertificateReconciler) setFinding(finding trustFinding) {
+func (r *CertificateReconciler) setFinding(finding issuerlifecycle.TrustFault) {
 	before := r.found.Swap(&finding)
 	if before != nil && *before == finding {
 		return
@@ -109,26 +106,12 @@ func (r *CertificateReconciler) setFinding(finding trustFinding) {
 }
 
 // Found returns the fault of the bundle that clients trust; nil if it is not known. The first call ensures the certificate.
-func (r *CertificateReconciler) Found(ctx context.Context) *trustFinding {
+func (r *CertificateReconciler) Found(ctx context.Context) *issuerlifecycle.TrustFault {
 	if _, err := r.Trusted(ctx); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "cannot read the CA bundle that clients trust")
 		return nil
 	}
 	return r.found.Load()
-}
-
-// setTrust reports the finding in the conditions of an issuer. Ready stays, since tokens work. A finding that is not known changes nothing.
-func (r *IssuerReconciler) setTrust(status *v1alpha1.JWTIssuerStatus, generation int64, found *trustFinding) {
-	switch {
-	case found == nil:
-	case found.reason == "":
-		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionTrustBundle)
-	default:
-		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
-			Type: v1alpha1.ConditionTrustBundle, Status: metav1.ConditionFalse, Reason: found.reason, Message: found.message,
-			ObservedGeneration: generation, LastTransitionTime: metav1.Time{Time: r.Clock.Now().UTC()},
-		})
-	}
 }
 
 // announceTrust sends an event when a finding begins or changes.

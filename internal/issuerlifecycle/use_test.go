@@ -1,4 +1,4 @@
-package controllers
+package issuerlifecycle
 
 import (
 	"testing"
@@ -15,19 +15,19 @@ var day0 = time.Date(2026, time.May, 1, 0, 0, 0, 0, time.UTC)
 func day(n int) metav1.Time { return metav1.NewTime(day0.AddDate(0, 0, n)) }
 
 // Three keys of the refresh ring became active on days 0, 10 and 20; access keys at other times.
-func threeInTurn() *issuerObservation {
+func threeInTurn() *v1alpha1.JWTIssuer {
 	key := func(kid, use string, active int) v1alpha1.SigningKeyStatus {
 		at := day(active)
 		return v1alpha1.SigningKeyStatus{KID: kid, Use: v1alpha1.KeyUse(use), ActiveAt: &at}
 	}
-	return &issuerObservation{issuer: &v1alpha1.JWTIssuer{
+	return &v1alpha1.JWTIssuer{
 		ObjectMeta: metav1.ObjectMeta{Name: "default"},
 		Status: v1alpha1.JWTIssuerStatus{Keys: []v1alpha1.SigningKeyStatus{
 			key("second", "refresh", 10), key("first", "refresh", 0), key("third", "refresh", 20),
 			key("access-1", "access", 3), key("access-2", "access", 13),
 			{KID: "next", Use: "refresh"},
 		}},
-	}}
+	}
 }
 
 // A signing key is needed until the end of the last token that it may have signed. Tokens of other signing keys do not
@@ -72,14 +72,14 @@ func TestLastUseOfASigningKey(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			o := threeInTurn()
-			o.use(c.keys)
+			issuer := threeInTurn()
+			use := UseOf(issuer, c.keys)
 			for kid, want := range c.want {
 				wanted := time.Time{}
 				if want > 0 {
 					wanted = day(want).Add(token.Skew)
 				}
-				if got := o.lastUse(kid); !got.Equal(wanted) {
+				if got := use.last(issuer, kid); !got.Equal(wanted) {
 					t.Errorf("the last use of key %q ends at %s, not at %s", kid, got, wanted)
 				}
 			}
