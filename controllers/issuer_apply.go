@@ -137,6 +137,13 @@ func (r *IssuerReconciler) announce(issuer *v1alpha1.JWTIssuer, before *v1alpha1
 	}
 }
 
+// announceTrust sends an event when a finding begins or changes.
+func (r *IssuerReconciler) announceTrust(issuer *v1alpha1.JWTIssuer, before *v1alpha1.JWTIssuerStatus) {
+	if found := announce.Newly(before.Conditions, issuer.Status.Conditions, v1alpha1.ConditionTrustBundle); found != nil {
+		announce.Condition(corev1.EventTypeWarning, found).Send(r.Events, issuer)
+	}
+}
+
 func keyEvent(key *v1alpha1.SigningKeyStatus) *announce.Event {
 	return &announce.Event{Kind: corev1.EventTypeNormal, Reason: "Key" + string(key.State), Action: "RotateKeys",
 		Note: fmt.Sprintf("Signing key %s of the %s ring is %s.", key.KID, key.Use, key.State)}

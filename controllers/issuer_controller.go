@@ -127,3 +127,17 @@ func (r *IssuerReconciler) rivals(ctx context.Context, object client.Object) []r
 	}
 	return requests
 }
+
+// allIssuers returns the requests for all issuers.
+func (r *IssuerReconciler) allIssuers(ctx context.Context, _ client.Object) []reconcile.Request {
+	var all v1alpha1.JWTIssuerList
+	if err := r.Client.List(ctx, &all); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "cannot list the issuers that a change affects")
+		return nil
+	}
+	requests := make([]reconcile.Request, len(all.Items))
+	for i := range all.Items {
+		requests[i] = reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])}
+	}
+	return requests
+}

@@ -20,11 +20,11 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/bounded"
+	"github.com/refreshkeys/refreshkeys/controllers/certificate"
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/controllers/writes"
 	"github.com/refreshkeys/refreshkeys/internal/apicalls"
@@ -139,7 +139,7 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 		return nil, err
 	}
 	certificates := newCertificateReconciler(mgr, &o)
-	if err := certificates.SetupWithManager(mgr, o); err != nil {
+	if err := certificates.SetupWithManager(mgr); err != nil {
 		return nil, fmt.Errorf("set up the controller of the serving certificate: %w", err)
 	}
 	if err := newRefreshKeyReconciler(mgr, certificates, &o).SetupWithManager(mgr, o); err != nil {
@@ -149,7 +149,7 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 		Client: bounded.Writes(mgr.GetClient()), Live: bounded.Reader(mgr.GetAPIReader()), Events: mgr.GetEventRecorder("refreshkeys"),
 		own:     writes.NewOwn(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTIssuer{} }),
 		altered: writes.NewAlterations(o.Monotonic), failures: writes.NewFailures(o.Monotonic),
-		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace, trust: certificates.Found, trustChanged: certificates.findingChanged,
+		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace, trust: certificates.Found, trustChanged: certificates.FoundChanged(),
 	}
 	if err := issuerKeys.SetupWithManager(mgr, o); err != nil {
 		return nil, fmt.Errorf("set up the controller of JWTIssuers: %w", err)
@@ -192,20 +192,18 @@ func setUpRollout(mgr ctrl.Manager, o *Options) error {
 	return restart.SetupWithManager(mgr, *o)
 }
 
-func newCertificateReconciler(mgr ctrl.Manager, o *Options) *CertificateReconciler {
-	return &CertificateReconciler{
-		Client: bounded.Writes(mgr.GetClient()), Live: bounded.Reader(mgr.GetAPIReader()), Clock: o.Clock,
-		Namespace: o.Namespace, Secret: o.TLSSecret, Names: o.TLSNames, changed: make(chan event.GenericEvent, 1),
-		findingChanged: make(chan event.GenericEvent, 1),
-	}
+func newCertificateReconciler(mgr ctrl.Manager, o *Options) *certificate.Reconciler {
+	return certificate.New(mgr, certificate.Options{
+		Namespace: o.Namespace, Secret: o.TLSSecret, Names: o.TLSNames, Clock: o.Clock, SeveralInProcess: o.SeveralInProcess,
+	})
 }
 
-func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *CertificateReconciler, o *Options) *RefreshKeyReconciler {
+func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *certificate.Reconciler, o *Options) *RefreshKeyReconciler {
 	return &RefreshKeyReconciler{
 		Client: bounded.Writes(mgr.GetClient()), Live: bounded.Reader(mgr.GetAPIReader()), Events: mgr.GetEventRecorder("refreshkeys"),
 		own:     writes.NewOwn(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTRefreshKey{} }),
 		altered: writes.NewAlterations(o.Monotonic), failures: writes.NewFailures(o.Monotonic), restarts: o.Restarts,
-		Clock: o.Clock, NewID: o.NewID, trusted: certificates.Trusted, trustChanged: certificates.changed,
+		Clock: o.Clock, NewID: o.NewID, trusted: certificates.Trusted, trustChanged: certificates.Changed(),
 		issuers: newIssuers(mgr.GetClient(), bounded.Reader(mgr.GetAPIReader()), o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
 	}
 }

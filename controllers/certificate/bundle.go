@@ -1,4 +1,4 @@
-package controllers
+package certificate
 
 import (
 	"bytes"
@@ -9,12 +9,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/controllers/announce"
 	"github.com/refreshkeys/refreshkeys/internal/authority"
 	"github.com/refreshkeys/refreshkeys/internal/issuerlifecycle"
 )
@@ -24,7 +21,7 @@ import (
 const trustedSuffix = "-trusted"
 
 // provided takes over the usable certificates of the ca.crt that the user provides.
-func (r *CertificateReconciler) provided(ctx context.Context, served *corev1.Secret, now time.Time) error {
+func (r *Reconciler) provided(ctx context.Context, served *corev1.Secret, now time.Time) error {
 	keeper, found, err := r.readKept(ctx)
 	if err != nil {
 		return err
@@ -48,7 +45,7 @@ func (r *CertificateReconciler) provided(ctx context.Context, served *corev1.Sec
 }
 
 // readKept reads the last good bundle once, as strictly as a provided one.
-func (r *CertificateReconciler) readKept(ctx context.Context) (keeper *corev1.Secret, found bool, err error) {
+func (r *Reconciler) readKept(ctx context.Context) (keeper *corev1.Secret, found bool, err error) {
 	if r.kept != nil {
 		return nil, false, nil
 	}
@@ -60,7 +57,7 @@ func (r *CertificateReconciler) readKept(ctx context.Context) (keeper *corev1.Se
 	return keeper, found, nil
 }
 
-func (r *CertificateReconciler) readKeeper(ctx context.Context) (*corev1.Secret, bool, error) {
+func (r *Reconciler) readKeeper(ctx context.Context) (*corev1.Secret, bool, error) {
 	keeper, found, err := r.read(ctx, r.Secret+trustedSuffix)
 	if !found {
 		keeper.Type = corev1.SecretTypeOpaque
@@ -69,7 +66,7 @@ func (r *CertificateReconciler) readKeeper(ctx context.Context) (*corev1.Secret,
 }
 
 // finding returns the fault, what the operator does about it, and what the user has to do.
-func (r *CertificateReconciler) finding(verdict *authority.Verdict) issuerlifecycle.TrustFault {
+func (r *Reconciler) finding(verdict *authority.Verdict) issuerlifecycle.TrustFault {
 	wrong := map[authority.Finding]string{
 		authority.Empty:         "is empty",
 		authority.NoCertificate: "holds no certificate",
@@ -93,7 +90,7 @@ func (r *CertificateReconciler) finding(verdict *authority.Verdict) issuerlifecy
 }
 
 // setFinding enqueues all issuers, so that their conditions report the finding.
-func (r *CertificateReconciler) setFinding(finding issuerlifecycle.TrustFault) {
+func (r *Reconciler) setFinding(finding issuerlifecycle.TrustFault) {
 	before := r.found.Swap(&finding)
 	if before != nil && *before == finding {
 		return
@@ -106,31 +103,10 @@ func (r *CertificateReconciler) setFinding(finding issuerlifecycle.TrustFault) {
 }
 
 // Found returns the fault of the bundle that clients trust; nil if it is not known. The first call ensures the certificate.
-func (r *CertificateReconciler) Found(ctx context.Context) *issuerlifecycle.TrustFault {
+func (r *Reconciler) Found(ctx context.Context) *issuerlifecycle.TrustFault {
 	if _, err := r.Trusted(ctx); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "cannot read the CA bundle that clients trust")
 		return nil
 	}
 	return r.found.Load()
-}
-
-// announceTrust sends an event when a finding begins or changes.
-func (r *IssuerReconciler) announceTrust(issuer *v1alpha1.JWTIssuer, before *v1alpha1.JWTIssuerStatus) {
-	if found := announce.Newly(before.Conditions, issuer.Status.Conditions, v1alpha1.ConditionTrustBundle); found != nil {
-		announce.Condition(corev1.EventTypeWarning, found).Send(r.Events, issuer)
-	}
-}
-
-// allIssuers returns the requests for all issuers.
-func (r *IssuerReconciler) allIssuers(ctx context.Context, _ client.Object) []reconcile.Request {
-	var all v1alpha1.JWTIssuerList
-	if err := r.Client.List(ctx, &all); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "cannot list the issuers that a change affects")
-		return nil
-	}
-	requests := make([]reconcile.Request, len(all.Items))
-	for i := range all.Items {
-		requests[i] = reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])}
-	}
-	return requests
 }

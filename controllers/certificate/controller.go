@@ -1,4 +1,5 @@
-package controllers
+// Package certificate issues and renews the serving certificate of the token service, and finds the CA bundle that clients trust.
+package certificate
 
 import (
 	"bytes"
@@ -25,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/bounded"
 	"github.com/refreshkeys/refreshkeys/controllers/queue"
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/controllers/writes"
@@ -46,16 +48,24 @@ const (
 // not have the operator's label, so there are no events for it.
 const certificateCheckInterval = time.Minute
 
-// CertificateReconciler issues and renews the serving certificate of the token service, and provides the CA bundle
-// that clients trust.
-type CertificateReconciler struct {
-	Client client.Client
-	Live   client.Reader
-	Clock  clock.PassiveClock
+// Options of the controller. All fields except Names and SeveralInProcess are required.
+type Options struct {
 	// Namespace is the operator's namespace, and Secret the name of the Secret with the serving certificate.
 	Namespace, Secret string
 	// Names are the names in the certificate in addition to the hosts of all issuers.
 	Names []string
+	Clock clock.PassiveClock
+	// SeveralInProcess allows more than one manager in a process.
+	SeveralInProcess bool
+}
+
+// Reconciler issues and renews the serving certificate of the token service, and provides the CA bundle
+// that clients trust.
+type Reconciler struct {
+	Options
+	// client writes to the API server, and live reads from it.
+	client client.Client
+	live   client.Reader
 
 	// ensuring serializes calls of ensure.
 	ensuring sync.Mutex
@@ -71,8 +81,22 @@ type CertificateReconciler struct {
 	findingChanged chan event.GenericEvent
 }
 
+// New returns the controller, not yet registered.
+func New(mgr ctrl.Manager, o Options) *Reconciler {
+	return &Reconciler{
+		Options: o, client: bounded.Writes(mgr.GetClient()), live: bounded.Reader(mgr.GetAPIReader()),
+		changed: make(chan event.GenericEvent, 1), findingChanged: make(chan event.GenericEvent, 1),
+	}
+}
+
+// Changed returns a channel of the changes of the bundle that clients trust.
+func (r *Reconciler) Changed() <-chan event.GenericEvent { return r.changed }
+
+// FoundChanged returns a channel of the changes of Found.
+func (r *Reconciler) FoundChanged() <-chan event.GenericEvent { return r.findingChanged }
+
 // Reconcile issues or renews the serving certificate, unless the user provides it.
-func (r *CertificateReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
+func (r *Reconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
 	r.ensuring.Lock()
 	defer r.ensuring.Unlock()
 	next, err := r.ensure(ctx)
@@ -88,7 +112,7 @@ func (r *CertificateReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (
 // Trusted returns the bundle that clients of the token service trust, in PEM; empty if the serving certificate is
 // publicly trusted. The first call ensures the certificate. If another worker does so at the same time, Trusted does
 // not wait and returns queue.ErrBusy.
-func (r *CertificateReconciler) Trusted(ctx context.Context) ([]byte, error) {
+func (r *Reconciler) Trusted(ctx context.Context) ([]byte, error) {
 	if bundle := r.trusted.Load(); bundle != nil {
 		return *bundle, nil
 	}
@@ -105,7 +129,7 @@ func (r *CertificateReconciler) Trusted(ctx context.Context) ([]byte, error) {
 }
 
 // ensure brings both Secrets up to date, and returns when to check them again.
-func (r *CertificateReconciler) ensure(ctx context.Context) (time.Time, error) {
+func (r *Reconciler) ensure(ctx context.Context) (time.Time, error) {
 	now := r.Clock.Now()
 	served, found, err := r.read(ctx, r.Secret)
 	if err != nil {
@@ -145,7 +169,7 @@ func (r *CertificateReconciler) ensure(ctx context.Context) (time.Time, error) {
 
 // given reports whether the user provides the certificate. If a policy changes labels, a Secret without the
 // operator's label can still be the operator's: then the operator's authority issued the certificate in it.
-func (r *CertificateReconciler) given(ctx context.Context, served *corev1.Secret, found bool) (bool, error) {
+func (r *Reconciler) given(ctx context.Context, served *corev1.Secret, found bool) (bool, error) {
 	if !found || secrets.Selected(served) {
 		return false, nil
 	}
@@ -163,7 +187,7 @@ func authorityIn(secret *corev1.Secret) *authority.Authority {
 	}
 }
 
-func (r *CertificateReconciler) trust(bundle []byte) {
+func (r *Reconciler) trust(bundle []byte) {
 	before := r.trusted.Swap(&bundle)
 	if before == nil || bytes.Equal(*before, bundle) {
 		return
@@ -176,7 +200,7 @@ func (r *CertificateReconciler) trust(bundle []byte) {
 }
 
 // authority reads the authority, and creates or advances it when due.
-func (r *CertificateReconciler) authority(ctx context.Context, now time.Time) (*authority.Authority, error) {
+func (r *Reconciler) authority(ctx context.Context, now time.Time) (*authority.Authority, error) {
 	secret, found, err := r.read(ctx, authoritySecret)
 	if err != nil {
 		return nil, err
@@ -192,10 +216,10 @@ func (r *CertificateReconciler) authority(ctx context.Context, now time.Time) (*
 	return owner, r.write(ctx, secret, found, data)
 }
 
-// names returns the names for the serving certificate: the hosts in the URLs of issuers, the Service, and Names.
-func (r *CertificateReconciler) names(ctx context.Context) ([]string, error) {
+// names returns the names for the serving certificate: the hosts in the URLs of issuers, the Service, and Options.Names.
+func (r *Reconciler) names(ctx context.Context) ([]string, error) {
 	var issuers v1alpha1.JWTIssuerList
-	if err := r.Client.List(ctx, &issuers); err != nil {
+	if err := r.client.List(ctx, &issuers); err != nil {
 		return nil, err
 	}
 	service := "refreshkeys-tokenserver." + r.Namespace + ".svc"
@@ -211,17 +235,17 @@ func (r *CertificateReconciler) names(ctx context.Context) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-func (r *CertificateReconciler) read(ctx context.Context, name string) (*corev1.Secret, bool, error) {
+func (r *Reconciler) read(ctx context.Context, name string) (*corev1.Secret, bool, error) {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
 		Namespace: r.Namespace, Name: name, Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
 	}, Type: corev1.SecretTypeTLS}
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: r.Namespace, Name: name}, secret)
+	err := r.live.Get(ctx, types.NamespacedName{Namespace: r.Namespace, Name: name}, secret)
 	return secret, err == nil, client.IgnoreNotFound(err)
 }
 
 // write stores the data in a Secret, unless the Secret holds it already. It returns writes.ErrOutdated if another client
 // changed the Secret in between.
-func (r *CertificateReconciler) write(ctx context.Context, secret *corev1.Secret, found bool, data map[string][]byte) error {
+func (r *Reconciler) write(ctx context.Context, secret *corev1.Secret, found bool, data map[string][]byte) error {
 	if found && maps.EqualFunc(secret.Data, data, bytes.Equal) {
 		return nil
 	}
@@ -230,13 +254,13 @@ func (r *CertificateReconciler) write(ctx context.Context, secret *corev1.Secret
 	ctx, cancel := context.WithTimeout(ctx, writes.SecretTimeout)
 	defer cancel()
 	if found {
-		return writes.AsSecretError(secret.Name, r.Client.Update(ctx, secret), before, data)
+		return writes.AsSecretError(secret.Name, r.client.Update(ctx, secret), before, data)
 	}
-	return writes.AsSecretError(secret.Name, r.Client.Create(ctx, secret), data)
+	return writes.AsSecretError(secret.Name, r.client.Create(ctx, secret), data)
 }
 
 // SetupWithManager registers the controller and its watches.
-func (r *CertificateReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	certificate := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: r.Namespace, Name: r.Secret}}
 	one := func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{certificate} }
 	ours := func(ctx context.Context, object client.Object) []reconcile.Request {
@@ -254,6 +278,6 @@ func (r *CertificateReconciler) SetupWithManager(mgr ctrl.Manager, o Options) er
 			queue.Add(certificate)
 			return nil
 		})).
-		WithOptions(controller.Options{ReconciliationTimeout: queue.ReconcileTimeout, RateLimiter: queue.Retries(), SkipNameValidation: &o.SeveralInProcess}).
+		WithOptions(controller.Options{ReconciliationTimeout: queue.ReconcileTimeout, RateLimiter: queue.Retries(), SkipNameValidation: &r.SeveralInProcess}).
 		Complete(r)
 }
