@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -25,6 +24,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/bounded"
 	"github.com/refreshkeys/refreshkeys/controllers/certificate"
+	"github.com/refreshkeys/refreshkeys/controllers/rollout"
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/controllers/writes"
 	"github.com/refreshkeys/refreshkeys/internal/apicalls"
@@ -154,42 +154,15 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	if err := issuerKeys.SetupWithManager(mgr, o); err != nil {
 		return nil, fmt.Errorf("set up the controller of JWTIssuers: %w", err)
 	}
-	if err := setUpRollout(mgr, &o); err != nil {
+	if err := rollout.SetUp(mgr, rollout.Options{
+		Propagation: o.FastPropagation, Restarts: o.Restarts, RestartDelay: o.RestartDelay, Clock: o.Clock, SeveralInProcess: o.SeveralInProcess,
+	}); err != nil {
 		return nil, fmt.Errorf("set up propagation and restarts: %w", err)
 	}
 	if o.Metrics == nil {
 		return mgr, nil
 	}
 	return mgr, errors.Join(o.Metrics.Register(calls), o.Metrics.Register(&collector{reader: mgr.GetCache(), eachKey: !o.WithoutKeyMetrics}))
-}
-
-// setUpRollout registers the optional controllers that act after a rotation: propagation and restarts.
-func setUpRollout(mgr ctrl.Manager, o *Options) error {
-	if !o.FastPropagation && !o.Restarts {
-		return nil
-	}
-	// The manager's client would watch all pods and workloads, since it reads from caches.
-	live, err := client.New(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
-	if err != nil {
-		return err
-	}
-	if o.FastPropagation {
-		propagation := &PropagationReconciler{Client: mgr.GetClient(), Live: bounded.Live(live)}
-		if err := propagation.SetupWithManager(mgr, *o); err != nil {
-			return err
-		}
-	}
-	if !o.Restarts {
-		return nil
-	}
-	reportedFailures, err := lru.New[restartOf, string](rememberedFailures)
-	if err != nil {
-		return err
-	}
-	restart := &RestartReconciler{
-		Client: mgr.GetClient(), Live: bounded.Live(live), Events: mgr.GetEventRecorder("refreshkeys"), Clock: o.Clock, Delay: o.RestartDelay, reportedFailures: reportedFailures,
-	}
-	return restart.SetupWithManager(mgr, *o)
 }
 
 func newCertificateReconciler(mgr ctrl.Manager, o *Options) *certificate.Reconciler {

@@ -1,4 +1,4 @@
-package controllers
+package rollout
 
 import (
 	"context"
@@ -22,34 +22,32 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/queue"
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
+	"github.com/refreshkeys/refreshkeys/internal/ownership"
 )
 
-// PropagationReconciler annotates the pods that mount a Secret right after its token changed. A kubelet
+// propagation annotates the pods that mount a Secret right after its token changed. A kubelet
 // reads the Secrets of a pod again when the pod changes, and otherwise once a minute.
 //
 // It works on a best-effort basis and keeps no state: a change that it misses while no manager runs reaches the pods
 // with the next sync of the kubelet.
-type PropagationReconciler struct {
-	// Client reads from the caches.
-	Client client.Reader
-	// Live reads from and writes to the API server, without watches.
-	Live client.Client
+type propagation struct {
+	// cached reads from the caches.
+	cached client.Reader
+	// live reads from and writes to the API server, without watches.
+	live client.Client
 }
-
-// rolloutWorkers is how many Secrets, and how many workloads, are reconciled at the same time.
-const rolloutWorkers = 4
 
 // touchesAtOnce is how many pods are patched at the same time.
 const touchesAtOnce = 8
 
-// SetupWithManager registers the controller and its watches.
-func (r *PropagationReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
+// setUp registers the controller and its watches.
+func (r *propagation) setUp(mgr ctrl.Manager, o *Options) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("propagation").
 		For(&corev1.Secret{}, builder.WithPredicates(tokenChanged())).
 		WithOptions(controller.Options{
-			MaxConcurrentReconciles: rolloutWorkers, ReconciliationTimeout: queue.ReconcileTimeout, SkipNameValidation: &o.SeveralInProcess,
-			NewQueue: queue.New(mgr.GetLogger(), rolloutWorkers, queue.NamespaceOfRequest),
+			MaxConcurrentReconciles: workersEach, ReconciliationTimeout: queue.ReconcileTimeout, SkipNameValidation: &o.SeveralInProcess,
+			NewQueue: queue.New(mgr.GetLogger(), workersEach, queue.NamespaceOfRequest),
 		}).
 		Complete(r)
 }
@@ -62,15 +60,15 @@ func tokenChanged() predicate.Predicate {
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			before, ok1 := e.ObjectOld.(*corev1.Secret)
 			after, ok2 := e.ObjectNew.(*corev1.Secret)
-			return ok1 && ok2 && len(ownerOf(after)) > 0 && secrets.HeldHash(before) != secrets.HeldHash(after)
+			return ok1 && ok2 && ownership.KeyOf(after) != "" && secrets.HeldHash(before) != secrets.HeldHash(after)
 		},
 	}
 }
 
 // Reconcile patches the pods that mount one Secret.
-func (r *PropagationReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+func (r *propagation) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	secret := &corev1.Secret{}
-	if err := r.Client.Get(ctx, req.NamespacedName, secret); err != nil {
+	if err := r.cached.Get(ctx, req.NamespacedName, secret); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	pods, err := r.mounting(ctx, req.NamespacedName)
@@ -90,7 +88,7 @@ func (r *PropagationReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	for i := range pods {
 		group.Go(func() error {
 			// A failed patch does not stop the others.
-			failed[i] = client.IgnoreNotFound(r.Live.Patch(ctx, &pods[i], patch))
+			failed[i] = client.IgnoreNotFound(r.live.Patch(ctx, &pods[i], patch))
 			return nil
 		})
 	}
@@ -99,10 +97,10 @@ func (r *PropagationReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 
 // mounting returns the pods that mount a Secret and have not ended. The API server answers from its cache: a pod that
 // is too new to be in it has just read the Secret.
-func (r *PropagationReconciler) mounting(ctx context.Context, secret types.NamespacedName) ([]corev1.Pod, error) {
+func (r *propagation) mounting(ctx context.Context, secret types.NamespacedName) ([]corev1.Pod, error) {
 	var pods corev1.PodList
 	fromCache := &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: "0"}}
-	if err := r.Live.List(ctx, &pods, client.InNamespace(secret.Namespace), fromCache); err != nil {
+	if err := r.live.List(ctx, &pods, client.InNamespace(secret.Namespace), fromCache); err != nil {
 		return nil, fmt.Errorf("list the pods that mount Secret %s: %w", secret, err)
 	}
 	var mounting []corev1.Pod

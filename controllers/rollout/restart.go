@@ -1,4 +1,4 @@
-package controllers
+package rollout
 
 import (
 	"context"
@@ -27,20 +27,21 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers/queue"
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/ownership"
 	"github.com/refreshkeys/refreshkeys/internal/redact"
 )
 
-// RestartReconciler restarts the workloads that spec.rolloutRestart names, once for each token that the Secret holds.
+// restarts restarts the workloads that spec.rolloutRestart names, once for each token that the Secret holds.
 // Annotations of the workload record the restarts.
-type RestartReconciler struct {
-	// Client reads from the caches.
-	Client client.Reader
-	// Live reads from and writes to the API server, without watches.
-	Live   client.Client
-	Events events.EventRecorder
-	Clock  clock.PassiveClock
-	// Delay is the delay of a restart after a change: changes in that time share one restart.
-	Delay time.Duration
+type restarts struct {
+	// cached reads from the caches.
+	cached client.Reader
+	// live reads from and writes to the API server, without watches.
+	live   client.Client
+	events events.EventRecorder
+	clock  clock.PassiveClock
+	// delay is the delay of a restart after a change: changes in that time share one restart.
+	delay time.Duration
 
 	// reportedFailures holds the RestartMark of the last failed restart of a workload for a key that an event has
 	// reported. A failure that the cache evicts is reported again.
@@ -62,24 +63,24 @@ type workload struct {
 	v1alpha1.WorkloadReference
 }
 
-// SetupWithManager registers the controller and its watches.
-func (r *RestartReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
+// setUp registers the controller and its watches.
+func (r *restarts) setUp(mgr ctrl.Manager, o *Options) error {
 	return builder.TypedControllerManagedBy[workload](mgr).
 		Named("restart").
 		Watches(&v1alpha1.JWTRefreshKey{}, r.wakes(func(_ context.Context, object client.Object) []workload { return workloadsNamedBy(object) })).
 		Watches(&corev1.Secret{}, r.wakes(r.workloadsOfSecret)).
 		WithOptions(controller.TypedOptions[workload]{
-			MaxConcurrentReconciles: rolloutWorkers, ReconciliationTimeout: queue.ReconcileTimeout, SkipNameValidation: &o.SeveralInProcess,
-			NewQueue: queue.New(mgr.GetLogger(), rolloutWorkers, func(which workload) string { return which.Namespace }),
+			MaxConcurrentReconciles: workersEach, ReconciliationTimeout: queue.ReconcileTimeout, SkipNameValidation: &o.SeveralInProcess,
+			NewQueue: queue.New(mgr.GetLogger(), workersEach, func(which workload) string { return which.Namespace }),
 		}).
 		Complete(r)
 }
 
-// wakes returns a handler that enqueues, after Delay, the workloads that a change affects.
-func (r *RestartReconciler) wakes(concerns func(context.Context, client.Object) []workload) handler.TypedEventHandler[client.Object, workload] {
+// wakes returns a handler that enqueues, after delay, the workloads that a change affects.
+func (r *restarts) wakes(concerns func(context.Context, client.Object) []workload) handler.TypedEventHandler[client.Object, workload] {
 	wake := func(ctx context.Context, object client.Object, queue workqueue.TypedRateLimitingInterface[workload]) {
 		for _, each := range concerns(ctx, object) {
-			queue.AddAfter(each, r.Delay)
+			queue.AddAfter(each, r.delay)
 		}
 	}
 	return handler.TypedFuncs[client.Object, workload]{
@@ -121,25 +122,27 @@ func workloadsNamedBy(object client.Object) []workload {
 	return workloads
 }
 
-func (r *RestartReconciler) workloadsOfSecret(ctx context.Context, object client.Object) (workloads []workload) {
-	for _, owner := range ownerOf(object) {
-		key := &v1alpha1.JWTRefreshKey{}
-		if err := r.Client.Get(ctx, types.NamespacedName{Namespace: object.GetNamespace(), Name: owner}, key); err == nil {
-			workloads = append(workloads, workloadsNamedBy(key)...)
-		}
+func (r *restarts) workloadsOfSecret(ctx context.Context, object client.Object) []workload {
+	owner := ownership.KeyOf(object)
+	if owner == "" {
+		return nil
 	}
-	return workloads
+	key := &v1alpha1.JWTRefreshKey{}
+	if err := r.cached.Get(ctx, types.NamespacedName{Namespace: object.GetNamespace(), Name: owner}, key); err != nil {
+		return nil
+	}
+	return workloadsNamedBy(key)
 }
 
 // Reconcile restarts one workload if a key that names it has a new token.
-func (r *RestartReconciler) Reconcile(ctx context.Context, which workload) (ctrl.Result, error) {
+func (r *restarts) Reconcile(ctx context.Context, which workload) (ctrl.Result, error) {
 	keys, err := r.keysNaming(ctx, which)
 	if err != nil || len(keys) == 0 {
 		return ctrl.Result{}, err
 	}
 	found := &metav1.PartialObjectMetadata{}
 	found.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(which.Kind))
-	switch err := r.Live.Get(ctx, types.NamespacedName{Namespace: which.Namespace, Name: which.Name}, found); {
+	switch err := r.live.Get(ctx, types.NamespacedName{Namespace: which.Namespace, Name: which.Name}, found); {
 	case apierrors.IsNotFound(err):
 		return ctrl.Result{}, r.missing(ctx, keys, which)
 	case err != nil:
@@ -158,13 +161,13 @@ func (r *RestartReconciler) Reconcile(ctx context.Context, which workload) (ctrl
 	}
 	for _, key := range due.keys {
 		r.reportedFailures.Remove(restartOf{which, key.Name})
-		restartedEvent(key, which.WorkloadReference).Send(r.Events, key)
+		restartedEvent(key, which.WorkloadReference).Send(r.events, key)
 	}
 	return ctrl.Result{}, nil
 }
 
 // missing reports a workload that should be restarted and does not exist.
-func (r *RestartReconciler) missing(ctx context.Context, keys []*v1alpha1.JWTRefreshKey, which workload) error {
+func (r *restarts) missing(ctx context.Context, keys []*v1alpha1.JWTRefreshKey, which workload) error {
 	due, err := r.due(ctx, keys, &metav1.PartialObjectMetadata{})
 	if err == nil {
 		r.failed(due.keys, which, "it does not exist. Create it, or remove it from spec.rolloutRestart.")
@@ -173,12 +176,12 @@ func (r *RestartReconciler) missing(ctx context.Context, keys []*v1alpha1.JWTRef
 }
 
 // failed sends an event to the keys, once for each token, that a workload could not be restarted.
-func (r *RestartReconciler) failed(keys []*v1alpha1.JWTRefreshKey, which workload, why string) {
+func (r *restarts) failed(keys []*v1alpha1.JWTRefreshKey, which workload, why string) {
 	for _, key := range keys {
 		failed, mark := restartOf{which, key.Name}, lifecycle.RestartMark(key)
 		if before, _ := r.reportedFailures.Get(failed); before != mark {
 			r.reportedFailures.Add(failed, mark)
-			restartFailedEvent(key, which.WorkloadReference, why).Send(r.Events, key)
+			restartFailedEvent(key, which.WorkloadReference, why).Send(r.events, key)
 		}
 	}
 }
@@ -190,7 +193,7 @@ type dueRestart struct {
 	keys            []*v1alpha1.JWTRefreshKey
 }
 
-func (r *RestartReconciler) due(ctx context.Context, keys []*v1alpha1.JWTRefreshKey, found *metav1.PartialObjectMetadata) (*dueRestart, error) {
+func (r *restarts) due(ctx context.Context, keys []*v1alpha1.JWTRefreshKey, found *metav1.PartialObjectMetadata) (*dueRestart, error) {
 	due := &dueRestart{marks: map[string]string{}, restarts: map[string]string{}}
 	for _, key := range keys {
 		held, err := r.held(ctx, key)
@@ -199,7 +202,7 @@ func (r *RestartReconciler) due(ctx context.Context, keys []*v1alpha1.JWTRefresh
 		}
 		name := restartAnnotation(key.Name)
 		state := lifecycle.Workload{CreatedAt: found.CreationTimestamp.Time, Mark: found.Annotations[name], SecretHolds: held}
-		mark, restart := lifecycle.DecideRestart(key, state, r.Clock.Now())
+		mark, restart := lifecycle.DecideRestart(key, state, r.clock.Now())
 		if mark {
 			due.marks[name] = lifecycle.RestartMark(key)
 		}
@@ -213,7 +216,7 @@ func (r *RestartReconciler) due(ctx context.Context, keys []*v1alpha1.JWTRefresh
 
 // mark writes the annotations of a workload and of its pod template in one patch, under the resourceVersion that was
 // read.
-func (r *RestartReconciler) mark(ctx context.Context, found *metav1.PartialObjectMetadata, due *dueRestart) error {
+func (r *restarts) mark(ctx context.Context, found *metav1.PartialObjectMetadata, due *dueRestart) error {
 	body := map[string]any{"metadata": map[string]any{"annotations": due.marks, "resourceVersion": found.ResourceVersion}}
 	if len(due.restarts) > 0 {
 		body["spec"] = map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": due.restarts}}}
@@ -222,13 +225,13 @@ func (r *RestartReconciler) mark(ctx context.Context, found *metav1.PartialObjec
 	if err != nil {
 		return err
 	}
-	return r.Live.Patch(ctx, found, patch)
+	return r.live.Patch(ctx, found, patch)
 }
 
 // keysNaming returns the keys that name a workload.
-func (r *RestartReconciler) keysNaming(ctx context.Context, which workload) ([]*v1alpha1.JWTRefreshKey, error) {
+func (r *restarts) keysNaming(ctx context.Context, which workload) ([]*v1alpha1.JWTRefreshKey, error) {
 	var keys v1alpha1.JWTRefreshKeyList
-	if err := r.Client.List(ctx, &keys, client.InNamespace(which.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+	if err := r.cached.List(ctx, &keys, client.InNamespace(which.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return nil, err
 	}
 	var naming []*v1alpha1.JWTRefreshKey
@@ -243,12 +246,12 @@ func (r *RestartReconciler) keysNaming(ctx context.Context, which workload) ([]*
 }
 
 // held returns the hash of the token in the key's Secret; empty without one.
-func (r *RestartReconciler) held(ctx context.Context, key *v1alpha1.JWTRefreshKey) (string, error) {
+func (r *restarts) held(ctx context.Context, key *v1alpha1.JWTRefreshKey) (string, error) {
 	if key.Status.SecretName == "" {
 		return "", nil
 	}
 	secret := &corev1.Secret{}
-	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Status.SecretName}, secret); err != nil {
+	if err := r.live.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Status.SecretName}, secret); err != nil {
 		return "", client.IgnoreNotFound(err)
 	}
 	return secrets.HeldHash(secret), nil
