@@ -24,6 +24,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/bounded"
 	"github.com/refreshkeys/refreshkeys/controllers/certificate"
+	"github.com/refreshkeys/refreshkeys/controllers/issuer"
 	"github.com/refreshkeys/refreshkeys/controllers/rollout"
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/controllers/writes"
@@ -145,13 +146,11 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	if err := newRefreshKeyReconciler(mgr, certificates, &o).SetupWithManager(mgr, o); err != nil {
 		return nil, fmt.Errorf("set up the controller of JWTRefreshKeys: %w", err)
 	}
-	issuerKeys := &IssuerReconciler{
-		Client: bounded.Writes(mgr.GetClient()), Live: bounded.Reader(mgr.GetAPIReader()), Events: mgr.GetEventRecorder("refreshkeys"),
-		own:     writes.NewOwn(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTIssuer{} }),
-		altered: writes.NewAlterations(o.Monotonic), failures: writes.NewFailures(o.Monotonic),
-		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace, trust: certificates.Found, trustChanged: certificates.FoundChanged(),
-	}
-	if err := issuerKeys.SetupWithManager(mgr, o); err != nil {
+	issuers := issuer.New(mgr, issuer.Options{
+		Namespace: o.Namespace, Clock: o.Clock, Monotonic: o.Monotonic, Generate: o.GenerateKey,
+		Trust: certificates.Found, TrustChanged: certificates.FoundChanged(), SeveralInProcess: o.SeveralInProcess,
+	})
+	if err := issuers.SetupWithManager(mgr); err != nil {
 		return nil, fmt.Errorf("set up the controller of JWTIssuers: %w", err)
 	}
 	if err := rollout.SetUp(mgr, rollout.Options{

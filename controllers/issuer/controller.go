@@ -1,4 +1,6 @@
-package controllers
+// Package issuer holds the controller of JWTIssuers, which creates, publishes, activates and retires their signing keys. A
+// reconciliation observes, decides (internal/issuerlifecycle) and applies the plan.
+package issuer
 
 import (
 	"context"
@@ -18,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/bounded"
 	"github.com/refreshkeys/refreshkeys/controllers/queue"
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/controllers/writes"
@@ -28,17 +31,28 @@ import (
 // issuersAtOnce is how many issuers are reconciled at the same time.
 const issuersAtOnce = 4
 
-// IssuerReconciler creates, publishes, activates and retires the signing keys of JWTIssuers.
-type IssuerReconciler struct {
-	// Client reads from the caches, which show the manager's own writes with a delay.
-	Client client.Client
-	// Live reads from the API server.
-	Live     client.Reader
-	Events   events.EventRecorder
-	Clock    clock.PassiveClock
-	Generate issuerlifecycle.Generator
+// Options of the controller. All fields except SeveralInProcess are required.
+type Options struct {
 	// Namespace is the operator's namespace.
 	Namespace string
+	// Clock is the clock that decisions depend on, and Monotonic measures elapsed time.
+	Clock, Monotonic clock.PassiveClock
+	Generate         issuerlifecycle.Generator
+	// Trust returns the fault of the bundle that clients trust, nil if it is not known; TrustChanged signals a change.
+	Trust        func(context.Context) *issuerlifecycle.TrustFault
+	TrustChanged <-chan event.GenericEvent
+	// SeveralInProcess allows more than one manager in a process.
+	SeveralInProcess bool
+}
+
+// Reconciler creates, publishes, activates and retires the signing keys of JWTIssuers.
+type Reconciler struct {
+	Options
+	// client reads from the caches, which show the manager's own writes with a delay.
+	client client.Client
+	// live reads from the API server.
+	live   client.Reader
+	events events.EventRecorder
 
 	// failures are the writes that fail, and how status reports them.
 	failures *writes.Failures
@@ -46,13 +60,19 @@ type IssuerReconciler struct {
 	own *writes.Own
 	// altered are the Secrets that admission changes when they are written.
 	altered *writes.Alterations
-	// trust returns the fault of the bundle that clients trust, nil if it is not known; trustChanged signals a change.
-	trust        func(context.Context) *issuerlifecycle.TrustFault
-	trustChanged <-chan event.GenericEvent
+}
+
+// New returns the controller, not yet registered.
+func New(mgr ctrl.Manager, o Options) *Reconciler {
+	return &Reconciler{
+		Options: o, client: bounded.Writes(mgr.GetClient()), live: bounded.Reader(mgr.GetAPIReader()), events: mgr.GetEventRecorder("refreshkeys"),
+		own:     writes.NewOwn(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTIssuer{} }),
+		altered: writes.NewAlterations(o.Monotonic), failures: writes.NewFailures(o.Monotonic),
+	}
 }
 
 // Reconcile observes one issuer, decides, and applies the plan.
-func (r *IssuerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	wait, live, err := r.own.Behind(ctx, req.NamespacedName)
 	if err != nil || wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, err
@@ -87,21 +107,21 @@ func (r *IssuerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 }
 
 // SetupWithManager registers the controller and its watches.
-func (r *IssuerReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("jwtissuer").
 		For(&v1alpha1.JWTIssuer{}).
 		// The deletion of an issuer can free its host and path for another issuer.
 		Watches(&v1alpha1.JWTIssuer{}, handler.EnqueueRequestsFromMapFunc(r.rivals)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.issuerOfKeys)).
-		WatchesRawSource(source.Channel(r.trustChanged, handler.EnqueueRequestsFromMapFunc(r.allIssuers))).
+		WatchesRawSource(source.Channel(r.TrustChanged, handler.EnqueueRequestsFromMapFunc(r.allIssuers))).
 		WithOptions(controller.Options{
-			MaxConcurrentReconciles: issuersAtOnce, ReconciliationTimeout: queue.ReconcileTimeout, RateLimiter: queue.Retries(), SkipNameValidation: &o.SeveralInProcess,
+			MaxConcurrentReconciles: issuersAtOnce, ReconciliationTimeout: queue.ReconcileTimeout, RateLimiter: queue.Retries(), SkipNameValidation: &r.SeveralInProcess,
 		}).
 		Complete(r)
 }
 
-func (r *IssuerReconciler) issuerOfKeys(_ context.Context, object client.Object) []reconcile.Request {
+func (r *Reconciler) issuerOfKeys(_ context.Context, object client.Object) []reconcile.Request {
 	secret, ok := object.(*corev1.Secret)
 	if !ok || !secrets.HoldSigningKeys(secret, r.Namespace) {
 		return nil
@@ -109,13 +129,13 @@ func (r *IssuerReconciler) issuerOfKeys(_ context.Context, object client.Object)
 	return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: secret.Labels[v1alpha1.LabelSigningKeysOf]}}}
 }
 
-func (r *IssuerReconciler) rivals(ctx context.Context, object client.Object) []reconcile.Request {
+func (r *Reconciler) rivals(ctx context.Context, object client.Object) []reconcile.Request {
 	issuer, ok := object.(*v1alpha1.JWTIssuer)
 	if !ok {
 		return nil
 	}
 	var all v1alpha1.JWTIssuerList
-	if err := r.Client.List(ctx, &all); err != nil {
+	if err := r.client.List(ctx, &all); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "cannot list the issuers that a change affects")
 		return nil
 	}
@@ -129,9 +149,9 @@ func (r *IssuerReconciler) rivals(ctx context.Context, object client.Object) []r
 }
 
 // allIssuers returns the requests for all issuers.
-func (r *IssuerReconciler) allIssuers(ctx context.Context, _ client.Object) []reconcile.Request {
+func (r *Reconciler) allIssuers(ctx context.Context, _ client.Object) []reconcile.Request {
 	var all v1alpha1.JWTIssuerList
-	if err := r.Client.List(ctx, &all); err != nil {
+	if err := r.client.List(ctx, &all); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "cannot list the issuers that a change affects")
 		return nil
 	}

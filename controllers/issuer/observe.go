@@ -1,4 +1,4 @@
-package controllers
+package issuer
 
 import (
 	"context"
@@ -14,18 +14,18 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
-// issuerObservation is the observed state for issuerlifecycle.Decide, with the Secret that applying its plan changes.
-type issuerObservation struct {
+// observation is the observed state for issuerlifecycle.Decide, with the Secret that applying its plan changes.
+type observation struct {
 	issuerlifecycle.Observed
 	// secret holds the signing keys; nil if it does not exist.
 	secret *corev1.Secret
 }
 
-func (r *IssuerReconciler) observe(ctx context.Context, name string, live bool) (*issuerObservation, error) {
+func (r *Reconciler) observe(ctx context.Context, name string, live bool) (*observation, error) {
 	issuer := &v1alpha1.JWTIssuer{}
-	reader := client.Reader(r.Client)
+	reader := client.Reader(r.client)
 	if live {
-		reader = r.Live
+		reader = r.live
 	}
 	if err := reader.Get(ctx, types.NamespacedName{Name: name}, issuer); err != nil {
 		return nil, client.IgnoreNotFound(err)
@@ -33,7 +33,7 @@ func (r *IssuerReconciler) observe(ctx context.Context, name string, live bool) 
 	if issuer.DeletionTimestamp != nil {
 		return nil, nil
 	}
-	o := &issuerObservation{Observed: issuerlifecycle.Observed{Issuer: issuer, Trust: r.trust(ctx)}}
+	o := &observation{Observed: issuerlifecycle.Observed{Issuer: issuer, Trust: r.Trust(ctx)}}
 	if err := r.observeConflict(ctx, o); err != nil {
 		return nil, err
 	}
@@ -44,9 +44,9 @@ func (r *IssuerReconciler) observe(ctx context.Context, name string, live bool) 
 }
 
 // observeConflict looks for an older issuer with the same host and path.
-func (r *IssuerReconciler) observeConflict(ctx context.Context, o *issuerObservation) error {
+func (r *Reconciler) observeConflict(ctx context.Context, o *observation) error {
 	var all v1alpha1.JWTIssuerList
-	if err := r.Client.List(ctx, &all); err != nil {
+	if err := r.client.List(ctx, &all); err != nil {
 		return err
 	}
 	issuers := make([]*v1alpha1.JWTIssuer, len(all.Items))
@@ -61,9 +61,9 @@ func (r *IssuerReconciler) observeConflict(ctx context.Context, o *issuerObserva
 
 // observeKeys reads the Secret with the signing keys from the API server: signing keys seldom change, and a decision
 // on an outdated copy could lose some.
-func (r *IssuerReconciler) observeKeys(ctx context.Context, o *issuerObservation) error {
+func (r *Reconciler) observeKeys(ctx context.Context, o *observation) error {
 	secret := &corev1.Secret{}
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: r.Namespace, Name: issuerlifecycle.SecretName(o.Issuer.Name)}, secret)
+	err := r.live.Get(ctx, types.NamespacedName{Namespace: r.Namespace, Name: issuerlifecycle.SecretName(o.Issuer.Name)}, secret)
 	if client.IgnoreNotFound(err) != nil {
 		return err
 	}
@@ -82,9 +82,9 @@ func (r *IssuerReconciler) observeKeys(ctx context.Context, o *issuerObservation
 
 // observeUse computes until when signing keys may be needed, from the tokens in the status of every refresh key.
 // Superseded tokens do not name the key that signed them; their creation time identifies it.
-func (r *IssuerReconciler) observeUse(ctx context.Context, o *issuerObservation) error {
+func (r *Reconciler) observeUse(ctx context.Context, o *observation) error {
 	var keys v1alpha1.JWTRefreshKeyList
-	if err := r.Client.List(ctx, &keys, client.UnsafeDisableDeepCopy); err != nil {
+	if err := r.client.List(ctx, &keys, client.UnsafeDisableDeepCopy); err != nil {
 		return err
 	}
 	o.Use = issuerlifecycle.UseOf(o.Issuer, keys.Items)

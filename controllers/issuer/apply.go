@@ -1,10 +1,9 @@
-package controllers
+package issuer
 
 import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,7 +20,7 @@ import (
 )
 
 // apply writes the signing keys before the status: the Secret always holds the signing keys that status shows.
-func (r *IssuerReconciler) apply(ctx context.Context, o *issuerObservation, plan *issuerlifecycle.Plan) error {
+func (r *Reconciler) apply(ctx context.Context, o *observation, plan *issuerlifecycle.Plan) error {
 	if plan.Rings != nil {
 		began := r.failures.Now()
 		if err := r.writeKeys(ctx, o, plan.Rings); err != nil {
@@ -33,7 +32,7 @@ func (r *IssuerReconciler) apply(ctx context.Context, o *issuerObservation, plan
 
 // reportFailure reports a failed write of the Secret in the status, once for all following tries; the returned error
 // causes the next try.
-func (r *IssuerReconciler) reportFailure(ctx context.Context, o *issuerObservation, began time.Time, err error) error {
+func (r *Reconciler) reportFailure(ctx context.Context, o *observation, began time.Time, err error) error {
 	failed, ok := writes.FailureIn(ctx, err)
 	if !ok {
 		return err
@@ -49,7 +48,7 @@ func (r *IssuerReconciler) reportFailure(ctx context.Context, o *issuerObservati
 
 // writeKeys creates the Secret, or updates it under the resourceVersion that was read. If two managers start at the
 // same time, one creates the signing keys and the other reads them.
-func (r *IssuerReconciler) writeKeys(ctx context.Context, o *issuerObservation, rings *keyring.Rings) error {
+func (r *Reconciler) writeKeys(ctx context.Context, o *observation, rings *keyring.Rings) error {
 	data, err := keyring.Encode(rings)
 	if err != nil {
 		return err
@@ -63,7 +62,7 @@ func (r *IssuerReconciler) writeKeys(ctx context.Context, o *issuerObservation, 
 			Type:       corev1.SecretTypeOpaque,
 			Data:       data,
 		}
-		err := r.Client.Create(ctx, secret)
+		err := r.client.Create(ctx, secret)
 		r.stored(o, secret, err)
 		return writes.AsSecretError(name, err, data)
 	}
@@ -72,20 +71,20 @@ func (r *IssuerReconciler) writeKeys(ctx context.Context, o *issuerObservation, 
 	for label, value := range signingKeysLabels(o.Issuer.Name) {
 		metav1.SetMetaDataLabel(&secret.ObjectMeta, label, value)
 	}
-	err = r.Client.Update(ctx, secret)
+	err = r.client.Update(ctx, secret)
 	r.stored(o, secret, err)
 	return writes.AsSecretError(name, err, o.secret.Data, data)
 }
 
 // stored records that admission changes the label of a Secret with signing keys. The operator then does not change it back.
-func (r *IssuerReconciler) stored(o *issuerObservation, secret *corev1.Secret, err error) {
+func (r *Reconciler) stored(o *observation, secret *corev1.Secret, err error) {
 	name := client.ObjectKeyFromObject(o.Issuer)
 	switch {
 	case err != nil:
 	case secrets.Selected(secret):
 		r.altered.Forget(name)
 	case r.altered.Note(name, secret, labelOnly(), writes.Content{}):
-		announce.SecretAltered(secret.Name, "label "+v1alpha1.LabelManagedBy).Send(r.Events, o.Issuer)
+		announce.SecretAltered(secret.Name, "label "+v1alpha1.LabelManagedBy).Send(r.events, o.Issuer)
 	}
 }
 
@@ -98,58 +97,17 @@ func signingKeysLabels(issuer string) map[string]string {
 
 // writeStatus writes the status of an issuer, under the resourceVersion of the observation and only if it changed. No
 // other function writes it.
-func (r *IssuerReconciler) writeStatus(ctx context.Context, o *issuerObservation, plan *issuerlifecycle.Plan) error {
+func (r *Reconciler) writeStatus(ctx context.Context, o *observation, plan *issuerlifecycle.Plan) error {
 	status := plan.Status(&o.Observed, r.Clock.Now())
 	if equality.Semantic.DeepEqual(&o.Issuer.Status, status) {
 		return nil
 	}
 	updated := o.Issuer.DeepCopy()
 	updated.Status = *status
-	if err := r.Client.Status().Update(ctx, updated); err != nil {
+	if err := r.client.Status().Update(ctx, updated); err != nil {
 		return err
 	}
 	r.own.WroteStatus(updated)
 	r.announce(updated, &o.Issuer.Status)
 	return nil
-}
-
-// announce sends events for the changes between two statuses of an issuer.
-func (r *IssuerReconciler) announce(issuer *v1alpha1.JWTIssuer, before *v1alpha1.JWTIssuerStatus) {
-	if ready := announce.Newly(before.Conditions, issuer.Status.Conditions, v1alpha1.ConditionReady); ready != nil && ready.Status == metav1.ConditionTrue {
-		announce.Condition(corev1.EventTypeNormal, ready).Send(r.Events, issuer)
-	}
-	for _, event := range announce.Turned(before.Conditions, issuer.Status.Conditions) {
-		event.Send(r.Events, issuer)
-	}
-	r.announceTrust(issuer, before)
-	states := map[string]v1alpha1.KeyState{}
-	for _, key := range before.Keys {
-		states[key.KID] = key.State
-	}
-	for _, key := range issuer.Status.Keys {
-		if states[key.KID] != key.State {
-			keyEvent(&key).Send(r.Events, issuer)
-		}
-		delete(states, key.KID)
-	}
-	for kid := range states {
-		keyRemovedEvent(kid).Send(r.Events, issuer)
-	}
-}
-
-// announceTrust sends an event when a finding begins or changes.
-func (r *IssuerReconciler) announceTrust(issuer *v1alpha1.JWTIssuer, before *v1alpha1.JWTIssuerStatus) {
-	if found := announce.Newly(before.Conditions, issuer.Status.Conditions, v1alpha1.ConditionTrustBundle); found != nil {
-		announce.Condition(corev1.EventTypeWarning, found).Send(r.Events, issuer)
-	}
-}
-
-func keyEvent(key *v1alpha1.SigningKeyStatus) *announce.Event {
-	return &announce.Event{Kind: corev1.EventTypeNormal, Reason: "Key" + string(key.State), Action: "RotateKeys",
-		Note: fmt.Sprintf("Signing key %s of the %s ring is %s.", key.KID, key.Use, key.State)}
-}
-
-func keyRemovedEvent(kid string) *announce.Event {
-	return &announce.Event{Kind: corev1.EventTypeNormal, Reason: "KeyRemoved", Action: "RotateKeys",
-		Note: fmt.Sprintf("Signing key %s was removed from its ring.", kid)}
 }
