@@ -1,3 +1,5 @@
+// Package controllers wires the operator: the manager with its caches and all controllers. Each controller has a room of its own
+// below it.
 package controllers
 
 import (
@@ -22,12 +24,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/controllers/bounded"
 	"github.com/refreshkeys/refreshkeys/controllers/certificate"
 	"github.com/refreshkeys/refreshkeys/controllers/issuer"
+	"github.com/refreshkeys/refreshkeys/controllers/refreshkey"
 	"github.com/refreshkeys/refreshkeys/controllers/rollout"
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
-	"github.com/refreshkeys/refreshkeys/controllers/writes"
 	"github.com/refreshkeys/refreshkeys/internal/apicalls"
 	"github.com/refreshkeys/refreshkeys/internal/issuerlifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
@@ -143,7 +144,7 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	if err := certificates.SetupWithManager(mgr); err != nil {
 		return nil, fmt.Errorf("set up the controller of the serving certificate: %w", err)
 	}
-	if err := newRefreshKeyReconciler(mgr, certificates, &o).SetupWithManager(mgr, o); err != nil {
+	if err := newRefreshKeyReconciler(mgr, certificates, &o).SetupWithManager(mgr); err != nil {
 		return nil, fmt.Errorf("set up the controller of JWTRefreshKeys: %w", err)
 	}
 	issuers := issuer.New(mgr, issuer.Options{
@@ -170,14 +171,11 @@ func newCertificateReconciler(mgr ctrl.Manager, o *Options) *certificate.Reconci
 	})
 }
 
-func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *certificate.Reconciler, o *Options) *RefreshKeyReconciler {
-	return &RefreshKeyReconciler{
-		Client: bounded.Writes(mgr.GetClient()), Live: bounded.Reader(mgr.GetAPIReader()), Events: mgr.GetEventRecorder("refreshkeys"),
-		own:     writes.NewOwn(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTRefreshKey{} }),
-		altered: writes.NewAlterations(o.Monotonic), failures: writes.NewFailures(o.Monotonic), restarts: o.Restarts,
-		Clock: o.Clock, NewID: o.NewID, trusted: certificates.Trusted, trustChanged: certificates.Changed(),
-		issuers: newIssuers(mgr.GetClient(), bounded.Reader(mgr.GetAPIReader()), o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
-	}
+func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *certificate.Reconciler, o *Options) *refreshkey.Reconciler {
+	return refreshkey.New(mgr, refreshkey.Options{
+		Namespace: o.Namespace, Workers: o.Workers, ReissuePerSecond: o.ReissuePerSecond, Clock: o.Clock, Monotonic: o.Monotonic, NewID: o.NewID,
+		Trusted: certificates.Trusted, TrustChanged: certificates.Changed(), Restarts: o.Restarts, SeveralInProcess: o.SeveralInProcess,
+	})
 }
 
 func cacheOptions(o *Options, watched *namespaces) cache.Options {

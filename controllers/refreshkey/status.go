@@ -1,4 +1,4 @@
-package controllers
+package refreshkey
 
 import (
 	"bytes"
@@ -14,14 +14,14 @@ import (
 
 // writeStatus writes the status of a key, under the resourceVersion of the observation and only if it changed, and then
 // sends the events. No other function writes it. After a conflict the key is observed and decided again.
-func (r *RefreshKeyReconciler) writeStatus(ctx context.Context, o *observation, status *v1alpha1.JWTRefreshKeyStatus, plan *lifecycle.Plan) error {
+func (r *Reconciler) writeStatus(ctx context.Context, o *observation, status *v1alpha1.JWTRefreshKeyStatus, plan *lifecycle.Plan) error {
 	before := &o.key.Status
 	if sameStatus.DeepEqual(before, status) {
 		return nil
 	}
 	updated := o.key.DeepCopy()
 	updated.Status = *status
-	if err := r.Client.Status().Update(ctx, updated); err != nil {
+	if err := r.client.Status().Update(ctx, updated); err != nil {
 		return err
 	}
 	r.own.WroteStatus(updated)

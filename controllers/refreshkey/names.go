@@ -1,4 +1,4 @@
-package controllers
+package refreshkey
 
 import (
 	"context"
@@ -33,7 +33,7 @@ func wantedName(object client.Object) []string {
 }
 
 // keysWanting returns the requests for the keys that want a Secret of this name.
-func (r *RefreshKeyReconciler) keysWanting(ctx context.Context, object client.Object) []reconcile.Request {
+func (r *Reconciler) keysWanting(ctx context.Context, object client.Object) []reconcile.Request {
 	// The key of the same name has no entry. If it does not exist or wants another Secret, reconciling it is cheap.
 	same := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()}}
 	named := func(key *v1alpha1.JWTRefreshKey) bool { return key.Name != object.GetName() }

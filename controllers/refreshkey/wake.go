@@ -1,4 +1,4 @@
-package controllers
+package refreshkey
 
 import (
 	"context"
@@ -22,7 +22,7 @@ import (
 )
 
 // SetupWithManager registers the controller and its watches.
-func (r *RefreshKeyReconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &corev1.Secret{}, ownerIndex, ownerEntries); err != nil {
 		return fmt.Errorf("index Secrets by owner: %w", err)
 	}
@@ -37,19 +37,19 @@ func (r *RefreshKeyReconciler) SetupWithManager(mgr ctrl.Manager, o Options) err
 		Watches(&corev1.Secret{}, queue.InBackground(r.keysOfRings)).
 		Watches(&v1alpha1.JWTIssuer{}, queue.InBackground(r.keysOfIssuer), builder.WithPredicates(issuerMatters())).
 		WatchesMetadata(&corev1.Namespace{}, queue.InBackground(r.keysOfNamespace), builder.WithPredicates(namespaceMatters())).
-		WatchesRawSource(source.Channel(r.trustChanged, queue.InBackground(r.allKeys))).
+		WatchesRawSource(source.Channel(r.TrustChanged, queue.InBackground(r.allKeys))).
 		WithOptions(controller.Options{
-			MaxConcurrentReconciles: o.Workers,
+			MaxConcurrentReconciles: r.Workers,
 			ReconciliationTimeout:   queue.ReconcileTimeout,
 			RateLimiter:             queue.Retries(),
-			NewQueue:                queue.New(mgr.GetLogger(), o.Workers, queue.NamespaceOfRequest),
-			SkipNameValidation:      &o.SeveralInProcess,
+			NewQueue:                queue.New(mgr.GetLogger(), r.Workers, queue.NamespaceOfRequest),
+			SkipNameValidation:      &r.SeveralInProcess,
 		}).
 		Complete(r)
 }
 
 // keyOfSecret returns the request for the key that a Secret belongs to.
-func (r *RefreshKeyReconciler) keyOfSecret(_ context.Context, object client.Object) []reconcile.Request {
+func (r *Reconciler) keyOfSecret(_ context.Context, object client.Object) []reconcile.Request {
 	secret, ok := object.(*corev1.Secret)
 	if !ok {
 		return nil
@@ -63,7 +63,7 @@ func (r *RefreshKeyReconciler) keyOfSecret(_ context.Context, object client.Obje
 
 // keysOfRings returns the requests for the keys of the issuer whose signing keys a Secret holds. It uses the name of
 // the Secret, since a label can be lost.
-func (r *RefreshKeyReconciler) keysOfRings(ctx context.Context, object client.Object) []reconcile.Request {
+func (r *Reconciler) keysOfRings(ctx context.Context, object client.Object) []reconcile.Request {
 	issuer, ok := strings.CutPrefix(object.GetName(), issuerlifecycle.SecretPrefix)
 	if !ok || object.GetNamespace() != r.issuers.namespace {
 		return nil
@@ -72,26 +72,26 @@ func (r *RefreshKeyReconciler) keysOfRings(ctx context.Context, object client.Ob
 }
 
 // allKeys returns the requests for all keys, since all their Secrets hold the CA bundle.
-func (r *RefreshKeyReconciler) allKeys(ctx context.Context, _ client.Object) []reconcile.Request {
+func (r *Reconciler) allKeys(ctx context.Context, _ client.Object) []reconcile.Request {
 	return r.keysWhere(ctx, func(*v1alpha1.JWTRefreshKey) bool { return true })
 }
 
-func (r *RefreshKeyReconciler) keysOfIssuer(ctx context.Context, object client.Object) []reconcile.Request {
+func (r *Reconciler) keysOfIssuer(ctx context.Context, object client.Object) []reconcile.Request {
 	return r.keysNaming(ctx, object.GetName())
 }
 
-func (r *RefreshKeyReconciler) keysNaming(ctx context.Context, issuer string) []reconcile.Request {
+func (r *Reconciler) keysNaming(ctx context.Context, issuer string) []reconcile.Request {
 	return r.keysWhere(ctx, func(key *v1alpha1.JWTRefreshKey) bool { return lifecycle.IssuerName(key) == issuer })
 }
 
-func (r *RefreshKeyReconciler) keysOfNamespace(ctx context.Context, object client.Object) []reconcile.Request {
+func (r *Reconciler) keysOfNamespace(ctx context.Context, object client.Object) []reconcile.Request {
 	return r.keysWhere(ctx, func(*v1alpha1.JWTRefreshKey) bool { return true }, client.InNamespace(object.GetName()))
 }
 
-func (r *RefreshKeyReconciler) keysWhere(ctx context.Context, want func(*v1alpha1.JWTRefreshKey) bool, options ...client.ListOption) []reconcile.Request {
+func (r *Reconciler) keysWhere(ctx context.Context, want func(*v1alpha1.JWTRefreshKey) bool, options ...client.ListOption) []reconcile.Request {
 	var keys v1alpha1.JWTRefreshKeyList
 	options = append(options, client.UnsafeDisableDeepCopy)
-	if err := r.Client.List(ctx, &keys, options...); err != nil {
+	if err := r.client.List(ctx, &keys, options...); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "cannot list the keys that a change affects")
 		return nil
 	}

@@ -1,4 +1,4 @@
-package controllers
+package refreshkey
 
 import (
 	"context"
@@ -130,11 +130,11 @@ func isOtherOf(secret *corev1.Secret, key *v1alpha1.JWTRefreshKey) bool {
 
 // observeOwner sets the ownership of the Secret. If it depends on the token in the Secret, observeOwner reads the Secret
 // from the API server, since the cache holds only digests.
-func (r *RefreshKeyReconciler) observeOwner(ctx context.Context, o *observation, secret *corev1.Secret) error {
+func (r *Reconciler) observeOwner(ctx context.Context, o *observation, secret *corev1.Secret) error {
 	facts := factsOf(secret, o.key)
 	if facts.AsksToken() {
 		whole := &corev1.Secret{}
-		err := r.Live.Get(ctx, types.NamespacedName{Namespace: secret.Namespace, Name: secret.Name}, whole)
+		err := r.live.Get(ctx, types.NamespacedName{Namespace: secret.Namespace, Name: secret.Name}, whole)
 		switch {
 		case apierrors.IsNotFound(err):
 			return writes.ErrOutdated

@@ -1,6 +1,6 @@
-// Package controllers holds the controllers of the operator. Each reconciliation has the same steps: observe, decide,
-// apply, report.
-package controllers
+// Package refreshkey holds the controller of JWTRefreshKeys. A reconciliation observes, decides (internal/lifecycle), applies the
+// plan, and reports in status and events.
+package refreshkey
 
 import (
 	"context"
@@ -16,31 +16,47 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/bounded"
 	"github.com/refreshkeys/refreshkeys/controllers/queue"
 	"github.com/refreshkeys/refreshkeys/controllers/writes"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// RefreshKeyReconciler reconciles JWTRefreshKeys, their Secrets and their status.
-type RefreshKeyReconciler struct {
-	// Client reads from the caches, which show the manager's own writes with a delay.
-	Client client.Client
-	// Live reads from the API server.
-	Live   client.Reader
-	Events events.EventRecorder
-	Clock  clock.PassiveClock
+// Options of the controller. All fields except Restarts and SeveralInProcess are required.
+type Options struct {
+	// Namespace is the operator's namespace, with the signing keys.
+	Namespace string
+	// Workers is how many keys are reconciled at the same time.
+	Workers int
+	// ReissuePerSecond limits the rotations that the withdrawal of a signing key causes.
+	ReissuePerSecond float64
+	// Clock is the clock that decisions depend on, and Monotonic measures elapsed time.
+	Clock, Monotonic clock.PassiveClock
 	// NewID returns the jti of a token, a unique and opaque string.
 	NewID func() string
+	// Trusted returns the CA bundle that clients of the token service trust, in PEM; TrustChanged signals a change.
+	Trusted      func(context.Context) ([]byte, error)
+	TrustChanged <-chan event.GenericEvent
+	// Restarts is true if another controller restarts the workloads that keys name.
+	Restarts bool
+	// SeveralInProcess allows more than one manager in a process.
+	SeveralInProcess bool
+}
+
+// Reconciler reconciles JWTRefreshKeys, their Secrets and their status.
+type Reconciler struct {
+	Options
+	// client reads from the caches, which show the manager's own writes with a delay.
+	client client.Client
+	// live reads from the API server.
+	live   client.Reader
+	events events.EventRecorder
 
 	issuers *issuers
-	// trusted returns the CA bundle that clients of the token service trust, in PEM.
-	trusted      func(context.Context) ([]byte, error)
-	trustChanged <-chan event.GenericEvent
-	pace         *pacer
+	pace    *pacer
 	// failures are the writes that fail, and how status reports them.
 	failures *writes.Failures
-	// restarts is true if another controller restarts the workloads that keys name.
-	restarts bool
 	// own are the manager's writes that the caches do not show yet.
 	own *writes.Own
 	// altered are the Secrets that admission changes when they are written.
@@ -51,8 +67,19 @@ type RefreshKeyReconciler struct {
 	began     time.Time
 }
 
+// New returns the controller, not yet registered.
+func New(mgr ctrl.Manager, o Options) *Reconciler {
+	live := bounded.Reader(mgr.GetAPIReader())
+	return &Reconciler{
+		Options: o, client: bounded.Writes(mgr.GetClient()), live: live, events: mgr.GetEventRecorder("refreshkeys"),
+		issuers: newIssuers(mgr.GetClient(), live, o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
+		own:     writes.NewOwn(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTRefreshKey{} }),
+		altered: writes.NewAlterations(o.Monotonic), failures: writes.NewFailures(o.Monotonic),
+	}
+}
+
 // Reconcile observes one key, decides, and applies the plan.
-func (r *RefreshKeyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	wait, live, err := r.own.Behind(ctx, req.NamespacedName)
 	if err != nil || wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, err
@@ -74,7 +101,7 @@ func (r *RefreshKeyReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	}
 }
 
-func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.NamespacedName, live bool) (ctrl.Result, error) {
+func (r *Reconciler) reconcile(ctx context.Context, name types.NamespacedName, live bool) (ctrl.Result, error) {
 	r.beganOnce.Do(func() { r.began = r.Clock.Now() })
 	began := r.failures.Now()
 	observed, err := r.observe(ctx, name, live)
@@ -110,7 +137,7 @@ func (r *RefreshKeyReconciler) reconcile(ctx context.Context, name types.Namespa
 
 // lookAgain returns when to reconcile the key again: at the time of its next decision, or for the next read of a Secret without events.
 // Requests of users come first: a request that waits in the queue keeps its priority when the key is woken.
-func (r *RefreshKeyReconciler) lookAgain(o *observation, plan *lifecycle.Plan) ctrl.Result {
+func (r *Reconciler) lookAgain(o *observation, plan *lifecycle.Plan) ctrl.Result {
 	after := queue.LongestSleep
 	switch {
 	case !plan.Next.IsZero():

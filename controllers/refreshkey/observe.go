@@ -1,4 +1,4 @@
-package controllers
+package refreshkey
 
 import (
 	"context"
@@ -43,18 +43,18 @@ type observation struct {
 
 // observe reads the state that a decision needs from the caches. If live is true, it reads the key and its Secret,
 // which other clients write too, from the API server. It returns nil if the key does not exist.
-func (r *RefreshKeyReconciler) observe(ctx context.Context, name types.NamespacedName, live bool) (*observation, error) {
-	reader := client.Reader(r.Client)
+func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName, live bool) (*observation, error) {
+	reader := client.Reader(r.client)
 	if live {
-		reader = r.Live
+		reader = r.live
 	}
 	key := &v1alpha1.JWTRefreshKey{}
 	if err := reader.Get(ctx, name, key); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
 	o := &observation{key: key, seen: key, reader: reader}
-	o.trusted, o.untrusted = r.trusted(ctx)
-	o.Key, o.WatchedSince, o.RestartsEnabled = key, r.began, r.restarts
+	o.trusted, o.untrusted = r.Trusted(ctx)
+	o.Key, o.WatchedSince, o.RestartsEnabled = key, r.began, r.Restarts
 	for _, step := range []func(context.Context, *observation) error{
 		r.observeNamespace, r.observeIssuer, r.observeLine, r.observeSecret, r.observeOthers,
 	} {
@@ -65,14 +65,14 @@ func (r *RefreshKeyReconciler) observe(ctx context.Context, name types.Namespace
 	return o, nil
 }
 
-func (r *RefreshKeyReconciler) observeNamespace(ctx context.Context, o *observation) error {
+func (r *Reconciler) observeNamespace(ctx context.Context, o *observation) error {
 	namespace := &metav1.PartialObjectMetadata{}
 	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	name := types.NamespacedName{Name: o.key.Namespace}
-	err := r.Client.Get(ctx, name, namespace)
+	err := r.client.Get(ctx, name, namespace)
 	if apierrors.IsNotFound(err) {
 		// A key in a new namespace can be in its cache before the namespace is.
-		err = r.Live.Get(ctx, name, namespace)
+		err = r.live.Get(ctx, name, namespace)
 	}
 	if err != nil {
 		return client.IgnoreNotFound(err)
@@ -81,7 +81,7 @@ func (r *RefreshKeyReconciler) observeNamespace(ctx context.Context, o *observat
 	return nil
 }
 
-func (r *RefreshKeyReconciler) observeIssuer(ctx context.Context, o *observation) (err error) {
+func (r *Reconciler) observeIssuer(ctx context.Context, o *observation) (err error) {
 	o.issuer, err = r.issuers.view(ctx, lifecycle.IssuerName(o.key))
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func (r *RefreshKeyReconciler) observeIssuer(ctx context.Context, o *observation
 }
 
 // observeLine reads the content of the current token and finds its signing key.
-func (r *RefreshKeyReconciler) observeLine(ctx context.Context, o *observation) error {
+func (r *Reconciler) observeLine(ctx context.Context, o *observation) error {
 	status := &o.key.Status
 	if status.Revision == 0 {
 		return nil
@@ -122,7 +122,7 @@ func (r *RefreshKeyReconciler) observeLine(ctx context.Context, o *observation) 
 // signingKey returns the key of a kid in the refresh ring, nil if there is none. It reads a missing one from the API
 // server, since an outdated cache must not cause a rotation. lost is true if the ring is damaged, which must not cause
 // one either.
-func (r *RefreshKeyReconciler) signingKey(ctx context.Context, view *issuerView, kid string) (key *keyring.Key, lost bool, err error) {
+func (r *Reconciler) signingKey(ctx context.Context, view *issuerView, kid string) (key *keyring.Key, lost bool, err error) {
 	if key, found := view.rings.Lookup(keyring.Refresh, kid); found {
 		return key, false, nil
 	}
@@ -137,7 +137,7 @@ func (r *RefreshKeyReconciler) signingKey(ctx context.Context, view *issuerView,
 // observeSecret reads the Secret for the token. A Secret that is not in the cache can exist without the operator's
 // label, so observeSecret then reads from the API server. For a new key it does not, since the create fails if the
 // Secret exists.
-func (r *RefreshKeyReconciler) observeSecret(ctx context.Context, o *observation) error {
+func (r *Reconciler) observeSecret(ctx context.Context, o *observation) error {
 	o.Secret.Name = lifecycle.SecretName(o.key)
 	if o.Secret.Name == "" {
 		r.own.SawSecret(client.ObjectKeyFromObject(o.key), nil)
@@ -146,7 +146,7 @@ func (r *RefreshKeyReconciler) observeSecret(ctx context.Context, o *observation
 	issued := o.key.Status.Revision > 0
 	secret, err := r.readSecret(ctx, o.reader, o.key.Namespace, o.Secret.Name)
 	if err == nil && secret == nil && (issued || len(o.key.Status.Conditions) > 0) {
-		secret, err = r.readSecret(ctx, r.Live, o.key.Namespace, o.Secret.Name)
+		secret, err = r.readSecret(ctx, r.live, o.key.Namespace, o.Secret.Name)
 	}
 	if err != nil {
 		return err
@@ -156,7 +156,7 @@ func (r *RefreshKeyReconciler) observeSecret(ctx context.Context, o *observation
 	} else if err := r.describeSecret(ctx, o, secret); err != nil {
 		return err
 	}
-	if o.reader == r.Live {
+	if o.reader == r.live {
 		r.own.SawSecret(client.ObjectKeyFromObject(o.key), secret)
 	}
 	switch {
@@ -170,7 +170,7 @@ func (r *RefreshKeyReconciler) observeSecret(ctx context.Context, o *observation
 }
 
 // readSecret returns a digested Secret, and nil if it does not exist.
-func (r *RefreshKeyReconciler) readSecret(ctx context.Context, reader client.Reader, namespace, name string) (*corev1.Secret, error) {
+func (r *Reconciler) readSecret(ctx context.Context, reader client.Reader, namespace, name string) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
 	if err := reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, secret); err != nil {
 		return nil, client.IgnoreNotFound(err)
@@ -183,7 +183,7 @@ func (r *RefreshKeyReconciler) readSecret(ctx context.Context, reader client.Rea
 	return secret, nil
 }
 
-func (r *RefreshKeyReconciler) describeSecret(ctx context.Context, o *observation, secret *corev1.Secret) error {
+func (r *Reconciler) describeSecret(ctx context.Context, o *observation, secret *corev1.Secret) error {
 	if err := r.observeOwner(ctx, o, secret); err != nil {
 		return err
 	}
@@ -240,12 +240,12 @@ func (o *observation) remake() (tokenText, error) {
 
 // observeAdoptable looks for a first token that was written to the Secret and not recorded, since the manager stopped
 // in between. The token must verify, name this key and have revision 1.
-func (r *RefreshKeyReconciler) observeAdoptable(ctx context.Context, o *observation) error {
+func (r *Reconciler) observeAdoptable(ctx context.Context, o *observation) error {
 	if o.Secret.TokenHash == "" || !o.Issuer.Ready {
 		return nil
 	}
 	secret := &corev1.Secret{}
-	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: o.key.Namespace, Name: o.Secret.Name}, secret); err != nil {
+	if err := r.live.Get(ctx, types.NamespacedName{Namespace: o.key.Namespace, Name: o.Secret.Name}, secret); err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	compact := string(secret.Data[v1alpha1.SecretToken])
@@ -264,7 +264,7 @@ func (r *RefreshKeyReconciler) observeAdoptable(ctx context.Context, o *observat
 }
 
 // parseOwn verifies a token with the issuer's refresh ring, which it reads again for an unknown signing key.
-func (r *RefreshKeyReconciler) parseOwn(ctx context.Context, o *observation, compact string) (*token.Claims, error) {
+func (r *Reconciler) parseOwn(ctx context.Context, o *observation, compact string) (*token.Claims, error) {
 	now := r.Clock.Now()
 	claims, err := token.Parse(compact, token.Refresh, o.issuer.rings, o.Issuer.URL, now)
 	if !errors.Is(err, token.ErrUnknownKey) {
@@ -278,10 +278,10 @@ func (r *RefreshKeyReconciler) parseOwn(ctx context.Context, o *observation, com
 }
 
 // observeOthers finds this key's Secrets under earlier names.
-func (r *RefreshKeyReconciler) observeOthers(ctx context.Context, o *observation) error {
+func (r *Reconciler) observeOthers(ctx context.Context, o *observation) error {
 	for _, entry := range [...]string{o.key.Name, unmarked} {
 		var owned corev1.SecretList
-		err := r.Client.List(ctx, &owned, client.InNamespace(o.key.Namespace), client.MatchingFields{ownerIndex: entry}, client.UnsafeDisableDeepCopy)
+		err := r.client.List(ctx, &owned, client.InNamespace(o.key.Namespace), client.MatchingFields{ownerIndex: entry}, client.UnsafeDisableDeepCopy)
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package controllers
+package refreshkey
 
 import (
 	"context"
@@ -27,7 +27,7 @@ import (
 // the Secret, so that no client reads a token that is not accepted yet. If the line does not change, the status is
 // written last, since it reports the state of the Secret. But Ready turns False before a token is removed, and turns
 // True after one is written.
-func (r *RefreshKeyReconciler) apply(ctx context.Context, o *observation, plan *lifecycle.Plan) error {
+func (r *Reconciler) apply(ctx context.Context, o *observation, plan *lifecycle.Plan) error {
 	switch {
 	case plan.Ignore:
 		return nil
@@ -68,12 +68,12 @@ func (r *RefreshKeyReconciler) apply(ctx context.Context, o *observation, plan *
 }
 
 // discard deletes a key if it has not changed since the observation.
-func (r *RefreshKeyReconciler) discard(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
-	return client.IgnoreNotFound(r.Client.Delete(ctx, key, client.Preconditions{UID: ptr.To(key.UID), ResourceVersion: ptr.To(key.ResourceVersion)}))
+func (r *Reconciler) discard(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
+	return client.IgnoreNotFound(r.client.Delete(ctx, key, client.Preconditions{UID: ptr.To(key.UID), ResourceVersion: ptr.To(key.ResourceVersion)}))
 }
 
 // mint returns the token that the plan mints or adopts, with the text of a minted one; nil if the plan does neither.
-func (r *RefreshKeyReconciler) mint(o *observation, plan *lifecycle.Plan) (*lifecycle.Token, tokenText, error) {
+func (r *Reconciler) mint(o *observation, plan *lifecycle.Plan) (*lifecycle.Token, tokenText, error) {
 	if plan.Line == lifecycle.AdoptFound {
 		return o.Secret.Adoptable, "", nil
 	}
@@ -89,7 +89,7 @@ func (r *RefreshKeyReconciler) mint(o *observation, plan *lifecycle.Plan) (*life
 }
 
 // mintAccess mints the access token for the Secret. It never outlives the refresh token.
-func (r *RefreshKeyReconciler) mintAccess(o *observation, plan *lifecycle.Plan, current *v1alpha1.TokenLine) (accessToken, error) {
+func (r *Reconciler) mintAccess(o *observation, plan *lifecycle.Plan, current *v1alpha1.TokenLine) (accessToken, error) {
 	signer, err := o.issuer.rings.Signer(keyring.Access)
 	if err != nil {
 		return accessToken{}, err
@@ -102,7 +102,7 @@ func (r *RefreshKeyReconciler) mintAccess(o *observation, plan *lifecycle.Plan, 
 
 // writeSecret carries out the step of the plan for the Secret. text is the current token if it was just minted;
 // otherwise it is read from the Secret or signed again from status.
-func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, plan *lifecycle.Plan, current *v1alpha1.TokenLine, text tokenText) error {
+func (r *Reconciler) writeSecret(ctx context.Context, o *observation, plan *lifecycle.Plan, current *v1alpha1.TokenLine, text tokenText) error {
 	if plan.Secret == lifecycle.KeepSecret {
 		return nil
 	}
@@ -136,7 +136,7 @@ func (r *RefreshKeyReconciler) writeSecret(ctx context.Context, o *observation, 
 }
 
 // fillSecret writes the current token to the Secret.
-func (r *RefreshKeyReconciler) fillSecret(ctx context.Context, o *observation, plan *lifecycle.Plan, current *v1alpha1.TokenLine, text tokenText) error {
+func (r *Reconciler) fillSecret(ctx context.Context, o *observation, plan *lifecycle.Plan, current *v1alpha1.TokenLine, text tokenText) error {
 	if o.untrusted != nil {
 		return o.untrusted
 	}
@@ -194,11 +194,11 @@ func refill(secret *corev1.Secret, wanted *wantedSecret, current *v1alpha1.Token
 }
 
 // createSecret creates a Secret that does not exist. It fails if another client has created one of that name.
-func (r *RefreshKeyReconciler) createSecret(ctx context.Context, o *observation, wanted *wantedSecret, tokens secretTokens) error {
+func (r *Reconciler) createSecret(ctx context.Context, o *observation, wanted *wantedSecret, tokens secretTokens) error {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: o.key.Namespace, Name: o.Secret.Name}}
 	wanted.write(secret, tokens)
 	written := writes.ContentOf(secret)
-	if err := r.Client.Create(ctx, secret); err != nil {
+	if err := r.client.Create(ctx, secret); err != nil {
 		return writes.AsSecretError(secret.Name, err, tokensOf(secret.Data))
 	}
 	return r.stored(o, secret, wanted, written)
@@ -206,9 +206,9 @@ func (r *RefreshKeyReconciler) createSecret(ctx context.Context, o *observation,
 
 // updateSecret reads the key's Secret from the API server, and changes it under the resourceVersion that it read. It
 // returns writes.ErrOutdated if the Secret differs from the observation.
-func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation, wanted *wantedSecret, change func(*corev1.Secret) error) error {
+func (r *Reconciler) updateSecret(ctx context.Context, o *observation, wanted *wantedSecret, change func(*corev1.Secret) error) error {
 	secret := &corev1.Secret{}
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: o.key.Namespace, Name: o.Secret.Name}, secret)
+	err := r.live.Get(ctx, types.NamespacedName{Namespace: o.key.Namespace, Name: o.Secret.Name}, secret)
 	if apierrors.IsNotFound(err) {
 		return writes.ErrOutdated
 	}
@@ -228,7 +228,7 @@ func (r *RefreshKeyReconciler) updateSecret(ctx context.Context, o *observation,
 		return err
 	}
 	data, written := tokensOf(secret.Data), writes.ContentOf(secret)
-	if err := r.Client.Update(ctx, secret); err != nil {
+	if err := r.client.Update(ctx, secret); err != nil {
 		return writes.AsSecretError(secret.Name, err, held, data)
 	}
 	return r.stored(o, secret, wanted, written)
@@ -244,7 +244,7 @@ func tokensOf(data map[string][]byte) map[string][]byte {
 
 // stored checks a Secret as the API server stored it, since an admission webhook or policy can change what was
 // written. A changed token is an error. Any other change is reported once, and the operator does not change it back.
-func (r *RefreshKeyReconciler) stored(o *observation, secret *corev1.Secret, wanted *wantedSecret, written writes.Content) error {
+func (r *Reconciler) stored(o *observation, secret *corev1.Secret, wanted *wantedSecret, written writes.Content) error {
 	name := client.ObjectKeyFromObject(o.key)
 	r.own.WroteSecret(name, secret)
 	o.unseen, o.wroteUnseen = !secrets.Selected(secret), !secrets.Selected(secret)
@@ -260,7 +260,7 @@ func (r *RefreshKeyReconciler) stored(o *observation, secret *corev1.Secret, wan
 		return nil
 	}
 	if r.altered.Note(name, secret, wanted.fingerprint(), written) {
-		announce.SecretAltered(secret.Name, wanted.differences(&digested)).Send(r.Events, o.key)
+		announce.SecretAltered(secret.Name, wanted.differences(&digested)).Send(r.events, o.key)
 	}
 	return nil
 }
@@ -268,9 +268,9 @@ func (r *RefreshKeyReconciler) stored(o *observation, secret *corev1.Secret, wan
 // confirmCurrent reads the key from the API server, and returns writes.ErrOutdated if its UID, current token or revocation
 // differ. So a Secret of another UID is replaced only for the existing key, and a token is written to a Secret only
 // while it is current and not revoked.
-func (r *RefreshKeyReconciler) confirmCurrent(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
+func (r *Reconciler) confirmCurrent(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
 	current := &v1alpha1.JWTRefreshKey{}
-	err := r.Live.Get(ctx, client.ObjectKeyFromObject(key), current)
+	err := r.live.Get(ctx, client.ObjectKeyFromObject(key), current)
 	if apierrors.IsNotFound(err) {
 		return writes.ErrOutdated
 	}
@@ -284,7 +284,7 @@ func (r *RefreshKeyReconciler) confirmCurrent(ctx context.Context, key *v1alpha1
 }
 
 // removeSecrets deletes the key's Secrets under earlier names, each only if it still is the key's.
-func (r *RefreshKeyReconciler) removeSecrets(ctx context.Context, o *observation, names []string) error {
+func (r *Reconciler) removeSecrets(ctx context.Context, o *observation, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
@@ -299,15 +299,15 @@ func (r *RefreshKeyReconciler) removeSecrets(ctx context.Context, o *observation
 }
 
 // deleteSecret deletes a Secret for which still returns true, unless another client changes it in between.
-func (r *RefreshKeyReconciler) deleteSecret(ctx context.Context, o *observation, name string, still func(*corev1.Secret) bool) error {
+func (r *Reconciler) deleteSecret(ctx context.Context, o *observation, name string, still func(*corev1.Secret) bool) error {
 	secret := &corev1.Secret{}
-	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: o.key.Namespace, Name: name}, secret); err != nil {
+	if err := r.live.Get(ctx, types.NamespacedName{Namespace: o.key.Namespace, Name: name}, secret); err != nil {
 		return writes.AsSecretError(name, client.IgnoreNotFound(err))
 	}
 	if !still(secret) {
 		return nil
 	}
-	err := r.Client.Delete(ctx, secret, client.Preconditions{UID: ptr.To(secret.UID), ResourceVersion: ptr.To(secret.ResourceVersion)})
+	err := r.client.Delete(ctx, secret, client.Preconditions{UID: ptr.To(secret.UID), ResourceVersion: ptr.To(secret.ResourceVersion)})
 	if client.IgnoreNotFound(err) != nil {
 		return writes.AsSecretError(name, err, tokensOf(secret.Data))
 	}

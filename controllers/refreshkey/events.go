@@ -1,4 +1,4 @@
-package controllers
+package refreshkey
 
 import (
 	"fmt"
@@ -13,36 +13,36 @@ import (
 )
 
 // announce sends events for the changes between two statuses of a key.
-func (r *RefreshKeyReconciler) announce(key *v1alpha1.JWTRefreshKey, before *v1alpha1.JWTRefreshKeyStatus, plan *lifecycle.Plan) {
+func (r *Reconciler) announce(key *v1alpha1.JWTRefreshKey, before *v1alpha1.JWTRefreshKeyStatus, plan *lifecycle.Plan) {
 	for _, kind := range v1alpha1.NoticeConditions {
 		if notice := announce.Newly(before.Conditions, key.Status.Conditions, kind); notice != nil {
-			announce.Condition(corev1.EventTypeWarning, notice).Send(r.Events, key)
+			announce.Condition(corev1.EventTypeWarning, notice).Send(r.events, key)
 		}
 	}
 	if plan.Failure() != nil {
 		if !readyUnchanged(key.Status.Conditions, before.Conditions) {
-			secretEvent(key.Status.Conditions).Send(r.Events, key)
+			secretEvent(key.Status.Conditions).Send(r.events, key)
 		}
 		return
 	}
 	switch plan.Line {
 	case lifecycle.IssueFirst:
-		issuedEvent(key).Send(r.Events, key)
+		issuedEvent(key).Send(r.events, key)
 	case lifecycle.AdoptFound:
-		adoptedEvent(key).Send(r.Events, key)
+		adoptedEvent(key).Send(r.events, key)
 	case lifecycle.AdvanceLine:
-		rotatedEvent(key, plan).Send(r.Events, key)
+		rotatedEvent(key, plan).Send(r.events, key)
 	case lifecycle.RetireSuperseded:
-		retiredEvent(len(before.Previous)-len(key.Status.Previous)).Send(r.Events, key)
+		retiredEvent(len(before.Previous)-len(key.Status.Previous)).Send(r.events, key)
 	case lifecycle.RevokeLine:
-		revokedEvent(key).Send(r.Events, key)
+		revokedEvent(key).Send(r.events, key)
 		if plan.Verdict.Reason == v1alpha1.ReasonRevoked {
 			return
 		}
 	case lifecycle.KeepLine:
 	}
 	for _, event := range announce.Turned(before.Conditions, key.Status.Conditions) {
-		event.Send(r.Events, key)
+		event.Send(r.events, key)
 	}
 }
 

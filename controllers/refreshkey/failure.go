@@ -1,4 +1,4 @@
-package controllers
+package refreshkey
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 
 // reportFailure reports a failed write of a Secret in the status, once for all following tries; the returned error causes
 // the next try.
-func (r *RefreshKeyReconciler) reportFailure(ctx context.Context, o *observation, plan *lifecycle.Plan, began time.Time, err error) error {
+func (r *Reconciler) reportFailure(ctx context.Context, o *observation, plan *lifecycle.Plan, began time.Time, err error) error {
 	failed, ok := writes.FailureIn(ctx, err)
 	if !ok {
 		return err
@@ -32,7 +32,7 @@ func (r *RefreshKeyReconciler) reportFailure(ctx context.Context, o *observation
 
 // reportUntrusted does the same if the CA bundle is unknown, since a Secret that all keys depend on could not be
 // written. The conditions of a key that is Ready stay.
-func (r *RefreshKeyReconciler) reportUntrusted(ctx context.Context, o *observation, plan *lifecycle.Plan, began time.Time) error {
+func (r *Reconciler) reportUntrusted(ctx context.Context, o *observation, plan *lifecycle.Plan, began time.Time) error {
 	if meta.IsStatusConditionTrue(o.key.Status.Conditions, v1alpha1.ConditionReady) {
 		return o.untrusted
 	}
