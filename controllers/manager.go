@@ -21,11 +21,12 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers/certificate"
 	"github.com/refreshkeys/refreshkeys/controllers/issuer"
+	"github.com/refreshkeys/refreshkeys/controllers/metrics"
 	"github.com/refreshkeys/refreshkeys/controllers/refreshkey"
 	"github.com/refreshkeys/refreshkeys/controllers/rollout"
 	"github.com/refreshkeys/refreshkeys/controllers/secrets"
@@ -98,7 +99,7 @@ func (o *Options) setDefaults() {
 		o.NewID = func() string { return uuid.Must(uuid.NewV7()).String() } //nolint:forbidigo // the default that tests replace
 	}
 	if o.Metrics == nil && !o.SeveralInProcess {
-		o.Metrics = metrics.Registry
+		o.Metrics = ctrlmetrics.Registry
 	}
 	if o.GenerateKey == nil {
 		o.GenerateKey = keyring.Generate
@@ -162,7 +163,7 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	if o.Metrics == nil {
 		return mgr, nil
 	}
-	return mgr, errors.Join(o.Metrics.Register(calls), o.Metrics.Register(&collector{reader: mgr.GetCache(), eachKey: !o.WithoutKeyMetrics}))
+	return mgr, errors.Join(o.Metrics.Register(calls), o.Metrics.Register(metrics.New(mgr.GetCache(), !o.WithoutKeyMetrics)))
 }
 
 func newCertificateReconciler(mgr ctrl.Manager, o *Options) *certificate.Reconciler {

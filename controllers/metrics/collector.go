@@ -1,4 +1,5 @@
-package controllers
+// Package metrics computes the metrics of keys and issuers from the caches of the operator.
+package metrics
 
 import (
 	"context"
@@ -43,6 +44,11 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 // scrapeTimeout bounds how long a scrape waits for the caches.
 const scrapeTimeout = 5 * time.Second
+
+// New returns a collector that reads from the caches. If eachKey is true, single keys have metrics, and not only counts.
+func New(cached client.Reader, eachKey bool) prometheus.Collector {
+	return &collector{reader: cached, eachKey: eachKey}
+}
 
 // collector computes metrics from the caches.
 type collector struct {
