@@ -45,12 +45,13 @@ images-test: ## Test the content of the images and that builds are reproducible;
 	cd hack/images && GOWORK=off go test -count=1 $(if $(FULL),,-short) -timeout 30m ./...
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Generate deepcopy code, CRDs and docs/api.md from api/, and the chart's files from config/
+generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Generate deepcopy code, CRDs and docs/api.md from api/, the chart's files from config/, the import rules from docs/architecture.md
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CRD_REF_DOCS) --source-path=api --config=hack/docs/api.yaml --renderer=markdown --output-path=docs/api.md --log-level=ERROR
 	hack/chart/files.sh
 	go run ./hack/chart
+	go run ./hack/depguard
 
 .PHONY: test
 test: controlplane ## Run all tests: unit, CEL and envtest suites, with the race detector

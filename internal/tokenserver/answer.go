@@ -30,7 +30,7 @@ var (
 	errShared   = refuseWith(http.StatusNotFound, "Several issuers share this URL; their metadata and keys are below the url of each.")
 	errMethod   = refuseWith(http.StatusMethodNotAllowed, "The method is not allowed; see the Allow header.")
 	errEncoding = refuseWith(http.StatusUnsupportedMediaType, "The body must not be encoded.")
-	errTooLarge = refuseWith(http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB.")
+	errTooLarge = refuseWith(http.StatusRequestEntityTooLarge, fmt.Sprintf("The body is larger than %d KiB.", oauth.MaxBody>>10))
 )
 
 // errNoCredentials means that a request has no credentials of a supported scheme. The answer is 401 without an
@@ -44,7 +44,6 @@ var errNoKeys = fmt.Errorf("%w: the signing keys of the issuer are not known", u
 var statuses = map[oauth.Code]int{
 	oauth.InvalidClient:          http.StatusUnauthorized,
 	oauth.InvalidToken:           http.StatusUnauthorized,
-	oauth.InsufficientScope:      http.StatusForbidden,
 	oauth.TemporarilyUnavailable: http.StatusServiceUnavailable,
 	oauth.SlowDown:               http.StatusTooManyRequests,
 	oauth.ServerError:            http.StatusInternalServerError,
