@@ -26,8 +26,11 @@ import (
 func TestFightOfTwoManagers(t *testing.T) {
 	const keys = 200
 	duration := time.Minute
-	if soak() {
+	switch {
+	case soak():
 		duration = 10 * time.Minute
+	case testing.Short():
+		duration = 20 * time.Second
 	}
 	h := newFightHarness(t, keys)
 	stopFirst := h.startManager(newWire(h.journal, 1).wrap)
