@@ -175,7 +175,7 @@ func (c *contendedKey) perform(action action) {
 	if action.newRevision {
 		c.expectedRevision++
 	}
-	c.Eventually(c.settled, waitTimeout, pollEvery).Should(gomega.Succeed(), func() string { return c.explain(action.name) })
+	c.Eventually(c.settled, waitTimeout, 4*pollEvery).Should(gomega.Succeed(), func() string { return c.explain(action.name) })
 	c.watcher.expectDamage(clientKey(c.key), false)
 }
 
