@@ -15,6 +15,8 @@ RACE := $(if $(shell command -v $(or $(CC),cc)),-race)
 # `make test` uses it for the packages that hold the product's concurrent code: the operator, and what imports sync. The other
 # packages are pure, run the product as processes, or repeat these paths with longer waits; `make race` covers them too.
 CONCURRENT = ./controllers/... $(addprefix ./,$(sort $(dir $(shell grep -rlE '^[[:space:]]+"sync(/atomic)?"$$' --include='*.go' internal))))
+# They start first, so that none of them is left alone at the end.
+LONGEST := ./test/faults ./test/service ./test/plugin
 # golangci-lint runs vet, with more checks. In their short form the tests assert the same; `make race` runs the long form.
 GO_TEST := go run ./hack/gotest
 GO_TEST_FLAGS := -short -vet=off -timeout 20m
@@ -44,7 +46,7 @@ test: controlplane ## Run all tests against a real API server: 8 minutes, and 8 
 ifdef TURNS
 	@$(GO_TEST) $(GO_TEST_FLAGS) $(TURNS) $(RACE) ./...
 else
-	@$(GO_TEST) $(GO_TEST_FLAGS) $(RACE) $(CONCURRENT) -- $(GO_TEST_FLAGS) $$(go list ./... | grep -vxFf <(go list $(CONCURRENT)))
+	@$(GO_TEST) $(GO_TEST_FLAGS) $(RACE) $(CONCURRENT) -- $(GO_TEST_FLAGS) $$(go list $(LONGEST) ./... | grep -vxFf <(go list $(CONCURRENT)))
 endif
 
 .PHONY: lint
