@@ -10,6 +10,8 @@ PROMTOOL := $(TOOLS)/promtool
 VALE := $(TOOLS)/vale
 PROSE := $(TOOLS)/prose
 export CGO_ENABLED ?= 0
+# With -trimpath, a new clone uses what another one has compiled.
+export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
 # The race detector needs a C compiler; without one, the tests run without it.
 RACE := $(if $(shell command -v $(or $(CC),cc)),-race)
 # `make test` uses it for the packages that hold the product's concurrent code: the operator, and what imports sync. The other
@@ -102,7 +104,7 @@ images-test: ## Test the content of the images and that builds are reproducible;
 
 .PHONY: build
 build: ## Build the binaries into bin/
-	go build -trimpath -o bin/ ./cmd/...
+	go build -o bin/ ./cmd/...
 
 .PHONY: images
 images: ## Build the container images into bin/images, for linux/amd64 and arm64, with SBOMs; needs no registry
@@ -116,7 +118,7 @@ race: controlplane ## Run all tests in their long form with the race detector: h
 
 .PHONY: e2e
 e2e: ## Test with pods on an isolated node (root on Linux) that exchange during rotation, upgrade, crashes and revocation; 6 minutes
-	@mkdir -p bin/e2e && go build -trimpath -o bin/e2e/run ./test/e2e && bin/e2e/run
+	@mkdir -p bin/e2e && go build -o bin/e2e/run ./test/e2e && bin/e2e/run
 
 .PHONY: bench
 bench: controlplane ## Measure the performance against the limits of the same machine; see docs/performance.md
