@@ -114,6 +114,7 @@ images: ## Build the container images into bin/images, for linux/amd64 and arm64
 
 .PHONY: race
 race: controlplane ## Run all tests in their long form with the race detector: half an hour
+	@$(if $(RACE),,echo "race: the race detector needs a C compiler (CC or cc)" >&2; exit 1)
 	@$(GO_TEST) -vet=off -timeout 40m $(TURNS) $(RACE) ./...
 
 .PHONY: e2e
