@@ -10,8 +10,8 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/refreshkeys/refreshkeys/hack/cluster"
-	"github.com/refreshkeys/refreshkeys/hack/isolation"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/isolation"
 )
 
 // lookups report whether this machine has a program, a C header or a C library.

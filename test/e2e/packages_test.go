@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/refreshkeys/refreshkeys/hack/isolation"
+	"github.com/refreshkeys/refreshkeys/test/framework/isolation"
 )
 
 // TestMissingPackages checks that one run names all packages that a machine lacks.
