@@ -90,7 +90,7 @@ func (h *harness) joinCluster() {
 		"at the end.", config.Host, h.issuer)
 	clients, err := kubernetes.NewForConfig(config)
 	h.must(err)
-	worker, _, err := cluster.WorkingManager(h.ctx, clients)
+	worker, err := cluster.WorkingManager(h.ctx, clients)
 	h.must(err)
 	if worker != "" {
 		h.aside("%s already runs here: nothing is installed", worker)

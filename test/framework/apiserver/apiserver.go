@@ -153,7 +153,7 @@ func (s *Server) useExisting(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	worker, _, err := cluster.WorkingManager(ctx, clients)
+	worker, err := cluster.WorkingManager(ctx, clients)
 	if err != nil {
 		return err
 	}
