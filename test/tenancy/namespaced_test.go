@@ -121,7 +121,7 @@ func TestNamespaced(t *testing.T) {
 		key.Annotations = map[string]string{v1alpha1.AnnotationRotate: "1"}
 	})
 	awaitExchange(h, r, issuer, h.AwaitRevision(keys["shop"], 2), "200")
-	if got := r.Post(t, "/"+issuer.Name+"/revoke", url.Values{"token": {tokens["billing"]}}); got.Outcome() != "200" {
+	if got := h.PostTo(r, "/"+issuer.Name+"/revoke", url.Values{"token": {tokens["billing"]}}); got.Outcome() != "200" {
 		t.Errorf("revocation: got %s, want 200", got.Outcome())
 	}
 	awaitExchange(h, r, issuer, tokens["billing"], "400 invalid_grant")

@@ -10,8 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -146,19 +144,4 @@ func Do(client *http.Client, request *http.Request) (*Answer, error) {
 		}
 	}
 	return a, nil
-}
-
-// Post sends a form to a path of the replica.
-func (r *Replica) Post(t *testing.T, path string, form url.Values) *Answer {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.Server.URL+path, strings.NewReader(form.Encode()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	answer, err := Do(r.Server.Client(), request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer
 }
