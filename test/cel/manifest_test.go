@@ -32,11 +32,19 @@ type manifest struct {
 	documents   []*unstructured.Unstructured
 }
 
-func readManifests(t *testing.T, dir string) []manifest {
+// The files of this folder, by glob. A folder is named after a field: key.spec.audience is the field
+// spec.audience of a JWTRefreshKey, issuer.status the status of a JWTIssuer.
+const (
+	valid   = "*/valid_*.yaml"
+	invalid = "*/invalid_*.yaml"
+)
+
+// readManifests returns the manifests of the files that a glob matches.
+func readManifests(t *testing.T, glob string) []manifest {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	files, err := filepath.Glob(glob)
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no manifests in %s: %v", dir, err)
+		t.Fatalf("no manifests match %s: %v", glob, err)
 	}
 	var all []manifest
 	for _, file := range files {
@@ -51,7 +59,7 @@ func readManifests(t *testing.T, dir string) []manifest {
 		if len(m.documents) == 0 {
 			continue // a kustomization beside the samples
 		}
-		m.name = strings.TrimSuffix(filepath.Base(file), ".yaml")
+		m.name = strings.TrimSuffix(file, ".yaml")
 		all = append(all, m)
 	}
 	return all
