@@ -14,7 +14,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
-	"github.com/refreshkeys/refreshkeys/test/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 )
 
 // I11 of docs/architecture.md: a poisoned object affects only itself.

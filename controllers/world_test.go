@@ -19,8 +19,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
-	"github.com/refreshkeys/refreshkeys/test/acceptance"
-	"github.com/refreshkeys/refreshkeys/test/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/acceptance"
+	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 )
 
 // edit changes an object like a user, and retries with the newest state after a conflict.
