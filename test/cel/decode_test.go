@@ -28,7 +28,7 @@ import (
 func TestWhatIsAcceptedDecodes(t *testing.T) {
 	full := map[string]*unstructured.Unstructured{}
 	for _, m := range readManifests(t, valid) {
-		full[m.name] = m.documents[len(m.documents)-1]
+		full[m.name] = m.last()
 	}
 	candidates := map[fieldType][]string{
 		timeField:     quoted(times()),

@@ -147,8 +147,7 @@ func firstKey(m map[string]any) string {
 func TestEveryFieldIsAccepted(t *testing.T) {
 	accepted := map[string][]*unstructured.Unstructured{}
 	for _, m := range readManifests(t, valid) {
-		last := m.documents[len(m.documents)-1]
-		accepted[last.GetKind()] = append(accepted[last.GetKind()], last)
+		accepted[m.last().GetKind()] = append(accepted[m.last().GetKind()], m.last())
 	}
 	for kind := range kinds {
 		for _, f := range fieldsOf(kind) {
