@@ -26,7 +26,7 @@ type page struct {
 // TestThePage runs the commands of docs/plugin.md in their order, and compares their output with the page, except for times and
 // identifiers. UPDATE_DOCS=true updates the page.
 func TestThePage(t *testing.T) {
-	h := newHarness(t)
+	h := newFixture(t)
 	namespace, kubeconfig := h.newNamespace()
 	if err := h.pods(apiserver.Namespace); err != nil {
 		t.Fatal(err)

@@ -17,13 +17,13 @@ import (
 
 // TestClientsOfTheReadme runs the README's clients on a Secret as mounted.
 func TestClientsOfTheReadme(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.manage()
-	r := h.replica()
-	h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = r.server.URL + "/" + h.name })
-	h.reaches(h.key("orders"), 1)
+	h := newFixture(t, clock.RealClock{})
+	h.Manage()
+	r := h.Replica()
+	h.Issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = r.Server.URL + "/" + h.Name })
+	h.AwaitRevision(h.Key("orders"), 1)
 	secret := &corev1.Secret{}
-	h.Expect(h.admin.Get(h.ctx, types.NamespacedName{Namespace: h.name, Name: "orders"}, secret)).To(gomega.Succeed())
+	h.Expect(h.Admin.Get(h.Ctx, types.NamespacedName{Namespace: h.Name, Name: "orders"}, secret)).To(gomega.Succeed())
 	dir := t.TempDir()
 	h.mount(dir, r, secret.Data)
 	page, shell := h.plays("README.md", mounted, dir)

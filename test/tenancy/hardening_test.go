@@ -7,18 +7,22 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/utils/clock"
+
 	"github.com/refreshkeys/refreshkeys/test/framework/guide"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // TestTheCommandsOfTheHardeningPage runs each command in docs/hardening.md, and applies the component that
 // the page only names.
 func TestTheCommandsOfTheHardeningPage(t *testing.T) {
+	h := harness.New(t, server, clock.RealClock{})
 	if server.Existing() {
 		t.Skip("the test does not harden an existing cluster")
 	}
-	unprivileged := clientOf(t, editor(t, "default"))
+	unprivileged := h.As(editor(h, "default"))
 	t.Cleanup(func() {
-		removeOptions(t, unprivileged)
+		removeOptions(h, unprivileged)
 		if err := server.Apply(context.Background(), "config/rbac"); err != nil {
 			t.Error(err)
 		}
@@ -38,7 +42,7 @@ func TestTheCommandsOfTheHardeningPage(t *testing.T) {
 	}
 	for _, command := range append(commands, "kubectl apply --server-side -k config/network-policy") {
 		if strings.Contains(command, "can-i") {
-			eventually(t, command, func() (bool, string) {
+			h.AwaitState(command, func() (bool, string) {
 				said, err := shell.Run(t.Context(), command)
 				return err == nil && strings.HasSuffix(said, "yes\n"), said
 			})
@@ -48,10 +52,10 @@ func TestTheCommandsOfTheHardeningPage(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	jane := asMember(t, "jane", "team-shop")
-	eventually(t, "a member of the team creates a key", func() (bool, string) {
-		err := jane.Create(t.Context(), newKey("team-shop", newName("orders")))
+	jane := h.As("jane", "team-shop")
+	h.AwaitState("a member of the team creates a key", func() (bool, string) {
+		err := jane.Create(t.Context(), harness.NewKey("team-shop", harness.UniqueName("orders")))
 		return err == nil, fmt.Sprint(err)
 	})
-	expectRefusal(t, jane.Create(t.Context(), newKey("team-shop", newName("orders"), withIssuer("other"))), usePolicy)
+	expectRefusal(h, jane.Create(t.Context(), harness.NewKey("team-shop", harness.UniqueName("orders"), harness.WithIssuer("other"))), usePolicy)
 }

@@ -51,6 +51,8 @@ type Replica struct {
 	*registry.Cluster
 	Handler *tokenserver.Server
 	Server  *httptest.Server
+	// Client trusts the certificate of Server.
+	Client *http.Client
 	// Stop stops the replica before the end of the test.
 	Stop func()
 }
@@ -87,7 +89,7 @@ func ServeLogged(t *testing.T, config *rest.Config, options registry.Options, lo
 	served.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	served.EnableHTTP2 = true
 	served.StartTLS()
-	r := &Replica{Cluster: cluster, Handler: handler, Server: served, Stop: sync.OnceFunc(func() {
+	r := &Replica{Cluster: cluster, Handler: handler, Server: served, Client: served.Client(), Stop: sync.OnceFunc(func() {
 		served.Close()
 		cancel()
 		if err := <-done; err != nil {

@@ -15,42 +15,43 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
-// issuerHarness is a harness with one manager, an issuer and a namespace of the same name, and a clock that
+// issuerFixture is a fixture with one manager, an issuer and a namespace of the same name, and a clock that
 // the test sets.
-type issuerHarness struct {
-	*harness
+type issuerFixture struct {
+	*fixture
 	name  string
 	clock *clocktesting.FakePassiveClock
 	stop  func()
 }
 
-func newIssuerHarness(t *testing.T, change ...func(*v1alpha1.JWTIssuer)) *issuerHarness {
+func newIssuerFixture(t *testing.T, change ...func(*v1alpha1.JWTIssuer)) *issuerFixture {
 	t.Helper()
-	h := newIssuerHarnessWithoutManager(t, change...)
+	h := newIssuerFixtureWithoutManager(t, change...)
 	h.stop = h.startManager(newWire(h.journal, 1).wrap)
 	return h
 }
 
-// newIssuerHarnessWithoutManager does the same without starting the manager.
-func newIssuerHarnessWithoutManager(t *testing.T, change ...func(*v1alpha1.JWTIssuer)) *issuerHarness {
+// newIssuerFixtureWithoutManager does the same without starting the manager.
+func newIssuerFixtureWithoutManager(t *testing.T, change ...func(*v1alpha1.JWTIssuer)) *issuerFixture {
 	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := &issuerHarness{harness: newHarness(t, clock), name: uniqueName("house"), clock: clock}
-	h.createNamespace(h.name)
-	h.createIssuer(h.name, change...)
+	h := &issuerFixture{fixture: newFixture(t, clock), name: harness.UniqueName("issuer"), clock: clock}
+	h.CreateNamespace(h.name, nil)
+	h.CreateIssuer(h.name, change...)
 	return h
 }
 
-func (h *issuerHarness) issuerRef() *v1alpha1.JWTIssuer {
+func (h *issuerFixture) issuerRef() *v1alpha1.JWTIssuer {
 	return &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: h.name}}
 }
 
 // issueKey creates a refresh key, and returns it with its first token.
-func (h *issuerHarness) issueKey(name string, change ...func(*v1alpha1.JWTRefreshKey)) (*v1alpha1.JWTRefreshKey, string) {
-	h.t.Helper()
-	key := h.harness.createKey(h.name, name, h.name, change...)
+func (h *issuerFixture) issueKey(name string, change ...func(*v1alpha1.JWTRefreshKey)) (*v1alpha1.JWTRefreshKey, string) {
+	h.T.Helper()
+	key := h.fixture.createKey(h.name, name, h.name, change...)
 	h.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 1)
 	held, err := h.tokenIn(h.name, name)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -58,61 +59,61 @@ func (h *issuerHarness) issueKey(name string, change ...func(*v1alpha1.JWTRefres
 }
 
 // advance moves the clock, and makes the manager reconcile the issuer and the keys.
-func (h *issuerHarness) advance(d time.Duration, keys ...*v1alpha1.JWTRefreshKey) {
-	h.t.Helper()
+func (h *issuerFixture) advance(d time.Duration, keys ...*v1alpha1.JWTRefreshKey) {
+	h.T.Helper()
 	h.clock.SetTime(h.clock.Now().Add(d))
-	touch(h.harness, h.issuerRef())
+	h.touch(h.issuerRef())
 	for _, key := range keys {
-		touch(h.harness, newKey(key.Namespace, key.Name, h.name))
+		h.touch(newKey(key.Namespace, key.Name, h.name))
 	}
 }
 
-func (h *issuerHarness) expectAccepted(compact string, want registry.Standing) {
-	h.t.Helper()
-	standing, err := h.verifier.Accept(h.ctx, compact, h.name)
+func (h *issuerFixture) expectAccepted(compact string, want registry.Standing) {
+	h.T.Helper()
+	standing, err := h.verifier.Accept(h.Ctx, compact, h.name)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	h.Expect(standing).To(gomega.Equal(want))
 }
 
 // expectRefused checks that the token is not accepted now. An error of the verification counts, too.
-func (h *issuerHarness) expectRefused(compact string) {
-	h.t.Helper()
-	standing, err := h.verifier.Accept(h.ctx, compact, h.name)
+func (h *issuerFixture) expectRefused(compact string) {
+	h.T.Helper()
+	standing, err := h.verifier.Accept(h.Ctx, compact, h.name)
 	h.Expect(err).To(gomega.HaveOccurred(), "token %s is accepted with standing %d", token.Hash(compact), standing)
 }
 
 // awaitIssuerReason waits until the condition Ready of an issuer has a reason, and returns the message.
-func (h *harness) awaitIssuerReason(name, reason string) (message string) {
-	h.t.Helper()
+func (h *fixture) awaitIssuerReason(name, reason string) (message string) {
+	h.T.Helper()
 	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	h.Eventually(func() string {
-		if _, err := get(h, issuer); err != nil {
+		if _, err := harness.Get(h.Harness, issuer); err != nil {
 			return err.Error()
 		}
 		got, _ := readyOf(issuer.Status.Conditions)
 		return got
-	}, waitTimeout, pollEvery).Should(gomega.Equal(reason), func() string { return h.log.tail(name) })
+	}).Should(gomega.Equal(reason), func() string { return h.log.tail(name) })
 	return meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionReady).Message
 }
 
 // awaitKeyReason waits until the condition Ready of a refresh key has a reason.
-func (h *harness) awaitKeyReason(key *v1alpha1.JWTRefreshKey, reason string) {
-	h.t.Helper()
+func (h *fixture) awaitKeyReason(key *v1alpha1.JWTRefreshKey, reason string) {
+	h.T.Helper()
 	h.Eventually(func() string {
-		if _, err := get(h, key); err != nil {
+		if _, err := harness.Get(h.Harness, key); err != nil {
 			return err.Error()
 		}
 		got, _ := readyOf(key.Status.Conditions)
 		return got
-	}, waitTimeout, pollEvery).Should(gomega.Equal(reason), func() string { return h.log.tail(`"` + key.Name + `"`) })
+	}).Should(gomega.Equal(reason), func() string { return h.log.tail(`"` + key.Name + `"`) })
 }
 
 // awaitKeysInStatus waits until an issuer's status lists the signing keys in its Secret, and returns them.
-func (h *harness) awaitKeysInStatus(name string) *keyring.Rings {
-	h.t.Helper()
+func (h *fixture) awaitKeysInStatus(name string) *keyring.Rings {
+	h.T.Helper()
 	var rings *keyring.Rings
 	h.Eventually(func() error {
-		issuer, err := get(h, newIssuer(name))
+		issuer, err := harness.Get(h.Harness, harness.NewIssuer(name))
 		if err != nil {
 			return err
 		}
@@ -120,7 +121,7 @@ func (h *harness) awaitKeysInStatus(name string) *keyring.Rings {
 			return err
 		}
 		return keysInStatus(issuer, rings)
-	}, waitTimeout, pollEvery).Should(gomega.Succeed())
+	}).Should(gomega.Succeed())
 	return rings
 }
 

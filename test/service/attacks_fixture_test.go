@@ -24,12 +24,13 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
-// attackHarness is a harness with one replica under attack. The attacker has everything, the signing keys
+// attackFixture is a fixture with one replica under attack. The attacker has everything, the signing keys
 // included, so that tokens are refused for their content and not only for their signature.
-type attackHarness struct {
-	*harness
+type attackFixture struct {
+	*fixture
 	*forger
 	// front is the server of the replica; its log is kept.
 	front *httptest.Server
@@ -67,47 +68,47 @@ func (l *logbook) lines() []string {
 	return slices.Clone(l.written)
 }
 
-func besiege(t *testing.T) *attackHarness {
+func newAttackFixture(t *testing.T) *attackFixture {
 	t.Helper()
-	h := newHarness(t, clock.RealClock{})
-	h.issuer(func(i *v1alpha1.JWTIssuer) {
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{"https://*.example.com"}, Scopes: []string{"orders:*"}}}}
 	})
-	h.manage()
-	s := &attackHarness{harness: h, log: &logbook{}}
-	s.front = s.open(h.replica(), nil)
-	s.key = h.key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"orders:read", "orders:write"} })
-	s.other = h.key("stock")
+	h.Manage()
+	s := &attackFixture{fixture: h, log: &logbook{}}
+	s.front = s.open(h.Replica(), nil)
+	s.key = h.Key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"orders:read", "orders:write"} })
+	s.other = h.Key("stock")
 	trap := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { s.trap.Add(1) }))
 	t.Cleanup(trap.Close)
 	s.trapURL, s.caller = trap.URL, s.callerToken()
-	s.otherGood = s.secret(h.reaches(s.other, 1))
-	s.forger = newForger(t, s.signingKeys(), s.secret(h.reaches(s.key, 1)))
+	s.otherGood = s.secret(h.AwaitRevision(s.other, 1))
+	s.forger = newForger(t, s.signingKeys(), s.secret(h.AwaitRevision(s.key, 1)))
 	s.secret(s.caller)
-	if got := s.send(t, s.exchange(s.good)); got.outcome() != "200" {
-		t.Fatalf("before the attacks, the good token gets %s", got.outcome())
+	if got := s.send(t, s.exchange(s.good)); got.Outcome() != "200" {
+		t.Fatalf("before the attacks, the good token gets %s", got.Outcome())
 	}
 	return s
 }
 
 // secret adds a text that the log must not contain.
-func (s *attackHarness) secret(text string) string {
+func (s *attackFixture) secret(text string) string {
 	s.secrets = append(s.secrets, text)
 	return text
 }
 
 // open starts another server of a replica, and keeps its log. limits change those of the connection.
-func (s *attackHarness) open(r *replica, limits func(*http.Server)) *httptest.Server {
-	s.t.Helper()
-	options := r.handler.Options
+func (s *attackFixture) open(r *operator.Replica, limits func(*http.Server)) *httptest.Server {
+	s.T.Helper()
+	options := r.Handler.Options
 	options.Log = s.log.logger()
 	handler, err := tokenserver.New(options)
 	s.Expect(err).NotTo(gomega.HaveOccurred())
 	return s.serve(handler, limits)
 }
 
-func (s *attackHarness) serve(handler http.Handler, limits func(*http.Server)) *httptest.Server {
-	s.t.Helper()
+func (s *attackFixture) serve(handler http.Handler, limits func(*http.Server)) *httptest.Server {
+	s.T.Helper()
 	served := httptest.NewUnstartedServer(handler)
 	served.Config = tokenserver.NewHTTPServer(handler, nil)
 	if limits != nil {
@@ -115,15 +116,15 @@ func (s *attackHarness) serve(handler http.Handler, limits func(*http.Server)) *
 	}
 	served.EnableHTTP2 = true
 	served.StartTLS()
-	s.t.Cleanup(served.Close)
+	s.T.Cleanup(served.Close)
 	return served
 }
 
 // signingKeys returns the signing keys of the issuer, which only the operator may read.
-func (s *attackHarness) signingKeys() *keyring.Rings {
-	s.t.Helper()
+func (s *attackFixture) signingKeys() *keyring.Rings {
+	s.T.Helper()
 	var secrets corev1.SecretList
-	s.Expect(s.admin.List(s.ctx, &secrets, client.InNamespace(apiserver.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: s.name})).To(gomega.Succeed())
+	s.Expect(s.Admin.List(s.Ctx, &secrets, client.InNamespace(apiserver.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: s.fixture.Name})).To(gomega.Succeed())
 	s.Expect(secrets.Items).To(gomega.HaveLen(1))
 	rings, err := keyring.Decode(secrets.Items[0].Data)
 	s.Expect(err).NotTo(gomega.HaveOccurred())
@@ -131,23 +132,23 @@ func (s *attackHarness) signingKeys() *keyring.Rings {
 }
 
 // callerToken returns the token of a ServiceAccount that may ask about all tokens.
-func (s *attackHarness) callerToken() string {
-	s.t.Helper()
-	s.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: s.name, Name: "orders-api"}})
-	s.create(&rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: s.name + "-orders-api"},
+func (s *attackFixture) callerToken() string {
+	s.T.Helper()
+	s.Create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: s.fixture.Name, Name: "orders-api"}})
+	s.Create(&rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: s.fixture.Name + "-orders-api"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "refreshkeys-introspector"},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: s.name, Name: "orders-api"}},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: s.fixture.Name, Name: "orders-api"}},
 	})
-	return s.accountToken("orders-api", s.url())
+	return s.accountToken("orders-api", s.URL())
 }
 
 // accountToken returns a token of a ServiceAccount of the harness.
-func (s *attackHarness) accountToken(name string, audiences ...string) string {
-	s.t.Helper()
+func (s *attackFixture) accountToken(name string, audiences ...string) string {
+	s.T.Helper()
 	admin, err := kubernetes.NewForConfig(server.Admin)
 	s.Expect(err).NotTo(gomega.HaveOccurred())
-	answer, err := admin.CoreV1().ServiceAccounts(s.name).CreateToken(s.ctx, name, &authenticationv1.TokenRequest{
+	answer, err := admin.CoreV1().ServiceAccounts(s.fixture.Name).CreateToken(s.Ctx, name, &authenticationv1.TokenRequest{
 		Spec: authenticationv1.TokenRequestSpec{Audiences: audiences},
 	}, metav1.CreateOptions{})
 	s.Expect(err).NotTo(gomega.HaveOccurred())
