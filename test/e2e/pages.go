@@ -14,7 +14,7 @@ import (
 const here = "test/e2e"
 
 // pages runs the commands of the documentation that need pods.
-func (s *stage) pages(ctx context.Context) (string, error) {
+func (s *harness) pages(ctx context.Context) (string, error) {
 	root, err := cluster.RepositoryRoot()
 	if err != nil {
 		return "", err
@@ -49,7 +49,7 @@ func (s *stage) pages(ctx context.Context) (string, error) {
 }
 
 // shell returns a shell of a cluster administrator.
-func (s *stage) shell() (guide.Shell, error) {
+func (s *harness) shell() (guide.Shell, error) {
 	control := s.node.Cluster
 	tools := filepath.Join(s.dir, "tools")
 	if err := os.MkdirAll(tools, 0o700); err != nil {

@@ -157,7 +157,7 @@ func TestMetricsOfTheManagerAreForReaders(t *testing.T) {
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	at := fmt.Sprintf("https://127.0.0.1:%d/metrics", port)
 	for bearer, want := range map[string]int{
-		"": http.StatusUnauthorized, h.accountToken(): http.StatusForbidden, h.readerToken(): http.StatusOK,
+		"": http.StatusUnauthorized, h.AccountToken(namespace, account): http.StatusForbidden, h.readerToken(): http.StatusOK,
 	} {
 		status, _ := h.readMetrics(at, bearer)
 		h.Expect(status).To(gomega.Equal(want))
@@ -184,7 +184,7 @@ func (h *fixture) signIn() string {
 	h.T.Helper()
 	body := h.postOK("/token", url.Values{
 		"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
-		"subject_token": {h.accountToken(h.url)}, "audience": {harness.Audience},
+		"subject_token": {h.AccountToken(namespace, account, h.url)}, "audience": {harness.Audience},
 	})
 	var answer struct {
 		RefreshToken string `json:"refresh_token"`
@@ -200,7 +200,7 @@ func (h *fixture) askWithoutRight(held string) (body string) {
 	request, err := http.NewRequestWithContext(h.Ctx, http.MethodPost, h.url+"/introspect", strings.NewReader(form.Encode()))
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.Header.Set("Authorization", "Bearer "+h.accountToken(h.url))
+	request.Header.Set("Authorization", "Bearer "+h.AccountToken(namespace, account, h.url))
 	response, err := h.users.Do(request)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	status, body := readResponse(h.WithT, response)

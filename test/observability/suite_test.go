@@ -18,10 +18,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/onsi/gomega"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -144,16 +142,6 @@ func (h *fixture) trust(bundle []byte) {
 	h.Expect(authorities.AppendCertsFromPEM(bundle)).To(gomega.BeTrue(), "the Secret holds no certificate authority")
 	h.users = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authorities, MinVersion: tls.VersionTLS12}}}
 	h.T.Cleanup(h.users.CloseIdleConnections)
-}
-
-// accountToken returns a token of the ServiceAccount for these audiences, or for the API server if there
-// are none.
-func (h *fixture) accountToken(audiences ...string) string {
-	h.T.Helper()
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}}
-	issued, err := kubernetes.NewForConfigOrDie(suite.Config()).CoreV1().ServiceAccounts(namespace).CreateToken(h.Ctx, account, request, metav1.CreateOptions{})
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	return issued.Status.Token
 }
 
 // post sends a form, and returns the answer.

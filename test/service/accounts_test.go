@@ -7,10 +7,8 @@ import (
 
 	jose "github.com/go-jose/go-jose/v4"
 	"github.com/onsi/gomega"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -29,16 +27,6 @@ func (h *fixture) account(namespace, name string) *corev1.ServiceAccount {
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	h.Create(account)
 	return account
-}
-
-func (h *fixture) foreignToken(namespace, name string, audiences ...string) string {
-	h.T.Helper()
-	clients, err := kubernetes.NewForConfig(server.Admin)
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	issued, err := clients.CoreV1().ServiceAccounts(namespace).CreateToken(h.Ctx, name,
-		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}}, metav1.CreateOptions{})
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	return issued.Status.Token
 }
 
 // aged returns a ServiceAccount token with its times moved into the past, signed with the API server's key.
@@ -78,9 +66,9 @@ func TestBoundToAServiceAccount(t *testing.T) {
 	h.account(h.Name, "billing")
 	h.account(h.Name+"-other", "orders")
 	h.account(h.Name, "removed")
-	removed := h.accountToken("removed", h.URL())
+	removed := h.AccountToken(h.Name, "removed", h.URL())
 	h.Expect(h.Admin.Delete(h.Ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.Name, Name: "removed"}})).To(gomega.Succeed())
-	own := h.accountToken("orders", h.URL())
+	own := h.AccountToken(h.Name, "orders", h.URL())
 	bound, unbound := h.AwaitRevision(h.Key("bound", boundTo("orders")), 1), h.AwaitRevision(h.Key("unbound"), 1)
 	h.Eventually(func() string { return h.Refresh(r, bound, asserting(own)...).Outcome() }).Should(gomega.Equal("200"))
 	h.outcomes([]*operator.Replica{r}, unbound, "200")
@@ -94,16 +82,16 @@ func TestBoundToAServiceAccount(t *testing.T) {
 	}{
 		{"none", "", refused, good},
 		{"its own", own, good, good},
-		{"its own, another one", h.accountToken("orders", h.URL()), good, good},
-		{"its own, for other audiences as well", h.accountToken("orders", h.URL(), "https://elsewhere.example.com"), good, good},
+		{"its own, another one", h.AccountToken(h.Name, "orders", h.URL()), good, good},
+		{"its own, for other audiences as well", h.AccountToken(h.Name, "orders", h.URL(), "https://elsewhere.example.com"), good, good},
 		{"its own, signed again unchanged", h.aged(own, 0), good, good},
 		{"its own, expired an hour ago", h.aged(own, 2*time.Hour), refused, refused},
 		{"its own, not yet valid", h.aged(own, -2*time.Hour), refused, refused},
-		{"of another ServiceAccount of the namespace", h.accountToken("billing", h.URL()), refused, good},
-		{"of the same name in another namespace", h.foreignToken(h.Name+"-other", "orders", h.URL()), refused, good},
-		{"its own, for another audience", h.accountToken("orders", "https://elsewhere.example.com"), refused, refused},
-		{"its own, for the token endpoint", h.accountToken("orders", h.URL()+"/token"), refused, refused},
-		{"its own, for the API server", h.accountToken("orders"), refused, refused},
+		{"of another ServiceAccount of the namespace", h.AccountToken(h.Name, "billing", h.URL()), refused, good},
+		{"of the same name in another namespace", h.AccountToken(h.Name+"-other", "orders", h.URL()), refused, good},
+		{"its own, for another audience", h.AccountToken(h.Name, "orders", "https://elsewhere.example.com"), refused, refused},
+		{"its own, for the token endpoint", h.AccountToken(h.Name, "orders", h.URL()+"/token"), refused, refused},
+		{"its own, for the API server", h.AccountToken(h.Name, "orders"), refused, refused},
 		{"of a deleted ServiceAccount", removed, refused, refused},
 		{"its payload changed", part(own, 1, func(string) string { return b64(`{"sub":"system:serviceaccount:shop:orders"}`) }), refused, refused},
 		{"nonsense", "nonsense", refused, refused},
@@ -128,16 +116,16 @@ func TestBoundToAServiceAccount(t *testing.T) {
 
 	// A token that is invalid without the assertion costs no review.
 	h.Expect(line.asked(func() {
-		another := h.accountToken("orders", h.URL())
+		another := h.AccountToken(h.Name, "orders", h.URL())
 		h.Expect(h.Refresh(r, "nonsense", asserting(another)...).Outcome()).To(gomega.Equal("400 invalid_grant"))
 		h.Expect(h.Refresh(r, access, asserting(another)...).Outcome()).To(gomega.Equal("400 invalid_grant"))
 		h.Expect(h.Refresh(r, unbound).Outcome()).To(gomega.Equal("200"))
 		h.Expect(h.Refresh(r, bound).Outcome()).To(gomega.Equal(refused))
-		h.Expect(h.Post(r, "/revoke", map[string][]string{"token": {"nonsense"}}).Outcome()).To(gomega.Equal("200"))
+		h.Expect(h.Revoke(r, "nonsense").Outcome()).To(gomega.Equal("200"))
 	})).To(gomega.BeZero(), "TokenReviews")
 
 	// A logout requires no proof.
-	h.Expect(h.Post(r, "/revoke", map[string][]string{"token": {bound}}).Outcome()).To(gomega.Equal("200"))
+	h.Expect(h.Revoke(r, bound).Outcome()).To(gomega.Equal("200"))
 	h.Expect(h.Refresh(r, bound, asserting(own)...).Outcome()).To(gomega.Equal("400 invalid_grant"))
 }
 
@@ -151,7 +139,7 @@ func TestReviewsOfAssertions(t *testing.T) {
 	line := &reviewCounter{}
 	r := h.Replica(line.wire)
 	account := h.account(h.Name, "orders")
-	assertion := h.accountToken("orders", h.URL())
+	assertion := h.AccountToken(h.Name, "orders", h.URL())
 	bound := h.AwaitRevision(h.Key("bound", boundTo("orders")), 1)
 	h.outcomes([]*operator.Replica{r}, bound, "401 invalid_client")
 
@@ -195,7 +183,7 @@ func TestAThiefOfAOneTimeToken(t *testing.T) {
 	h.Manage()
 	r := h.Replica()
 	h.account(h.Name, "orders")
-	own := asserting(h.accountToken("orders", h.URL()))
+	own := asserting(h.AccountToken(h.Name, "orders", h.URL()))
 	key := h.Key("device", oneTime(0), boundTo("orders"))
 	first := h.AwaitRevision(key, 1)
 	h.outcomes([]*operator.Replica{r}, first, "401 invalid_client")
@@ -219,7 +207,7 @@ func TestBindingAKeyThatIsInUse(t *testing.T) {
 	h.Manage()
 	r := h.Replica()
 	h.account(h.Name, "orders")
-	own := asserting(h.accountToken("orders", h.URL()))
+	own := asserting(h.AccountToken(h.Name, "orders", h.URL()))
 	key := h.Key("orders")
 	first := h.AwaitRevision(key, 1)
 	h.outcomes([]*operator.Replica{r}, first, "200")
@@ -248,7 +236,7 @@ func TestAThiefAtAReplicaThatIsBehind(t *testing.T) {
 	line := &apiConnection{}
 	r := h.Replica(line.wire(clock.RealClock{}))
 	h.account(h.Name, "orders")
-	own := asserting(h.accountToken("orders", h.URL()))
+	own := asserting(h.AccountToken(h.Name, "orders", h.URL()))
 	key := h.Key("device", oneTime(0))
 	first := h.AwaitRevision(key, 1)
 	h.Eventually(func() bool {

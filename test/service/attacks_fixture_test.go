@@ -12,11 +12,9 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
 	"github.com/onsi/gomega"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -140,19 +138,7 @@ func (s *attackFixture) callerToken() string {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "refreshkeys-introspector"},
 		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: s.fixture.Name, Name: "orders-api"}},
 	})
-	return s.accountToken("orders-api", s.URL())
-}
-
-// accountToken returns a token of a ServiceAccount of the harness.
-func (s *attackFixture) accountToken(name string, audiences ...string) string {
-	s.T.Helper()
-	admin, err := kubernetes.NewForConfig(server.Admin)
-	s.Expect(err).NotTo(gomega.HaveOccurred())
-	answer, err := admin.CoreV1().ServiceAccounts(s.fixture.Name).CreateToken(s.Ctx, name, &authenticationv1.TokenRequest{
-		Spec: authenticationv1.TokenRequestSpec{Audiences: audiences},
-	}, metav1.CreateOptions{})
-	s.Expect(err).NotTo(gomega.HaveOccurred())
-	return answer.Status.Token
+	return s.AccountToken(s.fixture.Name, "orders-api", s.URL())
 }
 
 // shortly is sufficient for a healthy connection, and the limit of a slow one here.

@@ -88,7 +88,7 @@ func (s *attackFixture) presentElsewhere(t *testing.T) {
 	}
 	s.Eventually(func() string { return s.send(t, at(s.exchange(foreign))).Outcome() }).Should(gomega.Equal("200"))
 	access := s.secret(s.send(t, s.exchange(s.good)).Text("access_token"))
-	account := s.secret(s.accountToken("orders-api", "https://kubernetes.default.svc"))
+	account := s.secret(s.AccountToken(s.fixture.Name, "orders-api", "https://kubernetes.default.svc"))
 	rows := []presented{
 		{name: "another issuer's token", compact: foreign, want: malformed},
 		refused("the caller's own token", s.caller),
@@ -118,7 +118,7 @@ func (s *attackFixture) presentElsewhere(t *testing.T) {
 // sendWithoutKeys checks that a service that cannot read the signing keys neither refuses a token nor claims to
 // have revoked one: a client would discard it.
 func (s *attackFixture) sendWithoutKeys(t *testing.T, issuer *v1alpha1.JWTIssuer, good string, at func(request) request) {
-	caller := s.secret(s.accountToken("orders-api", issuer.Spec.URL))
+	caller := s.secret(s.AccountToken(s.fixture.Name, "orders-api", issuer.Spec.URL))
 	var keys corev1.SecretList
 	s.Expect(s.Admin.List(s.Ctx, &keys, client.InNamespace(apiserver.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: issuer.Name})).To(gomega.Succeed())
 	s.Expect(keys.Items).To(gomega.HaveLen(1))

@@ -118,10 +118,10 @@ func TestAuditAndMetrics(t *testing.T) {
 	says(h.signIn(r, shown, "audience", "two words"), map[string]any{"event": "login", "result": "invalid_target", "subject": account})
 	byPassword := url.Values{"grant_type": {"password"}, "username": {"jane"}, "password": {password}, "audience": {harness.Audience}}
 	says(h.Post(r, "/token", byPassword), map[string]any{"event": "login", "grant": "password", "result": "ok", "subject": "jane"})
-	says(h.Post(r, "/revoke", url.Values{"token": {session.Text("refresh_token")}}), map[string]any{"event": "revocation", "result": "ok", "subject": account})
+	says(h.Revoke(r, session.Text("refresh_token")), map[string]any{"event": "revocation", "result": "ok", "subject": account})
 
 	lines := strings.Count(log.text.String(), "\n")
-	h.introspect(r, shown, exchanged.Text("access_token"), "")
+	h.Introspect(r, shown, exchanged.Text("access_token"), "")
 	h.Expect(log.last()).To(gomega.HaveKeyWithValue("event", "introspection"), "a caller without the right")
 	h.Expect(log.last()).To(gomega.HaveKeyWithValue("result", "insufficient_scope"))
 	h.serves(r)

@@ -127,7 +127,7 @@ func TestAPIServerAway(t *testing.T) {
 			h.Expect(h.Refresh(r, held).Outcome()).To(gomega.Equal("200"), "known keys are exchanged within maxStaleness")
 			if !c.writes {
 				for what, a := range map[string]*operator.Answer{
-					"a one-time exchange": h.Refresh(r, once), "a revocation": h.Post(r, "/revoke", map[string][]string{"token": {held}}),
+					"a one-time exchange": h.Refresh(r, once), "a revocation": h.Revoke(r, held),
 					"a login": h.signIn(r, shown),
 				} {
 					h.Expect(a.Outcome()).To(gomega.Equal("503 temporarily_unavailable"), what)
@@ -218,9 +218,9 @@ func TestARevocationThatIsNeverAnswered(t *testing.T) {
 	held := h.AwaitRevision(h.Key("till"), 1)
 	h.outcomes([]*operator.Replica{r}, held, "200")
 	hung.set(true)
-	h.Expect(h.Post(r, "/revoke", map[string][]string{"token": {held}}).Outcome()).To(gomega.Equal("503 temporarily_unavailable"))
+	h.Expect(h.Revoke(r, held).Outcome()).To(gomega.Equal("503 temporarily_unavailable"))
 	hung.set(false)
-	h.Expect(h.Post(r, "/revoke", map[string][]string{"token": {held}}).Outcome()).To(gomega.Equal("200"))
+	h.Expect(h.Revoke(r, held).Outcome()).To(gomega.Equal("200"))
 }
 
 // silentAPIServer accepts requests and never answers.

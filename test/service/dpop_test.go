@@ -58,10 +58,10 @@ func TestBoundToAKey(t *testing.T) {
 	access := got.Text("access_token")
 	h.Expect(h.says(access)).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
 
-	told := h.introspect(one, h.caller("auditor", ""), access, "")
+	told := h.Introspect(one, h.caller("auditor", ""), access, "")
 	h.Expect(told.Body).To(gomega.HaveKeyWithValue("token_type", "DPoP"))
 	h.Expect(told.Body).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
-	told = h.introspect(one, h.caller("auditor-2", ""), bound, "refresh_token")
+	told = h.Introspect(one, h.caller("auditor-2", ""), bound, "refresh_token")
 	h.Expect(told.Body).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
 	h.Expect(told.Body).NotTo(gomega.HaveKey("token_type"))
 
@@ -133,7 +133,7 @@ func TestBoundToAKey(t *testing.T) {
 	h.Expect(h.present(one, bound, []string{once}).Outcome()).To(gomega.Equal("400 use_dpop_nonce"))
 
 	// A logout requires no proof.
-	h.Expect(h.Post(one, "/revoke", map[string][]string{"token": {bound}}).Outcome()).To(gomega.Equal("200"))
+	h.Expect(h.Revoke(one, bound).Outcome()).To(gomega.Equal("200"))
 	h.Expect(device.refresh(one, bound).Outcome()).To(gomega.Equal("400 invalid_grant"))
 }
 
@@ -169,7 +169,7 @@ func TestBoundTwice(t *testing.T) {
 	h.Manage()
 	one, two := h.Replica(), h.Replica()
 	h.account(h.Name, "orders")
-	own := asserting(h.accountToken("orders", h.URL()))
+	own := asserting(h.AccountToken(h.Name, "orders", h.URL()))
 	device, thief := h.device(), h.device()
 	key := h.Key("device", oneTime(time.Minute), func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.Binding = &v1alpha1.BindingSpec{ServiceAccountName: "orders", JWKThumbprint: device.thumbprint}

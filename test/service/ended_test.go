@@ -1,7 +1,6 @@
 package service
 
 import (
-	"net/url"
 	"testing"
 	"time"
 
@@ -72,7 +71,7 @@ func (e *ending) issue(r *operator.Replica) string {
 func (e *ending) is(active bool, access, what string) {
 	e.T.Helper()
 	for i, r := range e.replicas {
-		e.Eventually(func() any { return e.introspect(r, e.caller, access, "").Body["active"] }).
+		e.Eventually(func() any { return e.Introspect(r, e.caller, access, "").Body["active"] }).
 			Should(gomega.Equal(active), "%s at replica %d", what, i+1)
 	}
 }
@@ -97,7 +96,7 @@ func (e *ending) revokedFor(reason v1alpha1.RevocationReason) {
 // logOut ends the line with the held token, at one replica.
 func (e *ending) logOut() {
 	e.T.Helper()
-	e.Expect(e.Post(e.replicas[0], "/revoke", url.Values{"token": {e.held}}).Outcome()).To(gomega.Equal("200"))
+	e.Expect(e.Revoke(e.replicas[0], e.held).Outcome()).To(gomega.Equal("200"))
 	e.revokedFor(v1alpha1.RevokedLogout)
 }
 
@@ -251,7 +250,7 @@ func TestAReplicaThatIsBehindAsksAboutALaterRevision(t *testing.T) {
 	e.Annotate(e.key, v1alpha1.AnnotationRotateNow, "leaked")
 	e.held = e.AwaitRevision(e.key, 2)
 	after := e.issue(e.replicas[0])
-	e.Expect(e.introspect(behind, e.caller, after, "").Body["active"]).To(gomega.Equal(true), "a replica that is behind, of a later revision")
+	e.Expect(e.Introspect(behind, e.caller, after, "").Body["active"]).To(gomega.Equal(true), "a replica that is behind, of a later revision")
 
 	other := e.fixture.Key("second")
 	leaked := e.AwaitRevision(other, 1)

@@ -68,7 +68,7 @@ func TestTheGuideToBoundTokens(t *testing.T) {
 
 	secret := &corev1.Secret{}
 	h.Expect(h.Admin.Get(h.Ctx, types.NamespacedName{Namespace: h.Name, Name: "orders"}, secret)).To(gomega.Succeed())
-	secret.Data["identity"] = []byte(h.accountToken("orders", h.URL()))
+	secret.Data["identity"] = []byte(h.AccountToken(h.Name, "orders", h.URL()))
 	h.mount(dir, r, secret.Data)
 	out, err := shell.Run(h.Ctx, "sh bound.sh")
 	if err != nil || !strings.HasPrefix(out, "eyJ") || strings.Contains(out, "refresh_token") {
@@ -93,7 +93,7 @@ func TestTheGuideToLogin(t *testing.T) {
 	_, err := shell.Play(h.Ctx, page, steps[:2])
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 
-	h.mount(dir, r, map[string][]byte{"token": []byte(h.accountToken("till", h.URL()))})
+	h.mount(dir, r, map[string][]byte{"token": []byte(h.AccountToken(h.Name, "till", h.URL()))})
 	signIn := shell
 	signIn.Typed = strings.NewReplacer("https://tokens.example.com", r.Server.URL+"/"+h.Name, identity, dir)
 	out, err := signIn.Run(h.Ctx, page.Files["login.sh"])

@@ -337,7 +337,7 @@ func TestAUsedOneTimeTokenAskedAbout(t *testing.T) {
 	key, device := h.Key("device", oneTime(time.Minute)), h.device()
 	bound := h.Key("bound", oneTime(time.Minute), heldBy(device))
 	bearer := h.caller("auditor", "")
-	active := func(compact string) any { return h.introspect(r, bearer, compact, "refresh_token").Body["active"] }
+	active := func(compact string) any { return h.Introspect(r, bearer, compact, "refresh_token").Body["active"] }
 	first, boundFirst := h.AwaitRevision(key, 1), h.AwaitRevision(bound, 1)
 	h.Expect(active(first)).To(gomega.BeTrue(), "the enrolment")
 	second := h.next(h.Refresh(r, first), "the enrolment")
@@ -347,7 +347,7 @@ func TestAUsedOneTimeTokenAskedAbout(t *testing.T) {
 	clock.SetTime(clock.Now().Add(64 * time.Second))
 	h.Expect(active(first)).To(gomega.BeTrue(), "within the skew of the grace")
 	clock.SetTime(clock.Now().Add(time.Second))
-	got := h.introspect(r, bearer, first, "refresh_token")
+	got := h.Introspect(r, bearer, first, "refresh_token")
 	h.Expect(strings.TrimSpace(got.Raw)).To(gomega.Equal(`{"active":false}`), "the grace of the used token is over")
 	h.Expect(active(second)).To(gomega.BeTrue())
 	h.Expect(active(boundFirst)).To(gomega.BeTrue(), "a client that proves the key continues with it")

@@ -52,8 +52,8 @@ func TestNothingSecretIsLogged(t *testing.T) {
 			next := h.Refresh(r, held, asserting(shown)...)
 			h.Refresh(r, held, asserting(shown+"x")...)
 			h.present(r, next.Text("refresh_token"), []string{proof})
-			h.introspect(r, shown, got.Text("access_token"), "")
-			h.Post(r, "/revoke", url.Values{"token": {next.Text("refresh_token")}})
+			h.Introspect(r, shown, got.Text("access_token"), "")
+			h.Revoke(r, next.Text("refresh_token"))
 			secrets = append(secrets, proof, held, got.Text("access_token"), next.Text("refresh_token"), next.Text("access_token"))
 		}
 	}
@@ -103,16 +103,16 @@ func TestLogLinesAreOneObjectEach(t *testing.T) {
 		h.Refresh(r, held, asserting(shown)...)
 		h.signIn(r, shown)
 		h.Expect(h.signIn(r, idToken).Outcome()).To(gomega.Equal("503 temporarily_unavailable"))
-		h.introspect(r, "", access, "")
-		h.introspect(r, "nonsense", access, "")
-		h.introspect(r, auditor, access, "")
-		h.introspect(r, shown, access, "")
-		h.Post(r, "/revoke", url.Values{"token": {"nonsense"}})
+		h.Introspect(r, "", access, "")
+		h.Introspect(r, "nonsense", access, "")
+		h.Introspect(r, auditor, access, "")
+		h.Introspect(r, shown, access, "")
+		h.Revoke(r, "nonsense")
 		h.Post(r, "/token", nil)
 		h.Post(r, "/nowhere", nil)
 		h.Post(r, "/jwks.json", nil)
 		h.serves(r)
-		h.Post(r, "/revoke", url.Values{"token": {held}})
+		h.Revoke(r, held)
 	}
 	said := map[string]string{"the log": log.all(), "the audit log": audit.all()}
 	for name, text := range said {

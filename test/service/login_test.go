@@ -33,7 +33,7 @@ const (
 func (h *fixture) workload(name string) string {
 	h.T.Helper()
 	h.Create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.Name, Name: name}})
-	return h.accountToken(name, h.URL())
+	return h.AccountToken(h.Name, name, h.URL())
 }
 
 // signIn exchanges a ServiceAccount token. more are further parameters; one with an empty value is left out.
@@ -102,12 +102,12 @@ func TestAWorkloadSignsIn(t *testing.T) {
 	}).Should(gomega.Equal(v1alpha1.ReasonIssued), "kubectl get jrk shows it like any key")
 
 	bearer := h.caller("auditor", "")
-	h.Expect(h.introspect(one, bearer, got.Text("access_token"), "").Body).To(gomega.And(
+	h.Expect(h.Introspect(one, bearer, got.Text("access_token"), "").Body).To(gomega.And(
 		gomega.HaveKeyWithValue("active", true), gomega.HaveKeyWithValue("sub", session.Spec.Subject), gomega.HaveKeyWithValue("aud", harness.Audience)))
 	next := h.Refresh(two, got.Text("refresh_token"), "scope", "orders:read")
 	h.Expect(next.Outcome()).To(gomega.Equal("200"), "the other replica need not have seen it: %s", next.Raw)
 	h.Expect(next.Text("refresh_token") == got.Text("refresh_token")).To(gomega.BeTrue(), "the first token of a session is not followed while it is young")
-	h.Expect(h.introspect(one, bearer, next.Text("access_token"), "").Body).To(gomega.HaveKeyWithValue("sub", session.Spec.Subject))
+	h.Expect(h.Introspect(one, bearer, next.Text("access_token"), "").Body).To(gomega.HaveKeyWithValue("sub", session.Spec.Subject))
 
 	h.Expect(h.Admin.Delete(h.Ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.Name, Name: "till"}})).To(gomega.Succeed())
 	h.Expect(h.Refresh(one, next.Text("refresh_token")).Outcome()).To(gomega.Equal("400 invalid_grant"), "its ServiceAccount is deleted")
@@ -142,8 +142,8 @@ func TestLoginsThatAreRefused(t *testing.T) {
 		more        []string
 		want        string
 	}{
-		{"for the API server itself", h.accountToken("till"), nil, "400 invalid_request"},
-		{"for another issuer", h.accountToken("till", h.URL()+"/other"), nil, "400 invalid_request"},
+		{"for the API server itself", h.AccountToken(h.Name, "till"), nil, "400 invalid_request"},
+		{"for another issuer", h.AccountToken(h.Name, "till", h.URL()+"/other"), nil, "400 invalid_request"},
 		{"of no cluster", header + "." + payload + "." + strings.Repeat("A", len(signature)), nil, "400 invalid_request"},
 		{"nonsense", "nonsense", nil, "400 invalid_request"},
 		{"the service's own refresh token", held, nil, "400 invalid_request"},
@@ -185,7 +185,7 @@ func TestSigningOut(t *testing.T) {
 		end  func(session *v1alpha1.JWTRefreshKey, refresh string)
 	}{
 		{"revoke", func(_ *v1alpha1.JWTRefreshKey, refresh string) {
-			h.Expect(h.Post(one, "/revoke", url.Values{"token": {refresh}}).Outcome()).To(gomega.Equal("200"))
+			h.Expect(h.Revoke(one, refresh).Outcome()).To(gomega.Equal("200"))
 		}},
 		{"spec.revoked, there and back", func(session *v1alpha1.JWTRefreshKey, _ string) {
 			h.Edit(session, func() { session.Spec.Revoked = true })
@@ -342,7 +342,7 @@ func TestASessionIsRemovedAfterItsEnd(t *testing.T) {
 	got := h.signIn(r, h.workload("till"))
 	h.Expect(got.Outcome()).To(gomega.Equal("200"), got.Raw)
 	session := &h.sessions()[0]
-	h.Expect(h.Post(r, "/revoke", url.Values{"token": {got.Text("refresh_token")}}).Outcome()).To(gomega.Equal("200"))
+	h.Expect(h.Revoke(r, got.Text("refresh_token")).Outcome()).To(gomega.Equal("200"))
 
 	reason := func() string {
 		h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(session), session)).To(gomega.Succeed())

@@ -5,11 +5,9 @@ import (
 	"time"
 
 	"github.com/onsi/gomega"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -85,11 +83,11 @@ func TestADeletedKeyStaysDead(t *testing.T) {
 	held := h.AwaitRevision(key, 1)
 	h.outcomes(replicas, held, "200")
 	access := h.Refresh(replicas[0], held).Text("access_token")
-	h.Expect(h.introspect(replicas[1], h.caller("auditor", ""), access, "").Body).To(gomega.HaveKeyWithValue("active", true))
+	h.Expect(h.Introspect(replicas[1], h.caller("auditor", ""), access, "").Body).To(gomega.HaveKeyWithValue("active", true))
 
 	h.Expect(h.Admin.Delete(h.Ctx, key)).To(gomega.Succeed())
 	h.outcomes(replicas, held, "400 invalid_grant")
-	h.Eventually(func() string { return h.introspect(replicas[1], h.caller("auditor-2", ""), access, "").Raw }).Should(gomega.Equal(`{"active":false}`))
+	h.Eventually(func() string { return h.Introspect(replicas[1], h.caller("auditor-2", ""), access, "").Raw }).Should(gomega.Equal(`{"active":false}`))
 	h.Expect(h.Admin.DeleteAllOf(h.Ctx, &corev1.Secret{}, client.InNamespace(h.Name))).To(gomega.Succeed())
 	next := h.AwaitRevision(h.Key("orders"), 1)
 	h.outcomes(replicas, next, "200")
@@ -109,29 +107,7 @@ func (h *fixture) caller(name, namespace string) string {
 	} else {
 		h.Create(&rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: role, Subjects: subjects})
 	}
-	return h.accountToken(name, h.URL())
-}
-
-func (h *fixture) accountToken(name string, audiences ...string) string {
-	h.T.Helper()
-	clients, err := kubernetes.NewForConfig(server.Admin)
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	issued, err := clients.CoreV1().ServiceAccounts(h.Name).CreateToken(h.Ctx, name,
-		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}}, metav1.CreateOptions{})
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	return issued.Status.Token
-}
-
-func (h *fixture) introspect(r *operator.Replica, bearer, compact, hint string) *operator.Answer {
-	h.T.Helper()
-	form := map[string][]string{"token": {compact}}
-	if hint != "" {
-		form["token_type_hint"] = []string{hint}
-	}
-	if bearer == "" {
-		return h.Post(r, "/introspect", form)
-	}
-	return h.Post(r, "/introspect", form, "Authorization", "Bearer "+bearer)
+	return h.AccountToken(h.Name, name, h.URL())
 }
 
 // TestIntrospection checks that callers must authenticate, get only what they may ask for, and learn that a
@@ -152,13 +128,13 @@ func TestIntrospection(t *testing.T) {
 	}{
 		{name: "without a caller", token: access, outcome: "401 "},
 		{name: "an unknown caller asks", bearer: "nonsense", token: access, outcome: "401 invalid_token"},
-		{name: "a token that is good at the API server", bearer: h.accountToken("anywhere"), token: access, outcome: "401 invalid_token"},
+		{name: "a token that is good at the API server", bearer: h.AccountToken(h.Name, "anywhere"), token: access, outcome: "401 invalid_token"},
 		{name: "two blanks before the caller's token", bearer: " " + here, token: access, outcome: "401 invalid_token"},
 		{name: "two blanks before nonsense", bearer: " x", token: access, outcome: "401 invalid_token"},
 		{name: "words behind the caller's token", bearer: here + " x", token: access, outcome: "401 invalid_token"},
 		{name: "a comma behind the caller's token", bearer: here + ",x", token: access, outcome: "401 invalid_token"},
 		{name: "a refresh token is no caller", bearer: held, token: access, outcome: "401 invalid_token"},
-		{name: "a caller without the right", bearer: h.accountToken("nobody", h.URL()), token: access, outcome: "200", raw: inactive},
+		{name: "a caller without the right", bearer: h.AccountToken(h.Name, "nobody", h.URL()), token: access, outcome: "200", raw: inactive},
 		{name: "a caller with the right elsewhere", bearer: elsewhere, token: access, outcome: "200", raw: inactive},
 		{name: "an access token", bearer: anywhere, token: access, outcome: "200"},
 		{name: "an access token, asked with the wrong hint", bearer: anywhere, token: access, hint: "refresh_token", outcome: "200", raw: inactive},
@@ -169,7 +145,7 @@ func TestIntrospection(t *testing.T) {
 		{name: "nonsense, asked by a caller of one namespace", bearer: here, token: "nonsense", outcome: "200", raw: inactive},
 		{name: "no token", bearer: anywhere, outcome: "400 invalid_request"},
 	} {
-		a := h.introspect(r, c.bearer, c.token, c.hint)
+		a := h.Introspect(r, c.bearer, c.token, c.hint)
 		h.Expect(a.Outcome()).To(gomega.Equal(c.outcome), c.name)
 		if c.raw != "" {
 			h.Expect(a.Raw).To(gomega.Equal(c.raw), c.name)
@@ -192,8 +168,8 @@ func TestARightInOneNamespace(t *testing.T) {
 	h.outcomes([]*operator.Replica{r}, theirs, "200")
 	caller := h.caller("here", h.Name)
 	for range 2 {
-		h.Expect(h.introspect(r, caller, h.Refresh(r, mine).Text("access_token"), "").Outcome()).To(gomega.Equal("200"))
-		h.Expect(h.introspect(r, caller, h.Refresh(r, theirs).Text("access_token"), "").Raw).To(gomega.Equal(`{"active":false}`))
+		h.Expect(h.Introspect(r, caller, h.Refresh(r, mine).Text("access_token"), "").Outcome()).To(gomega.Equal("200"))
+		h.Expect(h.Introspect(r, caller, h.Refresh(r, theirs).Text("access_token"), "").Raw).To(gomega.Equal(`{"active":false}`))
 	}
 }
 

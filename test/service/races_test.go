@@ -104,7 +104,7 @@ func (h *fixture) revokeWhileInUse(key *v1alpha1.JWTRefreshKey, one, two *operat
 	for _, r := range []*operator.Replica{one, two} {
 		group.Go(func() { successors <- h.Refresh(r, held).Text("refresh_token") })
 	}
-	h.Expect(h.Post(one, "/revoke", map[string][]string{"token": {held}}).Outcome()).To(gomega.Equal("200"))
+	h.Expect(h.Revoke(one, held).Outcome()).To(gomega.Equal("200"))
 	revoked := time.Now()
 	h.Expect(h.Refresh(one, held).Outcome()).To(gomega.Equal("400 invalid_grant"), "the replica that answered 200 still exchanges the token")
 	h.Eventually(func() string { return h.Refresh(two, held).Outcome() }, patience, time.Millisecond).Should(gomega.Equal("400 invalid_grant"))

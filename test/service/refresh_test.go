@@ -75,13 +75,13 @@ func TestLogout(t *testing.T) {
 	one, two := h.Replica(), h.Replica()
 	key := h.Key("till")
 	held := h.AwaitRevision(key, 1)
-	h.Expect(h.Post(one, "/revoke", map[string][]string{"token": {held}}).Outcome()).To(gomega.Equal("200"))
+	h.Expect(h.Revoke(one, held).Outcome()).To(gomega.Equal("200"))
 	h.Expect(h.Refresh(one, held).Outcome()).To(gomega.Equal("400 invalid_grant"))
 	h.Eventually(func() string { return h.Refresh(two, held).Outcome() }).Should(gomega.Equal("400 invalid_grant"))
 	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedLogout))
 	for _, token := range []string{held, "nonsense", strings.Repeat("a", 100)} {
-		h.Expect(h.Post(two, "/revoke", map[string][]string{"token": {token}}).Outcome()).To(gomega.Equal("200"), "the revocation of an invalid token is not an error")
+		h.Expect(h.Revoke(two, token).Outcome()).To(gomega.Equal("200"), "the revocation of an invalid token is not an error")
 	}
 }
 
@@ -96,7 +96,7 @@ func TestALogoutOutlastsARotation(t *testing.T) {
 	held := h.AwaitRevision(key, 1)
 	stop()
 	h.Annotate(key, v1alpha1.AnnotationRotate, "hygiene")
-	h.Expect(h.Post(r, "/revoke", map[string][]string{"token": {held}}).Outcome()).To(gomega.Equal("200"))
+	h.Expect(h.Revoke(r, held).Outcome()).To(gomega.Equal("200"))
 	h.Manage()
 	h.Eventually(func() string {
 		h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
@@ -118,7 +118,7 @@ func TestADeadTokenRevokesNothing(t *testing.T) {
 	leaked := h.AwaitRevision(key, 1)
 	h.Annotate(key, v1alpha1.AnnotationRotateNow, "leaked")
 	held := h.AwaitRevision(key, 2)
-	h.Expect(h.Post(r, "/revoke", map[string][]string{"token": {leaked}}).Outcome()).To(gomega.Equal("200"))
+	h.Expect(h.Revoke(r, leaked).Outcome()).To(gomega.Equal("200"))
 	h.outcomes([]*operator.Replica{r}, held, "200")
 	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.RevokedAt).To(gomega.BeNil())

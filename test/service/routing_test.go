@@ -159,14 +159,14 @@ func (h *fixture) asksAtTheSharedEndpoint(replicas []*operator.Replica, issuers 
 		}
 		for i, issuer := range issuers {
 			access := h.at(r, http.MethodPost, h.shared()+"/token", refreshForm(tokens[i])).Text("access_token")
-			own, foreign := h.accountToken("auditor", issuer.Spec.URL), h.accountToken("auditor", issuers[(i+1)%3].Spec.URL)
+			own, foreign := h.AccountToken(h.Name, "auditor", issuer.Spec.URL), h.AccountToken(h.Name, "auditor", issuers[(i+1)%3].Spec.URL)
 			got := ask(own, access)
 			h.Expect(got.Outcome()).To(gomega.Equal("200"))
 			h.Expect(got.Body).To(gomega.And(gomega.HaveKeyWithValue("active", true), gomega.HaveKeyWithValue("iss", issuer.Spec.URL)))
 			h.Expect(ask(foreign, access).Raw).To(gomega.MatchJSON(`{"active":false}`), "a caller of another issuer learns nothing")
 			h.Expect(ask(own, "nonsense").Raw).To(gomega.MatchJSON(`{"active":false}`))
-			h.Expect(ask(h.accountToken("auditor", issuer.Spec.URL, issuers[(i+1)%3].Spec.URL), access).Body).To(gomega.HaveKeyWithValue("active", true))
-			h.Expect(ask(h.accountToken("auditor"), access).Outcome()).To(gomega.Equal("401 invalid_token"))
+			h.Expect(ask(h.AccountToken(h.Name, "auditor", issuer.Spec.URL, issuers[(i+1)%3].Spec.URL), access).Body).To(gomega.HaveKeyWithValue("active", true))
+			h.Expect(ask(h.AccountToken(h.Name, "auditor"), access).Outcome()).To(gomega.Equal("401 invalid_token"))
 			h.Expect(ask("nonsense", "nonsense").Outcome()).To(gomega.Equal("401 invalid_token"))
 		}
 	}
@@ -211,7 +211,7 @@ func TestLoginsAtASharedEndpoint(t *testing.T) {
 	login := func(base string, audiences ...string) *operator.Answer {
 		return h.at(r, http.MethodPost, base+"/token", url.Values{
 			"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "audience": {harness.Audience},
-			"subject_token": {h.accountToken("till", audiences...)}, "subject_token_type": {typeJWT},
+			"subject_token": {h.AccountToken(h.Name, "till", audiences...)}, "subject_token_type": {typeJWT},
 		})
 	}
 	for _, issuer := range issuers {
@@ -261,7 +261,7 @@ func TestProofsAtASharedEndpoint(t *testing.T) {
 		held := h.AwaitRevision(h.Key("account-"+string(rune('a'+i)), ofIssuer(issuer, boundTo("orders"))), 1)
 		assert := func(audience string) string {
 			form := refreshForm(held)
-			more := asserting(h.accountToken("orders", audience))
+			more := asserting(h.AccountToken(h.Name, "orders", audience))
 			for i := 0; i+1 < len(more); i += 2 {
 				form.Set(more[i], more[i+1])
 			}
@@ -306,7 +306,7 @@ func TestAnIssuerThatAReplicaHasNotHeardOf(t *testing.T) {
 	h.Expect(key.Status.RevokedAt).NotTo(gomega.BeNil(), "it reports a revocation that did not happen")
 	last := h.named("-last", "https://last."+h.Name+".example.com")
 	compact = h.AwaitRevision(h.Key("last", ofIssuer(last)), 1)
-	bearer := h.accountToken("auditor", last.Spec.URL)
+	bearer := h.AccountToken(h.Name, "auditor", last.Spec.URL)
 	asked := h.at(r, http.MethodPost, h.shared()+"/introspect", url.Values{"token": {compact}, "token_type_hint": {"refresh_token"}}, "Authorization", "Bearer "+bearer)
 	h.Expect(asked.Body).To(gomega.HaveKeyWithValue("active", true), "its issuer is new to the replica")
 }

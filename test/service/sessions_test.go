@@ -49,7 +49,7 @@ func TestASessionThatIsEdited(t *testing.T) {
 	h.Expect(outcome()).To(gomega.Equal("400 unauthorized_client"), "it becomes that of a subject that the policy grants to keys")
 	h.Expect(h.Admin.Delete(h.Ctx, session)).To(gomega.Succeed())
 
-	first = h.signIn(r, h.accountToken("till", h.URL())).Text("refresh_token")
+	first = h.signIn(r, h.AccountToken(h.Name, "till", h.URL())).Text("refresh_token")
 	clock.SetTime(clock.Now().Add(lifecycle.DefaultRetryGrace))
 	held = h.Refresh(r, first).Text("refresh_token")
 	session = &h.sessions()[0]

@@ -40,7 +40,7 @@ func TestAReinstatedKeyAtAStaleReplica(t *testing.T) {
 	} {
 		key := h.Key(name, change)
 		held := h.AwaitRevision(key, 1)
-		h.Expect(h.Post(r, "/revoke", map[string][]string{"token": {held}}).Outcome()).To(gomega.Equal("200"))
+		h.Expect(h.Revoke(r, held).Outcome()).To(gomega.Equal("200"))
 		line.hang(true)
 		h.Annotate(key, v1alpha1.AnnotationRotate, "again")
 		next := h.AwaitRevision(key, 2)

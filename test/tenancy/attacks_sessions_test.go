@@ -6,11 +6,9 @@ import (
 	"testing"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
@@ -24,17 +22,8 @@ const accountSubject = "system:serviceaccount:"
 // signIn signs in with a token that a pod of the ServiceAccount has for the issuer.
 func (h *fixture) signIn(namespace, name string) *operator.Answer {
 	h.T.Helper()
-	clients, err := kubernetes.NewForConfig(server.Admin)
-	if err != nil {
-		h.T.Fatal(err)
-	}
-	issued, err := clients.CoreV1().ServiceAccounts(namespace).CreateToken(h.Ctx, name,
-		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{h.issuer.Spec.URL}}}, metav1.CreateOptions{})
-	if err != nil {
-		h.T.Fatal(err)
-	}
-	return h.replicas[0].Post(h.T, "/"+h.issuer.Name+"/token", url.Values{
-		"grant_type": {oauth.GrantTokenExchange}, "subject_token_type": {oauth.TypeJWT}, "subject_token": {issued.Status.Token}, "audience": {harness.Audience},
+	return h.PostTo(h.replicas[0], "/"+h.issuer.Name+"/token", url.Values{
+		"grant_type": {oauth.GrantTokenExchange}, "subject_token_type": {oauth.TypeJWT}, "subject_token": {h.AccountToken(namespace, name, h.issuer.Spec.URL)}, "audience": {harness.Audience},
 	})
 }
 

@@ -22,6 +22,9 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/onsi/gomega"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -128,4 +131,13 @@ func (h *Harness) TokenServiceConfig() *rest.Config {
 	config, err := h.Server.TokenServer(h.Ctx)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	return config
+}
+
+// AccountToken returns a token of a ServiceAccount for audiences, or for the API server if there are none.
+func (h *Harness) AccountToken(namespace, name string, audiences ...string) string {
+	h.T.Helper()
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}}
+	h.Expect(h.Admin.SubResource("token").Create(h.Ctx, account, request)).To(gomega.Succeed())
+	return request.Status.Token
 }

@@ -71,3 +71,23 @@ func (h *Harness) RefreshAt(r *operator.Replica, issuer, compact string, more ..
 	}
 	return h.PostTo(r, "/"+issuer+"/token", form)
 }
+
+// Revoke revokes a refresh token at the test's issuer.
+func (h *Harness) Revoke(r *operator.Replica, compact string) *operator.Answer {
+	h.T.Helper()
+	return h.Post(r, "/revoke", url.Values{"token": {compact}})
+}
+
+// Introspect asks the test's issuer about a token, as a caller with a bearer token. An empty bearer token or hint is not
+// sent.
+func (h *Harness) Introspect(r *operator.Replica, bearer, compact, hint string) *operator.Answer {
+	h.T.Helper()
+	form := url.Values{"token": {compact}}
+	if hint != "" {
+		form.Set("token_type_hint", hint)
+	}
+	if bearer == "" {
+		return h.Post(r, "/introspect", form)
+	}
+	return h.Post(r, "/introspect", form, "Authorization", "Bearer "+bearer)
+}

@@ -38,8 +38,8 @@ const (
 //go:embed workload.yaml
 var workload string
 
-// stage is the cluster with the workload, and the observations so far.
-type stage struct {
+// harness is the cluster with the workload, and the observations so far.
+type harness struct {
 	dir      string
 	node     *node.Node
 	client   client.Client
@@ -50,8 +50,8 @@ type stage struct {
 }
 
 // startStage starts the node, installs the operator, and watches the clients.
-func startStage(ctx context.Context, args insideArguments) (*stage, error) {
-	s := &stage{dir: args.dir}
+func startHarness(ctx context.Context, args insideArguments) (*harness, error) {
+	s := &harness{dir: args.dir}
 	var err error
 	s.node, err = node.Start(ctx, node.Options{Dir: args.dir, Binaries: args.node, Log: os.Stdout})
 	if err != nil {
@@ -81,7 +81,7 @@ func startStage(ctx context.Context, args insideArguments) (*stage, error) {
 	return s, nil
 }
 
-func (s *stage) connect() error {
+func (s *harness) connect() error {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return err
@@ -91,14 +91,14 @@ func (s *stage) connect() error {
 	return err
 }
 
-func (s *stage) rollout(ctx context.Context, namespace, deployment string) error {
+func (s *harness) rollout(ctx context.Context, namespace, deployment string) error {
 	_, err := s.node.Cluster.Kubectl(ctx, "--namespace="+namespace, "rollout", "status", "deployment/"+deployment, "--timeout="+rolloutWithin.String())
 	return err
 }
 
 // step changes the cluster under load, waits until every pod has exchanged for a
 // while, and fails if an exchange failed.
-func (s *stage) step(ctx context.Context, name string, do func(context.Context) (string, error)) error {
+func (s *harness) step(ctx context.Context, name string, do func(context.Context) (string, error)) error {
 	fmt.Printf("%s ...\n", name)
 	began := time.Now()
 	seen, err := do(ctx)
@@ -119,7 +119,7 @@ func (s *stage) step(ctx context.Context, name string, do func(context.Context) 
 	return nil
 }
 
-func (s *stage) rowSince(began time.Time) row {
+func (s *harness) rowSince(began time.Time) row {
 	var r row
 	for _, each := range s.observer.since(began, exchangeLine) {
 		r.exchanges++
@@ -131,7 +131,7 @@ func (s *stage) rowSince(began time.Time) row {
 	return r
 }
 
-func (s *stage) failures(began time.Time) string {
+func (s *harness) failures(began time.Time) string {
 	const most = 5
 	var failures []string
 	for _, each := range s.observer.since(began, exchangeLine) {
@@ -144,7 +144,7 @@ func (s *stage) failures(began time.Time) string {
 
 // settled returns once every pod of the workload has exchanged a few times since a time,
 // and one of its access tokens has been verified.
-func (s *stage) settled(ctx context.Context, from time.Time) error {
+func (s *harness) settled(ctx context.Context, from time.Time) error {
 	return s.eventually(ctx, settledWithin, func(ctx context.Context) (string, error) {
 		pods, err := s.pods(ctx)
 		if err != nil {
@@ -167,12 +167,12 @@ func (s *stage) settled(ctx context.Context, from time.Time) error {
 	})
 }
 
-func (s *stage) anyFailed(from time.Time) bool {
+func (s *harness) anyFailed(from time.Time) bool {
 	return slices.ContainsFunc(s.observer.since(from, exchangeLine), func(o observation) bool { return !o.OK })
 }
 
 // pods returns the names of the workload's pods that are not being deleted.
-func (s *stage) pods(ctx context.Context) ([]string, error) {
+func (s *harness) pods(ctx context.Context) ([]string, error) {
 	var list corev1.PodList
 	if err := s.client.List(ctx, &list, client.InNamespace(shop), client.MatchingLabels{"app": "client"}); err != nil {
 		return nil, err
@@ -187,7 +187,7 @@ func (s *stage) pods(ctx context.Context) ([]string, error) {
 }
 
 // eventually waits until nothing is missing any more; the error names what was missing at the timeout.
-func (s *stage) eventually(ctx context.Context, within time.Duration, look func(context.Context) (missing string, err error)) error {
+func (s *harness) eventually(ctx context.Context, within time.Duration, look func(context.Context) (missing string, err error)) error {
 	var missing string
 	err := wait.PollUntilContextTimeout(ctx, pollEvery, within, true, func(ctx context.Context) (bool, error) {
 		var err error
@@ -200,12 +200,12 @@ func (s *stage) eventually(ctx context.Context, within time.Duration, look func(
 	return err
 }
 
-func (s *stage) key(ctx context.Context, name string) (*v1alpha1.JWTRefreshKey, error) {
+func (s *harness) key(ctx context.Context, name string) (*v1alpha1.JWTRefreshKey, error) {
 	key := &v1alpha1.JWTRefreshKey{}
 	return key, s.client.Get(ctx, client.ObjectKey{Namespace: shop, Name: name}, key)
 }
 
-func (s *stage) deployment(ctx context.Context, namespace, name string) (*appsv1.Deployment, error) {
+func (s *harness) deployment(ctx context.Context, namespace, name string) (*appsv1.Deployment, error) {
 	deployment := &appsv1.Deployment{}
 	return deployment, s.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, deployment)
 }
