@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,7 +28,10 @@ type page struct {
 // identifiers. UPDATE_DOCS=true updates the page.
 func TestThePage(t *testing.T) {
 	h := newFixture(t)
-	namespace, kubeconfig := h.newNamespace()
+	// The plugin shortens cells of more than 40 characters. The page shows a subject with the namespace shop in full.
+	namespace := fmt.Sprintf("p%d", os.Getpid())
+	h.CreateNamespace(namespace, nil)
+	kubeconfig := h.write(namespace+".kubeconfig", h.kubeconfig(namespace))
 	if err := h.pods(apiserver.Namespace); err != nil {
 		t.Fatal(err)
 	}
