@@ -13,7 +13,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
@@ -68,7 +68,7 @@ func (h *issuerFixture) advance(d time.Duration, keys ...*v1alpha1.JWTRefreshKey
 	}
 }
 
-func (h *issuerFixture) expectAccepted(compact string, want registry.Standing) {
+func (h *issuerFixture) expectAccepted(compact string, want lifecycle.Standing) {
 	h.T.Helper()
 	standing, err := h.verifier.Accept(h.Ctx, compact, h.name)
 	h.Expect(err).NotTo(gomega.HaveOccurred())

@@ -13,7 +13,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
@@ -75,7 +75,7 @@ func TestAlgorithms(t *testing.T) {
 		h.Expect(err).NotTo(gomega.HaveOccurred())
 		standing, err := h.verifier.Accept(h.Ctx, held, issuer)
 		h.Expect(err).NotTo(gomega.HaveOccurred(), "%s", algorithm)
-		h.Expect(standing).To(gomega.Equal(registry.Current))
+		h.Expect(standing).To(gomega.Equal(lifecycle.StandingCurrent))
 		header, err := base64.RawURLEncoding.DecodeString(strings.Split(held, ".")[0])
 		h.Expect(err).NotTo(gomega.HaveOccurred())
 		var said struct{ Alg, Typ, Kid string }
@@ -100,7 +100,7 @@ func TestOneURLHasOneIssuer(t *testing.T) {
 	h.Expect(h.awaitIssuerReason(younger, v1alpha1.ReasonURLConflict)).To(gomega.ContainSubstring(h.name))
 	waiting := h.fixture.createKey(h.name, "of-the-younger", younger)
 	h.awaitKeyReason(waiting, v1alpha1.ReasonIssuerNotReady)
-	h.expectAccepted(held, registry.Current)
+	h.expectAccepted(held, lifecycle.StandingCurrent)
 
 	h.Expect(h.Admin.Delete(h.Ctx, h.issuerRef())).To(gomega.Succeed())
 	h.awaitIssuerReason(younger, v1alpha1.ReasonKeysReady)
@@ -124,7 +124,7 @@ func TestADeletedIssuerComesBack(t *testing.T) {
 	h.Expect(h.Admin.Create(h.Ctx, harness.NewIssuer(h.name))).To(gomega.Succeed())
 	h.awaitIssuerReason(h.name, v1alpha1.ReasonKeysReady)
 	h.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 1)
-	h.expectAccepted(held, registry.Current)
+	h.expectAccepted(held, lifecycle.StandingCurrent)
 	h.Expect(h.awaitKeysInStatus(h.name).Equal(rings)).To(gomega.BeTrue(), "the signing keys changed")
 	now, err := h.tokenIn(h.name, key.Name)
 	h.Expect(err).NotTo(gomega.HaveOccurred())

@@ -99,11 +99,13 @@ func (h *Harness) Key(name string, options ...func(*v1alpha1.JWTRefreshKey)) *v1
 	return Created(h, NewKey(h.Name, name, append([]func(*v1alpha1.JWTRefreshKey){WithIssuer(h.Name)}, options...)...))
 }
 
-// Create creates an object as the cluster administrator, until the test ends.
-func (h *Harness) Create(object client.Object) {
+// Create creates objects as the cluster administrator, until the test ends.
+func (h *Harness) Create(objects ...client.Object) {
 	h.T.Helper()
-	h.Expect(h.Admin.Create(h.Ctx, object)).To(gomega.Succeed())
-	h.T.Cleanup(func() { _ = h.Admin.Delete(context.Background(), object) })
+	for _, object := range objects {
+		h.Expect(h.Admin.Create(h.Ctx, object)).To(gomega.Succeed())
+		h.T.Cleanup(func() { _ = h.Admin.Delete(context.Background(), object) })
+	}
 }
 
 // Created creates an object as Create does, and returns it.
