@@ -31,28 +31,25 @@ func TestTheCommandsOfTheHardeningPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	commands := page.Commands()
+	dir := t.TempDir()
+	shell := guide.Shell{Dir: dir, Env: server.Environment(dir)}
+	if err := shell.Files(page, server.Root); err != nil {
+		t.Fatal(err)
+	}
+	commands := guide.Lines(page.Own())
 	if len(commands) < 9 {
 		t.Fatalf("got %d commands in docs/hardening.md, want at least 9", len(commands))
 	}
 	for _, command := range append(commands, "kubectl apply --server-side -k config/network-policy") {
-		arguments := strings.Fields(command)
-		if arguments[0] != "kubectl" {
-			t.Errorf("no test runs command %q", command)
-			continue
-		}
-		for i := range arguments {
-			if strings.HasPrefix(arguments[i], "config/") {
-				arguments[i] = filepath.Join(server.Root, arguments[i])
-			}
-		}
-		run := func() (string, error) { return server.Kubectl(t.Context(), "", arguments[1:]...) }
 		if strings.Contains(command, "can-i") {
-			h.AwaitState(command, func() (bool, string) { said, err := run(); return err == nil && strings.HasPrefix(said, "yes"), said })
+			h.AwaitState(command, func() (bool, string) {
+				said, err := shell.Run(t.Context(), command)
+				return err == nil && strings.HasSuffix(said, "yes\n"), said
+			})
 			continue
 		}
-		if said, err := run(); err != nil && !strings.Contains(err.Error(), "AlreadyExists") {
-			t.Errorf("%s: %v %s", command, err, said)
+		if _, err := shell.Run(t.Context(), command); err != nil && !strings.Contains(err.Error(), "AlreadyExists") {
+			t.Error(err)
 		}
 	}
 	jane := h.As("jane", "team-shop")
