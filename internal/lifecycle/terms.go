@@ -102,7 +102,7 @@ func effectiveOf(o *Observed) (effective, error) {
 	spec := &o.Key.Spec
 	e := effective{
 		defaultSubject: DefaultSubject(o.Key.Namespace, o.Key.Name),
-		mode:           v1alpha1.RotationScheduled,
+		mode:           Mode(o.Key),
 		lifetime:       DefaultLifetime,
 		overlapMax:     -1,
 		accessLifetime: o.Issuer.AccessLifetime,
@@ -124,9 +124,6 @@ func effectiveOf(o *Observed) (effective, error) {
 	}
 	e.quiet = e.accessLifetime + QuietMargin
 	if r := spec.Rotation; r != nil {
-		if r.Mode != "" {
-			e.mode = r.Mode
-		}
 		if r.RenewBefore != nil {
 			e.renewBefore = r.RenewBefore.Truncate(time.Second)
 		}

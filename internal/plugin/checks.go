@@ -13,6 +13,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/outlook"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
@@ -309,7 +310,7 @@ func (e *evidence) policy() check {
 	switch {
 	case e.key == nil:
 		return unsure("policy", errOr(e.keyErr, "the refresh key is unknown"))
-	case readyReason(e.key) == v1alpha1.ReasonPolicyDenied:
+	case outlook.ReadyReason(e.key) == v1alpha1.ReasonPolicyDenied:
 		return reject("policy", "the issuer's policy does not allow what the key requests; the token is accepted again once it does")
 	default:
 		return pass("policy", "the issuer's policy allows what the key requests")

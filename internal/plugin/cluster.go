@@ -17,6 +17,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/outlook"
 )
 
 // cluster is a client of the API server of the kubeconfig's current context, or of the one that the flags select.
@@ -127,10 +128,10 @@ func (k *cluster) storedToken(ctx context.Context, key *v1alpha1.JWTRefreshKey) 
 	switch {
 	case secret.Type != corev1.SecretTypeOpaque || !madeFor(key, secret):
 		return nil, fail(exitError, "%w: the operator does not manage Secret %s", errNoToken, name)
-	case h.token == "" && readyReason(key) == v1alpha1.ReasonIssued && lifecycle.OneTime(key):
+	case h.token == "" && outlook.ReadyReason(key) == v1alpha1.ReasonIssued && lifecycle.OneTime(key):
 		return nil, fail(exitNotFound, "%w: the one-time token of key %s was used; the client that used it has the next one", errNoToken, key.Name)
 	case h.token == "":
-		return nil, fail(exitNotFound, "%w: Secret %s holds none (key %s is %s)", errNoToken, name, key.Name, statusOf(key))
+		return nil, fail(exitNotFound, "%w: Secret %s holds none (key %s is %s)", errNoToken, name, key.Name, outlook.Status(key))
 	}
 	return h, nil
 }
@@ -148,24 +149,4 @@ func (k *cluster) secretCA(ctx context.Context, key *v1alpha1.JWTRefreshKey) []b
 		return nil
 	}
 	return secret.Data[v1alpha1.SecretCA]
-}
-
-// readyReason returns the reason of the condition Ready, which kubectl prints as STATUS.
-func readyReason(key *v1alpha1.JWTRefreshKey) string {
-	if ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
-		return ready.Reason
-	}
-	return ""
-}
-
-// statusOf returns readyReason, or Deleting or Pending.
-func statusOf(key *v1alpha1.JWTRefreshKey) string {
-	switch reason := readyReason(key); {
-	case key.DeletionTimestamp != nil:
-		return "Deleting"
-	case reason == "":
-		return "Pending"
-	default:
-		return reason
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/outlook"
 )
 
 // creation holds the flags of `create`.
@@ -119,7 +120,7 @@ func (n *creation) issued(ctx context.Context, k *cluster, name string) (key *v1
 		if stalled := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionStalled); stalled != nil {
 			return false, "", fail(exitRefused, "key %s was created, but the operator issues no token: %s: %s", name, stalled.Reason, stalled.Message)
 		}
-		return readyReason(key) == v1alpha1.ReasonIssued, waitsFor(key), nil
+		return outlook.ReadyReason(key) == v1alpha1.ReasonIssued, waitsFor(key), nil
 	})
 	return key, err
 }

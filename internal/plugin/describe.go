@@ -17,6 +17,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/outlook"
 )
 
 func (c *cli) describeCommand() *cobra.Command {
@@ -117,7 +118,7 @@ func (d *description) facts() [][]cell {
 	}
 	add("Name", key.Name)
 	add("Namespace", key.Namespace)
-	rows = append(rows, []cell{text("Status:"), statusCell(statusOf(key))})
+	rows = append(rows, []cell{text("Status:"), statusCell(outlook.Status(key))})
 	if at := key.Status.RevokedAt; at != nil {
 		add("Revoked", fmt.Sprintf("%s, %s", key.Status.RevocationReason, stamp(at.Time, d.now)))
 	}
@@ -136,16 +137,16 @@ func (d *description) facts() [][]cell {
 }
 
 func (d *description) rotation() string {
-	parts := []string{string(modeOf(d.key))}
+	parts := []string{string(lifecycle.Mode(d.key))}
 	if e := d.key.Status.Effective; e != nil {
 		if e.Lifetime != nil {
-			parts = append(parts, "token lifetime "+short(e.Lifetime.Duration))
+			parts = append(parts, "token lifetime "+outlook.Short(e.Lifetime.Duration))
 		}
 		if e.RenewBefore != nil {
-			parts = append(parts, "renewed "+short(e.RenewBefore.Duration)+" before expiry")
+			parts = append(parts, "renewed "+outlook.Short(e.RenewBefore.Duration)+" before expiry")
 		}
 		if e.AccessTokenLifetime != nil {
-			parts = append(parts, "access token lifetime "+short(e.AccessTokenLifetime.Duration))
+			parts = append(parts, "access token lifetime "+outlook.Short(e.AccessTokenLifetime.Duration))
 		}
 	}
 	return strings.Join(parts, ", ")
@@ -167,12 +168,12 @@ func bound(binding *v1alpha1.BindingSpec) string {
 
 func (d *description) next() [][]cell {
 	var rows [][]cell
-	for _, one := range upcoming(d.key, d.now) {
+	for _, one := range outlook.Of(d.key, d.now) {
 		when := text("-")
-		if !one.at.IsZero() {
-			when = text(stamp(one.at, d.now))
+		if !one.At.IsZero() {
+			when = text(stamp(one.At, d.now))
 		}
-		rows = append(rows, []cell{when, text(one.what)})
+		rows = append(rows, []cell{when, text(one.Sentence)})
 	}
 	return rows
 }

@@ -251,7 +251,7 @@ func (f *fakeCluster) change(object client.Object, change func()) {
 // issue is an operator that issues the first token of each key, or the next one that is asked for.
 func issue(f *fakeCluster, object client.Object) {
 	key, ok := object.(*v1alpha1.JWTRefreshKey)
-	if !ok || len(pending(key)) == 0 && key.Status.Revision > 0 {
+	if !ok || len(lifecycle.PendingRotations(key)) == 0 && key.Status.Revision > 0 {
 		return
 	}
 	f.change(key, func() {

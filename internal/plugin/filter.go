@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/outlook"
 )
 
 // filter selects the keys to list.
@@ -31,7 +32,7 @@ func (f *filter) matches(key *v1alpha1.JWTRefreshKey, now time.Time) bool {
 	if f.expiringWithin != nil && !expiresBy(key, now, now.Add(*f.expiringWithin)) {
 		return false
 	}
-	return len(f.statuses) == 0 || slices.ContainsFunc(f.statuses, func(status string) bool { return strings.EqualFold(status, statusOf(key)) })
+	return len(f.statuses) == 0 || slices.ContainsFunc(f.statuses, func(status string) bool { return strings.EqualFold(status, outlook.Status(key)) })
 }
 
 // lastUse returns the time of a key's last use, or of its creation if it was never used.

@@ -13,6 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/outlook"
 )
 
 // lister holds the flags of `list`.
@@ -162,9 +164,9 @@ func (l *lister) row(key *v1alpha1.JWTRefreshKey, now time.Time) []cell {
 	} else {
 		row = append(row, short(key.Spec.Audience))
 	}
-	row = append(row, statusCell(statusOf(key)), expiry(key, now), text(seen(key.Status.LastUsed, now, "never")), text(duration.HumanDuration(now.Sub(since))))
+	row = append(row, statusCell(outlook.Status(key)), expiry(key, now), text(seen(key.Status.LastUsed, now, "never")), text(duration.HumanDuration(now.Sub(since))))
 	if l.output.isWide() {
-		row = append(row, text(orDash(key.Status.Issuer)), text(strconv.FormatInt(key.Status.Revision, 10)), text(string(modeOf(key))),
+		row = append(row, text(orDash(key.Status.Issuer)), text(strconv.FormatInt(key.Status.Revision, 10)), text(string(lifecycle.Mode(key))),
 			text(seen(key.Status.RenewalTime, now, "-")), text(orDash(key.Status.SecretName)), text(orDash(device(key.Status.DeviceInfo))))
 	}
 	return row
@@ -197,11 +199,4 @@ func orDash(s string) string {
 		return "-"
 	}
 	return s
-}
-
-func modeOf(key *v1alpha1.JWTRefreshKey) v1alpha1.RotationMode {
-	if r := key.Spec.Rotation; r != nil && r.Mode != "" {
-		return r.Mode
-	}
-	return v1alpha1.RotationScheduled
 }

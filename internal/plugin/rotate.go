@@ -12,6 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/outlook"
 )
 
 // rotation holds the flags of `rotate`.
@@ -85,10 +87,10 @@ func (r *rotation) rotated(ctx context.Context, k *cluster, name string, before 
 		if key, err = k.key(ctx, name); err != nil {
 			return false, "", err
 		}
-		if len(pending(key)) > 0 || key.Status.Revision <= before {
+		if len(lifecycle.PendingRotations(key)) > 0 || key.Status.Revision <= before {
 			return false, waitsForRotation(key), nil
 		}
-		return readyReason(key) == v1alpha1.ReasonIssued, waitsFor(key), nil
+		return outlook.ReadyReason(key) == v1alpha1.ReasonIssued, waitsFor(key), nil
 	})
 	return key, err
 }

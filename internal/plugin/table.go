@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/outlook"
 )
 
 // paint is the escape sequence of a terminal colour.
@@ -83,7 +84,7 @@ func statusCell(status string) cell {
 		return cell{status, green}
 	case v1alpha1.ReasonRevoked, v1alpha1.ReasonExpired:
 		return cell{status, faint}
-	case "Pending", "Deleting", v1alpha1.ReasonIssuing, v1alpha1.ReasonOverlapPending, v1alpha1.ReasonWaitingForSecret:
+	case outlook.Pending, outlook.Deleting, v1alpha1.ReasonIssuing, v1alpha1.ReasonOverlapPending, v1alpha1.ReasonWaitingForSecret:
 		return cell{status, yellow}
 	default:
 		return cell{status, red}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/refreshkeys/refreshkeys/internal/outlook"
 )
 
 const (
@@ -51,7 +53,7 @@ func (w *waiting) until(ctx context.Context, c *cli, what string, ask func(conte
 		return done, err
 	})
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fail(exitTimedOut, "timed out after %s: %s", short(w.limit()), last)
+		return fail(exitTimedOut, "timed out after %s: %s", outlook.Short(w.limit()), last)
 	}
 	return err
 }

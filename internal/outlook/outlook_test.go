@@ -1,4 +1,4 @@
-package plugin
+package outlook
 
 import (
 	"testing"
@@ -6,11 +6,20 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-func TestWhatComes(t *testing.T) {
+// relative returns a time as a duration from noon.
+func relative(at time.Time) string {
+	if at.After(noon) {
+		return "in " + duration.HumanDuration(at.Sub(noon))
+	}
+	return duration.HumanDuration(noon.Sub(at)) + " ago"
+}
+
+func TestOf(t *testing.T) {
 	const (
 		renewed = "in 19d: the next token is issued; the current one stays valid for the overlap"
 		ends    = "in 29d: revision 2, the current token, ends"
@@ -96,16 +105,64 @@ func TestWhatComes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			for _, one := range upcoming(c.key, noon) {
-				if one.at.IsZero() {
-					got = append(got, one.what)
+			for _, one := range Of(c.key, noon) {
+				if one.At.IsZero() {
+					got = append(got, one.Sentence)
 				} else {
-					got = append(got, relative(one.at, noon)+": "+one.what)
+					got = append(got, relative(one.At)+": "+one.Sentence)
 				}
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{720 * time.Hour: "720h", 20 * time.Minute: "20m", 90 * time.Minute: "1h30m", 61 * time.Second: "1m1s", 0: "0s"} {
+		if got := Short(d); got != want {
+			t.Errorf("%s: %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestStatus(t *testing.T) {
+	for want, key := range map[string]*v1alpha1.JWTRefreshKey{
+		"Pending": {}, "Issued": issued(), "Revoked": issued(revoked(v1alpha1.RevokedRequested)),
+		"Deleting": issued(func(k *v1alpha1.JWTRefreshKey) { k.DeletionTimestamp = at(0) }),
+	} {
+		if got := Status(key); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+// TestWhat checks the kinds of the events, in their order.
+func TestWhat(t *testing.T) {
+	type key = v1alpha1.JWTRefreshKey
+	for _, c := range []struct {
+		name string
+		key  *key
+		want []What
+	}{
+		{"revoked", issued(func(k *key) { k.Spec.Revoked = true }), []What{Blocked}},
+		{"all that has a time", issued(func(k *key) {
+			k.Spec.IdleTimeout, k.Spec.ExpiresAt = lasting(40*day), at(50*day)
+			k.Status.LastUsed, k.Status.LastUsedRevision, k.Status.SupersededLastUsed = at(-time.Minute), 2, at(-10*time.Minute)
+		}), []What{Retirement, Renewal, TokenEnd, IdleEnd, KeyEnd}},
+		{"an overlap without evidence", issued(), []What{Retirement, Renewal, SupersededEnd, TokenEnd}},
+		{"one-time, and a rotation is requested", issued(func(k *key) {
+			k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
+			k.Status.Previous, k.Annotations = nil, map[string]string{v1alpha1.AnnotationRotate: "now"}
+		}), []What{Waiting, Use, TokenEnd}},
+	} {
+		var got []What
+		for _, one := range Of(c.key, noon) {
+			got = append(got, one.What)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s: %s", c.name, diff)
+		}
 	}
 }
