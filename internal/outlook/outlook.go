@@ -18,28 +18,28 @@ import (
 )
 
 // What is the kind of an event, for programs.
-type What string
+type What int
 
 // The kinds of events.
 const (
 	// Blocked: nothing happens by itself. The sentence says what a user can do, if anything.
-	Blocked What = "Blocked"
+	Blocked What = iota
 	// Waiting: the operator acts soon, or waits for what the sentence says.
-	Waiting What = "Waiting"
+	Waiting
 	// Renewal: the operator issues the next token.
-	Renewal What = "Renewal"
+	Renewal
 	// Use: the next token comes with the next use, of a one-time key.
-	Use What = "Use"
+	Use
 	// Retirement: a superseded token ends, since the current one is used instead.
-	Retirement What = "Retirement"
+	Retirement
 	// SupersededEnd: a superseded token ends, even if it is still in use.
-	SupersededEnd What = "SupersededEnd"
+	SupersededEnd
 	// IdleEnd: the operator revokes the key, which was not used for spec.idleTimeout.
-	IdleEnd What = "IdleEnd"
+	IdleEnd
 	// TokenEnd: the current token ends.
-	TokenEnd What = "TokenEnd"
+	TokenEnd
 	// KeyEnd: the key ends, with all of its tokens.
-	KeyEnd What = "KeyEnd"
+	KeyEnd
 )
 
 // Event is something that happens next to a key.

@@ -6,14 +6,6 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// Statuses that are no reason of the condition Ready.
-const (
-	// Pending: the operator has not written the condition yet.
-	Pending = "Pending"
-	// Deleting: the key is being deleted.
-	Deleting = "Deleting"
-)
-
 // ReadyReason returns the reason of the condition Ready; empty if there is none.
 func ReadyReason(key *v1alpha1.JWTRefreshKey) string {
 	if ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
@@ -26,9 +18,9 @@ func ReadyReason(key *v1alpha1.JWTRefreshKey) string {
 func Status(key *v1alpha1.JWTRefreshKey) string {
 	switch reason := ReadyReason(key); {
 	case key.DeletionTimestamp != nil:
-		return Deleting
+		return "Deleting"
 	case reason == "":
-		return Pending
+		return "Pending"
 	default:
 		return reason
 	}

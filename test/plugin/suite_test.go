@@ -35,7 +35,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
-	"github.com/refreshkeys/refreshkeys/internal/plugin"
+	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
+	"github.com/refreshkeys/refreshkeys/internal/plugin/commands"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 	"github.com/refreshkeys/refreshkeys/test/operator"
@@ -51,7 +52,7 @@ func (s suite) Run() int { return apiserver.Main(s.M, &server) }
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
 	testscript.Main(suite{m}, map[string]func(){"kubectl-refreshkey": func() {
-		os.Exit(plugin.Main(context.Background(), os.Args[1:], plugin.Options{
+		os.Exit(commands.Main(context.Background(), os.Args[1:], cli.Options{
 			IOStreams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
 			Clock:     clock.RealClock{}, Getenv: os.Getenv, Version: "test",
 		}))
