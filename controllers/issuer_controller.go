@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -131,11 +130,6 @@ func (r *IssuerReconciler) rivals(ctx context.Context, object client.Object) []r
 	return requests
 }
 
-// withdrawn returns the kids that the annotation names.
-func withdrawn(issuer *v1alpha1.JWTIssuer) []string {
-	return strings.FieldsFunc(issuer.Annotations[v1alpha1.AnnotationWithdrawKey], func(r rune) bool { return r == ',' || r == ' ' })
-}
-
 func isWithdrawn(issuer *v1alpha1.JWTIssuer, kid string) bool {
-	return slices.Contains(withdrawn(issuer), kid)
+	return slices.Contains(v1alpha1.WithdrawnKIDs(issuer), kid)
 }

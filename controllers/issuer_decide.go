@@ -66,7 +66,7 @@ func (r *IssuerReconciler) decide(o *issuerObservation) (*issuerPlan, error) {
 	if rings == nil && o.hadKeys() {
 		rings = keyring.GivenUp()
 	}
-	rings, err = keyring.Advance(rings, schedule, withdrawn(o.issuer), inUse, now, r.Generate)
+	rings, err = keyring.Advance(rings, schedule, v1alpha1.WithdrawnKIDs(o.issuer), inUse, now, r.Generate)
 	if err != nil {
 		return nil, fmt.Errorf("advance the signing keys: %w", err)
 	}
@@ -162,7 +162,7 @@ func (o *issuerObservation) lostKeys(now time.Time) (lost []string) {
 // hadKeys reports whether an issuer without a Secret had signing keys before, which verifiers may have cached: status,
 // valid tokens or the withdraw annotation name them.
 func (o *issuerObservation) hadKeys() bool {
-	return len(o.issuer.Status.Keys) > 0 || len(o.ownUntil) > 0 || len(withdrawn(o.issuer)) > 0
+	return len(o.issuer.Status.Keys) > 0 || len(o.ownUntil) > 0 || len(v1alpha1.WithdrawnKIDs(o.issuer)) > 0
 }
 
 // unrecorded returns the kids that signed valid tokens and that are missing from an issuer without a record, which is

@@ -8,37 +8,14 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/util/retry"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
 )
-
-// activeKIDs returns the kid of the active signing key of each ring.
-func activeKIDs(issuer *v1alpha1.JWTIssuer) map[v1alpha1.KeyUse]string {
-	active := map[v1alpha1.KeyUse]string{}
-	for _, key := range issuer.Status.Keys {
-		if key.State == v1alpha1.KeyState(keyring.Active) {
-			active[key.Use] = key.KID
-		}
-	}
-	return active
-}
-
-// nextActiveAt returns when the next key of a ring signs, for people.
-func nextActiveAt(issuer *v1alpha1.JWTIssuer, use keyring.Use, now time.Time) string {
-	for _, key := range issuer.Status.Keys {
-		if key.Use == v1alpha1.KeyUse(use) && key.State == v1alpha1.KeyState(keyring.Pending) {
-			return cli.StampOr(key.ActiveAt, now, "soon")
-		}
-	}
-	return "once it is created"
-}
 
 // withdrawal holds the flags of `issuer withdraw`.
 type withdrawal struct {
@@ -102,7 +79,7 @@ func (w *withdrawal) run(ctx context.Context, name string) error {
 	done()
 	for _, kid := range w.kids {
 		known := slices.ContainsFunc(issuer.Status.Keys, func(key v1alpha1.SigningKeyStatus) bool { return key.KID == kid })
-		if !known && !slices.Contains(annotatedKIDs(issuer), kid) {
+		if !known && !slices.Contains(v1alpha1.WithdrawnKIDs(issuer), kid) {
 			return cli.Fail(cli.ExitNotFound, "issuer %s has no signing key %s", name, kid)
 		}
 	}
@@ -128,7 +105,7 @@ func (w *withdrawal) withdraw(ctx context.Context, k *cluster, name string) erro
 		if err != nil {
 			return err
 		}
-		all := annotatedKIDs(issuer)
+		all := v1alpha1.WithdrawnKIDs(issuer)
 		for _, kid := range w.kids {
 			if !slices.Contains(all, kid) {
 				all = append(all, kid)
@@ -139,11 +116,6 @@ func (w *withdrawal) withdraw(ctx context.Context, k *cluster, name string) erro
 			"annotations":     map[string]any{v1alpha1.AnnotationWithdrawKey: strings.Join(all, ",")},
 		}})
 	})
-}
-
-// annotatedKIDs returns the kids in the annotation.
-func annotatedKIDs(issuer *v1alpha1.JWTIssuer) []string {
-	return strings.FieldsFunc(issuer.Annotations[v1alpha1.AnnotationWithdrawKey], func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // signedBy counts the refresh keys with a current token that one of the kids signed.
