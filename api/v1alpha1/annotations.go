@@ -1,5 +1,7 @@
 package v1alpha1
 
+import "strings"
+
 // Annotations and labels that users set, or that the operator sets on the objects that it manages.
 const (
 	// AnnotationRotate on a JWTRefreshKey requests a new revision with overlap. Each new
@@ -75,3 +77,9 @@ const (
 	// SecretAccessToken is the key of the access token, if spec.secret.accessToken is true.
 	SecretAccessToken = "access-token"
 )
+
+// WithdrawnKIDs returns the kids of the signing keys that AnnotationWithdrawKey of an issuer names, in their order. Commas
+// or spaces separate them.
+func WithdrawnKIDs(issuer *JWTIssuer) []string {
+	return strings.FieldsFunc(issuer.Annotations[AnnotationWithdrawKey], func(r rune) bool { return r == ',' || r == ' ' })
+}

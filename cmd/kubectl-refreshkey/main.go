@@ -11,7 +11,8 @@ import (
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // kubectl's authentication plugins
 	"k8s.io/utils/clock"
 
-	"github.com/refreshkeys/refreshkeys/internal/plugin"
+	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
+	"github.com/refreshkeys/refreshkeys/internal/plugin/commands"
 )
 
 // version is set at the release, by -ldflags.
@@ -19,7 +20,7 @@ var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := plugin.Main(ctx, os.Args[1:], plugin.Options{
+	code := commands.Main(ctx, os.Args[1:], cli.Options{
 		IOStreams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
 		Clock:     clock.RealClock{}, Getenv: os.Getenv, Version: version,
 	})

@@ -158,7 +158,7 @@ func (s *sample) key(key *v1alpha1.JWTRefreshKey) {
 		s.time(keyRenewal, status.RenewalTime, key.Namespace, key.Name)
 	}
 	s.time(keyLastUsed, status.LastUsed, key.Namespace, key.Name)
-	if end := lifecycle.OverlapEnd(status); !end.IsZero() {
+	if end := lifecycle.Timeline(key).OverlapEnd(); !end.IsZero() {
 		s.time(keyOverlapEnd, &metav1.Time{Time: end}, key.Namespace, key.Name)
 		s.time(keySupersededLastUsed, status.SupersededLastUsed, key.Namespace, key.Name)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/internal/unthrottled"
 	"github.com/refreshkeys/refreshkeys/test/framework/acceptance"
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
@@ -76,7 +77,7 @@ func (h *harness) joinCluster() {
 	rules := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil)
 	config, err := rules.ClientConfig()
 	h.must(err)
-	config.QPS = -1
+	config = unthrottled.Config(config)
 	kubectl, err := exec.LookPath("kubectl")
 	if err != nil {
 		assets, err := cluster.FindAssets()

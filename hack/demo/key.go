@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/test/framework/acceptance"
@@ -124,7 +125,7 @@ type tokenAnswer struct {
 func (h *harness) refresh(revision int64, replica int) (status int, answer *tokenAnswer) {
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {h.tokens[revision]}}
 	answer = &tokenAnswer{}
-	return h.ask(http.MethodPost, h.replicas[replica]+"/token", form.Encode(), answer), answer
+	return h.ask(http.MethodPost, endpoint.TokenURL(h.replicas[replica]), form.Encode(), answer), answer
 }
 
 // ask sends a request to the token service, and returns the status.

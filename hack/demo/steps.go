@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 )
 
 // steps returns the steps of the demo in their order. Each step depends on those before it.
@@ -64,7 +65,7 @@ func (h *harness) use() {
 		return
 	}
 	h.say("Any OAuth 2.0 client can exchange the token (RFC 6749 section 6):")
-	h.command("curl", "--cacert", "ca.crt", h.replicas[0]+"/token", "-d", "grant_type=refresh_token", "-d", "refresh_token=$(cat token)")
+	h.command("curl", "--cacert", "ca.crt", endpoint.TokenURL(h.replicas[0]), "-d", "grant_type=refresh_token", "-d", "refresh_token=$(cat token)")
 	answer := h.exchange(1, 0)
 	h.block(fmt.Sprintf("{\n  \"access_token\": %q,\n  \"token_type\": %q,\n  \"expires_in\": %d\n}", abbreviated(answer.AccessToken), answer.TokenType, answer.ExpiresIn))
 	h.expect(answer.AccessToken != "" && answer.TokenType == "Bearer", "the answer holds an access token that is valid for 15 minutes", "a bearer token", answer.TokenType)

@@ -21,7 +21,7 @@ type row struct {
 
 // others are the packages of others that the table names.
 var others = map[string]string{
-	"context": "context", "net/http": "net/http", "client-go": "k8s.io/client-go", "controller-runtime": "sigs.k8s.io/controller-runtime",
+	"context": "context", "net": "net", "net/http": "net/http", "os": "os", "client-go": "k8s.io/client-go", "controller-runtime": "sigs.k8s.io/controller-runtime",
 }
 
 // tops are the folders whose packages the table names with their path.

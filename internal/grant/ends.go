@@ -30,15 +30,14 @@ func (e *exchange) handOut(answer *oauth.TokenAnswer, compact string, now time.T
 // setEnds adds to an answer how long its refresh token can be used, and when the client's whole authorization
 // ends. The exchange is a use, so idleTimeout counts from now.
 func (e *exchange) setEnds(answer *oauth.TokenAnswer, refresh *token.Claims, now time.Time) {
-	end, all := refresh.ExpiresAt, e.authorizationEnd()
+	times := lifecycle.Timeline(e.key)
+	end, all := refresh.ExpiresAt, e.authorizationEnd(times)
 	if rotation := e.key.Spec.Rotation; rotation != nil && rotation.Mode == v1alpha1.RotationNever {
 		// Nothing follows this token.
 		all = earliest(all, end)
 	}
-	end = earliest(earliest(all, end), lifecycle.SupersededEnd(&e.key.Status, refresh.JTI))
-	if idle := e.key.Spec.IdleTimeout; idle != nil {
-		end = earliest(now.Add(idle.Duration), end)
-	}
+	end = earliest(earliest(all, end), times.SupersededEnd(refresh.JTI))
+	end = earliest(times.IdleAfter(now), end)
 	answer.RefreshTokenExpiresIn = secondsUntil(end, now)
 	answer.RefreshTokenTimeout = answer.RefreshTokenExpiresIn
 	if !all.IsZero() {
@@ -48,10 +47,8 @@ func (e *exchange) setEnds(answer *oauth.TokenAnswer, refresh *token.Claims, now
 
 // authorizationEnd returns when a refresh key ends, with any of its tokens; zero if no end is set. A session also
 // ends when the issuer's sessionLifetime is reached.
-func (e *exchange) authorizationEnd() (end time.Time) {
-	if at := e.key.Spec.ExpiresAt; at != nil {
-		end = at.Truncate(time.Second)
-	}
+func (e *exchange) authorizationEnd(times lifecycle.Times) time.Time {
+	end := times.End.Truncate(time.Second)
 	if session := e.key.Status.Session; session != nil {
 		end = earliest(end, session.StartedAt.Add(e.issuer.Login.SessionLifetime))
 	}

@@ -31,7 +31,7 @@ func Decide(o *Observed, now time.Time, generate Generator) (*Plan, error) {
 	if rings == nil && o.hadKeys() {
 		rings = keyring.GivenUp()
 	}
-	rings, err = keyring.Advance(rings, schedule, withdrawn(o.Issuer), inUse, now, generate)
+	rings, err = keyring.Advance(rings, schedule, v1alpha1.WithdrawnKIDs(o.Issuer), inUse, now, generate)
 	if err != nil {
 		return nil, fmt.Errorf("advance the signing keys: %w", err)
 	}

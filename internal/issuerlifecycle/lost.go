@@ -3,7 +3,6 @@ package issuerlifecycle
 import (
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
@@ -30,7 +29,7 @@ func (o *Observed) lostKeys(now time.Time) (lost []string) {
 // hadKeys reports whether an issuer without a Secret had signing keys before, which verifiers may have cached: status,
 // valid tokens or the withdraw annotation name them.
 func (o *Observed) hadKeys() bool {
-	return len(o.Issuer.Status.Keys) > 0 || len(o.Use.ownUntil) > 0 || len(withdrawn(o.Issuer)) > 0
+	return len(o.Issuer.Status.Keys) > 0 || len(o.Use.ownUntil) > 0 || len(v1alpha1.WithdrawnKIDs(o.Issuer)) > 0
 }
 
 // unrecorded returns the kids that signed valid tokens and that are missing from an issuer without a record, which is
@@ -60,11 +59,6 @@ func (o *Observed) neverSigned(key *v1alpha1.SigningKeyStatus, now time.Time) bo
 	return key.State == v1alpha1.KeyState(keyring.Pending) && !o.Use.signedUntil[key.KID].After(now)
 }
 
-// withdrawn returns the kids that the annotation names.
-func withdrawn(issuer *v1alpha1.JWTIssuer) []string {
-	return strings.FieldsFunc(issuer.Annotations[v1alpha1.AnnotationWithdrawKey], func(r rune) bool { return r == ',' || r == ' ' })
-}
-
 func isWithdrawn(issuer *v1alpha1.JWTIssuer, kid string) bool {
-	return slices.Contains(withdrawn(issuer), kid)
+	return slices.Contains(v1alpha1.WithdrawnKIDs(issuer), kid)
 }

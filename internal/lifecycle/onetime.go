@@ -146,8 +146,7 @@ func (u *OneTimeUse) onLive(answer OneTimeAnswer) OneTimeAnswer {
 
 // young reports whether the current token is younger than the grace; false if its creation time is not recorded.
 func (u *OneTimeUse) young() bool {
-	createdAt, grace := u.Key.Status.CreatedAt, RetryGrace(u.Key)
-	return createdAt != nil && grace > 0 && u.Now.Before(createdAt.Add(grace))
+	return u.Now.Before(graceEnd(u.Key))
 }
 
 // IsEnrolment reports whether the current one-time token is in a Secret for an enrolment and

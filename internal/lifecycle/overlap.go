@@ -60,15 +60,9 @@ func (d *decision) retirements() []time.Time {
 		if inSecret || !d.mayRetire() || d.usedOnce(token) {
 			continue
 		}
-		supersededAt := d.status.CreatedAt.Time
-		if i+1 < len(d.status.Previous) {
-			supersededAt = d.status.Previous[i+1].CreatedAt.Time
-		}
-		if end, evidence := d.quietEnd(supersededAt); evidence && end.Before(ends[i]) {
-			ends[i] = end
-		}
-		if end := supersededAt.Add(d.values.overlapMax); d.values.overlapMax >= 0 && end.Before(ends[i]) {
-			ends[i] = end
+		times := supersededTimes(d.status, i, overlap{quiet: d.values.quiet, max: d.values.overlapMax})
+		if ends[i] = times.End; !times.Quiet.IsZero() {
+			ends[i] = times.Quiet
 		}
 	}
 	return ends
@@ -93,32 +87,4 @@ func (d *decision) heldRefused() bool {
 	}
 	request := d.values.request(d.Observed, &d.Held.Terms, d.Held.ExpiresAt.Sub(d.Held.IssuedAt))
 	return d.Issuer.Policy.Check(request) != nil
-}
-
-// OverlapEnd returns the latest time at which the oldest superseded token of a key is refused, as its status
-// shows; zero if there is none.
-func OverlapEnd(status *v1alpha1.JWTRefreshKeyStatus) time.Time {
-	if len(status.Previous) == 0 {
-		return time.Time{}
-	}
-	return SupersededEnd(status, status.Previous[0].JTI)
-}
-
-// SupersededEnd returns the latest time at which a superseded token of a key is refused, as its status shows; zero
-// if the token is not a superseded one of the key.
-func SupersededEnd(status *v1alpha1.JWTRefreshKeyStatus, jti string) time.Time {
-	i := slices.IndexFunc(status.Previous, func(t v1alpha1.SupersededToken) bool { return t.JTI == jti })
-	if i < 0 || status.CreatedAt == nil {
-		return time.Time{}
-	}
-	end, supersededAt := status.Previous[i].ExpiresAt.Time, status.CreatedAt.Time
-	if i+1 < len(status.Previous) {
-		supersededAt = status.Previous[i+1].CreatedAt.Time
-	}
-	if effective := status.Effective; effective != nil && effective.Overlap != nil && effective.Overlap.Max != nil {
-		if most := supersededAt.Add(effective.Overlap.Max.Duration); most.Before(end) {
-			end = most
-		}
-	}
-	return end
 }

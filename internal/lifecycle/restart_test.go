@@ -53,32 +53,3 @@ func TestFollow(t *testing.T) {
 		})
 	}
 }
-
-func TestOverlapEnd(t *testing.T) {
-	at := func(hour int) metav1.Time { return metav1.Time{Time: time.Date(2026, 1, 1, hour, 0, 0, 0, time.UTC)} }
-	superseded := func(created, expires int) v1alpha1.SupersededToken {
-		return v1alpha1.SupersededToken{CreatedAt: at(created), ExpiresAt: at(expires)}
-	}
-	current := at(10)
-	most := func(hours int) *v1alpha1.EffectiveValues {
-		return &v1alpha1.EffectiveValues{Overlap: &v1alpha1.EffectiveOverlap{Max: &metav1.Duration{Duration: time.Duration(hours) * time.Hour}}}
-	}
-	for name, c := range map[string]struct {
-		previous  []v1alpha1.SupersededToken
-		effective *v1alpha1.EffectiveValues
-		want      metav1.Time
-	}{
-		"nothing superseded":          {nil, nil, metav1.Time{}},
-		"its own end":                 {[]v1alpha1.SupersededToken{superseded(1, 20)}, nil, at(20)},
-		"the overlap's end":           {[]v1alpha1.SupersededToken{superseded(1, 20)}, most(5), at(15)},
-		"an overlap beyond its end":   {[]v1alpha1.SupersededToken{superseded(1, 20)}, most(12), at(20)},
-		"the older one of two":        {[]v1alpha1.SupersededToken{superseded(1, 18), superseded(5, 22)}, most(6), at(11)},
-		"no overlap that is in force": {[]v1alpha1.SupersededToken{superseded(1, 20)}, &v1alpha1.EffectiveValues{}, at(20)},
-	} {
-		status := v1alpha1.JWTRefreshKeyStatus{Effective: c.effective}
-		status.CreatedAt, status.Previous = &current, c.previous
-		if got := OverlapEnd(&status); !got.Equal(c.want.Time) {
-			t.Errorf("%s: %s, want %s", name, got, c.want)
-		}
-	}
-}

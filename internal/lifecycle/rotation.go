@@ -217,6 +217,13 @@ func HandledRotate(key *v1alpha1.JWTRefreshKey) string {
 	return strings.Join(handled, " ")
 }
 
+// PendingRotations returns the values of the rotation annotations that the operator has not handled, as
+// status.lastHandledRotate will record them.
+func PendingRotations(key *v1alpha1.JWTRefreshKey) []string {
+	handled := strings.Fields(key.Status.LastHandledRotate)
+	return slices.DeleteFunc(strings.Fields(HandledRotate(key)), func(asked string) bool { return slices.Contains(handled, asked) })
+}
+
 // remembered returns the value, or a hash of a value that is too long for status or that looks like a value of the
 // other annotation.
 func remembered(value string) string {
@@ -226,7 +233,13 @@ func remembered(value string) string {
 	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(value)))[:39]
 }
 
-// OneTime reports whether a key has rotation mode OneTimeUse.
-func OneTime(key *v1alpha1.JWTRefreshKey) bool {
-	return key.Spec.Rotation != nil && key.Spec.Rotation.Mode == v1alpha1.RotationOneTimeUse
+// Mode returns the rotation mode of a key, which is Scheduled if spec does not set one.
+func Mode(key *v1alpha1.JWTRefreshKey) v1alpha1.RotationMode {
+	if r := key.Spec.Rotation; r != nil && r.Mode != "" {
+		return r.Mode
+	}
+	return v1alpha1.RotationScheduled
 }
+
+// OneTime reports whether a key has rotation mode OneTimeUse.
+func OneTime(key *v1alpha1.JWTRefreshKey) bool { return Mode(key) == v1alpha1.RotationOneTimeUse }

@@ -26,6 +26,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/freshview"
 	"github.com/refreshkeys/refreshkeys/internal/memo"
+	"github.com/refreshkeys/refreshkeys/internal/unthrottled"
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
 	"github.com/refreshkeys/refreshkeys/internal/usage"
 )
@@ -104,9 +105,7 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
-	config = rest.CopyConfig(config)
-	// The API server limits its clients by priority and fairness; a client-side limit is redundant.
-	config.QPS = -1
+	config = unthrottled.Config(config)
 	reader, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/internal/unthrottled"
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
@@ -92,7 +93,7 @@ func (l *lab) runManagerOnce(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	l.asManager.QPS = -1
+	l.asManager = unthrottled.Config(l.asManager)
 	if l.apiserver, err = apiServerMetrics(l.cluster.Config()); err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/unthrottled"
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
@@ -76,7 +77,7 @@ func openService(ctx context.Context, l *lab) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.asService.QPS = -1
+	s.asService = unthrottled.Config(s.asService)
 	port, err := l.cluster.Port("tokenserver-1-health")
 	if err != nil {
 		return nil, err

@@ -22,7 +22,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/refreshkeys/refreshkeys/controllers"
-	"github.com/refreshkeys/refreshkeys/internal/plugin"
+	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
+	"github.com/refreshkeys/refreshkeys/internal/plugin/commands"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
 )
 
@@ -30,7 +31,7 @@ import (
 func help(t *testing.T, command []string) string {
 	t.Helper()
 	var out bytes.Buffer
-	code := plugin.Main(context.Background(), append(slices.Clone(command), "--help"), plugin.Options{
+	code := commands.Main(context.Background(), append(slices.Clone(command), "--help"), cli.Options{
 		IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &out},
 		Clock:     clock.RealClock{}, Getenv: func(string) string { return "" }, Version: "v0.0.0",
 	})

@@ -239,7 +239,7 @@ func (a *tree) flags() (lines []string) {
 		if found == nil || !constant {
 			return
 		}
-		line, rest := fmt.Sprintf("%s --%s", path.Base(p.types.Path()), name), call.Args[2:]
+		line, rest := fmt.Sprintf("%s --%s", program(p.types.Path()), name), call.Args[2:]
 		if found[2] != "" {
 			short, _ := p.text(rest[0])
 			line, rest = line+" -"+short, rest[1:]
@@ -252,15 +252,23 @@ func (a *tree) flags() (lines []string) {
 	return lines
 }
 
-// exitCodes returns the exit codes of the plugin.
+// program returns the program that a package is of: the last element of its path, and plugin for all packages of the plugin.
+func program(pkg string) string {
+	if strings.Contains(pkg, "/internal/plugin/") {
+		return "plugin"
+	}
+	return path.Base(pkg)
+}
+
+// exitCodes returns the exit codes of the plugin. The golden file has their names in lower case.
 func (a *tree) exitCodes() (lines []string) {
 	a.inspect(func(p *checked, n ast.Node) {
 		name, ok := n.(*ast.Ident)
-		if !ok || !strings.HasPrefix(name.Name, "exit") {
+		if !ok || !strings.HasPrefix(strings.ToLower(name.Name), "exit") {
 			return
 		}
 		if object, ok := p.info.Defs[name].(*types.Const); ok && object.Val().Kind() == constant.Int {
-			lines = append(lines, name.Name+" "+object.Val().ExactString())
+			lines = append(lines, strings.ToLower(name.Name[:1])+name.Name[1:]+" "+object.Val().ExactString())
 		}
 	})
 	return lines

@@ -5,6 +5,7 @@ package plugin
 import (
 	"context"
 	"encoding/pem"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +28,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/plugin"
+	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
+	"github.com/refreshkeys/refreshkeys/internal/plugin/commands"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
@@ -42,10 +44,17 @@ type suite struct{ *testing.M }
 
 func (s suite) Run() int { return apiserver.Main(s.M, &server) }
 
+// atATime is how many tests and scripts run in parallel. They wait for the operator most of the time, so that there are more
+// of them than processors.
+const atATime = "5"
+
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
+	if err := flag.Set("test.parallel", atATime); err != nil {
+		panic(err)
+	}
 	testscript.Main(suite{m}, map[string]func(){"kubectl-refreshkey": func() {
-		os.Exit(plugin.Main(context.Background(), os.Args[1:], plugin.Options{
+		os.Exit(commands.Main(context.Background(), os.Args[1:], cli.Options{
 			IOStreams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
 			Clock:     clock.RealClock{}, Getenv: os.Getenv, Version: "test",
 		}))
@@ -55,34 +64,51 @@ func TestMain(m *testing.M) {
 const (
 	patience  = 30 * time.Second
 	pollEvery = 50 * time.Millisecond
+	// kubectlEvery is longer, since each question is a process.
+	kubectlEvery = 200 * time.Millisecond
 )
 
 // fixture is a running operator: a manager, two replicas of the token service that serve the issuer
-// `default`, and a third replica with watches that a test can stop.
+// `default`, and a third replica with watches that a script can stop.
 type fixture struct {
 	*harness.Harness
 	clients  kubernetes.Interface
 	replicas []*operator.Replica
-	slow     *operator.Replica
-	line     *line
-	// lines are the log lines of the slow replica, one for each request.
-	lines struct {
-		sync.Mutex
-		all []string
-	}
+	slow     *slowReplica
 	// dir holds the files that all scripts share.
 	dir string
 }
 
+// slowReplica is a replica of the token service with watches that a test can stop.
+type slowReplica struct {
+	*operator.Replica
+	*line
+	// lines are its log lines, one for each request.
+	mu    sync.Mutex
+	lines []string
+}
+
+func (h *fixture) newSlowReplica() *slowReplica {
+	h.T.Helper()
+	config := h.TokenServiceConfig()
+	s := &slowReplica{line: &line{}}
+	config.Wrap(s.wrap)
+	log := funcr.New(func(_, text string) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.lines = append(s.lines, text)
+	}, funcr.Options{})
+	s.Replica = operator.ServeLogged(h.T, config, registry.Options{}, log)
+	return s
+}
+
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	h := &fixture{Harness: harness.New(t, server, clock.RealClock{}), dir: t.TempDir(), line: &line{}}
+	h := &fixture{Harness: harness.New(t, server, clock.RealClock{}), dir: t.TempDir()}
 	h.clients = kubernetes.NewForConfigOrDie(server.Admin)
 	h.Manage()
 	h.replicas = []*operator.Replica{h.Replica(), h.Replica()}
-	slow := h.TokenServiceConfig()
-	slow.Wrap(h.line.wrap)
-	h.slow = operator.ServeLogged(t, slow, registry.Options{}, h.log())
+	h.slow = h.newSlowReplica()
 	h.write("ca.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.replicas[0].Server.Certificate().Raw}))
 	h.Create(&v1alpha1.JWTIssuer{
 		ObjectMeta: metav1.ObjectMeta{Name: "default"},
@@ -105,19 +131,11 @@ func newFixture(t *testing.T) *fixture {
 	return h
 }
 
-func (h *fixture) log() logr.Logger {
-	return funcr.New(func(_, line string) {
-		h.lines.Lock()
-		defer h.lines.Unlock()
-		h.lines.all = append(h.lines.all, line)
-	}, funcr.Options{})
-}
-
-// answered returns the slow replica's answers about a key: the error codes, or 200.
-func (h *fixture) answered(namespace, name string) (answers []string) {
-	h.lines.Lock()
-	defer h.lines.Unlock()
-	for _, line := range h.lines.all {
+// answered returns the replica's answers about a key: the error codes, or 200.
+func (s *slowReplica) answered(namespace, name string) (answers []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, line := range s.lines {
 		if !strings.Contains(line, `"namespace"="`+namespace+`" "name"="`+name+`"`) {
 			continue
 		}

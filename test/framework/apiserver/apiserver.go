@@ -29,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/refreshkeys/refreshkeys/internal/unthrottled"
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
@@ -148,7 +149,7 @@ func (s *Server) useExisting(ctx context.Context) (err error) {
 	if s.Admin, err = config.GetConfig(); err != nil {
 		return fmt.Errorf("USE_EXISTING_CLUSTER is set, but no kubeconfig is usable: %w", err)
 	}
-	s.Admin.QPS = -1
+	s.Admin = unthrottled.Config(s.Admin)
 	clients, err := kubernetes.NewForConfig(s.Admin)
 	if err != nil {
 		return err
@@ -189,7 +190,7 @@ func (s *Server) startOwn(options Options) error {
 	if restore(); err != nil {
 		return err
 	}
-	s.Admin.QPS = -1
+	s.Admin = unthrottled.Config(s.Admin)
 	s.kubectl = filepath.Join(assets, "kubectl")
 	return os.WriteFile(s.kubeconfig(), environment.KubeConfig, 0o600)
 }

@@ -1,0 +1,83 @@
+// Package cli holds what all commands of the kubectl plugin share: streams and flags, output, tables, progress, waiting,
+// exit codes, and how times and durations are read and printed. It knows no refresh keys.
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/utils/clock"
+)
+
+// Options are the streams, the clock and the environment of one run of the plugin.
+type Options struct {
+	genericiooptions.IOStreams
+	Clock clock.WithTicker
+	// Getenv reads the environment.
+	Getenv func(string) string
+	// Version is what `version` prints.
+	Version string
+}
+
+// Run is the state of one run of the plugin.
+type Run struct {
+	Options
+	// Flags are kubectl's flags for the connection to the API server.
+	Flags    *genericclioptions.ConfigFlags
+	Progress *Progress
+}
+
+// New returns a run with the default values of kubectl's flags.
+func New(o Options) *Run {
+	return &Run{
+		Options: o, Flags: genericclioptions.NewConfigFlags(true),
+		Progress: &Progress{out: o.ErrOut, terminal: IsTerminal(o.ErrOut), clock: o.Clock},
+	}
+}
+
+// Colours reports whether to print colours: stdout is a terminal that supports them, and NO_COLOR is
+// not set (no-color.org).
+func (r *Run) Colours() bool {
+	return IsTerminal(r.Out) && r.Getenv("NO_COLOR") == "" && r.Getenv("TERM") != "dumb"
+}
+
+// Arguments returns a check that a command has between least and most arguments; names describes them in the error.
+func Arguments(least, most int, names string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return UsageError("`%s` takes %s, and %d arguments were given", cmd.CommandPath(), names, len(args))
+		}
+		return nil
+	}
+}
+
+// MaxSecret is the largest size of a token or password in bytes that Read accepts.
+const MaxSecret = 64 << 10
+
+// Read reads a secret text from a file, or from stdin for -. As an argument, the text would be in the shell's history.
+func (r *Run) Read(file string) (string, error) {
+	from := r.In
+	if file != "-" {
+		opened, err := os.Open(file) //nolint:gosec // the user names the file
+		if err != nil {
+			return "", err
+		}
+		defer opened.Close()
+		from = opened
+	}
+	raw, err := io.ReadAll(io.LimitReader(from, MaxSecret+1))
+	switch {
+	case err != nil:
+		return "", err
+	case len(raw) > MaxSecret:
+		return "", fmt.Errorf("%s is larger than %d KiB: it holds no token or password", file, MaxSecret>>10)
+	case strings.TrimSpace(string(raw)) == "":
+		return "", fmt.Errorf("%s is empty", file)
+	}
+	return strings.TrimSpace(string(raw)), nil
+}

@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// Paint is the escape sequence of a terminal colour.
+type Paint string
+
+const (
+	Plain  Paint = ""
+	Green  Paint = "\033[32m"
+	Yellow Paint = "\033[33m"
+	Red    Paint = "\033[31m"
+	Faint  Paint = "\033[2m"
+)
+
+// Cell is a text in a table, with an optional colour.
+type Cell struct {
+	Text  string
+	Paint Paint
+}
+
+// Text returns a cell without a colour.
+func Text(s string) Cell { return Cell{Text: s} }
+
+// Painted returns a cell with a colour.
+func Painted(s string, paint Paint) Cell { return Cell{s, paint} }
+
+// WriteTable writes rows with aligned columns. Colours do not count towards the width.
+func WriteTable(w io.Writer, colours bool, indent string, header []string, rows [][]Cell) {
+	widths := make([]int, len(header))
+	all := rows
+	if head := cells(header); head != nil {
+		all = append([][]Cell{head}, rows...)
+	}
+	for _, row := range all {
+		for i, one := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(one.Text))
+		}
+	}
+	for _, row := range all {
+		var line strings.Builder
+		for i, one := range row {
+			shown := one.Text
+			if colours && one.Paint != Plain {
+				shown = string(one.Paint) + one.Text + "\033[0m"
+			}
+			line.WriteString(shown)
+			if i < len(row)-1 {
+				line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(one.Text)+3))
+			}
+		}
+		fmt.Fprintln(w, strings.TrimRight(indent+line.String(), " "))
+	}
+}
+
+// cells returns the cells of a header; nil if every name is empty.
+func cells(header []string) []Cell {
+	shown := make([]Cell, 0, len(header))
+	empty := true
+	for _, name := range header {
+		shown = append(shown, Text(name))
+		empty = empty && name == ""
+	}
+	if empty {
+		return nil
+	}
+	return shown
+}
+
+// Truncate shortens a text to a number of characters.
+func Truncate(s string, most int) string {
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	return string([]rune(s)[:most-1]) + "…"
+}
+
+// OrDash returns a text, or - for an empty one.
+func OrDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,257 @@
+package commands
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/outlook"
+	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
+)
+
+func (c *app) describeCommand() *cobra.Command {
+	out := cli.NewOutput("")
+	cmd := &cobra.Command{
+		Use: "describe NAME", Short: "Show a key's tokens, use, conditions and events, and what happens next",
+		Args:              cli.Arguments(1, 1, "the name of one key"),
+		ValidArgsFunction: c.completeKeys,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := out.Check(); err != nil {
+				return err
+			}
+			k, err := c.connect()
+			if err != nil {
+				return err
+			}
+			defer c.Progress.During("reading the key")()
+			key, err := k.key(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if !out.IsText() {
+				return out.Print(c.Out, key)
+			}
+			events, eventsErr := k.events(cmd.Context(), key)
+			d := &description{Writer: c.Out, colours: c.Colours(), key: key, now: c.Clock.Now()}
+			d.write(events, eventsErr)
+			return nil
+		},
+	}
+	out.Add(cmd)
+	return cmd
+}
+
+// events returns the events about a key, oldest first.
+func (k *cluster) events(ctx context.Context, key *v1alpha1.JWTRefreshKey) ([]eventsv1.Event, error) {
+	about := fields.Set{"regarding.uid": string(key.UID)}.AsSelector().String()
+	list, err := k.clients.EventsV1().Events(key.Namespace).List(ctx, metav1.ListOptions{FieldSelector: about})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(list.Items, func(a, b eventsv1.Event) int { return cmp.Compare(happened(&a).UnixNano(), happened(&b).UnixNano()) })
+	return list.Items, nil
+}
+
+// happened returns the time of an event's last occurrence.
+func happened(event *eventsv1.Event) time.Time {
+	switch {
+	case event.Series != nil:
+		return event.Series.LastObservedTime.Time
+	case !event.EventTime.IsZero():
+		return event.EventTime.Time
+	default:
+		return event.CreationTimestamp.Time
+	}
+}
+
+// description writes the state of a key for people.
+type description struct {
+	io.Writer
+	colours bool
+	key     *v1alpha1.JWTRefreshKey
+	now     time.Time
+}
+
+func (d *description) write(events []eventsv1.Event, eventsErr error) {
+	cli.WriteTable(d, d.colours, "", []string{"", ""}, d.facts())
+	d.section("Next", nil, d.next())
+	d.section("Revisions", []string{"REVISION", "STATE", "ISSUED", "ENDS"}, d.revisions())
+	d.section("Use", nil, d.use())
+	d.section("Conditions", []string{"TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"}, d.conditions())
+	if eventsErr != nil {
+		fmt.Fprintf(d, "\nEvents:\n  cannot be read: %v\n", eventsErr)
+		return
+	}
+	d.section("Events", []string{"WHEN", "TYPE", "REASON", "NOTE"}, d.events(events))
+}
+
+func (d *description) section(title string, header []string, rows [][]cli.Cell) {
+	if len(rows) == 0 {
+		fmt.Fprintf(d, "\n%s:\n  none\n", title)
+		return
+	}
+	fmt.Fprintf(d, "\n%s:\n", title)
+	if header == nil {
+		header = make([]string, len(rows[0]))
+	}
+	cli.WriteTable(d, d.colours, "  ", header, rows)
+}
+
+func (d *description) facts() [][]cli.Cell {
+	key := d.key
+	rows := [][]cli.Cell{}
+	add := func(name, value string) {
+		if value != "" {
+			rows = append(rows, []cli.Cell{cli.Text(name + ":"), cli.Text(value)})
+		}
+	}
+	add("Name", key.Name)
+	add("Namespace", key.Namespace)
+	rows = append(rows, []cli.Cell{cli.Text("Status:"), statusCell(outlook.Status(key))})
+	if at := key.Status.RevokedAt; at != nil {
+		add("Revoked", fmt.Sprintf("%s, %s", key.Status.RevocationReason, cli.Stamp(at.Time, d.now)))
+	}
+	add("Made", cli.Stamp(key.CreationTimestamp.Time, d.now))
+	add("Audience", key.Spec.Audience)
+	add("Issuer", lifecycle.IssuerName(key))
+	add("Subject", cmp.Or(key.Spec.Subject, lifecycle.DefaultSubject(key.Namespace, key.Name)))
+	add("Scopes", strings.Join(key.Spec.Scopes, " "))
+	add("Rotation", d.rotation())
+	add("Bound to", bound(key.Spec.Binding))
+	add("Secret", cmp.Or(lifecycle.SecretName(key), "none"))
+	if session := key.Status.Session; session != nil {
+		add("Session of", fmt.Sprintf("%s, signed in by %s %s", session.Subject, session.Method, cli.Stamp(session.StartedAt.Time, d.now)))
+	}
+	return rows
+}
+
+func (d *description) rotation() string {
+	parts := []string{string(lifecycle.Mode(d.key))}
+	if e := d.key.Status.Effective; e != nil {
+		if e.Lifetime != nil {
+			parts = append(parts, "token lifetime "+outlook.Short(e.Lifetime.Duration))
+		}
+		if e.RenewBefore != nil {
+			parts = append(parts, "renewed "+outlook.Short(e.RenewBefore.Duration)+" before expiry")
+		}
+		if e.AccessTokenLifetime != nil {
+			parts = append(parts, "access token lifetime "+outlook.Short(e.AccessTokenLifetime.Duration))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func bound(binding *v1alpha1.BindingSpec) string {
+	if binding == nil {
+		return ""
+	}
+	var to []string
+	if binding.ServiceAccountName != "" {
+		to = append(to, "ServiceAccount "+binding.ServiceAccountName)
+	}
+	if binding.JWKThumbprint != "" {
+		to = append(to, "DPoP key "+binding.JWKThumbprint)
+	}
+	return strings.Join(to, " and ")
+}
+
+func (d *description) next() [][]cli.Cell {
+	var rows [][]cli.Cell
+	for _, one := range outlook.Of(d.key, d.now) {
+		when := cli.Text("-")
+		if !one.At.IsZero() {
+			when = cli.Text(cli.Stamp(one.At, d.now))
+		}
+		rows = append(rows, []cli.Cell{when, cli.Text(one.Sentence)})
+	}
+	return rows
+}
+
+// revisions returns rows for the current and the superseded tokens, newest first.
+func (d *description) revisions() [][]cli.Cell {
+	status := &d.key.Status
+	if status.Revision == 0 {
+		return nil
+	}
+	state, end := cli.Painted("current", cli.Green), lifecycle.Timeline(d.key).TokenEnd
+	switch {
+	case status.RevokedAt != nil || d.key.Spec.Revoked:
+		state = cli.Painted("revoked", cli.Faint)
+	case !end.IsZero() && end.Before(d.now):
+		state = cli.Painted("ended", cli.Faint)
+	}
+	rows := [][]cli.Cell{{cli.Text(strconv.FormatInt(status.Revision, 10)), state, cli.Text(cli.StampOr(status.CreatedAt, d.now, "-")), cli.Text(cli.StampOr(status.ExpiresAt, d.now, "-"))}}
+	for _, token := range slices.Backward(status.Previous) {
+		rows = append(rows, []cli.Cell{cli.Text(strconv.FormatInt(token.Revision, 10)), cli.Painted("superseded, still accepted", cli.Yellow),
+			cli.Text(cli.Stamp(token.CreatedAt.Time, d.now)), cli.Text(cli.Stamp(token.ExpiresAt.Time, d.now))})
+	}
+	return rows
+}
+
+func (d *description) use() [][]cli.Cell {
+	status := &d.key.Status
+	last := cli.StampOr(status.LastUsed, d.now, "never")
+	if status.LastUsed != nil && status.LastUsedRevision > 0 {
+		last += fmt.Sprintf(", revision %d", status.LastUsedRevision)
+	}
+	rows := [][]cli.Cell{{cli.Text("Last used:"), cli.Text(last)}}
+	if len(status.Previous) > 0 || status.SupersededLastUsed != nil {
+		rows = append(rows, []cli.Cell{cli.Text("Superseded token:"), cli.Text(cli.StampOr(status.SupersededLastUsed, d.now, "never"))})
+	}
+	if by := device(status.DeviceInfo); by != "" {
+		rows = append(rows, []cli.Cell{cli.Text("By:"), cli.Text(by)})
+	}
+	return rows
+}
+
+// device returns one line about the client that last used a key; empty if nothing is recorded.
+func device(seen *v1alpha1.SeenDevice) string {
+	if seen == nil {
+		return ""
+	}
+	var parts []string
+	for _, part := range []string{seen.ID, cmp.Or(seen.Browser, seen.UserAgent), seen.OS, seen.IPAddress} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (d *description) conditions() [][]cli.Cell {
+	var rows [][]cli.Cell
+	for _, condition := range d.key.Status.Conditions {
+		shade := cli.Plain
+		if (condition.Type == v1alpha1.ConditionReady) != (condition.Status == metav1.ConditionTrue) {
+			shade = cli.Yellow
+		}
+		rows = append(rows, []cli.Cell{cli.Text(condition.Type), cli.Painted(string(condition.Status), shade), cli.Text(condition.Reason),
+			cli.Text(cli.Relative(condition.LastTransitionTime.Time, d.now)), cli.Text(condition.Message)})
+	}
+	return rows
+}
+
+func (d *description) events(events []eventsv1.Event) [][]cli.Cell {
+	var rows [][]cli.Cell
+	for i := range events {
+		event := &events[i]
+		shade := cli.Plain
+		if event.Type != "Normal" {
+			shade = cli.Yellow
+		}
+		rows = append(rows, []cli.Cell{cli.Text(cli.Relative(happened(event), d.now)), cli.Painted(event.Type, shade), cli.Text(event.Reason), cli.Text(event.Note)})
+	}
+	return rows
+}

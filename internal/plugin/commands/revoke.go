@@ -1,0 +1,174 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// revocation holds the flags of `revoke`.
+type revocation struct {
+	*app
+	output    *cli.Output
+	waiting   cli.Waiting
+	replicas  replicaFlags
+	tokenFile string
+}
+
+func (c *app) revokeCommand() *cobra.Command {
+	r := &revocation{app: c, output: cli.NewOutput("revoked")}
+	cmd := &cobra.Command{
+		Use: "revoke NAME", Short: "Revoke a key; --wait verifies that every replica refuses its token",
+		Long: `Revoke a key: the command sets spec.revoked to true. Every token of the key is refused, and the operator empties its Secret.
+
+With --wait, the command presents the key's token to each replica of the token service until the replica refuses it as revoked. It
+requests an access token for a resource that the token does not cover: replicas always refuse that, and it does not count as use.
+It sends a one-time token to /introspect instead. It reads the token from the Secret before the revocation, or from --token-file.
+The replicas are the ready pods labelled app.kubernetes.io/component=tokenserver, which the command queries through the API server
+(create pods/proxy), or those that --replica names.
+
+If the command cannot verify the refusal, the key is revoked anyway, and the exit code is 6.`,
+		Example: `  kubectl refreshkey revoke orders --wait
+  # With the leaked token, and a replica at a URL of its own
+  kubectl refreshkey revoke orders --wait --token-file leaked.jwt --replica https://10.0.0.1:8443 --ca-file ca.crt`,
+		Args: cli.Arguments(1, 1, "the name of one key"), ValidArgsFunction: c.completeKeys,
+		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args[0]) },
+	}
+	r.output.Add(cmd)
+	r.waiting.Add(cmd, "until every replica of the token service refuses the key's token")
+	r.replicas.add(cmd)
+	cmd.Flags().StringVar(&r.tokenFile, "token-file", "", "a file with a token of the key to present to the replicas; - for stdin; if not set, the Secret's token")
+	return cmd
+}
+
+func (r *revocation) run(ctx context.Context, name string) error {
+	if err := r.output.Check(); err != nil {
+		return err
+	}
+	k, err := r.connect()
+	if err != nil {
+		return err
+	}
+	done := r.Progress.During("revoking the key")
+	defer done()
+	key, err := k.key(ctx, name)
+	if err != nil {
+		return err
+	}
+	// Read the token now: the revocation empties the Secret.
+	var probe *probe
+	var unprobed error
+	if r.waiting.Wait {
+		probe, unprobed = r.probe(ctx, k, key)
+		var wrong *cli.Failure
+		if errors.As(unprobed, &wrong) && wrong.Code == cli.ExitUsage {
+			return unprobed
+		}
+	}
+	began := r.Clock.Now()
+	if err := k.merge(ctx, key, map[string]any{"spec": map[string]any{"revoked": true}}); err != nil {
+		return err
+	}
+	done()
+	refusing := 0
+	if r.waiting.Wait && unprobed == nil {
+		refusing, unprobed = r.refused(ctx, probe)
+	}
+	if err := r.report(key, refusing, r.Clock.Since(began)); err != nil {
+		return err
+	}
+	return r.unverified(key, unprobed)
+}
+
+// unverified wraps an error of the verification. It states that the key is revoked anyway.
+func (r *revocation) unverified(key *v1alpha1.JWTRefreshKey, err error) error {
+	if err == nil {
+		return nil
+	}
+	code := cli.ExitUnverified
+	var known *cli.Failure
+	if errors.As(err, &known) && known.Code == cli.ExitTimedOut {
+		code = cli.ExitTimedOut
+	}
+	return cli.Fail(code, "key %s is revoked, but it is not verified that every replica refuses its token: %w", key.Name, err)
+}
+
+func (r *revocation) report(key *v1alpha1.JWTRefreshKey, refusing int, took time.Duration) error {
+	switch {
+	case !r.output.IsText():
+		return r.output.Print(r.Out, key)
+	case refusing > 0:
+		fmt.Fprintf(r.Out, "%s revoked; refused by all replicas (%d) after %s\n", fullName(key), refusing, took.Round(time.Millisecond))
+	default:
+		fmt.Fprintf(r.Out, "%s revoked\n", fullName(key))
+	}
+	return nil
+}
+
+// probe reads and checks the token to present to the replicas. It must run before the revocation.
+func (r *revocation) probe(ctx context.Context, k *cluster, key *v1alpha1.JWTRefreshKey) (*probe, error) {
+	p := &probe{app: r.app, cluster: k, flags: &r.replicas, jti: key.Status.JTI}
+	var err error
+	if r.tokenFile != "" {
+		if p.token, err = r.Read(r.tokenFile); err != nil {
+			return nil, cli.UsageError("--token-file: %v", err)
+		}
+	} else {
+		secret, err := k.storedToken(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		p.token, p.ca = secret.token, secret.ca
+	}
+	parsed, err := parse(p.token)
+	if err != nil || parsed.claimsErr != nil {
+		return nil, cli.UsageError("--token-file holds no token of a refresh key")
+	}
+	claims := parsed.claims
+	if claims.Object.UID != string(key.UID) || parsed.text("typ") != string(token.Refresh) {
+		return nil, cli.UsageError("the token is not a refresh token of key %s", key.Name)
+	}
+	if !provesRevocation(key, p.token, claims.ExpiresAt, r.Clock.Now()) {
+		return nil, fmt.Errorf("the token is not accepted now, so its refusal proves nothing: set --token-file to an accepted token of key %s", key.Name)
+	}
+	p.issuer, p.namespace = claims.Issuer, key.Namespace
+	if p.introspect = lifecycle.OneTime(key); p.introspect && r.replicas.account == "" {
+		return nil, errors.New("a one-time token must be sent only to /introspect: set --introspect-as to a ServiceAccount that may create jwtrefreshkeys/introspect")
+	}
+	p.introspect = r.replicas.account != ""
+	return p, p.prepare(ctx)
+}
+
+// provesRevocation reports whether the refusal of a token proves that its key is revoked. Replicas that have not
+// observed the revocation also refuse a token that is forged, expired, used or retired.
+func provesRevocation(key *v1alpha1.JWTRefreshKey, compact string, expiresAt, now time.Time) bool {
+	hash := token.Hash(compact)
+	superseded := !lifecycle.OneTime(key) && slices.ContainsFunc(key.Status.Previous, func(t v1alpha1.SupersededToken) bool { return t.TokenHash == hash })
+	return now.Before(expiresAt) && (superseded || hash == key.Status.TokenHash)
+}
+
+// refused waits until every replica refuses the token, and returns the number of replicas.
+func (r *revocation) refused(ctx context.Context, p *probe) (replicas int, err error) {
+	err = r.waiting.Until(ctx, r.Progress, "querying the replicas", func(ctx context.Context) (bool, string, error) {
+		all, err := p.replicas(ctx)
+		if err != nil {
+			return false, "", err
+		}
+		replicas = len(all)
+		left := p.ask(ctx, all)
+		return len(left) == 0, stillAccepting(left, replicas), nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return replicas, nil
+}

@@ -1,0 +1,128 @@
+package commands
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
+)
+
+// refusing makes the token service refuse the tokens of a key from its revocation on.
+func refusing(w *world) {
+	w.prepare = func(f *fakeCluster) {
+		f.proxy = w.tokens
+		f.operate = func(_ *fakeCluster, object client.Object) {
+			if key, ok := object.(*v1alpha1.JWTRefreshKey); ok && key.Spec.Revoked {
+				w.tokens.revoked = true
+			}
+		}
+	}
+}
+
+// oneTime makes the key one for one-time use.
+func oneTime(w *world) {
+	w.key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
+	w.key.Status.Previous = nil
+}
+
+// pod returns a pod of the token service.
+func pod(name string, ready corev1.ConditionStatus, ports ...corev1.ContainerPort) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "refreshkeys-system", Name: name, Labels: map[string]string{"app.kubernetes.io/component": "tokenserver"}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "tokenserver", Ports: ports}}},
+		Status:     corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}},
+	}
+}
+
+func all(changes ...func(*world)) func(*world) {
+	return func(w *world) {
+		for _, change := range changes {
+			change(w)
+		}
+	}
+}
+
+func TestRevoke(t *testing.T) {
+	type key = v1alpha1.JWTRefreshKey
+	pods := func(w *world) {
+		w.objects = append(w.objects, pod("tokenserver-1", corev1.ConditionTrue, corev1.ContainerPort{Name: "https", ContainerPort: 443}),
+			pod("tokenserver-2", corev1.ConditionTrue), pod("tokenserver-3", corev1.ConditionFalse))
+	}
+	file := func(revision int64) func(*world) {
+		return func(w *world) { w.write("token", w.tokens.refresh(revision)+"\n") }
+	}
+	may := func(w *world) {
+		prepare := w.prepare
+		w.prepare = func(f *fakeCluster) {
+			prepare(f)
+			f.mayIntrospect = true
+		}
+	}
+	const replica = " --replica $TOKENS --ca-file $DIR/ca.crt"
+	play(t, "revoke", []row{
+		{name: "revoked", args: "revoke orders", after: wantRevoked(true)},
+		{name: "in YAML", args: "revoke orders -o yaml", with: changing(func(k *key) { k.Status = v1alpha1.JWTRefreshKeyStatus{} })},
+		{name: "refused by a replica", args: "revoke orders --wait" + replica, with: refusing, after: wantProbed},
+		{name: "refused by the pods", args: "revoke orders --wait", with: all(refusing, pods), after: wantProbed},
+		{name: "a pod accepts", args: "revoke orders --wait --timeout 1s", with: all(refusing, pods, func(w *world) {
+			w.prepare = func(f *fakeCluster) { f.proxy = w.tokens }
+		}), code: cli.ExitTimedOut, after: wantRevoked(true)},
+		{name: "no pods", args: "revoke orders --wait", with: refusing, code: cli.ExitUnverified, after: wantRevoked(true)},
+		{name: "a replica that cannot be reached", args: "revoke orders --wait --timeout 1s --replica https://127.0.0.1:1", with: refusing, code: cli.ExitTimedOut},
+		{name: "the token of a file", args: "revoke orders --wait --token-file $DIR/token" + replica, with: all(refusing, file(2)), after: wantProbed},
+		{name: "the token of stdin", args: "revoke orders --wait --token-file -" + replica, with: all(refusing, func(w *world) { w.stdin = w.tokens.refresh(2) })},
+		{name: "a token that is not accepted", args: "revoke orders --wait --token-file $DIR/token" + replica, with: all(refusing, file(1)), code: cli.ExitUnverified, after: wantRevoked(true)},
+		{name: "an expired token", args: "revoke orders --wait" + replica, with: all(refusing, func(w *world) {
+			w.hold(w.tokens.refresh(2, func(claims map[string]any) { claims["exp"] = noon.Unix() }))
+		}), code: cli.ExitUnverified},
+		{name: "a token of another key", args: "revoke orders --wait" + replica, with: all(refusing, changing(func(k *key) { k.UID = "other" })), code: cli.ExitUsage, after: wantRevoked(false)},
+		{name: "no token in the file", args: "revoke orders --wait --token-file $DIR/ca.crt" + replica, with: refusing, code: cli.ExitUsage, after: wantRevoked(false)},
+		{name: "an empty file", args: "revoke orders --wait --token-file -" + replica, with: refusing, code: cli.ExitUsage, after: wantRevoked(false)},
+		{name: "no file", args: "revoke orders --wait --token-file $DIR/none" + replica, with: refusing, code: cli.ExitUsage, after: wantRevoked(false)},
+		{name: "a CA file without a certificate", args: "revoke orders --wait --replica $TOKENS --ca-file $DIR/kubeconfig", with: refusing, code: cli.ExitUsage, after: wantRevoked(false)},
+		{name: "an empty Secret", args: "revoke orders --wait" + replica, with: all(refusing, func(w *world) { delete(w.secret.Data, v1alpha1.SecretToken) }), code: cli.ExitUnverified},
+		{name: "the Secret of another owner", args: "revoke orders --wait" + replica, with: all(refusing, func(w *world) { w.secret.Labels = nil }), code: cli.ExitUnverified},
+		{name: "no Secret", args: "revoke orders --wait" + replica, with: all(refusing, changing(func(k *key) { k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })), code: cli.ExitUnverified},
+		{name: "a one-time token", args: "revoke orders --wait --introspect-as shop/till" + replica, with: all(oneTime, refusing, may), after: wantProbed},
+		{name: "a one-time token, without an account", args: "revoke orders --wait" + replica, with: all(oneTime, refusing), code: cli.ExitUnverified},
+		{name: "a one-time token, without a replica", args: "revoke orders --wait --introspect-as shop/till", with: all(oneTime, refusing, may), code: cli.ExitUnverified},
+		{name: "an account without the right", args: "revoke orders --wait --introspect-as shop/till" + replica, with: all(oneTime, refusing), code: cli.ExitUnverified},
+		{name: "an account that does not exist", args: "revoke orders --wait --introspect-as shop/nothing" + replica, with: all(oneTime, refusing), code: cli.ExitUnverified},
+		{name: "an account without a namespace", args: "revoke orders --wait --introspect-as till" + replica, with: all(oneTime, refusing), code: cli.ExitUsage, after: wantRevoked(false)},
+		{name: "no such key", args: "revoke nothing --wait", code: cli.ExitNotFound},
+		{name: "an unknown format", args: "revoke orders -o picture", code: cli.ExitUsage, after: wantRevoked(false)},
+		{name: "no rights", args: "revoke orders --as nobody", code: cli.ExitError, after: wantRevoked(false)},
+	})
+}
+
+func wantRevoked(want bool) func(*testing.T, *world) {
+	return func(t *testing.T, w *world) {
+		t.Helper()
+		key := &v1alpha1.JWTRefreshKey{}
+		if err := w.cluster.Get(t.Context(), client.ObjectKeyFromObject(w.key), key); err != nil {
+			t.Fatal(err)
+		}
+		if key.Spec.Revoked != want {
+			t.Errorf("revoked: %v, want %v", key.Spec.Revoked, want)
+		}
+	}
+}
+
+// wantProbed checks that each request to the token service asked for what no key has, or introspected the token: neither
+// uses the token up.
+func wantProbed(t *testing.T, w *world) {
+	t.Helper()
+	wantRevoked(true)(t, w)
+	if len(w.tokens.forms) == 0 {
+		t.Error("the token service was not asked")
+	}
+	for _, form := range w.tokens.forms {
+		if form["grant_type"] != nil && form["resource"][0] != "urn:refreshkeys:probe:two" {
+			t.Errorf("the request %v uses the token", form)
+		}
+	}
+}
