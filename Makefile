@@ -16,7 +16,7 @@ export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
 RACE := $(if $(shell command -v $(or $(CC),cc)),-race)
 # `make test` uses it for the packages that hold the product's concurrent code: the operator, and what imports sync. The other
 # packages are pure, run the product as processes, or repeat these paths with longer waits; `make race` covers them too.
-CONCURRENT = ./controllers/... $(addprefix ./,$(sort $(dir $(shell grep -rlE '^[[:space:]]+"sync(/atomic)?"$$' --include='*.go' internal))))
+CONCURRENT = ./controllers/... $(addprefix ./,$(sort $(dir $(shell grep -rlE '^[[:space:]]+"sync(/atomic)?"$$' --include='*.go' --exclude='*_test.go' internal))))
 # They start first, so that none of them is left alone at the end.
 LONGEST := ./test/faults ./test/service ./test/plugin
 # golangci-lint runs vet, with more checks. In their short form the tests assert the same; `make race` runs the long form.
