@@ -17,10 +17,11 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
-	"github.com/refreshkeys/refreshkeys/test/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 )
 
 // BenchmarkReconcileAtRest measures the reconciliation of a key without changes, with the
@@ -43,7 +44,7 @@ func BenchmarkReconcileAtRest(b *testing.B) {
 	}
 }
 
-func lookAtRest(b *testing.B, reconciler *controllers.RefreshKeyReconciler, request ctrl.Request, requests *atomic.Int64) {
+func lookAtRest(b *testing.B, reconciler reconcile.Reconciler, request ctrl.Request, requests *atomic.Int64) {
 	before := requests.Load()
 	b.ReportAllocs()
 	for b.Loop() {

@@ -1,3 +1,5 @@
+// Package controllers wires the operator: the manager with its caches and all controllers. Each controller has a room of its own
+// below it.
 package controllers
 
 import (
@@ -8,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -20,11 +21,17 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/certificate"
+	"github.com/refreshkeys/refreshkeys/controllers/issuer"
+	"github.com/refreshkeys/refreshkeys/controllers/metrics"
+	"github.com/refreshkeys/refreshkeys/controllers/refreshkey"
+	"github.com/refreshkeys/refreshkeys/controllers/rollout"
+	"github.com/refreshkeys/refreshkeys/controllers/secrets"
 	"github.com/refreshkeys/refreshkeys/internal/apicalls"
+	"github.com/refreshkeys/refreshkeys/internal/issuerlifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
@@ -59,7 +66,7 @@ type Options struct {
 	// NewID returns a new token identifier (jti). Default: UUIDs of version 7 (RFC 9562 §5.7).
 	NewID func() string
 	// GenerateKey generates signing keys. Default: keyring.Generate.
-	GenerateKey KeyGenerator
+	GenerateKey issuerlifecycle.Generator
 	// Metrics is the registry for the metrics. Default: controller-runtime's registry, which the manager serves; none
 	// with SeveralInProcess.
 	Metrics prometheus.Registerer
@@ -92,7 +99,7 @@ func (o *Options) setDefaults() {
 		o.NewID = func() string { return uuid.Must(uuid.NewV7()).String() } //nolint:forbidigo // the default that tests replace
 	}
 	if o.Metrics == nil && !o.SeveralInProcess {
-		o.Metrics = metrics.Registry
+		o.Metrics = ctrlmetrics.Registry
 	}
 	if o.GenerateKey == nil {
 		o.GenerateKey = keyring.Generate
@@ -135,75 +142,41 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 		return nil, err
 	}
 	certificates := newCertificateReconciler(mgr, &o)
-	if err := certificates.SetupWithManager(mgr, o); err != nil {
+	if err := certificates.SetupWithManager(mgr); err != nil {
 		return nil, fmt.Errorf("set up the controller of the serving certificate: %w", err)
 	}
-	if err := newRefreshKeyReconciler(mgr, certificates, &o).SetupWithManager(mgr, o); err != nil {
+	if err := newRefreshKeyReconciler(mgr, certificates, &o).SetupWithManager(mgr); err != nil {
 		return nil, fmt.Errorf("set up the controller of JWTRefreshKeys: %w", err)
 	}
-	issuerKeys := &IssuerReconciler{
-		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Events: mgr.GetEventRecorder("refreshkeys"),
-		own:     newOwnWrites(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTIssuer{} }),
-		altered: newAlterations(o.Monotonic), failures: newFailures(o.Monotonic),
-		Clock: o.Clock, Generate: o.GenerateKey, Namespace: o.Namespace, trust: certificates.Found, trustChanged: certificates.findingChanged,
-	}
-	if err := issuerKeys.SetupWithManager(mgr, o); err != nil {
+	issuers := issuer.New(mgr, issuer.Options{
+		Namespace: o.Namespace, Clock: o.Clock, Monotonic: o.Monotonic, Generate: o.GenerateKey,
+		Trust: certificates.Found, TrustChanged: certificates.FoundChanged(), SeveralInProcess: o.SeveralInProcess,
+	})
+	if err := issuers.SetupWithManager(mgr); err != nil {
 		return nil, fmt.Errorf("set up the controller of JWTIssuers: %w", err)
 	}
-	if err := setUpRollout(mgr, &o); err != nil {
+	if err := rollout.SetUp(mgr, rollout.Options{
+		Propagation: o.FastPropagation, Restarts: o.Restarts, RestartDelay: o.RestartDelay, Clock: o.Clock, SeveralInProcess: o.SeveralInProcess,
+	}); err != nil {
 		return nil, fmt.Errorf("set up propagation and restarts: %w", err)
 	}
 	if o.Metrics == nil {
 		return mgr, nil
 	}
-	return mgr, errors.Join(o.Metrics.Register(calls), o.Metrics.Register(&collector{reader: mgr.GetCache(), eachKey: !o.WithoutKeyMetrics}))
+	return mgr, errors.Join(o.Metrics.Register(calls), o.Metrics.Register(metrics.New(mgr.GetCache(), !o.WithoutKeyMetrics)))
 }
 
-// setUpRollout registers the optional controllers that act after a rotation: propagation and restarts.
-func setUpRollout(mgr ctrl.Manager, o *Options) error {
-	if !o.FastPropagation && !o.Restarts {
-		return nil
-	}
-	// The manager's client would watch all pods and workloads, since it reads from caches.
-	live, err := client.New(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
-	if err != nil {
-		return err
-	}
-	if o.FastPropagation {
-		propagation := &PropagationReconciler{Client: mgr.GetClient(), Live: boundedLive{boundedWrites{live}}}
-		if err := propagation.SetupWithManager(mgr, *o); err != nil {
-			return err
-		}
-	}
-	if !o.Restarts {
-		return nil
-	}
-	reportedFailures, err := lru.New[restartOf, string](rememberedFailures)
-	if err != nil {
-		return err
-	}
-	restart := &RestartReconciler{
-		Client: mgr.GetClient(), Live: boundedLive{boundedWrites{live}}, Events: mgr.GetEventRecorder("refreshkeys"), Clock: o.Clock, Delay: o.RestartDelay, reportedFailures: reportedFailures,
-	}
-	return restart.SetupWithManager(mgr, *o)
+func newCertificateReconciler(mgr ctrl.Manager, o *Options) *certificate.Reconciler {
+	return certificate.New(mgr, certificate.Options{
+		Namespace: o.Namespace, Secret: o.TLSSecret, Names: o.TLSNames, Clock: o.Clock, SeveralInProcess: o.SeveralInProcess,
+	})
 }
 
-func newCertificateReconciler(mgr ctrl.Manager, o *Options) *CertificateReconciler {
-	return &CertificateReconciler{
-		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Clock: o.Clock,
-		Namespace: o.Namespace, Secret: o.TLSSecret, Names: o.TLSNames, changed: make(chan event.GenericEvent, 1),
-		findingChanged: make(chan event.GenericEvent, 1),
-	}
-}
-
-func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *CertificateReconciler, o *Options) *RefreshKeyReconciler {
-	return &RefreshKeyReconciler{
-		Client: boundedWrites{mgr.GetClient()}, Live: boundedReader{mgr.GetAPIReader()}, Events: mgr.GetEventRecorder("refreshkeys"),
-		own:     newOwnWrites(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTRefreshKey{} }),
-		altered: newAlterations(o.Monotonic), failures: newFailures(o.Monotonic), restarts: o.Restarts,
-		Clock: o.Clock, NewID: o.NewID, trusted: certificates.Trusted, trustChanged: certificates.changed,
-		issuers: newIssuers(mgr.GetClient(), boundedReader{mgr.GetAPIReader()}, o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
-	}
+func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *certificate.Reconciler, o *Options) *refreshkey.Reconciler {
+	return refreshkey.New(mgr, refreshkey.Options{
+		Namespace: o.Namespace, Workers: o.Workers, ReissuePerSecond: o.ReissuePerSecond, Clock: o.Clock, Monotonic: o.Monotonic, NewID: o.NewID,
+		Trusted: certificates.Trusted, TrustChanged: certificates.Changed(), Restarts: o.Restarts, SeveralInProcess: o.SeveralInProcess,
+	})
 }
 
 func cacheOptions(o *Options, watched *namespaces) cache.Options {
@@ -213,7 +186,7 @@ func cacheOptions(o *Options, watched *namespaces) cache.Options {
 			&corev1.Secret{}: {
 				Namespaces:            watched.secretCacheConfig(o.Namespace),
 				Label:                 labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
-				Transform:             digestSecrets(o.Namespace),
+				Transform:             secrets.Transform(o.Namespace),
 				UnsafeDisableDeepCopy: ptr.To(true),
 			},
 			&v1alpha1.JWTRefreshKey{}: {Namespaces: watched.cacheConfig(), Transform: slimKey},

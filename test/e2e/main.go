@@ -17,8 +17,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/refreshkeys/refreshkeys/hack/cluster"
-	"github.com/refreshkeys/refreshkeys/hack/isolation"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/isolation"
 )
 
 // The arguments with which the program runs again, isolated.
