@@ -26,6 +26,7 @@ const SecretTimeout = 11 * time.Second
 // SecretError is a failed write or deletion of a Secret. The operator retries it in any case.
 type SecretError struct{ lifecycle.Failure }
 
+// Error is part of error.
 func (e *SecretError) Error() string {
 	if e.Refused {
 		return fmt.Sprintf("the API server refuses Secret %q: %s", e.Name, e.Answer)
