@@ -114,10 +114,8 @@ func restoreBlocks(t *testing.T, namespace string) (blocks []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, step := range page.Steps {
-		if step.Elsewhere == t.Name() {
-			blocks = append(blocks, strings.ReplaceAll(step.Commands, "--all-namespaces", "--namespace "+namespace))
-		}
+	for _, step := range page.Of(t.Name()) {
+		blocks = append(blocks, strings.ReplaceAll(step.Commands, "--all-namespaces", "--namespace "+namespace))
 	}
 	if len(blocks) != 2 {
 		t.Fatalf("the page has %d blocks for this test, want the backup and the restore", len(blocks))

@@ -15,21 +15,31 @@ const (
 	indented  = "      "
 )
 
-// page prints the demo as plain ASCII, with colours only on a terminal.
+// page prints the demo as plain ASCII, with colours only on a terminal. It separates paragraphs, commands, blocks and
+// checks by empty lines.
 type page struct {
 	out    io.Writer
 	colour bool
+	last   kind
 	// checks is the number of checks that passed.
 	checks int
 }
 
-func newPage(out *os.File) *page {
-	return &page{out: out, colour: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(out)}
-}
+// kind is the kind of the last lines.
+type kind int
 
-func isTerminal(file *os.File) bool {
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+const (
+	titles kind = iota
+	paragraphs
+	commands
+	blocks
+	results
+)
+
+func newPage(out *os.File) *page {
+	info, err := out.Stat()
+	terminal := err == nil && info.Mode()&os.ModeCharDevice != 0
+	return &page{out: out, colour: terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
 
 // The styles of the page, as parameters of the terminal's SGR sequence.
@@ -48,42 +58,52 @@ func (p *page) styled(style, text string) string {
 	return "\x1b[" + style + "m" + text + "\x1b[0m"
 }
 
+// print prints lines of a kind, after an empty line if they need one.
+func (p *page) print(next kind, lines string) {
+	joined := p.last == titles || (next == blocks || next == results) && p.last == commands || next == p.last && (next == blocks || next == results)
+	if !joined {
+		fmt.Fprintln(p.out)
+	}
+	p.last = next
+	fmt.Fprintln(p.out, lines)
+}
+
 func (p *page) title(number int, text string) {
 	line := fmt.Sprintf("%d. %s", number, text)
 	fmt.Fprintf(p.out, "\n\n%s\n%s\n\n", p.styled(bold, line), p.styled(faint, strings.Repeat("-", len(line))))
+	p.last = titles
 }
 
 // say prints a paragraph, broken into lines.
 func (p *page) say(format string, args ...any) {
-	fmt.Fprintln(p.out, paragraph(fmt.Sprintf(format, args...), margin, margin))
+	p.print(paragraphs, paragraph(fmt.Sprintf(format, args...), margin, margin))
 }
 
 // aside prints a line of progress.
 func (p *page) aside(format string, args ...any) {
-	fmt.Fprintln(p.out, p.styled(faint, paragraph(fmt.Sprintf(format, args...), indented, indented+margin)))
+	p.print(blocks, p.styled(faint, paragraph(fmt.Sprintf(format, args...), indented, indented+margin)))
 }
 
 // command prints a command as a user would type it.
 func (p *page) command(words ...string) {
-	line := broken(words, margin+"$ ", indented+margin, ` \`)
-	fmt.Fprintf(p.out, "\n%s\n", p.styled(cyan, line))
+	p.print(commands, p.styled(cyan, broken(words, margin+"$ ", indented+margin, ` \`)))
 }
 
 // block prints indented text without wrapping it.
 func (p *page) block(text string) {
-	for line := range strings.Lines(strings.TrimRight(text, "\n") + "\n") {
-		fmt.Fprintln(p.out, strings.TrimRight(indented+line, " \n"))
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(indented+lines[i], " ")
 	}
+	p.print(blocks, strings.Join(lines, "\n"))
 }
 
 // held prints a check that passed.
 func (p *page) held(format string, args ...any) {
 	p.checks++
 	text := paragraph(fmt.Sprintf(format, args...), margin+"ok  ", indented)
-	fmt.Fprintln(p.out, margin+p.styled(green, "ok")+strings.TrimPrefix(text, margin+"ok"))
+	p.print(results, margin+p.styled(green, "ok")+strings.TrimPrefix(text, margin+"ok"))
 }
-
-func (p *page) gap() { fmt.Fprintln(p.out) }
 
 func paragraph(text, first, next string) string {
 	return broken(strings.Fields(text), first, next, "")
@@ -112,14 +132,10 @@ func broken(words []string, first, next, more string) string {
 
 // span formats a duration for people.
 func span(d time.Duration) string {
-	switch {
-	case d < time.Second:
+	if d < time.Second {
 		return fmt.Sprintf("%d ms", d.Milliseconds())
-	case d < 10*time.Second:
-		return fmt.Sprintf("%.1fs", d.Seconds())
-	default:
-		return fmt.Sprintf("%.0fs", d.Seconds())
 	}
+	return fmt.Sprintf("%.0fs", d.Seconds())
 }
 
 // sinceKubectl formats the time between the end of the last command and an observation.
@@ -130,13 +146,10 @@ func sinceKubectl(d time.Duration) string {
 	return span(d) + " after kubectl returned"
 }
 
-// abbreviated returns the ends of a token or of a part of one, which do not reveal it.
+// abbreviated returns the ends of a token, which do not reveal it.
 func abbreviated(text string) string {
 	const ends = 6
-	if len(text) <= 4*ends {
-		return "..."
-	}
-	return text[:ends] + "..." + text[len(text)-ends:]
+	return text[:min(ends, len(text))] + "..." + text[max(0, len(text)-ends):]
 }
 
 // progress is a writer that prints each line as an aside.

@@ -27,20 +27,17 @@ import (
 // decode in Go: one object that does not would break the typed list of every client.
 func TestWhatIsAcceptedDecodes(t *testing.T) {
 	full := map[string]*unstructured.Unstructured{}
-	for _, m := range readManifests(t, ".") {
-		full[m.name] = m.documents[len(m.documents)-1]
+	for _, m := range readManifests(t, valid) {
+		full[m.name] = m.last()
 	}
 	candidates := map[fieldType][]string{
 		timeField:     quoted(times()),
 		durationField: quoted(durations()),
 		integerField:  integers(),
 	}
-	for _, manifest := range []string{"key_full", "key_status_full", "issuer_full", "issuer_status_full"} {
-		object := full[manifest]
-		part := "spec"
-		if strings.Contains(manifest, "status") {
-			part = "status"
-		}
+	for _, folder := range []string{"key.spec", "key.status", "issuer.spec", "issuer.status"} {
+		object := full[folder+"/valid_full"]
+		_, part, _ := strings.Cut(folder, ".")
 		o := newOffer(t, object, part)
 		for _, f := range fieldsOf(object.GetKind()) {
 			if f.path[0] == part && candidates[f.kind] != nil {

@@ -15,33 +15,33 @@ import (
 func generatedRefusals() []manifest {
 	return []manifest{
 		key("audience of 10 kB", map[string]any{"audience": "https://" + strings.Repeat("a", 10_000)},
-			"spec.audience: Too long: may not be more than 512"),
+			"spec.audience: Too long: may not be more than 512 bytes"),
 		key("claims of 100 kB", map[string]any{"claims": map[string]any{"note": strings.Repeat("x", 100_000)}},
-			"spec.claims: names and values must not exceed 4096 bytes as JSON, and have at least 100011"),
+			"spec.claims: names and values must not exceed 4096 bytes as JSON, and have at least 100011: shorten or remove some"),
 		key("claims of 100 kB in many values", map[string]any{"claims": manyClaims(32, 3_100)},
-			"spec.claims: names and values must not exceed 4096 bytes as JSON"),
+			"spec.claims: names and values must not exceed 4096 bytes as JSON, and have at least 99607: shorten or remove some"),
 		key("claims of 100 kB in a list", map[string]any{"claims": map[string]any{"groups": manyStrings(10_000, "group-%04d")}},
-			"spec.claims: names and values must not exceed 4096 bytes as JSON"),
+			"spec.claims: names and values must not exceed 4096 bytes as JSON, and have at least 130012: shorten or remove some"),
 		key("claims of 4097 bytes", map[string]any{"claims": claimsOfSize(4097)},
-			"and have at least 4097"),
+			"spec.claims: names and values must not exceed 4096 bytes as JSON, and have at least 4097: shorten or remove some"),
 		key("33 claims", map[string]any{"claims": manyClaims(33, 1)},
 			"spec.claims: Too many: 33: must have at most 32 items"),
 		key("65 scopes", map[string]any{"scopes": manyStrings(65, "scope-%d")},
 			"spec.scopes: Too many: 65: must have at most 64 items"),
 		key("scope of 129 characters", map[string]any{"scopes": []any{strings.Repeat("s", 129)}},
-			"spec.scopes[0]: Too long: may not be more than 128"),
+			"spec.scopes[0]: Too long: may not be more than 128 bytes"),
 		key("subject of 256 characters", map[string]any{"subject": strings.Repeat("s", 256)},
-			"spec.subject: Too long: may not be more than 255"),
+			"spec.subject: Too long: may not be more than 255 bytes"),
 		key("secret name of 254 characters", map[string]any{"secret": map[string]any{"name": strings.Repeat("s", 254)}},
-			"spec.secret.name: Too long: may not be more than 253"),
+			"spec.secret.name: Too long: may not be more than 253 bytes"),
 		key("33 secret labels", map[string]any{"secret": map[string]any{"labels": manyClaims(33, 1)}},
 			"spec.secret.labels: Too many: 33: must have at most 32 items"),
 		key("annotation of 1025 characters", map[string]any{"secret": map[string]any{"annotations": manyClaims(1, 1025)}},
-			"Too long: may not be more than 1024"),
+			"spec.secret.annotations.name-0: Too long: may not be more than 1024 bytes"),
 		key("17 workloads", map[string]any{"rolloutRestart": workloads(17)},
 			"spec.rolloutRestart: Too many: 17: must have at most 16 items"),
 		issuer("url of 513 characters", map[string]any{"url": longURL(513)},
-			"spec.url: Too long: may not be more than 512"),
+			"spec.url: Too long: may not be more than 512 bytes"),
 		issuer("65 rules", map[string]any{"policy": map[string]any{"rules": policyRules(65)}},
 			"spec.policy.rules: Too many: 65: must have at most 64 items"),
 	}
@@ -64,12 +64,12 @@ func generatedAcceptances() []manifest {
 	}
 }
 
-func key(name string, spec map[string]any, wants ...string) manifest {
-	return manifest{name: "key with " + name, wants: wants, documents: []*unstructured.Unstructured{newKey("generated", spec)}}
+func key(name string, spec map[string]any, expect ...string) manifest {
+	return manifest{name: "key with " + name, expect: expect, documents: []*unstructured.Unstructured{newKey("generated", spec)}}
 }
 
-func issuer(name string, spec map[string]any, wants ...string) manifest {
-	return manifest{name: "issuer with " + name, wants: wants, documents: []*unstructured.Unstructured{newIssuer("generated", spec)}}
+func issuer(name string, spec map[string]any, expect ...string) manifest {
+	return manifest{name: "issuer with " + name, expect: expect, documents: []*unstructured.Unstructured{newIssuer("generated", spec)}}
 }
 
 func newKey(name string, spec map[string]any) *unstructured.Unstructured {

@@ -19,12 +19,20 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// manifest is a file of one or more documents. All but the last are written first,
-// for real, and must be accepted: they are what the last one changes.
+// The files of this folder, by glob. A folder is named after a field: key.spec.audience is the field
+// spec.audience of a JWTRefreshKey, issuer.status the status of a JWTIssuer.
+const (
+	valid   = "*/valid_*.yaml"
+	invalid = "*/invalid_*.yaml"
+)
+
+// manifest is a file of one or more documents. All but the last are stored
+// and must be accepted: they are what the last one changes.
 type manifest struct {
 	name string
-	// wants are parts of the refusal's message, one for each line `# want:`.
-	wants []string
+	// expect is all that the API server says, one message for each line `# expect:`: a value can break a bound and a
+	// rule of its field. It is empty for a manifest that must be accepted.
+	expect []string
 	// user writes the last document, when a line `# as:` says so.
 	user string
 	// subresource is what the last document is written to: status, or the object itself.
@@ -32,11 +40,12 @@ type manifest struct {
 	documents   []*unstructured.Unstructured
 }
 
-func readManifests(t *testing.T, dir string) []manifest {
+// readManifests returns the manifests of the files that a glob matches.
+func readManifests(t *testing.T, glob string) []manifest {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	files, err := filepath.Glob(glob)
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no manifests in %s: %v", dir, err)
+		t.Fatalf("no manifests match %s: %v", glob, err)
 	}
 	var all []manifest
 	for _, file := range files {
@@ -51,7 +60,7 @@ func readManifests(t *testing.T, dir string) []manifest {
 		if len(m.documents) == 0 {
 			continue // a kustomization beside the samples
 		}
-		m.name = strings.TrimSuffix(filepath.Base(file), ".yaml")
+		m.name = strings.TrimSuffix(file, ".yaml")
 		all = append(all, m)
 	}
 	return all
@@ -65,8 +74,8 @@ func parseManifest(content []byte) (manifest, error) {
 			break
 		}
 		switch key, value, _ := strings.Cut(directive, ": "); key {
-		case "want":
-			m.wants = append(m.wants, value)
+		case "expect":
+			m.expect = append(m.expect, value)
 		case "as":
 			m.user = value
 		case "subresource":
@@ -91,6 +100,12 @@ func parseManifest(content []byte) (manifest, error) {
 		}
 	}
 }
+
+// folder returns the field that the manifest is about, such as key.spec.audience.
+func (m manifest) folder() string { return filepath.Dir(m.name) }
+
+// last returns the document that the API server accepts or refuses.
+func (m manifest) last() *unstructured.Unstructured { return m.documents[len(m.documents)-1] }
 
 // submit writes the manifest and returns what the API server says to its last document,
 // which is not stored.

@@ -1,7 +1,6 @@
 package cel
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -208,53 +207,4 @@ func TestNoDefaults(t *testing.T) {
 			t.Errorf("default %s in the schema: let code decide what unset means, and show it in status.effective", s.Default.Raw)
 		}
 	})
-}
-
-// rule is one of a schema or of the policy.
-type rule struct {
-	message string
-	// expression makes a message of its own, for which message is only the fallback.
-	expression string
-}
-
-// saidIn reports whether a refusal is this rule's.
-func (r rule) saidIn(refusal string) bool {
-	if r.expression == "" {
-		return strings.Contains(refusal, r.message)
-	}
-	for _, literal := range stringLiteral.FindAllStringSubmatch(r.expression, -1) {
-		if words := literal[1]; len(words) > 12 && !strings.Contains(refusal, words) {
-			return false
-		}
-	}
-	return true
-}
-
-var stringLiteral = regexp.MustCompile(`"([^"]*)"`)
-
-func rules(t *testing.T) []rule {
-	t.Helper()
-	var all []rule
-	walkKinds(t, func(_ *testing.T, _ fieldPath, s *schema) {
-		for _, validation := range s.XValidations {
-			all = append(all, rule{message: validation.Message})
-		}
-	})
-	for _, validation := range readInstalled(t).policy.Spec.Validations {
-		all = append(all, rule{message: validation.Message, expression: validation.MessageExpression})
-	}
-	return all
-}
-
-// TestMessagesSayWhatToDo: each says what is wrong, and after a colon what to do.
-func TestMessagesSayWhatToDo(t *testing.T) {
-	all := rules(t)
-	for _, validation := range readInstalled(t).advice.Spec.Validations {
-		all = append(all, rule{message: validation.Message})
-	}
-	for _, rule := range all {
-		if what, todo, _ := strings.Cut(rule.message, ": "); what == "" || todo == "" {
-			t.Errorf("the message %q does not say what to do: append `: <what to do>`", rule.message)
-		}
-	}
 }

@@ -1,7 +1,7 @@
 // Package cel shows what the API server accepts of the two kinds, and what it refuses.
 //
-// The manifests in this folder must be accepted, those in ../invalid refused with the
-// message that each names. Everything runs against one real API server.
+// The folders hold pairs of manifests for each field: valid_*.yaml must be accepted, and invalid_*.yaml
+// refused with the message that each names. Everything runs against one real API server.
 package cel
 
 import (

@@ -3,7 +3,6 @@ package chart
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,11 +15,6 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/framework/guide"
 )
 
-// elsewhere are commands that another test runs.
-var elsewhere = map[string]string{
-	"make images": "hack/images, TestImages",
-}
-
 // TestTheCommandsOfTheInstallPage runs what docs/install.md says, from its top to its end, as it is.
 func TestTheCommandsOfTheInstallPage(t *testing.T) {
 	l := &life{T: t, clients: kubernetes.NewForConfigOrDie(suite.cluster.Config())}
@@ -30,16 +24,14 @@ func TestTheCommandsOfTheInstallPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	commands := page.Commands()
+	commands := guide.Lines(page.Own())
 	if len(commands) < 13 {
 		t.Fatalf("only %d commands were found", len(commands))
 	}
 	tools := toolsFolder(t)
+	shell := guide.Shell{Dir: suite.root, Env: append(os.Environ(), "PATH="+tools+":"+os.Getenv("PATH"), "KUBECONFIG="+suite.cluster.Kubeconfig(), "HOME="+tools)}
 	removes := false
 	for _, command := range commands {
-		if _, known := elsewhere[command]; known {
-			continue
-		}
 		if strings.HasPrefix(command, "kubectl apply") {
 			// Where Helm has not installed it.
 			cleanUp(t)
@@ -51,20 +43,16 @@ func TestTheCommandsOfTheInstallPage(t *testing.T) {
 		}
 		pods := l.podNames()
 		removes = removes || strings.Contains(command, "uninstall.keepTokens=false")
-		run := exec.CommandContext(t.Context(), "bash", "-c", command)
-		run.Dir = suite.root
-		run.Env = append(os.Environ(), "PATH="+tools+":"+os.Getenv("PATH"), "KUBECONFIG="+suite.cluster.Kubeconfig(), "HOME="+tools)
-		said, err := make(chan string, 1), make(chan error, 1)
+		failed := make(chan error, 1)
 		go func() {
-			printed, failure := output(run)
-			said <- printed
-			err <- failure
+			_, err := shell.Run(t.Context(), command)
+			failed <- err
 		}()
 		if strings.HasPrefix(command, "helm uninstall") && removes {
 			l.playJob()
 		}
-		if printed, failure := <-said, <-err; failure != nil {
-			t.Fatalf("%v\n%s", failure, printed)
+		if err := <-failed; err != nil {
+			t.Fatal(err)
 		}
 		if after := l.podNames(); takesOver && !slices.Equal(pods, after) {
 			t.Errorf("what Helm took over was restarted: %v, then %v", pods, after)

@@ -12,7 +12,7 @@ const gatherWithin = time.Minute
 
 // gather stores what explains a failure: the logs of the node's parts and of the
 // pods, the events, and the objects. It stores no Secret.
-func (s *stage) gather(ctx context.Context, folder string) error {
+func (s *harness) gather(ctx context.Context, folder string) error {
 	ctx, cancel := context.WithTimeout(ctx, gatherWithin)
 	defer cancel()
 	fmt.Printf("the findings are in %s\n", folder)

@@ -14,7 +14,7 @@ type insideArguments struct{ dir, found, node, images, client, helm string }
 func inside(ctx context.Context, args []string) error {
 	a := insideArguments{args[0], args[1], args[2], args[3], args[4], args[5]}
 	began := time.Now()
-	s, err := startStage(ctx, a)
+	s, err := startHarness(ctx, a)
 	if err == nil {
 		err = s.play(ctx)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
@@ -12,11 +11,15 @@ import (
 )
 
 // here is the name in `run by` for commands that need pods of the operator.
-const here = "e2e"
+const here = "test/e2e"
 
 // pages runs the commands of the documentation that need pods.
-func (s *stage) pages(ctx context.Context) (string, error) {
+func (s *harness) pages(ctx context.Context) (string, error) {
 	root, err := cluster.RepositoryRoot()
+	if err != nil {
+		return "", err
+	}
+	shell, err := s.shell()
 	if err != nil {
 		return "", err
 	}
@@ -30,15 +33,14 @@ func (s *stage) pages(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		for _, step := range page.Steps {
-			if step.Elsewhere != here {
-				continue
-			}
-			if err := s.shell(ctx, step.Commands); err != nil {
-				return "", fmt.Errorf("%s:%d: %w", path, step.Line, err)
-			}
-			ran++
+		steps := page.Of(here)
+		if len(steps) == 0 {
+			continue
 		}
+		if _, err := shell.Play(ctx, page, steps); err != nil {
+			return "", err
+		}
+		ran += len(steps)
 	}
 	if ran == 0 {
 		return "", fmt.Errorf("no page assigns its commands to %s", here)
@@ -46,21 +48,17 @@ func (s *stage) pages(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d blocks of commands", ran), nil
 }
 
-// shell runs commands as a cluster administrator.
-func (s *stage) shell(ctx context.Context, commands string) error {
+// shell returns a shell of a cluster administrator.
+func (s *harness) shell() (guide.Shell, error) {
 	control := s.node.Cluster
 	tools := filepath.Join(s.dir, "tools")
 	if err := os.MkdirAll(tools, 0o700); err != nil {
-		return err
+		return guide.Shell{}, err
 	}
 	kubectl := filepath.Join(tools, "kubectl")
 	if err := os.Symlink(control.KubectlPath(), kubectl); err != nil && !os.IsExist(err) {
-		return err
+		return guide.Shell{}, err
 	}
-	shell := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", commands)
-	shell.Env = append(os.Environ(), "PATH="+tools+string(filepath.ListSeparator)+os.Getenv("PATH"), "KUBECONFIG="+control.Kubeconfig(), "HOME="+tools)
-	if out, err := shell.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", commands, err, out)
-	}
-	return nil
+	variables := append(os.Environ(), "PATH="+tools+string(filepath.ListSeparator)+os.Getenv("PATH"), "KUBECONFIG="+control.Kubeconfig(), "HOME="+tools)
+	return guide.Shell{Dir: tools, Env: variables}, nil
 }

@@ -14,7 +14,7 @@ const rolloutAnnotation = "deployment.kubernetes.io/revision"
 
 // restartRotation lets the operator restart the workload after a rotation, for programs that read
 // their token only once.
-func (s *stage) restartRotation(ctx context.Context) (string, error) {
+func (s *harness) restartRotation(ctx context.Context) (string, error) {
 	if err := s.patchKey(ctx, func(key *v1alpha1.JWTRefreshKey) {
 		key.Spec.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: "client"}}
 	}); err != nil {
@@ -24,7 +24,7 @@ func (s *stage) restartRotation(ctx context.Context) (string, error) {
 }
 
 // secondRestartRotation checks that each revision causes exactly one restart.
-func (s *stage) secondRestartRotation(ctx context.Context) (string, error) {
+func (s *harness) secondRestartRotation(ctx context.Context) (string, error) {
 	before, err := s.rollouts(ctx)
 	if err != nil {
 		return "", err
@@ -58,7 +58,7 @@ func (s *stage) secondRestartRotation(ctx context.Context) (string, error) {
 	return fmt.Sprintf("one restart, all pods replaced after %s, each found revision %d first", seconds(took), next.revision), nil
 }
 
-func (s *stage) rollouts(ctx context.Context) (int, error) {
+func (s *harness) rollouts(ctx context.Context) (int, error) {
 	deployment, err := s.deployment(ctx, shop, "client")
 	if err != nil {
 		return 0, err
@@ -70,7 +70,7 @@ func (s *stage) rollouts(ctx context.Context) (int, error) {
 
 // restarted waits until a number of rollouts were started and the last is complete, with no
 // earlier pod left.
-func (s *stage) restarted(ctx context.Context, rollouts int, old []string) error {
+func (s *harness) restarted(ctx context.Context, rollouts int, old []string) error {
 	return s.eventually(ctx, rolloutWithin, func(ctx context.Context) (string, error) {
 		count, err := s.rollouts(ctx)
 		if err != nil {
@@ -94,7 +94,7 @@ func (s *stage) restarted(ctx context.Context, rollouts int, old []string) error
 
 // firstTokens checks that every current pod found the new token at its first read: the
 // operator restarted it after it had written the Secret.
-func (s *stage) firstTokens(ctx context.Context, revision int64) error {
+func (s *harness) firstTokens(ctx context.Context, revision int64) error {
 	pods, err := s.pods(ctx)
 	if err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 const invalidGrant = "invalid_grant"
 
 // revocation is the last step: after it, every exchange must fail with invalid_grant.
-func (s *stage) revocation(ctx context.Context) error {
+func (s *harness) revocation(ctx context.Context) error {
 	const name = "revocation"
 	fmt.Printf("%s ...\n", name)
 	began := time.Now()
@@ -37,7 +37,7 @@ func (s *stage) revocation(ctx context.Context) error {
 }
 
 // refusedEverywhere returns once each pod was refused a few times.
-func (s *stage) refusedEverywhere(ctx context.Context, began time.Time) error {
+func (s *harness) refusedEverywhere(ctx context.Context, began time.Time) error {
 	return s.eventually(ctx, settledWithin, func(ctx context.Context) (string, error) {
 		pods, err := s.pods(ctx)
 		if err != nil {
@@ -60,7 +60,7 @@ func (s *stage) refusedEverywhere(ctx context.Context, began time.Time) error {
 
 // lastAccepted returns how long after the revocation an exchange still succeeded; the error reports
 // other failures.
-func (s *stage) lastAccepted(began time.Time) (time.Duration, error) {
+func (s *harness) lastAccepted(began time.Time) (time.Duration, error) {
 	var last time.Duration
 	for _, each := range s.observer.since(began, exchangeLine) {
 		after := each.At.Sub(began)

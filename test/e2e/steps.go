@@ -35,7 +35,7 @@ const (
 )
 
 // play runs all steps.
-func (s *stage) play(ctx context.Context) error {
+func (s *harness) play(ctx context.Context) error {
 	began := time.Now()
 	for _, step := range []struct {
 		name string
@@ -65,7 +65,7 @@ func (s *stage) play(ctx context.Context) error {
 }
 
 // workloadStarted applies the issuer, the key and the Deployment that mounts its Secret together.
-func (s *stage) workloadStarted(ctx context.Context) (string, error) {
+func (s *harness) workloadStarted(ctx context.Context) (string, error) {
 	manifest := filepath.Join(s.dir, "workload.yaml")
 	if err := os.WriteFile(manifest, []byte(workload), 0o600); err != nil {
 		return "", err
@@ -77,7 +77,7 @@ func (s *stage) workloadStarted(ctx context.Context) (string, error) {
 }
 
 // rotation waits until the kubelet updates the files, without fast propagation.
-func (s *stage) rotation(ctx context.Context) (string, error) {
+func (s *harness) rotation(ctx context.Context) (string, error) {
 	revision, err := s.rotate(ctx)
 	if err != nil {
 		return "", err
@@ -92,7 +92,7 @@ type rotated struct {
 }
 
 // rotate requests a new token and returns once the Secret holds it.
-func (s *stage) rotate(ctx context.Context) (rotated, error) {
+func (s *harness) rotate(ctx context.Context) (rotated, error) {
 	key, err := s.key(ctx, orders)
 	if err != nil {
 		return rotated{}, err
@@ -115,7 +115,7 @@ func (s *stage) rotate(ctx context.Context) (rotated, error) {
 	return rotated{revision: before + 1, written: time.Now()}, err
 }
 
-func (s *stage) annotate(ctx context.Context, object client.Object, name, value string) error {
+func (s *harness) annotate(ctx context.Context, object client.Object, name, value string) error {
 	patch := client.MergeFrom(object.DeepCopyObject().(client.Object))
 	annotations := maps.Clone(object.GetAnnotations())
 	if annotations == nil {
@@ -128,7 +128,7 @@ func (s *stage) annotate(ctx context.Context, object client.Object, name, value 
 
 // inFiles waits until each pod has found the new token in its files, checks the
 // limit, and reports the duration.
-func (s *stage) inFiles(ctx context.Context, next rotated, within time.Duration) (string, error) {
+func (s *harness) inFiles(ctx context.Context, next rotated, within time.Duration) (string, error) {
 	var took []time.Duration
 	err := s.eventually(ctx, inFilesWithin, func(ctx context.Context) (string, error) {
 		pods, err := s.pods(ctx)
@@ -158,7 +158,7 @@ func (s *stage) inFiles(ctx context.Context, next rotated, within time.Duration)
 
 // signingKeyRotation rotates the signing keys of both rings, and then issues a token that they signed
 // to the pods; pods with the earlier token continue meanwhile.
-func (s *stage) signingKeyRotation(ctx context.Context) (string, error) {
+func (s *harness) signingKeyRotation(ctx context.Context) (string, error) {
 	issuer := &v1alpha1.JWTIssuer{}
 	if err := s.client.Get(ctx, client.ObjectKey{Name: issuerObject}, issuer); err != nil {
 		return "", err
@@ -209,7 +209,7 @@ func activeKeys(issuer *v1alpha1.JWTIssuer) map[string]string {
 	return active
 }
 
-func (s *stage) tokenServerUpdate(ctx context.Context) (string, error) {
+func (s *harness) tokenServerUpdate(ctx context.Context) (string, error) {
 	const name = "refreshkeys-tokenserver"
 	if _, err := s.node.Cluster.Kubectl(ctx, "--namespace="+operatorNamespace, "rollout", "restart", "deployment/"+name); err != nil {
 		return "", err
@@ -226,7 +226,7 @@ func (s *stage) tokenServerUpdate(ctx context.Context) (string, error) {
 
 // managersKilled kills all managers at once, as the loss of their machines would, and creates a
 // key that only a manager can issue.
-func (s *stage) managersKilled(ctx context.Context) (string, error) {
+func (s *harness) managersKilled(ctx context.Context) (string, error) {
 	var managers corev1.PodList
 	labels := client.MatchingLabels{"app.kubernetes.io/component": "manager"}
 	if err := s.client.List(ctx, &managers, client.InNamespace(operatorNamespace), labels); err != nil {
@@ -265,7 +265,7 @@ func (s *stage) managersKilled(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d killed; a key made meanwhile has its token after %s", len(containers), seconds(time.Since(began))), err
 }
 
-func (s *stage) kubeletRestarted(ctx context.Context) (string, error) {
+func (s *harness) kubeletRestarted(ctx context.Context) (string, error) {
 	if err := s.node.Kubelet.Stop(ctx); err != nil {
 		return "", err
 	}
@@ -299,7 +299,7 @@ func (s *stage) kubeletRestarted(ctx context.Context) (string, error) {
 }
 
 // missingPods names the pods of the workload that are not ready or were replaced.
-func (s *stage) missingPods(ctx context.Context) (string, error) {
+func (s *harness) missingPods(ctx context.Context) (string, error) {
 	var list corev1.PodList
 	if err := s.client.List(ctx, &list, client.InNamespace(shop), client.MatchingLabels{"app": "client"}); err != nil {
 		return "", err
@@ -323,12 +323,12 @@ func (s *stage) missingPods(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-func (s *stage) upgrade(ctx context.Context) (string, error) {
+func (s *harness) upgrade(ctx context.Context) (string, error) {
 	return "helm upgrade to another version, with fast propagation and restarts switched on", s.install.upgrade(ctx)
 }
 
 // fastRotation is a rotation with fast propagation by the manager.
-func (s *stage) fastRotation(ctx context.Context) (string, error) {
+func (s *harness) fastRotation(ctx context.Context) (string, error) {
 	// End the superseded tokens, which are no longer needed, for the next rotations.
 	if err := s.patchKey(ctx, func(key *v1alpha1.JWTRefreshKey) {
 		key.Spec.Rotation.Overlap.Max = &metav1.Duration{Duration: 20 * time.Second}
@@ -342,7 +342,7 @@ func (s *stage) fastRotation(ctx context.Context) (string, error) {
 	return s.inFiles(ctx, revision, inFilesWithinFast)
 }
 
-func (s *stage) patchKey(ctx context.Context, change func(*v1alpha1.JWTRefreshKey)) error {
+func (s *harness) patchKey(ctx context.Context, change func(*v1alpha1.JWTRefreshKey)) error {
 	key, err := s.key(ctx, orders)
 	if err != nil {
 		return err

@@ -27,7 +27,7 @@ func (l acceptList) add(key *v1alpha1.JWTRefreshKey) {
 
 // verify checks every token that was ever in a Secret of a namespace, or in a write of one: exactly the
 // listed tokens are accepted. The cluster must not change meanwhile.
-func (l acceptList) verify(h *harness, namespace, issuer string) error {
+func (l acceptList) verify(h *fixture, namespace, issuer string) error {
 	var (
 		mu     sync.Mutex
 		faults []error
@@ -37,10 +37,10 @@ func (l acceptList) verify(h *harness, namespace, issuer string) error {
 		defer mu.Unlock()
 		faults = append(faults, fmt.Errorf(format, args...))
 	}
-	verifier := &acceptance.Verifier{Reader: newCachedReader(h.admin), Namespace: h.verifier.Namespace, Now: h.verifier.Now}
+	verifier := &acceptance.Verifier{Reader: newCachedReader(h.Admin), Namespace: h.verifier.Namespace, Now: h.verifier.Now}
 	inParallel(h.journal.tokensOf(namespace), func(compact string) {
 		hash := token.Hash(compact)
-		standing, err := verifier.Accept(h.ctx, compact, issuerNamed(compact, issuer))
+		standing, err := verifier.Accept(h.Ctx, compact, issuerNamed(compact, issuer))
 		switch want, listed := l[hash]; {
 		case err != nil && !errors.Is(err, acceptance.ErrRefused):
 			fault("cannot verify token %s: %w", hash, err)
@@ -57,7 +57,7 @@ func (l acceptList) verify(h *harness, namespace, issuer string) error {
 
 // verifyRecorded returns an error for each listed token that was never in a Secret of a namespace, nor in a
 // write of one.
-func (l acceptList) verifyRecorded(h *harness, namespace string) error {
+func (l acceptList) verifyRecorded(h *fixture, namespace string) error {
 	hashes := map[string]bool{}
 	for _, compact := range h.journal.tokensOf(namespace) {
 		hashes[token.Hash(compact)] = true

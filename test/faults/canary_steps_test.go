@@ -16,6 +16,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // canarySteps run before the search for leaked secrets. Each step leaves all refresh keys Ready.
@@ -34,27 +35,27 @@ var canarySteps = []struct {
 }
 
 func everyAlgorithm(c *canary) {
-	orders := c.harness.createKey(c.name, keyName, c.name, withAccessToken)
+	orders := c.fixture.createKey(c.name, keyName, c.name, withAccessToken)
 	keys := []*v1alpha1.JWTRefreshKey{orders}
 	for _, algorithm := range []keyring.Algorithm{keyring.ES384, keyring.RS256, keyring.EdDSA} {
 		other := c.name + "-" + strings.ToLower(string(algorithm))
-		c.createIssuer(other, signing(func(s *v1alpha1.SigningSpec) { s.Algorithm = v1alpha1.SigningAlgorithm(algorithm) }))
-		keys = append(keys, c.harness.createKey(c.name, strings.ToLower(string(algorithm)), other))
+		c.CreateIssuer(other, signing(func(s *v1alpha1.SigningSpec) { s.Algorithm = v1alpha1.SigningAlgorithm(algorithm) }))
+		keys = append(keys, c.fixture.createKey(c.name, strings.ToLower(string(algorithm)), other))
 	}
 	c.awaitRevision(keys, 1)
 }
 
 func rotationsAndRevocations(c *canary) {
 	key, _ := c.issueKey("turned", overlapMax(0))
-	annotate(c.harness, c.keyRef("turned"), v1alpha1.AnnotationRotate, "once")
+	c.Annotate(c.keyRef("turned"), v1alpha1.AnnotationRotate, "once")
 	c.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 2)
-	annotate(c.harness, c.keyRef("turned"), v1alpha1.AnnotationRotateNow, "leak")
+	c.Annotate(c.keyRef("turned"), v1alpha1.AnnotationRotateNow, "leak")
 	c.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 3)
-	edit(c.harness, c.keyRef("turned"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Audience = anotherAudience })
+	harness.Edit(c.Harness, c.keyRef("turned"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Audience = anotherAudience })
 	c.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 4)
-	edit(c.harness, c.keyRef("turned"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true })
+	harness.Edit(c.Harness, c.keyRef("turned"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true })
 	c.awaitKeyReason(key, v1alpha1.ReasonRevoked)
-	edit(c.harness, c.keyRef("turned"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = false })
+	harness.Edit(c.Harness, c.keyRef("turned"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = false })
 	c.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 5)
 }
 
@@ -64,24 +65,24 @@ func secretsOfAllKinds(c *canary) {
 	held, err := c.tokenIn(c.name, keyName)
 	c.Expect(err).NotTo(gomega.HaveOccurred())
 	taken.Data = map[string][]byte{"token": []byte(held)}
-	c.Expect(c.admin.Create(c.ctx, taken)).To(gomega.Succeed())
-	conflict := c.harness.createKey(c.name, "taken", c.name)
+	c.Expect(c.Admin.Create(c.Ctx, taken)).To(gomega.Succeed())
+	conflict := c.fixture.createKey(c.name, "taken", c.name)
 	c.awaitKeyReason(conflict, v1alpha1.ReasonSecretConflict)
-	c.Expect(c.admin.Delete(c.ctx, taken)).To(gomega.Succeed())
-	touch(c.harness, c.keyRef("taken"))
+	c.Expect(c.Admin.Delete(c.Ctx, taken)).To(gomega.Succeed())
+	c.touch(c.keyRef("taken"))
 	c.awaitRevision([]*v1alpha1.JWTRefreshKey{conflict}, 1)
 
-	edit(c.harness, secretNamed(c.name, "taken"), func(s *corev1.Secret) { s.Data["token"] = []byte(held) })
+	harness.Edit(c.Harness, secretNamed(c.name, "taken"), func(s *corev1.Secret) { s.Data["token"] = []byte(held) })
 	c.awaitRevision([]*v1alpha1.JWTRefreshKey{conflict}, 1)
-	edit(c.harness, secretNamed(c.name, "taken"), func(s *corev1.Secret) { s.Immutable = ptr.To(true) })
-	annotate(c.harness, c.keyRef("taken"), v1alpha1.AnnotationRotate, "in-vain")
+	harness.Edit(c.Harness, secretNamed(c.name, "taken"), func(s *corev1.Secret) { s.Immutable = ptr.To(true) })
+	c.Annotate(c.keyRef("taken"), v1alpha1.AnnotationRotate, "in-vain")
 	c.awaitKeyReason(conflict, v1alpha1.ReasonSecretImmutable)
-	c.Expect(c.admin.Delete(c.ctx, secretNamed(c.name, "taken"))).To(gomega.Succeed())
+	c.Expect(c.Admin.Delete(c.Ctx, secretNamed(c.name, "taken"))).To(gomega.Succeed())
 	c.awaitRevision([]*v1alpha1.JWTRefreshKey{conflict}, 2)
-	edit(c.harness, c.keyRef("taken"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Name: renamed} })
-	c.Eventually(func() (string, error) { return c.tokenIn(c.name, renamed) }, waitTimeout, pollEvery).ShouldNot(gomega.BeEmpty())
-	edit(c.harness, c.keyRef("taken"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
-	c.Eventually(func() error { _, err := get(c.harness, secretNamed(c.name, renamed)); return err }, waitTimeout, pollEvery).ShouldNot(gomega.Succeed())
+	harness.Edit(c.Harness, c.keyRef("taken"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Name: renamed} })
+	c.Eventually(func() (string, error) { return c.tokenIn(c.name, renamed) }).ShouldNot(gomega.BeEmpty())
+	harness.Edit(c.Harness, c.keyRef("taken"), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
+	c.Eventually(func() error { _, err := harness.Get(c.Harness, secretNamed(c.name, renamed)); return err }).ShouldNot(gomega.Succeed())
 }
 
 // quota sets a ResourceQuota that admits no further Secret. No controller manager runs here, so the test
@@ -89,22 +90,22 @@ func secretsOfAllKinds(c *canary) {
 func quota(c *canary) {
 	none := corev1.ResourceList{corev1.ResourceSecrets: resource.MustParse("0")}
 	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: "none"}, Spec: corev1.ResourceQuotaSpec{Hard: none}}
-	c.Expect(c.admin.Create(c.ctx, quota)).To(gomega.Succeed())
+	c.Expect(c.Admin.Create(c.Ctx, quota)).To(gomega.Succeed())
 	quota.Status = corev1.ResourceQuotaStatus{Hard: none, Used: none}
-	c.Expect(c.admin.Status().Update(c.ctx, quota)).To(gomega.Succeed())
+	c.Expect(c.Admin.Status().Update(c.Ctx, quota)).To(gomega.Succeed())
 	c.awaitSecretsRefused("quota")
-	c.checkRefusedUntil("over-quota", func() { c.Expect(c.admin.Delete(c.ctx, quota)).To(gomega.Succeed()) })
+	c.checkRefusedUntil("over-quota", func() { c.Expect(c.Admin.Delete(c.Ctx, quota)).To(gomega.Succeed()) })
 }
 
 // checkRefusedUntil creates a refresh key, waits for reason SecretRefused, calls lift and waits until the
 // key is Ready.
 func (c *canary) checkRefusedUntil(name string, lift func()) {
-	c.t.Helper()
-	key := c.harness.createKey(c.name, name, c.name)
+	c.T.Helper()
+	key := c.fixture.createKey(c.name, name, c.name)
 	c.awaitKeyReason(key, v1alpha1.ReasonSecretRefused)
 	lift()
 	c.await("Secrets are still refused", func() error { return c.trySecret() })
-	touch(c.harness, c.keyRef(name))
+	c.touch(c.keyRef(name))
 	c.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 1)
 }
 
@@ -112,12 +113,12 @@ func (c *canary) checkRefusedUntil(name string, lift func()) {
 func (c *canary) trySecret() error {
 	probe := secretNamed(c.name, "probe")
 	probe.Data = map[string][]byte{v1alpha1.SecretToken: []byte("probe")}
-	return c.admin.Create(c.ctx, probe, client.DryRunAll)
+	return c.Admin.Create(c.Ctx, probe, client.DryRunAll)
 }
 
 // awaitSecretsRefused waits until a Secret is refused with a message that contains the given text.
 func (c *canary) awaitSecretsRefused(message string) {
-	c.t.Helper()
+	c.T.Helper()
 	c.await("Secrets are not refused", func() error {
 		if err := c.trySecret(); err == nil || !strings.Contains(err.Error(), message) {
 			return fmt.Errorf("got error %w, want one with %q", err, message)
@@ -153,21 +154,21 @@ func quotingPolicy(c *canary) {
 			}},
 		},
 	}
-	c.Expect(c.admin.Create(c.ctx, policy)).To(gomega.Succeed())
-	c.Expect(c.admin.Create(c.ctx, binding)).To(gomega.Succeed())
-	c.t.Cleanup(func() {
-		_ = c.admin.Delete(context.Background(), binding)
-		_ = c.admin.Delete(context.Background(), policy)
+	c.Expect(c.Admin.Create(c.Ctx, policy)).To(gomega.Succeed())
+	c.Expect(c.Admin.Create(c.Ctx, binding)).To(gomega.Succeed())
+	c.T.Cleanup(func() {
+		_ = c.Admin.Delete(context.Background(), binding)
+		_ = c.Admin.Delete(context.Background(), policy)
 	})
 	// The policy sees the value in base64, and quotes it so.
 	c.awaitSecretsRefused(prefix + "cHJvYmU=")
-	annotate(c.harness, c.keyRef(keyName), v1alpha1.AnnotationRotate, "refused")
+	c.Annotate(c.keyRef(keyName), v1alpha1.AnnotationRotate, "refused")
 	c.awaitKeyReason(c.keyRef(keyName), v1alpha1.ReasonSecretRefused)
 	c.checkRefusedUntil("quoted", func() {
-		c.Expect(c.admin.Delete(c.ctx, binding)).To(gomega.Succeed())
-		c.Expect(c.admin.Delete(c.ctx, policy)).To(gomega.Succeed())
+		c.Expect(c.Admin.Delete(c.Ctx, binding)).To(gomega.Succeed())
+		c.Expect(c.Admin.Delete(c.Ctx, policy)).To(gomega.Succeed())
 	})
-	touch(c.harness, c.keyRef(keyName))
+	c.touch(c.keyRef(keyName))
 	c.awaitRevision([]*v1alpha1.JWTRefreshKey{c.keyRef(keyName)}, 2)
 }
 
@@ -179,16 +180,16 @@ func badProxy(c *canary) {
 		c.proxy.setMode(mode)
 		before := c.proxy.answerCount()
 		name := fmt.Sprintf("proxied-%d", i)
-		key := c.harness.createKey(c.name, name, c.name)
-		touch(c.harness, newIssuer(c.name+"-es384"))
-		edit(c.harness, secretNamed(c.name, keyName), func(s *corev1.Secret) { s.Data["token"] = []byte("edited") })
+		key := c.fixture.createKey(c.name, name, c.name)
+		c.touch(harness.NewIssuer(c.name + "-es384"))
+		harness.Edit(c.Harness, secretNamed(c.name, keyName), func(s *corev1.Secret) { s.Data["token"] = []byte("edited") })
 		fresh := fmt.Sprintf("%s-%d", c.name, i)
 		c.proxy.addOwner(fresh)
-		c.createIssuer(fresh)
-		c.Eventually(c.proxy.answerCount, waitTimeout, pollEvery).Should(gomega.BeNumerically(">", before+2), "mode %q: the proxy answered too few requests", mode)
+		c.CreateIssuer(fresh)
+		c.Eventually(c.proxy.answerCount).Should(gomega.BeNumerically(">", before+2), "mode %q: the proxy answered too few requests", mode)
 		c.proxy.setMode(passThrough)
-		touch(c.harness, c.keyRef(name))
-		touch(c.harness, c.keyRef(keyName))
+		c.touch(c.keyRef(name))
+		c.touch(c.keyRef(keyName))
 		c.awaitIssuerReason(fresh, v1alpha1.ReasonKeysReady)
 		c.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 1)
 		c.awaitRevision([]*v1alpha1.JWTRefreshKey{c.keyRef(keyName)}, 2)
@@ -197,9 +198,9 @@ func badProxy(c *canary) {
 
 func damagedKeys(c *canary) {
 	for _, damage := range damages {
-		backup, err := get(c.harness, signingKeysSecret(c.name))
+		backup, err := harness.Get(c.Harness, signingKeysSecret(c.name))
 		c.Expect(err).NotTo(gomega.HaveOccurred())
-		damage.do(c.issuerHarness, signingKeysSecret(c.name))
+		damage.do(c.issuerFixture, signingKeysSecret(c.name))
 		c.awaitIssuerReason(c.name, damage.reason)
 		c.restore(backup)
 		c.awaitIssuerReason(c.name, v1alpha1.ReasonKeysReady)
@@ -210,7 +211,7 @@ func damagedKeys(c *canary) {
 func timeAndWithdrawal(c *canary) {
 	ends, _ := c.issueKey("ends", lifetime(time.Hour), never)
 	renews, _ := c.issueKey("renews", lifetime(90*time.Minute), renewBefore(30*time.Minute))
-	orders, err := get(c.harness, c.keyRef(keyName))
+	orders, err := harness.Get(c.Harness, c.keyRef(keyName))
 	c.Expect(err).NotTo(gomega.HaveOccurred())
 	c.advance(70*time.Minute, ends, renews, orders)
 	c.awaitKeyReason(ends, v1alpha1.ReasonExpired)
@@ -218,7 +219,7 @@ func timeAndWithdrawal(c *canary) {
 	rings := c.awaitKeysInStatus(c.name)
 	signer, err := rings.Signer(keyring.Refresh)
 	c.Expect(err).NotTo(gomega.HaveOccurred())
-	annotate(c.harness, c.issuerRef(), v1alpha1.AnnotationWithdrawKey, signer.ID+","+orders.Status.KeyID)
+	c.Annotate(c.issuerRef(), v1alpha1.AnnotationWithdrawKey, signer.ID+","+orders.Status.KeyID)
 	c.awaitRevision([]*v1alpha1.JWTRefreshKey{renews, orders}, 3)
-	c.Expect(c.admin.Delete(c.ctx, newKey(c.name, "ends", c.name))).To(gomega.Succeed())
+	c.Expect(c.Admin.Delete(c.Ctx, newKey(c.name, "ends", c.name))).To(gomega.Succeed())
 }

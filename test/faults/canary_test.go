@@ -26,6 +26,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // TestCanary checks I6 of docs/architecture.md: tokens and private keys are in Secrets and nowhere else. It runs
@@ -42,7 +43,7 @@ func TestCanary(t *testing.T) {
 
 // canary runs a manager that logs everything, with an echoing proxy between it and the API server.
 type canary struct {
-	*issuerHarness
+	*issuerFixture
 	proxy   *echoingProxy
 	metrics string // the last answer of the metrics endpoint
 	address string
@@ -51,17 +52,17 @@ type canary struct {
 func newCanary(t *testing.T) *canary {
 	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	c := &canary{issuerHarness: &issuerHarness{harness: newHarness(t, clock), name: uniqueName("canary"), clock: clock}, proxy: &echoingProxy{}}
+	c := &canary{issuerFixture: &issuerFixture{fixture: newFixture(t, clock), name: harness.UniqueName("canary"), clock: clock}, proxy: &echoingProxy{}}
 	c.proxy.addOwner(c.name)
 	captureKlog(t, c.log)
-	c.createNamespace(c.name)
-	c.createIssuer(c.name, hourlyKeys)
+	c.CreateNamespace(c.name, nil)
+	c.CreateIssuer(c.name, hourlyKeys)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	c.Expect(err).NotTo(gomega.HaveOccurred())
 	c.address = listener.Addr().String()
 	c.Expect(listener.Close()).To(gomega.Succeed())
 	wire := newWire(c.journal, 1)
-	c.issuerHarness.stop = c.startManagerWith(
+	c.issuerFixture.stop = c.startManagerWith(
 		ctrl.Options{Logger: c.log.logger(maxVerbosity), Metrics: metricsserver.Options{BindAddress: c.address}},
 		func(next http.RoundTripper) http.RoundTripper { return wire.wrap(c.proxy.wrap(next)) },
 		func(o *controllers.Options) { o.ReissuePerSecond = 1000 },
@@ -93,8 +94,8 @@ func captureKlog(t *testing.T, book *logbook) {
 
 // stop reads the metrics and stops the manager.
 func (c *canary) stop() {
-	c.t.Helper()
-	request, err := http.NewRequestWithContext(c.ctx, http.MethodGet, "http://"+c.address+"/metrics", http.NoBody)
+	c.T.Helper()
+	request, err := http.NewRequestWithContext(c.Ctx, http.MethodGet, "http://"+c.address+"/metrics", http.NoBody)
 	c.Expect(err).NotTo(gomega.HaveOccurred())
 	response, err := http.DefaultClient.Do(request)
 	c.Expect(err).NotTo(gomega.HaveOccurred())
@@ -103,45 +104,45 @@ func (c *canary) stop() {
 	c.Expect(err).NotTo(gomega.HaveOccurred())
 	c.metrics = string(text)
 	c.Expect(c.metrics).To(gomega.ContainSubstring("controller_runtime_reconcile_total"))
-	c.issuerHarness.stop()
+	c.issuerFixture.stop()
 }
 
 // search fails the test for every secret in the log, the metrics or an object.
 func (c *canary) search() {
-	c.t.Helper()
-	s := c.journal.scanner(c.t)
+	c.T.Helper()
+	s := c.journal.scanner(c.T)
 	s.addEncodings("the token of the ServiceAccount", c.manager.BearerToken)
 	log := c.log.text()
-	c.t.Logf("searching for %d tokens and %d private keys in %d MB of log", len(c.journal.tokensOf(c.name)), len(c.journal.keys), len(log)>>20)
+	c.T.Logf("searching for %d tokens and %d private keys in %d MB of log", len(c.journal.tokensOf(c.name)), len(c.journal.keys), len(log)>>20)
 	c.Expect(len(c.journal.tokensOf(c.name))).To(gomega.BeNumerically(">", 15))
 	c.Expect(len(c.journal.keys)).To(gomega.BeNumerically(">", 15))
 	for where, text := range map[string]string{"the log": log, "the metrics": c.metrics} {
 		if found := s.find(text); len(found) > 0 {
-			c.t.Errorf("%s contains %s", where, strings.Join(found, "\nand "))
+			c.T.Errorf("%s contains %s", where, strings.Join(found, "\nand "))
 		}
 	}
 	checked := 0
 	for where, text := range c.allObjects() {
 		checked++
 		if found := s.find(text); len(found) > 0 {
-			c.t.Errorf("%s contains %s", where, strings.Join(found, "\nand "))
+			c.T.Errorf("%s contains %s", where, strings.Join(found, "\nand "))
 		}
 	}
-	c.t.Logf("searched %d objects", checked)
+	c.T.Logf("searched %d objects", checked)
 	c.checkScanner(s)
 }
 
 // checkScanner checks that the scanner finds secrets where they are: in a ConfigMap with a token, and in
 // the Secrets.
 func (c *canary) checkScanner(s *secretScanner) {
-	c.t.Helper()
+	c.T.Helper()
 	tokens := c.journal.tokensOf(c.name)
 	planted := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: c.name, Name: "planted"}, Data: map[string]string{"oops": tokens[0]}}
-	c.Expect(c.admin.Create(c.ctx, planted)).To(gomega.Succeed())
+	c.Expect(c.Admin.Create(c.Ctx, planted)).To(gomega.Succeed())
 	found := s.find(c.allObjects()["configmaps."+c.name+"/planted"])
 	c.Expect(found).NotTo(gomega.BeEmpty(), "the scanner did not find the token in a ConfigMap")
 	for _, secret := range []*corev1.Secret{secretNamed(c.name, keyName), signingKeysSecret(c.name)} {
-		_, err := get(c.harness, secret)
+		_, err := harness.Get(c.Harness, secret)
 		c.Expect(err).NotTo(gomega.HaveOccurred())
 		text, err := json.Marshal(secret)
 		c.Expect(err).NotTo(gomega.HaveOccurred())
@@ -151,7 +152,7 @@ func (c *canary) checkScanner(s *secretScanner) {
 
 // allObjects returns every object of the API server as JSON, of Secrets all but the data.
 func (c *canary) allObjects() map[string]string {
-	c.t.Helper()
+	c.T.Helper()
 	kinds, err := discovery.NewDiscoveryClientForConfigOrDie(c.config).ServerPreferredResources()
 	c.Expect(err).NotTo(gomega.HaveOccurred())
 	objects := map[string]string{}
@@ -173,8 +174,8 @@ func (c *canary) allObjects() map[string]string {
 }
 
 func (c *canary) addObjects(reader dynamic.Interface, kind schema.GroupVersionResource, objects map[string]string) {
-	c.t.Helper()
-	list, err := reader.Resource(kind).List(c.ctx, metav1.ListOptions{})
+	c.T.Helper()
+	list, err := reader.Resource(kind).List(c.Ctx, metav1.ListOptions{})
 	c.Expect(err).NotTo(gomega.HaveOccurred(), "%s", kind)
 	for _, object := range list.Items {
 		if kind.Resource == "secrets" {
@@ -192,8 +193,8 @@ func (c *canary) addObjects(reader dynamic.Interface, kind schema.GroupVersionRe
 
 // await waits until check succeeds, and otherwise fails with the message.
 func (c *canary) await(message string, check func() error) {
-	c.t.Helper()
-	c.Eventually(check, waitTimeout, pollEvery).Should(gomega.Succeed(), message)
+	c.T.Helper()
+	c.Eventually(check).Should(gomega.Succeed(), message)
 }
 
 func (c *canary) keyRef(name string) *v1alpha1.JWTRefreshKey { return newKey(c.name, name, c.name) }

@@ -13,12 +13,13 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/test/framework/acceptance"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // crashCase runs one transition of one refresh key and its issuer, with planned crashes of the managers.
 // The namespace and the issuer have the name of the case.
 type crashCase struct {
-	*harness
+	*fixture
 	transition *transition
 	name       string
 	// crashes holds the crash of the first manager, of the second and so on. A zero crash plans none.
@@ -56,13 +57,13 @@ func (c *crashCase) crashOf(manager int) crash {
 func (c *crashCase) keyRef() *v1alpha1.JWTRefreshKey { return newKey(c.name, keyName, c.name) }
 
 func (c *crashCase) editKey(change func(*v1alpha1.JWTRefreshKey)) {
-	edit(c.harness, c.keyRef(), change)
+	harness.Edit(c.Harness, c.keyRef(), change)
 }
 
-func (c *crashCase) annotateKey(name, value string) { annotate(c.harness, c.keyRef(), name, value) }
+func (c *crashCase) annotateKey(name, value string) { c.Annotate(c.keyRef(), name, value) }
 
 func (c *crashCase) editSecret(change func(*corev1.Secret)) {
-	edit(c.harness, secretNamed(c.name, keyName), change)
+	harness.Edit(c.Harness, secretNamed(c.name, keyName), change)
 }
 
 // clusterState holds all objects of a crash case at one moment.
@@ -75,13 +76,13 @@ type clusterState struct {
 
 func (c *crashCase) readState() (*clusterState, error) {
 	s := &clusterState{secrets: map[string]corev1.Secret{}}
-	issuer, err := get(c.harness, &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: c.name}})
+	issuer, err := harness.Get(c.Harness, &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: c.name}})
 	if there, err := exists(err); err != nil {
 		return nil, err
 	} else if there {
 		s.issuer = issuer
 	}
-	keys, err := get(c.harness, signingKeysSecret(c.name))
+	keys, err := harness.Get(c.Harness, signingKeysSecret(c.name))
 	if there, err := exists(err); err != nil {
 		return nil, err
 	} else if there {
@@ -89,14 +90,14 @@ func (c *crashCase) readState() (*clusterState, error) {
 			return nil, err
 		}
 	}
-	key, err := get(c.harness, c.keyRef())
+	key, err := harness.Get(c.Harness, c.keyRef())
 	if there, err := exists(err); err != nil {
 		return nil, err
 	} else if there {
 		s.key = key
 	}
 	var secrets corev1.SecretList
-	if err := c.admin.List(c.ctx, &secrets, client.InNamespace(c.name)); err != nil {
+	if err := c.Admin.List(c.Ctx, &secrets, client.InNamespace(c.name)); err != nil {
 		return nil, err
 	}
 	for _, secret := range secrets.Items {
@@ -287,7 +288,7 @@ func (c *crashCase) onlyRecordedAccepted(s *clusterState) error {
 	if reason := c.transition.want.reason; reason == "" || reason == v1alpha1.ReasonIssued {
 		listed.add(s.key)
 	}
-	return errors.Join(listed.verify(c.harness, c.name, c.name), listed.verifyRecorded(c.harness, c.name))
+	return errors.Join(listed.verify(c.fixture, c.name, c.name), listed.verifyRecorded(c.fixture, c.name))
 }
 
 // earlierTokenAsExpected checks that the token from before the transition is refused if the transition
@@ -297,7 +298,7 @@ func (c *crashCase) earlierTokenAsExpected(s *clusterState) error {
 	if held == "" {
 		return nil
 	}
-	_, err := c.verifier.Accept(c.ctx, held, issuerNamed(held, c.name))
+	_, err := c.verifier.Accept(c.Ctx, held, issuerNamed(held, c.name))
 	switch {
 	case err != nil && !errors.Is(err, acceptance.ErrRefused):
 		return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/controllers"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // TestCrashAtEveryWrite checks I1, I3 and I4 of docs/architecture.md: the manager crashes before and after every write of
@@ -35,7 +36,7 @@ func TestSoakCrashTwice(t *testing.T) {
 
 // crashRun runs many crash cases at once, with the same managers.
 type crashRun struct {
-	*harness
+	*fixture
 	clock    *clocktesting.FakePassiveClock
 	watcher  *invariantWatcher
 	cases    []*crashCase
@@ -45,14 +46,14 @@ type crashRun struct {
 func newCrashRun(t *testing.T, transitions []*transition, twice bool) *crashRun {
 	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	r := &crashRun{harness: newHarness(t, clock), clock: clock, managers: 1}
+	r := &crashRun{fixture: newFixture(t, clock), clock: clock, managers: 1}
 	names := map[string]bool{}
 	for _, transition := range transitions {
 		if transition.needsOrphan && server.Existing() {
 			continue
 		}
 		for _, crashes := range transition.crashPoints(twice) {
-			c := &crashCase{harness: r.harness, transition: transition, name: uniqueName("crash"), crashes: crashes}
+			c := &crashCase{fixture: r.fixture, transition: transition, name: harness.UniqueName("crash"), crashes: crashes}
 			names[c.name] = true
 			r.cases = append(r.cases, c)
 			r.managers = max(r.managers, 1+len(crashes))
@@ -90,7 +91,7 @@ func (tr *transition) crashPoints(twice bool) [][]crash {
 }
 
 func (r *crashRun) run(jump time.Duration) {
-	r.t.Helper()
+	r.T.Helper()
 	wire, stop := r.startManagerWithCrashes(1)
 	r.prepare()
 	for _, c := range r.cases {
@@ -113,9 +114,9 @@ func (r *crashRun) run(jump time.Duration) {
 
 // startManagerWithCrashes starts the n-th manager, with the crashes that are planned for it.
 func (r *crashRun) startManagerWithCrashes(manager int) (*wire, func()) {
-	r.t.Helper()
+	r.T.Helper()
 	wire := newWire(r.journal, manager)
-	wire.afterWrite = func(owner string) { r.watcher.verifyNamespace(r.ctx, owner, "between two writes") }
+	wire.afterWrite = func(owner string) { r.watcher.verifyNamespace(r.Ctx, owner, "between two writes") }
 	if manager > 1 {
 		for _, c := range r.cases {
 			r.arm(wire, c, manager)
@@ -132,15 +133,15 @@ func (r *crashRun) arm(wire *wire, c *crashCase, manager int) {
 
 // prepare brings all cases to the state in which their transition begins.
 func (r *crashRun) prepare() {
-	r.t.Helper()
+	r.T.Helper()
 	steps := 0
 	inParallel(r.cases, func(c *crashCase) {
 		transition := c.transition
-		r.createNamespace(c.name)
+		r.CreateNamespace(c.name, nil)
 		if transition.issuerless {
-			r.t.Cleanup(func() { r.removeIssuer(c.name) })
+			r.T.Cleanup(func() { r.RemoveIssuer(c.name) })
 		} else {
-			r.createIssuer(c.name, transition.issuer...)
+			r.CreateIssuer(c.name, transition.issuer...)
 		}
 		if !transition.keyless {
 			r.createKey(c.name, keyName, c.name, transition.key...)
@@ -148,7 +149,7 @@ func (r *crashRun) prepare() {
 	})
 	for _, c := range r.cases {
 		steps = max(steps, len(c.transition.setup))
-		r.Eventually(c.prepared, waitTimeout, pollEvery).Should(gomega.Succeed(), "%s: the objects are not prepared", c)
+		r.Eventually(c.prepared).Should(gomega.Succeed(), "%s: the objects are not prepared", c)
 	}
 	for i := range steps {
 		for _, c := range r.cases {
@@ -158,7 +159,7 @@ func (r *crashRun) prepare() {
 		}
 		for _, c := range r.cases {
 			if i < len(c.transition.setup) {
-				r.Eventually(c.hasOutcome(&c.transition.setup[i].want), waitTimeout, pollEvery).Should(gomega.Succeed(), "%s: setup step %d", c, i+1)
+				r.Eventually(c.hasOutcome(&c.transition.setup[i].want)).Should(gomega.Succeed(), "%s: setup step %d", c, i+1)
 			}
 		}
 	}
@@ -216,12 +217,17 @@ func (c *crashCase) recordStart() {
 // takes too long gets its timeout set, which check reports.
 func (r *crashRun) await(wire *wire, manager int) {
 	waiting := r.cases
-	_ = wait.PollUntilContextTimeout(r.ctx, pollEvery, waitTimeout, true, func(context.Context) (bool, error) {
-		waiting = slices.DeleteFunc(slices.Clone(waiting), func(c *crashCase) bool { return c.reached(wire, manager) == nil })
+	_ = wait.PollUntilContextTimeout(r.Ctx, harness.PollEvery, harness.Patience, true, func(context.Context) (bool, error) {
+		// Read only the first case that is not there yet: to read all of them each time is most of the work of the API server.
+		for len(waiting) > 0 && waiting[0].reached(wire, manager) == nil {
+			waiting = waiting[1:]
+		}
 		return len(waiting) == 0, nil
 	})
 	for _, c := range waiting {
-		c.timeout = fmt.Errorf("manager %d, timeout: %w", manager, c.reached(wire, manager))
+		if err := c.reached(wire, manager); err != nil {
+			c.timeout = fmt.Errorf("manager %d, timeout: %w", manager, err)
+		}
 	}
 	for _, c := range r.cases {
 		if wire.crashed(c.name) {
@@ -246,23 +252,23 @@ func (c *crashCase) reached(wire *wire, manager int) error {
 // inspectAfterCrash stores the state after a crash, and checks that every token in a Secret is accepted
 // while no manager runs.
 func (c *crashCase) inspectAfterCrash() {
-	c.t.Helper()
+	c.T.Helper()
 	s, err := c.readState()
 	c.Expect(err).NotTo(gomega.HaveOccurred())
 	c.afterCrash = s
-	c.watcher.verifyNamespace(c.ctx, c.name, "after the crash")
+	c.watcher.verifyNamespace(c.Ctx, c.name, "after the crash")
 }
 
 func (r *crashRun) report() {
-	r.t.Helper()
+	r.T.Helper()
 	for _, c := range r.cases {
-		r.t.Run(c.String(), func(t *testing.T) {
+		r.T.Run(c.String(), func(t *testing.T) {
 			if err := c.check(); err != nil {
 				t.Error(c.explain(err.Error()))
 			}
 		})
 	}
-	r.t.Logf("%d cases, %d managers, %d writes, %d tokens verified by the watcher",
+	r.T.Logf("%d cases, %d managers, %d writes, %d tokens verified by the watcher",
 		len(r.cases), r.managers, len(r.journal.filter(func(*entry) bool { return true })), r.watcher.verifiedCount())
 }
 

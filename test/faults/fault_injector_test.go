@@ -110,7 +110,7 @@ func TestFailingWritesAreRetried(t *testing.T) {
 func testFailingWrites(t *testing.T, over func(apiCall) bool, fail fault, often int) {
 	t.Helper()
 	const keys = 5
-	h := newIssuerHarnessWithoutManager(t)
+	h := newIssuerFixtureWithoutManager(t)
 	watcher := h.startWatcher(func(namespace string) string {
 		if namespace == h.name {
 			return h.name
@@ -127,11 +127,11 @@ func testFailingWrites(t *testing.T, over func(apiCall) bool, fail fault, often 
 	}
 	injector.set(over, fail)
 	for k := range keys {
-		annotate(h.harness, newKey(h.name, old[k].Name, h.name), v1alpha1.AnnotationRotate, "once")
-		fresh = append(fresh, h.harness.createKey(h.name, fmt.Sprintf("fresh-%d", k), h.name))
+		h.Annotate(newKey(h.name, old[k].Name, h.name), v1alpha1.AnnotationRotate, "once")
+		fresh = append(fresh, h.fixture.createKey(h.name, fmt.Sprintf("fresh-%d", k), h.name))
 	}
 	for _, key := range slices.Concat(fresh, old) {
-		h.Eventually(func() int { return injector.failures(h.name, key.Name) }, waitTimeout, pollEvery).Should(gomega.BeNumerically(">=", often),
+		h.Eventually(func() int { return injector.failures(h.name, key.Name) }).Should(gomega.BeNumerically(">=", often),
 			"too few failed writes of key %s", key.Name)
 	}
 	injector.set(nil, nil)
@@ -143,11 +143,11 @@ func testFailingWrites(t *testing.T, over func(apiCall) bool, fail fault, often 
 }
 
 // expectOnlyRecordedAccepted checks that of all tokens ever seen, exactly those in status are accepted.
-func (h *issuerHarness) expectOnlyRecordedAccepted(keys []*v1alpha1.JWTRefreshKey) {
-	h.t.Helper()
+func (h *issuerFixture) expectOnlyRecordedAccepted(keys []*v1alpha1.JWTRefreshKey) {
+	h.T.Helper()
 	list := acceptList{}
 	for _, key := range keys {
 		list.add(key)
 	}
-	h.Expect(errors.Join(list.verify(h.harness, h.name, h.name), list.verifyRecorded(h.harness, h.name))).To(gomega.Succeed())
+	h.Expect(errors.Join(list.verify(h.fixture, h.name, h.name), list.verifyRecorded(h.fixture, h.name))).To(gomega.Succeed())
 }

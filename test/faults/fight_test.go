@@ -18,6 +18,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // TestFightOfTwoManagers runs two managers on the same 200 refresh keys without leader election, while
@@ -26,19 +27,22 @@ import (
 func TestFightOfTwoManagers(t *testing.T) {
 	const keys = 200
 	duration := time.Minute
-	if soak() {
+	switch {
+	case soak():
 		duration = 10 * time.Minute
+	case testing.Short():
+		duration = 20 * time.Second
 	}
-	h := newFightHarness(t, keys)
+	h := newFightFixture(t, keys)
 	stopFirst := h.startManager(newWire(h.journal, 1).wrap)
 	stopSecond := h.startManager(newWire(h.journal, 2).wrap)
 	for _, contended := range h.keys {
-		h.Eventually(contended.settled, waitTimeout, pollEvery).Should(gomega.Succeed(), func() string { return contended.explain("first issue") })
+		h.Eventually(contended.settled).Should(gomega.Succeed(), func() string { return contended.explain("first issue") })
 	}
 	h.runActions(duration)
 	h.Expect(h.actionCount.Load()).To(gomega.BeNumerically(">", keys/4), "too few user actions")
 	for _, contended := range h.keys {
-		h.Eventually(contended.settled, waitTimeout, pollEvery).Should(gomega.Succeed(), func() string { return contended.explain("in the end") })
+		h.Eventually(contended.settled).Should(gomega.Succeed(), func() string { return contended.explain("in the end") })
 	}
 	stopFirst()
 	stopSecond()
@@ -46,9 +50,9 @@ func TestFightOfTwoManagers(t *testing.T) {
 	h.check()
 }
 
-// fightHarness is a namespace with many refresh keys.
-type fightHarness struct {
-	*harness
+// fightFixture is a namespace with many refresh keys.
+type fightFixture struct {
+	*fixture
 	name        string
 	watcher     *invariantWatcher
 	keys        []*contendedKey
@@ -57,7 +61,7 @@ type fightHarness struct {
 
 // contendedKey is one refresh key on which both managers work.
 type contendedKey struct {
-	*fightHarness
+	*fightFixture
 	key *v1alpha1.JWTRefreshKey
 	// timed keys are renewed by time every few seconds. The others get a new revision only on request.
 	timed bool
@@ -66,19 +70,19 @@ type contendedKey struct {
 	valueCount       int
 }
 
-func newFightHarness(t *testing.T, keys int) *fightHarness {
+func newFightFixture(t *testing.T, keys int) *fightFixture {
 	t.Helper()
-	h := &fightHarness{harness: newHarness(t, clock.RealClock{}), name: uniqueName("fight")}
+	h := &fightFixture{fixture: newFixture(t, clock.RealClock{}), name: harness.UniqueName("fight")}
 	h.watcher = h.startWatcher(func(namespace string) string {
 		if namespace == h.name {
 			return h.name
 		}
 		return ""
 	})
-	h.createNamespace(h.name)
-	h.createIssuer(h.name)
+	h.CreateNamespace(h.name, nil)
+	h.CreateIssuer(h.name)
 	for i := range keys {
-		contended := &contendedKey{fightHarness: h, timed: i%10 == 0, expectedRevision: 1}
+		contended := &contendedKey{fightFixture: h, timed: i%10 == 0, expectedRevision: 1}
 		contended.key = h.createKey(h.name, fmt.Sprintf("key-%03d", i), h.name, contended.shape)
 		h.keys = append(h.keys, contended)
 	}
@@ -103,42 +107,42 @@ type action struct {
 }
 
 var actions = []action{
-	{"rotate", true, func(c *contendedKey) { annotate(c.harness, c.ref(), v1alpha1.AnnotationRotate, c.newValue()) }},
+	{"rotate", true, func(c *contendedKey) { c.Annotate(c.ref(), v1alpha1.AnnotationRotate, c.newValue()) }},
 	{"rotate-now", true, func(c *contendedKey) {
 		c.expectAllRefused()
-		annotate(c.harness, c.ref(), v1alpha1.AnnotationRotateNow, c.newValue())
+		c.Annotate(c.ref(), v1alpha1.AnnotationRotateNow, c.newValue())
 	}},
 	{"change the audience", true, func(c *contendedKey) {
-		edit(c.harness, c.ref(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Audience = "https://" + c.newValue() + ".example.com" })
+		harness.Edit(c.Harness, c.ref(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Audience = "https://" + c.newValue() + ".example.com" })
 	}},
 	{"revoke and take it back", true, func(c *contendedKey) {
 		c.expectAllRefused()
-		edit(c.harness, c.ref(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true })
-		c.Eventually(c.isRevoked, waitTimeout, pollEvery).Should(gomega.Succeed(), func() string { return c.explain("revoke") })
-		edit(c.harness, c.ref(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = false })
+		harness.Edit(c.Harness, c.ref(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true })
+		c.Eventually(c.isRevoked).Should(gomega.Succeed(), func() string { return c.explain("revoke") })
+		harness.Edit(c.Harness, c.ref(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = false })
 	}},
 	{"delete the Secret", false, func(c *contendedKey) {
 		c.watcher.expectDamage(clientKey(c.key), true)
-		c.Expect(client.IgnoreNotFound(c.admin.Delete(c.ctx, c.secret()))).To(gomega.Succeed())
+		c.Expect(client.IgnoreNotFound(c.Admin.Delete(c.Ctx, c.secret()))).To(gomega.Succeed())
 	}},
 	{"edit the Secret", false, func(c *contendedKey) {
 		const planted = "not a token"
 		c.watcher.expectRefusal(token.Hash(planted))
-		edit(c.harness, c.secret(), func(s *corev1.Secret) { s.Data = map[string][]byte{v1alpha1.SecretToken: []byte(planted)} })
+		harness.Edit(c.Harness, c.secret(), func(s *corev1.Secret) { s.Data = map[string][]byte{v1alpha1.SecretToken: []byte(planted)} })
 	}},
 	{"label the Secret", false, func(c *contendedKey) {
-		edit(c.harness, c.secret(), func(s *corev1.Secret) { metav1.SetMetaDataLabel(&s.ObjectMeta, "example.com/labelled", c.newValue()) })
+		harness.Edit(c.Harness, c.secret(), func(s *corev1.Secret) { metav1.SetMetaDataLabel(&s.ObjectMeta, "example.com/labelled", c.newValue()) })
 	}},
-	{"touch the key", false, func(c *contendedKey) { touch(c.harness, c.ref()) }},
+	{"touch the key", false, func(c *contendedKey) { c.touch(c.ref()) }},
 	{"change deviceInfo", false, func(c *contendedKey) {
-		edit(c.harness, c.ref(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.DeviceInfo = &v1alpha1.DeviceInfo{Name: c.newValue()} })
+		harness.Edit(c.Harness, c.ref(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.DeviceInfo = &v1alpha1.DeviceInfo{Name: c.newValue()} })
 	}},
 }
 
 // runActions performs random actions until duration ends, never two at once on the same key.
-func (h *fightHarness) runActions(duration time.Duration) {
+func (h *fightFixture) runActions(duration time.Duration) {
 	seed := uint64(time.Now().UnixNano())
-	h.t.Logf("seed %d", seed)
+	h.T.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
 	work := make(chan func())
 	var users sync.WaitGroup
@@ -150,7 +154,7 @@ func (h *fightHarness) runActions(duration time.Duration) {
 		})
 	}
 	busy := make([]sync.Mutex, len(h.keys))
-	for end := time.Now().Add(duration); time.Now().Before(end) && !h.t.Failed(); {
+	for end := time.Now().Add(duration); time.Now().Before(end) && !h.T.Failed(); {
 		i, action := random.IntN(len(h.keys)), actions[random.IntN(len(actions))]
 		contended := h.keys[i]
 		if contended.timed && action.newRevision || !busy[i].TryLock() {
@@ -172,7 +176,7 @@ func (c *contendedKey) perform(action action) {
 	if action.newRevision {
 		c.expectedRevision++
 	}
-	c.Eventually(c.settled, waitTimeout, pollEvery).Should(gomega.Succeed(), func() string { return c.explain(action.name) })
+	c.Eventually(c.settled, harness.Patience, 4*harness.PollEvery).Should(gomega.Succeed(), func() string { return c.explain(action.name) })
 	c.watcher.expectDamage(clientKey(c.key), false)
 }
 
@@ -190,7 +194,7 @@ func (c *contendedKey) newValue() string {
 
 // expectAllRefused tells the watcher that every token of the key will be refused.
 func (c *contendedKey) expectAllRefused() {
-	key, err := get(c.harness, c.ref())
+	key, err := harness.Get(c.Harness, c.ref())
 	c.Expect(err).NotTo(gomega.HaveOccurred())
 	c.watcher.expectRefusal(key.Status.TokenHash)
 	for _, earlier := range key.Status.Previous {
@@ -199,7 +203,7 @@ func (c *contendedKey) expectAllRefused() {
 }
 
 func (c *contendedKey) isRevoked() error {
-	key, err := get(c.harness, c.ref())
+	key, err := harness.Get(c.Harness, c.ref())
 	if err == nil && key.Status.RevokedAt == nil {
 		err = fmt.Errorf("key %s is not revoked", key.Name)
 	}
@@ -209,7 +213,7 @@ func (c *contendedKey) isRevoked() error {
 // settled returns nil once the key has its expected revision and is Ready, and its Secret holds the current
 // token.
 func (c *contendedKey) settled() error {
-	key, err := get(c.harness, c.ref())
+	key, err := harness.Get(c.Harness, c.ref())
 	if err != nil {
 		return err
 	}
@@ -220,7 +224,7 @@ func (c *contendedKey) settled() error {
 	case !ready || key.Status.ObservedGeneration != key.Generation:
 		return fmt.Errorf("got Ready %v for reason %s of generation %d, want true of generation %d", ready, reason, key.Status.ObservedGeneration, key.Generation)
 	}
-	secret, err := get(c.harness, c.secret())
+	secret, err := harness.Get(c.Harness, c.secret())
 	if err != nil {
 		return err
 	}
@@ -230,12 +234,12 @@ func (c *contendedKey) settled() error {
 	return nil
 }
 
-func (h *fightHarness) check() {
-	h.t.Helper()
+func (h *fightFixture) check() {
+	h.T.Helper()
 	list := acceptList{}
 	renewed := 0
 	for _, contended := range h.keys {
-		key, err := get(h.harness, contended.ref())
+		key, err := harness.Get(h.Harness, contended.ref())
 		h.Expect(err).NotTo(gomega.HaveOccurred())
 		list.add(key)
 		if contended.timed {
@@ -246,12 +250,12 @@ func (h *fightHarness) check() {
 		}
 	}
 	conflicts := h.journal.filter(func(e *entry) bool { return e.answer == http.StatusConflict })
-	h.t.Logf("%d actions, %d renewals, %d writes, %d conflicts with the other manager, %d tokens verified by the watcher",
+	h.T.Logf("%d actions, %d renewals, %d writes, %d conflicts with the other manager, %d tokens verified by the watcher",
 		h.actionCount.Load(), renewed, len(h.journal.ofOwner(h.name)), len(conflicts), h.watcher.verifiedCount())
 	h.Expect(conflicts).NotTo(gomega.BeEmpty(), "no write of the two managers conflicted")
 	h.Expect(renewed).To(gomega.BeNumerically(">", 0))
-	if err := errors.Join(list.verify(h.harness, h.name, h.name), h.watcher.violationsIn(h.name)); err != nil {
-		h.t.Error(err)
+	if err := errors.Join(list.verify(h.fixture, h.name, h.name), h.watcher.violationsIn(h.name)); err != nil {
+		h.T.Error(err)
 	}
 }
 

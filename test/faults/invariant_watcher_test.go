@@ -23,7 +23,7 @@ import (
 // It verifies each token when it sees it. A refused token does not count if the Secret has changed
 // meanwhile, or if the test announced the refusal.
 type invariantWatcher struct {
-	harness *harness
+	fixture *fixture
 	// issuerOf returns the issuer for a namespace; empty for a namespace of another test.
 	issuerOf func(namespace string) (issuer string)
 
@@ -39,14 +39,14 @@ type invariantWatcher struct {
 }
 
 // startWatcher starts a watcher that runs until the test ends.
-func (h *harness) startWatcher(of func(namespace string) (issuer string)) *invariantWatcher {
-	h.t.Helper()
+func (h *fixture) startWatcher(of func(namespace string) (issuer string)) *invariantWatcher {
+	h.T.Helper()
 	w := &invariantWatcher{
-		harness: h, issuerOf: of, work: make(chan func(), 10000), refusalExpected: map[string]bool{}, damaged: map[client.ObjectKey]bool{},
+		fixture: h, issuerOf: of, work: make(chan func(), 10000), refusalExpected: map[string]bool{}, damaged: map[client.ObjectKey]bool{},
 		violations: map[string][]string{}, seen: map[string]bool{}, histories: map[string]*lineHistory{},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	informers, err := cache.New(h.config, cache.Options{Scheme: h.admin.Scheme()})
+	informers, err := cache.New(h.config, cache.Options{Scheme: h.Admin.Scheme()})
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	var running sync.WaitGroup
 	for range 4 {
@@ -58,7 +58,7 @@ func (h *harness) startWatcher(of func(namespace string) (issuer string)) *invar
 	}
 	var watching sync.WaitGroup
 	watching.Go(func() { _ = informers.Start(ctx) })
-	h.t.Cleanup(func() {
+	h.T.Cleanup(func() {
 		cancel()
 		watching.Wait()
 		close(w.work)
@@ -79,13 +79,13 @@ func (h *harness) startWatcher(of func(namespace string) (issuer string)) *invar
 }
 
 func (w *invariantWatcher) watch(ctx context.Context, informers cache.Cache, object client.Object, handle func(any)) {
-	w.harness.t.Helper()
+	w.fixture.T.Helper()
 	informer, err := informers.GetInformer(ctx, object)
-	w.harness.Expect(err).NotTo(gomega.HaveOccurred())
+	w.fixture.Expect(err).NotTo(gomega.HaveOccurred())
 	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 		AddFunc: handle, UpdateFunc: func(_, now any) { handle(now) },
 	})
-	w.harness.Expect(err).NotTo(gomega.HaveOccurred())
+	w.fixture.Expect(err).NotTo(gomega.HaveOccurred())
 }
 
 func (w *invariantWatcher) enqueue(ctx context.Context, task func()) {
@@ -144,7 +144,7 @@ func (w *invariantWatcher) verifiedCount() int {
 
 // onSecret checks I1: a token in a Secret is accepted.
 func (w *invariantWatcher) onSecret(ctx context.Context, secret *corev1.Secret) {
-	w.harness.journal.recordSecret(secret.Namespace, secret)
+	w.fixture.journal.recordSecret(secret.Namespace, secret)
 	compact := string(secret.Data[v1alpha1.SecretToken])
 	if compact != "" && !w.expectsRefusal(compact) {
 		w.verify(ctx, secret, compact, "when the Secret changed")
@@ -157,7 +157,7 @@ func (w *invariantWatcher) onSecret(ctx context.Context, secret *corev1.Secret) 
 // verifyNamespace verifies the tokens that are now in the Secrets of a namespace.
 func (w *invariantWatcher) verifyNamespace(ctx context.Context, namespace, when string) {
 	var secrets corev1.SecretList
-	if w.issuerOf(namespace) == "" || w.harness.admin.List(ctx, &secrets, client.InNamespace(namespace)) != nil {
+	if w.issuerOf(namespace) == "" || w.fixture.Admin.List(ctx, &secrets, client.InNamespace(namespace)) != nil {
 		return
 	}
 	for i := range secrets.Items {
@@ -168,7 +168,7 @@ func (w *invariantWatcher) verifyNamespace(ctx context.Context, namespace, when 
 }
 
 func (w *invariantWatcher) verify(ctx context.Context, secret *corev1.Secret, compact, when string) {
-	_, refusal := w.harness.verifier.Accept(ctx, compact, issuerNamed(compact, w.issuerOf(secret.Namespace)))
+	_, refusal := w.fixture.verifier.Accept(ctx, compact, issuerNamed(compact, w.issuerOf(secret.Namespace)))
 	w.mu.Lock()
 	w.verified++
 	w.mu.Unlock()
@@ -184,7 +184,7 @@ func (w *invariantWatcher) verify(ctx context.Context, secret *corev1.Secret, co
 
 func (w *invariantWatcher) secret(ctx context.Context, name client.ObjectKey) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
-	err := w.harness.admin.Get(ctx, name, secret)
+	err := w.fixture.Admin.Get(ctx, name, secret)
 	return secret, err
 }
 
@@ -206,7 +206,7 @@ func (w *invariantWatcher) onKey(ctx context.Context, key *v1alpha1.JWTRefreshKe
 		return
 	}
 	now := &v1alpha1.JWTRefreshKey{}
-	if err := w.harness.admin.Get(ctx, client.ObjectKeyFromObject(key), now); err != nil || now.ResourceVersion != key.ResourceVersion {
+	if err := w.fixture.Admin.Get(ctx, client.ObjectKeyFromObject(key), now); err != nil || now.ResourceVersion != key.ResourceVersion {
 		return
 	}
 	w.mu.Lock()
@@ -223,11 +223,11 @@ func version(secret *corev1.Secret) string {
 
 // catchUp waits until the watcher has seen the present state of all Secrets in the namespaces.
 func (w *invariantWatcher) catchUp(namespaces ...string) {
-	w.harness.t.Helper()
+	w.fixture.T.Helper()
 	for _, namespace := range namespaces {
-		w.harness.Eventually(func() error {
+		w.fixture.Eventually(func() error {
 			var secrets corev1.SecretList
-			if err := w.harness.admin.List(w.harness.ctx, &secrets, client.InNamespace(namespace)); err != nil {
+			if err := w.fixture.Admin.List(w.fixture.Ctx, &secrets, client.InNamespace(namespace)); err != nil {
 				return err
 			}
 			w.mu.Lock()
@@ -238,6 +238,6 @@ func (w *invariantWatcher) catchUp(namespaces ...string) {
 				}
 			}
 			return nil
-		}, waitTimeout, pollEvery).Should(gomega.Succeed())
+		}).Should(gomega.Succeed())
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // TestManagersThatStartTogetherMakeOneKey starts two to four managers at once, ten times, and checks that
@@ -22,9 +23,9 @@ func TestManagersThatStartTogetherMakeOneKey(t *testing.T) {
 	const rounds = 10
 	lost := 0
 	for round := range rounds {
-		h := newHarness(t, clock.RealClock{})
-		issuer := uniqueName("start")
-		h.createIssuer(issuer)
+		h := newFixture(t, clock.RealClock{})
+		issuer := harness.UniqueName("start")
+		h.CreateIssuer(issuer)
 		managers := 2 + round%3
 		stops := make([]func(), managers)
 		ready := make(chan struct{})
@@ -64,15 +65,15 @@ func TestManagersThatStartTogetherMakeOneKey(t *testing.T) {
 
 // TestAlgorithms checks for each algorithm that its tokens verify and that their header names it.
 func TestAlgorithms(t *testing.T) {
-	h := newIssuerHarness(t)
+	h := newIssuerFixture(t)
 	for _, algorithm := range []keyring.Algorithm{keyring.ES256, keyring.ES384, keyring.RS256, keyring.EdDSA} {
-		issuer := uniqueName(strings.ToLower(string(algorithm)))
-		h.createIssuer(issuer, signing(func(s *v1alpha1.SigningSpec) { s.Algorithm = v1alpha1.SigningAlgorithm(algorithm) }))
-		key := h.harness.createKey(h.name, "key-"+strings.ToLower(string(algorithm)), issuer)
+		issuer := harness.UniqueName(strings.ToLower(string(algorithm)))
+		h.CreateIssuer(issuer, signing(func(s *v1alpha1.SigningSpec) { s.Algorithm = v1alpha1.SigningAlgorithm(algorithm) }))
+		key := h.fixture.createKey(h.name, "key-"+strings.ToLower(string(algorithm)), issuer)
 		h.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 1)
 		held, err := h.tokenIn(h.name, key.Name)
 		h.Expect(err).NotTo(gomega.HaveOccurred())
-		standing, err := h.verifier.Accept(h.ctx, held, issuer)
+		standing, err := h.verifier.Accept(h.Ctx, held, issuer)
 		h.Expect(err).NotTo(gomega.HaveOccurred(), "%s", algorithm)
 		h.Expect(standing).To(gomega.Equal(lifecycle.StandingCurrent))
 		header, err := base64.RawURLEncoding.DecodeString(strings.Split(held, ".")[0])
@@ -84,24 +85,24 @@ func TestAlgorithms(t *testing.T) {
 		h.Expect(said.Kid).To(gomega.Equal(key.Status.KeyID))
 
 		// A token that is signed again from status is identical, with every algorithm.
-		h.Expect(h.admin.Delete(h.ctx, secretNamed(h.name, key.Name))).To(gomega.Succeed())
-		h.Eventually(func() (string, error) { return h.tokenIn(h.name, key.Name) }, waitTimeout, pollEvery).Should(gomega.Equal(held), "%s", algorithm)
+		h.Expect(h.Admin.Delete(h.Ctx, secretNamed(h.name, key.Name))).To(gomega.Succeed())
+		h.Eventually(func() (string, error) { return h.tokenIn(h.name, key.Name) }).Should(gomega.Equal(held), "%s", algorithm)
 	}
 }
 
 // TestOneURLHasOneIssuer checks that the newer of two issuers with the same URL waits until the older is
 // deleted.
 func TestOneURLHasOneIssuer(t *testing.T) {
-	h := newIssuerHarness(t)
+	h := newIssuerFixture(t)
 	key, held := h.issueKey("of-the-older")
-	younger := uniqueName("younger")
-	h.createIssuer(younger, func(i *v1alpha1.JWTIssuer) { i.Spec.URL = "https://" + h.name + ".example.com" })
+	younger := harness.UniqueName("younger")
+	h.CreateIssuer(younger, func(i *v1alpha1.JWTIssuer) { i.Spec.URL = harness.URL(h.name) })
 	h.Expect(h.awaitIssuerReason(younger, v1alpha1.ReasonURLConflict)).To(gomega.ContainSubstring(h.name))
-	waiting := h.harness.createKey(h.name, "of-the-younger", younger)
+	waiting := h.fixture.createKey(h.name, "of-the-younger", younger)
 	h.awaitKeyReason(waiting, v1alpha1.ReasonIssuerNotReady)
 	h.expectAccepted(held, lifecycle.StandingCurrent)
 
-	h.Expect(h.admin.Delete(h.ctx, h.issuerRef())).To(gomega.Succeed())
+	h.Expect(h.Admin.Delete(h.Ctx, h.issuerRef())).To(gomega.Succeed())
 	h.awaitIssuerReason(younger, v1alpha1.ReasonKeysReady)
 	h.awaitRevision([]*v1alpha1.JWTRefreshKey{waiting}, 1)
 	h.awaitKeyReason(key, v1alpha1.ReasonIssuerNotFound)
@@ -111,16 +112,16 @@ func TestOneURLHasOneIssuer(t *testing.T) {
 // TestADeletedIssuerComesBack checks that deleting an issuer makes its tokens refused, and that creating it
 // again makes the same tokens accepted.
 func TestADeletedIssuerComesBack(t *testing.T) {
-	h := newIssuerHarness(t)
+	h := newIssuerFixture(t)
 	key, held := h.issueKey("orders")
 	rings := h.awaitKeysInStatus(h.name)
 
-	h.Expect(h.admin.Delete(h.ctx, h.issuerRef())).To(gomega.Succeed())
+	h.Expect(h.Admin.Delete(h.Ctx, h.issuerRef())).To(gomega.Succeed())
 	h.expectRefused(held)
 	h.awaitKeyReason(key, v1alpha1.ReasonIssuerNotFound)
 	h.expectRefused(held)
 
-	h.Expect(h.admin.Create(h.ctx, newIssuer(h.name))).To(gomega.Succeed())
+	h.Expect(h.Admin.Create(h.Ctx, harness.NewIssuer(h.name))).To(gomega.Succeed())
 	h.awaitIssuerReason(h.name, v1alpha1.ReasonKeysReady)
 	h.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 1)
 	h.expectAccepted(held, lifecycle.StandingCurrent)

@@ -13,44 +13,45 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // damages lists what can happen to the Secret with the signing keys, and the reason that reports it.
 var damages = []struct {
 	name   string
-	do     func(*issuerHarness, *corev1.Secret)
+	do     func(*issuerFixture, *corev1.Secret)
 	reason string
 }{
-	{"deleted", func(h *issuerHarness, s *corev1.Secret) {
-		h.Expect(h.admin.Delete(h.ctx, s)).To(gomega.Succeed())
+	{"deleted", func(h *issuerFixture, s *corev1.Secret) {
+		h.Expect(h.Admin.Delete(h.Ctx, s)).To(gomega.Succeed())
 	}, v1alpha1.ReasonKeysLost},
-	{"a private key cut short", func(h *issuerHarness, s *corev1.Secret) {
-		edit(h.harness, s, func(s *corev1.Secret) { entry := onePEM(s); s.Data[entry] = s.Data[entry][:60] })
+	{"a private key cut short", func(h *issuerFixture, s *corev1.Secret) {
+		harness.Edit(h.Harness, s, func(s *corev1.Secret) { entry := onePEM(s); s.Data[entry] = s.Data[entry][:60] })
 	}, v1alpha1.ReasonKeysDamaged},
-	{"two private keys swapped", func(h *issuerHarness, s *corev1.Secret) {
-		edit(h.harness, s, func(s *corev1.Secret) {
+	{"two private keys swapped", func(h *issuerFixture, s *corev1.Secret) {
+		harness.Edit(h.Harness, s, func(s *corev1.Secret) {
 			names := pems(s)
 			s.Data[names[0]], s.Data[names[1]] = s.Data[names[1]], s.Data[names[0]]
 		})
 	}, v1alpha1.ReasonKeysDamaged},
-	{"a private key missing", func(h *issuerHarness, s *corev1.Secret) {
-		edit(h.harness, s, func(s *corev1.Secret) { delete(s.Data, onePEM(s)) })
+	{"a private key missing", func(h *issuerFixture, s *corev1.Secret) {
+		harness.Edit(h.Harness, s, func(s *corev1.Secret) { delete(s.Data, onePEM(s)) })
 	}, v1alpha1.ReasonKeysDamaged},
-	{"the description missing", func(h *issuerHarness, s *corev1.Secret) {
-		edit(h.harness, s, func(s *corev1.Secret) { delete(s.Data, "rings.json") })
+	{"the description missing", func(h *issuerFixture, s *corev1.Secret) {
+		harness.Edit(h.Harness, s, func(s *corev1.Secret) { delete(s.Data, "rings.json") })
 	}, v1alpha1.ReasonKeysDamaged},
-	{"emptied", func(h *issuerHarness, s *corev1.Secret) {
-		edit(h.harness, s, func(s *corev1.Secret) { s.Data = nil })
+	{"emptied", func(h *issuerFixture, s *corev1.Secret) {
+		harness.Edit(h.Harness, s, func(s *corev1.Secret) { s.Data = nil })
 	}, v1alpha1.ReasonKeysDamaged},
-	{"other keys in its place", func(h *issuerHarness, s *corev1.Secret) {
+	{"other keys in its place", func(h *issuerFixture, s *corev1.Secret) {
 		strangers, err := keyring.Advance(nil, keyring.Schedule{Algorithm: keyring.ES256, RotateAfter: time.Hour}, nil, nil, h.clock.Now(), keyring.Generate)
 		h.Expect(err).NotTo(gomega.HaveOccurred())
 		data, err := keyring.Encode(strangers)
 		h.Expect(err).NotTo(gomega.HaveOccurred())
-		edit(h.harness, s, func(s *corev1.Secret) { s.Data = data })
+		harness.Edit(h.Harness, s, func(s *corev1.Secret) { s.Data = data })
 	}, v1alpha1.ReasonKeysDamaged},
-	{"its label taken off", func(h *issuerHarness, s *corev1.Secret) {
-		edit(h.harness, s, func(s *corev1.Secret) { delete(s.Labels, v1alpha1.LabelSigningKeysOf) })
+	{"its label taken off", func(h *issuerFixture, s *corev1.Secret) {
+		harness.Edit(h.Harness, s, func(s *corev1.Secret) { delete(s.Labels, v1alpha1.LabelSigningKeysOf) })
 	}, v1alpha1.ReasonKeysForeign},
 }
 
@@ -71,16 +72,16 @@ func onePEM(s *corev1.Secret) string { return pems(s)[0] }
 func TestLostKeysAreNeverReplacedSilently(t *testing.T) {
 	for _, damage := range damages {
 		t.Run(damage.name, func(t *testing.T) {
-			h := newIssuerHarness(t)
+			h := newIssuerFixture(t)
 			key, held := h.issueKey("orders")
-			backup, err := get(h.harness, signingKeysSecret(h.name))
+			backup, err := harness.Get(h.Harness, signingKeysSecret(h.name))
 			h.Expect(err).NotTo(gomega.HaveOccurred())
 			writes := len(h.keyWrites())
 
 			damage.do(h, signingKeysSecret(h.name))
 			h.awaitIssuerReason(h.name, damage.reason)
 			h.awaitKeyReason(key, v1alpha1.ReasonIssuerNotReady)
-			late := h.harness.createKey(h.name, "late", h.name)
+			late := h.fixture.createKey(h.name, "late", h.name)
 			h.awaitKeyReason(late, v1alpha1.ReasonIssuerNotReady)
 			// Time and further reconciles change nothing.
 			h.advance(24*time.Hour, key, late)
@@ -107,17 +108,17 @@ func TestLostKeysGivenUp(t *testing.T) {
 			continue
 		}
 		t.Run(damage.name, func(t *testing.T) {
-			h := newIssuerHarness(t)
+			h := newIssuerFixture(t)
 			key, held := h.issueKey("orders")
 			damage.do(h, signingKeysSecret(h.name))
 			message := h.awaitIssuerReason(h.name, damage.reason)
 			if damage.reason == v1alpha1.ReasonKeysDamaged && strings.Contains(message, "or delete it") {
-				h.Expect(h.admin.Delete(h.ctx, signingKeysSecret(h.name))).To(gomega.Succeed())
+				h.Expect(h.Admin.Delete(h.Ctx, signingKeysSecret(h.name))).To(gomega.Succeed())
 				message = h.awaitIssuerReason(h.name, v1alpha1.ReasonKeysLost)
 			}
 			said := regexp.MustCompile(regexp.QuoteMeta(v1alpha1.AnnotationWithdrawKey) + `=([^ ]+)\.$`).FindStringSubmatch(message)
 			h.Expect(said).To(gomega.HaveLen(2), "the message does not name the annotation: %s", message)
-			annotate(h.harness, h.issuerRef(), v1alpha1.AnnotationWithdrawKey, said[1])
+			h.Annotate(h.issuerRef(), v1alpha1.AnnotationWithdrawKey, said[1])
 
 			h.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 2)
 			h.expectRefused(held)
@@ -133,23 +134,23 @@ func TestLostKeysGivenUp(t *testing.T) {
 }
 
 // keyWrites returns the writes of the Secret with the signing keys.
-func (h *issuerHarness) keyWrites() []*entry {
+func (h *issuerFixture) keyWrites() []*entry {
 	return h.journal.filter(func(e *entry) bool { return e.kind == signingKeys && e.owner == h.name })
 }
 
 // restore restores a Secret from a backup, as an administrator does.
-func (h *issuerHarness) restore(backup *corev1.Secret) {
-	h.t.Helper()
+func (h *issuerFixture) restore(backup *corev1.Secret) {
+	h.T.Helper()
 	restored := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: backup.Namespace, Name: backup.Name, Labels: backup.Labels},
 		Type:       backup.Type,
 		Data:       backup.Data,
 	}
-	current, err := get(h.harness, signingKeysSecret(h.name))
+	current, err := harness.Get(h.Harness, signingKeysSecret(h.name))
 	there, err := exists(err)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	if there {
-		h.Expect(h.admin.Delete(h.ctx, current)).To(gomega.Succeed())
+		h.Expect(h.Admin.Delete(h.Ctx, current)).To(gomega.Succeed())
 	}
-	h.Expect(h.admin.Create(h.ctx, restored)).To(gomega.Succeed())
+	h.Expect(h.Admin.Create(h.Ctx, restored)).To(gomega.Succeed())
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // TestOutageInTheMiddleOfIssues stops etcd and then kills the API server while 500 refresh keys are issued.
@@ -31,7 +32,7 @@ func TestOutageInTheMiddleOfIssues(t *testing.T) {
 	}
 	o := newOutage(t, keys)
 	o.startManager(newWire(o.journal, 1).wrap)
-	o.Eventually(o.readyCount, waitTimeout, pollEvery).Should(gomega.BeNumerically(">=", issuedBefore))
+	o.Eventually(o.readyCount).Should(gomega.BeNumerically(">=", issuedBefore))
 	o.stopControlPlane(away)
 	o.awaitRecovery()
 	o.check()
@@ -39,7 +40,7 @@ func TestOutageInTheMiddleOfIssues(t *testing.T) {
 
 // outage is a control plane of its own, with many refresh keys.
 type outage struct {
-	*harness
+	*fixture
 	control   *cluster.Cluster
 	watcher   *invariantWatcher
 	name      string
@@ -62,8 +63,8 @@ func newOutage(t *testing.T, keys int) *outage {
 		t.Fatal(err)
 	}
 	o := &outage{
-		harness: newHarnessOn(t, &apiserver.Server{Admin: control.Config()}, clock.RealClock{}),
-		control: control, name: uniqueName("outage"),
+		fixture: newFixtureOn(t, &apiserver.Server{Admin: control.Config()}, clock.RealClock{}),
+		control: control, name: harness.UniqueName("outage"),
 	}
 	o.watcher = o.startWatcher(func(namespace string) string {
 		if namespace == o.name {
@@ -71,8 +72,8 @@ func newOutage(t *testing.T, keys int) *outage {
 		}
 		return ""
 	})
-	o.createNamespace(o.name)
-	o.createIssuer(o.name)
+	o.CreateNamespace(o.name, nil)
+	o.CreateIssuer(o.name)
 	// The signing keys are created first. Otherwise each refresh key would report their absence in one more write.
 	stop := o.startManager(newWire(o.journal, 0).wrap)
 	o.awaitIssuerReason(o.name, v1alpha1.ReasonKeysReady)
@@ -80,14 +81,14 @@ func newOutage(t *testing.T, keys int) *outage {
 	for i := range keys {
 		o.keys = append(o.keys, newKey(o.name, fmt.Sprintf("key-%03d", i), o.name))
 	}
-	inParallel(o.keys, func(key *v1alpha1.JWTRefreshKey) { o.Expect(o.admin.Create(o.ctx, key)).To(gomega.Succeed()) })
+	inParallel(o.keys, func(key *v1alpha1.JWTRefreshKey) { o.Expect(o.Admin.Create(o.Ctx, key)).To(gomega.Succeed()) })
 	return o
 }
 
 // readyCount returns how many refresh keys are Ready.
 func (o *outage) readyCount() (int, error) {
 	var keys v1alpha1.JWTRefreshKeyList
-	if err := o.admin.List(o.ctx, &keys, client.InNamespace(o.name)); err != nil {
+	if err := o.Admin.List(o.Ctx, &keys, client.InNamespace(o.name)); err != nil {
 		return 0, err
 	}
 	count := 0
@@ -101,37 +102,37 @@ func (o *outage) readyCount() (int, error) {
 
 // stopControlPlane stops etcd for the given duration, and then kills the API server.
 func (o *outage) stopControlPlane(away time.Duration) {
-	o.t.Helper()
+	o.T.Helper()
 	before, err := o.readyCount()
 	o.Expect(err).NotTo(gomega.HaveOccurred())
 	o.stoppedAt = time.Now()
-	o.Expect(o.control.Etcd.Stop(o.ctx)).To(gomega.Succeed())
-	short, cancel := context.WithTimeout(o.ctx, away)
+	o.Expect(o.control.Etcd.Stop(o.Ctx)).To(gomega.Succeed())
+	short, cancel := context.WithTimeout(o.Ctx, away)
 	defer cancel()
-	o.Expect(o.admin.Get(short, clientKey(o.keys[0]), o.keys[0].DeepCopy())).NotTo(gomega.Succeed(), "a read succeeded without etcd")
+	o.Expect(o.Admin.Get(short, clientKey(o.keys[0]), o.keys[0].DeepCopy())).NotTo(gomega.Succeed(), "a read succeeded without etcd")
 	<-short.Done()
-	o.Expect(o.control.Etcd.Start(o.ctx)).To(gomega.Succeed())
+	o.Expect(o.control.Etcd.Start(o.Ctx)).To(gomega.Succeed())
 	o.Expect(o.control.APIServer.Kill()).To(gomega.Succeed())
-	o.Expect(o.control.APIServer.Start(o.ctx)).To(gomega.Succeed())
-	o.t.Logf("etcd and the API server stopped after %d of %d issues, for %s", before, len(o.keys), time.Since(o.stoppedAt).Round(time.Millisecond))
+	o.Expect(o.control.APIServer.Start(o.Ctx)).To(gomega.Succeed())
+	o.T.Logf("etcd and the API server stopped after %d of %d issues, for %s", before, len(o.keys), time.Since(o.stoppedAt).Round(time.Millisecond))
 	o.Expect(before).To(gomega.BeNumerically("<", len(o.keys)), "all keys were issued before the outage")
 }
 
 func (o *outage) awaitRecovery() {
-	o.t.Helper()
+	o.T.Helper()
 	back := time.Now()
-	o.Eventually(o.readyCount, 2*waitTimeout, 4*pollEvery).Should(gomega.Equal(len(o.keys)), func() string { return o.log.tail(o.name) })
-	o.t.Logf("all %d are Ready %s after the API server was back", len(o.keys), time.Since(back).Round(time.Millisecond))
+	o.Eventually(o.readyCount, 2*harness.Patience, 4*harness.PollEvery).Should(gomega.Equal(len(o.keys)), func() string { return o.log.tail(o.name) })
+	o.T.Logf("all %d are Ready %s after the API server was back", len(o.keys), time.Since(back).Round(time.Millisecond))
 }
 
 func (o *outage) check() {
-	o.t.Helper()
+	o.T.Helper()
 	o.watcher.catchUp(o.name)
 	list := acceptList{}
 	effective := map[string]int{}
 	var faults []error
 	for _, key := range o.keys {
-		_, err := get(o.harness, key)
+		_, err := harness.Get(o.Harness, key)
 		o.Expect(err).NotTo(gomega.HaveOccurred())
 		list.add(key)
 		if key.Status.Revision != 1 {
@@ -154,12 +155,12 @@ func (o *outage) check() {
 		}
 	}
 	attempts := o.journal.ofOwner(o.name)
-	o.t.Logf("%d writes, %d of them without effect", len(attempts), len(slices.DeleteFunc(attempts, (*entry).effective)))
+	o.T.Logf("%d writes, %d of them without effect", len(attempts), len(slices.DeleteFunc(attempts, (*entry).effective)))
 	for _, cost := range slices.Sorted(maps.Keys(effective)) {
-		o.t.Logf("answered writes per key: %s: %d keys", cost, effective[cost])
+		o.T.Logf("answered writes per key: %s: %d keys", cost, effective[cost])
 	}
-	faults = append(faults, list.verify(o.harness, o.name, o.name), list.verifyRecorded(o.harness, o.name), o.watcher.violationsIn(o.name))
+	faults = append(faults, list.verify(o.fixture, o.name, o.name), list.verifyRecorded(o.fixture, o.name), o.watcher.violationsIn(o.name))
 	if err := errors.Join(faults...); err != nil {
-		o.t.Error(err)
+		o.T.Error(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // TestKeysRotateByTheClock advances the clock through several lifetimes of signing keys. Each key changes
@@ -20,12 +21,12 @@ func TestKeysRotateByTheClock(t *testing.T) {
 		step  = 10 * time.Minute
 		steps = 36
 	)
-	h := newIssuerHarness(t, hourlyKeys, maxLifetime(2*time.Hour))
+	h := newIssuerFixture(t, hourlyKeys, maxLifetime(2*time.Hour))
 	key, _ := h.issueKey("orders", lifetime(2*time.Hour), renewBefore(time.Hour))
 	states := signingKeyStates{}
 	for range steps {
 		h.advance(step, key)
-		h.Eventually(func() error { return h.nothingDue(key) }, waitTimeout, pollEvery).Should(gomega.Succeed(), func() string { return h.log.tail(h.name) })
+		h.Eventually(func() error { return h.nothingDue(key) }).Should(gomega.Succeed(), func() string { return h.log.tail(h.name) })
 		rings := h.awaitKeysInStatus(h.name)
 		if err := states.record(rings); err != nil {
 			t.Error(err)
@@ -35,7 +36,7 @@ func TestKeysRotateByTheClock(t *testing.T) {
 		}
 		list := acceptList{}
 		list.add(key)
-		if err := list.verify(h.harness, h.name, h.name); err != nil {
+		if err := list.verify(h.fixture, h.name, h.name); err != nil {
 			t.Error(err)
 		}
 	}
@@ -87,12 +88,12 @@ var nextState = map[keyring.State]keyring.State{
 }
 
 // nothingDue reads the key and returns nil if nothing is due for it or for the issuer.
-func (h *issuerHarness) nothingDue(key *v1alpha1.JWTRefreshKey) error {
+func (h *issuerFixture) nothingDue(key *v1alpha1.JWTRefreshKey) error {
 	if err := h.signingKeysSettled(); err != nil {
 		return err
 	}
 	now := h.clock.Now()
-	if _, err := get(h.harness, key); err != nil {
+	if _, err := harness.Get(h.Harness, key); err != nil {
 		return err
 	}
 	if due := key.Status.RenewalTime; due == nil || !due.After(now) {
@@ -109,32 +110,32 @@ func (h *issuerHarness) nothingDue(key *v1alpha1.JWTRefreshKey) error {
 // TestARetiringKeyWaitsForLivingTokens checks that a policy that is tightened after a token was issued does
 // not remove the signing key of that token.
 func TestARetiringKeyWaitsForLivingTokens(t *testing.T) {
-	h := newIssuerHarness(t, hourlyKeys, maxLifetime(100*time.Hour))
+	h := newIssuerFixture(t, hourlyKeys, maxLifetime(100*time.Hour))
 	key, held := h.issueKey("orders", lifetime(48*time.Hour), never)
 	kid := key.Status.KeyID
 
-	edit(h.harness, h.issuerRef(), maxLifetime(2*time.Hour))
+	harness.Edit(h.Harness, h.issuerRef(), maxLifetime(2*time.Hour))
 	h.awaitKeyReason(key, v1alpha1.ReasonPolicyDenied)
 	h.expectRefused(held)
 	h.advance(61 * time.Minute)
-	h.Eventually(func() string { return h.stateOf(kid) }, waitTimeout, pollEvery).Should(gomega.Equal("Retiring"))
+	h.Eventually(func() string { return h.stateOf(kid) }).Should(gomega.Equal("Retiring"))
 	for range 4 {
 		// This is past the two hours that the policy now allows.
 		h.advance(3 * time.Hour)
-		h.Eventually(h.signingKeysSettled, waitTimeout, pollEvery).Should(gomega.Succeed())
+		h.Eventually(h.signingKeysSettled).Should(gomega.Succeed())
 		h.Expect(h.stateOf(kid)).To(gomega.Equal("Retiring"), "the token has not expired yet")
 	}
-	edit(h.harness, h.issuerRef(), maxLifetime(100*time.Hour))
+	harness.Edit(h.Harness, h.issuerRef(), maxLifetime(100*time.Hour))
 	h.awaitKeyReason(key, v1alpha1.ReasonIssued)
 	h.expectAccepted(held, lifecycle.StandingCurrent)
 
 	h.advance(48 * time.Hour)
-	h.Eventually(func() string { return h.stateOf(kid) }, waitTimeout, pollEvery).Should(gomega.Equal("gone"), "the token has expired")
+	h.Eventually(func() string { return h.stateOf(kid) }).Should(gomega.Equal("gone"), "the token has expired")
 	h.expectRefused(held)
 }
 
 // signingKeysSettled returns nil if no change of the signing keys is due and status lists them.
-func (h *issuerHarness) signingKeysSettled() error {
+func (h *issuerFixture) signingKeysSettled() error {
 	rings, err := h.ringsOf(h.name)
 	if err != nil {
 		return err
@@ -143,7 +144,7 @@ func (h *issuerHarness) signingKeysSettled() error {
 	if due := rings.NextChange(keyring.Schedule{Algorithm: keyring.ES256, RotateAfter: time.Hour, Prepublish: time.Minute}, now); !due.After(now) {
 		return fmt.Errorf("a change of the signing keys has been due since %s", due)
 	}
-	issuer, err := get(h.harness, h.issuerRef())
+	issuer, err := harness.Get(h.Harness, h.issuerRef())
 	if err != nil {
 		return err
 	}
@@ -151,7 +152,7 @@ func (h *issuerHarness) signingKeysSettled() error {
 }
 
 // stateOf returns the state of a signing key for refresh tokens.
-func (h *issuerHarness) stateOf(kid string) string {
+func (h *issuerFixture) stateOf(kid string) string {
 	rings, err := h.ringsOf(h.name)
 	if err != nil {
 		return err.Error()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // staleReadCase is a change that happens while a manager is stopped between its read of a key and its write
@@ -19,9 +20,9 @@ type staleReadCase struct {
 	// hold matches the answer that is held back from the manager.
 	hold func(e apiCall, answer int) bool
 	// trigger makes the manager read. meanwhile runs while the answer is held back.
-	trigger, meanwhile func(*staleReadHarness)
+	trigger, meanwhile func(*staleReadFixture)
 	// after requests something that the manager does after the interrupted work.
-	after func(*staleReadHarness)
+	after func(*staleReadFixture)
 	// writes is how often this manager writes the Secret from the read on, including after.
 	writes int
 }
@@ -29,8 +30,8 @@ type staleReadCase struct {
 var staleReadCases = []staleReadCase{
 	{
 		name: "the Secret holds a later token", key: overlapMax(0), hold: matchAnswer(http.MethodPut, keyStatus, http.StatusOK),
-		trigger: (*staleReadHarness).rotate,
-		meanwhile: func(h *staleReadHarness) {
+		trigger: (*staleReadFixture).rotate,
+		meanwhile: func(h *staleReadFixture) {
 			_, stop := h.startSecondManager(crash{})
 			h.awaitOwnRevision(2)
 			h.rotate()
@@ -38,41 +39,41 @@ var staleReadCases = []staleReadCase{
 			h.awaitSupersededRetired()
 			stop()
 		},
-		after:  func(h *staleReadHarness) { h.rotate(); h.awaitOwnRevision(4) },
+		after:  func(h *staleReadFixture) { h.rotate(); h.awaitOwnRevision(4) },
 		writes: 1,
 	},
 	{
 		name: "status records a later token, and the Secret is deleted", hold: matchAnswer(http.MethodGet, keySecret, http.StatusNotFound),
-		trigger: (*staleReadHarness).deleteSecret,
-		meanwhile: func(h *staleReadHarness) {
-			annotate(h.harness, h.keyRef(), v1alpha1.AnnotationRotateNow, "leak")
+		trigger: (*staleReadFixture).deleteSecret,
+		meanwhile: func(h *staleReadFixture) {
+			h.Annotate(h.keyRef(), v1alpha1.AnnotationRotateNow, "leak")
 			wire, stop := h.startSecondManager(crash{1, after})
-			h.Eventually(func() bool { return wire.crashed(h.name) }, waitTimeout, pollEvery).Should(gomega.BeTrue(), "the second manager issued no later token")
+			h.Eventually(func() bool { return wire.crashed(h.name) }).Should(gomega.BeTrue(), "the second manager issued no later token")
 			stop()
 		},
-		after:  func(h *staleReadHarness) { h.awaitOwnRevision(2); h.rotate(); h.awaitOwnRevision(3) },
+		after:  func(h *staleReadFixture) { h.awaitOwnRevision(2); h.rotate(); h.awaitOwnRevision(3) },
 		writes: 2,
 	},
 	{
 		name: "the key is revoked, and the Secret is deleted", hold: matchAnswer(http.MethodGet, keySecret, http.StatusNotFound),
-		trigger: (*staleReadHarness).deleteSecret,
-		meanwhile: func(h *staleReadHarness) {
+		trigger: (*staleReadFixture).deleteSecret,
+		meanwhile: func(h *staleReadFixture) {
 			_, stop := h.startSecondManager(crash{})
-			edit(h.harness, h.keyRef(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true })
+			harness.Edit(h.Harness, h.keyRef(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true })
 			h.awaitKeyReason(h.keyRef(), v1alpha1.ReasonRevoked)
 			stop()
 		},
-		after: func(h *staleReadHarness) {
-			edit(h.harness, h.keyRef(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = false })
+		after: func(h *staleReadFixture) {
+			harness.Edit(h.Harness, h.keyRef(), func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = false })
 			h.awaitOwnRevision(2)
 		},
 		writes: 1,
 	},
 	{
 		name: "the key is recreated", key: retained, hold: matchAnswer(http.MethodGet, keySecret, http.StatusOK),
-		trigger:   (*staleReadHarness).recreateKey,
-		meanwhile: (*staleReadHarness).recreateKey,
-		after:     func(h *staleReadHarness) { h.awaitOwnRevision(1) },
+		trigger:   (*staleReadFixture).recreateKey,
+		meanwhile: (*staleReadFixture).recreateKey,
+		after:     func(h *staleReadFixture) { h.awaitOwnRevision(1) },
 		writes:    1,
 	},
 }
@@ -82,11 +83,11 @@ var staleReadCases = []staleReadCase{
 func TestAStaleReadWritesNoOldToken(t *testing.T) {
 	for _, tc := range staleReadCases {
 		t.Run(tc.name, func(t *testing.T) {
-			h := newStaleReadHarness(t, &tc)
+			h := newStaleReadFixture(t, &tc)
 			writesBefore := len(h.journal.ofOwner(h.name))
 			h.held.armed.Store(true)
 			tc.trigger(h)
-			h.Eventually(h.held.holding, waitTimeout).Should(gomega.BeClosed(), "the manager made no matching request")
+			h.Eventually(h.held.holding, harness.Patience).Should(gomega.BeClosed(), "the manager made no matching request")
 			tc.meanwhile(h)
 			close(h.held.release)
 			tc.after(h)
@@ -103,17 +104,17 @@ func TestAStaleReadWritesNoOldToken(t *testing.T) {
 	}
 }
 
-// staleReadHarness is an issuer harness with a manager that can be held.
-type staleReadHarness struct {
-	*issuerHarness
+// staleReadFixture is an issuer fixture with a manager that can be held.
+type staleReadFixture struct {
+	*issuerFixture
 	tc      *staleReadCase
 	held    *heldAnswer
 	watcher *invariantWatcher
 }
 
-func newStaleReadHarness(t *testing.T, tc *staleReadCase) *staleReadHarness {
+func newStaleReadFixture(t *testing.T, tc *staleReadCase) *staleReadFixture {
 	t.Helper()
-	h := &staleReadHarness{issuerHarness: newIssuerHarnessWithoutManager(t), tc: tc}
+	h := &staleReadFixture{issuerFixture: newIssuerFixtureWithoutManager(t), tc: tc}
 	h.held = &heldAnswer{matches: tc.hold, holding: make(chan struct{}), release: make(chan struct{})}
 	h.watcher = h.startWatcher(func(namespace string) string {
 		if namespace == h.name {
@@ -134,42 +135,42 @@ func (c *staleReadCase) shape(key *v1alpha1.JWTRefreshKey) {
 	}
 }
 
-func (h *staleReadHarness) rotate() {
-	annotate(h.harness, h.keyRef(), v1alpha1.AnnotationRotate, uniqueName("rotate"))
+func (h *staleReadFixture) rotate() {
+	h.Annotate(h.keyRef(), v1alpha1.AnnotationRotate, harness.UniqueName("rotate"))
 }
 
-func (h *staleReadHarness) awaitOwnRevision(revision int64) {
-	h.t.Helper()
+func (h *staleReadFixture) awaitOwnRevision(revision int64) {
+	h.T.Helper()
 	h.awaitRevision([]*v1alpha1.JWTRefreshKey{h.keyRef()}, revision)
 }
 
 // awaitSupersededRetired waits until the superseded tokens are retired.
-func (h *staleReadHarness) awaitSupersededRetired() {
-	h.t.Helper()
+func (h *staleReadFixture) awaitSupersededRetired() {
+	h.T.Helper()
 	h.Eventually(func() (int, error) {
-		key, err := get(h.harness, h.keyRef())
+		key, err := harness.Get(h.Harness, h.keyRef())
 		return len(key.Status.Previous), err
-	}, waitTimeout, pollEvery).Should(gomega.BeZero(), "number of superseded tokens")
+	}).Should(gomega.BeZero(), "number of superseded tokens")
 }
 
-func (h *staleReadHarness) deleteSecret() {
+func (h *staleReadFixture) deleteSecret() {
 	h.watcher.expectDamage(clientKey(h.keyRef()), true)
-	h.Expect(h.admin.Delete(h.ctx, secretNamed(h.name, keyName))).To(gomega.Succeed())
+	h.Expect(h.Admin.Delete(h.Ctx, secretNamed(h.name, keyName))).To(gomega.Succeed())
 }
 
 // recreateKey deletes and creates the key. The Secret of the earlier key remains, with a token that is
 // refused.
-func (h *staleReadHarness) recreateKey() {
+func (h *staleReadFixture) recreateKey() {
 	held, err := h.tokenIn(h.name, keyName)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	h.watcher.expectRefusal(token.Hash(held))
-	h.Expect(h.admin.Delete(h.ctx, h.keyRef())).To(gomega.Succeed())
-	h.harness.createKey(h.name, keyName, h.name, h.tc.shape)
+	h.Expect(h.Admin.Delete(h.Ctx, h.keyRef())).To(gomega.Succeed())
+	h.fixture.createKey(h.name, keyName, h.name, h.tc.shape)
 }
 
 // startSecondManager starts a manager that is not held, and that crashes as planned.
-func (h *staleReadHarness) startSecondManager(at crash) (*wire, func()) {
-	h.t.Helper()
+func (h *staleReadFixture) startSecondManager(at crash) (*wire, func()) {
+	h.T.Helper()
 	wire := newWire(h.journal, 2)
 	if at.write > 0 {
 		wire.arm(h.name, at)

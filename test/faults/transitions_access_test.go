@@ -74,7 +74,7 @@ func accessIn(s *clusterState) string {
 
 // holdsAccess checks that an API accepts the access token, and that it matches the refresh key.
 func holdsAccess(c *crashCase, s *clusterState) error {
-	claims, err := token.Parse(accessIn(s), token.Access, s.rings, s.issuer.Spec.URL, c.clock.Now())
+	claims, err := token.Parse(accessIn(s), token.Access, s.rings, s.issuer.Spec.URL, c.Clock.Now())
 	switch {
 	case err != nil:
 		return fmt.Errorf("the access token in the Secret is not valid: %w", err)

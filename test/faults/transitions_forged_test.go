@@ -14,6 +14,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // forgeryTransitions are transitions in which another client wrote a token line to status. The operator
@@ -80,13 +81,13 @@ func forge(change func(*v1alpha1.JWTRefreshKeyStatus)) func(*crashCase) {
 		forger, err := client.New(c.manager, client.Options{Scheme: controllers.Scheme()})
 		c.Expect(err).NotTo(gomega.HaveOccurred())
 		c.Eventually(func() error {
-			key, err := get(c.harness, c.keyRef())
+			key, err := harness.Get(c.Harness, c.keyRef())
 			if err != nil {
 				return err
 			}
 			change(&key.Status)
-			return forger.Status().Update(c.ctx, key)
-		}, waitTimeout, pollEvery).Should(gomega.Succeed(), "cannot forge the status of %s", c)
+			return forger.Status().Update(c.Ctx, key)
+		}).Should(gomega.Succeed(), "cannot forge the status of %s", c)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // issuerTransitions are transitions of issuers and of their refresh keys. The clock does not advance.
@@ -45,11 +46,11 @@ var issuerTransitions = []*transition{
 }
 
 func createIssuer(c *crashCase) {
-	c.Expect(c.admin.Create(c.ctx, newIssuer(c.name))).To(gomega.Succeed())
+	c.Expect(c.Admin.Create(c.Ctx, harness.NewIssuer(c.name))).To(gomega.Succeed())
 }
 
 func deleteIssuer(c *crashCase) {
-	c.Expect(c.admin.Delete(c.ctx, newIssuer(c.name))).To(gomega.Succeed())
+	c.Expect(c.Admin.Delete(c.Ctx, harness.NewIssuer(c.name))).To(gomega.Succeed())
 }
 
 // otherIssuer returns the name of a second issuer. Its writes do not count for the case.
@@ -58,7 +59,7 @@ func otherIssuer(name string) string { return name + "-other" }
 // issuerNamed returns the issuer for the verification of a token: the second issuer of a case if the token
 // names it, else the first.
 func issuerNamed(compact, name string) string {
-	if other := otherIssuer(name); issuerIn(compact) == newIssuer(other).Spec.URL {
+	if other := otherIssuer(name); issuerIn(compact) == harness.NewIssuer(other).Spec.URL {
 		return other
 	}
 	return name
@@ -81,7 +82,7 @@ func issuerIn(compact string) string {
 	return claims.Issuer
 }
 
-func createOtherIssuer(c *crashCase) { c.createIssuer(otherIssuer(c.name)) }
+func createOtherIssuer(c *crashCase) { c.CreateIssuer(otherIssuer(c.name)) }
 
 func moveToOtherIssuer(c *crashCase) {
 	c.editKey(func(k *v1alpha1.JWTRefreshKey) {
@@ -90,21 +91,21 @@ func moveToOtherIssuer(c *crashCase) {
 }
 
 func withdraw(c *crashCase) {
-	annotate(c.harness, newIssuer(c.name), v1alpha1.AnnotationWithdrawKey, c.before.line().KeyID)
+	c.Annotate(harness.NewIssuer(c.name), v1alpha1.AnnotationWithdrawKey, c.before.line().KeyID)
 }
 
 func withdrawAccess(c *crashCase) {
 	s, err := c.readState()
 	c.Expect(err).NotTo(gomega.HaveOccurred())
-	annotate(c.harness, newIssuer(c.name), v1alpha1.AnnotationWithdrawKey, s.kid(keyring.Access, keyring.Active))
+	c.Annotate(harness.NewIssuer(c.name), v1alpha1.AnnotationWithdrawKey, s.kid(keyring.Access, keyring.Active))
 }
 
 func changeAlgorithm(c *crashCase) {
-	edit(c.harness, newIssuer(c.name), signing(func(s *v1alpha1.SigningSpec) { s.Algorithm = v1alpha1.SigningAlgorithm(keyring.ES384) }))
+	harness.Edit(c.Harness, harness.NewIssuer(c.name), signing(func(s *v1alpha1.SigningSpec) { s.Algorithm = v1alpha1.SigningAlgorithm(keyring.ES384) }))
 }
 
 func otherIssuerReady(c *crashCase, _ *clusterState) error {
-	issuer, err := get(c.harness, newIssuer(otherIssuer(c.name)))
+	issuer, err := harness.Get(c.Harness, harness.NewIssuer(otherIssuer(c.name)))
 	if err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func otherIssuerReady(c *crashCase, _ *clusterState) error {
 }
 
 func issuedByOtherIssuer(c *crashCase, s *clusterState) error {
-	other := newIssuer(otherIssuer(c.name))
+	other := harness.NewIssuer(otherIssuer(c.name))
 	endpoint := string(secretOf(s, keyName).Data[v1alpha1.SecretTokenEndpoint])
 	switch {
 	case s.key.Status.Issuer != other.Name:
@@ -142,7 +143,7 @@ func withoutWithdrawn(c *crashCase, s *clusterState) error {
 
 // accessIsWithdrawn checks that the access token from before is refused.
 func accessIsWithdrawn(c *crashCase, s *clusterState) error {
-	_, err := token.Parse(accessIn(c.before), token.Access, s.rings, s.issuer.Spec.URL, c.clock.Now())
+	_, err := token.Parse(accessIn(c.before), token.Access, s.rings, s.issuer.Spec.URL, c.Clock.Now())
 	if !errors.Is(err, token.ErrUnknownKey) {
 		return fmt.Errorf("access token of the withdrawn signing key: got error %w, want ErrUnknownKey", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // transition is a change of a refresh key or of an issuer.
@@ -67,13 +68,13 @@ func clientKey(key *v1alpha1.JWTRefreshKey) client.ObjectKey { return client.Obj
 func createKey(c *crashCase) { createKeyWith()(c) }
 
 func createKeyWith(change ...func(*v1alpha1.JWTRefreshKey)) func(*crashCase) {
-	return func(c *crashCase) { c.harness.createKey(c.name, keyName, c.name, change...) }
+	return func(c *crashCase) { c.fixture.createKey(c.name, keyName, c.name, change...) }
 }
 
-func deleteKey(c *crashCase) { c.Expect(c.admin.Delete(c.ctx, c.keyRef())).To(gomega.Succeed()) }
+func deleteKey(c *crashCase) { c.Expect(c.Admin.Delete(c.Ctx, c.keyRef())).To(gomega.Succeed()) }
 
-func touchKey(c *crashCase)    { touch(c.harness, c.keyRef()) }
-func touchIssuer(c *crashCase) { touch(c.harness, newIssuer(c.name)) }
+func touchKey(c *crashCase)    { c.touch(c.keyRef()) }
+func touchIssuer(c *crashCase) { c.touch(harness.NewIssuer(c.name)) }
 func rotate(c *crashCase)      { c.annotateKey(v1alpha1.AnnotationRotate, "hygiene") }
 func rotateNow(c *crashCase)   { c.annotateKey(v1alpha1.AnnotationRotateNow, "leak") }
 

@@ -89,7 +89,7 @@ func revokedFromTheStart(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true }
 
 func deleteSecret(c *crashCase) {
 	secret := secretNamed(c.name, keyName)
-	c.Expect(c.admin.Delete(c.ctx, secret)).To(gomega.Succeed())
+	c.Expect(c.Admin.Delete(c.Ctx, secret)).To(gomega.Succeed())
 }
 
 func loseOwnerReference(c *crashCase) {

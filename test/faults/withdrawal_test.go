@@ -15,6 +15,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/test/framework/acceptance"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // TestWithdrawalIsPaced withdraws the signing key of 300 refresh keys. Their tokens are refused at once,
@@ -24,27 +25,27 @@ func TestWithdrawalIsPaced(t *testing.T) {
 		keys      = 300
 		perSecond = 50
 	)
-	h := newHarness(t, clock.RealClock{})
-	owner := uniqueName("withdrawal")
-	h.createNamespace(owner)
-	h.createIssuer(owner)
+	h := newFixture(t, clock.RealClock{})
+	owner := harness.UniqueName("withdrawal")
+	h.CreateNamespace(owner, nil)
+	h.CreateIssuer(owner)
 	h.startManager(newWire(h.journal, 1).wrap, func(o *controllers.Options) { o.ReissuePerSecond = perSecond })
 	all := make([]*v1alpha1.JWTRefreshKey, keys)
 	for i := range all {
 		all[i] = newKey(owner, fmt.Sprintf("key-%03d", i), owner)
 	}
-	inParallel(all, func(key *v1alpha1.JWTRefreshKey) { h.Expect(h.admin.Create(h.ctx, key)).To(gomega.Succeed()) })
+	inParallel(all, func(key *v1alpha1.JWTRefreshKey) { h.Expect(h.Admin.Create(h.Ctx, key)).To(gomega.Succeed()) })
 	h.awaitRevision(all, 1)
 	before := h.journal.tokensOf(owner)
 	h.Expect(before).To(gomega.HaveLen(keys))
 	kid := all[0].Status.KeyID
 	known := len(h.journal.ofOwner(owner))
 
-	annotate(h, newIssuer(owner), v1alpha1.AnnotationWithdrawKey, kid)
-	h.Eventually(func() error { return h.hasSigningKey(owner, kid) }, waitTimeout, 5*time.Millisecond).ShouldNot(gomega.Succeed())
+	h.Annotate(harness.NewIssuer(owner), v1alpha1.AnnotationWithdrawKey, kid)
+	h.Eventually(func() error { return h.hasSigningKey(owner, kid) }, harness.Patience, 5*time.Millisecond).ShouldNot(gomega.Succeed())
 	bystander := h.createKey(owner, "bystander", owner)
 	inParallel(before, func(compact string) {
-		if _, err := h.verifier.Accept(h.ctx, compact, owner); !errors.Is(err, acceptance.ErrRefused) {
+		if _, err := h.verifier.Accept(h.Ctx, compact, owner); !errors.Is(err, acceptance.ErrRefused) {
 			t.Errorf("token %s of the withdrawn signing key: got error %v, want a refusal", token.Hash(compact), err)
 		}
 	})
@@ -71,7 +72,7 @@ func TestWithdrawalIsPaced(t *testing.T) {
 
 	list := acceptList{}
 	for _, key := range append(all, bystander) {
-		current, err := get(h, key)
+		current, err := harness.Get(h.Harness, key)
 		h.Expect(err).NotTo(gomega.HaveOccurred())
 		h.Expect(current.Status.KeyID).NotTo(gomega.Equal(kid))
 		list.add(current)
@@ -94,23 +95,23 @@ func burst(writes []time.Time, perSecond int) (took time.Duration, worst int) {
 }
 
 // awaitRevision waits until refresh keys are Ready at a revision, and their Secrets hold its token.
-func (h *harness) awaitRevision(keys []*v1alpha1.JWTRefreshKey, revision int64) {
-	h.t.Helper()
+func (h *fixture) awaitRevision(keys []*v1alpha1.JWTRefreshKey, revision int64) {
+	h.T.Helper()
 	for _, key := range keys {
 		h.Eventually(func() error {
-			if _, err := get(h, key); err != nil {
+			if _, err := harness.Get(h.Harness, key); err != nil {
 				return err
 			}
 			if reason, ready := readyOf(key.Status.Conditions); !ready || key.Status.Revision != revision {
 				return fmt.Errorf("key %s: got Ready %v for reason %s at revision %d, want revision %d", key.Name, ready, reason, key.Status.Revision, revision)
 			}
 			return h.secretHoldsCurrent(key)
-		}, waitTimeout, pollEvery).Should(gomega.Succeed(), func() string { return h.log.tail(`"` + key.Name + `"`) })
+		}).Should(gomega.Succeed(), func() string { return h.log.tail(`"` + key.Name + `"`) })
 	}
 }
 
 // secretHoldsCurrent returns an error if the Secret of a key does not hold the current token.
-func (h *harness) secretHoldsCurrent(key *v1alpha1.JWTRefreshKey) error {
+func (h *fixture) secretHoldsCurrent(key *v1alpha1.JWTRefreshKey) error {
 	held, err := h.tokenIn(key.Namespace, key.Status.SecretName)
 	if err == nil && token.Hash(held) != key.Status.TokenHash {
 		err = fmt.Errorf("key %s: the Secret does not hold the token of revision %d", key.Name, key.Status.Revision)
@@ -118,21 +119,21 @@ func (h *harness) secretHoldsCurrent(key *v1alpha1.JWTRefreshKey) error {
 	return err
 }
 
-func (h *harness) tokenIn(namespace, name string) (string, error) {
-	secret, err := get(h, secretNamed(namespace, name))
+func (h *fixture) tokenIn(namespace, name string) (string, error) {
+	secret, err := harness.Get(h.Harness, secretNamed(namespace, name))
 	return string(secret.Data[v1alpha1.SecretToken]), err
 }
 
 // ringsOf returns the signing keys of an issuer.
-func (h *harness) ringsOf(issuer string) (*keyring.Rings, error) {
-	secret, err := get(h, signingKeysSecret(issuer))
+func (h *fixture) ringsOf(issuer string) (*keyring.Rings, error) {
+	secret, err := harness.Get(h.Harness, signingKeysSecret(issuer))
 	if err != nil {
 		return nil, err
 	}
 	return keyring.Decode(secret.Data)
 }
 
-func (h *harness) hasSigningKey(issuer, kid string) error {
+func (h *fixture) hasSigningKey(issuer, kid string) error {
 	rings, err := h.ringsOf(issuer)
 	if err != nil {
 		return err

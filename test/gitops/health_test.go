@@ -23,41 +23,41 @@ const (
 
 // TestBeforeAnybodyLooked checks that tools do not report a new or changed object as healthy before a manager reconciles it.
 func TestBeforeAnybodyLooked(t *testing.T) {
-	s := newStage(t, "unseen")
+	s := newFixture(t, "unseen")
 	issuer, key := s.issuer(), s.key("orders")
 	s.is(issuer, status.InProgressStatus, progressing)
 	s.is(key, status.InProgressStatus, progressing)
-	stop := s.manage()
+	stop := s.Manage()
 	s.becomes(issuer, "Ready=True KeysReady")
 	s.becomes(key, "Ready=True Issued")
 	s.is(issuer, status.CurrentStatus, healthy)
 	s.is(key, status.CurrentStatus, healthy)
 	stop()
-	s.edit(issuer, func() { issuer.Spec.EndpointURL = "https://inside.example.com" })
-	s.edit(key, func() { key.Spec.Audience = "https://other.example.com" })
+	s.Edit(issuer, func() { issuer.Spec.EndpointURL = "https://inside.example.com" })
+	s.Edit(key, func() { key.Spec.Audience = "https://other.example.com" })
 	s.is(issuer, status.InProgressStatus, progressing)
 	s.is(key, status.InProgressStatus, progressing)
 }
 
 // TestKeys checks the health that the tools report for each state of a refresh key.
 func TestKeys(t *testing.T) {
-	s := newStage(t, "keys")
+	s := newFixture(t, "keys")
 	issuer := s.issuer()
-	s.manage()
+	s.Manage()
 	s.becomes(issuer, "Ready=True KeysReady")
 
 	rotated := s.key("rotated")
 	for _, value := range []string{"once", "twice"} {
 		s.becomes(rotated, "Ready=True Issued")
-		s.annotate(rotated, v1alpha1.AnnotationRotate, value)
-		s.Eventually(func() string { s.becomes(rotated, "Ready=True Issued"); return rotated.Status.LastHandledRotate }, patience, pollEvery).Should(gomega.Equal(value))
+		s.Annotate(rotated, v1alpha1.AnnotationRotate, value)
+		s.Eventually(func() string { s.becomes(rotated, "Ready=True Issued"); return rotated.Status.LastHandledRotate }).Should(gomega.Equal(value))
 	}
-	s.annotate(rotated, v1alpha1.AnnotationRotate, "thrice")
+	s.Annotate(rotated, v1alpha1.AnnotationRotate, "thrice")
 	s.becomes(rotated, "Ready=True Issued", "Reconciling=True OverlapPending")
 	// kstatus waits for the rotation; the application has nothing to wait for.
 	s.is(rotated, status.InProgressStatus, healthy)
 
-	waits := s.key("waits", func(k *v1alpha1.JWTRefreshKey) { k.Spec.IssuerRef = &v1alpha1.IssuerReference{Name: s.name + "-later"} })
+	waits := s.key("waits", func(k *v1alpha1.JWTRefreshKey) { k.Spec.IssuerRef = &v1alpha1.IssuerReference{Name: s.Name + "-later"} })
 	s.becomes(waits, "Ready=False IssuerNotFound", "Reconciling=True IssuerNotFound")
 	s.is(waits, status.InProgressStatus, progressing)
 
@@ -65,7 +65,7 @@ func TestKeys(t *testing.T) {
 	s.becomes(denied, "Ready=False PolicyDenied", "Stalled=True PolicyDenied")
 	s.is(denied, status.FailedStatus, degraded)
 
-	s.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: s.name, Name: "taken"}})
+	s.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: s.Name, Name: "taken"}})
 	taken := s.key("taken")
 	s.becomes(taken, "Ready=False SecretConflict", "Stalled=True SecretConflict")
 	s.is(taken, status.FailedStatus, degraded)
@@ -76,27 +76,27 @@ func TestKeys(t *testing.T) {
 	})
 	s.becomes(ends, "Ready=True Issued")
 	s.clock.SetTime(s.clock.Now().Add(2 * time.Hour))
-	s.edit(ends, func() { ends.Spec.DeviceInfo = &v1alpha1.DeviceInfo{ID: "the manager looks again"} })
+	s.Edit(ends, func() { ends.Spec.DeviceInfo = &v1alpha1.DeviceInfo{ID: "the manager looks again"} })
 	s.becomes(ends, "Ready=False Expired", "Stalled=True Expired")
 	s.is(ends, status.FailedStatus, degraded)
 
 	gone := s.key("gone", func(k *v1alpha1.JWTRefreshKey) { k.Finalizers = []string{"example.com/kept"} })
 	s.becomes(gone, "Ready=True Issued")
-	s.Expect(s.admin.Delete(s.ctx, gone)).To(gomega.Succeed())
+	s.Expect(s.Admin.Delete(s.Ctx, gone)).To(gomega.Succeed())
 	s.is(gone, status.TerminatingStatus, progressing)
 }
 
 // TestRevokedKeys checks that tools do not report a requested revocation as degraded.
 func TestRevokedKeys(t *testing.T) {
-	s := newStage(t, "revoked")
+	s := newFixture(t, "revoked")
 	issuer := s.issuer()
-	s.manage()
+	s.Manage()
 	s.becomes(issuer, "Ready=True KeysReady")
 	revoked := []string{"Ready=False Revoked", "Stalled=True Revoked"}
 
 	requested := s.key("requested")
 	s.becomes(requested, "Ready=True Issued")
-	s.edit(requested, func() { requested.Spec.Revoked = true })
+	s.Edit(requested, func() { requested.Spec.Revoked = true })
 	s.becomes(requested, revoked...)
 	s.is(requested, status.FailedStatus, suspended)
 
@@ -106,7 +106,7 @@ func TestRevokedKeys(t *testing.T) {
 		s.becomes(key, "Ready=True Issued")
 	}
 	r := s.serve()
-	s.Expect(r.Post(t, "/"+s.name+"/revoke", url.Values{"token": {s.held(signedOut)}}).Outcome()).To(gomega.Equal("200"))
+	s.Expect(s.Post(r, "/revoke", url.Values{"token": {s.held(signedOut)}}).Outcome()).To(gomega.Equal("200"))
 	s.becomes(signedOut, revoked...)
 	s.is(signedOut, status.FailedStatus, suspended)
 
@@ -121,14 +121,14 @@ func TestRevokedKeys(t *testing.T) {
 	s.Expect(reused.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
 	s.is(reused, status.FailedStatus, degraded)
 
-	s.annotate(issuer, v1alpha1.AnnotationWithdrawKey, withdrawn.Status.KeyID)
+	s.Annotate(issuer, v1alpha1.AnnotationWithdrawKey, withdrawn.Status.KeyID)
 	s.becomes(withdrawn, revoked...)
 	s.Expect(withdrawn.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedKeyWithdrawn))
 	s.is(withdrawn, status.FailedStatus, degraded)
 
 	s.becomes(idle, "Ready=True Issued")
 	s.clock.SetTime(s.clock.Now().Add(2 * time.Hour))
-	s.edit(idle, func() { idle.Spec.DeviceInfo = &v1alpha1.DeviceInfo{ID: "the manager looks again"} })
+	s.Edit(idle, func() { idle.Spec.DeviceInfo = &v1alpha1.DeviceInfo{ID: "the manager looks again"} })
 	s.becomes(idle, revoked...)
 	s.Expect(idle.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedIdleTimeout))
 	s.is(idle, status.FailedStatus, suspended)
@@ -140,12 +140,12 @@ func oneTime(key *v1alpha1.JWTRefreshKey) {
 
 // TestIssuers checks the health that the tools report for each state of an issuer.
 func TestIssuers(t *testing.T) {
-	s := newStage(t, "issuers")
+	s := newFixture(t, "issuers")
 	issuer := s.issuer()
-	s.manage()
+	s.Manage()
 	s.becomes(issuer, "Ready=True KeysReady")
 
-	second := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: s.name + "-second"}, Spec: issuer.Spec}
+	second := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: s.Name + "-second"}, Spec: issuer.Spec}
 	s.create(second)
 	s.becomes(second, "Ready=False URLConflict", "Stalled=True URLConflict")
 	s.is(second, status.FailedStatus, degraded)
@@ -156,11 +156,11 @@ func TestIssuers(t *testing.T) {
 			active = key.KID
 		}
 	}
-	s.annotate(issuer, v1alpha1.AnnotationWithdrawKey, active)
+	s.Annotate(issuer, v1alpha1.AnnotationWithdrawKey, active)
 	s.becomes(issuer, "Ready=False KeyPending", "Reconciling=True KeyPending")
 	s.is(issuer, status.InProgressStatus, progressing)
 
-	s.edit(second, func() { second.Finalizers = []string{"example.com/kept"} })
-	s.Expect(client.IgnoreNotFound(s.admin.Delete(s.ctx, second))).To(gomega.Succeed())
+	s.Edit(second, func() { second.Finalizers = []string{"example.com/kept"} })
+	s.Expect(client.IgnoreNotFound(s.Admin.Delete(s.Ctx, second))).To(gomega.Succeed())
 	s.is(second, status.TerminatingStatus, progressing)
 }

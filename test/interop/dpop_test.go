@@ -15,6 +15,7 @@ import (
 	"github.com/onsi/gomega"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // TestADeviceWithAKey checks that oauth4webapi and openid-client refresh a bound token, including nonces, and that
@@ -32,8 +33,8 @@ func TestADeviceWithAKey(t *testing.T) {
 	}
 	for algorithm, private := range map[string]crypto.Signer{"ES256": ec, "Ed25519": ed} {
 		t.Run(algorithm, func(t *testing.T) {
-			// node uses the machine's clock, and so does this harness.
-			h := newHarness(t, time.Now(), 0)
+			// node uses the machine's clock, and so does this fixture.
+			h := newFixture(t, time.Now(), 0)
 			key, err := jwk.Import(private)
 			h.Expect(err).NotTo(gomega.HaveOccurred())
 			thumbprint, err := key.Thumbprint(crypto.SHA256)
@@ -43,10 +44,10 @@ func TestADeviceWithAKey(t *testing.T) {
 			bound := h.key("till", func(k *v1alpha1.JWTRefreshKey) {
 				k.Spec.Binding = &v1alpha1.BindingSpec{JWKThumbprint: base64.RawURLEncoding.EncodeToString(thumbprint)}
 			})
-			held := h.reaches(bound, 1)
+			held := h.AwaitRevision(bound, 1)
 			h.clock.SetTime(time.Now())
 			saw := n.run(h, "device.mjs", map[string]any{
-				"issuer": h.url(), "audience": audience, "bound": held, "key": json.RawMessage(raw), "algorithm": algorithm,
+				"issuer": h.url(), "audience": harness.Audience, "bound": held, "key": json.RawMessage(raw), "algorithm": algorithm,
 			})
 			h.Expect(saw).To(gomega.Equal(map[string]any{
 				"algorithmOffered": true,

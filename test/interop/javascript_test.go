@@ -15,6 +15,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // Environment variables of hack/interop: the paths of node and of the packages of js/package-lock.json, or why they are
@@ -42,16 +43,16 @@ func findNode(t *testing.T) node {
 }
 
 // run passes input to a program, and returns its output.
-func (n node) run(h *harness, program string, given map[string]any) map[string]any {
-	h.t.Helper()
+func (n node) run(h *fixture, program string, given map[string]any) map[string]any {
+	h.T.Helper()
 	input, err := json.Marshal(given)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	var stdout, stderr bytes.Buffer
-	command := exec.CommandContext(h.ctx, n.binary, filepath.Join(n.packages, program))
+	command := exec.CommandContext(h.Ctx, n.binary, filepath.Join(n.packages, program))
 	command.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+suite.trustedFile)
 	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(input), &stdout, &stderr
 	if err := command.Run(); err != nil {
-		h.t.Fatalf("%v: %s", err, withoutTokens(stderr.String()))
+		h.T.Fatalf("%v: %s", err, withoutTokens(stderr.String()))
 	}
 	saw := map[string]any{}
 	h.Expect(json.Unmarshal(stdout.Bytes(), &saw)).To(gomega.Succeed())
@@ -62,20 +63,20 @@ func (n node) run(h *harness, program string, given map[string]any) map[string]a
 // and that jose and oauth4webapi verify its access tokens.
 func TestJavaScript(t *testing.T) {
 	n := findNode(t)
-	// node uses the machine's clock, and so does this harness.
-	h := newHarness(t, time.Now(), 0)
+	// node uses the machine's clock, and so does this fixture.
+	h := newFixture(t, time.Now(), 0)
 	key := h.key("orders")
-	superseded := h.reaches(key, 1)
-	h.annotate(key, v1alpha1.AnnotationRotate, "hygiene")
-	current := h.reaches(key, 2)
+	superseded := h.AwaitRevision(key, 1)
+	h.Annotate(key, v1alpha1.AnnotationRotate, "hygiene")
+	current := h.AwaitRevision(key, 2)
 	config := &oauth2.Config{Endpoint: h.discovery().Endpoint()}
 	h.Eventually(func() bool {
 		got, err := config.TokenSource(h.clientContext(), &oauth2.Token{RefreshToken: superseded}).Token()
 		return err == nil && got.RefreshToken == current
-	}, patience, pollEvery).Should(gomega.BeTrue(), "the token service never received revision 2")
+	}).Should(gomega.BeTrue(), "the token service never received revision 2")
 	h.clock.SetTime(time.Now())
 
-	saw := n.run(h, "client.mjs", map[string]any{"issuer": h.url(), "audience": audience, "superseded": superseded})
+	saw := n.run(h, "client.mjs", map[string]any{"issuer": h.url(), "audience": harness.Audience, "superseded": superseded})
 	h.Expect(saw["expiresIn"]).To(gomega.BeNumerically("~", 15*60, 5))
 	delete(saw, "expiresIn")
 	h.Expect(saw).To(gomega.Equal(map[string]any{
@@ -83,9 +84,9 @@ func TestJavaScript(t *testing.T) {
 		"rolledOver":           true,
 		"keptCurrent":          true,
 		"tellsTheEnd":          true,
-		"subject":              "refreshkey:" + h.name + ":orders",
+		"subject":              "refreshkey:" + h.Name + ":orders",
 		"algorithm":            "ES256",
-		"rfc9068":              "refreshkey:" + h.name + ":orders",
+		"rfc9068":              "refreshkey:" + h.Name + ":orders",
 		"otherAudience":        "ERR_JWT_CLAIM_VALIDATION_FAILED",
 		"refreshTokenAsAccess": "ERR_JWKS_NO_MATCHING_KEY",
 		"afterRevocation":      "400 invalid_grant",
@@ -96,7 +97,7 @@ func TestJavaScript(t *testing.T) {
 // tokens. It loses its refresh token after an answer without one.
 func TestJavaScriptSimple(t *testing.T) {
 	n := findNode(t)
-	h := newHarness(t, time.Now(), 0)
+	h := newFixture(t, time.Now(), 0)
 	for _, c := range []struct {
 		name          string
 		mode          v1alpha1.RotationMode
@@ -109,7 +110,7 @@ func TestJavaScriptSimple(t *testing.T) {
 			// Without a grace, every use of a one-time token is followed by another.
 			k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: c.mode, RetryGrace: &metav1.Duration{}}
 		})
-		held := h.reaches(key, 1)
+		held := h.AwaitRevision(key, 1)
 		saw := n.run(h, "simple.mjs", map[string]any{"endpoint": h.discovery().Endpoint().TokenURL, "held": held})
 		h.Expect(saw).To(gomega.Equal(map[string]any{"accessTokens": 3.0, "refreshTokens": c.refreshTokens, "ends": true}), c.name)
 	}
@@ -120,10 +121,10 @@ func TestJavaScriptSimple(t *testing.T) {
 func TestJavaScriptSession(t *testing.T) {
 	n := findNode(t)
 	// Without a grace every use of a session's token is followed by another.
-	h := newHarness(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionRetryGrace: &metav1.Duration{}} })
+	h := newFixture(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionRetryGrace: &metav1.Duration{}} })
 	h.discovery()
-	saw := n.run(h, "session.mjs", map[string]any{"issuer": h.url(), "audience": audience, "serviceAccountToken": h.projected("till")})
-	subject := "system:serviceaccount:" + h.name + ":till"
+	saw := n.run(h, "session.mjs", map[string]any{"issuer": h.url(), "audience": harness.Audience, "serviceAccountToken": h.projected("till")})
+	subject := "system:serviceaccount:" + h.Name + ":till"
 	h.Expect(saw).To(gomega.Equal(map[string]any{
 		"advertised":      true,
 		"forged":          "400 invalid_request",

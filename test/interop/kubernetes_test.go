@@ -57,13 +57,13 @@ var compactJWT = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*)*`)
 func withoutTokens(text string) string { return compactJWT.ReplaceAllString(text, "<a token>") }
 
 // kubectl runs kubectl with the API server's address and certificate, and an access token.
-func (h *harness) kubectl(token string, args ...string) (string, error) {
-	h.t.Helper()
+func (h *fixture) kubectl(token string, args ...string) (string, error) {
+	h.T.Helper()
 	assets, err := cluster.FindAssets()
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	ctx, cancel := context.WithTimeout(h.ctx, patience)
+	ctx, cancel := context.WithTimeout(h.Ctx, patience)
 	defer cancel()
-	scratch := h.t.TempDir()
+	scratch := h.T.TempDir()
 	authority := filepath.Join(scratch, "ca.crt")
 	h.Expect(os.WriteFile(authority, suite.server.Admin.CAData, 0o600)).To(gomega.Succeed())
 	address := suite.server.Admin.Host
@@ -87,8 +87,8 @@ func TestKubernetes(t *testing.T) {
 	if suite.server.Existing() {
 		t.Skip("an existing cluster is not configured to trust the issuer")
 	}
-	// The API server uses the machine's clock: what the harness issues an hour ago has expired.
-	h := newHarness(t, time.Now().Add(-time.Hour), suite.clusterPort, func(i *v1alpha1.JWTIssuer) {
+	// The API server uses the machine's clock: what the fixture issues an hour ago has expired.
+	h := newFixture(t, time.Now().Add(-time.Hour), suite.clusterPort, func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Claims: []string{"groups"}}}}
 	})
 	provider := h.discovery()
@@ -100,7 +100,7 @@ func TestKubernetes(t *testing.T) {
 	expired := h.exchange(provider, key)
 	h.clock.SetTime(time.Now())
 	access := h.exchange(provider, key)
-	user := clusterPrefix + "refreshkey:" + h.name + ":ci"
+	user := clusterPrefix + "refreshkey:" + h.Name + ":ci"
 
 	whoami := func(token string) string {
 		got, err := h.kubectl(token, "auth", "whoami", "--output=jsonpath={.status.userInfo.username} {.status.userInfo.groups}")
@@ -110,20 +110,20 @@ func TestKubernetes(t *testing.T) {
 		return got
 	}
 	// It requests the issuer's metadata every ten seconds until it succeeds.
-	h.Eventually(func() string { return whoami(access) }, patience, pollEvery).
+	h.Eventually(func() string { return whoami(access) }).
 		Should(gomega.Equal(fmt.Sprintf(`%s ["%sauditors","system:authenticated"]`, user, clusterPrefix)), "kubectl is refused with an access token")
 
 	t.Run("a ServiceAccount that signed in is no ServiceAccount of the cluster", func(t *testing.T) {
 		h := *h
-		h.t, h.WithT = t, gomega.NewWithT(t)
+		h.T, h.WithT = t, gomega.NewWithT(t)
 		session := h.signedIn(program("till-17", provider), h.projected("till"), oauth.TypeJWT, clusterAudience)
-		if got, want := whoami(session.AccessToken), clusterPrefix+"system:serviceaccount:"+h.name+`:till ["system:authenticated"]`; got != want {
+		if got, want := whoami(session.AccessToken), clusterPrefix+"system:serviceaccount:"+h.Name+`:till ["system:authenticated"]`; got != want {
 			t.Errorf("it is %s, and should be %s", got, want)
 		}
 	})
 
 	for _, refused := range []struct{ name, token string }{
-		{"a refresh token", h.reaches(key, 1)},
+		{"a refresh token", h.AwaitRevision(key, 1)},
 		{"a token that has ended", expired},
 		{"a token of another audience", h.exchange(provider, other)},
 		{"a token with another signature", access[:strings.LastIndex(access, ".")] + expired[strings.LastIndex(expired, "."):]},
@@ -137,19 +137,19 @@ func TestKubernetes(t *testing.T) {
 
 	t.Run("RBAC applies to the user and its groups", func(t *testing.T) {
 		h := *h
-		h.t, h.WithT = t, gomega.NewWithT(t)
-		list := []string{"get", "jwtrefreshkeys.jwt.refreshkeys.dev", "--namespace=" + h.name, "--output=name"}
+		h.T, h.WithT = t, gomega.NewWithT(t)
+		list := []string{"get", "jwtrefreshkeys.jwt.refreshkeys.dev", "--namespace=" + h.Name, "--output=name"}
 		_, err := h.kubectl(access, list...)
 		h.Expect(err).To(gomega.MatchError(gomega.And(gomega.ContainSubstring("Forbidden"), gomega.ContainSubstring(user))))
-		h.create(&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: "readers"}, Rules: []rbacv1.PolicyRule{
+		h.Create(&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: h.Name, Name: "readers"}, Rules: []rbacv1.PolicyRule{
 			{APIGroups: []string{v1alpha1.Group}, Resources: []string{"jwtrefreshkeys"}, Verbs: []string{"get", "list"}},
 		}})
-		h.create(&rbacv1.RoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: "auditors"},
+		h.Create(&rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: h.Name, Name: "auditors"},
 			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: clusterPrefix + "auditors"}},
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "readers"},
 		})
-		h.Eventually(func() (string, error) { return h.kubectl(access, list...) }, patience, pollEvery).
+		h.Eventually(func() (string, error) { return h.kubectl(access, list...) }).
 			Should(gomega.ContainSubstring("/orders"), "a member of the group may not do what the group may")
 	})
 }

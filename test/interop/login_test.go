@@ -21,15 +21,16 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // projected creates a ServiceAccount, and returns a token as in a projected volume, with the issuer as audience.
-func (h *harness) projected(name string) string {
-	h.t.Helper()
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: name}}
-	h.create(account)
+func (h *fixture) projected(name string) string {
+	h.T.Helper()
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.Name, Name: name}}
+	h.Create(account)
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{h.url()}}}
-	h.Expect(h.admin.SubResource("token").Create(h.ctx, account, request)).To(gomega.Succeed())
+	h.Expect(h.Admin.SubResource("token").Create(h.Ctx, account, request)).To(gomega.Succeed())
 	return request.Status.Token
 }
 
@@ -42,7 +43,7 @@ func program(name string, provider *oidc.Provider) *oauth2.Config {
 
 // signIn exchanges a subject token. x/oauth2 does not support RFC 8693; it allows the grant to be set, and sends
 // an empty code.
-func (h *harness) signIn(config *oauth2.Config, subjectToken, subjectTokenType, wanted string) (*oauth2.Token, error) {
+func (h *fixture) signIn(config *oauth2.Config, subjectToken, subjectTokenType, wanted string) (*oauth2.Token, error) {
 	return config.Exchange(h.clientContext(), "",
 		oauth2.SetAuthURLParam("grant_type", oauth.GrantTokenExchange),
 		oauth2.SetAuthURLParam("subject_token", subjectToken),
@@ -51,17 +52,17 @@ func (h *harness) signIn(config *oauth2.Config, subjectToken, subjectTokenType, 
 }
 
 // signedIn returns the result of a login, which must succeed.
-func (h *harness) signedIn(config *oauth2.Config, subjectToken, subjectTokenType, wanted string) *oauth2.Token {
-	h.t.Helper()
+func (h *fixture) signedIn(config *oauth2.Config, subjectToken, subjectTokenType, wanted string) *oauth2.Token {
+	h.T.Helper()
 	got, err := h.signIn(config, subjectToken, subjectTokenType, wanted)
 	if err != nil {
-		h.t.Fatalf("%s is not signed in: %s", config.ClientID, redacted(err))
+		h.T.Fatalf("%s is not signed in: %s", config.ClientID, redacted(err))
 	}
 	return got
 }
 
 // refresh exchanges a refresh token, regardless of the access token's end.
-func (h *harness) refresh(config *oauth2.Config, held string) (*oauth2.Token, error) {
+func (h *fixture) refresh(config *oauth2.Config, held string) (*oauth2.Token, error) {
 	return config.TokenSource(h.clientContext(), &oauth2.Token{RefreshToken: held}).Token()
 }
 
@@ -78,17 +79,17 @@ func outcome(err error) string {
 	}
 }
 
-// sessions returns the sessions of the harness.
-func (h *harness) sessions() []v1alpha1.JWTRefreshKey {
-	h.t.Helper()
+// sessions returns the sessions of the fixture.
+func (h *fixture) sessions() []v1alpha1.JWTRefreshKey {
+	h.T.Helper()
 	var list v1alpha1.JWTRefreshKeyList
-	h.Expect(h.admin.List(h.ctx, &list, client.InNamespace(h.name), client.HasLabels{v1alpha1.LabelSession})).To(gomega.Succeed())
+	h.Expect(h.Admin.List(h.Ctx, &list, client.InNamespace(h.Name), client.HasLabels{v1alpha1.LabelSession})).To(gomega.Succeed())
 	return list.Items
 }
 
 // claims returns the claims of an access token that go-oidc verifies.
-func (h *harness) claims(provider *oidc.Provider, compact string) map[string]any {
-	h.t.Helper()
+func (h *fixture) claims(provider *oidc.Provider, compact string) map[string]any {
+	h.T.Helper()
 	verified, err := h.verifier(provider).Verify(h.clientContext(), compact)
 	h.Expect(err).NotTo(gomega.HaveOccurred(), "an access token is not valid")
 	claims := map[string]any{}
@@ -101,11 +102,11 @@ func (h *harness) claims(provider *oidc.Provider, compact string) map[string]any
 // gets the error.
 func TestOAuth2Session(t *testing.T) {
 	const life = 15 * time.Minute
-	h := newHarness(t, time.Now(), 0)
+	h := newFixture(t, time.Now(), 0)
 	provider := h.discovery()
-	first := h.signedIn(program("till-17", provider), h.projected("till"), oauth.TypeJWT, audience)
+	first := h.signedIn(program("till-17", provider), h.projected("till"), oauth.TypeJWT, harness.Audience)
 	h.Expect(first.Extra("issued_token_type")).To(gomega.Equal(oauth.TypeAccessToken))
-	h.Expect(h.claims(provider, first.AccessToken)).To(gomega.HaveKeyWithValue("sub", "system:serviceaccount:"+h.name+":till"))
+	h.Expect(h.claims(provider, first.AccessToken)).To(gomega.HaveKeyWithValue("sub", "system:serviceaccount:"+h.Name+":till"))
 
 	till := h.inMemory("till-17", provider, first.RefreshToken)
 	held := map[string]bool{first.RefreshToken: true}
@@ -116,7 +117,7 @@ func TestOAuth2Session(t *testing.T) {
 		h.Expect(till.exchanges).To(gomega.Equal(lives))
 		h.Expect(held[till.token.RefreshToken]).To(gomega.BeFalse(), "a token for one use was given twice")
 		held[till.token.RefreshToken] = true
-		h.Expect(h.claims(provider, till.token.AccessToken)).To(gomega.HaveKeyWithValue("sub", "system:serviceaccount:"+h.name+":till"))
+		h.Expect(h.claims(provider, till.token.AccessToken)).To(gomega.HaveKeyWithValue("sub", "system:serviceaccount:"+h.Name+":till"))
 		h.clock.SetTime(h.clock.Now().Add(life))
 	}
 
@@ -132,21 +133,21 @@ func TestPasswordLogin(t *testing.T) {
 	password := rand.Text()
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	gomega.NewWithT(t).Expect(err).NotTo(gomega.HaveOccurred())
-	h := newHarness(t, time.Now(), 0)
+	h := newFixture(t, time.Now(), 0)
 	closed := h.discovery()
 	_, err = program("till-17", closed).PasswordCredentialsToken(h.clientContext(), "jane", password)
 	h.Expect(outcome(err)).To(gomega.Equal("400 unsupported_grant_type"), "an issuer without a file of passwords")
 	h.Expect(grantsOf(closed)).NotTo(gomega.ContainElement("password"))
 
 	secret.StringData = map[string]string{"htpasswd": "# people\njane:" + string(hash) + "\n"}
-	h.create(secret)
-	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: h.name}}
-	h.edit(issuer, func() {
+	h.Create(secret)
+	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: h.Name}}
+	h.Edit(issuer, func() {
 		issuer.Spec.Login = &v1alpha1.LoginSpec{
-			SessionNamespace: h.name, Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: secret.Name}},
+			SessionNamespace: h.Name, Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: secret.Name}},
 		}
 	})
-	h.Eventually(func() []string { return grantsOf(h.discovery()) }, patience, pollEvery).Should(gomega.ContainElement("password"))
+	h.Eventually(func() []string { return grantsOf(h.discovery()) }).Should(gomega.ContainElement("password"))
 	provider := h.discovery()
 	config := program("till-17", provider)
 	_, err = config.PasswordCredentialsToken(h.clientContext(), "jane", password)
@@ -156,7 +157,7 @@ func TestPasswordLogin(t *testing.T) {
 	byPassword := func(password string) *clientcredentials.Config {
 		return &clientcredentials.Config{
 			ClientID: config.ClientID, TokenURL: config.Endpoint.TokenURL, AuthStyle: oauth2.AuthStyleInParams,
-			EndpointParams: url.Values{"grant_type": {"password"}, "username": {"jane"}, "password": {password}, "audience": {audience}},
+			EndpointParams: url.Values{"grant_type": {"password"}, "username": {"jane"}, "password": {password}, "audience": {harness.Audience}},
 		}
 	}
 	_, err = byPassword("wrong").Token(h.clientContext())
@@ -204,12 +205,12 @@ func people(p *provider) *v1alpha1.LoginSpec {
 // with its id_token, as long as the issuer names the provider.
 func TestPeopleSignIn(t *testing.T) {
 	p := newProvider(t, newUser("jane", "de", true), newUser("john", "fr", true), newUser("mallory", "de", false))
-	open := func() (*harness, *v1alpha1.JWTIssuer) {
+	open := func() (*fixture, *v1alpha1.JWTIssuer) {
 		var issuer *v1alpha1.JWTIssuer
-		h := newHarness(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) {
+		h := newFixture(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) {
 			i.Spec.Login = people(p)
 			i.Spec.Login.SessionNamespace = i.Name
-			i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{audience}, Claims: []string{"full_name"}}}}
+			i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{harness.Audience}, Claims: []string{"full_name"}}}}
 			issuer = i
 		})
 		return h, issuer
@@ -218,7 +219,7 @@ func TestPeopleSignIn(t *testing.T) {
 	provider := h.discovery()
 	config := program("till-17", provider)
 	jane := p.idToken(providerClient, "jane")
-	got := h.signedIn(config, jane, oauth.TypeIDToken, audience)
+	got := h.signedIn(config, jane, oauth.TypeIDToken, harness.Audience)
 	h.Expect(h.claims(provider, got.AccessToken)).To(gomega.And(
 		gomega.HaveKeyWithValue("sub", "people:jane@example.com"), gomega.HaveKeyWithValue("full_name", "Jane Miller")))
 	h.Expect(h.sessions()).To(gomega.HaveLen(1))
@@ -230,7 +231,7 @@ func TestPeopleSignIn(t *testing.T) {
 		{"without an allowed value", p.idToken(providerClient, "john"), "400 invalid_request"},
 		{"with an address that is not verified", p.idToken(providerClient, "mallory"), "400 invalid_request"},
 	} {
-		_, err := h.signIn(config, refused.token, oauth.TypeIDToken, audience)
+		_, err := h.signIn(config, refused.token, oauth.TypeIDToken, harness.Audience)
 		h.Expect(outcome(err)).To(gomega.Equal(refused.want), "an id_token %s", refused.name)
 	}
 	_, err := h.signIn(config, jane, oauth.TypeIDToken, "https://billing.example.com")
@@ -239,31 +240,31 @@ func TestPeopleSignIn(t *testing.T) {
 
 	named := issuer.Spec.Login.OIDC
 	held := h.refreshesUntil(config, got.RefreshToken, "200")
-	h.edit(issuer, func() { issuer.Spec.Login.OIDC = nil })
+	h.Edit(issuer, func() { issuer.Spec.Login.OIDC = nil })
 	held = h.refreshesUntil(config, held, "400 unauthorized_client")
-	h.edit(issuer, func() { issuer.Spec.Login.OIDC = named })
+	h.Edit(issuer, func() { issuer.Spec.Login.OIDC = named })
 	held = h.refreshesUntil(config, held, "200")
 
 	stranger, _ := open()
 	strangers := program("till-17", stranger.discovery())
 	p.stop()
-	_, err = stranger.signIn(strangers, jane, oauth.TypeIDToken, audience)
+	_, err = stranger.signIn(strangers, jane, oauth.TypeIDToken, harness.Audience)
 	h.Expect(outcome(err)).To(gomega.Equal("503 temporarily_unavailable"), "an unavailable provider without cached keys")
 	h.Expect(stranger.sessions()).To(gomega.BeEmpty())
-	h.signedIn(config, jane, oauth.TypeIDToken, audience)
+	h.signedIn(config, jane, oauth.TypeIDToken, harness.Audience)
 	h.refreshesUntil(config, held, "200")
 }
 
 // refreshesUntil refreshes a session until the wanted result, which may take until the token service receives a
 // change, and returns the valid token.
-func (h *harness) refreshesUntil(config *oauth2.Config, held, want string) string {
-	h.t.Helper()
+func (h *fixture) refreshesUntil(config *oauth2.Config, held, want string) string {
+	h.T.Helper()
 	h.Eventually(func() string {
 		got, err := h.refresh(config, held)
 		if err == nil {
 			held = got.RefreshToken
 		}
 		return outcome(err)
-	}, patience, pollEvery).Should(gomega.Equal(want))
+	}).Should(gomega.Equal(want))
 	return held
 }

@@ -13,33 +13,34 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // discovery returns what go-oidc discovers at the issuer's URL.
-func (h *harness) discovery() *oidc.Provider {
-	h.t.Helper()
+func (h *fixture) discovery() *oidc.Provider {
+	h.T.Helper()
 	var provider *oidc.Provider
 	h.Eventually(func() (err error) {
 		provider, err = oidc.NewProvider(h.clientContext(), h.url())
 		return err
-	}, patience, pollEvery).Should(gomega.Succeed(), "go-oidc finds no metadata at the issuer's URL")
+	}).Should(gomega.Succeed(), "go-oidc finds no metadata at the issuer's URL")
 	return provider
 }
 
 // clientContext passes an HTTP client to x/oauth2 and go-oidc.
-func (h *harness) clientContext() context.Context {
-	return context.WithValue(h.ctx, oauth2.HTTPClient, h.http)
+func (h *fixture) clientContext() context.Context {
+	return context.WithValue(h.Ctx, oauth2.HTTPClient, h.http)
 }
 
 // verifier returns a go-oidc verifier for the API of the audience.
-func (h *harness) verifier(provider *oidc.Provider) *oidc.IDTokenVerifier {
-	return provider.VerifierContext(h.clientContext(), &oidc.Config{ClientID: audience, Now: h.clock.Now})
+func (h *fixture) verifier(provider *oidc.Provider) *oidc.IDTokenVerifier {
+	return provider.VerifierContext(h.clientContext(), &oidc.Config{ClientID: harness.Audience, Now: h.clock.Now})
 }
 
 // holder is a program with an oauth2.TokenSource, which requests a token whenever it needs one.
 type holder struct {
 	name    string
-	harness *harness
+	fixture *fixture
 	source  oauth2.TokenSource
 	verify  *oidc.IDTokenVerifier
 
@@ -50,10 +51,10 @@ type holder struct {
 }
 
 // inMemory returns a program that read the Secret once. x/oauth2 detects the style of authentication by trying.
-func (h *harness) inMemory(name string, provider *oidc.Provider, held string) *holder {
+func (h *fixture) inMemory(name string, provider *oidc.Provider, held string) *holder {
 	config := &oauth2.Config{ClientID: name, Endpoint: provider.Endpoint()}
 	return &holder{
-		name: name, harness: h, verify: h.verifier(provider),
+		name: name, fixture: h, verify: h.verifier(provider),
 		source: config.TokenSource(h.clientContext(), &oauth2.Token{RefreshToken: held}),
 	}
 }
@@ -61,7 +62,7 @@ func (h *harness) inMemory(name string, provider *oidc.Provider, held string) *h
 // access gets a valid access token. x/oauth2 uses the machine's clock, so a token that has ended by the test's
 // clock is marked as expired; x/oauth2 does the rest.
 func (c *holder) access() error {
-	now := c.harness.clock.Now()
+	now := c.fixture.clock.Now()
 	if c.token != nil && !now.Before(c.ends) {
 		c.token.Expiry = time.Now().Add(-time.Second)
 	}
@@ -79,7 +80,7 @@ func (c *holder) access() error {
 	if got.ExpiresIn <= 0 || got.Type() != "Bearer" {
 		return fmt.Errorf("%s: a token of type %q that lives for %ds", c.name, got.Type(), got.ExpiresIn)
 	}
-	verified, err := c.verify.Verify(c.harness.clientContext(), got.AccessToken)
+	verified, err := c.verify.Verify(c.fixture.clientContext(), got.AccessToken)
 	if err != nil {
 		return fmt.Errorf("%s at %s: the access token is not valid: %s", c.name, now.Format(time.TimeOnly), redacted(err))
 	}
@@ -106,9 +107,9 @@ func redacted(err error) string {
 // TestOAuth2TokenSource checks that x/oauth2 refreshes for several lifetimes of its access token, takes the next
 // refresh token from an answer during the overlap, and returns its own error after the key is revoked.
 func TestOAuth2TokenSource(t *testing.T) {
-	h := newHarness(t, time.Now(), 0)
+	h := newFixture(t, time.Now(), 0)
 	key := h.key("orders", accessFor(time.Minute))
-	first := h.reaches(key, 1)
+	first := h.AwaitRevision(key, 1)
 	client := h.inMemory("tills", h.discovery(), first)
 	live := func(lifetimes int) {
 		t.Helper()
@@ -126,17 +127,17 @@ func TestOAuth2TokenSource(t *testing.T) {
 	h.Expect(client.exchanges).To(gomega.Equal(4))
 	h.Expect(client.token.RefreshToken == first).To(gomega.BeTrue(), "the client was given another refresh token before there was one")
 
-	h.annotate(key, v1alpha1.AnnotationRotate, "hygiene")
-	h.reaches(key, 2)
+	h.Annotate(key, v1alpha1.AnnotationRotate, "hygiene")
+	h.AwaitRevision(key, 2)
 	// The token service receives the change later; until then the first token is the current one.
 	h.Eventually(func() bool {
 		live(1)
 		return token.Hash(client.token.RefreshToken) == key.Status.TokenHash
-	}, patience, pollEvery).Should(gomega.BeTrue(), "the client never got the token of revision 2")
+	}).Should(gomega.BeTrue(), "the client never got the token of revision 2")
 	live(4)
 	h.Expect(token.Hash(client.token.RefreshToken)).To(gomega.Equal(key.Status.TokenHash), "the client did not keep the token of revision 2")
 
-	h.edit(key, func() { key.Spec.Revoked = true })
+	h.Edit(key, func() { key.Spec.Revoked = true })
 	h.Eventually(func() string {
 		h.clock.SetTime(h.clock.Now().Add(time.Minute))
 		err := client.access()
@@ -149,13 +150,13 @@ func TestOAuth2TokenSource(t *testing.T) {
 			return "an error that is not a RetrieveError"
 		}
 		return refusal.ErrorCode
-	}, patience, pollEvery).Should(gomega.Equal("invalid_grant"), "x/oauth2 does not return the error of the revocation")
+	}).Should(gomega.Equal("invalid_grant"), "x/oauth2 does not return the error of the revocation")
 }
 
 // TestOAuth2AuthStyles checks both ways in which x/oauth2 sends a client_id without a secret.
 func TestOAuth2AuthStyles(t *testing.T) {
-	h := newHarness(t, time.Now(), 0)
-	held := h.reaches(h.key("orders"), 1)
+	h := newFixture(t, time.Now(), 0)
+	held := h.AwaitRevision(h.key("orders"), 1)
 	endpoint := h.discovery().Endpoint()
 	for name, style := range map[string]oauth2.AuthStyle{"in the header": oauth2.AuthStyleInHeader, "in the body": oauth2.AuthStyleInParams} {
 		for _, id := range []string{"", "tills", "refreshkey:shop:a name with spaces & more"} {

@@ -14,18 +14,18 @@ import (
 
 // secretReader is a program's TokenSource that reads the Secret each time.
 type secretReader struct {
-	harness  *harness
+	fixture  *fixture
 	key      *v1alpha1.JWTRefreshKey
 	endpoint oauth2.Endpoint
 }
 
 func (r *secretReader) Token() (*oauth2.Token, error) {
-	held, err := r.harness.held(r.key)
+	held, err := r.fixture.held(r.key)
 	if err != nil {
 		return nil, err
 	}
 	config := &oauth2.Config{Endpoint: r.endpoint}
-	return config.TokenSource(r.harness.clientContext(), &oauth2.Token{RefreshToken: held}).Token()
+	return config.TokenSource(r.fixture.clientContext(), &oauth2.Token{RefreshToken: held}).Token()
 }
 
 // TestRotationUnderRealClients checks that no exchange fails while a key rotates with the default overlap. Three
@@ -40,19 +40,19 @@ func TestRotationUnderRealClients(t *testing.T) {
 		rotations = 3
 	)
 	start := time.Now().Truncate(time.Second)
-	h := newHarness(t, start, 0)
+	h := newFixture(t, start, 0)
 	key := h.key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Lifetime = &metav1.Duration{Duration: life} })
-	provider, held := h.discovery(), h.reaches(key, 1)
+	provider, held := h.discovery(), h.AwaitRevision(key, 1)
 
-	reader := &holder{name: "reader", harness: h, verify: h.verifier(provider), source: oauth2.ReuseTokenSource(nil, &secretReader{h, key, provider.Endpoint()})}
+	reader := &holder{name: "reader", fixture: h, verify: h.verifier(provider), source: oauth2.ReuseTokenSource(nil, &secretReader{h, key, provider.Endpoint()})}
 	clients := []*holder{h.inMemory("first", provider, held), h.inMemory("second", provider, held), h.inMemory("third", provider, held), reader}
 	begins := func(client int) time.Time { return start.Add(time.Duration(client) * access / 3) }
 
 	silentKey := h.key("night")
-	before := h.reaches(silentKey, 1)
+	before := h.AwaitRevision(silentKey, 1)
 	silent := h.inMemory("silent", provider, before)
-	h.annotate(silentKey, v1alpha1.AnnotationRotate, "hygiene")
-	h.reaches(silentKey, 2)
+	h.Annotate(silentKey, v1alpha1.AnnotationRotate, "hygiene")
+	h.AwaitRevision(silentKey, 2)
 
 	revision := int64(1)
 	var rotatedAt time.Time
@@ -61,7 +61,7 @@ func TestRotationUnderRealClients(t *testing.T) {
 		if revision <= rotations && !now.Before(key.Status.RenewalTime.Time) {
 			revision, rotatedAt = revision+1, now
 			h.touch(key)
-			h.reaches(key, revision)
+			h.AwaitRevision(key, revision)
 		}
 		for i, client := range clients {
 			if now.Before(begins(i)) {
@@ -90,13 +90,13 @@ func TestRotationUnderRealClients(t *testing.T) {
 }
 
 // retires uses the current token of a key until the earlier ones have retired.
-func (h *harness) retires(key *v1alpha1.JWTRefreshKey, client *holder) {
-	h.t.Helper()
+func (h *fixture) retires(key *v1alpha1.JWTRefreshKey, client *holder) {
+	h.T.Helper()
 	h.Eventually(func() int {
 		h.clock.SetTime(h.clock.Now().Add(5 * time.Minute))
 		h.Expect(client.access()).To(gomega.Succeed())
-		h.uses.ReportUses(h.ctx)
+		h.uses.ReportUses(h.Ctx)
 		h.touch(key)
 		return len(key.Status.Previous)
-	}, patience, 10*pollEvery).Should(gomega.BeZero(), "the superseded token never retired")
+	}).Should(gomega.BeZero(), "the superseded token never retired")
 }

@@ -25,9 +25,7 @@ import (
 )
 
 const (
-	patience  = 20 * time.Second
-	pollEvery = 20 * time.Millisecond
-	audience  = "https://orders.example.com"
+	patience = 20 * time.Second
 	// host is the address of the token service, the only one of its certificate.
 	host = "127.0.0.1"
 	// certificateName is the Secret with the token service's certificate.

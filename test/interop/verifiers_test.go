@@ -20,13 +20,14 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // cachingVerifier is an API that verifies with jwx, from a copy of the JWKS that it keeps for max-age. It does not
 // fetch the JWKS for an unknown kid: verifiers need not, and doing so would hide a signing key that is active too
 // early.
 type cachingVerifier struct {
-	harness *harness
+	fixture *fixture
 	jwksURI string
 	cache   *jwk.Cache
 
@@ -35,15 +36,15 @@ type cachingVerifier struct {
 	goodUntil time.Time
 }
 
-func (h *harness) cachingVerifier(jwksURI string) *cachingVerifier {
-	h.t.Helper()
-	v := &cachingVerifier{harness: h, jwksURI: jwksURI}
+func (h *fixture) cachingVerifier(jwksURI string) *cachingVerifier {
+	h.T.Helper()
+	v := &cachingVerifier{fixture: h, jwksURI: jwksURI}
 	noting := &http.Client{Transport: &noteMaxAge{h.http.Transport, v}, Timeout: patience}
 	var err error
-	v.cache, err = jwk.NewCache(h.ctx, httprc.NewClient(httprc.WithWhitelist(httprc.NewInsecureWhitelist())))
+	v.cache, err = jwk.NewCache(h.Ctx, httprc.NewClient(httprc.WithWhitelist(httprc.NewInsecureWhitelist())))
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	// By the machine's clock, nothing is fetched again during the test.
-	err = v.cache.Register(h.ctx, jwksURI, jwk.WithHTTPClient(noting), jwk.WithConstantInterval(time.Hour))
+	err = v.cache.Register(h.Ctx, jwksURI, jwk.WithHTTPClient(noting), jwk.WithConstantInterval(time.Hour))
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	h.Expect(v.maxAge).To(gomega.BeNumerically(">", 0), "the JWKS does not say how long it may be kept")
 	v.goodUntil = h.clock.Now().Add(v.maxAge)
@@ -75,19 +76,19 @@ func (n *noteMaxAge) RoundTrip(request *http.Request) (*http.Response, error) {
 
 // verify verifies an access token with the copy.
 func (v *cachingVerifier) verify(compact string) error {
-	ctx := v.harness.ctx
-	if !v.harness.clock.Now().Before(v.goodUntil) {
+	ctx := v.fixture.Ctx
+	if !v.fixture.clock.Now().Before(v.goodUntil) {
 		if _, err := v.cache.Refresh(ctx, v.jwksURI); err != nil {
 			return err
 		}
-		v.goodUntil = v.harness.clock.Now().Add(v.maxAge)
+		v.goodUntil = v.fixture.clock.Now().Add(v.maxAge)
 	}
 	keys, err := v.cache.Lookup(ctx, v.jwksURI)
 	if err != nil {
 		return err
 	}
-	parsed, err := jwt.ParseString(compact, jwt.WithKeySet(keys), jwt.WithIssuer(v.harness.url()), jwt.WithAudience(audience),
-		jwt.WithClock(jwt.ClockFunc(v.harness.clock.Now)), jwt.WithRequiredClaim("exp"), jwt.WithRequiredClaim("client_id"))
+	parsed, err := jwt.ParseString(compact, jwt.WithKeySet(keys), jwt.WithIssuer(v.fixture.url()), jwt.WithAudience(harness.Audience),
+		jwt.WithClock(jwt.ClockFunc(v.fixture.clock.Now)), jwt.WithRequiredClaim("exp"), jwt.WithRequiredClaim("client_id"))
 	if err != nil {
 		return err
 	}
@@ -98,8 +99,8 @@ func (v *cachingVerifier) verify(compact string) error {
 }
 
 // jwksURI returns the jwks_uri of the metadata.
-func (h *harness) jwksURI(provider *oidc.Provider) string {
-	h.t.Helper()
+func (h *fixture) jwksURI(provider *oidc.Provider) string {
+	h.T.Helper()
 	var metadata struct {
 		JWKSURI string `json:"jwks_uri"`
 	}
@@ -108,21 +109,21 @@ func (h *harness) jwksURI(provider *oidc.Provider) string {
 }
 
 // exchange returns an access token for the token in a key's Secret.
-func (h *harness) exchange(provider *oidc.Provider, key *v1alpha1.JWTRefreshKey) string {
-	h.t.Helper()
+func (h *fixture) exchange(provider *oidc.Provider, key *v1alpha1.JWTRefreshKey) string {
+	h.T.Helper()
 	got, err := (&secretReader{h, key, provider.Endpoint()}).Token()
 	if err != nil {
-		h.t.Fatalf("the token in the Secret of %s is not exchanged: %s", key.Name, redacted(err))
+		h.T.Fatalf("the token in the Secret of %s is not exchanged: %s", key.Name, redacted(err))
 	}
 	return got.AccessToken
 }
 
 // settle makes the manager advance an issuer's signing keys to the test's time, and returns the kid of the active
 // access signing key.
-func (h *harness) settle(issuer *v1alpha1.JWTIssuer) (signing string) {
-	h.t.Helper()
+func (h *fixture) settle(issuer *v1alpha1.JWTIssuer) (signing string) {
+	h.T.Helper()
 	due := func() (due []string) {
-		h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(issuer), issuer)).To(gomega.Succeed())
+		h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(issuer), issuer)).To(gomega.Succeed())
 		for _, key := range issuer.Status.Keys {
 			switch now := h.clock.Now(); {
 			case key.State == v1alpha1.KeyState(keyring.Pending) && (!now.Before(key.ActiveAt.Time) || key.Algorithm != algorithmOf(issuer)),
@@ -136,7 +137,7 @@ func (h *harness) settle(issuer *v1alpha1.JWTIssuer) (signing string) {
 	}
 	if len(due()) > 0 {
 		h.touch(issuer)
-		h.Eventually(due, patience, pollEvery).Should(gomega.BeEmpty(), "the signing keys do not advance")
+		h.Eventually(due).Should(gomega.BeEmpty(), "the signing keys do not advance")
 	}
 	return signing
 }
@@ -146,15 +147,15 @@ func algorithmOf(issuer *v1alpha1.JWTIssuer) v1alpha1.SigningAlgorithm {
 }
 
 // header reads the protected header of a token.
-func (h *harness) header(compact string) jws.Headers {
-	h.t.Helper()
+func (h *fixture) header(compact string) jws.Headers {
+	h.T.Helper()
 	message, err := jws.ParseString(compact)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	return message.Signatures()[0].ProtectedHeaders()
 }
 
-func (h *harness) kid(compact string) string {
-	h.t.Helper()
+func (h *fixture) kid(compact string) string {
+	h.T.Helper()
 	kid, _ := h.header(compact).KeyID()
 	return kid
 }
@@ -164,7 +165,7 @@ func (h *harness) kid(compact string) string {
 func TestDiscovery(t *testing.T) {
 	for _, algorithm := range []v1alpha1.SigningAlgorithm{v1alpha1.ES256, v1alpha1.ES384, v1alpha1.RS256, v1alpha1.EdDSA} {
 		t.Run(string(algorithm), func(t *testing.T) {
-			h := newHarness(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) {
+			h := newFixture(t, time.Now(), 0, func(i *v1alpha1.JWTIssuer) {
 				i.Spec.Signing = &v1alpha1.SigningSpec{Algorithm: algorithm}
 			})
 			provider := h.discovery()
@@ -181,7 +182,7 @@ func TestDiscovery(t *testing.T) {
 			alg, _ := header.Algorithm()
 			h.Expect(typ+" "+alg.String()).To(gomega.Equal("at+jwt "+string(algorithm)), "the header of an access token")
 			h.Expect(verify(access)).To(gomega.Equal("go-oidc true, jwx true"), "an access token")
-			h.Expect(verify(h.reaches(key, 1))).To(gomega.Equal("go-oidc false, jwx false"), "a refresh token")
+			h.Expect(verify(h.AwaitRevision(key, 1))).To(gomega.Equal("go-oidc false, jwx false"), "a refresh token")
 			h.Expect(verify(h.exchange(provider, other))).To(gomega.Equal("go-oidc false, jwx false"), "a token of another audience")
 			h.clock.SetTime(h.clock.Now().Add(16 * time.Minute))
 			h.Expect(verify(access)).To(gomega.Equal("go-oidc false, jwx false"), "a token that has ended")
@@ -203,7 +204,7 @@ func TestSigningKeyRotation(t *testing.T) {
 	)
 	start := time.Now().Truncate(time.Second)
 	issuer := &v1alpha1.JWTIssuer{}
-	h := newHarness(t, start, 0, func(i *v1alpha1.JWTIssuer) {
+	h := newFixture(t, start, 0, func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Signing = &v1alpha1.SigningSpec{RotateAfter: &metav1.Duration{Duration: rotateAfter}, Prepublish: &metav1.Duration{Duration: prepublish}}
 		issuer = i
 	})
@@ -220,7 +221,7 @@ func TestSigningKeyRotation(t *testing.T) {
 			byJWX = append(byJWX, h.cachingVerifier(h.jwksURI(provider)))
 		}
 		if now.Equal(start.Add(changeAt)) {
-			h.edit(issuer, func() { issuer.Spec.Signing.Algorithm = v1alpha1.RS256 })
+			h.Edit(issuer, func() { issuer.Spec.Signing.Algorithm = v1alpha1.RS256 })
 		}
 		signing := h.settle(issuer)
 		if _, known := latest[signing]; !known {
@@ -231,7 +232,7 @@ func TestSigningKeyRotation(t *testing.T) {
 			compact := h.exchange(provider, key)
 			latest[h.kid(compact)] = madeToken{compact, now.Add(life - time.Second)}
 			return h.kid(compact)
-		}, patience, pollEvery).Should(gomega.Equal(signing), "the token service never signs with the active signing key")
+		}).Should(gomega.Equal(signing), "the token service never signs with the active signing key")
 		for _, made := range latest {
 			if !now.Before(made.until) {
 				continue

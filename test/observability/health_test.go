@@ -22,9 +22,9 @@ import (
 )
 
 // get returns the status and the body of an endpoint; status 0 and the error if there is no answer.
-func (h *harness) get(base, path string) (status int, message string) {
-	h.t.Helper()
-	request, err := http.NewRequestWithContext(h.ctx, http.MethodGet, base+path, http.NoBody)
+func (h *fixture) get(base, path string) (status int, message string) {
+	h.T.Helper()
+	request, err := http.NewRequestWithContext(h.Ctx, http.MethodGet, base+path, http.NoBody)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	prober := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := prober.Do(request)
@@ -35,18 +35,18 @@ func (h *harness) get(base, path string) (status int, message string) {
 }
 
 // awaitAnswer waits until an endpoint answers with a status and a body that contains message.
-func (h *harness) awaitAnswer(base, path string, status int, message string) {
-	h.t.Helper()
+func (h *fixture) awaitAnswer(base, path string, status int, message string) {
+	h.T.Helper()
 	h.Eventually(func() string {
 		got, body := h.get(base, path)
 		return fmt.Sprint(got, " ", body)
-	}, waitTimeout, pollEvery).Should(gomega.And(gomega.HavePrefix(fmt.Sprint(status, " ")), gomega.ContainSubstring(message)))
+	}).Should(gomega.And(gomega.HavePrefix(fmt.Sprint(status, " ")), gomega.ContainSubstring(message)))
 }
 
 // startProcess starts one of the two commands with the rights of its ServiceAccount, and returns the URL of
 // its health endpoints and its bind address. It returns once the process runs. The test checks the health.
-func (h *harness) startProcess(command, name, kubeconfig string, flags ...string) (process *cluster.Process, health, serves string) {
-	h.t.Helper()
+func (h *fixture) startProcess(command, name, kubeconfig string, flags ...string) (process *cluster.Process, health, serves string) {
+	h.T.Helper()
 	root, err := cluster.RepositoryRoot()
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	address := func(what string) string {
@@ -55,33 +55,33 @@ func (h *harness) startProcess(command, name, kubeconfig string, flags ...string
 		return fmt.Sprintf("127.0.0.1:%d", port)
 	}
 	health, serves = address("-health"), address("")
-	process, err = suite.Run(h.ctx, cluster.Program{
+	process, err = suite.Run(h.Ctx, cluster.Program{
 		Name: name, Binary: filepath.Join(root, "bin", command), Health: "http://" + health + "/healthz",
 		Args: append([]string{"--kubeconfig=" + kubeconfig, "--namespace=" + operatorNamespace, "--health-probe-bind-address=" + health}, flags...),
 	})
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	h.t.Cleanup(func() { _ = process.Stop(context.Background()) })
+	h.T.Cleanup(func() { _ = process.Stop(context.Background()) })
 	return process, "http://" + health, serves
 }
 
 func kubeconfigOf(command string) string { return filepath.Join(suite.Dir(), command+".kubeconfig") }
 
 // unreachableKubeconfig returns a kubeconfig of a cluster that does not answer.
-func (h *harness) unreachableKubeconfig(command string) string {
-	h.t.Helper()
+func (h *fixture) unreachableKubeconfig(command string) string {
+	h.T.Helper()
 	config, err := clientcmd.LoadFromFile(kubeconfigOf(command))
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	for _, one := range config.Clusters {
 		one.Server = "https://127.0.0.1:1"
 	}
-	path := filepath.Join(h.t.TempDir(), "kubeconfig")
+	path := filepath.Join(h.T.TempDir(), "kubeconfig")
 	h.Expect(clientcmd.WriteToFile(*config, path)).To(gomega.Succeed())
 	return path
 }
 
 // storeCertificate stores a serving certificate with this time of issue.
-func (h *harness) storeCertificate(name string, at time.Time) {
-	h.t.Helper()
+func (h *fixture) storeCertificate(name string, at time.Time) {
+	h.T.Helper()
 	owner := &authority.Authority{}
 	_, err := owner.Advance(at)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -91,14 +91,14 @@ func (h *harness) storeCertificate(name string, at time.Time) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: name}, Type: corev1.SecretTypeTLS,
 		Data: map[string][]byte{corev1.TLSCertKey: pair.Certificate, corev1.TLSPrivateKeyKey: pair.Key},
 	}
-	h.Expect(client.IgnoreNotFound(h.admin.Delete(h.ctx, secret.DeepCopy()))).To(gomega.Succeed())
-	h.Expect(h.admin.Create(h.ctx, secret)).To(gomega.Succeed())
+	h.Expect(client.IgnoreNotFound(h.Admin.Delete(h.Ctx, secret.DeepCopy()))).To(gomega.Succeed())
+	h.Expect(h.Admin.Create(h.Ctx, secret)).To(gomega.Succeed())
 }
 
 // TestATokenServiceWithoutAnAPIServer checks that the token service is alive and not ready while the API
 // server is unavailable.
 func TestATokenServiceWithoutAnAPIServer(t *testing.T) {
-	h := newHarness(t)
+	h := newFixture(t)
 	_, health, _ := h.startProcess("tokenserver", "lost", h.unreachableKubeconfig("tokenserver"), "--bind-address=127.0.0.1:0", "--shutdown-delay=0")
 	h.awaitAnswer(health, "/healthz", http.StatusOK, "ok")
 	h.awaitAnswer(health, "/readyz", http.StatusServiceUnavailable, "the serving certificate is not loaded yet")
@@ -112,7 +112,7 @@ func TestATokenServiceWithoutAnAPIServer(t *testing.T) {
 // TestATokenServicesCertificate checks that the token service is alive and not ready without a valid
 // certificate, and becomes ready without a restart once a valid one exists.
 func TestATokenServicesCertificate(t *testing.T) {
-	h := newHarness(t)
+	h := newFixture(t)
 	_, health, _ := h.startProcess("tokenserver", "certified", kubeconfigOf("tokenserver"), "--bind-address=127.0.0.1:0", "--shutdown-delay=0", "--tls-secret=certified-tls")
 	h.awaitAnswer(health, "/readyz", http.StatusServiceUnavailable, "the serving certificate is not loaded yet")
 	h.storeCertificate("certified-tls", time.Now())
@@ -128,7 +128,7 @@ func TestATokenServicesCertificate(t *testing.T) {
 // load balancers stop sending requests. It still answers requests during the shutdown delay, and asks
 // clients to close the connection.
 func TestATokenServiceThatDrains(t *testing.T) {
-	h := newHarness(t)
+	h := newFixture(t)
 	h.createFixtures()
 	h.createKey("drained-orders")
 	const delay = 5 * time.Second
@@ -139,7 +139,7 @@ func TestATokenServiceThatDrains(t *testing.T) {
 	_, served, _ := strings.Cut(serves, ":")
 	jwks := "https://localhost:" + served + "/jwks.json"
 	answers := func() (status int, closes bool) {
-		request, err := http.NewRequestWithContext(h.ctx, http.MethodGet, jwks, http.NoBody)
+		request, err := http.NewRequestWithContext(h.Ctx, http.MethodGet, jwks, http.NoBody)
 		h.Expect(err).NotTo(gomega.HaveOccurred())
 		// The request has the issuer's host name, and goes to this replica.
 		request.Host = strings.TrimPrefix(h.url, "https://")
@@ -150,7 +150,7 @@ func TestATokenServiceThatDrains(t *testing.T) {
 		defer response.Body.Close()
 		return response.StatusCode, response.Close
 	}
-	h.Eventually(func() int { status, _ := answers(); return status }, waitTimeout, pollEvery).Should(gomega.Equal(http.StatusOK))
+	h.Eventually(func() int { status, _ := answers(); return status }).Should(gomega.Equal(http.StatusOK))
 	_, closes := answers()
 	h.Expect(closes).To(gomega.BeFalse(), "a replica that does not drain closes connections")
 
@@ -172,13 +172,13 @@ func TestATokenServiceThatDrains(t *testing.T) {
 		h.Expect(alive).To(gomega.Equal(http.StatusOK), "a replica that drains is not alive")
 	}
 	h.Expect(last.Sub(sent)).To(gomega.BeNumerically(">", delay-time.Second), "the replica stopped before the shutdown delay was over")
-	h.Eventually(process.Running, waitTimeout, pollEvery).Should(gomega.BeFalse())
+	h.Eventually(process.Running).Should(gomega.BeFalse())
 }
 
 // TestAManagerThatDoesNotLead checks that a manager that is not the leader is ready, since a rollout would
 // otherwise not continue, and that its metrics say so.
 func TestAManagerThatDoesNotLead(t *testing.T) {
-	h := newHarness(t)
+	h := newFixture(t)
 	h.createFixtures()
 	port, err := suite.Port("waiting")
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -197,10 +197,10 @@ func TestAManagerThatDoesNotLead(t *testing.T) {
 // TestAManagerWithoutRights checks that a manager whose caches cannot sync, here without the rights to
 // list, is alive and not ready.
 func TestAManagerWithoutRights(t *testing.T) {
-	h := newHarness(t)
+	h := newFixture(t)
 	h.createFixtures()
 	blind := filepath.Join(t.TempDir(), "kubeconfig")
-	h.Expect(suite.ServiceAccountKubeconfig(h.ctx, namespace, account, blind)).To(gomega.Succeed())
+	h.Expect(suite.ServiceAccountKubeconfig(h.Ctx, namespace, account, blind)).To(gomega.Succeed())
 	_, health, _ := h.startProcess("manager", "blind", blind, "--metrics-bind-address=0")
 	h.awaitAnswer(health, "/healthz", http.StatusOK, "ok")
 	h.awaitAnswer(health, "/readyz", http.StatusInternalServerError, "caches")

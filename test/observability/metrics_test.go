@@ -21,12 +21,11 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // metric is a metric as a command exposes it, or as the page documents it.
@@ -57,8 +56,8 @@ func documentedMetrics(t *testing.T) map[string]metric {
 }
 
 // scrape returns what the two commands expose: the text, and the metric families in it.
-func (h *harness) scrape(reader string) (text map[string]string, families map[string]map[string]*dto.MetricFamily) {
-	h.t.Helper()
+func (h *fixture) scrape(reader string) (text map[string]string, families map[string]map[string]*dto.MetricFamily) {
+	h.T.Helper()
 	text, families = map[string]string{}, map[string]map[string]*dto.MetricFamily{}
 	metrics, err := suite.Port("manager-metrics")
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -78,9 +77,9 @@ func (h *harness) scrape(reader string) (text map[string]string, families map[st
 }
 
 // readMetrics reads metrics as Prometheus does, without a check of the manager's certificate.
-func (h *harness) readMetrics(at, bearer string) (status int, body string) {
-	h.t.Helper()
-	request, err := http.NewRequestWithContext(h.ctx, http.MethodGet, at, http.NoBody)
+func (h *fixture) readMetrics(at, bearer string) (status int, body string) {
+	h.T.Helper()
+	request, err := http.NewRequestWithContext(h.Ctx, http.MethodGet, at, http.NoBody)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	if bearer != "" {
 		request.Header.Set("Authorization", "Bearer "+bearer)
@@ -119,11 +118,11 @@ func exposedMetrics(families map[string]map[string]*dto.MetricFamily, named map[
 // TestMetricsAreThoseOfThePage checks that the page documents every metric of the operator with its type,
 // its labels and the exposing command, and that every documented metric is exposed.
 func TestMetricsAreThoseOfThePage(t *testing.T) {
-	h := newHarness(t)
+	h := newFixture(t)
 	h.createFixtures()
 	reader := h.readerToken()
 	key, first := h.createKey("metered-orders")
-	h.Expect(h.edit(key, func() { key.Annotations = map[string]string{v1alpha1.AnnotationRotate: "once"} })).To(gomega.Succeed())
+	h.Edit(key, func() { key.Annotations = map[string]string{v1alpha1.AnnotationRotate: "once"} })
 	second := h.awaitRevision(key, 2)
 	h.refresh(first)
 	h.refresh(second)
@@ -140,7 +139,7 @@ func TestMetricsAreThoseOfThePage(t *testing.T) {
 		return cmp.Diff(named, exposedMetrics(families, named))
 	}, waitTimeout, time.Second).Should(gomega.BeEmpty(), "-docs/metrics.md +what is exposed")
 
-	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	for _, secret := range []string{key.Status.JTI, key.Status.Previous[0].JTI, session, "system:serviceaccount:" + namespace} {
 		h.Expect(text["manager"]+text["token service"]).NotTo(gomega.ContainSubstring(secret), "a label has unbounded values")
 	}
@@ -152,13 +151,13 @@ func TestMetricsAreThoseOfThePage(t *testing.T) {
 // TestMetricsOfTheManagerAreForReaders checks that the manager's metrics need a token with the right to
 // read them, as the ServiceMonitor expects.
 func TestMetricsOfTheManagerAreForReaders(t *testing.T) {
-	h := newHarness(t)
+	h := newFixture(t)
 	h.createFixtures()
 	port, err := suite.Port("manager-metrics")
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	at := fmt.Sprintf("https://127.0.0.1:%d/metrics", port)
 	for bearer, want := range map[string]int{
-		"": http.StatusUnauthorized, h.accountToken(): http.StatusForbidden, h.readerToken(): http.StatusOK,
+		"": http.StatusUnauthorized, h.AccountToken(namespace, account): http.StatusForbidden, h.readerToken(): http.StatusOK,
 	} {
 		status, _ := h.readMetrics(at, bearer)
 		h.Expect(status).To(gomega.Equal(want))
@@ -166,26 +165,26 @@ func TestMetricsOfTheManagerAreForReaders(t *testing.T) {
 }
 
 // readerToken returns the token that the ServiceMonitor uses, of an account that may only read metrics.
-func (h *harness) readerToken() string {
-	h.t.Helper()
+func (h *fixture) readerToken() string {
+	h.T.Helper()
 	root, err := cluster.RepositoryRoot()
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	_, err = suite.Kubectl(h.ctx, "apply", "--server-side", "-f", filepath.Join(root, "config", "prometheus", "reader.yaml"))
+	_, err = suite.Kubectl(h.Ctx, "apply", "--server-side", "-f", filepath.Join(root, "config", "prometheus", "reader.yaml"))
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	var secret corev1.Secret
 	h.Eventually(func() (string, error) {
-		err := h.admin.Get(h.ctx, client.ObjectKey{Namespace: operatorNamespace, Name: "refreshkeys-metrics-reader"}, &secret)
+		err := h.Admin.Get(h.Ctx, client.ObjectKey{Namespace: operatorNamespace, Name: "refreshkeys-metrics-reader"}, &secret)
 		return string(secret.Data[corev1.ServiceAccountTokenKey]), err
-	}, waitTimeout, pollEvery).ShouldNot(gomega.BeEmpty())
+	}).ShouldNot(gomega.BeEmpty())
 	return string(secret.Data[corev1.ServiceAccountTokenKey])
 }
 
 // signIn signs in as the ServiceAccount, and returns the session's refresh token.
-func (h *harness) signIn() string {
-	h.t.Helper()
+func (h *fixture) signIn() string {
+	h.T.Helper()
 	body := h.postOK("/token", url.Values{
 		"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
-		"subject_token": {h.accountToken(h.url)}, "audience": {audience},
+		"subject_token": {h.AccountToken(namespace, account, h.url)}, "audience": {harness.Audience},
 	})
 	var answer struct {
 		RefreshToken string `json:"refresh_token"`
@@ -194,19 +193,14 @@ func (h *harness) signIn() string {
 	return answer.RefreshToken
 }
 
-// edit changes an object as a user does. After a conflict it tries again with the newest state.
-func (h *harness) edit(object client.Object, change func()) error {
-	return retry.RetryOnConflict(retry.DefaultBackoff, func() error { return apiserver.Edit(h.ctx, h.admin, object, change) })
-}
-
 // askWithoutRight introspects a refresh token as a ServiceAccount without that right.
-func (h *harness) askWithoutRight(held string) (body string) {
-	h.t.Helper()
+func (h *fixture) askWithoutRight(held string) (body string) {
+	h.T.Helper()
 	form := url.Values{"token": {held}, "token_type_hint": {"refresh_token"}}
-	request, err := http.NewRequestWithContext(h.ctx, http.MethodPost, h.url+"/introspect", strings.NewReader(form.Encode()))
+	request, err := http.NewRequestWithContext(h.Ctx, http.MethodPost, h.url+"/introspect", strings.NewReader(form.Encode()))
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.Header.Set("Authorization", "Bearer "+h.accountToken(h.url))
+	request.Header.Set("Authorization", "Bearer "+h.AccountToken(namespace, account, h.url))
 	response, err := h.users.Do(request)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	status, body := readResponse(h.WithT, response)
@@ -217,7 +211,7 @@ func (h *harness) askWithoutRight(held string) (body string) {
 // TestAuditLogIsThatOfThePage checks that the audit log of the real command has exactly the documented
 // members, with the documented types.
 func TestAuditLogIsThatOfThePage(t *testing.T) {
-	h := newHarness(t)
+	h := newFixture(t)
 	h.createFixtures()
 	_, held := h.createKey("audited-orders")
 	h.refresh(held)

@@ -18,27 +18,24 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/onsi/gomega"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/controllers"
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 const (
 	// waitTimeout covers the minute within which the use of a superseded token is reported.
 	waitTimeout       = 90 * time.Second
-	pollEvery         = 100 * time.Millisecond
 	operatorNamespace = "refreshkeys-system"
 	namespace         = "shop"
 	account           = "till"
 	issuer            = "default"
-	audience          = "https://orders.example.com"
 )
 
 // suite is shared by all tests: a control plane, a manager and a token service, each in its own process.
@@ -91,110 +88,80 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// harness gives a test the shared control plane and its clients.
-type harness struct {
-	*gomega.WithT
-	t     *testing.T
-	ctx   context.Context
-	admin client.Client
+// fixture gives a test the shared control plane and its clients.
+type fixture struct {
+	*harness.Harness
 	// users is a client of the token service; nil until a refresh key exists.
 	users *http.Client
 	url   string
 }
 
-func newHarness(t *testing.T) *harness {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	admin, err := client.New(suite.Config(), client.Options{Scheme: controllers.Scheme()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &harness{WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), admin: admin}
-	h.url, err = suite.TokenServerURL(1)
+	h := &fixture{Harness: harness.On(t, suite.Config(), clock.RealClock{})}
+	h.SetDefaultEventuallyTimeout(waitTimeout)
+	url, err := suite.TokenServerURL(1)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
+	h.url = url
 	return h
 }
 
 // createFixtures creates a namespace, a ServiceAccount, and an issuer at which ServiceAccounts of the
 // cluster may sign in.
-func (h *harness) createFixtures() {
-	h.t.Helper()
+func (h *fixture) createFixtures() {
+	h.T.Helper()
 	for _, object := range []client.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: account}},
 		&v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: issuer}, Spec: v1alpha1.JWTIssuerSpec{URL: h.url, Login: &v1alpha1.LoginSpec{}}},
 	} {
-		h.Expect(client.IgnoreAlreadyExists(h.admin.Create(h.ctx, object))).To(gomega.Succeed())
+		h.Expect(client.IgnoreAlreadyExists(h.Admin.Create(h.Ctx, object))).To(gomega.Succeed())
 	}
 }
 
 // createKey creates a refresh key, and returns it with the token in its Secret.
-func (h *harness) createKey(name string) (key *v1alpha1.JWTRefreshKey, held string) {
-	h.t.Helper()
-	key = &v1alpha1.JWTRefreshKey{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
-		Spec:       v1alpha1.JWTRefreshKeySpec{Audience: audience},
-	}
-	h.Expect(h.admin.Create(h.ctx, key)).To(gomega.Succeed())
-	h.t.Cleanup(func() { _ = h.admin.Delete(context.Background(), key) })
+func (h *fixture) createKey(name string) (key *v1alpha1.JWTRefreshKey, held string) {
+	h.T.Helper()
+	key = harness.Created(h.Harness, harness.NewKey(namespace, name))
 	return key, h.awaitRevision(key, 1)
 }
 
 // awaitRevision waits until the Secret holds the token of a revision, and returns the token.
-func (h *harness) awaitRevision(key *v1alpha1.JWTRefreshKey, revision int64) string {
-	h.t.Helper()
-	var secret corev1.Secret
-	h.Eventually(func() (int64, error) {
-		if err := h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key); err != nil {
-			return 0, err
-		}
-		if err := h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), &secret); err != nil {
-			return 0, client.IgnoreNotFound(err)
-		}
-		if secret.Annotations[v1alpha1.AnnotationJTI] != key.Status.JTI {
-			return 0, nil
-		}
-		return key.Status.Revision, nil
-	}, waitTimeout, pollEvery).Should(gomega.Equal(revision))
+func (h *fixture) awaitRevision(key *v1alpha1.JWTRefreshKey, revision int64) string {
+	h.T.Helper()
+	held := h.AwaitRevision(key, revision)
+	secret, err := h.Secret(key.Namespace, key.Status.SecretName)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
 	h.trust(secret.Data[v1alpha1.SecretCA])
-	return string(secret.Data[v1alpha1.SecretToken])
+	return held
 }
 
 // trust makes the client trust the token service's certificate authority, which each key's Secret contains.
-func (h *harness) trust(bundle []byte) {
+func (h *fixture) trust(bundle []byte) {
 	authorities := x509.NewCertPool()
 	h.Expect(authorities.AppendCertsFromPEM(bundle)).To(gomega.BeTrue(), "the Secret holds no certificate authority")
 	h.users = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authorities, MinVersion: tls.VersionTLS12}}}
-	h.t.Cleanup(h.users.CloseIdleConnections)
-}
-
-// accountToken returns a token of the ServiceAccount for these audiences, or for the API server if there
-// are none.
-func (h *harness) accountToken(audiences ...string) string {
-	h.t.Helper()
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}}
-	issued, err := kubernetes.NewForConfigOrDie(suite.Config()).CoreV1().ServiceAccounts(namespace).CreateToken(h.ctx, account, request, metav1.CreateOptions{})
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	return issued.Status.Token
+	h.T.Cleanup(h.users.CloseIdleConnections)
 }
 
 // post sends a form, and returns the answer.
-func (h *harness) post(path string, form url.Values) (status int, body string) {
-	h.t.Helper()
+func (h *fixture) post(path string, form url.Values) (status int, body string) {
+	h.T.Helper()
 	response, err := h.users.PostForm(h.url+path, form)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	return readResponse(h.WithT, response)
 }
 
 // postOK sends a form, and fails the test if the status is not 200.
-func (h *harness) postOK(path string, form url.Values) (body string) {
-	h.t.Helper()
+func (h *fixture) postOK(path string, form url.Values) (body string) {
+	h.T.Helper()
 	status, body := h.post(path, form)
 	h.Expect(status).To(gomega.Equal(http.StatusOK), path)
 	return body
 }
 
-func (h *harness) refresh(held string) {
-	h.t.Helper()
+func (h *fixture) refresh(held string) {
+	h.T.Helper()
 	h.postOK("/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {held}})
 }
 

@@ -3,13 +3,12 @@
 package pages
 
 import (
-	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -19,15 +18,6 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 	"github.com/refreshkeys/refreshkeys/test/framework/guide"
 )
-
-// elsewhere are the pages with a test of their own that runs their commands.
-var elsewhere = map[string]string{
-	"docs/bound-tokens.md": "TestTheGuideToBoundTokens",
-	"docs/hardening.md":    "TestTheCommandsOfTheHardeningPage",
-	"docs/install.md":      "TestTheCommandsOfTheInstallPage",
-	"docs/login.md":        "TestTheGuideToLogin",
-	"docs/plugin.md":       "TestThePage",
-}
 
 // pageTimeout is much longer than a page takes.
 const pageTimeout = 90 * time.Second
@@ -58,85 +48,37 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// TestPages runs every command of every page, and compares its output with the page.
+// TestPages runs every command of every page that guide.Plays assigns to it, and compares its output with the page.
 func TestPages(t *testing.T) {
-	found, err := filepath.Glob(filepath.Join(shared.root, "docs", "*.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	more, err := filepath.Glob(filepath.Join(shared.root, "docs", "how-to", "*.md"))
-	if err != nil || len(found) == 0 || len(more) == 0 {
-		t.Fatal("no pages were found", err)
-	}
-	tests := definedTests(t)
-	for _, path := range append(found, more...) {
-		name, err := filepath.Rel(shared.root, path)
-		if err != nil {
-			t.Fatal(err)
+	for _, name := range slices.Sorted(maps.Keys(guide.Plays)) {
+		if guide.Plays[name].Test == t.Name() {
+			t.Run(name, func(t *testing.T) {
+				page, err := guide.Read(filepath.Join(shared.root, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				shared.play(t, page)
+			})
 		}
-		t.Run(name, func(t *testing.T) {
-			p, err := guide.Read(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if test, ok := elsewhere[name]; ok {
-				if !tests[test] {
-					t.Errorf("its commands are assigned to %s, which does not exist", test)
-				}
-				return
-			}
-			var steps []guide.Step
-			for _, s := range p.Steps {
-				switch {
-				case s.Elsewhere == "":
-					steps = append(steps, s)
-				case s.Elsewhere != "e2e" && !tests[s.Elsewhere]:
-					t.Errorf("line %d is assigned to %s, which does not exist", s.Line, s.Elsewhere)
-				}
-			}
-			if len(steps) > 0 {
-				shared.play(t, p.Files, steps)
-			}
-		})
 	}
 }
 
-// play runs the steps of a page in one shell, in a folder with the files of the page.
-func (s *shell) play(t *testing.T, files map[string]string, steps []guide.Step) {
+// noMake stands in for make: the cluster is up.
+const noMake = "make() { case $1 in up|down) ;; *) echo \"make $1 is not for a page\"; return 1;; esac; }\n"
+
+// play runs the commands of a page.
+func (s *shell) play(t *testing.T, page *guide.Page) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
 	defer cancel()
 	defer s.tidy(t)
 	dir := t.TempDir()
-	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	here := guide.Shell{Dir: dir, Env: s.environment(dir), Prelude: noMake}
+	if err := here.Files(page, s.root); err != nil {
+		t.Fatal(err)
 	}
-	for _, part := range []string{"config", "charts"} {
-		if err := os.Symlink(filepath.Join(s.root, part), filepath.Join(dir, part)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var script strings.Builder
-	script.WriteString("set -euo pipefail\nmake() { case $1 in up|down) ;; *) echo \"make $1 is not for a page\"; return 1;; esac; }\n")
-	for i, step := range steps {
-		fmt.Fprintf(&script, "printf '\\n@@%d@@\\n'\n%s", i, step.Commands)
-	}
-	command := exec.CommandContext(ctx, "bash", "-c", script.String())
-	command.Dir, command.Env = dir, s.environment(dir)
-	var out bytes.Buffer
-	command.Stdout, command.Stderr = &out, &out
-	runErr := command.Run()
-	parts := regexp.MustCompile(`\n@@(\d+)@@\n`).Split(out.String(), -1)[1:]
-	for i, printed := range parts {
-		if step := steps[i]; step.Shown != nil && guide.Lasting(printed) != guide.Lasting(*step.Shown) && (runErr == nil || i < len(parts)-1) {
-			t.Errorf("line %d: %s\nprints:\n%s\nand the page shows:\n%s", step.Line, strings.TrimSpace(step.Commands), guide.Masked(printed), *step.Shown)
-		}
-	}
-	if runErr != nil {
-		last := len(parts) - 1
-		t.Fatalf("line %d fails: %v\n%s\n%s", steps[last].Line, runErr, steps[last].Commands, guide.Masked(parts[last]))
+	if _, err := here.Play(ctx, page, page.Own()); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -231,19 +173,6 @@ func (s *shell) tidy(t *testing.T) {
 	if err := cluster.EnsureIssuer(ctx, s.cluster); err != nil {
 		t.Errorf("tidy up: %v", err)
 	}
-}
-
-func definedTests(t *testing.T) map[string]bool {
-	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "git", "-C", shared.root, "grep", "--untracked", "-hoE", `^func Test[A-Za-z0-9]+\(`, "--", "*_test.go").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defined := map[string]bool{}
-	for line := range strings.Lines(string(out)) {
-		defined[strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(line), "func "), "(")] = true
-	}
-	return defined
 }
 
 // TestAnnotateAgain checks that the annotate commands of a page work more than once: kubectl changes an annotation only

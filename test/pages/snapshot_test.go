@@ -3,7 +3,6 @@ package pages
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,13 +16,11 @@ func (s *shell) sh(t *testing.T, dir, script string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
 	defer cancel()
-	command := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", functions+script)
-	command.Dir, command.Env = dir, s.environment(dir)
-	out, err := command.CombinedOutput()
+	out, err := guide.Shell{Dir: dir, Env: s.environment(dir), Prelude: functions}.Run(ctx, script)
 	if err != nil {
-		t.Fatalf("%s\nfails: %v\n%s", script, err, guide.Masked(string(out)))
+		t.Fatal(err)
 	}
-	return strings.TrimSpace(string(out))
+	return strings.TrimSpace(out)
 }
 
 // functions: keep NAME FILE stores a key's token; use FILE exchanges it and prints the answer, and
@@ -135,17 +132,15 @@ func (s *shell) remedy(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, step := range p.Steps {
-		if step.Elsewhere == t.Name() {
-			restart, rest, _ := strings.Cut(step.Commands, "\n")
-			if !strings.HasPrefix(restart, "kubectl rollout restart deployment") {
-				t.Fatalf("the page begins with %q", restart)
-			}
-			return rest
-		}
+	steps := p.Of(t.Name())
+	if len(steps) != 1 {
+		t.Fatalf("the page has %d blocks for this test, want the remedy", len(steps))
 	}
-	t.Fatal("the page has no remedy")
-	return ""
+	restart, rest, _ := strings.Cut(steps[0].Commands, "\n")
+	if !strings.HasPrefix(restart, "kubectl rollout restart deployment") {
+		t.Fatalf("the page begins with %q", restart)
+	}
+	return rest
 }
 
 func (s *shell) restartOperator(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 
 // TestExecCredentialPlugin checks that client-go presents access tokens of a key if a user's exec section names the plugin.
 func TestExecCredentialPlugin(t *testing.T) {
-	h := newHarness(t)
+	h := newFixture(t)
 	namespace, kubeconfig := h.newNamespace()
 	environment := h.variables(namespace, kubeconfig)
 	if _, stderr, code := run(t.TempDir(), environment, "", "kubectl-refreshkey", "create", "orders", "--audience", "https://orders.example.com", "--wait"); code != 0 {

@@ -83,7 +83,7 @@ func (r *terminal) ended() (string, int) {
 // TestOnATerminal checks that the plugin prints colours only on a terminal, does not echo a password, and prints and removes
 // a line about what it waits for.
 func TestOnATerminal(t *testing.T) {
-	h := newHarness(t)
+	h := newFixture(t)
 	namespace, kubeconfig := h.newNamespace()
 	usual := h.variables(namespace, kubeconfig, "TERM=xterm")
 	said, code := onTerminal(t, usual, "create", "orders", "--audience", "https://orders.example.com", "--wait").ended()

@@ -38,7 +38,7 @@ var jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
 //	answers KEY CODE          wants only this answer of $SLOW about the key
 //	pods                      creates pods that forward to the replicas of the token service
 func TestScripts(t *testing.T) {
-	h := newHarness(t)
+	h := newFixture(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
@@ -170,13 +170,13 @@ func kindOf(text string) (string, error) {
 	return "no token", nil
 }
 
-func (h *harness) makePods(ts *testscript.TestScript, _ bool, _ []string) {
+func (h *fixture) makePods(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(h.pods(ts.Getenv("NAMESPACE")))
 }
 
 // pods creates two pods of the token service with this machine's address, which forwards connections to the
 // replicas. kube-apiserver does not proxy to loopback addresses.
-func (h *harness) pods(namespace string) error {
+func (h *fixture) pods(namespace string) error {
 	if server.Existing() {
 		return errors.New("the test cannot create the token service's pods in an existing cluster")
 	}
@@ -185,7 +185,7 @@ func (h *harness) pods(namespace string) error {
 		return errors.New("this machine has only loopback addresses, and kube-apiserver does not proxy to these")
 	}
 	for i, replica := range h.replicas {
-		port := forward(h.t, address, strings.TrimPrefix(replica.Server.URL, "https://"))
+		port := forward(h.T, address, strings.TrimPrefix(replica.Server.URL, "https://"))
 		pod := &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: namespace, Name: fmt.Sprintf("tokenserver-%d", i+1), Labels: map[string]string{"app.kubernetes.io/component": "tokenserver"},
@@ -202,12 +202,12 @@ func (h *harness) pods(namespace string) error {
 				}},
 			},
 		}
-		h.create(pod)
+		h.Create(pod)
 		pod.Status = corev1.PodStatus{
 			Phase: corev1.PodRunning, PodIP: address, PodIPs: []corev1.PodIP{{IP: address}},
 			Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
 		}
-		if err := h.admin.Status().Update(h.t.Context(), pod); err != nil {
+		if err := h.Admin.Status().Update(h.T.Context(), pod); err != nil {
 			return err
 		}
 	}

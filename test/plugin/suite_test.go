@@ -5,13 +5,11 @@ package plugin
 import (
 	"context"
 	"encoding/pem"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,24 +18,20 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/crypto/bcrypt"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/controllers"
 	"github.com/refreshkeys/refreshkeys/internal/plugin"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
@@ -63,11 +57,10 @@ const (
 	pollEvery = 50 * time.Millisecond
 )
 
-// harness is a running operator: a manager, two replicas of the token service that serve the issuer
+// fixture is a running operator: a manager, two replicas of the token service that serve the issuer
 // `default`, and a third replica with watches that a test can stop.
-type harness struct {
-	t        *testing.T
-	admin    client.Client
+type fixture struct {
+	*harness.Harness
 	clients  kubernetes.Interface
 	replicas []*operator.Replica
 	slow     *operator.Replica
@@ -81,29 +74,17 @@ type harness struct {
 	dir string
 }
 
-func newHarness(t *testing.T) *harness {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	h := &harness{t: t, dir: t.TempDir(), line: &line{}}
-	var err error
-	if h.admin, err = client.New(server.Admin, client.Options{Scheme: controllers.Scheme()}); err != nil {
-		t.Fatal(err)
-	}
-	if h.clients, err = kubernetes.NewForConfig(server.Admin); err != nil {
-		t.Fatal(err)
-	}
-	manager, err := server.Manager(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	operator.Manage(t, manager, logr.Discard(), controllers.Options{Clock: clock.RealClock{}})
-	for range 2 {
-		h.replicas = append(h.replicas, operator.Serve(t, h.tokenServer(), registry.Options{}))
-	}
-	slow := h.tokenServer()
+	h := &fixture{Harness: harness.New(t, server, clock.RealClock{}), dir: t.TempDir(), line: &line{}}
+	h.clients = kubernetes.NewForConfigOrDie(server.Admin)
+	h.Manage()
+	h.replicas = []*operator.Replica{h.Replica(), h.Replica()}
+	slow := h.TokenServiceConfig()
 	slow.Wrap(h.line.wrap)
 	h.slow = operator.ServeLogged(t, slow, registry.Options{}, h.log())
 	h.write("ca.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.replicas[0].Server.Certificate().Raw}))
-	h.create(&v1alpha1.JWTIssuer{
+	h.Create(&v1alpha1.JWTIssuer{
 		ObjectMeta: metav1.ObjectMeta{Name: "default"},
 		Spec: v1alpha1.JWTIssuerSpec{
 			URL: h.replicas[0].Server.URL,
@@ -115,28 +96,16 @@ func newHarness(t *testing.T) *harness {
 			},
 		},
 	})
-	h.awaitIssuer("default")
-	h.create(&corev1.Secret{
+	// A key that is created before the issuer can sign gets an event that says so.
+	h.AwaitIssuer("default")
+	h.Create(&corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "people"},
 		Data:       map[string][]byte{"htpasswd": []byte("jane:" + h.hash("correct horse"))},
 	})
 	return h
 }
 
-// awaitIssuer waits until the issuer can sign: a key that is created before gets an event that says so.
-func (h *harness) awaitIssuer(name string) {
-	h.t.Helper()
-	issuer := &v1alpha1.JWTIssuer{}
-	err := wait.PollUntilContextTimeout(h.t.Context(), pollEvery, patience, true, func(ctx context.Context) (bool, error) {
-		err := h.admin.Get(ctx, client.ObjectKey{Name: name}, issuer)
-		return meta.IsStatusConditionTrue(issuer.Status.Conditions, v1alpha1.ConditionReady), err
-	})
-	if err != nil {
-		h.t.Fatalf("issuer %s is not ready: %v: %v", name, err, issuer.Status.Conditions)
-	}
-}
-
-func (h *harness) log() logr.Logger {
+func (h *fixture) log() logr.Logger {
 	return funcr.New(func(_, line string) {
 		h.lines.Lock()
 		defer h.lines.Unlock()
@@ -145,7 +114,7 @@ func (h *harness) log() logr.Logger {
 }
 
 // answered returns the slow replica's answers about a key: the error codes, or 200.
-func (h *harness) answered(namespace, name string) (answers []string) {
+func (h *fixture) answered(namespace, name string) (answers []string) {
 	h.lines.Lock()
 	defer h.lines.Unlock()
 	for _, line := range h.lines.all {
@@ -162,53 +131,34 @@ func (h *harness) answered(namespace, name string) (answers []string) {
 	return answers
 }
 
-func (h *harness) tokenServer() *rest.Config {
-	h.t.Helper()
-	config, err := server.TokenServer(h.t.Context())
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return config
-}
-
-func (h *harness) hash(password string) string {
-	h.t.Helper()
+func (h *fixture) hash(password string) string {
+	h.T.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	if err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
 	return string(hash)
 }
 
-func (h *harness) create(object client.Object) {
-	h.t.Helper()
-	if err := h.admin.Create(h.t.Context(), object); err != nil {
-		h.t.Fatal(err)
-	}
-	h.t.Cleanup(func() { _ = h.admin.Delete(context.Background(), object) })
-}
-
-func (h *harness) write(name string, content []byte) string {
-	h.t.Helper()
+func (h *fixture) write(name string, content []byte) string {
+	h.T.Helper()
 	file := filepath.Join(h.dir, name)
 	if err := os.WriteFile(file, content, 0o600); err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
 	return file
 }
 
-var namespaces atomic.Int64
-
 // newNamespace creates a namespace for one script, and a kubeconfig with a context for that namespace.
-func (h *harness) newNamespace() (namespace, kubeconfig string) {
-	h.t.Helper()
-	namespace = fmt.Sprintf("test-%d-%d", os.Getpid(), namespaces.Add(1))
-	h.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
+func (h *fixture) newNamespace() (namespace, kubeconfig string) {
+	h.T.Helper()
+	namespace = harness.UniqueName("test")
+	h.CreateNamespace(namespace, nil)
 	return namespace, h.write(namespace+".kubeconfig", h.kubeconfig(namespace))
 }
 
-func (h *harness) kubeconfig(namespace string) []byte {
-	h.t.Helper()
+func (h *fixture) kubeconfig(namespace string) []byte {
+	h.T.Helper()
 	address := server.Admin.Host
 	if !strings.Contains(address, "://") {
 		address = "https://" + address
@@ -227,14 +177,14 @@ func (h *harness) kubeconfig(namespace string) []byte {
 	config.CurrentContext = "admin"
 	raw, err := clientcmd.Write(*config)
 	if err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
 	return raw
 }
 
 // path returns a PATH with kubectl and the plugin's completion script.
-func (h *harness) path() string {
-	h.t.Helper()
+func (h *fixture) path() string {
+	h.T.Helper()
 	found := os.Getenv("PATH")
 	if assets, err := cluster.FindAssets(); err == nil {
 		found = assets + string(filepath.ListSeparator) + found
@@ -243,7 +193,7 @@ func (h *harness) path() string {
 }
 
 // environment returns the variables of every command of a script.
-func (h *harness) environment(namespace, kubeconfig, home string) map[string]string {
+func (h *fixture) environment(namespace, kubeconfig, home string) map[string]string {
 	return map[string]string{
 		"NAMESPACE": namespace, "KUBECONFIG": kubeconfig, "HOME": home, "XDG_CONFIG_HOME": filepath.Join(home, "config"),
 		"CA": filepath.Join(h.dir, "ca.crt"), "ONE": h.replicas[0].Server.URL, "TWO": h.replicas[1].Server.URL, "SLOW": h.slow.Server.URL,
@@ -252,11 +202,11 @@ func (h *harness) environment(namespace, kubeconfig, home string) map[string]str
 }
 
 // variables returns the environment of a command outside of a script.
-func (h *harness) variables(namespace, kubeconfig string, more ...string) []string {
-	h.t.Helper()
-	home := filepath.Join(h.t.TempDir(), "home")
+func (h *fixture) variables(namespace, kubeconfig string, more ...string) []string {
+	h.T.Helper()
+	home := filepath.Join(h.T.TempDir(), "home")
 	if err := os.Mkdir(home, 0o700); err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
 	var all []string
 	for name, value := range h.environment(namespace, kubeconfig, home) {

@@ -5,11 +5,12 @@ import (
 	"testing"
 
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // forgedTimes are correctly signed tokens with invalid times: exp is required, and times are whole seconds in the
 // range of a calendar (RFC 7519 §2).
-func (s *attackHarness) forgedTimes() []presented {
+func (s *attackFixture) forgedTimes() []presented {
 	exp, iat, nbf := s.seconds("exp", 0), s.seconds("iat", 0), s.seconds("nbf", 0)
 	// The good token was issued within this minute, so iat is the current time.
 	ended := func(seconds int64) string { return s.with("exp", s.seconds("iat", -seconds)) }
@@ -41,8 +42,8 @@ func (s *attackHarness) forgedTimes() []presented {
 }
 
 // forgedIdentities are correctly signed tokens with other identities, as only a stolen signing key could make.
-func (s *attackHarness) forgedIdentities() []presented {
-	url, other := s.url(), s.other
+func (s *attackFixture) forgedIdentities() []presented {
+	url, other := s.URL(), s.other
 	return []presented{
 		// The issuer is compared byte for byte (RFC 8414 §3.3).
 		refused("iss with a slash after it", s.with("iss", `"`+url+`/"`)),
@@ -53,14 +54,14 @@ func (s *attackHarness) forgedIdentities() []presented {
 		refused("iss empty", s.with("iss", `""`)),
 		refused("iss a list", s.with("iss", `["`+url+`"]`)),
 		refused("iss missing", s.with("iss", "")),
-		refused("aud a list", s.with("aud", `["`+audience+`"]`)),
+		refused("aud a list", s.with("aud", `["`+harness.Audience+`"]`)),
 		refused("unknown jti", s.with("jti", `"of-nothing"`)),
 		refused("jti of another key", s.with("jti", `"`+other.Status.JTI+`"`)),
 		refused("jti missing", s.with("jti", "")),
 		refused("jti a number", s.with("jti", "7")),
 		refused("revision of the future", s.object("revision", "2")),
-		refused("revision of the future, with a jti of its own", s.withPayload(edited(s.t, s.payload,
-			"jti", `"of-nothing"`, "refreshkeys.dev", edited(s.t, s.member("refreshkeys.dev"), "revision", "2")))),
+		refused("revision of the future, with a jti of its own", s.withPayload(edited(s.T, s.payload,
+			"jti", `"of-nothing"`, "refreshkeys.dev", edited(s.T, s.member("refreshkeys.dev"), "revision", "2")))),
 		refused("revision 0", s.object("revision", "0")),
 		refused("revision negative", s.object("revision", "-1")),
 		refused("revision a text", s.object("revision", `"1"`)),
@@ -70,12 +71,12 @@ func (s *attackHarness) forgedIdentities() []presented {
 		refused("uid missing", s.object("uid", "")),
 		refused("name of another key", s.object("name", `"stock"`)),
 		refused("name and uid of another key", s.object("name", `"stock"`, "uid", `"`+string(other.UID)+`"`)),
-		refused("name and uid of another key, with its jti", s.withPayload(edited(s.t, s.payload, "jti", `"`+other.Status.JTI+`"`,
-			"refreshkeys.dev", edited(s.t, s.member("refreshkeys.dev"), "name", `"stock"`, "uid", `"`+string(other.UID)+`"`)))),
+		refused("name and uid of another key, with its jti", s.withPayload(edited(s.T, s.payload, "jti", `"`+other.Status.JTI+`"`,
+			"refreshkeys.dev", edited(s.T, s.member("refreshkeys.dev"), "name", `"stock"`, "uid", `"`+string(other.UID)+`"`)))),
 		refused("name of no key", s.object("name", `"nothing"`)),
 		refused("name with a path", s.object("name", `"../stock"`)),
 		refused("unknown namespace", s.object("namespace", `"nowhere"`)),
-		refused("namespace with a path", s.object("namespace", `"../`+s.name+`"`)),
+		refused("namespace with a path", s.object("namespace", `"../`+s.fixture.Name+`"`)),
 		refused("namespace of 4 kB", s.object("namespace", `"`+strings.Repeat("n", 4_000)+`"`)),
 		refused("client_id and sub of another key", s.with("client_id", `"refreshkey:shop:till"`, "sub", `"refreshkey:shop:till"`)),
 		refused("client_id and sub of the cluster's administrator", s.with("client_id", `"system:admin"`, "sub", `"system:admin"`)),
@@ -84,7 +85,7 @@ func (s *attackHarness) forgedIdentities() []presented {
 
 // forgedGrants are correctly signed tokens of the key with terms that the policy does not grant. A repaired policy
 // lifts the refusal, so the client keeps its token.
-func (s *attackHarness) forgedGrants() []presented {
+func (s *attackFixture) forgedGrants() []presented {
 	const denied = "400 unauthorized_client"
 	return []presented{
 		{"sub of another user", s.with("sub", `"alice"`), denied, true},
@@ -100,13 +101,13 @@ func (s *attackHarness) forgedGrants() []presented {
 
 // askAboutForgedAccessTokens checks that only a good access token is active, and that the answer for any other
 // contains nothing else (RFC 7662 §2.2).
-func (s *attackHarness) askAboutForgedAccessTokens(t *testing.T) {
-	good := s.secret(s.send(t, s.exchange(s.good)).text("access_token"))
+func (s *attackFixture) askAboutForgedAccessTokens(t *testing.T) {
+	good := s.secret(s.send(t, s.exchange(s.good)).Text("access_token"))
 	f := &forger{TB: t, rings: s.rings, good: good, signer: s.keyOf(keyring.Access)}
 	f.header, f.payload = string(f64(t, strings.Split(good, ".")[0])), string(f64(t, strings.Split(good, ".")[1]))
 	text, der, jwk := publicForms(t, f.signer)
-	if got := s.send(t, s.ask(good)); got.outcome() != "200" || got.body["active"] != true {
-		t.Fatalf("asked about, the good access token is %s and not active", got.outcome())
+	if got := s.send(t, s.ask(good)); got.Outcome() != "200" || got.Body["active"] != true {
+		t.Fatalf("asked about, the good access token is %s and not active", got.Outcome())
 	}
 	const inactive = `{"active":false}`
 	for _, row := range []struct{ name, compact, hint string }{
@@ -132,21 +133,21 @@ func (s *attackHarness) askAboutForgedAccessTokens(t *testing.T) {
 		s.rows++
 		s.secret(row.compact)
 		t.Run(row.name, func(t *testing.T) {
-			if got := s.send(t, s.ask(row.compact, "token_type_hint", row.hint)); got.outcome() != "200" || got.raw != inactive {
-				t.Errorf("it is %s, and the answer is not only active=false", got.outcome())
+			if got := s.send(t, s.ask(row.compact, "token_type_hint", row.hint)); got.Outcome() != "200" || got.Raw != inactive {
+				t.Errorf("it is %s, and the answer is not only active=false", got.Outcome())
 			}
 			// It cannot be exchanged either, and its revocation does not affect the key.
 			if row.compact != s.good {
-				if got := s.send(t, s.exchange(row.compact)); got.outcome() != "400 invalid_grant" {
-					t.Errorf("its exchange gives %s", got.outcome())
+				if got := s.send(t, s.exchange(row.compact)); got.Outcome() != "400 invalid_grant" {
+					t.Errorf("its exchange gives %s", got.Outcome())
 				}
 			}
 		})
 	}
-	if got := s.send(t, s.form("/revoke", "token", good)); got.outcome() != "400 unsupported_token_type" {
-		t.Errorf("the revocation of an access token gives %s (RFC 7009 §2.2.1)", got.outcome())
+	if got := s.send(t, s.form("/revoke", "token", good)); got.Outcome() != "400 unsupported_token_type" {
+		t.Errorf("the revocation of an access token gives %s (RFC 7009 §2.2.1)", got.Outcome())
 	}
-	if got := s.send(t, s.ask(s.good, "token_type_hint", "refresh_token")); got.body["active"] != true {
+	if got := s.send(t, s.ask(s.good, "token_type_hint", "refresh_token")); got.Body["active"] != true {
 		t.Error("a refresh token under its own hint is not active")
 	}
 }

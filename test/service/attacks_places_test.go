@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 const nowhere = "404 invalid_request"
 
 // badPlaces checks that each path has one spelling and one method.
-func (s *attackHarness) badPlaces() []attack {
+func (s *attackFixture) badPlaces() []attack {
 	good := s.posted(s.goodBody())
 	by := func(method, endpoint string) request {
 		return request{method: method, target: s.at(endpoint), body: good.body}
@@ -22,9 +23,9 @@ func (s *attackHarness) badPlaces() []attack {
 		return r
 	}
 	get := func(target string) request { return request{method: http.MethodGet, target: target} }
-	allow := func(methods string) func(*testing.T, *answer) {
-		return func(t *testing.T, got *answer) {
-			if given := got.header.Get("Allow"); given != methods {
+	allow := func(methods string) func(*testing.T, *operator.Answer) {
+		return func(t *testing.T, got *operator.Answer) {
+			if given := got.Header.Get("Allow"); given != methods {
 				t.Errorf("allowed are %q", given)
 			}
 		}
@@ -54,34 +55,34 @@ func (s *attackHarness) badPlaces() []attack {
 		{"an empty query", to(s.at("/token?")), malformed, nil},
 		{"a token to revoke in the query", request{method: "POST", target: s.at("/revoke?token=" + s.good)}, malformed, nil},
 		{"an escaped letter", to(s.at("/%74oken")), nowhere, nil},
-		{"an escaped slash", to("/" + s.name + "%2ftoken"), nowhere, nil},
+		{"an escaped slash", to("/" + s.fixture.Name + "%2ftoken"), nowhere, nil},
 		{"an escaped dot", get(s.at("/%2ewell-known/openid-configuration")), nowhere, nil},
 		{"a letter escaped twice", to(s.at("/%2574oken")), nowhere, nil},
 		{"a slash too many", to(s.at("//token")), nowhere, nil},
 		{"a slash before all", to("/" + s.at("/token")), nowhere, nil},
 		{"a slash after it", to(s.at("/token/")), nowhere, nil},
-		{"up and down", to(s.at("/../" + s.name + "/token")), nowhere, nil},
+		{"up and down", to(s.at("/../" + s.fixture.Name + "/token")), nowhere, nil},
 		{"here", to(s.at("/./token")), nowhere, nil},
-		{"up and down, escaped", to(s.at("/%2e%2e/" + s.name + "/token")), nowhere, nil},
+		{"up and down, escaped", to(s.at("/%2e%2e/" + s.fixture.Name + "/token")), nowhere, nil},
 		{"backslashes", to(s.at(`/..\token`)), nowhere, nil},
 		{"a path parameter", to(s.at("/token;x=1")), nowhere, nil},
 		{"a blank after it", to(s.at("/token%20")), nowhere, nil},
 		{"a NUL after it", to(s.at("/token%00")), nowhere, nil},
 		{"in capitals", to(s.at("/TOKEN")), nowhere, nil},
-		{"the issuer in capitals", to(strings.ToUpper("/"+s.name) + "/token"), nowhere, nil},
+		{"the issuer in capitals", to(strings.ToUpper("/"+s.fixture.Name) + "/token"), nowhere, nil},
 		{"no issuer", to("/token"), nowhere, nil},
 		{"an unknown issuer", to("/" + needle + "/token"), nowhere, nil},
 		{"an unknown endpoint", to(s.at("/" + needle)), nowhere, nil},
 		{"the metrics, which have a port of their own", get("/metrics"), nowhere, nil},
 		{"the metadata below the issuer (RFC 8414 §3.1)", get(s.at("/.well-known/oauth-authorization-server")), nowhere, nil},
 		{"the metadata of an unknown issuer", get("/.well-known/oauth-authorization-server/" + needle), nowhere, nil},
-		{"the metadata of an unknown issuer, like the issuer", get("/.well-known/oauth-authorization-server" + s.name), nowhere, nil},
+		{"the metadata of an unknown issuer, like the issuer", get("/.well-known/oauth-authorization-server" + s.fixture.Name), nowhere, nil},
 		{"a path of 8 kB", to("/" + strings.Repeat("p", 8_000)), nowhere, nil},
 	}
 }
 
 // misleadingHosts checks that neither the Host header nor a proxy's headers affect iss or the URLs of an answer.
-func (s *attackHarness) misleadingHosts() []attack {
+func (s *attackFixture) misleadingHosts() []attack {
 	const evil = needle + ".example.com"
 	lies := [][]string{
 		{"Host", evil},
@@ -98,7 +99,7 @@ func (s *attackHarness) misleadingHosts() []attack {
 		name := lie[0] + " " + lie[1]
 		rows = append(rows,
 			attack{"metadata: " + name, request{method: "GET", target: s.at("/.well-known/openid-configuration"), header: lie}, "200", s.showsOwnURLs},
-			attack{"inserted metadata: " + name, request{method: "GET", target: "/.well-known/oauth-authorization-server/" + s.name, header: lie}, "200", s.showsOwnURLs},
+			attack{"inserted metadata: " + name, request{method: "GET", target: "/.well-known/oauth-authorization-server/" + s.fixture.Name, header: lie}, "200", s.showsOwnURLs},
 			attack{"jwks: " + name, request{method: "GET", target: s.at("/jwks.json"), header: lie}, "200", s.showsPublicKeys},
 			attack{"token: " + name, s.posted(s.goodBody()).with(lie...), "200", s.showsOwnIssuer},
 		)
@@ -106,41 +107,41 @@ func (s *attackHarness) misleadingHosts() []attack {
 	return rows
 }
 
-func (s *attackHarness) showsOwnURLs(t *testing.T, got *answer) {
-	if got.text("issuer") != s.url() {
-		t.Errorf("the issuer is %q", got.text("issuer"))
+func (s *attackFixture) showsOwnURLs(t *testing.T, got *operator.Answer) {
+	if got.Text("issuer") != s.URL() {
+		t.Errorf("the issuer is %q", got.Text("issuer"))
 	}
 	for _, name := range []string{"token_endpoint", "revocation_endpoint", "introspection_endpoint", "jwks_uri"} {
-		if !strings.HasPrefix(got.text(name), s.url()+"/") {
-			t.Errorf("%s is %q", name, got.text(name))
+		if !strings.HasPrefix(got.Text(name), s.URL()+"/") {
+			t.Errorf("%s is %q", name, got.Text(name))
 		}
 	}
-	for name, value := range got.header {
-		if strings.Contains(strings.Join(value, " ")+got.raw, needle) {
+	for name, value := range got.Header {
+		if strings.Contains(strings.Join(value, " ")+got.Raw, needle) {
 			t.Errorf("the answer or its %s repeats what was sent", name)
 		}
 	}
 }
 
 // showsPublicKeys checks that the key set contains the public keys of the access ring only.
-func (s *attackHarness) showsPublicKeys(t *testing.T, got *answer) {
-	if !strings.Contains(got.raw, s.keyOf(keyring.Access).ID) {
+func (s *attackFixture) showsPublicKeys(t *testing.T, got *operator.Answer) {
+	if !strings.Contains(got.Raw, s.keyOf(keyring.Access).ID) {
 		t.Error("the key that signs is not in the key set")
 	}
 	for _, private := range []string{`"d"`, `"p"`, `"q"`, `"k"`, s.signer.ID, needle} {
-		if strings.Contains(got.raw, private) {
+		if strings.Contains(got.Raw, private) {
 			t.Errorf("there is a %s in the key set", private)
 		}
 	}
 }
 
 // showsOwnIssuer checks that iss is the issuer's URL (RFC 9068 §2.2).
-func (s *attackHarness) showsOwnIssuer(t *testing.T, got *answer) {
-	claims := string(f64(t, strings.Split(got.text("access_token"), ".")[1]))
-	if !strings.Contains(claims, `"iss":"`+s.url()+`"`) || strings.Contains(claims, needle) {
+func (s *attackFixture) showsOwnIssuer(t *testing.T, got *operator.Answer) {
+	claims := string(f64(t, strings.Split(got.Text("access_token"), ".")[1]))
+	if !strings.Contains(claims, `"iss":"`+s.URL()+`"`) || strings.Contains(claims, needle) {
 		t.Error("the access token is not of the issuer")
 	}
-	if strings.Contains(got.raw, s.signer.ID) {
+	if strings.Contains(got.Raw, s.signer.ID) {
 		t.Error("the access token is by the refresh key")
 	}
 }

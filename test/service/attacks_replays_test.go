@@ -15,30 +15,30 @@ import (
 )
 
 // presentReplays presents, once each, tokens that were good and are no longer.
-func (s *attackHarness) presentReplays(t *testing.T) {
+func (s *attackFixture) presentReplays(t *testing.T) {
 	revoked, leaked, dead, spent := s.newKey("revoked"), s.newKey("leaked"), s.newKey("dead"), s.newKey("spent", oneTime(0))
 	bound := s.newKey("bound", func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.Binding = &v1alpha1.BindingSpec{JWKThumbprint: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}
 	})
 	of := map[*v1alpha1.JWTRefreshKey]string{}
 	for _, key := range []*v1alpha1.JWTRefreshKey{revoked, leaked, dead, spent, bound} {
-		of[key] = s.secret(s.reaches(key, 1))
+		of[key] = s.secret(s.AwaitRevision(key, 1))
 	}
 	loggedOut := s.newKey("logged-out")
-	of[loggedOut] = s.secret(s.reaches(loggedOut, 1))
-	if got := s.send(t, s.form("/revoke", "token", of[loggedOut])); got.outcome() != "200" {
-		t.Fatalf("the logout gives %s", got.outcome())
+	of[loggedOut] = s.secret(s.AwaitRevision(loggedOut, 1))
+	if got := s.send(t, s.form("/revoke", "token", of[loggedOut])); got.Outcome() != "200" {
+		t.Fatalf("the logout gives %s", got.Outcome())
 	}
-	s.edit(revoked, func() { revoked.Spec.Revoked = true })
-	s.annotate(leaked, v1alpha1.AnnotationRotateNow, "leaked")
-	after := s.secret(s.reaches(leaked, 2))
+	s.Edit(revoked, func() { revoked.Spec.Revoked = true })
+	s.Annotate(leaked, v1alpha1.AnnotationRotateNow, "leaked")
+	after := s.secret(s.AwaitRevision(leaked, 2))
 	again := s.recreate(dead)
-	successor := s.secret(s.send(t, s.exchange(of[spent])).text("refresh_token"))
+	successor := s.secret(s.send(t, s.exchange(of[spent])).Text("refresh_token"))
 	if successor == "" {
 		t.Fatal("the one-time token has no successor")
 	}
 	for _, key := range []*v1alpha1.JWTRefreshKey{revoked, leaked, dead} {
-		s.Eventually(func() string { return s.send(t, s.exchange(of[key])).outcome() }, patience, pollEvery).Should(gomega.Equal("400 invalid_grant"))
+		s.Eventually(func() string { return s.send(t, s.exchange(of[key])).Outcome() }).Should(gomega.Equal("400 invalid_grant"))
 	}
 	rows := []presented{
 		refused("of a revoked key", of[revoked]),
@@ -57,43 +57,43 @@ func (s *attackHarness) presentReplays(t *testing.T) {
 	t.Run("replays", func(t *testing.T) { s.presentAll(t, rows) })
 }
 
-// newKey calls harness.key, which the field key hides.
-func (s *attackHarness) newKey(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
-	s.t.Helper()
-	return s.harness.key(name, change...)
+// newKey calls Key of the fixture, which the field key hides.
+func (s *attackFixture) newKey(name string, change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
+	s.T.Helper()
+	return s.fixture.Key(name, change...)
 }
 
 // recreate deletes a key, makes it again under its name, and returns the new token. The garbage collector, which
 // would delete the old Secret, does not run here.
-func (s *attackHarness) recreate(key *v1alpha1.JWTRefreshKey) string {
-	s.t.Helper()
-	s.Expect(s.admin.Delete(s.ctx, key)).To(gomega.Succeed())
+func (s *attackFixture) recreate(key *v1alpha1.JWTRefreshKey) string {
+	s.T.Helper()
+	s.Expect(s.Admin.Delete(s.Ctx, key)).To(gomega.Succeed())
 	s.Eventually(func() bool {
-		return apierrors.IsNotFound(s.admin.Get(s.ctx, client.ObjectKeyFromObject(key), key.DeepCopy()))
-	}, patience, pollEvery).Should(gomega.BeTrue())
-	s.Expect(s.admin.Delete(s.ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}})).To(gomega.Succeed())
+		return apierrors.IsNotFound(s.Admin.Get(s.Ctx, client.ObjectKeyFromObject(key), key.DeepCopy()))
+	}).Should(gomega.BeTrue())
+	s.Expect(s.Admin.Delete(s.Ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}})).To(gomega.Succeed())
 	again := s.newKey(key.Name)
-	return s.secret(s.reaches(again, 1))
+	return s.secret(s.AwaitRevision(again, 1))
 }
 
 // presentElsewhere presents good tokens at other issuers and endpoints than their own.
-func (s *attackHarness) presentElsewhere(t *testing.T) {
-	other := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: s.name + "-b"}, Spec: v1alpha1.JWTIssuerSpec{URL: s.url() + "-b"}}
-	s.create(other)
+func (s *attackFixture) presentElsewhere(t *testing.T) {
+	other := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: s.fixture.Name + "-b"}, Spec: v1alpha1.JWTIssuerSpec{URL: s.URL() + "-b"}}
+	s.Create(other)
 	key := s.newKey("elsewhere", func(k *v1alpha1.JWTRefreshKey) { k.Spec.IssuerRef.Name = other.Name })
-	foreign := s.secret(s.reaches(key, 1))
+	foreign := s.secret(s.AwaitRevision(key, 1))
 	at := func(r request) request {
-		r.target = strings.Replace(r.target, s.name, other.Name, 1)
+		r.target = strings.Replace(r.target, s.fixture.Name, other.Name, 1)
 		return r
 	}
-	s.Eventually(func() string { return s.send(t, at(s.exchange(foreign))).outcome() }, patience, pollEvery).Should(gomega.Equal("200"))
-	access := s.secret(s.send(t, s.exchange(s.good)).text("access_token"))
-	account := s.secret(s.accountToken("orders-api", "https://kubernetes.default.svc"))
+	s.Eventually(func() string { return s.send(t, at(s.exchange(foreign))).Outcome() }).Should(gomega.Equal("200"))
+	access := s.secret(s.send(t, s.exchange(s.good)).Text("access_token"))
+	account := s.secret(s.AccountToken(s.fixture.Name, "orders-api", "https://kubernetes.default.svc"))
 	rows := []presented{
 		{name: "another issuer's token", compact: foreign, want: malformed},
 		refused("the caller's own token", s.caller),
 		refused("a token of the cluster", account),
-		{name: "an access token of another issuer", want: malformed, compact: s.send(t, at(s.exchange(foreign))).text("access_token")},
+		{name: "an access token of another issuer", want: malformed, compact: s.send(t, at(s.exchange(foreign))).Text("access_token")},
 	}
 	t.Run("tokens of elsewhere", func(t *testing.T) { s.presentAll(t, rows) })
 	asking := func(bearer string) request {
@@ -117,14 +117,14 @@ func (s *attackHarness) presentElsewhere(t *testing.T) {
 
 // sendWithoutKeys checks that a service that cannot read the signing keys neither refuses a token nor claims to
 // have revoked one: a client would discard it.
-func (s *attackHarness) sendWithoutKeys(t *testing.T, issuer *v1alpha1.JWTIssuer, good string, at func(request) request) {
-	caller := s.secret(s.accountToken("orders-api", issuer.Spec.URL))
+func (s *attackFixture) sendWithoutKeys(t *testing.T, issuer *v1alpha1.JWTIssuer, good string, at func(request) request) {
+	caller := s.secret(s.AccountToken(s.fixture.Name, "orders-api", issuer.Spec.URL))
 	var keys corev1.SecretList
-	s.Expect(s.admin.List(s.ctx, &keys, client.InNamespace(apiserver.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: issuer.Name})).To(gomega.Succeed())
+	s.Expect(s.Admin.List(s.Ctx, &keys, client.InNamespace(apiserver.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: issuer.Name})).To(gomega.Succeed())
 	s.Expect(keys.Items).To(gomega.HaveLen(1))
-	s.edit(&keys.Items[0], func() { keys.Items[0].Data["rings.json"] = []byte("{}") })
+	s.Edit(&keys.Items[0], func() { keys.Items[0].Data["rings.json"] = []byte("{}") })
 	const unknowable = "503 temporarily_unavailable"
-	s.Eventually(func() string { return s.send(t, at(s.exchange(good))).outcome() }, patience, pollEvery).Should(gomega.Equal(unknowable))
+	s.Eventually(func() string { return s.send(t, at(s.exchange(good))).Outcome() }).Should(gomega.Equal(unknowable))
 	get := func(endpoint string) request { return at(request{method: "GET", target: s.at(endpoint)}) }
 	asking := s.form("/introspect", "token", good).with("Authorization", "Bearer "+caller)
 	rows := []attack{

@@ -6,20 +6,22 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 const malformed = "400 invalid_request"
 
 // goodBody returns the body of an exchange that is answered with 200 unless a row changes it.
-func (s *attackHarness) goodBody() string { return s.exchange(s.good).body }
+func (s *attackFixture) goodBody() string { return s.exchange(s.good).body }
 
 // posted returns a POST of any body.
-func (s *attackHarness) posted(body string) request {
+func (s *attackFixture) posted(body string) request {
 	return request{method: http.MethodPost, target: s.at("/token"), body: body}
 }
 
 // badForms checks that a form has at most 64 parameters, each at most once (RFC 6749 §3.2).
-func (s *attackHarness) badForms() []attack {
+func (s *attackFixture) badForms() []attack {
 	good := s.goodBody()
 	many := func(n int, each string) request { return s.posted(good + strings.Repeat(each, n)) }
 	gone := s.exchange(s.good)
@@ -62,14 +64,14 @@ func (s *attackHarness) badForms() []attack {
 		{"a scope in capitals", s.posted(good + "&scope=ORDERS:READ"), "400 invalid_scope", nil},
 		{"a scope for all", s.posted(good + "&scope=orders:*"), "400 invalid_scope", nil},
 		{"another resource (RFC 8707 §2)", s.posted(good + "&resource=https://billing.example.com"), "400 invalid_target", nil},
-		{"the resource, and another one", s.posted(good + "&resource=" + audience + "&resource=https://billing.example.com"), "400 invalid_target", nil},
-		{"the resource with a slash after it", s.posted(good + "&resource=" + audience + "/"), "400 invalid_target", nil},
+		{"the resource, and another one", s.posted(good + "&resource=" + harness.Audience + "&resource=https://billing.example.com"), "400 invalid_target", nil},
+		{"the resource with a slash after it", s.posted(good + "&resource=" + harness.Audience + "/"), "400 invalid_target", nil},
 		{"another audience", s.posted(good + "&audience=" + needle), "400 invalid_target", nil},
 	}
 }
 
 // badTypes checks that only a body with one form content type is read as a form.
-func (s *attackHarness) badTypes() []attack {
+func (s *attackFixture) badTypes() []attack {
 	good := s.posted(s.goodBody())
 	typed := func(contentType string) request { return good.with("Content-Type", contentType) }
 	var squeezed bytes.Buffer
@@ -110,7 +112,7 @@ func (s *attackHarness) badTypes() []attack {
 
 // badClients checks that a client with a secret gets invalid_client instead of an answer as if it were
 // authenticated (RFC 6749 §2.3, §5.2).
-func (s *attackHarness) badClients() []attack {
+func (s *attackFixture) badClients() []attack {
 	good := s.posted(s.goodBody())
 	as := func(authorization string) request { return good.with("Authorization", authorization) }
 	basic := func(user, secret string) string {
@@ -152,7 +154,7 @@ func (s *attackHarness) badClients() []attack {
 }
 
 // badQuestions checks that only authenticated callers may ask about tokens (RFC 7662 §2.1).
-func (s *attackHarness) badQuestions() []attack {
+func (s *attackFixture) badQuestions() []attack {
 	ask := s.form("/introspect", "token", s.good, "token_type_hint", "refresh_token")
 	twice := ask.with("Authorization", "Bearer "+s.caller, "Authorization", "Bearer "+s.caller)
 	inBody := s.form("/introspect", "token", s.good, "access_token", s.caller)

@@ -10,13 +10,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // TestAttacks sends forged, damaged and replayed requests to one replica. Each row of its tables is a request and
 // its exact answer. Neither an answer nor the log contains what was sent, and the good token is still good at the
 // end.
 func TestAttacks(t *testing.T) {
-	s := besiege(t)
+	s := newAttackFixture(t)
 	forged := s.forgedTokens()
 	t.Run("tokens", func(t *testing.T) { s.presentAll(t, forged) })
 	t.Run("access tokens", s.askAboutForgedAccessTokens)
@@ -27,8 +29,8 @@ func TestAttacks(t *testing.T) {
 	t.Run("connections", func(t *testing.T) { s.writeAll(t, s.badMessages()) })
 	t.Run("slow", s.sendSlowly)
 	t.Run("afterwards", func(t *testing.T) {
-		if got := s.send(t, s.exchange(s.good)); got.outcome() != "200" {
-			t.Errorf("the good token gets %s", got.outcome())
+		if got := s.send(t, s.exchange(s.good)); got.Outcome() != "200" {
+			t.Errorf("the good token gets %s", got.Outcome())
 		}
 		if n := s.trap.Load(); n > 0 {
 			t.Errorf("the service requested the URL of a token %d times", n)
@@ -54,16 +56,16 @@ type attack struct {
 	request request
 	want    string
 	// shows checks more of the answer.
-	shows func(t *testing.T, got *answer)
+	shows func(t *testing.T, got *operator.Answer)
 }
 
-func (s *attackHarness) sendAll(t *testing.T, tables ...[]attack) {
+func (s *attackFixture) sendAll(t *testing.T, tables ...[]attack) {
 	for _, a := range slices.Concat(tables...) {
 		s.rows++
 		t.Run(a.name, func(t *testing.T) {
 			got := s.send(t, a.request)
-			if got.outcome() != a.want {
-				t.Errorf("the answer is %s, and should be %s", got.outcome(), a.want)
+			if got.Outcome() != a.want {
+				t.Errorf("the answer is %s, and should be %s", got.Outcome(), a.want)
 			}
 			if a.shows != nil {
 				a.shows(t, got)
@@ -73,10 +75,10 @@ func (s *attackHarness) sendAll(t *testing.T, tables ...[]attack) {
 }
 
 // at returns the path of an endpoint of the issuer.
-func (s *attackHarness) at(endpoint string) string { return "/" + s.name + endpoint }
+func (s *attackFixture) at(endpoint string) string { return "/" + s.fixture.Name + endpoint }
 
 // form returns a POST of parameters, which are names and values in turn.
-func (s *attackHarness) form(endpoint string, parameters ...string) request {
+func (s *attackFixture) form(endpoint string, parameters ...string) request {
 	form := url.Values{}
 	for i := 0; i+1 < len(parameters); i += 2 {
 		form.Add(parameters[i], parameters[i+1])
@@ -84,12 +86,12 @@ func (s *attackHarness) form(endpoint string, parameters ...string) request {
 	return request{method: http.MethodPost, target: s.at(endpoint), body: form.Encode()}
 }
 
-func (s *attackHarness) exchange(compact string) request {
+func (s *attackFixture) exchange(compact string) request {
 	return s.form("/token", "grant_type", "refresh_token", "refresh_token", compact)
 }
 
 // ask returns an introspection by a caller with the right to ask.
-func (s *attackHarness) ask(compact string, more ...string) request {
+func (s *attackFixture) ask(compact string, more ...string) request {
 	r := s.form("/introspect", append([]string{"token", compact}, more...)...)
 	r.header = []string{"Authorization", "Bearer " + s.caller}
 	return r
@@ -102,9 +104,9 @@ func (r request) with(header ...string) request {
 
 // send sends a request and checks the general rules of its answer. Failures contain only the path, since other
 // parts may contain a token.
-func (s *attackHarness) send(t *testing.T, r request) *answer {
+func (s *attackFixture) send(t *testing.T, r request) *operator.Answer {
 	t.Helper()
-	made, err := http.NewRequestWithContext(s.ctx, r.method, s.front.URL+r.target, strings.NewReader(r.body))
+	made, err := http.NewRequestWithContext(s.Ctx, r.method, s.front.URL+r.target, strings.NewReader(r.body))
 	if err != nil {
 		t.Fatal("this is no request of net/http's")
 	}
@@ -131,10 +133,10 @@ func (s *attackHarness) send(t *testing.T, r request) *answer {
 	if err != nil {
 		t.Fatalf("half an answer: %v", err)
 	}
-	got := &answer{status: response.StatusCode, header: response.Header, raw: string(raw)}
+	got := &operator.Answer{Status: response.StatusCode, Header: response.Header, Raw: string(raw)}
 	checkAnswer(t, got, r)
 	for _, name := range []string{"access_token", "refresh_token"} {
-		if compact := got.text(name); compact != "" {
+		if compact := got.Text(name); compact != "" {
 			s.secret(compact)
 		}
 	}
@@ -160,57 +162,57 @@ var headers = []string{
 var wireText = regexp.MustCompile(`^[\x20-\x21\x23-\x5B\x5D-\x7E]+$`)
 
 // checkAnswer checks what every answer must satisfy.
-func checkAnswer(t *testing.T, got *answer, sent request) {
+func checkAnswer(t *testing.T, got *operator.Answer, sent request) {
 	t.Helper()
-	for name := range got.header {
+	for name := range got.Header {
 		if !slices.Contains(headers, name) {
 			t.Errorf("the answer has a header %s", name)
 		}
 	}
-	if got.header.Get("X-Content-Type-Options") != "nosniff" {
+	if got.Header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Error("the answer lacks X-Content-Type-Options: nosniff")
 	}
-	if len(got.raw) > 0 {
-		if err := json.Unmarshal([]byte(got.raw), &got.body); err != nil {
-			t.Fatalf("the answer %d is no JSON object", got.status)
+	if len(got.Raw) > 0 {
+		if err := json.Unmarshal([]byte(got.Raw), &got.Body); err != nil {
+			t.Fatalf("the answer %d is no JSON object", got.Status)
 		}
 	}
-	public := got.status == http.StatusOK && (got.body["keys"] != nil || got.body["jwks_uri"] != nil)
-	switch caching := got.header.Get("Cache-Control"); {
+	public := got.Status == http.StatusOK && (got.Body["keys"] != nil || got.Body["jwks_uri"] != nil)
+	switch caching := got.Header.Get("Cache-Control"); {
 	case public && !regexp.MustCompile(`^public, max-age=[1-9][0-9]*$`).MatchString(caching):
 		t.Errorf("a public answer has Cache-Control %q", caching)
-	case !public && (caching != "no-store" || got.header.Get("Pragma") != "no-cache"):
+	case !public && (caching != "no-store" || got.Header.Get("Pragma") != "no-cache"):
 		// RFC 6749 §5.1 requires it of tokens; an error may describe one as well.
-		t.Errorf("the answer may be stored: Cache-Control %q, Pragma %q", caching, got.header.Get("Pragma"))
+		t.Errorf("the answer may be stored: Cache-Control %q, Pragma %q", caching, got.Header.Get("Pragma"))
 	}
-	if got.status != http.StatusOK {
+	if got.Status != http.StatusOK {
 		checkError(t, got, sent)
 	}
 }
 
 // checkError checks that a refusal is a JSON object of two members (RFC 6749 §5.2) without anything that was sent.
-func checkError(t *testing.T, got *answer, sent request) {
+func checkError(t *testing.T, got *operator.Answer, sent request) {
 	t.Helper()
-	if bare := got.status == http.StatusUnauthorized && got.header.Get("Www-Authenticate") == `Bearer realm="refreshkeys"`; bare {
+	if bare := got.Status == http.StatusUnauthorized && got.Header.Get("Www-Authenticate") == `Bearer realm="refreshkeys"`; bare {
 		// A request without credentials gets only the challenge (RFC 6750 §3.1).
-		if got.raw != "" {
+		if got.Raw != "" {
 			t.Error("a challenge without an error has a body")
 		}
 	} else if sent.method != http.MethodHead {
-		if kind := got.header.Get("Content-Type"); kind != "application/json" {
+		if kind := got.Header.Get("Content-Type"); kind != "application/json" {
 			t.Errorf("a refusal of type %q", kind)
 		}
-		if len(got.body) != 2 || !wireText.MatchString(got.text("error")) || !wireText.MatchString(got.text("error_description")) {
+		if len(got.Body) != 2 || !wireText.MatchString(got.Text("error")) || !wireText.MatchString(got.Text("error_description")) {
 			t.Error("a refusal that is not an error and its description, in the characters for them")
 		}
 	}
-	if (got.status == http.StatusUnauthorized) != (got.header.Get("Www-Authenticate") != "") {
+	if (got.Status == http.StatusUnauthorized) != (got.Header.Get("Www-Authenticate") != "") {
 		t.Error("401 and WWW-Authenticate go together (RFC 9110 §15.5.2)")
 	}
-	if (got.status == http.StatusMethodNotAllowed) != (got.header.Get("Allow") != "") {
+	if (got.Status == http.StatusMethodNotAllowed) != (got.Header.Get("Allow") != "") {
 		t.Error("405 and Allow go together (RFC 9110 §15.5.6)")
 	}
-	if (got.status == http.StatusServiceUnavailable) != (got.header.Get("Retry-After") != "") {
+	if (got.Status == http.StatusServiceUnavailable) != (got.Header.Get("Retry-After") != "") {
 		t.Error("503 and Retry-After go together")
 	}
 	inputs := []string{sent.target, sent.body}
@@ -224,7 +226,7 @@ func checkError(t *testing.T, got *answer, sent request) {
 			inputs = append(inputs, sent.header[i+1])
 		}
 	}
-	for _, piece := range pieces(got.raw) {
+	for _, piece := range pieces(got.Raw) {
 		if slices.ContainsFunc(inputs, func(input string) bool { return strings.Contains(input, piece) }) {
 			t.Fatal("the answer repeats what was sent")
 		}
@@ -244,7 +246,7 @@ func pieces(text string) []string {
 }
 
 // checkLog checks that the log has a line for each request, without any part of a token.
-func (s *attackHarness) checkLog(t *testing.T) {
+func (s *attackFixture) checkLog(t *testing.T) {
 	t.Helper()
 	lines := s.log.lines()
 	if len(lines) < s.rows {

@@ -26,7 +26,7 @@ func refused(name, compact string) presented {
 
 // presentAll presents each token at every endpoint. A forged token is refused when exchanged, has no effect when
 // revoked (RFC 7009 §2.2), and is inactive, without further members, when introspected (RFC 7662 §2.2).
-func (s *attackHarness) presentAll(t *testing.T, rows []presented) {
+func (s *attackFixture) presentAll(t *testing.T, rows []presented) {
 	for _, row := range rows {
 		s.rows++
 		s.secret(row.compact)
@@ -34,39 +34,39 @@ func (s *attackHarness) presentAll(t *testing.T, rows []presented) {
 			if row.compact == s.good {
 				t.Fatal("this is the good token")
 			}
-			if got := s.send(t, s.exchange(row.compact)); got.outcome() != row.want {
-				t.Errorf("its exchange gives %s, and should give %s", got.outcome(), row.want)
+			if got := s.send(t, s.exchange(row.compact)); got.Outcome() != row.want {
+				t.Errorf("its exchange gives %s, and should give %s", got.Outcome(), row.want)
 			}
 			if row.want != "400 invalid_grant" {
 				return
 			}
 			if !row.own {
-				if got := s.send(t, s.form("/revoke", "token", row.compact)); got.outcome() != "200" || got.raw != "" {
-					t.Errorf("its revocation gives %s", got.outcome())
+				if got := s.send(t, s.form("/revoke", "token", row.compact)); got.Outcome() != "200" || got.Raw != "" {
+					t.Errorf("its revocation gives %s", got.Outcome())
 				}
 			}
 			for _, hint := range []string{"", "refresh_token", "access_token"} {
-				if got := s.send(t, s.ask(row.compact, "token_type_hint", hint)); got.outcome() != "200" || got.raw != `{"active":false}` {
-					t.Errorf("introspected with the hint %q, it is %s, and the answer is not only active=false", hint, got.outcome())
+				if got := s.send(t, s.ask(row.compact, "token_type_hint", hint)); got.Outcome() != "200" || got.Raw != `{"active":false}` {
+					t.Errorf("introspected with the hint %q, it is %s, and the answer is not only active=false", hint, got.Outcome())
 				}
 			}
 		})
 	}
 }
 
-func (s *attackHarness) forgedTokens() []presented {
+func (s *attackFixture) forgedTokens() []presented {
 	return slices.Concat(s.forgedAlgorithms(), s.forgedKeys(), s.forgedHeaders(), s.forgedNames(), s.forgedTimes(), s.forgedIdentities(),
 		s.forgedGrants(), s.damagedTexts(), s.damagedSignatures())
 }
 
 // forgedAlgorithms checks that the algorithm is that of the signing key, and never taken from the token (RFC 8725
 // §3.1).
-func (s *attackHarness) forgedAlgorithms() []presented {
+func (s *attackFixture) forgedAlgorithms() []presented {
 	var rows []presented
 	for _, none := range []string{"none", "None", "NONE", "nOnE", ""} {
 		rows = append(rows, refused(fmt.Sprintf("alg %q and no signature", none), s.unsigned(`"`+none+`"`)))
 	}
-	text, der, jwk := publicForms(s.t, s.signer)
+	text, der, jwk := publicForms(s.T, s.signer)
 	return append(rows,
 		refused("alg none and the good signature", s.unsigned(`"none"`)+s.good[strings.LastIndex(s.good, ".")+1:]),
 		refused("alg none, correctly signed", s.headerInstead(`"ES256"`, `"none"`)),
@@ -89,8 +89,8 @@ func (s *attackHarness) forgedAlgorithms() []presented {
 
 // forgedKeys checks that a kid only chooses among the known signing keys, and that keys in a token are ignored
 // (RFC 8725 §3.10).
-func (s *attackHarness) forgedKeys() []presented {
-	kid, stranger := s.signer.ID, newForeignSigner(s.t)
+func (s *attackFixture) forgedKeys() []presented {
+	kid, stranger := s.signer.ID, newForeignSigner(s.T)
 	text := `"kid":"` + kid + `"`
 	instead := func(value string) string { return s.headerInstead(`"`+kid+`"`, value) }
 	brought := func(member string) string {
@@ -127,7 +127,7 @@ func (s *attackHarness) forgedKeys() []presented {
 }
 
 // pendingKey returns the kid of a signing key that is published and not yet active.
-func (s *attackHarness) pendingKey() string {
+func (s *attackFixture) pendingKey() string {
 	for _, key := range s.rings.Keys() {
 		if key.Use == keyring.Refresh && key.State == keyring.Pending {
 			return key.ID
@@ -138,7 +138,7 @@ func (s *attackHarness) pendingKey() string {
 }
 
 // forgedHeaders are signed with the refresh signing key: only their headers are invalid.
-func (s *attackHarness) forgedHeaders() []presented {
+func (s *attackFixture) forgedHeaders() []presented {
 	return []presented{
 		refused("crit of an unknown member", s.withMember(`"crit":["`+needle+`"],"`+needle+`":1`)),
 		refused("crit empty", s.withMember(`"crit":[]`)), // RFC 7515 §4.1.11 forbids it
@@ -169,13 +169,13 @@ func (s *attackHarness) forgedHeaders() []presented {
 }
 
 // byAccessKey returns a refresh token that is signed with a key of the access ring.
-func (s *attackHarness) byAccessKey(kid string) string {
-	return s.signedBy(s.keyOf(keyring.Access), instead(s.t, s.header, s.signer.ID, kid), s.payload)
+func (s *attackFixture) byAccessKey(kid string) string {
+	return s.signedBy(s.keyOf(keyring.Access), instead(s.T, s.header, s.signer.ID, kid), s.payload)
 }
 
 // forgedNames are correctly signed payloads that two readers may interpret differently (RFC 7519 §4, RFC 8725
 // §2.6).
-func (s *attackHarness) forgedNames() []presented {
+func (s *attackFixture) forgedNames() []presented {
 	return []presented{
 		refused("sub twice", s.withAlso(`"sub":"system:admin"`)),
 		refused("the same sub twice", s.withAlso(`"sub":`+s.member("sub"))),
@@ -204,7 +204,7 @@ func (s *attackHarness) forgedNames() []presented {
 
 // damagedTexts are other encodings of the good token. RFC 7515 §2 allows only base64url without padding, line
 // breaks or other characters.
-func (s *attackHarness) damagedTexts() []presented {
+func (s *attackFixture) damagedTexts() []presented {
 	parts := strings.Split(s.good, ".")
 	rows := []presented{
 		refused("cut in half", s.good[:len(s.good)/2]),
@@ -244,7 +244,7 @@ func (s *attackHarness) damagedTexts() []presented {
 
 // damagedSignatures are invalid ES256 signatures. A valid one has two halves of 32 bytes, each from 1 to the order
 // of the curve minus one (RFC 7518 §3.4, FIPS 186-5 §6.4.2).
-func (s *attackHarness) damagedSignatures() []presented {
+func (s *attackFixture) damagedSignatures() []presented {
 	zero := new(big.Int)
 	alone := func(change func(r, v, n *big.Int) (*big.Int, *big.Int)) string {
 		return s.signature(func(r, v, n *big.Int) []byte { return joined(change(r, v, n)) })

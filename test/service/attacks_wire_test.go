@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // message is a row that no HTTP client would send: the bytes of a connection, and all answers to them.
@@ -26,7 +28,7 @@ type message struct {
 
 // conversation is what a connection returned.
 type conversation struct {
-	answers []*answer
+	answers []*operator.Answer
 	// last means that the last answer announces the close, and closed that the connection was closed.
 	last, closed bool
 }
@@ -34,7 +36,7 @@ type conversation struct {
 func (c *conversation) String() string {
 	var told []string
 	for _, a := range c.answers {
-		told = append(told, fmt.Sprint(a.status))
+		told = append(told, fmt.Sprint(a.Status))
 	}
 	if c.closed {
 		told = append(told, "closed")
@@ -43,12 +45,12 @@ func (c *conversation) String() string {
 }
 
 // dial opens an HTTP/1.1 connection to a server.
-func (s *attackHarness) dial(t *testing.T, to *httptest.Server) *tls.Conn {
+func (s *attackFixture) dial(t *testing.T, to *httptest.Server) *tls.Conn {
 	t.Helper()
 	// The configuration of the server's own client is only complete after its first use.
 	config := &tls.Config{RootCAs: x509.NewCertPool(), NextProtos: []string{"http/1.1"}, ServerName: "example.com", MinVersion: tls.VersionTLS12}
 	config.RootCAs.AddCert(to.Certificate())
-	conn, err := (&tls.Dialer{Config: config}).DialContext(s.ctx, "tcp", to.Listener.Addr().String())
+	conn, err := (&tls.Dialer{Config: config}).DialContext(s.Ctx, "tcp", to.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +75,7 @@ func readAnswers(t *testing.T, conn net.Conn) *conversation {
 		if err != nil {
 			t.Fatal("half an answer")
 		}
-		heard.answers = append(heard.answers, &answer{status: response.StatusCode, header: response.Header, raw: string(raw)})
+		heard.answers = append(heard.answers, &operator.Answer{Status: response.StatusCode, Header: response.Header, Raw: string(raw)})
 		heard.last = response.Close
 	}
 }
@@ -85,7 +87,7 @@ func isTimeout(err error) bool {
 
 // badMessages checks that there is no second request where two readers could disagree about the end of the first
 // (RFC 9112 §11.2).
-func (s *attackHarness) badMessages() []message {
+func (s *attackFixture) badMessages() []message {
 	body, hidden := s.goodBody(), "GET "+s.at("/jwks.json")+" HTTP/1.1\r\nHost: example.com\r\n\r\n"
 	line := "POST " + s.at("/token") + " HTTP/1.1\r\n"
 	head := line + "Host: example.com\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -133,7 +135,7 @@ func (s *attackHarness) badMessages() []message {
 	}
 }
 
-func (s *attackHarness) writeAll(t *testing.T, rows []message) {
+func (s *attackFixture) writeAll(t *testing.T, rows []message) {
 	for _, row := range rows {
 		s.rows++
 		t.Run(row.name, func(t *testing.T) {
@@ -154,20 +156,20 @@ func (s *attackHarness) writeAll(t *testing.T, rows []message) {
 
 // checkWire checks that net/http refuses what is not a request, with fixed text and a closed connection, and that
 // other answers follow the general rules.
-func (s *attackHarness) checkWire(t *testing.T, got *answer, sent string, last bool) {
+func (s *attackFixture) checkWire(t *testing.T, got *operator.Answer, sent string, last bool) {
 	t.Helper()
 	_, body, _ := strings.Cut(sent, "\r\n\r\n")
 	// A description names the required type.
 	sent = strings.ReplaceAll(sent, "application/x-www-form-urlencoded", "")
-	if got.header.Get("X-Content-Type-Options") != "" {
+	if got.Header.Get("X-Content-Type-Options") != "" {
 		checkAnswer(t, got, request{target: sent, body: body})
-		s.secret(got.text("access_token"))
+		s.secret(got.Text("access_token"))
 		return
 	}
-	if got.status < 400 || !last {
-		t.Errorf("net/http answers %d, and the connection stays open", got.status)
+	if got.Status < 400 || !last {
+		t.Errorf("net/http answers %d, and the connection stays open", got.Status)
 	}
-	for _, piece := range pieces(got.raw) {
+	for _, piece := range pieces(got.Raw) {
 		if strings.Contains(sent, piece) {
 			t.Fatal("the answer repeats what was sent")
 		}
@@ -176,7 +178,7 @@ func (s *attackHarness) checkWire(t *testing.T, got *answer, sent string, last b
 
 // sendSlowly checks that a slow client does not hold a connection longer than the limits, which are shortened
 // here. TestHTTPServerHasLimits checks that NewHTTPServer sets them.
-func (s *attackHarness) sendSlowly(t *testing.T) {
+func (s *attackFixture) sendSlowly(t *testing.T) {
 	slow := s.serve(s.front.Config.Handler, func(server *http.Server) {
 		server.ReadHeaderTimeout, server.ReadTimeout, server.IdleTimeout = shortly, shortly, shortly
 	})
@@ -211,7 +213,7 @@ func (s *attackHarness) sendSlowly(t *testing.T) {
 	}
 	t.Run("no handshake", func(t *testing.T) {
 		t.Parallel()
-		conn, err := (&net.Dialer{}).DialContext(s.ctx, "tcp", slow.Listener.Addr().String())
+		conn, err := (&net.Dialer{}).DialContext(s.Ctx, "tcp", slow.Listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,7 +228,7 @@ func (s *attackHarness) sendSlowly(t *testing.T) {
 		body, rest := io.Pipe()
 		defer rest.Close()
 		go func() { _, _ = io.WriteString(rest, s.goodBody()) }()
-		made, err := http.NewRequestWithContext(s.ctx, http.MethodPost, slow.URL+s.at("/token"), body)
+		made, err := http.NewRequestWithContext(s.Ctx, http.MethodPost, slow.URL+s.at("/token"), body)
 		if err != nil {
 			t.Fatal("no request")
 		}

@@ -17,6 +17,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // apiConnection is the connection of a replica to the API server. It can be cut, so that every request fails at
@@ -112,43 +113,43 @@ func TestAPIServerAway(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHarness(t, clock.RealClock{})
-			h.issuer()
-			h.manage()
+			h := newFixture(t, clock.RealClock{})
+			h.Issuer()
+			h.Manage()
 			monotonic, line := clocktesting.NewFakeClock(time.Now()), &apiConnection{}
-			r := h.replica(line.wire(monotonic))
-			scheduled, device := h.key("scheduled"), h.key("device", oneTime(time.Minute))
-			held, once := h.reaches(scheduled, 1), h.reaches(device, 1)
+			r := h.Replica(line.wire(monotonic))
+			scheduled, device := h.Key("scheduled"), h.Key("device", oneTime(time.Minute))
+			held, once := h.AwaitRevision(scheduled, 1), h.AwaitRevision(device, 1)
 			shown := h.workload("till")
-			h.Eventually(func() string { return h.refresh(r, held).outcome() }, patience, pollEvery).Should(gomega.Equal("200"))
+			h.Eventually(func() string { return h.Refresh(r, held).Outcome() }).Should(gomega.Equal("200"))
 
 			c.fail(line)
-			h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("200"), "known keys are exchanged within maxStaleness")
+			h.Expect(h.Refresh(r, held).Outcome()).To(gomega.Equal("200"), "known keys are exchanged within maxStaleness")
 			if !c.writes {
-				for what, a := range map[string]*answer{
-					"a one-time exchange": h.refresh(r, once), "a revocation": h.post(r, "/revoke", map[string][]string{"token": {held}}),
+				for what, a := range map[string]*operator.Answer{
+					"a one-time exchange": h.Refresh(r, once), "a revocation": h.Revoke(r, held),
 					"a login": h.signIn(r, shown),
 				} {
-					h.Expect(a.outcome()).To(gomega.Equal("503 temporarily_unavailable"), what)
+					h.Expect(a.Outcome()).To(gomega.Equal("503 temporarily_unavailable"), what)
 				}
 			}
 			// The watch should report this event.
-			h.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: h.name + "-later"}})
+			h.Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: h.Name + "-later"}})
 			for range 32 {
 				monotonic.Step(20 * time.Second)
-				h.Expect(h.refresh(r, held).outcome()).To(gomega.BeElementOf("200", "503 temporarily_unavailable"))
+				h.Expect(h.Refresh(r, held).Outcome()).To(gomega.BeElementOf("200", "503 temporarily_unavailable"))
 			}
-			late := h.refresh(r, held)
-			h.Expect(late.outcome()).To(gomega.Equal("503 temporarily_unavailable"), "ten minutes are over")
-			h.Expect(late.header.Get("Retry-After")).NotTo(gomega.BeEmpty())
+			late := h.Refresh(r, held)
+			h.Expect(late.Outcome()).To(gomega.Equal("503 temporarily_unavailable"), "ten minutes are over")
+			h.Expect(late.Header.Get("Retry-After")).NotTo(gomega.BeEmpty())
 
 			c.mend(line)
 			h.Eventually(func() string {
 				monotonic.Step(20 * time.Second)
-				return h.refresh(r, held).outcome()
+				return h.Refresh(r, held).Outcome()
 			}, 4*patience, 200*time.Millisecond).Should(gomega.Equal("200"))
-			h.Expect(h.refresh(r, once).outcome()).To(gomega.Equal("200"))
-			h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("200"))
+			h.Expect(h.Refresh(r, once).Outcome()).To(gomega.Equal("200"))
+			h.Expect(h.signIn(r, shown).Outcome()).To(gomega.Equal("200"))
 		})
 	}
 }
@@ -157,8 +158,8 @@ func TestAPIServerAway(t *testing.T) {
 // after the start, then more often.
 func TestAnIdleClusterIsFresh(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t, clock.RealClock{})
-	r := h.replica()
+	h := newFixture(t, clock.RealClock{})
+	r := h.Replica()
 	var oldest time.Duration
 	for end := time.Now().Add(75 * time.Second); time.Now().Before(end); {
 		oldest = max(oldest, r.Staleness())
@@ -188,18 +189,18 @@ func (b *busyAPIServer) RoundTrip(request *http.Request) (*http.Response, error)
 // TestAReplicaStartsInABusyCluster checks that a replica is ready at once, and not only when the first watch ends
 // with its bookmark.
 func TestAReplicaStartsInABusyCluster(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
+	h := newFixture(t, clock.RealClock{})
 	// A watch gets a bookmark a second after its start, and the next after a minute.
 	write := func() {
 		for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); {
-			busywork := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: h.name, GenerateName: "busywork-"}}
-			if err := h.admin.Create(h.ctx, busywork); err != nil {
+			busywork := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: h.Name, GenerateName: "busywork-"}}
+			if err := h.Admin.Create(h.Ctx, busywork); err != nil {
 				t.Errorf("the cluster is not busy: %v", err)
 			}
 		}
 	}
 	begun := time.Now()
-	h.replica(func(config *rest.Config, _ *registry.Options) {
+	h.Replica(func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &busyAPIServer{next, write} })
 	})
 	t.Logf("the replica was ready after %s", time.Since(begun).Round(time.Millisecond))
@@ -207,19 +208,19 @@ func TestAReplicaStartsInABusyCluster(t *testing.T) {
 
 // TestARevocationThatIsNeverAnswered checks that a client gets an answer although the API server does not answer.
 func TestARevocationThatIsNeverAnswered(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
 	hung := &silentAPIServer{}
-	r := h.replica(func(config *rest.Config, _ *registry.Options) {
+	r := h.Replica(func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { hung.next = next; return hung })
 	})
-	held := h.reaches(h.key("till"), 1)
-	h.outcomes([]*replica{r}, held, "200")
+	held := h.AwaitRevision(h.Key("till"), 1)
+	h.outcomes([]*operator.Replica{r}, held, "200")
 	hung.set(true)
-	h.Expect(h.post(r, "/revoke", map[string][]string{"token": {held}}).outcome()).To(gomega.Equal("503 temporarily_unavailable"))
+	h.Expect(h.Revoke(r, held).Outcome()).To(gomega.Equal("503 temporarily_unavailable"))
 	hung.set(false)
-	h.Expect(h.post(r, "/revoke", map[string][]string{"token": {held}}).outcome()).To(gomega.Equal("200"))
+	h.Expect(h.Revoke(r, held).Outcome()).To(gomega.Equal("200"))
 }
 
 // silentAPIServer accepts requests and never answers.

@@ -22,12 +22,13 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/authority"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // TestARenewedCertificateIsServed checks that a renewed certificate is served without a restart, and that a
 // damaged one is not.
 func TestARenewedCertificateIsServed(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
+	h := newFixture(t, clock.RealClock{})
 	owner := &authority.Authority{}
 	_, err := owner.Advance(time.Now())
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -38,19 +39,19 @@ func TestARenewedCertificateIsServed(t *testing.T) {
 		h.Expect(err).NotTo(gomega.HaveOccurred())
 		return map[string][]byte{corev1.TLSCertKey: pair.Certificate, corev1.TLSPrivateKeyKey: pair.Key}
 	}
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: h.name + "-tls"}, Type: corev1.SecretTypeTLS, Data: issue("first.example.com")}
-	h.create(secret)
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: h.Name + "-tls"}, Type: corev1.SecretTypeTLS, Data: issue("first.example.com")}
+	h.Create(secret)
 
-	config, err := server.TokenServer(h.ctx)
+	config, err := server.TokenServer(h.Ctx)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	clients, err := kubernetes.NewForConfig(config)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	monotonic := clocktesting.NewFakeClock(time.Now())
 	certificate := tokenserver.NewCertificate(clients, secret.Namespace, secret.Name, monotonic, logr.Discard())
-	ctx, cancel := context.WithCancel(h.ctx)
+	ctx, cancel := context.WithCancel(h.Ctx)
 	done := make(chan error, 1)
 	go func() { done <- certificate.Run(ctx) }()
-	h.Eventually(certificate.Ready, patience, pollEvery).Should(gomega.Succeed())
+	h.Eventually(certificate.Ready).Should(gomega.Succeed())
 	front := httptest.NewUnstartedServer(http.NotFoundHandler())
 	front.TLS = certificate.Config()
 	front.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -60,19 +61,19 @@ func TestARenewedCertificateIsServed(t *testing.T) {
 		return func() error {
 			monotonic.Step(10 * time.Second)
 			dialer := &tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: name, MinVersion: tls.VersionTLS12}}
-			conn, err := dialer.DialContext(h.ctx, "tcp", front.Listener.Addr().String())
+			conn, err := dialer.DialContext(h.Ctx, "tcp", front.Listener.Addr().String())
 			if err == nil {
 				err = conn.Close()
 			}
 			return err
 		}
 	}
-	h.Eventually(serves("first.example.com"), patience, pollEvery).Should(gomega.Succeed())
-	h.edit(secret, func() { secret.Data = issue("second.example.com") })
-	h.Eventually(serves("second.example.com"), patience, pollEvery).Should(gomega.Succeed(), "the renewed one is not served")
-	h.edit(secret, func() { secret.Data[corev1.TLSPrivateKeyKey] = issue("third.example.com")[corev1.TLSPrivateKeyKey] })
-	h.edit(secret, func() { secret.Data[corev1.TLSCertKey] = []byte("damaged") })
-	h.Consistently(serves("second.example.com"), time.Second, 5*pollEvery).Should(gomega.Succeed(), "a damaged one took the place of a good one")
+	h.Eventually(serves("first.example.com")).Should(gomega.Succeed())
+	h.Edit(secret, func() { secret.Data = issue("second.example.com") })
+	h.Eventually(serves("second.example.com")).Should(gomega.Succeed(), "the renewed one is not served")
+	h.Edit(secret, func() { secret.Data[corev1.TLSPrivateKeyKey] = issue("third.example.com")[corev1.TLSPrivateKeyKey] })
+	h.Edit(secret, func() { secret.Data[corev1.TLSCertKey] = []byte("damaged") })
+	h.Consistently(serves("second.example.com"), time.Second, 5*harness.PollEvery).Should(gomega.Succeed(), "a damaged one took the place of a good one")
 	cancel()
 	h.Expect(<-done).To(gomega.Succeed())
 }

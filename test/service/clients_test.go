@@ -21,11 +21,12 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // device is a client with a key of its own; go-jose signs its proofs.
 type device struct {
-	h      *harness
+	h      *fixture
 	signer jose.Signer
 	// thumbprint is the JWK thumbprint of its key.
 	thumbprint string
@@ -35,8 +36,8 @@ type device struct {
 	at string
 }
 
-func (h *harness) device() *device {
-	h.t.Helper()
+func (h *fixture) device() *device {
+	h.T.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	options := (&jose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt")
@@ -44,13 +45,13 @@ func (h *harness) device() *device {
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	sum, err := (&jose.JSONWebKey{Key: key.Public()}).Thumbprint(crypto.SHA256)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	return &device{h: h, signer: signer, thumbprint: base64.RawURLEncoding.EncodeToString(sum), at: h.url() + "/token"}
+	return &device{h: h, signer: signer, thumbprint: base64.RawURLEncoding.EncodeToString(sum), at: h.URL() + "/token"}
 }
 
 // proof returns a proof for the token endpoint, made now. A claim that is changed to nil is left out.
 func (d *device) proof(change ...func(map[string]any)) string {
-	d.h.t.Helper()
-	claims := map[string]any{"jti": uuid.NewString(), "htm": "POST", "htu": d.at, "iat": d.h.clock.Now().Unix()}
+	d.h.T.Helper()
+	claims := map[string]any{"jti": uuid.NewString(), "htm": "POST", "htu": d.at, "iat": d.h.Clock.Now().Unix()}
 	if d.nonce != "" {
 		claims["nonce"] = d.nonce
 	}
@@ -67,37 +68,37 @@ func (d *device) proof(change ...func(map[string]any)) string {
 }
 
 // refresh exchanges a token with a proof, and first gets a nonce if it has none.
-func (d *device) refresh(r *replica, compact string, more ...string) *answer {
-	d.h.t.Helper()
+func (d *device) refresh(r *operator.Replica, compact string, more ...string) *operator.Answer {
+	d.h.T.Helper()
 	got := d.h.present(r, compact, []string{d.proof()}, more...)
 	d.learn(got)
-	if got.text("error") == "use_dpop_nonce" {
+	if got.Text("error") == "use_dpop_nonce" {
 		got = d.h.present(r, compact, []string{d.proof()}, more...)
 		d.learn(got)
 	}
 	return got
 }
 
-func (d *device) learn(got *answer) {
-	if nonces := got.header.Values("DPoP-Nonce"); len(nonces) == 1 {
+func (d *device) learn(got *operator.Answer) {
+	if nonces := got.Header.Values("DPoP-Nonce"); len(nonces) == 1 {
 		d.nonce = nonces[0]
 	}
 }
 
 // present exchanges a token with any number of DPoP headers.
-func (h *harness) present(r *replica, compact string, proofs []string, more ...string) *answer {
-	h.t.Helper()
+func (h *fixture) present(r *operator.Replica, compact string, proofs []string, more ...string) *operator.Answer {
+	h.T.Helper()
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {compact}}
 	for i := 0; i+1 < len(more); i += 2 {
 		form.Add(more[i], more[i+1])
 	}
-	request, err := http.NewRequestWithContext(h.ctx, http.MethodPost, r.server.URL+"/"+h.name+"/token", strings.NewReader(form.Encode()))
+	request, err := http.NewRequestWithContext(h.Ctx, http.MethodPost, r.Server.URL+"/"+h.Name+"/token", strings.NewReader(form.Encode()))
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	for _, proof := range proofs {
 		request.Header.Add("DPoP", proof)
 	}
-	return h.do(r, request)
+	return h.Do(r, request)
 }
 
 // asserting returns the parameters of a client assertion.
@@ -106,8 +107,8 @@ func asserting(assertion string) []string {
 }
 
 // says returns the claims of a token without verifying it.
-func (h *harness) says(compact string) map[string]any {
-	h.t.Helper()
+func (h *fixture) says(compact string) map[string]any {
+	h.T.Helper()
 	parts := strings.Split(compact, ".")
 	h.Expect(parts).To(gomega.HaveLen(3))
 	raw, err := base64.RawURLEncoding.DecodeString(parts[1])

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // heldBy binds a refresh key to a device's key.
@@ -28,20 +29,20 @@ func insideToo(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = inside }
 // access token is bound to it.
 func TestBoundToAKey(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHarness(t, clock)
-	h.issuer(insideToo)
-	h.manage()
-	one, two := h.replica(), h.replica()
+	h := newFixture(t, clock)
+	h.Issuer(insideToo)
+	h.Manage()
+	one, two := h.Replica(), h.Replica()
 	device, thief := h.device(), h.device()
-	bound := h.reaches(h.key("bound", heldBy(device)), 1)
-	h.outcomes([]*replica{one, two}, bound, "400 invalid_dpop_proof")
+	bound := h.AwaitRevision(h.Key("bound", heldBy(device)), 1)
+	h.outcomes([]*operator.Replica{one, two}, bound, "400 invalid_dpop_proof")
 	h.Expect(h.says(bound)).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
 
 	// The first proof has no nonce, and the answer contains exactly one.
 	first := h.present(one, bound, []string{device.proof()})
-	h.Expect(first.outcome()).To(gomega.Equal("400 use_dpop_nonce"))
-	h.Expect(first.header.Values("DPoP-Nonce")).To(gomega.HaveLen(1))
-	h.Expect(first.header.Get("Cache-Control")).To(gomega.Equal("no-store"))
+	h.Expect(first.Outcome()).To(gomega.Equal("400 use_dpop_nonce"))
+	h.Expect(first.Header.Values("DPoP-Nonce")).To(gomega.HaveLen(1))
+	h.Expect(first.Header.Get("Cache-Control")).To(gomega.Equal("no-store"))
 	device.learn(first)
 	thief.nonce = device.nonce
 
@@ -49,20 +50,20 @@ func TestBoundToAKey(t *testing.T) {
 	used := device.proof()
 	clock.SetTime(clock.Now().Add(time.Second))
 	got := h.present(two, bound, []string{used})
-	h.Expect(got.outcome()).To(gomega.Equal("200"))
-	h.Expect(got.text("token_type")).To(gomega.Equal("DPoP"))
-	h.Expect(got.text("refresh_token") == bound).To(gomega.BeTrue(), "the client keeps its token")
-	h.Expect(got.header.Values("DPoP-Nonce")).To(gomega.HaveLen(1))
-	h.Expect(got.header.Get("DPoP-Nonce")).NotTo(gomega.Equal(device.nonce))
-	access := got.text("access_token")
+	h.Expect(got.Outcome()).To(gomega.Equal("200"))
+	h.Expect(got.Text("token_type")).To(gomega.Equal("DPoP"))
+	h.Expect(got.Text("refresh_token") == bound).To(gomega.BeTrue(), "the client keeps its token")
+	h.Expect(got.Header.Values("DPoP-Nonce")).To(gomega.HaveLen(1))
+	h.Expect(got.Header.Get("DPoP-Nonce")).NotTo(gomega.Equal(device.nonce))
+	access := got.Text("access_token")
 	h.Expect(h.says(access)).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
 
-	told := h.introspect(one, h.caller("auditor", ""), access, "")
-	h.Expect(told.body).To(gomega.HaveKeyWithValue("token_type", "DPoP"))
-	h.Expect(told.body).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
-	told = h.introspect(one, h.caller("auditor-2", ""), bound, "refresh_token")
-	h.Expect(told.body).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
-	h.Expect(told.body).NotTo(gomega.HaveKey("token_type"))
+	told := h.Introspect(one, h.caller("auditor", ""), access, "")
+	h.Expect(told.Body).To(gomega.HaveKeyWithValue("token_type", "DPoP"))
+	h.Expect(told.Body).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
+	told = h.Introspect(one, h.caller("auditor-2", ""), bound, "refresh_token")
+	h.Expect(told.Body).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
+	h.Expect(told.Body).NotTo(gomega.HaveKey("token_type"))
 
 	const bad = "400 invalid_dpop_proof"
 	claim := func(name string, value any) []string {
@@ -85,11 +86,11 @@ func TestBoundToAKey(t *testing.T) {
 		{"the access token", []string{access}, bad},
 		{"the refresh token", []string{bound}, bad},
 		{"for GET", claim("htm", "GET"), bad},
-		{"for the issuer's URL", claim("htu", h.url()), bad},
-		{"for another endpoint", claim("htu", h.url()+"/revoke"), bad},
-		{"for the address that the request went to", claim("htu", two.server.URL+"/"+h.name+"/token"), bad},
+		{"for the issuer's URL", claim("htu", h.URL()), bad},
+		{"for another endpoint", claim("htu", h.URL()+"/revoke"), bad},
+		{"for the address that the request went to", claim("htu", two.Server.URL+"/"+h.Name+"/token"), bad},
 		{"for the second URL of the issuer", claim("htu", inside+"/token"), "200"},
-		{"for the URL in other letters, and with a port", claim("htu", "HTTPS://Tokens.Example.com:443/"+h.name+"/token"), "200"},
+		{"for the URL in other letters, and with a port", claim("htu", "HTTPS://Tokens.Example.com:443/"+h.Name+"/token"), "200"},
 		{"made an hour ago", claim("iat", clock.Now().Add(-time.Hour).Unix()), bad},
 		{"made in an hour", claim("iat", clock.Now().Add(time.Hour).Unix()), bad},
 		{"made by a clock that is a minute behind", claim("iat", clock.Now().Add(-time.Minute).Unix()), "200"},
@@ -99,110 +100,110 @@ func TestBoundToAKey(t *testing.T) {
 		{"good", []string{device.proof()}, "200"},
 	} {
 		got := h.present(two, bound, c.proofs)
-		h.Expect(got.outcome()).To(gomega.Equal(c.want), c.name)
+		h.Expect(got.Outcome()).To(gomega.Equal(c.want), c.name)
 		wanted := 0
 		if c.want != bad {
 			wanted = 1
 		}
-		h.Expect(got.header.Values("DPoP-Nonce")).To(gomega.HaveLen(wanted), c.name)
+		h.Expect(got.Header.Values("DPoP-Nonce")).To(gomega.HaveLen(wanted), c.name)
 	}
 
 	// Headers of proxies do not affect the URL.
 	form := map[string][]string{"grant_type": {"refresh_token"}, "refresh_token": {bound}}
-	forwarded := device.proof(func(claims map[string]any) { claims["htu"] = "https://evil.example.com/" + h.name + "/token" })
-	h.Expect(h.post(two, "/token", form, "DPoP", forwarded, "X-Forwarded-Host", "evil.example.com", "Forwarded", "host=evil.example.com").
-		outcome()).To(gomega.Equal(bad))
+	forwarded := device.proof(func(claims map[string]any) { claims["htu"] = "https://evil.example.com/" + h.Name + "/token" })
+	h.Expect(h.Post(two, "/token", form, "DPoP", forwarded, "X-Forwarded-Host", "evil.example.com", "Forwarded", "host=evil.example.com").
+		Outcome()).To(gomega.Equal(bad))
 
 	// A nonce is accepted for 30 seconds.
 	device.learn(h.present(one, bound, []string{device.proof()}))
 	clock.SetTime(clock.Now().Add(29 * time.Second))
-	h.Expect(h.present(two, bound, []string{device.proof()}).outcome()).To(gomega.Equal("200"))
+	h.Expect(h.present(two, bound, []string{device.proof()}).Outcome()).To(gomega.Equal("200"))
 	clock.SetTime(clock.Now().Add(time.Second))
 	stale := h.present(two, bound, []string{device.proof()})
-	h.Expect(stale.outcome()).To(gomega.Equal("400 use_dpop_nonce"))
+	h.Expect(stale.Outcome()).To(gomega.Equal("400 use_dpop_nonce"))
 	device.learn(stale)
-	h.Expect(h.present(two, bound, []string{device.proof()}).outcome()).To(gomega.Equal("200"))
+	h.Expect(h.present(two, bound, []string{device.proof()}).Outcome()).To(gomega.Equal("200"))
 
 	// This is a residual risk in docs/security.md: a replica that has not seen the proof accepts it.
 	once := device.proof()
-	h.Expect(h.present(one, bound, []string{once}).outcome()).To(gomega.Equal("200"))
-	h.Expect(h.present(one, bound, []string{once}).outcome()).To(gomega.Equal(bad))
-	h.Expect(h.present(two, bound, []string{once}).outcome()).To(gomega.Equal("200"))
+	h.Expect(h.present(one, bound, []string{once}).Outcome()).To(gomega.Equal("200"))
+	h.Expect(h.present(one, bound, []string{once}).Outcome()).To(gomega.Equal(bad))
+	h.Expect(h.present(two, bound, []string{once}).Outcome()).To(gomega.Equal("200"))
 	clock.SetTime(clock.Now().Add(30 * time.Second))
-	h.Expect(h.present(one, bound, []string{once}).outcome()).To(gomega.Equal("400 use_dpop_nonce"))
+	h.Expect(h.present(one, bound, []string{once}).Outcome()).To(gomega.Equal("400 use_dpop_nonce"))
 
 	// A logout requires no proof.
-	h.Expect(h.post(one, "/revoke", map[string][]string{"token": {bound}}).outcome()).To(gomega.Equal("200"))
-	h.Expect(device.refresh(one, bound).outcome()).To(gomega.Equal("400 invalid_grant"))
+	h.Expect(h.Revoke(one, bound).Outcome()).To(gomega.Equal("200"))
+	h.Expect(device.refresh(one, bound).Outcome()).To(gomega.Equal("400 invalid_grant"))
 }
 
 // TestAKeyForAnUnboundToken checks that a voluntary proof binds the access token, and not the refresh token (RFC
 // 9449 §5).
 func TestAKeyForAnUnboundToken(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
-	r := h.replica()
-	unbound := h.reaches(h.key("unbound"), 1)
-	h.outcomes([]*replica{r}, unbound, "200")
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
+	r := h.Replica()
+	unbound := h.AwaitRevision(h.Key("unbound"), 1)
+	h.outcomes([]*operator.Replica{r}, unbound, "200")
 	mine, another := h.device(), h.device()
 	for _, d := range []*device{mine, another} {
 		got := d.refresh(r, unbound)
-		h.Expect(got.outcome()).To(gomega.Equal("200"))
-		h.Expect(got.text("token_type")).To(gomega.Equal("DPoP"))
-		h.Expect(got.text("refresh_token") == unbound).To(gomega.BeTrue(), "the client keeps its token")
-		h.Expect(h.says(got.text("access_token"))).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": d.thumbprint}))
+		h.Expect(got.Outcome()).To(gomega.Equal("200"))
+		h.Expect(got.Text("token_type")).To(gomega.Equal("DPoP"))
+		h.Expect(got.Text("refresh_token") == unbound).To(gomega.BeTrue(), "the client keeps its token")
+		h.Expect(h.says(got.Text("access_token"))).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": d.thumbprint}))
 	}
-	h.Expect(h.present(r, unbound, []string{"nonsense"}).outcome()).To(gomega.Equal("400 invalid_dpop_proof"), "a client must not wrongly count as proven")
-	got := h.refresh(r, unbound)
-	h.Expect(got.text("token_type")).To(gomega.Equal("Bearer"))
-	h.Expect(got.header.Values("DPoP-Nonce")).To(gomega.BeEmpty())
-	h.Expect(h.says(got.text("access_token"))).NotTo(gomega.HaveKey("cnf"))
-	h.Expect(mine.refresh(r, "nonsense").outcome()).To(gomega.Equal("400 invalid_grant"), "the token is checked first")
+	h.Expect(h.present(r, unbound, []string{"nonsense"}).Outcome()).To(gomega.Equal("400 invalid_dpop_proof"), "a client must not wrongly count as proven")
+	got := h.Refresh(r, unbound)
+	h.Expect(got.Text("token_type")).To(gomega.Equal("Bearer"))
+	h.Expect(got.Header.Values("DPoP-Nonce")).To(gomega.BeEmpty())
+	h.Expect(h.says(got.Text("access_token"))).NotTo(gomega.HaveKey("cnf"))
+	h.Expect(mine.refresh(r, "nonsense").Outcome()).To(gomega.Equal("400 invalid_grant"), "the token is checked first")
 }
 
 // TestBoundTwice checks that both bindings apply, and that only the client uses a one-time token with them.
 func TestBoundTwice(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
-	one, two := h.replica(), h.replica()
-	h.account(h.name, "orders")
-	own := asserting(h.accountToken("orders", h.url()))
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
+	one, two := h.Replica(), h.Replica()
+	h.account(h.Name, "orders")
+	own := asserting(h.AccountToken(h.Name, "orders", h.URL()))
 	device, thief := h.device(), h.device()
-	key := h.key("device", oneTime(time.Minute), func(k *v1alpha1.JWTRefreshKey) {
+	key := h.Key("device", oneTime(time.Minute), func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.Binding = &v1alpha1.BindingSpec{ServiceAccountName: "orders", JWKThumbprint: device.thumbprint}
 	})
-	first := h.reaches(key, 1)
-	h.outcomes([]*replica{one, two}, first, "401 invalid_client")
-	h.Expect(h.refresh(one, first, own...).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
-	h.Expect(device.refresh(one, first).outcome()).To(gomega.Equal("401 invalid_client"))
-	h.Expect(thief.refresh(one, first, own...).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
-	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	first := h.AwaitRevision(key, 1)
+	h.outcomes([]*operator.Replica{one, two}, first, "401 invalid_client")
+	h.Expect(h.Refresh(one, first, own...).Outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
+	h.Expect(device.refresh(one, first).Outcome()).To(gomega.Equal("401 invalid_client"))
+	h.Expect(thief.refresh(one, first, own...).Outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
+	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1), "it is not used")
 
 	once := device.proof()
 	got := h.present(one, first, []string{once}, own...)
-	h.Expect(got.outcome()).To(gomega.Equal("200"))
-	second := got.text("refresh_token")
+	h.Expect(got.Outcome()).To(gomega.Equal("200"))
+	second := got.Text("refresh_token")
 	h.Expect(h.says(second)).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint, "refreshkeys.dev/service-account": "orders"}))
-	h.Expect(h.says(got.text("access_token"))).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
+	h.Expect(h.says(got.Text("access_token"))).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
 	// The grace for a lost answer is for the client only: a captured proof does not get the successor.
-	h.Expect(h.present(one, first, []string{once}, own...).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
-	h.Expect(h.refresh(two, first, own...).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
-	h.Expect(device.refresh(two, first, own...).text("refresh_token")).To(gomega.Equal(second), "a retry by the client itself")
-	h.Expect(device.refresh(one, second, own...).outcome()).To(gomega.Equal("200"))
+	h.Expect(h.present(one, first, []string{once}, own...).Outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
+	h.Expect(h.Refresh(two, first, own...).Outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
+	h.Expect(device.refresh(two, first, own...).Text("refresh_token")).To(gomega.Equal(second), "a retry by the client itself")
+	h.Expect(device.refresh(one, second, own...).Outcome()).To(gomega.Equal("200"))
 }
 
 // TestMetadataOfProofs checks that the metadata lists the algorithms of proofs.
 func TestMetadataOfProofs(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
-	r := h.replica()
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
+	r := h.Replica()
 	h.Eventually(func() any {
-		asked, err := http.NewRequestWithContext(h.ctx, http.MethodGet, r.server.URL+"/"+h.name+"/.well-known/openid-configuration", nil)
+		asked, err := http.NewRequestWithContext(h.Ctx, http.MethodGet, r.Server.URL+"/"+h.Name+"/.well-known/openid-configuration", nil)
 		h.Expect(err).NotTo(gomega.HaveOccurred())
-		return h.do(r, asked).body["dpop_signing_alg_values_supported"]
-	}, patience, pollEvery).Should(gomega.ConsistOf("ES256", "ES384", "Ed25519", "EdDSA", "PS256", "RS256"))
+		return h.Do(r, asked).Body["dpop_signing_alg_values_supported"]
+	}).Should(gomega.ConsistOf("ES256", "ES384", "Ed25519", "EdDSA", "PS256", "RS256"))
 }

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"net/url"
 	"testing"
 	"time"
 
@@ -16,16 +15,17 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // ending is a harness with a refresh key, access tokens of it, and two replicas that introspect them.
 type ending struct {
-	*harness
+	*fixture
 	clock    *clocktesting.FakePassiveClock
 	stop     func()
 	issuerOf *v1alpha1.JWTIssuer
 	key      *v1alpha1.JWTRefreshKey
-	replicas []*replica
+	replicas []*operator.Replica
 	caller   string
 	// enrolment is the refresh token of revision 1, and held the one that access tokens are issued from.
 	enrolment, held string
@@ -35,82 +35,82 @@ type ending struct {
 func newEnding(t *testing.T, change ...func(*v1alpha1.JWTRefreshKey)) *ending {
 	t.Helper()
 	now := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	e := &ending{harness: newHarness(t, now), clock: now}
-	e.issuerOf = e.issuer()
-	e.stop = e.manage()
-	e.replicas = []*replica{e.harness.replica(), e.harness.replica()}
-	e.key = e.harness.key("orders", change...)
-	e.enrolment = e.reaches(e.key, 1)
+	e := &ending{fixture: newFixture(t, now), clock: now}
+	e.issuerOf = e.Issuer()
+	e.stop = e.Manage()
+	e.replicas = []*operator.Replica{e.fixture.Replica(), e.fixture.Replica()}
+	e.key = e.fixture.Key("orders", change...)
+	e.enrolment = e.AwaitRevision(e.key, 1)
 	e.held = e.enrolment
 	e.outcomesOf(e.held)
-	e.caller = e.harness.caller("api", "")
+	e.caller = e.fixture.caller("api", "")
 	return e
 }
 
 // outcomesOf waits until both replicas accept a token, without using it.
 func (e *ending) outcomesOf(held string) {
-	e.t.Helper()
+	e.T.Helper()
 	for _, r := range e.replicas {
-		e.Eventually(func() string { return e.refresh(r, "x"+held).outcome() }, patience, pollEvery).Should(gomega.Equal("400 invalid_grant"))
-		e.Eventually(func() bool { return r.Key(types.NamespacedName{Namespace: e.name, Name: "orders"}) != nil }, patience, pollEvery).Should(gomega.BeTrue())
+		e.Eventually(func() string { return e.Refresh(r, "x"+held).Outcome() }).Should(gomega.Equal("400 invalid_grant"))
+		e.Eventually(func() bool { return r.Key(types.NamespacedName{Namespace: e.Name, Name: "orders"}) != nil }).Should(gomega.BeTrue())
 	}
 }
 
 // issue exchanges a refresh token, and stores the next one if there is one.
-func (e *ending) issue(r *replica) string {
-	e.t.Helper()
-	got := e.refresh(r, e.held)
-	e.Expect(got.outcome()).To(gomega.Equal("200"))
-	if next := got.text("refresh_token"); next != "" {
+func (e *ending) issue(r *operator.Replica) string {
+	e.T.Helper()
+	got := e.Refresh(r, e.held)
+	e.Expect(got.Outcome()).To(gomega.Equal("200"))
+	if next := got.Text("refresh_token"); next != "" {
 		e.held = next
 	}
-	return got.text("access_token")
+	return got.Text("access_token")
 }
 
 // is waits until every replica reports whether an access token is active.
 func (e *ending) is(active bool, access, what string) {
-	e.t.Helper()
+	e.T.Helper()
 	for i, r := range e.replicas {
-		e.Eventually(func() any { return e.introspect(r, e.caller, access, "").body["active"] }, patience, pollEvery).
+		e.Eventually(func() any { return e.Introspect(r, e.caller, access, "").Body["active"] }).
 			Should(gomega.Equal(active), "%s at replica %d", what, i+1)
 	}
 }
 
 // restart replaces the replicas by new ones, without caches.
 func (e *ending) restart() {
-	e.t.Helper()
+	e.T.Helper()
 	for i, r := range e.replicas {
-		r.stop()
-		e.replicas[i] = e.harness.replica()
+		r.Stop()
+		e.replicas[i] = e.fixture.Replica()
 	}
 }
 
 func (e *ending) revokedFor(reason v1alpha1.RevocationReason) {
-	e.t.Helper()
+	e.T.Helper()
 	e.Eventually(func() v1alpha1.RevocationReason {
-		e.Expect(e.admin.Get(e.ctx, client.ObjectKeyFromObject(e.key), e.key)).To(gomega.Succeed())
+		e.Expect(e.Admin.Get(e.Ctx, client.ObjectKeyFromObject(e.key), e.key)).To(gomega.Succeed())
 		return e.key.Status.RevocationReason
-	}, patience, pollEvery).Should(gomega.Equal(reason))
+	}).Should(gomega.Equal(reason))
 }
 
 // logOut ends the line with the held token, at one replica.
 func (e *ending) logOut() {
-	e.t.Helper()
-	e.Expect(e.post(e.replicas[0], "/revoke", url.Values{"token": {e.held}}).outcome()).To(gomega.Equal("200"))
+	e.T.Helper()
+	e.Expect(e.Revoke(e.replicas[0], e.held).Outcome()).To(gomega.Equal("200"))
 	e.revokedFor(v1alpha1.RevokedLogout)
 }
 
 // rings returns the issuer's signing keys.
 func (e *ending) rings() *keyring.Rings {
-	e.t.Helper()
-	at := e.replicas[0].At("/"+e.name, "tokens.example.com")
+	e.T.Helper()
+	at := e.replicas[0].At("/"+e.Name, "tokens.example.com")
 	return at.Owner().Rings
 }
 
 // parsed returns the claims of an access token.
 func (e *ending) parsed(access string) *token.Claims {
-	e.t.Helper()
-	claims, err := token.Parse(access, token.Access, e.rings(), e.url(), e.clock.Now())
+	e.T.Helper()
+	claims, err := token.Parse(access, token.Access, e.rings(), e.URL(), e.clock.Now())
 	e.Expect(err).NotTo(gomega.HaveOccurred())
 	return claims
 }
@@ -118,7 +118,7 @@ func (e *ending) parsed(access string) *token.Claims {
 // claimless returns an access token without the revision, as earlier releases issued it, signed with the active
 // signing key.
 func (e *ending) claimless(access string) string {
-	e.t.Helper()
+	e.T.Helper()
 	claims := e.parsed(access)
 	claims.Object.Revision = 0
 	payload, err := claims.Payload()
@@ -138,37 +138,37 @@ var endings = []struct {
 	revision int64
 }{
 	{name: "revoked, and restored", revision: 2, end: func(e *ending) {
-		e.edit(e.key, func() { e.key.Spec.Revoked = true })
+		e.Edit(e.key, func() { e.key.Spec.Revoked = true })
 		e.revokedFor(v1alpha1.RevokedRequested)
-		e.edit(e.key, func() { e.key.Spec.Revoked = false })
+		e.Edit(e.key, func() { e.key.Spec.Revoked = false })
 	}},
 	{name: "rotate after a logout", revision: 2, end: func(e *ending) {
 		e.logOut()
-		e.annotate(e.key, v1alpha1.AnnotationRotate, "again")
+		e.Annotate(e.key, v1alpha1.AnnotationRotate, "again")
 	}},
 	{name: "another enrolment after a reuse", revision: 3, change: []func(*v1alpha1.JWTRefreshKey){oneTime(30 * time.Second)}, end: func(e *ending) {
 		e.clock.SetTime(e.clock.Now().Add(time.Minute))
-		e.Expect(e.refresh(e.replicas[1], e.enrolment).outcome()).To(gomega.Equal("400 invalid_grant"))
+		e.Expect(e.Refresh(e.replicas[1], e.enrolment).Outcome()).To(gomega.Equal("400 invalid_grant"))
 		e.revokedFor(v1alpha1.RevokedReuseDetected)
-		e.annotate(e.key, v1alpha1.AnnotationRotate, "again")
+		e.Annotate(e.key, v1alpha1.AnnotationRotate, "again")
 	}},
-	{name: "rotate-now", revision: 2, end: func(e *ending) { e.annotate(e.key, v1alpha1.AnnotationRotateNow, "leaked") }},
+	{name: "rotate-now", revision: 2, end: func(e *ending) { e.Annotate(e.key, v1alpha1.AnnotationRotateNow, "leaked") }},
 	{name: "a line that is not trusted", revision: 2, end: func(e *ending) {
 		// Only the operator may write status, so the test uses its rights.
-		config, err := server.Manager(e.ctx)
+		config, err := server.Manager(e.Ctx)
 		e.Expect(err).NotTo(gomega.HaveOccurred())
 		manager, err := client.New(config, client.Options{Scheme: controllers.Scheme()})
 		e.Expect(err).NotTo(gomega.HaveOccurred())
 		e.Eventually(func() error {
-			if err := e.admin.Get(e.ctx, client.ObjectKeyFromObject(e.key), e.key); err != nil {
+			if err := e.Admin.Get(e.Ctx, client.ObjectKeyFromObject(e.key), e.key); err != nil {
 				return err
 			}
 			e.key.Status.Content = nil
-			return manager.Status().Update(e.ctx, e.key)
-		}, patience, pollEvery).Should(gomega.Succeed())
+			return manager.Status().Update(e.Ctx, e.key)
+		}).Should(gomega.Succeed())
 	}},
 	{name: "the signing key withdrawn", revision: 2, end: func(e *ending) {
-		e.annotate(e.issuerOf, v1alpha1.AnnotationWithdrawKey, e.key.Status.KeyID)
+		e.Annotate(e.issuerOf, v1alpha1.AnnotationWithdrawKey, e.key.Status.KeyID)
 	}},
 }
 
@@ -184,7 +184,7 @@ func TestWhatWasIssuedBeforeAnEndStaysInactive(t *testing.T) {
 			old := e.claimless(before)
 			e.is(true, old, "one without a revision, of a key whose line was never ended")
 			c.end(e)
-			e.held = e.reaches(e.key, c.revision)
+			e.held = e.AwaitRevision(e.key, c.revision)
 			e.Expect(e.key.Status.FirstRevision).To(gomega.Equal(c.revision), "status.firstRevision")
 			for range 2 {
 				e.is(false, before, "an access token issued before")
@@ -193,7 +193,7 @@ func TestWhatWasIssuedBeforeAnEndStaysInactive(t *testing.T) {
 				e.is(true, after, "an access token issued after")
 				e.restart()
 			}
-			e.Expect(e.admin.Get(e.ctx, client.ObjectKeyFromObject(e.key), e.key)).To(gomega.Succeed())
+			e.Expect(e.Admin.Get(e.Ctx, client.ObjectKeyFromObject(e.key), e.key)).To(gomega.Succeed())
 			e.Expect(e.key.Status.FirstRevision).To(gomega.Equal(c.revision), "status.firstRevision after uses")
 		})
 	}
@@ -208,15 +208,15 @@ func TestWhatWasSupersededStaysActive(t *testing.T) {
 		follows func(*ending)
 	}{
 		{name: "rotate of a living line", follows: func(e *ending) {
-			e.annotate(e.key, v1alpha1.AnnotationRotate, "hygiene")
-			e.held = e.reaches(e.key, 2)
+			e.Annotate(e.key, v1alpha1.AnnotationRotate, "hygiene")
+			e.held = e.AwaitRevision(e.key, 2)
 		}},
 		{name: "a change of spec, with no overlap", change: []func(*v1alpha1.JWTRefreshKey){func(k *v1alpha1.JWTRefreshKey) {
 			k.Spec.Rotation = &v1alpha1.RotationSpec{Overlap: &v1alpha1.OverlapSpec{Max: &metav1.Duration{}}}
 		}}, follows: func(e *ending) {
 			first := e.held
-			e.edit(e.key, func() { e.key.Spec.Audience = "https://other.example.com" })
-			e.held = e.reaches(e.key, 2)
+			e.Edit(e.key, func() { e.key.Spec.Audience = "https://other.example.com" })
+			e.held = e.AwaitRevision(e.key, 2)
 			e.outcomes(e.replicas, first, "400 invalid_grant")
 		}},
 		{name: "the advance of a one-time token", change: []func(*v1alpha1.JWTRefreshKey){oneTime(time.Minute)}, follows: func(e *ending) { e.issue(e.replicas[1]) }},
@@ -232,7 +232,7 @@ func TestWhatWasSupersededStaysActive(t *testing.T) {
 				e.is(true, e.issue(e.replicas[1]), "an access token issued after")
 				e.restart()
 			}
-			e.Expect(e.admin.Get(e.ctx, client.ObjectKeyFromObject(e.key), e.key)).To(gomega.Succeed())
+			e.Expect(e.Admin.Get(e.Ctx, client.ObjectKeyFromObject(e.key), e.key)).To(gomega.Succeed())
 			e.Expect(e.key.Status.FirstRevision).To(gomega.BeZero(), "status.firstRevision")
 		})
 	}
@@ -243,25 +243,25 @@ func TestWhatWasSupersededStaysActive(t *testing.T) {
 // the others.
 func TestAReplicaThatIsBehindAsksAboutALaterRevision(t *testing.T) {
 	e := newEnding(t)
-	behind, line := e.harness.behind()
-	e.outcomes([]*replica{behind}, e.held, "200")
+	behind, line := e.fixture.behind()
+	e.outcomes([]*operator.Replica{behind}, e.held, "200")
 	line.hang(true)
 	defer line.hang(false)
-	e.annotate(e.key, v1alpha1.AnnotationRotateNow, "leaked")
-	e.held = e.reaches(e.key, 2)
+	e.Annotate(e.key, v1alpha1.AnnotationRotateNow, "leaked")
+	e.held = e.AwaitRevision(e.key, 2)
 	after := e.issue(e.replicas[0])
-	e.Expect(e.introspect(behind, e.caller, after, "").body["active"]).To(gomega.Equal(true), "a replica that is behind, of a later revision")
+	e.Expect(e.Introspect(behind, e.caller, after, "").Body["active"]).To(gomega.Equal(true), "a replica that is behind, of a later revision")
 
-	other := e.harness.key("second")
-	leaked := e.reaches(other, 1)
+	other := e.fixture.Key("second")
+	leaked := e.AwaitRevision(other, 1)
 	line.hang(false)
-	e.outcomes([]*replica{behind}, leaked, "200")
+	e.outcomes([]*operator.Replica{behind}, leaked, "200")
 	line.hang(true)
-	e.annotate(other, v1alpha1.AnnotationRotateNow, "leaked")
-	e.reaches(other, 2)
-	late := e.refresh(behind, leaked)
-	e.Expect(late.outcome()).To(gomega.Equal("200"), "the replica has not received rotate-now")
-	e.is(false, late.text("access_token"), "an access token that was issued late")
+	e.Annotate(other, v1alpha1.AnnotationRotateNow, "leaked")
+	e.AwaitRevision(other, 2)
+	late := e.Refresh(behind, leaked)
+	e.Expect(late.Outcome()).To(gomega.Equal("200"), "the replica has not received rotate-now")
+	e.is(false, late.Text("access_token"), "an access token that was issued late")
 }
 
 // TestAUsedTokenOfAnEarlierEnrolmentEndsNothing checks that a holder from before a revocation cannot sign out the
@@ -270,16 +270,16 @@ func TestAUsedTokenOfAnEarlierEnrolmentEndsNothing(t *testing.T) {
 	e := newEnding(t, oneTime(30*time.Second))
 	e.issue(e.replicas[0])
 	e.logOut()
-	e.annotate(e.key, v1alpha1.AnnotationRotate, "again")
-	e.held = e.reaches(e.key, 3)
+	e.Annotate(e.key, v1alpha1.AnnotationRotate, "again")
+	e.held = e.AwaitRevision(e.key, 3)
 	for range 3 {
 		e.issue(e.replicas[0])
 		e.clock.SetTime(e.clock.Now().Add(time.Minute))
 		for i, r := range e.replicas {
-			e.Expect(e.refresh(r, e.enrolment).outcome()).To(gomega.Equal("400 invalid_grant"), "at replica %d", i+1)
+			e.Expect(e.Refresh(r, e.enrolment).Outcome()).To(gomega.Equal("400 invalid_grant"), "at replica %d", i+1)
 		}
 	}
-	e.Expect(e.admin.Get(e.ctx, client.ObjectKeyFromObject(e.key), e.key)).To(gomega.Succeed())
+	e.Expect(e.Admin.Get(e.Ctx, client.ObjectKeyFromObject(e.key), e.key)).To(gomega.Succeed())
 	e.Expect(e.key.Status.RevokedAt).To(gomega.BeNil(), "a token of the earlier enrolment ended the line: %s", e.key.Status.RevocationReason)
 	e.Expect(e.key.Status.FirstRevision).To(gomega.BeEquivalentTo(3))
 }
@@ -290,16 +290,16 @@ func TestTheAccessTokenInTheSecretSaysItsRevision(t *testing.T) {
 	e := newEnding(t, func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{AccessToken: true} })
 	kept := func(revision int64) string {
 		t.Helper()
-		e.reaches(e.key, revision)
+		e.AwaitRevision(e.key, revision)
 		secret := &corev1.Secret{}
-		e.Expect(e.admin.Get(e.ctx, types.NamespacedName{Namespace: e.name, Name: "orders"}, secret)).To(gomega.Succeed())
+		e.Expect(e.Admin.Get(e.Ctx, types.NamespacedName{Namespace: e.Name, Name: "orders"}, secret)).To(gomega.Succeed())
 		access := string(secret.Data[v1alpha1.SecretAccessToken])
 		e.Expect(e.parsed(access).Object.Revision).To(gomega.Equal(revision))
 		return access
 	}
 	first := kept(1)
 	e.is(true, first, "the access token of the Secret")
-	e.annotate(e.key, v1alpha1.AnnotationRotateNow, "leaked")
+	e.Annotate(e.key, v1alpha1.AnnotationRotateNow, "leaked")
 	second := kept(2)
 	e.is(false, first, "the access token that was in the Secret before")
 	e.is(true, second, "the access token that is in the Secret now")

@@ -11,14 +11,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // checkEnds compares the ends in an answer with status and spec of the refresh key.
-func (h *harness) checkEnds(got *answer, key *v1alpha1.JWTRefreshKey, now time.Time) {
-	h.t.Helper()
-	h.Expect(got.outcome()).To(gomega.Equal("200"))
-	h.Expect(got.text("refresh_token")).NotTo(gomega.BeEmpty(), "the answer carries no refresh token")
-	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+func (h *fixture) checkEnds(got *operator.Answer, key *v1alpha1.JWTRefreshKey, now time.Time) {
+	h.T.Helper()
+	h.Expect(got.Outcome()).To(gomega.Equal("200"))
+	h.Expect(got.Text("refresh_token")).NotTo(gomega.BeEmpty(), "the answer carries no refresh token")
+	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	end := key.Status.ExpiresAt.Time
 	authorization := gomega.Not(gomega.HaveKey("authorization_expires_in"))
 	if at := key.Spec.ExpiresAt; at != nil {
@@ -30,9 +31,9 @@ func (h *harness) checkEnds(got *answer, key *v1alpha1.JWTRefreshKey, now time.T
 	if idle := key.Spec.IdleTimeout; idle != nil && now.Add(idle.Duration).Before(end) {
 		end = now.Add(idle.Duration)
 	}
-	h.Expect(got.body).To(gomega.HaveKeyWithValue("refresh_token_expires_in", end.Sub(now).Seconds()), key.Name)
-	h.Expect(got.body).To(gomega.HaveKeyWithValue("refresh_token_timeout", end.Sub(now).Seconds()), key.Name)
-	h.Expect(got.body).To(authorization, key.Name)
+	h.Expect(got.Body).To(gomega.HaveKeyWithValue("refresh_token_expires_in", end.Sub(now).Seconds()), key.Name)
+	h.Expect(got.Body).To(gomega.HaveKeyWithValue("refresh_token_timeout", end.Sub(now).Seconds()), key.Name)
+	h.Expect(got.Body).To(authorization, key.Name)
 }
 
 // TestAnswersTellTheEnds checks that every answer to a refresh and to a login contains a refresh token and its
@@ -40,12 +41,12 @@ func (h *harness) checkEnds(got *answer, key *v1alpha1.JWTRefreshKey, now time.T
 func TestAnswersTellTheEnds(t *testing.T) {
 	start := time.Now().UTC().Truncate(time.Second)
 	clock := clocktesting.NewFakePassiveClock(start)
-	h := newHarness(t, clock)
-	h.issuer(func(i *v1alpha1.JWTIssuer) {
+	h := newFixture(t, clock)
+	h.Issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionLifetime: &metav1.Duration{Duration: 90 * time.Hour}, SessionIdleTimeout: &metav1.Duration{Duration: 8 * time.Hour}}
 	})
-	h.manage()
-	one, two := h.replica(), h.replica()
+	h.Manage()
+	one, two := h.Replica(), h.Replica()
 	in := func(d time.Duration) *metav1.Time { return &metav1.Time{Time: start.Add(d)} }
 	idle := &metav1.Duration{Duration: 5 * time.Hour}
 	for name, change := range map[string]func(*v1alpha1.JWTRefreshKey){
@@ -60,18 +61,18 @@ func TestAnswersTellTheEnds(t *testing.T) {
 		},
 	} {
 		clock.SetTime(start)
-		key := h.key(name, change)
-		held := h.reaches(key, 1)
+		key := h.Key(name, change)
+		held := h.AwaitRevision(key, 1)
 		for i, at := range []time.Duration{time.Minute, time.Hour, 3 * time.Hour} {
 			clock.SetTime(start.Add(at))
-			r := []*replica{one, two}[i%2]
-			got := h.refresh(r, held)
+			r := []*operator.Replica{one, two}[i%2]
+			got := h.Refresh(r, held)
 			h.checkEnds(got, key, clock.Now())
-			held = got.text("refresh_token")
+			held = got.Text("refresh_token")
 		}
 		// An earlier end applies at once.
-		h.edit(key, func() { key.Spec.ExpiresAt = in(4 * time.Hour) })
-		h.Eventually(func() any { return h.refresh(one, held).body["authorization_expires_in"] }, patience, pollEvery).Should(gomega.Equal(time.Hour.Seconds()), name)
+		h.Edit(key, func() { key.Spec.ExpiresAt = in(4 * time.Hour) })
+		h.Eventually(func() any { return h.Refresh(one, held).Body["authorization_expires_in"] }).Should(gomega.Equal(time.Hour.Seconds()), name)
 	}
 
 	clock.SetTime(start)
@@ -80,19 +81,19 @@ func TestAnswersTellTheEnds(t *testing.T) {
 	session := &h.sessions()[0]
 	h.checkEnds(got, session, clock.Now())
 	clock.SetTime(start.Add(time.Hour))
-	h.checkEnds(h.refresh(two, got.text("refresh_token")), session, clock.Now())
+	h.checkEnds(h.Refresh(two, got.Text("refresh_token")), session, clock.Now())
 }
 
 // TestMetadataTellsThatEndsAreTold checks the metadata of draft-ietf-oauth-refresh-token-expiration.
 func TestMetadataTellsThatEndsAreTold(t *testing.T) {
-	h := newHarness(t, clocktesting.NewFakePassiveClock(time.Now()))
-	h.issuer()
-	h.manage()
-	r := h.replica()
+	h := newFixture(t, clocktesting.NewFakePassiveClock(time.Now()))
+	h.Issuer()
+	h.Manage()
+	r := h.Replica()
 	h.serves(r)
-	for _, path := range []string{"/.well-known/oauth-authorization-server/" + h.name, "/" + h.name + "/.well-known/openid-configuration"} {
-		request, err := http.NewRequestWithContext(h.ctx, http.MethodGet, r.server.URL+path, http.NoBody)
+	for _, path := range []string{"/.well-known/oauth-authorization-server/" + h.Name, "/" + h.Name + "/.well-known/openid-configuration"} {
+		request, err := http.NewRequestWithContext(h.Ctx, http.MethodGet, r.Server.URL+path, http.NoBody)
 		h.Expect(err).NotTo(gomega.HaveOccurred())
-		h.Expect(h.do(r, request).body).To(gomega.HaveKeyWithValue("refresh_token_expiration_types_supported", gomega.ConsistOf("authorization", "token_timeout")), path)
+		h.Expect(h.Do(r, request).Body).To(gomega.HaveKeyWithValue("refresh_token_expiration_types_supported", gomega.ConsistOf("authorization", "token_timeout")), path)
 	}
 }

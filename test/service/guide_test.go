@@ -3,9 +3,7 @@ package service
 import (
 	"encoding/pem"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -16,56 +14,64 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/test/framework/guide"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
-// identity is the directory of the workload's own token in the guide.
-const identity = "/var/run/secrets/identity"
+const (
+	// mounted is where the clients of pages find the Secret.
+	mounted = "/var/run/secrets/refreshkey"
+	// identity is the directory of the workload's own token.
+	identity = "/var/run/secrets/identity"
+)
 
-var named = regexp.MustCompile("(?s)<!-- ([a-z]+[.][a-z]+) -->\n```[a-z]+\n(.*?)```\n")
-
-// snippets returns the named blocks of a page.
-func (h *harness) snippets(page string) map[string]string {
-	h.t.Helper()
-	text, err := os.ReadFile(filepath.Join(server.Root, "docs", page))
+// plays returns a page, and a shell for it in which the names of the page, each before that of this test, are replaced.
+func (h *fixture) plays(path string, names ...string) (*guide.Page, guide.Shell) {
+	h.T.Helper()
+	page, err := guide.Read(filepath.Join(server.Root, path))
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	shown := map[string]string{}
-	for _, found := range named.FindAllStringSubmatch(string(text), -1) {
-		shown[found[1]] = found[2]
+	dir := h.T.TempDir()
+	names = append(names, "namespace: shop", "namespace: "+h.Name, "--namespace shop", "--namespace "+h.Name)
+	shell := guide.Shell{Dir: dir, Env: server.Environment(dir), Typed: strings.NewReplacer(names...)}
+	h.Expect(shell.Files(page, server.Root)).To(gomega.Succeed())
+	return page, shell
+}
+
+// mount writes the values of a Secret to a folder, with the certificate of the replica: those of this suite have their own.
+func (h *fixture) mount(dir string, r *operator.Replica, data map[string][]byte) {
+	h.T.Helper()
+	data[v1alpha1.SecretCA] = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.Server.Certificate().Raw})
+	for name, value := range data {
+		h.Expect(os.WriteFile(filepath.Join(dir, name), value, 0o600)).To(gomega.Succeed())
 	}
-	return shown
 }
 
 // TestTheGuideToBoundTokens applies the manifest of docs/bound-tokens.md and runs its client on files as in the
 // Pod.
 func TestTheGuideToBoundTokens(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.manage()
-	r := h.replica()
-	h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = r.server.URL + "/" + h.name })
-	shown := h.snippets("bound-tokens.md")
-	manifest := strings.ReplaceAll(shown["bound.yaml"], "namespace: shop", "namespace: "+h.name)
-	manifest = strings.Replace(manifest, "spec:\n", "spec:\n  issuerRef: {name: "+h.name+"}\n", 1)
-	_, err := server.Kubectl(h.ctx, manifest, "apply", "-f", "-")
+	h := newFixture(t, clock.RealClock{})
+	h.Manage()
+	r := h.Replica()
+	h.Issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = r.Server.URL + "/" + h.Name })
+	dir := t.TempDir()
+	page, shell := h.plays("docs/bound-tokens.md", "spec:\n  audience:", "spec:\n  issuerRef: {name: "+h.Name+"}\n  audience:",
+		mounted, dir, identity+"/token", filepath.Join(dir, "identity"))
+	_, err := shell.Play(h.Ctx, page, page.Own())
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	key := &v1alpha1.JWTRefreshKey{}
-	key.Namespace, key.Name = h.name, "orders"
-	held := h.reaches(key, 1)
+	key.Namespace, key.Name = h.Name, "orders"
+	held := h.AwaitRevision(key, 1)
 	pod := &corev1.Pod{}
-	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), pod)).To(gomega.Succeed())
+	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), pod)).To(gomega.Succeed())
 	h.Expect(pod.Spec.ServiceAccountName).To(gomega.Equal(key.Spec.Binding.ServiceAccountName))
-	h.outcomes([]*replica{r}, held, "401 invalid_client")
+	h.outcomes([]*operator.Replica{r}, held, "401 invalid_client")
 
-	dir := t.TempDir()
 	secret := &corev1.Secret{}
-	h.Expect(h.admin.Get(h.ctx, types.NamespacedName{Namespace: h.name, Name: "orders"}, secret)).To(gomega.Succeed())
-	secret.Data[v1alpha1.SecretCA] = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.server.Certificate().Raw})
-	secret.Data["identity"] = []byte(h.accountToken("orders", h.url()))
-	for name, value := range secret.Data {
-		h.Expect(os.WriteFile(filepath.Join(dir, name), value, 0o600)).To(gomega.Succeed())
-	}
-	script := strings.ReplaceAll(strings.ReplaceAll(shown["bound.sh"], mounted, dir), identity+"/token", filepath.Join(dir, "identity"))
-	out, err := exec.CommandContext(t.Context(), "sh", "-c", script).Output()
-	if err != nil || !strings.HasPrefix(string(out), "eyJ") || strings.Contains(string(out), "refresh_token") {
+	h.Expect(h.Admin.Get(h.Ctx, types.NamespacedName{Namespace: h.Name, Name: "orders"}, secret)).To(gomega.Succeed())
+	secret.Data["identity"] = []byte(h.AccountToken(h.Name, "orders", h.URL()))
+	h.mount(dir, r, secret.Data)
+	out, err := shell.Run(h.Ctx, "sh bound.sh")
+	if err != nil || !strings.HasPrefix(out, "eyJ") || strings.Contains(out, "refresh_token") {
 		t.Errorf("the client of the guide got no access token: %v", err)
 	}
 }
@@ -73,41 +79,34 @@ func TestTheGuideToBoundTokens(t *testing.T) {
 // TestTheGuideToLogin applies the manifests of docs/login.md, signs in with its client and ends the session with
 // its commands.
 func TestTheGuideToLogin(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
-	r := h.replica()
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
+	r := h.Replica()
 	h.serves(r)
-	shown := h.snippets("login.md")
-	ours := func(name string) string {
-		return strings.ReplaceAll(strings.ReplaceAll(shown[name], "namespace: shop", "namespace: "+h.name), "--namespace shop", "--namespace "+h.name)
-	}
-	_, err := server.Kubectl(h.ctx, ours("login.yaml"), "apply", "-f", "-")
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	_, err = server.Kubectl(h.ctx, shown["people.yaml"], "apply", "--dry-run=server", "-f", "-")
+	dir := t.TempDir()
+	page, shell := h.plays("docs/login.md", identity, dir)
+	steps := page.Own()
+	h.Expect(steps).To(gomega.HaveLen(3))
+	h.Expect(steps[0].Applied).To(gomega.Equal("login.yaml"))
+	h.Expect(steps[1].Applied).To(gomega.Equal("people.yaml"))
+	_, err := shell.Play(h.Ctx, page, steps[:2])
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 
-	dir := t.TempDir()
-	for name, value := range map[string][]byte{
-		"token":  []byte(h.accountToken("till", h.url())),
-		"ca.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.server.Certificate().Raw}),
-	} {
-		h.Expect(os.WriteFile(filepath.Join(dir, name), value, 0o600)).To(gomega.Succeed())
-	}
-	script := strings.ReplaceAll(strings.ReplaceAll(shown["login.sh"], identity, dir), "https://tokens.example.com", r.server.URL+"/"+h.name)
-	out, err := exec.CommandContext(t.Context(), "sh", "-c", script).Output()
-	if err != nil || !strings.Contains(string(out), `"refresh_token":"eyJ`) {
+	h.mount(dir, r, map[string][]byte{"token": []byte(h.AccountToken(h.Name, "till", h.URL()))})
+	signIn := shell
+	signIn.Typed = strings.NewReplacer("https://tokens.example.com", r.Server.URL+"/"+h.Name, identity, dir)
+	out, err := signIn.Run(h.Ctx, page.Files["login.sh"])
+	if err != nil || !strings.Contains(out, `"refresh_token":"eyJ`) {
 		t.Fatalf("the client of the guide got no refresh token: %v", err)
 	}
 	var said []string
-	for line := range strings.Lines(ours("sessions.sh")) {
-		words := strings.Fields(line)
-		h.Expect(words[0]).To(gomega.Equal("kubectl"))
-		out, err := server.Kubectl(h.ctx, "", words[1:]...)
+	for _, command := range guide.Lines(steps[2:]) {
+		out, err := shell.Run(h.Ctx, command)
 		h.Expect(err).NotTo(gomega.HaveOccurred())
 		said = append(said, out)
 	}
 	h.Expect(said).To(gomega.HaveLen(3))
-	h.Expect(said[1]).To(gomega.Equal("system:serviceaccount:" + h.name + ":till"))
+	h.Expect(said[1]).To(gomega.Equal("system:serviceaccount:" + h.Name + ":till"))
 	h.Expect(h.sessions()).To(gomega.BeEmpty())
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // sharing is the behaviour of processes that share a token file without a lock.
@@ -70,12 +71,12 @@ type file struct {
 
 // tokenSharers are the processes and their counters.
 type tokenSharers struct {
-	*harness
+	*fixture
 	sharing
 	random   *rand.Rand
 	clock    *clocktesting.FakePassiveClock
 	agenda   agenda
-	replicas []*replica
+	replicas []*operator.Replica
 	key      *v1alpha1.JWTRefreshKey
 	file     file
 	// own is when the access token of each process ends. Processes do not share access tokens.
@@ -117,13 +118,13 @@ func (h *tokenSharers) works(process int) {
 // exchange sends the token that was read, which may be outdated, to one of the replicas.
 func (h *tokenSharers) exchange(process int, read file, losses int) {
 	r := h.replicas[h.random.IntN(len(h.replicas))]
-	got := h.harness.refresh(r, read.token)
+	got := h.fixture.Refresh(r, read.token)
 	h.exchanges++
-	if got.outcome() != "200" {
-		h.signedOut = append(h.signedOut, h.clock.Now().Format(time.TimeOnly)+": "+got.outcome())
+	if got.Outcome() != "200" {
+		h.signedOut = append(h.signedOut, h.clock.Now().Format(time.TimeOnly)+": "+got.Outcome())
 		return
 	}
-	wrote, accessEnd := file{token: got.text("refresh_token")}, h.clock.Now().Add(handsAccess)
+	wrote, accessEnd := file{token: got.Text("refresh_token")}, h.clock.Now().Add(handsAccess)
 	if wrote.token == "" {
 		wrote.token = read.token
 	}
@@ -157,7 +158,7 @@ func (h *tokenSharers) exchange(process int, read file, losses int) {
 }
 
 func (h *tokenSharers) revisionOf(compact string) int64 {
-	h.t.Helper()
+	h.T.Helper()
 	var object struct{ Revision int64 }
 	raw, err := json.Marshal(h.says(compact)["refreshkeys.dev"])
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -187,20 +188,20 @@ func (a *asks) RoundTrip(request *http.Request) (*http.Response, error) {
 func (s sharing) play(t *testing.T, seed uint64) *tokenSharers {
 	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := &tokenSharers{harness: newHarness(t, clock), sharing: s, clock: clock, random: rand.New(rand.NewPCG(seed, 27)), asked: map[string]int{}}
-	h.issuer(func(i *v1alpha1.JWTIssuer) {
+	h := &tokenSharers{fixture: newFixture(t, clock), sharing: s, clock: clock, random: rand.New(rand.NewPCG(seed, 27)), asked: map[string]int{}}
+	h.Issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.AccessToken = &v1alpha1.IssuerAccessTokenSpec{Lifetime: &metav1.Duration{Duration: handsAccess}}
 	})
-	h.manage()
+	h.Manage()
 	// The processes act one after the other, so nothing is concurrent.
 	for range 2 {
-		h.replicas = append(h.replicas, h.replica(func(config *rest.Config, o *registry.Options) {
+		h.replicas = append(h.replicas, h.Replica(func(config *rest.Config, o *registry.Options) {
 			o.Monotonic = clocktesting.NewFakeClock(clock.Now())
 			config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &asks{next, h.count} })
 		}))
 	}
-	h.key = h.harness.key("shared", oneTime(s.grace))
-	h.file = file{token: h.reaches(h.key, 1), revision: 1}
+	h.key = h.fixture.Key("shared", oneTime(s.grace))
+	h.file = file{token: h.AwaitRevision(h.key, 1), revision: 1}
 	h.highest = 1
 	for process := range handsCount {
 		h.works(process)
@@ -214,7 +215,7 @@ func (s sharing) play(t *testing.T, seed uint64) *tokenSharers {
 		clock.SetTime(next.at)
 		next.do()
 		for _, r := range h.replicas {
-			r.ReportUses(h.ctx)
+			r.ReportUses(h.Ctx)
 		}
 	}
 	return h

@@ -18,6 +18,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // counting counts the status writes of a replica.
@@ -28,24 +29,24 @@ func counting(writes *atomic.Int64) func(*rest.Config, *registry.Options) {
 }
 
 // next returns the refresh token of an answer, which must contain one.
-func (h *harness) next(got *answer, why string) string {
-	h.t.Helper()
-	h.Expect(got.outcome()).To(gomega.Equal("200"), why)
-	h.Expect(got.text("refresh_token")).NotTo(gomega.BeEmpty(), why)
-	return got.text("refresh_token")
+func (h *fixture) next(got *operator.Answer, why string) string {
+	h.T.Helper()
+	h.Expect(got.Outcome()).To(gomega.Equal("200"), why)
+	h.Expect(got.Text("refresh_token")).NotTo(gomega.BeEmpty(), why)
+	return got.Text("refresh_token")
 }
 
 // status reads the status of a refresh key from the API server.
-func (h *harness) status(key *v1alpha1.JWTRefreshKey) *v1alpha1.JWTRefreshKeyStatus {
-	h.t.Helper()
-	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+func (h *fixture) status(key *v1alpha1.JWTRefreshKey) *v1alpha1.JWTRefreshKeyStatus {
+	h.T.Helper()
+	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	return &key.Status
 }
 
 // sees waits until a replica's view has a revision of a refresh key.
-func (h *harness) sees(r *replica, key *v1alpha1.JWTRefreshKey, revision int64) {
-	h.t.Helper()
-	h.Eventually(func() int64 { return r.Key(client.ObjectKeyFromObject(key)).Status.Revision }, patience, pollEvery).Should(gomega.Equal(revision))
+func (h *fixture) sees(r *operator.Replica, key *v1alpha1.JWTRefreshKey, revision int64) {
+	h.T.Helper()
+	h.Eventually(func() int64 { return r.Key(client.ObjectKeyFromObject(key)).Status.Revision }).Should(gomega.Equal(revision))
 }
 
 // TestSeveralHands checks that processes can share one token. Within the grace after it is followed, each process
@@ -53,69 +54,69 @@ func (h *harness) sees(r *replica, key *v1alpha1.JWTRefreshKey, revision int64) 
 // write. A use after the grace ends the line.
 func TestSeveralHands(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHarness(t, clock)
-	h.issuer()
-	h.manage()
+	h := newFixture(t, clock)
+	h.Issuer()
+	h.Manage()
 	var writes atomic.Int64
-	one, two := h.replica(counting(&writes)), h.replica(counting(&writes))
-	key := h.key("device", oneTime(time.Minute))
-	first := h.reaches(key, 1)
+	one, two := h.Replica(counting(&writes)), h.Replica(counting(&writes))
+	key := h.Key("device", oneTime(time.Minute))
+	first := h.AwaitRevision(key, 1)
 	began := clock.Now()
 	at := func(after time.Duration) { clock.SetTime(began.Add(after)) }
 
-	second := h.next(h.refresh(one, first), "an enrolment is followed at its first use")
+	second := h.next(h.Refresh(one, first), "an enrolment is followed at its first use")
 	h.Expect(second == first).To(gomega.BeFalse(), "an enrolment is followed at its first use")
 	h.Expect(writes.Load()).To(gomega.BeEquivalentTo(1))
 	at(59 * time.Second)
 	h.sees(two, key, 2)
-	for _, r := range []*replica{one, two, one} {
-		h.Expect(h.next(h.refresh(r, second), "young") == second).To(gomega.BeTrue(), "a token younger than the grace stays current")
-		h.Expect(h.next(h.refresh(r, first), "followed") == second).To(gomega.BeTrue(), "the holder of the one before gets it")
+	for _, r := range []*operator.Replica{one, two, one} {
+		h.Expect(h.next(h.Refresh(r, second), "young") == second).To(gomega.BeTrue(), "a token younger than the grace stays current")
+		h.Expect(h.next(h.Refresh(r, first), "followed") == second).To(gomega.BeTrue(), "the holder of the one before gets it")
 	}
 	h.Expect(writes.Load()).To(gomega.BeEquivalentTo(1), "a young token costs no write")
 
 	at(time.Minute)
-	third := h.next(h.refresh(two, second), "as old as the grace")
+	third := h.next(h.Refresh(two, second), "as old as the grace")
 	h.Expect(third == second).To(gomega.BeFalse(), "a token as old as the grace is followed")
 	h.sees(one, key, 3)
-	h.Expect(h.next(h.refresh(one, first), "the skew of clocks") == third).To(gomega.BeTrue(), "the use of its successor does not end a token's grace")
+	h.Expect(h.next(h.Refresh(one, first), "the skew of clocks") == third).To(gomega.BeTrue(), "the use of its successor does not end a token's grace")
 	at(2 * time.Minute)
-	fourth := h.next(h.refresh(one, third), "the successor is used and followed")
+	fourth := h.next(h.Refresh(one, third), "the successor is used and followed")
 	h.sees(two, key, 4)
-	h.Expect(h.next(h.refresh(two, second), "some seconds late") == fourth).To(gomega.BeTrue(), "the line's current token, even if a later one follows")
+	h.Expect(h.next(h.Refresh(two, second), "some seconds late") == fourth).To(gomega.BeTrue(), "the line's current token, even if a later one follows")
 	h.Expect(h.status(key).Revision).To(gomega.BeEquivalentTo(4))
 	h.Expect(key.Status.RevokedAt).To(gomega.BeNil())
 
 	at(3*time.Minute + 5*time.Second)
-	h.Expect(h.refresh(two, third).outcome()).To(gomega.Equal("400 invalid_grant"), "the grace is over")
+	h.Expect(h.Refresh(two, third).Outcome()).To(gomega.Equal("400 invalid_grant"), "the grace is over")
 	h.Expect(h.status(key).RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
-	h.Expect(h.refresh(one, fourth).outcome()).To(gomega.Equal("400 invalid_grant"), "the line ends with it")
+	h.Expect(h.Refresh(one, fourth).Outcome()).To(gomega.Equal("400 invalid_grant"), "the line ends with it")
 }
 
 // TestAYoungTokenOfAnotherContent checks that a young token is followed if spec has changed.
 func TestAYoungTokenOfAnotherContent(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHarness(t, clock)
-	h.issuer(func(i *v1alpha1.JWTIssuer) {
+	h := newFixture(t, clock)
+	h.Issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Scopes: []string{"orders:*"}}}}
 	})
-	h.manage()
-	r := h.replica()
-	key := h.key("device", oneTime(10*time.Minute))
-	first := h.reaches(key, 1)
-	second := h.next(h.refresh(r, first), "the enrolment")
-	h.edit(key, func() { key.Spec.Scopes = []string{"orders:read"} })
-	h.Eventually(func() bool { return len(r.Key(client.ObjectKeyFromObject(key)).Spec.Scopes) == 1 }, patience, pollEvery).Should(gomega.BeTrue())
-	third := h.next(h.refresh(r, second), "young, and of another content than spec")
+	h.Manage()
+	r := h.Replica()
+	key := h.Key("device", oneTime(10*time.Minute))
+	first := h.AwaitRevision(key, 1)
+	second := h.next(h.Refresh(r, first), "the enrolment")
+	h.Edit(key, func() { key.Spec.Scopes = []string{"orders:read"} })
+	h.Eventually(func() bool { return len(r.Key(client.ObjectKeyFromObject(key)).Spec.Scopes) == 1 }).Should(gomega.BeTrue())
+	third := h.next(h.Refresh(r, second), "young, and of another content than spec")
 	h.Expect(h.says(third)).To(gomega.HaveKeyWithValue("scope", "orders:read"))
 
 	// Both earlier tokens are in their grace, and a line keeps at most two: the next change waits for them.
-	h.edit(key, func() { key.Spec.Scopes = []string{"orders:write"} })
-	h.Eventually(func() string { return r.Key(client.ObjectKeyFromObject(key)).Spec.Scopes[0] }, patience, pollEvery).Should(gomega.Equal("orders:write"))
-	h.Expect(h.next(h.refresh(r, third), "it waits") == third).To(gomega.BeTrue(), "an advance would drop a token in its grace")
-	h.Expect(h.next(h.refresh(r, first), "in its grace") == third).To(gomega.BeTrue())
+	h.Edit(key, func() { key.Spec.Scopes = []string{"orders:write"} })
+	h.Eventually(func() string { return r.Key(client.ObjectKeyFromObject(key)).Spec.Scopes[0] }).Should(gomega.Equal("orders:write"))
+	h.Expect(h.next(h.Refresh(r, third), "it waits") == third).To(gomega.BeTrue(), "an advance would drop a token in its grace")
+	h.Expect(h.next(h.Refresh(r, first), "in its grace") == third).To(gomega.BeTrue())
 	clock.SetTime(clock.Now().Add(10*time.Minute + 6*time.Second))
-	fourth := h.next(h.refresh(r, third), "the grace of both is over")
+	fourth := h.next(h.Refresh(r, third), "the grace of both is over")
 	h.Expect(h.says(fourth)).To(gomega.HaveKeyWithValue("scope", "orders:write"))
 }
 
@@ -123,59 +124,59 @@ func TestAYoungTokenOfAnotherContent(t *testing.T) {
 // first token of a session is not followed while it is young.
 func TestASessionOfSeveralHands(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHarness(t, clock)
-	h.issuer(func(i *v1alpha1.JWTIssuer) {
+	h := newFixture(t, clock)
+	h.Issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionRetryGrace: &metav1.Duration{Duration: 5 * time.Minute}}
 	})
-	h.manage()
+	h.Manage()
 	var writes atomic.Int64
-	r := h.replica(counting(&writes))
+	r := h.Replica(counting(&writes))
 	h.serves(r)
 	first := h.next(h.signIn(r, h.workload("till")), "the login")
 	session := &h.sessions()[0]
 	h.Expect(session.Spec.Rotation.RetryGrace.Duration).To(gomega.Equal(5 * time.Minute))
 	recorded := writes.Load()
 	clock.SetTime(clock.Now().Add(5*time.Minute - time.Second))
-	h.Expect(h.next(h.refresh(r, first), "young") == first).To(gomega.BeTrue(), "the first token of a session is not followed while it is young")
+	h.Expect(h.next(h.Refresh(r, first), "young") == first).To(gomega.BeTrue(), "the first token of a session is not followed while it is young")
 	h.Expect(writes.Load()).To(gomega.Equal(recorded))
 	clock.SetTime(clock.Now().Add(time.Second))
-	second := h.next(h.refresh(r, first), "as old as the grace")
+	second := h.next(h.Refresh(r, first), "as old as the grace")
 	h.Expect(second == first).To(gomega.BeFalse())
 	clock.SetTime(clock.Now().Add(4 * time.Minute))
-	h.Expect(h.next(h.refresh(r, first), "another process, minutes late") == second).To(gomega.BeTrue())
+	h.Expect(h.next(h.Refresh(r, first), "another process, minutes late") == second).To(gomega.BeTrue())
 }
 
 // TestABoundDeviceRollsForward checks that a bound device that lost an answer and was offline for a week continues
 // by proving its key. A proof beside an unbound token has no such effect.
 func TestABoundDeviceRollsForward(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHarness(t, clock)
-	h.issuer()
-	h.manage()
-	one, two := h.replica(), h.replica()
+	h := newFixture(t, clock)
+	h.Issuer()
+	h.Manage()
+	one, two := h.Replica(), h.Replica()
 	device, thief := h.device(), h.device()
-	key := h.key("bound", oneTime(30*time.Second), heldBy(device))
-	first := h.reaches(key, 1)
+	key := h.Key("bound", oneTime(30*time.Second), heldBy(device))
+	first := h.AwaitRevision(key, 1)
 	lost := device.refresh(one, first)
 	h.next(lost, "the enrolment, whose answer is lost")
 	clock.SetTime(clock.Now().Add(7 * 24 * time.Hour))
 
-	h.Expect(thief.refresh(two, first).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
-	h.Expect(h.refresh(two, first).outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
+	h.Expect(thief.refresh(two, first).Outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
+	h.Expect(h.Refresh(two, first).Outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
 	h.Expect(h.status(key).RevokedAt).To(gomega.BeNil(), "a client without a proof ends no line")
 	second := h.next(device.refresh(two, first), "a week later")
-	h.Expect(second == lost.text("refresh_token")).To(gomega.BeTrue(), "the successor that was lost")
+	h.Expect(second == lost.Text("refresh_token")).To(gomega.BeTrue(), "the successor that was lost")
 	third := h.next(device.refresh(one, second), "and on")
 	clock.SetTime(clock.Now().Add(time.Hour))
 	fourth := h.next(device.refresh(one, third), "and on")
 	h.sees(two, key, 4)
 	h.Expect(h.next(device.refresh(two, first), "also when the record does not list it any more") == fourth).To(gomega.BeTrue())
 
-	unbound := h.key("unbound", oneTime(30*time.Second))
-	used := h.reaches(unbound, 1)
+	unbound := h.Key("unbound", oneTime(30*time.Second))
+	used := h.AwaitRevision(unbound, 1)
 	h.next(device.refresh(one, used), "a voluntary proof")
 	clock.SetTime(clock.Now().Add(time.Minute))
-	h.Expect(device.refresh(one, used).outcome()).To(gomega.Equal("400 invalid_grant"), "the token is not bound to what was proven")
+	h.Expect(device.refresh(one, used).Outcome()).To(gomega.Equal("400 invalid_grant"), "the token is not bound to what was proven")
 	h.Expect(h.status(unbound).RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
 }
 
@@ -185,18 +186,18 @@ func TestAThiefAfterTheGrace(t *testing.T) {
 	for name, first := range map[string]string{"the thief comes second": "holder", "the holder comes second": "thief"} {
 		t.Run(name, func(t *testing.T) {
 			clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-			h := newHarness(t, clock)
-			h.issuer()
-			h.manage()
-			replicas := map[string]*replica{"holder": h.replica(), "thief": h.replica()}
+			h := newFixture(t, clock)
+			h.Issuer()
+			h.Manage()
+			replicas := map[string]*operator.Replica{"holder": h.Replica(), "thief": h.Replica()}
 			second := map[string]string{"holder": "thief", "thief": "holder"}[first]
-			key := h.key("device", oneTime(30*time.Second))
-			shared := h.next(h.refresh(replicas["holder"], h.reaches(key, 1)), "the enrolment")
+			key := h.Key("device", oneTime(30*time.Second))
+			shared := h.next(h.Refresh(replicas["holder"], h.AwaitRevision(key, 1)), "the enrolment")
 			clock.SetTime(clock.Now().Add(5 * time.Minute))
-			own := h.next(h.refresh(replicas[first], shared), "the first of the two")
+			own := h.next(h.Refresh(replicas[first], shared), "the first of the two")
 			clock.SetTime(clock.Now().Add(35 * time.Second))
-			h.Expect(h.refresh(replicas[second], shared).outcome()).To(gomega.Equal("400 invalid_grant"))
-			h.Expect(h.refresh(replicas[first], own).outcome()).To(gomega.Equal("400 invalid_grant"))
+			h.Expect(h.Refresh(replicas[second], shared).Outcome()).To(gomega.Equal("400 invalid_grant"))
+			h.Expect(h.Refresh(replicas[first], own).Outcome()).To(gomega.Equal("400 invalid_grant"))
 			h.Expect(h.status(key).RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
 		})
 	}
@@ -207,95 +208,95 @@ func TestAThiefAfterTheGrace(t *testing.T) {
 func TestClocksOfTwoReplicas(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
 	ahead := clocktesting.NewFakePassiveClock(clock.Now().Add(4 * time.Second))
-	h := newHarness(t, clock)
-	h.issuer()
-	h.manage()
-	one, two := h.replica(), h.replica(func(_ *rest.Config, o *registry.Options) { o.Clock = ahead })
-	key := h.key("device", oneTime(30*time.Second))
-	first := h.reaches(key, 1)
-	second := h.next(h.refresh(one, first), "the enrolment")
+	h := newFixture(t, clock)
+	h.Issuer()
+	h.Manage()
+	one, two := h.Replica(), h.Replica(func(_ *rest.Config, o *registry.Options) { o.Clock = ahead })
+	key := h.Key("device", oneTime(30*time.Second))
+	first := h.AwaitRevision(key, 1)
+	second := h.next(h.Refresh(one, first), "the enrolment")
 	forward := func(d time.Duration) {
 		clock.SetTime(clock.Now().Add(d))
 		ahead.SetTime(ahead.Now().Add(d))
 	}
 	h.sees(two, key, 2)
 	forward(29 * time.Second)
-	h.Expect(h.next(h.refresh(two, first), "in the grace by the clock that followed it") == second).To(gomega.BeTrue())
-	third := h.next(h.refresh(two, second), "as old as the grace by the clock that is ahead")
-	h.Expect(h.next(h.refresh(one, third), "made in the future of this clock") == third).To(gomega.BeTrue())
-	h.Expect(h.next(h.refresh(one, first), "still in its grace") == third).To(gomega.BeTrue())
+	h.Expect(h.next(h.Refresh(two, first), "in the grace by the clock that followed it") == second).To(gomega.BeTrue())
+	third := h.next(h.Refresh(two, second), "as old as the grace by the clock that is ahead")
+	h.Expect(h.next(h.Refresh(one, third), "made in the future of this clock") == third).To(gomega.BeTrue())
+	h.Expect(h.next(h.Refresh(one, first), "still in its grace") == third).To(gomega.BeTrue())
 }
 
 // TestAYoungTokenAtAStaleReplica checks that a replica with a view not proven for a minute reads the refresh key
 // before it hands out a token again without a write.
 func TestAYoungTokenAtAStaleReplica(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
 	monotonic, line := clocktesting.NewFakeClock(time.Now()), &apiConnection{}
-	stale := h.replica(line.wire(monotonic))
-	key := h.key("device", oneTime(10*time.Minute))
-	second := h.next(h.refresh(stale, h.reaches(key, 1)), "the enrolment")
+	stale := h.Replica(line.wire(monotonic))
+	key := h.Key("device", oneTime(10*time.Minute))
+	second := h.next(h.Refresh(stale, h.AwaitRevision(key, 1)), "the enrolment")
 	line.hang(true)
 	defer line.hang(false)
-	h.edit(key, func() { key.Spec.Revoked = true })
-	h.Expect(h.next(h.refresh(stale, second), "the view has just been proven") == second).To(gomega.BeTrue())
+	h.Edit(key, func() { key.Spec.Revoked = true })
+	h.Expect(h.next(h.Refresh(stale, second), "the view has just been proven") == second).To(gomega.BeTrue())
 	monotonic.Step(61 * time.Second)
-	h.Expect(h.refresh(stale, second).outcome()).To(gomega.Equal("400 invalid_grant"), "the view was proven 61 seconds ago, and the key is revoked since")
+	h.Expect(h.Refresh(stale, second).Outcome()).To(gomega.Equal("400 invalid_grant"), "the view was proven 61 seconds ago, and the key is revoked since")
 }
 
 // TestALateReportLeavesAnEnrolmentAlone checks that a use that is reported after the refresh key became a one-time
 // key and was enrolled again does not mark the enrolment as used.
 func TestALateReportLeavesAnEnrolmentAlone(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHarness(t, clock)
-	h.issuer()
-	h.manage()
-	r := h.replica(func(_ *rest.Config, o *registry.Options) { o.Monotonic = clocktesting.NewFakeClock(clock.Now()) })
-	key := h.key("device")
-	h.Expect(h.refresh(r, h.reaches(key, 1)).outcome()).To(gomega.Equal("200"))
-	h.edit(key, func() {
+	h := newFixture(t, clock)
+	h.Issuer()
+	h.Manage()
+	r := h.Replica(func(_ *rest.Config, o *registry.Options) { o.Monotonic = clocktesting.NewFakeClock(clock.Now()) })
+	key := h.Key("device")
+	h.Expect(h.Refresh(r, h.AwaitRevision(key, 1)).Outcome()).To(gomega.Equal("200"))
+	h.Edit(key, func() {
 		key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
 		metav1.SetMetaDataAnnotation(&key.ObjectMeta, v1alpha1.AnnotationRotateNow, "enrol")
 	})
-	enrolment := h.reaches(key, 2)
+	enrolment := h.AwaitRevision(key, 2)
 	h.sees(r, key, 2)
 	clock.SetTime(clock.Now().Add(time.Minute))
-	r.ReportUses(h.ctx)
+	r.ReportUses(h.Ctx)
 	h.Expect(h.status(key).LastUsed).NotTo(gomega.BeNil(), "the use is reported")
 	h.Expect(key.Status.LastUsedRevision).To(gomega.BeZero(), "only a claim writes lastUsedRevision")
 
 	// The Secret still contains the enrolment; a deleted one is made again.
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: h.name, Name: key.Name}}
-	h.Expect(h.admin.Delete(h.ctx, secret)).To(gomega.Succeed())
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: h.Name, Name: key.Name}}
+	h.Expect(h.Admin.Delete(h.Ctx, secret)).To(gomega.Succeed())
 	h.Eventually(func() string {
-		_ = h.admin.Get(h.ctx, types.NamespacedName{Namespace: h.name, Name: key.Name}, secret)
+		_ = h.Admin.Get(h.Ctx, types.NamespacedName{Namespace: h.Name, Name: key.Name}, secret)
 		return string(secret.Data[v1alpha1.SecretToken])
-	}, patience, pollEvery).Should(gomega.Equal(enrolment), "the enrolment is taken for one that was used")
-	h.Expect(h.next(h.refresh(r, enrolment), "the enrolment") == enrolment).To(gomega.BeFalse())
+	}).Should(gomega.Equal(enrolment), "the enrolment is taken for one that was used")
+	h.Expect(h.next(h.Refresh(r, enrolment), "the enrolment") == enrolment).To(gomega.BeFalse())
 }
 
 // TestALateReportOfAReplicaThatIsBehind checks the same for a replica that has not received the change to one-time
 // use. The use is recorded all the same.
 func TestALateReportOfAReplicaThatIsBehind(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHarness(t, clock)
-	h.issuer()
-	h.manage()
+	h := newFixture(t, clock)
+	h.Issuer()
+	h.Manage()
 	line := &apiConnection{}
-	r := h.replica(line.wire(clocktesting.NewFakeClock(clock.Now())))
-	key := h.key("device")
-	h.Expect(h.refresh(r, h.reaches(key, 1)).outcome()).To(gomega.Equal("200"))
+	r := h.Replica(line.wire(clocktesting.NewFakeClock(clock.Now())))
+	key := h.Key("device")
+	h.Expect(h.Refresh(r, h.AwaitRevision(key, 1)).Outcome()).To(gomega.Equal("200"))
 	line.hang(true)
 	defer line.hang(false)
-	h.edit(key, func() {
+	h.Edit(key, func() {
 		key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
 		metav1.SetMetaDataAnnotation(&key.ObjectMeta, v1alpha1.AnnotationRotateNow, "enrol")
 	})
-	h.reaches(key, 2)
+	h.AwaitRevision(key, 2)
 	clock.SetTime(clock.Now().Add(time.Minute))
 	for range 3 {
-		r.ReportUses(h.ctx)
+		r.ReportUses(h.Ctx)
 	}
 	h.Expect(h.status(key).LastUsed).NotTo(gomega.BeNil(), "the use is reported")
 	h.Expect(key.Status.LastUsedRevision).To(gomega.BeZero(), "the report says that the enrolment was used, and its Secret is emptied")
@@ -305,22 +306,22 @@ func TestALateReportOfAReplicaThatIsBehind(t *testing.T) {
 // keys, without lastUsedRevision.
 func TestAYoungUseIsReported(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHarness(t, clock)
-	h.issuer()
-	h.manage()
+	h := newFixture(t, clock)
+	h.Issuer()
+	h.Manage()
 	var writes atomic.Int64
-	r := h.replica(counting(&writes), func(_ *rest.Config, o *registry.Options) { o.Monotonic = clocktesting.NewFakeClock(clock.Now()) })
-	key := h.key("device", oneTime(10*time.Minute))
-	second := h.next(h.refresh(r, h.reaches(key, 1)), "the enrolment")
+	r := h.Replica(counting(&writes), func(_ *rest.Config, o *registry.Options) { o.Monotonic = clocktesting.NewFakeClock(clock.Now()) })
+	key := h.Key("device", oneTime(10*time.Minute))
+	second := h.next(h.Refresh(r, h.AwaitRevision(key, 1)), "the enrolment")
 	claimed := clock.Now()
 	for range 11 {
 		clock.SetTime(clock.Now().Add(50 * time.Second))
-		h.Expect(h.next(h.refresh(r, second), "young") == second).To(gomega.BeTrue())
-		r.ReportUses(h.ctx)
+		h.Expect(h.next(h.Refresh(r, second), "young") == second).To(gomega.BeTrue())
+		r.ReportUses(h.Ctx)
 	}
 	h.Expect(writes.Load()).To(gomega.BeEquivalentTo(1), "the claim, and no report within ten minutes of it")
 	clock.SetTime(claimed.Add(10*time.Minute + 46*time.Second))
-	r.ReportUses(h.ctx)
+	r.ReportUses(h.Ctx)
 	h.Expect(h.status(key).LastUsedRevision).To(gomega.BeEquivalentTo(1), "which token was followed last")
 	h.Expect(writes.Load()).To(gomega.BeNumerically("<=", 2))
 }
@@ -329,25 +330,25 @@ func TestAYoungUseIsReported(t *testing.T) {
 // exchanged.
 func TestAUsedOneTimeTokenAskedAbout(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHarness(t, clock)
-	h.issuer()
-	h.manage()
-	r := h.replica()
-	key, device := h.key("device", oneTime(time.Minute)), h.device()
-	bound := h.key("bound", oneTime(time.Minute), heldBy(device))
+	h := newFixture(t, clock)
+	h.Issuer()
+	h.Manage()
+	r := h.Replica()
+	key, device := h.Key("device", oneTime(time.Minute)), h.device()
+	bound := h.Key("bound", oneTime(time.Minute), heldBy(device))
 	bearer := h.caller("auditor", "")
-	active := func(compact string) any { return h.introspect(r, bearer, compact, "refresh_token").body["active"] }
-	first, boundFirst := h.reaches(key, 1), h.reaches(bound, 1)
+	active := func(compact string) any { return h.Introspect(r, bearer, compact, "refresh_token").Body["active"] }
+	first, boundFirst := h.AwaitRevision(key, 1), h.AwaitRevision(bound, 1)
 	h.Expect(active(first)).To(gomega.BeTrue(), "the enrolment")
-	second := h.next(h.refresh(r, first), "the enrolment")
+	second := h.next(h.Refresh(r, first), "the enrolment")
 	h.next(device.refresh(r, boundFirst), "the enrolment that is bound")
 	h.Expect(active(first)).To(gomega.BeTrue(), "within the grace it is exchanged")
 	h.Expect(active(second)).To(gomega.BeTrue())
 	clock.SetTime(clock.Now().Add(64 * time.Second))
 	h.Expect(active(first)).To(gomega.BeTrue(), "within the skew of the grace")
 	clock.SetTime(clock.Now().Add(time.Second))
-	got := h.introspect(r, bearer, first, "refresh_token")
-	h.Expect(strings.TrimSpace(got.raw)).To(gomega.Equal(`{"active":false}`), "the grace of the used token is over")
+	got := h.Introspect(r, bearer, first, "refresh_token")
+	h.Expect(strings.TrimSpace(got.Raw)).To(gomega.Equal(`{"active":false}`), "the grace of the used token is over")
 	h.Expect(active(second)).To(gomega.BeTrue())
 	h.Expect(active(boundFirst)).To(gomega.BeTrue(), "a client that proves the key continues with it")
 	h.Expect(h.status(key).RevokedAt).To(gomega.BeNil(), "a question ends no line")

@@ -33,12 +33,12 @@ import (
 // TestAReplicaKilledBetweenClaimAndAnswer kills the process of a replica after the API server stored its claim and
 // before the replica gets the answer. It checks that a retry at another replica gets the same successor.
 func TestAReplicaKilledBetweenClaimAndAnswer(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
-	key := h.key("device", oneTime(time.Minute))
-	held := h.reaches(key, 1)
-	killed, two := h.process(key), h.replica()
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
+	key := h.Key("device", oneTime(time.Minute))
+	held := h.AwaitRevision(key, 1)
+	killed, two := h.process(key), h.Replica()
 
 	killed.armed.Store(true)
 	_, err := killed.refresh(h, held)
@@ -57,21 +57,21 @@ type process struct {
 
 // process starts a replica and waits until it exchanges the issuer's tokens. It trusts the certificate authority
 // in the key's Secret.
-func (h *harness) process(key *v1alpha1.JWTRefreshKey) *process {
-	h.t.Helper()
-	dir := h.t.TempDir()
+func (h *fixture) process(key *v1alpha1.JWTRefreshKey) *process {
+	h.T.Helper()
+	dir := h.T.TempDir()
 	binary := filepath.Join(dir, "tokenserver")
-	built, err := exec.CommandContext(h.ctx, "go", "build", "-o", binary, "github.com/refreshkeys/refreshkeys/cmd/tokenserver").CombinedOutput()
+	built, err := exec.CommandContext(h.Ctx, "go", "build", "-o", binary, "github.com/refreshkeys/refreshkeys/cmd/tokenserver").CombinedOutput()
 	h.Expect(err).NotTo(gomega.HaveOccurred(), string(built))
 	address, health := h.freeAddress(), h.freeAddress()
-	p := &process{url: "https://" + address + "/" + h.name, client: &http.Client{Transport: h.trusting(key)}}
-	p.command = exec.CommandContext(h.ctx, binary, "--namespace="+apiserver.Namespace, "--bind-address="+address,
+	p := &process{url: "https://" + address + "/" + h.Name, client: &http.Client{Transport: h.trusting(key)}}
+	p.command = exec.CommandContext(h.Ctx, binary, "--namespace="+apiserver.Namespace, "--bind-address="+address,
 		"--health-probe-bind-address="+health, "--kubeconfig="+p.wayToAPIServer(h, dir))
 	log, err := os.Create(filepath.Join(dir, "log"))
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	p.command.Stdout, p.command.Stderr = log, log
 	h.Expect(p.command.Start()).To(gomega.Succeed())
-	h.t.Cleanup(func() {
+	h.T.Cleanup(func() {
 		_ = p.command.Process.Kill()
 		_ = p.command.Wait()
 	})
@@ -85,7 +85,7 @@ func (h *harness) process(key *v1alpha1.JWTRefreshKey) *process {
 			return fmt.Errorf("the replica is not ready: %s", response.Status)
 		}
 		return nil
-	}, patience, pollEvery).Should(gomega.Succeed(), func() string {
+	}).Should(gomega.Succeed(), func() string {
 		said, _ := os.ReadFile(log.Name())
 		return string(said)
 	})
@@ -98,8 +98,8 @@ func (h *harness) process(key *v1alpha1.JWTRefreshKey) *process {
 	return p
 }
 
-func (h *harness) freeAddress() string {
-	h.t.Helper()
+func (h *fixture) freeAddress() string {
+	h.T.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	defer listener.Close()
@@ -107,22 +107,22 @@ func (h *harness) freeAddress() string {
 }
 
 // trusting returns a transport that trusts the authority in the key's Secret, for the host of the issuer's URL.
-func (h *harness) trusting(key *v1alpha1.JWTRefreshKey) *http.Transport {
-	h.t.Helper()
+func (h *fixture) trusting(key *v1alpha1.JWTRefreshKey) *http.Transport {
+	h.T.Helper()
 	var secret corev1.Secret
-	h.Expect(h.admin.Get(h.ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, &secret)).To(gomega.Succeed())
+	h.Expect(h.Admin.Get(h.Ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, &secret)).To(gomega.Succeed())
 	roots := x509.NewCertPool()
 	h.Expect(roots.AppendCertsFromPEM(secret.Data[v1alpha1.SecretCA])).To(gomega.BeTrue())
-	issuer, err := url.Parse(h.url())
+	issuer, err := url.Parse(h.URL())
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	return &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: issuer.Hostname(), MinVersion: tls.VersionTLS13}}
 }
 
 // wayToAPIServer returns a kubeconfig with the token service's rights, for a proxy that kills the process before
 // it returns the API server's answer.
-func (p *process) wayToAPIServer(h *harness, dir string) string {
-	h.t.Helper()
-	config, err := server.TokenServer(h.ctx)
+func (p *process) wayToAPIServer(h *fixture, dir string) string {
+	h.T.Helper()
+	config, err := server.TokenServer(h.Ctx)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	target, err := url.Parse(config.Host)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -140,8 +140,8 @@ func (p *process) wayToAPIServer(h *harness, dir string) string {
 			return nil
 		},
 	})
-	h.t.Cleanup(proxy.CloseClientConnections)
-	h.t.Cleanup(proxy.Close)
+	h.T.Cleanup(proxy.CloseClientConnections)
+	h.T.Cleanup(proxy.Close)
 	path := filepath.Join(dir, "kubeconfig")
 	h.Expect(clientcmd.WriteToFile(clientcmdapi.Config{
 		Clusters:       map[string]*clientcmdapi.Cluster{"proxy": {Server: proxy.URL}},
@@ -152,9 +152,9 @@ func (p *process) wayToAPIServer(h *harness, dir string) string {
 }
 
 // refresh exchanges a token at the process; it returns an error if there is no answer.
-func (p *process) refresh(h *harness, compact string) (status int, err error) {
+func (p *process) refresh(h *fixture, compact string) (status int, err error) {
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {compact}}
-	request, err := http.NewRequestWithContext(h.ctx, http.MethodPost, p.url+"/token", strings.NewReader(form.Encode()))
+	request, err := http.NewRequestWithContext(h.Ctx, http.MethodPost, p.url+"/token", strings.NewReader(form.Encode()))
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	response, err := p.client.Do(request)

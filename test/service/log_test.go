@@ -16,6 +16,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/logline"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 	"github.com/refreshkeys/refreshkeys/test/observability/lines"
 )
 
@@ -23,36 +25,36 @@ import (
 // refusals and internal failures.
 func TestNothingSecretIsLogged(t *testing.T) {
 	const password, wrong = "correct-horse-battery", "incorrect-horse-battery"
-	h := newHarness(t, clock.RealClock{})
+	h := newFixture(t, clock.RealClock{})
 	file := h.passwordFile(htpasswd(t, "jane", password))
-	h.issuer(func(i *v1alpha1.JWTIssuer) {
-		i.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: h.name, Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: file}}}
+	h.Issuer(func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: h.Name, Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: file}}}
 	})
-	h.manage()
+	h.Manage()
 	log := &auditBuffer{}
-	h.log = logline.NewLogger(zapcore.AddSync(log), 10, false)
-	good := h.replica()
-	failing := h.replica(func(config *rest.Config, _ *registry.Options) {
+	h.Log = logline.NewLogger(zapcore.AddSync(log), 10, false)
+	good := h.Replica()
+	failing := h.Replica(func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &unrecorded{next} })
 	})
 	h.serves(good, failing)
 	shown, device := h.workload("till"), h.device()
 	secrets := []string{password, wrong, shown}
-	for _, r := range []*replica{good, failing} {
-		byPassword := func(password string) *answer {
-			return h.post(r, "/token", url.Values{"grant_type": {"password"}, "username": {"jane"}, "password": {password}, "audience": {audience}})
+	for _, r := range []*operator.Replica{good, failing} {
+		byPassword := func(password string) *operator.Answer {
+			return h.Post(r, "/token", url.Values{"grant_type": {"password"}, "username": {"jane"}, "password": {password}, "audience": {harness.Audience}})
 		}
 		proof := device.proof()
-		for _, got := range []*answer{
+		for _, got := range []*operator.Answer{
 			h.signIn(r, shown), h.signIn(r, shown+"x"), h.signIn(r, shown, "audience", "two words"), byPassword(password), byPassword(wrong),
 		} {
-			held := got.text("refresh_token")
-			next := h.refresh(r, held, asserting(shown)...)
-			h.refresh(r, held, asserting(shown+"x")...)
-			h.present(r, next.text("refresh_token"), []string{proof})
-			h.introspect(r, shown, got.text("access_token"), "")
-			h.post(r, "/revoke", url.Values{"token": {next.text("refresh_token")}})
-			secrets = append(secrets, proof, held, got.text("access_token"), next.text("refresh_token"), next.text("access_token"))
+			held := got.Text("refresh_token")
+			next := h.Refresh(r, held, asserting(shown)...)
+			h.Refresh(r, held, asserting(shown+"x")...)
+			h.present(r, next.Text("refresh_token"), []string{proof})
+			h.Introspect(r, shown, got.Text("access_token"), "")
+			h.Revoke(r, next.Text("refresh_token"))
+			secrets = append(secrets, proof, held, got.Text("access_token"), next.Text("refresh_token"), next.Text("access_token"))
 		}
 	}
 	said := log.all()
@@ -73,44 +75,44 @@ func TestNothingSecretIsLogged(t *testing.T) {
 // is one JSON object with unique names, and that it names a failed dependency.
 func TestLogLinesAreOneObjectEach(t *testing.T) {
 	const nowhere = "https://127.0.0.1:1"
-	h := newHarness(t, clock.RealClock{})
-	h.issuer(func(i *v1alpha1.JWTIssuer) {
-		i.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: h.name, OIDC: []v1alpha1.OIDCProvider{{IssuerURL: nowhere, Audiences: []string{"cli"}}}}
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer(func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: h.Name, OIDC: []v1alpha1.OIDCProvider{{IssuerURL: nowhere, Audiences: []string{"cli"}}}}
 	})
-	h.manage()
+	h.Manage()
 	log := &auditBuffer{}
-	h.log = logline.NewLogger(zapcore.AddSync(log), 10, false)
-	good, line := h.replica(), &apiConnection{}
-	away := h.replica(func(config *rest.Config, _ *registry.Options) {
+	h.Log = logline.NewLogger(zapcore.AddSync(log), 10, false)
+	good, line := h.Replica(), &apiConnection{}
+	away := h.Replica(func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { line.next = next; return line })
 	})
 	audit, _ := h.observed(good)
 	h.serves(good, away)
-	held := h.reaches(h.key("orders"), 1)
-	h.outcomes([]*replica{good, away}, held, "200")
-	once := h.reaches(h.key("device", oneTime(time.Minute)), 1)
+	held := h.AwaitRevision(h.Key("orders"), 1)
+	h.outcomes([]*operator.Replica{good, away}, held, "200")
+	once := h.AwaitRevision(h.Key("device", oneTime(time.Minute)), 1)
 	shown, auditor := h.workload("till"), h.caller("auditor", "")
 	idToken := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","kid":"x"}`)) + "." +
 		base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"`+nowhere+`","sub":"jane","aud":"cli"}`)) + ".AAAA"
 	line.set(true)
-	for _, r := range []*replica{good, away} {
-		access := h.refresh(r, held).text("access_token")
-		h.refresh(r, "nonsense")
-		h.refresh(r, once)
-		h.refresh(r, held, "scope", "more")
-		h.refresh(r, held, asserting(shown)...)
+	for _, r := range []*operator.Replica{good, away} {
+		access := h.Refresh(r, held).Text("access_token")
+		h.Refresh(r, "nonsense")
+		h.Refresh(r, once)
+		h.Refresh(r, held, "scope", "more")
+		h.Refresh(r, held, asserting(shown)...)
 		h.signIn(r, shown)
-		h.Expect(h.signIn(r, idToken).outcome()).To(gomega.Equal("503 temporarily_unavailable"))
-		h.introspect(r, "", access, "")
-		h.introspect(r, "nonsense", access, "")
-		h.introspect(r, auditor, access, "")
-		h.introspect(r, shown, access, "")
-		h.post(r, "/revoke", url.Values{"token": {"nonsense"}})
-		h.post(r, "/token", nil)
-		h.post(r, "/nowhere", nil)
-		h.post(r, "/jwks.json", nil)
+		h.Expect(h.signIn(r, idToken).Outcome()).To(gomega.Equal("503 temporarily_unavailable"))
+		h.Introspect(r, "", access, "")
+		h.Introspect(r, "nonsense", access, "")
+		h.Introspect(r, auditor, access, "")
+		h.Introspect(r, shown, access, "")
+		h.Revoke(r, "nonsense")
+		h.Post(r, "/token", nil)
+		h.Post(r, "/nowhere", nil)
+		h.Post(r, "/jwks.json", nil)
 		h.serves(r)
-		h.post(r, "/revoke", url.Values{"token": {held}})
+		h.Revoke(r, held)
 	}
 	said := map[string]string{"the log": log.all(), "the audit log": audit.all()}
 	for name, text := range said {

@@ -19,6 +19,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 func oneTime(grace time.Duration) func(*v1alpha1.JWTRefreshKey) {
@@ -33,24 +34,24 @@ func TestAThousandUsesAtOnce(t *testing.T) {
 	// Few connections are kept open, since many handshakes at once would dominate the measured time. One carries
 	// 250 requests at once.
 	const uses, connections = 1000, 8
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
-	replicas := []*replica{h.replica(), h.replica()}
-	key := h.key("device", oneTime(10*time.Minute))
-	held := h.reaches(key, 1)
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
+	replicas := []*operator.Replica{h.Replica(), h.Replica()}
+	key := h.Key("device", oneTime(10*time.Minute))
+	held := h.AwaitRevision(key, 1)
 
-	clients := make([]*replica, connections)
+	clients := make([]*operator.Replica, connections)
 	for i := range clients {
 		clients[i] = h.connected(replicas[i%2])
 	}
-	answers := make([]*answer, uses)
+	answers := make([]*operator.Answer, uses)
 	start := make(chan struct{})
 	var group sync.WaitGroup
 	for i := range answers {
 		group.Go(func() {
 			<-start
-			answers[i] = h.refresh(clients[i%connections], held)
+			answers[i] = h.Refresh(clients[i%connections], held)
 		})
 	}
 	began := time.Now()
@@ -58,9 +59,9 @@ func TestAThousandUsesAtOnce(t *testing.T) {
 	group.Wait()
 	outcomes, successors := map[string]int{}, map[string]int{}
 	for _, a := range answers {
-		outcomes[a.outcome()]++
-		if a.outcome() == "200" {
-			successors[a.text("refresh_token")]++
+		outcomes[a.Outcome()]++
+		if a.Outcome() == "200" {
+			successors[a.Text("refresh_token")]++
 		}
 	}
 	t.Logf("%d uses in %s: %v", uses, time.Since(began).Round(time.Millisecond), outcomes)
@@ -68,7 +69,7 @@ func TestAThousandUsesAtOnce(t *testing.T) {
 	for outcome := range outcomes {
 		h.Expect(outcome).To(gomega.BeElementOf("200", "400 invalid_grant"))
 	}
-	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(2))
 	h.Expect(key.Status.RevokedAt).To(gomega.BeNil())
 }
@@ -78,14 +79,14 @@ func TestAThousandUsesAtOnce(t *testing.T) {
 // revocation.
 func TestRevokeAgainstRefresh(t *testing.T) {
 	const rounds = 200
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
-	one, two := h.replica(), h.replica()
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
+	one, two := h.Replica(), h.Replica()
 	delays := make([]time.Duration, 0, rounds)
 	keys := make([]*v1alpha1.JWTRefreshKey, rounds)
 	for i := range keys {
-		keys[i] = h.key(fmt.Sprintf("device-%03d", i), oneTime(10*time.Minute))
+		keys[i] = h.Key(fmt.Sprintf("device-%03d", i), oneTime(10*time.Minute))
 	}
 	for _, key := range keys {
 		delays = append(delays, h.revokeWhileInUse(key, one, two))
@@ -95,18 +96,18 @@ func TestRevokeAgainstRefresh(t *testing.T) {
 }
 
 // revokeWhileInUse returns how long the other replica exchanged the token after the revocation was answered.
-func (h *harness) revokeWhileInUse(key *v1alpha1.JWTRefreshKey, one, two *replica) time.Duration {
-	h.t.Helper()
-	held := h.reaches(key, 1)
+func (h *fixture) revokeWhileInUse(key *v1alpha1.JWTRefreshKey, one, two *operator.Replica) time.Duration {
+	h.T.Helper()
+	held := h.AwaitRevision(key, 1)
 	successors := make(chan string, 2)
 	var group sync.WaitGroup
-	for _, r := range []*replica{one, two} {
-		group.Go(func() { successors <- h.refresh(r, held).text("refresh_token") })
+	for _, r := range []*operator.Replica{one, two} {
+		group.Go(func() { successors <- h.Refresh(r, held).Text("refresh_token") })
 	}
-	h.Expect(h.post(one, "/revoke", map[string][]string{"token": {held}}).outcome()).To(gomega.Equal("200"))
+	h.Expect(h.Revoke(one, held).Outcome()).To(gomega.Equal("200"))
 	revoked := time.Now()
-	h.Expect(h.refresh(one, held).outcome()).To(gomega.Equal("400 invalid_grant"), "the replica that answered 200 still exchanges the token")
-	h.Eventually(func() string { return h.refresh(two, held).outcome() }, patience, time.Millisecond).Should(gomega.Equal("400 invalid_grant"))
+	h.Expect(h.Refresh(one, held).Outcome()).To(gomega.Equal("400 invalid_grant"), "the replica that answered 200 still exchanges the token")
+	h.Eventually(func() string { return h.Refresh(two, held).Outcome() }, patience, time.Millisecond).Should(gomega.Equal("400 invalid_grant"))
 	delay := time.Since(revoked)
 	group.Wait()
 	close(successors)
@@ -116,8 +117,8 @@ func (h *harness) revokeWhileInUse(key *v1alpha1.JWTRefreshKey, one, two *replic
 	}
 	delete(tokens, "")
 	for successor := range maps.Keys(tokens) {
-		for _, r := range []*replica{one, two} {
-			h.Expect(h.refresh(r, successor).outcome()).To(gomega.Equal("400 invalid_grant"), "a token of the revoked line lives on")
+		for _, r := range []*operator.Replica{one, two} {
+			h.Expect(h.Refresh(r, successor).Outcome()).To(gomega.Equal("400 invalid_grant"), "a token of the revoked line lives on")
 		}
 	}
 	return delay
@@ -126,31 +127,31 @@ func (h *harness) revokeWhileInUse(key *v1alpha1.JWTRefreshKey, one, two *replic
 // TestAClaimWhoseAnswerIsLost checks that a retry at another replica gets the same successor if the claim is
 // stored and its answer was lost.
 func TestAClaimWhoseAnswerIsLost(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
 	words := &lostAnswer{}
-	one := h.replica(func(config *rest.Config, _ *registry.Options) {
+	one := h.Replica(func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { words.next = next; return words })
 	})
-	two := h.replica()
-	key := h.key("device", oneTime(time.Minute))
-	held := h.reaches(key, 1)
+	two := h.Replica()
+	key := h.Key("device", oneTime(time.Minute))
+	held := h.AwaitRevision(key, 1)
 	words.armed.Store(true)
-	h.Expect(h.refresh(one, held).outcome()).To(gomega.Equal("503 temporarily_unavailable"), "the answer was lost, and nothing else is known")
+	h.Expect(h.Refresh(one, held).Outcome()).To(gomega.Equal("503 temporarily_unavailable"), "the answer was lost, and nothing else is known")
 	h.retries(two, key, held)
 }
 
 // retries uses a first token again after its claim is stored and its answer is lost.
-func (h *harness) retries(r *replica, key *v1alpha1.JWTRefreshKey, held string) {
-	h.t.Helper()
-	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+func (h *fixture) retries(r *operator.Replica, key *v1alpha1.JWTRefreshKey, held string) {
+	h.T.Helper()
+	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(2), "the claim is on record")
 
-	retried := h.refresh(r, held)
-	h.Expect(retried.outcome()).To(gomega.Equal("200"))
-	h.Expect(token.Hash(retried.text("refresh_token"))).To(gomega.Equal(key.Status.TokenHash), "the successor that was claimed")
-	h.Expect(h.refresh(r, retried.text("refresh_token")).outcome()).To(gomega.Equal("200"))
+	retried := h.Refresh(r, held)
+	h.Expect(retried.Outcome()).To(gomega.Equal("200"))
+	h.Expect(token.Hash(retried.Text("refresh_token"))).To(gomega.Equal(key.Status.TokenHash), "the successor that was claimed")
+	h.Expect(h.Refresh(r, retried.Text("refresh_token")).Outcome()).To(gomega.Equal("200"))
 }
 
 // lostAnswer is a connection that breaks after the API server has executed the request.

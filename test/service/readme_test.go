@@ -1,11 +1,9 @@
 package service
 
 import (
-	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -17,59 +15,62 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// mounted is where the README's clients find the Secret.
-const mounted = "/var/run/secrets/refreshkey"
-
-var snippet = regexp.MustCompile("(?s)<!-- (client[.][a-z]+) -->\n```[a-z]+\n(.*?)```\n")
-
 // TestClientsOfTheReadme runs the README's clients on a Secret as mounted.
 func TestClientsOfTheReadme(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.manage()
-	r := h.replica()
-	h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = r.server.URL + "/" + h.name })
-	h.reaches(h.key("orders"), 1)
+	h := newFixture(t, clock.RealClock{})
+	h.Manage()
+	r := h.Replica()
+	h.Issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = r.Server.URL + "/" + h.Name })
+	h.AwaitRevision(h.Key("orders"), 1)
 	secret := &corev1.Secret{}
-	h.Expect(h.admin.Get(h.ctx, types.NamespacedName{Namespace: h.name, Name: "orders"}, secret)).To(gomega.Succeed())
-	// The replicas of this suite have their own certificate.
-	secret.Data[v1alpha1.SecretCA] = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.server.Certificate().Raw})
+	h.Expect(h.Admin.Get(h.Ctx, types.NamespacedName{Namespace: h.Name, Name: "orders"}, secret)).To(gomega.Succeed())
 	dir := t.TempDir()
-	for name, value := range secret.Data {
-		h.Expect(os.WriteFile(filepath.Join(dir, name), value, 0o600)).To(gomega.Succeed())
-	}
-	readme, err := os.ReadFile(filepath.Join(server.Root, "README.md"))
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	found := snippet.FindAllStringSubmatch(string(readme), -1)
-	h.Expect(found).To(gomega.HaveLen(4), "the README shows clients in four languages")
-	runners := map[string][]string{".sh": {"sh"}, ".py": {"python3"}, ".mjs": {"node"}, ".go": {"go", "run"}}
-	for _, client := range found {
-		t.Run(client[1], func(t *testing.T) {
-			words := runners[filepath.Ext(client[1])]
-			if _, err := exec.LookPath(words[0]); err != nil {
-				t.Skipf("there is no %s here", words[0])
+	h.mount(dir, r, secret.Data)
+	page, shell := h.plays("README.md", mounted, dir)
+	h.Expect(page.Files).To(gomega.HaveLen(4), "the README shows clients in four languages")
+	shell.Env = append(shell.Env, "NODE_EXTRA_CA_CERTS="+filepath.Join(dir, v1alpha1.SecretCA), "HOME="+os.Getenv("HOME"))
+	runners := map[string]string{".sh": "sh", ".py": "python3", ".mjs": "node", ".go": "go run"}
+	for name := range page.Files {
+		t.Run(name, func(t *testing.T) {
+			runner := runners[filepath.Ext(name)]
+			if _, err := exec.LookPath(strings.Fields(runner)[0]); err != nil {
+				t.Skipf("there is no %s here", runner)
 			}
-			// The Go client finds its library only within the module.
-			if err := os.MkdirAll(filepath.Join(server.Root, "bin"), 0o750); err != nil {
-				t.Fatal(err)
+			file := filepath.Join(shell.Dir, name)
+			if runner == "go run" {
+				file = inModule(t, file)
 			}
-			folder, err := os.MkdirTemp(filepath.Join(server.Root, "bin"), "readme-")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = os.RemoveAll(folder) })
-			path := filepath.Join(folder, client[1])
-			if err := os.WriteFile(path, []byte(strings.ReplaceAll(client[2], mounted, dir)), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			command := exec.CommandContext(t.Context(), words[0], append(words[1:], path)...)
-			command.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+filepath.Join(dir, v1alpha1.SecretCA))
-			out, err := command.Output()
-			if err != nil || strings.Count(string(out), ".") < 2 || !strings.Contains(string(out), "eyJ") {
+			program := shell
+			program.Dir = server.Root
+			out, err := program.Run(t.Context(), runner+" "+file+" 2>/dev/null")
+			if err != nil || strings.Count(out, ".") < 2 || !strings.Contains(out, "eyJ") {
 				t.Errorf("the client of the README got no access token: %v", err)
 			}
-			if strings.Contains(string(out), string(secret.Data[v1alpha1.SecretToken])) {
+			if strings.Contains(out, string(secret.Data[v1alpha1.SecretToken])) {
 				t.Error("the client of the README shows the refresh token")
 			}
 		})
 	}
+}
+
+// inModule returns the path of a copy within the module: only there the Go client finds its library.
+func inModule(t *testing.T, file string) string {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(server.Root, "bin"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	folder, err := os.MkdirTemp(filepath.Join(server.Root, "bin"), "readme-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	copied := filepath.Join(folder, filepath.Base(file))
+	if err := os.WriteFile(copied, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return copied
 }

@@ -13,95 +13,96 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // TestExchange follows a token from the Secret to an access token and to its end.
 func TestExchange(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer(func(i *v1alpha1.JWTIssuer) {
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Scopes: []string{"orders:*"}}}}
 	})
-	h.manage()
-	one, two := h.replica(), h.replica()
-	key := h.key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"orders:read", "orders:write"} })
-	held := h.reaches(key, 1)
+	h.Manage()
+	one, two := h.Replica(), h.Replica()
+	key := h.Key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"orders:read", "orders:write"} })
+	held := h.AwaitRevision(key, 1)
 
-	got := h.refresh(one, held, "device_id", "till-17")
-	h.Expect(got.outcome()).To(gomega.Equal("200"))
-	h.Expect(got.text("token_type")).To(gomega.Equal("Bearer"))
-	h.Expect(got.body["expires_in"]).To(gomega.BeNumerically("~", 15*60, 2))
-	h.Expect(got.text("scope")).To(gomega.Equal("orders:read orders:write"))
-	h.Expect(got.text("refresh_token") == held).To(gomega.BeTrue(), "the client keeps its token, and the answer carries it")
-	h.Expect(got.header.Get("Cache-Control")).To(gomega.Equal("no-store"))
-	h.Expect(h.refresh(two, held, "scope", "orders:read").text("scope")).To(gomega.Equal("orders:read"))
-	h.Expect(h.refresh(two, held, "scope", "orders:delete").outcome()).To(gomega.Equal("400 invalid_scope"))
-	h.Expect(h.refresh(two, held, "resource", "https://billing.example.com").outcome()).To(gomega.Equal("400 invalid_target"))
-	h.Expect(h.refresh(one, got.text("access_token")).outcome()).To(gomega.Equal("400 invalid_grant"), "an access token is no refresh token")
+	got := h.Refresh(one, held, "device_id", "till-17")
+	h.Expect(got.Outcome()).To(gomega.Equal("200"))
+	h.Expect(got.Text("token_type")).To(gomega.Equal("Bearer"))
+	h.Expect(got.Body["expires_in"]).To(gomega.BeNumerically("~", 15*60, 2))
+	h.Expect(got.Text("scope")).To(gomega.Equal("orders:read orders:write"))
+	h.Expect(got.Text("refresh_token") == held).To(gomega.BeTrue(), "the client keeps its token, and the answer carries it")
+	h.Expect(got.Header.Get("Cache-Control")).To(gomega.Equal("no-store"))
+	h.Expect(h.Refresh(two, held, "scope", "orders:read").Text("scope")).To(gomega.Equal("orders:read"))
+	h.Expect(h.Refresh(two, held, "scope", "orders:delete").Outcome()).To(gomega.Equal("400 invalid_scope"))
+	h.Expect(h.Refresh(two, held, "resource", "https://billing.example.com").Outcome()).To(gomega.Equal("400 invalid_target"))
+	h.Expect(h.Refresh(one, got.Text("access_token")).Outcome()).To(gomega.Equal("400 invalid_grant"), "an access token is no refresh token")
 
-	h.edit(key, func() { key.Spec.Revoked = true })
-	for _, r := range []*replica{one, two} {
-		h.Eventually(func() string { return h.refresh(r, held).outcome() }, patience, pollEvery).Should(gomega.Equal("400 invalid_grant"))
+	h.Edit(key, func() { key.Spec.Revoked = true })
+	for _, r := range []*operator.Replica{one, two} {
+		h.Eventually(func() string { return h.Refresh(r, held).Outcome() }).Should(gomega.Equal("400 invalid_grant"))
 	}
 }
 
 // TestRollOver checks that a client with a superseded token gets the current one.
 func TestRollOver(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
-	r := h.replica()
-	key := h.key("orders")
-	first := h.reaches(key, 1)
-	h.annotate(key, v1alpha1.AnnotationRotate, "hygiene")
-	second := h.reaches(key, 2)
-	h.Eventually(func() string { return h.refresh(r, first).text("refresh_token") }, patience, pollEvery).Should(gomega.Equal(second))
-	h.Expect(h.refresh(r, second).text("refresh_token") == second).To(gomega.BeTrue(), "the current token stays")
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
+	r := h.Replica()
+	key := h.Key("orders")
+	first := h.AwaitRevision(key, 1)
+	h.Annotate(key, v1alpha1.AnnotationRotate, "hygiene")
+	second := h.AwaitRevision(key, 2)
+	h.Eventually(func() string { return h.Refresh(r, first).Text("refresh_token") }).Should(gomega.Equal(second))
+	h.Expect(h.Refresh(r, second).Text("refresh_token") == second).To(gomega.BeTrue(), "the current token stays")
 
-	h.edit(key, func() { key.Spec.Audience = "https://billing.example.com" })
-	third := h.reaches(key, 3)
-	got := h.refresh(r, second)
-	h.Expect(got.outcome()).To(gomega.Equal("200"))
-	h.Expect(got.text("refresh_token") == second).To(gomega.BeTrue(), "the current token is for another audience, so that the superseded one stays")
-	h.Expect(h.refresh(r, third).outcome()).To(gomega.Equal("200"))
+	h.Edit(key, func() { key.Spec.Audience = "https://billing.example.com" })
+	third := h.AwaitRevision(key, 3)
+	got := h.Refresh(r, second)
+	h.Expect(got.Outcome()).To(gomega.Equal("200"))
+	h.Expect(got.Text("refresh_token") == second).To(gomega.BeTrue(), "the current token is for another audience, so that the superseded one stays")
+	h.Expect(h.Refresh(r, third).Outcome()).To(gomega.Equal("200"))
 }
 
 // TestLogout checks that the replica that answered 200 refuses the token at once, and that the others follow. An
 // earlier request for a rotation does not restore the key.
 func TestLogout(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
-	one, two := h.replica(), h.replica()
-	key := h.key("till")
-	held := h.reaches(key, 1)
-	h.Expect(h.post(one, "/revoke", map[string][]string{"token": {held}}).outcome()).To(gomega.Equal("200"))
-	h.Expect(h.refresh(one, held).outcome()).To(gomega.Equal("400 invalid_grant"))
-	h.Eventually(func() string { return h.refresh(two, held).outcome() }, patience, pollEvery).Should(gomega.Equal("400 invalid_grant"))
-	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
+	one, two := h.Replica(), h.Replica()
+	key := h.Key("till")
+	held := h.AwaitRevision(key, 1)
+	h.Expect(h.Revoke(one, held).Outcome()).To(gomega.Equal("200"))
+	h.Expect(h.Refresh(one, held).Outcome()).To(gomega.Equal("400 invalid_grant"))
+	h.Eventually(func() string { return h.Refresh(two, held).Outcome() }).Should(gomega.Equal("400 invalid_grant"))
+	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedLogout))
 	for _, token := range []string{held, "nonsense", strings.Repeat("a", 100)} {
-		h.Expect(h.post(two, "/revoke", map[string][]string{"token": {token}}).outcome()).To(gomega.Equal("200"), "the revocation of an invalid token is not an error")
+		h.Expect(h.Revoke(two, token).Outcome()).To(gomega.Equal("200"), "the revocation of an invalid token is not an error")
 	}
 }
 
 // TestALogoutOutlastsARotation checks that a requested rotation that is not made yet does not restore the key
 // after a logout.
 func TestALogoutOutlastsARotation(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	stop := h.manage()
-	r := h.replica()
-	key := h.key("till")
-	held := h.reaches(key, 1)
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	stop := h.Manage()
+	r := h.Replica()
+	key := h.Key("till")
+	held := h.AwaitRevision(key, 1)
 	stop()
-	h.annotate(key, v1alpha1.AnnotationRotate, "hygiene")
-	h.Expect(h.post(r, "/revoke", map[string][]string{"token": {held}}).outcome()).To(gomega.Equal("200"))
-	h.manage()
+	h.Annotate(key, v1alpha1.AnnotationRotate, "hygiene")
+	h.Expect(h.Revoke(r, held).Outcome()).To(gomega.Equal("200"))
+	h.Manage()
 	h.Eventually(func() string {
-		h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+		h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 		ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady)
 		return ready.Reason
-	}, patience, pollEvery).Should(gomega.Equal(v1alpha1.ReasonRevoked))
+	}).Should(gomega.Equal(v1alpha1.ReasonRevoked))
 	h.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1))
 	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedLogout))
 }
@@ -109,17 +110,17 @@ func TestALogoutOutlastsARotation(t *testing.T) {
 // TestADeadTokenRevokesNothing checks that a replaced token cannot end the key (RFC 7009 §2.2: that is not an
 // error).
 func TestADeadTokenRevokesNothing(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
-	r := h.replica()
-	key := h.key("orders")
-	leaked := h.reaches(key, 1)
-	h.annotate(key, v1alpha1.AnnotationRotateNow, "leaked")
-	held := h.reaches(key, 2)
-	h.Expect(h.post(r, "/revoke", map[string][]string{"token": {leaked}}).outcome()).To(gomega.Equal("200"))
-	h.outcomes([]*replica{r}, held, "200")
-	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
+	r := h.Replica()
+	key := h.Key("orders")
+	leaked := h.AwaitRevision(key, 1)
+	h.Annotate(key, v1alpha1.AnnotationRotateNow, "leaked")
+	held := h.AwaitRevision(key, 2)
+	h.Expect(h.Revoke(r, leaked).Outcome()).To(gomega.Equal("200"))
+	h.outcomes([]*operator.Replica{r}, held, "200")
+	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.RevokedAt).To(gomega.BeNil())
 }
 
@@ -127,95 +128,95 @@ func TestADeadTokenRevokesNothing(t *testing.T) {
 // of a used token ends the line.
 func TestOneTimeUse(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHarness(t, clock)
-	h.issuer()
-	h.manage()
-	one, two := h.replica(), h.replica()
-	key := h.key("device", func(k *v1alpha1.JWTRefreshKey) {
+	h := newFixture(t, clock)
+	h.Issuer()
+	h.Manage()
+	one, two := h.Replica(), h.Replica()
+	key := h.Key("device", func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse, RetryGrace: &metav1.Duration{Duration: time.Minute}}
 	})
-	enrolment := h.reaches(key, 1)
-	second := h.refresh(one, enrolment, "device_id", "phone-3").text("refresh_token")
+	enrolment := h.AwaitRevision(key, 1)
+	second := h.Refresh(one, enrolment, "device_id", "phone-3").Text("refresh_token")
 	h.Expect(second).NotTo(gomega.BeEmpty())
-	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.DeviceInfo.ID).To(gomega.Equal("phone-3"), "the device that used it is on record with the claim")
-	h.Expect(h.refresh(one, enrolment).text("refresh_token")).To(gomega.Equal(second))
-	h.Expect(h.refresh(two, enrolment).text("refresh_token")).To(gomega.Equal(second), "a retry at the other replica")
+	h.Expect(h.Refresh(one, enrolment).Text("refresh_token")).To(gomega.Equal(second))
+	h.Expect(h.Refresh(two, enrolment).Text("refresh_token")).To(gomega.Equal(second), "a retry at the other replica")
 	clock.SetTime(clock.Now().Add(time.Minute))
-	third := h.refresh(two, second).text("refresh_token")
+	third := h.Refresh(two, second).Text("refresh_token")
 	h.Expect(third).NotTo(gomega.BeElementOf("", second))
 	h.sees(one, key, 3)
-	h.Expect(h.refresh(one, second).text("refresh_token")).To(gomega.Equal(third))
+	h.Expect(h.Refresh(one, second).Text("refresh_token")).To(gomega.Equal(third))
 	clock.SetTime(clock.Now().Add(5 * time.Second))
-	h.Expect(h.refresh(one, enrolment).outcome()).To(gomega.Equal("400 invalid_grant"))
-	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(h.Refresh(one, enrolment).Outcome()).To(gomega.Equal("400 invalid_grant"))
+	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
-	h.Expect(h.refresh(one, third).outcome()).To(gomega.Equal("400 invalid_grant"), "the live descendant ends with it")
+	h.Expect(h.Refresh(one, third).Outcome()).To(gomega.Equal("400 invalid_grant"), "the live descendant ends with it")
 }
 
 // TestTheGraceDoesNotSlide checks that the grace begins when the token is followed, and that retries do not extend
 // it. A use after the grace and the allowed clock skew ends the line.
 func TestTheGraceDoesNotSlide(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newHarness(t, clock)
-	h.issuer()
-	h.manage()
-	one, two := h.replica(), h.replica()
-	key := h.key("device", oneTime(time.Minute))
-	enrolment := h.reaches(key, 1)
+	h := newFixture(t, clock)
+	h.Issuer()
+	h.Manage()
+	one, two := h.Replica(), h.Replica()
+	key := h.Key("device", oneTime(time.Minute))
+	enrolment := h.AwaitRevision(key, 1)
 	used := clock.Now()
-	successor := h.refresh(one, enrolment).text("refresh_token")
+	successor := h.Refresh(one, enrolment).Text("refresh_token")
 	h.Expect(successor).NotTo(gomega.BeEmpty())
 	h.sees(two, key, 2)
 	for _, after := range []time.Duration{25 * time.Second, 50 * time.Second, 64 * time.Second} {
 		clock.SetTime(used.Add(after))
-		for _, r := range []*replica{one, two} {
-			h.Expect(h.refresh(r, enrolment).text("refresh_token")).To(gomega.Equal(successor), "a retry after %s", after)
+		for _, r := range []*operator.Replica{one, two} {
+			h.Expect(h.Refresh(r, enrolment).Text("refresh_token")).To(gomega.Equal(successor), "a retry after %s", after)
 		}
 	}
 	clock.SetTime(used.Add(time.Minute + 5*time.Second))
-	h.Expect(h.refresh(one, enrolment).outcome()).To(gomega.Equal("400 invalid_grant"), "the grace is over")
-	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(h.Refresh(one, enrolment).Outcome()).To(gomega.Equal("400 invalid_grant"), "the grace is over")
+	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
-	h.Expect(h.refresh(one, successor).outcome()).To(gomega.Equal("400 invalid_grant"), "the successor ends with it")
+	h.Expect(h.Refresh(one, successor).Outcome()).To(gomega.Equal("400 invalid_grant"), "the successor ends with it")
 }
 
 // TestAUsedTokenIsNotForgotten checks that a used token stays used after another enrolment with an overlap.
 func TestAUsedTokenIsNotForgotten(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
-	r := h.replica()
-	key := h.key("device", oneTime(time.Minute))
-	used := h.reaches(key, 1)
-	held := h.refresh(r, used).text("refresh_token")
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
+	r := h.Replica()
+	key := h.Key("device", oneTime(time.Minute))
+	used := h.AwaitRevision(key, 1)
+	held := h.Refresh(r, used).Text("refresh_token")
 	h.Expect(held).NotTo(gomega.BeEmpty())
-	h.annotate(key, v1alpha1.AnnotationRotate, "hygiene")
-	enrolment := h.reaches(key, 3)
-	h.Expect(h.refresh(r, used).outcome()).To(gomega.Equal("400 invalid_grant"), "it was used before")
-	rolled := h.refresh(r, held)
-	h.Expect(rolled.outcome()).To(gomega.Equal("200"), "it was not, and is in overlap")
-	h.Expect(rolled.text("refresh_token") == enrolment).To(gomega.BeTrue(), "the holder is given the token that follows")
+	h.Annotate(key, v1alpha1.AnnotationRotate, "hygiene")
+	enrolment := h.AwaitRevision(key, 3)
+	h.Expect(h.Refresh(r, used).Outcome()).To(gomega.Equal("400 invalid_grant"), "it was used before")
+	rolled := h.Refresh(r, held)
+	h.Expect(rolled.Outcome()).To(gomega.Equal("200"), "it was not, and is in overlap")
+	h.Expect(rolled.Text("refresh_token") == enrolment).To(gomega.BeTrue(), "the holder is given the token that follows")
 }
 
 // TestAnAccessTokenOutlivesNothing checks that an access token ends no later than its refresh token and the
 // refresh key.
 func TestAnAccessTokenOutlivesNothing(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
-	r := h.replica()
-	key := h.key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Lifetime = &metav1.Duration{Duration: 10 * time.Minute} })
-	held := h.reaches(key, 1)
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
+	r := h.Replica()
+	key := h.Key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Lifetime = &metav1.Duration{Duration: 10 * time.Minute} })
+	held := h.AwaitRevision(key, 1)
 	lives := func(compact string) time.Duration {
-		a := h.refresh(r, compact)
-		h.Expect(a.outcome()).To(gomega.Equal("200"))
-		seconds, _ := a.body["expires_in"].(float64)
+		a := h.Refresh(r, compact)
+		h.Expect(a.Outcome()).To(gomega.Equal("200"))
+		seconds, _ := a.Body["expires_in"].(float64)
 		h.Expect(seconds).To(gomega.BeNumerically(">", 0))
 		return time.Duration(seconds) * time.Second
 	}
 	h.Expect(lives(held)).To(gomega.BeNumerically("<=", time.Until(key.Status.ExpiresAt.Time)+time.Second), "an access token lives for 15m, and its refresh token for 10m")
 	end := metav1.NewTime(time.Now().Add(5 * time.Minute))
-	h.edit(key, func() { key.Spec.ExpiresAt = &end })
-	h.Eventually(func() time.Duration { return lives(held) }, patience, pollEvery).Should(gomega.BeNumerically("<=", 5*time.Minute), "the key ends before")
+	h.Edit(key, func() { key.Spec.ExpiresAt = &end })
+	h.Eventually(func() time.Duration { return lives(held) }).Should(gomega.BeNumerically("<=", 5*time.Minute), "the key ends before")
 }

@@ -17,8 +17,8 @@ import (
 // can neither read Secrets of tenants nor change any spec. It can create and delete refresh keys, which sessions
 // are.
 func TestRightsOfTheTokenService(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	config, err := server.TokenServer(h.ctx)
+	h := newFixture(t, clock.RealClock{})
+	config, err := server.TokenServer(h.Ctx)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	clients, err := kubernetes.NewForConfig(config)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
@@ -26,17 +26,17 @@ func TestRightsOfTheTokenService(t *testing.T) {
 		group, resource, subresource, namespace string
 		may, mayNot                             []string
 	}{
-		{group: v1alpha1.Group, resource: "jwtrefreshkeys", namespace: h.name, may: []string{"get", "list", "watch", "create", "delete"}, mayNot: []string{"update", "patch", "deletecollection"}},
-		{group: v1alpha1.Group, resource: "jwtrefreshkeys", subresource: "status", namespace: h.name, may: []string{"update", "patch"}},
+		{group: v1alpha1.Group, resource: "jwtrefreshkeys", namespace: h.Name, may: []string{"get", "list", "watch", "create", "delete"}, mayNot: []string{"update", "patch", "deletecollection"}},
+		{group: v1alpha1.Group, resource: "jwtrefreshkeys", subresource: "status", namespace: h.Name, may: []string{"update", "patch"}},
 		{group: v1alpha1.Group, resource: "jwtissuers", may: []string{"get", "list", "watch"}, mayNot: []string{"create", "update", "patch", "delete"}},
 		{group: v1alpha1.Group, resource: "jwtissuers", subresource: "status", mayNot: []string{"update", "patch"}},
 		{resource: "secrets", namespace: apiserver.Namespace, may: []string{"get", "list", "watch"}, mayNot: []string{"create", "update", "patch", "delete"}},
-		{resource: "secrets", namespace: h.name, mayNot: []string{"get", "list", "watch", "create", "update", "patch", "delete"}},
+		{resource: "secrets", namespace: h.Name, mayNot: []string{"get", "list", "watch", "create", "update", "patch", "delete"}},
 		{resource: "secrets", mayNot: []string{"get", "list", "watch"}},
 		{resource: "namespaces", may: []string{"list", "watch"}, mayNot: []string{"create", "update", "patch", "delete"}},
 		{resource: "serviceaccounts", subresource: "token", namespace: apiserver.Namespace, mayNot: []string{"create"}},
-		{resource: "serviceaccounts", namespace: h.name, may: []string{"get"}, mayNot: []string{"list", "create", "update", "patch", "delete"}},
-		{resource: "pods", namespace: h.name, mayNot: []string{"get", "list", "patch"}},
+		{resource: "serviceaccounts", namespace: h.Name, may: []string{"get"}, mayNot: []string{"list", "create", "update", "patch", "delete"}},
+		{resource: "pods", namespace: h.Name, mayNot: []string{"get", "list", "patch"}},
 		{resource: "users", mayNot: []string{"impersonate"}},
 		{group: "authentication.k8s.io", resource: "tokenreviews", may: []string{"create"}},
 		{group: "authorization.k8s.io", resource: "subjectaccessreviews", may: []string{"create"}},
@@ -44,7 +44,7 @@ func TestRightsOfTheTokenService(t *testing.T) {
 	} {
 		for allowed, verbs := range map[bool][]string{true: c.may, false: c.mayNot} {
 			for _, verb := range verbs {
-				answer, err := clients.AuthorizationV1().SelfSubjectAccessReviews().Create(h.ctx, &authorizationv1.SelfSubjectAccessReview{
+				answer, err := clients.AuthorizationV1().SelfSubjectAccessReviews().Create(h.Ctx, &authorizationv1.SelfSubjectAccessReview{
 					Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
 						Group: c.group, Resource: c.resource, Subresource: c.subresource, Namespace: c.namespace, Verb: verb,
 					}},

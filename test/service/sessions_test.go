@@ -20,100 +20,101 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // TestASessionThatIsEdited checks that users with the right to edit keys can neither turn off the one-time use of
 // a session, nor extend it beyond the issuer's limit. Undoing the change restores the session.
 func TestASessionThatIsEdited(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHarness(t, clock)
-	issuer := h.issuer(func(i *v1alpha1.JWTIssuer) {
+	h := newFixture(t, clock)
+	issuer := h.Issuer(func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionLifetime: &metav1.Duration{Duration: 2 * time.Hour}}
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Subjects: []string{"shop:*"}}}}
 	})
-	h.manage()
-	r := h.replica()
+	h.Manage()
+	r := h.Replica()
 	h.serves(r)
-	first := h.signIn(r, h.workload("till")).text("refresh_token")
+	first := h.signIn(r, h.workload("till")).Text("refresh_token")
 	clock.SetTime(clock.Now().Add(lifecycle.DefaultRetryGrace))
-	held := h.refresh(r, first).text("refresh_token")
+	held := h.Refresh(r, first).Text("refresh_token")
 	session := &h.sessions()[0]
 
-	h.edit(session, func() { session.Spec.Subject = "" })
+	h.Edit(session, func() { session.Spec.Subject = "" })
 	// A young token is answered from the view.
-	outcome := func() string { return h.refresh(r, held).outcome() }
-	h.Eventually(outcome, patience, pollEvery).Should(gomega.Equal("400 unauthorized_client"), "the session becomes that of a key")
-	h.edit(session, func() { session.Spec.Subject = "shop:orders" })
+	outcome := func() string { return h.Refresh(r, held).Outcome() }
+	h.Eventually(outcome).Should(gomega.Equal("400 unauthorized_client"), "the session becomes that of a key")
+	h.Edit(session, func() { session.Spec.Subject = "shop:orders" })
 	h.seesSubject(r, session)
 	h.Expect(outcome()).To(gomega.Equal("400 unauthorized_client"), "it becomes that of a subject that the policy grants to keys")
-	h.Expect(h.admin.Delete(h.ctx, session)).To(gomega.Succeed())
+	h.Expect(h.Admin.Delete(h.Ctx, session)).To(gomega.Succeed())
 
-	first = h.signIn(r, h.accountToken("till", h.url())).text("refresh_token")
+	first = h.signIn(r, h.AccountToken(h.Name, "till", h.URL())).Text("refresh_token")
 	clock.SetTime(clock.Now().Add(lifecycle.DefaultRetryGrace))
-	held = h.refresh(r, first).text("refresh_token")
+	held = h.Refresh(r, first).Text("refresh_token")
 	session = &h.sessions()[0]
-	h.edit(session, func() { session.Spec.Rotation.Mode = v1alpha1.RotationScheduled })
+	h.Edit(session, func() { session.Spec.Rotation.Mode = v1alpha1.RotationScheduled })
 	// Until the replica receives it, the session's tokens are one-time tokens.
 	h.Eventually(func() bool {
 		known := r.Key(client.ObjectKeyFromObject(session))
 		return known != nil && !lifecycle.OneTime(known)
-	}, patience, pollEvery).Should(gomega.BeTrue())
-	h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("400 unauthorized_client"), "a token that can be used twice")
-	h.Expect(h.refresh(r, first).outcome()).NotTo(gomega.Equal("200"), "a used token is good again")
-	h.edit(session, func() {
+	}).Should(gomega.BeTrue())
+	h.Expect(h.Refresh(r, held).Outcome()).To(gomega.Equal("400 unauthorized_client"), "a token that can be used twice")
+	h.Expect(h.Refresh(r, first).Outcome()).NotTo(gomega.Equal("200"), "a used token is good again")
+	h.Edit(session, func() {
 		session.Spec.Rotation.Mode = v1alpha1.RotationOneTimeUse
 		session.Spec.ExpiresAt, session.Spec.Lifetime = nil, &metav1.Duration{Duration: 720 * time.Hour}
 	})
-	h.Eventually(func() bool { return lifecycle.OneTime(r.Key(client.ObjectKeyFromObject(session))) }, patience, pollEvery).Should(gomega.BeTrue())
-	got := h.refresh(r, held)
-	h.Expect(got.outcome()).To(gomega.Equal("200"), got.raw)
-	held = got.text("refresh_token")
+	h.Eventually(func() bool { return lifecycle.OneTime(r.Key(client.ObjectKeyFromObject(session))) }).Should(gomega.BeTrue())
+	got := h.Refresh(r, held)
+	h.Expect(got.Outcome()).To(gomega.Equal("200"), got.Raw)
+	held = got.Text("refresh_token")
 
 	clock.SetTime(clock.Now().Add(2 * time.Hour))
-	h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("400 unauthorized_client"), "a session of two hours, after two hours")
-	h.edit(issuer, func() { issuer.Spec.Login.SessionLifetime.Duration = 3 * time.Hour })
-	h.Eventually(func() string { return h.refresh(r, held).outcome() }, patience, pollEvery).Should(gomega.Equal("200"), "the issuer may say otherwise")
+	h.Expect(h.Refresh(r, held).Outcome()).To(gomega.Equal("400 unauthorized_client"), "a session of two hours, after two hours")
+	h.Edit(issuer, func() { issuer.Spec.Login.SessionLifetime.Duration = 3 * time.Hour })
+	h.Eventually(func() string { return h.Refresh(r, held).Outcome() }).Should(gomega.Equal("200"), "the issuer may say otherwise")
 }
 
 // seesSubject waits until a replica's view has the current subject of a session.
-func (h *harness) seesSubject(r *replica, session *v1alpha1.JWTRefreshKey) {
-	h.t.Helper()
+func (h *fixture) seesSubject(r *operator.Replica, session *v1alpha1.JWTRefreshKey) {
+	h.T.Helper()
 	h.Eventually(func() bool {
 		known := r.Key(client.ObjectKeyFromObject(session))
 		return known != nil && known.Spec.Subject == session.Spec.Subject
-	}, patience, pollEvery).Should(gomega.BeTrue(), "the replica receives the edit")
+	}).Should(gomega.BeTrue(), "the replica receives the edit")
 }
 
 // TestALoginDeletesSessionsOnly checks that a login deletes only sessions of its subject, since users with the
 // right to edit keys can set the labels on others.
 func TestALoginDeletesSessionsOnly(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionsPerSubject: 1} })
-	h.manage()
-	r := h.replica()
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionsPerSubject: 1} })
+	h.Manage()
+	r := h.Replica()
 	h.serves(r)
-	scanner := h.signIn(r, h.workload("scanner")).text("refresh_token")
+	scanner := h.signIn(r, h.workload("scanner")).Text("refresh_token")
 	others := &h.sessions()[0]
 	shown := h.workload("till")
-	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("200"))
+	h.Expect(h.signIn(r, shown).Outcome()).To(gomega.Equal("200"))
 	var label string
 	for _, session := range h.sessions() {
 		if session.UID != others.UID {
 			label = session.Labels[v1alpha1.LabelSessionOf]
 		}
 	}
-	h.edit(others, func() { others.Labels[v1alpha1.LabelSessionOf] = label })
+	h.Edit(others, func() { others.Labels[v1alpha1.LabelSessionOf] = label })
 	labelled := func(k *v1alpha1.JWTRefreshKey) { k.Labels = map[string]string{v1alpha1.LabelSessionOf: label} }
-	key := h.key("orders", labelled)
-	h.key("denied", labelled, func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"nobody:grants"} })
-	held := h.reaches(key, 1)
+	key := h.Key("orders", labelled)
+	h.Key("denied", labelled, func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"nobody:grants"} })
+	held := h.AwaitRevision(key, 1)
 
-	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("200"))
+	h.Expect(h.signIn(r, shown).Outcome()).To(gomega.Equal("200"))
 	h.Expect(h.sessions()).To(gomega.HaveLen(2), "one of each")
-	h.Expect(h.refresh(r, scanner).outcome()).To(gomega.Equal("200"))
-	h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("200"))
+	h.Expect(h.Refresh(r, scanner).Outcome()).To(gomega.Equal("200"))
+	h.Expect(h.Refresh(r, held).Outcome()).To(gomega.Equal("200"))
 	for _, name := range []string{"orders", "denied"} {
-		h.Expect(h.admin.Get(h.ctx, client.ObjectKey{Namespace: h.name, Name: name}, &v1alpha1.JWTRefreshKey{})).To(gomega.Succeed(), name)
+		h.Expect(h.Admin.Get(h.Ctx, client.ObjectKey{Namespace: h.Name, Name: name}, &v1alpha1.JWTRefreshKey{})).To(gomega.Succeed(), name)
 	}
 }
 
@@ -129,51 +130,51 @@ func (u *unrecorded) RoundTrip(request *http.Request) (*http.Response, error) {
 
 // TestALoginThatIsNotRecorded checks that a login leaves no object if its first token is not stored.
 func TestALoginThatIsNotRecorded(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
-	r := h.replica(func(config *rest.Config, _ *registry.Options) {
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
+	r := h.Replica(func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &unrecorded{next} })
 	})
 	h.serves(r)
-	h.Expect(h.signIn(r, h.workload("till")).outcome()).To(gomega.Equal("503 temporarily_unavailable"))
+	h.Expect(h.signIn(r, h.workload("till")).Outcome()).To(gomega.Equal("503 temporarily_unavailable"))
 	h.Expect(h.sessions()).To(gomega.BeEmpty())
 }
 
 // TestLoginsOfOneSubject checks that a subject with too many logins must wait, and that others need not.
 func TestLoginsOfOneSubject(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHarness(t, clock)
-	h.issuer()
-	r := h.replica()
-	h.manage()
+	h := newFixture(t, clock)
+	h.Issuer()
+	r := h.Replica()
+	h.Manage()
 	h.serves(r)
 	shown, another := h.workload("till"), h.workload("scanner")
 	logins := 0
 	for ; logins < 100; logins++ {
-		if got := h.signIn(r, shown); got.outcome() != "200" {
-			h.Expect(got.outcome()).To(gomega.Equal("429 slow_down"), got.raw)
-			h.Expect(got.header.Get("Retry-After")).NotTo(gomega.BeEmpty())
+		if got := h.signIn(r, shown); got.Outcome() != "200" {
+			h.Expect(got.Outcome()).To(gomega.Equal("429 slow_down"), got.Raw)
+			h.Expect(got.Header.Get("Retry-After")).NotTo(gomega.BeEmpty())
 			break
 		}
 	}
 	h.Expect(logins).To(gomega.Equal(60))
-	h.Expect(h.signIn(r, another).outcome()).To(gomega.Equal("200"))
+	h.Expect(h.signIn(r, another).Outcome()).To(gomega.Equal("200"))
 	clock.SetTime(clock.Now().Add(time.Second))
-	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("200"))
-	h.Expect(h.signIn(r, shown).outcome()).To(gomega.Equal("429 slow_down"))
+	h.Expect(h.signIn(r, shown).Outcome()).To(gomega.Equal("200"))
+	h.Expect(h.signIn(r, shown).Outcome()).To(gomega.Equal("429 slow_down"))
 }
 
 // TestLoginsAtOnce checks that of concurrent logins as many succeed as sessions are allowed.
 func TestLoginsAtOnce(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionsPerSubject: 1} })
-	h.manage()
-	replicas := []*replica{h.replica(), h.replica()}
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionsPerSubject: 1} })
+	h.Manage()
+	replicas := []*operator.Replica{h.Replica(), h.Replica()}
 	h.serves(replicas...)
 	shown := h.workload("till")
 	for range 6 {
-		var answers [4]*answer
+		var answers [4]*operator.Answer
 		var logins sync.WaitGroup
 		for i := range answers {
 			logins.Go(func() { answers[i] = h.signIn(replicas[i%2], shown) })
@@ -181,8 +182,8 @@ func TestLoginsAtOnce(t *testing.T) {
 		logins.Wait()
 		alive := 0
 		for i, got := range answers {
-			h.Expect(got.outcome()).To(gomega.BeElementOf("200", "503 temporarily_unavailable"))
-			if got.status == http.StatusOK && h.refresh(replicas[i%2], got.text("refresh_token")).outcome() == "200" {
+			h.Expect(got.Outcome()).To(gomega.BeElementOf("200", "503 temporarily_unavailable"))
+			if got.Status == http.StatusOK && h.Refresh(replicas[i%2], got.Text("refresh_token")).Outcome() == "200" {
 				alive++
 			}
 		}
@@ -194,12 +195,12 @@ func TestLoginsAtOnce(t *testing.T) {
 // TestStrangersLeaveAssertionsAlone checks that many invalid tokens at logins do not prevent the review of client
 // assertions.
 func TestStrangersLeaveAssertionsAlone(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
-	r := h.replica()
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
+	r := h.Replica()
 	assertion := h.workload("till")
-	bound := h.reaches(h.key("bound", boundTo("till")), 1)
+	bound := h.AwaitRevision(h.Key("bound", boundTo("till")), 1)
 	head, rest, _ := strings.Cut(assertion, ".")
 	payload, _, _ := strings.Cut(rest, ".")
 
@@ -209,13 +210,13 @@ func TestStrangersLeaveAssertionsAlone(t *testing.T) {
 		strangers.Go(func() {
 			for i := range 100 {
 				forged := fmt.Sprintf("%s.%s.%086d", head, payload, worker*100+i)
-				if got := h.signIn(r, forged); got.outcome() == "503 temporarily_unavailable" {
+				if got := h.signIn(r, forged); got.Outcome() == "503 temporarily_unavailable" {
 					refused.Add(1)
 				}
 			}
 		})
 	}
 	strangers.Wait()
-	h.Expect(h.refresh(r, bound, asserting(assertion)...).outcome()).To(gomega.Equal("200"))
+	h.Expect(h.Refresh(r, bound, asserting(assertion)...).Outcome()).To(gomega.Equal("200"))
 	h.Expect(refused.Load()).To(gomega.BeNumerically(">", 0), "the limit of reviews was not reached")
 }

@@ -17,33 +17,35 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // behind starts a replica with watches that can hang while the API server still answers its requests.
-func (h *harness) behind() (*replica, *apiConnection) {
-	h.t.Helper()
+func (h *fixture) behind() (*operator.Replica, *apiConnection) {
+	h.T.Helper()
 	l := &apiConnection{}
-	return h.replica(l.wire(clocktesting.NewFakeClock(time.Now()))), l
+	return h.Replica(l.wire(clocktesting.NewFakeClock(time.Now()))), l
 }
 
 // TestAReinstatedKeyAtAStaleReplica checks that a replica that has not received the end of a revocation does not
 // refuse the new token permanently.
 func TestAReinstatedKeyAtAStaleReplica(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
 	r, line := h.behind()
 	for name, change := range map[string]func(*v1alpha1.JWTRefreshKey){
 		"scheduled": func(*v1alpha1.JWTRefreshKey) {}, "device": oneTime(time.Minute),
 	} {
-		key := h.key(name, change)
-		held := h.reaches(key, 1)
-		h.Expect(h.post(r, "/revoke", map[string][]string{"token": {held}}).outcome()).To(gomega.Equal("200"))
+		key := h.Key(name, change)
+		held := h.AwaitRevision(key, 1)
+		h.Expect(h.Revoke(r, held).Outcome()).To(gomega.Equal("200"))
 		line.hang(true)
-		h.annotate(key, v1alpha1.AnnotationRotate, "again")
-		next := h.reaches(key, 2)
-		h.Expect(h.refresh(r, next).outcome()).To(gomega.Equal("200"), "%s: the token in the Secret is refused", name)
-		h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("400 invalid_grant"), "%s: the revoked one is dead permanently", name)
+		h.Annotate(key, v1alpha1.AnnotationRotate, "again")
+		next := h.AwaitRevision(key, 2)
+		h.Expect(h.Refresh(r, next).Outcome()).To(gomega.Equal("200"), "%s: the token in the Secret is refused", name)
+		h.Expect(h.Refresh(r, held).Outcome()).To(gomega.Equal("400 invalid_grant"), "%s: the revoked one is dead permanently", name)
 		line.hang(false)
 	}
 }
@@ -51,28 +53,28 @@ func TestAReinstatedKeyAtAStaleReplica(t *testing.T) {
 // TestASigningKeyThatAStaleReplicaLacks checks that all requests with a token of an unknown signing key wait until
 // it is read, and not only the first.
 func TestASigningKeyThatAStaleReplicaLacks(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	issuer := h.issuer()
-	h.manage()
+	h := newFixture(t, clock.RealClock{})
+	issuer := h.Issuer()
+	h.Manage()
 	gate := &gate{closed: make(chan struct{}), met: make(chan struct{}, 1)}
 	l := &apiConnection{}
-	r := h.replica(l.wire(clocktesting.NewFakeClock(time.Now())), func(config *rest.Config, _ *registry.Options) {
+	r := h.Replica(l.wire(clocktesting.NewFakeClock(time.Now())), func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { gate.next = next; return gate })
 	})
-	key := h.key("orders")
-	h.reaches(key, 1)
+	key := h.Key("orders")
+	h.AwaitRevision(key, 1)
 	l.hang(true)
 	defer l.hang(false)
 	h.withdrawAll(issuer)
-	next := h.reaches(key, 2)
+	next := h.AwaitRevision(key, 2)
 
 	gate.shut()
 	var group sync.WaitGroup
 	outcomes := make(chan string, 2)
-	group.Go(func() { outcomes <- h.refresh(r, next).outcome() })
+	group.Go(func() { outcomes <- h.Refresh(r, next).Outcome() })
 	<-gate.met
-	group.Go(func() { outcomes <- h.refresh(r, next).outcome() })
-	h.Consistently(outcomes, 500*time.Millisecond, pollEvery).ShouldNot(gomega.Receive(), "judged before the keys were read")
+	group.Go(func() { outcomes <- h.Refresh(r, next).Outcome() })
+	h.Consistently(outcomes, 500*time.Millisecond, harness.PollEvery).ShouldNot(gomega.Receive(), "judged before the keys were read")
 	gate.open()
 	group.Wait()
 	for range 2 {
@@ -115,18 +117,18 @@ func (g *gate) RoundTrip(request *http.Request) (*http.Response, error) {
 // TestASigningKeyBehindAStrangers checks that a stale replica that has just looked up another client's unknown kid
 // still finds a signing key that is made after that.
 func TestASigningKeyBehindAStrangers(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	issuer := h.issuer()
-	h.manage()
+	h := newFixture(t, clock.RealClock{})
+	issuer := h.Issuer()
+	h.Manage()
 	r, line := h.behind()
-	key := h.key("orders")
-	held := h.reaches(key, 1)
-	h.outcomes([]*replica{r}, held, "200")
+	key := h.Key("orders")
+	held := h.AwaitRevision(key, 1)
+	h.outcomes([]*operator.Replica{r}, held, "200")
 	line.hang(true)
 	defer line.hang(false)
-	h.Expect(h.refresh(r, signedByUnknown(held)).outcome()).To(gomega.Equal("400 invalid_grant"))
+	h.Expect(h.Refresh(r, signedByUnknown(held)).Outcome()).To(gomega.Equal("400 invalid_grant"))
 	h.withdrawAll(issuer)
-	h.Expect(h.refresh(r, h.reaches(key, 2)).outcome()).To(gomega.Equal("200"))
+	h.Expect(h.Refresh(r, h.AwaitRevision(key, 2)).Outcome()).To(gomega.Equal("200"))
 }
 
 // signedByUnknown returns a token with the kid of a signing key that does not exist.
@@ -138,30 +140,30 @@ func signedByUnknown(held string) string {
 
 // withdrawAll withdraws the refresh signing keys. The next one is published already and is withdrawn, too; the one
 // after it is made and active at once.
-func (h *harness) withdrawAll(issuer *v1alpha1.JWTIssuer) {
-	h.t.Helper()
+func (h *fixture) withdrawAll(issuer *v1alpha1.JWTIssuer) {
+	h.T.Helper()
 	var kids []string
-	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(issuer), issuer)).To(gomega.Succeed())
+	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(issuer), issuer)).To(gomega.Succeed())
 	for _, known := range issuer.Status.Keys {
 		if string(known.Use) == string(keyring.Refresh) {
 			kids = append(kids, known.KID)
 		}
 	}
-	h.annotate(issuer, v1alpha1.AnnotationWithdrawKey, strings.Join(kids, ","))
+	h.Annotate(issuer, v1alpha1.AnnotationWithdrawKey, strings.Join(kids, ","))
 }
 
 // TestSigningKeysThatCannotBeRead checks that no token is refused permanently while the signing keys cannot be read,
 // neither in the first request nor in later ones.
 func TestSigningKeysThatCannotBeRead(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
 	r, line := h.behind()
-	held := h.reaches(h.key("orders"), 1)
-	h.outcomes([]*replica{r}, held, "200")
+	held := h.AwaitRevision(h.Key("orders"), 1)
+	h.outcomes([]*operator.Replica{r}, held, "200")
 	line.set(true)
 	defer line.set(false)
 	for range 3 {
-		h.Expect(h.refresh(r, signedByUnknown(held)).outcome()).To(gomega.Equal("503 temporarily_unavailable"))
+		h.Expect(h.Refresh(r, signedByUnknown(held)).Outcome()).To(gomega.Equal("503 temporarily_unavailable"))
 	}
 }

@@ -17,23 +17,24 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // TestUseIsRecorded checks the recorded time and device of the last use of a token.
 func TestUseIsRecorded(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
-	r := h.replica(func(_ *rest.Config, o *registry.Options) { o.Spread = func(time.Duration) time.Duration { return 0 } })
-	key := h.key("till")
-	held := h.reaches(key, 1)
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
+	r := h.Replica(func(_ *rest.Config, o *registry.Options) { o.Spread = func(time.Duration) time.Duration { return 0 } })
+	key := h.Key("till")
+	held := h.AwaitRevision(key, 1)
 	agent := "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 " + strings.Repeat("x", 300)
-	a := h.post(r, "/token", map[string][]string{"grant_type": {"refresh_token"}, "refresh_token": {held}, "device_id": {"till-17"}}, "User-Agent", agent)
-	h.Expect(a.outcome()).To(gomega.Equal("200"))
+	a := h.Post(r, "/token", map[string][]string{"grant_type": {"refresh_token"}, "refresh_token": {held}, "device_id": {"till-17"}}, "User-Agent", agent)
+	h.Expect(a.Outcome()).To(gomega.Equal("200"))
 	h.Eventually(func() *v1alpha1.SeenDevice {
-		h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+		h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 		return key.Status.DeviceInfo
-	}, patience, pollEvery).ShouldNot(gomega.BeNil())
+	}).ShouldNot(gomega.BeNil())
 	seen := key.Status.DeviceInfo
 	h.Expect(seen.UserAgent).To(gomega.Equal(agent[:256]))
 	h.Expect(seen.Browser).To(gomega.HavePrefix("Chrome 140"))
@@ -46,17 +47,17 @@ func TestUseIsRecorded(t *testing.T) {
 
 // TestShutdownRecordsUse checks that unwritten uses are written at shutdown.
 func TestShutdownRecordsUse(t *testing.T) {
-	h := newHarness(t, clock.RealClock{})
-	h.issuer()
-	h.manage()
-	r := h.replica(func(_ *rest.Config, o *registry.Options) {
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
+	r := h.Replica(func(_ *rest.Config, o *registry.Options) {
 		o.Spread = func(most time.Duration) time.Duration { return most }
 	})
-	key := h.key("till")
-	held := h.reaches(key, 1)
-	h.Expect(h.refresh(r, held).outcome()).To(gomega.Equal("200"))
-	r.stop()
-	h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	key := h.Key("till")
+	held := h.AwaitRevision(key, 1)
+	h.Expect(h.Refresh(r, held).Outcome()).To(gomega.Equal("200"))
+	r.Stop()
+	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 	h.Expect(key.Status.LastUsed).NotTo(gomega.BeNil())
 }
 
@@ -64,31 +65,31 @@ func TestShutdownRecordsUse(t *testing.T) {
 func TestUseCostsFewWrites(t *testing.T) {
 	const keys, rounds = 50, 20
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHarness(t, clock)
-	h.issuer()
-	h.manage()
-	var replicas []*replica
+	h := newFixture(t, clock)
+	h.Issuer()
+	h.Manage()
+	var replicas []*operator.Replica
 	var writes atomic.Int64
 	for range 3 {
-		replicas = append(replicas, h.replica(func(config *rest.Config, _ *registry.Options) {
+		replicas = append(replicas, h.Replica(func(config *rest.Config, _ *registry.Options) {
 			config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &writeCounter{next: next, count: &writes} })
 		}))
 	}
 	held := make([]string, keys)
 	all := make([]*v1alpha1.JWTRefreshKey, keys)
 	for i := range all {
-		all[i] = h.key(fmt.Sprintf("key-%02d", i))
+		all[i] = h.Key(fmt.Sprintf("key-%02d", i))
 	}
 	for i, key := range all {
-		held[i] = h.reaches(key, 1)
+		held[i] = h.AwaitRevision(key, 1)
 	}
 	for round := range rounds {
 		clock.SetTime(clock.Now().Add(10 * time.Minute / rounds))
 		for i, r := range replicas {
 			for j := range keys / 5 {
-				h.Expect(h.refresh(r, held[(round*7+i+j*3)%keys]).outcome()).To(gomega.Equal("200"))
+				h.Expect(h.Refresh(r, held[(round*7+i+j*3)%keys]).Outcome()).To(gomega.Equal("200"))
 			}
-			r.ReportUses(h.ctx)
+			r.ReportUses(h.Ctx)
 		}
 	}
 	t.Logf("%d exchanges of %d keys at 3 replicas in ten minutes cost %d writes", 3*rounds*(keys/5), keys, writes.Load())
@@ -114,36 +115,36 @@ func (w *writeCounter) RoundTrip(request *http.Request) (*http.Response, error) 
 func TestUseKeepsToABudget(t *testing.T) {
 	const keys, prompt, aLook, aSecond = 60, 5, 40, 20
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newHarness(t, clock)
-	h.issuer()
-	h.manage()
+	h := newFixture(t, clock)
+	h.Issuer()
+	h.Manage()
 	var writes atomic.Int64
-	r := h.replica(func(config *rest.Config, o *registry.Options) {
+	r := h.Replica(func(config *rest.Config, o *registry.Options) {
 		// Reports are only written when the test calls ReportUses.
 		o.Monotonic = clocktesting.NewFakeClock(clock.Now())
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &writeCounter{next: next, count: &writes} })
 	})
 	all := make([]*v1alpha1.JWTRefreshKey, keys)
 	for i := range all {
-		all[i] = h.key(fmt.Sprintf("key-%02d", i), func(k *v1alpha1.JWTRefreshKey) {
+		all[i] = h.Key(fmt.Sprintf("key-%02d", i), func(k *v1alpha1.JWTRefreshKey) {
 			if i < prompt {
 				k.Spec.IdleTimeout = &metav1.Duration{Duration: time.Hour}
 			}
 		})
 	}
 	for _, key := range all {
-		h.Expect(h.refresh(r, h.reaches(key, 1)).outcome()).To(gomega.Equal("200"))
+		h.Expect(h.Refresh(r, h.AwaitRevision(key, 1)).Outcome()).To(gomega.Equal("200"))
 	}
 	h.Expect(writes.Load()).To(gomega.BeZero(), "nothing is due yet by this clock")
 	clock.SetTime(clock.Now().Add(time.Minute))
 	began := time.Now()
-	r.ReportUses(h.ctx)
+	r.ReportUses(h.Ctx)
 	h.Expect(writes.Load()).To(gomega.BeEquivalentTo(aLook+prompt), "at one look")
 	h.Expect(time.Since(began)).To(gomega.BeNumerically(">", (aLook-2)*time.Second/aSecond), "all at once")
 	for _, key := range all[:prompt] {
-		h.Expect(h.admin.Get(h.ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+		h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
 		h.Expect(key.Status.LastUsed).NotTo(gomega.BeNil(), "the use of a key with an idleTimeout was delayed")
 	}
-	r.ReportUses(h.ctx)
+	r.ReportUses(h.Ctx)
 	h.Expect(writes.Load()).To(gomega.BeEquivalentTo(keys), "by and by all are written")
 }

@@ -8,12 +8,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
@@ -22,29 +25,31 @@ import (
 // any subject and some claims. They know the status of another user's key. Each attack must gain nothing,
 // with and without the admission policy that comes with the CRDs.
 func TestTheOwnerOfOneNamespace(t *testing.T) {
-	h := newHarness(t)
+	h := newFixture(t)
 	attacks := func(t *testing.T) {
+		h := h.in(t)
 		for _, attack := range []struct {
 			name string
-			run  func(*harness, *testing.T)
+			run  func(*fixture)
 		}{
-			{"the subject of another key", (*harness).foreignSubject},
-			{"claims that shadow registered ones", (*harness).shadowingClaims},
-			{"claims named as header parameters", (*harness).claimsLikeHeaders},
-			{"the name of a foreign Secret", (*harness).foreignSecret},
-			{"forged ownership of a Secret", (*harness).forgedOwnership},
-			{"a forged Secret with signing keys", (*harness).forgedSigningKeys},
-			{"reserved labels and annotations", (*harness).reservedNames},
-			{"other tokens in the Secret", (*harness).foreignTokens},
-			{"a token in a Secret before its key", (*harness).plantedToken},
-			{"a forged status", (*harness).forgedStatus},
-			{"a forged status of a one-time key", (*harness).forgedOneTimeStatus},
-			{"a recreated key", (*harness).recreatedKey},
-			{"a session for a foreign ServiceAccount", (*harness).forgedSessions},
+			{"the subject of another key", (*fixture).foreignSubject},
+			{"claims that shadow registered ones", (*fixture).shadowingClaims},
+			{"claims named as header parameters", (*fixture).claimsLikeHeaders},
+			{"the name of a foreign Secret", (*fixture).foreignSecret},
+			{"forged ownership of a Secret", (*fixture).forgedOwnership},
+			{"a forged Secret with signing keys", (*fixture).forgedSigningKeys},
+			{"reserved labels and annotations", (*fixture).reservedNames},
+			{"other tokens in the Secret", (*fixture).foreignTokens},
+			{"a token in a Secret before its key", (*fixture).plantedToken},
+			{"a forged status", (*fixture).forgedStatus},
+			{"a forged status of a one-time key", (*fixture).forgedOneTimeStatus},
+			{"a recreated key", (*fixture).recreatedKey},
+			{"a session for a foreign ServiceAccount", (*fixture).forgedSessions},
 		} {
 			t.Run(attack.name, func(t *testing.T) {
-				attack.run(h, t)
-				h.expectVictimUnharmed(t)
+				h := h.in(t)
+				attack.run(h)
+				h.expectVictimUnharmed()
 			})
 		}
 	}
@@ -63,8 +68,9 @@ func TestTheOwnerOfOneNamespace(t *testing.T) {
 	}
 }
 
-// harness runs an operator, with the refresh key of a victim and a namespace of an attacker.
-type harness struct {
+// fixture runs an operator, with the refresh key of a victim and a namespace of an attacker.
+type fixture struct {
+	*harness.Harness
 	issuer   *v1alpha1.JWTIssuer
 	replicas []*operator.Replica
 	// guarded: the admission policy is in force.
@@ -79,27 +85,28 @@ type harness struct {
 	attacker  client.Client
 }
 
-func newHarness(t *testing.T) *harness {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	h := &harness{namespace: newNamespace(t, map[string]string{"team": "mallory"})}
-	h.issuer = newIssuer(t,
+	h := &fixture{Harness: harness.New(t, server, clock.RealClock{})}
+	h.namespace = h.Namespace(map[string]string{"team": "mallory"})
+	h.issuer = newIssuer(h.Harness,
 		v1alpha1.PolicyRule{Namespaces: &v1alpha1.NamespaceSelector{MatchLabels: map[string]v1alpha1.LabelValue{"team": "victim"}}},
 		v1alpha1.PolicyRule{
 			Namespaces: &v1alpha1.NamespaceSelector{MatchLabels: map[string]v1alpha1.LabelValue{"team": "mallory"}},
-			Audiences:  []string{audience}, Subjects: []string{"**"}, Scopes: []string{"orders:*"}, Claims: []string{"email", "kid", "alg", "typ"},
+			Audiences:  []string{harness.Audience}, Subjects: []string{"**"}, Scopes: []string{"orders:*"}, Claims: []string{"email", "kid", "alg", "typ"},
 		})
-	startManager(t)
-	h.replicas = []*operator.Replica{startReplica(t), startReplica(t)}
-	h.victim = create(t, newKey(newNamespace(t, map[string]string{"team": "victim"}), "orders", withIssuer(h.issuer.Name)))
-	h.victimToken = awaitRevision(t, h.victim, 1)
-	h.victimVersion = h.secretVersion(t)
-	user := newName("mallory")
-	bind(t, user, newRole(t,
+	h.Manage()
+	h.replicas = []*operator.Replica{h.Replica(), h.Replica()}
+	h.victim = harness.Created(h.Harness, harness.NewKey(h.Namespace(map[string]string{"team": "victim"}), "orders", harness.WithIssuer(h.issuer.Name)))
+	h.victimToken = h.AwaitRevision(h.victim, 1)
+	h.victimVersion = h.secretVersion()
+	user := harness.UniqueName("mallory")
+	bind(h.Harness, user, newRole(h.Harness,
 		rbacv1.PolicyRule{APIGroups: []string{v1alpha1.Group}, Resources: []string{"jwtrefreshkeys", "jwtrefreshkeys/status"}, Verbs: []string{"*"}},
 		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets", "serviceaccounts"}, Verbs: []string{"*"}},
 	), h.namespace)
-	h.attacker = clientOf(t, user)
-	eventually(t, "the attacker has their rights", func() (bool, string) {
+	h.attacker = h.As(user)
+	h.AwaitState("the attacker has their rights", func() (bool, string) {
 		err := h.attacker.List(t.Context(), &v1alpha1.JWTRefreshKeyList{}, client.InNamespace(h.namespace))
 		return err == nil, fmt.Sprint(err)
 	})
@@ -109,52 +116,57 @@ func newHarness(t *testing.T) *harness {
 	return h
 }
 
-func (h *harness) secretVersion(t *testing.T) string {
-	t.Helper()
-	secret, err := secretOf(t, h.victim.Namespace, h.victim.Name)
+// in returns the fixture for a subtest.
+func (h *fixture) in(t *testing.T) *fixture {
+	in := *h
+	in.Harness = h.In(t)
+	return &in
+}
+
+func (h *fixture) secretVersion() string {
+	h.T.Helper()
+	secret, err := h.Secret(h.victim.Namespace, h.victim.Name)
 	if err != nil {
-		t.Fatal(err)
+		h.T.Fatal(err)
 	}
 	return string(secret.UID) + "/" + secret.ResourceVersion
 }
 
 // expectVictimUnharmed checks that the victim's token is still accepted and that their Secret was not
 // written.
-func (h *harness) expectVictimUnharmed(t *testing.T) {
-	t.Helper()
+func (h *fixture) expectVictimUnharmed() {
+	h.T.Helper()
 	for _, r := range h.replicas {
-		if got := exchange(t, r, h.issuer, h.victimToken).Outcome(); got != "200" {
-			t.Errorf("exchange of the victim's token: got %s, want 200", got)
+		if got := h.RefreshAt(r, h.issuer.Name, h.victimToken).Outcome(); got != "200" {
+			h.T.Errorf("exchange of the victim's token: got %s, want 200", got)
 		}
 	}
-	if err := reload(t, h.victim); err != nil || h.victim.Status.Revision != 1 || h.victim.Status.RevokedAt != nil {
-		t.Errorf("the victim's key: got revision %d, revokedAt %v, error %v, want revision 1", h.victim.Status.Revision, h.victim.Status.RevokedAt, err)
+	if err := h.Reload(h.victim); err != nil || h.victim.Status.Revision != 1 || h.victim.Status.RevokedAt != nil {
+		h.T.Errorf("the victim's key: got revision %d, revokedAt %v, error %v, want revision 1", h.victim.Status.Revision, h.victim.Status.RevokedAt, err)
 	}
-	if version := h.secretVersion(t); version != h.victimVersion {
-		t.Error("the victim's Secret was written")
+	if version := h.secretVersion(); version != h.victimVersion {
+		h.T.Error("the victim's Secret was written")
 	}
 }
 
 // newOwnKey returns a refresh key in the attacker's namespace, without creating it.
-func (h *harness) newOwnKey(change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
-	return newKey(h.namespace, newName("own"), append(change, withIssuer(h.issuer.Name))...)
+func (h *fixture) newOwnKey(change ...func(*v1alpha1.JWTRefreshKey)) *v1alpha1.JWTRefreshKey {
+	return harness.NewKey(h.namespace, harness.UniqueName("own"), append(change, harness.WithIssuer(h.issuer.Name))...)
 }
 
 // create creates an object as the attacker, and fails the test if that is refused.
-func (h *harness) create(t *testing.T, object client.Object) {
-	t.Helper()
-	if err := h.attacker.Create(t.Context(), object); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = h.attacker.Delete(context.Background(), object) })
+func (h *fixture) create(object client.Object) {
+	h.T.Helper()
+	h.Expect(h.attacker.Create(h.Ctx, object)).To(gomega.Succeed())
+	h.T.Cleanup(func() { _ = h.attacker.Delete(context.Background(), object) })
 }
 
 // issueKey creates a refresh key as the attacker, and returns it with its token.
-func (h *harness) issueKey(t *testing.T, change ...func(*v1alpha1.JWTRefreshKey)) (*v1alpha1.JWTRefreshKey, string) {
-	t.Helper()
+func (h *fixture) issueKey(change ...func(*v1alpha1.JWTRefreshKey)) (*v1alpha1.JWTRefreshKey, string) {
+	h.T.Helper()
 	key := h.newOwnKey(change...)
-	h.create(t, key)
-	return key, awaitRevision(t, key, 1)
+	h.create(key)
+	return key, h.AwaitRevision(key, 1)
 }
 
 // denial says what must refuse a request: always the schema; the admission policy, if it is in force;
@@ -165,43 +177,43 @@ type denial struct {
 }
 
 // expectDenied creates a refresh key and checks that it is denied.
-func (h *harness) expectDenied(t *testing.T, key *v1alpha1.JWTRefreshKey, by denial) {
-	t.Helper()
-	err := h.attacker.Create(t.Context(), key)
+func (h *fixture) expectDenied(key *v1alpha1.JWTRefreshKey, by denial) {
+	h.T.Helper()
+	err := h.attacker.Create(h.Ctx, key)
 	switch {
 	case by.schema != "":
-		expectRefusal(t, err, by.schema)
+		expectRefusal(h.Harness, err, by.schema)
 		return
 	case by.admission != "" && h.guarded:
-		expectRefusal(t, err, by.admission)
+		expectRefusal(h.Harness, err, by.admission)
 		return
 	case err != nil:
-		t.Errorf("the API server refused it, and the operator must: %v", err)
+		h.T.Errorf("the API server refused it, and the operator must: %v", err)
 		return
 	}
-	awaitReason(t, key, by.reason)
-	if secret, err := secretOf(t, key.Namespace, key.Name); !apierrors.IsNotFound(err) {
-		t.Errorf("got a Secret with %d entries and error %v, want NotFound", len(secret.Data), err)
+	h.AwaitReason(key, by.reason)
+	if secret, err := h.Secret(key.Namespace, key.Name); !apierrors.IsNotFound(err) {
+		h.T.Errorf("got a Secret with %d entries and error %v, want NotFound", len(secret.Data), err)
 	}
-	if err := h.attacker.Delete(t.Context(), key); err != nil {
-		t.Error(err)
+	if err := h.attacker.Delete(h.Ctx, key); err != nil {
+		h.T.Error(err)
 	}
 }
 
 // payload returns the claims of a token.
-func payload(t *testing.T, compact string) map[string]any {
-	t.Helper()
+func payload(h *harness.Harness, compact string) map[string]any {
+	h.T.Helper()
 	parts := strings.Split(compact, ".")
 	if len(parts) != 3 {
-		t.Fatal("not a JWT")
+		h.T.Fatal("not a JWT")
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
-		t.Fatal("not base64url")
+		h.T.Fatal("not base64url")
 	}
 	var claims map[string]any
 	if err := json.Unmarshal(raw, &claims); err != nil {
-		t.Fatal("not a JSON object")
+		h.T.Fatal("not a JSON object")
 	}
 	return claims
 }
@@ -212,24 +224,22 @@ func ownSubject(key *v1alpha1.JWTRefreshKey) string {
 
 // expectOwnTokenOnly waits until the Secret of a refresh key holds a token of that key, and checks that the
 // token grants access as that key only.
-func (h *harness) expectOwnTokenOnly(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int64) {
-	t.Helper()
-	held := awaitRevision(t, key, revision)
-	awaitExchange(t, h.replicas[0], h.issuer, held, "200")
-	for _, compact := range []string{held, exchange(t, h.replicas[0], h.issuer, held).Text("access_token")} {
-		said := payload(t, compact)
-		if said["sub"] != ownSubject(key) || said["client_id"] != ownSubject(key) || said["aud"] != audience {
-			t.Errorf("got sub %v, client_id %v, aud %v, want sub and client_id %s, aud %s", said["sub"], said["client_id"], said["aud"], ownSubject(key), audience)
+func (h *fixture) expectOwnTokenOnly(key *v1alpha1.JWTRefreshKey, revision int64) {
+	h.T.Helper()
+	held := h.AwaitRevision(key, revision)
+	awaitExchange(h.Harness, h.replicas[0], h.issuer, held, "200")
+	for _, compact := range []string{held, h.RefreshAt(h.replicas[0], h.issuer.Name, held).Text("access_token")} {
+		said := payload(h.Harness, compact)
+		if said["sub"] != ownSubject(key) || said["client_id"] != ownSubject(key) || said["aud"] != harness.Audience {
+			h.T.Errorf("got sub %v, client_id %v, aud %v, want sub and client_id %s, aud %s", said["sub"], said["client_id"], said["aud"], ownSubject(key), harness.Audience)
 		}
 	}
 }
 
 // attackerSecret reads a Secret as the attacker.
-func (h *harness) attackerSecret(t *testing.T, name string) *corev1.Secret {
-	t.Helper()
+func (h *fixture) attackerSecret(name string) *corev1.Secret {
+	h.T.Helper()
 	secret := &corev1.Secret{}
-	if err := h.attacker.Get(t.Context(), client.ObjectKey{Namespace: h.namespace, Name: name}, secret); err != nil {
-		t.Fatal(err)
-	}
+	h.Expect(h.attacker.Get(h.Ctx, client.ObjectKey{Namespace: h.namespace, Name: name}, secret)).To(gomega.Succeed())
 	return secret
 }

@@ -28,10 +28,10 @@ func withClaims(claims map[string]string) func(*v1alpha1.JWTRefreshKey) {
 // foreignSubject tries to get another subject. An API identifies a caller by sub: with the victim's
 // subject, the attacker is the victim. An API server that trusts the issuer may accept a system: subject as
 // an administrator.
-func (h *harness) foreignSubject(t *testing.T) {
-	victims := payload(t, exchange(t, h.replicas[0], h.issuer, h.victimToken).Text("access_token"))["sub"]
+func (h *fixture) foreignSubject() {
+	victims := payload(h.Harness, h.RefreshAt(h.replicas[0], h.issuer.Name, h.victimToken).Text("access_token"))["sub"]
 	if victims != ownSubject(h.victim) {
-		t.Fatalf("subject of the victim: got %v, want %s", victims, ownSubject(h.victim))
+		h.T.Fatalf("subject of the victim: got %v, want %s", victims, ownSubject(h.victim))
 	}
 	const never = "a subject that begins with `system:` is never granted"
 	const another = "spec.subject begins with 'refreshkey:' and is not this key's own"
@@ -47,25 +47,29 @@ func (h *harness) foreignSubject(t *testing.T) {
 		"an own ServiceAccount's": {"system:serviceaccount:" + h.namespace + ":default", denial{admission: "is given by a login only", reason: v1alpha1.ReasonPolicyDenied}},
 		"with a blank before it":  {" system:admin", denial{schema: "spec.subject"}},
 	} {
-		t.Run(name, func(t *testing.T) { h.expectDenied(t, h.newOwnKey(withSubject(c.subject)), c.by) })
+		h.T.Run(name, func(t *testing.T) {
+			h := h.in(t)
+			h.expectDenied(h.newOwnKey(withSubject(c.subject)), c.by)
+		})
 	}
-	t.Run("any other is granted here", func(t *testing.T) {
-		key, held := h.issueKey(t, withSubject("till-17"))
-		awaitExchange(t, h.replicas[0], h.issuer, held, "200")
+	h.T.Run("any other is granted here", func(t *testing.T) {
+		h := h.in(t)
+		key, held := h.issueKey(withSubject("till-17"))
+		awaitExchange(h.Harness, h.replicas[0], h.issuer, held, "200")
 		// A change of an issued key does not change its token.
 		key.Spec.Subject = ownSubject(h.victim)
 		err := h.attacker.Update(t.Context(), key)
 		if h.guarded {
-			expectRefusal(t, err, another)
+			expectRefusal(h.Harness, err, another)
 			return
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if message := awaitReason(t, key, v1alpha1.ReasonPolicyDenied); !strings.Contains(message, "the name of another identity") {
+		if message := h.AwaitReason(key, v1alpha1.ReasonPolicyDenied); !strings.Contains(message, "the name of another identity") {
 			t.Errorf("got message %q, want one with %q", message, "the name of another identity")
 		}
-		if said := payload(t, string(h.attackerSecret(t, key.Name).Data[v1alpha1.SecretToken]))["sub"]; said != "till-17" {
+		if said := payload(h.Harness, string(h.attackerSecret(key.Name).Data[v1alpha1.SecretToken]))["sub"]; said != "till-17" {
 			t.Errorf("subject of the token in the Secret: got %v, want till-17", said)
 		}
 	})
@@ -73,10 +77,10 @@ func (h *harness) foreignSubject(t *testing.T) {
 
 // shadowingClaims tries claim names that a verifier may take for `sub` and other registered claims. Go's
 // encoding/json matches names without regard to case, accepts ſub for sub, and uses the last member.
-func (h *harness) shadowingClaims(t *testing.T) {
+func (h *fixture) shadowingClaims() {
 	var victim struct{ Sub string }
 	if err := json.Unmarshal([]byte(`{"sub":"mallory","ſub":"the victim"}`), &victim); err != nil || victim.Sub != "the victim" {
-		t.Fatalf("encoding/json does not confuse the names, so the attack proves nothing: got %q, %v", victim.Sub, err)
+		h.T.Fatalf("encoding/json does not confuse the names, so the attack proves nothing: got %q, %v", victim.Sub, err)
 	}
 	const registered, malformed = "is registered for JWTs or the operator's own", "a name must be 1 to 64 of letters, digits"
 	for name, want := range map[string]string{
@@ -85,37 +89,40 @@ func (h *harness) shadowingClaims(t *testing.T) {
 		"ſub": malformed, "i\u0131s": malformed, "\u212aid": malformed, "sub\x20": malformed, "sub\u200b": malformed, "sub\x00": malformed,
 		"ｓｕｂ": malformed, "su\u0062\u0301": malformed, "": malformed,
 	} {
-		t.Run(name, func(t *testing.T) {
-			h.expectDenied(t, h.newOwnKey(withClaims(map[string]string{name: ownSubject(h.victim)})), denial{admission: want, reason: v1alpha1.ReasonInvalidSpec})
+		h.T.Run(name, func(t *testing.T) {
+			h := h.in(t)
+			h.expectDenied(h.newOwnKey(withClaims(map[string]string{name: ownSubject(h.victim)})), denial{admission: want, reason: v1alpha1.ReasonInvalidSpec})
 		})
 	}
-	t.Run("twice", func(t *testing.T) {
-		h.expectDenied(t, h.newOwnKey(withClaims(map[string]string{"email": "mallory@example.com", "Email": "victim@example.com"})),
+	h.T.Run("twice", func(t *testing.T) {
+		h := h.in(t)
+		h.expectDenied(h.newOwnKey(withClaims(map[string]string{"email": "mallory@example.com", "Email": "victim@example.com"})),
 			denial{admission: "differ in case only", reason: v1alpha1.ReasonInvalidSpec})
 	})
-	t.Run("not granted", func(t *testing.T) {
-		h.expectDenied(t, h.newOwnKey(withClaims(map[string]string{"groups": "admins"})), denial{reason: v1alpha1.ReasonPolicyDenied})
+	h.T.Run("not granted", func(t *testing.T) {
+		h := h.in(t)
+		h.expectDenied(h.newOwnKey(withClaims(map[string]string{"groups": "admins"})), denial{reason: v1alpha1.ReasonPolicyDenied})
 	})
 }
 
 // claimsLikeHeaders uses claims with the names of header parameters. A policy may grant these. They must
 // not change the header of a token.
-func (h *harness) claimsLikeHeaders(t *testing.T) {
-	_, held := h.issueKey(t, withClaims(map[string]string{"kid": "mine", "alg": "none", "typ": "rt+jwt", "email": "mallory@example.com"}))
-	awaitExchange(t, h.replicas[0], h.issuer, held, "200")
-	access := exchange(t, h.replicas[0], h.issuer, held).Text("access_token")
-	if payload(t, access)["kid"] != "mine" {
-		t.Error("the token lacks claim kid, so the attack proves nothing")
+func (h *fixture) claimsLikeHeaders() {
+	_, held := h.issueKey(withClaims(map[string]string{"kid": "mine", "alg": "none", "typ": "rt+jwt", "email": "mallory@example.com"}))
+	awaitExchange(h.Harness, h.replicas[0], h.issuer, held, "200")
+	access := h.RefreshAt(h.replicas[0], h.issuer.Name, held).Text("access_token")
+	if payload(h.Harness, access)["kid"] != "mine" {
+		h.T.Error("the token lacks claim kid, so the attack proves nothing")
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(access, ".")[0])
 	if err != nil {
-		t.Fatal(err)
+		h.T.Fatal(err)
 	}
 	var header map[string]any
 	if err := json.Unmarshal(raw, &header); err != nil || len(header) != 3 || header["typ"] != "at+jwt" || header["alg"] != "ES256" || header["kid"] == "mine" {
-		t.Errorf("header: got %v, error %v, want typ at+jwt, alg ES256 and the issuer's kid", header, err)
+		h.T.Errorf("header: got %v, error %v, want typ at+jwt, alg ES256 and the issuer's kid", header, err)
 	}
-	if got := exchange(t, h.replicas[0], h.issuer, access).Outcome(); got != "400 invalid_grant" {
-		t.Errorf("exchange of an access token with claim typ rt+jwt: got %s, want 400 invalid_grant", got)
+	if got := h.RefreshAt(h.replicas[0], h.issuer.Name, access).Outcome(); got != "400 invalid_grant" {
+		h.T.Errorf("exchange of an access token with claim typ rt+jwt: got %s, want 400 invalid_grant", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -16,6 +17,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
@@ -26,9 +28,9 @@ func writeToSecret(secret string) func(*v1alpha1.JWTRefreshKey) {
 // foreignSecret names a Secret that the operator does not own. The operator has the right to write any
 // Secret. A user who makes it overwrite a foreign one destroys a password, or puts a token where another
 // program trusts it.
-func (h *harness) foreignSecret(t *testing.T) {
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: newName("app")}}
-	create(t, account)
+func (h *fixture) foreignSecret() {
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: harness.UniqueName("app")}}
+	h.Create(account)
 	for name, secret := range map[string]*corev1.Secret{
 		"an application's": {Data: map[string][]byte{"token": []byte("not a token of the operator"), "password": []byte("hunter2")}},
 		"a token of a ServiceAccount": {
@@ -37,32 +39,34 @@ func (h *harness) foreignSecret(t *testing.T) {
 		"a bootstrap token": {Type: "bootstrap.kubernetes.io/token", Data: map[string][]byte{"token-id": []byte("07401b"), "token-secret": []byte("f395accd246ae52d")}},
 		"a certificate":     {Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": nil, "tls.key": nil}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			secret.Namespace, secret.Name = h.namespace, newName("foreign")
-			create(t, secret)
+		h.T.Run(name, func(t *testing.T) {
+			h := h.in(t)
+			secret.Namespace, secret.Name = h.namespace, harness.UniqueName("foreign")
+			h.Create(secret)
 			if secret.Type == corev1.SecretTypeServiceAccountToken {
-				eventually(t, "the ServiceAccount's token is in the Secret", func() (bool, string) {
-					return reload(t, secret) == nil && len(secret.Data[corev1.ServiceAccountTokenKey]) > 0, ""
+				h.AwaitState("the ServiceAccount's token is in the Secret", func() (bool, string) {
+					return h.Reload(secret) == nil && len(secret.Data[corev1.ServiceAccountTokenKey]) > 0, ""
 				})
 			}
 			before := secret.DeepCopy()
 			for _, mode := range []v1alpha1.DeletionPolicy{v1alpha1.DeletionDelete, v1alpha1.DeletionRetain} {
 				key := h.newOwnKey(writeToSecret(secret.Name))
 				key.Spec.Secret.DeletionPolicy = mode
-				h.create(t, key)
-				awaitReason(t, key, v1alpha1.ReasonSecretConflict)
+				h.create(key)
+				h.AwaitReason(key, v1alpha1.ReasonSecretConflict)
 				if err := h.attacker.Delete(t.Context(), key); err != nil {
 					t.Error(err)
 				}
 			}
-			if err := reload(t, secret); err != nil || secret.ResourceVersion != before.ResourceVersion || !maps.EqualFunc(secret.Data, before.Data, bytes.Equal) {
+			if err := h.Reload(secret); err != nil || secret.ResourceVersion != before.ResourceVersion || !maps.EqualFunc(secret.Data, before.Data, bytes.Equal) {
 				t.Errorf("the Secret was written, error %v", err)
 			}
 		})
 	}
-	t.Run("one of another namespace", func(t *testing.T) {
-		h.expectDenied(t, h.newOwnKey(writeToSecret("../"+h.victim.Namespace+"/"+h.victim.Name)), denial{schema: "spec.secret.name"})
-		h.expectDenied(t, h.newOwnKey(writeToSecret(h.victim.Namespace+"/"+h.victim.Name)), denial{schema: "spec.secret.name"})
+	h.T.Run("one of another namespace", func(t *testing.T) {
+		h := h.in(t)
+		h.expectDenied(h.newOwnKey(writeToSecret("../"+h.victim.Namespace+"/"+h.victim.Name)), denial{schema: "spec.secret.name"})
+		h.expectDenied(h.newOwnKey(writeToSecret(h.victim.Namespace+"/"+h.victim.Name)), denial{schema: "spec.secret.name"})
 	})
 }
 
@@ -82,144 +86,146 @@ func retainedMeta(key, secret string) metav1.ObjectMeta {
 
 // forgedOwnership forges the metadata by which the operator identifies its Secrets. The operator then
 // writes the Secret, which must hold nothing but a token of the key that it names, in the same namespace.
-func (h *harness) forgedOwnership(t *testing.T) {
+func (h *fixture) forgedOwnership() {
 	foreign := map[string][]byte{"token": []byte(h.victimToken), "password": []byte("hunter2")}
-	t.Run("an own key as owner, by reference", func(t *testing.T) {
-		key, _ := h.issueKey(t)
-		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: newName("forged"),
+	h.T.Run("an own key as owner, by reference", func(t *testing.T) {
+		h := h.in(t)
+		key, _ := h.issueKey()
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: harness.UniqueName("forged"),
 			Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}, OwnerReferences: []metav1.OwnerReference{referenceTo(key)}}, Data: foreign}
-		h.create(t, secret)
-		if err := h.attacker.Get(t.Context(), keyOf(key), key); err != nil {
-			t.Fatal(err)
-		}
+		h.create(secret)
+		h.Expect(h.attacker.Get(t.Context(), keyOf(key), key)).To(gomega.Succeed())
 		key.Spec.Secret = &v1alpha1.SecretSpec{Name: secret.Name}
-		if err := h.attacker.Update(t.Context(), key); err != nil {
-			t.Fatal(err)
-		}
-		h.expectAdopted(t, key, 1)
+		h.Expect(h.attacker.Update(t.Context(), key)).To(gomega.Succeed())
+		h.expectAdopted(key, 1)
 	})
-	t.Run("an own key as owner, by annotation", func(t *testing.T) {
-		name := newName("forged")
+	h.T.Run("an own key as owner, by annotation", func(t *testing.T) {
+		h := h.in(t)
+		name := harness.UniqueName("forged")
 		secret := &corev1.Secret{ObjectMeta: retainedMeta(name, name), Data: foreign}
 		secret.Namespace = h.namespace
-		h.create(t, secret)
-		key := newKey(h.namespace, name, withIssuer(h.issuer.Name))
-		h.create(t, key)
-		h.expectAdopted(t, key, 1)
+		h.create(secret)
+		key := harness.NewKey(h.namespace, name, harness.WithIssuer(h.issuer.Name))
+		h.create(key)
+		h.expectAdopted(key, 1)
 	})
-	t.Run("on a bootstrap token", func(t *testing.T) {
-		name := newName("forged")
+	h.T.Run("on a bootstrap token", func(t *testing.T) {
+		h := h.in(t)
+		name := harness.UniqueName("forged")
 		secret := &corev1.Secret{ObjectMeta: retainedMeta(name, name), Type: "bootstrap.kubernetes.io/token", Data: map[string][]byte{"token-id": []byte("07401b")}}
 		secret.Namespace = h.namespace
-		h.create(t, secret)
-		key := newKey(h.namespace, name, withIssuer(h.issuer.Name))
-		h.create(t, key)
-		awaitReason(t, key, v1alpha1.ReasonSecretConflict)
-		if now := h.attackerSecret(t, name); now.ResourceVersion != secret.ResourceVersion {
+		h.create(secret)
+		key := harness.NewKey(h.namespace, name, harness.WithIssuer(h.issuer.Name))
+		h.create(key)
+		h.AwaitReason(key, v1alpha1.ReasonSecretConflict)
+		if now := h.attackerSecret(name); now.ResourceVersion != secret.ResourceVersion {
 			t.Error("a Secret of another type was written")
 		}
 	})
-	t.Run("the victim's key as owner", func(t *testing.T) {
+	h.T.Run("the victim's key as owner", func(t *testing.T) {
+		h := h.in(t)
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: h.victim.Name,
 			Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}, OwnerReferences: []metav1.OwnerReference{referenceTo(h.victim)}}, Data: foreign}
-		h.create(t, secret)
+		h.create(secret)
 		key := h.newOwnKey(writeToSecret(secret.Name))
-		h.create(t, key)
-		awaitReason(t, key, v1alpha1.ReasonSecretConflict)
+		h.create(key)
+		h.AwaitReason(key, v1alpha1.ReasonSecretConflict)
 	})
 }
 
 // expectAdopted checks that the Secret holds a token of the key and nothing of the former content.
-func (h *harness) expectAdopted(t *testing.T, key *v1alpha1.JWTRefreshKey, revision int64) {
-	t.Helper()
-	h.expectOwnTokenOnly(t, key, revision)
-	if secret := h.attackerSecret(t, key.Status.SecretName); len(secret.Data["password"]) > 0 {
-		t.Error("the Secret still holds its former content")
+func (h *fixture) expectAdopted(key *v1alpha1.JWTRefreshKey, revision int64) {
+	h.T.Helper()
+	h.expectOwnTokenOnly(key, revision)
+	if secret := h.attackerSecret(key.Status.SecretName); len(secret.Data["password"]) > 0 {
+		h.T.Error("the Secret still holds its former content")
 	}
 }
 
 // forgedSigningKeys creates a Secret that looks like that with the issuer's signing keys, with keys that
 // the attacker knows. If the operator used them, the attacker could sign anything.
-func (h *harness) forgedSigningKeys(t *testing.T) {
-	theirs := signingKeysOf(t, h.issuer)
+func (h *fixture) forgedSigningKeys() {
+	theirs := signingKeysOf(h.Harness, h.issuer)
 	// The keys of another issuer stand for keys that the attacker generated.
-	known := signingKeysOf(t, newIssuer(t))
-	if resign(t, signerOf(t, theirs), h.victimToken) != h.victimToken {
-		t.Fatal("the issuer's own keys do not produce the victim's token, so the attack proves nothing")
+	known := signingKeysOf(h.Harness, newIssuer(h.Harness))
+	if resign(h.Harness, signerOf(h.Harness, theirs), h.victimToken) != h.victimToken {
+		h.T.Fatal("the issuer's own keys do not produce the victim's token, so the attack proves nothing")
 	}
-	signer := signerOf(t, known)
-	forged := resign(t, signer, h.victimToken)
-	h.create(t, &corev1.Secret{Data: known.Data, Type: theirs.Type, ObjectMeta: metav1.ObjectMeta{
+	signer := signerOf(h.Harness, known)
+	forged := resign(h.Harness, signer, h.victimToken)
+	h.create(&corev1.Secret{Data: known.Data, Type: theirs.Type, ObjectMeta: metav1.ObjectMeta{
 		Namespace: h.namespace, Name: theirs.Name, Labels: theirs.Labels, Annotations: theirs.Annotations,
 	}})
-	key, held := h.issueKey(t)
+	key, held := h.issueKey()
 	if key.Status.KeyID == signer.ID {
-		t.Error("the operator signed with the attacker's key")
+		h.T.Error("the operator signed with the attacker's key")
 	}
-	again := operator.Serve(t, tokenServerConfig(t), registry.Options{})
+	again := operator.Serve(h.T, h.TokenServiceConfig(), registry.Options{})
 	for _, r := range append(h.replicas, again) {
-		awaitExchange(t, r, h.issuer, held, "200")
-		if got := exchange(t, r, h.issuer, forged).Outcome(); got != "400 invalid_grant" {
-			t.Errorf("exchange of a token that the attacker signed: got %s, want 400 invalid_grant", got)
+		awaitExchange(h.Harness, r, h.issuer, held, "200")
+		if got := h.RefreshAt(r, h.issuer.Name, forged).Outcome(); got != "400 invalid_grant" {
+			h.T.Errorf("exchange of a token that the attacker signed: got %s, want 400 invalid_grant", got)
 		}
 	}
 	again.Stop()
 }
 
-func signingKeysOf(t *testing.T, issuer *v1alpha1.JWTIssuer) *corev1.Secret {
-	t.Helper()
+func signingKeysOf(h *harness.Harness, issuer *v1alpha1.JWTIssuer) *corev1.Secret {
+	h.T.Helper()
 	var secret *corev1.Secret
-	eventually(t, "the issuer has signing keys", func() (bool, string) {
+	h.AwaitState("the issuer has signing keys", func() (bool, string) {
 		var err error
-		secret, err = secretOf(t, apiserver.Namespace, "signing-keys-"+issuer.Name)
+		secret, err = h.Secret(apiserver.Namespace, "signing-keys-"+issuer.Name)
 		return err == nil, fmt.Sprint(err)
 	})
 	return secret
 }
 
-func signerOf(t *testing.T, secret *corev1.Secret) *keyring.Key {
-	t.Helper()
+func signerOf(h *harness.Harness, secret *corev1.Secret) *keyring.Key {
+	h.T.Helper()
 	rings, err := keyring.Decode(secret.Data)
 	if err != nil {
-		t.Fatal("the Secret holds no signing keys")
+		h.T.Fatal("the Secret holds no signing keys")
 	}
 	signer, err := rings.Signer(keyring.Refresh)
 	if err != nil {
-		t.Fatal(err)
+		h.T.Fatal(err)
 	}
 	return signer
 }
 
 // resign signs the payload of a token with another key.
-func resign(t *testing.T, key *keyring.Key, compact string) string {
-	t.Helper()
+func resign(h *harness.Harness, key *keyring.Key, compact string) string {
+	h.T.Helper()
 	header := fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"rt+jwt"}`, key.Algorithm, key.ID)
 	input := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + strings.Split(compact, ".")[1]
 	signature, err := key.Sign([]byte(input))
 	if err != nil {
-		t.Fatal(err)
+		h.T.Fatal(err)
 	}
 	return input + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
 // reservedNames sets labels and annotations by which Kubernetes and the operator identify objects.
-func (h *harness) reservedNames(t *testing.T) {
+func (h *fixture) reservedNames() {
 	const annotations, labels = "annotations under kubernetes.io/, k8s.io/ and refreshkeys.dev/", "labels under kubernetes.io/, k8s.io/ and refreshkeys.dev/"
 	for _, name := range []string{
 		v1alpha1.AnnotationOwner, v1alpha1.AnnotationSecretName, v1alpha1.AnnotationAccessTokenHash, "refreshkeys.dev/anything",
 		corev1.ServiceAccountNameKey, "kubectl.kubernetes.io/last-applied-configuration", "apps.k8s.io/x",
 	} {
-		t.Run("annotation "+name, func(t *testing.T) {
+		h.T.Run("annotation "+name, func(t *testing.T) {
+			h := h.in(t)
 			key := h.newOwnKey(writeToSecret(""))
 			key.Spec.Secret.Annotations = map[string]v1alpha1.AnnotationValue{name: "mine"}
-			h.expectDenied(t, key, denial{schema: annotations})
+			h.expectDenied(key, denial{schema: annotations})
 		})
 	}
 	for _, name := range []string{v1alpha1.LabelManagedBy, v1alpha1.LabelSigningKeysOf, "kubernetes.io/metadata.name"} {
-		t.Run("label "+name, func(t *testing.T) {
+		h.T.Run("label "+name, func(t *testing.T) {
+			h := h.in(t)
 			key := h.newOwnKey(writeToSecret(""))
 			key.Spec.Secret.Labels = map[string]v1alpha1.LabelValue{name: "mine"}
-			h.expectDenied(t, key, denial{schema: labels})
+			h.expectDenied(key, denial{schema: labels})
 		})
 	}
 }

@@ -8,11 +8,14 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/onsi/gomega"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
@@ -27,29 +30,30 @@ func floodSize() int {
 // TestSoakFlood creates very many refresh keys in one namespace at once. A key in another namespace does
 // not wait for them, and the operator issues all of them with bounded memory.
 func TestSoakFlood(t *testing.T) {
-	issuer := newIssuer(t)
+	h := harness.New(t, server, clock.RealClock{})
+	issuer := newIssuer(h)
 	// One worker makes the operator as slow as one with much other work.
-	operator.Manage(t, managerConfig(t), logr.Discard(), controllers.Options{Workers: 1})
-	quiet, flooded := newNamespace(t, nil), newNamespace(t, nil)
-	awaitIssuer(t, issuer.Name)
+	operator.Manage(t, h.ManagerConfig(), logr.Discard(), controllers.Options{Workers: 1})
+	quiet, flooded := h.Namespace(nil), h.Namespace(nil)
+	h.AwaitIssuer(issuer.Name)
 	warm := time.Now()
-	awaitRevision(t, create(t, newKey(quiet, "before", withIssuer(issuer.Name))), 1)
+	h.AwaitRevision(harness.Created(h, harness.NewKey(quiet, "before", harness.WithIssuer(issuer.Name))), 1)
 	alone := time.Since(warm)
 
 	count := floodSize()
 	before := heapSize()
-	makeKeys(t, flooded, issuer.Name, count)
+	makeKeys(h, flooded, issuer.Name, count)
 	began := time.Now()
-	awaitRevision(t, create(t, newKey(quiet, "meanwhile", withIssuer(issuer.Name))), 1)
+	h.AwaitRevision(harness.Created(h, harness.NewKey(quiet, "meanwhile", harness.WithIssuer(issuer.Name))), 1)
 	took := time.Since(began)
-	if waiting := count - issuedIn(t, flooded); waiting < count/4 {
+	if waiting := count - issuedIn(h, flooded); waiting < count/4 {
 		t.Errorf("the key in the other namespace was issued after all but %d of %d keys of the flood", waiting, count)
 	} else {
 		t.Logf("with %d keys of the flood waiting, a key in another namespace took %s; without a flood %s", waiting, took, alone)
 	}
 	// One worker issues more than fifty per second.
 	deadline := time.Now().Add(waitTimeout + time.Duration(count)*20*time.Millisecond)
-	for issued := 0; issued < count; issued = issuedIn(t, flooded) {
+	for issued := 0; issued < count; issued = issuedIn(h, flooded) {
 		if time.Now().After(deadline) {
 			t.Fatalf("got %d issued keys of the flood, want %d", issued, count)
 		}
@@ -59,30 +63,28 @@ func TestSoakFlood(t *testing.T) {
 	if each := (heapSize() - before) / int64(count); each > 32<<10 {
 		t.Errorf("memory per key of the flood: got %d bytes, want at most %d", each, 32<<10)
 	}
-	awaitRevision(t, create(t, newKey(quiet, "after", withIssuer(issuer.Name))), 1)
+	h.AwaitRevision(harness.Created(h, harness.NewKey(quiet, "after", harness.WithIssuer(issuer.Name))), 1)
 }
 
-func makeKeys(t *testing.T, namespace, issuer string, count int) {
-	t.Helper()
-	admin := clientOf(t, "")
+func makeKeys(h *harness.Harness, namespace, issuer string, count int) {
+	h.T.Helper()
+	admin := h.Admin
 	var group errgroup.Group
 	group.SetLimit(32)
 	for i := range count {
 		group.Go(func() error {
-			return admin.Create(t.Context(), newKey(namespace, fmt.Sprint("flood-", i), withIssuer(issuer)))
+			return admin.Create(h.Ctx, harness.NewKey(namespace, fmt.Sprint("flood-", i), harness.WithIssuer(issuer)))
 		})
 	}
 	if err := group.Wait(); err != nil {
-		t.Fatal(err)
+		h.T.Fatal(err)
 	}
 }
 
-func issuedIn(t *testing.T, namespace string) (issued int) {
-	t.Helper()
+func issuedIn(h *harness.Harness, namespace string) (issued int) {
+	h.T.Helper()
 	var keys v1alpha1.JWTRefreshKeyList
-	if err := clientOf(t, "").List(t.Context(), &keys, client.InNamespace(namespace)); err != nil {
-		t.Fatal(err)
-	}
+	h.Expect(h.Admin.List(h.Ctx, &keys, client.InNamespace(namespace))).To(gomega.Succeed())
 	for i := range keys.Items {
 		if keys.Items[i].Status.Revision > 0 {
 			issued++

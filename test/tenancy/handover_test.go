@@ -4,10 +4,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // maxHandover bounds how long the next key may take to get a Secret name after the garbage collector
@@ -17,75 +20,75 @@ const maxHandover = time.Second
 // TestASecretsNamePassesToAnotherKey checks that the name of a Secret becomes free when its refresh key is
 // deleted, and that the waiting key gets the name soon after.
 func TestASecretsNamePassesToAnotherKey(t *testing.T) {
-	awaitGarbageCollection(t)
+	h := harness.New(t, server, clock.RealClock{})
+	awaitGarbageCollection(h)
 	for _, tt := range []struct {
 		name   string
 		policy v1alpha1.DeletionPolicy
 		// handOver frees the name, and returns the key that has it in the end.
-		handOver func(t *testing.T, namespace, issuer string) *v1alpha1.JWTRefreshKey
+		handOver func(h *harness.Harness, namespace, issuer string) *v1alpha1.JWTRefreshKey
 	}{
-		{name: "two keys want one name, and the first is deleted", handOver: func(t *testing.T, namespace, issuer string) *v1alpha1.JWTRefreshKey {
-			first := create(t, newKey(namespace, "first", withIssuer(issuer), writeToSecret("shared")))
-			awaitRevision(t, first, 1)
-			second := create(t, newKey(namespace, "second", withIssuer(issuer), writeToSecret("shared")))
-			awaitReason(t, second, v1alpha1.ReasonSecretConflict)
-			remove(t, first)
+		{name: "two keys want one name, and the first is deleted", handOver: func(h *harness.Harness, namespace, issuer string) *v1alpha1.JWTRefreshKey {
+			first := harness.Created(h, harness.NewKey(namespace, "first", harness.WithIssuer(issuer), writeToSecret("shared")))
+			h.AwaitRevision(first, 1)
+			second := harness.Created(h, harness.NewKey(namespace, "second", harness.WithIssuer(issuer), writeToSecret("shared")))
+			h.AwaitReason(second, v1alpha1.ReasonSecretConflict)
+			remove(h, first)
 			return second
 		}},
-		{name: "the first key has the name that the second wants", handOver: func(t *testing.T, namespace, issuer string) *v1alpha1.JWTRefreshKey {
-			first := create(t, newKey(namespace, "shared", withIssuer(issuer)))
-			awaitRevision(t, first, 1)
-			second := create(t, newKey(namespace, "second", withIssuer(issuer), writeToSecret("shared")))
-			awaitReason(t, second, v1alpha1.ReasonSecretConflict)
-			remove(t, first)
+		{name: "the first key has the name that the second wants", handOver: func(h *harness.Harness, namespace, issuer string) *v1alpha1.JWTRefreshKey {
+			first := harness.Created(h, harness.NewKey(namespace, "shared", harness.WithIssuer(issuer)))
+			h.AwaitRevision(first, 1)
+			second := harness.Created(h, harness.NewKey(namespace, "second", harness.WithIssuer(issuer), writeToSecret("shared")))
+			h.AwaitReason(second, v1alpha1.ReasonSecretConflict)
+			remove(h, first)
 			return second
 		}},
-		{name: "a kustomize suffix changes: the old key is deleted before the new one is created", handOver: func(t *testing.T, namespace, issuer string) *v1alpha1.JWTRefreshKey {
-			old := create(t, newKey(namespace, "orders-7f6c9", withIssuer(issuer), writeToSecret("orders")))
-			awaitRevision(t, old, 1)
-			remove(t, old)
-			return create(t, newKey(namespace, "orders-b2d4k", withIssuer(issuer), writeToSecret("orders")))
+		{name: "a kustomize suffix changes: the old key is deleted before the new one is created", handOver: func(h *harness.Harness, namespace, issuer string) *v1alpha1.JWTRefreshKey {
+			old := harness.Created(h, harness.NewKey(namespace, "orders-7f6c9", harness.WithIssuer(issuer), writeToSecret("orders")))
+			h.AwaitRevision(old, 1)
+			remove(h, old)
+			return harness.Created(h, harness.NewKey(namespace, "orders-b2d4k", harness.WithIssuer(issuer), writeToSecret("orders")))
 		}},
-		{name: "a kustomize suffix changes: the new key is created before the old one is pruned", handOver: func(t *testing.T, namespace, issuer string) *v1alpha1.JWTRefreshKey {
-			old := create(t, newKey(namespace, "orders-7f6c9", withIssuer(issuer), writeToSecret("orders")))
-			awaitRevision(t, old, 1)
-			fresh := create(t, newKey(namespace, "orders-b2d4k", withIssuer(issuer), writeToSecret("orders")))
-			awaitReason(t, fresh, v1alpha1.ReasonSecretConflict)
-			remove(t, old)
+		{name: "a kustomize suffix changes: the new key is created before the old one is pruned", handOver: func(h *harness.Harness, namespace, issuer string) *v1alpha1.JWTRefreshKey {
+			old := harness.Created(h, harness.NewKey(namespace, "orders-7f6c9", harness.WithIssuer(issuer), writeToSecret("orders")))
+			h.AwaitRevision(old, 1)
+			fresh := harness.Created(h, harness.NewKey(namespace, "orders-b2d4k", harness.WithIssuer(issuer), writeToSecret("orders")))
+			h.AwaitReason(fresh, v1alpha1.ReasonSecretConflict)
+			remove(h, old)
 			return fresh
 		}},
-		{name: "the first key changes to another Secret, and its old one is deleted", handOver: func(t *testing.T, namespace, issuer string) *v1alpha1.JWTRefreshKey {
-			first := create(t, newKey(namespace, "first", withIssuer(issuer), writeToSecret("shared")))
-			awaitRevision(t, first, 1)
-			second := create(t, newKey(namespace, "second", withIssuer(issuer), writeToSecret("shared")))
-			awaitReason(t, second, v1alpha1.ReasonSecretConflict)
-			edit(t, first, func(key *v1alpha1.JWTRefreshKey) { key.Spec.Secret.Name = "other" })
-			eventually(t, "the first key has its other Secret", func() (bool, string) {
-				return reload(t, first) == nil && first.Status.SecretName == "other" && isReady(first), readyMessage(first)
+		{name: "the first key changes to another Secret, and its old one is deleted", handOver: func(h *harness.Harness, namespace, issuer string) *v1alpha1.JWTRefreshKey {
+			first := harness.Created(h, harness.NewKey(namespace, "first", harness.WithIssuer(issuer), writeToSecret("shared")))
+			h.AwaitRevision(first, 1)
+			second := harness.Created(h, harness.NewKey(namespace, "second", harness.WithIssuer(issuer), writeToSecret("shared")))
+			h.AwaitReason(second, v1alpha1.ReasonSecretConflict)
+			harness.Edit(h, first, func(key *v1alpha1.JWTRefreshKey) { key.Spec.Secret.Name = "other" })
+			h.AwaitState("the first key has its other Secret", func() (bool, string) {
+				return h.Reload(first) == nil && first.Status.SecretName == "other" && isReady(first), harness.Ready(first.Status.Conditions)
 			})
-			old, err := secretOf(t, namespace, "shared")
+			old, err := h.Secret(namespace, "shared")
 			if err != nil {
-				t.Fatal(err)
+				h.T.Fatal(err)
 			}
-			if err := clientOf(t, "").Delete(t.Context(), old); err != nil {
-				t.Fatal(err)
-			}
+			h.Expect(h.Admin.Delete(h.Ctx, old)).To(gomega.Succeed())
 			return second
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			issuer := newIssuer(t)
-			startManager(t)
-			namespace := newNamespace(t, nil)
-			awaitRevision(t, create(t, newKey(namespace, "warm", withIssuer(issuer.Name))), 1)
-			waiter := tt.handOver(t, namespace, issuer.Name)
+			h := h.In(t)
+			issuer := newIssuer(h)
+			h.Manage()
+			namespace := h.Namespace(nil)
+			h.AwaitRevision(harness.Created(h, harness.NewKey(namespace, "warm", harness.WithIssuer(issuer.Name))), 1)
+			waiter := tt.handOver(h, namespace, issuer.Name)
 			began := time.Now()
-			eventually(t, "the Secret name is free for "+waiter.Name, func() (bool, string) {
-				secret, err := secretOf(t, namespace, waiter.Spec.Secret.Name)
-				return err != nil || metav1.IsControlledBy(secret, waiter), readyMessage(waiter)
+			h.AwaitState("the Secret name is free for "+waiter.Name, func() (bool, string) {
+				secret, err := h.Secret(namespace, waiter.Spec.Secret.Name)
+				return err != nil || metav1.IsControlledBy(secret, waiter), harness.Ready(waiter.Status.Conditions)
 			})
 			collected := time.Since(began).Round(time.Millisecond)
-			took := timeUntil(t, time.Now(), waiter, waiter.Name+" has the Secret name", func() bool { return isReady(waiter) && holdsCurrentToken(t, waiter) })
+			took := timeUntil(h, time.Now(), waiter, waiter.Name+" has the Secret name", func() bool { return isReady(waiter) && holdsCurrentToken(h, waiter) })
 			t.Logf("the Secret was deleted after %s, and the next key had its name %s later", collected, took)
 			if took > maxHandover {
 				t.Errorf("time until the next key has the name: got %s, want at most %s", took, maxHandover)
@@ -96,28 +99,26 @@ func TestASecretsNamePassesToAnotherKey(t *testing.T) {
 
 // awaitGarbageCollection waits until the garbage collector handles JWTRefreshKeys. It discovers a new kind
 // within about half a minute.
-func awaitGarbageCollection(t *testing.T) {
-	t.Helper()
-	owner := create(t, newKey(newNamespace(t, nil), "owner", func(key *v1alpha1.JWTRefreshKey) {
+func awaitGarbageCollection(h *harness.Harness) {
+	h.T.Helper()
+	owner := harness.Created(h, harness.NewKey(h.Namespace(nil), "owner", func(key *v1alpha1.JWTRefreshKey) {
 		key.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone}
 	}))
-	owned := create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+	owned := harness.Created(h, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
 		Namespace: owner.Namespace, Name: "owned", OwnerReferences: []metav1.OwnerReference{referenceTo(owner)},
 	}})
-	remove(t, owner)
+	remove(h, owner)
 	began := time.Now()
 	for time.Since(began) < 2*waitTimeout {
-		if _, err := secretOf(t, owned.Namespace, owned.Name); err != nil {
+		if _, err := h.Secret(owned.Namespace, owned.Name); err != nil {
 			return
 		}
-		time.Sleep(pollEvery)
+		time.Sleep(harness.PollEvery)
 	}
-	t.Fatal("the garbage collector does not work")
+	h.T.Fatal("the garbage collector does not work")
 }
 
-func remove(t *testing.T, key *v1alpha1.JWTRefreshKey) {
-	t.Helper()
-	if err := clientOf(t, "").Delete(t.Context(), key); err != nil {
-		t.Fatal(err)
-	}
+func remove(h *harness.Harness, key *v1alpha1.JWTRefreshKey) {
+	h.T.Helper()
+	h.Expect(h.Admin.Delete(h.Ctx, key)).To(gomega.Succeed())
 }

@@ -10,37 +10,40 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // TestAWebhookThatNeverAnswersStopsNoOtherNamespace lets every write of a Secret in one namespace wait for
 // the timeout of a webhook. The operator still serves the keys of other namespaces.
 func TestAWebhookThatNeverAnswersStopsNoOtherNamespace(t *testing.T) {
-	issuer := newIssuer(t)
-	startManager(t)
-	tenant, quiet := newNamespace(t, nil), newNamespace(t, nil)
-	checkBystander(t, quiet, issuer.Name)
-	calls := hangWrites(t, tenant)
+	h := harness.New(t, server, clock.RealClock{})
+	issuer := newIssuer(h)
+	h.Manage()
+	tenant, quiet := h.Namespace(nil), h.Namespace(nil)
+	checkBystander(h, quiet, issuer.Name)
+	calls := hangWrites(h, tenant)
 	keys := make([]*v1alpha1.JWTRefreshKey, affectedKeys)
 	for i := range keys {
-		keys[i] = newKey(tenant, fmt.Sprint("hung-", i), withIssuer(issuer.Name))
+		keys[i] = harness.NewKey(tenant, fmt.Sprint("hung-", i), harness.WithIssuer(issuer.Name))
 	}
-	forEach(t, keys, func(ctx context.Context, key *v1alpha1.JWTRefreshKey) error { return clientOf(t, "").Create(ctx, key) })
-	eventually(t, "the webhook is called", func() (bool, string) { return calls.Load() > 4, fmt.Sprint(calls.Load(), " calls") })
-	checkBystander(t, quiet, issuer.Name)
-	checkBystander(t, quiet, issuer.Name)
+	forEach(h, keys, func(ctx context.Context, key *v1alpha1.JWTRefreshKey) error { return h.Admin.Create(ctx, key) })
+	h.AwaitState("the webhook is called", func() (bool, string) { return calls.Load() > 4, fmt.Sprint(calls.Load(), " calls") })
+	checkBystander(h, quiet, issuer.Name)
+	checkBystander(h, quiet, issuer.Name)
 }
 
 // hangWrites registers a webhook that never answers for the Secrets of a namespace, and counts its calls.
-func hangWrites(t *testing.T, namespace string) *atomic.Int64 {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+func hangWrites(h *harness.Harness, namespace string) *atomic.Int64 {
+	h.T.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(h.Ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		h.T.Fatal(err)
 	}
-	t.Cleanup(func() { _ = listener.Close() })
+	h.T.Cleanup(func() { _ = listener.Close() })
 	calls := &atomic.Int64{}
 	go func() {
 		for {
@@ -49,11 +52,11 @@ func hangWrites(t *testing.T, namespace string) *atomic.Int64 {
 				return
 			}
 			calls.Add(1)
-			t.Cleanup(func() { _ = connection.Close() })
+			h.T.Cleanup(func() { _ = connection.Close() })
 		}
 	}()
-	name := newName("hang")
-	create(t, &admissionv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: name}, Webhooks: []admissionv1.ValidatingWebhook{{
+	name := harness.UniqueName("hang")
+	h.Create(&admissionv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: name}, Webhooks: []admissionv1.ValidatingWebhook{{
 		Name: name + ".example.com", AdmissionReviewVersions: []string{"v1"}, SideEffects: ptr.To(admissionv1.SideEffectClassNone),
 		FailurePolicy: ptr.To(admissionv1.Fail), TimeoutSeconds: ptr.To[int32](30),
 		ClientConfig:      admissionv1.WebhookClientConfig{URL: ptr.To("https://" + listener.Addr().String())},

@@ -7,18 +7,22 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/utils/clock"
+
 	"github.com/refreshkeys/refreshkeys/test/framework/guide"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // TestTheCommandsOfTheHardeningPage runs each command in docs/hardening.md, and applies the component that
 // the page only names.
 func TestTheCommandsOfTheHardeningPage(t *testing.T) {
+	h := harness.New(t, server, clock.RealClock{})
 	if server.Existing() {
 		t.Skip("the test does not harden an existing cluster")
 	}
-	unprivileged := clientOf(t, editor(t, "default"))
+	unprivileged := h.As(editor(h, "default"))
 	t.Cleanup(func() {
-		removeOptions(t, unprivileged)
+		removeOptions(h, unprivileged)
 		if err := server.Apply(context.Background(), "config/rbac"); err != nil {
 			t.Error(err)
 		}
@@ -27,34 +31,31 @@ func TestTheCommandsOfTheHardeningPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	commands := page.Commands()
+	dir := t.TempDir()
+	shell := guide.Shell{Dir: dir, Env: server.Environment(dir)}
+	if err := shell.Files(page, server.Root); err != nil {
+		t.Fatal(err)
+	}
+	commands := guide.Lines(page.Own())
 	if len(commands) < 9 {
 		t.Fatalf("got %d commands in docs/hardening.md, want at least 9", len(commands))
 	}
 	for _, command := range append(commands, "kubectl apply --server-side -k config/network-policy") {
-		arguments := strings.Fields(command)
-		if arguments[0] != "kubectl" {
-			t.Errorf("no test runs command %q", command)
-			continue
-		}
-		for i := range arguments {
-			if strings.HasPrefix(arguments[i], "config/") {
-				arguments[i] = filepath.Join(server.Root, arguments[i])
-			}
-		}
-		run := func() (string, error) { return server.Kubectl(t.Context(), "", arguments[1:]...) }
 		if strings.Contains(command, "can-i") {
-			eventually(t, command, func() (bool, string) { said, err := run(); return err == nil && strings.HasPrefix(said, "yes"), said })
+			h.AwaitState(command, func() (bool, string) {
+				said, err := shell.Run(t.Context(), command)
+				return err == nil && strings.HasSuffix(said, "yes\n"), said
+			})
 			continue
 		}
-		if said, err := run(); err != nil && !strings.Contains(err.Error(), "AlreadyExists") {
-			t.Errorf("%s: %v %s", command, err, said)
+		if _, err := shell.Run(t.Context(), command); err != nil && !strings.Contains(err.Error(), "AlreadyExists") {
+			t.Error(err)
 		}
 	}
-	jane := asMember(t, "jane", "team-shop")
-	eventually(t, "a member of the team creates a key", func() (bool, string) {
-		err := jane.Create(t.Context(), newKey("team-shop", newName("orders")))
+	jane := h.As("jane", "team-shop")
+	h.AwaitState("a member of the team creates a key", func() (bool, string) {
+		err := jane.Create(t.Context(), harness.NewKey("team-shop", harness.UniqueName("orders")))
 		return err == nil, fmt.Sprint(err)
 	})
-	expectRefusal(t, jane.Create(t.Context(), newKey("team-shop", newName("orders"), withIssuer("other"))), usePolicy)
+	expectRefusal(h, jane.Create(t.Context(), harness.NewKey("team-shop", harness.UniqueName("orders"), harness.WithIssuer("other"))), usePolicy)
 }

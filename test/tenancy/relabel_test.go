@@ -14,17 +14,20 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // TestAPolicyThatRelabelsSecrets uses a MutatingAdmissionPolicy that sets app.kubernetes.io/managed-by on
 // every written Secret, so that the operator's cache contains none of them.
 func TestAPolicyThatRelabelsSecrets(t *testing.T) {
+	h := harness.New(t, server, clock.RealClock{})
 	if server.Existing() {
 		t.Skip("the test does not relabel Secrets of an existing cluster")
 	}
@@ -33,38 +36,39 @@ func TestAPolicyThatRelabelsSecrets(t *testing.T) {
 		everywhere bool
 	}{{"in one namespace", false}, {"in all namespaces", true}} {
 		t.Run(tt.name, func(t *testing.T) {
-			before := newIssuer(t)
+			h := h.In(t)
+			before := newIssuer(h)
 			writes := &secretWrites{}
-			operator.Manage(t, writes.wrap(managerConfig(t)), logr.Discard(), controllers.Options{})
-			tenant, quiet := newNamespace(t, nil), newNamespace(t, nil)
-			early := makeKeysAndWait(t, tenant, before.Name, 8)
-			lift := relabelSecrets(t, tenant, tt.everywhere)
+			operator.Manage(t, writes.wrap(h.ManagerConfig()), logr.Discard(), controllers.Options{})
+			tenant, quiet := h.Namespace(nil), h.Namespace(nil)
+			early := makeKeysAndWait(h, tenant, before.Name, 8)
+			lift := relabelSecrets(h, tenant, tt.everywhere)
 
-			issuer := newIssuer(t)
+			issuer := newIssuer(h)
 			late := make([]*v1alpha1.JWTRefreshKey, affectedKeys)
 			for i := range late {
-				late[i] = newKey(tenant, fmt.Sprint("late-", i), withIssuer(issuer.Name))
+				late[i] = harness.NewKey(tenant, fmt.Sprint("late-", i), harness.WithIssuer(issuer.Name))
 				if i%4 == 3 {
 					late[i].Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: v1alpha1.DeletionRetain}
 				}
 			}
-			forEach(t, late, func(ctx context.Context, key *v1alpha1.JWTRefreshKey) error { return clientOf(t, "").Create(ctx, key) })
-			checkBystander(t, quiet, issuer.Name)
-			awaitEach(t, late, waitTimeout, "is issued", func(key *v1alpha1.JWTRefreshKey) bool { return isReady(key) && holdsCurrentToken(t, key) })
-			rotateAllNow(t, late)
-			checkBystander(t, quiet, issuer.Name)
-			checkRotateNow(t, late[0])
-			checkRotateNow(t, early[0])
-			checkRotateNow(t, early[0])
-			checkBystander(t, quiet, issuer.Name)
-			awaitEach(t, append(late, early...), waitTimeout, "is Ready", func(key *v1alpha1.JWTRefreshKey) bool { return isReady(key) && holdsCurrentToken(t, key) })
-			writes.awaitNoWrites(t, 3*time.Second)
-			awaitAlteredEvent(t, late[0])
+			forEach(h, late, func(ctx context.Context, key *v1alpha1.JWTRefreshKey) error { return h.Admin.Create(ctx, key) })
+			checkBystander(h, quiet, issuer.Name)
+			awaitEach(h, late, waitTimeout, "is issued", func(key *v1alpha1.JWTRefreshKey) bool { return isReady(key) && holdsCurrentToken(h, key) })
+			rotateAllNow(h, late)
+			checkBystander(h, quiet, issuer.Name)
+			checkRotateNow(h, late[0])
+			checkRotateNow(h, early[0])
+			checkRotateNow(h, early[0])
+			checkBystander(h, quiet, issuer.Name)
+			awaitEach(h, append(late, early...), waitTimeout, "is Ready", func(key *v1alpha1.JWTRefreshKey) bool { return isReady(key) && holdsCurrentToken(h, key) })
+			writes.awaitNoWrites(h, 3*time.Second)
+			awaitAlteredEvent(h, late[0])
 
 			lift()
-			checkRotateNow(t, late[0])
-			awaitEach(t, late[:1], waitTimeout, "has its label again", func(key *v1alpha1.JWTRefreshKey) bool {
-				secret, err := secretOf(t, key.Namespace, key.Name)
+			checkRotateNow(h, late[0])
+			awaitEach(h, late[:1], waitTimeout, "has its label again", func(key *v1alpha1.JWTRefreshKey) bool {
+				secret, err := h.Secret(key.Namespace, key.Name)
 				return err == nil && secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy
 			})
 		})
@@ -73,11 +77,11 @@ func TestAPolicyThatRelabelsSecrets(t *testing.T) {
 
 // awaitAlteredEvent waits for exactly one event that says how admission changes the Secret of a refresh
 // key.
-func awaitAlteredEvent(t *testing.T, key *v1alpha1.JWTRefreshKey) {
-	t.Helper()
+func awaitAlteredEvent(h *harness.Harness, key *v1alpha1.JWTRefreshKey) {
+	h.T.Helper()
 	var events corev1.EventList
-	eventually(t, "one event SecretAltered", func() (bool, string) {
-		if err := clientOf(t, "").List(t.Context(), &events, client.InNamespace(key.Namespace)); err != nil {
+	h.AwaitState("one event SecretAltered", func() (bool, string) {
+		if err := h.Admin.List(h.Ctx, &events, client.InNamespace(key.Namespace)); err != nil {
 			return false, err.Error()
 		}
 		count := 0
@@ -85,7 +89,7 @@ func awaitAlteredEvent(t *testing.T, key *v1alpha1.JWTRefreshKey) {
 			if e := &events.Items[i]; e.InvolvedObject.Name == key.Name && e.Reason == "SecretAltered" {
 				count++
 				if !strings.Contains(e.Message, v1alpha1.LabelManagedBy) || !strings.Contains(e.Message, "admission") {
-					t.Fatalf("got event %q, want one that names the label and admission", e.Message)
+					h.T.Fatalf("got event %q, want one that names the label and admission", e.Message)
 				}
 			}
 		}
@@ -95,10 +99,10 @@ func awaitAlteredEvent(t *testing.T, key *v1alpha1.JWTRefreshKey) {
 
 // relabelSecrets sets the managed-by label of every Secret of a namespace, or of all namespaces. It returns
 // once the policy is in force. lift removes the policy, and returns once it is out of force.
-func relabelSecrets(t *testing.T, namespace string, everywhere bool) (lift func()) {
-	t.Helper()
-	name := newName("relabel")
-	policy := create(t, &admissionv1.MutatingAdmissionPolicy{
+func relabelSecrets(h *harness.Harness, namespace string, everywhere bool) (lift func()) {
+	h.T.Helper()
+	name := harness.UniqueName("relabel")
+	policy := harness.Created(h, &admissionv1.MutatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: admissionv1.MutatingAdmissionPolicySpec{
 			FailurePolicy: ptr.To(admissionv1.Fail), ReinvocationPolicy: admissionv1.NeverReinvocationPolicy,
@@ -119,18 +123,18 @@ func relabelSecrets(t *testing.T, namespace string, everywhere bool) (lift func(
 			MatchLabels: map[string]string{corev1.LabelMetadataName: namespace},
 		}}
 	}
-	create(t, binding)
+	h.Create(binding)
 	inForce := func() bool {
 		probe := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "probe"}}
-		return clientOf(t, "").Create(context.WithoutCancel(t.Context()), probe, client.DryRunAll) == nil && probe.Labels[v1alpha1.LabelManagedBy] == "platform"
+		return h.Admin.Create(context.WithoutCancel(h.Ctx), probe, client.DryRunAll) == nil && probe.Labels[v1alpha1.LabelManagedBy] == "platform"
 	}
-	eventually(t, "the policy is in force", func() (bool, string) { return inForce(), "" })
+	h.AwaitState("the policy is in force", func() (bool, string) { return inForce(), "" })
 	lift = func() {
-		_ = clientOf(t, "").Delete(context.Background(), binding)
-		_ = clientOf(t, "").Delete(context.Background(), policy)
-		eventually(t, "the policy is out of force", func() (bool, string) { return !inForce(), "" })
+		_ = h.Admin.Delete(context.Background(), binding)
+		_ = h.Admin.Delete(context.Background(), policy)
+		h.AwaitState("the policy is out of force", func() (bool, string) { return !inForce(), "" })
 	}
-	t.Cleanup(lift)
+	h.T.Cleanup(lift)
 	return lift
 }
 
@@ -151,10 +155,10 @@ func (w *secretWrites) wrap(config *rest.Config) *rest.Config {
 }
 
 // awaitNoWrites waits until no Secret was written for a period.
-func (w *secretWrites) awaitNoWrites(t *testing.T, quiet time.Duration) {
-	t.Helper()
+func (w *secretWrites) awaitNoWrites(h *harness.Harness, quiet time.Duration) {
+	h.T.Helper()
 	before, at := w.count.Load(), time.Now()
-	eventually(t, fmt.Sprintf("no Secret is written for %s", quiet), func() (bool, string) {
+	h.AwaitState(fmt.Sprintf("no Secret is written for %s", quiet), func() (bool, string) {
 		if now := w.count.Load(); now != before {
 			before, at = now, time.Now()
 		}

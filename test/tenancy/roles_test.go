@@ -6,11 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onsi/gomega"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // right is a verb and a resource, written `verb resource`.
@@ -49,36 +52,35 @@ var (
 )
 
 // expectExactRights checks that a user has these of allRights in a namespace, and no others.
-func expectExactRights(t *testing.T, user, namespace string, rights ...[]right) {
-	t.Helper()
+func expectExactRights(h *harness.Harness, user, namespace string, rights ...[]right) {
+	h.T.Helper()
 	wanted := slices.Concat(rights...)
-	eventually(t, "the rights are in force", func() (bool, string) {
+	h.AwaitState("the rights are in force", func() (bool, string) {
 		for _, r := range wanted {
-			if !isAllowed(t, user, r.attributes(namespace)) {
+			if !isAllowed(h, user, r.attributes(namespace)) {
 				return false, "may not " + string(r)
 			}
 		}
 		return true, ""
 	})
 	for _, r := range allRights() {
-		if !slices.Contains(wanted, r) && isAllowed(t, user, r.attributes(namespace)) {
-			t.Errorf("%s may %s", user, r)
+		if !slices.Contains(wanted, r) && isAllowed(h, user, r.attributes(namespace)) {
+			h.T.Errorf("%s may %s", user, r)
 		}
 	}
 }
 
-func isAllowed(t *testing.T, user string, what *authorizationv1.ResourceAttributes) bool {
-	t.Helper()
+func isAllowed(h *harness.Harness, user string, what *authorizationv1.ResourceAttributes) bool {
+	h.T.Helper()
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: what}}
-	if err := clientOf(t, "").Create(t.Context(), review); err != nil {
-		t.Fatal(err)
-	}
+	h.Expect(h.Admin.Create(h.Ctx, review)).To(gomega.Succeed())
 	return review.Status.Allowed
 }
 
 // TestRoles checks the exact rights of each role, in a namespace and cluster-wide.
 func TestRoles(t *testing.T) {
-	namespace, elsewhere := newNamespace(t, nil), newNamespace(t, nil)
+	h := harness.New(t, server, clock.RealClock{})
+	namespace, elsewhere := h.Namespace(nil), h.Namespace(nil)
 	for role, rights := range map[string]struct{ inNamespace, everywhere []right }{
 		"refreshkeys-viewer": {readsKeys, slices.Concat(readsKeys, readsIssuers)},
 		"refreshkeys-editor": {slices.Concat(readsKeys, writesKeys), slices.Concat(readsKeys, writesKeys, readsIssuers)},
@@ -87,12 +89,13 @@ func TestRoles(t *testing.T) {
 		},
 	} {
 		t.Run(role, func(t *testing.T) {
-			local, global := newName("local"), newName("global")
-			bind(t, local, role, namespace)
-			bind(t, global, role, "")
-			expectExactRights(t, local, namespace, rights.inNamespace)
-			expectExactRights(t, local, elsewhere)
-			expectExactRights(t, global, elsewhere, rights.everywhere)
+			h := h.In(t)
+			local, global := harness.UniqueName("local"), harness.UniqueName("global")
+			bind(h, local, role, namespace)
+			bind(h, global, role, "")
+			expectExactRights(h, local, namespace, rights.inNamespace)
+			expectExactRights(h, local, elsewhere)
+			expectExactRights(h, global, elsewhere, rights.everywhere)
 		})
 	}
 }
@@ -100,9 +103,10 @@ func TestRoles(t *testing.T) {
 // TestRolesWithRealCalls checks that an editor can create, change and delete a refresh key, but not write
 // its status.
 func TestRolesWithRealCalls(t *testing.T) {
-	namespace := newNamespace(t, nil)
-	user := clientOf(t, editor(t, namespace))
-	key := newKey(namespace, "orders")
+	h := harness.New(t, server, clock.RealClock{})
+	namespace := h.Namespace(nil)
+	user := h.As(editor(h, namespace))
+	key := harness.NewKey(namespace, "orders")
 	if err := user.Create(t.Context(), key); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +115,7 @@ func TestRolesWithRealCalls(t *testing.T) {
 		t.Error(err)
 	}
 	key.Status.JTI = "forged"
-	expectRefusal(t, user.Status().Update(t.Context(), key), "jwtrefreshkeys/status")
+	expectRefusal(h, user.Status().Update(t.Context(), key), "jwtrefreshkeys/status")
 	if err := user.Delete(t.Context(), key); err != nil {
 		t.Error(err)
 	}
@@ -120,37 +124,37 @@ func TestRolesWithRealCalls(t *testing.T) {
 // TestAdministratorsPassRightsOn checks that the administrator of a namespace can grant the right to
 // introspect tokens. RBAC lets no user grant rights that they do not have.
 func TestAdministratorsPassRightsOn(t *testing.T) {
-	namespace := newNamespace(t, nil)
-	admin := newName("admin")
-	bind(t, admin, "refreshkeys-admin", namespace)
-	bind(t, admin, newRole(t, rbacv1.PolicyRule{
+	h := harness.New(t, server, clock.RealClock{})
+	namespace := h.Namespace(nil)
+	admin := harness.UniqueName("admin")
+	bind(h, admin, "refreshkeys-admin", namespace)
+	bind(h, admin, newRole(h, rbacv1.PolicyRule{
 		APIGroups: []string{rbacv1.GroupName}, Resources: []string{"rolebindings"}, Verbs: []string{"create"},
 	}), namespace)
 	grant := func(role string) error {
-		return clientOf(t, admin).Create(t.Context(), &rbacv1.RoleBinding{
-			ObjectMeta: newKey(namespace, newName("passed")).ObjectMeta,
+		return h.As(admin).Create(t.Context(), &rbacv1.RoleBinding{
+			ObjectMeta: harness.NewKey(namespace, harness.UniqueName("passed")).ObjectMeta,
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: "gateway"}},
 		})
 	}
-	eventually(t, "the administrator grants the right to introspect", func() (bool, string) {
+	h.AwaitState("the administrator grants the right to introspect", func() (bool, string) {
 		err := grant("refreshkeys-introspector")
 		return err == nil, fmt.Sprint(err)
 	})
-	expectRefusal(t, grant("refreshkeys-tokenserver"), "attempting to grant RBAC permissions not currently held")
+	expectRefusal(h, grant("refreshkeys-tokenserver"), "attempting to grant RBAC permissions not currently held")
 }
 
 // TestAggregation checks that the built-in roles include rights on refresh keys only while
 // config/multitenant is installed.
 func TestAggregation(t *testing.T) {
+	h := harness.New(t, server, clock.RealClock{})
 	if server.Existing() {
 		t.Skip("the test does not change the roles of an existing cluster")
 	}
 	aggregated := func(builtin string) []right {
 		role := &rbacv1.ClusterRole{}
-		if err := clientOf(t, "").Get(t.Context(), types.NamespacedName{Name: builtin}, role); err != nil {
-			t.Fatal(err)
-		}
+		h.Expect(h.Admin.Get(t.Context(), types.NamespacedName{Name: builtin}, role)).To(gomega.Succeed())
 		var rights []right
 		for _, rule := range role.Rules {
 			if !slices.Contains(rule.APIGroups, v1alpha1.Group) {
@@ -172,23 +176,23 @@ func TestAggregation(t *testing.T) {
 	check := func(state string, wanted map[string][]right) {
 		for _, builtin := range []string{"view", "edit", "admin"} {
 			want := slices.Sorted(slices.Values(wanted[builtin]))
-			eventually(t, state+": "+builtin, func() (bool, string) {
+			h.AwaitState(state+": "+builtin, func() (bool, string) {
 				got := aggregated(builtin)
 				return slices.Equal(got, want), fmt.Sprint(got)
 			})
 		}
 	}
 	check("as installed", nil)
-	unprivileged := clientOf(t, editor(t, "default"))
-	t.Cleanup(func() { removeOptions(t, unprivileged) })
+	unprivileged := h.As(editor(h, "default"))
+	t.Cleanup(func() { removeOptions(h, unprivileged) })
 	if err := server.Apply(t.Context(), "config/multitenant"); err != nil {
 		t.Fatal(err)
 	}
 	check("switched on", wanted)
-	user, namespace := newName("user"), newNamespace(t, nil)
-	bind(t, user, "edit", namespace)
-	eventually(t, "a user with role edit may create keys", func() (bool, string) {
-		return isAllowed(t, user, right("create jwtrefreshkeys").attributes(namespace)), ""
+	user, namespace := harness.UniqueName("user"), h.Namespace(nil)
+	bind(h, user, "edit", namespace)
+	h.AwaitState("a user with role edit may create keys", func() (bool, string) {
+		return isAllowed(h, user, right("create jwtrefreshkeys").attributes(namespace)), ""
 	})
 	if err := server.Apply(t.Context(), "config/rbac"); err != nil {
 		t.Fatal(err)

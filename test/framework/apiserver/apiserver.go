@@ -153,7 +153,7 @@ func (s *Server) useExisting(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	worker, _, err := cluster.WorkingManager(ctx, clients)
+	worker, err := cluster.WorkingManager(ctx, clients)
 	if err != nil {
 		return err
 	}
@@ -184,12 +184,31 @@ func (s *Server) startOwn(options Options) error {
 	}
 	// Store it before the start succeeds: a partly started server must be stopped too.
 	s.environment = environment
-	if s.Admin, err = environment.Start(); err != nil {
+	restore := setVariables(cluster.FewCollections())
+	s.Admin, err = environment.Start()
+	if restore(); err != nil {
 		return err
 	}
 	s.Admin.QPS = -1
 	s.kubectl = filepath.Join(assets, "kubectl")
 	return os.WriteFile(s.kubeconfig(), environment.KubeConfig, 0o600)
+}
+
+// setVariables sets environment variables that are not set yet, for the processes that this one starts, and returns a function that
+// removes them.
+func setVariables(variables []string) (remove func()) {
+	var added []string
+	for _, variable := range variables {
+		name, value, _ := strings.Cut(variable, "=")
+		if _, set := os.LookupEnv(name); !set && os.Setenv(name, value) == nil {
+			added = append(added, name)
+		}
+	}
+	return func() {
+		for _, name := range added {
+			_ = os.Unsetenv(name)
+		}
+	}
 }
 
 // startWhole starts a control plane with all functions of a cluster without nodes.

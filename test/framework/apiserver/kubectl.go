@@ -38,18 +38,23 @@ func (s *Server) Apply(ctx context.Context, kustomization string) error {
 // Shell runs a shell script as the administrator, in a folder, and returns its output.
 func (s *Server) Shell(ctx context.Context, dir, script string) (string, error) {
 	command := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
-	command.Dir = dir
-	command.Env = append(os.Environ(), "KUBERC=off", "HOME="+dir)
-	if !s.Existing() {
-		path := filepath.Dir(s.kubectl) + string(filepath.ListSeparator) + os.Getenv("PATH")
-		command.Env = append(command.Env, "PATH="+path, "KUBECONFIG="+s.kubeconfig())
-	}
+	command.Dir, command.Env = dir, s.Environment(dir)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Run(); err != nil {
 		return stdout.String(), fmt.Errorf("the script fails: %w: %s", err, strings.TrimSpace(stderr.String()))
 	}
 	return stdout.String(), nil
+}
+
+// Environment returns the variables with which kubectl, which is on the PATH, acts as the administrator.
+func (s *Server) Environment(home string) []string {
+	variables := append(os.Environ(), "KUBERC=off", "HOME="+home)
+	if !s.Existing() {
+		path := filepath.Dir(s.kubectl) + string(filepath.ListSeparator) + os.Getenv("PATH")
+		variables = append(variables, "PATH="+path, "KUBECONFIG="+s.kubeconfig())
+	}
+	return variables
 }
 
 // Kubectl runs kubectl as the administrator, with stdin as its input, and returns

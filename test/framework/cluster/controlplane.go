@@ -62,13 +62,21 @@ func (c *Cluster) apiServerProgram(extra []string) Program {
 		"--etcd-certfile=" + c.pki().certificate(etcdClientIdentity),
 		"--etcd-keyfile=" + c.pki().key(etcdClientIdentity),
 	}
-	return Program{
+	program := Program{
 		Name:   apiServerName,
 		Binary: c.asset(apiServerName),
 		Args:   append(args, extra...),
 		Health: c.url(apiServerName) + "/readyz",
 	}
+	if !c.detached {
+		program.Env = FewCollections()
+	}
+	return program
 }
+
+// FewCollections returns variables that let an API server of a test collect garbage less often. That saves a tenth of its CPU
+// time, which is most of the CPU time of a suite. Up to the limit, it uses more memory.
+func FewCollections() []string { return []string{"GOGC=300", "GOMEMLIMIT=700MiB"} }
 
 func (c *Cluster) controllerManagerProgram(extra []string) Program {
 	// The controllers that a client can depend on. There are no nodes, so controllers

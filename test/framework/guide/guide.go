@@ -1,4 +1,14 @@
-// Package guide parses a page of the documentation for the tests that run its commands.
+// Package guide reads pages of the documentation and plays them: it runs their commands, and compares what they print
+// with the page. A caller gives the Shell in which they run.
+//
+// Comments before a block, which a reader does not see, mark it:
+//
+//	<!-- file: NAME -->              the block is a file; commands of the page use it
+//	<!-- apply: NAME [FLAGS] -->     the same, and kubectl apply applies it
+//	<!-- before: COMMANDS -->        runs first, for a state that a cluster in use already has
+//	<!-- until: COMMAND -- TEXT -->  waits first, until the command prints the text
+//	<!-- run by: TestName -->        another test runs the block, or the program test/e2e
+//	<!-- not run: REASON -->         no test runs the block
 package guide
 
 import (
@@ -10,7 +20,8 @@ import (
 
 // Page holds the commands and files of a page.
 type Page struct {
-	// Files are the named blocks, each after <!-- file: NAME -->.
+	Path, Text string
+	// Files are the blocks after a mark `file` or `apply`, by their names.
 	Files map[string]string
 	Steps []Step
 }
@@ -22,16 +33,16 @@ type Step struct {
 	Commands string
 	// Shown is its output on the page; nil if the page shows none.
 	Shown *string
-	// Elsewhere is the test that runs it, named before it by <!-- run by: TestName -->.
-	Elsewhere string
+	// Applied is the name of the file that the step applies, after a mark `apply`.
+	Applied string
+	// Elsewhere is the test that runs it, and Unplayed why none does.
+	Elsewhere, Unplayed string
 }
 
-var (
-	fileMark = regexp.MustCompile(`^<!-- file: ([A-Za-z0-9._-]+) -->$`)
-	// beforeMark begins a command that a reader need not type, since a cluster in use is already in that state.
-	beforeMark    = regexp.MustCompile(`^<!-- before: (.+) -->$`)
-	elsewhereMark = regexp.MustCompile(`^<!-- run by: ([A-Za-z0-9_./ -]+) -->$`)
-)
+var markLine = regexp.MustCompile(`^<!-- (file|apply|before|until|run by|not run): (.+) -->$`)
+
+// marks are the values of the marks before a block.
+type marks map[string]string
 
 // Read parses a page.
 func Read(path string) (*Page, error) {
@@ -39,11 +50,12 @@ func Read(path string) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Page{Files: map[string]string{}}
-	var language, file, elsewhere string
+	p := &Page{Path: path, Text: string(text), Files: map[string]string{}}
+	before := marks{}
+	var language string
 	var block strings.Builder
 	inside, begun := false, 0
-	for number, line := range strings.Split(string(text), "\n") {
+	for number, line := range strings.Split(p.Text, "\n") {
 		fence, isFence := strings.CutPrefix(line, "```")
 		switch {
 		case isFence && !inside:
@@ -51,35 +63,48 @@ func Read(path string) (*Page, error) {
 			block.Reset()
 		case isFence:
 			inside = false
-			if err := p.add(language, file, elsewhere, block.String(), begun); err != nil {
+			if err := p.add(language, before, block.String(), begun); err != nil {
 				return nil, fmt.Errorf("%s:%d: %w", path, begun, err)
 			}
-			file, elsewhere = "", ""
+			before = marks{}
 		case inside:
 			block.WriteString(line + "\n")
 		default:
-			if found := fileMark.FindStringSubmatch(line); found != nil {
-				file = found[1]
-			}
-			if found := beforeMark.FindStringSubmatch(line); found != nil {
-				p.Steps = append(p.Steps, Step{Line: number + 1, Commands: found[1] + "\n"})
-			}
-			if found := elsewhereMark.FindStringSubmatch(line); found != nil {
-				elsewhere = found[1]
+			if found := markLine.FindStringSubmatch(line); found != nil {
+				p.mark(before, found[1], found[2], number+1)
 			}
 		}
 	}
 	return p, nil
 }
 
-func (p *Page) add(language, file, elsewhere, block string, line int) error {
+// mark notes a mark for the next block, or adds the step that it is.
+func (p *Page) mark(before marks, name, value string, line int) {
+	switch name {
+	case "before":
+		p.Steps = append(p.Steps, Step{Line: line, Commands: value + "\n"})
+	case "until":
+		command, text, _ := strings.Cut(value, " -- ")
+		p.Steps = append(p.Steps, Step{Line: line, Commands: "until [[ $(" + command + ") == *'" + text + "'* ]]; do sleep 0.1; done\n"})
+	default:
+		before[name] = value
+	}
+}
+
+func (p *Page) add(language string, before marks, block string, line int) error {
+	step := Step{Line: line, Commands: block, Elsewhere: before["run by"], Unplayed: before["not run"]}
 	switch {
-	case file != "":
-		p.Files[file] = block
+	case before["file"] != "":
+		p.Files[before["file"]] = block
+	case before["apply"] != "":
+		name, flags, _ := strings.Cut(before["apply"], " ")
+		p.Files[name] = block
+		step.Applied, step.Commands = name, strings.TrimSpace("kubectl apply -f "+name+" "+flags)+"\n"
+		p.Steps = append(p.Steps, step)
 	case language == "sh":
-		p.Steps = append(p.Steps, Step{Line: line, Commands: block, Elsewhere: elsewhere})
+		p.Steps = append(p.Steps, step)
 	case language == "console":
-		return p.addShown(block, elsewhere, line)
+		return p.addShown(block, step)
 	case language == "bash" || language == "shell":
 		return fmt.Errorf("a block of commands must be named sh, or console if it shows the output")
 	}
@@ -87,14 +112,16 @@ func (p *Page) add(language, file, elsewhere, block string, line int) error {
 }
 
 // addShown parses a block in which each command follows "$ " and its output is below it.
-func (p *Page) addShown(block, elsewhere string, line int) error {
+func (p *Page) addShown(block string, like Step) error {
 	var current *Step
 	continued := false
 	for i, text := range strings.Split(strings.TrimSuffix(block, "\n"), "\n") {
 		command, isCommand := strings.CutPrefix(text, "$ ")
 		switch {
 		case isCommand:
-			p.Steps = append(p.Steps, Step{Line: line + i, Commands: command + "\n", Shown: new(string), Elsewhere: elsewhere})
+			next := like
+			next.Line, next.Commands, next.Shown = like.Line+i, command+"\n", new(string)
+			p.Steps = append(p.Steps, next)
 			current, continued = &p.Steps[len(p.Steps)-1], strings.HasSuffix(command, `\`)
 		case current == nil:
 			return fmt.Errorf("a console block must begin with a command after %q", "$ ")
@@ -108,24 +135,28 @@ func (p *Page) addShown(block, elsewhere string, line int) error {
 	return nil
 }
 
-// variable are the patterns in output that differ from run to run, with their placeholders.
-var variable = []struct {
-	pattern *regexp.Regexp
-	stands  string
-}{
-	{regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`), "TOKEN"},
-	{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`), "UUID"},
-	{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "HASH"},
-	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z| UTC)?`), "TIME"},
-	{regexp.MustCompile(`\b\d+(\.\d+)?(ms|[smhdy])(\d+[smh])*\b`), "AGE"},
-	{regexp.MustCompile(`\b[A-Za-z0-9_-]{43}\b`), "KID"},
-	{regexp.MustCompile(`(localhost|127\.0\.0\.1):\d+`), "HOST"},
-	{regexp.MustCompile(`[ \t]+`), " "},
+// Own returns the steps that the test of the page runs: those that no other test runs.
+func (p *Page) Own() []Step {
+	return p.chosen(func(s Step) bool { return s.Elsewhere == "" && s.Unplayed == "" })
 }
 
-// Commands returns the lines of the page's blocks of commands.
-func (p *Page) Commands() (lines []string) {
+// Of returns the steps that the page assigns to a test.
+func (p *Page) Of(test string) []Step {
+	return p.chosen(func(s Step) bool { return s.Elsewhere == test })
+}
+
+func (p *Page) chosen(by func(Step) bool) (steps []Step) {
 	for _, step := range p.Steps {
+		if by(step) {
+			steps = append(steps, step)
+		}
+	}
+	return steps
+}
+
+// Lines returns the single commands of steps, for a test that does something between them.
+func Lines(steps []Step) (lines []string) {
+	for _, step := range steps {
 		for line := range strings.Lines(step.Commands) {
 			if line = strings.TrimSpace(line); line != "" {
 				lines = append(lines, line)
@@ -133,23 +164,4 @@ func (p *Page) Commands() (lines []string) {
 		}
 	}
 	return lines
-}
-
-// Masked returns a text with its tokens replaced.
-func Masked(text string) string {
-	return variable[0].pattern.ReplaceAllString(text, variable[0].stands)
-}
-
-// Lasting returns a command's output without the parts that differ from run to run.
-func Lasting(text string) string {
-	for _, v := range variable {
-		text = v.pattern.ReplaceAllString(text, v.stands)
-	}
-	var lines []string
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, line)
-		}
-	}
-	return strings.Join(lines, "\n")
 }

@@ -1,7 +1,10 @@
 package guide
 
 import (
+	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -10,6 +13,8 @@ func TestLasting(t *testing.T) {
 	same := [][2]string{
 		{"orders   Issued  2026-12-23T03:11:07Z   2s\n", "orders Issued 2027-01-01T00:00:00Z     13m\n"},
 		{"jti: 0197e9c2-1111-7222-8333-444455556666", "jti: 0197e9c2-1111-7222-8333-444455556667"},
+		{"exp: 1798041937 (in 29d23h)", "exp: 1798041938 (in 30d)"},
+		{"-Q0zhOLheo4UO4qNSIGMUK_YVXtk9gjSSZ8fUs0wHtE Active", "w-0zhOLheo4UO4qNSIGMUK_YVXtk9gjSSZ8fUs0wHt- Active"},
 	}
 	for _, pair := range same {
 		if Lasting(pair[0]) != Lasting(pair[1]) {
@@ -18,5 +23,82 @@ func TestLasting(t *testing.T) {
 	}
 	if Lasting("orders Issued") == Lasting("orders Revoked") || Lasting(strconv.Itoa(1)) == Lasting(strconv.Itoa(2)) {
 		t.Error("a different text is not detected")
+	}
+}
+
+const page = "# Page\n" +
+	"<!-- file: greeting -->\n```text\nhello NAME\n```\n" +
+	"<!-- before: word=$(cat greeting) -->\n" +
+	"```console\n$ echo \"$word\" \\\n  again\nhello world again\n$ (exit 4)\n(exit code 4)\n```\n" +
+	"<!-- until: cat greeting -- hello -->\n```sh\necho in between > other\n```\n" +
+	"<!-- run by: TestOther -->\n```sh\nfalse\n```\n" +
+	"<!-- not run: it fails -->\n```sh\nfalse\n```\n" +
+	"```console\n$ cat other\nin between\n```\n"
+
+func read(t *testing.T, text string) *Page {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "page.md")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func play(t *testing.T, p *Page) ([]string, error) {
+	t.Helper()
+	shell := Shell{Dir: t.TempDir(), Env: os.Environ(), Typed: strings.NewReplacer("NAME", "world")}
+	if err := shell.Files(p, t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	return shell.Play(t.Context(), p, p.Own())
+}
+
+// TestPlay checks that a page that is true is played without an error, in one shell.
+func TestPlay(t *testing.T) {
+	p := read(t, page)
+	printed, err := play(t, p)
+	if err != nil {
+		t.Error(err)
+	}
+	if len(printed) != 6 || p.Updated(p.Own(), printed) != page {
+		t.Errorf("printed %q", printed)
+	}
+	if others := p.Of("TestOther"); len(others) != 1 || others[0].Line != 20 {
+		t.Errorf("the steps of another test are %+v", others)
+	}
+}
+
+// TestPlayNoticesAnUntruePage checks that another output, another exit code and a failing command are errors, and that an
+// update of the page makes it true.
+func TestPlayNoticesAnUntruePage(t *testing.T) {
+	for _, change := range [][2]string{
+		{"hello world again\n", "good bye\n"},
+		{"(exit code 4)\n", ""},
+		{"(exit code 4)\n", "(exit code 5)\n"},
+		{"$ cat other\nin between\n", "$ cat other\n"},
+	} {
+		p := read(t, strings.Replace(page, change[0], change[1], 1))
+		printed, err := play(t, p)
+		if err == nil {
+			t.Errorf("the page was played with %q in the place of %q", change[1], change[0])
+		}
+		if got := p.Updated(p.Own(), printed); got != page {
+			t.Errorf("the updated page is\n%s", got)
+		}
+	}
+	if _, err := play(t, read(t, strings.Replace(page, "echo in between", "false", 1))); err == nil || !strings.Contains(err.Error(), "page.md:") {
+		t.Errorf("a command that fails gives %v", err)
+	}
+}
+
+// TestApply checks that a manifest after a mark is applied with the flags of the mark.
+func TestApply(t *testing.T) {
+	p := read(t, "<!-- apply: key.yaml --dry-run=server -->\n```yaml\nkind: JWTRefreshKey\n```\n")
+	if p.Files["key.yaml"] != "kind: JWTRefreshKey\n" || len(p.Steps) != 1 || p.Steps[0].Commands != "kubectl apply -f key.yaml --dry-run=server\n" || p.Steps[0].Applied != "key.yaml" {
+		t.Errorf("got %+v and %q", p.Steps, p.Files)
 	}
 }

@@ -10,8 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -51,6 +49,8 @@ type Replica struct {
 	*registry.Cluster
 	Handler *tokenserver.Server
 	Server  *httptest.Server
+	// Client trusts the certificate of Server.
+	Client *http.Client
 	// Stop stops the replica before the end of the test.
 	Stop func()
 }
@@ -87,7 +87,7 @@ func ServeLogged(t *testing.T, config *rest.Config, options registry.Options, lo
 	served.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	served.EnableHTTP2 = true
 	served.StartTLS()
-	r := &Replica{Cluster: cluster, Handler: handler, Server: served, Stop: sync.OnceFunc(func() {
+	r := &Replica{Cluster: cluster, Handler: handler, Server: served, Client: served.Client(), Stop: sync.OnceFunc(func() {
 		served.Close()
 		cancel()
 		if err := <-done; err != nil {
@@ -144,19 +144,4 @@ func Do(client *http.Client, request *http.Request) (*Answer, error) {
 		}
 	}
 	return a, nil
-}
-
-// Post sends a form to a path of the replica.
-func (r *Replica) Post(t *testing.T, path string, form url.Values) *Answer {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.Server.URL+path, strings.NewReader(form.Encode()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	answer, err := Do(r.Server.Client(), request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer
 }
