@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -63,14 +64,14 @@ func rules(rows []row) string {
 			continue
 		}
 		fmt.Fprintf(&text, "        %s:\n", strings.ReplaceAll(r.name, "/", "-"))
-		files := []string{pattern(r)}
+		files, nested := []string{pattern(r)}, false
 		for _, other := range rows {
 			if below(other.name, r.name) {
-				files = append(files, "!"+pattern(other))
+				files, nested = append(files, "!"+pattern(other)), true
 			}
 		}
 		fmt.Fprintf(&text, "          files: [%s, \"!$test\"]\n", quoted(files))
-		fmt.Fprintf(&text, "          list-mode: lax\n          allow: [%s]\n          deny:\n", strings.Join(r.allow(), ", "))
+		fmt.Fprintf(&text, "          list-mode: lax\n          allow: [%s]\n          deny:\n", strings.Join(r.allow(nested), ", "))
 		fmt.Fprintf(&text, "          - {pkg: %s, desc: %q}\n", module, r)
 		for _, banned := range r.banned {
 			fmt.Fprintf(&text, "          - {pkg: %s, desc: %q}\n", banned, r.name+" does not import "+banned)
@@ -91,18 +92,16 @@ func quoted(texts []string) string {
 	return strings.Join(all, ", ")
 }
 
-// allow returns what depguard allows of this module: the packages of the row and what they may import. depguard compares
-// beginnings, and only with the last entry that is not after an import: a name stands with a dollar sign for itself and
-// with a slash for what is below it, and names below another are left out.
-func (r row) allow() []string {
-	names := append([]string{r.name}, r.imports...)
-	var all []string
-	for _, name := range names {
-		inside := false
-		for _, other := range names {
-			inside = inside || below(name, other)
-		}
-		if !inside {
+// allow returns what depguard allows of this module: the packages of the row and what they may import. nested means that
+// other rows are below it. depguard compares beginnings, and only with the last entry that is not after an import: a name
+// stands with a dollar sign for itself and with a slash for what is below it, and names below another are left out.
+func (r row) allow(nested bool) []string {
+	all, covered := []string{path(r.name) + "$"}, r.imports
+	if !nested {
+		all, covered = append(all, path(r.name)+"/"), append([]string{r.name}, r.imports...)
+	}
+	for _, name := range r.imports {
+		if !slices.ContainsFunc(covered, func(other string) bool { return below(name, other) }) {
 			all = append(all, path(name)+"$", path(name)+"/")
 		}
 	}
