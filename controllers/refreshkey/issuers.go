@@ -157,7 +157,7 @@ func viewOf(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, keysMissing bool) *
 			Name: issuer.Name, Found: issuer.DeletionTimestamp == nil, URL: issuer.Spec.URL,
 			AccessLifetime: accessLifetime(issuer),
 		},
-		endpoint:      endpoint.Token(issuer),
+		endpoint:      endpoint.TokenOf(issuer),
 		record:        issuer,
 		issuerVersion: issuer.ResourceVersion,
 		ringsVersion:  keys.ResourceVersion,

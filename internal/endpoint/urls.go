@@ -2,14 +2,14 @@ package endpoint
 
 import "github.com/refreshkeys/refreshkeys/api/v1alpha1"
 
-// Token returns the URL of an issuer's token endpoint for clients inside the cluster: below spec.endpointURL, or spec.url without
+// TokenOf returns the URL of an issuer's token endpoint for clients inside the cluster: below spec.endpointURL, or spec.url without
 // one.
-func Token(issuer *v1alpha1.JWTIssuer) string {
+func TokenOf(issuer *v1alpha1.JWTIssuer) string {
 	if issuer.Spec.EndpointURL != "" {
 		return issuer.Spec.EndpointURL + "/token"
 	}
 	return issuer.Spec.URL + "/token"
 }
 
-// JWKS returns the URL of an issuer's public key set, which is always below spec.url.
-func JWKS(issuer *v1alpha1.JWTIssuer) string { return issuer.Spec.URL + "/jwks.json" }
+// JWKSOf returns the URL of an issuer's public key set, which is always below spec.url.
+func JWKSOf(issuer *v1alpha1.JWTIssuer) string { return issuer.Spec.URL + "/jwks.json" }

@@ -64,8 +64,8 @@ func (p *Plan) Status(o *Observed, now time.Time) *v1alpha1.JWTIssuerStatus {
 	status := o.Issuer.Status.DeepCopy()
 	status.ObservedGeneration = o.Issuer.Generation
 	status.Keys = p.Keys
-	status.TokenEndpoint = endpoint.Token(o.Issuer)
-	status.JWKSURI = endpoint.JWKS(o.Issuer)
+	status.TokenEndpoint = endpoint.TokenOf(o.Issuer)
+	status.JWKSURI = endpoint.JWKSOf(o.Issuer)
 	c := conditions{&status.Conditions, o.Issuer.Generation, metav1.Time{Time: now.UTC()}}
 	c.ready(&p.Verdict)
 	c.trust(o.Trust)
