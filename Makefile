@@ -10,13 +10,22 @@ PROMTOOL := $(TOOLS)/promtool
 VALE := $(TOOLS)/vale
 PROSE := $(TOOLS)/prose
 export CGO_ENABLED ?= 0
+# With -trimpath, a new clone uses what another one has compiled.
+export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
 # The race detector needs a C compiler; without one, the tests run without it.
 RACE := $(if $(shell command -v $(or $(CC),cc)),-race)
+# `make test` uses it for the packages that hold the product's concurrent code: the operator, and what imports sync. The other
+# packages are pure, run the product as processes, or repeat these paths with longer waits; `make race` covers them too.
+CONCURRENT = ./controllers/... $(addprefix ./,$(sort $(dir $(shell grep -rlE '^[[:space:]]+"sync(/atomic)?"$$' --include='*.go' internal))))
+# They start first, so that none of them is left alone at the end.
+LONGEST := ./test/faults ./test/service ./test/plugin
+# golangci-lint runs vet, with more checks. In their short form the tests assert the same; `make race` runs the long form.
+GO_TEST := go run ./hack/gotest
+GO_TEST_FLAGS := -short -vet=off -timeout 20m
 # Suites that share a cluster run one after another: the manager of one would reconcile the keys of another.
 TURNS := $(if $(filter true,$(USE_EXISTING_CLUSTER)),-p 1)
-GO_TEST := CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) $(TURNS)
 
-##@ Try it
+##@ Start here (you need Go 1.26, make and git; all results go to bin/)
 
 .PHONY: demo
 demo: controlplane ## Watch a refresh key get a token, rotate and be revoked, on a real API server; ends by itself
@@ -30,56 +39,37 @@ up: ## Start a local cluster with the operator and leave it running
 down: ## Stop the cluster that `make up` started
 	@go run ./hack/local down
 
-##@ Develop
+.PHONY: unit
+unit: ## Run the tests that need no API server: half a minute
+	@$(GO_TEST) $(GO_TEST_FLAGS) ./api/... ./internal/... ./cmd/... ./test/contract ./test/docs ./hack/gotest
 
-.PHONY: build
-build: ## Build the binaries into bin/
-	go build -trimpath -o bin/ ./cmd/...
+.PHONY: test
+test: controlplane ## Run all tests against a real API server: 8 minutes, and 8 more for the first run
+ifdef TURNS
+	@$(GO_TEST) $(GO_TEST_FLAGS) $(TURNS) $(RACE) ./...
+else
+	@$(GO_TEST) $(GO_TEST_FLAGS) $(RACE) $(CONCURRENT) -- $(GO_TEST_FLAGS) $$(go list $(LONGEST) ./... | grep -vxFf <(go list $(CONCURRENT)))
+endif
 
-.PHONY: images
-images: ## Build the container images into bin/images, for linux/amd64 and arm64, with SBOMs; needs no registry
-	@hack/images/build.sh bin/images
-
-.PHONY: images-test
-images-test: ## Test the content of the images and that builds are reproducible; FULL=true also from other paths with an empty cache
-	cd hack/images && GOWORK=off go test -count=1 $(if $(FULL),,-short) -timeout 30m ./...
+.PHONY: lint
+lint: $(LINT) ## Check the style, the language, the Kubernetes API conventions, the import rules and the banned functions
+	$(LINT) run ./...
+	@$(MAKE) --no-print-directory prose
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Generate deepcopy code, CRDs and docs/api.md from api/, and the chart's files from config/
+generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Generate deepcopy code, CRDs and docs/api.md from api/, the chart's files from config/, the import rules from docs/architecture.md
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CRD_REF_DOCS) --source-path=api --config=hack/docs/api.yaml --renderer=markdown --output-path=docs/api.md --log-level=ERROR
 	hack/chart/files.sh
 	go run ./hack/chart
+	go run ./hack/depguard
 
-.PHONY: test
-test: controlplane ## Run all tests: unit, CEL and envtest suites, with the race detector
-	$(GO_TEST) -timeout 20m ./...
+##@ Check a change (.ci/run makes all of these and lint)
 
-.PHONY: interop
-interop: controlplane ## Test with independent clients: x/oauth2, go-oidc, jwx, zitadel/oidc, npm's openid-client and jose, kube-apiserver
-	@hack/interop -v
-
-.PHONY: chart-test
-chart-test: controlplane ## Test the Helm chart: equal to config/, with many values, installed, upgraded and uninstalled on a real API server
-	cd test/chart && GOWORK=off go test -count=1 -timeout 20m ./...
-
-.PHONY: alerts
-alerts: $(PROMTOOL) ## Test the alerts with promtool, and every query of the alerts and the dashboard
-	cd hack/prometheus && GOWORK=off PROMTOOL=$(PROMTOOL) go test -count=1 -timeout 10m -tags remove_all_sd ./...
-
-.PHONY: gitops
-gitops: controlplane ## Test the health that Argo CD, Flux and Helm report for keys and issuers, with their own libraries
-	cd test/gitops && GOWORK=off CGO_ENABLED=0 go test -count=1 -timeout 10m ./...
-
-.PHONY: unit
-unit: ## Run the tests that need no API server
-	$(GO_TEST) ./api/... ./internal/... ./cmd/... ./test/contract
-
-.PHONY: lint
-lint: $(LINT) ## Check the style, the Kubernetes API conventions, the import rules and the banned functions
-	$(LINT) run ./...
-	@$(MAKE) --no-print-directory prose
+.PHONY: verify
+verify: ## Check that generated files and go.mod are up to date
+	@hack/verify
 
 .PHONY: prose
 prose: ## Check the language of documentation, comments and messages with Vale; needs a C compiler
@@ -91,15 +81,46 @@ else
 	@$(PROSE)
 endif
 
-.PHONY: verify
-verify: ## Check that generated files and go.mod are up to date
-	@hack/verify
+.PHONY: interop
+interop: controlplane ## Test with independent clients: x/oauth2, go-oidc, jwx, zitadel/oidc, npm's openid-client and jose, kube-apiserver
+	@hack/interop -v
+
+.PHONY: chart-test
+chart-test: controlplane ## Test the Helm chart: equal to config/, with many values, installed, upgraded and uninstalled on a real API server
+	cd test/chart && GOWORK=off go test -count=1 -timeout 20m ./...
+
+.PHONY: gitops
+gitops: controlplane ## Test the health that Argo CD, Flux and Helm report for keys and issuers, with their own libraries
+	cd test/gitops && GOWORK=off CGO_ENABLED=0 go test -count=1 -timeout 10m ./...
+
+.PHONY: alerts
+alerts: $(PROMTOOL) ## Test the alerts with promtool, and every query of the alerts and the dashboard
+	cd hack/prometheus && GOWORK=off PROMTOOL=$(PROMTOOL) go test -count=1 -timeout 10m -tags remove_all_sd ./...
+
+.PHONY: images-test
+images-test: ## Test the content of the images and that builds are reproducible; FULL=true also from other paths with an empty cache
+	cd hack/images && GOWORK=off go test -count=1 $(if $(FULL),,-short) -timeout 30m ./...
+
+##@ Build
+
+.PHONY: build
+build: ## Build the binaries into bin/
+	go build -o bin/ ./cmd/...
+
+.PHONY: images
+images: ## Build the container images into bin/images, for linux/amd64 and arm64, with SBOMs; needs no registry
+	@hack/images/build.sh bin/images
 
 ##@ Slow proofs
 
+.PHONY: race
+race: controlplane ## Run all tests in their long form with the race detector: half an hour
+	@$(if $(RACE),,echo "race: the race detector needs a C compiler (CC or cc)" >&2; exit 1)
+	@$(GO_TEST) -vet=off -timeout 40m $(TURNS) $(RACE) ./...
+
 .PHONY: e2e
 e2e: ## Test with pods on an isolated node (root on Linux) that exchange during rotation, upgrade, crashes and revocation; 6 minutes
-	@mkdir -p bin/e2e && go build -trimpath -o bin/e2e/run ./test/e2e && bin/e2e/run
+	@mkdir -p bin/e2e && go build -o bin/e2e/run ./test/e2e && bin/e2e/run
 
 .PHONY: bench
 bench: controlplane ## Measure the performance against the limits of the same machine; see docs/performance.md
@@ -115,9 +136,9 @@ fuzz: ## Fuzz the parsers of untrusted input, FUZZTIME (30s) each
 
 .PHONY: soak
 soak: controlplane ## Run longer fault tests: two crashes in a row, two managers for ten minutes, a longer outage, a flood of keys
-	SOAK=true $(GO_TEST) -timeout 60m -run 'Soak|Outage|Fight' ./test/faults ./test/tenancy
+	@SOAK=true $(GO_TEST) -vet=off -timeout 60m $(TURNS) $(RACE) -run 'Soak|Outage|Fight' ./test/faults ./test/tenancy
 
-##@ Help
+##@ Other
 
 .PHONY: controlplane
 controlplane: ## Build etcd, kube-apiserver, kube-controller-manager and kubectl, once (7 to 9 minutes)

@@ -21,7 +21,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
-	"github.com/refreshkeys/refreshkeys/test/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 )
 
 // BenchmarkReconcileAtRest measures the reconciliation of a key without changes, with the

@@ -14,7 +14,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
-	"github.com/refreshkeys/refreshkeys/test/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 )
 
 // A client that mounts a Secret can reach its token endpoint, and trusts its serving certificate.

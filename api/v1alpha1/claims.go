@@ -7,6 +7,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -33,10 +34,13 @@ var registeredClaims = []string{
 	"auth_time", "acr", "amr", "at_hash", "c_hash", "s_hash", "sid", "events", "status", "active", "token_type",
 }
 
+// maxClaimName is the longest name of a claim, in characters.
+const maxClaimName = 64
+
 var (
-	claimName = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,64}$`)
+	claimName = regexp.MustCompile(fmt.Sprintf(`^[A-Za-z0-9_.:/-]{1,%d}$`, maxClaimName))
 	// printableName matches the names that an error message quotes.
-	printableName = regexp.MustCompile(`^[ -~]{1,64}$`)
+	printableName = regexp.MustCompile(fmt.Sprintf(`^[ -~]{1,%d}$`, maxClaimName))
 	// ownClaim matches refreshkeys.dev and names under it, also as a URL.
 	ownClaim = regexp.MustCompile(`(?i)(^|[./:])refreshkeys[.]dev($|[./:])`)
 )
@@ -82,7 +86,7 @@ func validateClaimName(name string) error {
 		if printableName.MatchString(name) {
 			shown = "'" + name + "'"
 		}
-		return fmt.Errorf("claims: a name must be 1 to 64 of letters, digits and _ . : / -: rename %s", shown)
+		return fmt.Errorf("claims: a name must be 1 to %d of letters, digits and _ . : / -: rename %s", maxClaimName, shown)
 	case RegisteredClaim(name):
 		return fmt.Errorf("claims: the name '%s' is registered for JWTs or the operator's own: remove it or rename it", name)
 	default:
@@ -95,7 +99,8 @@ func badClaimType(name string) error {
 }
 
 func badClaimNumber(name string) error {
-	return fmt.Errorf("claims: the number '%s' must be 0, or between 0.000001 and 9007199254740991 in size: write it as a string", name)
+	return fmt.Errorf("claims: the number '%s' must be 0, or between %s and %d in size: write it as a string", name,
+		strconv.FormatFloat(MinClaimNumber, 'f', -1, 64), MaxClaimNumber)
 }
 
 // claimValue parses the value of a claim, and returns an error for a value that no token can contain.

@@ -43,6 +43,9 @@ func main() {
 // here. But each collection scans all refresh keys, and an exchange allocates only short-lived objects.
 const gcPercent = 300
 
+// minStaleness is the smallest value of --max-staleness.
+const minStaleness = 2 * time.Minute
+
 type flags struct {
 	kubeconfig    string
 	address       string
@@ -64,7 +67,7 @@ func parseFlags(args []string) (*flags, error) {
 	set.StringVar(&f.address, "bind-address", ":8443", "the address that serves the endpoints, over TLS")
 	set.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "the address that serves /healthz, /readyz and /metrics")
 	set.StringVar(&f.tlsSecret, "tls-secret", "refreshkeys-tokenserver-tls", "the Secret, in --namespace, with tls.crt and tls.key; changes apply without a restart")
-	set.DurationVar(&f.registry.MaxStaleness, "max-staleness", 10*time.Minute, "the maximum age of a view of the cluster that tokens are exchanged from; at least 2m")
+	set.DurationVar(&f.registry.MaxStaleness, "max-staleness", 10*time.Minute, fmt.Sprintf("the maximum age of a view of the cluster that tokens are exchanged from; at least %dm", minStaleness/time.Minute))
 	set.Float64Var(&f.registry.LiveReads, "live-reads-per-second", 100, "the number of refresh keys a second that are read from the API server before a token is refused; above it, clients get 503")
 	set.BoolVar(&f.recordAddress, "record-ip-address", false, "record the client's IP address in status.deviceInfo")
 	set.StringVar(&f.auditLog, "audit-log", "", "the file that a JSON line is appended to for each exchange, login and revocation, or - for stdout; when empty: no audit log")
@@ -76,8 +79,8 @@ func parseFlags(args []string) (*flags, error) {
 	if f.registry.Namespace == "" {
 		return nil, errors.New("--namespace or $POD_NAMESPACE is required")
 	}
-	if f.registry.MaxStaleness < 2*time.Minute {
-		return nil, errors.New("--max-staleness must be at least 2m: proving that a view is fresh takes up to 80s")
+	if f.registry.MaxStaleness < minStaleness {
+		return nil, fmt.Errorf("--max-staleness must be at least %dm: proving that a view is fresh takes up to 80s", minStaleness/time.Minute)
 	}
 	if f.shutdownDelay < 0 {
 		return nil, errors.New("--shutdown-delay must be at least 0")

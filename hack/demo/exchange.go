@@ -14,8 +14,8 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/hack/cluster"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
 // replicas is the number of replicas of the token service: each must observe what the other records.

@@ -20,7 +20,7 @@ import (
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/refreshkeys/refreshkeys/hack/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
 const (

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/refreshkeys/refreshkeys/hack/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
 // clusterFolder is in the scratch folder, so that a later run finds the processes of a killed run.

@@ -18,8 +18,8 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
-	"github.com/refreshkeys/refreshkeys/hack/cluster"
-	"github.com/refreshkeys/refreshkeys/test/acceptance"
+	"github.com/refreshkeys/refreshkeys/test/framework/acceptance"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
 // The operator's namespace and the name of its Deployment and ServiceAccount, as in config/rbac.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/refreshkeys/refreshkeys/hack/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
 func down(ctx context.Context, at place, keep bool) error {

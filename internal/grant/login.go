@@ -3,6 +3,7 @@ package grant
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -137,7 +138,7 @@ func (s *Service) Password(ctx context.Context, issuer *registry.Issuer, request
 	case request.Username == "" || request.Password == "":
 		return nil, oauth.Refuse(oauth.InvalidRequest, "username and password are both required.")
 	case len(request.Password) > identity.MaxPassword:
-		return nil, oauth.Refuse(oauth.InvalidRequest, "The password must be at most 72 bytes.")
+		return nil, oauth.Refuse(oauth.InvalidRequest, fmt.Sprintf("The password must be at most %d bytes.", identity.MaxPassword))
 	}
 	if err := s.registry.Fresh(); err != nil {
 		return nil, err

@@ -16,6 +16,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
+	"github.com/refreshkeys/refreshkeys/internal/usage"
 )
 
 // RefreshRequest is a request for an access token (RFC 6749 §6).
@@ -39,10 +41,10 @@ type exchange struct {
 	claims    *token.Claims
 	// key is the refresh key of the token, and standing the state of the token in it.
 	key      *v1alpha1.JWTRefreshKey
-	standing registry.Standing
+	standing lifecycle.Standing
 	// proven is what the client has proven.
 	proven proven
-	use    *registry.Use
+	use    *usage.Use
 }
 
 // Refresh exchanges a refresh token for an access token. The order of its checks follows the security
@@ -64,7 +66,7 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if e.key, e.standing, err = s.standing(ctx, e.claims); err != nil {
 		return nil, err
 	}
-	if e.key == nil || registry.BelowFirst(e.key, e.claims.Object.Revision) || (!e.standing.Accepted() && !lifecycle.OneTime(e.key)) {
+	if e.key == nil || lifecycle.BelowFirst(e.key, e.claims.Object.Revision) || (!e.standing.Accepted() && !lifecycle.OneTime(e.key)) {
 		return nil, errGrant()
 	}
 	// Verification allows for clock skew, but the access token would end with its refresh token in this second.
@@ -93,9 +95,9 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if err := s.consumeProof(&e.proven); err != nil {
 		return nil, err
 	}
-	e.use = &registry.Use{
+	e.use = &usage.Use{
 		Key: outcome.Key, UID: e.key.UID, At: s.clock.Now(), Seen: request.Seen, Revision: e.claims.Object.Revision,
-		Superseded: e.standing == registry.Superseded, Prompt: e.key.Spec.IdleTimeout != nil,
+		Superseded: e.standing == lifecycle.StandingSuperseded, Prompt: e.key.Spec.IdleTimeout != nil,
 	}
 	successor, err := s.successor(ctx, &e)
 	if err != nil {
@@ -111,7 +113,7 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 // refused returns invalid_grant for a token that failed verification, and ErrUnavailable unchanged, since then the
 // token was not verified.
 func refused(err error) error {
-	if errors.Is(err, registry.ErrUnavailable) {
+	if errors.Is(err, upstream.ErrUnavailable) {
 		return err
 	}
 	return errGrant()

@@ -22,6 +22,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
+	"github.com/refreshkeys/refreshkeys/internal/usage"
 )
 
 // Registry provides the cluster's state to the grants, and records their results in it.
@@ -51,11 +53,11 @@ type Registry interface {
 	IssuerReread(ctx context.Context, issuer *registry.Issuer, kid string) (*registry.Issuer, error)
 	// Advance records the next token of a line. It returns registry.ErrLost if the refresh key was changed since
 	// it was read.
-	Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, use *registry.Use) error
+	Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, use *usage.Use) error
 	// Revoke records a revocation if it is due for the refresh key at the API server.
 	Revoke(ctx context.Context, name types.NamespacedName, reason v1alpha1.RevocationReason, due func(*v1alpha1.JWTRefreshKey) bool) error
 	// Used records an exchange.
-	Used(use *registry.Use)
+	Used(use *usage.Use)
 
 	// Sessions returns the approximate number of sessions of an issuer.
 	Sessions(issuer string) int
@@ -119,7 +121,7 @@ type Service struct {
 	logins     *identity.Attempts
 
 	verified *lru.Cache[[sha256.Size]byte, *token.Claims]
-	claims   registry.Flights[string]
+	claims   upstream.Flights[string]
 	nonces   *nonces
 	replays  *replays
 
@@ -220,7 +222,7 @@ func (s *Service) parse(ctx context.Context, issuer *registry.Issuer, compact st
 		claims, err = token.Parse(compact, typ, issuer.Rings, issuer.URL, s.clock.Now())
 	}
 	if issuer.Rings == nil {
-		return nil, nil, fmt.Errorf("%w: the signing keys of %s are not known", registry.ErrUnavailable, issuer.Name)
+		return nil, nil, fmt.Errorf("%w: the signing keys of %s are not known", upstream.ErrUnavailable, issuer.Name)
 	}
 	if err == nil && !namesOneKey(claims) {
 		return nil, issuer, token.ErrMalformed
@@ -241,25 +243,25 @@ func keyName(claims *token.Claims) types.NamespacedName {
 	return types.NamespacedName{Namespace: claims.Object.Namespace, Name: claims.Object.Name}
 }
 
-func presented(claims *token.Claims) registry.Token {
-	return registry.Token{UID: claims.Object.UID, JTI: claims.JTI, Revision: claims.Object.Revision}
+func presented(claims *token.Claims) lifecycle.Presented {
+	return lifecycle.Presented{UID: claims.Object.UID, JTI: claims.JTI, Revision: claims.Object.Revision}
 }
 
 // standing returns the refresh key of a token and the token's standing. The view may be outdated, so the API
 // server is read before a correctly signed token is refused. Only a final refusal is taken from the view.
-func (s *Service) standing(ctx context.Context, claims *token.Claims) (*v1alpha1.JWTRefreshKey, registry.Standing, error) {
+func (s *Service) standing(ctx context.Context, claims *token.Claims) (*v1alpha1.JWTRefreshKey, lifecycle.Standing, error) {
 	name, now := keyName(claims), s.clock.Now()
 	if key := s.registry.Key(name); key != nil {
-		standing := registry.StandingOf(key, presented(claims), now)
+		standing := lifecycle.StandingOf(key, presented(claims), now)
 		if standing.Accepted() || refusedForGood(key, claims) {
 			return key, standing, nil
 		}
 	}
 	key, err := s.registry.KeyLive(ctx, name, claims.JTI)
 	if err != nil || key == nil {
-		return nil, registry.Refused, err
+		return nil, lifecycle.StandingRefused, err
 	}
-	return key, registry.StandingOf(key, presented(claims), now), nil
+	return key, lifecycle.StandingOf(key, presented(claims), now), nil
 }
 
 // refusedForGood reports whether the refusal of a token is final: its refresh key is being deleted, was revoked
@@ -268,6 +270,6 @@ func (s *Service) standing(ctx context.Context, claims *token.Claims) (*v1alpha1
 func refusedForGood(key *v1alpha1.JWTRefreshKey, claims *token.Claims) bool {
 	revoked := key.Spec.Revoked || key.Status.RevokedAt != nil
 	known := 0 < claims.Object.Revision && claims.Object.Revision <= key.Status.Revision
-	ended := registry.BelowFirst(key, claims.Object.Revision)
+	ended := lifecycle.BelowFirst(key, claims.Object.Revision)
 	return string(key.UID) == claims.Object.UID && (key.DeletionTimestamp != nil || (revoked && known) || ended)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 const (
@@ -35,7 +36,7 @@ const (
 // begin creates the session of an authenticated subject: a one-time key without a Secret. Everything is checked
 // before the object is created. If its first token cannot be recorded, the object is removed again.
 func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signedIn, request *LoginRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
-	ctx, cancel := context.WithTimeout(ctx, registry.RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
 	defer cancel()
 	outcome.Subject = who.subject
 	terms, err := s.granted(issuer, who, request)

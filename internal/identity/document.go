@@ -24,7 +24,7 @@ const (
 
 var (
 	// errTooSoon is returned if the last fetch ended less than upstreamEvery ago, so that no new one may begin.
-	errTooSoon = errors.New("the previous request ended less than 5 s ago")
+	errTooSoon = fmt.Errorf("the previous request ended less than %d s ago", upstreamEvery/time.Second)
 	// errTooManyWait is returned if mostWaiting callers already wait.
 	errTooManyWait = errors.New("too many logins wait for its answer")
 )

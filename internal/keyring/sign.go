@@ -14,10 +14,6 @@ import (
 	"math/big"
 )
 
-// ErrSignature is the error of a signature that is not one of this key over this message. It contains no
-// cause, which would help only an attacker.
-var ErrSignature = errors.New("keyring: signature is not valid")
-
 var errNoPrivateKey = errors.New("keyring: key has no private half")
 
 // Sign returns the JWS signature of message, which is the JWS signing input (RFC 7515 §5.1), not a
@@ -46,29 +42,6 @@ func (k *Key) Sign(message []byte) ([]byte, error) {
 	return nil, errNoPrivateKey
 }
 
-// Verify returns nil if sig is a signature of message by this key, else ErrSignature. The length must be
-// exact: 64 bytes for ES256 and EdDSA, 96 for ES384, that of the modulus for RS256. It ignores the state of
-// the key.
-func (k *Key) Verify(message, sig []byte) error {
-	if k == nil {
-		return ErrSignature
-	}
-	ok := false
-	switch public := k.public.(type) {
-	case *ecdsa.PublicKey:
-		ok = verifyECDSA(public, message, sig)
-	case *rsa.PublicKey:
-		digest := sha256.Sum256(message)
-		ok = len(sig) == public.Size() && rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], sig) == nil
-	case ed25519.PublicKey:
-		ok = len(sig) == ed25519.SignatureSize && ed25519.Verify(public, message, sig)
-	}
-	if !ok {
-		return ErrSignature
-	}
-	return nil
-}
-
 func signECDSA(private *ecdsa.PrivateKey, message []byte) ([]byte, error) {
 	digest, hash := digestFor(private.Curve, message)
 	// Without a source of randomness, crypto/ecdsa signs by RFC 6979.
@@ -85,16 +58,6 @@ func signECDSA(private *ecdsa.PrivateKey, message []byte) ([]byte, error) {
 	parts.R.FillBytes(sig[:size])
 	parts.S.FillBytes(sig[size:])
 	return sig, nil
-}
-
-func verifyECDSA(public *ecdsa.PublicKey, message, sig []byte) bool {
-	size := orderSize(public.Curve)
-	if len(sig) != 2*size {
-		return false
-	}
-	digest, _ := digestFor(public.Curve, message)
-	r, s := new(big.Int).SetBytes(sig[:size]), new(big.Int).SetBytes(sig[size:])
-	return ecdsa.Verify(public, digest, r, s)
 }
 
 // digestFor returns the digest by the hash function that RFC 7518 §3.4 assigns to the curve; checkFit accepts

@@ -125,7 +125,7 @@ func (x *exchange) oneTime(ctx context.Context, k *cluster, key *v1alpha1.JWTRef
 	}
 	if next != "" {
 		if err := writeSecret(x.oneTimeFile, []byte(next)); err != nil {
-			return fmt.Errorf("the token was used, but the next one could not be stored; run the same command again within retryGrace (30s): %w", err)
+			return fmt.Errorf("the token was used, but the next one could not be stored; run the same command again within retryGrace (%s): %w", lifecycle.DefaultRetryGrace, err)
 		}
 	}
 	return x.printToken(answer)
@@ -237,7 +237,7 @@ func (x *exchange) renew(ctx context.Context, file string) (*accessToken, error)
 		s.RefreshToken = next
 	}
 	if err := s.save(file); err != nil {
-		return nil, fmt.Errorf("the token was used, but the next one could not be stored; run the same command again within 30s: %w", err)
+		return nil, fmt.Errorf("the token was used, but the next one could not be stored; run the same command again within %s: %w", lifecycle.DefaultRetryGrace, err)
 	}
 	return access, nil
 }

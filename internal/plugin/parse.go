@@ -22,7 +22,7 @@ type parsed struct {
 	headerErr, claimsErr error
 }
 
-var errForm = errors.New("the token must be three base64url parts separated by dots, at most 8 KiB")
+var errForm = fmt.Errorf("the token must be three base64url parts separated by dots, at most %d KiB", token.MaxLength>>10)
 
 // parse splits and decodes a token. It returns errForm for a text that is not a compact JWS.
 func parse(compact string) (*parsed, error) {
@@ -81,7 +81,7 @@ func (c *cli) read(file string) (string, error) {
 	case err != nil:
 		return "", err
 	case len(raw) > maxSecret:
-		return "", fmt.Errorf("%s is larger than 64 KiB: it holds no token or password", file)
+		return "", fmt.Errorf("%s is larger than %d KiB: it holds no token or password", file, maxSecret>>10)
 	case strings.TrimSpace(string(raw)) == "":
 		return "", fmt.Errorf("%s is empty", file)
 	}

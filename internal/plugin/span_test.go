@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -28,6 +29,10 @@ func TestParseSpan(t *testing.T) {
 		{"1.5d", 0, true},
 		{"30days", 0, true},
 		{"999999d", 0, true},
+		{"15250w1d", (15250*7 + 1) * day, false},
+		{"15250w2d", 0, true},
+		{"30501w", 0, true},
+		{"15250w1d24h", 0, true},
 		{"soon", 0, true},
 	} {
 		got, err := parseSpan(c.text)
@@ -35,6 +40,32 @@ func TestParseSpan(t *testing.T) {
 			t.Errorf("%q: %s, %v; want %s, an error: %v", c.text, got, err, c.want, c.bad)
 		}
 	}
+}
+
+// FuzzParseSpan checks that parseSpan reads every duration of time.ParseDuration that is not negative, that weeks and days
+// before one add to it, and that no result is negative.
+func FuzzParseSpan(f *testing.F) {
+	for _, text := range []string{"30d", "2w", "1w2d12h30m", "720h", "1.5h", ".5s", "1d-1h", "2d1w", "15250w2d", "30501w", "2d0", "1us", "+3h", ""} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := parseSpan(text)
+		if plain, refused := time.ParseDuration(text); refused == nil && (err == nil) != (plain >= 0) {
+			t.Fatalf("%q: %s, %v; time.ParseDuration says %s", text, got, err, plain)
+		} else if refused == nil && err == nil && got != plain {
+			t.Fatalf("%q: %s, time.ParseDuration says %s", text, got, plain)
+		}
+		if err != nil {
+			return
+		}
+		if got < 0 {
+			t.Fatalf("%q: %s", text, got)
+		}
+		same := fmt.Sprintf("%dw%dd%s", got/week, got%week/day, got%day)
+		if again, err := parseSpan(same); err != nil || again != got {
+			t.Fatalf("%q: %s, but %q: %s, %v", text, got, same, again, err)
+		}
+	})
 }
 
 func TestRelativeAndShort(t *testing.T) {

@@ -40,12 +40,15 @@ func (a *accessToken) usable(scope string, now time.Time) bool {
 	return a != nil && a.Asked == scope && a.ExpiresAt.Sub(now) > time.Minute
 }
 
-var sessionName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+// maxSessionName is the longest name of a session, in characters.
+const maxSessionName = 63
+
+var sessionName = regexp.MustCompile(fmt.Sprintf(`^[A-Za-z0-9][A-Za-z0-9._-]{0,%d}$`, maxSessionName-1))
 
 // sessionFile returns the path of a session's file.
 func (c *cli) sessionFile(name string) (string, error) {
 	if !sessionName.MatchString(name) {
-		return "", usageError("a session's name consists of at most 63 letters, digits, dots, dashes and underscores, and begins with a letter or a digit")
+		return "", usageError("a session's name consists of at most %d letters, digits, dots, dashes and underscores, and begins with a letter or a digit", maxSessionName)
 	}
 	base := c.Getenv("XDG_CONFIG_HOME")
 	if base == "" {

@@ -24,7 +24,7 @@ type waiting struct {
 
 func (w *waiting) add(cmd *cobra.Command, until string) {
 	cmd.Flags().BoolVar(&w.wait, "wait", false, "wait "+until)
-	cmd.Flags().Var(&w.timeout, "timeout", "the longest time that --wait waits; 2m if not set")
+	cmd.Flags().Var(&w.timeout, "timeout", "the longest time that --wait waits; "+short(defaultTimeout)+" if not set")
 }
 
 func (w *waiting) limit() time.Duration {

@@ -1,16 +1,16 @@
+// Package registry is the token service's view of refresh keys and issuers. It serves them from watches, reads them from
+// the API server before a refusal, and writes what the token service records in them.
 package registry
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
@@ -20,22 +20,18 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/freshview"
+	"github.com/refreshkeys/refreshkeys/internal/memo"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
+	"github.com/refreshkeys/refreshkeys/internal/usage"
 )
 
-// Errors of a Cluster, matched with errors.Is.
-var (
-	// ErrUnavailable means that something cannot be known or recorded now. An error that wraps it names the
-	// dependency that is the reason.
-	ErrUnavailable = errors.New("temporarily unavailable")
-	// ErrLost means that another writer changed the refresh key first; read it again.
-	ErrLost = errors.New("another writer changed or created the refresh key first")
-)
+// ErrLost means that another writer changed the refresh key first; read it again. It is matched with errors.Is.
+var ErrLost = errors.New("another writer changed or created the refresh key first")
 
 // Options of a Cluster.
 type Options struct {
@@ -81,27 +77,25 @@ func (o *Options) setDefaults() {
 type Cluster struct {
 	options Options
 	client  client.WithWatch
-	fresh   []*freshness
-	watches []watched
 
 	// keys is a view for each served namespace, or one of all namespaces under the empty name.
-	keys       map[string]*view[*v1alpha1.JWTRefreshKey]
-	issuers    *view[*v1alpha1.JWTIssuer]
-	rings      *view[*corev1.Secret]
-	namespaces *view[*metav1.PartialObjectMetadata]
+	keys       map[string]*freshview.View[*v1alpha1.JWTRefreshKey]
+	issuers    *freshview.View[*v1alpha1.JWTIssuer]
+	rings      *freshview.View[*corev1.Secret]
+	namespaces *freshview.View[*metav1.PartialObjectMetadata]
 
 	rebuilding sync.Mutex
 	directory  atomic.Pointer[directory]
 
-	flights     Flights[keyRead]
+	flights     upstream.Flights[keyRead]
 	limiter     *rate.Limiter
-	recentReads *lru.Cache[string, keyRead]
-	accounts    Flights[accountRead]
+	recentReads *memo.Memo[string, *v1alpha1.JWTRefreshKey]
+	accounts    upstream.Flights[accountRead]
 	// lists are requested for tokens that name an unknown issuer or signing key.
-	lists         Flights[time.Time]
+	lists         upstream.Flights[time.Time]
 	lookUpLimiter *rate.Limiter
-	unknown       *lru.Cache[unknown, time.Time]
-	uses          *uses
+	unknown       *memo.Memo[unknown, struct{}]
+	uses          *usage.Recorder
 }
 
 // New returns a Cluster, which is empty until Run.
@@ -117,93 +111,27 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
-	recentReads, err := lru.New[string, keyRead](rememberedReads)
-	if err != nil {
-		return nil, err
-	}
-	unknowns, err := lru.New[unknown, time.Time](rememberedUnknown)
-	if err != nil {
-		return nil, err
-	}
 	c := &Cluster{
-		options: o, client: reader, recentReads: recentReads,
-		unknown: unknowns, lookUpLimiter: rate.NewLimiter(lookUpRate, lookUpBurst),
+		options: o, client: reader,
+		recentReads: memo.New[string, *v1alpha1.JWTRefreshKey](rememberedReads, o.Monotonic),
+		unknown:     memo.New[unknown, struct{}](rememberedUnknown, o.Monotonic), lookUpLimiter: rate.NewLimiter(lookUpRate, lookUpBurst),
 		limiter: rate.NewLimiter(rate.Limit(o.LiveReads), int(o.LiveReads)+1),
 	}
 	c.directory.Store(newDirectory(nil, o.Namespace, nil))
-	c.issuers = newView(c.freshness(), slimIssuer, c.rebuild)
-	c.rings = newView(c.freshness(), slimMeta[*corev1.Secret], c.rebuild)
-	c.namespaces = newView(c.freshness(), slimMeta[*metav1.PartialObjectMetadata], func() {})
-	c.uses = newUses(c)
-	inOwnNamespace := []client.ListOption{client.InNamespace(o.Namespace), client.HasLabels{v1alpha1.LabelSigningKeysOf}}
+	c.watchIssuers()
 	c.watchKeys()
-	c.watches = append(c.watches, []watched{
-		{"JWTIssuer", v1alpha1.GroupVersion.WithKind("JWTIssuer"), c.issuers, c.issuers.fresh, func() client.ObjectList { return &v1alpha1.JWTIssuerList{} }, nil},
-		{"Secret", corev1.SchemeGroupVersion.WithKind("Secret"), c.rings, c.rings.fresh, func() client.ObjectList { return &corev1.SecretList{} }, inOwnNamespace},
-		{"Namespace", corev1.SchemeGroupVersion.WithKind("Namespace"), c.namespaces, c.namespaces.fresh, namespaceList, nil},
-	}...)
+	c.uses = usage.New(usage.Options{Keys: usedKeys{c}, Spread: o.Spread, Clock: o.Clock, Monotonic: o.Monotonic})
 	return c, nil
-}
-
-func namespaceList() client.ObjectList {
-	list := &metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
-	return list
-}
-
-func (c *Cluster) freshness() *freshness {
-	f := &freshness{clock: c.options.Monotonic}
-	c.fresh = append(c.fresh, f)
-	return f
 }
 
 // Run watches until ctx ends, and then writes the recorded uses that are not written yet.
 func (c *Cluster) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, w := range c.watches {
-		reflector := cache.NewReflectorWithOptions(w.source(c.client, c.options.Monotonic), nil, w.store, cache.ReflectorOptions{
-			Name: w.name, TypeDescription: w.name, Backoff: &watchBackoff,
-		})
-		group.Go(func() error { reflector.RunWithContext(ctx); return nil })
-		group.Go(func() error { w.proveAgain(ctx, c.client, c.options.Monotonic); return nil })
+	for _, view := range c.views() {
+		group.Go(func() error { view.Run(ctx, c.client); return nil })
 	}
-	group.Go(func() error { return c.uses.run(ctx) })
+	group.Go(func() error { c.uses.Run(ctx); return nil })
 	return group.Wait()
-}
-
-// Fresh returns nil while all views were proven up to date within MaxStaleness, and ErrUnavailable otherwise.
-func (c *Cluster) Fresh() error {
-	if c.Staleness() > c.options.MaxStaleness {
-		return fmt.Errorf("%w: this replica's view of the cluster was not proven up to date for %s", ErrUnavailable, c.options.MaxStaleness)
-	}
-	return nil
-}
-
-// Staleness returns the time since all views were proven up to date; the longest duration if they never were.
-func (c *Cluster) Staleness() time.Duration {
-	var oldest time.Duration
-	for _, fresh := range c.fresh {
-		age, proven := fresh.age()
-		if !proven {
-			return math.MaxInt64
-		}
-		oldest = max(oldest, age)
-	}
-	return oldest
-}
-
-// KeysProven returns the time since the view of a namespace's refresh keys was proven; the longest duration if it
-// never was, or if the namespace is not served.
-func (c *Cluster) KeysProven(namespace string) time.Duration {
-	keys := c.keysIn(namespace)
-	if keys == nil {
-		return math.MaxInt64
-	}
-	age, proven := keys.fresh.age()
-	if !proven {
-		return math.MaxInt64
-	}
-	return age
 }
 
 // Key returns a refresh key from the view; nil if it is unknown or its view is outdated.
@@ -212,13 +140,13 @@ func (c *Cluster) Key(name types.NamespacedName) *v1alpha1.JWTRefreshKey {
 	if known == nil || c.outdated(known) {
 		return nil
 	}
-	key, _ := known.get(name)
+	key, _ := known.Get(name)
 	return key
 }
 
 // NamespaceLabels returns the labels of a namespace; false if it is unknown.
 func (c *Cluster) NamespaceLabels(name string) (map[string]string, bool) {
-	namespace, found := c.namespaces.get(types.NamespacedName{Name: name})
+	namespace, found := c.namespaces.Get(types.NamespacedName{Name: name})
 	if !found {
 		return nil, false
 	}
@@ -230,56 +158,3 @@ func (c *Cluster) At(path, host string) Place { return c.directory.Load().find(p
 
 // ServiceOf returns whether the issuer with a URL is served, for a token with that issuer and kid.
 func (c *Cluster) ServiceOf(url, kid string) Service { return c.directory.Load().service(url, kid) }
-
-// rebuild builds the directory of issuers from the views.
-func (c *Cluster) rebuild() {
-	c.rebuilding.Lock()
-	defer c.rebuilding.Unlock()
-	rings := map[string]*corev1.Secret{}
-	for _, secret := range c.rings.all() {
-		rings[secret.Labels[v1alpha1.LabelSigningKeysOf]] = secret
-	}
-	c.directory.Store(newDirectory(c.issuers.all(), c.options.Namespace, rings))
-}
-
-func slimMeta[T client.Object](object T) { object.SetManagedFields(nil) }
-
-func slimIssuer(issuer *v1alpha1.JWTIssuer) {
-	issuer.ManagedFields, issuer.Annotations, issuer.Status = nil, nil, v1alpha1.JWTIssuerStatus{}
-}
-
-// neverRotates is shared by all refresh keys that do not rotate, to save memory.
-var neverRotates = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationNever}
-
-// slimKey removes what an exchange does not need, to save memory with tens of thousands of refresh keys. The
-// content of the current token is needed only if there are superseded tokens. The whole status is needed only for
-// one-time keys, since an exchange writes it.
-func slimKey(key *v1alpha1.JWTRefreshKey) {
-	key.TypeMeta = metav1.TypeMeta{}
-	key.ObjectMeta = metav1.ObjectMeta{
-		Namespace: key.Namespace, Name: key.Name, UID: key.UID, ResourceVersion: key.ResourceVersion, DeletionTimestamp: key.DeletionTimestamp,
-	}
-	if lifecycle.OneTime(key) {
-		return
-	}
-	issuer, rotation := key.Spec.IssuerRef, key.Spec.Rotation
-	if key.Status.Session == nil {
-		issuer = nil
-	}
-	key.Spec = v1alpha1.JWTRefreshKeySpec{
-		IssuerRef: issuer, ExpiresAt: key.Spec.ExpiresAt, AccessToken: key.Spec.AccessToken, IdleTimeout: key.Spec.IdleTimeout,
-		Revoked: key.Spec.Revoked, Binding: key.Spec.Binding,
-	}
-	if rotation != nil && rotation.Mode == v1alpha1.RotationNever {
-		key.Spec.Rotation = neverRotates
-	}
-	status := v1alpha1.JWTRefreshKeyStatus{
-		TokenLine: key.Status.TokenLine, FirstRevision: key.Status.FirstRevision,
-		LastUsed: key.Status.LastUsed, LastUsedRevision: key.Status.LastUsedRevision, SupersededLastUsed: key.Status.SupersededLastUsed,
-		RevokedAt: key.Status.RevokedAt, RevocationReason: key.Status.RevocationReason, Session: key.Status.Session,
-	}
-	if len(status.Previous) == 0 {
-		status.Content, status.TokenHash, status.KeyID, status.CreatedAt = nil, "", "", nil
-	}
-	key.Status = status
-}

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 const (
@@ -35,15 +36,15 @@ func (c *Cluster) KeyLive(ctx context.Context, name types.NamespacedName, jti st
 	now := c.options.Monotonic.Now()
 	// A forged token may combine the name of one refresh key with the jti of another.
 	question := name.String() + "/" + jti
-	if last, ok := c.recentReads.Get(question); ok && now.Sub(last.at) < rememberFor {
-		return last.key, nil
+	if key, known := c.recentReads.Get(question); known {
+		return key, nil
 	}
 	if !c.limiter.AllowN(now, 1) {
-		return nil, fmt.Errorf("%w: too many keys are read from the API server", ErrUnavailable)
+		return nil, fmt.Errorf("%w: too many keys are read from the API server", upstream.ErrUnavailable)
 	}
 	key, err := c.KeyNow(ctx, name)
 	if err == nil {
-		c.recentReads.Add(question, keyRead{key: key, at: now})
+		c.recentReads.Put(question, key, now.Add(rememberFor))
 	}
 	return key, err
 }
@@ -71,7 +72,7 @@ func (c *Cluster) readKey(ctx context.Context, name types.NamespacedName) (keyRe
 			c.remember(key)
 			read.key = key
 		case !apierrors.IsNotFound(err):
-			return read, noAPIServer(err)
+			return read, upstream.NoAPIServer(err)
 		}
 		return read, nil
 	})
@@ -116,18 +117,19 @@ type unknown struct{ ringsOf, url, kid string }
 // rememberFor, a list is not repeated for the same unknown key. Above the rate limit lookUp returns
 // ErrUnavailable.
 func (c *Cluster) lookUp(ctx context.Context, what unknown, list func(context.Context) error) error {
-	asked := c.options.Monotonic.Now()
-	if at, known := c.unknown.Get(what); known && asked.Sub(at) < rememberFor {
+	// Nothing has so long a name, and it must not occupy the cache.
+	if len(what.url) > longestIssuerURL || len(what.kid) > longestKID {
 		return nil
 	}
-	if len(what.url) > longestIssuerURL || len(what.kid) > longestKID {
+	asked := c.options.Monotonic.Now()
+	if _, known := c.unknown.Get(what); known {
 		return nil
 	}
 	for {
 		at, err := c.lists.Do(ctx, what.ringsOf, func(ctx context.Context) (time.Time, error) {
 			at := c.options.Monotonic.Now()
 			if !c.lookUpLimiter.AllowN(at, 1) {
-				return at, fmt.Errorf("%w: too many unknown issuers and signing keys are looked up", ErrUnavailable)
+				return at, fmt.Errorf("%w: too many unknown issuers and signing keys are looked up", upstream.ErrUnavailable)
 			}
 			return at, list(ctx)
 		})
@@ -136,7 +138,7 @@ func (c *Cluster) lookUp(ctx context.Context, what unknown, list func(context.Co
 		}
 		// The result of another request may be older than this request.
 		if !at.Before(asked) {
-			c.unknown.Add(what, at)
+			c.unknown.Put(what, struct{}{}, at.Add(rememberFor))
 			return nil
 		}
 	}
@@ -146,10 +148,10 @@ func (c *Cluster) listRings(ctx context.Context, issuer string) error {
 	var secrets corev1.SecretList
 	err := c.client.List(ctx, &secrets, client.InNamespace(c.options.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: issuer})
 	if err != nil {
-		return noAPIServer(err)
+		return upstream.NoAPIServer(err)
 	}
 	for i := range secrets.Items {
-		c.rings.remember(&secrets.Items[i])
+		c.rings.Remember(&secrets.Items[i])
 	}
 	return nil
 }
@@ -157,10 +159,10 @@ func (c *Cluster) listRings(ctx context.Context, issuer string) error {
 func (c *Cluster) listIssuers(ctx context.Context) error {
 	var list v1alpha1.JWTIssuerList
 	if err := c.client.List(ctx, &list); err != nil {
-		return noAPIServer(err)
+		return upstream.NoAPIServer(err)
 	}
 	for i := range list.Items {
-		c.issuers.remember(&list.Items[i])
+		c.issuers.Remember(&list.Items[i])
 	}
 	return nil
 }

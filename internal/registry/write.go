@@ -13,11 +13,13 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
+	"github.com/refreshkeys/refreshkeys/internal/usage"
 )
 
 // Advance records the next token of a refresh key and the use that caused it, by one compare-and-swap. If the
 // refresh key was changed since it was read, it returns ErrLost.
-func (c *Cluster) Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, use *Use) error {
+func (c *Cluster) Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, use *usage.Use) error {
 	// The API server takes only the status, and compares the resourceVersion. A patch would be smaller, but costs
 	// the API server half as much again.
 	next := key.DeepCopy()
@@ -42,7 +44,7 @@ func (c *Cluster) Revoke(ctx context.Context, name types.NamespacedName, reason 
 		return err
 	}
 	// An API server that does not answer counts as unavailable.
-	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
 	defer cancel()
 	return retry.OnError(revokeTries, apierrors.IsConflict, func() error {
 		key := &v1alpha1.JWTRefreshKey{}
@@ -51,7 +53,7 @@ func (c *Cluster) Revoke(ctx context.Context, name types.NamespacedName, reason 
 			return nil
 		}
 		if err != nil {
-			return noAPIServer(err)
+			return upstream.NoAPIServer(err)
 		}
 		if key.Status.RevokedAt == nil && due(key) {
 			now := metav1.NewTime(c.options.Clock.Now())
@@ -67,11 +69,16 @@ func (c *Cluster) Revoke(ctx context.Context, name types.NamespacedName, reason 
 	})
 }
 
+// writeError returns ErrLost for a write of an existing refresh key that another writer changed or deleted first, and
+// upstream.ErrUnavailable for any other failure.
 func writeError(err error) error {
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		return fmt.Errorf("%w: %w", ErrLost, err)
+		return lost(err)
 	default:
-		return noAPIServer(err)
+		return upstream.NoAPIServer(err)
 	}
 }
+
+// lost returns ErrLost with the refused write as the reason.
+func lost(err error) error { return fmt.Errorf("%w: %w", ErrLost, err) }

@@ -3,6 +3,8 @@ package token
 import (
 	"testing"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 )
 
@@ -25,7 +27,7 @@ func BenchmarkParse(b *testing.B) {
 		signed, signature := split(b, compact)
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := key.Verify(signed, signature); err != nil {
+			if err := jwt.SigningMethodES256.Verify(string(signed), signature, key.Public()); err != nil {
 				b.Fatal(err)
 			}
 		}

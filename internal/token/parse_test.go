@@ -1,6 +1,7 @@
 package token
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -10,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -235,6 +237,47 @@ func TestParseRefusesHostileSignatures(t *testing.T) {
 		{"by the access key", forge(t, signer(t, a.rings, Access), a.header, a.payload), ErrSignature},
 		{"of another token", a.good[:strings.LastIndex(a.good, ".")] + a.withPayload("{}")[strings.LastIndex(a.withPayload("{}"), "."):], ErrSignature},
 	})
+}
+
+// TestParseRefusesDamagedSignatures checks for each algorithm that the length of a signature is exact, and that each of
+// its bits and of the message counts.
+func TestParseRefusesDamagedSignatures(t *testing.T) {
+	for _, algorithm := range algorithms {
+		t.Run(string(algorithm), func(t *testing.T) {
+			rings := ringsOf[algorithm]()
+			key := signer(t, rings, Refresh)
+			good := mint(t, key, Refresh, payloadOf(t, claims()))
+			if _, err := Parse(good, Refresh, rings, issuer, t0); err != nil {
+				t.Fatal(err)
+			}
+			signed, signature := split(t, good)
+			flipped := bytes.Clone(signature)
+			flipped[len(flipped)-1] ^= 1
+			for name, bad := range map[string][]byte{
+				"empty":            {},
+				"one byte":         {1},
+				"cut at the end":   signature[:len(signature)-1],
+				"cut at the front": signature[1:],
+				"longer":           append(bytes.Clone(signature), 0),
+				"zero in front":    append([]byte{0}, signature...),
+				"zero between":     slices.Concat(signature[:len(signature)/2], []byte{0}, signature[len(signature)/2:]),
+				"twice":            append(bytes.Clone(signature), signature...),
+				"one bit":          flipped,
+				"all zero":         make([]byte, len(signature)),
+				"all ones":         bytes.Repeat([]byte{0xff}, len(signature)),
+			} {
+				if _, err := Parse(string(signed)+"."+b64(string(bad)), Refresh, rings, issuer, t0); !errors.Is(err, ErrSignature) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			other := claims()
+			other.JTI = "0197e9c2-7c3a-7000-8000-000000000002"
+			message := b64(headerOf(key, Refresh)) + "." + b64(payloadOf(t, other))
+			if _, err := Parse(message+"."+b64(string(signature)), Refresh, rings, issuer, t0); !errors.Is(err, ErrSignature) {
+				t.Errorf("other message: %v", err)
+			}
+		})
+	}
 }
 
 func inASN1(signature []byte) []byte {

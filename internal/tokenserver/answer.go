@@ -10,6 +10,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // httpError is a refusal with an HTTP status of its own.
@@ -29,7 +30,7 @@ var (
 	errShared   = refuseWith(http.StatusNotFound, "Several issuers share this URL; their metadata and keys are below the url of each.")
 	errMethod   = refuseWith(http.StatusMethodNotAllowed, "The method is not allowed; see the Allow header.")
 	errEncoding = refuseWith(http.StatusUnsupportedMediaType, "The body must not be encoded.")
-	errTooLarge = refuseWith(http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB.")
+	errTooLarge = refuseWith(http.StatusRequestEntityTooLarge, fmt.Sprintf("The body is larger than %d KiB.", oauth.MaxBody>>10))
 )
 
 // errNoCredentials means that a request has no credentials of a supported scheme. The answer is 401 without an
@@ -37,13 +38,12 @@ var (
 var errNoCredentials = errors.New("the request carries no bearer token")
 
 // errNoKeys means that the signing keys of the issuer are not known.
-var errNoKeys = fmt.Errorf("%w: the signing keys of the issuer are not known", registry.ErrUnavailable)
+var errNoKeys = fmt.Errorf("%w: the signing keys of the issuer are not known", upstream.ErrUnavailable)
 
 // statuses are the HTTP statuses of errors that are not answered with 400 (RFC 6749 §5.2, RFC 6750 §3.1).
 var statuses = map[oauth.Code]int{
 	oauth.InvalidClient:          http.StatusUnauthorized,
 	oauth.InvalidToken:           http.StatusUnauthorized,
-	oauth.InsufficientScope:      http.StatusForbidden,
 	oauth.TemporarilyUnavailable: http.StatusServiceUnavailable,
 	oauth.SlowDown:               http.StatusTooManyRequests,
 	oauth.ServerError:            http.StatusInternalServerError,
@@ -67,7 +67,7 @@ func (s *Server) refuse(r *Request, err error) {
 		if other, ok := statuses[known.Code]; ok {
 			status = other
 		}
-	case errors.Is(err, registry.ErrUnavailable), errors.Is(err, registry.ErrLost):
+	case errors.Is(err, upstream.ErrUnavailable), errors.Is(err, registry.ErrLost):
 		status, refusal = http.StatusServiceUnavailable, oauth.Unavailable("The token service cannot answer now; try again.")
 		r.internal = err
 	default:

@@ -1,6 +1,7 @@
 package tokenserver
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -76,7 +77,7 @@ func (s *Server) seen(r *http.Request, form oauth.Form) (v1alpha1.SeenDevice, er
 	seen := s.devices.read(r.UserAgent())
 	seen.ID = form.Get(oauth.ParamDeviceID)
 	if len(seen.ID) > maxDeviceID || seen.ID != clean(seen.ID, maxDeviceID) {
-		return seen, oauth.Refuse(oauth.InvalidRequest, "device_id must be at most 128 bytes of printable characters.")
+		return seen, oauth.Refuse(oauth.InvalidRequest, fmt.Sprintf("device_id must be at most %d bytes of printable characters.", maxDeviceID))
 	}
 	if s.RecordAddress {
 		seen.IPAddress = address(r)

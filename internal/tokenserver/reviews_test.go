@@ -17,7 +17,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // TestAccessReviewsAreBounded checks that callers without the right cause at most accessReviewsPerSecond reviews;
@@ -35,10 +35,7 @@ func TestAccessReviewsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	callers, err := NewClusterCallers(nil, clients, clocktesting.NewFakePassiveClock(time.Unix(1e9, 0)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	callers := NewClusterCallers(nil, clients, clocktesting.NewFakePassiveClock(time.Unix(1e9, 0)))
 	// The limiter gains no token while the test runs.
 	callers.limiter.SetLimit(0)
 	caller := &clusterCaller{callers: callers, user: authenticationv1.UserInfo{Username: "ann"}}
@@ -48,7 +45,7 @@ func TestAccessReviewsAreBounded(t *testing.T) {
 		if i < accessReviewsPerSecond && (!errors.As(err, &refusal) || refusal.Code != oauth.InsufficientScope) {
 			t.Fatalf("question %d: %v", i, err)
 		}
-		if i >= accessReviewsPerSecond && !errors.Is(err, registry.ErrUnavailable) {
+		if i >= accessReviewsPerSecond && !errors.Is(err, upstream.ErrUnavailable) {
 			t.Fatalf("question %d, beyond the bound: %v", i, err)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/refreshkeys/refreshkeys/hack/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
 // reconcileWithin is the limit for one reconciliation of a key at rest.

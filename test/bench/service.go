@@ -22,8 +22,8 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
-	"github.com/refreshkeys/refreshkeys/hack/cluster"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
 // replicaCount is the number of replicas of the token service; some parts need only one.

@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/refreshkeys/refreshkeys/test/guide"
+	"github.com/refreshkeys/refreshkeys/test/framework/guide"
 )
 
 // elsewhere are commands that another test runs.

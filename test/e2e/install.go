@@ -10,8 +10,8 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/refreshkeys/refreshkeys/hack/cluster"
-	"github.com/refreshkeys/refreshkeys/hack/node"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/node"
 )
 
 const (

@@ -17,8 +17,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/refreshkeys/refreshkeys/hack/cluster"
-	"github.com/refreshkeys/refreshkeys/hack/isolation"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/isolation"
 )
 
 // The arguments with which the program runs again, isolated.
@@ -29,9 +29,6 @@ const (
 
 // The value required of the variable E2E makes the program fail on a machine that cannot run it.
 const required = "required"
-
-// cannotBuild is the exit code of hack/node/build.sh if the machine lacks a build tool.
-const cannotBuild = 77
 
 // failed is the prefix of the line about a failure.
 const failed = "FAIL: "
@@ -134,7 +131,12 @@ func findings(in string) (string, error) {
 }
 
 // tryOut returns an error before the build, which takes minutes, if this machine cannot run the test.
+// Missing packages are named at once, and together with missing rights.
 func tryOut(ctx context.Context) error {
+	lacking := checkPackages(ctx)
+	if lacking != nil && os.Geteuid() == 0 {
+		return lacking
+	}
 	dir, err := os.MkdirTemp("", "refreshkeys-e2e-probe-")
 	if err != nil {
 		return err
@@ -144,30 +146,34 @@ func tryOut(ctx context.Context) error {
 	var said output
 	err = isolation.Run(ctx, isolation.Options{Dir: dir, Args: []string{probeArgument}, Stdout: &said, Stderr: &said})
 	if err != nil && ctx.Err() == nil && !errors.Is(err, isolation.ErrUnavailable) {
-		return fmt.Errorf("%w: %s", isolation.ErrUnavailable, strings.TrimPrefix(said.text(), failed))
+		err = fmt.Errorf("%w: %s", isolation.ErrUnavailable, strings.TrimPrefix(said.text(), failed))
 	}
-	return err
+	return errors.Join(err, lacking)
+}
+
+// nodeScript returns the script that builds the node's programs.
+func nodeScript(root string) string { return filepath.Join(root, "hack", "node", "build.sh") }
+
+// nodeFolder returns the folder of the node's programs, built or not.
+func nodeFolder(ctx context.Context, root string) (string, error) {
+	out, err := exec.CommandContext(ctx, nodeScript(root), "--dir").Output()
+	return strings.TrimSpace(string(out)), err
 }
 
 // made holds the paths of the built programs and images.
 type made struct{ node, images, client, helm string }
 
 func build(ctx context.Context, root string) (*made, error) {
-	script := filepath.Join(root, "hack", "node", "build.sh")
-	if err := run(ctx, root, script); err != nil {
-		var ended *exec.ExitError
-		if errors.As(err, &ended) && ended.ExitCode() == cannotBuild {
-			return nil, fmt.Errorf("%w: see above what to install", isolation.ErrUnavailable)
-		}
+	if err := run(ctx, root, nodeScript(root)); err != nil {
 		return nil, err
 	}
-	out, err := exec.CommandContext(ctx, script, "--dir").Output()
+	node, err := nodeFolder(ctx, root)
 	if err != nil {
 		return nil, err
 	}
 	base := filepath.Join(root, "bin", "e2e")
 	m := &made{
-		node:   strings.TrimSpace(string(out)),
+		node:   node,
 		images: filepath.Join(base, "images"),
 		client: filepath.Join(base, "client"),
 	}
@@ -181,7 +187,8 @@ func build(ctx context.Context, root string) (*made, error) {
 	}
 	helm := exec.CommandContext(ctx, filepath.Join(root, "hack", "helm", "build.sh"))
 	helm.Stderr = os.Stderr
-	if out, err = helm.Output(); err != nil {
+	out, err := helm.Output()
+	if err != nil {
 		return nil, fmt.Errorf("build helm: %w", err)
 	}
 	m.helm = strings.TrimSpace(string(out))

@@ -7,8 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"github.com/refreshkeys/refreshkeys/hack/cluster"
-	"github.com/refreshkeys/refreshkeys/test/guide"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/guide"
 )
 
 // here is the name in `run by` for commands that need pods of the operator.

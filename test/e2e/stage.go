@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/hack/node"
+	"github.com/refreshkeys/refreshkeys/test/framework/node"
 )
 
 const (

@@ -12,7 +12,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
-	"github.com/refreshkeys/refreshkeys/test/acceptance"
+	"github.com/refreshkeys/refreshkeys/test/framework/acceptance"
 )
 
 // crashCase runs one transition of one refresh key and its issuer, with planned crashes of the managers.

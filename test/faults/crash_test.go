@@ -217,11 +217,16 @@ func (c *crashCase) recordStart() {
 func (r *crashRun) await(wire *wire, manager int) {
 	waiting := r.cases
 	_ = wait.PollUntilContextTimeout(r.ctx, pollEvery, waitTimeout, true, func(context.Context) (bool, error) {
-		waiting = slices.DeleteFunc(slices.Clone(waiting), func(c *crashCase) bool { return c.reached(wire, manager) == nil })
+		// Read only the first case that is not there yet: to read all of them each time is most of the work of the API server.
+		for len(waiting) > 0 && waiting[0].reached(wire, manager) == nil {
+			waiting = waiting[1:]
+		}
 		return len(waiting) == 0, nil
 	})
 	for _, c := range waiting {
-		c.timeout = fmt.Errorf("manager %d, timeout: %w", manager, c.reached(wire, manager))
+		if err := c.reached(wire, manager); err != nil {
+			c.timeout = fmt.Errorf("manager %d, timeout: %w", manager, err)
+		}
 	}
 	for _, c := range r.cases {
 		if wire.crashed(c.name) {

@@ -26,8 +26,11 @@ import (
 func TestFightOfTwoManagers(t *testing.T) {
 	const keys = 200
 	duration := time.Minute
-	if soak() {
+	switch {
+	case soak():
 		duration = 10 * time.Minute
+	case testing.Short():
+		duration = 20 * time.Second
 	}
 	h := newFightHarness(t, keys)
 	stopFirst := h.startManager(newWire(h.journal, 1).wrap)
@@ -172,7 +175,7 @@ func (c *contendedKey) perform(action action) {
 	if action.newRevision {
 		c.expectedRevision++
 	}
-	c.Eventually(c.settled, waitTimeout, pollEvery).Should(gomega.Succeed(), func() string { return c.explain(action.name) })
+	c.Eventually(c.settled, waitTimeout, 4*pollEvery).Should(gomega.Succeed(), func() string { return c.explain(action.name) })
 	c.watcher.expectDamage(clientKey(c.key), false)
 }
 

@@ -23,8 +23,8 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
-	"github.com/refreshkeys/refreshkeys/test/acceptance"
-	"github.com/refreshkeys/refreshkeys/test/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/acceptance"
+	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 )
 
 // waitTimeout bounds each wait. It is long enough for a busy machine.

@@ -14,7 +14,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/token"
-	"github.com/refreshkeys/refreshkeys/test/acceptance"
+	"github.com/refreshkeys/refreshkeys/test/framework/acceptance"
 )
 
 // invariantWatcher watches Secrets and refresh keys all the time, as an application does, and reports every

@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/hack/cluster"
-	"github.com/refreshkeys/refreshkeys/test/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
 // TestOutageInTheMiddleOfIssues stops etcd and then kills the API server while 500 refresh keys are issued.

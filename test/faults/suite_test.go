@@ -2,7 +2,7 @@
 // at once, etcd and the API server are down, a Secret is refused, a signing key is withdrawn or lost.
 //
 // All tests run against a real API server, with the rights of the manager's own ServiceAccount. Package
-// test/acceptance verifies every token in the same way as the token service. With SOAK=true the tests run
+// test/framework/acceptance verifies every token in the same way as the token service. With SOAK=true the tests run
 // longer and cover more cases.
 package faults
 
@@ -13,7 +13,7 @@ import (
 	"github.com/go-logr/logr"
 	ctrl "sigs.k8s.io/controller-runtime"
 
-	"github.com/refreshkeys/refreshkeys/test/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 )
 
 var server *apiserver.Server

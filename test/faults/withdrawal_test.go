@@ -14,7 +14,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/token"
-	"github.com/refreshkeys/refreshkeys/test/acceptance"
+	"github.com/refreshkeys/refreshkeys/test/framework/acceptance"
 )
 
 // TestWithdrawalIsPaced withdraws the signing key of 300 refresh keys. Their tokens are refused at once,

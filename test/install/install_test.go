@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/refreshkeys/refreshkeys/test/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 )
 
 var server *apiserver.Server

@@ -32,7 +32,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
-	"github.com/refreshkeys/refreshkeys/test/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 )
 
 // harness is a test's own installation: a namespace, an issuer, a manager and a token service, which use the

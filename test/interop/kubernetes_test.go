@@ -19,8 +19,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/hack/cluster"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
 const (

@@ -21,7 +21,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/controllers"
 	"github.com/refreshkeys/refreshkeys/internal/authority"
-	"github.com/refreshkeys/refreshkeys/test/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 )
 
 const (

@@ -17,8 +17,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/refreshkeys/refreshkeys/hack/cluster"
 	"github.com/refreshkeys/refreshkeys/internal/authority"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
 // get returns the status and the body of an endpoint; status 0 and the error if there is no answer.

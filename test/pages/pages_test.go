@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/hack/cluster"
-	"github.com/refreshkeys/refreshkeys/test/guide"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/guide"
 )
 
 // elsewhere are the pages with a test of their own that runs their commands.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/refreshkeys/refreshkeys/test/guide"
+	"github.com/refreshkeys/refreshkeys/test/framework/guide"
 )
 
 // sh runs a script in a shell and returns its output.

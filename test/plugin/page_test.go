@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/refreshkeys/refreshkeys/test/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 )
 
 // page is a run of docs/plugin.md.

@@ -34,11 +34,11 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
-	"github.com/refreshkeys/refreshkeys/hack/cluster"
 	"github.com/refreshkeys/refreshkeys/internal/plugin"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
-	"github.com/refreshkeys/refreshkeys/test/apiserver"
-	"github.com/refreshkeys/refreshkeys/test/operator"
+	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 var server *apiserver.Server

@@ -23,7 +23,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
-	"github.com/refreshkeys/refreshkeys/test/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 )
 
 // attackHarness is a harness with one replica under attack. The attacker has everything, the signing keys

@@ -21,7 +21,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/internal/authority"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
-	"github.com/refreshkeys/refreshkeys/test/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 )
 
 // TestARenewedCertificateIsServed checks that a renewed certificate is served without a restart, and that a

@@ -29,8 +29,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
-	"github.com/refreshkeys/refreshkeys/test/apiserver"
-	"github.com/refreshkeys/refreshkeys/test/operator"
+	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 var server *apiserver.Server

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/test/operator"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // TestTheOwnerOfOneNamespace attacks as a user with all rights on the refresh keys, their status, the

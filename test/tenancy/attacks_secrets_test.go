@@ -15,8 +15,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
-	"github.com/refreshkeys/refreshkeys/test/apiserver"
-	"github.com/refreshkeys/refreshkeys/test/operator"
+	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 func writeToSecret(secret string) func(*v1alpha1.JWTRefreshKey) {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
-	"github.com/refreshkeys/refreshkeys/test/operator"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 const accountSubject = "system:serviceaccount:"

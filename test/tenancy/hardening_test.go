@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/refreshkeys/refreshkeys/test/guide"
+	"github.com/refreshkeys/refreshkeys/test/framework/guide"
 )
 
 // TestTheCommandsOfTheHardeningPage runs each command in docs/hardening.md, and applies the component that

@@ -18,7 +18,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
-	"github.com/refreshkeys/refreshkeys/test/operator"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // newIssuer creates an issuer whose path is its name, since one token service serves many issuers.

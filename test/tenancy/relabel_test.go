@@ -19,7 +19,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
-	"github.com/refreshkeys/refreshkeys/test/operator"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // TestAPolicyThatRelabelsSecrets uses a MutatingAdmissionPolicy that sets app.kubernetes.io/managed-by on

@@ -7,12 +7,15 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"math/big"
 	"net/http"
 	"os"
 	"strconv"
@@ -58,6 +61,9 @@ func run(args []string) error {
 	}()
 	return server.ListenAndServeTLS(*certificate, *key)
 }
+
+// signatureLength is the length of an ES256 signature, in bytes (RFC 7518 §3.4).
+const signatureLength = 64
 
 type floor struct {
 	refresh, access *keyring.Key
@@ -162,5 +168,14 @@ func (f *floor) verify(compact string) error {
 	if err != nil {
 		return err
 	}
-	return f.refresh.Verify([]byte(compact[:end]), signature)
+	public, ok := f.refresh.Public().(*ecdsa.PublicKey)
+	if !ok || len(signature) != signatureLength {
+		return errors.New("not a signature of ES256")
+	}
+	digest := sha256.Sum256([]byte(compact[:end]))
+	r, s := new(big.Int).SetBytes(signature[:signatureLength/2]), new(big.Int).SetBytes(signature[signatureLength/2:])
+	if !ecdsa.Verify(public, digest[:], r, s) {
+		return errors.New("the signature is not valid")
+	}
+	return nil
 }
