@@ -119,7 +119,7 @@ func TestNoWriteLoopAgainstAdmission(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newHarness(t)
+			w := newIsolated(t)
 			w.createIssuer()
 			bystander := w.createKey("bystander")
 			count := &atomic.Int64{}

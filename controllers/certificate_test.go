@@ -87,7 +87,7 @@ func servedBy(secret string) func(*rest.Config, *controllers.Options) {
 
 func (w *harness) tlsSecret() *corev1.Secret {
 	w.t.Helper()
-	return get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: w.issuer + "-tls"}})
+	return get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: w.issuer + "-tls"}})
 }
 
 // A policy that changes labels does not turn the operator's certificate into a provided one: the operator renews it.

@@ -13,7 +13,6 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
-	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 )
 
 func (w *harness) issuerBecomes(issuer *v1alpha1.JWTIssuer, reason string) {
@@ -29,7 +28,7 @@ func (w *harness) issuerBecomes(issuer *v1alpha1.JWTIssuer, reason string) {
 
 func (w *harness) signingKeys() *corev1.Secret {
 	w.t.Helper()
-	return get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "signing-keys-" + w.issuer}})
+	return get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: "signing-keys-" + w.issuer}})
 }
 
 // The access ring is empty for a while if its key is withdrawn before the next one has been published long enough. That

@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 )
 
 // says returns reason and message of a condition of a key; empty if it is not True.
@@ -195,11 +194,11 @@ func (w *harness) refuseDeployments() {
 // If a webhook prevents the operator from writing its own Secrets, the issuer reports it for its signing keys, and so do
 // keys that wait for them or for the serving certificate.
 func TestSecretsOfTheOperatorThatCannotBeWritten(t *testing.T) {
-	w := newHarness(t)
+	w := newIsolated(t)
 	key := w.createKey("orders")
 	stop := w.start()
 	w.becomes(key, v1alpha1.ReasonIssuerNotFound)
-	lift := w.secretsUnreachable(apiserver.Namespace)
+	lift := w.secretsUnreachable(w.operator)
 	issuer := w.createIssuer()
 	answer := `failed calling webhook "secrets.unreachable.example.com"`
 	w.Eventually(func() string {
@@ -217,7 +216,7 @@ func TestSecretsOfTheOperatorThatCannotBeWritten(t *testing.T) {
 	stop()
 
 	// The issuer is ready, and the operator cannot create the serving certificate.
-	lift = w.secretsUnreachable(apiserver.Namespace)
+	lift = w.secretsUnreachable(w.operator)
 	fresh := w.createKey("fresh")
 	w.start(servedBy(w.issuer + "-tls"))
 	w.Eventually(w.readyOf(fresh), reportedWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix("False Issuing: "), gomega.ContainSubstring(answer)))

@@ -70,9 +70,8 @@ func TestARefusedSecretIsReportedOnce(t *testing.T) {
 		}},
 	}
 	for _, tt := range tests {
-		// Not in parallel: a manager of another test has another clock.
 		t.Run(tt.name, func(t *testing.T) {
-			w := newHarness(t)
+			w := newIsolated(t)
 			w.createIssuer()
 			key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) {
 				k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationNever}

@@ -2,7 +2,9 @@ package controllers_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -26,7 +28,12 @@ import (
 
 var server *apiserver.Server
 
-func TestMain(m *testing.M) { os.Exit(apiserver.Main(m, &server)) }
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", testsAtOnce); err != nil {
+		panic(err)
+	}
+	os.Exit(apiserver.Main(m, &server))
+}
 
 // harness is one test's view of the cluster: a namespace and an issuer of its own, a clock
 // that it moves, and managers that it starts and stops.
@@ -37,7 +44,10 @@ type harness struct {
 	admin     client.Client
 	namespace string
 	issuer    string
-	clock     *clocktesting.FakePassiveClock
+	// operator is the operator's namespace. isolated is true if the managers see only this harness.
+	operator string
+	isolated bool
+	clock    *clocktesting.FakePassiveClock
 }
 
 var harnesses atomic.Int64
@@ -50,7 +60,7 @@ func newHarness(t *testing.T) *harness {
 	}
 	name := fmt.Sprintf("harness-%d-%d", os.Getpid(), harnesses.Add(1))
 	w := &harness{
-		WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), admin: admin, namespace: name, issuer: name,
+		WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), admin: admin, namespace: name, issuer: name, operator: apiserver.Namespace,
 		clock: clocktesting.NewFakePassiveClock(time.Now()),
 	}
 	w.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
@@ -71,6 +81,9 @@ func (w *harness) createIssuer(change ...func(*v1alpha1.JWTIssuer)) *v1alpha1.JW
 	issuer := &v1alpha1.JWTIssuer{
 		ObjectMeta: metav1.ObjectMeta{Name: w.issuer},
 		Spec:       v1alpha1.JWTIssuerSpec{URL: "https://" + w.issuer + ".example.com"},
+	}
+	if w.isolated {
+		issuer.Labels = map[string]string{harnessLabel: w.issuer}
 	}
 	for _, c := range change {
 		c(issuer)
@@ -106,9 +119,12 @@ func (w *harness) start(change ...func(*rest.Config, *controllers.Options)) (sto
 	w.t.Helper()
 	config, err := server.Manager(w.ctx)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
-	options := controllers.Options{Namespace: apiserver.Namespace, Clock: w.clock, SeveralInProcess: true}
+	options := controllers.Options{Namespace: w.operator, Clock: w.clock, SeveralInProcess: true}
 	for _, c := range change {
 		c(config, &options)
+	}
+	if w.isolated {
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &isolation{next, w.namespace, w.issuer} })
 	}
 	mgr, err := controllers.NewManager(config, ctrl.Options{
 		Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"},

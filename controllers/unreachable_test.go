@@ -107,7 +107,7 @@ func (w *harness) warnings(key *v1alpha1.JWTRefreshKey) (notes []string) {
 // If a webhook on Secrets does not answer, every affected key reports it, in a stable condition and in one event. No key is
 // Ready for a token that is not in its Secret, and all continue without a user once the webhook is removed.
 func TestSecretsBehindAWebhookThatDoesNotAnswer(t *testing.T) {
-	w := newHarness(t)
+	w := newIsolated(t)
 	w.createIssuer()
 	leaked, revoked, moved := w.createKey("leaked"), w.createKey("revoked"), w.createKey("moved")
 	w.start()
@@ -189,7 +189,7 @@ func TestReadyOverARotationSaysWhatHoldsBeforeAndAfter(t *testing.T) {
 // If a webhook accepts a request and never answers, the write ends after its timeout, and the failure is reported within the
 // same time.
 func TestSecretsBehindAWebhookThatHangs(t *testing.T) {
-	w := newHarness(t)
+	w := newIsolated(t)
 	w.createIssuer()
 	bystander := w.createKey("bystander")
 	w.start()

@@ -74,7 +74,7 @@ func (w *harness) token(name string) string {
 }
 
 func (w *harness) verifier() *acceptance.Verifier {
-	return &acceptance.Verifier{Reader: w.admin, Namespace: apiserver.Namespace, Now: w.clock.Now}
+	return &acceptance.Verifier{Reader: w.admin, Namespace: w.operator, Now: w.clock.Now}
 }
 
 func (w *harness) accepts(compact string, want lifecycle.Standing) {
@@ -93,7 +93,7 @@ func (w *harness) refuses(compact string) {
 // parseAccess verifies an access token by the issuer's access ring.
 func (w *harness) parseAccess(compact string) *token.Claims {
 	w.t.Helper()
-	keys := get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "signing-keys-" + w.issuer}})
+	keys := get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: "signing-keys-" + w.issuer}})
 	rings, err := keyring.Decode(keys.Data)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
 	claims, err := token.Parse(compact, token.Access, rings, "https://"+w.issuer+".example.com", w.clock.Now())
