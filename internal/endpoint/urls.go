@@ -12,4 +12,4 @@ func TokenOf(issuer *v1alpha1.JWTIssuer) string {
 }
 
 // JWKSOf returns the URL of an issuer's public key set, which is always below spec.url.
-func JWKSOf(issuer *v1alpha1.JWTIssuer) string { return issuer.Spec.URL + JWKS }
+func JWKSOf(issuer *v1alpha1.JWTIssuer) string { return JWKSURL(issuer.Spec.URL) }

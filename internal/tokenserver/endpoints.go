@@ -205,9 +205,9 @@ func (s *Server) metadata(r *Request) error {
 	return s.publish(r, "application/json", oauth.Metadata{
 		Issuer:                                 url,
 		TokenEndpoint:                          location.TokenURL(url),
-		RevocationEndpoint:                     url + location.Revoke,
-		IntrospectionEndpoint:                  url + location.Introspect,
-		JWKSURI:                                url + location.JWKS,
+		RevocationEndpoint:                     location.RevokeURL(url),
+		IntrospectionEndpoint:                  location.IntrospectURL(url),
+		JWKSURI:                                location.JWKSURL(url),
 		GrantTypesSupported:                    grants(r.issuer),
 		ResponseTypesSupported:                 []string{"id_token"},
 		SubjectTypesSupported:                  []string{"public"},

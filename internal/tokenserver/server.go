@@ -106,11 +106,11 @@ const (
 
 // endpoints are those below an issuer's URL.
 var endpoints = map[string]endpoint{
-	location.Token:          {endpointToken, http.MethodPost, (*Server).token},
-	location.Revoke:         {endpointRevoke, http.MethodPost, (*Server).revoke},
-	location.Introspect:     {endpointIntrospect, http.MethodPost, (*Server).introspect},
-	location.JWKS:           {"jwks", http.MethodGet, (*Server).jwks},
-	location.OpenIDMetadata: {"metadata", http.MethodGet, (*Server).metadata},
+	location.TokenURL(""):               {endpointToken, http.MethodPost, (*Server).token},
+	location.RevokeURL(""):              {endpointRevoke, http.MethodPost, (*Server).revoke},
+	location.IntrospectURL(""):          {endpointIntrospect, http.MethodPost, (*Server).introspect},
+	location.JWKSURL(""):                {"jwks", http.MethodGet, (*Server).jwks},
+	"/.well-known/openid-configuration": {"metadata", http.MethodGet, (*Server).metadata},
 }
 
 // ServeHTTP implements http.Handler.

@@ -237,5 +237,5 @@ func (s *session) end(ctx context.Context, client *http.Client) (err error) {
 			return err
 		}
 	}
-	return post(ctx, client, s.Issuer+endpoint.Revoke, url.Values{oauth.ParamToken: {s.RefreshToken}, oauth.ParamTokenTypeHint: {oauth.HintRefreshToken}}, nil)
+	return post(ctx, client, endpoint.RevokeURL(s.Issuer), url.Values{oauth.ParamToken: {s.RefreshToken}, oauth.ParamTokenTypeHint: {oauth.HintRefreshToken}}, nil)
 }

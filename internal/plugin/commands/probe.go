@@ -147,9 +147,10 @@ func (p *probe) replicas(ctx context.Context) ([]replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := strings.TrimSuffix(issuer.Path, "/") + endpoint.Token
+	place := strings.TrimSuffix(issuer.Path, "/")
+	path := endpoint.TokenURL(place)
 	if p.introspect {
-		path = strings.TrimSuffix(issuer.Path, "/") + endpoint.Introspect
+		path = endpoint.IntrospectURL(place)
 	}
 	var all []replica
 	for _, base := range p.flags.urls {

@@ -97,7 +97,7 @@ func (v *verification) gather(ctx context.Context, k *cluster, p *parsed) *evide
 	}
 	// Only query an issuer of the cluster: a token may name any URL.
 	if e.issuer != nil && !e.refresh() {
-		e.jwks, e.jwksErr = v.published(ctx, e.issuer.Spec.URL+endpoint.JWKS)
+		e.jwks, e.jwksErr = v.published(ctx, endpoint.JWKSURL(e.issuer.Spec.URL))
 	}
 	return e
 }
