@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/policy"
@@ -231,5 +232,5 @@ func reachableURL(issuer *v1alpha1.JWTIssuer) string {
 	return issuer.Spec.URL
 }
 
-func tokenEndpoint(issuer *v1alpha1.JWTIssuer) string { return reachableURL(issuer) + "/token" }
-func jwksURI(issuer *v1alpha1.JWTIssuer) string       { return issuer.Spec.URL + "/jwks.json" }
+func tokenEndpoint(issuer *v1alpha1.JWTIssuer) string { return endpoint.TokenURL(reachableURL(issuer)) }
+func jwksURI(issuer *v1alpha1.JWTIssuer) string       { return endpoint.JWKSURL(issuer.Spec.URL) }

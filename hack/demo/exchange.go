@@ -15,6 +15,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
@@ -47,7 +48,7 @@ func (s *scene) use() {
 	}
 	s.say("A workload mounts the Secret. It holds the token, the token endpoint and the CA certificate. " +
 		"Any OAuth 2.0 client can exchange the token:")
-	s.command("curl", "--cacert", "ca.crt", s.stage.service.urls[0]+"/token", "-d", "grant_type=refresh_token", "-d", "refresh_token=$(cat token)")
+	s.command("curl", "--cacert", "ca.crt", endpoint.TokenURL(s.stage.service.urls[0]), "-d", "grant_type=refresh_token", "-d", "refresh_token=$(cat token)")
 	s.stage.service.trusted = s.secret(keyName).Data[v1alpha1.SecretCA]
 	answer := s.exchange(1, 0)
 	s.block(s.answerInShort(answer))
@@ -102,7 +103,7 @@ type tokenAnswer struct {
 func (s *scene) refresh(revision int64, replica int) (int, *tokenAnswer) {
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {s.tokens[revision]}}
 	answer := &tokenAnswer{}
-	return s.ask(http.MethodPost, s.stage.service.urls[replica]+"/token", form.Encode(), answer), answer
+	return s.ask(http.MethodPost, endpoint.TokenURL(s.stage.service.urls[replica]), form.Encode(), answer), answer
 }
 
 // ask sends a request to the token service as a client that trusts the Secret's ca.crt. It returns the status.

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
@@ -40,7 +41,7 @@ func (s *scene) accountToken(name string) string {
 // token sends a token request to a replica.
 func (s *scene) token(replica int, form url.Values) (int, *tokenAnswer) {
 	answer := &tokenAnswer{}
-	return s.ask(http.MethodPost, s.stage.service.urls[replica]+"/token", form.Encode(), answer), answer
+	return s.ask(http.MethodPost, endpoint.TokenURL(s.stage.service.urls[replica]), form.Encode(), answer), answer
 }
 
 func (s *scene) expectStatus(what string, wanted string, status int, answer *tokenAnswer) {
@@ -56,7 +57,7 @@ func (s *scene) login() {
 	s.say("A workload can sign in without a Secret. It presents the token of its ServiceAccount, which is projected into the pod for this " +
 		"issuer only (RFC 8693):")
 	shown := s.serviceAccount("till")
-	s.command("curl", "--cacert", "ca.crt", s.stage.service.urls[0]+"/token", "-d", "grant_type="+oauth.GrantTokenExchange,
+	s.command("curl", "--cacert", "ca.crt", endpoint.TokenURL(s.stage.service.urls[0]), "-d", "grant_type="+oauth.GrantTokenExchange,
 		"-d", "subject_token_type="+oauth.TypeJWT, "-d", "subject_token=$(cat sa-token)", "-d", "audience=https://orders.example.com")
 	form := url.Values{
 		"grant_type": {oauth.GrantTokenExchange}, "subject_token_type": {oauth.TypeJWT}, "subject_token": {shown}, "audience": {"https://orders.example.com"},

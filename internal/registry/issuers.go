@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/policy"
@@ -84,17 +85,14 @@ func loginOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string) Login {
 	return login
 }
 
-// tokenEndpoint is the path of the token endpoint below an issuer's URL.
-const tokenEndpoint = "/token"
-
 func issuerOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string, keys *corev1.Secret) *Issuer {
 	read := &Issuer{
 		Name: issuer.Name, URL: issuer.Spec.URL,
 		AccessLifetime: policy.DefaultAccessLifetime, CacheFor: cacheFor(issuer), Login: loginOf(issuer, operatorNamespace),
-		TokenEndpoints: []string{issuer.Spec.URL + tokenEndpoint},
+		TokenEndpoints: []string{endpoint.TokenURL(issuer.Spec.URL)},
 	}
 	if issuer.Spec.EndpointURL != "" {
-		read.TokenEndpoints = append(read.TokenEndpoints, issuer.Spec.EndpointURL+tokenEndpoint)
+		read.TokenEndpoints = append(read.TokenEndpoints, endpoint.TokenURL(issuer.Spec.EndpointURL))
 	}
 	if at := issuer.Spec.AccessToken; at != nil && at.Lifetime != nil {
 		read.AccessLifetime = at.Lifetime.Duration

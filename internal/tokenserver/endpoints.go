@@ -3,6 +3,7 @@ package tokenserver
 import (
 	"slices"
 
+	location "github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/identity"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
@@ -203,10 +204,10 @@ func (s *Server) metadata(r *Request) error {
 	url := r.issuer.URL
 	return s.publish(r, "application/json", oauth.Metadata{
 		Issuer:                                 url,
-		TokenEndpoint:                          url + "/token",
-		RevocationEndpoint:                     url + "/revoke",
-		IntrospectionEndpoint:                  url + "/introspect",
-		JWKSURI:                                url + "/jwks.json",
+		TokenEndpoint:                          location.TokenURL(url),
+		RevocationEndpoint:                     location.RevokeURL(url),
+		IntrospectionEndpoint:                  location.IntrospectURL(url),
+		JWKSURI:                                location.JWKSURL(url),
 		GrantTypesSupported:                    grants(r.issuer),
 		ResponseTypesSupported:                 []string{"id_token"},
 		SubjectTypesSupported:                  []string{"public"},

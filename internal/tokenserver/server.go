@@ -106,10 +106,10 @@ const (
 
 // endpoints are those below an issuer's URL.
 var endpoints = map[string]endpoint{
-	"/token":                            {endpointToken, http.MethodPost, (*Server).token},
-	"/revoke":                           {endpointRevoke, http.MethodPost, (*Server).revoke},
-	"/introspect":                       {endpointIntrospect, http.MethodPost, (*Server).introspect},
-	"/jwks.json":                        {"jwks", http.MethodGet, (*Server).jwks},
+	location.TokenURL(""):               {endpointToken, http.MethodPost, (*Server).token},
+	location.RevokeURL(""):              {endpointRevoke, http.MethodPost, (*Server).revoke},
+	location.IntrospectURL(""):          {endpointIntrospect, http.MethodPost, (*Server).introspect},
+	location.JWKSURL(""):                {"jwks", http.MethodGet, (*Server).jwks},
 	"/.well-known/openid-configuration": {"metadata", http.MethodGet, (*Server).metadata},
 }
 

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
@@ -151,11 +153,7 @@ func (x *exchange) exchange(ctx context.Context, k *cluster, secret *storedToken
 	if err != nil {
 		return nil, "", err
 	}
-	endpoint := x.tokenEndpoint
-	if endpoint == "" {
-		endpoint = claims.Issuer + "/token"
-	}
-	return x.refresh(ctx, client, endpoint, form, twice)
+	return x.refresh(ctx, client, cmp.Or(x.tokenEndpoint, endpoint.TokenURL(claims.Issuer)), form, twice)
 }
 
 func (x *exchange) form(refreshToken string) url.Values {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
 )
@@ -80,7 +81,7 @@ func (l *login) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.TokenEndpoint = s.Issuer + "/token"
+	s.TokenEndpoint = endpoint.TokenURL(s.Issuer)
 	if l.caFile != "" {
 		pem, err := os.ReadFile(l.caFile)
 		if err != nil {
@@ -236,5 +237,5 @@ func (s *session) end(ctx context.Context, client *http.Client) (err error) {
 			return err
 		}
 	}
-	return post(ctx, client, s.Issuer+"/revoke", url.Values{oauth.ParamToken: {s.RefreshToken}, oauth.ParamTokenTypeHint: {oauth.HintRefreshToken}}, nil)
+	return post(ctx, client, endpoint.RevokeURL(s.Issuer), url.Values{oauth.ParamToken: {s.RefreshToken}, oauth.ParamTokenTypeHint: {oauth.HintRefreshToken}}, nil)
 }

@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
 )
@@ -146,9 +147,10 @@ func (p *probe) replicas(ctx context.Context) ([]replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := strings.TrimSuffix(issuer.Path, "/") + "/token"
+	place := strings.TrimSuffix(issuer.Path, "/")
+	path := endpoint.TokenURL(place)
 	if p.introspect {
-		path = strings.TrimSuffix(issuer.Path, "/") + "/introspect"
+		path = endpoint.IntrospectURL(place)
 	}
 	var all []replica
 	for _, base := range p.flags.urls {

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	"sigs.k8s.io/yaml"
 
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
 )
 
@@ -96,7 +97,7 @@ func (v *verification) gather(ctx context.Context, k *cluster, p *parsed) *evide
 	}
 	// Only query an issuer of the cluster: a token may name any URL.
 	if e.issuer != nil && !e.refresh() {
-		e.jwks, e.jwksErr = v.published(ctx, e.issuer.Spec.URL+"/jwks.json")
+		e.jwks, e.jwksErr = v.published(ctx, endpoint.JWKSURL(e.issuer.Spec.URL))
 	}
 	return e
 }

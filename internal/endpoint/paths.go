@@ -1,0 +1,17 @@
+package endpoint
+
+// tokenPath is the path of the token endpoint below the URL of an issuer.
+const tokenPath = "/token"
+
+// TokenURL returns the URL of the token endpoint (RFC 6749 §3.2) below base: the url or endpointURL of an issuer, which do
+// not end in a slash. Below an empty base, this and the other functions return the path alone.
+func TokenURL(base string) string { return base + tokenPath }
+
+// RevokeURL returns the URL of the revocation endpoint (RFC 7009 §2).
+func RevokeURL(base string) string { return base + "/revoke" }
+
+// IntrospectURL returns the URL of the introspection endpoint (RFC 7662 §2).
+func IntrospectURL(base string) string { return base + "/introspect" }
+
+// JWKSURL returns the URL of the public signing keys of access tokens (RFC 7517 §5).
+func JWKSURL(base string) string { return base + "/jwks.json" }
