@@ -130,18 +130,14 @@ func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Dur
 	if !known {
 		return unavailable("the namespace of the key is not known")
 	}
-	request := policy.Request{
+	request := policy.ForToken(policy.Request{
 		Namespace:       claims.Object.Namespace,
 		NamespaceLabels: labels,
 		DefaultSubject:  claims.ClientID,
 		ProvenSubject:   e.provenSubject(),
-		Subject:         claims.Subject,
-		Audience:        claims.Audience,
 		Lifetime:        lifetime,
 		AccessLifetime:  e.accessLifetime(),
-		Scopes:          strings.Fields(claims.Scope),
-		Claims:          slices.Sorted(maps.Keys(claims.Extra)),
-	}
+	}, claims.Subject, claims.Audience, claims.Scope, claims.Extra)
 	if e.issuer.Policy == nil || e.issuer.Policy.Check(request) != nil {
 		return oauth.Refuse(oauth.UnauthorizedClient, "The issuer's policy does not grant this now.")
 	}

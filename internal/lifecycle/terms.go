@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -169,18 +168,14 @@ func termsOf(o *Observed, defaultSubject string) (Terms, error) {
 
 // request returns the request to the issuer's policy for a token.
 func (e *effective) request(o *Observed, terms *Terms, lifetime time.Duration) policy.Request {
-	return policy.Request{
+	return policy.ForToken(policy.Request{
 		Namespace:       o.Key.Namespace,
 		NamespaceLabels: o.Namespace.Labels,
 		DefaultSubject:  e.defaultSubject,
 		ProvenSubject:   ProvenSubject(o.Key, o.Issuer.SessionNamespace),
-		Subject:         terms.Subject,
-		Audience:        terms.Audience,
 		Lifetime:        lifetime,
 		AccessLifetime:  e.accessLifetime,
-		Scopes:          strings.Fields(terms.Scope),
-		Claims:          slices.Sorted(maps.Keys(terms.Claims)),
-	}
+	}, terms.Subject, terms.Audience, terms.Scope, terms.Claims)
 }
 
 // mint returns the content of a token of a revision, created at the given time, with the terms of spec.

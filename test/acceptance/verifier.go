@@ -6,9 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -96,16 +93,12 @@ func (v *Verifier) authorise(ctx context.Context, claims *token.Claims, issuer *
 	if err != nil {
 		return err
 	}
-	request := policy.Request{
+	request := policy.ForToken(policy.Request{
 		Namespace:       namespace.Name,
 		NamespaceLabels: namespace.Labels,
 		DefaultSubject:  claims.ClientID,
-		Subject:         claims.Subject,
-		Audience:        claims.Audience,
 		Lifetime:        claims.ExpiresAt.Sub(claims.IssuedAt),
-		Scopes:          strings.Fields(claims.Scope),
-		Claims:          slices.Sorted(maps.Keys(claims.Extra)),
-	}
+	}, claims.Subject, claims.Audience, claims.Scope, claims.Extra)
 	if err := compiled.Check(request); err != nil {
 		return refused("%v", err)
 	}
