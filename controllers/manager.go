@@ -26,6 +26,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/apicalls"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/unthrottled"
 )
 
 // Options of the operator. Each field except Namespace has a default for its zero value.
@@ -114,9 +115,7 @@ func Scheme() *runtime.Scheme {
 // wraps its logger so that bodies of Secrets are never logged.
 func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager, error) {
 	o.setDefaults()
-	config = rest.CopyConfig(config)
-	// API Priority and Fairness in the API server limits the requests.
-	config.QPS = -1
+	config = unthrottled.Config(config)
 	calls := apicalls.New()
 	calls.Wrap(config)
 	base.Logger = withoutBodyLogging(base.Logger)

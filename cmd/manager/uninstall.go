@@ -14,6 +14,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/cmd/internal/start"
 	"github.com/refreshkeys/refreshkeys/internal/uninstall"
+	"github.com/refreshkeys/refreshkeys/internal/unthrottled"
 )
 
 // uninstallCommand is the argument with which the manager removes everything that was issued, and ends.
@@ -47,8 +48,7 @@ func runUninstall(args []string, report io.Writer) error {
 	if err != nil {
 		return err
 	}
-	config.QPS = -1
-	if removal.Client, err = metadata.NewForConfig(config); err != nil {
+	if removal.Client, err = metadata.NewForConfig(unthrottled.Config(config)); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctrl.SetupSignalHandler(), timeout)

@@ -16,6 +16,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/refreshkeys/refreshkeys/internal/unthrottled"
 )
 
 const (
@@ -92,7 +94,7 @@ func (c *Cluster) readCredentials() error {
 	if err != nil {
 		return fmt.Errorf("credentials of the cluster in %s: %w", c.dir, err)
 	}
-	config.QPS = -1
+	config = unthrottled.Config(config)
 	c.config = config
 
 	authority := x509.NewCertPool()

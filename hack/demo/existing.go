@@ -19,6 +19,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
+	"github.com/refreshkeys/refreshkeys/internal/unthrottled"
 )
 
 // joinCluster prepares the demo in the cluster of the current kubeconfig.
@@ -26,7 +27,7 @@ func (s *scene) joinCluster() {
 	rules := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil)
 	config, err := rules.ClientConfig()
 	s.must(err)
-	config.QPS = -1
+	config = unthrottled.Config(config)
 	path, err := findKubectl()
 	s.must(err)
 	s.stage, err = newStage(config, kubectl{

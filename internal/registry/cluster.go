@@ -26,6 +26,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/unthrottled"
 )
 
 // Errors of a Cluster, matched with errors.Is.
@@ -110,9 +111,7 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
-	config = rest.CopyConfig(config)
-	// The API server limits its clients by priority and fairness; a client-side limit is redundant.
-	config.QPS = -1
+	config = unthrottled.Config(config)
 	reader, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)

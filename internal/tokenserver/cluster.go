@@ -8,14 +8,12 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/identity"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/unthrottled"
 )
 
-// Clients returns a client of the API server without a client-side rate limit. The API server limits its clients
-// by priority and fairness. Requests that unauthenticated clients can cause have their own limits.
+// Clients returns a client of the API server without a client-side rate limit.
 func Clients(config *rest.Config) (kubernetes.Interface, error) {
-	config = rest.CopyConfig(config)
-	config.QPS = -1
-	return kubernetes.NewForConfig(config)
+	return kubernetes.NewForConfig(unthrottled.Config(config))
 }
 
 // ForCluster returns the Server of a cluster, and sets Issuers, Grants and Callers of the options. namespace is

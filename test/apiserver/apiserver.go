@@ -30,6 +30,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
+	"github.com/refreshkeys/refreshkeys/internal/unthrottled"
 )
 
 // startTimeout allows for a machine that is busy with other suites.
@@ -148,7 +149,7 @@ func (s *Server) useExisting(ctx context.Context) (err error) {
 	if s.Admin, err = config.GetConfig(); err != nil {
 		return fmt.Errorf("USE_EXISTING_CLUSTER is set, but no kubeconfig is usable: %w", err)
 	}
-	s.Admin.QPS = -1
+	s.Admin = unthrottled.Config(s.Admin)
 	clients, err := kubernetes.NewForConfig(s.Admin)
 	if err != nil {
 		return err
@@ -187,7 +188,7 @@ func (s *Server) startOwn(options Options) error {
 	if s.Admin, err = environment.Start(); err != nil {
 		return err
 	}
-	s.Admin.QPS = -1
+	s.Admin = unthrottled.Config(s.Admin)
 	s.kubectl = filepath.Join(assets, "kubectl")
 	return os.WriteFile(s.kubeconfig(), environment.KubeConfig, 0o600)
 }

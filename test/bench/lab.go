@@ -15,6 +15,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/controllers"
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
+	"github.com/refreshkeys/refreshkeys/internal/unthrottled"
 )
 
 const operatorNamespace = "refreshkeys-system"
@@ -92,7 +93,7 @@ func (l *lab) runManagerOnce(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	l.asManager.QPS = -1
+	l.asManager = unthrottled.Config(l.asManager)
 	if l.apiserver, err = apiServerMetrics(l.cluster.Config()); err != nil {
 		return err
 	}

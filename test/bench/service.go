@@ -24,6 +24,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/controllers"
 	"github.com/refreshkeys/refreshkeys/hack/cluster"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/unthrottled"
 )
 
 // replicaCount is the number of replicas of the token service; some parts need only one.
@@ -76,7 +77,7 @@ func openService(ctx context.Context, l *lab) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.asService.QPS = -1
+	s.asService = unthrottled.Config(s.asService)
 	port, err := l.cluster.Port("tokenserver-1-health")
 	if err != nil {
 		return nil, err

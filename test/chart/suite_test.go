@@ -79,7 +79,6 @@ func run(m *testing.M) (code int, err error) {
 	}
 	defer func() { _ = suite.cluster.Stop(context.Background()) }()
 	config := suite.cluster.Config()
-	config.QPS = -1
 	if suite.admin, err = client.New(config, client.Options{}); err != nil {
 		return 1, err
 	}

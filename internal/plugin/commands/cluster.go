@@ -19,6 +19,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/outlook"
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
+	"github.com/refreshkeys/refreshkeys/internal/unthrottled"
 )
 
 // cluster is a client of the API server of the kubeconfig's current context, or of the one that the flags select.
@@ -43,8 +44,8 @@ func (c *app) connect() (*cluster, error) {
 	if c.getExecInfo() != "" && config.ExecProvider != nil {
 		return nil, errors.New("the kubeconfig's user signs in with a command, and this plugin runs as that command: choose another user with --context or --user, or use a session (`exchange --session`)")
 	}
+	config = unthrottled.Config(config)
 	config.UserAgent = "kubectl-refreshkey"
-	config.QPS = -1
 	namespace, _, err := c.Flags.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
 		return nil, err
