@@ -11,9 +11,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// TestExecCredentialPlugin checks that client-go presents access tokens of a key if a user's exec section names the plugin.
-func TestExecCredentialPlugin(t *testing.T) {
-	h := newHarness(t)
+// testExecCredentialPlugin checks that client-go presents access tokens of a key if a user's exec section names the plugin.
+func (h *harness) testExecCredentialPlugin(t *testing.T) {
 	namespace, kubeconfig := h.newNamespace()
 	environment := h.variables(namespace, kubeconfig)
 	if _, stderr, code := run(t.TempDir(), environment, "", "kubectl-refreshkey", "create", "orders", "--audience", "https://orders.example.com", "--wait"); code != 0 {

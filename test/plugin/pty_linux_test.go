@@ -80,12 +80,14 @@ func (r *terminal) ended() (string, int) {
 	return r.said.String(), r.command.ProcessState.ExitCode()
 }
 
-// TestOnATerminal checks that the plugin prints colours only on a terminal, does not echo a password, and prints and removes
+func init() { others["OnATerminal"] = (*harness).testOnATerminal }
+
+// testOnATerminal checks that the plugin prints colours only on a terminal, does not echo a password, and prints and removes
 // a line about what it waits for.
-func TestOnATerminal(t *testing.T) {
-	h := newHarness(t)
+func (h *harness) testOnATerminal(t *testing.T) {
 	namespace, kubeconfig := h.newNamespace()
 	usual := h.variables(namespace, kubeconfig, "TERM=xterm")
+	slow := h.newSlowReplica()
 	said, code := onTerminal(t, usual, "create", "orders", "--audience", "https://orders.example.com", "--wait").ended()
 	if code != 0 {
 		t.Fatalf("create: %s", said)
@@ -119,9 +121,9 @@ func TestOnATerminal(t *testing.T) {
 		t.Errorf("login: exit code %d, and the password was shown: %v: %q", code, strings.Contains(said, password), said)
 	}
 
-	h.line.hang(true)
-	defer h.line.hang(false)
-	said, code = onTerminal(t, usual, "revoke", "orders", "--wait", "--timeout", "4s", "--replica", h.slow.Server.URL, "--ca-file", filepath.Join(h.dir, "ca.crt")).ended()
+	slow.hang(true)
+	defer slow.hang(false)
+	said, code = onTerminal(t, usual, "revoke", "orders", "--wait", "--timeout", "4s", "--replica", slow.Server.URL, "--ca-file", filepath.Join(h.dir, "ca.crt")).ended()
 	if code != 5 || !strings.Contains(said, "\r\033[K1 of 1 replicas have not refused: ") || !strings.Contains(said, "\r\033[Kjwtrefreshkey.jwt.refreshkeys.dev/orders revoked") {
 		t.Errorf("revoke: exit code %d: %q", code, said)
 	}

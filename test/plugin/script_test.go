@@ -17,13 +17,19 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
 // jwt matches a token.
 var jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
+
+// others are the tests that the operator of the scripts serves at the same time.
+var others = map[string]func(*harness, *testing.T){"ExecCredentialPlugin": (*harness).testExecCredentialPlugin}
 
 // TestScripts runs every script of testdata in a namespace of its own. In addition to testscript's commands, there are:
 //
@@ -35,10 +41,17 @@ var jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
 //	remember NAME ARGS...     stores kubectl's output in a variable
 //	fits COLUMNS              wants no longer lines in the last output
 //	hang, unhang              stops and continues the watches of the replica at $SLOW
+//	age ISSUER DURATION       makes the issuer's signing keys older, as if that time had passed for them
 //	answers KEY CODE          wants only this answer of $SLOW about the key
 //	pods                      creates pods that forward to the replicas of the token service
 func TestScripts(t *testing.T) {
 	h := newHarness(t)
+	for name, test := range others {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(h, t)
+		})
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
@@ -51,11 +64,12 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"refreshkey": runPlugin, "into": runInto, "token": wantToken, "same": wantSame, "until": runUntil, "remember": remember, "fits": wantFit,
-			"hang":   func(*testscript.TestScript, bool, []string) { h.line.hang(true) },
-			"unhang": func(*testscript.TestScript, bool, []string) { h.line.hang(false) },
+			"hang":   func(*testscript.TestScript, bool, []string) { h.slow.hang(true) },
+			"unhang": func(*testscript.TestScript, bool, []string) { h.slow.hang(false) },
 			"pods":   h.makePods,
+			"age":    h.ageKeys,
 			"answers": func(ts *testscript.TestScript, _ bool, args []string) {
-				got := h.answered(ts.Getenv("NAMESPACE"), args[0])
+				got := h.slow.answered(ts.Getenv("NAMESPACE"), args[0])
 				if other := slices.DeleteFunc(slices.Clone(got), func(code string) bool { return code == args[1] }); len(got) == 0 || len(other) > 0 {
 					ts.Fatalf("the replica at $SLOW answered %v about %s, want only %s", got, args[0], args[1])
 				}
@@ -133,7 +147,7 @@ func runUntil(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	var said string
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(pollEvery) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(kubectlEvery) {
 		stdout, stderr, code := run(ts.MkAbs("."), environ(ts), "", "kubectl", args[:split]...)
 		if said = stdout + stderr; code == 0 && (split == len(args) || strings.Contains(stdout, strings.Join(args[split+1:], " "))) {
 			return
@@ -169,6 +183,28 @@ func kindOf(text string) (string, error) {
 	}
 	return "no token", nil
 }
+
+// ageKeys moves the times of an issuer's signing keys into the past. They are in rings.json of the Secret, and nowhere else.
+func (h *harness) ageKeys(ts *testscript.TestScript, _ bool, args []string) {
+	by, err := time.ParseDuration(args[1])
+	ts.Check(err)
+	ctx := h.t.Context()
+	ts.Check(retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		secret := &corev1.Secret{}
+		if err := h.admin.Get(ctx, client.ObjectKey{Namespace: apiserver.Namespace, Name: "signing-keys-" + args[0]}, secret); err != nil {
+			return err
+		}
+		secret.Data["rings.json"] = timestamp.ReplaceAllFunc(secret.Data["rings.json"], func(found []byte) []byte {
+			at, err := time.Parse(time.RFC3339, string(found))
+			ts.Check(err)
+			return []byte(at.Add(-by).Format(time.RFC3339))
+		})
+		return h.admin.Update(ctx, secret)
+	}))
+}
+
+// timestamp matches a time of rings.json.
+var timestamp = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
 
 func (h *harness) makePods(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(h.pods(ts.Getenv("NAMESPACE")))

@@ -5,6 +5,7 @@ package plugin
 import (
 	"context"
 	"encoding/pem"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -49,8 +50,15 @@ type suite struct{ *testing.M }
 
 func (s suite) Run() int { return apiserver.Main(s.M, &server) }
 
+// atATime is how many tests and scripts run in parallel. They wait for the operator most of the time, so that there are more
+// of them than processors.
+const atATime = "5"
+
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
+	if err := flag.Set("test.parallel", atATime); err != nil {
+		panic(err)
+	}
 	testscript.Main(suite{m}, map[string]func(){"kubectl-refreshkey": func() {
 		os.Exit(commands.Main(context.Background(), os.Args[1:], cli.Options{
 			IOStreams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
@@ -62,29 +70,48 @@ func TestMain(m *testing.M) {
 const (
 	patience  = 30 * time.Second
 	pollEvery = 50 * time.Millisecond
+	// kubectlEvery is longer, since each question is a process.
+	kubectlEvery = 200 * time.Millisecond
 )
 
 // harness is a running operator: a manager, two replicas of the token service that serve the issuer
-// `default`, and a third replica with watches that a test can stop.
+// `default`, and a third replica with watches that a script can stop.
 type harness struct {
 	t        *testing.T
 	admin    client.Client
 	clients  kubernetes.Interface
 	replicas []*operator.Replica
-	slow     *operator.Replica
-	line     *line
-	// lines are the log lines of the slow replica, one for each request.
-	lines struct {
-		sync.Mutex
-		all []string
-	}
+	slow     *slowReplica
 	// dir holds the files that all scripts share.
 	dir string
 }
 
+// slowReplica is a replica of the token service with watches that a test can stop.
+type slowReplica struct {
+	*operator.Replica
+	*line
+	// lines are its log lines, one for each request.
+	mu    sync.Mutex
+	lines []string
+}
+
+func (h *harness) newSlowReplica() *slowReplica {
+	h.t.Helper()
+	config := h.tokenServer()
+	s := &slowReplica{line: &line{}}
+	config.Wrap(s.wrap)
+	log := funcr.New(func(_, text string) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.lines = append(s.lines, text)
+	}, funcr.Options{})
+	s.Replica = operator.ServeLogged(h.t, config, registry.Options{}, log)
+	return s
+}
+
 func newHarness(t *testing.T) *harness {
 	t.Helper()
-	h := &harness{t: t, dir: t.TempDir(), line: &line{}}
+	h := &harness{t: t, dir: t.TempDir()}
 	var err error
 	if h.admin, err = client.New(server.Admin, client.Options{Scheme: controllers.Scheme()}); err != nil {
 		t.Fatal(err)
@@ -100,9 +127,7 @@ func newHarness(t *testing.T) *harness {
 	for range 2 {
 		h.replicas = append(h.replicas, operator.Serve(t, h.tokenServer(), registry.Options{}))
 	}
-	slow := h.tokenServer()
-	slow.Wrap(h.line.wrap)
-	h.slow = operator.ServeLogged(t, slow, registry.Options{}, h.log())
+	h.slow = h.newSlowReplica()
 	h.write("ca.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.replicas[0].Server.Certificate().Raw}))
 	h.create(&v1alpha1.JWTIssuer{
 		ObjectMeta: metav1.ObjectMeta{Name: "default"},
@@ -137,19 +162,11 @@ func (h *harness) awaitIssuer(name string) {
 	}
 }
 
-func (h *harness) log() logr.Logger {
-	return funcr.New(func(_, line string) {
-		h.lines.Lock()
-		defer h.lines.Unlock()
-		h.lines.all = append(h.lines.all, line)
-	}, funcr.Options{})
-}
-
-// answered returns the slow replica's answers about a key: the error codes, or 200.
-func (h *harness) answered(namespace, name string) (answers []string) {
-	h.lines.Lock()
-	defer h.lines.Unlock()
-	for _, line := range h.lines.all {
+// answered returns the replica's answers about a key: the error codes, or 200.
+func (s *slowReplica) answered(namespace, name string) (answers []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, line := range s.lines {
 		if !strings.Contains(line, `"namespace"="`+namespace+`" "name"="`+name+`"`) {
 			continue
 		}

@@ -60,6 +60,7 @@ func TestList(t *testing.T) {
 		{name: "in JSON", args: "list -o json", with: changing(func(k *v1alpha1.JWTRefreshKey) { k.Status = v1alpha1.JWTRefreshKeyStatus{} })},
 		{name: "a template", with: several, args: "list -o jsonpath={.items[*].metadata.name}"},
 		{name: "a wrong selector", args: "list -l a,,b", code: cli.ExitUsage},
+		{name: "a selector without parentheses", args: "list -l a%20in%20b", code: cli.ExitUsage},
 		{name: "a wrong duration", args: "list --unused-for forever", code: cli.ExitUsage},
 		{name: "an unknown flag", args: "list --nonsense", code: cli.ExitUsage},
 		{name: "a wrong template", args: "list -o jsonpath={", code: cli.ExitUsage},

@@ -32,7 +32,8 @@ type row struct {
 	name string
 	// with changes the world before the run.
 	with func(*world)
-	// args are the arguments, separated by spaces. Names of variables of the world are replaced.
+	// args are the arguments, separated by spaces. $TOKENS is the URL of the token service, $DIR the directory of the files,
+	// and %20 a space.
 	args string
 	code int
 	// after checks the world after the run.
@@ -110,7 +111,7 @@ func (w *world) run(t *testing.T, args string) (transcript string, code int) {
 		w.prepare(w.cluster)
 	}
 	w.write("kubeconfig", string(w.cluster.kubeconfig()))
-	expand := strings.NewReplacer("$TOKENS", w.tokens.URL, "$DIR", w.dir)
+	expand := strings.NewReplacer("$TOKENS", w.tokens.URL, "$DIR", w.dir, "%20", " ")
 	words := strings.Fields(args)
 	for i := range words {
 		words[i] = expand.Replace(words[i])

@@ -58,6 +58,7 @@ func TestVerify(t *testing.T) {
 			w.write("token", string(w.secret.Data[v1alpha1.SecretToken]))
 		}},
 		{name: "no token", args: "verify noise", code: cli.ExitRefused},
+		{name: "three parts that are no base64url", args: "verify a.b.c", code: cli.ExitRefused},
 		{name: "not the token of a key", args: "verify e30.e30.e30 -o json", code: cli.ExitRefused},
 		{name: "no rights", args: "verify @$DIR/token --as nobody", with: refresh(2), code: cli.ExitUnverified},
 		{name: "no file", args: "verify @$DIR/none", code: cli.ExitError},
