@@ -86,8 +86,8 @@ func wellFormed(t *testing.T, m *manifest, version string) {
 	}
 }
 
-// TestKrewManifest checks that krew accepts the manifest, and that a release fills in the checksums of its archives.
-func TestKrewManifest(t *testing.T) {
+// testKrewManifest checks that krew accepts the manifest, and that a release fills in the checksums of its archives.
+func testKrewManifest(_ *harness, t *testing.T) {
 	wellFormed(t, readManifest(t, filepath.Join(server.Root, "hack", "krew", "refreshkey.yaml")), "v0.0.0")
 	if runtime.GOOS != "linux" {
 		t.Skip("hack/krew/release needs GNU tar and sed, as a release on Linux has")

@@ -28,8 +28,11 @@ import (
 // jwt matches a token.
 var jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
 
-// others are the tests that the operator of the scripts serves at the same time.
-var others = map[string]func(*harness, *testing.T){"ExecCredentialPlugin": (*harness).testExecCredentialPlugin}
+// others are the tests that run beside the scripts, with the same operator. The krew manifest needs none, but it compiles the
+// plugin as a release does, while the scripts wait.
+var others = map[string]func(*harness, *testing.T){
+	"ExecCredentialPlugin": (*harness).testExecCredentialPlugin, "KrewManifest": testKrewManifest,
+}
 
 // TestScripts runs every script of testdata in a namespace of its own. In addition to testscript's commands, there are:
 //

@@ -118,7 +118,7 @@ func targetOf(path string) (to target) {
 	return to
 }
 
-// ServeHTTP implements http.Handler. The user nobody has no rights.
+// ServeHTTP implements http.Handler. It answers for a user without rights (--as nobody) and for one with all rights.
 func (f *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	to := targetOf(r.URL.Path)
 	if to.subresource == "proxy" {
