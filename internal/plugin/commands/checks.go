@@ -241,17 +241,19 @@ func (e *evidence) alive() check {
 		caveat = "; an API that does not introspect accepts the token until it expires"
 	}
 	key := e.key
-	switch {
-	case key == nil:
+	if key == nil {
 		return unsure("alive", errOr(e.keyErr, "the refresh key is unknown"))
+	}
+	end := lifecycle.Timeline(key).End
+	switch {
 	case key.DeletionTimestamp != nil:
 		return reject("alive", "the key is being deleted%s", caveat)
 	case key.Status.RevokedAt != nil:
 		return reject("alive", "the key was revoked %s: %s%s", cli.Stamp(key.Status.RevokedAt.Time, e.now), key.Status.RevocationReason, caveat)
 	case key.Spec.Revoked:
 		return reject("alive", "the key is revoked by its spec%s", caveat)
-	case key.Spec.ExpiresAt != nil && !e.now.Before(key.Spec.ExpiresAt.Time):
-		return reject("alive", "the key ended %s%s", cli.Stamp(key.Spec.ExpiresAt.Time, e.now), caveat)
+	case !end.IsZero() && !e.now.Before(end):
+		return reject("alive", "the key ended %s%s", cli.Stamp(end, e.now), caveat)
 	default:
 		return pass("alive", "neither revoked nor expired")
 	}

@@ -185,11 +185,11 @@ func (d *description) revisions() [][]cli.Cell {
 	if status.Revision == 0 {
 		return nil
 	}
-	state := cli.Painted("current", cli.Green)
+	state, end := cli.Painted("current", cli.Green), lifecycle.Timeline(d.key).TokenEnd
 	switch {
 	case status.RevokedAt != nil || d.key.Spec.Revoked:
 		state = cli.Painted("revoked", cli.Faint)
-	case status.ExpiresAt != nil && status.ExpiresAt.Time.Before(d.now):
+	case !end.IsZero() && end.Before(d.now):
 		state = cli.Painted("ended", cli.Faint)
 	}
 	rows := [][]cli.Cell{{cli.Text(strconv.FormatInt(status.Revision, 10)), state, cli.Text(cli.StampOr(status.CreatedAt, d.now, "-")), cli.Text(cli.StampOr(status.ExpiresAt, d.now, "-"))}}
