@@ -35,7 +35,11 @@ func TestUntil(t *testing.T) {
 			t.Parallel()
 			w, cmd := &Waiting{}, &cobra.Command{}
 			w.Add(cmd, "until it is done")
-			if err := cmd.Flags().Set("timeout", "300ms"); err != nil {
+			timeout := "1m"
+			if c.code == ExitTimedOut {
+				timeout = "300ms"
+			}
+			if err := cmd.Flags().Set("timeout", timeout); err != nil {
 				t.Fatal(err)
 			}
 			err := w.Until(t.Context(), newRun("", nil).Progress, "reading", c.ask)
