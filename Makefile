@@ -14,11 +14,11 @@ export CGO_ENABLED ?= 0
 export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
 # The race detector needs a C compiler; without one, the tests run without it.
 RACE := $(if $(shell command -v $(or $(CC),cc)),-race)
-# `make test` uses it for the packages that hold the product's concurrent code: the operator, and what imports sync. The other
-# packages are pure, run the product as processes, or repeat these paths with longer waits; `make race` covers them too.
-CONCURRENT = ./controllers/... $(addprefix ./,$(sort $(dir $(shell grep -rlE '^[[:space:]]+"sync(/atomic)?"$$' --include='*.go' --exclude='*_test.go' internal))))
-# They start first, so that none of them is left alone at the end.
-LONGEST := ./test/faults ./test/service ./test/plugin
+# `make test` uses it for the packages that hold the product's concurrent code (the operator, and what imports sync) and for the
+# suite of the token service. The other packages are pure, run the product as processes, or repeat these paths with faults and
+# other rights; `make race` covers them too. In both lists, the suites that take longest come first.
+CONCURRENT = ./test/service ./controllers/... $(addprefix ./,$(sort $(dir $(shell grep -rlE '^[[:space:]]+"sync(/atomic)?"$$' --include='*.go' --exclude='*_test.go' internal))))
+LONGEST := ./test/faults ./test/plugin
 # golangci-lint runs vet, with more checks. In their short form the tests assert the same; `make race` runs the long form.
 GO_TEST := go run ./hack/gotest
 GO_TEST_FLAGS := -short -vet=off -timeout 20m
