@@ -8,6 +8,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/binding"
 	"github.com/refreshkeys/refreshkeys/internal/identity"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
@@ -21,7 +22,7 @@ type LoginRequest struct {
 	// Seen is the device that signs in.
 	Seen v1alpha1.SeenDevice
 	// Credentials authenticate the client. A session is bound to the key of its DPoP proof (RFC 9449 §5).
-	Credentials Credentials
+	Credentials binding.Credentials
 }
 
 // ExchangeRequest is a login by token exchange (RFC 8693 §2.1).

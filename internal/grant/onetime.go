@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/binding"
+	"github.com/refreshkeys/refreshkeys/internal/dpop"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
@@ -55,7 +57,7 @@ func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
 			return "", unavailable("the replica's view of spec.rotation.mode was outdated")
 		}
 		// This is checked before a reuse is detected, so that a thief without the proof does not end the line.
-		if err := e.proven.satisfies(e.claims, e.key.Spec.Binding); err != nil {
+		if err := e.proven.Satisfies(e.claims, e.key.Spec.Binding); err != nil {
 			return "", err
 		}
 		answer, err := s.decideOnce(e, e.key, live)
@@ -124,7 +126,7 @@ func (s *Service) decideOnce(e *exchange, key *v1alpha1.JWTRefreshKey, live bool
 		// If spec allows no token, the attempt to make one returns that error.
 		outdated, unmade := lifecycle.Outdated(key, e.issuer.URL, line.Held(e.claims))
 		use.TermsDiffer = outdated || unmade != nil
-	case bound != "" && bound == e.proven.thumbprint && use.Revision < key.Status.Revision:
+	case bound != "" && bound == e.proven.Thumbprint && use.Revision < key.Status.Revision:
 		// If the current token cannot be read, its binding is unknown, and the line must not end.
 		var current *token.Claims
 		if current, err = line.Recorded(key); err != nil {
@@ -209,9 +211,14 @@ func (s *Service) reuse(ctx context.Context, e *exchange) error {
 	}
 }
 
+// proven returns a client that proved the key of a thumbprint.
+func proven(thumbprint string) binding.Proven {
+	return binding.Proven{Proven: dpop.Proven{Thumbprint: thumbprint}}
+}
+
 // oneTimeExchangeable reports whether a one-time token can be exchanged, apart from its binding.
 func (s *Service) oneTimeExchangeable(ctx context.Context, issuer *registry.Issuer, claims *token.Claims, key *v1alpha1.JWTRefreshKey) (bool, error) {
-	e := &exchange{issuer: issuer, claims: claims, proven: proven{thumbprint: claims.JWKThumbprint}}
+	e := &exchange{issuer: issuer, claims: claims, proven: proven(claims.JWKThumbprint)}
 	for _, live := range [...]bool{false, true} {
 		if live {
 			var err error

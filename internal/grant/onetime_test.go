@@ -67,7 +67,7 @@ func TestWhatAHolderProves(t *testing.T) {
 			}
 			s := &Service{registry: justProven{}, clock: clocktesting.NewFakePassiveClock(start.Add(7 * 24 * time.Hour))}
 			e := &exchange{
-				issuer: &registry.Issuer{URL: url}, proven: proven{thumbprint: c.proven},
+				issuer: &registry.Issuer{URL: url}, proven: proven(c.proven),
 				claims: &token.Claims{JTI: "first", JWKThumbprint: c.presented, Object: token.Object{Namespace: "shop", Name: "till", UID: "uid", Revision: 1}},
 			}
 			got, err := s.decideOnce(e, key, true)

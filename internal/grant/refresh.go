@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/binding"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
@@ -28,7 +29,7 @@ type RefreshRequest struct {
 	// Seen is the device that sends the request.
 	Seen v1alpha1.SeenDevice
 	// Credentials authenticate the client; a bound token requires them.
-	Credentials Credentials
+	Credentials binding.Credentials
 }
 
 // exchange is the state of exchanging one refresh token.
@@ -41,7 +42,7 @@ type exchange struct {
 	key      *v1alpha1.JWTRefreshKey
 	standing registry.Standing
 	// proven is what the client has proven.
-	proven proven
+	proven binding.Proven
 	use    *registry.Use
 }
 
@@ -72,7 +73,7 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if e.end().Sub(s.clock.Now()) < time.Second {
 		return nil, errGrant()
 	}
-	if e.proven, err = s.prove(ctx, e.issuer, &request.Credentials); err != nil {
+	if e.proven, err = s.clients.Prove(ctx, e.issuer, &request.Credentials); err != nil {
 		return nil, err
 	}
 	if err := s.authorise(&e, e.claims, e.claims.ExpiresAt.Sub(e.claims.IssuedAt)); err != nil {
@@ -90,7 +91,7 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 		// The next signing key is published, and becomes active when every verifier knows it.
 		return nil, unavailable("the issuer has no active access signing key")
 	}
-	if err := s.consumeProof(&e.proven); err != nil {
+	if err := s.clients.Consume(&e.proven.Proven); err != nil {
 		return nil, err
 	}
 	e.use = &registry.Use{
@@ -120,7 +121,7 @@ func refused(err error) error {
 // authorise checks the policy again: a token grants at most what is granted now. A repaired policy lifts the
 // refusal, so the client must keep its token. The claims are those of the presented token, or of its successor.
 func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Duration) error {
-	if err := e.proven.satisfies(claims, e.key.Spec.Binding); err != nil {
+	if err := e.proven.Satisfies(claims, e.key.Spec.Binding); err != nil {
 		return err
 	}
 	if err := s.authoriseSession(e, claims); err != nil {
@@ -273,8 +274,8 @@ func (s *Service) accessToken(e *exchange, scope string, signer *keyring.Key, ou
 	access, now := *e.claims, s.clock.Now()
 	access.Scope = scope
 	// If a client proves a key, its access token is bound to it, even if that is not required (RFC 9449 §5).
-	if e.proven.thumbprint != "" {
-		access.JWKThumbprint = e.proven.thumbprint
+	if e.proven.Thumbprint != "" {
+		access.JWKThumbprint = e.proven.Thumbprint
 	}
 	jti := s.newID()
 	compact, expiresAt, err := line.MintAccess(access, jti, now, e.accessLifetime(), e.end(), signer)
@@ -285,5 +286,5 @@ func (s *Service) accessToken(e *exchange, scope string, signer *keyring.Key, ou
 	answer := &oauth.TokenAnswer{
 		AccessToken: compact, TokenType: oauth.TokenTypeBearer, ExpiresIn: int64(expiresAt.Sub(now) / time.Second), Scope: scope,
 	}
-	return answer, s.constrain(answer, &e.proven, e.issuer)
+	return answer, s.clients.Constrain(answer, &e.proven.Proven, e.issuer.Rings)
 }

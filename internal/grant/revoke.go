@@ -33,7 +33,7 @@ func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact, 
 	}
 	outcome.of(claims)
 	if assertion != "" {
-		if _, err := s.account(ctx, issuer, assertion); err != nil {
+		if _, err := s.clients.Account(ctx, issuer, assertion); err != nil {
 			return err
 		}
 	}
@@ -70,6 +70,6 @@ func (s *Service) endedBy(issuer *registry.Issuer, claims *token.Claims, key *v1
 	if !lifecycle.OneTime(key) || !registry.Lives(key, claims.Object.UID, now) {
 		return false
 	}
-	answer, err := s.decideOnce(&exchange{issuer: issuer, claims: claims, proven: proven{thumbprint: claims.JWKThumbprint}}, key, true)
+	answer, err := s.decideOnce(&exchange{issuer: issuer, claims: claims, proven: proven(claims.JWKThumbprint)}, key, true)
 	return err == nil && answer.Good()
 }

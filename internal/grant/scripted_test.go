@@ -19,6 +19,17 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
+var schedule = keyring.Schedule{Algorithm: keyring.ES256, RotateAfter: 24 * time.Hour, Prepublish: time.Hour, RefreshKeep: 24 * time.Hour, AccessKeep: time.Hour}
+
+func advance(t *testing.T, rings *keyring.Rings, now time.Time) *keyring.Rings {
+	t.Helper()
+	next, err := keyring.Advance(rings, schedule, nil, nil, now, keyring.Generate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return next
+}
+
 // scripted is a registry of one refresh key, which may differ between the view and the API server. It counts the
 // reads.
 type scripted struct {
@@ -136,6 +147,6 @@ func newScene(t *testing.T, thumbprint string) *scene {
 func (s *scene) claim(revision int64) (string, error) {
 	return s.service.claim(context.Background(), &exchange{
 		issuer: s.issuer, presented: s.tokens[revision], claims: s.claims[revision], key: s.view,
-		proven: proven{thumbprint: s.claims[revision].JWKThumbprint}, use: &registry.Use{Revision: revision},
+		proven: proven(s.claims[revision].JWKThumbprint), use: &registry.Use{Revision: revision},
 	})
 }

@@ -16,6 +16,8 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/binding"
+	"github.com/refreshkeys/refreshkeys/internal/dpop"
 	"github.com/refreshkeys/refreshkeys/internal/identity"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
@@ -72,13 +74,6 @@ type Registry interface {
 	ServiceAccountUID(ctx context.Context, name types.NamespacedName) (string, error)
 }
 
-// Reviewer authenticates ServiceAccounts at the API server.
-type Reviewer interface {
-	// ServiceAccount returns the ServiceAccount of a projected token for the issuer, and identity.ErrRefused for
-	// any other token.
-	ServiceAccount(ctx context.Context, issuer, token string) (*identity.ServiceAccount, error)
-}
-
 // Providers authenticates people by an id_token of an upstream provider.
 type Providers interface {
 	// Verify returns the person, and identity.ErrRefused if the token is not acceptable.
@@ -98,8 +93,8 @@ type Options struct {
 	Registry Registry
 	// Reviews are for subject tokens, which any client may send, and Assertions for client assertions beside valid
 	// tokens. Each has its own rate limit.
-	Reviews    Reviewer
-	Assertions Reviewer
+	Reviews    binding.Reviewer
+	Assertions binding.Reviewer
 	Providers  Providers
 	Passwords  Passwords
 	Clock      clock.PassiveClock
@@ -109,19 +104,17 @@ type Options struct {
 
 // Service implements the grants for all issuers of a cluster.
 type Service struct {
-	registry   Registry
-	reviews    Reviewer
-	assertions Reviewer
-	providers  Providers
-	passwords  Passwords
-	clock      clock.PassiveClock
-	newID      func() string
-	logins     *identity.Attempts
+	registry  Registry
+	reviews   binding.Reviewer
+	clients   *binding.Clients
+	providers Providers
+	passwords Passwords
+	clock     clock.PassiveClock
+	newID     func() string
+	logins    *identity.Attempts
 
 	verified *lru.Cache[[sha256.Size]byte, *token.Claims]
 	claims   registry.Flights[string]
-	nonces   *nonces
-	replays  *replays
 
 	remembered, judged atomic.Int64
 }
@@ -152,10 +145,10 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	nonces, err := newNonces(o.Clock)
+	proofs, err := dpop.New(o.Clock)
 	return &Service{
-		registry: o.Registry, reviews: o.Reviews, assertions: o.Assertions, providers: o.Providers, passwords: o.Passwords, clock: o.Clock, newID: o.NewID,
-		verified: verified, logins: logins, nonces: nonces, replays: newReplays(o.Clock, rememberedProofs),
+		registry: o.Registry, reviews: o.Reviews, clients: binding.New(proofs, o.Assertions), providers: o.Providers, passwords: o.Passwords, clock: o.Clock, newID: o.NewID,
+		verified: verified, logins: logins,
 	}, err
 }
 

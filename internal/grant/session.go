@@ -42,11 +42,11 @@ func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signe
 	if err != nil {
 		return nil, err
 	}
-	client, err := s.prove(ctx, issuer, &request.Credentials)
+	client, err := s.clients.Prove(ctx, issuer, &request.Credentials)
 	if err != nil {
 		return nil, err
 	}
-	terms.thumbprint = client.thumbprint
+	terms.thumbprint = client.Thumbprint
 	if err := s.checkLimits(issuer, who); err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signe
 	if err != nil {
 		return nil, unavailable("the issuer has no active access signing key")
 	}
-	if err := s.consumeProof(&client); err != nil {
+	if err := s.clients.Consume(&client.Proven); err != nil {
 		return nil, err
 	}
 	key, err := s.create(ctx, issuer, who, terms)

@@ -3,6 +3,7 @@ package tokenserver
 import (
 	"slices"
 
+	"github.com/refreshkeys/refreshkeys/internal/dpop"
 	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/identity"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
@@ -213,7 +214,7 @@ func (s *Server) metadata(r *Request) error {
 		IDTokenSigningAlgValuesSupported:       algorithms(),
 		TokenEndpointAuthMethodsSupported:      []string{"none"},
 		RevocationEndpointAuthMethodsSupported: []string{"none"},
-		DPoPSigningAlgValuesSupported:          grant.ProofAlgorithms(),
+		DPoPSigningAlgValuesSupported:          dpop.Algorithms(),
 
 		RefreshTokenExpirationTypesSupported: []string{oauth.ExpirationAuthorization, oauth.ExpirationTokenTimeout},
 	})

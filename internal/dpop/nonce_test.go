@@ -1,4 +1,4 @@
-package grant
+package dpop
 
 import (
 	"encoding/base64"
@@ -11,19 +11,6 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
-
-var t0 = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
-
-var schedule = keyring.Schedule{Algorithm: keyring.ES256, RotateAfter: 24 * time.Hour, Prepublish: time.Hour, RefreshKeep: 24 * time.Hour, AccessKeep: time.Hour}
-
-func advance(t *testing.T, rings *keyring.Rings, now time.Time) *keyring.Rings {
-	t.Helper()
-	next, err := keyring.Advance(rings, schedule, nil, nil, now, keyring.Generate)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return next
-}
 
 // replicaAt returns the nonces of one replica and its clock.
 func replicaAt(t *testing.T, at time.Time) (*nonces, *clocktesting.FakePassiveClock) {

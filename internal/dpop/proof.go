@@ -1,4 +1,4 @@
-package token
+package dpop
 
 import (
 	"encoding/base64"
@@ -9,20 +9,20 @@ import (
 	"strings"
 	"time"
 
-	"github.com/refreshkeys/refreshkeys/internal/canonical"
+	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// Errors of DPoP proofs, matched with errors.Is, in addition to ErrMalformed and ErrSignature. None
+// Errors of DPoP proofs, matched with errors.Is, in addition to token.ErrMalformed and token.ErrSignature. None
 // contains any part of the proof.
 var (
-	// ErrProofAlgorithm: the alg is not one of ProofAlgorithms, or not one for the key's type.
-	ErrProofAlgorithm = errors.New("the proof's algorithm is not accepted, or not one for its key")
-	// ErrProofKey: the jwk is not exactly one sound public key.
-	ErrProofKey = errors.New("the proof's jwk is not a sound public key")
-	// ErrProofTarget: the proof is for another request.
-	ErrProofTarget = errors.New("the proof is for another method or URL")
-	// ErrProofTime: the proof is too old, or from the future.
-	ErrProofTime = errors.New("the proof was not made at this time")
+	// ErrAlgorithm: the alg is not one of Algorithms, or not one for the key's type.
+	ErrAlgorithm = errors.New("the proof's algorithm is not accepted, or not one for its key")
+	// ErrKey: the jwk is not exactly one sound public key.
+	ErrKey = errors.New("the proof's jwk is not a sound public key")
+	// ErrTarget: the proof is for another request.
+	ErrTarget = errors.New("the proof is for another method or URL")
+	// ErrTime: the proof is too old, or from the future.
+	ErrTime = errors.New("the proof was not made at this time")
 )
 
 // proofType is the typ of a DPoP proof's header (RFC 9449 §4.2).
@@ -50,72 +50,50 @@ type Proof struct {
 	notBefore, expiresAt time.Time
 }
 
-// ParseProof parses and verifies a DPoP proof as strictly as Parse does a token: the header has only typ, alg and
+// Parse parses and verifies a DPoP proof as strictly as token.Parse does a token: the header has only typ, alg and
 // jwk, so that crit, jku and x5c have no effect, and no name occurs twice, in upper or lower case. It makes the
 // checks of RFC 9449 §4.3 that need only the proof (2 to 7).
-func ParseProof(compact string) (*Proof, error) {
-	if len(compact) > MaxLength || strings.Count(compact, ".") != 2 || strings.ContainsFunc(compact, outsideAlphabet) {
-		return nil, ErrMalformed
+func Parse(compact string) (*Proof, error) {
+	if !token.ThreeParts(compact) {
+		return nil, token.ErrMalformed
 	}
 	signed := compact[:strings.LastIndexByte(compact, '.')]
 	encodedHeader, encodedPayload, _ := strings.Cut(signed, ".")
-	header, err := segment(encodedHeader)
+	header, err := token.Segment(encodedHeader)
 	if err != nil {
 		return nil, err
 	}
 	jwk, isObject := header["jwk"].(map[string]any)
 	if len(header) != 3 || header["typ"] != proofType || !isObject {
-		return nil, ErrMalformed
+		return nil, token.ErrMalformed
 	}
 	algorithm, _ := header["alg"].(string)
-	public, thumbprint, err := proofKey(algorithm, jwk)
+	public, thumbprint, err := clientKey(algorithm, jwk)
 	if err != nil {
 		return nil, err
 	}
 	signature, err := base64.RawURLEncoding.Strict().DecodeString(compact[len(signed)+1:])
 	if err != nil {
-		return nil, ErrMalformed
+		return nil, token.ErrMalformed
 	}
-	if proofAlgorithms[algorithm].method.Verify(signed, signature, public) != nil {
-		return nil, ErrSignature
+	if err := token.VerifySignature(algorithm, public, signed, signature); err != nil {
+		return nil, err
 	}
-	payload, err := segment(encodedPayload)
+	payload, err := token.Segment(encodedPayload)
 	if err != nil {
 		return nil, err
 	}
 	return readProof(payload, thumbprint)
 }
 
-// segment returns the JSON object in a part of a compact serialisation.
-func segment(encoded string) (map[string]any, error) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-	if err != nil {
-		return nil, ErrMalformed
-	}
-	value, err := canonical.Decode(raw)
-	object, ok := value.(map[string]any)
-	if err != nil || !ok {
-		return nil, ErrMalformed
-	}
-	folded := make(map[string]bool, len(object))
-	for name := range object {
-		lower := strings.ToLower(name)
-		if folded[lower] {
-			return nil, ErrMalformed
-		}
-		folded[lower] = true
-	}
-	return object, nil
-}
-
-// proofClaims are the claims that ParseProof reads. A name that differs from one of them only in case
+// proofClaims are the claims that Parse reads. A name that differs from one of them only in case
 // is refused: parsers that ignore case would mistake it for the claim.
 var proofClaims = []string{"jti", "htm", "htu", "iat", "nonce", "nbf", "exp"}
 
 func readProof(payload map[string]any, thumbprint string) (*Proof, error) {
 	for name := range payload {
 		if lower := strings.ToLower(name); lower != name && slices.Contains(proofClaims, lower) {
-			return nil, ErrMalformed
+			return nil, token.ErrMalformed
 		}
 	}
 	r := reader{payload: payload}
@@ -132,23 +110,43 @@ func readProof(payload map[string]any, thumbprint string) (*Proof, error) {
 	if _, present := payload["exp"]; present {
 		proof.expiresAt = r.instant("exp")
 	}
-	if r.err != nil || len(proof.JTI) > longestProofID || len(proof.Nonce) > longestNonce {
-		return nil, ErrMalformed
+	if r.malformed || len(proof.JTI) > longestProofID || len(proof.Nonce) > longestNonce {
+		return nil, token.ErrMalformed
 	}
 	return proof, nil
 }
 
+// reader reads claims, and records whether one is malformed.
+type reader struct {
+	payload   map[string]any
+	malformed bool
+}
+
+func (r *reader) text(name string) string {
+	text, ok := r.payload[name].(string)
+	if !ok || text == "" {
+		r.malformed = true
+	}
+	return text
+}
+
+// maxNumericDate is the end of the year 9999, the last year of RFC 3339.
+const maxNumericDate = 253402300799
+
 // instant reads a NumericDate that can have fractions of a second (RFC 7519 §2).
 func (r *reader) instant(name string) time.Time {
-	fraction, ok := r.payload[name].(float64)
-	if !ok {
-		return r.time(name)
+	var seconds float64
+	switch number := r.payload[name].(type) {
+	case int64:
+		seconds = float64(number)
+	case float64:
+		seconds = number
 	}
-	if fraction <= 0 || fraction > maxNumericDate || math.IsNaN(fraction) {
-		r.fail(name, "is not a time")
+	if !(0 < seconds && seconds <= maxNumericDate) {
+		r.malformed = true
 		return time.Time{}
 	}
-	return time.Unix(int64(math.Floor(fraction)), 0).UTC()
+	return time.Unix(int64(math.Floor(seconds)), 0).UTC()
 }
 
 // MadeFor checks that the proof is for a request with the method to one of the URLs. Pass the
@@ -156,22 +154,22 @@ func (r *reader) instant(name string) time.Time {
 func (p *Proof) MadeFor(method string, urls []string) error {
 	target, ok := normalised(p.target)
 	if p.method != method || !ok {
-		return ErrProofTarget
+		return ErrTarget
 	}
 	for _, configured := range urls {
 		if known, ok := normalised(configured); ok && known == target {
 			return nil
 		}
 	}
-	return ErrProofTarget
+	return ErrTarget
 }
 
 // MadeWithin checks that the proof is at most as old as the given duration, and not from the future,
-// allowing for Skew at both ends. A nonce is the more precise check.
+// allowing for token.Skew at both ends. A nonce is the more precise check.
 func (p *Proof) MadeWithin(past time.Duration, now time.Time) error {
-	if p.issuedAt.Before(now.Add(-past-Skew)) || p.issuedAt.After(now.Add(Skew)) || p.notBefore.After(now.Add(Skew)) ||
-		(!p.expiresAt.IsZero() && !now.Before(p.expiresAt.Add(Skew))) {
-		return ErrProofTime
+	if p.issuedAt.Before(now.Add(-past-token.Skew)) || p.issuedAt.After(now.Add(token.Skew)) || p.notBefore.After(now.Add(token.Skew)) ||
+		(!p.expiresAt.IsZero() && !now.Before(p.expiresAt.Add(token.Skew))) {
+		return ErrTime
 	}
 	return nil
 }

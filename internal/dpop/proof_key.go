@@ -1,4 +1,4 @@
-package token
+package dpop
 
 import (
 	"crypto"
@@ -13,36 +13,22 @@ import (
 	"strings"
 
 	jose "github.com/go-jose/go-jose/v4"
-	"github.com/golang-jwt/jwt/v5"
 )
 
-// proofAlgorithm is a signature algorithm of proofs, and the type of its keys.
-type proofAlgorithm struct {
-	method jwt.SigningMethod
-	fits   func(public any) bool
+// algorithms are the accepted signature algorithms of proofs, with the type of key of each. All are asymmetric (RFC
+// 9449 §4.3, 5), and token.VerifySignature knows them. Ed25519 is the name in RFC 9864 for EdDSA with an Ed25519 key;
+// clients send either name.
+var algorithms = map[string]func(public any) bool{
+	"ES256":   onCurve(elliptic.P256()),
+	"ES384":   onCurve(elliptic.P384()),
+	"RS256":   isRSA,
+	"PS256":   isRSA,
+	"EdDSA":   isEd25519,
+	"Ed25519": isEd25519,
 }
 
-// proofAlgorithms are all asymmetric (RFC 9449 §4.3, 5). Ed25519 is the name in RFC 9864 for EdDSA
-// with an Ed25519 key; clients send either name.
-var proofAlgorithms = map[string]proofAlgorithm{
-	"ES256":   {jwt.SigningMethodES256, onCurve(elliptic.P256())},
-	"ES384":   {jwt.SigningMethodES384, onCurve(elliptic.P384())},
-	"RS256":   {jwt.SigningMethodRS256, isRSA},
-	"PS256":   {saltOfHash(jwt.SigningMethodPS256), isRSA},
-	"EdDSA":   {jwt.SigningMethodEdDSA, isEd25519},
-	"Ed25519": {jwt.SigningMethodEdDSA, isEd25519},
-}
-
-// saltOfHash returns an RSASSA-PSS method with a salt as long as the hash, as RFC 7518 §3.5 requires.
-// The methods of golang-jwt accept a salt of any length.
-func saltOfHash(method *jwt.SigningMethodRSAPSS) jwt.SigningMethod {
-	strict := *method
-	strict.VerifyOptions = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
-	return &strict
-}
-
-// ProofAlgorithms are the accepted signature algorithms of a client's proof.
-func ProofAlgorithms() []string { return slices.Sorted(maps.Keys(proofAlgorithms)) }
+// Algorithms returns the accepted signature algorithms of proofs, sorted.
+func Algorithms() []string { return slices.Sorted(maps.Keys(algorithms)) }
 
 // publicMembers are the members of a public key, by its kty. The thumbprint consists of the same
 // members (RFC 7638 §3.2, RFC 8037 §2).
@@ -56,31 +42,31 @@ var publicMembers = map[string][]string{
 // has disclosed it (RFC 9449 §4.3, 7).
 var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"}
 
-// proofKey returns the public key of a proof. It ignores members that refer to another key or
+// clientKey returns the public key of a proof. It ignores members that refer to another key or
 // certificate.
-func proofKey(algorithm string, jwk map[string]any) (public any, thumbprint string, err error) {
-	wanted, known := proofAlgorithms[algorithm]
+func clientKey(algorithm string, jwk map[string]any) (public any, thumbprint string, err error) {
+	fits, known := algorithms[algorithm]
 	if !known {
-		return nil, "", ErrProofAlgorithm
+		return nil, "", ErrAlgorithm
 	}
 	for name := range jwk {
 		if slices.Contains(privateMembers, strings.ToLower(name)) {
-			return nil, "", ErrProofKey
+			return nil, "", ErrKey
 		}
 	}
 	key, ok := publicKey(jwk)
 	if !ok {
-		return nil, "", ErrProofKey
+		return nil, "", ErrKey
 	}
-	if said, given := jwk["alg"]; !wanted.fits(key.Key) || (given && said != algorithm) {
-		return nil, "", ErrProofAlgorithm
+	if said, given := jwk["alg"]; !fits(key.Key) || (given && said != algorithm) {
+		return nil, "", ErrAlgorithm
 	}
 	if !verifies(jwk) {
-		return nil, "", ErrProofKey
+		return nil, "", ErrKey
 	}
 	sum, err := key.Thumbprint(crypto.SHA256)
 	if err != nil {
-		return nil, "", ErrProofKey
+		return nil, "", ErrKey
 	}
 	return key.Key, base64.RawURLEncoding.EncodeToString(sum), nil
 }

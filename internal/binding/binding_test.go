@@ -1,10 +1,11 @@
-package grant
+package binding
 
 import (
 	"errors"
 	"testing"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/dpop"
 	"github.com/refreshkeys/refreshkeys/internal/identity"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/token"
@@ -13,15 +14,15 @@ import (
 // TestSatisfies checks that the client must prove both the binding in the token and the current binding of its
 // refresh key.
 func TestSatisfies(t *testing.T) {
-	account := func(namespace, name string) proven {
-		return proven{account: &identity.ServiceAccount{Namespace: namespace, Name: name, UID: "u"}}
+	account := func(namespace, name string) Proven {
+		return Proven{Account: &identity.ServiceAccount{Namespace: namespace, Name: name, UID: "u"}}
 	}
-	key := proven{thumbprint: "t"}
+	key := Proven{Proven: dpop.Proven{Thumbprint: "t"}}
 	both := account("shop", "orders")
-	both.thumbprint = "t"
+	both.Thumbprint = "t"
 	for _, c := range []struct {
 		name           string
-		client         proven
+		client         Proven
 		account, print string
 		binding        *v1alpha1.BindingSpec
 		want           oauth.Code
@@ -46,7 +47,7 @@ func TestSatisfies(t *testing.T) {
 		{name: "the key asks for another than the token", client: key, print: "t", binding: &v1alpha1.BindingSpec{JWKThumbprint: "u"}, want: oauth.InvalidDPoPProof},
 	} {
 		claims := &token.Claims{ServiceAccount: c.account, JWKThumbprint: c.print, Object: token.Object{Namespace: "shop"}}
-		err := c.client.satisfies(claims, c.binding)
+		err := c.client.Satisfies(claims, c.binding)
 		var refusal *oauth.Error
 		if (err == nil) != (c.want == "") || (err != nil && (!errors.As(err, &refusal) || refusal.Code != c.want)) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
@@ -56,12 +57,12 @@ func TestSatisfies(t *testing.T) {
 
 // TestUnboundCostsNothing checks that an unbound token without credentials causes no allocations.
 func TestUnboundCostsNothing(t *testing.T) {
-	s := &Service{}
+	clients := &Clients{}
 	claims := &token.Claims{Object: token.Object{Namespace: "shop"}}
 	answer := &oauth.TokenAnswer{}
 	allocations := testing.AllocsPerRun(100, func() {
-		client, err := s.prove(t.Context(), nil, &Credentials{})
-		if err = errors.Join(err, client.satisfies(claims, nil), s.consumeProof(&client), s.constrain(answer, &client, nil)); err != nil {
+		client, err := clients.Prove(t.Context(), nil, &Credentials{})
+		if err = errors.Join(err, client.Satisfies(claims, nil), clients.Consume(&client.Proven), clients.Constrain(answer, &client.Proven, nil)); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -1,4 +1,4 @@
-package grant
+package dpop
 
 import (
 	"crypto/sha256"
