@@ -86,7 +86,7 @@ func (r *scripted) written() {
 // scene is a one-time key with two tokens: the first was used a week ago, and the second is current.
 type scene struct {
 	*scripted
-	service *Service
+	service *Fresh
 	issuer  *registry.Issuer
 	tokens  map[int64]string
 	claims  map[int64]*token.Claims
@@ -134,13 +134,14 @@ func newScene(t *testing.T, thumbprint string) *scene {
 	}
 	s.scripted = &scripted{view: key, stored: key.DeepCopy()}
 	id := 2
-	s.service, err = New(Options{
+	service, err := New(Options{
 		Registry: s.scripted, Clock: clocktesting.NewFakePassiveClock(start.Add(7 * 24 * time.Hour)),
 		NewID: func() string { id++; return strconv.Itoa(id) },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.service = &Fresh{Service: service, registry: s.scripted}
 	return s
 }
 

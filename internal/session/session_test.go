@@ -1,4 +1,4 @@
-package grant
+package session
 
 import (
 	"errors"
@@ -21,8 +21,7 @@ func TestTheTokenSaysWhoSignedIn(t *testing.T) {
 	for presented, want := range map[string]string{subject: subject, "refreshkey:shop:orders": "", "system:serviceaccount:shop:other": "", "": ""} {
 		key := &v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: "shop"}}
 		key.Status.Session = &v1alpha1.SessionStatus{Subject: subject, Method: v1alpha1.LoginServiceAccount}
-		e := &exchange{issuer: &registry.Issuer{}, key: key, claims: &token.Claims{Subject: presented}}
-		if got := e.provenSubject(); got != want {
+		if got := ProvenSubject(&registry.Issuer{}, key, &token.Claims{Subject: presented}); got != want {
 			t.Errorf("for a token of %q the proven subject is %q, want %q", presented, got, want)
 		}
 	}
@@ -35,7 +34,8 @@ func TestWhoHasNoSession(t *testing.T) {
 		"refreshkey:shop:orders", "refreshkey:", "system:masters", "system:serviceaccount:shop:till", "system:", "", "jane doe", "jané", "jane\x00", "jane\u200b",
 		strings.Repeat("j", v1alpha1.MaxSubjectLength+1),
 	} {
-		terms, err := (&Service{}).granted(&registry.Issuer{}, &signedIn{subject: subject, method: v1alpha1.LoginOIDC}, &LoginRequest{Audiences: []string{"https://orders.example.com"}})
+		l := &login{issuer: &registry.Issuer{}, who: &SignedIn{Subject: subject, method: v1alpha1.LoginOIDC}, request: &Terms{Audiences: []string{"https://orders.example.com"}}}
+		terms, err := l.granted()
 		var refusal *oauth.Error
 		if !errors.As(err, &refusal) || refusal.Code != oauth.InvalidRequest {
 			t.Errorf("%q: %+v, %v", subject, terms, err)
@@ -52,7 +52,7 @@ func TestAnIssuerIsNoProviderOfItsOwn(t *testing.T) {
 	s := &Service{}
 	// {"alg":"ES256"} and {"iss":"https://tokens.example.com"}
 	own := "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJodHRwczovL3Rva2Vucy5leGFtcGxlLmNvbSJ9.AAAA"
-	who, err := s.whoseToken(t.Context(), issuer, &ExchangeRequest{SubjectToken: own})
+	who, err := s.whoseToken(t.Context(), issuer, own)
 	if !errors.Is(err, identity.ErrRefused) {
 		t.Errorf("%+v, %v", who, err)
 	}

@@ -1,4 +1,4 @@
-package grant
+package session
 
 import (
 	"cmp"
@@ -17,11 +17,11 @@ import (
 )
 
 // checkLimits returns an error if the subject signs in too often, or the issuer has MaxSessions.
-func (s *Service) checkLimits(issuer *registry.Issuer, who *signedIn) error {
-	if !s.logins.Allow(issuer.Name+"\x00"+who.subject, s.clock.Now()) {
+func (l *login) checkLimits() error {
+	if !l.attempts.Allow(l.issuer.Name+"\x00"+l.who.Subject, l.Clock.Now()) {
 		return oauth.TooMany("This subject signs in too often.")
 	}
-	if s.registry.Sessions(issuer.Name) >= issuer.Login.MaxSessions {
+	if l.registry.Sessions(l.issuer.Name) >= l.issuer.Login.MaxSessions {
 		return fmt.Errorf("%w: the issuer has reached its limit of sessions", registry.ErrUnavailable)
 	}
 	return nil
@@ -30,18 +30,18 @@ func (s *Service) checkLimits(issuer *registry.Issuer, who *signedIn) error {
 // makeRoom ends the subject's sessions above the limit, but not the new one: first those that have ended, then the
 // least recently used ones. Each login lists the sessions after it created its own, so concurrent logins leave no
 // more than the limit. They do not end each other: all use the same order, and the last ones remain.
-func (s *Service) makeRoom(ctx context.Context, issuer *registry.Issuer, begun *v1alpha1.JWTRefreshKey) error {
+func (l *login) makeRoom(ctx context.Context, begun *v1alpha1.JWTRefreshKey) error {
 	for range sessionTries {
-		sessions, err := s.registry.SessionsOf(ctx, begun.Namespace, begun.Labels[v1alpha1.LabelSessionOf])
+		sessions, err := l.registry.SessionsOf(ctx, begun.Namespace, begun.Labels[v1alpha1.LabelSessionOf])
 		if err != nil {
 			return err
 		}
 		sessions = slices.DeleteFunc(sessions, func(other v1alpha1.JWTRefreshKey) bool { return !ofSameSubject(&other, begun) })
-		going := excess(sessions, begun.UID, issuer.Login.SessionsPerSubject, s.clock.Now())
+		going := excess(sessions, begun.UID, l.issuer.Login.SessionsPerSubject, l.Clock.Now())
 		if slices.ContainsFunc(going, func(one v1alpha1.JWTRefreshKey) bool { return one.UID == begun.UID }) {
 			return fmt.Errorf("%w: too many logins of the subject are under way", registry.ErrUnavailable)
 		}
-		if err = s.evict(ctx, going); !errors.Is(err, registry.ErrLost) {
+		if err = l.evict(ctx, going); !errors.Is(err, registry.ErrLost) {
 			return err
 		}
 	}
@@ -58,9 +58,9 @@ func ofSameSubject(other, begun *v1alpha1.JWTRefreshKey) bool {
 	return lifecycle.NotBegun(other) && other.Spec.Subject == begun.Spec.Subject
 }
 
-func (s *Service) evict(ctx context.Context, sessions []v1alpha1.JWTRefreshKey) error {
+func (l *login) evict(ctx context.Context, sessions []v1alpha1.JWTRefreshKey) error {
 	for i := range sessions {
-		if err := s.registry.EndSession(ctx, &sessions[i]); err != nil {
+		if err := l.registry.EndSession(ctx, &sessions[i]); err != nil {
 			return err
 		}
 	}

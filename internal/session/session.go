@@ -1,4 +1,4 @@
-package grant
+package session
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/identity"
+	"github.com/refreshkeys/refreshkeys/internal/binding"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
@@ -32,51 +32,63 @@ const (
 	discardTimeout = 5 * time.Second
 )
 
-// begin creates the session of an authenticated subject: a one-time key without a Secret. Everything is checked
+// Begun is a session that has just begun.
+type Begun struct {
+	Key *v1alpha1.JWTRefreshKey
+	// Token is the first refresh token of the session, and Claims are its claims.
+	Token  string
+	Claims *token.Claims
+	// Client is what the client proved at the login.
+	Client binding.Proven
+	// Access signs the first access token.
+	Access *keyring.Key
+}
+
+// login is the state of one login.
+type login struct {
+	*Service
+	registry Registry
+	issuer   *registry.Issuer
+	who      *SignedIn
+	request  *Terms
+}
+
+// Begin creates the session of an authenticated subject: a one-time key without a Secret. Everything is checked
 // before the object is created. If its first token cannot be recorded, the object is removed again.
-func (s *Service) begin(ctx context.Context, issuer *registry.Issuer, who *signedIn, request *LoginRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
+func (s *Service) Begin(ctx context.Context, from Registry, issuer *registry.Issuer, who *SignedIn, request Login) (*Begun, error) {
 	ctx, cancel := context.WithTimeout(ctx, registry.RequestTimeout)
 	defer cancel()
-	outcome.Subject = who.subject
-	terms, err := s.granted(issuer, who, request)
+	l := &login{Service: s, registry: from, issuer: issuer, who: who, request: request.terms()}
+	terms, err := l.granted()
 	if err != nil {
 		return nil, err
 	}
-	client, err := s.clients.Prove(ctx, issuer, &request.Credentials)
-	if err != nil {
+	begun := &Begun{}
+	if begun.Client, err = s.Clients.Prove(ctx, issuer, &l.request.Credentials); err != nil {
 		return nil, err
 	}
-	terms.thumbprint = client.Thumbprint
-	if err := s.checkLimits(issuer, who); err != nil {
+	terms.thumbprint = begun.Client.Thumbprint
+	if err := l.checkLimits(); err != nil {
 		return nil, err
 	}
 	refresh, err := issuer.Rings.Signer(keyring.Refresh)
 	if err != nil {
 		return nil, unavailable("the issuer has no active refresh signing key")
 	}
-	access, err := issuer.Rings.Signer(keyring.Access)
-	if err != nil {
+	if begun.Access, err = issuer.Rings.Signer(keyring.Access); err != nil {
 		return nil, unavailable("the issuer has no active access signing key")
 	}
-	if err := s.clients.Consume(&client.Proven); err != nil {
+	if err := s.Clients.Consume(&begun.Client.Proven); err != nil {
 		return nil, err
 	}
-	key, err := s.create(ctx, issuer, who, terms)
-	if err != nil {
+	if begun.Key, err = l.create(ctx, terms); err != nil {
 		return nil, err
 	}
-	compact, claims, err := s.start(ctx, issuer, key, who, request, refresh)
-	if err != nil {
-		s.discardSession(ctx, key)
+	if begun.Token, begun.Claims, err = l.start(ctx, begun.Key, refresh); err != nil {
+		l.discard(ctx, begun.Key)
 		return nil, err
 	}
-	outcome.of(claims)
-	e := &exchange{issuer: issuer, presented: compact, claims: claims, key: key, proven: client}
-	answer, err := s.accessToken(e, claims.Scope, access, outcome)
-	if err != nil {
-		return nil, err
-	}
-	return answer, e.handOut(answer, compact, s.clock.Now())
+	return begun, nil
 }
 
 // sessionTerms are the terms of a session that the policy grants.
@@ -92,7 +104,8 @@ type sessionTerms struct {
 
 // granted returns the terms that the policy grants, or the error for what it does not grant (RFC 8693 §2.2.2, RFC
 // 6749 §5.2).
-func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *LoginRequest) (*sessionTerms, error) {
+func (l *login) granted() (*sessionTerms, error) {
+	issuer, who, request := l.issuer, l.who, l.request
 	audience, err := request.audience()
 	if err != nil {
 		return nil, err
@@ -105,13 +118,13 @@ func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *Login
 		return nil, err
 	}
 	// A provider must not name a person like a refresh key or like a user of the cluster.
-	if !v1alpha1.ValidSubject(who.subject) || (who.account == nil && policy.Reserved(who.subject)) {
+	if !v1alpha1.ValidSubject(who.Subject) || (who.account == nil && policy.Reserved(who.Subject)) {
 		return nil, oauth.Refuse(oauth.InvalidRequest, "This subject cannot have a session.")
 	}
 	if err := v1alpha1.ValidateClaims(who.claims); err != nil {
 		return nil, oauth.Refuse(oauth.InvalidRequest, "The subject's claims are not valid in a token.")
 	}
-	labels, known := s.registry.NamespaceLabels(who.namespace)
+	labels, known := l.registry.NamespaceLabels(who.namespace)
 	if !known || issuer.Rings == nil {
 		return nil, unavailable("the namespace of the session or the signing keys are not known")
 	}
@@ -120,7 +133,7 @@ func (s *Service) granted(issuer *registry.Issuer, who *signedIn, request *Login
 	}
 	ask := policy.Request{
 		Namespace: who.namespace, NamespaceLabels: labels,
-		Subject: who.subject, ProvenSubject: who.subject, Audience: audience, AccessLifetime: issuer.AccessLifetime,
+		Subject: who.Subject, ProvenSubject: who.Subject, Audience: audience, AccessLifetime: issuer.AccessLifetime,
 	}
 	if issuer.Policy.Longest(ask) == 0 {
 		return nil, oauth.Refuse(oauth.InvalidTarget, "The issuer's policy does not grant this subject tokens for the audience.")
@@ -156,10 +169,10 @@ func scopesOf(asked string) ([]string, error) {
 }
 
 // create creates the refresh key of the session, and ends other sessions of the subject above the limit.
-func (s *Service) create(ctx context.Context, issuer *registry.Issuer, who *signedIn, terms *sessionTerms) (*v1alpha1.JWTRefreshKey, error) {
+func (l *login) create(ctx context.Context, terms *sessionTerms) (*v1alpha1.JWTRefreshKey, error) {
 	for range sessionTries {
-		key := s.sessionKey(issuer, who, terms)
-		err := s.registry.CreateSession(ctx, key)
+		key := l.sessionKey(terms)
+		err := l.registry.CreateSession(ctx, key)
 		if errors.Is(err, registry.ErrLost) {
 			// The name is taken.
 			continue
@@ -167,8 +180,8 @@ func (s *Service) create(ctx context.Context, issuer *registry.Issuer, who *sign
 		if err != nil {
 			return nil, err
 		}
-		if err := s.makeRoom(ctx, issuer, key); err != nil {
-			s.discardSession(ctx, key)
+		if err := l.makeRoom(ctx, key); err != nil {
+			l.discard(ctx, key)
 			return nil, err
 		}
 		return key, nil
@@ -176,19 +189,20 @@ func (s *Service) create(ctx context.Context, issuer *registry.Issuer, who *sign
 	return nil, unavailable("every generated session name is taken")
 }
 
-func (s *Service) sessionKey(issuer *registry.Issuer, who *signedIn, terms *sessionTerms) *v1alpha1.JWTRefreshKey {
-	end := metav1.NewTime(s.clock.Now().UTC().Truncate(time.Second).Add(terms.lifetime))
+func (l *login) sessionKey(terms *sessionTerms) *v1alpha1.JWTRefreshKey {
+	issuer, who := l.issuer, l.who
+	end := metav1.NewTime(l.Clock.Now().UTC().Truncate(time.Second).Add(terms.lifetime))
 	key := &v1alpha1.JWTRefreshKey{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: who.namespace, Name: s.sessionName(),
+			Namespace: who.namespace, Name: l.sessionName(),
 			Labels: map[string]string{
 				v1alpha1.LabelSession:   string(who.method),
-				v1alpha1.LabelSessionOf: sessionOf(issuer.Name, who.subject),
+				v1alpha1.LabelSessionOf: sessionOf(issuer.Name, who.Subject),
 			},
 		},
 		Spec: v1alpha1.JWTRefreshKeySpec{
 			IssuerRef: &v1alpha1.IssuerReference{Name: issuer.Name},
-			Audience:  terms.audience, Subject: who.subject, Scopes: terms.scopes, Claims: who.claims,
+			Audience:  terms.audience, Subject: who.Subject, Scopes: terms.scopes, Claims: who.claims,
 			Lifetime: &metav1.Duration{Duration: terms.lifetime}, ExpiresAt: &end, IdleTimeout: issuer.Login.SessionIdleTimeout,
 			Rotation: &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse, RetryGrace: issuer.Login.SessionRetryGrace},
 			Secret:   &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone},
@@ -210,8 +224,8 @@ func (s *Service) sessionKey(issuer *registry.Issuer, who *signedIn, terms *sess
 }
 
 // sessionName returns a name with the last characters of an identifier, which are the most random ones.
-func (s *Service) sessionName() string {
-	id := s.newID()
+func (l *login) sessionName() string {
+	id := l.NewID()
 	return "session-" + id[max(0, len(id)-12):]
 }
 
@@ -222,77 +236,35 @@ func sessionOf(issuer, subject string) string {
 }
 
 // start records the first token of a session, and returns the token with its claims.
-func (s *Service) start(
-	ctx context.Context, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, who *signedIn, request *LoginRequest, signer *keyring.Key,
-) (string, *token.Claims, error) {
-	now := s.clock.Now().UTC().Truncate(time.Second)
-	mint, err := lifecycle.Successor(key, issuer.URL, now)
+func (l *login) start(ctx context.Context, key *v1alpha1.JWTRefreshKey, signer *keyring.Key) (string, *token.Claims, error) {
+	who := l.who
+	now := l.Clock.Now().UTC().Truncate(time.Second)
+	mint, err := lifecycle.Successor(key, l.issuer.URL, now)
 	if err != nil {
 		return "", nil, err
 	}
-	compact, made, err := line.Mint(key, &mint, s.newID(), signer)
+	compact, made, err := line.Mint(key, &mint, l.NewID(), signer)
 	if err != nil {
 		return "", nil, err
 	}
 	key.Status.TokenLine = made.Line(nil)
-	key.Status.DeviceInfo = &request.Seen
-	key.Status.Session = &v1alpha1.SessionStatus{Subject: who.subject, Method: who.method, Provider: who.provider, StartedAt: metav1.NewTime(now)}
+	key.Status.DeviceInfo = &l.request.Seen
+	key.Status.Session = &v1alpha1.SessionStatus{Subject: who.Subject, Method: who.method, Provider: who.provider, StartedAt: metav1.NewTime(now)}
 	if who.account != nil {
 		key.Status.Session.UID = who.account.UID
 	}
-	if err := s.registry.BeginSession(ctx, key); err != nil {
+	if err := l.registry.BeginSession(ctx, key); err != nil {
 		return "", nil, err
 	}
 	claims, err := line.Recorded(key)
 	return compact, claims, err
 }
 
-// discardSession removes the session of a failed login, if possible. Otherwise no client holds a token of it, and
+// discard removes the session of a failed login, if possible. Otherwise no client holds a token of it, and
 // the controller removes it.
-func (s *Service) discardSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) {
+func (l *login) discard(ctx context.Context, key *v1alpha1.JWTRefreshKey) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
 	defer cancel()
 	remains := &v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: key.UID}}
-	_ = s.registry.EndSession(ctx, remains)
-}
-
-// stillSignedIn checks that the ServiceAccount, provider or user of a login still exists.
-func (s *Service) stillSignedIn(ctx context.Context, e *exchange) error {
-	session := e.key.Status.Session
-	if session == nil {
-		return nil
-	}
-	switch session.Method {
-	case v1alpha1.LoginServiceAccount:
-		return s.accountRemains(ctx, e.key)
-	case v1alpha1.LoginOIDC:
-		if slices.ContainsFunc(e.issuer.Login.Providers, func(p v1alpha1.OIDCProvider) bool { return p.IssuerURL == session.Provider }) {
-			return nil
-		}
-	case v1alpha1.LoginPassword:
-		if e.issuer.Login.Passwords == "" {
-			break
-		}
-		known, err := s.passwords.Known(ctx, e.issuer.Login.Passwords, session.Subject)
-		if err != nil || known {
-			return err
-		}
-	}
-	return oauth.Refuse(oauth.UnauthorizedClient, "The issuer does not accept this subject's login now.")
-}
-
-// accountRemains checks that the ServiceAccount of a session still exists. One that was created again under the
-// same name is another one, so the refusal is final.
-func (s *Service) accountRemains(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {
-	session := key.Status.Session
-	account := identity.ServiceAccount{Namespace: key.Namespace}
-	name := strings.TrimPrefix(session.Subject, account.Username())
-	uid, err := s.registry.ServiceAccountUID(ctx, types.NamespacedName{Namespace: key.Namespace, Name: name})
-	if err != nil {
-		return err
-	}
-	if uid == "" || uid != session.UID {
-		return errGrant()
-	}
-	return nil
+	_ = l.registry.EndSession(ctx, remains)
 }
