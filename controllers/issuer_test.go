@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
@@ -54,7 +54,7 @@ func TestAWithdrawnAccessKey(t *testing.T) {
 
 	w.annotate(key, v1alpha1.AnnotationRotateNow, "meanwhile")
 	w.reaches(key, 2)
-	w.accepts(w.token("orders"), registry.Current)
+	w.accepts(w.token("orders"), lifecycle.StandingCurrent)
 	w.Expect(w.secret("orders").Data).NotTo(gomega.HaveKey("access-token"))
 
 	w.clock.SetTime(w.clock.Now().Add(time.Hour))
@@ -101,7 +101,7 @@ func TestSigningKeysAreRotatedWhenAskedFor(t *testing.T) {
 	w.Eventually(signing, patience).ShouldNot(gomega.Or(gomega.HaveKeyWithValue(v1alpha1.KeyUse("refresh"), before["refresh"]),
 		gomega.HaveKeyWithValue(v1alpha1.KeyUse("access"), before["access"])))
 	after := signing()
-	w.accepts(held, registry.Current)
+	w.accepts(held, lifecycle.StandingCurrent)
 	w.clock.SetTime(w.clock.Now().Add(2 * time.Hour))
 	w.edit(issuer, func() { metav1.SetMetaDataLabel(&issuer.ObjectMeta, "poked", "again") })
 	w.annotate(key, v1alpha1.AnnotationRotate, "afterwards")
@@ -146,7 +146,7 @@ func TestLostSigningKeysAreNotReplacedForAnIssuerMadeAgain(t *testing.T) {
 	w.create(restored)
 	w.issuerBecomes(again, v1alpha1.ReasonKeysReady)
 	w.becomes(key, v1alpha1.ReasonIssued)
-	w.accepts(held, registry.Current)
+	w.accepts(held, lifecycle.StandingCurrent)
 	w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1))
 }
 
@@ -168,7 +168,7 @@ func TestLostSigningKeysThatAreGivenUp(t *testing.T) {
 	})
 	w.issuerBecomes(issuer, v1alpha1.ReasonKeyPending)
 	w.reaches(key, 2)
-	w.accepts(w.token("orders"), registry.Current)
+	w.accepts(w.token("orders"), lifecycle.StandingCurrent)
 
 	w.clock.SetTime(w.clock.Now().Add(time.Hour))
 	w.edit(issuer, func() { metav1.SetMetaDataLabel(&issuer.ObjectMeta, "poked", "yes") })

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
 // refuseUpdates installs a policy that refuses every change of Secrets in the namespace, and returns when it is in force.
@@ -113,7 +113,7 @@ func TestRotateNowWhileThePolicyDenies(t *testing.T) {
 	leaked := w.token("orders")
 	w.edit(key, func() { key.Spec.Audience = "https://typo.example.com" })
 	w.becomes(key, v1alpha1.ReasonPolicyDenied)
-	w.accepts(leaked, registry.Current)
+	w.accepts(leaked, lifecycle.StandingCurrent)
 
 	w.annotate(key, v1alpha1.AnnotationRotateNow, "leak")
 	w.Eventually(w.tokenIn("orders"), patience).Should(gomega.BeEmpty())
@@ -123,7 +123,7 @@ func TestRotateNowWhileThePolicyDenies(t *testing.T) {
 	w.edit(key, func() { key.Spec.Audience = "https://orders.example.com" })
 	w.becomes(key, v1alpha1.ReasonIssued)
 	w.reaches(key, 2)
-	w.accepts(w.token("orders"), registry.Current)
+	w.accepts(w.token("orders"), lifecycle.StandingCurrent)
 	w.refuses(leaked)
 }
 
@@ -156,7 +156,7 @@ func TestTokensEndWhileThereIsNoCertificate(t *testing.T) {
 	w.start()
 	w.becomes(leaked, v1alpha1.ReasonIssued)
 	w.reaches(leaked, 2)
-	w.accepts(w.token("leaked"), registry.Current)
+	w.accepts(w.token("leaked"), lifecycle.StandingCurrent)
 }
 
 func TestAnImmutableSecretOfARevokedKeyGoes(t *testing.T) {
@@ -175,5 +175,5 @@ func TestAnImmutableSecretOfARevokedKeyGoes(t *testing.T) {
 
 	w.edit(key, func() { key.Spec.Revoked = false })
 	w.becomes(key, v1alpha1.ReasonIssued)
-	w.accepts(w.token("orders"), registry.Current)
+	w.accepts(w.token("orders"), lifecycle.StandingCurrent)
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
@@ -56,7 +55,7 @@ func TestASecretThatLostItsOwnerReference(t *testing.T) {
 			w.Eventually(w.holds("orders"), patience).Should(gomega.Equal(token.Hash(held)), "with the same token")
 			w.becomes(key, v1alpha1.ReasonIssued)
 			w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1), "a lost reference must not cause a rotation")
-			w.accepts(held, registry.Current)
+			w.accepts(held, lifecycle.StandingCurrent)
 
 			// The same while the manager runs: the event of the Secret is enough.
 			secret = w.secret("orders")
@@ -228,7 +227,7 @@ func TestAKeyMadeAgainFindsASecretWithoutOwner(t *testing.T) {
 			w.poke(again)
 			w.becomes(again, v1alpha1.ReasonIssued)
 			w.Expect(again.Status.SecretName).To(gomega.Equal("orders"))
-			w.accepts(w.token("orders"), registry.Current)
+			w.accepts(w.token("orders"), lifecycle.StandingCurrent)
 			w.refuses(old)
 			after := w.secret("orders")
 			w.Expect(metav1.IsControlledBy(after, again)).To(gomega.BeTrue())
@@ -356,7 +355,7 @@ func TestAStatusRestoredWithANewUID(t *testing.T) {
 			w.clock.SetTime(again.CreationTimestamp.Add(31 * time.Second))
 			w.poke(again)
 			w.becomes(again, v1alpha1.ReasonIssued)
-			w.accepts(w.token("orders"), registry.Current)
+			w.accepts(w.token("orders"), lifecycle.StandingCurrent)
 			w.Expect(metav1.IsControlledBy(w.secret("orders"), again)).To(gomega.BeTrue())
 		})
 	}

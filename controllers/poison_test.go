@@ -13,7 +13,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
 )
 
@@ -47,7 +47,7 @@ func TestOnePoisonedObjectOfEachKindLeavesTheOthersWorking(t *testing.T) {
 	w.start()
 
 	w.becomes(fine, v1alpha1.ReasonIssued)
-	w.accepts(w.token("fine"), registry.Current)
+	w.accepts(w.token("fine"), lifecycle.StandingCurrent)
 	w.becomes(ofPoisoned, v1alpha1.ReasonIssuerNotReady)
 	w.annotate(fine, v1alpha1.AnnotationRotate, "still-works")
 	w.reaches(fine, 2)

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/test/guide"
 )
@@ -284,7 +284,7 @@ func (w *harness) allIssuedAgain(keys []*v1alpha1.JWTRefreshKey, earlier map[str
 			w.refuses(old.text)
 		}
 		if held := now[key.Name]; held.text != "" {
-			w.accepts(held.text, registry.Current)
+			w.accepts(held.text, lifecycle.StandingCurrent)
 		}
 		if key.Status.Revision > 1 {
 			w.t.Errorf("%s has revision %d: the API server must not take the status of the manifest", key.Name, key.Status.Revision)

@@ -11,7 +11,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
@@ -175,7 +175,7 @@ func TestARenamedSecret(t *testing.T) {
 	w.clock.SetTime(w.clock.Now().Add(21 * time.Minute))
 	w.poke(key)
 	w.Eventually(w.tokenIn("orders"), patience).Should(gomega.Equal("no Secret"))
-	w.accepts(held, registry.Current)
+	w.accepts(held, lifecycle.StandingCurrent)
 }
 
 func TestARetainedSecretIsTakenUpAgain(t *testing.T) {
@@ -196,7 +196,7 @@ func TestARetainedSecretIsTakenUpAgain(t *testing.T) {
 	w.becomes(again, v1alpha1.ReasonIssued)
 	after := w.secret("orders")
 	w.Expect(after.UID).To(gomega.Equal(before.UID), "it is the same Secret")
-	w.accepts(string(after.Data["token"]), registry.Current)
+	w.accepts(string(after.Data["token"]), lifecycle.StandingCurrent)
 	w.refuses(string(before.Data["token"]))
 }
 
@@ -221,7 +221,7 @@ func TestALeftOverSecretIsWaitedForAndThenReplaced(t *testing.T) {
 	w.clock.SetTime(again.CreationTimestamp.Add(31 * time.Second))
 	w.poke(again)
 	w.becomes(again, v1alpha1.ReasonIssued)
-	w.accepts(w.token("orders"), registry.Current)
+	w.accepts(w.token("orders"), lifecycle.StandingCurrent)
 	w.refuses(old)
 	w.Expect(metav1.IsControlledBy(w.secret("orders"), again)).To(gomega.BeTrue())
 }
@@ -237,7 +237,7 @@ func TestModeNoneMakesNoSecret(t *testing.T) {
 
 	w.edit(key, func() { key.Spec.Secret = nil })
 	w.Eventually(w.tokenIn("orders"), patience).ShouldNot(gomega.Equal("no Secret"))
-	w.accepts(w.token("orders"), registry.Current)
+	w.accepts(w.token("orders"), lifecycle.StandingCurrent)
 
 	w.edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
 	w.Eventually(w.tokenIn("orders"), patience).Should(gomega.Equal("no Secret"))

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
@@ -25,7 +25,7 @@ func TestAKeyBecomesATokenInASecret(t *testing.T) {
 	w.becomes(key, v1alpha1.ReasonIssued)
 	first := w.token("orders")
 	w.Expect(token.Hash(first)).To(gomega.Equal(key.Status.TokenHash), "status.tokenHash is that of the token in the Secret")
-	w.accepts(first, registry.Current)
+	w.accepts(first, lifecycle.StandingCurrent)
 	w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1))
 	w.Expect(key.Status.Effective.Lifetime.Duration).To(gomega.Equal(720 * time.Hour))
 	w.Expect(string(w.secret("orders").Data["token-endpoint"])).To(gomega.Equal("https://" + w.issuer + ".example.com/token"))
@@ -36,14 +36,14 @@ func TestAKeyBecomesATokenInASecret(t *testing.T) {
 	w.annotate(key, v1alpha1.AnnotationRotate, "once")
 	w.reaches(key, 2)
 	second := w.token("orders")
-	w.accepts(second, registry.Current)
-	w.accepts(first, registry.Superseded)
+	w.accepts(second, lifecycle.StandingCurrent)
+	w.accepts(first, lifecycle.StandingSuperseded)
 	w.Expect(key.Status.LastHandledRotate).To(gomega.Equal("once"))
 
 	w.annotate(key, v1alpha1.AnnotationRotateNow, "leaked")
 	w.reaches(key, 3)
 	third := w.token("orders")
-	w.accepts(third, registry.Current)
+	w.accepts(third, lifecycle.StandingCurrent)
 	w.refuses(first)
 	w.refuses(second)
 
@@ -59,7 +59,7 @@ func TestAKeyBecomesATokenInASecret(t *testing.T) {
 	fourth := w.token("orders")
 	w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(4))
 	w.Expect(key.Status.RevokedAt).To(gomega.BeNil())
-	w.accepts(fourth, registry.Current)
+	w.accepts(fourth, lifecycle.StandingCurrent)
 	w.refuses(third)
 
 	w.Expect(w.admin.Delete(w.ctx, key)).To(gomega.Succeed())
@@ -91,7 +91,7 @@ func TestTimeMovesAKeyAlong(t *testing.T) {
 	w.clock.SetTime(scheduled.Status.RenewalTime.Time)
 	w.poke(scheduled)
 	w.reaches(scheduled, 2)
-	w.accepts(first, registry.Superseded)
+	w.accepts(first, lifecycle.StandingSuperseded)
 
 	w.clock.SetTime(w.clock.Now().Add(24 * time.Hour))
 	w.poke(scheduled)
@@ -176,7 +176,7 @@ func TestPolicyTightenedAndLoosened(t *testing.T) {
 
 	w.edit(issuer, func() { issuer.Spec.Policy.Rules[0].Scopes = []string{"orders:*"} })
 	w.becomes(key, v1alpha1.ReasonIssued)
-	w.accepts(held, registry.Current)
+	w.accepts(held, lifecycle.StandingCurrent)
 	w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1), "it becomes ready without a new revision")
 }
 

@@ -22,7 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
@@ -155,9 +155,9 @@ func TestSecretsBehindAWebhookThatDoesNotAnswer(t *testing.T) {
 
 	lift()
 	w.Eventually(w.readyOf(leaked), retriedWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
-	w.accepts(w.token("leaked"), registry.Current)
+	w.accepts(w.token("leaked"), lifecycle.StandingCurrent)
 	w.Eventually(w.readyOf(fresh), retriedWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
-	w.accepts(w.token("fresh"), registry.Current)
+	w.accepts(w.token("fresh"), lifecycle.StandingCurrent)
 	w.Eventually(w.tokenIn("revoked"), retriedWithin).Should(gomega.BeEmpty())
 	w.Eventually(w.readyOf(revoked), patience).Should(gomega.And(gomega.HavePrefix("False Revoked: "), gomega.Not(gomega.ContainSubstring("webhook"))))
 	w.Eventually(w.tokenIn("moved"), retriedWithin).Should(gomega.Equal("no Secret"))

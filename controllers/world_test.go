@@ -17,7 +17,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/test/acceptance"
 	"github.com/refreshkeys/refreshkeys/test/apiserver"
@@ -77,7 +77,7 @@ func (w *harness) verifier() *acceptance.Verifier {
 	return &acceptance.Verifier{Reader: w.admin, Namespace: apiserver.Namespace, Now: w.clock.Now}
 }
 
-func (w *harness) accepts(compact string, want registry.Standing) {
+func (w *harness) accepts(compact string, want lifecycle.Standing) {
 	w.t.Helper()
 	standing, err := w.verifier().Accept(w.ctx, compact, w.issuer)
 	w.Expect(err).NotTo(gomega.HaveOccurred())

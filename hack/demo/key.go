@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/test/acceptance"
 )
@@ -67,13 +67,13 @@ func (s *scene) untilIssued(revision int64) time.Duration {
 	})
 }
 
-var standings = map[registry.Standing]string{
-	registry.Current:    "accepted: it is the current token",
-	registry.Superseded: "accepted: it is superseded, but not yet retired",
+var standings = map[lifecycle.Standing]string{
+	lifecycle.StandingCurrent:    "accepted: it is the current token",
+	lifecycle.StandingSuperseded: "accepted: it is superseded, but not yet retired",
 }
 
 // accepted expects that the token service's rules accept a token.
-func (s *scene) accepted(revision int64, wanted registry.Standing) {
+func (s *scene) accepted(revision int64, wanted lifecycle.Standing) {
 	standing, err := s.stage.verifier.Accept(s.ctx, s.tokens[revision], s.stage.issuer)
 	seen := standings[standing]
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
 func (s *scene) revoke() {
@@ -34,7 +34,7 @@ func (s *scene) revoke() {
 		s.issued(5)
 	})
 	s.refused(1, 4)
-	s.accepted(5, registry.Current)
+	s.accepted(5, lifecycle.StandingCurrent)
 }
 
 func (s *scene) setRevoked(revoked bool) {
@@ -67,5 +67,5 @@ func (s *scene) deleteKey() {
 		s.issued(1)
 	})
 	s.refused(5)
-	s.accepted(1, registry.Current)
+	s.accepted(1, lifecycle.StandingCurrent)
 }

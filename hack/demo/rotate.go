@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
 func (s *scene) rotate() {
@@ -32,8 +32,8 @@ func (s *scene) rotate() {
 	s.gap()
 	s.say("The token service decides only by these objects. With their current state:")
 	s.gap()
-	s.accepted(1, registry.Superseded)
-	s.accepted(2, registry.Current)
+	s.accepted(1, lifecycle.StandingSuperseded)
+	s.accepted(2, lifecycle.StandingCurrent)
 	s.rollOver()
 }
 
@@ -63,8 +63,8 @@ func (s *scene) changeSpec() {
 		s.issued(3)
 	})
 	s.expect(s.audience(3) == audience, "its aud is "+audience, audience, s.audience(3))
-	s.accepted(2, registry.Superseded)
-	s.accepted(3, registry.Current)
+	s.accepted(2, lifecycle.StandingSuperseded)
+	s.accepted(3, lifecycle.StandingCurrent)
 	s.gap()
 	s.say("A changed label causes no new token.")
 	s.metered("a changed label", 0, func() {
@@ -102,5 +102,5 @@ func (s *scene) rotateNow() {
 	})
 	s.refused(1, 2, 3)
 	s.refusedAtService(3)
-	s.accepted(4, registry.Current)
+	s.accepted(4, lifecycle.StandingCurrent)
 }

@@ -18,7 +18,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
@@ -96,7 +96,7 @@ func (s *scene) checkToken(status *v1alpha1.JWTRefreshKeyStatus, compact string,
 	s.expect(reflect.DeepEqual(content, said), "the payload is status.content", content, said)
 	_, err = token.Parse(compact, token.Access, rings, issuer.Spec.URL, time.Now())
 	s.expect(err != nil, "the token is not accepted as an access token, which has another typ and other signing keys", "an error", err)
-	s.accepted(1, registry.Current)
+	s.accepted(1, lifecycle.StandingCurrent)
 }
 
 func (s *scene) loseSecret() {

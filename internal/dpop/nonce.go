@@ -13,8 +13,8 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 const (
@@ -47,7 +47,7 @@ func newNonces(clock clock.PassiveClock) (*nonces, error) {
 func (n *nonces) fresh(rings *keyring.Rings) (string, error) {
 	keys := refreshKeys(rings)
 	if len(keys) == 0 {
-		return "", fmt.Errorf("%w: the issuer has no signing key to derive a nonce from", registry.ErrUnavailable)
+		return "", fmt.Errorf("%w: the issuer has no signing key to derive a nonce from", upstream.ErrUnavailable)
 	}
 	// Any signing key is possible. All replicas know the active one.
 	key := &keys[max(0, slices.IndexFunc(keys, func(key keyring.Key) bool { return key.State == keyring.Active }))]

@@ -9,7 +9,7 @@ import (
 
 	"k8s.io/utils/clock"
 
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // rememberedProofs is the maximum number of proofs that a replica stores. With nonces of 30 s it allows 4,369
@@ -44,7 +44,7 @@ func newReplays(clock clock.PassiveClock, most int) *replays {
 	return &replays{clock: clock, most: most, seen: map[proofID]struct{}{}, ending: map[int64][]proofID{}}
 }
 
-// use stores a proof. It returns errReplayed if the proof is known, and registry.ErrUnavailable if the memory is
+// use stores a proof. It returns errReplayed if the proof is known, and upstream.ErrUnavailable if the memory is
 // full.
 func (r *replays) use(id proofID, until time.Time) error {
 	r.mu.Lock()
@@ -54,7 +54,7 @@ func (r *replays) use(id proofID, until time.Time) error {
 		return errReplayed
 	}
 	if len(r.seen) >= r.most {
-		return fmt.Errorf("%w: too many DPoP proofs are in use", registry.ErrUnavailable)
+		return fmt.Errorf("%w: too many DPoP proofs are in use", upstream.ErrUnavailable)
 	}
 	r.seen[id] = struct{}{}
 	r.ending[until.Unix()] = append(r.ending[until.Unix()], id)

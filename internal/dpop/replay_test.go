@@ -8,7 +8,7 @@ import (
 
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // TestReplays checks that a proof, identified by its client key and jti, is known until its nonce ends.
@@ -48,7 +48,7 @@ func TestReplaysAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := r.use(id(most), t0.Add(nonceFor)); !errors.Is(err, registry.ErrUnavailable) {
+	if err := r.use(id(most), t0.Add(nonceFor)); !errors.Is(err, upstream.ErrUnavailable) {
 		t.Errorf("beyond the bound: %v", err)
 	}
 	for i := range most {

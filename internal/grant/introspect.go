@@ -9,6 +9,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // Introspect returns whether a token is active (RFC 7662). A refresh token is active only if hint says that the
@@ -36,7 +37,7 @@ func (s *Fresh) introspect(
 	ctx context.Context, issuer *registry.Issuer, compact string, typ token.Type, allowed func(ctx context.Context, namespace string) error, outcome *Outcome,
 ) (*oauth.IntrospectionAnswer, error) {
 	claims, issuer, err := s.parse(ctx, issuer, compact, typ)
-	if errors.Is(err, registry.ErrUnavailable) {
+	if errors.Is(err, upstream.ErrUnavailable) {
 		return nil, err
 	}
 	if err != nil {
@@ -95,7 +96,7 @@ func (s *Fresh) active(ctx context.Context, issuer *registry.Issuer, claims *tok
 		return standing.Accepted(), err
 	}
 	honours := func(key *v1alpha1.JWTRefreshKey) bool {
-		return key != nil && registry.Honours(key, claims.Object.UID, claims.Object.Revision, s.clock.Now())
+		return key != nil && lifecycle.Honours(key, claims.Object.UID, claims.Object.Revision, s.clock.Now())
 	}
 	key := s.registry.Key(keyName(claims))
 	if honours(key) || (key != nil && refusedForGood(key, claims)) {

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // TestWithhold checks that a caller without the right to ask gets no information (RFC 7662 §2.2) and that the
@@ -18,7 +18,7 @@ func TestWithhold(t *testing.T) {
 	if err != nil || encoding != nil || string(raw) != `{"active":false}` || outcome.Withheld != oauth.InsufficientScope {
 		t.Errorf("%s, %v; recorded %q", raw, err, outcome.Withheld)
 	}
-	for _, other := range []error{registry.ErrUnavailable, oauth.Refuse(oauth.InvalidToken, "No."), errors.New("broken")} {
+	for _, other := range []error{upstream.ErrUnavailable, oauth.Refuse(oauth.InvalidToken, "No."), errors.New("broken")} {
 		outcome := &Outcome{}
 		if answer, err := withhold(other, outcome); answer != nil || !errors.Is(err, other) || outcome.Withheld != "" {
 			t.Errorf("%v becomes %+v, %v; recorded %q", other, answer, err, outcome.Withheld)

@@ -13,6 +13,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/line"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // claimTries is the maximum number of attempts to follow a token when other writers change the refresh key. Each
@@ -49,7 +50,7 @@ func (s *Fresh) claim(ctx context.Context, e *exchange) (string, error) {
 				return "", err
 			}
 		}
-		if e.key == nil || !registry.Lives(e.key, e.claims.Object.UID, s.clock.Now()) {
+		if e.key == nil || !lifecycle.Lives(e.key, e.claims.Object.UID, s.clock.Now()) {
 			return "", errGrant()
 		}
 		// The table covers one-time tokens only; for a superseded token of another mode it would end the line.
@@ -72,7 +73,7 @@ func (s *Fresh) claim(ctx context.Context, e *exchange) (string, error) {
 			return next, err
 		}
 	}
-	return "", fmt.Errorf("%w: the refresh key changes too often", registry.ErrUnavailable)
+	return "", fmt.Errorf("%w: the refresh key changes too often", upstream.ErrUnavailable)
 }
 
 // readAgain reads the refresh key of a one-time token from the API server. After a lost write it reads the current
@@ -102,11 +103,11 @@ func (s *Fresh) answerOnce(ctx context.Context, e *exchange, answer lifecycle.On
 	case lifecycle.OneTimeReused:
 		return "", s.reuse(ctx, e)
 	case lifecycle.OneTimeUnrecorded:
-		return "", fmt.Errorf("%w: the first token is not on record yet", registry.ErrUnavailable)
+		return "", fmt.Errorf("%w: the first token is not on record yet", upstream.ErrUnavailable)
 	case lifecycle.OneTimeWaits:
-		return "", fmt.Errorf("%w: the token cannot be followed before the retryGrace of a superseded token ends", registry.ErrUnavailable)
+		return "", fmt.Errorf("%w: the token cannot be followed before the retryGrace of a superseded token ends", upstream.ErrUnavailable)
 	case lifecycle.OneTimeUnknown:
-		return "", fmt.Errorf("%w: the record does not say when the token was followed", registry.ErrUnavailable)
+		return "", fmt.Errorf("%w: the record does not say when the token was followed", upstream.ErrUnavailable)
 	default:
 		return "", errGrant()
 	}
@@ -130,7 +131,7 @@ func (s *Fresh) decideOnce(e *exchange, key *v1alpha1.JWTRefreshKey, live bool) 
 		// If the current token cannot be read, its binding is unknown, and the line must not end.
 		var current *token.Claims
 		if current, err = line.Recorded(key); err != nil {
-			return lifecycle.OneTimeUnknown, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+			return lifecycle.OneTimeUnknown, fmt.Errorf("%w: %w", upstream.ErrUnavailable, err)
 		}
 		// A refresh key that was enrolled again at another issuer has no token to hand out at this one.
 		moved = current.Issuer != e.issuer.URL
@@ -194,7 +195,7 @@ func (s *Fresh) reuse(ctx context.Context, e *exchange) error {
 	otherwise := false
 	err := s.registry.Revoke(ctx, keyName(e.claims), v1alpha1.RevokedReuseDetected, func(key *v1alpha1.JWTRefreshKey) bool {
 		reused := false
-		if registry.Lives(key, e.claims.Object.UID, s.clock.Now()) && lifecycle.OneTime(key) {
+		if lifecycle.Lives(key, e.claims.Object.UID, s.clock.Now()) && lifecycle.OneTime(key) {
 			answer, err := s.decideOnce(e, key, true)
 			reused = err == nil && answer == lifecycle.OneTimeReused
 		}
@@ -226,11 +227,11 @@ func (s *Fresh) oneTimeExchangeable(ctx context.Context, issuer *registry.Issuer
 				return false, err
 			}
 		}
-		if key == nil || !registry.Lives(key, claims.Object.UID, s.clock.Now()) {
+		if key == nil || !lifecycle.Lives(key, claims.Object.UID, s.clock.Now()) {
 			return false, nil
 		}
 		if !lifecycle.OneTime(key) {
-			return registry.StandingOf(key, presented(claims), s.clock.Now()).Accepted(), nil
+			return lifecycle.StandingOf(key, presented(claims), s.clock.Now()).Accepted(), nil
 		}
 		switch answer, err := s.decideOnce(e, key, live); {
 		case err != nil:

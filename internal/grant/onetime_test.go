@@ -15,6 +15,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // justProven is a registry with a view that has just been proven. It has no other methods.
@@ -47,7 +48,7 @@ func TestWhatAHolderProves(t *testing.T) {
 		{name: "bound, and the current one to another key", presented: bound, current: other, proven: bound, at: url, want: lifecycle.OneTimeReused},
 		{name: "bound, and the current one to none", presented: bound, proven: bound, at: url, want: lifecycle.OneTimeReused},
 		{name: "bound, and the key was enrolled at another issuer", presented: bound, current: bound, proven: bound, at: "https://other.example.com", want: lifecycle.OneTimeRefused},
-		{name: "bound, and the record is damaged", presented: bound, current: bound, proven: bound, at: url, damaged: true, err: registry.ErrUnavailable},
+		{name: "bound, and the record is damaged", presented: bound, current: bound, proven: bound, at: url, damaged: true, err: upstream.ErrUnavailable},
 		{name: "not bound, and the record is damaged", at: url, damaged: true, want: lifecycle.OneTimeReused},
 	}
 	for _, c := range cases {
@@ -81,7 +82,7 @@ func TestWhatAHolderProves(t *testing.T) {
 // TestOneTimeAnswersThatAreNotFinal checks that an answer which a later try can change is "unavailable" and never invalid_grant.
 func TestOneTimeAnswersThatAreNotFinal(t *testing.T) {
 	for _, answer := range []lifecycle.OneTimeAnswer{lifecycle.OneTimeUnrecorded, lifecycle.OneTimeWaits, lifecycle.OneTimeUnknown} {
-		if _, err := (&Fresh{}).answerOnce(t.Context(), &exchange{}, answer); !errors.Is(err, registry.ErrUnavailable) {
+		if _, err := (&Fresh{}).answerOnce(t.Context(), &exchange{}, answer); !errors.Is(err, upstream.ErrUnavailable) {
 			t.Errorf("answer %d: %v", answer, err)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/session"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // RefreshRequest is a request for an access token (RFC 6749 §6).
@@ -41,7 +42,7 @@ type exchange struct {
 	claims    *token.Claims
 	// key is the refresh key of the token, and standing the state of the token in it.
 	key      *v1alpha1.JWTRefreshKey
-	standing registry.Standing
+	standing lifecycle.Standing
 	// proven is what the client has proven.
 	proven binding.Proven
 	use    *registry.Use
@@ -68,7 +69,7 @@ func (r *RefreshRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.
 	if e.key, e.standing, err = s.standing(ctx, e.claims); err != nil {
 		return nil, err
 	}
-	if e.key == nil || registry.BelowFirst(e.key, e.claims.Object.Revision) || (!e.standing.Accepted() && !lifecycle.OneTime(e.key)) {
+	if e.key == nil || lifecycle.BelowFirst(e.key, e.claims.Object.Revision) || (!e.standing.Accepted() && !lifecycle.OneTime(e.key)) {
 		return nil, errGrant()
 	}
 	// Verification allows for clock skew, but the access token would end with its refresh token in this second.
@@ -99,7 +100,7 @@ func (r *RefreshRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.
 	}
 	e.use = &registry.Use{
 		Key: outcome.Key, UID: e.key.UID, At: s.clock.Now(), Seen: r.Seen, Revision: e.claims.Object.Revision,
-		Superseded: e.standing == registry.Superseded, Prompt: e.key.Spec.IdleTimeout != nil,
+		Superseded: e.standing == lifecycle.StandingSuperseded, Prompt: e.key.Spec.IdleTimeout != nil,
 	}
 	successor, err := s.successor(ctx, &e)
 	if err != nil {
@@ -115,7 +116,7 @@ func (r *RefreshRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.
 // refused returns invalid_grant for a token that failed verification, and ErrUnavailable unchanged, since then the
 // token was not verified.
 func refused(err error) error {
-	if errors.Is(err, registry.ErrUnavailable) {
+	if errors.Is(err, upstream.ErrUnavailable) {
 		return err
 	}
 	return errGrant()

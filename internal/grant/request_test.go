@@ -8,13 +8,14 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/session"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // stale is a registry with a view that may be too old. It has no other methods, so a grant that asks it anything
 // panics.
 type stale struct{ Registry }
 
-func (stale) Fresh() error { return registry.ErrUnavailable }
+func (stale) Fresh() error { return upstream.ErrUnavailable }
 
 // newGrant is a grant that a contributor might add. It does not check the freshness of the view.
 type newGrant struct{}
@@ -47,7 +48,7 @@ func TestNothingIsAnsweredFromAStaleView(t *testing.T) {
 			return err
 		},
 	} {
-		if err := answer(); !errors.Is(err, registry.ErrUnavailable) {
+		if err := answer(); !errors.Is(err, upstream.ErrUnavailable) {
 			t.Errorf("%s on a stale view: %v", name, err)
 		}
 	}

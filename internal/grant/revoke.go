@@ -9,6 +9,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // Revoke is the logout of RFC 7009: after it returns, the line of the token has ended. A token that is malformed,
@@ -27,7 +28,7 @@ func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact, 
 
 func (s *Fresh) revoke(ctx context.Context, issuer *registry.Issuer, compact, assertion string, outcome *Outcome) error {
 	claims, issuer, err := s.verifyRefresh(ctx, issuer, compact)
-	if errors.Is(err, registry.ErrUnavailable) {
+	if errors.Is(err, upstream.ErrUnavailable) {
 		return err
 	}
 	if err != nil {
@@ -69,10 +70,10 @@ func (s *Fresh) revokes(ctx context.Context, issuer *registry.Issuer, claims *to
 // although a logout requires no proof.
 func (s *Fresh) endedBy(issuer *registry.Issuer, claims *token.Claims, key *v1alpha1.JWTRefreshKey) bool {
 	now := s.clock.Now()
-	if registry.StandingOf(key, presented(claims), now).Accepted() {
+	if lifecycle.StandingOf(key, presented(claims), now).Accepted() {
 		return true
 	}
-	if !lifecycle.OneTime(key) || !registry.Lives(key, claims.Object.UID, now) {
+	if !lifecycle.OneTime(key) || !lifecycle.Lives(key, claims.Object.UID, now) {
 		return false
 	}
 	answer, err := s.decideOnce(&exchange{issuer: issuer, claims: claims, proven: proven(claims.JWKThumbprint)}, key, true)

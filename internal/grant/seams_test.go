@@ -13,7 +13,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // TestAModeThatTheViewHasNotHeardOf checks that a refresh key of another mode is not decided on by the one-time
@@ -25,7 +25,7 @@ func TestAModeThatTheViewHasNotHeardOf(t *testing.T) {
 		s.stored.Spec.Rotation.Mode = v1alpha1.RotationScheduled
 		s.written()
 		before := s.stored.DeepCopy()
-		if _, err := s.claim(revision); !errors.Is(err, registry.ErrUnavailable) {
+		if _, err := s.claim(revision); !errors.Is(err, upstream.ErrUnavailable) {
 			t.Errorf("%s of a key that is now in mode Scheduled: %v; want that it is unavailable", name, err)
 		}
 		if s.stored.ResourceVersion != before.ResourceVersion {
@@ -44,7 +44,7 @@ func TestAReuseThatIsNoneAtTheAPIServer(t *testing.T) {
 	s.stored.Spec.Rotation.Mode = v1alpha1.RotationScheduled
 	s.written()
 	_, err := s.claim(1)
-	if refusal := (*oauth.Error)(nil); errors.As(err, &refusal) || !errors.Is(err, registry.ErrUnavailable) {
+	if refusal := (*oauth.Error)(nil); errors.As(err, &refusal) || !errors.Is(err, upstream.ErrUnavailable) {
 		t.Errorf("the answer is %v; want that it is unavailable", err)
 	}
 	if s.stored.Status.RevokedAt != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/session"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // Options of a Service. All are required.
@@ -44,7 +45,7 @@ type Service struct {
 	newID     func() string
 
 	verified *lru.Cache[[sha256.Size]byte, *token.Claims]
-	claims   registry.Flights[string]
+	claims   upstream.Flights[string]
 
 	remembered, judged atomic.Int64
 }

@@ -3,10 +3,10 @@ package grant
 import (
 	"fmt"
 
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // unavailable returns ErrUnavailable with a reason for the log.
 func unavailable(reason string) error {
-	return fmt.Errorf("%w: %s", registry.ErrUnavailable, reason)
+	return fmt.Errorf("%w: %s", upstream.ErrUnavailable, reason)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // errGrant returns invalid_grant, on which a client discards its token. It has no details, so that the holder of
@@ -56,7 +57,7 @@ func (s *Fresh) parse(ctx context.Context, issuer *registry.Issuer, compact stri
 		claims, err = token.Parse(compact, typ, issuer.Rings, issuer.URL, s.clock.Now())
 	}
 	if issuer.Rings == nil {
-		return nil, nil, fmt.Errorf("%w: the signing keys of %s are not known", registry.ErrUnavailable, issuer.Name)
+		return nil, nil, fmt.Errorf("%w: the signing keys of %s are not known", upstream.ErrUnavailable, issuer.Name)
 	}
 	if err == nil && !namesOneKey(claims) {
 		return nil, issuer, token.ErrMalformed
@@ -77,25 +78,25 @@ func keyName(claims *token.Claims) types.NamespacedName {
 	return types.NamespacedName{Namespace: claims.Object.Namespace, Name: claims.Object.Name}
 }
 
-func presented(claims *token.Claims) registry.Token {
-	return registry.Token{UID: claims.Object.UID, JTI: claims.JTI, Revision: claims.Object.Revision}
+func presented(claims *token.Claims) lifecycle.Presented {
+	return lifecycle.Presented{UID: claims.Object.UID, JTI: claims.JTI, Revision: claims.Object.Revision}
 }
 
 // standing returns the refresh key of a token and the token's standing. The view may be outdated, so the API
 // server is read before a correctly signed token is refused. Only a final refusal is taken from the view.
-func (s *Fresh) standing(ctx context.Context, claims *token.Claims) (*v1alpha1.JWTRefreshKey, registry.Standing, error) {
+func (s *Fresh) standing(ctx context.Context, claims *token.Claims) (*v1alpha1.JWTRefreshKey, lifecycle.Standing, error) {
 	name, now := keyName(claims), s.clock.Now()
 	if key := s.registry.Key(name); key != nil {
-		standing := registry.StandingOf(key, presented(claims), now)
+		standing := lifecycle.StandingOf(key, presented(claims), now)
 		if standing.Accepted() || refusedForGood(key, claims) {
 			return key, standing, nil
 		}
 	}
 	key, err := s.registry.KeyLive(ctx, name, claims.JTI)
 	if err != nil || key == nil {
-		return nil, registry.Refused, err
+		return nil, lifecycle.StandingRefused, err
 	}
-	return key, registry.StandingOf(key, presented(claims), now), nil
+	return key, lifecycle.StandingOf(key, presented(claims), now), nil
 }
 
 // refusedForGood reports whether the refusal of a token is final: its refresh key is being deleted, was revoked
@@ -104,6 +105,6 @@ func (s *Fresh) standing(ctx context.Context, claims *token.Claims) (*v1alpha1.J
 func refusedForGood(key *v1alpha1.JWTRefreshKey, claims *token.Claims) bool {
 	revoked := key.Spec.Revoked || key.Status.RevokedAt != nil
 	known := 0 < claims.Object.Revision && claims.Object.Revision <= key.Status.Revision
-	ended := registry.BelowFirst(key, claims.Object.Revision)
+	ended := lifecycle.BelowFirst(key, claims.Object.Revision)
 	return string(key.UID) == claims.Object.UID && (key.DeletionTimestamp != nil || (revoked && known) || ended)
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // soon is the longest time of a good login while another provider, or another client's token, causes waiting.
@@ -55,7 +55,7 @@ func unknownKeyTokens(t *testing.T, providers *Providers, p *idp) (leave func())
 		go func() {
 			defer all.Done()
 			begun.Add(1)
-			if _, err := providers.Verify(ctx, p.entry(), one); !errors.Is(err, registry.ErrUnavailable) {
+			if _, err := providers.Verify(ctx, p.entry(), one); !errors.Is(err, upstream.ErrUnavailable) {
 				t.Errorf("a token with an unknown kid gets: %v", err)
 			}
 		}()
@@ -158,7 +158,7 @@ func TestKeysAreNotBelievedForEver(t *testing.T) {
 	p.respond(keysPath, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "broken", http.StatusInternalServerError) })
 	clock.SetTime(noon.Add(staleFor))
 	compact := p.sign(t, "k1", p.claims(map[string]any{"exp": noon.Add(100 * time.Hour).Unix()}))
-	if _, err := providers.Verify(context.Background(), p.entry(), compact); !errors.Is(err, registry.ErrUnavailable) {
+	if _, err := providers.Verify(context.Background(), p.entry(), compact); !errors.Is(err, upstream.ErrUnavailable) {
 		t.Errorf("with keys of the previous day: %v", err)
 	}
 }
@@ -194,7 +194,7 @@ func TestFailuresAreRememberedFromTheirEnd(t *testing.T) {
 	})
 	compact := p.sign(t, "k1", p.claims(nil))
 	for range 3 {
-		if _, err := providers.Verify(context.Background(), p.entry(), compact); !errors.Is(err, registry.ErrUnavailable) {
+		if _, err := providers.Verify(context.Background(), p.entry(), compact); !errors.Is(err, upstream.ErrUnavailable) {
 			t.Fatal(err)
 		}
 	}
@@ -227,7 +227,7 @@ func TestANewKeyBehindAStranger(t *testing.T) {
 	next := newIDP(t).key
 	p.publish("k2", next.Public())
 	rotated := signed(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: next, KeyID: "k2"}}, p.claims(nil))
-	if err := verify(rotated); !errors.Is(err, registry.ErrUnavailable) {
+	if err := verify(rotated); !errors.Is(err, upstream.ErrUnavailable) {
 		t.Errorf("a token of a key that was published a second after the fetch: %v", err)
 	}
 	if err := verify(p.sign(t, "k1", p.claims(map[string]any{"sub": "jane"})) + "x"); !errors.Is(err, ErrRefused) {
@@ -269,7 +269,7 @@ func TestEntriesThatChange(t *testing.T) {
 	bundle := entry.CABundle
 	for i := range 2 * rememberedProviders {
 		entry.CABundle = fmt.Sprintf("# version %d\n%s", i, bundle)
-		if _, err := providers.upstream(entry); err != nil {
+		if _, err := providers.provider(entry); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -19,7 +19,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 const (
@@ -47,12 +47,12 @@ type Providers struct {
 
 	mu sync.Mutex
 	// known caches the providers by their URL and certificate authorities.
-	known *lru.Cache[string, *upstream]
+	known *lru.Cache[string, *provider]
 }
 
 // NewProviders returns a Providers.
 func NewProviders(clock clock.PassiveClock) *Providers {
-	known, err := lru.New[string, *upstream](rememberedProviders)
+	known, err := lru.New[string, *provider](rememberedProviders)
 	if err != nil {
 		// lru.New fails only for a size that is not positive.
 		panic(err)
@@ -60,8 +60,8 @@ func NewProviders(clock clock.PassiveClock) *Providers {
 	return &Providers{clock: clock, within: upstreamFor, known: known}
 }
 
-// upstream is one provider.
-type upstream struct {
+// provider is one OpenID Connect provider.
+type provider struct {
 	client    *http.Client
 	discovery *document[*trust]
 }
@@ -74,24 +74,24 @@ type trust struct {
 }
 
 // Verify returns the person that an id_token identifies, by a provider's entry (OpenID Connect Core §3.1.3.7). It
-// returns ErrRefused for a token that is not acceptable, and registry.ErrUnavailable while the provider's
+// returns ErrRefused for a token that is not acceptable, and upstream.ErrUnavailable while the provider's
 // documents are not known.
 func (p *Providers) Verify(ctx context.Context, entry *v1alpha1.OIDCProvider, idToken string) (*Person, error) {
 	if !WellFormed(idToken) || notIDToken(idToken) {
 		return nil, ErrRefused
 	}
-	up, err := p.upstream(entry)
+	found, err := p.provider(entry)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.within)
 	defer cancel()
-	found, err := up.discovery.read(ctx)
+	trusted, err := found.discovery.read(ctx)
 	if err != nil {
 		return nil, unavailable(entry.IssuerURL, err)
 	}
 	var outage error
-	verified, err := found.verifier.Verify(context.WithValue(ctx, outageKey{}, &outage), idToken)
+	verified, err := trusted.verifier.Verify(context.WithValue(ctx, outageKey{}, &outage), idToken)
 	if outage != nil {
 		return nil, unavailable(entry.IssuerURL, outage)
 	}
@@ -101,22 +101,22 @@ func (p *Providers) Verify(ctx context.Context, entry *v1alpha1.OIDCProvider, id
 	return personOf(entry, verified, p.clock.Now())
 }
 
-// unavailable returns registry.ErrUnavailable with the reason, which may contain part of the provider's answer.
+// unavailable returns upstream.ErrUnavailable with the reason, which may contain part of the provider's answer.
 func unavailable(issuer string, err error) error {
 	reason := err.Error()
 	if len(reason) > longestReason {
 		reason = strings.ToValidUTF8(reason[:longestReason], "") + "..."
 	}
-	return fmt.Errorf("%w: the provider %s is unavailable: %s", registry.ErrUnavailable, issuer, reason)
+	return fmt.Errorf("%w: the provider %s is unavailable: %s", upstream.ErrUnavailable, issuer, reason)
 }
 
-// upstream returns the provider of an entry.
-func (p *Providers) upstream(entry *v1alpha1.OIDCProvider) (*upstream, error) {
+// provider returns the provider of an entry.
+func (p *Providers) provider(entry *v1alpha1.OIDCProvider) (*provider, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	name := entry.IssuerURL + "\x00" + entry.CABundle
-	if up, ok := p.known.Get(name); ok {
-		return up, nil
+	if known, ok := p.known.Get(name); ok {
+		return known, nil
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
 	transport.DialContext = (&net.Dialer{Timeout: connectFor}).DialContext
@@ -126,21 +126,21 @@ func (p *Providers) upstream(entry *v1alpha1.OIDCProvider) (*upstream, error) {
 	if entry.CABundle != "" {
 		roots := x509.NewCertPool()
 		if !roots.AppendCertsFromPEM([]byte(entry.CABundle)) {
-			return nil, fmt.Errorf("%w: caBundle of %s holds no certificate", registry.ErrUnavailable, entry.IssuerURL)
+			return nil, fmt.Errorf("%w: caBundle of %s holds no certificate", upstream.ErrUnavailable, entry.IssuerURL)
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
-	up := &upstream{client: &http.Client{Transport: boundedTransport{transport}, CheckRedirect: sameHost}}
-	up.discovery = newDocument(p.clock, p.within, func(ctx context.Context) (*trust, error) {
-		return up.discover(ctx, entry.IssuerURL, p.clock, p.within)
+	made := &provider{client: &http.Client{Transport: boundedTransport{transport}, CheckRedirect: sameHost}}
+	made.discovery = newDocument(p.clock, p.within, func(ctx context.Context) (*trust, error) {
+		return made.discover(ctx, entry.IssuerURL, p.clock, p.within)
 	})
-	p.known.Add(name, up)
-	return up, nil
+	p.known.Add(name, made)
+	return made, nil
 }
 
 // discover reads the provider's discovery document. It keeps the known keys if the document still names their URL.
-func (u *upstream) discover(ctx context.Context, issuer string, clock clock.PassiveClock, within time.Duration) (*trust, error) {
-	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, u.client), issuer)
+func (p *provider) discover(ctx context.Context, issuer string, clock clock.PassiveClock, within time.Duration) (*trust, error) {
+	published, err := oidc.NewProvider(oidc.ClientContext(ctx, p.client), issuer)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func (u *upstream) discover(ctx context.Context, issuer string, clock clock.Pass
 		JWKSURI    string   `json:"jwks_uri"`
 		Algorithms []string `json:"id_token_signing_alg_values_supported"`
 	}
-	if err := provider.Claims(&content); err != nil {
+	if err := published.Claims(&content); err != nil {
 		return nil, err
 	}
 	if at, err := url.Parse(content.JWKSURI); err != nil || at.Scheme != "https" {
@@ -160,11 +160,11 @@ func (u *upstream) discover(ctx context.Context, issuer string, clock clock.Pass
 		algorithms = []string{oidc.RS256}
 	}
 	found := &trust{keysURL: content.JWKSURI}
-	if before, ok := u.discovery.latest(); ok && before.keysURL == found.keysURL {
+	if before, ok := p.discovery.latest(); ok && before.keysURL == found.keysURL {
 		found.keys = before.keys
 	} else {
 		found.keys = newDocument(clock, within, func(ctx context.Context) (providerKeys, error) {
-			return fetchKeys(ctx, u.client, found.keysURL)
+			return fetchKeys(ctx, p.client, found.keysURL)
 		})
 	}
 	found.verifier = oidc.NewVerifier(issuer, newKeySet(found.keys, algorithms, clock), &oidc.Config{

@@ -9,7 +9,7 @@ import (
 
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // TestProviderAway checks that the failure of a provider returns ErrUnavailable, and not a refusal.
@@ -36,7 +36,7 @@ func TestProviderAway(t *testing.T) {
 			clock := clocktesting.NewFakePassiveClock(noon)
 			providers := NewProviders(clock)
 			compact := p.sign(t, "k1", p.claims(nil))
-			if person, err := providers.Verify(context.Background(), p.entry(), compact); !errors.Is(err, registry.ErrUnavailable) {
+			if person, err := providers.Verify(context.Background(), p.entry(), compact); !errors.Is(err, upstream.ErrUnavailable) {
 				t.Fatalf("%+v, %v", person, err)
 			}
 			if len(elsewhere.requests()) > 0 {

@@ -19,7 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // ErrTooMany is returned for a user or an address with too many attempts.
@@ -54,7 +54,7 @@ type Passwords struct {
 	slots     chan struct{}
 	ofUser    *Attempts
 	ofAddress *Attempts
-	flights   registry.Flights[*passwordFile]
+	flights   upstream.Flights[*passwordFile]
 	// remembered caches the files by the name of their Secret.
 	remembered *lru.Cache[string, *passwordFile]
 }
@@ -102,7 +102,7 @@ func (p *Passwords) Verify(ctx context.Context, secret, user, password, address 
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
 	case <-ctx.Done():
-		return fmt.Errorf("%w: too many passwords are checked at the same time: %w", registry.ErrUnavailable, ctx.Err())
+		return fmt.Errorf("%w: too many passwords are checked at the same time: %w", upstream.ErrUnavailable, ctx.Err())
 	}
 	hash, known := file.hashes[user]
 	if !known {
@@ -164,7 +164,7 @@ func (p *Passwords) read(ctx context.Context, name string) (*passwordFile, error
 	if apierrors.IsNotFound(err) {
 		secret = &corev1.Secret{}
 	} else if err != nil {
-		return nil, fmt.Errorf("%w: the API server is unavailable: %w", registry.ErrUnavailable, err)
+		return nil, upstream.NoAPIServer(err)
 	}
 	file := readHtpasswd(string(secret.Data[PasswordFile]))
 	file.at = at

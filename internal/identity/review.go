@@ -18,7 +18,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // ErrRefused is returned for a token that the cluster did not issue for the issuer, and for one that is not a
@@ -54,7 +54,7 @@ type Reviews struct {
 	clients kubernetes.Interface
 	clock   clock.PassiveClock
 	limiter *rate.Limiter
-	flights registry.Flights[authenticationv1.UserInfo]
+	flights upstream.Flights[authenticationv1.UserInfo]
 	known   *lru.Cache[[sha256.Size]byte, reviewed]
 }
 
@@ -91,12 +91,12 @@ func (r *Reviews) User(ctx context.Context, issuer, token string) (authenticatio
 
 func (r *Reviews) ask(ctx context.Context, issuer, token string) (authenticationv1.UserInfo, error) {
 	if !r.limiter.Allow() {
-		return authenticationv1.UserInfo{}, fmt.Errorf("%w: the limit of TokenReviews per second is reached", registry.ErrUnavailable)
+		return authenticationv1.UserInfo{}, fmt.Errorf("%w: the limit of TokenReviews per second is reached", upstream.ErrUnavailable)
 	}
 	asked := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{issuer}}}
 	answer, err := r.clients.AuthenticationV1().TokenReviews().Create(ctx, asked, metav1.CreateOptions{})
 	if err != nil {
-		return authenticationv1.UserInfo{}, fmt.Errorf("%w: the API server is unavailable: %w", registry.ErrUnavailable, err)
+		return authenticationv1.UserInfo{}, upstream.NoAPIServer(err)
 	}
 	// An API server that does not support audiences leaves them out of its answer.
 	if status := &answer.Status; !status.Authenticated || status.Error != "" || !slices.Contains(status.Audiences, issuer) {

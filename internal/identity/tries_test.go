@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // passwordsOf returns a Passwords with the htpasswd lines; arrived is called for each read of the Secret.
@@ -115,7 +115,7 @@ func TestNobodyWaitsForAnother(t *testing.T) {
 	}()
 	select {
 	case err := <-second:
-		if !errors.Is(err, registry.ErrUnavailable) {
+		if !errors.Is(err, upstream.ErrUnavailable) {
 			t.Errorf("the client that canceled gets: %v", err)
 		}
 	case <-time.After(5 * time.Second):

@@ -13,7 +13,6 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
@@ -261,15 +260,15 @@ func (e *evidence) standing() check {
 	}
 	claims := e.token.claims
 	current := e.key.Status.Revision
-	switch registry.StandingOf(e.key, registry.Token{UID: claims.Object.UID, JTI: claims.JTI, Revision: claims.Object.Revision}, e.now) {
-	case registry.Current:
+	switch lifecycle.StandingOf(e.key, lifecycle.Presented{UID: claims.Object.UID, JTI: claims.JTI, Revision: claims.Object.Revision}, e.now) {
+	case lifecycle.StandingCurrent:
 		return pass("standing", "the current token, revision %d", current)
-	case registry.Unrecorded:
+	case lifecycle.StandingUnrecorded:
 		return pass("standing", "the key's first token, about to be recorded")
-	case registry.Superseded:
+	case lifecycle.StandingSuperseded:
 		return pass("standing", "revision %d was superseded by %d, and is accepted in the overlap", claims.Object.Revision, current)
 	}
-	if registry.BelowFirst(e.key, claims.Object.Revision) {
+	if lifecycle.BelowFirst(e.key, claims.Object.Revision) {
 		return reject("standing", "revision %d was ended by a revocation, a logout, a reuse or rotate-now; the first accepted revision is %d", claims.Object.Revision, e.key.Status.FirstRevision)
 	}
 	if claims.Object.Revision < current && lifecycle.OneTime(e.key) {
@@ -290,11 +289,11 @@ func (e *evidence) issuedFrom() check {
 	}
 	object, status := &e.token.claims.Object, &e.key.Status
 	switch {
-	case registry.Honours(e.key, object.UID, object.Revision, e.now) && object.Revision == 0:
+	case lifecycle.Honours(e.key, object.UID, object.Revision, e.now) && object.Revision == 0:
 		return pass("standing", "issued by an earlier release, which did not record the revision")
-	case registry.Honours(e.key, object.UID, object.Revision, e.now):
+	case lifecycle.Honours(e.key, object.UID, object.Revision, e.now):
 		return pass("standing", "issued from revision %d; the current one is %d", object.Revision, status.Revision)
-	case registry.BelowFirst(e.key, object.Revision):
+	case lifecycle.BelowFirst(e.key, object.Revision):
 		return reject("standing", "issued from a revision that was ended by a revocation, a logout, a reuse or rotate-now; the first accepted revision is %d%s", status.FirstRevision, caveat)
 	case e.alive().Verdict == failed || e.object().Verdict == failed:
 		return reject("standing", "the key is revoked or expired%s", caveat)

@@ -1,3 +1,5 @@
+// Package registry is the token service's view of refresh keys and issuers. It serves them from watches, reads them from
+// the API server before a refusal, and writes what the token service records in them.
 package registry
 
 import (
@@ -25,17 +27,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
-// Errors of a Cluster, matched with errors.Is.
-var (
-	// ErrUnavailable means that something cannot be known or recorded now. An error that wraps it names the
-	// dependency that is the reason.
-	ErrUnavailable = errors.New("temporarily unavailable")
-	// ErrLost means that another writer changed the refresh key first; read it again.
-	ErrLost = errors.New("another writer changed or created the refresh key first")
-)
+// ErrLost means that another writer changed the refresh key first; read it again. It is matched with errors.Is.
+var ErrLost = errors.New("another writer changed or created the refresh key first")
 
 // Options of a Cluster.
 type Options struct {
@@ -93,12 +89,12 @@ type Cluster struct {
 	rebuilding sync.Mutex
 	directory  atomic.Pointer[directory]
 
-	flights     Flights[keyRead]
+	flights     upstream.Flights[keyRead]
 	limiter     *rate.Limiter
 	recentReads *lru.Cache[string, keyRead]
-	accounts    Flights[accountRead]
+	accounts    upstream.Flights[accountRead]
 	// lists are requested for tokens that name an unknown issuer or signing key.
-	lists         Flights[time.Time]
+	lists         upstream.Flights[time.Time]
 	lookUpLimiter *rate.Limiter
 	unknown       *lru.Cache[unknown, time.Time]
 	uses          *uses
@@ -174,7 +170,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 // Fresh returns nil while all views were proven up to date within MaxStaleness, and ErrUnavailable otherwise.
 func (c *Cluster) Fresh() error {
 	if c.Staleness() > c.options.MaxStaleness {
-		return fmt.Errorf("%w: this replica's view of the cluster was not proven up to date for %s", ErrUnavailable, c.options.MaxStaleness)
+		return fmt.Errorf("%w: this replica's view of the cluster was not proven up to date for %s", upstream.ErrUnavailable, c.options.MaxStaleness)
 	}
 	return nil
 }
@@ -240,46 +236,4 @@ func (c *Cluster) rebuild() {
 		rings[secret.Labels[v1alpha1.LabelSigningKeysOf]] = secret
 	}
 	c.directory.Store(newDirectory(c.issuers.all(), c.options.Namespace, rings))
-}
-
-func slimMeta[T client.Object](object T) { object.SetManagedFields(nil) }
-
-func slimIssuer(issuer *v1alpha1.JWTIssuer) {
-	issuer.ManagedFields, issuer.Annotations, issuer.Status = nil, nil, v1alpha1.JWTIssuerStatus{}
-}
-
-// neverRotates is shared by all refresh keys that do not rotate, to save memory.
-var neverRotates = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationNever}
-
-// slimKey removes what an exchange does not need, to save memory with tens of thousands of refresh keys. The
-// content of the current token is needed only if there are superseded tokens. The whole status is needed only for
-// one-time keys, since an exchange writes it.
-func slimKey(key *v1alpha1.JWTRefreshKey) {
-	key.TypeMeta = metav1.TypeMeta{}
-	key.ObjectMeta = metav1.ObjectMeta{
-		Namespace: key.Namespace, Name: key.Name, UID: key.UID, ResourceVersion: key.ResourceVersion, DeletionTimestamp: key.DeletionTimestamp,
-	}
-	if lifecycle.OneTime(key) {
-		return
-	}
-	issuer, rotation := key.Spec.IssuerRef, key.Spec.Rotation
-	if key.Status.Session == nil {
-		issuer = nil
-	}
-	key.Spec = v1alpha1.JWTRefreshKeySpec{
-		IssuerRef: issuer, ExpiresAt: key.Spec.ExpiresAt, AccessToken: key.Spec.AccessToken, IdleTimeout: key.Spec.IdleTimeout,
-		Revoked: key.Spec.Revoked, Binding: key.Spec.Binding,
-	}
-	if rotation != nil && rotation.Mode == v1alpha1.RotationNever {
-		key.Spec.Rotation = neverRotates
-	}
-	status := v1alpha1.JWTRefreshKeyStatus{
-		TokenLine: key.Status.TokenLine, FirstRevision: key.Status.FirstRevision,
-		LastUsed: key.Status.LastUsed, LastUsedRevision: key.Status.LastUsedRevision, SupersededLastUsed: key.Status.SupersededLastUsed,
-		RevokedAt: key.Status.RevokedAt, RevocationReason: key.Status.RevocationReason, Session: key.Status.Session,
-	}
-	if len(status.Previous) == 0 {
-		status.Content, status.TokenHash, status.KeyID, status.CreatedAt = nil, "", "", nil
-	}
-	key.Status = status
 }

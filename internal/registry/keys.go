@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // watchKeys watches the refresh keys of all namespaces, or of each served one. Each served namespace has its own
@@ -54,7 +55,7 @@ func (c *Cluster) outdated(keys *view[*v1alpha1.JWTRefreshKey]) bool {
 // client must not discard its token.
 func (c *Cluster) served(namespace string) error {
 	if c.keysIn(namespace) == nil {
-		return fmt.Errorf("%w: the refresh keys of namespace %s are not served here", ErrUnavailable, namespace)
+		return fmt.Errorf("%w: the refresh keys of namespace %s are not served here", upstream.ErrUnavailable, namespace)
 	}
 	return nil
 }

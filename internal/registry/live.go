@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 const (
@@ -39,7 +40,7 @@ func (c *Cluster) KeyLive(ctx context.Context, name types.NamespacedName, jti st
 		return last.key, nil
 	}
 	if !c.limiter.AllowN(now, 1) {
-		return nil, fmt.Errorf("%w: too many keys are read from the API server", ErrUnavailable)
+		return nil, fmt.Errorf("%w: too many keys are read from the API server", upstream.ErrUnavailable)
 	}
 	key, err := c.KeyNow(ctx, name)
 	if err == nil {
@@ -71,7 +72,7 @@ func (c *Cluster) readKey(ctx context.Context, name types.NamespacedName) (keyRe
 			c.remember(key)
 			read.key = key
 		case !apierrors.IsNotFound(err):
-			return read, noAPIServer(err)
+			return read, upstream.NoAPIServer(err)
 		}
 		return read, nil
 	})
@@ -127,7 +128,7 @@ func (c *Cluster) lookUp(ctx context.Context, what unknown, list func(context.Co
 		at, err := c.lists.Do(ctx, what.ringsOf, func(ctx context.Context) (time.Time, error) {
 			at := c.options.Monotonic.Now()
 			if !c.lookUpLimiter.AllowN(at, 1) {
-				return at, fmt.Errorf("%w: too many unknown issuers and signing keys are looked up", ErrUnavailable)
+				return at, fmt.Errorf("%w: too many unknown issuers and signing keys are looked up", upstream.ErrUnavailable)
 			}
 			return at, list(ctx)
 		})
@@ -146,7 +147,7 @@ func (c *Cluster) listRings(ctx context.Context, issuer string) error {
 	var secrets corev1.SecretList
 	err := c.client.List(ctx, &secrets, client.InNamespace(c.options.Namespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: issuer})
 	if err != nil {
-		return noAPIServer(err)
+		return upstream.NoAPIServer(err)
 	}
 	for i := range secrets.Items {
 		c.rings.remember(&secrets.Items[i])
@@ -157,7 +158,7 @@ func (c *Cluster) listRings(ctx context.Context, issuer string) error {
 func (c *Cluster) listIssuers(ctx context.Context) error {
 	var list v1alpha1.JWTIssuerList
 	if err := c.client.List(ctx, &list); err != nil {
-		return noAPIServer(err)
+		return upstream.NoAPIServer(err)
 	}
 	for i := range list.Items {
 		c.issuers.remember(&list.Items[i])

@@ -14,6 +14,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // Sessions returns the number of known sessions of an issuer, including those that have ended and are not yet
@@ -32,7 +33,7 @@ func (c *Cluster) SessionsOf(ctx context.Context, namespace, subject string) ([]
 	var list v1alpha1.JWTRefreshKeyList
 	err := c.client.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabels{v1alpha1.LabelSessionOf: subject})
 	if err != nil {
-		return nil, noAPIServer(err)
+		return nil, upstream.NoAPIServer(err)
 	}
 	return list.Items, nil
 }
@@ -50,7 +51,7 @@ func (c *Cluster) CreateSession(ctx context.Context, key *v1alpha1.JWTRefreshKey
 	case apierrors.IsAlreadyExists(err):
 		return fmt.Errorf("%w: %w", ErrLost, err)
 	default:
-		return noAPIServer(err)
+		return upstream.NoAPIServer(err)
 	}
 }
 
@@ -101,7 +102,7 @@ func (c *Cluster) readAccount(ctx context.Context, name types.NamespacedName) (a
 	account.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ServiceAccount"))
 	err := c.client.Get(ctx, name, account)
 	if client.IgnoreNotFound(err) != nil {
-		return read, noAPIServer(err)
+		return read, upstream.NoAPIServer(err)
 	}
 	if err == nil {
 		read.uid = string(account.UID)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 const (
@@ -226,7 +227,7 @@ var errOutdated = errors.New("the refresh key was changed since it was read")
 // with the next report.
 func (u *uses) patch(ctx context.Context, name types.NamespacedName, r *report) error {
 	// A write without an answer must not block the others.
-	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
 	defer cancel()
 	known := u.cluster.Key(name)
 	if r.lastUsed.IsZero() || known == nil || known.Status.LastUsedRevision >= r.revision || lifecycle.OneTime(known) {

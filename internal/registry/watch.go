@@ -13,6 +13,8 @@ import (
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 const (
@@ -116,7 +118,7 @@ func (w *watched) prove(ctx context.Context, reader client.Reader, monotonic clo
 // storedVersion returns the current version of the kind in storage. A list without a resourceVersion is as fresh
 // as storage.
 func (w *watched) storedVersion(ctx context.Context, reader client.Reader) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
 	defer cancel()
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(w.kind.GroupVersion().WithKind(w.kind.Kind + "List"))

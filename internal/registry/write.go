@@ -13,6 +13,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // Advance records the next token of a refresh key and the use that caused it, by one compare-and-swap. If the
@@ -42,7 +43,7 @@ func (c *Cluster) Revoke(ctx context.Context, name types.NamespacedName, reason 
 		return err
 	}
 	// An API server that does not answer counts as unavailable.
-	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
 	defer cancel()
 	return retry.OnError(revokeTries, apierrors.IsConflict, func() error {
 		key := &v1alpha1.JWTRefreshKey{}
@@ -51,7 +52,7 @@ func (c *Cluster) Revoke(ctx context.Context, name types.NamespacedName, reason 
 			return nil
 		}
 		if err != nil {
-			return noAPIServer(err)
+			return upstream.NoAPIServer(err)
 		}
 		if key.Status.RevokedAt == nil && due(key) {
 			now := metav1.NewTime(c.options.Clock.Now())
@@ -72,6 +73,6 @@ func writeError(err error) error {
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		return fmt.Errorf("%w: %w", ErrLost, err)
 	default:
-		return noAPIServer(err)
+		return upstream.NoAPIServer(err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // checkLimits returns an error if the subject signs in too often, or the issuer has MaxSessions.
@@ -22,7 +23,7 @@ func (l *login) checkLimits() error {
 		return oauth.TooMany("This subject signs in too often.")
 	}
 	if l.registry.Sessions(l.issuer.Name) >= l.issuer.Login.MaxSessions {
-		return fmt.Errorf("%w: the issuer has reached its limit of sessions", registry.ErrUnavailable)
+		return fmt.Errorf("%w: the issuer has reached its limit of sessions", upstream.ErrUnavailable)
 	}
 	return nil
 }
@@ -39,7 +40,7 @@ func (l *login) makeRoom(ctx context.Context, begun *v1alpha1.JWTRefreshKey) err
 		sessions = slices.DeleteFunc(sessions, func(other v1alpha1.JWTRefreshKey) bool { return !ofSameSubject(&other, begun) })
 		going := excess(sessions, begun.UID, l.issuer.Login.SessionsPerSubject, l.Clock.Now())
 		if slices.ContainsFunc(going, func(one v1alpha1.JWTRefreshKey) bool { return one.UID == begun.UID }) {
-			return fmt.Errorf("%w: too many logins of the subject are under way", registry.ErrUnavailable)
+			return fmt.Errorf("%w: too many logins of the subject are under way", upstream.ErrUnavailable)
 		}
 		if err = l.evict(ctx, going); !errors.Is(err, registry.ErrLost) {
 			return err

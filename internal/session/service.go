@@ -14,7 +14,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/binding"
 	"github.com/refreshkeys/refreshkeys/internal/identity"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // Registry is the part of the cluster's state that sessions need. Each method takes it from its caller, who checked
@@ -86,5 +86,5 @@ func New(o Options) (*Service, error) {
 
 // unavailable returns ErrUnavailable with a reason for the log.
 func unavailable(reason string) error {
-	return fmt.Errorf("%w: %s", registry.ErrUnavailable, reason)
+	return fmt.Errorf("%w: %s", upstream.ErrUnavailable, reason)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 const (
@@ -56,7 +57,7 @@ type login struct {
 // Begin creates the session of an authenticated subject: a one-time key without a Secret. Everything is checked
 // before the object is created. If its first token cannot be recorded, the object is removed again.
 func (s *Service) Begin(ctx context.Context, from Registry, issuer *registry.Issuer, who *SignedIn, request Login) (*Begun, error) {
-	ctx, cancel := context.WithTimeout(ctx, registry.RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
 	defer cancel()
 	l := &login{Service: s, registry: from, issuer: issuer, who: who, request: request.terms()}
 	terms, err := l.granted()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // httpError is a refusal with an HTTP status of its own.
@@ -37,7 +38,7 @@ var (
 var errNoCredentials = errors.New("the request carries no bearer token")
 
 // errNoKeys means that the signing keys of the issuer are not known.
-var errNoKeys = fmt.Errorf("%w: the signing keys of the issuer are not known", registry.ErrUnavailable)
+var errNoKeys = fmt.Errorf("%w: the signing keys of the issuer are not known", upstream.ErrUnavailable)
 
 // statuses are the HTTP statuses of errors that are not answered with 400 (RFC 6749 §5.2, RFC 6750 §3.1).
 var statuses = map[oauth.Code]int{
@@ -67,7 +68,7 @@ func (s *Server) refuse(r *Request, err error) {
 		if other, ok := statuses[known.Code]; ok {
 			status = other
 		}
-	case errors.Is(err, registry.ErrUnavailable), errors.Is(err, registry.ErrLost):
+	case errors.Is(err, upstream.ErrUnavailable), errors.Is(err, registry.ErrLost):
 		status, refusal = http.StatusServiceUnavailable, oauth.Unavailable("The token service cannot answer now; try again.")
 		r.internal = err
 	default:

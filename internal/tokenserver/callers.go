@@ -18,7 +18,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/identity"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 const (
@@ -38,7 +38,7 @@ type ClusterCallers struct {
 	clock     clock.PassiveClock
 	permitted *lru.Cache[permit, time.Time]
 	limiter   *rate.Limiter
-	flights   registry.Flights[bool]
+	flights   upstream.Flights[bool]
 }
 
 // permit is the cached right of a user to ask about tokens of a namespace.
@@ -95,11 +95,11 @@ func (c *clusterCaller) MayIntrospect(ctx context.Context, namespace string) err
 // ask sends the review to the API server, at most accessReviewsPerSecond times a second.
 func (c *ClusterCallers) ask(ctx context.Context, asked *authorizationv1.SubjectAccessReview) (allowed bool, err error) {
 	if !c.limiter.Allow() {
-		return false, fmt.Errorf("%w: too many SubjectAccessReviews are under way", registry.ErrUnavailable)
+		return false, fmt.Errorf("%w: too many SubjectAccessReviews are under way", upstream.ErrUnavailable)
 	}
 	answer, err := c.clients.AuthorizationV1().SubjectAccessReviews().Create(ctx, asked, metav1.CreateOptions{})
 	if err != nil {
-		return false, fmt.Errorf("%w: the API server is unavailable: %w", registry.ErrUnavailable, err)
+		return false, upstream.NoAPIServer(err)
 	}
 	return answer.Status.Allowed, nil
 }

@@ -17,7 +17,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // TestAccessReviewsAreBounded checks that callers without the right cause at most accessReviewsPerSecond reviews;
@@ -48,7 +48,7 @@ func TestAccessReviewsAreBounded(t *testing.T) {
 		if i < accessReviewsPerSecond && (!errors.As(err, &refusal) || refusal.Code != oauth.InsufficientScope) {
 			t.Fatalf("question %d: %v", i, err)
 		}
-		if i >= accessReviewsPerSecond && !errors.Is(err, registry.ErrUnavailable) {
+		if i >= accessReviewsPerSecond && !errors.Is(err, upstream.ErrUnavailable) {
 			t.Fatalf("question %d, beyond the bound: %v", i, err)
 		}
 	}

@@ -17,8 +17,8 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/policy"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
@@ -40,26 +40,26 @@ func refused(format string, args ...any) error {
 
 // Accept returns the standing of an accepted token, and ErrRefused for a token that is
 // not accepted; any other error means that it could not decide.
-func (v *Verifier) Accept(ctx context.Context, compact, issuerName string) (registry.Standing, error) {
+func (v *Verifier) Accept(ctx context.Context, compact, issuerName string) (lifecycle.Standing, error) {
 	issuer := &v1alpha1.JWTIssuer{}
 	if err := v.Reader.Get(ctx, types.NamespacedName{Name: issuerName}, issuer); client.IgnoreNotFound(err) != nil {
-		return registry.Refused, err
+		return lifecycle.StandingRefused, err
 	} else if err != nil {
-		return registry.Refused, refused("issuer %s does not exist", issuerName)
+		return lifecycle.StandingRefused, refused("issuer %s does not exist", issuerName)
 	}
 	claims, err := v.verify(ctx, compact, issuer)
 	if err != nil {
-		return registry.Refused, err
+		return lifecycle.StandingRefused, err
 	}
 	key := &v1alpha1.JWTRefreshKey{}
 	name := types.NamespacedName{Namespace: claims.Object.Namespace, Name: claims.Object.Name}
 	if err := v.Reader.Get(ctx, name, key); client.IgnoreNotFound(err) != nil {
-		return registry.Refused, err
+		return lifecycle.StandingRefused, err
 	} else if err != nil {
-		return registry.Refused, refused("key %s does not exist", name)
+		return lifecycle.StandingRefused, refused("key %s does not exist", name)
 	}
-	presented := registry.Token{UID: claims.Object.UID, JTI: claims.JTI, Revision: claims.Object.Revision}
-	standing := registry.StandingOf(key, presented, v.Now())
+	presented := lifecycle.Presented{UID: claims.Object.UID, JTI: claims.JTI, Revision: claims.Object.Revision}
+	standing := lifecycle.StandingOf(key, presented, v.Now())
 	if !standing.Accepted() {
 		return standing, refused("key %s does not stand for revision %d", name, claims.Object.Revision)
 	}

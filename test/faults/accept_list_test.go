@@ -6,22 +6,22 @@ import (
 	"sync"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/test/acceptance"
 )
 
 // acceptList maps the hash of each token that must be accepted to its expected standing.
-type acceptList map[string]registry.Standing
+type acceptList map[string]lifecycle.Standing
 
 // add lists the current and the superseded tokens of a key. A revoked or never issued key adds none.
 func (l acceptList) add(key *v1alpha1.JWTRefreshKey) {
 	if key.Status.RevokedAt != nil || key.Status.TokenHash == "" {
 		return
 	}
-	l[key.Status.TokenHash] = registry.Current
+	l[key.Status.TokenHash] = lifecycle.StandingCurrent
 	for _, earlier := range key.Status.Previous {
-		l[earlier.TokenHash] = registry.Superseded
+		l[earlier.TokenHash] = lifecycle.StandingSuperseded
 	}
 }
 

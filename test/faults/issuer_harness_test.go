@@ -13,7 +13,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
@@ -67,7 +67,7 @@ func (h *issuerHarness) advance(d time.Duration, keys ...*v1alpha1.JWTRefreshKey
 	}
 }
 
-func (h *issuerHarness) expectAccepted(compact string, want registry.Standing) {
+func (h *issuerHarness) expectAccepted(compact string, want lifecycle.Standing) {
 	h.t.Helper()
 	standing, err := h.verifier.Accept(h.ctx, compact, h.name)
 	h.Expect(err).NotTo(gomega.HaveOccurred())

@@ -13,7 +13,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
 // TestManagersThatStartTogetherMakeOneKey starts two to four managers at once, ten times, and checks that
@@ -74,7 +74,7 @@ func TestAlgorithms(t *testing.T) {
 		h.Expect(err).NotTo(gomega.HaveOccurred())
 		standing, err := h.verifier.Accept(h.ctx, held, issuer)
 		h.Expect(err).NotTo(gomega.HaveOccurred(), "%s", algorithm)
-		h.Expect(standing).To(gomega.Equal(registry.Current))
+		h.Expect(standing).To(gomega.Equal(lifecycle.StandingCurrent))
 		header, err := base64.RawURLEncoding.DecodeString(strings.Split(held, ".")[0])
 		h.Expect(err).NotTo(gomega.HaveOccurred())
 		var said struct{ Alg, Typ, Kid string }
@@ -99,7 +99,7 @@ func TestOneURLHasOneIssuer(t *testing.T) {
 	h.Expect(h.awaitIssuerReason(younger, v1alpha1.ReasonURLConflict)).To(gomega.ContainSubstring(h.name))
 	waiting := h.harness.createKey(h.name, "of-the-younger", younger)
 	h.awaitKeyReason(waiting, v1alpha1.ReasonIssuerNotReady)
-	h.expectAccepted(held, registry.Current)
+	h.expectAccepted(held, lifecycle.StandingCurrent)
 
 	h.Expect(h.admin.Delete(h.ctx, h.issuerRef())).To(gomega.Succeed())
 	h.awaitIssuerReason(younger, v1alpha1.ReasonKeysReady)
@@ -123,7 +123,7 @@ func TestADeletedIssuerComesBack(t *testing.T) {
 	h.Expect(h.admin.Create(h.ctx, newIssuer(h.name))).To(gomega.Succeed())
 	h.awaitIssuerReason(h.name, v1alpha1.ReasonKeysReady)
 	h.awaitRevision([]*v1alpha1.JWTRefreshKey{key}, 1)
-	h.expectAccepted(held, registry.Current)
+	h.expectAccepted(held, lifecycle.StandingCurrent)
 	h.Expect(h.awaitKeysInStatus(h.name).Equal(rings)).To(gomega.BeTrue(), "the signing keys changed")
 	now, err := h.tokenIn(h.name, key.Name)
 	h.Expect(err).NotTo(gomega.HaveOccurred())

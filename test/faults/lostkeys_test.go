@@ -12,7 +12,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
 // damages lists what can happen to the Secret with the signing keys, and the reason that reports it.
@@ -93,7 +93,7 @@ func TestLostKeysAreNeverReplacedSilently(t *testing.T) {
 			h.restore(backup)
 			h.awaitIssuerReason(h.name, v1alpha1.ReasonKeysReady)
 			h.awaitRevision([]*v1alpha1.JWTRefreshKey{key, late}, 1)
-			h.expectAccepted(held, registry.Current)
+			h.expectAccepted(held, lifecycle.StandingCurrent)
 			h.Expect(h.keyWrites()).To(gomega.HaveLen(writes), "the restored signing keys were written")
 		})
 	}
@@ -126,7 +126,7 @@ func TestLostKeysGivenUp(t *testing.T) {
 			h.awaitIssuerReason(h.name, v1alpha1.ReasonKeysReady)
 			now, err := h.tokenIn(h.name, key.Name)
 			h.Expect(err).NotTo(gomega.HaveOccurred())
-			h.expectAccepted(now, registry.Current)
+			h.expectAccepted(now, lifecycle.StandingCurrent)
 			h.awaitKeysInStatus(h.name)
 		})
 	}

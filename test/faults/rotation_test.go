@@ -9,7 +9,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
-	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
 // TestKeysRotateByTheClock advances the clock through several lifetimes of signing keys. Each key changes
@@ -126,7 +126,7 @@ func TestARetiringKeyWaitsForLivingTokens(t *testing.T) {
 	}
 	edit(h.harness, h.issuerRef(), maxLifetime(100*time.Hour))
 	h.awaitKeyReason(key, v1alpha1.ReasonIssued)
-	h.expectAccepted(held, registry.Current)
+	h.expectAccepted(held, lifecycle.StandingCurrent)
 
 	h.advance(48 * time.Hour)
 	h.Eventually(func() string { return h.stateOf(kid) }, waitTimeout, pollEvery).Should(gomega.Equal("gone"), "the token has expired")

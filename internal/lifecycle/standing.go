@@ -1,6 +1,4 @@
-// Package registry is the token service's view of refresh keys and issuers. It records uses of tokens, and decides
-// whether a correctly signed token is still accepted by its refresh key.
-package registry
+package lifecycle
 
 import (
 	"time"
@@ -11,24 +9,24 @@ import (
 // Standing is the state of a token in the status of its refresh key.
 type Standing int
 
-// What a key can say of a token.
+// The standings of a token.
 const (
-	// Refused: the refresh key does not accept the token, and never will again.
-	Refused Standing = iota
-	// Current: the token is the current one.
-	Current
-	// Superseded: a later token exists, and this one is still accepted.
-	Superseded
-	// Unrecorded: the refresh key has no token in status, and this is a first one. It is accepted, since it is
+	// StandingRefused: the refresh key does not accept the token, and never will again.
+	StandingRefused Standing = iota
+	// StandingCurrent: the token is the current one.
+	StandingCurrent
+	// StandingSuperseded: a later token exists, and this one is still accepted.
+	StandingSuperseded
+	// StandingUnrecorded: the refresh key has no token in status, and this is a first one. It is accepted, since it is
 	// written to the Secret before status.
-	Unrecorded
+	StandingUnrecorded
 )
 
 // Accepted reports whether a token of this standing is exchanged.
-func (s Standing) Accepted() bool { return s != Refused }
+func (s Standing) Accepted() bool { return s != StandingRefused }
 
-// Token identifies a correctly signed token by its claims.
-type Token struct {
+// Presented identifies a correctly signed token by its claims.
+type Presented struct {
 	UID      string
 	JTI      string
 	Revision int64
@@ -42,25 +40,25 @@ func Lives(key *v1alpha1.JWTRefreshKey, uid string, now time.Time) bool {
 
 // StandingOf returns the standing of a correctly signed token. Tokens are compared by jti and never by their text,
 // since signatures can be rewritten.
-func StandingOf(key *v1alpha1.JWTRefreshKey, token Token, now time.Time) Standing {
+func StandingOf(key *v1alpha1.JWTRefreshKey, token Presented, now time.Time) Standing {
 	status := &key.Status
 	switch {
 	case !Lives(key, token.UID, now), BelowFirst(key, token.Revision):
-		return Refused
+		return StandingRefused
 	case status.Revision == 0:
 		if token.Revision == 1 {
-			return Unrecorded
+			return StandingUnrecorded
 		}
-		return Refused
+		return StandingRefused
 	case token.JTI == status.JTI && token.Revision == status.Revision:
-		return Current
+		return StandingCurrent
 	}
 	for _, superseded := range status.Previous {
 		if superseded.JTI == token.JTI && superseded.Revision == token.Revision {
-			return Superseded
+			return StandingSuperseded
 		}
 	}
-	return Refused
+	return StandingRefused
 }
 
 // BelowFirst reports whether a token of the revision was issued before its line ended, by a revocation, a logout,

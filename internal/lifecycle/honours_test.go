@@ -1,4 +1,4 @@
-package registry
+package lifecycle
 
 import (
 	"testing"
@@ -44,19 +44,6 @@ func TestHonours(t *testing.T) {
 		}
 		if got := Honours(key, c.uid, c.revision, now); got != c.want {
 			t.Errorf("an access token %s: Honours returns %v", c.name, got)
-		}
-	}
-}
-
-// TestAViewKeepsTheFirstRevision checks that slimKey keeps firstRevision: without it a replica would accept tokens
-// issued before a revocation.
-func TestAViewKeepsTheFirstRevision(t *testing.T) {
-	for _, mode := range []v1alpha1.RotationMode{v1alpha1.RotationScheduled, v1alpha1.RotationOneTimeUse} {
-		key := &v1alpha1.JWTRefreshKey{Spec: v1alpha1.JWTRefreshKeySpec{Rotation: &v1alpha1.RotationSpec{Mode: mode}}}
-		key.Status.Revision, key.Status.FirstRevision = 5, 4
-		slimKey(key)
-		if key.Status.FirstRevision != 4 {
-			t.Errorf("%s: the view has the first revision %d, and status has 4", mode, key.Status.FirstRevision)
 		}
 	}
 }
