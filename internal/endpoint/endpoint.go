@@ -118,6 +118,17 @@ func ByAge(issuers []*v1alpha1.JWTIssuer) []*v1alpha1.JWTIssuer {
 	})
 }
 
+// Owner returns the oldest issuer with exactly that URL, which takes precedence over later ones, even while it is being
+// deleted; nil if there is none.
+func Owner(issuers []*v1alpha1.JWTIssuer, url string) *v1alpha1.JWTIssuer {
+	for _, issuer := range ByAge(issuers) {
+		if issuer.Spec.URL == url {
+			return issuer
+		}
+	}
+	return nil
+}
+
 // SamePlace reports whether two issuers have the same host and path in url, so that the deletion of one affects the other.
 func SamePlace(a, b *v1alpha1.JWTIssuer) bool {
 	one, ok := Of(a.Spec.URL)

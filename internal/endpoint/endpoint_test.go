@@ -179,6 +179,26 @@ func TestAGoingIssuerKeepsItsPlace(t *testing.T) {
 	}
 }
 
+// TestOwner checks that of several issuers with a URL the oldest is the owner, and of the same age the first by name.
+func TestOwner(t *testing.T) {
+	const url = "https://a.example.com"
+	going := issuer("going", "https://b.example.com", "", time.Hour)
+	going.DeletionTimestamp = &metav1.Time{Time: day0}
+	issuers := []*v1alpha1.JWTIssuer{
+		issuer("young", url, "", time.Minute), issuer("twin", url, "", time.Hour), issuer("old", url, "", time.Hour),
+		issuer("elsewhere", url+":443", "", 2*time.Hour), issuer("heir", "https://b.example.com", "", time.Minute), going,
+	}
+	for at, want := range map[string]string{url: "old", url + ":443": "elsewhere", "https://b.example.com": "going", url + "/": "", "": ""} {
+		got := ""
+		if owner := Owner(issuers, at); owner != nil {
+			got = owner.Name
+		}
+		if got != want {
+			t.Errorf("the owner of %q is %q, want %q", at, got, want)
+		}
+	}
+}
+
 func TestLocations(t *testing.T) {
 	for _, c := range []struct {
 		name, url, endpoint string

@@ -19,6 +19,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/session"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
+	"github.com/refreshkeys/refreshkeys/internal/usage"
 )
 
 // RefreshRequest is a request for an access token (RFC 6749 §6).
@@ -45,7 +46,7 @@ type exchange struct {
 	standing lifecycle.Standing
 	// proven is what the client has proven.
 	proven binding.Proven
-	use    *registry.Use
+	use    *usage.Use
 }
 
 // Check implements Request.
@@ -98,7 +99,7 @@ func (r *RefreshRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.
 	if err := s.clients.Consume(&e.proven.Proven); err != nil {
 		return nil, err
 	}
-	e.use = &registry.Use{
+	e.use = &usage.Use{
 		Key: outcome.Key, UID: e.key.UID, At: s.clock.Now(), Seen: r.Seen, Revision: e.claims.Object.Revision,
 		Superseded: e.standing == lifecycle.StandingSuperseded, Prompt: e.key.Spec.IdleTimeout != nil,
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/session"
+	"github.com/refreshkeys/refreshkeys/internal/usage"
 )
 
 // Directory finds issuers in the view of a replica, however old the view is. The issuer that it finds grants nothing
@@ -43,9 +44,9 @@ type Registry interface {
 	IssuerReread(ctx context.Context, issuer *registry.Issuer, kid string) (*registry.Issuer, error)
 	// Advance records the next token of a line. It returns registry.ErrLost if the refresh key was changed since
 	// it was read.
-	Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, use *registry.Use) error
+	Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, use *usage.Use) error
 	// Revoke records a revocation if it is due for the refresh key at the API server.
 	Revoke(ctx context.Context, name types.NamespacedName, reason v1alpha1.RevocationReason, due func(*v1alpha1.JWTRefreshKey) bool) error
 	// Used records an exchange.
-	Used(use *registry.Use)
+	Used(use *usage.Use)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/usage"
 )
 
 var schedule = keyring.Schedule{Algorithm: keyring.ES256, RotateAfter: 24 * time.Hour, Prepublish: time.Hour, RefreshKeep: 24 * time.Hour, AccessKeep: time.Hour}
@@ -43,7 +44,7 @@ func (r *scripted) Fresh() error                                     { return ni
 func (r *scripted) Key(types.NamespacedName) *v1alpha1.JWTRefreshKey { return r.view }
 func (r *scripted) KeysProven(string) time.Duration                  { return 0 }
 func (r *scripted) NamespaceLabels(string) (map[string]string, bool) { return nil, true }
-func (r *scripted) Used(*registry.Use)                               {}
+func (r *scripted) Used(*usage.Use)                               {}
 func (r *scripted) read() *v1alpha1.JWTRefreshKey                    { r.reads++; return r.stored.DeepCopy() }
 func (r *scripted) KeyNow(context.Context, types.NamespacedName) (*v1alpha1.JWTRefreshKey, error) {
 	return r.read(), nil
@@ -60,7 +61,7 @@ func (r *scripted) KeyLive(_ context.Context, _ types.NamespacedName, jti string
 	return r.cachedReads[jti], nil
 }
 
-func (r *scripted) Advance(_ context.Context, key *v1alpha1.JWTRefreshKey, next *v1alpha1.TokenLine, use *registry.Use) error {
+func (r *scripted) Advance(_ context.Context, key *v1alpha1.JWTRefreshKey, next *v1alpha1.TokenLine, use *usage.Use) error {
 	if key.ResourceVersion != r.stored.ResourceVersion {
 		return registry.ErrLost
 	}
@@ -148,6 +149,6 @@ func newScene(t *testing.T, thumbprint string) *scene {
 func (s *scene) claim(revision int64) (string, error) {
 	return s.service.claim(context.Background(), &exchange{
 		issuer: s.issuer, presented: s.tokens[revision], claims: s.claims[revision], key: s.view,
-		proven: proven(s.claims[revision].JWKThumbprint), use: &registry.Use{Revision: revision},
+		proven: proven(s.claims[revision].JWKThumbprint), use: &usage.Use{Revision: revision},
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
@@ -90,14 +91,11 @@ func (k *cluster) issuerOfURL(ctx context.Context, url string) (*v1alpha1.JWTIss
 	if err := k.List(ctx, &all); err != nil {
 		return nil, err
 	}
-	var found *v1alpha1.JWTIssuer
+	issuers := make([]*v1alpha1.JWTIssuer, len(all.Items))
 	for i := range all.Items {
-		issuer := &all.Items[i]
-		if issuer.Spec.URL == url && (found == nil || issuer.CreationTimestamp.Before(&found.CreationTimestamp)) {
-			found = issuer
-		}
+		issuers[i] = &all.Items[i]
 	}
-	return found, nil
+	return endpoint.Owner(issuers, url), nil
 }
 
 // storedToken is the content of a key's Secret.

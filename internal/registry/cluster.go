@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -22,12 +21,13 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/freshview"
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
+	"github.com/refreshkeys/refreshkeys/internal/usage"
 )
 
 // ErrLost means that another writer changed the refresh key first; read it again. It is matched with errors.Is.
@@ -77,14 +77,12 @@ func (o *Options) setDefaults() {
 type Cluster struct {
 	options Options
 	client  client.WithWatch
-	fresh   []*freshness
-	watches []watched
 
 	// keys is a view for each served namespace, or one of all namespaces under the empty name.
-	keys       map[string]*view[*v1alpha1.JWTRefreshKey]
-	issuers    *view[*v1alpha1.JWTIssuer]
-	rings      *view[*corev1.Secret]
-	namespaces *view[*metav1.PartialObjectMetadata]
+	keys       map[string]*freshview.View[*v1alpha1.JWTRefreshKey]
+	issuers    *freshview.View[*v1alpha1.JWTIssuer]
+	rings      *freshview.View[*corev1.Secret]
+	namespaces *freshview.View[*metav1.PartialObjectMetadata]
 
 	rebuilding sync.Mutex
 	directory  atomic.Pointer[directory]
@@ -97,7 +95,7 @@ type Cluster struct {
 	lists         upstream.Flights[time.Time]
 	lookUpLimiter *rate.Limiter
 	unknown       *lru.Cache[unknown, time.Time]
-	uses          *uses
+	uses          *usage.Recorder
 }
 
 // New returns a Cluster, which is empty until Run.
@@ -127,79 +125,20 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 		limiter: rate.NewLimiter(rate.Limit(o.LiveReads), int(o.LiveReads)+1),
 	}
 	c.directory.Store(newDirectory(nil, o.Namespace, nil))
-	c.issuers = newView(c.freshness(), slimIssuer, c.rebuild)
-	c.rings = newView(c.freshness(), slimMeta[*corev1.Secret], c.rebuild)
-	c.namespaces = newView(c.freshness(), slimMeta[*metav1.PartialObjectMetadata], func() {})
-	c.uses = newUses(c)
-	inOwnNamespace := []client.ListOption{client.InNamespace(o.Namespace), client.HasLabels{v1alpha1.LabelSigningKeysOf}}
+	c.watchIssuers()
 	c.watchKeys()
-	c.watches = append(c.watches, []watched{
-		{"JWTIssuer", v1alpha1.GroupVersion.WithKind("JWTIssuer"), c.issuers, c.issuers.fresh, func() client.ObjectList { return &v1alpha1.JWTIssuerList{} }, nil},
-		{"Secret", corev1.SchemeGroupVersion.WithKind("Secret"), c.rings, c.rings.fresh, func() client.ObjectList { return &corev1.SecretList{} }, inOwnNamespace},
-		{"Namespace", corev1.SchemeGroupVersion.WithKind("Namespace"), c.namespaces, c.namespaces.fresh, namespaceList, nil},
-	}...)
+	c.uses = usage.New(usage.Options{Keys: usedKeys{c}, Spread: o.Spread, Clock: o.Clock, Monotonic: o.Monotonic})
 	return c, nil
-}
-
-func namespaceList() client.ObjectList {
-	list := &metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
-	return list
-}
-
-func (c *Cluster) freshness() *freshness {
-	f := &freshness{clock: c.options.Monotonic}
-	c.fresh = append(c.fresh, f)
-	return f
 }
 
 // Run watches until ctx ends, and then writes the recorded uses that are not written yet.
 func (c *Cluster) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, w := range c.watches {
-		reflector := cache.NewReflectorWithOptions(w.source(c.client, c.options.Monotonic), nil, w.store, cache.ReflectorOptions{
-			Name: w.name, TypeDescription: w.name, Backoff: &watchBackoff,
-		})
-		group.Go(func() error { reflector.RunWithContext(ctx); return nil })
-		group.Go(func() error { w.proveAgain(ctx, c.client, c.options.Monotonic); return nil })
+	for _, view := range c.views() {
+		group.Go(func() error { view.Run(ctx, c.client); return nil })
 	}
-	group.Go(func() error { return c.uses.run(ctx) })
+	group.Go(func() error { c.uses.Run(ctx); return nil })
 	return group.Wait()
-}
-
-// Fresh returns nil while all views were proven up to date within MaxStaleness, and ErrUnavailable otherwise.
-func (c *Cluster) Fresh() error {
-	if c.Staleness() > c.options.MaxStaleness {
-		return fmt.Errorf("%w: this replica's view of the cluster was not proven up to date for %s", upstream.ErrUnavailable, c.options.MaxStaleness)
-	}
-	return nil
-}
-
-// Staleness returns the time since all views were proven up to date; the longest duration if they never were.
-func (c *Cluster) Staleness() time.Duration {
-	var oldest time.Duration
-	for _, fresh := range c.fresh {
-		age, proven := fresh.age()
-		if !proven {
-			return math.MaxInt64
-		}
-		oldest = max(oldest, age)
-	}
-	return oldest
-}
-
-// KeysProven returns the time since the view of a namespace's refresh keys was proven; the longest duration if it
-// never was, or if the namespace is not served.
-func (c *Cluster) KeysProven(namespace string) time.Duration {
-	keys := c.keysIn(namespace)
-	if keys == nil {
-		return math.MaxInt64
-	}
-	age, proven := keys.fresh.age()
-	if !proven {
-		return math.MaxInt64
-	}
-	return age
 }
 
 // Key returns a refresh key from the view; nil if it is unknown or its view is outdated.
@@ -208,13 +147,13 @@ func (c *Cluster) Key(name types.NamespacedName) *v1alpha1.JWTRefreshKey {
 	if known == nil || c.outdated(known) {
 		return nil
 	}
-	key, _ := known.get(name)
+	key, _ := known.Get(name)
 	return key
 }
 
 // NamespaceLabels returns the labels of a namespace; false if it is unknown.
 func (c *Cluster) NamespaceLabels(name string) (map[string]string, bool) {
-	namespace, found := c.namespaces.get(types.NamespacedName{Name: name})
+	namespace, found := c.namespaces.Get(types.NamespacedName{Name: name})
 	if !found {
 		return nil, false
 	}
@@ -226,14 +165,3 @@ func (c *Cluster) At(path, host string) Place { return c.directory.Load().find(p
 
 // ServiceOf returns whether the issuer with a URL is served, for a token with that issuer and kid.
 func (c *Cluster) ServiceOf(url, kid string) Service { return c.directory.Load().service(url, kid) }
-
-// rebuild builds the directory of issuers from the views.
-func (c *Cluster) rebuild() {
-	c.rebuilding.Lock()
-	defer c.rebuilding.Unlock()
-	rings := map[string]*corev1.Secret{}
-	for _, secret := range c.rings.all() {
-		rings[secret.Labels[v1alpha1.LabelSigningKeysOf]] = secret
-	}
-	c.directory.Store(newDirectory(c.issuers.all(), c.options.Namespace, rings))
-}

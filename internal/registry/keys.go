@@ -7,34 +7,28 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/freshview"
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
-// watchKeys watches the refresh keys of all namespaces, or of each served one. Each served namespace has its own
-// freshness: if one is deleted or its Role is removed, exchanges in the others continue.
+// watchKeys makes a view of the refresh keys of all namespaces, or of each served one. Each served namespace has its
+// own view: if one is deleted or its Role is removed, exchanges in the others continue.
 func (c *Cluster) watchKeys() {
-	c.keys = map[string]*view[*v1alpha1.JWTRefreshKey]{}
-	if len(c.options.Namespaces) == 0 {
-		c.watchKeysIn(metav1.NamespaceAll, c.freshness())
+	namespaces := c.options.Namespaces
+	if len(namespaces) == 0 {
+		namespaces = []string{metav1.NamespaceAll}
 	}
-	for _, namespace := range c.options.Namespaces {
-		if c.keys[namespace] == nil {
-			c.watchKeysIn(namespace, &freshness{clock: c.options.Monotonic})
-		}
+	c.keys = map[string]*freshview.View[*v1alpha1.JWTRefreshKey]{}
+	for _, namespace := range namespaces {
+		c.keys[namespace] = freshview.New(freshview.Source[*v1alpha1.JWTRefreshKey]{
+			Kind: v1alpha1.GroupVersion.WithKind("JWTRefreshKey"), List: func() client.ObjectList { return &v1alpha1.JWTRefreshKeyList{} },
+			Options: []client.ListOption{client.InNamespace(namespace)}, Slim: slimKey,
+		}, c.options.Monotonic)
 	}
-}
-
-func (c *Cluster) watchKeysIn(namespace string, fresh *freshness) {
-	keys := newView(fresh, slimKey, func() {})
-	c.keys[namespace] = keys
-	list := func() client.ObjectList { return &v1alpha1.JWTRefreshKeyList{} }
-	c.watches = append(c.watches, watched{
-		"JWTRefreshKey", v1alpha1.GroupVersion.WithKind("JWTRefreshKey"), keys, fresh, list, []client.ListOption{client.InNamespace(namespace)},
-	})
 }
 
 // keysIn returns the view that contains a namespace's refresh keys; nil if the namespace is not served.
-func (c *Cluster) keysIn(namespace string) *view[*v1alpha1.JWTRefreshKey] {
+func (c *Cluster) keysIn(namespace string) *freshview.View[*v1alpha1.JWTRefreshKey] {
 	if all := c.keys[metav1.NamespaceAll]; all != nil {
 		return all
 	}
@@ -43,11 +37,11 @@ func (c *Cluster) keysIn(namespace string) *view[*v1alpha1.JWTRefreshKey] {
 
 // outdated reports whether the view of a single namespace is too old, so that each of its refresh keys must be
 // read from the API server. For a view of all namespaces, callers check Fresh first.
-func (c *Cluster) outdated(keys *view[*v1alpha1.JWTRefreshKey]) bool {
+func (c *Cluster) outdated(keys *freshview.View[*v1alpha1.JWTRefreshKey]) bool {
 	if len(c.options.Namespaces) == 0 {
 		return false
 	}
-	age, proven := keys.fresh.age()
+	age, proven := keys.Age()
 	return !proven || age > c.options.MaxStaleness
 }
 
@@ -63,6 +57,6 @@ func (c *Cluster) served(namespace string) error {
 // remember puts a refresh key that was read or written at the API server into its view.
 func (c *Cluster) remember(key *v1alpha1.JWTRefreshKey) {
 	if keys := c.keysIn(key.Namespace); keys != nil {
-		keys.remember(key)
+		keys.Remember(key)
 	}
 }

@@ -150,7 +150,7 @@ func (c *Cluster) listRings(ctx context.Context, issuer string) error {
 		return upstream.NoAPIServer(err)
 	}
 	for i := range secrets.Items {
-		c.rings.remember(&secrets.Items[i])
+		c.rings.Remember(&secrets.Items[i])
 	}
 	return nil
 }
@@ -161,7 +161,7 @@ func (c *Cluster) listIssuers(ctx context.Context) error {
 		return upstream.NoAPIServer(err)
 	}
 	for i := range list.Items {
-		c.issuers.remember(&list.Items[i])
+		c.issuers.Remember(&list.Items[i])
 	}
 	return nil
 }

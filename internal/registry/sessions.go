@@ -21,7 +21,7 @@ import (
 // removed.
 func (c *Cluster) Sessions(issuer string) (n int) {
 	for _, keys := range c.keys {
-		n += keys.count(func(key *v1alpha1.JWTRefreshKey) bool {
+		n += keys.Count(func(key *v1alpha1.JWTRefreshKey) bool {
 			return key.Status.Session != nil && lifecycle.IssuerName(key) == issuer
 		})
 	}

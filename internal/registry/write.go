@@ -14,11 +14,12 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
+	"github.com/refreshkeys/refreshkeys/internal/usage"
 )
 
 // Advance records the next token of a refresh key and the use that caused it, by one compare-and-swap. If the
 // refresh key was changed since it was read, it returns ErrLost.
-func (c *Cluster) Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, use *Use) error {
+func (c *Cluster) Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, use *usage.Use) error {
 	// The API server takes only the status, and compares the resourceVersion. A patch would be smaller, but costs
 	// the API server half as much again.
 	next := key.DeepCopy()

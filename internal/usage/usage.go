@@ -1,4 +1,5 @@
-package registry
+// Package usage records in memory which tokens were exchanged, and writes few of these uses to the status of refresh keys.
+package usage
 
 import (
 	"context"
@@ -13,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
@@ -48,7 +50,7 @@ type Use struct {
 	At   time.Time
 	Seen v1alpha1.SeenDevice
 	// Revision is that of the token; 0 for a use that does not change lastUsedRevision: for a one-time key only
-	// Advance does.
+	// the advance of its line does.
 	Revision int64
 	// Superseded: a later token existed at the use.
 	Superseded bool
@@ -67,24 +69,43 @@ type report struct {
 	seen       v1alpha1.SeenDevice
 }
 
-// uses records exchanges and writes few of them to status: at most one per refresh key and reportEvery, and none
+// Keys are the refresh keys of the cluster.
+type Keys interface {
+	// Key returns a refresh key from the view; nil if it is unknown.
+	Key(name types.NamespacedName) *v1alpha1.JWTRefreshKey
+	// PatchStatus patches the status of a refresh key, reads the answer into it, and makes it known to Key.
+	PatchStatus(ctx context.Context, key *v1alpha1.JWTRefreshKey, patch client.Patch) error
+}
+
+// Options of a Recorder. All fields are required.
+type Options struct {
+	Keys Keys
+	// Spread returns a random part of a duration.
+	Spread func(time.Duration) time.Duration
+	// Clock is the clock of the recorded times.
+	Clock clock.PassiveClock
+	// Monotonic is the clock of the interval between checks for due reports.
+	Monotonic clock.WithTicker
+}
+
+// Recorder records exchanges and writes few of them to status: at most one per refresh key and reportEvery, and none
 // that another replica has written.
-type uses struct {
-	cluster *Cluster
+type Recorder struct {
+	options Options
 	budget  *rate.Limiter
 
 	mu      sync.Mutex
 	reports map[types.NamespacedName]*report
 }
 
-func newUses(c *Cluster) *uses {
-	return &uses{cluster: c, budget: rate.NewLimiter(reportRate, 1), reports: map[types.NamespacedName]*report{}}
+// New returns a Recorder, which writes nothing until Run.
+func New(o Options) *Recorder {
+	return &Recorder{options: o, budget: rate.NewLimiter(reportRate, 1), reports: map[types.NamespacedName]*report{}}
 }
 
 // Used records an exchange. It never waits.
-func (c *Cluster) Used(use *Use) {
-	u := c.uses
-	due := u.dueAt(c.Key(use.Key), use)
+func (u *Recorder) Used(use *Use) {
+	due := u.dueAt(u.options.Keys.Key(use.Key), use)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	r := u.reports[use.Key]
@@ -105,8 +126,8 @@ func (c *Cluster) Used(use *Use) {
 }
 
 // dueAt returns when a use is to be written: soon, unless status contains a recent one.
-func (u *uses) dueAt(key *v1alpha1.JWTRefreshKey, use *Use) time.Time {
-	soon := use.At.Add(u.cluster.options.Spread(reportSoon))
+func (u *Recorder) dueAt(key *v1alpha1.JWTRefreshKey, use *Use) time.Time {
+	soon := use.At.Add(u.options.Spread(reportSoon))
 	if key == nil {
 		return soon
 	}
@@ -123,34 +144,34 @@ func (u *uses) dueAt(key *v1alpha1.JWTRefreshKey, use *Use) time.Time {
 	return latest(use.At, last.Add(every)).Add(soon.Sub(use.At))
 }
 
-// run writes due reports until ctx ends, and then the rest.
-func (u *uses) run(ctx context.Context) error {
-	ticker := u.cluster.options.Monotonic.NewTicker(lookEvery)
+// Run writes due reports until ctx ends, and then the rest.
+func (u *Recorder) Run(ctx context.Context) {
+	ticker := u.options.Monotonic.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C():
-			u.cluster.ReportUses(ctx)
+			u.Report(ctx)
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushFor)
 			defer cancel()
 			every := func(*report) bool { return true }
 			u.write(last, u.take(every, math.MaxInt), func() error { return nil })
-			return nil
+			return
 		}
 	}
 }
 
-// ReportUses writes the reports that are due now, within the limit.
-func (c *Cluster) ReportUses(ctx context.Context) {
-	now := c.options.Clock.Now()
-	taken := c.uses.take(func(r *report) bool { return !now.Before(r.due) }, reportsAtOnce)
-	c.uses.write(ctx, taken, func() error { return c.uses.budget.Wait(ctx) })
+// Report writes the reports that are due now, within the limit.
+func (u *Recorder) Report(ctx context.Context) {
+	now := u.options.Clock.Now()
+	taken := u.take(func(r *report) bool { return !now.Before(r.due) }, reportsAtOnce)
+	u.write(ctx, taken, func() error { return u.budget.Wait(ctx) })
 }
 
 // take removes and returns the due reports: the urgent ones, and as many others as given. It drops reports that
 // status shows already.
-func (u *uses) take(due func(*report) bool, others int) map[types.NamespacedName]*report {
+func (u *Recorder) take(due func(*report) bool, others int) map[types.NamespacedName]*report {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	taken := map[types.NamespacedName]*report{}
@@ -173,7 +194,7 @@ func (u *uses) take(due func(*report) bool, others int) map[types.NamespacedName
 }
 
 // write writes reports. Each that is not urgent waits for its turn.
-func (u *uses) write(ctx context.Context, reports map[types.NamespacedName]*report, turn func() error) {
+func (u *Recorder) write(ctx context.Context, reports map[types.NamespacedName]*report, turn func() error) {
 	var group errgroup.Group
 	group.SetLimit(reportersAtOnce)
 	report := func(name types.NamespacedName, r *report) {
@@ -202,8 +223,8 @@ func (u *uses) write(ctx context.Context, reports map[types.NamespacedName]*repo
 }
 
 // known reports whether status shows the use already, written by another replica.
-func (u *uses) known(name types.NamespacedName, r *report) bool {
-	key := u.cluster.Key(name)
+func (u *Recorder) known(name types.NamespacedName, r *report) bool {
+	key := u.options.Keys.Key(name)
 	if key == nil || key.UID != r.uid {
 		return key != nil
 	}
@@ -225,11 +246,11 @@ var errOutdated = errors.New("the refresh key was changed since it was read")
 // refresh key may become a one-time key and be enrolled again before a late report, which must not mark the
 // enrolment as used. So that field is written only if the refresh key is unchanged since the view, and otherwise
 // with the next report.
-func (u *uses) patch(ctx context.Context, name types.NamespacedName, r *report) error {
+func (u *Recorder) patch(ctx context.Context, name types.NamespacedName, r *report) error {
 	// A write without an answer must not block the others.
 	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
 	defer cancel()
-	known := u.cluster.Key(name)
+	known := u.options.Keys.Key(name)
 	if r.lastUsed.IsZero() || known == nil || known.Status.LastUsedRevision >= r.revision || lifecycle.OneTime(known) {
 		return u.record(ctx, name, r, "")
 	}
@@ -245,7 +266,7 @@ func (u *uses) patch(ctx context.Context, name types.NamespacedName, r *report) 
 // record writes only the fields of a report, which belong to the token service alone. With a resourceVersion it
 // also writes lastUsedRevision, and fails if the refresh key was changed. The UID protects a later refresh key of
 // the same name.
-func (u *uses) record(ctx context.Context, name types.NamespacedName, r *report, resourceVersion string) error {
+func (u *Recorder) record(ctx context.Context, name types.NamespacedName, r *report, resourceVersion string) error {
 	metadata, status := map[string]any{"uid": r.uid}, map[string]any{"deviceInfo": seenDevice(&r.seen)}
 	if !r.lastUsed.IsZero() {
 		status["lastUsed"] = metav1.NewTime(r.lastUsed)
@@ -261,11 +282,8 @@ func (u *uses) record(ctx context.Context, name types.NamespacedName, r *report,
 		return err
 	}
 	key := &v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name}}
-	err = u.cluster.client.Status().Patch(ctx, key, client.RawPatch(types.MergePatchType, body))
+	err = u.options.Keys.PatchStatus(ctx, key, client.RawPatch(types.MergePatchType, body))
 	switch {
-	case err == nil:
-		u.cluster.remember(key)
-		return nil
 	case apierrors.IsConflict(err) && resourceVersion != "":
 		return err
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err), apierrors.IsInvalid(err):
@@ -290,7 +308,7 @@ func seenDevice(seen *v1alpha1.SeenDevice) map[string]any {
 }
 
 // putBack keeps a report that could not be written for the next time.
-func (u *uses) putBack(name types.NamespacedName, r *report) {
+func (u *Recorder) putBack(name types.NamespacedName, r *report) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	switch later := u.reports[name]; {

@@ -1,4 +1,4 @@
-package registry
+package freshview
 
 import (
 	"sync"

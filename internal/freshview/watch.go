@@ -1,4 +1,4 @@
-package registry
+package freshview
 
 import (
 	"context"
@@ -33,38 +33,38 @@ const (
 // long when the API server is back.
 var watchBackoff = wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 6, Cap: 5 * time.Second}
 
-// watched is one kind that is watched.
-type watched struct {
-	name    string
+// watcher lists and watches the objects of one kind, and asks storage for its version.
+type watcher struct {
 	kind    schema.GroupVersionKind
-	store   cache.ReflectorStore
-	fresh   *freshness
 	list    func() client.ObjectList
 	options []client.ListOption
+	reader  client.WithWatch
+	clock   clock.WithTicker
+	fresh   *freshness
 }
 
 // source lists and watches the kind. It asks storage for its version before it lists. A version that is read later
 // may be newer than the list; a kind without changes would then not be proven before the end of the first watch.
-func (w *watched) source(reader client.WithWatch, monotonic clock.PassiveClock) cache.ListerWatcher {
+func (w *watcher) source() cache.ListerWatcher {
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, raw metav1.ListOptions) (runtime.Object, error) {
-			if err := w.prove(ctx, reader, monotonic); err != nil {
+			if err := w.prove(ctx); err != nil {
 				return nil, err
 			}
 			list := w.list()
-			return list, reader.List(ctx, list, w.with(raw)...)
+			return list, w.reader.List(ctx, list, w.with(raw)...)
 		},
 		WatchFuncWithContext: func(ctx context.Context, raw metav1.ListOptions) (watch.Interface, error) {
 			length := watchFor
 			if ptr.Deref(raw.SendInitialEvents, false) {
 				length = streamFor
-				if err := w.prove(ctx, reader, monotonic); err != nil {
+				if err := w.prove(ctx); err != nil {
 					return nil, err
 				}
 			}
 			raw.TimeoutSeconds = ptr.To(int64(length / time.Second))
 			ctx, cancel := context.WithTimeout(ctx, length+watchGrace)
-			events, err := reader.Watch(ctx, w.list(), w.with(raw)...)
+			events, err := w.reader.Watch(ctx, w.list(), w.with(raw)...)
 			if err != nil {
 				cancel()
 				return nil, err
@@ -74,7 +74,7 @@ func (w *watched) source(reader client.WithWatch, monotonic clock.PassiveClock) 
 	}
 }
 
-func (w *watched) with(raw metav1.ListOptions) []client.ListOption {
+func (w *watcher) with(raw metav1.ListOptions) []client.ListOption {
 	return append(w.options[:len(w.options):len(w.options)], &client.ListOptions{Raw: &raw, Limit: raw.Limit, Continue: raw.Continue})
 }
 
@@ -90,8 +90,8 @@ func (b *bounded) Stop() {
 }
 
 // proveAgain asks storage for its version every proveEvery.
-func (w *watched) proveAgain(ctx context.Context, reader client.Reader, monotonic clock.WithTicker) {
-	ticker := monotonic.NewTicker(proveEvery)
+func (w *watcher) proveAgain(ctx context.Context) {
+	ticker := w.clock.NewTicker(proveEvery)
 	defer ticker.Stop()
 	for {
 		select {
@@ -99,15 +99,15 @@ func (w *watched) proveAgain(ctx context.Context, reader client.Reader, monotoni
 			return
 		case <-ticker.C():
 			// A failure proves nothing, and the age of the view shows that.
-			_ = w.prove(ctx, reader, monotonic)
+			_ = w.prove(ctx)
 		}
 	}
 }
 
 // prove asks storage for its version, which the view must reach.
-func (w *watched) prove(ctx context.Context, reader client.Reader, monotonic clock.PassiveClock) error {
-	at := monotonic.Now()
-	version, err := w.storedVersion(ctx, reader)
+func (w *watcher) prove(ctx context.Context) error {
+	at := w.clock.Now()
+	version, err := w.storedVersion(ctx)
 	if err != nil {
 		return err
 	}
@@ -117,11 +117,11 @@ func (w *watched) prove(ctx context.Context, reader client.Reader, monotonic clo
 
 // storedVersion returns the current version of the kind in storage. A list without a resourceVersion is as fresh
 // as storage.
-func (w *watched) storedVersion(ctx context.Context, reader client.Reader) (string, error) {
+func (w *watcher) storedVersion(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
 	defer cancel()
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(w.kind.GroupVersion().WithKind(w.kind.Kind + "List"))
-	err := reader.List(ctx, list, w.with(metav1.ListOptions{Limit: 1})...)
+	err := w.reader.List(ctx, list, w.with(metav1.ListOptions{Limit: 1})...)
 	return list.ResourceVersion, err
 }

@@ -1,4 +1,4 @@
-package registry
+package freshview
 
 import (
 	"fmt"
@@ -10,9 +10,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// view contains the objects of one kind as reported by a watch, and the version that the watch has reached. Its
+// store contains the objects of one kind as reported by a watch, and the version that the watch has reached. Its
 // objects are shared and immutable.
-type view[T client.Object] struct {
+type store[T client.Object] struct {
 	// slim removes unused fields from an object.
 	slim func(T)
 	// changed is called after each change.
@@ -24,34 +24,34 @@ type view[T client.Object] struct {
 	version string
 }
 
-var _ cache.TransformingStore = (*view[client.Object])(nil)
-var _ cache.ResourceVersionUpdater = (*view[client.Object])(nil)
+var _ cache.TransformingStore = (*store[client.Object])(nil)
+var _ cache.ResourceVersionUpdater = (*store[client.Object])(nil)
 
-func newView[T client.Object](fresh *freshness, slim func(T), changed func()) *view[T] {
-	return &view[T]{slim: slim, changed: changed, fresh: fresh, objects: map[types.NamespacedName]T{}}
+func newStore[T client.Object](fresh *freshness, slim func(T), changed func()) *store[T] {
+	return &store[T]{slim: slim, changed: changed, fresh: fresh, objects: map[types.NamespacedName]T{}}
 }
 
-func (v *view[T]) get(name types.NamespacedName) (object T, found bool) {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	object, found = v.objects[name]
+func (s *store[T]) get(name types.NamespacedName) (object T, found bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	object, found = s.objects[name]
 	return object, found
 }
 
-func (v *view[T]) all() []T {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	all := make([]T, 0, len(v.objects))
-	for _, object := range v.objects {
+func (s *store[T]) all() []T {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := make([]T, 0, len(s.objects))
+	for _, object := range s.objects {
 		all = append(all, object)
 	}
 	return all
 }
 
-func (v *view[T]) count(counts func(T) bool) (n int) {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	for _, object := range v.objects {
+func (s *store[T]) count(counts func(T) bool) (n int) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, object := range s.objects {
 		if counts(object) {
 			n++
 		}
@@ -61,103 +61,103 @@ func (v *view[T]) count(counts func(T) bool) (n int) {
 
 // remember adds an object that was read or written at the API server, if the watch has not reached its version.
 // Otherwise the watch is right: the object may be deleted since.
-func (v *view[T]) remember(object T) {
-	v.slim(object)
-	v.mu.Lock()
-	ahead := v.version != "" && newer(object.GetResourceVersion(), v.version)
+func (s *store[T]) remember(object T) {
+	s.slim(object)
+	s.mu.Lock()
+	ahead := s.version != "" && newer(object.GetResourceVersion(), s.version)
 	if ahead {
-		v.put(object)
+		s.put(object)
 	}
-	v.mu.Unlock()
+	s.mu.Unlock()
 	if ahead {
-		v.changed()
+		s.changed()
 	}
 }
 
-func (v *view[T]) put(object T) {
+func (s *store[T]) put(object T) {
 	name := client.ObjectKeyFromObject(object)
-	if known, found := v.objects[name]; !found || !newer(known.GetResourceVersion(), object.GetResourceVersion()) {
-		v.objects[name] = object
+	if known, found := s.objects[name]; !found || !newer(known.GetResourceVersion(), object.GetResourceVersion()) {
+		s.objects[name] = object
 	}
 }
 
 // Add implements cache.ReflectorStore.
-func (v *view[T]) Add(obj any) error { return v.Update(obj) }
+func (s *store[T]) Add(obj any) error { return s.Update(obj) }
 
 // Update implements cache.ReflectorStore.
-func (v *view[T]) Update(obj any) error {
+func (s *store[T]) Update(obj any) error {
 	object, ok := obj.(T)
 	if !ok {
 		return fmt.Errorf("the watch gave a %T", obj)
 	}
-	v.slim(object)
-	v.mu.Lock()
-	v.put(object)
-	v.mu.Unlock()
-	v.changed()
+	s.slim(object)
+	s.mu.Lock()
+	s.put(object)
+	s.mu.Unlock()
+	s.changed()
 	return nil
 }
 
 // Delete implements cache.ReflectorStore.
-func (v *view[T]) Delete(obj any) error {
+func (s *store[T]) Delete(obj any) error {
 	object, ok := obj.(T)
 	if !ok {
 		return fmt.Errorf("the watch gave a %T", obj)
 	}
 	name := client.ObjectKeyFromObject(object)
-	v.mu.Lock()
+	s.mu.Lock()
 	// An object that was created again under the name stays.
-	if known, found := v.objects[name]; found && !newer(known.GetResourceVersion(), object.GetResourceVersion()) {
-		delete(v.objects, name)
+	if known, found := s.objects[name]; found && !newer(known.GetResourceVersion(), object.GetResourceVersion()) {
+		delete(s.objects, name)
 	}
-	v.mu.Unlock()
-	v.changed()
+	s.mu.Unlock()
+	s.changed()
 	return nil
 }
 
 // Replace implements cache.ReflectorStore.
-func (v *view[T]) Replace(list []any, version string) error {
+func (s *store[T]) Replace(list []any, version string) error {
 	objects := make(map[types.NamespacedName]T, len(list))
 	for _, obj := range list {
 		object, ok := obj.(T)
 		if !ok {
 			return fmt.Errorf("the list gave a %T", obj)
 		}
-		v.slim(object)
+		s.slim(object)
 		objects[client.ObjectKeyFromObject(object)] = object
 	}
-	v.mu.Lock()
-	before := v.objects
-	v.objects, v.version = objects, version
+	s.mu.Lock()
+	before := s.objects
+	s.objects, s.version = objects, version
 	for _, object := range before {
 		if newer(object.GetResourceVersion(), version) {
-			v.put(object)
+			s.put(object)
 		}
 	}
-	v.mu.Unlock()
-	// What is derived from the view must be complete before the view counts as fresh.
-	v.changed()
-	v.fresh.reached(version)
+	s.mu.Unlock()
+	// What is derived from the objects must be complete before the view counts as fresh.
+	s.changed()
+	s.fresh.reached(version)
 	return nil
 }
 
 // Resync implements cache.ReflectorStore.
-func (v *view[T]) Resync() error { return nil }
+func (s *store[T]) Resync() error { return nil }
 
 // UpdateResourceVersion implements cache.ResourceVersionUpdater. It is called for each event and each bookmark; a
 // kind without changes has only bookmarks.
-func (v *view[T]) UpdateResourceVersion(version string) {
-	v.mu.Lock()
-	v.version = version
-	v.mu.Unlock()
-	v.fresh.reached(version)
+func (s *store[T]) UpdateResourceVersion(version string) {
+	s.mu.Lock()
+	s.version = version
+	s.mu.Unlock()
+	s.fresh.reached(version)
 }
 
 // Transformer implements cache.TransformingStore: initial objects are slimmed as they arrive.
-func (v *view[T]) Transformer() cache.TransformFunc {
+func (s *store[T]) Transformer() cache.TransformFunc {
 	return func(obj any) (any, error) {
 		if object, ok := obj.(T); ok {
-			v.slim(object)
+			s.slim(object)
 		}
 		return obj, nil
 	}
