@@ -44,7 +44,7 @@ func (r *scripted) Fresh() error                                     { return ni
 func (r *scripted) Key(types.NamespacedName) *v1alpha1.JWTRefreshKey { return r.view }
 func (r *scripted) KeysProven(string) time.Duration                  { return 0 }
 func (r *scripted) NamespaceLabels(string) (map[string]string, bool) { return nil, true }
-func (r *scripted) Used(*usage.Use)                               {}
+func (r *scripted) Used(*usage.Use)                                  {}
 func (r *scripted) read() *v1alpha1.JWTRefreshKey                    { r.reads++; return r.stored.DeepCopy() }
 func (r *scripted) KeyNow(context.Context, types.NamespacedName) (*v1alpha1.JWTRefreshKey, error) {
 	return r.read(), nil
