@@ -1,4 +1,4 @@
-package service
+package tokenserver_test
 
 import (
 	"net/http"
