@@ -29,11 +29,11 @@ func (r *Registry) Fresh() error {
 	return nil
 }
 
-// KeysProven implements grant.Registry. A view that is held or stale was never proven.
+// KeysProven implements grant.Registry. A view that is not stale has just been proven, also if it is held.
 func (r *Registry) KeysProven(string) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.faults.stale || r.faults.held {
+	if r.faults.stale {
 		return math.MaxInt64
 	}
 	return 0

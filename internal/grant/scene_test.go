@@ -16,6 +16,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/line"
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/registry/memory"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/internal/usage"
 )
@@ -31,62 +32,12 @@ func advance(t *testing.T, rings *keyring.Rings, now time.Time) *keyring.Rings {
 	return next
 }
 
-// scripted is a registry of one refresh key, which may differ between the view and the API server. It counts the
-// reads.
-type scripted struct {
-	Registry
-	view, stored *v1alpha1.JWTRefreshKey
-	cachedReads  map[string]*v1alpha1.JWTRefreshKey
-	reads        int
-}
-
-func (r *scripted) Fresh() error                                     { return nil }
-func (r *scripted) Key(types.NamespacedName) *v1alpha1.JWTRefreshKey { return r.view }
-func (r *scripted) KeysProven(string) time.Duration                  { return 0 }
-func (r *scripted) NamespaceLabels(string) (map[string]string, bool) { return nil, true }
-func (r *scripted) Used(*usage.Use)                                  {}
-func (r *scripted) read() *v1alpha1.JWTRefreshKey                    { r.reads++; return r.stored.DeepCopy() }
-func (r *scripted) KeyNow(context.Context, types.NamespacedName) (*v1alpha1.JWTRefreshKey, error) {
-	return r.read(), nil
-}
-
-// KeyLive caches each read until the test ends.
-func (r *scripted) KeyLive(_ context.Context, _ types.NamespacedName, jti string) (*v1alpha1.JWTRefreshKey, error) {
-	if r.cachedReads == nil {
-		r.cachedReads = map[string]*v1alpha1.JWTRefreshKey{}
-	}
-	if r.cachedReads[jti] == nil {
-		r.cachedReads[jti] = r.read()
-	}
-	return r.cachedReads[jti], nil
-}
-
-func (r *scripted) Advance(_ context.Context, key *v1alpha1.JWTRefreshKey, next *v1alpha1.TokenLine, use *usage.Use) error {
-	if key.ResourceVersion != r.stored.ResourceVersion {
-		return registry.ErrLost
-	}
-	r.stored.Status.TokenLine, r.stored.Status.LastUsedRevision = *next, use.Revision
-	r.written()
-	return nil
-}
-
-func (r *scripted) Revoke(_ context.Context, _ types.NamespacedName, reason v1alpha1.RevocationReason, due func(*v1alpha1.JWTRefreshKey) bool) error {
-	key := r.read()
-	if key.Status.RevokedAt == nil && due(key) {
-		r.stored.Status.RevokedAt, r.stored.Status.RevocationReason = &metav1.Time{}, reason
-		r.written()
-	}
-	return nil
-}
-
-func (r *scripted) written() {
-	version, _ := strconv.Atoi(r.stored.ResourceVersion)
-	r.stored.ResourceVersion = strconv.Itoa(version + 1)
-}
+// till is the refresh key of a scene.
+var till = types.NamespacedName{Namespace: "shop", Name: "till"}
 
 // scene is a one-time key with two tokens: the first was used a week ago, and the second is current.
 type scene struct {
-	*scripted
+	*memory.Registry
 	service *Fresh
 	issuer  *registry.Issuer
 	tokens  map[int64]string
@@ -108,7 +59,7 @@ func newScene(t *testing.T, thumbprint string) *scene {
 		t.Fatal(err)
 	}
 	key := &v1alpha1.JWTRefreshKey{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "till", UID: "uid", ResourceVersion: "1"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "till", UID: "uid"},
 		Spec: v1alpha1.JWTRefreshKeySpec{
 			Audience: "https://orders.example.com", Rotation: &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse},
 			Secret: &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone},
@@ -133,22 +84,23 @@ func newScene(t *testing.T, thumbprint string) *scene {
 			t.Fatal(err)
 		}
 	}
-	s.scripted = &scripted{view: key, stored: key.DeepCopy()}
+	clock := clocktesting.NewFakePassiveClock(start.Add(7 * 24 * time.Hour))
+	s.Registry = memory.New(clock)
+	s.PutNamespace(till.Namespace, nil)
+	s.Put(key)
 	id := 2
-	service, err := New(Options{
-		Registry: s.scripted, Clock: clocktesting.NewFakePassiveClock(start.Add(7 * 24 * time.Hour)),
-		NewID: func() string { id++; return strconv.Itoa(id) },
-	})
+	service, err := New(Options{Registry: s.Registry, Clock: clock, NewID: func() string { id++; return strconv.Itoa(id) }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.service = &Fresh{Service: service, registry: s.scripted}
+	s.service = &Fresh{Service: service, registry: s.Registry}
 	return s
 }
 
+// claim uses the token of a revision, on the refresh key of the view.
 func (s *scene) claim(revision int64) (string, error) {
 	return s.service.claim(context.Background(), &exchange{
-		issuer: s.issuer, presented: s.tokens[revision], claims: s.claims[revision], key: s.view,
+		issuer: s.issuer, presented: s.tokens[revision], claims: s.claims[revision], key: s.Key(till),
 		proven: proven(s.claims[revision].JWKThumbprint), use: &usage.Use{Revision: revision},
 	})
 }
