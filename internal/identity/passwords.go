@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/crypto/bcrypt"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,6 +18,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 
+	"github.com/refreshkeys/refreshkeys/internal/memo"
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
@@ -56,13 +56,12 @@ type Passwords struct {
 	ofAddress *Attempts
 	flights   upstream.Flights[*passwordFile]
 	// remembered caches the files by the name of their Secret.
-	remembered *lru.Cache[string, *passwordFile]
+	remembered *memo.Memo[string, *passwordFile]
 }
 
 type passwordFile struct {
 	hashes map[string][]byte
 	all    [][]byte
-	at     time.Time
 }
 
 // NewPasswords returns a Passwords that reads Secrets of the namespace.
@@ -75,11 +74,10 @@ func NewPasswords(clients kubernetes.Interface, namespace string, clock clock.Pa
 	if err != nil {
 		return nil, err
 	}
-	remembered, err := lru.New[string, *passwordFile](rememberedFiles)
 	return &Passwords{
 		clients: clients, namespace: namespace, clock: clock, slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)),
-		ofUser: ofUser, ofAddress: ofAddress, remembered: remembered,
-	}, err
+		ofUser: ofUser, ofAddress: ofAddress, remembered: memo.New[string, *passwordFile](rememberedFiles, clock),
+	}, nil
 }
 
 // Verify returns nil if the password is the user's. It returns ErrRefused for a wrong password and for an unknown
@@ -151,8 +149,7 @@ func (f *passwordFile) decoyHash(user string) []byte {
 // file returns the lines of a Secret. Concurrent callers share one read, and each waits until its own context ends
 // at the latest.
 func (p *Passwords) file(ctx context.Context, name string) (*passwordFile, error) {
-	file, known := p.remembered.Get(name)
-	if known && p.clock.Since(file.at) < readEvery {
+	if file, known := p.remembered.Get(name); known {
 		return file, nil
 	}
 	return p.flights.Do(ctx, name, func(ctx context.Context) (*passwordFile, error) { return p.read(ctx, name) })
@@ -167,8 +164,7 @@ func (p *Passwords) read(ctx context.Context, name string) (*passwordFile, error
 		return nil, upstream.NoAPIServer(err)
 	}
 	file := readHtpasswd(string(secret.Data[PasswordFile]))
-	file.at = at
-	p.remembered.Add(name, file)
+	p.remembered.Put(name, file, at.Add(readEvery))
 	return file, nil
 }
 

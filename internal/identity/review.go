@@ -11,13 +11,13 @@ import (
 	"strings"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 
+	"github.com/refreshkeys/refreshkeys/internal/memo"
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
@@ -55,18 +55,15 @@ type Reviews struct {
 	clock   clock.PassiveClock
 	limiter *rate.Limiter
 	flights upstream.Flights[authenticationv1.UserInfo]
-	known   *lru.Cache[[sha256.Size]byte, reviewed]
-}
-
-type reviewed struct {
-	user authenticationv1.UserInfo
-	at   time.Time
+	known   *memo.Memo[[sha256.Size]byte, authenticationv1.UserInfo]
 }
 
 // NewReviews returns a Reviews.
-func NewReviews(clients kubernetes.Interface, clock clock.PassiveClock) (*Reviews, error) {
-	known, err := lru.New[[sha256.Size]byte, reviewed](rememberedReviews)
-	return &Reviews{clients: clients, clock: clock, known: known, limiter: rate.NewLimiter(reviewsPerSecond, reviewsPerSecond)}, err
+func NewReviews(clients kubernetes.Interface, clock clock.PassiveClock) *Reviews {
+	return &Reviews{
+		clients: clients, clock: clock, limiter: rate.NewLimiter(reviewsPerSecond, reviewsPerSecond),
+		known: memo.New[[sha256.Size]byte, authenticationv1.UserInfo](rememberedReviews, clock),
+	}
 }
 
 // User returns the user of a token. The token must have the issuer as an audience: a token for the API server
@@ -76,14 +73,14 @@ func (r *Reviews) User(ctx context.Context, issuer, token string) (authenticatio
 		return authenticationv1.UserInfo{}, ErrRefused
 	}
 	question := sha256.Sum256([]byte(issuer + "\x00" + token))
-	if last, ok := r.known.Get(question); ok && r.clock.Since(last.at) < reviewFor {
-		return last.user, nil
+	if user, known := r.known.Get(question); known {
+		return user, nil
 	}
 	return r.flights.Do(ctx, string(question[:]), func(ctx context.Context) (authenticationv1.UserInfo, error) {
 		at := r.clock.Now()
 		user, err := r.ask(ctx, issuer, token)
 		if err == nil {
-			r.known.Add(question, reviewed{user: user, at: at})
+			r.known.Put(question, user, at.Add(reviewFor))
 		}
 		return user, err
 	})

@@ -42,10 +42,7 @@ func TestWhatAReviewProves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reviews, err := NewReviews(clients, clocktesting.NewFakePassiveClock(noon))
-	if err != nil {
-		t.Fatal(err)
-	}
+	reviews := NewReviews(clients, clocktesting.NewFakePassiveClock(noon))
 	for _, c := range []struct {
 		name   string
 		status authenticationv1.TokenReviewStatus
@@ -114,11 +111,7 @@ func reviewsOf(t *testing.T, answer func(*authenticationv1.TokenReview) authenti
 	if err != nil {
 		t.Fatal(err)
 	}
-	reviews, err := NewReviews(clients, clocktesting.NewFakePassiveClock(noon))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return reviews
+	return NewReviews(clients, clocktesting.NewFakePassiveClock(noon))
 }
 
 // TestNoReviewOfWhatIsNoToken checks that only well-formed tokens are sent to the API server: kube-apiserver reads

@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
@@ -26,6 +25,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/freshview"
+	"github.com/refreshkeys/refreshkeys/internal/memo"
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
 	"github.com/refreshkeys/refreshkeys/internal/usage"
 )
@@ -89,12 +89,12 @@ type Cluster struct {
 
 	flights     upstream.Flights[keyRead]
 	limiter     *rate.Limiter
-	recentReads *lru.Cache[string, keyRead]
+	recentReads *memo.Memo[string, *v1alpha1.JWTRefreshKey]
 	accounts    upstream.Flights[accountRead]
 	// lists are requested for tokens that name an unknown issuer or signing key.
 	lists         upstream.Flights[time.Time]
 	lookUpLimiter *rate.Limiter
-	unknown       *lru.Cache[unknown, time.Time]
+	unknown       *memo.Memo[unknown, struct{}]
 	uses          *usage.Recorder
 }
 
@@ -111,17 +111,10 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
-	recentReads, err := lru.New[string, keyRead](rememberedReads)
-	if err != nil {
-		return nil, err
-	}
-	unknowns, err := lru.New[unknown, time.Time](rememberedUnknown)
-	if err != nil {
-		return nil, err
-	}
 	c := &Cluster{
-		options: o, client: reader, recentReads: recentReads,
-		unknown: unknowns, lookUpLimiter: rate.NewLimiter(lookUpRate, lookUpBurst),
+		options: o, client: reader,
+		recentReads: memo.New[string, *v1alpha1.JWTRefreshKey](rememberedReads, o.Monotonic),
+		unknown:     memo.New[unknown, struct{}](rememberedUnknown, o.Monotonic), lookUpLimiter: rate.NewLimiter(lookUpRate, lookUpBurst),
 		limiter: rate.NewLimiter(rate.Limit(o.LiveReads), int(o.LiveReads)+1),
 	}
 	c.directory.Store(NewDirectory(nil, o.Namespace, nil))

@@ -36,15 +36,15 @@ func (c *Cluster) KeyLive(ctx context.Context, name types.NamespacedName, jti st
 	now := c.options.Monotonic.Now()
 	// A forged token may combine the name of one refresh key with the jti of another.
 	question := name.String() + "/" + jti
-	if last, ok := c.recentReads.Get(question); ok && now.Sub(last.at) < rememberFor {
-		return last.key, nil
+	if key, known := c.recentReads.Get(question); known {
+		return key, nil
 	}
 	if !c.limiter.AllowN(now, 1) {
 		return nil, fmt.Errorf("%w: too many keys are read from the API server", upstream.ErrUnavailable)
 	}
 	key, err := c.KeyNow(ctx, name)
 	if err == nil {
-		c.recentReads.Add(question, keyRead{key: key, at: now})
+		c.recentReads.Put(question, key, now.Add(rememberFor))
 	}
 	return key, err
 }
@@ -117,11 +117,12 @@ type unknown struct{ ringsOf, url, kid string }
 // rememberFor, a list is not repeated for the same unknown key. Above the rate limit lookUp returns
 // ErrUnavailable.
 func (c *Cluster) lookUp(ctx context.Context, what unknown, list func(context.Context) error) error {
-	asked := c.options.Monotonic.Now()
-	if at, known := c.unknown.Get(what); known && asked.Sub(at) < rememberFor {
+	// Nothing has so long a name, and it must not occupy the cache.
+	if len(what.url) > longestIssuerURL || len(what.kid) > longestKID {
 		return nil
 	}
-	if len(what.url) > longestIssuerURL || len(what.kid) > longestKID {
+	asked := c.options.Monotonic.Now()
+	if _, known := c.unknown.Get(what); known {
 		return nil
 	}
 	for {
@@ -137,7 +138,7 @@ func (c *Cluster) lookUp(ctx context.Context, what unknown, list func(context.Co
 		}
 		// The result of another request may be older than this request.
 		if !at.Before(asked) {
-			c.unknown.Add(what, at)
+			c.unknown.Put(what, struct{}{}, at.Add(rememberFor))
 			return nil
 		}
 	}

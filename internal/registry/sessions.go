@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -49,7 +48,7 @@ func (c *Cluster) CreateSession(ctx context.Context, key *v1alpha1.JWTRefreshKey
 	case err == nil:
 		return nil
 	case apierrors.IsAlreadyExists(err):
-		return fmt.Errorf("%w: %w", ErrLost, err)
+		return lost(err)
 	default:
 		return upstream.NoAPIServer(err)
 	}

@@ -69,11 +69,16 @@ func (c *Cluster) Revoke(ctx context.Context, name types.NamespacedName, reason 
 	})
 }
 
+// writeError returns ErrLost for a write of an existing refresh key that another writer changed or deleted first, and
+// upstream.ErrUnavailable for any other failure.
 func writeError(err error) error {
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		return fmt.Errorf("%w: %w", ErrLost, err)
+		return lost(err)
 	default:
 		return upstream.NoAPIServer(err)
 	}
 }
+
+// lost returns ErrLost with the refused write as the reason.
+func lost(err error) error { return fmt.Errorf("%w: %w", ErrLost, err) }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/identity"
+	"github.com/refreshkeys/refreshkeys/internal/memo"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
@@ -36,7 +36,7 @@ type ClusterCallers struct {
 	reviews   *identity.Reviews
 	clients   kubernetes.Interface
 	clock     clock.PassiveClock
-	permitted *lru.Cache[permit, time.Time]
+	permitted *memo.Memo[permit, struct{}]
 	limiter   *rate.Limiter
 	flights   upstream.Flights[bool]
 }
@@ -45,10 +45,11 @@ type ClusterCallers struct {
 type permit struct{ uid, user, namespace string }
 
 // NewClusterCallers returns a ClusterCallers.
-func NewClusterCallers(reviews *identity.Reviews, clients kubernetes.Interface, clock clock.PassiveClock) (*ClusterCallers, error) {
-	permitted, err := lru.New[permit, time.Time](rememberedPermits)
-	return &ClusterCallers{reviews: reviews, clients: clients, clock: clock, permitted: permitted,
-		limiter: rate.NewLimiter(accessReviewsPerSecond, accessReviewsPerSecond)}, err
+func NewClusterCallers(reviews *identity.Reviews, clients kubernetes.Interface, clock clock.PassiveClock) *ClusterCallers {
+	return &ClusterCallers{
+		reviews: reviews, clients: clients, clock: clock, permitted: memo.New[permit, struct{}](rememberedPermits, clock),
+		limiter: rate.NewLimiter(accessReviewsPerSecond, accessReviewsPerSecond),
+	}
 }
 
 // Authenticate implements Callers.
@@ -71,7 +72,7 @@ func (c *clusterCaller) Name() string { return c.user.Username }
 // MayIntrospect implements Caller.
 func (c *clusterCaller) MayIntrospect(ctx context.Context, namespace string) error {
 	question := permit{uid: c.user.UID, user: c.user.Username, namespace: namespace}
-	if at, ok := c.callers.permitted.Get(question); ok && c.callers.clock.Since(at) < permittedFor {
+	if _, known := c.callers.permitted.Get(question); known {
 		return nil
 	}
 	asked := c.review(namespace)
@@ -88,7 +89,7 @@ func (c *clusterCaller) MayIntrospect(ctx context.Context, namespace string) err
 	if !allowed {
 		return oauth.Refuse(oauth.InsufficientScope, "The caller may not create jwtrefreshkeys/introspect in the namespace.")
 	}
-	c.callers.permitted.Add(question, at)
+	c.callers.permitted.Put(question, struct{}{}, at.Add(permittedFor))
 	return nil
 }
 

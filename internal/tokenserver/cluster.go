@@ -25,19 +25,11 @@ func ForCluster(config *rest.Config, cluster *registry.Cluster, namespace string
 	if err != nil {
 		return nil, err
 	}
-	reviews, err := identity.NewReviews(clients, clock)
-	if err != nil {
-		return nil, err
-	}
+	reviews := identity.NewReviews(clients, clock)
 	// Client assertions have their own rate limit: reviews of logins and introspections, which any client can
 	// cause, must not use up the reviews that holders of valid tokens need.
-	assertions, err := identity.NewReviews(clients, clock)
-	if err != nil {
-		return nil, err
-	}
-	if o.Callers, err = NewClusterCallers(reviews, clients, clock); err != nil {
-		return nil, err
-	}
+	assertions := identity.NewReviews(clients, clock)
+	o.Callers = NewClusterCallers(reviews, clients, clock)
 	passwords, err := identity.NewPasswords(clients, namespace, clock)
 	if err != nil {
 		return nil, err

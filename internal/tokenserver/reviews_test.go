@@ -35,10 +35,7 @@ func TestAccessReviewsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	callers, err := NewClusterCallers(nil, clients, clocktesting.NewFakePassiveClock(time.Unix(1e9, 0)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	callers := NewClusterCallers(nil, clients, clocktesting.NewFakePassiveClock(time.Unix(1e9, 0)))
 	// The limiter gains no token while the test runs.
 	callers.limiter.SetLimit(0)
 	caller := &clusterCaller{callers: callers, user: authenticationv1.UserInfo{Username: "ann"}}
