@@ -113,10 +113,8 @@ func New(t testing.TB, change ...func(*v1alpha1.JWTIssuer)) *Replica {
 // serve wires the replica as tokenserver.ForCluster does.
 func (r *Replica) serve() {
 	r.t.Helper()
-	reviews, err := identity.NewReviews(r.Clients, r.Clock)
-	r.must(err)
-	callers, err := tokenserver.NewClusterCallers(reviews, r.Clients, r.Clock)
-	r.must(err)
+	reviews := identity.NewReviews(r.Clients, r.Clock)
+	callers := tokenserver.NewClusterCallers(reviews, r.Clients, r.Clock)
 	passwords, err := identity.NewPasswords(r.Clients, memory.Namespace, r.Clock)
 	r.must(err)
 	r.Grants, err = grant.New(grant.Options{
