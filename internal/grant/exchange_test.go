@@ -165,6 +165,12 @@ func TestWhatAStaleViewRefuses(t *testing.T) {
 		t.Errorf("it costs %d reads", reads)
 	}
 	r.Hold(false)
+	r.Edit(orders, func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true })
+	r.Hold(true)
+	r.Edit(orders, func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = false })
+	expect(t, r, r.RotateNow(orders), ok, "a key that was reinstated, and is revoked in the view")
+	expect(t, r, late, invalidGrant, "a token from before")
+	r.Hold(false)
 	rings := r.NextRings(r.Rings, r.Clock.Now().Add(241*time.Hour))
 	r.Hold(true)
 	r.PutRings(replica.Name, rings)
