@@ -37,7 +37,7 @@ func New[K comparable, V any](most int, clock clock.PassiveClock) *Memo[K, V] {
 // Get returns the value of a key; false if it has none, or if its end is not in the future.
 func (m *Memo[K, V]) Get(key K) (value V, known bool) {
 	found, known := m.entries.Get(key)
-	if !known || !m.clock.Now().Before(found.end) {
+	if !known || m.clock.Since(found.end) >= 0 {
 		return value, false
 	}
 	return found.value, true

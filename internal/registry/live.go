@@ -117,7 +117,7 @@ type unknown struct{ ringsOf, url, kid string }
 // rememberFor, a list is not repeated for the same unknown key. Above the rate limit lookUp returns
 // ErrUnavailable.
 func (c *Cluster) lookUp(ctx context.Context, what unknown, list func(context.Context) error) error {
-	// Nothing has so long a name, and it must not occupy the cache.
+	// No issuer and no signing key has so long a name, and it must not occupy the cache.
 	if len(what.url) > longestIssuerURL || len(what.kid) > longestKID {
 		return nil
 	}
