@@ -142,11 +142,11 @@ func (r *reader) instant(name string) time.Time {
 	case float64:
 		seconds = number
 	}
-	if !(0 < seconds && seconds <= maxNumericDate) {
-		r.malformed = true
-		return time.Time{}
+	if seconds > 0 && seconds <= maxNumericDate {
+		return time.Unix(int64(math.Floor(seconds)), 0).UTC()
 	}
-	return time.Unix(int64(math.Floor(seconds)), 0).UTC()
+	r.malformed = true
+	return time.Time{}
 }
 
 // MadeFor checks that the proof is for a request with the method to one of the URLs. Pass the

@@ -1,6 +1,7 @@
 package registrytest
 
 import (
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -9,7 +10,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
-const subject = "0123456789abcdef0123456789abcdef"
+// subject is a value of LabelSessionOf.
+var subject = strings.Repeat("0123456789abcdef", 2)
 
 // session returns the refresh key of a session that is not created yet.
 func (e *env) session(name string) *v1alpha1.JWTRefreshKey {

@@ -23,7 +23,7 @@ import (
 )
 
 // Namespace is the operator's own namespace.
-const Namespace = "refreshkeys-system"
+var Namespace = "refreshkeys-system"
 
 // Registry is a registry in memory. Its methods can be called concurrently. Those in this file are for tests, as
 // administrator of the cluster; the others are those of a replica of the token service.
