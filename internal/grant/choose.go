@@ -26,17 +26,18 @@ func (s *Service) IssuerOf(ctx context.Context, place registry.Place, compact, e
 	if issuer != nil || err != nil {
 		return issuer, err
 	}
-	if err := s.registry.Fresh(); err != nil {
+	from, err := s.fresh()
+	if err != nil {
 		return nil, err
 	}
-	if err := s.registry.IssuersNow(ctx, url, kid); err != nil {
+	if err := from.registry.IssuersNow(ctx, url, kid); err != nil {
 		return nil, err
 	}
-	return s.issuerNamed(s.registry.At(place.Path, place.Host), url, kid, endpoint)
+	return s.issuerNamed(s.directory.At(place.Path, place.Host), url, kid, endpoint)
 }
 
 func (s *Service) issuerNamed(place registry.Place, url, kid, endpoint string) (*registry.Issuer, error) {
-	service := s.registry.ServiceOf(url, kid)
+	service := s.directory.ServiceOf(url, kid)
 	if issuer := place.Named(url); issuer != nil && service != registry.Unserved {
 		return issuer, nil
 	}

@@ -22,13 +22,20 @@ func (s *Service) Introspect(
 	if compact == "" {
 		return nil, oauth.Refuse(oauth.InvalidRequest, "token is missing.")
 	}
-	if err := s.registry.Fresh(); err != nil {
+	from, err := s.fresh()
+	if err != nil {
 		return nil, err
 	}
 	typ := token.Access
 	if hint == oauth.HintRefreshToken {
 		typ = token.Refresh
 	}
+	return from.introspect(ctx, issuer, compact, typ, allowed, outcome)
+}
+
+func (s *Fresh) introspect(
+	ctx context.Context, issuer *registry.Issuer, compact string, typ token.Type, allowed func(ctx context.Context, namespace string) error, outcome *Outcome,
+) (*oauth.IntrospectionAnswer, error) {
 	claims, issuer, err := s.parse(ctx, issuer, compact, typ)
 	if errors.Is(err, upstream.ErrUnavailable) {
 		return nil, err
@@ -75,7 +82,7 @@ func withhold(err error, outcome *Outcome) (*oauth.IntrospectionAnswer, error) {
 // active reports whether a token is active now. A refresh token is active while its refresh key accepts it; a used
 // one-time token is not after its retryGrace. An access token is active while the refresh token that it was issued
 // from is accepted, or was superseded or retired by a rotation.
-func (s *Service) active(ctx context.Context, issuer *registry.Issuer, claims *token.Claims, typ token.Type) (bool, error) {
+func (s *Fresh) active(ctx context.Context, issuer *registry.Issuer, claims *token.Claims, typ token.Type) (bool, error) {
 	// Verification allows for clock skew; here the token has ended at exp, and the caller may allow for skew
 	// itself.
 	if !s.clock.Now().Before(claims.ExpiresAt) {

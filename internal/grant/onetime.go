@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/binding"
+	"github.com/refreshkeys/refreshkeys/internal/dpop"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
@@ -20,7 +22,7 @@ const claimTries = 8
 
 // useOnce uses a one-time token and returns the refresh token of the answer. A successor is recorded before it is
 // handed out. Parallel uses at this replica share one decision and one answer.
-func (s *Service) useOnce(ctx context.Context, e *exchange) (string, error) {
+func (s *Fresh) useOnce(ctx context.Context, e *exchange) (string, error) {
 	mine := *e
 	next, err := s.claims.Do(ctx, e.claims.Object.UID+"/"+e.claims.JTI, func(ctx context.Context) (string, error) {
 		return s.claim(ctx, &mine)
@@ -38,7 +40,7 @@ func (s *Service) useOnce(ctx context.Context, e *exchange) (string, error) {
 // claim answers by the decision table of lifecycle.DecideOneTime. The view is sufficient to follow a token, since
 // the compare-and-swap fails if it is outdated; the table says when to read the refresh key from the API server
 // first. The result is empty if the client keeps its token.
-func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
+func (s *Fresh) claim(ctx context.Context, e *exchange) (string, error) {
 	lost := false
 	for reads := range claimTries {
 		live := reads > 0
@@ -56,7 +58,7 @@ func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
 			return "", unavailable("the replica's view of spec.rotation.mode was outdated")
 		}
 		// This is checked before a reuse is detected, so that a thief without the proof does not end the line.
-		if err := e.proven.satisfies(e.claims, e.key.Spec.Binding); err != nil {
+		if err := e.proven.Satisfies(e.claims, e.key.Spec.Binding); err != nil {
 			return "", err
 		}
 		answer, err := s.decideOnce(e, e.key, live)
@@ -77,7 +79,7 @@ func (s *Service) claim(ctx context.Context, e *exchange) (string, error) {
 // readAgain reads the refresh key of a one-time token from the API server. After a lost write it reads the current
 // version. Otherwise a cached read for the same token is sufficient; such reads are limited per second, since the
 // holder of a refused token can cause any number of them.
-func (s *Service) readAgain(ctx context.Context, claims *token.Claims, lost bool) (*v1alpha1.JWTRefreshKey, error) {
+func (s *Fresh) readAgain(ctx context.Context, claims *token.Claims, lost bool) (*v1alpha1.JWTRefreshKey, error) {
 	if lost {
 		return s.registry.KeyNow(ctx, keyName(claims))
 	}
@@ -85,7 +87,7 @@ func (s *Service) readAgain(ctx context.Context, claims *token.Claims, lost bool
 }
 
 // answerOnce executes an answer of the table.
-func (s *Service) answerOnce(ctx context.Context, e *exchange, answer lifecycle.OneTimeAnswer) (string, error) {
+func (s *Fresh) answerOnce(ctx context.Context, e *exchange, answer lifecycle.OneTimeAnswer) (string, error) {
 	switch answer {
 	case lifecycle.OneTimeFollow:
 		return s.advance(ctx, e)
@@ -113,7 +115,7 @@ func (s *Service) answerOnce(ctx context.Context, e *exchange, answer lifecycle.
 
 // decideOnce evaluates the table for a token and a refresh key. live means that the refresh key was just read from
 // the API server.
-func (s *Service) decideOnce(e *exchange, key *v1alpha1.JWTRefreshKey, live bool) (lifecycle.OneTimeAnswer, error) {
+func (s *Fresh) decideOnce(e *exchange, key *v1alpha1.JWTRefreshKey, live bool) (lifecycle.OneTimeAnswer, error) {
 	use := &lifecycle.OneTimeUse{
 		Key: key, JTI: e.claims.JTI, Revision: e.claims.Object.Revision,
 		Live: live, ViewAge: s.registry.KeysProven(e.claims.Object.Namespace), Now: s.clock.Now(),
@@ -125,7 +127,7 @@ func (s *Service) decideOnce(e *exchange, key *v1alpha1.JWTRefreshKey, live bool
 		// If spec allows no token, the attempt to make one returns that error.
 		outdated, unmade := lifecycle.Outdated(key, e.issuer.URL, line.Held(e.claims))
 		use.TermsDiffer = outdated || unmade != nil
-	case bound != "" && bound == e.proven.thumbprint && use.Revision < key.Status.Revision:
+	case bound != "" && bound == e.proven.Thumbprint && use.Revision < key.Status.Revision:
 		// If the current token cannot be read, its binding is unknown, and the line must not end.
 		var current *token.Claims
 		if current, err = line.Recorded(key); err != nil {
@@ -145,7 +147,7 @@ func (s *Service) decideOnce(e *exchange, key *v1alpha1.JWTRefreshKey, live bool
 
 // usedUnfollowed records a use without an advance. It does not change lastUsedRevision, which names the token of a
 // one-time key that was followed last.
-func (s *Service) usedUnfollowed(e *exchange) {
+func (s *Fresh) usedUnfollowed(e *exchange) {
 	use := *e.use
 	use.Revision, use.Superseded = 0, false
 	s.registry.Used(&use)
@@ -153,7 +155,7 @@ func (s *Service) usedUnfollowed(e *exchange) {
 
 // advance makes the successor, records its hash, and then returns it. Superseded tokens that are still in their
 // retryGrace stay in status.
-func (s *Service) advance(ctx context.Context, e *exchange) (string, error) {
+func (s *Fresh) advance(ctx context.Context, e *exchange) (string, error) {
 	now := s.clock.Now()
 	mint, err := lifecycle.Successor(e.key, e.issuer.URL, now)
 	if err != nil {
@@ -178,7 +180,7 @@ func (s *Service) advance(ctx context.Context, e *exchange) (string, error) {
 // remade returns the current token again, which an earlier answer contained: that answer may have been lost, or
 // sent to another holder. An expired current token is not returned, since it may have a shorter lifetime than the
 // presented one.
-func (s *Service) remade(e *exchange) (string, error) {
+func (s *Fresh) remade(e *exchange) (string, error) {
 	current, signer, err := e.onRecord()
 	if err != nil || !s.clock.Now().Before(current.ExpiresAt) {
 		return "", err
@@ -189,7 +191,7 @@ func (s *Service) remade(e *exchange) (string, error) {
 // reuse revokes the line of a token that is used a second time: one of its two holders is not legitimate, and the
 // service cannot tell which (RFC 9700 §4.14.2). If the refresh key at the API server shows no reuse, it returns
 // registry.ErrLost, and the token is decided on again.
-func (s *Service) reuse(ctx context.Context, e *exchange) error {
+func (s *Fresh) reuse(ctx context.Context, e *exchange) error {
 	otherwise := false
 	err := s.registry.Revoke(ctx, keyName(e.claims), v1alpha1.RevokedReuseDetected, func(key *v1alpha1.JWTRefreshKey) bool {
 		reused := false
@@ -210,9 +212,14 @@ func (s *Service) reuse(ctx context.Context, e *exchange) error {
 	}
 }
 
+// proven returns a client that proved the key of a thumbprint.
+func proven(thumbprint string) binding.Proven {
+	return binding.Proven{Proven: dpop.Proven{Thumbprint: thumbprint}}
+}
+
 // oneTimeExchangeable reports whether a one-time token can be exchanged, apart from its binding.
-func (s *Service) oneTimeExchangeable(ctx context.Context, issuer *registry.Issuer, claims *token.Claims, key *v1alpha1.JWTRefreshKey) (bool, error) {
-	e := &exchange{issuer: issuer, claims: claims, proven: proven{thumbprint: claims.JWKThumbprint}}
+func (s *Fresh) oneTimeExchangeable(ctx context.Context, issuer *registry.Issuer, claims *token.Claims, key *v1alpha1.JWTRefreshKey) (bool, error) {
+	e := &exchange{issuer: issuer, claims: claims, proven: proven(claims.JWKThumbprint)}
 	for _, live := range [...]bool{false, true} {
 		if live {
 			var err error

@@ -66,9 +66,9 @@ func TestWhatAHolderProves(t *testing.T) {
 			if c.damaged {
 				key.Status.Content.Raw = []byte("{}")
 			}
-			s := &Service{registry: justProven{}, clock: clocktesting.NewFakePassiveClock(start.Add(7 * 24 * time.Hour))}
+			s := &Fresh{registry: justProven{}, Service: &Service{clock: clocktesting.NewFakePassiveClock(start.Add(7 * 24 * time.Hour))}}
 			e := &exchange{
-				issuer: &registry.Issuer{URL: url}, proven: proven{thumbprint: c.proven},
+				issuer: &registry.Issuer{URL: url}, proven: proven(c.proven),
 				claims: &token.Claims{JTI: "first", JWKThumbprint: c.presented, Object: token.Object{Namespace: "shop", Name: "till", UID: "uid", Revision: 1}},
 			}
 			got, err := s.decideOnce(e, key, true)
@@ -82,12 +82,12 @@ func TestWhatAHolderProves(t *testing.T) {
 // TestOneTimeAnswersThatAreNotFinal checks that an answer which a later try can change is "unavailable" and never invalid_grant.
 func TestOneTimeAnswersThatAreNotFinal(t *testing.T) {
 	for _, answer := range []lifecycle.OneTimeAnswer{lifecycle.OneTimeUnrecorded, lifecycle.OneTimeWaits, lifecycle.OneTimeUnknown} {
-		if _, err := (&Service{}).answerOnce(t.Context(), &exchange{}, answer); !errors.Is(err, upstream.ErrUnavailable) {
+		if _, err := (&Fresh{}).answerOnce(t.Context(), &exchange{}, answer); !errors.Is(err, upstream.ErrUnavailable) {
 			t.Errorf("answer %d: %v", answer, err)
 		}
 	}
 	var refusal *oauth.Error
-	if _, err := (&Service{}).answerOnce(t.Context(), &exchange{}, lifecycle.OneTimeRefused); !errors.As(err, &refusal) || refusal.Code != oauth.InvalidGrant {
+	if _, err := (&Fresh{}).answerOnce(t.Context(), &exchange{}, lifecycle.OneTimeRefused); !errors.As(err, &refusal) || refusal.Code != oauth.InvalidGrant {
 		t.Errorf("a final refusal: %v", err)
 	}
 }

@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/binding"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/session"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
 	"github.com/refreshkeys/refreshkeys/internal/usage"
@@ -30,7 +32,7 @@ type RefreshRequest struct {
 	// Seen is the device that sends the request.
 	Seen v1alpha1.SeenDevice
 	// Credentials authenticate the client; a bound token requires them.
-	Credentials Credentials
+	Credentials binding.Credentials
 }
 
 // exchange is the state of exchanging one refresh token.
@@ -43,23 +45,25 @@ type exchange struct {
 	key      *v1alpha1.JWTRefreshKey
 	standing lifecycle.Standing
 	// proven is what the client has proven.
-	proven proven
+	proven binding.Proven
 	use    *usage.Use
 }
 
-// Refresh exchanges a refresh token for an access token. The order of its checks follows the security
-// considerations: the signature, the refresh key, the client, the policy and the one-time use. Only then is a
-// token signed.
-func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request *RefreshRequest, outcome *Outcome) (*oauth.TokenAnswer, error) {
-	if request.Token == "" {
-		return nil, oauth.Refuse(oauth.InvalidRequest, "refresh_token is missing.")
+// Check implements Request.
+func (r *RefreshRequest) Check(*registry.Issuer) error {
+	if r.Token == "" {
+		return oauth.Refuse(oauth.InvalidRequest, "refresh_token is missing.")
 	}
-	if err := s.registry.Fresh(); err != nil {
-		return nil, err
-	}
-	e := exchange{presented: request.Token}
+	return nil
+}
+
+// Answer implements Request: it exchanges the refresh token for an access token. The order of its checks follows the
+// security considerations: the signature, the refresh key, the client, the policy and the one-time use. Only then is
+// a token signed.
+func (r *RefreshRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.Issuer, outcome *Outcome) (*oauth.TokenAnswer, error) {
+	e := exchange{presented: r.Token}
 	var err error
-	if e.claims, e.issuer, err = s.verifyRefresh(ctx, issuer, request.Token); err != nil {
+	if e.claims, e.issuer, err = s.verifyRefresh(ctx, issuer, r.Token); err != nil {
 		return nil, refused(err)
 	}
 	outcome.of(e.claims)
@@ -74,16 +78,16 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 	if e.end().Sub(s.clock.Now()) < time.Second {
 		return nil, errGrant()
 	}
-	if e.proven, err = s.prove(ctx, e.issuer, &request.Credentials); err != nil {
+	if e.proven, err = s.clients.Prove(ctx, e.issuer, &r.Credentials); err != nil {
 		return nil, err
 	}
 	if err := s.authorise(&e, e.claims, e.claims.ExpiresAt.Sub(e.claims.IssuedAt)); err != nil {
 		return nil, err
 	}
-	if err := s.stillSignedIn(ctx, &e); err != nil {
+	if err := s.remains(ctx, &e); err != nil {
 		return nil, err
 	}
-	scope, err := asked(e.claims, request)
+	scope, err := asked(e.claims, r)
 	if err != nil {
 		return nil, err
 	}
@@ -92,11 +96,11 @@ func (s *Service) Refresh(ctx context.Context, issuer *registry.Issuer, request 
 		// The next signing key is published, and becomes active when every verifier knows it.
 		return nil, unavailable("the issuer has no active access signing key")
 	}
-	if err := s.consumeProof(&e.proven); err != nil {
+	if err := s.clients.Consume(&e.proven.Proven); err != nil {
 		return nil, err
 	}
 	e.use = &usage.Use{
-		Key: outcome.Key, UID: e.key.UID, At: s.clock.Now(), Seen: request.Seen, Revision: e.claims.Object.Revision,
+		Key: outcome.Key, UID: e.key.UID, At: s.clock.Now(), Seen: r.Seen, Revision: e.claims.Object.Revision,
 		Superseded: e.standing == lifecycle.StandingSuperseded, Prompt: e.key.Spec.IdleTimeout != nil,
 	}
 	successor, err := s.successor(ctx, &e)
@@ -121,11 +125,11 @@ func refused(err error) error {
 
 // authorise checks the policy again: a token grants at most what is granted now. A repaired policy lifts the
 // refusal, so the client must keep its token. The claims are those of the presented token, or of its successor.
-func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Duration) error {
-	if err := e.proven.satisfies(claims, e.key.Spec.Binding); err != nil {
+func (s *Fresh) authorise(e *exchange, claims *token.Claims, lifetime time.Duration) error {
+	if err := e.proven.Satisfies(claims, e.key.Spec.Binding); err != nil {
 		return err
 	}
-	if err := s.authoriseSession(e, claims); err != nil {
+	if err := session.Authorise(e.issuer, e.key, e.claims, claims.Subject, s.clock.Now()); err != nil {
 		return err
 	}
 	labels, known := s.registry.NamespaceLabels(claims.Object.Namespace)
@@ -136,7 +140,7 @@ func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Dur
 		Namespace:       claims.Object.Namespace,
 		NamespaceLabels: labels,
 		DefaultSubject:  claims.ClientID,
-		ProvenSubject:   e.provenSubject(),
+		ProvenSubject:   session.ProvenSubject(e.issuer, e.key, e.claims),
 		Lifetime:        lifetime,
 		AccessLifetime:  e.accessLifetime(),
 	}, claims.Subject, claims.Audience, claims.Scope, claims.Extra)
@@ -146,32 +150,13 @@ func (s *Service) authorise(e *exchange, claims *token.Claims, lifetime time.Dur
 	return nil
 }
 
-// authoriseSession checks a session against its login. Users with the right to edit refresh keys can neither
-// change its subject, nor its one-time use, nor extend it beyond the issuer's sessionLifetime. Undoing the change
-// lifts the refusal.
-func (s *Service) authoriseSession(e *exchange, claims *token.Claims) error {
-	session := e.key.Status.Session
-	switch {
-	case session == nil:
-		return nil
-	case claims.Subject != session.Subject || e.provenSubject() == "":
-		return oauth.Refuse(oauth.UnauthorizedClient, "The session belongs to another subject.")
-	case !lifecycle.OneTime(e.key):
-		return oauth.Refuse(oauth.UnauthorizedClient, "The session's rotation mode is no longer OneTimeUse.")
-	case !s.clock.Now().Before(session.StartedAt.Add(e.issuer.Login.SessionLifetime)):
-		return oauth.Refuse(oauth.UnauthorizedClient, "The session has reached the issuer's sessionLifetime; sign in again.")
-	default:
-		return nil
+// remains checks that the login of a session still holds.
+func (s *Fresh) remains(ctx context.Context, e *exchange) error {
+	err := s.sessions.Remains(ctx, s.registry, e.issuer, e.key)
+	if errors.Is(err, session.ErrAccountGone) {
+		return errGrant()
 	}
-}
-
-// provenSubject returns the subject that signed in; empty for a refresh key without a login. The presented token
-// must have the same subject, since only a login or its successors were signed for it.
-func (e *exchange) provenSubject() string {
-	if proven := lifecycle.ProvenSubject(e.key, e.issuer.Login.SessionNamespace); proven == e.claims.Subject {
-		return proven
-	}
-	return ""
+	return err
 }
 
 func (e *exchange) accessLifetime() time.Duration {
@@ -219,7 +204,7 @@ func narrowed(granted, asked string) (string, error) {
 }
 
 // successor returns the refresh token of the answer, empty if the client keeps its token. It records the use.
-func (s *Service) successor(ctx context.Context, e *exchange) (string, error) {
+func (s *Fresh) successor(ctx context.Context, e *exchange) (string, error) {
 	if lifecycle.OneTime(e.key) {
 		return s.useOnce(ctx, e)
 	}
@@ -271,8 +256,8 @@ func (s *Service) accessToken(e *exchange, scope string, signer *keyring.Key, ou
 	access, now := *e.claims, s.clock.Now()
 	access.Scope = scope
 	// If a client proves a key, its access token is bound to it, even if that is not required (RFC 9449 §5).
-	if e.proven.thumbprint != "" {
-		access.JWKThumbprint = e.proven.thumbprint
+	if e.proven.Thumbprint != "" {
+		access.JWKThumbprint = e.proven.Thumbprint
 	}
 	jti := s.newID()
 	compact, expiresAt, err := line.MintAccess(access, jti, now, e.accessLifetime(), e.end(), signer)
@@ -283,5 +268,5 @@ func (s *Service) accessToken(e *exchange, scope string, signer *keyring.Key, ou
 	answer := &oauth.TokenAnswer{
 		AccessToken: compact, TokenType: oauth.TokenTypeBearer, ExpiresIn: int64(expiresAt.Sub(now) / time.Second), Scope: scope,
 	}
-	return answer, s.constrain(answer, &e.proven, e.issuer)
+	return answer, s.clients.Constrain(answer, &e.proven.Proven, e.issuer.Rings)
 }

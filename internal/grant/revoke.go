@@ -19,9 +19,14 @@ func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact, 
 	if compact == "" {
 		return oauth.Refuse(oauth.InvalidRequest, "token is missing.")
 	}
-	if err := s.registry.Fresh(); err != nil {
+	from, err := s.fresh()
+	if err != nil {
 		return err
 	}
+	return from.revoke(ctx, issuer, compact, assertion, outcome)
+}
+
+func (s *Fresh) revoke(ctx context.Context, issuer *registry.Issuer, compact, assertion string, outcome *Outcome) error {
 	claims, issuer, err := s.verifyRefresh(ctx, issuer, compact)
 	if errors.Is(err, upstream.ErrUnavailable) {
 		return err
@@ -34,7 +39,7 @@ func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact, 
 	}
 	outcome.of(claims)
 	if assertion != "" {
-		if _, err := s.account(ctx, issuer, assertion); err != nil {
+		if _, err := s.clients.Account(ctx, issuer, assertion); err != nil {
 			return err
 		}
 	}
@@ -52,7 +57,7 @@ func (s *Service) Revoke(ctx context.Context, issuer *registry.Issuer, compact, 
 }
 
 // revokes reports whether a logout with the token ends its line, by the view and at most a rate-limited read.
-func (s *Service) revokes(ctx context.Context, issuer *registry.Issuer, claims *token.Claims) (bool, error) {
+func (s *Fresh) revokes(ctx context.Context, issuer *registry.Issuer, claims *token.Claims) (bool, error) {
 	key, standing, err := s.standing(ctx, claims)
 	if err != nil || key == nil {
 		return false, err
@@ -63,7 +68,7 @@ func (s *Service) revokes(ctx context.Context, issuer *registry.Issuer, claims *
 // endedBy reports whether a logout with the token ends the line of the refresh key: it does if the token is
 // accepted, or if its holder can exchange it. That includes a bound one-time token that is no longer in status,
 // although a logout requires no proof.
-func (s *Service) endedBy(issuer *registry.Issuer, claims *token.Claims, key *v1alpha1.JWTRefreshKey) bool {
+func (s *Fresh) endedBy(issuer *registry.Issuer, claims *token.Claims, key *v1alpha1.JWTRefreshKey) bool {
 	now := s.clock.Now()
 	if lifecycle.StandingOf(key, presented(claims), now).Accepted() {
 		return true
@@ -71,6 +76,6 @@ func (s *Service) endedBy(issuer *registry.Issuer, claims *token.Claims, key *v1
 	if !lifecycle.OneTime(key) || !lifecycle.Lives(key, claims.Object.UID, now) {
 		return false
 	}
-	answer, err := s.decideOnce(&exchange{issuer: issuer, claims: claims, proven: proven{thumbprint: claims.JWKThumbprint}}, key, true)
+	answer, err := s.decideOnce(&exchange{issuer: issuer, claims: claims, proven: proven(claims.JWKThumbprint)}, key, true)
 	return err == nil && answer.Good()
 }

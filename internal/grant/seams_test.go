@@ -22,14 +22,14 @@ import (
 func TestAModeThatTheViewHasNotHeardOf(t *testing.T) {
 	for revision, name := range map[int64]string{1: "the superseded token", 2: "the current token"} {
 		s := newScene(t, "")
-		s.stored.Spec.Rotation.Mode = v1alpha1.RotationScheduled
-		s.written()
-		before := s.stored.DeepCopy()
+		s.Hold(true)
+		s.Edit(till, func(k *v1alpha1.JWTRefreshKey) { k.Spec.Rotation.Mode = v1alpha1.RotationScheduled })
+		before := s.Stored(till)
 		if _, err := s.claim(revision); !errors.Is(err, upstream.ErrUnavailable) {
 			t.Errorf("%s of a key that is now in mode Scheduled: %v; want that it is unavailable", name, err)
 		}
-		if s.stored.ResourceVersion != before.ResourceVersion {
-			t.Errorf("%s of a key that is now in mode Scheduled: the key was written, to revision %d, revoked %q", name, s.stored.Status.Revision, s.stored.Status.RevocationReason)
+		if after := s.Stored(till); after.ResourceVersion != before.ResourceVersion {
+			t.Errorf("%s of a key that is now in mode Scheduled: the key was written, to revision %d, revoked %q", name, after.Status.Revision, after.Status.RevocationReason)
 		}
 	}
 }
@@ -38,16 +38,17 @@ func TestAModeThatTheViewHasNotHeardOf(t *testing.T) {
 // and not refused permanently.
 func TestAReuseThatIsNoneAtTheAPIServer(t *testing.T) {
 	s := newScene(t, "")
-	old := s.stored.DeepCopy()
-	s.cachedReads = map[string]*v1alpha1.JWTRefreshKey{"1": old}
+	s.Hold(true)
+	if _, err := s.KeyLive(t.Context(), till, "1"); err != nil {
+		t.Fatal(err)
+	}
 	// The mode was changed after the key was read for this token.
-	s.stored.Spec.Rotation.Mode = v1alpha1.RotationScheduled
-	s.written()
+	s.Edit(till, func(k *v1alpha1.JWTRefreshKey) { k.Spec.Rotation.Mode = v1alpha1.RotationScheduled })
 	_, err := s.claim(1)
 	if refusal := (*oauth.Error)(nil); errors.As(err, &refusal) || !errors.Is(err, upstream.ErrUnavailable) {
 		t.Errorf("the answer is %v; want that it is unavailable", err)
 	}
-	if s.stored.Status.RevokedAt != nil {
+	if s.Stored(till).Status.RevokedAt != nil {
 		t.Error("the line of a Scheduled key was ended for a reuse")
 	}
 }
@@ -65,11 +66,11 @@ func TestALogoutWithABoundTokenThatWasFollowed(t *testing.T) {
 		{name: "not bound, and used a week ago"},
 	} {
 		s := newScene(t, c.thumbprint)
-		s.view.Status.FirstRevision, s.stored.Status.FirstRevision = c.first, c.first
+		s.Edit(till, func(k *v1alpha1.JWTRefreshKey) { k.Status.FirstRevision = c.first })
 		if err := s.service.Revoke(context.Background(), s.issuer, s.tokens[1], "", &Outcome{}); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		if got := s.stored.Status.RevocationReason; got != c.want {
+		if got := s.Stored(till).Status.RevocationReason; got != c.want {
 			t.Errorf("a logout with a token that is %s: the revocation is %q, want %q", c.name, got, c.want)
 		}
 	}
@@ -89,12 +90,13 @@ func TestATokenThatIsRefusedCostsFewReads(t *testing.T) {
 	} {
 		s := newScene(t, "")
 		// A later enrolment, before its first use: the token is refused, and ends no line.
-		s.view.Status.LastUsedRevision, s.stored.Status.LastUsedRevision = 0, 0
+		s.Edit(till, func(k *v1alpha1.JWTRefreshKey) { k.Status.LastUsedRevision = 0 })
 		for range times {
 			_ = present(s)
 		}
-		if s.reads > 1 || s.stored.Status.RevokedAt != nil {
-			t.Errorf("%s, %d times with a token that is refused: %d reads at the API server, want 1 at the most; revoked %q", name, times, s.reads, s.stored.Status.RevocationReason)
+		reads, status := s.Counts().Reads, s.Stored(till).Status
+		if reads > 1 || status.RevokedAt != nil {
+			t.Errorf("%s, %d times with a token that is refused: %d reads at the API server, want 1 at the most; revoked %q", name, times, reads, status.RevocationReason)
 		}
 	}
 }
@@ -107,16 +109,18 @@ func TestACurrentTokenAtItsEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.view.Spec.Lifetime = &metav1.Duration{Duration: time.Hour}
-	mint, err := lifecycle.Successor(s.view, s.issuer.URL, s.claims[2].IssuedAt)
+	key := s.Stored(till)
+	key.Spec.Lifetime = &metav1.Duration{Duration: time.Hour}
+	mint, err := lifecycle.Successor(key, s.issuer.URL, s.claims[2].IssuedAt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, made, err := line.Mint(s.view, &mint, "short", signer)
+	_, made, err := line.Mint(key, &mint, "short", signer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.view.Status.TokenLine, s.view.Status.LastUsedRevision = made.Line(nil), 2
+	key.Status.TokenLine, key.Status.LastUsedRevision = made.Line(nil), 2
+	s.Put(key)
 	if next, err := s.claim(2); next != "" || err != nil {
 		t.Errorf("the holder of a token for 720h gets a current one that ended after 1h (%v, %v); want that it keeps its own", next != "", err)
 	}

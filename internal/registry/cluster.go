@@ -86,7 +86,7 @@ type Cluster struct {
 	namespaces *freshview.View[*metav1.PartialObjectMetadata]
 
 	rebuilding sync.Mutex
-	directory  atomic.Pointer[directory]
+	directory  atomic.Pointer[Directory]
 
 	flights     upstream.Flights[keyRead]
 	limiter     *rate.Limiter
@@ -116,7 +116,7 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 		unknown:     memo.New[unknown, struct{}](rememberedUnknown, o.Monotonic), lookUpLimiter: rate.NewLimiter(lookUpRate, lookUpBurst),
 		limiter: rate.NewLimiter(rate.Limit(o.LiveReads), int(o.LiveReads)+1),
 	}
-	c.directory.Store(newDirectory(nil, o.Namespace, nil))
+	c.directory.Store(NewDirectory(nil, o.Namespace, nil))
 	c.watchIssuers()
 	c.watchKeys()
 	c.uses = usage.New(usage.Options{Keys: usedKeys{c}, Spread: o.Spread, Clock: o.Clock, Monotonic: o.Monotonic})
@@ -153,7 +153,7 @@ func (c *Cluster) NamespaceLabels(name string) (map[string]string, bool) {
 }
 
 // At returns the place of a request, with the issuers that the request may be for.
-func (c *Cluster) At(path, host string) Place { return c.directory.Load().find(path, host) }
+func (c *Cluster) At(path, host string) Place { return c.directory.Load().At(path, host) }
 
 // ServiceOf returns whether the issuer with a URL is served, for a token with that issuer and kid.
-func (c *Cluster) ServiceOf(url, kid string) Service { return c.directory.Load().service(url, kid) }
+func (c *Cluster) ServiceOf(url, kid string) Service { return c.directory.Load().ServiceOf(url, kid) }

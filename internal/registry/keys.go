@@ -22,7 +22,7 @@ func (c *Cluster) watchKeys() {
 	for _, namespace := range namespaces {
 		c.keys[namespace] = freshview.New(freshview.Source[*v1alpha1.JWTRefreshKey]{
 			Kind: v1alpha1.GroupVersion.WithKind("JWTRefreshKey"), List: func() client.ObjectList { return &v1alpha1.JWTRefreshKeyList{} },
-			Options: []client.ListOption{client.InNamespace(namespace)}, Slim: slimKey,
+			Options: []client.ListOption{client.InNamespace(namespace)}, Slim: Slim,
 		}, c.options.Monotonic)
 	}
 }

@@ -85,7 +85,7 @@ func (c *Cluster) IssuerReread(ctx context.Context, issuer *Issuer, kid string) 
 	if err != nil {
 		return nil, err
 	}
-	if known := c.directory.Load().byURL[issuer.URL]; known != nil {
+	if known := c.directory.Load().Issuer(issuer.URL); known != nil {
 		return known, nil
 	}
 	return issuer, nil

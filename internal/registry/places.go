@@ -105,8 +105,8 @@ const (
 	Unserved
 )
 
-// directory is an index of all issuers by place. It is immutable.
-type directory struct {
+// Directory is an index of all issuers by place. It is immutable.
+type Directory struct {
 	at map[endpoint.Location]*placeIssuers
 	// byPath are the issuers of a path at any host; hosts are the issuers of a host.
 	byPath map[string]*placeIssuers
@@ -118,10 +118,10 @@ type directory struct {
 	orphans map[string]bool
 }
 
-// newDirectory returns the directory of the issuers; keys holds the Secrets with signing keys by the name of the
+// NewDirectory returns the Directory of the issuers; keys holds the Secrets with signing keys by the name of the
 // issuer. For issuers in conflict it leaves out the same ones as the operator.
-func newDirectory(issuers []*v1alpha1.JWTIssuer, operatorNamespace string, keys map[string]*corev1.Secret) *directory {
-	d := &directory{
+func NewDirectory(issuers []*v1alpha1.JWTIssuer, operatorNamespace string, keys map[string]*corev1.Secret) *Directory {
+	d := &Directory{
 		at: map[endpoint.Location]*placeIssuers{}, byPath: map[string]*placeIssuers{}, hosts: map[string][]*Issuer{},
 		byURL: map[string]*Issuer{}, unserved: map[string]bool{}, orphans: map[string]bool{},
 	}
@@ -142,7 +142,7 @@ func newDirectory(issuers []*v1alpha1.JWTIssuer, operatorNamespace string, keys 
 	return d
 }
 
-func (d *directory) add(issuer *Issuer, locations []endpoint.Location) {
+func (d *Directory) add(issuer *Issuer, locations []endpoint.Location) {
 	d.byURL[issuer.URL] = issuer
 	for i, location := range locations {
 		issuersAt(d.at, location).join(issuer, i == 0)
@@ -160,9 +160,9 @@ func issuersAt[K comparable](places map[K]*placeIssuers, at K) *placeIssuers {
 	return places[at]
 }
 
-// find returns the place of a request. If no issuer has both its host and its path, the path alone decides, since
+// At returns the place of a request. If no issuer has both its host and its path, the path alone decides, since
 // proxies and port-forwards use other hosts. That does not apply to a host of other issuers.
-func (d *directory) find(path, host string) Place {
+func (d *Directory) At(path, host string) Place {
 	location := endpoint.At(host, path)
 	place := Place{Host: location.Host, Path: path, placeIssuers: d.at[location]}
 	if place.placeIssuers != nil {
@@ -183,9 +183,9 @@ func (d *directory) find(path, host string) Place {
 	return place
 }
 
-// service returns whether the issuer with a URL is served. The kid of the token distinguishes issuers that have
+// ServiceOf returns whether the issuer with a URL is served. The kid of the token distinguishes issuers that have
 // had the same URL.
-func (d *directory) service(url, kid string) Service {
+func (d *Directory) ServiceOf(url, kid string) Service {
 	issuer := d.byURL[url]
 	switch {
 	case issuer != nil && (!d.orphans[kid] || issuer.signs(kid)):
@@ -197,8 +197,11 @@ func (d *directory) service(url, kid string) Service {
 	}
 }
 
+// Issuer returns the served issuer with a URL; nil if there is none.
+func (d *Directory) Issuer(url string) *Issuer { return d.byURL[url] }
+
 // keep records the kids of an issuer that does not exist or is not served.
-func (d *directory) keep(secret *corev1.Secret) {
+func (d *Directory) keep(secret *corev1.Secret) {
 	rings, err := keyring.Decode(secret.Data)
 	if err != nil {
 		return

@@ -21,10 +21,10 @@ func issuerAt(name, url, endpoint string, age time.Duration) *v1alpha1.JWTIssuer
 }
 
 // testDirectory has three issuers that share an in-cluster URL, and others.
-func testDirectory() *directory {
+func testDirectory() *Directory {
 	going := issuerAt("going", "https://tokens.example.com/going", "", time.Hour)
 	going.DeletionTimestamp = &metav1.Time{Time: day0}
-	return newDirectory([]*v1alpha1.JWTIssuer{
+	return NewDirectory([]*v1alpha1.JWTIssuer{
 		issuerAt("alone", "https://tokens.example.com/alone", "", time.Hour),
 		issuerAt("young", "https://tokens.example.com/twice", "", time.Minute),
 		issuerAt("old", "https://tokens.example.com/twice", "", time.Hour),
@@ -81,7 +81,7 @@ func TestPlaces(t *testing.T) {
 		{"one that is being deleted", "/going", "tokens.example.com", "", ""},
 		{"no host at all", "/one", "", "one", "one"},
 	} {
-		place := town.find(c.path, c.host)
+		place := town.At(c.path, c.host)
 		if got := names(place.Issuers()); got != c.want {
 			t.Errorf("%s: the issuers are %q, want %q", c.name, got, c.want)
 		}
@@ -100,7 +100,7 @@ func TestPlaces(t *testing.T) {
 
 // TestPlaceNamed checks that a token chooses only among the issuers of the place, by the exact URL.
 func TestPlaceNamed(t *testing.T) {
-	place := testDirectory().find("/s", "shared.svc")
+	place := testDirectory().At("/s", "shared.svc")
 	for url, want := range map[string]string{
 		"https://tokens.example.com/one": "one", "https://two.example.com/two": "two", "https://three.example.com/three": "three",
 		"https://two.example.com:443/two": "", "https://TWO.example.com/two": "", "https://two.example.com/two/": "",
@@ -127,8 +127,8 @@ func TestServiceOfAnIssuer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	of := func(kept map[string]*corev1.Secret) *directory {
-		return newDirectory([]*v1alpha1.JWTIssuer{
+	of := func(kept map[string]*corev1.Secret) *Directory {
+		return NewDirectory([]*v1alpha1.JWTIssuer{
 			issuerAt("here", "https://here.example.com", "", time.Hour),
 			issuerAt("again", "https://here.example.com:443", "", 0),
 			issuerAt("twin", "https://here.example.com", "", 0),
@@ -138,7 +138,7 @@ func TestServiceOfAnIssuer(t *testing.T) {
 	kid := rings.Keys()[0].ID
 	for _, c := range []struct {
 		name, url, kid string
-		directory      *directory
+		directory      *Directory
 		want           Service
 	}{
 		{"one that is served", "https://here.example.com", "", kept, Served},
@@ -153,7 +153,7 @@ func TestServiceOfAnIssuer(t *testing.T) {
 		{"one that is served, and an unknown key", "https://here.example.com", "another", kept, Served},
 		{"keys of an issuer that exists, for another issuer", "https://gone.example.com", kid, of(map[string]*corev1.Secret{"here": {Data: data}}), Unknown},
 	} {
-		if got := c.directory.service(c.url, c.kid); got != c.want {
+		if got := c.directory.ServiceOf(c.url, c.kid); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}

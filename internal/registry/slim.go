@@ -17,10 +17,10 @@ func slimIssuer(issuer *v1alpha1.JWTIssuer) {
 // neverRotates is shared by all refresh keys that do not rotate, to save memory.
 var neverRotates = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationNever}
 
-// slimKey removes what an exchange does not need, to save memory with tens of thousands of refresh keys. The
+// Slim removes what an exchange does not need, to save memory with tens of thousands of refresh keys. The
 // content of the current token is needed only if there are superseded tokens. The whole status is needed only for
 // one-time keys, since an exchange writes it.
-func slimKey(key *v1alpha1.JWTRefreshKey) {
+func Slim(key *v1alpha1.JWTRefreshKey) {
 	key.TypeMeta = metav1.TypeMeta{}
 	key.ObjectMeta = metav1.ObjectMeta{
 		Namespace: key.Namespace, Name: key.Name, UID: key.UID, ResourceVersion: key.ResourceVersion, DeletionTimestamp: key.DeletionTimestamp,

@@ -104,5 +104,5 @@ func (c *Cluster) rebuild() {
 	for _, secret := range c.rings.All() {
 		rings[secret.Labels[v1alpha1.LabelSigningKeysOf]] = secret
 	}
-	c.directory.Store(newDirectory(c.issuers.All(), c.options.Namespace, rings))
+	c.directory.Store(NewDirectory(c.issuers.All(), c.options.Namespace, rings))
 }

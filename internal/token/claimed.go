@@ -5,15 +5,15 @@ import "strings"
 // Claimed returns the issuer and the signing key that an unverified token names, each empty if the token does not name it.
 // Use them only to choose the issuer that verifies the token: they are not verified.
 func Claimed(compact string) (issuer, kid string) {
-	if len(compact) > MaxLength || strings.Count(compact, ".") != 2 || strings.ContainsFunc(compact, outsideAlphabet) {
+	if !ThreeParts(compact) {
 		return "", ""
 	}
 	parts := strings.Split(compact, ".")
-	header, err := segment(parts[0])
+	header, err := Segment(parts[0])
 	if err != nil {
 		return "", ""
 	}
-	payload, err := segment(parts[1])
+	payload, err := Segment(parts[1])
 	if err != nil {
 		return "", ""
 	}

@@ -3,7 +3,7 @@ package tokenserver
 import (
 	"net/http"
 
-	"github.com/refreshkeys/refreshkeys/internal/grant"
+	"github.com/refreshkeys/refreshkeys/internal/binding"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
@@ -31,8 +31,8 @@ func checkAssertion(form oauth.Form) error {
 }
 
 // credentials returns the credentials of a request that passed checkClient.
-func credentials(r *http.Request, form oauth.Form) grant.Credentials {
-	return grant.Credentials{Assertion: form.Get(oauth.ParamClientAssertion), Proofs: r.Header[proofHeader]}
+func credentials(r *http.Request, form oauth.Form) binding.Credentials {
+	return binding.Credentials{Assertion: form.Get(oauth.ParamClientAssertion), Proofs: r.Header[proofHeader]}
 }
 
 // grant answers with tokens, and with the nonce for the next proof if there is one.

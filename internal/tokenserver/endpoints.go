@@ -3,12 +3,14 @@ package tokenserver
 import (
 	"slices"
 
+	"github.com/refreshkeys/refreshkeys/internal/dpop"
 	location "github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/identity"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/session"
 )
 
 func (s *Server) token(r *Request) error {
@@ -17,83 +19,79 @@ func (s *Server) token(r *Request) error {
 		return err
 	}
 	asked := form.Get(oauth.ParamGrantType)
-	serve, known := tokenGrants[asked]
+	read, known := tokenGrants[asked]
 	switch {
 	case known:
-		r.Grant = asked
-		return serve(s, r, form)
 	case asked == "":
 		return oauth.Refuse(oauth.InvalidRequest, "grant_type is missing.")
 	default:
 		return oauth.Refuse(oauth.UnsupportedGrantType, "The grant type is not supported; see grant_types_supported in the metadata.")
 	}
+	r.Grant = asked
+	request, err := read(s, r, form)
+	if err != nil {
+		return err
+	}
+	answer, err := s.Grants.Token(r.http.Context(), r.issuer, request, &r.Outcome)
+	if err != nil {
+		return err
+	}
+	return s.grant(r, answer)
 }
 
-// tokenGrants maps each supported grant_type to its handler.
-var tokenGrants = map[string]func(*Server, *Request, oauth.Form) error{
+// tokenGrants maps each supported grant_type to what reads its request and chooses its issuer.
+var tokenGrants = map[string]func(*Server, *Request, oauth.Form) (grant.Request, error){
 	oauth.GrantRefreshToken:  (*Server).refresh,
 	oauth.GrantTokenExchange: (*Server).exchange,
 	oauth.GrantPassword:      (*Server).password,
 }
 
-func (s *Server) refresh(r *Request, form oauth.Form) error {
+func (s *Server) refresh(r *Request, form oauth.Form) (grant.Request, error) {
 	seen, err := s.seen(r.http, form)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	compact := form.Get(oauth.ParamRefreshToken)
 	if err := s.chooseByToken(r, compact); err != nil {
-		return err
+		return nil, err
 	}
-	answer, err := s.Grants.Refresh(r.http.Context(), r.issuer, &grant.RefreshRequest{
+	return &grant.RefreshRequest{
 		Token:     compact,
 		Scope:     form.Get(oauth.ParamScope),
 		Resources: targets(form),
 		Seen:      seen,
 
 		Credentials: credentials(r.http, form),
-	}, &r.Outcome)
-	if err != nil {
-		return err
-	}
-	return s.grant(r, answer)
+	}, nil
 }
 
-func (s *Server) exchange(r *Request, form oauth.Form) error {
-	login, err := s.login(r, form, form.Get(oauth.ParamSubjectToken))
+func (s *Server) exchange(r *Request, form oauth.Form) (grant.Request, error) {
+	terms, err := s.login(r, form, form.Get(oauth.ParamSubjectToken))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	answer, err := s.Grants.Exchange(r.http.Context(), r.issuer, &grant.ExchangeRequest{
-		LoginRequest:       *login,
+	return &grant.LoginRequest{Login: &session.ExchangeLogin{
+		Terms:              *terms,
 		SubjectToken:       form.Get(oauth.ParamSubjectToken),
 		SubjectTokenType:   form.Get(oauth.ParamSubjectTokenType),
 		ActorToken:         form.Get(oauth.ParamActorToken),
 		ActorTokenType:     form.Get(oauth.ParamActorTokenType),
 		RequestedTokenType: form.Get(oauth.ParamRequestedTokenType),
-	}, &r.Outcome)
-	if err != nil {
-		return err
-	}
-	return s.grant(r, answer)
+	}}, nil
 }
 
-func (s *Server) password(r *Request, form oauth.Form) error {
-	login, err := s.login(r, form, "")
+func (s *Server) password(r *Request, form oauth.Form) (grant.Request, error) {
+	terms, err := s.login(r, form, "")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	answer, err := s.Grants.Password(r.http.Context(), r.issuer, &grant.PasswordRequest{
-		LoginRequest: *login, Username: form.Get(oauth.ParamUsername), Password: form.Get(oauth.ParamPassword), Address: address(r.http),
-	}, &r.Outcome)
-	if err != nil {
-		return err
-	}
-	return s.grant(r, answer)
+	return &grant.LoginRequest{Login: &session.PasswordLogin{
+		Terms: *terms, Username: form.Get(oauth.ParamUsername), Password: form.Get(oauth.ParamPassword), Address: address(r.http),
+	}}, nil
 }
 
 // login returns the part of a login that all grants share, and chooses the issuer.
-func (s *Server) login(r *Request, form oauth.Form, subjectToken string) (*grant.LoginRequest, error) {
+func (s *Server) login(r *Request, form oauth.Form, subjectToken string) (*session.Terms, error) {
 	seen, err := s.seen(r.http, form)
 	if err != nil {
 		return nil, err
@@ -103,7 +101,7 @@ func (s *Server) login(r *Request, form oauth.Form, subjectToken string) (*grant
 		return nil, err
 	}
 	r.choose(issuer)
-	return &grant.LoginRequest{Audiences: targets(form), Scope: form.Get(oauth.ParamScope), Seen: seen, Credentials: credentials(r.http, form)}, nil
+	return &session.Terms{Audiences: targets(form), Scope: form.Get(oauth.ParamScope), Seen: seen, Credentials: credentials(r.http, form)}, nil
 }
 
 // targets returns the requested APIs (RFC 8707 §2, RFC 8693 §2.1).
@@ -214,7 +212,7 @@ func (s *Server) metadata(r *Request) error {
 		IDTokenSigningAlgValuesSupported:       algorithms(),
 		TokenEndpointAuthMethodsSupported:      []string{"none"},
 		RevocationEndpointAuthMethodsSupported: []string{"none"},
-		DPoPSigningAlgValuesSupported:          grant.ProofAlgorithms(),
+		DPoPSigningAlgValuesSupported:          dpop.Algorithms(),
 
 		RefreshTokenExpirationTypesSupported: []string{oauth.ExpirationAuthorization, oauth.ExpirationTokenTimeout},
 	})

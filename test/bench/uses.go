@@ -157,6 +157,6 @@ func (r *localReplica) exchange(ctx context.Context, token string) error {
 		return errors.New("the issuer is unknown")
 	}
 	request := &grant.RefreshRequest{Token: token, Seen: v1alpha1.SeenDevice{UserAgent: usedDevice, Browser: "Chrome 140.0.0.0", OS: "Linux x86_64"}}
-	_, err := r.grants.Refresh(ctx, issuer, request, &grant.Outcome{})
+	_, err := r.grants.Token(ctx, issuer, request, &grant.Outcome{})
 	return err
 }

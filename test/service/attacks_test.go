@@ -1,272 +1,72 @@
 package service
 
 import (
-	"encoding/json"
-	"errors"
-	"io"
-	"net/http"
+	"encoding/base64"
 	"net/url"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/onsi/gomega"
+	"k8s.io/utils/clock"
+
 	"github.com/refreshkeys/refreshkeys/test/framework/operator"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// TestAttacks sends forged, damaged and replayed requests to one replica. Each row of its tables is a request and
-// its exact answer. Neither an answer nor the log contains what was sent, and the good token is still good at the
-// end.
+const nowhere = "404 invalid_request"
+
+func b64[T ~string | ~[]byte](raw T) string { return base64.RawURLEncoding.EncodeToString([]byte(raw)) }
+
+// part changes one of the three parts of a token.
+func part(compact string, n int, change func(string) string) string {
+	parts := strings.Split(compact, ".")
+	parts[n] = change(parts[n])
+	return strings.Join(parts, ".")
+}
+
+// TestAttacks sends one request of each kind of attack to a replica with a real API server. The tables of all attacks
+// are those of TestAttacks in internal/tokenserver.
 func TestAttacks(t *testing.T) {
-	s := newAttackFixture(t)
-	forged := s.forgedTokens()
-	t.Run("tokens", func(t *testing.T) { s.presentAll(t, forged) })
-	t.Run("access tokens", s.askAboutForgedAccessTokens)
-	s.presentReplays(t)
-	s.presentElsewhere(t)
-	t.Run("requests", func(t *testing.T) { s.sendAll(t, s.badForms(), s.badTypes(), s.badClients(), s.badQuestions()) })
-	t.Run("places", func(t *testing.T) { s.sendAll(t, s.badPlaces(), s.misleadingHosts()) })
-	t.Run("connections", func(t *testing.T) { s.writeAll(t, s.badMessages()) })
-	t.Run("slow", s.sendSlowly)
-	t.Run("afterwards", func(t *testing.T) {
-		if got := s.send(t, s.exchange(s.good)); got.Outcome() != "200" {
-			t.Errorf("the good token gets %s", got.Outcome())
-		}
-		if n := s.trap.Load(); n > 0 {
-			t.Errorf("the service requested the URL of a token %d times", n)
-		}
-		s.checkLog(t)
-	})
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
+	r := h.Replica()
+	good := h.AwaitRevision(h.Key("orders"), 1)
+	h.outcomes([]*operator.Replica{r}, good, "200")
+	access, caller := h.Refresh(r, good).Text("access_token"), h.caller("auditor", "")
+	leakedKey := h.Key("leaked")
+	leaked := h.AwaitRevision(leakedKey, 1)
+	h.Annotate(leakedKey, v1alpha1.AnnotationRotateNow, "leaked")
+	h.outcomes([]*operator.Replica{r}, h.AwaitRevision(leakedKey, 2), "200")
+
+	forged := map[string]string{
+		"another signature": part(good, 2, func(signature string) string { return strings.Repeat("A", len(signature)) }),
+		"alg none":          part(part(good, 0, func(string) string { return b64(`{"alg":"none","typ":"rt+jwt"}`) }), 2, func(string) string { return "" }),
+		"an access token":   access, "a token of the cluster": caller, "leaked, and replaced": leaked, "nonsense": "nonsense",
+	}
+	for name, compact := range forged {
+		h.Expect(h.Refresh(r, compact).Outcome()).To(gomega.Equal("400 invalid_grant"), name)
+		got := h.Introspect(r, caller, compact, "refresh_token")
+		h.Expect(got.Raw).To(gomega.Equal(`{"active":false}`), name)
+	}
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {good}}
+	twice := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {good, good}}
+	for _, row := range []struct {
+		name, endpoint string
+		form           url.Values
+		header         []string
+		want           string
+	}{
+		{"a parameter twice", "/token", twice, nil, "400 invalid_request"},
+		{"JSON", "/token", form, []string{"Content-Type", "application/json"}, "400 invalid_request"},
+		{"a client secret", "/token", form, []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("a:b"))}, "401 invalid_client"},
+		{"the key set by POST", "/jwks.json", nil, nil, "405 invalid_request"},
+		{"an escaped path", "/%74oken", form, nil, nowhere},
+		{"a question without a caller", "/introspect", url.Values{"token": {access}}, nil, "401 "},
+		{"a question by a refresh token", "/introspect", url.Values{"token": {access}}, []string{"Authorization", "Bearer " + good}, "401 invalid_token"},
+	} {
+		h.Expect(h.Post(r, row.endpoint, row.form, row.header...).Outcome()).To(gomega.Equal(row.want), row.name)
+	}
+	h.Expect(h.Refresh(r, good).Outcome()).To(gomega.Equal("200"), "afterwards")
 }
-
-// request is what a row sends.
-type request struct {
-	method string
-	// target is the path, with the query if there is one.
-	target string
-	// header is names and values in turn, in addition to the Content-Type of a form; an empty Content-Type means
-	// none.
-	header []string
-	body   string
-}
-
-// attack is a row: a request, and its answer as returned by answer.outcome.
-type attack struct {
-	name    string
-	request request
-	want    string
-	// shows checks more of the answer.
-	shows func(t *testing.T, got *operator.Answer)
-}
-
-func (s *attackFixture) sendAll(t *testing.T, tables ...[]attack) {
-	for _, a := range slices.Concat(tables...) {
-		s.rows++
-		t.Run(a.name, func(t *testing.T) {
-			got := s.send(t, a.request)
-			if got.Outcome() != a.want {
-				t.Errorf("the answer is %s, and should be %s", got.Outcome(), a.want)
-			}
-			if a.shows != nil {
-				a.shows(t, got)
-			}
-		})
-	}
-}
-
-// at returns the path of an endpoint of the issuer.
-func (s *attackFixture) at(endpoint string) string { return "/" + s.fixture.Name + endpoint }
-
-// form returns a POST of parameters, which are names and values in turn.
-func (s *attackFixture) form(endpoint string, parameters ...string) request {
-	form := url.Values{}
-	for i := 0; i+1 < len(parameters); i += 2 {
-		form.Add(parameters[i], parameters[i+1])
-	}
-	return request{method: http.MethodPost, target: s.at(endpoint), body: form.Encode()}
-}
-
-func (s *attackFixture) exchange(compact string) request {
-	return s.form("/token", "grant_type", "refresh_token", "refresh_token", compact)
-}
-
-// ask returns an introspection by a caller with the right to ask.
-func (s *attackFixture) ask(compact string, more ...string) request {
-	r := s.form("/introspect", append([]string{"token", compact}, more...)...)
-	r.header = []string{"Authorization", "Bearer " + s.caller}
-	return r
-}
-
-func (r request) with(header ...string) request {
-	r.header = append(slices.Clone(r.header), header...)
-	return r
-}
-
-// send sends a request and checks the general rules of its answer. Failures contain only the path, since other
-// parts may contain a token.
-func (s *attackFixture) send(t *testing.T, r request) *operator.Answer {
-	t.Helper()
-	made, err := http.NewRequestWithContext(s.Ctx, r.method, s.front.URL+r.target, strings.NewReader(r.body))
-	if err != nil {
-		t.Fatal("this is no request of net/http's")
-	}
-	made.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	for i := 0; i+1 < len(r.header); i += 2 {
-		switch name, value := r.header[i], r.header[i+1]; {
-		case name == "Host":
-			made.Host = value
-		case name == "Content-Type" && !slices.Contains(r.header[:i], name):
-			made.Header.Del(name)
-			if value != "" {
-				made.Header.Set(name, value)
-			}
-		default:
-			made.Header.Add(name, value)
-		}
-	}
-	response, err := s.front.Client().Do(made)
-	if err != nil {
-		t.Fatalf("no answer: %v", withoutURL(err))
-	}
-	defer response.Body.Close()
-	raw, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatalf("half an answer: %v", err)
-	}
-	got := &operator.Answer{Status: response.StatusCode, Header: response.Header, Raw: string(raw)}
-	checkAnswer(t, got, r)
-	for _, name := range []string{"access_token", "refresh_token"} {
-		if compact := got.Text(name); compact != "" {
-			s.secret(compact)
-		}
-	}
-	return got
-}
-
-// withoutURL removes the URL from an error of an http.Client, since it may contain a token.
-func withoutURL(err error) error {
-	var told *url.Error
-	if errors.As(err, &told) {
-		return told.Err
-	}
-	return err
-}
-
-// headers are all headers that an answer may have.
-var headers = []string{
-	"Access-Control-Allow-Origin", "Allow", "Cache-Control", "Connection", "Content-Length", "Content-Type", "Date", "Dpop-Nonce", "Pragma", "Retry-After",
-	"Www-Authenticate", "X-Content-Type-Options",
-}
-
-// wireText are the characters of error and error_description (RFC 6749 §5.2).
-var wireText = regexp.MustCompile(`^[\x20-\x21\x23-\x5B\x5D-\x7E]+$`)
-
-// checkAnswer checks what every answer must satisfy.
-func checkAnswer(t *testing.T, got *operator.Answer, sent request) {
-	t.Helper()
-	for name := range got.Header {
-		if !slices.Contains(headers, name) {
-			t.Errorf("the answer has a header %s", name)
-		}
-	}
-	if got.Header.Get("X-Content-Type-Options") != "nosniff" {
-		t.Error("the answer lacks X-Content-Type-Options: nosniff")
-	}
-	if len(got.Raw) > 0 {
-		if err := json.Unmarshal([]byte(got.Raw), &got.Body); err != nil {
-			t.Fatalf("the answer %d is no JSON object", got.Status)
-		}
-	}
-	public := got.Status == http.StatusOK && (got.Body["keys"] != nil || got.Body["jwks_uri"] != nil)
-	switch caching := got.Header.Get("Cache-Control"); {
-	case public && !regexp.MustCompile(`^public, max-age=[1-9][0-9]*$`).MatchString(caching):
-		t.Errorf("a public answer has Cache-Control %q", caching)
-	case !public && (caching != "no-store" || got.Header.Get("Pragma") != "no-cache"):
-		// RFC 6749 §5.1 requires it of tokens; an error may describe one as well.
-		t.Errorf("the answer may be stored: Cache-Control %q, Pragma %q", caching, got.Header.Get("Pragma"))
-	}
-	if got.Status != http.StatusOK {
-		checkError(t, got, sent)
-	}
-}
-
-// checkError checks that a refusal is a JSON object of two members (RFC 6749 §5.2) without anything that was sent.
-func checkError(t *testing.T, got *operator.Answer, sent request) {
-	t.Helper()
-	if bare := got.Status == http.StatusUnauthorized && got.Header.Get("Www-Authenticate") == `Bearer realm="refreshkeys"`; bare {
-		// A request without credentials gets only the challenge (RFC 6750 §3.1).
-		if got.Raw != "" {
-			t.Error("a challenge without an error has a body")
-		}
-	} else if sent.method != http.MethodHead {
-		if kind := got.Header.Get("Content-Type"); kind != "application/json" {
-			t.Errorf("a refusal of type %q", kind)
-		}
-		if len(got.Body) != 2 || !wireText.MatchString(got.Text("error")) || !wireText.MatchString(got.Text("error_description")) {
-			t.Error("a refusal that is not an error and its description, in the characters for them")
-		}
-	}
-	if (got.Status == http.StatusUnauthorized) != (got.Header.Get("Www-Authenticate") != "") {
-		t.Error("401 and WWW-Authenticate go together (RFC 9110 §15.5.2)")
-	}
-	if (got.Status == http.StatusMethodNotAllowed) != (got.Header.Get("Allow") != "") {
-		t.Error("405 and Allow go together (RFC 9110 §15.5.6)")
-	}
-	if (got.Status == http.StatusServiceUnavailable) != (got.Header.Get("Retry-After") != "") {
-		t.Error("503 and Retry-After go together")
-	}
-	inputs := []string{sent.target, sent.body}
-	if form, err := url.ParseQuery(sent.body); err == nil {
-		for name, values := range form {
-			inputs = append(append(inputs, name), values...)
-		}
-	}
-	for i := 0; i+1 < len(sent.header); i += 2 {
-		if sent.header[i] != "Content-Type" {
-			inputs = append(inputs, sent.header[i+1])
-		}
-	}
-	for _, piece := range pieces(got.Raw) {
-		if slices.ContainsFunc(inputs, func(input string) bool { return strings.Contains(input, piece) }) {
-			t.Fatal("the answer repeats what was sent")
-		}
-	}
-}
-
-// pieceLength is long enough to rule out coincidences, and longer than the parameter names in descriptions.
-const pieceLength = 16
-
-// pieces returns all parts of that length.
-func pieces(text string) []string {
-	var all []string
-	for i := 0; i+pieceLength <= len(text); i++ {
-		all = append(all, text[i:i+pieceLength])
-	}
-	return all
-}
-
-// checkLog checks that the log has a line for each request, without any part of a token.
-func (s *attackFixture) checkLog(t *testing.T) {
-	t.Helper()
-	lines := s.log.lines()
-	if len(lines) < s.rows {
-		t.Errorf("%d lines for %d rows", len(lines), s.rows)
-	}
-	logged := map[string]bool{}
-	for _, line := range lines {
-		for _, piece := range pieces(line) {
-			logged[piece] = true
-		}
-	}
-	for _, secret := range append(slices.Clone(s.secrets), needle) {
-		for _, piece := range pieces(secret) {
-			if logged[piece] {
-				t.Fatal("the log contains a token or other sent text")
-			}
-		}
-	}
-	t.Logf("%d rows, %d log lines, %d secrets in none of them", s.rows, len(lines), len(s.secrets))
-}
-
-// needle is sent in places that an answer might repeat.
-const needle = "sent-by-a-stranger"

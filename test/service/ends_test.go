@@ -1,7 +1,6 @@
 package service
 
 import (
-	"net/http"
 	"testing"
 	"time"
 
@@ -37,7 +36,7 @@ func (h *fixture) checkEnds(got *operator.Answer, key *v1alpha1.JWTRefreshKey, n
 }
 
 // TestAnswersTellTheEnds checks that every answer to a refresh and to a login contains a refresh token and its
-// earliest end: its own, that of the refresh key, or the idle end.
+// earliest end. The table of all ends is that of internal/grant.
 func TestAnswersTellTheEnds(t *testing.T) {
 	start := time.Now().UTC().Truncate(time.Second)
 	clock := clocktesting.NewFakePassiveClock(start)
@@ -50,15 +49,8 @@ func TestAnswersTellTheEnds(t *testing.T) {
 	in := func(d time.Duration) *metav1.Time { return &metav1.Time{Time: start.Add(d)} }
 	idle := &metav1.Duration{Duration: 5 * time.Hour}
 	for name, change := range map[string]func(*v1alpha1.JWTRefreshKey){
-		"plain":     func(*v1alpha1.JWTRefreshKey) {},
-		"end-later": func(k *v1alpha1.JWTRefreshKey) { k.Spec.ExpiresAt = in(2000 * time.Hour) },
-		"idle":      func(k *v1alpha1.JWTRefreshKey) { k.Spec.IdleTimeout = idle },
-		"idle-end":  func(k *v1alpha1.JWTRefreshKey) { k.Spec.IdleTimeout, k.Spec.ExpiresAt = idle, in(7*time.Hour) },
-		"device":    oneTime(time.Minute),
-		"device-idle-end": func(k *v1alpha1.JWTRefreshKey) {
-			oneTime(time.Minute)(k)
-			k.Spec.IdleTimeout, k.Spec.ExpiresAt = idle, in(7*time.Hour)
-		},
+		"idle-end": func(k *v1alpha1.JWTRefreshKey) { k.Spec.IdleTimeout, k.Spec.ExpiresAt = idle, in(7*time.Hour) },
+		"device":   oneTime(time.Minute),
 	} {
 		clock.SetTime(start)
 		key := h.Key(name, change)
@@ -82,18 +74,4 @@ func TestAnswersTellTheEnds(t *testing.T) {
 	h.checkEnds(got, session, clock.Now())
 	clock.SetTime(start.Add(time.Hour))
 	h.checkEnds(h.Refresh(two, got.Text("refresh_token")), session, clock.Now())
-}
-
-// TestMetadataTellsThatEndsAreTold checks the metadata of draft-ietf-oauth-refresh-token-expiration.
-func TestMetadataTellsThatEndsAreTold(t *testing.T) {
-	h := newFixture(t, clocktesting.NewFakePassiveClock(time.Now()))
-	h.Issuer()
-	h.Manage()
-	r := h.Replica()
-	h.serves(r)
-	for _, path := range []string{"/.well-known/oauth-authorization-server/" + h.Name, "/" + h.Name + "/.well-known/openid-configuration"} {
-		request, err := http.NewRequestWithContext(h.Ctx, http.MethodGet, r.Server.URL+path, http.NoBody)
-		h.Expect(err).NotTo(gomega.HaveOccurred())
-		h.Expect(h.Do(r, request).Body).To(gomega.HaveKeyWithValue("refresh_token_expiration_types_supported", gomega.ConsistOf("authorization", "token_timeout")), path)
-	}
 }

@@ -93,59 +93,6 @@ func TestSeveralHands(t *testing.T) {
 	h.Expect(h.Refresh(one, fourth).Outcome()).To(gomega.Equal("400 invalid_grant"), "the line ends with it")
 }
 
-// TestAYoungTokenOfAnotherContent checks that a young token is followed if spec has changed.
-func TestAYoungTokenOfAnotherContent(t *testing.T) {
-	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newFixture(t, clock)
-	h.Issuer(func(i *v1alpha1.JWTIssuer) {
-		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Scopes: []string{"orders:*"}}}}
-	})
-	h.Manage()
-	r := h.Replica()
-	key := h.Key("device", oneTime(10*time.Minute))
-	first := h.AwaitRevision(key, 1)
-	second := h.next(h.Refresh(r, first), "the enrolment")
-	h.Edit(key, func() { key.Spec.Scopes = []string{"orders:read"} })
-	h.Eventually(func() bool { return len(r.Key(client.ObjectKeyFromObject(key)).Spec.Scopes) == 1 }).Should(gomega.BeTrue())
-	third := h.next(h.Refresh(r, second), "young, and of another content than spec")
-	h.Expect(h.says(third)).To(gomega.HaveKeyWithValue("scope", "orders:read"))
-
-	// Both earlier tokens are in their grace, and a line keeps at most two: the next change waits for them.
-	h.Edit(key, func() { key.Spec.Scopes = []string{"orders:write"} })
-	h.Eventually(func() string { return r.Key(client.ObjectKeyFromObject(key)).Spec.Scopes[0] }).Should(gomega.Equal("orders:write"))
-	h.Expect(h.next(h.Refresh(r, third), "it waits") == third).To(gomega.BeTrue(), "an advance would drop a token in its grace")
-	h.Expect(h.next(h.Refresh(r, first), "in its grace") == third).To(gomega.BeTrue())
-	clock.SetTime(clock.Now().Add(10*time.Minute + 6*time.Second))
-	fourth := h.next(h.Refresh(r, third), "the grace of both is over")
-	h.Expect(h.says(fourth)).To(gomega.HaveKeyWithValue("scope", "orders:write"))
-}
-
-// TestASessionOfSeveralHands checks that sessionRetryGrace applies to sessions that begin later, and that the
-// first token of a session is not followed while it is young.
-func TestASessionOfSeveralHands(t *testing.T) {
-	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newFixture(t, clock)
-	h.Issuer(func(i *v1alpha1.JWTIssuer) {
-		i.Spec.Login = &v1alpha1.LoginSpec{SessionRetryGrace: &metav1.Duration{Duration: 5 * time.Minute}}
-	})
-	h.Manage()
-	var writes atomic.Int64
-	r := h.Replica(counting(&writes))
-	h.serves(r)
-	first := h.next(h.signIn(r, h.workload("till")), "the login")
-	session := &h.sessions()[0]
-	h.Expect(session.Spec.Rotation.RetryGrace.Duration).To(gomega.Equal(5 * time.Minute))
-	recorded := writes.Load()
-	clock.SetTime(clock.Now().Add(5*time.Minute - time.Second))
-	h.Expect(h.next(h.Refresh(r, first), "young") == first).To(gomega.BeTrue(), "the first token of a session is not followed while it is young")
-	h.Expect(writes.Load()).To(gomega.Equal(recorded))
-	clock.SetTime(clock.Now().Add(time.Second))
-	second := h.next(h.Refresh(r, first), "as old as the grace")
-	h.Expect(second == first).To(gomega.BeFalse())
-	clock.SetTime(clock.Now().Add(4 * time.Minute))
-	h.Expect(h.next(h.Refresh(r, first), "another process, minutes late") == second).To(gomega.BeTrue())
-}
-
 // TestABoundDeviceRollsForward checks that a bound device that lost an answer and was offline for a week continues
 // by proving its key. A proof beside an unbound token has no such effect.
 func TestABoundDeviceRollsForward(t *testing.T) {

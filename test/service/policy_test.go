@@ -172,34 +172,3 @@ func TestARightInOneNamespace(t *testing.T) {
 		h.Expect(h.Introspect(r, caller, h.Refresh(r, theirs).Text("access_token"), "").Raw).To(gomega.Equal(`{"active":false}`))
 	}
 }
-
-// TestChallenges checks that a request without a bearer token gets only the scheme (RFC 6750 §3.1), and that one
-// with a bad token also gets the error.
-func TestChallenges(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
-	r := h.Replica()
-	h.serves(r)
-	const plain = `Bearer realm="refreshkeys"`
-	for _, c := range []struct{ name, authorization, challenge, raw string }{
-		{"nothing", "", plain, ""},
-		{"another scheme", "Basic eDo=", plain, ""},
-		{"no blank before the token", "Bearerx", plain, ""},
-		{"no token", "Bearer", plain + `, error="invalid_token"`, "invalid_token"},
-		{"two blanks", "Bearer  x", plain + `, error="invalid_token"`, "invalid_token"},
-		{"a token that is not known", "Bearer x", plain + `, error="invalid_token"`, "invalid_token"},
-	} {
-		var headers []string
-		if c.authorization != "" {
-			headers = []string{"Authorization", c.authorization}
-		}
-		got := h.Post(r, "/introspect", map[string][]string{"token": {"x"}}, headers...)
-		h.Expect(got.Status).To(gomega.Equal(401), c.name)
-		h.Expect(got.Header.Values("WWW-Authenticate")).To(gomega.Equal([]string{c.challenge}), c.name)
-		h.Expect(got.Text("error")).To(gomega.Equal(c.raw), c.name)
-		if c.raw == "" {
-			h.Expect(got.Raw).To(gomega.BeEmpty(), c.name)
-		}
-	}
-}

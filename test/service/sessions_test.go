@@ -85,39 +85,6 @@ func (h *fixture) seesSubject(r *operator.Replica, session *v1alpha1.JWTRefreshK
 	}).Should(gomega.BeTrue(), "the replica receives the edit")
 }
 
-// TestALoginDeletesSessionsOnly checks that a login deletes only sessions of its subject, since users with the
-// right to edit keys can set the labels on others.
-func TestALoginDeletesSessionsOnly(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.Login = &v1alpha1.LoginSpec{SessionsPerSubject: 1} })
-	h.Manage()
-	r := h.Replica()
-	h.serves(r)
-	scanner := h.signIn(r, h.workload("scanner")).Text("refresh_token")
-	others := &h.sessions()[0]
-	shown := h.workload("till")
-	h.Expect(h.signIn(r, shown).Outcome()).To(gomega.Equal("200"))
-	var label string
-	for _, session := range h.sessions() {
-		if session.UID != others.UID {
-			label = session.Labels[v1alpha1.LabelSessionOf]
-		}
-	}
-	h.Edit(others, func() { others.Labels[v1alpha1.LabelSessionOf] = label })
-	labelled := func(k *v1alpha1.JWTRefreshKey) { k.Labels = map[string]string{v1alpha1.LabelSessionOf: label} }
-	key := h.Key("orders", labelled)
-	h.Key("denied", labelled, func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"nobody:grants"} })
-	held := h.AwaitRevision(key, 1)
-
-	h.Expect(h.signIn(r, shown).Outcome()).To(gomega.Equal("200"))
-	h.Expect(h.sessions()).To(gomega.HaveLen(2), "one of each")
-	h.Expect(h.Refresh(r, scanner).Outcome()).To(gomega.Equal("200"))
-	h.Expect(h.Refresh(r, held).Outcome()).To(gomega.Equal("200"))
-	for _, name := range []string{"orders", "denied"} {
-		h.Expect(h.Admin.Get(h.Ctx, client.ObjectKey{Namespace: h.Name, Name: name}, &v1alpha1.JWTRefreshKey{})).To(gomega.Succeed(), name)
-	}
-}
-
 // unrecorded is the connection to an API server that does not store the status of sessions.
 type unrecorded struct{ next http.RoundTripper }
 
@@ -139,30 +106,6 @@ func TestALoginThatIsNotRecorded(t *testing.T) {
 	h.serves(r)
 	h.Expect(h.signIn(r, h.workload("till")).Outcome()).To(gomega.Equal("503 temporarily_unavailable"))
 	h.Expect(h.sessions()).To(gomega.BeEmpty())
-}
-
-// TestLoginsOfOneSubject checks that a subject with too many logins must wait, and that others need not.
-func TestLoginsOfOneSubject(t *testing.T) {
-	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newFixture(t, clock)
-	h.Issuer()
-	r := h.Replica()
-	h.Manage()
-	h.serves(r)
-	shown, another := h.workload("till"), h.workload("scanner")
-	logins := 0
-	for ; logins < 100; logins++ {
-		if got := h.signIn(r, shown); got.Outcome() != "200" {
-			h.Expect(got.Outcome()).To(gomega.Equal("429 slow_down"), got.Raw)
-			h.Expect(got.Header.Get("Retry-After")).NotTo(gomega.BeEmpty())
-			break
-		}
-	}
-	h.Expect(logins).To(gomega.Equal(60))
-	h.Expect(h.signIn(r, another).Outcome()).To(gomega.Equal("200"))
-	clock.SetTime(clock.Now().Add(time.Second))
-	h.Expect(h.signIn(r, shown).Outcome()).To(gomega.Equal("200"))
-	h.Expect(h.signIn(r, shown).Outcome()).To(gomega.Equal("429 slow_down"))
 }
 
 // TestLoginsAtOnce checks that of concurrent logins as many succeed as sessions are allowed.

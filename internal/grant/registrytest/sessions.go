@@ -1,0 +1,172 @@
+package registrytest
+
+import (
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+)
+
+// subject is a value of LabelSessionOf.
+var subject = strings.Repeat("0123456789abcdef", 2)
+
+// session returns the refresh key of a session that is not created yet.
+func (e *env) session(name string) *v1alpha1.JWTRefreshKey {
+	return &v1alpha1.JWTRefreshKey{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: e.Namespace, Name: name,
+			Labels: map[string]string{v1alpha1.LabelSession: string(v1alpha1.LoginPassword), v1alpha1.LabelSessionOf: subject},
+		},
+		Spec: v1alpha1.JWTRefreshKeySpec{
+			Audience: "https://orders.example.com", Subject: "jane", IssuerRef: &v1alpha1.IssuerReference{Name: e.Prefix},
+			Rotation: &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}, Secret: &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone},
+		},
+	}
+}
+
+// created creates a session.
+func (e *env) created(name string) *v1alpha1.JWTRefreshKey {
+	e.Helper()
+	key := e.session(name)
+	if err := e.CreateSession(e.Context(), key); err != nil {
+		e.Fatal(err)
+	}
+	return key
+}
+
+// begun creates a session and begins it.
+func (e *env) begun(name string) *v1alpha1.JWTRefreshKey {
+	e.Helper()
+	key := e.created(name)
+	key.Status.TokenLine = lineOf(1)
+	key.Status.Session = &v1alpha1.SessionStatus{Subject: "jane", Method: v1alpha1.LoginPassword, StartedAt: metav1.NewTime(time.Unix(1e9, 0))}
+	if err := e.BeginSession(e.Context(), key); err != nil {
+		e.Fatal(err)
+	}
+	return key
+}
+
+func sessionName(e *env) {
+	first := e.created("session-a")
+	if first.UID == "" || first.ResourceVersion == "" {
+		e.Errorf("created with the UID %q at version %q", first.UID, first.ResourceVersion)
+	}
+	e.is(e.CreateSession(e.Context(), e.session("session-a")), registry.ErrLost, "a name that is taken")
+	if got := e.Stored(e.name("session-a")); got.UID != first.UID || got.Status.Revision != 0 {
+		e.Error("the first one is replaced")
+	}
+}
+
+func sessionBegins(e *env) {
+	if n := e.Sessions(e.Prefix); n != 0 {
+		e.Fatalf("there are %d sessions", n)
+	}
+	key := e.begun("session-a")
+	stored := e.Stored(e.name("session-a"))
+	if stored.Status.Session == nil || stored.Status.Session.Subject != "jane" || stored.Status.JTI != "jti-1" {
+		e.Errorf("stored is %+v", stored.Status)
+	}
+	if stored.ResourceVersion != key.ResourceVersion {
+		e.Errorf("stored at %s, and known at %s", stored.ResourceVersion, key.ResourceVersion)
+	}
+	if got := e.Key(e.name("session-a")); got == nil || got.Status.JTI != "jti-1" {
+		e.Error("the replica that began it does not know it")
+	}
+	e.waits("the session is not counted", func() bool { return e.Sessions(e.Prefix) == 1 })
+	if n := e.Sessions(e.Prefix + "-other"); n != 0 {
+		e.Errorf("another issuer has %d", n)
+	}
+}
+
+func sessionEndedBeforeItBegins(e *env) {
+	key := e.created("session-a")
+	e.Delete(e.name("session-a"))
+	key.Status.TokenLine = lineOf(1)
+	e.is(e.BeginSession(e.Context(), key), registry.ErrLost, "one that was deleted")
+	if e.Stored(e.name("session-a")) != nil {
+		e.Error("it is created again")
+	}
+}
+
+func sessionsOfSubject(e *env) {
+	e.begun("session-a")
+	e.created("session-b")
+	e.key("orders")
+	all, err := e.SessionsOf(e.Context(), e.Namespace, subject)
+	if err != nil || len(all) != 2 {
+		e.Fatalf("%d sessions, %v", len(all), err)
+	}
+	for _, one := range all {
+		if one.CreationTimestamp.IsZero() || one.Labels[v1alpha1.LabelSessionOf] != subject {
+			e.Errorf("%s lacks its creation or its label", one.Name)
+		}
+	}
+	for _, other := range [][2]string{{e.Namespace, "another"}, {"default", subject}} {
+		if all, err := e.SessionsOf(e.Context(), other[0], other[1]); err != nil || len(all) != 0 {
+			e.Errorf("%d sessions of %s, %v", len(all), other, err)
+		}
+	}
+}
+
+func sessionChanged(e *env) {
+	key := e.begun("session-a")
+	e.Edit(e.name("session-a"), func(key *v1alpha1.JWTRefreshKey) { key.Status.LastUsedRevision = 1 })
+	e.is(e.EndSession(e.Context(), key), registry.ErrLost, "one that was used since")
+	if e.Stored(e.name("session-a")) == nil {
+		e.Fatal("it is ended")
+	}
+	all, err := e.SessionsOf(e.Context(), e.Namespace, subject)
+	if err != nil || len(all) != 1 {
+		e.Fatalf("%d sessions, %v", len(all), err)
+	}
+	e.is(e.EndSession(e.Context(), &all[0]), nil, "as it is now")
+	if e.Stored(e.name("session-a")) != nil {
+		e.Error("it goes on")
+	}
+	e.is(e.EndSession(e.Context(), &all[0]), nil, "one that is ended")
+}
+
+func sessionOfAnother(e *env) {
+	key := e.created("session-a")
+	e.Delete(e.name("session-a"))
+	e.created("session-a")
+	remains := &v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: key.UID}}
+	e.is(e.EndSession(e.Context(), remains), registry.ErrLost, "one whose name another has")
+	if e.Stored(e.name("session-a")) == nil {
+		e.Error("the other is ended")
+	}
+}
+
+func account(e *env) {
+	uid := func() string {
+		uid, err := e.ServiceAccountUID(e.Context(), e.name("till"))
+		if err != nil {
+			e.Fatal(err)
+		}
+		return uid
+	}
+	if got := uid(); got != "" {
+		e.Errorf("before it exists: %q", got)
+	}
+	first := e.PutAccount(e.name("till"))
+	if got := uid(); got != string(first) {
+		e.Errorf("%q, want %q", got, first)
+	}
+	e.DeleteAccount(e.name("till"))
+	if got := uid(); got != "" {
+		e.Errorf("deleted: %q", got)
+	}
+	if again := e.PutAccount(e.name("till")); again == first || uid() != string(again) {
+		e.Errorf("one of the same name has %q, and the first had %q", again, first)
+	}
+}
+
+func namespace(e *env) {
+	e.waits("the namespace is not known", func() bool { _, known := e.NamespaceLabels(e.Namespace); return known })
+	if labels, known := e.NamespaceLabels(e.Namespace + "-none"); known || labels != nil {
+		e.Error("a namespace that does not exist is known")
+	}
+}

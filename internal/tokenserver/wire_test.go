@@ -1,0 +1,177 @@
+package tokenserver_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/test/framework/replica"
+)
+
+// ask sends a request to a replica in memory; header are names and values in turn.
+func ask(r *replica.Replica, method, path string, form url.Values, header ...string) *answer {
+	request := httptest.NewRequest(method, "https://tokens.example.com"+path, strings.NewReader(form.Encode()))
+	if form != nil {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
+	recorder := httptest.NewRecorder()
+	r.Server.ServeHTTP(recorder, request)
+	got := &answer{status: recorder.Code, header: recorder.Header(), raw: recorder.Body.String()}
+	_ = json.Unmarshal([]byte(got.raw), &got.body)
+	return got
+}
+
+// TestMetadata checks the metadata of an issuer, at both of its paths.
+func TestMetadata(t *testing.T) {
+	r := replica.New(t)
+	const path = "/" + replica.Name
+	for _, at := range []string{"/.well-known/oauth-authorization-server" + path, path + "/.well-known/openid-configuration"} {
+		got := ask(r, http.MethodGet, at, nil)
+		if got.outcome() != "200" || got.text("issuer") != replica.URL || got.text("token_endpoint") != replica.URL+"/token" {
+			t.Errorf("%s: %s", at, got.raw)
+		}
+		for member, want := range map[string][]string{
+			"dpop_signing_alg_values_supported":        {"ES256", "ES384", "Ed25519", "EdDSA", "PS256", "RS256"},
+			"refresh_token_expiration_types_supported": {"authorization", "token_timeout"},
+			"grant_types_supported":                    {oauth.GrantRefreshToken, oauth.GrantTokenExchange},
+		} {
+			var values []string
+			listed, _ := got.body[member].([]any)
+			for _, value := range listed {
+				text, _ := value.(string)
+				values = append(values, text)
+			}
+			if slices.Sort(values); !slices.Equal(values, slices.Sorted(slices.Values(want))) {
+				t.Errorf("%s, %s: %q", at, member, values)
+			}
+		}
+	}
+}
+
+// TestChallenges checks that a request without a bearer token gets only the scheme (RFC 6750 §3.1), and that one
+// with a bad token also gets the error.
+func TestChallenges(t *testing.T) {
+	r := replica.New(t)
+	const plain = `Bearer realm="refreshkeys"`
+	for _, c := range []struct{ name, authorization, challenge, raw string }{
+		{"nothing", "", plain, ""},
+		{"another scheme", "Basic eDo=", plain, ""},
+		{"no blank before the token", "Bearerx", plain, ""},
+		{"no token", "Bearer", plain + `, error="invalid_token"`, "invalid_token"},
+		{"two blanks", "Bearer  x", plain + `, error="invalid_token"`, "invalid_token"},
+		{"a token that is not known", "Bearer x", plain + `, error="invalid_token"`, "invalid_token"},
+	} {
+		var header []string
+		if c.authorization != "" {
+			header = []string{"Authorization", c.authorization}
+		}
+		got := ask(r, http.MethodPost, "/"+replica.Name+"/introspect", url.Values{"token": {"x"}}, header...)
+		if got.status != http.StatusUnauthorized || !slices.Equal(got.header.Values("WWW-Authenticate"), []string{c.challenge}) || got.text("error") != c.raw {
+			t.Errorf("%s: %d, %q, %s", c.name, got.status, got.header.Values("WWW-Authenticate"), got.raw)
+		}
+		if c.raw == "" && got.raw != "" {
+			t.Errorf("%s: the body is %s", c.name, got.raw)
+		}
+	}
+}
+
+// TestLoginsOverHTTP checks how the two login grants are read from a form, and what their answers contain.
+func TestLoginsOverHTTP(t *testing.T) {
+	r := replica.New(t, func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: replica.Name, Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: "people"}}}
+	})
+	r.PutPasswords("", "jane", "correct horse")
+	exchange := url.Values{
+		"grant_type": {oauth.GrantTokenExchange}, "subject_token": {r.Account("till", replica.URL)}, "subject_token_type": {oauth.TypeJWT},
+		"audience": {audience}, "resource": {audience}, "device_id": {"till-17"},
+	}
+	password := url.Values{"grant_type": {oauth.GrantPassword}, "username": {"jane"}, "password": {"correct horse"}, "audience": {audience}}
+	for name, c := range map[string]struct {
+		form   url.Values
+		issued string
+	}{"a token": {exchange, oauth.TypeAccessToken}, "a password": {password, ""}} {
+		got := ask(r, http.MethodPost, "/"+replica.Name+"/token", c.form)
+		if got.outcome() != "200" || got.text("issued_token_type") != c.issued || got.text("refresh_token") == "" || got.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %s", name, got.raw)
+		}
+	}
+	devices := map[string]bool{}
+	for _, session := range r.All(replica.Name) {
+		devices[session.Status.DeviceInfo.ID] = true
+	}
+	if !devices["till-17"] || len(devices) != 2 {
+		t.Errorf("the devices are %v", devices)
+	}
+}
+
+// TestIssuersThatShareAnEndpoint checks that the token chooses the issuer at a shared URL, and that a token of another
+// issuer is never refused permanently.
+func TestIssuersThatShareAnEndpoint(t *testing.T) {
+	const shared = "https://tokens.example.com/shared"
+	share := func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = shared }
+	r := replica.New(t, share)
+	other := &v1alpha1.JWTIssuer{Spec: v1alpha1.JWTIssuerSpec{URL: "https://tokens.example.com/other"}}
+	other.Name = "other"
+	share(other)
+	r.PutIssuer(other, r.Rings)
+	own, foreign := r.Issue("own"), r.IssueFrom(other, r.Rings, "foreign")
+	form := func(compact string) url.Values {
+		return url.Values{"grant_type": {oauth.GrantRefreshToken}, "refresh_token": {compact}}
+	}
+	login := func(audiences ...string) url.Values {
+		return url.Values{
+			"grant_type": {oauth.GrantTokenExchange}, "subject_token": {r.Account("till", audiences...)}, "subject_token_type": {oauth.TypeJWT}, "audience": {audience},
+		}
+	}
+	bearer := []string{"Authorization", "Bearer " + r.Auditor("auditor")}
+	for _, c := range []struct {
+		name, path string
+		form       url.Values
+		header     []string
+		want       string
+	}{
+		{"its token", "/shared/token", form(own), nil, "200"},
+		{"the other's token", "/shared/token", form(foreign), nil, "200"},
+		{"a token of neither", "/shared/token", form("x.y.z"), nil, "400 invalid_grant"},
+		{"the other's token at its own URL", "/" + replica.Name + "/token", form(foreign), nil, "400 invalid_request"},
+		{"a login for it", "/shared/token", login(replica.URL), nil, "200"},
+		{"a login for both", "/shared/token", login(replica.URL, other.Spec.URL), nil, "400 invalid_request"},
+		{"a login for neither", "/shared/token", login("https://elsewhere.example.com"), nil, "400 invalid_request"},
+		{"a login for both at its own URL", "/" + replica.Name + "/token", login(replica.URL, other.Spec.URL), nil, "200"},
+		{"the metadata", "/shared/.well-known/openid-configuration", nil, nil, "404 invalid_request"},
+		{"a question by its caller", "/shared/introspect", url.Values{"token": {own}}, bearer, "200"},
+		{"a question about the other's token", "/shared/introspect", url.Values{"token": {foreign}}, bearer, "200"},
+		{"a question about nonsense", "/shared/introspect", url.Values{"token": {"x"}}, bearer, "200"},
+		{"a logout", "/shared/revoke", url.Values{"token": {foreign}}, nil, "200"},
+	} {
+		method := http.MethodPost
+		if c.form == nil {
+			method = http.MethodGet
+		}
+		if got := ask(r, method, c.path, c.form, c.header...); got.outcome() != c.want {
+			t.Errorf("%s: %s, want %s: %s", c.name, got.outcome(), c.want, got.raw)
+		}
+	}
+	r.DeleteIssuer("other")
+	if got := ask(r, http.MethodPost, "/shared/token", form(foreign)); got.outcome() != "400 invalid_request" {
+		t.Errorf("the token of an issuer that is away: %s", got.raw)
+	}
+	r.Hold(true)
+	late := &v1alpha1.JWTIssuer{Spec: v1alpha1.JWTIssuerSpec{URL: "https://tokens.example.com/late", EndpointURL: shared}}
+	late.Name = "late"
+	rings := r.NextRings(r.NextRings(nil, replica.Start.Add(-2*time.Hour)), replica.Start.Add(-time.Hour))
+	r.PutIssuer(late, rings)
+	if got := ask(r, http.MethodPost, "/shared/token", form(r.IssueFrom(late, rings, "late"))); got.outcome() != "200" {
+		t.Errorf("the token of an issuer that the view lacks: %s", got.raw)
+	}
+}
