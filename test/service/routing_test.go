@@ -362,7 +362,9 @@ func TestEndpointConflict(t *testing.T) {
 	h.Eventually(func() string { return condition().Reason }).Should(gomega.Equal(v1alpha1.ReasonKeysReady))
 	next := h.AwaitRevision(h.Key("younger", ofIssuer(younger)), 1)
 	h.becomesKnown([]*operator.Replica{r}, older.Spec.URL, next)
-	// An issuer that is created again with the older name is now the younger one.
+	// An issuer that is created again with the older name is now the younger one. Kubernetes records whole seconds, and in
+	// the same second the name decides.
+	h.Eventually(func() time.Duration { return time.Since(younger.CreationTimestamp.Time) }).Should(gomega.BeNumerically(">", time.Second))
 	h.named("-older", older.Spec.URL)
 	h.Eventually(func() string {
 		return h.at(r, http.MethodPost, older.Spec.URL+"/token", refreshForm(held)).Outcome()
