@@ -33,7 +33,7 @@ func (r reader) List(ctx context.Context, list client.ObjectList, options ...cli
 // Writes returns a client that writes to the API server, with a time limit for each request, and reads from the caches.
 func Writes(below client.Client) client.Client { return writes{below} }
 
-// writes writes to the API server, with callTimeout for each request. It reads from the caches, without a timeout.
+// writes is a client whose writes have callTimeout each. It reads from the caches, without a timeout.
 type writes struct{ client.Client }
 
 func (c writes) Create(ctx context.Context, object client.Object, options ...client.CreateOption) error {

@@ -31,7 +31,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/redact"
 )
 
-// restarts restarts the workloads that spec.rolloutRestart names, once for each token that the Secret holds.
+// restarts is the controller that restarts the workloads that spec.rolloutRestart names, once for each token that the Secret holds.
 // Annotations of the workload record the restarts.
 type restarts struct {
 	// cached reads from the caches.

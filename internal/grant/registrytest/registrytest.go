@@ -5,6 +5,7 @@ package registrytest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -132,7 +133,7 @@ func oneTime(key *v1alpha1.JWTRefreshKey) {
 
 // lineOf returns a line with one token.
 func lineOf(revision int64) v1alpha1.TokenLine {
-	return v1alpha1.TokenLine{Revision: revision, JTI: "jti-" + string(rune('0'+revision))}
+	return v1alpha1.TokenLine{Revision: revision, JTI: fmt.Sprint("jti-", revision)}
 }
 
 // superseded returns the record of a superseded token.

@@ -37,21 +37,21 @@ const exitCodes = `Exit codes of kubectl refreshkey:
 // ErrSilent ends a command with an exit code and without an error message.
 var ErrSilent = errors.New("")
 
-// Failure is an error with its exit code.
-type Failure struct {
+// CodedError is an error with its exit code.
+type CodedError struct {
 	Code int
 	Err  error
 }
 
 // Error implements error.
-func (f *Failure) Error() string { return f.Err.Error() }
+func (f *CodedError) Error() string { return f.Err.Error() }
 
 // Unwrap returns the error without the exit code.
-func (f *Failure) Unwrap() error { return f.Err }
+func (f *CodedError) Unwrap() error { return f.Err }
 
 // Fail returns an error with an exit code; the format is that of fmt.Errorf.
 func Fail(code int, format string, args ...any) error {
-	return &Failure{Code: code, Err: fmt.Errorf(format, args...)}
+	return &CodedError{Code: code, Err: fmt.Errorf(format, args...)}
 }
 
 // UsageError returns an error about wrong flags or arguments.
@@ -62,12 +62,12 @@ func ExitOnly(code int) error {
 	if code == ExitDone {
 		return nil
 	}
-	return &Failure{Code: code, Err: ErrSilent}
+	return &CodedError{Code: code, Err: ErrSilent}
 }
 
 // ExitCode returns the exit code of a command that returned err.
 func ExitCode(err error) int {
-	var known *Failure
+	var known *CodedError
 	switch {
 	case err == nil:
 		return ExitDone

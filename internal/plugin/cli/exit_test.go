@@ -24,7 +24,7 @@ func TestExitCodes(t *testing.T) {
 		{"not found", missing, ExitNotFound},
 		{"not found, wrapped", fmt.Errorf("key: %w", missing), ExitNotFound},
 		{"the outer exit code counts", Fail(ExitUnverified, "revoked: %w", missing), ExitUnverified},
-		{"refused", &Failure{Code: ExitRefused, Err: errors.New("refused")}, ExitRefused},
+		{"refused", &CodedError{Code: ExitRefused, Err: errors.New("refused")}, ExitRefused},
 		{"timed out", fmt.Errorf("asking: %w", context.DeadlineExceeded), ExitTimedOut},
 		{"without a message", ExitOnly(ExitRefused), ExitRefused},
 	} {

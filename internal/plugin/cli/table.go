@@ -10,6 +10,7 @@ import (
 // Paint is the escape sequence of a terminal colour.
 type Paint string
 
+// The colours of a table. Plain is no colour.
 const (
 	Plain  Paint = ""
 	Green  Paint = "\033[32m"

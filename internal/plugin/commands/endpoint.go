@@ -105,7 +105,7 @@ func post(ctx context.Context, client *http.Client, endpoint string, form url.Va
 	}
 	answer := &refusal{status: response.StatusCode, code: answered.Error, text: answered.Description}
 	if answer.final() {
-		return &cli.Failure{Code: cli.ExitRefused, Err: answer}
+		return &cli.CodedError{Code: cli.ExitRefused, Err: answer}
 	}
 	return answer
 }

@@ -69,7 +69,7 @@ func (r *revocation) run(ctx context.Context, name string) error {
 	var unprobed error
 	if r.waiting.Wait {
 		probe, unprobed = r.probe(ctx, k, key)
-		var wrong *cli.Failure
+		var wrong *cli.CodedError
 		if errors.As(unprobed, &wrong) && wrong.Code == cli.ExitUsage {
 			return unprobed
 		}
@@ -95,7 +95,7 @@ func (r *revocation) unverified(key *v1alpha1.JWTRefreshKey, err error) error {
 		return nil
 	}
 	code := cli.ExitUnverified
-	var known *cli.Failure
+	var known *cli.CodedError
 	if errors.As(err, &known) && known.Code == cli.ExitTimedOut {
 		code = cli.ExitTimedOut
 	}

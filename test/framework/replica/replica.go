@@ -37,9 +37,10 @@ import (
 )
 
 const (
-	// Name is the name of the namespace and of the issuer, and URL is the issuer's.
+	// Name is the name of the namespace and of the issuer.
 	Name = "tenant"
-	URL  = "https://tokens.example.com/" + Name
+	// URL is the URL of the issuer.
+	URL = "https://tokens.example.com/" + Name
 	// Audience is that of the refresh keys.
 	Audience = "https://orders.example.com"
 	cluster  = "https://kubernetes.default.svc"
