@@ -1,5 +1,5 @@
 // Package freshview keeps a copy of the objects of one kind of the API server, by a watch, and knows for how long the copy
-// was not proven to be complete. It knows nothing of the kinds.
+// was not proven to be complete. It does not depend on the kinds.
 package freshview
 
 import (

@@ -28,7 +28,7 @@ type apiServer struct {
 	objects map[string]*corev1.ConfigMap
 	// watches are those that are open and not hung.
 	watches map[*watch.FakeWatcher]bool
-	// down fails all requests. With hung, open and new watches are silent for good, and do not end.
+	// down fails all requests. With hung, open and new watches stay silent, and do not end.
 	down, hung bool
 }
 

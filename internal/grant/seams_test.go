@@ -21,7 +21,7 @@ import (
 // not stolen.
 func TestAModeThatTheViewHasNotHeardOf(t *testing.T) {
 	for revision, name := range map[int64]string{1: "the superseded token", 2: "the current token"} {
-		s := newScene(t, "")
+		s := newFixture(t, "")
 		s.Hold(true)
 		s.Edit(till, func(k *v1alpha1.JWTRefreshKey) { k.Spec.Rotation.Mode = v1alpha1.RotationScheduled })
 		before := s.Stored(till)
@@ -37,7 +37,7 @@ func TestAModeThatTheViewHasNotHeardOf(t *testing.T) {
 // TestAReuseThatIsNoneAtTheAPIServer checks that a reuse that the API server does not confirm is decided on again,
 // and not refused permanently.
 func TestAReuseThatIsNoneAtTheAPIServer(t *testing.T) {
-	s := newScene(t, "")
+	s := newFixture(t, "")
 	s.Hold(true)
 	if _, err := s.KeyLive(t.Context(), till, "1"); err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestALogoutWithABoundTokenThatWasFollowed(t *testing.T) {
 		{name: "bound, of a line that was ended", thumbprint: thumbprintOfATill, first: 2},
 		{name: "not bound, and used a week ago"},
 	} {
-		s := newScene(t, c.thumbprint)
+		s := newFixture(t, c.thumbprint)
 		s.Edit(till, func(k *v1alpha1.JWTRefreshKey) { k.Status.FirstRevision = c.first })
 		if err := s.service.Revoke(context.Background(), s.issuer, s.tokens[1], "", &Outcome{}); err != nil {
 			t.Errorf("%s: %v", c.name, err)
@@ -82,13 +82,13 @@ const thumbprintOfATill = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
 // endpoints, however often it is sent.
 func TestATokenThatIsRefusedCostsFewReads(t *testing.T) {
 	const times = 50
-	for name, present := range map[string]func(*scene) error{
-		"an exchange": func(s *scene) error { _, err := s.claim(1); return err },
-		"a logout": func(s *scene) error {
+	for name, present := range map[string]func(*fixture) error{
+		"an exchange": func(s *fixture) error { _, err := s.claim(1); return err },
+		"a logout": func(s *fixture) error {
 			return s.service.Revoke(context.Background(), s.issuer, s.tokens[1], "", &Outcome{})
 		},
 	} {
-		s := newScene(t, "")
+		s := newFixture(t, "")
 		// A later enrolment, before its first use: the token is refused, and ends no line.
 		s.Edit(till, func(k *v1alpha1.JWTRefreshKey) { k.Status.LastUsedRevision = 0 })
 		for range times {
@@ -104,7 +104,7 @@ func TestATokenThatIsRefusedCostsFewReads(t *testing.T) {
 // TestACurrentTokenAtItsEnd checks that an expired current token is not handed out for an earlier token that ends
 // later.
 func TestACurrentTokenAtItsEnd(t *testing.T) {
-	s := newScene(t, thumbprintOfATill)
+	s := newFixture(t, thumbprintOfATill)
 	signer, err := s.issuer.Rings.Signer(keyring.Refresh)
 	if err != nil {
 		t.Fatal(err)

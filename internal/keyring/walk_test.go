@@ -46,7 +46,7 @@ func TestAdvanceRandomWalk(t *testing.T) {
 	}
 }
 
-// move does one thing to the world.
+// move makes one change.
 func (w *walk) move() {
 	switch w.random.IntN(12) {
 	case 0:

@@ -16,29 +16,29 @@ import (
 var actions = []struct {
 	weight int
 	name   string
-	do     func(*world)
+	do     func(*simulation)
 }{
-	{30, "the clock goes on", (*world).forward},
-	{2, "the clock is set back", (*world).backward},
-	{24, "spec is edited", (*world).editSpec},
-	{7, "rotate", func(w *world) { w.annotate(v1alpha1.AnnotationRotate) }},
-	{3, "rotate-now", func(w *world) { w.annotate(v1alpha1.AnnotationRotateNow) }},
-	{2, "revoked is set", func(w *world) { w.edit(func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true }) }},
-	{10, "revoked is taken back", func(w *world) { w.edit(func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = false }) }},
-	{2, "the token service revokes", (*world).serviceRevokes},
-	{3, "the token service reports use", (*world).serviceReports},
-	{9, "a client uses a one-time token", (*world).use},
-	{4, "a claim under way arrives", (*world).claimArrives},
-	{9, "the Secret is touched", (*world).touchSecret},
-	{7, "a Secret is repaired", (*world).repairSecret},
-	{3, "the garbage collector runs", (*world).collectGarbage},
-	{4, "an issuer changes", (*world).changeIssuer},
-	{8, "an issuer is repaired", (*world).repairIssuers},
-	{4, "signing keys change", (*world).changeRing},
-	{3, "the namespace changes", (*world).changeNamespace},
-	{1, "an enrolment is lost with its issuer", (*world).loseEnrolment},
-	{1, "the key is deleted and made again", (*world).createKey},
-	{2, "status is forged", (*world).forge},
+	{30, "the clock goes on", (*simulation).forward},
+	{2, "the clock is set back", (*simulation).backward},
+	{24, "spec is edited", (*simulation).editSpec},
+	{7, "rotate", func(w *simulation) { w.annotate(v1alpha1.AnnotationRotate) }},
+	{3, "rotate-now", func(w *simulation) { w.annotate(v1alpha1.AnnotationRotateNow) }},
+	{2, "revoked is set", func(w *simulation) { w.edit(func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = true }) }},
+	{10, "revoked is taken back", func(w *simulation) { w.edit(func(k *v1alpha1.JWTRefreshKey) { k.Spec.Revoked = false }) }},
+	{2, "the token service revokes", (*simulation).serviceRevokes},
+	{3, "the token service reports use", (*simulation).serviceReports},
+	{9, "a client uses a one-time token", (*simulation).use},
+	{4, "a claim under way arrives", (*simulation).claimArrives},
+	{9, "the Secret is touched", (*simulation).touchSecret},
+	{7, "a Secret is repaired", (*simulation).repairSecret},
+	{3, "the garbage collector runs", (*simulation).collectGarbage},
+	{4, "an issuer changes", (*simulation).changeIssuer},
+	{8, "an issuer is repaired", (*simulation).repairIssuers},
+	{4, "signing keys change", (*simulation).changeRing},
+	{3, "the namespace changes", (*simulation).changeNamespace},
+	{1, "an enrolment is lost with its issuer", (*simulation).loseEnrolment},
+	{1, "the key is deleted and made again", (*simulation).createKey},
+	{2, "status is forged", (*simulation).forge},
 }
 
 var actionWeights = func() (sum int) {
@@ -48,8 +48,8 @@ var actionWeights = func() (sum int) {
 	return sum
 }()
 
-// act applies one action to the world.
-func (w *world) act() {
+// act applies one action to the simulation.
+func (w *simulation) act() {
 	n := w.random.IntN(actionWeights)
 	for _, a := range actions {
 		if n -= a.weight; n < 0 {
@@ -60,9 +60,9 @@ func (w *world) act() {
 	}
 }
 
-func pick[T any](w *world, from ...T) T { return from[w.random.IntN(len(from))] }
+func pick[T any](w *simulation, from ...T) T { return from[w.random.IntN(len(from))] }
 
-func (w *world) forward() {
+func (w *simulation) forward() {
 	switch w.random.IntN(6) {
 	case 0:
 		w.now = w.now.Add(time.Duration(w.random.Int64N(int64(minute))))
@@ -79,16 +79,16 @@ func (w *world) forward() {
 	}
 }
 
-func (w *world) backward() {
+func (w *simulation) backward() {
 	w.now = w.now.Add(-time.Duration(w.random.Int64N(int64(pick(w, minute, hour, 50*hour)))))
 }
 
-func (w *world) annotate(annotation string) {
+func (w *simulation) annotate(annotation string) {
 	value := pick(w, "", "v1", "v2", "v3", longValue, "now:v1", fmt.Sprint("at-", w.random.Uint32()))
 	w.edit(func(k *v1alpha1.JWTRefreshKey) { k.Annotations[annotation] = value })
 }
 
-func maybe(w *world, d ...time.Duration) *metav1.Duration {
+func maybe(w *simulation, d ...time.Duration) *metav1.Duration {
 	if v := pick(w, append(d, -1)...); v >= 0 {
 		return duration(v)
 	}
@@ -96,24 +96,24 @@ func maybe(w *world, d ...time.Duration) *metav1.Duration {
 }
 
 // specEdits change one field each. Most values are valid, some are not, and each value changes again.
-var specEdits = []func(*world, *v1alpha1.JWTRefreshKeySpec){
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+var specEdits = []func(*simulation, *v1alpha1.JWTRefreshKeySpec){
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		s.Audience = pick(w, audience, "https://other.example.com")
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		s.Lifetime = maybe(w, 100*time.Second, hour, 10*hour, 100*hour, 720*hour, pick(w, 10*time.Second, 720*hour))
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		s.Lifetime = maybe(w, 2000*hour, hour+500*time.Millisecond)
 		if s.Lifetime != nil {
 			s.Lifetime.Duration = s.Lifetime.Truncate(time.Second)
 		}
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) { s.Subject = pick(w, "", subject, "shop:till") },
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) { s.Subject = pick(w, "", subject, "shop:till") },
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		s.Scopes = pick(w, nil, []string{"orders:read"}, []string{"orders:read", "orders:write"}, pick(w, nil, []string{"a b"}))
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		name := pick(w, "email", "email", "tier", "tier", "iss")
 		s.Claims = maps.Clone(s.Claims)
 		delete(s.Claims, "iss")
@@ -126,63 +126,63 @@ var specEdits = []func(*world, *v1alpha1.JWTRefreshKeySpec){
 		}
 		s.Claims[name] = raw(pick(w, `"a"`, `"b"`, `1`, `["a","b"]`))
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		s.IssuerRef = pick(w, nil, &v1alpha1.IssuerReference{}, &v1alpha1.IssuerReference{Name: "other"}, &v1alpha1.IssuerReference{Name: pick(w, "default", "missing")})
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		s.Binding = pick(w, nil, nil, &v1alpha1.BindingSpec{ServiceAccountName: "orders"}, &v1alpha1.BindingSpec{JWKThumbprint: thumbprint})
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		s.DeviceInfo = &v1alpha1.DeviceInfo{ID: fmt.Sprint(w.random.IntN(9))}
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		s.Secret.Labels = pick(w, nil, map[string]v1alpha1.LabelValue{"team": "shop"})
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		s.Secret.Mode = pick(w, "", v1alpha1.SecretWrite, v1alpha1.SecretWrite, v1alpha1.SecretNone)
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		s.Secret.Name = pick(w, "", "orders", "orders-2", "orders-3")
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		s.Secret.DeletionPolicy = pick(w, "", v1alpha1.DeletionDelete, v1alpha1.DeletionRetain)
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		s.Secret.AccessToken = !s.Secret.AccessToken
 		if s.Secret.AccessToken && w.random.IntN(8) > 0 {
 			s.Binding, s.IdleTimeout = nil, nil
 		}
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		s.AccessToken = &v1alpha1.KeyAccessTokenSpec{Lifetime: maybe(w, 4*minute, 10*minute, 30*minute, 500*time.Second)}
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		s.Rotation.RenewBefore = maybe(w, time.Second, 30*time.Second, 5*hour, -1, -1)
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		s.Rotation.Overlap = &v1alpha1.OverlapSpec{Quiet: maybe(w, 0, hour), Max: maybe(w, 0, minute, hour, 50*hour, -1, -1)}
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		s.Rotation.RetryGrace = maybe(w, 0, time.Second, 10*minute)
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) { s.IdleTimeout = maybe(w, 168*hour, -1, -1) },
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) { s.IdleTimeout = maybe(w, 168*hour, -1, -1) },
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		s.RolloutRestart = []v1alpha1.WorkloadReference{{Kind: "Deployment", Name: fmt.Sprint(w.random.IntN(9))}}
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		s.ExpiresAt = nil
 		if w.random.IntN(3) == 0 {
 			s.ExpiresAt = &metav1.Time{Time: w.now.Add(time.Duration(w.random.Int64N(int64(1000*hour))) - 20*hour)}
 		}
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		if w.device && w.random.IntN(4) > 0 {
 			s.Rotation.Mode = v1alpha1.RotationOneTimeUse
 			return
 		}
 		s.Rotation.Mode = pick(w, "", v1alpha1.RotationScheduled, v1alpha1.RotationScheduled, v1alpha1.RotationNever, v1alpha1.RotationOneTimeUse)
 	},
-	func(w *world, s *v1alpha1.JWTRefreshKeySpec) {
+	func(w *simulation, s *v1alpha1.JWTRefreshKeySpec) {
 		if w.random.IntN(4) == 0 {
 			s.Rotation.Mode = "Often"
 		}
@@ -190,7 +190,7 @@ var specEdits = []func(*world, *v1alpha1.JWTRefreshKeySpec){
 }
 
 // editSpec changes one or two fields, so that several changes happen at once, and repairs a spec that stays invalid.
-func (w *world) editSpec() {
+func (w *simulation) editSpec() {
 	w.edit(func(k *v1alpha1.JWTRefreshKey) {
 		for range 1 + w.random.IntN(2) {
 			specEdits[w.random.IntN(len(specEdits))](w, &k.Spec)
@@ -202,7 +202,7 @@ func (w *world) editSpec() {
 }
 
 // serviceRevokes is a patch without a resourceVersion; the controller empties status.previous.
-func (w *world) serviceRevokes() {
+func (w *simulation) serviceRevokes() {
 	if w.key.Status.RevokedAt != nil || w.key.Status.Revision == 0 {
 		return
 	}
@@ -212,7 +212,7 @@ func (w *world) serviceRevokes() {
 }
 
 // serviceReports records a use of a token. For a one-time token, see use.
-func (w *world) serviceReports() {
+func (w *simulation) serviceReports() {
 	if w.key.Status.Revision == 0 || w.mode() == v1alpha1.RotationOneTimeUse {
 		return
 	}
@@ -226,7 +226,7 @@ func (w *world) serviceReports() {
 	})
 }
 
-func (w *world) patchStatus(change func(*v1alpha1.JWTRefreshKeyStatus)) {
+func (w *simulation) patchStatus(change func(*v1alpha1.JWTRefreshKeyStatus)) {
 	w.key = w.key.DeepCopy()
 	revoked := w.key.Status.RevokedAt != nil
 	change(&w.key.Status)
@@ -238,7 +238,7 @@ func (w *world) patchStatus(change func(*v1alpha1.JWTRefreshKeyStatus)) {
 }
 
 // forge changes the line like a client other than the operator.
-func (w *world) forge() {
+func (w *simulation) forge() {
 	if w.key.Status.Revision == 0 || w.key.Status.Content == nil || w.key.Status.CreatedAt == nil || w.key.Status.ExpiresAt == nil {
 		return
 	}
@@ -268,7 +268,7 @@ func (w *world) forge() {
 }
 
 // loseEnrolment moves a device to another issuer, and deletes the earlier issuer and the Secret.
-func (w *world) loseEnrolment() {
+func (w *simulation) loseEnrolment() {
 	if !w.device || w.key.Status.Revision == 0 {
 		return
 	}
@@ -282,12 +282,12 @@ func (w *world) loseEnrolment() {
 	delete(w.secrets, SecretName(w.key))
 }
 
-func (w *world) changeNamespace() {
+func (w *simulation) changeNamespace() {
 	w.namespace.Labels = pick(w, map[string]string{"team": "shop"}, map[string]string{"team": "bank"})
 	w.namespace.Terminating = w.random.IntN(20) == 0
 }
 
-func (w *world) secretsText() (text string) {
+func (w *simulation) secretsText() (text string) {
 	for _, name := range slices.Sorted(maps.Keys(w.secrets)) {
 		s := w.secrets[name]
 		jti := "-"

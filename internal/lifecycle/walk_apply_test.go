@@ -18,7 +18,7 @@ var (
 )
 
 // reconcile observes, decides and applies. It returns the plan and an error if it did not complete.
-func (w *world) reconcile() (*Plan, error) {
+func (w *simulation) reconcile() (*Plan, error) {
 	o := w.observe()
 	o.due = w.due()
 	w.interfered, w.renamed = false, w.renameIsOver()
@@ -40,7 +40,7 @@ func (w *world) reconcile() (*Plan, error) {
 // apply carries out a plan in the order of writes of the contract: a first token is written to the Secret and then recorded,
 // later tokens are recorded and then written. If the line does not change and Ready does not turn False, the status is
 // written last.
-func (w *world) apply(o *observation, plan *Plan) error {
+func (w *simulation) apply(o *observation, plan *Plan) error {
 	if plan.Ignore {
 		return nil
 	}
@@ -70,7 +70,7 @@ func (w *world) apply(o *observation, plan *Plan) error {
 	return w.writeStatus(o, &status, report)
 }
 
-func (w *world) removeSecrets(o *observation, names []string) error {
+func (w *simulation) removeSecrets(o *observation, names []string) error {
 	for _, name := range names {
 		if err := w.removeSecret(o, name); err != nil {
 			return err
@@ -79,7 +79,7 @@ func (w *world) removeSecrets(o *observation, names []string) error {
 	return nil
 }
 
-func (w *world) mint(o *observation, plan *Plan) *Token {
+func (w *simulation) mint(o *observation, plan *Plan) *Token {
 	if plan.Line == AdoptFound {
 		return o.Secret.Adoptable
 	}
@@ -99,7 +99,7 @@ func (w *world) mint(o *observation, plan *Plan) *Token {
 }
 
 // write is one write: the manager can stop before it and after it, and other clients can act before it.
-func (w *world) write(what string, do func() error) error {
+func (w *simulation) write(what string, do func() error) error {
 	if w.unsteady {
 		switch w.random.IntN(24) {
 		case 0:
@@ -124,7 +124,7 @@ func (w *world) write(what string, do func() error) error {
 	return nil
 }
 
-func (w *world) writeStatus(o *observation, status *v1alpha1.JWTRefreshKeyStatus, plan *Plan) error {
+func (w *simulation) writeStatus(o *observation, status *v1alpha1.JWTRefreshKeyStatus, plan *Plan) error {
 	if equality.Semantic.DeepEqual(&o.Key.Status, status) {
 		return nil
 	}
@@ -143,7 +143,7 @@ func (w *world) writeStatus(o *observation, status *v1alpha1.JWTRefreshKeyStatus
 	})
 }
 
-func (w *world) writeSecret(o *observation, plan *Plan, line *v1alpha1.TokenLine, made *Token) error {
+func (w *simulation) writeSecret(o *observation, plan *Plan, line *v1alpha1.TokenLine, made *Token) error {
 	if plan.Secret == KeepSecret {
 		return nil
 	}
@@ -173,7 +173,7 @@ func (w *world) writeSecret(o *observation, plan *Plan, line *v1alpha1.TokenLine
 }
 
 // fill writes the token to the Secret: just minted, from the Secret itself, or signed again from status.
-func (w *world) fill(o *observation, plan *Plan, line *v1alpha1.TokenLine, made *Token) error {
+func (w *simulation) fill(o *observation, plan *Plan, line *v1alpha1.TokenLine, made *Token) error {
 	secret := w.secrets[o.Secret.Name]
 	hash := ""
 	switch {
@@ -217,7 +217,7 @@ func (w *world) fill(o *observation, plan *Plan, line *v1alpha1.TokenLine, made 
 	return nil
 }
 
-func (w *world) removeSecret(o *observation, name string) error {
+func (w *simulation) removeSecret(o *observation, name string) error {
 	return w.write("removal of "+name, func() error {
 		secret := w.secrets[name]
 		if secret == nil || secret.stateFor(o.Key) != SecretOwn {
@@ -229,7 +229,7 @@ func (w *world) removeSecret(o *observation, name string) error {
 	})
 }
 
-func (w *world) reportRefusal(o *observation, plan *Plan, err error) error {
+func (w *simulation) reportRefusal(o *observation, plan *Plan, err error) error {
 	if !errors.Is(err, errRefused) {
 		return err
 	}

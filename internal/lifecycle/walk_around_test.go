@@ -8,7 +8,7 @@ import (
 )
 
 // touchSecret changes a Secret like a user with kubectl.
-func (w *world) touchSecret() {
+func (w *simulation) touchSecret() {
 	names := slices.Sorted(maps.Keys(w.secrets))
 	if len(names) == 0 {
 		return
@@ -52,7 +52,7 @@ func (w *world) touchSecret() {
 }
 
 // repairSecret removes an obstacle that only a user can remove.
-func (w *world) repairSecret() {
+func (w *simulation) repairSecret() {
 	for name, secret := range w.secrets {
 		if secret.foreign || secret.immutable {
 			delete(w.secrets, name)
@@ -60,7 +60,7 @@ func (w *world) repairSecret() {
 	}
 }
 
-func (w *world) collectGarbage() {
+func (w *simulation) collectGarbage() {
 	for name, secret := range w.secrets {
 		if !secret.foreign && !secret.retained && secret.owner != w.key.UID {
 			delete(w.secrets, name)
@@ -68,9 +68,9 @@ func (w *world) collectGarbage() {
 	}
 }
 
-func (w *world) issuer() *storedIssuer { return w.issuers[pick(w, "default", "default", "other")] }
+func (w *simulation) issuer() *storedIssuer { return w.issuers[pick(w, "default", "default", "other")] }
 
-func (w *world) changeIssuer() {
+func (w *simulation) changeIssuer() {
 	issuer := w.issuer()
 	switch w.random.IntN(5) {
 	case 0:
@@ -84,7 +84,7 @@ func (w *world) changeIssuer() {
 	}
 }
 
-func (w *world) repairIssuers() {
+func (w *simulation) repairIssuers() {
 	for _, issuer := range w.issuers {
 		issuer.found, issuer.ready, issuer.policy, issuer.access = true, true, policies["open"], 15*minute
 		if issuer.accessSigner == "" {
@@ -95,7 +95,7 @@ func (w *world) repairIssuers() {
 }
 
 // changeRing rotates, retires or withdraws signing keys. Only a withdrawal removes a key that signed valid tokens.
-func (w *world) changeRing() {
+func (w *simulation) changeRing() {
 	issuer := w.issuer()
 	switch w.random.IntN(5) {
 	case 4:
@@ -115,7 +115,7 @@ func (w *world) changeRing() {
 	}
 }
 
-func (w *world) signedLiving(kid string) bool {
+func (w *simulation) signedLiving(kid string) bool {
 	for _, token := range w.tokens {
 		if token.KeyID == kid && w.now.Before(token.ExpiresAt) {
 			return true

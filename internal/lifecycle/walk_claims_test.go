@@ -46,7 +46,7 @@ type use struct {
 
 // use simulates clients and the token service around DecideOneTime. Half of the claims arrive later, when the key may have
 // changed.
-func (w *world) use() {
+func (w *simulation) use() {
 	for range 1 + w.random.IntN(4) {
 		if token := w.pickToUse(); token != nil {
 			w.present(token, w.random.IntN(2) == 0)
@@ -56,7 +56,7 @@ func (w *world) use() {
 }
 
 // claimArrives simulates the compare-and-swap. After a conflict, the token service reads the key again.
-func (w *world) claimArrives() {
+func (w *simulation) claimArrives() {
 	if len(w.under) == 0 {
 		return
 	}
@@ -71,7 +71,7 @@ func (w *world) claimArrives() {
 }
 
 // pickToUse returns mostly the current token, and otherwise any token of the key.
-func (w *world) pickToUse() *storedToken {
+func (w *simulation) pickToUse() *storedToken {
 	status := &w.key.Status
 	var last []string
 	for _, superseded := range status.Previous {
@@ -89,7 +89,7 @@ func (w *world) pickToUse() *storedToken {
 
 // present simulates the token service for a correctly signed token and the key as it is now. The client of a bound token
 // proves its DPoP key.
-func (w *world) present(token *storedToken, late bool) {
+func (w *simulation) present(token *storedToken, late bool) {
 	if w.mode() != v1alpha1.RotationOneTimeUse || w.forged || w.invalid() || token.uid != w.key.UID || !w.now.Before(token.ExpiresAt) || !w.served(token) {
 		return
 	}
@@ -129,13 +129,13 @@ func (w *world) present(token *storedToken, late bool) {
 }
 
 // came counts the result of a use, and checks it against the token's earlier uses. status is the one before the use.
-func (w *world) came(token *storedToken, u *OneTimeUse, status *v1alpha1.JWTRefreshKeyStatus, outcome string) {
+func (w *simulation) came(token *storedToken, u *OneTimeUse, status *v1alpha1.JWTRefreshKeyStatus, outcome string) {
 	w.counts.claims[outcome]++
 	w.note("  the use of %s is %s", token.JTI, outcome)
 	w.checkUse(token, u, status, outcome)
 }
 
-func (w *world) begin(c *claim, late bool) {
+func (w *simulation) begin(c *claim, late bool) {
 	if late {
 		w.under = append(w.under, *c)
 		return
@@ -144,7 +144,7 @@ func (w *world) begin(c *claim, late bool) {
 }
 
 // swap records the successor.
-func (w *world) swap(c *claim) {
+func (w *simulation) swap(c *claim) {
 	issuer := w.signerOf(c.used)
 	if issuer == nil {
 		return
@@ -180,7 +180,7 @@ func (w *world) swap(c *claim) {
 }
 
 // signerOf returns the issuer at whose URL the token is used.
-func (w *world) signerOf(token *storedToken) *storedIssuer {
+func (w *simulation) signerOf(token *storedToken) *storedIssuer {
 	for _, issuer := range w.issuers {
 		if issuer.url == token.terms.Issuer && issuer.found && issuer.ready {
 			return issuer
@@ -191,7 +191,7 @@ func (w *world) signerOf(token *storedToken) *storedIssuer {
 
 // checkFollow checks that no use supersedes a one-time token that is younger than the grace, unless spec requires another
 // content.
-func (w *world) checkFollow(token *storedToken) {
+func (w *simulation) checkFollow(token *storedToken) {
 	for _, before := range w.uses {
 		if before.successor == token && w.now.Before(token.CreatedAt.Add(RetryGrace(w.key))) && !w.saysOther(token) && !w.lastsOther(token) {
 			w.fail("%s is superseded and only %s old", token.JTI, w.now.Sub(token.CreatedAt))
@@ -200,7 +200,7 @@ func (w *world) checkFollow(token *storedToken) {
 }
 
 // checkKept checks that a claim keeps every token whose client may still request its successor.
-func (w *world) checkKept(c *claim) {
+func (w *simulation) checkKept(c *claim) {
 	for _, superseded := range c.read.Status.Previous {
 		before, used := w.uses[superseded.JTI]
 		if used && c.at.Before(before.at.Add(RetryGrace(c.read))) && c.at.Before(superseded.ExpiresAt.Time) && !w.inLine(w.byJTI[superseded.JTI]) {
@@ -213,7 +213,7 @@ func (w *world) checkKept(c *claim) {
 }
 
 // checkUse checks the result of a use against the token's earlier uses.
-func (w *world) checkUse(token *storedToken, u *OneTimeUse, status *v1alpha1.JWTRefreshKeyStatus, outcome string) {
+func (w *simulation) checkUse(token *storedToken, u *OneTimeUse, status *v1alpha1.JWTRefreshKeyStatus, outcome string) {
 	before, used := w.uses[token.JTI]
 	if !used {
 		return
@@ -235,6 +235,6 @@ func (w *world) checkUse(token *storedToken, u *OneTimeUse, status *v1alpha1.JWT
 }
 
 // usedOnce reports whether a superseded token is a one-time token that was used.
-func (w *world) usedOnce(status *v1alpha1.JWTRefreshKeyStatus, token v1alpha1.SupersededToken) bool {
+func (w *simulation) usedOnce(status *v1alpha1.JWTRefreshKeyStatus, token v1alpha1.SupersededToken) bool {
 	return w.mode() == v1alpha1.RotationOneTimeUse && token.Revision <= status.LastUsedRevision
 }

@@ -9,13 +9,13 @@ import (
 // honours reports whether an access token that was issued from a token of that revision is accepted: the key is not revoked,
 // and firstRevision <= revision <= the current revision. The access tokens of a first token are accepted before it is
 // recorded.
-func (w *world) honours(revision int64) bool {
+func (w *simulation) honours(revision int64) bool {
 	status := &w.key.Status
 	return status.RevokedAt == nil && !w.key.Spec.Revoked && status.FirstRevision <= revision && revision <= max(status.Revision, 1)
 }
 
 // bury notes that all tokens of the key that a client can have must stay refused, except one.
-func (w *world) bury(but string) {
+func (w *simulation) bury(but string) {
 	for hash := range w.out {
 		if token := w.tokens[hash]; token != nil && token.uid == w.key.UID && hash != but {
 			w.buried[hash] = true
@@ -24,7 +24,7 @@ func (w *world) bury(but string) {
 }
 
 // checkFirstRevision checks the first revision after a write of the manager against the requests that it observed.
-func (w *world) checkFirstRevision(o *observation, plan *Plan, before *v1alpha1.JWTRefreshKeyStatus) {
+func (w *simulation) checkFirstRevision(o *observation, plan *Plan, before *v1alpha1.JWTRefreshKeyStatus) {
 	after := &w.key.Status
 	if before.RevokedAt == nil && after.RevokedAt != nil {
 		w.bury("")
@@ -52,7 +52,7 @@ func (w *world) checkFirstRevision(o *observation, plan *Plan, before *v1alpha1.
 }
 
 // checkBuried checks that no token that was issued before an end is accepted again.
-func (w *world) checkBuried() {
+func (w *simulation) checkBuried() {
 	for hash := range w.buried {
 		token := w.tokens[hash]
 		if token.uid == w.key.UID && w.honours(token.Revision) && !w.forged {
@@ -63,7 +63,7 @@ func (w *world) checkBuried() {
 }
 
 // nextRevision returns the revision that a plan mints. A revision that may have been handed out is never used again.
-func (w *world) nextRevision(plan *Plan) int64 {
+func (w *simulation) nextRevision(plan *Plan) int64 {
 	status := &w.key.Status
 	if plan.Line == IssueFirst {
 		return 1
@@ -72,7 +72,7 @@ func (w *world) nextRevision(plan *Plan) int64 {
 }
 
 // holdsToken reports whether the key's Secret holds a token of any kind.
-func (w *world) holdsToken() bool {
+func (w *simulation) holdsToken() bool {
 	secret := w.secrets[SecretName(w.key)]
 	return secret != nil && secret.stateFor(w.key) == SecretOwn && (secret.token != "" || secret.access != nil)
 }

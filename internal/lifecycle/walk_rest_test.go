@@ -13,8 +13,8 @@ import (
 // mostRounds bounds the reconciliations until a key rests: retire, advance, write, and once more.
 const mostRounds = 8
 
-// settle reconciles without interference until the manager writes nothing more, and checks the result against the world.
-func (w *world) settle() {
+// settle reconciles without interference until the manager writes nothing more, and checks the result against the simulation.
+func (w *simulation) settle() {
 	steady := w.unsteady
 	w.unsteady = false
 	defer func() { w.unsteady = steady }()
@@ -33,7 +33,7 @@ func (w *world) settle() {
 	w.fail("still writing after %d rounds", mostRounds)
 }
 
-func (w *world) checkRest(plan *Plan) {
+func (w *simulation) checkRest(plan *Plan) {
 	if w.key.Spec.Revoked && w.key.Status.RevokedAt == nil {
 		w.fail("revoked by spec, and status does not say so")
 	}
@@ -47,7 +47,7 @@ func (w *world) checkRest(plan *Plan) {
 }
 
 // checkNothingBeforeNext checks that Decide returns the same at a random time before Next.
-func (w *world) checkNothingBeforeNext(plan *Plan) {
+func (w *simulation) checkNothingBeforeNext(plan *Plan) {
 	span := 30000 * time.Hour
 	if !plan.Next.IsZero() {
 		span = plan.Next.Sub(w.now)
@@ -62,8 +62,8 @@ func (w *world) checkNothingBeforeNext(plan *Plan) {
 	}
 }
 
-// checkReason checks the condition Ready against the reason that follows from the world.
-func (w *world) checkReason() {
+// checkReason checks the condition Ready against the reason that follows from the simulation.
+func (w *simulation) checkReason() {
 	reason, isReady := w.readyReason()
 	w.counts.reasons[reason]++
 	wanted := w.wantedReasons()
@@ -83,7 +83,7 @@ func (w *world) checkReason() {
 	}
 }
 
-func (w *world) condition(kind string) string {
+func (w *simulation) condition(kind string) string {
 	for _, condition := range w.key.Status.Conditions {
 		if condition.Type == kind {
 			return condition.Reason
@@ -92,7 +92,7 @@ func (w *world) condition(kind string) string {
 	return ""
 }
 
-func (w *world) wantedReasons() []string {
+func (w *simulation) wantedReasons() []string {
 	status, spec := &w.key.Status, &w.key.Spec
 	issuer := w.issuers[IssuerName(w.key)]
 	due := w.due()
@@ -116,7 +116,7 @@ func (w *world) wantedReasons() []string {
 	return w.wantedOfSecret(due)
 }
 
-func (w *world) wantedOfSecret(due dues) []string {
+func (w *simulation) wantedOfSecret(due dues) []string {
 	name := SecretName(w.key)
 	secret := w.secrets[name]
 	if name == "" || secret == nil {
@@ -137,7 +137,7 @@ func (w *world) wantedOfSecret(due dues) []string {
 }
 
 // isAsItShould reports whether a Secret of the key needs no write while its token is valid.
-func (w *world) isAsItShould(secret *storedSecret) bool {
+func (w *simulation) isAsItShould(secret *storedSecret) bool {
 	if w.usedUp() {
 		return true
 	}
@@ -155,13 +155,13 @@ func (w *world) isAsItShould(secret *storedSecret) bool {
 }
 
 // usedUp reports whether the one-time token for the Secret was used, after which the Secret holds none.
-func (w *world) usedUp() bool {
+func (w *simulation) usedUp() bool {
 	status := &w.key.Status
 	return w.mode() == v1alpha1.RotationOneTimeUse && status.LastUsedRevision > 0 && status.LastUsedRevision >= status.Revision-1
 }
 
 // invalid reports whether admission should have refused the spec.
-func (w *world) invalid() bool {
+func (w *simulation) invalid() bool {
 	spec := &w.key.Spec
 	_, iss := spec.Claims["iss"]
 	mode := w.mode()
@@ -174,7 +174,7 @@ func (w *world) invalid() bool {
 
 // checkSecretAtRest checks that Ready means that the Secret holds the current token and that it is accepted, and that no
 // Secret of the key holds a token that has ended.
-func (w *world) checkSecretAtRest() {
+func (w *simulation) checkSecretAtRest() {
 	reason, isReady := w.readyReason()
 	name := SecretName(w.key)
 	secret := w.secrets[name]
@@ -206,7 +206,7 @@ func (w *world) checkSecretAtRest() {
 }
 
 // heldByOwn returns the token in the key's Secret.
-func (w *world) heldByOwn(secret *storedSecret) *storedToken {
+func (w *simulation) heldByOwn(secret *storedSecret) *storedToken {
 	if secret == nil || secret.stateFor(w.key) != SecretOwn {
 		return nil
 	}
@@ -215,12 +215,12 @@ func (w *world) heldByOwn(secret *storedSecret) *storedToken {
 
 // excused reports whether a difference from spec is allowed: a one-time token takes over changes with its next use, and the
 // policy of an earlier issuer does not count.
-func (w *world) excused(token *storedToken) bool {
+func (w *simulation) excused(token *storedToken) bool {
 	return w.mode() == v1alpha1.RotationOneTimeUse || (w.fromEarlier(token) && w.ringHolds(token.terms.Issuer, token.KeyID))
 }
 
 // checkEnded checks that tokens that rotate-now or the absolute end ended, while no new one could be minted, stay ended.
-func (w *world) checkEnded() {
+func (w *simulation) checkEnded() {
 	status := &w.key.Status
 	asked := status.Revision > 0 && (w.annotationAsks(v1alpha1.AnnotationRotateNow) || !w.beforeEnd())
 	for jti, token := range w.byJTI {
@@ -243,7 +243,7 @@ func (w *world) checkEnded() {
 
 // checkOverdue checks that status lists no superseded token that is due to retire, with any obstacle, once clients can read
 // the current one.
-func (w *world) checkOverdue(own bool) {
+func (w *simulation) checkOverdue(own bool) {
 	status := &w.key.Status
 	name := SecretName(w.key)
 	if status.Revision == 0 || status.RevokedAt != nil || w.forged || (name != "" && w.now.Before(status.ExpiresAt.Time) && (!own || w.secrets[name].token != status.TokenHash)) {
@@ -257,7 +257,7 @@ func (w *world) checkOverdue(own bool) {
 }
 
 // checkOthersAtRest checks that Secrets under earlier names stay exactly as long as a client may need them.
-func (w *world) checkOthersAtRest() {
+func (w *simulation) checkOthersAtRest() {
 	issuer := w.issuers[IssuerName(w.key)]
 	for name, secret := range w.secrets {
 		if name == SecretName(w.key) || secret.stateFor(w.key) != SecretOwn {

@@ -16,8 +16,8 @@ import (
 // differ by the jitter of a renewal.
 type dues struct{ may, must []Cause }
 
-// due computes the causes from the world, and not from the Observed for Decide.
-func (w *world) due() (d dues) {
+// due computes the causes from the simulation, and not from the Observed for Decide.
+func (w *simulation) due() (d dues) {
 	status, spec := &w.key.Status, &w.key.Spec
 	oneTime := w.mode() == v1alpha1.RotationOneTimeUse
 	is := func(cause Cause, holds bool) {
@@ -54,43 +54,43 @@ func (w *world) due() (d dues) {
 }
 
 // fromEarlier reports whether an issuer that the key no longer names signed a token.
-func (w *world) fromEarlier(token *storedToken) bool {
+func (w *simulation) fromEarlier(token *storedToken) bool {
 	issuer := w.issuers[IssuerName(w.key)]
 	return issuer != nil && issuer.found && issuer.url != token.terms.Issuer
 }
 
 // missing reports whether the Secret must hold a token and does not.
-func (w *world) missing(token *storedToken) bool {
+func (w *simulation) missing(token *storedToken) bool {
 	name := SecretName(w.key)
 	secret := w.secrets[name]
 	return name != "" && !w.usedUp() && (secret == nil || secret.token != token.Hash)
 }
 
-func (w *world) mode() v1alpha1.RotationMode {
+func (w *simulation) mode() v1alpha1.RotationMode {
 	if r := w.key.Spec.Rotation; r != nil && r.Mode != "" {
 		return r.Mode
 	}
 	return v1alpha1.RotationScheduled
 }
 
-func (w *world) renewBefore() time.Duration {
+func (w *simulation) renewBefore() time.Duration {
 	if r := w.key.Spec.Rotation; r != nil && r.RenewBefore != nil {
 		return r.RenewBefore.Duration
 	}
 	return (w.lifetime() / 3).Truncate(time.Second)
 }
 
-func (w *world) annotationAsks(annotation string) bool {
+func (w *simulation) annotationAsks(annotation string) bool {
 	value := w.key.Annotations[annotation]
 	return value != "" && value != w.handled[annotation]
 }
 
-func (w *world) asked() bool {
+func (w *simulation) asked() bool {
 	return w.annotationAsks(v1alpha1.AnnotationRotate) || w.annotationAsks(v1alpha1.AnnotationRotateNow)
 }
 
 // saysOther reports whether spec requires another content of a token.
-func (w *world) saysOther(token *storedToken) bool {
+func (w *simulation) saysOther(token *storedToken) bool {
 	spec, terms := &w.key.Spec, &token.terms
 	wanted, scope := spec.Subject, ""
 	if wanted == "" {
@@ -119,7 +119,7 @@ func (w *world) saysOther(token *storedToken) bool {
 }
 
 // lastsOther reports whether a token is longer than allowed, or shorter than a new one would be.
-func (w *world) lastsOther(token *storedToken) bool {
+func (w *simulation) lastsOther(token *storedToken) bool {
 	full := token.CreatedAt.Add(w.lifetime())
 	most := full
 	if end := w.key.Spec.ExpiresAt; end != nil && end.Truncate(time.Second).Before(full) {
@@ -134,7 +134,7 @@ func retiresAtOnce(cause Cause) bool {
 }
 
 // checkPlan checks a plan against its observation.
-func (w *world) checkPlan(o *observation, plan *Plan) {
+func (w *simulation) checkPlan(o *observation, plan *Plan) {
 	status := &o.Key.Status
 	if len(plan.Previous) > 2 {
 		w.fail("%d superseded tokens", len(plan.Previous))
@@ -166,7 +166,7 @@ func (w *world) checkPlan(o *observation, plan *Plan) {
 
 // checkStatusWrite checks the change of the line by a write of status. held is the token in the Secret, if it was accepted
 // before.
-func (w *world) checkStatusWrite(o *observation, plan *Plan, before *v1alpha1.JWTRefreshKeyStatus, held *storedToken) {
+func (w *simulation) checkStatusWrite(o *observation, plan *Plan, before *v1alpha1.JWTRefreshKeyStatus, held *storedToken) {
 	after := &w.key.Status
 	made := plan.Line == IssueFirst || plan.Line == AdoptFound || plan.Line == AdvanceLine
 	if grown := after.Revision - before.Revision; grown < 0 || (grown > 0) != made {
@@ -207,7 +207,7 @@ func (w *world) checkStatusWrite(o *observation, plan *Plan, before *v1alpha1.JW
 
 // checkReadiness checks that status has Ready only while the Secret holds an accepted token, before and after the next
 // write, and that no write turns Ready True before the Secret is written.
-func (w *world) checkReadiness(o *observation, plan *Plan, before *v1alpha1.JWTRefreshKeyStatus) {
+func (w *simulation) checkReadiness(o *observation, plan *Plan, before *v1alpha1.JWTRefreshKeyStatus) {
 	if !plan.Verdict.Ready || plan.KeepConditions || o.Secret.State == NoSecret || w.interfered || w.usedUp() {
 		return
 	}
@@ -226,7 +226,7 @@ func (w *world) checkReadiness(o *observation, plan *Plan, before *v1alpha1.JWTR
 
 // overlapEnd returns when a superseded token retires: at its own end, overlap.max after the next token was created, or once
 // the current one is in use and no superseded one was used for overlap.quiet.
-func (w *world) overlapEnd(status *v1alpha1.JWTRefreshKeyStatus, i int) time.Time {
+func (w *simulation) overlapEnd(status *v1alpha1.JWTRefreshKeyStatus, i int) time.Time {
 	end, since := status.Previous[i].ExpiresAt.Time, status.CreatedAt.Time
 	if w.usedOnce(status, status.Previous[i]) {
 		return end
@@ -255,7 +255,7 @@ func (w *world) overlapEnd(status *v1alpha1.JWTRefreshKeyStatus, i int) time.Tim
 }
 
 // checkRetired checks that no token retires early.
-func (w *world) checkRetired(o *observation, plan *Plan, before *v1alpha1.JWTRefreshKeyStatus) {
+func (w *simulation) checkRetired(o *observation, plan *Plan, before *v1alpha1.JWTRefreshKeyStatus) {
 	for i, superseded := range before.Previous {
 		token := w.byJTI[superseded.JTI]
 		if made := plan.Line == AdvanceLine; made && w.usedOnce(before, superseded) {
@@ -275,7 +275,7 @@ func (w *world) checkRetired(o *observation, plan *Plan, before *v1alpha1.JWTRef
 }
 
 // heldAccepted returns the token in the Secret if it is accepted; a one-time token only until its first use.
-func (w *world) heldAccepted() *storedToken {
+func (w *simulation) heldAccepted() *storedToken {
 	secret := w.secrets[SecretName(w.key)]
 	if secret == nil || secret.stateFor(w.key) != SecretOwn {
 		return nil
@@ -288,7 +288,7 @@ func (w *world) heldAccepted() *storedToken {
 }
 
 // served reports whether the issuer of a token grants its content.
-func (w *world) served(token *storedToken) bool {
+func (w *simulation) served(token *storedToken) bool {
 	for _, issuer := range w.issuers {
 		if issuer.url != token.terms.Issuer || !issuer.found {
 			continue
@@ -304,7 +304,7 @@ func (w *world) served(token *storedToken) bool {
 
 // checkFilled checks that no reader of a Secret finds a token that is not accepted yet, or no longer. The exception is an
 // unused enrolment of an earlier issuer of the key.
-func (w *world) checkFilled(secret *storedSecret) {
+func (w *simulation) checkFilled(secret *storedSecret) {
 	token := w.tokens[secret.token]
 	if w.usedUp() && !w.interfered {
 		w.fail("the Secret was filled again after its token was used")
@@ -320,7 +320,7 @@ func (w *world) checkFilled(secret *storedSecret) {
 
 // checkEmptied checks that only the Secret of a revoked or expired key is emptied, and that of a used one-time token. This
 // includes a superseded token that ends later than the current one, which a user wrote or a crash left.
-func (w *world) checkEmptied(secret *storedSecret) {
+func (w *simulation) checkEmptied(secret *storedSecret) {
 	end := w.key.Status.ExpiresAt
 	over := end != nil && !w.now.Before(end.Time)
 	if w.usedUp() && secret.token != w.key.Status.TokenHash {
@@ -335,13 +335,13 @@ func (w *world) checkEmptied(secret *storedSecret) {
 }
 
 // checkRemoved checks that a Secret under an earlier name stays until clients had time to read the new one.
-func (w *world) checkRemoved(secret *storedSecret) {
+func (w *simulation) checkRemoved(secret *storedSecret) {
 	if token := w.tokens[secret.token]; w.accepts(token) && !w.interfered && !w.forged && !w.renamed && !w.renameIsOver() {
 		w.fail("a Secret with %s was removed too early", token.JTI)
 	}
 }
 
-func (w *world) renameIsOver() bool {
+func (w *simulation) renameIsOver() bool {
 	name := SecretName(w.key)
 	secret := w.secrets[name]
 	if name == "" {
@@ -355,7 +355,7 @@ func (w *world) renameIsOver() bool {
 }
 
 // readyReason returns the reason that kubectl shows for the key.
-func (w *world) readyReason() (reason string, isReady bool) {
+func (w *simulation) readyReason() (reason string, isReady bool) {
 	ready := meta.FindStatusCondition(w.key.Status.Conditions, v1alpha1.ConditionReady)
 	if ready == nil {
 		return "", false

@@ -49,20 +49,20 @@ func last(lines []string, n int) []string { return lines[max(0, len(lines)-n):] 
 // walkError is the violation of a rule.
 type walkError string
 
-func (w *world) fail(format string, args ...any) {
+func (w *simulation) fail(format string, args ...any) {
 	panic(walkError(fmt.Sprintf(format, args...)))
 }
 
 // note records an action when a failed life is repeated.
-func (w *world) note(format string, args ...any) {
+func (w *simulation) note(format string, args ...any) {
 	if w.tracing {
 		w.trace = append(w.trace, fmt.Sprintf("%4d %10s  ", w.counts.steps, sinceT0(w.now))+fmt.Sprintf(format, args...))
 	}
 }
 
 // live runs one life.
-func live(seed uint64, tracing bool) (w *world, err error) {
-	w = newWorld(seed)
+func live(seed uint64, tracing bool) (w *simulation, err error) {
+	w = newSimulation(seed)
 	w.tracing, w.unsteady = tracing, true
 	defer func() {
 		switch broken := recover().(type) {

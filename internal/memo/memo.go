@@ -24,7 +24,7 @@ type entry[V any] struct {
 	end   time.Time
 }
 
-// New returns an empty Memo that holds up to most entries. It panics if most is not positive.
+// New returns an empty Memo with room for most entries. It panics if most is not positive.
 func New[K comparable, V any](most int, clock clock.PassiveClock) *Memo[K, V] {
 	entries, err := lru.New[K, entry[V]](most)
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
 )
 
-// operated returns a change of the world by an operator.
-func operated(operate func(*fakeCluster, client.Object)) func(*world) {
-	return func(w *world) { w.prepare = func(f *fakeCluster) { f.operate = operate } }
+// operated returns a change of the harness by an operator.
+func operated(operate func(*fakeCluster, client.Object)) func(*harness) {
+	return func(w *harness) { w.prepare = func(f *fakeCluster) { f.operate = operate } }
 }
 
 func TestCreate(t *testing.T) {
@@ -46,11 +46,11 @@ func TestCreate(t *testing.T) {
 		{name: "no name", args: "create --audience a", code: cli.ExitUsage},
 		{name: "two names", args: "create one two --audience a", code: cli.ExitUsage},
 		{name: "it exists", args: "create orders --audience a", code: cli.ExitError},
-		{name: "no rights", args: "create till --audience a --as nobody", code: cli.ExitError},
+		{name: "no rights", args: "create till --audience a --as guest", code: cli.ExitError},
 	})
 }
 
-func wantNoTill(t *testing.T, w *world) {
+func wantNoTill(t *testing.T, w *harness) {
 	t.Helper()
 	if err := w.cluster.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: "till"}, &v1alpha1.JWTRefreshKey{}); err == nil {
 		t.Error("the key was created")

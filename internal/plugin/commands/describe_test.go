@@ -12,9 +12,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
 )
 
-// changing returns a change of the world that changes its key.
-func changing(changes ...func(*v1alpha1.JWTRefreshKey)) func(*world) {
-	return func(w *world) {
+// changing returns a change of the harness that changes its key.
+func changing(changes ...func(*v1alpha1.JWTRefreshKey)) func(*harness) {
+	return func(w *harness) {
 		for _, change := range changes {
 			change(w.key)
 		}
@@ -81,7 +81,7 @@ func TestDescribe(t *testing.T) {
 		{name: "being deleted", args: "describe orders", with: changing(func(k *key) {
 			k.DeletionTimestamp, k.Finalizers = at(0), []string{"example.com/keeps"}
 		})},
-		{name: "events", args: "describe orders", with: func(w *world) {
+		{name: "events", args: "describe orders", with: func(w *harness) {
 			old := event("c", "uid", "Normal", "Issued", "Issued revision 1.", 0)
 			old.EventTime, old.CreationTimestamp = metav1.MicroTime{}, *at(-10 * day)
 			series := event("a", "uid", "Warning", "PolicyDenied", "Twice.", -2*time.Hour)
@@ -95,7 +95,7 @@ func TestDescribe(t *testing.T) {
 		{name: "an unknown format", args: "describe orders -o picture", code: cli.ExitUsage},
 		{name: "no such key", args: "describe nothing", code: cli.ExitNotFound},
 		{name: "no name", args: "describe", code: cli.ExitUsage},
-		{name: "no rights", args: "describe orders --as nobody", code: cli.ExitError},
+		{name: "no rights", args: "describe orders --as guest", code: cli.ExitError},
 		{name: "an unknown context", args: "describe orders --context nowhere", code: cli.ExitError},
 	})
 }

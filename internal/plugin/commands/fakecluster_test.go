@@ -118,7 +118,7 @@ func targetOf(path string) (to target) {
 	return to
 }
 
-// ServeHTTP implements http.Handler. It answers for a user without rights (--as nobody) and for one with all rights.
+// ServeHTTP implements http.Handler. It answers for a user without rights (--as guest) and for one with all rights.
 func (f *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	to := targetOf(r.URL.Path)
 	if to.subresource == "proxy" {
@@ -130,8 +130,8 @@ func (f *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var answer any
 	switch {
 	case err != nil:
-	case r.Header.Get("Impersonate-User") == "nobody":
-		err = apierrors.NewForbidden(schema.GroupResource{Group: groupOf(r.URL.Path), Resource: to.resource}, to.name, errors.New("nobody has no rights"))
+	case r.Header.Get("Impersonate-User") == "guest":
+		err = apierrors.NewForbidden(schema.GroupResource{Group: groupOf(r.URL.Path), Resource: to.resource}, to.name, errors.New("guest has no rights"))
 	case to.resource == "selfsubjectaccessreviews":
 		answer = &authorizationv1.SelfSubjectAccessReview{Status: authorizationv1.SubjectAccessReviewStatus{Allowed: f.mayIntrospect}}
 	case to.subresource == "token":

@@ -12,21 +12,21 @@ import (
 )
 
 func TestIssuerKeys(t *testing.T) {
-	retiring := func(w *world) {
+	retiring := func(w *harness) {
 		w.issuer.Status.Keys = append(w.issuer.Status.Keys, v1alpha1.SigningKeyStatus{
 			KID: "old", Use: "refresh", Algorithm: v1alpha1.RS256, State: "Retiring", CreatedAt: *at(-90 * day), ActiveAt: at(-80 * day), RetireAt: at(3 * day),
 		})
 	}
 	play(t, "issuer-keys", []row{
 		{name: "as text", args: "issuer keys", with: retiring},
-		{name: "in JSON", args: "issuer keys default -o json", with: func(w *world) { w.issuer.Status.Keys = w.issuer.Status.Keys[:1] }},
-		{name: "in YAML", args: "issuer keys -o yaml", with: func(w *world) { w.issuer.Status.Keys = w.issuer.Status.Keys[:1] }},
+		{name: "in JSON", args: "issuer keys default -o json", with: func(w *harness) { w.issuer.Status.Keys = w.issuer.Status.Keys[:1] }},
+		{name: "in YAML", args: "issuer keys -o yaml", with: func(w *harness) { w.issuer.Status.Keys = w.issuer.Status.Keys[:1] }},
 		{name: "their names", args: "issuer keys -o name", with: retiring},
-		{name: "none", args: "issuer keys", with: func(w *world) { w.issuer.Status.Keys = nil }},
+		{name: "none", args: "issuer keys", with: func(w *harness) { w.issuer.Status.Keys = nil }},
 		{name: "no such issuer", args: "issuer keys nothing", code: cli.ExitNotFound},
 		{name: "an unknown format", args: "issuer keys -o wide", code: cli.ExitUsage},
 		{name: "two issuers", args: "issuer keys one two", code: cli.ExitUsage},
-		{name: "no rights", args: "issuer keys --as nobody", code: cli.ExitError},
+		{name: "no rights", args: "issuer keys --as guest", code: cli.ExitError},
 	})
 }
 
@@ -50,19 +50,19 @@ func TestIssuerRotate(t *testing.T) {
 		}
 	}
 	play(t, "issuer-rotate", []row{
-		{name: "requested", args: "issuer rotate", after: func(t *testing.T, w *world) {
+		{name: "requested", args: "issuer rotate", after: func(t *testing.T, w *harness) {
 			wantAnnotation(t, w, v1alpha1.AnnotationRotateKeys, "2026-05-01T12:00:01Z")
 		}},
 		{name: "until the next keys sign", args: "issuer rotate default --wait", with: operated(sign("access", "refresh"))},
 		{name: "the access ring waits", args: "issuer rotate --wait --timeout 1s", with: operated(sign("refresh")), code: cli.ExitTimedOut},
-		{name: "the next key does not exist yet", args: "issuer rotate --wait --timeout 1s", with: func(w *world) { w.issuer.Status.Keys = nil }, code: cli.ExitTimedOut},
+		{name: "the next key does not exist yet", args: "issuer rotate --wait --timeout 1s", with: func(w *harness) { w.issuer.Status.Keys = nil }, code: cli.ExitTimedOut},
 		{name: "no such issuer", args: "issuer rotate nothing", code: cli.ExitNotFound},
 		{name: "two issuers", args: "issuer rotate one two", code: cli.ExitUsage},
-		{name: "no rights", args: "issuer rotate --as nobody", code: cli.ExitError},
+		{name: "no rights", args: "issuer rotate --as guest", code: cli.ExitError},
 	})
 }
 
-func wantAnnotation(t *testing.T, w *world, name, want string) {
+func wantAnnotation(t *testing.T, w *harness, name, want string) {
 	t.Helper()
 	issuer := &v1alpha1.JWTIssuer{}
 	if err := w.cluster.Get(t.Context(), client.ObjectKeyFromObject(w.issuer), issuer); err != nil {
@@ -74,8 +74,8 @@ func wantAnnotation(t *testing.T, w *world, name, want string) {
 }
 
 func TestIssuerWithdraw(t *testing.T) {
-	withdrawn := func(want string) func(*testing.T, *world) {
-		return func(t *testing.T, w *world) {
+	withdrawn := func(want string) func(*testing.T, *harness) {
+		return func(t *testing.T, w *harness) {
 			t.Helper()
 			wantAnnotation(t, w, v1alpha1.AnnotationWithdrawKey, want)
 		}
@@ -97,8 +97,8 @@ func TestIssuerWithdraw(t *testing.T) {
 			}
 		}
 	}
-	answer := func(text string) func(*world) { return func(w *world) { w.stdin = text } }
-	earlier := func(w *world) { w.issuer.Annotations = map[string]string{v1alpha1.AnnotationWithdrawKey: "one, two"} }
+	answer := func(text string) func(*harness) { return func(w *harness) { w.stdin = text } }
+	earlier := func(w *harness) { w.issuer.Annotations = map[string]string{v1alpha1.AnnotationWithdrawKey: "one, two"} }
 	play(t, "issuer-withdraw", []row{
 		{name: "confirmed", args: "issuer withdraw --kid refresh", with: answer("yes\n"), after: withdrawn("refresh")},
 		{name: "confirmed, without a line end", args: "issuer withdraw --kid refresh", with: answer("yes"), after: withdrawn("refresh")},
@@ -113,6 +113,6 @@ func TestIssuerWithdraw(t *testing.T) {
 		{name: "no kid", args: "issuer withdraw", code: cli.ExitUsage},
 		{name: "an unknown kid", args: "issuer withdraw --kid nothing --yes", code: cli.ExitNotFound},
 		{name: "no such issuer", args: "issuer withdraw nothing --kid refresh", code: cli.ExitNotFound},
-		{name: "no rights", args: "issuer withdraw --kid refresh --yes --as nobody", code: cli.ExitError},
+		{name: "no rights", args: "issuer withdraw --kid refresh --yes --as guest", code: cli.ExitError},
 	})
 }

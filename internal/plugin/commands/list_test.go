@@ -10,8 +10,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
 )
 
-// several adds keys to the world: one that expires, one that is revoked, a session, and one in another namespace.
-func several(w *world) {
+// several adds keys to the harness: one that expires, one that is revoked, a session, and one in another namespace.
+func several(w *harness) {
 	type key = v1alpha1.JWTRefreshKey
 	named := func(namespace, name string, change func(*key)) {
 		w.objects = append(w.objects, issued(func(k *key) {
@@ -65,6 +65,6 @@ func TestList(t *testing.T) {
 		{name: "an unknown flag", args: "list --nonsense", code: cli.ExitUsage},
 		{name: "a wrong template", args: "list -o jsonpath={", code: cli.ExitUsage},
 		{name: "an argument", args: "list orders", code: cli.ExitUsage},
-		{name: "no rights", args: "list --as nobody", code: cli.ExitError},
+		{name: "no rights", args: "list --as guest", code: cli.ExitError},
 	})
 }

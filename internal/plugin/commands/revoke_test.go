@@ -12,7 +12,7 @@ import (
 )
 
 // refusing makes the token service refuse the tokens of a key from its revocation on.
-func refusing(w *world) {
+func refusing(w *harness) {
 	w.prepare = func(f *fakeCluster) {
 		f.proxy = w.tokens
 		f.operate = func(_ *fakeCluster, object client.Object) {
@@ -24,7 +24,7 @@ func refusing(w *world) {
 }
 
 // oneTime makes the key one for one-time use.
-func oneTime(w *world) {
+func oneTime(w *harness) {
 	w.key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
 	w.key.Status.Previous = nil
 }
@@ -38,8 +38,8 @@ func pod(name string, ready corev1.ConditionStatus, ports ...corev1.ContainerPor
 	}
 }
 
-func all(changes ...func(*world)) func(*world) {
-	return func(w *world) {
+func all(changes ...func(*harness)) func(*harness) {
+	return func(w *harness) {
 		for _, change := range changes {
 			change(w)
 		}
@@ -48,14 +48,14 @@ func all(changes ...func(*world)) func(*world) {
 
 func TestRevoke(t *testing.T) {
 	type key = v1alpha1.JWTRefreshKey
-	pods := func(w *world) {
+	pods := func(w *harness) {
 		w.objects = append(w.objects, pod("tokenserver-1", corev1.ConditionTrue, corev1.ContainerPort{Name: "https", ContainerPort: 443}),
 			pod("tokenserver-2", corev1.ConditionTrue), pod("tokenserver-3", corev1.ConditionFalse))
 	}
-	file := func(revision int64) func(*world) {
-		return func(w *world) { w.write("token", w.tokens.refresh(revision)+"\n") }
+	file := func(revision int64) func(*harness) {
+		return func(w *harness) { w.write("token", w.tokens.refresh(revision)+"\n") }
 	}
-	may := func(w *world) {
+	may := func(w *harness) {
 		prepare := w.prepare
 		w.prepare = func(f *fakeCluster) {
 			prepare(f)
@@ -68,15 +68,15 @@ func TestRevoke(t *testing.T) {
 		{name: "in YAML", args: "revoke orders -o yaml", with: changing(func(k *key) { k.Status = v1alpha1.JWTRefreshKeyStatus{} })},
 		{name: "refused by a replica", args: "revoke orders --wait" + replica, with: refusing, after: wantProbed},
 		{name: "refused by the pods", args: "revoke orders --wait", with: all(refusing, pods), after: wantProbed},
-		{name: "a pod accepts", args: "revoke orders --wait --timeout 1s", with: all(refusing, pods, func(w *world) {
+		{name: "a pod accepts", args: "revoke orders --wait --timeout 1s", with: all(refusing, pods, func(w *harness) {
 			w.prepare = func(f *fakeCluster) { f.proxy = w.tokens }
 		}), code: cli.ExitTimedOut, after: wantRevoked(true)},
 		{name: "no pods", args: "revoke orders --wait", with: refusing, code: cli.ExitUnverified, after: wantRevoked(true)},
 		{name: "a replica that cannot be reached", args: "revoke orders --wait --timeout 1s --replica https://127.0.0.1:1", with: refusing, code: cli.ExitTimedOut},
 		{name: "the token of a file", args: "revoke orders --wait --token-file $DIR/token" + replica, with: all(refusing, file(2)), after: wantProbed},
-		{name: "the token of stdin", args: "revoke orders --wait --token-file -" + replica, with: all(refusing, func(w *world) { w.stdin = w.tokens.refresh(2) })},
+		{name: "the token of stdin", args: "revoke orders --wait --token-file -" + replica, with: all(refusing, func(w *harness) { w.stdin = w.tokens.refresh(2) })},
 		{name: "a token that is not accepted", args: "revoke orders --wait --token-file $DIR/token" + replica, with: all(refusing, file(1)), code: cli.ExitUnverified, after: wantRevoked(true)},
-		{name: "an expired token", args: "revoke orders --wait" + replica, with: all(refusing, func(w *world) {
+		{name: "an expired token", args: "revoke orders --wait" + replica, with: all(refusing, func(w *harness) {
 			w.hold(w.tokens.refresh(2, func(claims map[string]any) { claims["exp"] = noon.Unix() }))
 		}), code: cli.ExitUnverified},
 		{name: "a token of another key", args: "revoke orders --wait" + replica, with: all(refusing, changing(func(k *key) { k.UID = "other" })), code: cli.ExitUsage, after: wantRevoked(false)},
@@ -84,8 +84,8 @@ func TestRevoke(t *testing.T) {
 		{name: "an empty file", args: "revoke orders --wait --token-file -" + replica, with: refusing, code: cli.ExitUsage, after: wantRevoked(false)},
 		{name: "no file", args: "revoke orders --wait --token-file $DIR/none" + replica, with: refusing, code: cli.ExitUsage, after: wantRevoked(false)},
 		{name: "a CA file without a certificate", args: "revoke orders --wait --replica $TOKENS --ca-file $DIR/kubeconfig", with: refusing, code: cli.ExitUsage, after: wantRevoked(false)},
-		{name: "an empty Secret", args: "revoke orders --wait" + replica, with: all(refusing, func(w *world) { delete(w.secret.Data, v1alpha1.SecretToken) }), code: cli.ExitUnverified},
-		{name: "the Secret of another owner", args: "revoke orders --wait" + replica, with: all(refusing, func(w *world) { w.secret.Labels = nil }), code: cli.ExitUnverified},
+		{name: "an empty Secret", args: "revoke orders --wait" + replica, with: all(refusing, func(w *harness) { delete(w.secret.Data, v1alpha1.SecretToken) }), code: cli.ExitUnverified},
+		{name: "the Secret of another owner", args: "revoke orders --wait" + replica, with: all(refusing, func(w *harness) { w.secret.Labels = nil }), code: cli.ExitUnverified},
 		{name: "no Secret", args: "revoke orders --wait" + replica, with: all(refusing, changing(func(k *key) { k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })), code: cli.ExitUnverified},
 		{name: "a one-time token", args: "revoke orders --wait --introspect-as shop/till" + replica, with: all(oneTime, refusing, may), after: wantProbed},
 		{name: "a one-time token, without an account", args: "revoke orders --wait" + replica, with: all(oneTime, refusing), code: cli.ExitUnverified},
@@ -95,12 +95,12 @@ func TestRevoke(t *testing.T) {
 		{name: "an account without a namespace", args: "revoke orders --wait --introspect-as till" + replica, with: all(oneTime, refusing), code: cli.ExitUsage, after: wantRevoked(false)},
 		{name: "no such key", args: "revoke nothing --wait", code: cli.ExitNotFound},
 		{name: "an unknown format", args: "revoke orders -o picture", code: cli.ExitUsage, after: wantRevoked(false)},
-		{name: "no rights", args: "revoke orders --as nobody", code: cli.ExitError, after: wantRevoked(false)},
+		{name: "no rights", args: "revoke orders --as guest", code: cli.ExitError, after: wantRevoked(false)},
 	})
 }
 
-func wantRevoked(want bool) func(*testing.T, *world) {
-	return func(t *testing.T, w *world) {
+func wantRevoked(want bool) func(*testing.T, *harness) {
+	return func(t *testing.T, w *harness) {
 		t.Helper()
 		key := &v1alpha1.JWTRefreshKey{}
 		if err := w.cluster.Get(t.Context(), client.ObjectKeyFromObject(w.key), key); err != nil {
@@ -114,7 +114,7 @@ func wantRevoked(want bool) func(*testing.T, *world) {
 
 // wantProbed checks that each request to the token service asked for what no key has, or introspected the token: neither
 // uses the token up.
-func wantProbed(t *testing.T, w *world) {
+func wantProbed(t *testing.T, w *harness) {
 	t.Helper()
 	wantRevoked(true)(t, w)
 	if len(w.tokens.forms) == 0 {

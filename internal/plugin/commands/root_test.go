@@ -12,7 +12,7 @@ func TestHelp(t *testing.T) {
 	for args, want := range map[string]string{
 		"": "Available Commands:", "issuer": "Available Commands:", "revoke --help": "kubectl refreshkey revoke NAME [flags]",
 	} {
-		if transcript, code := newWorld(t).run(t, args); code != cli.ExitDone || !strings.Contains(transcript, want) {
+		if transcript, code := newHarness(t).run(t, args); code != cli.ExitDone || !strings.Contains(transcript, want) {
 			t.Errorf("%q: exit code %d: %s", args, code, transcript)
 		}
 	}
@@ -40,6 +40,6 @@ func TestCompletion(t *testing.T) {
 		{name: "contexts", args: "__complete list --context s"},
 		{name: "commands of issuer", args: "__complete issuer w"},
 		{name: "signing keys", args: "__complete issuer withdraw --kid r"},
-		{name: "no rights", args: "__complete --as nobody describe o"},
+		{name: "no rights", args: "__complete --as guest describe o"},
 	})
 }

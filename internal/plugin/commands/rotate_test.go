@@ -24,8 +24,8 @@ func TestRotate(t *testing.T) {
 			})
 		}
 	}
-	annotated := func(name string) func(*testing.T, *world) {
-		return func(t *testing.T, w *world) {
+	annotated := func(name string) func(*testing.T, *harness) {
+		return func(t *testing.T, w *harness) {
 			t.Helper()
 			key := &v1alpha1.JWTRefreshKey{}
 			if err := w.cluster.Get(t.Context(), client.ObjectKeyFromObject(w.key), key); err != nil {
@@ -49,6 +49,6 @@ func TestRotate(t *testing.T) {
 		{name: "no name", args: "rotate", code: cli.ExitUsage},
 		{name: "a wrong timeout", args: "rotate orders --timeout soon", code: cli.ExitUsage},
 		{name: "an unknown format", args: "rotate orders -o picture", code: cli.ExitUsage},
-		{name: "no rights", args: "rotate orders --as nobody", code: cli.ExitError},
+		{name: "no rights", args: "rotate orders --as guest", code: cli.ExitError},
 	})
 }

@@ -30,18 +30,18 @@ var update = flag.Bool("update", false, "write the golden files of testdata")
 // row is a run of the plugin. Its output is in the golden file of its table, under its name.
 type row struct {
 	name string
-	// with changes the world before the run.
-	with func(*world)
+	// with changes the harness before the run.
+	with func(*harness)
 	// args are the arguments, separated by spaces. $TOKENS is the URL of the token service, $DIR the directory of the files,
 	// and %20 a space.
 	args string
 	code int
-	// after checks the world after the run.
-	after func(*testing.T, *world)
+	// after checks the harness after the run.
+	after func(*testing.T, *harness)
 }
 
-// world is what a run of the plugin can read and change.
-type world struct {
+// harness is what a run of the plugin can read and change.
+type harness struct {
 	dir     string
 	tokens  *fakeTokens
 	cluster *fakeCluster
@@ -56,10 +56,10 @@ type world struct {
 	stdin   string
 }
 
-// newWorld returns a world with the key shop/orders, its Secret and its issuer.
-func newWorld(t *testing.T) *world {
+// newHarness returns a harness with the key shop/orders, its Secret and its issuer.
+func newHarness(t *testing.T) *harness {
 	t.Helper()
-	w := &world{dir: t.TempDir(), tokens: newFakeTokens(t), key: issued(), env: map[string]string{}}
+	w := &harness{dir: t.TempDir(), tokens: newFakeTokens(t), key: issued(), env: map[string]string{}}
 	w.issuer = w.tokens.issuer()
 	w.key.Status.KeyID, w.key.Status.SecretName = "refresh", "orders"
 	w.secret = &corev1.Secret{
@@ -76,13 +76,13 @@ func newWorld(t *testing.T) *world {
 }
 
 // hold puts a token into the Secret and on record.
-func (w *world) hold(compact string) {
+func (w *harness) hold(compact string) {
 	w.secret.Data[v1alpha1.SecretToken] = []byte(compact)
 	w.key.Status.TokenHash = token.Hash(compact)
 }
 
 // write writes a file, whose path $DIR/name is in an argument.
-func (w *world) write(name, content string) {
+func (w *harness) write(name, content string) {
 	file := filepath.Join(w.dir, name)
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		panic(err)
@@ -93,7 +93,7 @@ func (w *world) write(name, content string) {
 }
 
 // read returns the content of a file; empty if there is none.
-func (w *world) read(name string) string {
+func (w *harness) read(name string) string {
 	raw, err := os.ReadFile(filepath.Join(w.dir, name))
 	if err != nil {
 		return ""
@@ -103,8 +103,8 @@ func (w *world) read(name string) string {
 
 var tokenText = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*`)
 
-// run runs the plugin in the world, and returns a transcript without what differs from run to run.
-func (w *world) run(t *testing.T, args string) (transcript string, code int) {
+// run runs the plugin in the harness, and returns a transcript without what differs from run to run.
+func (w *harness) run(t *testing.T, args string) (transcript string, code int) {
 	t.Helper()
 	w.cluster = newFakeCluster(t, w.objects)
 	if w.prepare != nil {
@@ -141,7 +141,7 @@ func (w *world) run(t *testing.T, args string) (transcript string, code int) {
 	return transcript + fmt.Sprintf("exit code %d\n", code), code
 }
 
-// play runs each row in a world of its own, and compares the transcripts with testdata/<table>.txtar, which
+// play runs each row in a harness of its own, and compares the transcripts with testdata/<table>.txtar, which
 // `go test -update` writes.
 func play(t *testing.T, table string, rows []row) {
 	t.Helper()
@@ -160,7 +160,7 @@ func play(t *testing.T, table string, rows []row) {
 		for i, one := range rows {
 			t.Run(one.name, func(t *testing.T) {
 				t.Parallel()
-				w := newWorld(t)
+				w := newHarness(t)
 				if one.with != nil {
 					one.with(w)
 				}

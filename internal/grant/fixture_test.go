@@ -32,11 +32,11 @@ func advance(t *testing.T, rings *keyring.Rings, now time.Time) *keyring.Rings {
 	return next
 }
 
-// till is the refresh key of a scene.
+// till is the refresh key of a fixture.
 var till = types.NamespacedName{Namespace: "shop", Name: "till"}
 
-// scene is a one-time key with two tokens: the first was used a week ago, and the second is current.
-type scene struct {
+// fixture is a one-time key with two tokens: the first was used a week ago, and the second is current.
+type fixture struct {
 	*memory.Registry
 	service *Fresh
 	issuer  *registry.Issuer
@@ -44,7 +44,7 @@ type scene struct {
 	claims  map[int64]*token.Claims
 }
 
-func newScene(t *testing.T, thumbprint string) *scene {
+func newFixture(t *testing.T, thumbprint string) *fixture {
 	t.Helper()
 	const url = "https://tokens.example.com"
 	start := time.Date(2026, time.May, 1, 12, 0, 0, 0, time.UTC)
@@ -68,7 +68,7 @@ func newScene(t *testing.T, thumbprint string) *scene {
 	if thumbprint != "" {
 		key.Spec.Binding = &v1alpha1.BindingSpec{JWKThumbprint: thumbprint}
 	}
-	s := &scene{issuer: &registry.Issuer{URL: url, Policy: granted, Rings: rings}, tokens: map[int64]string{}, claims: map[int64]*token.Claims{}}
+	s := &fixture{issuer: &registry.Issuer{URL: url, Policy: granted, Rings: rings}, tokens: map[int64]string{}, claims: map[int64]*token.Claims{}}
 	for revision := range int64(2) {
 		mint, err := lifecycle.Successor(key, url, start)
 		if err != nil {
@@ -98,7 +98,7 @@ func newScene(t *testing.T, thumbprint string) *scene {
 }
 
 // claim uses the token of a revision, on the refresh key of the view.
-func (s *scene) claim(revision int64) (string, error) {
+func (s *fixture) claim(revision int64) (string, error) {
 	return s.service.claim(context.Background(), &exchange{
 		issuer: s.issuer, presented: s.tokens[revision], claims: s.claims[revision], key: s.Key(till),
 		proven: proven(s.claims[revision].JWKThumbprint), use: &usage.Use{Revision: revision},

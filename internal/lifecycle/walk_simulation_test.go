@@ -14,9 +14,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 )
 
-// world is a cluster in memory for one key: the key, Secrets under a few names, two issuers with their rings, a namespace
+// simulation is a cluster in memory for one key: the key, Secrets under a few names, two issuers with their rings, a namespace
 // and a clock. It observes and applies plans like the controllers, without their code.
-type world struct {
+type simulation struct {
 	random *rand.Rand
 	now    time.Time
 	// device is true if the key has one-time tokens for most of its life.
@@ -107,8 +107,8 @@ type storedIssuer struct {
 	accessSigner string
 }
 
-func newWorld(seed uint64) *world {
-	w := &world{
+func newSimulation(seed uint64) *simulation {
+	w := &simulation{
 		random:    rand.New(rand.NewPCG(seed, 11)),
 		device:    seed%4 == 0,
 		now:       t0.Add(123456789),
@@ -151,14 +151,14 @@ var policies = func() map[string]*policy.Policy {
 	return compiled
 }()
 
-func (w *world) newSigner(issuer *storedIssuer) {
+func (w *simulation) newSigner(issuer *storedIssuer) {
 	w.kids++
 	issuer.signer = fmt.Sprint("kid-", w.kids)
 	issuer.ring = append(slices.Clip(issuer.ring), issuer.signer)
 }
 
 // createKey creates the key, or creates it again under the same name.
-func (w *world) createKey() {
+func (w *simulation) createKey() {
 	w.objects++
 	w.version++
 	key := w.madeGood()
@@ -169,7 +169,7 @@ func (w *world) createKey() {
 }
 
 // madeGood sets a valid spec.
-func (w *world) madeGood() *v1alpha1.JWTRefreshKey {
+func (w *simulation) madeGood() *v1alpha1.JWTRefreshKey {
 	key := settled().Key
 	if w.device {
 		key.Spec.Rotation.Mode = v1alpha1.RotationOneTimeUse
@@ -178,7 +178,7 @@ func (w *world) madeGood() *v1alpha1.JWTRefreshKey {
 }
 
 // edit changes the key like the API server.
-func (w *world) edit(change func(*v1alpha1.JWTRefreshKey)) {
+func (w *simulation) edit(change func(*v1alpha1.JWTRefreshKey)) {
 	w.key = w.key.DeepCopy()
 	change(w.key)
 	w.key.Generation++
@@ -194,7 +194,7 @@ type observation struct {
 	due     dues
 }
 
-func (w *world) observe() *observation {
+func (w *simulation) observe() *observation {
 	o := &observation{version: w.version, at: w.now}
 	o.Key = w.key
 	o.Namespace = Namespace{Labels: maps.Clone(w.namespace.Labels), Terminating: w.namespace.Terminating}
@@ -217,7 +217,7 @@ func (w *world) observe() *observation {
 	return o
 }
 
-func (w *world) observeLine(o *observation) {
+func (w *simulation) observeLine(o *observation) {
 	status := &o.Key.Status
 	if status.Revision == 0 {
 		return
@@ -240,7 +240,7 @@ func (w *world) observeLine(o *observation) {
 }
 
 // contentOf returns the token that status.content describes.
-func (w *world) contentOf(status *v1alpha1.JWTRefreshKeyStatus) *storedToken {
+func (w *simulation) contentOf(status *v1alpha1.JWTRefreshKeyStatus) *storedToken {
 	var content struct{ JTI string }
 	if status.Content == nil || json.Unmarshal(status.Content.Raw, &content) != nil {
 		return nil
@@ -248,7 +248,7 @@ func (w *world) contentOf(status *v1alpha1.JWTRefreshKeyStatus) *storedToken {
 	return w.byJTI[content.JTI]
 }
 
-func (w *world) ringHolds(url, kid string) bool {
+func (w *simulation) ringHolds(url, kid string) bool {
 	for _, issuer := range w.issuers {
 		if issuer.url == url && issuer.found {
 			return slices.Contains(issuer.ring, kid)
@@ -257,7 +257,7 @@ func (w *world) ringHolds(url, kid string) bool {
 	return false
 }
 
-func (w *world) observeSecret(o *observation) {
+func (w *simulation) observeSecret(o *observation) {
 	o.Secret.Name = SecretName(o.Key)
 	if o.Secret.Name == "" {
 		return
@@ -291,7 +291,7 @@ func (w *world) observeSecret(o *observation) {
 }
 
 // accessSigner returns the active access key of the key's issuer.
-func (w *world) accessSigner() string {
+func (w *simulation) accessSigner() string {
 	if issuer := w.issuers[IssuerName(w.key)]; issuer != nil && issuer.found {
 		return issuer.accessSigner
 	}
@@ -309,7 +309,7 @@ func (s *storedSecret) stateFor(key *v1alpha1.JWTRefreshKey) SecretState {
 	}
 }
 
-func (w *world) dressing(key *v1alpha1.JWTRefreshKey) string {
+func (w *simulation) dressing(key *v1alpha1.JWTRefreshKey) string {
 	owner := string(key.UID)
 	if retains(key) {
 		owner = "retained"
@@ -326,13 +326,13 @@ func retains(key *v1alpha1.JWTRefreshKey) bool {
 }
 
 // accepts reports whether the token service accepts a token, by the rules of the contract.
-func (w *world) accepts(token *storedToken) bool {
+func (w *simulation) accepts(token *storedToken) bool {
 	return token != nil && w.inLine(token) && !w.key.Spec.Revoked && w.now.Before(token.ExpiresAt) && w.beforeEnd() &&
 		w.ringHolds(token.terms.Issuer, token.KeyID) && w.issuerGrants()
 }
 
 // inLine reports whether status records the token as one of the line, which only the operator's writes decide.
-func (w *world) inLine(token *storedToken) bool {
+func (w *simulation) inLine(token *storedToken) bool {
 	status := &w.key.Status
 	if token == nil || token.uid != w.key.UID || status.RevokedAt != nil || token.Revision < status.FirstRevision {
 		return false
@@ -346,12 +346,12 @@ func (w *world) inLine(token *storedToken) bool {
 	return slices.ContainsFunc(status.Previous, func(t v1alpha1.SupersededToken) bool { return t.JTI == token.JTI })
 }
 
-func (w *world) beforeEnd() bool {
+func (w *simulation) beforeEnd() bool {
 	end := w.key.Spec.ExpiresAt
 	return end == nil || w.now.Before(end.Truncate(time.Second))
 }
 
-func (w *world) issuerGrants() bool {
+func (w *simulation) issuerGrants() bool {
 	issuer := w.issuers[IssuerName(w.key)]
 	if issuer == nil || !issuer.found || !issuer.ready {
 		return false
@@ -367,14 +367,14 @@ func (w *world) issuerGrants() bool {
 	return issuer.policy.Check(request) == nil
 }
 
-func (w *world) lifetime() time.Duration {
+func (w *simulation) lifetime() time.Duration {
 	if l := w.key.Spec.Lifetime; l != nil {
 		return l.Duration
 	}
 	return 720 * time.Hour
 }
 
-func (w *world) accessLifetime() time.Duration {
+func (w *simulation) accessLifetime() time.Duration {
 	if a := w.key.Spec.AccessToken; a != nil && a.Lifetime != nil {
 		return a.Lifetime.Duration
 	}
