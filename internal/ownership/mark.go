@@ -53,7 +53,7 @@ func MarkOf(secret metav1.Object) (Mark, bool) {
 }
 
 // KeyOf returns the name of the refresh key, in the Secret's namespace, that the Secret's marks name; empty if
-// they name none. It is a hint for which refresh key to reconcile; StateOf decides.
+// they name none. It is a hint for which refresh key to reconcile; State of Facts decides.
 func KeyOf(secret metav1.Object) string {
 	if owner := metav1.GetControllerOfNoCopy(secret); owner != nil {
 		if IsKey(*owner) {

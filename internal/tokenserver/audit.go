@@ -92,11 +92,18 @@ func eventOf(r *Request) string {
 		return "introspection"
 	case r.Endpoint != endpointToken:
 		return ""
-	case r.Grant == oauth.GrantTokenExchange || r.Grant == oauth.GrantPassword:
-		return "login"
+	case grantEvents[r.Grant] != "":
+		return grantEvents[r.Grant]
 	default:
 		return "exchange"
 	}
+}
+
+// grantEvents maps each supported grant_type to its event. A request of another grant_type is a refused exchange.
+var grantEvents = map[string]string{
+	oauth.GrantRefreshToken:  "exchange",
+	oauth.GrantTokenExchange: "login",
+	oauth.GrantPassword:      "login",
 }
 
 // tokenShaped matches a token or a truncated one in a user agent: up to three parts of base64url, the first of

@@ -4,7 +4,7 @@
 // A suite embeds a Harness in its own fixture and adds what only its tests do:
 //
 //	h := harness.New(t, server, clock.RealClock{})
-//	h.CreateNamespace(h.Name)
+//	h.CreateNamespace(h.Name, nil)
 //	h.Issuer()
 //	h.Manage()
 //	held := h.AwaitRevision(h.Key("orders"), 1)
