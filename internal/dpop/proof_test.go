@@ -346,7 +346,7 @@ func TestProofAlgorithmsAreAsymmetric(t *testing.T) {
 	}
 }
 
-// FuzzParseProof looks for a text that is read, and was not signed by the key that it names.
+// FuzzParse looks for a text that is read, and was not signed by the key that it names.
 func FuzzParse(f *testing.F) {
 	made := map[string]bool{}
 	for _, algorithm := range []string{"ES256", "ES384", "EdDSA", "Ed25519"} {

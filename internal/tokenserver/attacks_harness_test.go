@@ -90,7 +90,7 @@ func (l *logbook) lines() []string {
 	return slices.Clone(l.written)
 }
 
-func besiege(t *testing.T) *attackHarness {
+func newAttackHarness(t *testing.T) *attackHarness {
 	t.Helper()
 	s := &attackHarness{t: t, ctx: t.Context(), name: replica.Name, log: &logbook{}, Replica: replica.New(t, func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{"https://*.example.com"}, Scopes: []string{"orders:*"}}}}

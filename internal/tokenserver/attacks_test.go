@@ -16,7 +16,7 @@ import (
 // its exact answer. Neither an answer nor the log contains what was sent, and the good token is still good at the
 // end.
 func TestAttacks(t *testing.T) {
-	s := besiege(t)
+	s := newAttackHarness(t)
 	forged := s.forgedTokens()
 	t.Run("tokens", func(t *testing.T) { s.presentAll(t, forged) })
 	t.Run("access tokens", s.askAboutForgedAccessTokens)
@@ -210,8 +210,9 @@ func checkError(t *testing.T, got *answer, sent request) {
 	if (got.status == http.StatusMethodNotAllowed) != (got.header.Get("Allow") != "") {
 		t.Error("405 and Allow go together (RFC 9110 §15.5.6)")
 	}
-	if (got.status == http.StatusServiceUnavailable) != (got.header.Get("Retry-After") != "") {
-		t.Error("503 and Retry-After go together")
+	late := got.status == http.StatusServiceUnavailable || got.status == http.StatusTooManyRequests
+	if late != (got.header.Get("Retry-After") != "") {
+		t.Error("503, 429 and Retry-After go together")
 	}
 	inputs := []string{sent.target, sent.body}
 	if form, err := url.ParseQuery(sent.body); err == nil {

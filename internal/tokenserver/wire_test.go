@@ -114,6 +114,68 @@ func TestLoginsOverHTTP(t *testing.T) {
 	}
 }
 
+// TestRefusedLoginsOverHTTP checks that each parameter of the login grants is read from the form: a change of one of
+// them in a good login is refused, and no session begins.
+func TestRefusedLoginsOverHTTP(t *testing.T) {
+	r := replica.New(t, func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{audience}, Scopes: []string{"orders:*"}}}}
+	})
+	good := r.Account("till", replica.URL)
+	held := r.Issue("orders")
+	for _, c := range []struct {
+		name string
+		more []string
+		want string
+	}{
+		{"nonsense", []string{"subject_token", "nonsense"}, "400 invalid_request"},
+		{"the service's own refresh token", []string{"subject_token", held}, "400 invalid_request"},
+		{"no token", []string{"subject_token", ""}, "400 invalid_request"},
+		{"20 kB of a token", []string{"subject_token", strings.Repeat("a", 20_000)}, "400 invalid_request"},
+		{"no type", []string{"subject_token_type", ""}, "400 invalid_request"},
+		{"an unknown type", []string{"subject_token_type", "urn:ietf:params:oauth:token-type:saml2"}, "400 invalid_request"},
+		{"an actor", []string{"actor_token", good, "actor_token_type", oauth.TypeJWT}, "400 invalid_request"},
+		{"an actor without a type", []string{"actor_token", good}, "400 invalid_request"},
+		{"a type of an actor without an actor", []string{"actor_token_type", oauth.TypeJWT}, "400 invalid_request"},
+		{"a refresh token is asked for", []string{"requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token"}, "400 invalid_request"},
+		{"no audience", []string{"audience", ""}, "400 invalid_request"},
+		{"an audience that is not granted", []string{"audience", "https://billing.example.com"}, "400 invalid_target"},
+		{"an invalid audience", []string{"audience", "two words"}, "400 invalid_target"},
+		{"another resource beside the audience", []string{"resource", "https://billing.example.com"}, "400 invalid_target"},
+		{"a scope that is not granted", []string{"scope", "orders:read billing:read"}, "400 invalid_scope"},
+		{"a malformed scope", []string{"scope", `orders:"`}, "400 invalid_scope"},
+		{"two spaces in a scope", []string{"scope", "orders:read  orders:write"}, "400 invalid_scope"},
+		{"passwords are off", []string{"grant_type", oauth.GrantPassword, "username", "jane", "password", "x"}, "400 unsupported_grant_type"},
+	} {
+		form := url.Values{
+			"grant_type": {oauth.GrantTokenExchange}, "subject_token": {good}, "subject_token_type": {oauth.TypeJWT}, "audience": {audience}, "scope": {"orders:read"},
+		}
+		for i := 0; i+1 < len(c.more); i += 2 {
+			form.Set(c.more[i], c.more[i+1])
+		}
+		if got := ask(r, http.MethodPost, "/"+replica.Name+"/token", form); got.outcome() != c.want {
+			t.Errorf("%s: %s, want %s: %s", c.name, got.outcome(), c.want, got.raw)
+		}
+	}
+	if all := r.All(replica.Name); len(all) != 1 {
+		t.Errorf("%d refresh keys, want only that of the tenant: a refused login has begun a session", len(all))
+	}
+}
+
+// TestTooManyLoginsOverHTTP checks that a client that tries too many passwords learns when to try again.
+func TestTooManyLoginsOverHTTP(t *testing.T) {
+	r := replica.New(t, func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: replica.Name, Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: "people"}}}
+	})
+	r.PutPasswords("", "jane", "correct horse")
+	form := url.Values{"grant_type": {oauth.GrantPassword}, "username": {"jane"}, "password": {"wrong"}, "audience": {audience}}
+	for try, want := range []string{"400 invalid_grant", "400 invalid_grant", "400 invalid_grant", "400 invalid_grant", "400 invalid_grant", "429 slow_down"} {
+		got := ask(r, http.MethodPost, "/"+replica.Name+"/token", form)
+		if got.outcome() != want || (got.header.Get("Retry-After") != "") != (got.status == http.StatusTooManyRequests) {
+			t.Errorf("try %d: %s, want %s; Retry-After is %q", try+1, got.outcome(), want, got.header.Get("Retry-After"))
+		}
+	}
+}
+
 // TestIssuersThatShareAnEndpoint checks that the token chooses the issuer at a shared URL, and that a token of another
 // issuer is never refused permanently.
 func TestIssuersThatShareAnEndpoint(t *testing.T) {

@@ -49,7 +49,7 @@ type harness struct {
 	rows    []row
 }
 
-// startStage starts the node, installs the operator, and watches the clients.
+// startHarness starts the node, installs the operator, and watches the clients.
 func startHarness(ctx context.Context, args insideArguments) (*harness, error) {
 	s := &harness{dir: args.dir}
 	var err error

@@ -149,12 +149,12 @@ func advance(e *env) {
 }
 
 func advanceAtOnce(e *env) {
-	const hands = 8
+	const holders = 8
 	e.key("device", oneTime)
 	before := e.now("device")
 	var won, lost atomic.Int64
 	var all sync.WaitGroup
-	for range hands {
+	for range holders {
 		all.Go(func() {
 			next := lineOf(2)
 			if err := e.Advance(e.Context(), before, &next, &usage.Use{At: time.Unix(1e9, 0), Revision: 1}); err != nil {
@@ -166,7 +166,7 @@ func advanceAtOnce(e *env) {
 		})
 	}
 	all.Wait()
-	if won.Load() != 1 || lost.Load() != hands-1 {
+	if won.Load() != 1 || lost.Load() != holders-1 {
 		e.Errorf("%d won and %d lost", won.Load(), lost.Load())
 	}
 }
