@@ -104,10 +104,8 @@ func (s *shell) start(ctx context.Context) (err error) {
 	if err := os.Symlink(s.cluster.KubectlPath(), filepath.Join(s.bin, "kubectl")); err != nil {
 		return err
 	}
-	plugin := exec.CommandContext(ctx, "go", "build", "-o", s.bin, "./cmd/kubectl-refreshkey")
-	plugin.Dir, plugin.Env = s.root, append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := plugin.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the plugin: %w\n%s", err, out)
+	if err := cluster.Build(ctx, s.root, "kubectl-refreshkey", filepath.Join(s.bin, "kubectl-refreshkey")); err != nil {
+		return err
 	}
 	if err := cluster.Install(ctx, s.cluster); err != nil {
 		return err

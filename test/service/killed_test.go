@@ -28,6 +28,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
 // TestAReplicaKilledBetweenClaimAndAnswer kills the process of a replica after the API server stored its claim and
@@ -61,8 +62,7 @@ func (h *fixture) process(key *v1alpha1.JWTRefreshKey) *process {
 	h.T.Helper()
 	dir := h.T.TempDir()
 	binary := filepath.Join(dir, "tokenserver")
-	built, err := exec.CommandContext(h.Ctx, "go", "build", "-o", binary, "github.com/refreshkeys/refreshkeys/cmd/tokenserver").CombinedOutput()
-	h.Expect(err).NotTo(gomega.HaveOccurred(), string(built))
+	h.Expect(cluster.Build(h.Ctx, server.Root, "tokenserver", binary)).To(gomega.Succeed())
 	address, health := h.freeAddress(), h.freeAddress()
 	p := &process{url: "https://" + address + "/" + h.Name, client: &http.Client{Transport: h.trusting(key)}}
 	p.command = exec.CommandContext(h.Ctx, binary, "--namespace="+apiserver.Namespace, "--bind-address="+address,
