@@ -22,10 +22,10 @@ import (
 
 // secretsMutated installs a policy that patches every Secret written in the namespace, and returns when it is in force.
 // applies reports whether the policy patched a Secret.
-func (w *harness) secretsMutated(patch string, applies func(*corev1.Secret) bool) {
-	w.t.Helper()
+func (w *fixture) secretsMutated(patch string, applies func(*corev1.Secret) bool) {
+	w.T.Helper()
 	policy := &admissionv1.MutatingAdmissionPolicy{
-		ObjectMeta: metav1.ObjectMeta{Name: w.namespace},
+		ObjectMeta: metav1.ObjectMeta{Name: w.Name},
 		Spec: admissionv1.MutatingAdmissionPolicySpec{
 			FailurePolicy: ptr.To(admissionv1.Fail), ReinvocationPolicy: admissionv1.NeverReinvocationPolicy,
 			MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
@@ -37,29 +37,29 @@ func (w *harness) secretsMutated(patch string, applies func(*corev1.Secret) bool
 			Mutations: []admissionv1.Mutation{{PatchType: admissionv1.PatchTypeJSONPatch, JSONPatch: &admissionv1.JSONPatch{Expression: patch}}},
 		},
 	}
-	w.create(policy)
-	w.create(&admissionv1.MutatingAdmissionPolicyBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: w.namespace},
+	w.Create(policy)
+	w.Create(&admissionv1.MutatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: w.Name},
 		Spec: admissionv1.MutatingAdmissionPolicyBindingSpec{PolicyName: policy.Name, MatchResources: &admissionv1.MatchResources{
-			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: w.namespace}},
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: w.Name}},
 		}},
 	})
 	w.Eventually(func() error {
 		probe := &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{
-				Namespace: w.namespace, Name: "probe", Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"a": "b"},
+				Namespace: w.Name, Name: "probe", Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"a": "b"},
 				OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "a", UID: "b"}},
 			},
 			Data: map[string][]byte{v1alpha1.SecretToken: []byte("a"), v1alpha1.SecretAccessToken: []byte("a")},
 		}
-		if err := w.admin.Create(w.ctx, probe, client.DryRunAll); err != nil {
+		if err := w.Admin.Create(w.Ctx, probe, client.DryRunAll); err != nil {
 			return err
 		}
 		if !applies(probe) {
 			return fmt.Errorf("the policy is not in force: %v", probe.ObjectMeta)
 		}
 		return nil
-	}, patience).Should(gomega.Succeed())
+	}).Should(gomega.Succeed())
 }
 
 // secretWrites counts the requests of a manager that write Secrets.
@@ -87,7 +87,7 @@ func TestNoWriteLoopAgainstAdmission(t *testing.T) {
 		name, patch string
 		applies     func(*corev1.Secret) bool
 		key         func(*v1alpha1.JWTRefreshKey)
-		then        func(*harness, *v1alpha1.JWTRefreshKey)
+		then        func(*fixture, *v1alpha1.JWTRefreshKey)
 		says        string
 	}{
 		{
@@ -111,28 +111,28 @@ func TestNoWriteLoopAgainstAdmission(t *testing.T) {
 			patch: `has(object.metadata.ownerReferences) ? [JSONPatch{op: "remove", path: "/metadata/ownerReferences"},
 				JSONPatch{op: "add", path: "/metadata/labels/app.kubernetes.io~1managed-by", value: "platform"}] : []`,
 			applies: func(s *corev1.Secret) bool { return len(s.OwnerReferences) == 0 },
-			then: func(w *harness, key *v1alpha1.JWTRefreshKey) {
-				w.becomes(key, v1alpha1.ReasonIssued)
-				w.edit(key, func() { key.Spec.Revoked = true })
+			then: func(w *fixture, key *v1alpha1.JWTRefreshKey) {
+				w.AwaitReason(key, v1alpha1.ReasonIssued)
+				w.Edit(key, func() { key.Spec.Revoked = true })
 			},
 			says: "False Revoked: ",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newIsolated(t)
-			w.createIssuer()
-			bystander := w.createKey("bystander")
+			w.Issuer()
+			bystander := w.Key("bystander")
 			count := &atomic.Int64{}
 			w.start(func(config *rest.Config, _ *controllers.Options) {
 				config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &secretWrites{next, count} })
 			})
-			w.becomes(bystander, v1alpha1.ReasonIssued)
+			w.AwaitReason(bystander, v1alpha1.ReasonIssued)
 			w.secretsMutated(tt.patch, tt.applies)
-			key := w.createKey("orders", tt.key)
+			key := w.Key("orders", tt.key)
 			if tt.then != nil {
 				tt.then(w, key)
 			}
-			w.Eventually(w.readyOf(key), patience).Should(gomega.HavePrefix(tt.says))
+			w.Eventually(w.readyOf(key)).Should(gomega.HavePrefix(tt.says))
 			// One write for the other key, and a few more until the key has the wanted state.
 			w.Consistently(count.Load, 5*time.Second, 50*time.Millisecond).Should(gomega.BeNumerically("<=", mostWrites), "writes of Secrets")
 			w.Expect(w.readyOf(key)()).To(gomega.HavePrefix(tt.says))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // metered registers a manager's metrics in a registry that the test can read.
@@ -28,9 +29,9 @@ func metered(change ...func(*controllers.Options)) (*prometheus.Registry, func(*
 	}
 }
 
-// samples returns the samples of one metric for the namespace or the issuer of the harness, named by the other labels.
-func (w *harness) samples(registry *prometheus.Registry, name string) map[string]float64 {
-	w.t.Helper()
+// samples returns the samples of one metric for the namespace or the issuer of the fixture, named by the other labels.
+func (w *fixture) samples(registry *prometheus.Registry, name string) map[string]float64 {
+	w.T.Helper()
 	families, err := registry.Gather()
 	w.Expect(err).NotTo(gomega.HaveOccurred())
 	found := map[string]float64{}
@@ -44,7 +45,7 @@ func (w *harness) samples(registry *prometheus.Registry, name string) map[string
 			for _, label := range metric.GetLabel() {
 				switch {
 				case label.GetName() == "namespace" || label.GetName() == "issuer":
-					matches = matches || label.GetValue() == w.namespace || label.GetValue() == w.issuer
+					matches = matches || label.GetValue() == w.Name
 				default:
 					labels = append(labels, label.GetValue())
 				}
@@ -59,16 +60,16 @@ func (w *harness) samples(registry *prometheus.Registry, name string) map[string
 
 // TestMetricsOfKeys checks that the metrics match the status of keys and issuers, and that deleted objects have none.
 func TestMetricsOfKeys(t *testing.T) {
-	w := newHarness(t)
-	issuer := w.createIssuer()
+	w := newFixture(t)
+	issuer := w.Issuer()
 	registry, options := metered()
 	w.start(options)
-	key, denied := w.createKey("orders"), w.createKey("denied", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"nobody:grants"} })
-	w.becomes(key, v1alpha1.ReasonIssued)
-	w.becomes(denied, v1alpha1.ReasonPolicyDenied)
+	key, denied := w.Key("orders"), w.Key("denied", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"nobody:grants"} })
+	w.AwaitReason(key, v1alpha1.ReasonIssued)
+	w.AwaitReason(denied, v1alpha1.ReasonPolicyDenied)
 	is := func(name string, want map[string]float64) {
 		t.Helper()
-		w.Eventually(func() map[string]float64 { return w.samples(registry, name) }, patience, 50*time.Millisecond).Should(gomega.Equal(want), name)
+		w.Eventually(func() map[string]float64 { return w.samples(registry, name) }).WithPolling(50*time.Millisecond).Should(gomega.Equal(want), name)
 	}
 	seconds := func(at time.Time) float64 { return float64(at.UnixNano()) / 1e9 }
 	is("key_ready", map[string]float64{"orders Issued": 1, "denied PolicyDenied": 0})
@@ -81,7 +82,7 @@ func TestMetricsOfKeys(t *testing.T) {
 	is("keys", map[string]float64{"key Issued": 1, "key PolicyDenied": 1})
 	is("issuer_ready", map[string]float64{"KeysReady": 1})
 	is("signing_keys", map[string]float64{"Active access": 1, "Pending access": 1, "Active refresh": 1, "Pending refresh": 1})
-	get(w, issuer)
+	harness.MustGet(w.Harness, issuer)
 	due := map[string]float64{}
 	for _, signing := range issuer.Status.Keys {
 		if signing.State == "Pending" {
@@ -92,24 +93,22 @@ func TestMetricsOfKeys(t *testing.T) {
 	w.Expect(w.samples(registry, "signing_key_created_timestamp_seconds")).To(gomega.HaveLen(4))
 
 	first := *key.Status.ExpiresAt
-	w.annotate(key, v1alpha1.AnnotationRotate, "once")
-	w.reaches(key, 2)
+	w.Annotate(key, v1alpha1.AnnotationRotate, "once")
+	w.AwaitRevision(key, 2)
 	used := w.clock.Now().Truncate(time.Second)
-	config, err := server.TokenServer(w.ctx)
+	service, err := client.New(w.TokenServiceConfig(), client.Options{Scheme: w.Admin.Scheme()})
 	w.Expect(err).NotTo(gomega.HaveOccurred())
-	service, err := client.New(config, client.Options{Scheme: controllers.Scheme()})
-	w.Expect(err).NotTo(gomega.HaveOccurred())
-	w.Expect(service.Status().Patch(w.ctx, key, client.RawPatch(types.MergePatchType, fmt.Appendf(nil,
+	w.Expect(service.Status().Patch(w.Ctx, key, client.RawPatch(types.MergePatchType, fmt.Appendf(nil,
 		`{"status":{"lastUsed":%q,"supersededLastUsed":%[1]q}}`, used.UTC().Format(time.RFC3339))))).To(gomega.Succeed())
 	is("key_last_used_timestamp_seconds", map[string]float64{"orders": seconds(used)})
 	is("key_overlap_end_timestamp_seconds", map[string]float64{"orders": seconds(first.Time)})
 	is("key_superseded_last_used_timestamp_seconds", map[string]float64{"orders": seconds(used)})
 
-	w.edit(key, func() { key.Spec.Revoked = true })
-	w.becomes(key, v1alpha1.ReasonRevoked)
+	w.Edit(key, func() { key.Spec.Revoked = true })
+	w.AwaitReason(key, v1alpha1.ReasonRevoked)
 	is("revoked_keys", revoked("key Requested"))
 	is("key_renewal_timestamp_seconds", map[string]float64{})
-	w.Expect(w.admin.Delete(w.ctx, key)).To(gomega.Succeed())
+	w.Expect(w.Admin.Delete(w.Ctx, key)).To(gomega.Succeed())
 	is("key_ready", map[string]float64{"denied PolicyDenied": 0})
 	is("revoked_keys", revoked())
 }
@@ -130,13 +129,13 @@ func revoked(one ...string) map[string]float64 {
 
 // TestMetricsOfManyKeys checks that metrics name no key if keys are only counted, and neither do the counts of API calls.
 func TestMetricsOfManyKeys(t *testing.T) {
-	w := newHarness(t)
-	w.createIssuer()
+	w := newFixture(t)
+	w.Issuer()
 	registry, options := metered(func(o *controllers.Options) { o.WithoutKeyMetrics = true })
 	w.start(options)
-	key := w.createKey("orders")
-	w.becomes(key, v1alpha1.ReasonIssued)
-	w.Eventually(func() map[string]float64 { return w.samples(registry, "keys") }, patience).Should(gomega.Equal(map[string]float64{"key Issued": 1}))
+	key := w.Key("orders")
+	w.AwaitReason(key, v1alpha1.ReasonIssued)
+	w.Eventually(func() map[string]float64 { return w.samples(registry, "keys") }).Should(gomega.Equal(map[string]float64{"key Issued": 1}))
 	w.Expect(w.samples(registry, "key_ready")).To(gomega.BeEmpty())
 	families, err := registry.Gather()
 	w.Expect(err).NotTo(gomega.HaveOccurred())

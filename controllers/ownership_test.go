@@ -12,12 +12,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/controllers"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
 	"github.com/refreshkeys/refreshkeys/internal/token"
-	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // lostReferences are the ways in which a Secret loses its ownerReference, so that the garbage collector keeps it.
@@ -40,35 +39,35 @@ func TestASecretThatLostItsOwnerReference(t *testing.T) {
 	for _, tt := range lostReferences {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newHarness(t)
-			w.createIssuer()
-			key := w.createKey("orders")
+			w := newFixture(t)
+			w.Issuer()
+			key := w.Key("orders")
 			stop := w.startFor()
-			w.becomes(key, v1alpha1.ReasonIssued)
-			held := w.token("orders")
-			secret := w.secret("orders")
+			w.AwaitReason(key, v1alpha1.ReasonIssued)
+			held := w.MustToken("orders")
+			secret := w.MustSecret("orders")
 			stop()
 			tt.lose(secret)
-			w.Expect(w.admin.Update(w.ctx, secret)).To(gomega.Succeed())
+			w.Expect(w.Admin.Update(w.Ctx, secret)).To(gomega.Succeed())
 			w.startFor()
-			w.Eventually(w.controller(key, "orders"), patience).Should(gomega.BeTrue(), "the reference is restored")
-			w.Eventually(w.holds("orders"), patience).Should(gomega.Equal(token.Hash(held)), "with the same token")
-			w.becomes(key, v1alpha1.ReasonIssued)
+			w.Eventually(w.controller(key, "orders")).Should(gomega.BeTrue(), "the reference is restored")
+			w.Eventually(w.holds("orders")).Should(gomega.Equal(token.Hash(held)), "with the same token")
+			w.AwaitReason(key, v1alpha1.ReasonIssued)
 			w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1), "a lost reference must not cause a rotation")
 			w.accepts(held, lifecycle.StandingCurrent)
 
 			// The same while the manager runs: the event of the Secret is enough.
-			secret = w.secret("orders")
+			secret = w.MustSecret("orders")
 			secret.OwnerReferences = nil
-			w.Expect(w.admin.Update(w.ctx, secret)).To(gomega.Succeed())
-			w.Eventually(w.controller(key, "orders"), patience).Should(gomega.BeTrue(), "the reference is restored without an event of the key")
+			w.Expect(w.Admin.Update(w.Ctx, secret)).To(gomega.Succeed())
+			w.Eventually(w.controller(key, "orders")).Should(gomega.BeTrue(), "the reference is restored without an event of the key")
 		})
 	}
 }
 
 // controller reports whether a Secret has the key as its controller.
-func (w *harness) controller(key *v1alpha1.JWTRefreshKey, name string) func() bool {
-	return func() bool { return metav1.IsControlledBy(w.secret(name), key) }
+func (w *fixture) controller(key *v1alpha1.JWTRefreshKey, name string) func() bool {
+	return func() bool { return metav1.IsControlledBy(w.MustSecret(name), key) }
 }
 
 // TestARevocationFollowsALostOwnerReference checks that a revocation removes the token from the Secret, before and after the
@@ -86,33 +85,33 @@ func TestARevocationFollowsALostOwnerReference(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newHarness(t)
-			w.createIssuer()
-			key := w.createKey("orders", tt.spec)
+			w := newFixture(t)
+			w.Issuer()
+			key := w.Key("orders", tt.spec)
 			stop := w.startFor()
-			w.becomes(key, v1alpha1.ReasonIssued)
+			w.AwaitReason(key, v1alpha1.ReasonIssued)
 			stop()
 			w.loseOwner("orders")
-			w.edit(key, func() { key.Spec.Revoked = true })
+			w.Edit(key, func() { key.Spec.Revoked = true })
 			stop = w.startFor()
-			w.becomes(key, v1alpha1.ReasonRevoked)
-			w.Eventually(w.holds("orders"), patience).Should(gomega.Equal("no token"))
-			w.Eventually(w.controller(key, "orders"), patience).Should(gomega.BeTrue())
+			w.AwaitReason(key, v1alpha1.ReasonRevoked)
+			w.Eventually(w.holds("orders")).Should(gomega.Equal("no token"))
+			w.Eventually(w.controller(key, "orders")).Should(gomega.BeTrue())
 
 			stop()
 			w.loseOwner("orders")
 			w.startFor()
-			w.Eventually(w.controller(key, "orders"), patience).Should(gomega.BeTrue(), "the Secret of a revoked key must be deleted with the key")
+			w.Eventually(w.controller(key, "orders")).Should(gomega.BeTrue(), "the Secret of a revoked key must be deleted with the key")
 			w.Expect(w.holds("orders")()).To(gomega.Equal("no token"))
 		})
 	}
 }
 
 // loseOwner removes the ownerReferences of a Secret, and the marks that the current version writes in addition.
-func (w *harness) loseOwner(name string) {
-	w.t.Helper()
-	secret := w.secret(name)
-	w.edit(secret, func() { secret.OwnerReferences = nil; delete(secret.Annotations, madeFor) })
+func (w *fixture) loseOwner(name string) {
+	w.T.Helper()
+	secret := w.MustSecret(name)
+	w.Edit(secret, func() { secret.OwnerReferences = nil; delete(secret.Annotations, madeFor) })
 }
 
 // TestAnEnrolledKeysSecretThatLostItsOwnerReference covers a Secret whose jti was superseded and is no longer recorded.
@@ -120,18 +119,18 @@ func TestAnEnrolledKeysSecretThatLostItsOwnerReference(t *testing.T) {
 	for _, version := range []string{"present", "earlier"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			w := newHarness(t)
-			w.createIssuer()
-			key := w.createKey("till", func(k *v1alpha1.JWTRefreshKey) {
+			w := newFixture(t)
+			w.Issuer()
+			key := w.Key("till", func(k *v1alpha1.JWTRefreshKey) {
 				k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
 			})
 			stop := w.startFor()
-			w.becomes(key, v1alpha1.ReasonIssued)
+			w.AwaitReason(key, v1alpha1.ReasonIssued)
 			w.uses(key)
-			w.Eventually(w.holds("till"), patience).Should(gomega.Equal("no token"), "the enrolment is used")
+			w.Eventually(w.holds("till")).Should(gomega.Equal("no token"), "the enrolment is used")
 			stop()
-			secret := w.secret("till")
-			w.edit(secret, func() {
+			secret := w.MustSecret("till")
+			w.Edit(secret, func() {
 				secret.OwnerReferences = nil
 				secret.Annotations[v1alpha1.AnnotationJTI] = "of-an-earlier-revision"
 				if version == "earlier" {
@@ -140,8 +139,8 @@ func TestAnEnrolledKeysSecretThatLostItsOwnerReference(t *testing.T) {
 			})
 			w.clock.SetTime(key.CreationTimestamp.Add(time.Minute))
 			w.startFor()
-			w.Eventually(w.controller(key, "till"), patience).Should(gomega.BeTrue())
-			w.becomes(key, v1alpha1.ReasonIssued)
+			w.Eventually(w.controller(key, "till")).Should(gomega.BeTrue())
+			w.AwaitReason(key, v1alpha1.ReasonIssued)
 			w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(2))
 			w.Expect(w.holds("till")()).To(gomega.Equal("no token"))
 		})
@@ -149,30 +148,30 @@ func TestAnEnrolledKeysSecretThatLostItsOwnerReference(t *testing.T) {
 }
 
 // editStatus writes status with the rights of the operator, since the admission policy allows no other client to.
-func (w *harness) editStatus(key *v1alpha1.JWTRefreshKey, change func()) {
-	w.t.Helper()
-	config, err := server.Manager(w.ctx)
-	w.Expect(err).NotTo(gomega.HaveOccurred())
-	operator, err := client.New(config, client.Options{Scheme: controllers.Scheme()})
+func (w *fixture) editStatus(key *v1alpha1.JWTRefreshKey, change func()) {
+	w.T.Helper()
+	operator, err := client.New(w.ManagerConfig(), client.Options{Scheme: w.Admin.Scheme()})
 	w.Expect(err).NotTo(gomega.HaveOccurred())
 	w.Eventually(func() error {
-		get(w, key)
+		if err := w.Reload(key); err != nil {
+			return err
+		}
 		change()
-		return operator.Status().Update(w.ctx, key)
-	}, patience).Should(gomega.Succeed())
+		return operator.Status().Update(w.Ctx, key)
+	}).Should(gomega.Succeed())
 }
 
 // holds returns the hash of the token in a Secret, or why there is none: no failure prints a token.
-func (w *harness) holds(name string) func() string {
+func (w *fixture) holds(name string) func() string {
 	return func() string {
 		return cmp.Or(w.tokenIn(name)(), "no token")
 	}
 }
 
 // uses advances the line of a key like the token service at the use of a one-time token.
-func (w *harness) uses(key *v1alpha1.JWTRefreshKey) {
-	w.t.Helper()
-	rings, err := keyring.Decode(get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "signing-keys-" + w.issuer}}).Data)
+func (w *fixture) uses(key *v1alpha1.JWTRefreshKey) {
+	w.T.Helper()
+	rings, err := keyring.Decode(w.signingKeys().Data)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
 	signer, err := rings.Signer(keyring.Refresh)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
@@ -192,22 +191,22 @@ func (w *harness) uses(key *v1alpha1.JWTRefreshKey) {
 
 // madeAgain deletes a key whose Secret, as a version writes it, has lost its owner, and creates the key again. It returns
 // both keys and the token in the Secret.
-func (w *harness) madeAgain(version string) (earlier, again *v1alpha1.JWTRefreshKey, held string) {
-	w.createIssuer()
-	earlier = w.createKey("orders")
+func (w *fixture) madeAgain(version string) (earlier, again *v1alpha1.JWTRefreshKey, held string) {
+	w.Issuer()
+	earlier = w.Key("orders")
 	stop := w.startFor()
-	w.becomes(earlier, v1alpha1.ReasonIssued)
-	held = w.token("orders")
+	w.AwaitReason(earlier, v1alpha1.ReasonIssued)
+	held = w.MustToken("orders")
 	stop()
-	secret := w.secret("orders")
-	w.edit(secret, func() {
+	secret := w.MustSecret("orders")
+	w.Edit(secret, func() {
 		secret.OwnerReferences = nil
 		if version == "earlier" {
 			delete(secret.Annotations, madeFor)
 		}
 	})
-	w.Expect(w.admin.Delete(w.ctx, earlier)).To(gomega.Succeed())
-	return earlier, w.createKey("orders"), held
+	w.Expect(w.Admin.Delete(w.Ctx, earlier)).To(gomega.Succeed())
+	return earlier, w.Key("orders"), held
 }
 
 // TestAKeyMadeAgainFindsASecretWithoutOwner covers kubectl delete --cascade=orphan and apply.
@@ -215,21 +214,21 @@ func TestAKeyMadeAgainFindsASecretWithoutOwner(t *testing.T) {
 	for _, version := range []string{"present", "earlier"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			w := newHarness(t)
+			w := newFixture(t)
 			_, again, old := w.madeAgain(version)
-			secret := w.secret("orders")
+			secret := w.MustSecret("orders")
 			w.clock.SetTime(again.CreationTimestamp.Time)
 			w.startFor()
-			w.becomes(again, v1alpha1.ReasonWaitingForSecret)
+			w.AwaitReason(again, v1alpha1.ReasonWaitingForSecret)
 			w.Expect(w.holds("orders")()).To(gomega.Equal(token.Hash(old)), "the grace has not ended")
 
 			w.clock.SetTime(again.CreationTimestamp.Add(31 * time.Second))
-			w.poke(again)
-			w.becomes(again, v1alpha1.ReasonIssued)
+			w.Poke(again)
+			w.AwaitReason(again, v1alpha1.ReasonIssued)
 			w.Expect(again.Status.SecretName).To(gomega.Equal("orders"))
-			w.accepts(w.token("orders"), lifecycle.StandingCurrent)
+			w.accepts(w.MustToken("orders"), lifecycle.StandingCurrent)
 			w.refuses(old)
-			after := w.secret("orders")
+			after := w.MustSecret("orders")
 			w.Expect(metav1.IsControlledBy(after, again)).To(gomega.BeTrue())
 			w.Expect(after.UID).To(gomega.Equal(secret.UID), "it is the same Secret")
 		})
@@ -254,24 +253,24 @@ func TestALabelledCopyFromAnotherNamespace(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			theirs, w := newHarness(t), newHarness(t)
+			theirs, w := newFixture(t), newFixture(t)
 			policy := func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: tt.policy} }
-			theirs.createIssuer()
-			w.createIssuer()
-			original := theirs.createKey("orders", policy)
-			w.startFor(theirs.namespace)
-			theirs.becomes(original, v1alpha1.ReasonIssued)
-			copied := theirs.secret("orders")
-			copied.Namespace, copied.UID, copied.ResourceVersion = w.namespace, "", ""
+			theirs.Issuer()
+			w.Issuer()
+			original := theirs.Key("orders", policy)
+			w.startFor(theirs.Name)
+			theirs.AwaitReason(original, v1alpha1.ReasonIssued)
+			copied := theirs.MustSecret("orders")
+			copied.Namespace, copied.UID, copied.ResourceVersion = w.Name, "", ""
 			tt.edit(copied)
-			w.create(copied)
+			w.Create(copied)
 
-			key := w.createKey("orders", policy)
+			key := w.Key("orders", policy)
 			w.clock.SetTime(time.Now().Add(time.Minute))
-			w.becomes(key, v1alpha1.ReasonSecretConflict)
-			w.poke(key)
-			w.becomes(key, v1alpha1.ReasonSecretConflict)
-			w.Expect(w.secret("orders")).To(gomega.Equal(copied), "its data must not change")
+			w.AwaitReason(key, v1alpha1.ReasonSecretConflict)
+			w.Poke(key)
+			w.AwaitReason(key, v1alpha1.ReasonSecretConflict)
+			w.Expect(w.MustSecret("orders")).To(gomega.Equal(copied), "its data must not change")
 			w.Expect(key.Status.SecretName).To(gomega.BeEmpty(), "the key has no Secret")
 		})
 	}
@@ -293,20 +292,20 @@ func TestACopyUnderAnotherName(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newHarness(t)
-			w.createIssuer()
-			key := w.createKey("orders")
+			w := newFixture(t)
+			w.Issuer()
+			key := w.Key("orders")
 			w.startFor()
-			w.becomes(key, v1alpha1.ReasonIssued)
-			copied := w.secret("orders")
+			w.AwaitReason(key, v1alpha1.ReasonIssued)
+			copied := w.MustSecret("orders")
 			copied.Name, copied.UID, copied.ResourceVersion = "a-copy", "", ""
 			tt.edit(copied)
-			w.create(copied)
-			w.edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Name: "a-copy"} })
-			w.becomes(key, v1alpha1.ReasonSecretConflict)
-			w.poke(key)
-			w.becomes(key, v1alpha1.ReasonSecretConflict)
-			w.Expect(w.secret("a-copy")).To(gomega.Equal(copied))
+			w.Create(copied)
+			w.Edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Name: "a-copy"} })
+			w.AwaitReason(key, v1alpha1.ReasonSecretConflict)
+			w.Poke(key)
+			w.AwaitReason(key, v1alpha1.ReasonSecretConflict)
+			w.Expect(w.MustSecret("a-copy")).To(gomega.Equal(copied))
 			w.Expect(key.Status.SecretName).To(gomega.Equal("orders"), "the Secret with the current token")
 		})
 	}
@@ -315,25 +314,25 @@ func TestACopyUnderAnotherName(t *testing.T) {
 // TestAForgedJTI checks that a user who writes the jti of another key to a Secret of the namespace gains no right: the other
 // key has a Secret of another name, so the operator does not change this one.
 func TestAForgedJTI(t *testing.T) {
-	w := newHarness(t)
-	w.createIssuer()
-	victim := w.createKey("victim")
+	w := newFixture(t)
+	w.Issuer()
+	victim := w.Key("victim")
 	w.startFor()
-	w.becomes(victim, v1alpha1.ReasonIssued)
-	held := w.token("victim")
+	w.AwaitReason(victim, v1alpha1.ReasonIssued)
+	held := w.MustToken("victim")
 	forged := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "database", Annotations: map[string]string{v1alpha1.AnnotationJTI: victim.Status.JTI}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.Name, Name: "database", Annotations: map[string]string{v1alpha1.AnnotationJTI: victim.Status.JTI}},
 		Data:       map[string][]byte{"password": []byte("hunter2")},
 	}
-	w.create(forged)
-	another := w.createKey("database")
-	w.becomes(another, v1alpha1.ReasonSecretConflict)
-	w.edit(victim, func() { victim.Spec.Secret = &v1alpha1.SecretSpec{Name: "database"} })
-	w.becomes(victim, v1alpha1.ReasonSecretConflict)
-	w.edit(victim, func() { victim.Spec.Revoked = true })
-	w.becomes(victim, v1alpha1.ReasonRevoked)
-	w.Eventually(w.holds("victim"), patience).ShouldNot(gomega.Equal(token.Hash(held)), "the token of the other key is removed")
-	w.Expect(w.secret("database")).To(gomega.Equal(forged), "its data must not change")
+	w.Create(forged)
+	another := w.Key("database")
+	w.AwaitReason(another, v1alpha1.ReasonSecretConflict)
+	w.Edit(victim, func() { victim.Spec.Secret = &v1alpha1.SecretSpec{Name: "database"} })
+	w.AwaitReason(victim, v1alpha1.ReasonSecretConflict)
+	w.Edit(victim, func() { victim.Spec.Revoked = true })
+	w.AwaitReason(victim, v1alpha1.ReasonRevoked)
+	w.Eventually(w.holds("victim")).ShouldNot(gomega.Equal(token.Hash(held)), "the token of the other key is removed")
+	w.Expect(w.MustSecret("database")).To(gomega.Equal(forged), "its data must not change")
 }
 
 // TestAStatusRestoredWithANewUID checks that the line of an earlier key in status is not trusted, and that the Secret of
@@ -342,21 +341,21 @@ func TestAStatusRestoredWithANewUID(t *testing.T) {
 	for _, version := range []string{"present", "earlier"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			w := newHarness(t)
+			w := newFixture(t)
 			earlier, again, old := w.madeAgain(version)
 			w.editStatus(again, func() { again.Status = earlier.Status })
 			w.clock.SetTime(again.CreationTimestamp.Time)
 			w.startFor()
-			w.becomes(again, v1alpha1.ReasonWaitingForSecret)
+			w.AwaitReason(again, v1alpha1.ReasonWaitingForSecret)
 			w.Expect(again.Status.Revision).To(gomega.BeEquivalentTo(2), "the restored line ends at once")
 			w.Expect(w.holds("orders")()).To(gomega.Equal(token.Hash(old)))
 			w.refuses(old)
 
 			w.clock.SetTime(again.CreationTimestamp.Add(31 * time.Second))
-			w.poke(again)
-			w.becomes(again, v1alpha1.ReasonIssued)
-			w.accepts(w.token("orders"), lifecycle.StandingCurrent)
-			w.Expect(metav1.IsControlledBy(w.secret("orders"), again)).To(gomega.BeTrue())
+			w.Poke(again)
+			w.AwaitReason(again, v1alpha1.ReasonIssued)
+			w.accepts(w.MustToken("orders"), lifecycle.StandingCurrent)
+			w.Expect(metav1.IsControlledBy(w.MustSecret("orders"), again)).To(gomega.BeTrue())
 		})
 	}
 }
@@ -366,24 +365,24 @@ func TestASecretUnderAnEarlierNameThatLostItsOwnerReference(t *testing.T) {
 	for _, version := range []string{"present", "earlier"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			w := newHarness(t)
-			w.createIssuer()
-			key := w.createKey("orders")
+			w := newFixture(t)
+			w.Issuer()
+			key := w.Key("orders")
 			stop := w.startFor()
-			w.becomes(key, v1alpha1.ReasonIssued)
-			w.edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Name: "renamed"} })
-			w.Eventually(func() string { return get(w, key).Status.SecretName }, patience).Should(gomega.Equal("renamed"))
+			w.AwaitReason(key, v1alpha1.ReasonIssued)
+			w.Edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Name: "renamed"} })
+			w.Eventually(func() string { return harness.MustGet(w.Harness, key).Status.SecretName }).Should(gomega.Equal("renamed"))
 			stop()
-			secret := w.secret("orders")
-			w.edit(secret, func() {
+			secret := w.MustSecret("orders")
+			w.Edit(secret, func() {
 				secret.OwnerReferences = nil
 				if version == "earlier" {
 					delete(secret.Annotations, madeFor)
 				}
 			})
 			w.startFor()
-			w.edit(key, func() { key.Spec.Revoked = true })
-			w.Eventually(w.holds("orders"), patience).Should(gomega.Equal("no Secret"))
+			w.Edit(key, func() { key.Spec.Revoked = true })
+			w.Eventually(w.holds("orders")).Should(gomega.Equal("no Secret"))
 		})
 	}
 }

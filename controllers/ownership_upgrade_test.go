@@ -30,24 +30,24 @@ func TestTheOwnerAnnotationOfAnEarlierVersion(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(string(tt.policy), func(t *testing.T) {
 			t.Parallel()
-			w := newHarness(t)
-			w.createIssuer()
-			key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: tt.policy} })
+			w := newFixture(t)
+			w.Issuer()
+			key := w.Key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: tt.policy} })
 			stop := w.startFor()
-			w.becomes(key, v1alpha1.ReasonIssued)
+			w.AwaitReason(key, v1alpha1.ReasonIssued)
 			stop()
-			secret := w.secret("orders")
-			w.edit(secret, func() { tt.earlier(secret) })
+			secret := w.MustSecret("orders")
+			w.Edit(secret, func() { tt.earlier(secret) })
 			writes, _ := w.startCounting()
-			w.becomes(key, v1alpha1.ReasonIssued)
-			probe := w.createKey("probe")
-			w.becomes(probe, v1alpha1.ReasonIssued)
-			w.Expect(w.secret("orders")).To(gomega.Equal(secret), "an upgrade must write nothing")
+			w.AwaitReason(key, v1alpha1.ReasonIssued)
+			probe := w.Key("probe")
+			w.AwaitReason(probe, v1alpha1.ReasonIssued)
+			w.Expect(w.MustSecret("orders")).To(gomega.Equal(secret), "an upgrade must write nothing")
 			w.Expect(writes.to("/secrets/orders")).To(gomega.BeZero())
 
-			w.annotate(key, v1alpha1.AnnotationRotate, "once")
-			w.reaches(key, 2)
-			w.Expect(w.secret("orders").Annotations).To(gomega.HaveKeyWithValue(tt.annotation, fmt.Sprintf("%s/orders/%s", w.namespace, key.UID)))
+			w.Annotate(key, v1alpha1.AnnotationRotate, "once")
+			w.AwaitRevision(key, 2)
+			w.Expect(w.MustSecret("orders").Annotations).To(gomega.HaveKeyWithValue(tt.annotation, fmt.Sprintf("%s/orders/%s", w.Name, key.UID)))
 		})
 	}
 }
@@ -89,11 +89,11 @@ func (w *writes) to(ending string) (n int) {
 }
 
 // startCounting runs a manager whose writes are counted.
-func (w *harness) startCounting() (counted *writes, stop func()) {
-	w.t.Helper()
+func (w *fixture) startCounting() (counted *writes, stop func()) {
+	w.T.Helper()
 	counted = &writes{paths: make(chan string, 100_000)}
 	stop = w.start(func(config *rest.Config, options *controllers.Options) {
-		options.Namespaces = []string{w.namespace}
+		options.Namespaces = []string{w.Name}
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 			return &writeCounter{next: next, total: &counted.total, paths: counted.paths}
 		})
@@ -101,10 +101,10 @@ func (w *harness) startCounting() (counted *writes, stop func()) {
 	return counted, stop
 }
 
-// startFor runs a manager for the namespace of the harness and further ones, so that no clock of another test decides here.
-func (w *harness) startFor(others ...string) (stop func()) {
-	w.t.Helper()
+// startFor runs a manager for the namespace of the fixture and further ones, so that no clock of another test decides here.
+func (w *fixture) startFor(others ...string) (stop func()) {
+	w.T.Helper()
 	return w.start(func(_ *rest.Config, options *controllers.Options) {
-		options.Namespaces = slices.Concat(others, []string{w.namespace})
+		options.Namespaces = slices.Concat(others, []string{w.Name})
 	})
 }

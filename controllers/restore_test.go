@@ -17,6 +17,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/test/framework/guide"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // restoredKinds are the keys of the restore, in equal parts.
@@ -54,9 +55,9 @@ const (
 // TestARestoreOfTwoHundredKeys runs the commands of docs/operations.md with the rights of the manager: first with Secrets
 // that lost their owners under existing keys, and then with keys with an old status and new UIDs, and Secrets without owners.
 func TestARestoreOfTwoHundredKeys(t *testing.T) {
-	w := newHarness(t)
-	blocks := restoreBlocks(t, w.namespace)
-	w.createIssuer()
+	w := newFixture(t)
+	blocks := restoreBlocks(t, w.Name)
+	w.Issuer()
 	foreignSecrets := w.foreignSecrets()
 	keys := w.restorable()
 	written, stop := w.startCounting()
@@ -72,7 +73,7 @@ func TestARestoreOfTwoHundredKeys(t *testing.T) {
 	owned := int64(0)
 	for name, secret := range before {
 		if strings.HasPrefix(name, "key-") && len(secret.OwnerReferences) > 0 {
-			w.edit(&secret, func() { secret.OwnerReferences = nil })
+			w.Edit(&secret, func() { secret.OwnerReferences = nil })
 			owned++
 		}
 	}
@@ -123,45 +124,45 @@ func restoreBlocks(t *testing.T, namespace string) (blocks []string) {
 	return blocks
 }
 
-func (w *harness) shell(dir, script string) {
-	w.t.Helper()
-	if _, err := server.Shell(w.ctx, dir, script); err != nil {
-		w.t.Fatal(err)
+func (w *fixture) shell(dir, script string) {
+	w.T.Helper()
+	if _, err := server.Shell(w.Ctx, dir, script); err != nil {
+		w.T.Fatal(err)
 	}
 }
 
 func restoredName(i int) string { return fmt.Sprintf("key-%03d", i) }
 
 // restorable creates the keys.
-func (w *harness) restorable() []*v1alpha1.JWTRefreshKey {
-	w.t.Helper()
+func (w *fixture) restorable() []*v1alpha1.JWTRefreshKey {
+	w.T.Helper()
 	keys := make([]*v1alpha1.JWTRefreshKey, restoredKeys)
 	for i := range keys {
-		keys[i] = w.createKey(restoredName(i), restoredKinds[i%len(restoredKinds)].spec)
+		keys[i] = w.Key(restoredName(i), restoredKinds[i%len(restoredKinds)].spec)
 	}
 	return keys
 }
 
 // foreignSecrets creates Secrets that the operator did not create, and keys that want their names. It returns them by name.
-func (w *harness) foreignSecrets() map[string]corev1.Secret {
-	w.t.Helper()
+func (w *fixture) foreignSecrets() map[string]corev1.Secret {
+	w.T.Helper()
 	all := map[string]corev1.Secret{}
 	for name, labels := range map[string]map[string]string{"foreign": nil, "labelled": {v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}} {
-		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name, Labels: labels}, Data: map[string][]byte{"password": []byte("theirs")}}
-		w.create(secret)
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.Name, Name: name, Labels: labels}, Data: map[string][]byte{"password": []byte("theirs")}}
+		w.Create(secret)
 		all[name] = *secret
-		w.createKey(name)
+		w.Key(name)
 	}
 	return all
 }
 
 // use revokes keys and uses the tokens of keys, as their kinds say.
-func (w *harness) use(keys []*v1alpha1.JWTRefreshKey) {
-	w.t.Helper()
+func (w *fixture) use(keys []*v1alpha1.JWTRefreshKey) {
+	w.T.Helper()
 	for i, key := range keys {
 		switch restoredKinds[i%len(restoredKinds)].name {
 		case "revoked":
-			w.edit(key, func() { key.Spec.Revoked = true })
+			w.Edit(key, func() { key.Spec.Revoked = true })
 		case "enrolled":
 			w.uses(key)
 		}
@@ -169,11 +170,11 @@ func (w *harness) use(keys []*v1alpha1.JWTRefreshKey) {
 }
 
 // allStand waits until every key has the state of its kind; before a key is revoked, Issued.
-func (w *harness) allStand(keys []*v1alpha1.JWTRefreshKey, want func(kind int) string) {
-	w.t.Helper()
+func (w *fixture) allStand(keys []*v1alpha1.JWTRefreshKey, want func(kind int) string) {
+	w.T.Helper()
 	w.Eventually(func() (wrong []string) {
 		var list v1alpha1.JWTRefreshKeyList
-		w.Expect(w.admin.List(w.ctx, &list, client.InNamespace(w.namespace))).To(gomega.Succeed())
+		w.Expect(w.Admin.List(w.Ctx, &list, client.InNamespace(w.Name))).To(gomega.Succeed())
 		found := map[string]*v1alpha1.JWTRefreshKey{}
 		for i := range list.Items {
 			found[list.Items[i].Name] = &list.Items[i]
@@ -217,10 +218,10 @@ func stands(key *v1alpha1.JWTRefreshKey, secrets map[string]corev1.Secret, reaso
 	}
 }
 
-func (w *harness) secretsByName() map[string]corev1.Secret {
-	w.t.Helper()
+func (w *fixture) secretsByName() map[string]corev1.Secret {
+	w.T.Helper()
 	var list corev1.SecretList
-	w.Expect(w.admin.List(w.ctx, &list, client.InNamespace(w.namespace))).To(gomega.Succeed())
+	w.Expect(w.Admin.List(w.Ctx, &list, client.InNamespace(w.Name))).To(gomega.Succeed())
 	all := map[string]corev1.Secret{}
 	for _, secret := range list.Items {
 		all[secret.Name] = secret
@@ -229,8 +230,8 @@ func (w *harness) secretsByName() map[string]corev1.Secret {
 }
 
 // held returns the tokens in the Secrets of the keys, by name.
-func (w *harness) held() map[string]heldToken {
-	w.t.Helper()
+func (w *fixture) held() map[string]heldToken {
+	w.T.Helper()
 	all := map[string]heldToken{}
 	for name, secret := range w.secretsByName() {
 		all[name] = heldToken{string(secret.Data[v1alpha1.SecretToken])}
@@ -245,8 +246,8 @@ func (heldToken) String() string   { return "[token]" }
 func (heldToken) GoString() string { return "[token]" }
 
 // allOwned waits until the ownerReference of every Secret of a key is as deletionPolicy wants.
-func (w *harness) allOwned(keys []*v1alpha1.JWTRefreshKey) {
-	w.t.Helper()
+func (w *fixture) allOwned(keys []*v1alpha1.JWTRefreshKey) {
+	w.T.Helper()
 	w.Eventually(func() (wrong []string) {
 		secrets := w.secretsByName()
 		for _, key := range keys {
@@ -262,20 +263,20 @@ func (w *harness) allOwned(keys []*v1alpha1.JWTRefreshKey) {
 }
 
 // loseEverything deletes the keys, and then their Secrets.
-func (w *harness) loseEverything(keys []*v1alpha1.JWTRefreshKey) {
-	w.t.Helper()
-	w.Expect(w.admin.DeleteAllOf(w.ctx, &v1alpha1.JWTRefreshKey{}, client.InNamespace(w.namespace))).To(gomega.Succeed())
+func (w *fixture) loseEverything(keys []*v1alpha1.JWTRefreshKey) {
+	w.T.Helper()
+	w.Expect(w.Admin.DeleteAllOf(w.Ctx, &v1alpha1.JWTRefreshKey{}, client.InNamespace(w.Name))).To(gomega.Succeed())
 	for _, key := range keys {
-		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: key.Name}}
-		w.Expect(client.IgnoreNotFound(w.admin.Delete(w.ctx, secret))).To(gomega.Succeed())
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.Name, Name: key.Name}}
+		w.Expect(client.IgnoreNotFound(w.Admin.Delete(w.Ctx, secret))).To(gomega.Succeed())
 	}
 	// The backup includes the foreign Secrets, since they have the operator's label; they were not lost.
-	w.Expect(w.admin.DeleteAllOf(w.ctx, &corev1.Secret{}, client.InNamespace(w.namespace), client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})).To(gomega.Succeed())
+	w.Expect(w.Admin.DeleteAllOf(w.Ctx, &corev1.Secret{}, client.InNamespace(w.Name), client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})).To(gomega.Succeed())
 }
 
 // allIssuedAgain checks that no earlier token is accepted, and that every new one is.
-func (w *harness) allIssuedAgain(keys []*v1alpha1.JWTRefreshKey, earlier map[string]heldToken) {
-	w.t.Helper()
+func (w *fixture) allIssuedAgain(keys []*v1alpha1.JWTRefreshKey, earlier map[string]heldToken) {
+	w.T.Helper()
 	now := w.held()
 	for _, key := range keys {
 		if old := earlier[key.Name]; old.text != "" {
@@ -285,7 +286,7 @@ func (w *harness) allIssuedAgain(keys []*v1alpha1.JWTRefreshKey, earlier map[str
 			w.accepts(held.text, lifecycle.StandingCurrent)
 		}
 		if key.Status.Revision > 1 {
-			w.t.Errorf("%s has revision %d: the API server must not take the status of the manifest", key.Name, key.Status.Revision)
+			w.T.Errorf("%s has revision %d: the API server must not take the status of the manifest", key.Name, key.Status.Revision)
 		}
 	}
 }
@@ -299,8 +300,8 @@ func content(secret corev1.Secret) corev1.Secret {
 }
 
 // settles waits until nothing was written between two checks.
-func (w *harness) settles(written *writes) {
-	w.t.Helper()
+func (w *fixture) settles(written *writes) {
+	w.T.Helper()
 	last := int64(-1)
 	w.Eventually(func() bool {
 		now := written.total.Load()
@@ -311,12 +312,13 @@ func (w *harness) settles(written *writes) {
 }
 
 // rests checks that nothing is written any more.
-func (w *harness) rests(written *writes) {
-	w.t.Helper()
+func (w *fixture) rests(written *writes) {
+	w.T.Helper()
 	w.settles(written)
 	base := written.total.Load()
 	w.Consistently(func() int64 { return written.total.Load() - base }, 3*time.Second, 100*time.Millisecond).Should(gomega.BeZero(), "writes while all keys rest")
 	for _, name := range []string{"foreign", "labelled"} {
-		w.Expect(w.reason(&v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}})()).To(gomega.Equal(v1alpha1.ReasonSecretConflict))
+		key := harness.MustGet(w.Harness, harness.NewKey(w.Name, name))
+		w.Expect(meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady)).To(gomega.HaveField("Reason", v1alpha1.ReasonSecretConflict))
 	}
 }

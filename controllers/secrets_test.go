@@ -13,51 +13,52 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // I9 of docs/architecture.md: the operator does not change what it did not create.
 func TestAForeignSecretIsNeverTouched(t *testing.T) {
 	tests := []struct {
 		name   string
-		secret func(*harness, *corev1.Secret)
+		secret func(*fixture, *corev1.Secret)
 	}{
-		{"a user's", func(*harness, *corev1.Secret) {}},
-		{"with a forged managed-by label", func(_ *harness, s *corev1.Secret) {
+		{"a user's", func(*fixture, *corev1.Secret) {}},
+		{"with a forged managed-by label", func(_ *fixture, s *corev1.Secret) {
 			s.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
 		}},
-		{"owned by another key", func(w *harness, s *corev1.Secret) {
-			another := w.createKey("another", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
+		{"owned by another key", func(w *fixture, s *corev1.Secret) {
+			another := w.Key("another", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
 			s.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(another, v1alpha1.GroupVersion.WithKind("JWTRefreshKey"))}
 			s.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
 		}},
-		{"of a type for a registry", func(_ *harness, s *corev1.Secret) {
+		{"of a type for a registry", func(_ *fixture, s *corev1.Secret) {
 			s.Type = corev1.SecretTypeDockerConfigJson
 			s.Data = map[string][]byte{corev1.DockerConfigJsonKey: []byte(`{"auths":{}}`)}
 			s.Annotations = map[string]string{v1alpha1.AnnotationOwner: "orders"}
 			s.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
 		}},
-		{"immutable", func(_ *harness, s *corev1.Secret) { s.Immutable = ptr.To(true) }},
+		{"immutable", func(_ *fixture, s *corev1.Secret) { s.Immutable = ptr.To(true) }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newHarness(t)
-			w.createIssuer()
+			w := newFixture(t)
+			w.Issuer()
 			secret := &corev1.Secret{
-				ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "orders"},
+				ObjectMeta: metav1.ObjectMeta{Namespace: w.Name, Name: "orders"},
 				Data:       map[string][]byte{"password": []byte("theirs")},
 			}
 			tt.secret(w, secret)
-			w.create(secret)
-			key := w.createKey("orders")
+			w.Create(secret)
+			key := w.Key("orders")
 			w.start()
-			w.becomes(key, v1alpha1.ReasonSecretConflict)
-			w.Expect(w.secret("orders")).To(gomega.Equal(secret))
+			w.AwaitReason(key, v1alpha1.ReasonSecretConflict)
+			w.Expect(w.MustSecret("orders")).To(gomega.Equal(secret))
 			w.Expect(key.Status.Revision).To(gomega.BeZero(), "no token is issued that cannot be written to the Secret")
 
-			w.Expect(w.admin.Delete(w.ctx, secret)).To(gomega.Succeed())
-			w.poke(key)
-			w.becomes(key, v1alpha1.ReasonIssued)
+			w.Expect(w.Admin.Delete(w.Ctx, secret)).To(gomega.Succeed())
+			w.Poke(key)
+			w.AwaitReason(key, v1alpha1.ReasonIssued)
 		})
 	}
 }
@@ -86,11 +87,11 @@ func TestAHandEditedSecretIsRestored(t *testing.T) {
 		for _, tt := range handEdits {
 			t.Run(fmt.Sprintf("%s: %s", policy, tt.name), func(t *testing.T) {
 				t.Parallel()
-				w := newHarness(t)
-				w.createIssuer()
-				key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: policy} })
+				w := newFixture(t)
+				w.Issuer()
+				key := w.Key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: policy} })
 				w.start()
-				w.becomes(key, v1alpha1.ReasonIssued)
+				w.AwaitReason(key, v1alpha1.ReasonIssued)
 				w.restores(key, tt.edit)
 			})
 		}
@@ -98,17 +99,17 @@ func TestAHandEditedSecretIsRestored(t *testing.T) {
 }
 
 // restores edits the Secret of a key, and waits until the operator has restored it.
-func (w *harness) restores(key *v1alpha1.JWTRefreshKey, edit func(*corev1.Secret)) {
-	w.t.Helper()
-	as := w.secret("orders")
+func (w *fixture) restores(key *v1alpha1.JWTRefreshKey, edit func(*corev1.Secret)) {
+	w.T.Helper()
+	as := w.MustSecret("orders")
 
 	edited := as.DeepCopy()
 	edited.Annotations["their.example.com/own"] = "stays"
 	edit(edited)
-	w.Expect(w.admin.Update(w.ctx, edited)).To(gomega.Succeed())
-	w.poke(key)
+	w.Expect(w.Admin.Update(w.Ctx, edited)).To(gomega.Succeed())
+	w.Poke(key)
 	w.Eventually(func(g gomega.Gomega) {
-		now := w.secret("orders")
+		now := w.MustSecret("orders")
 		g.Expect(now.Data).To(gomega.Equal(as.Data))
 		g.Expect(now.Labels).To(gomega.Equal(as.Labels))
 		for name, value := range as.Annotations {
@@ -117,84 +118,84 @@ func (w *harness) restores(key *v1alpha1.JWTRefreshKey, edit func(*corev1.Secret
 		if edited.Annotations != nil {
 			g.Expect(now.Annotations).To(gomega.HaveKeyWithValue("their.example.com/own", "stays"))
 		}
-	}, patience, 20*time.Millisecond).Should(gomega.Succeed())
-	w.Expect(get(w, key).Status.Revision).To(gomega.BeEquivalentTo(1), "an edit must not cause a rotation")
+	}).Should(gomega.Succeed())
+	w.Expect(harness.MustGet(w.Harness, key).Status.Revision).To(gomega.BeEquivalentTo(1), "an edit must not cause a rotation")
 }
 
 // A copy of a retained Secret under another name has every mark of the operator except the name of the Secret.
 func TestACopyOfARetainedSecretIsForeign(t *testing.T) {
-	w := newHarness(t)
-	w.createIssuer()
-	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) {
+	w := newFixture(t)
+	w.Issuer()
+	key := w.Key("orders", func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: v1alpha1.DeletionRetain}
 	})
 	w.start()
-	w.becomes(key, v1alpha1.ReasonIssued)
-	original := w.secret("orders")
+	w.AwaitReason(key, v1alpha1.ReasonIssued)
+	original := w.MustSecret("orders")
 	copied := &corev1.Secret{ObjectMeta: *original.ObjectMeta.DeepCopy(), Data: original.Data}
 	copied.Name, copied.UID, copied.ResourceVersion = "a-copy", "", ""
-	w.create(copied)
+	w.Create(copied)
 
-	w.edit(key, func() { key.Spec.Secret.Name = "a-copy" })
-	w.becomes(key, v1alpha1.ReasonSecretConflict)
-	w.Expect(w.secret("a-copy")).To(gomega.Equal(copied))
+	w.Edit(key, func() { key.Spec.Secret.Name = "a-copy" })
+	w.AwaitReason(key, v1alpha1.ReasonSecretConflict)
+	w.Expect(w.MustSecret("a-copy")).To(gomega.Equal(copied))
 }
 
 func TestAnImmutableSecretIsReported(t *testing.T) {
-	w := newHarness(t)
-	w.createIssuer()
-	key := w.createKey("orders")
+	w := newFixture(t)
+	w.Issuer()
+	key := w.Key("orders")
 	w.start()
-	w.becomes(key, v1alpha1.ReasonIssued)
-	secret := w.secret("orders")
+	w.AwaitReason(key, v1alpha1.ReasonIssued)
+	secret := w.MustSecret("orders")
 	secret.Immutable = ptr.To(true)
-	w.Expect(w.admin.Update(w.ctx, secret)).To(gomega.Succeed())
+	w.Expect(w.Admin.Update(w.Ctx, secret)).To(gomega.Succeed())
 
-	w.annotate(key, v1alpha1.AnnotationRotate, "once")
-	w.becomes(key, v1alpha1.ReasonSecretImmutable)
+	w.Annotate(key, v1alpha1.AnnotationRotate, "once")
+	w.AwaitReason(key, v1alpha1.ReasonSecretImmutable)
 	w.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1))
 
-	w.Expect(w.admin.Delete(w.ctx, w.secret("orders"))).To(gomega.Succeed())
-	w.reaches(key, 2)
-	w.becomes(key, v1alpha1.ReasonIssued)
+	w.Expect(w.Admin.Delete(w.Ctx, w.MustSecret("orders"))).To(gomega.Succeed())
+	w.AwaitRevision(key, 2)
+	w.AwaitReason(key, v1alpha1.ReasonIssued)
 }
 
 func TestARenamedSecret(t *testing.T) {
-	w := newHarness(t)
-	w.createIssuer()
-	key := w.createKey("orders")
+	w := newFixture(t)
+	w.Issuer()
+	key := w.Key("orders")
 	w.start()
-	w.becomes(key, v1alpha1.ReasonIssued)
-	held := w.token("orders")
+	w.AwaitReason(key, v1alpha1.ReasonIssued)
+	held := w.MustToken("orders")
 
-	w.edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Name: "renamed"} })
-	w.Eventually(w.tokenIn("renamed"), patience).Should(gomega.Equal(token.Hash(held)), "the same token, signed again")
-	w.Eventually(func() string { return get(w, key).Status.SecretName }, patience).Should(gomega.Equal("renamed"))
-	w.Expect(w.token("orders")).To(gomega.Equal(held), "the old one stays for the overlap")
+	w.Edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Name: "renamed"} })
+	w.Eventually(w.tokenIn("renamed")).Should(gomega.Equal(token.Hash(held)), "the same token, signed again")
+	w.Eventually(func() string { return harness.MustGet(w.Harness, key).Status.SecretName }).Should(gomega.Equal("renamed"))
+	w.Expect(w.MustToken("orders")).To(gomega.Equal(held), "the old one stays for the overlap")
 
 	w.clock.SetTime(w.clock.Now().Add(21 * time.Minute))
-	w.poke(key)
-	w.Eventually(w.tokenIn("orders"), patience).Should(gomega.Equal("no Secret"))
+	w.Poke(key)
+	w.Eventually(w.tokenIn("orders")).Should(gomega.Equal("no Secret"))
 	w.accepts(held, lifecycle.StandingCurrent)
 }
 
 func TestARetainedSecretIsTakenUpAgain(t *testing.T) {
-	w := newHarness(t)
-	w.createIssuer()
+	w := newFixture(t)
+	w.Issuer()
 	retain := func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: v1alpha1.DeletionRetain}
 	}
-	key := w.createKey("orders", retain)
+	key := w.Key("orders", retain)
 	w.start()
-	w.becomes(key, v1alpha1.ReasonIssued)
-	before := w.secret("orders")
+	w.AwaitReason(key, v1alpha1.ReasonIssued)
+	before := w.MustSecret("orders")
 	w.Expect(before.OwnerReferences).To(gomega.BeEmpty())
 
-	w.Expect(w.admin.Delete(w.ctx, key)).To(gomega.Succeed())
+	w.Expect(w.Admin.Delete(w.Ctx, key)).To(gomega.Succeed())
 	w.refuses(string(before.Data["token"]))
-	again := w.createKey("orders", retain)
-	w.becomes(again, v1alpha1.ReasonIssued)
-	after := w.secret("orders")
+	again := w.Key("orders", retain)
+	w.AwaitReason(again, v1alpha1.ReasonIssued)
+	after := w.MustSecret("orders")
 	w.Expect(after.UID).To(gomega.Equal(before.UID), "it is the same Secret")
 	w.accepts(string(after.Data["token"]), lifecycle.StandingCurrent)
 	w.refuses(string(before.Data["token"]))
@@ -204,41 +205,41 @@ func TestALeftOverSecretIsWaitedForAndThenReplaced(t *testing.T) {
 	if server.Existing() {
 		t.Skip("the garbage collector of an existing cluster takes the Secret away first")
 	}
-	w := newHarness(t)
-	w.createIssuer()
-	key := w.createKey("orders")
+	w := newFixture(t)
+	w.Issuer()
+	key := w.Key("orders")
 	stop := w.start()
-	w.becomes(key, v1alpha1.ReasonIssued)
-	old := w.token("orders")
+	w.AwaitReason(key, v1alpha1.ReasonIssued)
+	old := w.MustToken("orders")
 	stop()
-	w.Expect(w.admin.Delete(w.ctx, key)).To(gomega.Succeed())
-	again := w.createKey("orders")
+	w.Expect(w.Admin.Delete(w.Ctx, key)).To(gomega.Succeed())
+	again := w.Key("orders")
 	w.clock.SetTime(again.CreationTimestamp.Time)
 	w.start()
-	w.becomes(again, v1alpha1.ReasonWaitingForSecret)
-	w.Expect(w.token("orders")).To(gomega.Equal(old))
+	w.AwaitReason(again, v1alpha1.ReasonWaitingForSecret)
+	w.Expect(w.MustToken("orders")).To(gomega.Equal(old))
 
 	w.clock.SetTime(again.CreationTimestamp.Add(31 * time.Second))
-	w.poke(again)
-	w.becomes(again, v1alpha1.ReasonIssued)
-	w.accepts(w.token("orders"), lifecycle.StandingCurrent)
+	w.Poke(again)
+	w.AwaitReason(again, v1alpha1.ReasonIssued)
+	w.accepts(w.MustToken("orders"), lifecycle.StandingCurrent)
 	w.refuses(old)
-	w.Expect(metav1.IsControlledBy(w.secret("orders"), again)).To(gomega.BeTrue())
+	w.Expect(metav1.IsControlledBy(w.MustSecret("orders"), again)).To(gomega.BeTrue())
 }
 
 func TestModeNoneMakesNoSecret(t *testing.T) {
-	w := newHarness(t)
-	w.createIssuer()
-	key := w.createKey("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
+	w := newFixture(t)
+	w.Issuer()
+	key := w.Key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
 	w.start()
-	w.becomes(key, v1alpha1.ReasonIssued)
+	w.AwaitReason(key, v1alpha1.ReasonIssued)
 	w.Expect(key.Status.TokenHash).NotTo(gomega.BeEmpty())
 	w.Expect(w.tokenIn("orders")()).To(gomega.Equal("no Secret"))
 
-	w.edit(key, func() { key.Spec.Secret = nil })
-	w.Eventually(w.tokenIn("orders"), patience).ShouldNot(gomega.Equal("no Secret"))
-	w.accepts(w.token("orders"), lifecycle.StandingCurrent)
+	w.Edit(key, func() { key.Spec.Secret = nil })
+	w.Eventually(w.tokenIn("orders")).ShouldNot(gomega.Equal("no Secret"))
+	w.accepts(w.MustToken("orders"), lifecycle.StandingCurrent)
 
-	w.edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
-	w.Eventually(w.tokenIn("orders"), patience).Should(gomega.Equal("no Secret"))
+	w.Edit(key, func() { key.Spec.Secret = &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone} })
+	w.Eventually(w.tokenIn("orders")).Should(gomega.Equal("no Secret"))
 }

@@ -20,54 +20,50 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/authority"
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // provider provides the serving certificate, like a user.
 type provider struct {
-	w      *harness
+	w      *fixture
 	owner  *authority.Authority
 	secret *corev1.Secret
 	issuer *v1alpha1.JWTIssuer
-	pokes  int
 }
 
-func (w *harness) provider() *provider {
-	w.t.Helper()
+func (w *fixture) provider() *provider {
+	w.T.Helper()
 	owner := &authority.Authority{}
 	_, err := owner.Advance(w.clock.Now())
 	w.Expect(err).NotTo(gomega.HaveOccurred())
 	pair, err := owner.Issue([]string{"refreshkeys-tokenserver." + apiserver.Namespace + ".svc"}, w.clock.Now())
 	w.Expect(err).NotTo(gomega.HaveOccurred())
-	p := &provider{w: w, owner: owner, issuer: w.createIssuer(), secret: &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: w.issuer + "-tls"},
+	p := &provider{w: w, owner: owner, issuer: w.Issuer(), secret: &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: w.Name + "-tls"},
 		Type:       corev1.SecretTypeTLS,
 		Data:       map[string][]byte{"tls.crt": pair.Certificate, "tls.key": pair.Key, "ca.crt": owner.Bundle()},
 	}}
-	w.create(p.secret)
-	w.t.Cleanup(func() {
-		kept := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: p.secret.Name + "-trusted"}}
-		_ = w.admin.Delete(w.t.Context(), kept)
-	})
+	w.Create(p.secret)
+	w.DeleteAtEnd(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: p.secret.Name + "-trusted"}})
 	return p
 }
 
 // provides changes ca.crt, and triggers a reconciliation.
 func (p *provider) provides(bundle []byte) {
-	p.w.t.Helper()
-	p.w.edit(p.secret, func() {
+	p.w.T.Helper()
+	p.w.Edit(p.secret, func() {
 		if bundle == nil {
 			delete(p.secret.Data, "ca.crt")
 		} else {
 			p.secret.Data["ca.crt"] = bundle
 		}
 	})
-	p.pokes++
-	p.w.edit(p.issuer, func() { metav1.SetMetaDataLabel(&p.issuer.ObjectMeta, "poked", fmt.Sprint(p.pokes)) })
+	p.w.Poke(p.issuer)
 }
 
 // trustReason returns the reason of the issuer's condition TrustBundle, empty without one; Ready must be True in any case.
 func (p *provider) trustReason() string {
-	issuer := get(p.w, p.issuer)
+	issuer := harness.MustGet(p.w.Harness, p.issuer)
 	p.w.Expect(meta.IsStatusConditionTrue(issuer.Status.Conditions, v1alpha1.ConditionReady)).To(gomega.BeTrue(), "tokens must work with any ca.crt")
 	condition := meta.FindStatusCondition(issuer.Status.Conditions, "TrustBundle")
 	if condition == nil {
@@ -80,26 +76,26 @@ func (p *provider) trustReason() string {
 
 // awaitReason waits for a reason, and for a message with the given text.
 func (p *provider) awaitReason(reason string, words ...string) {
-	p.w.t.Helper()
-	p.w.Eventually(p.trustReason, patience, 20*time.Millisecond).Should(gomega.Equal(reason))
+	p.w.T.Helper()
+	p.w.Eventually(p.trustReason).Should(gomega.Equal(reason))
 	for _, word := range words {
 		p.w.Eventually(func() string {
-			if condition := meta.FindStatusCondition(get(p.w, p.issuer).Status.Conditions, "TrustBundle"); condition != nil {
+			if condition := meta.FindStatusCondition(harness.MustGet(p.w.Harness, p.issuer).Status.Conditions, "TrustBundle"); condition != nil {
 				return condition.Message
 			}
 			return ""
-		}, patience, 20*time.Millisecond).Should(gomega.ContainSubstring(word))
+		}).Should(gomega.ContainSubstring(word))
 	}
 }
 
 func (p *provider) holds(name string, want []byte) {
-	p.w.t.Helper()
-	p.w.Eventually(func() string { return string(p.w.secret(name).Data["ca.crt"]) }, patience, 20*time.Millisecond).Should(gomega.Equal(string(want)))
+	p.w.T.Helper()
+	p.w.Eventually(func() string { return string(p.w.MustSecret(name).Data["ca.crt"]) }).Should(gomega.Equal(string(want)))
 }
 
 // bundle returns the certificate of a new authority.
-func (w *harness) bundle() []byte {
-	w.t.Helper()
+func (w *fixture) bundle() []byte {
+	w.T.Helper()
 	owner := &authority.Authority{}
 	_, err := owner.Advance(w.clock.Now())
 	w.Expect(err).NotTo(gomega.HaveOccurred())
@@ -122,15 +118,15 @@ func noise(t *testing.T) []byte {
 // TestOnlyCertificatesReachTenants checks that only the certificates of a provided ca.crt reach the Secrets of tenants, and
 // that without any, tenants keep theirs, also after a restart; every issuer reports it.
 func TestOnlyCertificatesReachTenants(t *testing.T) {
-	w := newHarness(t)
+	w := newFixture(t)
 	p := w.provider()
 	stop := w.start(servedBy(p.secret.Name))
-	key := w.createKey("orders")
-	w.becomes(key, v1alpha1.ReasonIssued)
+	key := w.Key("orders")
+	w.AwaitReason(key, v1alpha1.ReasonIssued)
 	good := p.owner.Bundle()
 	p.holds("orders", good)
 	p.awaitReason("")
-	held := w.secret("orders").ResourceVersion
+	held := w.MustSecret("orders").ResourceVersion
 
 	expired := &authority.Authority{}
 	_, err := expired.Advance(w.clock.Now().AddDate(-11, 0, 0))
@@ -152,7 +148,7 @@ func TestOnlyCertificatesReachTenants(t *testing.T) {
 	} {
 		p.provides(c.bundle)
 		p.awaitReason("TrustBundleKept", c.says)
-		w.Expect(w.secret("orders").ResourceVersion).To(gomega.Equal(held), "%s: the Secret of a tenant was written", c.name)
+		w.Expect(w.MustSecret("orders").ResourceVersion).To(gomega.Equal(held), "%s: the Secret of a tenant was written", c.name)
 	}
 	events := p.events("TrustBundleKept")
 	w.Expect(events).To(gomega.HaveLen(1), "one event for the whole time")
@@ -160,11 +156,11 @@ func TestOnlyCertificatesReachTenants(t *testing.T) {
 
 	stop()
 	w.start(servedBy(p.secret.Name))
-	later := w.createKey("later")
-	w.becomes(later, v1alpha1.ReasonIssued)
+	later := w.Key("later")
+	w.AwaitReason(later, v1alpha1.ReasonIssued)
 	p.holds("later", good)
 	p.awaitReason("TrustBundleKept")
-	w.Expect(w.secret("orders").ResourceVersion).To(gomega.Equal(held), "a restart must not write an unchanged Secret")
+	w.Expect(w.MustSecret("orders").ResourceVersion).To(gomega.Equal(held), "a restart must not write an unchanged Secret")
 
 	// ca.crt holds other content beside the certificate, which must not reach tenants.
 	next := &authority.Authority{}
@@ -181,16 +177,16 @@ func TestOnlyCertificatesReachTenants(t *testing.T) {
 	p.awaitReason("")
 	p.holds("orders", append(bytes.Clone(good), next.Bundle()...))
 	p.holds("later", append(bytes.Clone(good), next.Bundle()...))
-	w.Expect(get(w, key).Status.Revision).To(gomega.BeEquivalentTo(1), "a new ca.crt must not cause a rotation")
+	w.Expect(harness.MustGet(w.Harness, key).Status.Revision).To(gomega.BeEquivalentTo(1), "a new ca.crt must not cause a rotation")
 }
 
 // TestAPublicCertificateNeedsNoBundle covers a publicly trusted certificate with an empty ca.crt, or without one, also after
 // a certificate of a private authority.
 func TestAPublicCertificateNeedsNoBundle(t *testing.T) {
-	w := newHarness(t)
+	w := newFixture(t)
 	p := w.provider()
 	w.start(servedBy(p.secret.Name))
-	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)
+	w.AwaitReason(w.Key("orders"), v1alpha1.ReasonIssued)
 	p.holds("orders", p.owner.Bundle())
 
 	public := &authority.Authority{}
@@ -198,15 +194,15 @@ func TestAPublicCertificateNeedsNoBundle(t *testing.T) {
 	w.Expect(err).NotTo(gomega.HaveOccurred())
 	pair, err := public.Issue([]string{"tokens.example.com"}, w.clock.Now())
 	w.Expect(err).NotTo(gomega.HaveOccurred())
-	w.edit(p.secret, func() { p.secret.Data["tls.crt"], p.secret.Data["tls.key"] = pair.Certificate, pair.Key })
+	w.Edit(p.secret, func() { p.secret.Data["tls.crt"], p.secret.Data["tls.key"] = pair.Certificate, pair.Key })
 	p.provides([]byte{})
-	w.Eventually(func() map[string][]byte { return w.secret("orders").Data }, patience, 20*time.Millisecond).ShouldNot(gomega.HaveKey("ca.crt"))
+	w.Eventually(func() map[string][]byte { return w.MustSecret("orders").Data }).ShouldNot(gomega.HaveKey("ca.crt"))
 	p.awaitReason("")
 }
 
 // TestABundleIsBounded checks that the bundle in the Secrets of tenants is never longer than 64 KiB.
 func TestABundleIsBounded(t *testing.T) {
-	w := newHarness(t)
+	w := newFixture(t)
 	p := w.provider()
 	var many []byte
 	for len(many) <= 64<<10 {
@@ -215,11 +211,11 @@ func TestABundleIsBounded(t *testing.T) {
 		w.Expect(err).NotTo(gomega.HaveOccurred())
 		many = append(many, another.Bundle()...)
 	}
-	w.edit(p.secret, func() { p.secret.Data["ca.crt"] = many })
+	w.Edit(p.secret, func() { p.secret.Data["ca.crt"] = many })
 	w.start(servedBy(p.secret.Name))
-	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)
+	w.AwaitReason(w.Key("orders"), v1alpha1.ReasonIssued)
 	p.awaitReason("TrustBundlePartial")
-	held := w.secret("orders").Data["ca.crt"]
+	held := w.MustSecret("orders").Data["ca.crt"]
 	w.Expect(len(held)).To(gomega.BeNumerically("<=", 64<<10))
 	w.Expect(x509.NewCertPool().AppendCertsFromPEM(held)).To(gomega.BeTrue())
 	w.Expect(many).To(gomega.HavePrefix(string(held)))
@@ -228,28 +224,28 @@ func TestABundleIsBounded(t *testing.T) {
 // TestOurOwnAuthorityIsReadToo checks that content that was added to the Secret with the operator's authority does not reach
 // tenants.
 func TestOurOwnAuthorityIsReadToo(t *testing.T) {
-	w := newHarness(t)
-	w.createIssuer()
-	w.start(servedBy(w.issuer + "-tls"))
-	w.becomes(w.createKey("orders"), v1alpha1.ReasonIssued)
-	before := w.secret("orders").Data["ca.crt"]
+	w := newFixture(t)
+	w.Issuer()
+	w.start(servedBy(w.Name + "-tls"))
+	w.AwaitReason(w.Key("orders"), v1alpha1.ReasonIssued)
+	before := w.MustSecret("orders").Data["ca.crt"]
 	served := w.tlsSecret()
-	w.t.Cleanup(func() { _ = w.admin.Delete(w.t.Context(), served) })
-	own := get(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "refreshkeys-ca"}})
+	w.DeleteAtEnd(served)
+	own := harness.MustGet(w.Harness, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "refreshkeys-ca"}})
 	certificate := own.Data["tls.crt"]
-	w.edit(own, func() { own.Data["tls.crt"] = append(bytes.Clone(certificate), own.Data["tls.key"]...) })
-	defer w.edit(own, func() { own.Data["tls.crt"] = certificate })
-	key := w.createKey("later")
-	w.becomes(key, v1alpha1.ReasonIssued)
-	w.Consistently(func() string { return string(w.secret("later").Data["ca.crt"]) }, time.Second, 50*time.Millisecond).Should(gomega.Equal(string(before)))
+	w.Edit(own, func() { own.Data["tls.crt"] = append(bytes.Clone(certificate), own.Data["tls.key"]...) })
+	defer w.Edit(own, func() { own.Data["tls.crt"] = certificate })
+	key := w.Key("later")
+	w.AwaitReason(key, v1alpha1.ReasonIssued)
+	w.Consistently(func() string { return string(w.MustSecret("later").Data["ca.crt"]) }, time.Second, 50*time.Millisecond).Should(gomega.Equal(string(before)))
 }
 
 func (p *provider) events(reason string) []eventsv1.Event {
-	p.w.t.Helper()
+	p.w.T.Helper()
 	var found []eventsv1.Event
 	p.w.Eventually(func() int {
 		var all eventsv1.EventList
-		p.w.Expect(p.w.admin.List(p.w.ctx, &all, client.InNamespace(metav1.NamespaceDefault))).To(gomega.Succeed())
+		p.w.Expect(p.w.Admin.List(p.w.Ctx, &all, client.InNamespace(metav1.NamespaceDefault))).To(gomega.Succeed())
 		found = nil
 		for _, event := range all.Items {
 			if event.Reason == reason && event.Regarding.Name == p.issuer.Name {
@@ -257,6 +253,6 @@ func (p *provider) events(reason string) []eventsv1.Event {
 			}
 		}
 		return len(found)
-	}, patience, 100*time.Millisecond).ShouldNot(gomega.BeZero())
+	}).WithPolling(100 * time.Millisecond).ShouldNot(gomega.BeZero())
 	return found
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 const (
@@ -35,28 +36,28 @@ const (
 
 // secretsUnreachable registers a webhook that nothing serves for every write of a Secret in a namespace, and returns once
 // it is in force.
-func (w *harness) secretsUnreachable(namespace string) (lift func()) {
-	w.t.Helper()
+func (w *fixture) secretsUnreachable(namespace string) (lift func()) {
+	w.T.Helper()
 	unserved := admissionv1.WebhookClientConfig{URL: ptr.To("https://127.0.0.1:1/validate")}
 	return w.secretsBehind(namespace, unserved, 10, apierrors.IsInternalError)
 }
 
 // secretsHang registers a webhook that accepts every request and never answers.
-func (w *harness) secretsHang(namespace string) (lift func()) {
-	w.t.Helper()
+func (w *fixture) secretsHang(namespace string) (lift func()) {
+	w.T.Helper()
 	ended := make(chan struct{})
 	silent := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-ended }))
-	w.t.Cleanup(func() { close(ended); silent.Close() })
+	w.T.Cleanup(func() { close(ended); silent.Close() })
 	client := admissionv1.WebhookClientConfig{
 		URL: ptr.To(silent.URL + "/validate"), CABundle: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: silent.Certificate().Raw}),
 	}
 	return w.secretsBehind(namespace, client, 30, func(err error) bool { return errors.Is(err, context.DeadlineExceeded) })
 }
 
-func (w *harness) secretsBehind(namespace string, webhook admissionv1.WebhookClientConfig, seconds int32, refused func(error) bool) (lift func()) {
-	w.t.Helper()
+func (w *fixture) secretsBehind(namespace string, webhook admissionv1.WebhookClientConfig, seconds int32, refused func(error) bool) (lift func()) {
+	w.T.Helper()
 	hook := &admissionv1.ValidatingWebhookConfiguration{
-		ObjectMeta: metav1.ObjectMeta{Name: w.namespace},
+		ObjectMeta: metav1.ObjectMeta{Name: w.Name},
 		Webhooks: []admissionv1.ValidatingWebhook{{
 			Name:         "secrets.unreachable.example.com",
 			ClientConfig: webhook,
@@ -69,24 +70,24 @@ func (w *harness) secretsBehind(namespace string, webhook admissionv1.WebhookCli
 			TimeoutSeconds: &seconds,
 		}},
 	}
-	w.create(hook)
+	w.Create(hook)
 	tried := func() bool {
-		ctx, cancel := context.WithTimeout(w.ctx, time.Second)
+		ctx, cancel := context.WithTimeout(w.Ctx, time.Second)
 		defer cancel()
 		probe := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "probe"}}
-		return refused(w.admin.Create(ctx, probe, client.DryRunAll))
+		return refused(w.Admin.Create(ctx, probe, client.DryRunAll))
 	}
-	w.Eventually(tried, patience).Should(gomega.BeTrue())
+	w.Eventually(tried).Should(gomega.BeTrue())
 	return func() {
-		w.Expect(w.admin.Delete(w.ctx, hook)).To(gomega.Succeed())
-		w.Eventually(tried, patience).Should(gomega.BeFalse())
+		w.Expect(w.Admin.Delete(w.Ctx, hook)).To(gomega.Succeed())
+		w.Eventually(tried).Should(gomega.BeFalse())
 	}
 }
 
 // readyOf returns the condition Ready of a key: status, reason and message.
-func (w *harness) readyOf(key *v1alpha1.JWTRefreshKey) func() string {
+func (w *fixture) readyOf(key *v1alpha1.JWTRefreshKey) func() string {
 	return func() string {
-		ready := meta.FindStatusCondition(get(w, key).Status.Conditions, v1alpha1.ConditionReady)
+		ready := meta.FindStatusCondition(harness.MustGet(w.Harness, key).Status.Conditions, v1alpha1.ConditionReady)
 		if ready == nil {
 			return "no condition Ready"
 		}
@@ -95,7 +96,7 @@ func (w *harness) readyOf(key *v1alpha1.JWTRefreshKey) func() string {
 }
 
 // warnings returns the notes of the events of a key about a Secret that is not written.
-func (w *harness) warnings(key *v1alpha1.JWTRefreshKey) (notes []string) {
+func (w *fixture) warnings(key *v1alpha1.JWTRefreshKey) (notes []string) {
 	for _, event := range w.eventsOf(key) {
 		if event.Regarding.Name == key.Name && event.Reason == v1alpha1.ReasonSecretRefused {
 			notes = append(notes, event.Note)
@@ -108,24 +109,24 @@ func (w *harness) warnings(key *v1alpha1.JWTRefreshKey) (notes []string) {
 // Ready for a token that is not in its Secret, and all continue without a user once the webhook is removed.
 func TestSecretsBehindAWebhookThatDoesNotAnswer(t *testing.T) {
 	w := newIsolated(t)
-	w.createIssuer()
-	leaked, revoked, moved := w.createKey("leaked"), w.createKey("revoked"), w.createKey("moved")
+	w.Issuer()
+	leaked, revoked, moved := w.Key("leaked"), w.Key("revoked"), w.Key("moved")
 	w.start()
 	for _, key := range []*v1alpha1.JWTRefreshKey{leaked, revoked, moved} {
-		w.becomes(key, v1alpha1.ReasonIssued)
+		w.AwaitReason(key, v1alpha1.ReasonIssued)
 	}
-	w.edit(moved, func() { moved.Spec.Secret = &v1alpha1.SecretSpec{Name: "moved-on"} })
-	w.Eventually(w.tokenIn("moved-on"), patience).Should(gomega.Equal(token.Hash(w.token("moved"))))
-	first := w.token("leaked")
+	w.Edit(moved, func() { moved.Spec.Secret = &v1alpha1.SecretSpec{Name: "moved-on"} })
+	w.Eventually(w.tokenIn("moved-on")).Should(gomega.Equal(token.Hash(w.MustToken("moved"))))
+	first := w.MustToken("leaked")
 
-	lift := w.secretsUnreachable(w.namespace)
-	w.annotate(leaked, v1alpha1.AnnotationRotateNow, "leak")
-	w.edit(revoked, func() { revoked.Spec.Revoked = true })
+	lift := w.secretsUnreachable(w.Name)
+	w.Annotate(leaked, v1alpha1.AnnotationRotateNow, "leak")
+	w.Edit(revoked, func() { revoked.Spec.Revoked = true })
 	w.clock.SetTime(w.clock.Now().Add(time.Hour))
-	w.poke(moved)
-	fresh := w.createKey("fresh")
+	w.Poke(moved)
+	fresh := w.Key("fresh")
 
-	w.Eventually(func() int64 { return get(w, leaked).Status.Revision }, patience, 5*time.Millisecond).Should(gomega.BeEquivalentTo(2))
+	w.Eventually(func() int64 { return harness.MustGet(w.Harness, leaked).Status.Revision }).WithPolling(5 * time.Millisecond).Should(gomega.BeEquivalentTo(2))
 	w.refuses(first)
 	w.Expect(w.readyOf(leaked)()).To(gomega.HavePrefix("False Issuing: "), "the Secret holds a token that is refused")
 	answer := `failed calling webhook "secrets.unreachable.example.com"`
@@ -133,14 +134,14 @@ func TestSecretsBehindAWebhookThatDoesNotAnswer(t *testing.T) {
 		leaked: "False Issuing: ", fresh: "False Issuing: ", revoked: "False Revoked: ", moved: "True Issued: ",
 	} {
 		w.Eventually(w.readyOf(key), reportedWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix(begins), gomega.ContainSubstring(answer)), key.Name)
-		w.Eventually(func() []string { return w.warnings(key) }, patience, 50*time.Millisecond).Should(gomega.ConsistOf(gomega.ContainSubstring(answer)), key.Name)
+		w.Eventually(func() []string { return w.warnings(key) }).WithPolling(50*time.Millisecond).Should(gomega.ConsistOf(gomega.ContainSubstring(answer)), key.Name)
 	}
 	w.Expect(w.tokenIn("moved")()).NotTo(gomega.Equal("no Secret"))
 
 	keys := []*v1alpha1.JWTRefreshKey{leaked, revoked, moved, fresh}
 	versions := func() (all []string) {
 		for _, key := range keys {
-			all = append(all, get(w, key).ResourceVersion)
+			all = append(all, harness.MustGet(w.Harness, key).ResourceVersion)
 		}
 		return all
 	}
@@ -155,34 +156,34 @@ func TestSecretsBehindAWebhookThatDoesNotAnswer(t *testing.T) {
 
 	lift()
 	w.Eventually(w.readyOf(leaked), retriedWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
-	w.accepts(w.token("leaked"), lifecycle.StandingCurrent)
+	w.accepts(w.MustToken("leaked"), lifecycle.StandingCurrent)
 	w.Eventually(w.readyOf(fresh), retriedWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
-	w.accepts(w.token("fresh"), lifecycle.StandingCurrent)
+	w.accepts(w.MustToken("fresh"), lifecycle.StandingCurrent)
 	w.Eventually(w.tokenIn("revoked"), retriedWithin).Should(gomega.BeEmpty())
-	w.Eventually(w.readyOf(revoked), patience).Should(gomega.And(gomega.HavePrefix("False Revoked: "), gomega.Not(gomega.ContainSubstring("webhook"))))
+	w.Eventually(w.readyOf(revoked)).Should(gomega.And(gomega.HavePrefix("False Revoked: "), gomega.Not(gomega.ContainSubstring("webhook"))))
 	w.Eventually(w.tokenIn("moved"), retriedWithin).Should(gomega.Equal("no Secret"))
-	w.Eventually(w.readyOf(moved), patience).Should(gomega.And(gomega.HavePrefix("True Issued: "), gomega.Not(gomega.ContainSubstring("webhook"))))
+	w.Eventually(w.readyOf(moved)).Should(gomega.And(gomega.HavePrefix("True Issued: "), gomega.Not(gomega.ContainSubstring("webhook"))))
 }
 
 // An ordinary rotation keeps the superseded token accepted: Ready stays True during its two writes, and its message is true
 // for the Secret at any time.
 func TestReadyOverARotationSaysWhatHoldsBeforeAndAfter(t *testing.T) {
-	w := newHarness(t)
-	w.createIssuer()
-	key := w.createKey("orders")
+	w := newFixture(t)
+	w.Issuer()
+	key := w.Key("orders")
 	w.start()
-	w.becomes(key, v1alpha1.ReasonIssued)
+	w.AwaitReason(key, v1alpha1.ReasonIssued)
 	before := w.readyOf(key)()
 	w.Expect(before).NotTo(gomega.ContainSubstring("current token is in Secret"))
-	w.annotate(key, v1alpha1.AnnotationRotate, "once")
+	w.Annotate(key, v1alpha1.AnnotationRotate, "once")
 	seen := []string{}
 	w.Eventually(func() int64 {
 		if now := w.readyOf(key)(); !slices.Contains(seen, now) {
 			seen = append(seen, now)
 		}
 		return key.Status.Revision
-	}, patience, time.Millisecond).Should(gomega.BeEquivalentTo(2))
-	w.reaches(key, 2)
+	}).WithPolling(time.Millisecond).Should(gomega.BeEquivalentTo(2))
+	w.AwaitRevision(key, 2)
 	w.Expect(append(seen, w.readyOf(key)())).To(gomega.HaveEach(before), strings.Join(seen, "\n"))
 }
 
@@ -190,14 +191,14 @@ func TestReadyOverARotationSaysWhatHoldsBeforeAndAfter(t *testing.T) {
 // same time.
 func TestSecretsBehindAWebhookThatHangs(t *testing.T) {
 	w := newIsolated(t)
-	w.createIssuer()
-	bystander := w.createKey("bystander")
+	w.Issuer()
+	bystander := w.Key("bystander")
 	w.start()
-	w.becomes(bystander, v1alpha1.ReasonIssued)
-	lift := w.secretsHang(w.namespace)
-	key := w.createKey("orders")
+	w.AwaitReason(bystander, v1alpha1.ReasonIssued)
+	lift := w.secretsHang(w.Name)
+	key := w.Key("orders")
 	w.Eventually(w.readyOf(key), reportedWithin, 20*time.Millisecond).Should(gomega.And(gomega.HavePrefix("False Issuing: "), gomega.ContainSubstring("did not answer within 11s")))
-	w.Eventually(func() []string { return w.warnings(key) }, patience).Should(gomega.HaveLen(1))
+	w.Eventually(func() []string { return w.warnings(key) }).Should(gomega.HaveLen(1))
 	lift()
 	w.Eventually(w.readyOf(key), retriedWithin, 20*time.Millisecond).Should(gomega.HavePrefix("True Issued: "))
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/token"
@@ -52,22 +53,35 @@ func (h *Harness) AwaitRevision(key *v1alpha1.JWTRefreshKey, revision int64) (he
 	return held
 }
 
-// AwaitReason waits until the condition Ready of a refresh key has a reason for the present generation, and returns its
-// message.
-func (h *Harness) AwaitReason(key *v1alpha1.JWTRefreshKey, reason string) (message string) {
+// AwaitReason waits until the condition Ready of a refresh key or an issuer has a reason for the present generation, and
+// returns its message.
+func (h *Harness) AwaitReason(object client.Object, reason string) (message string) {
 	h.T.Helper()
-	h.Await(key.Name+" has reason "+reason, func() error {
-		if err := h.Reload(key); err != nil {
+	h.Await(object.GetName()+" has reason "+reason, func() error {
+		if err := h.Reload(object); err != nil {
 			return err
 		}
-		ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady)
-		if ready == nil || ready.Reason != reason || ready.ObservedGeneration != key.Generation {
-			return fmt.Errorf("generation %d: %s", key.Generation, Ready(key.Status.Conditions))
+		conditions := conditionsOf(object)
+		ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+		if ready == nil || ready.Reason != reason || ready.ObservedGeneration != object.GetGeneration() {
+			return fmt.Errorf("generation %d: %s", object.GetGeneration(), Ready(conditions))
 		}
 		message = ready.Message
 		return nil
 	})
 	return message
+}
+
+// conditionsOf returns the conditions of a refresh key or an issuer, and none of another object.
+func conditionsOf(object client.Object) []metav1.Condition {
+	switch object := object.(type) {
+	case *v1alpha1.JWTRefreshKey:
+		return object.Status.Conditions
+	case *v1alpha1.JWTIssuer:
+		return object.Status.Conditions
+	default:
+		return nil
+	}
 }
 
 // Ready returns the reason, the generation and the message of the condition Ready, for messages of tests.

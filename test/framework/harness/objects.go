@@ -104,8 +104,13 @@ func (h *Harness) Create(objects ...client.Object) {
 	h.T.Helper()
 	for _, object := range objects {
 		h.Expect(h.Admin.Create(h.Ctx, object)).To(gomega.Succeed())
-		h.T.Cleanup(func() { _ = h.Admin.Delete(context.Background(), object) })
+		h.DeleteAtEnd(object)
 	}
+}
+
+// DeleteAtEnd deletes an object when the test ends.
+func (h *Harness) DeleteAtEnd(object client.Object) {
+	h.T.Cleanup(func() { _ = h.Admin.Delete(context.Background(), object) })
 }
 
 // Created creates an object as Create does, and returns it.
@@ -123,10 +128,30 @@ func (h *Harness) Reload(object client.Object) error {
 // Get reads an object as Reload does, and returns it.
 func Get[T client.Object](h *Harness, object T) (T, error) { return object, h.Reload(object) }
 
+// MustGet reads an object as Reload does, and returns it. The test fails if this fails.
+func MustGet[T client.Object](h *Harness, object T) T {
+	h.T.Helper()
+	h.Expect(h.Reload(object)).To(gomega.Succeed())
+	return object
+}
+
 // Secret reads a Secret as the cluster administrator.
 func (h *Harness) Secret(namespace, name string) (*corev1.Secret, error) {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	return secret, h.Reload(secret)
+}
+
+// MustSecret reads a Secret of the test's namespace. The test fails if this fails.
+func (h *Harness) MustSecret(name string) *corev1.Secret {
+	h.T.Helper()
+	return MustGet(h, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: h.Name, Name: name}})
+}
+
+// MustToken returns the refresh token in a Secret of the test's namespace, empty if it holds none. The test fails without
+// the Secret.
+func (h *Harness) MustToken(name string) string {
+	h.T.Helper()
+	return string(h.MustSecret(name).Data[v1alpha1.SecretToken])
 }
 
 // Edit changes an object as the cluster administrator. After a conflict it tries again with the newest state.
@@ -144,6 +169,19 @@ func (h *Harness) Patch(object client.Object, merge string) error {
 func (h *Harness) Annotate(object client.Object, name, value string) {
 	h.T.Helper()
 	h.Edit(object, apiserver.Annotate(object, name, value))
+}
+
+// Poke changes a label, so that the object is reconciled: a work queue does not use the clock of the test.
+func (h *Harness) Poke(object client.Object) {
+	h.T.Helper()
+	h.Edit(object, func() {
+		labels := object.GetLabels()
+		if labels == nil {
+			labels = map[string]string{}
+		}
+		labels["poked"] = object.GetResourceVersion()
+		object.SetLabels(labels)
+	})
 }
 
 // Edit changes an object as Harness.Edit does. The change gets the object.

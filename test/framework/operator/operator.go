@@ -3,6 +3,7 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/refreshkeys/refreshkeys/controllers"
@@ -33,15 +35,21 @@ const (
 	pollEvery = 20 * time.Millisecond
 )
 
-// Manage runs a manager until the test ends or stop is called.
-func Manage(t *testing.T, config *rest.Config, log logr.Logger, options controllers.Options) (stop func()) {
+// NewManager returns a manager that does not run yet. Its namespace is apiserver.Namespace unless the options name another.
+func NewManager(t *testing.T, config *rest.Config, log logr.Logger, options controllers.Options) manager.Manager {
 	t.Helper()
-	options.Namespace, options.SeveralInProcess = apiserver.Namespace, true
+	options.Namespace, options.SeveralInProcess = cmp.Or(options.Namespace, apiserver.Namespace), true
 	mgr, err := controllers.NewManager(config, ctrl.Options{Logger: log, Metrics: metricsserver.Options{BindAddress: "0"}}, options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return apiserver.Run(t, mgr)
+	return mgr
+}
+
+// Manage runs a manager until the test ends or stop is called.
+func Manage(t *testing.T, config *rest.Config, log logr.Logger, options controllers.Options) (stop func()) {
+	t.Helper()
+	return apiserver.Run(t, NewManager(t, config, log, options))
 }
 
 // Replica is one replica of the token service.
