@@ -80,9 +80,9 @@ func TestASuccessorThatIsNotGranted(t *testing.T) {
 	expect(t, r, enrolment, ok, "repaired")
 }
 
-// TestASessionOfSeveralHands checks that sessionRetryGrace applies to sessions that begin later, and that the
+// TestASessionOfSeveralHolders checks that sessionRetryGrace applies to sessions that begin later, and that the
 // first token of a session is not followed while it is young.
-func TestASessionOfSeveralHands(t *testing.T) {
+func TestASessionOfSeveralHolders(t *testing.T) {
 	r := replica.New(t, func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionRetryGrace: &metav1.Duration{Duration: 5 * time.Minute}}
 	})
@@ -120,13 +120,13 @@ func TestAUsedTokenIsNotForgotten(t *testing.T) {
 func TestConcurrentUses(t *testing.T) {
 	r := replica.New(t)
 	enrolment := r.Issue("device", oneTime(time.Minute))
-	const hands = 16
-	got := make(chan string, hands)
-	for range hands {
+	const holders = 16
+	got := make(chan string, holders)
+	for range holders {
 		go func() { answer, _ := r.Refresh(enrolment); got <- answer.RefreshToken }()
 	}
 	first := <-got
-	for range hands - 1 {
+	for range holders - 1 {
 		same(t, <-got, first, "one of the concurrent uses")
 	}
 	if revision := r.Stored(device).Status.Revision; revision != 2 || first == "" {

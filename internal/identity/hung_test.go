@@ -109,10 +109,10 @@ func quick(t *testing.T, providers *Providers, p *idp, what string) {
 	}
 }
 
-// TestAHungProviderHoldsNobodyElseUp checks that a provider that accepts connections and never answers is
+// TestAHungProviderDelaysNoOtherLogin checks that a provider that accepts connections and never answers is
 // requested once at a time, and that logins at other providers do not wait for it. If its keys are cached, its own
 // logins do not wait either, an hour after the fetch and later. Its goroutines end within the timeout of a fetch.
-func TestAHungProviderHoldsNobodyElseUp(t *testing.T) {
+func TestAHungProviderDelaysNoOtherLogin(t *testing.T) {
 	known, other, never := newIDP(t), newIDP(t), newIDP(t)
 	clock := clocktesting.NewFakePassiveClock(noon)
 	providers := NewProviders(clock)
@@ -208,9 +208,9 @@ func TestFailuresAreRememberedFromTheirEnd(t *testing.T) {
 	}
 }
 
-// TestANewKeyBehindAStranger checks that a token of a new key returns ErrUnavailable, and not a refusal, if the
+// TestANewKeyAfterAnUnknownKid checks that a token of a new key returns ErrUnavailable, and not a refusal, if the
 // key was published within 5 s of a fetch for another unknown kid.
-func TestANewKeyBehindAStranger(t *testing.T) {
+func TestANewKeyAfterAnUnknownKid(t *testing.T) {
 	p := newIDP(t)
 	clock := clocktesting.NewFakePassiveClock(noon)
 	providers := NewProviders(clock)
@@ -239,8 +239,8 @@ func TestANewKeyBehindAStranger(t *testing.T) {
 	}
 }
 
-// TestAFailureIsNotToldTwice checks that a later caller does not get the result of a fetch that has ended.
-func TestAFailureIsNotToldTwice(t *testing.T) {
+// TestAFailureIsNotReturnedTwice checks that a later caller does not get the result of a fetch that has ended.
+func TestAFailureIsNotReturnedTwice(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(noon)
 	for range 20000 {
 		good := false

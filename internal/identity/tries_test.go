@@ -96,9 +96,9 @@ func TestTriesOfOneNetwork(t *testing.T) {
 	}
 }
 
-// TestNobodyWaitsForAnother checks that a client waits only until its own context ends while the API server does
+// TestAClientWaitsUntilItsOwnContextEnds checks that a client waits only until its own context ends while the API server does
 // not answer.
-func TestNobodyWaitsForAnother(t *testing.T) {
+func TestAClientWaitsUntilItsOwnContextEnds(t *testing.T) {
 	arrived, answer, first := make(chan struct{}, 8), make(chan struct{}), make(chan error, 1)
 	p := passwordsOf(t, line(t, "jane", "one", bcrypt.MinCost), func() { arrived <- struct{}{}; <-answer })
 	go func() {
@@ -127,8 +127,8 @@ func TestNobodyWaitsForAnother(t *testing.T) {
 	}
 }
 
-// TestStrangersAreAnsweredAsLate checks that the time of a refusal does not reveal whether a user exists.
-func TestStrangersAreAnsweredAsLate(t *testing.T) {
+// TestUnknownUsersAreRefusedAsLate checks that the time of a refusal does not reveal whether a user exists.
+func TestUnknownUsersAreRefusedAsLate(t *testing.T) {
 	p := passwordsOf(t, line(t, "jane", "one", bcrypt.DefaultCost), func() {})
 	took := func(user string) time.Duration {
 		began := time.Now()
