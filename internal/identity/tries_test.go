@@ -118,7 +118,7 @@ func TestAClientWaitsUntilItsOwnContextEnds(t *testing.T) {
 		if !errors.Is(err, upstream.ErrUnavailable) {
 			t.Errorf("the client that canceled gets: %v", err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Error("a client that canceled still waits for the read of another")
 	}
 	close(answer)
@@ -138,8 +138,13 @@ func TestUnknownUsersAreRefusedAsLate(t *testing.T) {
 		return time.Since(began)
 	}
 	took("warm")
-	// A hash takes tens of milliseconds, and a refusal without one a thousandth of that.
-	if known, unknown := took("jane"), took("john"); unknown < known/8 {
+	// The shortest of several times is that of a hash alone, also on a busy machine. A hash takes tens of
+	// milliseconds, and a refusal without one a thousandth of that.
+	known, unknown := took("jane"), took("john")
+	for range triesOfUser - 1 {
+		known, unknown = min(known, took("jane")), min(unknown, took("john"))
+	}
+	if unknown < known/8 {
 		t.Errorf("a known user is refused after %s, and an unknown one after %s", known, unknown)
 	}
 }
