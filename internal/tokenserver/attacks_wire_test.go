@@ -178,7 +178,7 @@ func (s *attackHarness) checkWire(t *testing.T, got *answer, sent string, last b
 // here. TestHTTPServerHasLimits checks that NewHTTPServer sets them.
 func (s *attackHarness) sendSlowly(t *testing.T) {
 	slow := s.serve(s.front.Config.Handler, func(server *http.Server) {
-		server.ReadHeaderTimeout, server.ReadTimeout, server.IdleTimeout = shortly, shortly, shortly
+		server.ReadHeaderTimeout, server.ReadTimeout, server.IdleTimeout = s.shortly, s.shortly, s.shortly
 	})
 	head := "POST " + s.at("/token") + " HTTP/1.1\r\nHost: example.com\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 4000\r\n"
 	for _, row := range []struct{ name, first, each, want string }{
@@ -195,7 +195,7 @@ func (s *attackHarness) sendSlowly(t *testing.T) {
 			conn := s.dial(t, slow)
 			done := make(chan struct{})
 			defer close(done)
-			go drip(conn, row.first, row.each, done)
+			go drip(conn, row.first, row.each, s.shortly/10, done)
 			began := time.Now()
 			heard := readAnswers(t, conn)
 			if heard.String() != row.want {
@@ -242,10 +242,10 @@ func (s *attackHarness) sendSlowly(t *testing.T) {
 	})
 }
 
-// drip writes a first piece, and then another piece ten times within the limit, until the connection fails.
-func drip(conn net.Conn, first, each string, done <-chan struct{}) {
+// drip writes a first piece, and then another piece at each interval, until the connection fails.
+func drip(conn net.Conn, first, each string, every time.Duration, done <-chan struct{}) {
 	_, err := io.WriteString(conn, first)
-	ticks := time.NewTicker(shortly / 10)
+	ticks := time.NewTicker(every)
 	defer ticks.Stop()
 	for err == nil && each != "" {
 		select {
