@@ -28,7 +28,10 @@ func TestOneTimeUse(t *testing.T) {
 		same(t, next(t, r, enrolment, "a retry"), second, "a retry after "+after.String())
 	}
 	if status := &r.Stored(device).Status; status.Revision != 2 || status.LastUsedRevision != 1 {
-		t.Errorf("recorded are revision %d and the use of %d, with %d writes", status.Revision, status.LastUsedRevision, r.Counts().Writes-writes)
+		t.Errorf("recorded are revision %d and the use of %d, want 2 and 1", status.Revision, status.LastUsedRevision)
+	}
+	if cost := r.Counts().Writes - writes; cost != 0 {
+		t.Errorf("the retries cost %d writes, want none", cost)
 	}
 	third := next(t, r, second, "as old as the grace")
 	if third == second {
@@ -80,9 +83,9 @@ func TestASuccessorThatIsNotGranted(t *testing.T) {
 	expect(t, r, enrolment, ok, "repaired")
 }
 
-// TestASessionOfSeveralHands checks that sessionRetryGrace applies to sessions that begin later, and that the
+// TestASessionOfSeveralHolders checks that sessionRetryGrace applies to sessions that begin later, and that the
 // first token of a session is not followed while it is young.
-func TestASessionOfSeveralHands(t *testing.T) {
+func TestASessionOfSeveralHolders(t *testing.T) {
 	r := replica.New(t, func(i *v1alpha1.JWTIssuer) {
 		i.Spec.Login = &v1alpha1.LoginSpec{SessionRetryGrace: &metav1.Duration{Duration: 5 * time.Minute}}
 	})
@@ -94,8 +97,12 @@ func TestASessionOfSeveralHands(t *testing.T) {
 	if got := r.All(replica.Name)[0].Spec.Rotation.RetryGrace.Duration; got != 5*time.Minute {
 		t.Errorf("the grace of the session is %s", got)
 	}
+	writes := r.Counts().Writes
 	forward(r, 5*time.Minute-time.Second)
 	same(t, next(t, r, first, "young"), first, "the first token of a session is not followed while it is young")
+	if cost := r.Counts().Writes - writes; cost != 0 {
+		t.Errorf("the use of a young token costs %d writes, want none", cost)
+	}
 	forward(r, time.Second)
 	second := next(t, r, first, "as old as the grace")
 	if second == first {
@@ -120,17 +127,21 @@ func TestAUsedTokenIsNotForgotten(t *testing.T) {
 func TestConcurrentUses(t *testing.T) {
 	r := replica.New(t)
 	enrolment := r.Issue("device", oneTime(time.Minute))
-	const hands = 16
-	got := make(chan string, hands)
-	for range hands {
+	writes := r.Counts().Writes
+	const holders = 16
+	got := make(chan string, holders)
+	for range holders {
 		go func() { answer, _ := r.Refresh(enrolment); got <- answer.RefreshToken }()
 	}
 	first := <-got
-	for range hands - 1 {
+	for range holders - 1 {
 		same(t, <-got, first, "one of the concurrent uses")
 	}
 	if revision := r.Stored(device).Status.Revision; revision != 2 || first == "" {
 		t.Errorf("the line is at revision %d", revision)
+	}
+	if cost := r.Counts().Writes - writes; cost != 1 {
+		t.Errorf("%d concurrent uses cost %d writes, want 1", holders, cost)
 	}
 }
 

@@ -16,10 +16,10 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
-// TestAModeThatTheViewHasNotHeardOf checks that a refresh key of another mode is not decided on by the one-time
+// TestAModeThatTheViewLacks checks that a refresh key of another mode is not decided on by the one-time
 // table. The view has only a slim copy, so an advance would drop most of its status, and its superseded tokens are
 // not stolen.
-func TestAModeThatTheViewHasNotHeardOf(t *testing.T) {
+func TestAModeThatTheViewLacks(t *testing.T) {
 	for revision, name := range map[int64]string{1: "the superseded token", 2: "the current token"} {
 		s := newFixture(t, "")
 		s.Hold(true)

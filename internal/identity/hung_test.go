@@ -19,8 +19,14 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
-// soon is the longest time of a good login while another provider, or another client's token, causes waiting.
-const soon = 100 * time.Millisecond
+const (
+	// soon is the longest time of a good login while another provider, or another client's token, causes waiting. On
+	// a slow machine it may take slowdown times as long as before anything causes waiting.
+	soon     = 100 * time.Millisecond
+	slowdown = 5
+	// patience bounds waits for what happens at once, and is long enough for a busy machine.
+	patience = 20 * time.Second
+)
 
 // hang makes the provider accept requests for its documents, and answer none until the test ends.
 func (p *idp) hang(t *testing.T) {
@@ -84,8 +90,8 @@ func first(t *testing.T, providers *Providers, p *idp) {
 	}
 }
 
-// quick checks that a login takes less than soon: the median of five, since a busy machine may delay any of them.
-func quick(t *testing.T, providers *Providers, p *idp, what string) {
+// lasts returns how long a login takes: the median of five, since a busy machine may delay any of them.
+func lasts(t *testing.T, providers *Providers, p *idp, what string) time.Duration {
 	t.Helper()
 	var all []time.Duration
 	for range 5 {
@@ -97,36 +103,42 @@ func quick(t *testing.T, providers *Providers, p *idp, what string) {
 				t.Errorf("%s: %v", what, err)
 			}
 			all = append(all, time.Since(began))
-		case <-time.After(2 * time.Second):
-			t.Errorf("%s: not answered after 2 s", what)
-			return
+		case <-time.After(patience):
+			t.Fatalf("%s: not answered after %s", what, patience)
 		}
 	}
 	slices.Sort(all)
 	t.Logf("%s: %s", what, all)
-	if all[len(all)/2] > soon {
-		t.Errorf("%s takes %s, and may take %s", what, all[len(all)/2], soon)
+	return all[len(all)/2]
+}
+
+// quick checks that a login takes at most limit.
+func quick(t *testing.T, providers *Providers, p *idp, limit time.Duration, what string) {
+	t.Helper()
+	if took := lasts(t, providers, p, what); took > limit {
+		t.Errorf("%s takes %s, and may take %s", what, took, limit)
 	}
 }
 
-// TestAHungProviderHoldsNobodyElseUp checks that a provider that accepts connections and never answers is
+// TestAHungProviderDelaysNoOtherLogin checks that a provider that accepts connections and never answers is
 // requested once at a time, and that logins at other providers do not wait for it. If its keys are cached, its own
 // logins do not wait either, an hour after the fetch and later. Its goroutines end within the timeout of a fetch.
-func TestAHungProviderHoldsNobodyElseUp(t *testing.T) {
+func TestAHungProviderDelaysNoOtherLogin(t *testing.T) {
 	known, other, never := newIDP(t), newIDP(t), newIDP(t)
 	clock := clocktesting.NewFakePassiveClock(noon)
 	providers := NewProviders(clock)
 	providers.within = time.Second
 	first(t, providers, known)
 	first(t, providers, other)
+	limit := max(soon, slowdown*lasts(t, providers, other, "before a provider hangs"))
 	known.hang(t)
 	never.hang(t)
 	before := runtime.NumGoroutine()
 
 	clock.SetTime(noon.Add(freshFor))
 	leaveKnown, leaveNever := unknownKeyTokens(t, providers, known), unknownKeyTokens(t, providers, never)
-	quick(t, providers, other, "at another provider")
-	quick(t, providers, known, "at the same provider, an hour after its keys were fetched")
+	quick(t, providers, other, limit, "at another provider")
+	quick(t, providers, known, limit, "at the same provider, an hour after its keys were fetched")
 	leaveKnown()
 	leaveNever()
 	for name, asked := range map[string]int{
@@ -137,9 +149,10 @@ func TestAHungProviderHoldsNobodyElseUp(t *testing.T) {
 		}
 	}
 	clock.SetTime(noon.Add(staleFor - time.Second))
-	quick(t, providers, known, "a day later, less a second")
+	quick(t, providers, known, limit, "a day later, less a second")
 
-	deadline := time.Now().Add(providers.within + 2*time.Second)
+	// Together less than upstreamFor, the limit of a fetch outside of tests.
+	deadline := time.Now().Add(providers.within + 6*time.Second)
 	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -172,13 +185,13 @@ func TestWithdrawnKeysGo(t *testing.T) {
 	p.publish("k2", newIDP(t).key.Public())
 	clock.SetTime(noon.Add(freshFor))
 	compact := p.sign(t, "k1", p.claims(map[string]any{"exp": noon.Add(100 * time.Hour).Unix()}))
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		if _, err := providers.Verify(context.Background(), p.entry(), compact); errors.Is(err, ErrRefused) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("a withdrawn key is accepted 5 s after newer keys were due")
+			t.Fatalf("a withdrawn key is accepted %s after newer keys were due", patience)
 		}
 	}
 }
@@ -208,9 +221,9 @@ func TestFailuresAreRememberedFromTheirEnd(t *testing.T) {
 	}
 }
 
-// TestANewKeyBehindAStranger checks that a token of a new key returns ErrUnavailable, and not a refusal, if the
+// TestANewKeyAfterAnUnknownKid checks that a token of a new key returns ErrUnavailable, and not a refusal, if the
 // key was published within 5 s of a fetch for another unknown kid.
-func TestANewKeyBehindAStranger(t *testing.T) {
+func TestANewKeyAfterAnUnknownKid(t *testing.T) {
 	p := newIDP(t)
 	clock := clocktesting.NewFakePassiveClock(noon)
 	providers := NewProviders(clock)
@@ -239,8 +252,8 @@ func TestANewKeyBehindAStranger(t *testing.T) {
 	}
 }
 
-// TestAFailureIsNotToldTwice checks that a later caller does not get the result of a fetch that has ended.
-func TestAFailureIsNotToldTwice(t *testing.T) {
+// TestAFailureIsNotReturnedTwice checks that a later caller does not get the result of a fetch that has ended.
+func TestAFailureIsNotReturnedTwice(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(noon)
 	for range 20000 {
 		good := false

@@ -334,9 +334,9 @@ func TestClaimsInTwoCases(t *testing.T) {
 	}
 }
 
-// TestAnImpatientStranger checks that a client that cancels its login does not cancel the provider request of
+// TestACanceledLogin checks that a client that cancels its login does not cancel the provider request of
 // others.
-func TestAnImpatientStranger(t *testing.T) {
+func TestACanceledLogin(t *testing.T) {
 	p := newIDP(t)
 	providers := NewProviders(clocktesting.NewFakePassiveClock(noon))
 	compact := p.sign(t, "k1", p.claims(nil))

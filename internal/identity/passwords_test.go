@@ -32,9 +32,9 @@ func TestReadHtpasswd(t *testing.T) {
 	}
 }
 
-// TestStrangersTakeAsLong checks that an unknown user's password is compared with the hash of one of the known
+// TestUnknownUsersGetADecoyHash checks that an unknown user's password is compared with the hash of one of the known
 // users, always the same for a name.
-func TestStrangersTakeAsLong(t *testing.T) {
+func TestUnknownUsersGetADecoyHash(t *testing.T) {
 	file := readHtpasswd(line(t, "jane", "one", 4) + line(t, "john", "two", 5))
 	seen := map[int]bool{}
 	for i := range 64 {

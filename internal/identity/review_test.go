@@ -69,9 +69,9 @@ func TestWhatAReviewProves(t *testing.T) {
 	}
 }
 
-// TestNobodyIsNoUser checks that a review that returns the user of requests without a credential authenticates no
+// TestAnAnonymousUserIsRefused checks that a review that returns the user of requests without a credential authenticates no
 // one, neither in User nor in ServiceAccount.
-func TestNobodyIsNoUser(t *testing.T) {
+func TestAnAnonymousUserIsRefused(t *testing.T) {
 	const issuer = "https://tokens.example.com"
 	for _, c := range []struct {
 		name string

@@ -96,9 +96,9 @@ func TestTriesOfOneNetwork(t *testing.T) {
 	}
 }
 
-// TestNobodyWaitsForAnother checks that a client waits only until its own context ends while the API server does
+// TestAClientWaitsUntilItsOwnContextEnds checks that a client waits only until its own context ends while the API server does
 // not answer.
-func TestNobodyWaitsForAnother(t *testing.T) {
+func TestAClientWaitsUntilItsOwnContextEnds(t *testing.T) {
 	arrived, answer, first := make(chan struct{}, 8), make(chan struct{}), make(chan error, 1)
 	p := passwordsOf(t, line(t, "jane", "one", bcrypt.MinCost), func() { arrived <- struct{}{}; <-answer })
 	go func() {
@@ -118,7 +118,7 @@ func TestNobodyWaitsForAnother(t *testing.T) {
 		if !errors.Is(err, upstream.ErrUnavailable) {
 			t.Errorf("the client that canceled gets: %v", err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Error("a client that canceled still waits for the read of another")
 	}
 	close(answer)
@@ -127,8 +127,8 @@ func TestNobodyWaitsForAnother(t *testing.T) {
 	}
 }
 
-// TestStrangersAreAnsweredAsLate checks that the time of a refusal does not reveal whether a user exists.
-func TestStrangersAreAnsweredAsLate(t *testing.T) {
+// TestUnknownUsersAreRefusedAsLate checks that the time of a refusal does not reveal whether a user exists.
+func TestUnknownUsersAreRefusedAsLate(t *testing.T) {
 	p := passwordsOf(t, line(t, "jane", "one", bcrypt.DefaultCost), func() {})
 	took := func(user string) time.Duration {
 		began := time.Now()
@@ -138,8 +138,13 @@ func TestStrangersAreAnsweredAsLate(t *testing.T) {
 		return time.Since(began)
 	}
 	took("warm")
-	// A hash takes tens of milliseconds, and a refusal without one a thousandth of that.
-	if known, unknown := took("jane"), took("john"); unknown < known/8 {
+	// The shortest of several times is that of a hash alone, also on a busy machine. A hash takes tens of
+	// milliseconds, and a refusal without one a thousandth of that.
+	known, unknown := took("jane"), took("john")
+	for range triesOfUser - 1 {
+		known, unknown = min(known, took("jane")), min(unknown, took("john"))
+	}
+	if unknown < known/8 {
 		t.Errorf("a known user is refused after %s, and an unknown one after %s", known, unknown)
 	}
 }

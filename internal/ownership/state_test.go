@@ -138,8 +138,8 @@ func TestWhoseASecretIs(t *testing.T) {
 	}
 }
 
-// TestWhatNoCombinationMayComeTo checks invariants for all combinations of facts.
-func TestWhatNoCombinationMayComeTo(t *testing.T) {
+// TestEveryCombinationOfFacts checks invariants for all combinations of facts.
+func TestEveryCombinationOfFacts(t *testing.T) {
 	combinations := 0
 	everyCombination(func(f Facts) {
 		combinations++

@@ -126,8 +126,8 @@ func (s *attackHarness) askAboutForgedAccessTokens(t *testing.T) {
 		{"an access token with the hint of a refresh token", good, "refresh_token"},
 		{"a refresh token", s.good, ""},
 		{"a refresh token with the hint of an access token", s.good, "access_token"},
-		{"a refresh token with an unknown hint", s.good, needle},
-		{"nonsense", needle, ""},
+		{"a refresh token with an unknown hint", s.good, marker},
+		{"nonsense", marker, ""},
 	} {
 		s.rows++
 		s.secret(row.compact)

@@ -50,7 +50,7 @@ func (s *attackHarness) badPlaces() []attack {
 		// RFC 6749 §2.3.1: URLs are logged.
 		{"credentials in the query", request{method: "POST", target: s.at("/token") + query}, malformed, nil},
 		{"credentials in the query and the body", to(s.at("/token") + query), malformed, nil},
-		{"a malformed query", to(s.at("/token?" + needle)), malformed, nil},
+		{"a malformed query", to(s.at("/token?" + marker)), malformed, nil},
 		{"an empty query", to(s.at("/token?")), malformed, nil},
 		{"a token to revoke in the query", request{method: "POST", target: s.at("/revoke?token=" + s.good)}, malformed, nil},
 		{"an escaped letter", to(s.at("/%74oken")), nowhere, nil},
@@ -70,11 +70,11 @@ func (s *attackHarness) badPlaces() []attack {
 		{"in capitals", to(s.at("/TOKEN")), nowhere, nil},
 		{"the issuer in capitals", to(strings.ToUpper("/"+s.name) + "/token"), nowhere, nil},
 		{"no issuer", to("/token"), nowhere, nil},
-		{"an unknown issuer", to("/" + needle + "/token"), nowhere, nil},
-		{"an unknown endpoint", to(s.at("/" + needle)), nowhere, nil},
+		{"an unknown issuer", to("/" + marker + "/token"), nowhere, nil},
+		{"an unknown endpoint", to(s.at("/" + marker)), nowhere, nil},
 		{"the metrics, which have a port of their own", get("/metrics"), nowhere, nil},
 		{"the metadata below the issuer (RFC 8414 §3.1)", get(s.at("/.well-known/oauth-authorization-server")), nowhere, nil},
-		{"the metadata of an unknown issuer", get("/.well-known/oauth-authorization-server/" + needle), nowhere, nil},
+		{"the metadata of an unknown issuer", get("/.well-known/oauth-authorization-server/" + marker), nowhere, nil},
 		{"the metadata of an unknown issuer, like the issuer", get("/.well-known/oauth-authorization-server" + s.name), nowhere, nil},
 		{"a path of 8 kB", to("/" + strings.Repeat("p", 8_000)), nowhere, nil},
 	}
@@ -82,14 +82,14 @@ func (s *attackHarness) badPlaces() []attack {
 
 // misleadingHosts checks that neither the Host header nor a proxy's headers affect iss or the URLs of an answer.
 func (s *attackHarness) misleadingHosts() []attack {
-	const evil = needle + ".example.com"
+	const evil = marker + ".example.com"
 	lies := [][]string{
 		{"Host", evil},
 		{"Host", "tokens.example.com.:443"},
 		{"X-Forwarded-Host", evil, "X-Forwarded-Proto", "http", "X-Forwarded-Port", "80"},
 		{"Forwarded", `for="[::1]";host=` + evil + ";proto=http"},
-		{"X-Forwarded-Prefix", "/" + needle, "X-Forwarded-Path", "/" + needle},
-		{"X-Original-URL", "/" + needle, "X-Rewrite-URL", "/" + needle},
+		{"X-Forwarded-Prefix", "/" + marker, "X-Forwarded-Path", "/" + marker},
+		{"X-Original-URL", "/" + marker, "X-Rewrite-URL", "/" + marker},
 		{"X-Host", evil, "X-Forwarded-Server", evil, "X-HTTP-Host-Override", evil},
 		{"Origin", "https://" + evil, "Referer", "https://" + evil + "/"},
 	}
@@ -116,7 +116,7 @@ func (s *attackHarness) showsOwnURLs(t *testing.T, got *answer) {
 		}
 	}
 	for name, value := range got.header {
-		if strings.Contains(strings.Join(value, " ")+got.raw, needle) {
+		if strings.Contains(strings.Join(value, " ")+got.raw, marker) {
 			t.Errorf("the answer or its %s repeats what was sent", name)
 		}
 	}
@@ -127,7 +127,7 @@ func (s *attackHarness) showsPublicKeys(t *testing.T, got *answer) {
 	if !strings.Contains(got.raw, s.keyOf(keyring.Access).ID) {
 		t.Error("the key that signs is not in the key set")
 	}
-	for _, private := range []string{`"d"`, `"p"`, `"q"`, `"k"`, s.signer.ID, needle} {
+	for _, private := range []string{`"d"`, `"p"`, `"q"`, `"k"`, s.signer.ID, marker} {
 		if strings.Contains(got.raw, private) {
 			t.Errorf("there is a %s in the key set", private)
 		}
@@ -137,7 +137,7 @@ func (s *attackHarness) showsPublicKeys(t *testing.T, got *answer) {
 // showsOwnIssuer checks that iss is the issuer's URL (RFC 9068 §2.2).
 func (s *attackHarness) showsOwnIssuer(t *testing.T, got *answer) {
 	claims := string(f64(t, strings.Split(got.text("access_token"), ".")[1]))
-	if !strings.Contains(claims, `"iss":"`+s.url()+`"`) || strings.Contains(claims, needle) {
+	if !strings.Contains(claims, `"iss":"`+s.url()+`"`) || strings.Contains(claims, marker) {
 		t.Error("the access token is not of the issuer")
 	}
 	if strings.Contains(got.raw, s.signer.ID) {

@@ -32,21 +32,21 @@ func (s *attackHarness) badForms() []attack {
 		{"60,000 ampersands", many(60_000, "&"), malformed, nil},
 		{"a body of more than 64 KiB", s.posted(good + "&a=" + strings.Repeat("a", 64<<10)), "413 invalid_request", nil},
 		{"a body of 64 KiB", s.posted(good + "&a=" + strings.Repeat("a", 64<<10-len(good)-3)), "200", nil},
-		{"refresh_token twice", s.posted(good + "&refresh_token=" + needle), malformed, nil},
+		{"refresh_token twice", s.posted(good + "&refresh_token=" + marker), malformed, nil},
 		{"the same refresh_token twice", s.posted(good + "&refresh_token=" + s.good), malformed, nil},
 		{"grant_type twice", s.posted(good + "&grant_type=password"), malformed, nil},
 		{"scope twice", s.posted(good + "&scope=orders:read&scope=orders:write"), malformed, nil},
-		{"an unknown parameter, twice", s.posted(good + "&" + needle + "=1&" + needle + "=2"), malformed, nil},
+		{"an unknown parameter, twice", s.posted(good + "&" + marker + "=1&" + marker + "=2"), malformed, nil},
 		{"a parameter without a name, twice", s.posted(good + "&=1&=2"), malformed, nil},
-		{"an unknown parameter", s.posted(good + "&" + needle + "=1"), "200", nil},
+		{"an unknown parameter", s.posted(good + "&" + marker + "=1"), "200", nil},
 		{"an empty parameter is as if absent", s.posted(good + "&refresh_token=&scope=&client_secret=&resource="), "200", nil},
 		{"refresh_token empty", s.posted("grant_type=refresh_token&refresh_token="), malformed, nil},
 		{"refresh_token in capitals", s.posted("grant_type=refresh_token&REFRESH_TOKEN=" + s.good), malformed, nil},
 		{"refresh_token as a list", s.posted("grant_type=refresh_token&refresh_token[]=" + s.good), malformed, nil},
 		{"grant_type missing", s.posted("refresh_token=" + s.good), malformed, nil},
 		{"grant_type in capitals", s.posted("grant_type=REFRESH_TOKEN&refresh_token=" + s.good), "400 unsupported_grant_type", nil},
-		{"grant_type password", s.posted("grant_type=password&username=a&password=" + needle), "400 unsupported_grant_type", nil},
-		{"unknown grant_type", s.posted("grant_type=" + needle), "400 unsupported_grant_type", nil},
+		{"grant_type password", s.posted("grant_type=password&username=a&password=" + marker), "400 unsupported_grant_type", nil},
+		{"unknown grant_type", s.posted("grant_type=" + marker), "400 unsupported_grant_type", nil},
 		{"no body", gone, malformed, nil},
 		{"an escape without its digits", s.posted(good + "&a=%zz"), malformed, nil},
 		{"an escape that is cut", s.posted(good + "&a=%"), malformed, nil},
@@ -54,7 +54,7 @@ func (s *attackHarness) badForms() []attack {
 		{"bad UTF-8 in a value", s.posted(good + "&a=%ff%fe"), malformed, nil},
 		{"bad UTF-8 in a name", s.posted(good + "&%c3%28=1"), malformed, nil},
 		{"an overlong slash", s.posted(good + "&a=%c0%af"), malformed, nil},
-		{"a line break in the device", s.posted(good + "&device_id=" + needle + "%0d%0aSet-Cookie:x"), malformed, nil},
+		{"a line break in the device", s.posted(good + "&device_id=" + marker + "%0d%0aSet-Cookie:x"), malformed, nil},
 		{"a device of 4 kB", s.posted(good + "&device_id=" + strings.Repeat("d", 4_000)), malformed, nil},
 		{"a scope beyond the grant", s.posted(good + "&scope=orders:read+admin"), "400 invalid_scope", nil},
 		{"a scope of blanks", s.posted(good + "&scope=++"), "400 invalid_scope", nil},
@@ -64,7 +64,7 @@ func (s *attackHarness) badForms() []attack {
 		{"another resource (RFC 8707 §2)", s.posted(good + "&resource=https://billing.example.com"), "400 invalid_target", nil},
 		{"the resource, and another one", s.posted(good + "&resource=" + audience + "&resource=https://billing.example.com"), "400 invalid_target", nil},
 		{"the resource with a slash after it", s.posted(good + "&resource=" + audience + "/"), "400 invalid_target", nil},
-		{"another audience", s.posted(good + "&audience=" + needle), "400 invalid_target", nil},
+		{"another audience", s.posted(good + "&audience=" + marker), "400 invalid_target", nil},
 	}
 }
 
@@ -83,7 +83,7 @@ func (s *attackHarness) badTypes() []attack {
 	return []attack{
 		{"gzip", encoded("gzip", squeezed.String()), "415 invalid_request", nil},
 		{"gzip, that it is not", encoded("gzip", good.body), "415 invalid_request", nil},
-		{"an unknown encoding", encoded(needle, good.body), "415 invalid_request", nil},
+		{"an unknown encoding", encoded(marker, good.body), "415 invalid_request", nil},
 		{"the encoding that is none", encoded("identity", good.body), "415 invalid_request", nil},
 		{"gzip, and not said", s.posted(squeezed.String()), malformed, nil},
 		{"multipart", s.posted(parts).with("Content-Type", "multipart/form-data; boundary=x"), malformed, nil},
@@ -91,7 +91,7 @@ func (s *attackHarness) badTypes() []attack {
 		{"JSON, called a form", s.posted(asJSON), malformed, nil},
 		{"text", typed("text/plain"), malformed, nil},
 		{"no type", typed(""), malformed, nil},
-		{"a malformed type", typed(needle), malformed, nil},
+		{"a malformed type", typed(marker), malformed, nil},
 		{"two types, both a form", typed(form).with("Content-Type", form), malformed, nil},
 		{"two types, a form and JSON", typed(form).with("Content-Type", "application/json"), malformed, nil},
 		{"two types in one header", typed(form + ", application/json"), malformed, nil},
@@ -118,36 +118,36 @@ func (s *attackHarness) badClients() []attack {
 		made.SetBasicAuth(user, secret)
 		return made.Header.Get("Authorization")
 	}
-	secret := s.posted(good.body + "&client_id=a&client_secret=" + needle)
+	secret := s.posted(good.body + "&client_id=a&client_secret=" + marker)
 	const failed = "401 invalid_client"
 	const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 	const assertionType = "&client_assertion_type=" + jwtBearer
 	assertion := assertionType + "&client_assertion=" + s.caller
 	return []attack{
-		{"Basic with a secret", as(basic("a", needle)), failed, nil},
+		{"Basic with a secret", as(basic("a", marker)), failed, nil},
 		{"Basic with an empty secret", as(basic("a", "")), "200", nil},
 		{"malformed Basic", as("Basic %%%"), failed, nil},
 		{"Basic without anything", as("Basic"), failed, nil},
 		{"Bearer", as("Bearer " + s.caller), failed, nil},
-		{"an unknown scheme", as(needle), failed, nil},
+		{"an unknown scheme", as(marker), failed, nil},
 		{"a secret in the body", secret, failed, nil},
 		{"an assertion (RFC 7523 §2.2)", s.posted(good.body + assertion), "200", nil},
-		{"an assertion that is none", s.posted(good.body + assertionType + "&client_assertion=" + needle), failed, nil},
+		{"an assertion that is none", s.posted(good.body + assertionType + "&client_assertion=" + marker), failed, nil},
 		{"the refresh token as assertion", s.posted(good.body + assertionType + "&client_assertion=" + s.good), failed, nil},
 		{"an assertion of 60 kB", s.posted(good.body + assertionType + "&client_assertion=" + strings.Repeat("a", 60_000)), failed, nil},
-		{"an assertion without its type", s.posted(good.body + "&client_assertion=" + needle), malformed, nil},
+		{"an assertion without its type", s.posted(good.body + "&client_assertion=" + marker), malformed, nil},
 		{"an assertion's type alone", s.posted(good.body + assertionType), malformed, nil},
-		{"an assertion of another type (RFC 7522)", s.posted(good.body + "&client_assertion_type=saml2-bearer&client_assertion=" + needle), failed, nil},
-		{"an assertion twice", s.posted(good.body + assertion + "&client_assertion=" + needle), malformed, nil},
-		{"an assertion that is none at /revoke", s.form("/revoke", "token", s.good, "client_assertion", needle, "client_assertion_type", jwtBearer), failed, nil},
-		{"Basic, and a secret in the body", secret.with("Authorization", basic("a", needle)), malformed, nil},
+		{"an assertion of another type (RFC 7522)", s.posted(good.body + "&client_assertion_type=saml2-bearer&client_assertion=" + marker), failed, nil},
+		{"an assertion twice", s.posted(good.body + assertion + "&client_assertion=" + marker), malformed, nil},
+		{"an assertion that is none at /revoke", s.form("/revoke", "token", s.good, "client_assertion", marker, "client_assertion_type", jwtBearer), failed, nil},
+		{"Basic, and a secret in the body", secret.with("Authorization", basic("a", marker)), malformed, nil},
 		{"Basic without a secret, and one in the body", secret.with("Authorization", basic("a", "")), malformed, nil},
-		{"Basic, and an assertion", s.posted(good.body+assertion).with("Authorization", basic("a", needle)), malformed, nil},
+		{"Basic, and an assertion", s.posted(good.body+assertion).with("Authorization", basic("a", marker)), malformed, nil},
 		{"a secret and an assertion", s.posted(secret.body + assertion), malformed, nil},
 		{"Basic twice", as(basic("a", "")).with("Authorization", basic("a", "")), malformed, nil},
-		{"a client_id, and nothing to prove it", s.posted(good.body + "&client_id=" + needle), "200", nil},
-		{"a secret at /revoke", s.form("/revoke", "token", needle, "client_secret", needle), failed, nil},
-		{"Basic twice at /revoke", s.form("/revoke", "token", needle).with("Authorization", basic("a", ""), "Authorization", basic("b", "")), malformed, nil},
+		{"a client_id, and nothing to prove it", s.posted(good.body + "&client_id=" + marker), "200", nil},
+		{"a secret at /revoke", s.form("/revoke", "token", marker, "client_secret", marker), failed, nil},
+		{"Basic twice at /revoke", s.form("/revoke", "token", marker).with("Authorization", basic("a", ""), "Authorization", basic("b", "")), malformed, nil},
 	}
 }
 
@@ -161,16 +161,16 @@ func (s *attackHarness) badQuestions() []attack {
 	const unknown, anonymous = "401 invalid_token", "401 "
 	return []attack{
 		{"a request without a caller asks", ask, anonymous, nil},
-		{"Basic asks", ask.with("Authorization", "Basic "+b64("a:"+needle)), anonymous, nil},
-		{"two blanks and nonsense ask", ask.with("Authorization", "Bearer  "+needle), unknown, nil},
+		{"Basic asks", ask.with("Authorization", "Basic "+b64("a:"+marker)), anonymous, nil},
+		{"two blanks and nonsense ask", ask.with("Authorization", "Bearer  "+marker), unknown, nil},
 		{"two blanks and a caller ask", ask.with("Authorization", "Bearer  "+s.caller), unknown, nil},
-		{"a caller and a word ask", ask.with("Authorization", "Bearer "+s.caller+" "+needle), unknown, nil},
+		{"a caller and a word ask", ask.with("Authorization", "Bearer "+s.caller+" "+marker), unknown, nil},
 		{"Bearer without a token asks", ask.with("Authorization", "Bearer "), unknown, nil},
-		{"nonsense asks", ask.with("Authorization", "Bearer "+needle), unknown, nil},
+		{"nonsense asks", ask.with("Authorization", "Bearer "+marker), unknown, nil},
 		{"10 kB asks", ask.with("Authorization", "Bearer "+strings.Repeat("a", 10_000)), unknown, nil},
 		{"a caller asks in the body (RFC 6750 §2.2)", inBody, anonymous, nil},
 		{"a caller asks twice at once (RFC 6750 §3.1)", twice, malformed, nil},
 		{"a caller asks about nothing", nothing, malformed, nil},
-		{"a caller asks in the URL", request{method: http.MethodPost, target: s.at("/introspect?token=" + needle), header: nothing.header}, malformed, nil},
+		{"a caller asks in the URL", request{method: http.MethodPost, target: s.at("/introspect?token=" + marker), header: nothing.header}, malformed, nil},
 	}
 }

@@ -143,9 +143,9 @@ func (s *attackHarness) send(t *testing.T, r request) *answer {
 
 // withoutURL removes the URL from an error of an http.Client, since it may contain a token.
 func withoutURL(err error) error {
-	var told *url.Error
-	if errors.As(err, &told) {
-		return told.Err
+	var failure *url.Error
+	if errors.As(err, &failure) {
+		return failure.Err
 	}
 	return err
 }
@@ -257,7 +257,7 @@ func (s *attackHarness) checkLog(t *testing.T) {
 			logged[piece] = true
 		}
 	}
-	for _, secret := range append(slices.Clone(s.secrets), needle) {
+	for _, secret := range append(slices.Clone(s.secrets), marker) {
 		for _, piece := range pieces(secret) {
 			if logged[piece] {
 				t.Fatal("the log contains a token or other sent text")
@@ -267,5 +267,5 @@ func (s *attackHarness) checkLog(t *testing.T) {
 	t.Logf("%d rows, %d log lines, %d secrets in none of them", s.rows, len(lines), len(s.secrets))
 }
 
-// needle is sent in places that an answer might repeat.
-const needle = "sent-by-a-stranger"
+// marker is sent in places that an answer might repeat.
+const marker = "sent-by-an-attacker"

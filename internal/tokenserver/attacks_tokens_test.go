@@ -90,11 +90,11 @@ func (s *attackHarness) forgedAlgorithms() []presented {
 // forgedKeys checks that a kid only chooses among the known signing keys, and that keys in a token are ignored
 // (RFC 8725 §3.10).
 func (s *attackHarness) forgedKeys() []presented {
-	kid, stranger := s.signer.ID, newForeignSigner(s.t)
+	kid, foreign := s.signer.ID, newForeignSigner(s.t)
 	text := `"kid":"` + kid + `"`
 	instead := func(value string) string { return s.headerInstead(`"`+kid+`"`, value) }
 	brought := func(member string) string {
-		return stranger.sign(strings.TrimSuffix(s.header, "}")+","+member+"}", s.payload)
+		return foreign.sign(strings.TrimSuffix(s.header, "}")+","+member+"}", s.payload)
 	}
 	return []presented{
 		refused("kid a path", instead(`"../../../../dev/null"`)),
@@ -114,14 +114,14 @@ func (s *attackHarness) forgedKeys() []presented {
 		refused("kid in small letters", instead(`"`+strings.ToLower(kid)+`"`)),
 		refused("kid of the access key", instead(`"`+s.keyOf(keyring.Access).ID+`"`)),
 		refused("kid of a key that signs later", instead(`"`+s.pendingKey()+`"`)),
-		refused("another's key under our kid", stranger.sign(s.header, s.payload)),
-		refused("jwk embedded", brought(`"jwk":`+stranger.jwk())),
-		refused("jwk embedded, instead of a kid", stranger.sign(strings.Replace(s.header, text, `"jwk":`+stranger.jwk(), 1), s.payload)),
-		refused("jwk embedded, and our signature", s.withMember(`"jwk":`+stranger.jwk())),
+		refused("another's key under our kid", foreign.sign(s.header, s.payload)),
+		refused("jwk embedded", brought(`"jwk":`+foreign.jwk())),
+		refused("jwk embedded, instead of a kid", foreign.sign(strings.Replace(s.header, text, `"jwk":`+foreign.jwk(), 1), s.payload)),
+		refused("jwk embedded, and our signature", s.withMember(`"jwk":`+foreign.jwk())),
 		refused("jku", brought(`"jku":"`+s.trapURL+`/jwks.json"`)),
 		refused("jku, and our signature", s.withMember(`"jku":"`+s.trapURL+`/jwks.json"`)),
 		refused("x5u", brought(`"x5u":"`+s.trapURL+`/chain.pem"`)),
-		refused("x5c", brought(`"x5c":["`+stranger.certificate()+`"]`)),
+		refused("x5c", brought(`"x5c":["`+foreign.certificate()+`"]`)),
 		refused("x5t", brought(`"x5t":"dGh1bWJwcmludA"`)),
 	}
 }
@@ -140,7 +140,7 @@ func (s *attackHarness) pendingKey() string {
 // forgedHeaders are signed with the refresh signing key: only their headers are invalid.
 func (s *attackHarness) forgedHeaders() []presented {
 	return []presented{
-		refused("crit of an unknown member", s.withMember(`"crit":["`+needle+`"],"`+needle+`":1`)),
+		refused("crit of an unknown member", s.withMember(`"crit":["`+marker+`"],"`+marker+`":1`)),
 		refused("crit empty", s.withMember(`"crit":[]`)), // RFC 7515 §4.1.11 forbids it
 		refused("crit of a registered name", s.withMember(`"crit":["alg"]`)),
 		refused("crit no list", s.withMember(`"crit":"exp"`)),
@@ -149,7 +149,7 @@ func (s *attackHarness) forgedHeaders() []presented {
 		refused("zip", s.withMember(`"zip":"DEF"`)),
 		refused("cty of a nested token", s.withMember(`"cty":"JWT"`)),
 		refused("alg twice", s.withMember(`"alg":"none"`)),
-		refused("kid twice", s.withMember(`"kid":"`+needle+`"`)),
+		refused("kid twice", s.withMember(`"kid":"`+marker+`"`)),
 		refused("ALG beside alg", s.withMember(`"ALG":"none"`)),
 		refused("typ JWT", s.headerInstead("rt+jwt", "JWT")),
 		refused("typ at+jwt, by the refresh key", s.headerInstead("rt+jwt", "at+jwt")),

@@ -32,14 +32,14 @@ type conversation struct {
 }
 
 func (c *conversation) String() string {
-	var told []string
+	var parts []string
 	for _, a := range c.answers {
-		told = append(told, fmt.Sprint(a.status))
+		parts = append(parts, fmt.Sprint(a.status))
 	}
 	if c.closed {
-		told = append(told, "closed")
+		parts = append(parts, "closed")
 	}
-	return strings.Join(told, ", ")
+	return strings.Join(parts, ", ")
 }
 
 // dial opens an HTTP/1.1 connection to a server.
@@ -79,8 +79,8 @@ func readAnswers(t *testing.T, conn net.Conn) *conversation {
 }
 
 func isTimeout(err error) bool {
-	var told net.Error
-	return errors.As(err, &told) && told.Timeout()
+	var failure net.Error
+	return errors.As(err, &failure) && failure.Timeout()
 }
 
 // badMessages checks that there is no second request where two readers could disagree about the end of the first
@@ -115,21 +115,21 @@ func (s *attackHarness) badMessages() []message {
 		{"a chunk of a negative length", head + te + last + "-1\r\n" + body, "400, closed"},
 		{"more than 64 KiB in chunks", head + te + last + "20000\r\n" + strings.Repeat("a", 0x20000) + "\r\n0\r\n\r\n", "413, closed"},
 		{"Content-Encoding in chunks", head + te + "Content-Encoding: gzip\r\n" + last + chunked, "415, closed"},
-		{"two hosts", head + "Host: " + needle + "\r\n" + sized(len(body)) + last + body, "400, closed"},
+		{"two hosts", head + "Host: " + marker + "\r\n" + sized(len(body)) + last + body, "400, closed"},
 		{"no host", line + sized(len(body)) + last + body, "400, closed"},
 		{"a host with a path", line + "Host: a/b\r\n" + sized(len(body)) + last + body, "400, closed"},
 		{"a header that continues in the next line", head + " x: y\r\n" + sized(len(body)) + last + body, "400, closed"},
-		{"a header without a colon", head + needle + "\r\n" + last, "400, closed"},
+		{"a header without a colon", head + marker + "\r\n" + last, "400, closed"},
 		{"a NUL in a header", head + "X: a\x00b\r\n" + last, "400, closed"},
 		{"headers of 64 kB", head + "X: " + strings.Repeat("x", 64<<10) + "\r\n" + last, "431, closed"},
 		{"a path of bad escapes", "GET " + s.at("/%zz") + " HTTP/1.1\r\nHost: a\r\n" + last, "400, closed"},
 		{"a path that is none", "GET token HTTP/1.1\r\nHost: a\r\n" + last, "400, closed"},
-		{"a whole URL of another host", "GET https://" + needle + ".example.com" + s.at("/token") + " HTTP/1.1\r\nHost: a\r\n" + last, "405, closed"},
+		{"a whole URL of another host", "GET https://" + marker + ".example.com" + s.at("/token") + " HTTP/1.1\r\nHost: a\r\n" + last, "405, closed"},
 		{"all of it", "OPTIONS * HTTP/1.1\r\nHost: a\r\n" + last, "404, closed"},
-		{"a tunnel", "CONNECT " + needle + ".example.com:443 HTTP/1.1\r\nHost: a\r\n" + last, "404, closed"},
-		{"an unknown expectation", head + "Expect: " + needle + "\r\n" + sized(0) + last, "417, closed"},
+		{"a tunnel", "CONNECT " + marker + ".example.com:443 HTTP/1.1\r\nHost: a\r\n" + last, "404, closed"},
+		{"an unknown expectation", head + "Expect: " + marker + "\r\n" + sized(0) + last, "417, closed"},
 		{"an unknown version", strings.Replace(head, "HTTP/1.1", "HTTP/3.0", 1) + last, "505, closed"},
-		{"no HTTP", "\x16\x03\x01" + needle + "\r\n\r\n", "400, closed"},
+		{"no HTTP", "\x16\x03\x01" + marker + "\r\n\r\n", "400, closed"},
 	}
 }
 
@@ -178,7 +178,7 @@ func (s *attackHarness) checkWire(t *testing.T, got *answer, sent string, last b
 // here. TestHTTPServerHasLimits checks that NewHTTPServer sets them.
 func (s *attackHarness) sendSlowly(t *testing.T) {
 	slow := s.serve(s.front.Config.Handler, func(server *http.Server) {
-		server.ReadHeaderTimeout, server.ReadTimeout, server.IdleTimeout = shortly, shortly, shortly
+		server.ReadHeaderTimeout, server.ReadTimeout, server.IdleTimeout = s.shortly, s.shortly, s.shortly
 	})
 	head := "POST " + s.at("/token") + " HTTP/1.1\r\nHost: example.com\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 4000\r\n"
 	for _, row := range []struct{ name, first, each, want string }{
@@ -195,7 +195,7 @@ func (s *attackHarness) sendSlowly(t *testing.T) {
 			conn := s.dial(t, slow)
 			done := make(chan struct{})
 			defer close(done)
-			go drip(conn, row.first, row.each, done)
+			go drip(conn, row.first, row.each, s.shortly/10, done)
 			began := time.Now()
 			heard := readAnswers(t, conn)
 			if heard.String() != row.want {
@@ -242,10 +242,10 @@ func (s *attackHarness) sendSlowly(t *testing.T) {
 	})
 }
 
-// drip writes a first piece, and then another piece ten times within the limit, until the connection fails.
-func drip(conn net.Conn, first, each string, done <-chan struct{}) {
+// drip writes a first piece, and then another piece at each interval, until the connection fails.
+func drip(conn net.Conn, first, each string, every time.Duration, done <-chan struct{}) {
 	_, err := io.WriteString(conn, first)
-	ticks := time.NewTicker(shortly / 10)
+	ticks := time.NewTicker(every)
 	defer ticks.Stop()
 	for err == nil && each != "" {
 		select {

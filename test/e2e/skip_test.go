@@ -33,7 +33,7 @@ func TestWithoutRoot(t *testing.T) {
 		"fails if required": {required, 1, failed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			said, status := runAsNobody(t, "E2E="+want.variable)
+			said, status := runUnprivileged(t, "E2E="+want.variable)
 			if status != want.status || !strings.HasPrefix(said, want.says) {
 				t.Errorf("status %d, want %d, and the output is %q", status, want.status, said)
 			}
@@ -44,7 +44,7 @@ func TestWithoutRoot(t *testing.T) {
 	}
 }
 
-func runAsNobody(t *testing.T, variable string) (string, int) {
+func runUnprivileged(t *testing.T, variable string) (string, int) {
 	t.Helper()
 	program, err := os.ReadFile(os.Args[0])
 	if err != nil {

@@ -39,8 +39,7 @@ func TestFightOfTwoManagers(t *testing.T) {
 	for _, contended := range h.keys {
 		h.Eventually(contended.settled).Should(gomega.Succeed(), func() string { return contended.explain("first issue") })
 	}
-	h.runActions(duration)
-	h.Expect(h.actionCount.Load()).To(gomega.BeNumerically(">", keys/4), "too few user actions")
+	h.runActions(duration, keys/4)
 	for _, contended := range h.keys {
 		h.Eventually(contended.settled).Should(gomega.Succeed(), func() string { return contended.explain("in the end") })
 	}
@@ -139,8 +138,9 @@ var actions = []action{
 	}},
 }
 
-// runActions performs random actions until duration ends, never two at once on the same key.
-func (h *fightFixture) runActions(duration time.Duration) {
+// runActions performs random actions until duration ends and more than least are done, never two at once on the same
+// key. How many are done in a time depends on the machine.
+func (h *fightFixture) runActions(duration time.Duration, least int64) {
 	seed := uint64(time.Now().UnixNano())
 	h.T.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
@@ -154,7 +154,7 @@ func (h *fightFixture) runActions(duration time.Duration) {
 		})
 	}
 	busy := make([]sync.Mutex, len(h.keys))
-	for end := time.Now().Add(duration); time.Now().Before(end) && !h.T.Failed(); {
+	for end := time.Now().Add(duration); (time.Now().Before(end) || h.actionCount.Load() <= least) && !h.T.Failed(); {
 		i, action := random.IntN(len(h.keys)), actions[random.IntN(len(actions))]
 		contended := h.keys[i]
 		if contended.timed && action.newRevision || !busy[i].TryLock() {

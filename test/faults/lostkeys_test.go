@@ -44,9 +44,9 @@ var damages = []struct {
 		harness.Edit(h.Harness, s, func(s *corev1.Secret) { s.Data = nil })
 	}, v1alpha1.ReasonKeysDamaged},
 	{"other keys in its place", func(h *issuerFixture, s *corev1.Secret) {
-		strangers, err := keyring.Advance(nil, keyring.Schedule{Algorithm: keyring.ES256, RotateAfter: time.Hour}, nil, nil, h.clock.Now(), keyring.Generate)
+		foreign, err := keyring.Advance(nil, keyring.Schedule{Algorithm: keyring.ES256, RotateAfter: time.Hour}, nil, nil, h.clock.Now(), keyring.Generate)
 		h.Expect(err).NotTo(gomega.HaveOccurred())
-		data, err := keyring.Encode(strangers)
+		data, err := keyring.Encode(foreign)
 		h.Expect(err).NotTo(gomega.HaveOccurred())
 		harness.Edit(h.Harness, s, func(s *corev1.Secret) { s.Data = data })
 	}, v1alpha1.ReasonKeysDamaged},

@@ -43,6 +43,7 @@ func TestWithdrawalIsPaced(t *testing.T) {
 
 	h.Annotate(harness.NewIssuer(owner), v1alpha1.AnnotationWithdrawKey, kid)
 	h.Eventually(func() error { return h.hasSigningKey(owner, kid) }, harness.Patience, 5*time.Millisecond).ShouldNot(gomega.Succeed())
+	created := time.Now()
 	bystander := h.createKey(owner, "bystander", owner)
 	inParallel(before, func(compact string) {
 		if _, err := h.verifier.Accept(h.Ctx, compact, owner); !errors.Is(err, acceptance.ErrRefused) {
@@ -65,9 +66,12 @@ func TestWithdrawalIsPaced(t *testing.T) {
 	again := slices.SortedFunc(slices.Values(writes[keySecret]), time.Time.Compare)
 	h.Expect(bystanderIssued).To(gomega.BeTemporally("<", again[keys/2]), "a new key waited for the keys that are issued again")
 	took, worst := burst(writes[keySecret], perSecond)
-	t.Logf("%d keys issued again in %s, at most %d above the rate of %d per second", keys, took.Round(time.Millisecond), worst, perSecond)
-	// A burst of one second is allowed. The rest covers delays of a busy machine.
-	h.Expect(worst).To(gomega.BeNumerically("<=", perSecond+perSecond/5))
+	t.Logf("%d keys issued again in %s, at most %d above the rate of %d per second; a new key took %s",
+		keys, took.Round(time.Millisecond), worst, perSecond, bystanderIssued.Sub(created).Round(time.Millisecond))
+	// A burst of one second is allowed. A delay between the decision and the write moves writes together. The
+	// bystander shows how long such a delay is on this machine.
+	delay := max(time.Second/5, bystanderIssued.Sub(created))
+	h.Expect(float64(worst)).To(gomega.BeNumerically("<=", perSecond+perSecond*delay.Seconds()))
 	h.Expect(took).To(gomega.BeNumerically(">", (keys-perSecond)/perSecond*time.Second*9/10))
 
 	list := acceptList{}

@@ -42,11 +42,11 @@ func argo(t *testing.T, object *unstructured.Unstructured) health {
 	if !ok {
 		t.Fatalf("the script of %s returns no table", object.GetKind())
 	}
-	told := health{status: lua.LVAsString(answer.RawGetString("status")), message: lua.LVAsString(answer.RawGetString("message"))}
-	if !slices.Contains([]string{"Healthy", "Progressing", "Degraded", "Suspended"}, told.status) || told.message == "" {
-		t.Fatalf("Argo CD does not know the health %q with the message %q", told.status, told.message)
+	got := health{status: lua.LVAsString(answer.RawGetString("status")), message: lua.LVAsString(answer.RawGetString("message"))}
+	if !slices.Contains([]string{"Healthy", "Progressing", "Degraded", "Suspended"}, got.status) || got.message == "" {
+		t.Fatalf("Argo CD does not know the health %q with the message %q", got.status, got.message)
 	}
-	return told
+	return got
 }
 
 func inLua(state *lua.LState, value any) lua.LValue {
@@ -76,8 +76,8 @@ func inLua(state *lua.LState, value any) lua.LValue {
 	}
 }
 
-// TestArgoIsToldByItsOwnSettings checks that the component adds both scripts to argocd-cm and keeps its other entries.
-func TestArgoIsToldByItsOwnSettings(t *testing.T) {
+// TestArgoReadsTheScriptsFromItsSettings checks that the component adds both scripts to argocd-cm and keeps its other entries.
+func TestArgoReadsTheScriptsFromItsSettings(t *testing.T) {
 	assets, err := cluster.FindAssets()
 	if err != nil {
 		t.Fatal(err)

@@ -134,11 +134,11 @@ func (s *fixture) is(object client.Object, current status.Status, health string)
 	computed, err := status.Compute(live)
 	s.Expect(err).NotTo(gomega.HaveOccurred())
 	s.Expect(computed.Status).To(gomega.Equal(current), "kstatus: %s", computed.Message)
-	told := argo(s.T, live)
-	s.Expect(told.status).To(gomega.Equal(health), "Argo CD: %s", told.message)
+	shown := argo(s.T, live)
+	s.Expect(shown.status).To(gomega.Equal(health), "Argo CD: %s", shown.message)
 	for _, condition := range conditionsOf(object) {
 		if condition.Type == v1alpha1.ConditionReady && live.GetDeletionTimestamp() == nil && condition.ObservedGeneration == live.GetGeneration() {
-			s.Expect(told.message).To(gomega.Equal(condition.Reason + ": " + condition.Message))
+			s.Expect(shown.message).To(gomega.Equal(condition.Reason + ": " + condition.Message))
 		}
 	}
 }

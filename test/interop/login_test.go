@@ -245,12 +245,12 @@ func TestPeopleSignIn(t *testing.T) {
 	h.Edit(issuer, func() { issuer.Spec.Login.OIDC = named })
 	held = h.refreshesUntil(config, held, "200")
 
-	stranger, _ := open()
-	strangers := program("till-17", stranger.discovery())
+	uncached, _ := open()
+	itsConfig := program("till-17", uncached.discovery())
 	p.stop()
-	_, err = stranger.signIn(strangers, jane, oauth.TypeIDToken, harness.Audience)
+	_, err = uncached.signIn(itsConfig, jane, oauth.TypeIDToken, harness.Audience)
 	h.Expect(outcome(err)).To(gomega.Equal("503 temporarily_unavailable"), "an unavailable provider without cached keys")
-	h.Expect(stranger.sessions()).To(gomega.BeEmpty())
+	h.Expect(uncached.sessions()).To(gomega.BeEmpty())
 	h.signedIn(config, jane, oauth.TypeIDToken, harness.Audience)
 	h.refreshesUntil(config, held, "200")
 }

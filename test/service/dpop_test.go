@@ -56,12 +56,12 @@ func TestBoundToAKey(t *testing.T) {
 	access := got.Text("access_token")
 	h.Expect(h.says(access)).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
 
-	told := h.Introspect(one, h.caller("auditor", ""), access, "")
-	h.Expect(told.Body).To(gomega.HaveKeyWithValue("token_type", "DPoP"))
-	h.Expect(told.Body).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
-	told = h.Introspect(one, h.caller("auditor-2", ""), bound, "refresh_token")
-	h.Expect(told.Body).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
-	h.Expect(told.Body).NotTo(gomega.HaveKey("token_type"))
+	introspected := h.Introspect(one, h.caller("auditor", ""), access, "")
+	h.Expect(introspected.Body).To(gomega.HaveKeyWithValue("token_type", "DPoP"))
+	h.Expect(introspected.Body).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
+	introspected = h.Introspect(one, h.caller("auditor-2", ""), bound, "refresh_token")
+	h.Expect(introspected.Body).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
+	h.Expect(introspected.Body).NotTo(gomega.HaveKey("token_type"))
 
 	const bad = "400 invalid_dpop_proof"
 	// The table of all proofs is that of internal/dpop. These are about the token, the request or another proof of it.

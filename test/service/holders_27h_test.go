@@ -32,11 +32,11 @@ type sharing struct {
 }
 
 const (
-	handsCount   = 7
-	handsFor     = 27 * time.Hour
-	handsAccess  = 300 * time.Second
-	handsLost    = 0.05
-	handsSuspend = 0.02
+	holdersCount   = 7
+	holdersFor     = 27 * time.Hour
+	holdersAccess  = 300 * time.Second
+	holdersLost    = 0.05
+	holdersSuspend = 0.02
 )
 
 // event is the next action of a process.
@@ -80,7 +80,7 @@ type tokenSharers struct {
 	key      *v1alpha1.JWTRefreshKey
 	file     file
 	// own is when the access token of each process ends. Processes do not share access tokens.
-	own [handsCount]time.Time
+	own [holdersCount]time.Time
 
 	exchanges, lost, late, stale, highest int64
 	signedOut                             []string
@@ -124,7 +124,7 @@ func (h *tokenSharers) exchange(process int, read file, losses int) {
 		h.signedOut = append(h.signedOut, h.clock.Now().Format(time.TimeOnly)+": "+got.Outcome())
 		return
 	}
-	wrote, accessEnd := file{token: got.Text("refresh_token")}, h.clock.Now().Add(handsAccess)
+	wrote, accessEnd := file{token: got.Text("refresh_token")}, h.clock.Now().Add(holdersAccess)
 	if wrote.token == "" {
 		wrote.token = read.token
 	}
@@ -138,14 +138,14 @@ func (h *tokenSharers) exchange(process int, read file, losses int) {
 			h.sees(r, h.key, h.highest)
 		}
 	}
-	if h.random.Float64() < handsLost {
+	if h.random.Float64() < holdersLost {
 		h.lost++
 		h.after(time.Second+h.upTo(h.retry(losses)), func() { h.exchange(process, read, losses+1) })
 		return
 	}
 	h.own[process] = accessEnd
 	delay := h.upTo(h.writes)
-	if h.suspended > 0 && h.random.Float64() < handsSuspend {
+	if h.suspended > 0 && h.random.Float64() < holdersSuspend {
 		delay += h.upTo(h.suspended)
 	}
 	h.after(delay, func() {
@@ -190,7 +190,7 @@ func (s sharing) play(t *testing.T, seed uint64) *tokenSharers {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
 	h := &tokenSharers{fixture: newFixture(t, clock), sharing: s, clock: clock, random: rand.New(rand.NewPCG(seed, 27)), asked: map[string]int{}}
 	h.Issuer(func(i *v1alpha1.JWTIssuer) {
-		i.Spec.AccessToken = &v1alpha1.IssuerAccessTokenSpec{Lifetime: &metav1.Duration{Duration: handsAccess}}
+		i.Spec.AccessToken = &v1alpha1.IssuerAccessTokenSpec{Lifetime: &metav1.Duration{Duration: holdersAccess}}
 	})
 	h.Manage()
 	// The processes act one after the other, so nothing is concurrent.
@@ -203,10 +203,10 @@ func (s sharing) play(t *testing.T, seed uint64) *tokenSharers {
 	h.key = h.fixture.Key("shared", oneTime(s.grace))
 	h.file = file{token: h.AwaitRevision(h.key, 1), revision: 1}
 	h.highest = 1
-	for process := range handsCount {
+	for process := range holdersCount {
 		h.works(process)
 	}
-	end := clock.Now().Add(handsFor)
+	end := clock.Now().Add(holdersFor)
 	for len(h.agenda) > 0 && len(h.signedOut) == 0 {
 		next, _ := heap.Pop(&h.agenda).(event)
 		if next.at.After(end) {
@@ -243,7 +243,7 @@ func TestSevenProcessesOneTokenFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := c.play(t, 11)
 			status := h.status(h.key)
-			hours := handsFor.Hours()
+			hours := holdersFor.Hours()
 			tokens, reports := float64(h.asked[http.MethodPut])/hours, float64(h.asked[http.MethodPatch])/hours
 			t.Logf("%d exchanges, %d answers lost, %d tokens presented late, %d stale writes of the file; %d revisions", h.exchanges, h.lost, h.late, h.stale, h.highest)
 			t.Logf("the API server was asked: %v; %.2f claims and %.2f reports of use an hour, %.2f writes for each token",

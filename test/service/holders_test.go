@@ -49,10 +49,10 @@ func (h *fixture) sees(r *operator.Replica, key *v1alpha1.JWTRefreshKey, revisio
 	h.Eventually(func() int64 { return r.Key(client.ObjectKeyFromObject(key)).Status.Revision }).Should(gomega.Equal(revision))
 }
 
-// TestSeveralHands checks that processes can share one token. Within the grace after it is followed, each process
+// TestSeveralHolders checks that processes can share one token. Within the grace after it is followed, each process
 // gets the current token, also after that one is used. A token younger than the grace stays current without a
 // write. A use after the grace ends the line.
-func TestSeveralHands(t *testing.T) {
+func TestSeveralHolders(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
 	h := newFixture(t, clock)
 	h.Issuer()

@@ -154,6 +154,23 @@ func TestOneTimeUse(t *testing.T) {
 	h.Expect(h.Refresh(one, third).Outcome()).To(gomega.Equal("400 invalid_grant"), "the live descendant ends with it")
 }
 
+// TestAUsedTokenIsNotForgotten checks that a used token stays used after the manager wrote another enrolment with an
+// overlap, and that the holder of the current token gets the enrolment.
+func TestAUsedTokenIsNotForgotten(t *testing.T) {
+	h := newFixture(t, clock.RealClock{})
+	h.Issuer()
+	h.Manage()
+	r := h.Replica()
+	key := h.Key("device", oneTime(time.Minute))
+	used := h.AwaitRevision(key, 1)
+	held := h.next(h.Refresh(r, used), "the enrolment")
+	h.Annotate(key, v1alpha1.AnnotationRotate, "hygiene")
+	enrolment := h.AwaitRevision(key, 3)
+	h.sees(r, key, 3)
+	h.Expect(h.Refresh(r, used).Outcome()).To(gomega.Equal("400 invalid_grant"), "it was used before")
+	h.Expect(h.next(h.Refresh(r, held), "it was not, and is in overlap") == enrolment).To(gomega.BeTrue(), "the holder gets the token that follows")
+}
+
 // TestTheGraceDoesNotSlide checks that the grace begins when the token is followed, and that retries do not extend
 // it. A use after the grace and the allowed clock skew ends the line.
 func TestTheGraceDoesNotSlide(t *testing.T) {

@@ -273,9 +273,9 @@ func TestProofsAtASharedEndpoint(t *testing.T) {
 	}
 }
 
-// TestAnIssuerThatAReplicaHasNotHeardOf checks that a replica with an outdated view does not refuse the tokens of
+// TestAnIssuerThatAReplicaLacks checks that a replica with an outdated view does not refuse the tokens of
 // a new issuer permanently.
-func TestAnIssuerThatAReplicaHasNotHeardOf(t *testing.T) {
+func TestAnIssuerThatAReplicaLacks(t *testing.T) {
 	h := newFixture(t, clock.RealClock{})
 	first := h.Issuer(func(i *v1alpha1.JWTIssuer) { i.Spec.EndpointURL = h.shared() })
 	h.Manage()

@@ -135,9 +135,9 @@ func TestLoginsAtOnce(t *testing.T) {
 	}
 }
 
-// TestStrangersLeaveAssertionsAlone checks that many invalid tokens at logins do not prevent the review of client
+// TestInvalidTokensLeaveAssertionsAlone checks that many invalid tokens at logins do not prevent the review of client
 // assertions.
-func TestStrangersLeaveAssertionsAlone(t *testing.T) {
+func TestInvalidTokensLeaveAssertionsAlone(t *testing.T) {
 	h := newFixture(t, clock.RealClock{})
 	h.Issuer()
 	h.Manage()
@@ -148,9 +148,9 @@ func TestStrangersLeaveAssertionsAlone(t *testing.T) {
 	payload, _, _ := strings.Cut(rest, ".")
 
 	var refused atomic.Int64
-	var strangers sync.WaitGroup
+	var clients sync.WaitGroup
 	for worker := range 8 {
-		strangers.Go(func() {
+		clients.Go(func() {
 			for i := range 100 {
 				forged := fmt.Sprintf("%s.%s.%086d", head, payload, worker*100+i)
 				if got := h.signIn(r, forged); got.Outcome() == "503 temporarily_unavailable" {
@@ -159,7 +159,7 @@ func TestStrangersLeaveAssertionsAlone(t *testing.T) {
 			}
 		})
 	}
-	strangers.Wait()
+	clients.Wait()
 	h.Expect(h.Refresh(r, bound, asserting(assertion)...).Outcome()).To(gomega.Equal("200"))
 	h.Expect(refused.Load()).To(gomega.BeNumerically(">", 0), "the limit of reviews was not reached")
 }

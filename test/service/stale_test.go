@@ -114,9 +114,9 @@ func (g *gate) RoundTrip(request *http.Request) (*http.Response, error) {
 	return g.next.RoundTrip(request)
 }
 
-// TestASigningKeyBehindAStrangers checks that a stale replica that has just looked up another client's unknown kid
+// TestASigningKeyMadeAfterALookUp checks that a stale replica that has just looked up another client's unknown kid
 // still finds a signing key that is made after that.
-func TestASigningKeyBehindAStrangers(t *testing.T) {
+func TestASigningKeyMadeAfterALookUp(t *testing.T) {
 	h := newFixture(t, clock.RealClock{})
 	issuer := h.Issuer()
 	h.Manage()

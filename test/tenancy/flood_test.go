@@ -51,14 +51,9 @@ func TestSoakFlood(t *testing.T) {
 	} else {
 		t.Logf("with %d keys of the flood waiting, a key in another namespace took %s; without a flood %s", waiting, took, alone)
 	}
-	// One worker issues more than fifty per second.
-	deadline := time.Now().Add(waitTimeout + time.Duration(count)*20*time.Millisecond)
-	for issued := 0; issued < count; issued = issuedIn(h, flooded) {
-		if time.Now().After(deadline) {
-			t.Fatalf("got %d issued keys of the flood, want %d", issued, count)
-		}
-		time.Sleep(time.Second)
-	}
+	// One worker issues more than fifty per second; on a busy machine, fewer.
+	within := waitTimeout + time.Duration(count)*20*time.Millisecond
+	h.Eventually(func() int { return issuedIn(h, flooded) }, within, time.Second).Should(gomega.Equal(count), "issued keys of the flood")
 	// The test's own clients keep nothing, so this is the manager's memory per key.
 	if each := (heapSize() - before) / int64(count); each > 32<<10 {
 		t.Errorf("memory per key of the flood: got %d bytes, want at most %d", each, 32<<10)

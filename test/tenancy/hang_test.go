@@ -23,8 +23,8 @@ func TestAWebhookThatNeverAnswersStopsNoOtherNamespace(t *testing.T) {
 	h := harness.New(t, server, clock.RealClock{})
 	issuer := newIssuer(h)
 	h.Manage()
-	tenant, quiet := h.Namespace(nil), h.Namespace(nil)
-	checkBystander(h, quiet, issuer.Name)
+	tenant := h.Namespace(nil)
+	quiet := newBystander(h, h.Namespace(nil), issuer.Name)
 	calls := hangWrites(h, tenant)
 	keys := make([]*v1alpha1.JWTRefreshKey, affectedKeys)
 	for i := range keys {
@@ -32,8 +32,8 @@ func TestAWebhookThatNeverAnswersStopsNoOtherNamespace(t *testing.T) {
 	}
 	forEach(h, keys, func(ctx context.Context, key *v1alpha1.JWTRefreshKey) error { return h.Admin.Create(ctx, key) })
 	h.AwaitState("the webhook is called", func() (bool, string) { return calls.Load() > 4, fmt.Sprint(calls.Load(), " calls") })
-	checkBystander(h, quiet, issuer.Name)
-	checkBystander(h, quiet, issuer.Name)
+	quiet.check(issuer.Name)
+	quiet.check(issuer.Name)
 }
 
 // hangWrites registers a webhook that never answers for the Secrets of a namespace, and counts its calls.

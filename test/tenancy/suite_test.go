@@ -9,7 +9,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-logr/logr"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -30,8 +29,8 @@ func TestMain(m *testing.M) {
 	os.Exit(apiserver.MainWith(m, &server, apiserver.Options{ControllerManager: true}))
 }
 
-// waitTimeout bounds how long many keys may take together.
-const waitTimeout = 30 * time.Second
+// waitTimeout bounds how long many keys may take together. It is long enough for a busy machine.
+const waitTimeout = 2 * harness.Patience
 
 // newRole creates a ClusterRole with these rules.
 func newRole(h *harness.Harness, rules ...rbacv1.PolicyRule) string {

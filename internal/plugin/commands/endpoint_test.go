@@ -16,8 +16,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
-// TestPostFollowsNobody checks that a token is sent only to the given endpoint: redirects are not followed.
-func TestPostFollowsNobody(t *testing.T) {
+// TestPostFollowsNoRedirect checks that a token is sent only to the given endpoint: redirects are not followed.
+func TestPostFollowsNoRedirect(t *testing.T) {
 	followed := false
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if followed = r.URL.Path != "/token"; !followed {

@@ -29,8 +29,8 @@ func sessionOf(seconds int, change ...func(*session)) func(*harness) {
 
 const defaultSession = ".config/refreshkeys/sessions/default.json"
 
-// handsOut returns a change of the harness whose token service answers with a refresh token.
-func handsOut(text string) func(*harness) { return func(w *harness) { w.tokens.next = text } }
+// answersWith returns a change of the harness whose token service answers with a refresh token.
+func answersWith(text string) func(*harness) { return func(w *harness) { w.tokens.next = text } }
 
 // wantStored returns a check that the session default stores a refresh token; empty for no file.
 func wantStored(want string) func(*testing.T, *harness) {
@@ -94,8 +94,8 @@ func TestExchange(t *testing.T) {
 		{name: "no such key", args: "exchange nothing", code: cli.ExitNotFound},
 
 		{name: "one-time, without a file", args: "exchange orders", with: oneTime, code: cli.ExitUsage},
-		{name: "one-time, the first", args: "exchange orders --one-time-file $DIR/kept", with: all(oneTime, handsOut("the-next")), after: wantKept("the-next")},
-		{name: "one-time, the token of the file", args: "exchange orders --one-time-file $DIR/kept", with: all(oneTime, handsOut("the-next"), func(w *harness) {
+		{name: "one-time, the first", args: "exchange orders --one-time-file $DIR/kept", with: all(oneTime, answersWith("the-next")), after: wantKept("the-next")},
+		{name: "one-time, the token of the file", args: "exchange orders --one-time-file $DIR/kept", with: all(oneTime, answersWith("the-next"), func(w *harness) {
 			w.write("kept", w.tokens.refresh(2))
 			delete(w.secret.Data, v1alpha1.SecretToken)
 		}), after: wantKept("the-next")},
@@ -103,9 +103,9 @@ func TestExchange(t *testing.T) {
 		{name: "one-time, an empty file", args: "exchange orders --one-time-file $DIR/kept", with: all(oneTime, func(w *harness) { w.write("kept", "") }), code: cli.ExitUsage},
 
 		{name: "a session, its last access token", args: "exchange --session default", with: sessionOf(61), after: wantStored("the-first")},
-		{name: "a session, its access token ends soon", args: "exchange --session default", with: all(sessionOf(60), handsOut("the-next")), after: wantStored("the-next")},
+		{name: "a session, its access token ends soon", args: "exchange --session default", with: all(sessionOf(60), answersWith("the-next")), after: wantStored("the-next")},
 		{name: "a session, another scope", args: "exchange --session default --scope orders:read -o json", with: sessionOf(900), after: wantStored("the-first")},
-		{name: "a session, a new access token", args: "exchange --session default --fresh --exec-credential", with: all(sessionOf(900), handsOut("the-next")), after: wantStored("the-next")},
+		{name: "a session, a new access token", args: "exchange --session default --fresh --exec-credential", with: all(sessionOf(900), answersWith("the-next")), after: wantStored("the-next")},
 		{name: "a session, refused", args: "exchange --session default --scope billing:read", with: sessionOf(900), code: cli.ExitRefused, after: wantStored("the-first")},
 		{name: "a session that is over", args: "exchange --session default --fresh", with: all(sessionOf(0), func(w *harness) { w.tokens.revoked = true }), code: cli.ExitRefused},
 		{name: "a session that does not exist", args: "exchange --session other", code: cli.ExitNotFound},

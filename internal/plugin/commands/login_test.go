@@ -8,7 +8,7 @@ import (
 
 func TestLogin(t *testing.T) {
 	const at = " --audience https://orders.example.com --ca-file $DIR/ca.crt"
-	signing := handsOut("the-next")
+	signing := answersWith("the-next")
 	subject := func(w *harness) { w.write("subject", "a-subject-token\n") }
 	password := func(w *harness) { w.write("password", "correct horse\n") }
 	play(t, "login", []row{

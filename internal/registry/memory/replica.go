@@ -220,7 +220,6 @@ func (r *Registry) Used(use *usage.Use) {
 	if stored == nil || stored.UID != use.UID || r.faults.away {
 		return
 	}
-	r.counts.Writes++
 	next, at, seen := stored.DeepCopy(), metav1.NewTime(use.At), use.Seen
 	next.Status.DeviceInfo = &seen
 	if use.Superseded {

@@ -21,15 +21,15 @@ func TestIdentityIsOneLifeOfAPid(t *testing.T) {
 		t.Fatalf("%+v counts as dead", life)
 	}
 
-	for name, stranger := range map[string]identity{
+	for name, other := range map[string]identity{
 		"another start time": {Pid: life.Pid, Started: life.Started + "1"},
 		"no start time":      {Pid: life.Pid},
 		"no pid":             {Started: life.Started},
 	} {
-		if stranger.alive() {
+		if other.alive() {
 			t.Errorf("%s: counts as alive", name)
 		}
-		if err := stranger.signal(syscall.SIGKILL); err != nil {
+		if err := other.signal(syscall.SIGKILL); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
