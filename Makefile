@@ -10,18 +10,26 @@ PROMTOOL := $(TOOLS)/promtool
 VALE := $(TOOLS)/vale
 PROSE := $(TOOLS)/prose
 export CGO_ENABLED ?= 0
-# With -trimpath, a new clone uses what another one has compiled.
-export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
+# With -trimpath, a new clone uses what another one has compiled. Flags of the environment and of `go env -w` stay.
+export GOFLAGS := $(strip $(filter-out -trimpath,$(shell go env GOFLAGS)) -trimpath)
 # The race detector needs a C compiler; without one, the tests run without it.
 RACE := $(if $(shell command -v $(or $(CC),cc)),-race)
-# `make test` uses it for the packages that hold the product's concurrent code (the operator, and what imports sync) and for the
-# suite of the token service. The other packages are pure, run the product as processes, or repeat these paths with faults and
-# other rights; `make race` covers them too. In both lists, the suites that take longest come first.
-CONCURRENT = ./test/service ./controllers/... $(addprefix ./,$(sort $(dir $(shell grep -rlE '^[[:space:]]+"sync(/atomic)?"$$' --include='*.go' --exclude='*_test.go' internal))))
+NO_COMPILER := needs a C compiler (CC or cc)
+# `make test` uses it for the packages that hold the product's concurrent code: the operator, what imports sync, a package of
+# golang.org/x/sync or a cache with a lock (in its tests too), and the suite of the token service. The other packages are pure,
+# run the product as processes, or repeat these paths with faults and other rights (test/faults, test/tenancy, test/gitops);
+# `make race` holds them, but for test/gitops, which is a module of its own. In both lists, the suites that take longest come first.
+LOCKS := sync|sync/atomic|golang\.org/x/sync/[^"]*|github\.com/hashicorp/golang-lru/[^"]*
+CONCURRENT = ./test/service ./controllers/... $(addprefix ./,$(sort $(dir $(shell grep -rlE '^(import)?[[:space:]]+([[:alnum:]_.]+ )?"($(LOCKS))"' --include='*.go' internal))))
 LONGEST := ./test/faults ./test/plugin
-# golangci-lint runs vet, with more checks. In their short form the tests assert the same; `make race` runs the long form.
+# What needs no API server. The wildcard leaves out the tests of controllers itself.
+UNIT := ./api/... ./internal/... ./cmd/... $(wildcard ./controllers/*/) ./test/contract ./test/docs ./test/framework/guide ./hack/depguard ./hack/gotest ./hack/mutants
+# golangci-lint runs vet, with more checks. In their short form the tests assert the same of fewer keys and actions, and for a
+# shorter time; `make race` runs the long form.
 GO_TEST := go run ./hack/gotest
 GO_TEST_FLAGS := -short -vet=off -timeout 20m
+# Go's test cache does not know which files the programs read that a suite starts: go build, kubectl, Helm.
+UNCACHED := -count=1
 # Suites that share a cluster run one after another: the manager of one would reconcile the keys of another.
 TURNS := $(if $(filter true,$(USE_EXISTING_CLUSTER)),-p 1)
 
@@ -40,15 +48,18 @@ down: ## Stop the cluster that `make up` started
 	@go run ./hack/local down
 
 .PHONY: unit
-unit: ## Run the tests that need no API server: half a minute
-	@$(GO_TEST) $(GO_TEST_FLAGS) ./api/... ./internal/... ./cmd/... ./test/contract ./test/docs ./hack/gotest
+unit: ## Run the tests that need no API server, with their coverage, which has a floor in hack/gotest: half a minute
+	@$(GO_TEST) $(GO_TEST_FLAGS) -cover $(UNIT)
 
 .PHONY: test
-test: controlplane ## Run all tests against a real API server: 8 minutes, and 8 more for the first run
+test: controlplane ## Run all tests against a real API server, those of concurrent code with the race detector: 8 minutes, and 8 more for the first run
+	@$(if $(RACE),,echo "skipped: the race detector: it $(NO_COMPILER)")
 ifdef TURNS
-	@$(GO_TEST) $(GO_TEST_FLAGS) $(TURNS) $(RACE) ./...
+	@$(GO_TEST) $(GO_TEST_FLAGS) $(UNCACHED) $(TURNS) $(RACE) ./...
 else
-	@$(GO_TEST) $(GO_TEST_FLAGS) $(RACE) $(CONCURRENT) -- $(GO_TEST_FLAGS) $$(go list $(LONGEST) ./... | grep -vxFf <(go list $(CONCURRENT)))
+	@set -o pipefail; concurrent=$$(go list $(CONCURRENT)) && \
+	others=$$(go list $(LONGEST) ./... | grep -vxF "$$concurrent") && \
+	$(GO_TEST) $(GO_TEST_FLAGS) $(UNCACHED) $(RACE) $$concurrent -- $(GO_TEST_FLAGS) $(UNCACHED) $$others
 endif
 
 .PHONY: lint
@@ -65,16 +76,16 @@ generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Generate deepcopy code, CRDs and 
 	go run ./hack/chart
 	go run ./hack/depguard
 
-##@ Check a change (.ci/run makes all of these and lint)
+##@ Check a change (.ci/run makes unit, test, lint with prose, and all of these)
 
 .PHONY: verify
 verify: ## Check that generated files and go.mod are up to date
 	@hack/verify
 
 .PHONY: prose
-prose: ## Check the language of documentation, comments and messages with Vale; needs a C compiler
+prose: ## Check the language of documentation, comments and messages with Vale, as lint does; needs a C compiler
 ifeq ($(shell command -v $(or $(CC),cc)),)
-	@echo "prose: skipped: Vale needs a C compiler (CC or cc) to be built"
+	@echo "skipped: prose: Vale $(NO_COMPILER)"
 else
 	@$(MAKE) --no-print-directory $(VALE) $(PROSE)
 	@cd hack/prose && GOWORK=off VALE=$(VALE) go test -count=1 .
@@ -114,9 +125,9 @@ images: ## Build the container images into bin/images, for linux/amd64 and arm64
 ##@ Slow proofs
 
 .PHONY: race
-race: controlplane ## Run all tests in their long form with the race detector: half an hour
-	@$(if $(RACE),,echo "race: the race detector needs a C compiler (CC or cc)" >&2; exit 1)
-	@$(GO_TEST) -vet=off -timeout 40m $(TURNS) $(RACE) ./...
+race: controlplane ## Run all tests with the race detector, and without the cuts that -short makes in test: half an hour
+	@$(if $(RACE),,echo "race: the race detector $(NO_COMPILER)" >&2; exit 1)
+	@$(GO_TEST) -vet=off $(UNCACHED) -timeout 40m $(TURNS) $(RACE) ./...
 
 .PHONY: e2e
 e2e: ## Test with pods on an isolated node (root on Linux) that exchange during rotation, upgrade, crashes and revocation; 6 minutes
@@ -136,7 +147,7 @@ fuzz: ## Fuzz the parsers of untrusted input, FUZZTIME (30s) each
 
 .PHONY: soak
 soak: controlplane ## Run longer fault tests: two crashes in a row, two managers for ten minutes, a longer outage, a flood of keys
-	@SOAK=true $(GO_TEST) -vet=off -timeout 60m $(TURNS) $(RACE) -run 'Soak|Outage|Fight' ./test/faults ./test/tenancy
+	@SOAK=true $(GO_TEST) -vet=off $(UNCACHED) -timeout 60m $(TURNS) $(RACE) -run 'Soak|Outage|Fight' ./test/faults ./test/tenancy
 
 ##@ Other
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -34,9 +35,11 @@ type report struct {
 	slow   []duration
 	// failures is the output of failed packages, each with its failed tests.
 	failures []string
+	// low says which packages are below the floor of coverage.
+	low []string
 }
 
-// duration is the time that one test took, without its subtests if they are parallel.
+// duration is the time that one test took, without its subtests if they are parallel. Those count as tests of their own.
 type duration struct {
 	test string
 	took time.Duration
@@ -48,6 +51,8 @@ type packageRun struct {
 	tests  []*testRun
 	output strings.Builder
 	ended  []duration
+	// parents are the tests that have subtests.
+	parents map[string]bool
 }
 
 // testRun is a test that has not passed yet.
@@ -81,7 +86,7 @@ func (r *report) line(text []byte) {
 
 func (r *report) running(name string) *packageRun {
 	if r.packages[name] == nil {
-		r.packages[name] = &packageRun{}
+		r.packages[name] = &packageRun{parents: map[string]bool{}}
 	}
 	return r.packages[name]
 }
@@ -96,6 +101,9 @@ func (r *report) ended(e event) {
 	}
 	if e.Action != "fail" {
 		fmt.Fprint(r.out, summaryOf(result))
+		if low := belowFloor(result); low != "" {
+			r.low = append(r.low, low)
+		}
 		return
 	}
 	failure := r.builds[e.FailedBuild] + p.failures() + result
@@ -114,12 +122,17 @@ func summaryOf(result string) string {
 	return kept.String()
 }
 
-// add adds an event of a test.
+// add adds an event of a test. The times of top-level tests and of the innermost subtests count.
 func (p *packageRun) add(e event) {
 	i := slices.IndexFunc(p.tests, func(t *testRun) bool { return t.name == e.Test })
 	if i < 0 {
 		i = len(p.tests)
 		p.tests = append(p.tests, &testRun{name: e.Test})
+	}
+	parent := e.Test
+	for cut := strings.LastIndexByte(parent, '/'); cut >= 0; cut = strings.LastIndexByte(parent, '/') {
+		parent = parent[:cut]
+		p.parents[parent] = true
 	}
 	switch e.Action {
 	case "output":
@@ -127,7 +140,7 @@ func (p *packageRun) add(e event) {
 			p.tests[i].output.WriteString(e.Output)
 		}
 	case "pass", "skip", "fail":
-		if !strings.Contains(e.Test, "/") {
+		if !strings.Contains(e.Test, "/") || !p.parents[e.Test] {
 			took := time.Duration(e.Elapsed * float64(time.Second))
 			p.ended = append(p.ended, duration{strings.TrimPrefix(e.Package, module) + " " + e.Test, took})
 		}
@@ -146,8 +159,19 @@ func (p *packageRun) failures() string {
 	return all.String()
 }
 
-// end prints the slowest tests, and again what failed.
+// unended returns the output of the packages that run when `go test` dies or is interrupted.
+func (r *report) unended() []string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(r.packages)) {
+		p := r.packages[name]
+		all = append(all, p.failures()+p.output.String()+"FAIL\t"+name+" [did not end]\n")
+	}
+	return all
+}
+
+// end prints the slowest tests, and again what failed or did not end.
 func (r *report) end(took time.Duration) {
+	r.failures = append(r.failures, r.unended()...)
 	slices.SortStableFunc(r.slow, func(a, b duration) int { return cmp.Compare(b.took, a.took) })
 	slow := slices.DeleteFunc(r.slow, func(d duration) bool { return d.took < leastSlow })
 	if slow = slow[:min(len(slow), shownSlow)]; len(slow) > 0 {
@@ -158,5 +182,8 @@ func (r *report) end(took time.Duration) {
 	}
 	if len(r.failures) > 0 {
 		fmt.Fprintf(r.out, "\nfailed:\n%s", strings.Join(r.failures, ""))
+	}
+	if len(r.low) > 0 {
+		fmt.Fprintf(r.out, "\nfailed:\n%s", strings.Join(r.low, ""))
 	}
 }

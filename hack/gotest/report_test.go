@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -61,6 +62,66 @@ func TestReportOfPasses(t *testing.T) {
 	}
 	if strings.Contains(slow, "TestCached") {
 		t.Error("a test that did not run now counts as slow")
+	}
+}
+
+// TestSlowSubtests checks that the innermost subtests are among the slowest tests: the time of a parent ends before that of its
+// parallel subtests.
+func TestSlowSubtests(t *testing.T) {
+	var all []event
+	for _, name := range []string{"TestA", "TestA/group", "TestA/group/slow", "TestA/group/quick"} {
+		all = append(all, event{Action: "run", Package: faults, Test: name})
+	}
+	for _, ended := range []event{
+		{Test: "TestA/group/slow", Elapsed: 30}, {Test: "TestA/group/quick", Elapsed: 0.5}, {Test: "TestA/group", Elapsed: 2}, {Test: "TestA", Elapsed: 3},
+	} {
+		ended.Action, ended.Package = "pass", faults
+		all = append(all, ended)
+	}
+	all = append(all, event{Action: "pass", Package: faults})
+	_, slow, _ := strings.Cut(printed(t, all...), "\nslowest tests of 1m30s:\n")
+	if want := "   30.0 s  test/faults TestA/group/slow\n    3.0 s  test/faults TestA\n"; slow != want {
+		t.Errorf("got:\n%s\nwant:\n%s", slow, want)
+	}
+}
+
+// TestReportOfAnEnd checks that the output of a package that runs when `go test` dies is not lost.
+func TestReportOfAnEnd(t *testing.T) {
+	got := printed(t,
+		event{Action: "run", Package: faults, Test: "TestA"},
+		event{Action: "output", Package: faults, Test: "TestA", Output: "    a_test.go:1: waits for a Secret\n"},
+		event{Action: "output", Package: faults, Output: "signal: terminated\n"},
+	)
+	if want := "\nfailed:\n    a_test.go:1: waits for a Secret\nsignal: terminated\nFAIL\t" + faults + " [did not end]\n"; got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// TestFloor checks which coverage is too low.
+func TestFloor(t *testing.T) {
+	for name, c := range map[string]struct {
+		pkg, result string
+		low         bool
+	}{
+		"above":            {"internal/grant", "1.0s\tcoverage: 70.0% of statements", false},
+		"below":            {"internal/grant", "1.0s\tcoverage: 69.9% of statements", true},
+		"below and cached": {"internal/plugin/cli", "(cached)\tcoverage: 7.0% of statements", true},
+		"without a floor":  {"internal/logline", "1.0s\tcoverage: 10.0% of statements", false},
+		"not measured":     {"internal/grant", "1.0s", false},
+	} {
+		got := printed(t, passes(module+c.pkg, "TestA", 0, c.result)...)
+		if low := strings.Contains(got, "\nfailed:\n"+c.pkg+": its tests cover "); low != c.low {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// TestFlooredPackagesExist checks that no package loses its floor by a new name.
+func TestFlooredPackagesExist(t *testing.T) {
+	for _, name := range floored {
+		if tests, err := filepath.Glob(filepath.Join("..", "..", name, "*_test.go")); err != nil || len(tests) == 0 {
+			t.Errorf("%s has no tests: %v", name, err)
+		}
 	}
 }
 

@@ -15,14 +15,14 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/framework/replica"
 )
 
-// ask sends a request to a replica in memory; header are names and values in turn.
+// ask sends a request to a replica in memory; header are names and values in turn, and a name may be there twice.
 func ask(r *replica.Replica, method, path string, form url.Values, header ...string) *answer {
 	request := httptest.NewRequest(method, "https://tokens.example.com"+path, strings.NewReader(form.Encode()))
 	if form != nil {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	for i := 0; i+1 < len(header); i += 2 {
-		request.Header.Set(header[i], header[i+1])
+		request.Header.Add(header[i], header[i+1])
 	}
 	recorder := httptest.NewRecorder()
 	r.Server.ServeHTTP(recorder, request)

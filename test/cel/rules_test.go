@@ -1,6 +1,8 @@
 package cel
 
 import (
+	"io/fs"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -70,10 +72,15 @@ func (r rule) breaks(m manifest) bool {
 	})
 }
 
-// obeys reports whether a manifest has the field of this rule, so that the API server evaluates it.
-func (r rule) obeys(m manifest) bool {
+// obeys reports whether a manifest has the field of this rule, so that the API server evaluates it. The field of a rule of
+// the policy is the one that the refusal of a broken manifest names.
+func (r rule) obeys(m, broken manifest) bool {
 	if r.kind == "" {
-		return true
+		return m.last().GetKind() == broken.last().GetKind() && slices.ContainsFunc(broken.expect, func(expected string) bool {
+			field, _, _ := strings.Cut(expected, " ")
+			_, found := fieldPath(strings.Split(strings.TrimSuffix(field, ":"), ".")).find(m.last().Object)
+			return r.saidIn(expected) && found
+		})
 	}
 	path := r.path
 	if len(path) > 0 && path[len(path)-1] == each {
@@ -102,11 +109,30 @@ func TestEveryRuleHasAPair(t *testing.T) {
 			continue
 		}
 		paired := slices.ContainsFunc(broken, func(b manifest) bool {
-			return slices.ContainsFunc(accepted, func(a manifest) bool { return a.folder() == b.folder() && r.obeys(a) })
+			return slices.ContainsFunc(accepted, func(a manifest) bool { return a.folder() == b.folder() && r.obeys(a, b) })
 		})
 		if !paired {
 			t.Errorf("%s %s: no valid manifest is beside %s.yaml: add one with this field", r.kind, r.path, broken[0].name)
 		}
+	}
+}
+
+// TestEveryFileIsRead checks that no manifest has a name, or is at a depth, for which the tests do not read it.
+func TestEveryFileIsRead(t *testing.T) {
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) == ".go" {
+			return err
+		}
+		for _, glob := range []string{valid, invalid} {
+			if read, err := filepath.Match(glob, path); read || err != nil {
+				return err
+			}
+		}
+		t.Errorf("%s is not read: name it FIELD/valid_CASE.yaml or FIELD/invalid_CASE.yaml", path)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

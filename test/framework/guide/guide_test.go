@@ -93,6 +93,10 @@ func TestPlayNoticesAnUntruePage(t *testing.T) {
 	if _, err := play(t, read(t, strings.Replace(page, "echo in between", "false", 1))); err == nil || !strings.Contains(err.Error(), "page.md:") {
 		t.Errorf("a command that fails gives %v", err)
 	}
+	ended := "page.md:27: cat other\ndoes not run"
+	if _, err := play(t, read(t, strings.Replace(page, "echo in between > other", "exit 0", 1))); err == nil || !strings.Contains(err.Error(), ended) {
+		t.Errorf("a command that ends the shell gives %v", err)
+	}
 }
 
 // TestApply checks that a manifest after a mark is applied with the flags of the mark.

@@ -59,8 +59,8 @@ func (s Shell) bash(ctx context.Context, commands string) (string, error) {
 	return replaced(s.Shown, out.String()), err
 }
 
-// Play runs steps of a page in one shell, and returns what each of them printed. The error says which outputs differ from the page, and which
-// command failed. A command whose output the page shows may fail if the page shows its exit code: `(exit code 4)`.
+// Play runs steps of a page in one shell, and returns what each of them printed. The error says which outputs differ from the page, which
+// command failed, and which command ended the shell before the last step. A command whose output the page shows may fail if the page shows its exit code: `(exit code 4)`.
 func (s Shell) Play(ctx context.Context, page *Page, steps []Step) ([]string, error) {
 	if len(steps) == 0 {
 		return nil, fmt.Errorf("%s has no commands to run", page.Path)
@@ -85,6 +85,10 @@ func (s Shell) Play(ctx context.Context, page *Page, steps []Step) ([]string, er
 	if runErr != nil && len(printed) > 0 {
 		last := steps[len(printed)-1]
 		runErr = fmt.Errorf("%s:%d: %s\nfails: %w\n%s", page.Path, last.Line, strings.TrimSpace(last.Commands), runErr, Masked(printed[len(printed)-1]))
+	}
+	if runErr == nil && len(printed) < len(steps) {
+		missed := steps[len(printed)]
+		runErr = fmt.Errorf("%s:%d: %s\ndoes not run: the shell ends before it, without an error", page.Path, missed.Line, strings.TrimSpace(missed.Commands))
 	}
 	return printed, errors.Join(append(differ, runErr)...)
 }
