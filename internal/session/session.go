@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -132,18 +131,19 @@ func (l *login) granted() (*sessionTerms, error) {
 	if issuer.Policy == nil {
 		return nil, oauth.Refuse(oauth.UnauthorizedClient, "The issuer's policy does not grant this now.")
 	}
-	ask := policy.Request{
-		Namespace: who.namespace, NamespaceLabels: labels,
-		Subject: who.Subject, ProvenSubject: who.Subject, Audience: audience, AccessLifetime: issuer.AccessLifetime,
-	}
-	if issuer.Policy.Longest(ask) == 0 {
+	whole := policy.ForToken(policy.Request{
+		Namespace: who.namespace, NamespaceLabels: labels, ProvenSubject: who.Subject, AccessLifetime: issuer.AccessLifetime,
+	}, who.Subject, audience, strings.Join(scopes, " "), who.claims)
+	// Each part that is not granted has an error of its own, so the parts are asked for in steps.
+	bare, scoped := whole, whole
+	bare.Scopes, bare.Claims, scoped.Claims = nil, nil, nil
+	if issuer.Policy.Longest(bare) == 0 {
 		return nil, oauth.Refuse(oauth.InvalidTarget, "The issuer's policy does not grant this subject tokens for the audience.")
 	}
-	if ask.Scopes = scopes; issuer.Policy.Longest(ask) == 0 {
+	if issuer.Policy.Longest(scoped) == 0 {
 		return nil, oauth.Refuse(oauth.InvalidScope, "The issuer's policy does not grant this subject all of the scopes.")
 	}
-	ask.Claims = slices.Sorted(maps.Keys(who.claims))
-	longest := issuer.Policy.Longest(ask)
+	longest := issuer.Policy.Longest(whole)
 	if longest == 0 {
 		return nil, oauth.Refuse(oauth.UnauthorizedClient, "The issuer's policy does not grant the claims of the subject.")
 	}
