@@ -166,13 +166,10 @@ func (e *exchange) accessLifetime() time.Duration {
 	return e.issuer.AccessLifetime
 }
 
-// end returns the earlier of the ends of the refresh token and of its refresh key.
+// end returns the earlier of the ends of the refresh token and of its refresh key, in whole seconds: expires_in must not
+// be 0 before the end.
 func (e *exchange) end() time.Time {
-	if at := e.key.Spec.ExpiresAt; at != nil && at.Time.Before(e.claims.ExpiresAt) {
-		// Tokens end at whole seconds, and expires_in must not be 0 before the end.
-		return at.Truncate(time.Second)
-	}
-	return e.claims.ExpiresAt
+	return earliest(lifecycle.Timeline(e.key).LastSecond(), e.claims.ExpiresAt)
 }
 
 // asked returns the scope of the access token, if the refresh token is for the requested APIs.

@@ -27,7 +27,7 @@ type Times struct {
 	// last use, or after the key became Ready. It is zero while the key is not Ready. After a start of the operator, it can
 	// be up to two ReportInterval later.
 	Idle time.Time
-	// End is the absolute end of the key (spec.expiresAt). Tokens end at the whole second before it at the latest.
+	// End is the absolute end of the key (spec.expiresAt). Tokens end at LastSecond at the latest.
 	End time.Time
 	// Grace is the end of rotation.retryGrace since the current token was issued. Until then, the use of the current token
 	// of a one-time key makes no next one. It is zero without a grace, and in other modes without effect.
@@ -55,7 +55,7 @@ func Timeline(key *v1alpha1.JWTRefreshKey) Times {
 	status := &key.Status
 	times := Times{
 		TokenEnd: timeOf(status.ExpiresAt), Renewal: timeOf(status.RenewalTime), Idle: idleEnd(key), End: timeOf(key.Spec.ExpiresAt),
-		Grace: graceEnd(key), idleTimeout: key.Spec.IdleTimeout,
+		Grace: graceEnd(key, timeOf(status.CreatedAt)), idleTimeout: key.Spec.IdleTimeout,
 	}
 	overlap := overlapShown(status)
 	for i := range status.Previous {
@@ -63,6 +63,10 @@ func Timeline(key *v1alpha1.JWTRefreshKey) Times {
 	}
 	return times
 }
+
+// LastSecond returns the whole second at which every token of the key has ended (spec.expiresAt); zero if the key has no
+// End. Tokens end at whole seconds.
+func (t Times) LastSecond() time.Time { return t.End.Truncate(time.Second) }
 
 // SupersededEnd returns the latest time at which a superseded token is refused; zero if the key has no such token.
 func (t Times) SupersededEnd(jti string) time.Time {
@@ -160,11 +164,12 @@ func idleEnd(key *v1alpha1.JWTRefreshKey) time.Time {
 	return since.Add(key.Spec.IdleTimeout.Duration + 2*ReportInterval)
 }
 
-// graceEnd returns when the grace since the current token was issued ends; zero without a grace or a record of that time.
-func graceEnd(key *v1alpha1.JWTRefreshKey) time.Time {
+// graceEnd returns when the grace that begins at a time ends; zero without a grace, or if that time is not on record. It
+// begins for the current token when it is issued, and for a superseded one when the next token supersedes it.
+func graceEnd(key *v1alpha1.JWTRefreshKey, from time.Time) time.Time {
 	grace := RetryGrace(key)
-	if grace == 0 || key.Status.CreatedAt == nil {
+	if grace == 0 || from.IsZero() {
 		return time.Time{}
 	}
-	return key.Status.CreatedAt.Add(grace)
+	return from.Add(grace)
 }

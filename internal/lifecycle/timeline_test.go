@@ -115,6 +115,8 @@ func TestEndsOfATimeline(t *testing.T) {
 		"nothing superseded":           {Times{}.OverlapEnd(), time.Time{}},
 		"a superseded token":           {times.SupersededEnd("two"), noon.Add(time.Hour)},
 		"a token that is not one":      {times.SupersededEnd("three"), time.Time{}},
+		"the last second of a key":     {Times{End: noon.Add(time.Millisecond)}.LastSecond(), noon},
+		"a key without an end":         {times.LastSecond(), time.Time{}},
 		"idle after a use":             {Times{idleTimeout: &metav1.Duration{Duration: time.Minute}}.IdleAfter(noon), noon.Add(time.Minute)},
 		"a key that is never too idle": {times.IdleAfter(noon), time.Time{}},
 	} {
