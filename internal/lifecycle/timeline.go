@@ -40,7 +40,8 @@ type Times struct {
 type SupersededTimes struct {
 	// JTI is that of the token.
 	JTI string
-	// At is when the next token superseded it; zero if that is not on record.
+	// At is when the next token superseded it; zero if that is not on record. Of a token that is not the last one, a zero
+	// At counts as long ago, for End and Quiet.
 	At time.Time
 	// End is the latest time at which the token is refused: its own end, or overlap.max after At if that is earlier.
 	End time.Time
@@ -124,10 +125,11 @@ func overlapShown(status *v1alpha1.JWTRefreshKeyStatus) overlap {
 func supersededTimes(status *v1alpha1.JWTRefreshKeyStatus, i int, o overlap) SupersededTimes {
 	token := &status.Previous[i]
 	times := SupersededTimes{JTI: token.JTI, At: timeOf(status.CreatedAt), End: token.ExpiresAt.Time}
-	if i+1 < len(status.Previous) {
+	switch {
+	case i+1 < len(status.Previous):
+		// In a damaged status that time can be zero: it counts as long ago, so that the token retires at once.
 		times.At = status.Previous[i+1].CreatedAt.Time
-	}
-	if times.At.IsZero() {
+	case status.CreatedAt == nil:
 		return times
 	}
 	if end := times.At.Add(o.max); o.max >= 0 && end.Before(times.End) {
