@@ -73,10 +73,10 @@ func (s *Service) Begin(ctx context.Context, from Registry, issuer *registry.Iss
 	}
 	refresh, err := issuer.Rings.Signer(keyring.Refresh)
 	if err != nil {
-		return nil, unavailable("the issuer has no active refresh signing key")
+		return nil, upstream.Unavailable("the issuer has no active refresh signing key")
 	}
 	if begun.Access, err = issuer.Rings.Signer(keyring.Access); err != nil {
-		return nil, unavailable("the issuer has no active access signing key")
+		return nil, upstream.Unavailable("the issuer has no active access signing key")
 	}
 	if err := s.Clients.Consume(&begun.Client.Proven); err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func (l *login) granted() (*sessionTerms, error) {
 	}
 	labels, known := l.registry.NamespaceLabels(who.namespace)
 	if !known || issuer.Rings == nil {
-		return nil, unavailable("the namespace of the session or the signing keys are not known")
+		return nil, upstream.Unavailable("the namespace of the session or the signing keys are not known")
 	}
 	if issuer.Policy == nil {
 		return nil, oauth.Refuse(oauth.UnauthorizedClient, "The issuer's policy does not grant this now.")
@@ -187,7 +187,7 @@ func (l *login) create(ctx context.Context, terms *sessionTerms) (*v1alpha1.JWTR
 		}
 		return key, nil
 	}
-	return nil, unavailable("every generated session name is taken")
+	return nil, upstream.Unavailable("every generated session name is taken")
 }
 
 func (l *login) sessionKey(terms *sessionTerms) *v1alpha1.JWTRefreshKey {

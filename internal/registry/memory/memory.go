@@ -251,7 +251,7 @@ func nameOf(key *v1alpha1.JWTRefreshKey) types.NamespacedName {
 // answers returns ErrUnavailable while the API server is away.
 func (r *Registry) answers() error {
 	if r.faults.away {
-		return fmt.Errorf("%w: the API server in memory is away", upstream.ErrUnavailable)
+		return upstream.Unavailable("the API server in memory is away")
 	}
 	return nil
 }
