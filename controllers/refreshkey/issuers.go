@@ -159,7 +159,7 @@ func viewOf(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, keysMissing bool) *
 	view := &issuerView{
 		issuer: lifecycle.Issuer{
 			Name: issuer.Name, Found: issuer.DeletionTimestamp == nil, URL: issuer.Spec.URL,
-			AccessLifetime: accessLifetime(issuer),
+			AccessLifetime: policy.AccessLifetime(&issuer.Spec),
 		},
 		endpoint:      endpoint.TokenOf(issuer),
 		record:        issuer,
@@ -216,11 +216,4 @@ func (v *issuerView) lost(kid string, now time.Time) bool {
 	return v.record != nil && slices.ContainsFunc(v.record.Status.Keys, func(key v1alpha1.SigningKeyStatus) bool {
 		return key.KID == kid && issuerlifecycle.Belongs(v.record, &key, now)
 	})
-}
-
-func accessLifetime(issuer *v1alpha1.JWTIssuer) time.Duration {
-	if at := issuer.Spec.AccessToken; at != nil && at.Lifetime != nil {
-		return at.Lifetime.Duration
-	}
-	return policy.DefaultAccessLifetime
 }

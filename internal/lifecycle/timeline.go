@@ -95,6 +95,14 @@ func (t Times) IdleAfter(use time.Time) time.Time {
 	return use.Add(t.idleTimeout.Duration)
 }
 
+// Later returns the later of two times.
+func Later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
 func timeOf(at *metav1.Time) time.Time {
 	if at == nil {
 		return time.Time{}
@@ -138,10 +146,7 @@ func supersededTimes(status *v1alpha1.JWTRefreshKeyStatus, i int, o overlap) Sup
 	if o.quiet < 0 || status.LastUsed == nil || status.LastUsedRevision < status.Revision {
 		return times
 	}
-	since := times.At
-	if used := status.SupersededLastUsed; used != nil && used.After(since) {
-		since = used.Time
-	}
+	since := Later(times.At, timeOf(status.SupersededLastUsed))
 	if times.Quiet = since.Add(o.quiet); times.End.Before(times.Quiet) {
 		times.Quiet = times.End
 	}
@@ -157,12 +162,7 @@ func idleEnd(key *v1alpha1.JWTRefreshKey) time.Time {
 	if key.Spec.IdleTimeout == nil || status.Revision == 0 || status.RevokedAt != nil || ready == nil || ready.Status != metav1.ConditionTrue {
 		return time.Time{}
 	}
-	since := ready.LastTransitionTime.Time
-	for _, used := range []*metav1.Time{status.LastUsed, status.SupersededLastUsed} {
-		if used != nil && used.After(since) {
-			since = used.Time
-		}
-	}
+	since := Later(ready.LastTransitionTime.Time, Later(timeOf(status.LastUsed), timeOf(status.SupersededLastUsed)))
 	return since.Add(key.Spec.IdleTimeout.Duration + 2*ReportInterval)
 }
 
