@@ -18,7 +18,7 @@ import (
 
 // checkLimits returns an error if the subject signs in too often, or the issuer has MaxSessions.
 func (l *login) checkLimits() error {
-	if !l.attempts.Allow(l.issuer.Name+"\x00"+l.who.Subject, l.Clock.Now()) {
+	if !l.attempts.Allow(l.issuer.Name+"\x00"+l.signedIn.Subject, l.Clock.Now()) {
 		return oauth.TooMany("This subject signs in too often.")
 	}
 	if l.registry.Sessions(l.issuer.Name) >= l.issuer.Login.MaxSessions {
