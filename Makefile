@@ -41,7 +41,7 @@ down: ## Stop the cluster that `make up` started
 
 .PHONY: unit
 unit: ## Run the tests that need no API server: half a minute
-	@$(GO_TEST) $(GO_TEST_FLAGS) ./api/... ./internal/... ./cmd/... ./test/contract ./test/docs ./hack/gotest
+	@$(GO_TEST) $(GO_TEST_FLAGS) ./api/... ./internal/... ./cmd/... ./test/contract ./test/docs ./test/framework/memory ./hack/gotest
 
 .PHONY: test
 test: controlplane ## Run all tests against a real API server: 8 minutes, and 8 more for the first run

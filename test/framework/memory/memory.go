@@ -1,6 +1,6 @@
 // Package memory is a registry in memory, for tests that need no API server. It holds what the API server holds, with
 // UIDs, resourceVersions and conflicts, and a view that follows it unless a test holds it back. A test switches faults
-// on. internal/grant/registrytest runs the same cases against it and against a real cluster.
+// on. test/framework/registrytest runs the same cases against it and against a real cluster.
 package memory
 
 import (
