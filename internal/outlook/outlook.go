@@ -7,7 +7,6 @@ package outlook
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/span"
 )
 
 // What is the kind of an event, for programs.
@@ -145,7 +145,7 @@ func retirements(key *v1alpha1.JWTRefreshKey, times *lifecycle.Times, now time.T
 			all = append(all, Event{SupersededEnd, token.End, name + " ends"})
 		case token.Quiet.IsZero():
 			all = append(all,
-				Event{What: Retirement, Sentence: fmt.Sprintf("%s retires once revision %d has been used and %s has been unused for %s", name, status.Revision, name, Short(quiet.Duration))},
+				Event{What: Retirement, Sentence: fmt.Sprintf("%s retires once revision %d has been used and %s has been unused for %s", name, status.Revision, name, span.Short(quiet.Duration))},
 				Event{SupersededEnd, token.End, name + " is refused from then on, even if it is still in use"})
 		case !token.Quiet.After(now):
 			all = append(all, Event{What: Retirement, Sentence: name + " retires when the operator next reconciles the key"})
@@ -173,16 +173,4 @@ func ends(key *v1alpha1.JWTRefreshKey, times *lifecycle.Times) []Event {
 		all = append(all, Event{KeyEnd, times.End, "the key ends permanently (spec.expiresAt)"})
 	}
 	return all
-}
-
-// Short formats a duration without units that are zero at its end: 720h, 20m, 1h30m.
-func Short(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }

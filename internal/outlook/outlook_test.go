@@ -119,14 +119,6 @@ func TestOf(t *testing.T) {
 	}
 }
 
-func TestShort(t *testing.T) {
-	for d, want := range map[time.Duration]string{720 * time.Hour: "720h", 20 * time.Minute: "20m", 90 * time.Minute: "1h30m", 61 * time.Second: "1m1s", 0: "0s"} {
-		if got := Short(d); got != want {
-			t.Errorf("%s: %q, want %q", d, got, want)
-		}
-	}
-}
-
 func TestStatus(t *testing.T) {
 	for want, key := range map[string]*v1alpha1.JWTRefreshKey{
 		"Pending": {}, "Issued": issued(), "Revoked": issued(revoked(v1alpha1.RevokedRequested)),

@@ -19,6 +19,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/outlook"
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
+	"github.com/refreshkeys/refreshkeys/internal/span"
 )
 
 func (c *app) describeCommand() *cobra.Command {
@@ -141,13 +142,13 @@ func (d *description) rotation() string {
 	parts := []string{string(lifecycle.Mode(d.key))}
 	if e := d.key.Status.Effective; e != nil {
 		if e.Lifetime != nil {
-			parts = append(parts, "token lifetime "+outlook.Short(e.Lifetime.Duration))
+			parts = append(parts, "token lifetime "+span.Short(e.Lifetime.Duration))
 		}
 		if e.RenewBefore != nil {
-			parts = append(parts, "renewed "+outlook.Short(e.RenewBefore.Duration)+" before expiry")
+			parts = append(parts, "renewed "+span.Short(e.RenewBefore.Duration)+" before expiry")
 		}
 		if e.AccessTokenLifetime != nil {
-			parts = append(parts, "access token lifetime "+outlook.Short(e.AccessTokenLifetime.Duration))
+			parts = append(parts, "access token lifetime "+span.Short(e.AccessTokenLifetime.Duration))
 		}
 	}
 	return strings.Join(parts, ", ")
