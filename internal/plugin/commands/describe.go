@@ -175,9 +175,21 @@ func (d *description) next() [][]cli.Cell {
 		if !one.At.IsZero() {
 			when = cli.Text(cli.Stamp(one.At, d.now))
 		}
-		rows = append(rows, []cli.Cell{when, cli.Text(one.Sentence)})
+		rows = append(rows, []cli.Cell{when, cli.Text(one.Sentence + commandFor(one.Action, d.key.Name))})
 	}
 	return rows
+}
+
+// commandFor returns the command for an action about a key, to follow the sentence of the event; empty for none.
+func commandFor(action outlook.Action, key string) string {
+	switch action {
+	case outlook.Rotate:
+		return "; `kubectl refreshkey rotate " + key + "` issues a new token"
+	case outlook.RotateNow:
+		return " `kubectl refreshkey rotate " + key + " --now` does not wait"
+	default:
+		return ""
+	}
 }
 
 // revisions returns rows for the current and the superseded tokens, newest first.
