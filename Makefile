@@ -23,7 +23,7 @@ LOCKS := sync|sync/atomic|golang\.org/x/sync/[^"]*|github\.com/hashicorp/golang-
 CONCURRENT = ./test/service ./controllers/... $(addprefix ./,$(sort $(dir $(shell grep -rlE '^(import)?[[:space:]]+([[:alnum:]_.]+ )?"($(LOCKS))"' --include='*.go' internal))))
 LONGEST := ./test/faults ./test/plugin
 # What needs no API server. The wildcard leaves out the tests of controllers itself.
-UNIT := ./api/... ./internal/... ./cmd/... $(wildcard ./controllers/*/) ./test/contract ./test/docs ./test/framework/guide ./hack/depguard ./hack/gotest ./hack/mutants
+UNIT := ./api/... ./internal/... ./cmd/... $(wildcard ./controllers/*/) ./test/contract ./test/docs ./test/framework/guide ./test/framework/memory ./hack/depguard ./hack/gotest ./hack/mutants
 # golangci-lint runs vet, with more checks. In their short form the tests assert the same of fewer keys and actions, and for a
 # shorter time; `make race` runs the long form.
 GO_TEST := go run ./hack/gotest

@@ -123,7 +123,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 
 func (r *Reconciler) issuerOfKeys(_ context.Context, object client.Object) []reconcile.Request {
 	secret, ok := object.(*corev1.Secret)
-	if !ok || !secrets.HoldSigningKeys(secret, r.Namespace) {
+	if !ok || !secrets.HoldsSigningKeys(secret, r.Namespace) {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: secret.Labels[v1alpha1.LabelSigningKeysOf]}}}

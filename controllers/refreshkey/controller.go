@@ -72,7 +72,7 @@ func New(mgr ctrl.Manager, o Options) *Reconciler {
 	live := bounded.Reader(mgr.GetAPIReader())
 	return &Reconciler{
 		Options: o, client: bounded.Writes(mgr.GetClient()), live: live, events: mgr.GetEventRecorder("refreshkeys"),
-		issuers: newIssuers(mgr.GetClient(), live, o.Namespace), pace: newPacer(o.Clock, o.ReissuePerSecond),
+		issuers: newIssuers(mgr.GetClient(), live, o.Namespace, o.Clock), pace: newPacer(o.Clock, o.ReissuePerSecond),
 		own:     writes.NewOwn(mgr.GetClient(), o.Monotonic, func() client.Object { return &v1alpha1.JWTRefreshKey{} }),
 		altered: writes.NewAlterations(o.Monotonic), failures: writes.NewFailures(o.Monotonic),
 	}

@@ -3,7 +3,6 @@ package refreshkey
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
@@ -21,6 +21,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/issuerlifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
+	"github.com/refreshkeys/refreshkeys/internal/memo"
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 )
 
@@ -45,12 +46,17 @@ type issuers struct {
 	mu    sync.Mutex
 	views map[string]*issuerView
 
+	clock      clock.PassiveClock
 	confirming sync.Mutex
-	confirmed  map[string]confirmation
+	// confirmed holds, by the name of an issuer, the resourceVersion of its signing keys at the API server.
+	confirmed *memo.Memo[string, string]
 }
 
-func newIssuers(cached, live client.Reader, namespace string) *issuers {
-	return &issuers{cached: cached, live: live, namespace: namespace, views: map[string]*issuerView{}, confirmed: map[string]confirmation{}}
+func newIssuers(cached, live client.Reader, namespace string, clock clock.PassiveClock) *issuers {
+	return &issuers{
+		cached: cached, live: live, namespace: namespace, views: map[string]*issuerView{},
+		clock: clock, confirmed: memo.New[string, string](rememberedConfirmations, clock),
+	}
 }
 
 func (s *issuers) view(ctx context.Context, name string) (*issuerView, error) {
@@ -66,28 +72,26 @@ func (s *issuers) viewLive(ctx context.Context, name string) (*issuerView, error
 // signing key affects all tokens of an issuer at once.
 const confirmedFor = 5 * time.Second
 
+// rememberedConfirmations is the maximum number of issuers that are remembered as confirmed. Another one costs a read.
+const rememberedConfirmations = 1024
+
 // viewConfirmed returns the view as the API server has it, read at most once per issuer and time. If another worker
 // reads it, viewConfirmed does not wait and returns queue.ErrBusy.
-func (s *issuers) viewConfirmed(ctx context.Context, seen *issuerView, now time.Time) (*issuerView, error) {
+func (s *issuers) viewConfirmed(ctx context.Context, seen *issuerView) (*issuerView, error) {
 	name := seen.issuer.Name
 	if !s.confirming.TryLock() {
 		return nil, queue.ErrBusy
 	}
 	defer s.confirming.Unlock()
-	if last, ok := s.confirmed[name]; ok && last.version == seen.ringsVersion && now.Sub(last.at) < confirmedFor {
+	if version, known := s.confirmed.Get(name); known && version == seen.ringsVersion {
 		return seen, nil
 	}
+	asked := s.clock.Now()
 	fresh, err := s.viewLive(ctx, name)
-	maps.DeleteFunc(s.confirmed, func(_ string, last confirmation) bool { return now.Sub(last.at) >= confirmedFor })
 	if err == nil {
-		s.confirmed[name] = confirmation{at: now, version: fresh.ringsVersion}
+		s.confirmed.Put(name, fresh.ringsVersion, asked.Add(confirmedFor))
 	}
 	return fresh, err
-}
-
-type confirmation struct {
-	at      time.Time
-	version string
 }
 
 // formerKey returns the signing key of an earlier issuer of a refresh key that now names another issuer. gone is true
@@ -110,7 +114,7 @@ func (s *issuers) formerKey(ctx context.Context, url, kid string, now time.Time)
 		if key, found := view.rings.Lookup(keyring.Refresh, kid); found {
 			return key, false, nil
 		}
-		fresh, err := s.viewConfirmed(ctx, view, now)
+		fresh, err := s.viewConfirmed(ctx, view)
 		if err != nil {
 			return nil, false, err
 		}
@@ -155,7 +159,7 @@ func viewOf(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, keysMissing bool) *
 	view := &issuerView{
 		issuer: lifecycle.Issuer{
 			Name: issuer.Name, Found: issuer.DeletionTimestamp == nil, URL: issuer.Spec.URL,
-			AccessLifetime: accessLifetime(issuer),
+			AccessLifetime: policy.AccessLifetime(&issuer.Spec),
 		},
 		endpoint:      endpoint.TokenOf(issuer),
 		record:        issuer,
@@ -212,11 +216,4 @@ func (v *issuerView) lost(kid string, now time.Time) bool {
 	return v.record != nil && slices.ContainsFunc(v.record.Status.Keys, func(key v1alpha1.SigningKeyStatus) bool {
 		return key.KID == kid && issuerlifecycle.Belongs(v.record, &key, now)
 	})
-}
-
-func accessLifetime(issuer *v1alpha1.JWTIssuer) time.Duration {
-	if at := issuer.Spec.AccessToken; at != nil && at.Lifetime != nil {
-		return at.Lifetime.Duration
-	}
-	return policy.DefaultAccessLifetime
 }

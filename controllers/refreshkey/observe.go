@@ -126,7 +126,7 @@ func (r *Reconciler) signingKey(ctx context.Context, view *issuerView, kid strin
 	if key, found := view.rings.Lookup(keyring.Refresh, kid); found {
 		return key, false, nil
 	}
-	fresh, err := r.issuers.viewConfirmed(ctx, view, r.Clock.Now())
+	fresh, err := r.issuers.viewConfirmed(ctx, view)
 	if err != nil {
 		return nil, false, err
 	}

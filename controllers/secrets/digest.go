@@ -24,7 +24,7 @@ func Transform(operatorNamespace string) toolscache.TransformFunc {
 		}
 		secret.ManagedFields = nil
 		delete(secret.Annotations, corev1.LastAppliedConfigAnnotation)
-		if !HoldSigningKeys(secret, operatorNamespace) {
+		if !HoldsSigningKeys(secret, operatorNamespace) {
 			Digest(secret)
 		}
 		return secret, nil
@@ -36,8 +36,8 @@ func Selected(secret *corev1.Secret) bool {
 	return secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy
 }
 
-// HoldSigningKeys reports whether a Secret is one with signing keys, in the operator's namespace.
-func HoldSigningKeys(secret *corev1.Secret, operatorNamespace string) bool {
+// HoldsSigningKeys reports whether a Secret is one with signing keys, in the operator's namespace.
+func HoldsSigningKeys(secret *corev1.Secret, operatorNamespace string) bool {
 	return secret.Namespace == operatorNamespace && secret.Labels[v1alpha1.LabelSigningKeysOf] != ""
 }
 

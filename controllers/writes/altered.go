@@ -79,8 +79,8 @@ func (w *Content) Changed(stored *corev1.Secret) string {
 	}
 }
 
-// Empty reports whether the Secret was written without tokens.
-func (w *Content) Empty() bool { return w.refresh == "" && w.access == "" }
+// empty reports whether the Secret was written without tokens.
+func (w *Content) empty() bool { return w.refresh == "" && w.access == "" }
 
 // NewAlterations returns an empty record.
 func NewAlterations(clock clock.PassiveClock) *Alterations {
@@ -130,7 +130,7 @@ func (a *Alterations) Kept(name types.NamespacedName, secret *corev1.Secret, wan
 // the tokens of the last such write, and the Secret has not changed since. It returns nil after changedTokenRetry.
 func (a *Alterations) Refusal(name types.NamespacedName, secret *corev1.Secret, empty bool) error {
 	known, found := a.of(name, secret)
-	if !found || known.refused == nil || known.written.Empty() != empty || a.clock.Since(known.at) >= changedTokenRetry {
+	if !found || known.refused == nil || known.written.empty() != empty || a.clock.Since(known.at) >= changedTokenRetry {
 		return nil
 	}
 	return known.refused

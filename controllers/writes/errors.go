@@ -51,7 +51,7 @@ func AsSecretError(name string, err error, held ...map[string][]byte) error {
 	if !denied && (apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) || apierrors.IsNotFound(err)) {
 		return ErrOutdated
 	}
-	return &SecretError{lifecycle.Failure{Name: name, Answer: answerOf(err, held), Refused: denied || refusedForGood(err)}}
+	return &SecretError{lifecycle.Failure{Name: name, Answer: answerOf(err, held), Refused: denied || needsUser(err)}}
 }
 
 // answerOf returns the reason of an error, and the parts of its message that may be repeated.
@@ -82,9 +82,9 @@ func deniedByAdmission(err error) bool {
 	return apierrors.ReasonForError(err) != "" && (strings.Contains(text, "denied the request") || strings.Contains(text, "denied request"))
 }
 
-// refusedForGood reports whether a user has to act on a refusal: by a quota, a policy or a validation. It is false
-// for a failure that a retry can resolve.
-func refusedForGood(err error) bool {
+// needsUser reports whether a user must act on a refusal, which is by a quota, a policy or a validation. It is false for
+// a failure that a retry can resolve.
+func needsUser(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || unauthorized(err) {
 		return false

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"fmt"
 	"slices"
 	"time"
 
@@ -47,7 +46,7 @@ func newNonces(clock clock.PassiveClock) (*nonces, error) {
 func (n *nonces) fresh(rings *keyring.Rings) (string, error) {
 	keys := refreshKeys(rings)
 	if len(keys) == 0 {
-		return "", fmt.Errorf("%w: the issuer has no signing key to derive a nonce from", upstream.ErrUnavailable)
+		return "", upstream.Unavailable("the issuer has no signing key to derive a nonce from")
 	}
 	// Any signing key is possible. All replicas know the active one.
 	key := &keys[max(0, slices.IndexFunc(keys, func(key keyring.Key) bool { return key.State == keyring.Active }))]

@@ -96,7 +96,7 @@ func readProof(payload map[string]any, thumbprint string) (*Proof, error) {
 			return nil, token.ErrMalformed
 		}
 	}
-	r := reader{payload: payload}
+	r := proofReader{payload: payload}
 	proof := &Proof{
 		Thumbprint: thumbprint,
 		JTI:        r.text("jti"), method: r.text("htm"), target: r.text("htu"), issuedAt: r.instant("iat"),
@@ -116,13 +116,14 @@ func readProof(payload map[string]any, thumbprint string) (*Proof, error) {
 	return proof, nil
 }
 
-// reader reads claims, and records whether one is malformed.
-type reader struct {
+// proofReader reads claims, and records whether one is malformed. Unlike the claims of tokens, those of proofs are written by
+// clients: times can have fractions of a second, and errors name no claim.
+type proofReader struct {
 	payload   map[string]any
 	malformed bool
 }
 
-func (r *reader) text(name string) string {
+func (r *proofReader) text(name string) string {
 	text, ok := r.payload[name].(string)
 	if !ok || text == "" {
 		r.malformed = true
@@ -130,11 +131,8 @@ func (r *reader) text(name string) string {
 	return text
 }
 
-// maxNumericDate is the end of the year 9999, the last year of RFC 3339.
-const maxNumericDate = 253402300799
-
 // instant reads a NumericDate that can have fractions of a second (RFC 7519 §2).
-func (r *reader) instant(name string) time.Time {
+func (r *proofReader) instant(name string) time.Time {
 	var seconds float64
 	switch number := r.payload[name].(type) {
 	case int64:
@@ -142,7 +140,7 @@ func (r *reader) instant(name string) time.Time {
 	case float64:
 		seconds = number
 	}
-	if seconds > 0 && seconds <= maxNumericDate {
+	if seconds > 0 && seconds <= token.MaxNumericDate {
 		return time.Unix(int64(math.Floor(seconds)), 0).UTC()
 	}
 	r.malformed = true

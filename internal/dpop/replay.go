@@ -3,7 +3,6 @@ package dpop
 import (
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -54,7 +53,7 @@ func (r *replays) use(id proofID, until time.Time) error {
 		return errReplayed
 	}
 	if len(r.seen) >= r.most {
-		return fmt.Errorf("%w: too many DPoP proofs are in use", upstream.ErrUnavailable)
+		return upstream.Unavailable("too many DPoP proofs are in use")
 	}
 	r.seen[id] = struct{}{}
 	r.ending[until.Unix()] = append(r.ending[until.Unix()], id)

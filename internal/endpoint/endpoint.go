@@ -72,8 +72,9 @@ type Conflict struct {
 // Conflicts returns the issuers in conflict with another, by name. Of several with the same url, the oldest keeps it, even
 // while it is being deleted. docs/adr/0016 contains the table.
 func Conflicts(issuers []*v1alpha1.JWTIssuer) map[string]Conflict {
-	conflicts, owners := map[string]Conflict{}, map[Location]*v1alpha1.JWTIssuer{}
-	for _, issuer := range ByAge(issuers) {
+	conflicts := map[string]Conflict{}
+	owners := oldest(issuers, func(issuer *v1alpha1.JWTIssuer) (Location, bool) { return Of(issuer.Spec.URL) })
+	for _, issuer := range issuers {
 		at, ok := Of(issuer.Spec.URL)
 		if !ok {
 			continue
@@ -85,8 +86,7 @@ func Conflicts(issuers []*v1alpha1.JWTIssuer) map[string]Conflict {
 				Message: "The path of url begins with " + OAuthMetadata + ", where the metadata of other issuers is; create another JWTIssuer, and delete this one.",
 			}
 			continue
-		case owner == nil:
-			owners[at] = issuer
+		case owner == issuer:
 		case owner.Spec.URL == issuer.Spec.URL:
 			conflicts[issuer.Name] = Conflict{
 				Reason: v1alpha1.ReasonURLConflict, Unserved: true,
@@ -121,12 +121,19 @@ func ByAge(issuers []*v1alpha1.JWTIssuer) []*v1alpha1.JWTIssuer {
 // Owner returns the oldest issuer with exactly that URL, which takes precedence over later ones, even while it is being
 // deleted; nil if there is none.
 func Owner(issuers []*v1alpha1.JWTIssuer, url string) *v1alpha1.JWTIssuer {
+	return oldest(issuers, func(issuer *v1alpha1.JWTIssuer) (string, bool) { return issuer.Spec.URL, true })[url]
+}
+
+// oldest returns, for each value of a property, the oldest issuer with it: of those that share it, that one takes
+// precedence. of returns the property; false if the issuer has none.
+func oldest[K comparable](issuers []*v1alpha1.JWTIssuer, of func(*v1alpha1.JWTIssuer) (K, bool)) map[K]*v1alpha1.JWTIssuer {
+	first := map[K]*v1alpha1.JWTIssuer{}
 	for _, issuer := range ByAge(issuers) {
-		if issuer.Spec.URL == url {
-			return issuer
+		if value, ok := of(issuer); ok && first[value] == nil {
+			first[value] = issuer
 		}
 	}
-	return nil
+	return first
 }
 
 // SamePlace reports whether two issuers have the same host and path in url, so that the deletion of one affects the other.

@@ -151,6 +151,11 @@ func TestConflicts(t *testing.T) {
 				t.Errorf("%s: the message of %s is no sentence: %q", c.name, name, conflict.Message)
 			}
 		}
+		for _, issuer := range c.issuers {
+			if owner := Owner(c.issuers, issuer.Spec.URL); !conflicts[issuer.Name].Unserved && owner != issuer {
+				t.Errorf("%s: %s is served, and the owner of its url is %s", c.name, issuer.Name, owner.Name)
+			}
+		}
 		slices.Sort(unserved)
 		if len(conflicts) != len(c.want) || !slices.Equal(unserved, c.unserved) {
 			t.Errorf("%s: %d conflicts, of which are unserved %v; want %d and %v", c.name, len(conflicts), unserved, len(c.want), c.unserved)

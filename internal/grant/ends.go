@@ -48,7 +48,7 @@ func (e *exchange) setEnds(answer *oauth.TokenAnswer, refresh *token.Claims, now
 // authorizationEnd returns when a refresh key ends, with any of its tokens; zero if no end is set. A session also
 // ends when the issuer's sessionLifetime is reached.
 func (e *exchange) authorizationEnd(times lifecycle.Times) time.Time {
-	end := times.End.Truncate(time.Second)
+	end := times.LastSecond()
 	if session := e.key.Status.Session; session != nil {
 		end = earliest(end, session.StartedAt.Add(e.issuer.Login.SessionLifetime))
 	}

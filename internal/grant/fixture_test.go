@@ -16,9 +16,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/line"
 	"github.com/refreshkeys/refreshkeys/internal/policy"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
-	"github.com/refreshkeys/refreshkeys/internal/registry/memory"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/internal/usage"
+	"github.com/refreshkeys/refreshkeys/test/framework/memory"
 )
 
 var schedule = keyring.Schedule{Algorithm: keyring.ES256, RotateAfter: 24 * time.Hour, Prepublish: time.Hour, RefreshKeep: 24 * time.Hour, AccessKeep: time.Hour}

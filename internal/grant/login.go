@@ -13,21 +13,21 @@ type LoginRequest struct{ session.Login }
 
 // Answer implements Request: it signs the subject in, begins the session, and returns its first tokens.
 func (r *LoginRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.Issuer, outcome *Outcome) (*oauth.TokenAnswer, error) {
-	who, err := s.sessions.Authenticate(ctx, issuer, r.Login)
+	signedIn, err := s.sessions.Authenticate(ctx, issuer, r.Login)
 	if err != nil {
 		return nil, err
 	}
-	outcome.Subject = who.Subject
-	begun, err := s.sessions.Begin(ctx, s.registry, issuer, who, r.Login)
+	outcome.Subject = signedIn.Subject
+	result, err := s.sessions.Begin(ctx, s.registry, issuer, signedIn, r.Login)
 	if err != nil {
 		return nil, err
 	}
-	outcome.of(begun.Claims)
-	e := &exchange{issuer: issuer, presented: begun.Token, claims: begun.Claims, key: begun.Key, proven: begun.Client}
-	answer, err := s.accessToken(e, begun.Claims.Scope, begun.Access, outcome)
+	outcome.of(result.Claims)
+	e := &exchange{issuer: issuer, presented: result.Token, claims: result.Claims, key: result.Key, proven: result.Client}
+	answer, err := s.accessToken(e, result.Claims.Scope, result.Access, outcome)
 	if err != nil {
 		return nil, err
 	}
 	answer.IssuedTokenType = r.IssuedTokenType()
-	return answer, e.handOut(answer, begun.Token, s.clock.Now())
+	return answer, e.handOut(answer, result.Token, s.clock.Now())
 }

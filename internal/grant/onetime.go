@@ -55,7 +55,7 @@ func (s *Fresh) claim(ctx context.Context, e *exchange) (string, error) {
 		}
 		// The table covers one-time tokens only; for a superseded token of another mode it would end the line.
 		if !lifecycle.OneTime(e.key) {
-			return "", unavailable("the replica's view of spec.rotation.mode was outdated")
+			return "", upstream.Unavailable("the replica's view of spec.rotation.mode was outdated")
 		}
 		// This is checked before a reuse is detected, so that a thief without the proof does not end the line.
 		if err := e.proven.Satisfies(e.claims, e.key.Spec.Binding); err != nil {
@@ -73,7 +73,7 @@ func (s *Fresh) claim(ctx context.Context, e *exchange) (string, error) {
 			return next, err
 		}
 	}
-	return "", fmt.Errorf("%w: the refresh key changes too often", upstream.ErrUnavailable)
+	return "", upstream.Unavailable("the refresh key changes too often")
 }
 
 // readAgain reads the refresh key of a one-time token from the API server. After a lost write it reads the current
@@ -103,11 +103,11 @@ func (s *Fresh) answerOnce(ctx context.Context, e *exchange, answer lifecycle.On
 	case lifecycle.OneTimeReused:
 		return "", s.reuse(ctx, e)
 	case lifecycle.OneTimeUnrecorded:
-		return "", fmt.Errorf("%w: the first token is not on record yet", upstream.ErrUnavailable)
+		return "", upstream.Unavailable("the first token is not on record yet")
 	case lifecycle.OneTimeWaits:
-		return "", fmt.Errorf("%w: the token cannot be followed before the retryGrace of a superseded token ends", upstream.ErrUnavailable)
+		return "", upstream.Unavailable("the token cannot be followed before the retryGrace of a superseded token ends")
 	case lifecycle.OneTimeUnknown:
-		return "", fmt.Errorf("%w: the record does not say when the token was followed", upstream.ErrUnavailable)
+		return "", upstream.Unavailable("the record does not say when the token was followed")
 	default:
 		return "", errGrant()
 	}
@@ -166,7 +166,7 @@ func (s *Fresh) advance(ctx context.Context, e *exchange) (string, error) {
 	}
 	signer, err := e.issuer.Rings.Signer(keyring.Refresh)
 	if err != nil {
-		return "", unavailable("the issuer has no active refresh signing key")
+		return "", upstream.Unavailable("the issuer has no active refresh signing key")
 	}
 	compact, made, err := line.Mint(e.key, &mint, s.newID(), signer)
 	if err != nil {
@@ -237,10 +237,10 @@ func (s *Fresh) oneTimeExchangeable(ctx context.Context, issuer *registry.Issuer
 		case err != nil:
 			return false, err
 		case answer == lifecycle.OneTimeUnknown:
-			return false, unavailable("the record does not say when the token was followed")
+			return false, upstream.Unavailable("the record does not say when the token was followed")
 		case answer != lifecycle.OneTimeRead:
 			return answer.Good(), nil
 		}
 	}
-	return false, unavailable("the refresh key was just read, and the decision requires another read")
+	return false, upstream.Unavailable("the refresh key was just read, and the decision requires another read")
 }

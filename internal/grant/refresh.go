@@ -94,7 +94,7 @@ func (r *RefreshRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.
 	signer, err := e.issuer.Rings.Signer(keyring.Access)
 	if err != nil {
 		// The next signing key is published, and becomes active when every verifier knows it.
-		return nil, unavailable("the issuer has no active access signing key")
+		return nil, upstream.Unavailable("the issuer has no active access signing key")
 	}
 	if err := s.clients.Consume(&e.proven.Proven); err != nil {
 		return nil, err
@@ -134,7 +134,7 @@ func (s *Fresh) authorise(e *exchange, claims *token.Claims, lifetime time.Durat
 	}
 	labels, known := s.registry.NamespaceLabels(claims.Object.Namespace)
 	if !known {
-		return unavailable("the namespace of the key is not known")
+		return upstream.Unavailable("the namespace of the key is not known")
 	}
 	request := policy.ForToken(policy.Request{
 		Namespace:       claims.Object.Namespace,
@@ -166,13 +166,10 @@ func (e *exchange) accessLifetime() time.Duration {
 	return e.issuer.AccessLifetime
 }
 
-// end returns the earlier of the ends of the refresh token and of its refresh key.
+// end returns the earlier of the ends of the refresh token and of its refresh key, in whole seconds: expires_in must not
+// be 0 before the end.
 func (e *exchange) end() time.Time {
-	if at := e.key.Spec.ExpiresAt; at != nil && at.Time.Before(e.claims.ExpiresAt) {
-		// Tokens end at whole seconds, and expires_in must not be 0 before the end.
-		return at.Truncate(time.Second)
-	}
-	return e.claims.ExpiresAt
+	return earliest(lifecycle.Timeline(e.key).LastSecond(), e.claims.ExpiresAt)
 }
 
 // asked returns the scope of the access token, if the refresh token is for the requested APIs.
@@ -238,7 +235,7 @@ func (e *exchange) onRecord() (*token.Claims, *keyring.Key, error) {
 	}
 	signer, known := e.issuer.Rings.Lookup(keyring.Refresh, e.key.Status.KeyID)
 	if !known {
-		return nil, nil, unavailable("the key that signed the current token is not known")
+		return nil, nil, upstream.Unavailable("the key that signed the current token is not known")
 	}
 	return current, signer, nil
 }

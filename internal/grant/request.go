@@ -26,11 +26,11 @@ type Fresh struct {
 
 // fresh returns a Fresh, and ErrUnavailable if the view may be too old to answer from.
 func (s *Service) fresh() (*Fresh, error) {
-	behind, err := s.gate.Pass()
+	passed, err := s.gate.Pass()
 	if err != nil {
 		return nil, err
 	}
-	return &Fresh{Service: s, registry: behind}, nil
+	return &Fresh{Service: s, registry: passed}, nil
 }
 
 // Token answers a request for tokens of any grant_type from a fresh view.

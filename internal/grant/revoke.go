@@ -51,7 +51,7 @@ func (s *Fresh) revoke(ctx context.Context, issuer *registry.Issuer, compact, as
 		return s.endedBy(issuer, claims, key)
 	})
 	if errors.Is(err, registry.ErrLost) {
-		return unavailable("the refresh key changes too often")
+		return upstream.Unavailable("the refresh key changes too often")
 	}
 	return err
 }

@@ -47,13 +47,13 @@ type Service struct {
 	verified *lru.Cache[[sha256.Size]byte, *token.Claims]
 	claims   upstream.Flights[string]
 
-	remembered, judged atomic.Int64
+	hits, misses atomic.Int64
 }
 
 // Verifications returns how many verifications of refresh tokens were answered from the cache, and how many were
 // not.
-func (s *Service) Verifications() (remembered, judged int64) {
-	return s.remembered.Load(), s.judged.Load()
+func (s *Service) Verifications() (hits, misses int64) {
+	return s.hits.Load(), s.misses.Load()
 }
 
 // rememberedTokens is the maximum number of refresh tokens with cached claims.
@@ -74,7 +74,7 @@ func New(o Options) (*Service, error) {
 		Reviews: o.Reviews, Clients: clients, Providers: o.Providers, Passwords: o.Passwords, Clock: o.Clock, NewID: o.NewID,
 	})
 	return &Service{
-		gate: registry.Behind(o.Registry), directory: o.Registry, clients: clients, sessions: sessions, clock: o.Clock, newID: o.NewID, verified: verified,
+		gate: registry.NewGate(o.Registry), directory: o.Registry, clients: clients, sessions: sessions, clock: o.Clock, newID: o.NewID, verified: verified,
 	}, err
 }
 

@@ -28,10 +28,10 @@ func errGrant() *oauth.Error {
 func (s *Fresh) verifyRefresh(ctx context.Context, issuer *registry.Issuer, compact string) (*token.Claims, *registry.Issuer, error) {
 	sum := sha256.Sum256([]byte(compact))
 	if claims, ok := s.verified.Get(sum); ok && s.stillGood(claims, issuer) {
-		s.remembered.Add(1)
+		s.hits.Add(1)
 		return claims, issuer, nil
 	}
-	s.judged.Add(1)
+	s.misses.Add(1)
 	claims, issuer, err := s.parse(ctx, issuer, compact, token.Refresh)
 	if err == nil {
 		s.verified.Add(sum, claims)

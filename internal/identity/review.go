@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -88,7 +87,7 @@ func (r *Reviews) User(ctx context.Context, issuer, token string) (authenticatio
 
 func (r *Reviews) ask(ctx context.Context, issuer, token string) (authenticationv1.UserInfo, error) {
 	if !r.limiter.Allow() {
-		return authenticationv1.UserInfo{}, fmt.Errorf("%w: the limit of TokenReviews per second is reached", upstream.ErrUnavailable)
+		return authenticationv1.UserInfo{}, upstream.Unavailable("the limit of TokenReviews per second is reached")
 	}
 	asked := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{issuer}}}
 	answer, err := r.clients.AuthenticationV1().TokenReviews().Create(ctx, asked, metav1.CreateOptions{})

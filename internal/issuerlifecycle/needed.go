@@ -32,9 +32,9 @@ func UseOf(issuer *v1alpha1.JWTIssuer, keys []v1alpha1.JWTRefreshKey) Use {
 		if end == nil {
 			continue
 		}
-		u.signedUntil[kid] = later(u.signedUntil[kid], end.Time)
+		u.signedUntil[kid] = lifecycle.Later(u.signedUntil[kid], end.Time)
 		if key.Status.Issuer == issuer.Name && lifecycle.IssuerName(key) == issuer.Name {
-			u.ownUntil[kid] = later(u.ownUntil[kid], end.Time)
+			u.ownUntil[kid] = lifecycle.Later(u.ownUntil[kid], end.Time)
 		}
 	}
 	return u
@@ -46,7 +46,7 @@ func (u *Use) last(issuer *v1alpha1.JWTIssuer, kid string) time.Time {
 	from, until := signingPeriod(issuer, kid)
 	for _, superseded := range u.superseded {
 		if !superseded.CreatedAt.Time.Before(from) && !superseded.CreatedAt.After(until) {
-			end = later(end, superseded.ExpiresAt.Time)
+			end = lifecycle.Later(end, superseded.ExpiresAt.Time)
 		}
 	}
 	if end.IsZero() {
@@ -79,11 +79,4 @@ func signingPeriod(issuer *v1alpha1.JWTIssuer, kid string) (from, until time.Tim
 		}
 	}
 	return from, until
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

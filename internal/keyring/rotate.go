@@ -290,6 +290,7 @@ func (a *advance) rotate(g *ring) error {
 	return a.activate(g)
 }
 
+// later returns the later of two times, as lifecycle.Later does, which this package does not import.
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a

@@ -107,6 +107,11 @@ var overlapCases = []decideCase{
 		want:  retires("token-2"),
 	},
 	{
+		name: "overlap end of a superseded token in a damaged status: the next one has no time", from: twoSuperseded, at: 2*hour + minute,
+		given: func(s *situation) { s.overlapMax(2 * hour); s.Key.Status.Previous[1].CreatedAt = metav1.Time{} },
+		want:  retires("token-2"),
+	},
+	{
 		name: "overlap end of both superseded tokens", from: twoSuperseded, at: 4 * hour,
 		given: func(s *situation) { s.overlapMax(2 * hour) },
 		want:  retires(""),

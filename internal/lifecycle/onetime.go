@@ -146,7 +146,7 @@ func (u *OneTimeUse) onLive(answer OneTimeAnswer) OneTimeAnswer {
 
 // young reports whether the current token is younger than the grace; false if its creation time is not recorded.
 func (u *OneTimeUse) young() bool {
-	return u.Now.Before(graceEnd(u.Key))
+	return u.Now.Before(Timeline(u.Key).Grace)
 }
 
 // IsEnrolment reports whether the current one-time token is in a Secret for an enrolment and
@@ -201,6 +201,6 @@ func oldestKnown(status *v1alpha1.JWTRefreshKeyStatus) (oldest time.Time) {
 
 // inGrace reports whether a token that was superseded at followedAt is still exchanged for its successor.
 func inGrace(key *v1alpha1.JWTRefreshKey, followedAt, now time.Time) bool {
-	grace := RetryGrace(key)
-	return grace > 0 && now.Before(followedAt.Add(grace+graceSkew))
+	end := graceEnd(key, followedAt)
+	return !end.IsZero() && now.Before(end.Add(graceSkew))
 }

@@ -27,7 +27,7 @@ type Times struct {
 	// last use, or after the key became Ready. It is zero while the key is not Ready. After a start of the operator, it can
 	// be up to two ReportInterval later.
 	Idle time.Time
-	// End is the absolute end of the key (spec.expiresAt). Tokens end at the whole second before it at the latest.
+	// End is the absolute end of the key (spec.expiresAt). Tokens end at LastSecond at the latest.
 	End time.Time
 	// Grace is the end of rotation.retryGrace since the current token was issued. Until then, the use of the current token
 	// of a one-time key makes no next one. It is zero without a grace, and in other modes without effect.
@@ -40,7 +40,8 @@ type Times struct {
 type SupersededTimes struct {
 	// JTI is that of the token.
 	JTI string
-	// At is when the next token superseded it; zero if that is not on record.
+	// At is when the next token superseded it; zero if that is not on record. Of a token that is not the last one, a zero
+	// At counts as long ago, for End and Quiet.
 	At time.Time
 	// End is the latest time at which the token is refused: its own end, or overlap.max after At if that is earlier.
 	End time.Time
@@ -55,7 +56,7 @@ func Timeline(key *v1alpha1.JWTRefreshKey) Times {
 	status := &key.Status
 	times := Times{
 		TokenEnd: timeOf(status.ExpiresAt), Renewal: timeOf(status.RenewalTime), Idle: idleEnd(key), End: timeOf(key.Spec.ExpiresAt),
-		Grace: graceEnd(key), idleTimeout: key.Spec.IdleTimeout,
+		Grace: graceEnd(key, timeOf(status.CreatedAt)), idleTimeout: key.Spec.IdleTimeout,
 	}
 	overlap := overlapShown(status)
 	for i := range status.Previous {
@@ -63,6 +64,10 @@ func Timeline(key *v1alpha1.JWTRefreshKey) Times {
 	}
 	return times
 }
+
+// LastSecond returns the whole second at which every token of the key has ended (spec.expiresAt); zero if the key has no
+// End. Tokens end at whole seconds.
+func (t Times) LastSecond() time.Time { return t.End.Truncate(time.Second) }
 
 // SupersededEnd returns the latest time at which a superseded token is refused; zero if the key has no such token.
 func (t Times) SupersededEnd(jti string) time.Time {
@@ -88,6 +93,14 @@ func (t Times) IdleAfter(use time.Time) time.Time {
 		return time.Time{}
 	}
 	return use.Add(t.idleTimeout.Duration)
+}
+
+// Later returns the later of two times.
+func Later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 func timeOf(at *metav1.Time) time.Time {
@@ -120,10 +133,11 @@ func overlapShown(status *v1alpha1.JWTRefreshKeyStatus) overlap {
 func supersededTimes(status *v1alpha1.JWTRefreshKeyStatus, i int, o overlap) SupersededTimes {
 	token := &status.Previous[i]
 	times := SupersededTimes{JTI: token.JTI, At: timeOf(status.CreatedAt), End: token.ExpiresAt.Time}
-	if i+1 < len(status.Previous) {
+	switch {
+	case i+1 < len(status.Previous):
+		// In a damaged status that time can be zero: it counts as long ago, so that the token retires at once.
 		times.At = status.Previous[i+1].CreatedAt.Time
-	}
-	if times.At.IsZero() {
+	case status.CreatedAt == nil:
 		return times
 	}
 	if end := times.At.Add(o.max); o.max >= 0 && end.Before(times.End) {
@@ -132,10 +146,7 @@ func supersededTimes(status *v1alpha1.JWTRefreshKeyStatus, i int, o overlap) Sup
 	if o.quiet < 0 || status.LastUsed == nil || status.LastUsedRevision < status.Revision {
 		return times
 	}
-	since := times.At
-	if used := status.SupersededLastUsed; used != nil && used.After(since) {
-		since = used.Time
-	}
+	since := Later(times.At, timeOf(status.SupersededLastUsed))
 	if times.Quiet = since.Add(o.quiet); times.End.Before(times.Quiet) {
 		times.Quiet = times.End
 	}
@@ -151,20 +162,16 @@ func idleEnd(key *v1alpha1.JWTRefreshKey) time.Time {
 	if key.Spec.IdleTimeout == nil || status.Revision == 0 || status.RevokedAt != nil || ready == nil || ready.Status != metav1.ConditionTrue {
 		return time.Time{}
 	}
-	since := ready.LastTransitionTime.Time
-	for _, used := range []*metav1.Time{status.LastUsed, status.SupersededLastUsed} {
-		if used != nil && used.After(since) {
-			since = used.Time
-		}
-	}
+	since := Later(ready.LastTransitionTime.Time, Later(timeOf(status.LastUsed), timeOf(status.SupersededLastUsed)))
 	return since.Add(key.Spec.IdleTimeout.Duration + 2*ReportInterval)
 }
 
-// graceEnd returns when the grace since the current token was issued ends; zero without a grace or a record of that time.
-func graceEnd(key *v1alpha1.JWTRefreshKey) time.Time {
+// graceEnd returns when the grace that begins at a time ends; zero without a grace, or if that time is not on record. It
+// begins for the current token when it is issued, and for a superseded one when the next token supersedes it.
+func graceEnd(key *v1alpha1.JWTRefreshKey, from time.Time) time.Time {
 	grace := RetryGrace(key)
-	if grace == 0 || key.Status.CreatedAt == nil {
+	if grace == 0 || from.IsZero() {
 		return time.Time{}
 	}
-	return key.Status.CreatedAt.Add(grace)
+	return from.Add(grace)
 }

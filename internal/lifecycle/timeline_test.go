@@ -82,6 +82,16 @@ func TestTimeline(t *testing.T) {
 		{"a line without the time of its current token", []func(*key){line, none, inForce(lasting(1), lasting(12)), used(3, nil), func(k *key) {
 			k.Status.CreatedAt, k.Status.Previous = nil, k.Status.Previous[1:]
 		}}, with(func(times *Times) { times.Superseded = []SupersededTimes{{JTI: "two", End: in(20)}} })},
+		{"a line without the time of a superseded token counts it as long ago", []func(*key){line, none, inForce(lasting(1), lasting(12)), func(k *key) {
+			k.Status.Previous[1].CreatedAt = metav1.Time{}
+		}}, with(func(times *Times) {
+			times.Superseded = []SupersededTimes{{JTI: "one", End: time.Time{}.Add(12 * time.Hour)}, {JTI: "two", At: in(0), End: in(12)}}
+		})},
+		{"the same without a maximum, on evidence", []func(*key){line, none, inForce(lasting(1), nil), used(3, nil), func(k *key) {
+			k.Status.Previous[1].CreatedAt = metav1.Time{}
+		}}, with(func(times *Times) {
+			times.Superseded = []SupersededTimes{{JTI: "one", End: in(10), Quiet: time.Time{}.Add(time.Hour)}, {JTI: "two", At: in(0), End: in(20), Quiet: in(1)}}
+		})},
 		{"idle since it is ready", []func(*key){line, none, single, idle, ready(metav1.ConditionTrue)}, with(func(times *Times) { times.Idle = in(3).Add(reports) })},
 		{"idle since the last use", []func(*key){line, none, single, idle, ready(metav1.ConditionTrue), used(3, nil)}, with(func(times *Times) { times.Idle = in(6).Add(reports) })},
 		{"idle since the last use of a superseded token", []func(*key){line, none, single, idle, ready(metav1.ConditionTrue), used(3, at(2))},
@@ -115,6 +125,8 @@ func TestEndsOfATimeline(t *testing.T) {
 		"nothing superseded":           {Times{}.OverlapEnd(), time.Time{}},
 		"a superseded token":           {times.SupersededEnd("two"), noon.Add(time.Hour)},
 		"a token that is not one":      {times.SupersededEnd("three"), time.Time{}},
+		"the last second of a key":     {Times{End: noon.Add(time.Millisecond)}.LastSecond(), noon},
+		"a key without an end":         {times.LastSecond(), time.Time{}},
 		"idle after a use":             {Times{idleTimeout: &metav1.Duration{Duration: time.Minute}}.IdleAfter(noon), noon.Add(time.Minute)},
 		"a key that is never too idle": {times.IdleAfter(noon), time.Time{}},
 	} {

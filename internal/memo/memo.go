@@ -48,6 +48,3 @@ func (m *Memo[K, V]) Get(key K) (value V, known bool) {
 func (m *Memo[K, V]) Put(key K, value V, end time.Time) {
 	m.entries.Add(key, entry[V]{value: value, end: end})
 }
-
-// Len returns the number of entries, including those that have ended and are not evicted yet.
-func (m *Memo[K, V]) Len() int { return m.entries.Len() }

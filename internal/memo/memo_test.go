@@ -59,8 +59,8 @@ func TestMemo(t *testing.T) {
 				t.Errorf("%s: %s is %d, %v; want %d", c.name, key, got, known, c.want[i])
 			}
 		}
-		if m.Len() > 2 {
-			t.Errorf("%s: %d entries", c.name, m.Len())
+		if m.entries.Len() > 2 {
+			t.Errorf("%s: %d entries", c.name, m.entries.Len())
 		}
 	}
 }
@@ -92,8 +92,8 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	running.Wait()
-	if m.Len() != most {
-		t.Errorf("%d entries, want %d", m.Len(), most)
+	if m.entries.Len() != most {
+		t.Errorf("%d entries, want %d", m.entries.Len(), most)
 	}
 }
 

@@ -73,7 +73,7 @@ func TestOf(t *testing.T) {
 		{"a rotation waits", issued(func(k *key) {
 			k.Status.Previous = nil
 			k.Status.Conditions = append(k.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonOverlapPending, Message: "The next token waits until noon."})
-		}), []string{"The next token waits until noon. `kubectl refreshkey rotate orders --now` does not wait", renewed, ends}},
+		}), []string{"The next token waits until noon. [rotate-now]", renewed, ends}},
 		{"waits for its issuer", issued(func(k *key) {
 			k.Status = v1alpha1.JWTRefreshKeyStatus{Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonIssuerNotReady, Message: "The key waits for its issuer."}}}
 		}), []string{"The key waits for its issuer."}},
@@ -85,7 +85,7 @@ func TestOf(t *testing.T) {
 		{"revoked by its spec, not on record", issued(func(k *key) { k.Spec.Revoked = true }), []string{"every token is already refused; the operator records the revocation"}},
 		{"revoked by its spec", issued(revoked(v1alpha1.RevokedRequested), func(k *key) { k.Spec.Revoked = true }), []string{"nothing, until spec.revoked is set to false: then a new token is issued"}},
 		{"reinstated", issued(revoked(v1alpha1.RevokedRequested)), []string{"the key is no longer revoked, and a new token is issued"}},
-		{"revoked for idleness", issued(revoked(v1alpha1.RevokedIdleTimeout)), []string{"nothing by itself; `kubectl refreshkey rotate orders` issues a new token"}},
+		{"revoked for idleness", issued(revoked(v1alpha1.RevokedIdleTimeout)), []string{"nothing by itself [rotate]"}},
 		{"revoked for reuse, and rotated", issued(revoked(v1alpha1.RevokedReuseDetected), func(k *key) {
 			k.Annotations, k.Status.RenewalTime = map[string]string{v1alpha1.AnnotationRotate: "now"}, nil
 		}), []string{"the operator carries out the requested rotation"}},
@@ -99,31 +99,23 @@ func TestOf(t *testing.T) {
 		{"expired, in mode Never", issued(func(k *key) {
 			ready(k, metav1.ConditionFalse, v1alpha1.ReasonExpired)
 			k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationNever}
-		}), []string{"nothing by itself; `kubectl refreshkey rotate orders` issues a new token"}},
+		}), []string{"nothing by itself [rotate]"}},
 		{"stalled", issued(func(k *key) { stalled(k, v1alpha1.ReasonPolicyDenied) }), []string{"nothing, until the cause is fixed: change the policy."}},
 		{"being deleted", issued(func(k *key) { k.DeletionTimestamp = at(0) }), []string{"the key is being deleted; its tokens are already refused"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
 			for _, one := range Of(c.key, noon) {
-				if one.At.IsZero() {
-					got = append(got, one.Sentence)
-				} else {
-					got = append(got, relative(one.At)+": "+one.Sentence)
+				text := one.Sentence + map[Action]string{NoAction: "", Rotate: " [rotate]", RotateNow: " [rotate-now]"}[one.Action]
+				if !one.At.IsZero() {
+					text = relative(one.At) + ": " + text
 				}
+				got = append(got, text)
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error(diff)
 			}
 		})
-	}
-}
-
-func TestShort(t *testing.T) {
-	for d, want := range map[time.Duration]string{720 * time.Hour: "720h", 20 * time.Minute: "20m", 90 * time.Minute: "1h30m", 61 * time.Second: "1m1s", 0: "0s"} {
-		if got := Short(d); got != want {
-			t.Errorf("%s: %q, want %q", d, got, want)
-		}
 	}
 }
 

@@ -28,6 +28,14 @@ const (
 	DefaultMaxAccessLifetime = time.Hour
 )
 
+// AccessLifetime returns the lifetime of the access tokens of an issuer, for refresh keys that set none.
+func AccessLifetime(spec *v1alpha1.JWTIssuerSpec) time.Duration {
+	if at := spec.AccessToken; at != nil && at.Lifetime != nil {
+		return at.Lifetime.Duration
+	}
+	return DefaultAccessLifetime
+}
+
 // Request is a request of a refresh key, with all defaults.
 type Request struct {
 	// Namespace is the key's namespace, and NamespaceLabels are its labels.

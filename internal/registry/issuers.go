@@ -88,14 +88,11 @@ func loginOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string) Login {
 func issuerOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string, keys *corev1.Secret) *Issuer {
 	read := &Issuer{
 		Name: issuer.Name, URL: issuer.Spec.URL,
-		AccessLifetime: policy.DefaultAccessLifetime, CacheFor: cacheFor(issuer), Login: loginOf(issuer, operatorNamespace),
+		AccessLifetime: policy.AccessLifetime(&issuer.Spec), CacheFor: cacheFor(issuer), Login: loginOf(issuer, operatorNamespace),
 		TokenEndpoints: []string{endpoint.TokenURL(issuer.Spec.URL)},
 	}
 	if issuer.Spec.EndpointURL != "" {
 		read.TokenEndpoints = append(read.TokenEndpoints, endpoint.TokenURL(issuer.Spec.EndpointURL))
-	}
-	if at := issuer.Spec.AccessToken; at != nil && at.Lifetime != nil {
-		read.AccessLifetime = at.Lifetime.Duration
 	}
 	if compiled, err := policy.Compile(&issuer.Spec); err == nil {
 		read.Policy = compiled

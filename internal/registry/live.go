@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -40,7 +39,7 @@ func (c *Cluster) KeyLive(ctx context.Context, name types.NamespacedName, jti st
 		return key, nil
 	}
 	if !c.limiter.AllowN(now, 1) {
-		return nil, fmt.Errorf("%w: too many keys are read from the API server", upstream.ErrUnavailable)
+		return nil, upstream.Unavailable("too many keys are read from the API server")
 	}
 	key, err := c.KeyNow(ctx, name)
 	if err == nil {
@@ -129,7 +128,7 @@ func (c *Cluster) lookUp(ctx context.Context, what unknown, list func(context.Co
 		at, err := c.lists.Do(ctx, what.ringsOf, func(ctx context.Context) (time.Time, error) {
 			at := c.options.Monotonic.Now()
 			if !c.lookUpLimiter.AllowN(at, 1) {
-				return at, fmt.Errorf("%w: too many unknown issuers and signing keys are looked up", upstream.ErrUnavailable)
+				return at, upstream.Unavailable("too many unknown issuers and signing keys are looked up")
 			}
 			return at, list(ctx)
 		})

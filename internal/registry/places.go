@@ -27,13 +27,6 @@ type placeIssuers struct {
 	owners int
 }
 
-// PlaceOf returns a place with one issuer, which owns it.
-func PlaceOf(issuer *Issuer) Place {
-	r := &placeIssuers{}
-	r.join(issuer, true)
-	return Place{placeIssuers: r}
-}
-
 func (r *placeIssuers) join(issuer *Issuer, owns bool) {
 	if !slices.Contains(r.issuers, issuer) {
 		r.issuers = append(r.issuers, issuer)

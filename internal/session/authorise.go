@@ -52,14 +52,14 @@ func Authorise(issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, presented *
 
 // Remains checks that the ServiceAccount, provider or user of a login still exists; a refresh key that is no session
 // passes. It returns ErrAccountGone for a refusal that is final.
-func (s *Service) Remains(ctx context.Context, from Registry, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey) error {
+func (s *Service) Remains(ctx context.Context, cluster Registry, issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey) error {
 	session := key.Status.Session
 	if session == nil {
 		return nil
 	}
 	switch session.Method {
 	case v1alpha1.LoginServiceAccount:
-		return accountRemains(ctx, from, key)
+		return accountRemains(ctx, cluster, key)
 	case v1alpha1.LoginOIDC:
 		if slices.ContainsFunc(issuer.Login.Providers, func(p v1alpha1.OIDCProvider) bool { return p.IssuerURL == session.Provider }) {
 			return nil
@@ -78,11 +78,11 @@ func (s *Service) Remains(ctx context.Context, from Registry, issuer *registry.I
 
 // accountRemains checks that the ServiceAccount of a session still exists. One that was created again under the
 // same name is another one.
-func accountRemains(ctx context.Context, from Registry, key *v1alpha1.JWTRefreshKey) error {
+func accountRemains(ctx context.Context, cluster Registry, key *v1alpha1.JWTRefreshKey) error {
 	session := key.Status.Session
 	account := identity.ServiceAccount{Namespace: key.Namespace}
 	name := strings.TrimPrefix(session.Subject, account.Username())
-	uid, err := from.ServiceAccountUID(ctx, types.NamespacedName{Namespace: key.Namespace, Name: name})
+	uid, err := cluster.ServiceAccountUID(ctx, types.NamespacedName{Namespace: key.Namespace, Name: name})
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -19,11 +18,11 @@ import (
 
 // checkLimits returns an error if the subject signs in too often, or the issuer has MaxSessions.
 func (l *login) checkLimits() error {
-	if !l.attempts.Allow(l.issuer.Name+"\x00"+l.who.Subject, l.Clock.Now()) {
+	if !l.attempts.Allow(l.issuer.Name+"\x00"+l.signedIn.Subject, l.Clock.Now()) {
 		return oauth.TooMany("This subject signs in too often.")
 	}
 	if l.registry.Sessions(l.issuer.Name) >= l.issuer.Login.MaxSessions {
-		return fmt.Errorf("%w: the issuer has reached its limit of sessions", upstream.ErrUnavailable)
+		return upstream.Unavailable("the issuer has reached its limit of sessions")
 	}
 	return nil
 }
@@ -40,13 +39,13 @@ func (l *login) makeRoom(ctx context.Context, begun *v1alpha1.JWTRefreshKey) err
 		sessions = slices.DeleteFunc(sessions, func(other v1alpha1.JWTRefreshKey) bool { return !ofSameSubject(&other, begun) })
 		going := excess(sessions, begun.UID, l.issuer.Login.SessionsPerSubject, l.Clock.Now())
 		if slices.ContainsFunc(going, func(one v1alpha1.JWTRefreshKey) bool { return one.UID == begun.UID }) {
-			return fmt.Errorf("%w: too many logins of the subject are under way", upstream.ErrUnavailable)
+			return upstream.Unavailable("too many logins of the subject are under way")
 		}
 		if err = l.evict(ctx, going); !errors.Is(err, registry.ErrLost) {
 			return err
 		}
 	}
-	return unavailable("the sessions of the subject change too often")
+	return upstream.Unavailable("the sessions of the subject change too often")
 }
 
 // ofSameSubject reports whether another refresh key is a session of the same subject and issuer. Users with the

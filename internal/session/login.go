@@ -67,11 +67,11 @@ func (s *Service) Authenticate(ctx context.Context, issuer *registry.Issuer, log
 }
 
 func (l *ExchangeLogin) authenticate(ctx context.Context, s *Service, issuer *registry.Issuer) (*SignedIn, error) {
-	who, err := s.whoseToken(ctx, issuer, l.SubjectToken)
+	signedIn, err := s.verifySubjectToken(ctx, issuer, l.SubjectToken)
 	if errors.Is(err, identity.ErrRefused) {
 		return nil, errSubjectToken()
 	}
-	return who, err
+	return signedIn, err
 }
 
 // IssuedTokenType implements Login.
@@ -102,9 +102,9 @@ func (l *ExchangeLogin) Check(*registry.Issuer) error {
 	}
 }
 
-// whoseToken authenticates the subject token at the provider or the API server. The issuer that the token claims
+// verifySubjectToken authenticates the subject token at the provider or the API server. The issuer that the token claims
 // only chooses between them.
-func (s *Service) whoseToken(ctx context.Context, issuer *registry.Issuer, subjectToken string) (*SignedIn, error) {
+func (s *Service) verifySubjectToken(ctx context.Context, issuer *registry.Issuer, subjectToken string) (*SignedIn, error) {
 	claimed := identity.ClaimedIssuer(subjectToken)
 	if claimed == "" || claimed == issuer.URL {
 		return nil, identity.ErrRefused

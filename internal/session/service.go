@@ -5,7 +5,6 @@ package session
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -14,7 +13,6 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/binding"
 	"github.com/refreshkeys/refreshkeys/internal/identity"
-	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // Registry is the part of the cluster's state that sessions need. Each method takes it from its caller, who checked
@@ -82,9 +80,4 @@ const (
 func New(o Options) (*Service, error) {
 	attempts, err := identity.NewAttempts(loginsAtOnce, loginAgain)
 	return &Service{Options: o, attempts: attempts}, err
-}
-
-// unavailable returns ErrUnavailable with a reason for the log.
-func unavailable(reason string) error {
-	return fmt.Errorf("%w: %s", upstream.ErrUnavailable, reason)
 }

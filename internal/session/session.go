@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -33,8 +32,8 @@ const (
 	discardTimeout = 5 * time.Second
 )
 
-// Begun is a session that has just begun.
-type Begun struct {
+// Result is the result of a login: a session with its first tokens.
+type Result struct {
 	Key *v1alpha1.JWTRefreshKey
 	// Token is the first refresh token of the session, and Claims are its claims.
 	Token  string
@@ -50,46 +49,46 @@ type login struct {
 	*Service
 	registry Registry
 	issuer   *registry.Issuer
-	who      *SignedIn
+	signedIn *SignedIn
 	request  *Terms
 }
 
 // Begin creates the session of an authenticated subject: a one-time key without a Secret. Everything is checked
 // before the object is created. If its first token cannot be recorded, the object is removed again.
-func (s *Service) Begin(ctx context.Context, from Registry, issuer *registry.Issuer, who *SignedIn, request Login) (*Begun, error) {
+func (s *Service) Begin(ctx context.Context, cluster Registry, issuer *registry.Issuer, signedIn *SignedIn, request Login) (*Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
 	defer cancel()
-	l := &login{Service: s, registry: from, issuer: issuer, who: who, request: request.terms()}
+	l := &login{Service: s, registry: cluster, issuer: issuer, signedIn: signedIn, request: request.terms()}
 	terms, err := l.granted()
 	if err != nil {
 		return nil, err
 	}
-	begun := &Begun{}
-	if begun.Client, err = s.Clients.Prove(ctx, issuer, &l.request.Credentials); err != nil {
+	result := &Result{}
+	if result.Client, err = s.Clients.Prove(ctx, issuer, &l.request.Credentials); err != nil {
 		return nil, err
 	}
-	terms.thumbprint = begun.Client.Thumbprint
+	terms.thumbprint = result.Client.Thumbprint
 	if err := l.checkLimits(); err != nil {
 		return nil, err
 	}
 	refresh, err := issuer.Rings.Signer(keyring.Refresh)
 	if err != nil {
-		return nil, unavailable("the issuer has no active refresh signing key")
+		return nil, upstream.Unavailable("the issuer has no active refresh signing key")
 	}
-	if begun.Access, err = issuer.Rings.Signer(keyring.Access); err != nil {
-		return nil, unavailable("the issuer has no active access signing key")
+	if result.Access, err = issuer.Rings.Signer(keyring.Access); err != nil {
+		return nil, upstream.Unavailable("the issuer has no active access signing key")
 	}
-	if err := s.Clients.Consume(&begun.Client.Proven); err != nil {
+	if err := s.Clients.Consume(&result.Client.Proven); err != nil {
 		return nil, err
 	}
-	if begun.Key, err = l.create(ctx, terms); err != nil {
+	if result.Key, err = l.create(ctx, terms); err != nil {
 		return nil, err
 	}
-	if begun.Token, begun.Claims, err = l.start(ctx, begun.Key, refresh); err != nil {
-		l.discard(ctx, begun.Key)
+	if result.Token, result.Claims, err = l.start(ctx, result.Key, refresh); err != nil {
+		l.discard(ctx, result.Key)
 		return nil, err
 	}
-	return begun, nil
+	return result, nil
 }
 
 // sessionTerms are the terms of a session that the policy grants.
@@ -106,7 +105,7 @@ type sessionTerms struct {
 // granted returns the terms that the policy grants, or the error for what it does not grant (RFC 8693 §2.2.2, RFC
 // 6749 §5.2).
 func (l *login) granted() (*sessionTerms, error) {
-	issuer, who, request := l.issuer, l.who, l.request
+	issuer, signedIn, request := l.issuer, l.signedIn, l.request
 	audience, err := request.audience()
 	if err != nil {
 		return nil, err
@@ -119,31 +118,32 @@ func (l *login) granted() (*sessionTerms, error) {
 		return nil, err
 	}
 	// A provider must not name a person like a refresh key or like a user of the cluster.
-	if !v1alpha1.ValidSubject(who.Subject) || (who.account == nil && policy.Reserved(who.Subject)) {
+	if !v1alpha1.ValidSubject(signedIn.Subject) || (signedIn.account == nil && policy.Reserved(signedIn.Subject)) {
 		return nil, oauth.Refuse(oauth.InvalidRequest, "This subject cannot have a session.")
 	}
-	if err := v1alpha1.ValidateClaims(who.claims); err != nil {
+	if err := v1alpha1.ValidateClaims(signedIn.claims); err != nil {
 		return nil, oauth.Refuse(oauth.InvalidRequest, "The subject's claims are not valid in a token.")
 	}
-	labels, known := l.registry.NamespaceLabels(who.namespace)
+	labels, known := l.registry.NamespaceLabels(signedIn.namespace)
 	if !known || issuer.Rings == nil {
-		return nil, unavailable("the namespace of the session or the signing keys are not known")
+		return nil, upstream.Unavailable("the namespace of the session or the signing keys are not known")
 	}
 	if issuer.Policy == nil {
 		return nil, oauth.Refuse(oauth.UnauthorizedClient, "The issuer's policy does not grant this now.")
 	}
-	ask := policy.Request{
-		Namespace: who.namespace, NamespaceLabels: labels,
-		Subject: who.Subject, ProvenSubject: who.Subject, Audience: audience, AccessLifetime: issuer.AccessLifetime,
-	}
-	if issuer.Policy.Longest(ask) == 0 {
+	whole := policy.ForToken(policy.Request{
+		Namespace: signedIn.namespace, NamespaceLabels: labels, ProvenSubject: signedIn.Subject, AccessLifetime: issuer.AccessLifetime,
+	}, signedIn.Subject, audience, strings.Join(scopes, " "), signedIn.claims)
+	// Each part that is not granted has an error of its own, so the parts are asked for in steps.
+	bare, scoped := whole, whole
+	bare.Scopes, bare.Claims, scoped.Claims = nil, nil, nil
+	if issuer.Policy.Longest(bare) == 0 {
 		return nil, oauth.Refuse(oauth.InvalidTarget, "The issuer's policy does not grant this subject tokens for the audience.")
 	}
-	if ask.Scopes = scopes; issuer.Policy.Longest(ask) == 0 {
+	if issuer.Policy.Longest(scoped) == 0 {
 		return nil, oauth.Refuse(oauth.InvalidScope, "The issuer's policy does not grant this subject all of the scopes.")
 	}
-	ask.Claims = slices.Sorted(maps.Keys(who.claims))
-	longest := issuer.Policy.Longest(ask)
+	longest := issuer.Policy.Longest(whole)
 	if longest == 0 {
 		return nil, oauth.Refuse(oauth.UnauthorizedClient, "The issuer's policy does not grant the claims of the subject.")
 	}
@@ -187,23 +187,23 @@ func (l *login) create(ctx context.Context, terms *sessionTerms) (*v1alpha1.JWTR
 		}
 		return key, nil
 	}
-	return nil, unavailable("every generated session name is taken")
+	return nil, upstream.Unavailable("every generated session name is taken")
 }
 
 func (l *login) sessionKey(terms *sessionTerms) *v1alpha1.JWTRefreshKey {
-	issuer, who := l.issuer, l.who
+	issuer, signedIn := l.issuer, l.signedIn
 	end := metav1.NewTime(l.Clock.Now().UTC().Truncate(time.Second).Add(terms.lifetime))
 	key := &v1alpha1.JWTRefreshKey{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: who.namespace, Name: l.sessionName(),
+			Namespace: signedIn.namespace, Name: l.sessionName(),
 			Labels: map[string]string{
-				v1alpha1.LabelSession:   string(who.method),
-				v1alpha1.LabelSessionOf: sessionOf(issuer.Name, who.Subject),
+				v1alpha1.LabelSession:   string(signedIn.method),
+				v1alpha1.LabelSessionOf: sessionOf(issuer.Name, signedIn.Subject),
 			},
 		},
 		Spec: v1alpha1.JWTRefreshKeySpec{
 			IssuerRef: &v1alpha1.IssuerReference{Name: issuer.Name},
-			Audience:  terms.audience, Subject: who.Subject, Scopes: terms.scopes, Claims: who.claims,
+			Audience:  terms.audience, Subject: signedIn.Subject, Scopes: terms.scopes, Claims: signedIn.claims,
 			Lifetime: &metav1.Duration{Duration: terms.lifetime}, ExpiresAt: &end, IdleTimeout: issuer.Login.SessionIdleTimeout,
 			Rotation: &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse, RetryGrace: issuer.Login.SessionRetryGrace},
 			Secret:   &v1alpha1.SecretSpec{Mode: v1alpha1.SecretNone},
@@ -215,10 +215,10 @@ func (l *login) sessionKey(terms *sessionTerms) *v1alpha1.JWTRefreshKey {
 	if terms.thumbprint != "" {
 		key.Spec.Binding = &v1alpha1.BindingSpec{JWKThumbprint: terms.thumbprint}
 	}
-	if who.account != nil {
+	if signedIn.account != nil {
 		// The session is deleted with its ServiceAccount.
 		key.OwnerReferences = []metav1.OwnerReference{{
-			APIVersion: corev1.SchemeGroupVersion.String(), Kind: "ServiceAccount", Name: who.account.Name, UID: types.UID(who.account.UID),
+			APIVersion: corev1.SchemeGroupVersion.String(), Kind: "ServiceAccount", Name: signedIn.account.Name, UID: types.UID(signedIn.account.UID),
 		}}
 	}
 	return key
@@ -238,7 +238,7 @@ func sessionOf(issuer, subject string) string {
 
 // start records the first token of a session, and returns the token with its claims.
 func (l *login) start(ctx context.Context, key *v1alpha1.JWTRefreshKey, signer *keyring.Key) (string, *token.Claims, error) {
-	who := l.who
+	signedIn := l.signedIn
 	now := l.Clock.Now().UTC().Truncate(time.Second)
 	mint, err := lifecycle.Successor(key, l.issuer.URL, now)
 	if err != nil {
@@ -250,9 +250,9 @@ func (l *login) start(ctx context.Context, key *v1alpha1.JWTRefreshKey, signer *
 	}
 	key.Status.TokenLine = made.Line(nil)
 	key.Status.DeviceInfo = &l.request.Seen
-	key.Status.Session = &v1alpha1.SessionStatus{Subject: who.Subject, Method: who.method, Provider: who.provider, StartedAt: metav1.NewTime(now)}
-	if who.account != nil {
-		key.Status.Session.UID = who.account.UID
+	key.Status.Session = &v1alpha1.SessionStatus{Subject: signedIn.Subject, Method: signedIn.method, Provider: signedIn.provider, StartedAt: metav1.NewTime(now)}
+	if signedIn.account != nil {
+		key.Status.Session.UID = signedIn.account.UID
 	}
 	if err := l.registry.BeginSession(ctx, key); err != nil {
 		return "", nil, err

@@ -34,7 +34,7 @@ func TestWhoHasNoSession(t *testing.T) {
 		"refreshkey:shop:orders", "refreshkey:", "system:masters", "system:serviceaccount:shop:till", "system:", "", "jane doe", "jané", "jane\x00", "jane\u200b",
 		strings.Repeat("j", v1alpha1.MaxSubjectLength+1),
 	} {
-		l := &login{issuer: &registry.Issuer{}, who: &SignedIn{Subject: subject, method: v1alpha1.LoginOIDC}, request: &Terms{Audiences: []string{"https://orders.example.com"}}}
+		l := &login{issuer: &registry.Issuer{}, signedIn: &SignedIn{Subject: subject, method: v1alpha1.LoginOIDC}, request: &Terms{Audiences: []string{"https://orders.example.com"}}}
 		terms, err := l.granted()
 		var refusal *oauth.Error
 		if !errors.As(err, &refusal) || refusal.Code != oauth.InvalidRequest {
@@ -52,8 +52,8 @@ func TestAnIssuerIsNoProviderOfItsOwn(t *testing.T) {
 	s := &Service{}
 	// {"alg":"ES256"} and {"iss":"https://tokens.example.com"}
 	own := "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJodHRwczovL3Rva2Vucy5leGFtcGxlLmNvbSJ9.AAAA"
-	who, err := s.whoseToken(t.Context(), issuer, own)
+	signedIn, err := s.verifySubjectToken(t.Context(), issuer, own)
 	if !errors.Is(err, identity.ErrRefused) {
-		t.Errorf("%+v, %v", who, err)
+		t.Errorf("%+v, %v", signedIn, err)
 	}
 }

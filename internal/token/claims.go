@@ -229,14 +229,15 @@ func (r *reader) text(name string) string {
 // it, a token would never expire.
 func (r *reader) time(name string) time.Time {
 	seconds, ok := r.payload[name].(int64)
-	if !ok || seconds <= 0 || seconds > maxNumericDate {
+	if !ok || seconds <= 0 || seconds > MaxNumericDate {
 		r.fail(name, "is not a time in whole seconds")
 	}
 	return time.Unix(seconds, 0).UTC()
 }
 
-// maxNumericDate is the end of the year 9999, the last year of RFC 3339.
-const maxNumericDate = 253402300799
+// MaxNumericDate is the latest NumericDate (RFC 7519 §2) that is accepted, in seconds: the end of the year 9999, the last year
+// of RFC 3339.
+const MaxNumericDate = 253402300799
 
 func (r *reader) object() Object {
 	member, ok := r.payload[objectClaim].(map[string]any)

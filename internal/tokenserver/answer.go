@@ -38,7 +38,7 @@ var (
 var errNoCredentials = errors.New("the request carries no bearer token")
 
 // errNoKeys means that the signing keys of the issuer are not known.
-var errNoKeys = fmt.Errorf("%w: the signing keys of the issuer are not known", upstream.ErrUnavailable)
+var errNoKeys = upstream.Unavailable("the signing keys of the issuer are not known")
 
 // statuses are the HTTP statuses of errors that are not answered with 400 (RFC 6749 §5.2, RFC 6750 §3.1).
 var statuses = map[oauth.Code]int{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -96,7 +95,7 @@ func (c *clusterCaller) MayIntrospect(ctx context.Context, namespace string) err
 // ask sends the review to the API server, at most accessReviewsPerSecond times a second.
 func (c *ClusterCallers) ask(ctx context.Context, asked *authorizationv1.SubjectAccessReview) (allowed bool, err error) {
 	if !c.limiter.Allow() {
-		return false, fmt.Errorf("%w: too many SubjectAccessReviews are under way", upstream.ErrUnavailable)
+		return false, upstream.Unavailable("too many SubjectAccessReviews are under way")
 	}
 	answer, err := c.clients.AuthorizationV1().SubjectAccessReviews().Create(ctx, asked, metav1.CreateOptions{})
 	if err != nil {

@@ -15,8 +15,10 @@ import (
 	"github.com/go-logr/zapr"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
@@ -27,7 +29,8 @@ import (
 type oneIssuer struct{ tried []string }
 
 func (o *oneIssuer) At(string, string) registry.Place {
-	return registry.PlaceOf(&registry.Issuer{Name: "default", URL: "https://tokens.example.com"})
+	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: "default"}, Spec: v1alpha1.JWTIssuerSpec{URL: "https://tokens.example.com"}}
+	return registry.NewDirectory([]*v1alpha1.JWTIssuer{issuer}, "", nil).At("", "tokens.example.com")
 }
 
 func (o *oneIssuer) Authenticate(_ context.Context, _, bearer string) (Caller, error) {

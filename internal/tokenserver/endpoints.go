@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/refreshkeys/refreshkeys/internal/dpop"
-	location "github.com/refreshkeys/refreshkeys/internal/endpoint"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/identity"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
@@ -202,10 +202,10 @@ func (s *Server) metadata(r *Request) error {
 	url := r.issuer.URL
 	return s.publish(r, "application/json", oauth.Metadata{
 		Issuer:                                 url,
-		TokenEndpoint:                          location.TokenURL(url),
-		RevocationEndpoint:                     location.RevokeURL(url),
-		IntrospectionEndpoint:                  location.IntrospectURL(url),
-		JWKSURI:                                location.JWKSURL(url),
+		TokenEndpoint:                          endpoint.TokenURL(url),
+		RevocationEndpoint:                     endpoint.RevokeURL(url),
+		IntrospectionEndpoint:                  endpoint.IntrospectURL(url),
+		JWKSURI:                                endpoint.JWKSURL(url),
 		GrantTypesSupported:                    grants(r.issuer),
 		ResponseTypesSupported:                 []string{"id_token"},
 		SubjectTypesSupported:                  []string{"public"},

@@ -31,7 +31,7 @@ type Facts struct {
 	CertificateSpan func() (start, end time.Time)
 	// Verifications returns how many verifications of refresh tokens were answered from the cache, and how many
 	// were not.
-	Verifications func() (remembered, judged int64)
+	Verifications func() (hits, misses int64)
 }
 
 // ok is the result of a granted request.
@@ -63,7 +63,7 @@ func NewMetrics(registerer prometheus.Registerer, facts Facts) (*Metrics, error)
 
 // collectors return the facts when they are read.
 func (f *Facts) collectors() []prometheus.Collector {
-	verifications := func(cache string, which func(remembered, judged int64) int64) prometheus.Collector {
+	verifications := func(cache string, which func(hits, misses int64) int64) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name:        "refreshkeys_verifications_total",
 			Help:        "Refresh tokens verified, by whether the result of verifying their signature was cached (hit) or not (miss).",
@@ -74,8 +74,8 @@ func (f *Facts) collectors() []prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "refreshkeys_" + name, Help: help}, value)
 	}
 	return []prometheus.Collector{
-		verifications("hit", func(remembered, _ int64) int64 { return remembered }),
-		verifications("miss", func(_, judged int64) int64 { return judged }),
+		verifications("hit", func(hits, _ int64) int64 { return hits }),
+		verifications("miss", func(_, misses int64) int64 { return misses }),
 		gauge("view_staleness_seconds", "Time since this replica's view of the cluster was last proven up to date.",
 			func() float64 { return f.Staleness().Seconds() }),
 		gauge("view_staleness_limit_seconds", "Maximum staleness at which this replica answers (--max-staleness).",

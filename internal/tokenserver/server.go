@@ -12,7 +12,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/utils/clock"
 
-	location "github.com/refreshkeys/refreshkeys/internal/endpoint"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
@@ -89,8 +89,8 @@ type Request struct {
 	http     *http.Request
 }
 
-// endpoint is an endpoint below the path of an issuer.
-type endpoint struct {
+// handler is an endpoint below the path of an issuer.
+type handler struct {
 	name string
 	// method is the only allowed one; GET includes HEAD.
 	method string
@@ -105,11 +105,11 @@ const (
 )
 
 // endpoints are those below an issuer's URL.
-var endpoints = map[string]endpoint{
-	location.TokenURL(""):               {endpointToken, http.MethodPost, (*Server).token},
-	location.RevokeURL(""):              {endpointRevoke, http.MethodPost, (*Server).revoke},
-	location.IntrospectURL(""):          {endpointIntrospect, http.MethodPost, (*Server).introspect},
-	location.JWKSURL(""):                {"jwks", http.MethodGet, (*Server).jwks},
+var endpoints = map[string]handler{
+	endpoint.TokenURL(""):               {endpointToken, http.MethodPost, (*Server).token},
+	endpoint.RevokeURL(""):              {endpointRevoke, http.MethodPost, (*Server).revoke},
+	endpoint.IntrospectURL(""):          {endpointIntrospect, http.MethodPost, (*Server).introspect},
+	endpoint.JWKSURL(""):                {"jwks", http.MethodGet, (*Server).jwks},
 	"/.well-known/openid-configuration": {"metadata", http.MethodGet, (*Server).metadata},
 }
 
@@ -163,20 +163,20 @@ func allowed(method string) string {
 }
 
 // route splits a path into the issuer's and the endpoint's. A path that contains escapes has no endpoint.
-func route(r *http.Request) (endpoint, string) {
+func route(r *http.Request) (handler, string) {
 	path := r.URL.Path
 	if r.URL.RawPath != "" {
-		return endpoint{}, ""
+		return handler{}, ""
 	}
-	if prefix, ok := strings.CutPrefix(path, location.OAuthMetadata); ok && (prefix == "" || prefix[0] == '/') {
-		return endpoint{"metadata", http.MethodGet, (*Server).metadata}, strings.TrimSuffix(prefix, "/")
+	if prefix, ok := strings.CutPrefix(path, endpoint.OAuthMetadata); ok && (prefix == "" || prefix[0] == '/') {
+		return handler{"metadata", http.MethodGet, (*Server).metadata}, strings.TrimSuffix(prefix, "/")
 	}
 	for suffix, found := range endpoints {
 		if prefix, ok := strings.CutSuffix(path, suffix); ok {
 			return found, prefix
 		}
 	}
-	return endpoint{}, ""
+	return handler{}, ""
 }
 
 // log writes one line for each request. It contains only verified data of the client.

@@ -11,6 +11,9 @@ import (
 // that is the reason. It is matched with errors.Is.
 var ErrUnavailable = errors.New("temporarily unavailable")
 
+// Unavailable returns ErrUnavailable with a reason for the log.
+func Unavailable(reason string) error { return fmt.Errorf("%w: %s", ErrUnavailable, reason) }
+
 // NoAPIServer returns ErrUnavailable with the failed request to the API server as the reason.
 func NoAPIServer(err error) error {
 	return fmt.Errorf("%w: the API server is unavailable: %w", ErrUnavailable, err)

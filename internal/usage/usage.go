@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
 const (
@@ -113,10 +114,10 @@ func (u *Recorder) Used(use *Use) {
 	r.urgent = r.urgent || use.Superseded || use.Prompt
 	r.seen = use.Seen
 	if use.Superseded {
-		r.superseded = latest(r.superseded, use.At)
+		r.superseded = lifecycle.Later(r.superseded, use.At)
 		return
 	}
-	r.lastUsed, r.revision = latest(r.lastUsed, use.At), max(r.revision, use.Revision)
+	r.lastUsed, r.revision = lifecycle.Later(r.lastUsed, use.At), max(r.revision, use.Revision)
 }
 
 // dueAt returns when a use is to be written: soon, unless status contains a recent one.
@@ -135,7 +136,7 @@ func (u *Recorder) dueAt(key *v1alpha1.JWTRefreshKey, use *Use) time.Time {
 	if last == nil || (!use.Superseded && key.Status.LastUsedRevision < use.Revision) {
 		return soon
 	}
-	return latest(use.At, last.Add(every)).Add(soon.Sub(use.At))
+	return lifecycle.Later(use.At, last.Add(every)).Add(soon.Sub(use.At))
 }
 
 // Run writes due reports until ctx ends, and then the rest.
@@ -213,14 +214,7 @@ func (u *Recorder) putBack(name types.NamespacedName, r *report) {
 		u.reports[name] = r
 	case later.uid == r.uid:
 		later.due, later.urgent = r.due, later.urgent || r.urgent
-		later.lastUsed, later.revision = latest(r.lastUsed, later.lastUsed), max(r.revision, later.revision)
-		later.superseded = latest(r.superseded, later.superseded)
+		later.lastUsed, later.revision = lifecycle.Later(r.lastUsed, later.lastUsed), max(r.revision, later.revision)
+		later.superseded = lifecycle.Later(r.superseded, later.superseded)
 	}
-}
-
-func latest(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

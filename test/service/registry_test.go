@@ -14,9 +14,9 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
-	"github.com/refreshkeys/refreshkeys/internal/grant/registrytest"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/registrytest"
 )
 
 // TestRegistry runs the contract of a registry against a replica and a real API server. No manager runs: the test

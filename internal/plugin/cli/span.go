@@ -17,13 +17,13 @@ const (
 	week = 7 * day
 )
 
-var span = regexp.MustCompile(`^(?:([0-9]{1,5})w)?(?:([0-9]{1,5})d)?(.*)$`)
+var spanForm = regexp.MustCompile(`^(?:([0-9]{1,5})w)?(?:([0-9]{1,5})d)?(.*)$`)
 
 // ParseSpan returns the duration that text names: as time.ParseDuration reads it, with weeks and days before it (30d,
 // 1w2d12h). It is never negative, and an error if it overflows. No library reads the same (ADR 3): FuzzParseSpan states
 // what holds.
 func ParseSpan(text string) (time.Duration, error) {
-	parts := span.FindStringSubmatch(text)
+	parts := spanForm.FindStringSubmatch(text)
 	wrong := fmt.Errorf("%q is not a duration: write it as 30d, 2w, 12h or 1d12h30m", text)
 	if text == "" || parts == nil {
 		return 0, wrong

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/wait"
 
-	"github.com/refreshkeys/refreshkeys/internal/outlook"
+	"github.com/refreshkeys/refreshkeys/internal/span"
 )
 
 const (
@@ -28,7 +28,7 @@ type Waiting struct {
 // Add adds the flags to a command; until says in their help what the command waits for.
 func (w *Waiting) Add(cmd *cobra.Command, until string) {
 	cmd.Flags().BoolVar(&w.Wait, "wait", false, "wait "+until)
-	cmd.Flags().Var(&w.timeout, "timeout", "the longest time that --wait waits; "+outlook.Short(defaultTimeout)+" if not set")
+	cmd.Flags().Var(&w.timeout, "timeout", "the longest time that --wait waits; "+span.Short(defaultTimeout)+" if not set")
 }
 
 func (w *Waiting) limit() time.Duration {
@@ -55,7 +55,7 @@ func (w *Waiting) Until(ctx context.Context, progress *Progress, what string, as
 		return done, err
 	})
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return Fail(ExitTimedOut, "timed out after %s: %s", outlook.Short(w.limit()), last)
+		return Fail(ExitTimedOut, "timed out after %s: %s", span.Short(w.limit()), last)
 	}
 	return err
 }

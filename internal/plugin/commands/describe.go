@@ -19,6 +19,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/outlook"
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
+	"github.com/refreshkeys/refreshkeys/internal/span"
 )
 
 func (c *app) describeCommand() *cobra.Command {
@@ -141,13 +142,13 @@ func (d *description) rotation() string {
 	parts := []string{string(lifecycle.Mode(d.key))}
 	if e := d.key.Status.Effective; e != nil {
 		if e.Lifetime != nil {
-			parts = append(parts, "token lifetime "+outlook.Short(e.Lifetime.Duration))
+			parts = append(parts, "token lifetime "+span.Short(e.Lifetime.Duration))
 		}
 		if e.RenewBefore != nil {
-			parts = append(parts, "renewed "+outlook.Short(e.RenewBefore.Duration)+" before expiry")
+			parts = append(parts, "renewed "+span.Short(e.RenewBefore.Duration)+" before expiry")
 		}
 		if e.AccessTokenLifetime != nil {
-			parts = append(parts, "access token lifetime "+outlook.Short(e.AccessTokenLifetime.Duration))
+			parts = append(parts, "access token lifetime "+span.Short(e.AccessTokenLifetime.Duration))
 		}
 	}
 	return strings.Join(parts, ", ")
@@ -174,9 +175,21 @@ func (d *description) next() [][]cli.Cell {
 		if !one.At.IsZero() {
 			when = cli.Text(cli.Stamp(one.At, d.now))
 		}
-		rows = append(rows, []cli.Cell{when, cli.Text(one.Sentence)})
+		rows = append(rows, []cli.Cell{when, cli.Text(one.Sentence + commandFor(one.Action, d.key.Name))})
 	}
 	return rows
+}
+
+// commandFor returns the command for an action about a key, to follow the sentence of the event; empty for none.
+func commandFor(action outlook.Action, key string) string {
+	switch action {
+	case outlook.Rotate:
+		return "; `kubectl refreshkey rotate " + key + "` issues a new token"
+	case outlook.RotateNow:
+		return " `kubectl refreshkey rotate " + key + " --now` does not wait"
+	default:
+		return ""
+	}
 }
 
 // revisions returns rows for the current and the superseded tokens, newest first.

@@ -22,13 +22,13 @@ type parsed struct {
 
 var errForm = fmt.Errorf("the token must be three base64url parts separated by dots, at most %d KiB", token.MaxLength>>10)
 
-// parse splits and decodes a token. It returns errForm for a text that is not a compact JWS.
+// parse splits and decodes a token. It returns errForm for a text that is not a compact JWS. It reads more than token.Segment,
+// so that users see also what the token service refuses.
 func parse(compact string) (*parsed, error) {
-	parts := strings.Split(compact, ".")
-	// The base64 decoder skips line breaks.
-	if len(parts) != 3 || len(compact) > token.MaxLength || strings.ContainsAny(compact, "\r\n") {
+	if !token.ThreeParts(compact) {
 		return nil, errForm
 	}
+	parts := strings.Split(compact, ".")
 	raw := make([][]byte, len(parts))
 	for i, part := range parts {
 		decoded, err := base64.RawURLEncoding.Strict().DecodeString(part)

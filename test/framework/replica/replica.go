@@ -32,8 +32,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
-	"github.com/refreshkeys/refreshkeys/internal/registry/memory"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/memory"
 )
 
 const (

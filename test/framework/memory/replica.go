@@ -24,7 +24,7 @@ func (r *Registry) Fresh() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.faults.stale {
-		return fmt.Errorf("%w: the view in memory is stale", upstream.ErrUnavailable)
+		return upstream.Unavailable("the view in memory is stale")
 	}
 	return nil
 }

@@ -6,8 +6,8 @@ import (
 
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"github.com/refreshkeys/refreshkeys/internal/grant/registrytest"
-	"github.com/refreshkeys/refreshkeys/internal/registry/memory"
+	"github.com/refreshkeys/refreshkeys/test/framework/memory"
+	"github.com/refreshkeys/refreshkeys/test/framework/registrytest"
 )
 
 // TestRegistry runs the contract of a registry. test/service runs it against a real cluster.

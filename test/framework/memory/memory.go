@@ -1,6 +1,6 @@
 // Package memory is a registry in memory, for tests that need no API server. It holds what the API server holds, with
 // UIDs, resourceVersions and conflicts, and a view that follows it unless a test holds it back. A test switches faults
-// on. internal/grant/registrytest runs the same cases against it and against a real cluster.
+// on. test/framework/registrytest runs the same cases against it and against a real cluster.
 package memory
 
 import (
@@ -252,7 +252,7 @@ func nameOf(key *v1alpha1.JWTRefreshKey) types.NamespacedName {
 // answers returns ErrUnavailable while the API server is away.
 func (r *Registry) answers() error {
 	if r.faults.away {
-		return fmt.Errorf("%w: the API server in memory is away", upstream.ErrUnavailable)
+		return upstream.Unavailable("the API server in memory is away")
 	}
 	return nil
 }
