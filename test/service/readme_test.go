@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/test/framework/guide"
 )
 
 // TestClientsOfTheReadme runs the README's clients on a Secret as mounted.
@@ -42,11 +43,16 @@ func TestClientsOfTheReadme(t *testing.T) {
 			}
 			program := shell
 			program.Dir = server.Root
-			out, err := program.Run(t.Context(), runner+" "+file+" 2>/dev/null")
-			if err != nil || strings.Count(out, ".") < 2 || !strings.Contains(out, "eyJ") {
-				t.Errorf("the client of the README got no access token: %v", err)
+			log := filepath.Join(t.TempDir(), "stderr")
+			out, err := program.Run(t.Context(), runner+" "+file+" 2>"+log)
+			complaint, readErr := os.ReadFile(log)
+			if readErr != nil {
+				t.Error(readErr)
 			}
-			if strings.Contains(out, string(secret.Data[v1alpha1.SecretToken])) {
+			if err != nil || strings.Count(out, ".") < 2 || !strings.Contains(out, "eyJ") {
+				t.Errorf("the client of the README got no access token: %v\n%s", err, guide.Masked(string(complaint)))
+			}
+			if strings.Contains(out+string(complaint), string(secret.Data[v1alpha1.SecretToken])) {
 				t.Error("the client of the README shows the refresh token")
 			}
 		})
