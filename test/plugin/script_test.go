@@ -37,6 +37,7 @@ var others = map[string]func(*fixture, *testing.T){
 // TestScripts runs every script of testdata in a namespace of its own. In addition to testscript's commands, there are:
 //
 //	refreshkey CODE ARGS...   runs the plugin, and wants the exit code, and no token in the output
+//	timed NAME CODE ARGS...   the same, and stores in a variable how long a command may wait in vain, by the time that this one took
 //	into FILE CODE ARGS...    the same for a command that prints a token, which is written to the file
 //	token FILE rt+jwt|at+jwt  wants a token of that kind in the file, and nothing else
 //	same ONE OTHER            wants the same, or with ! another, content without showing it
@@ -66,7 +67,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(home, 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"refreshkey": runPlugin, "into": runInto, "token": wantToken, "same": wantSame, "until": runUntil, "remember": remember, "fits": wantFit,
+			"refreshkey": runPlugin, "timed": runTimed, "into": runInto, "token": wantToken, "same": wantSame, "until": runUntil, "remember": remember, "fits": wantFit,
 			"hang":   func(*testscript.TestScript, bool, []string) { h.slow.hang(true) },
 			"unhang": func(*testscript.TestScript, bool, []string) { h.slow.hang(false) },
 			"pods":   h.makePods,
@@ -98,6 +99,19 @@ func runPlugin(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("there is a token in %s", stream)
 		}
 	}
+}
+
+// leastWait and slowdown bound the --timeout of a command that waits in vain: two seconds, or on a slow machine five times as
+// long as a command takes that does not wait.
+const (
+	leastWait = 2 * time.Second
+	slowdown  = 5
+)
+
+func runTimed(ts *testscript.TestScript, neg bool, args []string) {
+	began := time.Now()
+	runPlugin(ts, neg, args[1:])
+	ts.Setenv(args[0], max(leastWait, slowdown*time.Since(began)).Round(time.Second).String())
 }
 
 func environ(ts *testscript.TestScript) []string {

@@ -160,17 +160,20 @@ func TestAnIdleClusterIsFresh(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t, clock.RealClock{})
 	r := h.Replica()
-	var oldest time.Duration
+	var oldest, late time.Duration
 	for end := time.Now().Add(75 * time.Second); time.Now().Before(end); {
 		oldest = max(oldest, r.Staleness())
+		began := time.Now()
 		select {
 		case <-t.Context().Done():
 			return
 		case <-time.After(time.Second):
+			late = max(late, time.Since(began)-time.Second)
 		}
 	}
 	t.Logf("in 75 s the view was never proven longer ago than %s", oldest.Round(time.Millisecond))
-	h.Expect(oldest).To(gomega.BeNumerically("<", 65*time.Second))
+	// On a busy machine each of the steps of a proof can be as late as the looks of this test are.
+	h.Expect(oldest).To(gomega.BeNumerically("<", 65*time.Second+5*late))
 }
 
 // busyAPIServer is an API server with writes to another kind, which is slow to return the version of storage.
