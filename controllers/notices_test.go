@@ -107,7 +107,7 @@ func TestWaitingForASigningKeySaysUntilWhen(t *testing.T) {
 }
 
 // A part of spec that has no effect is reported in a condition of its own and one event, and does not affect Ready.
-func TestWhatHasNoEffectIsTold(t *testing.T) {
+func TestSettingsWithoutEffectAreReported(t *testing.T) {
 	w := newFixture(t)
 	w.Issuer()
 	restarts := w.Key("restarts", func(k *v1alpha1.JWTRefreshKey) {
@@ -144,7 +144,7 @@ func TestWhatHasNoEffectIsTold(t *testing.T) {
 }
 
 // A failed restart is reported in an event of the key, once for each token.
-func TestRestartsThatFailAreTold(t *testing.T) {
+func TestFailedRestartsAreReported(t *testing.T) {
 	w := newFixture(t)
 	w.Issuer()
 	w.start(w.rollouts())

@@ -11,9 +11,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 )
 
-// TestFailuresAreToldOnce checks that a failure is reported after reportAfter, a refusal at once, and that the report
+// TestFailuresAreReportedOnce checks that a failure is reported after reportAfter, a refusal at once, and that the report
 // stays the same.
-func TestFailuresAreToldOnce(t *testing.T) {
+func TestFailuresAreReportedOnce(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Date(2026, time.May, 1, 0, 0, 0, 0, time.UTC))
 	known := NewFailures(clock)
 	key := types.NamespacedName{Namespace: "shop", Name: "orders"}

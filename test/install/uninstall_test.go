@@ -85,7 +85,7 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 	exists(h, foreign, true)
 }
 
-// fails checks that a removal that waits in vain says for what. A slow machine gets more time until it waits for that.
+// fails checks that a removal that is not possible says what it waits for. A slow machine gets more time until it waits for that.
 func fails(t *testing.T, pieces ...string) {
 	t.Helper()
 	var missing []string

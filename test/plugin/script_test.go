@@ -101,7 +101,7 @@ func runPlugin(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// leastWait and slowdown bound the --timeout of a command that waits in vain: two seconds, or on a slow machine five times as
+// leastWait and slowdown bound the --timeout of a command whose wait has no success: two seconds, or on a slow machine five times as
 // long as a command takes that does not wait.
 const (
 	leastWait = 2 * time.Second

@@ -55,8 +55,8 @@ func build(ctx context.Context, command string) (string, error) {
 	return binary, Build(ctx, root, command, binary)
 }
 
-// Build builds a command of the checkout at root into a file, as a release is built: without cgo, whatever the
-// environment says, so that all suites share the compiled packages.
+// Build builds a command of the checkout at root into a file, as a release is built: without cgo, also in an environment
+// that turns it on, so that all suites share the compiled packages.
 func Build(ctx context.Context, root, command, file string) error {
 	// Without VCS information, the binary changes only if the code changes.
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", file, "./cmd/"+command)
