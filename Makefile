@@ -23,13 +23,16 @@ LOCKS := sync|sync/atomic|golang\.org/x/sync/[^"]*|github\.com/hashicorp/golang-
 CONCURRENT = ./test/service ./controllers/... $(addprefix ./,$(sort $(dir $(shell grep -rlE '^(import)?[[:space:]]+([[:alnum:]_.]+ )?"($(LOCKS))"' --include='*.go' internal))))
 LONGEST := ./test/faults ./test/plugin
 # What needs no API server. The wildcard leaves out the tests of controllers itself.
-UNIT := ./api/... ./internal/... ./cmd/... $(wildcard ./controllers/*/) ./test/contract ./test/docs ./test/framework/guide ./test/framework/memory ./hack/depguard ./hack/gotest ./hack/mutants
+PURE := ./api/... ./internal/... ./cmd/... ./test/framework/memory
+UNIT := $(PURE) $(wildcard ./controllers/*/) ./test/contract ./test/docs ./test/framework/guide ./hack/depguard ./hack/gotest ./hack/mutants
 # golangci-lint runs vet, with more checks. In their short form the tests assert the same of fewer keys and actions, and for a
 # shorter time; `make race` runs the long form.
 GO_TEST := go run ./hack/gotest
 GO_TEST_FLAGS := -short -vet=off -timeout 20m
-# Go's test cache does not know which files the programs read that a suite starts: go build, kubectl, Helm.
+# Go's test cache does not know which files the programs read that a suite starts: go build, kubectl, Helm. The tests in PURE
+# start none. `make unit` and `make test` use the same flags for them, so that one takes the results of the other.
 UNCACHED := -count=1
+COVER := -cover
 # Suites that share a cluster run one after another: the manager of one would reconcile the keys of another.
 TURNS := $(if $(filter true,$(USE_EXISTING_CLUSTER)),-p 1)
 
@@ -49,7 +52,7 @@ down: ## Stop the cluster that `make up` started
 
 .PHONY: unit
 unit: ## Run the tests that need no API server, with their coverage, which has a floor in hack/gotest: half a minute
-	@$(GO_TEST) $(GO_TEST_FLAGS) -cover $(UNIT)
+	@$(GO_TEST) $(GO_TEST_FLAGS) $(COVER) $(UNIT)
 
 .PHONY: test
 test: controlplane ## Run all tests against a real API server, those of concurrent code with the race detector: 8 minutes, and 8 more for the first run
@@ -58,8 +61,9 @@ ifdef TURNS
 	@$(GO_TEST) $(GO_TEST_FLAGS) $(UNCACHED) $(TURNS) $(RACE) ./...
 else
 	@set -o pipefail; concurrent=$$(go list $(CONCURRENT)) && \
-	others=$$(go list $(LONGEST) ./... | grep -vxF "$$concurrent") && \
-	$(GO_TEST) $(GO_TEST_FLAGS) $(UNCACHED) $(RACE) $$concurrent -- $(GO_TEST_FLAGS) $(UNCACHED) $$others
+	pure=$$(go list $(PURE) | grep -vxF "$$concurrent") && \
+	suites=$$(go list $(LONGEST) ./... | grep -vxF "$$concurrent"$$'\n'"$$pure") && \
+	$(GO_TEST) $(GO_TEST_FLAGS) $(UNCACHED) $(RACE) $$concurrent -- $(GO_TEST_FLAGS) $(UNCACHED) $$suites -- $(GO_TEST_FLAGS) $(COVER) -p 1 $$pure
 endif
 
 .PHONY: lint
