@@ -15,6 +15,8 @@ func TestLasting(t *testing.T) {
 		{"jti: 0197e9c2-1111-7222-8333-444455556666", "jti: 0197e9c2-1111-7222-8333-444455556667"},
 		{"exp: 1798041937 (in 29d23h)", "exp: 1798041938 (in 30d)"},
 		{"-Q0zhOLheo4UO4qNSIGMUK_YVXtk9gjSSZ8fUs0wHtE Active", "w-0zhOLheo4UO4qNSIGMUK_YVXtk9gjSSZ8fUs0wHt- Active"},
+		{"session-16595072444d till", "session-fbecaef40c3e till"},
+		{"-Q0zhOLheo4UO4qNSIGMUK-12d-tk9gjSSZ8fUs0wHt Active", "w-0zhOLheo4UO4qNSIGMUK_YVXtk9gjSSZ8fUs0wHt- Active"},
 	}
 	for _, pair := range same {
 		if Lasting(pair[0]) != Lasting(pair[1]) {

@@ -16,9 +16,10 @@ var variable = []struct {
 	{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "HASH"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z| UTC)?`), "TIME"},
 	{regexp.MustCompile(`\b(exp|iat|nbf): \d+`), "$1: SECONDS"},
-	{regexp.MustCompile(`\b\d+(\.\d+)?(ms|[smhdy])(\d+[smh])*\b`), "AGE"},
-	{regexp.MustCompile(`\bsession-[a-z0-9]+`), "SESSION"},
+	// Identifiers come before ages: a part of one can look like an age.
 	{regexp.MustCompile(`(?m)(^|[^A-Za-z0-9_-])[A-Za-z0-9_-]{43}([^A-Za-z0-9_-]|$)`), "${1}KID${2}"},
+	{regexp.MustCompile(`\bsession-[a-z0-9]+`), "SESSION"},
+	{regexp.MustCompile(`\b\d+(\.\d+)?(ms|[smhdy])(\d+[smh])*\b`), "AGE"},
 	{regexp.MustCompile(`(localhost|127\.0\.0\.1):\d+`), "HOST"},
 	{regexp.MustCompile(`[ \t]+`), " "},
 }
