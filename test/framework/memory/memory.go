@@ -69,8 +69,9 @@ type faults struct{ away, stale, held bool }
 // Counts are the requests of the replica to the API server.
 type Counts struct {
 	// Reads are those of refresh keys; Lists are those of issuers and of signing keys. Writes are all others
-	// than the reports of uses, since a real replica reports a use later, and few of them.
-	Reads, Lists, Writes int
+	// than the reports of uses, since a real replica reports a use later, and few of them. Lost are the writes that
+	// another one overtook, which changed nothing.
+	Reads, Lists, Writes, Lost int
 }
 
 // New returns an empty Registry with the operator's namespace.

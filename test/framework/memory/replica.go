@@ -145,6 +145,7 @@ func (r *Registry) write(key *v1alpha1.JWTRefreshKey) error {
 	r.counts.Writes++
 	stored := r.cluster.keys[nameOf(key)]
 	if stored == nil || stored.UID != key.UID || stored.ResourceVersion != key.ResourceVersion {
+		r.counts.Lost++
 		return fmt.Errorf("%w: the refresh key in memory is not at version %s", registry.ErrLost, key.ResourceVersion)
 	}
 	// A write of status leaves the rest as it is.
