@@ -64,7 +64,7 @@ func TestMetricsOfKeys(t *testing.T) {
 	issuer := w.Issuer()
 	registry, options := metered()
 	w.start(options)
-	key, denied := w.Key("orders"), w.Key("denied", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"nobody:grants"} })
+	key, denied := w.Key("orders"), w.Key("denied", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"billing:read"} })
 	w.AwaitReason(key, v1alpha1.ReasonIssued)
 	w.AwaitReason(denied, v1alpha1.ReasonPolicyDenied)
 	is := func(name string, want map[string]float64) {

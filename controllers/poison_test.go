@@ -20,7 +20,7 @@ func TestOnePoisonedObjectOfEachKindLeavesTheOthersWorking(t *testing.T) {
 	w := newFixture(t)
 	w.Issuer()
 	poisonedIssuer := w.CreateIssuer(w.Name + "-poisoned")
-	for _, issuer := range []string{poisonedIssuer.Name, "nobody"} {
+	for _, issuer := range []string{poisonedIssuer.Name, "missing"} {
 		w.Create(&corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: apiserver.Namespace, Name: "signing-keys-" + issuer,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/test/framework/signing"
 )
 
 const inside = "https://tokens.refreshkeys-system.svc:8443/inside"
@@ -63,7 +64,7 @@ func TestProve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rings := advance(t, nil, t0)
+	rings := signing.Next(t, nil, t0)
 	device, thief := &client{prover: newProver(t, "ES256"), clock: clock}, &client{prover: newProver(t, "EdDSA"), clock: clock}
 	learn := func() {
 		t.Helper()
@@ -140,7 +141,7 @@ func TestConsume(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rings := advance(t, nil, t0)
+	rings := signing.Next(t, nil, t0)
 	device := &client{prover: newProver(t, "ES256"), clock: clock}
 	device.nonce = fresh(t, proofs.nonces, rings)
 	proven, err := proofs.Prove(endpoints, rings, []string{device.proof()})

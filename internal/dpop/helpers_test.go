@@ -10,7 +10,6 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"math/big"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,25 +17,14 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
 
-	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/framework/forge"
 )
 
 const issuer = "https://tokens.example.com"
 
 // t0 is when the tests' proofs are made.
 var t0 = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
-
-var schedule = keyring.Schedule{Algorithm: keyring.ES256, RotateAfter: 24 * time.Hour, Prepublish: time.Hour, RefreshKeep: 24 * time.Hour, AccessKeep: time.Hour}
-
-func advance(t *testing.T, rings *keyring.Rings, now time.Time) *keyring.Rings {
-	t.Helper()
-	next, err := keyring.Advance(rings, schedule, nil, nil, now, keyring.Generate)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return next
-}
 
 // methods sign for a client.
 var methods = map[string]jwt.SigningMethod{
@@ -61,31 +49,6 @@ func tokenPayload(tb testing.TB, typ token.Type) string {
 		tb.Fatal(err)
 	}
 	return string(payload)
-}
-
-func b64(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
-
-// replace fails where there is nothing to replace, so that no case tests less than it says.
-func replace(tb testing.TB, text, old, new string) string {
-	tb.Helper()
-	if strings.Count(text, old) != 1 {
-		tb.Fatalf("%q stands %d times in %s", old, strings.Count(text, old), text)
-	}
-	return strings.Replace(text, old, new, 1)
-}
-
-// part changes one of the three parts of a proof.
-func part(compact string, n int, change func(string) string) string {
-	parts := strings.Split(compact, ".")
-	parts[n] = change(parts[n])
-	return strings.Join(parts, ".")
-}
-
-// trailingBits sets a bit that the encoding does not use, so that another text decodes to the same bytes.
-func trailingBits(text string) string {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-	last := strings.IndexByte(alphabet, text[len(text)-1])
-	return text[:len(text)-1] + alphabet[last|1:last|1+1]
 }
 
 // prover is a client with a key of its own, and the parts that a good proof of its consists of.
@@ -159,16 +122,16 @@ func proverOf(tb testing.TB, algorithm string, key crypto.Signer) *prover {
 
 // sign signs any header and payload with the client key.
 func (p *prover) sign(header, payload string) string {
-	input := b64(header) + "." + b64(payload)
+	input := forge.B64(header) + "." + forge.B64(payload)
 	signature, err := methods[p.algorithm].Sign(input, p.key)
 	if err != nil {
 		p.Fatal(err)
 	}
-	return input + "." + b64(string(signature))
+	return input + "." + forge.B64(string(signature))
 }
 
 func (p *prover) withHeader(old, new string) string {
-	return p.sign(replace(p, p.header, old, new), p.payload)
+	return p.sign(forge.Replace(p, p.header, old, new), p.payload)
 }
 
 // jwkWith adds members to the key.
@@ -179,7 +142,7 @@ func (p *prover) jwkWith(members string) string {
 func (p *prover) withJWK(jwk string) string { return p.withHeader(p.jwk, jwk) }
 
 func (p *prover) withPayload(old, new string) string {
-	return p.sign(p.header, replace(p, p.payload, old, new))
+	return p.sign(p.header, forge.Replace(p, p.payload, old, new))
 }
 
 func (p *prover) payloadWith(member string) string {

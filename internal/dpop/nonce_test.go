@@ -10,6 +10,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/framework/signing"
 )
 
 // replicaAt returns the nonces of one replica and its clock.
@@ -35,7 +36,7 @@ func fresh(t *testing.T, n *nonces, rings *keyring.Rings) string {
 // TestNonceLife checks that a nonce is accepted for nonceFor at every replica, within the allowed skew of their
 // clocks.
 func TestNonceLife(t *testing.T) {
-	rings := advance(t, nil, t0)
+	rings := signing.Next(t, nil, t0)
 	one, _ := replicaAt(t, t0)
 	nonce := fresh(t, one, rings)
 	for _, c := range []struct {
@@ -63,7 +64,7 @@ func TestNonceLife(t *testing.T) {
 
 // TestNonceForged checks that a nonce cannot be made or extended without the signing keys.
 func TestNonceForged(t *testing.T) {
-	rings := advance(t, nil, t0)
+	rings := signing.Next(t, nil, t0)
 	n, _ := replicaAt(t, t0)
 	nonce := fresh(t, n, rings)
 	raw, err := base64.RawURLEncoding.DecodeString(nonce)
@@ -80,7 +81,7 @@ func TestNonceForged(t *testing.T) {
 	for name, other := range map[string]string{
 		"none": "", "nonsense": "x", "shorter": nonce[:len(nonce)-4], "longer": nonce + "AAAA", "padded": nonce + "=", "another alphabet": strings.Repeat("+", len(nonce)),
 		"all ones": strings.Repeat("_", len(nonce)), "all zeros": strings.Repeat("A", len(nonce)),
-		"another issuer's": fresh(t, n, advance(t, nil, t0)),
+		"another issuer's": fresh(t, n, signing.Next(t, nil, t0)),
 	} {
 		if _, good, err := n.end(rings, other); good || err != nil {
 			t.Errorf("%s: %v, %v", name, good, err)
@@ -94,11 +95,11 @@ func TestNonceForged(t *testing.T) {
 // TestNonceOutlivesRotation checks that a nonce from before a rotation of the signing keys is accepted at every
 // replica, and that one from after it is accepted by a replica with the old view.
 func TestNonceOutlivesRotation(t *testing.T) {
-	before := advance(t, nil, t0)
-	now := t0.Add(schedule.RotateAfter + time.Minute)
+	before := signing.Next(t, nil, t0)
+	now := t0.Add(signing.Schedule.RotateAfter + time.Minute)
 	n, _ := replicaAt(t, now)
 	nonce := fresh(t, n, before)
-	after := advance(t, before, now)
+	after := signing.Next(t, before, now)
 	old, err := before.Signer(keyring.Refresh)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,8 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/test/framework/forge"
+	"github.com/refreshkeys/refreshkeys/test/framework/signing"
 )
 
 func TestGoodProofs(t *testing.T) {
@@ -71,14 +73,14 @@ func TestParseProofRefuses(t *testing.T) {
 	}{
 		{"nothing", "", token.ErrMalformed},
 		{"one part", "x", token.ErrMalformed},
-		{"two parts", b64(p.header) + "." + b64(p.payload), token.ErrMalformed},
+		{"two parts", forge.B64(p.header) + "." + forge.B64(p.payload), token.ErrMalformed},
 		{"four parts", p.good + ".x", token.ErrMalformed},
-		{"five parts, as of a JWE", b64(`{"alg":"dir","enc":"A128GCM"}`) + "..AA.AA.AA", token.ErrMalformed},
+		{"five parts, as of a JWE", forge.B64(`{"alg":"dir","enc":"A128GCM"}`) + "..AA.AA.AA", token.ErrMalformed},
 		{"longer than 8 KiB", p.payloadWith(`"x":"` + strings.Repeat("x", token.MaxLength) + `"`), token.ErrMalformed},
 		{"two in one header", p.good + "," + p.good, token.ErrMalformed},
 		{"padded", p.good + "=", token.ErrMalformed},
 		{"a line break behind it", p.good + "\n", token.ErrMalformed},
-		{"bits that the encoding does not use", part(p.good, 2, trailingBits), token.ErrMalformed},
+		{"bits that the encoding does not use", forge.Part(p.good, 2, forge.TrailingBits), token.ErrMalformed},
 		{"header no JSON", p.sign("x", p.payload), token.ErrMalformed},
 		{"header null", p.sign("null", p.payload), token.ErrMalformed},
 		{"header not UTF-8", p.sign("{\"typ\":\"\xff\"}", p.payload), token.ErrMalformed},
@@ -98,7 +100,7 @@ func TestParseProofRefuses(t *testing.T) {
 
 		{"alg missing", p.withHeader(`"alg":"ES256",`, ``), token.ErrMalformed},
 		{"alg none", p.withHeader(`"alg":"ES256"`, `"alg":"none"`), ErrAlgorithm},
-		{"alg none, no signature", b64(replace(t, p.header, `ES256`, `none`)) + "." + b64(p.payload) + ".", ErrAlgorithm},
+		{"alg none, no signature", forge.B64(forge.Replace(t, p.header, `ES256`, `none`)) + "." + forge.B64(p.payload) + ".", ErrAlgorithm},
 		{"alg HS256", p.withHeader(`"alg":"ES256"`, `"alg":"HS256"`), ErrAlgorithm},
 		{"alg es256", p.withHeader(`"alg":"ES256"`, `"alg":"es256"`), ErrAlgorithm},
 		{"alg RS1", p.withHeader(`"alg":"ES256"`, `"alg":"RS1"`), ErrAlgorithm},
@@ -151,12 +153,12 @@ func TestParseProofRefuses(t *testing.T) {
 		{"RSA with a zero before its modulus, and so another thumbprint", rsaOf(coordinate(modulus, 257), "AQAB"), ErrKey},
 		{"RSA with a zero before its exponent", rsaOf(n, "AAEAAQ"), ErrKey},
 
-		{"no signature", part(p.good, 2, func(string) string { return "" }), token.ErrSignature},
+		{"no signature", forge.Part(p.good, 2, func(string) string { return "" }), token.ErrSignature},
 		{"another's signature", p.good[:strings.LastIndexByte(p.good, '.')] + another.good[strings.LastIndexByte(another.good, '.'):], token.ErrSignature},
 		{"signed by another than it says", another.sign(p.header, p.payload), token.ErrSignature},
-		{"a signature in ASN.1", part(p.good, 2, func(s string) string { return b64("\x30\x06\x02\x01\x01\x02\x01\x01") }), token.ErrSignature},
-		{"a signature of zeros", part(p.good, 2, func(string) string { return b64(strings.Repeat("\x00", 64)) }), token.ErrSignature},
-		{"a claim changed after signing", part(p.good, 1, func(string) string { return b64(replace(t, p.payload, "POST", "GET")) }), token.ErrSignature},
+		{"a signature in ASN.1", forge.Part(p.good, 2, func(s string) string { return forge.B64("\x30\x06\x02\x01\x01\x02\x01\x01") }), token.ErrSignature},
+		{"a signature of zeros", forge.Part(p.good, 2, func(string) string { return forge.B64(strings.Repeat("\x00", 64)) }), token.ErrSignature},
+		{"a claim changed after signing", forge.Part(p.good, 1, func(string) string { return forge.B64(forge.Replace(t, p.payload, "POST", "GET")) }), token.ErrSignature},
 		{"RS256 for PS256", other.withHeader(`RS256`, `PS256`), token.ErrSignature},
 
 		{"payload no JSON", p.sign(p.header, "x"), token.ErrMalformed},
@@ -203,7 +205,7 @@ func TestParseProofRefuses(t *testing.T) {
 func TestProofSalt(t *testing.T) {
 	p := newProver(t, "PS256")
 	for length, good := range map[int]bool{32: true, 0: false, 20: false, 31: false, 33: false, 64: false, 222: false} {
-		input := b64(p.header) + "." + b64(p.payload)
+		input := forge.B64(p.header) + "." + forge.B64(p.payload)
 		sum := sha256.Sum256([]byte(input))
 		options := &rsa.PSSOptions{SaltLength: length, Hash: crypto.SHA256}
 		if length == 0 {
@@ -309,7 +311,7 @@ func TestProofsExcludeOtherKinds(t *testing.T) {
 	}
 	for name, kind := range kinds {
 		for what, compact := range map[string]string{
-			"by its typ alone":    p.sign(replace(t, p.header, "dpop+jwt", kind.typ), p.payload),
+			"by its typ alone":    p.sign(forge.Replace(t, p.header, "dpop+jwt", kind.typ), p.payload),
 			"by its claims alone": p.sign(p.header, kind.payload),
 		} {
 			if _, err := Parse(compact); !errors.Is(err, token.ErrMalformed) {
@@ -317,7 +319,7 @@ func TestProofsExcludeOtherKinds(t *testing.T) {
 			}
 		}
 	}
-	rings := advance(t, advance(t, nil, t0.Add(-schedule.Prepublish)), t0)
+	rings := signing.Next(t, signing.Next(t, nil, t0.Add(-signing.Schedule.Prepublish)), t0)
 	for typ, use := range map[token.Type]keyring.Use{token.Refresh: keyring.Refresh, token.Access: keyring.Access} {
 		key, err := rings.Signer(use)
 		if err != nil {

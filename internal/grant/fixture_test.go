@@ -19,18 +19,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/internal/usage"
 	"github.com/refreshkeys/refreshkeys/test/framework/memory"
+	"github.com/refreshkeys/refreshkeys/test/framework/signing"
 )
-
-var schedule = keyring.Schedule{Algorithm: keyring.ES256, RotateAfter: 24 * time.Hour, Prepublish: time.Hour, RefreshKeep: 24 * time.Hour, AccessKeep: time.Hour}
-
-func advance(t *testing.T, rings *keyring.Rings, now time.Time) *keyring.Rings {
-	t.Helper()
-	next, err := keyring.Advance(rings, schedule, nil, nil, now, keyring.Generate)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return next
-}
 
 // till is the refresh key of a fixture.
 var till = types.NamespacedName{Namespace: "shop", Name: "till"}
@@ -48,8 +38,8 @@ func newFixture(t *testing.T, thumbprint string) *fixture {
 	t.Helper()
 	const url = "https://tokens.example.com"
 	start := time.Date(2026, time.May, 1, 12, 0, 0, 0, time.UTC)
-	rings := advance(t, nil, start)
-	rings = advance(t, rings, start.Add(schedule.Prepublish))
+	rings := signing.Next(t, nil, start)
+	rings = signing.Next(t, rings, start.Add(signing.Schedule.Prepublish))
 	signer, err := rings.Signer(keyring.Refresh)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
+	"github.com/refreshkeys/refreshkeys/test/framework/signing"
 )
 
 // justProven is a registry with a view that has just been proven. It has no other methods.
@@ -28,8 +29,8 @@ func (justProven) KeysProven(string) time.Duration { return 0 }
 func TestWhatAHolderProves(t *testing.T) {
 	const url, bound, other = "https://tokens.example.com", "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I", "another-thumbprint"
 	start := time.Date(2026, time.May, 1, 12, 0, 0, 0, time.UTC)
-	rings := advance(t, nil, start)
-	rings = advance(t, rings, start.Add(schedule.Prepublish))
+	rings := signing.Next(t, nil, start)
+	rings = signing.Next(t, rings, start.Add(signing.Schedule.Prepublish))
 	signer, err := rings.Signer(keyring.Refresh)
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/refreshkeys/refreshkeys/internal/canonical"
+	"github.com/refreshkeys/refreshkeys/test/framework/forge"
 )
 
 func TestPayloadIsCanonical(t *testing.T) {
@@ -196,7 +197,7 @@ var otherPayloads = []string{``, ` `, `[]`, `{}`, `"x"`, `1`, `true`, `[{}]`, `{
 func TestParsePayloadRefuses(t *testing.T) {
 	for _, bad := range badPayloads {
 		t.Run(bad.name, func(t *testing.T) {
-			payload := replace(t, payloadOf(t, claims()), bad.old, bad.new)
+			payload := forge.Replace(t, payloadOf(t, claims()), bad.old, bad.new)
 			if c, err := ParsePayload([]byte(payload)); err == nil {
 				t.Errorf("read as %+v", c)
 			}
@@ -211,7 +212,7 @@ func TestParsePayloadRefuses(t *testing.T) {
 
 func TestParsePayloadTellsNoValue(t *testing.T) {
 	for _, bad := range badPayloads {
-		payload := replace(t, payloadOf(t, claims()), bad.old, bad.new)
+		payload := forge.Replace(t, payloadOf(t, claims()), bad.old, bad.new)
 		_, err := ParsePayload([]byte(payload))
 		for _, value := range []string{"admin", "evil", "ops@", "shop", "orders", "0197e9c2", "5b0e2c1a", "17802"} {
 			if err != nil && strings.Contains(err.Error(), value) {

@@ -21,19 +21,19 @@ func TestKindsExcludeEachOther(t *testing.T) {
 			want    error
 		}{
 			{"an access token as it is", mint(t, access, Access, accessPayload), Refresh, ErrMalformed},
-			{"by its typ alone", forge(t, refresh, headerOf(refresh, Access), refreshPayload), Refresh, ErrMalformed},
-			{"by its key alone", forge(t, access, headerOf(access, Refresh), refreshPayload), Refresh, ErrUnknownKey},
-			{"by its key alone, under the other's kid", forge(t, access, headerOf(refresh, Refresh), refreshPayload), Refresh, ErrSignature},
-			{"by its claims alone, of an earlier release", forge(t, refresh, headerOf(refresh, Refresh), earlierPayload), Refresh, ErrMalformed},
-			{"none of these", forge(t, refresh, headerOf(refresh, Refresh), refreshPayload), Refresh, nil},
+			{"by its typ alone", signAny(t, refresh, headerOf(refresh, Access), refreshPayload), Refresh, ErrMalformed},
+			{"by its key alone", signAny(t, access, headerOf(access, Refresh), refreshPayload), Refresh, ErrUnknownKey},
+			{"by its key alone, under the other's kid", signAny(t, access, headerOf(refresh, Refresh), refreshPayload), Refresh, ErrSignature},
+			{"by its claims alone, of an earlier release", signAny(t, refresh, headerOf(refresh, Refresh), earlierPayload), Refresh, ErrMalformed},
+			{"none of these", signAny(t, refresh, headerOf(refresh, Refresh), refreshPayload), Refresh, nil},
 
 			{"a refresh token as it is", mint(t, refresh, Refresh, refreshPayload), Access, ErrMalformed},
-			{"by its typ alone", forge(t, access, headerOf(access, Refresh), accessPayload), Access, ErrMalformed},
-			{"by its key alone", forge(t, refresh, headerOf(refresh, Access), accessPayload), Access, ErrUnknownKey},
-			{"by its key alone, under the other's kid", forge(t, refresh, headerOf(access, Access), accessPayload), Access, ErrSignature},
-			{"by its binding to a ServiceAccount alone", forge(t, access, headerOf(access, Access), refreshPayload), Access, ErrMalformed},
-			{"none of these", forge(t, access, headerOf(access, Access), accessPayload), Access, nil},
-			{"none of these, of an earlier release", forge(t, access, headerOf(access, Access), earlierPayload), Access, nil},
+			{"by its typ alone", signAny(t, access, headerOf(access, Refresh), accessPayload), Access, ErrMalformed},
+			{"by its key alone", signAny(t, refresh, headerOf(refresh, Access), accessPayload), Access, ErrUnknownKey},
+			{"by its key alone, under the other's kid", signAny(t, refresh, headerOf(access, Access), accessPayload), Access, ErrSignature},
+			{"by its binding to a ServiceAccount alone", signAny(t, access, headerOf(access, Access), refreshPayload), Access, ErrMalformed},
+			{"none of these", signAny(t, access, headerOf(access, Access), accessPayload), Access, nil},
+			{"none of these, of an earlier release", signAny(t, access, headerOf(access, Access), earlierPayload), Access, nil},
 		} {
 			_, err := Parse(c.compact, c.as, rings, issuer, t0)
 			if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
@@ -59,9 +59,9 @@ func TestOtherKindsAreRefused(t *testing.T) {
 		for _, as := range []Type{Refresh, Access} {
 			key := signer(t, rings, as)
 			for name, compact := range map[string]string{
-				"as it is":     forge(t, key, headerOf(key, Type(kind.typ)), kind.payload),
-				"with our typ": forge(t, key, headerOf(key, as), kind.payload),
-				"with our claims": forge(t, key, headerOf(key, Type(kind.typ)), payloadOf(t, map[Type]*Claims{
+				"as it is":     signAny(t, key, headerOf(key, Type(kind.typ)), kind.payload),
+				"with our typ": signAny(t, key, headerOf(key, as), kind.payload),
+				"with our claims": signAny(t, key, headerOf(key, Type(kind.typ)), payloadOf(t, map[Type]*Claims{
 					Refresh: claims(), Access: accessClaims(),
 				}[as])),
 			} {

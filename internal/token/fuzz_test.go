@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/test/framework/forge"
 )
 
 // FuzzParse looks for a text that is read and was not minted. The signature may be another one of the same key,
@@ -25,12 +26,12 @@ func FuzzParse(f *testing.F) {
 	}
 	a := newAttack(f)
 	for _, bad := range badPayloads {
-		f.Add(a.withPayload(replace(f, a.payload, bad.old, bad.new)))
+		f.Add(a.withPayload(forge.Replace(f, a.payload, bad.old, bad.new)))
 	}
 	for _, compact := range []string{
 		"", "..", "...", a.unsigned(`"none"`), a.hmacSigned(a.publicKey()), a.headerWith(`"crit":["exp"]`), a.headerWith(`"alg":"none"`),
-		a.headerInstead(`"rt+jwt"`, `"at+jwt"`), a.withHeader("null"), a.withPayload("null"), a.good + "=", a.good + "\n", part(a.good, 2, trailingBits),
-		b64(`{"alg":"dir","enc":"A128GCM"}`) + "..AA.AA.AA", strings.Repeat("A", MaxLength),
+		a.headerInstead(`"rt+jwt"`, `"at+jwt"`), a.withHeader("null"), a.withPayload("null"), a.good + "=", a.good + "\n", forge.Part(a.good, 2, forge.TrailingBits),
+		forge.B64(`{"alg":"dir","enc":"A128GCM"}`) + "..AA.AA.AA", strings.Repeat("A", MaxLength),
 	} {
 		f.Add(compact)
 	}
@@ -62,13 +63,13 @@ func FuzzParsePayload(f *testing.F) {
 	f.Add([]byte(payload))
 	f.Add([]byte(payloadOf(f, accessClaims())))
 	for _, bad := range badPayloads {
-		f.Add([]byte(replace(f, payload, bad.old, bad.new)))
+		f.Add([]byte(forge.Replace(f, payload, bad.old, bad.new)))
 	}
 	for _, other := range otherPayloads {
 		f.Add([]byte(other))
 	}
 	for _, value := range []string{"-0", "1e21", "1.10", "123456789012345678901234567890", `"\u003c"`, `[1,{"a":null}]`, "null"} {
-		f.Add([]byte(replace(f, payload, `"tier":3`, `"tier":`+value)))
+		f.Add([]byte(forge.Replace(f, payload, `"tier":3`, `"tier":`+value)))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		read, err := ParsePayload(raw)

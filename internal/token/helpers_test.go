@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/test/framework/forge"
 )
 
 // t0 is when the tests' tokens are made.
@@ -125,34 +126,16 @@ func headerOf(key *keyring.Key, typ Type) string {
 	return fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":%q}`, key.Algorithm, key.ID, typ)
 }
 
-func b64(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
-
-// forge signs any header and payload with the signing key: a refusal then depends only on the
+// signAny signs any header and payload with the signing key: a refusal then depends only on the
 // content.
-func forge(tb testing.TB, key *keyring.Key, header, payload string) string {
+func signAny(tb testing.TB, key *keyring.Key, header, payload string) string {
 	tb.Helper()
-	input := b64(header) + "." + b64(payload)
+	input := forge.B64(header) + "." + forge.B64(payload)
 	signature, err := key.Sign([]byte(input))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return input + "." + b64(string(signature))
-}
-
-// replace fails where there is nothing to replace, so that no case tests less than it says.
-func replace(tb testing.TB, text, old, new string) string {
-	tb.Helper()
-	if strings.Count(text, old) != 1 {
-		tb.Fatalf("%q stands %d times in %s", old, strings.Count(text, old), text)
-	}
-	return strings.Replace(text, old, new, 1)
-}
-
-// part changes one of the three parts of a token.
-func part(compact string, n int, change func(string) string) string {
-	parts := strings.Split(compact, ".")
-	parts[n] = change(parts[n])
-	return strings.Join(parts, ".")
+	return input + "." + forge.B64(string(signature))
 }
 
 // split is what is signed of a token, and the signature.

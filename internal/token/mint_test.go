@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/test/framework/forge"
 )
 
 func TestMintIsDeterministic(t *testing.T) {
@@ -120,9 +121,9 @@ func TestRemake(t *testing.T) {
 		payload string
 		hash    string
 	}{
-		{"another payload", key, replace(t, payload, `"tier":3`, `"tier":4`), Hash(compact)},
-		{"the same payload in another order", key, `{"tier":3,` + strings.TrimPrefix(replace(t, payload, `,"tier":3`, ``), "{"), Hash(compact)},
-		{"the same payload in another spelling", key, replace(t, payload, `"tier":3`, `"tier":3.0`), Hash(compact)},
+		{"another payload", key, forge.Replace(t, payload, `"tier":3`, `"tier":4`), Hash(compact)},
+		{"the same payload in another order", key, `{"tier":3,` + strings.TrimPrefix(forge.Replace(t, payload, `,"tier":3`, ``), "{"), Hash(compact)},
+		{"the same payload in another spelling", key, forge.Replace(t, payload, `"tier":3`, `"tier":3.0`), Hash(compact)},
 		{"another key", pending, payload, Hash(compact)},
 		{"another hash", key, payload, Hash(compact + "x")},
 		{"no hash", key, payload, ""},

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/test/framework/forge"
 )
 
 // attack is what the hostile tokens are made from: a good refresh token of ES256, and the key it was
@@ -39,17 +40,17 @@ func newAttack(tb testing.TB) *attack {
 	return a
 }
 
-func (a *attack) withHeader(header string) string { return forge(a, a.key, header, a.payload) }
+func (a *attack) withHeader(header string) string { return signAny(a, a.key, header, a.payload) }
 
 func (a *attack) headerWith(member string) string {
 	return a.withHeader(strings.TrimSuffix(a.header, "}") + "," + member + "}")
 }
 
 func (a *attack) headerInstead(old, new string) string {
-	return a.withHeader(replace(a, a.header, old, new))
+	return a.withHeader(forge.Replace(a, a.header, old, new))
 }
 
-func (a *attack) withPayload(payload string) string { return forge(a, a.key, a.header, payload) }
+func (a *attack) withPayload(payload string) string { return signAny(a, a.key, a.header, payload) }
 
 func (a *attack) publicKey() []byte {
 	der, err := x509.MarshalPKIXPublicKey(a.key.Public())
@@ -61,19 +62,19 @@ func (a *attack) publicKey() []byte {
 
 // hmacSigned takes public bytes for the secret of an HMAC, as a verifier does that lets the token choose.
 func (a *attack) hmacSigned(secret []byte) string {
-	input := b64(replace(a, a.header, `"ES256"`, `"HS256"`)) + "." + b64(a.payload)
+	input := forge.B64(forge.Replace(a, a.header, `"ES256"`, `"HS256"`)) + "." + forge.B64(a.payload)
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(input))
-	return input + "." + b64(string(mac.Sum(nil)))
+	return input + "." + forge.B64(string(mac.Sum(nil)))
 }
 
 func (a *attack) unsigned(algorithm string) string {
-	return b64(replace(a, a.header, `"ES256"`, algorithm)) + "." + b64(a.payload) + "."
+	return forge.B64(forge.Replace(a, a.header, `"ES256"`, algorithm)) + "." + forge.B64(a.payload) + "."
 }
 
 // signature changes the bytes of the signature.
 func (a *attack) signature(change func([]byte) []byte) string {
-	return part(a.good, 2, func(text string) string {
+	return forge.Part(a.good, 2, func(text string) string {
 		raw, err := base64.RawURLEncoding.DecodeString(text)
 		if err != nil {
 			a.Fatal(err)
@@ -82,16 +83,9 @@ func (a *attack) signature(change func([]byte) []byte) string {
 	})
 }
 
-// trailingBits sets a bit that the encoding does not use, so that another text decodes to the same bytes.
-func trailingBits(text string) string {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-	last := strings.IndexByte(alphabet, text[len(text)-1])
-	return text[:len(text)-1] + alphabet[last|1:last|1+1]
-}
-
 func TestParseRefusesHostileHeaders(t *testing.T) {
 	a := newAttack(t)
-	certificate := b64("certificate")
+	certificate := forge.B64("certificate")
 	run(t, a, []hostile{
 		{"alg none, no signature", a.unsigned(`"none"`), ErrMalformed},
 		{"alg None", a.unsigned(`"None"`), ErrMalformed},
@@ -153,7 +147,7 @@ func TestParseRefusesHostilePayloads(t *testing.T) {
 	a := newAttack(t)
 	var all []hostile
 	for _, bad := range badPayloads {
-		all = append(all, hostile{bad.name, a.withPayload(replace(t, a.payload, bad.old, bad.new)), ErrMalformed})
+		all = append(all, hostile{bad.name, a.withPayload(forge.Replace(t, a.payload, bad.old, bad.new)), ErrMalformed})
 	}
 	for _, payload := range otherPayloads {
 		all = append(all, hostile{"payload " + payload, a.withPayload(payload), ErrMalformed})
@@ -161,14 +155,14 @@ func TestParseRefusesHostilePayloads(t *testing.T) {
 	run(t, a, append(all, []hostile{
 		// golang-jwt hands a null to no decoder; the claims stay empty, and their time is over.
 		{"payload null", a.withPayload("null"), ErrExpired},
-		{"no revision in a refresh token", a.withPayload(replace(t, a.payload, `"revision":4,`, ``)), ErrMalformed},
-		{"payload of another token", part(a.good, 1, func(string) string { return b64(replace(t, a.payload, `"tier":3`, `"tier":4`)) }), ErrSignature},
-		{"header of another token", part(a.good, 0, func(string) string { return b64(replace(t, a.header, a.key.ID, pendingKey(t, a.rings))) }), ErrSignature},
-		{"another issuer", a.withPayload(replace(t, a.payload, issuer, "https://evil.example.com")), ErrIssuer},
-		{"issuer with a slash at the end", a.withPayload(replace(t, a.payload, issuer, issuer+"/")), ErrIssuer},
-		{"issuer in other letters", a.withPayload(replace(t, a.payload, issuer, "https://Tokens.example.com")), ErrIssuer},
-		{"issuer with a port", a.withPayload(replace(t, a.payload, issuer, issuer+":443")), ErrIssuer},
-		{"another issuer, and expired", a.withPayload(replace(t, replace(t, a.payload, issuer, "x"), "1780228800", "1777630000")), ErrExpired},
+		{"no revision in a refresh token", a.withPayload(forge.Replace(t, a.payload, `"revision":4,`, ``)), ErrMalformed},
+		{"payload of another token", forge.Part(a.good, 1, func(string) string { return forge.B64(forge.Replace(t, a.payload, `"tier":3`, `"tier":4`)) }), ErrSignature},
+		{"header of another token", forge.Part(a.good, 0, func(string) string { return forge.B64(forge.Replace(t, a.header, a.key.ID, pendingKey(t, a.rings))) }), ErrSignature},
+		{"another issuer", a.withPayload(forge.Replace(t, a.payload, issuer, "https://evil.example.com")), ErrIssuer},
+		{"issuer with a slash at the end", a.withPayload(forge.Replace(t, a.payload, issuer, issuer+"/")), ErrIssuer},
+		{"issuer in other letters", a.withPayload(forge.Replace(t, a.payload, issuer, "https://Tokens.example.com")), ErrIssuer},
+		{"issuer with a port", a.withPayload(forge.Replace(t, a.payload, issuer, issuer+":443")), ErrIssuer},
+		{"another issuer, and expired", a.withPayload(forge.Replace(t, forge.Replace(t, a.payload, issuer, "x"), "1780228800", "1777630000")), ErrExpired},
 	}...))
 }
 
@@ -183,7 +177,7 @@ func TestParseRefusesHostileForms(t *testing.T) {
 		{"two parts", a.good[:strings.LastIndex(a.good, ".")], ErrMalformed},
 		{"four parts", a.good + ".AA", ErrMalformed},
 		{"a dot at the end", a.good + ".", ErrMalformed},
-		{"a JWE of five parts", b64(`{"alg":"ECDH-ES","enc":"A256GCM"}`) + ".AA.AA.AA.AA", ErrMalformed},
+		{"a JWE of five parts", forge.B64(`{"alg":"ECDH-ES","enc":"A256GCM"}`) + ".AA.AA.AA.AA", ErrMalformed},
 		{"many parts", strings.Repeat(".", 100000), ErrMalformed},
 		{"9 KiB, well signed", mint(t, a.key, Refresh, payloadOf(t, long)), ErrMalformed},
 		{"Bearer before it", "Bearer " + a.good, ErrMalformed},
@@ -192,23 +186,23 @@ func TestParseRefusesHostileForms(t *testing.T) {
 		{"a NUL after it", a.good + "\x00", ErrMalformed},
 		{"a letter that looks like one", strings.Replace(a.good, "e", "е", 1), ErrMalformed},
 		{"bad UTF-8", a.good + "\xff", ErrMalformed},
-		{"JSON serialisation", `{"payload":"` + b64(a.payload) + `"}`, ErrMalformed},
+		{"JSON serialisation", `{"payload":"` + forge.B64(a.payload) + `"}`, ErrMalformed},
 	}
 	for i, name := range []string{"header", "payload", "signature"} {
 		all = append(all,
-			hostile{"padding after the " + name, part(a.good, i, func(s string) string { return s + "=" }), ErrMalformed},
-			hostile{"a newline in the " + name, part(a.good, i, func(s string) string { return s[:8] + "\n" + s[8:] }), ErrMalformed},
-			hostile{"a carriage return in the " + name, part(a.good, i, func(s string) string { return s[:8] + "\r" + s[8:] }), ErrMalformed},
-			hostile{"a plus in the " + name, part(a.good, i, func(s string) string { return s[:8] + "+" + s[9:] }), ErrMalformed},
-			hostile{"a slash in the " + name, part(a.good, i, func(s string) string { return s[:8] + "/" + s[9:] }), ErrMalformed},
-			hostile{"a length no bytes have in the " + name, part(a.good, i, func(s string) string { return s + strings.Repeat("A", 5-len(s)%4) }), ErrMalformed},
+			hostile{"padding after the " + name, forge.Part(a.good, i, func(s string) string { return s + "=" }), ErrMalformed},
+			hostile{"a newline in the " + name, forge.Part(a.good, i, func(s string) string { return s[:8] + "\n" + s[8:] }), ErrMalformed},
+			hostile{"a carriage return in the " + name, forge.Part(a.good, i, func(s string) string { return s[:8] + "\r" + s[8:] }), ErrMalformed},
+			hostile{"a plus in the " + name, forge.Part(a.good, i, func(s string) string { return s[:8] + "+" + s[9:] }), ErrMalformed},
+			hostile{"a slash in the " + name, forge.Part(a.good, i, func(s string) string { return s[:8] + "/" + s[9:] }), ErrMalformed},
+			hostile{"a length no bytes have in the " + name, forge.Part(a.good, i, func(s string) string { return s + strings.Repeat("A", 5-len(s)%4) }), ErrMalformed},
 		)
 	}
 	// The header fills its last letter; a payload and a signature of one or two bytes less do not.
 	all = append(all,
-		hostile{"trailing bits of the signature", part(a.good, 2, trailingBits), ErrMalformed},
-		hostile{"trailing bits of the payload", part(a.withPayload(unevenly(a.payload)), 1, trailingBits), ErrMalformed},
-		hostile{"trailing bits of the header", part(a.withHeader(unevenly(a.header)), 0, trailingBits), ErrMalformed},
+		hostile{"trailing bits of the signature", forge.Part(a.good, 2, forge.TrailingBits), ErrMalformed},
+		hostile{"trailing bits of the payload", forge.Part(a.withPayload(unevenly(a.payload)), 1, forge.TrailingBits), ErrMalformed},
+		hostile{"trailing bits of the header", forge.Part(a.withHeader(unevenly(a.header)), 0, forge.TrailingBits), ErrMalformed},
 	)
 	run(t, a, all)
 }
@@ -225,7 +219,7 @@ func TestParseRefusesHostileSignatures(t *testing.T) {
 	a := newAttack(t)
 	other := signer(t, otherRings(), Refresh)
 	run(t, a, []hostile{
-		{"empty", part(a.good, 2, func(string) string { return "" }), ErrSignature},
+		{"empty", forge.Part(a.good, 2, func(string) string { return "" }), ErrSignature},
 		{"a bit flipped", a.signature(func(s []byte) []byte { s[5] ^= 1; return s }), ErrSignature},
 		{"a byte too few", a.signature(func(s []byte) []byte { return s[:63] }), ErrSignature},
 		{"a byte too many", a.signature(func(s []byte) []byte { return append(s, 0) }), ErrSignature},
@@ -233,8 +227,8 @@ func TestParseRefusesHostileSignatures(t *testing.T) {
 		{"ones", a.signature(func(s []byte) []byte { return []byte(strings.Repeat("\xff", len(s))) }), ErrSignature},
 		{"in ASN.1", a.signature(inASN1), ErrSignature},
 		{"halves exchanged", a.signature(func(s []byte) []byte { return append(s[32:], s[:32]...) }), ErrSignature},
-		{"by another issuer's key", forge(t, other, a.header, a.payload), ErrSignature},
-		{"by the access key", forge(t, signer(t, a.rings, Access), a.header, a.payload), ErrSignature},
+		{"by another issuer's key", signAny(t, other, a.header, a.payload), ErrSignature},
+		{"by the access key", signAny(t, signer(t, a.rings, Access), a.header, a.payload), ErrSignature},
 		{"of another token", a.good[:strings.LastIndex(a.good, ".")] + a.withPayload("{}")[strings.LastIndex(a.withPayload("{}"), "."):], ErrSignature},
 	})
 }
@@ -266,14 +260,14 @@ func TestParseRefusesDamagedSignatures(t *testing.T) {
 				"all zero":         make([]byte, len(signature)),
 				"all ones":         bytes.Repeat([]byte{0xff}, len(signature)),
 			} {
-				if _, err := Parse(string(signed)+"."+b64(string(bad)), Refresh, rings, issuer, t0); !errors.Is(err, ErrSignature) {
+				if _, err := Parse(string(signed)+"."+forge.B64(string(bad)), Refresh, rings, issuer, t0); !errors.Is(err, ErrSignature) {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
 			other := claims()
 			other.JTI = "0197e9c2-7c3a-7000-8000-000000000002"
-			message := b64(headerOf(key, Refresh)) + "." + b64(payloadOf(t, other))
-			if _, err := Parse(message+"."+b64(string(signature)), Refresh, rings, issuer, t0); !errors.Is(err, ErrSignature) {
+			message := forge.B64(headerOf(key, Refresh)) + "." + forge.B64(payloadOf(t, other))
+			if _, err := Parse(message+"."+forge.B64(string(signature)), Refresh, rings, issuer, t0); !errors.Is(err, ErrSignature) {
 				t.Errorf("other message: %v", err)
 			}
 		})

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/test/framework/forge"
 )
 
 // forgedTimes are correctly signed tokens with invalid times: exp is required, and times are whole seconds in the
@@ -115,7 +116,7 @@ func (s *attackHarness) askAboutForgedAccessTokens(t *testing.T) {
 		{"HS256 by the published key in DER", f.hmacSigned(der), ""},
 		{"HS256 by the published key as JWK", f.hmacSigned(jwk), ""},
 		{"by the refresh key", f.signedBy(s.signer, f.header, f.payload), ""},
-		{"by the refresh key, under its kid", f.signedBy(s.signer, instead(t, f.header, f.signer.ID, s.signer.ID), f.payload), ""},
+		{"by the refresh key, under its kid", f.signedBy(s.signer, forge.Replace(t, f.header, f.signer.ID, s.signer.ID), f.payload), ""},
 		{"typ rt+jwt", f.headerInstead("at+jwt", "rt+jwt"), ""},
 		{"typ JWT", f.headerInstead("at+jwt", "JWT"), ""},
 		{"of a revision that the key never had", f.object("revision", "7"), ""},

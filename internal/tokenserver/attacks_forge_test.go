@@ -21,6 +21,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/test/framework/forge"
 )
 
 // forger makes tokens from a good one, with the same signing keys.
@@ -54,8 +55,6 @@ func (f *forger) keyOf(use keyring.Use) *keyring.Key {
 	return key
 }
 
-func b64[T ~string | ~[]byte](raw T) string { return base64.RawURLEncoding.EncodeToString([]byte(raw)) }
-
 func f64(tb testing.TB, text string) []byte {
 	tb.Helper()
 	raw, err := base64.RawURLEncoding.DecodeString(text)
@@ -68,12 +67,12 @@ func f64(tb testing.TB, text string) []byte {
 // signedBy signs any header and payload.
 func (f *forger) signedBy(key *keyring.Key, header, payload string) string {
 	f.Helper()
-	input := b64(header) + "." + b64(payload)
+	input := forge.B64(header) + "." + forge.B64(payload)
 	signature, err := key.Sign([]byte(input))
 	if err != nil {
 		f.Fatal(err)
 	}
-	return input + "." + b64(signature)
+	return input + "." + forge.B64(signature)
 }
 
 // withHeader returns the good token with another header, correctly signed.
@@ -86,7 +85,7 @@ func (f *forger) withMember(member string) string {
 
 // headerInstead changes the header's text.
 func (f *forger) headerInstead(old, new string) string {
-	return f.withHeader(instead(f, f.header, old, new))
+	return f.withHeader(forge.Replace(f, f.header, old, new))
 }
 
 // withPayload returns another payload with the good token's header, correctly signed.
@@ -147,20 +146,20 @@ func (f *forger) seconds(name string, more int64) string {
 
 // unsigned returns the good token with another algorithm and without a signature.
 func (f *forger) unsigned(algorithm string) string {
-	return b64(instead(f, f.header, `"ES256"`, algorithm)) + "." + b64(f.payload) + "."
+	return forge.B64(forge.Replace(f, f.header, `"ES256"`, algorithm)) + "." + forge.B64(f.payload) + "."
 }
 
 // hmacBy uses public bytes as the secret of an HMAC, as a verifier does that takes the algorithm from the token
 // (RFC 8725 §2.1).
 func hmacBy(secret []byte, header, payload string) string {
-	input := b64(header) + "." + b64(payload)
+	input := forge.B64(header) + "." + forge.B64(payload)
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(input))
-	return input + "." + b64(mac.Sum(nil))
+	return input + "." + forge.B64(mac.Sum(nil))
 }
 
 func (f *forger) hmacSigned(secret []byte) string {
-	return hmacBy(secret, instead(f, f.header, `"ES256"`, `"HS256"`), f.payload)
+	return hmacBy(secret, forge.Replace(f, f.header, `"ES256"`, `"HS256"`), f.payload)
 }
 
 // publicForms returns the encodings of a public key.
@@ -185,7 +184,7 @@ func (f *forger) signature(change func(r, s, n *big.Int) []byte) string {
 	if !ok || len(raw) != 64 {
 		f.Fatal("the good token is not of ES256")
 	}
-	return f.good[:cut] + b64(change(new(big.Int).SetBytes(raw[:32]), new(big.Int).SetBytes(raw[32:]), public.Params().N))
+	return f.good[:cut] + forge.B64(change(new(big.Int).SetBytes(raw[:32]), new(big.Int).SetBytes(raw[32:]), public.Params().N))
 }
 
 // joined concatenates the two halves of an ES256 signature (RFC 7518 §3.4).
@@ -221,13 +220,13 @@ func newForeignSigner(tb testing.TB) *foreignSigner {
 
 func (s *foreignSigner) sign(header, payload string) string {
 	s.Helper()
-	input := b64(header) + "." + b64(payload)
+	input := forge.B64(header) + "." + forge.B64(payload)
 	digest := sha256.Sum256([]byte(input))
 	r, v, err := ecdsa.Sign(rand.Reader, s.key, digest[:])
 	if err != nil {
 		s.Fatal(err)
 	}
-	return input + "." + b64(joined(r, v))
+	return input + "." + forge.B64(joined(r, v))
 }
 
 func (s *foreignSigner) jwk() string {
@@ -248,30 +247,6 @@ func (s *foreignSigner) certificate() string {
 		s.Fatal(err)
 	}
 	return base64.StdEncoding.EncodeToString(der)
-}
-
-// instead replaces text, and fails if the text does not occur once.
-func instead(tb testing.TB, text, old, new string) string {
-	tb.Helper()
-	if strings.Count(text, old) != 1 {
-		tb.Fatalf("%q does not occur exactly once", old)
-	}
-	return strings.Replace(text, old, new, 1)
-}
-
-// part changes one of the three parts of a token.
-func part(compact string, n int, change func(string) string) string {
-	parts := strings.Split(compact, ".")
-	parts[n] = change(parts[n])
-	return strings.Join(parts, ".")
-}
-
-// trailingBits sets a bit that the encoding does not use, so that another text decodes to the same bytes (RFC 4648
-// §3.5).
-func trailingBits(text string) string {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-	last := strings.IndexByte(alphabet, text[len(text)-1])
-	return text[:len(text)-1] + alphabet[last|1:last|1+1]
 }
 
 // unevenly formats a JSON object so that its encoding has unused bits.

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/test/framework/forge"
 	"github.com/refreshkeys/refreshkeys/test/framework/replica"
 )
 
@@ -88,7 +89,7 @@ func (s *attackHarness) presentElsewhere(t *testing.T) {
 		{"a refresh token as bearer", asking(s.good), unknown, nil},
 		{"an access token as bearer", asking(access), unknown, nil},
 		{"a token of the cluster that is for the cluster", asking(account), unknown, nil},
-		{"a token of the cluster, its payload changed", asking(part(s.caller, 1, func(string) string { return b64(`{"sub":"system:admin"}`) })), unknown, nil},
+		{"a token of the cluster, its payload changed", asking(forge.Part(s.caller, 1, func(string) string { return forge.B64(`{"sub":"system:admin"}`) })), unknown, nil},
 	}
 	t.Run("elsewhere", func(t *testing.T) { s.sendAll(t, crossed) })
 	s.sendWithoutKeys(t, other, foreign, at)

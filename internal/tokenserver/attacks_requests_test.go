@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/refreshkeys/refreshkeys/test/framework/forge"
 )
 
 const malformed = "400 invalid_request"
@@ -161,7 +163,7 @@ func (s *attackHarness) badQuestions() []attack {
 	const unknown, anonymous = "401 invalid_token", "401 "
 	return []attack{
 		{"a request without a caller asks", ask, anonymous, nil},
-		{"Basic asks", ask.with("Authorization", "Basic "+b64("a:"+marker)), anonymous, nil},
+		{"Basic asks", ask.with("Authorization", "Basic "+forge.B64("a:"+marker)), anonymous, nil},
 		{"two blanks and nonsense ask", ask.with("Authorization", "Bearer  "+marker), unknown, nil},
 		{"two blanks and a caller ask", ask.with("Authorization", "Bearer  "+s.caller), unknown, nil},
 		{"a caller and a word ask", ask.with("Authorization", "Bearer "+s.caller+" "+marker), unknown, nil},

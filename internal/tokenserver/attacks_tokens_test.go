@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/test/framework/forge"
 )
 
 // presented is a row: a token, and the result of its exchange.
@@ -170,7 +171,7 @@ func (s *attackHarness) forgedHeaders() []presented {
 
 // byAccessKey returns a refresh token that is signed with a key of the access ring.
 func (s *attackHarness) byAccessKey(kid string) string {
-	return s.signedBy(s.keyOf(keyring.Access), instead(s.t, s.header, s.signer.ID, kid), s.payload)
+	return s.signedBy(s.keyOf(keyring.Access), forge.Replace(s.t, s.header, s.signer.ID, kid), s.payload)
 }
 
 // forgedNames are correctly signed payloads that two readers may interpret differently (RFC 7519 §4, RFC 8725
@@ -214,7 +215,7 @@ func (s *attackHarness) damagedTexts() []presented {
 		refused("of one part", parts[0]),
 		refused("of four parts", s.good+".AA"),
 		refused("with a dot after it", s.good+"."),
-		refused("a JWE of five parts", b64(`{"alg":"dir","enc":"A256GCM","kid":"`+s.signer.ID+`","typ":"rt+jwt"}`)+".."+b64("initialvector")+"."+parts[1]+"."+b64("tag")),
+		refused("a JWE of five parts", forge.B64(`{"alg":"dir","enc":"A256GCM","kid":"`+s.signer.ID+`","typ":"rt+jwt"}`)+".."+forge.B64("initialvector")+"."+parts[1]+"."+forge.B64("tag")),
 		refused("JSON, flattened (RFC 7515 §7.2.2)", fmt.Sprintf(`{"protected":%q,"payload":%q,"signature":%q}`, parts[0], parts[1], parts[2])),
 		refused("JSON, general (RFC 7515 §7.2.1)", fmt.Sprintf(`{"payload":%q,"signatures":[{"protected":%q,"signature":%q}]}`, parts[1], parts[0], parts[2])),
 		{"a million dots", strings.Repeat(".", 1_000_000), "413 invalid_request", false},
@@ -229,16 +230,16 @@ func (s *attackHarness) damagedTexts() []presented {
 	}
 	for i, name := range []string{"header", "payload", "signature"} {
 		rows = append(rows,
-			refused("padding after the "+name, part(s.good, i, func(p string) string { return p + "=" })),
-			refused("two of padding after the "+name, part(s.good, i, func(p string) string { return p + "==" })),
-			refused("a line break in the "+name, part(s.good, i, func(p string) string { return p[:8] + "\r\n" + p[8:] })),
-			refused("the other base64 in the "+name, part(s.good, i, func(p string) string { return p[:8] + "+/" + p[10:] })),
+			refused("padding after the "+name, forge.Part(s.good, i, func(p string) string { return p + "=" })),
+			refused("two of padding after the "+name, forge.Part(s.good, i, func(p string) string { return p + "==" })),
+			refused("a line break in the "+name, forge.Part(s.good, i, func(p string) string { return p[:8] + "\r\n" + p[8:] })),
+			refused("the other base64 in the "+name, forge.Part(s.good, i, func(p string) string { return p[:8] + "+/" + p[10:] })),
 		)
 	}
 	return append(rows,
-		refused("trailing bits of the header", part(s.withHeader(unevenly(s.header)), 0, trailingBits)),
-		refused("trailing bits of the payload", part(s.withPayload(unevenly(s.payload)), 1, trailingBits)),
-		refused("trailing bits of the signature", part(s.good, 2, trailingBits)),
+		refused("trailing bits of the header", forge.Part(s.withHeader(unevenly(s.header)), 0, forge.TrailingBits)),
+		refused("trailing bits of the payload", forge.Part(s.withPayload(unevenly(s.payload)), 1, forge.TrailingBits)),
+		refused("trailing bits of the signature", forge.Part(s.good, 2, forge.TrailingBits)),
 	)
 }
 
@@ -251,7 +252,7 @@ func (s *attackHarness) damagedSignatures() []presented {
 	}
 	return []presented{
 		refused("of another token", s.good[:strings.LastIndex(s.good, ".")]+s.otherGood[strings.LastIndex(s.otherGood, "."):]),
-		refused("payload of another token", part(s.good, 1, func(string) string { return strings.Split(s.otherGood, ".")[1] })),
+		refused("payload of another token", forge.Part(s.good, 1, func(string) string { return strings.Split(s.otherGood, ".")[1] })),
 		refused("in DER", s.signature(inASN1)),
 		refused("r zero", alone(func(_, v, _ *big.Int) (*big.Int, *big.Int) { return zero, v })),
 		refused("s zero", alone(func(r, _, _ *big.Int) (*big.Int, *big.Int) { return r, zero })),

@@ -1,6 +1,7 @@
 package tokenserver
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"regexp"
@@ -92,10 +93,8 @@ func eventOf(r *Request) string {
 		return "introspection"
 	case r.Endpoint != endpointToken:
 		return ""
-	case grantEvents[r.Grant] != "":
-		return grantEvents[r.Grant]
 	default:
-		return "exchange"
+		return cmp.Or(grantEvents[r.Grant], "exchange")
 	}
 }
 

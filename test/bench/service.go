@@ -210,10 +210,8 @@ func (s *service) startFloor(ctx context.Context) (*cluster.Process, error) {
 		return nil, err
 	}
 	binary := filepath.Join(s.dir, "floor")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "./test/bench/floor")
-	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build the floor: %w\n%s", err, out)
+	if err := cluster.Build(ctx, root, "./test/bench/floor", binary); err != nil {
+		return nil, err
 	}
 	if err := s.writeFloorFiles(ctx); err != nil {
 		return nil, err

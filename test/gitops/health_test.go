@@ -61,7 +61,7 @@ func TestKeys(t *testing.T) {
 	s.becomes(waits, "Ready=False IssuerNotFound", "Reconciling=True IssuerNotFound")
 	s.is(waits, status.InProgressStatus, progressing)
 
-	denied := s.key("denied", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"nobody:grants"} })
+	denied := s.key("denied", func(k *v1alpha1.JWTRefreshKey) { k.Spec.Scopes = []string{"billing:read"} })
 	s.becomes(denied, "Ready=False PolicyDenied", "Stalled=True PolicyDenied")
 	s.is(denied, status.FailedStatus, degraded)
 

@@ -14,7 +14,6 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -90,22 +89,11 @@ func (s *fixture) becomes(object client.Object, conditions ...string) {
 		if err := s.Admin.Get(s.Ctx, client.ObjectKeyFromObject(object), object); err != nil {
 			return nil, err
 		}
-		for _, condition := range conditionsOf(object) {
+		for _, condition := range harness.ConditionsOf(object) {
 			says = append(says, fmt.Sprintf("%s=%s %s", condition.Type, condition.Status, condition.Reason))
 		}
 		return says, nil
 	}).Should(gomega.ConsistOf(conditions))
-}
-
-func conditionsOf(object client.Object) []metav1.Condition {
-	switch object := object.(type) {
-	case *v1alpha1.JWTRefreshKey:
-		return object.Status.Conditions
-	case *v1alpha1.JWTIssuer:
-		return object.Status.Conditions
-	default:
-		return nil
-	}
 }
 
 // held is the token in a key's Secret.
@@ -136,7 +124,7 @@ func (s *fixture) is(object client.Object, current status.Status, health string)
 	s.Expect(computed.Status).To(gomega.Equal(current), "kstatus: %s", computed.Message)
 	shown := argo(s.T, live)
 	s.Expect(shown.status).To(gomega.Equal(health), "Argo CD: %s", shown.message)
-	for _, condition := range conditionsOf(object) {
+	for _, condition := range harness.ConditionsOf(object) {
 		if condition.Type == v1alpha1.ConditionReady && live.GetDeletionTimestamp() == nil && condition.ObservedGeneration == live.GetGeneration() {
 			s.Expect(shown.message).To(gomega.Equal(condition.Reason + ": " + condition.Message))
 		}

@@ -104,7 +104,7 @@ func (s *shell) start(ctx context.Context) (err error) {
 	if err := os.Symlink(s.cluster.KubectlPath(), filepath.Join(s.bin, "kubectl")); err != nil {
 		return err
 	}
-	if err := cluster.Build(ctx, s.root, "kubectl-refreshkey", filepath.Join(s.bin, "kubectl-refreshkey")); err != nil {
+	if err := cluster.Build(ctx, s.root, "./cmd/kubectl-refreshkey", filepath.Join(s.bin, "kubectl-refreshkey")); err != nil {
 		return err
 	}
 	if err := cluster.Install(ctx, s.cluster); err != nil {

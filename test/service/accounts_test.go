@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/test/framework/forge"
 	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
@@ -93,7 +94,7 @@ func TestBoundToAServiceAccount(t *testing.T) {
 		{"its own, for the token endpoint", h.AccountToken(h.Name, "orders", h.URL()+"/token"), refused, refused},
 		{"its own, for the API server", h.AccountToken(h.Name, "orders"), refused, refused},
 		{"of a deleted ServiceAccount", removed, refused, refused},
-		{"its payload changed", part(own, 1, func(string) string { return b64(`{"sub":"system:serviceaccount:shop:orders"}`) }), refused, refused},
+		{"its payload changed", forge.Part(own, 1, func(string) string { return forge.B64(`{"sub":"system:serviceaccount:shop:orders"}`) }), refused, refused},
 		{"nonsense", "nonsense", refused, refused},
 		{"the refresh token itself", bound, refused, refused},
 		{"an access token", access, refused, refused},

@@ -9,21 +9,13 @@ import (
 	"github.com/onsi/gomega"
 	"k8s.io/utils/clock"
 
+	"github.com/refreshkeys/refreshkeys/test/framework/forge"
 	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
 const nowhere = "404 invalid_request"
-
-func b64[T ~string | ~[]byte](raw T) string { return base64.RawURLEncoding.EncodeToString([]byte(raw)) }
-
-// part changes one of the three parts of a token.
-func part(compact string, n int, change func(string) string) string {
-	parts := strings.Split(compact, ".")
-	parts[n] = change(parts[n])
-	return strings.Join(parts, ".")
-}
 
 // TestAttacks sends one request of each kind of attack to a replica with a real API server. The tables of all attacks
 // are those of TestAttacks in internal/tokenserver.
@@ -41,8 +33,8 @@ func TestAttacks(t *testing.T) {
 	h.outcomes([]*operator.Replica{r}, h.AwaitRevision(leakedKey, 2), "200")
 
 	forged := map[string]string{
-		"another signature": part(good, 2, func(signature string) string { return strings.Repeat("A", len(signature)) }),
-		"alg none":          part(part(good, 0, func(string) string { return b64(`{"alg":"none","typ":"rt+jwt"}`) }), 2, func(string) string { return "" }),
+		"another signature": forge.Part(good, 2, func(signature string) string { return strings.Repeat("A", len(signature)) }),
+		"alg none":          forge.Part(forge.Part(good, 0, func(string) string { return forge.B64(`{"alg":"none","typ":"rt+jwt"}`) }), 2, func(string) string { return "" }),
 		"an access token":   access, "a token of the cluster": caller, "leaked, and replaced": leaked, "nonsense": "nonsense",
 	}
 	for name, compact := range forged {

@@ -62,7 +62,7 @@ func (h *fixture) process(key *v1alpha1.JWTRefreshKey) *process {
 	h.T.Helper()
 	dir := h.T.TempDir()
 	binary := filepath.Join(dir, "tokenserver")
-	h.Expect(cluster.Build(h.Ctx, server.Root, "tokenserver", binary)).To(gomega.Succeed())
+	h.Expect(cluster.Build(h.Ctx, server.Root, "./cmd/tokenserver", binary)).To(gomega.Succeed())
 	address, health := h.freeAddress(), h.freeAddress()
 	p := &process{url: "https://" + address + "/" + h.Name, client: &http.Client{Transport: h.trusting(key)}}
 	p.command = exec.CommandContext(h.Ctx, binary, "--namespace="+apiserver.Namespace, "--bind-address="+address,

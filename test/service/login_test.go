@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/test/framework/forge"
 	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
@@ -141,7 +142,7 @@ func TestLoginsThatAreRefused(t *testing.T) {
 	}{
 		{"for the API server itself", h.AccountToken(h.Name, "till"), nil, "400 invalid_request"},
 		{"for another issuer", h.AccountToken(h.Name, "till", h.URL()+"/other"), nil, "400 invalid_request"},
-		{"of no cluster", part(good, 2, func(signature string) string { return strings.Repeat("A", len(signature)) }), nil, "400 invalid_request"},
+		{"of no cluster", forge.Part(good, 2, func(signature string) string { return strings.Repeat("A", len(signature)) }), nil, "400 invalid_request"},
 		{"an audience that is not granted", good, []string{"audience", "https://billing.example.com"}, "400 invalid_target"},
 		{"passwords are off", good, []string{"grant_type", "password", "username", "jane", "password", "x"}, "400 unsupported_grant_type"},
 	} {

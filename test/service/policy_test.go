@@ -121,7 +121,7 @@ func TestIntrospection(t *testing.T) {
 	h.outcomes([]*operator.Replica{r}, held, "200")
 	access := h.Refresh(r, held).Text("access_token")
 	anywhere, here, elsewhere := h.caller("anywhere", ""), h.caller("here", h.Name), h.caller("elsewhere", "default")
-	h.Create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.Name, Name: "nobody"}})
+	h.Create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.Name, Name: "no-rights"}})
 	const inactive = `{"active":false}`
 	for _, c := range []struct {
 		name, bearer, token, hint, outcome, raw string
@@ -134,7 +134,7 @@ func TestIntrospection(t *testing.T) {
 		{name: "words behind the caller's token", bearer: here + " x", token: access, outcome: "401 invalid_token"},
 		{name: "a comma behind the caller's token", bearer: here + ",x", token: access, outcome: "401 invalid_token"},
 		{name: "a refresh token is no caller", bearer: held, token: access, outcome: "401 invalid_token"},
-		{name: "a caller without the right", bearer: h.AccountToken(h.Name, "nobody", h.URL()), token: access, outcome: "200", raw: inactive},
+		{name: "a caller without the right", bearer: h.AccountToken(h.Name, "no-rights", h.URL()), token: access, outcome: "200", raw: inactive},
 		{name: "a caller with the right elsewhere", bearer: elsewhere, token: access, outcome: "200", raw: inactive},
 		{name: "an access token", bearer: anywhere, token: access, outcome: "200"},
 		{name: "an access token, asked with the wrong hint", bearer: anywhere, token: access, hint: "refresh_token", outcome: "200", raw: inactive},

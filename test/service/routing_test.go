@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/test/framework/forge"
 	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
@@ -139,9 +140,9 @@ func (h *fixture) wrongIssuer(r *operator.Replica, issuers []*v1alpha1.JWTIssuer
 		h.Expect(got.Outcome()).To(gomega.Equal("400 invalid_request"), "a logout that did not happen is not called one")
 		h.Expect(got.Text("error_description")).To(gomega.ContainSubstring(issuers[own].Spec.URL + "/revoke"))
 	}
-	garbage := part(tokens[own], 2, func(signature string) string { return strings.Repeat("A", len(signature)) })
+	garbage := forge.Part(tokens[own], 2, func(signature string) string { return strings.Repeat("A", len(signature)) })
 	for name, compact := range map[string]string{
-		"a forged signature": garbage, "nonsense": "nonsense", "an issuer that does not exist": part(tokens[own], 1, func(string) string { return b64(`{"iss":"https://nowhere.example.com"}`) }),
+		"a forged signature": garbage, "nonsense": "nonsense", "an issuer that does not exist": forge.Part(tokens[own], 1, func(string) string { return forge.B64(`{"iss":"https://nowhere.example.com"}`) }),
 	} {
 		h.Expect(h.at(r, http.MethodPost, h.shared()+"/token", refreshForm(compact)).Outcome()).To(gomega.Equal("400 invalid_grant"), name)
 		h.Expect(h.at(r, http.MethodPost, h.shared()+"/revoke", url.Values{"token": {compact}}).Outcome()).To(gomega.Equal("200"), name)

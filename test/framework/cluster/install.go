@@ -52,18 +52,18 @@ func build(ctx context.Context, command string) (string, error) {
 		return "", err
 	}
 	binary := filepath.Join(root, "bin", command)
-	return binary, Build(ctx, root, command, binary)
+	return binary, Build(ctx, root, "./cmd/"+command, binary)
 }
 
-// Build builds a command of the checkout at root into a file, as a release is built: without cgo, also in an environment
+// Build builds a main package of the checkout at root into a file, as a release is built: without cgo, also in an environment
 // that turns it on, so that all suites share the compiled packages.
-func Build(ctx context.Context, root, command, file string) error {
+func Build(ctx context.Context, root, pkg, file string) error {
 	// Without VCS information, the binary changes only if the code changes.
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", file, "./cmd/"+command)
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", file, pkg)
 	build.Dir = root
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build cmd/%s: %w\n%s", command, err, out)
+		return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 	}
 	return nil
 }

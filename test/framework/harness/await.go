@@ -61,7 +61,7 @@ func (h *Harness) AwaitReason(object client.Object, reason string) (message stri
 		if err := h.Reload(object); err != nil {
 			return err
 		}
-		conditions := conditionsOf(object)
+		conditions := ConditionsOf(object)
 		ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 		if ready == nil || ready.Reason != reason || ready.ObservedGeneration != object.GetGeneration() {
 			return fmt.Errorf("generation %d: %s", object.GetGeneration(), Ready(conditions))
@@ -72,8 +72,8 @@ func (h *Harness) AwaitReason(object client.Object, reason string) (message stri
 	return message
 }
 
-// conditionsOf returns the conditions of a refresh key or an issuer, and none of another object.
-func conditionsOf(object client.Object) []metav1.Condition {
+// ConditionsOf returns the conditions of a refresh key or an issuer, and none of another object.
+func ConditionsOf(object client.Object) []metav1.Condition {
 	switch object := object.(type) {
 	case *v1alpha1.JWTRefreshKey:
 		return object.Status.Conditions
