@@ -84,6 +84,8 @@ type Cluster struct {
 	issuers    *freshview.View[*v1alpha1.JWTIssuer]
 	rings      *freshview.View[*corev1.Secret]
 	namespaces *freshview.View[*metav1.PartialObjectMetadata]
+	// shared are the views that every exchange needs. The view of a single served namespace is not one of them.
+	shared []view
 
 	rebuilding sync.Mutex
 	directory  atomic.Pointer[Directory]

@@ -25,6 +25,9 @@ func (c *Cluster) watchKeys() {
 			Options: []client.ListOption{client.InNamespace(namespace)}, Slim: Slim,
 		}, c.options.Monotonic)
 	}
+	if all := c.keys[metav1.NamespaceAll]; all != nil {
+		c.shared = append(c.shared, all)
+	}
 }
 
 // keysIn returns the view that contains a namespace's refresh keys; nil if the namespace is not served.

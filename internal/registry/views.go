@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,6 +36,7 @@ func (c *Cluster) watchIssuers() {
 	c.namespaces = freshview.New(freshview.Source[*metav1.PartialObjectMetadata]{
 		Kind: corev1.SchemeGroupVersion.WithKind("Namespace"), List: namespaceList, Slim: slimMeta[*metav1.PartialObjectMetadata],
 	}, c.options.Monotonic)
+	c.shared = append(c.shared, c.issuers, c.rings, c.namespaces)
 }
 
 func namespaceList() client.ObjectList {
@@ -43,20 +45,13 @@ func namespaceList() client.ObjectList {
 	return list
 }
 
-// shared returns the views that every exchange needs. The view of a single served namespace is not one of them.
-func (c *Cluster) shared() []view {
-	views := []view{c.issuers, c.rings, c.namespaces}
-	if len(c.options.Namespaces) == 0 {
-		views = append(views, c.keys[metav1.NamespaceAll])
-	}
-	return views
-}
-
 // views returns all views.
 func (c *Cluster) views() []view {
-	views := []view{c.issuers, c.rings, c.namespaces}
-	for _, keys := range c.keys {
-		views = append(views, keys)
+	views := slices.Clone(c.shared)
+	for namespace, keys := range c.keys {
+		if namespace != metav1.NamespaceAll {
+			views = append(views, keys)
+		}
 	}
 	return views
 }
@@ -72,7 +67,7 @@ func (c *Cluster) Fresh() error {
 // Staleness returns the time since all views were proven up to date; the longest duration if they never were.
 func (c *Cluster) Staleness() time.Duration {
 	var oldest time.Duration
-	for _, view := range c.shared() {
+	for _, view := range c.shared {
 		age, proven := view.Age()
 		if !proven {
 			return math.MaxInt64
