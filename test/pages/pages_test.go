@@ -124,7 +124,7 @@ func (s *shell) start(ctx context.Context) (err error) {
 		return err
 	}
 	s.operator = slices.Concat(replicas, []*cluster.Process{manager})
-	if err := cluster.EnsureIssuer(ctx, s.cluster); err != nil {
+	if err := cluster.EnsureIssuer(ctx, s.cluster, cluster.DefaultIssuer); err != nil {
 		return err
 	}
 	_, err = s.cluster.Kubectl(ctx, "create", "namespace", "shop")
@@ -168,7 +168,7 @@ func (s *shell) tidy(t *testing.T) {
 			t.Errorf("tidy up: %v", err)
 		}
 	}
-	if err := cluster.EnsureIssuer(ctx, s.cluster); err != nil {
+	if err := cluster.EnsureIssuer(ctx, s.cluster, cluster.DefaultIssuer); err != nil {
 		t.Errorf("tidy up: %v", err)
 	}
 }

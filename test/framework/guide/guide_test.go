@@ -14,6 +14,7 @@ func TestLasting(t *testing.T) {
 	same := [][2]string{
 		{"orders   Issued  2026-12-23T03:11:07Z   2s\n", "orders Issued 2027-01-01T00:00:00Z     13m\n"},
 		{"jti: 0197e9c2-1111-7222-8333-444455556666", "jti: 0197e9c2-1111-7222-8333-444455556667"},
+		{`"expires_in":899,"refresh_token_timeout":2591999`, `"expires_in":900,"refresh_token_timeout":2592000`},
 		{"exp: 1798041937 (in 29d23h)", "exp: 1798041938 (in 30d)"},
 		{"-Q0zhOLheo4UO4qNSIGMUK_YVXtk9gjSSZ8fUs0wHtE Active", "w-0zhOLheo4UO4qNSIGMUK_YVXtk9gjSSZ8fUs0wHt- Active"},
 		{"session-16595072444d till", "session-fbecaef40c3e till"},
