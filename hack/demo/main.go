@@ -1,5 +1,6 @@
-// Command demo is `make demo`: it shows the life of one refresh token on a real Kubernetes control plane, which it
-// starts and removes at the end. The exit status is 0 if every check passed.
+// Command demo is `make demo`: it plays the page docs/start.md on a real Kubernetes control plane, which it starts and removes at
+// the end. It prints the page, each command as a user types it, and what the command prints. The exit status is 0 if every command
+// succeeds and prints what the page shows.
 //
 // With USE_EXISTING_CLUSTER=true, it runs in the cluster of the current kubeconfig instead, in a namespace of its own.
 package main
@@ -10,12 +11,16 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/guide"
 )
 
 const (
@@ -26,46 +31,66 @@ const (
 
 	failed      = 1
 	interrupted = 128 + int(syscall.SIGINT)
+
+	pagePath = "docs/start.md"
 )
 
 func main() {
 	// Log messages of libraries are not part of the output.
 	log.SetLogger(logr.Discard())
-	os.Exit(run())
-}
-
-func run() int {
 	// A closed pipe, as in `make demo | head`, ends the demo like Ctrl-C.
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
-	defer restore()
 	// A second Ctrl-C ends the process at once.
 	context.AfterFunc(ctx, restore)
-	scratch, err := os.MkdirTemp("", "demo-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "demo:", err)
-		return failed
-	}
-	defer os.RemoveAll(scratch)
-	limited, cancel := context.WithTimeout(ctx, endsWithin)
-	defer cancel()
-	h := &harness{page: newPage(os.Stdout), ctx: limited, scratch: scratch, began: time.Now(), tokens: map[int64]string{}}
-	err = h.play(steps(existingCluster()))
-	if ctx.Err() != nil {
-		h.say("Interrupted.")
-	}
-	cleaned := h.cleanUp(context.WithoutCancel(ctx))
+	err := run(ctx, newPrinter(os.Stdout))
 	switch {
-	case ctx.Err() != nil && cleaned == nil:
-		return interrupted
-	case err != nil || cleaned != nil:
-		fmt.Fprintln(os.Stderr, "demo:", errors.Join(err, cleaned))
-		return failed
+	case err == nil:
+	case errors.Is(err, context.Canceled):
+		os.Exit(interrupted)
 	default:
-		h.say("The demo has removed all that it started.")
-		return 0
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(failed)
 	}
 }
 
-func existingCluster() bool {
-	return strings.EqualFold(os.Getenv("USE_EXISTING_CLUSTER"), "true")
+// run plays the page, and removes everything afterwards. After an interruption, it returns context.Canceled.
+func run(ctx context.Context, out *printer) (err error) {
+	began := time.Now()
+	scratch, err := os.MkdirTemp("", "demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	root, err := cluster.RepositoryRoot()
+	if err != nil {
+		return err
+	}
+	page, err := guide.Read(filepath.Join(root, pagePath))
+	if err != nil {
+		return err
+	}
+	page.Path = pagePath
+	s := &stage{printer: out, root: root, dir: filepath.Join(scratch, "cluster"), issuer: cluster.DefaultIssuer, namespace: "shop"}
+	if strings.EqualFold(os.Getenv("USE_EXISTING_CLUSTER"), "true") {
+		s.join()
+	}
+	limited, cancel := context.WithTimeout(ctx, endsWithin)
+	defer cancel()
+	compared, err := play(limited, out, page, s.start)
+	if err != nil && ctx.Err() == nil {
+		s.explain()
+	}
+	cleaning, stop := context.WithTimeout(context.WithoutCancel(ctx), cleansWithin)
+	defer stop()
+	cleaned := s.remove(cleaning)
+	if ctx.Err() != nil {
+		out.say("Interrupted.")
+		return errors.Join(ctx.Err(), cleaned)
+	}
+	if err := errors.Join(err, cleaned); err != nil {
+		return err
+	}
+	out.say("The demo took %.0f s. The %d outputs that %s shows are those of this run. Everything that it started is removed.",
+		time.Since(began).Seconds(), compared, pagePath)
+	return nil
 }

@@ -51,7 +51,7 @@ func install(ctx context.Context, c *cluster.Cluster) error {
 	if _, err := cluster.RunTokenServers(ctx, c, replicas); err != nil {
 		return err
 	}
-	return cluster.EnsureIssuer(ctx, c)
+	return cluster.EnsureIssuer(ctx, c, cluster.DefaultIssuer)
 }
 
 // replicas is the number of replicas of the token service: each must observe what the other records.

@@ -66,7 +66,7 @@ var codeLike = regexp.MustCompile("`[^`]*`|\\{\\{.*?\\}\\}|%[-+#]?[0-9.]*[a-zA-Z
 // withoutCode replaces code by a letter that stands for it.
 func withoutCode(text string) string { return codeLike.ReplaceAllString(text, "X") }
 
-var skipped = regexp.MustCompile(`^(\.git|bin|LICENSE|docs/api\.md|docs/demo\.txt|config/crd/bases|charts/refreshkeys/files|hack/prose/(styles|prose_test\.go)|` +
+var skipped = regexp.MustCompile(`^(\.git|bin|LICENSE|docs/api\.md|config/crd/bases|charts/refreshkeys/files|hack/prose/(styles|prose_test\.go)|` +
 	`test/contract/testdata|.*/fuzz/.*|.*zz_generated.*|.*/node_modules|.*go\.(mod|sum))$`)
 
 // extractTree returns the text of the files below a directory that match one of the paths; of all if there are none.

@@ -85,7 +85,7 @@ func (l *lab) runManagerOnce(ctx context.Context) (err error) {
 	if l.manager, err = cluster.RunManager(ctx, l.cluster, flags...); err != nil {
 		return err
 	}
-	if err := cluster.EnsureIssuer(ctx, l.cluster); err != nil {
+	if err := cluster.EnsureIssuer(ctx, l.cluster, cluster.DefaultIssuer); err != nil {
 		return err
 	}
 	// Written by cluster.RunManager.

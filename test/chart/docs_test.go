@@ -8,17 +8,16 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/refreshkeys/refreshkeys/test/framework/guide"
 )
 
 // TestTheCommandsOfTheInstallPage runs what docs/install.md says, from its top to its end, as it is.
 func TestTheCommandsOfTheInstallPage(t *testing.T) {
-	l := &life{T: t, clients: kubernetes.NewForConfigOrDie(suite.cluster.Config())}
-	t.Cleanup(func() { cleanUp(t) })
+	l := newLife(t)
 	l.namespaceIsGone()
 	page, err := guide.Read(filepath.Join(suite.root, "docs/install.md"))
 	if err != nil {
@@ -29,7 +28,7 @@ func TestTheCommandsOfTheInstallPage(t *testing.T) {
 		t.Fatalf("only %d commands were found", len(commands))
 	}
 	tools := toolsFolder(t)
-	shell := guide.Shell{Dir: suite.root, Env: append(os.Environ(), "PATH="+tools+":"+os.Getenv("PATH"), "KUBECONFIG="+suite.cluster.Kubeconfig(), "HOME="+tools)}
+	shell := guide.Shell{Dir: suite.root, Env: append(os.Environ(), "PATH="+tools+":"+os.Getenv("PATH"), "KUBECONFIG="+suite.Kubeconfig(), "HOME="+tools)}
 	removes := false
 	for _, command := range commands {
 		if strings.HasPrefix(command, "kubectl apply") {
@@ -67,9 +66,9 @@ func TestTheCommandsOfTheInstallPage(t *testing.T) {
 }
 
 func (l *life) namespaceIsGone() {
-	l.Helper()
-	until(l.T, "the namespace is gone", func() (bool, string) {
-		_, err := l.clients.CoreV1().Namespaces().Get(l.Context(), namespace, metav1.GetOptions{})
+	l.T.Helper()
+	l.AwaitState("the namespace is gone", func() (bool, string) {
+		err := l.Reload(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
 		return apierrors.IsNotFound(err), fmt.Sprint(err)
 	})
 }
@@ -78,7 +77,7 @@ func (l *life) namespaceIsGone() {
 func toolsFolder(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
-	for name, tool := range map[string]string{"helm": suite.helm, "kubectl": suite.cluster.KubectlPath()} {
+	for name, tool := range map[string]string{"helm": suite.helm, "kubectl": suite.KubectlPath()} {
 		if err := os.Symlink(tool, filepath.Join(folder, name)); err != nil {
 			t.Fatal(err)
 		}

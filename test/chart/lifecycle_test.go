@@ -19,22 +19,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // TestLifecycle is the life of an installation, in the order in which it happens: a first install, upgrades,
 // an uninstall that keeps what was issued, an install after it, and uninstalls that remove it. The manager and
 // the token service of the release run beside the cluster, which has no nodes, with the release's ServiceAccounts.
 func TestLifecycle(t *testing.T) {
-	l := &life{T: t, clients: kubernetes.NewForConfigOrDie(suite.cluster.Config())}
-	t.Cleanup(func() { l.stopOperator(context.Background()); cleanUp(t) })
-	url, err := suite.cluster.TokenServerURL(1)
+	l := newLife(t)
+	t.Cleanup(func() { l.stopOperator(context.Background()) })
+	url, err := suite.TokenServerURL(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,8 +50,8 @@ func TestLifecycle(t *testing.T) {
 	l.upgradeToAnotherVersion()
 
 	l.startOperator()
-	l.issue("orders", "")
-	l.issue("kept", "secret: {deletionPolicy: Retain}")
+	l.issue("orders", v1alpha1.DeletionDelete)
+	l.issue("kept", v1alpha1.DeletionRetain)
 	before := l.secret("orders")
 	l.exchanges(before)
 
@@ -72,43 +76,49 @@ func TestLifecycle(t *testing.T) {
 
 // life is the release and what is around it.
 type life struct {
-	*testing.T
-	clients *kubernetes.Clientset
-	values  string
+	*harness.Harness
+	values string
+}
+
+// newLife returns a cluster without a release, as it is again after the test.
+func newLife(t *testing.T) *life {
+	t.Helper()
+	t.Cleanup(func() { cleanUp(t) })
+	return &life{Harness: newHarness(t)}
 }
 
 func (l *life) helm(arguments ...string) string {
-	l.Helper()
-	said, err := helm(l.Context(), arguments...)
+	l.T.Helper()
+	said, err := helm(l.Ctx, arguments...)
 	if err != nil {
-		l.Fatal(err)
+		l.T.Fatal(err)
 	}
 	return said
 }
 
 func (l *life) install() {
-	l.Helper()
+	l.T.Helper()
 	said := l.helm("install", release, "charts/refreshkeys", "--namespace", namespace, "--create-namespace", "--values", valuesFile(l.T, l.values))
 	keeps := !strings.Contains(l.values, "keepTokens: false")
 	if keeps != strings.Contains(said, "`helm uninstall` LEAVES the CRDs") || keeps == strings.Contains(said, "`helm uninstall` REMOVES all refresh keys") {
-		l.Errorf("the notes do not say what an uninstall does:\n%s", said)
+		l.T.Errorf("the notes do not say what an uninstall does:\n%s", said)
 	}
 	kubectl(l.T, "label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
 	kubectl(l.T, "wait", "--for=condition=Established", "--timeout=1m", "crd/jwtissuers.jwt.refreshkeys.dev", "crd/jwtrefreshkeys.jwt.refreshkeys.dev")
 }
 
 func (l *life) upgrade(chart string) {
-	l.Helper()
+	l.T.Helper()
 	l.helm("upgrade", release, chart, "--namespace", namespace, "--values", valuesFile(l.T, l.values))
 }
 
 // podsAreAdmitted: the Deployments have all their pods, in a namespace that enforces Pod Security `restricted`.
 // Without nodes they are not run.
 func (l *life) podsAreAdmitted() {
-	l.Helper()
-	until(l.T, "the Deployments have their pods", func() (bool, string) {
-		pods, err := l.clients.CoreV1().Pods(namespace).List(l.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=refreshkeys"})
-		if err != nil {
+	l.T.Helper()
+	l.AwaitState("the Deployments have their pods", func() (bool, string) {
+		pods := &corev1.PodList{}
+		if err := l.Admin.List(l.Ctx, pods, client.InNamespace(namespace), client.MatchingLabels{"app.kubernetes.io/name": "refreshkeys"}); err != nil {
 			return false, err.Error()
 		}
 		count := map[string]int{}
@@ -121,12 +131,12 @@ func (l *life) podsAreAdmitted() {
 
 // versions are the resourceVersions of all objects of the release, by name. What controllers write is left out.
 func (l *life) versions() map[string]string {
-	l.Helper()
+	l.T.Helper()
 	all := map[string]string{}
 	for _, object := range objects(l.T, l.helm("get", "manifest", release, "--namespace", namespace)) {
-		found := find(l.T, object.GroupVersionKind(), object.GetNamespace(), object.GetName())
+		found := find(l.Harness, object.GroupVersionKind(), object.GetNamespace(), object.GetName())
 		if found == nil {
-			l.Fatalf("there is no %s", name(object))
+			l.T.Fatalf("there is no %s", name(object))
 		}
 		all[name(object)] = found.GetResourceVersion()
 	}
@@ -135,10 +145,10 @@ func (l *life) versions() map[string]string {
 
 // upgradeChangesNothing: the same values and the same chart are the same objects.
 func (l *life) upgradeChangesNothing() {
-	l.Helper()
+	l.T.Helper()
 	// The issuer, whose kind is known now, becomes a part of the release.
 	l.upgrade("charts/refreshkeys")
-	until(l.T, "the writes end", func() (bool, string) {
+	l.AwaitState("the writes end", func() (bool, string) {
 		first := l.versions()
 		l.upgrade("charts/refreshkeys")
 		var changed []string
@@ -148,7 +158,7 @@ func (l *life) upgradeChangesNothing() {
 			}
 		}
 		if len(first) < 30 || first["JWTIssuer default"] == "" {
-			l.Fatalf("the release has %d objects: %v", len(first), slices.Sorted(maps.Keys(first)))
+			l.T.Fatalf("the release has %d objects: %v", len(first), slices.Sorted(maps.Keys(first)))
 		}
 		return len(changed) == 0, fmt.Sprintf("an upgrade with the same values changed %v", changed)
 	})
@@ -156,97 +166,90 @@ func (l *life) upgradeChangesNothing() {
 
 // upgradeToAnotherVersion: a later chart brings later CRDs with it, and leaves alone what it does not change.
 func (l *life) upgradeToAnotherVersion() {
-	l.Helper()
-	later := filepath.Join(l.TempDir(), "refreshkeys")
+	l.T.Helper()
+	later := filepath.Join(l.T.TempDir(), "refreshkeys")
 	if out, err := exec.Command("cp", "-r", filepath.Join(suite.root, "charts/refreshkeys"), later).CombinedOutput(); err != nil {
-		l.Fatalf("%v: %s", err, out)
+		l.T.Fatalf("%v: %s", err, out)
 	}
 	l.replace(filepath.Join(later, "Chart.yaml"), "\nversion: 0.1.0", "\nversion: 0.1.1")
 	l.replace(filepath.Join(later, "files/crd.yaml"), "shortNames:\n    - jrk", "shortNames:\n    - jrk\n    - later")
 	pods := l.podNames()
 	l.upgrade(later)
-	until(l.T, "the CRD is the later one", func() (bool, string) {
-		said, err := suite.cluster.Kubectl(l.Context(), "get", "crd", "jwtrefreshkeys.jwt.refreshkeys.dev", "--output=jsonpath={.spec.names.shortNames}")
+	l.AwaitState("the CRD is the later one", func() (bool, string) {
+		said, err := suite.Kubectl(l.Ctx, "get", "crd", "jwtrefreshkeys.jwt.refreshkeys.dev", "--output=jsonpath={.spec.names.shortNames}")
 		return strings.Contains(string(said), "later"), fmt.Sprint(string(said), err)
 	})
 	l.upgrade("charts/refreshkeys")
 	if after := l.podNames(); !slices.Equal(pods, after) {
-		l.Errorf("another version of the chart alone has restarted %v to %v", pods, after)
+		l.T.Errorf("another version of the chart alone has restarted %v to %v", pods, after)
 	}
 }
 
 func (l *life) replace(file, old, new string) {
-	l.Helper()
+	l.T.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
-		l.Fatal(err)
+		l.T.Fatal(err)
 	}
 	if strings.Count(string(text), old) != 1 {
-		l.Fatalf("%s does not hold %q once", file, old)
+		l.T.Fatalf("%s does not hold %q once", file, old)
 	}
 	if err := os.WriteFile(file, []byte(strings.Replace(string(text), old, new, 1)), 0o600); err != nil {
-		l.Fatal(err)
+		l.T.Fatal(err)
 	}
 }
 
 func (l *life) podNames() []string {
-	l.Helper()
+	l.T.Helper()
 	return strings.Fields(kubectl(l.T, "get", "pods", "--namespace", namespace, "--output=jsonpath={.items[*].metadata.name}"))
 }
 
 func (l *life) startOperator() {
-	l.Helper()
-	if _, err := cluster.RunManager(l.Context(), suite.cluster); err != nil {
-		l.Fatal(err)
+	l.T.Helper()
+	if _, err := cluster.RunManager(l.Ctx, suite.Cluster); err != nil {
+		l.T.Fatal(err)
 	}
-	kubectl(l.T, "wait", "--for=condition=Ready", "--timeout=1m", "jwtissuer/default")
-	if _, err := cluster.RunTokenServers(l.Context(), suite.cluster, 1); err != nil {
-		l.Fatal(err)
+	l.AwaitIssuer(cluster.DefaultIssuer)
+	if _, err := cluster.RunTokenServers(l.Ctx, suite.Cluster, 1); err != nil {
+		l.T.Fatal(err)
 	}
 }
 
 func (l *life) stopOperator(ctx context.Context) {
-	l.Helper()
+	l.T.Helper()
 	for _, name := range []string{"tokenserver-1", "manager"} {
-		if process := suite.cluster.Process(name); process != nil && process.Running() {
+		if process := suite.Process(name); process != nil && process.Running() {
 			if err := process.Stop(ctx); err != nil {
-				l.Error(err)
+				l.T.Error(err)
 			}
 		}
 	}
 }
 
-func (l *life) issue(name, more string) {
-	l.Helper()
-	file := filepath.Join(l.TempDir(), "key.yaml")
-	text := fmt.Sprintf("{apiVersion: jwt.refreshkeys.dev/v1alpha1, kind: JWTRefreshKey, metadata: {name: %s, namespace: default},\nspec: {audience: https://orders.example.com, %s}}", name, more)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		l.Fatal(err)
-	}
-	kubectl(l.T, "apply", "--server-side", "-f", file)
-	kubectl(l.T, "wait", "--for=condition=Ready", "--timeout=1m", "jrk/"+name, "--namespace=default")
+func (l *life) issue(name string, deletion v1alpha1.DeletionPolicy) {
+	l.T.Helper()
+	key := harness.NewKey("default", name, func(key *v1alpha1.JWTRefreshKey) { key.Spec.Secret = &v1alpha1.SecretSpec{DeletionPolicy: deletion} })
+	l.AwaitRevision(harness.Created(l.Harness, key), 1)
 }
 
 func (l *life) secret(name string) *corev1.Secret {
-	l.Helper()
-	secret, err := l.clients.CoreV1().Secrets("default").Get(l.Context(), name, metav1.GetOptions{})
-	if err != nil {
-		l.Fatal(err)
-	}
+	l.T.Helper()
+	secret, err := l.Secret("default", name)
+	l.Expect(err).NotTo(gomega.HaveOccurred())
 	return secret
 }
 
 // exchanges: the token in a Secret is good for an access token.
 func (l *life) exchanges(secret *corev1.Secret) {
-	l.Helper()
+	l.T.Helper()
 	trusted := x509.NewCertPool()
 	trusted.AppendCertsFromPEM(secret.Data["ca.crt"])
-	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}}, Timeout: 10 * time.Second}
-	defer client.CloseIdleConnections()
+	clients := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}}, Timeout: 10 * time.Second}
+	defer clients.CloseIdleConnections()
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {string(secret.Data["token"])}}
-	answer, err := client.PostForm(string(secret.Data["token-endpoint"]), form)
+	answer, err := clients.PostForm(string(secret.Data["token-endpoint"]), form)
 	if err != nil {
-		l.Fatal(err)
+		l.T.Fatal(err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	var got struct {
@@ -255,57 +258,57 @@ func (l *life) exchanges(secret *corev1.Secret) {
 	}
 	body, err := io.ReadAll(answer.Body)
 	if err != nil || json.Unmarshal(body, &got) != nil || answer.StatusCode != http.StatusOK || got.AccessToken == "" {
-		l.Fatalf("the exchange gets %d %s (%v)", answer.StatusCode, got.Error, err)
+		l.T.Fatalf("the exchange gets %d %s (%v)", answer.StatusCode, got.Error, err)
 	}
 }
 
 // uninstallThatKeeps: Helm says what it leaves, and all that was issued is left as it was.
 func (l *life) uninstallThatKeeps(before *corev1.Secret) {
-	l.Helper()
+	l.T.Helper()
 	said := l.helm("uninstall", release, "--namespace", namespace)
 	for _, kept := range []string{"jwtrefreshkeys.jwt.refreshkeys.dev", "jwtissuers.jwt.refreshkeys.dev", "[JWTIssuer] default"} {
 		if !strings.Contains(said, kept) {
-			l.Errorf("Helm does not say that it keeps %s:\n%s", kept, said)
+			l.T.Errorf("Helm does not say that it keeps %s:\n%s", kept, said)
 		}
 	}
 	if after := l.secret("orders"); after.ResourceVersion != before.ResourceVersion {
-		l.Error("the Secret with the token was touched")
+		l.T.Error("the Secret with the token was touched")
 	}
 	kubectl(l.T, "get", "--namespace=default", "jrk/orders", "jrk/kept", "jwtissuer/default", "validatingadmissionpolicy/refreshkeys.jwt.refreshkeys.dev")
 	if signing := kubectl(l.T, "get", "secrets", "--namespace", namespace, "--selector=jwt.refreshkeys.dev/signing-keys-of=default", "--output=name"); signing == "" {
-		l.Error("the signing keys are gone")
+		l.T.Error("the signing keys are gone")
 	}
 	if left := kubectl(l.T, "get", "deployments,serviceaccounts,roles,services,poddisruptionbudgets,networkpolicies", "--namespace", namespace,
 		"--selector=app.kubernetes.io/name=refreshkeys", "--output=name"); left != "" {
-		l.Errorf("these are left: %s", left)
+		l.T.Errorf("these are left: %s", left)
 	}
 	if left := kubectl(l.T, "get", "clusterroles,clusterrolebindings,priorityclasses", "--selector=app.kubernetes.io/name=refreshkeys", "--output=name"); left != "" {
-		l.Errorf("these are left: %s", left)
+		l.T.Errorf("these are left: %s", left)
 	}
 }
 
 // uninstallThatRemoves: before the release goes, so does all that was issued, and it is said what stays.
 func (l *life) uninstallThatRemoves(issued *corev1.Secret, kinds bool) {
-	l.Helper()
+	l.T.Helper()
 	done := make(chan string, 1)
 	go func() {
-		said, err := helm(l.Context(), "uninstall", release, "--namespace", namespace, "--timeout=2m")
+		said, err := helm(l.Ctx, "uninstall", release, "--namespace", namespace, "--timeout=2m")
 		done <- fmt.Sprint(said, err)
 	}()
 	printed := l.playJob()
 	if said := <-done; !strings.HasSuffix(said, "<nil>") {
-		l.Fatalf("%s", said)
+		l.T.Fatalf("%s", said)
 	}
 	for _, wanted := range []string{"the manager is stopped", "no Secret of a key is left"} {
 		if !strings.Contains(printed, wanted) {
-			l.Errorf("the removal does not say %q:\n%s", wanted, printed)
+			l.T.Errorf("the removal does not say %q:\n%s", wanted, printed)
 		}
 	}
 	if signing := kubectl(l.T, "get", "secrets", "--namespace", namespace, "--output=name"); strings.Contains(signing, "/") {
-		l.Errorf("these Secrets are left: %s", signing)
+		l.T.Errorf("these Secrets are left: %s", signing)
 	}
 	if left := kubectl(l.T, "get", "all,serviceaccounts,roles,networkpolicies", "--namespace", namespace, "--selector=app.kubernetes.io/name=refreshkeys", "--output=name"); left != "" {
-		until(l.T, "the pods are gone", func() (bool, string) {
+		l.AwaitState("the pods are gone", func() (bool, string) {
 			left := kubectl(l.T, "get", "all,serviceaccounts,roles,networkpolicies", "--namespace", namespace, "--selector=app.kubernetes.io/name=refreshkeys", "--output=name")
 			return left == "", left
 		})
@@ -314,64 +317,59 @@ func (l *life) uninstallThatRemoves(issued *corev1.Secret, kinds bool) {
 	if issued == nil {
 		return
 	}
-	if _, err := l.clients.CoreV1().Secrets("default").Get(l.Context(), issued.Name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		l.Errorf("the Secret %s: %v", issued.Name, err)
+	if _, err := l.Secret("default", issued.Name); !apierrors.IsNotFound(err) {
+		l.T.Errorf("the Secret %s: %v", issued.Name, err)
 	}
 	for _, wanted := range []string{"2 keys are deleted", "1 issuers are deleted", "1 Secrets stay", "default/kept", "the CRDs stay"} {
 		if !strings.Contains(printed, wanted) {
-			l.Errorf("the removal does not say %q:\n%s", wanted, printed)
+			l.T.Errorf("the removal does not say %q:\n%s", wanted, printed)
 		}
 	}
 	if left := kubectl(l.T, "get", "jrk,jwtissuers", "--all-namespaces", "--output=name"); left != "" {
-		l.Errorf("these are left: %s", left)
+		l.T.Errorf("these are left: %s", left)
 	}
 	l.secret("kept")
 }
 
 func (l *life) kindsAreThere(wanted bool) {
-	l.Helper()
+	l.T.Helper()
 	said := kubectl(l.T, "get", "crd,validatingadmissionpolicies,validatingadmissionpolicybindings", "--output=name")
 	if strings.Contains(said, "jwt.refreshkeys.dev") != wanted {
-		l.Errorf("of the kinds and their policy there is: %s", said)
+		l.T.Errorf("of the kinds and their policy there is: %s", said)
 	}
 }
 
 // playJob is the controller and the node that the cluster has not: it runs the hook's container as a process
 // with the rights of its ServiceAccount, and returns what that printed.
 func (l *life) playJob() string {
-	l.Helper()
-	var job *batchv1.Job
-	until(l.T, "Helm makes the Job", func() (bool, string) {
-		found, err := l.clients.BatchV1().Jobs(namespace).Get(l.Context(), "refreshkeys-uninstall", metav1.GetOptions{})
-		job = found
-		return err == nil, fmt.Sprint(err)
-	})
-	kubeconfig := filepath.Join(l.TempDir(), "uninstall.kubeconfig")
-	if err := suite.cluster.ServiceAccountKubeconfig(l.Context(), namespace, job.Spec.Template.Spec.ServiceAccountName, kubeconfig); err != nil {
-		l.Fatal(err)
+	l.T.Helper()
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "refreshkeys-uninstall"}}
+	l.Await("Helm creates the Job", func() error { return l.Reload(job) })
+	kubeconfig := filepath.Join(l.T.TempDir(), "uninstall.kubeconfig")
+	if err := suite.ServiceAccountKubeconfig(l.Ctx, namespace, job.Spec.Template.Spec.ServiceAccountName, kubeconfig); err != nil {
+		l.T.Fatal(err)
 	}
-	binary, err := cluster.BuildManager(l.Context())
+	binary, err := cluster.BuildManager(l.Ctx)
 	if err != nil {
-		l.Fatal(err)
+		l.T.Fatal(err)
 	}
 	// The operator that runs beside the cluster ends as its pods would, when it is scaled down.
-	l.stopOperator(l.Context())
-	run := exec.CommandContext(l.Context(), binary, append(slices.Clone(job.Spec.Template.Spec.Containers[0].Args), "--kubeconfig="+kubeconfig)...)
+	l.stopOperator(l.Ctx)
+	run := exec.CommandContext(l.Ctx, binary, append(slices.Clone(job.Spec.Template.Spec.Containers[0].Args), "--kubeconfig="+kubeconfig)...)
 	run.Env = []string{"POD_NAMESPACE=" + namespace}
 	printed, err := output(run)
 	if err != nil {
-		l.Fatal(err)
+		l.T.Fatal(err)
 	}
-	if deployment, err := l.clients.AppsV1().Deployments(namespace).Get(l.Context(), "refreshkeys-manager", metav1.GetOptions{}); err != nil || *deployment.Spec.Replicas != 0 {
-		l.Errorf("the manager was not stopped: %v", err)
+	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "refreshkeys-manager"}}
+	if err := l.Reload(deployment); err != nil || *deployment.Spec.Replicas != 0 {
+		l.T.Errorf("the manager was not stopped: %v", err)
 	}
 	now := metav1.Now()
 	job.Status = batchv1.JobStatus{StartTime: &now, CompletionTime: &now, Succeeded: 1, Conditions: []batchv1.JobCondition{
 		{Type: batchv1.JobSuccessCriteriaMet, Status: corev1.ConditionTrue, LastTransitionTime: now},
 		{Type: batchv1.JobComplete, Status: corev1.ConditionTrue, LastTransitionTime: now},
 	}, UncountedTerminatedPods: &batchv1.UncountedTerminatedPods{}}
-	if _, err := l.clients.BatchV1().Jobs(namespace).UpdateStatus(l.Context(), job, metav1.UpdateOptions{}); err != nil {
-		l.Fatal(err)
-	}
+	l.Expect(l.Admin.Status().Update(l.Ctx, job)).To(gomega.Succeed())
 	return printed
 }

@@ -14,19 +14,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/yaml"
 
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 const (
 	release   = "refreshkeys"
 	namespace = "refreshkeys-system"
-	patience  = time.Minute
 	pollEvery = 100 * time.Millisecond
 )
 
@@ -43,49 +41,31 @@ var foreign = []struct{ module, file string }{
 
 // suite is what all tests share. They run one after the other: a cluster holds one release.
 var suite struct {
-	root, helm, scratch string
-	cluster             *cluster.Cluster
-	admin               client.Client
+	*cluster.Cluster
+	root, helm string
 }
 
-func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "chart: %v\n", err)
-		os.Exit(1)
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(harness.Main(m, &suite.Cluster, prepare)) }
 
-func run(m *testing.M) (code int, err error) {
-	ctrl.SetLogger(logr.Discard())
+// prepare builds Helm, and installs the third-party kinds.
+func prepare(ctx context.Context, _ *cluster.Cluster) (err error) {
 	if suite.root, err = cluster.RepositoryRoot(); err != nil {
-		return 1, err
+		return err
 	}
 	built, err := exec.Command(filepath.Join(suite.root, "hack/helm/build.sh")).Output()
 	if err != nil {
-		return 1, fmt.Errorf("build helm: %w", err)
+		return fmt.Errorf("build helm: %w", err)
 	}
 	suite.helm = strings.TrimSpace(string(built))
-	if suite.scratch, err = os.MkdirTemp("", "chart-"); err != nil {
-		return 1, err
-	}
-	defer func() { _ = os.RemoveAll(suite.scratch) }()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	suite.cluster, err = cluster.Start(ctx, cluster.Options{Dir: filepath.Join(suite.scratch, "cluster"), ControllerManager: true})
-	if err != nil {
-		return 1, err
-	}
-	defer func() { _ = suite.cluster.Stop(context.Background()) }()
-	config := suite.cluster.Config()
-	if suite.admin, err = client.New(config, client.Options{}); err != nil {
-		return 1, err
-	}
-	if err := installForeign(ctx); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+	return installForeign(ctx)
+}
+
+// newHarness returns the clients and waits of a test. Waits look seldom: most of them run Helm or kubectl.
+func newHarness(t *testing.T) *harness.Harness {
+	t.Helper()
+	h := harness.On(t, suite.Config(), clock.RealClock{})
+	h.SetDefaultEventuallyPollingInterval(pollEvery)
+	return h
 }
 
 func installForeign(ctx context.Context) error {
@@ -98,11 +78,11 @@ func installForeign(ctx context.Context) error {
 		if err := json.Unmarshal([]byte(out), &found); err != nil {
 			return err
 		}
-		if _, err := suite.cluster.Kubectl(ctx, "apply", "--server-side", "-f", filepath.Join(found.Dir, each.file)); err != nil {
+		if _, err := suite.Kubectl(ctx, "apply", "--server-side", "-f", filepath.Join(found.Dir, each.file)); err != nil {
 			return err
 		}
 	}
-	_, err := suite.cluster.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=1m", "crd", "--all")
+	_, err := suite.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=1m", "crd", "--all")
 	return err
 }
 
@@ -120,15 +100,15 @@ func output(command *exec.Cmd) (string, error) {
 func helm(ctx context.Context, arguments ...string) (string, error) {
 	command := exec.CommandContext(ctx, suite.helm, arguments...)
 	command.Dir = suite.root
-	command.Env = append(os.Environ(), "KUBECONFIG="+suite.cluster.Kubeconfig(),
-		"HELM_CACHE_HOME="+filepath.Join(suite.scratch, "helm"), "HELM_CONFIG_HOME="+filepath.Join(suite.scratch, "helm"),
-		"HELM_DATA_HOME="+filepath.Join(suite.scratch, "helm"))
+	command.Env = append(os.Environ(), "KUBECONFIG="+suite.Kubeconfig(),
+		"HELM_CACHE_HOME="+filepath.Join(suite.Dir(), "helm"), "HELM_CONFIG_HOME="+filepath.Join(suite.Dir(), "helm"),
+		"HELM_DATA_HOME="+filepath.Join(suite.Dir(), "helm"))
 	return output(command)
 }
 
 func kubectl(t *testing.T, arguments ...string) string {
 	t.Helper()
-	out, err := suite.cluster.Kubectl(t.Context(), arguments...)
+	out, err := suite.Kubectl(t.Context(), arguments...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,16 +151,4 @@ func objects(t *testing.T, text string) (all []*unstructured.Unstructured) {
 
 func name(object *unstructured.Unstructured) string {
 	return object.GetKind() + " " + strings.TrimPrefix(object.GetNamespace()+"/"+object.GetName(), "/")
-}
-
-func until(t *testing.T, what string, done func() (bool, string)) {
-	t.Helper()
-	said := ""
-	for began := time.Now(); time.Since(began) < patience; time.Sleep(pollEvery) {
-		var reached bool
-		if reached, said = done(); reached {
-			return
-		}
-	}
-	t.Fatalf("not in time: %s: %s", what, said)
 }

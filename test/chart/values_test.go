@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
+
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // combination is a set of values with the expected objects.
@@ -153,7 +155,8 @@ var combinations = []combination{
 // TestValues: each combination is taken by the API server as a whole, its pods are admitted where
 // Pod Security `restricted` is enforced and write nothing to their disk, and the commands know the flags.
 func TestValues(t *testing.T) {
-	prepareNamespaces(t)
+	h := newHarness(t)
+	prepareNamespaces(h)
 	commands := buildCommands(t)
 	for _, c := range combinations {
 		t.Run(c.name, func(t *testing.T) {
@@ -162,10 +165,10 @@ func TestValues(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkObjects(t, all, c)
-			checkTaken(t, all)
+			checkTaken(h.In(t), all)
 			for _, object := range all {
 				if template := podTemplate(t, object); template != nil {
-					checkPod(t, object, template, commands)
+					checkPod(h.In(t), object, template, commands)
 				}
 			}
 		})
@@ -173,21 +176,21 @@ func TestValues(t *testing.T) {
 }
 
 // prepareNamespaces makes what a release with these values finds: namespaces, and the kinds.
-func prepareNamespaces(t *testing.T) {
-	t.Helper()
+func prepareNamespaces(h *harness.Harness) {
+	h.T.Helper()
 	for _, each := range []string{namespace, "shop", "billing"} {
-		err := suite.admin.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		err := h.Admin.Create(h.Ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 			Name: each, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
 		}})
 		if client.IgnoreAlreadyExists(err) != nil {
-			t.Fatal(err)
+			h.T.Fatal(err)
 		}
 	}
 	// Pods are admitted only for ServiceAccounts and of priorities that are there.
-	kubectl(t, "apply", "--server-side", "-k", filepath.Join(suite.root, "config/default"))
-	t.Cleanup(func() { cleanUp(t) })
-	kubectl(t, "create", "serviceaccount", "--namespace", namespace, "refreshkeys-uninstall")
-	kubectl(t, "wait", "--for=condition=Established", "--timeout=1m", "crd/jwtissuers.jwt.refreshkeys.dev", "crd/jwtrefreshkeys.jwt.refreshkeys.dev")
+	kubectl(h.T, "apply", "--server-side", "-k", filepath.Join(suite.root, "config/default"))
+	h.T.Cleanup(func() { cleanUp(h.T) })
+	kubectl(h.T, "create", "serviceaccount", "--namespace", namespace, "refreshkeys-uninstall")
+	kubectl(h.T, "wait", "--for=condition=Established", "--timeout=1m", "crd/jwtissuers.jwt.refreshkeys.dev", "crd/jwtrefreshkeys.jwt.refreshkeys.dev")
 }
 
 // buildCommands builds both into a folder.
@@ -237,13 +240,13 @@ func checkObjects(t *testing.T, all []*unstructured.Unstructured, c combination)
 
 // checkTaken checks that the API server accepts all objects, applied like config/default; it refuses
 // unknown fields.
-func checkTaken(t *testing.T, all []*unstructured.Unstructured) {
-	t.Helper()
+func checkTaken(h *harness.Harness, all []*unstructured.Unstructured) {
+	h.T.Helper()
 	for _, object := range all {
-		err := suite.admin.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(object.DeepCopy()),
+		err := h.Admin.Apply(h.Ctx, client.ApplyConfigurationFromUnstructured(object.DeepCopy()),
 			client.DryRunAll, client.ForceOwnership, client.FieldOwner("kubectl"))
 		if err != nil {
-			t.Errorf("%s is not taken: %v", name(object), err)
+			h.T.Errorf("%s is not taken: %v", name(object), err)
 		}
 	}
 }
@@ -261,32 +264,32 @@ func podTemplate(t *testing.T, object *unstructured.Unstructured) *corev1.PodTem
 	return template
 }
 
-func checkPod(t *testing.T, of *unstructured.Unstructured, template *corev1.PodTemplateSpec, commands string) {
-	t.Helper()
+func checkPod(h *harness.Harness, of *unstructured.Unstructured, template *corev1.PodTemplateSpec, commands string) {
+	h.T.Helper()
 	if class := template.Spec.PriorityClassName; class != "" && class != "refreshkeys" && class != "system-cluster-critical" {
-		t.Fatalf("%s is of an unknown priority: %s", name(of), class)
+		h.T.Fatalf("%s is of an unknown priority: %s", name(of), class)
 	}
 	pod := &corev1.Pod{ObjectMeta: *template.ObjectMeta.DeepCopy(), Spec: *template.Spec.DeepCopy()}
 	pod.Namespace, pod.GenerateName = of.GetNamespace(), of.GetName()+"-"
-	if err := suite.admin.Create(t.Context(), pod, client.DryRunAll); err != nil {
-		t.Errorf("a pod of %s is not admitted: %v", name(of), err)
+	if err := h.Admin.Create(h.Ctx, pod, client.DryRunAll); err != nil {
+		h.T.Errorf("a pod of %s is not admitted: %v", name(of), err)
 	}
 	if profile := template.Spec.SecurityContext.SeccompProfile; profile == nil || profile.Type != corev1.SeccompProfileTypeRuntimeDefault {
-		t.Errorf("%s has not the runtime's default seccomp profile", name(of))
+		h.T.Errorf("%s has not the runtime's default seccomp profile", name(of))
 	}
 	for _, container := range template.Spec.Containers {
 		limits := container.SecurityContext
 		if limits == nil || limits.ReadOnlyRootFilesystem == nil || !*limits.ReadOnlyRootFilesystem {
-			t.Errorf("%s, container %s: its root file system can be written", name(of), container.Name)
+			h.T.Errorf("%s, container %s: its root file system can be written", name(of), container.Name)
 		}
 		if container.Resources.Requests.Cpu().IsZero() || container.Resources.Limits.Memory().IsZero() {
-			t.Errorf("%s, container %s: no resources are asked for", name(of), container.Name)
+			h.T.Errorf("%s, container %s: no resources are asked for", name(of), container.Name)
 		}
 		command := "manager"
 		if strings.Contains(container.Image, "/tokenserver") {
 			command = "tokenserver"
 		}
-		checkFlags(t, filepath.Join(commands, command), container.Args)
+		checkFlags(h.T, filepath.Join(commands, command), container.Args)
 	}
 }
 

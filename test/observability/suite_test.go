@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -16,12 +15,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
@@ -41,51 +38,22 @@ const (
 // suite is shared by all tests: a control plane, a manager and a token service, each in its own process.
 var suite struct {
 	*cluster.Cluster
-	dir string
 	// audit is the file with the audit log of the token service.
 	audit string
 }
 
-func TestMain(m *testing.M) {
-	ctrl.SetLogger(logr.Discard())
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "observability: %v\n", err)
-		os.Exit(1)
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(harness.Main(m, &suite.Cluster, prepare)) }
 
-func run(m *testing.M) (code int, err error) {
-	if strings.EqualFold(os.Getenv("USE_EXISTING_CLUSTER"), "true") {
-		fmt.Fprintln(os.Stderr, "observability: skipped with USE_EXISTING_CLUSTER, since the tests start and stop their own processes")
-		return 0, nil
+func prepare(ctx context.Context, c *cluster.Cluster) error {
+	suite.audit = filepath.Join(c.Dir(), "audit.log")
+	if err := cluster.Install(ctx, c); err != nil {
+		return err
 	}
-	if suite.dir, err = os.MkdirTemp("", "observability-"); err != nil {
-		return 1, err
+	if _, err := cluster.RunManager(ctx, c); err != nil {
+		return err
 	}
-	defer os.RemoveAll(suite.dir)
-	suite.audit = filepath.Join(suite.dir, "audit.log")
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	if suite.Cluster, err = cluster.Start(ctx, cluster.Options{Dir: filepath.Join(suite.dir, "cluster"), ControllerManager: true}); err != nil {
-		return 1, err
-	}
-	defer func() {
-		if stopped := suite.Stop(context.Background()); err == nil {
-			err = stopped
-		}
-	}()
-	if err := cluster.Install(ctx, suite.Cluster); err != nil {
-		return 1, err
-	}
-	if _, err := cluster.RunManager(ctx, suite.Cluster); err != nil {
-		return 1, err
-	}
-	if _, err := cluster.RunTokenServers(ctx, suite.Cluster, 1, "--audit-log="+suite.audit); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+	_, err := cluster.RunTokenServers(ctx, c, 1, "--audit-log="+suite.audit)
+	return err
 }
 
 // fixture gives a test the shared control plane and its clients.

@@ -4,7 +4,6 @@ package pages
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -14,38 +13,78 @@ import (
 	"testing"
 	"time"
 
+	"github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 	"github.com/refreshkeys/refreshkeys/test/framework/guide"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // pageTimeout is much longer than a page takes.
 const pageTimeout = 90 * time.Second
 
-var shared *shell
+// suite is shared by all tests: a control plane, a manager and two replicas of the token service, each in its own process.
+var suite struct {
+	*cluster.Cluster
+	root string
+	// bin is a folder with kubectl and the plugin.
+	bin string
+}
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) { os.Exit(harness.Main(m, &suite.Cluster, prepare)) }
 
-func run(m *testing.M) int {
-	if os.Getenv("USE_EXISTING_CLUSTER") == "true" {
-		fmt.Println("the pages do not run in an existing cluster")
-		return 0
+// prepare installs the operator as a user does, with all of its functions, and the commands that pages call.
+func prepare(ctx context.Context, c *cluster.Cluster) (err error) {
+	if suite.root, err = cluster.RepositoryRoot(); err != nil {
+		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	dir, err := os.MkdirTemp("", "pages-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+	suite.bin = filepath.Join(c.Dir(), "bin")
+	if err := os.Mkdir(suite.bin, 0o700); err != nil {
+		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	shared = &shell{dir: dir}
-	defer shared.stop()
-	if err := shared.start(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "pages:", err)
-		return 1
+	if err := os.Symlink(c.KubectlPath(), filepath.Join(suite.bin, "kubectl")); err != nil {
+		return err
 	}
-	return m.Run()
+	if err := cluster.Build(ctx, suite.root, "./cmd/kubectl-refreshkey", filepath.Join(suite.bin, "kubectl-refreshkey")); err != nil {
+		return err
+	}
+	if err := cluster.Install(ctx, c); err != nil {
+		return err
+	}
+	for _, role := range []string{"fast-propagation", "restarts"} {
+		if _, err := c.Kubectl(ctx, "apply", "--server-side", "-f", filepath.Join(suite.root, "config", role, "role.yaml")); err != nil {
+			return err
+		}
+	}
+	if _, err := cluster.RunManager(ctx, c, "--fast-propagation", "--restarts"); err != nil {
+		return err
+	}
+	if _, err := cluster.RunTokenServers(ctx, c, 2); err != nil {
+		return err
+	}
+	if err := cluster.EnsureIssuer(ctx, c, cluster.DefaultIssuer); err != nil {
+		return err
+	}
+	_, err = c.Kubectl(ctx, "create", "namespace", "shop")
+	return err
+}
+
+// fixture gives a test the shared cluster and a user's folder.
+type fixture struct {
+	*harness.Harness
+	dir string
+}
+
+// newFixture returns a fixture after whose test the cluster is as it was.
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	h := &fixture{Harness: harness.On(t, suite.Config(), clock.RealClock{}), dir: t.TempDir()}
+	t.Cleanup(func() { h.tidy(t) })
+	return h
 }
 
 // TestPages runs every command of every page that guide.Plays assigns to it, and compares its output with the page.
@@ -53,11 +92,11 @@ func TestPages(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(guide.Plays)) {
 		if guide.Plays[name].Test == t.Name() {
 			t.Run(name, func(t *testing.T) {
-				page, err := guide.Read(filepath.Join(shared.root, name))
+				page, err := guide.Read(filepath.Join(suite.root, name))
 				if err != nil {
 					t.Fatal(err)
 				}
-				shared.play(t, page)
+				newFixture(t).play(page)
 			})
 		}
 	}
@@ -67,85 +106,26 @@ func TestPages(t *testing.T) {
 const noMake = "make() { case $1 in up|down) ;; *) echo \"make $1 is not for a page\"; return 1;; esac; }\n"
 
 // play runs the commands of a page.
-func (s *shell) play(t *testing.T, page *guide.Page) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
+func (h *fixture) play(page *guide.Page) {
+	h.T.Helper()
+	ctx, cancel := context.WithTimeout(h.Ctx, pageTimeout)
 	defer cancel()
-	defer s.tidy(t)
-	dir := t.TempDir()
-	here := guide.Shell{Dir: dir, Env: s.environment(dir), Prelude: noMake}
-	if err := here.Files(page, s.root); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := here.Play(ctx, page, page.Own()); err != nil {
-		t.Fatal(err)
+	shell := h.shell(noMake)
+	h.Expect(shell.Files(page, suite.root)).To(gomega.Succeed())
+	if _, err := shell.Play(ctx, page, page.Own()); err != nil {
+		h.T.Fatal(err)
 	}
 }
 
-// shell is a cluster with the files and variables that a user's shell needs.
-type shell struct {
-	dir, root, bin string
-	cluster        *cluster.Cluster
-	// operator are the processes of the manager and the token service.
-	operator []*cluster.Process
+// shell returns the shell of a user who has the plugin and the administrator's kubeconfig.
+func (h *fixture) shell(prelude string) guide.Shell {
+	return guide.Shell{Dir: h.dir, Prelude: prelude, Env: append(os.Environ(),
+		"PATH="+suite.bin+string(filepath.ListSeparator)+os.Getenv("PATH"), "HOME="+h.dir,
+		"KUBECONFIG="+suite.Kubeconfig(), "KUBERC=off", "KUBECTL_KUBERC=false", "NO_COLOR=1")}
 }
 
-func (s *shell) start(ctx context.Context) (err error) {
-	if s.root, err = cluster.RepositoryRoot(); err != nil {
-		return err
-	}
-	s.bin = filepath.Join(s.dir, "bin")
-	if s.cluster, err = cluster.Start(ctx, cluster.Options{Dir: filepath.Join(s.dir, "cluster"), ControllerManager: true}); err != nil {
-		return err
-	}
-	if err := os.Mkdir(s.bin, 0o700); err != nil {
-		return err
-	}
-	if err := os.Symlink(s.cluster.KubectlPath(), filepath.Join(s.bin, "kubectl")); err != nil {
-		return err
-	}
-	if err := cluster.Build(ctx, s.root, "./cmd/kubectl-refreshkey", filepath.Join(s.bin, "kubectl-refreshkey")); err != nil {
-		return err
-	}
-	if err := cluster.Install(ctx, s.cluster); err != nil {
-		return err
-	}
-	for _, role := range []string{"fast-propagation", "restarts"} {
-		if _, err := s.cluster.Kubectl(ctx, "apply", "--server-side", "-f", filepath.Join(s.root, "config", role, "role.yaml")); err != nil {
-			return err
-		}
-	}
-	manager, err := cluster.RunManager(ctx, s.cluster, "--fast-propagation", "--restarts")
-	if err != nil {
-		return err
-	}
-	replicas, err := cluster.RunTokenServers(ctx, s.cluster, 2)
-	if err != nil {
-		return err
-	}
-	s.operator = slices.Concat(replicas, []*cluster.Process{manager})
-	if err := cluster.EnsureIssuer(ctx, s.cluster); err != nil {
-		return err
-	}
-	_, err = s.cluster.Kubectl(ctx, "create", "namespace", "shop")
-	return err
-}
-
-func (s *shell) stop() {
-	if s.cluster != nil {
-		if err := s.cluster.Stop(context.Background()); err != nil {
-			fmt.Fprintln(os.Stderr, "pages: stop:", err)
-		}
-	}
-}
-
-func (s *shell) environment(home string) []string {
-	return append(os.Environ(), "PATH="+s.bin+string(filepath.ListSeparator)+os.Getenv("PATH"), "HOME="+home,
-		"KUBECONFIG="+s.cluster.Kubeconfig(), "KUBERC=off", "KUBECTL_KUBERC=false", "NO_COLOR=1")
-}
-
-// tidy restores the initial state of the cluster for the next page.
-func (s *shell) tidy(t *testing.T) {
+// tidy restores the initial state of the cluster for the next page. The context of the test has ended.
+func (h *fixture) tidy(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), pageTimeout)
 	defer cancel()
@@ -153,22 +133,19 @@ func (s *shell) tidy(t *testing.T) {
 		for _, kind := range []string{"jwtrefreshkeys", "deployments", "secrets", "configmaps"} {
 			// kube-controller-manager creates this one again.
 			args := []string{"delete", kind, "--field-selector=metadata.name!=kube-root-ca.crt", "--namespace", namespace, "--timeout=30s"}
-			if _, err := s.cluster.Kubectl(ctx, args...); err != nil {
+			if _, err := suite.Kubectl(ctx, args...); err != nil {
 				t.Errorf("tidy up: %v", err)
 			}
 		}
 	}
-	reason, err := s.cluster.Kubectl(ctx, "get", "jwtissuer", "default", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].reason}`)
-	if err == nil && string(reason) == v1alpha1.ReasonKeysReady {
+	issuer := harness.NewIssuer(cluster.DefaultIssuer)
+	err := h.Admin.Get(ctx, client.ObjectKeyFromObject(issuer), issuer)
+	if ready := meta.FindStatusCondition(issuer.Status.Conditions, v1alpha1.ConditionReady); err == nil && ready != nil && ready.Reason == v1alpha1.ReasonKeysReady {
 		return
 	}
 	// A page withdrew the signing keys. The next page starts with new ones.
-	for _, object := range [][]string{{"jwtissuer", "default"}, {"secret", "signing-keys-default", "--namespace=refreshkeys-system"}} {
-		if _, err := s.cluster.Kubectl(ctx, append([]string{"delete", "--ignore-not-found"}, object...)...); err != nil {
-			t.Errorf("tidy up: %v", err)
-		}
-	}
-	if err := cluster.EnsureIssuer(ctx, s.cluster); err != nil {
+	h.RemoveIssuer(issuer.Name)
+	if err := cluster.EnsureIssuer(ctx, suite.Cluster, issuer.Name); err != nil {
 		t.Errorf("tidy up: %v", err)
 	}
 }
@@ -176,7 +153,7 @@ func (s *shell) tidy(t *testing.T) {
 // TestAnnotateAgain checks that the annotate commands of a page work more than once: kubectl changes an annotation only
 // with --overwrite. TestPages runs each command only once.
 func TestAnnotateAgain(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), "git", "-C", shared.root, "grep", "-hn", "kubectl annotate", "--", "README.md", "docs/*.md").Output()
+	out, err := exec.CommandContext(t.Context(), "git", "-C", suite.root, "grep", "-hn", "kubectl annotate", "--", "README.md", "docs/*.md").Output()
 	if err != nil || len(out) == 0 {
 		t.Fatal("no page annotates anything", err)
 	}

@@ -8,18 +8,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/onsi/gomega"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/test/framework/guide"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // sh runs a script in a shell and returns its output.
-func (s *shell) sh(t *testing.T, dir, script string) string {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
+func (h *fixture) sh(script string) string {
+	h.T.Helper()
+	ctx, cancel := context.WithTimeout(h.Ctx, pageTimeout)
 	defer cancel()
-	out, err := guide.Shell{Dir: dir, Env: s.environment(dir), Prelude: functions}.Run(ctx, script)
-	if err != nil {
-		t.Fatal(err)
-	}
+	out, err := h.shell(functions).Run(ctx, script)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
 	return strings.TrimSpace(out)
 }
 
@@ -35,69 +37,52 @@ use() {
 revision() { kubectl wait --for=jsonpath='{.status.revision}'="$2" "jrk/$1" -n shop >/dev/null; }
 `
 
-const lostHour = `
-apiVersion: jwt.refreshkeys.dev/v1alpha1
-kind: JWTRefreshKey
-metadata: {name: orders, namespace: shop}
-spec: {audience: https://orders.example.com}
----
-apiVersion: jwt.refreshkeys.dev/v1alpha1
-kind: JWTRefreshKey
-metadata: {name: gone, namespace: shop}
-spec: {audience: https://orders.example.com}
----
-apiVersion: jwt.refreshkeys.dev/v1alpha1
-kind: JWTRefreshKey
-metadata: {name: till, namespace: shop}
-spec: {audience: https://orders.example.com, rotation: {mode: OneTimeUse}}
-`
-
 // TestAnOldSnapshotOfEtcd restores an old snapshot, and checks that the consequences and the remedy are as in
 // docs/operations.md.
 func TestAnOldSnapshotOfEtcd(t *testing.T) {
-	s, dir := shared, t.TempDir()
-	defer s.tidy(t)
-	for name, content := range map[string]string{"keys.yaml": lostHour} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	h := newFixture(t)
 	says := func(want string, files ...string) {
 		t.Helper()
 		for _, file := range files {
-			if got := s.sh(t, dir, "use "+file); got != want {
+			if got := h.sh("use " + file); got != want {
 				t.Errorf("%s: %s, want %s", file, got, want)
 			}
 		}
 	}
-	s.sh(t, dir, `
-kubectl apply -f keys.yaml; kubectl wait --for=condition=Ready jrk --all -n shop
+	for _, key := range []*v1alpha1.JWTRefreshKey{
+		harness.NewKey("shop", "orders"), harness.NewKey("shop", "gone"), harness.NewKey("shop", "till", func(key *v1alpha1.JWTRefreshKey) {
+			key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
+		}),
+	} {
+		h.AwaitRevision(harness.Created(h.Harness, key), 1)
+	}
+	h.sh(`
 kubectl get secret orders -n shop -o go-template='{{index .data "ca.crt" | base64decode}}' > ca.crt
 kubectl get secret orders -n shop -o go-template='{{index .data "token-endpoint" | base64decode}}' > endpoint
 keep orders orders-1; keep gone gone-1; keep till till-1`)
 	snapshot := filepath.Join(t.TempDir(), "etcd")
-	s.withoutEtcd(t, func(data string) error { return os.CopyFS(snapshot, os.DirFS(data)) })
+	h.withoutEtcd(func(data string) error { return os.CopyFS(snapshot, os.DirFS(data)) })
 
 	says("accepted", "till-1")
-	s.sh(t, dir, `mv till-1.next till-2
+	h.sh(`mv till-1.next till-2
 kubectl patch jrk gone -n shop --type merge -p '{"spec":{"revoked":true}}'; kubectl wait --for=jsonpath='{.status.revocationReason}'=Requested jrk/gone -n shop
 kubectl annotate jrk orders -n shop jwt.refreshkeys.dev/rotate-now=leak; revision orders 2; keep orders orders-2
 until [ "$(use gone-1)" = invalid_grant ]; do :; done`)
 	says("invalid_grant", "gone-1", "orders-1")
 	says("accepted", "orders-2")
 
-	s.withoutEtcd(t, func(data string) error {
+	h.withoutEtcd(func(data string) error {
 		if err := os.RemoveAll(data); err != nil {
 			return err
 		}
 		return os.CopyFS(data, os.DirFS(snapshot))
 	})
-	remedy := s.remedy(t)
-	s.restartOperator(t)
+	remedy := h.remedy()
+	h.restartOperator()
 	says("accepted", "gone-1", "orders-1", "till-1")
 	says("invalid_grant", "orders-2")
 
-	s.sh(t, dir, remedy+`
+	h.sh(remedy + `
 revision orders 2; keep orders orders-3
 kubectl wait --for=jsonpath='{.status.revocationReason}'=KeyWithdrawn jrk/till -n shop`)
 	says("invalid_grant", "gone-1", "orders-1", "orders-2", "till-1", "till-2")
@@ -105,54 +90,47 @@ kubectl wait --for=jsonpath='{.status.revocationReason}'=KeyWithdrawn jrk/till -
 }
 
 // withoutEtcd stops etcd while a function works on its data.
-func (s *shell) withoutEtcd(t *testing.T, do func(data string) error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
+func (h *fixture) withoutEtcd(do func(data string) error) {
+	h.T.Helper()
+	ctx, cancel := context.WithTimeout(h.Ctx, pageTimeout)
 	defer cancel()
 	steps := []func() error{
-		func() error { return s.cluster.ControllerManager.Stop(ctx) },
-		func() error { return s.cluster.APIServer.Stop(ctx) },
-		func() error { return s.cluster.Etcd.Stop(ctx) },
-		func() error { return do(filepath.Join(s.cluster.Dir(), "etcd")) },
-		func() error { return s.cluster.Etcd.Start(ctx) },
-		func() error { return s.cluster.APIServer.Start(ctx) },
-		func() error { return s.cluster.ControllerManager.Start(ctx) },
+		func() error { return suite.ControllerManager.Stop(ctx) },
+		func() error { return suite.APIServer.Stop(ctx) },
+		func() error { return suite.Etcd.Stop(ctx) },
+		func() error { return do(filepath.Join(suite.Dir(), "etcd")) },
+		func() error { return suite.Etcd.Start(ctx) },
+		func() error { return suite.APIServer.Start(ctx) },
+		func() error { return suite.ControllerManager.Start(ctx) },
 	}
 	for _, step := range steps {
-		if err := step(); err != nil {
-			t.Fatal(err)
-		}
+		h.Expect(step()).To(gomega.Succeed())
 	}
 }
 
 // remedy returns the remedy on the page without the restart of Deployments, which are processes here.
-func (s *shell) remedy(t *testing.T) string {
-	t.Helper()
-	p, err := guide.Read(filepath.Join(s.root, "docs", "operations.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	steps := p.Of(t.Name())
+func (h *fixture) remedy() string {
+	h.T.Helper()
+	p, err := guide.Read(filepath.Join(suite.root, "docs", "operations.md"))
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	steps := p.Of(h.T.Name())
 	if len(steps) != 1 {
-		t.Fatalf("the page has %d blocks for this test, want the remedy", len(steps))
+		h.T.Fatalf("the page has %d blocks for this test, want the remedy", len(steps))
 	}
 	restart, rest, _ := strings.Cut(steps[0].Commands, "\n")
 	if !strings.HasPrefix(restart, "kubectl rollout restart deployment") {
-		t.Fatalf("the page begins with %q", restart)
+		h.T.Fatalf("the page begins with %q", restart)
 	}
 	return rest
 }
 
-func (s *shell) restartOperator(t *testing.T) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+func (h *fixture) restartOperator() {
+	h.T.Helper()
+	ctx, cancel := context.WithTimeout(h.Ctx, time.Minute)
 	defer cancel()
-	for _, process := range s.operator {
-		if err := process.Stop(ctx); err != nil {
-			t.Fatal(err)
-		}
-		if err := process.Start(ctx); err != nil {
-			t.Fatal(err)
-		}
+	for _, name := range []string{"tokenserver-1", "tokenserver-2", "manager"} {
+		process := suite.Process(name)
+		h.Expect(process.Stop(ctx)).To(gomega.Succeed())
+		h.Expect(process.Start(ctx)).To(gomega.Succeed())
 	}
 }

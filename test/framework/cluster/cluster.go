@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
 // Options configure a cluster.
@@ -58,6 +59,8 @@ type Cluster struct {
 	detached bool
 	config   *rest.Config
 	prober   *http.Client
+	// joined is the API server of a cluster that Join returned; nil for a cluster of this package.
+	joined *clientcmdapi.Cluster
 
 	mu        sync.Mutex
 	ports     map[string]int

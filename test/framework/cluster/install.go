@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -88,51 +87,23 @@ func RunManager(ctx context.Context, c *Cluster, flags ...string) (*Process, err
 	if err != nil {
 		return nil, err
 	}
-	return c.Run(ctx, managerProgram(binary, kubeconfig, loopback(metrics), loopback(health), flags))
-}
-
-// RunManagerFor builds the manager and runs it for a cluster of the user, with a
-// kubeconfig, until the process is stopped or this process ends. Its
-// log is in dir.
-func RunManagerFor(ctx context.Context, kubeconfig, dir string, flags ...string) (*Process, error) {
-	binary, err := BuildManager(ctx)
-	if err != nil {
-		return nil, err
-	}
-	health, err := freePort(nil)
-	if err != nil {
-		return nil, err
-	}
-	const noMetrics = "0"
-	manager := &Process{
-		program: managerProgram(binary, kubeconfig, noMetrics, loopback(health), flags),
-		logPath: filepath.Join(dir, managerName+".log"),
-		prober:  &http.Client{Timeout: probeTimeout},
-		changed: func() error { return nil },
-	}
-	return manager, manager.Start(ctx)
-}
-
-func managerProgram(binary, kubeconfig, metrics, health string, flags []string) Program {
 	args := []string{
 		"--kubeconfig=" + kubeconfig,
 		"--namespace=" + managerNamespace,
-		"--metrics-bind-address=" + metrics,
-		"--health-probe-bind-address=" + health,
+		"--metrics-bind-address=" + loopback(metrics),
+		"--health-probe-bind-address=" + loopback(health),
 		"--tls-names=" + tokenServerHost,
 	}
-	return Program{
-		Name:   managerName,
-		Binary: binary,
-		Args:   append(args, flags...),
-		Health: "http://" + health + "/readyz",
-	}
+	return c.Run(ctx, Program{Name: managerName, Binary: binary, Args: append(args, flags...), Health: "http://" + loopback(health) + "/readyz"})
 }
 
-// EnsureIssuer creates the JWTIssuer `default` for the token service of this cluster,
-// unless it exists, and waits until it is ready.
-func EnsureIssuer(ctx context.Context, c *Cluster) error {
-	const issuer = "jwtissuer/default"
+// DefaultIssuer is the issuer of refresh keys that name none.
+const DefaultIssuer = "default"
+
+// EnsureIssuer creates a JWTIssuer for the token service of this cluster, unless it exists,
+// and waits until it is ready.
+func EnsureIssuer(ctx context.Context, c *Cluster, name string) error {
+	issuer := "jwtissuer/" + name
 	found, err := c.Kubectl(ctx, "get", issuer, "--ignore-not-found", "--output=name")
 	if err != nil {
 		return err
@@ -143,7 +114,7 @@ func EnsureIssuer(ctx context.Context, c *Cluster) error {
 			return err
 		}
 		manifest := filepath.Join(c.Dir(), "issuer.yaml")
-		if err := os.WriteFile(manifest, fmt.Appendf(nil, defaultIssuer, url), 0o600); err != nil {
+		if err := os.WriteFile(manifest, fmt.Appendf(nil, issuerManifest, name, url), 0o600); err != nil {
 			return err
 		}
 		if _, err := c.Kubectl(ctx, "apply", "--server-side", "-f", manifest); err != nil {
@@ -151,18 +122,18 @@ func EnsureIssuer(ctx context.Context, c *Cluster) error {
 		}
 	}
 	began := time.Now()
-	c.report("waiting for JWTIssuer default to be ready ...")
+	c.report("waiting for JWTIssuer %s to be ready ...", name)
 	if _, err := c.Kubectl(ctx, "wait", "--for=condition=Ready", "--timeout="+issuerWithin, issuer); err != nil {
 		return errors.Join(err, whyNotReady(ctx, c, issuer))
 	}
-	c.report("JWTIssuer default is ready after %.1fs", time.Since(began).Seconds())
+	c.report("JWTIssuer %s is ready after %.1fs", name, time.Since(began).Seconds())
 	return nil
 }
 
-const defaultIssuer = `apiVersion: jwt.refreshkeys.dev/v1alpha1
+const issuerManifest = `apiVersion: jwt.refreshkeys.dev/v1alpha1
 kind: JWTIssuer
 metadata:
-  name: default
+  name: %s
 spec:
   url: %s
 `

@@ -74,13 +74,17 @@ func (c *Cluster) writeKubeconfigs() error {
 }
 
 func (c *Cluster) writeKubeconfig(path, namespace, user string, credentials *clientcmdapi.AuthInfo) error {
-	authority, err := os.ReadFile(c.pki().certificate(authorityIdentity))
-	if err != nil {
-		return err
+	server := c.joined
+	if server == nil {
+		authority, err := os.ReadFile(c.pki().certificate(authorityIdentity))
+		if err != nil {
+			return err
+		}
+		server = &clientcmdapi.Cluster{Server: c.url(apiServerName), CertificateAuthorityData: authority}
 	}
 	const name = "refreshkeys-local"
 	config := clientcmdapi.NewConfig()
-	config.Clusters[name] = &clientcmdapi.Cluster{Server: c.url(apiServerName), CertificateAuthorityData: authority}
+	config.Clusters[name] = server
 	config.AuthInfos[user] = credentials
 	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: user, Namespace: namespace}
 	config.CurrentContext = name

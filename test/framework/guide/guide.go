@@ -18,12 +18,26 @@ import (
 	"strings"
 )
 
-// Page holds the commands and files of a page.
+// Page holds the commands, the files and the text of a page.
 type Page struct {
 	Path, Text string
 	// Files are the blocks after a mark `file` or `apply`, by their names.
 	Files map[string]string
 	Steps []Step
+	// Parts are the headings, the paragraphs and the files, in the order of the page.
+	Parts []Part
+	// open reports whether the next line continues the last part.
+	open bool
+}
+
+// Part is a heading, a paragraph, an item of a list or a file.
+type Part struct {
+	// Line is its first line, from 1.
+	Line int
+	// Text is the Markdown of a heading, a paragraph or an item, in one line.
+	Text string
+	// File is the name of a file, for which Text is empty.
+	File string
 }
 
 // Step is a block of commands, or one command with its output.
@@ -60,6 +74,7 @@ func Read(path string) (*Page, error) {
 		switch {
 		case isFence && !inside:
 			inside, begun, language = true, number+2, fence
+			p.open = false
 			block.Reset()
 		case isFence:
 			inside = false
@@ -72,10 +87,28 @@ func Read(path string) (*Page, error) {
 		default:
 			if found := markLine.FindStringSubmatch(line); found != nil {
 				p.mark(before, found[1], found[2], number+1)
+				line = ""
 			}
+			p.addText(line, number+1)
 		}
 	}
+	p.open = false
 	return p, nil
+}
+
+// addText adds a line of text to the paragraph before it, or begins the next part: an empty line ends a paragraph, and a heading
+// and an item of a list begin with a mark.
+func (p *Page) addText(line string, number int) {
+	line = strings.TrimSpace(line)
+	switch {
+	case line == "":
+		p.open = false
+	case p.open && !strings.HasPrefix(line, "- ") && !strings.HasPrefix(line, "#"):
+		p.Parts[len(p.Parts)-1].Text += " " + line
+	default:
+		p.Parts = append(p.Parts, Part{Line: number, Text: line})
+		p.open = !strings.HasPrefix(line, "#")
+	}
 }
 
 // mark notes a mark for the next block, or adds the step that it is.
@@ -95,10 +128,10 @@ func (p *Page) add(language string, before marks, block string, line int) error 
 	step := Step{Line: line, Commands: block, Elsewhere: before["run by"], Unplayed: before["not run"]}
 	switch {
 	case before["file"] != "":
-		p.Files[before["file"]] = block
+		p.addFile(before["file"], block, line)
 	case before["apply"] != "":
 		name, flags, _ := strings.Cut(before["apply"], " ")
-		p.Files[name] = block
+		p.addFile(name, block, line)
 		step.Applied, step.Commands = name, strings.TrimSpace("kubectl apply -f "+name+" "+flags)+"\n"
 		p.Steps = append(p.Steps, step)
 	case language == "sh":
@@ -109,6 +142,11 @@ func (p *Page) add(language string, before marks, block string, line int) error 
 		return fmt.Errorf("a block of commands must be named sh, or console if it shows the output")
 	}
 	return nil
+}
+
+func (p *Page) addFile(name, content string, line int) {
+	p.Files[name] = content
+	p.Parts = append(p.Parts, Part{Line: line, File: name})
 }
 
 // addShown parses a block in which each command follows "$ " and its output is below it.

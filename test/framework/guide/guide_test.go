@@ -3,6 +3,7 @@ package guide
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ func TestLasting(t *testing.T) {
 	same := [][2]string{
 		{"orders   Issued  2026-12-23T03:11:07Z   2s\n", "orders Issued 2027-01-01T00:00:00Z     13m\n"},
 		{"jti: 0197e9c2-1111-7222-8333-444455556666", "jti: 0197e9c2-1111-7222-8333-444455556667"},
+		{`"expires_in":899,"refresh_token_timeout":2591999`, `"expires_in":900,"refresh_token_timeout":2592000`},
 		{"exp: 1798041937 (in 29d23h)", "exp: 1798041938 (in 30d)"},
 		{"-Q0zhOLheo4UO4qNSIGMUK_YVXtk9gjSSZ8fUs0wHtE Active", "w-0zhOLheo4UO4qNSIGMUK_YVXtk9gjSSZ8fUs0wHt- Active"},
 		{"session-16595072444d till", "session-fbecaef40c3e till"},
@@ -98,6 +100,36 @@ func TestPlayNoticesAnUntruePage(t *testing.T) {
 	ended := "page.md:27: cat other\ndoes not run"
 	if _, err := play(t, read(t, strings.Replace(page, "echo in between > other", "exit 0", 1))); err == nil || !strings.Contains(err.Error(), ended) {
 		t.Errorf("a command that ends the shell gives %v", err)
+	}
+}
+
+// TestPlayReportsItsProgress checks that the functions of a shell get each step when it begins and when it ends, but not the end of
+// a step that fails.
+func TestPlayReportsItsProgress(t *testing.T) {
+	for text, want := range map[string]string{
+		"```console\n$ echo one\none\n$ sleep 0\n```\n```sh\necho two\n```\n": "echo one: one; sleep 0: ; echo two: two; ",
+		"```sh\necho one\n```\n```sh\necho two; false\n```\n":                 "echo one: one; echo two; false: ",
+	} {
+		var reported strings.Builder
+		p := read(t, text)
+		shell := Shell{Dir: t.TempDir(), Env: os.Environ()}
+		shell.Begins = func(s Step) { reported.WriteString(strings.TrimSpace(s.Commands) + ": ") }
+		shell.Ends = func(_ Step, printed string) { reported.WriteString(strings.TrimSpace(printed) + "; ") }
+		if _, err := shell.Play(t.Context(), p, p.Own()); (err != nil) != strings.Contains(text, "false") {
+			t.Error(err)
+		}
+		if reported.String() != want {
+			t.Errorf("got %q, want %q", &reported, want)
+		}
+	}
+}
+
+// TestParts checks that the text of a page is split into headings, paragraphs, items and files, without its marks.
+func TestParts(t *testing.T) {
+	p := read(t, "# Title\nOne\ntwo.\n\nThree:\n<!-- file: name -->\n```text\nx\n```\n- item\n  more\n- other\n```sh\ntrue\n```\nEnd.\n")
+	want := []Part{{1, "# Title", ""}, {2, "One two.", ""}, {5, "Three:", ""}, {8, "", "name"}, {10, "- item more", ""}, {12, "- other", ""}, {16, "End.", ""}}
+	if !slices.Equal(p.Parts, want) {
+		t.Errorf("got %+v\nwant %+v", p.Parts, want)
 	}
 }
 

@@ -15,7 +15,7 @@ var variable = []struct {
 	{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`), "UUID"},
 	{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "HASH"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z| UTC)?`), "TIME"},
-	{regexp.MustCompile(`\b(exp|iat|nbf): \d+`), "$1: SECONDS"},
+	{regexp.MustCompile(`(\bexp|\biat|\bnbf|expires_in"|_timeout"):( ?)\d+`), "$1:${2}SECONDS"},
 	// Identifiers come before ages: a part of one can look like an age.
 	{regexp.MustCompile(`(?m)(^|[^A-Za-z0-9_-])[A-Za-z0-9_-]{43}([^A-Za-z0-9_-]|$)`), "${1}KID${2}"},
 	{regexp.MustCompile(`\bsession-[a-z0-9]+`), "SESSION"},

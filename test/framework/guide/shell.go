@@ -5,11 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 )
 
@@ -24,6 +23,9 @@ type Shell struct {
 	// Typed replaces names on the page, in commands and files, by those of the run. Shown does the reverse in output.
 	// Both may be nil.
 	Typed, Shown *strings.Replacer
+	// Begins and Ends are called when Play runs a step and when the step has printed all of its output. Both may be nil.
+	Begins func(Step)
+	Ends   func(step Step, printed string)
 }
 
 // Files writes the files of a page to the folder, with links to the parts of the repository that pages name.
@@ -51,12 +53,16 @@ func (s Shell) Run(ctx context.Context, commands string) (string, error) {
 }
 
 func (s Shell) bash(ctx context.Context, commands string) (string, error) {
+	var out bytes.Buffer
+	err := s.bashTo(ctx, &out, commands)
+	return replaced(s.Shown, out.String()), err
+}
+
+func (s Shell) bashTo(ctx context.Context, out io.Writer, commands string) error {
 	command := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", s.Prelude+replaced(s.Typed, commands))
 	command.Dir, command.Env = s.Dir, s.Env
-	var out bytes.Buffer
-	command.Stdout, command.Stderr = &out, &out
-	err := command.Run()
-	return replaced(s.Shown, out.String()), err
+	command.Stdout, command.Stderr = out, out
+	return command.Run()
 }
 
 // Play runs steps of a page in one shell, and returns what each of them printed. The error says which outputs differ from the page, which
@@ -74,8 +80,10 @@ func (s Shell) Play(ctx context.Context, page *Page, steps []Step) ([]string, er
 		}
 		fmt.Fprintf(&script, "set +e\n%s__code=$?; set -e; [ $__code = 0 ] || echo \"(exit code $__code)\"\n", step.Commands)
 	}
-	out, runErr := s.bash(ctx, script.String())
-	printed := outputs(out)
+	follower := &follower{shell: s, steps: steps}
+	runErr := s.bashTo(ctx, follower, script.String())
+	printed := follower.outputs()
+	follower.report(runErr == nil)
 	var differ []error
 	for i, text := range printed {
 		if interrupted := runErr != nil && i == len(printed)-1; !interrupted && steps[i].differs(text) {
@@ -91,24 +99,6 @@ func (s Shell) Play(ctx context.Context, page *Page, steps []Step) ([]string, er
 		runErr = fmt.Errorf("%s:%d: %s\ndoes not run: the shell ends before it, without an error", page.Path, missed.Line, strings.TrimSpace(missed.Commands))
 	}
 	return printed, errors.Join(append(differ, runErr)...)
-}
-
-var separator = regexp.MustCompile(`\n@@(\d+)@@\n`)
-
-// outputs splits what a shell printed at the numbers of the steps.
-func outputs(out string) []string {
-	var printed []string
-	for i, found := range separator.FindAllStringSubmatchIndex(out, -1) {
-		if out[found[2]:found[3]] != strconv.Itoa(i) {
-			break
-		}
-		rest := out[found[1]:]
-		if next := separator.FindStringIndex(rest); next != nil {
-			rest = rest[:next[0]]
-		}
-		printed = append(printed, rest)
-	}
-	return printed
 }
 
 func replaced(names *strings.Replacer, text string) string {
