@@ -106,7 +106,7 @@ const (
 	// RevokedRequested: spec.revoked is true; or rotate-now ended all tokens while no new one could be
 	// issued; or spec.expiresAt was moved before their end.
 	RevokedRequested RevocationReason = "Requested"
-	// RevokedLogout: the holder revoked its token at the revocation endpoint (RFC 7009).
+	// RevokedLogout: the holder revoked its token at the revocation endpoint (RFC 7009), or its subject ended the session.
 	RevokedLogout RevocationReason = "Logout"
 	// RevokedIdleTimeout: the refresh key was unused for spec.idleTimeout.
 	RevokedIdleTimeout RevocationReason = "IdleTimeout"

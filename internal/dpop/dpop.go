@@ -1,6 +1,6 @@
-// Package dpop checks proofs of possession at the token endpoint (DPoP, RFC 9449): what a proof says, that it is for
-// this endpoint and current, and that it is used once at each replica. It makes the nonces that clients put into
-// their proofs. The signatures of proofs are verified by package token.
+// Package dpop checks proofs of possession (DPoP, RFC 9449) at the token endpoint and at the service's own resources:
+// what a proof says, that it is for this endpoint and current, and that it is used once at each replica. It makes the
+// nonces that clients put into their proofs. The signatures of proofs are verified by package token.
 package dpop
 
 import (
@@ -38,24 +38,62 @@ func New(clock clock.PassiveClock) (*Proofs, error) {
 	return &Proofs{clock: clock, nonces: nonces, replays: newReplays(clock, rememberedProofs)}, err
 }
 
+// Resource is a request to a protected resource with an access token (RFC 9449 §7).
+type Resource struct {
+	// Method is that of the request, and URLs are the configured ones of the resource.
+	Method string
+	URLs   []string
+	// Token is the access token of the request.
+	Token string
+}
+
 // Prove verifies the values of the DPoP header (RFC 9449 §4.3). The proof must be for one of the token endpoints of
 // the issuer and have a nonce that was derived from its rings. Without a value it returns the zero Proven. The refusal
 // is invalid_dpop_proof, or use_dpop_nonce with a nonce; another error means that the nonce cannot be checked now.
 func (p *Proofs) Prove(endpoints []string, rings *keyring.Rings, header []string) (Proven, error) {
-	switch len(header) {
-	case 0:
-		return Proven{}, nil
-	case 1:
-	default:
-		return Proven{}, refuse("The request has more than one DPoP header.")
-	}
-	proof, err := Parse(header[0])
-	if err != nil {
-		return Proven{}, refuse("The DPoP proof is malformed, or its key, algorithm or signature is not accepted.")
+	proof, err := parseOne(header)
+	if proof == nil {
+		return Proven{}, err
 	}
 	if proof.MadeFor(method, endpoints) != nil {
 		return Proven{}, refuse("The DPoP proof is for another method or URL; htu must be the token_endpoint of the metadata.")
 	}
+	return p.current(proof, rings)
+}
+
+// ProveAt is Prove for a request to a resource. The proof must also be for the access token of the request (`ath`).
+func (p *Proofs) ProveAt(resource *Resource, rings *keyring.Rings, header []string) (Proven, error) {
+	proof, err := parseOne(header)
+	if proof == nil {
+		return Proven{}, err
+	}
+	if proof.MadeFor(resource.Method, resource.URLs) != nil {
+		return Proven{}, refuse("The DPoP proof is for another method or URL; htu must be the URL of the request below the issuer's url.")
+	}
+	if !proof.isFor(resource.Token) {
+		return Proven{}, refuse("The DPoP proof is for another access token; ath must be the SHA-256 hash of the token of the request.")
+	}
+	return p.current(proof, rings)
+}
+
+// parseOne parses the proof of a DPoP header; nil if there is no header.
+func parseOne(header []string) (*Proof, error) {
+	switch len(header) {
+	case 0:
+		return nil, nil
+	case 1:
+	default:
+		return nil, refuse("The request has more than one DPoP header.")
+	}
+	proof, err := Parse(header[0])
+	if err != nil {
+		return nil, refuse("The DPoP proof is malformed, or its key, algorithm or signature is not accepted.")
+	}
+	return proof, nil
+}
+
+// current checks the time and the nonce of a proof.
+func (p *Proofs) current(proof *Proof, rings *keyring.Rings) (Proven, error) {
 	if proof.MadeWithin(nonceFor, p.clock.Now()) != nil {
 		return Proven{}, refuse("The iat of the DPoP proof is too far from the current time; check the client's clock.")
 	}
@@ -102,7 +140,7 @@ func (p *Proofs) Consume(client *Proven) error {
 func (c *Proven) Satisfies(thumbprints ...string) error {
 	for _, thumbprint := range thumbprints {
 		if thumbprint != "" && c.Thumbprint != thumbprint {
-			return refuse("The refresh token is bound to a client key; send a DPoP proof signed with that key.")
+			return refuse("The token is bound to a client key; send a DPoP proof signed with that key.")
 		}
 	}
 	return nil
@@ -115,6 +153,14 @@ func (p *Proofs) Constrain(answer *oauth.TokenAnswer, client *Proven, rings *key
 		return nil
 	}
 	answer.TokenType = oauth.TokenTypeDPoP
-	answer.DPoPNonce, err = p.nonces.fresh(rings)
+	answer.DPoPNonce, err = p.NextNonce(client, rings)
 	return err
+}
+
+// NextNonce returns the nonce for the next proof of a client that proved a key; empty for another client.
+func (p *Proofs) NextNonce(client *Proven, rings *keyring.Rings) (string, error) {
+	if client.Thumbprint == "" {
+		return "", nil
+	}
+	return p.nonces.fresh(rings)
 }

@@ -177,3 +177,49 @@ func TestConsume(t *testing.T) {
 		t.Error("a nonce was made without a signing key")
 	}
 }
+
+// TestProveAt checks that a proof at a resource is for its method, its URL and the access token of the request (RFC 9449
+// §4.3, 8, 9 and 11).
+func TestProveAt(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(t0)
+	proofs, err := New(clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rings := signing.Next(t, nil, t0)
+	device := &client{prover: newProver(t, "ES256"), clock: clock, nonce: fresh(t, proofs.nonces, rings)}
+	resource := &Resource{Method: "GET", URLs: []string{issuer + "/sessions", inside + "/sessions"}, Token: "eyJ.eyJ.c2ln"}
+	// The hash of the token, by another implementation.
+	const ath = `"lgPxmyU-mVsOc8sHg1cqDzxutby4gro9WlEd4WpAEPE"`
+	proof := func(changed ...string) string {
+		return device.proof(append([]string{"htm", `"GET"`, "htu", `"` + issuer + `/sessions"`, "ath", ath}, changed...)...)
+	}
+	const good, bad = "ok", string(oauth.InvalidDPoPProof)
+	for _, c := range []struct {
+		name   string
+		header []string
+		want   string
+	}{
+		{"none", nil, good},
+		{"good", []string{proof()}, good},
+		{"for the second URL of the issuer", []string{proof("htu", `"`+inside+`/sessions"`)}, good},
+		{"two", []string{proof(), proof()}, bad},
+		{"for POST", []string{proof("htm", `"POST"`)}, bad},
+		{"for the token endpoint", []string{proof("htu", `"`+issuer+`/token"`)}, bad},
+		{"for no access token", []string{proof("ath", "")}, bad},
+		{"for another access token", []string{proof("ath", strings.Replace(ath, "lgPx", "lgPy", 1))}, bad},
+		{"for a list of access tokens", []string{proof("ath", "["+ath+"]")}, bad},
+		{"with ATH for ath", []string{proof("ath", "", "ATH", ath)}, bad},
+		{"with the hash in hexadecimal digits", []string{proof("ath", `"9603f19b253e995b0e73cb0783572a0f3c6eb5bcb882ba3d5a511de16a4010f1"`)}, bad},
+		{"made an hour ago", []string{proof("iat", fmt.Sprint(clock.Now().Add(-time.Hour).Unix()))}, bad},
+		{"without a nonce", []string{proof("nonce", "")}, string(oauth.UseDPoPNonce)},
+	} {
+		proven, err := proofs.ProveAt(resource, rings, c.header)
+		if got := outcome(err); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+		if proves := err == nil && c.header != nil; proves != (proven.Thumbprint != "") {
+			t.Errorf("%s: it proves %q", c.name, proven.Thumbprint)
+		}
+	}
+}

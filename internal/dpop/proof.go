@@ -1,6 +1,7 @@
 package dpop
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"math"
@@ -43,6 +44,8 @@ type Proof struct {
 	JTI        string
 	// Nonce is the server's nonce; empty for none.
 	Nonce string
+	// AccessTokenHash is the hash of the access token of the request (ath); empty for none.
+	AccessTokenHash string
 
 	method, target string
 	issuedAt       time.Time
@@ -88,7 +91,7 @@ func Parse(compact string) (*Proof, error) {
 
 // proofClaims are the claims that Parse reads. A name that differs from one of them only in case
 // is refused: parsers that ignore case would mistake it for the claim.
-var proofClaims = []string{"jti", "htm", "htu", "iat", "nonce", "nbf", "exp"}
+var proofClaims = []string{"jti", "htm", "htu", "iat", "nonce", "ath", "nbf", "exp"}
 
 func readProof(payload map[string]any, thumbprint string) (*Proof, error) {
 	for name := range payload {
@@ -103,6 +106,9 @@ func readProof(payload map[string]any, thumbprint string) (*Proof, error) {
 	}
 	if _, present := payload["nonce"]; present {
 		proof.Nonce = r.text("nonce")
+	}
+	if _, present := payload["ath"]; present {
+		proof.AccessTokenHash = r.text("ath")
 	}
 	if _, present := payload["nbf"]; present {
 		proof.notBefore = r.instant("nbf")
@@ -160,6 +166,12 @@ func (p *Proof) MadeFor(method string, urls []string) error {
 		}
 	}
 	return ErrTarget
+}
+
+// isFor reports whether the proof is for a request with the access token (RFC 9449 §4.3, 11).
+func (p *Proof) isFor(accessToken string) bool {
+	sum := sha256.Sum256([]byte(accessToken))
+	return p.AccessTokenHash == base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // MadeWithin checks that the proof is at most as old as the given duration, and not from the future,

@@ -13,5 +13,11 @@ func RevokeURL(base string) string { return base + "/revoke" }
 // IntrospectURL returns the URL of the introspection endpoint (RFC 7662 §2).
 func IntrospectURL(base string) string { return base + "/introspect" }
 
+// SessionsURL returns the URL at which a subject lists its own sessions.
+func SessionsURL(base string) string { return base + "/sessions" }
+
+// EndSessionsURL returns the URL at which a subject ends its own sessions.
+func EndSessionsURL(base string) string { return SessionsURL(base) + "/end" }
+
 // JWKSURL returns the URL of the public signing keys of access tokens (RFC 7517 §5).
 func JWKSURL(base string) string { return base + "/jwks.json" }

@@ -48,6 +48,17 @@ func (s *store[T]) all() []T {
 	return all
 }
 
+func (s *store[T]) selected(selects func(T) bool) (found []T) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, object := range s.objects {
+		if selects(object) {
+			found = append(found, object)
+		}
+	}
+	return found
+}
+
 func (s *store[T]) count(counts func(T) bool) (n int) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -72,6 +72,9 @@ func (v *View[T]) Get(name types.NamespacedName) (object T, found bool) { return
 // All returns all objects, in no order.
 func (v *View[T]) All() []T { return v.store.all() }
 
+// Select returns the objects for which selects returns true, in no order.
+func (v *View[T]) Select(selects func(T) bool) []T { return v.store.selected(selects) }
+
 // Count returns the number of objects for which counts returns true.
 func (v *View[T]) Count(counts func(T) bool) int { return v.store.count(counts) }
 

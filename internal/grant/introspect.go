@@ -43,6 +43,10 @@ func (s *Fresh) introspect(
 	if err != nil {
 		return &oauth.IntrospectionAnswer{}, nil //nolint:nilerr // the answer is that the token is inactive
 	}
+	if typ == token.Access && forSessions(claims, issuer) {
+		// Only the sessions endpoints accept it, and they do not ask here. No caller may take it for a token of its own.
+		return &oauth.IntrospectionAnswer{}, nil
+	}
 	outcome.of(claims)
 	if err := allowed(ctx, claims.Object.Namespace); err != nil {
 		return withhold(err, outcome)

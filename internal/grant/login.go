@@ -24,7 +24,7 @@ func (r *LoginRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.Is
 	}
 	outcome.of(result.Claims)
 	e := &exchange{issuer: issuer, presented: result.Token, claims: result.Claims, key: result.Key, proven: result.Client}
-	answer, err := s.accessToken(e, result.Claims.Scope, result.Access, outcome)
+	answer, err := s.accessToken(e, target{result.Claims.Audience, result.Claims.Scope, result.Claims.Extra}, result.Access, outcome)
 	if err != nil {
 		return nil, err
 	}

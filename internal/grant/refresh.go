@@ -87,7 +87,7 @@ func (r *RefreshRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.
 	if err := s.remains(ctx, &e); err != nil {
 		return nil, err
 	}
-	scope, err := asked(e.claims, r)
+	asked, err := e.asked(r)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (r *RefreshRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.accessToken(&e, scope, signer, outcome)
+	answer, err := s.accessToken(&e, asked, signer, outcome)
 	if err != nil {
 		return nil, err
 	}
@@ -172,14 +172,25 @@ func (e *exchange) end() time.Time {
 	return earliest(lifecycle.Timeline(e.key).LastSecond(), e.claims.ExpiresAt)
 }
 
-// asked returns the scope of the access token, if the refresh token is for the requested APIs.
-func asked(claims *token.Claims, request *RefreshRequest) (scope string, err error) {
+// target is what an access token is for, and what it says besides.
+type target struct {
+	audience, scope string
+	extra           map[string]string
+}
+
+// asked returns the target of the access token, if the refresh token is for the requested APIs. A session is also for
+// the sessions of its subject.
+func (e *exchange) asked(request *RefreshRequest) (target, error) {
+	if asksForSessions(request, e.issuer.URL) && session.ProvenSubject(e.issuer, e.key, e.claims) != "" {
+		return target{audience: e.issuer.URL, scope: oauth.ScopeSessions}, nil
+	}
 	for _, resource := range request.Resources {
-		if resource != claims.Audience {
-			return "", oauth.Refuse(oauth.InvalidTarget, "The refresh token is for another resource.")
+		if resource != e.claims.Audience {
+			return target{}, oauth.Refuse(oauth.InvalidTarget, "The refresh token is for another resource.")
 		}
 	}
-	return narrowed(claims.Scope, request.Scope)
+	scope, err := narrowed(e.claims.Scope, request.Scope)
+	return target{audience: e.claims.Audience, scope: scope, extra: e.claims.Extra}, err
 }
 
 // narrowed returns the granted scope, or the requested part of it (RFC 6749 §6).
@@ -249,9 +260,9 @@ func grantsNoMore(current, held *token.Claims) bool {
 }
 
 // accessToken signs the access token. It ends no later than the refresh token and the refresh key.
-func (s *Service) accessToken(e *exchange, scope string, signer *keyring.Key, outcome *Outcome) (*oauth.TokenAnswer, error) {
+func (s *Service) accessToken(e *exchange, to target, signer *keyring.Key, outcome *Outcome) (*oauth.TokenAnswer, error) {
 	access, now := *e.claims, s.clock.Now()
-	access.Scope = scope
+	access.Audience, access.Scope, access.Extra = to.audience, to.scope, to.extra
 	// If a client proves a key, its access token is bound to it, even if that is not required (RFC 9449 §5).
 	if e.proven.Thumbprint != "" {
 		access.JWKThumbprint = e.proven.Thumbprint
@@ -263,7 +274,7 @@ func (s *Service) accessToken(e *exchange, scope string, signer *keyring.Key, ou
 	}
 	outcome.AccessJTI = jti
 	answer := &oauth.TokenAnswer{
-		AccessToken: compact, TokenType: oauth.TokenTypeBearer, ExpiresIn: int64(expiresAt.Sub(now) / time.Second), Scope: scope,
+		AccessToken: compact, TokenType: oauth.TokenTypeBearer, ExpiresIn: int64(expiresAt.Sub(now) / time.Second), Scope: to.scope,
 	}
 	return answer, s.clients.Constrain(answer, &e.proven.Proven, e.issuer.Rings)
 }

@@ -43,6 +43,14 @@ func TestNothingIsAnsweredFromAStaleView(t *testing.T) {
 		"an exchange": ask(&LoginRequest{&session.ExchangeLogin{SubjectToken: "x", SubjectTokenType: oauth.TypeJWT}}),
 		"a password":  ask(&LoginRequest{&session.PasswordLogin{Username: "jane", Password: "x"}}),
 		"a logout":    func() error { return s.Revoke(t.Context(), issuer, "x", "", &Outcome{}) },
+		"a list of sessions": func() error {
+			_, err := s.Sessions(t.Context(), issuer, &AccessRequest{Token: "x"}, &Outcome{})
+			return err
+		},
+		"an end of sessions": func() error {
+			_, err := s.EndSessions(t.Context(), issuer, &AccessRequest{Token: "x"}, &oauth.EndRequest{All: true}, &Outcome{})
+			return err
+		},
 		"a question": func() error {
 			_, err := s.Introspect(t.Context(), issuer, "x", "", nil, &Outcome{})
 			return err

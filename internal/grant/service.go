@@ -13,6 +13,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/internal/binding"
 	"github.com/refreshkeys/refreshkeys/internal/dpop"
+	"github.com/refreshkeys/refreshkeys/internal/identity"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/session"
@@ -43,6 +44,8 @@ type Service struct {
 	sessions  *session.Service
 	clock     clock.PassiveClock
 	newID     func() string
+	// managing limits how often a subject lists or ends its sessions.
+	managing *identity.Attempts
 
 	verified *lru.Cache[[sha256.Size]byte, *token.Claims]
 	claims   upstream.Flights[string]
@@ -73,8 +76,13 @@ func New(o Options) (*Service, error) {
 	sessions, err := session.New(session.Options{
 		Reviews: o.Reviews, Clients: clients, Providers: o.Providers, Passwords: o.Passwords, Clock: o.Clock, NewID: o.NewID,
 	})
+	if err != nil {
+		return nil, err
+	}
+	managing, err := identity.NewAttempts(managingAtOnce, manageAgain)
 	return &Service{
-		gate: registry.NewGate(o.Registry), directory: o.Registry, clients: clients, sessions: sessions, clock: o.Clock, newID: o.NewID, verified: verified,
+		gate: registry.NewGate(o.Registry), directory: o.Registry, clients: clients, sessions: sessions, clock: o.Clock, newID: o.NewID,
+		managing: managing, verified: verified,
 	}, err
 }
 
@@ -88,14 +96,22 @@ type Outcome struct {
 	// JTI and Revision are those of the refresh token: the presented one or, at a login, the issued one.
 	JTI      string
 	Revision int64
-	// AccessJTI is the jti of the issued access token.
+	// AccessJTI is the jti of the issued access token, or of the one that a request for sessions presents.
 	AccessJTI string
 	// Withheld is the reason why an introspection withheld its answer, since the caller has no right to ask; empty
 	// otherwise.
 	Withheld oauth.Code
+	// Ended are the uids of the sessions that their subject ended by the request.
+	Ended []types.UID
 }
 
 func (o *Outcome) of(claims *token.Claims) {
 	o.Key, o.UID, o.Subject = keyName(claims), types.UID(claims.Object.UID), claims.Subject
 	o.JTI, o.Revision = claims.JTI, claims.Object.Revision
+}
+
+// ofAccess records a presented access token.
+func (o *Outcome) ofAccess(claims *token.Claims) {
+	o.of(claims)
+	o.JTI, o.AccessJTI = "", claims.JTI
 }

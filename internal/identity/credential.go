@@ -2,8 +2,13 @@ package identity
 
 import "strings"
 
-// bearerScheme is the scheme of RFC 6750 §2.1.
-const bearerScheme = "Bearer"
+// Schemes of the Authorization header.
+const (
+	// bearerScheme is of RFC 6750 §2.1.
+	bearerScheme = "Bearer"
+	// dpopScheme is of RFC 9449 §7.1.
+	dpopScheme = "DPoP"
+)
 
 // WellFormed reports whether a text can be a token of at most longestToken bytes: one or more characters of
 // token68 (RFC 9110 §11.2, b64token in RFC 6750 §2.1), with = only at the end. Every token that is sent to a
@@ -25,9 +30,14 @@ func outsideToken68(r rune) bool {
 
 // Bearer parses the value of an Authorization header: the scheme Bearer, one space, and a token. asked reports
 // whether the scheme is Bearer. The token is empty if it is malformed.
-func Bearer(header string) (token string, asked bool) {
+func Bearer(header string) (token string, asked bool) { return credential(header, bearerScheme) }
+
+// DPoP is Bearer for the scheme DPoP.
+func DPoP(header string) (token string, asked bool) { return credential(header, dpopScheme) }
+
+func credential(header, of string) (token string, asked bool) {
 	scheme, token, _ := strings.Cut(header, " ")
-	if !strings.EqualFold(scheme, bearerScheme) {
+	if !strings.EqualFold(scheme, of) {
 		return "", false
 	}
 	if !WellFormed(token) {

@@ -33,3 +33,17 @@ func TestBearer(t *testing.T) {
 		}
 	}
 }
+
+// TestDPoP checks that DPoP reads its own scheme as Bearer does, and no other.
+func TestDPoP(t *testing.T) {
+	for _, c := range []struct {
+		header, token string
+		asked         bool
+	}{
+		{"DPoP x", "x", true}, {"dpop x", "x", true}, {"DPoP", "", true}, {"DPoP  x", "", true}, {"DPoP x y", "", true}, {"Bearer x", "", false}, {"", "", false},
+	} {
+		if token, asked := DPoP(c.header); token != c.token || asked != c.asked {
+			t.Errorf("%q: %q, %v; want %q, %v", c.header, token, asked, c.token, c.asked)
+		}
+	}
+}

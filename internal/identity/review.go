@@ -68,7 +68,9 @@ func NewReviews(clients kubernetes.Interface, clock clock.PassiveClock) *Reviews
 // User returns the user of a token. The token must have the issuer as an audience: a token for the API server
 // itself must not be sent to other services.
 func (r *Reviews) User(ctx context.Context, issuer, token string) (authenticationv1.UserInfo, error) {
-	if !WellFormed(token) {
+	// A token of the issuer itself is no token of the cluster, also if the API server trusts the issuer: an access token
+	// for its sessions must not sign in, authenticate a client or introspect.
+	if !WellFormed(token) || ClaimedIssuer(token) == issuer {
 		return authenticationv1.UserInfo{}, ErrRefused
 	}
 	question := sha256.Sum256([]byte(issuer + "\x00" + token))

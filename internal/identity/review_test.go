@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -140,5 +141,34 @@ func TestNoReviewOfWhatIsNoToken(t *testing.T) {
 		if _, err := reviews.ServiceAccount(t.Context(), issuer, token); err != nil {
 			t.Errorf("%.20q: %v", token, err)
 		}
+	}
+}
+
+// TestATokenOfTheIssuerIsNoCredential checks that a token of the issuer itself authenticates neither a user nor a
+// ServiceAccount, also if the API server trusts the issuer and would accept it.
+func TestATokenOfTheIssuerIsNoCredential(t *testing.T) {
+	const issuer = "https://tokens.example.com"
+	asked := 0
+	reviews := reviewsOf(t, func(*authenticationv1.TokenReview) authenticationv1.TokenReviewStatus {
+		asked++
+		return authenticationv1.TokenReviewStatus{
+			Authenticated: true, Audiences: []string{issuer}, User: authenticationv1.UserInfo{Username: "system:serviceaccount:shop:till", UID: "u-1"},
+		}
+	})
+	from := func(issuer string) string {
+		payload := base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"` + issuer + `","aud":"https://tokens.example.com"}`))
+		return "eyJ0eXAiOiJhdCtqd3QifQ." + payload + ".c2ln"
+	}
+	if _, err := reviews.User(t.Context(), issuer, from(issuer)); !errors.Is(err, ErrRefused) {
+		t.Errorf("as a user: %v", err)
+	}
+	if _, err := reviews.ServiceAccount(t.Context(), issuer, from(issuer)); !errors.Is(err, ErrRefused) {
+		t.Errorf("as a ServiceAccount: %v", err)
+	}
+	if asked > 0 {
+		t.Errorf("the API server reviewed %d tokens of the issuer", asked)
+	}
+	if _, err := reviews.ServiceAccount(t.Context(), issuer, from("https://kubernetes.default.svc")); err != nil {
+		t.Errorf("a token of the cluster: %v", err)
 	}
 }

@@ -29,8 +29,8 @@ const (
 	InvalidTarget Code = "invalid_target"
 	// InvalidToken is of RFC 6750 §3.1: the caller's own token is not accepted.
 	InvalidToken Code = "invalid_token"
-	// InsufficientScope is of RFC 6750 §3.1: the caller may not introspect the token. It is in the logs only: the answer
-	// is that the token is inactive (RFC 7662 §2.2).
+	// InsufficientScope is of RFC 6750 §3.1: the access token lacks the scope of a resource. Of an introspection by a
+	// caller without the right it is in the logs only: the answer is that the token is inactive (RFC 7662 §2.2).
 	InsufficientScope Code = "insufficient_scope"
 	// InvalidDPoPProof is of RFC 9449 §5: the proof is missing, invalid, or signed with another key.
 	InvalidDPoPProof Code = "invalid_dpop_proof"

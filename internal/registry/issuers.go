@@ -21,6 +21,8 @@ type Issuer struct {
 	URL string
 	// TokenEndpoints are the URLs of the token endpoint, as configured.
 	TokenEndpoints []string
+	// bases are spec.url and spec.endpointURL.
+	bases []string
 	// Policy is the compiled policy; nil if it is invalid, and then nothing is granted.
 	Policy *policy.Policy
 	// Rings are the signing keys; nil if they cannot be read, and then no token can be verified.
@@ -89,10 +91,12 @@ func issuerOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string, keys *corev1
 	read := &Issuer{
 		Name: issuer.Name, URL: issuer.Spec.URL,
 		AccessLifetime: policy.AccessLifetime(&issuer.Spec), CacheFor: cacheFor(issuer), Login: loginOf(issuer, operatorNamespace),
-		TokenEndpoints: []string{endpoint.TokenURL(issuer.Spec.URL)},
 	}
-	if issuer.Spec.EndpointURL != "" {
-		read.TokenEndpoints = append(read.TokenEndpoints, endpoint.TokenURL(issuer.Spec.EndpointURL))
+	for _, base := range [...]string{issuer.Spec.URL, issuer.Spec.EndpointURL} {
+		if base != "" {
+			read.bases = append(read.bases, base)
+			read.TokenEndpoints = append(read.TokenEndpoints, endpoint.TokenURL(base))
+		}
 	}
 	if compiled, err := policy.Compile(&issuer.Spec); err == nil {
 		read.Policy = compiled
@@ -104,6 +108,19 @@ func issuerOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string, keys *corev1
 		}
 	}
 	return read
+}
+
+// SessionsURLs returns the URLs at which a subject lists its own sessions, as configured.
+func (i *Issuer) SessionsURLs() []string { return i.below(endpoint.SessionsURL) }
+
+// EndSessionsURLs returns the URLs at which a subject ends its own sessions, as configured.
+func (i *Issuer) EndSessionsURLs() []string { return i.below(endpoint.EndSessionsURL) }
+
+func (i *Issuer) below(url func(base string) string) (urls []string) {
+	for _, base := range i.bases {
+		urls = append(urls, url(base))
+	}
+	return urls
 }
 
 // signs reports whether the issuer has a signing key with the kid.

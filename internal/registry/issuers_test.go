@@ -24,6 +24,12 @@ func TestAnIssuerAtAnAddress(t *testing.T) {
 	if want := []string{"https://[fd00::1]:8443/shop/token", "https://[2001:db8::2]/shop/token"}; !slices.Equal(read.TokenEndpoints, want) {
 		t.Errorf("token endpoints %q, want %q", read.TokenEndpoints, want)
 	}
+	if want := []string{"https://[fd00::1]:8443/shop/sessions", "https://[2001:db8::2]/shop/sessions"}; !slices.Equal(read.SessionsURLs(), want) {
+		t.Errorf("lists of sessions at %q, want %q", read.SessionsURLs(), want)
+	}
+	if want := []string{"https://[fd00::1]:8443/shop/sessions/end", "https://[2001:db8::2]/shop/sessions/end"}; !slices.Equal(read.EndSessionsURLs(), want) {
+		t.Errorf("ends of sessions at %q, want %q", read.EndSessionsURLs(), want)
+	}
 }
 
 // TestCacheFor checks that a new signing key becomes active only after every copy of the JWKS without it is

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,6 +26,22 @@ func (c *Cluster) Sessions(issuer string) (n int) {
 		})
 	}
 	return n
+}
+
+// SessionsKnown returns the sessions of an issuer and a subject in a namespace, from the view. They are shared and must
+// not be changed.
+func (c *Cluster) SessionsKnown(namespace, issuer, subject string) ([]*v1alpha1.JWTRefreshKey, error) {
+	if err := c.served(namespace); err != nil {
+		return nil, err
+	}
+	keys := c.keysIn(namespace)
+	if c.outdated(keys) {
+		return nil, fmt.Errorf("%w: the view of the refresh keys of namespace %s is too old", upstream.ErrUnavailable, namespace)
+	}
+	return keys.Select(func(key *v1alpha1.JWTRefreshKey) bool {
+		session := key.Status.Session
+		return session != nil && session.Subject == subject && key.Namespace == namespace && lifecycle.IssuerName(key) == issuer
+	}), nil
 }
 
 // SessionsOf returns the sessions in a namespace with that value of LabelSessionOf, read from the API server.

@@ -22,6 +22,9 @@ type Registry interface {
 	NamespaceLabels(name string) (map[string]string, bool)
 	// Sessions returns the approximate number of sessions of an issuer.
 	Sessions(issuer string) int
+	// SessionsKnown returns the sessions of an issuer and a subject in a namespace, from the view. They are shared and
+	// must not be changed.
+	SessionsKnown(namespace, issuer, subject string) ([]*v1alpha1.JWTRefreshKey, error)
 	// SessionsOf returns the sessions of one subject as read from the API server, by the value of their label.
 	SessionsOf(ctx context.Context, namespace, subject string) ([]v1alpha1.JWTRefreshKey, error)
 	// CreateSession creates the refresh key of a session. It returns registry.ErrLost if its name is taken.

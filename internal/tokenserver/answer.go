@@ -52,7 +52,7 @@ var statuses = map[oauth.Code]int{
 // refuse writes an error as an answer. No other code does so.
 func (s *Server) refuse(r *Request, err error) {
 	if errors.Is(err, errNoCredentials) {
-		r.writer.Header().Set("WWW-Authenticate", bearerChallenge)
+		r.challenge("")
 		s.write(r, http.StatusUnauthorized, nil)
 		return
 	}
@@ -67,6 +67,9 @@ func (s *Server) refuse(r *Request, err error) {
 		if other, ok := statuses[known.Code]; ok {
 			status = other
 		}
+		if other, ok := resourceStatuses[known.Code]; ok && r.resource != nil {
+			status = other
+		}
 	case errors.Is(err, upstream.ErrUnavailable), errors.Is(err, registry.ErrLost):
 		status, refusal = http.StatusServiceUnavailable, oauth.Unavailable("The token service cannot answer now; try again.")
 		r.internal = err
@@ -77,22 +80,28 @@ func (s *Server) refuse(r *Request, err error) {
 	if refusal.RetryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter/time.Second)))
 	}
-	if refusal.DPoPNonce != "" {
-		header.Set(nonceHeader, refusal.DPoPNonce)
-	}
-	if status == http.StatusUnauthorized {
-		header.Set("WWW-Authenticate", challenge(refusal.Code))
+	r.setNonce(refusal.DPoPNonce)
+	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+		r.challenge(refusal.Code)
 	}
 	r.Code = refusal.Code
 	s.write(r, status, oauth.ErrorAnswer{Error: refusal.Code, Description: refusal.Description})
 }
 
-// challenge returns the WWW-Authenticate header that every 401 requires (RFC 9110 §15.5.2).
-func challenge(code oauth.Code) string {
-	if code == oauth.InvalidClient {
-		return `Basic realm="refreshkeys"`
+// challenge sets the WWW-Authenticate header that every 401 requires (RFC 9110 §15.5.2), and every 403 of a resource
+// (RFC 6750 §3). The code is empty for a request without credentials.
+func (r *Request) challenge(code oauth.Code) {
+	header := r.writer.Header()
+	switch {
+	case r.resource != nil:
+		header["Www-Authenticate"] = r.resource.challenges(code)
+	case code == "":
+		header.Set("WWW-Authenticate", bearerChallenge)
+	case code == oauth.InvalidClient:
+		header.Set("WWW-Authenticate", `Basic realm="refreshkeys"`)
+	default:
+		header.Set("WWW-Authenticate", fmt.Sprintf(`%s, error=%q`, bearerChallenge, code))
 	}
-	return fmt.Sprintf(`%s, error=%q`, bearerChallenge, code)
 }
 
 const bearerChallenge = `Bearer realm="refreshkeys"` //nolint:gosec // a challenge, and no secret

@@ -8,13 +8,14 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 )
 
-// Audit writes one line of JSON for each exchange, login and revocation, granted or refused, and for each
-// introspection by a caller without the right to ask about the token. A line contains the subject, the refresh
+// Audit writes one line of JSON for each exchange, login and revocation and for each request of a subject for its
+// sessions, granted or refused, and for each introspection by a caller without the right to ask about the token. A line contains the subject, the refresh
 // key, the client's address, the time and the result, and never a token.
 type Audit struct {
 	clock clock.PassiveClock
@@ -32,7 +33,7 @@ func NewAudit(out io.Writer, clock clock.PassiveClock, lost func(error)) *Audit 
 // record is a line of the audit log, without the members that are unknown.
 type record struct {
 	Time time.Time `json:"time"`
-	// Event is exchange, login, revocation or introspection.
+	// Event is exchange, login, revocation, introspection, sessions or sessions-end.
 	Event string `json:"event"`
 	// Issuer is empty if several issuers share the URL and the request names none of them.
 	Issuer string `json:"issuer"`
@@ -49,6 +50,8 @@ type record struct {
 	Revision  int64  `json:"revision,omitempty"`
 	JTI       string `json:"jti,omitempty"`
 	AccessJTI string `json:"accessJTI,omitempty"`
+	// Ended are the uids of the sessions that their subject ended.
+	Ended []types.UID `json:"ended,omitempty"`
 	// Caller is the user name of the caller; only set for an introspection.
 	Caller string `json:"caller,omitempty"`
 	// Address is the remote address of the connection; that of a proxy if there is one.
@@ -65,7 +68,7 @@ func (a *Audit) Observe(r *Request) {
 	line, err := json.Marshal(&record{
 		Time: a.clock.Now().UTC(), Event: event, Issuer: r.Issuer, Grant: r.Grant, Result: auditResult(r), Status: r.Status,
 		Subject: r.Outcome.Subject, Namespace: r.Outcome.Key.Namespace, Name: r.Outcome.Key.Name, UID: string(r.Outcome.UID),
-		Revision: r.Outcome.Revision, JTI: r.Outcome.JTI, AccessJTI: r.Outcome.AccessJTI, Caller: r.Caller,
+		Revision: r.Outcome.Revision, JTI: r.Outcome.JTI, AccessJTI: r.Outcome.AccessJTI, Ended: r.Outcome.Ended, Caller: r.Caller,
 		Address: address(r.http), UserAgent: namedAgent(r.http.UserAgent()),
 	})
 	if err == nil {
@@ -89,6 +92,10 @@ func eventOf(r *Request) string {
 	switch {
 	case r.Endpoint == endpointRevoke:
 		return "revocation"
+	case r.Endpoint == endpointSessions:
+		return "sessions"
+	case r.Endpoint == endpointEnd:
+		return "sessions-end"
 	case r.Outcome.Withheld != "":
 		return "introspection"
 	case r.Endpoint != endpointToken:

@@ -37,8 +37,6 @@ func credentials(r *http.Request, form oauth.Form) binding.Credentials {
 
 // grant answers with tokens, and with the nonce for the next proof if there is one.
 func (s *Server) grant(r *Request, answer *oauth.TokenAnswer) error {
-	if answer.DPoPNonce != "" {
-		r.writer.Header().Set(nonceHeader, answer.DPoPNonce)
-	}
+	r.setNonce(answer.DPoPNonce)
 	return s.answer(r, answer)
 }

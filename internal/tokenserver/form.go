@@ -12,6 +12,7 @@ import (
 
 const (
 	formType = "application/x-www-form-urlencoded"
+	jsonType = "application/json"
 	// preallocatedBody is the largest Content-Length for which memory is allocated before the body arrives.
 	preallocatedBody = 8 << 10
 )
@@ -20,15 +21,32 @@ const (
 // reads a body of another type as an empty form, merges the query into it, and reads the first of two
 // Content-Types.
 func (s *Server) form(r *Request) (oauth.Form, error) {
-	request := r.http
+	body, err := s.body(r, isForm, formType)
+	if err != nil {
+		return nil, err
+	}
+	return oauth.ParseForm(body)
+}
+
+// noQuery refuses parameters in the URL, which appear in logs.
+func noQuery(request *http.Request) error {
 	if request.URL.RawQuery != "" || request.URL.ForceQuery {
-		return nil, oauth.Refuse(oauth.InvalidRequest, "Send all parameters in the body and none in the URL.")
+		return oauth.Refuse(oauth.InvalidRequest, "Send all parameters in the body and none in the URL.")
+	}
+	return nil
+}
+
+// body reads the body of a request, which must be of the one content type.
+func (s *Server) body(r *Request, isType func(contentType string) bool, name string) ([]byte, error) {
+	request := r.http
+	if err := noQuery(request); err != nil {
+		return nil, err
 	}
 	if len(request.Header.Values("Content-Encoding")) > 0 {
 		return nil, errEncoding
 	}
-	if given := request.Header.Values("Content-Type"); len(given) != 1 || !isForm(given[0]) {
-		return nil, oauth.Refuse(oauth.InvalidRequest, "The request must have one Content-Type header: application/x-www-form-urlencoded.")
+	if given := request.Header.Values("Content-Type"); len(given) != 1 || !isType(given[0]) {
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The request must have one Content-Type header: "+name+".")
 	}
 	var body bytes.Buffer
 	if length := request.ContentLength; 0 < length && length <= preallocatedBody {
@@ -42,12 +60,16 @@ func (s *Server) form(r *Request) (oauth.Form, error) {
 	if err != nil {
 		return nil, oauth.Refuse(oauth.InvalidRequest, "The body could not be read.")
 	}
-	return oauth.ParseForm(body.Bytes())
+	return body.Bytes(), nil
 }
 
-func isForm(contentType string) bool {
+func isForm(contentType string) bool { return isMedia(contentType, formType) }
+
+func isJSON(contentType string) bool { return isMedia(contentType, jsonType) }
+
+func isMedia(contentType, want string) bool {
 	media, parameters, err := mime.ParseMediaType(contentType)
-	if err != nil || media != formType {
+	if err != nil || media != want {
 		return false
 	}
 	charset, given := parameters["charset"]

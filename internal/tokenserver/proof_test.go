@@ -44,11 +44,14 @@ func newDevice(t *testing.T, r *replica.Replica) *device {
 // proof returns a good proof for the token endpoint, with a claim of this many bytes that has no meaning.
 func (d *device) proof(padding int) string {
 	d.t.Helper()
+	return d.proofFor(map[string]any{"htm": http.MethodPost, "htu": replica.URL + "/token", "padding": strings.Repeat("a", padding)})
+}
+
+// proofFor returns a good proof with the claims, which say what it is for.
+func (d *device) proofFor(claims map[string]any) string {
+	d.t.Helper()
 	d.made++
-	claims := map[string]any{
-		"jti": fmt.Sprint("proof-", d.made), "htm": http.MethodPost, "htu": replica.URL + "/token", "iat": d.r.Clock.Now().Unix(),
-		"padding": strings.Repeat("a", padding),
-	}
+	claims["jti"], claims["iat"] = fmt.Sprint("proof-", d.made), d.r.Clock.Now().Unix()
 	if d.nonce != "" {
 		claims["nonce"] = d.nonce
 	}

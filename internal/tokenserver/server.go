@@ -3,6 +3,7 @@
 package tokenserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -78,12 +79,14 @@ type Request struct {
 	// Caller is the user name of the caller of an introspection; empty if it was not authenticated.
 	Caller string
 	// Code is the error code of the answer; empty for none.
-	Code     oauth.Code
-	Status   int
-	Took     time.Duration
-	Outcome  grant.Outcome
-	place    registry.Place
-	issuer   *registry.Issuer
+	Code    oauth.Code
+	Status  int
+	Took    time.Duration
+	Outcome grant.Outcome
+	place   registry.Place
+	issuer  *registry.Issuer
+	// resource is set at an endpoint that clients use with an access token of the service.
+	resource *resource
 	internal error
 	writer   http.ResponseWriter
 	http     *http.Request
@@ -102,6 +105,8 @@ const (
 	endpointToken      = "token"
 	endpointRevoke     = "revoke"
 	endpointIntrospect = "introspect"
+	endpointSessions   = "sessions"
+	endpointEnd        = "sessions/end"
 )
 
 // endpoints are those below an issuer's URL.
@@ -109,6 +114,8 @@ var endpoints = map[string]handler{
 	endpoint.TokenURL(""):               {endpointToken, http.MethodPost, (*Server).token},
 	endpoint.RevokeURL(""):              {endpointRevoke, http.MethodPost, (*Server).revoke},
 	endpoint.IntrospectURL(""):          {endpointIntrospect, http.MethodPost, (*Server).introspect},
+	endpoint.SessionsURL(""):            {endpointSessions, http.MethodGet, (*Server).sessions},
+	endpoint.EndSessionsURL(""):         {endpointEnd, http.MethodPost, (*Server).endSessions},
 	endpoint.JWKSURL(""):                {"jwks", http.MethodGet, (*Server).jwks},
 	"/.well-known/openid-configuration": {"metadata", http.MethodGet, (*Server).metadata},
 }
@@ -189,8 +196,8 @@ func (s *Server) log(r *Request) {
 	if r.Outcome.Withheld != "" {
 		fields = append(fields, "withheld", r.Outcome.Withheld, "caller_name", r.Caller)
 	}
-	if r.Outcome.JTI != "" {
-		fields = append(fields, "namespace", r.Outcome.Key.Namespace, "name", r.Outcome.Key.Name, "jti", r.Outcome.JTI)
+	if jti := cmp.Or(r.Outcome.JTI, r.Outcome.AccessJTI); jti != "" {
+		fields = append(fields, "namespace", r.Outcome.Key.Namespace, "name", r.Outcome.Key.Name, "jti", jti)
 	}
 	switch {
 	case r.internal != nil && !errors.Is(r.internal, context.Canceled):

@@ -21,6 +21,10 @@ func TestRoute(t *testing.T) {
 		{"/a/revoke", "revoke", "/a"},
 		{"/a/introspect", "introspect", "/a"},
 		{"/a/jwks.json", "jwks", "/a"},
+		{"/a/sessions", "sessions", "/a"},
+		{"/a/sessions/end", "sessions/end", "/a"},
+		{"/sessions/sessions/end", "sessions/end", "/sessions"},
+		{"/a/end", "", ""},
 		{"/.well-known/openid-configuration", "metadata", ""},
 		{"/a/.well-known/openid-configuration", "metadata", "/a"},
 		// RFC 8414 §3.1: inserted before the issuer's path, and not below it.

@@ -208,6 +208,27 @@ func (h *fixture) askWithoutRight(held string) (body string) {
 	return body
 }
 
+// endOthers begins another session, and then lists the sessions of the subject and ends the other ones by the given session.
+func (h *fixture) endOthers(session string) {
+	h.T.Helper()
+	h.signIn()
+	body := h.postOK("/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {session}, "resource": {h.url}, "scope": {"sessions"}})
+	var answer struct {
+		AccessToken string `json:"access_token"`
+	}
+	h.Expect(json.Unmarshal([]byte(body), &answer)).To(gomega.Succeed())
+	for _, c := range []struct{ method, path, body string }{{http.MethodGet, "/sessions", ""}, {http.MethodPost, "/sessions/end", `{"others":true}`}} {
+		request, err := http.NewRequestWithContext(h.Ctx, c.method, h.url+c.path, strings.NewReader(c.body))
+		h.Expect(err).NotTo(gomega.HaveOccurred())
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Authorization", "Bearer "+answer.AccessToken)
+		response, err := h.users.Do(request)
+		h.Expect(err).NotTo(gomega.HaveOccurred())
+		status, body := readResponse(h.WithT, response)
+		h.Expect(status).To(gomega.Equal(http.StatusOK), body)
+	}
+}
+
 // TestAuditLogIsThatOfThePage checks that the audit log of the real command has exactly the documented
 // members, with the documented types.
 func TestAuditLogIsThatOfThePage(t *testing.T) {
@@ -217,6 +238,7 @@ func TestAuditLogIsThatOfThePage(t *testing.T) {
 	h.refresh(held)
 	session := h.signIn()
 	h.Expect(h.askWithoutRight(session)).To(gomega.Equal(`{"active":false}`))
+	h.endOthers(session)
 	h.postOK("/revoke", url.Values{"token": {session}})
 
 	written, err := os.ReadFile(suite.audit)
@@ -232,6 +254,8 @@ func TestAuditLogIsThatOfThePage(t *testing.T) {
 				types[member] = "string"
 			case float64:
 				types[member] = "number"
+			case []any:
+				types[member] = "list"
 			default:
 				types[member] = fmt.Sprintf("%T", value)
 			}
@@ -242,7 +266,7 @@ func TestAuditLogIsThatOfThePage(t *testing.T) {
 		want[codeWords(cells[0])[0]] = cells[1]
 	}
 	h.Expect(cmp.Diff(want, types)).To(gomega.BeEmpty(), "-docs/metrics.md +what is written")
-	h.Expect(slices.Sorted(maps.Keys(events))).To(gomega.Equal([]string{"exchange", "introspection", "login", "revocation"}))
+	h.Expect(slices.Sorted(maps.Keys(events))).To(gomega.Equal([]string{"exchange", "introspection", "login", "revocation", "sessions", "sessions-end"}))
 	for _, event := range slices.Sorted(maps.Keys(events)) {
 		h.Expect(section(t, "Audit log")).To(gomega.ContainSubstring("`" + event + "`"))
 	}

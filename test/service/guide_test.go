@@ -1,6 +1,7 @@
 package service
 
 import (
+	"encoding/json"
 	"encoding/pem"
 	"os"
 	"path/filepath"
@@ -100,6 +101,7 @@ func TestTheGuideToLogin(t *testing.T) {
 	if err != nil || !strings.Contains(out, `"refresh_token":"eyJ`) {
 		t.Fatalf("the client of the guide got no refresh token: %v", err)
 	}
+	h.endOthers(r, page, shell, dir, out)
 	var said []string
 	for _, command := range guide.Lines(steps[2:]) {
 		out, err := shell.Run(h.Ctx, command)
@@ -107,6 +109,26 @@ func TestTheGuideToLogin(t *testing.T) {
 		said = append(said, out)
 	}
 	h.Expect(said).To(gomega.HaveLen(3))
-	h.Expect(said[1]).To(gomega.Equal("system:serviceaccount:" + h.Name + ":till"))
+	h.Expect(strings.Fields(said[1])).To(gomega.HaveEach("system:serviceaccount:" + h.Name + ":till"))
 	h.Expect(h.sessions()).To(gomega.BeEmpty())
+}
+
+// endOthers runs the client of docs/login.md that lists and ends sessions, with the answer to a login.
+func (h *fixture) endOthers(r *operator.Replica, page *guide.Page, shell guide.Shell, dir, login string) {
+	h.T.Helper()
+	var signedIn struct {
+		RefreshToken string `json:"refresh_token"`
+	}
+	h.Expect(json.Unmarshal([]byte(login), &signedIn)).To(gomega.Succeed())
+	h.Expect(os.WriteFile(filepath.Join(dir, "refresh-token"), []byte(signedIn.RefreshToken), 0o600)).To(gomega.Succeed())
+	other := h.signIn(r, h.AccountToken(h.Name, "till", h.URL()))
+	h.Expect(other.Outcome()).To(gomega.Equal("200"), other.Raw)
+	shell.Typed = strings.NewReplacer("resource=https://tokens.example.com", "resource="+h.URL(), "https://tokens.example.com", r.Server.URL+"/"+h.Name, "~/.orders", dir)
+	out, err := shell.Run(h.Ctx, page.Files["sessions.sh"])
+	h.Expect(err).NotTo(gomega.HaveOccurred(), out)
+	h.Expect(out).To(gomega.And(gomega.ContainSubstring(`"current":true`), gomega.ContainSubstring(`{"ended":1}`)))
+	h.Expect(h.Refresh(r, other.Text("refresh_token")).Outcome()).To(gomega.Equal("400 invalid_grant"))
+	kept, err := os.ReadFile(filepath.Join(dir, "refresh-token"))
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	h.Expect(h.Refresh(r, string(kept)).Outcome()).To(gomega.Equal("200"))
 }

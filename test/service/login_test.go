@@ -48,6 +48,14 @@ func (h *fixture) signIn(r *operator.Replica, subjectToken string, more ...strin
 	return h.Post(r, "/token", form)
 }
 
+// signInWith exchanges a ServiceAccount token with a DPoP proof.
+func (h *fixture) signInWith(r *operator.Replica, subjectToken, proof string) *operator.Answer {
+	h.T.Helper()
+	return h.Post(r, "/token", url.Values{
+		"grant_type": {tokenExchange}, "subject_token": {subjectToken}, "subject_token_type": {typeJWT}, "audience": {harness.Audience},
+	}, "DPoP", proof)
+}
+
 // serves waits until the issuer's signing keys exist and the replicas know them.
 func (h *fixture) serves(replicas ...*operator.Replica) {
 	h.T.Helper()

@@ -247,6 +247,19 @@ func (r *Registry) Sessions(issuer string) (n int) {
 	return n
 }
 
+// SessionsKnown implements grant.Registry.
+func (r *Registry) SessionsKnown(namespace, issuer, subject string) (found []*v1alpha1.JWTRefreshKey, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, key := range r.view.keys {
+		session := key.Status.Session
+		if session != nil && session.Subject == subject && key.Namespace == namespace && lifecycle.IssuerName(key) == issuer {
+			found = append(found, key)
+		}
+	}
+	return found, nil
+}
+
 // SessionsOf implements grant.Registry.
 func (r *Registry) SessionsOf(_ context.Context, namespace, subject string) ([]v1alpha1.JWTRefreshKey, error) {
 	r.mu.Lock()

@@ -92,6 +92,7 @@ var cases = []struct {
 	{"a session begins with its status", sessionBegins},
 	{"a session that was ended does not begin", sessionEndedBeforeItBegins},
 	{"sessions are found by their subject", sessionsOfSubject},
+	{"sessions are known by their subject", sessionsKnown},
 	{"a session that was changed is not ended", sessionChanged},
 	{"a session of another object is not ended", sessionOfAnother},
 	{"a ServiceAccount is known by its UID", account},

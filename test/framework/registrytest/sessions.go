@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 )
 
@@ -109,6 +110,40 @@ func sessionsOfSubject(e *env) {
 			e.Errorf("%d sessions of %s, %v", len(all), other, err)
 		}
 	}
+}
+
+func sessionsKnown(e *env) {
+	known := func(namespace, issuer, subject string) []*v1alpha1.JWTRefreshKey {
+		e.Helper()
+		all, err := e.SessionsKnown(namespace, issuer, subject)
+		if err != nil {
+			e.Fatal(err)
+		}
+		return all
+	}
+	begun := e.begun("session-a")
+	e.created("session-b")
+	e.key("orders")
+	e.sees("session-b", func(key *v1alpha1.JWTRefreshKey) bool { return key != nil })
+	all := known(e.Namespace, e.Prefix, "jane")
+	if len(all) != 1 || all[0].UID != begun.UID {
+		e.Fatalf("%d sessions are known", len(all))
+	}
+	if got := all[0]; got.Spec.Audience != begun.Spec.Audience || got.Status.ExpiresAt != begun.Status.ExpiresAt || got.Status.JTI != "jti-1" {
+		e.Errorf("known is %+v", got)
+	}
+	for _, other := range [][3]string{{"default", e.Prefix, "jane"}, {e.Namespace, e.Prefix + "-other", "jane"}, {e.Namespace, e.Prefix, "jan"}} {
+		if all := known(other[0], other[1], other[2]); len(all) != 0 {
+			e.Errorf("%d sessions of %s", len(all), other)
+		}
+	}
+	e.Edit(e.name("session-a"), func(key *v1alpha1.JWTRefreshKey) { key.Spec.Rotation.Mode = v1alpha1.RotationScheduled })
+	e.waits("the view lacks the audience of a session that is not one-time", func() bool {
+		all := known(e.Namespace, e.Prefix, "jane")
+		return len(all) == 1 && !lifecycle.OneTime(all[0]) && all[0].Spec.Audience == begun.Spec.Audience
+	})
+	e.Delete(e.name("session-a"))
+	e.waits("a deleted session is known", func() bool { return len(known(e.Namespace, e.Prefix, "jane")) == 0 })
 }
 
 func sessionChanged(e *env) {
