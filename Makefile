@@ -15,13 +15,13 @@ export GOFLAGS := $(strip $(filter-out -trimpath,$(shell go env GOFLAGS)) -trimp
 # The race detector needs a C compiler; without one, the tests run without it.
 RACE := $(if $(shell command -v $(or $(CC),cc)),-race)
 NO_COMPILER := needs a C compiler (CC or cc)
-# `make test` uses it for the packages that hold the product's concurrent code: the operator, what imports sync, a package of
-# golang.org/x/sync or a cache with a lock (in its tests too), and the suite of the token service. The other packages are pure,
-# run the product as processes, or repeat these paths with faults and other rights (test/faults, test/tenancy, test/gitops);
-# `make race` holds them, but for test/gitops, which is a module of its own. In both lists, the suites that take longest come first.
+# `make test` uses it for the packages that hold the product's concurrent code: the operator, and what imports sync, a package of
+# golang.org/x/sync or a cache with a lock, in its tests too. The tests of internal/registry, internal/grant and internal/tokenserver
+# make many requests at once. The other packages are pure, run the product as processes, or repeat these paths against an API server,
+# with faults and with other rights; `make race` holds them. In both lists, the suites that take longest come first.
 LOCKS := sync|sync/atomic|golang\.org/x/sync/[^"]*|github\.com/hashicorp/golang-lru/[^"]*
-CONCURRENT = ./test/service ./controllers/... $(addprefix ./,$(sort $(dir $(shell grep -rlE '^(import)?[[:space:]]+([[:alnum:]_.]+ )?"($(LOCKS))"' --include='*.go' internal))))
-LONGEST := ./test/faults ./test/plugin
+CONCURRENT = ./controllers/... $(addprefix ./,$(sort $(dir $(shell grep -rlE '^(import)?[[:space:]]+([[:alnum:]_.]+ )?"($(LOCKS))"' --include='*.go' internal))))
+LONGEST := ./test/faults ./test/service ./test/plugin
 # What needs no API server. The wildcard leaves out the tests of controllers itself.
 PURE := ./api/... ./internal/... ./cmd/... ./test/framework/memory
 UNIT := $(PURE) $(wildcard ./controllers/*/) ./test/contract ./test/docs ./test/framework/guide ./hack/depguard ./hack/gotest ./hack/mutants
@@ -132,6 +132,7 @@ images: ## Build the container images into bin/images, for linux/amd64 and arm64
 race: controlplane ## Run all tests with the race detector, and without the cuts that -short makes in test: half an hour
 	@$(if $(RACE),,echo "race: the race detector $(NO_COMPILER)" >&2; exit 1)
 	@$(GO_TEST) -vet=off $(UNCACHED) -timeout 40m $(TURNS) $(RACE) ./...
+	cd test/gitops && GOWORK=off CGO_ENABLED=1 go test $(UNCACHED) -timeout 20m $(RACE) ./...
 
 .PHONY: e2e
 e2e: ## Test with pods on an isolated node (root on Linux) that exchange during rotation, upgrade, crashes and revocation; 6 minutes

@@ -43,8 +43,11 @@ func main() {
 // here. But each collection scans all refresh keys, and an exchange allocates only short-lived objects.
 const gcPercent = 300
 
-// minStaleness is the smallest value of --max-staleness.
+// minStaleness is the smallest value of --max-staleness, in whole minutes. A view must be proven again before it is that old: the
+// difference to registry.SlowestProof must stay positive.
 const minStaleness = 2 * time.Minute
+
+const _ = uint64(minStaleness - registry.SlowestProof)
 
 type flags struct {
 	kubeconfig    string
@@ -80,7 +83,7 @@ func parseFlags(args []string) (*flags, error) {
 		return nil, errors.New("--namespace or $POD_NAMESPACE is required")
 	}
 	if f.registry.MaxStaleness < minStaleness {
-		return nil, fmt.Errorf("--max-staleness must be at least %dm: proving that a view is fresh takes up to 80s", minStaleness/time.Minute)
+		return nil, fmt.Errorf("--max-staleness must be at least %dm: proving that a view is fresh takes up to %ds", minStaleness/time.Minute, registry.SlowestProof/time.Second)
 	}
 	if f.shutdownDelay < 0 {
 		return nil, errors.New("--shutdown-delay must be at least 0")

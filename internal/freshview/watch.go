@@ -29,6 +29,10 @@ const (
 	watchGrace = 10 * time.Second
 )
 
+// SlowestProof is the longest time between two proofs of a view whose watch works: a question waits for the next one, and its answer
+// for the end of a watch.
+const SlowestProof = proveEvery + streamFor
+
 // watchBackoff is the delay before a failed watch is retried. It is short, so that no replica stays behind for
 // long when the API server is back.
 var watchBackoff = wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 6, Cap: 5 * time.Second}

@@ -103,7 +103,6 @@ type Cluster struct {
 
 // New returns a Cluster, which is empty until Run.
 func New(config *rest.Config, o Options) (*Cluster, error) {
-	o.setDefaults()
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
@@ -112,6 +111,12 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
+	return newCluster(reader, o), nil
+}
+
+// newCluster returns a Cluster whose requests the client sends.
+func newCluster(reader client.WithWatch, o Options) *Cluster {
+	o.setDefaults()
 	c := &Cluster{
 		options: o, client: reader,
 		recentReads: memo.New[string, *v1alpha1.JWTRefreshKey](rememberedReads, o.Monotonic),
@@ -122,7 +127,7 @@ func New(config *rest.Config, o Options) (*Cluster, error) {
 	c.watchIssuers()
 	c.watchKeys()
 	c.uses = usage.New(usage.Options{Keys: usedKeys{c}, Spread: o.Spread, Clock: o.Clock, Monotonic: o.Monotonic})
-	return c, nil
+	return c
 }
 
 // Run watches until ctx ends, and then writes the recorded uses that are not written yet.

@@ -16,6 +16,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
+// SlowestProof is the longest time between two proofs that a view is up to date, while the API server answers.
+const SlowestProof = freshview.SlowestProof
+
 // view is a view of any kind.
 type view interface {
 	Run(ctx context.Context, reader client.WithWatch)

@@ -34,6 +34,10 @@ func TestSoakCrashTwice(t *testing.T) {
 	}
 }
 
+// lookEvery is the time between two looks at the objects of a case. With more of them, the looks would be most of the work of the
+// API server.
+const lookEvery = 5 * harness.PollEvery
+
 // crashRun runs many crash cases at once, with the same managers.
 type crashRun struct {
 	*fixture
@@ -149,7 +153,7 @@ func (r *crashRun) prepare() {
 	})
 	for _, c := range r.cases {
 		steps = max(steps, len(c.transition.setup))
-		r.Eventually(c.prepared).Should(gomega.Succeed(), "%s: the objects are not prepared", c)
+		r.Eventually(c.prepared, harness.Patience, lookEvery).Should(gomega.Succeed(), "%s: the objects are not prepared", c)
 	}
 	for i := range steps {
 		for _, c := range r.cases {
@@ -159,7 +163,7 @@ func (r *crashRun) prepare() {
 		}
 		for _, c := range r.cases {
 			if i < len(c.transition.setup) {
-				r.Eventually(c.hasOutcome(&c.transition.setup[i].want)).Should(gomega.Succeed(), "%s: setup step %d", c, i+1)
+				r.Eventually(c.hasOutcome(&c.transition.setup[i].want), harness.Patience, lookEvery).Should(gomega.Succeed(), "%s: setup step %d", c, i+1)
 			}
 		}
 	}
@@ -217,8 +221,8 @@ func (c *crashCase) recordStart() {
 // takes too long gets its timeout set, which check reports.
 func (r *crashRun) await(wire *wire, manager int) {
 	waiting := r.cases
-	_ = wait.PollUntilContextTimeout(r.Ctx, harness.PollEvery, harness.Patience, true, func(context.Context) (bool, error) {
-		// Read only the first case that is not there yet: to read all of them each time is most of the work of the API server.
+	_ = wait.PollUntilContextTimeout(r.Ctx, lookEvery, 2*harness.Patience, true, func(context.Context) (bool, error) {
+		// Read only the first case that is not there yet.
 		for len(waiting) > 0 && waiting[0].reached(wire, manager) == nil {
 			waiting = waiting[1:]
 		}

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/onsi/gomega"
@@ -50,16 +51,14 @@ type step struct {
 	refusesOld bool
 }
 
-// transitionGroups are all transitions, and how far the clock advances before them.
+// transitionGroups are all transitions, and how far the clock advances before them. The cases of a group have the same managers,
+// whose starts and waits take most of the time.
 var transitionGroups = []struct {
 	name        string
 	transitions []*transition
 	jump        time.Duration
 }{
-	{"requests of users", userTransitions, 0},
-	{"access tokens in Secrets", accessTokenTransitions, 0},
-	{"changes of issuers", issuerTransitions, 0},
-	{"forged status", forgeryTransitions, 0},
+	{"requests and changes", slices.Concat(userTransitions, accessTokenTransitions, issuerTransitions, forgeryTransitions), 0},
 	{"passage of time", timeTransitions, jump},
 }
 

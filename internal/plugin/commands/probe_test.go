@@ -30,7 +30,6 @@ func TestJudge(t *testing.T) {
 		{"not active", 200, `{"active":false}`, true, true},
 		{"active", 200, `{"active":true}`, true, false},
 		{"nothing about active", 200, `{}`, true, false},
-		{"may not introspect", 403, `{"error":"insufficient_scope"}`, true, false},
 		{"invalid_grant of /introspect", 400, `{"error":"invalid_grant"}`, true, false},
 		{"active false of /token", 200, `{"active":false}`, false, false},
 	} {

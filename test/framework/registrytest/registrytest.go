@@ -1,5 +1,5 @@
 // Package registrytest is the contract of grant.Registry as tests. Run runs them against any implementation: the one
-// in memory, with which the grants are tested, and the one of a real cluster.
+// in memory, with which the grants are tested, and the one of a real cluster, with a real API server and with one in memory.
 package registrytest
 
 import (
