@@ -2,7 +2,13 @@ package console
 
 import (
 	"fmt"
+	"net/http"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -20,6 +26,8 @@ type person struct {
 	user   string
 	groups []string
 	means  wire.Means
+	// session is the hash of the session's id: what belongs to one session is remembered under it.
+	session sessionKey
 }
 
 // kinds returns the scheme of all objects that the console reads and writes.
@@ -30,11 +38,37 @@ func kinds() *runtime.Scheme {
 	return s
 }
 
-// newClient returns a client with the credential of config.
-func newClient(config *rest.Config) (client.WithWatch, error) {
-	c, err := client.NewWithWatch(config, client.Options{Scheme: kinds()})
+// places says where the kinds of the console are, so that no client asks the API server for it.
+func places() meta.RESTMapper {
+	mapper := meta.NewDefaultRESTMapper(nil)
+	mapper.Add(v1alpha1.GroupVersion.WithKind("JWTRefreshKey"), meta.RESTScopeNamespace)
+	mapper.Add(v1alpha1.GroupVersion.WithKind("JWTIssuer"), meta.RESTScopeRoot)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
+	mapper.Add(eventsv1.SchemeGroupVersion.WithKind("Event"), meta.RESTScopeNamespace)
+	mapper.Add(authenticationv1.SchemeGroupVersion.WithKind("SelfSubjectReview"), meta.RESTScopeRoot)
+	mapper.Add(authorizationv1.SchemeGroupVersion.WithKind("SelfSubjectAccessReview"), meta.RESTScopeRoot)
+	return mapper
+}
+
+// clients makes clients of the API server.
+type clients struct {
+	scheme *runtime.Scheme
+	mapper meta.RESTMapper
+}
+
+func newClients() *clients { return &clients{scheme: kinds(), mapper: places()} }
+
+// of returns a client with the credential of config. It follows no redirect: the credential goes to the API server alone.
+func (c *clients) of(config *rest.Config) (client.WithWatch, error) {
+	transport, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("make a client of the API server: %w", err)
 	}
-	return c, nil
+	transport.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	made, err := client.NewWithWatch(config, client.Options{HTTPClient: transport, Scheme: c.scheme, Mapper: c.mapper})
+	if err != nil {
+		return nil, fmt.Errorf("make a client of the API server: %w", err)
+	}
+	return made, nil
 }
