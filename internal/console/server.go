@@ -2,45 +2,120 @@ package console
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net/http"
+	"regexp"
+	"slices"
+	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
+
+	"github.com/refreshkeys/refreshkeys/internal/apicalls"
+	"github.com/refreshkeys/refreshkeys/internal/console/wire"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // Options of a Server.
 type Options struct {
+	// API says where the API server is. Its credential is not used, except in local mode.
+	API   *rest.Config
 	Clock clock.WithTicker
-	Log   logr.Logger
+	// Random gives the ids of sessions.
+	Random io.Reader
+	Log    logr.Logger
+	// Registerer gets the metrics.
+	Registerer prometheus.Registerer
+	// Hosts are the names under which the console is served, with a port or for every port.
+	Hosts []string
+	// BasePath begins and ends with a slash.
+	BasePath string
+	// SignIn is the way to sign in at a provider; nil for none.
+	SignIn SignIn
 	// Reveal: tokens can be revealed, where the person may get the Secret.
 	Reveal bool
 	// Namespace is where the page begins; empty for all.
 	Namespace string
+	DocsURL   string
+	Version   string
+	// SessionIdle and SessionMax are how long a session lives without a request of the person, and at most.
+	SessionIdle, SessionMax time.Duration
+
+	// local is set where kubectl refreshkey console serves.
+	local *local
 }
 
 // Server is the http.Handler of the console.
 type Server struct {
 	Options
-	clock clock.WithTicker
-	log   logr.Logger
-	mux   *http.ServeMux
+	clock       clock.WithTicker
+	log         logr.Logger
+	base        string
+	mux, pages  *http.ServeMux
+	crossOrigin *http.CrossOriginProtection
+	cookie      cookie
+	sessions    *sessions
+	logins      *rate.Limiter
+	renewals    upstream.Flights[*person]
+	clients     *clients
+	calls       *apicalls.Counter
+	requests    *prometheus.CounterVec
+	// closing is closed when the server shuts down.
+	closing chan struct{}
+	close   func()
 }
 
-// route registers a handler of a route below /api/ that needs a session. The answer is encoded as JSON; an error becomes a
-// wire.Failure with its code: a Status of the API server passes through, an API server that cannot be reached is 503, and other
-// errors are 500 without details (they go to the log).
-func (s *Server) route(pattern string, answer func(ctx context.Context, p *person, r *http.Request) (any, error)) {
+// basePath has no character that would need an escape.
+var basePath = regexp.MustCompile(`^/([A-Za-z0-9._~-]+/)*$`)
+
+// New returns a Server.
+func New(o Options) (*Server, error) {
+	if !basePath.MatchString(o.BasePath) {
+		return nil, errors.New("the base path must begin and end with a slash, such as /refresh/")
+	}
+	if len(o.Hosts) == 0 || slices.Contains(o.Hosts, "") {
+		return nil, errors.New("the console needs the host names under which it is served")
+	}
+	if o.SessionIdle <= 0 || o.SessionMax < o.SessionIdle {
+		return nil, errors.New("the idle time of sessions must be positive, and at most their longest time")
+	}
+	s := &Server{
+		Options: o, clock: o.Clock, log: o.Log, base: o.BasePath, mux: http.NewServeMux(), pages: http.NewServeMux(),
+		crossOrigin: http.NewCrossOriginProtection(), cookie: newCookie(o.BasePath, o.local), sessions: newSessions(&o),
+		logins: rate.NewLimiter(loginsPerSecond, loginsPerSecond), clients: newClients(), calls: apicalls.New(),
+		closing: make(chan struct{}),
+	}
+	s.close = sync.OnceFunc(func() { close(s.closing) })
+	if err := s.register(); err != nil {
+		return nil, err
+	}
+	s.open("POST /api/login", s.login)
+	s.open("POST /api/logout", s.logout)
+	s.open("GET /api/me", s.me)
+	if s.SignIn != nil {
+		s.providerRoutes()
+	}
+	return s, s.shell()
+}
+
+// Close ends all streams, with a word to their pages. It is called before the shutdown of the HTTP server, which waits for them.
+func (s *Server) Close() { s.close() }
+
+// requestTimeout is how long a request may take that is not a stream.
+const requestTimeout = 20 * time.Second
+
+// open registers a handler that needs no session.
+func (s *Server) open(pattern string, answer func(ctx context.Context, w http.ResponseWriter, r *http.Request) (any, error)) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		p, err := s.personOf(r)
-		if err == nil {
-			err = checkPath(r)
-		}
-		var said any
-		if err == nil {
-			said, err = answer(r.Context(), p, r)
-		}
+		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+		defer cancel()
+		said, err := answer(ctx, w, r)
 		if err != nil {
 			s.refuse(w, r, err)
 			return
@@ -49,49 +124,140 @@ func (s *Server) route(pattern string, answer func(ctx context.Context, p *perso
 	})
 }
 
-// stream registers a handler of server-sent events that needs a session. It returns when the context of the request ends, or when
-// ended is closed: with the session, and when the server shuts down. The event bye of both is sent here, after the handler
-// returned; the handler sends those for reasons of its own.
-func (s *Server) stream(pattern string, serve func(w http.ResponseWriter, r *http.Request, p *person, ended <-chan struct{})) {
-	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		p, err := s.personOf(r)
-		if err == nil {
-			err = checkPath(r)
-		}
+// route registers a handler of a route below /api/ that needs a session. The answer is encoded as JSON; an error becomes a
+// wire.Failure with its code: a Status of the API server passes through, an API server that cannot be reached is 503, and other
+// errors are 500 without details (they go to the log).
+func (s *Server) route(pattern string, answer func(ctx context.Context, p *person, r *http.Request) (any, error)) {
+	s.open(pattern, func(ctx context.Context, _ http.ResponseWriter, r *http.Request) (any, error) {
+		one, p, err := s.sessionOf(ctx, r, true)
 		if err != nil {
-			s.refuse(w, r, err)
-			return
+			return nil, err
 		}
-		serve(w, r, p, make(chan struct{}))
+		if err := checkPath(r); err != nil {
+			return nil, err
+		}
+		defer s.endIfRefused(one, p)
+		return answer(ctx, p, r)
 	})
 }
 
-// personOf returns the person whose session the request has.
-func (s *Server) personOf(*http.Request) (*person, error) {
-	return nil, fail(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "sign in")
+// sessionOf returns the session of a request and its person, with a credential that is not at its end.
+func (s *Server) sessionOf(ctx context.Context, r *http.Request, byPerson bool) (*session, *person, error) {
+	one := s.sessions.find(s.cookie.read(r), byPerson)
+	if one == nil {
+		return nil, nil, errNoSession
+	}
+	p, err := s.current(ctx, one)
+	if err != nil {
+		return nil, nil, err
+	}
+	visitOf(r).user = p.user
+	return one, p, nil
 }
 
-// refuse answers with an error.
+var errNoSession = fail(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "there is no session, or it has ended: sign in")
+
+// renewBefore is how long before its end a credential is renewed.
+const renewBefore = time.Minute
+
+// current returns the person of a session, with the next credential if the one in use ends soon or was refused. A session whose
+// credential cannot be renewed ends with it.
+func (s *Server) current(ctx context.Context, one *session) (*person, error) {
+	p := s.sessions.personOf(one)
+	c := p.credential
+	now := s.clock.Now()
+	if c.Renew == nil || !p.refusals.refused.Load() && (c.Until.IsZero() || now.Before(c.Until.Add(-renewBefore))) {
+		return p, nil
+	}
+	next, err := s.renewals.Do(ctx, string(one.key[:]), func(ctx context.Context) (*person, error) { return s.renew(ctx, one, p) })
+	switch {
+	case err == nil:
+		return next, nil
+	case !p.refusals.refused.Load() && now.Before(c.Until):
+		return p, nil
+	case isAway(err) || errors.Is(err, upstream.ErrUnavailable):
+		return nil, fail(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "the session cannot be renewed now")
+	default:
+		s.log.Info("a session ends, since its credential cannot be renewed", "user", p.user, "cause", cause(err).Error())
+		s.sessions.end(one)
+		return nil, errNoSession
+	}
+}
+
+// renew gives a session its next credential, which must be of the same user.
+func (s *Server) renew(ctx context.Context, one *session, before *person) (*person, error) {
+	if p := s.sessions.personOf(one); p != before {
+		return p, nil
+	}
+	credential, err := before.credential.Renew(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.identify(ctx, credential)
+	if err != nil {
+		return nil, err
+	}
+	if p.user != before.user {
+		return nil, errors.New("the next credential is of another user")
+	}
+	s.sessions.renewed(one, p)
+	return p, nil
+}
+
+// endIfRefused ends a session whose credential the API server refused and that cannot be renewed. That of a kubeconfig stays: its
+// plugin gets another credential for the next request.
+func (s *Server) endIfRefused(one *session, p *person) {
+	if p.refusals.refused.Load() && p.credential.Renew == nil && p.means != wire.Kubeconfig {
+		s.sessions.end(one)
+	}
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := s.clock.Now()
+	v := &visit{}
+	answered := &answered{ResponseWriter: w}
+	defer func() {
+		s.observe(r, answered.code, s.clock.Since(began), v.user)
+	}()
+	s.secure(answered, r)
+	admitted, err := s.admit(answered, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
+	switch {
+	case errors.Is(err, errNoSlash):
+		http.Redirect(answered, r, s.base, http.StatusPermanentRedirect)
+	case err != nil:
+		s.refuse(answered, r, err)
+	default:
+		r = admitted
+		s.dispatch(answered, r)
+	}
+}
+
+// dispatch serves a request by its route. What the mux says of a path without a route is text; here all refusals are JSON.
+func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
+	handler, pattern := s.mux.Handler(r)
+	if pattern != "" {
+		s.mux.ServeHTTP(w, r)
+		return
+	}
+	probe := &probed{header: http.Header{}}
+	handler.ServeHTTP(probe, r)
+	if allow := probe.header.Get("Allow"); allow != "" {
+		w.Header().Set("Allow", allow)
+		s.refuse(w, r, fail(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "the route has no such method"))
+		return
+	}
+	s.refuse(w, r, errNoRoute)
+}
+
+// refuse answers with an error. What an answer does not say goes to the log.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	f := failureOf(err)
-	if f.Code == http.StatusInternalServerError {
-		s.log.Error(err, "request failed", "route", r.Pattern)
+	if f.Code >= http.StatusInternalServerError && !errors.As(err, new(*failed)) {
+		s.log.Error(cause(err), "request failed", "route", r.Pattern)
+	}
+	if f.Code == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "1")
 	}
 	write(w, f.Code, f)
 }
-
-// checkPath checks the parts of a path, and the namespace of a query, that become part of a path at the API server.
-func checkPath(r *http.Request) error {
-	for _, namespace := range []string{r.PathValue("ns"), r.URL.Query().Get("ns")} {
-		if namespace != "" && len(validation.IsDNS1123Label(namespace)) > 0 {
-			return fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, "the request has no valid name of a namespace")
-		}
-	}
-	if name := r.PathValue("name"); name != "" && len(validation.IsDNS1123Subdomain(name)) > 0 {
-		return fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, "the path has no valid name of an object")
-	}
-	return nil
-}
-
-// sessionKey is the SHA-256 of a session's id.
-type sessionKey [32]byte
