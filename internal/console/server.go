@@ -66,6 +66,8 @@ type Server struct {
 	clients     *clients
 	calls       *apicalls.Counter
 	requests    *prometheus.CounterVec
+	// patterns are those of all routes.
+	patterns []string
 	// closing is closed when the server shuts down.
 	closing chan struct{}
 	close   func()
@@ -107,12 +109,18 @@ func New(o Options) (*Server, error) {
 // Close ends all streams, with a word to their pages. It is called before the shutdown of the HTTP server, which waits for them.
 func (s *Server) Close() { s.close() }
 
+// handle registers a handler of a pattern.
+func (s *Server) handle(pattern string, serve http.HandlerFunc) {
+	s.patterns = append(s.patterns, pattern)
+	s.mux.HandleFunc(pattern, serve)
+}
+
 // requestTimeout is how long a request may take that is not a stream.
 const requestTimeout = 20 * time.Second
 
 // open registers a handler that needs no session.
 func (s *Server) open(pattern string, answer func(ctx context.Context, w http.ResponseWriter, r *http.Request) (any, error)) {
-	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+	s.handle(pattern, func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 		defer cancel()
 		said, err := answer(ctx, w, r)

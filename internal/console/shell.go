@@ -48,18 +48,25 @@ func (s *Server) shell() error {
 	if err != nil {
 		return err
 	}
+	for _, pattern := range pagePatterns {
+		s.pages.HandleFunc(pattern, http.NotFound)
+	}
+	return s.serveFiles(index, assets)
+}
+
+// serveFiles registers the pages with their shell, and its assets.
+func (s *Server) serveFiles(index file, assets []file) error {
 	if !bytes.Contains(index.plain, []byte(anchor)) {
 		return errors.New("index.html of the page has no " + anchor)
 	}
 	html := strings.Replace(string(index.plain), anchor, `<base href="`+s.base+`">`, 1)
 	for _, asset := range assets {
 		html = strings.ReplaceAll(html, `="`+asset.name+`"`, `="`+asset.name+"?v="+asset.tag+`"`)
-		s.mux.HandleFunc("GET /"+asset.name, asset.serve)
+		s.handle("GET /"+asset.name, asset.serve)
 	}
 	page := newFile("index.html", []byte(html))
 	for _, pattern := range pagePatterns {
-		s.mux.HandleFunc(pattern, page.serve)
-		s.pages.HandleFunc(pattern, page.serve)
+		s.handle(pattern, page.serve)
 	}
 	return nil
 }

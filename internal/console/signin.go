@@ -170,14 +170,14 @@ func rfc3339(at time.Time) string { return at.UTC().Format(time.RFC3339) }
 
 // providerRoutes are those of Options.SignIn.
 func (s *Server) providerRoutes() {
-	s.mux.HandleFunc("GET /auth/login", func(w http.ResponseWriter, r *http.Request) {
+	s.handle("GET /auth/login", func(w http.ResponseWriter, r *http.Request) {
 		if err := s.mayTry(); err != nil {
 			s.refuse(w, r, err)
 			return
 		}
 		s.SignIn.Login(w, r)
 	})
-	s.mux.HandleFunc("GET /auth/callback", func(w http.ResponseWriter, r *http.Request) {
+	s.handle("GET /auth/callback", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 		defer cancel()
 		credential, asked, err := s.SignIn.Callback(w, r.WithContext(ctx))
@@ -198,7 +198,7 @@ func (s *Server) providerRoutes() {
 // its first one.
 func (s *Server) pageOf(asked string) string {
 	target, err := url.Parse(asked)
-	if err != nil || target.IsAbs() || target.Host != "" || target.RawPath != "" || !strings.HasPrefix(asked, "/") || strings.ContainsAny(asked, "\\\r\n\t") {
+	if err != nil || target.IsAbs() || target.Host != "" || target.RawPath != "" || !strings.HasPrefix(asked, "/") || !isClean(target.Path) || strings.ContainsAny(asked, "\\\r\n\t") {
 		return ""
 	}
 	probe := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: target.Path}}

@@ -20,7 +20,7 @@ const lastWords = 5 * time.Second
 // returned; the handler sends those for reasons of its own. The context also ends with a credential that is renewed, so that no
 // watch outlives its credential: the page opens the stream again, and gets the next one.
 func (s *Server) stream(pattern string, serve func(w http.ResponseWriter, r *http.Request, p *person, ended <-chan struct{})) {
-	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+	s.handle(pattern, func(w http.ResponseWriter, r *http.Request) {
 		one, p, err := s.sessionOf(r.Context(), r, false)
 		if err == nil {
 			err = checkPath(r)
