@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"strconv"
 	"sync"
 	"time"
@@ -17,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
+
+	"github.com/refreshkeys/refreshkeys/internal/serving"
 )
 
 // LocalOptions of ServeLocal.
@@ -43,8 +44,6 @@ const (
 	placeBytes = 15
 	// localSession is how long a local session lives: what it can do, whoever sits at the machine can do by kubectl.
 	localSession = 12 * time.Hour
-	// shutdownTimeout is how long current requests may take during the shutdown.
-	shutdownTimeout = 5 * time.Second
 )
 
 // local is what differs where kubectl refreshkey console serves on the person's own machine.
@@ -82,19 +81,8 @@ func ServeLocal(ctx context.Context, o LocalOptions) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	served := server.HTTPServer(nil)
-	stopped := make(chan error, 1)
-	go func() {
-		<-ctx.Done()
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-		defer cancel()
-		stopped <- served.Shutdown(last)
-	}()
 	o.Ready(url)
-	if err := served.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return <-stopped
+	return serving.On(ctx, server.HTTPServer(nil), listener)
 }
 
 // newLocal returns the server of an address and the URL to open.
