@@ -160,3 +160,23 @@ func TestStreamsOfASession(t *testing.T) {
 		t.Errorf("in the place of one that ended: %d", answer.StatusCode)
 	}
 }
+
+// TestAStreamIsNoActivity checks that the opening of a stream does not keep a session from becoming idle, and that another request does.
+func TestAStreamIsNoActivity(t *testing.T) {
+	f := newFixture(t)
+	session := f.signedIn(f.cluster.user("ada"))
+	served := f.listening()
+	f.fake.Step(20 * time.Minute)
+	f.streamOf(served, session)
+	f.fake.Step(9 * time.Minute)
+	if !f.meIs(session).SignedIn {
+		t.Fatal("the session ended before its idle time")
+	}
+	f.fake.Step(29 * time.Minute)
+	stream := f.streamOf(served, session)
+	stream.event()
+	f.fake.Step(time.Minute)
+	if got := stream.event(); !strings.Contains(got, `"reason":"expired"`) || f.meIs(session).SignedIn {
+		t.Errorf("after the idle time the stream says %q", got)
+	}
+}
