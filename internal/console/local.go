@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
+	crlog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/refreshkeys/refreshkeys/internal/serving"
 )
@@ -81,6 +82,8 @@ func ServeLocal(ctx context.Context, o LocalOptions) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	// Clients of controller-runtime complain on stderr, once, about a process without a logger.
+	crlog.SetLogger(o.Log)
 	o.Ready(url)
 	return serving.On(ctx, server.HTTPServer(nil), listener)
 }
