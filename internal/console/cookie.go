@@ -29,7 +29,7 @@ func (c *cookie) set(w http.ResponseWriter, id string) { c.write(w, id, 0) }
 func (c *cookie) clear(w http.ResponseWriter) { c.write(w, "", -1) }
 
 func (c *cookie) write(w http.ResponseWriter, id string, age int) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // only the local console, over plain HTTP, has a cookie that is not Secure
 		Name: c.name, Value: id, Path: c.path, MaxAge: age, Secure: !c.plain, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	})
 }

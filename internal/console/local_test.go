@@ -89,7 +89,7 @@ func TestServeLocal(t *testing.T) {
 		answer.Body = io.NopCloser(bytes.NewReader(text))
 		return answer
 	}
-	if got := send("GET", "/", ""); got.StatusCode != http.StatusNotFound {
+	if got := send("GET", "/", ""); got.StatusCode != http.StatusNotFound { //nolint:bodyclose // send has closed it
 		t.Errorf("a path that another page can guess: %d", got.StatusCode)
 	}
 	if me := read[wire.Me](t, send("GET", base+"api/me", "")); !me.Ways.Local || me.Ways.Token || me.SignedIn || !me.SharedStream {

@@ -23,7 +23,7 @@ func TestTheShell(t *testing.T) {
 			if first == "" {
 				first = body
 			}
-			if answer.StatusCode != 200 || body != first || !strings.Contains(body, `<base href="`+base+`">`) || strings.Count(body, "<base") != 1 {
+			if answer.StatusCode != http.StatusOK || body != first || !strings.Contains(body, `<base href="`+base+`">`) || strings.Count(body, "<base") != 1 {
 				t.Errorf("%s%s: %d %s", base, page, answer.StatusCode, body)
 			}
 			if len(answer.Cookies()) > 0 || answer.Header.Get("Cache-Control") != "no-cache" || answer.Header.Get("Content-Type") != "text/html; charset=utf-8" {
@@ -37,7 +37,7 @@ func TestTheShell(t *testing.T) {
 		// All that the shell names is served, and is the same forever under the name that the shell gives it.
 		for _, named := range regexp.MustCompile(`(?:src|href)="([^"/#:][^"]*)"`).FindAllStringSubmatch(first, -1) {
 			answer := f.do(call{method: "GET", path: base + named[1]})
-			if answer.StatusCode != 200 || !strings.Contains(answer.Header.Get("Cache-Control"), "immutable") {
+			if answer.StatusCode != http.StatusOK || !strings.Contains(answer.Header.Get("Cache-Control"), "immutable") {
 				t.Errorf("%s%s: %d %v", base, named[1], answer.StatusCode, answer.Header)
 			}
 		}
@@ -146,7 +146,7 @@ func TestSignInAtAProvider(t *testing.T) {
 	made.Means = wire.IDToken
 	provider.credential = made
 	answer := f.do(callback)
-	if answer.StatusCode != 303 || answer.Header.Get("Location") != "/refresh/keys/shop/billing" {
+	if answer.StatusCode != http.StatusSeeOther || answer.Header.Get("Location") != "/refresh/keys/shop/billing" {
 		t.Errorf("callback: %d %v", answer.StatusCode, answer.Header)
 	}
 	if got := f.meIs(cookieOf(t, answer).Value); got.User != "ada" || got.Means != wire.IDToken {
