@@ -29,6 +29,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/cmd/internal/start"
 	"github.com/refreshkeys/refreshkeys/internal/apicalls"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/serving"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
 )
 
@@ -117,8 +118,8 @@ func run(args []string) error {
 // replica is one replica of the token service.
 type replica struct {
 	cluster     *registry.Cluster
-	certificate *tokenserver.Certificate
-	drain       *tokenserver.Drain
+	certificate *serving.Certificate
+	drain       *serving.Drain
 	handler     *tokenserver.Server
 	ready       func() error
 }
@@ -131,8 +132,8 @@ func (f *flags) serve(ctx context.Context, config *rest.Config, log logr.Logger)
 		return err
 	}
 	r := &replica{
-		certificate: tokenserver.NewCertificate(clients, f.registry.Namespace, f.tlsSecret, clock.RealClock{}, log),
-		drain:       &tokenserver.Drain{},
+		certificate: serving.NewCertificate(serving.OfSecret(clients, f.registry.Namespace, f.tlsSecret), clock.RealClock{}, log),
+		drain:       &serving.Drain{},
 	}
 	if r.cluster, err = registry.New(config, f.registry); err != nil {
 		return err
@@ -144,7 +145,7 @@ func (f *flags) serve(ctx context.Context, config *rest.Config, log logr.Logger)
 	if err != nil {
 		return err
 	}
-	r.ready = tokenserver.All(r.drain.Ready, r.certificate.Ready, r.cluster.Fresh)
+	r.ready = serving.All(r.drain.Ready, r.certificate.Ready, r.cluster.Fresh)
 	if err := metrics.Registry.Register(calls); err != nil {
 		return err
 	}
@@ -165,12 +166,12 @@ func (f *flags) serve(ctx context.Context, config *rest.Config, log logr.Logger)
 // still answers. Uses are written after the last request is answered.
 func (r *replica) run(ctx context.Context, f *flags) error {
 	health := http.NewServeMux()
-	health.HandleFunc("/healthz", tokenserver.Check(tokenserver.All()))
-	health.HandleFunc("/readyz", tokenserver.Check(r.ready))
+	health.HandleFunc("/healthz", serving.Check(serving.All()))
+	health.HandleFunc("/readyz", serving.Check(r.ready))
 	health.Handle("/metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
 
 	group, ctx := errgroup.WithContext(ctx)
-	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	answering, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error {
 		defer stopServing()
@@ -180,13 +181,13 @@ func (r *replica) run(ctx context.Context, f *flags) error {
 		return nil
 	})
 	group.Go(func() error { return r.cluster.Run(watching) })
-	group.Go(func() error { return r.certificate.Run(serving) })
+	group.Go(func() error { return r.certificate.Run(answering) })
 	group.Go(func() error {
-		return tokenserver.Serve(watching, tokenserver.NewHTTPServer(health, nil), f.probeAddress)
+		return serving.Serve(watching, tokenserver.NewHTTPServer(health, nil), f.probeAddress)
 	})
 	group.Go(func() error {
 		defer stopWatching()
-		return tokenserver.Serve(serving, tokenserver.NewHTTPServer(r.drain.Handler(r.handler), r.certificate.Config()), f.address)
+		return serving.Serve(answering, tokenserver.NewHTTPServer(r.drain.Handler(r.handler), r.certificate.Config()), f.address)
 	})
 	return group.Wait()
 }

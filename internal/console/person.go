@@ -1,8 +1,17 @@
 package console
 
 import (
+	"context"
 	"fmt"
+	"net/http"
+	"slices"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -11,6 +20,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/console/wire"
+	"github.com/refreshkeys/refreshkeys/internal/unthrottled"
 )
 
 // person is a client of the API server with the rights of the person who is signed in, never those of the console.
@@ -20,6 +30,39 @@ type person struct {
 	user   string
 	groups []string
 	means  wire.Means
+	// session is the hash of the session's id: what belongs to one session is remembered under it.
+	session    sessionKey
+	credential *Credential
+	refusals   refusals
+}
+
+// The user and the group of requests that the API server did not authenticate.
+const (
+	anonymousUser        = "system:anonymous"
+	unauthenticatedGroup = "system:unauthenticated"
+)
+
+// identify makes a client with a credential, and asks the API server whose it is.
+func (s *Server) identify(ctx context.Context, c *Credential) (*person, error) {
+	p := &person{means: c.Means, credential: c}
+	config := unthrottled.Config(c.Config)
+	config.UserAgent = "refreshkeys-console"
+	config.WarningHandler = rest.NoWarnings{}
+	s.calls.Wrap(config)
+	p.refusals.wrap(config)
+	var err error
+	if p.WithWatch, err = s.clients.of(config); err != nil {
+		return nil, err
+	}
+	review := &authenticationv1.SelfSubjectReview{}
+	if err := p.Create(ctx, review); err != nil {
+		return nil, fmt.Errorf("ask who the person is: %w", err)
+	}
+	p.user, p.groups = review.Status.UserInfo.Username, review.Status.UserInfo.Groups
+	if p.user == "" || p.user == anonymousUser || slices.Contains(p.groups, unauthenticatedGroup) {
+		return nil, fail(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "the API server takes the credential for no person's")
+	}
+	return p, nil
 }
 
 // kinds returns the scheme of all objects that the console reads and writes.
@@ -30,11 +73,37 @@ func kinds() *runtime.Scheme {
 	return s
 }
 
-// newClient returns a client with the credential of config.
-func newClient(config *rest.Config) (client.WithWatch, error) {
-	c, err := client.NewWithWatch(config, client.Options{Scheme: kinds()})
+// places says where the kinds of the console are, so that no client asks the API server for it.
+func places() meta.RESTMapper {
+	mapper := meta.NewDefaultRESTMapper(nil)
+	mapper.Add(v1alpha1.GroupVersion.WithKind("JWTRefreshKey"), meta.RESTScopeNamespace)
+	mapper.Add(v1alpha1.GroupVersion.WithKind("JWTIssuer"), meta.RESTScopeRoot)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
+	mapper.Add(eventsv1.SchemeGroupVersion.WithKind("Event"), meta.RESTScopeNamespace)
+	mapper.Add(authenticationv1.SchemeGroupVersion.WithKind("SelfSubjectReview"), meta.RESTScopeRoot)
+	mapper.Add(authorizationv1.SchemeGroupVersion.WithKind("SelfSubjectAccessReview"), meta.RESTScopeRoot)
+	return mapper
+}
+
+// clients makes clients of the API server.
+type clients struct {
+	scheme *runtime.Scheme
+	mapper meta.RESTMapper
+}
+
+func newClients() *clients { return &clients{scheme: kinds(), mapper: places()} }
+
+// of returns a client with the credential of config. It follows no redirect: the credential goes to the API server alone.
+func (c *clients) of(config *rest.Config) (client.WithWatch, error) {
+	transport, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("make a client of the API server: %w", err)
 	}
-	return c, nil
+	transport.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	made, err := client.NewWithWatch(config, client.Options{HTTPClient: transport, Scheme: c.scheme, Mapper: c.mapper})
+	if err != nil {
+		return nil, fmt.Errorf("make a client of the API server: %w", err)
+	}
+	return made, nil
 }

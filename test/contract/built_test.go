@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.yaml.in/yaml/v3"
@@ -22,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/refreshkeys/refreshkeys/controllers"
+	"github.com/refreshkeys/refreshkeys/internal/console"
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
 	"github.com/refreshkeys/refreshkeys/internal/plugin/commands"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
@@ -122,7 +124,13 @@ func metrics(t *testing.T) (lines []string) {
 	if _, err := tokenserver.NewMetrics(service, tokenserver.Facts{}); err != nil {
 		t.Fatal(err)
 	}
-	for command, registry := range map[string]*prometheus.Registry{"manager": manager, "tokenserver": service} {
+	page := prometheus.NewRegistry()
+	if _, err := console.New(console.Options{
+		Registerer: page, Clock: clock.RealClock{}, Hosts: []string{"localhost"}, BasePath: "/", SessionIdle: time.Hour, SessionMax: time.Hour,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for command, registry := range map[string]*prometheus.Registry{"manager": manager, "tokenserver": service, "console": page} {
 		descriptors := make(chan *prometheus.Desc)
 		go func() {
 			registry.Describe(descriptors)

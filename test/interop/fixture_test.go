@@ -25,6 +25,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/serving"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 	"github.com/refreshkeys/refreshkeys/test/framework/harness"
@@ -77,7 +78,7 @@ func (h *fixture) serve() {
 	clients, err := kubernetes.NewForConfig(config)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	h.uses = cluster
-	certificate := tokenserver.NewCertificate(clients, apiserver.Namespace, certificateName, clock.RealClock{}, logr.Discard())
+	certificate := serving.NewCertificate(serving.OfSecret(clients, apiserver.Namespace, certificateName), clock.RealClock{}, logr.Discard())
 	listener, err := (&net.ListenConfig{}).Listen(h.Ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(h.port)))
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	h.port = listener.Addr().(*net.TCPAddr).Port

@@ -20,7 +20,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/refreshkeys/refreshkeys/internal/authority"
-	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
+	"github.com/refreshkeys/refreshkeys/internal/serving"
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
@@ -47,7 +47,7 @@ func TestARenewedCertificateIsServed(t *testing.T) {
 	clients, err := kubernetes.NewForConfig(config)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	monotonic := clocktesting.NewFakeClock(time.Now())
-	certificate := tokenserver.NewCertificate(clients, secret.Namespace, secret.Name, monotonic, logr.Discard())
+	certificate := serving.NewCertificate(serving.OfSecret(clients, secret.Namespace, secret.Name), monotonic, logr.Discard())
 	ctx, cancel := context.WithCancel(h.Ctx)
 	done := make(chan error, 1)
 	go func() { done <- certificate.Run(ctx) }()

@@ -1,4 +1,4 @@
-package tokenserver
+package serving
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -17,26 +19,53 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// certificateInterval is the interval of reading the Secret with the serving certificate. A renewed certificate is
-// served without a restart.
+// certificateInterval is the interval of reading the serving certificate. A renewed certificate is served without a restart.
 const certificateInterval = 10 * time.Second
 
-// Certificate is the serving certificate of a Secret of type kubernetes.io/tls.
+// Source is where the serving certificate comes from: a Secret of type kubernetes.io/tls.
+type Source struct {
+	place string
+	read  func(ctx context.Context) (chain, key []byte, err error)
+}
+
+// OfSecret reads the Secret from the API server.
+func OfSecret(clients kubernetes.Interface, namespace, name string) Source {
+	return Source{"Secret " + namespace + "/" + name, func(ctx context.Context) (chain, key []byte, err error) {
+		secret, err := clients.CoreV1().Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return nil, nil, err
+		}
+		return secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey], nil
+	}}
+}
+
+// OfDirectory reads the Secret from the directory in which it is mounted, which needs no rights at the API server.
+func OfDirectory(directory string) Source {
+	return Source{"directory " + directory, func(context.Context) (chain, key []byte, err error) {
+		// The kubelet replaces both files at once, by a link. A pair that was read across that does not match, and is read again.
+		if chain, err = os.ReadFile(filepath.Join(directory, corev1.TLSCertKey)); err != nil { //nolint:gosec // the directory is a flag
+			return nil, nil, err
+		}
+		key, err = os.ReadFile(filepath.Join(directory, corev1.TLSPrivateKeyKey)) //nolint:gosec // the directory is a flag
+		return chain, key, err
+	}}
+}
+
+// Certificate is a serving certificate that is renewed without a restart.
 type Certificate struct {
-	clients         kubernetes.Interface
-	namespace, name string
-	clock           clock.WithTicker
-	log             logr.Logger
+	source Source
+	clock  clock.WithTicker
+	log    logr.Logger
 
 	current atomic.Pointer[tls.Certificate]
 }
 
-// NewCertificate returns a Certificate, which is empty until Run has read the Secret.
-func NewCertificate(clients kubernetes.Interface, namespace, name string, clock clock.WithTicker, log logr.Logger) *Certificate {
-	return &Certificate{clients: clients, namespace: namespace, name: name, clock: clock, log: log}
+// NewCertificate returns a Certificate, which is empty until Run has read its source.
+func NewCertificate(source Source, clock clock.WithTicker, log logr.Logger) *Certificate {
+	return &Certificate{source: source, clock: clock, log: log}
 }
 
-// Run reads the Secret periodically until ctx ends. If it cannot be read, the certificate stays.
+// Run reads the source periodically until ctx ends. If it cannot be read, the certificate stays.
 func (c *Certificate) Run(ctx context.Context) error {
 	ticker := c.clock.NewTicker(certificateInterval)
 	defer ticker.Stop()
@@ -60,20 +89,19 @@ func (c *Certificate) Run(ctx context.Context) error {
 func (c *Certificate) read(ctx context.Context, before []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, certificateInterval)
 	defer cancel()
-	secret, err := c.clients.CoreV1().Secrets(c.namespace).Get(ctx, c.name, metav1.GetOptions{})
+	pem, key, err := c.source.read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	pem := secret.Data[corev1.TLSCertKey]
 	if bytes.Equal(pem, before) {
 		return nil, nil
 	}
-	pair, err := tls.X509KeyPair(pem, secret.Data[corev1.TLSPrivateKeyKey])
+	pair, err := tls.X509KeyPair(pem, key)
 	if err != nil {
-		return nil, fmt.Errorf("secret %s/%s: %w", c.namespace, c.name, err)
+		return nil, fmt.Errorf("%s: %w", c.source.place, err)
 	}
 	if err := readable(&pair); err != nil {
-		return nil, fmt.Errorf("secret %s/%s: %w", c.namespace, c.name, err)
+		return nil, fmt.Errorf("%s: %w", c.source.place, err)
 	}
 	c.current.Store(&pair)
 	c.log.Info("serving certificate loaded", "names", pair.Leaf.DNSNames, "until", pair.Leaf.NotAfter)
@@ -106,7 +134,7 @@ func (c *Certificate) Ready() error {
 	case end.IsZero():
 		return errors.New("the serving certificate is not loaded yet")
 	case !c.clock.Now().Before(end):
-		return fmt.Errorf("the serving certificate in Secret %s/%s has expired", c.namespace, c.name)
+		return fmt.Errorf("the serving certificate of %s has expired", c.source.place)
 	default:
 		return nil
 	}

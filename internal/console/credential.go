@@ -1,0 +1,65 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/refreshkeys/refreshkeys/internal/console/wire"
+)
+
+// Credential is what a person acts with at the API server.
+type Credential struct {
+	// Config makes clients with the person's rights.
+	Config *rest.Config
+	Means  wire.Means
+	// Until is the end of the credential; zero for one whose end is not known.
+	Until time.Time
+	// Renew returns the next credential of the same person. It is called before Until, by one caller at a time. If it is nil, the
+	// session ends with the credential.
+	Renew func(ctx context.Context) (*Credential, error)
+	// End ends at the provider what the credential comes from, and returns where the browser must go for that; empty for nowhere.
+	// It may be nil.
+	End func(ctx context.Context) (location string)
+	// OwnSessions: the person can list and end their own sessions at the token service.
+	OwnSessions bool
+}
+
+// SignIn is a way to sign in at a provider. It is implemented by package signin.
+type SignIn interface {
+	// Provider is the host of the provider, for people.
+	Provider() string
+	// Login answers GET auth/login: it sends the browser to the provider.
+	Login(w http.ResponseWriter, r *http.Request)
+	// Callback reads what the provider sent the browser back with. It returns the person's credential and the path, below the base
+	// path, that the person asked for; it may set cookies and must not answer.
+	Callback(w http.ResponseWriter, r *http.Request) (credential *Credential, path string, err error)
+}
+
+// refusals remembers that the API server refused a credential. It passes all requests of one person.
+type refusals struct{ refused atomic.Bool }
+
+// wrap changes the configuration of a client so that refusals of its requests are remembered.
+func (f *refusals) wrap(config *rest.Config) {
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &watchful{next: next, refusals: f} })
+}
+
+type watchful struct {
+	next     http.RoundTripper
+	refusals *refusals
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *watchful) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := t.next.RoundTrip(request)
+	if err == nil && response.StatusCode == http.StatusUnauthorized {
+		t.refusals.refused.Store(true)
+	}
+	return response, err
+}
+
+// WrappedRoundTripper returns the underlying transport, for client-go (k8s.io/apimachinery/pkg/util/net).
+func (t *watchful) WrappedRoundTripper() http.RoundTripper { return t.next }

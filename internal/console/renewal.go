@@ -1,0 +1,68 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/internal/console/wire"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
+)
+
+// renewBefore is how long before its end a credential is renewed.
+const renewBefore = time.Minute
+
+// current returns the person of a session, with the next credential if the one in use ends soon or was refused. A session whose
+// credential cannot be renewed ends with it.
+func (s *Server) current(ctx context.Context, one *session) (*person, error) {
+	p := s.sessions.personOf(one)
+	c := p.credential
+	now := s.clock.Now()
+	if c.Renew == nil || !p.refusals.refused.Load() && (c.Until.IsZero() || now.Before(c.Until.Add(-renewBefore))) {
+		return p, nil
+	}
+	next, err := s.renewals.Do(ctx, string(one.key[:]), func(ctx context.Context) (*person, error) { return s.renew(ctx, one, p) })
+	switch {
+	case err == nil:
+		return next, nil
+	case !p.refusals.refused.Load() && now.Before(c.Until):
+		return p, nil
+	case isAway(err) || errors.Is(err, upstream.ErrUnavailable):
+		return nil, fail(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "the session cannot be renewed now")
+	default:
+		s.log.Info("a session ends, since its credential cannot be renewed", "user", p.user, "cause", cause(err).Error())
+		s.sessions.end(one)
+		return nil, errNoSession
+	}
+}
+
+// renew gives a session its next credential, which must be of the same user.
+func (s *Server) renew(ctx context.Context, one *session, before *person) (*person, error) {
+	if p := s.sessions.personOf(one); p != before {
+		return p, nil
+	}
+	credential, err := before.credential.Renew(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.identify(ctx, credential)
+	if err != nil {
+		return nil, err
+	}
+	if p.user != before.user {
+		return nil, errors.New("the next credential is of another user")
+	}
+	s.sessions.renewed(one, p)
+	return p, nil
+}
+
+// endIfRefused ends a session whose credential the API server refused and that cannot be renewed. That of a kubeconfig stays: its
+// plugin gets another credential for the next request.
+func (s *Server) endIfRefused(one *session, p *person) {
+	if p.refusals.refused.Load() && p.credential.Renew == nil && p.means != wire.Kubeconfig {
+		s.sessions.end(one)
+	}
+}

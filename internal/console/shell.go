@@ -1,0 +1,145 @@
+package console
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+)
+
+// dist is the built page: index.html, which is the shell of every page, and the assets that it names.
+//
+//go:embed dist
+var dist embed.FS
+
+// pagePatterns are the pages. Each is the same shell, whose script shows the page of the path; a test compares them with those of
+// the script.
+var pagePatterns = []string{
+	"GET /{$}", "GET /signin", "GET /keys", "GET /keys/new", "GET /keys/{ns}/{name}", "GET /sessions", "GET /me/sessions",
+	"GET /issuers", "GET /issuers/{name}", "GET /verify",
+}
+
+// anchor is where the shell has the base path.
+const anchor = `<base href="/">`
+
+// file is a file of the page. Its tag is made of its content.
+type file struct {
+	name, kind, tag string
+	plain, zipped   []byte
+}
+
+// shell registers the pages and the assets. The shell names each asset with the hash of its content, so that browsers may keep it
+// forever.
+func (s *Server) shell() error {
+	built, err := fs.Sub(dist, "dist")
+	if err != nil {
+		return err
+	}
+	index, assets, err := load(built)
+	if err != nil {
+		return err
+	}
+	for _, pattern := range pagePatterns {
+		s.pages.HandleFunc(pattern, http.NotFound)
+	}
+	return s.serveFiles(index, assets)
+}
+
+// serveFiles registers the pages with their shell, and its assets.
+func (s *Server) serveFiles(index file, assets []file) error {
+	if !bytes.Contains(index.plain, []byte(anchor)) {
+		return errors.New("index.html of the page has no " + anchor)
+	}
+	html := strings.Replace(string(index.plain), anchor, `<base href="`+s.base+`">`, 1)
+	for _, asset := range assets {
+		html = strings.ReplaceAll(html, `="`+asset.name+`"`, `="`+asset.name+"?v="+asset.tag+`"`)
+		s.handle("GET /"+asset.name, asset.serve)
+	}
+	page := newFile("index.html", []byte(html))
+	for _, pattern := range pagePatterns {
+		s.handle(pattern, page.serve)
+	}
+	return nil
+}
+
+// load reads the built page.
+func load(built fs.FS) (index file, assets []file, err error) {
+	err = fs.WalkDir(built, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		body, err := fs.ReadFile(built, name)
+		if err != nil {
+			return fmt.Errorf("read %s of the page: %w", name, err)
+		}
+		if made := newFile(name, body); name == "index.html" {
+			index = made
+		} else {
+			assets = append(assets, made)
+		}
+		return nil
+	})
+	return index, assets, err
+}
+
+// tagLength is how much of a hash names a content.
+const tagLength = 16
+
+func newFile(name string, body []byte) file {
+	sum := sha256.Sum256(body)
+	made := file{name: name, kind: kindOf(name), tag: hex.EncodeToString(sum[:])[:tagLength], plain: body}
+	var zipped bytes.Buffer
+	writer := gzip.NewWriter(&zipped)
+	_, _ = writer.Write(body)
+	_ = writer.Close()
+	if zipped.Len() < len(body) {
+		made.zipped = zipped.Bytes()
+	}
+	return made
+}
+
+// kindOf returns the content type of a file by its name. Those of the page do not depend on the machine.
+func kindOf(name string) string {
+	switch extension := path.Ext(name); extension {
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".html":
+		return "text/html; charset=utf-8"
+	case ".webmanifest":
+		return "application/manifest+json"
+	default:
+		if kind := mime.TypeByExtension(extension); kind != "" {
+			return kind
+		}
+		return "application/octet-stream"
+	}
+}
+
+// serve answers with the file.
+func (f *file) serve(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("Content-Type", f.kind)
+	header.Set("Cache-Control", "no-cache")
+	if r.URL.Query().Get("v") == f.tag {
+		header.Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	header.Set("Vary", "Accept-Encoding")
+	body, tag := f.plain, f.tag
+	if f.zipped != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		header.Set("Content-Encoding", "gzip")
+		body, tag = f.zipped, f.tag+"-gzip"
+	}
+	header.Set("ETag", `"`+tag+`"`)
+	http.ServeContent(w, r, f.name, time.Time{}, bytes.NewReader(body))
+}

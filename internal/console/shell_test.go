@@ -1,0 +1,166 @@
+package console
+
+import (
+	"compress/gzip"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/refreshkeys/refreshkeys/internal/console/wire"
+)
+
+// TestTheShell checks that each page is the same shell, without a cookie, with the base path, and that a browser asks for it anew.
+func TestTheShell(t *testing.T) {
+	for _, base := range []string{"/", "/refresh/"} {
+		f := newFixture(t, func(o *Options) { o.BasePath = base })
+		var first string
+		for _, page := range []string{"", "signin", "keys", "keys/new", "keys/shop/billing", "sessions", "me/sessions", "issuers", "issuers/main", "verify"} {
+			answer := f.do(call{method: "GET", path: base + page})
+			body := bodyOf(t, answer)
+			if first == "" {
+				first = body
+			}
+			if answer.StatusCode != http.StatusOK || body != first || !strings.Contains(body, `<base href="`+base+`">`) || strings.Count(body, "<base") != 1 {
+				t.Errorf("%s%s: %d %s", base, page, answer.StatusCode, body)
+			}
+			if len(answer.Cookies()) > 0 || answer.Header.Get("Cache-Control") != "no-cache" || answer.Header.Get("Content-Type") != "text/html; charset=utf-8" {
+				t.Errorf("%s%s: %v", base, page, answer.Header)
+			}
+			again := f.do(call{method: "GET", path: base + page, headers: map[string]string{"If-None-Match": answer.Header.Get("ETag")}})
+			if again.StatusCode != http.StatusNotModified {
+				t.Errorf("%s%s again: %d", base, page, again.StatusCode)
+			}
+		}
+		// All that the shell names is served, and is the same forever under the name that the shell gives it.
+		for _, named := range regexp.MustCompile(`(?:src|href)="([^"/#:][^"]*)"`).FindAllStringSubmatch(first, -1) {
+			answer := f.do(call{method: "GET", path: base + named[1]})
+			if answer.StatusCode != http.StatusOK || !strings.Contains(answer.Header.Get("Cache-Control"), "immutable") {
+				t.Errorf("%s%s: %d %v", base, named[1], answer.StatusCode, answer.Header)
+			}
+		}
+	}
+}
+
+// TestFiles checks how a file of the page is cached and compressed.
+func TestFiles(t *testing.T) {
+	f := newFixture(t)
+	f.mux = http.NewServeMux()
+	text := strings.Repeat("console.log('keys')\n", 100)
+	index, assets, err := load(fstest.MapFS{
+		"index.html": {Data: []byte(`<base href="/"><link rel="icon" href="icons/key.svg"><script type="module" src="app.js"></script>`)},
+		"app.js":     {Data: []byte(text)}, "icons/key.svg": {Data: []byte("<svg/>")},
+	})
+	if err != nil || len(assets) != 2 {
+		t.Fatalf("%v: %d assets", err, len(assets))
+	}
+	if err := f.serveFiles(index, assets); err != nil {
+		t.Fatal(err)
+	}
+	body := bodyOf(t, f.do(call{method: "GET", path: "/keys"}))
+	named := regexp.MustCompile(`src="(app\.js\?v=[0-9a-f]{16})"`).FindStringSubmatch(body)
+	if named == nil || !strings.Contains(body, `href="icons/key.svg?v=`) {
+		t.Fatalf("the shell does not name the contents: %s", body)
+	}
+	plain := f.do(call{method: "GET", path: "/" + named[1]})
+	if bodyOf(t, plain) != text || plain.Header.Get("Content-Type") != "text/javascript; charset=utf-8" || plain.Header.Get("Content-Encoding") != "" {
+		t.Errorf("plain: %v", plain.Header)
+	}
+	zipped := f.do(call{method: "GET", path: "/" + named[1], headers: map[string]string{"Accept-Encoding": "gzip, br"}})
+	reader, err := gzip.NewReader(zipped.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if unzipped, err := io.ReadAll(reader); err != nil || string(unzipped) != text {
+		t.Errorf("compressed: %v", err)
+	}
+	if zipped.Header.Get("ETag") == plain.Header.Get("ETag") || zipped.Header.Get("Vary") != "Accept-Encoding" {
+		t.Errorf("compressed: %v", zipped.Header)
+	}
+	for _, other := range []string{"/app.js", "/app.js?v=0000000000000000"} {
+		if got := f.do(call{method: "GET", path: other}).Header.Get("Cache-Control"); got != "no-cache" {
+			t.Errorf("%s: %q", other, got)
+		}
+	}
+	if got := f.do(call{method: "GET", path: "/icons/key.svg"}).Header.Get("Content-Type"); got != "image/svg+xml" {
+		t.Errorf("the icon is %q", got)
+	}
+	if err := f.serveFiles(newFile("index.html", []byte("<html>")), nil); err == nil {
+		t.Error("a shell without a base is served")
+	}
+}
+
+// TestWhereAPersonReturnsTo checks that a sign-in leads to a page of this console alone.
+func TestWhereAPersonReturnsTo(t *testing.T) {
+	f := newFixture(t)
+	for asked, want := range map[string]string{
+		"/keys/shop/billing": "keys/shop/billing", "/keys?status=Ready&q=a": "keys?status=Ready&q=a", "/": "", "": "", "/verify": "verify",
+		"//evil.example": "", `/\evil.example`: "", `\\evil.example`: "", "https://evil.example/keys": "", "javascript:alert(1)": "", "///keys": "",
+		"/keys//evil.example": "", "keys": "", "/api/me": "", "/auth/login": "", "/app.js": "", "/%2fevil.example": "", "/keys/../../evil": "",
+		"/\tevil": "", "/keys\r\nSet-Cookie: a=b": "", "/keys/..": "", "/no/such/page/at/all": "",
+	} {
+		if got := f.pageOf(asked); got != want {
+			t.Errorf("%q leads to %q, want %q", asked, got, want)
+		}
+	}
+}
+
+// planted is a way to sign in whose provider sends the browser back with one answer.
+type planted struct {
+	credential *Credential
+	path       string
+	err        error
+}
+
+// Provider implements SignIn.
+func (*planted) Provider() string { return "id.example.com" }
+
+// Login implements SignIn.
+func (*planted) Login(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, "https://id.example.com/authorize", http.StatusSeeOther)
+}
+
+// Callback implements SignIn.
+func (p *planted) Callback(http.ResponseWriter, *http.Request) (*Credential, string, error) {
+	return p.credential, p.path, p.err
+}
+
+// TestSignInAtAProvider checks the place of a provider: its routes, the session that it makes, and where the person goes.
+func TestSignInAtAProvider(t *testing.T) {
+	provider := &planted{path: "/keys/shop/billing"}
+	f := newFixture(t, func(o *Options) { o.BasePath, o.SignIn = "/refresh/", provider })
+	crossSite := map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+	callback := call{method: "GET", path: "/refresh/auth/callback?code=" + canary, headers: crossSite}
+	if got := f.meIs("").Ways; got.Provider != "id.example.com" || !got.Token {
+		t.Errorf("%+v", got)
+	}
+	if answer := f.do(call{method: "GET", path: "/refresh/auth/login"}); answer.StatusCode != 303 || answer.Header.Get("Location") != "https://id.example.com/authorize" {
+		t.Errorf("login: %d %v", answer.StatusCode, answer.Header)
+	}
+	made, err := f.proven(&wire.Login{Token: f.cluster.user("ada")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made.Means = wire.IDToken
+	provider.credential = made
+	answer := f.do(callback)
+	if answer.StatusCode != http.StatusSeeOther || answer.Header.Get("Location") != "/refresh/keys/shop/billing" {
+		t.Errorf("callback: %d %v", answer.StatusCode, answer.Header)
+	}
+	if got := f.meIs(cookieOf(t, answer).Value); got.User != "ada" || got.Means != wire.IDToken {
+		t.Errorf("%+v", got)
+	}
+	provider.path = "//evil.example"
+	if got := f.do(callback).Header.Get("Location"); got != "/refresh/" {
+		t.Errorf("an open redirect leads to %q", got)
+	}
+	provider.err = fail(http.StatusForbidden, "Forbidden", "denied")
+	if answer := f.do(callback); answer.Header.Get("Location") != "/refresh/signin?failed=Forbidden" || len(answer.Cookies()) > 0 {
+		t.Errorf("a refusal: %d %v", answer.StatusCode, answer.Header)
+	}
+	if strings.Contains(f.logged(), canary) {
+		t.Error("the code of the provider is in the log")
+	}
+}

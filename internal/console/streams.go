@@ -1,0 +1,99 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/internal/console/wire"
+)
+
+// lastWords is how long the client of a stream has to read its end.
+const lastWords = 5 * time.Second
+
+// stream registers a handler of server-sent events that needs a session. It returns when the context of the request ends, or when
+// ended is closed: with the session, and when the server shuts down. The event bye of both is sent here, after the handler
+// returned; the handler sends those for reasons of its own. The context also ends with a credential that is renewed, so that no
+// watch outlives its credential: the page opens the stream again, and gets the next one.
+func (s *Server) stream(pattern string, serve func(w http.ResponseWriter, r *http.Request, p *person, ended <-chan struct{})) {
+	s.handle(pattern, func(w http.ResponseWriter, r *http.Request) {
+		one, p, err := s.sessionOf(r.Context(), r, false)
+		if err == nil {
+			err = checkPath(r)
+		}
+		if err == nil {
+			err = s.sessions.open(one)
+		}
+		if err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+		defer s.sessions.closed(one)
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		control := http.NewResponseController(w)
+		// The limits of a connection are for requests that end. A server of tests may have none.
+		_ = control.SetReadDeadline(time.Time{})
+		_ = control.SetWriteDeadline(time.Time{})
+		ended := make(chan struct{})
+		go func() {
+			if s.await(ctx, one, p) {
+				_ = control.SetWriteDeadline(s.clock.Now().Add(lastWords))
+				close(ended)
+				return
+			}
+			cancel()
+		}()
+		serve(w, r.WithContext(ctx), p, ended)
+		s.endIfRefused(one, p)
+		s.bye(w, one, ended)
+	})
+}
+
+// await waits for the end of a stream: true if that is the end of the session or of the server, false if it is that of the
+// request or of a credential that is renewed.
+func (s *Server) await(ctx context.Context, one *session, p *person) bool {
+	var renewal <-chan time.Time
+	if c := p.credential; c.Renew != nil && !c.Until.IsZero() {
+		timer := s.clock.NewTimer(c.Until.Sub(s.clock.Now()))
+		defer timer.Stop()
+		renewal = timer.C()
+	}
+	select {
+	case <-one.ended:
+		return true
+	case <-s.closing:
+		return true
+	case <-renewal:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// bye tells a page why its stream ended.
+func (s *Server) bye(w http.ResponseWriter, one *session, ended <-chan struct{}) {
+	select {
+	case <-ended:
+	default:
+		return
+	}
+	bye := wire.Bye{Reason: "expired", Failure: failureOf(errNoSession)}
+	select {
+	case <-one.ended:
+	default:
+		bye = wire.Bye{Reason: "away", Failure: wire.Failure{
+			Code: http.StatusServiceUnavailable, Reason: string(metav1.StatusReasonServiceUnavailable), Message: "the console is shutting down",
+		}}
+	}
+	body, err := json.Marshal(bye)
+	if err != nil {
+		return
+	}
+	_, _ = fmt.Fprintf(w, "event: bye\ndata: %s\n\n", body)
+	_ = http.NewResponseController(w).Flush()
+}

@@ -1,0 +1,182 @@
+package console
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+
+	"github.com/refreshkeys/refreshkeys/internal/console/wire"
+)
+
+// opened is a stream of a console over a real connection.
+type opened struct {
+	t      *testing.T
+	answer *http.Response
+	lines  *bufio.Reader
+}
+
+// listening serves the console over TLS and HTTP/2.
+func (f *fixture) listening() *httptest.Server {
+	f.t.Helper()
+	served := httptest.NewUnstartedServer(nil)
+	served.Config = f.HTTPServer(nil)
+	served.EnableHTTP2 = true
+	served.StartTLS()
+	f.t.Cleanup(served.Close)
+	return served
+}
+
+func (f *fixture) streamOf(served *httptest.Server, session string) *opened {
+	f.t.Helper()
+	r, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, served.URL+"/api/test/stream", nil)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	r.Host = host
+	r.AddCookie(&http.Cookie{Name: f.cookie.name, Value: session})
+	answer, err := served.Client().Do(r)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { _ = answer.Body.Close() })
+	return &opened{t: f.t, answer: answer, lines: bufio.NewReader(answer.Body)}
+}
+
+// event reads the next event; empty at the end of the stream.
+func (o *opened) event() string {
+	o.t.Helper()
+	var event strings.Builder
+	for {
+		line, err := o.lines.ReadString('\n')
+		if err == io.EOF || line == "\n" {
+			return event.String()
+		}
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		event.WriteString(line)
+	}
+}
+
+// TestHowAStreamEnds checks that the page learns why its stream ends.
+func TestHowAStreamEnds(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(f *fixture, served *httptest.Server, session string)
+		want string
+	}{
+		{"the idle time is over", func(f *fixture, _ *httptest.Server, _ string) { f.fake.Step(30 * time.Minute) }, `"reason":"expired"`},
+		{"a sign-out in another tab", func(f *fixture, _ *httptest.Server, session string) {
+			f.do(call{method: "POST", path: "/api/logout", body: "{}", session: session})
+		}, `"reason":"expired"`},
+		{"a sign-in in another tab", func(f *fixture, _ *httptest.Server, session string) {
+			f.try(wire.Login{Token: f.cluster.user("bob")}, session)
+		}, `"reason":"expired"`},
+		{"a shutdown", func(_ *fixture, served *httptest.Server, _ string) {
+			go func() { _ = served.Config.Shutdown(context.Background()) }()
+		}, `"reason":"away"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFixture(t)
+			session := f.signedIn(f.cluster.user("ada"))
+			served := f.listening()
+			stream := f.streamOf(served, session)
+			if stream.answer.ProtoMajor != 2 || !strings.Contains(stream.event(), "synced") {
+				t.Fatalf("no stream over HTTP/2: %+v", stream.answer)
+			}
+			if _, streams := f.sessions.counts(); streams != 1 {
+				t.Errorf("%d streams are counted", streams)
+			}
+			gomega.NewWithT(t).Eventually(f.fake.HasWaiters).Should(gomega.BeTrue(), "the timer of the session")
+			c.end(f, served, session)
+			if got := stream.event(); !strings.Contains(got, "event: bye") || !strings.Contains(got, c.want) {
+				t.Errorf("the stream ends with %q", got)
+			}
+			if got := stream.event(); got != "" {
+				t.Errorf("after its end the stream sends %q", got)
+			}
+		})
+	}
+}
+
+// TestAStreamEndsWithItsCredential checks that no watch outlives a credential, also one that is renewed, and that the page can open
+// the stream again.
+func TestAStreamEndsWithItsCredential(t *testing.T) {
+	f := newFixture(t)
+	of := func() *Credential {
+		made, err := f.proven(&wire.Login{Token: f.cluster.user("ada")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		made.Until = f.fake.Now().Add(5 * time.Minute)
+		return made
+	}
+	first := of()
+	first.Renew = func(context.Context) (*Credential, error) { return of(), nil }
+	p, err := f.identify(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, id, err := f.sessions.begin(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := f.listening()
+	stream := f.streamOf(served, id)
+	stream.event()
+	// One timer is that of the session, the other that of the stream.
+	gomega.NewWithT(t).Eventually(f.fake.Waiters).Should(gomega.Equal(2))
+	f.fake.Step(5 * time.Minute)
+	if got := stream.event(); got != "" {
+		t.Errorf("the stream ends with %q", got)
+	}
+	if got := f.streamOf(served, id).event(); !strings.Contains(got, "synced") {
+		t.Errorf("the next stream begins with %q", got)
+	}
+}
+
+// TestStreamsOfASession checks the limit of streams, and that a stream that ends makes room.
+func TestStreamsOfASession(t *testing.T) {
+	f := newFixture(t)
+	session := f.signedIn(f.cluster.user("ada"))
+	served := f.listening()
+	var streams []*opened
+	for range streamsPerSession {
+		streams = append(streams, f.streamOf(served, session))
+	}
+	if answer := f.streamOf(served, session).answer; answer.StatusCode != http.StatusTooManyRequests || answer.Header.Get("Retry-After") == "" {
+		t.Errorf("one stream more: %d", answer.StatusCode)
+	}
+	_ = streams[0].answer.Body.Close()
+	gomega.NewWithT(t).Eventually(func() int { _, counted := f.sessions.counts(); return counted }).Should(gomega.Equal(streamsPerSession - 1))
+	if answer := f.streamOf(served, session).answer; answer.StatusCode != http.StatusOK {
+		t.Errorf("in the place of one that ended: %d", answer.StatusCode)
+	}
+}
+
+// TestAStreamIsNoActivity checks that the opening of a stream does not keep a session from becoming idle, and that another request does.
+func TestAStreamIsNoActivity(t *testing.T) {
+	f := newFixture(t)
+	session := f.signedIn(f.cluster.user("ada"))
+	served := f.listening()
+	f.fake.Step(20 * time.Minute)
+	f.streamOf(served, session)
+	f.fake.Step(9 * time.Minute)
+	if !f.meIs(session).SignedIn {
+		t.Fatal("the session ended before its idle time")
+	}
+	f.fake.Step(29 * time.Minute)
+	stream := f.streamOf(served, session)
+	stream.event()
+	f.fake.Step(time.Minute)
+	if got := stream.event(); !strings.Contains(got, `"reason":"expired"`) || f.meIs(session).SignedIn {
+		t.Errorf("after the idle time the stream says %q", got)
+	}
+}
