@@ -46,9 +46,9 @@ func ToneOf(status string) Tone {
 	switch status {
 	case v1alpha1.ReasonIssued:
 		return Good
-	case v1alpha1.ReasonRevoked, v1alpha1.ReasonExpired:
+	case v1alpha1.ReasonRevoked, v1alpha1.ReasonExpired, "Deleting":
 		return Off
-	case "Pending", "Deleting", v1alpha1.ReasonIssuing, v1alpha1.ReasonOverlapPending, v1alpha1.ReasonWaitingForSecret:
+	case "Pending", v1alpha1.ReasonIssuing, v1alpha1.ReasonOverlapPending, v1alpha1.ReasonWaitingForSecret:
 		return Wait
 	default:
 		return Bad
