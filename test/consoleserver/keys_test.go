@@ -34,7 +34,7 @@ func TestAKeyFromItsCreationToItsEnd(t *testing.T) {
 	key := harness.NewKey(f.Name, "orders")
 	held := f.AwaitRevision(key, 1)
 	f.Expect(made.Key.UID).To(gomega.Equal(string(key.UID)))
-	f.Expect(key.ManagedFields[0].Manager).To(gomega.Equal("refreshkeys-console"))
+	f.Expect(key.ManagedFields).To(gomega.ContainElement(gomega.HaveField("Manager", "refreshkeys-console")))
 	uid := string(key.UID)
 
 	detail := ask[wire.KeyDetail](v, http.MethodGet, keyPath(key), nil)
