@@ -10,6 +10,8 @@ const (
 	// AnnotationRotateNow on a JWTRefreshKey requests a new revision that retires every
 	// earlier token at once, for use after a leak. Each new value requests one revision.
 	AnnotationRotateNow = Group + "/rotate-now"
+	// AnnotationRevocationNote on a JWTRefreshKey says why a person revoked it, for people. No decision depends on it.
+	AnnotationRevocationNote = Group + "/revocation-note"
 	// AnnotationWithdrawKey on a JWTIssuer names the signing keys (kid, separated by commas)
 	// to withdraw at once; the operator issues again all tokens that they signed.
 	AnnotationWithdrawKey = Group + "/withdraw-key"

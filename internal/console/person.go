@@ -76,7 +76,9 @@ func kinds() *runtime.Scheme {
 // places says where the kinds of the console are, so that no client asks the API server for it.
 func places() meta.RESTMapper {
 	mapper := meta.NewDefaultRESTMapper(nil)
-	mapper.Add(v1alpha1.GroupVersion.WithKind("JWTRefreshKey"), meta.RESTScopeNamespace)
+	// The guess of Add at the plural of JWTRefreshKey is wrong.
+	mapper.AddSpecific(v1alpha1.GroupVersion.WithKind("JWTRefreshKey"), v1alpha1.GroupVersion.WithResource(keyResource),
+		v1alpha1.GroupVersion.WithResource("jwtrefreshkey"), meta.RESTScopeNamespace)
 	mapper.Add(v1alpha1.GroupVersion.WithKind("JWTIssuer"), meta.RESTScopeRoot)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)

@@ -18,6 +18,8 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/refreshkeys/refreshkeys/internal/apicalls"
+	"github.com/refreshkeys/refreshkeys/internal/console/wire"
+	"github.com/refreshkeys/refreshkeys/internal/memo"
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
@@ -37,6 +39,8 @@ type Options struct {
 	BasePath string
 	// SignIn is the way to sign in at a provider; nil for none.
 	SignIn SignIn
+	// TokenService is where the public keys of issuers are; nil if the console does not reach it.
+	TokenService *TokenService
 	// Reveal: tokens can be revealed, where the person may get the Secret.
 	Reveal bool
 	// Namespace is where the page begins; empty for all.
@@ -64,6 +68,7 @@ type Server struct {
 	renewals    upstream.Flights[*person]
 	clients     *clients
 	calls       *apicalls.Counter
+	reviews     *memo.Memo[review, wire.Answer]
 	requests    *prometheus.CounterVec
 	// patterns are those of all routes.
 	patterns []string
@@ -90,6 +95,7 @@ func New(o Options) (*Server, error) {
 		Options: o, clock: o.Clock, log: o.Log, base: o.BasePath, mux: http.NewServeMux(), pages: http.NewServeMux(),
 		crossOrigin: http.NewCrossOriginProtection(), cookie: newCookie(o.BasePath, o.local), sessions: newSessions(&o),
 		logins: rate.NewLimiter(loginsPerSecond, loginsPerSecond), clients: newClients(), calls: apicalls.New(),
+		reviews: memo.New[review, wire.Answer](mostAnswers, o.Clock),
 		closing: make(chan struct{}),
 	}
 	s.close = sync.OnceFunc(func() { close(s.closing) })
@@ -99,6 +105,7 @@ func New(o Options) (*Server, error) {
 	s.open("POST /api/login", s.login)
 	s.open("POST /api/logout", s.logout)
 	s.open("GET /api/me", s.me)
+	s.apiRoutes()
 	if s.SignIn != nil {
 		s.providerRoutes()
 	}

@@ -176,9 +176,9 @@ func (e *effective) renewal(uid string, issuedAt, expiresAt time.Time) time.Time
 const shortestRenewal = 30 * time.Second
 
 // jitter returns a part of window that depends only on the UID. Keys that were created at the same time renew at
-// different times, and a restarted manager computes the same time.
+// different times, and a restarted manager computes the same time. A key without a UID is not stored yet.
 func jitter(uid string, window time.Duration) time.Duration {
-	if window < time.Second {
+	if uid == "" || window < time.Second {
 		return 0
 	}
 	sum := sha256.Sum256([]byte(uid))

@@ -25,3 +25,32 @@ func Status(key *v1alpha1.JWTRefreshKey) string {
 		return reason
 	}
 }
+
+// Tone says how a status looks to people.
+type Tone string
+
+// The tones.
+const (
+	// Good: the current token is accepted.
+	Good Tone = "good"
+	// Wait: the operator continues by itself.
+	Wait Tone = "wait"
+	// Bad: a person has to look.
+	Bad Tone = "bad"
+	// Off: the key has ended.
+	Off Tone = "off"
+)
+
+// ToneOf returns the tone of a Status.
+func ToneOf(status string) Tone {
+	switch status {
+	case v1alpha1.ReasonIssued:
+		return Good
+	case v1alpha1.ReasonRevoked, v1alpha1.ReasonExpired, "Deleting":
+		return Off
+	case "Pending", v1alpha1.ReasonIssuing, v1alpha1.ReasonOverlapPending, v1alpha1.ReasonWaitingForSecret:
+		return Wait
+	default:
+		return Bad
+	}
+}

@@ -102,3 +102,16 @@ func IsKey(reference metav1.OwnerReference) bool {
 	group, _, _ := strings.Cut(reference.APIVersion, "/")
 	return reference.Kind == keyKind && group == v1alpha1.Group
 }
+
+// MadeFor reports whether the operator made a Secret for this very refresh key: by its label, and its controller or its mark. It is
+// stricter than State of Facts, and needs no token.
+func MadeFor(secret metav1.Object, key *v1alpha1.JWTRefreshKey) bool {
+	if secret.GetLabels()[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy || secret.GetNamespace() != key.Namespace {
+		return false
+	}
+	if owner := metav1.GetControllerOfNoCopy(secret); owner != nil {
+		return IsKey(*owner) && owner.UID == key.UID
+	}
+	mark, marked := MarkOf(secret)
+	return marked && mark.Namespace == key.Namespace && mark.Name == key.Name && mark.UID == string(key.UID)
+}

@@ -72,3 +72,25 @@ func TestAMarkIsReadAsItWasWritten(t *testing.T) {
 		t.Errorf("the old form is %q", old)
 	}
 }
+
+func TestMadeFor(t *testing.T) {
+	key := &v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "orders", UID: "u1"}}
+	for name, c := range map[string]struct {
+		secret metav1.ObjectMeta
+		want   bool
+	}{
+		"its controller":                    {metav1.ObjectMeta{Labels: labelled, OwnerReferences: controlledBy(keyVersion, keyKind)}, true},
+		"its mark":                          {metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationOwner: "shop/orders/u1"}}, true},
+		"without our label":                 {metav1.ObjectMeta{OwnerReferences: controlledBy(keyVersion, keyKind)}, false},
+		"of another kind":                   {metav1.ObjectMeta{Labels: labelled, OwnerReferences: controlledBy(keyVersion, "JWTIssuer")}, false},
+		"the mark of an earlier key":        {metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationOwner: "shop/orders/u0"}}, false},
+		"the mark of another namespace":     {metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationMadeFor: "other/orders/u1"}}, false},
+		"no mark":                           {metav1.ObjectMeta{Labels: labelled}, false},
+		"a mark under a foreign controller": {metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationOwner: "shop/orders/u1"}, OwnerReferences: controlledBy("apps/v1", "Deployment")}, false},
+	} {
+		c.secret.Namespace = "shop"
+		if got := MadeFor(&c.secret, key); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}

@@ -73,7 +73,9 @@ func (d *DeniedError) Error() string {
 // Policy is the compiled policy of one issuer. It is immutable.
 type Policy struct {
 	// rules grant requests; without rules, nothing is granted.
-	rules             []rule
+	rules []rule
+	// isDefault: the only rule is the documented default.
+	isDefault         bool
 	maxAccessLifetime time.Duration
 	longestLifetime   time.Duration
 }
@@ -95,7 +97,7 @@ func Compile(spec *v1alpha1.JWTIssuerSpec) (*Policy, error) {
 		p.maxAccessLifetime = at.MaxLifetime.Duration
 	}
 	if spec.Policy == nil {
-		p.rules = []rule{{namespaces: labels.Everything(), maxLifetime: DefaultMaxLifetime}}
+		p.isDefault, p.rules = true, []rule{{namespaces: labels.Everything(), maxLifetime: DefaultMaxLifetime}}
 	} else {
 		for i := range spec.Policy.Rules {
 			r, err := compileRule(&spec.Policy.Rules[i])
@@ -190,6 +192,15 @@ func (p *Policy) Check(r Request) error {
 		}
 	}
 	return closest
+}
+
+// Granting returns the number of the first rule that grants the request, from 1; 0 if none does, and for an issuer without
+// a policy.
+func (p *Policy) Granting(r Request) int {
+	if p.isDefault || len(p.neverGranted(&r)) > 0 {
+		return 0
+	}
+	return 1 + slices.IndexFunc(p.rules, func(one rule) bool { return one.grants(&r) })
 }
 
 // Reserved reports whether a subject is the default subject of a refresh key or an identity of the cluster,

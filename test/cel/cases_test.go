@@ -1,11 +1,9 @@
 package cel
 
 import (
-	"encoding/json"
 	"errors"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/refreshkeys/refreshkeys/internal/console/view"
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 )
 
@@ -97,7 +96,7 @@ func message(cause metav1.StatusCause) string {
 	if said, ofPolicy := strings.CutPrefix(cause.Message, deniedByPolicy); ofPolicy {
 		return said
 	}
-	text := withoutValue(cause.Message)
+	text := view.WithoutValue(cause.Message)
 	if cause.Field == "<nil>" || strings.HasPrefix(text, cause.Field+" ") {
 		return text // of the whole object, or it names the field itself
 	}
@@ -105,40 +104,3 @@ func message(cause metav1.StatusCause) string {
 }
 
 const deniedByPolicy = "ValidatingAdmissionPolicy '" + apiserver.PolicyName + "' with binding '" + apiserver.PolicyName + "' denied request: "
-
-// withoutValue returns a message without `Invalid value: <value>: `. The API server leaves the value out for some rules.
-func withoutValue(text string) string {
-	rest, found := strings.CutPrefix(text, "Invalid value: ")
-	if !found {
-		return text
-	}
-	value, err := strconv.QuotedPrefix(rest)
-	if err != nil {
-		decoder := json.NewDecoder(strings.NewReader(rest))
-		var raw json.RawMessage
-		if err := decoder.Decode(&raw); err != nil {
-			return rest
-		}
-		value = rest[:decoder.InputOffset()]
-	}
-	if sentence, found := strings.CutPrefix(rest[len(value):], ": "); found {
-		return sentence
-	}
-	return rest
-}
-
-func TestWithoutValue(t *testing.T) {
-	for text, want := range map[string]string{
-		`Required value`: "Required value",
-		`Invalid value: "a \": b": shorten it: now`:             "shorten it: now",
-		`Invalid value: 1001: must be less`:                     "must be less",
-		`Invalid value: {"kind":"Pod","name":": x"}: change it`: "change it",
-		`Invalid value: null: change it`:                        "change it",
-		`Invalid value: must be shorter: change it`:             "must be shorter: change it",
-		`Unsupported value: "Pod": supported values: "A", "B"`:  `Unsupported value: "Pod": supported values: "A", "B"`,
-	} {
-		if got := withoutValue(text); got != want {
-			t.Errorf("%s\ngives %s\nwant  %s", text, got, want)
-		}
-	}
-}

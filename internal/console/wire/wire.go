@@ -291,7 +291,7 @@ type Guidance struct {
 	Do    string `json:"do"`
 }
 
-// Preview is the body of POST api/keys/{ns}/preview.
+// Preview is the body of POST api/keys/{ns}/preview, and of POST api/keys/{ns}, which stores the manifest.
 type Preview struct {
 	// Manifest is a JWTRefreshKey: metadata.name, labels and annotations, and spec. The namespace is that of the path.
 	Manifest json.RawMessage `json:"manifest" tstype:"any"`

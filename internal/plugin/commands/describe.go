@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,10 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/outlook"
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
-	"github.com/refreshkeys/refreshkeys/internal/span"
 )
 
 func (c *app) describeCommand() *cobra.Command {
@@ -61,20 +58,8 @@ func (k *cluster) events(ctx context.Context, key *v1alpha1.JWTRefreshKey) ([]ev
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(list.Items, func(a, b eventsv1.Event) int { return cmp.Compare(happened(&a).UnixNano(), happened(&b).UnixNano()) })
+	outlook.SortEvents(list.Items)
 	return list.Items, nil
-}
-
-// happened returns the time of an event's last occurrence.
-func happened(event *eventsv1.Event) time.Time {
-	switch {
-	case event.Series != nil:
-		return event.Series.LastObservedTime.Time
-	case !event.EventTime.IsZero():
-		return event.EventTime.Time
-	default:
-		return event.CreationTimestamp.Time
-	}
 }
 
 // description writes the state of a key for people.
@@ -125,47 +110,13 @@ func (d *description) facts() [][]cli.Cell {
 		add("Revoked", fmt.Sprintf("%s, %s", key.Status.RevocationReason, cli.Stamp(at.Time, d.now)))
 	}
 	add("Made", cli.Stamp(key.CreationTimestamp.Time, d.now))
-	add("Audience", key.Spec.Audience)
-	add("Issuer", lifecycle.IssuerName(key))
-	add("Subject", cmp.Or(key.Spec.Subject, lifecycle.DefaultSubject(key.Namespace, key.Name)))
-	add("Scopes", strings.Join(key.Spec.Scopes, " "))
-	add("Rotation", d.rotation())
-	add("Bound to", bound(key.Spec.Binding))
-	add("Secret", cmp.Or(lifecycle.SecretName(key), "none"))
+	for _, fact := range outlook.Settings(key) {
+		add(fact.Name, fact.Value)
+	}
 	if session := key.Status.Session; session != nil {
 		add("Session of", fmt.Sprintf("%s, signed in by %s %s", session.Subject, session.Method, cli.Stamp(session.StartedAt.Time, d.now)))
 	}
 	return rows
-}
-
-func (d *description) rotation() string {
-	parts := []string{string(lifecycle.Mode(d.key))}
-	if e := d.key.Status.Effective; e != nil {
-		if e.Lifetime != nil {
-			parts = append(parts, "token lifetime "+span.Short(e.Lifetime.Duration))
-		}
-		if e.RenewBefore != nil {
-			parts = append(parts, "renewed "+span.Short(e.RenewBefore.Duration)+" before expiry")
-		}
-		if e.AccessTokenLifetime != nil {
-			parts = append(parts, "access token lifetime "+span.Short(e.AccessTokenLifetime.Duration))
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-func bound(binding *v1alpha1.BindingSpec) string {
-	if binding == nil {
-		return ""
-	}
-	var to []string
-	if binding.ServiceAccountName != "" {
-		to = append(to, "ServiceAccount "+binding.ServiceAccountName)
-	}
-	if binding.JWKThumbprint != "" {
-		to = append(to, "DPoP key "+binding.JWKThumbprint)
-	}
-	return strings.Join(to, " and ")
 }
 
 func (d *description) next() [][]cli.Cell {
@@ -192,23 +143,18 @@ func commandFor(action outlook.Action, key string) string {
 	}
 }
 
+// stateCells are the states of tokens, in words and colours.
+var stateCells = map[outlook.State]cli.Cell{
+	outlook.Current: cli.Painted("current", cli.Green), outlook.Superseded: cli.Painted("superseded, still accepted", cli.Yellow),
+	outlook.Revoked: cli.Painted("revoked", cli.Faint), outlook.Ended: cli.Painted("ended", cli.Faint),
+}
+
 // revisions returns rows for the current and the superseded tokens, newest first.
 func (d *description) revisions() [][]cli.Cell {
-	status := &d.key.Status
-	if status.Revision == 0 {
-		return nil
-	}
-	state, end := cli.Painted("current", cli.Green), lifecycle.Timeline(d.key).TokenEnd
-	switch {
-	case status.RevokedAt != nil || d.key.Spec.Revoked:
-		state = cli.Painted("revoked", cli.Faint)
-	case !end.IsZero() && end.Before(d.now):
-		state = cli.Painted("ended", cli.Faint)
-	}
-	rows := [][]cli.Cell{{cli.Text(strconv.FormatInt(status.Revision, 10)), state, cli.Text(cli.StampOr(status.CreatedAt, d.now, "-")), cli.Text(cli.StampOr(status.ExpiresAt, d.now, "-"))}}
-	for _, token := range slices.Backward(status.Previous) {
-		rows = append(rows, []cli.Cell{cli.Text(strconv.FormatInt(token.Revision, 10)), cli.Painted("superseded, still accepted", cli.Yellow),
-			cli.Text(cli.Stamp(token.CreatedAt.Time, d.now)), cli.Text(cli.Stamp(token.ExpiresAt.Time, d.now))})
+	var rows [][]cli.Cell
+	for _, one := range outlook.Revisions(d.key, d.now) {
+		rows = append(rows, []cli.Cell{cli.Text(strconv.FormatInt(one.Number, 10)), stateCells[one.State],
+			cli.Text(cli.StampOr(one.CreatedAt, d.now, "-")), cli.Text(cli.StampOr(one.ExpiresAt, d.now, "-"))})
 	}
 	return rows
 }
@@ -264,7 +210,7 @@ func (d *description) events(events []eventsv1.Event) [][]cli.Cell {
 		if event.Type != "Normal" {
 			shade = cli.Yellow
 		}
-		rows = append(rows, []cli.Cell{cli.Text(cli.Relative(happened(event), d.now)), cli.Painted(event.Type, shade), cli.Text(event.Reason), cli.Text(event.Note)})
+		rows = append(rows, []cli.Cell{cli.Text(cli.Relative(outlook.Happened(event), d.now)), cli.Painted(event.Type, shade), cli.Text(event.Reason), cli.Text(event.Note)})
 	}
 	return rows
 }

@@ -1,0 +1,149 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/console/view"
+	"github.com/refreshkeys/refreshkeys/internal/console/wire"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
+)
+
+// TokenService is where the console reaches the token service.
+type TokenService struct {
+	// Client trusts its certificate, and follows no redirects.
+	Client *http.Client
+	// Base is its URL without a path, such as https://refreshkeys.refreshkeys-system.svc.
+	Base *url.URL
+}
+
+// issuerDetail answers GET api/issuers/{name}.
+func (s *Server) issuerDetail(ctx context.Context, p *person, r *http.Request) (any, error) {
+	issuer, err := p.issuer(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	// Events about objects without a namespace are in default.
+	events, failure := p.events(ctx, issuer, metav1.NamespaceDefault)
+	return view.IssuerDetail(issuer, events, failure)
+}
+
+// issuer reads the issuer of a path.
+func (p *person) issuer(ctx context.Context, r *http.Request) (*v1alpha1.JWTIssuer, error) {
+	name, issuer := r.PathValue("name"), &v1alpha1.JWTIssuer{}
+	err := p.Get(ctx, client.ObjectKey{Name: name}, issuer)
+	return issuer, explain(err, right{"get", issuerResource, "", name})
+}
+
+// changeIssuer answers PATCH api/issuers/{name}.
+func (s *Server) changeIssuer(ctx context.Context, p *person, r *http.Request) (any, error) {
+	var change wire.IssuerChange
+	if err := decode(r, &change); err != nil {
+		return nil, err
+	}
+	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: r.PathValue("name")}}
+	metadata := map[string]any{}
+	switch {
+	case change.Action == "rotateKeys" && change.KID == "":
+		metadata["annotations"] = map[string]any{v1alpha1.AnnotationRotateKeys: view.Stamp(s.clock.Now())}
+	case change.Action == "withdrawKey" && change.KID != "":
+		present, err := p.issuer(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		kids, err := withdrawing(present, change.KID)
+		if err != nil {
+			return nil, err
+		}
+		// Another withdrawal in between must not be lost.
+		metadata["resourceVersion"] = present.ResourceVersion
+		metadata["annotations"] = map[string]any{v1alpha1.AnnotationWithdrawKey: kids}
+	default:
+		return nil, fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, "the action is rotateKeys, or withdrawKey with a kid")
+	}
+	if err := p.patch(ctx, issuer, change.UID, issuerResource, map[string]any{"metadata": metadata}); err != nil {
+		return nil, err
+	}
+	row := view.IssuerRow(issuer)
+	return wire.Changed{Issuer: &row}, nil
+}
+
+// withdrawing returns the value of the annotation that withdraws one more signing key. Signing keys that are gone leave it.
+func withdrawing(issuer *v1alpha1.JWTIssuer, kid string) (string, error) {
+	known := func(kid string) bool {
+		return slices.ContainsFunc(issuer.Status.Keys, func(key v1alpha1.SigningKeyStatus) bool { return key.KID == kid })
+	}
+	if !known(kid) {
+		return "", fail(http.StatusNotFound, metav1.StatusReasonNotFound, "the issuer has no signing key %s", kid)
+	}
+	kids := slices.DeleteFunc(v1alpha1.WithdrawnKIDs(issuer), func(asked string) bool { return asked == kid || !known(asked) })
+	return strings.Join(append(kids, kid), ","), nil
+}
+
+// trial answers POST api/issuers/{name}/trial: would the policy grant it?
+func (s *Server) trial(ctx context.Context, p *person, r *http.Request) (any, error) {
+	var trial wire.Trial
+	if err := decode(r, &trial); err != nil {
+		return nil, err
+	}
+	if len(validation.IsDNS1123Label(trial.Namespace)) > 0 {
+		return nil, fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, "the trial needs the name of a namespace")
+	}
+	issuer, labels, err := p.policySources(ctx, r.PathValue("name"), trial.Namespace)
+	if err != nil {
+		needs := right{"get", issuerResource, "", r.PathValue("name")}
+		var status apierrors.APIStatus
+		if errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces" {
+			needs = right{"get", "namespaces", "", trial.Namespace}
+		}
+		return nil, explain(err, needs)
+	}
+	return view.PolicyOf(view.TrialKey(&trial), issuer, labels), nil
+}
+
+// longestKeySet is the longest set of public keys, in bytes.
+const longestKeySet = 1 << 20
+
+// publicKeys answers GET api/issuers/{name}/jwks: the public keys of an issuer, from the token service. The request goes to the
+// configured service only, and the API server says whether the person may read the issuer.
+func (s *Server) publicKeys(ctx context.Context, p *person, r *http.Request) (any, error) {
+	if s.TokenService == nil {
+		return nil, fail(http.StatusNotFound, metav1.StatusReasonNotFound, "this console does not reach the token service: paste the key set, or read it at the issuer's jwksURI")
+	}
+	issuer, err := p.issuer(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	at, err := url.Parse(endpoint.JWKSOf(issuer))
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.TokenService.Base.JoinPath(at.Path).String(), http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	// Several issuers share one service, which finds the issuer by host and path.
+	request.Host = at.Host
+	response, err := s.TokenService.Client.Do(request)
+	if err != nil {
+		return nil, fail(http.StatusBadGateway, metav1.StatusReasonServiceUnavailable, "the token service cannot be reached")
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, longestKeySet))
+	if err != nil || response.StatusCode != http.StatusOK || !json.Valid(body) {
+		return nil, fail(http.StatusBadGateway, metav1.StatusReasonServiceUnavailable, "the token service answers %d to the request for the key set", response.StatusCode)
+	}
+	return json.RawMessage(body), nil
+}

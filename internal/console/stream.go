@@ -1,0 +1,169 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/internal/console/wire"
+)
+
+const (
+	// heartbeat is the time between two comments of a stream.
+	heartbeat = 15 * time.Second
+	// gather is how long a row waits for others to be sent with it.
+	gather = 20 * time.Millisecond
+	// mostRows is how many rows an event has.
+	mostRows = 500
+)
+
+// changes answers GET api/stream: the rows of keys and issuers, and their changes.
+func (s *Server) changes(w http.ResponseWriter, r *http.Request, p *person, ended <-chan struct{}) {
+	kinds, err := kindsOf(r)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	go func() {
+		select {
+		case <-ended:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	out := newSender(w, s.clock)
+	out.begin()
+	versions := resumeAt(r.Header.Get("Last-Event-ID"), kinds)
+	for {
+		err = s.tellChanges(ctx, out, p, r.URL.Query().Get("ns"), kinds, versions)
+		if !errors.Is(err, errGone) {
+			break
+		}
+		versions = nil
+	}
+	var failedFeed *feedError
+	if ctx.Err() == nil && errors.As(err, &failedFeed) {
+		_ = out.event("bye", byeOf(failedFeed, p, r.URL.Query().Get("ns")), false)
+	}
+}
+
+// kindsOf returns the kinds that a request asks for.
+func kindsOf(r *http.Request) ([]string, error) {
+	kinds := strings.Split(r.URL.Query().Get("kind"), ",")
+	slices.Sort(kinds)
+	kinds = slices.Compact(kinds)
+	for _, kind := range kinds {
+		if _, known := sources[kind]; !known {
+			return nil, fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, "kind is keys, issuers, or both with a comma")
+		}
+	}
+	return kinds, nil
+}
+
+// resourceVersion is what a version in an id can be.
+var resourceVersion = regexp.MustCompile(`^[0-9A-Za-z]{1,64}$`)
+
+// idOf returns the id of an event: the version of each kind.
+func idOf(versions map[string]string) string {
+	values := url.Values{}
+	for kind, version := range versions {
+		values.Set(kind, version)
+	}
+	return values.Encode()
+}
+
+// resumeAt returns the versions of an id; nil if it does not name each kind.
+func resumeAt(id string, kinds []string) map[string]string {
+	values, err := url.ParseQuery(id)
+	if err != nil {
+		return nil
+	}
+	versions := map[string]string{}
+	for _, kind := range kinds {
+		if !resourceVersion.MatchString(values.Get(kind)) {
+			return nil
+		}
+		versions[kind] = values.Get(kind)
+	}
+	return versions
+}
+
+// tellChanges sends the changes since the versions, or all that exists without versions, until a feed or the writer fails.
+func (s *Server) tellChanges(ctx context.Context, out *sender, p *person, namespace string, kinds []string, versions map[string]string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	told, failures := make(chan change), make(chan error, len(kinds))
+	var feeds sync.WaitGroup
+	defer feeds.Wait()
+	defer cancel()
+	if versions == nil {
+		if err := out.reset(); err != nil {
+			return err
+		}
+	}
+	for _, kind := range kinds {
+		f := &feed{source: sources[kind], p: p, namespace: namespace, clock: s.clock, version: versions[kind], tell: func(ctx context.Context, c change) error {
+			select {
+			case told <- c:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}}
+		feeds.Go(func() { failures <- f.run(ctx) })
+	}
+	beat := s.clock.NewTicker(heartbeat)
+	defer beat.Stop()
+	batch := &batch{out: out, unsynced: len(kinds), versions: map[string]string{}}
+	for {
+		var due <-chan time.Time
+		if batch.timer != nil {
+			due = batch.timer.C()
+		}
+		var err error
+		select {
+		case c := <-told:
+			err = batch.add(c)
+		case <-due:
+			err = batch.flush()
+		case <-beat.C():
+			if err = batch.flush(); err == nil {
+				err = out.comment()
+			}
+		case failure := <-failures:
+			return errors.Join(batch.flush(), failure)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// byeOf returns why a stream ends after the error of a feed.
+func byeOf(f *feedError, p *person, namespace string) wire.Bye {
+	bye := wire.Bye{Reason: "away", Failure: failureOf(explain(f.err, right{"list", f.source.resource, namespace, ""}))}
+	switch {
+	case apierrors.IsUnauthorized(f.err) && p.credential.Renew == nil && p.means != wire.Kubeconfig:
+		bye.Reason = "expired"
+	case apierrors.IsForbidden(f.err):
+		bye.Reason, bye.Kind = "forbidden", f.source.kind
+		if bye.Failure.Ask == "" {
+			bye.Failure.Ask = right{"watch", f.source.resource, namespace, ""}.ask()
+		}
+	case apierrors.IsNotFound(f.err):
+		bye.Reason, bye.Failure.Message = "missing", "the CRDs of Refresh Keys are not installed in this cluster"
+	}
+	return bye
+}
