@@ -72,13 +72,14 @@ lint: $(LINT) ## Check the style, the language, the Kubernetes API conventions, 
 	@$(MAKE) --no-print-directory prose
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Generate deepcopy code, CRDs and docs/api.md from api/, the chart's files from config/, the import rules from docs/architecture.md
+generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Generate deepcopy code, CRDs and docs/api.md from api/, the chart's files from config/, the import rules from docs/architecture.md, and with npm the page of the console
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CRD_REF_DOCS) --source-path=api --config=hack/docs/api.yaml --renderer=markdown --output-path=docs/api.md --log-level=ERROR
 	hack/chart/files.sh
 	go run ./hack/chart
 	go run ./hack/depguard
+	cd hack/console && GOWORK=off go run .
 
 ##@ Check a change (.ci/run makes unit, test, lint with prose, and all of these)
 

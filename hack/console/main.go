@@ -41,7 +41,7 @@ func run() error {
 	}
 	if err := install(p); err != nil {
 		if errors.Is(err, errNoNPM) && os.Getenv("CI") != "true" {
-			fmt.Println("skipped: the page of the console:", err)
+			fmt.Fprintln(os.Stderr, "skipped: the page of the console:", err)
 			return nil
 		}
 		return err

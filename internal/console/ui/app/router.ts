@@ -109,7 +109,10 @@ export function startRouter(): void {
     const url = new URL(a.href);
     if (url.origin !== base.origin || !url.pathname.startsWith(base.pathname)) return;
     event.preventDefault();
-    if (url.hash && url.pathname === location.pathname) return;
+    if (a.getAttribute("href")?.startsWith("#")) {
+      document.getElementById(url.hash.slice(1))?.scrollIntoView();
+      return;
+    }
     go(url.href);
   });
 }

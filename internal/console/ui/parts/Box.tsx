@@ -75,7 +75,7 @@ export function Fact({ name, children, copy }: { name: string; children: Compone
 export function Code({ text, what, wrap }: { text: string; what: string; wrap?: boolean }) {
   return (
     <div class="code">
-      <pre class={wrap ? "wrap" : undefined} tabIndex={0} aria-label={what} role="region">
+      <pre class={wrap ? "wrap" : undefined} tabIndex={0} aria-label={what} role="group">
         <code>{text}</code>
       </pre>
       <Copy text={text} what={what} />

@@ -7,7 +7,7 @@ import { t } from "../text";
 
 export function Help({ onClose }: { onClose: () => void }) {
   return (
-    <Dialog title={t.shortcuts.title} onClose={onClose}>
+    <Dialog wide title={t.shortcuts.title} onClose={onClose}>
       {!prefs.value.shortcuts && <Banner tone="info">{t.shortcuts.off}</Banner>}
       <dl class="shortcuts">
         {t.shortcuts.rows.map(([keys, does]) => (

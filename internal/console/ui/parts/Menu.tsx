@@ -20,7 +20,9 @@ export interface PopProps {
   /** What the button shows; its label if absent. */
   face?: ComponentChildren;
   class?: string;
-  tip?: string;
+  /** The face says the name itself. */
+  named?: boolean;
+  tip?: string | undefined;
   panelClass?: string;
   role?: "menu" | "dialog";
   onOpen?: () => void;
@@ -39,7 +41,7 @@ function place(panel: HTMLElement, button: HTMLElement): void {
 }
 
 /** A button that opens a panel. */
-export function Pop({ label, face, class: look = "button", tip, panelClass = "", role = "dialog", onOpen, children }: PopProps) {
+export function Pop({ label, face, named, class: look = "button", tip, panelClass = "", role = "dialog", onOpen, children }: PopProps) {
   const id = useId();
   const button = useRef<HTMLButtonElement>(null);
   const panel = useRef<HTMLDivElement>(null);
@@ -70,7 +72,7 @@ export function Pop({ label, face, class: look = "button", tip, panelClass = "",
   };
   return (
     <>
-      <button ref={button} type="button" class={look} popovertarget={id} aria-haspopup={role} aria-expanded={open.value} aria-label={face === undefined ? undefined : label} data-tip={tip}>
+      <button ref={button} type="button" class={look} popovertarget={id} aria-haspopup={role} aria-expanded={open.value} aria-label={face === undefined || named ? undefined : label} data-tip={tip}>
         {face ?? label}
       </button>
       <div ref={panel} id={id} popover="auto" class={`pop ${panelClass}`} role={role} aria-label={label} onToggle={toggled} onKeyDown={onKeyDown}>

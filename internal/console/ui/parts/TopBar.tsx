@@ -47,10 +47,11 @@ function NamespaceSwitch() {
     <Pop
       label={`${t.top.namespace} ${ns || t.top.allNamespaces}`}
       class="switch"
+      named
       panelClass="picker"
       face={
         <>
-          <span class="quiet">{t.top.namespace}</span>
+          <span class="quiet">{t.top.namespace} </span>
           <strong>{ns || t.top.allNamespaces}</strong>
           <Icon name="down" />
         </>
@@ -161,11 +162,12 @@ function Account() {
     <Pop
       label={`${t.top.user} ${shortName(user)}`}
       class="account"
+      named
       panelClass="account-panel"
       face={
         <>
           <span class="avatar" aria-hidden="true">
-            {shortName(user).slice(0, 1).toUpperCase()}
+            <Icon name="person" />
           </span>
           <span class="unseen">{t.top.user} </span>
           <span class="who">{shortName(user)}</span>

@@ -17,6 +17,7 @@ import { filtered, follow, page, pending, selection, showChanges, total } from "
 
 function Live() {
   const { state } = stream.value;
+  if (keys.failure.value) return null;
   const live = state === "live";
   return (
     <span class={live ? "live on" : "live"} data-tip={live ? t.keys.liveTip : undefined}>

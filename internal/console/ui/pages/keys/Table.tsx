@@ -49,7 +49,9 @@ function Row({ uid }: { uid: string }) {
   return (
     <tr class={(gone ? "gone" : "") + (on ? " on" : "") + flash} data-name={`${row.ns}/${row.name}`}>
       <td class="select">
-        <input type="checkbox" aria-label={t.keys.select(`${row.ns}/${row.name}`)} checked={on} disabled={gone} onChange={(event) => toggle([uid], event.currentTarget.checked)} />
+        <label class="pick">
+          <input type="checkbox" aria-label={t.keys.select(`${row.ns}/${row.name}`)} checked={on} disabled={gone} onChange={(event) => toggle([uid], event.currentTarget.checked)} />
+        </label>
       </td>
       {columns.value.map((id) => (
         <td key={id} class={id} data-label={t.keys.column[id]}>
@@ -94,10 +96,12 @@ export function KeysTable() {
   const all = uids.length > 0 && uids.every((uid) => selection.value.has(uid));
   const some = uids.some((uid) => selection.value.has(uid));
   return (
+    <div class="scroll">
     <table class="table keys-table">
       <thead>
         <tr>
           <th scope="col" class="select">
+            <label class="pick">
             <input
               type="checkbox"
               aria-label={t.keys.selectAll}
@@ -107,6 +111,7 @@ export function KeysTable() {
               }}
               onChange={(event) => toggle(uids, event.currentTarget.checked)}
             />
+            </label>
           </th>
           {columns.value.map((id) => (
             <Header key={id} id={id} />
@@ -122,5 +127,6 @@ export function KeysTable() {
         ))}
       </tbody>
     </table>
+    </div>
   );
 }

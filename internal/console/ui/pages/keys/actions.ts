@@ -27,6 +27,10 @@ export function act(f: () => Promise<void>, done: string): void {
   );
 }
 
+export async function copyText(text: string): Promise<void> {
+  await navigator.clipboard.writeText(text);
+}
+
 export async function copyNames(rows: readonly wire.KeyRow[]): Promise<void> {
   await navigator.clipboard.writeText(rows.map(({ ns, name }) => `${ns}/${name}`).join("\n"));
   toast(t.keys.copiedNames(rows.length));

@@ -35,7 +35,11 @@ export const cells: Record<ColumnID, (row: KeyRow) => ComponentChildren> = {
       </small>
     </>
   ),
-  audience: (row) => mono(row.audience),
+  audience: (row) => (
+    <span class="cut" title={row.audience}>
+      {row.audience}
+    </span>
+  ),
   status: (row) => (
     <>
       <Chip tone={row.tone} word={row.status} tip={row.message} />
