@@ -75,7 +75,8 @@ export class Rows<R extends { uid: string }> {
   }
 
   private touch(): void {
-    if (this.due !== undefined) return;
+    // The first rows are shown together: to sort them again and again would take longer than to receive them.
+    if (this.due !== undefined || !this.complete.peek()) return;
     this.due = setTimeout(() => {
       this.due = undefined;
       this.version.value = this.version.peek() + 1;

@@ -1,4 +1,6 @@
 // Times and numbers as text, in the language of the browser.
+import { t } from "../text";
+
 const language = navigator.language;
 const relative = new Intl.RelativeTimeFormat("en", { style: "short", numeric: "always" });
 const day: Intl.DateTimeFormatOptions = { year: "numeric", month: "short", day: "numeric" };
@@ -22,6 +24,8 @@ const units: [Intl.RelativeTimeFormatUnit, number, number][] = [
 export function ago(at: number, now: number): string {
   const seconds = (at - now) / 1000;
   const size = Math.abs(seconds);
+  // The shown time advances every five seconds.
+  if (size < 6) return t.justNow;
   for (const [unit, length, until] of units) {
     if (size < until) return relative.format(Math.trunc(seconds / length), unit).replace(".", "");
   }

@@ -24,6 +24,7 @@ export function Dialog({ title, onClose, children, actions, onSubmit, wide }: Di
     return () => {
       dialog?.close();
       if (from instanceof HTMLElement && from.isConnected) from.focus();
+      else document.querySelector("h1")?.focus();
     };
   }, []);
   return (

@@ -8,6 +8,7 @@ export const en = {
   title: (page: string) => `${page} · Refresh Keys`,
   none: "–",
   never: "never",
+  justNow: "just now",
   copied: "Copied",
   copyWhat: (what: string) => `Copy ${what}`,
   close: "Close",

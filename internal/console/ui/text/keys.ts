@@ -110,6 +110,7 @@ export const keys = {
     used: (n: number) => `${plural(n, "was", "were")} used in the last day`,
     usedNone: "None was used in the last day",
     already: (n: number) => `${plural(n, "is", "are")} revoked already and left out`,
+    denied: (n: number) => `${plural(n, "is", "are")} in namespaces that you may not change, and left out`,
     type: (text: string) => `Type ${text} to confirm`,
     word: (n: number) => `revoke ${n}`,
     run: { revoke: "Revoke", rotate: "Rotate" },

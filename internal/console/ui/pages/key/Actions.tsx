@@ -54,11 +54,11 @@ export function Actions({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDet
         />
       </span>
       {row.revokedAt ? (
-        <button type="button" class="button" aria-disabled={why !== undefined} data-tip={why ?? commands.restore(ns, name)} onClick={restore}>
+        <button key="restore" type="button" class="button" aria-disabled={why !== undefined} data-tip={why ?? commands.restore(ns, name)} onClick={restore}>
           {t.keys.restore}
         </button>
       ) : (
-        <button type="button" class="button danger" aria-disabled={why !== undefined} data-tip={why} onClick={() => why ?? (asking.value = { what: "revoke", row })}>
+        <button key="revoke" type="button" class="button danger" aria-disabled={why !== undefined} data-tip={why} onClick={() => why ?? (asking.value = { what: "revoke", row })}>
           {t.keys.revoke}
         </button>
       )}

@@ -18,7 +18,9 @@ export function BulkBar() {
   const n = selection.value.size;
   if (n === 0) return null;
   const rows = selected();
-  const why = rows.map(mayChange).find((reason) => reason !== undefined);
+  const reasons = rows.map(mayChange);
+  // The dialog leaves out those that the person may not change.
+  const why = reasons.every((reason) => reason !== undefined) ? reasons[0] : undefined;
   const of = shown.value.uids.length;
   return (
     <div class="bulk" role="region" aria-label={t.keys.bulk.bar}>
@@ -56,7 +58,9 @@ function places(rows: readonly KeyRow[]): [string, number][] {
 }
 
 export function BulkDialog({ what, rows, onClose }: { what: "revoke" | "rotate"; rows: KeyRow[]; onClose: () => void }) {
-  const todo = useRef(what === "revoke" ? rows.filter((row) => row.revokedAt === undefined) : rows).current;
+  const todo = useRef(rows.filter((row) => mayChange(row) === undefined && (what === "rotate" || row.revokedAt === undefined))).current;
+  const already = what === "revoke" ? rows.filter((row) => row.revokedAt !== undefined).length : 0;
+  const denied = rows.length - todo.length - already;
   const typed = useSignal("");
   const state = useSignal<"asking" | "running" | "over">("asking");
   const done = useSignal(0);
@@ -135,7 +139,8 @@ export function BulkDialog({ what, rows, onClose }: { what: "revoke" | "rotate";
           <ul class="points">
             <li>{texts.where(todo.length, and(places(todo).map(([ns, n]) => `${ns} (${n})`)))}</li>
             <li>{used > 0 ? texts.used(used) : texts.usedNone}</li>
-            {rows.length > todo.length && <li>{texts.already(rows.length - todo.length)}</li>}
+            {already > 0 && <li>{texts.already(already)}</li>}
+            {denied > 0 && <li>{texts.denied(denied)}</li>}
           </ul>
           {what === "revoke" && todo.length > 0 && <TextField label={<Typed text={texts.word(todo.length)} />} value={typed.value} onValue={(value) => (typed.value = value)} />}
         </>

@@ -5,7 +5,7 @@ import { prefs } from "../../app/prefs";
 import { current } from "../../app/router";
 import { keys } from "../../app/store";
 import type { KeyRow } from "../../app/wire";
-import { counts, optional, select, statuses, usual, views, type ColumnID, type Query, type View } from "./view";
+import { counts, differences, optional, select, statuses, usual, views, type ColumnID, type Query, type View } from "./view";
 
 function days(text: string | null, usually: number): number {
   const n = Number.parseInt(text ?? "", 10);
@@ -88,13 +88,7 @@ function same(a: readonly string[], b: readonly string[]): boolean {
 export const pending = computed(() => {
   const before = shown.value.uids;
   const after = wanted.value.map(({ uid }) => uid);
-  if (same(before, after)) return 0;
-  const had = new Set(before);
-  const have = new Set(after);
-  const changed = after.filter((uid) => !had.has(uid)).length + before.filter((uid) => !have.has(uid)).length;
-  if (changed > 0) return changed;
-  // Rows that only moved.
-  return after.filter((uid, i) => uid !== before[i]).length;
+  return same(before, after) ? 0 : differences(before, after);
 });
 
 /** Keeps the shown order up to date; the answer ends it. */

@@ -19,8 +19,24 @@ export const usual = ["name", "audience", "status", "expiresAt", "lastUsed", "cr
 export const optional = ["issuer", "subject", "mode", "jti", "tokenHash", "renewal", "revokedAt"] as const;
 export type ColumnID = (typeof usual)[number] | (typeof optional)[number];
 
-// One collator for all comparisons: each call of localeCompare with options makes its own.
-const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+// Names sort as people read them, k-2 before k-10. Each name is prepared once, and then compared as plain text: with 10,000 rows
+// even one Intl.Collator takes ten times as long.
+const prepared = new Map<string, string>();
+
+function sortable(text: string): string {
+  let found = prepared.get(text);
+  if (found === undefined) {
+    found = text.toLowerCase().replace(/\d+/g, (digits) => digits.padStart(12, "0"));
+    prepared.set(text, found);
+  }
+  return found;
+}
+
+function compare(a: string, b: string): number {
+  const x = sortable(a);
+  const y = sortable(b);
+  return x < y ? -1 : x > y ? 1 : 0;
+}
 
 const ms = (text: string | undefined): number | undefined => (text ? Date.parse(text) : undefined);
 
@@ -71,7 +87,7 @@ export function statuses(rows: readonly KeyRow[]): [string, number, string][] {
     if (had) had[1]++;
     else found.set(status, [status, 1, tone]);
   }
-  return [...found.values()].sort((a, b) => collator.compare(a[0], b[0]));
+  return [...found.values()].sort((a, b) => compare(a[0], b[0]));
 }
 
 function matchesText(row: KeyRow, q: string): boolean {
@@ -123,9 +139,28 @@ export function select(rows: readonly KeyRow[], query: Query, now: number, days?
     if (x !== y) {
       if (x === undefined || x === "") return 1;
       if (y === undefined || y === "") return -1;
-      const order = typeof x === "number" && typeof y === "number" ? x - y : byTime ? (x < y ? -1 : 1) : collator.compare(String(x), String(y));
+      const order = typeof x === "number" && typeof y === "number" ? x - y : byTime ? (x < y ? -1 : 1) : compare(String(x), String(y));
       if (order !== 0) return order * sign;
     }
-    return collator.compare(a.name, b.name) || collator.compare(a.ns, b.ns);
+    return compare(a.name, b.name) || compare(a.ns, b.ns);
   });
+}
+
+/** How many rows came, went, or moved among those that stayed. */
+export function differences(before: readonly string[], after: readonly string[]): number {
+  const places = new Map(before.map((uid, i) => [uid, i]));
+  const kept = after.flatMap((uid) => places.get(uid) ?? []);
+  // Rows in their earlier order are an increasing row of places; the longest one leaves the fewest that moved.
+  const ends: number[] = [];
+  for (const place of kept) {
+    let low = 0;
+    let high = ends.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((ends[middle] ?? 0) < place) low = middle + 1;
+      else high = middle;
+    }
+    ends[low] = place;
+  }
+  return after.length - kept.length + (before.length - kept.length) + (kept.length - ends.length);
 }
