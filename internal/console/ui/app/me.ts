@@ -18,9 +18,12 @@ export const signedIn = computed(() => me.value?.signedIn === true);
 
 export async function loadMe(): Promise<void> {
   try {
-    me.value = await api.get<wire.Me>("api/me");
+    const before = me.peek();
+    const who = await api.get<wire.Me>("api/me");
     meFailure.value = undefined;
-    if (me.value.signedIn) interrupted.value = false;
+    if (who.signedIn) interrupted.value = false;
+    else if (before?.signedIn) interrupted.value = true;
+    me.value = who;
   } catch (error) {
     meFailure.value = failureOf(error);
   }

@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import { failureOf } from "../app/api";
 import { codeFailure } from "../app/local";
 import { interrupted, me, signIn } from "../app/me";
-import { returnPath } from "../app/router";
+import { current, returnPath } from "../app/router";
 import { Banner, Code } from "../parts/Box";
 import { TextField } from "../parts/Field";
 import { Mark } from "../parts/TopBar";
@@ -17,8 +17,9 @@ export function SignIn() {
     document.title = t.title(t.signIn.title);
     if (interrupted.peek()) heading.current?.focus();
   }, []);
+  const failed = current.value.query.get("failed");
   const provider = new URL("auth/login", document.baseURI);
-  provider.searchParams.set("return", returnPath());
+  provider.searchParams.set("return", current.value.path === "signin" ? "/keys" : returnPath());
   return (
     <main class="sign-in">
       <div class="sign-in-box">
@@ -31,6 +32,7 @@ export function SignIn() {
         </h1>
         <p class="quiet">{t.signIn.lead}</p>
         {interrupted.value && <Banner tone="wait">{t.signIn.again}</Banner>}
+        {failed && <Banner tone="bad">{t.signIn.failed[failed] ?? t.signIn.failedUnknown}</Banner>}
         {ways?.provider && (
           <a class="button primary full" href={provider.href} data-outside>
             {t.signIn.provider(ways.provider)}

@@ -21,6 +21,8 @@ export function Dialog({ title, onClose, children, actions, onSubmit, wide }: Di
     const from = document.activeElement;
     const dialog = box.current;
     dialog?.showModal();
+    // The close button is first, but a field is what the person came for.
+    dialog?.querySelector<HTMLElement>(".body input, .body textarea")?.focus();
     return () => {
       dialog?.close();
       if (from instanceof HTMLElement && from.isConnected) from.focus();
