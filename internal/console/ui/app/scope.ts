@@ -2,7 +2,7 @@
 import { effect, signal } from "@preact/signals";
 import type * as wire from "./wire";
 import { api } from "./api";
-import { current, match, setQuery } from "./router";
+import { current, link, match, setQuery } from "./router";
 import { me, signedIn } from "./me";
 
 export const namespace = signal(new URLSearchParams(location.search).get("ns") ?? "");
@@ -11,10 +11,15 @@ export const namespace = signal(new URLSearchParams(location.search).get("ns") ?
 export const namespaces = signal<string[] | undefined>(undefined);
 
 /** The pages whose rows the switch selects. */
-const lists = ["keys", "sessions"];
+const lists = ["", "keys", "sessions"];
 
 export function isList(path: string): boolean {
   return lists.includes(path);
+}
+
+/** The link to a list, in the namespace that is shown. */
+export function listLink(to: string): string {
+  return link(to, { ns: namespace.value });
 }
 
 export function switchNamespace(to: string): void {
@@ -26,8 +31,7 @@ export function startScope(): void {
   let asked = false;
   effect(() => {
     const { path, query } = current.value;
-    const ns = query.get("ns");
-    if (isList(path) && ns !== null) namespace.value = ns;
+    if (isList(path)) namespace.value = query.get("ns") ?? "";
     const key = match("keys/:ns/:name", path);
     // The stream must cover the key that is shown.
     if (key?.["ns"] && namespace.peek() !== "" && namespace.peek() !== key["ns"]) namespace.value = key["ns"];
@@ -40,7 +44,11 @@ export function startScope(): void {
     if (asked) return;
     asked = true;
     const first = me.peek()?.namespace;
-    if (first && namespace.peek() === "" && !current.peek().query.has("ns") && match("keys/:ns/:name", current.peek().path) === undefined) namespace.value = first;
+    const { path, query } = current.peek();
+    if (first && !query.has("ns")) {
+      if (isList(path)) setQuery({ ns: first });
+      else if (match("keys/:ns/:name", path) === undefined) namespace.value = first;
+    }
     api
       .get<wire.Namespaces>("api/namespaces")
       .then((answer) => (namespaces.value = answer.names))

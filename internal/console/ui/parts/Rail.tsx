@@ -2,6 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { me } from "../app/me";
 import { path } from "../app/router";
+import { isList, listLink } from "../app/scope";
 import { Icon, type IconName } from "./Icon";
 import { t } from "../text";
 
@@ -10,7 +11,7 @@ function Entry({ to, icon, text }: { to: string; icon: IconName; text: string })
   const here = at === to || at.startsWith(`${to}/`);
   return (
     <li>
-      <a href={to} aria-current={here ? "page" : undefined}>
+      <a href={isList(to) ? listLink(to) : to} aria-current={here ? "page" : undefined}>
         <Icon name={icon} />
         {text}
       </a>

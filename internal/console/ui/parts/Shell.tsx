@@ -7,6 +7,7 @@ import { now } from "../app/clock";
 import { prefer, prefs } from "../app/prefs";
 import { shortcut } from "../app/shortcuts";
 import { stream } from "../app/stream";
+import { listLink } from "../app/scope";
 import { clockTime, span } from "../app/time";
 import { routes } from "../routes";
 import { Banner, Empty, FailureBanner } from "./Box";
@@ -61,8 +62,8 @@ export function Shell() {
   const rail = useSignal(false);
   useEffect(() => {
     const off = [
-      shortcut("g k", () => go("keys")),
-      shortcut("g s", () => go("sessions")),
+      shortcut("g k", () => go(listLink("keys"))),
+      shortcut("g s", () => go(listLink("sessions"))),
       shortcut("g i", () => go("issuers")),
       shortcut("c", () => go("keys/new")),
       shortcut("t", () => prefer({ absolute: !prefs.peek().absolute })),

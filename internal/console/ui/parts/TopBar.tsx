@@ -1,7 +1,7 @@
 // The bar at the top: product, namespace, theme, help, account.
 import { useSignal } from "@preact/signals";
 import { me, signOut } from "../app/me";
-import { namespace, namespaces, switchNamespace } from "../app/scope";
+import { listLink, namespace, namespaces, switchNamespace } from "../app/scope";
 import { prefer, prefs, type Theme } from "../app/prefs";
 import { failureOf } from "../app/api";
 import { Icon, type IconName } from "./Icon";
@@ -16,7 +16,7 @@ export function TopBar({ onHelp, onRail, rail }: { onHelp: () => void; onRail: (
       <button type="button" class="ghost icon-only rail-button" aria-label={t.nav.open} aria-expanded={rail} aria-controls="rail" onClick={onRail}>
         <Icon name="menu" />
       </button>
-      <a class="mark" href="keys" aria-label={t.product}>
+      <a class="mark" href={listLink("keys")} aria-label={t.product}>
         <Mark />
         <span>{t.product}</span>
       </a>

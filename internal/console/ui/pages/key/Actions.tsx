@@ -26,7 +26,7 @@ export function Actions({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDet
   const more = (): Item[] => [
     { text: t.keys.copyYAML, icon: "copy", act: () => act(() => copyText(detail.manifest), t.keys.copiedYAML(1)) },
     { text: t.key.copyCommand, icon: "copy", act: () => act(() => copyText(commands.describe(ns, name)), t.copied) },
-    { text: t.key.edit, icon: "columns", why, href: link("keys/new", { edit: `${ns}/${name}` }) },
+    { text: t.key.edit, icon: "columns", why, href: link(`keys/${ns}/${name}/edit`) },
     { text: t.keys.another, icon: "plus", href: link("keys/new", { like: `${ns}/${name}`, audience: row.audience, issuer: row.issuer }) },
     {
       text: t.key.delete,

@@ -3,6 +3,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import { created } from "../../app/created";
 import { now } from "../../app/clock";
 import { link } from "../../app/router";
+import { listLink } from "../../app/scope";
 import { ago } from "../../app/time";
 import type * as wire from "../../app/wire";
 import { Banner, Empty, FailureBanner } from "../../parts/Box";
@@ -21,7 +22,7 @@ import { Use } from "./Use";
 import { openKey } from "./state";
 
 function crumbs(ns: string, name: string): Crumb[] {
-  return setup({ text: t.keys.title, href: "keys" }, { text: ns, href: link("keys", { ns }) }, { text: name });
+  return setup({ text: t.keys.title, href: listLink("keys") }, { text: ns, href: link("keys", { ns }) }, { text: name });
 }
 
 /** What the status means, and what to do. */
