@@ -72,7 +72,7 @@ lint: $(LINT) ## Check the style, the language, the Kubernetes API conventions, 
 	@$(MAKE) --no-print-directory prose
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Generate deepcopy code, CRDs and docs/api.md from api/, the chart's files from config/, the import rules from docs/architecture.md, the console's guidance from docs/troubleshooting.md
+generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Generate deepcopy code, CRDs and docs/api.md from api/, the chart's files from config/, the import rules from docs/architecture.md, the console's guidance from docs/troubleshooting.md, and with npm its page
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CRD_REF_DOCS) --source-path=api --config=hack/docs/api.yaml --renderer=markdown --output-path=docs/api.md --log-level=ERROR
@@ -80,6 +80,7 @@ generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Generate deepcopy code, CRDs and 
 	go run ./hack/chart
 	go run ./hack/depguard
 	go run ./hack/guidance
+	cd hack/console && GOWORK=off go run .
 
 ##@ Check a change (.ci/run makes unit, test, lint with prose, and all of these)
 

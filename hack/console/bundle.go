@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/evanw/esbuild/pkg/api"
+)
+
+// The most that the page may weigh, compressed.
+const (
+	maxScript = 60 << 10
+	maxStyle  = 8 << 10
+)
+
+// allowed are the packages of npm that may be in the page.
+var allowed = []string{"preact", "@preact/signals", "@preact/signals-core"}
+
+// bundle writes app.js, app.css, index.html and icon.svg.
+func bundle(p paths) error {
+	result := api.Build(api.BuildOptions{
+		AbsWorkingDir: p.ui,
+		EntryPointsAdvanced: []api.EntryPoint{
+			{InputPath: "main.tsx", OutputPath: "app"},
+			{InputPath: "styles/index.css", OutputPath: "app"},
+		},
+		Outdir: p.dist, Bundle: true, Metafile: true, Format: api.FormatESModule, Target: api.ES2022,
+		JSX: api.JSXAutomatic, JSXImportSource: "preact", LegalComments: api.LegalCommentsEndOfFile,
+		MinifySyntax: true, MinifyWhitespace: true, MinifyIdentifiers: true,
+		// The style sheet uses light-dark() and nesting as they are.
+		Supported: map[string]bool{"nesting": true},
+		Engines:   []api.Engine{{Name: api.EngineChrome, Version: "125"}, {Name: api.EngineFirefox, Version: "128"}, {Name: api.EngineSafari, Version: "17.5"}},
+		Banner:    map[string]string{"js": "/*! With Preact and Preact Signals, (c) their authors, MIT licence */"},
+		Define:    map[string]string{"process.env.NODE_ENV": `"production"`},
+	})
+	if len(result.Errors)+len(result.Warnings) > 0 {
+		messages := append(api.FormatMessages(result.Errors, api.FormatMessagesOptions{}), api.FormatMessages(result.Warnings, api.FormatMessagesOptions{Kind: api.WarningMessage})...)
+		return errors.New(strings.Join(messages, "\n"))
+	}
+	if err := onlyAllowed(result.Metafile); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(p.dist, 0o755); err != nil {
+		return err
+	}
+	budgets := map[string]int{"app.js": maxScript, "app.css": maxStyle}
+	for _, file := range result.OutputFiles {
+		name := filepath.Base(file.Path)
+		size, err := compressed(file.Contents)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("console: %s: %.1f KiB, %.1f KiB compressed of at most %d\n", name, float64(len(file.Contents))/1024, float64(size)/1024, budgets[name]>>10)
+		if size > budgets[name] {
+			return fmt.Errorf("%s is larger than its budget", name)
+		}
+		if err := os.WriteFile(file.Path, file.Contents, 0o644); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"index.html", "icon.svg"} {
+		text, err := os.ReadFile(filepath.Join(p.ui, name))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(p.dist, name), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onlyAllowed refuses a bundle with code of other packages than the allowed ones.
+func onlyAllowed(metafile string) error {
+	inputs, err := inputsOf(metafile)
+	if err != nil {
+		return err
+	}
+	for _, input := range inputs {
+		_, inside, found := strings.Cut(input, "node_modules/")
+		if !found {
+			continue
+		}
+		if !slices.ContainsFunc(allowed, func(name string) bool { return strings.HasPrefix(inside, name+"/") }) {
+			return fmt.Errorf("the page must not contain %s", inside)
+		}
+	}
+	return nil
+}
+
+func compressed(text []byte) (int, error) {
+	var out bytes.Buffer
+	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := w.Write(text); err != nil {
+		return 0, err
+	}
+	if err := w.Close(); err != nil {
+		return 0, err
+	}
+	return out.Len(), nil
+}

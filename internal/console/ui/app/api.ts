@@ -1,0 +1,64 @@
+// The requests of the page. An answer that is not 2xx is thrown as a Refusal.
+import { signal } from "@preact/signals";
+import type * as wire from "./wire";
+import { t } from "../text";
+
+/** A request that the server, or the API server behind it, refused. */
+export class Refusal extends Error {
+  readonly failure: wire.Failure;
+  constructor(failure: wire.Failure) {
+    super(failure.message);
+    this.failure = failure;
+  }
+}
+
+/** The Failure of anything that was thrown. */
+export function failureOf(error: unknown): wire.Failure {
+  if (error instanceof Refusal) return error.failure;
+  return { code: 0, reason: "Unreachable", message: t.failures.unreachable };
+}
+
+/** When the server last had a request of the person: a session without one ends. */
+export const lastRequest = signal(Date.now());
+
+let ended: () => void = () => undefined;
+
+/** Calls f when the server says that the session is over. */
+export function onSessionEnd(f: () => void): void {
+  ended = f;
+}
+
+async function request<T>(method: string, path: string, body?: unknown, stop?: AbortSignal): Promise<T> {
+  let answer: Response;
+  try {
+    answer = await fetch(new URL(path, document.baseURI), {
+      method,
+      redirect: "error",
+      headers: body === undefined ? { Accept: "application/json" } : { Accept: "application/json", "Content-Type": "application/json" },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(stop ? { signal: stop } : {}),
+    });
+  } catch (error) {
+    if (stop?.aborted) throw error;
+    throw new Refusal({ code: 0, reason: "Unreachable", message: t.failures.unreachable });
+  }
+  lastRequest.value = Date.now();
+  const content: unknown = await answer.json().catch(() => undefined);
+  if (answer.ok) return content as T;
+  const had = content as Partial<wire.Failure> | undefined;
+  const failure: wire.Failure = { code: answer.status, message: t.failures.status(answer.status), ...had };
+  if (answer.status === 401 && path !== "api/login") ended();
+  throw new Refusal(failure);
+}
+
+/** The path of a key's routes. */
+export function keyPath(ns: string, name?: string): string {
+  return `api/keys/${encodeURIComponent(ns)}${name === undefined ? "" : `/${encodeURIComponent(name)}`}`;
+}
+
+export const api = {
+  get: <T>(path: string, stop?: AbortSignal) => request<T>("GET", path, undefined, stop),
+  post: <T>(path: string, body: unknown, stop?: AbortSignal) => request<T>("POST", path, body, stop),
+  patch: <T>(path: string, body: unknown) => request<T>("PATCH", path, body),
+  delete: <T>(path: string, body: unknown) => request<T>("DELETE", path, body),
+};

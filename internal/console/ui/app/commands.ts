@@ -1,0 +1,17 @@
+// The commands that do what the buttons do.
+
+/** Puts a value into quotes for a shell, if it needs them. */
+export function quote(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+export const commands = {
+  describe: (ns: string, name: string) => `kubectl refreshkey describe ${name} -n ${ns}`,
+  rotate: (ns: string, name: string) => `kubectl refreshkey rotate ${name} -n ${ns} --wait`,
+  rotateNow: (ns: string, name: string) => `kubectl refreshkey rotate ${name} -n ${ns} --now --wait`,
+  revoke: (ns: string, name: string) => `kubectl refreshkey revoke ${name} -n ${ns} --wait`,
+  restore: (ns: string, name: string) => `kubectl patch jrk ${name} -n ${ns} --type merge -p '{"spec":{"revoked":false}}'`,
+  delete: (ns: string, name: string) => `kubectl delete jrk ${name} -n ${ns}`,
+  yaml: (ns: string, name: string) => `kubectl get jrk ${name} -n ${ns} -o yaml`,
+  token: (ns: string, secret: string) => `kubectl get secret ${secret} -n ${ns} -o jsonpath='{.data.token}' | base64 -d`,
+};

@@ -1,0 +1,75 @@
+// Who is signed in, and until when.
+import { computed, signal } from "@preact/signals";
+import type * as wire from "./wire";
+import { api, lastRequest, onSessionEnd, failureOf } from "./api";
+import { now } from "./clock";
+import { current, go } from "./router";
+
+/** The answer of api/me; undefined until it came. */
+export const me = signal<wire.Me | undefined>(undefined);
+
+/** Why api/me could not be asked. */
+export const meFailure = signal<wire.Failure | undefined>(undefined);
+
+/** The session ended while the page was open: the page waits behind the sign-in. */
+export const interrupted = signal(false);
+
+export const signedIn = computed(() => me.value?.signedIn === true);
+
+export async function loadMe(): Promise<void> {
+  try {
+    const before = me.peek();
+    const who = await api.get<wire.Me>("api/me");
+    meFailure.value = undefined;
+    if (who.signedIn) interrupted.value = false;
+    else if (before?.signedIn) interrupted.value = true;
+    me.value = who;
+  } catch (error) {
+    meFailure.value = failureOf(error);
+  }
+}
+
+export async function signIn(login: wire.Login): Promise<void> {
+  await api.post("api/login", login);
+  await loadMe();
+  if (current.peek().path === "signin") go("keys", { replace: true });
+}
+
+export async function signOut(): Promise<void> {
+  const answer = await api.post<wire.LoggedOut>("api/logout", {});
+  const before = me.peek();
+  if (before) me.value = { signedIn: false, ways: before.ways };
+  announce?.postMessage("out");
+  if (answer.location) location.assign(answer.location);
+}
+
+/** The session is over: what is open stays, behind the sign-in. */
+export function endSession(): void {
+  const before = me.peek();
+  if (!before?.signedIn) return;
+  interrupted.value = true;
+  me.value = { signedIn: false, ways: before.ways };
+  void loadMe();
+}
+
+onSessionEnd(endSession);
+
+// A sign-out in one tab ends the session of all.
+const announce = "BroadcastChannel" in window ? new BroadcastChannel("refreshkeys-session") : undefined;
+if (announce) announce.onmessage = () => endSession();
+
+/** When the session ends if the person does nothing, and whether a request puts that off. */
+export const ends = computed<{ at: number; idle: boolean } | undefined>(() => {
+  const who = me.value;
+  if (!who?.signedIn) return undefined;
+  const until = who.until ? Date.parse(who.until) : Infinity;
+  const idle = who.idleSeconds ? lastRequest.value + who.idleSeconds * 1000 : Infinity;
+  const at = Math.min(until, idle);
+  return Number.isFinite(at) ? { at, idle: idle < until } : undefined;
+});
+
+/** The end of the session is less than five minutes away. */
+export const endsSoon = computed(() => {
+  const end = ends.value;
+  return end !== undefined && end.at - now.value < 5 * 60_000 ? end : undefined;
+});

@@ -1,0 +1,97 @@
+// The rows that the stream brought, by uid. Each row is a signal of its own, so that a change renders one row.
+import { batch, signal, type Signal } from "@preact/signals";
+import type * as wire from "./wire";
+
+/** A row with the number of its changes since it was first shown: a change shows as a flash. */
+export interface Live<R> {
+  row: R;
+  changes: number;
+}
+
+export class Rows<R extends { uid: string }> {
+  readonly byUID = new Map<string, Signal<Live<R>>>();
+  /** Grows when any row came, changed or went, at most five times a second. */
+  readonly version = signal(0);
+  /** All that exists was received once. */
+  readonly complete = signal(false);
+  /** Why the rows may not be read. */
+  readonly failure = signal<wire.Failure | undefined>(undefined);
+  /** The uids of a full list that is under way: the others go at its end. */
+  private renewing: Set<string> | undefined;
+  private due: ReturnType<typeof setTimeout> | undefined;
+
+  put(rows: readonly R[]): void {
+    batch(() => {
+      for (const row of rows) {
+        this.renewing?.add(row.uid);
+        const had = this.byUID.get(row.uid);
+        if (!had) this.byUID.set(row.uid, signal({ row, changes: this.complete.peek() ? 1 : 0 }));
+        else if (JSON.stringify(had.peek().row) !== JSON.stringify(row)) had.value = { row, changes: had.peek().changes + 1 };
+      }
+    });
+    if (rows.length > 0) this.touch();
+  }
+
+  del(uids: readonly string[]): void {
+    for (const uid of uids) this.byUID.delete(uid);
+    if (uids.length > 0) this.touch();
+  }
+
+  /** The following rows are all that exist: the present ones stay until it is known which are gone. */
+  reset(): void {
+    this.renewing = new Set();
+  }
+
+  synced(): void {
+    if (this.renewing) {
+      for (const uid of [...this.byUID.keys()]) if (!this.renewing.has(uid)) this.byUID.delete(uid);
+      this.renewing = undefined;
+    }
+    batch(() => {
+      this.complete.value = true;
+      this.failure.value = undefined;
+    });
+    this.touch();
+  }
+
+  /** Forgets everything, for another namespace or another person. */
+  clear(): void {
+    this.byUID.clear();
+    this.renewing = undefined;
+    batch(() => {
+      this.complete.value = false;
+      this.failure.value = undefined;
+      this.version.value = this.version.peek() + 1;
+    });
+  }
+
+  refuse(failure: wire.Failure): void {
+    this.clear();
+    this.failure.value = failure;
+  }
+
+  all(): R[] {
+    return Array.from(this.byUID.values(), (live) => live.peek().row);
+  }
+
+  private touch(): void {
+    // The first rows are shown together: to sort them again and again would take longer than to receive them.
+    if (this.due !== undefined || !this.complete.peek()) return;
+    this.due = setTimeout(() => {
+      this.due = undefined;
+      this.version.value = this.version.peek() + 1;
+    }, 200);
+  }
+}
+
+export const keys = new Rows<wire.KeyRow>();
+export const issuers = new Rows<wire.IssuerRow>();
+
+/** The row of a key by its name. */
+export function findKey(ns: string, name: string): wire.KeyRow | undefined {
+  for (const live of keys.byUID.values()) {
+    const { row } = live.peek();
+    if (row.name === name && row.ns === ns) return row;
+  }
+  return undefined;
+}

@@ -1,0 +1,186 @@
+// The stream of changes: one connection, closed while the tab is hidden and resumed from where it was.
+import { effect, signal, untracked } from "@preact/signals";
+import type * as wire from "./wire";
+import { issuers, keys } from "./store";
+import { endSession, loadMe, me, signedIn } from "./me";
+import { namespace } from "./scope";
+import { share, type Shared } from "./share";
+
+export type State = "off" | "connecting" | "live" | "away";
+
+/** The state of the stream, and since when. */
+export const stream = signal<{ state: State; since: number }>({ state: "off", since: Date.now() });
+
+/** So many rows are too many to hold: the page asks for a namespace. */
+export const tooMany = signal(false);
+const most = 20_000;
+
+const names = ["put", "del", "synced", "reset", "bye"] as const;
+type Name = (typeof names)[number];
+
+let source: EventSource | undefined;
+let retry: ReturnType<typeof setTimeout> | undefined;
+let failures = 0;
+let lastID = "";
+let kinds = new Set(["keys", "issuers"]);
+let shared: Shared | undefined;
+
+function become(state: State): void {
+  if (stream.peek().state !== state) stream.value = { state, since: Date.now() };
+}
+
+/** Takes one event of the stream, also from the tab that has the connection. */
+function take(name: Name, data: string): void {
+  const content: unknown = JSON.parse(data || "{}");
+  switch (name) {
+    case "reset":
+      keys.reset();
+      issuers.reset();
+      return;
+    case "put": {
+      const put = content as wire.Put;
+      if (put.keys) keys.put(put.keys);
+      if (put.issuers) issuers.put(put.issuers);
+      if (keys.byUID.size >= most && namespace.peek() === "") {
+        tooMany.value = true;
+        close();
+      }
+      return;
+    }
+    case "del": {
+      const del = content as wire.Del;
+      if (del.keys) keys.del(del.keys);
+      if (del.issuers) issuers.del(del.issuers);
+      return;
+    }
+    case "synced":
+      failures = 0;
+      if (kinds.has("keys")) keys.synced();
+      if (kinds.has("issuers")) issuers.synced();
+      become("live");
+      return;
+    case "bye":
+      bye(content as wire.Bye);
+  }
+}
+
+function bye({ reason, kind, failure }: wire.Bye): void {
+  close();
+  switch (reason) {
+    case "expired":
+      endSession();
+      return;
+    case "forbidden":
+    case "missing":
+      for (const [name, rows] of [["keys", keys], ["issuers", issuers]] as const) {
+        if (kind && kind !== name) continue;
+        rows.refuse({ ...failure, reason: reason === "missing" ? "Missing" : (failure.reason ?? "Forbidden") });
+        kinds.delete(name);
+      }
+      if (kinds.size > 0) open();
+      else become("off");
+      return;
+    default:
+      later();
+  }
+}
+
+function later(): void {
+  become("away");
+  clearTimeout(retry);
+  // The wait grows to half a minute, and differs from tab to tab.
+  const wait = Math.min(30_000, 1000 * 2 ** failures++) * (0.75 + Math.random() / 2);
+  retry = setTimeout(() => {
+    // A session that ended answers 401 here, which no EventSource tells.
+    void loadMe().then(() => {
+      if (signedIn.peek() && !document.hidden) open();
+    });
+  }, wait);
+}
+
+function address(): URL {
+  const url = new URL("api/stream", document.baseURI);
+  if (namespace.peek()) url.searchParams.set("ns", namespace.peek());
+  url.searchParams.set("kind", [...kinds].join(","));
+  if (lastID) url.searchParams.set("after", lastID);
+  return url;
+}
+
+function open(): void {
+  closeSource();
+  if (stream.peek().state !== "away") become("connecting");
+  const to = new EventSource(address());
+  source = to;
+  to.onopen = () => {
+    if (lastID && keys.complete.peek()) become("live");
+  };
+  for (const name of names) {
+    to.addEventListener(name, (event: MessageEvent<string>) => {
+      if (source !== to) return;
+      if (event.lastEventId) lastID = event.lastEventId;
+      take(name, event.data);
+      shared?.send(name, event.data);
+    });
+  }
+  to.onerror = () => {
+    if (source !== to) return;
+    if (to.readyState === EventSource.CLOSED) {
+      closeSource();
+      later();
+    } else become("away");
+  };
+}
+
+function closeSource(): void {
+  source?.close();
+  source = undefined;
+}
+
+function close(): void {
+  clearTimeout(retry);
+  closeSource();
+  shared?.release();
+}
+
+/** Opens the stream here, or follows another tab that has it. */
+function begin(): void {
+  if (document.hidden || !signedIn.peek() || tooMany.peek()) return;
+  if (!me.peek()?.sharedStream) {
+    open();
+    return;
+  }
+  shared ??= share((name, data) => take(name as Name, data));
+  become("connecting");
+  shared.join(namespace.peek(), open, () => [
+    ["reset", "{}"],
+    ["put", JSON.stringify({ keys: keys.all(), issuers: issuers.all() } satisfies wire.Put)],
+    ["synced", "{}"],
+  ]);
+}
+
+/** Asks again for what was refused. */
+export function retryStream(): void {
+  close();
+  failures = 0;
+  lastID = "";
+  kinds = new Set(["keys", "issuers"]);
+  tooMany.value = false;
+  begin();
+}
+
+export function startStream(): void {
+  effect(() => {
+    const inside = signedIn.value;
+    // Another namespace is another stream.
+    void namespace.value;
+    untracked(() => {
+      keys.clear();
+      retryStream();
+      if (!inside) become("off");
+    });
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) close();
+    else begin();
+  });
+}

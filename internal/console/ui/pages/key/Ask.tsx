@@ -1,0 +1,91 @@
+// Revoke, Rotate now and Delete: what happens, and the name to type where that matters.
+import { useEffect } from "preact/hooks";
+import { useSignal } from "@preact/signals";
+import { api, failureOf, keyPath } from "../../app/api";
+import { commands } from "../../app/commands";
+import { now } from "../../app/clock";
+import { keys } from "../../app/store";
+import { ago, span } from "../../app/time";
+import type * as wire from "../../app/wire";
+import { Banner, Code, FailureBanner } from "../../parts/Box";
+import { Dialog } from "../../parts/Dialog";
+import { TextField } from "../../parts/Field";
+import { toast } from "../../parts/Toast";
+import { t } from "../../text";
+import { change } from "../keys/actions";
+import { Typed } from "../keys/Bulk";
+import { deviceText } from "../keys/cells";
+import { lastUse } from "../keys/view";
+
+type What = "revoke" | "rotateNow" | "delete";
+
+async function perform(what: What, row: wire.KeyRow, note: string): Promise<void> {
+  if (what !== "delete") return change(row, what, note ? { note } : {});
+  await api.delete(keyPath(row.ns, row.name), { uid: row.uid } satisfies wire.Precondition);
+  keys.del([row.uid]);
+}
+
+export function Ask({ what, row, onClose }: { what: What; row: wire.KeyRow; onClose: () => void }) {
+  const typed = useSignal("");
+  const note = useSignal("");
+  const busy = useSignal(false);
+  const failure = useSignal<wire.Failure | undefined>(undefined);
+  const accessSeconds = useSignal<number | undefined>(undefined);
+  const { ns, name, gitops } = row;
+  useEffect(() => {
+    const stop = new AbortController();
+    api.get<wire.KeyDetail>(keyPath(ns, name), stop.signal).then(
+      (detail) => (accessSeconds.value = detail.accessTokenSeconds),
+      () => undefined,
+    );
+    return () => stop.abort();
+  }, []);
+  const texts = t.key.ask;
+  const used = lastUse(row);
+  const mustType = what !== "rotateNow" || used !== undefined;
+  const sure = !mustType || typed.value.trim() === name;
+  const submit = async () => {
+    if (!sure || busy.peek()) return;
+    busy.value = true;
+    failure.value = undefined;
+    try {
+      await perform(what, row, note.value.trim());
+      toast(texts.done[what](name));
+      onClose();
+    } catch (error) {
+      failure.value = failureOf(error);
+    }
+    busy.value = false;
+  };
+  return (
+    <Dialog
+      title={texts.title[what](name)}
+      onClose={onClose}
+      onSubmit={() => void submit()}
+      actions={
+        <>
+          <button type="button" class="button" onClick={onClose}>
+            {t.cancel}
+          </button>
+          <button type="submit" class="button primary danger" disabled={!sure || busy.value}>
+            {texts.act[what]}
+          </button>
+        </>
+      }
+    >
+      <p>{texts.text[what]}</p>
+      <ul class="points">
+        <li>{used ? texts.used(ago(Date.parse(used), now.value), deviceText(row.device)) : texts.neverUsed}</li>
+        {accessSeconds.value ? <li>{texts.access(span(accessSeconds.value))}</li> : null}
+      </ul>
+      {gitops && <Banner tone="wait">{texts.gitops[what](gitops)}</Banner>}
+      {mustType && <TextField label={<Typed text={name} />} value={typed.value} onValue={(value) => (typed.value = value)} />}
+      {what === "revoke" && <TextField label={texts.note} optional={t.optional} hint={texts.noteHint} value={note.value} onValue={(value) => (note.value = value)} input={{ maxLength: 500, spellcheck: true }} />}
+      {failure.value && <FailureBanner failure={failure.value} />}
+      <div class="aside">
+        <p class="quiet">{t.onTheCommandLine}</p>
+        <Code text={commands[what](ns, name)} what={t.command} wrap />
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,183 @@
+// The bar for the selected keys, and the dialog that acts on them: five at a time, with progress, a stop, and what failed.
+import { useRef } from "preact/hooks";
+import { useSignal } from "@preact/signals";
+import { failureOf } from "../../app/api";
+import { now } from "../../app/clock";
+import { and } from "../../app/time";
+import type { KeyRow } from "../../app/wire";
+import { Dialog } from "../../parts/Dialog";
+import { TextField } from "../../parts/Field";
+import { Icon } from "../../parts/Icon";
+import { t } from "../../text";
+import { act, change, copyNames, copyYAML, mayChange } from "./actions";
+import { asking } from "./asking";
+import { page, selected, selection, shown } from "./state";
+import { dayMS, lastUse } from "./view";
+
+export function BulkBar() {
+  const n = selection.value.size;
+  if (n === 0) return null;
+  const rows = selected();
+  const reasons = rows.map(mayChange);
+  // The dialog leaves out those that the person may not change.
+  const why = reasons.every((reason) => reason !== undefined) ? reasons[0] : undefined;
+  const of = shown.value.uids.length;
+  return (
+    <div class="bulk" role="region" aria-label={t.keys.bulk.bar}>
+      <button type="button" class="ghost icon-only" aria-label={t.keys.unselect} onClick={() => (selection.value = new Set())}>
+        <Icon name="close" />
+      </button>
+      <strong role="status">{t.keys.selected(n)}</strong>
+      {n < of && n >= page.value.uids.length && (
+        <button type="button" class="link" onClick={() => (selection.value = new Set(shown.value.uids))}>
+          {t.keys.selectMatching(of)}
+        </button>
+      )}
+      <span class="gap" />
+      <button type="button" class="button small" onClick={() => void copyNames(rows)}>
+        {t.keys.copyName}
+      </button>
+      <button type="button" class="button small" onClick={() => act(() => copyYAML(rows), t.keys.copiedYAML(n))}>
+        {t.keys.copyYAML}
+      </button>
+      <button type="button" class="button small" aria-disabled={why !== undefined} data-tip={why} onClick={() => why ?? (asking.value = { what: "bulkRotate", rows })}>
+        {t.keys.bulk.rotate}
+      </button>
+      <button type="button" class="button small danger" aria-disabled={why !== undefined} data-tip={why} onClick={() => why ?? (asking.value = { what: "bulkRevoke", rows })}>
+        {t.keys.bulk.revoke}
+      </button>
+    </div>
+  );
+}
+
+/** Which namespaces, with their numbers. */
+function places(rows: readonly KeyRow[]): [string, number][] {
+  const found = new Map<string, number>();
+  for (const { ns } of rows) found.set(ns, (found.get(ns) ?? 0) + 1);
+  return [...found].sort((a, b) => b[1] - a[1]);
+}
+
+export function BulkDialog({ what, rows, onClose }: { what: "revoke" | "rotate"; rows: KeyRow[]; onClose: () => void }) {
+  const todo = useRef(rows.filter((row) => mayChange(row) === undefined && (what === "rotate" || row.revokedAt === undefined))).current;
+  const already = what === "revoke" ? rows.filter((row) => row.revokedAt !== undefined).length : 0;
+  const denied = rows.length - todo.length - already;
+  const typed = useSignal("");
+  const state = useSignal<"asking" | "running" | "over">("asking");
+  const done = useSignal(0);
+  const of = useSignal(todo.length);
+  const failed = useSignal<{ row: KeyRow; message: string }[]>([]);
+  const stopped = useSignal(false);
+  const texts = t.keys.bulk;
+  const used = todo.filter((row) => Date.parse(lastUse(row) ?? "") > now.value - dayMS).length;
+  const sure = what === "rotate" || typed.value.trim() === texts.word(todo.length);
+
+  const run = async (list: readonly KeyRow[]) => {
+    state.value = "running";
+    stopped.value = false;
+    done.value = 0;
+    of.value = list.length;
+    failed.value = [];
+    const rest = [...list];
+    const worker = async () => {
+      for (let row = rest.shift(); row && !stopped.peek(); row = rest.shift()) {
+        try {
+          await change(row, what);
+        } catch (error) {
+          failed.value = [...failed.value, { row, message: failureOf(error).message }];
+        }
+        done.value++;
+      }
+    };
+    await Promise.all([1, 2, 3, 4, 5].map(worker));
+    state.value = "over";
+    const left = new Set(failed.value.map(({ row }) => row.uid));
+    selection.value = new Set([...selection.value].filter((uid) => left.has(uid)));
+  };
+
+  const good = done.value - failed.value.length;
+  return (
+    <Dialog
+      title={what === "revoke" ? texts.titleRevoke(todo.length) : texts.titleRotate(todo.length)}
+      onClose={() => {
+        stopped.value = true;
+        onClose();
+      }}
+      onSubmit={() => {
+        if (state.value === "asking" && sure && todo.length > 0) void run(todo);
+      }}
+      actions={
+        state.value === "asking" ? (
+          <>
+            <button type="button" class="button" onClick={onClose}>
+              {t.cancel}
+            </button>
+            <button type="submit" class={what === "revoke" ? "button primary danger" : "button primary"} disabled={!sure || todo.length === 0}>
+              {texts.run[what]}
+            </button>
+          </>
+        ) : state.value === "running" ? (
+          <button type="button" class="button" onClick={() => (stopped.value = true)}>
+            {texts.stop}
+          </button>
+        ) : (
+          <>
+            {failed.value.length > 0 && (
+              <button type="button" class="button" onClick={() => void run(failed.value.map(({ row }) => row))}>
+                {texts.retry}
+              </button>
+            )}
+            <button type="button" class="button primary" onClick={onClose}>
+              {texts.close}
+            </button>
+          </>
+        )
+      }
+    >
+      {state.value === "asking" ? (
+        <>
+          <p>{what === "revoke" ? texts.revokeText : texts.rotateText}</p>
+          <ul class="points">
+            <li>{texts.where(todo.length, and(places(todo).map(([ns, n]) => `${ns} (${n})`)))}</li>
+            <li>{used > 0 ? texts.used(used) : texts.usedNone}</li>
+            {already > 0 && <li>{texts.already(already)}</li>}
+            {denied > 0 && <li>{texts.denied(denied)}</li>}
+          </ul>
+          {what === "revoke" && todo.length > 0 && <TextField label={<Typed text={texts.word(todo.length)} />} value={typed.value} onValue={(value) => (typed.value = value)} />}
+        </>
+      ) : (
+        <>
+          <progress max={of.value} value={done.value} aria-label={texts.progress(done.value, of.value)} />
+          <p role="status">{state.value === "running" ? texts.progress(done.value, of.value) : texts.done[what](good)}</p>
+          {state.value === "over" && done.value < of.value && <p>{texts.stopped}</p>}
+          {failed.value.length > 0 && (
+            <>
+              <h3>{texts.failed(failed.value.length)}</h3>
+              <ul class="failures">
+                {failed.value.map(({ row, message }) => (
+                  <li key={row.uid}>
+                    <strong>
+                      {row.ns}/{row.name}
+                    </strong>
+                    {message}
+                  </li>
+                ))}
+              </ul>
+            </>
+          )}
+        </>
+      )}
+    </Dialog>
+  );
+}
+
+/** The label of a field that takes a given text, which stands out. */
+export function Typed({ text }: { text: string }) {
+  const [before = "", after = ""] = t.keys.bulk.type("\u0000").split("\u0000");
+  return (
+    <>
+      {before}
+      <code>{text}</code>
+      {after}
+    </>
+  );
+}

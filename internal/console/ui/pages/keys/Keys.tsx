@@ -1,0 +1,120 @@
+// The list of keys.
+import { useEffect } from "preact/hooks";
+import { keys } from "../../app/store";
+import { stream, tooMany } from "../../app/stream";
+import { count } from "../../app/time";
+import { prefer } from "../../app/prefs";
+import { setQuery } from "../../app/router";
+import { Icon } from "../../parts/Icon";
+import { Page, setup } from "../../parts/Page";
+import { t } from "../../text";
+import { BulkBar } from "./Bulk";
+import { Asked } from "./Asked";
+import { KeysTable } from "./Table";
+import { Forbidden, Missing, NoKeys, NoMatch, TooMany } from "./States";
+import { Toolbar, Views } from "./Toolbar";
+import { filtered, follow, page, pending, selection, showChanges, total } from "./state";
+
+function Live() {
+  const { state } = stream.value;
+  if (keys.failure.value) return null;
+  const live = state === "live";
+  return (
+    <span class={live ? "live on" : "live"} data-tip={live ? t.keys.liveTip : undefined}>
+      {live ? t.keys.live : state === "connecting" ? t.keys.connecting : t.keys.paused}
+    </span>
+  );
+}
+
+function Pager() {
+  const { at, last, size, of } = page.value;
+  const from = of === 0 ? 0 : (at - 1) * size + 1;
+  const to = Math.min(of, at * size);
+  const turn = (n: number) => {
+    setQuery({ page: n > 1 ? String(n) : undefined });
+    scrollTo(0, 0);
+  };
+  return (
+    <div class="pager">
+      <label>
+        {t.keys.perPage}
+        <select value={size} onChange={(event) => prefer({ size: Number(event.currentTarget.value) })}>
+          {[50, 100, 200].map((n) => (
+            <option key={n} value={n}>
+              {n}
+            </option>
+          ))}
+        </select>
+      </label>
+      <span role="status">{t.keys.range(count(from), count(to), count(of))}</span>
+      <span class="buttons">
+        <button type="button" class="button icon-only" aria-label={t.keys.previous} disabled={at <= 1} onClick={() => turn(at - 1)}>
+          <Icon name="left" />
+        </button>
+        <button type="button" class="button icon-only" aria-label={t.keys.next} disabled={at >= last} onClick={() => turn(at + 1)}>
+          <Icon name="right" />
+        </button>
+      </span>
+    </div>
+  );
+}
+
+function Content() {
+  const failure = keys.failure.value;
+  if (failure?.reason === "Missing") return <Missing />;
+  if (failure) return <Forbidden failure={failure} />;
+  if (tooMany.value) return <TooMany />;
+  if (!keys.complete.value) return <Loading />;
+  if (total.value === 0) return <NoKeys />;
+  return (
+    <>
+      <Views />
+      <section class="card table-card" aria-label={t.keys.title}>
+        <Toolbar />
+        {pending.value > 0 && (
+          <button type="button" class="changes" onClick={showChanges}>
+            {t.keys.changes(pending.value)}
+          </button>
+        )}
+        {page.value.of === 0 && filtered.value ? <NoMatch /> : <KeysTable />}
+        <Pager />
+      </section>
+      <BulkBar />
+    </>
+  );
+}
+
+function Loading() {
+  return (
+    <div class="card skeleton" role="status" aria-label={t.loading}>
+      {[0, 1, 2, 3, 4, 5, 6, 7].map((n) => (
+        <span key={n} />
+      ))}
+    </div>
+  );
+}
+
+export function Keys() {
+  useEffect(() => {
+    const stop = follow();
+    return () => {
+      stop();
+      selection.value = new Set();
+    };
+  }, []);
+  return (
+    <Page
+      title={t.keys.title}
+      crumbs={setup({ text: t.keys.title })}
+      beside={<Live />}
+      actions={
+        <a class="round" href="keys/new" aria-label={t.keys.create} data-tip={t.keys.create}>
+          <Icon name="plus" big />
+        </a>
+      }
+    >
+      <Content />
+      <Asked />
+    </Page>
+  );
+}

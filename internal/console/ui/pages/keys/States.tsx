@@ -1,0 +1,165 @@
+// What the list shows in place of rows.
+import { useEffect } from "preact/hooks";
+import { useComputed, useSignal } from "@preact/signals";
+import { can } from "../../app/can";
+import { setQuery } from "../../app/router";
+import { namespace, namespaces, switchNamespace } from "../../app/scope";
+import { retryStream } from "../../app/stream";
+import type * as wire from "../../app/wire";
+import { Code, Empty } from "../../parts/Box";
+import { TextField } from "../../parts/Field";
+import { t } from "../../text";
+
+const manifest = (ns: string) => `apiVersion: jwt.refreshkeys.dev/v1alpha1
+kind: JWTRefreshKey
+metadata:
+  name: orders
+  namespace: ${ns || "default"}
+spec:
+  audience: https://orders.example.com
+  lifetime: 720h
+`;
+
+export function NoKeys() {
+  const ns = namespace.value;
+  return (
+    <div class="card">
+      <Empty
+        icon="key"
+        title={ns ? t.keys.empty.inNamespace(ns) : t.keys.empty.title}
+        action={
+          <a class="button primary" href="keys/new">
+            {t.keys.create}
+          </a>
+        }
+      >
+        <p>{t.keys.what}</p>
+        <details>
+          <summary>{t.keys.empty.manifest}</summary>
+          <Code text={manifest(ns)} what={t.key.manifest} />
+        </details>
+      </Empty>
+    </div>
+  );
+}
+
+export function NoMatch() {
+  const clear = () => setQuery({ q: undefined, status: undefined, view: undefined, expiring: undefined, unused: undefined, page: undefined });
+  return (
+    <Empty
+      icon="search"
+      title={t.keys.noMatch.title}
+      action={
+        <button type="button" class="button" onClick={clear}>
+          {t.keys.noMatch.clear}
+        </button>
+      }
+    >
+      <p>{t.keys.noMatch.text}</p>
+    </Empty>
+  );
+}
+
+/** Asks for a namespace by its name. */
+function AskNamespace() {
+  const ns = useSignal("");
+  return (
+    <form
+      class="inline"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (ns.value.trim()) switchNamespace(ns.value.trim());
+      }}
+    >
+      <TextField label={t.keys.forbidden.type} value={ns.value} onValue={(value) => (ns.value = value)} />
+      <button type="submit" class="button">
+        {t.keys.forbidden.open}
+      </button>
+    </form>
+  );
+}
+
+export function Forbidden({ failure }: { failure: wire.Failure }) {
+  const ns = namespace.value;
+  const all = namespaces.value;
+  const allowed = useComputed(() => (namespaces.value ?? []).slice(0, 500).filter((name) => can({ verb: "list", resource: "jwtrefreshkeys", ns: name }).value.allowed));
+  useEffect(() => {
+    for (const name of (all ?? []).slice(0, 500)) can({ verb: "list", resource: "jwtrefreshkeys", ns: name });
+  }, [all]);
+  return (
+    <div class="card">
+      <Empty
+        icon="off"
+        title={ns ? t.keys.forbidden.titleIn(ns) : t.keys.forbidden.title}
+        action={
+          <button type="button" class="button" onClick={retryStream}>
+            {t.retry}
+          </button>
+        }
+      >
+        <p>{t.keys.forbidden.text}</p>
+        {allowed.value.length > 0 && (
+          <>
+            <h3>{t.keys.forbidden.allowed}</h3>
+            <ul class="choices">
+              {allowed.value.map((name) => (
+                <li key={name}>
+                  <button type="button" class="button small" onClick={() => switchNamespace(name)}>
+                    {name}
+                  </button>
+                </li>
+              ))}
+            </ul>
+          </>
+        )}
+        {!all && <AskNamespace />}
+        <h3>{t.keys.forbidden.ask}</h3>
+        <Code text={failure.ask ?? `kubectl auth can-i list jwtrefreshkeys.jwt.refreshkeys.dev ${ns ? `-n ${ns}` : "--all-namespaces"}`} what={t.command} wrap />
+        <p class="quiet">{failure.message}</p>
+      </Empty>
+    </div>
+  );
+}
+
+export function Missing() {
+  return (
+    <div class="card">
+      <Empty
+        icon="info"
+        title={t.keys.missing.title}
+        action={
+          <button type="button" class="button" onClick={retryStream}>
+            {t.retry}
+          </button>
+        }
+      >
+        <p>{t.keys.missing.text}</p>
+        <Code text="kubectl get crd jwtrefreshkeys.jwt.refreshkeys.dev jwtissuers.jwt.refreshkeys.dev" what={t.command} wrap />
+      </Empty>
+    </div>
+  );
+}
+
+export function TooMany() {
+  const known = namespaces.value;
+  return (
+    <div class="card">
+      <Empty icon="filter" title={t.keys.tooMany.title}>
+        <p>{t.keys.tooMany.text}</p>
+        {known ? (
+          <ul class="choices">
+            {known.slice(0, 200).map((name) => (
+              <li key={name}>
+                <button type="button" class="button small" onClick={() => switchNamespace(name)}>
+                  {name}
+                </button>
+              </li>
+            ))}
+          </ul>
+        ) : (
+          <AskNamespace />
+        )}
+      </Empty>
+    </div>
+  );
+}

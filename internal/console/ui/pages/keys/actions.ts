@@ -1,0 +1,61 @@
+// What can be done with a key of the list.
+import type * as wire from "../../app/wire";
+import { api, failureOf, keyPath } from "../../app/api";
+import { can, refusal } from "../../app/can";
+import { link } from "../../app/router";
+import { keys } from "../../app/store";
+import type { Item } from "../../parts/Menu";
+import { toast } from "../../parts/Toast";
+import { t } from "../../text";
+import { asking } from "./asking";
+
+export function mayChange(row: wire.KeyRow): string | undefined {
+  const no = refusal(can({ verb: "patch", resource: "jwtrefreshkeys", ns: row.ns }).value);
+  return no ? no.reason || t.key.mayNot("patch", row.ns) : undefined;
+}
+
+export async function change(row: wire.KeyRow, action: string, more: Partial<wire.Change> = {}): Promise<void> {
+  const { key } = await api.patch<wire.Changed>(keyPath(row.ns, row.name), { uid: row.uid, action, ...more } satisfies wire.Change);
+  if (key) keys.put([key]);
+}
+
+/** Does what f does, and says what came of it. */
+export function act(f: () => Promise<void>, done: string): void {
+  f().then(
+    () => toast(done),
+    (error: unknown) => toast(failureOf(error).message, "bad"),
+  );
+}
+
+export async function copyText(text: string): Promise<void> {
+  await navigator.clipboard.writeText(text);
+}
+
+export async function copyNames(rows: readonly wire.KeyRow[]): Promise<void> {
+  await navigator.clipboard.writeText(rows.map(({ ns, name }) => `${ns}/${name}`).join("\n"));
+  toast(t.keys.copiedNames(rows.length));
+}
+
+/** Copies the manifests, five requests at a time. */
+export async function copyYAML(rows: readonly wire.KeyRow[]): Promise<void> {
+  const texts: string[] = [];
+  for (let i = 0; i < rows.length; i += 5) {
+    const part = await Promise.all(rows.slice(i, i + 5).map(({ ns, name }) => api.get<wire.KeyDetail>(keyPath(ns, name))));
+    texts.push(...part.map(({ manifest }) => manifest.trimEnd()));
+  }
+  await navigator.clipboard.writeText(`${texts.join("\n---\n")}\n`);
+}
+
+export function rowItems(row: wire.KeyRow): Item[] {
+  const why = mayChange(row);
+  const revoked = row.revokedAt !== undefined;
+  return [
+    { text: t.keys.rotate, icon: "rotate", why, act: () => act(() => change(row, "rotate"), t.keys.rotated(row.name)) },
+    revoked
+      ? { text: t.keys.restore, icon: "check", why, act: () => act(() => change(row, "restore"), t.key.restored(row.name)) }
+      : { text: t.keys.revoke, icon: "off", danger: true, why, act: () => (asking.value = { what: "revoke", row }) },
+    { text: t.keys.copyYAML, icon: "copy", act: () => act(() => copyYAML([row]), t.keys.copiedYAML(1)) },
+    { text: t.keys.copyName, icon: "copy", act: () => void copyNames([row]) },
+    { text: t.keys.another, icon: "plus", href: link("keys/new", { like: `${row.ns}/${row.name}`, audience: row.audience, issuer: row.issuer }) },
+  ];
+}

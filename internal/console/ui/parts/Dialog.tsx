@@ -1,0 +1,64 @@
+// A modal dialog. It takes the focus, and gives it back to where it came from.
+import type { ComponentChildren } from "preact";
+import { useEffect, useId, useRef } from "preact/hooks";
+import { Icon } from "./Icon";
+import { t } from "../text";
+
+export interface DialogProps {
+  title: string;
+  onClose: () => void;
+  children: ComponentChildren;
+  /** The buttons, the one that acts last. */
+  actions?: ComponentChildren;
+  onSubmit?: () => void;
+  wide?: boolean;
+}
+
+export function Dialog({ title, onClose, children, actions, onSubmit, wide }: DialogProps) {
+  const box = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => {
+    const from = document.activeElement;
+    const dialog = box.current;
+    dialog?.showModal();
+    // The close button is first, but a field is what the person came for.
+    dialog?.querySelector<HTMLElement>(".body input, .body textarea")?.focus();
+    return () => {
+      dialog?.close();
+      if (from instanceof HTMLElement && from.isConnected) from.focus();
+      else document.querySelector("h1")?.focus();
+    };
+  }, []);
+  return (
+    <dialog
+      ref={box}
+      class={wide ? "wide" : undefined}
+      aria-labelledby={id}
+      onCancel={(event) => {
+        event.preventDefault();
+        onClose();
+      }}
+      onClick={(event) => {
+        if (event.target === box.current) onClose();
+      }}
+    >
+      <form
+        method="dialog"
+        noValidate
+        onSubmit={(event) => {
+          event.preventDefault();
+          onSubmit?.();
+        }}
+      >
+        <header>
+          <h2 id={id}>{title}</h2>
+          <button type="button" class="ghost icon-only" aria-label={t.close} onClick={onClose}>
+            <Icon name="close" />
+          </button>
+        </header>
+        <div class="body">{children}</div>
+        {actions && <footer>{actions}</footer>}
+      </form>
+    </dialog>
+  );
+}

@@ -1,0 +1,20 @@
+// The pages. Each has a pattern of its path; the first that matches is shown.
+import type { ComponentType } from "preact";
+import { Key } from "./pages/key/Key";
+import { Keys } from "./pages/keys/Keys";
+
+export interface PageProps {
+  params: Record<string, string>;
+}
+
+export interface PageRoute {
+  pattern: string;
+  page: ComponentType<PageProps>;
+}
+
+export const routes: PageRoute[] = [
+  { pattern: "", page: Keys },
+  { pattern: "signin", page: Keys },
+  { pattern: "keys", page: Keys },
+  { pattern: "keys/:ns/:name", page: Key },
+];
