@@ -99,6 +99,7 @@ func New(o Options) (*Server, error) {
 	s.open("POST /api/login", s.login)
 	s.open("POST /api/logout", s.logout)
 	s.open("GET /api/me", s.me)
+	s.mineRoutes()
 	if s.SignIn != nil {
 		s.providerRoutes()
 	}

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -180,12 +181,35 @@ func (s *sessions) end(one *session) {
 	s.drop(one)
 }
 
+// endKey ends the session of a key, if it has not ended.
+func (s *sessions) endKey(key sessionKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one := s.all[key]; one != nil {
+		s.drop(one)
+	}
+}
+
 // drop forgets a session and lets its streams end. The caller holds mu.
 func (s *sessions) drop(one *session) {
 	if s.all[one.key] == one {
 		delete(s.all, one.key)
 		close(one.ended)
+		go dropped(one.person.credential)
 	}
+}
+
+// dropTimeout is how long the provider has to end what a credential comes from.
+const dropTimeout = 20 * time.Second
+
+// dropped ends at the provider what a credential comes from, without its browser.
+func dropped(c *Credential) {
+	if c.Drop == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), dropTimeout)
+	defer cancel()
+	c.Drop(ctx)
 }
 
 // open counts a stream of a session.
