@@ -94,7 +94,7 @@ func (s *sessions) begin(p *person) (one *session, id string, err error) {
 		return nil, "", fail(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "the console has %d sessions, and takes no more", mostSessions)
 	}
 	s.all[one.key] = one
-	go s.watch(one)
+	go s.watch(one) //nolint:contextcheck // a session outlives the request that began it
 	return one, id, nil
 }
 
@@ -120,6 +120,7 @@ func (s *sessions) watch(one *session) {
 		s.mu.Unlock()
 		if wait <= 0 {
 			s.end(one)
+			dropped(context.Background(), s.personOf(one).credential)
 			return
 		}
 		timer := s.clock.NewTimer(wait)
@@ -127,6 +128,7 @@ func (s *sessions) watch(one *session) {
 		case <-timer.C():
 		case <-one.ended:
 			timer.Stop()
+			dropped(context.Background(), s.personOf(one).credential)
 			return
 		}
 	}
@@ -195,7 +197,6 @@ func (s *sessions) drop(one *session) {
 	if s.all[one.key] == one {
 		delete(s.all, one.key)
 		close(one.ended)
-		go dropped(one.person.credential)
 	}
 }
 
@@ -203,11 +204,11 @@ func (s *sessions) drop(one *session) {
 const dropTimeout = 20 * time.Second
 
 // dropped ends at the provider what a credential comes from, without its browser.
-func dropped(c *Credential) {
+func dropped(ctx context.Context, c *Credential) {
 	if c.Drop == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), dropTimeout)
+	ctx, cancel := context.WithTimeout(ctx, dropTimeout)
 	defer cancel()
 	c.Drop(ctx)
 }

@@ -183,7 +183,7 @@ func (s *Server) providerRoutes() {
 		credential, asked, err := s.SignIn.Callback(w, r.WithContext(ctx))
 		if err == nil {
 			if _, err = s.signIn(ctx, w, r, credential); err != nil {
-				go dropped(credential)
+				dropped(context.WithoutCancel(ctx), credential)
 			}
 		}
 		if err != nil {

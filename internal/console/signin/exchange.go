@@ -20,7 +20,7 @@ import (
 // Parameters of RFC 8693.
 const (
 	grantExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
-	typeIDToken   = "urn:ietf:params:oauth:token-type:id_token"
+	typeIDToken   = "urn:ietf:params:oauth:token-type:id_token" //nolint:gosec // the name of a type
 )
 
 // session is the session at the token service that an exchange began.

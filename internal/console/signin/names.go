@@ -54,7 +54,7 @@ func allowed(prefix, name string) (string, error) {
 	case name == "":
 		return "", errors.New("is empty")
 	case strings.HasPrefix(full, systemPrefix):
-		return "", errors.New("begins with " + systemPrefix)
+		return "", fmt.Errorf("begins with %q", systemPrefix)
 	case strings.TrimSpace(full) != full || strings.ContainsFunc(full, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return "", errors.New("has characters that no name may have")
 	case len(full) > longestName:
