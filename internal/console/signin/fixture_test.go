@@ -254,12 +254,11 @@ func (f *fixture) begin(query string, cookies ...*http.Cookie) *begun {
 	}
 	w := httptest.NewRecorder()
 	f.Login(w, r)
-	got := w.Result()
-	to, err := got.Location()
-	if err != nil || got.StatusCode != http.StatusSeeOther {
-		f.t.Fatalf("auth/login answers %d: %v", got.StatusCode, err)
+	to, err := url.Parse(w.Header().Get("Location"))
+	if err != nil || w.Code != http.StatusSeeOther {
+		f.t.Fatalf("auth/login answers %d: %v", w.Code, err)
 	}
-	return &begun{to: to, cookies: got.Cookies(), back: url.Values{"state": {to.Query().Get("state")}, "code": {"code-" + canary}}}
+	return &begun{to: to, cookies: cookiesOf(w), back: url.Values{"state": {to.Query().Get("state")}, "code": {"code-" + canary}}}
 }
 
 // arrive is the browser's return.
@@ -271,7 +270,12 @@ func (f *fixture) arrive(b *begun) (*console.Credential, string, []*http.Cookie,
 	}
 	w := httptest.NewRecorder()
 	credential, path, err := f.Callback(w, r)
-	return credential, path, w.Result().Cookies(), err
+	return credential, path, cookiesOf(w), err
+}
+
+// cookiesOf returns the cookies that an answer sets.
+func cookiesOf(w http.ResponseWriter) []*http.Cookie {
+	return (&http.Response{Header: w.Header()}).Cookies()
 }
 
 // signedIn signs a person in. more are members of the provider's answer.

@@ -277,7 +277,7 @@ func TestLogout(t *testing.T) {
 	follow := func(location string) *url.URL {
 		w := httptest.NewRecorder()
 		f.Logout(w, httptest.NewRequest(http.MethodGet, "https://"+consoleHost+location, http.NoBody))
-		to, err := url.Parse(w.Result().Header.Get("Location"))
+		to, err := url.Parse(w.Header().Get("Location"))
 		if err != nil || w.Code != http.StatusSeeOther {
 			t.Fatalf("%d %v", w.Code, err)
 		}
