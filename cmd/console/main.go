@@ -16,6 +16,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/pflag"
+
+	// The image has no certificate authorities, so these verify the OpenID Connect provider. `caFile` names a private authority.
+	_ "golang.org/x/crypto/x509roots/fallback"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
@@ -23,6 +26,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/cmd/internal/start"
 	"github.com/refreshkeys/refreshkeys/internal/console"
+	"github.com/refreshkeys/refreshkeys/internal/console/signin"
 	"github.com/refreshkeys/refreshkeys/internal/serving"
 )
 
@@ -50,8 +54,11 @@ type flags struct {
 	tlsSecret  string
 	hosts      []string
 	reveal     string
-	verbosity  int8
-	console    console.Options
+	// oidc is the file that describes the provider; empty for none.
+	oidc        string
+	impersonate bool
+	verbosity   int8
+	console     console.Options
 }
 
 func parseFlags(args []string) (*flags, error) {
@@ -65,6 +72,8 @@ func parseFlags(args []string) (*flags, error) {
 	set.StringSliceVar(&f.hosts, "host", nil, "a host name under which people reach the console, with a port or for every port; may be repeated. Default: the names of the Service, and localhost")
 	set.StringVar(&f.console.BasePath, "base-path", "/", "the path below which the console is served, with a slash at both ends")
 	set.StringVar(&f.reveal, "reveal", revealForwarded, "whether tokens can be revealed: Forwarded (where the person may get the Secret) or Never")
+	set.StringVar(&f.oidc, "oidc-config", "", "the file that describes how people sign in at an OpenID Connect provider; when empty: by token only")
+	set.BoolVar(&f.impersonate, "impersonate", false, "act with the console's own credential as the person of --oidc-config, by constrained impersonation")
 	set.StringVar(&f.console.DocsURL, "docs-url", "", "the address of the documentation that the page links to")
 	set.DurationVar(&f.console.SessionIdle, "session-idle", 30*time.Minute, "how long a session lives without a request of the person")
 	set.DurationVar(&f.console.SessionMax, "session-max", 12*time.Hour, "how long a session lives at most")
@@ -74,6 +83,9 @@ func parseFlags(args []string) (*flags, error) {
 	}
 	if f.reveal != revealForwarded && f.reveal != revealNever {
 		return nil, fmt.Errorf("--reveal must be %s or %s", revealForwarded, revealNever)
+	}
+	if f.impersonate && f.oidc == "" {
+		return nil, errors.New("--impersonate needs --oidc-config, which says where people sign in")
 	}
 	f.console.Reveal = f.reveal == revealForwarded
 	if f.console.Hosts = f.hosts; len(f.hosts) == 0 {
@@ -108,8 +120,28 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	// The console never acts with a credential of its own, so it forgets it here.
+	if f.console.SignIn, err = f.signIn(config, log); err != nil {
+		return err
+	}
+	// The console never acts with a credential of its own, so it forgets it here. Only signIn may keep it, for impersonation.
 	return f.serve(ctrl.SetupSignalHandler(), rest.AnonymousClientConfig(config), log)
+}
+
+// signIn returns the sign-in at a provider; nil without --oidc-config.
+func (f *flags) signIn(config *rest.Config, log logr.Logger) (console.SignIn, error) {
+	if f.oidc == "" {
+		return nil, nil //nolint:nilnil // the console takes nil for none
+	}
+	provider, err := signin.Load(f.oidc, f.impersonate)
+	if err != nil {
+		return nil, err
+	}
+	if !f.impersonate {
+		config = rest.AnonymousClientConfig(config)
+	}
+	return signin.New(signin.Options{
+		Config: provider, API: config, BasePath: f.console.BasePath, Clock: clock.RealClock{}, Random: rand.Reader, Log: log,
+	})
 }
 
 // serve serves until ctx ends. Then pages are told, and requests are answered that came before.

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/refreshkeys/refreshkeys/internal/authority"
+	"github.com/refreshkeys/refreshkeys/internal/console/signin"
 )
 
 // TestFlags checks the defaults and what is refused.
@@ -41,10 +42,42 @@ func TestFlags(t *testing.T) {
 		f.console.Reveal || !slices.Equal(f.console.Hosts, []string{"keys.example.com", "keys.example.com:8443"}) {
 		t.Errorf("%+v, %v", f, err)
 	}
-	for _, bad := range [][]string{{"--reveal=Always"}, {"--session-idle=soon"}, {"--no-such-flag"}} {
+	for _, bad := range [][]string{{"--reveal=Always"}, {"--session-idle=soon"}, {"--no-such-flag"}, {"--impersonate"}} {
 		if _, err := parseFlags(bad); err == nil {
 			t.Errorf("%v is accepted", bad)
 		}
+	}
+}
+
+// TestSignIn checks that the console keeps its own credential for impersonation only.
+func TestSignIn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "oidc.yaml")
+	if err := os.WriteFile(file, []byte("issuerURL: https://idp.example.com\nclientID: console\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := &rest.Config{Host: "https://api.example.com", BearerToken: "own"}
+	for _, c := range []struct {
+		args []string
+		own  string
+	}{{[]string{"--oidc-config", file}, ""}, {[]string{"--oidc-config", file, "--impersonate"}, "own"}} {
+		f, err := parseFlags(c.args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := f.signIn(config, logr.Discard())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if oidc, ok := made.(*signin.OIDC); !ok || oidc.API.BearerToken != c.own || oidc.API.Host != config.Host {
+			t.Errorf("%v: %+v", c.args, made)
+		}
+	}
+	f, err := parseFlags(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made, err := f.signIn(config, logr.Discard()); made != nil || err != nil {
+		t.Errorf("without --oidc-config: %v, %v", made, err)
 	}
 }
 

@@ -94,14 +94,15 @@ func quoted(texts []string) string {
 
 // allow returns what depguard allows of this module: the packages of the row and what they may import. nested means that
 // other rows are below it. depguard compares beginnings, and only with the last entry that is not after an import: a name
-// stands with a dollar sign for itself and with a slash for what is below it, and names below another are left out.
+// stands with a dollar sign for itself and with a slash for what is below it, and names below another are left out,
+// unless the package itself is below that one, too: its own name may be the last entry before them.
 func (r row) allow(nested bool) []string {
 	all, covered := []string{path(r.name) + "$"}, r.imports
 	if !nested {
 		all, covered = append(all, path(r.name)+"/"), append([]string{r.name}, r.imports...)
 	}
 	for _, name := range r.imports {
-		if !slices.ContainsFunc(covered, func(other string) bool { return below(name, other) }) {
+		if !slices.ContainsFunc(covered, func(other string) bool { return below(name, other) && !below(r.name, other) }) {
 			all = append(all, path(name)+"$", path(name)+"/")
 		}
 	}

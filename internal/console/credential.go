@@ -24,8 +24,18 @@ type Credential struct {
 	// End ends at the provider what the credential comes from, and returns where the browser must go for that; empty for nowhere.
 	// It may be nil.
 	End func(ctx context.Context) (location string)
-	// OwnSessions: the person can list and end their own sessions at the token service.
-	OwnSessions bool
+	// Drop is End for a session that ends without its browser: after its time, or for another login. It may be called again, and may
+	// be nil.
+	Drop func(ctx context.Context)
+	// OwnSessions are the person's own sessions at the token service; nil for a credential that is none of them.
+	OwnSessions OwnSessions
+}
+
+// OwnSessions are the sessions of a person at the token service. Its errors are those of a person who is not signed in there
+// (Unauthorized), or of a service that gives no answer.
+type OwnSessions interface {
+	List(ctx context.Context) (*wire.Mine, error)
+	EndSessions(ctx context.Context, which *wire.EndSessions) (*wire.Ended, error)
 }
 
 // SignIn is a way to sign in at a provider. It is implemented by package signin.
@@ -37,6 +47,8 @@ type SignIn interface {
 	// Callback reads what the provider sent the browser back with. It returns the person's credential and the path, below the base
 	// path, that the person asked for; it may set cookies and must not answer.
 	Callback(w http.ResponseWriter, r *http.Request) (credential *Credential, path string, err error)
+	// Logout answers GET auth/logout: it sends the browser to the provider, for a location that End of a credential returned.
+	Logout(w http.ResponseWriter, r *http.Request)
 }
 
 // refusals remembers that the API server refused a credential. It passes all requests of one person.

@@ -106,6 +106,7 @@ func New(o Options) (*Server, error) {
 	s.open("POST /api/logout", s.logout)
 	s.open("GET /api/me", s.me)
 	s.apiRoutes()
+	s.mineRoutes()
 	if s.SignIn != nil {
 		s.providerRoutes()
 	}

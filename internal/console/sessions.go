@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -93,7 +94,7 @@ func (s *sessions) begin(p *person) (one *session, id string, err error) {
 		return nil, "", fail(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "the console has %d sessions, and takes no more", mostSessions)
 	}
 	s.all[one.key] = one
-	go s.watch(one)
+	go s.watch(one) //nolint:contextcheck // a session outlives the request that began it
 	return one, id, nil
 }
 
@@ -119,6 +120,7 @@ func (s *sessions) watch(one *session) {
 		s.mu.Unlock()
 		if wait <= 0 {
 			s.end(one)
+			dropped(context.Background(), s.personOf(one).credential)
 			return
 		}
 		timer := s.clock.NewTimer(wait)
@@ -126,6 +128,7 @@ func (s *sessions) watch(one *session) {
 		case <-timer.C():
 		case <-one.ended:
 			timer.Stop()
+			dropped(context.Background(), s.personOf(one).credential)
 			return
 		}
 	}
@@ -180,12 +183,34 @@ func (s *sessions) end(one *session) {
 	s.drop(one)
 }
 
+// endKey ends the session of a key, if it has not ended.
+func (s *sessions) endKey(key sessionKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one := s.all[key]; one != nil {
+		s.drop(one)
+	}
+}
+
 // drop forgets a session and lets its streams end. The caller holds mu.
 func (s *sessions) drop(one *session) {
 	if s.all[one.key] == one {
 		delete(s.all, one.key)
 		close(one.ended)
 	}
+}
+
+// dropTimeout is how long the provider has to end what a credential comes from.
+const dropTimeout = 20 * time.Second
+
+// dropped ends at the provider what a credential comes from, without its browser.
+func dropped(ctx context.Context, c *Credential) {
+	if c.Drop == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, dropTimeout)
+	defer cancel()
+	c.Drop(ctx)
 }
 
 // open counts a stream of a session.

@@ -122,6 +122,11 @@ func (*planted) Login(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "https://id.example.com/authorize", http.StatusSeeOther)
 }
 
+// Logout implements SignIn.
+func (p *planted) Logout(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, "https://idp.example.com/leave", http.StatusSeeOther)
+}
+
 // Callback implements SignIn.
 func (p *planted) Callback(http.ResponseWriter, *http.Request) (*Credential, string, error) {
 	return p.credential, p.path, p.err

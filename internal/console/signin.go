@@ -162,7 +162,7 @@ func (s *Server) meOf(r *http.Request, one *session) wire.Me {
 	me.Until, me.IdleSeconds = rfc3339(s.sessions.until(one)), int64(s.SessionIdle/time.Second)
 	me.Namespace = s.Namespace
 	me.Reveal = s.Reveal && p.means != wire.Impersonation
-	me.OwnSessions = p.credential.OwnSessions
+	me.OwnSessions = p.credential.OwnSessions != nil
 	return me
 }
 
@@ -182,7 +182,9 @@ func (s *Server) providerRoutes() {
 		defer cancel()
 		credential, asked, err := s.SignIn.Callback(w, r.WithContext(ctx))
 		if err == nil {
-			_, err = s.signIn(ctx, w, r, credential)
+			if _, err = s.signIn(ctx, w, r, credential); err != nil {
+				dropped(context.WithoutCancel(ctx), credential)
+			}
 		}
 		if err != nil {
 			f := failureOf(err)
@@ -192,6 +194,7 @@ func (s *Server) providerRoutes() {
 		}
 		http.Redirect(w, r, s.base+s.pageOf(asked), http.StatusSeeOther)
 	})
+	s.handle("GET /auth/logout", s.SignIn.Logout)
 }
 
 // pageOf returns the page, without its leading slash, that a person asked for before the sign-in: one of this console, and else

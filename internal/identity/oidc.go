@@ -68,9 +68,10 @@ type provider struct {
 
 // trust is what a provider's discovery document provides.
 type trust struct {
-	keysURL  string
-	keys     *document[providerKeys]
-	verifier *oidc.IDTokenVerifier
+	published *oidc.Provider
+	keysURL   string
+	keys      *document[providerKeys]
+	verifier  *oidc.IDTokenVerifier
 }
 
 // Verify returns the person that an id_token identifies, by a provider's entry (OpenID Connect Core §3.1.3.7). It
@@ -159,7 +160,7 @@ func (p *provider) discover(ctx context.Context, issuer string, clock clock.Pass
 		// Every provider must support RS256 (OpenID Connect Discovery §3).
 		algorithms = []string{oidc.RS256}
 	}
-	found := &trust{keysURL: content.JWKSURI}
+	found := &trust{published: published, keysURL: content.JWKSURI}
 	if before, ok := p.discovery.latest(); ok && before.keysURL == found.keysURL {
 		found.keys = before.keys
 	} else {

@@ -48,8 +48,11 @@ func newFixture(t *testing.T, now time.Time, port int, options ...func(*v1alpha1
 	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(now)
 	h := &fixture{Harness: harness.New(t, suite.server, clock), clock: clock, port: port, http: trusting(t)}
-	if port == suite.clusterPort {
+	switch port {
+	case suite.clusterPort:
 		h.Name = clusterIssuer
+	case suite.peoplePort:
+		h.Name = peopleIssuer
 	}
 	h.CreateNamespace(h.Name, nil)
 	h.Manage()

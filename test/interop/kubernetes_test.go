@@ -48,7 +48,7 @@ jwt:
   claimMappings:
     username: {claim: sub, prefix: %q}
     groups: {claim: groups, prefix: %q}
-`, host, suite.clusterPort, clusterIssuer, clusterAudience, authority, clusterPrefix, clusterPrefix)
+%s`, host, suite.clusterPort, clusterIssuer, clusterAudience, authority, clusterPrefix, clusterPrefix, trustForConsole(authority))
 }
 
 // compactJWT matches a token or a large part of one.

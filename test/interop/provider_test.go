@@ -21,6 +21,8 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/onsi/gomega"
 	"golang.org/x/oauth2"
+
+	"github.com/refreshkeys/refreshkeys/internal/authority"
 )
 
 const (
@@ -46,11 +48,18 @@ type provider struct {
 // newProvider builds and starts a provider with these users.
 func newProvider(t *testing.T, users ...user) *provider {
 	t.Helper()
-	scratch := t.TempDir()
-	p := &provider{WithT: gomega.NewWithT(t), t: t, passwords: map[string]string{}}
 	pair, bundle, err := newCertificate()
-	p.Expect(err).NotTo(gomega.HaveOccurred())
-	p.bundle = bundle
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newProviderWith(t, pair, bundle, users, "-redirect", callback, providerClient, otherClient)
+}
+
+// newProviderWith builds and starts a provider with a certificate, users, flags and names of clients.
+func newProviderWith(t *testing.T, pair authority.Pair, bundle []byte, users []user, flags ...string) *provider {
+	t.Helper()
+	scratch := t.TempDir()
+	p := &provider{WithT: gomega.NewWithT(t), t: t, bundle: bundle, passwords: map[string]string{}}
 	known := map[string]user{}
 	for _, one := range users {
 		one.Password = rand.Text()
@@ -68,8 +77,9 @@ func newProvider(t *testing.T, users ...user) *provider {
 	if said, err := build.CombinedOutput(); err != nil {
 		p.t.Fatalf("the provider cannot be built: %v: %s", err, said)
 	}
-	p.start(exec.Command(program, "-certificate", filepath.Join(scratch, "tls.crt"), "-key", filepath.Join(scratch, "tls.key"), //nolint:gosec // built above
-		"-users", filepath.Join(scratch, "users.json"), "-redirect", callback, providerClient, otherClient))
+	p.start(exec.Command(program, append([]string{ //nolint:gosec // built above
+		"-certificate", filepath.Join(scratch, "tls.crt"), "-key", filepath.Join(scratch, "tls.key"), "-users", filepath.Join(scratch, "users.json"),
+	}, flags...)...))
 	return p
 }
 

@@ -38,8 +38,11 @@ var suite struct {
 	// trustedFile and trusted are the authority of the token service's certificate.
 	trustedFile string
 	trusted     *x509.CertPool
-	// clusterPort is the port of the issuer that the API server trusts.
-	clusterPort int
+	// pair and bundle are the certificate of the token service, and its authority in PEM.
+	pair   authority.Pair
+	bundle []byte
+	// clusterPort and peoplePort are the ports of the issuers that the API server trusts, and providerPort that of the provider.
+	clusterPort, peoplePort, providerPort int
 }
 
 func TestMain(m *testing.M) {
@@ -68,8 +71,11 @@ func run(m *testing.M) (code int, err error) {
 	if err := os.WriteFile(suite.trustedFile, bundle, 0o600); err != nil {
 		return 1, err
 	}
-	if suite.clusterPort, err = freePort(); err != nil {
-		return 1, err
+	suite.pair, suite.bundle = pair, bundle
+	for _, port := range []*int{&suite.clusterPort, &suite.peoplePort, &suite.providerPort} {
+		if *port, err = freePort(); err != nil {
+			return 1, err
+		}
 	}
 	trust := filepath.Join(scratch, "authentication.yaml")
 	if err := os.WriteFile(trust, authenticationConfiguration(string(bundle)), 0o600); err != nil {

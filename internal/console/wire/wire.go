@@ -33,6 +33,28 @@ type Ways struct {
 	Local bool `json:"local,omitempty"`
 }
 
+// SignInFailure says why a sign-in at the provider failed. auth/callback and auth/login send the browser to the page signin with it
+// in the query parameter failed; any other value of that parameter is unknown.
+type SignInFailure string
+
+// The failures of a sign-in at the provider.
+const (
+	// AccessDenied: the person, or the provider, refused.
+	AccessDenied SignInFailure = "AccessDenied"
+	// ProviderRefused: the provider does not accept the console's request.
+	ProviderRefused SignInFailure = "ProviderRefused"
+	// ProviderAway: the provider or the token service cannot be reached now.
+	ProviderAway SignInFailure = "ProviderAway"
+	// NotBegunHere: this browser did not begin the sign-in, it took longer than five minutes, or it was used before.
+	NotBegunHere SignInFailure = "NotBegunHere"
+	// NotTrusted: what the provider sent is not for this sign-in, or its id_token cannot be verified.
+	NotTrusted SignInFailure = "NotTrusted"
+	// NameRefused: the id_token has no name that the console may act with.
+	NameRefused SignInFailure = "NameRefused"
+	// NotGranted: the token service does not grant the person a session.
+	NotGranted SignInFailure = "NotGranted"
+)
+
 // Me is the answer of GET api/me, also without a session.
 type Me struct {
 	SignedIn bool `json:"signedIn"`

@@ -35,6 +35,10 @@ func run() error {
 	key := flag.String("key", "", "file with the certificate's key, in PEM")
 	users := flag.String("users", "", "file with the users, as the example reads them")
 	redirect := flag.String("redirect", "", "redirect URI of all clients; their names are the arguments")
+	listen := flag.String("listen", "127.0.0.1:0", "address to listen on")
+	secret := flag.String("secret", rand.Text(), "secret of all clients")
+	groups := flag.String("groups", "", "the claim groups of all users; empty for none")
+	afterLogout := flag.String("after-logout", "", "URI that browsers return to after a logout")
 	flag.Parse()
 
 	people, err := storage.StoreFromFile(*users)
@@ -42,15 +46,15 @@ func run() error {
 		return err
 	}
 	for _, name := range flag.Args() {
-		storage.RegisterClients(storage.WebClient(name, rand.Text(), *redirect))
+		storage.RegisterClients(storage.WebClient(name, *secret, *redirect))
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", *listen)
 	if err != nil {
 		return err
 	}
 	issuer := "https://" + listener.Addr().String()
 	server := &http.Server{
-		Handler:           exampleop.SetupServer(issuer, storage.NewStorage(people), slog.New(slog.DiscardHandler), false),
+		Handler:           exampleop.SetupServer(issuer, &claims{storage.NewStorage(people), *groups, *afterLogout}, slog.New(slog.DiscardHandler), false),
 		ReadHeaderTimeout: slowestHeader,
 	}
 	fmt.Println(issuer)

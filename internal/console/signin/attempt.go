@@ -1,0 +1,175 @@
+package signin
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// attemptLife is how long a sign-in may take.
+	attemptLife = 5 * time.Minute
+	// secretBytes is the length of state, nonce and PKCE verifier, before base64url makes 43 characters of it.
+	secretBytes = 32
+	// mostAttempts is how many sign-ins of one browser may be open, such as in several tabs.
+	mostAttempts = 5
+	// longestReturn is the longest path to return to.
+	longestReturn = 1024
+)
+
+// attempt is a sign-in that has begun. It is sealed in a cookie of the browser that began it.
+type attempt struct {
+	State    string    `json:"s"`
+	Nonce    string    `json:"n"`
+	Verifier string    `json:"v"`
+	Return   string    `json:"r"`
+	Redirect string    `json:"u"`
+	Until    time.Time `json:"t"`
+}
+
+// attempts seals sign-ins, and remembers which were used.
+type attempts struct {
+	path, prefix string
+	sealer       cipher.AEAD
+
+	mu sync.Mutex
+	// used are the states that came back, until their end. Login is limited, so there are few.
+	used map[[sha256.Size]byte]time.Time
+}
+
+// newAttempts returns attempts below a base path. The prefixes of the cookies' names make browsers refuse those of another host;
+// __Host- demands the path /.
+func newAttempts(base string, random io.Reader) (*attempts, error) {
+	key := make([]byte, 32)
+	if _, err := io.ReadFull(random, key); err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, err
+	}
+	a := &attempts{path: base, prefix: "__Secure-rk-in-", sealer: sealer, used: map[[sha256.Size]byte]time.Time{}}
+	if base == "/" {
+		a.prefix = "__Host-rk-in-"
+	}
+	return a, nil
+}
+
+// cookieTag is how much of a state names its cookie, so that several tabs can sign in at once.
+const cookieTag = 8
+
+func (a *attempts) nameOf(state string) string { return a.prefix + state[:cookieTag] }
+
+// begin remembers a sign-in in the browser.
+func (a *attempts) begin(w http.ResponseWriter, r *http.Request, one *attempt) error {
+	plain, err := json.Marshal(one)
+	if err != nil {
+		return err
+	}
+	var open []string
+	for _, cookie := range r.Cookies() {
+		if strings.HasPrefix(cookie.Name, a.prefix) {
+			open = append(open, cookie.Name)
+		}
+	}
+	if len(open) >= mostAttempts {
+		for _, name := range open {
+			a.write(w, name, "", -1)
+		}
+	}
+	name := a.nameOf(one.State)
+	sealed := a.sealer.Seal(nil, nil, plain, []byte(name)) //nolint:gosec // this AEAD makes a random nonce itself
+	a.write(w, name, base64.RawURLEncoding.EncodeToString(sealed), int(attemptLife/time.Second))
+	return nil
+}
+
+// write sets a cookie. It is Lax, since the provider sends the browser back from another site.
+func (a *attempts) write(w http.ResponseWriter, name, value string, age int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: name, Value: value, Path: a.path, MaxAge: age, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// take returns the sign-in of a state that this browser began, once.
+func (a *attempts) take(w http.ResponseWriter, r *http.Request, state string, now time.Time) (*attempt, error) {
+	if len(state) != base64.RawURLEncoding.EncodedLen(secretBytes) || strings.ContainsFunc(state, outsideBase64) {
+		return nil, errors.New("the state is none of the console")
+	}
+	name := a.nameOf(state)
+	found := r.CookiesNamed(name)
+	if len(found) != 1 {
+		return nil, errors.New("the browser has not one cookie of the sign-in")
+	}
+	a.write(w, name, "", -1)
+	sealed, err := base64.RawURLEncoding.DecodeString(found[0].Value)
+	if err != nil {
+		return nil, errors.New("the cookie of the sign-in is malformed")
+	}
+	plain, err := a.sealer.Open(nil, nil, sealed, []byte(name))
+	if err != nil {
+		return nil, errors.New("the cookie of the sign-in was not sealed by this console since its start")
+	}
+	one := &attempt{}
+	if err := json.Unmarshal(plain, one); err != nil {
+		return nil, err
+	}
+	if subtle.ConstantTimeCompare([]byte(one.State), []byte(state)) != 1 {
+		return nil, errors.New("the state is that of another sign-in")
+	}
+	if !now.Before(one.Until) {
+		return nil, errors.New("the sign-in took too long")
+	}
+	if !a.first(one, now) {
+		return nil, errors.New("the state was used before")
+	}
+	return one, nil
+}
+
+// first reports whether a state comes back for the first time.
+func (a *attempts) first(one *attempt, now time.Time) bool {
+	key := sha256.Sum256([]byte(one.State))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for other, until := range a.used {
+		if !now.Before(until) {
+			delete(a.used, other)
+		}
+	}
+	if _, again := a.used[key]; again {
+		return false
+	}
+	a.used[key] = one.Until
+	return true
+}
+
+func outsideBase64(r rune) bool {
+	switch {
+	case 'A' <= r && r <= 'Z', 'a' <= r && r <= 'z', '0' <= r && r <= '9', r == '-', r == '_':
+		return false
+	default:
+		return true
+	}
+}
+
+// returnPath returns the path that a person asked for, or that of the first page: a path of another host, or one that a browser
+// reads as such, is none. Whether it is a page is known to the console.
+func returnPath(asked string) string {
+	if !strings.HasPrefix(asked, "/") || strings.HasPrefix(asked, "//") || len(asked) > longestReturn ||
+		strings.ContainsFunc(asked, func(r rune) bool { return r == '\\' || r < ' ' || r == 0x7f }) {
+		return "/"
+	}
+	return asked
+}
