@@ -2,6 +2,7 @@
 import type { ComponentType } from "preact";
 import { Key } from "./pages/key/Key";
 import { Keys } from "./pages/keys/Keys";
+import { Create, Edit } from "./pages/create/Create";
 
 export interface PageProps {
   params: Record<string, string>;
@@ -17,4 +18,6 @@ export const routes: PageRoute[] = [
   { pattern: "signin", page: Keys },
   { pattern: "keys", page: Keys },
   { pattern: "keys/:ns/:name", page: Key },
+  { pattern: "keys/new", page: Create },
+  { pattern: "keys/:ns/:name/edit", page: Edit },
 ];

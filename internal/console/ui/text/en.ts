@@ -2,6 +2,7 @@
 import { plural } from "./plural";
 import { key } from "./key";
 import { keys } from "./keys";
+import { create } from "./create";
 
 export const en = {
   product: "Refresh Keys",
@@ -131,4 +132,5 @@ export const en = {
   },
   keys,
   key,
+  create,
 };
