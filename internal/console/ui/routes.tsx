@@ -3,6 +3,8 @@ import type { ComponentType } from "preact";
 import { Key } from "./pages/key/Key";
 import { Keys } from "./pages/keys/Keys";
 import { Create, Edit } from "./pages/create/Create";
+import { Issuer } from "./pages/issuers/Issuer";
+import { Issuers } from "./pages/issuers/Issuers";
 
 export interface PageProps {
   params: Record<string, string>;
@@ -20,4 +22,6 @@ export const routes: PageRoute[] = [
   { pattern: "keys/:ns/:name", page: Key },
   { pattern: "keys/new", page: Create },
   { pattern: "keys/:ns/:name/edit", page: Edit },
+  { pattern: "issuers", page: Issuers },
+  { pattern: "issuers/:name", page: Issuer },
 ];

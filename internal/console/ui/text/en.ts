@@ -3,6 +3,7 @@ import { plural } from "./plural";
 import { key } from "./key";
 import { keys } from "./keys";
 import { create } from "./create";
+import { issuers } from "./issuers";
 
 export const en = {
   product: "Refresh Keys",
@@ -133,4 +134,5 @@ export const en = {
   keys,
   key,
   create,
+  issuers,
 };
