@@ -5,6 +5,8 @@ import { Keys } from "./pages/keys/Keys";
 import { Create, Edit } from "./pages/create/Create";
 import { Issuer } from "./pages/issuers/Issuer";
 import { Issuers } from "./pages/issuers/Issuers";
+import { Mine } from "./pages/sessions/Mine";
+import { Sessions } from "./pages/sessions/Sessions";
 
 export interface PageProps {
   params: Record<string, string>;
@@ -24,4 +26,6 @@ export const routes: PageRoute[] = [
   { pattern: "keys/:ns/:name/edit", page: Edit },
   { pattern: "issuers", page: Issuers },
   { pattern: "issuers/:name", page: Issuer },
+  { pattern: "sessions", page: Sessions },
+  { pattern: "me/sessions", page: Mine },
 ];

@@ -4,6 +4,7 @@ import { key } from "./key";
 import { keys } from "./keys";
 import { create } from "./create";
 import { issuers } from "./issuers";
+import { sessions } from "./sessions";
 
 export const en = {
   product: "Refresh Keys",
@@ -135,4 +136,5 @@ export const en = {
   key,
   create,
   issuers,
+  sessions,
 };
