@@ -7,6 +7,7 @@ import { Issuer } from "./pages/issuers/Issuer";
 import { Issuers } from "./pages/issuers/Issuers";
 import { Mine } from "./pages/sessions/Mine";
 import { Sessions } from "./pages/sessions/Sessions";
+import { Verify } from "./pages/verify/Verify";
 
 export interface PageProps {
   params: Record<string, string>;
@@ -28,4 +29,5 @@ export const routes: PageRoute[] = [
   { pattern: "issuers/:name", page: Issuer },
   { pattern: "sessions", page: Sessions },
   { pattern: "me/sessions", page: Mine },
+  { pattern: "verify", page: Verify },
 ];

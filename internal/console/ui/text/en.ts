@@ -4,6 +4,7 @@ import { key } from "./key";
 import { keys } from "./keys";
 import { create } from "./create";
 import { issuers } from "./issuers";
+import { verify } from "./verify";
 import { sessions } from "./sessions";
 
 export const en = {
@@ -136,5 +137,6 @@ export const en = {
   key,
   create,
   issuers,
+  verify,
   sessions,
 };
