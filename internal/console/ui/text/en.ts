@@ -2,6 +2,10 @@
 import { plural } from "./plural";
 import { key } from "./key";
 import { keys } from "./keys";
+import { create } from "./create";
+import { issuers } from "./issuers";
+import { verify } from "./verify";
+import { sessions } from "./sessions";
 
 export const en = {
   product: "Refresh Keys",
@@ -131,4 +135,8 @@ export const en = {
   },
   keys,
   key,
+  create,
+  issuers,
+  verify,
+  sessions,
 };
