@@ -57,8 +57,10 @@ type flags struct {
 	// oidc is the file that describes the provider; empty for none.
 	oidc        string
 	impersonate bool
-	verbosity   int8
-	console     console.Options
+	// tokenService is its URL; empty for none. tokenServiceCA is a file.
+	tokenService, tokenServiceCA string
+	verbosity                    int8
+	console                      console.Options
 }
 
 func parseFlags(args []string) (*flags, error) {
@@ -74,6 +76,8 @@ func parseFlags(args []string) (*flags, error) {
 	set.StringVar(&f.reveal, "reveal", revealForwarded, "whether tokens can be revealed: Forwarded (where the person may get the Secret) or Never")
 	set.StringVar(&f.oidc, "oidc-config", "", "the file that describes how people sign in at an OpenID Connect provider; when empty: by token only")
 	set.BoolVar(&f.impersonate, "impersonate", false, "act with the console's own credential as the person of --oidc-config, by constrained impersonation")
+	set.StringVar(&f.tokenService, "token-service", "", "the URL of the token service, without a path, where the page reads the public keys that verify access tokens; when empty: it verifies none")
+	set.StringVar(&f.tokenServiceCA, "token-service-ca-file", "", "the file with the certificate authority of the token service, in PEM; when empty: its certificate is publicly trusted")
 	set.StringVar(&f.console.DocsURL, "docs-url", "", "the address of the documentation that the page links to")
 	set.DurationVar(&f.console.SessionIdle, "session-idle", 30*time.Minute, "how long a session lives without a request of the person")
 	set.DurationVar(&f.console.SessionMax, "session-max", 12*time.Hour, "how long a session lives at most")
@@ -121,6 +125,9 @@ func run(args []string) error {
 		return err
 	}
 	if f.console.SignIn, err = f.signIn(config, log); err != nil {
+		return err
+	}
+	if f.console.TokenService, err = tokenService(f.tokenService, f.tokenServiceCA); err != nil {
 		return err
 	}
 	// The console never acts with a credential of its own, so it forgets it here. Only signIn may keep it, for impersonation.

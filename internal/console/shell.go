@@ -24,7 +24,7 @@ var dist embed.FS
 // pagePatterns are the pages. Each is the same shell, whose script shows the page of the path; a test compares them with those of
 // the script.
 var pagePatterns = []string{
-	"GET /{$}", "GET /signin", "GET /keys", "GET /keys/new", "GET /keys/{ns}/{name}", "GET /sessions", "GET /me/sessions",
+	"GET /{$}", "GET /signin", "GET /keys", "GET /keys/new", "GET /keys/{ns}/{name}", "GET /keys/{ns}/{name}/edit", "GET /sessions", "GET /me/sessions",
 	"GET /issuers", "GET /issuers/{name}", "GET /verify",
 }
 

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -44,7 +45,8 @@ func (s *Server) changes(w http.ResponseWriter, r *http.Request, p *person, ende
 	}()
 	out := newSender(w, s.clock)
 	out.begin()
-	versions := resumeAt(r.Header.Get("Last-Event-ID"), kinds)
+	// A browser that reconnects sends the header. A page that opens a stream again cannot set it, and says it in the query.
+	versions := resumeAt(cmp.Or(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("after")), kinds)
 	for {
 		err = s.tellChanges(ctx, out, p, r.URL.Query().Get("ns"), kinds, versions)
 		if !errors.Is(err, errGone) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -154,6 +155,8 @@ func TestAStream(t *testing.T) {
 	f.Expect(resumed.next()).To(gomega.Equal(sent{"del", fmt.Sprintf(`{"keys":[%q]}`, first.UID)}))
 	f.Expect(resumed.put().Keys[0].Name).To(gomega.Equal("fourth"))
 	f.Expect(resumed.id).NotTo(gomega.Equal(s.id))
+	reopened := v.follow("kind=keys,issuers&ns="+f.Name+"&after="+url.QueryEscape(s.id), "")
+	f.Expect(reopened.next().name).To(gomega.Equal("synced"), "a page cannot set the header, and says the id in the query")
 }
 
 // TestAStreamThatCannotResume checks that a stream begins again where the API server lacks the changes since its id, and where the id

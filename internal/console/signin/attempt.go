@@ -22,8 +22,8 @@ const (
 	secretBytes = 32
 	// mostAttempts is how many sign-ins of one browser may be open, such as in several tabs.
 	mostAttempts = 5
-	// longestReturn is the longest path to return to.
-	longestReturn = 1024
+	// longestReturn is the longest path to return to: that of a form holds its entries.
+	longestReturn = 2560
 )
 
 // attempt is a sign-in that has begun. It is sealed in a cookie of the browser that began it.

@@ -51,6 +51,39 @@ export interface Ways {
   local?: boolean;
 }
 /**
+ * SignInFailure says why a sign-in at the provider failed. auth/callback and auth/login send the browser to the page signin with it
+ * in the query parameter failed; any other value of that parameter is unknown.
+ */
+export type SignInFailure = string;
+/**
+ * AccessDenied: the person, or the provider, refused.
+ */
+export const AccessDenied: SignInFailure = "AccessDenied";
+/**
+ * ProviderRefused: the provider does not accept the console's request.
+ */
+export const ProviderRefused: SignInFailure = "ProviderRefused";
+/**
+ * ProviderAway: the provider or the token service cannot be reached now.
+ */
+export const ProviderAway: SignInFailure = "ProviderAway";
+/**
+ * NotBegunHere: this browser did not begin the sign-in, it took longer than five minutes, or it was used before.
+ */
+export const NotBegunHere: SignInFailure = "NotBegunHere";
+/**
+ * NotTrusted: what the provider sent is not for this sign-in, or its id_token cannot be verified.
+ */
+export const NotTrusted: SignInFailure = "NotTrusted";
+/**
+ * NameRefused: the id_token has no name that the console may act with.
+ */
+export const NameRefused: SignInFailure = "NameRefused";
+/**
+ * NotGranted: the token service does not grant the person a session.
+ */
+export const NotGranted: SignInFailure = "NotGranted";
+/**
  * Me is the answer of GET api/me, also without a session.
  */
 export interface Me {
@@ -394,7 +427,7 @@ export interface Guidance {
   do: string;
 }
 /**
- * Preview is the body of POST api/keys/{ns}/preview.
+ * Preview is the body of POST api/keys/{ns}/preview, and of POST api/keys/{ns}, which stores the manifest.
  */
 export interface Preview {
   /**
