@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
@@ -106,4 +107,51 @@ func TestARelabelledCertificateIsRenewed(t *testing.T) {
 	w.clock.SetTime(w.clock.Now().AddDate(0, 0, 70))
 	w.start(servedBy(served.Name))
 	w.Eventually(func() bool { return bytes.Equal(w.tlsSecret().Data["tls.crt"], before) }).Should(gomega.BeFalse(), "it is the certificate of 70 days ago")
+}
+
+// The console gets a certificate of the operator's authority, for its Service, localhost and the given names, and a provided one stays.
+func TestTheConsolesCertificate(t *testing.T) {
+	w := newFixture(t)
+	w.Issuer()
+	name := w.Name + "-console-tls"
+	served := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: name}}
+	console := func(_ *rest.Config, o *controllers.Options) {
+		o.TLSSecret, o.ConsoleTLSSecret, o.ConsoleTLSNames = w.Name+"-tls", name, []string{"keys.example.com"}
+	}
+	read := func() map[string][]byte {
+		found := &corev1.Secret{}
+		_ = w.Admin.Get(t.Context(), client.ObjectKeyFromObject(served), found)
+		return found.Data
+	}
+	stop := w.start(console)
+	w.DeleteAtEnd(served)
+	w.Eventually(read).Should(gomega.HaveKey("tls.crt"))
+	first := read()
+	block, _ := pem.Decode(first["tls.crt"])
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	roots := x509.NewCertPool()
+	w.Expect(roots.AppendCertsFromPEM(first["ca.crt"])).To(gomega.BeTrue())
+	for _, host := range []string{"localhost", "refreshkeys-console." + apiserver.Namespace + ".svc", "keys.example.com"} {
+		_, err := leaf.Verify(x509.VerifyOptions{DNSName: host, Roots: roots, CurrentTime: w.clock.Now()})
+		w.Expect(err).NotTo(gomega.HaveOccurred(), host)
+	}
+	w.Eventually(func() error {
+		return w.Admin.Get(t.Context(), client.ObjectKey{Namespace: apiserver.Namespace, Name: w.Name + "-tls"}, &corev1.Secret{})
+	}).Should(gomega.Succeed())
+	tokens := w.tlsSecret()
+	w.DeleteAtEnd(tokens)
+	w.Expect(tokens.Data["tls.key"]).NotTo(gomega.Equal(first["tls.key"]), "the console has the key of the token service")
+
+	// Deleted, it is made again; provided by others, it stays as it is.
+	w.Expect(w.Admin.Delete(t.Context(), served.DeepCopy())).To(gomega.Succeed())
+	w.Eventually(read).Should(gomega.HaveKey("tls.crt"))
+	stop()
+	w.Expect(w.Admin.Delete(t.Context(), served.DeepCopy())).To(gomega.Succeed())
+	given := served.DeepCopy()
+	given.Type, given.Data = corev1.SecretTypeTLS, map[string][]byte{"tls.crt": []byte("theirs"), "tls.key": []byte("theirs")}
+	w.Expect(w.Admin.Create(t.Context(), given)).To(gomega.Succeed())
+	w.start(console)
+	w.AwaitReason(w.Key("orders"), v1alpha1.ReasonIssued)
+	w.Expect(read()).To(gomega.Equal(given.Data))
 }

@@ -48,6 +48,10 @@ type Options struct {
 	// TLSNames are DNS names and IP addresses in the certificate in addition to the hosts of all issuers and the name
 	// of the Service.
 	TLSNames []string
+	// ConsoleTLSSecret is the Secret, in Namespace, with the serving certificate of the console, which is issued likewise; empty where no
+	// console is installed. ConsoleTLSNames are names in it in addition to those of the console's Service and localhost.
+	ConsoleTLSSecret string
+	ConsoleTLSNames  []string
 	// Workers is how many keys are reconciled at the same time. Default 16.
 	Workers int
 	// ReissuePerSecond limits the rotations that the withdrawal of a signing key causes. Default 50.
@@ -167,7 +171,8 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 
 func newCertificateReconciler(mgr ctrl.Manager, o *Options) *certificate.Reconciler {
 	return certificate.New(mgr, certificate.Options{
-		Namespace: o.Namespace, Secret: o.TLSSecret, Names: o.TLSNames, Clock: o.Clock, SeveralInProcess: o.SeveralInProcess,
+		Namespace: o.Namespace, Secret: o.TLSSecret, Names: o.TLSNames, ConsoleSecret: o.ConsoleTLSSecret, ConsoleNames: o.ConsoleTLSNames,
+		Clock: o.Clock, SeveralInProcess: o.SeveralInProcess,
 	})
 }
 

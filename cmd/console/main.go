@@ -120,7 +120,7 @@ func run(args []string) error {
 		return err
 	}
 	log := start.Logger(f.verbosity, false)
-	config, err := start.RestConfig(f.kubeconfig)
+	config, err := apiServer(f.kubeconfig, accountDir)
 	if err != nil {
 		return err
 	}

@@ -81,6 +81,45 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
+// TestAPIServer finds the API server with and without a token in the pod.
+func TestAPIServer(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		env   string
+		files []string
+		host  string
+		says  string
+	}{
+		{"a pod without a token", "10.96.0.1", []string{"ca.crt"}, "https://10.96.0.1:443", ""},
+		{"an address with colons", "fd00::1", []string{"ca.crt"}, "https://[fd00::1]:443", ""},
+		{"a pod without the authority", "10.96.0.1", nil, "", "no such file"},
+		// The usual configuration reads a directory that this machine lacks.
+		{"a pod with a token", "10.96.0.1", []string{"ca.crt", "token"}, "", "find the API server"},
+		{"no pod", "", []string{"ca.crt"}, "", "find the API server"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			directory := t.TempDir()
+			for _, name := range c.files {
+				if err := os.WriteFile(filepath.Join(directory, name), []byte("x"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Setenv("KUBERNETES_SERVICE_HOST", c.env)
+			t.Setenv("KUBERNETES_SERVICE_PORT", "443")
+			config, err := apiServer("", directory)
+			if c.says != "" {
+				if err == nil || !strings.Contains(err.Error(), c.says) {
+					t.Errorf("%+v, %v", config, err)
+				}
+				return
+			}
+			if err != nil || config.Host != c.host || config.CAFile != filepath.Join(directory, "ca.crt") || config.BearerToken != "" {
+				t.Errorf("%+v, %v", config, err)
+			}
+		})
+	}
+}
+
 // free returns an address of the loopback interface that is free.
 func free(t *testing.T) string {
 	t.Helper()

@@ -37,7 +37,7 @@ func TestTokenService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := made.Client.Get(made.Base.String()) //nolint:noctx // the client has a time limit
+	answer, err := made.Client.Get(made.Base.String())
 	if err != nil {
 		t.Fatalf("the certificate authority of the file is not used: %v", err)
 	}
@@ -49,7 +49,7 @@ func TestTokenService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if answer, err := made.Client.Get(made.Base.String()); err == nil { //nolint:noctx // the same
+	if answer, err := made.Client.Get(made.Base.String()); err == nil {
 		_ = answer.Body.Close()
 		t.Error("a certificate of an authority that is not trusted is accepted")
 	}

@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/pkg/browser"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // kubectl's authentication plugins
 	"k8s.io/utils/clock"
@@ -20,9 +21,11 @@ var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// What a browser prints is not output of the plugin.
+	browser.Stdout = os.Stderr
 	code := commands.Main(ctx, os.Args[1:], cli.Options{
 		IOStreams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
-		Clock:     clock.RealClock{}, Getenv: os.Getenv, Version: version,
+		Clock:     clock.RealClock{}, Getenv: os.Getenv, Browse: browser.OpenFile, Version: version,
 	})
 	stop()
 	os.Exit(code)

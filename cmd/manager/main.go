@@ -50,6 +50,8 @@ func parseFlags(args []string) (*flags, error) {
 	set.IntVar(&f.options.Workers, "workers", 0, "the number of refresh keys that are reconciled at the same time; default 16")
 	set.StringVar(&f.options.TLSSecret, "tls-secret", "refreshkeys-tokenserver-tls", "the Secret, in --namespace, with the token service's serving certificate; the operator makes and renews it unless you provide it")
 	set.StringSliceVar(&f.options.TLSNames, "tls-names", nil, "DNS names and IP addresses of the serving certificate, in addition to the hosts of all issuers")
+	set.StringVar(&f.options.ConsoleTLSSecret, "console-tls-secret", "", "the Secret, in --namespace, with the console's serving certificate; the operator makes and renews it unless you provide it. Default: none")
+	set.StringSliceVar(&f.options.ConsoleTLSNames, "console-tls-names", nil, "DNS names and IP addresses of the console's certificate, in addition to those of its Service and localhost")
 	set.Float64Var(&f.options.ReissuePerSecond, "reissue-per-second", 0, "the number of tokens a second that are issued again after a signing key is withdrawn; default 50")
 	set.BoolVar(&f.options.FastPropagation, "fast-propagation", false, "make the pods that mount a Secret read a new token within seconds; requires the rights of config/fast-propagation")
 	set.BoolVar(&f.options.Restarts, "restarts", false, "restart the workloads that spec.rolloutRestart names after a rotation; requires the rights of config/restarts")

@@ -1,4 +1,4 @@
-// Package certificate issues and renews the serving certificate of the token service, and finds the CA bundle that clients trust.
+// Package certificate issues and renews the serving certificates of the token service and of the console, and finds the CA bundle that clients trust.
 package certificate
 
 import (
@@ -48,13 +48,17 @@ const (
 // not have the operator's label, so there are no events for it.
 const certificateCheckInterval = time.Minute
 
-// Options of the controller. All fields except Names and SeveralInProcess are required.
+// Options of the controller. All fields except Names, those of the console and SeveralInProcess are required.
 type Options struct {
 	// Namespace is the operator's namespace, and Secret the name of the Secret with the serving certificate.
 	Namespace, Secret string
 	// Names are the names in the certificate in addition to the hosts of all issuers.
 	Names []string
-	Clock clock.PassiveClock
+	// ConsoleSecret is the Secret with the serving certificate of the console; empty where no console is installed. ConsoleNames are
+	// the names in it in addition to those of the console's Service.
+	ConsoleSecret string
+	ConsoleNames  []string
+	Clock         clock.PassiveClock
 	// SeveralInProcess allows more than one manager in a process.
 	SeveralInProcess bool
 }
@@ -95,11 +99,16 @@ func (r *Reconciler) Changed() <-chan event.GenericEvent { return r.changed }
 // FoundChanged returns a channel of the changes of Found.
 func (r *Reconciler) FoundChanged() <-chan event.GenericEvent { return r.findingChanged }
 
-// Reconcile issues or renews the serving certificate, unless the user provides it.
+// Reconcile issues or renews the serving certificates, unless the user provides them.
 func (r *Reconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
 	r.ensuring.Lock()
 	defer r.ensuring.Unlock()
 	next, err := r.ensure(ctx)
+	if err == nil && r.ConsoleSecret != "" {
+		var later time.Time
+		later, err = r.ensureConsole(ctx)
+		next = earlier(next, later)
+	}
 	if errors.Is(err, writes.ErrOutdated) {
 		return ctrl.Result{RequeueAfter: queue.ConflictDelay}, nil
 	}
@@ -142,29 +151,39 @@ func (r *Reconciler) ensure(ctx context.Context) (time.Time, error) {
 	if given {
 		return now.Add(certificateCheckInterval), r.provided(ctx, served, now)
 	}
-	owner, err := r.authority(ctx, now)
-	if err != nil {
-		return time.Time{}, err
-	}
 	names, err := r.names(ctx)
 	if err != nil {
 		return time.Time{}, err
 	}
+	owner, next, err := r.issue(ctx, served, found, names, now)
+	if err != nil {
+		return time.Time{}, err
+	}
+	r.trust(owner.Bundle())
+	r.setFinding(issuerlifecycle.TrustFault{})
+	return next, nil
+}
+
+// issue brings a Secret with a certificate of the operator's authority up to date, and returns when to check it again.
+func (r *Reconciler) issue(ctx context.Context, served *corev1.Secret, found bool, names []string, now time.Time) (*authority.Authority, time.Time, error) {
+	owner, err := r.authority(ctx, now)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
 	pair := authority.Pair{Certificate: served.Data[corev1.TLSCertKey], Key: served.Data[corev1.TLSPrivateKeyKey]}
 	if owner.Due(pair, names, now) {
 		if pair, err = owner.Issue(names, now); err != nil {
-			return time.Time{}, err
+			return nil, time.Time{}, err
 		}
 	}
 	data := map[string][]byte{
 		corev1.TLSCertKey: pair.Certificate, corev1.TLSPrivateKeyKey: pair.Key, corev1.ServiceAccountRootCAKey: owner.Bundle(),
 	}
 	if err := r.write(ctx, served, found, data); err != nil {
-		return time.Time{}, err
+		return nil, time.Time{}, err
 	}
-	r.trust(owner.Bundle())
-	r.setFinding(issuerlifecycle.TrustFault{})
-	return owner.NextChange(pair)
+	next, err := owner.NextChange(pair)
+	return owner, next, err
 }
 
 // given reports whether the user provides the certificate. If a policy changes labels, a Secret without the
@@ -264,7 +283,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	certificate := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: r.Namespace, Name: r.Secret}}
 	one := func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{certificate} }
 	ours := func(ctx context.Context, object client.Object) []reconcile.Request {
-		if object.GetNamespace() == r.Namespace && (object.GetName() == r.Secret || object.GetName() == authoritySecret) {
+		if object.GetNamespace() == r.Namespace && slices.Contains([]string{r.Secret, r.ConsoleSecret, authoritySecret}, object.GetName()) {
 			return one(ctx, object)
 		}
 		return nil

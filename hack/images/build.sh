@@ -3,8 +3,8 @@
 #
 #   hack/images/build.sh OUTDIR [PLATFORM[,PLATFORM]]
 #
-# writes OUTDIR/manager.tar and OUTDIR/tokenserver.tar, OCI archives that hold
-# ghcr.io/refreshkeys/manager and .../tokenserver under the version in VERSION, and an SBOM (SPDX)
+# writes OUTDIR/manager.tar, OUTDIR/tokenserver.tar and OUTDIR/console.tar, OCI archives that hold
+# ghcr.io/refreshkeys/manager, .../tokenserver and .../console under the version in VERSION, and an SBOM (SPDX)
 # for each platform into OUTDIR/sbom; by default for linux/amd64 and linux/arm64. It prints the
 # images with their digests, which are the same for the same sources and version of Go.
 #

@@ -31,7 +31,7 @@ const (
 	user = "65532"
 )
 
-var commands = []string{"manager", "tokenserver"}
+var commands = []string{"manager", "tokenserver", "console"}
 
 func main() {
 	root := flag.String("root", ".", "the module with the commands")

@@ -24,11 +24,12 @@ func up(ctx context.Context, at place) error {
 	if err != nil {
 		return fmt.Errorf("%w\nThe control plane does not run. Run make up to retry, or make down and then make up to start from scratch", err)
 	}
-	if err := install(ctx, c); err != nil {
+	console, err := install(ctx, c)
+	if err != nil {
 		return fmt.Errorf("%w\nThe control plane still runs, so that you can inspect it (KUBECONFIG=%s, logs in %s).\n"+
 			"Run make up to retry, or make down to stop it", err, at.shown(c.Kubeconfig()), at.shown(filepath.Join(at.dir, "log")))
 	}
-	return explain(at, c)
+	return explain(at, c, console)
 }
 
 // buildControlPlane builds the control plane's binaries that do not exist yet.
@@ -41,23 +42,27 @@ func buildControlPlane(ctx context.Context, at place) error {
 	return nil
 }
 
-func install(ctx context.Context, c *cluster.Cluster) error {
+// install starts Refresh Keys, and returns the URL of its console.
+func install(ctx context.Context, c *cluster.Cluster) (console string, err error) {
 	if err := cluster.Install(ctx, c); err != nil {
-		return err
+		return "", err
 	}
 	if _, err := cluster.RunManager(ctx, c); err != nil {
-		return err
+		return "", err
 	}
 	if _, err := cluster.RunTokenServers(ctx, c, replicas); err != nil {
-		return err
+		return "", err
 	}
-	return cluster.EnsureIssuer(ctx, c, cluster.DefaultIssuer)
+	if err := cluster.EnsureIssuer(ctx, c, cluster.DefaultIssuer); err != nil {
+		return "", err
+	}
+	return cluster.RunConsole(ctx, c)
 }
 
 // replicas is the number of replicas of the token service: each must observe what the other records.
 const replicas = 2
 
-func explain(at place, c *cluster.Cluster) error {
+func explain(at place, c *cluster.Cluster, console string) error {
 	kubectl := "kubectl"
 	if _, err := exec.LookPath(kubectl); err != nil {
 		kubectl = at.shown(c.KubectlPath())
@@ -83,7 +88,11 @@ and exchange the token for an access token:
   curl --cacert <(field ca.crt) $(field token-endpoint) -d grant_type=refresh_token -d refresh_token=$(field token) |
     sed 's/.*"access_token":"\([^"]*\)".*/\1/'
 
+Or create, rotate and revoke refresh keys in the console. This URL works once, within 5 minutes; make up prints another one:
+
+  %[5]s
+
 Logs are in %[3]s. When you are done: make down
-`, c.Kubeconfig(), kubectl, at.shown(filepath.Join(at.dir, "log")), strings.Join(urls, " and "))
+`, c.Kubeconfig(), kubectl, at.shown(filepath.Join(at.dir, "log")), strings.Join(urls, " and "), console)
 	return nil
 }

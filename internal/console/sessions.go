@@ -94,7 +94,7 @@ func (s *sessions) begin(p *person) (one *session, id string, err error) {
 		return nil, "", fail(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "the console has %d sessions, and takes no more", mostSessions)
 	}
 	s.all[one.key] = one
-	go s.watch(one) //nolint:contextcheck // a session outlives the request that began it
+	go s.watch(one)
 	return one, id, nil
 }
 

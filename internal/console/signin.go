@@ -110,7 +110,7 @@ func (s *Server) signIn(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	if before := s.sessions.find(s.cookie.read(r), false); before != nil {
 		s.sessions.end(before)
 	}
-	one, id, err := s.sessions.begin(p)
+	one, id, err := s.sessions.begin(p) //nolint:contextcheck // a session outlives the request that began it
 	if err != nil {
 		return nil, err
 	}

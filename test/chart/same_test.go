@@ -22,6 +22,9 @@ func TestSameAsKustomize(t *testing.T) {
 		{"namespaced", overlay(t, "resources: [ROOT/config/namespaced]"), `{namespaces: [shop, billing]}`},
 		{"fast propagation and restarts", overlay(t, "resources: [ROOT/config/default]\ncomponents: [ROOT/config/fast-propagation, ROOT/config/restarts]"),
 			`{fastPropagation: {enabled: true}, restarts: {enabled: true}}`},
+		{"console", overlay(t, "resources: [ROOT/config/default]\ncomponents: [ROOT/config/console]"), `{console: {enabled: true}}`},
+		{"console with impersonation", overlay(t, "resources: [ROOT/config/default, oidc.yaml]\ncomponents: [ROOT/config/console, ROOT/config/console-impersonation]"),
+			`{console: {enabled: true, impersonation: {enabled: true}, oidc: {config: {issuerURL: "https://idp.example.com", clientID: console}}}}`},
 		{"monitoring", overlay(t, "resources: [ROOT/config/default]\ncomponents: [ROOT/config/prometheus]"),
 			`{monitoring: {serviceMonitor: {enabled: true}, prometheusRule: {enabled: true}, dashboard: {enabled: true}}}`},
 	}
@@ -43,6 +46,16 @@ func TestSameAsKustomize(t *testing.T) {
 	}
 }
 
+// signIn is the configuration of a provider for the console.
+const signIn = `apiVersion: v1
+kind: ConfigMap
+metadata: {name: refreshkeys-console-oidc, namespace: refreshkeys-system, labels: {app.kubernetes.io/name: refreshkeys}}
+data:
+  config.yaml: |
+    clientID: console
+    issuerURL: https://idp.example.com
+`
+
 // overlay is a folder with a kustomization, in which ROOT is the repository.
 func overlay(t *testing.T, text string) string {
 	t.Helper()
@@ -57,6 +70,9 @@ func overlay(t *testing.T, text string) string {
 	}
 	relative, err := filepath.Rel(folder, root)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "oidc.yaml"), []byte(signIn), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(strings.ReplaceAll(text, "ROOT", relative)), 0o600); err != nil {
@@ -90,6 +106,10 @@ func withoutHelm(object *unstructured.Unstructured) {
 		annotations = nil
 	}
 	object.SetAnnotations(annotations)
+	unstructured.RemoveNestedField(object.Object, "spec", "template", "metadata", "annotations", "checksum/oidc")
+	if left, _, _ := unstructured.NestedMap(object.Object, "spec", "template", "metadata", "annotations"); len(left) == 0 {
+		unstructured.RemoveNestedField(object.Object, "spec", "template", "metadata", "annotations")
+	}
 }
 
 // rights are the rules of a role one by one: `group/resource/name verb`. Two roles are the same when
@@ -126,11 +146,12 @@ func TestVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	version := strings.TrimSpace(string(text))
-	rendered, err := render(t, "{}")
+	rendered, err := render(t, "{console: {enabled: true}}")
 	if err != nil {
 		t.Fatal(err)
 	}
-	deployments := append(rendered, objects(t, kubectl(t, "kustomize", filepath.Join(suite.root, "config/default")))...)
+	kustomized := kubectl(t, "kustomize", overlay(t, "resources: [ROOT/config/default]\ncomponents: [ROOT/config/console]"))
+	deployments := append(rendered, objects(t, kustomized)...)
 	seen := 0
 	for _, object := range deployments {
 		if object.GetKind() != "Deployment" {
@@ -143,7 +164,7 @@ func TestVersion(t *testing.T) {
 			t.Errorf("%s runs %v; VERSION says %s: change it in Chart.yaml and in config/%s/kustomization.yaml too", object.GetName(), image, version, command)
 		}
 	}
-	if seen != 4 {
+	if seen != 6 {
 		t.Errorf("%d Deployments were looked at", seen)
 	}
 }

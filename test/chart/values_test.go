@@ -32,7 +32,7 @@ var combinations = []combination{
 		name: "nothing", values: "{}",
 		has: []string{"Deployment refreshkeys-system/refreshkeys-manager", "PodDisruptionBudget refreshkeys-system/refreshkeys-tokenserver",
 			"PriorityClass refreshkeys", "NetworkPolicy refreshkeys-system/refreshkeys-default-deny"},
-		hasNot: []string{"HorizontalPodAutoscaler", "Certificate", "Ingress", "TLSRoute", "HTTPRoute", "JWTIssuer", "ServiceMonitor", "Job"},
+		hasNot: []string{"Deployment refreshkeys-system/refreshkeys-console", "ServiceAccount refreshkeys-system/refreshkeys-console", "HorizontalPodAutoscaler", "Certificate", "Ingress", "TLSRoute", "HTTPRoute", "JWTIssuer", "ServiceMonitor", "Job"},
 	},
 	{
 		name: "as small as can be",
@@ -146,6 +146,35 @@ var combinations = []combination{
 		says: []string{"release: prometheus", "team: platform", `sidecar: "1"`, "interval: 15s"},
 	},
 	{
+		name: "the console", values: `{console: {enabled: true}}`,
+		has: []string{"Deployment refreshkeys-system/refreshkeys-console", "Service refreshkeys-system/refreshkeys-console", "ServiceAccount refreshkeys-system/refreshkeys-console",
+			"NetworkPolicy refreshkeys-system/refreshkeys-console", "PodDisruptionBudget refreshkeys-system/refreshkeys-console"},
+		hasNot: []string{"ClusterRole refreshkeys-console-impersonation", "ConfigMap refreshkeys-system/refreshkeys-console-oidc", "Ingress"},
+		says:   []string{"--console-tls-secret=refreshkeys-console-tls", "automountServiceAccountToken: false", "name: kube-root-ca.crt"},
+	},
+	{
+		name: "every value of the console",
+		values: `{console: {enabled: true, replicas: 2, hosts: [keys.example.com, "keys.example.com:8443"], basePath: /refresh/, reveal: Never, docsURL: "https://docs.example.com",
+  sessionIdle: 10m, sessionMax: 8h, logVerbosity: 2, extraArgs: [--namespace=refreshkeys-system], podAnnotations: {a: b}, egressPorts: [9443], service: {type: LoadBalancer, annotations: {lb: internal}},
+  oidc: {config: {issuerURL: "https://idp.example.com", clientID: console, clientSecretFile: /etc/refreshkeys/oidc/secret}, secretName: idp, assertionAudience: "https://idp.example.com"},
+  ingress: {enabled: true, className: nginx, tlsSecretName: keys-tls}}}`,
+		has: []string{"Ingress refreshkeys-system/refreshkeys-console", "ConfigMap refreshkeys-system/refreshkeys-console-oidc"},
+		says: []string{"--host=keys.example.com:8443", "--console-tls-names=keys.example.com,keys.example.com", "--base-path=/refresh/", "--reveal=Never", "sessionAffinity: ClientIP",
+			"path: /refresh/", "audience: https://idp.example.com", "checksum/oidc:", "port: 9443", "name: idp", "proxy-buffering"},
+	},
+	{
+		name:   "the console with impersonation",
+		values: `{console: {enabled: true, impersonation: {enabled: true}, oidc: {config: {issuerURL: "https://idp.example.com", clientID: console}}}}`,
+		has:    []string{"ClusterRole refreshkeys-console-impersonation", "ClusterRoleBinding refreshkeys-console-impersonation"},
+		says:   []string{"automountServiceAccountToken: true", "impersonate-on:user-info:list", "--impersonate"},
+	},
+	{
+		name:   "the console with a certificate of cert-manager",
+		values: `{console: {enabled: true, hosts: ["keys.example.com:8443"], tls: {mode: CertManager, secretName: keys-tls}}, tls: {certManager: {issuerRef: {name: letsencrypt}}}}`,
+		has:    []string{"Certificate refreshkeys-system/refreshkeys-console"}, hasNot: []string{"Certificate refreshkeys-system/refreshkeys-tokenserver"},
+		says: []string{"- keys.example.com\n", "secretName: keys-tls"},
+	},
+	{
 		name:   "removal at the end",
 		values: `{uninstall: {keepTokens: false, removeCRDs: true}}`,
 		has:    []string{"Job refreshkeys-system/refreshkeys-uninstall", "ClusterRole refreshkeys-uninstall", "NetworkPolicy refreshkeys-system/refreshkeys-uninstall"},
@@ -189,15 +218,17 @@ func prepareNamespaces(h *harness.Harness) {
 	// Pods are admitted only for ServiceAccounts and of priorities that are there.
 	kubectl(h.T, "apply", "--server-side", "-k", filepath.Join(suite.root, "config/default"))
 	h.T.Cleanup(func() { cleanUp(h.T) })
-	kubectl(h.T, "create", "serviceaccount", "--namespace", namespace, "refreshkeys-uninstall")
+	for _, account := range []string{"refreshkeys-uninstall", "refreshkeys-console"} {
+		kubectl(h.T, "create", "serviceaccount", "--namespace", namespace, account)
+	}
 	kubectl(h.T, "wait", "--for=condition=Established", "--timeout=1m", "crd/jwtissuers.jwt.refreshkeys.dev", "crd/jwtrefreshkeys.jwt.refreshkeys.dev")
 }
 
-// buildCommands builds both into a folder.
+// buildCommands builds all of them into a folder.
 func buildCommands(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", folder, "./cmd/manager", "./cmd/tokenserver")
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", folder, "./cmd/manager", "./cmd/tokenserver", "./cmd/console")
 	build.Dir, build.Env = suite.root, append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
 	if _, err := output(build); err != nil {
 		t.Fatal(err)
@@ -286,8 +317,10 @@ func checkPod(h *harness.Harness, of *unstructured.Unstructured, template *corev
 			h.T.Errorf("%s, container %s: no resources are asked for", name(of), container.Name)
 		}
 		command := "manager"
-		if strings.Contains(container.Image, "/tokenserver") {
-			command = "tokenserver"
+		for _, other := range []string{"tokenserver", "console"} {
+			if strings.Contains(container.Image, "/"+other) {
+				command = other
+			}
 		}
 		checkFlags(h.T, filepath.Join(commands, command), container.Args)
 	}
@@ -328,6 +361,14 @@ func TestRefusedValues(t *testing.T) {
 		{"an issuer without TLS", `{issuer: {create: true, spec: {url: "http://tokens.example.com"}}}`, "/issuer/spec/url"},
 		{"no port of the API server", `{networkPolicy: {egress: {apiServerPorts: []}}}`, "/networkPolicy/egress/apiServerPorts"},
 		{"tokens kept without their kinds", `{uninstall: {removeCRDs: true}}`, "/uninstall/keepTokens"},
+		{"a console without a replica", `{console: {enabled: true, replicas: 0}}`, "/console/replicas"},
+		{"a host of the console that is a URL", `{console: {hosts: ["https://keys.example.com"]}}`, "/console/hosts/0"},
+		{"a base path without its end", `{console: {basePath: /refresh}}`, "/console/basePath"},
+		{"a reveal that is unknown", `{console: {reveal: Always}}`, "/console/reveal"},
+		{"impersonation without a provider", `{console: {impersonation: {enabled: true}}}`, "/console/oidc/config"},
+		{"a provider without TLS", `{console: {oidc: {config: {issuerURL: "http://idp.example.com", clientID: console}}}}`, "/console/oidc/config/issuerURL"},
+		{"an Ingress of the console without hosts", `{console: {ingress: {enabled: true}}}`, "/console/hosts"},
+		{"the console's cert-manager without an issuer", `{console: {enabled: true, tls: {mode: CertManager}}}`, "/tls/certManager/issuerRef/name"},
 		{"a budget that allows nothing", `{tokenServer: {podDisruptionBudget: {maxUnavailable: 0}}}`, "/tokenServer/podDisruptionBudget/maxUnavailable"},
 	}
 	for _, c := range cases {

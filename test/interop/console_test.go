@@ -317,6 +317,7 @@ func TestConsoleExchangesIDTokens(t *testing.T) {
 // else, also where the person may do everything.
 func TestConsoleImpersonates(t *testing.T) {
 	h := newFixture(t, time.Now(), 0)
+	h.Create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "refreshkeys-console"}})
 	h.Expect(suite.server.Apply(h.Ctx, filepath.Join("config", "console-impersonation"))).To(gomega.Succeed())
 	api, err := suite.server.ServiceAccount(h.Ctx, apiserver.Namespace, "refreshkeys-console")
 	h.Expect(err).NotTo(gomega.HaveOccurred())

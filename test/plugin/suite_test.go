@@ -5,9 +5,11 @@ package plugin
 import (
 	"context"
 	"encoding/pem"
+	"errors"
 	"flag"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -54,10 +56,13 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	testscript.Main(suite{m}, map[string]func(){"kubectl-refreshkey": func() {
-		os.Exit(commands.Main(context.Background(), os.Args[1:], cli.Options{
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+		code := commands.Main(ctx, os.Args[1:], cli.Options{
 			IOStreams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
-			Clock:     clock.RealClock{}, Getenv: os.Getenv, Version: "test",
-		}))
+			Clock:     clock.RealClock{}, Getenv: os.Getenv, Browse: func(string) error { return errors.New("there is no browser") }, Version: "test",
+		})
+		stop()
+		os.Exit(code)
 	}})
 }
 

@@ -169,3 +169,37 @@ rules:
   - {port: 53, protocol: UDP}
   - {port: 53, protocol: TCP}
 {{- end }}
+
+{{/* Flags of the console, from its values. */}}
+{{- define "refreshkeys.console.args" -}}
+{{- range .hosts }}
+- --host={{ . }}
+{{- end }}
+{{- if ne .basePath "/" }}
+- --base-path={{ .basePath }}
+{{- end }}
+{{- if ne .reveal "Forwarded" }}
+- --reveal={{ .reveal }}
+{{- end }}
+{{- with .docsURL }}
+- {{ printf "--docs-url=%s" . | quote }}
+{{- end }}
+{{- if ne .sessionIdle "30m" }}
+- --session-idle={{ .sessionIdle }}
+{{- end }}
+{{- if ne .sessionMax "12h" }}
+- --session-max={{ .sessionMax }}
+{{- end }}
+{{- if .oidc.config }}
+- --oidc-config=/etc/refreshkeys/oidc/config.yaml
+{{- end }}
+{{- if .impersonation.enabled }}
+- --impersonate
+{{- end }}
+{{- if .logVerbosity }}
+- --verbosity={{ .logVerbosity }}
+{{- end }}
+{{- range .extraArgs }}
+- {{ . | quote }}
+{{- end }}
+{{- end }}

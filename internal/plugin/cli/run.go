@@ -20,6 +20,8 @@ type Options struct {
 	Clock clock.WithTicker
 	// Getenv reads the environment.
 	Getenv func(string) string
+	// Browse opens a file in the user's browser.
+	Browse func(file string) error
 	// Version is what `version` prints.
 	Version string
 }

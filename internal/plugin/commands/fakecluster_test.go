@@ -134,6 +134,11 @@ func (f *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = apierrors.NewForbidden(schema.GroupResource{Group: groupOf(r.URL.Path), Resource: to.resource}, to.name, errors.New("guest has no rights"))
 	case to.resource == "selfsubjectaccessreviews":
 		answer = &authorizationv1.SelfSubjectAccessReview{Status: authorizationv1.SubjectAccessReviewStatus{Allowed: f.mayIntrospect}}
+	case to.resource == "selfsubjectreviews":
+		answer = &authenticationv1.SelfSubjectReview{
+			TypeMeta: metav1.TypeMeta{APIVersion: "authentication.k8s.io/v1", Kind: "SelfSubjectReview"},
+			Status:   authenticationv1.SelfSubjectReviewStatus{UserInfo: authenticationv1.UserInfo{Username: "jane"}},
+		}
 	case to.subresource == "token":
 		answer, err = f.serviceAccountToken(r.Context(), to)
 	default:
@@ -281,6 +286,7 @@ clusters:
 contexts:
 - {name: admin, context: {cluster: here, user: admin, namespace: shop}}
 - {name: self, context: {cluster: here, user: self, namespace: shop}}
+- {name: roaming, context: {cluster: here, user: admin}}
 users:
 - {name: admin, user: {token: admin}}
 - name: self

@@ -34,7 +34,7 @@ func (c *app) root() *cobra.Command {
 		Use:   "kubectl-refreshkey",
 		Short: "Manage refresh keys and their tokens",
 		Long: `Manage refresh keys: list and describe them, create, rotate and revoke them, exchange their tokens, sign in,
-and check why a token is or is not accepted.
+and check why a token is or is not accepted. The command console shows them in the browser.
 
 Only exchange and token --show-token print the text of a token.`,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl refreshkey"},
@@ -57,6 +57,7 @@ Only exchange and token --show-token print the text of a token.`,
 	root.AddCommand(
 		c.listCommand(), c.describeCommand(), c.createCommand(), c.rotateCommand(), c.revokeCommand(),
 		c.tokenCommand(), c.exchangeCommand(), c.loginCommand(), c.logoutCommand(), c.verifyCommand(), c.issuerCommand(),
+		c.consoleCommand(),
 		cli.ExitCodesTopic(),
 	)
 	c.completeFlags(root)
