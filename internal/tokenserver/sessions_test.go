@@ -40,7 +40,7 @@ func sessionOf(t *testing.T, r *replica.Replica, proof func() []string) *answer 
 func noProof() []string { return nil }
 
 // send sends a JSON body to a replica; header are names and values in turn.
-func send(r *replica.Replica, method, path, body string, header ...string) *answer {
+func sendTo(r *replica.Replica, method, path, body string, header ...string) *answer {
 	request := httptest.NewRequest(method, "https://tokens.example.com"+path, strings.NewReader(body))
 	for i := 0; i+1 < len(header); i += 2 {
 		request.Header.Add(header[i], header[i+1])
@@ -57,7 +57,7 @@ func TestSessionsOverHTTP(t *testing.T) {
 	r := replica.New(t)
 	issued := sessionOf(t, r, noProof)
 	authorization := []string{"Authorization", "Bearer " + issued.text("access_token")}
-	listed := send(r, http.MethodGet, sessionsPath, "", authorization...)
+	listed := sendTo(r, http.MethodGet, sessionsPath, "", authorization...)
 	all, _ := listed.body["sessions"].([]any)
 	if listed.outcome() != "200" || len(all) != 1 || listed.header.Get("Cache-Control") != "no-store" || listed.header.Get("Content-Type") != "application/json" {
 		t.Fatalf("%d %s, %v", listed.status, listed.raw, listed.header)
@@ -72,7 +72,7 @@ func TestSessionsOverHTTP(t *testing.T) {
 		}
 	}
 	end := func() *answer {
-		return send(r, http.MethodPost, endPath, fmt.Sprintf(`{"ids":[%q]}`, one["id"]), append(authorization, "Content-Type", "application/json")...)
+		return sendTo(r, http.MethodPost, endPath, fmt.Sprintf(`{"ids":[%q]}`, one["id"]), append(authorization, "Content-Type", "application/json")...)
 	}
 	if got := end(); got.raw != `{"ended":1}` || got.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("the end: %d %s", got.status, got.raw)
@@ -127,7 +127,7 @@ func TestRequestsForSessions(t *testing.T) {
 		{"a large body", "POST", endPath, `{"ids":["` + strings.Repeat("x", oauth.MaxBody) + `"]}`, inJSON("Authorization", good), "413 invalid_request", ""},
 		{"with a charset", "POST", endPath, body, []string{"Authorization", good, "Content-Type", "application/json; charset=utf-8"}, "200", ""},
 	} {
-		got := send(r, c.method, c.path, c.body, c.header...)
+		got := sendTo(r, c.method, c.path, c.body, c.header...)
 		outcome := got.outcome()
 		if got.raw == "" {
 			outcome = fmt.Sprint(got.status)
@@ -158,12 +158,12 @@ func TestBodiesOfAnEnd(t *testing.T) {
 		`{"ids":["x"],"all":true}`: "", `{"all":true,"others":true}`: "", `{"ids":["x"],"ids":["y"]}`: "", `{"ids":["x"],"note":1}`: "",
 		`{"ALL":true}`: "", `{"Ids":["x"]}`: "", `{"all":true}{}`: "", `{"all":true`: "", "{\"ids\":[\"\xff\"]}": "", `{"note":true}`: "",
 	} {
-		got := send(r, http.MethodPost, endPath, body, header...)
+		got := sendTo(r, http.MethodPost, endPath, body, header...)
 		if (want == "" && got.outcome() != "400 invalid_request") || (want != "" && got.raw != want) {
 			t.Errorf("%s: %d %s", body, got.status, got.raw)
 		}
 	}
-	if got := send(r, http.MethodGet, sessionsPath, "", header...); got.outcome() != "200" {
+	if got := sendTo(r, http.MethodGet, sessionsPath, "", header...); got.outcome() != "200" {
 		t.Errorf("a refused request ended the session: %s", got.raw)
 	}
 }
@@ -203,7 +203,7 @@ func TestBoundSessionsOverHTTP(t *testing.T) {
 		if c.proof != "" {
 			header = append(header, "DPoP", c.proof)
 		}
-		got := send(r, http.MethodGet, sessionsPath, "", header...)
+		got := sendTo(r, http.MethodGet, sessionsPath, "", header...)
 		if got.outcome() != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got.raw, c.want)
 		}
@@ -217,7 +217,7 @@ func TestBoundSessionsOverHTTP(t *testing.T) {
 			}
 		}
 	}
-	ended := send(r, http.MethodPost, endPath, `{"all":true}`, "Authorization", "DPoP "+access, "Content-Type", "application/json", "DPoP", of(till, "POST", endPath, access))
+	ended := sendTo(r, http.MethodPost, endPath, `{"all":true}`, "Authorization", "DPoP "+access, "Content-Type", "application/json", "DPoP", of(till, "POST", endPath, access))
 	if ended.raw != `{"ended":1}` {
 		t.Errorf("the end: %s", ended.raw)
 	}
