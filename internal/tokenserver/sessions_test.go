@@ -152,7 +152,7 @@ func TestBodiesOfAnEnd(t *testing.T) {
 	r := replica.New(t)
 	header := []string{"Authorization", "Bearer " + sessionOf(t, r, noProof).text("access_token"), "Content-Type", "application/json"}
 	for body, want := range map[string]string{
-		`{"others":true}`: `{"ended":0}`, `{"ids":["x"]}`: `{"ended":0}`, ` {"ids":["x","x"]} `: `{"ended":0}`,
+		`{"others":true}`: `{"ended":0}`, `{"ids":["x"]}`: `{"ended":0}`, "\t{\"ids\":[\"x\",\"x\"]}\n": `{"ended":0}`,
 		``: "", `{}`: "", `[]`: "", `null`: "", `true`: "", `{"all":false}`: "", `{"others":false}`: "", `{"all":"true"}`: "", `{"all":1}`: "",
 		`{"ids":[]}`: "", `{"ids":"x"}`: "", `{"ids":[1]}`: "", `{"ids":[null]}`: "", `{"ids":["x",["y"]]}`: "", `{"ids":{"x":true}}`: "",
 		`{"ids":["x"],"all":true}`: "", `{"all":true,"others":true}`: "", `{"ids":["x"],"ids":["y"]}`: "", `{"ids":["x"],"note":1}`: "",

@@ -107,8 +107,8 @@ func TestPlayNoticesAnUntruePage(t *testing.T) {
 // a step that fails.
 func TestPlayReportsItsProgress(t *testing.T) {
 	for text, want := range map[string]string{
-		"```console\n$ echo one\none\n$ sleep 0\n```\n```sh\necho two\n```\n": "echo one: one; sleep 0: ; echo two: two; ",
-		"```sh\necho one\n```\n```sh\necho two; false\n```\n":                 "echo one: one; echo two; false: ",
+		"```console\n$ printf 1\n1\n$ sleep 0\n```\n```sh\necho two\n```\n": "printf 1: 1; sleep 0: ; echo two: two; ",
+		"```sh\necho one\n```\n```sh\necho two; false\n```\n":              "echo one: one; echo two; false: ",
 	} {
 		var reported strings.Builder
 		p := read(t, text)

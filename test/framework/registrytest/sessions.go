@@ -39,9 +39,9 @@ func (e *env) created(name string) *v1alpha1.JWTRefreshKey {
 }
 
 // begun creates a session and begins it.
-func (e *env) begun(name string) *v1alpha1.JWTRefreshKey {
+func (e *env) begun() *v1alpha1.JWTRefreshKey {
 	e.Helper()
-	key := e.created(name)
+	key := e.created("session-a")
 	key.Status.TokenLine = lineOf(1)
 	key.Status.Session = &v1alpha1.SessionStatus{Subject: "jane", Method: v1alpha1.LoginPassword, StartedAt: metav1.NewTime(time.Unix(1e9, 0))}
 	if err := e.BeginSession(e.Context(), key); err != nil {
@@ -65,7 +65,7 @@ func sessionBegins(e *env) {
 	if n := e.Sessions(e.Prefix); n != 0 {
 		e.Fatalf("there are %d sessions", n)
 	}
-	key := e.begun("session-a")
+	key := e.begun()
 	stored := e.Stored(e.name("session-a"))
 	if stored.Status.Session == nil || stored.Status.Session.Subject != "jane" || stored.Status.JTI != "jti-1" {
 		e.Errorf("stored is %+v", stored.Status)
@@ -93,7 +93,7 @@ func sessionEndedBeforeItBegins(e *env) {
 }
 
 func sessionsOfSubject(e *env) {
-	e.begun("session-a")
+	e.begun()
 	e.created("session-b")
 	e.key("orders")
 	all, err := e.SessionsOf(e.Context(), e.Namespace, subject)
@@ -121,7 +121,7 @@ func sessionsKnown(e *env) {
 		}
 		return all
 	}
-	begun := e.begun("session-a")
+	begun := e.begun()
 	e.created("session-b")
 	e.key("orders")
 	e.sees("session-b", func(key *v1alpha1.JWTRefreshKey) bool { return key != nil })
@@ -147,7 +147,7 @@ func sessionsKnown(e *env) {
 }
 
 func sessionChanged(e *env) {
-	key := e.begun("session-a")
+	key := e.begun()
 	e.Edit(e.name("session-a"), func(key *v1alpha1.JWTRefreshKey) { key.Status.LastUsedRevision = 1 })
 	e.is(e.EndSession(e.Context(), key), registry.ErrLost, "one that was used since")
 	if e.Stored(e.name("session-a")) == nil {
