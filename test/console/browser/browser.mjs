@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
-import test, { after } from "node:test";
+import test, { after, describe } from "node:test";
 import { chromium } from "playwright-core";
 import { editor, secrets, world } from "./world.mjs";
 
@@ -23,8 +23,8 @@ export class Visit {
   pages = [];
   contexts = [];
   faults = [];
-  expected = [];
-  revealed = false;
+  // A person who may not list namespaces types them.
+  expected = [{ status: 403, path: "/api/namespaces" }];
 
   /** A request that is refused is an error on the browser's console, which the test names by its status and path. */
   expects(status, path) {
@@ -105,7 +105,7 @@ export class Visit {
   async keepsSecrets(page) {
     if (page.isClosed() || page.url() === "about:blank") return;
     const all = await page.evaluate(() => {
-      const values = [...document.querySelectorAll("input,textarea")].filter((field) => field.dataset.holdsToken === undefined).map(({ value }) => value);
+      const values = [...document.querySelectorAll("input:not([type=password]),textarea")].map(({ value }) => value);
       return JSON.stringify([document.documentElement.outerHTML, values, { ...localStorage }, { ...sessionStorage }, location.href, history.state]);
     });
     assert.ok(!jwt.test(all), `a token is on the page ${page.url()}: ${jwt.exec(all)?.[0].slice(0, 24)}…`);
@@ -122,24 +122,38 @@ export class Visit {
   }
 }
 
-/** A test with a browser. */
+const flows = [];
+
+/** A test with a browser. alone: no other test runs meanwhile. */
 export function flow(name, f, options = {}) {
-  test(name, { timeout: 90_000, ...options }, async (t) => {
-    const visit = new Visit();
-    try {
-      await f(visit, t);
-    } catch (error) {
-      const page = visit.pages.at(-1);
-      if (page && !page.isClosed()) {
-        t.diagnostic(`${page.url()}: ${(await page.locator("body").innerText()).slice(0, 1500)}`);
-        if (process.env.CONSOLE_FAILED) await page.screenshot({ path: `${process.env.CONSOLE_FAILED}/${name.replaceAll(/\W+/g, "-").slice(0, 60)}.png` });
-      }
-      for (const fault of visit.faults) t.diagnostic(fault);
-      await Promise.all(visit.contexts.map((context) => context.close()));
-      throw error;
+  flows.push({ name, f, ...options });
+}
+
+async function run({ name, f }, t) {
+  const visit = new Visit();
+  try {
+    await f(visit, t);
+  } catch (error) {
+    const page = visit.pages.at(-1);
+    if (page && !page.isClosed()) {
+      t.diagnostic(`${page.url()}: ${(await page.locator("body").innerText()).slice(0, 1500)}`);
+      if (process.env.CONSOLE_FAILED) await page.screenshot({ path: `${process.env.CONSOLE_FAILED}/${name.replaceAll(/\W+/g, "-").slice(0, 60)}.png` });
     }
-    await visit.end();
-  });
+    for (const fault of visit.faults) t.diagnostic(fault);
+    await Promise.all(visit.contexts.map((context) => context.close()));
+    throw error;
+  }
+  await visit.end();
+}
+
+/** Registers the flows of all files: some at a time, since they mostly wait, and then those that run alone. */
+export function register() {
+  const group = (name, of, concurrency) =>
+    describe(name, { concurrency }, () => {
+      for (const one of of) test(one.name, { timeout: 120_000 }, (t) => run(one, t));
+    });
+  group("side by side", flows.filter(({ alone }) => !alone), 3);
+  group("alone", flows.filter(({ alone }) => alone), 1);
 }
 
 /** Waits until an element is there. */

@@ -1,3 +1,8 @@
 // All tests, in one process: they share the cluster and the browser.
+import { register } from "./browser.mjs";
 import "./signin.mjs";
 import "./list.mjs";
+import "./create.mjs";
+import "./detail.mjs";
+
+register();

@@ -94,6 +94,15 @@ export async function person({ role = "refreshkeys-editor", ns = "", rules = [] 
   return { name, home, token: status.token, user: `system:serviceaccount:${home}:${name}` };
 }
 
+/** Ends a person's token, and waits until the API server, which remembers tokens for ten seconds, refuses it. */
+export async function endCredential({ home, name, token }) {
+  await kube("DELETE", `/api/v1/namespaces/${home}/serviceaccounts/${name}`);
+  await until(`the token of ${name} is refused`, async () => {
+    const { status } = await request(`${world.apiServer}/api`, { method: "GET", ca: readFileSync(world.authority), headers: { Authorization: `Bearer ${token}` } });
+    return status === 401 || undefined;
+  });
+}
+
 export const listNamespaces = [{ apiGroups: [""], resources: ["namespaces"], verbs: ["list"] }];
 export const getSecrets = [{ apiGroups: [""], resources: ["secrets"], verbs: ["get"] }];
 export const readEvents = [{ apiGroups: ["", "events.k8s.io"], resources: ["events"], verbs: ["list"] }];
