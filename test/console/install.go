@@ -18,7 +18,7 @@ var consoles = map[string][]string{
 	"main":     nil,
 	"basePath": {"--base-path=/refresh/"},
 	// Its sessions end while a test watches.
-	"brief": {"--session-max=8s", "--session-idle=8s"},
+	"brief": {"--session-max=20s", "--session-idle=20s"},
 }
 
 // install installs the operator and runs all programs.

@@ -150,7 +150,7 @@ async function run({ name, f }, t) {
 export function register() {
   const group = (name, of, concurrency) =>
     describe(name, { concurrency }, () => {
-      for (const one of of) test(one.name, { timeout: 120_000 }, (t) => run(one, t));
+      for (const one of of) test(one.name, { timeout: one.long ? 400_000 : 120_000 }, (t) => run(one, t));
     });
   group("side by side", flows.filter(({ alone }) => !alone), 3);
   group("alone", flows.filter(({ alone }) => alone), 1);

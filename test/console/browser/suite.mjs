@@ -4,5 +4,10 @@ import "./signin.mjs";
 import "./list.mjs";
 import "./create.mjs";
 import "./detail.mjs";
+import "./bulk.mjs";
+import "./live.mjs";
+import "./issuers.mjs";
+import "./sessions.mjs";
+import "./look.mjs";
 
 register();

@@ -103,7 +103,8 @@ export async function endCredential({ home, name, token }) {
   });
 }
 
-export const listNamespaces = [{ apiGroups: [""], resources: ["namespaces"], verbs: ["list"] }];
+// The labels of a namespace are what a policy selects by.
+export const listNamespaces = [{ apiGroups: [""], resources: ["namespaces"], verbs: ["get", "list"] }];
 export const getSecrets = [{ apiGroups: [""], resources: ["secrets"], verbs: ["get"] }];
 export const readEvents = [{ apiGroups: ["", "events.k8s.io"], resources: ["events"], verbs: ["list"] }];
 
@@ -126,11 +127,11 @@ export function createKey(ns, name, spec = {}, metadata = {}) {
 export const readyOf = (object) => object.status?.conditions?.find(({ type }) => type === "Ready");
 
 /** Waits until the key is as test wants it; by default, ready. */
-export function awaitKey(ns, name, wanted = (key) => readyOf(key)?.status === "True") {
+export function awaitKey(ns, name, wanted = (key) => readyOf(key)?.status === "True", within = 30_000) {
   return until(`${ns}/${name} is as expected`, async () => {
     const key = await kube("GET", keyPath(ns, name));
     return wanted(key) ? key : undefined;
-  }, 30_000);
+  }, within);
 }
 
 export async function createIssuer(stem, spec = {}) {
@@ -159,6 +160,23 @@ export async function exchange(token, replica = 0, { userAgent = "test", path = 
   const answer = JSON.parse(text);
   for (const name of ["access_token", "refresh_token"]) if (answer[name]) secrets.add(answer[name]);
   return { status, ...answer };
+}
+
+/** A session of a ServiceAccount at the token service, and its tokens. */
+export async function session(ns, account, { userAgent = "test" } = {}) {
+  await kube("POST", `/api/v1/namespaces/${ns}/serviceaccounts`, { metadata: { name: account } }).catch((error) => assert.equal(error.status, 409, error.message));
+  const [issuer] = world.tokenServers;
+  const { status } = await kube("POST", `/api/v1/namespaces/${ns}/serviceaccounts/${account}/token`, { spec: { audiences: [issuer] } });
+  const answer = await request(`${issuer}/token`, {
+    method: "POST",
+    rejectUnauthorized: false,
+    headers: { "Content-Type": "application/x-www-form-urlencoded", "User-Agent": userAgent },
+    body: new URLSearchParams({ grant_type: "urn:ietf:params:oauth:grant-type:token-exchange", client_id: "till", subject_token: status.token, subject_token_type: "urn:ietf:params:oauth:token-type:jwt", audience: "https://orders.example.com" }).toString(),
+  });
+  assert.equal(answer.status, 200, answer.text);
+  const tokens = JSON.parse(answer.text);
+  secrets.add(tokens.access_token).add(tokens.refresh_token);
+  return tokens;
 }
 
 export async function control(process, what) {
