@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -32,7 +33,7 @@ func install(ctx context.Context, c *cluster.Cluster, consoleBinary string) (*wo
 	if _, err := cluster.RunTokenServers(ctx, c, replicas); err != nil {
 		return nil, err
 	}
-	if err := cluster.EnsureIssuer(ctx, c); err != nil {
+	if err := cluster.EnsureIssuer(ctx, c, cluster.DefaultIssuer); err != nil {
 		return nil, err
 	}
 	config := c.Config()
@@ -52,8 +53,13 @@ func install(ctx context.Context, c *cluster.Cluster, consoleBinary string) (*wo
 	if err != nil {
 		return nil, err
 	}
+	trusted, err := tokenServiceCA(ctx, c)
+	if err != nil {
+		return nil, err
+	}
 	for name, flags := range consoles {
-		if err := runConsole(ctx, c, w, name, append(flags, "--tls-secret="+secret), consoleBinary); err != nil {
+		flags = append(flags, "--tls-secret="+secret, "--token-service="+w.TokenServers[0], "--token-service-ca-file="+trusted)
+		if err := runConsole(ctx, c, w, name, flags, consoleBinary); err != nil {
 			return nil, err
 		}
 	}
@@ -96,6 +102,20 @@ func runConsole(ctx context.Context, c *cluster.Cluster, w *world, name string, 
 		w.Metrics = fmt.Sprintf("http://127.0.0.1:%d/metrics", health)
 	}
 	return nil
+}
+
+// tokenServiceCA writes the certificate authority of the token service to a file.
+func tokenServiceCA(ctx context.Context, c *cluster.Cluster) (string, error) {
+	encoded, err := c.Kubectl(ctx, "get", "secrets", "--namespace=refreshkeys-system", "--field-selector=type=kubernetes.io/tls", `--output=jsonpath={.items[0].data.ca\.crt}`)
+	if err != nil {
+		return "", err
+	}
+	bundle, err := base64.StdEncoding.DecodeString(string(encoded))
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(c.Dir(), "tokenservice-ca.crt")
+	return file, os.WriteFile(file, bundle, 0o600)
 }
 
 // tlsSecret makes the folder of a mounted Secret with a certificate for localhost.

@@ -40,7 +40,7 @@ flow("the use of a token, and the device that used it, appear by themselves", as
   await heading(page, "orders");
   const answer = await exchange(await tokenOf(ns, "orders"), 0, { userAgent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36" });
   assert.equal(answer.status, 200);
-  await seen(page.locator("main").getByText("Chrome"), 40_000);
+  await seen(page.locator("main").getByText("Chrome"), 90_000);
   await seen(page.getByText("differs from what is meant"));
 });
 

@@ -36,7 +36,7 @@ const views = {
   "row menu": { path: ({ ns }) => `keys?ns=${ns}`, act: async (page, { ns }) => { await rowOf(page, ns, "orders").getByRole("button", { name: "Actions for orders" }).click(); await seen(page.getByRole("menuitem", { name: "Rotate" })); } },
   "account panel": { path: ({ ns }) => `keys?ns=${ns}`, act: async (page) => { await page.getByRole("button", { name: /^Account/ }).click(); await seen(page.getByRole("button", { name: "Sign out" })); } },
   "bulk dialog": { path: ({ ns }) => `keys?ns=${ns}`, act: async (page, { ns }) => { await rowOf(page, ns, "orders").getByRole("checkbox").check(); await page.getByRole("region", { name: "Actions for the selection" }).getByRole("button", { name: "Revoke…" }).click(); await seen(dialog(page)); } },
-  help: { path: ({ ns }) => `keys?ns=${ns}`, act: async (page) => { await page.getByRole("button", { name: "Shortcuts and help" }).click(); await seen(page.getByRole("heading", { name: "Keyboard shortcuts" })); } },
+  help: { narrow: false, path: ({ ns }) => `keys?ns=${ns}`, act: async (page) => { await page.getByRole("button", { name: "Shortcuts and help" }).click(); await seen(page.getByRole("heading", { name: "Keyboard shortcuts" })); } },
   create: { path: ({ ns }) => `keys/new?ns=${ns}&audience=https://orders.example.com`, act: async (page) => { for (const summary of await page.locator(".advanced summary").all()) await summary.click(); await seen(page.getByText("The API server accepts this key.")); } },
   "create with errors": { path: ({ ns }) => `keys/new?ns=${ns}`, act: async (page) => { await page.getByRole("button", { name: "Save" }).click(); await seen(page.getByText("Enter the audience.")); } },
   detail: { path: ({ ns }) => `keys/${ns}/orders`, at: (page) => page.getByRole("heading", { name: "Timeline" }) },
@@ -47,7 +47,6 @@ const views = {
   "withdraw dialog": { path: ({ issuer }) => `issuers/${issuer}`, act: async (page) => { await page.getByRole("button", { name: /^Withdraw/ }).first().click(); await seen(dialog(page)); } },
   sessions: { path: ({ ns }) => `sessions?ns=${ns}`, at: (page, { ns }) => page.getByRole("region", { name: `system:serviceaccount:${ns}:till` }) },
   verify: { path: () => "verify", at: (page) => page.getByRole("heading", { name: "Checks" }) },
-  "page that does not exist": { path: () => "nowhere", at: (page) => page.getByRole("heading", { name: "Page not found" }) },
 };
 
 async function show(page, { path, at, act }, made) {
@@ -94,6 +93,7 @@ for (const [what, options] of Object.entries({
     const page = await visit.open("keys", context);
     const faults = [];
     for (const [name, view] of Object.entries(views)) {
+      if (view.narrow === false) continue;
       if (query) {
         if (view.act) continue;
         const path = view.path(made);
@@ -129,7 +129,7 @@ flow("forced colours: what is selected, pressed and invalid is still seen", asyn
   const page = await visit.open(`keys?ns=${ns}`, { forcedColors: "active" });
   await seen(rowOf(page, ns, "orders"));
   // Each button has a border or a text of its own: nothing is drawn by background alone.
-  const bare = await page.evaluate(() => [...document.querySelectorAll("button.button, a.round, input")].filter((one) => one.checkVisibility() && parseFloat(getComputedStyle(one).borderTopWidth) === 0 && getComputedStyle(one).outlineStyle === "none" && !one.textContent.trim() && !one.querySelector("svg") && !one.closest(".search")).map((one) => one.outerHTML.slice(0, 120)));
+  const bare = await page.evaluate(() => [...document.querySelectorAll("button.button, a.round, input")].filter((one) => one.checkVisibility() && parseFloat(getComputedStyle(one).borderTopWidth) === 0 && getComputedStyle(one).outlineStyle === "none" && one.type !== "checkbox" && !one.textContent.trim() && !one.querySelector("svg") && !one.closest(".search")).map((one) => one.outerHTML.slice(0, 120)));
   assert.deepEqual(bare, []);
   await visit.accessible(page, "list in forced colours");
 });
@@ -194,7 +194,7 @@ flow("create and revoke with the keyboard only", async (visit) => {
     }
     assert.fail(`the Tab key does not reach ${text}`);
   };
-  await until("the audience has the focus", async () => (await focused()) === "Audience" || undefined);
+  await tabTo("Audience");
   await page.keyboard.type("https://orders.example.com");
   await tabTo("Save");
   await page.keyboard.press("Enter");

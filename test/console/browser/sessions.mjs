@@ -37,7 +37,7 @@ flow("verify: every check of a token, and no request has the token", async (visi
   const page = await visit.open("verify");
   const sent = [];
   page.on("request", (request) => sent.push(`${request.url()} ${request.postData() ?? ""} ${JSON.stringify(request.headers())}`));
-  const field = page.getByLabel("Token", { exact: true });
+  const field = page.getByRole("textbox", { name: "Token" });
   const outcome = (text) => seen(page.locator(".outcome").getByText(text, { exact: true }));
   await field.fill(token);
   await outcome("Accepted");

@@ -9,5 +9,6 @@ import "./live.mjs";
 import "./issuers.mjs";
 import "./sessions.mjs";
 import "./look.mjs";
+import "./canary.mjs";
 
 register();

@@ -35,7 +35,7 @@ function request(url, { method, headers, body, ...options }) {
 /** Asks the API server as the administrator; an answer that is not 2xx is an error with the code. */
 export async function kube(method, path, body, type = method === "PATCH" ? "application/merge-patch+json" : "application/json") {
   const headers = { Accept: "application/json", ...(body === undefined ? {} : { "Content-Type": type }) };
-  const { status, text } = await request(world.apiServer + path, { method, headers, agent, body: body === undefined ? undefined : JSON.stringify(body) });
+  const { status, text } = await request(world.apiServer + path, { method, headers, agent, body: typeof body === "object" ? JSON.stringify(body) : body });
   if (status >= 300) throw Object.assign(new Error(`${method} ${path}: ${status} ${text}`), { status });
   return text ? JSON.parse(text) : undefined;
 }
