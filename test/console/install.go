@@ -106,7 +106,7 @@ func runConsole(ctx context.Context, c *cluster.Cluster, w *world, name string, 
 
 // tokenServiceCA writes the certificate authority of the token service to a file.
 func tokenServiceCA(ctx context.Context, c *cluster.Cluster) (string, error) {
-	encoded, err := c.Kubectl(ctx, "get", "secrets", "--namespace=refreshkeys-system", "--field-selector=type=kubernetes.io/tls", `--output=jsonpath={.items[0].data.ca\.crt}`)
+	encoded, err := c.Kubectl(ctx, "get", "secret", "refreshkeys-tokenserver-tls", "--namespace=refreshkeys-system", `--output=jsonpath={.data.ca\.crt}`)
 	if err != nil {
 		return "", err
 	}

@@ -14,7 +14,7 @@ const keys = [
   ["warehouse", "stock", { audience: "https://stock.warehouse.example.com", lifetime: "720h" }],
   ["warehouse", "scanner", { audience: "https://scanner.warehouse.example.com", lifetime: "24h" }],
   ["warehouse", "labels", { audience: "https://labels.warehouse.example.com", lifetime: "720h", issuerRef: { name: "partners" } }],
-  ["billing", "invoices", { audience: "https://invoices.example.com", lifetime: "8760h" }],
+  ["billing", "invoices", { audience: "https://invoices.example.com", lifetime: "2160h" }],
   ["billing", "export", { audience: "https://archive.example.com", lifetime: "48h", rotation: { mode: "Never" } }],
 ];
 
