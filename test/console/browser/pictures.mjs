@@ -1,10 +1,10 @@
 // Makes the pictures of the documentation, with data such as a shop has. SHOTS=true make console writes them.
 import { join } from "node:path";
 import { flow, register, rowOf, seen } from "./browser.mjs";
-import { awaitKey, createKey, exchange, issuerPath, keyPath, kube, tokenOf, world } from "./world.mjs";
+import { awaitKey, createKey, exchange, getSecrets, issuerPath, keyPath, kube, listNamespaces, person, readEvents, tokenOf, world } from "./world.mjs";
 
 const agent = "Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0";
-const spaces = ["shop", "warehouse", "billing"];
+const spaces = ["shop", "warehouse", "billing", "platform"];
 const keys = [
   ["shop", "orders", { audience: "https://orders.shop.example.com", lifetime: "720h", deviceInfo: { name: "Order service", os: "Linux" } }],
   ["shop", "catalogue", { audience: "https://catalogue.shop.example.com", lifetime: "2160h" }],
@@ -36,8 +36,9 @@ flow("pictures", async (visit) => {
   await awaitKey("shop", "orders", (key) => key.status.lastUsed, 90_000);
   await kube("PATCH", keyPath("shop", "catalogue"), { metadata: { annotations: { "jwt.refreshkeys.dev/rotate": "1" } } });
   const shoot = (page, name) => page.screenshot({ path: join(process.env.CONSOLE_PICTURES, `console-${name}.png`) });
+  const as = await person({ home: "platform", name: "on-call", role: "refreshkeys-admin", rules: [...listNamespaces, ...getSecrets, ...readEvents] });
   const viewport = { width: 1280, height: 800 };
-  const page = await visit.open("keys", { viewport });
+  const page = await visit.open("keys", { as, viewport });
   await seen(rowOf(page, "shop", "orders").locator(".chip.good"));
   await page.mouse.move(640, 790);
   await shoot(page, "list");
@@ -55,7 +56,7 @@ flow("pictures", async (visit) => {
   await page.goto(`${world.consoles.main}issuers/partners`);
   await seen(page.getByText("https://invoices.example.com"));
   await shoot(page, "issuer");
-  const dark = await visit.open("keys", { viewport, colorScheme: "dark" });
+  const dark = await visit.open("keys", { as, viewport, colorScheme: "dark" });
   await seen(rowOf(dark, "shop", "orders").locator(".chip.good"));
   await dark.mouse.move(640, 790);
   await shoot(dark, "list-dark");

@@ -74,10 +74,9 @@ const rbac = "/apis/rbac.authorization.k8s.io/v1";
 let people;
 
 /** A ServiceAccount with rights, which stands for a person, and its token. role is a ClusterRole; with ns it is bound there only. */
-export async function person({ role = "refreshkeys-editor", ns = "", rules = [] } = {}) {
+export async function person({ role = "refreshkeys-editor", ns = "", rules = [], home, name = unique("person") } = {}) {
   people ??= namespace("people");
-  const home = await people;
-  const name = unique("person");
+  home ??= await people;
   await kube("POST", `/api/v1/namespaces/${home}/serviceaccounts`, { metadata: { name } });
   const subjects = [{ kind: "ServiceAccount", namespace: home, name }];
   const bind = (to, where) => {
