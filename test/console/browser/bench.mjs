@@ -69,18 +69,4 @@ flow("the first render of 10,000 keys", async (visit, t) => {
   assert.ok(drawn - began < 2000, "it takes 2 s or more");
 }, { alone: true, long: true });
 
-flow("bytes of the page", async (visit, t) => {
-  const context = await visit.context();
-  const sizes = [];
-  for (const name of ["", "app.js", "app.css"]) {
-    const page = await context.request.get(world.consoles.main, {});
-    const path = name && /(?:src|href)="([^"]*app[^"]*\.(?:js|css))"/g;
-    const found = name ? [...(await page.text()).matchAll(path)].map(([, url]) => url).find((url) => url.endsWith(name.slice(3))) : "";
-    const answer = await context.request.get(new URL(found, world.consoles.main).href);
-    const body = await answer.body();
-    sizes.push(`${name || "shell"} ${body.length} bytes, ${gzipSync(body).length} compressed`);
-  }
-  t.diagnostic(sizes.join("; "));
-}, { alone: true });
-
 register();
