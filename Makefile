@@ -102,6 +102,10 @@ endif
 interop: controlplane ## Test with independent clients: x/oauth2, go-oidc, jwx, zitadel/oidc, npm's openid-client and jose, kube-apiserver
 	@hack/interop -v
 
+.PHONY: console
+console: controlplane ## Test the console in Chromium, with a real API server, manager and token service; BENCH=true measures, SHOTS=true makes the pictures
+	@BENCH=$(BENCH) SHOTS=$(SHOTS) hack/console-test
+
 .PHONY: chart-test
 chart-test: controlplane ## Test the Helm chart: equal to config/, with many values, installed, upgraded and uninstalled on a real API server
 	cd test/chart && GOWORK=off go test -count=1 -timeout 20m ./...

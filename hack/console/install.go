@@ -11,7 +11,7 @@ import (
 
 var errNoNPM = errors.New("npm is not installed")
 
-// install puts the packages of the lock file into bin/console, once for each lock file, and links them to where the sources are.
+// install puts the packages of the lock file into bin/console-ui, once for each lock file, and links them to where the sources are.
 func install(p paths) error {
 	if err := os.MkdirAll(p.packages, 0o755); err != nil {
 		return err
@@ -53,5 +53,5 @@ func link(p paths) error {
 	if _, err := os.Lstat(beside); err == nil {
 		return nil
 	}
-	return os.Symlink(filepath.Join("..", "..", "..", "bin", "console", "node_modules"), beside)
+	return os.Symlink(filepath.Join("..", "..", "..", "bin", "console-ui", "node_modules"), beside)
 }

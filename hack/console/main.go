@@ -1,7 +1,7 @@
 // Command console builds the page of the console: the TypeScript types of internal/console/wire, and the bundle in
 // internal/console/dist from the sources in internal/console/ui. The same sources give the same bytes.
 //
-// Run it in this folder. The packages of npm are in bin/console, installed from the lock file. Where npm is missing, the page is
+// Run it in this folder. The packages of npm are in bin/console-ui, installed from the lock file. Where npm is missing, the page is
 // not built: in CI (CI=true) that is an error, elsewhere the command says so.
 package main
 
@@ -32,7 +32,7 @@ func run() error {
 		return err
 	}
 	console := filepath.Join(root, "internal", "console")
-	p := paths{root: root, ui: filepath.Join(console, "ui"), dist: filepath.Join(console, "dist"), packages: filepath.Join(root, "bin", "console")}
+	p := paths{root: root, ui: filepath.Join(console, "ui"), dist: filepath.Join(console, "dist"), packages: filepath.Join(root, "bin", "console-ui")}
 	if err := writeWire(p); err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ func KeyRow(key *v1alpha1.JWTRefreshKey) wire.KeyRow {
 	status := &key.Status
 	word := outlook.Status(key)
 	row := wire.KeyRow{
-		UID: string(key.UID), Namespace: key.Namespace, Name: key.Name,
+		UID: string(key.UID), Version: key.ResourceVersion, Namespace: key.Namespace, Name: key.Name,
 		Audience: key.Spec.Audience, Issuer: lifecycle.IssuerName(key), Subject: key.Spec.Subject,
 		Status: word, Tone: string(outlook.ToneOf(word)), Mode: string(lifecycle.Mode(key)),
 		Revision: status.Revision, Overlap: len(status.Previous),
@@ -66,7 +66,7 @@ func session(login *v1alpha1.SessionStatus) *wire.Session {
 // IssuerRow returns the row of an issuer.
 func IssuerRow(issuer *v1alpha1.JWTIssuer) wire.IssuerRow {
 	row := wire.IssuerRow{
-		UID: string(issuer.UID), Name: issuer.Name, URL: issuer.Spec.URL, Algorithm: string(v1alpha1.ES256),
+		UID: string(issuer.UID), Version: issuer.ResourceVersion, Name: issuer.Name, URL: issuer.Spec.URL, Algorithm: string(v1alpha1.ES256),
 		MadeAt: Stamp(issuer.CreationTimestamp.Time),
 	}
 	row.Status, row.Tone = issuerStatus(issuer)

@@ -129,7 +129,9 @@ type Session struct {
 
 // KeyRow is a refresh key in a list.
 type KeyRow struct {
-	UID       string `json:"uid"`
+	UID string `json:"uid"`
+	// Version is the resource version of the object: of two rows the one with the larger number is newer.
+	Version   string `json:"version,omitempty"`
 	Namespace string `json:"ns"`
 	Name      string `json:"name"`
 	Audience  string `json:"audience"`
@@ -169,7 +171,9 @@ type KeyRow struct {
 
 // IssuerRow is an issuer in a list.
 type IssuerRow struct {
-	UID     string `json:"uid"`
+	UID string `json:"uid"`
+	// Version is the resource version of the object: of two rows the one with the larger number is newer.
+	Version string `json:"version,omitempty"`
 	Name    string `json:"name"`
 	URL     string `json:"url"`
 	Status  string `json:"status"`

@@ -8,7 +8,18 @@ export interface Live<R> {
   changes: number;
 }
 
-export class Rows<R extends { uid: string }> {
+/** Whether a row is of an earlier state of its object than another: an answer can come after the change that the stream told. */
+function older(row: { version?: string }, than: { version?: string }): boolean {
+  const [a, b] = [row.version ?? "", than.version ?? ""];
+  return a !== "" && b !== "" && (a.length < b.length || (a.length === b.length && a < b));
+}
+
+/** Whether two rows show the same: each write of the object has another version. */
+function shows(row: object): string {
+  return JSON.stringify({ ...row, version: undefined });
+}
+
+export class Rows<R extends { uid: string; version?: string }> {
   readonly byUID = new Map<string, Signal<Live<R>>>();
   /** Grows when any row came, changed or went, at most five times a second. */
   readonly version = signal(0);
@@ -26,7 +37,9 @@ export class Rows<R extends { uid: string }> {
         this.renewing?.add(row.uid);
         const had = this.byUID.get(row.uid);
         if (!had) this.byUID.set(row.uid, signal({ row, changes: this.complete.peek() ? 1 : 0 }));
-        else if (JSON.stringify(had.peek().row) !== JSON.stringify(row)) had.value = { row, changes: had.peek().changes + 1 };
+        else if (older(row, had.peek().row)) continue;
+        else if (shows(had.peek().row) !== shows(row)) had.value = { row, changes: had.peek().changes + 1 };
+        else if (had.peek().row.version !== row.version) had.value = { row, changes: had.peek().changes };
       }
     });
     if (rows.length > 0) this.touch();

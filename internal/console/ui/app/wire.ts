@@ -189,6 +189,10 @@ export interface Session {
  */
 export interface KeyRow {
   uid: string;
+  /**
+   * Version is the resource version of the object: of two rows the one with the larger number is newer.
+   */
+  version?: string;
   ns: string;
   name: string;
   audience: string;
@@ -246,6 +250,10 @@ export interface KeyRow {
  */
 export interface IssuerRow {
   uid: string;
+  /**
+   * Version is the resource version of the object: of two rows the one with the larger number is newer.
+   */
+  version?: string;
   name: string;
   url: string;
   status: string;

@@ -1,0 +1,153 @@
+// The list of keys: search, filters, order, and changes that show by themselves.
+import assert from "node:assert/strict";
+import { flow, gone, names, rowOf, seen } from "./browser.mjs";
+import { awaitKey, createKey, keyPath, kube, kubectl, namespace, unique, until } from "./world.mjs";
+
+/** Waits until the list shows these keys in this order. */
+const shows = (page, ns, wanted) =>
+  until(`the list shows ${wanted}`, async () => {
+    const found = (await names(page)).map((name) => name.slice(ns.length + 1));
+    assert.deepEqual(found, wanted);
+    return true;
+  });
+
+flow("the list shows, searches, filters and sorts keys, and the URL keeps it", async (visit) => {
+  const ns = await namespace("list");
+  const spec = { alpha: { lifetime: "24h" }, beta: { lifetime: "720h" }, gamma: { lifetime: "2160h" } };
+  await Promise.all(Object.entries(spec).map(([name, own]) => createKey(ns, name, own)));
+  const [alpha] = await Promise.all(Object.keys(spec).map((name) => awaitKey(ns, name)));
+  await kube("PATCH", keyPath(ns, "gamma"), { spec: { revoked: true } });
+  await awaitKey(ns, "gamma", (key) => key.status.revokedAt);
+  const page = await visit.open(`keys?ns=${ns}`);
+  await shows(page, ns, ["alpha", "beta", "gamma"]);
+  assert.equal(await page.title(), "JWT Refresh Keys · Refresh Keys");
+  assert.match(await page.getByRole("navigation", { name: "Breadcrumb" }).innerText(), /Setup\s*Integrations\s*JWT Refresh Keys/);
+
+  const search = page.getByLabel("Search keys");
+  await page.keyboard.press("/");
+  await search.pressSequentially("bet");
+  await shows(page, ns, ["beta"]);
+  assert.match(page.url(), /q=bet/);
+  await search.fill(alpha.status.jti);
+  await shows(page, ns, ["alpha"]);
+  await search.fill(alpha.status.tokenHash);
+  await shows(page, ns, ["alpha"]);
+  await search.fill("https://gamma.example.com");
+  await shows(page, ns, ["gamma"]);
+  await search.fill("nothing-matches-this");
+  await seen(page.getByRole("heading", { name: "No key matches" }));
+  await page.getByRole("button", { name: "Clear filters" }).click();
+  await shows(page, ns, ["alpha", "beta", "gamma"]);
+
+  await page.locator(".toolbar").getByRole("button", { name: "Status" }).click();
+  await page.getByRole("checkbox", { name: /Revoked/ }).check();
+  await page.keyboard.press("Escape");
+  await shows(page, ns, ["gamma"]);
+  assert.match(page.url(), /status=Revoked/);
+  await page.reload();
+  await shows(page, ns, ["gamma"]);
+
+  await page.goto(page.url().replace(/&?status=Revoked/, ""));
+  await page.getByRole("button", { name: "Expires At" }).click();
+  await shows(page, ns, ["alpha", "beta", "gamma"]);
+  await page.getByRole("button", { name: "Expires At" }).click();
+  await shows(page, ns, ["gamma", "beta", "alpha"]);
+  assert.equal(await page.locator("th.expiresAt").getAttribute("aria-sort"), "descending");
+});
+
+flow("the saved views count and select", async (visit) => {
+  const ns = await namespace("views");
+  await Promise.all([createKey(ns, "short", { lifetime: "24h" }), createKey(ns, "long", { lifetime: "2160h" }), createKey(ns, "ended", { lifetime: "2160h", revoked: true }), createKey(ns, "broken", { issuerRef: { name: "no-such-issuer" } })]);
+  await Promise.all([awaitKey(ns, "short"), awaitKey(ns, "long"), awaitKey(ns, "ended", (key) => key.status?.revokedAt), awaitKey(ns, "broken", (key) => key.status?.conditions)]);
+  const page = await visit.open(`keys?ns=${ns}`);
+  const view = (name) => page.getByRole("list", { name: "Saved views" }).getByRole("button", { name });
+  const wanted = { All: ["broken", "ended", "long", "short"], "Needs attention": ["broken"], "Expiring in 7 days": ["short"], "Never used": ["broken", "ended", "long", "short"], Revoked: ["ended"] };
+  for (const [name, keys] of Object.entries(wanted)) {
+    await view(name).click();
+    await shows(page, ns, keys);
+    assert.equal(await view(name).locator(".count").innerText(), String(keys.length), name);
+  }
+  await page.goBack();
+  await shows(page, ns, wanted["Never used"]);
+});
+
+flow("a change by kubectl is on the page within a second", async (visit) => {
+  const ns = await namespace("live");
+  await createKey(ns, "orders");
+  await awaitKey(ns, "orders");
+  const page = await visit.open(`keys?ns=${ns}`);
+  await seen(rowOf(page, ns, "orders").getByText("Issued").or(rowOf(page, ns, "orders").locator(".chip.good")));
+  await kubectl("patch", "jrk", "orders", "-n", ns, "--type=merge", "-p", '{"spec":{"audience":"https://elsewhere.example.com"}}');
+  const began = performance.now();
+  await seen(rowOf(page, ns, "orders").getByText("https://elsewhere.example.com"));
+  const took = performance.now() - began;
+  assert.ok(took < 1000, `the change was seen after ${took} ms`);
+});
+
+flow("keys that are made and deleted come and go by themselves", async (visit) => {
+  const ns = await namespace("come");
+  const page = await visit.open(`keys?ns=${ns}`);
+  await seen(page.getByRole("heading", { name: `No refresh keys in ${ns}` }));
+  await createKey(ns, "orders");
+  await seen(rowOf(page, ns, "orders").locator(".chip.good"));
+  await kube("DELETE", keyPath(ns, "orders"));
+  await seen(page.getByRole("heading", { name: `No refresh keys in ${ns}` }));
+});
+
+flow("the order holds still under the pointer, and says what changed", async (visit) => {
+  const ns = await namespace("still");
+  await Promise.all(["b-one", "c-two"].map((name) => createKey(ns, name)));
+  await Promise.all(["b-one", "c-two"].map((name) => awaitKey(ns, name)));
+  const page = await visit.open(`keys?ns=${ns}`);
+  await shows(page, ns, ["b-one", "c-two"]);
+  await rowOf(page, ns, "c-two").hover();
+  await createKey(ns, "a-new");
+  const changes = page.getByRole("button", { name: "1 change: show" });
+  await seen(changes);
+  assert.deepEqual((await names(page)).map((name) => name.split("/")[1]), ["b-one", "c-two"]);
+  await changes.click();
+  await shows(page, ns, ["a-new", "b-one", "c-two"]);
+});
+
+flow("pages of 50 over 120 keys", async (visit) => {
+  const ns = await namespace("many");
+  await Promise.all(Array.from({ length: 120 }, (_, n) => createKey(ns, `key-${String(n).padStart(3, "0")}`)));
+  const page = await visit.open(`keys?ns=${ns}`);
+  await seen(page.getByText("1–50 of 120"));
+  assert.equal((await names(page)).length, 50);
+  await page.getByRole("button", { name: "Next page" }).click();
+  await page.getByRole("button", { name: "Next page" }).click();
+  await seen(page.getByText("101–120 of 120"));
+  assert.match(page.url(), /page=3/);
+  await page.getByLabel("Rows per page").selectOption("200");
+  await seen(page.getByText("1–120 of 120"));
+  assert.equal((await names(page)).length, 120);
+});
+
+flow("the namespace switch changes what is listed", async (visit) => {
+  const [one, two] = await Promise.all([namespace("switch"), namespace("switch")]);
+  await Promise.all([createKey(one, "first"), createKey(two, "second")]);
+  const page = await visit.open(`keys?ns=${one}`);
+  await seen(rowOf(page, one, "first"));
+  await page.getByRole("button", { name: /^Namespace/ }).click();
+  await page.getByLabel("Find a namespace").fill(two);
+  await page.keyboard.press("Enter");
+  await seen(rowOf(page, two, "second"));
+  await gone(rowOf(page, one, "first"));
+  await page.goBack();
+  await seen(rowOf(page, one, "first"));
+});
+
+flow("markup in names, audiences, claims and user agents is text", async (visit) => {
+  const ns = await namespace("markup");
+  const evil = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`;
+  await createKey(ns, "evil", { audience: `urn:${unique("x")}:<b>bold</b>`, deviceInfo: { name: evil.slice(0, 60), browser: "<i>b</i>" } }, { annotations: { note: evil } });
+  await awaitKey(ns, "evil", (key) => key.status?.conditions);
+  const page = await visit.open(`keys?ns=${ns}`);
+  await seen(rowOf(page, ns, "evil").getByText("<b>bold</b>"));
+  await rowOf(page, ns, "evil").getByRole("link", { name: "evil" }).click();
+  await seen(page.getByRole("heading", { name: "evil", level: 1 }));
+  await seen(page.getByText("<i>b</i>"));
+  assert.equal(await page.locator("main img, main script, main b").count(), 0);
+  assert.equal(await page.title(), "evil · Refresh Keys");
+});

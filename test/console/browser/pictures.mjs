@@ -1,0 +1,65 @@
+// Makes the pictures of the documentation, with data such as a shop has. SHOTS=true make console writes them.
+import { join } from "node:path";
+import { flow, register, rowOf, seen } from "./browser.mjs";
+import { awaitKey, createKey, exchange, getSecrets, issuerPath, keyPath, kube, listNamespaces, person, readEvents, tokenOf, world } from "./world.mjs";
+
+const agent = "Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0";
+const spaces = ["shop", "warehouse", "billing", "platform"];
+const keys = [
+  ["shop", "orders", { audience: "https://orders.shop.example.com", lifetime: "720h", deviceInfo: { name: "Order service", os: "Linux" } }],
+  ["shop", "catalogue", { audience: "https://catalogue.shop.example.com", lifetime: "2160h" }],
+  ["shop", "payments", { audience: "https://payments.example.com", lifetime: "168h" }],
+  ["shop", "till-17", { audience: "https://till.shop.example.com", rotation: { mode: "OneTimeUse" }, deviceInfo: { name: "Till 17", browser: "Firefox", os: "Linux" } }],
+  ["shop", "newsletter", { audience: "https://mail.example.com", lifetime: "720h", revoked: true }],
+  ["warehouse", "stock", { audience: "https://stock.warehouse.example.com", lifetime: "720h" }],
+  ["warehouse", "scanner", { audience: "https://scanner.warehouse.example.com", lifetime: "24h" }],
+  ["warehouse", "labels", { audience: "https://labels.warehouse.example.com", lifetime: "720h", issuerRef: { name: "partners" } }],
+  ["billing", "invoices", { audience: "https://invoices.example.com", lifetime: "2160h" }],
+  ["billing", "export", { audience: "https://archive.example.com", lifetime: "48h", rotation: { mode: "Never" } }],
+];
+
+flow("pictures", async (visit) => {
+  for (const name of spaces) await kube("POST", "/api/v1/namespaces", { metadata: { name, labels: { team: name } } });
+  await kube("POST", issuerPath(), {
+    apiVersion: "jwt.refreshkeys.dev/v1alpha1",
+    kind: "JWTIssuer",
+    metadata: { name: "partners" },
+    spec: {
+      url: `${world.tokenServers[0]}/partners`,
+      policy: { rules: [{ namespaces: { names: ["shop"] }, audiences: ["https://*.shop.example.com"], scopes: ["orders.read", "orders.write"], maxLifetime: "720h" }, { namespaces: { matchLabels: { team: "billing" } }, audiences: ["https://invoices.example.com"], maxLifetime: "2160h" }] },
+    },
+  });
+  await Promise.all(keys.map(([ns, name, spec]) => createKey(ns, name, spec)));
+  const issued = keys.filter(([, name]) => !["newsletter", "labels"].includes(name));
+  await Promise.all(issued.map(([ns, name]) => awaitKey(ns, name)));
+  for (const name of ["orders", "catalogue"]) await exchange(await tokenOf("shop", name), 0, { userAgent: agent });
+  await awaitKey("shop", "orders", (key) => key.status.lastUsed, 90_000);
+  await kube("PATCH", keyPath("shop", "catalogue"), { metadata: { annotations: { "jwt.refreshkeys.dev/rotate": "1" } } });
+  const shoot = (page, name) => page.screenshot({ path: join(process.env.CONSOLE_PICTURES, `console-${name}.png`) });
+  const as = await person({ home: "platform", name: "on-call", role: "refreshkeys-admin", rules: [...listNamespaces, ...getSecrets, ...readEvents] });
+  const viewport = { width: 1280, height: 800 };
+  const page = await visit.open("keys", { as, viewport });
+  await seen(rowOf(page, "shop", "orders").locator(".chip.good"));
+  await page.mouse.move(640, 790);
+  await shoot(page, "list");
+  await page.goto(`${world.consoles.main}keys/new?ns=shop&audience=https://returns.shop.example.com`);
+  await seen(page.getByText("The API server accepts this key."));
+  await shoot(page, "create");
+  await page.goto(`${world.consoles.main}keys/shop/orders`);
+  await seen(page.getByText("Firefox"));
+  await shoot(page, "detail");
+  await page.getByRole("button", { name: "Revoke…" }).click();
+  const field = page.getByLabel("Type orders to confirm");
+  await field.fill("orders");
+  await page.getByLabel("Reason").fill("the laptop with the token was lost");
+  await shoot(page, "revoke");
+  await page.goto(`${world.consoles.main}issuers/partners`);
+  await seen(page.getByText("https://invoices.example.com"));
+  await shoot(page, "issuer");
+  const dark = await visit.open("keys", { as, viewport, colorScheme: "dark" });
+  await seen(rowOf(dark, "shop", "orders").locator(".chip.good"));
+  await dark.mouse.move(640, 790);
+  await shoot(dark, "list-dark");
+}, { alone: true, long: true });
+
+register();

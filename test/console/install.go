@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
+)
+
+// replicas is the number of replicas of the token service: a revocation must reach all.
+const replicas = 2
+
+// consoles are the flags of each console.
+var consoles = map[string][]string{
+	"main":     nil,
+	"basePath": {"--base-path=/refresh/"},
+	// Its sessions end while a test watches.
+	"brief": {"--session-max=20s", "--session-idle=20s"},
+}
+
+// install installs the operator and runs all programs.
+func install(ctx context.Context, c *cluster.Cluster, consoleBinary string) (*world, error) {
+	if err := cluster.Install(ctx, c); err != nil {
+		return nil, err
+	}
+	if _, err := cluster.RunManager(ctx, c); err != nil {
+		return nil, err
+	}
+	if _, err := cluster.RunTokenServers(ctx, c, replicas); err != nil {
+		return nil, err
+	}
+	if err := cluster.EnsureIssuer(ctx, c, cluster.DefaultIssuer); err != nil {
+		return nil, err
+	}
+	config := c.Config()
+	pki := filepath.Dir(c.Authority())
+	w := &world{
+		APIServer: config.Host, Authority: c.Authority(), Certificate: filepath.Join(pki, "admin.crt"), Key: filepath.Join(pki, "admin.key"),
+		Kubectl: c.KubectlPath(), Kubeconfig: c.Kubeconfig(), Logs: filepath.Join(c.Dir(), "log"), Consoles: map[string]string{},
+	}
+	for n := 1; n <= replicas; n++ {
+		url, err := c.TokenServerURL(n)
+		if err != nil {
+			return nil, err
+		}
+		w.TokenServers = append(w.TokenServers, url)
+	}
+	secret, err := tlsSecret(c)
+	if err != nil {
+		return nil, err
+	}
+	trusted, err := tokenServiceCA(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	for name, flags := range consoles {
+		flags = append(flags, "--tls-secret="+secret, "--token-service="+w.TokenServers[0], "--token-service-ca-file="+trusted)
+		if err := runConsole(ctx, c, w, name, flags, consoleBinary); err != nil {
+			return nil, err
+		}
+	}
+	w.Consoles["proxied"], err = serveProxy(ctx, w.Consoles["main"], secret)
+	return w, err
+}
+
+func runConsole(ctx context.Context, c *cluster.Cluster, w *world, name string, flags []string, binary string) error {
+	process := "console-" + name
+	port, err := c.Port(process)
+	if err != nil {
+		return err
+	}
+	health, err := c.Port(process + "-health")
+	if err != nil {
+		return err
+	}
+	_, err = c.Run(ctx, cluster.Program{
+		Name: process, Binary: binary,
+		Args: append([]string{
+			"--kubeconfig=" + c.Kubeconfig(),
+			fmt.Sprintf("--listen=127.0.0.1:%d", port),
+			fmt.Sprintf("--health=127.0.0.1:%d", health),
+			"--docs-url=https://docs.example.com",
+			"--verbosity=2",
+		}, flags...),
+		Health: fmt.Sprintf("http://127.0.0.1:%d/readyz", health),
+	})
+	if err != nil {
+		return err
+	}
+	url := fmt.Sprintf("https://localhost:%d/", port)
+	for _, flag := range flags {
+		if base, found := strings.CutPrefix(flag, "--base-path=/"); found {
+			url += base
+		}
+	}
+	w.Consoles[name] = url
+	if name == "main" {
+		w.Metrics = fmt.Sprintf("http://127.0.0.1:%d/metrics", health)
+	}
+	return nil
+}
+
+// tokenServiceCA writes the certificate authority of the token service to a file.
+func tokenServiceCA(ctx context.Context, c *cluster.Cluster) (string, error) {
+	encoded, err := c.Kubectl(ctx, "get", "secret", "refreshkeys-tokenserver-tls", "--namespace=refreshkeys-system", `--output=jsonpath={.data.ca\.crt}`)
+	if err != nil {
+		return "", err
+	}
+	bundle, err := base64.StdEncoding.DecodeString(string(encoded))
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(c.Dir(), "tokenservice-ca.crt")
+	return file, os.WriteFile(file, bundle, 0o600)
+}
+
+// tlsSecret makes the folder of a mounted Secret with a certificate for localhost.
+func tlsSecret(c *cluster.Cluster) (string, error) {
+	certificate, key, err := c.ServingCertificate("console", "localhost", "127.0.0.1")
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(c.Dir(), "console-tls")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	for from, to := range map[string]string{certificate: "tls.crt", key: "tls.key"} {
+		content, err := os.ReadFile(from)
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(dir, to), content, 0o600); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
+}
