@@ -72,6 +72,11 @@ function bye({ reason, kind, failure }: wire.Bye): void {
       return;
     case "forbidden":
     case "missing":
+      // An API server that has just started refuses for a moment what it granted before.
+      if (failures < 4 && (kind === "issuers" ? issuers : keys).complete.peek()) {
+        later();
+        return;
+      }
       for (const [name, rows] of [["keys", keys], ["issuers", issuers]] as const) {
         if (kind && kind !== name) continue;
         rows.refuse({ ...failure, reason: reason === "missing" ? "Missing" : (failure.reason ?? "Forbidden") });
