@@ -11,7 +11,7 @@ import (
 // may be a person in addition, and nothing else.
 func TestTheConsoleHasNoRights(t *testing.T) {
 	t.Cleanup(func() {
-		if _, err := suite.cluster.Kubectl(context.Background(), "delete", "--ignore-not-found", "clusterrole,clusterrolebinding", "refreshkeys-console-impersonation"); err != nil {
+		if _, err := suite.Kubectl(context.Background(), "delete", "--ignore-not-found", "clusterrole,clusterrolebinding", "refreshkeys-console-impersonation"); err != nil {
 			t.Error(err)
 		}
 		cleanUp(t)

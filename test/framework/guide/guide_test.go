@@ -108,7 +108,7 @@ func TestPlayNoticesAnUntruePage(t *testing.T) {
 func TestPlayReportsItsProgress(t *testing.T) {
 	for text, want := range map[string]string{
 		"```console\n$ printf 1\n1\n$ sleep 0\n```\n```sh\necho two\n```\n": "printf 1: 1; sleep 0: ; echo two: two; ",
-		"```sh\necho one\n```\n```sh\necho two; false\n```\n":              "echo one: one; echo two; false: ",
+		"```sh\necho one\n```\n```sh\necho two; false\n```\n":               "echo one: one; echo two; false: ",
 	} {
 		var reported strings.Builder
 		p := read(t, text)
