@@ -173,14 +173,14 @@ func TestServe(t *testing.T) {
 	roots.AppendCertsFromPEM(owner.Bundle())
 	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "localhost", MinVersion: tls.VersionTLS12}}
 	client := &http.Client{Transport: transport}
-	answer, said, err := get(client, "https://"+listen+"/keys") //nolint:bodyclose // get has closed it
+	answer, said, err := get(client, "https://"+listen+"/keys")
 	w.Expect(err).NotTo(gomega.HaveOccurred())
 	w.Expect(answer.StatusCode).To(gomega.Equal(http.StatusOK), said)
 	w.Expect(answer.ProtoMajor).To(gomega.Equal(2))
-	if _, _, err := get(http.DefaultClient, "https://"+listen+"/keys"); err == nil { //nolint:bodyclose // get has closed it
+	if _, _, err := get(http.DefaultClient, "https://"+listen+"/keys"); err == nil {
 		t.Error("the certificate is trusted by all")
 	}
-	_, said, err = get(http.DefaultClient, "http://"+health+"/metrics") //nolint:bodyclose // get has closed it
+	_, said, err = get(http.DefaultClient, "http://"+health+"/metrics")
 	w.Expect(err).NotTo(gomega.HaveOccurred())
 	w.Expect(said).To(gomega.ContainSubstring(`refreshkeys_console_requests_total{code="200",route="GET /keys"} 1`))
 	w.Expect(said).To(gomega.ContainSubstring("refreshkeys_console_sessions 0"))

@@ -201,7 +201,7 @@ func (f *fixture) do(c call) *http.Response {
 // signedIn signs a person in, and returns the id of the session.
 func (f *fixture) signedIn(token string) string {
 	f.t.Helper()
-	answer := f.try(wire.Login{Token: token}, "") //nolint:bodyclose // a recorded answer has no connection
+	answer := f.try(wire.Login{Token: token}, "")
 	if answer.StatusCode != http.StatusOK {
 		f.t.Fatalf("sign-in: %d %s", answer.StatusCode, bodyOf(f.t, answer))
 	}
@@ -220,7 +220,7 @@ func (f *fixture) try(asked wire.Login, session string) *http.Response {
 
 func (f *fixture) meIs(session string) wire.Me {
 	f.t.Helper()
-	return read[wire.Me](f.t, f.do(call{method: http.MethodGet, path: f.base + "api/me", session: session})) //nolint:bodyclose // a recorded answer has no connection
+	return read[wire.Me](f.t, f.do(call{method: http.MethodGet, path: f.base + "api/me", session: session}))
 }
 
 func cookieOf(t *testing.T, answer *http.Response) *http.Cookie {

@@ -89,14 +89,14 @@ func TestServeLocal(t *testing.T) {
 		answer.Body = io.NopCloser(bytes.NewReader(text))
 		return answer
 	}
-	if got := send("GET", "/", ""); got.StatusCode != http.StatusNotFound { //nolint:bodyclose // send has closed it
+	if got := send("GET", "/", ""); got.StatusCode != http.StatusNotFound {
 		t.Errorf("a path that another page can guess: %d", got.StatusCode)
 	}
-	if me := read[wire.Me](t, send("GET", base+"api/me", "")); !me.Ways.Local || me.Ways.Token || me.SignedIn || !me.SharedStream { //nolint:bodyclose // send has closed it
+	if me := read[wire.Me](t, send("GET", base+"api/me", "")); !me.Ways.Local || me.Ways.Token || me.SignedIn || !me.SharedStream {
 		t.Errorf("without a session: %+v", me)
 	}
 	for _, bad := range []string{`{"code":"guess"}`, `{"code":""}`, fmt.Sprintf(`{"token":%q}`, token), fmt.Sprintf(`{"token":%q,"code":%q}`, token, code)} {
-		if got := send("POST", base+"api/login", bad); got.StatusCode != http.StatusUnauthorized { //nolint:bodyclose // send has closed it
+		if got := send("POST", base+"api/login", bad); got.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%s: %d", bad, got.StatusCode)
 		}
 	}
@@ -104,7 +104,7 @@ func TestServeLocal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer := send("POST", base+"api/login", string(body)) //nolint:bodyclose // send has closed it
+	answer := send("POST", base+"api/login", string(body))
 	cookie := cookieOf(t, answer)
 	if want := fmt.Sprintf("rk-%s=%s; Path=%s; HttpOnly; SameSite=Strict", page.Port(), cookie.Value, base); answer.Header.Get("Set-Cookie") != want {
 		t.Errorf("the cookie is %q, want %q", answer.Header.Get("Set-Cookie"), want)

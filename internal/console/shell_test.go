@@ -141,7 +141,7 @@ func TestSignInAtAProvider(t *testing.T) {
 	if got := f.meIs("").Ways; got.Provider != "id.example.com" || !got.Token {
 		t.Errorf("%+v", got)
 	}
-	if answer := f.do(call{method: "GET", path: "/refresh/auth/login"}); answer.StatusCode != 303 || answer.Header.Get("Location") != "https://id.example.com/authorize" {
+	if answer := f.do(call{method: "GET", path: "/refresh/auth/login"}); answer.StatusCode != http.StatusSeeOther || answer.Header.Get("Location") != "https://id.example.com/authorize" {
 		t.Errorf("login: %d %v", answer.StatusCode, answer.Header)
 	}
 	made, err := f.proven(&wire.Login{Token: f.cluster.user("ada")})
