@@ -151,7 +151,7 @@ func (f *flags) signIn(config *rest.Config, log logr.Logger) (console.SignIn, er
 	})
 }
 
-// serve serves until ctx ends. Then pages are told, and requests are answered that came before.
+// serve serves until ctx ends. Then pages get an event, and requests are answered that came before.
 func (f *flags) serve(ctx context.Context, config *rest.Config, log logr.Logger) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -26,7 +26,7 @@ var banned = []struct {
 	{regexp.MustCompile(`\bsessionStorage\b|document\.cookie`), "nothing is kept in the browser but preferences"},
 }
 
-// words find text for people in what esbuild makes of an element: its children and the attributes that are read out.
+// words find text for people in the output of esbuild for an element: its children and the attributes that are read out.
 var (
 	attribute = regexp.MustCompile(`(?:"aria-label"|"aria-description"|\btitle|\bplaceholder|\balt|\blabel|\bhint): "([^"\\]*[A-Za-z]{2}[^"]*)"`)
 	onlyChild = regexp.MustCompile(`\bchildren: "([^"\\]*[A-Za-z]{2}[^"]*)"`)

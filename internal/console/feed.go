@@ -35,7 +35,7 @@ type change struct {
 	issuer  *wire.IssuerRow
 	// gone is the UID of an object that was deleted.
 	gone string
-	// synced: all that exists was told.
+	// synced: all that exists was sent.
 	synced bool
 }
 

@@ -43,7 +43,7 @@ const (
 	codeBytes = 32
 	// placeBytes is the length of the part of the local URL that cannot be guessed.
 	placeBytes = 15
-	// localSession is how long a local session lives: what it can do, whoever sits at the machine can do by kubectl.
+	// localSession is how long a local session lives: what it can do, a user of the machine can do by kubectl.
 	localSession = 12 * time.Hour
 )
 

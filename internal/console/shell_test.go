@@ -12,7 +12,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/console/wire"
 )
 
-// TestTheShell checks that each page is the same shell, without a cookie, with the base path, and that a browser asks for it anew.
+// TestTheShell checks that each page is the same shell, without a cookie, with the base path, and that a browser asks for it again.
 func TestTheShell(t *testing.T) {
 	for _, base := range []string{"/", "/refresh/"} {
 		f := newFixture(t, func(o *Options) { o.BasePath = base })

@@ -59,7 +59,7 @@ func TestSignInByToken(t *testing.T) {
 	}
 }
 
-// TestAnAPIServerThatDoesNotAnswer checks what people see while they cannot sign in for no fault of theirs.
+// TestAnAPIServerThatDoesNotAnswer checks what people see while they cannot sign in without a fault of their own.
 func TestAnAPIServerThatDoesNotAnswer(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -88,7 +88,7 @@ func TestAnAPIServerThatDoesNotAnswer(t *testing.T) {
 }
 
 // TestTheConsoleActsWithThePersonsRights checks that no request to the API server carries a credential of the console, and that
-// headers of a request say nothing about who sends it.
+// headers of a request do not name its sender.
 func TestTheConsoleActsWithThePersonsRights(t *testing.T) {
 	f := newFixture(t)
 	token := f.cluster.user("ada")
@@ -227,7 +227,7 @@ func TestARefusedCredentialEndsItsSession(t *testing.T) {
 	}
 }
 
-// TestRenewal checks when a credential is renewed, and what becomes of its session.
+// TestRenewal checks when a credential is renewed, and when its session ends.
 func TestRenewal(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -13,7 +13,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/framework/replica"
 )
 
-// household are the sessions of a test: three of jane, and others that look like hers.
+// household are the sessions of a test: three of jane, and others that look like those.
 type household struct {
 	*replica.Replica
 	// tokens are the answers to the logins, by the name of the session.

@@ -10,7 +10,7 @@ import (
 )
 
 // TestOwns checks whose session a refresh key is, by its status, its issuer and its namespace. Its labels and its spec
-// say nothing.
+// do not count.
 func TestOwns(t *testing.T) {
 	const till = "system:serviceaccount:shop:till"
 	issuer := &registry.Issuer{Name: "people", Login: registry.Login{SessionNamespace: "people"}}

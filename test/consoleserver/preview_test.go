@@ -153,7 +153,7 @@ func TestPreviewOfAnEdit(t *testing.T) {
 	v.Expect(other.Denied.Code).To(gomega.Equal(http.StatusConflict))
 }
 
-// TestPreviewOfAQuota checks that a quota is told as what prevents the key, and not at a field.
+// TestPreviewOfAQuota checks that a quota is reported as what prevents the key, and not at a field.
 func TestPreviewOfAQuota(t *testing.T) {
 	f := newFixture(t)
 	v := f.visitor(everything)

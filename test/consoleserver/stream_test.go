@@ -228,7 +228,7 @@ func TestWhyAStreamEnds(t *testing.T) {
 	})
 }
 
-// TestAStreamWithoutAnAPIServerOrCRDs checks what a page is told if the API server lacks the kinds, and if it cannot be reached.
+// TestAStreamWithoutAnAPIServerOrCRDs checks what a page receives if the API server lacks the kinds, and if it cannot be reached.
 func TestAStreamWithoutAnAPIServerOrCRDs(t *testing.T) {
 	missing := false
 	change, closeProxy := through(t, func(apiServer http.Handler, w http.ResponseWriter, r *http.Request) {

@@ -48,7 +48,7 @@ const (
 )
 
 // trustForConsole returns the part of the API server's configuration that docs/console-sign-in.md describes: one entry for the
-// provider, and one for the people that signed in at an issuer of ours.
+// provider, and one for the people that signed in at a JWTIssuer.
 func trustForConsole(authority []byte) string {
 	return fmt.Sprintf(`- issuer:
     url: https://%s:%d
@@ -254,8 +254,8 @@ func TestConsoleForwardsIDTokens(t *testing.T) {
 	p.Expect(err).To(gomega.HaveOccurred(), "the sign-in goes on after the sign-out")
 }
 
-// TestConsoleExchangesIDTokens checks that a person acts with an access token of the token service where the API server trusts an
-// issuer of ours, that this is a session there, and that the API server accepts the sessions of people only.
+// TestConsoleExchangesIDTokens checks that a person acts with an access token of the token service where the API server trusts
+// a JWTIssuer, that this is a session there, and that the API server accepts the sessions of people only.
 func TestConsoleExchangesIDTokens(t *testing.T) {
 	if suite.server.Existing() {
 		t.Skip("an existing cluster is not configured to trust the issuer")

@@ -20,7 +20,7 @@ type Forward string
 const (
 	// IDToken forwards the id_token: the API server trusts the provider.
 	IDToken Forward = "IDToken"
-	// Exchange forwards an access token of the token service: the API server trusts an issuer of ours.
+	// Exchange forwards an access token of the token service: the API server trusts a JWTIssuer.
 	Exchange Forward = "Exchange"
 	// Impersonation forwards the console's own credential with the person's name and groups.
 	Impersonation Forward = "Impersonation"
@@ -52,7 +52,7 @@ type Config struct {
 	TokenService *TokenService `json:"tokenService,omitempty"`
 }
 
-// TokenService is an issuer of ours that the API server trusts.
+// TokenService is a JWTIssuer that the API server trusts.
 type TokenService struct {
 	IssuerURL string `json:"issuerURL"`
 	// Audience is that of the access tokens: one that the API server accepts.

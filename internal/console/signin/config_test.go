@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestConfig checks what a file may say, and what people are told about one that is wrong.
+// TestConfig checks what a file may say, and the error for one that is wrong.
 func TestConfig(t *testing.T) {
 	folder := t.TempDir()
 	write := func(name, content string) string {

@@ -190,7 +190,7 @@ func TestExchange(t *testing.T) {
 	}
 }
 
-// TestAnExchangeThatIsRefused checks the failures of a person whom the token service grants no session.
+// TestAnExchangeThatIsRefused checks the failures of a person that the token service grants no session.
 func TestAnExchangeThatIsRefused(t *testing.T) {
 	for _, c := range []struct {
 		said answer
@@ -244,7 +244,7 @@ func TestOwnSessions(t *testing.T) {
 	}
 }
 
-// TestOwnSessionsThatFail checks what a person is told.
+// TestOwnSessionsThatFail checks the failures that a person sees.
 func TestOwnSessionsThatFail(t *testing.T) {
 	granted := tokens(map[string]any{"access_token": "own", "refresh_token": "r2"})
 	for _, c := range []struct {

@@ -66,7 +66,7 @@ func (l *login) renew(ctx context.Context) (*console.Credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The one that was used may be good no more, whatever else is wrong with the answer.
+	// The one that was used may be used up, even if the answer has other faults.
 	l.refresh = got.RefreshToken
 	compact := textOf(got, "id_token")
 	if compact == "" {

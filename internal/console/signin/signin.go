@@ -89,7 +89,7 @@ func (s *OIDC) Login(w http.ResponseWriter, r *http.Request) {
 		}
 		to = s.BasePath + "signin?failed=" + url.QueryEscape(string(reason))
 	}
-	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // to the provider of the configuration, or to a page of ours
+	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // to the provider of the configuration, or to a page of the console
 }
 
 // begin returns where the browser signs in.

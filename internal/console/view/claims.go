@@ -15,7 +15,7 @@ var meanings = []struct {
 	time          bool
 }{
 	{"iss", "the issuer that signed the token", false},
-	{"sub", "the subject: whom the token speaks for", false},
+	{"sub", "the subject: the identity that the token is for", false},
 	{"aud", "the audience: the API that the token is for", false},
 	{"scope", "what the token allows at the API", false},
 	{"iat", "when the token was issued", true},
