@@ -78,7 +78,7 @@ export function useForm(initial: Draft, kept: { [name: string]: unknown }, editi
     }
     const stop = new AbortController();
     checking.value = true;
-    // What is there when the page opens is checked at once.
+    // Values that the page opens with are checked at once.
     const due = setTimeout(() => {
       api
         .post<wire.Previewed>(`${keyPath(ns)}/preview`, JSON.parse(body), stop.signal)
