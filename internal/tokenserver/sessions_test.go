@@ -3,10 +3,8 @@ package tokenserver_test
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -38,19 +36,6 @@ func sessionOf(t *testing.T, r *replica.Replica, proof func() []string) *answer 
 }
 
 func noProof() []string { return nil }
-
-// send sends a JSON body to a replica; header are names and values in turn.
-func sendTo(r *replica.Replica, method, path, body string, header ...string) *answer {
-	request := httptest.NewRequest(method, "https://tokens.example.com"+path, strings.NewReader(body))
-	for i := 0; i+1 < len(header); i += 2 {
-		request.Header.Add(header[i], header[i+1])
-	}
-	recorder := httptest.NewRecorder()
-	r.Server.ServeHTTP(recorder, request)
-	got := &answer{status: recorder.Code, header: recorder.Header(), raw: recorder.Body.String()}
-	_ = json.Unmarshal([]byte(got.raw), &got.body)
-	return got
-}
 
 // TestSessionsOverHTTP checks the two endpoints from the list to the end of the session that asks.
 func TestSessionsOverHTTP(t *testing.T) {

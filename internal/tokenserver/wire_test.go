@@ -15,12 +15,17 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/framework/replica"
 )
 
-// ask sends a request to a replica in memory; header are names and values in turn, and a name may be there twice.
+// ask sends a form to a replica in memory; header are names and values in turn, and a name may occur twice.
 func ask(r *replica.Replica, method, path string, form url.Values, header ...string) *answer {
-	request := httptest.NewRequest(method, "https://tokens.example.com"+path, strings.NewReader(form.Encode()))
 	if form != nil {
-		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		header = append([]string{"Content-Type", "application/x-www-form-urlencoded"}, header...)
 	}
+	return sendTo(r, method, path, form.Encode(), header...)
+}
+
+// sendTo sends a body to a replica in memory; header are as for ask.
+func sendTo(r *replica.Replica, method, path, body string, header ...string) *answer {
+	request := httptest.NewRequest(method, "https://tokens.example.com"+path, strings.NewReader(body))
 	for i := 0; i+1 < len(header); i += 2 {
 		request.Header.Add(header[i], header[i+1])
 	}
