@@ -122,11 +122,11 @@ func (f *feed) pause(ctx context.Context) error {
 	}
 }
 
-// begin tells what exists: as the first events of a watch, or by a list where the API server has no such watch. A feed that resumes
-// has told it.
+// begin tells what exists: as the first events of a watch, or by a list where the API server has no such watch. The browser of a feed
+// that resumes knows it.
 func (f *feed) begin(ctx context.Context) error {
 	if f.version != "" {
-		return f.tell(ctx, change{kind: f.kind, version: f.version, synced: true})
+		return nil
 	}
 	all := true
 	err := f.follow(ctx, &metav1.ListOptions{

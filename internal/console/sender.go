@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"time"
 
@@ -95,6 +96,17 @@ type batch struct {
 	// unsynced is how many kinds have not told all that exists. Until none is left, the browser has nothing to resume from.
 	unsynced int
 	versions map[string]string
+}
+
+// begin says what follows: all that exists, or the changes since the versions that the browser has.
+func (b *batch) begin(versions map[string]string) error {
+	if versions == nil {
+		return b.out.reset()
+	}
+	b.unsynced = 0
+	maps.Copy(b.versions, versions)
+	b.setID()
+	return b.out.event("synced", struct{}{}, true)
 }
 
 // add takes a change.

@@ -108,10 +108,9 @@ func (s *Server) tellChanges(ctx context.Context, out *sender, p *person, namesp
 	var feeds sync.WaitGroup
 	defer feeds.Wait()
 	defer cancel()
-	if versions == nil {
-		if err := out.reset(); err != nil {
-			return err
-		}
+	batch := &batch{out: out, unsynced: len(kinds), versions: map[string]string{}}
+	if err := batch.begin(versions); err != nil {
+		return err
 	}
 	for _, kind := range kinds {
 		f := &feed{source: sources[kind], p: p, namespace: namespace, clock: s.clock, version: versions[kind], tell: func(ctx context.Context, c change) error {
@@ -126,7 +125,6 @@ func (s *Server) tellChanges(ctx context.Context, out *sender, p *person, namesp
 	}
 	beat := s.clock.NewTicker(heartbeat)
 	defer beat.Stop()
-	batch := &batch{out: out, unsynced: len(kinds), versions: map[string]string{}}
 	for {
 		var due <-chan time.Time
 		if batch.timer != nil {
