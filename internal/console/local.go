@@ -16,7 +16,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
-	crlog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/refreshkeys/refreshkeys/internal/serving"
 )
@@ -82,8 +81,6 @@ func ServeLocal(ctx context.Context, o LocalOptions) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	// Clients of controller-runtime complain on stderr, once, about a process without a logger.
-	crlog.SetLogger(o.Log)
 	o.Ready(url)
 	return serving.On(ctx, server.HTTPServer(nil), listener)
 }

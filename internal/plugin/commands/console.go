@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/go-logr/logr"
-	"github.com/go-logr/logr/funcr"
 	"github.com/spf13/cobra"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -60,7 +58,7 @@ func (c *app) console(ctx context.Context, port int, browse bool) error {
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	return console.ServeLocal(ctx, console.LocalOptions{
-		API: k.config, Namespace: namespace, Port: port, Clock: c.Clock, Random: rand.Reader, Log: c.errorLog(), Version: c.Version,
+		API: k.config, Namespace: namespace, Port: port, Clock: c.Clock, Random: rand.Reader, Log: cli.ErrorLog(c.ErrOut), Version: c.Version,
 		Ready: func(url string) {
 			fmt.Fprintln(c.Out, url)
 			fmt.Fprintf(c.ErrOut, "The console acts as %s. The URL works once, within 5 minutes. Ctrl-C ends the console.\n", review.Status.UserInfo.Username)
@@ -88,11 +86,6 @@ func (c *app) consoleNamespace() (string, error) {
 		return known.Namespace, nil
 	}
 	return "", nil
-}
-
-// errorLog returns a logger of the console's errors. It writes no line of a request.
-func (c *app) errorLog() logr.Logger {
-	return funcr.New(func(_, text string) { fmt.Fprintln(c.ErrOut, text) }, funcr.Options{Verbosity: -1})
 }
 
 // open opens the URL in the browser. Other users of the machine can read the arguments of a process, such as a code in a URL. So the
