@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -33,7 +34,9 @@ type person struct {
 	// session is the hash of the session's id: what belongs to one session is remembered under it.
 	session    sessionKey
 	credential *Credential
-	refusals   refusals
+	// since is when the credential came.
+	since    time.Time
+	refusals refusals
 }
 
 // The user and the group of requests that the API server did not authenticate.
@@ -44,7 +47,7 @@ const (
 
 // identify makes a client with a credential, and asks the API server whose it is.
 func (s *Server) identify(ctx context.Context, c *Credential) (*person, error) {
-	p := &person{means: c.Means, credential: c}
+	p := &person{means: c.Means, credential: c, since: s.clock.Now()}
 	config := unthrottled.Config(c.Config)
 	config.UserAgent = "refreshkeys-console"
 	config.WarningHandler = rest.NoWarnings{}

@@ -12,8 +12,15 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
-// renewBefore is how long before its end a credential is renewed.
+// renewBefore is how long before its end a credential is renewed. One that lives for a few minutes is renewed in the last quarter of
+// its life.
 const renewBefore = time.Minute
+
+// renewal returns when the credential of a person is renewed.
+func (p *person) renewal() time.Time {
+	until := p.credential.Until
+	return until.Add(-min(renewBefore, until.Sub(p.since)/4))
+}
 
 // current returns the person of a session, with the next credential if the one in use ends soon or was refused. A session whose
 // credential cannot be renewed ends with it.
@@ -21,7 +28,7 @@ func (s *Server) current(ctx context.Context, one *session) (*person, error) {
 	p := s.sessions.personOf(one)
 	c := p.credential
 	now := s.clock.Now()
-	if c.Renew == nil || !p.refusals.refused.Load() && (c.Until.IsZero() || now.Before(c.Until.Add(-renewBefore))) {
+	if c.Renew == nil || !p.refusals.refused.Load() && (c.Until.IsZero() || now.Before(p.renewal())) {
 		return p, nil
 	}
 	next, err := s.renewals.Do(ctx, string(one.key[:]), func(ctx context.Context) (*person, error) { return s.renew(ctx, one, p) })

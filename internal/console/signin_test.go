@@ -231,19 +231,21 @@ func TestARefusedCredentialEndsItsSession(t *testing.T) {
 func TestRenewal(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		// after is when the person comes back, of a credential of five minutes.
-		after    time.Duration
-		next     string
-		err      error
-		renewals int
-		user     string
+		// life is that of the credential, and after is when the person comes back.
+		life, after time.Duration
+		next        string
+		err         error
+		renewals    int
+		user        string
 	}{
-		{"early", 3 * time.Minute, "ada", nil, 0, "ada"},
-		{"a minute before the end", 4 * time.Minute, "ada", nil, 1, "ada"},
-		{"after the end", 6 * time.Minute, "ada", nil, 1, "ada"},
-		{"before the end, and the provider is away", 4 * time.Minute, "", errors.New("away"), 1, "ada"},
-		{"after the end, and the provider refuses", 6 * time.Minute, "", errors.New("revoked"), 1, ""},
-		{"after the end, with the credential of another user", 6 * time.Minute, "eve", nil, 1, ""},
+		{"early", 5 * time.Minute, 3 * time.Minute, "ada", nil, 0, "ada"},
+		{"a minute before the end", 5 * time.Minute, 4 * time.Minute, "ada", nil, 1, "ada"},
+		{"after the end", 5 * time.Minute, 6 * time.Minute, "ada", nil, 1, "ada"},
+		{"before the end, and the provider is away", 5 * time.Minute, 4 * time.Minute, "", errors.New("away"), 1, "ada"},
+		{"after the end, and the provider refuses", 5 * time.Minute, 6 * time.Minute, "", errors.New("revoked"), 1, ""},
+		{"after the end, with the credential of another user", 5 * time.Minute, 6 * time.Minute, "eve", nil, 1, ""},
+		{"half of a short life", time.Minute, 30 * time.Second, "ada", nil, 0, "ada"},
+		{"the last quarter of a short life", time.Minute, 45 * time.Second, "ada", nil, 1, "ada"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFixture(t)
@@ -253,7 +255,7 @@ func TestRenewal(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				made.Until = f.fake.Now().Add(5 * time.Minute)
+				made.Until = f.fake.Now().Add(c.life)
 				return made
 			}
 			first := of("ada")

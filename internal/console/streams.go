@@ -16,9 +16,9 @@ import (
 const lastWords = 5 * time.Second
 
 // stream registers a handler of server-sent events that needs a session. It returns when the context of the request ends, or when
-// ended is closed: with the session, and when the server shuts down. The event bye of both is sent here, after the handler
-// returned; the handler sends those for reasons of its own. The context also ends with a credential that is renewed, so that no
-// watch outlives its credential: the page opens the stream again, and gets the next one.
+// ended is closed: with the session, when the server shuts down, and at the end of a credential that is renewed, so that no watch
+// outlives its credential. The event bye of these is sent here, after the handler returned; the handler sends those for reasons of
+// its own.
 func (s *Server) stream(pattern string, serve func(w http.ResponseWriter, r *http.Request, p *person, ended <-chan struct{})) {
 	s.handle(pattern, func(w http.ResponseWriter, r *http.Request) {
 		one, p, err := s.sessionOf(r.Context(), r, false)
@@ -54,8 +54,8 @@ func (s *Server) stream(pattern string, serve func(w http.ResponseWriter, r *htt
 	})
 }
 
-// await waits for the end of a stream: true if that is the end of the session or of the server, false if it is that of the
-// request or of a credential that is renewed.
+// await waits for the end of a stream: true if that is the end of the session, of the server or of a credential that is renewed,
+// false if it is that of the request.
 func (s *Server) await(ctx context.Context, one *session, p *person) bool {
 	var renewal <-chan time.Time
 	if c := p.credential; c.Renew != nil && !c.Until.IsZero() {
@@ -69,7 +69,7 @@ func (s *Server) await(ctx context.Context, one *session, p *person) bool {
 	case <-s.closing:
 		return true
 	case <-renewal:
-		return false
+		return true
 	case <-ctx.Done():
 		return false
 	}
@@ -82,18 +82,27 @@ func (s *Server) bye(w http.ResponseWriter, one *session, ended <-chan struct{})
 	default:
 		return
 	}
-	bye := wire.Bye{Reason: "expired", Failure: failureOf(errNoSession)}
-	select {
-	case <-one.ended:
-	default:
-		bye = wire.Bye{Reason: "away", Failure: wire.Failure{
-			Code: http.StatusServiceUnavailable, Reason: string(metav1.StatusReasonServiceUnavailable), Message: "the console is shutting down",
-		}}
-	}
-	body, err := json.Marshal(bye)
+	body, err := json.Marshal(s.reasonOf(one))
 	if err != nil {
 		return
 	}
 	_, _ = fmt.Fprintf(w, "event: bye\ndata: %s\n\n", body)
 	_ = http.NewResponseController(w).Flush()
+}
+
+// reasonOf returns why the streams of a session end.
+func (s *Server) reasonOf(one *session) wire.Bye {
+	select {
+	case <-one.ended:
+		return wire.Bye{Reason: "expired", Failure: failureOf(errNoSession)}
+	default:
+	}
+	select {
+	case <-s.closing:
+		return wire.Bye{Reason: "away", Failure: wire.Failure{
+			Code: http.StatusServiceUnavailable, Reason: string(metav1.StatusReasonServiceUnavailable), Message: "the console is shutting down",
+		}}
+	default:
+		return wire.Bye{Reason: "renewed"}
+	}
 }

@@ -106,8 +106,8 @@ func TestHowAStreamEnds(t *testing.T) {
 	}
 }
 
-// TestAStreamEndsWithItsCredential checks that no watch outlives a credential, also one that is renewed, and that the page can open
-// the stream again.
+// TestAStreamEndsWithItsCredential checks that no watch outlives a credential, also one that is renewed, and that the page learns
+// to open the stream again.
 func TestAStreamEndsWithItsCredential(t *testing.T) {
 	f := newFixture(t)
 	of := func() *Credential {
@@ -134,7 +134,7 @@ func TestAStreamEndsWithItsCredential(t *testing.T) {
 	// One timer is that of the session, the other that of the stream.
 	gomega.NewWithT(t).Eventually(f.fake.Waiters).Should(gomega.Equal(2))
 	f.fake.Step(5 * time.Minute)
-	if got := stream.event(); got != "" {
+	if got := stream.event(); !strings.Contains(got, "event: bye") || !strings.Contains(got, `"reason":"renewed"`) || stream.event() != "" {
 		t.Errorf("the stream ends with %q", got)
 	}
 	if got := f.streamOf(served, id).event(); !strings.Contains(got, "synced") {

@@ -34,7 +34,8 @@ type Ways struct {
 }
 
 // SignInFailure says why a sign-in at the provider failed. auth/callback and auth/login send the browser to the page signin with it
-// in the query parameter failed; any other value of that parameter is unknown.
+// in the query parameter failed, and with the page that the person asked for in the parameter return; any other value of failed is
+// unknown.
 type SignInFailure string
 
 // The failures of a sign-in at the provider.
@@ -211,7 +212,8 @@ type Del struct {
 // Bye says why a stream ends.
 type Bye struct {
 	// Reason is expired (sign in again), forbidden (the person may not list or watch), missing (the CRDs are not installed),
-	// or away (the API server cannot be reached: the page opens the stream again).
+	// away (the API server cannot be reached: the page opens the stream again), or renewed (the credential was at its end: the page
+	// opens the stream again at once, with the next one).
 	Reason string `json:"reason"`
 	// Kind is keys or issuers, where Reason is forbidden.
 	Kind    string  `json:"kind,omitempty"`

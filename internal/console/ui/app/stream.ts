@@ -70,6 +70,9 @@ function bye({ reason, kind, failure }: wire.Bye): void {
     case "expired":
       endSession();
       return;
+    case "renewed":
+      open();
+      return;
     case "forbidden":
     case "missing":
       // An API server that has just started refuses for a moment what it granted before.

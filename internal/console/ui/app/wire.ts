@@ -52,7 +52,8 @@ export interface Ways {
 }
 /**
  * SignInFailure says why a sign-in at the provider failed. auth/callback and auth/login send the browser to the page signin with it
- * in the query parameter failed; any other value of that parameter is unknown.
+ * in the query parameter failed, and with the page that the person asked for in the parameter return; any other value of failed is
+ * unknown.
  */
 export type SignInFailure = string;
 /**
@@ -289,7 +290,8 @@ export interface Del {
 export interface Bye {
   /**
    * Reason is expired (sign in again), forbidden (the person may not list or watch), missing (the CRDs are not installed),
-   * or away (the API server cannot be reached: the page opens the stream again).
+   * away (the API server cannot be reached: the page opens the stream again), or renewed (the credential was at its end: the page
+   * opens the stream again at once, with the next one).
    */
   reason: string;
   /**
