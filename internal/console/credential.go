@@ -38,15 +38,26 @@ type OwnSessions interface {
 	EndSessions(ctx context.Context, which *wire.EndSessions) (*wire.Ended, error)
 }
 
+// Arrival is the return of a browser from the provider.
+type Arrival struct {
+	// Credential is that of the person.
+	Credential *Credential
+	// Path, below the base path, is the page that the person asked for.
+	Path string
+	// Session is that of Login.
+	Session string
+}
+
 // SignIn is a way to sign in at a provider. It is implemented by package signin.
 type SignIn interface {
 	// Provider is the host of the provider, for people.
 	Provider() string
-	// Login answers GET auth/login: it sends the browser to the provider.
-	Login(w http.ResponseWriter, r *http.Request)
-	// Callback reads what the provider sent the browser back with. It returns the person's credential and the path, below the base
-	// path, that the person asked for; it may set cookies and must not answer.
-	Callback(w http.ResponseWriter, r *http.Request) (credential *Credential, path string, err error)
+	// Login answers GET auth/login: it sends the browser to the provider. session names the session that the browser has; empty for
+	// none. On the way back, from another site, the browser does not send the cookie of that session.
+	Login(w http.ResponseWriter, r *http.Request, session string)
+	// Callback reads what the provider sent the browser back with. It may set cookies and must not answer. An Arrival that comes with
+	// an error has no credential.
+	Callback(w http.ResponseWriter, r *http.Request) (Arrival, error)
 	// Logout answers GET auth/logout: it sends the browser to the provider, for a location that End of a credential returned.
 	Logout(w http.ResponseWriter, r *http.Request)
 }

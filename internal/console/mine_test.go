@@ -127,7 +127,7 @@ func TestASignInThatTheAPIServerRefuses(t *testing.T) {
 	}
 	made.Drop = func(context.Context) { close(dropped) }
 	provider.credential = made
-	if answer := f.do(call{method: "GET", path: "/auth/callback"}); answer.Header.Get("Location") != "/signin?failed=Unauthorized" {
+	if answer := f.do(call{method: "GET", path: "/auth/callback"}); answer.Header.Get("Location") != "/signin?failed=Unauthorized&return=%2Fkeys" {
 		t.Errorf("%d to %s", answer.StatusCode, answer.Header.Get("Location"))
 	}
 	<-dropped

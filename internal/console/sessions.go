@@ -28,6 +28,9 @@ type sessionKey [sha256.Size]byte
 
 func keyOf(id string) sessionKey { return sha256.Sum256([]byte(id)) }
 
+// name returns the key as a text.
+func (k sessionKey) name() string { return base64.RawURLEncoding.EncodeToString(k[:]) }
+
 // session is one sign-in of a person. The fields below ended are guarded by the mutex of sessions.
 type session struct {
 	key   sessionKey
@@ -189,6 +192,14 @@ func (s *sessions) endKey(key sessionKey) {
 	defer s.mu.Unlock()
 	if one := s.all[key]; one != nil {
 		s.drop(one)
+	}
+}
+
+// endNamed ends the session whose key has a name, if it has not ended.
+func (s *sessions) endNamed(name string) {
+	raw, err := base64.RawURLEncoding.DecodeString(name)
+	if err == nil && len(raw) == sha256.Size {
+		s.endKey(sessionKey(raw))
 	}
 }
 

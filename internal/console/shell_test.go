@@ -111,6 +111,7 @@ func TestWhereAPersonReturnsTo(t *testing.T) {
 type planted struct {
 	credential *Credential
 	path       string
+	session    string
 	err        error
 }
 
@@ -118,7 +119,8 @@ type planted struct {
 func (*planted) Provider() string { return "id.example.com" }
 
 // Login implements SignIn.
-func (*planted) Login(w http.ResponseWriter, r *http.Request) {
+func (p *planted) Login(w http.ResponseWriter, r *http.Request, session string) {
+	p.session = session
 	http.Redirect(w, r, "https://id.example.com/authorize", http.StatusSeeOther)
 }
 
@@ -128,8 +130,8 @@ func (p *planted) Logout(w http.ResponseWriter, r *http.Request) {
 }
 
 // Callback implements SignIn.
-func (p *planted) Callback(http.ResponseWriter, *http.Request) (*Credential, string, error) {
-	return p.credential, p.path, p.err
+func (p *planted) Callback(http.ResponseWriter, *http.Request) (Arrival, error) {
+	return Arrival{Credential: p.credential, Path: p.path, Session: p.session}, p.err
 }
 
 // TestSignInAtAProvider checks the place of a provider: its routes, the session that it makes, and where the person goes.
@@ -157,13 +159,21 @@ func TestSignInAtAProvider(t *testing.T) {
 	if got := f.meIs(cookieOf(t, answer).Value); got.User != "ada" || got.Means != wire.IDToken {
 		t.Errorf("%+v", got)
 	}
+	first := cookieOf(t, answer).Value
+	f.do(call{method: "GET", path: "/refresh/auth/login", session: first})
+	if f.do(callback); f.meIs(first).SignedIn {
+		t.Error("after another sign-in of the browser, which did not send the cookie from the provider's site, its first session goes on")
+	}
 	provider.path = "//evil.example"
 	if got := f.do(callback).Header.Get("Location"); got != "/refresh/" {
 		t.Errorf("an open redirect leads to %q", got)
 	}
 	provider.err = fail(http.StatusForbidden, "Forbidden", "denied")
-	if answer := f.do(callback); answer.Header.Get("Location") != "/refresh/signin?failed=Forbidden" || len(answer.Cookies()) > 0 {
-		t.Errorf("a refusal: %d %v", answer.StatusCode, answer.Header)
+	for asked, want := range map[string]string{"//evil.example": "", "": "", "/": "", "/keys?ns=shop": "&return=%2Fkeys%3Fns%3Dshop"} {
+		provider.path = asked
+		if answer := f.do(callback); answer.Header.Get("Location") != "/refresh/signin?failed=Forbidden"+want || len(answer.Cookies()) > 0 {
+			t.Errorf("a refusal of a sign-in for %q: %d %v", asked, answer.StatusCode, answer.Header)
+		}
 	}
 	if strings.Contains(f.logged(), canary) {
 		t.Error("the code of the provider is in the log")

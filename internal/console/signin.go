@@ -175,26 +175,41 @@ func (s *Server) providerRoutes() {
 			s.refuse(w, r, err)
 			return
 		}
-		s.SignIn.Login(w, r)
+		var session string
+		if before := s.sessions.find(s.cookie.read(r), false); before != nil {
+			session = before.key.name()
+		}
+		s.SignIn.Login(w, r, session)
 	})
 	s.handle("GET /auth/callback", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 		defer cancel()
-		credential, asked, err := s.SignIn.Callback(w, r.WithContext(ctx))
+		arrived, err := s.SignIn.Callback(w, r.WithContext(ctx))
 		if err == nil {
-			if _, err = s.signIn(ctx, w, r, credential); err != nil {
-				dropped(context.WithoutCancel(ctx), credential)
+			if _, err = s.signIn(ctx, w, r, arrived.Credential); err != nil {
+				dropped(context.WithoutCancel(ctx), arrived.Credential)
 			}
 		}
 		if err != nil {
 			f := failureOf(err)
 			s.log.Info("sign-in failed", "cause", cause(err).Error())
-			http.Redirect(w, r, s.base+"signin?failed="+url.QueryEscape(f.Reason), http.StatusSeeOther)
+			http.Redirect(w, r, s.base+SignInPage(f.Reason, "/"+s.pageOf(arrived.Path)), http.StatusSeeOther)
 			return
 		}
-		http.Redirect(w, r, s.base+s.pageOf(asked), http.StatusSeeOther)
+		s.sessions.endNamed(arrived.Session)
+		http.Redirect(w, r, s.base+s.pageOf(arrived.Path), http.StatusSeeOther)
 	})
 	s.handle("GET /auth/logout", s.SignIn.Logout)
+}
+
+// SignInPage returns the page, without its leading slash, where a person can sign in again after a failure, and go on to the page that
+// the person asked for.
+func SignInPage(reason, asked string) string {
+	query := url.Values{"failed": {reason}}
+	if asked != "/" {
+		query.Set("return", asked)
+	}
+	return "signin?" + query.Encode()
 }
 
 // pageOf returns the page, without its leading slash, that a person asked for before the sign-in: one of this console, and else

@@ -32,6 +32,7 @@ type attempt struct {
 	Nonce    string    `json:"n"`
 	Verifier string    `json:"v"`
 	Return   string    `json:"r"`
+	Session  string    `json:"b,omitempty"`
 	Redirect string    `json:"u"`
 	Until    time.Time `json:"t"`
 }

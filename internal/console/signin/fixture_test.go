@@ -253,7 +253,7 @@ func (f *fixture) begin(query string, cookies ...*http.Cookie) *begun {
 		r.AddCookie(cookie)
 	}
 	w := httptest.NewRecorder()
-	f.Login(w, r)
+	f.Login(w, r, "session")
 	to, err := url.Parse(w.Header().Get("Location"))
 	if err != nil || w.Code != http.StatusSeeOther {
 		f.t.Fatalf("auth/login answers %d: %v", w.Code, err)
@@ -269,8 +269,11 @@ func (f *fixture) arrive(b *begun) (*console.Credential, string, []*http.Cookie,
 		r.AddCookie(cookie)
 	}
 	w := httptest.NewRecorder()
-	credential, path, err := f.Callback(w, r)
-	return credential, path, cookiesOf(w), err
+	arrived, err := f.Callback(w, r)
+	if err == nil && arrived.Session != "session" {
+		f.t.Errorf("the browser had the session %q", arrived.Session)
+	}
+	return arrived.Credential, arrived.Path, cookiesOf(w), err
 }
 
 // cookiesOf returns the cookies that an answer sets.

@@ -78,8 +78,9 @@ func (s *OIDC) Provider() string {
 }
 
 // Login implements console.SignIn.
-func (s *OIDC) Login(w http.ResponseWriter, r *http.Request) {
-	to, err := s.begin(w, r)
+func (s *OIDC) Login(w http.ResponseWriter, r *http.Request, session string) {
+	asked := returnPath(r.URL.Query().Get("return"))
+	to, err := s.begin(w, r, asked, session)
 	if err != nil {
 		s.Log.Info("sign-in did not begin", "cause", err.Error())
 		reason := wire.ProviderRefused
@@ -87,13 +88,13 @@ func (s *OIDC) Login(w http.ResponseWriter, r *http.Request) {
 		if errors.As(err, &f) {
 			reason = f.reason
 		}
-		to = s.BasePath + "signin?failed=" + url.QueryEscape(string(reason))
+		to = s.BasePath + console.SignInPage(string(reason), asked)
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // to the provider of the configuration, or to a page of the console
 }
 
 // begin returns where the browser signs in.
-func (s *OIDC) begin(w http.ResponseWriter, r *http.Request) (string, error) {
+func (s *OIDC) begin(w http.ResponseWriter, r *http.Request, asked, session string) (string, error) {
 	found, err := s.provider.metadata(r.Context())
 	if err != nil {
 		return "", failedAt(err, wire.ProviderAway)
@@ -101,7 +102,7 @@ func (s *OIDC) begin(w http.ResponseWriter, r *http.Request) (string, error) {
 	if found.Authorization == "" || found.Token == "" {
 		return "", failed(wire.ProviderRefused, "the metadata of %s names no https authorization_endpoint and token_endpoint", s.IssuerURL)
 	}
-	one := &attempt{Return: returnPath(r.URL.Query().Get("return")), Redirect: s.at(r.Host, "auth/callback"), Until: s.Clock.Now().Add(attemptLife)}
+	one := &attempt{Return: asked, Session: session, Redirect: s.at(r.Host, "auth/callback"), Until: s.Clock.Now().Add(attemptLife)}
 	for _, secret := range []*string{&one.State, &one.Nonce, &one.Verifier} {
 		if *secret, err = newSecret(s.Random); err != nil {
 			return "", err
@@ -126,35 +127,40 @@ func newSecret(random io.Reader) (string, error) {
 }
 
 // Callback implements console.SignIn.
-func (s *OIDC) Callback(w http.ResponseWriter, r *http.Request) (*console.Credential, string, error) {
+func (s *OIDC) Callback(w http.ResponseWriter, r *http.Request) (console.Arrival, error) {
 	given := r.URL.Query()
 	one, err := s.attempts.take(w, r, single(given, "state"), s.Clock.Now())
 	if err == nil && one.Redirect != s.at(r.Host, "auth/callback") {
 		err = errors.New("it was begun under another host name")
 	}
 	if err != nil {
-		return nil, "", failed(wire.NotBegunHere, "%w", err)
+		return console.Arrival{}, failed(wire.NotBegunHere, "%w", err)
 	}
+	credential, err := s.finish(r, one, given)
+	return console.Arrival{Credential: credential, Path: one.Return, Session: one.Session}, err
+}
+
+// finish returns the credential of a sign-in that this browser began.
+func (s *OIDC) finish(r *http.Request, one *attempt, given url.Values) (*console.Credential, error) {
 	code, err := s.answered(r.Context(), given)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	got, err := s.provider.grant(r.Context(), &s.client, url.Values{
 		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {one.Redirect}, "code_verifier": {one.Verifier},
 	})
 	if err != nil {
-		return nil, "", failedAt(err, wire.ProviderRefused)
+		return nil, failedAt(err, wire.ProviderRefused)
 	}
 	proven, err := s.verify(r.Context(), textOf(got, "id_token"))
 	if err != nil {
-		return nil, "", failedAt(err, wire.NotTrusted)
+		return nil, failedAt(err, wire.NotTrusted)
 	}
 	if proven.text("nonce") != one.Nonce {
-		return nil, "", failed(wire.NotTrusted, "the id_token has the nonce of another sign-in")
+		return nil, failed(wire.NotTrusted, "the id_token has the nonce of another sign-in")
 	}
 	l := &login{OIDC: s, agent: agentOf(r), host: r.Host, nonce: one.Nonce, subject: proven.text("sub"), idToken: proven.compact, refresh: got.RefreshToken}
-	credential, err := l.first(r.Context(), proven)
-	return credential, one.Return, err
+	return l.first(r.Context(), proven)
 }
 
 // answered reads the code of the provider's answer (RFC 6749 §4.1.2, RFC 9207).

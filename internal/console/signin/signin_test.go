@@ -266,10 +266,14 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 func TestAProviderThatIsAway(t *testing.T) {
 	f := newFixture(t)
 	f.provider.Close()
-	w := httptest.NewRecorder()
-	f.Login(w, httptest.NewRequest(http.MethodGet, "https://"+consoleHost+"/auth/login", http.NoBody))
-	if got := w.Header().Get("Location"); got != "/signin?failed=ProviderAway" || len(cookiesOf(w)) > 0 {
-		t.Errorf("%d to %s", w.Code, got)
+	for query, want := range map[string]string{
+		"": "", "?return=/keys/shop/orders": "&return=%2Fkeys%2Fshop%2Forders", "?return=//evil.example": "",
+	} {
+		w := httptest.NewRecorder()
+		f.Login(w, httptest.NewRequest(http.MethodGet, "https://"+consoleHost+"/auth/login"+query, http.NoBody), "")
+		if got := w.Header().Get("Location"); got != "/signin?failed=ProviderAway"+want || len(cookiesOf(w)) > 0 {
+			t.Errorf("%q: %d to %s", query, w.Code, got)
+		}
 	}
 }
 

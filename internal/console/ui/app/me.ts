@@ -3,7 +3,7 @@ import { computed, signal } from "@preact/signals";
 import type * as wire from "./wire";
 import { api, lastRequest, onSessionEnd, failureOf } from "./api";
 import { now } from "./clock";
-import { current, go } from "./router";
+import { current, go, returnPath } from "./router";
 
 /** The answer of api/me; undefined until it came. */
 export const me = signal<wire.Me | undefined>(undefined);
@@ -32,7 +32,7 @@ export async function loadMe(): Promise<void> {
 export async function signIn(login: wire.Login): Promise<void> {
   await api.post("api/login", login);
   await loadMe();
-  if (current.peek().path === "signin") go("keys", { replace: true });
+  if (current.peek().path === "signin") go(returnPath().slice(1), { replace: true });
 }
 
 export async function signOut(): Promise<void> {

@@ -66,9 +66,10 @@ export function link(to: string, query: Record<string, string | undefined> = {})
   return to.split("/").map(encodeURIComponent).join("/") + (text ? `?${text}` : "");
 }
 
-/** The page's own return path, for a sign-in elsewhere: /keys?ns=shop. */
+/** The path to return to after a sign-in: /keys?ns=shop. The page of the sign-in has it in its query after a failure. */
 export function returnPath(): string {
   const { path: at, query } = current.peek();
+  if (at === "signin") return query.get("return") ?? "/keys";
   const text = query.toString();
   return `/${at}${text ? `?${text}` : ""}`;
 }

@@ -19,7 +19,7 @@ export function SignIn() {
   }, []);
   const failed = current.value.query.get("failed");
   const provider = new URL("auth/login", document.baseURI);
-  provider.searchParams.set("return", current.value.path === "signin" ? "/keys" : returnPath());
+  provider.searchParams.set("return", returnPath());
   return (
     <main class="sign-in">
       <div class="sign-in-box">
