@@ -43,7 +43,7 @@ export function Mine() {
   };
   const rows = all
     .map((session) => ({ ...session, live: !session.revokedAt, status: session.current ? <Chip tone="good" word={t.sessions.current} /> : session.revocationReason ? <ReasonChip reason={session.revocationReason} /> : null }))
-    .sort((a, b) => Number(b.current ?? 0) - Number(a.current ?? 0) || Number(b.live) - Number(a.live) || ((a.lastUsed ?? "") < (b.lastUsed ?? "") ? 1 : -1));
+    .sort((a, b) => Number(b.current ?? 0) - Number(a.current ?? 0) || Number(b.live) - Number(a.live) || ((a.lastUsed ?? a.startedAt) < (b.lastUsed ?? b.startedAt) ? 1 : -1));
   return (
     <Page
       title={t.sessions.mineTitle}
