@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -61,6 +62,7 @@ type Server struct {
 	log         logr.Logger
 	base        string
 	mux, pages  *http.ServeMux
+	page        file
 	crossOrigin *http.CrossOriginProtection
 	cookie      cookie
 	sessions    *sessions
@@ -185,6 +187,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.Is(err, errNoSlash):
 		http.Redirect(answered, r, s.base, http.StatusPermanentRedirect)
+	case errors.Is(err, errNoRoute) && strings.HasPrefix(r.URL.Path, s.base):
+		s.noRoute(answered, r, strings.TrimPrefix(r.URL.Path, s.base))
 	case err != nil:
 		s.refuse(answered, r, err)
 	default:
@@ -207,7 +211,7 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, fail(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "the route has no such method"))
 		return
 	}
-	s.refuse(w, r, errNoRoute)
+	s.noRoute(w, r, strings.TrimPrefix(r.URL.Path, "/"))
 }
 
 // refuse answers with an error. What an answer does not say goes to the log.

@@ -64,11 +64,23 @@ func (s *Server) serveFiles(index file, assets []file) error {
 		html = strings.ReplaceAll(html, `="`+asset.name+`"`, `="`+asset.name+"?v="+asset.tag+`"`)
 		s.handle("GET /"+asset.name, asset.serve)
 	}
-	page := newFile("index.html", []byte(html))
+	s.page = newFile("index.html", []byte(html))
 	for _, pattern := range pagePatterns {
-		s.handle(pattern, page.serve)
+		s.handle(pattern, s.page.serve)
 	}
 	return nil
+}
+
+// noRoute answers a request without a route, whose path below the base path is below: a browser that opens a page gets the shell,
+// which says so, and all others a failure.
+func (s *Server) noRoute(w http.ResponseWriter, r *http.Request, below string) {
+	if r.Method != http.MethodGet || !strings.Contains(r.Header.Get("Accept"), "text/html") || strings.HasPrefix(below, "api/") || strings.HasPrefix(below, "auth/") {
+		s.refuse(w, r, errNoRoute)
+		return
+	}
+	body := s.page.describe(w, r)
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = w.Write(body)
 }
 
 // load reads the built page.
@@ -128,6 +140,12 @@ func kindOf(name string) string {
 
 // serve answers with the file.
 func (f *file) serve(w http.ResponseWriter, r *http.Request) {
+	body := f.describe(w, r)
+	http.ServeContent(w, r, f.name, time.Time{}, bytes.NewReader(body))
+}
+
+// describe sets the headers of the file, and returns its content as the browser accepts it.
+func (f *file) describe(w http.ResponseWriter, r *http.Request) []byte {
 	header := w.Header()
 	header.Set("Content-Type", f.kind)
 	header.Set("Cache-Control", "no-cache")
@@ -141,5 +159,5 @@ func (f *file) serve(w http.ResponseWriter, r *http.Request) {
 		body, tag = f.zipped, f.tag+"-gzip"
 	}
 	header.Set("ETag", `"`+tag+`"`)
-	http.ServeContent(w, r, f.name, time.Time{}, bytes.NewReader(body))
+	return body
 }

@@ -44,6 +44,37 @@ func TestTheShell(t *testing.T) {
 	}
 }
 
+// TestPagesThatDoNotExist checks what answers a path without a route: a browser that opens it gets the shell, which says so.
+func TestPagesThatDoNotExist(t *testing.T) {
+	const browser = "text/html,application/xhtml+xml,*/*;q=0.8"
+	for _, c := range []struct {
+		name, method, path, accept string
+		page                       bool
+	}{
+		{"a page that a person mistyped", "GET", "keyz", browser, true},
+		{"a page below a page", "GET", "issuers/main/keys", browser, true},
+		{"a page with an empty part", "GET", "keys//billing", browser, true},
+		{"a tool", "GET", "keyz", "*/*", false},
+		{"a request without Accept", "GET", "keyz", "", false},
+		{"a route of the API", "GET", "api/keyz", browser, false},
+		{"a route of the provider", "GET", "auth/keyz", browser, false},
+		{"a write", "POST", "keyz", browser, false},
+	} {
+		for _, base := range []string{"/", "/refresh/"} {
+			f := newFixture(t, func(o *Options) { o.BasePath = base })
+			answer := f.do(call{method: c.method, path: base + c.path, headers: map[string]string{"Accept": c.accept}})
+			body := bodyOf(t, answer)
+			if answer.StatusCode != http.StatusNotFound || strings.Contains(body, `<base href="`+base+`">`) != c.page {
+				t.Errorf("%s below %s: %d %s", c.name, base, answer.StatusCode, body)
+			}
+		}
+	}
+	f := newFixture(t, func(o *Options) { o.BasePath = "/refresh/" })
+	if body := bodyOf(t, f.do(call{method: "GET", path: "/keys", headers: map[string]string{"Accept": browser}})); strings.Contains(body, "<base") {
+		t.Errorf("outside the base path: %s", body)
+	}
+}
+
 // TestFiles checks how a file of the page is cached and compressed.
 func TestFiles(t *testing.T) {
 	f := newFixture(t)
