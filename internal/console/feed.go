@@ -132,10 +132,24 @@ func (f *feed) begin(ctx context.Context) error {
 	err := f.follow(ctx, &metav1.ListOptions{
 		SendInitialEvents: &all, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan, AllowWatchBookmarks: true,
 	}, true)
-	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
+	switch {
+	case apierrors.IsInvalid(err) || apierrors.IsBadRequest(err):
 		return f.page(ctx)
+	case apierrors.IsForbidden(err):
+		return f.lacking(ctx, err)
+	default:
+		return err
 	}
-	return err
+}
+
+// lacking returns the refusal of the right that a person asks for first. The API server refuses the first watch for its verb, also to
+// a person who may not list either.
+func (f *feed) lacking(ctx context.Context, watch error) error {
+	list := f.p.List(ctx, f.list(), client.InNamespace(f.namespace), client.Limit(1))
+	if apierrors.IsForbidden(list) {
+		return list
+	}
+	return watch
 }
 
 // options are those of a watch from the version on.
