@@ -171,7 +171,7 @@ func (f *flags) serve(ctx context.Context, config *rest.Config, log logr.Logger)
 	group, ctx := errgroup.WithContext(ctx)
 	last, stop := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return certificate.Run(last) })
-	group.Go(func() error { return serving.Serve(last, console.NewHTTPServer(health, nil), f.health) })
+	group.Go(func() error { return serving.Serve(last, serving.NewHTTPServer(health, nil), f.health) })
 	group.Go(func() error {
 		<-ctx.Done()
 		drain.Begin()

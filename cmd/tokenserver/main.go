@@ -183,7 +183,7 @@ func (r *replica) run(ctx context.Context, f *flags) error {
 	group.Go(func() error { return r.cluster.Run(watching) })
 	group.Go(func() error { return r.certificate.Run(answering) })
 	group.Go(func() error {
-		return serving.Serve(watching, tokenserver.NewHTTPServer(health, nil), f.probeAddress)
+		return serving.Serve(watching, serving.NewHTTPServer(health, nil), f.probeAddress)
 	})
 	group.Go(func() error {
 		defer stopWatching()

@@ -1,16 +1,46 @@
-// Package serving holds what the HTTP servers of all commands share: listening until the end of a context, the shutdown, health
-// checks, and the serving certificate.
+// Package serving holds what the HTTP servers of all commands share: the limits of connections, listening until the end of a context, the
+// shutdown, health checks, and the serving certificate.
 package serving
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
 )
+
+// Limits of a connection, so that slow clients do not hold one for long.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 16 << 10
+)
+
+// AnswerTimeout is how long an answer may take, from the header of its request on.
+const AnswerTimeout = 20 * time.Second
+
+// NewHTTPServer returns a server with limits for connections of arbitrary clients, over TLS if a configuration is given.
+func NewHTTPServer(handler http.Handler, tls *tls.Config) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		TLSConfig:         tls,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      AnswerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		// "OPTIONS *" is answered like any unknown path.
+		DisableGeneralOptionsHandler: true,
+		// Malformed requests of arbitrary clients are not logged.
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
+}
 
 // shutdownTimeout is how long current requests may take during the shutdown.
 const shutdownTimeout = 15 * time.Second

@@ -74,3 +74,19 @@ func TestDrain(t *testing.T) {
 		t.Errorf("the client keeps its connection: %d connections", len(connections))
 	}
 }
+
+// TestHTTPServerHasLimits checks that every limit is set, since those of net/http have no defaults.
+func TestHTTPServerHasLimits(t *testing.T) {
+	server := NewHTTPServer(http.NotFoundHandler(), nil)
+	for name, limit := range map[string]int64{
+		"ReadHeaderTimeout": int64(server.ReadHeaderTimeout), "ReadTimeout": int64(server.ReadTimeout), "WriteTimeout": int64(server.WriteTimeout),
+		"IdleTimeout": int64(server.IdleTimeout), "MaxHeaderBytes": int64(server.MaxHeaderBytes),
+	} {
+		if limit <= 0 {
+			t.Errorf("there is no %s", name)
+		}
+	}
+	if server.ReadHeaderTimeout > server.ReadTimeout || server.ReadTimeout >= server.WriteTimeout {
+		t.Error("no time remains to answer a slow request")
+	}
+}

@@ -175,7 +175,7 @@ func (s *attackHarness) checkWire(t *testing.T, got *answer, sent string, last b
 }
 
 // sendSlowly checks that a slow client does not hold a connection longer than the limits, which are shortened
-// here. TestHTTPServerHasLimits checks that NewHTTPServer sets them.
+// here. TestHTTPServerHasLimits of internal/serving checks that all are set.
 func (s *attackHarness) sendSlowly(t *testing.T) {
 	slow := s.serve(s.front.Config.Handler, func(server *http.Server) {
 		server.ReadHeaderTimeout, server.ReadTimeout, server.IdleTimeout = s.shortly, s.shortly, s.shortly

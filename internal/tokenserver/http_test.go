@@ -18,7 +18,7 @@ func TestARequestEndsWithItsConnection(t *testing.T) {
 		left = time.Until(end)
 	}), nil)
 	server.Handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
-	if !bounded || left > writeTimeout {
-		t.Errorf("a request may wait %s (bounded: %v), and its connection ends after %s", left, bounded, writeTimeout)
+	if !bounded || left > server.WriteTimeout {
+		t.Errorf("a request may wait %s (bounded: %v), and its connection ends after %s", left, bounded, server.WriteTimeout)
 	}
 }
