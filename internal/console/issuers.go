@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -25,8 +26,27 @@ import (
 type TokenService struct {
 	// Client trusts its certificate, and follows no redirects.
 	Client *http.Client
-	// Base is its URL without a path, such as https://refreshkeys.refreshkeys-system.svc.
+	// Base is its URL without a path, such as https://refreshkeys-tokenserver.refreshkeys-system.svc; nil for the own URL of each issuer.
 	Base *url.URL
+}
+
+// request returns a request for the public keys of an issuer.
+func (t *TokenService) request(ctx context.Context, issuer *v1alpha1.JWTIssuer) (*http.Request, error) {
+	at, err := url.Parse(endpoint.JWKSOf(issuer))
+	if err != nil {
+		return nil, err
+	}
+	from := at
+	if t.Base != nil {
+		from = t.Base.JoinPath(at.Path)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from.String(), http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	// Several issuers share one service, which finds the issuer by host and path.
+	request.Host = at.Host
+	return request, nil
 }
 
 // issuerDetail answers GET api/issuers/{name}.
@@ -116,29 +136,25 @@ func (s *Server) trial(ctx context.Context, p *person, r *http.Request) (any, er
 // longestKeySet is the longest set of public keys, in bytes.
 const longestKeySet = 1 << 20
 
-// publicKeys answers GET api/issuers/{name}/jwks: the public keys of an issuer, from the token service. The request goes to the
-// configured service only, and the API server says whether the person may read the issuer.
+// publicKeys answers GET api/issuers/{name}/jwks: the public keys of an issuer. In a cluster, the request goes to the configured service
+// only; on a person's own machine, to the URL of the issuer, as that of kubectl refreshkey verify does. The API server says whether the
+// person may read the issuer.
 func (s *Server) publicKeys(ctx context.Context, p *person, r *http.Request) (any, error) {
 	if s.TokenService == nil {
-		return nil, fail(http.StatusNotFound, metav1.StatusReasonNotFound, "this console does not reach the token service: paste the key set, or read it at the issuer's jwksURI")
+		return nil, fail(http.StatusNotFound, metav1.StatusReasonNotFound, "this console does not reach the token service, which publishes the keys: set --token-service, or use kubectl refreshkey verify")
 	}
 	issuer, err := p.issuer(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	at, err := url.Parse(endpoint.JWKSOf(issuer))
+	request, err := s.TokenService.request(ctx, issuer)
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.TokenService.Base.JoinPath(at.Path).String(), http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	// Several issuers share one service, which finds the issuer by host and path.
-	request.Host = at.Host
 	response, err := s.TokenService.Client.Do(request)
 	if err != nil {
-		return nil, fail(http.StatusBadGateway, metav1.StatusReasonServiceUnavailable, "the token service cannot be reached")
+		s.log.Error(err, "cannot read the public keys of an issuer", "issuer", issuer.Name)
+		return nil, fail(http.StatusBadGateway, metav1.StatusReasonServiceUnavailable, "%s", s.TokenService.unreachable(request.URL))
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, longestKeySet))
@@ -146,4 +162,12 @@ func (s *Server) publicKeys(ctx context.Context, p *person, r *http.Request) (an
 		return nil, fail(http.StatusBadGateway, metav1.StatusReasonServiceUnavailable, "the token service answers %d to the request for the key set", response.StatusCode)
 	}
 	return json.RawMessage(body), nil
+}
+
+// unreachable returns what the page says about a token service that gives no answer.
+func (t *TokenService) unreachable(at *url.URL) string {
+	if t.Base != nil {
+		return "the token service cannot be reached"
+	}
+	return fmt.Sprintf("%s cannot be read from this machine; if its certificate authority is private, start the console with --ca-file", at)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"sync"
 	"time"
@@ -32,6 +33,8 @@ type LocalOptions struct {
 	Log     logr.Logger
 	Version string
 	DocsURL string
+	// PublicKeys is the client that reads the public keys of issuers at their own URLs. It follows no redirects.
+	PublicKeys *http.Client
 	// Ready is called with the URL to open.
 	Ready func(url string)
 }
@@ -102,7 +105,8 @@ func newLocal(o *LocalOptions, address string) (*Server, string, error) {
 		API: o.API, Clock: o.Clock, Random: o.Random, Log: o.Log, Registerer: prometheus.NewRegistry(),
 		Hosts:    []string{net.JoinHostPort("127.0.0.1", port), net.JoinHostPort("localhost", port)},
 		BasePath: base, Reveal: true, Namespace: o.Namespace, DocsURL: o.DocsURL, Version: o.Version,
-		SessionIdle: localSession, SessionMax: localSession, local: l,
+		TokenService: &TokenService{Client: o.PublicKeys},
+		SessionIdle:  localSession, SessionMax: localSession, local: l,
 	})
 	return server, "http://" + address + base + "signin#code=" + l.code, err
 }

@@ -56,7 +56,7 @@ func TestServeLocal(t *testing.T) {
 	go func() {
 		ended <- ServeLocal(ctx, LocalOptions{
 			API: &rest.Config{Host: api.URL, BearerToken: token}, Namespace: "shop", Clock: clocktesting.NewFakeClock(time.Now()), Random: rand.Reader,
-			Log: logr.Discard(), Version: "v1.2.3", Ready: func(url string) { opened <- url },
+			Log: logr.Discard(), Version: "v1.2.3", PublicKeys: http.DefaultClient, Ready: func(url string) { opened <- url },
 		})
 	}()
 	page, err := url.Parse(<-opened)

@@ -150,7 +150,8 @@ var combinations = []combination{
 		has: []string{"Deployment refreshkeys-system/refreshkeys-console", "Service refreshkeys-system/refreshkeys-console", "ServiceAccount refreshkeys-system/refreshkeys-console",
 			"NetworkPolicy refreshkeys-system/refreshkeys-console", "PodDisruptionBudget refreshkeys-system/refreshkeys-console"},
 		hasNot: []string{"ClusterRole refreshkeys-console-impersonation", "ConfigMap refreshkeys-system/refreshkeys-console-oidc", "Ingress"},
-		says:   []string{"--console-tls-secret=refreshkeys-console-tls", "automountServiceAccountToken: false", "name: kube-root-ca.crt"},
+		says: []string{"--console-tls-secret=refreshkeys-console-tls", "automountServiceAccountToken: false", "name: kube-root-ca.crt",
+			"--token-service=https://refreshkeys-tokenserver.$(POD_NAMESPACE).svc\n", "secretName: refreshkeys-tokenserver-tls"},
 	},
 	{
 		name: "every value of the console",
@@ -161,6 +162,13 @@ var combinations = []combination{
 		has: []string{"Ingress refreshkeys-system/refreshkeys-console", "ConfigMap refreshkeys-system/refreshkeys-console-oidc"},
 		says: []string{"--host=keys.example.com:8443", "--console-tls-names=keys.example.com,keys.example.com", "--base-path=/refresh/", "--reveal=Never", "sessionAffinity: ClientIP",
 			"path: /refresh/", "audience: https://idp.example.com", "checksum/oidc:", "port: 9443", "name: idp", "proxy-buffering"},
+	},
+	{
+		name:   "the console with a token service of other names",
+		values: `{console: {enabled: true}, tls: {mode: Secret, secretName: tokens-tls}, tokenServer: {service: {port: 8444}}}`,
+		has:    []string{"Deployment refreshkeys-system/refreshkeys-console"},
+		says: []string{"--token-service=https://refreshkeys-tokenserver.$(POD_NAMESPACE).svc:8444\n", "--token-service-ca-file=/etc/refreshkeys/token-service/ca.crt\n",
+			"- key: ca.crt\n            path: ca.crt\n          optional: true\n          secretName: tokens-tls\n"},
 	},
 	{
 		name:   "the console with impersonation",

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -53,7 +52,7 @@ func install(ctx context.Context, c *cluster.Cluster, consoleBinary string) (*wo
 	if err != nil {
 		return nil, err
 	}
-	trusted, err := tokenServiceCA(ctx, c)
+	trusted, err := cluster.TokenServiceCA(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -102,20 +101,6 @@ func runConsole(ctx context.Context, c *cluster.Cluster, w *world, name string, 
 		w.Metrics = fmt.Sprintf("http://127.0.0.1:%d/metrics", health)
 	}
 	return nil
-}
-
-// tokenServiceCA writes the certificate authority of the token service to a file.
-func tokenServiceCA(ctx context.Context, c *cluster.Cluster) (string, error) {
-	encoded, err := c.Kubectl(ctx, "get", "secret", "refreshkeys-tokenserver-tls", "--namespace=refreshkeys-system", `--output=jsonpath={.data.ca\.crt}`)
-	if err != nil {
-		return "", err
-	}
-	bundle, err := base64.StdEncoding.DecodeString(string(encoded))
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(c.Dir(), "tokenservice-ca.crt")
-	return file, os.WriteFile(file, bundle, 0o600)
 }
 
 // tlsSecret makes the folder of a mounted Secret with a certificate for localhost.

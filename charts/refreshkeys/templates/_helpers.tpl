@@ -170,8 +170,12 @@ rules:
   - {port: 53, protocol: TCP}
 {{- end }}
 
-{{/* Flags of the console, from its values. */}}
+{{/* Flags of the console: dict "root" . "values" VALUES. */}}
 {{- define "refreshkeys.console.args" -}}
+{{- $port := int .root.Values.tokenServer.service.port -}}
+- --token-service=https://refreshkeys-tokenserver.$(POD_NAMESPACE).svc{{ if ne $port 443 }}:{{ $port }}{{ end }}
+- --token-service-ca-file=/etc/refreshkeys/token-service/ca.crt
+{{- with .values }}
 {{- range .hosts }}
 - --host={{ . }}
 {{- end }}
@@ -201,5 +205,6 @@ rules:
 {{- end }}
 {{- range .extraArgs }}
 - {{ . | quote }}
+{{- end }}
 {{- end }}
 {{- end }}

@@ -145,10 +145,6 @@ func (s *session) ask(ctx context.Context, method, path string, body, into any) 
 
 // send sends one request to the token service, and reads its answer.
 func (s *session) send(ctx context.Context, method, path, access string, body, into any) (code int, err error) {
-	connection, err := s.login.service.connection()
-	if err != nil {
-		return 0, err
-	}
 	var sent strings.Builder
 	if body != nil {
 		if err := json.NewEncoder(&sent).Encode(body); err != nil {
@@ -163,7 +159,7 @@ func (s *session) send(ctx context.Context, method, path, access string, body, i
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	response, err := connection.Do(request)
+	response, err := s.login.service.connection.Do(request)
 	if err != nil {
 		return 0, err
 	}

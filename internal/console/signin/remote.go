@@ -2,14 +2,11 @@ package signin
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -33,10 +30,16 @@ const ownAgent = "refreshkeys-console"
 type remote struct {
 	issuer, caFile string
 	documents      *identity.Providers
+	// connection follows no redirect.
+	connection *http.Client
+}
 
-	mu     sync.Mutex
-	bundle string
-	client *http.Client
+// newRemote returns the server of an issuer. caFile holds its certificate authorities; empty for those of the system.
+func newRemote(issuer, caFile string, documents *identity.Providers) *remote {
+	return &remote{issuer: issuer, caFile: caFile, documents: documents, connection: &http.Client{
+		Transport: bounded{&upstream.Trusting{File: caFile}}, Timeout: remoteTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
 
 // metadata is what the discovery document says (OpenID Connect Discovery §3, RFC 8414, RFC 9207, RP-Initiated Logout).
@@ -80,38 +83,8 @@ func (r *remote) metadata(ctx context.Context) (*metadata, error) {
 	return found, nil
 }
 
-// connection returns a client of the server, which follows no redirect.
-func (r *remote) connection() (*http.Client, error) {
-	entry, err := r.entry()
-	if err != nil {
-		return nil, err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.client != nil && r.bundle == entry.CABundle {
-		return r.client, nil
-	}
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
-	if entry.CABundle != "" {
-		roots := x509.NewCertPool()
-		if !roots.AppendCertsFromPEM([]byte(entry.CABundle)) {
-			return nil, fmt.Errorf("%w: %s holds no certificate", upstream.ErrUnavailable, r.caFile)
-		}
-		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	}
-	if r.client != nil {
-		r.client.CloseIdleConnections()
-	}
-	r.bundle = entry.CABundle
-	r.client = &http.Client{
-		Transport: bounded{transport}, Timeout: remoteTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	return r.client, nil
-}
-
 // bounded sets the User-Agent of the context, and fails answers that are too long.
-type bounded struct{ next *http.Transport }
+type bounded struct{ next *upstream.Trusting }
 
 type agentKey struct{}
 
@@ -143,15 +116,11 @@ func (r *remote) grant(ctx context.Context, who *client, form url.Values) (*oaut
 	if err != nil {
 		return nil, err
 	}
-	connection, err := r.connection()
-	if err != nil {
-		return nil, err
-	}
 	config := clientcredentials.Config{ClientID: who.id, TokenURL: found.Token, EndpointParams: form}
 	if err := who.prove(&config, found.AuthMethods); err != nil {
 		return nil, fmt.Errorf("%w: %w", upstream.ErrUnavailable, err)
 	}
-	got, err := config.Token(context.WithValue(ctx, oauth2.HTTPClient, connection))
+	got, err := config.Token(context.WithValue(ctx, oauth2.HTTPClient, r.connection))
 	if err != nil {
 		return nil, judged(err)
 	}
@@ -195,10 +164,6 @@ func (r *remote) revoke(ctx context.Context, who *client, refresh string) error 
 	if err != nil || found.Revocation == "" {
 		return err
 	}
-	connection, err := r.connection()
-	if err != nil {
-		return err
-	}
 	proof := clientcredentials.Config{ClientID: who.id, EndpointParams: url.Values{"token": {refresh}, "token_type_hint": {"refresh_token"}}}
 	if err := who.prove(&proof, found.AuthMethods); err != nil {
 		return err
@@ -217,7 +182,7 @@ func (r *remote) revoke(ctx context.Context, who *client, refresh string) error 
 	if proof.AuthStyle == oauth2.AuthStyleInHeader {
 		request.SetBasicAuth(url.QueryEscape(who.id), url.QueryEscape(proof.ClientSecret))
 	}
-	response, err := connection.Do(request)
+	response, err := r.connection.Do(request)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ type OIDC struct {
 	Options
 	attempts *attempts
 	tickets  *tickets
-	provider remote
+	provider *remote
 	// service is the token service; nil unless id_tokens are exchanged.
 	service *remote
 	client  client
@@ -59,11 +59,11 @@ func New(o Options) (*OIDC, error) {
 	documents := identity.NewProviders(o.Clock)
 	s := &OIDC{
 		Options: o, attempts: attempts, tickets: newTickets(o.Clock, o.Random),
-		provider: remote{issuer: o.IssuerURL, caFile: o.CAFile, documents: documents},
+		provider: newRemote(o.IssuerURL, o.CAFile, documents),
 		client:   client{id: o.ClientID, secretFile: o.ClientSecretFile, assertionFile: o.ClientAssertionFile},
 	}
 	if o.TokenService != nil {
-		s.service = &remote{issuer: o.TokenService.IssuerURL, caFile: o.TokenService.CAFile, documents: documents}
+		s.service = newRemote(o.TokenService.IssuerURL, o.TokenService.CAFile, documents)
 	}
 	return s, nil
 }

@@ -19,7 +19,7 @@ import (
 const maxPort = 65535
 
 func (c *app) consoleCommand() *cobra.Command {
-	port, noBrowser := 0, false
+	port, noBrowser, caFile := 0, false, ""
 	cmd := &cobra.Command{
 		Use: "console", Short: "Show refresh keys in the browser, with your own rights",
 		Long: `Serve the web page of refresh keys on 127.0.0.1, and open it in the browser. The page acts with the credential of the
@@ -30,15 +30,20 @@ Ctrl-C ends the console and all of its sessions.`,
 			if port < 0 || port > maxPort {
 				return cli.UsageError("--port must be from 0 to %d", maxPort)
 			}
-			return c.console(cmd.Context(), port, !noBrowser)
+			return c.console(cmd.Context(), port, !noBrowser, caFile)
 		},
 	}
 	cmd.Flags().IntVar(&port, "port", 0, "the port on 127.0.0.1; 0 for a free one")
 	cmd.Flags().BoolVar(&noBrowser, "no-browser", false, "only print the URL")
+	cmd.Flags().StringVar(&caFile, "ca-file", "", "a PEM file with the CA certificate of the issuers' URLs, which serve the keys that verify access tokens")
 	return cmd
 }
 
-func (c *app) console(ctx context.Context, port int, browse bool) error {
+func (c *app) console(ctx context.Context, port int, browse bool, caFile string) error {
+	publicKeys, err := httpClient(caFile, nil)
+	if err != nil {
+		return err
+	}
 	k, err := c.connect()
 	if err != nil {
 		return err
@@ -59,6 +64,7 @@ func (c *app) console(ctx context.Context, port int, browse bool) error {
 	defer func() { _ = os.RemoveAll(folder) }()
 	return console.ServeLocal(ctx, console.LocalOptions{
 		API: k.config, Namespace: namespace, Port: port, Clock: c.Clock, Random: rand.Reader, Log: cli.ErrorLog(c.ErrOut), Version: c.Version,
+		PublicKeys: publicKeys,
 		Ready: func(url string) {
 			fmt.Fprintln(c.Out, url)
 			fmt.Fprintf(c.ErrOut, "The console acts as %s. The URL works once, within 5 minutes. Ctrl-C ends the console.\n", review.Status.UserInfo.Username)

@@ -29,6 +29,7 @@ func TestConsoleRefusals(t *testing.T) {
 		{name: "no such port", args: "console --port 65536", code: cli.ExitUsage},
 		{name: "a negative port", args: "console --port -1", code: cli.ExitUsage},
 		{name: "an argument", args: "console orders", code: cli.ExitUsage},
+		{name: "no such file of authorities", args: "console --ca-file none", code: cli.ExitUsage},
 		{name: "a person without rights", args: "console --as guest", code: cli.ExitError},
 		{name: "the API server is unavailable", args: "console --server https://127.0.0.1:1", code: cli.ExitError},
 	})

@@ -40,9 +40,13 @@ func RunConsole(ctx context.Context, c *Cluster) (url string, err error) {
 			return "", err
 		}
 	}
+	trusted, err := TokenServiceCA(ctx, c)
+	if err != nil {
+		return "", err
+	}
 	process, err := c.Run(ctx, Program{
 		Name: consoleName, Binary: binary,
-		Args: []string{"console", "--no-browser", "--port=" + strconv.Itoa(port), "--kubeconfig=" + c.Kubeconfig()},
+		Args: []string{"console", "--no-browser", "--port=" + strconv.Itoa(port), "--kubeconfig=" + c.Kubeconfig(), "--ca-file=" + trusted},
 	})
 	if err != nil {
 		return "", err

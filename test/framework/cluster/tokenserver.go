@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
+	"os"
 	"path/filepath"
 )
 
@@ -62,4 +64,18 @@ func RunTokenServers(ctx context.Context, c *Cluster, replicas int, flags ...str
 		processes = append(processes, process)
 	}
 	return processes, nil
+}
+
+// TokenServiceCA writes the certificate authority of the token service to a file, and returns its path.
+func TokenServiceCA(ctx context.Context, c *Cluster) (string, error) {
+	encoded, err := c.Kubectl(ctx, "get", "secret", "refreshkeys-tokenserver-tls", "--namespace="+managerNamespace, `--output=jsonpath={.data.ca\.crt}`)
+	if err != nil {
+		return "", err
+	}
+	bundle, err := base64.StdEncoding.DecodeString(string(encoded))
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(c.Dir(), "tokenservice-ca.crt")
+	return file, os.WriteFile(file, bundle, 0o600)
 }
