@@ -146,7 +146,7 @@ func (s *Server) open(pattern string, answer func(ctx context.Context, w http.Re
 // errors are 500 without details (they go to the log).
 func (s *Server) route(pattern string, answer func(ctx context.Context, p *person, r *http.Request) (any, error)) {
 	s.open(pattern, func(ctx context.Context, _ http.ResponseWriter, r *http.Request) (any, error) {
-		one, p, err := s.sessionOf(ctx, r, true)
+		one, p, err := s.sessionOf(ctx, r, byPerson(r))
 		if err != nil {
 			return nil, err
 		}
@@ -157,6 +157,9 @@ func (s *Server) route(pattern string, answer func(ctx context.Context, p *perso
 		return answer(ctx, p, r)
 	})
 }
+
+// byPerson reports whether an action of the person caused a request of the page.
+func byPerson(r *http.Request) bool { return r.Header.Get(wire.AutomaticHeader) != "true" }
 
 // sessionOf returns the session of a request and its person, with a credential that is not at its end.
 func (s *Server) sessionOf(ctx context.Context, r *http.Request, byPerson bool) (*session, *person, error) {

@@ -137,7 +137,7 @@ func (s *Server) logout(ctx context.Context, w http.ResponseWriter, r *http.Requ
 
 // me answers GET api/me, also without a session.
 func (s *Server) me(ctx context.Context, _ http.ResponseWriter, r *http.Request) (any, error) {
-	one, _, err := s.sessionOf(ctx, r, true)
+	one, _, err := s.sessionOf(ctx, r, byPerson(r))
 	var refused *failed
 	if errors.As(err, &refused) && refused.Code == http.StatusUnauthorized {
 		return s.meOf(r, nil), nil

@@ -161,6 +161,36 @@ func TestStreamsOfASession(t *testing.T) {
 	}
 }
 
+// TestAutomaticRequestsAreNoActivity checks which requests keep a session from becoming idle.
+func TestAutomaticRequestsAreNoActivity(t *testing.T) {
+	automatic := map[string]string{wire.AutomaticHeader: "true"}
+	for _, c := range []struct {
+		name    string
+		request call
+		goesOn  bool
+	}{
+		{"a read of the person", call{method: "GET", path: "/api/test/shop/billing"}, true},
+		{"a question of the person who they are", call{method: "GET", path: "/api/me"}, true},
+		{"a read of the page", call{method: "GET", path: "/api/test/shop/billing", headers: automatic}, false},
+		{"a question of the page who the person is", call{method: "GET", path: "/api/me", headers: automatic}, false},
+		{"a question of the page that has a body", call{method: "POST", path: "/api/test", body: "{}", headers: automatic}, false},
+		{"another value of the header", call{method: "GET", path: "/api/me", headers: map[string]string{wire.AutomaticHeader: "false"}}, true},
+	} {
+		f := newFixture(t)
+		c.request.session = f.signedIn(f.cluster.user("ada"))
+		for range 2 {
+			f.fake.Step(14 * time.Minute)
+			if answer := f.do(c.request); answer.StatusCode != http.StatusOK {
+				t.Fatalf("%s: %d before the idle time", c.name, answer.StatusCode)
+			}
+		}
+		f.fake.Step(2 * time.Minute)
+		if got := f.meIs(c.request.session).SignedIn; got != c.goesOn {
+			t.Errorf("%s: the session goes on: %t, want %t", c.name, got, c.goesOn)
+		}
+	}
+}
+
 // TestAStreamIsNoActivity checks that the opening of a stream does not keep a session from becoming idle, and that another request does.
 func TestAStreamIsNoActivity(t *testing.T) {
 	f := newFixture(t)

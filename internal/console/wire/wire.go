@@ -6,6 +6,10 @@ package wire
 
 import "encoding/json"
 
+// AutomaticHeader is the header of requests that the page sends without an action of the person, with the value true: like a stream,
+// they do not keep a session from becoming idle.
+const AutomaticHeader = "X-Refreshkeys-Automatic"
+
 // Means says how the session got its credential.
 type Means string
 

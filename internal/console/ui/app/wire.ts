@@ -10,6 +10,11 @@ An answer that is not 2xx is a Failure. No type but Revealed holds the text of a
 */
 
 /**
+ * AutomaticHeader is the header of requests that the page sends without an action of the person, with the value true: like a stream,
+ * they do not keep a session from becoming idle.
+ */
+export const AutomaticHeader = "X-Refreshkeys-Automatic";
+/**
  * Means says how the session got its credential.
  */
 export type Means = string;
