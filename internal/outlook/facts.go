@@ -3,6 +3,7 @@ package outlook
 import (
 	"cmp"
 	"strings"
+	"unicode"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
@@ -35,6 +36,17 @@ func Settings(key *v1alpha1.JWTRefreshKey) []Fact {
 // Subject returns `sub` of the next token of a key.
 func Subject(key *v1alpha1.JWTRefreshKey) string {
 	return cmp.Or(key.Spec.Subject, lifecycle.DefaultSubject(key.Namespace, key.Name))
+}
+
+// RevocationNote returns what a person wrote at the revocation of a key, as one printable line; empty for nothing.
+func RevocationNote(key *v1alpha1.JWTRefreshKey) string {
+	line := strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, key.Annotations[v1alpha1.AnnotationRevocationNote])
+	return strings.TrimSpace(line)
 }
 
 func rotation(key *v1alpha1.JWTRefreshKey) string {

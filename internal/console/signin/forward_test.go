@@ -222,7 +222,7 @@ func TestOwnSessions(t *testing.T) {
 		t.Fatalf("%v %+v", err, mine)
 	}
 	want := wire.OwnSession{
-		ID: "u1", Current: true, Audience: "https://kubernetes.example.com", Method: "OIDC", Provider: "https://idp", Device: mine.Sessions[0].Device,
+		ID: "u1", Current: true, Status: "Active", Audience: "https://kubernetes.example.com", Method: "OIDC", Provider: "https://idp", Device: mine.Sessions[0].Device,
 		StartedAt: "2026-01-02T03:04:05Z", ExpiresAt: "2026-02-02T03:04:05Z",
 	}
 	if mine.Sessions[0] != want || *want.Device != (wire.Device{Browser: "Firefox", OS: "Linux"}) {

@@ -17,7 +17,7 @@ import (
 func KeyDetail(key *v1alpha1.JWTRefreshKey, events []eventsv1.Event, failure *wire.Failure, now time.Time) (wire.KeyDetail, error) {
 	detail := wire.KeyDetail{
 		Row: KeyRow(key), Next: next(key, now), Revisions: revisions(key, now), Conditions: conditions(key.Status.Conditions),
-		Events: eventsOf(events), EventsFailure: failure, Guidance: keyGuidance(key),
+		Events: eventsOf(events), EventsFailure: failure, Guidance: keyGuidance(key), RevocationNote: outlook.RevocationNote(key),
 		Meant: meant(key.Spec.DeviceInfo), Seen: seen(key.Status.DeviceInfo),
 		SecretName: cmp.Or(key.Status.SecretName, lifecycle.SecretName(key)), AccessToken: lifecycle.WantsAccessToken(key),
 		Scopes: key.Spec.Scopes, Facts: facts(key),

@@ -21,14 +21,14 @@ func KeyRow(key *v1alpha1.JWTRefreshKey) wire.KeyRow {
 		Revision: status.Revision, Overlap: len(status.Previous),
 		CreatedAt: stamp(status.CreatedAt), ExpiresAt: stamp(status.ExpiresAt), RenewalTime: stamp(status.RenewalTime),
 		LastUsed: stamp(status.LastUsed), SupersededLastUsed: stamp(status.SupersededLastUsed),
-		RevokedAt: stamp(status.RevokedAt), RevocationReason: string(status.RevocationReason),
+		RevokedAt: stamp(status.RevokedAt), RevocationReason: string(status.RevocationReason), Revoked: key.Spec.Revoked,
 		JTI: status.JTI, TokenHash: status.TokenHash, KeyID: status.KeyID,
 		Device: seen(status.DeviceInfo), Session: session(status.Session), GitOps: GitOps(key),
 		MadeAt: Stamp(key.CreationTimestamp.Time),
 	}
 	row.Message, row.Since = readyOf(status.Conditions)
 	if waits := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReconciling); waits != nil {
-		row.Waits = waits.Message
+		row.Waits, row.WaitsFor, row.WaitsSince = waits.Message, waits.Reason, Stamp(waits.LastTransitionTime.Time)
 	}
 	return row
 }

@@ -39,14 +39,19 @@ func TestKeyRow(t *testing.T) {
 			r.LastUsed, r.SupersededLastUsed = "2026-05-01T11:59:00Z", "2026-05-01T11:00:00Z"
 			r.Device = &wire.Device{ID: "till-17", Browser: "Firefox", OS: "Linux", Address: "192.0.2.1"}
 		})},
+		{"revocation that is not yet recorded", sample.Issued(func(k *key) { k.Spec.Revoked = true }), want(func(r *wire.KeyRow) { r.Revoked = true })},
 		{"revoked", sample.Issued(sample.Revoked(v1alpha1.RevokedLogout)), want(func(r *wire.KeyRow) {
 			r.Status, r.Tone, r.Overlap = "Revoked", "off", 0
 			r.RevokedAt, r.RevocationReason = "2026-05-01T11:00:00Z", "Logout"
 		})},
 		{"stalled", sample.Issued(func(k *key) { sample.Stalled(k, v1alpha1.ReasonPolicyDenied) }), want(func(r *wire.KeyRow) { r.Status, r.Tone = "PolicyDenied", "bad" })},
 		{"waits", sample.Issued(func(k *key) {
-			k.Status.Conditions = append(k.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionReconciling, Message: "It waits."})
-		}), want(func(r *wire.KeyRow) { r.Waits = "It waits." })},
+			k.Status.Conditions = append(k.Status.Conditions, metav1.Condition{
+				Type: v1alpha1.ConditionReconciling, Reason: v1alpha1.ReasonOverlapPending, Message: "It waits.", LastTransitionTime: *sample.At(-time.Hour),
+			})
+		}), want(func(r *wire.KeyRow) {
+			r.Waits, r.WaitsFor, r.WaitsSince = "It waits.", "OverlapPending", "2026-05-01T11:00:00Z"
+		})},
 		{"being deleted", sample.Issued(func(k *key) { k.DeletionTimestamp = sample.At(0) }), want(func(r *wire.KeyRow) { r.Status, r.Tone = "Deleting", "off" })},
 		{"a session of a Helm release", sample.Issued(func(k *key) {
 			k.Spec.Subject, k.Spec.Rotation = "jane", &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
@@ -140,6 +145,7 @@ func TestKeyDetail(t *testing.T) {
 	key := sample.Issued(func(k *v1alpha1.JWTRefreshKey) {
 		k.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}
 		k.Labels = map[string]string{"team": "shop"}
+		k.Annotations = map[string]string{v1alpha1.AnnotationRevocationNote: "left in a train"}
 		k.Spec.DeviceInfo = &v1alpha1.DeviceInfo{ID: "till-17"}
 		k.Status.LastUsed, k.Status.LastUsedRevision, k.Status.SupersededLastUsed = sample.At(-time.Minute), 2, sample.At(-time.Hour)
 		k.Status.Content = &apiextensionsv1.JSON{Raw: []byte(`{"aud":"x"}`)}
@@ -171,6 +177,9 @@ func TestKeyDetail(t *testing.T) {
 	}
 	if diff := cmp.Diff(wantNext, detail.Next); diff != "" {
 		t.Error(diff)
+	}
+	if detail.RevocationNote != "left in a train" {
+		t.Errorf("the note of the revocation is %q", detail.RevocationNote)
 	}
 	if detail.AccessTokenSeconds != 900 || detail.SecretName != "orders" || detail.Meant.ID != "till-17" || detail.Seen != nil || len(detail.Content) != 1 || detail.Guidance == nil {
 		t.Errorf("%+v", detail)

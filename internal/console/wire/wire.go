@@ -149,25 +149,29 @@ type KeyRow struct {
 	// Tone is good (Ready), wait (something happens by itself), bad (a person must act) or off (revoked, expired or deleting).
 	Tone    string `json:"tone"`
 	Message string `json:"message,omitempty"`
-	// Waits is the message of Reconciling.
-	Waits string `json:"waits,omitempty"`
+	// Waits is the message of Reconciling, WaitsFor its reason, and WaitsSince when it became True.
+	Waits      string `json:"waits,omitempty"`
+	WaitsFor   string `json:"waitsFor,omitempty"`
+	WaitsSince string `json:"waitsSince,omitempty"`
 	// Mode is Scheduled, OneTimeUse or Never.
 	Mode     string `json:"mode"`
 	Revision int64  `json:"revision,omitempty"`
 	// Overlap is the number of superseded tokens that are still accepted.
-	Overlap            int      `json:"overlap,omitempty"`
-	CreatedAt          string   `json:"createdAt,omitempty"`
-	ExpiresAt          string   `json:"expiresAt,omitempty"`
-	RenewalTime        string   `json:"renewalTime,omitempty"`
-	LastUsed           string   `json:"lastUsed,omitempty"`
-	SupersededLastUsed string   `json:"supersededLastUsed,omitempty"`
-	RevokedAt          string   `json:"revokedAt,omitempty"`
-	RevocationReason   string   `json:"revocationReason,omitempty"`
-	JTI                string   `json:"jti,omitempty"`
-	TokenHash          string   `json:"tokenHash,omitempty"`
-	KeyID              string   `json:"keyID,omitempty"`
-	Device             *Device  `json:"device,omitempty"`
-	Session            *Session `json:"session,omitempty"`
+	Overlap            int    `json:"overlap,omitempty"`
+	CreatedAt          string `json:"createdAt,omitempty"`
+	ExpiresAt          string `json:"expiresAt,omitempty"`
+	RenewalTime        string `json:"renewalTime,omitempty"`
+	LastUsed           string `json:"lastUsed,omitempty"`
+	SupersededLastUsed string `json:"supersededLastUsed,omitempty"`
+	RevokedAt          string `json:"revokedAt,omitempty"`
+	RevocationReason   string `json:"revocationReason,omitempty"`
+	// Revoked is spec.revoked: the key is restored by setting it to false. Another revoked key needs a rotation.
+	Revoked   bool     `json:"revoked,omitempty"`
+	JTI       string   `json:"jti,omitempty"`
+	TokenHash string   `json:"tokenHash,omitempty"`
+	KeyID     string   `json:"keyID,omitempty"`
+	Device    *Device  `json:"device,omitempty"`
+	Session   *Session `json:"session,omitempty"`
 	// GitOps is the tool that applies the manifest of the key: Argo CD, Flux or Helm; empty if none is known.
 	GitOps string `json:"gitops,omitempty"`
 	// MadeAt is the creation time of the object.
@@ -248,6 +252,8 @@ type KeyDetail struct {
 	EventsFailure *Failure `json:"eventsFailure,omitempty"`
 	// Guidance is what troubleshooting.md says of the reason.
 	Guidance *Guidance `json:"guidance,omitempty"`
+	// RevocationNote is what a person wrote at the revocation.
+	RevocationNote string `json:"revocationNote,omitempty"`
 	// Meant is spec.deviceInfo, Seen status.deviceInfo.
 	Meant *Device `json:"meant,omitempty"`
 	Seen  *Device `json:"seen,omitempty"`
@@ -498,8 +504,10 @@ type Mine struct {
 
 // OwnSession is one session of the person.
 type OwnSession struct {
-	ID               string  `json:"id"`
-	Current          bool    `json:"current,omitempty"`
+	ID      string `json:"id"`
+	Current bool   `json:"current,omitempty"`
+	// Status is Active, Revoked or Expired.
+	Status           string  `json:"status"`
 	Audience         string  `json:"audience"`
 	Method           string  `json:"method,omitempty"`
 	Provider         string  `json:"provider,omitempty"`

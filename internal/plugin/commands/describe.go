@@ -109,6 +109,7 @@ func (d *description) facts() [][]cli.Cell {
 	if at := key.Status.RevokedAt; at != nil {
 		add("Revoked", fmt.Sprintf("%s, %s", key.Status.RevocationReason, cli.Stamp(at.Time, d.now)))
 	}
+	add("Revocation note", outlook.RevocationNote(key))
 	add("Made", cli.Stamp(key.CreationTimestamp.Time, d.now))
 	for _, fact := range outlook.Settings(key) {
 		add(fact.Name, fact.Value)

@@ -71,6 +71,9 @@ func TestDescribe(t *testing.T) {
 			k.Status.Previous, k.Status.RenewalTime, k.Status.Effective.Overlap = nil, nil, nil
 		})},
 		{name: "revoked by its spec", args: "describe orders", with: changing(revoked(v1alpha1.RevokedRequested), func(k *key) { k.Spec.Revoked = true })},
+		{name: "revoked with a note", args: "describe orders", with: changing(revoked(v1alpha1.RevokedRequested), func(k *key) {
+			k.Spec.Revoked, k.Annotations = true, map[string]string{v1alpha1.AnnotationRevocationNote: "left in\n\x1b[2Ja train\n"}
+		})},
 		{name: "revoked by its spec, and not on record", args: "describe orders", with: changing(func(k *key) { k.Spec.Revoked = true })},
 		{name: "revoked for idleness", args: "describe orders", with: changing(revoked(v1alpha1.RevokedIdleTimeout))},
 		{name: "expired", args: "describe orders", with: changing(func(k *key) {

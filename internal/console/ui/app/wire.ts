@@ -218,9 +218,11 @@ export interface KeyRow {
   tone: string;
   message?: string;
   /**
-   * Waits is the message of Reconciling.
+   * Waits is the message of Reconciling, WaitsFor its reason, and WaitsSince when it became True.
    */
   waits?: string;
+  waitsFor?: string;
+  waitsSince?: string;
   /**
    * Mode is Scheduled, OneTimeUse or Never.
    */
@@ -237,6 +239,10 @@ export interface KeyRow {
   supersededLastUsed?: string;
   revokedAt?: string;
   revocationReason?: string;
+  /**
+   * Revoked is spec.revoked: the key is restored by setting it to false. Another revoked key needs a rotation.
+   */
+  revoked?: boolean;
   jti?: string;
   tokenHash?: string;
   keyID?: string;
@@ -344,6 +350,10 @@ export interface KeyDetail {
    * Guidance is what troubleshooting.md says of the reason.
    */
   guidance?: Guidance;
+  /**
+   * RevocationNote is what a person wrote at the revocation.
+   */
+  revocationNote?: string;
   /**
    * Meant is spec.deviceInfo, Seen status.deviceInfo.
    */
@@ -691,6 +701,10 @@ export interface Mine {
 export interface OwnSession {
   id: string;
   current?: boolean;
+  /**
+   * Status is Active, Revoked or Expired.
+   */
+  status: string;
   audience: string;
   method?: string;
   provider?: string;
