@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,6 +34,9 @@ func (s *Server) stream(pattern string, serve func(w http.ResponseWriter, r *htt
 			return
 		}
 		defer s.sessions.closed(one)
+		// The answer must not be used after the handler has returned.
+		var watch sync.WaitGroup
+		defer watch.Wait()
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		control := http.NewResponseController(w)
@@ -40,15 +44,15 @@ func (s *Server) stream(pattern string, serve func(w http.ResponseWriter, r *htt
 		_ = control.SetReadDeadline(time.Time{})
 		_ = control.SetWriteDeadline(time.Time{})
 		ended := make(chan struct{})
-		go func() {
+		watch.Go(func() {
 			if s.await(ctx, one, p) {
 				_ = control.SetWriteDeadline(s.clock.Now().Add(lastWords))
 				close(ended)
-				return
 			}
-			cancel()
-		}()
+		})
 		serve(w, r.WithContext(ctx), p, ended)
+		cancel()
+		watch.Wait()
 		s.endIfRefused(one, p)
 		s.bye(w, one, ended)
 	})

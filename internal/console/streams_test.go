@@ -6,7 +6,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -139,6 +141,43 @@ func TestAStreamEndsWithItsCredential(t *testing.T) {
 	}
 	if got := f.streamOf(served, id).event(); !strings.Contains(got, "synced") {
 		t.Errorf("the next stream begins with %q", got)
+	}
+}
+
+// connection is an answer that takes note of a use after its handler has returned: net/http then panics.
+type connection struct {
+	*httptest.ResponseRecorder
+	returned, late atomic.Bool
+}
+
+// SetWriteDeadline is what http.ResponseController calls.
+func (c *connection) SetWriteDeadline(time.Time) error {
+	if c.returned.Load() {
+		c.late.Store(true)
+	}
+	return nil
+}
+
+// TestAStreamThatEndedIsNotTouched checks that the end of a session, right after the end of its stream, does not reach the answer.
+func TestAStreamThatEndedIsNotTouched(t *testing.T) {
+	f := newFixture(t)
+	f.stream("GET /api/test/refused", func(_ http.ResponseWriter, _ *http.Request, p *person, _ <-chan struct{}) {
+		p.refusals.refused.Store(true)
+	})
+	token := f.cluster.user("ada")
+	for range 300 {
+		r := httptest.NewRequest(http.MethodGet, "https://"+host+"/api/test/refused", nil)
+		r.AddCookie(&http.Cookie{Name: f.cookie.name, Value: f.signedIn(token)})
+		answer := &connection{ResponseRecorder: httptest.NewRecorder()}
+		f.ServeHTTP(answer, r)
+		answer.returned.Store(true)
+		runtime.Gosched()
+		if living, _ := f.sessions.counts(); living != 0 {
+			t.Fatal("a session whose credential was refused goes on")
+		}
+		if answer.late.Load() {
+			t.Fatal("the deadline of an answer was set after its handler had returned")
+		}
 	}
 }
 
