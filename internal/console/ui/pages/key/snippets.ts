@@ -1,4 +1,5 @@
 // The examples of README.md, with a key's names.
+import { quote } from "../../app/commands";
 import { t } from "../../text";
 
 export interface Snippet {
@@ -23,7 +24,7 @@ curl --fail --silent --cacert ca.crt "$(cat token-endpoint)" \\
   -d grant_type=refresh_token --data-urlencode refresh_token@token
 `;
 
-const access = (audience: string) => `curl -H "Authorization: Bearer $(cat ${folder}/access-token)" ${audience}
+const access = (audience: string) => `curl -H "Authorization: Bearer $(cat ${folder}/access-token)" --url ${quote(audience)}
 `;
 
 const go = `func read(name string) string {
