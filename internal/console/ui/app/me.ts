@@ -16,13 +16,26 @@ export const interrupted = signal(false);
 
 export const signedIn = computed(() => me.value?.signedIn === true);
 
+/** The person whose data this page has had. */
+let owner: string | undefined;
+
 export async function loadMe(): Promise<void> {
   try {
-    const before = me.peek();
     const who = await api.get<wire.Me>("api/me");
+    const before = me.peek();
     meFailure.value = undefined;
-    if (who.signedIn) interrupted.value = false;
-    else if (before?.signedIn) interrupted.value = true;
+    if (who.signedIn) {
+      owner ??= who.user;
+      if (who.user !== owner) {
+        // Another person begins with a new page: nothing of the first is in its memory.
+        if (before) me.value = { signedIn: false, ways: before.ways };
+        interrupted.value = true;
+        location.replace(document.baseURI);
+        return;
+      }
+      interrupted.value = false;
+      if (!before?.signedIn) announce?.postMessage("in");
+    } else if (before?.signedIn) interrupted.value = true;
     me.value = who;
   } catch (error) {
     meFailure.value = failureOf(error);
@@ -54,9 +67,9 @@ export function endSession(): void {
 
 onSessionEnd(endSession);
 
-// A sign-out in one tab ends the session of all.
+// The session is that of all tabs: a sign-out ends it for each, and after a sign-in each asks who it is.
 const announce = "BroadcastChannel" in window ? new BroadcastChannel("refreshkeys-session") : undefined;
-if (announce) announce.onmessage = () => endSession();
+if (announce) announce.onmessage = ({ data }) => (data === "out" ? endSession() : void loadMe());
 
 /** When the session ends if the person does nothing, and whether a request puts that off. */
 export const ends = computed<{ at: number; idle: boolean } | undefined>(() => {

@@ -1,6 +1,7 @@
 // The stream of changes: one connection, closed while the tab is hidden and resumed from where it was.
 import { effect, signal, untracked } from "@preact/signals";
 import type * as wire from "./wire";
+import { forgetAnswers } from "./can";
 import { issuers, keys } from "./store";
 import { endSession, loadMe, me, signedIn } from "./me";
 import { namespace } from "./scope";
@@ -184,7 +185,10 @@ export function startStream(): void {
     untracked(() => {
       keys.clear();
       retryStream();
-      if (!inside) become("off");
+      if (inside) return;
+      issuers.clear();
+      forgetAnswers();
+      become("off");
     });
   });
   document.addEventListener("visibilitychange", () => {
