@@ -1,5 +1,6 @@
 // The requests of the page. An answer that is not 2xx is thrown as a Refusal.
 import { signal } from "@preact/signals";
+import { AutomaticHeader } from "./wire";
 import type * as wire from "./wire";
 import { t } from "../text";
 
@@ -21,6 +22,12 @@ export function failureOf(error: unknown): wire.Failure {
 /** When the server last had a request of the person: a session without one ends. */
 export const lastRequest = signal(Date.now());
 
+export interface How {
+  stop?: AbortSignal;
+  /** The page asks by itself: that keeps no session alive. */
+  automatic?: boolean | undefined;
+}
+
 let ended: () => void = () => undefined;
 
 /** Calls f when the server says that the session is over. */
@@ -28,13 +35,13 @@ export function onSessionEnd(f: () => void): void {
   ended = f;
 }
 
-async function request<T>(method: string, path: string, body?: unknown, stop?: AbortSignal): Promise<T> {
+async function request<T>(method: string, path: string, body?: unknown, { stop, automatic }: How = {}): Promise<T> {
   let answer: Response;
   try {
     answer = await fetch(new URL(path, document.baseURI), {
       method,
       redirect: "error",
-      headers: body === undefined ? { Accept: "application/json" } : { Accept: "application/json", "Content-Type": "application/json" },
+      headers: { Accept: "application/json", ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...(automatic ? { [AutomaticHeader]: "true" } : {}) },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(stop ? { signal: stop } : {}),
     });
@@ -42,7 +49,7 @@ async function request<T>(method: string, path: string, body?: unknown, stop?: A
     if (stop?.aborted) throw error;
     throw new Refusal({ code: 0, reason: "Unreachable", message: t.failures.unreachable });
   }
-  lastRequest.value = Date.now();
+  if (!automatic) lastRequest.value = Date.now();
   const content: unknown = await answer.json().catch(() => undefined);
   if (answer.ok) return content as T;
   const had = content as Partial<wire.Failure> | undefined;
@@ -57,8 +64,8 @@ export function keyPath(ns: string, name?: string): string {
 }
 
 export const api = {
-  get: <T>(path: string, stop?: AbortSignal) => request<T>("GET", path, undefined, stop),
-  post: <T>(path: string, body: unknown, stop?: AbortSignal) => request<T>("POST", path, body, stop),
+  get: <T>(path: string, how?: How) => request<T>("GET", path, undefined, how),
+  post: <T>(path: string, body: unknown, how?: How) => request<T>("POST", path, body, how),
   patch: <T>(path: string, body: unknown) => request<T>("PATCH", path, body),
   delete: <T>(path: string, body: unknown) => request<T>("DELETE", path, body),
 };

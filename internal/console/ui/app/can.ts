@@ -14,7 +14,7 @@ async function ask(): Promise<void> {
   for (let i = 0; i < asked.length; i += 50) {
     const part = asked.slice(i, i + 50);
     try {
-      const { answers } = await api.post<wire.Answers>("api/can", { checks: part.map(({ check }) => check) } satisfies wire.Can);
+      const { answers } = await api.post<wire.Answers>("api/can", { checks: part.map(({ check }) => check) } satisfies wire.Can, { automatic: true });
       for (const [n, { answer }] of part.entries()) answer.value = answers[n] ?? unknown;
     } catch {
       // The API server decides when the action is taken.

@@ -19,9 +19,9 @@ export const signedIn = computed(() => me.value?.signedIn === true);
 /** The person whose data this page has had. */
 let owner: string | undefined;
 
-export async function loadMe(): Promise<void> {
+export async function loadMe(automatic?: boolean): Promise<void> {
   try {
-    const who = await api.get<wire.Me>("api/me");
+    const who = await api.get<wire.Me>("api/me", { automatic });
     const before = me.peek();
     meFailure.value = undefined;
     if (who.signedIn) {
@@ -62,14 +62,14 @@ export function endSession(): void {
   if (!before?.signedIn) return;
   interrupted.value = true;
   me.value = { signedIn: false, ways: before.ways };
-  void loadMe();
+  void loadMe(true);
 }
 
 onSessionEnd(endSession);
 
 // The session is that of all tabs: a sign-out ends it for each, and after a sign-in each asks who it is.
 const announce = "BroadcastChannel" in window ? new BroadcastChannel("refreshkeys-session") : undefined;
-if (announce) announce.onmessage = ({ data }) => (data === "out" ? endSession() : void loadMe());
+if (announce) announce.onmessage = ({ data }) => (data === "out" ? endSession() : void loadMe(true));
 
 /** When the session ends if the person does nothing, and whether a request puts that off. */
 export const ends = computed<{ at: number; idle: boolean } | undefined>(() => {

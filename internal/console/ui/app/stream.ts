@@ -101,7 +101,7 @@ function later(): void {
   const wait = Math.min(30_000, 1000 * 2 ** failures++) * (0.75 + Math.random() / 2);
   retry = setTimeout(() => {
     // A session that ended answers 401 here, which no EventSource tells.
-    void loadMe().then(() => {
+    void loadMe(true).then(() => {
       if (signedIn.peek() && !document.hidden) open();
     });
   }, wait);

@@ -81,7 +81,7 @@ export function useForm(initial: Draft, kept: { [name: string]: unknown }, editi
     // Values that the page opens with are checked at once.
     const due = setTimeout(() => {
       api
-        .post<wire.Previewed>(`${keyPath(ns)}/preview`, JSON.parse(body), stop.signal)
+        .post<wire.Previewed>(`${keyPath(ns)}/preview`, JSON.parse(body), { stop: stop.signal })
         .then((answer) => {
           const taken = answer.denied?.reason === "AlreadyExists" ? answer.denied : undefined;
           refused.value = undefined;

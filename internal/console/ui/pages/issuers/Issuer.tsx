@@ -155,7 +155,7 @@ export function Issuer({ params }: PageProps) {
   useEffect(() => {
     const stop = new AbortController();
     api
-      .get<wire.IssuerDetail>(`api/issuers/${encodeURIComponent(name)}`, stop.signal)
+      .get<wire.IssuerDetail>(`api/issuers/${encodeURIComponent(name)}`, { stop: stop.signal, automatic: detail.peek() !== undefined })
       .then((answer) => {
         detail.value = answer;
         failure.value = undefined;

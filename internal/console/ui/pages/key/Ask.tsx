@@ -34,7 +34,7 @@ export function Ask({ what, row, onClose }: { what: What; row: wire.KeyRow; onCl
   const { ns, name, gitops } = row;
   useEffect(() => {
     const stop = new AbortController();
-    api.get<wire.KeyDetail>(keyPath(ns, name), stop.signal).then(
+    api.get<wire.KeyDetail>(keyPath(ns, name), { stop: stop.signal }).then(
       (detail) => (accessSeconds.value = detail.accessTokenSeconds),
       () => undefined,
     );

@@ -29,8 +29,8 @@ export function openKey(ns: string, name: string): Opened {
   });
   const row = computed(() => live.value ?? detail.value?.row);
 
-  const reload = () => {
-    api.get<wire.KeyDetail>(keyPath(ns, name), stop.signal).then(
+  const load = (automatic?: boolean) => {
+    api.get<wire.KeyDetail>(keyPath(ns, name), { stop: stop.signal, automatic }).then(
       (got) => {
         detail.value = got;
         failure.value = undefined;
@@ -53,8 +53,8 @@ export function openKey(ns: string, name: string): Opened {
         const had = detail.peek();
         if (!had) return;
         clearTimeout(due);
-        if (!now && complete && deleted.peek() === undefined) due = setTimeout(reload, 200);
-        else if (now && JSON.stringify(now) !== JSON.stringify(had.row)) due = setTimeout(reload, 300);
+        if (!now && complete && deleted.peek() === undefined) due = setTimeout(load, 200, true);
+        else if (now && JSON.stringify(now) !== JSON.stringify(had.row)) due = setTimeout(load, 300, true);
       });
     }),
     effect(() => {
@@ -63,13 +63,13 @@ export function openKey(ns: string, name: string): Opened {
       if (at?.tone === "good" && made?.ns === ns && made.name === name && made.took === undefined) created.value = { ...made, took: Date.now() - made.at };
     }),
   ];
-  reload();
+  load();
   return {
     detail,
     failure,
     deleted,
     row,
-    reload,
+    reload: () => load(),
     close: () => {
       stop.abort();
       clearTimeout(due);

@@ -73,7 +73,7 @@ function useLimits(): Record<string, wire.IssuerDetail> {
   useEffect(() => {
     for (const name of names)
       api
-        .get<wire.IssuerDetail>(`api/issuers/${encodeURIComponent(name)}`)
+        .get<wire.IssuerDetail>(`api/issuers/${encodeURIComponent(name)}`, { automatic: true })
         .then((detail) => (limits.value = { ...limits.peek(), [name]: detail }))
         .catch(() => undefined);
   }, [names.join()]);
