@@ -6,6 +6,7 @@ import { issuers, keys } from "./store";
 import { endSession, loadMe, me, signedIn } from "./me";
 import { namespace } from "./scope";
 import { share, type Shared } from "./share";
+import { t } from "../text";
 
 export type State = "off" | "connecting" | "live" | "away";
 
@@ -13,8 +14,9 @@ export type State = "off" | "connecting" | "live" | "away";
 export const stream = signal<{ state: State; since: number }>({ state: "off", since: Date.now() });
 
 /** So many rows are too many to hold: the page asks for a namespace. */
-export const tooMany = signal(false);
 const most = 20_000;
+/** The names that a namespace can have. */
+const label = /^[a-z\d]([-a-z\d]{0,61}[a-z\d])?$/;
 
 const names = ["put", "del", "synced", "reset", "bye"] as const;
 type Name = (typeof names)[number];
@@ -43,8 +45,9 @@ function take(name: Name, data: string): void {
       if (put.keys) keys.put(put.keys);
       if (put.issuers) issuers.put(put.issuers);
       if (keys.byUID.size >= most && namespace.peek() === "") {
-        tooMany.value = true;
         close();
+        giveUpKeys("TooMany", t.keys.tooMany.text);
+        begin();
       }
       return;
     }
@@ -72,7 +75,7 @@ function bye({ reason, kind, failure }: wire.Bye): void {
       endSession();
       return;
     case "renewed":
-      open();
+      begin();
       return;
     case "forbidden":
     case "missing":
@@ -86,12 +89,18 @@ function bye({ reason, kind, failure }: wire.Bye): void {
         rows.refuse({ ...failure, reason: reason === "missing" ? "Missing" : (failure.reason ?? "Forbidden") });
         kinds.delete(name);
       }
-      if (kinds.size > 0) open();
-      else become("off");
+      begin();
       return;
     default:
       later();
   }
+}
+
+/** Shows a reason in place of the keys; the stream goes on with the issuers. */
+function giveUpKeys(reason: string, message: string): void {
+  keys.refuse({ code: 0, reason, message });
+  kinds.delete("keys");
+  lastID = "";
 }
 
 function later(): void {
@@ -101,15 +110,13 @@ function later(): void {
   const wait = Math.min(30_000, 1000 * 2 ** failures++) * (0.75 + Math.random() / 2);
   retry = setTimeout(() => {
     // A session that ended answers 401 here, which no EventSource tells.
-    void loadMe(true).then(() => {
-      if (signedIn.peek() && !document.hidden) open();
-    });
+    void loadMe(true).then(begin);
   }, wait);
 }
 
 function address(): URL {
   const url = new URL("api/stream", document.baseURI);
-  if (namespace.peek()) url.searchParams.set("ns", namespace.peek());
+  if (kinds.has("keys") && namespace.peek()) url.searchParams.set("ns", namespace.peek());
   url.searchParams.set("kind", [...kinds].join(","));
   if (lastID) url.searchParams.set("after", lastID);
   return url;
@@ -117,7 +124,6 @@ function address(): URL {
 
 function open(): void {
   closeSource();
-  if (stream.peek().state !== "away") become("connecting");
   const to = new EventSource(address());
   source = to;
   to.onopen = () => {
@@ -153,14 +159,18 @@ function close(): void {
 
 /** Opens the stream here, or follows another tab that has it. */
 function begin(): void {
-  if (document.hidden || !signedIn.peek() || tooMany.peek()) return;
+  if (document.hidden || !signedIn.peek()) return;
+  if (kinds.size === 0) {
+    become("off");
+    return;
+  }
+  if (stream.peek().state !== "away") become("connecting");
   if (!me.peek()?.sharedStream) {
     open();
     return;
   }
   shared ??= share((name, data) => take(name as Name, data));
-  become("connecting");
-  shared.join(namespace.peek(), open, () => [
+  shared.join(`${namespace.peek()}-${[...kinds].join()}`, open, () => [
     ["reset", "{}"],
     ["put", JSON.stringify({ keys: keys.all(), issuers: issuers.all() } satisfies wire.Put)],
     ["synced", "{}"],
@@ -173,7 +183,8 @@ export function retryStream(): void {
   failures = 0;
   lastID = "";
   kinds = new Set(["keys", "issuers"]);
-  tooMany.value = false;
+  const ns = namespace.peek();
+  if (ns && !label.test(ns)) giveUpKeys("NoName", t.keys.noName(ns));
   begin();
 }
 

@@ -94,6 +94,8 @@ export const keys = {
     title: "Refresh Keys is not installed in this cluster",
     text: "The API server does not know jwt.refreshkeys.dev: the CRDs are missing. Install the operator, or choose another context.",
   },
+  noName: (text: string) => `No namespace can be named ${text}`,
+  nameHint: "A name has lower-case letters, digits and dashes.",
   tooMany: {
     title: "Choose a namespace first",
     text: "The cluster has more than 20,000 refresh keys. The console shows those of one namespace at a time.",

@@ -35,6 +35,7 @@ function Content() {
     );
   }
   const all = keys.all();
+  const number = (rows: unknown[]) => (keys.complete.value ? count(rows.length) : t.none);
   return (
     <section class="card table-card" aria-label={t.issuers.title}>
       <table class="table keys-table issuers-table">
@@ -67,10 +68,10 @@ function Content() {
                   {row.tone !== "good" && row.message && <small>{row.message}</small>}
                 </td>
                 <td data-label={c.keys}>
-                  {count(own.filter(({ session }) => !session).length)}
+                  {number(own.filter(({ session }) => !session))}
                   {namespace.value && <small>{namespace.value}</small>}
                 </td>
-                <td data-label={c.sessions}>{row.sessionNamespace ? count(own.filter(({ session }) => session).length) : <span class="quiet">{t.none}</span>}</td>
+                <td data-label={c.sessions}>{row.sessionNamespace ? number(own.filter(({ session }) => session)) : <span class="quiet">{t.none}</span>}</td>
                 <td data-label={c.algorithm}>{row.algorithm}</td>
               </tr>
             );

@@ -1,7 +1,7 @@
 // The list of keys.
 import { useEffect } from "preact/hooks";
 import { keys } from "../../app/store";
-import { stream, tooMany } from "../../app/stream";
+import { stream } from "../../app/stream";
 import { count } from "../../app/time";
 import { prefer } from "../../app/prefs";
 import { setQuery } from "../../app/router";
@@ -11,7 +11,7 @@ import { t } from "../../text";
 import { BulkBar } from "./Bulk";
 import { Asked } from "./Asked";
 import { KeysTable } from "./Table";
-import { Forbidden, Missing, NoKeys, NoMatch, TooMany } from "./States";
+import { NoKeys, NoMatch, Refused } from "./States";
 import { Toolbar, Views } from "./Toolbar";
 import { filtered, follow, page, pending, selection, showChanges, total } from "./state";
 
@@ -61,9 +61,7 @@ function Pager() {
 
 function Content() {
   const failure = keys.failure.value;
-  if (failure?.reason === "Missing") return <Missing />;
-  if (failure) return <Forbidden failure={failure} />;
-  if (tooMany.value) return <TooMany />;
+  if (failure) return <Refused failure={failure} />;
   if (!keys.complete.value) return <Loading />;
   if (total.value === 0) return <NoKeys />;
   return (

@@ -79,7 +79,7 @@ function AskNamespace() {
   );
 }
 
-export function Forbidden({ failure }: { failure: wire.Failure }) {
+function Forbidden({ failure }: { failure: wire.Failure }) {
   const ns = namespace.value;
   const all = namespaces.value;
   const allowed = useComputed(() => (namespaces.value ?? []).slice(0, 500).filter((name) => can({ verb: "list", resource: "jwtrefreshkeys", ns: name }).value.allowed));
@@ -121,7 +121,7 @@ export function Forbidden({ failure }: { failure: wire.Failure }) {
   );
 }
 
-export function Missing() {
+function Missing() {
   return (
     <div class="card">
       <Empty
@@ -140,7 +140,7 @@ export function Missing() {
   );
 }
 
-export function TooMany() {
+function TooMany() {
   const known = namespaces.value;
   return (
     <div class="card">
@@ -162,4 +162,21 @@ export function TooMany() {
       </Empty>
     </div>
   );
+}
+
+function NoName({ failure }: { failure: wire.Failure }) {
+  return (
+    <div class="card">
+      <Empty icon="search" title={failure.message}>
+        <p>{t.keys.nameHint}</p>
+        <AskNamespace />
+      </Empty>
+    </div>
+  );
+}
+
+/** Why the keys are not shown. */
+export function Refused({ failure }: { failure: wire.Failure }) {
+  const Why = { Missing, TooMany, NoName }[failure.reason ?? ""] ?? Forbidden;
+  return <Why failure={failure} />;
 }

@@ -17,9 +17,8 @@ import { Page, setup } from "../../parts/Page";
 import { toast } from "../../parts/Toast";
 import { t } from "../../text";
 import { change, mayChange } from "../keys/actions";
-import { Forbidden, Missing, TooMany } from "../keys/States";
+import { Refused } from "../keys/States";
 import { lastUse } from "../keys/view";
-import { tooMany } from "../../app/stream";
 import { groupsOf, isLive, reuse, type Group } from "./groups";
 import { deviceName, ReasonChip, SessionTable, type Shown } from "./Table";
 
@@ -162,9 +161,7 @@ function Content() {
   const { query } = current.value;
   const wanted = { q: query.get("q") ?? "", method: query.get("method") ?? every, ended: query.has("ended") };
   const failure = keys.failure.value;
-  if (failure?.reason === "Missing") return <Missing />;
-  if (failure) return <Forbidden failure={failure} />;
-  if (tooMany.value) return <TooMany />;
+  if (failure) return <Refused failure={failure} />;
   if (!keys.complete.value) return <p role="status">{t.loading}</p>;
   const all = keys.all().filter(({ session }) => session);
   const groups = groupsOf(all, wanted);
