@@ -48,7 +48,7 @@ export function lastUse(row: KeyRow): string | undefined {
 
 function needsAttention(row: KeyRow, now: number): boolean {
   if (row.tone === "bad" || row.status === "Expired") return true;
-  if (row.status === "OverlapPending" && now - (ms(row.since) ?? now) > 15 * 60_000) return true;
+  if (row.waitsFor === "OverlapPending" && now - (ms(row.waitsSince) ?? now) > 15 * 60_000) return true;
   // A client still uses a superseded token a while after the current one was made.
   const created = ms(row.createdAt);
   const used = ms(row.supersededLastUsed);
