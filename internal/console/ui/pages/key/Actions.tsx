@@ -8,16 +8,17 @@ import type * as wire from "../../app/wire";
 import { Icon } from "../../parts/Icon";
 import { Menu, type Item } from "../../parts/Menu";
 import { t } from "../../text";
-import { act, change, copyText, mayChange } from "../keys/actions";
+import { act, change, copyText, isOver, mayChange, mayRotate, rotateText } from "../keys/actions";
 import { asking } from "../keys/asking";
 
 export function Actions({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDetail }) {
   const why = mayChange(row);
   const noDelete = refusal(can({ verb: "delete", resource: "jwtrefreshkeys", ns: row.ns }).value);
   const { ns, name } = row;
-  const oneTime = row.mode === "OneTimeUse";
+  const noRotation = mayRotate(row);
+  const text = rotateText(row);
   const rotate = () => {
-    if (why === undefined) act(() => change(row, "rotate"), t.keys.rotated(name));
+    if (noRotation === undefined) act(() => change(row, "rotate"), t.keys.rotated(name));
   };
   const restore = () => {
     if (why === undefined) act(() => change(row, "restore"), t.key.restored(name));
@@ -39,25 +40,26 @@ export function Actions({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDet
   return (
     <>
       <span class="split">
-        <button type="button" class="button" aria-disabled={why !== undefined} data-tip={why ?? commands.rotate(ns, name)} onClick={rotate}>
+        <button type="button" class="button" aria-disabled={noRotation !== undefined} data-tip={noRotation ?? commands.rotate(ns, name)} onClick={rotate}>
           <Icon name="rotate" />
-          {oneTime ? t.key.enrol : t.keys.rotate}
+          {text}
         </button>
         <Menu
           class="button icon-only"
           label={t.key.moreRotate}
           face={<Icon name="down" />}
           items={() => [
-            { text: oneTime ? t.key.enrol : t.keys.rotate, icon: "rotate", why, act: rotate },
-            { text: t.key.rotateNow, icon: "rotate", danger: true, why, act: () => (asking.value = { what: "rotateNow", row }) },
+            { text, icon: "rotate", why: noRotation, act: rotate },
+            { text: t.key.rotateNow, icon: "rotate", danger: true, why: noRotation, act: () => (asking.value = { what: "rotateNow", row }) },
           ]}
         />
       </span>
-      {row.revokedAt ? (
+      {row.revoked && !row.session && (
         <button key="restore" type="button" class="button" aria-disabled={why !== undefined} data-tip={why ?? commands.restore(ns, name)} onClick={restore}>
           {t.keys.restore}
         </button>
-      ) : (
+      )}
+      {!row.revoked && !isOver(row) && (
         <button key="revoke" type="button" class="button danger" aria-disabled={why !== undefined} data-tip={why} onClick={() => why ?? (asking.value = { what: "revoke", row })}>
           {t.keys.revoke}
         </button>

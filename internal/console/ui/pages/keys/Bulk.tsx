@@ -9,7 +9,7 @@ import { Dialog } from "../../parts/Dialog";
 import { TextField } from "../../parts/Field";
 import { Icon } from "../../parts/Icon";
 import { t } from "../../text";
-import { act, change, copyNames, copyYAML, mayChange } from "./actions";
+import { act, change, copyNames, copyYAML, isOver, mayChange, mayRotate } from "./actions";
 import { asking } from "./asking";
 import { page, selected, selection, shown } from "./state";
 import { dayMS, lastUse } from "./view";
@@ -58,9 +58,10 @@ function places(rows: readonly KeyRow[]): [string, number][] {
 }
 
 export function BulkDialog({ what, rows, onClose }: { what: "revoke" | "rotate"; rows: KeyRow[]; onClose: () => void }) {
-  const todo = useRef(rows.filter((row) => mayChange(row) === undefined && (what === "rotate" || row.revokedAt === undefined))).current;
-  const already = what === "revoke" ? rows.filter((row) => row.revokedAt !== undefined).length : 0;
-  const denied = rows.length - todo.length - already;
+  const takes = (row: KeyRow) => (what === "rotate" ? mayRotate(row) === undefined : mayChange(row) === undefined && !row.revoked && !isOver(row));
+  const todo = useRef(rows.filter(takes)).current;
+  const denied = rows.filter(mayChange).length;
+  const unfit = rows.length - todo.length - denied;
   const typed = useSignal("");
   const state = useSignal<"asking" | "running" | "over">("asking");
   const done = useSignal(0);
@@ -139,7 +140,7 @@ export function BulkDialog({ what, rows, onClose }: { what: "revoke" | "rotate";
           <ul class="points">
             <li>{texts.where(todo.length, and(places(todo).map(([ns, n]) => `${ns} (${n})`)))}</li>
             <li>{used > 0 ? texts.used(used) : texts.usedNone}</li>
-            {already > 0 && <li>{texts.already(already)}</li>}
+            {unfit > 0 && <li>{texts.unfit[what](unfit)}</li>}
             {denied > 0 && <li>{texts.denied(denied)}</li>}
           </ul>
           {what === "revoke" && todo.length > 0 && <TextField label={<Typed text={texts.word(todo.length)} />} value={typed.value} onValue={(value) => (typed.value = value)} />}

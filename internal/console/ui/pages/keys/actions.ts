@@ -14,6 +14,18 @@ export function mayChange(row: wire.KeyRow): string | undefined {
   return no ? no.reason || t.key.mayNot("patch", row.ns) : undefined;
 }
 
+/** A key that only a rotation brings back: spec does not revoke it. */
+export function isOver({ revokedAt, revocationReason }: wire.KeyRow): boolean {
+  return revokedAt !== undefined && revocationReason !== "Requested";
+}
+
+/** Why no rotation brings a new token. */
+export function mayRotate(row: wire.KeyRow): string | undefined {
+  return mayChange(row) ?? (row.session ? t.keys.ofSession : row.revoked ? t.keys.restoreFirst : undefined);
+}
+
+export const rotateText = (row: wire.KeyRow) => (isOver(row) ? t.keys.reissue : row.mode === "OneTimeUse" ? t.key.enrol : t.keys.rotate);
+
 export async function change(row: wire.KeyRow, action: string, more: Partial<wire.Change> = {}): Promise<void> {
   const { key } = await api.patch<wire.Changed>(keyPath(row.ns, row.name), { uid: row.uid, action, ...more } satisfies wire.Change);
   if (key) keys.put([key]);
@@ -48,12 +60,11 @@ export async function copyYAML(rows: readonly wire.KeyRow[]): Promise<void> {
 
 export function rowItems(row: wire.KeyRow): Item[] {
   const why = mayChange(row);
-  const revoked = row.revokedAt !== undefined;
+  const restore: Item = { text: t.keys.restore, icon: "check", why, act: () => act(() => change(row, "restore"), t.key.restored(row.name)) };
+  const revoke: Item = { text: t.keys.revoke, icon: "off", danger: true, why, act: () => (asking.value = { what: "revoke", row }) };
   return [
-    { text: t.keys.rotate, icon: "rotate", why, act: () => act(() => change(row, "rotate"), t.keys.rotated(row.name)) },
-    revoked
-      ? { text: t.keys.restore, icon: "check", why, act: () => act(() => change(row, "restore"), t.key.restored(row.name)) }
-      : { text: t.keys.revoke, icon: "off", danger: true, why, act: () => (asking.value = { what: "revoke", row }) },
+    { text: rotateText(row), icon: "rotate", why: mayRotate(row), act: () => act(() => change(row, "rotate"), t.keys.rotated(row.name)) },
+    ...(row.revoked ? (row.session ? [] : [restore]) : isOver(row) ? [] : [revoke]),
     { text: t.keys.copyYAML, icon: "copy", act: () => act(() => copyYAML([row]), t.keys.copiedYAML(1)) },
     { text: t.keys.copyName, icon: "copy", act: () => void copyNames([row]) },
     { text: t.keys.another, icon: "plus", href: link("keys/new", { like: `${row.ns}/${row.name}`, audience: row.audience, issuer: row.issuer }) },
