@@ -36,13 +36,19 @@ export function Mine() {
     await load();
   };
   const all = mine.value ?? [];
-  const others = all.filter(({ current, revokedAt }) => !current && !revokedAt).length;
+  const isLive = ({ status }: wire.OwnSession) => status === "Active";
+  const others = all.filter((session) => !session.current && isLive(session)).length;
   const one = (id: string) => {
     const session = all.find((each) => each.id === id);
     asked.value = { title: t.sessions.ask(1), text: `${deviceName(session?.device)}. ${session?.current ? t.sessions.endMineText : t.sessions.mineText}`, body: { ids: [id] } };
   };
+  const statusOf = (session: wire.OwnSession) => {
+    const { current, revocationReason, status } = session;
+    if (revocationReason) return <ReasonChip reason={revocationReason} />;
+    return <Chip tone={isLive(session) ? "good" : "off"} word={current ? t.sessions.current : status} />;
+  };
   const rows = all
-    .map((session) => ({ ...session, live: !session.revokedAt, status: session.current ? <Chip tone="good" word={t.sessions.current} /> : session.revocationReason ? <ReasonChip reason={session.revocationReason} /> : null }))
+    .map((session) => ({ ...session, live: isLive(session), status: statusOf(session) }))
     .sort((a, b) => Number(b.current ?? 0) - Number(a.current ?? 0) || Number(b.live) - Number(a.live) || ((a.lastUsed ?? a.startedAt) < (b.lastUsed ?? b.startedAt) ? 1 : -1));
   return (
     <Page
