@@ -65,6 +65,7 @@ export function Timeline({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDe
         {row.revokedAt && (
           <Item kind="past" at={row.revokedAt} title={t.key.revokedTitle}>
             {row.revocationReason && <p>{t.key.because(row.revocationReason)}</p>}
+            {detail.revocationNote && <p>{detail.revocationNote}</p>}
           </Item>
         )}
         {ended.map(({ at, reason, note }) => (

@@ -78,6 +78,7 @@ export function Token({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDetai
         <Fact name={f.revokedAt}>
           <Moment at={row.revokedAt} none={t.key.notRevoked} />
           {row.revocationReason && <span class="reason">{t.key.because(row.revocationReason)}</span>}
+          {row.revokedAt && detail.revocationNote && <span class="reason">{detail.revocationNote}</span>}
         </Fact>
         <Fact name={f.lastUsed}>
           <Moment at={lastUse(row)} none={t.keys.neverUsed} />
