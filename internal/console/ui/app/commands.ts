@@ -5,6 +5,11 @@ export function quote(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
+/** The commands that do the same to each key, one below the other. */
+export function forEach(what: "revoke" | "rotate", rows: readonly { ns: string; name: string }[]): string {
+  return rows.map(({ ns, name }) => commands[what](ns, name)).join("\n");
+}
+
 export const commands = {
   describe: (ns: string, name: string) => `kubectl refreshkey describe ${name} -n ${ns}`,
   rotate: (ns: string, name: string) => `kubectl refreshkey rotate ${name} -n ${ns} --wait`,

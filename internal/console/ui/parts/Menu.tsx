@@ -10,6 +10,7 @@ export interface Item {
   danger?: boolean;
   /** Why the item cannot be used; it stays visible. */
   why?: string | undefined;
+  tip?: string;
   act?: () => void;
   href?: string;
 }
@@ -100,7 +101,7 @@ export function Menu({ items, ...pop }: Omit<PopProps, "children" | "role"> & { 
               tabIndex={-1}
               class={item.danger ? "danger" : undefined}
               aria-disabled={item.why !== undefined}
-              data-tip={item.why}
+              data-tip={item.why ?? item.tip}
               onClick={() => {
                 if (item.why !== undefined) return;
                 close();

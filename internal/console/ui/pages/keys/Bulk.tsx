@@ -2,9 +2,11 @@
 import { useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { failureOf } from "../../app/api";
+import { forEach } from "../../app/commands";
 import { now } from "../../app/clock";
 import { and } from "../../app/time";
 import type { KeyRow } from "../../app/wire";
+import { Code } from "../../parts/Box";
 import { Dialog } from "../../parts/Dialog";
 import { TextField } from "../../parts/Field";
 import { Icon } from "../../parts/Icon";
@@ -144,6 +146,10 @@ export function BulkDialog({ what, rows, onClose }: { what: "revoke" | "rotate";
             {denied > 0 && <li>{texts.denied(denied)}</li>}
           </ul>
           {what === "revoke" && todo.length > 0 && <TextField label={<Typed text={texts.word(todo.length)} />} value={typed.value} onValue={(value) => (typed.value = value)} />}
+          <details>
+            <summary>{t.onTheCommandLine}</summary>
+            <Code text={forEach(what, todo)} what={t.command} />
+          </details>
         </>
       ) : (
         <>

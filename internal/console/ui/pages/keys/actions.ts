@@ -2,6 +2,7 @@
 import type * as wire from "../../app/wire";
 import { api, failureOf, keyPath } from "../../app/api";
 import { can, refusal } from "../../app/can";
+import { commands } from "../../app/commands";
 import { link } from "../../app/router";
 import { keys } from "../../app/store";
 import type { Item } from "../../parts/Menu";
@@ -60,10 +61,10 @@ export async function copyYAML(rows: readonly wire.KeyRow[]): Promise<void> {
 
 export function rowItems(row: wire.KeyRow): Item[] {
   const why = mayChange(row);
-  const restore: Item = { text: t.keys.restore, icon: "check", why, act: () => act(() => change(row, "restore"), t.key.restored(row.name)) };
+  const restore: Item = { text: t.keys.restore, icon: "check", why, tip: commands.restore(row.ns, row.name), act: () => act(() => change(row, "restore"), t.key.restored(row.name)) };
   const revoke: Item = { text: t.keys.revoke, icon: "off", danger: true, why, act: () => (asking.value = { what: "revoke", row }) };
   return [
-    { text: rotateText(row), icon: "rotate", why: mayRotate(row), act: () => act(() => change(row, "rotate"), t.keys.rotated(row.name)) },
+    { text: rotateText(row), icon: "rotate", why: mayRotate(row), tip: commands.rotate(row.ns, row.name), act: () => act(() => change(row, "rotate"), t.keys.rotated(row.name)) },
     ...(row.revoked ? (row.session ? [] : [restore]) : isOver(row) ? [] : [revoke]),
     { text: t.keys.copyYAML, icon: "copy", act: () => act(() => copyYAML([row]), t.keys.copiedYAML(1)) },
     { text: t.keys.copyName, icon: "copy", act: () => void copyNames([row]) },

@@ -1,6 +1,6 @@
 // The sessions of all people, by subject.
 import { useSignal } from "@preact/signals";
-import { commands } from "../../app/commands";
+import { forEach } from "../../app/commands";
 import { failureOf, Refusal } from "../../app/api";
 import { current, link, setQuery } from "../../app/router";
 import { namespace, switchNamespace } from "../../app/scope";
@@ -199,7 +199,7 @@ function Content() {
         </>
       )}
       {rows && (
-        <Confirm act={t.sessions.end} title={t.sessions.ask(rows.length)} typed={rows.length > 1 ? t.sessions.word(rows.length) : undefined} command={rows.length === 1 && rows[0] ? commands.revoke(rows[0].ns, rows[0].name) : undefined} run={() => end(rows)} onClose={() => (asked.value = undefined)}>
+        <Confirm act={t.sessions.end} title={t.sessions.ask(rows.length)} typed={rows.length > 1 ? t.sessions.word(rows.length) : undefined} command={forEach("revoke", rows)} run={() => end(rows)} onClose={() => (asked.value = undefined)}>
           <p>
             <strong class="mono">{subject}</strong>
             {rows.length === 1 && `, ${deviceName(rows[0]?.device)}`}
