@@ -73,7 +73,8 @@ export function Editor({ initial, kept = {}, editing, like }: EditorProps) {
 
   const save = async () => {
     if (busy.value) return;
-    if (!form.complete() || form.causes.value.length > 0) {
+    // While a check is under way, the causes are those of what was there before.
+    if (!form.complete() || (!form.checking.value && form.causes.value.length > 0)) {
       focusError(box.current);
       return;
     }
