@@ -82,9 +82,9 @@ export const key = {
       delete: (name: string) => `Delete ${name}?`,
     },
     text: {
-      revoke: "Every token of this key is refused at once, by every replica of the token service, and its Secret is emptied. You can restore the key later.",
-      rotateNow: "The operator issues a new token, and every earlier token is refused at once. Until a client reads the new token from the Secret, it is refused.",
-      delete: "Every token of this key is refused at once, and its Secret is deleted. A new key of the same name does not accept the tokens.",
+      revoke: "Every token of this key is refused at once, by every replica of the token service.",
+      rotateNow: "The operator issues a new token, and every earlier token is refused at once. Until a client has the new token, it is refused.",
+      delete: "Every token of this key is refused at once. A new key of the same name does not accept the tokens.",
     },
     act: { revoke: "Revoke", rotateNow: "Rotate now", delete: "Delete" },
     done: {
@@ -92,6 +92,13 @@ export const key = {
       rotateNow: (name: string) => `The operator issues a new token of ${name}; the earlier ones are refused.`,
       delete: (name: string) => `${name} is deleted.`,
     },
+    secret: {
+      emptied: (name: string) => `Secret ${name} is emptied.`,
+      deleted: (name: string) => `Secret ${name} is deleted.`,
+      kept: (name: string) => `Secret ${name} stays: its deletionPolicy is Retain.`,
+    },
+    restorable: "You can restore the key later.",
+    final: "A session cannot be restored: the person signs in again.",
     used: (when: string, device: string) => (device ? `Last used ${when} by ${device}.` : `Last used ${when}.`),
     neverUsed: "No client has used it.",
     access: (time: string) => `Access tokens that were issued before live on for up to ${time} at APIs that do not introspect.`,

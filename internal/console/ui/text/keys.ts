@@ -109,7 +109,7 @@ export const keys = {
     revoke: "Revoke…",
     titleRevoke: (n: number) => `Revoke ${plural(n, "key", "keys")}?`,
     titleRotate: (n: number) => `Rotate ${plural(n, "key", "keys")}?`,
-    revokeText: "All tokens of these keys are refused at once, by every replica of the token service, and their Secrets are emptied.",
+    revokeText: "All tokens of these keys are refused at once, by every replica of the token service, and the Secrets of those that have one are emptied.",
     rotateText: "The operator issues the next token of each key. The earlier tokens stay accepted for the overlap.",
     where: (n: number, namespaces: string) => `${plural(n, "key", "keys")} in ${namespaces}`,
     used: (n: number) => `${plural(n, "was", "were")} used in the last day`,

@@ -22,7 +22,7 @@ export const sessions = {
   endAll: "End all…",
   endAllOf: (subject: string) => `End all sessions of ${subject}`,
   ask: (n: number) => (n === 1 ? "End this session?" : `End ${n} sessions?`),
-  askText: "The refresh tokens are refused at once. Access tokens live on until they end, 15 minutes by default.",
+  askText: "The refresh tokens are refused at once. Access tokens live on until they end, at APIs that do not introspect.",
   of: "Subject",
   word: (n: number) => `end ${n}`,
   done: (n: number) => `${plural(n, "session", "sessions")} ended.`,
@@ -38,6 +38,6 @@ export const sessions = {
   endOthersAsk: (n: number) => `End ${plural(n, "other session", "other sessions")}?`,
   endMineAsk: "End all sessions, this one too?",
   endMineText: "You are signed out here as well.",
-  mineText: "The refresh tokens are refused at once, and access tokens end within minutes.",
+  mineText: "The refresh tokens are refused at once. Access tokens live on until they end.",
   noMine: "You have no other sessions.",
 };

@@ -30,17 +30,19 @@ export function Ask({ what, row, onClose }: { what: What; row: wire.KeyRow; onCl
   const note = useSignal("");
   const busy = useSignal(false);
   const failure = useSignal<wire.Failure | undefined>(undefined);
-  const accessSeconds = useSignal<number | undefined>(undefined);
+  const detail = useSignal<wire.KeyDetail | undefined>(undefined);
   const { ns, name, gitops } = row;
   useEffect(() => {
     const stop = new AbortController();
     api.get<wire.KeyDetail>(keyPath(ns, name), { stop: stop.signal }).then(
-      (detail) => (accessSeconds.value = detail.accessTokenSeconds),
+      (got) => (detail.value = got),
       () => undefined,
     );
     return () => stop.abort();
   }, []);
   const texts = t.key.ask;
+  const { secretName, accessTokenSeconds, object } = detail.value ?? {};
+  const kept = (object as { spec?: { secret?: { deletionPolicy?: string } } } | undefined)?.spec?.secret?.deletionPolicy === "Retain";
   const used = lastUse(row);
   const mustType = what !== "rotateNow" || used !== undefined;
   const sure = !mustType || typed.value.trim() === name;
@@ -76,7 +78,9 @@ export function Ask({ what, row, onClose }: { what: What; row: wire.KeyRow; onCl
       <p>{texts.text[what]}</p>
       <ul class="points">
         <li>{used ? texts.used(ago(Date.parse(used), now.value), deviceText(row.device)) : texts.neverUsed}</li>
-        {accessSeconds.value ? <li>{texts.access(span(accessSeconds.value))}</li> : null}
+        {accessTokenSeconds ? <li>{texts.access(span(accessTokenSeconds))}</li> : null}
+        {secretName && what !== "rotateNow" && <li>{texts.secret[what === "revoke" ? "emptied" : kept ? "kept" : "deleted"](secretName)}</li>}
+        {what === "revoke" && <li>{row.session ? texts.final : texts.restorable}</li>}
       </ul>
       {gitops && <Banner tone="wait">{texts.gitops[what](gitops)}</Banner>}
       {mustType && <TextField label={<Typed text={name} />} value={typed.value} onValue={(value) => (typed.value = value)} />}
