@@ -39,10 +39,15 @@ export function Reveal({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDeta
 
 function Revealed({ row }: { row: wire.KeyRow }) {
   const box = useRef<HTMLElement>(null);
+  const asked = useRef<AbortController | undefined>(undefined);
+  const until = useRef(0);
   const left = useSignal(0);
   const busy = useSignal(false);
   const failure = useSignal<wire.Failure | undefined>(undefined);
+  const shown = left.value > 0;
   const clear = () => {
+    // A token that is under way does not appear either.
+    asked.current?.abort();
     // The text is in the element only, and in no state.
     box.current?.replaceChildren();
     left.value = 0;
@@ -60,33 +65,36 @@ function Revealed({ row }: { row: wire.KeyRow }) {
     };
   }, []);
   useEffect(() => {
-    if (left.value <= 0) return undefined;
-    const due = setTimeout(() => {
-      if (left.peek() <= 1) clear();
-      else left.value--;
-    }, 1000);
-    return () => clearTimeout(due);
-  }, [left.value]);
+    if (!shown) return undefined;
+    const due = setInterval(() => {
+      const rest = Math.ceil((until.current - Date.now()) / 1000);
+      if (rest > 0) left.value = rest;
+      else clear();
+    }, 250);
+    return () => clearInterval(due);
+  }, [shown]);
   const reveal = async (use: (token: string) => unknown) => {
     busy.value = true;
     failure.value = undefined;
+    const stop = new AbortController();
+    asked.current = stop;
     try {
-      const { token } = await api.post<wire.Revealed>(`${keyPath(row.ns, row.name)}/reveal`, { uid: row.uid } satisfies wire.Precondition);
-      await use(token);
+      const { token } = await api.post<wire.Revealed>(`${keyPath(row.ns, row.name)}/reveal`, { uid: row.uid } satisfies wire.Precondition, { stop: stop.signal });
+      if (document.hasFocus() && !stop.signal.aborted) await use(token);
     } catch (error) {
-      failure.value = failureOf(error);
+      if (!stop.signal.aborted) failure.value = failureOf(error);
     }
     busy.value = false;
   };
   const show = (token: string) => {
     box.current?.replaceChildren(token);
+    until.current = Date.now() + shownFor * 1000;
     left.value = shownFor;
   };
   const copy = async (token: string) => {
     await navigator.clipboard.writeText(token);
     toast(t.key.tokenCopied);
   };
-  const shown = left.value > 0;
   return (
     <>
       <div class="token" aria-live="polite">
