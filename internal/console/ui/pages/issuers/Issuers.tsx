@@ -7,6 +7,7 @@ import { Code, Empty } from "../../parts/Box";
 import { Chip } from "../../parts/Chip";
 import { Page, setup } from "../../parts/Page";
 import { t } from "../../text";
+import { onKeyDown } from "../keys/Table";
 
 function Content() {
   void issuers.version.value;
@@ -48,13 +49,13 @@ function Content() {
             ))}
           </tr>
         </thead>
-        <tbody>
+        <tbody onKeyDown={onKeyDown}>
           {rows.map((row) => {
             const own = all.filter(({ issuer }) => issuer === row.name);
             return (
               <tr key={row.uid}>
                 <td class="name">
-                  <a class="cut" href={link(`issuers/${row.name}`)}>
+                  <a class="cut" data-row href={link(`issuers/${row.name}`)}>
                     {row.name}
                   </a>
                 </td>

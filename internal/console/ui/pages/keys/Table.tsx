@@ -66,7 +66,7 @@ function Row({ uid }: { uid: string }) {
 const stops = "a[data-row],time,[data-tip],button,input,a";
 
 /** The arrow keys move between the rows, and inside a row. */
-function onKeyDown(event: KeyboardEvent): void {
+export function onKeyDown(event: KeyboardEvent): void {
   const from = event.target as HTMLElement;
   const row = from.closest("tbody tr");
   if (!row || from.closest(".pop")) return;
@@ -76,7 +76,7 @@ function onKeyDown(event: KeyboardEvent): void {
     const rows = [...(row.parentElement?.children ?? [])];
     const to = rows[rows.indexOf(row) + down];
     const kind = from.tagName === "INPUT" ? "input" : "a[data-row]";
-    to?.querySelector<HTMLElement>(kind)?.focus();
+    (to?.querySelector<HTMLElement>(kind) ?? to?.querySelector<HTMLElement>(stops))?.focus();
   } else if (along !== undefined) {
     const all = [...row.querySelectorAll<HTMLElement>(stops)].filter((stop) => !stop.closest(".pop"));
     const to = all[all.indexOf(from) + along];

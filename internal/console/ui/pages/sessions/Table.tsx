@@ -5,6 +5,7 @@ import { Chip } from "../../parts/Chip";
 import { Time } from "../../parts/Time";
 import { t } from "../../text";
 import { deviceText } from "../keys/cells";
+import { onKeyDown } from "../keys/Table";
 import { reuse } from "./groups";
 
 /** A session as both pages show it. */
@@ -39,7 +40,7 @@ function Row({ row, onEnd, why }: { row: Shown; onEnd: () => void; why: string |
     <tr class={row.live ? undefined : "over"}>
       <td class="name" data-label={c.device}>
         {row.href ? (
-          <a class="cut" href={row.href} title={name}>
+          <a class="cut" data-row href={row.href} title={name}>
             {name}
           </a>
         ) : (
@@ -90,7 +91,7 @@ export function SessionTable({ rows, onEnd, why }: { rows: Shown[]; onEnd: (id: 
           </th>
         </tr>
       </thead>
-      <tbody>
+      <tbody onKeyDown={onKeyDown}>
         {rows.map((row) => (
           <Row key={row.id} row={row} why={why} onEnd={() => onEnd(row.id)} />
         ))}
