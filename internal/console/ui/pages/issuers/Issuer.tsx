@@ -110,7 +110,7 @@ function Content({ detail }: { detail: wire.IssuerDetail }) {
   return (
     <>
       {row.tone !== "good" && row.message && <Banner tone={row.tone === "wait" ? "wait" : "bad"}>{row.message}</Banner>}
-      {guidance && row.tone !== "good" && (
+      {guidance && (row.tone !== "good" || detail.conditions?.some(({ type }) => type === "TrustBundle")) && (
         <Banner tone="info">
           {guidance.means}. <strong>{t.key.whatToDo}</strong> {guidance.do}.
         </Banner>
