@@ -5,7 +5,7 @@ import { failureOf } from "../app/api";
 import { codeFailure } from "../app/local";
 import { interrupted, me, signIn } from "../app/me";
 import { current, returnPath } from "../app/router";
-import { Banner, Code } from "../parts/Box";
+import { Banner, Code, Marked } from "../parts/Box";
 import { TextField } from "../parts/Field";
 import { Mark } from "../parts/TopBar";
 import { t } from "../text";
@@ -54,7 +54,9 @@ function Local() {
   return (
     <>
       {codeFailure.value && <Banner tone="bad">{codeFailure.value.code === 0 ? codeFailure.value.message : t.signIn.localBad}</Banner>}
-      <p>{t.signIn.localText}</p>
+      <p>
+        <Marked text={t.signIn.localText} />
+      </p>
       <Code text={t.signIn.localCommand} what={t.command} />
     </>
   );

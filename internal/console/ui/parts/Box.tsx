@@ -31,11 +31,16 @@ export function Banner({ tone, children, action }: { tone: "info" | "good" | "wa
   );
 }
 
+/** Text with code between backticks. */
+export function Marked({ text }: { text: string }) {
+  return <>{text.split("`").map((part, i) => (i % 2 ? <code key={i}>{part}</code> : part))}</>;
+}
+
 /** What a request was refused with, and what to ask for. */
 export function FailureBanner({ failure, action }: { failure: wire.Failure; action?: ComponentChildren }) {
   return (
     <Banner tone="bad" action={action}>
-      {failure.message}
+      <Marked text={failure.message} />
       {failure.ask && <Code text={failure.ask} what={t.command} />}
     </Banner>
   );

@@ -9,7 +9,7 @@ import { namespace } from "../../app/scope";
 import { issuers, keys } from "../../app/store";
 import { count } from "../../app/time";
 import type { PageProps } from "../../routes";
-import { Banner, Card, Code, Fact, Facts, FailureBanner } from "../../parts/Box";
+import { Banner, Card, Code, Fact, Facts, FailureBanner, Marked } from "../../parts/Box";
 import { Chip } from "../../parts/Chip";
 import { Page, setup } from "../../parts/Page";
 import { t } from "../../text";
@@ -112,7 +112,7 @@ function Content({ detail }: { detail: wire.IssuerDetail }) {
       {row.tone !== "good" && row.message && <Banner tone={row.tone === "wait" ? "wait" : "bad"}>{row.message}</Banner>}
       {guidance && (row.tone !== "good" || detail.conditions?.some(({ type }) => type === "TrustBundle")) && (
         <Banner tone="info">
-          {guidance.means}. <strong>{t.key.whatToDo}</strong> {guidance.do}.
+          <Marked text={guidance.means} />. <strong>{t.key.whatToDo}</strong> <Marked text={guidance.do} />.
         </Banner>
       )}
       <Card

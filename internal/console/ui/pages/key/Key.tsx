@@ -6,7 +6,7 @@ import { link } from "../../app/router";
 import { listLink } from "../../app/scope";
 import { ago } from "../../app/time";
 import type * as wire from "../../app/wire";
-import { Banner, Empty, FailureBanner } from "../../parts/Box";
+import { Banner, Empty, FailureBanner, Marked } from "../../parts/Box";
 import { Chip } from "../../parts/Chip";
 import { Page, setup, type Crumb } from "../../parts/Page";
 import type { PageProps } from "../../routes";
@@ -35,7 +35,7 @@ function Standing({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDetail })
         <p>{row.message || row.status}</p>
         {guidance && (
           <p class="advice">
-            <strong>{t.key.whatToDo}</strong> {guidance.do}
+            <strong>{t.key.whatToDo}</strong> <Marked text={guidance.do} />
           </p>
         )}
       </Banner>
