@@ -16,7 +16,16 @@ export class Refusal extends Error {
 /** The Failure of anything that was thrown. */
 export function failureOf(error: unknown): wire.Failure {
   if (error instanceof Refusal) return error.failure;
-  return { code: 0, reason: "Unreachable", message: t.failures.unreachable };
+  return { code: 0, message: error instanceof Error ? error.message : String(error) };
+}
+
+/** Copies a text, or throws a Refusal. */
+export async function copyText(text: string): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    throw new Refusal({ code: 0, message: t.failures.copy });
+  }
 }
 
 /** When the server last had a request of the person: a session without one ends. */

@@ -1,5 +1,6 @@
 // Short messages about what was done. They go by themselves, and a screen reader reads them.
 import { signal } from "@preact/signals";
+import { failureOf } from "../app/api";
 import { Icon } from "./Icon";
 import { t } from "../text";
 
@@ -21,6 +22,14 @@ export function toast(text: string, tone: "good" | "bad" = "good"): void {
   notes.value = [...notes.value.slice(-2), { id, text, tone }];
   // A refusal stays until it is closed.
   if (tone === "good") setTimeout(() => drop(id), 6000);
+}
+
+/** Does what f does, and says what came of it. */
+export function act(f: () => Promise<void>, done?: string): void {
+  f().then(
+    () => done && toast(done),
+    (error: unknown) => toast(failureOf(error).message, "bad"),
+  );
 }
 
 export function Toasts() {

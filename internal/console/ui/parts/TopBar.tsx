@@ -3,11 +3,10 @@ import { useSignal } from "@preact/signals";
 import { me, signOut } from "../app/me";
 import { listLink, namespace, namespaces, switchNamespace } from "../app/scope";
 import { prefer, prefs, type Theme } from "../app/prefs";
-import { failureOf } from "../app/api";
 import { Icon, type IconName } from "./Icon";
 import { Pop } from "./Menu";
 import { Time } from "./Time";
-import { toast } from "./Toast";
+import { act } from "./Toast";
 import { t } from "../text";
 
 export function TopBar({ onHelp, onRail, rail }: { onHelp: () => void; onRail: () => void; rail: boolean }) {
@@ -155,9 +154,6 @@ function shortName(user: string): string {
 function Account() {
   const who = me.value;
   const user = who?.user ?? "";
-  const leave = () => {
-    signOut().catch((error: unknown) => toast(failureOf(error).message, "bad"));
-  };
   return (
     <Pop
       label={`${t.top.user} ${shortName(user)}`}
@@ -212,7 +208,7 @@ function Account() {
             <input type="checkbox" role="switch" checked={prefs.value.absolute} onChange={(event) => prefer({ absolute: event.currentTarget.checked })} />
             {t.top.absolute}
           </label>
-          <button type="button" class="button full" onClick={leave}>
+          <button type="button" class="button full" onClick={() => act(signOut)}>
             <Icon name="out" />
             {t.top.signOut}
           </button>

@@ -1,5 +1,6 @@
 // What can be done with the key that is open.
 import { useEffect } from "preact/hooks";
+import { copyText } from "../../app/api";
 import { can, refusal } from "../../app/can";
 import { commands } from "../../app/commands";
 import { link } from "../../app/router";
@@ -7,8 +8,9 @@ import { shortcut } from "../../app/shortcuts";
 import type * as wire from "../../app/wire";
 import { Icon } from "../../parts/Icon";
 import { Menu, type Item } from "../../parts/Menu";
+import { act } from "../../parts/Toast";
 import { t } from "../../text";
-import { act, change, copyText, isOver, mayChange, mayRotate, rotateText } from "../keys/actions";
+import { change, isOver, mayChange, mayRotate, rotateText } from "../keys/actions";
 import { asking } from "../keys/asking";
 
 export function Actions({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDetail }) {

@@ -1,7 +1,7 @@
 // The token in the Secret: masked, shown for half a minute, and gone when the tab loses the focus.
 import { useEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
-import { api, failureOf, keyPath } from "../../app/api";
+import { api, copyText, failureOf, keyPath } from "../../app/api";
 import { can, refusal } from "../../app/can";
 import { commands } from "../../app/commands";
 import { me } from "../../app/me";
@@ -92,7 +92,7 @@ function Revealed({ row }: { row: wire.KeyRow }) {
     left.value = shownFor;
   };
   const copy = async (token: string) => {
-    await navigator.clipboard.writeText(token);
+    await copyText(token);
     toast(t.key.tokenCopied);
   };
   return (

@@ -10,8 +10,9 @@ import { Code } from "../../parts/Box";
 import { Dialog } from "../../parts/Dialog";
 import { TextField } from "../../parts/Field";
 import { Icon } from "../../parts/Icon";
+import { act } from "../../parts/Toast";
 import { t } from "../../text";
-import { act, change, copyNames, copyYAML, isOver, mayChange, mayRotate } from "./actions";
+import { change, copyNames, copyYAML, isOver, mayChange, mayRotate } from "./actions";
 import { asking } from "./asking";
 import { page, selected, selection, shown } from "./state";
 import { dayMS, lastUse } from "./view";
@@ -36,7 +37,7 @@ export function BulkBar() {
         </button>
       )}
       <span class="gap" />
-      <button type="button" class="button small" onClick={() => void copyNames(rows)}>
+      <button type="button" class="button small" onClick={() => copyNames(rows)}>
         {t.keys.copyName}
       </button>
       <button type="button" class="button small" onClick={() => act(() => copyYAML(rows), t.keys.copiedYAML(n))}>

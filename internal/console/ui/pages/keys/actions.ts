@@ -1,12 +1,12 @@
 // What can be done with a key of the list.
 import type * as wire from "../../app/wire";
-import { api, failureOf, keyPath } from "../../app/api";
+import { api, copyText, keyPath } from "../../app/api";
 import { can, refusal } from "../../app/can";
 import { commands } from "../../app/commands";
 import { link } from "../../app/router";
 import { keys } from "../../app/store";
 import type { Item } from "../../parts/Menu";
-import { toast } from "../../parts/Toast";
+import { act } from "../../parts/Toast";
 import { t } from "../../text";
 import { asking } from "./asking";
 
@@ -32,21 +32,8 @@ export async function change(row: wire.KeyRow, action: string, more: Partial<wir
   if (key) keys.put([key]);
 }
 
-/** Does what f does, and says what came of it. */
-export function act(f: () => Promise<void>, done: string): void {
-  f().then(
-    () => toast(done),
-    (error: unknown) => toast(failureOf(error).message, "bad"),
-  );
-}
-
-export async function copyText(text: string): Promise<void> {
-  await navigator.clipboard.writeText(text);
-}
-
-export async function copyNames(rows: readonly wire.KeyRow[]): Promise<void> {
-  await navigator.clipboard.writeText(rows.map(({ ns, name }) => `${ns}/${name}`).join("\n"));
-  toast(t.keys.copiedNames(rows.length));
+export function copyNames(rows: readonly wire.KeyRow[]): void {
+  act(() => copyText(rows.map(({ ns, name }) => `${ns}/${name}`).join("\n")), t.keys.copiedNames(rows.length));
 }
 
 /** Copies the manifests, five requests at a time. */
@@ -56,7 +43,7 @@ export async function copyYAML(rows: readonly wire.KeyRow[]): Promise<void> {
     const part = await Promise.all(rows.slice(i, i + 5).map(({ ns, name }) => api.get<wire.KeyDetail>(keyPath(ns, name))));
     texts.push(...part.map(({ manifest }) => manifest.trimEnd()));
   }
-  await navigator.clipboard.writeText(`${texts.join("\n---\n")}\n`);
+  await copyText(`${texts.join("\n---\n")}\n`);
 }
 
 export function rowItems(row: wire.KeyRow): Item[] {
@@ -67,7 +54,7 @@ export function rowItems(row: wire.KeyRow): Item[] {
     { text: rotateText(row), icon: "rotate", why: mayRotate(row), tip: commands.rotate(row.ns, row.name), act: () => act(() => change(row, "rotate"), t.keys.rotated(row.name)) },
     ...(row.revoked ? (row.session ? [] : [restore]) : isOver(row) ? [] : [revoke]),
     { text: t.keys.copyYAML, icon: "copy", act: () => act(() => copyYAML([row]), t.keys.copiedYAML(1)) },
-    { text: t.keys.copyName, icon: "copy", act: () => void copyNames([row]) },
+    { text: t.keys.copyName, icon: "copy", act: () => copyNames([row]) },
     { text: t.keys.another, icon: "plus", href: link("keys/new", { like: `${row.ns}/${row.name}`, audience: row.audience, issuer: row.issuer }) },
   ];
 }
