@@ -19,37 +19,37 @@ const finalizer = "example.com/wait"
 // TestDeletionIsNeverBlocked checks that a controller can remove the last finalizer of an
 // invalid object.
 func TestDeletionIsNeverBlocked(t *testing.T) {
-	admin := as(t, "")
+	f := newFixture(t)
 	object := newKey("leaving", nil)
 	object.SetFinalizers([]string{finalizer})
-	create(t, admin, object)
-	if err := admin.Delete(t.Context(), object); err != nil {
+	f.Create(object)
+	if err := f.Admin.Delete(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
-	object = get(t, admin, object)
+	object = f.stored(object)
 	set(t, object, map[string]any{"iss": "not validated on deletion"}, "spec", "claims")
 	object.SetAnnotations(map[string]string{v1alpha1.AnnotationRotate: "two words"})
 	object.SetFinalizers(nil)
-	if err := admin.Update(t.Context(), object); err != nil {
+	if err := f.Admin.Update(t.Context(), object); err != nil {
 		t.Errorf("the finalizer of a deleted key could not be removed: %v", err)
 	}
 }
 
 // TestDeletionIsNotForged checks that only objects that the API server deletes are exempt.
 func TestDeletionIsNotForged(t *testing.T) {
-	admin := as(t, "")
+	f := newFixture(t)
 	forge := func(object *unstructured.Unstructured) *unstructured.Unstructured {
 		set(t, object, map[string]any{"iss": "x"}, "spec", "claims")
 		set(t, object, "2026-01-01T00:00:00Z", "metadata", "deletionTimestamp")
 		set(t, object, int64(0), "metadata", "deletionGracePeriodSeconds")
 		return object
 	}
-	if err := admin.Create(t.Context(), forge(newKey("forged-at-creation", nil)), client.DryRunAll); err == nil {
+	if err := f.Admin.Create(t.Context(), forge(newKey("forged-at-creation", nil)), client.DryRunAll); err == nil {
 		t.Error("a key with a registered claim was created, since it said that it is being deleted")
 	}
 	object := newKey("forged", nil)
-	create(t, admin, object)
-	if err := admin.Update(t.Context(), forge(get(t, admin, object)), client.DryRunAll); err == nil {
+	f.Create(object)
+	if err := f.Admin.Update(t.Context(), forge(f.stored(object)), client.DryRunAll); err == nil {
 		t.Error("a key got a registered claim, since it said that it is being deleted")
 	}
 }
@@ -57,6 +57,7 @@ func TestDeletionIsNotForged(t *testing.T) {
 // TestApplyIsJudged checks that the rules for creations also apply to a creation by
 // server-side apply.
 func TestApplyIsJudged(t *testing.T) {
+	f := newFixture(t)
 	for field, value := range map[string]any{
 		"expiresAt": "2001-01-01T00:00:00Z",
 		"claims":    map[string]any{"iss": "x"},
@@ -64,7 +65,7 @@ func TestApplyIsJudged(t *testing.T) {
 	} {
 		t.Run(field, func(t *testing.T) {
 			applied := client.ApplyConfigurationFromUnstructured(newKey("applied", map[string]any{field: value}))
-			err := as(t, "").Apply(t.Context(), applied, client.FieldOwner("test"), client.DryRunAll)
+			err := f.Admin.Apply(t.Context(), applied, client.FieldOwner("test"), client.DryRunAll)
 			if err == nil || !strings.Contains(err.Error(), "spec."+field) {
 				t.Errorf("not refused for its %s: %v", field, err)
 			}
@@ -75,17 +76,23 @@ func TestApplyIsJudged(t *testing.T) {
 // TestStatusOfDeletedIsGuarded checks that users cannot write the status of a refresh key
 // that waits for a finalizer.
 func TestStatusOfDeletedIsGuarded(t *testing.T) {
-	admin := as(t, "")
+	f := newFixture(t)
 	object := newKey("leaving-forged", nil)
 	object.SetFinalizers([]string{finalizer})
-	create(t, admin, object)
-	t.Cleanup(func() { patch(t, admin, object, `{"metadata":{"finalizers":null}}`) })
-	if err := admin.Delete(t.Context(), object); err != nil {
+	f.Create(object)
+	t.Cleanup(func() {
+		// The test's own context has ended.
+		merge := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))
+		if err := f.Admin.Patch(context.WithoutCancel(f.Ctx), object.DeepCopy(), merge); err != nil {
+			t.Errorf("remove the finalizer: %v", err)
+		}
+	})
+	if err := f.Admin.Delete(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
-	object = get(t, admin, object)
+	object = f.stored(object)
 	set(t, object, "forged", "status", "jti")
-	if err := admin.Status().Update(t.Context(), object); err == nil {
+	if err := f.Admin.Status().Update(t.Context(), object); err == nil {
 		t.Error("an administrator wrote the status of a deleted key")
 	}
 }
@@ -96,11 +103,11 @@ func TestOnlyWhatChangesIsJudged(t *testing.T) {
 	if server.Existing() {
 		t.Skip("would take the admission policy of the cluster out of force")
 	}
-	admin := as(t, "")
+	f := newFixture(t)
 	object := newKey("old", map[string]any{"claims": map[string]any{"iss": "before the policy"}})
 	object.SetAnnotations(map[string]string{v1alpha1.AnnotationRotate: "two words"})
 	err := server.Unguarded(t.Context(), func() error {
-		create(t, admin, object)
+		f.Create(object)
 		return nil
 	})
 	if err != nil {
@@ -118,7 +125,7 @@ func TestOnlyWhatChangesIsJudged(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			err := admin.Patch(t.Context(), object.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(c.merge)), client.DryRunAll)
+			err := f.Admin.Patch(t.Context(), object.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(c.merge)), client.DryRunAll)
 			switch {
 			case c.refusal == "" && err != nil:
 				t.Errorf("refused: %v", err)
@@ -166,13 +173,13 @@ func TestEveryWayToWriteStatus(t *testing.T) {
 			return c.Status().Apply(t.Context(), client.ApplyConfigurationFromUnstructured(applied), client.FieldOwner("test"), client.ForceOwnership)
 		},
 	}
-	admin := as(t, "")
+	f := newFixture(t)
 	object := newKey("guarded", nil)
-	create(t, admin, object)
+	f.Create(object)
 	for _, user := range users {
 		for way, write := range ways {
 			t.Run(user.name+"/"+way, func(t *testing.T) {
-				err := write(as(t, user.user), get(t, admin, object))
+				err := write(f.as(user.user), f.stored(object))
 				switch {
 				case user.allowed && err != nil:
 					t.Errorf("refused: %v", err)
@@ -188,16 +195,13 @@ func TestEveryWayToWriteStatus(t *testing.T) {
 
 // TestNamesAreThoseOfRBAC checks that the policy names the ServiceAccounts of config/rbac.
 func TestNamesAreThoseOfRBAC(t *testing.T) {
-	config, err := server.Manager(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := newFixture(t)
 	object := newKey("by-token", nil)
-	create(t, as(t, ""), object)
-	operator := newClient(t, config)
-	stored := get(t, operator, object)
+	f.Create(object)
+	operator := on(t, f.ManagerConfig())
+	stored := operator.stored(object)
 	set(t, stored, "a", "status", "jti")
-	if err := operator.Status().Update(t.Context(), stored); err != nil {
+	if err := operator.Admin.Status().Update(t.Context(), stored); err != nil {
 		t.Errorf("the manager cannot write status with its own token: %v", err)
 	}
 }
@@ -205,7 +209,7 @@ func TestNamesAreThoseOfRBAC(t *testing.T) {
 // TestOperatorIsJudgedToo checks that the ServiceAccounts have an exemption only for status.
 func TestOperatorIsJudgedToo(t *testing.T) {
 	object := newKey("by-manager", map[string]any{"claims": map[string]any{"iss": "x"}})
-	if err := as(t, manager).Create(t.Context(), object, client.DryRunAll); err == nil {
+	if err := newFixture(t).as(manager).Create(t.Context(), object, client.DryRunAll); err == nil {
 		t.Error("the manager created a key with a registered claim")
 	}
 }
@@ -214,9 +218,9 @@ func TestOperatorIsJudgedToo(t *testing.T) {
 func TestStatusInManifestIsIgnored(t *testing.T) {
 	object := newKey("exported", nil)
 	set(t, object, "elsewhere", "status", "jti")
-	admin := as(t, "")
-	create(t, admin, object)
-	if jti, found, _ := unstructured.NestedString(get(t, admin, object).Object, "status", "jti"); found {
+	f := newFixture(t)
+	f.Create(object)
+	if jti, found, _ := unstructured.NestedString(f.stored(object).Object, "status", "jti"); found {
 		t.Errorf("status.jti %q was stored by a creation", jti)
 	}
 }
@@ -225,14 +229,5 @@ func set(t *testing.T, object *unstructured.Unstructured, value any, path ...str
 	t.Helper()
 	if err := unstructured.SetNestedField(object.Object, value, path...); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func patch(t *testing.T, c client.Client, object *unstructured.Unstructured, merge string) {
-	t.Helper()
-	// The test's own context has ended when this cleans up.
-	ctx := context.WithoutCancel(t.Context())
-	if err := c.Patch(ctx, object.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(merge))); err != nil {
-		t.Errorf("patch %s: %v", merge, err)
 	}
 }

@@ -44,7 +44,7 @@ func TestAPolicyWithoutRulesIsWarnedOf(t *testing.T) {
 	heard := &warnings{}
 	config := rest.CopyConfig(server.Admin)
 	config.WarningHandler = heard
-	admin := newClient(t, config)
+	f := on(t, config)
 	says := func(t *testing.T, err error, wanted bool) {
 		t.Helper()
 		if err != nil {
@@ -68,11 +68,11 @@ func TestAPolicyWithoutRulesIsWarnedOf(t *testing.T) {
 		{"a policy with no rules in a list", map[string]any{"policy": map[string]any{"rules": []any{}}}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			says(t, admin.Create(t.Context(), newIssuer("advised", c.spec), client.DryRunAll), c.wanted)
+			says(t, f.Admin.Create(t.Context(), newIssuer("advised", c.spec), client.DryRunAll), c.wanted)
 		})
 	}
 	object := newIssuer("advised", map[string]any{"policy": map[string]any{"rules": []any{rule}}})
-	create(t, admin, object)
+	f.Create(object)
 	heard.take()
 	for _, c := range []struct {
 		name, patch string
@@ -88,7 +88,7 @@ func TestAPolicyWithoutRulesIsWarnedOf(t *testing.T) {
 			changed := &unstructured.Unstructured{}
 			changed.SetGroupVersionKind(object.GroupVersionKind())
 			changed.SetName(object.GetName())
-			says(t, admin.Patch(t.Context(), changed, client.RawPatch(types.MergePatchType, []byte(c.patch))), c.wanted)
+			says(t, f.Admin.Patch(t.Context(), changed, client.RawPatch(types.MergePatchType, []byte(c.patch))), c.wanted)
 		})
 	}
 }

@@ -18,26 +18,28 @@ import (
 // TestCases checks that the API server accepts each valid manifest of this folder, and refuses each invalid one with
 // the messages that the manifest expects and with no other.
 func TestCases(t *testing.T) {
+	f := newFixture(t)
 	for _, m := range slices.Concat(readManifests(t, valid), readManifests(t, "../../config/samples/*.yaml"), generatedAcceptances()) {
 		t.Run(m.name, func(t *testing.T) {
-			if err := m.submit(t); err != nil {
+			if err := m.submit(f.in(t)); err != nil {
 				t.Errorf("refused, but must be accepted: %v", err)
 			}
 		})
 	}
 	all := rules(t)
 	for _, m := range slices.Concat(readManifests(t, invalid), generatedRefusals()) {
-		t.Run(m.name, func(t *testing.T) { m.refused(t, all) })
+		t.Run(m.name, func(t *testing.T) { m.refused(f.in(t), all) })
 	}
 }
 
 // refused submits an invalid manifest.
-func (m manifest) refused(t *testing.T, all []rule) {
+func (m manifest) refused(f *fixture, all []rule) {
+	t := f.T
 	t.Helper()
 	if len(m.expect) == 0 {
 		t.Fatal("the manifest has no line `# expect: <field>: <message>`")
 	}
-	err := m.submit(t)
+	err := m.submit(f)
 	if err == nil {
 		t.Fatalf("accepted, but must be refused with: %q", m.expect)
 	}

@@ -79,12 +79,13 @@ type offer struct {
 // there.
 func newOffer(t *testing.T, object *unstructured.Unstructured, part string) *offer {
 	t.Helper()
-	o := &offer{object: object.DeepCopy(), admin: as(t, ""), verb: http.MethodPost, path: resource(object)}
+	f := newFixture(t)
+	o := &offer{object: object.DeepCopy(), admin: f.Admin, verb: http.MethodPost, path: resource(object)}
 	o.object.SetName("offered-as-" + part)
 	config := rest.CopyConfig(server.Admin)
 	if part == "status" {
 		stored := o.object.DeepCopy()
-		create(t, o.admin, stored)
+		f.Create(stored)
 		o.version = stored.GetResourceVersion()
 		o.verb, o.path = http.MethodPut, o.path+"/"+o.object.GetName()+"/status"
 		config = server.As(manager, "system:masters")

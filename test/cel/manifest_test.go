@@ -109,9 +109,9 @@ func (m manifest) last() *unstructured.Unstructured { return m.documents[len(m.d
 
 // submit writes the manifest and returns what the API server says to its last document,
 // which is not stored.
-func (m manifest) submit(t *testing.T) error {
-	t.Helper()
-	admin, writer := as(t, ""), as(t, m.user)
+func (m manifest) submit(f *fixture) error {
+	f.T.Helper()
+	writer := f.as(m.user)
 	last := len(m.documents) - 1
 	for i, document := range m.documents {
 		object := document.DeepCopy()
@@ -120,22 +120,22 @@ func (m manifest) submit(t *testing.T) error {
 		}
 		switch {
 		case i == 0 && last == 0:
-			err := writer.Create(t.Context(), object, client.DryRunAll)
+			err := writer.Create(f.Ctx, object, client.DryRunAll)
 			if apierrors.IsAlreadyExists(err) {
 				return nil // looked for only after everything was found in order
 			}
 			return err
 		case i == 0:
-			create(t, admin, object)
+			f.Create(object)
 		case i < last:
-			if err := update(t, object, func() error { return admin.Update(t.Context(), object) }); err != nil {
-				t.Fatalf("document %d must be accepted: %v", i, err)
+			if err := f.update(object, func() error { return f.Admin.Update(f.Ctx, object) }); err != nil {
+				f.T.Fatalf("document %d must be accepted: %v", i, err)
 			}
 		case m.subresource == "":
-			return update(t, object, func() error { return writer.Update(t.Context(), object, client.DryRunAll) })
+			return f.update(object, func() error { return writer.Update(f.Ctx, object, client.DryRunAll) })
 		default:
-			return update(t, object, func() error {
-				return writer.SubResource(m.subresource).Update(t.Context(), object, client.DryRunAll)
+			return f.update(object, func() error {
+				return writer.SubResource(m.subresource).Update(f.Ctx, object, client.DryRunAll)
 			})
 		}
 	}
@@ -144,12 +144,12 @@ func (m manifest) submit(t *testing.T) error {
 
 // update replaces a stored object, which the operator of an existing cluster can write at the
 // same time.
-func update(t *testing.T, object *unstructured.Unstructured, write func() error) error {
-	t.Helper()
+func (f *fixture) update(object *unstructured.Unstructured, write func() error) error {
+	f.T.Helper()
 	wanted := object.DeepCopy()
 	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		wanted.DeepCopyInto(object)
-		object.SetResourceVersion(get(t, as(t, ""), wanted).GetResourceVersion())
+		object.SetResourceVersion(f.stored(wanted).GetResourceVersion())
 		return write()
 	})
 }

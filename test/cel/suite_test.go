@@ -5,16 +5,16 @@
 package cel
 
 import (
-	"context"
 	"os"
 	"testing"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
 // manager is one of the two users that may write status.
@@ -24,47 +24,46 @@ var server *apiserver.Server
 
 func TestMain(m *testing.M) { os.Exit(apiserver.Main(m, &server)) }
 
+// fixture is the API server for one test. Objects are in the namespace default, which the manifests name.
+type fixture struct{ *harness.Harness }
+
+// newFixture returns a fixture with the rights of an administrator.
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	return on(t, server.Admin)
+}
+
+// on returns a fixture whose Admin has the rights of a configuration.
+func on(t *testing.T, config *rest.Config) *fixture {
+	t.Helper()
+	h := harness.On(t, config, clock.RealClock{})
+	h.Server, h.Admin = server, strict(h.Admin)
+	return &fixture{h}
+}
+
+// in returns the fixture for a subtest.
+func (f *fixture) in(t *testing.T) *fixture { return &fixture{f.In(t)} }
+
+// strict returns a client that refuses unknown fields: a misspelt field must not pass for an accepted one.
+func strict(c client.Client) client.Client { return client.WithFieldValidation(c, "Strict") }
+
 // as returns a client for a user, or the administrator's when user is empty. Every
 // user has all rights here, so that what refuses is never authorization: the subject
 // is what the API and its admission policy say.
-func as(t *testing.T, user string) client.Client {
-	t.Helper()
-	config := server.Admin
-	if user != "" {
-		config = server.As(user, "system:masters")
+func (f *fixture) as(user string) client.Client {
+	f.T.Helper()
+	if user == "" {
+		return f.Admin
 	}
-	return newClient(t, config)
+	return strict(f.As(user, "system:masters"))
 }
 
-func newClient(t *testing.T, config *rest.Config) client.Client {
-	t.Helper()
-	c, err := client.New(config, client.Options{})
-	if err != nil {
-		t.Fatalf("client: %v", err)
-	}
-	// A misspelt field must not pass for an accepted one.
-	return client.WithFieldValidation(c, "Strict")
-}
-
-// create makes an object for real, until the test ends.
-func create(t *testing.T, c client.Client, object *unstructured.Unstructured) {
-	t.Helper()
-	if err := c.Create(t.Context(), object); err != nil {
-		t.Fatalf("create %s %s: %v", object.GetKind(), object.GetName(), err)
-	}
-	t.Cleanup(func() {
-		if err := c.Delete(context.WithoutCancel(t.Context()), object); err != nil && !apierrors.IsNotFound(err) {
-			t.Errorf("clean up %s %s: %v", object.GetKind(), object.GetName(), err)
-		}
-	})
-}
-
-func get(t *testing.T, c client.Client, object *unstructured.Unstructured) *unstructured.Unstructured {
-	t.Helper()
+// stored returns an object as the API server has it.
+func (f *fixture) stored(object *unstructured.Unstructured) *unstructured.Unstructured {
+	f.T.Helper()
 	stored := &unstructured.Unstructured{}
 	stored.SetGroupVersionKind(object.GroupVersionKind())
-	if err := c.Get(t.Context(), client.ObjectKeyFromObject(object), stored); err != nil {
-		t.Fatal(err)
-	}
-	return stored
+	stored.SetNamespace(object.GetNamespace())
+	stored.SetName(object.GetName())
+	return harness.MustGet(f.Harness, stored)
 }
