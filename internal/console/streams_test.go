@@ -37,7 +37,12 @@ func (f *fixture) listening() *httptest.Server {
 
 func (f *fixture) streamOf(served *httptest.Server, session string) *opened {
 	f.t.Helper()
-	r, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, served.URL+"/api/test/stream", nil)
+	return f.streamAt(served, "/api/test/stream", session)
+}
+
+func (f *fixture) streamAt(served *httptest.Server, path, session string) *opened {
+	f.t.Helper()
+	r, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, served.URL+path, nil)
 	if err != nil {
 		f.t.Fatal(err)
 	}
