@@ -111,12 +111,7 @@ func testFailingWrites(t *testing.T, over func(apiCall) bool, fail fault, often 
 	t.Helper()
 	const keys = 5
 	h := newIssuerFixtureWithoutManager(t)
-	watcher := h.startWatcher(func(namespace string) string {
-		if namespace == h.name {
-			return h.name
-		}
-		return ""
-	})
+	watcher := h.startWatcher(onlyNamespace(h.name))
 	injector, wire := &faultInjector{}, newWire(h.journal, 1)
 	h.stop = h.startManager(func(next http.RoundTripper) http.RoundTripper { return wire.wrap(injector.wrap(next)) })
 	h.awaitIssuerReason(h.name, v1alpha1.ReasonKeysReady)

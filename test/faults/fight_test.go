@@ -72,12 +72,7 @@ type contendedKey struct {
 func newFightFixture(t *testing.T, keys int) *fightFixture {
 	t.Helper()
 	h := &fightFixture{fixture: newFixture(t, clock.RealClock{}), name: harness.UniqueName("fight")}
-	h.watcher = h.startWatcher(func(namespace string) string {
-		if namespace == h.name {
-			return h.name
-		}
-		return ""
-	})
+	h.watcher = h.startWatcher(onlyNamespace(h.name))
 	h.CreateNamespace(h.name, nil)
 	h.CreateIssuer(h.name)
 	for i := range keys {

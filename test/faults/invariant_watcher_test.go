@@ -38,7 +38,18 @@ type invariantWatcher struct {
 	histories       map[string]*lineHistory // by UID of the key
 }
 
-// startWatcher starts a watcher that runs until the test ends.
+// onlyNamespace says that of all namespaces only one is watched, whose issuer has its name.
+func onlyNamespace(name string) func(namespace string) (issuer string) {
+	return func(namespace string) string {
+		if namespace == name {
+			return name
+		}
+		return ""
+	}
+}
+
+// startWatcher starts a watcher that runs until the test ends. of returns the issuer of a namespace, or nothing for one that is not
+// watched.
 func (h *fixture) startWatcher(of func(namespace string) (issuer string)) *invariantWatcher {
 	h.T.Helper()
 	w := &invariantWatcher{

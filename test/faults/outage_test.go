@@ -66,12 +66,7 @@ func newOutage(t *testing.T, keys int) *outage {
 		fixture: newFixtureOn(t, &apiserver.Server{Admin: control.Config()}, clock.RealClock{}),
 		control: control, name: harness.UniqueName("outage"),
 	}
-	o.watcher = o.startWatcher(func(namespace string) string {
-		if namespace == o.name {
-			return o.name
-		}
-		return ""
-	})
+	o.watcher = o.startWatcher(onlyNamespace(o.name))
 	o.CreateNamespace(o.name, nil)
 	o.CreateIssuer(o.name)
 	// The signing keys are created first. Otherwise each refresh key would report their absence in one more write.

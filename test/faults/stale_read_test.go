@@ -116,12 +116,7 @@ func newStaleReadFixture(t *testing.T, tc *staleReadCase) *staleReadFixture {
 	t.Helper()
 	h := &staleReadFixture{issuerFixture: newIssuerFixtureWithoutManager(t), tc: tc}
 	h.held = &heldAnswer{matches: tc.hold, holding: make(chan struct{}), release: make(chan struct{})}
-	h.watcher = h.startWatcher(func(namespace string) string {
-		if namespace == h.name {
-			return h.name
-		}
-		return ""
-	})
+	h.watcher = h.startWatcher(onlyNamespace(h.name))
 	wire := newWire(h.journal, 1)
 	h.stop = h.startManager(func(next http.RoundTripper) http.RoundTripper { return h.held.wrap(wire.wrap(next)) })
 	h.awaitIssuerReason(h.name, v1alpha1.ReasonKeysReady)

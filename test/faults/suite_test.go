@@ -10,19 +10,12 @@ import (
 	"os"
 	"testing"
 
-	"github.com/go-logr/logr"
-	ctrl "sigs.k8s.io/controller-runtime"
-
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 )
 
 var server *apiserver.Server
 
-func TestMain(m *testing.M) {
-	// The managers have loggers of their own. This discards the rest.
-	ctrl.SetLogger(logr.Discard())
-	os.Exit(apiserver.Main(m, &server))
-}
+func TestMain(m *testing.M) { os.Exit(apiserver.Main(m, &server)) }
 
 // soak reports whether SOAK=true asks for the long tests.
 func soak() bool { return os.Getenv("SOAK") == "true" }

@@ -41,10 +41,7 @@ func TestBeforeAnybodyLooked(t *testing.T) {
 
 // TestKeys checks the health that the tools report for each state of a refresh key.
 func TestKeys(t *testing.T) {
-	s := newFixture(t, "keys")
-	issuer := s.issuer()
-	s.Manage()
-	s.becomes(issuer, "Ready=True KeysReady")
+	s, issuer := newManaged(t, "keys")
 
 	rotated := s.key("rotated")
 	for _, value := range []string{"once", "twice"} {
@@ -88,10 +85,7 @@ func TestKeys(t *testing.T) {
 
 // TestRevokedKeys checks that tools do not report a requested revocation as degraded.
 func TestRevokedKeys(t *testing.T) {
-	s := newFixture(t, "revoked")
-	issuer := s.issuer()
-	s.Manage()
-	s.becomes(issuer, "Ready=True KeysReady")
+	s, issuer := newManaged(t, "revoked")
 	revoked := []string{"Ready=False Revoked", "Stalled=True Revoked"}
 
 	requested := s.key("requested")
@@ -140,10 +134,7 @@ func oneTime(key *v1alpha1.JWTRefreshKey) {
 
 // TestIssuers checks the health that the tools report for each state of an issuer.
 func TestIssuers(t *testing.T) {
-	s := newFixture(t, "issuers")
-	issuer := s.issuer()
-	s.Manage()
-	s.becomes(issuer, "Ready=True KeysReady")
+	s, issuer := newManaged(t, "issuers")
 
 	second := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: s.Name + "-second"}, Spec: issuer.Spec}
 	s.create(second)

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -20,7 +19,6 @@ import (
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
@@ -32,10 +30,7 @@ import (
 
 var server *apiserver.Server
 
-func TestMain(m *testing.M) {
-	ctrl.SetLogger(logr.Discard())
-	os.Exit(apiserver.Main(m, &server))
-}
+func TestMain(m *testing.M) { os.Exit(apiserver.Main(m, &server)) }
 
 // fixture is a namespace and an issuer of its own.
 type fixture struct {
@@ -50,6 +45,16 @@ func newFixture(t *testing.T, name string) *fixture {
 	s.Name = harness.UniqueName(name)
 	s.CreateNamespace(s.Name, nil)
 	return s
+}
+
+// newManaged returns a fixture with a manager and an issuer whose signing keys exist.
+func newManaged(t *testing.T, name string) (*fixture, *v1alpha1.JWTIssuer) {
+	t.Helper()
+	s := newFixture(t, name)
+	issuer := s.issuer()
+	s.Manage()
+	s.becomes(issuer, "Ready=True KeysReady")
+	return s, issuer
 }
 
 // create creates an object, and removes it with its finalizers when the test ends.

@@ -16,7 +16,6 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jwt"
 	"github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
@@ -123,7 +122,7 @@ func (h *fixture) exchange(provider *oidc.Provider, key *v1alpha1.JWTRefreshKey)
 func (h *fixture) settle(issuer *v1alpha1.JWTIssuer) (signing string) {
 	h.T.Helper()
 	due := func() (due []string) {
-		h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(issuer), issuer)).To(gomega.Succeed())
+		h.Expect(h.Reload(issuer)).To(gomega.Succeed())
 		for _, key := range issuer.Status.Keys {
 			switch now := h.clock.Now(); {
 			case key.State == v1alpha1.KeyState(keyring.Pending) && (!now.Before(key.ActiveAt.Time) || key.Algorithm != algorithmOf(issuer)),

@@ -139,7 +139,7 @@ func TestMetricsAreThoseOfThePage(t *testing.T) {
 		return cmp.Diff(named, exposedMetrics(families, named))
 	}, waitTimeout, time.Second).Should(gomega.BeEmpty(), "-docs/metrics.md +what is exposed")
 
-	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(h.Reload(key)).To(gomega.Succeed())
 	for _, secret := range []string{key.Status.JTI, key.Status.Previous[0].JTI, session, "system:serviceaccount:" + namespace} {
 		h.Expect(text["manager"]+text["token service"]).NotTo(gomega.ContainSubstring(secret), "a label has unbounded values")
 	}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/test/framework/forge"
-	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // boundTo binds a refresh key to a ServiceAccount of its namespace.
@@ -57,9 +56,7 @@ func (h *fixture) aged(compact string, by time.Duration) string {
 // TestBoundToAServiceAccount checks that a bound token is exchanged only for the ServiceAccount, and that an
 // assertion that is not required must be valid, too.
 func TestBoundToAServiceAccount(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock.RealClock{})
 	line := &reviewCounter{}
 	r := h.Replica(line.wire)
 	h.Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: h.Name + "-other"}})
@@ -72,7 +69,7 @@ func TestBoundToAServiceAccount(t *testing.T) {
 	own := h.AccountToken(h.Name, "orders", h.URL())
 	bound, unbound := h.AwaitRevision(h.Key("bound", boundTo("orders")), 1), h.AwaitRevision(h.Key("unbound"), 1)
 	h.Eventually(func() string { return h.Refresh(r, bound, asserting(own)...).Outcome() }).Should(gomega.Equal("200"))
-	h.outcomes([]*operator.Replica{r}, unbound, "200")
+	h.outcomes(unbound, "200", r)
 	access := h.Refresh(r, unbound).Text("access_token")
 	device := h.device()
 	const refused, good = "401 invalid_client", "200"
@@ -134,15 +131,13 @@ func TestBoundToAServiceAccount(t *testing.T) {
 // server returns temporarily_unavailable and not invalid_client.
 func TestReviewsOfAssertions(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newFixture(t, clock)
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock)
 	line := &reviewCounter{}
 	r := h.Replica(line.wire)
 	account := h.account(h.Name, "orders")
 	assertion := h.AccountToken(h.Name, "orders", h.URL())
 	bound := h.AwaitRevision(h.Key("bound", boundTo("orders")), 1)
-	h.outcomes([]*operator.Replica{r}, bound, "401 invalid_client")
+	h.outcomes(bound, "401 invalid_client", r)
 
 	exchanges := func(n int, want string) func() {
 		return func() {
@@ -179,15 +174,12 @@ func TestReviewsOfAssertions(t *testing.T) {
 
 // TestAThiefOfAOneTimeToken checks that a thief without the assertion neither uses the token nor ends its line.
 func TestAThiefOfAOneTimeToken(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
-	r := h.Replica()
+	h, r := newReplica(t, clock.RealClock{})
 	h.account(h.Name, "orders")
 	own := asserting(h.AccountToken(h.Name, "orders", h.URL()))
 	key := h.Key("device", oneTime(0), boundTo("orders"))
 	first := h.AwaitRevision(key, 1)
-	h.outcomes([]*operator.Replica{r}, first, "401 invalid_client")
+	h.outcomes(first, "401 invalid_client", r)
 	got := h.Refresh(r, first, own...)
 	h.Expect(got.Outcome()).To(gomega.Equal("200"), "the thief did not use it")
 	second := got.Text("refresh_token")
@@ -196,25 +188,21 @@ func TestAThiefOfAOneTimeToken(t *testing.T) {
 	h.Expect(h.Refresh(r, second).Outcome()).To(gomega.Equal("401 invalid_client"))
 	h.Expect(h.Refresh(r, second, own...).Outcome()).To(gomega.Equal("200"), "and did not end the line by using a used one")
 	h.Expect(h.Refresh(r, first, own...).Outcome()).To(gomega.Equal("400 invalid_grant"), "the client itself ends it")
-	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
-	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
+	h.Expect(h.status(key).RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
 }
 
 // TestBindingAKeyThatIsInUse checks that the binding also applies to the earlier token, which is not exchanged for
 // the bound one.
 func TestBindingAKeyThatIsInUse(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
-	r := h.Replica()
+	h, r := newReplica(t, clock.RealClock{})
 	h.account(h.Name, "orders")
 	own := asserting(h.AccountToken(h.Name, "orders", h.URL()))
 	key := h.Key("orders")
 	first := h.AwaitRevision(key, 1)
-	h.outcomes([]*operator.Replica{r}, first, "200")
+	h.outcomes(first, "200", r)
 	h.Edit(key, func() { boundTo("orders")(key) })
 	second := h.AwaitRevision(key, 2)
-	h.outcomes([]*operator.Replica{r}, first, "401 invalid_client")
+	h.outcomes(first, "401 invalid_client", r)
 	h.Expect(h.Refresh(r, second).Outcome()).To(gomega.Equal("401 invalid_client"))
 	got := h.Refresh(r, first, own...)
 	h.Expect(got.Outcome()).To(gomega.Equal("200"))
@@ -224,16 +212,14 @@ func TestBindingAKeyThatIsInUse(t *testing.T) {
 	// Tokens that were issued with the binding keep it after its removal.
 	h.Edit(key, func() { key.Spec.Binding = nil })
 	third := h.AwaitRevision(key, 3)
-	h.outcomes([]*operator.Replica{r}, third, "200")
+	h.outcomes(third, "200", r)
 	h.Expect(h.Refresh(r, second).Outcome()).To(gomega.Equal("401 invalid_client"))
 }
 
 // TestAThiefAtAReplicaThatIsBehind checks that a replica that has not yet received a new binding records nothing
 // for the token of a thief.
 func TestAThiefAtAReplicaThatIsBehind(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock.RealClock{})
 	line := &apiConnection{}
 	r := h.Replica(line.wire(clock.RealClock{}))
 	h.account(h.Name, "orders")
@@ -252,8 +238,7 @@ func TestAThiefAtAReplicaThatIsBehind(t *testing.T) {
 	h.Edit(key, func() { boundTo("orders")(key) })
 	h.Expect(r.Key(client.ObjectKeyFromObject(key)).Spec.Binding).To(gomega.BeNil(), "the replica has received it")
 	h.Expect(h.Refresh(r, first).Outcome()).To(gomega.Equal("401 invalid_client"), "a used one does not end the line")
-	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
-	h.Expect(key.Status.RevokedAt).To(gomega.BeNil())
+	h.Expect(h.status(key).RevokedAt).To(gomega.BeNil())
 	h.Expect(h.Refresh(r, second).Outcome()).To(gomega.Equal("401 invalid_client"))
 	h.Expect(h.Refresh(r, second, own...).Outcome()).To(gomega.Equal("200"))
 }

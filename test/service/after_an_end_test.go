@@ -217,7 +217,7 @@ func TestWhatWasSupersededStaysActive(t *testing.T) {
 			first := e.held
 			e.Edit(e.key, func() { e.key.Spec.Audience = "https://other.example.com" })
 			e.held = e.AwaitRevision(e.key, 2)
-			e.outcomes(e.replicas, first, "400 invalid_grant")
+			e.outcomes(first, "400 invalid_grant", e.replicas...)
 		}},
 		{name: "the advance of a one-time token", change: []func(*v1alpha1.JWTRefreshKey){oneTime(time.Minute)}, follows: func(e *ending) { e.issue(e.replicas[1]) }},
 	} {
@@ -244,7 +244,7 @@ func TestWhatWasSupersededStaysActive(t *testing.T) {
 func TestAReplicaThatIsBehindAsksAboutALaterRevision(t *testing.T) {
 	e := newEnding(t)
 	behind, line := e.fixture.behind()
-	e.outcomes([]*operator.Replica{behind}, e.held, "200")
+	e.outcomes(e.held, "200", behind)
 	line.hang(true)
 	defer line.hang(false)
 	e.Annotate(e.key, v1alpha1.AnnotationRotateNow, "leaked")
@@ -255,7 +255,7 @@ func TestAReplicaThatIsBehindAsksAboutALaterRevision(t *testing.T) {
 	other := e.fixture.Key("second")
 	leaked := e.AwaitRevision(other, 1)
 	line.hang(false)
-	e.outcomes([]*operator.Replica{behind}, leaked, "200")
+	e.outcomes(leaked, "200", behind)
 	line.hang(true)
 	e.Annotate(other, v1alpha1.AnnotationRotateNow, "leaked")
 	e.AwaitRevision(other, 2)

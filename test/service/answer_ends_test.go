@@ -7,7 +7,6 @@ import (
 	"github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clocktesting "k8s.io/utils/clock/testing"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/test/framework/operator"
@@ -18,7 +17,7 @@ func (h *fixture) checkEnds(got *operator.Answer, key *v1alpha1.JWTRefreshKey, n
 	h.T.Helper()
 	h.Expect(got.Outcome()).To(gomega.Equal("200"))
 	h.Expect(got.Text("refresh_token")).NotTo(gomega.BeEmpty(), "the answer carries no refresh token")
-	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(h.Reload(key)).To(gomega.Succeed())
 	end := key.Status.ExpiresAt.Time
 	authorization := gomega.Not(gomega.HaveKey("authorization_expires_in"))
 	if at := key.Spec.ExpiresAt; at != nil {

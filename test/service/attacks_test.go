@@ -10,7 +10,6 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/refreshkeys/refreshkeys/test/framework/forge"
-	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
@@ -20,17 +19,14 @@ const nowhere = "404 invalid_request"
 // TestAttacks sends one request of each kind of attack to a replica with a real API server. The tables of all attacks
 // are those of TestAttacks in internal/tokenserver.
 func TestAttacks(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
-	r := h.Replica()
+	h, r := newReplica(t, clock.RealClock{})
 	good := h.AwaitRevision(h.Key("orders"), 1)
-	h.outcomes([]*operator.Replica{r}, good, "200")
+	h.outcomes(good, "200", r)
 	access, caller := h.Refresh(r, good).Text("access_token"), h.caller("auditor", "")
 	leakedKey := h.Key("leaked")
 	leaked := h.AwaitRevision(leakedKey, 1)
 	h.Annotate(leakedKey, v1alpha1.AnnotationRotateNow, "leaked")
-	h.outcomes([]*operator.Replica{r}, h.AwaitRevision(leakedKey, 2), "200")
+	h.outcomes(h.AwaitRevision(leakedKey, 2), "200", r)
 
 	forged := map[string]string{
 		"another signature": forge.Part(good, 2, func(signature string) string { return strings.Repeat("A", len(signature)) }),

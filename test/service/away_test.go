@@ -121,7 +121,7 @@ func TestAPIServerAway(t *testing.T) {
 			scheduled, device := h.Key("scheduled"), h.Key("device", oneTime(time.Minute))
 			held, once := h.AwaitRevision(scheduled, 1), h.AwaitRevision(device, 1)
 			shown := h.workload("till")
-			h.Eventually(func() string { return h.Refresh(r, held).Outcome() }).Should(gomega.Equal("200"))
+			h.outcomes(held, "200", r)
 
 			c.fail(line)
 			h.Expect(h.Refresh(r, held).Outcome()).To(gomega.Equal("200"), "known keys are exchanged within maxStaleness")
@@ -211,15 +211,13 @@ func TestAReplicaStartsInABusyCluster(t *testing.T) {
 
 // TestARevocationThatIsNeverAnswered checks that a client gets an answer although the API server does not answer.
 func TestARevocationThatIsNeverAnswered(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock.RealClock{})
 	hung := &silentAPIServer{}
 	r := h.Replica(func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { hung.next = next; return hung })
 	})
 	held := h.AwaitRevision(h.Key("till"), 1)
-	h.outcomes([]*operator.Replica{r}, held, "200")
+	h.outcomes(held, "200", r)
 	hung.set(true)
 	h.Expect(h.Revoke(r, held).Outcome()).To(gomega.Equal("503 temporarily_unavailable"))
 	hung.set(false)

@@ -7,10 +7,8 @@ import (
 	"github.com/onsi/gomega"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
-	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
 // heldBy binds a refresh key to a device's key.
@@ -33,7 +31,7 @@ func TestBoundToAKey(t *testing.T) {
 	one, two := h.Replica(), h.Replica()
 	device, thief := h.device(), h.device()
 	bound := h.AwaitRevision(h.Key("bound", heldBy(device)), 1)
-	h.outcomes([]*operator.Replica{one, two}, bound, "400 invalid_dpop_proof")
+	h.outcomes(bound, "400 invalid_dpop_proof", one, two)
 	h.Expect(h.says(bound)).To(gomega.HaveKeyWithValue("cnf", map[string]any{"jkt": device.thumbprint}))
 
 	// The first proof has no nonce, and the answer contains exactly one.
@@ -110,12 +108,9 @@ func TestBoundToAKey(t *testing.T) {
 // TestAKeyForAnUnboundToken checks that a voluntary proof binds the access token, and not the refresh token (RFC
 // 9449 §5).
 func TestAKeyForAnUnboundToken(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
-	r := h.Replica()
+	h, r := newReplica(t, clock.RealClock{})
 	unbound := h.AwaitRevision(h.Key("unbound"), 1)
-	h.outcomes([]*operator.Replica{r}, unbound, "200")
+	h.outcomes(unbound, "200", r)
 	mine, another := h.device(), h.device()
 	for _, d := range []*device{mine, another} {
 		got := d.refresh(r, unbound)
@@ -134,10 +129,7 @@ func TestAKeyForAnUnboundToken(t *testing.T) {
 
 // TestBoundTwice checks that both bindings apply, and that only the client uses a one-time token with them.
 func TestBoundTwice(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
-	one, two := h.Replica(), h.Replica()
+	h, one, two := newReplicas(t, clock.RealClock{})
 	h.account(h.Name, "orders")
 	own := asserting(h.AccountToken(h.Name, "orders", h.URL()))
 	device, thief := h.device(), h.device()
@@ -145,12 +137,11 @@ func TestBoundTwice(t *testing.T) {
 		k.Spec.Binding = &v1alpha1.BindingSpec{ServiceAccountName: "orders", JWKThumbprint: device.thumbprint}
 	})
 	first := h.AwaitRevision(key, 1)
-	h.outcomes([]*operator.Replica{one, two}, first, "401 invalid_client")
+	h.outcomes(first, "401 invalid_client", one, two)
 	h.Expect(h.Refresh(one, first, own...).Outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
 	h.Expect(device.refresh(one, first).Outcome()).To(gomega.Equal("401 invalid_client"))
 	h.Expect(thief.refresh(one, first, own...).Outcome()).To(gomega.Equal("400 invalid_dpop_proof"))
-	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
-	h.Expect(key.Status.Revision).To(gomega.BeEquivalentTo(1), "it is not used")
+	h.Expect(h.status(key).Revision).To(gomega.BeEquivalentTo(1), "it is not used")
 
 	once := device.proof()
 	got := h.present(one, first, []string{once}, own...)

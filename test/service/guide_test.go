@@ -65,7 +65,7 @@ func TestTheGuideToBoundTokens(t *testing.T) {
 	pod := &corev1.Pod{}
 	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), pod)).To(gomega.Succeed())
 	h.Expect(pod.Spec.ServiceAccountName).To(gomega.Equal(key.Spec.Binding.ServiceAccountName))
-	h.outcomes([]*operator.Replica{r}, held, "401 invalid_client")
+	h.outcomes(held, "401 invalid_client", r)
 
 	secret := &corev1.Secret{}
 	h.Expect(h.Admin.Get(h.Ctx, types.NamespacedName{Namespace: h.Name, Name: "orders"}, secret)).To(gomega.Succeed())
@@ -80,10 +80,7 @@ func TestTheGuideToBoundTokens(t *testing.T) {
 // TestTheGuideToLogin applies the manifests of docs/login.md, signs in with its client and ends the session with
 // its commands.
 func TestTheGuideToLogin(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
-	r := h.Replica()
+	h, r := newReplica(t, clock.RealClock{})
 	h.serves(r)
 	dir := t.TempDir()
 	page, shell := h.plays("docs/login.md", identity, dir)

@@ -39,7 +39,7 @@ func (h *fixture) next(got *operator.Answer, why string) string {
 // status reads the status of a refresh key from the API server.
 func (h *fixture) status(key *v1alpha1.JWTRefreshKey) *v1alpha1.JWTRefreshKeyStatus {
 	h.T.Helper()
-	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+	h.Expect(h.Reload(key)).To(gomega.Succeed())
 	return &key.Status
 }
 
@@ -54,9 +54,7 @@ func (h *fixture) sees(r *operator.Replica, key *v1alpha1.JWTRefreshKey, revisio
 // write. A use after the grace ends the line.
 func TestSeveralHolders(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newFixture(t, clock)
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock)
 	var writes atomic.Int64
 	one, two := h.Replica(counting(&writes)), h.Replica(counting(&writes))
 	key := h.Key("device", oneTime(time.Minute))
@@ -97,10 +95,7 @@ func TestSeveralHolders(t *testing.T) {
 // by proving its key. A proof beside an unbound token has no such effect.
 func TestABoundDeviceRollsForward(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newFixture(t, clock)
-	h.Issuer()
-	h.Manage()
-	one, two := h.Replica(), h.Replica()
+	h, one, two := newReplicas(t, clock)
 	device, thief := h.device(), h.device()
 	key := h.Key("bound", oneTime(30*time.Second), heldBy(device))
 	first := h.AwaitRevision(key, 1)
@@ -155,9 +150,7 @@ func TestAThiefAfterTheGrace(t *testing.T) {
 func TestClocksOfTwoReplicas(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
 	ahead := clocktesting.NewFakePassiveClock(clock.Now().Add(4 * time.Second))
-	h := newFixture(t, clock)
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock)
 	one, two := h.Replica(), h.Replica(func(_ *rest.Config, o *registry.Options) { o.Clock = ahead })
 	key := h.Key("device", oneTime(30*time.Second))
 	first := h.AwaitRevision(key, 1)
@@ -177,9 +170,7 @@ func TestClocksOfTwoReplicas(t *testing.T) {
 // TestAYoungTokenAtAStaleReplica checks that a replica with a view not proven for a minute reads the refresh key
 // before it hands out a token again without a write.
 func TestAYoungTokenAtAStaleReplica(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock.RealClock{})
 	monotonic, line := clocktesting.NewFakeClock(time.Now()), &apiConnection{}
 	stale := h.Replica(line.wire(monotonic))
 	key := h.Key("device", oneTime(10*time.Minute))
@@ -196,9 +187,7 @@ func TestAYoungTokenAtAStaleReplica(t *testing.T) {
 // key and was enrolled again does not mark the enrolment as used.
 func TestALateReportLeavesAnEnrolmentAlone(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newFixture(t, clock)
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock)
 	r := h.Replica(func(_ *rest.Config, o *registry.Options) { o.Monotonic = clocktesting.NewFakeClock(clock.Now()) })
 	key := h.Key("device")
 	h.Expect(h.Refresh(r, h.AwaitRevision(key, 1)).Outcome()).To(gomega.Equal("200"))
@@ -227,9 +216,7 @@ func TestALateReportLeavesAnEnrolmentAlone(t *testing.T) {
 // use. The use is recorded all the same.
 func TestALateReportOfAReplicaThatIsBehind(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newFixture(t, clock)
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock)
 	line := &apiConnection{}
 	r := h.Replica(line.wire(clocktesting.NewFakeClock(clock.Now())))
 	key := h.Key("device")
@@ -253,9 +240,7 @@ func TestALateReportOfAReplicaThatIsBehind(t *testing.T) {
 // keys, without lastUsedRevision.
 func TestAYoungUseIsReported(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newFixture(t, clock)
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock)
 	var writes atomic.Int64
 	r := h.Replica(counting(&writes), func(_ *rest.Config, o *registry.Options) { o.Monotonic = clocktesting.NewFakeClock(clock.Now()) })
 	key := h.Key("device", oneTime(10*time.Minute))
@@ -277,10 +262,7 @@ func TestAYoungUseIsReported(t *testing.T) {
 // exchanged.
 func TestAUsedOneTimeTokenAskedAbout(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newFixture(t, clock)
-	h.Issuer()
-	h.Manage()
-	r := h.Replica()
+	h, r := newReplica(t, clock)
 	key, device := h.Key("device", oneTime(time.Minute)), h.device()
 	bound := h.Key("bound", oneTime(time.Minute), heldBy(device))
 	bearer := h.caller("auditor", "")

@@ -34,9 +34,7 @@ import (
 // TestAReplicaKilledBetweenClaimAndAnswer kills the process of a replica after the API server stored its claim and
 // before the replica gets the answer. It checks that a retry at another replica gets the same successor.
 func TestAReplicaKilledBetweenClaimAndAnswer(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock.RealClock{})
 	key := h.Key("device", oneTime(time.Minute))
 	held := h.AwaitRevision(key, 1)
 	killed, two := h.process(key), h.Replica()

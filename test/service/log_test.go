@@ -89,7 +89,7 @@ func TestLogLinesAreOneObjectEach(t *testing.T) {
 	audit, _ := h.observed(good)
 	h.serves(good, away)
 	held := h.AwaitRevision(h.Key("orders"), 1)
-	h.outcomes([]*operator.Replica{good, away}, held, "200")
+	h.outcomes(held, "200", good, away)
 	once := h.AwaitRevision(h.Key("device", oneTime(time.Minute)), 1)
 	shown, auditor := h.workload("till"), h.caller("auditor", "")
 	idToken := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","kid":"x"}`)) + "." +

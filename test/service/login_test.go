@@ -105,7 +105,7 @@ func TestAWorkloadSignsIn(t *testing.T) {
 	h.Expect(session.Spec.Scopes).To(gomega.Equal([]string{"orders:read", "orders:write"}))
 	h.Expect(session.Spec.ExpiresAt.Sub(session.Status.CreatedAt.Time)).To(gomega.BeNumerically("~", 720*time.Hour, 2*time.Second), "a session has an absolute end")
 	h.Eventually(func() string {
-		h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(session), session)).To(gomega.Succeed())
+		h.Expect(h.Reload(session)).To(gomega.Succeed())
 		return readyReason(session)
 	}).Should(gomega.Equal(v1alpha1.ReasonIssued), "kubectl get jrk shows it like any key")
 
@@ -164,10 +164,7 @@ func TestLoginsThatAreRefused(t *testing.T) {
 
 // TestSigningOut checks that a revocation, a deletion and spec.revoked end a session permanently, at every replica.
 func TestSigningOut(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
-	one, two := h.Replica(), h.Replica()
+	h, one, two := newReplicas(t, clock.RealClock{})
 	h.serves(one, two)
 	shown := h.workload("till")
 	for _, c := range []struct {
@@ -251,10 +248,7 @@ func TestSessionsHaveTheirNumber(t *testing.T) {
 // be read.
 func TestASessionIsRemovedAfterItsEnd(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newFixture(t, clock)
-	h.Issuer()
-	h.Manage()
-	r := h.Replica()
+	h, r := newReplica(t, clock)
 	h.serves(r)
 	got := h.signIn(r, h.workload("till"))
 	h.Expect(got.Outcome()).To(gomega.Equal("200"), got.Raw)
@@ -262,7 +256,7 @@ func TestASessionIsRemovedAfterItsEnd(t *testing.T) {
 	h.Expect(h.Revoke(r, got.Text("refresh_token")).Outcome()).To(gomega.Equal("200"))
 
 	reason := func() string {
-		h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(session), session)).To(gomega.Succeed())
+		h.Expect(h.Reload(session)).To(gomega.Succeed())
 		return readyReason(session)
 	}
 	// The manager records the end with the clock, so the clock must not move before.
@@ -321,10 +315,7 @@ func TestSessionsOfNoLogin(t *testing.T) {
 
 // TestASessionOfADevice checks that the session of a login with a DPoP proof is bound to the client key.
 func TestASessionOfADevice(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
-	one, two := h.Replica(), h.Replica()
+	h, one, two := newReplicas(t, clock.RealClock{})
 	h.serves(one, two)
 	shown := h.workload("till")
 	device, thief := h.device(), h.device()

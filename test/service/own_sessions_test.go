@@ -121,10 +121,7 @@ func TestASubjectManagesItsSessions(t *testing.T) {
 
 // TestABoundSessionManagesSessions checks that the sessions of a client with a key are listed with a proof only.
 func TestABoundSessionManagesSessions(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
-	r := h.Replica()
+	h, r := newReplica(t, clock.RealClock{})
 	h.serves(r)
 	device := h.device()
 	till := h.workload("till")

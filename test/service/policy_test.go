@@ -17,7 +17,7 @@ import (
 )
 
 // outcomes waits until all replicas give the same answer to a token.
-func (h *fixture) outcomes(replicas []*operator.Replica, compact, want string) {
+func (h *fixture) outcomes(compact, want string, replicas ...*operator.Replica) {
 	h.T.Helper()
 	for _, r := range replicas {
 		h.Eventually(func() string { return h.Refresh(r, compact).Outcome() }).Should(gomega.Equal(want))
@@ -32,28 +32,28 @@ func TestAPolicyTypoAndItsRepair(t *testing.T) {
 	replicas := []*operator.Replica{h.Replica(), h.Replica()}
 	key := h.Key("orders")
 	held := h.AwaitRevision(key, 1)
-	h.outcomes(replicas, held, "200")
+	h.outcomes(held, "200", replicas...)
 
 	h.Edit(issuer, func() {
 		issuer.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{"https://odrers.example.com"}}}}
 	})
-	h.outcomes(replicas, held, "400 unauthorized_client")
+	h.outcomes(held, "400 unauthorized_client", replicas...)
 	h.Edit(issuer, func() { issuer.Spec.Policy.Rules[0].Audiences = []string{harness.Audience} })
-	h.outcomes(replicas, held, "200")
+	h.outcomes(held, "200", replicas...)
 
 	h.Expect(h.Admin.Delete(h.Ctx, issuer)).To(gomega.Succeed())
-	h.outcomes(replicas, held, "404 invalid_request")
+	h.outcomes(held, "404 invalid_request", replicas...)
 	h.Issuer()
-	h.outcomes(replicas, held, "200")
+	h.outcomes(held, "200", replicas...)
 
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: h.Name}}
 	again := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: h.Name}}
 	h.Edit(again, func() {
 		again.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Namespaces: &v1alpha1.NamespaceSelector{MatchLabels: map[string]v1alpha1.LabelValue{"team": "shop"}}}}}
 	})
-	h.outcomes(replicas, held, "400 unauthorized_client")
+	h.outcomes(held, "400 unauthorized_client", replicas...)
 	h.Edit(namespace, func() { metav1.SetMetaDataLabel(&namespace.ObjectMeta, "team", "shop") })
-	h.outcomes(replicas, held, "200")
+	h.outcomes(held, "200", replicas...)
 }
 
 // TestASuccessorIsAuthorised checks that the next one-time token follows the current spec, which the policy may
@@ -70,28 +70,26 @@ func TestASuccessorIsAuthorised(t *testing.T) {
 	h.Edit(key, func() { key.Spec.Audience = "https://odrers.example.com" })
 	h.Expect(h.Refresh(r, held).Outcome()).To(gomega.Equal("400 unauthorized_client"))
 	h.Edit(key, func() { key.Spec.Audience = harness.Audience })
-	h.outcomes([]*operator.Replica{r}, held, "200")
+	h.outcomes(held, "200", r)
 }
 
 // TestADeletedKeyStaysDead checks that creating a deleted refresh key again does not make its old tokens valid.
 func TestADeletedKeyStaysDead(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock.RealClock{})
 	replicas := []*operator.Replica{h.Replica(), h.Replica()}
 	key := h.Key("orders")
 	held := h.AwaitRevision(key, 1)
-	h.outcomes(replicas, held, "200")
+	h.outcomes(held, "200", replicas...)
 	access := h.Refresh(replicas[0], held).Text("access_token")
 	h.Expect(h.Introspect(replicas[1], h.caller("auditor", ""), access, "").Body).To(gomega.HaveKeyWithValue("active", true))
 
 	h.Expect(h.Admin.Delete(h.Ctx, key)).To(gomega.Succeed())
-	h.outcomes(replicas, held, "400 invalid_grant")
+	h.outcomes(held, "400 invalid_grant", replicas...)
 	h.Eventually(func() string { return h.Introspect(replicas[1], h.caller("auditor-2", ""), access, "").Raw }).Should(gomega.Equal(`{"active":false}`))
 	h.Expect(h.Admin.DeleteAllOf(h.Ctx, &corev1.Secret{}, client.InNamespace(h.Name))).To(gomega.Succeed())
 	next := h.AwaitRevision(h.Key("orders"), 1)
-	h.outcomes(replicas, next, "200")
-	h.outcomes(replicas, held, "400 invalid_grant")
+	h.outcomes(next, "200", replicas...)
+	h.outcomes(held, "400 invalid_grant", replicas...)
 }
 
 // caller returns the token, for the issuer, of a ServiceAccount that may ask about tokens of keys in the
@@ -113,12 +111,9 @@ func (h *fixture) caller(name, namespace string) string {
 // TestIntrospection checks that callers must authenticate, get only what they may ask for, and learn that a
 // refresh token is active only with its hint.
 func TestIntrospection(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
-	r := h.Replica()
+	h, r := newReplica(t, clock.RealClock{})
 	held := h.AwaitRevision(h.Key("orders"), 1)
-	h.outcomes([]*operator.Replica{r}, held, "200")
+	h.outcomes(held, "200", r)
 	access := h.Refresh(r, held).Text("access_token")
 	anywhere, here, elsewhere := h.caller("anywhere", ""), h.caller("here", h.Name), h.caller("elsewhere", "default")
 	h.Create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: h.Name, Name: "no-rights"}})
@@ -165,7 +160,7 @@ func TestARightInOneNamespace(t *testing.T) {
 	r := h.Replica()
 	mine := h.AwaitRevision(h.Key("orders"), 1)
 	theirs := h.AwaitRevision(h.Key("orders", func(k *v1alpha1.JWTRefreshKey) { k.Namespace = other.Name }), 1)
-	h.outcomes([]*operator.Replica{r}, theirs, "200")
+	h.outcomes(theirs, "200", r)
 	caller := h.caller("here", h.Name)
 	for range 2 {
 		h.Expect(h.Introspect(r, caller, h.Refresh(r, mine).Text("access_token"), "").Outcome()).To(gomega.Equal("200"))

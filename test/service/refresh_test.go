@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/test/framework/operator"
@@ -40,17 +39,12 @@ func TestExchange(t *testing.T) {
 	h.Expect(h.Refresh(one, got.Text("access_token")).Outcome()).To(gomega.Equal("400 invalid_grant"), "an access token is no refresh token")
 
 	h.Edit(key, func() { key.Spec.Revoked = true })
-	for _, r := range []*operator.Replica{one, two} {
-		h.Eventually(func() string { return h.Refresh(r, held).Outcome() }).Should(gomega.Equal("400 invalid_grant"))
-	}
+	h.outcomes(held, "400 invalid_grant", one, two)
 }
 
 // TestRollOver checks that a client with a superseded token gets the current one.
 func TestRollOver(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
-	r := h.Replica()
+	h, r := newReplica(t, clock.RealClock{})
 	key := h.Key("orders")
 	first := h.AwaitRevision(key, 1)
 	h.Annotate(key, v1alpha1.AnnotationRotate, "hygiene")
@@ -69,17 +63,13 @@ func TestRollOver(t *testing.T) {
 // TestLogout checks that the replica that answered 200 refuses the token at once, and that the others follow. An
 // earlier request for a rotation does not restore the key.
 func TestLogout(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
-	one, two := h.Replica(), h.Replica()
+	h, one, two := newReplicas(t, clock.RealClock{})
 	key := h.Key("till")
 	held := h.AwaitRevision(key, 1)
 	h.Expect(h.Revoke(one, held).Outcome()).To(gomega.Equal("200"))
 	h.Expect(h.Refresh(one, held).Outcome()).To(gomega.Equal("400 invalid_grant"))
-	h.Eventually(func() string { return h.Refresh(two, held).Outcome() }).Should(gomega.Equal("400 invalid_grant"))
-	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
-	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedLogout))
+	h.outcomes(held, "400 invalid_grant", two)
+	h.Expect(h.status(key).RevocationReason).To(gomega.Equal(v1alpha1.RevokedLogout))
 	for _, token := range []string{held, "nonsense", strings.Repeat("a", 100)} {
 		h.Expect(h.Revoke(two, token).Outcome()).To(gomega.Equal("200"), "the revocation of an invalid token is not an error")
 	}
@@ -99,7 +89,7 @@ func TestALogoutOutlastsARotation(t *testing.T) {
 	h.Expect(h.Revoke(r, held).Outcome()).To(gomega.Equal("200"))
 	h.Manage()
 	h.Eventually(func() string {
-		h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+		h.Expect(h.Reload(key)).To(gomega.Succeed())
 		ready := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady)
 		return ready.Reason
 	}).Should(gomega.Equal(v1alpha1.ReasonRevoked))
@@ -110,36 +100,28 @@ func TestALogoutOutlastsARotation(t *testing.T) {
 // TestADeadTokenRevokesNothing checks that a replaced token cannot end the key (RFC 7009 §2.2: that is not an
 // error).
 func TestADeadTokenRevokesNothing(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
-	r := h.Replica()
+	h, r := newReplica(t, clock.RealClock{})
 	key := h.Key("orders")
 	leaked := h.AwaitRevision(key, 1)
 	h.Annotate(key, v1alpha1.AnnotationRotateNow, "leaked")
 	held := h.AwaitRevision(key, 2)
 	h.Expect(h.Revoke(r, leaked).Outcome()).To(gomega.Equal("200"))
-	h.outcomes([]*operator.Replica{r}, held, "200")
-	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
-	h.Expect(key.Status.RevokedAt).To(gomega.BeNil())
+	h.outcomes(held, "200", r)
+	h.Expect(h.status(key).RevokedAt).To(gomega.BeNil())
 }
 
 // TestOneTimeUse checks that a token is followed by the next, that a retry gets the same one, and that a later use
 // of a used token ends the line.
 func TestOneTimeUse(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newFixture(t, clock)
-	h.Issuer()
-	h.Manage()
-	one, two := h.Replica(), h.Replica()
+	h, one, two := newReplicas(t, clock)
 	key := h.Key("device", func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse, RetryGrace: &metav1.Duration{Duration: time.Minute}}
 	})
 	enrolment := h.AwaitRevision(key, 1)
 	second := h.Refresh(one, enrolment, "device_id", "phone-3").Text("refresh_token")
 	h.Expect(second).NotTo(gomega.BeEmpty())
-	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
-	h.Expect(key.Status.DeviceInfo.ID).To(gomega.Equal("phone-3"), "the device that used it is on record with the claim")
+	h.Expect(h.status(key).DeviceInfo.ID).To(gomega.Equal("phone-3"), "the device that used it is on record with the claim")
 	h.Expect(h.Refresh(one, enrolment).Text("refresh_token")).To(gomega.Equal(second))
 	h.Expect(h.Refresh(two, enrolment).Text("refresh_token")).To(gomega.Equal(second), "a retry at the other replica")
 	clock.SetTime(clock.Now().Add(time.Minute))
@@ -149,18 +131,14 @@ func TestOneTimeUse(t *testing.T) {
 	h.Expect(h.Refresh(one, second).Text("refresh_token")).To(gomega.Equal(third))
 	clock.SetTime(clock.Now().Add(5 * time.Second))
 	h.Expect(h.Refresh(one, enrolment).Outcome()).To(gomega.Equal("400 invalid_grant"))
-	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
-	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
+	h.Expect(h.status(key).RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
 	h.Expect(h.Refresh(one, third).Outcome()).To(gomega.Equal("400 invalid_grant"), "the live descendant ends with it")
 }
 
 // TestAUsedTokenIsNotForgotten checks that a used token stays used after the manager wrote another enrolment with an
 // overlap, and that the holder of the current token gets the enrolment.
 func TestAUsedTokenIsNotForgotten(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
-	r := h.Replica()
+	h, r := newReplica(t, clock.RealClock{})
 	key := h.Key("device", oneTime(time.Minute))
 	used := h.AwaitRevision(key, 1)
 	held := h.next(h.Refresh(r, used), "the enrolment")
@@ -175,10 +153,7 @@ func TestAUsedTokenIsNotForgotten(t *testing.T) {
 // it. A use after the grace and the allowed clock skew ends the line.
 func TestTheGraceDoesNotSlide(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))
-	h := newFixture(t, clock)
-	h.Issuer()
-	h.Manage()
-	one, two := h.Replica(), h.Replica()
+	h, one, two := newReplicas(t, clock)
 	key := h.Key("device", oneTime(time.Minute))
 	enrolment := h.AwaitRevision(key, 1)
 	used := clock.Now()
@@ -193,7 +168,6 @@ func TestTheGraceDoesNotSlide(t *testing.T) {
 	}
 	clock.SetTime(used.Add(time.Minute + 5*time.Second))
 	h.Expect(h.Refresh(one, enrolment).Outcome()).To(gomega.Equal("400 invalid_grant"), "the grace is over")
-	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
-	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
+	h.Expect(h.status(key).RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
 	h.Expect(h.Refresh(one, successor).Outcome()).To(gomega.Equal("400 invalid_grant"), "the successor ends with it")
 }

@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/test/framework/harness"
@@ -31,17 +30,13 @@ func (h *fixture) forward(clock *clocktesting.FakePassiveClock, d time.Duration,
 // superseded one was unused for overlap.quiet. The key stays active.
 func TestRetirementWaitsForEvidence(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newFixture(t, clock)
-	h.Issuer()
-	h.Manage()
-	r := h.Replica()
+	h, r := newReplica(t, clock)
 	key := h.Key("orders")
 	first := h.AwaitRevision(key, 1)
 	h.Annotate(key, v1alpha1.AnnotationRotate, "hygiene")
 	second := h.AwaitRevision(key, 2)
 	listed := func() int {
-		h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
-		return len(key.Status.Previous)
+		return len(h.status(key).Previous)
 	}
 
 	h.forward(clock, 24*time.Hour, key, r)
@@ -57,17 +52,14 @@ func TestRetirementWaitsForEvidence(t *testing.T) {
 	h.Consistently(listed, time.Second, harness.PollEvery).Should(gomega.Equal(1), "it was used 19 minutes ago")
 	h.forward(clock, 2*time.Minute, key, r)
 	h.Eventually(listed).Should(gomega.BeZero(), "unused for the 20 minutes of overlap.quiet")
-	h.Eventually(func() string { return h.Refresh(r, first).Outcome() }).Should(gomega.Equal("400 invalid_grant"))
+	h.outcomes(first, "400 invalid_grant", r)
 	h.Expect(h.Refresh(r, second).Outcome()).To(gomega.Equal("200"), "the key lives")
 }
 
 // TestAnIdleKeyEnds checks that an idle key ends, and that a used one does not.
 func TestAnIdleKeyEnds(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newFixture(t, clock)
-	h.Issuer()
-	h.Manage()
-	r := h.Replica()
+	h, r := newReplica(t, clock)
 	key := h.Key("till", func(k *v1alpha1.JWTRefreshKey) { k.Spec.IdleTimeout = &metav1.Duration{Duration: time.Hour} })
 	held := h.AwaitRevision(key, 1)
 	for range 3 {
@@ -76,19 +68,15 @@ func TestAnIdleKeyEnds(t *testing.T) {
 		h.forward(clock, time.Minute, key, r)
 	}
 	h.forward(clock, 63*time.Minute, key, r)
-	h.Eventually(func() string { return h.Refresh(r, held).Outcome() }).Should(gomega.Equal("400 invalid_grant"))
-	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
-	h.Expect(key.Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedIdleTimeout))
+	h.outcomes(held, "400 invalid_grant", r)
+	h.Expect(h.status(key).RevocationReason).To(gomega.Equal(v1alpha1.RevokedIdleTimeout))
 }
 
 // TestAnEnrolmentIsTakenOutOfTheSecret checks that a used enrolment is removed from the Secret, and that another
 // one is written on request.
 func TestAnEnrolmentIsTakenOutOfTheSecret(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newFixture(t, clock)
-	h.Issuer()
-	h.Manage()
-	r := h.Replica()
+	h, r := newReplica(t, clock)
 	key := h.Key("device", oneTime(time.Minute))
 	enrolment := h.AwaitRevision(key, 1)
 	second := h.Refresh(r, enrolment).Text("refresh_token")

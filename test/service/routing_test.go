@@ -42,6 +42,15 @@ func (h *fixture) three() (issuers []*v1alpha1.JWTIssuer) {
 	}
 }
 
+// newThree returns a fixture with three issuers, a manager and a replica.
+func newThree(t *testing.T) (h *fixture, r *operator.Replica, issuers []*v1alpha1.JWTIssuer) {
+	t.Helper()
+	h = newFixture(t, clock.RealClock{})
+	issuers = h.three()
+	h.Manage()
+	return h, h.Replica(), issuers
+}
+
 func ofIssuer(issuer *v1alpha1.JWTIssuer, more ...func(*v1alpha1.JWTRefreshKey)) func(*v1alpha1.JWTRefreshKey) {
 	return func(k *v1alpha1.JWTRefreshKey) {
 		k.Spec.IssuerRef = &v1alpha1.IssuerReference{Name: issuer.Name}
@@ -204,10 +213,7 @@ func TestMetadataOfIssuersThatShareAnEndpoint(t *testing.T) {
 // TestLoginsAtASharedEndpoint checks that the audience of a ServiceAccount token chooses the issuer, if exactly
 // one fits.
 func TestLoginsAtASharedEndpoint(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	issuers := h.three()
-	h.Manage()
-	r := h.Replica()
+	h, r, issuers := newThree(t)
 	h.account(h.Name, "till")
 	login := func(base string, audiences ...string) *operator.Answer {
 		return h.at(r, http.MethodPost, base+"/token", url.Values{
@@ -241,10 +247,7 @@ func TestLoginsAtASharedEndpoint(t *testing.T) {
 // TestProofsAtASharedEndpoint checks that htu and the audience of a client assertion are those of the issuer that
 // the token names.
 func TestProofsAtASharedEndpoint(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	issuers := h.three()
-	h.Manage()
-	r := h.Replica()
+	h, r, issuers := newThree(t)
 	h.account(h.Name, "orders")
 	for i, issuer := range issuers {
 		device := h.device()
@@ -315,10 +318,7 @@ func TestAnIssuerThatAReplicaLacks(t *testing.T) {
 // TestATokenOfAnIssuerThatIsAway checks that clients keep the tokens of a deleted issuer, since the issuer may be
 // created again.
 func TestATokenOfAnIssuerThatIsAway(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	issuers := h.three()
-	h.Manage()
-	r := h.Replica()
+	h, r, issuers := newThree(t)
 	held := h.AwaitRevision(h.Key("orders", ofIssuer(issuers[1])), 1)
 	h.becomesKnown([]*operator.Replica{r}, h.shared(), held)
 	h.Expect(h.Admin.Delete(h.Ctx, issuers[1])).To(gomega.Succeed())
@@ -347,7 +347,7 @@ func TestEndpointConflict(t *testing.T) {
 	held := h.AwaitRevision(h.Key("older", ofIssuer(older)), 1)
 	younger := h.named("-younger", older.Spec.URL+":443")
 	condition := func() *metav1.Condition {
-		h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(younger), younger)).To(gomega.Succeed())
+		h.Expect(h.Reload(younger)).To(gomega.Succeed())
 		if ready := meta.FindStatusCondition(younger.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
 			return ready
 		}

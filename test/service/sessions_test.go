@@ -97,9 +97,7 @@ func (u *unrecorded) RoundTrip(request *http.Request) (*http.Response, error) {
 
 // TestALoginThatIsNotRecorded checks that a login leaves no object if its first token is not stored.
 func TestALoginThatIsNotRecorded(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock.RealClock{})
 	r := h.Replica(func(config *rest.Config, _ *registry.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &unrecorded{next} })
 	})
@@ -138,10 +136,7 @@ func TestLoginsAtOnce(t *testing.T) {
 // TestInvalidTokensLeaveAssertionsAlone checks that many invalid tokens at logins do not prevent the review of client
 // assertions.
 func TestInvalidTokensLeaveAssertionsAlone(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
-	r := h.Replica()
+	h, r := newReplica(t, clock.RealClock{})
 	assertion := h.workload("till")
 	bound := h.AwaitRevision(h.Key("bound", boundTo("till")), 1)
 	head, rest, _ := strings.Cut(assertion, ".")

@@ -12,7 +12,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
@@ -31,9 +30,7 @@ func (h *fixture) behind() (*operator.Replica, *apiConnection) {
 // TestAReinstatedKeyAtAStaleReplica checks that a replica that has not received the end of a revocation does not
 // refuse the new token permanently.
 func TestAReinstatedKeyAtAStaleReplica(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock.RealClock{})
 	r, line := h.behind()
 	for name, change := range map[string]func(*v1alpha1.JWTRefreshKey){
 		"scheduled": func(*v1alpha1.JWTRefreshKey) {}, "device": oneTime(time.Minute),
@@ -123,7 +120,7 @@ func TestASigningKeyMadeAfterALookUp(t *testing.T) {
 	r, line := h.behind()
 	key := h.Key("orders")
 	held := h.AwaitRevision(key, 1)
-	h.outcomes([]*operator.Replica{r}, held, "200")
+	h.outcomes(held, "200", r)
 	line.hang(true)
 	defer line.hang(false)
 	h.Expect(h.Refresh(r, signedByUnknown(held)).Outcome()).To(gomega.Equal("400 invalid_grant"))
@@ -143,7 +140,7 @@ func signedByUnknown(held string) string {
 func (h *fixture) withdrawAll(issuer *v1alpha1.JWTIssuer) {
 	h.T.Helper()
 	var kids []string
-	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(issuer), issuer)).To(gomega.Succeed())
+	h.Expect(h.Reload(issuer)).To(gomega.Succeed())
 	for _, known := range issuer.Status.Keys {
 		if string(known.Use) == string(keyring.Refresh) {
 			kids = append(kids, known.KID)
@@ -155,12 +152,10 @@ func (h *fixture) withdrawAll(issuer *v1alpha1.JWTIssuer) {
 // TestSigningKeysThatCannotBeRead checks that no token is refused permanently while the signing keys cannot be read,
 // neither in the first request nor in later ones.
 func TestSigningKeysThatCannotBeRead(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock.RealClock{})
 	r, line := h.behind()
 	held := h.AwaitRevision(h.Key("orders"), 1)
-	h.outcomes([]*operator.Replica{r}, held, "200")
+	h.outcomes(held, "200", r)
 	line.set(true)
 	defer line.set(false)
 	for range 3 {

@@ -8,10 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/onsi/gomega"
 	"k8s.io/utils/clock"
-	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 	"github.com/refreshkeys/refreshkeys/test/framework/harness"
@@ -20,10 +18,7 @@ import (
 
 var server *apiserver.Server
 
-func TestMain(m *testing.M) {
-	ctrl.SetLogger(logr.Discard())
-	os.Exit(apiserver.Main(m, &server))
-}
+func TestMain(m *testing.M) { os.Exit(apiserver.Main(m, &server)) }
 
 // patience bounds what the harness does not wait for: connections, and calls of a client.
 const patience = 20 * time.Second
@@ -36,6 +31,29 @@ func newFixture(t *testing.T, clock clock.PassiveClock) *fixture {
 	h := &fixture{harness.New(t, server, clock)}
 	h.CreateNamespace(h.Name, nil)
 	return h
+}
+
+// newManaged returns a fixture with the test's issuer and a manager.
+func newManaged(t *testing.T, clock clock.PassiveClock) *fixture {
+	t.Helper()
+	h := newFixture(t, clock)
+	h.Issuer()
+	h.Manage()
+	return h
+}
+
+// newReplica returns a fixture with the test's issuer, a manager and a replica.
+func newReplica(t *testing.T, clock clock.PassiveClock) (*fixture, *operator.Replica) {
+	t.Helper()
+	h := newManaged(t, clock)
+	return h, h.Replica()
+}
+
+// newReplicas returns a fixture with the test's issuer, a manager and two replicas.
+func newReplicas(t *testing.T, clock clock.PassiveClock) (h *fixture, one, two *operator.Replica) {
+	t.Helper()
+	h, one = newReplica(t, clock)
+	return h, one, h.Replica()
 }
 
 // connected returns the replica with another client that has one open connection (HTTP/2).

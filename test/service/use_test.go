@@ -13,7 +13,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
@@ -22,9 +21,7 @@ import (
 
 // TestUseIsRecorded checks the recorded time and device of the last use of a token.
 func TestUseIsRecorded(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock.RealClock{})
 	r := h.Replica(func(_ *rest.Config, o *registry.Options) { o.Spread = func(time.Duration) time.Duration { return 0 } })
 	key := h.Key("till")
 	held := h.AwaitRevision(key, 1)
@@ -34,7 +31,7 @@ func TestUseIsRecorded(t *testing.T) {
 	after := time.Now()
 	h.Expect(a.Outcome()).To(gomega.Equal("200"))
 	h.Eventually(func() *v1alpha1.SeenDevice {
-		h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
+		h.Expect(h.Reload(key)).To(gomega.Succeed())
 		return key.Status.DeviceInfo
 	}).ShouldNot(gomega.BeNil())
 	seen := key.Status.DeviceInfo
@@ -49,9 +46,7 @@ func TestUseIsRecorded(t *testing.T) {
 
 // TestShutdownRecordsUse checks that unwritten uses are written at shutdown.
 func TestShutdownRecordsUse(t *testing.T) {
-	h := newFixture(t, clock.RealClock{})
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock.RealClock{})
 	r := h.Replica(func(_ *rest.Config, o *registry.Options) {
 		o.Spread = func(most time.Duration) time.Duration { return most }
 	})
@@ -59,17 +54,14 @@ func TestShutdownRecordsUse(t *testing.T) {
 	held := h.AwaitRevision(key, 1)
 	h.Expect(h.Refresh(r, held).Outcome()).To(gomega.Equal("200"))
 	r.Stop()
-	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
-	h.Expect(key.Status.LastUsed).NotTo(gomega.BeNil())
+	h.Expect(h.status(key).LastUsed).NotTo(gomega.BeNil())
 }
 
 // TestUseCostsFewWrites checks that each key in use at three replicas costs one status write in ten minutes.
 func TestUseCostsFewWrites(t *testing.T) {
 	const keys, rounds = 50, 20
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newFixture(t, clock)
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock)
 	var replicas []*operator.Replica
 	var writes atomic.Int64
 	for range 3 {
@@ -117,9 +109,7 @@ func (w *writeCounter) RoundTrip(request *http.Request) (*http.Response, error) 
 func TestUseKeepsToABudget(t *testing.T) {
 	const keys, prompt, aLook, aSecond = 60, 5, 40, 20
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	h := newFixture(t, clock)
-	h.Issuer()
-	h.Manage()
+	h := newManaged(t, clock)
 	var writes atomic.Int64
 	r := h.Replica(func(config *rest.Config, o *registry.Options) {
 		// Reports are only written when the test calls ReportUses.
@@ -144,8 +134,7 @@ func TestUseKeepsToABudget(t *testing.T) {
 	h.Expect(writes.Load()).To(gomega.BeEquivalentTo(aLook+prompt), "at one look")
 	h.Expect(time.Since(began)).To(gomega.BeNumerically(">", (aLook-2)*time.Second/aSecond), "all at once")
 	for _, key := range all[:prompt] {
-		h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(key), key)).To(gomega.Succeed())
-		h.Expect(key.Status.LastUsed).NotTo(gomega.BeNil(), "the use of a key with an idleTimeout was delayed")
+		h.Expect(h.status(key).LastUsed).NotTo(gomega.BeNil(), "the use of a key with an idleTimeout was delayed")
 	}
 	r.ReportUses(h.Ctx)
 	h.Expect(writes.Load()).To(gomega.BeEquivalentTo(keys), "by and by all are written")

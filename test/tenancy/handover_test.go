@@ -29,18 +29,16 @@ func TestASecretsNamePassesToAnotherKey(t *testing.T) {
 		handOver func(h *harness.Harness, namespace, issuer string) *v1alpha1.JWTRefreshKey
 	}{
 		{name: "two keys want one name, and the first is deleted", handOver: func(h *harness.Harness, namespace, issuer string) *v1alpha1.JWTRefreshKey {
-			first := harness.Created(h, harness.NewKey(namespace, "first", harness.WithIssuer(issuer), writeToSecret("shared")))
-			h.AwaitRevision(first, 1)
-			second := harness.Created(h, harness.NewKey(namespace, "second", harness.WithIssuer(issuer), writeToSecret("shared")))
-			h.AwaitReason(second, v1alpha1.ReasonSecretConflict)
+			first, second := rivals(h,
+				harness.NewKey(namespace, "first", harness.WithIssuer(issuer), writeToSecret("shared")),
+				harness.NewKey(namespace, "second", harness.WithIssuer(issuer), writeToSecret("shared")))
 			remove(h, first)
 			return second
 		}},
 		{name: "the first key has the name that the second wants", handOver: func(h *harness.Harness, namespace, issuer string) *v1alpha1.JWTRefreshKey {
-			first := harness.Created(h, harness.NewKey(namespace, "shared", harness.WithIssuer(issuer)))
-			h.AwaitRevision(first, 1)
-			second := harness.Created(h, harness.NewKey(namespace, "second", harness.WithIssuer(issuer), writeToSecret("shared")))
-			h.AwaitReason(second, v1alpha1.ReasonSecretConflict)
+			first, second := rivals(h,
+				harness.NewKey(namespace, "shared", harness.WithIssuer(issuer)),
+				harness.NewKey(namespace, "second", harness.WithIssuer(issuer), writeToSecret("shared")))
 			remove(h, first)
 			return second
 		}},
@@ -51,18 +49,16 @@ func TestASecretsNamePassesToAnotherKey(t *testing.T) {
 			return harness.Created(h, harness.NewKey(namespace, "orders-b2d4k", harness.WithIssuer(issuer), writeToSecret("orders")))
 		}},
 		{name: "a kustomize suffix changes: the new key is created before the old one is pruned", handOver: func(h *harness.Harness, namespace, issuer string) *v1alpha1.JWTRefreshKey {
-			old := harness.Created(h, harness.NewKey(namespace, "orders-7f6c9", harness.WithIssuer(issuer), writeToSecret("orders")))
-			h.AwaitRevision(old, 1)
-			fresh := harness.Created(h, harness.NewKey(namespace, "orders-b2d4k", harness.WithIssuer(issuer), writeToSecret("orders")))
-			h.AwaitReason(fresh, v1alpha1.ReasonSecretConflict)
+			old, fresh := rivals(h,
+				harness.NewKey(namespace, "orders-7f6c9", harness.WithIssuer(issuer), writeToSecret("orders")),
+				harness.NewKey(namespace, "orders-b2d4k", harness.WithIssuer(issuer), writeToSecret("orders")))
 			remove(h, old)
 			return fresh
 		}},
 		{name: "the first key changes to another Secret, and its old one is deleted", handOver: func(h *harness.Harness, namespace, issuer string) *v1alpha1.JWTRefreshKey {
-			first := harness.Created(h, harness.NewKey(namespace, "first", harness.WithIssuer(issuer), writeToSecret("shared")))
-			h.AwaitRevision(first, 1)
-			second := harness.Created(h, harness.NewKey(namespace, "second", harness.WithIssuer(issuer), writeToSecret("shared")))
-			h.AwaitReason(second, v1alpha1.ReasonSecretConflict)
+			first, second := rivals(h,
+				harness.NewKey(namespace, "first", harness.WithIssuer(issuer), writeToSecret("shared")),
+				harness.NewKey(namespace, "second", harness.WithIssuer(issuer), writeToSecret("shared")))
 			harness.Edit(h, first, func(key *v1alpha1.JWTRefreshKey) { key.Spec.Secret.Name = "other" })
 			h.AwaitState("the first key has its other Secret", func() (bool, string) {
 				return h.Reload(first) == nil && first.Status.SecretName == "other" && isReady(first), harness.Ready(first.Status.Conditions)
@@ -98,6 +94,16 @@ func TestASecretsNamePassesToAnotherKey(t *testing.T) {
 			}
 		})
 	}
+}
+
+// rivals creates two refresh keys that want one Secret: the first has it, and the second waits.
+func rivals(h *harness.Harness, first, second *v1alpha1.JWTRefreshKey) (has, waits *v1alpha1.JWTRefreshKey) {
+	h.T.Helper()
+	h.Create(first)
+	h.AwaitRevision(first, 1)
+	h.Create(second)
+	h.AwaitReason(second, v1alpha1.ReasonSecretConflict)
+	return first, second
 }
 
 // awaitGarbageCollection waits until the garbage collector handles JWTRefreshKeys. It discovers a new kind

@@ -14,7 +14,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 	"github.com/refreshkeys/refreshkeys/test/framework/harness"
@@ -23,7 +22,6 @@ import (
 var server *apiserver.Server
 
 func TestMain(m *testing.M) {
-	ctrl.SetLogger(logr.Discard())
 	// The tests make many forbidden requests, which would fill the output.
 	klog.SetLogger(logr.Discard())
 	os.Exit(apiserver.MainWith(m, &server, apiserver.Options{ControllerManager: true}))

@@ -58,10 +58,7 @@ func TestProcessesEndWithTheirParent(t *testing.T) {
 }
 
 func runSleeperAndHang(t *testing.T, dir string) {
-	c, err := create(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := created(t, dir)
 	sleep, err := exec.LookPath("sleep")
 	if err != nil {
 		t.Fatal(err)

@@ -49,15 +49,22 @@ func TestIdentityIsOneLifeOfAPid(t *testing.T) {
 	}
 }
 
+// created returns a cluster of a directory, of which nothing runs.
+func created(t *testing.T, dir string) *Cluster {
+	t.Helper()
+	c, err := create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func TestStateIsReadBack(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Load(dir); !errors.Is(err, ErrNoCluster) {
 		t.Fatalf("error %v, want ErrNoCluster", err)
 	}
-	c, err := create(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := created(t, dir)
 	port, err := c.Port("manager")
 	if err != nil {
 		t.Fatal(err)
@@ -91,10 +98,7 @@ func TestStateIsReadBack(t *testing.T) {
 }
 
 func TestALostKubeconfigIsWrittenAgain(t *testing.T) {
-	c, err := create(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := created(t, t.TempDir())
 	if err := c.save(); err != nil {
 		t.Fatal(err)
 	}
@@ -114,13 +118,10 @@ func TestALostKubeconfigIsWrittenAgain(t *testing.T) {
 }
 
 func TestAProgramThatEndsShowsItsLog(t *testing.T) {
-	c, err := create(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := created(t, t.TempDir())
 	program := Program{Name: "quitter", Binary: "/bin/sh", Args: []string{"-c", "echo out of cheese; exit 3"}, Health: "http://127.0.0.1:1/"}
 	for range 2 {
-		_, err = c.Run(t.Context(), program)
+		_, err := c.Run(t.Context(), program)
 		if err == nil {
 			t.Fatal("no error")
 		}
@@ -137,10 +138,7 @@ func TestAProgramThatEndsShowsItsLog(t *testing.T) {
 
 func TestRunIsDoneOnce(t *testing.T) {
 	dir := t.TempDir()
-	c, err := create(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := created(t, dir)
 	sleep, err := exec.LookPath("sleep")
 	if err != nil {
 		t.Fatal(err)
