@@ -60,11 +60,12 @@ export class Rows<R extends { uid: string; version?: string }> {
       for (const uid of [...this.byUID.keys()]) if (!this.renewing.has(uid)) this.byUID.delete(uid);
       this.renewing = undefined;
     }
+    // In one step: a page that takes the rows for complete sees them.
     batch(() => {
       this.complete.value = true;
       this.failure.value = undefined;
+      this.version.value = this.version.peek() + 1;
     });
-    this.touch();
   }
 
   /** Forgets everything, for another namespace or another person. */
