@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,7 +16,9 @@ const replicas = 2
 
 // consoles are the flags of each console.
 var consoles = map[string][]string{
-	"main":     nil,
+	"main": nil,
+	// The second replica, which shares nothing with the first one.
+	"second":   nil,
 	"basePath": {"--base-path=/refresh/"},
 	// Its sessions end while a test watches.
 	"brief": {"--session-max=20s", "--session-idle=20s"},
@@ -62,7 +65,8 @@ func install(ctx context.Context, c *cluster.Cluster, consoleBinary string) (*wo
 			return nil, err
 		}
 	}
-	w.Consoles["proxied"], err = serveProxy(ctx, w.Consoles["main"], secret)
+	proxies, err := serveProxies(ctx, w.Consoles["main"], w.Consoles["second"], secret)
+	maps.Copy(w.Consoles, proxies)
 	return w, err
 }
 

@@ -5,17 +5,23 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
+	"github.com/refreshkeys/refreshkeys/test/framework/invalid"
 )
+
+// compaction is the interval at which etcd forgets earlier versions.
+const compaction = 3 * time.Second
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -44,6 +50,8 @@ type world struct {
 	Consoles map[string]string `json:"consoles"`
 	// Metrics is where the main console serves its metrics.
 	Metrics string `json:"metrics"`
+	// Invalid are manifests that the API server refuses.
+	Invalid []invalid.Manifest `json:"invalid"`
 	// Control is where this program stops and starts the processes.
 	Control string `json:"control"`
 }
@@ -65,7 +73,11 @@ func run(ctx context.Context, command []string) (err error) {
 	var c *cluster.Cluster
 	group, started := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		c, err = cluster.Start(started, cluster.Options{Dir: dir, ControllerManager: true, Log: os.Stderr})
+		c, err = cluster.Start(started, cluster.Options{
+			Dir: dir, ControllerManager: true, Log: os.Stderr,
+			// What a page cannot resume from is gone soon.
+			APIServerArgs: []string{"--etcd-compaction-interval=" + compaction.String()},
+		})
 		return err
 	})
 	group.Go(func() error { return cluster.Build(started, root, "./cmd/console", consoleBinary) })
@@ -85,6 +97,9 @@ func run(ctx context.Context, command []string) (err error) {
 		return err
 	}
 	w.Control = control
+	if w.Invalid, err = invalid.Manifests(root); err != nil {
+		return err
+	}
 	file := filepath.Join(dir, "world.json")
 	content, err := json.Marshal(w)
 	if err != nil {
@@ -100,7 +115,8 @@ func run(ctx context.Context, command []string) (err error) {
 	return tests.Run()
 }
 
-// serveControl serves the requests of the tests that stop and start a process: POST /kube-apiserver/stop.
+// serveControl serves the requests of the tests that stop and start a process: POST /kube-apiserver/stop. POST /local/open starts the
+// console of the plugin, and answers with its URL.
 func serveControl(ctx context.Context, c *cluster.Cluster) (string, error) {
 	mux := http.NewServeMux()
 	act := func(do func(*cluster.Process, context.Context) error) http.HandlerFunc {
@@ -118,5 +134,14 @@ func serveControl(ctx context.Context, c *cluster.Cluster) (string, error) {
 	mux.HandleFunc("POST /{name}/stop", act((*cluster.Process).Stop))
 	mux.HandleFunc("POST /{name}/kill", act(func(p *cluster.Process, _ context.Context) error { return p.Kill() }))
 	mux.HandleFunc("POST /{name}/start", act((*cluster.Process).Start))
+	// The code of the local console's URL is good for five minutes: it starts when a test asks for it.
+	mux.HandleFunc("POST /local/open", func(w http.ResponseWriter, _ *http.Request) {
+		url, err := cluster.RunConsole(ctx, c)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		_, _ = io.WriteString(w, url)
+	})
 	return listen(ctx, mux, nil)
 }

@@ -3,8 +3,6 @@ package consoleserver
 import (
 	"encoding/json"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,38 +12,27 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/console/wire"
 	"github.com/refreshkeys/refreshkeys/test/framework/harness"
+	"github.com/refreshkeys/refreshkeys/test/framework/invalid"
 )
 
 // TestEachInvalidManifestShowsItsMessageAtItsField previews the manifests of test/cel that the API server must refuse, and looks for
 // the messages that they expect, each at its field.
 func TestEachInvalidManifestShowsItsMessageAtItsField(t *testing.T) {
 	v := newFixture(t).visitor(everything)
-	files, err := filepath.Glob("../cel/key.*/invalid_*.yaml")
-	if err != nil || len(files) < 100 {
-		t.Fatalf("%d manifests: %v", len(files), err)
+	manifests, err := invalid.Manifests("../..")
+	if err != nil {
+		t.Fatal(err)
 	}
-	previewed := 0
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.Contains(string(text), "\n---\n") || strings.Contains(string(text), "# as: ") || strings.HasPrefix(filepath.Base(filepath.Dir(file)), "key.status") {
-			continue // a change of a stored key, or of its status
-		}
-		previewed++
-		t.Run(filepath.Base(filepath.Dir(file))+"/"+filepath.Base(file), func(t *testing.T) {
+	for _, m := range manifests {
+		t.Run(m.Name, func(t *testing.T) {
 			in := &visitor{fixture: &fixture{Harness: v.In(t), url: v.url, client: v.client}, cookie: v.cookie}
-			object, err := yaml.YAMLToJSON(text)
-			in.Expect(err).NotTo(gomega.HaveOccurred())
-			said := ask[wire.Previewed](in, http.MethodPost, "api/keys/default/preview", wire.Preview{Manifest: object})
-			for _, want := range expected(string(text)) {
-				if !slices.ContainsFunc(said.Causes, func(c wire.Cause) bool { return same(c, want) }) {
+			said := ask[wire.Previewed](in, http.MethodPost, "api/keys/default/preview", wire.Preview{Manifest: m.Object})
+			for _, want := range m.Causes {
+				if !slices.ContainsFunc(said.Causes, func(c wire.Cause) bool { return invalid.Same(c, want) }) {
 					t.Errorf("no cause is %+v, of %+v", want, said.Causes)
 				}
 			}
@@ -54,42 +41,6 @@ func TestEachInvalidManifestShowsItsMessageAtItsField(t *testing.T) {
 			}
 		})
 	}
-	if previewed < 100 {
-		t.Errorf("%d manifests only were previewed", previewed)
-	}
-}
-
-// expected returns the causes that a manifest expects on the page: of several for one field, those that explain a rule.
-func expected(text string) []wire.Cause {
-	var all []wire.Cause
-	for line := range strings.Lines(text) {
-		expect, is := strings.CutPrefix(strings.TrimSpace(line), "# expect: ")
-		if !is {
-			continue
-		}
-		field, message, named := strings.Cut(expect, ": ")
-		if !named || strings.Contains(field, " ") {
-			// The message names the field itself.
-			field, message, _ = strings.Cut(expect, " ")
-			if short, ofSchema := strings.CutPrefix(message, "in body "); ofSchema {
-				message = short
-			} else {
-				message = expect
-			}
-		}
-		all = append(all, wire.Cause{Field: field, Message: message})
-	}
-	return slices.DeleteFunc(slices.Clone(all), func(c wire.Cause) bool {
-		return strings.HasPrefix(c.Message, "should ") && slices.ContainsFunc(all, func(other wire.Cause) bool {
-			return other.Field == c.Field && !strings.HasPrefix(other.Message, "should ")
-		})
-	})
-}
-
-// same reports whether a cause is the expected one. The time of the API server stands for <now>.
-func same(cause, want wire.Cause) bool {
-	before, after, _ := strings.Cut(want.Message, "<now>")
-	return cause.Field == want.Field && strings.HasPrefix(cause.Message, before) && strings.HasSuffix(cause.Message, after)
 }
 
 func TestPreview(t *testing.T) {

@@ -10,12 +10,9 @@ import { editor, secrets, world } from "./world.mjs";
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const jwt = /eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,}/;
 
+export const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 let started;
-const browser = () =>
-  (started ??= chromium.launch({
-    executablePath: process.env.CONSOLE_CHROMIUM,
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  }));
+const browser = () => (started ??= chromium.launch({ executablePath: process.env.CONSOLE_CHROMIUM, args: flags }));
 after(async () => (await started)?.close());
 
 /** What a test sees of the browser. */
@@ -124,7 +121,7 @@ export class Visit {
 
 const flows = [];
 
-/** A test with a browser. alone: no other test runs meanwhile. */
+/** A test with a browser. alone: no other test runs meanwhile. waits: it mostly waits, for a time of the product. */
 export function flow(name, f, options = {}) {
   flows.push({ name, f, ...options });
 }
@@ -146,13 +143,16 @@ async function run({ name, f }, t) {
   await visit.end();
 }
 
-/** Registers the flows of all files: some at a time, since they mostly wait, and then those that run alone. */
+/** Registers the flows of all files: those that wait beside some that work, and then those that run alone. */
 export function register() {
   const group = (name, of, concurrency) =>
     describe(name, { concurrency }, () => {
-      for (const one of of) test(one.name, { timeout: one.long ? 400_000 : 120_000 }, (t) => run(one, t));
+      for (const one of of) test(one.name, { timeout: one.timeout ?? (one.long ? 400_000 : 120_000) }, (t) => run(one, t));
     });
-  group("side by side", flows.filter(({ alone }) => !alone), 3);
+  describe("side by side", { concurrency: 2 }, () => {
+    group("waiting", flows.filter(({ alone, waits }) => waits && !alone), 8);
+    group("working", flows.filter(({ alone, waits }) => !waits && !alone), 3);
+  });
   group("alone", flows.filter(({ alone }) => alone), 1);
 }
 

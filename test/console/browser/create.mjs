@@ -1,7 +1,7 @@
 // Creating keys, and what the form says before and after Save.
 import assert from "node:assert/strict";
 import { flow, rowOf, seen } from "./browser.mjs";
-import { awaitKey, createIssuer, createKey, keyPath, kube, namespace, person, readyOf, until } from "./world.mjs";
+import { awaitKey, createIssuer, createKey, keyPath, kube, namespace, person, readyOf, until, world } from "./world.mjs";
 
 const save = (page) => page.getByRole("button", { name: "Save" });
 const accepted = (page) => seen(page.getByText("The API server accepts this key."));
@@ -29,30 +29,93 @@ flow("create with two fields: the token is issued, and the page says after how l
   assert.equal(spec.lifetime, "168h");
 });
 
-flow("the manifest beside the form is what is stored", async (visit) => {
-  const ns = await namespace("manifest");
-  const page = await visit.open(`keys/new?ns=${ns}&audience=https://till.example.com&lifetime=90d`);
-  for (const section of ["Rotation", "Secret", "Holder"]) await page.locator("summary", { hasText: section }).click();
-  await page.locator("label", { hasText: "OneTimeUse" }).click();
-  await field(page, "Retry grace").fill("45s");
-  await field(page, "Idle timeout").fill("30d");
-  await field(page, "Secret name").fill("till-token");
-  await field(page, "Device name").fill("Till 17");
-  await field(page, "Operating system").fill("Linux");
-  await accepted(page);
-  const text = await page.locator("pre.yaml").innerText();
-  await save(page).click();
-  await seen(page.getByRole("heading", { name: "till", level: 1 }));
-  const { spec } = await awaitKey(ns, "till");
-  assert.deepEqual(spec.rotation, { mode: "OneTimeUse", retryGrace: "45s" });
-  assert.deepEqual(spec.deviceInfo, { name: "Till 17", os: "Linux" });
-  assert.equal(spec.secret.name, "till-token");
-  assert.equal(spec.idleTimeout, "720h");
-  // The manifest, applied with the name of another key, is the same object.
-  await kube("PATCH", `${keyPath(ns, "again")}?fieldManager=test`, text.replace("name: till\n", "name: again\n").replace("till-token", "again-token"), "application/apply-patch+yaml");
-  const again = await kube("GET", keyPath(ns, "again"));
-  assert.deepEqual({ ...again.spec, secret: undefined }, { ...spec, secret: undefined });
-});
+/** Adds a row to a list of the form; values are those of its controls by their labels. */
+const addRow = async (page, list, values) => {
+  const box = page.getByRole("group", { name: list, exact: true });
+  await box.getByRole("button", { name: "Add" }).click();
+  const row = box.locator(".row").last();
+  for (const [label, value] of Object.entries(values)) {
+    const control = row.getByLabel(label, { exact: true });
+    if (await control.evaluate((one) => one instanceof HTMLSelectElement)) await control.selectOption(value);
+    else await control.fill(value);
+  }
+};
+
+/** A spec with durations as people write them: the page of a key shows 20m as 20m0s. */
+const short = (spec) => JSON.parse(JSON.stringify(spec).replaceAll(/(?<=\d[hm])0[ms](?=0s"|")/g, ""));
+
+const everything = [
+  {
+    what: "a key that renews by time",
+    texts: { "Custom lifetime": "45d", Issuer: "default", "Access token lifetime": "20m", Subject: "till-17", "Renew before": "10d", "Overlap: quiet": "30m", "Overlap: max": "7d", "Secret name": "till-token", "Device name": "Till 17", "Device ID": "till-17", "Operating system": "Linux", Browser: "Firefox" },
+    act: async (page) => {
+      for (const scope of ["orders.read", "orders.write"]) {
+        await field(page, "Scopes").fill(scope);
+        await page.keyboard.press("Enter");
+      }
+      await addRow(page, "Claims", { Claim: "tier", Type: "number", Value: "3" });
+      await addRow(page, "Claims", { Claim: "groups", Type: "list", Value: "tills, shop" });
+      await page.getByText("Also keep a valid access token in the Secret").click();
+      await page.getByText("Keep the Secret when the key is deleted").click();
+      await addRow(page, "Labels of the Secret", { Label: "team", Value: "shop" });
+      await addRow(page, "Workloads to restart after a rotation", { Kind: "StatefulSet", Name: "till" });
+    },
+    spec: {
+      lifetime: "1080h",
+      issuerRef: { name: "default" },
+      subject: "till-17",
+      scopes: ["orders.read", "orders.write"],
+      claims: { tier: 3, groups: ["tills", "shop"] },
+      rotation: { renewBefore: "240h", overlap: { quiet: "30m", max: "168h" } },
+      accessToken: { lifetime: "20m" },
+      secret: { name: "till-token", labels: { team: "shop" }, accessToken: true, deletionPolicy: "Retain" },
+      deviceInfo: { id: "till-17", name: "Till 17", os: "Linux", browser: "Firefox" },
+      rolloutRestart: [{ kind: "StatefulSet", name: "till" }],
+    },
+  },
+  {
+    what: "a key of one holder that ends at a date",
+    life: "Until a date",
+    texts: { "Ends at (UTC)": "2099-06-30T12:00", "Lifetime of each token": "7d", "Idle timeout": "30d", "Bound to ServiceAccount": "till", "Bound to DPoP key": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" },
+    act: async (page) => {
+      await page.locator("label", { hasText: "OneTimeUse" }).click();
+      await field(page, "Retry grace").fill("45s");
+      await page.getByText("Write no Secret").click();
+    },
+    spec: {
+      lifetime: "168h",
+      expiresAt: "2099-06-30T12:00:00Z",
+      rotation: { mode: "OneTimeUse", retryGrace: "45s" },
+      idleTimeout: "720h",
+      secret: { mode: "None" },
+      binding: { serviceAccountName: "till", jwkThumbprint: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" },
+    },
+  },
+];
+
+for (const { what, life = "Custom", texts, act, spec } of everything) {
+  flow(`every field of ${what} is stored`, async (visit) => {
+    const ns = await namespace("every");
+    const page = await visit.open(`keys/new?ns=${ns}&audience=https://till.example.com`);
+    for (const summary of await page.locator(".advanced summary").all()) await summary.click();
+    await page.getByRole("radio", { name: life }).check();
+    for (const [label, value] of Object.entries(texts)) await field(page, label).fill(value);
+    await act(page);
+    await accepted(page);
+    const text = await page.locator("pre.yaml").innerText();
+    await save(page).click();
+    await seen(page.getByRole("heading", { name: "till", level: 1 }));
+    const wanted = { audience: "https://till.example.com", ...spec };
+    assert.deepEqual((await kube("GET", keyPath(ns, "till"))).spec, wanted);
+    // The manifest beside the form, applied with the name of another key, is the same object.
+    await kube("PATCH", `${keyPath(ns, "again")}?fieldManager=test`, text.replace("name: till\n", "name: again\n"), "application/apply-patch+yaml");
+    assert.deepEqual((await kube("GET", keyPath(ns, "again"))).spec, wanted);
+    // So is the object that the page of the key shows.
+    const shown = page.getByRole("region", { name: "Object" }).getByLabel("Object", { exact: true });
+    const applied = await kube("PATCH", `${keyPath(ns, "till")}?fieldManager=test&force=true&dryRun=All`, await shown.textContent(), "application/apply-patch+yaml");
+    assert.deepEqual(short(applied.spec), wanted);
+  });
+}
 
 const invalid = [
   ["Audience", "Audience", "has a space", /audience/i],
@@ -124,6 +187,26 @@ flow("a namespace without the right to create is refused with the right to ask f
   const page = await visit.open(`keys/new?ns=${other}&audience=https://orders.example.com`, { as: who });
   await seen(page.getByText(`cannot create resource "jwtrefreshkeys"`));
   await seen(page.getByText(new RegExp(`kubectl auth can-i create jwtrefreshkeys.jwt.refreshkeys.dev --namespace ${other}`)));
+});
+
+flow("a quota of the namespace is named in the form, before Save and at it", async (visit) => {
+  const ns = await namespace("quota");
+  const counted = { "count/jwtrefreshkeys.jwt.refreshkeys.dev": "1" };
+  await kube("POST", `/api/v1/namespaces/${ns}/resourcequotas`, { metadata: { name: "keys" }, spec: { hard: counted } });
+  // No controller of this cluster counts.
+  await kube("PATCH", `/api/v1/namespaces/${ns}/resourcequotas/keys/status`, { status: { hard: counted, used: { "count/jwtrefreshkeys.jwt.refreshkeys.dev": "0" } } });
+  const page = await visit.open(`keys/new?ns=${ns}&audience=https://orders.example.com`);
+  await accepted(page);
+  await save(page).click();
+  await seen(page.getByRole("heading", { name: "orders", level: 1 }));
+  visit.expects(403, `/api/keys/${ns}`);
+  await page.goto(`${world.consoles.main}keys/new?ns=${ns}&audience=https://till.example.com`);
+  const message = page.getByText(/exceeded quota: keys, requested: count\/jwtrefreshkeys.jwt.refreshkeys.dev=1, used: count\/jwtrefreshkeys.jwt.refreshkeys.dev=1, limited: count\/jwtrefreshkeys.jwt.refreshkeys.dev=1/);
+  await seen(message);
+  await save(page).click();
+  await seen(message);
+  assert.equal(new URL(page.url()).pathname, "/keys/new", "the form stays");
+  await assert.rejects(kube("GET", keyPath(ns, "till")), { status: 404 });
 });
 
 flow("a change that goes through Git hides Save", async (visit) => {

@@ -42,7 +42,7 @@ flow("the use of a token, and the device that used it, appear by themselves", as
   assert.equal(answer.status, 200);
   await seen(page.locator("main").getByText("Chrome"), 90_000);
   await seen(page.getByText("differs from what is meant"));
-});
+}, { waits: true });
 
 flow("a user agent full of markup is text", async (visit) => {
   const ns = await ready("agent");
@@ -52,7 +52,7 @@ flow("a user agent full of markup is text", async (visit) => {
   const page = await visit.open(`keys/${ns}/orders`);
   await heading(page, "orders");
   assert.equal(await page.locator("main img, main script").count(), 0);
-});
+}, { waits: true });
 
 flow("revoke: the name is typed, every replica refuses the token, and restore brings a new one", async (visit) => {
   const ns = await ready("revoke");
@@ -94,6 +94,22 @@ flow("rotate: the next token comes, and the earlier one stays in overlap", async
   await seen(page.getByText("Revision 2"));
   await bothAnswer(first, 200);
 });
+
+flow("an earlier token retires at overlap.max, when the client has taken the next one", async (visit) => {
+  const ns = await ready("retire", { rotation: { overlap: { max: "10s" } } });
+  const first = await tokenOf(ns, "orders");
+  await bothAnswer(first, 200);
+  const page = await visit.open(`keys/${ns}/orders`);
+  await heading(page, "orders");
+  await page.getByRole("button", { name: "Rotate", exact: true }).click();
+  await seen(page.getByText("superseded, still accepted"));
+  await awaitKey(ns, "orders", (key) => key.status.revision === 2);
+  const second = await tokenOf(ns, "orders");
+  await bothAnswer(second, 200);
+  await gone(page.getByText("superseded, still accepted"), 60_000);
+  await bothAnswer(first, 400);
+  await bothAnswer(second, 200);
+}, { waits: true });
 
 flow("rotate now: every earlier token is refused", async (visit) => {
   const ns = await ready("now");

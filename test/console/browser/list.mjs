@@ -1,7 +1,7 @@
 // The list of keys: search, filters, order, and changes that show by themselves.
 import assert from "node:assert/strict";
 import { flow, gone, names, rowOf, seen } from "./browser.mjs";
-import { awaitKey, createKey, keyPath, kube, kubectl, namespace, unique, until } from "./world.mjs";
+import { awaitKey, createKey, keyPath, kube, kubectl, namespace, readyOf, unique, until, world } from "./world.mjs";
 
 /** Waits until the list shows these keys in this order. */
 const shows = (page, ns, wanted) =>
@@ -109,19 +109,87 @@ flow("the order holds still under the pointer, and says what changed", async (vi
   await shows(page, ns, ["a-new", "b-one", "c-two"]);
 });
 
-flow("pages of 50 over 120 keys", async (visit) => {
+flow("300 keys: search, each filter, each view, each order, and pages", async (visit) => {
   const ns = await namespace("many");
-  await Promise.all(Array.from({ length: 120 }, (_, n) => createKey(ns, `key-${String(n).padStart(3, "0")}`)));
+  const name = (n) => `key-${String(n).padStart(3, "0")}`;
+  const all = Array.from({ length: 300 }, (_, n) => name(n));
+  // Each of these kinds of keys is a view or a status; 270 are plain.
+  const special = {
+    short: { of: all.slice(0, 10), spec: { lifetime: "24h" } },
+    ended: { of: all.slice(100, 110), spec: { revoked: true } },
+    broken: { of: all.slice(200, 210), spec: { issuerRef: { name: "no-such-issuer" } } },
+  };
+  const kindOf = (one) => Object.values(special).find(({ of }) => of.includes(one));
+  await Promise.all(all.map((one) => createKey(ns, one, kindOf(one)?.spec)));
   const page = await visit.open(`keys?ns=${ns}`);
-  await seen(page.getByText("1–50 of 120"));
-  assert.equal((await names(page)).length, 50);
+  await seen(page.getByText("1–50 of 300"));
+  const view = (title) => page.getByRole("list", { name: "Saved views" }).getByRole("button", { name: title });
+  const counted = { "Needs attention": special.broken.of, "Expiring in 7 days": special.short.of, Revoked: special.ended.of, "Unused for 30 days": [], "Never used": all, All: all };
+  for (const [title, keys] of Object.entries(counted)) {
+    await until(`the view ${title} has ${keys.length} keys`, async () => (await view(title).locator(".count").innerText()) === String(keys.length) || undefined, 60_000);
+  }
+  await page.mouse.move(0, 0);
+
+  const search = page.getByLabel("Search keys");
+  const found = async (q, wanted) => {
+    await search.fill(q);
+    await shows(page, ns, wanted);
+  };
+  const issued = await awaitKey(ns, name(42));
+  await found("key-04", all.slice(40, 50));
+  await found(issued.status.jti, [name(42)]);
+  await found(issued.status.tokenHash, [name(42)]);
+  await found("https://key-299.example.com", [name(299)]);
+  await found("", all.slice(0, 50));
+
+  for (const [title, keys] of Object.entries(counted)) {
+    await view(title).click();
+    // Some views have an order of their own.
+    if (keys.length > 0) await until(`the view ${title} shows its keys`, async () => assert.deepEqual((await names(page)).map((one) => one.slice(ns.length + 1)).sort(), keys.slice(0, 50)) ?? true);
+    else await seen(page.getByRole("heading", { name: "No key matches" }));
+  }
+
+  const { items } = await kube("GET", keyPath(ns));
+  const words = [...new Set(items.map((key) => readyOf(key).reason))];
+  assert.equal(words.length, 3, `${words}`);
+  for (const word of words) {
+    const keys = items.filter((key) => readyOf(key).reason === word);
+    await page.locator(".toolbar").getByRole("button", { name: "Status" }).click();
+    const box = page.locator("label.check", { hasText: word });
+    assert.equal(await box.locator(".count").innerText(), String(keys.length), word);
+    await box.getByRole("checkbox").check();
+    await shows(page, ns, keys.map((key) => key.metadata.name).toSorted().slice(0, 50));
+    await page.getByRole("button", { name: "Any status" }).click();
+    await page.keyboard.press("Escape");
+  }
+
+  await page.locator("th.name").getByRole("button").click();
+  await shows(page, ns, all.toReversed().slice(0, 50));
+  const inOrder = async (column, value) => {
+    await page.locator(`th.${column}`).getByRole("button").click();
+    await until(`${column} is in order`, async () => {
+      const shown = await names(page);
+      const of = new Map(items.map((key) => [`${ns}/${key.metadata.name}`, value(key) ?? "~"]));
+      assert.deepEqual(shown.map((one) => of.get(one)), [...of.values()].sort().slice(0, 50));
+      return true;
+    });
+  };
+  for (const [column, value] of Object.entries({
+    audience: ({ spec }) => spec.audience,
+    status: (key) => readyOf(key).reason,
+    expiresAt: ({ status }) => status.expiresAt,
+    createdAt: ({ status }) => status.createdAt,
+  })) await inOrder(column, value);
+
+  await page.goto(`${world.consoles.main}keys?ns=${ns}`);
+  await seen(page.getByText("1–50 of 300"));
   await page.getByRole("button", { name: "Next page" }).click();
   await page.getByRole("button", { name: "Next page" }).click();
-  await seen(page.getByText("101–120 of 120"));
+  await shows(page, ns, all.slice(100, 150));
   assert.match(page.url(), /page=3/);
   await page.getByLabel("Rows per page").selectOption("200");
-  await seen(page.getByText("1–120 of 120"));
-  assert.equal((await names(page)).length, 120);
+  await shows(page, ns, all.slice(200));
+  assert.equal(await page.getByRole("button", { name: "Next page" }).isDisabled(), true);
 });
 
 flow("the namespace switch changes what is listed", async (visit) => {

@@ -1,7 +1,7 @@
 // Every page and dialog for every person: axe, narrow and zoomed windows, other colours and languages, the keyboard, a base path.
 import assert from "node:assert/strict";
 import { flow, gone, rowOf, seen } from "./browser.mjs";
-import { awaitKey, createIssuer, createKey, keyPath, kube, namespace, session, until, world } from "./world.mjs";
+import { awaitKey, createIssuer, createKey, keyPath, kube, namespace, person, session, until, world } from "./world.mjs";
 
 const dialog = (page) => page.getByRole("dialog").filter({ has: page.locator("form[method=dialog]") });
 
@@ -42,10 +42,16 @@ const views = {
   detail: { path: ({ ns }) => `keys/${ns}/orders`, at: (page) => page.getByRole("heading", { name: "Timeline" }) },
   "detail of a broken key": { path: ({ ns }) => `keys/${ns}/broken`, at: (page) => page.getByRole("heading", { name: "Conditions" }) },
   "revoke dialog": { path: ({ ns }) => `keys/${ns}/orders`, act: async (page) => { await page.getByRole("button", { name: "Revoke…" }).click(); await seen(dialog(page)); } },
+  "rotate now dialog": { path: ({ ns }) => `keys/${ns}/orders`, act: async (page) => { await page.getByRole("button", { name: "More ways to rotate" }).click(); await page.getByRole("menuitem", { name: "Rotate now…" }).click(); await seen(dialog(page)); } },
+  "delete dialog": { path: ({ ns }) => `keys/${ns}/orders`, act: async (page) => { await page.getByRole("button", { name: "More actions" }).click(); await page.getByRole("menuitem", { name: "Delete…" }).click(); await seen(dialog(page)); } },
+  "a revealed token": { secret: true, path: ({ ns }) => `keys/${ns}/orders`, act: async (page) => { await page.getByRole("button", { name: "Show for 30 s" }).click(); await seen(page.getByRole("button", { name: /^Hide/ })); } },
+  "list without a match": { path: ({ ns }) => `keys?ns=${ns}&q=nothing-matches-this`, at: (page) => page.getByRole("heading", { name: "No key matches" }) },
   issuers: { path: () => "issuers", at: (page, { issuer }) => page.getByRole("link", { name: issuer }) },
   issuer: { path: ({ issuer }) => `issuers/${issuer}`, at: (page) => page.getByRole("heading", { name: "Signing keys" }) },
   "withdraw dialog": { path: ({ issuer }) => `issuers/${issuer}`, act: async (page) => { await page.getByRole("button", { name: /^Withdraw/ }).first().click(); await seen(dialog(page)); } },
+  "rotate signing keys dialog": { path: ({ issuer }) => `issuers/${issuer}`, act: async (page) => { await page.getByRole("button", { name: "Rotate…" }).click(); await seen(dialog(page)); } },
   sessions: { path: ({ ns }) => `sessions?ns=${ns}`, at: (page, { ns }) => page.getByRole("region", { name: `system:serviceaccount:${ns}:till` }) },
+  "end session dialog": { path: ({ ns }) => `sessions?ns=${ns}`, act: async (page) => { await page.getByRole("button", { name: /^End the session/ }).first().click(); await seen(dialog(page)); } },
   verify: { path: () => "verify", at: (page) => page.getByRole("heading", { name: "Checks" }) },
 };
 
@@ -64,23 +70,32 @@ const wide = () => {
   return over.slice(0, 5).map((one) => `${one.tagName.toLowerCase()}.${one.className}: ${Math.round(one.getBoundingClientRect().right)} of ${clientWidth}`).concat(`${scrollWidth} of ${clientWidth}`);
 };
 
-for (const colorScheme of ["light", "dark"]) {
-  flow(`axe finds nothing on any page or dialog, ${colorScheme}`, async (visit) => {
-    const made = await scene();
-    const page = await visit.open("keys", { colorScheme });
-    const faults = [];
-    for (const [name, view] of Object.entries(views)) {
-      await show(page, view, made);
-      await visit.accessible(page, name).catch((error) => faults.push(error.message));
-      await visit.keepsSecrets(page);
+const schemes = ["light", "dark"];
+
+flow("axe finds nothing on any page or dialog, light and dark", async (visit) => {
+  const made = await scene();
+  const faults = [];
+  const check = async (page, name) => {
+    for (const colorScheme of schemes) {
+      await page.emulateMedia({ colorScheme });
+      await visit.accessible(page, `${name}, ${colorScheme}`).catch((error) => faults.push(error.message));
     }
-    const out = await (await visit.context({ colorScheme })).newPage();
-    await out.goto(world.consoles.main);
-    await seen(out.getByLabel("Bearer token"));
-    await visit.accessible(out, "sign-in").catch((error) => faults.push(error.message));
-    assert.deepEqual(faults, []);
-  }, { long: true });
-}
+  };
+  const page = await visit.open("keys");
+  for (const [name, view] of Object.entries(views)) {
+    await show(page, view, made);
+    await check(page, name);
+    if (!view.secret) await visit.keepsSecrets(page);
+  }
+  const out = await (await visit.context()).newPage();
+  await out.goto(world.consoles.main);
+  await seen(out.getByLabel("Bearer token"));
+  await check(out, "sign-in");
+  const without = await visit.open("keys", { as: await person({ role: "" }) });
+  await seen(without.getByRole("heading", { name: "You may not list keys in all namespaces" }));
+  await check(without, "list without rights");
+  assert.deepEqual(faults, []);
+}, { long: true });
 
 for (const [what, options] of Object.entries({
   "390 px wide": { viewport: { width: 390, height: 844 } },

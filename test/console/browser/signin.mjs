@@ -37,7 +37,7 @@ flow("sign in by token: an expired token is refused", async (visit) => {
   await enter(page, who.token);
   await seen(page.locator(".field .error"));
   assert.equal(await page.getByLabel("Bearer token").evaluate((field) => field === document.activeElement), true, "the field has the focus");
-});
+}, { waits: true });
 
 flow("sign in by token: without rights, the page says which right to ask for", async (visit) => {
   const who = await person({ role: "" });
@@ -94,7 +94,7 @@ flow("a session that ends asks to sign in again, and goes on where it was", asyn
   await seen(page.getByText("Your session has ended."), 30_000);
   await enter(page, who.token);
   await seen(page.getByRole("heading", { name: "Issuers", level: 1 }));
-});
+}, { waits: true });
 
 flow("a credential that ends takes the page back to the sign-in", async (visit) => {
   visit.expects(401);
@@ -105,4 +105,4 @@ flow("a credential that ends takes the page back to the sign-in", async (visit) 
   await page.getByRole("link", { name: "Issuers" }).click();
   await page.getByRole("link", { name: "default" }).click();
   await seen(page.getByLabel("Bearer token"));
-});
+}, { waits: true });

@@ -1,14 +1,17 @@
 // All tests, in one process: they share the cluster and the browser.
 import { register } from "./browser.mjs";
+// The longest one begins first.
+import "./look.mjs";
 import "./signin.mjs";
 import "./list.mjs";
 import "./create.mjs";
+import "./manifests.mjs";
 import "./detail.mjs";
 import "./bulk.mjs";
 import "./live.mjs";
 import "./issuers.mjs";
 import "./sessions.mjs";
-import "./look.mjs";
+import "./local.mjs";
 import "./canary.mjs";
 
 register();

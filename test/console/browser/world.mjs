@@ -5,15 +5,16 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import https from "node:https";
 import { promisify } from "node:util";
+import { createGzip } from "node:zlib";
 
 export const world = JSON.parse(readFileSync(process.env.CONSOLE_WORLD, "utf8"));
 
-const agent = new https.Agent({
-  keepAlive: true,
-  ca: readFileSync(world.authority),
-  cert: readFileSync(world.certificate),
-  key: readFileSync(world.key),
-});
+const authority = readFileSync(world.authority);
+// A handshake costs more than a request: connections are few, and stay.
+const kept = { keepAlive: true, maxSockets: 16 };
+const agent = new https.Agent({ ...kept, ca: authority, cert: readFileSync(world.certificate), key: readFileSync(world.key) });
+const anonymous = new https.Agent({ ...kept, ca: authority });
+const tokenService = new https.Agent({ ...kept, rejectUnauthorized: false });
 
 /** The people's tokens, which must be on no page. */
 export const secrets = new Set();
@@ -32,12 +33,46 @@ function request(url, { method, headers, body, ...options }) {
   });
 }
 
-/** Asks the API server as the administrator; an answer that is not 2xx is an error with the code. */
-export async function kube(method, path, body, type = method === "PATCH" ? "application/merge-patch+json" : "application/json") {
-  const headers = { Accept: "application/json", ...(body === undefined ? {} : { "Content-Type": type }) };
-  const { status, text } = await request(world.apiServer + path, { method, headers, agent, body: typeof body === "object" ? JSON.stringify(body) : body });
+/** The text that the API server answers the administrator with. */
+export const kubeText = async (path) => (await request(world.apiServer + path, { method: "GET", agent })).text;
+
+/** Reads a stream of a console until it has told all that exists: the bytes of its connection, and of the events if they were compressed. */
+export function readStream(url, cookie) {
+  return new Promise((resolve, reject) => {
+    const zip = createGzip();
+    let zipped = 0;
+    zip.on("data", (part) => (zipped += part.length));
+    const sent = https.get(url, { agent: false, rejectUnauthorized: false, headers: { Cookie: cookie, "Accept-Encoding": "gzip" } }, (answer) => {
+      let tail = "";
+      answer.setEncoding("utf8");
+      answer.on("data", (part) => {
+        zip.write(part);
+        tail = tail.slice(-100) + part;
+        if (!tail.includes("event: synced")) return;
+        const wire = answer.socket.bytesRead;
+        zip.end(() => resolve({ wire, zipped, encoding: answer.headers["content-encoding"], close: () => sent.destroy() }));
+      });
+      answer.on("error", () => undefined);
+    });
+    sent.on("error", reject);
+  });
+}
+
+/** Returns what asks the API server with a credential; an answer that is not 2xx is an error with the code. */
+const client = (credential, authorization = {}) => async (method, path, body, type = method === "PATCH" ? "application/merge-patch+json" : "application/json") => {
+  const headers = { Accept: "application/json", ...authorization, ...(body === undefined ? {} : { "Content-Type": type }) };
+  const { status, text } = await request(world.apiServer + path, { method, headers, agent: credential, body: typeof body === "object" ? JSON.stringify(body) : body });
   if (status >= 300) throw Object.assign(new Error(`${method} ${path}: ${status} ${text}`), { status });
   return text ? JSON.parse(text) : undefined;
+};
+
+/** Asks the API server as the administrator. */
+export const kube = client(agent);
+
+/** Asks the API server as a ServiceAccount. */
+export async function kubeAs(ns, account) {
+  const { status } = await kube("POST", `/api/v1/namespaces/${ns}/serviceaccounts/${account}/token`, { spec: { expirationSeconds: 3600 } });
+  return client(anonymous, { Authorization: `Bearer ${status.token}` });
 }
 
 export async function kubectl(...args) {
@@ -45,11 +80,13 @@ export async function kubectl(...args) {
   return stdout;
 }
 
-/** Repeats f until it answers with something, or returns without an error. */
+const after = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Repeats f, less often with time, until it answers with something, or returns without an error. */
 export async function until(what, f, within = 20_000) {
   const end = performance.now() + within;
   let last;
-  for (;;) {
+  for (let wait = 30; ; wait = Math.min(400, wait * 1.3)) {
     try {
       const answer = await f();
       if (answer !== false && answer !== undefined) return answer;
@@ -58,7 +95,7 @@ export async function until(what, f, within = 20_000) {
       last = error;
     }
     if (performance.now() > end) throw new Error(`not within ${within / 1000} s: ${what}${last ? `: ${last.message}` : ""}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await after(wait);
   }
 }
 
@@ -97,7 +134,7 @@ export async function person({ role = "refreshkeys-editor", ns = "", rules = [],
 export async function endCredential({ home, name, token }) {
   await kube("DELETE", `/api/v1/namespaces/${home}/serviceaccounts/${name}`);
   await until(`the token of ${name} is refused`, async () => {
-    const { status } = await request(`${world.apiServer}/api`, { method: "GET", ca: readFileSync(world.authority), headers: { Authorization: `Bearer ${token}` } });
+    const { status } = await request(`${world.apiServer}/api`, { method: "GET", agent: anonymous, headers: { Authorization: `Bearer ${token}` } });
     return status === 401 || undefined;
   });
 }
@@ -125,12 +162,55 @@ export function createKey(ns, name, spec = {}, metadata = {}) {
 
 export const readyOf = (object) => object.status?.conditions?.find(({ type }) => type === "Ready");
 
-/** Waits until the key is as test wants it; by default, ready. */
-export function awaitKey(ns, name, wanted = (key) => readyOf(key)?.status === "True", within = 30_000) {
-  return until(`${ns}/${name} is as expected`, async () => {
-    const key = await kube("GET", keyPath(ns, name));
-    return wanted(key) ? key : undefined;
-  }, within);
+const watchers = new Set();
+let watching;
+
+/** Tells the watchers the names of keys that change, from one watch of all keys, which is opened again when it ends. */
+function watchKeys() {
+  watching ??= new Promise((begun) => {
+    const open = () => {
+      const again = () => setTimeout(open, 200).unref();
+      const sent = https.get(`${world.apiServer}${group}/jwtrefreshkeys?watch=1&resourceVersion=0`, { agent: new https.Agent({ ...agent.options, keepAlive: false }) }, (answer) => {
+        let text = "";
+        answer.setEncoding("utf8");
+        answer.on("data", (part) => {
+          const lines = (text + part).split("\n");
+          text = lines.pop();
+          for (const line of lines) {
+            const { metadata } = JSON.parse(line).object;
+            for (const tell of watchers) tell(`${metadata?.namespace}/${metadata?.name}`);
+          }
+        });
+        answer.on("error", () => undefined).on("close", again);
+        // It keeps no process from its end.
+        answer.socket.unref();
+        begun();
+      });
+      sent.on("error", again);
+    };
+    open();
+  });
+  return watching;
+}
+
+/** Waits until the key is as wanted; by default, ready. */
+export async function awaitKey(ns, name, wanted = (key) => readyOf(key)?.status === "True", within = 30_000) {
+  await watchKeys();
+  let changed = () => undefined;
+  const tell = (of) => of === `${ns}/${name}` && changed();
+  watchers.add(tell);
+  try {
+    return await until(`${ns}/${name} is as expected`, async () => {
+      // Before the request: a change during it counts. A watch that is opened again can miss one.
+      const next = Promise.race([new Promise((resolve) => (changed = resolve)), after(1000)]);
+      const key = await kube("GET", keyPath(ns, name));
+      if (wanted(key)) return key;
+      await next;
+      return undefined;
+    }, within);
+  } finally {
+    watchers.delete(tell);
+  }
 }
 
 export async function createIssuer(stem, spec = {}) {
@@ -152,7 +232,7 @@ export async function tokenOf(ns, name) {
 export async function exchange(token, replica = 0, { userAgent = "test", path = "" } = {}) {
   const { status, text } = await request(`${world.tokenServers[replica]}${path}/token`, {
     method: "POST",
-    rejectUnauthorized: false,
+    agent: tokenService,
     headers: { "Content-Type": "application/x-www-form-urlencoded", "User-Agent": userAgent },
     body: new URLSearchParams({ grant_type: "refresh_token", refresh_token: token }).toString(),
   });
@@ -168,7 +248,7 @@ export async function session(ns, account, { userAgent = "test" } = {}) {
   const { status } = await kube("POST", `/api/v1/namespaces/${ns}/serviceaccounts/${account}/token`, { spec: { audiences: [issuer] } });
   const answer = await request(`${issuer}/token`, {
     method: "POST",
-    rejectUnauthorized: false,
+    agent: tokenService,
     headers: { "Content-Type": "application/x-www-form-urlencoded", "User-Agent": userAgent },
     body: new URLSearchParams({ grant_type: "urn:ietf:params:oauth:grant-type:token-exchange", client_id: "till", subject_token: status.token, subject_token_type: "urn:ietf:params:oauth:token-type:jwt", audience: "https://orders.example.com" }).toString(),
   });
@@ -178,7 +258,10 @@ export async function session(ns, account, { userAgent = "test" } = {}) {
   return tokens;
 }
 
+/** Asks the program that runs the processes to stop, kill, start or open one. */
 export async function control(process, what) {
   const answer = await fetch(`${world.control}/${process}/${what}`, { method: "POST" });
-  assert.equal(answer.status, 200, await answer.text());
+  const text = await answer.text();
+  assert.equal(answer.status, 200, text);
+  return text;
 }
