@@ -1,40 +1,25 @@
 package interop
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/cookiejar"
-	"net/http/httptest"
-	"net/url"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/onsi/gomega"
-	"github.com/prometheus/client_golang/prometheus"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
-	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/controllers"
-	"github.com/refreshkeys/refreshkeys/internal/console"
-	"github.com/refreshkeys/refreshkeys/internal/console/signin"
 	"github.com/refreshkeys/refreshkeys/internal/console/wire"
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
 const (
@@ -47,188 +32,16 @@ const (
 	userAgent                    = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 )
 
-// trustForConsole returns the part of the API server's configuration that docs/console-sign-in.md describes: one entry for the
-// provider, and one for the people that signed in at a JWTIssuer.
-func trustForConsole(authority []byte) string {
-	return fmt.Sprintf(`- issuer:
-    url: https://%s:%d
-    audiences: [%s]
-    certificateAuthority: %s
-  claimMappings:
-    username: {claim: sub, prefix: %q}
-    groups: {claim: groups, prefix: %q}
-- issuer:
-    url: https://%s:%d/%s
-    audiences: [%q]
-    certificateAuthority: %s
-  claimValidationRules:
-  - expression: claims["refreshkeys.dev"].namespace == "%s"
-    message: the token is none of a session of a person
-  claimMappings:
-    username: {claim: sub, prefix: %q}
-`, host, suite.providerPort, consoleClient, authority, providerPrefix, providerPrefix,
-		host, suite.peoplePort, peopleIssuer, clusterAudience, authority, peopleNamespace, peoplePrefix)
-}
-
-// signedIn remembers the credential of the last sign-in.
-type signedIn struct {
-	*signin.OIDC
-	credential *console.Credential
-}
-
-// Callback implements console.SignIn.
-func (s *signedIn) Callback(w http.ResponseWriter, r *http.Request) (*console.Credential, string, error) {
-	credential, path, err := s.OIDC.Callback(w, r)
-	s.credential = credential
-	return credential, path, err
-}
-
-// page is a console with its provider, and a browser.
-type page struct {
-	*gomega.WithT
-	t        *testing.T
-	url      string
-	signIn   *signedIn
-	provider *provider
-	browser  *http.Client
-	// now brings the clock of a token service to the present; nil without one. The token service refuses an id_token that is younger
-	// than its own clock.
-	now func()
-}
-
-// newPage starts a console that reaches the API server with a configuration, and its provider. more are lines of the console's
-// --oidc-config.
-func newPage(t *testing.T, api *rest.Config, impersonate bool, more string) *page {
-	t.Helper()
-	p := &page{WithT: gomega.NewWithT(t), t: t}
-	var handler http.Handler
-	served := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
-	t.Cleanup(served.Close)
-	p.url = served.URL
-	secret := rand.Text()
-	p.provider = newProviderWith(t, suite.pair, suite.bundle, []user{newUser("jane", "de", true)},
-		"-listen", fmt.Sprintf("%s:%d", host, suite.providerPort), "-redirect", p.url+"/auth/callback", "-after-logout", p.url+"/signin",
-		"-secret", secret, "-groups", "auditors", consoleClient)
-
-	scratch := t.TempDir()
-	secretFile, file := filepath.Join(scratch, "secret"), filepath.Join(scratch, "oidc.yaml")
-	p.Expect(os.WriteFile(secretFile, []byte(secret), 0o600)).To(gomega.Succeed())
-	p.Expect(os.WriteFile(file, fmt.Appendf(nil, "issuerURL: %s\nclientID: %s\nclientSecretFile: %s\ncaFile: %s\n%s",
-		p.provider.issuer, consoleClient, secretFile, suite.trustedFile, more), 0o600)).To(gomega.Succeed())
-	config, err := signin.Load(file, impersonate)
-	p.Expect(err).NotTo(gomega.HaveOccurred())
-	oidc, err := signin.New(signin.Options{Config: config, API: api, BasePath: "/", Clock: clock.RealClock{}, Random: rand.Reader, Log: logr.Discard()})
-	p.Expect(err).NotTo(gomega.HaveOccurred())
-	p.signIn = &signedIn{OIDC: oidc}
-	at, err := url.Parse(p.url)
-	p.Expect(err).NotTo(gomega.HaveOccurred())
-	handler, err = console.New(console.Options{
-		API: rest.AnonymousClientConfig(api), Clock: clock.RealClock{}, Random: rand.Reader, Log: logr.Discard(), Registerer: prometheus.NewRegistry(),
-		Hosts: []string{at.Host}, BasePath: "/", SignIn: p.signIn, Reveal: true, SessionIdle: time.Hour, SessionMax: time.Hour,
-	})
-	p.Expect(err).NotTo(gomega.HaveOccurred())
-
-	jar, err := cookiejar.New(nil)
-	p.Expect(err).NotTo(gomega.HaveOccurred())
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = p.provider.http.Transport.(*http.Transport).TLSClientConfig.Clone()
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(suite.bundle)
-	roots.AddCert(served.Certificate())
-	transport.TLSClientConfig.RootCAs = roots
-	t.Cleanup(transport.CloseIdleConnections)
-	p.browser = &http.Client{Transport: asBrowser{transport}, Jar: jar, Timeout: patience}
-	return p
-}
-
-type asBrowser struct{ http.RoundTripper }
-
-// RoundTrip implements http.RoundTripper.
-func (b asBrowser) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.Header.Set("User-Agent", userAgent)
-	return b.RoundTripper.RoundTrip(r)
-}
-
-// signInAs signs a person in at the provider, and returns where the browser is then.
-func (p *page) signInAs(name string) *url.URL {
-	p.t.Helper()
-	login, err := p.browser.Get(p.url + "/auth/login?return=/keys")
-	p.Expect(err).NotTo(gomega.HaveOccurred())
-	_ = login.Body.Close()
-	at := login.Request.URL
-	arrived, err := p.browser.PostForm(at.ResolveReference(&url.URL{Path: at.Path}).String(), url.Values{
-		"id": {at.Query().Get("authRequestID")}, "username": {name}, "password": {p.provider.passwords[name]},
-	})
-	p.Expect(err).NotTo(gomega.HaveOccurred())
-	_ = arrived.Body.Close()
-	return arrived.Request.URL
-}
-
-// call sends a request of the page, and reads its answer.
-func (p *page) call(method, path, body string, into any) int {
-	p.t.Helper()
-	r, err := http.NewRequestWithContext(p.t.Context(), method, p.url+path, bytes.NewBufferString(body))
-	p.Expect(err).NotTo(gomega.HaveOccurred())
-	r.Header.Set("Content-Type", "application/json")
-	answer, err := p.browser.Do(r)
-	p.Expect(err).NotTo(gomega.HaveOccurred())
-	defer answer.Body.Close()
-	said, err := io.ReadAll(answer.Body)
-	p.Expect(err).NotTo(gomega.HaveOccurred())
-	p.Expect(json.Unmarshal(said, into)).To(gomega.Succeed(), "%d %s", answer.StatusCode, said)
-	return answer.StatusCode
-}
-
-// me signs in until the API server, which asks for the issuers' documents every ten seconds, knows the person.
-func (p *page) me() wire.Me {
-	p.t.Helper()
-	var me wire.Me
-	p.Eventually(func() bool {
-		if p.now != nil {
-			p.now()
-		}
-		p.signInAs("jane")
-		p.call(http.MethodGet, "/api/me", "", &me)
-		return me.SignedIn
-	}).WithTimeout(time.Minute).WithPolling(time.Second).Should(gomega.BeTrue(), "the API server does not accept the person")
-	return me
-}
-
-// whoIs returns the user that the API server sees for a credential.
-func (p *page) whoIs(c *console.Credential) string {
-	p.t.Helper()
-	review := &authenticationv1.SelfSubjectReview{}
-	if err := p.client(c).Create(p.t.Context(), review); err != nil {
-		return err.Error()
+// trustForConsole returns the issuers that docs/console-sign-in.md lets the API server trust: the provider, and a JWTIssuer for the
+// people that signed in there.
+func trustForConsole(authority string) []cluster.Trusted {
+	return []cluster.Trusted{
+		{URL: fmt.Sprintf("https://%s:%d", host, suite.providerPort), Audience: consoleClient, Authority: authority, Prefix: providerPrefix, Groups: true},
+		{
+			URL: fmt.Sprintf("https://%s:%d/%s", host, suite.peoplePort, peopleIssuer), Audience: clusterAudience, Authority: authority,
+			Prefix: peoplePrefix, SessionNamespace: peopleNamespace,
+		},
 	}
-	return review.Status.UserInfo.Username
-}
-
-// client returns a client with a credential. It knows the kinds from the administrator, since an impersonator may not read which the
-// API server has.
-func (p *page) client(c *console.Credential) client.Client {
-	p.t.Helper()
-	admin, err := client.New(suite.server.Admin, client.Options{Scheme: controllers.Scheme()})
-	p.Expect(err).NotTo(gomega.HaveOccurred())
-	made, err := client.New(c.Config, client.Options{Scheme: controllers.Scheme(), Mapper: admin.RESTMapper()})
-	p.Expect(err).NotTo(gomega.HaveOccurred())
-	return made
-}
-
-// signOut signs the person out, as the page does, and returns where the browser is then.
-func (p *page) signOut() *url.URL {
-	p.t.Helper()
-	var out wire.LoggedOut
-	p.Expect(p.call(http.MethodPost, "/api/logout", "{}", &out)).To(gomega.Equal(http.StatusOK))
-	p.Expect(out.Location).To(gomega.HavePrefix("/auth/logout?ticket="))
-	left, err := p.browser.Get(p.url + out.Location)
-	p.Expect(err).NotTo(gomega.HaveOccurred())
-	_ = left.Body.Close()
-	var me wire.Me
-	p.call(http.MethodGet, "/api/me", "", &me)
-	p.Expect(me.SignedIn).To(gomega.BeFalse())
-	return left.Request.URL
 }
 
 // TestConsoleForwardsIDTokens checks that a person acts with the id_token where the API server trusts the provider, that it is
@@ -307,10 +120,42 @@ func TestConsoleExchangesIDTokens(t *testing.T) {
 		h.Expect(err).To(gomega.MatchError(gomega.ContainSubstring("Unauthorized")))
 	})
 
+	t.Run("my sessions", func(t *testing.T) { ownSessions(p.within(t)) })
+
 	p.Expect(p.signOut().String()).To(gomega.HavePrefix(p.url + "/signin"))
 	p.Expect(len(sessions())).To(gomega.BeZero(), "the session goes on after the sign-out")
 	_, err = again.Renew(t.Context())
 	p.Expect(err).To(gomega.HaveOccurred())
+}
+
+// ownSessions checks that a person sees their own sessions and ends one in another browser, without rights in the namespace of sessions.
+func ownSessions(p *page) {
+	p.t.Helper()
+	person := p.client(p.signIn.credential)
+	p.Expect(apierrors.IsForbidden(person.List(p.t.Context(), &v1alpha1.JWTRefreshKeyList{}, client.InNamespace(peopleNamespace)))).
+		To(gomega.BeTrue(), "the person may list the namespace of sessions")
+	mine := func(p *page) (living []wire.OwnSession) {
+		var said wire.Mine
+		p.Expect(p.call(http.MethodGet, "/api/mine", "", &said)).To(gomega.Equal(http.StatusOK))
+		for _, one := range said.Sessions {
+			if one.RevokedAt == "" {
+				living = append(living, one)
+			}
+		}
+		return living
+	}
+	p.Expect(mine(p)).To(gomega.ConsistOf(gomega.And(gomega.HaveField("Current", true), gomega.HaveField("Audience", clusterAudience),
+		gomega.HaveField("Provider", p.provider.issuer), gomega.HaveField("Device.Browser", gomega.ContainSubstring("Firefox")))))
+	other := p.elsewhere()
+	p.Expect(other.signInAs("jane").String()).To(gomega.Equal(p.url + "/keys"))
+	p.Expect(mine(other)).To(gomega.ConsistOf(gomega.HaveField("Current", true), gomega.HaveField("Current", false)))
+
+	var ended wire.Ended
+	p.Expect(p.call(http.MethodPost, "/api/mine/end", `{"others":true}`, &ended)).To(gomega.Equal(http.StatusOK))
+	p.Expect(ended.Ended).To(gomega.Equal(1))
+	p.Expect(mine(p)).To(gomega.ConsistOf(gomega.HaveField("Current", true)))
+	var refused wire.Failure
+	p.Expect(other.call(http.MethodGet, "/api/mine", "", &refused)).To(gomega.Equal(http.StatusUnauthorized))
 }
 
 // TestConsoleImpersonates checks that the console's ServiceAccount acts as a person for refresh keys and issuers, and for nothing

@@ -3,7 +3,6 @@ package interop
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -32,23 +31,13 @@ const (
 	clusterPrefix = "tokens:"
 )
 
-// authenticationConfiguration returns the configuration by which kube-apiserver trusts the issuer.
-func authenticationConfiguration(bundle string) []byte {
-	authority, err := json.Marshal(bundle)
-	if err != nil {
-		panic(err)
+// authenticationConfiguration returns the configuration by which kube-apiserver trusts the issuer, and those of the console.
+func authenticationConfiguration(authority string) ([]byte, error) {
+	issuer := cluster.Trusted{
+		URL: fmt.Sprintf("https://%s:%d/%s", host, suite.clusterPort, clusterIssuer), Audience: clusterAudience, Authority: authority,
+		Prefix: clusterPrefix, Groups: true,
 	}
-	return fmt.Appendf(nil, `apiVersion: apiserver.config.k8s.io/v1
-kind: AuthenticationConfiguration
-jwt:
-- issuer:
-    url: https://%s:%d/%s
-    audiences: [%q]
-    certificateAuthority: %s
-  claimMappings:
-    username: {claim: sub, prefix: %q}
-    groups: {claim: groups, prefix: %q}
-%s`, host, suite.clusterPort, clusterIssuer, clusterAudience, authority, clusterPrefix, clusterPrefix, trustForConsole(authority))
+	return cluster.AuthenticationConfiguration(append(trustForConsole(authority), issuer)...)
 }
 
 // compactJWT matches a token or a large part of one.

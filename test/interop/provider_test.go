@@ -23,6 +23,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/refreshkeys/refreshkeys/internal/authority"
+	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
 const (
@@ -71,14 +72,9 @@ func newProviderWith(t *testing.T, pair authority.Pair, bundle []byte, users []u
 		p.Expect(os.WriteFile(filepath.Join(scratch, name), content, 0o600)).To(gomega.Succeed())
 	}
 	program := filepath.Join(scratch, "provider")
-	build := exec.CommandContext(p.t.Context(), "go", "build", "-o", program, ".")
-	build.Dir = "provider"
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
-	if said, err := build.CombinedOutput(); err != nil {
-		p.t.Fatalf("the provider cannot be built: %v: %s", err, said)
-	}
+	p.Expect(cluster.Build(p.t.Context(), "provider", ".", program)).To(gomega.Succeed())
 	p.start(exec.Command(program, append([]string{ //nolint:gosec // built above
-		"-certificate", filepath.Join(scratch, "tls.crt"), "-key", filepath.Join(scratch, "tls.key"), "-users", filepath.Join(scratch, "users.json"),
+		"-until-eof", "-certificate", filepath.Join(scratch, "tls.crt"), "-key", filepath.Join(scratch, "tls.key"), "-users", filepath.Join(scratch, "users.json"),
 	}, flags...)...))
 	return p
 }

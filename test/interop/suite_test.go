@@ -78,7 +78,11 @@ func run(m *testing.M) (code int, err error) {
 		}
 	}
 	trust := filepath.Join(scratch, "authentication.yaml")
-	if err := os.WriteFile(trust, authenticationConfiguration(string(bundle)), 0o600); err != nil {
+	trusted, err := authenticationConfiguration(string(bundle))
+	if err != nil {
+		return 1, err
+	}
+	if err := os.WriteFile(trust, trusted, 0o600); err != nil {
 		return 1, err
 	}
 	suite.server, err = apiserver.Start(apiserver.Options{Flags: map[string]string{"authentication-config": trust}})

@@ -1,8 +1,7 @@
 // Command provider is an OpenID Connect provider for people: the example of zitadel/oidc, with its pages, its
 // clients and its storage in memory. This program adds TLS, and takes clients and users from its flags.
 //
-// It writes its issuer URL when it listens. It ends when its standard input is closed, so that it does not outlive
-// its parent process.
+// It writes its issuer URL when it listens.
 package main
 
 import (
@@ -34,11 +33,15 @@ func run() error {
 	certificate := flag.String("certificate", "", "file with the certificate, in PEM")
 	key := flag.String("key", "", "file with the certificate's key, in PEM")
 	users := flag.String("users", "", "file with the users, as the example reads them")
-	redirect := flag.String("redirect", "", "redirect URI of all clients; their names are the arguments")
+	var redirects, afterLogout []string
+	flag.Func("redirect", "redirect URI of all clients, whose names are the arguments; may be repeated", appendTo(&redirects))
+	flag.Func("after-logout", "URI that browsers may return to after a logout; may be repeated", appendTo(&afterLogout))
 	listen := flag.String("listen", "127.0.0.1:0", "address to listen on")
 	secret := flag.String("secret", rand.Text(), "secret of all clients")
 	groups := flag.String("groups", "", "the claim groups of all users; empty for none")
-	afterLogout := flag.String("after-logout", "", "URI that browsers return to after a logout")
+	lifetime := flag.Duration("lifetime", time.Hour, "lifetime of id_tokens")
+	denied := flag.String("deny", "", "id of a user that may use no client; empty for none")
+	untilEOF := flag.Bool("until-eof", false, "end when the standard input is closed, so that this process does not outlive its parent")
 	flag.Parse()
 
 	people, err := storage.StoreFromFile(*users)
@@ -46,7 +49,7 @@ func run() error {
 		return err
 	}
 	for _, name := range flag.Args() {
-		storage.RegisterClients(storage.WebClient(name, *secret, *redirect))
+		storage.RegisterClients(storage.WebClient(name, *secret, redirects...))
 	}
 	listener, err := net.Listen("tcp", *listen)
 	if err != nil {
@@ -54,16 +57,26 @@ func run() error {
 	}
 	issuer := "https://" + listener.Addr().String()
 	server := &http.Server{
-		Handler:           exampleop.SetupServer(issuer, &claims{storage.NewStorage(people), *groups, *afterLogout}, slog.New(slog.DiscardHandler), false),
+		Handler:           exampleop.SetupServer(issuer, &rules{storage.NewStorage(people), *groups, *denied, *lifetime, afterLogout}, slog.New(slog.DiscardHandler), false),
 		ReadHeaderTimeout: slowestHeader,
 	}
 	fmt.Println(issuer)
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		_ = server.Close()
-	}()
+	if *untilEOF {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			_ = server.Close()
+		}()
+	}
 	if err := server.ServeTLS(listener, *certificate, *key); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
+}
+
+// appendTo returns the setter of a flag that adds a value to a list.
+func appendTo(list *[]string) func(string) error {
+	return func(value string) error {
+		*list = append(*list, value)
+		return nil
+	}
 }
