@@ -65,7 +65,13 @@ func (s *session) endOf(got *oauth2.Token) time.Time {
 	return s.login.Clock.Now().Add(time.Duration(seconds) * time.Second)
 }
 
+// nextTimeout bounds next: it has time for two answers.
+const nextTimeout = 2*remoteTimeout + 4*time.Second
+
 // next exchanges the refresh token for an access token, and keeps the refresh token that follows. The caller holds mu.
+//
+// It does not end with its caller, and it repeats a request whose answer was lost: the service may have recorded the token that
+// follows, and takes the earlier one for a stolen one a little later.
 func (s *session) next(ctx context.Context, more url.Values) (*oauth2.Token, error) {
 	if s.refresh == "" {
 		return nil, errEnded
@@ -74,7 +80,12 @@ func (s *session) next(ctx context.Context, more url.Values) (*oauth2.Token, err
 	for name, values := range more {
 		form[name] = values
 	}
-	got, err := s.login.service.grant(withAgent(ctx, s.login.agent), &client{}, form)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(withAgent(ctx, s.login.agent)), nextTimeout)
+	defer cancel()
+	got, err := s.login.service.grant(ctx, &client{}, form)
+	if isLost(err) {
+		got, err = s.login.service.grant(ctx, &client{}, form)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -55,6 +55,15 @@ func (r *refusal) Error() string {
 	return fmt.Sprintf("the token endpoint answers %d %q", r.status, r.code)
 }
 
+// isLost reports whether the server of a request may have acted on it, though no answer of it came.
+func isLost(err error) bool {
+	var answered *refusal
+	if errors.As(err, &answered) {
+		return answered.status == http.StatusBadGateway || answered.status == http.StatusGatewayTimeout
+	}
+	return errors.Is(err, upstream.ErrUnavailable)
+}
+
 // judged returns what an error of x/oauth2 means: a *refusal, which is final, or upstream.ErrUnavailable.
 func judged(err error) error {
 	var retrieval *oauth2.RetrieveError

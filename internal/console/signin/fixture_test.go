@@ -46,6 +46,9 @@ type answer struct {
 	body any
 	// location makes it a redirect.
 	location string
+	// lost ends the connection in the place of the answer, and held lets the answer wait until it is closed.
+	lost bool
+	held chan struct{}
 }
 
 // fake is a provider or a token service at the level of HTTP.
@@ -79,21 +82,12 @@ func newFake(t *testing.T) *fake {
 }
 
 func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var said answer
-	switch r.URL.Path {
-	case "/.well-known/openid-configuration":
-		document := map[string]any{
-			"issuer": f.URL, "authorization_endpoint": f.URL + "/authorize", "token_endpoint": f.URL + "/token", "jwks_uri": f.URL + "/keys",
-			"revocation_endpoint": f.URL + "/revoke", "end_session_endpoint": f.URL + "/leave?tenant=1", "id_token_signing_alg_values_supported": []string{"ES256"},
-		}
-		maps.Copy(document, f.more)
-		said = answer{code: http.StatusOK, body: document}
-	case "/keys":
-		said = answer{code: http.StatusOK, body: jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: f.key.Public(), KeyID: "k", Algorithm: "ES256", Use: "sig"}}}}
-	default:
-		said = f.record(r)
+	said := f.answerTo(r)
+	if said.held != nil {
+		<-said.held
+	}
+	if said.lost {
+		panic(http.ErrAbortHandler)
 	}
 	if said.location != "" {
 		http.Redirect(w, r, said.location, said.code)
@@ -102,6 +96,25 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(said.code)
 	_ = json.NewEncoder(w).Encode(said.body)
+}
+
+// answerTo returns what a request is answered with.
+func (f *fake) answerTo(r *http.Request) answer {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch r.URL.Path {
+	case "/.well-known/openid-configuration":
+		document := map[string]any{
+			"issuer": f.URL, "authorization_endpoint": f.URL + "/authorize", "token_endpoint": f.URL + "/token", "jwks_uri": f.URL + "/keys",
+			"revocation_endpoint": f.URL + "/revoke", "end_session_endpoint": f.URL + "/leave?tenant=1", "id_token_signing_alg_values_supported": []string{"ES256"},
+		}
+		maps.Copy(document, f.more)
+		return answer{code: http.StatusOK, body: document}
+	case "/keys":
+		return answer{code: http.StatusOK, body: jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: f.key.Public(), KeyID: "k", Algorithm: "ES256", Use: "sig"}}}}
+	default:
+		return f.record(r)
+	}
 }
 
 // record remembers a request, and returns the next answer for its path.

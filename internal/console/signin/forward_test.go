@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/refreshkeys/refreshkeys/internal/console/wire"
@@ -187,6 +189,58 @@ func TestExchange(t *testing.T) {
 		if strings.Contains(f.log.String(), secret) {
 			t.Errorf("the log has %s", secret)
 		}
+	}
+}
+
+// TestAnAnswerThatIsLost checks that the session goes on with the next refresh token, though the answer with it got lost: a
+// little later, the service takes the token before it for a stolen one.
+func TestAnAnswerThatIsLost(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		said []answer
+		want []string
+	}{
+		{"the tab is closed before the answer", []answer{{code: http.StatusOK}}, []string{"r1", "r2"}},
+		{"the connection breaks", []answer{{lost: true}, {code: http.StatusOK}}, []string{"r1", "r1", "r2"}},
+		{"a proxy gives up", []answer{{code: http.StatusGatewayTimeout}, {code: http.StatusOK}}, []string{"r1", "r1", "r2"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFixture(t, func(c *Config) { c.Forward = Exchange })
+			f.service.will("/token", tokens(map[string]any{"refresh_token": "r1"}))
+			credential := f.signedIn(nil)
+			held := make(chan struct{})
+			for _, said := range c.said {
+				if said.code == http.StatusOK {
+					said = tokens(map[string]any{"refresh_token": "r2"})
+				}
+				said.held = held
+				f.service.will("/token", said)
+			}
+			ctx, leave := context.WithCancel(t.Context())
+			listed := make(chan error, 1)
+			go func() {
+				_, err := credential.OwnSessions.List(ctx)
+				listed <- err
+			}()
+			gomega.NewWithT(t).Eventually(func() int { return len(f.service.all("/token")) }).Should(gomega.Equal(2))
+			leave()
+			close(held)
+			if err := <-listed; err == nil {
+				t.Error("the request goes on without its tab")
+			}
+			f.fake.SetTime(f.fake.Now().Add(time.Minute))
+			f.service.will("/token", tokens(map[string]any{"refresh_token": "r3"}))
+			if _, err := credential.Renew(t.Context()); err != nil {
+				t.Error(err)
+			}
+			var used []string
+			for _, one := range f.service.all("/token")[1:] {
+				used = append(used, one.form.Get("refresh_token"))
+			}
+			if !slices.Equal(used, c.want) {
+				t.Errorf("the service gets the refresh tokens %q, want %q", used, c.want)
+			}
+		})
 	}
 }
 
