@@ -98,6 +98,13 @@ func (c *cluster) forget(token string) {
 	delete(c.users, token)
 }
 
+// answers makes the API server answer in another way; nil makes it answer by itself again.
+func (c *cluster) answers(answer http.HandlerFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answer = answer
+}
+
 // requests returns what the API server was asked.
 func (c *cluster) requests() []*http.Request {
 	c.mu.Lock()

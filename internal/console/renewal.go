@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/refreshkeys/refreshkeys/internal/console/wire"
@@ -37,13 +38,20 @@ func (s *Server) current(ctx context.Context, one *session) (*person, error) {
 		return next, nil
 	case !p.refusals.refused.Load() && now.Before(c.Until):
 		return p, nil
-	case isAway(err) || errors.Is(err, upstream.ErrUnavailable):
+	case isPassing(err):
 		return nil, fail(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "the session cannot be renewed now")
 	default:
 		s.log.Info("a session ends, since its credential cannot be renewed", "user", p.user, "cause", cause(err).Error())
 		s.sessions.end(one)
 		return nil, errNoSession
 	}
+}
+
+// isPassing reports whether a renewal may succeed later: the provider or the API server is away, or answers, but not that it refuses
+// the credential.
+func isPassing(err error) bool {
+	var answered apierrors.APIStatus
+	return isAway(err) || errors.Is(err, upstream.ErrUnavailable) || errors.As(err, &answered) && !apierrors.IsUnauthorized(err)
 }
 
 // renew gives a session its next credential, which must be of the same user.

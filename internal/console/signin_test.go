@@ -227,6 +227,42 @@ func TestARefusedCredentialEndsItsSession(t *testing.T) {
 	}
 }
 
+// TestAPassingFaultOfTheAPIServer checks that a session whose next credential cannot be checked now goes on after the fault, and that
+// one whose next credential is refused ends.
+func TestAPassingFaultOfTheAPIServer(t *testing.T) {
+	for _, c := range []struct {
+		code   int
+		goesOn bool
+	}{
+		{http.StatusTooManyRequests, true}, {http.StatusInternalServerError, true}, {http.StatusServiceUnavailable, true},
+		{http.StatusGatewayTimeout, true}, {http.StatusForbidden, true}, {http.StatusUnauthorized, false},
+	} {
+		f := newFixture(t)
+		var renew func(context.Context) (*Credential, error)
+		id := f.through("ada", func(of *Credential) {
+			of.Until = f.fake.Now().Add(5 * time.Minute)
+			renew = func(context.Context) (*Credential, error) {
+				next := *of
+				next.Until, next.Renew = f.fake.Now().Add(5*time.Minute), renew
+				return &next, nil
+			}
+			of.Renew = renew
+		})
+		f.fake.Step(6 * time.Minute)
+		f.cluster.answers(func(w http.ResponseWriter, _ *http.Request) {
+			status(w, c.code, metav1.StatusReasonUnknown, "not now")
+		})
+		answer := f.do(call{method: http.MethodGet, path: "/api/test/shop/billing", session: id})
+		if want := map[bool]int{true: http.StatusServiceUnavailable, false: http.StatusUnauthorized}[c.goesOn]; answer.StatusCode != want {
+			t.Errorf("the API server answers %d: %d, want %d", c.code, answer.StatusCode, want)
+		}
+		f.cluster.answers(nil)
+		if got := f.meIs(id).SignedIn; got != c.goesOn {
+			t.Errorf("after the answer %d of the API server, the session goes on: %t, want %t", c.code, got, c.goesOn)
+		}
+	}
+}
+
 // TestRenewal checks when a credential is renewed, and when its session ends.
 func TestRenewal(t *testing.T) {
 	for _, c := range []struct {
