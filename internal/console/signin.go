@@ -132,6 +132,9 @@ func (s *Server) logout(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	if p.credential.End == nil {
 		return wire.LoggedOut{}, nil
 	}
+	// The browser need not wait for it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
+	defer cancel()
 	return wire.LoggedOut{Location: p.credential.End(ctx)}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -189,6 +190,30 @@ func TestLogout(t *testing.T) {
 	out.session = session
 	if answer := f.do(out); answer.StatusCode != http.StatusMethodNotAllowed || !f.meIs(session).SignedIn {
 		t.Errorf("GET: %d", answer.StatusCode)
+	}
+}
+
+// TestASignOutGoesOnWithoutItsTab checks that a logout ends the session at the provider, also if the browser does not wait for it.
+func TestASignOutGoesOnWithoutItsTab(t *testing.T) {
+	f := newFixture(t)
+	ended := make(chan error, 1)
+	session := f.through("ada", func(c *Credential) {
+		c.End = func(ctx context.Context) string {
+			ended <- ctx.Err()
+			if _, bounded := ctx.Deadline(); !bounded {
+				t.Error("the provider may take any time")
+			}
+			return ""
+		}
+	})
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	r := httptest.NewRequestWithContext(gone, http.MethodPost, "https://"+host+"/api/logout", strings.NewReader("{}"))
+	r.Header.Set("Content-Type", "application/json")
+	r.AddCookie(&http.Cookie{Name: f.cookie.name, Value: session})
+	f.ServeHTTP(httptest.NewRecorder(), r)
+	if err := <-ended; err != nil {
+		t.Errorf("the provider is asked to end the session with a context that has ended: %v", err)
 	}
 }
 

@@ -103,17 +103,19 @@ func (s *session) renew(ctx context.Context) (*console.Credential, error) {
 	return s.credential(got), nil
 }
 
-// drop ends the session at the token service. Another caller waits until that is done.
+// drop ends the session at the token service. Another caller waits until that is done, and tries again after a failure.
 func (s *session) drop(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	refresh := s.refresh
-	if s.refresh, s.own = "", ""; refresh == "" {
+	s.own = ""
+	if s.refresh == "" {
 		return
 	}
-	if err := s.login.service.revoke(withAgent(ctx, s.login.agent), &client{}, refresh); err != nil {
+	if err := s.login.service.revoke(withAgent(ctx, s.login.agent), &client{}, s.refresh); err != nil {
 		s.login.Log.Info("a session at the token service was not revoked", "cause", err.Error())
+		return
 	}
+	s.refresh = ""
 }
 
 // ownBefore is how long before its end the access token for the person's own sessions is replaced.

@@ -260,6 +260,27 @@ func TestAnExchangeThatIsRefused(t *testing.T) {
 	}
 }
 
+// TestARevocationThatFails checks that a refresh token which could not be revoked is revoked by the next try, and then no more.
+func TestARevocationThatFails(t *testing.T) {
+	for _, forward := range []Forward{IDToken, Exchange} {
+		f := newFixture(t, func(c *Config) { c.Forward = forward })
+		server := f.provider
+		if forward == Exchange {
+			server = f.service
+			f.service.will("/token", tokens(map[string]any{"refresh_token": "r1"}))
+		}
+		credential := f.signedIn(map[string]any{"refresh_token": "r1"})
+		server.will("/revoke", answer{code: http.StatusServiceUnavailable, body: "later"}, answer{code: http.StatusOK})
+		credential.End(t.Context())
+		credential.Drop(t.Context())
+		credential.Drop(t.Context())
+		got := server.all("/revoke")
+		if len(got) != 2 || got[0].form.Get("token") != "r1" || got[1].form.Get("token") != "r1" {
+			t.Errorf("%s: the revocations are %+v", forward, got)
+		}
+	}
+}
+
 // TestOwnSessions checks the requests for the sessions of a person at the token service.
 func TestOwnSessions(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.Forward = Exchange })

@@ -85,17 +85,18 @@ func (l *login) renew(ctx context.Context) (*console.Credential, error) {
 
 var errEnded = errors.New("the sign-in has ended")
 
-// drop ends at the provider what the session came from. Another caller waits until that is done.
+// drop ends at the provider what the session came from. Another caller waits until that is done, and tries again after a failure.
 func (l *login) drop(ctx context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	refresh := l.refresh
-	if l.refresh = ""; refresh == "" {
+	if l.refresh == "" {
 		return
 	}
-	if err := l.provider.revoke(ctx, &l.client, refresh); err != nil {
+	if err := l.provider.revoke(ctx, &l.client, l.refresh); err != nil {
 		l.Log.Info("a refresh token of the provider was not revoked", "cause", err.Error())
+		return
 	}
+	l.refresh = ""
 }
 
 // end is drop, and returns where the browser ends the person's session at the provider.
