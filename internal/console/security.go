@@ -61,10 +61,15 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*http.Request, e
 	if err := s.crossOrigin.Check(r); err != nil {
 		return nil, errOtherOrigin
 	}
-	if strings.HasPrefix(below, "api/") {
-		if err := admitAPI(r); err != nil {
-			return nil, err
-		}
+	var err error
+	switch {
+	case strings.HasPrefix(below, "api/"):
+		err = admitAPI(r)
+	case strings.HasPrefix(below, "auth/"):
+		err = admitNavigation(r)
+	}
+	if err != nil {
+		return nil, err
 	}
 	admitted := *r
 	admitted.URL = &url.URL{Path: "/" + below, RawQuery: r.URL.RawQuery}
@@ -78,6 +83,7 @@ var (
 	// errNoSlash is for the base path without its slash: the browser is sent to the page.
 	errNoSlash     = errors.New("the base path has no slash at its end")
 	errOtherOrigin = fail(http.StatusForbidden, metav1.StatusReasonForbidden, "the request comes from another origin")
+	errEmbedded    = fail(http.StatusForbidden, metav1.StatusReasonForbidden, "the route is for a browser that goes there, not for a part of a page")
 )
 
 // isClean reports whether a path has no part that is empty or that stands for another path.
@@ -100,6 +106,14 @@ func admitAPI(r *http.Request) error {
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return fail(http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, "the body of the request must be application/json")
+	}
+	return nil
+}
+
+// admitNavigation checks that a browser goes to a path: an image or a frame of another page does not use up the tries to sign in.
+func admitNavigation(r *http.Request) error {
+	if part := r.Header.Get("Sec-Fetch-Dest"); part != "" && part != "document" {
+		return errEmbedded
 	}
 	return nil
 }

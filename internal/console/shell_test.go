@@ -165,6 +165,34 @@ func (p *planted) Callback(http.ResponseWriter, *http.Request) (Arrival, error) 
 	return Arrival{Credential: p.credential, Path: p.path, Session: p.session}, p.err
 }
 
+// TestAPartOfAPageBeginsNoSignIn checks that images and frames of other pages neither begin a sign-in nor use up the tries.
+func TestAPartOfAPageBeginsNoSignIn(t *testing.T) {
+	f := newFixture(t, func(o *Options) { o.SignIn = &planted{err: fail(http.StatusForbidden, "Forbidden", "denied")} })
+	for _, path := range []string{"/auth/login", "/auth/callback", "/auth/logout"} {
+		for _, site := range []string{"cross-site", "same-site", "same-origin"} {
+			for _, part := range []string{"image", "iframe", "script", "empty", "embed"} {
+				headers := map[string]string{"Sec-Fetch-Site": site, "Sec-Fetch-Dest": part}
+				if answer := f.do(call{method: "GET", path: path, headers: headers}); answer.StatusCode != http.StatusForbidden {
+					t.Errorf("%s as %s, %s: %d", path, part, site, answer.StatusCode)
+				}
+			}
+		}
+	}
+	for _, c := range []struct {
+		name    string
+		headers map[string]string
+	}{
+		{"a link of another site", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}},
+		{"a browser without Sec-Fetch-Dest", map[string]string{"Sec-Fetch-Site": ""}},
+	} {
+		for _, path := range []string{"/auth/login", "/auth/callback", "/auth/logout"} {
+			if answer := f.do(call{method: "GET", path: path, headers: c.headers}); answer.StatusCode != http.StatusSeeOther {
+				t.Errorf("%s to %s: %d", c.name, path, answer.StatusCode)
+			}
+		}
+	}
+}
+
 // TestSignInAtAProvider checks the place of a provider: its routes, the session that it makes, and where the person goes.
 func TestSignInAtAProvider(t *testing.T) {
 	provider := &planted{path: "/keys/shop/billing"}
