@@ -39,17 +39,18 @@ type attempt struct {
 
 // attempts seals sign-ins, and remembers which were used.
 type attempts struct {
-	path, prefix string
-	sealer       cipher.AEAD
+	sealer cipher.AEAD
 
 	mu sync.Mutex
 	// used are the states that came back, until their end. Login is limited, so there are few.
 	used map[[sha256.Size]byte]time.Time
 }
 
-// newAttempts returns attempts below a base path. The prefixes of the cookies' names make browsers refuse those of another host;
-// __Host- demands the path /.
-func newAttempts(base string, random io.Reader) (*attempts, error) {
+// attemptPrefix begins the names of the cookies. Browsers refuse such a cookie of another host, also below a base path: a sibling
+// subdomain cannot plant the sign-in of another person. It demands the path /, so that neighbours get the cookie, too: it is sealed.
+const attemptPrefix = "__Host-rk-in-"
+
+func newAttempts(random io.Reader) (*attempts, error) {
 	key := make([]byte, 32)
 	if _, err := io.ReadFull(random, key); err != nil {
 		return nil, err
@@ -62,17 +63,13 @@ func newAttempts(base string, random io.Reader) (*attempts, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &attempts{path: base, prefix: "__Secure-rk-in-", sealer: sealer, used: map[[sha256.Size]byte]time.Time{}}
-	if base == "/" {
-		a.prefix = "__Host-rk-in-"
-	}
-	return a, nil
+	return &attempts{sealer: sealer, used: map[[sha256.Size]byte]time.Time{}}, nil
 }
 
 // cookieTag is how much of a state names its cookie, so that several tabs can sign in at once.
 const cookieTag = 8
 
-func (a *attempts) nameOf(state string) string { return a.prefix + state[:cookieTag] }
+func nameOf(state string) string { return attemptPrefix + state[:cookieTag] }
 
 // begin remembers a sign-in in the browser.
 func (a *attempts) begin(w http.ResponseWriter, r *http.Request, one *attempt) error {
@@ -82,25 +79,25 @@ func (a *attempts) begin(w http.ResponseWriter, r *http.Request, one *attempt) e
 	}
 	var open []string
 	for _, cookie := range r.Cookies() {
-		if strings.HasPrefix(cookie.Name, a.prefix) {
+		if strings.HasPrefix(cookie.Name, attemptPrefix) {
 			open = append(open, cookie.Name)
 		}
 	}
 	if len(open) >= mostAttempts {
 		for _, name := range open {
-			a.write(w, name, "", -1)
+			writeAttempt(w, name, "", -1)
 		}
 	}
-	name := a.nameOf(one.State)
+	name := nameOf(one.State)
 	sealed := a.sealer.Seal(nil, nil, plain, []byte(name)) //nolint:gosec // this AEAD makes a random nonce itself
-	a.write(w, name, base64.RawURLEncoding.EncodeToString(sealed), int(attemptLife/time.Second))
+	writeAttempt(w, name, base64.RawURLEncoding.EncodeToString(sealed), int(attemptLife/time.Second))
 	return nil
 }
 
-// write sets a cookie. It is Lax, since the provider sends the browser back from another site.
-func (a *attempts) write(w http.ResponseWriter, name, value string, age int) {
+// writeAttempt sets the cookie of a sign-in. It is Lax, since the provider sends the browser back from another site.
+func writeAttempt(w http.ResponseWriter, name, value string, age int) {
 	http.SetCookie(w, &http.Cookie{
-		Name: name, Value: value, Path: a.path, MaxAge: age, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Name: name, Value: value, Path: "/", MaxAge: age, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
 }
 
@@ -109,12 +106,12 @@ func (a *attempts) take(w http.ResponseWriter, r *http.Request, state string, no
 	if len(state) != base64.RawURLEncoding.EncodedLen(secretBytes) || strings.ContainsFunc(state, outsideBase64) {
 		return nil, errors.New("the state is none of the console")
 	}
-	name := a.nameOf(state)
+	name := nameOf(state)
 	found := r.CookiesNamed(name)
 	if len(found) != 1 {
 		return nil, errors.New("the browser has not one cookie of the sign-in")
 	}
-	a.write(w, name, "", -1)
+	writeAttempt(w, name, "", -1)
 	sealed, err := base64.RawURLEncoding.DecodeString(found[0].Value)
 	if err != nil {
 		return nil, errors.New("the cookie of the sign-in is malformed")

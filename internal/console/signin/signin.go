@@ -52,7 +52,7 @@ var _ console.SignIn = (*OIDC)(nil)
 
 // New returns an OIDC. It asks the provider nothing until the first sign-in, so that the console starts without it.
 func New(o Options) (*OIDC, error) {
-	attempts, err := newAttempts(o.BasePath, o.Random)
+	attempts, err := newAttempts(o.Random)
 	if err != nil {
 		return nil, fmt.Errorf("make the key of sign-ins: %w", err)
 	}

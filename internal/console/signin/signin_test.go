@@ -76,11 +76,16 @@ func TestBelowABasePath(t *testing.T) {
 	f := newFixture(t)
 	f.OIDC = f.start(f.Config, "/refresh/")
 	b := f.begin("")
-	if c := b.cookies[0]; !strings.HasPrefix(c.Name, "__Secure-rk-in-") || c.Path != "/refresh/" || !c.Secure {
-		t.Errorf("the cookie is %+v", c)
+	c := b.cookies[0]
+	if !strings.HasPrefix(c.Name, "__Host-rk-in-") || c.Path != "/" || c.Domain != "" || !c.Secure {
+		t.Errorf("a sibling subdomain can plant the cookie %+v", c)
 	}
 	if got := b.to.Query().Get("redirect_uri"); got != "https://"+consoleHost+"/refresh/auth/callback" {
 		t.Errorf("redirect_uri is %s", got)
+	}
+	c.Name = strings.Replace(c.Name, "__Host-", "__Secure-", 1)
+	if _, _, _, err := f.arrive(b); reasonOf(t, err) != wire.NotBegunHere {
+		t.Errorf("a cookie that a sibling subdomain planted: %v", err)
 	}
 }
 
