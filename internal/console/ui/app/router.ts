@@ -56,8 +56,12 @@ export function setQuery(changes: Record<string, string | undefined>, how: { rep
     if (value) query.set(name, value);
     else query.delete(name);
   }
+  go(addressOf(current.peek().path, query), how);
+}
+
+function addressOf(path: string, query: URLSearchParams): string {
   const text = query.toString();
-  go(current.peek().path + (text ? `?${text}` : ""), how);
+  return path + (text ? `?${text}` : "");
 }
 
 /** A relative link to a page, with parameters. */
@@ -69,9 +73,7 @@ export function link(to: string, query: Record<string, string | undefined> = {})
 /** The path to return to after a sign-in: /keys?ns=shop. The page of the sign-in has it in its query after a failure. */
 export function returnPath(): string {
   const { path: at, query } = current.peek();
-  if (at === "signin") return query.get("return") ?? "/keys";
-  const text = query.toString();
-  return `/${at}${text ? `?${text}` : ""}`;
+  return at === "signin" ? (query.get("return") ?? "/keys") : `/${addressOf(at, query)}`;
 }
 
 /** Matches a path with a pattern such as keys/:ns/:name. */
@@ -96,9 +98,15 @@ export function match(pattern: string, at: string): Record<string, string> | und
 /** Follows the links of the page, and the browser's back and forward. */
 export function startRouter(): void {
   addEventListener("popstate", () => {
-    const before = current.peek().path;
-    current.value = here();
-    if (before !== current.peek().path) visits.value++;
+    const { path, query } = current.peek();
+    const to = here();
+    if (path !== to.path && !mayLeave()) {
+      // The browser has moved already: the page that stays is put back after the one it moved to.
+      history.pushState(null, "", new URL(addressOf(path, query), base));
+      return;
+    }
+    current.value = to;
+    if (path !== to.path) visits.value++;
   });
   addEventListener("beforeunload", (event) => {
     if (leaving?.() !== undefined) event.preventDefault();
