@@ -3,7 +3,7 @@ import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { prefer, prefs } from "../../app/prefs";
 import { setQuery } from "../../app/router";
-import { count } from "../../app/time";
+import { count, span } from "../../app/time";
 import { Icon } from "../../parts/Icon";
 import { Pop } from "../../parts/Menu";
 import { t } from "../../text";
@@ -20,9 +20,10 @@ const parameters: Record<View, Record<string, string | undefined>> = {
 };
 
 export function Views() {
-  const { view } = query.value;
+  const { view, days } = query.value;
+  const texts: Record<View, string> = { ...t.keys.views, expiring: t.keys.expiring(span(days.expiring * 86_400)), unused: t.keys.unused(span(days.unused * 86_400)) };
   return (
-    <ul class="views" aria-label={t.keys.views["label"]}>
+    <ul class="views" aria-label={t.keys.views.label}>
       {views.map((id) => (
         <li key={id}>
           <button
@@ -31,7 +32,7 @@ export function Views() {
             class={id === "attention" && viewCounts.value[id] > 0 ? "alerting" : undefined}
             onClick={() => setQuery({ view: undefined, expiring: undefined, unused: undefined, page: undefined, sort: undefined, ...parameters[id] }, { replace: false })}
           >
-            {t.keys.views[id]} <span class="count">{count(viewCounts.value[id])}</span>
+            {texts[id]} <span class="count">{count(viewCounts.value[id])}</span>
           </button>
         </li>
       ))}

@@ -5,11 +5,12 @@ import { prefs } from "../../app/prefs";
 import { current } from "../../app/router";
 import { keys } from "../../app/store";
 import type { KeyRow } from "../../app/wire";
-import { counts, differences, optional, select, statuses, usual, views, type ColumnID, type Query, type View } from "./view";
+import { seconds } from "../create/spans";
+import { counts, differences, optional, select, statuses, usual, views, type ColumnID, type Days, type Query, type View } from "./view";
 
+/** The days of 7d or 12h. */
 function days(text: string | null, usually: number): number {
-  const n = Number.parseInt(text ?? "", 10);
-  return Number.isFinite(n) && n > 0 ? n : usually;
+  return (seconds(text ?? "") || usually * 86_400) / 86_400;
 }
 
 const parameters = computed(() => current.value.query.toString());
@@ -21,7 +22,7 @@ function viewOf(query: URLSearchParams): View {
   return views.find((view) => view === query.get("view")) ?? "all";
 }
 
-export const query = computed<Query & { page: number; days: { expiring: number; unused: number } }>(() => {
+export const query = computed<Query & { page: number; days: Days }>(() => {
   const from = new URLSearchParams(parameters.value);
   const view = viewOf(from);
   const [column = "", order] = (from.get("sort") ?? "").split(":");
@@ -33,7 +34,7 @@ export const query = computed<Query & { page: number; days: { expiring: number; 
     view,
     sort: known ? (column as ColumnID) : usually,
     down: order === "desc",
-    page: Math.max(1, days(from.get("page"), 1)),
+    page: Math.max(1, Number.parseInt(from.get("page") ?? "", 10) || 1),
     days: { expiring: days(from.get("expiring"), 7), unused: days(from.get("unused"), 30) },
   };
 });
@@ -52,7 +53,10 @@ const all = computed<KeyRow[]>(() => {
 // The views are about minutes and days: they are computed again each half minute.
 const moment = computed(() => Math.floor(now.value / 30_000) * 30_000);
 
-export const viewCounts = computed(() => counts(all.value, moment.value));
+// Only another span, and no other parameter, counts again.
+const expiring = computed(() => query.value.days.expiring);
+const unused = computed(() => query.value.days.unused);
+export const viewCounts = computed(() => counts(all.value, moment.value, { expiring: expiring.value, unused: unused.value }));
 export const statusCounts = computed(() => statuses(all.value));
 export const total = computed(() => all.value.length);
 

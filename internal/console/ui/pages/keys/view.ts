@@ -46,6 +46,12 @@ export function lastUse(row: KeyRow): string | undefined {
   return supersededLastUsed && (!lastUsed || supersededLastUsed > lastUsed) ? supersededLastUsed : lastUsed;
 }
 
+/** How many days the views of the next end and of the last use span. */
+export interface Days {
+  expiring: number;
+  unused: number;
+}
+
 function needsAttention(row: KeyRow, now: number): boolean {
   if (row.tone === "bad" || row.status === "Expired") return true;
   if (row.waitsFor === "OverlapPending" && now - (ms(row.waitsSince) ?? now) > 15 * 60_000) return true;
@@ -55,7 +61,7 @@ function needsAttention(row: KeyRow, now: number): boolean {
   return !!row.overlap && created !== undefined && used !== undefined && used > created + 15 * 60_000;
 }
 
-export function inView(view: View, row: KeyRow, now: number, days: { expiring: number; unused: number } = { expiring: 7, unused: 30 }): boolean {
+export function inView(view: View, row: KeyRow, now: number, days: Days): boolean {
   switch (view) {
     case "all":
       return true;
@@ -74,9 +80,9 @@ export function inView(view: View, row: KeyRow, now: number, days: { expiring: n
   }
 }
 
-export function counts(rows: readonly KeyRow[], now: number): Record<View, number> {
+export function counts(rows: readonly KeyRow[], now: number, days: Days): Record<View, number> {
   const found: Record<View, number> = { all: 0, attention: 0, expiring: 0, unused: 0, never: 0, revoked: 0 };
-  for (const row of rows) for (const view of views) if (inView(view, row, now)) found[view]++;
+  for (const row of rows) for (const view of views) if (inView(view, row, now, days)) found[view]++;
   return found;
 }
 
@@ -126,7 +132,7 @@ export const valueOf: Record<ColumnID, (row: KeyRow) => Value> = {
 const times = new Set<ColumnID>(["expiresAt", "lastUsed", "createdAt", "renewal", "revokedAt"]);
 
 /** The rows that match, in order. Rows without a value come last in either order. */
-export function select(rows: readonly KeyRow[], query: Query, now: number, days?: { expiring: number; unused: number }): KeyRow[] {
+export function select(rows: readonly KeyRow[], query: Query, now: number, days: Days): KeyRow[] {
   const { status, view, sort, down } = query;
   const q = query.q.trim();
   const found = rows.filter((row) => inView(view, row, now, days) && (status.length === 0 || status.includes(row.status)) && (q === "" || matchesText(row, q)));
