@@ -80,7 +80,7 @@ function useLimits(): Record<string, wire.IssuerDetail> {
 }
 
 function Subject({ group, limit, onEnd }: { group: Group; limit: number; onEnd: (rows: wire.KeyRow[]) => void }) {
-  const { subject, live, over, reused } = group;
+  const { subject, issuer, live, over, reused } = group;
   const rows = [...(reused ? over.filter(({ revocationReason }) => revocationReason === reuse) : []), ...live, ...over.filter(({ revocationReason }) => revocationReason !== reuse)];
   const why = rows[0] && mayChange(rows[0]);
   const account = /^system:serviceaccount:/.test(subject);
@@ -90,6 +90,7 @@ function Subject({ group, limit, onEnd }: { group: Group; limit: number; onEnd: 
         <h2 class="who-is">
           <Icon name={account ? "key" : "person"} />
           <span class="mono">{subject}</span>
+          {issuers.byUID.size > 1 && <span class="quiet">{issuer}</span>}
           <span class="count">{t.sessions.active(live.length, limit)}</span>
         </h2>
         {live.length > 1 && (
@@ -180,7 +181,7 @@ function Content() {
         <>
           <Bar {...wanted} methods={[...new Set(all.map(({ session }) => session?.method ?? ""))].filter(Boolean).sort()} />
           <p class="quiet" role="status">
-            {t.sessions.people(groups.length)}
+            {t.sessions.people(new Set(groups.map(({ subject }) => subject)).size)}
             {Object.values(limits).map(({ row, maxSessions }) => (
               <span key={row.uid} class="limit">
                 {t.sessions.activeOf(count(all.filter((key) => key.issuer === row.name && isLive(key)).length), count(maxSessions ?? 0), row.name)}
@@ -189,7 +190,7 @@ function Content() {
           </p>
           {groups.length === 0 && <p class="quiet">{t.sessions.noMatch}</p>}
           {groups.slice(0, most.value).map((group) => (
-            <Subject key={group.subject} group={group} limit={limits[(group.live[0] ?? group.over[0])?.issuer ?? ""]?.sessionsPerSubject ?? 0} onEnd={(list) => (asked.value = list)} />
+            <Subject key={group.issuer + group.subject} group={group} limit={limits[group.issuer]?.sessionsPerSubject ?? 0} onEnd={(list) => (asked.value = list)} />
           ))}
           {groups.length > most.value && (
             <button type="button" class="button" onClick={() => (most.value += step)}>

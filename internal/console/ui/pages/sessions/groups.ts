@@ -8,6 +8,8 @@ export const reuse = "ReuseDetected";
 
 export interface Group {
   subject: string;
+  /** Each issuer counts the sessions of its own subjects. */
+  issuer: string;
   live: KeyRow[];
   over: KeyRow[];
   /** A token of a session was used again. */
@@ -35,8 +37,9 @@ export function groupsOf(rows: readonly KeyRow[], { q, method, ended }: Wanted):
     const { session } = row;
     if (!session || (method !== "all" && session.method !== method)) continue;
     if (text && !`${session.subject} ${row.name} ${row.audience} ${deviceText(row.device)} ${row.device?.address ?? ""}`.toLowerCase().includes(text)) continue;
-    const group = found.get(session.subject) ?? { subject: session.subject, live: [], over: [], reused: false };
-    found.set(session.subject, group);
+    const id = `${row.issuer} ${session.subject}`;
+    const group = found.get(id) ?? { subject: session.subject, issuer: row.issuer, live: [], over: [], reused: false };
+    found.set(id, group);
     const reused = row.revocationReason === reuse;
     group.reused ||= reused;
     if (isLive(row)) group.live.push(row);
