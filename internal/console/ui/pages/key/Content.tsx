@@ -3,11 +3,28 @@ import { useSignal } from "@preact/signals";
 import type * as wire from "../../app/wire";
 import { Card, Code } from "../../parts/Box";
 import { Time } from "../../parts/Time";
+import { link } from "../../app/router";
 import { shortUTC } from "../../app/time";
 import { t } from "../../text";
 
 function text(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+interface Holding {
+  namespace: string;
+  name: string;
+  uid: string;
+  revision: number;
+}
+
+/** The key that a token belongs to. */
+function Holder({ namespace, name, uid, revision }: Holding) {
+  return (
+    <span>
+      <a href={link(`keys/${namespace}/${name}`)}>{`${namespace}/${name}`}</a>, {t.key.revision(revision).toLowerCase()} <span class="mono quiet date">{uid}</span>
+    </span>
+  );
 }
 
 export function Content({ detail }: { detail: wire.KeyDetail }) {
@@ -42,6 +59,8 @@ export function Content({ detail }: { detail: wire.KeyDetail }) {
                   <span>
                     <Time at={time} stop /> <span class="quiet date">{shortUTC(Date.parse(time))}</span> <span class="mono quiet date">{text(value)}</span>
                   </span>
+                ) : name === "refreshkeys.dev" ? (
+                  <Holder {...(value as Holding)} />
                 ) : (
                   <span class="mono">{text(value)}</span>
                 )}
