@@ -85,7 +85,7 @@ export const en = {
       ProviderRefused: "The provider does not accept the request of this console. Tell the platform team.",
       ProviderAway: "The provider or the token service cannot be reached now. Try again in a moment.",
       NotBegunHere: "The sign-in was not begun in this browser, took longer than five minutes, or was used before. Try again.",
-      NotTrusted: "The answer of the provider could not be verified. Try again; if it stays, tell the platform team.",
+      NotTrusted: "The answer of the provider could not be verified. Try again. If it fails again, tell the platform team.",
       NameRefused: "The console cannot act with your name at the provider. Tell the platform team.",
       NotGranted: "The token service does not grant you a session.",
     } as Record<string, string>,

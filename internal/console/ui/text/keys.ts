@@ -4,7 +4,7 @@ import { plural } from "./plural";
 export const keys = {
   title: "JWT Refresh Keys",
   create: "Create a refresh key",
-  what: "A refresh key is an audience and a lifetime. Refresh Keys issues a refresh token for it into a Secret, renews the token before it ends, and revokes it when you ask.",
+  what: "A refresh key names an audience and a lifetime. Refresh Keys issues a refresh token for it into a Secret, renews the token before it ends, and revokes it when you ask.",
   count: (n: number) => plural(n, "key", "keys"),
   live: "Live",
   liveTip: "Changes show at once.",
