@@ -1,6 +1,7 @@
 // A modal dialog. It takes the focus, and gives it back to where it came from.
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
+import { signedIn } from "../app/me";
 import { Icon } from "./Icon";
 import { t } from "../text";
 
@@ -17,7 +18,10 @@ export interface DialogProps {
 export function Dialog({ title, onClose, children, actions, onSubmit, wide }: DialogProps) {
   const box = useRef<HTMLDialogElement>(null);
   const id = useId();
+  // A dialog that is open when the session ends would keep the sign-in from being used.
+  const inside = signedIn.value;
   useEffect(() => {
+    if (!inside) return undefined;
     const from = document.activeElement;
     const dialog = box.current;
     dialog?.showModal();
@@ -28,7 +32,7 @@ export function Dialog({ title, onClose, children, actions, onSubmit, wide }: Di
       if (from instanceof HTMLElement && from.isConnected) from.focus();
       else document.querySelector("h1")?.focus();
     };
-  }, []);
+  }, [inside]);
   return (
     <dialog
       ref={box}
