@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { flow, gone, seen } from "./browser.mjs";
 import { awaitKey, createKey, exchange, getSecrets, keyPath, kube, namespace, person, secrets, tokenOf, until, world } from "./world.mjs";
 
-const heading = (page, name) => seen(page.getByRole("heading", { name, level: 1 }));
-const dialog = (page) => page.getByRole("dialog").filter({ has: page.locator("form[method=dialog]") });
+export const heading = (page, name) => seen(page.getByRole("heading", { name, level: 1 }));
+export const dialog = (page) => page.getByRole("dialog").filter({ has: page.locator("form[method=dialog]") });
 
 /** Both replicas answer with this status. */
 const bothAnswer = async (token, wanted) => {
@@ -13,7 +13,7 @@ const bothAnswer = async (token, wanted) => {
   }
 };
 
-const ready = async (stem, spec) => {
+export const ready = async (stem, spec) => {
   const ns = await namespace(stem);
   await createKey(ns, "orders", spec);
   await awaitKey(ns, "orders");

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { flow, gone, seen } from "./browser.mjs";
 import { awaitKey, createKey, endCredential, namespace, person, world } from "./world.mjs";
 
-const enter = async (page, token) => {
+export const enter = async (page, token) => {
   await page.getByLabel("Bearer token").fill(token);
   await page.getByRole("button", { name: "Sign in" }).click();
 };

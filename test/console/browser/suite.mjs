@@ -12,6 +12,8 @@ import "./live.mjs";
 import "./issuers.mjs";
 import "./sessions.mjs";
 import "./local.mjs";
+import "./review.mjs";
+import "./look.mjs";
 import "./canary.mjs";
 
 register();
