@@ -14,10 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// policy is the content security policy of every answer. `base-uri 'self'` is for the base element of the page, which --base-path
-// sets: a base of another origin is refused.
+// policy is the content security policy of every answer.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
-	"base-uri 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+	"base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 // headers are those of every answer.
 var headers = map[string]string{

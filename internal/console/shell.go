@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io/fs"
 	"mime"
@@ -28,17 +27,14 @@ var pagePatterns = []string{
 	"GET /issuers", "GET /issuers/{name}", "GET /verify",
 }
 
-// anchor is where the shell has the base path.
-const anchor = `<base href="/">`
-
 // file is a file of the page. Its tag is made of its content.
 type file struct {
 	name, kind, tag string
 	plain, zipped   []byte
 }
 
-// shell registers the pages and the assets. The shell names each asset with the hash of its content, so that browsers may keep it
-// forever.
+// shell registers the pages and the assets. The shell names each asset below the base path, which the script reads from its own URL,
+// and with the hash of its content, so that browsers may keep it forever.
 func (s *Server) shell() error {
 	built, err := fs.Sub(dist, "dist")
 	if err != nil {
@@ -51,24 +47,21 @@ func (s *Server) shell() error {
 	for _, pattern := range pagePatterns {
 		s.pages.HandleFunc(pattern, http.NotFound)
 	}
-	return s.serveFiles(index, assets)
+	s.serveFiles(index, assets)
+	return nil
 }
 
 // serveFiles registers the pages with their shell, and its assets.
-func (s *Server) serveFiles(index file, assets []file) error {
-	if !bytes.Contains(index.plain, []byte(anchor)) {
-		return errors.New("index.html of the page has no " + anchor)
-	}
-	html := strings.Replace(string(index.plain), anchor, `<base href="`+s.base+`">`, 1)
+func (s *Server) serveFiles(index file, assets []file) {
+	html := string(index.plain)
 	for _, asset := range assets {
-		html = strings.ReplaceAll(html, `="`+asset.name+`"`, `="`+asset.name+"?v="+asset.tag+`"`)
+		html = strings.ReplaceAll(html, `="`+asset.name+`"`, `="`+s.base+asset.name+"?v="+asset.tag+`"`)
 		s.handle("GET /"+asset.name, asset.serve)
 	}
 	s.page = newFile("index.html", []byte(html))
 	for _, pattern := range pagePatterns {
 		s.handle(pattern, s.page.serve)
 	}
-	return nil
 }
 
 // noRoute answers a request without a route, whose path below the base path is below: a browser that opens a page gets the shell,

@@ -1,6 +1,7 @@
 // The requests of the page. An answer that is not 2xx is thrown as a Refusal.
 import { signal } from "@preact/signals";
 import { AutomaticHeader } from "./wire";
+import { base } from "./router";
 import type * as wire from "./wire";
 import { t } from "../text";
 
@@ -47,7 +48,7 @@ export function onSessionEnd(f: () => void): void {
 async function request<T>(method: string, path: string, body?: unknown, { stop, automatic }: How = {}): Promise<T> {
   let answer: Response;
   try {
-    answer = await fetch(new URL(path, document.baseURI), {
+    answer = await fetch(new URL(path, base), {
       method,
       redirect: "error",
       headers: { Accept: "application/json", ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...(automatic ? { [AutomaticHeader]: "true" } : {}) },

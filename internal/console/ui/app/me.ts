@@ -3,7 +3,7 @@ import { computed, signal } from "@preact/signals";
 import type * as wire from "./wire";
 import { api, lastRequest, onSessionEnd, failureOf } from "./api";
 import { now } from "./clock";
-import { current, go, returnPath } from "./router";
+import { base, current, go, returnPath } from "./router";
 
 /** The answer of api/me; undefined until it came. */
 export const me = signal<wire.Me | undefined>(undefined);
@@ -30,7 +30,7 @@ export async function loadMe(automatic?: boolean): Promise<void> {
         // Another person begins with a new page: nothing of the first is in its memory.
         if (before) me.value = { signedIn: false, ways: before.ways };
         interrupted.value = true;
-        location.replace(document.baseURI);
+        location.replace(base);
         return;
       }
       interrupted.value = false;

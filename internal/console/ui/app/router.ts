@@ -7,7 +7,8 @@ export interface Location {
   query: URLSearchParams;
 }
 
-const base = new URL(document.baseURI);
+/** The URL below which the console is served: that of its script. */
+export const base = new URL(".", import.meta.url);
 
 function here(): Location {
   const path = location.pathname.startsWith(base.pathname) ? location.pathname.slice(base.pathname.length) : location.pathname.slice(1);
@@ -64,10 +65,10 @@ function addressOf(path: string, query: URLSearchParams): string {
   return path + (text ? `?${text}` : "");
 }
 
-/** A relative link to a page, with parameters. */
+/** A link to a page, with parameters. */
 export function link(to: string, query: Record<string, string | undefined> = {}): string {
   const text = new URLSearchParams(Object.entries(query).filter((pair): pair is [string, string] => !!pair[1])).toString();
-  return to.split("/").map(encodeURIComponent).join("/") + (text ? `?${text}` : "");
+  return base.pathname + to.split("/").map(encodeURIComponent).join("/") + (text ? `?${text}` : "");
 }
 
 /** The path to return to after a sign-in: /keys?ns=shop. The page of the sign-in has it in its query after a failure. */

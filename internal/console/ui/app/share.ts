@@ -1,5 +1,6 @@
 // One stream for all tabs, where the browser may open only six connections: the tab that holds a lock has the stream, and tells
 // the others what it hears.
+import { base } from "./router";
 
 export interface Shared {
   /** Takes part: open is called in the tab that is to have the stream, state in it when a tab begins to listen. */
@@ -37,7 +38,7 @@ export function share(take: (name: string, data: string) => void): Shared {
   return {
     join(scope, open, state) {
       release();
-      const name = `refreshkeys-stream-${document.baseURI}-${scope}`;
+      const name = `refreshkeys-stream-${base}-${scope}`;
       channel = new BroadcastChannel(name);
       channel.onmessage = ({ data: message }: MessageEvent<Message>) => {
         if (message.from === self) return;

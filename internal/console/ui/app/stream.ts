@@ -4,6 +4,7 @@ import type * as wire from "./wire";
 import { forgetAnswers } from "./can";
 import { issuers, keys } from "./store";
 import { endSession, loadMe, me, signedIn } from "./me";
+import { base } from "./router";
 import { namespace } from "./scope";
 import { share, type Shared } from "./share";
 import { t } from "../text";
@@ -115,7 +116,7 @@ function later(): void {
 }
 
 function address(): URL {
-  const url = new URL("api/stream", document.baseURI);
+  const url = new URL("api/stream", base);
   if (kinds.has("keys") && namespace.peek()) url.searchParams.set("ns", namespace.peek());
   url.searchParams.set("kind", [...kinds].join(","));
   if (lastID) url.searchParams.set("after", lastID);

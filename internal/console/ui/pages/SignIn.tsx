@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import { failureOf } from "../app/api";
 import { codeFailure } from "../app/local";
 import { interrupted, me, signIn } from "../app/me";
-import { current, returnPath } from "../app/router";
+import { base, current, returnPath } from "../app/router";
 import { Banner, Code, Marked } from "../parts/Box";
 import { TextField } from "../parts/Field";
 import { Mark } from "../parts/TopBar";
@@ -18,7 +18,7 @@ export function SignIn() {
     if (interrupted.peek()) heading.current?.focus();
   }, []);
   const failed = current.value.query.get("failed");
-  const provider = new URL("auth/login", document.baseURI);
+  const provider = new URL("auth/login", base);
   provider.searchParams.set("return", returnPath());
   return (
     <main class="sign-in">

@@ -1,7 +1,7 @@
 // The navigation on the left; on a narrow screen a panel that the menu button opens.
 import { useEffect } from "preact/hooks";
 import { me } from "../app/me";
-import { path } from "../app/router";
+import { link, path } from "../app/router";
 import { isList, listLink } from "../app/scope";
 import { Icon, type IconName } from "./Icon";
 import { t } from "../text";
@@ -11,7 +11,7 @@ function Entry({ to, icon, text }: { to: string; icon: IconName; text: string })
   const here = at === to || at.startsWith(`${to}/`);
   return (
     <li>
-      <a href={isList(to) ? listLink(to) : to} aria-current={here ? "page" : undefined}>
+      <a href={isList(to) ? listLink(to) : link(to)} aria-current={here ? "page" : undefined}>
         <Icon name={icon} />
         {text}
       </a>

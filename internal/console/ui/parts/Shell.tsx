@@ -28,7 +28,7 @@ function Current() {
   }
   return (
     <Page title={t.notFound.title} crumbs={[]}>
-      <Empty icon="search" title={t.notFound.text} action={<a class="button" href="keys">{t.notFound.home}</a>} />
+      <Empty icon="search" title={t.notFound.text} action={<a class="button" href={listLink("keys")}>{t.notFound.home}</a>} />
     </Page>
   );
 }

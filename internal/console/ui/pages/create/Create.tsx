@@ -14,7 +14,7 @@ import { blank, draftOf, presets, type Draft } from "./draft";
 import { Editor, type EditorProps } from "./Editor";
 import { seconds } from "./spans";
 
-const crumb = { text: t.nav.keys, href: "keys" };
+const crumb = { text: t.nav.keys, href: link("keys") };
 
 function specIn(detail: wire.KeyDetail): { [name: string]: unknown } {
   return ((detail.object as { spec?: unknown }).spec ?? {}) as { [name: string]: unknown };

@@ -126,7 +126,7 @@ export function Editor({ initial, kept = {}, editing, like }: EditorProps) {
           <Verdict form={form} />
         </div>
         <footer class="end">
-          <a class="button" href={editing ? link(`keys/${editing.row.ns}/${editing.row.name}`) : "keys"}>
+          <a class="button" href={editing ? link(`keys/${editing.row.ns}/${editing.row.name}`) : link("keys")}>
             {t.cancel}
           </a>
           {!git.value && (

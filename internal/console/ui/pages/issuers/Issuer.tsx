@@ -167,7 +167,7 @@ export function Issuer({ params }: PageProps) {
   }, [state]);
   const row = live ?? detail.value?.row;
   return (
-    <Page title={name} crumbs={setup({ text: t.issuers.title, href: "issuers" }, { text: name })} beside={row && <Chip tone={row.tone} word={row.status} tip={row.message} />}>
+    <Page title={name} crumbs={setup({ text: t.issuers.title, href: link("issuers") }, { text: name })} beside={row && <Chip tone={row.tone} word={row.status} tip={row.message} />}>
       <div class="column">
         {failure.value && <FailureBanner failure={failure.value} />}
         {detail.value ? <Content detail={detail.value} /> : !failure.value && <p role="status">{t.loading}</p>}

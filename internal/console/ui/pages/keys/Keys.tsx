@@ -4,7 +4,7 @@ import { keys } from "../../app/store";
 import { stream } from "../../app/stream";
 import { count } from "../../app/time";
 import { prefer } from "../../app/prefs";
-import { setQuery } from "../../app/router";
+import { link, setQuery } from "../../app/router";
 import { Icon } from "../../parts/Icon";
 import { Page, setup } from "../../parts/Page";
 import { t } from "../../text";
@@ -106,7 +106,7 @@ export function Keys() {
       crumbs={setup({ text: t.keys.title })}
       beside={<Live />}
       actions={
-        <a class="round" href="keys/new" aria-label={t.keys.create} data-tip={t.keys.create}>
+        <a class="round" href={link("keys/new")} aria-label={t.keys.create} data-tip={t.keys.create}>
           <Icon name="plus" big />
         </a>
       }

@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { useComputed, useSignal } from "@preact/signals";
 import { can } from "../../app/can";
-import { setQuery } from "../../app/router";
+import { link, setQuery } from "../../app/router";
 import { namespace, namespaces, switchNamespace } from "../../app/scope";
 import { retryStream } from "../../app/stream";
 import type * as wire from "../../app/wire";
@@ -28,7 +28,7 @@ export function NoKeys() {
         icon="key"
         title={ns ? t.keys.empty.inNamespace(ns) : t.keys.empty.title}
         action={
-          <a class="button primary" href="keys/new">
+          <a class="button primary" href={link("keys/new")}>
             {t.keys.create}
           </a>
         }
