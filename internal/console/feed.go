@@ -42,14 +42,23 @@ type change struct {
 // source is a kind that a stream has.
 type source struct {
 	kind, resource string
-	list           func() client.ObjectList
-	row            func(runtime.Object, *change)
+	// namespaced objects can be those of one namespace only.
+	namespaced bool
+	list       func() client.ObjectList
+	// read reads a line of a watch.
+	read func(line []byte) (watch.Event, error)
+	row  func(runtime.Object, *change)
 }
 
 // sources are the kinds of a stream by their names.
 var sources = map[string]source{
 	"keys": {
-		kind: "keys", resource: keyResource, list: func() client.ObjectList { return &v1alpha1.JWTRefreshKeyList{} },
+		kind: "keys", resource: keyResource, namespaced: true, list: func() client.ObjectList { return &v1alpha1.JWTRefreshKeyList{} },
+		read: func(line []byte) (watch.Event, error) {
+			return readEvent(line, func(meta metav1.ObjectMeta, spec *v1alpha1.JWTRefreshKeySpec, status *v1alpha1.JWTRefreshKeyStatus) runtime.Object {
+				return &v1alpha1.JWTRefreshKey{ObjectMeta: meta, Spec: *spec, Status: *status}
+			})
+		},
 		row: func(object runtime.Object, c *change) {
 			if key, is := object.(*v1alpha1.JWTRefreshKey); is {
 				row := view.KeyRow(key)
@@ -59,6 +68,11 @@ var sources = map[string]source{
 	},
 	"issuers": {
 		kind: "issuers", resource: issuerResource, list: func() client.ObjectList { return &v1alpha1.JWTIssuerList{} },
+		read: func(line []byte) (watch.Event, error) {
+			return readEvent(line, func(meta metav1.ObjectMeta, spec *v1alpha1.JWTIssuerSpec, status *v1alpha1.JWTIssuerStatus) runtime.Object {
+				return &v1alpha1.JWTIssuer{ObjectMeta: meta, Spec: *spec, Status: *status}
+			})
+		},
 		row: func(object runtime.Object, c *change) {
 			if issuer, is := object.(*v1alpha1.JWTIssuer); is {
 				row := view.IssuerRow(issuer)
@@ -181,22 +195,15 @@ func (f *feed) page(ctx context.Context) error {
 
 // follow tells the changes of one watch until it ends. If it lists what exists first, a watch that ends before is an error.
 func (f *feed) follow(ctx context.Context, options *metav1.ListOptions, listing bool) error {
-	watching, err := f.p.Watch(ctx, f.list(), client.InNamespace(f.namespace), &client.ListOptions{Raw: options, Namespace: f.namespace})
+	err := f.p.watch(ctx, f.source, f.namespace, options, func(event watch.Event) error {
+		told, err := f.changeOf(event, &listing)
+		if err != nil || told == nil {
+			return err
+		}
+		return f.tell(ctx, *told)
+	})
 	if err != nil {
 		return err
-	}
-	defer watching.Stop()
-	for event := range watching.ResultChan() {
-		told, err := f.changeOf(event, &listing)
-		if err != nil {
-			return err
-		}
-		if told == nil {
-			continue
-		}
-		if err := f.tell(ctx, *told); err != nil {
-			return err
-		}
 	}
 	if listing && ctx.Err() == nil {
 		return apierrors.NewServiceUnavailable("the API server ended the list of what exists")
@@ -206,9 +213,6 @@ func (f *feed) follow(ctx context.Context, options *metav1.ListOptions, listing 
 
 // changeOf returns what a watch event tells; nil for nothing.
 func (f *feed) changeOf(event watch.Event, listing *bool) (*change, error) {
-	if event.Type == watch.Error {
-		return nil, apierrors.FromObject(event.Object)
-	}
 	object, err := meta.Accessor(event.Object)
 	if err != nil {
 		return nil, fmt.Errorf("a watch of %s has an event without an object: %w", f.kind, err)

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -26,7 +27,9 @@ import (
 
 // person is a client of the API server with the rights of the person who is signed in, never those of the console.
 type person struct {
-	client.WithWatch
+	client.Client
+	// watches opens watches.
+	watches rest.Interface
 	// user and groups are those that the API server sees.
 	user   string
 	groups []string
@@ -54,7 +57,7 @@ func (s *Server) identify(ctx context.Context, c *Credential) (*person, error) {
 	s.calls.Wrap(config)
 	p.refusals.wrap(config)
 	var err error
-	if p.WithWatch, err = s.clients.of(config); err != nil {
+	if p.Client, p.watches, err = s.clients.of(config); err != nil {
 		return nil, err
 	}
 	review := &authenticationv1.SelfSubjectReview{}
@@ -99,16 +102,24 @@ type clients struct {
 
 func newClients() *clients { return &clients{scheme: kinds(), mapper: places()} }
 
-// of returns a client with the credential of config. It follows no redirect: the credential goes to the API server alone.
-func (c *clients) of(config *rest.Config) (client.WithWatch, error) {
+// of returns clients with the credential of config: one for objects, and one for watches of the API of this product. They follow no
+// redirect: the credential goes to the API server alone.
+func (c *clients) of(config *rest.Config) (client.Client, rest.Interface, error) {
 	transport, err := rest.HTTPClientFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("make a client of the API server: %w", err)
+		return nil, nil, fmt.Errorf("make a client of the API server: %w", err)
 	}
 	transport.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	made, err := client.NewWithWatch(config, client.Options{HTTPClient: transport, Scheme: c.scheme, Mapper: c.mapper})
+	made, err := client.New(config, client.Options{HTTPClient: transport, Scheme: c.scheme, Mapper: c.mapper})
 	if err != nil {
-		return nil, fmt.Errorf("make a client of the API server: %w", err)
+		return nil, nil, fmt.Errorf("make a client of the API server: %w", err)
 	}
-	return made, nil
+	config = rest.CopyConfig(config)
+	config.APIPath, config.GroupVersion = "/apis", &v1alpha1.GroupVersion
+	config.NegotiatedSerializer = serializer.NewCodecFactory(c.scheme).WithoutConversion()
+	watches, err := rest.RESTClientForConfigAndClient(config, transport)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a client of the API server: %w", err)
+	}
+	return made, watches, nil
 }
