@@ -51,13 +51,14 @@ func (t *TokenService) request(ctx context.Context, issuer *v1alpha1.JWTIssuer) 
 
 // issuerDetail answers GET api/issuers/{name}.
 func (s *Server) issuerDetail(ctx context.Context, p *person, r *http.Request) (any, error) {
-	issuer, err := p.issuer(ctx, r)
+	issuer := &v1alpha1.JWTIssuer{}
+	stored, err := p.stored(ctx, view.IssuerKind, issuer, right{"get", issuerResource, "", r.PathValue("name")})
 	if err != nil {
 		return nil, err
 	}
 	// Events about objects without a namespace are in default.
 	events, failure := p.events(ctx, issuer, metav1.NamespaceDefault)
-	return view.IssuerDetail(issuer, events, failure)
+	return view.IssuerDetail(issuer, stored, events, failure)
 }
 
 // issuer reads the issuer of a path.

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -26,12 +27,13 @@ const mostEvents = 200
 
 // keyDetail answers GET api/keys/{ns}/{name}.
 func (s *Server) keyDetail(ctx context.Context, p *person, r *http.Request) (any, error) {
-	key, err := p.key(ctx, r)
+	key := &v1alpha1.JWTRefreshKey{}
+	stored, err := p.stored(ctx, view.KeyKind, key, right{"get", keyResource, r.PathValue("ns"), r.PathValue("name")})
 	if err != nil {
 		return nil, err
 	}
 	events, failure := p.events(ctx, key, key.Namespace)
-	return view.KeyDetail(key, events, failure, s.clock.Now())
+	return view.KeyDetail(key, stored, events, failure, s.clock.Now())
 }
 
 // key reads the key of a path.
@@ -40,6 +42,16 @@ func (p *person) key(ctx context.Context, r *http.Request) (*v1alpha1.JWTRefresh
 	key := &v1alpha1.JWTRefreshKey{}
 	err := p.Get(ctx, at, key)
 	return key, explain(err, right{"get", keyResource, at.Namespace, at.Name})
+}
+
+// stored reads an object, and returns it as the API server has it: a type of Go writes a duration of 20m as 20m0s.
+func (p *person) stored(ctx context.Context, kind schema.GroupVersionKind, into client.Object, needs right) (*unstructured.Unstructured, error) {
+	stored := &unstructured.Unstructured{}
+	stored.SetGroupVersionKind(kind)
+	if err := p.Get(ctx, client.ObjectKey{Namespace: needs.namespace, Name: needs.name}, stored); err != nil {
+		return nil, explain(err, needs)
+	}
+	return stored, runtime.DefaultUnstructuredConverter.FromUnstructured(stored.Object, into)
 }
 
 // events reads the events about an object; of an object without a namespace, they are in default.

@@ -6,6 +6,7 @@ import (
 
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/console/wire"
@@ -13,8 +14,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/outlook"
 )
 
-// KeyDetail returns the detail of a refresh key, with its events or why they cannot be read.
-func KeyDetail(key *v1alpha1.JWTRefreshKey, events []eventsv1.Event, failure *wire.Failure, now time.Time) (wire.KeyDetail, error) {
+// KeyDetail returns the detail of a refresh key, which stored is as the API server has it, with its events or why they cannot be read.
+func KeyDetail(key *v1alpha1.JWTRefreshKey, stored *unstructured.Unstructured, events []eventsv1.Event, failure *wire.Failure, now time.Time) (wire.KeyDetail, error) {
 	detail := wire.KeyDetail{
 		Row: KeyRow(key), Next: next(key, now), Revisions: revisions(key, now), Conditions: conditions(key.Status.Conditions),
 		Events: eventsOf(events), EventsFailure: failure, Guidance: keyGuidance(key), RevocationNote: outlook.RevocationNote(key),
@@ -29,10 +30,10 @@ func KeyDetail(key *v1alpha1.JWTRefreshKey, events []eventsv1.Event, failure *wi
 		detail.AccessTokenSeconds = int64(e.AccessTokenLifetime.Seconds())
 	}
 	var err error
-	if detail.Object, detail.YAML, err = object(key, keyKind); err != nil {
+	if detail.Object, detail.YAML, err = object(stored); err != nil {
 		return detail, err
 	}
-	detail.Manifest, err = manifest(key)
+	detail.Manifest, err = manifest(stored)
 	return detail, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/console/wire"
@@ -20,8 +21,8 @@ const (
 // pending is the state of a signing key that is published and does not sign yet.
 const pending v1alpha1.KeyState = "Pending"
 
-// IssuerDetail returns the detail of an issuer, with its events or why they cannot be read.
-func IssuerDetail(issuer *v1alpha1.JWTIssuer, events []eventsv1.Event, failure *wire.Failure) (wire.IssuerDetail, error) {
+// IssuerDetail returns the detail of an issuer, which stored is as the API server has it, with its events or why they cannot be read.
+func IssuerDetail(issuer *v1alpha1.JWTIssuer, stored *unstructured.Unstructured, events []eventsv1.Event, failure *wire.Failure) (wire.IssuerDetail, error) {
 	detail := wire.IssuerDetail{
 		Row: IssuerRow(issuer), TokenEndpoint: issuer.Status.TokenEndpoint, JWKSURI: issuer.Status.JWKSURI, EndpointURL: issuer.Spec.EndpointURL,
 		Keys: signingKeys(issuer), Rules: Rules(issuer), HasPolicy: issuer.Spec.Policy != nil, Conditions: conditions(issuer.Status.Conditions),
@@ -31,7 +32,7 @@ func IssuerDetail(issuer *v1alpha1.JWTIssuer, events []eventsv1.Event, failure *
 		detail.SessionsPerSubject, detail.MaxSessions = cmp.Or(int64(login.SessionsPerSubject), defaultSessionsPerSubject), cmp.Or(int64(login.MaxSessions), defaultMaxSessions)
 	}
 	var err error
-	detail.Object, detail.YAML, err = object(issuer, v1alpha1.GroupVersion.WithKind("JWTIssuer"))
+	detail.Object, detail.YAML, err = object(stored)
 	return detail, err
 }
 

@@ -8,24 +8,20 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 )
 
-// keyKind is the kind of a refresh key.
-var keyKind = v1alpha1.GroupVersion.WithKind("JWTRefreshKey")
+// The kinds of the product.
+var (
+	KeyKind    = v1alpha1.GroupVersion.WithKind("JWTRefreshKey")
+	IssuerKind = v1alpha1.GroupVersion.WithKind("JWTIssuer")
+)
 
-// object returns an object as JSON and as YAML, without managedFields.
-func object(of runtime.Object, kind schema.GroupVersionKind) (json.RawMessage, string, error) {
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(of)
-	if err != nil {
-		return nil, "", err
-	}
-	shown := &unstructured.Unstructured{Object: fields}
-	shown.SetGroupVersionKind(kind)
+// object returns an object as the API server has it, as JSON and as YAML, without managedFields.
+func object(stored *unstructured.Unstructured) (json.RawMessage, string, error) {
+	shown := stored.DeepCopy()
 	shown.SetManagedFields(nil)
 	text, err := json.Marshal(shown.Object)
 	if err != nil {
@@ -36,13 +32,13 @@ func object(of runtime.Object, kind schema.GroupVersionKind) (json.RawMessage, s
 }
 
 // manifest returns what to apply to get a key again.
-func manifest(key *v1alpha1.JWTRefreshKey) (string, error) {
-	metadata := map[string]any{"name": key.Name, "namespace": key.Namespace}
-	if len(key.Labels) > 0 {
-		metadata["labels"] = key.Labels
+func manifest(stored *unstructured.Unstructured) (string, error) {
+	metadata := map[string]any{"name": stored.GetName(), "namespace": stored.GetNamespace()}
+	if labels := stored.GetLabels(); len(labels) > 0 {
+		metadata["labels"] = labels
 	}
 	written, err := yaml.Marshal(map[string]any{
-		"apiVersion": v1alpha1.GroupVersion.String(), "kind": keyKind.Kind, "metadata": metadata, "spec": key.Spec,
+		"apiVersion": v1alpha1.GroupVersion.String(), "kind": KeyKind.Kind, "metadata": metadata, "spec": stored.Object["spec"],
 	})
 	return string(written), err
 }
@@ -64,12 +60,12 @@ func Manifest(written json.RawMessage, namespace string) (*unstructured.Unstruct
 	key := &unstructured.Unstructured{Object: map[string]any{}}
 	if len(form.Spec) > 0 {
 		// The decoder of the API keeps whole numbers whole.
-		spec := fmt.Appendf(nil, `{"apiVersion":%q,"kind":%q,"spec":%s}`, v1alpha1.GroupVersion.String(), keyKind.Kind, form.Spec)
+		spec := fmt.Appendf(nil, `{"apiVersion":%q,"kind":%q,"spec":%s}`, v1alpha1.GroupVersion.String(), KeyKind.Kind, form.Spec)
 		if err := key.UnmarshalJSON(spec); err != nil {
 			return nil, fmt.Errorf("the manifest is not a JWTRefreshKey: %w", err)
 		}
 	}
-	key.SetGroupVersionKind(keyKind)
+	key.SetGroupVersionKind(KeyKind)
 	key.SetNamespace(namespace)
 	if form.Metadata.Name != "" {
 		key.SetName(form.Metadata.Name)

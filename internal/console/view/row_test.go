@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/console/wire"
@@ -150,7 +152,17 @@ func TestKeyDetail(t *testing.T) {
 		k.Status.LastUsed, k.Status.LastUsedRevision, k.Status.SupersededLastUsed = sample.At(-time.Minute), 2, sample.At(-time.Hour)
 		k.Status.Content = &apiextensionsv1.JSON{Raw: []byte(`{"aud":"x"}`)}
 	})
-	detail, err := KeyDetail(key, nil, nil, sample.Noon)
+	stored, err := runtime.DefaultUnstructuredConverter.ToUnstructured(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := &unstructured.Unstructured{Object: stored}
+	at.SetGroupVersionKind(KeyKind)
+	// The API server keeps it as it was written.
+	if err := unstructured.SetNestedField(stored, "20m", "spec", "lifetime"); err != nil {
+		t.Fatal(err)
+	}
+	detail, err := KeyDetail(key, at, nil, nil, sample.Noon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +171,7 @@ func TestKeyDetail(t *testing.T) {
 		t.Errorf("object: %v %s", err, detail.Object)
 	}
 	wantManifest := "apiVersion: jwt.refreshkeys.dev/v1alpha1\nkind: JWTRefreshKey\nmetadata:\n  labels:\n    team: shop\n  name: orders\n  namespace: shop\n" +
-		"spec:\n  audience: https://orders.example.com\n  deviceInfo:\n    id: till-17\n"
+		"spec:\n  audience: https://orders.example.com\n  deviceInfo:\n    id: till-17\n  lifetime: 20m\n"
 	if diff := cmp.Diff(wantManifest, detail.Manifest); diff != "" {
 		t.Error(diff)
 	}
