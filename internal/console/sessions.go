@@ -195,7 +195,7 @@ func (s *sessions) endKey(key sessionKey) {
 	}
 }
 
-// endNamed ends the session whose key has a name, if it has not ended.
+// endNamed ends the session with the key of this name, unless it has ended.
 func (s *sessions) endNamed(name string) {
 	raw, err := base64.RawURLEncoding.DecodeString(name)
 	if err == nil && len(raw) == sha256.Size {

@@ -14,7 +14,7 @@ type Trusted struct {
 	Prefix string
 	// Groups: the claim groups counts, too. Its names begin with Prefix.
 	Groups bool
-	// SessionNamespace is that of people's sessions of a JWTIssuer, whose other tokens are refused; empty for another issuer.
+	// SessionNamespace is that of people's sessions of a JWTIssuer: its other tokens are refused. It is empty for another issuer.
 	SessionNamespace string
 }
 

@@ -34,7 +34,7 @@ func run() error {
 	key := flag.String("key", "", "file with the certificate's key, in PEM")
 	users := flag.String("users", "", "file with the users, as the example reads them")
 	var redirects, afterLogout []string
-	flag.Func("redirect", "redirect URI of all clients, whose names are the arguments; may be repeated", appendTo(&redirects))
+	flag.Func("redirect", "redirect URI of all clients; the arguments are their names; may be repeated", appendTo(&redirects))
 	flag.Func("after-logout", "URI that browsers may return to after a logout; may be repeated", appendTo(&afterLogout))
 	listen := flag.String("listen", "127.0.0.1:0", "address to listen on")
 	secret := flag.String("secret", rand.Text(), "secret of all clients")
