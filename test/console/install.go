@@ -25,7 +25,7 @@ var consoles = map[string][]string{
 }
 
 // install installs the operator and runs all programs.
-func install(ctx context.Context, c *cluster.Cluster, consoleBinary string) (*world, error) {
+func install(ctx context.Context, c *cluster.Cluster, built binaries) (*world, error) {
 	if err := cluster.Install(ctx, c); err != nil {
 		return nil, err
 	}
@@ -59,11 +59,14 @@ func install(ctx context.Context, c *cluster.Cluster, consoleBinary string) (*wo
 	if err != nil {
 		return nil, err
 	}
+	shared := []string{"--tls-secret=" + secret, "--token-service=" + w.TokenServers[0], "--token-service-ca-file=" + trusted}
 	for name, flags := range consoles {
-		flags = append(flags, "--tls-secret="+secret, "--token-service="+w.TokenServers[0], "--token-service-ca-file="+trusted)
-		if err := runConsole(ctx, c, w, name, flags, consoleBinary); err != nil {
+		if err := runConsole(ctx, c, w, name, append(flags, shared...), built.console); err != nil {
 			return nil, err
 		}
+	}
+	if err := provide(ctx, c, w, built, shared, trusted); err != nil {
+		return nil, err
 	}
 	proxies, err := serveProxies(ctx, w.Consoles["main"], w.Consoles["second"], secret)
 	maps.Copy(w.Consoles, proxies)

@@ -52,9 +52,14 @@ type world struct {
 	Metrics string `json:"metrics"`
 	// Invalid are manifests that the API server refuses.
 	Invalid []invalid.Manifest `json:"invalid"`
+	// OIDC is the sign-in by OpenID Connect.
+	OIDC oidc `json:"oidc"`
 	// Control is where this program stops and starts the processes.
 	Control string `json:"control"`
 }
+
+// binaries are the programs that only this suite runs.
+type binaries struct{ console, provider string }
 
 // run starts all, runs the command with its arguments in the folder of the tests, and stops all.
 func run(ctx context.Context, command []string) (err error) {
@@ -66,21 +71,24 @@ func run(ctx context.Context, command []string) (err error) {
 		return err
 	}
 	dir := filepath.Join(root, "bin", "console-test", "cluster")
-	if err := os.RemoveAll(dir); err != nil {
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700), trust(dir)); err != nil {
 		return err
 	}
-	consoleBinary := filepath.Join(root, "bin", "console")
+	built := binaries{console: filepath.Join(root, "bin", "console"), provider: filepath.Join(root, "bin", "console-test", "provider")}
 	var c *cluster.Cluster
 	group, started := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		c, err = cluster.Start(started, cluster.Options{
 			Dir: dir, ControllerManager: true, Log: os.Stderr,
 			// What a page cannot resume from is gone soon.
-			APIServerArgs: []string{"--etcd-compaction-interval=" + compaction.String()},
+			APIServerArgs: []string{"--etcd-compaction-interval=" + compaction.String(), "--authentication-config=" + trustFile(dir)},
 		})
 		return err
 	})
-	group.Go(func() error { return cluster.Build(started, root, "./cmd/console", consoleBinary) })
+	group.Go(func() error { return cluster.Build(started, root, "./cmd/console", built.console) })
+	group.Go(func() error {
+		return cluster.Build(started, filepath.Join(root, "test", "interop", "provider"), ".", built.provider)
+	})
 	err = group.Wait()
 	if c != nil {
 		defer func() { err = errors.Join(err, c.Stop(context.WithoutCancel(ctx))) }()
@@ -88,7 +96,7 @@ func run(ctx context.Context, command []string) (err error) {
 	if err != nil {
 		return err
 	}
-	w, err := install(ctx, c, consoleBinary)
+	w, err := install(ctx, c, built)
 	if err != nil {
 		return err
 	}

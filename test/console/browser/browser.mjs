@@ -8,7 +8,8 @@ import { chromium } from "playwright-core";
 import { editor, secrets, world } from "./world.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const jwt = /eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,}/;
+/** Matches a JWT. */
+export const jwt = /eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,}/;
 
 export const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 let started;
@@ -20,12 +21,19 @@ export class Visit {
   pages = [];
   contexts = [];
   faults = [];
+  // Where a sign-in leads the browser to.
+  elsewhere = new Set();
   // A person who may not list namespaces types them.
   expected = [{ status: 403, path: "/api/namespaces" }];
 
   /** A request that is refused is an error on the browser's console, which the test names by its status and path. */
   expects(status, path) {
     this.expected.push({ status, path });
+  }
+
+  /** The test leads the browser to another origin, as a navigation only. */
+  visits(url) {
+    this.elsewhere.add(new URL(url).origin);
   }
 
   /** A new browser with nobody signed in. */
@@ -61,7 +69,9 @@ export class Visit {
     page.on("pageerror", (error) => this.faults.push(`error of the page: ${error.stack}`));
     page.on("request", (request) => {
       const url = new URL(request.url());
-      if (!/^(blob|data):$/.test(url.protocol) && url.origin !== origin) this.faults.push(`request to another origin: ${url.href}`);
+      const expected = url.origin === origin || (this.elsewhere.has(url.origin) && request.isNavigationRequest());
+      if (!/^(blob|data):$/.test(url.protocol) && !expected) this.faults.push(`request to another origin: ${url.href}`);
+      if (url.origin === origin && jwt.test(url.href)) this.faults.push(`a token in the URL of ${url.pathname}`);
       for (const secret of secrets) {
         if (url.href.includes(secret)) this.faults.push(`a token in the URL of ${url.pathname}`);
       }
@@ -69,6 +79,8 @@ export class Visit {
   }
 
   allows(text, url) {
+    // The page of another origin is none of the console's.
+    if (url && this.elsewhere.has(new URL(url).origin)) return true;
     return this.expected.some(({ status, path }) => text.includes(typeof status === "number" ? `status of ${status} ` : status) && (!path || new URL(url).pathname.includes(path)));
   }
 

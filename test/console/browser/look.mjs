@@ -1,9 +1,14 @@
 // Every page and dialog for every person: axe, narrow and zoomed windows, other colours and languages, the keyboard, a base path.
 import assert from "node:assert/strict";
 import { flow, gone, rowOf, seen } from "./browser.mjs";
+import { continueButton, openAs, otherSession } from "./provider.mjs";
 import { awaitKey, createIssuer, createKey, keyPath, kube, namespace, person, session, until, world } from "./world.mjs";
 
 const dialog = (page) => page.getByRole("dialog").filter({ has: page.locator("form[method=dialog]") });
+
+// The user of the provider, and the console where that person has sessions.
+const looker = "looks";
+const theirs = "exchange";
 
 let made;
 /** A namespace with keys in several states, a session and an issuer with a policy; one for all tests of this file. */
@@ -20,6 +25,7 @@ function scene() {
     const issuer = await createIssuer("look", { policy: { rules: [{ namespaces: { names: [ns] }, audiences: ["https://*.shop.example.com"], scopes: ["orders.read", "orders.write"], maxLifetime: "240h" }] } });
     await session(ns, "till", { userAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0" });
     await session(ns, "till");
+    await otherSession(looker, "Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0");
     await awaitKey(ns, "orders");
     return { ns, issuer };
   })();
@@ -52,8 +58,20 @@ const views = {
   "rotate signing keys dialog": { path: ({ issuer }) => `issuers/${issuer}`, act: async (page) => { await page.getByRole("button", { name: "Rotate…" }).click(); await seen(dialog(page)); } },
   sessions: { path: ({ ns }) => `sessions?ns=${ns}`, at: (page, { ns }) => page.getByRole("region", { name: `system:serviceaccount:${ns}:till` }) },
   "end session dialog": { path: ({ ns }) => `sessions?ns=${ns}`, act: async (page) => { await page.getByRole("button", { name: /^End the session/ }).first().click(); await seen(dialog(page)); } },
+  "my sessions": { console: theirs, path: () => "me/sessions", at: (page) => page.getByText("This session", { exact: true }) },
+  "end all others dialog": { console: theirs, path: () => "me/sessions", act: async (page) => { await page.getByRole("button", { name: "End all others" }).click(); await seen(dialog(page)); } },
+  "sign-in": { console: "out", path: () => "", at: (page) => page.getByLabel("Bearer token") },
+  "sign-in at a provider": { console: "provider", path: () => "signin?failed=AccessDenied", at: continueButton },
   verify: { path: () => "verify", at: (page) => page.getByRole("heading", { name: "Checks" }) },
 };
+
+/** Opens the page of a view when it is first wanted: of a person at two consoles, and before the sign-in, with a token only and with a provider. */
+function pagesOf(visit, options) {
+  const outside = async (at) => (await visit.context({ base: world.consoles[at], ...options })).newPage();
+  const open = { main: () => visit.open("keys", options), [theirs]: () => openAs(visit, looker, "me/sessions", { at: theirs, ...options }), out: () => outside("main"), provider: () => outside("forward") };
+  const opened = {};
+  return ({ console: at = "main" }) => (opened[at] ??= open[at]());
+}
 
 async function show(page, { path, at, act }, made) {
   await page.goto(page.context().base + path(made));
@@ -81,16 +99,13 @@ flow("axe finds nothing on any page or dialog, light and dark", async (visit) =>
       await visit.accessible(page, `${name}, ${colorScheme}`).catch((error) => faults.push(error.message));
     }
   };
-  const page = await visit.open("keys");
+  const pageOf = pagesOf(visit, {});
   for (const [name, view] of Object.entries(views)) {
+    const page = await pageOf(view);
     await show(page, view, made);
     await check(page, name);
     if (!view.secret) await visit.keepsSecrets(page);
   }
-  const out = await (await visit.context()).newPage();
-  await out.goto(world.consoles.main);
-  await seen(out.getByLabel("Bearer token"));
-  await check(out, "sign-in");
   const without = await visit.open("keys", { as: await person({ role: "" }) });
   await seen(without.getByRole("heading", { name: "You may not list keys in all namespaces" }));
   await check(without, "list without rights");
@@ -105,14 +120,15 @@ for (const [what, options] of Object.entries({
   flow(`no page scrolls sideways ${what}`, async (visit) => {
     const made = await scene();
     const { query, ...context } = options;
-    const page = await visit.open("keys", context);
+    const pageOf = pagesOf(visit, context);
     const faults = [];
     for (const [name, view] of Object.entries(views)) {
       if (view.narrow === false) continue;
+      const page = await pageOf(view);
       if (query) {
         if (view.act) continue;
         const path = view.path(made);
-        await page.goto(`${world.consoles.main}${path}${path.includes("?") ? "&" : "?"}${query}`);
+        await page.goto(`${page.context().base}${path}${path.includes("?") ? "&" : "?"}${query}`);
         await seen(page.locator("h1", { hasText: name.startsWith("detail") ? "" : "⟦" }).or(page.locator("h1")));
         await until("the stream is there", async () => (await page.locator(".skeleton, .starting").count()) === 0 || undefined);
       } else await show(page, view, made);

@@ -3,6 +3,7 @@ import { register } from "./browser.mjs";
 // The longest one begins first.
 import "./look.mjs";
 import "./signin.mjs";
+import "./oidc.mjs";
 import "./list.mjs";
 import "./create.mjs";
 import "./manifests.mjs";
@@ -13,7 +14,7 @@ import "./issuers.mjs";
 import "./sessions.mjs";
 import "./local.mjs";
 import "./review.mjs";
-import "./look.mjs";
+import "./mine.mjs";
 import "./canary.mjs";
 
 register();

@@ -241,21 +241,26 @@ export async function exchange(token, replica = 0, { userAgent = "test", path = 
   return { status, ...answer };
 }
 
-/** A session of a ServiceAccount at the token service, and its tokens. */
-export async function session(ns, account, { userAgent = "test" } = {}) {
-  await kube("POST", `/api/v1/namespaces/${ns}/serviceaccounts`, { metadata: { name: account } }).catch((error) => assert.equal(error.status, 409, error.message));
-  const [issuer] = world.tokenServers;
-  const { status } = await kube("POST", `/api/v1/namespaces/${ns}/serviceaccounts/${account}/token`, { spec: { audiences: [issuer] } });
+/** Exchanges a token that proves a subject for a session at an issuer, and returns the tokens of the session. */
+export async function logIn(issuer, { token, type, audience, userAgent = "test" }) {
   const answer = await request(`${issuer}/token`, {
     method: "POST",
     agent: tokenService,
     headers: { "Content-Type": "application/x-www-form-urlencoded", "User-Agent": userAgent },
-    body: new URLSearchParams({ grant_type: "urn:ietf:params:oauth:grant-type:token-exchange", client_id: "till", subject_token: status.token, subject_token_type: "urn:ietf:params:oauth:token-type:jwt", audience: "https://orders.example.com" }).toString(),
+    body: new URLSearchParams({ grant_type: "urn:ietf:params:oauth:grant-type:token-exchange", client_id: "till", subject_token: token, subject_token_type: `urn:ietf:params:oauth:token-type:${type}`, audience }).toString(),
   });
   assert.equal(answer.status, 200, answer.text);
   const tokens = JSON.parse(answer.text);
   secrets.add(tokens.access_token).add(tokens.refresh_token);
   return tokens;
+}
+
+/** A session of a ServiceAccount at the token service, and its tokens. */
+export async function session(ns, account, { userAgent } = {}) {
+  await kube("POST", `/api/v1/namespaces/${ns}/serviceaccounts`, { metadata: { name: account } }).catch((error) => assert.equal(error.status, 409, error.message));
+  const [issuer] = world.tokenServers;
+  const { status } = await kube("POST", `/api/v1/namespaces/${ns}/serviceaccounts/${account}/token`, { spec: { audiences: [issuer] } });
+  return logIn(issuer, { token: status.token, type: "jwt", audience: "https://orders.example.com", userAgent });
 }
 
 /** Asks the program that runs the processes to stop, kill, start or open one. */
