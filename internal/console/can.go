@@ -78,7 +78,7 @@ func (s *Server) reviewAll(ctx context.Context, p *person, rights []right) []wir
 	return answers
 }
 
-// review asks the API server about a right. A review that fails is not remembered.
+// review asks the API server about a right. A review that fails, or one that the API server could not complete, is not remembered.
 func (s *Server) review(ctx context.Context, p *person, needs right) wire.Answer {
 	question := review{p.session, needs}
 	if known, ok := s.reviews.Get(question); ok {
@@ -93,6 +93,10 @@ func (s *Server) review(ctx context.Context, p *person, needs right) wire.Answer
 		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: needs.namespace, Verb: needs.verb, Group: group, Resource: needs.resource, Name: needs.name},
 	}}
 	if err := p.Create(ctx, access); err != nil {
+		return wire.Answer{Unknown: true}
+	}
+	if said := &access.Status; !said.Allowed && !said.Denied && said.EvaluationError != "" {
+		// Such as an authorizer that gives no answer in time.
 		return wire.Answer{Unknown: true}
 	}
 	answer := wire.Answer{Allowed: access.Status.Allowed}
