@@ -38,7 +38,7 @@ type session struct {
 // exchange begins a session at the token service with the id_token.
 func (l *login) exchange(ctx context.Context) (*console.Credential, error) {
 	got, err := l.service.grant(withAgent(ctx, l.agent), &client{}, url.Values{
-		"grant_type": {grantExchange}, "subject_token": {l.idToken}, "subject_token_type": {typeIDToken}, "audience": {l.TokenService.Audience},
+		"grant_type": {grantExchange}, "subject_token": {l.id.compact}, "subject_token_type": {typeIDToken}, "audience": {l.TokenService.Audience},
 	})
 	if err != nil {
 		return nil, failedAt(err, wire.NotGranted)

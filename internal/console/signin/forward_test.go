@@ -3,8 +3,6 @@ package signin
 import (
 	"context"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -343,45 +341,5 @@ func TestOwnSessionsThatFail(t *testing.T) {
 		if _, err := own.List(t.Context()); !c.is(err) {
 			t.Errorf("%s: %v", c.name, err)
 		}
-	}
-}
-
-// TestLogout checks that the page gets no id_token, and the provider gets it once.
-func TestLogout(t *testing.T) {
-	f := newFixture(t)
-	follow := func(location string) *url.URL {
-		w := httptest.NewRecorder()
-		f.Logout(w, httptest.NewRequest(http.MethodGet, "https://"+consoleHost+location, http.NoBody))
-		to, err := url.Parse(w.Header().Get("Location"))
-		if err != nil || w.Code != http.StatusSeeOther {
-			t.Fatalf("%d %v", w.Code, err)
-		}
-		return to
-	}
-	one := f.signedIn(nil)
-	location := one.End(t.Context())
-	if len(location) > 100 || strings.Contains(location, ".") {
-		t.Errorf("the page gets %q", location)
-	}
-	to := follow(location)
-	query := to.Query()
-	if !strings.HasPrefix(to.String(), f.provider.URL+"/leave?") || query.Get("tenant") != "1" || query.Get("id_token_hint") != one.Config.BearerToken ||
-		query.Get("post_logout_redirect_uri") != "https://"+consoleHost+"/signin" || query.Get("client_id") != consoleID {
-		t.Errorf("the browser goes to %s", to.Path)
-	}
-	for _, again := range []string{location, "/auth/logout", "/auth/logout?ticket=x"} {
-		if got := follow(again).String(); got != "/signin" {
-			t.Errorf("%s leads to %s", again, got)
-		}
-	}
-	late := f.signedIn(nil).End(t.Context())
-	f.fake.SetTime(f.fake.Now().Add(ticketLife))
-	if got := follow(late).String(); got != "/signin" {
-		t.Errorf("a late ticket leads to %s", got)
-	}
-	without := newFixture(t)
-	without.provider.more["end_session_endpoint"] = "http://insecure.example.com"
-	if got := without.signedIn(nil).End(t.Context()); got != "" {
-		t.Errorf("a provider without an https end_session_endpoint: %q", got)
 	}
 }

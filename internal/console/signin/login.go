@@ -16,12 +16,13 @@ import (
 type login struct {
 	*OIDC
 	// agent is the User-Agent of the person's browser, and host the name under which it reached the console.
-	agent, host    string
-	nonce, subject string
+	agent, host string
+	nonce       string
 
 	mu sync.Mutex
-	// idToken is the latest one of the provider, and refresh its refresh token; empty for none.
-	idToken, refresh string
+	// id is the latest id_token of the provider, and refresh its refresh token; empty for none.
+	id      *proven
+	refresh string
 }
 
 // first returns the first credential of a sign-in.
@@ -76,10 +77,10 @@ func (l *login) renew(ctx context.Context) (*console.Credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, named := id.claims["nonce"]; named && id.text("nonce") != l.nonce || id.text("sub") != l.subject {
+	if _, named := id.claims["nonce"]; named && id.text("nonce") != l.nonce || id.text("sub") != l.id.text("sub") {
 		return nil, errors.New("the next id_token is that of another sign-in")
 	}
-	l.idToken = compact
+	l.id = id
 	return l.credential(id)
 }
 

@@ -14,7 +14,7 @@ import (
 // ticketLife is how long the browser has to follow a ticket.
 const ticketLife = time.Minute
 
-// tickets are where browsers end their session at the provider (RP-Initiated Logout 1.0). That URL contains the id_token, so the
+// tickets are where browsers end their session at the provider (RP-Initiated Logout 1.0). That URL can have the id_token, so the
 // page gets a ticket, and the redirect of the ticket has the URL: no token reaches a script.
 type tickets struct {
 	clock  clock.PassiveClock
@@ -71,10 +71,15 @@ func (l *login) leave(ctx context.Context) string {
 		return ""
 	}
 	l.mu.Lock()
-	hint := l.idToken
+	id := l.id
 	l.mu.Unlock()
 	query := to.Query()
-	query.Set("id_token_hint", hint)
+	if l.Forward == Impersonation || !l.Clock.Now().Before(id.until) {
+		query.Set("id_token_hint", id.compact)
+	} else {
+		// The API server or the token service still takes the id_token, and a browser keeps URLs.
+		query.Set("logout_hint", id.text("sub"))
+	}
 	query.Set("client_id", l.ClientID)
 	query.Set("post_logout_redirect_uri", l.at(l.host, "signin"))
 	to.RawQuery = query.Encode()

@@ -159,7 +159,7 @@ func (s *OIDC) finish(r *http.Request, one *attempt, given url.Values) (*console
 	if proven.text("nonce") != one.Nonce {
 		return nil, failed(wire.NotTrusted, "the id_token has the nonce of another sign-in")
 	}
-	l := &login{OIDC: s, agent: agentOf(r), host: r.Host, nonce: one.Nonce, subject: proven.text("sub"), idToken: proven.compact, refresh: got.RefreshToken}
+	l := &login{OIDC: s, agent: agentOf(r), host: r.Host, nonce: one.Nonce, id: proven, refresh: got.RefreshToken}
 	return l.first(r.Context(), proven)
 }
 
