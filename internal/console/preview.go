@@ -34,8 +34,12 @@ func (s *Server) preview(ctx context.Context, p *person, r *http.Request) (any, 
 	if said.YAML, err = view.YAML(manifest); err != nil {
 		return nil, err
 	}
+	needs := right{"create", keyResource, manifest.GetNamespace(), ""}
+	if body.UID != "" {
+		needs.verb, needs.name = "patch", manifest.GetName()
+	}
 	stored, before, err := p.tryOut(ctx, manifest, types.UID(body.UID))
-	if err := refusal(&said, err, manifest); err != nil {
+	if err := refusal(&said, err, needs); err != nil {
 		return nil, err
 	}
 	if stored == nil {
@@ -123,7 +127,7 @@ func differences(from, to map[string]any) map[string]any {
 }
 
 // refusal adds what the API server says against a manifest to the answer. Other errors it returns.
-func refusal(said *wire.Previewed, err error, manifest *unstructured.Unstructured) error {
+func refusal(said *wire.Previewed, err error, needs right) error {
 	var own *failed
 	if errors.As(err, &own) {
 		said.Denied = &own.Failure
@@ -140,7 +144,7 @@ func refusal(said *wire.Previewed, err error, manifest *unstructured.Unstructure
 	case status.Code == http.StatusUnauthorized:
 		return err
 	default:
-		said.Denied = failureFrom(err, right{"create", keyResource, manifest.GetNamespace(), ""})
+		said.Denied = failureFrom(err, needs)
 	}
 	return nil
 }
