@@ -32,6 +32,9 @@ func TestWherePublicKeysAreRead(t *testing.T) {
 		{"the issuer's own URL", false, "", nil, http.StatusOK, keys, "SERVER/jwks.json"},
 		{"an answer that is no JSON", true, "https://tokens.example.com", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
 			http.StatusBadGateway, "answers 200", "tokens.example.com/jwks.json"},
+		{"an answer that is too long", true, "https://tokens.example.com", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"keys":[` + strings.Repeat(" ", 1<<20) + `]}`))
+		}, http.StatusBadGateway, "answers 200", "tokens.example.com/jwks.json"},
 		{"an issuer that the service lacks", true, "https://tokens.example.com", http.NotFound, http.StatusBadGateway, "answers 404", "tokens.example.com/jwks.json"},
 		{"a service that leads elsewhere", true, "https://tokens.example.com", http.RedirectHandler("https://elsewhere.example.com", http.StatusFound).ServeHTTP,
 			http.StatusBadGateway, "answers 302", "tokens.example.com/jwks.json"},
