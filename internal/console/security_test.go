@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -209,6 +210,39 @@ func TestNoPathReachesTheAPIServer(t *testing.T) {
 	}
 	if after := len(f.cluster.requests()); after != before || parameters < 2 {
 		t.Errorf("%d requests reached the API server, for %d parameters", after-before, parameters)
+	}
+}
+
+// TestAHandlerThatPanics checks that a fault of the console leaves its place in the log, and that the page gets an answer.
+func TestAHandlerThatPanics(t *testing.T) {
+	f := newFixture(t)
+	session := f.signedIn(f.cluster.user("ada"))
+	var missing map[string]int
+	f.route("GET /api/broken", func(context.Context, *person, *http.Request) (any, error) {
+		missing["a"] = 1
+		return nil, nil
+	})
+	f.handle("GET /api/halves", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("half of an answer"))
+		missing["a"] = 1
+	})
+	answer := f.do(call{method: "GET", path: "/api/broken", session: session})
+	if got := read[wire.Failure](t, answer); answer.StatusCode != http.StatusInternalServerError || got.Message != "the console failed; its log says more" {
+		t.Errorf("the page gets %d %+v", answer.StatusCode, got)
+	}
+	thrown := func() (thrown any) {
+		defer func() { thrown = recover() }()
+		f.do(call{method: "GET", path: "/api/halves", session: session})
+		return nil
+	}()
+	if thrown != http.ErrAbortHandler {
+		t.Errorf("half of an answer is one to the page: the panic %v is passed on", thrown)
+	}
+	lines := f.logged()
+	for _, want := range []string{"assignment to entry in nil map", "security_test.go", `"route":"GET /api/broken","status":500`, `"route":"GET /api/halves"`} {
+		if !strings.Contains(lines, want) {
+			t.Errorf("the log does not have %s:\n%s", want, lines)
+		}
 	}
 }
 

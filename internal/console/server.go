@@ -21,6 +21,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/apicalls"
 	"github.com/refreshkeys/refreshkeys/internal/console/wire"
 	"github.com/refreshkeys/refreshkeys/internal/memo"
+	"github.com/refreshkeys/refreshkeys/internal/serving"
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
@@ -182,9 +183,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := s.clock.Now()
 	v := &visit{}
 	answered := &answered{ResponseWriter: w}
-	defer func() {
-		s.observe(r, answered.code, s.clock.Since(began), v.user)
-	}()
+	defer func() { s.observe(r, answered.code, s.clock.Since(began), v.user) }()
+	defer func() { s.broken(answered, r, serving.Panicked(recover())) }()
 	s.secure(answered, r)
 	admitted, err := s.admit(answered, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
 	switch {
@@ -198,6 +198,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r = admitted
 		s.dispatch(answered, r)
 	}
+}
+
+// broken answers after a panic of a handler, which err describes; nil for none. An answer that has begun is given up.
+func (s *Server) broken(w *answered, r *http.Request, err error) {
+	if err == nil {
+		return
+	}
+	if w.code == 0 {
+		s.refuse(w, r, err)
+		return
+	}
+	s.log.Error(err, "request failed", "route", r.Pattern)
+	panic(http.ErrAbortHandler)
 }
 
 // dispatch serves a request by its route. What the mux says of a path without a route is text; here all refusals are JSON.

@@ -17,6 +17,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/serving"
 )
 
 // Issuers returns the issuers that a request may be for, by its path and host.
@@ -129,12 +130,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// would find the next request at another offset (RFC 9112 §6.1).
 		w.Header().Set("Connection", "close")
 	}
-	if err := s.serve(request); err != nil {
+	if err := s.attempt(request); err != nil {
 		s.refuse(request, err)
 	}
 	request.Took = s.Clock.Since(began)
 	s.Observe(request)
 	s.log(request)
+}
+
+// attempt serves a request. A panic is an error, whose place goes to the log.
+func (s *Server) attempt(r *Request) (err error) {
+	defer func() {
+		if broken := serving.Panicked(recover()); broken != nil {
+			err = broken
+		}
+	}()
+	return s.serve(r)
 }
 
 func (s *Server) serve(r *Request) error {
