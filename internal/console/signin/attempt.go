@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/sha256"
@@ -20,8 +21,10 @@ const (
 	attemptLife = 5 * time.Minute
 	// secretBytes is the length of state, nonce and PKCE verifier, before base64url makes 43 characters of it.
 	secretBytes = 32
-	// mostAttempts is how many sign-ins of one browser may be open, such as in several tabs.
-	mostAttempts = 5
+	// mostAttempts is how many sign-ins of one browser may be open, such as in several tabs. All cookies together must fit into a header.
+	mostAttempts = 3
+	// longestCookie is the longest cookie of a sign-in, its name and value: browsers keep none above 4,096 bytes.
+	longestCookie = 4000
 	// longestReturn is the longest path to return to: that of a form holds its entries.
 	longestReturn = 2560
 )
@@ -73,7 +76,12 @@ func nameOf(state string) string { return attemptPrefix + state[:cookieTag] }
 
 // begin remembers a sign-in in the browser.
 func (a *attempts) begin(w http.ResponseWriter, r *http.Request, one *attempt) error {
-	plain, err := json.Marshal(one)
+	name := nameOf(one.State)
+	value, err := a.seal(name, one)
+	if err == nil && len(name)+len(value) > longestCookie {
+		one.Return = withoutQuery(one.Return)
+		value, err = a.seal(name, one)
+	}
 	if err != nil {
 		return err
 	}
@@ -88,10 +96,21 @@ func (a *attempts) begin(w http.ResponseWriter, r *http.Request, one *attempt) e
 			writeAttempt(w, name, "", -1)
 		}
 	}
-	name := nameOf(one.State)
-	sealed := a.sealer.Seal(nil, nil, plain, []byte(name)) //nolint:gosec // this AEAD makes a random nonce itself
-	writeAttempt(w, name, base64.RawURLEncoding.EncodeToString(sealed), int(attemptLife/time.Second))
+	writeAttempt(w, name, value, int(attemptLife/time.Second))
 	return nil
+}
+
+// seal returns the value of the cookie of a sign-in.
+func (a *attempts) seal(name string, one *attempt) (string, error) {
+	var plain bytes.Buffer
+	encoder := json.NewEncoder(&plain)
+	// A query has many &, which would become six bytes each.
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(one); err != nil {
+		return "", err
+	}
+	sealed := a.sealer.Seal(nil, nil, plain.Bytes(), []byte(name)) //nolint:gosec // this AEAD makes a random nonce itself
+	return base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
 // writeAttempt sets the cookie of a sign-in. It is Lax, since the provider sends the browser back from another site.
@@ -162,9 +181,18 @@ func outsideBase64(r rune) bool {
 	}
 }
 
-// returnPath returns the path that a person asked for, or that of the first page: a path of another host, or one that a browser
-// reads as such, is none. Whether it is a page is known to the console.
+// withoutQuery returns a path without the entries of a form, or the filters of a list.
+func withoutQuery(page string) string {
+	page, _, _ = strings.Cut(page, "?")
+	return page
+}
+
+// returnPath returns the path that a person asked for, without a query that is too long, or that of the first page: a path of another
+// host, or one that a browser reads as such, is none. Whether it is a page is known to the console.
 func returnPath(asked string) string {
+	if len(asked) > longestReturn {
+		asked = withoutQuery(asked)
+	}
 	if !strings.HasPrefix(asked, "/") || strings.HasPrefix(asked, "//") || len(asked) > longestReturn ||
 		strings.ContainsFunc(asked, func(r rune) bool { return r == '\\' || r < ' ' || r == 0x7f }) {
 		return "/"

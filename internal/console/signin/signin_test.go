@@ -71,6 +71,27 @@ func TestManyLogins(t *testing.T) {
 	}
 }
 
+// TestTheCookieOfALongPath checks that browsers keep the cookie of a sign-in, and that the person comes back to the page.
+func TestTheCookieOfALongPath(t *testing.T) {
+	f := newFixture(t)
+	entries := "/keys/new?" + strings.Repeat("&", longestReturn-len("/keys/new?"))
+	quotes := "/keys/new?" + strings.Repeat(`"`, longestReturn-len("/keys/new?"))
+	for asked, want := range map[string]string{"/keys?ns=shop": "/keys?ns=shop", entries: entries, quotes: "/keys/new", quotes + "&": "/keys/new"} {
+		b := f.begin("?return=" + url.QueryEscape(asked))
+		if size := len(b.cookies[0].Name) + len(b.cookies[0].Value); size > 4096 {
+			t.Errorf("the cookie of a path that begins with %.16q has %d bytes", asked, size)
+		}
+		f.provider.will("/token", tokens(map[string]any{"id_token": f.provider.sign(f.fixtureClaims(b))}))
+		if _, path, _, err := f.arrive(b); err != nil || path != want {
+			t.Errorf("the person comes back to %.32q (%d bytes), want %.32q (%d bytes): %v", path, len(path), want, len(want), err)
+		}
+	}
+	// 16 KiB is the limit of a request's header.
+	if longestCookie*mostAttempts > 12<<10 {
+		t.Errorf("the cookies of %d sign-ins leave no room in a header", mostAttempts)
+	}
+}
+
 // TestBelowABasePath checks the names and paths of a console that has neighbours.
 func TestBelowABasePath(t *testing.T) {
 	f := newFixture(t)
@@ -287,6 +308,7 @@ func TestReturnPath(t *testing.T) {
 	for asked, want := range map[string]string{
 		"/keys": "/keys", "/keys?ns=shop": "/keys?ns=shop", "/": "/", "": "/", "keys": "/", "//evil": "/", `/\evil`: "/", `\/evil`: "/",
 		"https:evil": "/", "https://evil": "/", "/\t/evil": "/", "/keys\nx": "/", "javascript:alert(1)": "/", "/" + strings.Repeat("a", longestReturn): "/",
+		"/keys/new?claims=" + strings.Repeat("a", longestReturn): "/keys/new",
 	} {
 		if got := returnPath(asked); got != want {
 			t.Errorf("%q: %q, want %q", asked, got, want)
