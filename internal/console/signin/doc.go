@@ -3,5 +3,6 @@
 // service for which the id_token is exchanged, or the console's own credential with the names of the id_token (constrained
 // impersonation).
 //
-// It reaches the hosts of its configuration, and those that the documents there name, over https. It follows no redirect.
+// It reaches the hosts of its configuration, and those that the documents there name, over https. It follows
+// no redirect, except one of the discovery document or of the public keys to the same host.
 package signin
