@@ -43,7 +43,7 @@ export async function bareBrowser() {
       const { targetId } = await send("Target.createTarget", { url: "about:blank" });
       const { sessionId } = await send("Target.attachToTarget", { targetId, flatten: true });
       await send("Page.enable", {}, sessionId);
-      await send("Page.addScriptToEvaluateOnNewDocument", { source: `(${script})()` }, sessionId);
+      await send("Page.addScriptToEvaluateOnNewDocument", { source: script }, sessionId);
       return {
         go: (url) => send("Page.navigate", { url }, sessionId),
         /** The value of an expression, also of a promise. */

@@ -38,7 +38,9 @@ flow("from the API server's answer to a patch until the changed row is painted",
   await kube("DELETE", keyPath(ns, "orders"));
 }, { alone: true, long: true });
 
-const count = 10_000;
+// A trial can have fewer.
+const count = Number(process.env.BENCH_KEYS || 10_000);
+const thousands = new Intl.NumberFormat("en-GB").format(count);
 const load = () => `load average ${loadavg()[0].toFixed(1)}`;
 const MiB = (bytes) => `${(bytes / (1 << 20)).toFixed(1)} MiB`;
 
@@ -53,9 +55,9 @@ async function manyKeys() {
   const worker = async () => {
     for (let at = n++; at < count; at = n++) {
       const [ns, name] = [spaces[at % spaces.length], `key-${at}`];
-      await createKey(ns, name, { audience: `https://api-${at % 400}.example.com` });
+      const created = await createKey(ns, name, { audience: `https://api-${at % 400}.example.com` });
       const own = { secretName: name, jti: randomUUID(), tokenHash: `sha256:${randomBytes(32).toString("hex")}` };
-      await manager("PATCH", `${keyPath(ns, name)}/status`, { status: { ...status, ...own } });
+      await manager("PUT", `${keyPath(ns, name)}/status`, { ...created, status: { ...status, ...own } });
     }
   };
   await Promise.all(Array.from({ length: 16 }, worker));
@@ -68,7 +70,7 @@ async function metric(of, name) {
 }
 
 /** In the page: notes what the stream brings and how long the page works on it, and when all rows are painted. */
-const noting = () => {
+const noting = (total) => {
   window.marks = { work: 0, bytes: 0 };
   const listen = EventSource.prototype.addEventListener;
   EventSource.prototype.addEventListener = function (name, take) {
@@ -82,20 +84,21 @@ const noting = () => {
     });
   };
   new MutationObserver((_, observer) => {
-    if (!document.querySelector(".pager [role=status]")?.textContent.includes("of 10,000")) return;
+    if (!document.querySelector(".pager [role=status]")?.textContent.endsWith(`of ${total}`)) return;
     observer.disconnect();
+    window.marks.rendered = performance.now();
     requestAnimationFrame(() => setTimeout(() => (window.marks.painted = performance.now())));
   }).observe(document, { subtree: true, childList: true, characterData: true });
 };
 
-flow("10,000 keys", manyKeys, { alone: true, timeout: 1_500_000 });
+flow("many keys", manyKeys, { alone: true, timeout: 1_500_000 });
 
-flow("the first render of 10,000 keys", async (visit, t) => {
+flow("the first render of many keys", async (visit, t) => {
   const browser = await bareBrowser();
   const { token } = await editor();
   const runs = [];
   for (let run = 0; run < 6; run++) {
-    const page = await browser.page(noting);
+    const page = await browser.page(`(${noting})(${JSON.stringify(thousands)})`);
     if (run === 0) {
       await page.go(`${world.consoles.main}verify`);
       await until("the page can sign in", () => page.evaluate(`location.protocol === "https:" && fetch("api/login", { method: "POST", headers: { "Content-Type": "application/json" }, body: ${JSON.stringify(JSON.stringify({ token }))} }).then(({ ok }) => ok)`));
@@ -104,16 +107,16 @@ flow("the first render of 10,000 keys", async (visit, t) => {
     await page.go(`${world.consoles.main}keys`);
     const marks = await until("the rows are painted", () => page.evaluate("window.marks?.painted && window.marks"), 60_000);
     const spent = (await Promise.all([metric("console", "process_cpu_seconds_total"), metric("apiserver", "process_cpu_seconds_total")])).map((now, n) => now - before[n]);
-    t.diagnostic(`run ${run + 1}: painted ${Math.round(marks.painted)} ms after the navigation; first event ${Math.round(marks.first)}, synced ${Math.round(marks.synced)}, work of the page on events ${Math.round(marks.work)} ms; processor time: console ${spent[0].toFixed(2)} s, API server ${spent[1].toFixed(2)} s; ${Math.round(marks.bytes / count)} bytes a row; ${load()}`);
+    t.diagnostic(`run ${run + 1}: painted ${Math.round(marks.painted)} ms after the navigation; first event ${Math.round(marks.first)}, synced ${Math.round(marks.synced)}, rendered ${Math.round(marks.rendered)}, work of the page on events ${Math.round(marks.work)} ms; processor time: console ${spent[0].toFixed(2)} s, API server ${spent[1].toFixed(2)} s; ${Math.round(marks.bytes / count)} bytes a row; ${load()}`);
     runs.push(marks.painted);
     await page.close();
   }
   runs.sort((a, b) => a - b);
-  t.diagnostic(`first render of ${count} keys, from navigation: median ${Math.round(at(runs, 0.5))} ms, fastest ${Math.round(runs[0])} ms, slowest ${Math.round(runs.at(-1))} ms; ${load()}`);
+  t.diagnostic(`first render of ${thousands} keys, from navigation: median ${Math.round(at(runs, 0.5))} ms, fastest ${Math.round(runs[0])} ms, slowest ${Math.round(runs.at(-1))} ms; ${load()}`);
   assert.ok(at(runs, 0.5) < 2000, "it takes 2 s or more");
 }, { alone: true, long: true });
 
-flow("the memory of sessions with 10,000 keys, and what a stream sends", async (visit, t) => {
+flow("the memory of sessions with many keys, and what a stream sends", async (visit, t) => {
   await control("console-main", "stop");
   await control("console-main", "start");
   const sizes = () => Promise.all(["process_resident_memory_bytes", "go_memstats_heap_inuse_bytes"].map((name) => metric("console", name)));
@@ -137,7 +140,7 @@ flow("the memory of sessions with 10,000 keys, and what a stream sends", async (
   for (const { close } of streams) close();
   const [{ wire, zipped, encoding }] = streams;
   t.diagnostic(`memory of the console for each of ${sessions} sessions that begin at once: resident ${MiB((most[0] - before[0]) / sessions)}, heap in use ${MiB((most[1] - before[1]) / sessions)}; then ${MiB((kept[0] - before[0]) / sessions)} and ${MiB((kept[1] - before[1]) / sessions)}; without a stream resident ${MiB(before[0])}; ${load()}`);
-  t.diagnostic(`on the wire: ${(wire / 1e6).toFixed(2)} MB for ${count} keys, ${Math.round(wire / count)} bytes a row, sent ${encoding ?? "uncompressed"}; ${Math.round(zipped / count)} bytes a row if they were compressed`);
+  t.diagnostic(`on the wire: ${(wire / 1e6).toFixed(2)} MB for ${thousands} keys, ${Math.round(wire / count)} bytes a row, sent ${encoding ?? "uncompressed"}; ${Math.round(zipped / count)} bytes a row if they were compressed`);
   assert.ok((most[0] - before[0]) / sessions < 15 * (1 << 20), "a session needs more than 15 MiB");
 }, { alone: true, long: true });
 

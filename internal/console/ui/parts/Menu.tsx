@@ -38,7 +38,8 @@ function place(panel: HTMLElement, button: HTMLElement): void {
   const left = Math.max(8, Math.min(at.left + width > page - 8 ? at.right - width : at.left, page - width - 8));
   const below = at.bottom + 6 + height <= innerHeight - 8 || at.top < height + 14;
   panel.style.setProperty("left", `${left}px`);
-  panel.style.setProperty("top", `${below ? at.bottom + 6 : at.top - height - 6}px`);
+  // In a low window it covers its button.
+  panel.style.setProperty("top", `${Math.max(8, Math.min(below ? at.bottom + 6 : at.top - height - 6, innerHeight - height - 8))}px`);
 }
 
 /** A button that opens a panel. */
