@@ -10,6 +10,8 @@ import { editor, secrets, world } from "./world.mjs";
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 /** Matches a JWT. */
 export const jwt = /eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,}/;
+// CI computes beside the suite: what usually takes a moment can take a while.
+const patience = 40_000;
 
 export const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 let started;
@@ -47,7 +49,7 @@ export class Visit {
       baseURL: base,
       ...options,
     });
-    context.setDefaultTimeout(15_000);
+    context.setDefaultTimeout(patience);
     context.base = base;
     await context.addInitScript(() => {
       addEventListener("securitypolicyviolation", (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));
@@ -169,9 +171,9 @@ export function register() {
 }
 
 /** Waits until an element is there. */
-export const seen = (locator, timeout = 15_000) => locator.first().waitFor({ state: "visible", timeout });
+export const seen = (locator, timeout = patience) => locator.first().waitFor({ state: "visible", timeout });
 /** Waits until an element is gone. */
-export const gone = (locator, timeout = 15_000) => locator.first().waitFor({ state: "hidden", timeout });
+export const gone = (locator, timeout = patience) => locator.first().waitFor({ state: "hidden", timeout });
 
 /** The row of a key in the list. */
 export const rowOf = (page, ns, name) => page.locator(`tr[data-name="${ns}/${name}"]`);
