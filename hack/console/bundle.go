@@ -30,7 +30,7 @@ func bundle(p paths) error {
 			{InputPath: "main.tsx", OutputPath: "app"},
 			{InputPath: "styles/index.css", OutputPath: "app"},
 		},
-		Outdir: p.dist, Bundle: true, Metafile: true, Format: api.FormatESModule, Target: api.ES2022,
+		Outdir: p.dist, Bundle: true, Metafile: true, Format: api.FormatESModule, Target: api.ES2022, Charset: api.CharsetUTF8,
 		// Elements become calls of h, which are shorter than those of the automatic transform that tsconfig.json names.
 		TsconfigRaw: "{}", JSX: api.JSXTransform, JSXFactory: "h", JSXFragment: "Fragment", Inject: []string{filepath.Join(p.ui, "app", "jsx.ts")},
 		LegalComments: api.LegalCommentsEndOfFile,

@@ -2,6 +2,7 @@ package view
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	eventsv1 "k8s.io/api/events/v1"
@@ -20,9 +21,12 @@ func KeyDetail(key *v1alpha1.JWTRefreshKey, stored *unstructured.Unstructured, e
 		Row: KeyRow(key), Next: next(key, now), Revisions: revisions(key, now), Conditions: conditions(key.Status.Conditions),
 		Events: eventsOf(events), EventsFailure: failure, Guidance: keyGuidance(key), RevocationNote: outlook.RevocationNote(key),
 		Meant: meant(key.Spec.DeviceInfo), Seen: seen(key.Status.DeviceInfo),
+		Subject:    outlook.Subject(key),
 		SecretName: cmp.Or(key.Status.SecretName, lifecycle.SecretName(key)), AccessToken: lifecycle.WantsAccessToken(key),
 		Scopes: key.Spec.Scopes, Facts: facts(key),
 	}
+	detail.Differs = differing(detail.Meant, detail.Seen)
+	detail.Snippets = snippets(detail.SecretName, key.Spec.Audience, detail.AccessToken)
 	if content := key.Status.Content; content != nil {
 		detail.Content = Claims(content.Raw)
 	}
@@ -97,6 +101,9 @@ func eventsOf(events []eventsv1.Event) []wire.Event {
 func facts(key *v1alpha1.JWTRefreshKey) []wire.Fact {
 	shown := []wire.Fact{}
 	for _, fact := range outlook.Settings(key) {
+		if slices.Contains([]string{"Audience", "Issuer", "Subject", "Scopes"}, fact.Name) {
+			continue // the row and the detail have them
+		}
 		shown = append(shown, wire.Fact{Name: fact.Name, Value: fact.Value})
 	}
 	return shown

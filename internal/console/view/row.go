@@ -42,20 +42,6 @@ func readyOf(conditions []metav1.Condition) (message, since string) {
 	return ready.Message, Stamp(ready.LastTransitionTime.Time)
 }
 
-func seen(device *v1alpha1.SeenDevice) *wire.Device {
-	if device == nil || *device == (v1alpha1.SeenDevice{}) {
-		return nil
-	}
-	return &wire.Device{ID: device.ID, OS: device.OS, Browser: device.Browser, UserAgent: device.UserAgent, Address: device.IPAddress}
-}
-
-func meant(device *v1alpha1.DeviceInfo) *wire.Device {
-	if device == nil || *device == (v1alpha1.DeviceInfo{}) {
-		return nil
-	}
-	return &wire.Device{ID: device.ID, Name: device.Name, OS: device.OS, Browser: device.Browser}
-}
-
 func session(login *v1alpha1.SessionStatus) *wire.Session {
 	if login == nil {
 		return nil

@@ -141,7 +141,8 @@ type KeyRow struct {
 	Name      string `json:"name"`
 	Audience  string `json:"audience"`
 	Issuer    string `json:"issuer"`
-	Subject   string `json:"subject,omitempty"`
+	// Subject is that of spec; empty for the default.
+	Subject string `json:"subject,omitempty"`
 	// Status is one word: the reason of Ready, Deleting or Pending, as `kubectl get jrk` shows it.
 	Status string `json:"status"`
 	// Since is when Ready last changed.
@@ -254,18 +255,28 @@ type KeyDetail struct {
 	Guidance *Guidance `json:"guidance,omitempty"`
 	// RevocationNote is what a person wrote at the revocation.
 	RevocationNote string `json:"revocationNote,omitempty"`
-	// Meant is spec.deviceInfo, Seen status.deviceInfo.
-	Meant *Device `json:"meant,omitempty"`
-	Seen  *Device `json:"seen,omitempty"`
+	// Meant is spec.deviceInfo, Seen status.deviceInfo. Differs are the fields in which they are of different devices: id, os, browser.
+	Meant   *Device  `json:"meant,omitempty"`
+	Seen    *Device  `json:"seen,omitempty"`
+	Differs []string `json:"differs,omitempty"`
+	// Subject is that of the tokens, with the default.
+	Subject string `json:"subject"`
 	// SecretName is empty for a key without a Secret. AccessToken: the Secret holds an access token, too.
 	SecretName  string   `json:"secretName,omitempty"`
 	AccessToken bool     `json:"accessToken,omitempty"`
 	Scopes      []string `json:"scopes,omitempty"`
 	// AccessTokenSeconds is the lifetime of access tokens: so long do those live on that were issued before a revocation.
-	AccessTokenSeconds int64  `json:"accessTokenSeconds,omitempty"`
-	TokenEndpoint      string `json:"tokenEndpoint,omitempty"`
+	AccessTokenSeconds int64 `json:"accessTokenSeconds,omitempty"`
 	// Facts are the other settings in force, in the words of `kubectl refreshkey describe`.
 	Facts []Fact `json:"facts"`
+	// Snippets show how a workload uses the Secret; none without one.
+	Snippets []Snippet `json:"snippets,omitempty"`
+}
+
+// Snippet is an example in one language.
+type Snippet struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
 }
 
 // Fact is a named value.

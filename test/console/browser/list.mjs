@@ -1,7 +1,7 @@
 // The list of keys: search, filters, order, and changes that show by themselves.
 import assert from "node:assert/strict";
 import { flow, gone, names, rowOf, seen } from "./browser.mjs";
-import { awaitKey, createKey, keyPath, kube, kubectl, namespace, readyOf, unique, until, world } from "./world.mjs";
+import { awaitKey, createIssuer, createKey, keyPath, kube, kubectl, namespace, readyOf, unique, until, world } from "./world.mjs";
 
 /** Waits until the list shows these keys in this order. */
 const shows = (page, ns, wanted) =>
@@ -109,9 +109,50 @@ flow("the order holds still under the pointer, and says what changed", async (vi
   await createKey(ns, "a-new");
   const changes = page.getByRole("button", { name: "1 change: show" });
   await seen(changes);
-  assert.deepEqual((await names(page)).map((name) => name.split("/")[1]), ["b-one", "c-two"]);
+  const held = async () => assert.deepEqual((await names(page)).map((name) => name.split("/")[1]), ["b-one", "c-two"]);
+  await held();
+  const place = (name) => rowOf(page, ns, name).evaluate((row) => row.getBoundingClientRect().top);
+  const before = await place("b-one");
+  await page.getByLabel("Search keys").hover();
+  await held();
+  assert.equal(await place("b-one"), before, "the button moves no row");
   await changes.click();
   await shows(page, ns, ["a-new", "b-one", "c-two"]);
+  assert.equal(await page.evaluate(() => document.activeElement?.textContent), "a-new", "the focus is in the first row");
+  await page.mouse.move(640, 20);
+  await createKey(ns, "a-newer");
+  await shows(page, ns, ["a-new", "a-newer", "b-one", "c-two"]);
+});
+
+flow("the order holds still for the keyboard, and the focus returns to its row", async (visit) => {
+  const ns = await namespace("keys");
+  await Promise.all(["b-one", "c-two"].map((name) => createKey(ns, name)));
+  const page = await visit.open(`keys?ns=${ns}`);
+  await shows(page, ns, ["b-one", "c-two"]);
+  await page.getByLabel("Search keys").focus();
+  const focused = () => page.evaluate(() => document.activeElement?.textContent);
+  for (let n = 0; n < 30 && (await focused()) !== "c-two"; n++) await page.keyboard.press("Tab");
+  await createKey(ns, "a-new");
+  const changes = page.getByRole("button", { name: "1 change: show" });
+  await seen(changes);
+  for (let n = 0; n < 30 && !(await changes.evaluate((one) => one === document.activeElement)); n++) await page.keyboard.press("Shift+Tab");
+  await page.keyboard.press("Enter");
+  await shows(page, ns, ["a-new", "b-one", "c-two"]);
+  await gone(changes);
+  assert.equal(await page.evaluate(() => document.activeElement?.closest("tr")?.dataset.name?.split("/")[1]), "b-one");
+});
+
+flow("the list of one issuer, from the page of the issuer", async (visit) => {
+  const ns = await namespace("of");
+  const issuer = await createIssuer("of");
+  await Promise.all([createKey(ns, "one", { issuerRef: { name: issuer } }), createKey(ns, "other")]);
+  await awaitKey(ns, "one");
+  const page = await visit.open(`issuers/${issuer}`);
+  await page.getByRole("region", { name: "Use" }).getByRole("link", { name: "1" }).click();
+  await seen(rowOf(page, ns, "one"));
+  assert.deepEqual(await names(page), [`${ns}/one`]);
+  await page.getByRole("button", { name: `Only keys of issuer ${issuer}` }).click();
+  assert.ok(!new URL(page.url()).searchParams.has("issuer"), page.url());
 });
 
 flow("300 keys: search, each filter, each view, each order, and pages", async (visit) => {

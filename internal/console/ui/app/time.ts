@@ -32,6 +32,9 @@ export function ago(at: number, now: number): string {
   return "";
 }
 
+/** A sentence of the server, which begins as in a log. */
+export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
 export const shortUTC = (at: number): string => `${short.format(at)} UTC`;
 export const fullUTC = (at: number): string => utc.format(at);
 export const fullLocal = (at: number): string => local.format(at);

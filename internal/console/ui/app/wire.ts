@@ -203,6 +203,9 @@ export interface KeyRow {
   name: string;
   audience: string;
   issuer: string;
+  /**
+   * Subject is that of spec; empty for the default.
+   */
   subject?: string;
   /**
    * Status is one word: the reason of Ready, Deleting or Pending, as `kubectl get jrk` shows it.
@@ -355,10 +358,15 @@ export interface KeyDetail {
    */
   revocationNote?: string;
   /**
-   * Meant is spec.deviceInfo, Seen status.deviceInfo.
+   * Meant is spec.deviceInfo, Seen status.deviceInfo. Differs are the fields in which they are of different devices: id, os, browser.
    */
   meant?: Device;
   seen?: Device;
+  differs?: string[];
+  /**
+   * Subject is that of the tokens, with the default.
+   */
+  subject: string;
   /**
    * SecretName is empty for a key without a Secret. AccessToken: the Secret holds an access token, too.
    */
@@ -369,11 +377,21 @@ export interface KeyDetail {
    * AccessTokenSeconds is the lifetime of access tokens: so long do those live on that were issued before a revocation.
    */
   accessTokenSeconds?: number /* int64 */;
-  tokenEndpoint?: string;
   /**
    * Facts are the other settings in force, in the words of `kubectl refreshkey describe`.
    */
   facts: Fact[];
+  /**
+   * Snippets show how a workload uses the Secret; none without one.
+   */
+  snippets?: Snippet[];
+}
+/**
+ * Snippet is an example in one language.
+ */
+export interface Snippet {
+  name: string;
+  text: string;
 }
 /**
  * Fact is a named value.

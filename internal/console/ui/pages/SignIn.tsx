@@ -5,8 +5,9 @@ import { failureOf } from "../app/api";
 import { codeFailure } from "../app/local";
 import { interrupted, me, signIn } from "../app/me";
 import { base, current, returnPath } from "../app/router";
+import { capital } from "../app/time";
 import { Banner, Code, Marked } from "../parts/Box";
-import { TextField } from "../parts/Field";
+import { submits, TextField } from "../parts/Field";
 import { Mark } from "../parts/TopBar";
 import { t } from "../text";
 
@@ -75,7 +76,7 @@ function TokenForm({ second }: { second: boolean }) {
       try {
         await signIn({ token: text });
       } catch (refused) {
-        error.value = failureOf(refused).message;
+        error.value = capital(failureOf(refused).message);
       }
       busy.value = false;
     }
@@ -86,10 +87,7 @@ function TokenForm({ second }: { second: boolean }) {
     <form
       ref={form}
       noValidate
-      onSubmit={(event) => {
-        event.preventDefault();
-        void submit();
-      }}
+      onSubmit={submits(() => void submit())}
     >
       <TextField label={t.signIn.token} hint={t.signIn.tokenHint} error={error.value} value={token.value} onValue={(value) => (token.value = value)} input={{ type: "password", class: "mono", autocomplete: "off" }} />
       <button type="submit" class={second ? "button full" : "button primary full"} aria-disabled={busy.value}>

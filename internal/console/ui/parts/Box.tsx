@@ -31,7 +31,7 @@ export function Banner({ tone, children, action }: { tone: "info" | "good" | "wa
   );
 }
 
-/** Text with code between backticks. */
+/** A text with commands and fields in backticks. */
 export function Marked({ text }: { text: string }) {
   return <>{text.split("`").map((part, i) => (i % 2 ? <code key={i}>{part}</code> : part))}</>;
 }
@@ -41,7 +41,7 @@ export function FailureBanner({ failure, action }: { failure: wire.Failure; acti
   return (
     <Banner tone="bad" action={action}>
       <Marked text={failure.message} />
-      {failure.ask && <Code text={failure.ask} what={t.command} />}
+      {failure.ask && <Code wrap text={failure.ask} what={t.command} />}
     </Banner>
   );
 }

@@ -1,13 +1,13 @@
-// Asks before something ends: sessions, a signing key.
+// Asks before something ends: a key, sessions, a signing key.
 import type { ComponentChildren } from "preact";
 import { useSignal } from "@preact/signals";
 import { failureOf } from "../app/api";
 import type * as wire from "../app/wire";
 import { Code, FailureBanner } from "./Box";
+import { Button } from "./Button";
 import { Dialog } from "./Dialog";
 import { TextField } from "./Field";
 import { t } from "../text";
-import { Typed } from "../pages/keys/Bulk";
 
 export interface ConfirmProps {
   title: string;
@@ -16,18 +16,22 @@ export interface ConfirmProps {
   children: ComponentChildren;
   /** What must be typed first. */
   typed?: string | undefined;
+  /** What else is asked. */
+  more?: ComponentChildren;
   command?: string | undefined;
   run: () => Promise<void>;
   onClose: () => void;
 }
 
-export function Confirm({ title, act, danger, children, typed, command, run, onClose }: ConfirmProps) {
+export function Confirm({ title, act, danger, children, typed, more, command, run, onClose }: ConfirmProps) {
   const text = useSignal("");
   const busy = useSignal(false);
   const failure = useSignal<wire.Failure | undefined>(undefined);
   const sure = typed === undefined || text.value.trim() === typed;
   const confirm = async () => {
+    if (!sure || busy.peek()) return;
     busy.value = true;
+    failure.value = undefined;
     try {
       await run();
       onClose();
@@ -40,14 +44,12 @@ export function Confirm({ title, act, danger, children, typed, command, run, onC
     <Dialog
       title={title}
       onClose={onClose}
-      onSubmit={() => {
-        if (sure && !busy.value) void confirm();
-      }}
+      onSubmit={() => void confirm()}
       actions={
         <>
-          <button type="button" class="button" onClick={onClose}>
+          <Button class="button" onClick={onClose}>
             {t.cancel}
-          </button>
+          </Button>
           <button type="submit" class={danger === false ? "button primary" : "button primary danger"} disabled={!sure} aria-busy={busy.value}>
             {act}
           </button>
@@ -55,9 +57,34 @@ export function Confirm({ title, act, danger, children, typed, command, run, onC
       }
     >
       {children}
-      {typed !== undefined && <TextField label={<Typed text={typed} />} value={text.value} onValue={(value) => (text.value = value)} input={{ class: "mono" }} />}
-      {command && <Code wrap text={command} what={t.command} />}
+      {typed !== undefined && <TypedField text={typed} value={text.value} onValue={(value) => (text.value = value)} />}
+      {more}
       {failure.value && <FailureBanner failure={failure.value} />}
+      {command && (
+        <div class="aside">
+          <p class="quiet">{t.onTheCommandLine}</p>
+          <Code wrap text={command} what={t.command} />
+        </div>
+      )}
     </Dialog>
+  );
+}
+
+/** The field that takes a given text, which stands out in its label. */
+export function TypedField({ text, value, onValue }: { text: string; value: string; onValue: (value: string) => void }) {
+  const [before = "", after = ""] = t.keys.bulk.type("\u0000").split("\u0000");
+  return (
+    <TextField
+      label={
+        <>
+          {before}
+          <code>{text}</code>
+          {after}
+        </>
+      }
+      value={value}
+      onValue={onValue}
+      input={{ class: "mono" }}
+    />
   );
 }

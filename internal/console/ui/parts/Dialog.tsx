@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { signedIn } from "../app/me";
+import { submits } from "./Field";
 import { Icon } from "./Icon";
 import { t } from "../text";
 
@@ -49,10 +50,7 @@ export function Dialog({ title, onClose, children, actions, onSubmit, wide }: Di
       <form
         method="dialog"
         noValidate
-        onSubmit={(event) => {
-          event.preventDefault();
-          onSubmit?.();
-        }}
+        onSubmit={submits(() => onSubmit?.())}
       >
         <header>
           <h2 id={id}>{title}</h2>

@@ -3,6 +3,23 @@ import type { ComponentChildren, InputHTMLAttributes } from "preact";
 import { useId } from "preact/hooks";
 import { Icon } from "./Icon";
 
+/** The handler of a form: f does what it asks for, and the browser nothing. */
+export const submits = (f: () => void) => (event: Event) => {
+  event.preventDefault();
+  f();
+};
+
+/** What is wrong with a field. */
+export function Fault({ id, text }: { id?: string; text: string | undefined }) {
+  if (text === undefined) return null;
+  return (
+    <p class="error" id={id}>
+      <Icon name="bad" />
+      <span>{text}</span>
+    </p>
+  );
+}
+
 export interface FieldProps {
   label: ComponentChildren;
   hint?: ComponentChildren;
@@ -22,18 +39,23 @@ export function Field({ label, hint, error, optional, children }: FieldProps) {
         {optional && <span class="quiet">{optional}</span>}
       </div>
       {children({ id, "aria-describedby": described, "aria-invalid": error !== undefined })}
-      {error !== undefined && (
-        <p class="error" id={`${id}-error`}>
-          <Icon name="bad" />
-          {error}
-        </p>
-      )}
+      <Fault id={`${id}-error`} text={error} />
       {hint && (
         <p class="hint" id={`${id}-hint`}>
           {hint}
         </p>
       )}
     </div>
+  );
+}
+
+/** A box to tick, with its label. */
+export function Tick({ checked, onChecked, children, ...input }: { checked: boolean; onChecked: (on: boolean) => void; children: ComponentChildren; role?: "switch"; "aria-invalid"?: boolean; "aria-describedby"?: string }) {
+  return (
+    <label class="check">
+      <input type="checkbox" data-stop {...input} checked={checked} onChange={(event) => onChecked(event.currentTarget.checked)} />
+      {children}
+    </label>
   );
 }
 

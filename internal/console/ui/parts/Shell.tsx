@@ -10,6 +10,7 @@ import { stream } from "../app/stream";
 import { listLink } from "../app/scope";
 import { clockTime, span } from "../app/time";
 import { routes } from "../routes";
+import { Button } from "./Button";
 import { Banner, Empty, FailureBanner } from "./Box";
 import { Help } from "./Help";
 import { Page } from "./Page";
@@ -28,7 +29,9 @@ function Current() {
   }
   return (
     <Page title={t.notFound.title} crumbs={[]}>
-      <Empty icon="search" title={t.notFound.text} action={<a class="button" href={listLink("keys")}>{t.notFound.home}</a>} />
+      <div class="card">
+        <Empty icon="search" title={t.notFound.text} action={<a class="button" href={listLink("keys")}>{t.notFound.home}</a>} />
+      </div>
     </Page>
   );
 }
@@ -44,9 +47,9 @@ function Banners() {
           tone="wait"
           action={
             end.idle ? (
-              <button type="button" class="button small" onClick={() => void loadMe()}>
+              <Button onClick={() => void loadMe()}>
                 {t.banners.stay}
-              </button>
+              </Button>
             ) : undefined
           }
         >
@@ -106,8 +109,8 @@ function skip(event: Event): void {
 
 function Retry() {
   return (
-    <button type="button" class="button small" onClick={() => void loadMe()}>
+    <Button onClick={() => void loadMe()}>
       {t.retry}
-    </button>
+    </Button>
   );
 }

@@ -3,6 +3,8 @@ import { useSignal } from "@preact/signals";
 import { me, signOut } from "../app/me";
 import { listLink, namespace, namespaces, switchNamespace } from "../app/scope";
 import { prefer, prefs, type Theme } from "../app/prefs";
+import { Button } from "./Button";
+import { submits, Tick } from "./Field";
 import { Icon, type IconName } from "./Icon";
 import { Pop } from "./Menu";
 import { Time } from "./Time";
@@ -71,11 +73,10 @@ function NamespacePicker({ close }: { close: () => void }) {
   const found = (known ?? []).filter((ns) => ns.includes(text.value.trim()));
   return (
     <form
-      onSubmit={(event) => {
-        event.preventDefault();
+      onSubmit={submits(() => {
         const only = known ? found[0] : text.value.trim();
         if (only) choose(only);
-      }}
+      })}
     >
       <input
         type="search"
@@ -200,18 +201,16 @@ function Account() {
               </div>
             )}
           </dl>
-          <label class="check">
-            <input type="checkbox" role="switch" checked={prefs.value.shortcuts} onChange={(event) => prefer({ shortcuts: event.currentTarget.checked })} />
+          <Tick role="switch" checked={prefs.value.shortcuts} onChecked={(shortcuts) => prefer({ shortcuts })}>
             {t.top.shortcuts}
-          </label>
-          <label class="check">
-            <input type="checkbox" role="switch" checked={prefs.value.absolute} onChange={(event) => prefer({ absolute: event.currentTarget.checked })} />
+          </Tick>
+          <Tick role="switch" checked={prefs.value.absolute} onChecked={(absolute) => prefer({ absolute })}>
             {t.top.absolute}
-          </label>
-          <button type="button" class="button full" onClick={() => act(signOut)}>
+          </Tick>
+          <Button class="button full" onClick={() => act(signOut)}>
             <Icon name="out" />
             {t.top.signOut}
-          </button>
+          </Button>
         </>
       )}
     </Pop>

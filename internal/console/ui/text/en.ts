@@ -1,5 +1,4 @@
 // All text of the page, in one catalogue. Other pages add a file of their own beside this one.
-import { plural } from "./plural";
 import { key } from "./key";
 import { keys } from "./keys";
 import { create } from "./create";
@@ -73,7 +72,6 @@ export const en = {
     away: (since: string) => `Connection lost, trying again. You see the state of ${since}.`,
     endsIn: (span: string) => `Your session ends in ${span}.`,
     stay: "Stay signed in",
-    signInAgain: "Sign in again",
   },
   signIn: {
     title: "Sign in",
@@ -129,10 +127,6 @@ export const en = {
     title: "Page not found",
     text: "The address is not one of this console.",
     home: "Go to JWT Refresh Keys",
-  },
-  tone: { good: "Good", wait: "Waiting", bad: "Needs attention", off: "Ended" } as Record<string, string>,
-  plural: {
-    keys: (n: number) => plural(n, "key", "keys"),
   },
   keys,
   key,

@@ -6,7 +6,6 @@ const seconds = new Intl.NumberFormat("en", { maximumFractionDigits: 1, style: "
 export const key = {
   loading: "Loading the key…",
   manifest: "Manifest",
-  revokedBy: (reason: string) => reason,
   restored: (name: string) => `${name} is restored: the operator issues a new token.`,
   mayNot: (verb: string, ns: string) => `You may not ${verb} jwtrefreshkeys in ${ns}.`,
   notFound: "No such refresh key",
@@ -63,6 +62,7 @@ export const key = {
   showYAML: "Show as YAML",
   secret: "Secret",
   tokenIsIn: (secret: string, ns: string) => `The token is in Secret ${secret} in namespace ${ns}.`,
+  noToken: (secret: string, ns: string) => `Secret ${secret} in namespace ${ns} holds no token.`,
   oneTimeWarning: "This token works once. The first client that exchanges it has the key.",
   revealOff: "This console does not reveal tokens.",
   revealMayNot: (secret: string) => `You may not get Secret ${secret}. Ask for this right to reveal the token:`,
@@ -74,7 +74,6 @@ export const key = {
   useIt: "Use it",
   useHint: "Read the file at each use, so that the client picks up a renewed token. Set secret.accessToken: true to get a fresh access token in the same Secret.",
   useAccess: "The operator keeps a fresh access token in the same Secret, under access-token.",
-  snippets: { volume: "Volume", access: "Access token" },
   ask: {
     title: {
       revoke: (name: string) => `Revoke ${name}?`,

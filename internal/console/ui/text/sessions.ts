@@ -23,7 +23,6 @@ export const sessions = {
   endAllOf: (subject: string) => `End all sessions of ${subject}`,
   ask: (n: number) => (n === 1 ? "End this session?" : `End ${n} sessions?`),
   askText: "The refresh tokens are refused at once. Access tokens live on until they end, at APIs that do not introspect.",
-  of: "Subject",
   word: (n: number) => `end ${n}`,
   done: (n: number) => `${plural(n, "session", "sessions")} ended.`,
   failed: (n: number, message: string) => `${plural(n, "session", "sessions")} not ended: ${message}`,

@@ -1,6 +1,7 @@
 // Beside the form: its manifest, and the commands that do the same.
 import type { Signal } from "@preact/signals";
 import { commands, quote } from "../../app/commands";
+import { Button } from "../../parts/Button";
 import { Card, Code } from "../../parts/Box";
 import { Copy } from "../../parts/Copy";
 import { t } from "../../text";
@@ -38,9 +39,9 @@ export function Aside({ form, git }: { form: Form; git: Signal<boolean> }) {
         aside={
           <span class="buttons">
             <Copy text={text} what={t.create.copy} words />
-            <button type="button" class="button small" onClick={() => download(file, text)}>
+            <Button onClick={() => download(file, text)}>
               {t.create.download}
-            </button>
+            </Button>
           </span>
         }
       >
@@ -58,7 +59,7 @@ export function Aside({ form, git }: { form: Form; git: Signal<boolean> }) {
               <h3>{t.create.apply}</h3>
               <Code wrap what={t.create.apply} text={`kubectl apply -f ${quote(file)}`} />
               <h3>{t.create.plugin}</h3>
-              {plugin ? <Code what={t.create.plugin} text={`${plugin} --wait`} /> : <p class="quiet">{t.create.noFlags}</p>}
+              {plugin ? <Code wrap what={t.create.plugin} text={`${plugin} --wait`} /> : <p class="quiet">{t.create.noFlags}</p>}
             </>
           )}
         </div>

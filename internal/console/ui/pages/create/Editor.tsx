@@ -9,6 +9,7 @@ import { askBeforeLeaving, go, link, setQuery } from "../../app/router";
 import { keys } from "../../app/store";
 import { toast } from "../../parts/Toast";
 import { Banner } from "../../parts/Box";
+import { submits } from "../../parts/Field";
 import { t } from "../../text";
 import { Advanced } from "./Advanced";
 import { Aside, patchOf } from "./Aside";
@@ -107,10 +108,9 @@ export function Editor({ initial, kept = {}, editing, like }: EditorProps) {
       ref={box}
       class="editor"
       noValidate
-      onSubmit={(event) => {
-        event.preventDefault();
+      onSubmit={submits(() => {
         if (!git.value) void save();
-      }}
+      })}
       onKeyDown={(event) => {
         if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !git.value) void save();
       }}

@@ -46,7 +46,7 @@ export function Verdict({ form }: { form: Form }) {
         {n > 0 ? <Point tone="bad">{t.create.refused(n)}</Point> : !said ? <Point tone="off" icon="info">{form.checking.value ? t.create.checking : t.create.idle}</Point> : !said.denied && <Point tone="good">{t.create.accepted}</Point>}
         <Policy form={form} />
         {n === 0 && (said?.firstRenewal || said?.end) && (
-          <Point tone="off" icon="clock">
+          <Point tone="off" icon="wait">
             {said.firstRenewal && (
               <>
                 {t.create.firstRenewal} <Time at={said.firstRenewal} stop />

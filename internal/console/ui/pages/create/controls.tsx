@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useId, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
-import { Field, TextField } from "../../parts/Field";
+import { Fault, Field, TextField, Tick } from "../../parts/Field";
 import { Icon } from "../../parts/Icon";
 import { t } from "../../text";
 import { texts, type Row, type TextID } from "./draft";
@@ -39,12 +39,7 @@ export function Choice({ legend, options, value, onValue, error, hint, cards }: 
           </label>
         ))}
       </div>
-      {error !== undefined && (
-        <p class="error" id={`${id}-error`}>
-          <Icon name="bad" />
-          {error}
-        </p>
-      )}
+      <Fault id={`${id}-error`} text={error} />
       <p class="hint" id={`${id}-hint`}>
         {hint}
         {options.map(({ value: one, why }) => why !== undefined && <span key={one} class="unseen">{`${t.create.presets[Number(one)] ?? ""}: ${why}`}</span>)}
@@ -159,12 +154,7 @@ export function RowsField({ label, hint, error, rows, onRows, columns, fresh }: 
           </button>
         </div>
       ))}
-      {error !== undefined && (
-        <p class="error">
-          <Icon name="bad" />
-          {error}
-        </p>
-      )}
+      <Fault text={error} />
       {hint && <p class="hint">{hint}</p>}
       <button
         type="button"
@@ -185,10 +175,9 @@ export function Check({ text, hint, error, checked, onChecked }: { text: string;
   const id = useId();
   return (
     <div class="field tick">
-      <label class="check">
-        <input type="checkbox" checked={checked} aria-invalid={error !== undefined} aria-describedby={`${id}-hint`} onChange={(event) => onChecked(event.currentTarget.checked)} />
+      <Tick checked={checked} onChecked={onChecked} aria-invalid={error !== undefined} aria-describedby={`${id}-hint`}>
         <span>{text}</span>
-      </label>
+      </Tick>
       <p class={error === undefined ? "hint" : "error"} id={`${id}-hint`}>
         {error ?? hint}
       </p>

@@ -9,11 +9,12 @@ import { namespace } from "../../app/scope";
 import { issuers, keys } from "../../app/store";
 import { count } from "../../app/time";
 import type { PageProps } from "../../routes";
-import { Banner, Card, Code, Fact, Facts, FailureBanner, Marked } from "../../parts/Box";
+import { Banner, Card, Empty, Fact, Facts, FailureBanner, Marked } from "../../parts/Box";
+import { Button } from "../../parts/Button";
 import { Chip } from "../../parts/Chip";
 import { Page, setup } from "../../parts/Page";
 import { t } from "../../text";
-import { Conditions, Events } from "../key/Record";
+import { Conditions, Events, ObjectText } from "../key/Record";
 import { statuses } from "../keys/view";
 import { seconds } from "../create/spans";
 import { RotateDialog, WithdrawDialog } from "./Dialogs";
@@ -77,7 +78,7 @@ function Usage({ detail }: { detail: wire.IssuerDetail }) {
               <svg height="8" aria-hidden="true" class={tone}>
                 <rect width={`${Math.max(1, (100 * n) / own.length)}%`} height="8" rx="4" />
               </svg>
-              <a href={link("keys", { status: word })}>{count(n)}</a>
+              <a href={link("keys", { issuer: detail.row.name, status: word, ns: namespace.value })}>{count(n)}</a>
             </li>
           ))}
         </ul>
@@ -119,9 +120,9 @@ function Content({ detail }: { detail: wire.IssuerDetail }) {
         title={t.issuers.rings}
         id="rings"
         aside={
-          <button type="button" class="button small" aria-disabled={why !== undefined} data-tip={why} onClick={() => why ?? (asked.value = "rotate")}>
+          <Button why={why} onClick={() => (asked.value = "rotate")}>
             {t.issuers.rotate}
-          </button>
+          </Button>
         }
       >
         <Rings detail={detail} rotateAfter={rotateAfter(detail)} why={why} onWithdraw={(key) => (asked.value = key)} />
@@ -135,13 +136,19 @@ function Content({ detail }: { detail: wire.IssuerDetail }) {
         <Conditions conditions={detail.conditions ?? []} />
         <Events events={detail.events} failure={detail.eventsFailure} />
       </div>
-      <Card title={t.key.object} id="object">
-        <div class="inside">
-          <Code text={detail.yaml} what={t.key.showYAML} />
-        </div>
-      </Card>
+      <ObjectText yaml={detail.yaml} command={`kubectl get jwtissuer ${row.name} -o yaml`} />
       {asked.value === "rotate" ? <RotateDialog row={row} onClose={close} /> : asked.value && <WithdrawDialog row={row} signing={asked.value} onClose={close} />}
     </>
+  );
+}
+
+function NoIssuer({ name }: { name: string }) {
+  return (
+    <div class="card">
+      <Empty icon="search" title={t.issuers.none} action={<a class="button" href="issuers">{t.issuers.toList}</a>}>
+        <p>{t.issuers.noneText(name)}</p>
+      </Empty>
+    </div>
   );
 }
 
@@ -169,7 +176,7 @@ export function Issuer({ params }: PageProps) {
   return (
     <Page title={name} crumbs={setup({ text: t.issuers.title, href: link("issuers") }, { text: name })} beside={row && <Chip tone={row.tone} word={row.status} tip={row.message} />}>
       <div class="column">
-        {failure.value && <FailureBanner failure={failure.value} />}
+        {failure.value?.code === 404 ? <NoIssuer name={name} /> : failure.value && <FailureBanner failure={failure.value} />}
         {detail.value ? <Content detail={detail.value} /> : !failure.value && <p role="status">{t.loading}</p>}
       </div>
     </Page>

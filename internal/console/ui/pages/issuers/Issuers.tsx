@@ -60,7 +60,7 @@ function Content() {
                   </a>
                 </td>
                 <td class="audience" data-label={c.url}>
-                  <span class="mono cut" title={row.url}>
+                  <span class="cut" title={row.url}>
                     {row.url}
                   </span>
                 </td>

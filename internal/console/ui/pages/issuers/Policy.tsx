@@ -5,7 +5,7 @@ import { api, failureOf } from "../../app/api";
 import { namespace, namespaces } from "../../app/scope";
 import { span } from "../../app/time";
 import { Banner, Card, FailureBanner } from "../../parts/Box";
-import { TextField } from "../../parts/Field";
+import { submits, TextField } from "../../parts/Field";
 import { t } from "../../text";
 import { seconds } from "../create/spans";
 
@@ -106,10 +106,7 @@ function Trial({ name, onAnswer }: { name: string; onAnswer: (answer: wire.Polic
     <form
       class="fields"
       noValidate
-      onSubmit={(event) => {
-        event.preventDefault();
-        void ask();
-      }}
+      onSubmit={submits(() => void ask())}
     >
       <div class="pair">
         <TextField label={t.create.namespace} value={ns} onValue={(value) => set({ ns: value })} input={{ list: "trial-namespaces" }} />

@@ -2,6 +2,7 @@
 import type * as wire from "../../app/wire";
 import { now } from "../../app/clock";
 import { ago, shortUTC } from "../../app/time";
+import { Button } from "../../parts/Button";
 import { Chip } from "../../parts/Chip";
 import { Copy } from "../../parts/Copy";
 import { Time } from "../../parts/Time";
@@ -86,9 +87,9 @@ function Key({ bar, axis, onWithdraw, why }: { bar: Bar; axis: Axis; onWithdraw:
         {bar.planned && <Part axis={axis} from={Math.max(at, signs ?? at)} to={ends} look="signs later" />}
         {!bar.planned && <Part axis={axis} from={ends} to={until} look={gone === undefined ? "verifies later" : "verifies"} />}
       </svg>
-      <button type="button" class="button small danger" aria-label={t.issuers.withdrawOf(key.kid.slice(0, 8))} aria-disabled={why !== undefined} data-tip={why} onClick={() => why ?? onWithdraw()}>
+      <Button class="button small danger" label={t.issuers.withdrawOf(key.kid.slice(0, 8))} why={why} onClick={onWithdraw}>
         {t.issuers.withdraw}
-      </button>
+      </Button>
     </li>
   );
 }
@@ -110,6 +111,12 @@ export function Rings({ detail, rotateAfter, why, onWithdraw }: { detail: wire.I
             {t.issuers.phases[phase]}
           </span>
         ))}
+        <span>
+          <svg width="2" height="14">
+            <line class="now" x1="1" x2="1" y1="0" y2="14" />
+          </svg>
+          {t.issuers.now}
+        </span>
       </div>
       {rings.map(({ ring, bars }) => {
         const [title, text] = t.issuers.ring[ring] ?? [ring, ""];

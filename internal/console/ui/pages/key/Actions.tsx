@@ -6,6 +6,7 @@ import { commands } from "../../app/commands";
 import { link } from "../../app/router";
 import { shortcut } from "../../app/shortcuts";
 import type * as wire from "../../app/wire";
+import { Button } from "../../parts/Button";
 import { Icon } from "../../parts/Icon";
 import { Menu, type Item } from "../../parts/Menu";
 import { act } from "../../parts/Toast";
@@ -22,14 +23,11 @@ export function Actions({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDet
   const rotate = () => {
     if (noRotation === undefined) act(() => change(row, "rotate"), t.keys.rotated(name));
   };
-  const restore = () => {
-    if (why === undefined) act(() => change(row, "restore"), t.key.restored(name));
-  };
   useEffect(() => shortcut("r", rotate));
   const more = (): Item[] => [
     { text: t.keys.copyYAML, icon: "copy", act: () => act(() => copyText(detail.manifest), t.keys.copiedYAML(1)) },
     { text: t.key.copyCommand, icon: "copy", act: () => act(() => copyText(commands.describe(ns, name)), t.copied) },
-    { text: t.key.edit, icon: "columns", why, href: link(`keys/${ns}/${name}/edit`) },
+    { text: t.key.edit, icon: "pencil", why, href: link(`keys/${ns}/${name}/edit`) },
     { text: t.keys.another, icon: "plus", href: link("keys/new", { like: `${ns}/${name}`, audience: row.audience, issuer: row.issuer }) },
     {
       text: t.key.delete,
@@ -42,10 +40,10 @@ export function Actions({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDet
   return (
     <>
       <span class="split">
-        <button type="button" class="button" aria-disabled={noRotation !== undefined} data-tip={noRotation ?? commands.rotate(ns, name)} onClick={rotate}>
+        <Button class="button" why={noRotation} tip={commands.rotate(ns, name)} onClick={rotate}>
           <Icon name="rotate" />
           {text}
-        </button>
+        </Button>
         <Menu
           class="button icon-only"
           label={t.key.moreRotate}
@@ -57,14 +55,14 @@ export function Actions({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDet
         />
       </span>
       {row.revoked && !row.session && (
-        <button key="restore" type="button" class="button" aria-disabled={why !== undefined} data-tip={why ?? commands.restore(ns, name)} onClick={restore}>
+        <Button key="restore" class="button" why={why} tip={commands.restore(ns, name)} onClick={() => act(() => change(row, "restore"), t.key.restored(name))}>
           {t.keys.restore}
-        </button>
+        </Button>
       )}
       {!row.revoked && !isOver(row) && (
-        <button key="revoke" type="button" class="button danger" aria-disabled={why !== undefined} data-tip={why} onClick={() => why ?? (asking.value = { what: "revoke", row })}>
+        <Button key="revoke" class="button danger" why={why} onClick={() => (asking.value = { what: "revoke", row })}>
           {t.keys.revoke}
-        </button>
+        </Button>
       )}
       <Menu class="button icon-only" label={t.key.more} face={<Icon name="more" />} items={more} />
     </>

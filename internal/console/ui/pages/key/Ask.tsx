@@ -1,19 +1,18 @@
 // Revoke, Rotate now and Delete: what happens, and the name to type where that matters.
 import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
-import { api, failureOf, keyPath } from "../../app/api";
+import { api, keyPath } from "../../app/api";
 import { commands } from "../../app/commands";
 import { now } from "../../app/clock";
 import { keys } from "../../app/store";
 import { ago, span } from "../../app/time";
 import type * as wire from "../../app/wire";
-import { Banner, Code, FailureBanner } from "../../parts/Box";
-import { Dialog } from "../../parts/Dialog";
+import { Banner } from "../../parts/Box";
+import { Confirm } from "../../parts/Confirm";
 import { TextField } from "../../parts/Field";
 import { toast } from "../../parts/Toast";
 import { t } from "../../text";
 import { change } from "../keys/actions";
-import { Typed } from "../keys/Bulk";
 import { deviceText } from "../keys/cells";
 import { lastUse } from "../keys/view";
 
@@ -26,10 +25,7 @@ async function perform(what: What, row: wire.KeyRow, note: string): Promise<void
 }
 
 export function Ask({ what, row, onClose }: { what: What; row: wire.KeyRow; onClose: () => void }) {
-  const typed = useSignal("");
   const note = useSignal("");
-  const busy = useSignal(false);
-  const failure = useSignal<wire.Failure | undefined>(undefined);
   const detail = useSignal<wire.KeyDetail | undefined>(undefined);
   const { ns, name, gitops } = row;
   useEffect(() => {
@@ -44,36 +40,18 @@ export function Ask({ what, row, onClose }: { what: What; row: wire.KeyRow; onCl
   const { secretName, accessTokenSeconds, object } = detail.value ?? {};
   const kept = (object as { spec?: { secret?: { deletionPolicy?: string } } } | undefined)?.spec?.secret?.deletionPolicy === "Retain";
   const used = lastUse(row);
-  const mustType = what !== "rotateNow" || used !== undefined;
-  const sure = !mustType || typed.value.trim() === name;
-  const submit = async () => {
-    if (!sure || busy.peek()) return;
-    busy.value = true;
-    failure.value = undefined;
-    try {
-      await perform(what, row, note.value.trim());
-      toast(texts.done[what](name));
-      onClose();
-    } catch (error) {
-      failure.value = failureOf(error);
-    }
-    busy.value = false;
-  };
   return (
-    <Dialog
+    <Confirm
       title={texts.title[what](name)}
+      act={texts.act[what]}
+      typed={what !== "rotateNow" || used ? name : undefined}
+      more={what === "revoke" && <TextField label={texts.note} optional={t.optional} hint={texts.noteHint} value={note.value} onValue={(value) => (note.value = value)} input={{ maxLength: 500, spellcheck: true }} />}
+      command={commands[what](ns, name)}
+      run={async () => {
+        await perform(what, row, note.value.trim());
+        toast(texts.done[what](name));
+      }}
       onClose={onClose}
-      onSubmit={() => void submit()}
-      actions={
-        <>
-          <button type="button" class="button" onClick={onClose}>
-            {t.cancel}
-          </button>
-          <button type="submit" class="button primary danger" disabled={!sure || busy.value}>
-            {texts.act[what]}
-          </button>
-        </>
-      }
     >
       <p>{texts.text[what]}</p>
       <ul class="points">
@@ -83,13 +61,6 @@ export function Ask({ what, row, onClose }: { what: What; row: wire.KeyRow; onCl
         {what === "revoke" && <li>{row.session ? texts.final : texts.restorable}</li>}
       </ul>
       {gitops && <Banner tone="wait">{texts.gitops[what](gitops)}</Banner>}
-      {mustType && <TextField label={<Typed text={name} />} value={typed.value} onValue={(value) => (typed.value = value)} />}
-      {what === "revoke" && <TextField label={texts.note} optional={t.optional} hint={texts.noteHint} value={note.value} onValue={(value) => (note.value = value)} input={{ maxLength: 500, spellcheck: true }} />}
-      {failure.value && <FailureBanner failure={failure.value} />}
-      <div class="aside">
-        <p class="quiet">{t.onTheCommandLine}</p>
-        <Code text={commands[what](ns, name)} what={t.command} wrap />
-      </div>
-    </Dialog>
+    </Confirm>
   );
 }

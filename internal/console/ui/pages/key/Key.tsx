@@ -1,11 +1,13 @@
 // The page of one key.
 import { useEffect, useMemo } from "preact/hooks";
+import { commands } from "../../app/commands";
 import { created } from "../../app/created";
 import { now } from "../../app/clock";
 import { link } from "../../app/router";
 import { listLink } from "../../app/scope";
 import { ago } from "../../app/time";
 import type * as wire from "../../app/wire";
+import { Button } from "../../parts/Button";
 import { Banner, Empty, FailureBanner, Marked } from "../../parts/Box";
 import { Chip } from "../../parts/Chip";
 import { Page, setup, type Crumb } from "../../parts/Page";
@@ -79,7 +81,7 @@ export function Key({ params }: PageProps) {
             </Empty>
           </div>
         )}
-        {failure && failure.code !== 404 && <FailureBanner failure={failure} action={<button type="button" class="button small" onClick={opened.reload}>{t.retry}</button>} />}
+        {failure && failure.code !== 404 && <FailureBanner failure={failure} action={<Button onClick={opened.reload}>{t.retry}</Button>} />}
       </Page>
     );
   }
@@ -102,9 +104,9 @@ export function Key({ params }: PageProps) {
         <div class="column">
           <Token row={row} detail={detail} />
           <Content detail={detail} />
-          {detail.secretName && <Use row={row} detail={detail} />}
+          {detail.snippets && <Use list={detail.snippets} accessToken={detail.accessToken} />}
           <Events events={detail.events} failure={detail.eventsFailure} />
-          <ObjectText detail={detail} row={row} />
+          <ObjectText yaml={detail.yaml} command={commands.yaml(ns, name)} />
         </div>
         <div class="column">
           <Timeline row={row} detail={detail} />

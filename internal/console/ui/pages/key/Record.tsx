@@ -1,5 +1,4 @@
 // Settings, conditions, events and the object as the API server has them. The page of an issuer shows them, too.
-import { commands } from "../../app/commands";
 import type * as wire from "../../app/wire";
 import { Card, Code, Fact, Facts, FailureBanner } from "../../parts/Box";
 import { Time } from "../../parts/Time";
@@ -82,14 +81,14 @@ export function Events({ events, failure }: { events: wire.Event[]; failure: wir
   );
 }
 
-export function ObjectText({ detail, row }: { detail: wire.KeyDetail; row: wire.KeyRow }) {
+export function ObjectText({ yaml, command }: { yaml: string; command: string }) {
   return (
     <Card title={t.key.object} id="object">
       <div class="inside">
-        <Code text={commands.yaml(row.ns, row.name)} what={t.command} />
+        <Code wrap text={command} what={t.command} />
         <details>
           <summary>{t.key.showYAML}</summary>
-          <Code text={detail.yaml} what={t.key.object} />
+          <Code text={yaml} what={t.key.object} />
         </details>
       </div>
     </Card>

@@ -6,6 +6,7 @@ import { can, refusal } from "../../app/can";
 import { commands } from "../../app/commands";
 import { me } from "../../app/me";
 import type * as wire from "../../app/wire";
+import { Button } from "../../parts/Button";
 import { Banner, Card, Code, FailureBanner } from "../../parts/Box";
 import { Icon } from "../../parts/Icon";
 import { toast } from "../../parts/Toast";
@@ -15,6 +16,13 @@ const shownFor = 30;
 
 export function Reveal({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDetail }) {
   const secret = detail.secretName ?? "";
+  // A revocation empties the Secret.
+  if (row.revokedAt || !row.tokenHash)
+    return (
+      <Card title={t.key.secret} id="secret">
+        <p class="inside quiet">{t.key.noToken(secret, row.ns)}</p>
+      </Card>
+    );
   const no = refusal(can({ verb: "get", resource: "secrets", ns: row.ns, name: secret }).value);
   return (
     <Card title={t.key.secret} id="secret">
@@ -108,14 +116,14 @@ function Revealed({ row }: { row: wire.KeyRow }) {
       </div>
       {failure.value && <FailureBanner failure={failure.value} />}
       <div class="buttons">
-        <button type="button" class="button small" aria-disabled={busy.value} onClick={() => (shown ? clear() : void reveal(show))}>
+        <Button busy={busy.value} onClick={() => (shown ? clear() : void reveal(show))}>
           <Icon name="eye" />
           {shown ? t.key.hideToken(left.value) : t.key.showToken(shownFor)}
-        </button>
-        <button type="button" class="button small" aria-disabled={busy.value} onClick={() => void reveal(copy)}>
+        </Button>
+        <Button busy={busy.value} onClick={() => void reveal(copy)}>
           <Icon name="copy" />
           {t.key.copyToken}
-        </button>
+        </Button>
       </div>
     </>
   );

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import type * as wire from "../../app/wire";
 import { Card } from "../../parts/Box";
+import { capital } from "../../app/time";
 import { Time } from "../../parts/Time";
 import { t } from "../../text";
 
@@ -19,10 +20,6 @@ function Item({ kind, at, title, children }: { kind: Kind; at?: string | undefin
       {children}
     </li>
   );
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 // The tokens on record show when they were issued, and the row when it was revoked.

@@ -26,10 +26,9 @@ function Mono({ text }: { text: string | undefined }) {
 const parts = ["name", "browser", "os", "id", "userAgent", "address"] as const;
 
 /** What is known of the device beside what spec says of it; what differs stands out. */
-function Devices({ meant, seen }: { meant: wire.Device | undefined; seen: wire.Device | undefined }): ComponentChildren {
+function Devices({ meant, seen, differs: others }: wire.KeyDetail): ComponentChildren {
   if (!meant && !seen) return <span class="quiet">{t.key.noDevice}</span>;
   const shown = parts.filter((part) => meant?.[part] || seen?.[part]);
-  const both = meant && seen;
   return (
     <table class="devices">
       <thead>
@@ -41,7 +40,7 @@ function Devices({ meant, seen }: { meant: wire.Device | undefined; seen: wire.D
       </thead>
       <tbody>
         {shown.map((part) => {
-          const differs = both && meant[part] && seen[part] && meant[part] !== seen[part];
+          const differs = others?.includes(part);
           return (
             <tr key={part} class={differs ? "differs" : undefined}>
               <th scope="row">{t.key.device[part]}</th>
@@ -91,10 +90,10 @@ export function Token({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDetai
           <Mono text={row.jti} />
         </Fact>
         <Fact name={t.key.deviceInfo}>
-          <Devices meant={detail.meant} seen={detail.seen} />
+          <Devices {...detail} />
         </Fact>
-        <Fact name={f.subject} copy={row.subject}>
-          <Mono text={row.subject} />
+        <Fact name={f.subject} copy={detail.subject}>
+          <Mono text={detail.subject} />
         </Fact>
         <Fact name={t.key.scopes}>
           {detail.scopes && detail.scopes.length > 0 ? (

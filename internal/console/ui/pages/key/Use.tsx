@@ -4,10 +4,8 @@ import { useSignal } from "@preact/signals";
 import type * as wire from "../../app/wire";
 import { Card, Code } from "../../parts/Box";
 import { t } from "../../text";
-import { snippets } from "./snippets";
 
-export function Use({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDetail }) {
-  const list = snippets(detail.secretName ?? row.name, row.audience, detail.accessToken === true);
+export function Use({ list, accessToken }: { list: wire.Snippet[]; accessToken: boolean | undefined }) {
   const at = useSignal(0);
   const tabs = useRef<HTMLDivElement>(null);
   const onKeyDown = (event: KeyboardEvent) => {
@@ -31,7 +29,7 @@ export function Use({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDetail 
         <div id="use-panel" role="tabpanel" aria-labelledby={`use-${at.value}`}>
           {shown && <Code text={shown.text} what={shown.name} />}
         </div>
-        <p class="quiet">{detail.accessToken ? t.key.useAccess : t.key.useHint}</p>
+        <p class="quiet">{accessToken ? t.key.useAccess : t.key.useHint}</p>
       </div>
     </Card>
   );

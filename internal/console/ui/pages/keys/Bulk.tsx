@@ -4,11 +4,13 @@ import { useSignal } from "@preact/signals";
 import { failureOf } from "../../app/api";
 import { forEach } from "../../app/commands";
 import { now } from "../../app/clock";
+import { each } from "../../app/pool";
 import { and } from "../../app/time";
 import type { KeyRow } from "../../app/wire";
 import { Code } from "../../parts/Box";
+import { Button } from "../../parts/Button";
+import { TypedField } from "../../parts/Confirm";
 import { Dialog } from "../../parts/Dialog";
-import { TextField } from "../../parts/Field";
 import { Icon } from "../../parts/Icon";
 import { act } from "../../parts/Toast";
 import { t } from "../../text";
@@ -37,18 +39,18 @@ export function BulkBar() {
         </button>
       )}
       <span class="gap" />
-      <button type="button" class="button small" onClick={() => copyNames(rows)}>
+      <Button onClick={() => copyNames(rows)}>
         {t.keys.copyName}
-      </button>
-      <button type="button" class="button small" onClick={() => act(() => copyYAML(rows), t.keys.copiedYAML(n))}>
+      </Button>
+      <Button onClick={() => act(() => copyYAML(rows), t.keys.copiedYAML(n))}>
         {t.keys.copyYAML}
-      </button>
-      <button type="button" class="button small" aria-disabled={why !== undefined} data-tip={why} onClick={() => why ?? (asking.value = { what: "bulkRotate", rows })}>
+      </Button>
+      <Button why={why} onClick={() => (asking.value = { what: "bulkRotate", rows })}>
         {t.keys.bulk.rotate}
-      </button>
-      <button type="button" class="button small danger" aria-disabled={why !== undefined} data-tip={why} onClick={() => why ?? (asking.value = { what: "bulkRevoke", rows })}>
+      </Button>
+      <Button class="button small danger" why={why} onClick={() => (asking.value = { what: "bulkRevoke", rows })}>
         {t.keys.bulk.revoke}
-      </button>
+      </Button>
     </div>
   );
 }
@@ -81,18 +83,15 @@ export function BulkDialog({ what, rows, onClose }: { what: "revoke" | "rotate";
     done.value = 0;
     of.value = list.length;
     failed.value = [];
-    const rest = [...list];
-    const worker = async () => {
-      for (let row = rest.shift(); row && !stopped.peek(); row = rest.shift()) {
-        try {
-          await change(row, what);
-        } catch (error) {
-          failed.value = [...failed.value, { row, message: failureOf(error).message }];
-        }
-        done.value++;
+    const one = async (row: KeyRow) => {
+      try {
+        await change(row, what);
+      } catch (error) {
+        failed.value = [...failed.value, { row, message: failureOf(error).message }];
       }
+      done.value++;
     };
-    await Promise.all([1, 2, 3, 4, 5].map(worker));
+    await each(list, one, () => stopped.peek());
     state.value = "over";
     const left = new Set(failed.value.map(({ row }) => row.uid));
     selection.value = new Set([...selection.value].filter((uid) => left.has(uid)));
@@ -112,27 +111,27 @@ export function BulkDialog({ what, rows, onClose }: { what: "revoke" | "rotate";
       actions={
         state.value === "asking" ? (
           <>
-            <button type="button" class="button" onClick={onClose}>
+            <Button class="button" onClick={onClose}>
               {t.cancel}
-            </button>
+            </Button>
             <button type="submit" class={what === "revoke" ? "button primary danger" : "button primary"} disabled={!sure || todo.length === 0}>
               {texts.run[what]}
             </button>
           </>
         ) : state.value === "running" ? (
-          <button type="button" class="button" onClick={() => (stopped.value = true)}>
+          <Button class="button" onClick={() => (stopped.value = true)}>
             {texts.stop}
-          </button>
+          </Button>
         ) : (
           <>
             {failed.value.length > 0 && (
-              <button type="button" class="button" onClick={() => void run(failed.value.map(({ row }) => row))}>
+              <Button class="button" onClick={() => void run(failed.value.map(({ row }) => row))}>
                 {texts.retry}
-              </button>
+              </Button>
             )}
-            <button type="button" class="button primary" onClick={onClose}>
+            <Button class="button primary" onClick={onClose}>
               {texts.close}
-            </button>
+            </Button>
           </>
         )
       }
@@ -141,12 +140,12 @@ export function BulkDialog({ what, rows, onClose }: { what: "revoke" | "rotate";
         <>
           <p>{what === "revoke" ? texts.revokeText : texts.rotateText}</p>
           <ul class="points">
-            <li>{texts.where(todo.length, and(places(todo).map(([ns, n]) => `${ns} (${n})`)))}</li>
+            <li>{texts.where(todo.length, and(places(todo).map(([ns, n], _, all) => (all.length > 1 ? `${ns} (${n})` : ns))))}</li>
             <li>{used > 0 ? texts.used(used) : texts.usedNone}</li>
             {unfit > 0 && <li>{texts.unfit[what](unfit)}</li>}
             {denied > 0 && <li>{texts.denied(denied)}</li>}
           </ul>
-          {what === "revoke" && todo.length > 0 && <TextField label={<Typed text={texts.word(todo.length)} />} value={typed.value} onValue={(value) => (typed.value = value)} />}
+          {what === "revoke" && todo.length > 0 && <TypedField text={texts.word(todo.length)} value={typed.value} onValue={(value) => (typed.value = value)} />}
           <details>
             <summary>{t.onTheCommandLine}</summary>
             <Code text={forEach(what, todo)} what={t.command} />
@@ -175,17 +174,5 @@ export function BulkDialog({ what, rows, onClose }: { what: "revoke" | "rotate";
         </>
       )}
     </Dialog>
-  );
-}
-
-/** The label of a field that takes a given text, which stands out. */
-export function Typed({ text }: { text: string }) {
-  const [before = "", after = ""] = t.keys.bulk.type("\u0000").split("\u0000");
-  return (
-    <>
-      {before}
-      <code>{text}</code>
-      {after}
-    </>
   );
 }

@@ -1,10 +1,11 @@
 // The list of keys.
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { keys } from "../../app/store";
 import { stream } from "../../app/stream";
 import { count } from "../../app/time";
 import { prefer } from "../../app/prefs";
 import { link, setQuery } from "../../app/router";
+import { Button } from "../../parts/Button";
 import { Icon } from "../../parts/Icon";
 import { Page, setup } from "../../parts/Page";
 import { t } from "../../text";
@@ -13,7 +14,7 @@ import { Asked } from "./Asked";
 import { KeysTable } from "./Table";
 import { NoKeys, NoMatch, Refused } from "./States";
 import { Toolbar, Views } from "./Toolbar";
-import { filtered, follow, page, pending, selection, showChanges, total } from "./state";
+import { filtered, follow, held, page, pending, selection, showChanges, total } from "./state";
 
 function Live() {
   const { state } = stream.value;
@@ -67,18 +68,55 @@ function Content() {
   return (
     <>
       <Views />
-      <section class="card table-card" aria-label={t.keys.title}>
-        <Toolbar />
-        {pending.value > 0 && (
-          <button type="button" class="changes" onClick={showChanges}>
-            {t.keys.changes(pending.value)}
-          </button>
-        )}
-        {page.value.of === 0 && filtered.value ? <NoMatch /> : <KeysTable />}
-        <Pager />
-      </section>
+      <List />
       <BulkBar />
     </>
+  );
+}
+
+const holds = ":hover, :has(tbody :focus-visible, tbody :popover-open, .changes:focus-visible)";
+
+/** The card of the table. Its order holds still while a person is at it. */
+function List() {
+  const card = useRef<HTMLElement>(null);
+  const from = useRef<HTMLElement>(undefined);
+  const check = () => void setTimeout(() => (held.value = card.current?.matches(holds) ?? false));
+  useEffect(() => () => void (held.value = false), []);
+  const show = () => {
+    showChanges();
+    // The button goes, and the focus where it was in the rows.
+    requestAnimationFrame(() => (from.current?.isConnected ? from.current : card.current?.querySelector<HTMLElement>("tbody a"))?.focus({ preventScroll: true }));
+  };
+  return (
+    <section
+      ref={card}
+      class="card table-card"
+      aria-label={t.keys.title}
+      onPointerEnter={check}
+      onPointerLeave={check}
+      onFocusOut={check}
+      onFocusIn={(event) => {
+        const at = event.target as HTMLElement;
+        if (at.closest("tbody")) from.current = at;
+        check();
+      }}
+    >
+      <Toolbar>
+        {pending.value > 0 && (
+          <Button class="button changes" onClick={show}>
+            {t.keys.changes(pending.value)}
+          </Button>
+        )}
+      </Toolbar>
+      {page.value.of === 0 && filtered.value ? (
+        <NoMatch />
+      ) : (
+        <>
+          <KeysTable />
+          <Pager />
+        </>
+      )}
+    </section>
   );
 }
 

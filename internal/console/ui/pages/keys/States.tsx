@@ -6,8 +6,9 @@ import { link, setQuery } from "../../app/router";
 import { namespace, namespaces, switchNamespace } from "../../app/scope";
 import { retryStream } from "../../app/stream";
 import type * as wire from "../../app/wire";
+import { Button } from "../../parts/Button";
 import { Code, Empty } from "../../parts/Box";
-import { TextField } from "../../parts/Field";
+import { submits, TextField } from "../../parts/Field";
 import { t } from "../../text";
 
 const manifest = (ns: string) => `apiVersion: jwt.refreshkeys.dev/v1alpha1
@@ -44,19 +45,34 @@ export function NoKeys() {
 }
 
 export function NoMatch() {
-  const clear = () => setQuery({ q: undefined, status: undefined, view: undefined, expiring: undefined, unused: undefined, page: undefined });
+  const clear = () => setQuery({ q: undefined, issuer: undefined, status: undefined, view: undefined, expiring: undefined, unused: undefined, page: undefined });
   return (
     <Empty
       icon="search"
       title={t.keys.noMatch.title}
       action={
-        <button type="button" class="button" onClick={clear}>
+        <Button class="button" onClick={clear}>
           {t.keys.noMatch.clear}
-        </button>
+        </Button>
       }
     >
       <p>{t.keys.noMatch.text}</p>
     </Empty>
+  );
+}
+
+/** Namespaces to choose from. */
+function Choices({ names }: { names: string[] }) {
+  return (
+    <ul class="choices">
+      {names.map((name) => (
+        <li key={name}>
+          <Button onClick={() => switchNamespace(name)}>
+            {name}
+          </Button>
+        </li>
+      ))}
+    </ul>
   );
 }
 
@@ -66,16 +82,23 @@ function AskNamespace() {
   return (
     <form
       class="inline"
-      onSubmit={(event) => {
-        event.preventDefault();
+      onSubmit={submits(() => {
         if (ns.value.trim()) switchNamespace(ns.value.trim());
-      }}
+      })}
     >
       <TextField label={t.keys.forbidden.type} value={ns.value} onValue={(value) => (ns.value = value)} />
       <button type="submit" class="button">
         {t.keys.forbidden.open}
       </button>
     </form>
+  );
+}
+
+function Again() {
+  return (
+    <Button class="button" onClick={retryStream}>
+      {t.retry}
+    </Button>
   );
 }
 
@@ -91,25 +114,13 @@ function Forbidden({ failure }: { failure: wire.Failure }) {
       <Empty
         icon="off"
         title={ns ? t.keys.forbidden.titleIn(ns) : t.keys.forbidden.title}
-        action={
-          <button type="button" class="button" onClick={retryStream}>
-            {t.retry}
-          </button>
-        }
+        action={<Again />}
       >
         <p>{t.keys.forbidden.text}</p>
         {allowed.value.length > 0 && (
           <>
             <h3>{t.keys.forbidden.allowed}</h3>
-            <ul class="choices">
-              {allowed.value.map((name) => (
-                <li key={name}>
-                  <button type="button" class="button small" onClick={() => switchNamespace(name)}>
-                    {name}
-                  </button>
-                </li>
-              ))}
-            </ul>
+            <Choices names={allowed.value} />
           </>
         )}
         {!all && <AskNamespace />}
@@ -127,11 +138,7 @@ function Missing() {
       <Empty
         icon="info"
         title={t.keys.missing.title}
-        action={
-          <button type="button" class="button" onClick={retryStream}>
-            {t.retry}
-          </button>
-        }
+        action={<Again />}
       >
         <p>{t.keys.missing.text}</p>
         <Code text="kubectl get crd jwtrefreshkeys.jwt.refreshkeys.dev jwtissuers.jwt.refreshkeys.dev" what={t.command} wrap />
@@ -146,19 +153,7 @@ function TooMany() {
     <div class="card">
       <Empty icon="filter" title={t.keys.tooMany.title}>
         <p>{t.keys.tooMany.text}</p>
-        {known ? (
-          <ul class="choices">
-            {known.slice(0, 200).map((name) => (
-              <li key={name}>
-                <button type="button" class="button small" onClick={() => switchNamespace(name)}>
-                  {name}
-                </button>
-              </li>
-            ))}
-          </ul>
-        ) : (
-          <AskNamespace />
-        )}
+        {known ? <Choices names={known.slice(0, 200)} /> : <AskNamespace />}
       </Empty>
     </div>
   );

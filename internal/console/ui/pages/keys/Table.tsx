@@ -1,5 +1,5 @@
 // The table of keys; on a narrow screen each row is a card.
-import { useEffect, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { keys } from "../../app/store";
 import { setQuery } from "../../app/router";
 import { Icon } from "../../parts/Icon";
@@ -7,7 +7,7 @@ import { Menu } from "../../parts/Menu";
 import { t } from "../../text";
 import { rowItems } from "./actions";
 import { cells } from "./cells";
-import { columns, held, page, query, selection } from "./state";
+import { columns, page, query, selection } from "./state";
 import type { ColumnID } from "./view";
 
 function toggle(uids: readonly string[], on: boolean): void {
@@ -26,7 +26,7 @@ function Header({ id }: { id: ColumnID }) {
   const next = on && !down ? `${id}:desc` : id;
   return (
     <th scope="col" class={id} aria-sort={on ? (down ? "descending" : "ascending") : undefined}>
-      <button type="button" class="sort" onClick={() => setQuery({ sort: next === "name" ? undefined : next, page: undefined })}>
+      <button type="button" class="sort" onClick={() => setQuery({ sort: next, page: undefined })}>
         {name}
         {on && <Icon name={down ? "down" : "up"} />}
       </button>
@@ -88,11 +88,6 @@ export function onKeyDown(event: KeyboardEvent): void {
 
 export function KeysTable() {
   const { uids } = page.value;
-  const body = useRef<HTMLTableSectionElement>(null);
-  useEffect(() => () => void (held.value = false), []);
-  const check = () => {
-    held.value = !!body.current && (body.current.matches(":hover") || body.current.contains(document.activeElement));
-  };
   const all = uids.length > 0 && uids.every((uid) => selection.value.has(uid));
   const some = uids.some((uid) => selection.value.has(uid));
   return (
@@ -121,7 +116,7 @@ export function KeysTable() {
           </th>
         </tr>
       </thead>
-      <tbody ref={body} onKeyDown={onKeyDown} onPointerEnter={check} onPointerLeave={() => setTimeout(check)} onFocusIn={check} onFocusOut={() => setTimeout(check)}>
+      <tbody onKeyDown={onKeyDown}>
         {uids.map((uid) => (
           <Row key={uid} uid={uid} />
         ))}

@@ -1,11 +1,14 @@
 // Above the table: saved views, search, filter by status, columns.
+import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { prefer, prefs } from "../../app/prefs";
 import { setQuery } from "../../app/router";
 import { count, span } from "../../app/time";
+import { Tick } from "../../parts/Field";
 import { Icon } from "../../parts/Icon";
 import { Pop } from "../../parts/Menu";
+import { Options, SearchBox } from "../../parts/Search";
 import { t } from "../../text";
 import { query, statusCounts, viewCounts } from "./state";
 import { optional, usual, views, type View } from "./view";
@@ -23,20 +26,17 @@ export function Views() {
   const { view, days } = query.value;
   const texts: Record<View, string> = { ...t.keys.views, expiring: t.keys.expiring(span(days.expiring * 86_400)), unused: t.keys.unused(span(days.unused * 86_400)) };
   return (
-    <ul class="views" aria-label={t.keys.views.label}>
-      {views.map((id) => (
-        <li key={id}>
-          <button
-            type="button"
-            aria-pressed={id === view}
-            class={id === "attention" && viewCounts.value[id] > 0 ? "alerting" : undefined}
-            onClick={() => setQuery({ view: undefined, expiring: undefined, unused: undefined, page: undefined, sort: undefined, ...parameters[id] }, { replace: false })}
-          >
-            {texts[id]} <span class="count">{count(viewCounts.value[id])}</span>
-          </button>
-        </li>
-      ))}
-    </ul>
+    <Options
+      label={t.keys.views.label}
+      ids={views}
+      at={view}
+      onChoose={(id) => setQuery({ view: undefined, expiring: undefined, unused: undefined, page: undefined, sort: undefined, ...parameters[id] }, { replace: false })}
+      face={(id) => (
+        <>
+          {texts[id]} <span class={id === "attention" && viewCounts.value[id] > 0 ? "count alerting" : "count"}>{count(viewCounts.value[id])}</span>
+        </>
+      )}
+    />
   );
 }
 
@@ -52,29 +52,11 @@ function Search() {
     const due = setTimeout(() => setQuery({ q: text.peek().trim() || undefined, page: undefined }), 120);
     return () => clearTimeout(due);
   }, [text.value]);
-  return (
-    <div class="search" role="search">
-      <Icon name="search" />
-      <input
-        type="search"
-        data-search
-        aria-label={t.keys.search}
-        placeholder={t.keys.searchHint}
-        autocomplete="off"
-        spellcheck={false}
-        value={text.value}
-        onInput={(event) => (text.value = event.currentTarget.value)}
-        onKeyDown={(event) => {
-          if (event.key === "Escape" && text.value) {
-            event.preventDefault();
-            text.value = "";
-          }
-        }}
-      />
-      {prefs.value.shortcuts && !text.value && <kbd aria-hidden="true">/</kbd>}
-    </div>
-  );
+  return <SearchBox label={t.keys.search} hint={t.keys.searchHint} value={text.value} onValue={(value) => (text.value = value)} />;
 }
+
+/** A list with a word, or without it. */
+const listed = (list: string[], word: string, on: boolean) => (on ? [...list, word] : list.filter((other) => other !== word));
 
 function StatusFilter() {
   const { status } = query.value;
@@ -94,12 +76,11 @@ function StatusFilter() {
       {() => (
         <>
           {statusCounts.value.map(([word, n, tone]) => (
-            <label key={word} class="check">
-              <input type="checkbox" data-stop checked={status.includes(word)} onChange={(event) => set(event.currentTarget.checked ? [...status, word] : status.filter((other) => other !== word))} />
+            <Tick key={word} checked={status.includes(word)} onChecked={(on) => set(listed(status, word, on))}>
               <span class={`dot ${tone}`} />
               {word}
               <span class="count">{count(n)}</span>
-            </label>
+            </Tick>
           ))}
           <button type="button" class="button small full" data-stop disabled={status.length === 0} onClick={() => set([])}>
             {t.keys.anyStatus}
@@ -126,17 +107,15 @@ function Columns() {
       {() => (
         <>
           {usual.slice(1).map((id) => (
-            <label key={id} class="check">
-              <input type="checkbox" data-stop checked={!hidden.includes(id)} onChange={(event) => prefer({ hidden: event.currentTarget.checked ? hidden.filter((other) => other !== id) : [...hidden, id] })} />
+            <Tick key={id} checked={!hidden.includes(id)} onChecked={(on) => prefer({ hidden: listed(hidden, id, !on) })}>
               {t.keys.column[id]}
-            </label>
+            </Tick>
           ))}
           <hr />
           {optional.map((id) => (
-            <label key={id} class="check">
-              <input type="checkbox" data-stop checked={columns.includes(id)} onChange={(event) => prefer({ columns: event.currentTarget.checked ? [...columns, id] : columns.filter((other) => other !== id) })} />
+            <Tick key={id} checked={columns.includes(id)} onChecked={(on) => prefer({ columns: listed(columns, id, on) })}>
               {t.keys.column[id]}
-            </label>
+            </Tick>
           ))}
           <button type="button" class="button small full" data-stop onClick={() => prefer({ columns: [], hidden: [] })}>
             {t.keys.resetColumns}
@@ -147,16 +126,34 @@ function Columns() {
   );
 }
 
-export function Toolbar() {
+/** The issuer whose keys are listed, if the link of an issuer's page chose one. */
+function IssuerFilter() {
+  const { issuer } = query.value;
+  if (!issuer) return null;
+  return (
+    <button type="button" class="button" aria-label={t.keys.ofIssuer(issuer)} data-tip={t.keys.ofIssuer(issuer)} aria-pressed onClick={() => setQuery({ issuer: undefined, page: undefined })}>
+      <span class="cut">{issuer}</span>
+      <Icon name="close" />
+    </button>
+  );
+}
+
+/** The children are what the list says while its order holds still. */
+export function Toolbar({ children }: { children: ComponentChildren }) {
   return (
     <div class="toolbar">
       <Search />
+      <div class="tools">
       <StatusFilter />
-      <span class="gap" />
-      <button type="button" class="button" aria-pressed={prefs.value.absolute} data-tip={t.top.absolute} aria-label={t.top.absolute} onClick={() => prefer({ absolute: !prefs.value.absolute })}>
-        <Icon name="clock" />
+      <IssuerFilter />
+      <span class="gap" role="status">
+        {children}
+      </span>
+      <button type="button" class="button wide-only" aria-pressed={prefs.value.absolute} data-tip={t.top.absolute} aria-label={t.top.absolute} onClick={() => prefer({ absolute: !prefs.value.absolute })}>
+        <Icon name="wait" />
       </button>
       <Columns />
+      </div>
     </div>
   );
 }

@@ -3,6 +3,7 @@ import type * as wire from "../../app/wire";
 import { api, copyText, keyPath } from "../../app/api";
 import { can, refusal } from "../../app/can";
 import { commands } from "../../app/commands";
+import { each } from "../../app/pool";
 import { link } from "../../app/router";
 import { keys } from "../../app/store";
 import type { Item } from "../../parts/Menu";
@@ -36,13 +37,12 @@ export function copyNames(rows: readonly wire.KeyRow[]): void {
   act(() => copyText(rows.map(({ ns, name }) => `${ns}/${name}`).join("\n")), t.keys.copiedNames(rows.length));
 }
 
-/** Copies the manifests, five requests at a time. */
+/** Copies the manifests. */
 export async function copyYAML(rows: readonly wire.KeyRow[]): Promise<void> {
   const texts: string[] = [];
-  for (let i = 0; i < rows.length; i += 5) {
-    const part = await Promise.all(rows.slice(i, i + 5).map(({ ns, name }) => api.get<wire.KeyDetail>(keyPath(ns, name))));
-    texts.push(...part.map(({ manifest }) => manifest.trimEnd()));
-  }
+  await each([...rows.entries()], async ([i, { ns, name }]) => {
+    texts[i] = (await api.get<wire.KeyDetail>(keyPath(ns, name))).manifest.trimEnd();
+  });
   await copyText(`${texts.join("\n---\n")}\n`);
 }
 

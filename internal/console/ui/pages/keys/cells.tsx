@@ -13,13 +13,13 @@ export function deviceText(device: KeyRow["device"]): string {
   return device.name || [device.browser, device.os].filter(Boolean).join(", ") || device.userAgent || device.id || "";
 }
 
-function mono(text: string | undefined): ComponentChildren {
+function mono(text: string | undefined, none = t.none): ComponentChildren {
   return text ? (
     <span class="mono cut" title={text}>
       {text}
     </span>
   ) : (
-    <span class="quiet">{t.none}</span>
+    <span class="quiet">{none}</span>
   );
 }
 
@@ -45,7 +45,7 @@ export const cells: Record<ColumnID, (row: KeyRow) => ComponentChildren> = {
       <Chip tone={row.tone} word={row.status} tip={row.message} />
       {row.tone !== "good" && row.message && (
         <small class="cut" title={row.message}>
-          {row.revocationReason ? t.key.revokedBy(row.revocationReason) : row.message}
+          {row.revocationReason ?? row.message}
         </small>
       )}
       {row.tone === "good" && row.waits && (
@@ -82,7 +82,7 @@ export const cells: Record<ColumnID, (row: KeyRow) => ComponentChildren> = {
       {row.issuer}
     </a>
   ),
-  subject: (row) => mono(row.subject),
+  subject: (row) => mono(row.subject, t.keys.defaultSubject),
   mode: (row) => row.mode,
   jti: (row) => mono(row.jti),
   tokenHash: (row) => mono(row.tokenHash),

@@ -22,7 +22,7 @@ function viewOf(query: URLSearchParams): View {
   return views.find((view) => view === query.get("view")) ?? "all";
 }
 
-export const query = computed<Query & { page: number; days: Days }>(() => {
+export const query = computed<Query & { issuer: string; page: number; days: Days }>(() => {
   const from = new URLSearchParams(parameters.value);
   const view = viewOf(from);
   const [column = "", order] = (from.get("sort") ?? "").split(":");
@@ -30,6 +30,7 @@ export const query = computed<Query & { page: number; days: Days }>(() => {
   const usually: ColumnID = view === "expiring" ? "expiresAt" : view === "unused" ? "lastUsed" : "name";
   return {
     q: from.get("q") ?? "",
+    issuer: from.get("issuer") ?? "",
     status: from.get("status")?.split(",").filter(Boolean) ?? [],
     view,
     sort: known ? (column as ColumnID) : usually,
@@ -40,14 +41,16 @@ export const query = computed<Query & { page: number; days: Days }>(() => {
 });
 
 export const filtered = computed(() => {
-  const { q, status, view } = query.value;
-  return q !== "" || status.length > 0 || view !== "all";
+  const { q, status, view, issuer } = query.value;
+  return q + issuer !== "" || status.length > 0 || view !== "all";
 });
 
-/** All rows as they are now. */
+/** The rows as they are now, of one issuer if the URL names one. */
 const all = computed<KeyRow[]>(() => {
+  const { issuer } = query.value;
   void keys.version.value;
-  return keys.all();
+  const rows = keys.all();
+  return issuer ? rows.filter((row) => row.issuer === issuer) : rows;
 });
 
 // The views are about minutes and days: they are computed again each half minute.
@@ -58,12 +61,15 @@ const expiring = computed(() => query.value.days.expiring);
 const unused = computed(() => query.value.days.unused);
 export const viewCounts = computed(() => counts(all.value, moment.value, { expiring: expiring.value, unused: unused.value }));
 export const statusCounts = computed(() => statuses(all.value));
-export const total = computed(() => all.value.length);
+export const total = computed(() => {
+  void keys.version.value;
+  return keys.byUID.size;
+});
 
 /** What matches now, in order. */
 export const wanted = computed(() => select(all.value, query.value, moment.value, query.value.days));
 
-/** The pointer or the focus is in the table: the order holds still. */
+/** The pointer is in the list's card, or the keyboard's focus in a row or on what applies the changes: the order holds still. */
 export const held = signal(false);
 
 interface Shown {
@@ -76,8 +82,8 @@ interface Shown {
 export const shown = signal<Shown>({ uids: [], asked: "" });
 
 const asked = computed(() => {
-  const { q, status, view, sort, down } = query.value;
-  return JSON.stringify([q, status, view, sort, down, keys.complete.value]);
+  const { q, status, view, issuer, sort, down } = query.value;
+  return JSON.stringify([q, status, view, issuer, sort, down, keys.complete.value]);
 });
 
 export function showChanges(): void {

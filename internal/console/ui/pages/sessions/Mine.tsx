@@ -3,6 +3,7 @@ import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import type * as wire from "../../app/wire";
 import { api, failureOf } from "../../app/api";
+import { Button } from "../../parts/Button";
 import { Empty, FailureBanner } from "../../parts/Box";
 import { Chip } from "../../parts/Chip";
 import { Confirm } from "../../parts/Confirm";
@@ -58,12 +59,12 @@ export function Mine() {
       actions={
         others > 0 && (
           <>
-            <button type="button" class="button" onClick={() => (asked.value = { title: t.sessions.endMineAsk, text: t.sessions.endMineText, body: { all: true } })}>
+            <Button class="button" onClick={() => (asked.value = { title: t.sessions.endMineAsk, text: t.sessions.endMineText, body: { all: true } })}>
               {t.sessions.endMine}
-            </button>
-            <button type="button" class="button danger" onClick={() => (asked.value = { title: t.sessions.endOthersAsk(others), text: t.sessions.mineText, body: { others: true } })}>
+            </Button>
+            <Button class="button danger" onClick={() => (asked.value = { title: t.sessions.endOthersAsk(others), text: t.sessions.mineText, body: { others: true } })}>
               {t.sessions.endOthers}
-            </button>
+            </Button>
           </>
         )
       }

@@ -1,19 +1,22 @@
 // The sessions of all people, by subject.
+import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { forEach } from "../../app/commands";
-import { failureOf, Refusal } from "../../app/api";
+import { api, failureOf, Refusal } from "../../app/api";
+import { each } from "../../app/pool";
 import { current, link, setQuery } from "../../app/router";
 import { namespace, switchNamespace } from "../../app/scope";
 import { issuers, keys } from "../../app/store";
 import { count } from "../../app/time";
 import type * as wire from "../../app/wire";
-import { api } from "../../app/api";
-import { useEffect } from "preact/hooks";
 import { Banner, Empty } from "../../parts/Box";
+import { Button } from "../../parts/Button";
 import { Chip } from "../../parts/Chip";
-import { Icon } from "../../parts/Icon";
 import { Confirm } from "../../parts/Confirm";
+import { Tick } from "../../parts/Field";
+import { Icon } from "../../parts/Icon";
 import { Page, setup } from "../../parts/Page";
+import { Options, SearchBox } from "../../parts/Search";
 import { toast } from "../../parts/Toast";
 import { t } from "../../text";
 import { change, mayChange } from "../keys/actions";
@@ -25,20 +28,16 @@ import { deviceName, ReasonChip, SessionTable, type Shown } from "./Table";
 const step = 50;
 const every = "all";
 
-/** Ends sessions, five at a time; what failed is thrown. */
+/** Ends sessions; what failed is thrown. */
 async function end(rows: readonly wire.KeyRow[]): Promise<void> {
-  const rest = [...rows];
   const failed: string[] = [];
-  const worker = async () => {
-    for (let row = rest.shift(); row; row = rest.shift()) {
-      try {
-        await change(row, "revoke");
-      } catch (error) {
-        failed.push(failureOf(error).message);
-      }
+  await each(rows, async (row) => {
+    try {
+      await change(row, "revoke");
+    } catch (error) {
+      failed.push(failureOf(error).message);
     }
-  };
-  await Promise.all([1, 2, 3, 4, 5].map(worker));
+  });
   if (rows.length > failed.length) toast(t.sessions.done(rows.length - failed.length));
   if (failed.length > 0) throw new Refusal({ code: 0, message: t.sessions.failed(failed.length, failed[0] ?? "") });
 }
@@ -89,14 +88,14 @@ function Subject({ group, limit, onEnd }: { group: Group; limit: number; onEnd: 
       <header>
         <h2 class="who-is">
           <Icon name={account ? "key" : "person"} />
-          <span class="mono">{subject}</span>
-          {issuers.byUID.size > 1 && <span class="quiet">{issuer}</span>}
-          <span class="count">{t.sessions.active(live.length, limit)}</span>
+          <span>
+            <span class="mono">{subject}</span> {issuers.byUID.size > 1 && <span class="quiet">{issuer}</span>} <span class="count">{t.sessions.active(live.length, limit)}</span>
+          </span>
         </h2>
         {live.length > 1 && (
-          <button type="button" class="button small danger" aria-label={t.sessions.endAllOf(subject)} aria-disabled={why !== undefined} data-tip={why} onClick={() => why ?? onEnd(live)}>
+          <Button class="button small danger" label={t.sessions.endAllOf(subject)} why={why} onClick={() => onEnd(live)}>
             {t.sessions.endAll}
-          </button>
+          </Button>
         )}
       </header>
       {reused && (
@@ -114,23 +113,11 @@ function Subject({ group, limit, onEnd }: { group: Group; limit: number; onEnd: 
 function Bar({ methods, method, ended, q }: { methods: string[]; method: string; ended: boolean; q: string }) {
   return (
     <div class="bar">
-      <div class="search" role="search">
-        <Icon name="search" />
-        <input type="search" data-search aria-label={t.sessions.search} placeholder={t.sessions.searchHint} autocomplete="off" spellcheck={false} value={q} onInput={(event) => setQuery({ q: event.currentTarget.value })} />
-      </div>
-      <ul class="views" aria-label={t.sessions.methods}>
-        {[every, ...methods].map((id) => (
-          <li key={id}>
-            <button type="button" aria-pressed={id === method} onClick={() => setQuery({ method: id === every ? undefined : id })}>
-              {t.sessions.method[id] ?? id}
-            </button>
-          </li>
-        ))}
-      </ul>
-      <label class="check">
-        <input type="checkbox" checked={ended} onChange={(event) => setQuery({ ended: event.currentTarget.checked ? "1" : undefined })} />
+      <SearchBox label={t.sessions.search} hint={t.sessions.searchHint} value={q} onValue={(value) => setQuery({ q: value })} />
+      <Options label={t.sessions.methods} ids={[every, ...methods]} at={method} onChoose={(id) => setQuery({ method: id === every ? undefined : id })} face={(id) => t.sessions.method[id] ?? id} />
+      <Tick checked={ended} onChecked={(on) => setQuery({ ended: on ? "1" : undefined })}>
         {t.sessions.ended}
-      </label>
+      </Tick>
     </div>
   );
 }
@@ -144,9 +131,9 @@ function Elsewhere() {
     <Banner
       tone="info"
       action={
-        <button type="button" class="button small" onClick={() => switchNamespace(to)}>
+        <Button onClick={() => switchNamespace(to)}>
           {t.top.show}
-        </button>
+        </Button>
       }
     >
       {t.sessions.elsewhere(other.name, to)}
@@ -193,9 +180,9 @@ function Content() {
             <Subject key={group.issuer + group.subject} group={group} limit={limits[group.issuer]?.sessionsPerSubject ?? 0} onEnd={(list) => (asked.value = list)} />
           ))}
           {groups.length > most.value && (
-            <button type="button" class="button" onClick={() => (most.value += step)}>
+            <Button class="button" onClick={() => (most.value += step)}>
               {t.sessions.more(groups.length - most.value)}
-            </button>
+            </Button>
           )}
         </>
       )}

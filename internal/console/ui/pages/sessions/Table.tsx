@@ -1,6 +1,7 @@
 // The table of sessions, which both pages show.
 import type { ComponentChildren } from "preact";
 import type * as wire from "../../app/wire";
+import { Button } from "../../parts/Button";
 import { Chip } from "../../parts/Chip";
 import { Time } from "../../parts/Time";
 import { t } from "../../text";
@@ -49,7 +50,7 @@ function Row({ row, onEnd, why }: { row: Shown; onEnd: () => void; why: string |
         <small class="cut">{[host || (t.sessions.method[row.method ?? ""] ?? row.method), row.device?.address].filter(Boolean).join(" · ")}</small>
       </td>
       <td class="audience" data-label={c.audience}>
-        <span class="mono cut" title={row.audience}>
+        <span class="cut" title={row.audience}>
           {row.audience}
         </span>
       </td>
@@ -67,9 +68,9 @@ function Row({ row, onEnd, why }: { row: Shown; onEnd: () => void; why: string |
       </td>
       <td class="actions">
         {row.live && (
-          <button type="button" class="button small" aria-label={t.sessions.endOne(name)} aria-disabled={why !== undefined} data-tip={why} onClick={() => why ?? onEnd()}>
+          <Button label={t.sessions.endOne(name)} why={why} onClick={onEnd}>
             {t.sessions.end}
-          </button>
+          </Button>
         )}
       </td>
     </tr>

@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import { link } from "../../app/router";
 import { issuers } from "../../app/store";
 import { shortUTC } from "../../app/time";
+import { Button } from "../../parts/Button";
 import { Card, Code } from "../../parts/Box";
 import { Field } from "../../parts/Field";
 import { Icon, type IconName } from "../../parts/Icon";
@@ -91,9 +92,9 @@ export function Verify() {
             </Field>
             {text.value && (
               <div>
-                <button type="button" class="button small" onClick={() => (text.value = "")}>
+                <Button onClick={() => (text.value = "")}>
                   {t.verify.clear}
-                </button>
+                </Button>
               </div>
             )}
           </section>
