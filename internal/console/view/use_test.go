@@ -23,7 +23,7 @@ func TestDiffering(t *testing.T) {
 		{"the same", &wire.Device{ID: "till-17", OS: "Linux", Browser: "Firefox"}, &wire.Device{ID: "till-17", OS: "Linux", Browser: "Firefox"}, nil},
 		{"the client says more", &wire.Device{OS: "linux", Browser: "Firefox"}, &wire.Device{OS: "Linux x86_64", Browser: "Firefox 131.0"}, nil},
 		{"spec says more", &wire.Device{OS: "Windows 11"}, &wire.Device{OS: "Windows"}, nil},
-		{"the client says nothing of them", &wire.Device{ID: "till-17", OS: "Linux", Browser: "Firefox"}, &wire.Device{Address: "192.0.2.1"}, nil},
+		{"the client names none of them", &wire.Device{ID: "till-17", OS: "Linux", Browser: "Firefox"}, &wire.Device{Address: "192.0.2.1"}, nil},
 		{"others", &wire.Device{ID: "till-17", OS: "Linux", Browser: "Firefox"}, &wire.Device{ID: "till-18", OS: "Windows", Browser: "Firebird 2"}, []string{"id", "os", "browser"}},
 		{"an id that begins alike", &wire.Device{ID: "till-1"}, &wire.Device{ID: "till-1 7"}, []string{"id"}},
 		{"a name that begins alike", &wire.Device{Browser: "Edge"}, &wire.Device{Browser: "EdgeView"}, []string{"browser"}},

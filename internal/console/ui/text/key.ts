@@ -15,7 +15,7 @@ export const key = {
   creating: "Created. The operator issues the first token…",
   readyIn: (ms: number) => `Ready in ${seconds.format(ms / 1000)}.`,
   deleted: (when: string) => `This key was deleted ${when}; its tokens are refused. You see its last state.`,
-  enrol: "Enrol anew",
+  enrol: "Enrol again",
   rotateNow: "Rotate now…",
   moreRotate: "More ways to rotate",
   more: "More actions",

@@ -34,7 +34,7 @@ export function Reveal({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDeta
         ) : no ? (
           <>
             <p class="quiet">{no.reason || t.key.revealMayNot(secret)}</p>
-            <Code text={no.ask || `kubectl auth can-i get secrets/${secret} -n ${row.ns}`} what={t.command} wrap />
+            {no.ask && <Code text={no.ask} what={t.command} wrap />}
           </>
         ) : (
           <Revealed row={row} />

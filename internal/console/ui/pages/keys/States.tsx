@@ -124,8 +124,12 @@ function Forbidden({ failure }: { failure: wire.Failure }) {
           </>
         )}
         {!all && <AskNamespace />}
-        <h3>{t.keys.forbidden.ask}</h3>
-        <Code text={failure.ask ?? `kubectl auth can-i list jwtrefreshkeys.jwt.refreshkeys.dev ${ns ? `-n ${ns}` : "--all-namespaces"}`} what={t.command} wrap />
+        {failure.ask && (
+          <>
+            <h3>{t.keys.forbidden.ask}</h3>
+            <Code text={failure.ask} what={t.command} wrap />
+          </>
+        )}
         <p class="quiet">{failure.message}</p>
       </Empty>
     </div>

@@ -69,7 +69,7 @@ export const total = computed(() => {
 /** What matches now, in order. */
 export const wanted = computed(() => select(all.value, query.value, moment.value, query.value.days));
 
-/** The pointer is in the list's card, or the keyboard's focus in a row or on what applies the changes: the order holds still. */
+/** The pointer, or the focus of the keyboard, is in the list's card: the order holds still. */
 export const held = signal(false);
 
 interface Shown {
