@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { dialog, heading, ready } from "./detail.mjs";
 import { flow, gone, rowOf, seen } from "./browser.mjs";
 import { enter } from "./signin.mjs";
-import { awaitKey, createKey, endCredential, keyPath, kube, namespace, person, readyOf, tokenOf, until, world } from "./world.mjs";
+import { awaitKey, createKey, endCredential, exchange, keyPath, kube, namespace, person, readyOf, tokenOf, until, world } from "./world.mjs";
 
 flow("another person who signs in on the same page sees nothing of the first", async (visit) => {
   visit.expects(401);
@@ -42,12 +42,13 @@ flow("the same person goes on where the session ended, with the dialog that was 
   await seen(page.locator(".page-head").getByText("Revoked"));
 });
 
-flow("a key that is revoked because it was idle gets a new token by rotation, and is not restored", async (visit) => {
-  const ns = await ready("idle");
-  const before = await kube("GET", keyPath(ns, "orders"));
-  const revokedAt = new Date().toISOString().replace(/\.\d+Z$/, "Z");
-  await kube("PATCH", `${keyPath(ns, "orders")}/status`, { status: { revokedAt, revocationReason: "IdleTimeout" } });
-  await awaitKey(ns, "orders", (key) => readyOf(key)?.reason === "Revoked");
+flow("a key that is revoked because a used token came again gets a new token by rotation, and is not restored", async (visit) => {
+  const ns = await ready("reuse", { rotation: { mode: "OneTimeUse", retryGrace: "0s" } });
+  const token = await tokenOf(ns, "orders");
+  assert.equal((await exchange(token)).status, 200);
+  await until("the used token is refused", async () => (await exchange(token)).status === 400 || undefined);
+  const before = await awaitKey(ns, "orders", (key) => readyOf(key)?.reason === "Revoked");
+  assert.equal(before.status.revocationReason, "ReuseDetected");
   const page = await visit.open(`keys/${ns}/orders`);
   await heading(page, "orders");
   const reissue = page.getByRole("button", { name: "Issue a new token" });
