@@ -1,6 +1,6 @@
 // Above the table: saved views, search, filter by status, columns.
 import type { ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { prefer, prefs } from "../../app/prefs";
 import { setQuery } from "../../app/router";
@@ -43,13 +43,18 @@ export function Views() {
 function Search() {
   const { q } = query.value;
   const text = useSignal(q);
+  const own = useRef(q);
   // Back, forward and "clear filters" change the parameter; typing changes it after a moment.
   useEffect(() => {
-    if (text.peek().trim() !== q) text.value = q;
+    if (own.current !== q) text.value = q;
+    own.current = q;
   }, [q]);
   useEffect(() => {
     if (text.value.trim() === query.peek().q) return undefined;
-    const due = setTimeout(() => setQuery({ q: text.peek().trim() || undefined, page: undefined }), 120);
+    const due = setTimeout(() => {
+      own.current = text.peek().trim();
+      setQuery({ q: own.current || undefined, page: undefined });
+    }, 120);
     return () => clearTimeout(due);
   }, [text.value]);
   return <SearchBox label={t.keys.search} hint={t.keys.searchHint} value={text.value} onValue={(value) => (text.value = value)} />;
