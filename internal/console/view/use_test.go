@@ -34,18 +34,21 @@ func TestDiffering(t *testing.T) {
 	}
 }
 
-// TestSnippets checks that the examples of a key name its Secret and its audience, and that the statements are those of README.md,
-// which a test runs.
+// hostile is an audience that the API server accepts and that a shell would run.
+const hostile = "https://x.example.com/;echo$IFS'no'|sh"
+
+// TestSnippets checks that the examples of a key name its Secret and its audience as one word, and that the statements are those of
+// README.md, which a test runs.
 func TestSnippets(t *testing.T) {
 	readme, err := os.ReadFile("../../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := map[string]string{}
-	for _, one := range snippets("orders-token", "https://orders.example.com", true) {
+	for _, one := range snippets("orders-token", hostile, true) {
 		text[one.Name] = one.Text
 	}
-	for name, part := range map[string]string{"Volume": "secretName: orders-token}", "Access token": " https://orders.example.com\n"} {
+	for name, part := range map[string]string{"Volume": "secretName: orders-token}", "Access token": ` --url 'https://x.example.com/;echo$IFS'\''no'\''|sh'` + "\n"} {
 		if !strings.Contains(text[name], part) {
 			t.Errorf("%s has no %q: %s", name, part, text[name])
 		}
