@@ -58,7 +58,7 @@ func bundle(p paths) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("console: %s: %.1f KiB, %.1f KiB compressed of at most %d\n", name, float64(len(file.Contents))/1024, float64(size)/1024, budgets[name]>>10)
+		fmt.Printf("console: %s: %d bytes, %d compressed of at most %d\n", name, len(file.Contents), size, budgets[name])
 		if size > budgets[name] {
 			return fmt.Errorf("%s is larger than its budget", name)
 		}

@@ -90,7 +90,7 @@ export const en = {
     failedUnknown: "The sign-in failed. Try again.",
     or: "or",
     token: "Bearer token",
-    tokenHint: "A token of a ServiceAccount or of your identity provider that the API server accepts. It stays in the memory of the console's server and is not stored in the browser.",
+    tokenHint: "A token of a ServiceAccount or of your identity provider that the API server accepts. The console's server keeps it in memory, and the browser does not store it.",
     how: "How do I get a token?",
     howText: "Create one for a ServiceAccount that has the rights you need. This one is valid for an hour:",
     howCommand: "kubectl create token NAME --namespace NAMESPACE --duration 1h",

@@ -4,10 +4,8 @@ import { en } from "./en";
 
 export type Catalogue = typeof en;
 
-const accents: Record<string, string> = { a: "á", e: "é", i: "í", o: "ó", u: "ú", A: "Á", E: "É", I: "Í", O: "Ó", U: "Ú", n: "ñ", c: "ç" };
-
 function pseudo(text: string): string {
-  return `⟦${text.replace(/[aeiouAEIOUnc]/g, (letter) => accents[letter] ?? letter)}${" ~".repeat(Math.ceil(text.length / 8))}⟧`;
+  return `⟦${text.replace(/[aeiounc]/gi, "$&\u0301")}${" ~".repeat(Math.ceil(text.length / 8))}⟧`;
 }
 
 function disguise(value: unknown): unknown {

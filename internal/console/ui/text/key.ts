@@ -81,7 +81,7 @@ export const key = {
       delete: (name: string) => `Delete ${name}?`,
     },
     text: {
-      revoke: "Every token of this key is refused at once, by every replica of the token service.",
+      revoke: "Every token of this key is refused at once.",
       rotateNow: "The operator issues a new token, and every earlier token is refused at once. Until a client has the new token, it is refused.",
       delete: "Every token of this key is refused at once. A new key of the same name does not accept the tokens.",
     },

@@ -4,7 +4,7 @@ import { plural } from "./plural";
 export const keys = {
   title: "JWT Refresh Keys",
   create: "Create a refresh key",
-  what: "A refresh key names an audience and a lifetime. Refresh Keys issues a refresh token for it into a Secret, renews the token before it ends, and revokes it when you ask.",
+  what: "A refresh key names an audience and a lifetime. Refresh Keys issues its refresh token into a Secret, renews it before it ends, and revokes it when you ask.",
   live: "Live",
   liveTip: "Changes show at once.",
   connecting: "Connecting",
@@ -106,7 +106,7 @@ export const keys = {
     revoke: "Revoke…",
     titleRevoke: (n: number) => `Revoke ${plural(n, "key", "keys")}?`,
     titleRotate: (n: number) => `Rotate ${plural(n, "key", "keys")}?`,
-    revokeText: "All tokens of these keys are refused at once, by every replica of the token service, and the Secrets of those that have one are emptied.",
+    revokeText: "All tokens of these keys are refused at once, and the Secrets of those that have one are emptied.",
     rotateText: "The operator issues the next token of each key. The earlier tokens stay accepted for the overlap.",
     where: (n: number, namespaces: string) => `${plural(n, "key", "keys")} in ${namespaces}`,
     used: (n: number) => `${plural(n, "was", "were")} used in the last day`,

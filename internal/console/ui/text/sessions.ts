@@ -26,7 +26,7 @@ export const sessions = {
   word: (n: number) => `end ${n}`,
   done: (n: number) => `${plural(n, "session", "sessions")} ended.`,
   failed: (n: number, message: string) => `${plural(n, "session", "sessions")} not ended: ${message}`,
-  reusedText: "A used token was presented again, and the session ended. Either the client lost an answer, or another client has a copy: find out which before the next sign-in.",
+  reusedText: "A used token was presented again, so the session ended: the client lost an answer, or another client has a copy. Find out which.",
   empty: "No sessions",
   emptyText: "They appear after kubectl refreshkey login.",
   elsewhere: (issuer: string, ns: string) => `Issuer ${issuer} keeps its sessions in namespace ${ns}.`,
