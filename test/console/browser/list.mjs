@@ -25,7 +25,7 @@ flow("the list shows, searches, filters and sorts keys, and the URL keeps it", a
 
   const search = page.getByLabel("Search keys");
   await page.keyboard.press("/");
-  await search.pressSequentially("bet");
+  await search.pressSequentially("bet", { delay: 125 });
   await shows(page, ns, ["beta"]);
   assert.match(page.url(), /q=bet/);
   await search.fill(alpha.status.jti);
