@@ -41,7 +41,7 @@ func TestBeforeAnybodyLooked(t *testing.T) {
 
 // TestKeys checks the health that the tools report for each state of a refresh key.
 func TestKeys(t *testing.T) {
-	s, issuer := newManaged(t, "keys")
+	s, _ := newManaged(t, "keys")
 
 	rotated := s.key("rotated")
 	for _, value := range []string{"once", "twice"} {
