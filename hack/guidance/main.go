@@ -67,7 +67,10 @@ func rows(text string) (map[string]map[string]guidance, error) {
 		if groups[group] == nil {
 			groups[group] = map[string]guidance{}
 		}
-		row := guidance{Means: plain(cells[1]), Do: plain(cells[2])}
+		row := guidance{Means: plain(cells[1]), Do: plain(buttons.Replace(cells[2]))}
+		if strings.Contains(row.Means+row.Do, annotations) {
+			return nil, fmt.Errorf("the row %s names an annotation: the console has a button for it, which buttons does not know", reason)
+		}
 		if strings.HasPrefix(row.Do, "the same") {
 			return nil, fmt.Errorf("the row %s refers to another row, which the console does not show beside it: say what to do", reason)
 		}
@@ -79,7 +82,25 @@ func rows(text string) (map[string]map[string]guidance, error) {
 	return groups, nil
 }
 
-var link = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
+// annotations begins the names of all annotations.
+const annotations = "jwt.refreshkeys.dev/"
 
-// plain returns a cell without the links of Markdown.
-func plain(cell string) string { return strings.TrimSpace(link.ReplaceAllString(cell, "$1")) }
+// buttons replaces what the console has a button for.
+var buttons = strings.NewReplacer(
+	"set `revoked: false`", `press "Restore"`,
+	"set the annotation `"+annotations+"rotate`", `press "Issue a new token"`,
+	"annotate the key with `"+annotations+"rotate`", `press "Rotate"`,
+	"the annotation `"+annotations+"rotate-now`", `"Rotate now"`,
+)
+
+var (
+	// pointer is what only leads to another place of the documentation.
+	pointer = regexp.MustCompile(`[;.][^;.]*\bsee \[[^\]]*\]\([^)]*\)`)
+	link    = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
+)
+
+// plain returns a cell as text: without what only leads to another place, and without the links and the code marks of Markdown.
+func plain(cell string) string {
+	text := link.ReplaceAllString(pointer.ReplaceAllString(cell, ""), "$1")
+	return strings.TrimSpace(strings.ReplaceAll(text, "`", ""))
+}

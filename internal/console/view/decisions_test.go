@@ -151,7 +151,7 @@ func TestGuidance(t *testing.T) {
 		means, do string
 	}{
 		"stalled": {sample.Issued(func(k *v1alpha1.JWTRefreshKey) { sample.Stalled(k, v1alpha1.ReasonSecretImmutable) }), "marked immutable", "delete it"},
-		"revoked": {sample.Issued(sample.Revoked(v1alpha1.RevokedReuseDetected)), "every token is refused: a one-time token was used later", "jwt.refreshkeys.dev/rotate`, after finding out which"},
+		"revoked": {sample.Issued(sample.Revoked(v1alpha1.RevokedReuseDetected)), "every token is refused: a one-time token was used later", `find out which, and then press "Issue a new token"`},
 		"a session that is over": {sample.Issued(sample.Revoked(v1alpha1.RevokedLogout), func(k *v1alpha1.JWTRefreshKey) { k.Status.Session = &v1alpha1.SessionStatus{} }),
 			"the client revoked the token", "sign in again"},
 	} {
@@ -173,7 +173,7 @@ func TestGuidance(t *testing.T) {
 	}
 	for group, rows := range map[string]map[string]wire.Guidance{"keys": guidance.Keys, "revocations": guidance.Revocations, "issuers": guidance.Issuers} {
 		for reason, row := range rows {
-			if row.Means == "" || row.Do == "" || strings.Contains(row.Means+row.Do, "](") {
+			if row.Means == "" || row.Do == "" || strings.ContainsAny(row.Means+row.Do, "`") || strings.Contains(row.Means+row.Do, "](") || strings.Contains(row.Do, "refreshkeys.dev/") {
 				t.Errorf("%s %s: %+v", group, reason, row)
 			}
 		}
