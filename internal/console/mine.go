@@ -59,7 +59,7 @@ func (s *Server) endMine(ctx context.Context, p *person, own OwnSessions, which 
 
 func ownOf(p *person) (OwnSessions, error) {
 	if p.credential.OwnSessions == nil {
-		return nil, fail(http.StatusNotFound, metav1.StatusReasonNotFound, "this sign-in is no session of the token service, so it has no list of them")
+		return nil, fail(http.StatusNotFound, metav1.StatusReasonNotFound, "this sign-in is not a session of the token service, so there are no sessions to list")
 	}
 	return p.credential.OwnSessions, nil
 }

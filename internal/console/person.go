@@ -66,7 +66,7 @@ func (s *Server) identify(ctx context.Context, c *Credential) (*person, error) {
 	}
 	p.user, p.groups = review.Status.UserInfo.Username, review.Status.UserInfo.Groups
 	if p.user == "" || p.user == anonymousUser || slices.Contains(p.groups, unauthenticatedGroup) {
-		return nil, fail(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "the API server takes the credential for no person's")
+		return nil, fail(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "the API server knows no user for this credential")
 	}
 	return p, nil
 }

@@ -19,7 +19,7 @@ import (
 func (s *Server) reveal(ctx context.Context, p *person, r *http.Request) (any, error) {
 	if !s.Reveal || p.means == wire.Impersonation {
 		return nil, fail(http.StatusForbidden, metav1.StatusReasonForbidden,
-			"this console reveals no tokens: read the Secret with `kubectl get secret %s --namespace %s --output yaml`", r.PathValue("name"), r.PathValue("ns"))
+			"this console reveals no tokens: kubectl get secret %s --namespace %s --output yaml shows the Secret", r.PathValue("name"), r.PathValue("ns"))
 	}
 	uid, err := preconditionOf(r)
 	if err != nil {

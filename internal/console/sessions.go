@@ -94,7 +94,7 @@ func (s *sessions) begin(p *person) (one *session, id string, err error) {
 		s.drop(oldest)
 	}
 	if len(s.all) >= mostSessions {
-		return nil, "", fail(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "the console has %d sessions, and takes no more", mostSessions)
+		return nil, "", fail(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "there are %d sessions at the console already: try again later", mostSessions)
 	}
 	s.all[one.key] = one
 	go s.watch(one)
@@ -229,7 +229,7 @@ func (s *sessions) open(one *session) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if one.streams >= streamsPerSession {
-		return fail(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "the session has %d streams, and gets no more", streamsPerSession)
+		return fail(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "the session has %d open streams already: close a tab", streamsPerSession)
 	}
 	one.streams++
 	return nil

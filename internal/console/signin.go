@@ -53,7 +53,7 @@ func (s *Server) proven(asked *wire.Login) (*Credential, error) {
 	if s.local != nil {
 		if asked.Token != "" || !s.local.redeem(asked.Code) {
 			return nil, fail(http.StatusUnauthorized, metav1.StatusReasonUnauthorized,
-				"the code was used before, or its time is over; run kubectl refreshkey console again, and open the URL that it prints")
+				"the code was used before, or it has expired; run kubectl refreshkey console again, and open the URL that it prints")
 		}
 		return &Credential{Config: s.API, Means: wire.Kubeconfig}, nil
 	}

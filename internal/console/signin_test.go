@@ -38,9 +38,9 @@ func TestSignInByToken(t *testing.T) {
 		{"none", wire.Login{}, 401, "not a bearer token"},
 		{"text", wire.Login{Token: "ada\r\nImpersonate-User: root"}, 401, "not a bearer token"},
 		{"a very long one", wire.Login{Token: strings.Repeat("a", 20<<10)}, 401, "not a bearer token"},
-		{"the anonymous user's", wire.Login{Token: anonymous}, 401, "no person's"},
-		{"one of no name", wire.Login{Token: nameless}, 401, "no person's"},
-		{"one of the group of unauthenticated users", wire.Login{Token: "grouped"}, 401, "no person's"},
+		{"the anonymous user's", wire.Login{Token: anonymous}, 401, "knows no user"},
+		{"one of no name", wire.Login{Token: nameless}, 401, "knows no user"},
+		{"one of the group of unauthenticated users", wire.Login{Token: "grouped"}, 401, "knows no user"},
 		{"a code, outside local mode", wire.Login{Code: "code"}, 401, "not a bearer token"},
 		{"a code beside a token", wire.Login{Code: "code", Token: ada}, 401, "not a bearer token"},
 	} {

@@ -83,9 +83,9 @@ func explained(err error, code int) error {
 	case final != nil:
 		return apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("the token service gives no access to the sessions of this person: "+final.Error()))
 	case code == http.StatusTooManyRequests:
-		return apierrors.NewTooManyRequests("the token service takes no more requests of this person now", 1)
+		return apierrors.NewTooManyRequests("the token service accepts no more requests of this person now", 1)
 	case code == http.StatusNotFound:
-		return apierrors.NewGenericServerResponse(http.StatusNotImplemented, "", schema.GroupResource{}, "", "the token service is older than the console, and lists no sessions", 0, false)
+		return apierrors.NewGenericServerResponse(http.StatusNotImplemented, "", schema.GroupResource{}, "", "the token service is older than the console, and cannot list sessions", 0, false)
 	default:
 		return apierrors.NewServiceUnavailable("the token service cannot be reached now")
 	}
