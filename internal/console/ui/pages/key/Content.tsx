@@ -11,18 +11,11 @@ function text(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-interface Holding {
-  namespace: string;
-  name: string;
-  uid: string;
-  revision: number;
-}
-
-/** The key that a token belongs to. */
-function Holder({ namespace, name, uid, revision }: Holding) {
+/** The key that a token belongs to, and the rest of the claim. */
+function Holder({ of: { namespace, name, ...rest } }: { of: Record<string, string> }) {
   return (
     <span>
-      <a href={link(`keys/${namespace}/${name}`)}>{`${namespace}/${name}`}</a>, {t.key.revision(revision).toLowerCase()} <span class="mono quiet date">{uid}</span>
+      <a href={link(`keys/${namespace}/${name}`)}>{`${namespace}/${name}`}</a> <span class="mono quiet date">{text(rest)}</span>
     </span>
   );
 }
@@ -60,7 +53,7 @@ export function Content({ detail }: { detail: wire.KeyDetail }) {
                     <Time at={time} stop /> <span class="quiet date">{shortUTC(Date.parse(time))}</span> <span class="mono quiet date">{text(value)}</span>
                   </span>
                 ) : name === "refreshkeys.dev" ? (
-                  <Holder {...(value as Holding)} />
+                  <Holder of={value as Record<string, string>} />
                 ) : (
                   <span class="mono">{text(value)}</span>
                 )}
