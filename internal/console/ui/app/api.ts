@@ -73,6 +73,10 @@ export function keyPath(ns: string, name?: string): string {
   return `api/keys/${encodeURIComponent(ns)}${name === undefined ? "" : `/${encodeURIComponent(name)}`}`;
 }
 
+export function issuerPath(name: string): string {
+  return `api/issuers/${encodeURIComponent(name)}`;
+}
+
 export const api = {
   get: <T>(path: string, how?: How) => request<T>("GET", path, undefined, how),
   post: <T>(path: string, body: unknown, how?: How) => request<T>("POST", path, body, how),

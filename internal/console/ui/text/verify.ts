@@ -19,7 +19,7 @@ export const verify = {
   commandHint: "It makes the same checks.",
   caveat,
   notLookedUp: "not looked up, since the token does not say where",
-  names: { form: "form", type: "type", issuer: "issuer", "signing key": "signing key", signature: "signature", time: "time", key: "key", alive: "alive", standing: "standing", policy: "policy", binding: "binding" } as Record<string, string>,
+  names: ["form", "type", "issuer", "signing key", "signature", "time", "key", "alive", "standing", "policy", "binding"],
   form: {
     parts: "the token must be three base64url parts separated by dots, at most 8 KiB",
     header: "the header is not a JSON object",

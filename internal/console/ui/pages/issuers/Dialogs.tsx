@@ -1,6 +1,6 @@
 // The dialogs that rotate the signing keys, and withdraw one.
 import type * as wire from "../../app/wire";
-import { api } from "../../app/api";
+import { api, issuerPath } from "../../app/api";
 import { namespace } from "../../app/scope";
 import { issuers, keys } from "../../app/store";
 import { Confirm } from "../../parts/Confirm";
@@ -9,7 +9,7 @@ import { t } from "../../text";
 
 /** Changes the issuer, and says so. */
 async function change(row: wire.IssuerRow, what: Omit<wire.IssuerChange, "uid">, done: string): Promise<void> {
-  const { issuer } = await api.patch<wire.Changed>(`api/issuers/${encodeURIComponent(row.name)}`, { uid: row.uid, ...what } satisfies wire.IssuerChange);
+  const { issuer } = await api.patch<wire.Changed>(issuerPath(row.name), { uid: row.uid, ...what } satisfies wire.IssuerChange);
   if (issuer) issuers.put([issuer]);
   toast(done);
 }

@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import type * as wire from "../../app/wire";
-import { api, failureOf } from "../../app/api";
+import { api, failureOf, issuerPath } from "../../app/api";
 import { can, refusal } from "../../app/can";
 import { link } from "../../app/router";
 import { namespace } from "../../app/scope";
@@ -162,7 +162,7 @@ export function Issuer({ params }: PageProps) {
   useEffect(() => {
     const stop = new AbortController();
     api
-      .get<wire.IssuerDetail>(`api/issuers/${encodeURIComponent(name)}`, { stop: stop.signal, automatic: detail.peek() !== undefined })
+      .get<wire.IssuerDetail>(issuerPath(name), { stop: stop.signal, automatic: detail.peek() !== undefined })
       .then((answer) => {
         detail.value = answer;
         failure.value = undefined;

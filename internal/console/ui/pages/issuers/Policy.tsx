@@ -1,7 +1,7 @@
 // The policy of an issuer as a table, and whether it would grant a request.
 import { useSignal } from "@preact/signals";
 import type * as wire from "../../app/wire";
-import { api, failureOf } from "../../app/api";
+import { api, failureOf, issuerPath } from "../../app/api";
 import { namespace, namespaces } from "../../app/scope";
 import { span } from "../../app/time";
 import { Banner, Card, FailureBanner } from "../../parts/Box";
@@ -93,7 +93,7 @@ function Trial({ name, onAnswer }: { name: string; onAnswer: (answer: wire.Polic
     faults.value = { ...(audience.trim() ? {} : { audience: t.create.needAudience }), ...(lifetimeSeconds === undefined ? { lifetime: t.create.noSpan } : {}) };
     if (!audience.trim() || lifetimeSeconds === undefined) return;
     try {
-      answer.value = await api.post<wire.PolicyAnswer>(`api/issuers/${encodeURIComponent(name)}/trial`, { namespace: ns.trim(), audience: audience.trim(), lifetimeSeconds, scopes: scopes.split(/[\s,]+/).filter(Boolean) } satisfies wire.Trial);
+      answer.value = await api.post<wire.PolicyAnswer>(`${issuerPath(name)}/trial`, { namespace: ns.trim(), audience: audience.trim(), lifetimeSeconds, scopes: scopes.split(/[\s,]+/).filter(Boolean) } satisfies wire.Trial);
       failure.value = undefined;
     } catch (error) {
       answer.value = undefined;

@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { forEach } from "../../app/commands";
-import { api, failureOf, Refusal } from "../../app/api";
+import { api, failureOf, issuerPath, Refusal } from "../../app/api";
 import { each } from "../../app/pool";
 import { current, link, setQuery } from "../../app/router";
 import { namespace, switchNamespace } from "../../app/scope";
@@ -71,7 +71,7 @@ function useLimits(): Record<string, wire.IssuerDetail> {
   useEffect(() => {
     for (const name of names)
       api
-        .get<wire.IssuerDetail>(`api/issuers/${encodeURIComponent(name)}`, { automatic: true })
+        .get<wire.IssuerDetail>(issuerPath(name), { automatic: true })
         .then((detail) => (limits.value = { ...limits.peek(), [name]: detail }))
         .catch(() => undefined);
   }, [names.join()]);

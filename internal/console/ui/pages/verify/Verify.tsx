@@ -51,7 +51,7 @@ function Checks({ checks, token }: { checks: Check[]; token: Parsed }) {
         {checks.map(({ name, verdict: one, reason }) => (
           <li key={name} class={marks[one]?.[0]}>
             <Icon name={marks[one]?.[1] ?? "info"} />
-            <strong>{t.verify.names[name] ?? name}</strong>
+            <strong>{name}</strong>
             <span>
               <span class="unseen">{`${t.verify.verdict[one] ?? ""}: `}</span>
               {reason}

@@ -6,10 +6,18 @@ import { skew, type Claims, type Parsed } from "./token";
 
 export type Verdict = "passed" | "failed" | "unknown";
 
-export interface Check {
-  name: string;
+interface Found {
   verdict: Verdict;
   reason: string;
+}
+
+export interface Check extends Found {
+  name: string;
+}
+
+/** The checks with their names; one that is not made for a token is undefined. */
+function named(found: (Found | undefined)[]): Check[] {
+  return found.flatMap((one, i) => (one ? { name: t.verify.names[i] ?? "", ...one } : []));
 }
 
 /** What is known of a stored key, beyond its row. */
@@ -45,10 +53,10 @@ export function examine(e: Evidence): Check[] {
   const v = t.verify;
   const { token, now, key, issuer } = e;
   const claims = token.claims;
-  const pass = (name: string, reason: string): Check => ({ name, verdict: "passed", reason });
-  const reject = (name: string, reason: string): Check => ({ name, verdict: "failed", reason });
-  const unsure = (name: string, reason: string): Check => ({ name, verdict: "unknown", reason });
-  if (token.fault !== undefined || !claims) return [reject("form", token.fault ?? v.form.parts)];
+  const pass = (reason: string): Found => ({ verdict: "passed", reason });
+  const reject = (reason: string): Found => ({ verdict: "failed", reason });
+  const unsure = (reason: string): Found => ({ verdict: "unknown", reason });
+  if (token.fault !== undefined || !claims) return named([reject(token.fault ?? v.form.parts)]);
 
   const text = (name: string) => (typeof token.header?.[name] === "string" ? (token.header[name] as string) : "");
   const [typ, alg, kid] = [text("typ"), text("alg"), text("kid")];
@@ -62,76 +70,76 @@ export function examine(e: Evidence): Check[] {
   const end = key?.spec.expiresAt ? seconds(key.spec.expiresAt) * 1000 : Infinity;
   const full = `${claims.ns}/${claims.name}`;
 
-  const form = (): Check => (Object.keys(token.header ?? {}).length !== 3 || !typ || !alg || !kid ? reject("form", v.form.members) : pass("form", v.form.good));
-  const type = (): Check => {
-    if (refresh && claims.revision > 0) return pass("type", v.type.refresh(claims.revision));
-    if (typ === "at+jwt" && !claims.account) return pass("type", v.type.access(claims.aud));
-    return reject("type", refresh || typ === "at+jwt" ? v.type.other(typ) : v.type.none);
+  const form = (): Found => (Object.keys(token.header ?? {}).length !== 3 || !typ || !alg || !kid ? reject(v.form.members) : pass(v.form.good));
+  const type = (): Found => {
+    if (refresh && claims.revision > 0) return pass(v.type.refresh(claims.revision));
+    if (typ === "at+jwt" && !claims.account) return pass(v.type.access(claims.aud));
+    return reject(refresh || typ === "at+jwt" ? v.type.other(typ) : v.type.none);
   };
-  const iss = (): Check => (e.issuerFailure ? unsure("issuer", e.issuerFailure) : issuer ? pass("issuer", v.issuer.good(issuer.row.name, claims.iss)) : reject("issuer", v.issuer.none(claims.iss)));
-  const signing = (): Check => {
-    if (!issuer) return unsure("signing key", e.issuerFailure ?? v.kid.noIssuer);
+  const iss = (): Found => (e.issuerFailure ? unsure(e.issuerFailure) : issuer ? pass(v.issuer.good(issuer.row.name, claims.iss)) : reject(v.issuer.none(claims.iss)));
+  const signing = (): Found => {
+    if (!issuer) return unsure(e.issuerFailure ?? v.kid.noIssuer);
     const known = issuer.keys.find((one) => one.kid === kid && one.ring === ring);
-    if (!known) return reject("signing key", v.kid.none(kid.slice(0, 64), ring, issuer.row.name));
-    return known.algorithm === alg ? pass("signing key", v.kid.good(kid, known.state, ring, alg)) : reject("signing key", v.kid.algorithm(kid, known.algorithm, alg));
+    if (!known) return reject(v.kid.none(kid.slice(0, 64), ring, issuer.row.name));
+    return known.algorithm === alg ? pass(v.kid.good(kid, known.state, ring, alg)) : reject(v.kid.algorithm(kid, known.algorithm, alg));
   };
-  const signature = (): Check => {
+  const signature = (): Found => {
     if (!refresh) {
-      if (e.signature === undefined) return unsure("signature", e.jwksFailure ?? v.signature.noKeys);
-      return e.signature === "good" ? pass("signature", v.signature.good) : reject("signature", v.signature[e.signature]);
+      if (e.signature === undefined) return unsure(e.jwksFailure ?? v.signature.noKeys);
+      return e.signature === "good" ? pass(v.signature.good) : reject(v.signature[e.signature]);
     }
-    if (!key) return unsure("signature", e.keyFailure ?? v.signature.noRecord);
+    if (!key) return unsure(e.keyFailure ?? v.signature.noRecord);
     const recorded = claims.jti === status.jti ? status.tokenHash : status.previous?.find(({ jti }) => jti === claims.jti)?.tokenHash;
-    if (recorded === undefined) return unsure("signature", v.signature.offRecord);
-    return recorded === e.hash ? pass("signature", v.signature.recorded) : reject("signature", v.signature.changed);
+    if (recorded === undefined) return unsure(v.signature.offRecord);
+    return recorded === e.hash ? pass(v.signature.recorded) : reject(v.signature.changed);
   };
-  const time = (): Check => {
-    if (now < (claims.iat - 2 * skew) * 1000) return reject("time", v.time.before(stamp(claims.iat - skew, now)));
-    return now >= claims.exp * 1000 ? reject("time", v.time.expired(stamp(claims.exp, now))) : pass("time", v.time.good(stamp(claims.iat, now), stamp(claims.exp, now)));
+  const time = (): Found => {
+    if (now < (claims.iat - 2 * skew) * 1000) return reject(v.time.before(stamp(claims.iat - skew, now)));
+    return now >= claims.exp * 1000 ? reject(v.time.expired(stamp(claims.exp, now))) : pass(v.time.good(stamp(claims.iat, now), stamp(claims.exp, now)));
   };
-  const object = (): Check => {
-    if (e.keyFailure) return unsure("key", e.keyFailure);
-    if (!key) return reject("key", v.key.none(full));
-    return key.metadata.uid === claims.uid ? pass("key", v.key.good(full)) : reject("key", v.key.again(full));
+  const object = (): Found => {
+    if (e.keyFailure) return unsure(e.keyFailure);
+    if (!key) return reject(v.key.none(full));
+    return key.metadata.uid === claims.uid ? pass(v.key.good(full)) : reject(v.key.again(full));
   };
-  const alive = (): Check => {
-    if (!key) return unsure("alive", noKey);
-    if (key.metadata.deletionTimestamp) return reject("alive", v.alive.deleting + late);
-    if (status.revokedAt) return reject("alive", v.alive.revoked(stamp(seconds(status.revokedAt), now), status.revocationReason ?? "") + late);
-    if (key.spec.revoked) return reject("alive", v.alive.spec + late);
-    return now >= end ? reject("alive", v.alive.ended(stamp(end / 1000, now)) + late) : pass("alive", v.alive.good);
+  const alive = (): Found => {
+    if (!key) return unsure(noKey);
+    if (key.metadata.deletionTimestamp) return reject(v.alive.deleting + late);
+    if (status.revokedAt) return reject(v.alive.revoked(stamp(seconds(status.revokedAt), now), status.revocationReason ?? "") + late);
+    if (key.spec.revoked) return reject(v.alive.spec + late);
+    return now >= end ? reject(v.alive.ended(stamp(end / 1000, now)) + late) : pass(v.alive.good);
   };
   const dead = () => alive().verdict === "failed" || object().verdict === "failed";
-  const standing = (): Check => {
+  const standing = (): Found => {
     const s = v.standing;
     const n = claims.revision;
-    if (!key) return unsure("standing", noKey);
+    if (!key) return unsure(noKey);
     const below = n < first;
     if (!dead() && !below) {
-      if (revision === 0 && n === 1) return pass("standing", s.first);
-      if (claims.jti === status.jti && n === revision) return pass("standing", s.current(revision));
-      if (status.previous?.some((one) => one.jti === claims.jti && one.revision === n)) return pass("standing", s.superseded(n, revision));
+      if (revision === 0 && n === 1) return pass(s.first);
+      if (claims.jti === status.jti && n === revision) return pass(s.current(revision));
+      if (status.previous?.some((one) => one.jti === claims.jti && one.revision === n)) return pass(s.superseded(n, revision));
     }
-    if (below) return reject("standing", s.below(n, first));
-    if (n < revision && e.mode === "OneTimeUse") return reject("standing", s.used(n, revision));
-    return reject("standing", dead() ? s.dead : s.retired(n, revision));
+    if (below) return reject(s.below(n, first));
+    if (n < revision && e.mode === "OneTimeUse") return reject(s.used(n, revision));
+    return reject(dead() ? s.dead : s.retired(n, revision));
   };
-  const issuedFrom = (): Check => {
+  const issuedFrom = (): Found => {
     const s = v.standing;
     const n = claims.revision;
-    if (!key) return unsure("standing", noKey);
-    if (n < first) return reject("standing", s.fromBelow(first) + v.caveat);
-    if (dead()) return reject("standing", s.dead + v.caveat);
-    if (n > Math.max(revision, 1)) return reject("standing", s.fromNone(n, revision) + v.caveat);
-    return pass("standing", n === 0 ? s.earlier : s.from(n, revision));
+    if (!key) return unsure(noKey);
+    if (n < first) return reject(s.fromBelow(first) + v.caveat);
+    if (dead()) return reject(s.dead + v.caveat);
+    if (n > Math.max(revision, 1)) return reject(s.fromNone(n, revision) + v.caveat);
+    return pass(n === 0 ? s.earlier : s.from(n, revision));
   };
-  const policy = (): Check => (!key ? unsure("policy", noKey) : e.ready === "PolicyDenied" ? reject("policy", v.policy.denied) : pass("policy", v.policy.good));
-  const binding = (): Check => {
+  const policy = (): Found => (!key ? unsure(noKey) : e.ready === "PolicyDenied" ? reject(v.policy.denied) : pass(v.policy.good));
+  const binding = (): Found => {
     const needs = needed(claims);
-    if (refresh && key?.spec.binding && needs.length === 0) return reject("binding", v.binding.later);
-    return pass("binding", needs.length > 0 ? v.binding.only(and(needs)) : v.binding.none);
+    if (refresh && key?.spec.binding && needs.length === 0) return reject(v.binding.later);
+    return pass(needs.length > 0 ? v.binding.only(and(needs)) : v.binding.none);
   };
-  return [form(), type(), iss(), signing(), signature(), time(), object(), alive(), ...(refresh ? [standing(), policy()] : [issuedFrom()]), binding()];
+  return named([form(), type(), iss(), signing(), signature(), time(), object(), alive(), refresh ? standing() : issuedFrom(), refresh ? policy() : undefined, binding()]);
 }
 
 function needed({ account, thumbprint }: Claims): string[] {

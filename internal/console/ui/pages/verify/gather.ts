@@ -1,6 +1,6 @@
 // Looks up what the checks of a token need: the key and the issuer that it names, and the issuer's published keys. The token
 // itself is in no request.
-import { api, failureOf, keyPath } from "../../app/api";
+import { api, failureOf, issuerPath, keyPath } from "../../app/api";
 import { issuers } from "../../app/store";
 import type * as wire from "../../app/wire";
 import { t } from "../../text";
@@ -17,7 +17,7 @@ async function issuerOf(e: Evidence, url: string): Promise<void> {
   const row = issuers.all().find((one) => one.url === url);
   if (!row) return;
   try {
-    e.issuer = await api.get<wire.IssuerDetail>(`api/issuers/${encodeURIComponent(row.name)}`);
+    e.issuer = await api.get<wire.IssuerDetail>(issuerPath(row.name));
   } catch (error) {
     e.issuerFailure = failureOf(error).message;
   }
@@ -45,7 +45,7 @@ async function signatureOf(e: Evidence): Promise<void> {
     return;
   }
   try {
-    const { keys } = await api.get<{ keys: PublicKey[] }>(`api/issuers/${encodeURIComponent(e.issuer.row.name)}/jwks`);
+    const { keys } = await api.get<{ keys: PublicKey[] }>(`${issuerPath(e.issuer.row.name)}/jwks`);
     const named = keys.filter(({ kid }) => kid === e.token.header?.["kid"]);
     e.signature = named.length !== 1 || !named[0] ? "notPublished" : (await signedBy(e.token.compact, named[0])) ? "good" : "forged";
   } catch (error) {
