@@ -57,3 +57,14 @@ export function Page({ title, crumbs, beside, actions, lead, children }: PagePro
 export function setup(...rest: Crumb[]): Crumb[] {
   return [{ text: t.nav.setup }, { text: t.nav.integrations }, ...rest];
 }
+
+/** What a page shows while its rows are on their way. */
+export function Loading() {
+  return (
+    <div class="card skeleton" role="status" aria-label={t.loading}>
+      {[0, 1, 2, 3, 4, 5, 6, 7].map((n) => (
+        <span key={n} />
+      ))}
+    </div>
+  );
+}

@@ -4,7 +4,6 @@ import { plural } from "./plural";
 const seconds = new Intl.NumberFormat("en", { maximumFractionDigits: 1, style: "unit", unit: "second", unitDisplay: "short" });
 
 export const key = {
-  loading: "Loading the key…",
   manifest: "Manifest",
   restored: (name: string) => `${name} is restored: the operator issues a new token.`,
   mayNot: (verb: string, ns: string) => `You may not ${verb} jwtrefreshkeys in ${ns}.`,
@@ -94,10 +93,10 @@ export const key = {
     secret: {
       emptied: (name: string) => `Secret ${name} is emptied.`,
       deleted: (name: string) => `Secret ${name} is deleted.`,
-      kept: (name: string) => `Secret ${name} stays: its deletionPolicy is Retain.`,
+      kept: (name: string) => `Secret ${name} stays.`,
     },
     restorable: "You can restore the key later.",
-    final: "A session cannot be restored: the person signs in again.",
+    final: "A session cannot be restored.",
     used: (when: string, device: string) => (device ? `Last used ${when} by ${device}.` : `Last used ${when}.`),
     neverUsed: "No client has used it.",
     access: (time: string) => `Access tokens that were issued before live on for up to ${time} at APIs that do not introspect.`,

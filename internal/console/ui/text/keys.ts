@@ -64,7 +64,7 @@ export const keys = {
   restore: "Restore",
   reissue: "Issue a new token",
   ofSession: "The client of a session gets the next token at its next use.",
-  restoreFirst: "spec.revoked is true: restore the key for a new token.",
+  restoreFirst: "Restore the key for a new token.",
   copyYAML: "Copy as YAML",
   copyName: "Copy name",
   another: "Create another like this",

@@ -10,7 +10,7 @@ import type * as wire from "../../app/wire";
 import { Button } from "../../parts/Button";
 import { Banner, Empty, FailureBanner, Marked } from "../../parts/Box";
 import { Chip } from "../../parts/Chip";
-import { Page, setup, type Crumb } from "../../parts/Page";
+import { Loading, Page, setup, type Crumb } from "../../parts/Page";
 import type { PageProps } from "../../routes";
 import { t } from "../../text";
 import { Asked } from "../keys/Asked";
@@ -73,7 +73,7 @@ export function Key({ params }: PageProps) {
   if (!detail || !row) {
     return (
       <Page title={name} crumbs={crumbs(ns, name)}>
-        {!failure && <div class="card skeleton" role="status" aria-label={t.key.loading}>{[0, 1, 2, 3, 4, 5].map((n) => <span key={n} />)}</div>}
+        {!failure && <Loading />}
         {failure?.code === 404 && (
           <div class="card">
             <Empty icon="search" title={t.key.notFound} action={<a class="button" href={link("keys", { ns })}>{t.key.toList(ns)}</a>}>

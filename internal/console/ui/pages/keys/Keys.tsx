@@ -7,7 +7,7 @@ import { prefer } from "../../app/prefs";
 import { link, setQuery } from "../../app/router";
 import { Button } from "../../parts/Button";
 import { Icon } from "../../parts/Icon";
-import { Page, setup } from "../../parts/Page";
+import { Loading, Page, setup } from "../../parts/Page";
 import { t } from "../../text";
 import { BulkBar } from "./Bulk";
 import { Asked } from "./Asked";
@@ -118,16 +118,6 @@ function List() {
         </>
       )}
     </section>
-  );
-}
-
-function Loading() {
-  return (
-    <div class="card skeleton" role="status" aria-label={t.loading}>
-      {[0, 1, 2, 3, 4, 5, 6, 7].map((n) => (
-        <span key={n} />
-      ))}
-    </div>
   );
 }
 
