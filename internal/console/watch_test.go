@@ -40,8 +40,8 @@ func TestAnEventOfAWatch(t *testing.T) {
 		},
 		"written by Helm": func(key *v1alpha1.JWTRefreshKey) {
 			key.ManagedFields = []metav1.ManagedFieldsEntry{
-				{Manager: "refreshkeys", Subresource: "status", FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:status":{}}`)}},
-				{Manager: "helm", FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{}}`)}},
+				{Manager: "refreshkeys", Subresource: "status", FieldsV1: metav1.NewFieldsV1(`{"f:status":{}}`)},
+				{Manager: "helm", FieldsV1: metav1.NewFieldsV1(`{"f:spec":{}}`)},
 			}
 		},
 		"a session": func(key *v1alpha1.JWTRefreshKey) {
@@ -76,7 +76,7 @@ func TestAnEventOfAWatch(t *testing.T) {
 func BenchmarkAnEventOfAWatch(b *testing.B) {
 	key := sample.Issued()
 	for _, manager := range []string{"manager", "tokenserver"} {
-		fields := &metav1.FieldsV1{Raw: fmt.Appendf(nil, `{"f:status":{%q:{}}}`, "f:"+strings.Repeat("x", 1000))}
+		fields := metav1.NewFieldsV1(fmt.Sprintf(`{"f:status":{%q:{}}}`, "f:"+strings.Repeat("x", 1000)))
 		key.ManagedFields = append(key.ManagedFields, metav1.ManagedFieldsEntry{Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, FieldsV1: fields})
 	}
 	text, err := json.Marshal(key)
