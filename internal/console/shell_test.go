@@ -64,13 +64,13 @@ func TestPagesThatDoNotExist(t *testing.T) {
 			f := newFixture(t, func(o *Options) { o.BasePath = base })
 			answer := f.do(call{method: c.method, path: base + c.path, headers: map[string]string{"Accept": c.accept}})
 			body := bodyOf(t, answer)
-			if answer.StatusCode != http.StatusNotFound || strings.Contains(body, `<base href="`+base+`">`) != c.page {
+			if answer.StatusCode != http.StatusNotFound || strings.Contains(body, `src="`+base+`app.js`) != c.page {
 				t.Errorf("%s below %s: %d %s", c.name, base, answer.StatusCode, body)
 			}
 		}
 	}
 	f := newFixture(t, func(o *Options) { o.BasePath = "/refresh/" })
-	if body := bodyOf(t, f.do(call{method: "GET", path: "/keys", headers: map[string]string{"Accept": browser}})); strings.Contains(body, "<base") {
+	if body := bodyOf(t, f.do(call{method: "GET", path: "/keys", headers: map[string]string{"Accept": browser}})); strings.Contains(body, "app.js") {
 		t.Errorf("outside the base path: %s", body)
 	}
 }

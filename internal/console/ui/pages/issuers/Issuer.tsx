@@ -145,7 +145,7 @@ function Content({ detail }: { detail: wire.IssuerDetail }) {
 function NoIssuer({ name }: { name: string }) {
   return (
     <div class="card">
-      <Empty icon="search" title={t.issuers.none} action={<a class="button" href="issuers">{t.issuers.toList}</a>}>
+      <Empty icon="search" title={t.issuers.none} action={<a class="button" href={link("issuers")}>{t.issuers.toList}</a>}>
         <p>{t.issuers.noneText(name)}</p>
       </Empty>
     </div>
