@@ -34,9 +34,9 @@ const spans = ["accessToken.lifetime", "idleTimeout", "lifetime", "rotation.rene
  * In the page: opens the form, as "Create another like this" does, and returns what is wrong in it once it is checked: the label of
  * each control with its message, and what is said of other fields. Nothing is returned of a form that could not be filled in.
  */
-const check = async () => {
+const check = async (base) => {
   const turn = (path) => {
-    history.pushState(null, "", new URL(path, document.baseURI));
+    history.pushState(null, "", base + path);
     dispatchEvent(new PopStateEvent("popstate"));
   };
   const until = async (test) => {
@@ -70,7 +70,7 @@ flow("each invalid manifest that the form can hold shows its message at its fiel
   const wrong = [];
   for (const { name, object, causes } of world.invalid) {
     manifest = object;
-    const found = await page.evaluate(check);
+    const found = await page.evaluate(check, world.consoles.main);
     // The form writes the default lifetime, and leaves out what it cannot hold: annotations, and what is of another type.
     if (!found || object.metadata.annotations || !isDeepStrictEqual(asked, { lifetime: "720h", ...object.spec })) continue;
     held.push(name);

@@ -51,7 +51,7 @@ flow("without a session of the token service, My sessions is absent", async (vis
   visit.expects(404, "/api/mine");
   await trusted(visit);
   const page = await openAs(visit, "visitor", "me/sessions", { at: "impersonate" });
-  await seen(page.getByText("this sign-in is no session of the token service"));
+  await seen(page.getByText("this sign-in is not a session of the token service"));
   assert.equal(await page.getByRole("link", { name: "My sessions" }).count(), 0);
   const answer = await page.context().request.get(`${world.consoles.impersonate}api/mine`);
   assert.equal(answer.status(), 404);

@@ -177,8 +177,9 @@ function watchKeys() {
           const lines = (text + part).split("\n");
           text = lines.pop();
           for (const line of lines) {
-            const { metadata } = JSON.parse(line).object;
-            for (const tell of watchers) tell(`${metadata?.namespace}/${metadata?.name}`);
+            // An API server that starts answers with a Status.
+            const { object } = JSON.parse(line);
+            for (const tell of watchers) tell(`${object?.metadata?.namespace}/${object?.metadata?.name}`);
           }
         });
         answer.on("error", () => undefined).on("close", again);
