@@ -58,30 +58,40 @@ const check = async (base) => {
   };
 };
 
+/** Fills the form in from a manifest, and returns whether it holds all of it, and what it does not say. */
+async function fill(page, { name, object, causes }, asked) {
+  const found = await page.evaluate(check, world.consoles.main);
+  // The form writes the default lifetime, and leaves out what it cannot hold: annotations, and what is of another type.
+  if (!found || object.metadata.annotations || !isDeepStrictEqual(asked(), { lifetime: "720h", ...object.spec })) return { held: false, wrong: [] };
+  const wrong = causes.filter(({ field, message }) => {
+    const at = Object.keys(controls).find((path) => field === `spec.${path}` || field.startsWith(`spec.${path}.`) || field.startsWith(`spec.${path}[`));
+    const [before, after = ""] = message.split("<now>");
+    const says = (text) => (text.startsWith(before) && text.endsWith(after)) || (spans.includes(at) && text === "Write a duration such as 90d or 12h30m.");
+    return !(at ? found.at.some((one) => controls[at].includes(one.label) && says(one.message)) : found.others.some((one) => one.field === field && says(one.message)));
+  });
+  return { held: true, wrong: wrong.map(({ field, message }) => `${name}: ${field}: ${message}\n  is not in ${JSON.stringify(found)}`) };
+}
+
 flow("each invalid manifest that the form can hold shows its message at its field", async (visit, t) => {
-  const page = await visit.open("verify");
-  await seen(page.getByRole("heading", { name: "Checks" }));
-  let manifest;
-  let asked;
-  // The API server has no invalid key to fill the form in from, so the test answers for it.
-  await page.route("**/api/keys/default/orders", (route) => route.fulfill({ json: { object: manifest } }));
-  page.on("request", (request) => request.url().endsWith("/preview") && (asked = request.postDataJSON().manifest.spec));
+  const left = [...world.invalid];
   const held = [];
   const wrong = [];
-  for (const { name, object, causes } of world.invalid) {
-    manifest = object;
-    const found = await page.evaluate(check, world.consoles.main);
-    // The form writes the default lifetime, and leaves out what it cannot hold: annotations, and what is of another type.
-    if (!found || object.metadata.annotations || !isDeepStrictEqual(asked, { lifetime: "720h", ...object.spec })) continue;
-    held.push(name);
-    for (const { field, message } of causes) {
-      const at = Object.keys(controls).find((path) => field === `spec.${path}` || field.startsWith(`spec.${path}.`) || field.startsWith(`spec.${path}[`));
-      const [before, after = ""] = message.split("<now>");
-      const says = (text) => (text.startsWith(before) && text.endsWith(after)) || (spans.includes(at) && text === "Write a duration such as 90d or 12h30m.");
-      const shown = at ? found.at.some((one) => controls[at].includes(one.label) && says(one.message)) : found.others.some((one) => one.field === field && says(one.message));
-      if (!shown) wrong.push(`${name}: ${field}: ${message}\n  is not in ${JSON.stringify(found)}`);
+  // Each check waits for the form and the API server, so that several pages take them by turns.
+  await Promise.all(Array.from({ length: 4 }, async () => {
+    const page = await visit.open("verify");
+    await seen(page.getByRole("heading", { name: "Checks" }));
+    let manifest;
+    let asked;
+    // The API server has no invalid key to fill the form in from, so the test answers for it.
+    await page.route("**/api/keys/default/orders", (route) => route.fulfill({ json: { object: manifest } }));
+    page.on("request", (request) => request.url().endsWith("/preview") && (asked = request.postDataJSON().manifest.spec));
+    for (let next = left.pop(); next; next = left.pop()) {
+      manifest = next.object;
+      const outcome = await fill(page, next, () => asked);
+      if (outcome.held) held.push(next.name);
+      wrong.push(...outcome.wrong);
     }
-  }
+  }));
   t.diagnostic(`the form holds ${held.length} of ${world.invalid.length} manifests`);
   assert.deepEqual(wrong, []);
   assert.ok(held.length > 80, `the form holds ${held.length} manifests only: ${held}`);
