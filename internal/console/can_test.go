@@ -11,7 +11,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/console/wire"
 )
 
-// TestAnswersAboutARight checks what the page learns of a right, and which answers are remembered.
+// TestAnswersAboutARight checks what the page reads about a right, and which answers are remembered.
 func TestAnswersAboutARight(t *testing.T) {
 	ask := "kubectl auth can-i patch jwtrefreshkeys.jwt.refreshkeys.dev/billing --namespace shop"
 	for _, c := range []struct {
