@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -235,7 +236,7 @@ func TestAHandlerThatPanics(t *testing.T) {
 		f.do(call{method: "GET", path: "/api/halves", session: session})
 		return nil
 	}()
-	if thrown != http.ErrAbortHandler {
+	if err, is := thrown.(error); !is || !errors.Is(err, http.ErrAbortHandler) {
 		t.Errorf("half of an answer is one to the page: the panic %v is passed on", thrown)
 	}
 	lines := f.logged()

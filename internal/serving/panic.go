@@ -1,6 +1,7 @@
 package serving
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -17,7 +18,7 @@ func Panicked(recovered any) error {
 	case runtime.Error:
 		return fmt.Errorf("panic: %w\n%s", value, debug.Stack())
 	default:
-		if recovered == http.ErrAbortHandler {
+		if err, is := recovered.(error); is && errors.Is(err, http.ErrAbortHandler) {
 			panic(recovered)
 		}
 		return fmt.Errorf("panic: a value of the type %T\n%s", value, debug.Stack())
