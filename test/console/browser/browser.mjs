@@ -179,3 +179,10 @@ export const gone = (locator, timeout = patience) => locator.first().waitFor({ s
 export const rowOf = (page, ns, name) => page.locator(`tr[data-name="${ns}/${name}"]`);
 
 export const names = (page) => page.locator("tbody tr").evaluateAll((rows) => rows.map((row) => row.dataset.name));
+
+/** Opens all parts of the form below "Advanced". */
+export async function openAdvanced(page) {
+  const parts = page.locator(".advanced summary");
+  await seen(parts);
+  for (const part of await parts.all()) await part.click();
+}

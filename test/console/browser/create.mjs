@@ -1,6 +1,6 @@
 // Creating keys, and what the form says before and after Save.
 import assert from "node:assert/strict";
-import { flow, rowOf, seen } from "./browser.mjs";
+import { flow, openAdvanced, rowOf, seen } from "./browser.mjs";
 import { awaitKey, createIssuer, createKey, keyPath, kube, namespace, person, readyOf, until, world } from "./world.mjs";
 
 const save = (page) => page.getByRole("button", { name: "Save" });
@@ -94,7 +94,7 @@ for (const { what, life = "Custom", texts, act, spec } of everything) {
   flow(`every field of ${what} is stored`, async (visit) => {
     const ns = await namespace("every");
     const page = await visit.open(`keys/new?ns=${ns}&audience=https://till.example.com`);
-    for (const summary of await page.locator(".advanced summary").all()) await summary.click();
+    await openAdvanced(page);
     await page.getByRole("radio", { name: life }).check();
     for (const [label, value] of Object.entries(texts)) await field(page, label).fill(value);
     await act(page);
@@ -107,9 +107,9 @@ for (const { what, life = "Custom", texts, act, spec } of everything) {
     // The manifest beside the form, applied with the name of another key, is the same object.
     await kube("PATCH", `${keyPath(ns, "again")}?fieldManager=test`, text.replace("name: till\n", "name: again\n"), "application/apply-patch+yaml");
     assert.deepEqual((await kube("GET", keyPath(ns, "again"))).spec, wanted);
-    // So is the object that the page of the key shows.
+    // So is the object that the page of the key shows; it has a resourceVersion, which the operator's next write changes.
     const shown = page.getByRole("region", { name: "Object" }).getByLabel("Object", { exact: true });
-    const applied = await kube("PATCH", `${keyPath(ns, "till")}?fieldManager=test&force=true&dryRun=All`, await shown.textContent(), "application/apply-patch+yaml");
+    const applied = await until("the object on the page is the latest", async () => kube("PATCH", `${keyPath(ns, "till")}?fieldManager=test&force=true&dryRun=All`, await shown.textContent(), "application/apply-patch+yaml"));
     assert.deepEqual(applied.spec, wanted);
   });
 }
@@ -130,7 +130,7 @@ for (const [what, label, value, message] of invalid) {
     const page = await visit.open("keys/new?ns=default&audience=https://orders.example.com&name=invalid-one");
     await accepted(page);
     if (what === "Custom lifetime") await page.getByRole("radio", { name: "Custom" }).check();
-    for (const summary of await page.locator(".advanced summary").all()) await summary.click();
+    await openAdvanced(page);
     const control = field(page, label);
     await control.fill(value);
     await until(`${label} is marked`, async () => (await control.getAttribute("aria-invalid")) === "true" || undefined);

@@ -1,6 +1,6 @@
 // Every page and dialog for every person: axe, narrow and zoomed windows, other colours and languages, the keyboard, a base path.
 import assert from "node:assert/strict";
-import { flow, gone, rowOf, seen } from "./browser.mjs";
+import { flow, gone, openAdvanced, rowOf, seen } from "./browser.mjs";
 import { continueButton, openAs, otherSession } from "./provider.mjs";
 import { awaitKey, createIssuer, createKey, keyPath, kube, namespace, person, session, until, world } from "./world.mjs";
 
@@ -43,7 +43,7 @@ const views = {
   "account panel": { path: ({ ns }) => `keys?ns=${ns}`, act: async (page) => { await page.getByRole("button", { name: /^Account/ }).click(); await seen(page.getByRole("button", { name: "Sign out" })); } },
   "bulk dialog": { path: ({ ns }) => `keys?ns=${ns}`, act: async (page, { ns }) => { await rowOf(page, ns, "orders").getByRole("checkbox").check(); await page.getByRole("region", { name: "Actions for the selection" }).getByRole("button", { name: "Revoke…" }).click(); await seen(dialog(page)); } },
   help: { narrow: false, path: ({ ns }) => `keys?ns=${ns}`, act: async (page) => { await page.getByRole("button", { name: "Shortcuts and help" }).click(); await seen(page.getByRole("heading", { name: "Keyboard shortcuts" })); } },
-  create: { path: ({ ns }) => `keys/new?ns=${ns}&audience=https://orders.example.com`, act: async (page) => { for (const summary of await page.locator(".advanced summary").all()) await summary.click(); await seen(page.getByText("The API server accepts this key.")); } },
+  create: { path: ({ ns }) => `keys/new?ns=${ns}&audience=https://orders.example.com`, act: async (page) => { await openAdvanced(page); await seen(page.getByText("The API server accepts this key.")); } },
   "create with errors": { path: ({ ns }) => `keys/new?ns=${ns}`, act: async (page) => { await page.getByRole("button", { name: "Save" }).click(); await seen(page.getByText("Enter the audience.")); } },
   detail: { path: ({ ns }) => `keys/${ns}/orders`, at: (page) => page.getByRole("heading", { name: "Timeline" }) },
   "detail of a broken key": { path: ({ ns }) => `keys/${ns}/broken`, at: (page) => page.getByRole("heading", { name: "Conditions" }) },
