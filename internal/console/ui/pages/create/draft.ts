@@ -88,11 +88,6 @@ function pairs(rows: Row[]): Tree | undefined {
   return named.length > 0 ? Object.fromEntries(named.map((row) => [row["name"]?.trim(), row["type"] ? claimValue(row) : (row["value"] ?? "")])) : undefined;
 }
 
-/** The lifetime of the form in seconds; undefined if it is no duration, or none is given. */
-export function lifetimeOf({ life, custom }: Draft): number | undefined {
-  return life === "custom" || life === "until" ? seconds(custom) : Number(life) * 3600;
-}
-
 /** The spec that the form stands for. kept has what the form has no field for. */
 export function specOf(draft: Draft, kept: Tree = {}): Tree {
   const spec: Tree = { audience: draft.audience.trim() };
