@@ -8,9 +8,9 @@ import (
 	"runtime/debug"
 )
 
-// Panicked returns an error that says where a handler panicked, for what recover returned there; nil for nothing. It passes on the
-// panic by which a handler gives an answer up. The value of a panic can hold what must not be logged, so that its type stands for it,
-// unless it comes from the Go runtime.
+// Panicked returns an error with the place of a handler's panic, for the value that recover returned there; nil for no panic. It panics
+// again with http.ErrAbortHandler, by which a handler aborts its answer. The value of a panic can hold a secret, so the error has only
+// the value's type, unless the Go runtime made the value.
 func Panicked(recovered any) error {
 	switch value := recovered.(type) {
 	case nil:

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestPanicked checks what is said of a panic, and that its place is.
+// TestPanicked checks what the error of a panic says, that it names the place, and which panic goes on.
 func TestPanicked(t *testing.T) {
 	var missing map[string]int
 	for _, c := range []struct {
