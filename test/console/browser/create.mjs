@@ -115,31 +115,35 @@ for (const { what, life = "Custom", texts, act, spec } of everything) {
 }
 
 const invalid = [
-  ["Audience", "Audience", "has a space", /audience/i],
-  ["Custom lifetime", "Custom lifetime", "10s", /at least|1h|must/i],
-  ["Name", "Name", "Not_A_Name", /lowercase|RFC 1123/i],
-  ["Access token lifetime", "Access token lifetime", "48h", /24h|at most/i],
-  ["Renew before", "Renew before", "900d", /lifetime|less/i],
-  ["Subject", "Subject", "system:masters", /subject/i],
-  ["Bound to DPoP key", "Bound to DPoP key", "short", /thumbprint|43|match/i],
-  ["Idle timeout", "Idle timeout", "5m", /1h|least/i],
+  ["Audience", "has a space", /audience/i],
+  ["Custom lifetime", "10s", /at least|1h|must/i],
+  ["Name", "Not_A_Name", /lowercase|RFC 1123/i],
+  ["Access token lifetime", "48h", /24h|at most/i],
+  ["Renew before", "900d", /lifetime|less/i],
+  ["Subject", "system:masters", /subject/i],
+  ["Bound to DPoP key", "short", /thumbprint|43|match/i],
+  ["Idle timeout", "5m", /1h|least/i],
 ];
 
-for (const [what, label, value, message] of invalid) {
-  flow(`an invalid ${what} shows what is wrong at its field, and Save puts the focus there`, async (visit) => {
-    const page = await visit.open("keys/new?ns=default&audience=https://orders.example.com&name=invalid-one");
-    await accepted(page);
-    if (what === "Custom lifetime") await page.getByRole("radio", { name: "Custom" }).check();
-    await openAdvanced(page);
+flow("an invalid value shows what is wrong at its field, and Save puts the focus there", async (visit) => {
+  const page = await visit.open("keys/new?ns=default&audience=https://orders.example.com&name=invalid-one");
+  await accepted(page);
+  await page.getByRole("radio", { name: "Custom" }).check();
+  await openAdvanced(page);
+  for (const [label, value, message] of invalid) {
     const control = field(page, label);
+    const marked = async () => (await control.getAttribute("aria-invalid")) === "true";
+    const before = await control.inputValue();
     await control.fill(value);
-    await until(`${label} is marked`, async () => (await control.getAttribute("aria-invalid")) === "true" || undefined);
-    assert.match(await errorAt(control), message);
+    await until(`${label} is marked`, async () => (await marked()) || undefined);
+    assert.match(await errorAt(control), message, `the error of ${label}`);
     await save(page).click();
     await until(`${label} has the focus`, async () => (await control.evaluate((one) => one === document.activeElement)) || undefined);
     await assert.rejects(kube("GET", keyPath("default", "invalid-one")), { status: 404 });
-  });
-}
+    await control.fill(before);
+    await until(`${label} is not marked any more`, async () => !(await marked()) || undefined);
+  }
+});
 
 flow("an empty form names what is missing", async (visit) => {
   const ns = await namespace("empty");
