@@ -4,10 +4,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -16,6 +18,8 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // TestWhatAReviewProves checks that a positive review counts only with the issuer among its audiences, and for a
@@ -108,11 +112,47 @@ func reviewsOf(t *testing.T, answer func(*authenticationv1.TokenReview) authenti
 		_ = json.NewEncoder(w).Encode(review)
 	}))
 	t.Cleanup(server.Close)
-	clients, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL})
+	clients, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL, QPS: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return NewReviews(clients, clocktesting.NewFakePassiveClock(noon))
+}
+
+// TestTokenReviewsAreBounded checks that clients without a credential cause at most 100 TokenReviews a second at a replica. Beyond
+// that, an unknown token is ErrUnavailable and not a refusal, and a token with a cached review is still accepted.
+func TestTokenReviewsAreBounded(t *testing.T) {
+	const issuer, most = "https://tokens.example.com", 100
+	var asked atomic.Int64
+	reviews := reviewsOf(t, func(review *authenticationv1.TokenReview) authenticationv1.TokenReviewStatus {
+		asked.Add(1)
+		return authenticationv1.TokenReviewStatus{
+			Authenticated: review.Spec.Token == "known", Audiences: []string{issuer}, User: authenticationv1.UserInfo{Username: "jane"},
+		}
+	})
+	if got := reviews.limiter.Limit(); got != most {
+		t.Errorf("the limit is %v a second, want %d", got, most)
+	}
+	// The limiter gains nothing while the test runs.
+	reviews.limiter.SetLimit(0)
+	if _, err := reviews.User(t.Context(), issuer, "known"); err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i < 2*most; i++ {
+		want := ErrRefused
+		if i >= most {
+			want = upstream.ErrUnavailable
+		}
+		if _, err := reviews.User(t.Context(), issuer, fmt.Sprintf("forged%d", i)); !errors.Is(err, want) {
+			t.Fatalf("review %d: %v, want %v", i, err, want)
+		}
+	}
+	if _, err := reviews.User(t.Context(), issuer, "known"); err != nil {
+		t.Errorf("a token with a cached review, beyond the limit: %v", err)
+	}
+	if got := asked.Load(); got != most {
+		t.Errorf("the API server was asked %d times, want %d", got, most)
+	}
 }
 
 // TestNoReviewOfWhatIsNoToken checks that only well-formed tokens are sent to the API server: kube-apiserver reads

@@ -95,7 +95,7 @@ func (c *clusterCaller) MayIntrospect(ctx context.Context, namespace string) err
 // ask sends the review to the API server, at most accessReviewsPerSecond times a second.
 func (c *ClusterCallers) ask(ctx context.Context, asked *authorizationv1.SubjectAccessReview) (allowed bool, err error) {
 	if !c.limiter.Allow() {
-		return false, upstream.Unavailable("too many SubjectAccessReviews are under way")
+		return false, upstream.Unavailable("the limit of SubjectAccessReviews per second is reached")
 	}
 	answer, err := c.clients.AuthorizationV1().SubjectAccessReviews().Create(ctx, asked, metav1.CreateOptions{})
 	if err != nil {
