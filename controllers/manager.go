@@ -1,5 +1,5 @@
-// Package controllers wires the operator: the manager with its caches and all controllers. Each controller has a room of its own
-// below it.
+// Package controllers wires the operator: the manager with its caches and all controllers. Each controller has a package of its
+// own below it.
 package controllers
 
 import (

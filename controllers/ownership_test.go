@@ -26,7 +26,7 @@ var lostReferences = []struct {
 }{
 	{"null", func(s *corev1.Secret) { s.OwnerReferences = nil }},
 	{"without controller", func(s *corev1.Secret) { s.OwnerReferences[0].Controller = nil }},
-	{"null, and without our label", func(s *corev1.Secret) { s.OwnerReferences = nil; delete(s.Labels, v1alpha1.LabelManagedBy) }},
+	{"null, and without the operator's label", func(s *corev1.Secret) { s.OwnerReferences = nil; delete(s.Labels, v1alpha1.LabelManagedBy) }},
 	{"null, and without annotations", func(s *corev1.Secret) { s.OwnerReferences, s.Annotations = nil, nil }},
 	{"null, as an earlier version made it", func(s *corev1.Secret) { s.OwnerReferences = nil; delete(s.Annotations, madeFor) }},
 	{"null, and with another token", func(s *corev1.Secret) { s.OwnerReferences = nil; s.Data["token"] = []byte("not a token") }},

@@ -72,11 +72,11 @@ var handEdits = []struct {
 	{"no token", func(s *corev1.Secret) { delete(s.Data, "token") }},
 	{"another endpoint", func(s *corev1.Secret) { s.Data["token-endpoint"] = []byte("https://evil.example.com") }},
 	{"data of their own", func(s *corev1.Secret) { s.Data["extra"] = []byte("x") }},
-	{"without our label", func(s *corev1.Secret) { delete(s.Labels, v1alpha1.LabelManagedBy) }},
-	{"without our annotations", func(s *corev1.Secret) { s.Annotations = nil }},
+	{"without the operator's label", func(s *corev1.Secret) { delete(s.Labels, v1alpha1.LabelManagedBy) }},
+	{"without the operator's annotations", func(s *corev1.Secret) { s.Annotations = nil }},
 	{"the label of another operator", func(s *corev1.Secret) { s.Labels[v1alpha1.LabelManagedBy] = "Helm" }},
 	{"without the annotation that names the key", func(s *corev1.Secret) { delete(s.Annotations, v1alpha1.AnnotationOwner) }},
-	{"without our label, and with another token", func(s *corev1.Secret) {
+	{"without the operator's label, and with another token", func(s *corev1.Secret) {
 		delete(s.Labels, v1alpha1.LabelManagedBy)
 		s.Data["token"] = []byte("not a token")
 	}},

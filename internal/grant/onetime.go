@@ -105,9 +105,9 @@ func (s *Fresh) answerOnce(ctx context.Context, e *exchange, answer lifecycle.On
 	case lifecycle.OneTimeUnrecorded:
 		return "", upstream.Unavailable("the first token is not on record yet")
 	case lifecycle.OneTimeWaits:
-		return "", upstream.Unavailable("the token cannot be followed before the retryGrace of a superseded token ends")
+		return "", upstream.Unavailable("the token cannot be superseded before the retryGrace of an earlier token ends")
 	case lifecycle.OneTimeUnknown:
-		return "", upstream.Unavailable("the record does not say when the token was followed")
+		return "", upstream.Unavailable("the record does not say when the token was superseded")
 	default:
 		return "", errGrant()
 	}
@@ -237,7 +237,7 @@ func (s *Fresh) oneTimeExchangeable(ctx context.Context, issuer *registry.Issuer
 		case err != nil:
 			return false, err
 		case answer == lifecycle.OneTimeUnknown:
-			return false, upstream.Unavailable("the record does not say when the token was followed")
+			return false, upstream.Unavailable("the record does not say when the token was superseded")
 		case answer != lifecycle.OneTimeRead:
 			return answer.Good(), nil
 		}

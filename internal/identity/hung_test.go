@@ -162,8 +162,8 @@ func TestAHungProviderDelaysNoOtherLogin(t *testing.T) {
 	}
 }
 
-// TestKeysAreNotBelievedForEver checks that keys are no longer used after fetching failed for a day.
-func TestKeysAreNotBelievedForEver(t *testing.T) {
+// TestCachedKeysEndAfterADay checks that keys are no longer used after fetching failed for a day.
+func TestCachedKeysEndAfterADay(t *testing.T) {
 	p := newIDP(t)
 	clock := clocktesting.NewFakePassiveClock(noon)
 	providers := NewProviders(clock)

@@ -166,7 +166,7 @@ func TestProviders(t *testing.T) {
 		want string
 	}{
 		{name: "plain", want: "jane"},
-		{name: "another of our audiences", claim: map[string]any{"aud": "web"}, want: "jane"},
+		{name: "another audience of the issuer's entry", claim: map[string]any{"aud": "web"}, want: "jane"},
 		{name: "two audiences and the party", claim: map[string]any{"aud": []string{"cli", "api"}, "azp": "cli"}, want: "jane"},
 		{name: "two audiences and no party", claim: map[string]any{"aud": []string{"cli", "api"}}},
 		{name: "issued to another party", claim: map[string]any{"aud": []string{"cli", "api"}, "azp": "api"}},

@@ -80,7 +80,7 @@ var secretCases = []decideCase{
 	{name: "Secret edited: another token", given: func(s *situation) { s.Secret.TokenHash = hashOf("forged") }, want: writesSecret("480h")},
 	{name: "Secret edited: the token taken out", given: func(s *situation) { s.Secret.TokenHash = "" }, want: writesSecret("480h")},
 	{name: "Secret edited: other data", given: func(s *situation) { s.Secret.AsWanted = false }, want: writesSecret("480h")},
-	{name: "Secret without our label is still ours, and gets it back", given: func(s *situation) { s.Secret.AsWanted = false; s.Secret.CreatedAt = t0.Add(-hour) },
+	{name: "Secret without the operator's label stays its own, and gets it back", given: func(s *situation) { s.Secret.AsWanted = false; s.Secret.CreatedAt = t0.Add(-hour) },
 		want: writesSecret("480h")},
 	{name: "Secret holds a superseded token: it follows the line", at: 2 * hour, given: func(s *situation) { s.supersede(hour, 721*hour); s.Secret.TokenHash = hashOf("token-1") },
 		want: writesSecret("481h")},

@@ -103,8 +103,8 @@ func IsKey(reference metav1.OwnerReference) bool {
 	return reference.Kind == keyKind && group == v1alpha1.Group
 }
 
-// MadeFor reports whether the operator made a Secret for this very refresh key: by its label, and its controller or its mark. It is
-// stricter than State of Facts, and needs no token.
+// MadeFor reports whether the operator made a Secret for this refresh key: by its label, and its controller or its mark, which have
+// the UID. It is stricter than State of Facts, and needs no token.
 func MadeFor(secret metav1.Object, key *v1alpha1.JWTRefreshKey) bool {
 	if secret.GetLabels()[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy || secret.GetNamespace() != key.Namespace {
 		return false

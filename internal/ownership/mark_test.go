@@ -41,7 +41,7 @@ var markCases = []struct {
 	{"retained, copied from another namespace", metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationOwner: "elsewhere/orders/u1"}}, "", Retained, true},
 	{"stranded", metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationMadeFor: "shop/orders/u1"}}, "orders", Stranded, true},
 	{"stranded, of an earlier version", metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationJTI: "j"}}, "", Stranded, true},
-	{"stranded, without our label", metav1.ObjectMeta{Annotations: map[string]string{v1alpha1.AnnotationMadeFor: "shop/orders/u1"}}, "orders", Collected, false},
+	{"stranded, without the operator's label", metav1.ObjectMeta{Annotations: map[string]string{v1alpha1.AnnotationMadeFor: "shop/orders/u1"}}, "orders", Collected, false},
 	{"with signing keys", metav1.ObjectMeta{Labels: labelled}, "", Stranded, false},
 	{"malformed", metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationMadeFor: "shop"}}, "", Stranded, true},
 }
@@ -81,7 +81,7 @@ func TestMadeFor(t *testing.T) {
 	}{
 		"its controller":                    {metav1.ObjectMeta{Labels: labelled, OwnerReferences: controlledBy(keyVersion, keyKind)}, true},
 		"its mark":                          {metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationOwner: "shop/orders/u1"}}, true},
-		"without our label":                 {metav1.ObjectMeta{OwnerReferences: controlledBy(keyVersion, keyKind)}, false},
+		"without the operator's label":                 {metav1.ObjectMeta{OwnerReferences: controlledBy(keyVersion, keyKind)}, false},
 		"of another kind":                   {metav1.ObjectMeta{Labels: labelled, OwnerReferences: controlledBy(keyVersion, "JWTIssuer")}, false},
 		"the mark of an earlier key":        {metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationOwner: "shop/orders/u0"}}, false},
 		"the mark of another namespace":     {metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationMadeFor: "other/orders/u1"}}, false},

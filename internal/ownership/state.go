@@ -105,11 +105,11 @@ var rules = []struct {
 	{"copy under another name", func(f *Facts) bool { return f.MadeAs == MadeElsewhere }, lifecycle.SecretForeign},
 	{"token and name are on record", func(f *Facts) bool { return f.TokenOnRecord && f.NameOnRecord }, lifecycle.SecretOwn},
 	{"annotation names another key", func(f *Facts) bool { return f.Claim == NamesAnother }, lifecycle.SecretForeign},
-	{"annotation names this very key", func(f *Facts) bool {
+	{"annotation names this key with its UID", func(f *Facts) bool {
 		return f.Claim == NamesThis && (f.MadeAs == MadeHere || f.NameOnRecord)
 	}, lifecycle.SecretOwn},
 	{"token is on record, made under this name", func(f *Facts) bool { return f.TokenOnRecord && f.MadeAs == MadeHere }, lifecycle.SecretOwn},
-	{"our label is missing", func(f *Facts) bool { return !f.Labelled }, lifecycle.SecretForeign},
+	{"the operator's label is missing", func(f *Facts) bool { return !f.Labelled }, lifecycle.SecretForeign},
 	{"copy from another namespace", func(f *Facts) bool { return f.Holds == HoldsNamesakes }, lifecycle.SecretForeign},
 	{"retained for a key of the name, old annotation", func(f *Facts) bool { return f.Claim == NamesKey }, lifecycle.SecretOwn},
 	{"retained by an earlier key of the name", func(f *Facts) bool {

@@ -41,17 +41,17 @@ var stateCases = []struct {
 		*f = Facts{Opaque: true, Holds: HoldsOwn, TokenOnRecord: true, NameOnRecord: true, HasLine: true}
 	}, lifecycle.SecretOwn, "token and name are on record"},
 	{"ownerReference lost, owner annotation written over", func(f *Facts) { f.Controller, f.Claim = NoController, NamesAnother }, lifecycle.SecretOwn, "token and name are on record"},
-	{"ownerReference and token lost", func(f *Facts) { f.Controller = NoController; unrecorded(f) }, lifecycle.SecretOwn, "annotation names this very key"},
+	{"ownerReference and token lost", func(f *Facts) { f.Controller = NoController; unrecorded(f) }, lifecycle.SecretOwn, "annotation names this key with its UID"},
 	{"ownerReference lost under an earlier name", func(f *Facts) { f.Controller, f.Claim, f.NameOnRecord = NoController, NoClaim, false }, lifecycle.SecretOwn,
 		"token is on record, made under this name"},
 	{"copy under another name, without ownerReference", func(f *Facts) { f.Controller, f.MadeAs, f.NameOnRecord = NoController, MadeElsewhere, false }, lifecycle.SecretForeign,
 		"copy under another name"},
 	{"the token alone in a Secret of another name", func(f *Facts) {
 		*f = Facts{Opaque: true, Holds: HoldsOwn, TokenOnRecord: true, HasLine: true}
-	}, lifecycle.SecretForeign, "our label is missing"},
+	}, lifecycle.SecretForeign, "the operator's label is missing"},
 	{"jti forged to another key's", func(f *Facts) {
 		*f = Facts{Opaque: true, HasJTI: true, NameOnRecord: true, HasLine: true}
-	}, lifecycle.SecretForeign, "our label is missing"},
+	}, lifecycle.SecretForeign, "the operator's label is missing"},
 	{"label forged", func(f *Facts) { *f = Facts{Opaque: true, Labelled: true} }, lifecycle.SecretForeign, "nothing says that it is this key's"},
 
 	{"copy from another namespace, Retain", func(f *Facts) { f.Controller = NoController; elsewhere(f); f.Retained = true }, lifecycle.SecretForeign, "annotation names another key"},
@@ -64,7 +64,7 @@ var stateCases = []struct {
 	{"copy from another namespace, of an earlier version", func(f *Facts) { f.Controller = NoController; elsewhere(f); f.Claim = NoClaim }, lifecycle.SecretForeign, "copy from another namespace"},
 	{"copy from another namespace, without a token", func(f *Facts) { f.Controller = NoController; elsewhere(f); f.Holds = HoldsNone }, lifecycle.SecretForeign, "annotation names another key"},
 
-	{"retained, of this very key", func(f *Facts) { f.Controller, f.Retained = NoController, true; unrecorded(f) }, lifecycle.SecretOwn, "annotation names this very key"},
+	{"retained, of this key with its UID", func(f *Facts) { f.Controller, f.Retained = NoController, true; unrecorded(f) }, lifecycle.SecretOwn, "annotation names this key with its UID"},
 	{"retained, of an earlier key", func(f *Facts) { f.Controller = NoController; earlier(f); f.Retained = true }, lifecycle.SecretOwn, "retained by an earlier key of the name"},
 	{"retained, old annotation", func(f *Facts) {
 		f.Controller = NoController
@@ -81,11 +81,11 @@ var stateCases = []struct {
 		earlier(f)
 		f.Claim, f.Holds = NoClaim, HoldsAnothers
 	}, lifecycle.SecretForeign, "token names another key"},
-	{"retained, old annotation, without our label", func(f *Facts) {
+	{"retained, old annotation, without the operator's label", func(f *Facts) {
 		f.Controller = NoController
 		earlier(f)
 		f.Claim, f.Retained, f.Labelled = NamesKey, true, false
-	}, lifecycle.SecretForeign, "our label is missing"},
+	}, lifecycle.SecretForeign, "the operator's label is missing"},
 
 	{"left over: orphaned, or restored without owner", func(f *Facts) { f.Controller = NoController; earlier(f) }, lifecycle.SecretLeftOver, "made for an earlier key of the name"},
 	{"left over, of an earlier version", func(f *Facts) { f.Controller = NoController; earlier(f); f.Claim = NoClaim }, lifecycle.SecretLeftOver,
