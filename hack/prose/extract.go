@@ -115,6 +115,8 @@ func extract(name string, source []byte) (*page, error) {
 		return p, p.golang(source)
 	case strings.HasSuffix(name, ".md"):
 		p.markdown(text)
+	case strings.HasPrefix(name, "internal/console/ui/text/") && strings.HasSuffix(name, ".ts"):
+		p.typescript(text)
 	case base == "NOTES.txt":
 		p.notes(text)
 	case strings.HasSuffix(name, ".yaml"), strings.HasSuffix(name, ".yml"), strings.HasSuffix(name, ".tpl"):

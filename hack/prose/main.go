@@ -1,4 +1,4 @@
-// Command prose checks the language of what people read: documentation, comments, messages and help texts. It extracts
+// Command prose checks the language of what people read: documentation, comments, messages, help texts and the texts of the console. It extracts
 // the text of source files and hands it, with the Markdown pages, to Vale and the style in styles/RefreshKeys.
 //
 //	prose [-C directory] [-v] [-counts] [paths...]

@@ -74,6 +74,26 @@ rules:
 		{"hack/run", "#!/usr/bin/env bash\n# Run all of it.\nset -e\n", []string{"2 code comments: Run all of it."}},
 		{"test/a.txtar", "# The key is made.\nexec kubectl get keys\n", []string{"1 tests: The key is made."}},
 		{"docs/a.md", "# A page\n\n```yaml\nkey: not a text\n```\nText with `code`.\n", []string{"1 docs: # A page", "6 docs: Text with X."}},
+		{"internal/console/ui/text/a.ts", `// The text of
+// a page.
+import { plural } from "./plural";
+
+export const a = {
+  one: "It's their text.", // at the end of a line
+  two: 'One "quoted" word of it',
+  many: (n: number) => ` + "`${plural(n, \"key is\", \"keys are\")} left: ${{ n }}, or not`" + `,
+  lines: ` + "`the first\nand the second`" + `,
+  long: "two\nlines, and a \"quoted\" word",
+  code: "a.b",
+} as Record<string, string>;
+/** The number of keys */
+const last = "the last";
+`, []string{
+			"1 code comments: The text of", "2 code comments: a page.", "14 code comments: The number of keys",
+			"6 messages: It's their text.", `7 messages: One "quoted" word of it`, "8 messages: key is", "8 messages: keys are", "8 messages: X left: X, or not",
+			"9 messages: the first", "10 messages: and the second", `11 messages: two lines, and a "quoted" word`, "15 messages: the last",
+		}},
+		{"internal/console/ui/app/a.ts", "const text = \"not of the catalogue\";\n", nil},
 		{"image.svg", "<svg>not a text</svg>", nil},
 	} {
 		t.Run(c.file, func(t *testing.T) {
