@@ -55,7 +55,7 @@ unit: ## Run the tests that need no API server, with their coverage, which has a
 	@$(GO_TEST) $(GO_TEST_FLAGS) $(COVER) $(UNIT)
 
 .PHONY: test
-test: controlplane ## Run all tests against a real API server, those of concurrent code with the race detector: 8 minutes, and 8 more for the first run
+test: controlplane ## Run the tests of the main module against a real API server, those of concurrent code with the race detector: 8 minutes, and 8 more for the first run
 	@$(if $(RACE),,echo "skipped: the race detector: it $(NO_COMPILER)")
 ifdef TURNS
 	@$(GO_TEST) $(GO_TEST_FLAGS) $(UNCACHED) $(TURNS) $(RACE) ./...
@@ -135,7 +135,7 @@ images: ## Build the container images into bin/images, for linux/amd64 and arm64
 ##@ Slow proofs
 
 .PHONY: race
-race: controlplane ## Run all tests with the race detector, and without the cuts that -short makes in test: half an hour
+race: controlplane ## Run the tests of test and gitops with the race detector, and without the cuts that -short makes in test: half an hour
 	@$(if $(RACE),,echo "race: the race detector $(NO_COMPILER)" >&2; exit 1)
 	@$(GO_TEST) -vet=off $(UNCACHED) -timeout 40m $(TURNS) $(RACE) ./...
 	cd test/gitops && GOWORK=off CGO_ENABLED=1 go test $(UNCACHED) -timeout 20m $(RACE) ./...

@@ -57,7 +57,8 @@ const (
 	ReasonSecretImmutable = "SecretImmutable"
 	// ReasonSecretRefused: the API server refuses the Secret, for a quota, an admission webhook or a policy.
 	ReasonSecretRefused = "SecretRefused"
-	// ReasonInvalidSpec: spec has a value that the operator refuses, such as one that passed no admission policy, or claims above 8 KiB.
+	// ReasonInvalidSpec: spec has a value that the operator refuses, such as one that passed no admission policy, claims above
+	// MaxClaimsSize, or claims and scopes with which a token would exceed 8 KiB.
 	ReasonInvalidSpec = "InvalidSpec"
 )
 
