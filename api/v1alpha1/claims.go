@@ -67,7 +67,7 @@ func ValidateClaims(claims map[string]apiextensionsv1.JSON) error {
 		}
 		lower := strings.ToLower(name)
 		if other, taken := folded[lower]; taken {
-			return fmt.Errorf("claims: '%s' and '%s' differ in case only, which verifiers take for one name: rename one", other, name)
+			return fmt.Errorf("claims: '%s' and '%s' differ only in case, and some verifiers treat them as one name: rename one", other, name)
 		}
 		folded[lower] = name
 		value, err := claimValue(name, claims[name].Raw)

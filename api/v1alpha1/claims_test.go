@@ -33,7 +33,7 @@ func TestValidateClaims(t *testing.T) {
 		{"registered", `{"exp":1}`, "the name 'exp' is registered"},
 		{"registered, other case", `{"EXP":1}`, "the name 'EXP' is registered"},
 		{"own", `{"refreshkeys.dev":1}`, "the name 'refreshkeys.dev' is registered"},
-		{"case only", `{"tier":1,"Tier":2}`, "'Tier' and 'tier' differ in case only"},
+		{"case only", `{"tier":1,"Tier":2}`, "'Tier' and 'tier' differ only in case"},
 		{"object", `{"a":{}}`, "the value of 'a' must be a string"},
 		{"null", `{"a":null}`, "the value of 'a' must be a string"},
 		{"list of numbers", `{"a":["x",1]}`, "the value of 'a' must be a string"},

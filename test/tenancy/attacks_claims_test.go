@@ -43,8 +43,8 @@ func (h *fixture) foreignSubject() {
 		"that of another own key": {"refreshkey:" + h.namespace + ":other", denial{admission: another, reason: v1alpha1.ReasonPolicyDenied}},
 		"the prefix alone":        {"refreshkey:", denial{admission: another, reason: v1alpha1.ReasonPolicyDenied}},
 		"an administrator's":      {"system:admin", denial{schema: never}},
-		"a ServiceAccount's":      {"system:serviceaccount:" + h.victim.Namespace + ":default", denial{admission: "is given by a login only", reason: v1alpha1.ReasonPolicyDenied}},
-		"an own ServiceAccount's": {"system:serviceaccount:" + h.namespace + ":default", denial{admission: "is given by a login only", reason: v1alpha1.ReasonPolicyDenied}},
+		"a ServiceAccount's":      {"system:serviceaccount:" + h.victim.Namespace + ":default", denial{admission: "only a login can set a subject", reason: v1alpha1.ReasonPolicyDenied}},
+		"an own ServiceAccount's": {"system:serviceaccount:" + h.namespace + ":default", denial{admission: "only a login can set a subject", reason: v1alpha1.ReasonPolicyDenied}},
 		"with a blank before it":  {" system:admin", denial{schema: "spec.subject"}},
 	} {
 		h.T.Run(name, func(t *testing.T) {
@@ -97,7 +97,7 @@ func (h *fixture) shadowingClaims() {
 	h.T.Run("twice", func(t *testing.T) {
 		h := h.in(t)
 		h.expectDenied(h.newOwnKey(withClaims(map[string]string{"email": "mallory@example.com", "Email": "victim@example.com"})),
-			denial{admission: "differ in case only", reason: v1alpha1.ReasonInvalidSpec})
+			denial{admission: "differ only in case", reason: v1alpha1.ReasonInvalidSpec})
 	})
 	h.T.Run("not granted", func(t *testing.T) {
 		h := h.in(t)

@@ -78,7 +78,7 @@ func (h *fixture) forgedSessions() {
 		session := sessionIn(h.Harness, h.namespace)
 		t.Cleanup(func() { _ = h.attacker.Delete(context.Background(), session) })
 		if err := h.setSubject(session, victims.Spec.Subject); h.guarded {
-			expectRefusal(h.Harness, err, "a subject that begins with system: is given by a login only")
+			expectRefusal(h.Harness, err, "only a login can set a subject that begins with system:")
 			return
 		}
 		if !h.forgeStatus(session, func(status *v1alpha1.JWTRefreshKeyStatus) { status.Session.Subject = victims.Spec.Subject }) {
