@@ -42,7 +42,7 @@ func (s *service) compareCPU(ctx context.Context, pair *pair, keys []issuedKey, 
 	if err != nil {
 		return err
 	}
-	r.add(cost.figure("processor time of an exchange, first sight of the token", fmt.Sprintf("%d tokens; the floor verifies one signature as well", s.settings.exchanges)))
+	r.add(cost.figure("processor time of an exchange, first sight of the token", fmt.Sprintf("%d tokens; the reference server verifies one signature as well", s.settings.exchanges)))
 	return nil
 }
 

@@ -59,8 +59,8 @@ func measureIssue(ctx context.Context, l *lab, r *report) error {
 	r.add(&figure{
 		what: fmt.Sprintf("issue %d keys", l.settings.keys), measured: fmt.Sprintf("%.0f keys/s", issued.rate()),
 		limit: fmt.Sprintf("%.0f keys/s", raw.rate()), ratio: fmt.Sprintf("%.2f", ratio), target: "at least 0.80", met: ratio >= 0.8,
-		note: fmt.Sprintf("by turns, the raw client with %d workers: %s; the manager: %s; "+
-			"from the start of the manager's process all took %.1f s; %.0f Events for %d keys, the last written %.0f s after the last key was Ready",
+		note: fmt.Sprintf("runs alternate between the raw client and the manager: the raw client with %d workers: %s; the manager: %s; "+
+			"from the start of the manager's process, the last run took %.1f s; %.0f Events for %d keys, the last written %.0f s after the last key was Ready",
 			workers, raw.describe(l.settings.keys), issued.describe(l.settings.keys),
 			last.fromStart.Seconds(), last.writes.events, l.settings.keys, max(0, last.eventsLate.Seconds())),
 	})

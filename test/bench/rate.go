@@ -50,7 +50,7 @@ func (s *service) compareRate(ctx context.Context, pair *pair, keys []issuedKey,
 	r.add(&figure{
 		what: fmt.Sprintf("exchanges a second on one core, %d keys", len(keys)), measured: fmt.Sprintf("%.0f/s", rates[1]),
 		limit: fmt.Sprintf("%.0f/s", rates[0]), ratio: fmt.Sprintf("%.2f", ratio), target: fmt.Sprintf("at least %.2f", rateAtLeast), met: ratio >= rateAtLeast,
-		note: fmt.Sprintf("%d turns of %s each over %d connections; the core's time went to the service by %.0f%%, and to the floor by %.0f%% in its turns: for each second of it %.0f exchanges against %.0f (%.2f)",
+		note: fmt.Sprintf("%d turns of %s each over %d connections; the service used %.0f%% of the core, the reference server %.0f%%: for each second of processor time %.0f exchanges against %.0f (%.2f)",
 			rateTurns, s.settings.rateFor, connections, 100*busy[1], 100*busy[0], rates[1]/busy[1], rates[0]/busy[0], ratio*busy[0]/busy[1]),
 	})
 	return measureLatency(ctx, pair, rates[1]/2, cycle(seen[kindService]), r)
@@ -85,7 +85,7 @@ func measureLatency(ctx context.Context, pair *pair, rate float64, of requests, 
 		what: "p99 of exchanges at half that rate", measured: milliseconds(p99), limit: milliseconds(answeredWithin),
 		ratio:  fmt.Sprintf("%.2f", float64(p99)/float64(answeredWithin)),
 		target: "under " + milliseconds(answeredWithin), met: p99 < answeredWithin,
-		note: fmt.Sprintf("requests at chance moments, from the moment that each was due; of %d windows of %s the one in the middle; %s; of the floor at the same rate: %s, %s",
+		note: fmt.Sprintf("requests start at random times; latency counts from the scheduled start; the value is the median of the p99 of %d windows of %s; %s; the reference server at the same rate: %s, %s",
 			latencyWindows, latencyWindow, took.describe(), milliseconds(bare.median(0.99)), bare.describe()),
 	})
 	return nil
@@ -111,7 +111,7 @@ func (l latencies) median(share float64) time.Duration {
 
 func (l latencies) describe() string {
 	all := sorted(l...)
-	return fmt.Sprintf("of all %d together: median %s, p99 %s, 99.9%% within %s",
+	return fmt.Sprintf("all %d requests: median %s, p99 %s, 99.9%% within %s",
 		len(all), milliseconds(percentile(all, 0.5)), milliseconds(percentile(all, 0.99)), milliseconds(percentile(all, 0.999)))
 }
 

@@ -15,7 +15,7 @@ type report struct {
 	figures []*figure
 }
 
-// figure is one line of the table: a measurement with its limit.
+// figure is one line of the table: a measurement with its reference value.
 type figure struct {
 	what, measured, limit, ratio, target string
 	met                                  bool
@@ -38,12 +38,12 @@ func (f *figure) cells() []string {
 	return []string{f.what, f.measured, f.limit, ratio, f.target, f.verdict()}
 }
 
-var headings = []string{"what", "measured", "limit beside it", "ratio", "target", "verdict"}
+var headings = []string{"what", "measured", "reference value", "ratio", "target", "verdict"}
 
 // add adds a figure and prints it at once.
 func (r *report) add(f *figure) {
 	r.figures = append(r.figures, f)
-	progress("%s: %s (limit %s, target %s): %s", f.what, f.measured, f.limit, f.target, f.verdict())
+	progress("%s: %s (reference value %s, target %s): %s", f.what, f.measured, f.limit, f.target, f.verdict())
 }
 
 // join adds the figures of another report.
