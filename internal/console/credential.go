@@ -27,7 +27,7 @@ type Credential struct {
 	// Drop is End for a session that ends without its browser: after its time, or for another login. It may be called again, and may
 	// be nil.
 	Drop func(ctx context.Context)
-	// OwnSessions are the person's own sessions at the token service; nil for a credential that is none of them.
+	// OwnSessions are the person's own sessions at the token service; nil for a credential that does not come from one of them.
 	OwnSessions OwnSessions
 }
 

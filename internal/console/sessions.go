@@ -137,8 +137,8 @@ func (s *sessions) watch(one *session) {
 	}
 }
 
-// find returns the session of an id; nil if there is none, or no more. A request of the person keeps it from becoming idle, the
-// opening of a stream does not.
+// find returns the session of an id; nil if it does not exist or has ended. A request of the person keeps it from becoming idle,
+// and opening a stream does not count as a request.
 func (s *sessions) find(id string, byPerson bool) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()

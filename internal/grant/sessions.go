@@ -181,8 +181,8 @@ func (s *Service) proveAccess(issuer *registry.Issuer, claims *token.Claims, req
 	return proven, proven.Satisfies(claims.JWKThumbprint)
 }
 
-// ofLivingSession checks that an access token is from a session by login that goes on: a key that a tenant wrote for
-// this audience and scope is none. The view may be outdated, so the API server is read before a refusal.
+// ofLivingSession checks that an access token is from a session by login that has not ended. A key that a tenant wrote for
+// this audience and scope is not a session. The view may be outdated, so the API server is read before a refusal.
 func (s *Fresh) ofLivingSession(ctx context.Context, issuer *registry.Issuer, claims *token.Claims) error {
 	now := s.clock.Now()
 	// Verification allows for clock skew, and this is the resource itself.

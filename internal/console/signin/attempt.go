@@ -123,7 +123,7 @@ func writeAttempt(w http.ResponseWriter, name, value string, age int) {
 // take returns the sign-in of a state that this browser began, once.
 func (a *attempts) take(w http.ResponseWriter, r *http.Request, state string, now time.Time) (*attempt, error) {
 	if len(state) != base64.RawURLEncoding.EncodedLen(secretBytes) || strings.ContainsFunc(state, outsideBase64) {
-		return nil, errors.New("the state is none of the console")
+		return nil, errors.New("the console did not make the state")
 	}
 	name := nameOf(state)
 	found := r.CookiesNamed(name)
@@ -187,8 +187,8 @@ func withoutQuery(page string) string {
 	return page
 }
 
-// returnPath returns the path that a person asked for, without a query that is too long, or that of the first page: a path of another
-// host, or one that a browser reads as such, is none. Whether it is a page is known to the console.
+// returnPath returns the path that a person asked for, without a query that is too long. For a path of another host, or one that a
+// browser reads as such, it returns the first page. The console checks whether the path is a page.
 func returnPath(asked string) string {
 	if len(asked) > longestReturn {
 		asked = withoutQuery(asked)

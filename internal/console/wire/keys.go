@@ -88,7 +88,7 @@ type KeyDetail struct {
 	SecretName  string   `json:"secretName,omitempty"`
 	AccessToken bool     `json:"accessToken,omitempty"`
 	Scopes      []string `json:"scopes,omitempty"`
-	// AccessTokenSeconds is the lifetime of access tokens: so long do those live on that were issued before a revocation.
+	// AccessTokenSeconds is the lifetime of access tokens: those that were issued before a revocation expire after it at the latest.
 	AccessTokenSeconds int64 `json:"accessTokenSeconds,omitempty"`
 	// Facts are the other settings in force, in the words of `kubectl refreshkey describe`.
 	Facts []Fact `json:"facts"`

@@ -9,7 +9,7 @@ export const create = {
   audienceHint: "The API that the tokens are for, as it expects it in aud.",
   audienceExample: "https://orders.example.com",
   lifetime: "Lifetime",
-  lifetimeHint: { Scheduled: "How long each token lives. The next one comes in time.", OneTimeUse: "How long an unused token lives.", Never: "The key ends with its only token." } as Record<string, string>,
+  lifetimeHint: { Scheduled: "How long each token lives. The operator renews it before it expires.", OneTimeUse: "How long an unused token lives.", Never: "The key ends with its only token." } as Record<string, string>,
   presets: { 24: "1 day", 168: "7 days", 720: "30 days", 2160: "90 days", 8760: "1 year" } as Record<number, string>,
   custom: "Custom",
   customLabel: "Custom lifetime",

@@ -5,7 +5,7 @@ export const sessions = {
   title: "Sessions",
   mineTitle: "My sessions",
   lead: "Each sign-in of a person or a ServiceAccount at the token service is a refresh key.",
-  mineLead: "Where you are signed in at the token service. End what you do not know.",
+  mineLead: "Your sessions at the token service. End those that you do not recognize.",
   search: "Search sessions",
   searchHint: "Subject, audience, device, address",
   methods: "Sign-in method",
