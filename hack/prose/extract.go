@@ -115,8 +115,13 @@ func extract(name string, source []byte) (*page, error) {
 		return p, p.golang(source)
 	case strings.HasSuffix(name, ".md"):
 		p.markdown(text)
-	case strings.HasPrefix(name, "internal/console/ui/text/") && strings.HasSuffix(name, ".ts"):
-		p.typescript(text)
+	case strings.HasPrefix(text, "// Code generated"):
+		return nil, nil
+	case strings.HasSuffix(name, ".ts"), strings.HasSuffix(name, ".tsx"), strings.HasSuffix(name, ".mjs"):
+		p.slashComments(text)
+		if strings.HasPrefix(name, "internal/console/ui/text/") {
+			p.catalogue(text)
+		}
 	case base == "NOTES.txt":
 		p.notes(text)
 	case strings.HasSuffix(name, ".yaml"), strings.HasSuffix(name, ".yml"), strings.HasSuffix(name, ".tpl"):

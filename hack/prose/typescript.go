@@ -2,10 +2,9 @@ package main
 
 import "strings"
 
-// typescript adds the comments and the string literals of a catalogue of texts in TypeScript. A value in a template is a word, and
-// the literals in it are texts of their own.
-func (p *page) typescript(source string) {
-	p.slashComments(source)
+// catalogue adds the string literals of a catalogue of texts in TypeScript. A value in a template is a word, and the literals in it are
+// texts of their own.
+func (p *page) catalogue(source string) {
 	s := script{page: p, source: source, number: 1}
 	s.code()
 }
@@ -13,14 +12,19 @@ func (p *page) typescript(source string) {
 // slashComments adds the lines that are comments: consecutive ones as a paragraph.
 func (p *page) slashComments(source string) {
 	var lines []line
+	inBlock := false
 	for i, text := range strings.Split(source+"\n", "\n") {
-		text = strings.TrimSpace(text)
-		if begin, comment := strings.CutPrefix(text, "//"); comment {
-			lines = append(lines, line{number: i + 1, text: strings.TrimSpace(begin)})
-			continue
+		text, comment := strings.TrimSpace(text), inBlock
+		for _, begin := range []string{"//", "/**", "/*"} {
+			if rest, begins := strings.CutPrefix(text, begin); begins && !inBlock {
+				text, comment, inBlock = rest, true, begin != "//"
+				break
+			}
 		}
-		if block, comment := strings.CutPrefix(text, "/**"); comment {
-			lines = append(lines, line{number: i + 1, text: strings.TrimSpace(strings.TrimSuffix(block, "*/"))})
+		if comment {
+			text, ends := strings.CutSuffix(text, "*/")
+			inBlock = inBlock && !ends
+			lines = append(lines, line{number: i + 1, text: strings.TrimSpace(strings.TrimPrefix(text, "*"))})
 			continue
 		}
 		p.add(areaOf(p.file, comments), lines...)

@@ -164,8 +164,8 @@ func (x *exchange) form(refreshToken string) url.Values {
 	return form
 }
 
-// refresh sends the form. If the answer is lost, it sends the form once more: within retryGrace, the same token
-// gets the same answer.
+// refresh sends the form. If the answer is lost, it sends the form once more: within retryGrace, the same token gets the same next
+// one.
 func (x *exchange) refresh(ctx context.Context, client *http.Client, endpoint string, form url.Values, again bool) (*accessToken, string, error) {
 	var answer oauth.TokenAnswer
 	at := x.Clock.Now()

@@ -38,7 +38,7 @@ export class Visit {
     this.elsewhere.add(new URL(url).origin);
   }
 
-  /** A new browser with nobody signed in. */
+  /** A new browser without a session. */
   async context({ base = world.consoles.main, ...options } = {}) {
     const context = await (await browser()).newContext({
       ignoreHTTPSErrors: true,

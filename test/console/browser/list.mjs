@@ -99,7 +99,7 @@ flow("keys that are made and deleted come and go by themselves", async (visit) =
   await seen(page.getByRole("heading", { name: `No refresh keys in ${ns}` }));
 });
 
-flow("the order holds still under the pointer, and says what changed", async (visit) => {
+flow("the order does not change under the pointer, and says what changed", async (visit) => {
   const ns = await namespace("still");
   await Promise.all(["b-one", "c-two"].map((name) => createKey(ns, name)));
   await Promise.all(["b-one", "c-two"].map((name) => awaitKey(ns, name)));
@@ -124,7 +124,7 @@ flow("the order holds still under the pointer, and says what changed", async (vi
   await shows(page, ns, ["a-new", "a-newer", "b-one", "c-two"]);
 });
 
-flow("the order holds still for the keyboard, and the focus returns to its row", async (visit) => {
+flow("the order does not change for the keyboard, and the focus returns to its row", async (visit) => {
   const ns = await namespace("keys");
   await Promise.all(["b-one", "c-two"].map((name) => createKey(ns, name)));
   const page = await visit.open(`keys?ns=${ns}`);

@@ -1,4 +1,4 @@
-// An API that takes access tokens, as anybody would write it with jose: by the keys that the
+// An API that takes access tokens, written with jose as its guide shows it: by the keys that the
 // metadata names, and the checks of RFC 9068.
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 

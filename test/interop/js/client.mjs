@@ -1,7 +1,7 @@
-// A program that holds a refresh token, and an API that takes its access tokens, as anybody
-// would write them with these libraries. It is told the issuer's URL, the audience and a
-// superseded refresh token on its standard input, and writes what it saw to its standard
-// output: never a token.
+// A program that holds a refresh token, and an API that takes its access tokens, in the usual
+// form of these libraries. The program reads the issuer's URL, the audience and a superseded
+// refresh token from its standard input, and writes what it saw to its standard output: never a
+// token.
 import { readFileSync } from 'node:fs'
 import * as oauth from 'oauth4webapi'
 import * as client from 'openid-client'

@@ -1,7 +1,7 @@
 // A device with a key of its own, to which its refresh token is bound, and an API that takes its
-// access tokens, as anybody would write them with these libraries (RFC 9449). It is told the
-// issuer's URL, the audience, the refresh token and the key on its standard input, and writes what
-// it saw to its standard output: never a token.
+// access tokens, in the usual form of these libraries (RFC 9449). The device reads the issuer's
+// URL, the audience, the refresh token and the key from its standard input, and writes what it saw
+// to its standard output: never a token.
 import { readFileSync } from 'node:fs'
 import * as oauth from 'oauth4webapi'
 import * as client from 'openid-client'

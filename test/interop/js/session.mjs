@@ -1,7 +1,7 @@
-// A program that signs in by the token which Kubernetes puts into its file system, and goes on
-// with the session, as anybody would write it with openid-client: RFC 8693 is a grant that it
-// does not know by name. It is told the issuer's URL, the audience and its ServiceAccount's
-// token on its standard input, and writes what it saw to its standard output: never a token.
+// A program that signs in by the token that Kubernetes puts into its file system, and continues
+// with the session, in the usual form of openid-client, which does not know the grant of RFC 8693
+// by name. The program reads the issuer's URL, the audience and its ServiceAccount's token from
+// its standard input, and writes what it saw to its standard output: never a token.
 import { readFileSync } from 'node:fs'
 import * as oauth from 'oauth4webapi'
 import * as client from 'openid-client'

@@ -1,6 +1,6 @@
-// A program that keeps itself signed in with simple-oauth2, as its guide shows it: what an answer brings replaces
-// what was held before, so that an answer without a refresh token is the loss of it. It is told the token
-// endpoint and a refresh token on its standard input, and writes what it saw to its standard output: never a token.
+// A program that keeps itself signed in with simple-oauth2, as its guide shows it: an answer replaces the
+// tokens before, so an answer without a refresh token loses it. The program reads the token endpoint and a refresh
+// token from its standard input, and writes what it saw to its standard output: never a token.
 import { readFileSync } from 'node:fs'
 import { AuthorizationCode } from 'simple-oauth2'
 

@@ -24,7 +24,7 @@ export function toast(text: string, tone: "good" | "bad" = "good"): void {
   if (tone === "good") setTimeout(() => drop(id), 6000);
 }
 
-/** Does what f does, and says what came of it. */
+/** Runs f, and shows whether it succeeded. */
 export function act(f: () => Promise<void>, done?: string): void {
   f().then(
     () => done && toast(done),

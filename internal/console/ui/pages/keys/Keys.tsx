@@ -77,7 +77,7 @@ function Content() {
 // The search is no reason to hold: what is typed there changes the order anyway.
 const holds = ":hover, :has(:focus-visible:not([data-search]), :popover-open)";
 
-/** The card of the table. Its order holds still while a person is at it. */
+/** The card of the table. Its order does not change while a person works in it. */
 function List() {
   const card = useRef<HTMLElement>(null);
   const from = useRef<HTMLElement>(undefined);

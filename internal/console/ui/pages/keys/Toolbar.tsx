@@ -143,7 +143,7 @@ function IssuerFilter() {
   );
 }
 
-/** The children are what the list says while its order holds still. */
+/** The children are what the list says while its order does not change. */
 export function Toolbar({ children }: { children: ComponentChildren }) {
   return (
     <div class="toolbar">

@@ -69,7 +69,7 @@ export const total = computed(() => {
 /** What matches now, in order. */
 export const wanted = computed(() => select(all.value, query.value, moment.value, query.value.days));
 
-/** The pointer, or the focus of the keyboard, is in the list's card: the order holds still. */
+/** The pointer, or the focus of the keyboard, is in the card of the list: the order does not change. */
 export const held = signal(false);
 
 interface Shown {
