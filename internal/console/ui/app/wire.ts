@@ -277,7 +277,7 @@ export interface KeyDetail {
   accessToken?: boolean;
   scopes?: string[];
   /**
-   * AccessTokenSeconds is the lifetime of access tokens: so long do those live on that were issued before a revocation.
+   * AccessTokenSeconds is the lifetime of access tokens: those that were issued before a revocation expire after it at the latest.
    */
   accessTokenSeconds?: number /* int64 */;
   /**

@@ -23,7 +23,7 @@ export const en = {
   loading: "Loading…",
   failures: {
     unreachable: "The console cannot be reached. Check your connection.",
-    copy: "Nothing is copied: the browser refuses it.",
+    copy: "The browser refused to copy.",
     status: (code: number) => `The server answered ${code}.`,
   },
   nav: {

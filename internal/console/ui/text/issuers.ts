@@ -51,7 +51,7 @@ export const issuers = {
   withdrawn: (kid: string) => `Signing key ${kid}… is withdrawn.`,
   policy: "Policy",
   noPolicy: "No policy: any namespace gets any audience for up to 90 days, with the default subject, and no scopes or claims.",
-  noRules: "The policy has no rules, so that nothing is granted.",
+  noRules: "The policy has no rules and grants nothing.",
   rule: { number: "Rule", namespaces: "Namespaces", audiences: "Audiences", scopes: "Scopes", claims: "Claims", subjects: "Subjects", lifetime: "At most" },
   any: "any",
   all: "all",
