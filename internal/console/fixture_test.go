@@ -51,12 +51,15 @@ func newCluster(t *testing.T) *cluster {
 
 func (c *cluster) serve(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.seen = append(c.seen, r)
-	if c.answer != nil {
-		c.answer(w, r)
+	answer := c.answer
+	c.mu.Unlock()
+	if answer != nil {
+		answer(w, r)
 		return
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	user, known := c.users[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
 	if !known {
 		status(w, http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "Unauthorized")

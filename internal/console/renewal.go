@@ -23,6 +23,21 @@ func (p *person) renewal() time.Time {
 	return until.Add(-min(renewBefore, until.Sub(p.since)/4))
 }
 
+// betweenRenewals is how long a stream lasts after a renewal that failed, while the credential is good.
+const betweenRenewals = 10 * time.Second
+
+// nextRenewal returns when a stream that opens now ends, so that its next opening renews the credential. After a renewal that failed, the
+// credential is in use until its end.
+func (p *person) nextRenewal(now time.Time) time.Time {
+	if at := p.renewal(); now.Before(at) {
+		return at
+	}
+	if again := now.Add(betweenRenewals); again.Before(p.credential.Until) {
+		return again
+	}
+	return p.credential.Until
+}
+
 // current returns the person of a session, with the next credential if the one in use ends soon or was refused. A session whose
 // credential cannot be renewed ends with it.
 func (s *Server) current(ctx context.Context, one *session) (*person, error) {

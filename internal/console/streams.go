@@ -17,8 +17,8 @@ import (
 const lastWords = 5 * time.Second
 
 // stream registers a handler of server-sent events that needs a session. It returns when the context of the request ends, or when
-// ended is closed: with the session, when the server shuts down, and at the end of a credential that is renewed, so that no watch
-// outlives its credential. The event bye of these is sent here, after the handler returned; the handler sends those for reasons of
+// ended is closed: with the session, when the server shuts down, and when the credential is to be renewed, so that no watch outlives its
+// credential. The event bye of these is sent here, after the handler returned; the handler sends those for reasons of
 // its own.
 func (s *Server) stream(pattern string, serve func(w http.ResponseWriter, r *http.Request, p *person, ended <-chan struct{})) {
 	s.handle(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -58,12 +58,12 @@ func (s *Server) stream(pattern string, serve func(w http.ResponseWriter, r *htt
 	})
 }
 
-// await waits for the end of a stream: true if that is the end of the session, of the server or of a credential that is renewed,
-// false if it is that of the request.
+// await waits for the end of a stream: true if that is the end of the session or of the server, or if the credential is to be
+// renewed, false if it is the end of the request.
 func (s *Server) await(ctx context.Context, one *session, p *person) bool {
 	var renewal <-chan time.Time
-	if c := p.credential; c.Renew != nil && !c.Until.IsZero() {
-		timer := s.clock.NewTimer(c.Until.Sub(s.clock.Now()))
+	if now := s.clock.Now(); p.credential.Renew != nil && !p.credential.Until.IsZero() {
+		timer := s.clock.NewTimer(p.nextRenewal(now).Sub(now))
 		defer timer.Stop()
 		renewal = timer.C()
 	}

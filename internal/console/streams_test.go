@@ -15,6 +15,7 @@ import (
 	"github.com/onsi/gomega"
 
 	"github.com/refreshkeys/refreshkeys/internal/console/wire"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // opened is a stream of a console over a real connection.
@@ -42,12 +43,21 @@ func (f *fixture) streamOf(served *httptest.Server, session string) *opened {
 
 func (f *fixture) streamAt(served *httptest.Server, path, session string) *opened {
 	f.t.Helper()
+	return f.streamAfter(served, path, session, "")
+}
+
+// streamAfter opens a stream as a browser does that has the id of an event.
+func (f *fixture) streamAfter(served *httptest.Server, path, session, id string) *opened {
+	f.t.Helper()
 	r, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, served.URL+path, nil)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	r.Host = host
 	r.AddCookie(&http.Cookie{Name: f.cookie.name, Value: session})
+	if id != "" {
+		r.Header.Set("Last-Event-ID", id)
+	}
 	answer, err := served.Client().Do(r)
 	if err != nil {
 		f.t.Fatal(err)
@@ -113,40 +123,93 @@ func TestHowAStreamEnds(t *testing.T) {
 	}
 }
 
-// TestAStreamEndsWithItsCredential checks that no watch outlives a credential, also one that is renewed, and that the page learns
-// to open the stream again.
-func TestAStreamEndsWithItsCredential(t *testing.T) {
-	f := newFixture(t)
-	of := func() *Credential {
+// renewable returns the id of a session whose credential lives five minutes and is renewed by renew.
+func (f *fixture) renewable(renew func() error) string {
+	f.t.Helper()
+	var of func() *Credential
+	of = func() *Credential {
 		made, err := f.proven(&wire.Login{Token: f.cluster.user("ada")})
 		if err != nil {
-			t.Fatal(err)
+			f.t.Fatal(err)
 		}
 		made.Until = f.fake.Now().Add(5 * time.Minute)
+		made.Renew = func(context.Context) (*Credential, error) { return of(), renew() }
 		return made
 	}
-	first := of()
-	first.Renew = func(context.Context) (*Credential, error) { return of(), nil }
-	p, err := f.identify(t.Context(), first)
+	p, err := f.identify(f.t.Context(), of())
 	if err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	_, id, err := f.sessions.begin(p)
 	if err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
+	return id
+}
+
+// TestAStreamEndsForARenewal checks that a stream ends a minute before its credential, also while no other request comes, and that its
+// next opening renews the credential: no watch outlives one.
+func TestAStreamEndsForARenewal(t *testing.T) {
+	f := newFixture(t)
+	renewals := 0
+	id := f.renewable(func() error { renewals++; return nil })
 	served := f.listening()
-	stream := f.streamOf(served, id)
-	stream.event()
-	// One timer is that of the session, the other that of the stream.
+	for n := range 3 {
+		stream := f.streamOf(served, id)
+		if got := stream.event(); !strings.Contains(got, "synced") || renewals != n {
+			t.Fatalf("after %d renewals, the stream begins with %q", renewals, got)
+		}
+		// One timer is that of the session, the other that of the stream.
+		gomega.NewWithT(t).Eventually(f.fake.Waiters).Should(gomega.Equal(2))
+		f.fake.Step(4*time.Minute - time.Second)
+		if got := f.fake.Waiters(); got != 2 {
+			t.Error("the stream ends before the renewal")
+		}
+		f.fake.Step(time.Second)
+		if got := stream.event(); !strings.Contains(got, "event: bye") || !strings.Contains(got, `"reason":"renewed"`) || stream.event() != "" {
+			t.Errorf("the stream ends with %q", got)
+		}
+	}
+}
+
+// TestAStreamAfterARenewalThatFailed checks that a stream does not end at once while the provider is away, that it tries again, and that
+// it ends with the credential.
+func TestAStreamAfterARenewalThatFailed(t *testing.T) {
+	now := time.Now()
+	p := &person{since: now, credential: &Credential{Until: now.Add(time.Hour)}}
+	for _, c := range []struct{ name, now, want string }{
+		{"long before the end", "0s", "59m"},
+		{"just before the renewal", "58m59s", "59m"},
+		{"after a renewal that failed", "59m", "59m10s"},
+		{"shortly before the end", "59m55s", "60m"},
+	} {
+		at, want := now.Add(durationOf(t, c.now)), now.Add(durationOf(t, c.want))
+		if got := p.nextRenewal(at); !got.Equal(want) {
+			t.Errorf("%s: the stream ends after %s, want %s", c.name, got.Sub(now), c.want)
+		}
+	}
+	f := newFixture(t)
+	failures := 0
+	id := f.renewable(func() error { failures++; return upstream.ErrUnavailable })
+	f.fake.Step(4 * time.Minute)
+	stream := f.streamOf(f.listening(), id)
+	if got := stream.event(); !strings.Contains(got, "synced") || failures != 1 {
+		t.Fatalf("after %d failures, the stream begins with %q", failures, got)
+	}
 	gomega.NewWithT(t).Eventually(f.fake.Waiters).Should(gomega.Equal(2))
-	f.fake.Step(5 * time.Minute)
-	if got := stream.event(); !strings.Contains(got, "event: bye") || !strings.Contains(got, `"reason":"renewed"`) || stream.event() != "" {
+	f.fake.Step(betweenRenewals)
+	if got := stream.event(); !strings.Contains(got, `"reason":"renewed"`) {
 		t.Errorf("the stream ends with %q", got)
 	}
-	if got := f.streamOf(served, id).event(); !strings.Contains(got, "synced") {
-		t.Errorf("the next stream begins with %q", got)
+}
+
+func durationOf(t *testing.T, text string) time.Duration {
+	t.Helper()
+	parsed, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return parsed
 }
 
 // connection is an answer that takes note of a use after its handler has returned: net/http then panics.

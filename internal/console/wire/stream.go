@@ -25,7 +25,7 @@ type Del struct {
 // Bye says why a stream ends.
 type Bye struct {
 	// Reason is expired (sign in again), forbidden (the person may not list or watch), missing (the CRDs are not installed),
-	// away (the API server cannot be reached: the page opens the stream again), or renewed (the credential was at its end: the page
+	// away (the API server cannot be reached: the page opens the stream again), or renewed (the credential is to be renewed: the page
 	// opens the stream again at once, with the next one).
 	Reason string `json:"reason"`
 	// Kind is keys or issuers, where Reason is forbidden.

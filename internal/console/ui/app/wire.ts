@@ -669,7 +669,7 @@ export interface Del {
 export interface Bye {
   /**
    * Reason is expired (sign in again), forbidden (the person may not list or watch), missing (the CRDs are not installed),
-   * away (the API server cannot be reached: the page opens the stream again), or renewed (the credential was at its end: the page
+   * away (the API server cannot be reached: the page opens the stream again), or renewed (the credential is to be renewed: the page
    * opens the stream again at once, with the next one).
    */
   reason: string;
