@@ -113,7 +113,7 @@ func (f *feed) run(ctx context.Context) error {
 	for err == nil {
 		began := f.clock.Now()
 		if err = f.follow(ctx, f.options(), false); err == nil && f.clock.Since(began) < betweenWatches {
-			err = f.pause(ctx)
+			err = pause(ctx, f.clock, betweenWatches)
 		}
 	}
 	if ctx.Err() != nil {
@@ -125,8 +125,9 @@ func (f *feed) run(ctx context.Context) error {
 	return &feedError{f.source, err}
 }
 
-func (f *feed) pause(ctx context.Context) error {
-	timer := f.clock.NewTimer(betweenWatches)
+// pause waits for a time, or until the context ends.
+func pause(ctx context.Context, clock clock.Clock, wait time.Duration) error {
+	timer := clock.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C():

@@ -37,9 +37,13 @@ func (o *sender) begin() {
 	o.w.WriteHeader(http.StatusOK)
 }
 
-// reset tells the page to forget its rows, and the browser to forget what it could resume from.
+// fromTheStart is the id of a stream that has nothing to resume from. It is no empty id, for which a browser sends no header when it opens
+// the stream again: the versions in the query would then hold, which are older than the rows that the page has begun to renew.
+const fromTheStart = "none"
+
+// reset tells the page that all rows follow, and the browser and the page that there is nothing to resume from.
 func (o *sender) reset() error {
-	o.id, o.sent = "", "-"
+	o.id, o.sent = fromTheStart, ""
 	return o.event("reset", struct{}{}, true)
 }
 
@@ -95,7 +99,17 @@ type batch struct {
 	rows  int
 	// unsynced is how many kinds have not told all that exists. Until none is left, the browser has nothing to resume from.
 	unsynced int
+	// synced is when the last of them had.
+	synced   time.Time
 	versions map[string]string
+}
+
+// followed returns for how long the stream had all that exists.
+func (b *batch) followed() time.Duration {
+	if b.synced.IsZero() {
+		return 0
+	}
+	return b.out.clock.Since(b.synced)
 }
 
 // begin says what follows: all that exists, or the changes since the versions that the browser has.
@@ -125,6 +139,7 @@ func (b *batch) add(c change) error {
 		if b.unsynced--; b.unsynced > 0 {
 			return nil
 		}
+		b.synced = b.out.clock.Now()
 		b.setID()
 		return b.out.event("synced", struct{}{}, true)
 	}

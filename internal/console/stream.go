@@ -43,20 +43,17 @@ func (s *Server) changes(w http.ResponseWriter, r *http.Request, p *person, ende
 		case <-ctx.Done():
 		}
 	}()
-	out := newSender(w, s.clock)
-	out.begin()
+	t := &telling{Server: s, out: newSender(w, s.clock), p: p, namespace: r.URL.Query().Get("ns"), kinds: kinds}
+	t.out.begin()
 	// A browser that reconnects sends the header. A page that opens a stream again cannot set it, and says it in the query.
-	versions := resumeAt(cmp.Or(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("after")), kinds)
-	for {
-		err = s.tellChanges(ctx, out, p, r.URL.Query().Get("ns"), kinds, versions)
-		if !errors.Is(err, errGone) {
-			break
-		}
-		versions = nil
-	}
+	err = t.run(ctx, resumeAt(cmp.Or(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("after")), kinds))
 	var failedFeed *feedError
 	if ctx.Err() == nil && errors.As(err, &failedFeed) {
-		_ = out.event("bye", byeOf(failedFeed, p, r.URL.Query().Get("ns")), false)
+		bye := byeOf(failedFeed, p, t.namespace)
+		if bye.Failure.Code >= http.StatusInternalServerError {
+			s.log.Error(cause(err), "stream failed", "kind", failedFeed.source.kind)
+		}
+		_ = t.out.event("bye", bye, false)
 	}
 }
 
@@ -101,19 +98,65 @@ func resumeAt(id string, kinds []string) map[string]string {
 	return versions
 }
 
-// tellChanges sends the changes since the versions, or all that exists without versions, until a feed or the writer fails.
-func (s *Server) tellChanges(ctx context.Context, out *sender, p *person, namespace string, kinds []string, versions map[string]string) error {
+// telling is a stream of changes to one page.
+type telling struct {
+	*Server
+	out       *sender
+	p         *person
+	namespace string
+	kinds     []string
+}
+
+// run sends the changes since the versions, or all that exists without versions, until a feed or the writer fails. Where the API server
+// no longer has the changes since a version, it sends all that exists again.
+func (t *telling) run(ctx context.Context, versions map[string]string) error {
+	var wait time.Duration
+	for {
+		batch := &batch{out: t.out, unsynced: len(t.kinds), versions: map[string]string{}}
+		err := t.tell(ctx, batch, versions)
+		if !errors.Is(err, errGone) {
+			return err
+		}
+		if versions == nil {
+			wait = nextWait(wait, batch.followed())
+			if err := pause(ctx, t.clock, wait); err != nil {
+				return err
+			}
+		}
+		versions = nil
+	}
+}
+
+const (
+	// shortestWait and longestWait are how long a stream waits before it lists again. The longest is shorter than the time for which a
+	// proxy keeps a quiet connection.
+	shortestWait = time.Second
+	longestWait  = 30 * time.Second
+	// lasting is how long a stream follows changes until its list was worth its cost.
+	lasting = time.Minute
+)
+
+// nextWait returns how long a stream waits before it lists again, by its last wait and how long it then followed changes. A list may take
+// longer than the API server keeps the changes since its version: without a wait, each page would list again and again.
+func nextWait(last, followed time.Duration) time.Duration {
+	if followed >= lasting {
+		return 0
+	}
+	return min(max(2*last, shortestWait), longestWait)
+}
+
+// tell sends the changes since the versions, or all that exists without versions, until a feed or the writer fails.
+func (t *telling) tell(ctx context.Context, batch *batch, versions map[string]string) error {
 	ctx, cancel := context.WithCancel(ctx)
-	told, failures := make(chan change), make(chan error, len(kinds))
+	told, failures := make(chan change), make(chan error, len(t.kinds))
 	var feeds sync.WaitGroup
 	defer feeds.Wait()
 	defer cancel()
-	batch := &batch{out: out, unsynced: len(kinds), versions: map[string]string{}}
 	if err := batch.begin(versions); err != nil {
 		return err
 	}
-	for _, kind := range kinds {
-		f := &feed{source: sources[kind], p: p, namespace: namespace, clock: s.clock, version: versions[kind], tell: func(ctx context.Context, c change) error {
+	for _, kind := range t.kinds {
+		f := &feed{source: sources[kind], p: t.p, namespace: t.namespace, clock: t.clock, version: versions[kind], tell: func(ctx context.Context, c change) error {
 			select {
 			case told <- c:
 				return nil
@@ -123,7 +166,7 @@ func (s *Server) tellChanges(ctx context.Context, out *sender, p *person, namesp
 		}}
 		feeds.Go(func() { failures <- f.run(ctx) })
 	}
-	beat := s.clock.NewTicker(heartbeat)
+	beat := t.clock.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
 		var due <-chan time.Time
@@ -138,7 +181,7 @@ func (s *Server) tellChanges(ctx context.Context, out *sender, p *person, namesp
 			err = batch.flush()
 		case <-beat.C():
 			if err = batch.flush(); err == nil {
-				err = out.comment()
+				err = t.out.comment()
 			}
 		case failure := <-failures:
 			return errors.Join(batch.flush(), failure)

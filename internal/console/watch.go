@@ -2,6 +2,7 @@ package console
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,7 @@ func (p *person) watch(ctx context.Context, of source, namespace string, options
 	defer func() { _ = stream.Close() }()
 	lines := bufio.NewScanner(stream)
 	lines.Buffer(make([]byte, 0, usualEvent), longestEvent)
+	lines.Split(wholeLines)
 	for lines.Scan() {
 		event, err := of.read(lines.Bytes())
 		if err != nil {
@@ -47,6 +49,14 @@ func (p *person) watch(ctx context.Context, of source, namespace string, options
 	}
 	// A connection that is lost ends the watch, as the API server does.
 	return nil
+}
+
+// wholeLines is bufio.ScanLines without a last line that has no end: the connection was lost within it.
+func wholeLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
+	if atEOF && bytes.IndexByte(data, '\n') < 0 {
+		return len(data), nil, nil
+	}
+	return bufio.ScanLines(data, atEOF)
 }
 
 // head is what the console reads of the metadata of an object. Half of an object are the fields of its managers, which are skipped.
