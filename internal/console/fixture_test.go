@@ -182,6 +182,8 @@ func (f *fixture) logged() string {
 type call struct {
 	method, path, body, session string
 	headers                     map[string]string
+	// from is the address of the client; empty for one that all calls share.
+	from string
 }
 
 // do sends a request to the console.
@@ -195,6 +197,9 @@ func (f *fixture) do(c call) *http.Response {
 	}
 	if c.session != "" {
 		r.AddCookie(&http.Cookie{Name: f.cookie.name, Value: c.session})
+	}
+	if c.from != "" {
+		r.RemoteAddr = c.from
 	}
 	for name, value := range c.headers {
 		if name == "Host" {

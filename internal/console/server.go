@@ -13,7 +13,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/time/rate"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
@@ -67,7 +66,7 @@ type Server struct {
 	crossOrigin *http.CrossOriginProtection
 	cookie      cookie
 	sessions    *sessions
-	logins      *rate.Limiter
+	tries       *tries
 	renewals    upstream.Flights[*person]
 	clients     *clients
 	calls       *apicalls.Counter
@@ -97,7 +96,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		Options: o, clock: o.Clock, log: o.Log, base: o.BasePath, mux: http.NewServeMux(), pages: http.NewServeMux(),
 		crossOrigin: http.NewCrossOriginProtection(), cookie: newCookie(o.BasePath, o.local), sessions: newSessions(&o),
-		logins: rate.NewLimiter(loginsPerSecond, loginsPerSecond), clients: newClients(), calls: apicalls.New(),
+		tries: newTries(o.Clock), clients: newClients(), calls: apicalls.New(),
 		reviews: memo.New[review, wire.Answer](mostAnswers, o.Clock),
 		closing: make(chan struct{}),
 	}

@@ -18,12 +18,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/identity"
 )
 
-// loginsPerSecond bounds the tries to sign in, of all clients together.
-const loginsPerSecond = 10
-
 // login answers POST api/login.
 func (s *Server) login(ctx context.Context, w http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.mayTry(); err != nil {
+	if err := s.tries.take(r); err != nil {
 		return nil, err
 	}
 	var asked wire.Login
@@ -39,13 +36,6 @@ func (s *Server) login(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return nil, s.explained(err, credential)
 	}
 	return s.meOf(r, one), nil
-}
-
-func (s *Server) mayTry() error {
-	if !s.logins.AllowN(s.clock.Now(), 1) {
-		return fail(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "too many people sign in at this moment; try again in a second")
-	}
-	return nil
 }
 
 // proven returns the credential of a request to sign in: that of the kubeconfig for the one-time code, or the token.
@@ -174,8 +164,9 @@ func rfc3339(at time.Time) string { return at.UTC().Format(time.RFC3339) }
 // providerRoutes are those of Options.SignIn.
 func (s *Server) providerRoutes() {
 	s.handle("GET /auth/login", func(w http.ResponseWriter, r *http.Request) {
-		if err := s.mayTry(); err != nil {
-			s.refuse(w, r, err)
+		if err := s.tries.take(r); err != nil {
+			// A browser that goes there shows what it gets.
+			s.signInAgain(w, r, err, r.URL.Query().Get("return"))
 			return
 		}
 		var session string
@@ -194,15 +185,19 @@ func (s *Server) providerRoutes() {
 			}
 		}
 		if err != nil {
-			f := failureOf(err)
-			s.log.Info("sign-in failed", "cause", cause(err).Error())
-			http.Redirect(w, r, s.base+SignInPage(f.Reason, "/"+s.pageOf(arrived.Path)), http.StatusSeeOther)
+			s.signInAgain(w, r, err, arrived.Path)
 			return
 		}
 		s.sessions.endNamed(arrived.Session)
 		http.Redirect(w, r, s.base+s.pageOf(arrived.Path), http.StatusSeeOther)
 	})
 	s.handle("GET /auth/logout", s.SignIn.Logout)
+}
+
+// signInAgain sends the browser to the page where a person can sign in again after an error, and go on to the page that the person asked for.
+func (s *Server) signInAgain(w http.ResponseWriter, r *http.Request, err error, asked string) {
+	s.log.Info("sign-in failed", "cause", cause(err).Error())
+	http.Redirect(w, r, s.base+SignInPage(failureOf(err).Reason, "/"+s.pageOf(asked)), http.StatusSeeOther)
 }
 
 // SignInPage returns the page, without its leading slash, where a person can sign in again after a failure, and go on to the page that

@@ -217,23 +217,6 @@ func TestASignOutGoesOnWithoutItsTab(t *testing.T) {
 	}
 }
 
-// TestTriesToSignIn checks the limit of logins, of all clients together.
-func TestTriesToSignIn(t *testing.T) {
-	f := newFixture(t)
-	try := call{method: http.MethodPost, path: "/api/login", body: `{"token":"guess"}`}
-	counts := map[int]int{}
-	for range 25 {
-		counts[f.do(try).StatusCode]++
-	}
-	if counts[401] != 10 || counts[429] != 15 {
-		t.Errorf("answers of 25 tries in one moment: %v", counts)
-	}
-	f.fake.Step(time.Second)
-	if answer := f.do(try); answer.StatusCode != http.StatusUnauthorized {
-		t.Errorf("a second later: %d", answer.StatusCode)
-	}
-}
-
 // TestARefusedCredentialEndsItsSession checks that a session ends when the API server refuses its credential.
 func TestARefusedCredentialEndsItsSession(t *testing.T) {
 	f := newFixture(t)
