@@ -29,6 +29,8 @@ type Cause struct {
 // Namespaces is the answer of GET api/namespaces.
 type Namespaces struct {
 	Names []string `json:"names"`
+	// Unchecked: there are too many namespaces to ask about each, so Names has also those in which the person may list no keys.
+	Unchecked bool `json:"unchecked,omitempty"`
 }
 
 // Device is what is known of a client.

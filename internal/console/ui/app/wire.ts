@@ -725,6 +725,10 @@ export interface Cause {
  */
 export interface Namespaces {
   names: string[];
+  /**
+   * Unchecked: there are too many namespaces to ask about each, so Names has also those in which the person may list no keys.
+   */
+  unchecked?: boolean;
 }
 /**
  * Device is what is known of a client.
