@@ -114,12 +114,41 @@ func (s *Server) changeKey(ctx context.Context, p *person, r *http.Request) (any
 	if err != nil {
 		return nil, err
 	}
+	if change.Action == "rotate" || change.Action == "rotateNow" {
+		if err := p.mayRotate(ctx, r, change.UID); err != nil {
+			return nil, err
+		}
+	}
 	key := &v1alpha1.JWTRefreshKey{ObjectMeta: metav1.ObjectMeta{Namespace: r.PathValue("ns"), Name: r.PathValue("name")}}
 	if err := p.patch(ctx, key, change.UID, keyResource, patch); err != nil {
 		return nil, err
 	}
 	row := view.KeyRow(key)
 	return wire.Changed{Key: &row}, nil
+}
+
+// mayRotate returns why a rotation of the key of a path has no effect; nil if it has one. A person who may not read the key may ask for it.
+func (p *person) mayRotate(ctx context.Context, r *http.Request, uid string) error {
+	key, err := p.key(ctx, r)
+	if err != nil {
+		if failureOf(err).Code == http.StatusForbidden {
+			return nil
+		}
+		return err
+	}
+	switch {
+	case string(key.UID) != uid:
+		// The patch says so.
+		return nil
+	case key.Status.Session != nil:
+		return fail(http.StatusConflict, metav1.StatusReasonConflict,
+			"%s is a session: its client gets the next token with the next use. Nothing was changed", key.Name)
+	case key.Spec.Revoked:
+		return fail(http.StatusConflict, metav1.StatusReasonConflict,
+			"%s is revoked by its spec, so that a rotation has no effect. Nothing was changed: restore it, for a new token", key.Name)
+	default:
+		return nil
+	}
 }
 
 // keyPatch returns the merge patch of a change.

@@ -69,6 +69,7 @@ func TestAKeyFromItsCreationToItsEnd(t *testing.T) {
 	change("revoke", "left in a train")
 	f.AwaitReason(key, v1alpha1.ReasonRevoked)
 	f.Expect(key.Annotations[v1alpha1.AnnotationRevocationNote]).To(gomega.Equal("left in a train"))
+	f.Expect(v.send(http.MethodPatch, keyPath(key), wire.Change{UID: uid, Action: "rotate"}).code()).To(gomega.Equal(http.StatusConflict), "it would have no effect")
 	empty := v.send(http.MethodPost, keyPath(key)+"/reveal", wire.Precondition{UID: uid})
 	f.AwaitState("the Secret has no token", func() (bool, string) {
 		empty = v.send(http.MethodPost, keyPath(key)+"/reveal", wire.Precondition{UID: uid})
