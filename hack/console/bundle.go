@@ -48,11 +48,26 @@ func bundle(p paths) error {
 	if err := onlyAllowed(result.Metafile); err != nil {
 		return err
 	}
+	for i := range result.OutputFiles {
+		file := &result.OutputFiles[i]
+		if filepath.Ext(file.Path) != ".js" {
+			continue
+		}
+		var err error
+		if file.Contents, err = minified(p, file.Contents); err != nil {
+			return err
+		}
+	}
+	return write(p, result.OutputFiles)
+}
+
+// write holds the files to their budgets, and writes them and those that stay as they are.
+func write(p paths, files []api.OutputFile) error {
 	if err := os.MkdirAll(p.dist, 0o755); err != nil {
 		return err
 	}
 	budgets := map[string]int{"app.js": maxScript, "app.css": maxStyle}
-	for _, file := range result.OutputFiles {
+	for _, file := range files {
 		name := filepath.Base(file.Path)
 		size, err := compressed(file.Contents)
 		if err != nil {
