@@ -20,11 +20,14 @@ export function failureOf(error: unknown): wire.Failure {
   return { code: 0, message: error instanceof Error ? error.message : String(error) };
 }
 
-/** Copies a text, or throws a Refusal. */
-export async function copyText(text: string): Promise<void> {
+/** Copies a text, or throws a Refusal. A text that comes later must be a promise: Safari copies only what a click began. */
+export async function copyText(text: string | Promise<string>): Promise<void> {
   try {
-    await navigator.clipboard.writeText(text);
+    if (typeof text === "string" || !("ClipboardItem" in window)) await navigator.clipboard.writeText(await text);
+    else await navigator.clipboard.write([new ClipboardItem({ "text/plain": text.then((found) => new Blob([found], { type: "text/plain" })) })]);
   } catch {
+    // Why the text did not come says more.
+    await text;
     throw new Refusal({ code: 0, message: t.failures.copy });
   }
 }

@@ -112,10 +112,11 @@ export const keys = {
     used: (n: number) => `${plural(n, "was", "were")} used in the last day`,
     usedNone: "None was used in the last day",
     unfit: {
-      revoke: (n: number) => `${plural(n, "is", "are")} revoked already and left out`,
-      rotate: (n: number) => `${plural(n, "is a session or is", "are sessions or")} revoked by spec, and left out`,
+      revoke: (n: number) => `Left out: ${plural(n, "key that is", "keys that are")} revoked already`,
+      rotate: (n: number) => `Left out: ${plural(n, "key that is a session", "keys that are sessions")} or that spec revokes`,
     },
-    denied: (n: number) => `${plural(n, "is", "are")} in namespaces that you may not change, and left out`,
+    ended: (n: number) => `Left out: ${plural(n, "key that has ended: its row has", "keys that have ended: their rows have")} Issue a new token`,
+    denied: (n: number) => `Left out: ${plural(n, "key", "keys")} that you may not change`,
     type: (text: string) => `Type ${text} to confirm`,
     word: (n: number) => `revoke ${n}`,
     run: { revoke: "Revoke", rotate: "Rotate" },
@@ -125,6 +126,7 @@ export const keys = {
     done: { revoke: (n: number) => `${plural(n, "key", "keys")} revoked.`, rotate: (n: number) => `${plural(n, "key", "keys")} rotated.` },
     failed: (n: number) => `${plural(n, "key", "keys")} failed`,
     retry: "Retry the failed ones",
+    goOn: "Go on with the others",
     close: "Close",
   },
 };

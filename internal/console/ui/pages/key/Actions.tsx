@@ -1,7 +1,6 @@
 // What can be done with the key that is open.
 import { useEffect } from "preact/hooks";
 import { copyText } from "../../app/api";
-import { can, refusal } from "../../app/can";
 import { commands } from "../../app/commands";
 import { link } from "../../app/router";
 import { shortcut } from "../../app/shortcuts";
@@ -11,12 +10,11 @@ import { Icon } from "../../parts/Icon";
 import { Menu, type Item } from "../../parts/Menu";
 import { act } from "../../parts/Toast";
 import { t } from "../../text";
-import { change, isOver, mayChange, mayRotate, rotateText } from "../keys/actions";
+import { change, isOver, mayChange, mayNot, mayRotate, rotateText } from "../keys/actions";
 import { asking } from "../keys/asking";
 
 export function Actions({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDetail }) {
   const why = mayChange(row);
-  const noDelete = refusal(can({ verb: "delete", resource: "jwtrefreshkeys", ns: row.ns }).value);
   const { ns, name } = row;
   const noRotation = mayRotate(row);
   const text = rotateText(row);
@@ -33,7 +31,7 @@ export function Actions({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDet
       text: t.key.delete,
       icon: "trash",
       danger: true,
-      why: noDelete ? noDelete.reason || t.key.mayNot("delete", ns) : undefined,
+      why: mayNot("delete", row),
       act: () => (asking.value = { what: "delete", row }),
     },
   ];

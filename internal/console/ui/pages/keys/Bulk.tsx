@@ -14,7 +14,7 @@ import { Dialog } from "../../parts/Dialog";
 import { Icon } from "../../parts/Icon";
 import { act } from "../../parts/Toast";
 import { t } from "../../text";
-import { change, copyNames, copyYAML, isOver, mayChange, mayRotate } from "./actions";
+import { change, copyNames, copyYAML, isOver, mayChangeEach, noRotation } from "./actions";
 import { asking } from "./asking";
 import { page, selected, selection, shown } from "./state";
 import { dayMS, lastUse } from "./view";
@@ -23,7 +23,7 @@ export function BulkBar() {
   const n = selection.value.size;
   if (n === 0) return null;
   const rows = selected();
-  const reasons = rows.map(mayChange);
+  const reasons = mayChangeEach(rows);
   // The dialog leaves out those that the person may not change.
   const why = reasons.every((reason) => reason !== undefined) ? reasons[0] : undefined;
   const of = shown.value.uids.length;
@@ -62,16 +62,30 @@ function places(rows: readonly KeyRow[]): [string, number][] {
   return [...found].sort((a, b) => b[1] - a[1]);
 }
 
-export function BulkDialog({ what, rows, onClose }: { what: "revoke" | "rotate"; rows: KeyRow[]; onClose: () => void }) {
-  const takes = (row: KeyRow) => (what === "rotate" ? mayRotate(row) === undefined : mayChange(row) === undefined && !row.revoked && !isOver(row));
-  const todo = useRef(rows.filter(takes)).current;
-  const denied = rows.filter(mayChange).length;
-  const unfit = rows.length - todo.length - denied;
+type What = "revoke" | "rotate";
+
+/** The keys to act on, and how many are left out for each reason. A key that has ended gets a new token only one by one. */
+function sorted(what: What, rows: readonly KeyRow[]): { todo: KeyRow[]; denied: number; unfit: number; ended: number } {
+  const found = { todo: [] as KeyRow[], denied: 0, unfit: 0, ended: 0 };
+  const denied = mayChangeEach(rows);
+  for (const [i, row] of rows.entries()) {
+    if (denied[i] !== undefined) found.denied++;
+    else if (what === "rotate" ? noRotation(row) : row.revoked || isOver(row)) found.unfit++;
+    else if (isOver(row)) found.ended++;
+    else found.todo.push(row);
+  }
+  return found;
+}
+
+export function BulkDialog({ what, rows, onClose }: { what: What; rows: KeyRow[]; onClose: () => void }) {
+  const { todo, denied, unfit, ended } = useRef(sorted(what, rows)).current;
   const typed = useSignal("");
   const state = useSignal<"asking" | "running" | "over">("asking");
   const done = useSignal(0);
   const of = useSignal(todo.length);
   const failed = useSignal<{ row: KeyRow; message: string }[]>([]);
+  // What failed, and what was not begun when the person stopped.
+  const left = useSignal<KeyRow[]>([]);
   const stopped = useSignal(false);
   const texts = t.keys.bulk;
   const used = todo.filter((row) => Date.parse(lastUse(row) ?? "") > now.value - dayMS).length;
@@ -83,9 +97,11 @@ export function BulkDialog({ what, rows, onClose }: { what: "revoke" | "rotate";
     done.value = 0;
     of.value = list.length;
     failed.value = [];
+    const rest = new Set(list);
     const one = async (row: KeyRow) => {
       try {
         await change(row, what);
+        rest.delete(row);
       } catch (error) {
         failed.value = [...failed.value, { row, message: failureOf(error).message }];
       }
@@ -93,17 +109,20 @@ export function BulkDialog({ what, rows, onClose }: { what: "revoke" | "rotate";
     };
     await each(list, one, () => stopped.peek());
     state.value = "over";
-    const left = new Set(failed.value.map(({ row }) => row.uid));
-    selection.value = new Set([...selection.value].filter((uid) => left.has(uid)));
+    left.value = [...rest];
+    const uids = new Set(left.value.map(({ uid }) => uid));
+    selection.value = new Set([...selection.value].filter((uid) => uids.has(uid)));
   };
 
   const good = done.value - failed.value.length;
+  const halted = done.value < of.value;
   return (
     <Dialog
       title={what === "revoke" ? texts.titleRevoke(todo.length) : texts.titleRotate(todo.length)}
       onClose={() => {
-        stopped.value = true;
-        onClose();
+        // While it runs, Escape stops it: what failed is not lost.
+        if (state.value === "running") stopped.value = true;
+        else onClose();
       }}
       onSubmit={() => {
         if (state.value === "asking" && sure && todo.length > 0) void run(todo);
@@ -124,9 +143,9 @@ export function BulkDialog({ what, rows, onClose }: { what: "revoke" | "rotate";
           </Button>
         ) : (
           <>
-            {failed.value.length > 0 && (
-              <Button class="button" onClick={() => void run(failed.value.map(({ row }) => row))}>
-                {texts.retry}
+            {left.value.length > 0 && (
+              <Button class="button" onClick={() => void run(left.value)}>
+                {halted ? texts.goOn : texts.retry}
               </Button>
             )}
             <Button class="button primary" onClick={onClose}>
@@ -143,6 +162,7 @@ export function BulkDialog({ what, rows, onClose }: { what: "revoke" | "rotate";
             <li>{texts.where(todo.length, and(places(todo).map(([ns, n], _, all) => (all.length > 1 ? `${ns} (${n})` : ns))))}</li>
             <li>{used > 0 ? texts.used(used) : texts.usedNone}</li>
             {unfit > 0 && <li>{texts.unfit[what](unfit)}</li>}
+            {ended > 0 && <li>{texts.ended(ended)}</li>}
             {denied > 0 && <li>{texts.denied(denied)}</li>}
           </ul>
           {what === "revoke" && todo.length > 0 && <TypedField text={texts.word(todo.length)} value={typed.value} onValue={(value) => (typed.value = value)} />}
@@ -155,7 +175,7 @@ export function BulkDialog({ what, rows, onClose }: { what: "revoke" | "rotate";
         <>
           <progress max={of.value} value={done.value} aria-label={texts.progress(done.value, of.value)} />
           <p role="status">{state.value === "running" ? texts.progress(done.value, of.value) : texts.done[what](good)}</p>
-          {state.value === "over" && done.value < of.value && <p>{texts.stopped}</p>}
+          {state.value === "over" && halted && <p>{texts.stopped}</p>}
           {failed.value.length > 0 && (
             <>
               <h3>{texts.failed(failed.value.length)}</h3>

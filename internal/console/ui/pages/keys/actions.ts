@@ -11,9 +11,20 @@ import { act } from "../../parts/Toast";
 import { t } from "../../text";
 import { asking } from "./asking";
 
-export function mayChange(row: wire.KeyRow): string | undefined {
-  const no = refusal(can({ verb: "patch", resource: "jwtrefreshkeys", ns: row.ns }).value);
-  return no ? no.reason || t.key.mayNot("patch", row.ns) : undefined;
+/** Why the person may not do this with a key. The right can be for all keys of the namespace, or for some by their names. */
+export function mayNot(verb: string, { ns, name }: wire.KeyRow): string | undefined {
+  const check = { verb, resource: "jwtrefreshkeys", ns };
+  const no = refusal(can(check).value) && refusal(can({ ...check, name }).value);
+  return no && (no.reason || t.key.mayNot(verb, ns));
+}
+
+export const mayChange = (row: wire.KeyRow) => mayNot("patch", row);
+
+const few = 50;
+
+/** The same of each of a few keys. Of many, the names are too many to ask about: the API server decides. */
+export function mayChangeEach(rows: readonly wire.KeyRow[]): (string | undefined)[] {
+  return rows.map((row) => (rows.length > few ? undefined : mayChange(row)));
 }
 
 /** A key that only a rotation brings back: spec does not revoke it. */
@@ -21,10 +32,12 @@ export function isOver({ revokedAt, revocationReason }: wire.KeyRow): boolean {
   return revokedAt !== undefined && revocationReason !== "Requested";
 }
 
-/** Why no rotation brings a new token. */
-export function mayRotate(row: wire.KeyRow): string | undefined {
-  return mayChange(row) ?? (row.session ? t.keys.ofSession : row.revoked ? t.keys.restoreFirst : undefined);
+/** Why no rotation brings a new token, also to a person who may change the key. */
+export function noRotation(row: wire.KeyRow): string | undefined {
+  return row.session ? t.keys.ofSession : row.revoked ? t.keys.restoreFirst : undefined;
 }
+
+export const mayRotate = (row: wire.KeyRow) => mayChange(row) ?? noRotation(row);
 
 export const rotateText = (row: wire.KeyRow) => (isOver(row) ? t.keys.reissue : row.mode === "OneTimeUse" ? t.key.enrol : t.keys.rotate);
 
@@ -37,14 +50,15 @@ export function copyNames(rows: readonly wire.KeyRow[]): void {
   act(() => copyText(rows.map(({ ns, name }) => `${ns}/${name}`).join("\n")), t.keys.copiedNames(rows.length));
 }
 
-/** Copies the manifests. */
-export async function copyYAML(rows: readonly wire.KeyRow[]): Promise<void> {
+async function manifests(rows: readonly wire.KeyRow[]): Promise<string> {
   const texts: string[] = [];
   await each([...rows.entries()], async ([i, { ns, name }]) => {
     texts[i] = (await api.get<wire.KeyDetail>(keyPath(ns, name))).manifest.trimEnd();
   });
-  await copyText(`${texts.join("\n---\n")}\n`);
+  return `${texts.join("\n---\n")}\n`;
 }
+
+export const copyYAML = (rows: readonly wire.KeyRow[]) => copyText(manifests(rows));
 
 export function rowItems(row: wire.KeyRow): Item[] {
   const why = mayChange(row);

@@ -19,7 +19,7 @@ import { Page, setup } from "../../parts/Page";
 import { Options, SearchBox } from "../../parts/Search";
 import { toast } from "../../parts/Toast";
 import { t } from "../../text";
-import { change, mayChange } from "../keys/actions";
+import { change, mayChangeEach } from "../keys/actions";
 import { Refused } from "../keys/States";
 import { lastUse } from "../keys/view";
 import { groupsOf, isLive, reuse, type Group } from "./groups";
@@ -42,7 +42,7 @@ async function end(rows: readonly wire.KeyRow[]): Promise<void> {
   if (failed.length > 0) throw new Refusal({ code: 0, message: t.sessions.failed(failed.length, failed[0] ?? "") });
 }
 
-function shown(row: wire.KeyRow): Shown {
+function shown(row: wire.KeyRow, why: string | undefined): Shown {
   const { session, uid, ns, name, audience, device, expiresAt, revokedAt, revocationReason } = row;
   return {
     id: uid,
@@ -56,6 +56,7 @@ function shown(row: wire.KeyRow): Shown {
     expiresAt,
     revokedAt,
     live: isLive(row),
+    why,
     status: revocationReason ? <ReasonChip reason={revocationReason} /> : <Chip tone={row.tone} word={row.status} tip={row.message} />,
   };
 }
@@ -81,7 +82,8 @@ function useLimits(): Record<string, wire.IssuerDetail> {
 function Subject({ group, limit, onEnd }: { group: Group; limit: number; onEnd: (rows: wire.KeyRow[]) => void }) {
   const { subject, issuer, live, over, reused } = group;
   const rows = [...(reused ? over.filter(({ revocationReason }) => revocationReason === reuse) : []), ...live, ...over.filter(({ revocationReason }) => revocationReason !== reuse)];
-  const why = rows[0] && mayChange(rows[0]);
+  const reasons = mayChangeEach(live);
+  const why = reasons.every((reason) => reason !== undefined) ? reasons[0] : undefined;
   const account = /^system:serviceaccount:/.test(subject);
   return (
     <section class="card table-card" aria-label={subject}>
@@ -105,7 +107,7 @@ function Subject({ group, limit, onEnd }: { group: Group; limit: number; onEnd: 
           </Banner>
         </div>
       )}
-      <SessionTable rows={rows.map(shown)} why={why} onEnd={(uid) => onEnd(rows.filter((row) => row.uid === uid))} />
+      <SessionTable rows={rows.map((row) => shown(row, reasons[live.indexOf(row)]))} onEnd={(uid) => onEnd(rows.filter((row) => row.uid === uid))} />
     </section>
   );
 }

@@ -23,6 +23,8 @@ export interface Shown {
   revokedAt?: string | undefined;
   status: ComponentChildren;
   live: boolean;
+  /** Why the person may not end it. */
+  why?: string | undefined;
 }
 
 export function deviceName(device: wire.Device | undefined): string {
@@ -33,7 +35,7 @@ export function ReasonChip({ reason }: { reason: string }) {
   return <Chip tone={reason === reuse ? "bad" : "off"} word={reason} tip={reason === reuse ? t.sessions.reusedText : undefined} />;
 }
 
-function Row({ row, onEnd, why }: { row: Shown; onEnd: () => void; why: string | undefined }) {
+function Row({ row, onEnd }: { row: Shown; onEnd: () => void }) {
   const c = t.sessions.columns;
   const name = deviceName(row.device);
   const host = row.provider?.replace(/^https:\/\//, "") ?? "";
@@ -68,7 +70,7 @@ function Row({ row, onEnd, why }: { row: Shown; onEnd: () => void; why: string |
       </td>
       <td class="actions">
         {row.live && (
-          <Button label={t.sessions.endOne(name)} why={why} onClick={onEnd}>
+          <Button label={t.sessions.endOne(name)} why={row.why} onClick={onEnd}>
             {t.sessions.end}
           </Button>
         )}
@@ -77,7 +79,7 @@ function Row({ row, onEnd, why }: { row: Shown; onEnd: () => void; why: string |
   );
 }
 
-export function SessionTable({ rows, onEnd, why }: { rows: Shown[]; onEnd: (id: string) => void; why?: string | undefined }) {
+export function SessionTable({ rows, onEnd }: { rows: Shown[]; onEnd: (id: string) => void }) {
   return (
     <table class="table keys-table session-table">
       <thead>
@@ -94,7 +96,7 @@ export function SessionTable({ rows, onEnd, why }: { rows: Shown[]; onEnd: (id: 
       </thead>
       <tbody onKeyDown={onKeyDown}>
         {rows.map((row) => (
-          <Row key={row.id} row={row} why={why} onEnd={() => onEnd(row.id)} />
+          <Row key={row.id} row={row} onEnd={() => onEnd(row.id)} />
         ))}
       </tbody>
     </table>
