@@ -68,6 +68,11 @@ export class Rows<R extends { uid: string; version?: string }> {
     });
   }
 
+  /** A stream that goes on where an earlier one was cut off tells no more of that one's list: the rows stay. */
+  resumed(): void {
+    this.renewing = undefined;
+  }
+
   /** Forgets everything, for another namespace or another person. */
   clear(): void {
     this.byUID.clear();
@@ -86,6 +91,11 @@ export class Rows<R extends { uid: string; version?: string }> {
 
   all(): R[] {
     return Array.from(this.byUID.values(), (live) => live.peek().row);
+  }
+
+  /** The rows that are known to exist: while a full list is under way, those that came. */
+  told(): R[] {
+    return this.all().filter(({ uid }) => this.renewing?.has(uid) ?? true);
   }
 
   private touch(): void {

@@ -20,7 +20,8 @@ const most = 20_000;
 const label = /^[a-z\d]([-a-z\d]{0,61}[a-z\d])?$/;
 
 const names = ["put", "del", "synced", "reset", "bye"] as const;
-type Name = (typeof names)[number];
+/** away comes from another tab only. */
+type Name = (typeof names)[number] | "away";
 
 let source: EventSource | undefined;
 let retry: ReturnType<typeof setTimeout> | undefined;
@@ -29,8 +30,10 @@ let lastID = "";
 let kinds = new Set(["keys", "issuers"]);
 let shared: Shared | undefined;
 
-function become(state: State): void {
-  if (stream.peek().state !== state) stream.value = { state, since: Date.now() };
+function become(state: State, since = Date.now()): void {
+  if (stream.peek().state === state) return;
+  stream.value = { state, since };
+  if (state === "away") shared?.send(state, `${since}`);
 }
 
 /** Takes one event of the stream, also from the tab that has the connection. */
@@ -63,6 +66,9 @@ function take(name: Name, data: string): void {
       if (kinds.has("keys")) keys.synced();
       if (kinds.has("issuers")) issuers.synced();
       become("live");
+      return;
+    case "away":
+      become("away", content as number);
       return;
     case "bye":
       bye(content as wire.Bye);
@@ -128,12 +134,15 @@ function open(): void {
   const to = new EventSource(address());
   source = to;
   to.onopen = () => {
+    keys.resumed();
+    issuers.resumed();
     if (lastID && keys.complete.peek()) become("live");
   };
   for (const name of names) {
     to.addEventListener(name, (event: MessageEvent<string>) => {
       if (source !== to) return;
-      if (event.lastEventId) lastID = event.lastEventId;
+      // What a reset begins cannot be resumed until it is complete.
+      if (event.lastEventId || name === "reset") lastID = event.lastEventId;
       take(name, event.data);
       shared?.send(name, event.data);
     });
@@ -158,6 +167,18 @@ function close(): void {
   shared?.release();
 }
 
+/** What another tab must hear to show what this one shows. */
+function told(): [Name, string][] {
+  const { state, since } = stream.peek();
+  const complete = (kinds.has("keys") ? keys : issuers).complete.peek();
+  return [
+    ["reset", "{}"],
+    ["put", JSON.stringify({ keys: keys.told(), issuers: issuers.told() } satisfies wire.Put)],
+    ...(complete ? [["synced", "{}"] satisfies [Name, string]] : []),
+    ...(state === "away" ? [["away", `${since}`] satisfies [Name, string]] : []),
+  ];
+}
+
 /** Opens the stream here, or follows another tab that has it. */
 function begin(): void {
   if (document.hidden || !signedIn.peek()) return;
@@ -171,11 +192,7 @@ function begin(): void {
     return;
   }
   shared ??= share((name, data) => take(name as Name, data));
-  shared.join(`${namespace.peek()}-${[...kinds].join()}`, open, () => [
-    ["reset", "{}"],
-    ["put", JSON.stringify({ keys: keys.all(), issuers: issuers.all() } satisfies wire.Put)],
-    ["synced", "{}"],
-  ]);
+  shared.join(`${namespace.peek()}-${[...kinds].join()}`, open, told);
 }
 
 /** Asks again for what was refused. */

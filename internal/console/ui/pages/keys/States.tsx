@@ -11,6 +11,10 @@ import { Code, Empty } from "../../parts/Box";
 import { submits, TextField } from "../../parts/Field";
 import { t } from "../../text";
 
+/** At most so many namespaces are asked about, as the server does, and so many are offered. */
+const mostAsked = 500;
+const mostOffered = 200;
+
 const manifest = (ns: string) => `apiVersion: jwt.refreshkeys.dev/v1alpha1
 kind: JWTRefreshKey
 metadata:
@@ -105,9 +109,9 @@ function Again() {
 function Forbidden({ failure }: { failure: wire.Failure }) {
   const ns = namespace.value;
   const all = namespaces.value;
-  const allowed = useComputed(() => (namespaces.value ?? []).slice(0, 500).filter((name) => can({ verb: "list", resource: "jwtrefreshkeys", ns: name }).value.allowed));
+  const allowed = useComputed(() => (namespaces.value ?? []).slice(0, mostAsked).filter((name) => can({ verb: "list", resource: "jwtrefreshkeys", ns: name }).value.allowed));
   useEffect(() => {
-    for (const name of (all ?? []).slice(0, 500)) can({ verb: "list", resource: "jwtrefreshkeys", ns: name });
+    for (const name of (all ?? []).slice(0, mostAsked)) can({ verb: "list", resource: "jwtrefreshkeys", ns: name });
   }, [all]);
   return (
     <div class="card">
@@ -123,7 +127,7 @@ function Forbidden({ failure }: { failure: wire.Failure }) {
             <Choices names={allowed.value} />
           </>
         )}
-        {!all && <AskNamespace />}
+        {(!all || all.length > mostAsked) && <AskNamespace />}
         {failure.ask && (
           <>
             <h3>{t.keys.forbidden.ask}</h3>
@@ -157,7 +161,8 @@ function TooMany() {
     <div class="card">
       <Empty icon="filter" title={t.keys.tooMany.title}>
         <p>{t.keys.tooMany.text}</p>
-        {known ? <Choices names={known.slice(0, 200)} /> : <AskNamespace />}
+        {known && <Choices names={known.slice(0, mostOffered)} />}
+        {(!known || known.length > mostOffered) && <AskNamespace />}
       </Empty>
     </div>
   );
