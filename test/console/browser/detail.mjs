@@ -216,3 +216,53 @@ flow("a key that does not exist", async (visit) => {
   const page = await visit.open("keys/default/no-such-key");
   await seen(page.getByRole("heading", { name: "No such refresh key" }));
 });
+
+flow("a dialog whose request is under way stays, and shows what it was refused with", async (visit) => {
+  visit.expects(403);
+  const ns = await ready("busy");
+  const page = await visit.open(`keys/${ns}/orders`);
+  await heading(page, "orders");
+  await page.getByRole("button", { name: "Revoke…" }).click();
+  const box = dialog(page);
+  await box.getByLabel("Type orders to confirm").fill("orders");
+  await box.getByLabel("Reason").fill("the till's lost");
+  assert.equal(
+    await box.getByLabel("Command").locator("code").innerText(),
+    `kubectl annotate jrk orders -n ${ns} --overwrite jwt.refreshkeys.dev/revocation-note='the till'\\''s lost'\nkubectl refreshkey revoke orders -n ${ns} --wait`,
+  );
+  const { x, y } = await box.boundingBox();
+  await page.mouse.move(x + 40, y + 90);
+  await page.mouse.down();
+  await page.mouse.move(5, 5);
+  await page.mouse.up();
+  await seen(box);
+  let held;
+  await page.route(`**/api/keys/${ns}/orders`, (route) => (route.request().method() === "PATCH" ? void (held = route) : route.continue()));
+  await box.getByRole("button", { name: "Revoke", exact: true }).click();
+  await until("the request is under way", () => held !== undefined || undefined);
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Escape");
+  await box.getByRole("button", { name: "Cancel" }).click({ force: true });
+  await page.mouse.click(5, 5);
+  await held.fulfill({ status: 403, json: { code: 403, reason: "Forbidden", message: "not at night" } });
+  await seen(box.getByText("not at night"));
+  await page.mouse.click(5, 5);
+  await gone(box);
+});
+
+flow("rights that cannot be asked about keep the actions", async (visit) => {
+  visit.expects(500, "/api/can");
+  const ns = await ready("unasked");
+  const page = await visit.open("verify");
+  let asked = 0;
+  await page.route("**/api/can", (route) => {
+    asked++;
+    return route.fulfill({ status: 500, json: { code: 500, message: "no answer" } });
+  });
+  await page.goto(`${world.consoles.main}keys/${ns}/orders`);
+  await heading(page, "orders");
+  await until("the rights are asked about", () => asked > 0 || undefined);
+  await page.getByRole("button", { name: "Rotate", exact: true }).click();
+  await awaitKey(ns, "orders", (key) => key.status.revision === 2);
+  assert.notEqual(await page.getByRole("button", { name: "Revoke…" }).getAttribute("aria-disabled"), "true");
+});

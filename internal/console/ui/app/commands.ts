@@ -15,6 +15,7 @@ export const commands = {
   rotate: (ns: string, name: string) => `kubectl refreshkey rotate ${name} -n ${ns} --wait`,
   rotateNow: (ns: string, name: string) => `kubectl refreshkey rotate ${name} -n ${ns} --now --wait`,
   revoke: (ns: string, name: string) => `kubectl refreshkey revoke ${name} -n ${ns} --wait`,
+  note: (ns: string, name: string, note: string) => `kubectl annotate jrk ${name} -n ${ns} --overwrite jwt.refreshkeys.dev/revocation-note=${quote(note)}`,
   restore: (ns: string, name: string) => `kubectl patch jrk ${name} -n ${ns} --type merge -p '{"spec":{"revoked":false}}'`,
   delete: (ns: string, name: string) => `kubectl delete jrk ${name} -n ${ns}`,
   yaml: (ns: string, name: string) => `kubectl get jrk ${name} -n ${ns} -o yaml`,

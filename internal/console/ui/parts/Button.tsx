@@ -15,7 +15,7 @@ export interface ButtonProps {
 
 export function Button({ class: look = "button small", label, why, tip, busy, onClick, children }: ButtonProps) {
   return (
-    <button type="button" class={look} aria-label={label} aria-disabled={why !== undefined || busy} data-tip={why ?? tip} onClick={() => why ?? onClick()}>
+    <button type="button" class={look} aria-label={label} aria-disabled={why !== undefined || busy} data-tip={why ?? tip} onClick={() => why ?? (busy || onClick())}>
       {children}
     </button>
   );

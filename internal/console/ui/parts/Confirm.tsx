@@ -43,11 +43,12 @@ export function Confirm({ title, act, danger, children, typed, more, command, ru
   return (
     <Dialog
       title={title}
+      busy={busy.value}
       onClose={onClose}
       onSubmit={() => void confirm()}
       actions={
         <>
-          <Button class="button" onClick={onClose}>
+          <Button class="button" busy={busy.value} onClick={onClose}>
             {t.cancel}
           </Button>
           <button type="submit" class={danger === false ? "button primary" : "button primary danger"} disabled={!sure} aria-busy={busy.value}>

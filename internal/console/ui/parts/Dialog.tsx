@@ -14,11 +14,17 @@ export interface DialogProps {
   actions?: ComponentChildren;
   onSubmit?: () => void;
   wide?: boolean;
+  /** What it began is not done: it stays open, so that a failure is seen. */
+  busy?: boolean;
 }
 
-export function Dialog({ title, onClose, children, actions, onSubmit, wide }: DialogProps) {
+export function Dialog({ title, onClose, children, actions, onSubmit, wide, busy }: DialogProps) {
   const box = useRef<HTMLDialogElement>(null);
+  const pressed = useRef<EventTarget | null>(null);
   const id = useId();
+  const close = () => {
+    if (!busy) onClose();
+  };
   // A dialog that is open when the session ends would keep the sign-in from being used.
   const inside = signedIn.value;
   useEffect(() => {
@@ -41,10 +47,18 @@ export function Dialog({ title, onClose, children, actions, onSubmit, wide }: Di
       aria-labelledby={id}
       onCancel={(event) => {
         event.preventDefault();
-        onClose();
+        close();
       }}
+      onKeyDown={(event) => {
+        // At a second Escape the browser closes the dialog without a cancel event.
+        if (event.key !== "Escape") return;
+        event.preventDefault();
+        close();
+      }}
+      onPointerDown={(event) => (pressed.current = event.target)}
       onClick={(event) => {
-        if (event.target === box.current) onClose();
+        // A press that begins inside, such as one that selects text, and ends beside the dialog does not close it.
+        if (event.target === box.current && pressed.current === box.current) close();
       }}
     >
       <form
@@ -54,7 +68,7 @@ export function Dialog({ title, onClose, children, actions, onSubmit, wide }: Di
       >
         <header>
           <h2 id={id}>{title}</h2>
-          <button type="button" class="ghost icon-only" aria-label={t.close} onClick={onClose}>
+          <button type="button" class="ghost icon-only" aria-label={t.close} onClick={close}>
             <Icon name="close" />
           </button>
         </header>

@@ -66,6 +66,7 @@ export const key = {
   revealOff: "This console does not reveal tokens.",
   revealMayNot: (secret: string) => `You may not get Secret ${secret}. Ask for this right to reveal the token:`,
   masked: "The token is hidden",
+  unmasked: "The token is shown",
   showToken: (n: number) => `Show for ${n} s`,
   hideToken: (n: number) => `Hide (${n} s)`,
   copyToken: "Copy token",

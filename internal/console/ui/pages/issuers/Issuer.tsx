@@ -7,7 +7,7 @@ import { can, refusal } from "../../app/can";
 import { link } from "../../app/router";
 import { namespace } from "../../app/scope";
 import { issuers, keys } from "../../app/store";
-import { count } from "../../app/time";
+import { capital, count } from "../../app/time";
 import type { PageProps } from "../../routes";
 import { Banner, Card, Empty, Fact, Facts, FailureBanner, Marked } from "../../parts/Box";
 import { Button } from "../../parts/Button";
@@ -113,7 +113,7 @@ function Content({ detail }: { detail: wire.IssuerDetail }) {
       {row.tone !== "good" && row.message && <Banner tone={row.tone === "wait" ? "wait" : "bad"}>{row.message}</Banner>}
       {guidance && (row.tone !== "good" || detail.conditions?.some(({ type }) => type === "TrustBundle")) && (
         <Banner tone="info">
-          <Marked text={guidance.means} />. <strong>{t.key.whatToDo}</strong> <Marked text={guidance.do} />.
+          <Marked text={capital(guidance.means)} />. <strong>{t.key.whatToDo}</strong> <Marked text={guidance.do} />.
         </Banner>
       )}
       <Card

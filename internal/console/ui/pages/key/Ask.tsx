@@ -40,15 +40,17 @@ export function Ask({ what, row, onClose }: { what: What; row: wire.KeyRow; onCl
   const { secretName, accessTokenSeconds, object } = detail.value ?? {};
   const kept = (object as { spec?: { secret?: { deletionPolicy?: string } } } | undefined)?.spec?.secret?.deletionPolicy === "Retain";
   const used = lastUse(row);
+  const why = note.value.trim();
+  const command = commands[what](ns, name);
   return (
     <Confirm
       title={texts.title[what](name)}
       act={texts.act[what]}
       typed={what !== "rotateNow" || used ? name : undefined}
       more={what === "revoke" && <TextField label={texts.note} optional={t.optional} hint={texts.noteHint} value={note.value} onValue={(value) => (note.value = value)} input={{ maxLength: 500, spellcheck: true }} />}
-      command={commands[what](ns, name)}
+      command={why ? `${commands.note(ns, name, why)}\n${command}` : command}
       run={async () => {
-        await perform(what, row, note.value.trim());
+        await perform(what, row, why);
         toast(texts.done[what](name));
       }}
       onClose={onClose}

@@ -37,7 +37,7 @@ function Standing({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDetail })
         <p>{row.message || row.status}</p>
         {guidance && (
           <p class="advice">
-            <strong>{t.key.whatToDo}</strong> <Marked text={guidance.do} />
+            <strong>{t.key.whatToDo}</strong> <Marked text={guidance.do} />.
           </p>
         )}
       </Banner>

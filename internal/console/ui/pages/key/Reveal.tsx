@@ -81,39 +81,48 @@ function Revealed({ row }: { row: wire.KeyRow }) {
     }, 250);
     return () => clearInterval(due);
   }, [shown]);
-  const reveal = async (use: (token: string) => unknown) => {
+  const reveal = async (use: (token: Promise<string>) => Promise<void>) => {
+    if (busy.peek()) return;
     busy.value = true;
     failure.value = undefined;
     const stop = new AbortController();
     asked.current = stop;
-    try {
+    const ask = async () => {
       const { token } = await api.post<wire.Revealed>(`${keyPath(row.ns, row.name)}/reveal`, { uid: row.uid } satisfies wire.Precondition, { stop: stop.signal });
-      if (document.hasFocus() && !stop.signal.aborted) await use(token);
+      if (!document.hasFocus()) stop.abort();
+      stop.signal.throwIfAborted();
+      return token;
+    };
+    try {
+      await use(ask());
     } catch (error) {
       if (!stop.signal.aborted) failure.value = failureOf(error);
     }
     busy.value = false;
   };
-  const show = (token: string) => {
-    box.current?.replaceChildren(token);
+  const show = async (token: Promise<string>) => {
+    box.current?.replaceChildren(await token);
     until.current = Date.now() + shownFor * 1000;
     left.value = shownFor;
   };
-  const copy = async (token: string) => {
+  const copy = async (token: Promise<string>) => {
     await copyText(token);
     toast(t.key.tokenCopied);
   };
   return (
     <>
-      <div class="token" aria-live="polite">
+      <div class="token">
         {!shown && (
-          <span class="mask">
-            <span aria-hidden="true">{"•".repeat(32)}</span>
-            <span class="unseen">{t.key.masked}</span>
+          <span class="mask" aria-hidden="true">
+            {"•".repeat(32)}
           </span>
         )}
         <code ref={box} hidden={!shown} data-secret />
       </div>
+      {/* A screen reader says that the token is shown. It reads the token when the person moves there. */}
+      <span class="unseen" role="status">
+        {shown ? t.key.unmasked : t.key.masked}
+      </span>
       {failure.value && <FailureBanner failure={failure.value} />}
       <div class="buttons">
         <Button busy={busy.value} onClick={() => (shown ? clear() : void reveal(show))}>

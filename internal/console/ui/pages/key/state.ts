@@ -60,7 +60,10 @@ export function openKey(ns: string, name: string): Opened {
     effect(() => {
       const at = row.value;
       const made = created.peek();
-      if (at?.tone === "good" && made?.ns === ns && made.name === name && made.took === undefined) created.value = { ...made, took: Date.now() - made.at };
+      if (made?.ns !== ns || made.name !== name || made.took !== undefined) return;
+      if (at?.tone === "good") created.value = { ...made, took: Date.now() - made.at };
+      // A key that is stalled says why itself.
+      else if (at?.tone === "bad") created.value = undefined;
     }),
   ];
   load();
