@@ -1,6 +1,7 @@
 // Creating keys, and what the form says before and after Save.
 import assert from "node:assert/strict";
 import { flow, openAdvanced, rowOf, seen } from "./browser.mjs";
+import { enter } from "./signin.mjs";
 import { awaitKey, createIssuer, createKey, keyPath, kube, namespace, person, readyOf, until, world } from "./world.mjs";
 
 const save = (page) => page.getByRole("button", { name: "Save" });
@@ -176,9 +177,63 @@ flow("the policy denies before Save, and disables lifetimes that it does not gra
   await seen(page.getByText(`Granted by rule 1 of issuer ${issuer}.`));
   const month = page.getByRole("radio", { name: "90 days" });
   assert.equal(await month.isDisabled(), true, "90 days are more than the policy grants");
+  const reason = "The policy grants at most 10 days.";
+  assert.equal(await page.locator("label", { has: month }).getAttribute("data-tip"), reason);
+  assert.ok((await page.getByRole("group", { name: "Lifetime" }).textContent()).includes(`90 days: ${reason}`), "a screen reader does not hear the reason");
+  await openAdvanced(page);
+  await page.getByRole("button", { name: "orders.read", exact: true }).click();
+  await seen(page.getByRole("button", { name: "Remove orders.read" }));
   assert.equal(await page.getByRole("radio", { name: "7 days" }).isChecked(), true, "the lifetime follows the policy down");
   await save(page).click();
   await seen(page.getByText(/ready in [\d.]+ s/i));
+  assert.deepEqual((await kube("GET", keyPath(ns, "orders"))).spec.scopes, ["orders.read"]);
+  // A key that the policy denies is stalled: no token is on its way.
+  await page.goto(`${world.consoles.main}keys/new?ns=${ns}&issuer=${issuer}&audience=https://bank.example.com`);
+  await seen(page.getByText(new RegExp(`Issuer ${issuer} does not grant it`)));
+  await save(page).click();
+  await seen(page.locator(".standing .banner.bad"));
+  assert.equal(await page.getByText("The operator issues the first token").count(), 0, "a token is announced");
+  assert.match(await page.locator(".advice").innerText(), /\.$/);
+});
+
+flow("an error in a list of rows belongs to its list", async (visit) => {
+  const page = await visit.open("keys/new?ns=default&audience=https://orders.example.com&name=rows");
+  await accepted(page);
+  await openAdvanced(page);
+  await addRow(page, "Labels of the Secret", { Label: "not a label", Value: "x" });
+  const list = page.getByRole("group", { name: "Labels of the Secret" });
+  await seen(list.locator(".error"));
+  assert.equal(await errorAt(list), await list.locator(".error").innerText());
+});
+
+flow("a form that one person left is not the next one's", async (visit) => {
+  visit.expects(401);
+  const ns = await namespace("left");
+  const first = await person();
+  const page = await visit.open(`keys/new?ns=${ns}`, { as: first });
+  const inURL = () => new URL(page.url()).searchParams.has("form");
+  const audience = field(page, "Audience");
+  await audience.fill("https://orders.example.com");
+  const end = async () => {
+    await page.context().clearCookies();
+    await audience.press("End");
+    await audience.pressSequentially("x");
+    await until("the form is in the URL", () => inURL() || undefined);
+    await page.reload();
+  };
+  await end();
+  await enter(page, first.token);
+  await until("the form is back", async () => (await audience.inputValue()).startsWith("https://orders.example.com") || undefined);
+  await end();
+  await enter(page, (await person()).token);
+  await seen(page.getByText("Checked as you type."));
+  assert.deepEqual([await audience.inputValue(), inURL()], ["", false]);
+  await audience.fill("https://other.example.com");
+  await end();
+  // A person who signs out takes it back.
+  await enter(page, first.token);
+  await seen(audience);
+  assert.equal(inURL(), false);
 });
 
 flow("a namespace without the right to create is refused with the right to ask for", async (visit) => {

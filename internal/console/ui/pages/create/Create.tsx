@@ -3,7 +3,7 @@ import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import type * as wire from "../../app/wire";
 import { api, failureOf, keyPath } from "../../app/api";
-import { me } from "../../app/me";
+import { forgetForm, mark, me } from "../../app/me";
 import { current, link } from "../../app/router";
 import { namespace } from "../../app/scope";
 import type { PageProps } from "../../routes";
@@ -25,6 +25,10 @@ function entered(from: Draft): Draft {
   const draft: { [name: string]: unknown } = { ...from };
   try {
     const had = JSON.parse(current.peek().query.get("form") ?? "{}") as { [name: string]: unknown };
+    if (had["of"] !== mark()) {
+      forgetForm();
+      return from;
+    }
     for (const [id, usual] of Object.entries(blank())) {
       const value = had[id];
       const fits = Array.isArray(usual) ? Array.isArray(value) && value.every((item) => item && typeof item === (id === "scopes" ? "string" : "object")) : typeof value === typeof usual;

@@ -4,7 +4,7 @@ import { useComputed, useSignal } from "@preact/signals";
 import type * as wire from "../../app/wire";
 import { api, failureOf, keyPath } from "../../app/api";
 import { created } from "../../app/created";
-import { interrupted } from "../../app/me";
+import { interrupted, mark } from "../../app/me";
 import { askBeforeLeaving, go, link, setQuery } from "../../app/router";
 import { keys } from "../../app/store";
 import { toast } from "../../parts/Toast";
@@ -67,9 +67,9 @@ export function Editor({ initial, kept = {}, editing, like }: EditorProps) {
   }, []);
   // A sign-in at the provider leaves this page: the URL brings the form back.
   useEffect(() => {
-    if (!interrupted.value || !dirty.peek()) return;
+    if (interrupted.value !== "ended" || !dirty.peek()) return;
     const entered = Object.entries(form.draft.peek()).filter(([id, value]) => JSON.stringify(value) !== JSON.stringify(initial[id as keyof Draft]));
-    setQuery({ form: JSON.stringify(Object.fromEntries(entered)) });
+    setQuery({ form: JSON.stringify({ of: mark(), ...Object.fromEntries(entered) }) });
   }, [interrupted.value]);
 
   const save = async () => {

@@ -124,9 +124,10 @@ interface Column {
 /** Rows of small controls, which can be added and removed. */
 export function RowsField({ label, hint, error, rows, onRows, columns, fresh }: { label: string; hint?: string; error?: string | undefined; rows: Row[]; onRows: (rows: Row[]) => void; columns: Column[]; fresh: Row }) {
   const box = useRef<HTMLFieldSetElement>(null);
+  const id = useId();
   const change = (at: number, id: string, value: string) => onRows(rows.map((row, i) => (i === at ? { ...row, [id]: value } : row)));
   return (
-    <fieldset class="choice" ref={box} data-invalid={error === undefined ? undefined : ""}>
+    <fieldset class="choice" ref={box} data-invalid={error === undefined ? undefined : ""} aria-describedby={`${id}-hint ${id}-error`}>
       <legend>{label}</legend>
       {rows.map((row, at) => (
         <div key={at} class="row">
@@ -154,8 +155,12 @@ export function RowsField({ label, hint, error, rows, onRows, columns, fresh }: 
           </button>
         </div>
       ))}
-      <Fault text={error} />
-      {hint && <p class="hint">{hint}</p>}
+      <Fault id={`${id}-error`} text={error} />
+      {hint && (
+        <p class="hint" id={`${id}-hint`}>
+          {hint}
+        </p>
+      )}
       <button
         type="button"
         class="button small"
