@@ -191,7 +191,9 @@ flow("reduced motion: nothing moves", async (visit) => {
   const { ns } = await scene();
   const page = await visit.open(`keys?ns=${ns}`, { reducedMotion: "reduce" });
   await seen(rowOf(page, ns, "orders"));
-  await kube("PATCH", keyPath(ns, "orders"), { metadata: { annotations: { "example.com/note": String(Date.now()) } } });
+  await kube("PATCH", keyPath(ns, "orders"), { spec: { audience: "https://moved.example.com" } });
+  await seen(rowOf(page, ns, "orders").getByText("https://moved.example.com"));
+  assert.match(await rowOf(page, ns, "orders").getAttribute("class"), /flash-/, "the row did not change");
   const long = () => document.getAnimations().filter((one) => Number(one.effect?.getComputedTiming().duration) > 10).length;
   assert.equal(await page.evaluate(long), 0);
   const page2 = await visit.open(`keys/${ns}/orders`, { reducedMotion: "reduce" });

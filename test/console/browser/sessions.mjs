@@ -1,7 +1,7 @@
 // Sessions, and the page that verifies a token.
 import assert from "node:assert/strict";
 import { flow, gone, seen } from "./browser.mjs";
-import { awaitKey, createKey, exchange, namespace, session, tokenOf, until } from "./world.mjs";
+import { awaitKey, createKey, exchange, keyPath, kube, namespace, session, tokenOf, until } from "./world.mjs";
 
 const dialog = (page) => page.getByRole("dialog").filter({ has: page.locator("form[method=dialog]") });
 
@@ -26,6 +26,29 @@ flow("sessions are listed by subject; one is ended, then all of the subject", as
     assert.deepEqual(await answers(), ["invalid_grant", "invalid_grant", "invalid_grant"]);
     return true;
   });
+});
+
+flow("a session whose used token came again is on top, with what it means, and ended ones show on request", async (visit) => {
+  const ns = await namespace("reused");
+  const [stolen, closed] = [await session(ns, "till"), await session(ns, "kiosk")];
+  await session(ns, "kiosk");
+  const { items } = await kube("GET", keyPath(ns));
+  await Promise.all(items.map(({ metadata }) => kube("PATCH", keyPath(ns, metadata.name), { spec: { rotation: { retryGrace: "0s" } } })));
+  const next = await exchange(stolen.refresh_token);
+  assert.equal((await exchange(next.refresh_token)).status, 200);
+  await until("the used token ends the session", async () => (await exchange(stolen.refresh_token)).error === "invalid_grant" || undefined);
+  const page = await visit.open(`sessions?ns=${ns}`);
+  const subject = (name) => page.getByRole("region", { name: `system:serviceaccount:${ns}:${name}` });
+  await seen(subject("till").getByText("A used token was presented again"));
+  assert.match(await page.getByRole("region", { name: "system:serviceaccount" }).first().getAttribute("aria-label"), /till$/);
+  await seen(subject("till").locator("tbody tr").first().getByText("ReuseDetected"));
+  await until("two sessions are listed", async () => (await subject("kiosk").locator("tbody tr").count()) === 2 || undefined);
+  await subject("kiosk").getByRole("button", { name: /^End the session/ }).last().click();
+  await dialog(page).getByRole("button", { name: "End", exact: true }).click();
+  await until("the ended session is hidden", async () => (await subject("kiosk").locator("tbody tr").count()) === 1 || undefined);
+  await page.getByRole("checkbox", { name: "Show ended" }).check();
+  await until("the ended session is listed", async () => (await subject("kiosk").locator("tbody tr").count()) === 2 || undefined);
+  assert.equal((await exchange(closed.refresh_token)).error, "invalid_grant");
 });
 
 flow("verify: every check of a token, and no request has the token", async (visit) => {
