@@ -81,7 +81,7 @@ func TestMadeFor(t *testing.T) {
 	}{
 		"its controller":                    {metav1.ObjectMeta{Labels: labelled, OwnerReferences: controlledBy(keyVersion, keyKind)}, true},
 		"its mark":                          {metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationOwner: "shop/orders/u1"}}, true},
-		"without the operator's label":                 {metav1.ObjectMeta{OwnerReferences: controlledBy(keyVersion, keyKind)}, false},
+		"without the operator's label":      {metav1.ObjectMeta{OwnerReferences: controlledBy(keyVersion, keyKind)}, false},
 		"of another kind":                   {metav1.ObjectMeta{Labels: labelled, OwnerReferences: controlledBy(keyVersion, "JWTIssuer")}, false},
 		"the mark of an earlier key":        {metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationOwner: "shop/orders/u0"}}, false},
 		"the mark of another namespace":     {metav1.ObjectMeta{Labels: labelled, Annotations: map[string]string{v1alpha1.AnnotationMadeFor: "other/orders/u1"}}, false},
