@@ -1,5 +1,5 @@
-// Command prose checks the language of what people read: documentation, comments, messages, help texts and the texts of the console. It extracts
-// the text of source files and hands it, with the Markdown pages, to Vale and the style in styles/RefreshKeys.
+// Command prose checks the language of what people read: documentation, comments, messages, help texts and the texts of the
+// console. It extracts the text of source files and hands it, with the Markdown pages, to Vale and the style in styles/RefreshKeys.
 //
 //	prose [-C directory] [-v] [-counts] [paths...]
 //

@@ -90,7 +90,8 @@ export const a = {
 const last = "the last";
 `, []string{
 			"1 code comments: The text of", "2 code comments: a page.", "14 code comments: The number of keys",
-			"6 messages: It's their text.", `7 messages: One "quoted" word of it`, "8 messages: key is", "8 messages: keys are", "8 messages: X left: X, or not",
+			"6 messages: It's their text.", `7 messages: One "quoted" word of it`, "8 messages: key is", "8 messages: keys are",
+			"8 messages: X left: X, or not",
 			"9 messages: the first", "10 messages: and the second", `11 messages: two lines, and a "quoted" word`, "15 messages: the last",
 		}},
 		{"internal/console/ui/app/a.tsx", `/* One comment of
