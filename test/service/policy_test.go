@@ -73,8 +73,8 @@ func TestASuccessorIsAuthorised(t *testing.T) {
 	h.outcomes(held, "200", r)
 }
 
-// TestADeletedKeyStaysDead checks that creating a deleted refresh key again does not make its old tokens valid.
-func TestADeletedKeyStaysDead(t *testing.T) {
+// TestADeletedKeyStaysRefused checks that creating a deleted refresh key again does not make its old tokens valid.
+func TestADeletedKeyStaysRefused(t *testing.T) {
 	h := newManaged(t, clock.RealClock{})
 	replicas := []*operator.Replica{h.Replica(), h.Replica()}
 	key := h.Key("orders")
