@@ -3,6 +3,8 @@ package view
 import (
 	"strings"
 
+	"sigs.k8s.io/yaml"
+
 	"github.com/refreshkeys/refreshkeys/internal/console/wire"
 )
 
@@ -68,13 +70,23 @@ func snippets(secret, audience string, accessToken bool) []wire.Snippet {
 	if secret == "" {
 		return nil
 	}
-	all := []wire.Snippet{{Name: "Volume", Text: strings.Replace(volume, "SECRET", secret, 1)}}
+	all := []wire.Snippet{{Name: "Volume", Text: strings.Replace(volume, "SECRET", scalar(secret), 1)}}
 	if accessToken {
 		all = append(all, wire.Snippet{Name: "Access token", Text: strings.Replace(withAccessToken, "AUDIENCE", quote(audience), 1)})
 	}
 	return append(all,
 		wire.Snippet{Name: "curl", Text: withCurl}, wire.Snippet{Name: "Go", Text: withGo},
 		wire.Snippet{Name: "Python", Text: withPython}, wire.Snippet{Name: "JavaScript", Text: withJavaScript})
+}
+
+// scalar returns a name as a text of YAML: in quotes where YAML would read a number, a truth value or a date.
+func scalar(name string) string {
+	text, err := yaml.Marshal(name)
+	if err != nil {
+		// A text can always be written.
+		return name
+	}
+	return strings.TrimSpace(string(text))
 }
 
 // quote returns a text as one word of a shell: an audience may have any printable character, such as a semicolon.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
 
 	"github.com/refreshkeys/refreshkeys/internal/console/wire"
 )
@@ -74,5 +75,32 @@ func TestSnippets(t *testing.T) {
 	}
 	if none := snippets("", "https://orders.example.com", false); none != nil {
 		t.Errorf("a key without a Secret: %v", none)
+	}
+}
+
+// TestSnippetsNameASecret checks that YAML reads the name of the Secret of an example as a text, and that a usual name is not quoted.
+func TestSnippetsNameASecret(t *testing.T) {
+	for _, name := range []string{
+		"orders", "orders-1.example", "123", "007", "1.5", "1e3", "0x1f", "0b1", "0o17", "1_0", "true", "yes", "no", "on", "off", "y", "n", "null", "2026-11-30", "nan",
+	} {
+		text := snippets(name, "https://orders.example.com", false)[0].Text
+		var read struct {
+			Spec struct {
+				Volumes []struct {
+					Secret struct {
+						SecretName any `json:"secretName"`
+					} `json:"secret"`
+				} `json:"volumes"`
+			} `json:"spec"`
+		}
+		if err := yaml.Unmarshal([]byte(text), &read); err != nil {
+			t.Fatal(err)
+		}
+		if got := read.Spec.Volumes[0].Secret.SecretName; got != name {
+			t.Errorf("YAML reads %v (%T) for the name %s", got, got, name)
+		}
+	}
+	if text := snippets("orders", "", false)[0].Text; !strings.Contains(text, "secretName: orders}") {
+		t.Errorf("the name is quoted without need:\n%s", text)
 	}
 }
