@@ -53,7 +53,7 @@ func (p *Progress) During(what string) (done func()) {
 
 func (p *Progress) show(last string, took time.Duration) string {
 	p.mu.Lock()
-	what := p.what
+	what := Printable(p.what)
 	p.mu.Unlock()
 	switch {
 	case p.terminal:

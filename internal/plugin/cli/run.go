@@ -32,13 +32,17 @@ type Run struct {
 	// Flags are kubectl's flags for the connection to the API server.
 	Flags    *genericclioptions.ConfigFlags
 	Progress *Progress
+	// Prompts is stderr for prompts that move the cursor. They have no text from the cluster.
+	Prompts io.Writer
 }
 
-// New returns a run with the default values of kubectl's flags.
+// New returns a run with the default values of kubectl's flags. What it writes to stderr, such as an error of the API server, is printable.
 func New(o Options) *Run {
+	raw := o.ErrOut
+	o.ErrOut = &lines{raw}
 	return &Run{
-		Options: o, Flags: genericclioptions.NewConfigFlags(true),
-		Progress: &Progress{out: o.ErrOut, terminal: IsTerminal(o.ErrOut), clock: o.Clock},
+		Options: o, Flags: genericclioptions.NewConfigFlags(true), Prompts: raw,
+		Progress: &Progress{out: raw, terminal: IsTerminal(raw), clock: o.Clock},
 	}
 }
 

@@ -31,7 +31,7 @@ func Text(s string) Cell { return Cell{Text: s} }
 // Painted returns a cell with a colour.
 func Painted(s string, paint Paint) Cell { return Cell{s, paint} }
 
-// WriteTable writes rows with aligned columns. Colours do not count towards the width.
+// WriteTable writes rows with aligned columns, whose texts become printable. Colours do not count towards the width.
 func WriteTable(w io.Writer, colours bool, indent string, header []string, rows [][]Cell) {
 	widths := make([]int, len(header))
 	all := rows
@@ -39,6 +39,9 @@ func WriteTable(w io.Writer, colours bool, indent string, header []string, rows 
 		all = append([][]Cell{head}, rows...)
 	}
 	for _, row := range all {
+		for i := range row {
+			row[i].Text = Printable(row[i].Text)
+		}
 		for i, one := range row {
 			widths[i] = max(widths[i], utf8.RuneCountInString(one.Text))
 		}

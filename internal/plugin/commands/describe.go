@@ -77,7 +77,7 @@ func (d *description) write(events []eventsv1.Event, eventsErr error) {
 	d.section("Use", nil, d.use())
 	d.section("Conditions", []string{"TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"}, d.conditions())
 	if eventsErr != nil {
-		fmt.Fprintf(d, "\nEvents:\n  cannot be read: %v\n", eventsErr)
+		fmt.Fprintf(d, "\nEvents:\n  cannot be read: %s\n", cli.Printable(eventsErr.Error()))
 		return
 	}
 	d.section("Events", []string{"WHEN", "TYPE", "REASON", "NOTE"}, d.events(events))

@@ -93,6 +93,12 @@ func TestDescribe(t *testing.T) {
 			other.Regarding.UID = "other"
 			w.objects = append(w.objects, series, event("b", "uid", "Normal", "Rotated", "Issued revision 2.", -day), old, other)
 		}},
+		{name: "texts that a terminal would obey", args: "describe orders", with: func(w *harness) {
+			w.key.Status.DeviceInfo = &v1alpha1.SeenDevice{UserAgent: "till\x1b]0;owned\x07 17\u202e", Browser: "Fire\rfox\u009b2J"}
+			stalled(w.key, v1alpha1.ReasonPolicyDenied)
+			w.key.Status.Conditions[0].Message = "No rule\n\x1b[1mgrants it."
+			w.objects = append(w.objects, event("a", "uid", "Normal\x1b[31m", "Issued\x08", "Issued\x1b[2J revision 2.\nReady: True", -day))
+		}},
 		{name: "in YAML", args: "describe orders -o yaml", with: changing(func(k *key) { k.Status = v1alpha1.JWTRefreshKeyStatus{} })},
 		{name: "its name", args: "describe orders -o name"},
 		{name: "an unknown format", args: "describe orders -o picture", code: cli.ExitUsage},

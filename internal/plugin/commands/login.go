@@ -190,7 +190,7 @@ func (l *login) password() (string, error) {
 	asker := term.NewTerminal(struct {
 		io.Reader
 		io.Writer
-	}{terminal, l.ErrOut}, "")
+	}{terminal, l.Prompts}, "")
 	password, err := asker.ReadPassword("Password of " + l.username + ": ")
 	if errors.Is(err, io.EOF) {
 		err = cli.UsageError("no password was given")

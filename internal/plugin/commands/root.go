@@ -24,7 +24,7 @@ func Main(ctx context.Context, args []string, o cli.Options) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !errors.Is(err, cli.ErrSilent) {
-		fmt.Fprintf(o.ErrOut, "error: %v\n", err)
+		fmt.Fprintf(c.ErrOut, "error: %v\n", err)
 	}
 	return cli.ExitCode(err)
 }
