@@ -7,6 +7,7 @@ import (
 	"html"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/spf13/cobra"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -57,11 +58,13 @@ func (c *app) console(ctx context.Context, port int, browse bool, caFile string)
 	if err != nil {
 		return err
 	}
-	folder, err := os.MkdirTemp("", "refreshkey-console-")
-	if err != nil {
-		return err
+	folder := ""
+	if browse {
+		if folder, err = makeFolder(c.Getenv("HOME")); err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(folder) }()
 	}
-	defer func() { _ = os.RemoveAll(folder) }()
 	return console.ServeLocal(ctx, console.LocalOptions{
 		API: k.config, Namespace: namespace, Port: port, Clock: c.Clock, Random: rand.Reader, Log: cli.ErrorLog(c.ErrOut), Version: c.Version,
 		PublicKeys: publicKeys,
@@ -92,6 +95,18 @@ func (c *app) consoleNamespace() (string, error) {
 		return known.Namespace, nil
 	}
 	return "", nil
+}
+
+// makeFolder makes a folder that the user and a browser can read. On Linux it is in the home, and not hidden: a browser that is a Snap reads
+// neither the system's temporary files nor hidden files. Without a home that can be written, it is among the temporary files.
+func makeFolder(home string) (string, error) {
+	const name = "refreshkey-console-"
+	if runtime.GOOS == "linux" && home != "" {
+		if folder, err := os.MkdirTemp(home, name); err == nil {
+			return folder, nil
+		}
+	}
+	return os.MkdirTemp("", name)
 }
 
 // open opens the URL in the browser. Other users of the machine can read the arguments of a process, such as a code in a URL. So the

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -46,8 +48,11 @@ func TestConsole(t *testing.T) {
 		opens      bool
 		namespace  string
 		says       string
+		// home is that of the user; empty for a folder of the test.
+		home string
 	}{
 		{name: "with a browser", args: "console", opens: true, namespace: "shop"},
+		{name: "with a browser, and a home that cannot be written", args: "console", opens: true, namespace: "shop", home: "/nowhere"},
 		{name: "only the URL", args: "console --no-browser", namespace: "shop"},
 		{name: "no browser is found", args: "console", opens: true, browse: func(string) error { return errors.New("no program") }, namespace: "shop",
 			says: "The browser could not be opened (no program): open the URL yourself."},
@@ -56,8 +61,8 @@ func TestConsole(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			opened := make(chan string, 1)
-			run := runConsole(t, c.args, func(file string) error {
+			opened, home := make(chan string, 1), cmp.Or(c.home, t.TempDir())
+			run := runConsole(t, c.args, home, func(file string) error {
 				opened <- file
 				if c.browse != nil {
 					return c.browse(file)
@@ -72,6 +77,7 @@ func TestConsole(t *testing.T) {
 			if c.opens {
 				file = <-opened
 				wantPrivatePage(t, file, run.url)
+				wantVisible(t, file, home)
 			}
 			me := signInAt(t, parts[1], parts[2])
 			if me.User != "jane" || me.Means != wire.Kubeconfig || me.Namespace != c.namespace {
@@ -84,6 +90,9 @@ func TestConsole(t *testing.T) {
 			}
 			if _, err := os.Stat(file); c.opens && !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("%s is left: %v", file, err)
+			}
+			if left, _ := os.ReadDir(home); len(left) > 0 {
+				t.Errorf("%s is left in the home", left[0].Name())
 			}
 			if len(opened) > 0 {
 				t.Error("a browser was opened")
@@ -120,7 +129,7 @@ func (l *lockedText) String() string {
 	return l.text.String()
 }
 
-func runConsole(t *testing.T, args string, browse func(string) error) *running {
+func runConsole(t *testing.T, args, home string, browse func(string) error) *running {
 	t.Helper()
 	w := newHarness(t)
 	w.cluster = newFakeCluster(t, w.objects)
@@ -132,7 +141,7 @@ func runConsole(t *testing.T, args string, browse func(string) error) *running {
 	go func() {
 		ended <- Main(ctx, append(strings.Fields(args), "--kubeconfig", filepath.Join(w.dir, "kubeconfig")), cli.Options{
 			IOStreams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: to, ErrOut: errOut},
-			Clock:     clocktesting.NewFakeClock(noon), Version: "test", Getenv: func(string) string { return "" }, Browse: browse,
+			Clock:     clocktesting.NewFakeClock(noon), Version: "test", Getenv: func(name string) string { return map[string]string{"HOME": home}[name] }, Browse: browse,
 		})
 		_ = to.Close()
 	}()
@@ -157,6 +166,18 @@ func wantPrivatePage(t *testing.T, file, url string) {
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%s: %v, %v, want %v", path, info.Mode(), err, mode)
 		}
+	}
+}
+
+// wantVisible checks that a browser in a sandbox can read the page: on Linux it is in the home, and no part of its path there is hidden.
+func wantVisible(t *testing.T, file, home string) {
+	t.Helper()
+	if _, err := os.Stat(home); err != nil || runtime.GOOS != "linux" {
+		return
+	}
+	within, err := filepath.Rel(home, file)
+	if err != nil || strings.HasPrefix(within, ".") || strings.Contains(within, "/.") {
+		t.Errorf("the page is %s, and the home %s", file, home)
 	}
 }
 
