@@ -77,7 +77,7 @@ func parseFlags(args []string) (*flags, error) {
 	set.StringVar(&f.oidc, "oidc-config", "", "the file that describes how people sign in at an OpenID Connect provider; when empty: by token only")
 	set.BoolVar(&f.impersonate, "impersonate", false, "act with the console's own credential as the person of --oidc-config, by constrained impersonation")
 	set.StringVar(&f.tokenService, "token-service", "", "the URL of the token service, without a path, where the page reads the public keys that verify access tokens; when empty: it verifies none")
-	set.StringVar(&f.tokenServiceCA, "token-service-ca-file", "", "the file with the certificate authority of the token service, in PEM, which may change; without the file: its certificate is publicly trusted")
+	set.StringVar(&f.tokenServiceCA, "token-service-ca-file", "", "a file with the certificate authority of the token service, in PEM, which may change or come later; a publicly trusted certificate is accepted, too")
 	set.StringVar(&f.console.DocsURL, "docs-url", "", "the address of the documentation that the page links to")
 	set.DurationVar(&f.console.SessionIdle, "session-idle", 30*time.Minute, "how long a session lives without a request of the person")
 	set.DurationVar(&f.console.SessionMax, "session-max", 12*time.Hour, "how long a session lives at most")

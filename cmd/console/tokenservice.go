@@ -14,7 +14,7 @@ import (
 const tokenServiceTimeout = 10 * time.Second
 
 // tokenService returns where the public keys of issuers are read; nil if the address is empty. caFile holds the certificate
-// authority of the token service in PEM. While it does not exist, the service's certificate must be publicly trusted.
+// authority of the token service in PEM, and need not exist: a publicly trusted certificate is accepted, too.
 func tokenService(address, caFile string) (*console.TokenService, error) {
 	if address == "" {
 		return nil, nil //nolint:nilnil // the console takes nil for none
@@ -25,7 +25,7 @@ func tokenService(address, caFile string) (*console.TokenService, error) {
 	}
 	return &console.TokenService{Base: base, Client: &http.Client{
 		Timeout:       tokenServiceTimeout,
-		Transport:     &upstream.Trusting{File: caFile, Optional: true},
+		Transport:     &upstream.Trusting{File: caFile, WithSystem: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }

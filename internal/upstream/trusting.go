@@ -16,8 +16,8 @@ import (
 type Trusting struct {
 	// File holds the authorities in PEM; empty for those of the system.
 	File string
-	// Optional is true if the authorities of the system apply while the file does not exist.
-	Optional bool
+	// WithSystem is true if the authorities of the system apply, too, and alone while the file does not exist.
+	WithSystem bool
 
 	mu        sync.Mutex
 	bundle    string
@@ -58,7 +58,10 @@ func (t *Trusting) current() (*http.Transport, error) {
 	}
 	made := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
 	if bundle != "" {
-		roots := x509.NewCertPool()
+		roots, err := t.roots()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
 		if !roots.AppendCertsFromPEM([]byte(bundle)) {
 			return nil, fmt.Errorf("%w: %s holds no certificate", ErrUnavailable, t.File)
 		}
@@ -71,13 +74,21 @@ func (t *Trusting) current() (*http.Transport, error) {
 	return made, nil
 }
 
+// roots returns the authorities that those of the file are added to.
+func (t *Trusting) roots() (*x509.CertPool, error) {
+	if t.WithSystem {
+		return x509.SystemCertPool()
+	}
+	return x509.NewCertPool(), nil
+}
+
 // read returns the content of the file; empty for the authorities of the system.
 func (t *Trusting) read() (string, error) {
 	if t.File == "" {
 		return "", nil
 	}
 	bundle, err := os.ReadFile(t.File)
-	if t.Optional && errors.Is(err, fs.ErrNotExist) {
+	if t.WithSystem && errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
 	if err == nil && len(bundle) == 0 {
