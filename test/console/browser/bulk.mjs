@@ -73,7 +73,7 @@ flow("rotate of a selection leaves out keys that have ended, and says why", asyn
   await page.getByLabel("Select all on this page").check();
   await bar(page).getByRole("button", { name: "Rotate" }).click();
   await seen(dialog(page).getByRole("heading", { name: "Rotate 1 key?" }));
-  await seen(dialog(page).getByText("Left out: 1 key that has ended: its row has Issue a new token"));
+  await seen(dialog(page).getByText("Left out: 1 key that has ended: “Issue a new token” revives one at a time"));
   await seen(dialog(page).getByText("Left out: 1 key that is a session or that spec revokes"));
   await dialog(page).getByRole("button", { name: "Rotate", exact: true }).click();
   await seen(dialog(page).getByText("1 key rotated."));

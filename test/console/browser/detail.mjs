@@ -246,6 +246,13 @@ flow("a dialog whose request is under way stays, and shows what it was refused w
   await page.mouse.click(5, 5);
   await held.fulfill({ status: 403, json: { code: 403, reason: "Forbidden", message: "not at night" } });
   await seen(box.getByText("not at night"));
+  // The button that revokes is red under the pointer, too.
+  const act = box.getByRole("button", { name: "Revoke", exact: true });
+  await act.hover();
+  await until("the button is red", async () => {
+    const [red, , blue] = (await act.evaluate((one) => getComputedStyle(one).backgroundColor)).match(/[\d.]+/g).map(Number);
+    return red > blue || undefined;
+  });
   await page.mouse.click(5, 5);
   await gone(box);
 });

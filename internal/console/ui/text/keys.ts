@@ -115,7 +115,7 @@ export const keys = {
       revoke: (n: number) => `Left out: ${plural(n, "key that is", "keys that are")} revoked already`,
       rotate: (n: number) => `Left out: ${plural(n, "key that is a session", "keys that are sessions")} or that spec revokes`,
     },
-    ended: (n: number) => `Left out: ${plural(n, "key that has ended: its row has", "keys that have ended: their rows have")} Issue a new token`,
+    ended: (n: number) => `Left out: ${plural(n, "key that has ended", "keys that have ended")}: “Issue a new token” revives one at a time`,
     denied: (n: number) => `Left out: ${plural(n, "key", "keys")} that you may not change`,
     type: (text: string) => `Type ${text} to confirm`,
     word: (n: number) => `revoke ${n}`,

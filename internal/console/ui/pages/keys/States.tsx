@@ -161,8 +161,8 @@ function TooMany() {
     <div class="card">
       <Empty icon="filter" title={t.keys.tooMany.title}>
         <p>{t.keys.tooMany.text}</p>
-        {known && <Choices names={known.slice(0, mostOffered)} />}
         {(!known || known.length > mostOffered) && <AskNamespace />}
+        {known && <Choices names={known.slice(0, mostOffered)} />}
       </Empty>
     </div>
   );
