@@ -18,7 +18,7 @@ flow("behind a proxy that buffers and cuts, changes still show", async (visit) =
 }, { waits: true });
 
 /** Hides the tab of a page, or shows it, as far as the page can know. */
-const hide = (page, hidden) =>
+export const hide = (page, hidden) =>
   page.evaluate((on) => {
     Object.defineProperty(document, "hidden", { value: on, configurable: true });
     document.dispatchEvent(new Event("visibilitychange"));

@@ -4,6 +4,7 @@ import { execFile } from "node:child_process";
 import { dirname, resolve } from "node:path";
 import { promisify } from "node:util";
 import { flow, openAdvanced, rowOf, seen } from "./browser.mjs";
+import { hide } from "./live.mjs";
 import { control, createKey, keyPath, kube, namespace, until, world } from "./world.mjs";
 
 /** The requests of a page for the stream. */
@@ -65,7 +66,7 @@ flow("the local console: its code signs in once, its tabs share one stream, and 
   await until("the first tab asks for the stream", () => held.length === 1 || undefined);
   const second = await context.newPage();
   const streams = streamsOf(second);
-  await second.addInitScript((name) => {
+  await context.addInitScript((name) => {
     window.heard = [];
     new BroadcastChannel(name).onmessage = ({ data }) => window.heard.push(data.name);
   }, `refreshkeys-stream-${base}-${ns}-keys,issuers`);
@@ -101,4 +102,10 @@ flow("the local console: its code signs in once, its tabs share one stream, and 
   await control("console", "kill");
   for (const page of [second, third]) await seen(page.getByText("Connection lost, trying again."));
   assert.equal(await rowOf(third, ns, "later").count(), 1, "the rows stay");
+  // A tab that comes back hears from the other one what it has, and that it is away.
+  await hide(third, true);
+  await third.evaluate(() => (window.heard = []));
+  await hide(third, false);
+  await until("the tab hears the rows", async () => (await third.evaluate(() => window.heard.includes("synced"))) || undefined);
+  await seen(third.getByText("Connection lost, trying again."));
 });
