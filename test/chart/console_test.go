@@ -115,6 +115,24 @@ func TestTheConsoleReachesTheTokenService(t *testing.T) {
 	}
 }
 
+// TestExtraArgsComeLast checks that extraArgs take precedence over the flags that the chart sets: of a flag, the last value counts.
+func TestExtraArgsComeLast(t *testing.T) {
+	const extra = "--token-service=https://tokens.example.com"
+	all, err := render(t, `{manager: {logVerbosity: 2, extraArgs: [`+extra+`]}, tokenServer: {logVerbosity: 2, extraArgs: [`+extra+`]}, console: {enabled: true, hosts: [keys.example.com],
+  sessionIdle: 10m, logVerbosity: 2, oidc: {config: {issuerURL: "https://idp.example.com", clientID: console}}, impersonation: {enabled: true}, extraArgs: [`+extra+`]}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"manager", "tokenserver", "console"} {
+		made := &appsv1.Deployment{}
+		typed(t, all, "Deployment refreshkeys-"+command, made)
+		args := made.Spec.Template.Spec.Containers[0].Args
+		if len(args) < 2 || args[len(args)-1] != extra {
+			t.Errorf("the flags of the %s are %q", command, args)
+		}
+	}
+}
+
 // typed converts the object of a rendering with a kind and name.
 func typed(t *testing.T, all []*unstructured.Unstructured, of string, into any) {
 	t.Helper()

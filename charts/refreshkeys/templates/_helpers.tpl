@@ -208,3 +208,34 @@ rules:
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{/* The hosts of the console without ports, each once, with commas. */}}
+{{- define "refreshkeys.console.names" -}}
+{{- $names := list }}
+{{- range .Values.console.hosts }}
+{{- $names = append $names (regexReplaceAll ":[0-9]+$" . "") }}
+{{- end }}
+{{- uniq $names | join "," }}
+{{- end }}
+
+{{/* Those that others can reach by a name: neither localhost nor an address, which no Ingress and no public authority takes. */}}
+{{- define "refreshkeys.console.domains" -}}
+{{- $names := list }}
+{{- range splitList "," (include "refreshkeys.console.names" .) }}
+{{- if not (regexMatch "^([0-9.]+|(.+\\.)?localhost)?$" .) }}
+{{- $names = append $names . }}
+{{- end }}
+{{- end }}
+{{- join "," $names }}
+{{- end }}
+
+{{/* Those that are addresses of others. */}}
+{{- define "refreshkeys.console.addresses" -}}
+{{- $addresses := list }}
+{{- range splitList "," (include "refreshkeys.console.names" .) }}
+{{- if and (regexMatch "^[0-9.]+$" .) (not (hasPrefix "127." .)) }}
+{{- $addresses = append $addresses . }}
+{{- end }}
+{{- end }}
+{{- join "," $addresses }}
+{{- end }}
