@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -36,18 +37,14 @@ type file struct {
 // shell registers the pages and the assets. The shell names each asset below the base path, which the script reads from its own URL,
 // and with the hash of its content, so that browsers may keep it forever.
 func (s *Server) shell() error {
-	built, err := fs.Sub(dist, "dist")
-	if err != nil {
-		return err
-	}
-	index, assets, err := load(built)
+	page, err := builtPage()
 	if err != nil {
 		return err
 	}
 	for _, pattern := range pagePatterns {
 		s.pages.HandleFunc(pattern, http.NotFound)
 	}
-	s.serveFiles(index, assets)
+	s.serveFiles(page.index, page.assets)
 	return nil
 }
 
@@ -76,7 +73,23 @@ func (s *Server) noRoute(w http.ResponseWriter, r *http.Request, below string) {
 	_, _ = w.Write(body)
 }
 
-// load reads the built page.
+// loaded is the built page as it is served, which never changes.
+type loaded struct {
+	index  file
+	assets []file
+}
+
+// builtPage returns the built page. It is read and compressed once for all servers of a process.
+var builtPage = sync.OnceValues(func() (*loaded, error) {
+	built, err := fs.Sub(dist, "dist")
+	if err != nil {
+		return nil, err
+	}
+	index, assets, err := load(built)
+	return &loaded{index: index, assets: assets}, err
+})
+
+// load reads a built page.
 func load(built fs.FS) (index file, assets []file, err error) {
 	err = fs.WalkDir(built, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
