@@ -34,7 +34,7 @@ use() {
   sed -n 's/.*"refresh_token":"\([^"]*\)".*/\1/p' answer > "$1.next"
   if grep -q '"access_token"' answer; then echo accepted; else sed 's/.*"error":"\([a-z_]*\)".*/\1/' answer; fi
 }
-revision() { kubectl wait --for=jsonpath='{.status.revision}'="$2" "jrk/$1" -n shop >/dev/null; }
+revision() { kubectl wait --timeout=3m --for=jsonpath='{.status.revision}'="$2" "jrk/$1" -n shop >/dev/null; }
 `
 
 // TestAnOldSnapshotOfEtcd restores an old snapshot, and checks that the consequences and the remedy are as in
@@ -65,7 +65,7 @@ keep orders orders-1; keep gone gone-1; keep till till-1`)
 
 	says("accepted", "till-1")
 	h.sh(`mv till-1.next till-2
-kubectl patch jrk gone -n shop --type merge -p '{"spec":{"revoked":true}}'; kubectl wait --for=jsonpath='{.status.revocationReason}'=Requested jrk/gone -n shop
+kubectl patch jrk gone -n shop --type merge -p '{"spec":{"revoked":true}}'; kubectl wait --timeout=3m --for=jsonpath='{.status.revocationReason}'=Requested jrk/gone -n shop
 kubectl annotate jrk orders -n shop jwt.refreshkeys.dev/rotate-now=leak; revision orders 2; keep orders orders-2
 until [ "$(use gone-1)" = invalid_grant ]; do :; done`)
 	says("invalid_grant", "gone-1", "orders-1")
@@ -84,7 +84,7 @@ until [ "$(use gone-1)" = invalid_grant ]; do :; done`)
 
 	h.sh(remedy + `
 revision orders 2; keep orders orders-3
-kubectl wait --for=jsonpath='{.status.revocationReason}'=KeyWithdrawn jrk/till -n shop`)
+kubectl wait --timeout=3m --for=jsonpath='{.status.revocationReason}'=KeyWithdrawn jrk/till -n shop`)
 	says("invalid_grant", "gone-1", "orders-1", "orders-2", "till-1", "till-2")
 	says("accepted", "orders-3")
 }
