@@ -14,13 +14,13 @@ import (
 func TestPrintable(t *testing.T) {
 	for text, want := range map[string]string{
 		"Grüße, 日本 ✓ 🙂":         "Grüße, 日本 ✓ 🙂",
-		"a\x1b[2Jb":            `a\x1b[2Jb`,
-		"a\u009b2Jb":           `a\u009b2Jb`,
-		"a\x07\x08\x7fb":       `a\a\b\x7fb`,
-		"a\nb\r\nc\td\re":      "a b c d e",
+		"a\x1b[2Jb":             `a\x1b[2Jb`,
+		"a\u009b2Jb":            `a\u009b2Jb`,
+		"a\x07\x08\x7fb":        `a\a\b\x7fb`,
+		"a\nb\r\nc\td\re":       "a b c d e",
 		"a\u202eb\u2066c\u200b": `a\u202eb\u2066c\u200b`,
-		"a\u2028b":             `a\u2028b`,
-		"a\xffb":               "a\ufffdb",
+		"a\u2028b":              `a\u2028b`,
+		"a\xffb":                "a\ufffdb",
 		"it's":                  "it's",
 	} {
 		if got := Printable(text); got != want {
