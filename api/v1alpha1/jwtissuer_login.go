@@ -3,6 +3,7 @@ package v1alpha1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // LoginSpec defines who can sign in at the token service.
+// +kubebuilder:validation:XValidation:rule="!has(self.clients) || self.clients.all(one, !has(one.device) || self.clients.exists_one(other, has(other.device) && other.device.codePrefix == one.device.codePrefix))",fieldPath=".clients",message="two clients have the same device.codePrefix, so that a code would not name its client: change one of them"
 type LoginSpec struct {
 	// sessionNamespace is the namespace of sessions that oidc and passwords start, at most 63 characters.
 	// When unset: the operator's namespace.
@@ -62,9 +63,19 @@ type LoginSpec struct {
 	// +kubebuilder:validation:MaxItems=8
 	OIDC []OIDCProvider `json:"oidc,omitempty"`
 
-	// passwords enables the grant of RFC 6749 §4.3, which RFC 9700 §2.4 forbids. When unset: off.
+	// passwords enables login by user name and password, on the login page and by the grant of RFC 6749 §4.3, which
+	// RFC 9700 §2.4 forbids. When unset: off.
 	// +optional
 	Passwords *PasswordLogin `json:"passwords,omitempty"`
+
+	// clients are the applications that people sign in to with a browser (RFC 6749 §4.1) or a device (RFC 8628). All are
+	// public clients: each must use PKCE (RFC 7636), and none has a secret. At most 64. When unset: none, and the
+	// issuer has no login page.
+	// +optional
+	// +listType=map
+	// +listMapKey=id
+	// +kubebuilder:validation:MaxItems=64
+	Clients []LoginClient `json:"clients,omitempty"`
 }
 
 // OIDCProvider is an upstream OpenID Connect provider.

@@ -226,8 +226,8 @@ type NamespaceRequirement struct {
 	Values []string `json:"values,omitempty"`
 }
 
-// KeyUse is the kind of token that a signing key signs.
-// +kubebuilder:validation:Enum=refresh;access
+// KeyUse is what a key of an issuer is for: refresh or access, for the kind of token that it signs, or seal.
+// +kubebuilder:validation:Enum=refresh;access;seal
 type KeyUse string
 
 // KeyState is the state of a signing key.
@@ -242,10 +242,10 @@ type JWTIssuerStatus struct {
 	// +kubebuilder:validation:Maximum=9007199254740991
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// keys are the signing keys, without their private parts.
+	// keys are the signing keys and the seal keys, without their private parts.
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:MaxItems=272
 	Keys []SigningKeyStatus `json:"keys,omitempty"`
 
 	// jwksURI is the URL of the public keys of the access ring.
@@ -273,13 +273,14 @@ type SigningKeyStatus struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=64
 	KID string `json:"kid"`
-	// use is refresh or access: the kind of token it signs.
+	// use is refresh or access, for the kind of token that it signs, or seal: it encrypts what a browser carries
+	// between the steps of a sign-in.
 	// +required
 	Use KeyUse `json:"use"`
-	// algorithm it signs with.
+	// algorithm it signs with. A seal key is an EdDSA key and signs nothing.
 	// +required
 	Algorithm SigningAlgorithm `json:"algorithm"`
-	// state is Pending (published, does not sign yet), Active (signs) or Retiring (verifies only).
+	// state is Pending (published, does not sign yet), Active (signs or seals) or Retiring (verifies or opens only).
 	// +required
 	State KeyState `json:"state"`
 	// createdAt is when the signing key was created and published.

@@ -14,6 +14,10 @@ import (
 func (o *Observed) lostKeys(now time.Time) (lost []string) {
 	needed := false
 	for _, key := range o.Issuer.Status.Keys {
+		if key.Use == v1alpha1.KeyUse(keyring.Seal) {
+			// Its loss ends the sign-ins under way, and no token.
+			continue
+		}
 		if _, there := o.Rings.Lookup(keyring.Use(key.Use), key.KID); there || !Belongs(o.Issuer, &key, now) || o.neverSigned(&key, now) {
 			continue
 		}

@@ -14,6 +14,9 @@ import (
 // so a retiring access key stays published for this time.
 const longestAccessLifetime = 24 * time.Hour
 
+// sealKeep is how long a retiring seal key stays: longer than any step of a sign-in, a code, or the code of a device.
+const sealKeep = time.Hour
+
 // scheduleOf returns the schedule of an issuer's rings.
 func scheduleOf(issuer *v1alpha1.JWTIssuer, compiled *policy.Policy) keyring.Schedule {
 	schedule := keyring.Schedule{
@@ -22,6 +25,8 @@ func scheduleOf(issuer *v1alpha1.JWTIssuer, compiled *policy.Policy) keyring.Sch
 		Prepublish:  keyring.DefaultPrepublish,
 		RefreshKeep: compiled.LongestLifetime() + 2*token.Skew,
 		AccessKeep:  longestAccessLifetime + 2*token.Skew,
+		Seals:       issuer.Spec.Login != nil && len(issuer.Spec.Login.Clients) > 0,
+		SealKeep:    sealKeep,
 		Asked:       rotationAsked(issuer),
 	}
 	if signing := issuer.Spec.Signing; signing != nil {

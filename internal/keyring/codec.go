@@ -157,8 +157,8 @@ func decodeMetadata(data map[string][]byte) ([]description, *DamagedError) {
 	if metadata.Version != metadataVersion {
 		return nil, damaged(metadataEntry, "has version %d, and this release reads %d", metadata.Version, metadataVersion)
 	}
-	if len(metadata.Keys) > 2*MaxKeysPerRing {
-		return nil, damaged(metadataEntry, "describes more than %d keys", 2*MaxKeysPerRing)
+	if len(metadata.Keys) > MaxKeys {
+		return nil, damaged(metadataEntry, "describes more than %d keys", MaxKeys)
 	}
 	return metadata.Keys, nil
 }
@@ -266,6 +266,9 @@ func checkRings(keys []Key) *DamagedError {
 		if !key.Use.Valid() {
 			return damaged(metadataEntry, "has an unknown use for key %s", key.ID)
 		}
+		if key.Use == Seal && key.Algorithm != EdDSA {
+			return damaged(metadataEntry, "has a seal key %s that is not an %s key", key.ID, EdDSA)
+		}
 		if seen[key.ID] {
 			return damaged(metadataEntry, "describes key %s twice", key.ID)
 		}
@@ -276,9 +279,10 @@ func checkRings(keys []Key) *DamagedError {
 		counts[string(key.Use)]++
 		counts[string(key.Use)+string(key.State)]++
 	}
-	for _, use := range []Use{Refresh, Access} {
-		if n := counts[string(use)]; n == 0 || n > MaxKeysPerRing {
-			return damaged(metadataEntry, "describes %d %s keys, not 1 to %d", n, use, MaxKeysPerRing)
+	for _, use := range uses {
+		// An issuer without browser sign-in has no seal ring.
+		if n := counts[string(use)]; (n == 0 && use != Seal) || n > most(use) {
+			return damaged(metadataEntry, "describes %d %s keys, not 1 to %d", n, use, most(use))
 		}
 		for _, state := range []State{Active, Pending} {
 			if n := counts[string(use)+string(state)]; n > 1 {

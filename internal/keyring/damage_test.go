@@ -129,7 +129,7 @@ var metadataDamages = []damage{
 	{"version of a later release", rewriting(`"version": 1`, `"version": 2`), `has version 2, and this release reads 1`},
 	{"no version", func(_ *testing.T, s *stored) { s.data["rings.json"] = []byte("{}") }, `has version 0, and this release reads 1`},
 	{"no keys", func(_ *testing.T, s *stored) { s.data = map[string][]byte{"rings.json": []byte(`{"version":1}`)} }, `describes 0 refresh keys, not 1 to 128`},
-	{"too many keys", func(t *testing.T, s *stored) { s.encode(t, document{Version: 1, Keys: make([]description, 257)}) }, `describes more than 256 keys`},
+	{"too many keys", func(t *testing.T, s *stored) { s.encode(t, document{Version: 1, Keys: make([]description, MaxKeys+1)}) }, `describes more than 272 keys`},
 	{"a ring without keys", func(t *testing.T, s *stored) {
 		for _, kid := range []string{s.refresh, s.another} {
 			s.drop(t, kid)

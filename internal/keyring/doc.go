@@ -1,10 +1,11 @@
 // Package keyring contains the signing keys of one issuer: an immutable snapshot of them, their rotation as
 // a pure function, the Secret that stores them, and the JWK Set that verifiers fetch.
 //
-// An issuer has two rings without common keys: [Refresh] for refresh tokens, which only the
-// token service verifies, and [Access] for access tokens, which any API verifies with the published JWK
-// Set. In each ring one key is [Active] and signs, one is [Pending] and already published, and any
-// number, up to [MaxKeysPerRing] in all, are [Retiring]: they no longer sign, but their tokens are still
+// An issuer has rings without common keys: [Refresh] for refresh tokens, which only the
+// token service verifies, [Access] for access tokens, which any API verifies with the published JWK
+// Set, and, if people sign in with a browser, [Seal], of which the token service derives secrets to encrypt what a
+// sign-in carries. In each ring one key is [Active] and signs or seals, one is [Pending] and already published, and any
+// number, up to [MaxKeysPerRing] or [MaxSealKeys] in all, are [Retiring]: they no longer sign, but their tokens are still
 // accepted.
 //
 // # Using it

@@ -6,23 +6,30 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 )
 
-// Use is the kind of token that a key signs. The use of a key never changes, so that no header can make a
-// refresh token pass as an access token.
+// Use is what a key is for. The use of a key never changes, so that no header can make a refresh token pass as an
+// access token.
 type Use string
 
-// The two uses, each with a ring of its own.
+// The uses, each with a ring of its own.
 const (
 	// Refresh keys sign refresh tokens. Their public halves are never published.
 	Refresh Use = "refresh"
 	// Access keys sign access tokens. Their public halves are in the JWK Set.
 	Access Use = "access"
+	// Seal keys sign nothing. The secrets that Derive returns for them encrypt what a sign-in carries from one step to the
+	// next. Their public halves are never published.
+	Seal Use = "seal"
 )
 
-// Valid reports whether u is one of the two uses.
-func (u Use) Valid() bool { return u == Refresh || u == Access }
+// uses are all uses, in the order in which Advance handles their rings.
+var uses = [...]Use{Refresh, Access, Seal}
+
+// Valid reports whether u is one of the three uses.
+func (u Use) Valid() bool { return slices.Contains(uses[:], u) }
 
 // State is the state of a key: Pending, then Active, then Retiring.
 type State string
@@ -37,16 +44,16 @@ const (
 	Retiring State = "Retiring"
 )
 
-// Key is one signing key. Keys come from a [Rings] as copies: changing a field changes neither the
+// Key is one key of an issuer. Keys come from a [Rings] as copies: changing a field changes neither the
 // rings nor what the key signs. The zero Key signs nothing and verifies nothing.
 //
 // Its times are whole seconds in UTC, and CreatedAt <= ActiveAt <= RetireAt for those that are set.
 type Key struct {
 	// ID is the kid: the base64url SHA-256 JWK thumbprint of the public key (RFC 7638 §3), 43 characters.
 	ID string
-	// Use is the kind of token it signs.
+	// Use is what it is for.
 	Use Use
-	// Algorithm is the only `alg` that a token of this key may have.
+	// Algorithm is the only `alg` that a token of this key may have. A Seal key is an EdDSA key.
 	Algorithm Algorithm
 	// State is the state at the time of the snapshot.
 	State State

@@ -10,16 +10,30 @@ import (
 	"strings"
 )
 
-// MaxKeysPerRing is the largest number of keys of one ring, of all states. A full ring does not rotate until a
-// Retiring key is removed; the Active one continues to sign. The limit keeps the Secret below 1 MiB, and an
-// issuer's status below 256 keys, with any RotateAfter and any lifetime of the tokens.
+// MaxKeysPerRing is the largest number of keys of the refresh and of the access ring, of all states. A full ring does not
+// rotate until a Retiring key is removed; the Active one continues to sign. The limit keeps the Secret below 1 MiB with any
+// RotateAfter and any lifetime of the tokens.
 const MaxKeysPerRing = 128
+
+// MaxSealKeys is the largest number of keys of the seal ring, whose keys retire soon.
+const MaxSealKeys = 16
+
+// MaxKeys is the largest number of keys of an issuer, and of its status.
+const MaxKeys = 2*MaxKeysPerRing + MaxSealKeys
+
+// most returns the largest number of keys of a ring.
+func most(use Use) int {
+	if use == Seal {
+		return MaxSealKeys
+	}
+	return MaxKeysPerRing
+}
 
 // ErrNoActiveKey is the error of a ring without a key that can sign: its Active key was withdrawn and not
 // every verifier has the next one yet. It is temporary; Rings.NextChange returns its end.
 var ErrNoActiveKey = errors.New("keyring: no active key")
 
-// Rings is an immutable snapshot of both rings of one issuer; goroutines can share it. A nil *Rings has no
+// Rings is an immutable snapshot of the rings of one issuer; goroutines can share it. A nil *Rings has no
 // keys. [Advance] and [Decode] return one.
 type Rings struct {
 	keys []Key
@@ -58,7 +72,7 @@ func (r *Rings) Lookup(use Use, kid string) (*Key, bool) {
 	return nil, false
 }
 
-// Keys returns a copy of all keys of both rings, ordered by use, CreatedAt and ID.
+// Keys returns a copy of all keys, ordered by use, CreatedAt and ID.
 func (r *Rings) Keys() []Key { return slices.Clone(r.all()) }
 
 // Equal reports whether both have the same keys in the same states with the same times. A nil *Rings equals

@@ -19,8 +19,10 @@ import (
 // changed schedule moves it. A changed algorithm replaces the Pending key, and the new one becomes Active as
 // soon as it has been published for s.Prepublish.
 //
+// The seal ring exists only while s.Seals is set. It begins with an Active key whenever it has no keys.
+//
 // withdrawn lists the kids of withdrawn keys. Advance removes them at once. If the Active key is
-// among them, the Pending one replaces it: in the refresh ring at once, because replicas read that ring again
+// among them, the Pending one replaces it: in the refresh and seal rings at once, because replicas read them again
 // for an unknown kid; in the access ring when it has been published for s.Prepublish, and until
 // then the ring has no Active key. In such a gap the Pending key keeps its algorithm regardless of s, because
 // a new one would make the gap longer. If its CreatedAt is in the future, because a clock was wrong,
@@ -49,16 +51,20 @@ func Advance(
 		return nil, errors.New("keyring: the clock is out of bounds")
 	}
 	step := advance{
-		schedule: s.wholeSeconds(), withdrawn: withdrawn, inUseUntil: inUseUntil, now: now, generate: generate,
+		withdrawn: withdrawn, inUseUntil: inUseUntil, now: now, generate: generate,
 		taken: slices.Clone(withdrawn),
 	}
 	for _, key := range r.all() {
 		step.taken = append(step.taken, key.ID)
 	}
 	var keys []Key
-	for _, use := range []Use{Refresh, Access} {
+	for _, use := range uses {
+		if use == Seal && !s.Seals {
+			continue
+		}
+		step.schedule = s.wholeSeconds().of(use)
 		ring := splitRing(use, r.of(use))
-		if err := step.ring(ring, r == nil); err != nil {
+		if err := step.ring(ring, r == nil || (use == Seal && ring.isEmpty())); err != nil {
 			return nil, err
 		}
 		keys = append(keys, ring.keys()...)
@@ -79,8 +85,12 @@ func (r *Rings) NextChange(s Schedule, now time.Time) time.Time {
 	}
 	s, now = s.wholeSeconds(), wholeSecond(now)
 	next := time.Time{}
-	for _, use := range []Use{Refresh, Access} {
-		at, settled := splitRing(use, r.of(use)).nextChange(s)
+	for _, use := range uses {
+		ring := splitRing(use, r.of(use))
+		if use == Seal && !s.Seals && ring.isEmpty() {
+			continue
+		}
+		at, settled := ring.nextChange(s.of(use))
 		if !settled || !at.After(now) {
 			return now
 		}
@@ -113,6 +123,8 @@ func splitRing(use Use, keys []Key) *ring {
 	return g
 }
 
+func (g *ring) isEmpty() bool { return g.active == nil && g.pending == nil && len(g.retiring) == 0 }
+
 func (g *ring) keys() []Key {
 	keys := slices.Clone(g.retiring)
 	for _, key := range []*Key{g.active, g.pending} {
@@ -130,7 +142,7 @@ func (g *ring) plannedAt(s Schedule) time.Time {
 		at = later(at, g.dueAt(s))
 	}
 	// The next Pending key is created at the same time and needs room.
-	if len(g.keys())+1 > MaxKeysPerRing {
+	if len(g.keys())+1 > most(g.use) {
 		earliest := slices.MinFunc(g.retiring, func(a, b Key) int { return a.RetireAt.Compare(b.RetireAt) })
 		at = later(at, earliest.RetireAt)
 	}
@@ -150,8 +162,9 @@ func (g *ring) dueAt(s Schedule) time.Time {
 // nextChange returns when time alone changes the ring; settled is false if a change is due at any time.
 func (g *ring) nextChange(s Schedule) (at time.Time, settled bool) {
 	switch {
-	case g.pending == nil,
-		g.active == nil && g.use == Refresh,
+	case g.use == Seal && !s.Seals,
+		g.pending == nil,
+		g.active == nil && g.use != Access,
 		g.active != nil && g.pending.Algorithm != s.Algorithm,
 		!g.pending.ActiveAt.Equal(g.plannedAt(s)):
 		return time.Time{}, false
@@ -264,7 +277,7 @@ func (a *advance) takeOver(g *ring) error {
 	if g.active != nil {
 		return nil
 	}
-	if g.use != Refresh && a.now.Before(g.plannedAt(a.schedule)) {
+	if g.use == Access && a.now.Before(g.plannedAt(a.schedule)) {
 		return nil
 	}
 	return a.activate(g)

@@ -1,11 +1,12 @@
 package keyring
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
 
-// step is one call of Advance, and what both rings should be after it. Keys are named by number, in the
+// step is one call of Advance, and what the rings should be after it. Keys are named by number, in the
 // order in which they were made: the first call makes 1 (active) and 2 in the refresh ring, 3 (active)
 // and 4 in the access ring. Times are hours from t0.
 type step struct {
@@ -16,6 +17,13 @@ type step struct {
 	inUse    map[int]time.Duration
 	refresh  string
 	access   string
+	seal     string
+}
+
+// advanceCase is a number of calls one after another.
+type advanceCase struct {
+	name  string
+	steps []step
 }
 
 const (
@@ -23,10 +31,7 @@ const (
 	firstAccess  = "3 active 0h, 4 pending 100h"
 )
 
-var advanceCases = []struct {
-	name  string
-	steps []step
-}{
+var advanceCases = []advanceCase{
 	{"first ever: one key signs at once, the next one is published", []step{
 		{at: 0, refresh: firstRefresh, access: firstAccess},
 		{at: 0, refresh: firstRefresh, access: firstAccess},
@@ -252,7 +257,7 @@ var advanceCases = []struct {
 }
 
 func TestAdvance(t *testing.T) {
-	for _, tc := range advanceCases {
+	for _, tc := range slices.Concat(advanceCases, sealCases) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			f, s := &factory{}, baseSchedule()
@@ -283,6 +288,9 @@ func TestAdvance(t *testing.T) {
 				}
 				if got := f.show(rings, Access); got != step.access {
 					t.Errorf("step %d: access ring\n got %s\nwant %s", i, got, step.access)
+				}
+				if got := f.show(rings, Seal); got != step.seal {
+					t.Errorf("step %d: seal ring\n got %s\nwant %s", i, got, step.seal)
 				}
 			}
 		})

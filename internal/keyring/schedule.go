@@ -29,6 +29,11 @@ type Schedule struct {
 	// AccessKeep is the same for a key of the access ring. Access tokens are not recorded, so only this protects
 	// them: after a reduction of the longest lifetime, pass the old one until the next rotation.
 	AccessKeep time.Duration
+	// Seals says whether the issuer has a seal ring. Without it, Advance removes the keys of that ring.
+	Seals bool
+	// SealKeep is how long a key of the seal ring stays after it stopped: the longest life of what it sealed, plus clock
+	// skew. 0 or more.
+	SealKeep time.Duration
 	// Asked is the time of a requested rotation: a key that began to sign before it is replaced by the next as
 	// soon as that has been published for Prepublish, and not before Asked. It delays no rotation. Zero for none.
 	Asked time.Time
@@ -50,6 +55,7 @@ func (s Schedule) Validate() error {
 		{"Prepublish", s.Prepublish},
 		{"RefreshKeep", s.RefreshKeep},
 		{"AccessKeep", s.AccessKeep},
+		{"SealKeep", s.SealKeep},
 	} {
 		if field.value < 0 || field.value > maxDuration {
 			return fmt.Errorf("keyring: schedule: %s %s is not within 0 and %s", field.name, field.value, maxDuration)
@@ -60,15 +66,27 @@ func (s Schedule) Validate() error {
 
 // wholeSeconds rounds up, so that no change happens too early.
 func (s Schedule) wholeSeconds() Schedule {
-	for _, d := range []*time.Duration{&s.RotateAfter, &s.Prepublish, &s.RefreshKeep, &s.AccessKeep} {
+	for _, d := range []*time.Duration{&s.RotateAfter, &s.Prepublish, &s.RefreshKeep, &s.AccessKeep, &s.SealKeep} {
 		*d = (*d + time.Second - 1).Truncate(time.Second)
 	}
 	return s
 }
 
 func (s Schedule) keep(use Use) time.Duration {
-	if use == Refresh {
+	switch use {
+	case Refresh:
 		return s.RefreshKeep
+	case Access:
+		return s.AccessKeep
+	default:
+		return s.SealKeep
 	}
-	return s.AccessKeep
+}
+
+// of returns the schedule of one ring. The algorithm of the seal ring does not depend on that of tokens.
+func (s Schedule) of(use Use) Schedule {
+	if use == Seal {
+		s.Algorithm = EdDSA
+	}
+	return s
 }

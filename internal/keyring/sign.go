@@ -14,7 +14,10 @@ import (
 	"math/big"
 )
 
-var errNoPrivateKey = errors.New("keyring: key has no private half")
+var (
+	errNoPrivateKey = errors.New("keyring: key has no private half")
+	errSignsNothing = errors.New("keyring: a key of the seal ring signs nothing")
+)
 
 // Sign returns the JWS signature of message, which is the JWS signing input (RFC 7515 §5.1), not a
 // digest. The same message always gives the same bytes:
@@ -28,6 +31,9 @@ var errNoPrivateKey = errors.New("keyring: key has no private half")
 func (k *Key) Sign(message []byte) ([]byte, error) {
 	if k == nil || k.private == nil {
 		return nil, errNoPrivateKey
+	}
+	if k.Use == Seal {
+		return nil, errSignsNothing
 	}
 	// The type of the key decides, not the exported Algorithm, which a holder of a copy can change.
 	switch private := k.private().(type) {

@@ -64,6 +64,7 @@ func (w *walk) move() {
 		w.schedule.AccessKeep = 2*time.Hour + time.Duration(w.random.Int64N(int64(3*time.Hour)))
 	case 5:
 		w.schedule.Algorithm = []Algorithm{ES256, EdDSA}[w.random.IntN(2)]
+		w.schedule.Seals, w.schedule.SealKeep = w.random.IntN(2) == 0, time.Hour
 	case 6:
 		keys := w.rings.Keys()
 		for range min(len(keys), 1+w.random.IntN(3)) {
@@ -142,7 +143,7 @@ func (w *walk) checkShape() {
 				w.t.Errorf("%s has the time %s", key, at)
 			}
 		}
-		if key.State == Pending && key.Algorithm != w.schedule.Algorithm {
+		if key.State == Pending && key.Algorithm != w.schedule.of(key.Use).Algorithm {
 			if _, err := w.rings.Signer(key.Use); err == nil {
 				w.t.Errorf("%s is not of the algorithm %s", key, w.schedule.Algorithm)
 			}
@@ -154,6 +155,15 @@ func (w *walk) checkShape() {
 		}
 		if n := counts[string(use)+string(Active)]; n > 1 || n == 0 && use == Refresh {
 			w.t.Errorf("%d active %s keys", n, use)
+		}
+	}
+	want := 0
+	if w.schedule.Seals {
+		want = 1
+	}
+	for _, state := range []State{Active, Pending} {
+		if n := counts[string(Seal)+string(state)]; n != want {
+			w.t.Errorf("%d %s seal keys, want %d", n, state, want)
 		}
 	}
 }
