@@ -10,6 +10,8 @@ type TokenAnswer struct {
 	ExpiresIn    int64  `json:"expires_in"`
 	Scope        string `json:"scope,omitempty"`
 	RefreshToken string `json:"refresh_token,omitempty"`
+	// IDToken is of OpenID Connect Core §3.1.3.3; empty for none.
+	IDToken string `json:"id_token,omitempty"`
 	// RefreshTokenExpiresIn is the longest time until the refresh token ends, in seconds, under the name that
 	// GitHub and others use.
 	RefreshTokenExpiresIn int64 `json:"refresh_token_expires_in,omitempty"`

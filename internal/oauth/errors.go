@@ -40,6 +40,15 @@ const (
 	TemporarilyUnavailable Code = "temporarily_unavailable"
 	// SlowDown is of RFC 8628 §3.5: too many attempts. Sent with 429.
 	SlowDown Code = "slow_down"
+	// AccessDenied is of RFC 6749 §4.1.2.1: the person, or the token service, denied the request.
+	AccessDenied Code = "access_denied"
+	// UnsupportedResponseType is of RFC 6749 §4.1.2.1.
+	UnsupportedResponseType Code = "unsupported_response_type"
+	// LoginRequired is of OpenID Connect Core §3.1.2.6: the person must sign in, and the request forbids a page.
+	LoginRequired Code = "login_required"
+	// RequestNotSupported and RequestURINotSupported are of OpenID Connect Core §3.1.2.6.
+	RequestNotSupported    Code = "request_not_supported"
+	RequestURINotSupported Code = "request_uri_not_supported"
 	// ServerError is of RFC 6749 §4.1.2.1, without details of the failure. Sent with 500.
 	ServerError Code = "server_error"
 )

@@ -39,6 +39,47 @@ const (
 	ParamRequestedTokenType = "requested_token_type"
 )
 
+// The parameters of a sign-in with a browser.
+const (
+	// Those of RFC 6749 §4.1.1 and §4.1.3.
+	ParamResponseType = "response_type"
+	ParamRedirectURI  = "redirect_uri"
+	ParamState        = "state"
+	ParamCode         = "code"
+	// Those of RFC 7636 §4.3 and §4.5.
+	ParamCodeChallenge       = "code_challenge"
+	ParamCodeChallengeMethod = "code_challenge_method"
+	ParamCodeVerifier        = "code_verifier"
+	// Those of OpenID Connect Core §3.1.2.1.
+	ParamNonce      = "nonce"
+	ParamPrompt     = "prompt"
+	ParamLoginHint  = "login_hint"
+	ParamRequest    = "request"
+	ParamRequestURI = "request_uri"
+	// ParamResponseMode is of OAuth 2.0 Multiple Response Type Encoding Practices §2.1.
+	ParamResponseMode = "response_mode"
+	// ParamDPoPThumbprint is of RFC 9449 §10.
+	ParamDPoPThumbprint = "dpop_jkt"
+	// Those of the answer: RFC 6749 §4.1.2.1, RFC 9207 §2.
+	ParamError            = "error"
+	ParamErrorDescription = "error_description"
+	ParamIssuer           = "iss"
+)
+
+// The values of the parameters of a sign-in with a browser.
+const (
+	ResponseTypeCode  = "code"
+	ResponseModeQuery = "query"
+	// ChallengeS256 is of RFC 7636 §4.2. The method plain is not supported.
+	ChallengeS256 = "S256"
+	PromptLogin   = "login"
+	PromptNone    = "none"
+	// ScopeOpenID asks for an id_token. No policy grants it.
+	ScopeOpenID = "openid"
+	// ScopeOfflineAccess asks for a refresh token (OpenID Connect Core §11), which every sign-in gives.
+	ScopeOfflineAccess = "offline_access"
+)
+
 // HintRefreshToken is the token_type_hint for a refresh token (RFC 7009 §2.1).
 const HintRefreshToken = "refresh_token"
 
@@ -49,6 +90,8 @@ const AssertionJWTBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bear
 const (
 	// GrantRefreshToken is of RFC 6749 §6.
 	GrantRefreshToken = "refresh_token"
+	// GrantAuthorizationCode is of RFC 6749 §4.1.3.
+	GrantAuthorizationCode = "authorization_code"
 	// GrantTokenExchange is of RFC 8693 §2.1.
 	GrantTokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange" //nolint:gosec // a name, and no secret
 	// GrantPassword is of RFC 6749 §4.3. RFC 9700 §2.4 forbids its use.
