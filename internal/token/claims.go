@@ -1,5 +1,5 @@
 // Package token signs and parses the two kinds of token: refresh tokens (typ rt+jwt) and
-// access tokens (typ at+jwt, RFC 9068). A token is a pure function of its claims and its
+// access tokens (typ at+jwt, RFC 9068). It also signs id_tokens. A token is a pure function of its claims and its
 // signing key, so a lost token can be recreated, byte for byte, from its payload.
 //
 // Only this package imports golang-jwt. Verify tokens only with Parse, which checks them
@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,13 +134,10 @@ func (c *Claims) confirmation() *canonical.Object {
 
 // reserved reports whether name is, in upper or lower case, one of the registered claims:
 // parsers that ignore case must not mistake an added claim for one.
-func reserved(name string) bool {
-	for _, claim := range registered {
-		if strings.EqualFold(name, claim) {
-			return true
-		}
-	}
-	return false
+func reserved(name string) bool { return isOneOf(registered, name) }
+
+func isOneOf(claims []string, name string) bool {
+	return slices.ContainsFunc(claims, func(claim string) bool { return strings.EqualFold(name, claim) })
 }
 
 // ParsePayload parses a payload that this package wrote. It returns an error for any other

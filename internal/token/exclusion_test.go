@@ -33,6 +33,7 @@ func TestKindsExcludeEachOther(t *testing.T) {
 			{"by its key alone, under the other's kid", signAny(t, refresh, headerOf(access, Access), accessPayload), Access, ErrSignature},
 			{"by its binding to a ServiceAccount alone", signAny(t, access, headerOf(access, Access), refreshPayload), Access, ErrMalformed},
 			{"none of these", signAny(t, access, headerOf(access, Access), accessPayload), Access, nil},
+			{"an id_token as it is", mintID(t, access), Access, ErrMalformed},
 			{"none of these, of an earlier release", signAny(t, access, headerOf(access, Access), earlierPayload), Access, nil},
 		} {
 			_, err := Parse(c.compact, c.as, rings, issuer, t0)

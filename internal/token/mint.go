@@ -29,6 +29,10 @@ func Mint(key *keyring.Key, typ Type, payload []byte) (string, error) {
 	if key.Use != ringOf(typ) {
 		return "", fmt.Errorf("key %s is of the %s ring, which does not sign %s", key.ID, key.Use, typ)
 	}
+	return sign(key, typ, payload)
+}
+
+func sign(key *keyring.Key, typ Type, payload []byte) (string, error) {
 	header := &canonical.Object{}
 	header.Text("alg", string(key.Algorithm))
 	header.Text("kid", key.ID)
