@@ -298,6 +298,10 @@ type SessionStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Provider string `json:"provider,omitempty"`
+	// client is the id of the client in spec.login.clients that the person signed in to; empty for a login without a client.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Client string `json:"client,omitempty"`
 	// startedAt is when the login took place.
 	// +required
 	// +kubebuilder:validation:Type=string

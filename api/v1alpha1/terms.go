@@ -17,6 +17,10 @@ const (
 	MaxScopeLength = 128
 )
 
+// ScopeOpenID is the scope that asks for an id_token (OpenID Connect Core §3.1.2.1). It gives no right at an API: only the token
+// service reads it, so that no policy has to grant it.
+const ScopeOpenID = "openid"
+
 // ValidScope reports whether scope is one scope (RFC 6749 §3.3: %x21 / %x23-5B / %x5D-7E). The operator and the token
 // service use it; test/cel compares it with the schema.
 func ValidScope(scope string) bool {

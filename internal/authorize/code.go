@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"regexp"
+	"strings"
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -17,6 +18,8 @@ import (
 const (
 	// CodeLife is how long a code can be redeemed (RFC 6749 §4.1.2 recommends at most ten minutes).
 	CodeLife = time.Minute
+	// SealedCode is the purpose for which codes are sealed.
+	SealedCode = "code"
 	// MaxCode is the longest code, in bytes.
 	MaxCode = 4 << 10
 )
@@ -51,6 +54,9 @@ func (c *Code) SessionName(issuerUID string) string {
 
 // sessionPrefix begins the names of sessions whose name is derived from a code.
 const sessionPrefix = "signin-"
+
+// IsSessionName reports whether a name is one of SessionName.
+func IsSessionName(name string) bool { return strings.HasPrefix(name, sessionPrefix) }
 
 // Redeems returns nil if a request for tokens may redeem the code (RFC 6749 §4.1.3, RFC 7636 §4.6). The refusal is the same for each
 // reason: it says nothing to a client that has stolen the code.

@@ -60,6 +60,18 @@ func Find(clients []v1alpha1.LoginClient, id string) *v1alpha1.LoginClient {
 	return nil
 }
 
+// Stands returns the client of a request, if the issuer still declares all that the request asks for; nil if not. A sign-in takes
+// minutes, in which the declaration can change.
+func (r *Request) Stands(clients []v1alpha1.LoginClient) *v1alpha1.LoginClient {
+	client := Find(clients, r.Client)
+	if client == nil || !slices.Contains(client.Audiences, r.Audience) ||
+		!slices.ContainsFunc(client.RedirectURIs, func(declared string) bool { return matches(declared, r.RedirectURI) }) ||
+		slices.ContainsFunc(r.Scopes, func(scope string) bool { return !slices.Contains(client.Scopes, scope) }) {
+		return nil
+	}
+	return client
+}
+
 // Read returns the request in the parameters of /authorize. The error is a *PageError until the client and its redirect URI are
 // known, and then a *Refusal.
 func Read(clients []v1alpha1.LoginClient, form oauth.Form) (*Request, error) {

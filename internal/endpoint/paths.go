@@ -19,5 +19,14 @@ func SessionsURL(base string) string { return base + "/sessions" }
 // EndSessionsURL returns the URL at which a subject ends its own sessions.
 func EndSessionsURL(base string) string { return SessionsURL(base) + "/end" }
 
+// AuthorizeURL returns the URL of the authorization endpoint (RFC 6749 §3.1).
+func AuthorizeURL(base string) string { return base + "/authorize" }
+
+// PasswordURL returns the URL to which the login page sends a user name and a password.
+func PasswordURL(base string) string { return AuthorizeURL(base) + "/password" }
+
+// ConsentURL returns the URL to which the page of consent sends the answer.
+func ConsentURL(base string) string { return AuthorizeURL(base) + "/consent" }
+
 // JWKSURL returns the URL of the public signing keys of access tokens (RFC 7517 §5).
 func JWKSURL(base string) string { return base + "/jwks.json" }

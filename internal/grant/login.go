@@ -23,11 +23,20 @@ func (r *LoginRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.Is
 		return nil, err
 	}
 	outcome.of(result.Claims)
-	e := &exchange{issuer: issuer, presented: result.Token, claims: result.Claims, key: result.Key, proven: result.Client}
-	answer, err := s.accessToken(e, target{result.Claims.Audience, result.Claims.Scope, result.Claims.Extra}, result.Access, outcome)
+	answer, err := s.firstTokens(issuer, result, outcome)
 	if err != nil {
 		return nil, err
 	}
 	answer.IssuedTokenType = r.IssuedTokenType()
-	return answer, e.handOut(answer, result.Token, s.clock.Now())
+	return answer, nil
+}
+
+// firstTokens returns the tokens of a session that has begun.
+func (s *Fresh) firstTokens(issuer *registry.Issuer, begun *session.Result, outcome *Outcome) (*oauth.TokenAnswer, error) {
+	e := &exchange{issuer: issuer, presented: begun.Token, claims: begun.Claims, key: begun.Key, proven: begun.Client}
+	answer, err := s.accessToken(e, target{begun.Claims.Audience, begun.Claims.Scope, begun.Claims.Extra}, begun.Access, outcome)
+	if err != nil {
+		return nil, err
+	}
+	return answer, e.handOut(answer, begun.Token, s.clock.Now())
 }

@@ -35,8 +35,6 @@ type Registry interface {
 	// KeysProven returns the time since the view of a namespace's refresh keys was proven to equal the API
 	// server's.
 	KeysProven(namespace string) time.Duration
-	// KeyNow returns the refresh key as read from the API server after the call; nil if it does not exist.
-	KeyNow(ctx context.Context, name types.NamespacedName) (*v1alpha1.JWTRefreshKey, error)
 	// IssuersNow lists all issuers from the API server, for a token with an unknown issuer and its kid.
 	IssuersNow(ctx context.Context, url, kid string) error
 	// IssuerReread returns the issuer with its signing keys as read from the API server, for a token with an
@@ -45,8 +43,6 @@ type Registry interface {
 	// Advance records the next token of a line. It returns registry.ErrLost if the refresh key was changed since
 	// it was read.
 	Advance(ctx context.Context, key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, use *usage.Use) error
-	// Revoke records a revocation if it is due for the refresh key at the API server.
-	Revoke(ctx context.Context, name types.NamespacedName, reason v1alpha1.RevocationReason, due func(*v1alpha1.JWTRefreshKey) bool) error
 	// Used records an exchange.
 	Used(use *usage.Use)
 }

@@ -53,6 +53,9 @@ type Service struct {
 	hits, misses atomic.Int64
 }
 
+// Logins returns what signs subjects in and begins their sessions.
+func (s *Service) Logins() *session.Service { return s.sessions }
+
 // Verifications returns how many verifications of refresh tokens were answered from the cache, and how many were
 // not.
 func (s *Service) Verifications() (hits, misses int64) {

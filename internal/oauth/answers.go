@@ -79,6 +79,20 @@ type Metadata struct {
 	RefreshTokenExpirationTypesSupported []string `json:"refresh_token_expiration_types_supported,omitempty"`
 	// DPoPSigningAlgValuesSupported is of RFC 9449 §5.1.
 	DPoPSigningAlgValuesSupported []string `json:"dpop_signing_alg_values_supported,omitempty"`
+	*BrowserMetadata
+}
+
+// BrowserMetadata is the part of Metadata about sign-in with a browser; nil for an issuer without it.
+type BrowserMetadata struct {
+	AuthorizationEndpoint         string   `json:"authorization_endpoint"`
+	ResponseModesSupported        []string `json:"response_modes_supported"`
+	CodeChallengeMethodsSupported []string `json:"code_challenge_methods_supported"`
+	// AuthorizationResponseIssParameterSupported is of RFC 9207 §3.
+	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported"`
+	// PromptValuesSupported is of Initiating User Registration via OpenID Connect §4.
+	PromptValuesSupported []string `json:"prompt_values_supported"`
+	ScopesSupported       []string `json:"scopes_supported"`
+	ClaimsSupported       []string `json:"claims_supported"`
 }
 
 // ErrorAnswer is the body of a refusal (RFC 6749 §5.2).

@@ -73,9 +73,8 @@ const (
 	// ChallengeS256 is of RFC 7636 §4.2. The method plain is not supported.
 	ChallengeS256 = "S256"
 	PromptLogin   = "login"
+	PromptConsent = "consent"
 	PromptNone    = "none"
-	// ScopeOpenID asks for an id_token. No policy grants it.
-	ScopeOpenID = "openid"
 	// ScopeOfflineAccess asks for a refresh token (OpenID Connect Core §11), which every sign-in gives.
 	ScopeOfflineAccess = "offline_access"
 )
@@ -138,6 +137,9 @@ func ParseForm(body []byte) (Form, error) {
 	}
 	return form, nil
 }
+
+// Encode returns the form as a query, sorted by name.
+func (f Form) Encode() string { return url.Values(f).Encode() }
 
 // Get returns the first value of a parameter; empty if the parameter is absent.
 func (f Form) Get(name string) string {

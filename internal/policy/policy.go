@@ -78,6 +78,8 @@ type Policy struct {
 	isDefault         bool
 	maxAccessLifetime time.Duration
 	longestLifetime   time.Duration
+	// clients are the ids of the issuer's clients, which are the audiences of their id_tokens.
+	clients []string
 }
 
 type rule struct {
@@ -95,6 +97,11 @@ func Compile(spec *v1alpha1.JWTIssuerSpec) (*Policy, error) {
 	p := &Policy{maxAccessLifetime: DefaultMaxAccessLifetime}
 	if at := spec.AccessToken; at != nil && at.MaxLifetime != nil {
 		p.maxAccessLifetime = at.MaxLifetime.Duration
+	}
+	if spec.Login != nil {
+		for i := range spec.Login.Clients {
+			p.clients = append(p.clients, spec.Login.Clients[i].ID)
+		}
 	}
 	if spec.Policy == nil {
 		p.isDefault, p.rules = true, []rule{{namespaces: labels.Everything(), maxLifetime: DefaultMaxLifetime}}
@@ -231,6 +238,9 @@ func (p *Policy) neverGranted(r *Request) (missing []string) {
 	if r.Subject != r.DefaultSubject && r.Subject != r.ProvenSubject && Reserved(r.Subject) {
 		missing = append(missing, fmt.Sprintf("subject %q is never granted, since it is the name of another identity", r.Subject))
 	}
+	if slices.Contains(p.clients, r.Audience) {
+		missing = append(missing, fmt.Sprintf("audience %q is never granted, since it is the id of a client, which its id_tokens name", r.Audience))
+	}
 	if r.AccessLifetime > p.maxAccessLifetime {
 		missing = append(missing, fmt.Sprintf("accessToken.lifetime %s is more than the issuer's maxLifetime %s", r.AccessLifetime, p.maxAccessLifetime))
 	}
@@ -294,7 +304,7 @@ func (r *rule) lacks(req *Request, tell func(lack) (further bool)) {
 		return
 	}
 	for _, scope := range req.Scopes {
-		if !anyMatches(r.scopes, scope, req) && !tell(lack{what: "scope", name: scope}) {
+		if scope != v1alpha1.ScopeOpenID && !anyMatches(r.scopes, scope, req) && !tell(lack{what: "scope", name: scope}) {
 			return
 		}
 	}

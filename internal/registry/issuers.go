@@ -17,6 +17,8 @@ import (
 // Issuer is the part of a JWTIssuer that an exchange needs. It is immutable.
 type Issuer struct {
 	Name string
+	// UID is that of the JWTIssuer.
+	UID string
 	// URL is the exact value of `iss`.
 	URL string
 	// TokenEndpoints are the URLs of the token endpoint, as configured.
@@ -52,6 +54,8 @@ type Login struct {
 	SessionRetryGrace *metav1.Duration
 	// Providers are the upstream OpenID Connect providers.
 	Providers []v1alpha1.OIDCProvider
+	// Clients are the applications that people sign in to with a browser or a device.
+	Clients []v1alpha1.LoginClient
 	// Passwords is the Secret with the htpasswd lines; empty if login by password is off.
 	Passwords string
 }
@@ -80,7 +84,8 @@ func loginOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string) Login {
 	if spec.SessionLifetime != nil {
 		login.SessionLifetime = spec.SessionLifetime.Truncate(time.Second)
 	}
-	login.SessionIdleTimeout, login.SessionRetryGrace, login.Providers = spec.SessionIdleTimeout, spec.SessionRetryGrace, spec.OIDC
+	login.SessionIdleTimeout, login.SessionRetryGrace = spec.SessionIdleTimeout, spec.SessionRetryGrace
+	login.Providers, login.Clients = spec.OIDC, spec.Clients
 	if spec.Passwords != nil {
 		login.Passwords = spec.Passwords.SecretRef.Name
 	}
@@ -89,7 +94,7 @@ func loginOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string) Login {
 
 func issuerOf(issuer *v1alpha1.JWTIssuer, operatorNamespace string, keys *corev1.Secret) *Issuer {
 	read := &Issuer{
-		Name: issuer.Name, URL: issuer.Spec.URL,
+		Name: issuer.Name, UID: string(issuer.UID), URL: issuer.Spec.URL,
 		AccessLifetime: policy.AccessLifetime(&issuer.Spec), CacheFor: cacheFor(issuer), Login: loginOf(issuer, operatorNamespace),
 	}
 	for _, base := range [...]string{issuer.Spec.URL, issuer.Spec.EndpointURL} {

@@ -109,6 +109,19 @@ func (b *Box) Open(text string, v any, now time.Time) error {
 	return nil
 }
 
+// KeyID returns the key that a sealed value names; empty if it names none. It does not open the value.
+func KeyID(text string) string {
+	if len(text) < base64.RawURLEncoding.EncodedLen(thumbprintSize) {
+		return ""
+	}
+	// 43 characters hold 32 bytes and two bits of the nonce.
+	raw, err := base64.RawURLEncoding.DecodeString(text[:base64.RawURLEncoding.EncodedLen(thumbprintSize)])
+	if err != nil {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
 func (b *Box) aead(key *keyring.Key) (cipher.AEAD, error) {
 	secret, err := key.Derive("seal/" + string(b.Purpose) + "/" + b.Issuer)
 	if err != nil {

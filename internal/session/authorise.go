@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/authorize"
 	"github.com/refreshkeys/refreshkeys/internal/identity"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
@@ -41,6 +42,8 @@ func Authorise(issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, presented *
 		return nil
 	case subject != session.Subject || ProvenSubject(issuer, key, presented) == "":
 		return oauth.Refuse(oauth.UnauthorizedClient, "The session belongs to another subject.")
+	case session.Client != "" && authorize.Find(issuer.Login.Clients, session.Client) == nil:
+		return oauth.Refuse(oauth.UnauthorizedClient, "The session belongs to a client that the issuer does not declare any more.")
 	case !lifecycle.OneTime(key):
 		return oauth.Refuse(oauth.UnauthorizedClient, "The session's rotation mode is no longer OneTimeUse.")
 	case !now.Before(session.StartedAt.Add(issuer.Login.SessionLifetime)):

@@ -27,11 +27,15 @@ type Registry interface {
 	SessionsKnown(namespace, issuer, subject string) ([]*v1alpha1.JWTRefreshKey, error)
 	// SessionsOf returns the sessions of one subject as read from the API server, by the value of their label.
 	SessionsOf(ctx context.Context, namespace, subject string) ([]v1alpha1.JWTRefreshKey, error)
+	// KeyNow returns a refresh key as read from the API server after the call; nil if it does not exist.
+	KeyNow(ctx context.Context, name types.NamespacedName) (*v1alpha1.JWTRefreshKey, error)
 	// CreateSession creates the refresh key of a session. It returns registry.ErrLost if its name is taken.
 	CreateSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) error
 	// BeginSession records the status of a session: its first token and its login. It returns registry.ErrLost if
 	// the session was changed or deleted since it was created.
 	BeginSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) error
+	// Revoke records a revocation if it is due for the refresh key at the API server.
+	Revoke(ctx context.Context, name types.NamespacedName, reason v1alpha1.RevocationReason, due func(*v1alpha1.JWTRefreshKey) bool) error
 	// EndSession deletes a session; one that does not exist is no error. It returns registry.ErrLost if the key has
 	// a resourceVersion and was changed since, or if its name belongs to another refresh key now.
 	EndSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) error

@@ -51,6 +51,15 @@ type login struct {
 	issuer   *registry.Issuer
 	signedIn *SignedIn
 	request  *Terms
+	// client is the client that the person signs in to; empty for a login without one.
+	client string
+}
+
+// begun is what a login has checked before it writes.
+type begun struct {
+	terms           *sessionTerms
+	client          binding.Proven
+	refresh, access *keyring.Key
 }
 
 // Begin creates the session of an authenticated subject: a one-time key without a Secret. Everything is checked
@@ -59,36 +68,46 @@ func (s *Service) Begin(ctx context.Context, cluster Registry, issuer *registry.
 	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
 	defer cancel()
 	l := &login{Service: s, registry: cluster, issuer: issuer, signedIn: signedIn, request: request.terms()}
+	checked, err := l.check(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	key, err := l.create(ctx, checked.terms)
+	if err != nil {
+		return nil, err
+	}
+	compact, claims, err := l.start(ctx, key, checked.refresh)
+	if err != nil {
+		l.discard(ctx, key)
+		return nil, err
+	}
+	return &Result{Key: key, Token: compact, Claims: claims, Client: checked.client, Access: checked.access}, nil
+}
+
+// check makes all checks of a login, and uses up its proof. If a key is required, the client must prove it.
+func (l *login) check(ctx context.Context, required string) (*begun, error) {
 	terms, err := l.granted()
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{}
-	if result.Client, err = s.Clients.Prove(ctx, issuer, &l.request.Credentials); err != nil {
+	b := &begun{terms: terms}
+	if b.client, err = l.Clients.Prove(ctx, l.issuer, &l.request.Credentials); err != nil {
 		return nil, err
 	}
-	terms.thumbprint = result.Client.Thumbprint
+	if err := b.client.Proven.Satisfies(required); err != nil {
+		return nil, err
+	}
+	terms.thumbprint = b.client.Thumbprint
 	if err := l.checkLimits(); err != nil {
 		return nil, err
 	}
-	refresh, err := issuer.Rings.Signer(keyring.Refresh)
-	if err != nil {
+	if b.refresh, err = l.issuer.Rings.Signer(keyring.Refresh); err != nil {
 		return nil, upstream.Unavailable("the issuer has no active refresh signing key")
 	}
-	if result.Access, err = issuer.Rings.Signer(keyring.Access); err != nil {
+	if b.access, err = l.issuer.Rings.Signer(keyring.Access); err != nil {
 		return nil, upstream.Unavailable("the issuer has no active access signing key")
 	}
-	if err := s.Clients.Consume(&result.Client.Proven); err != nil {
-		return nil, err
-	}
-	if result.Key, err = l.create(ctx, terms); err != nil {
-		return nil, err
-	}
-	if result.Token, result.Claims, err = l.start(ctx, result.Key, refresh); err != nil {
-		l.discard(ctx, result.Key)
-		return nil, err
-	}
-	return result, nil
+	return b, l.Clients.Consume(&b.client.Proven)
 }
 
 // sessionTerms are the terms of a session that the policy grants.
@@ -172,7 +191,7 @@ func scopesOf(asked string) ([]string, error) {
 // create creates the refresh key of the session, and ends other sessions of the subject above the limit.
 func (l *login) create(ctx context.Context, terms *sessionTerms) (*v1alpha1.JWTRefreshKey, error) {
 	for range sessionTries {
-		key := l.sessionKey(terms)
+		key := l.sessionKey(terms, l.sessionName())
 		err := l.registry.CreateSession(ctx, key)
 		if errors.Is(err, registry.ErrLost) {
 			// The name is taken.
@@ -190,12 +209,12 @@ func (l *login) create(ctx context.Context, terms *sessionTerms) (*v1alpha1.JWTR
 	return nil, upstream.Unavailable("every generated session name is taken")
 }
 
-func (l *login) sessionKey(terms *sessionTerms) *v1alpha1.JWTRefreshKey {
+func (l *login) sessionKey(terms *sessionTerms, name string) *v1alpha1.JWTRefreshKey {
 	issuer, signedIn := l.issuer, l.signedIn
 	end := metav1.NewTime(l.Clock.Now().UTC().Truncate(time.Second).Add(terms.lifetime))
 	key := &v1alpha1.JWTRefreshKey{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: signedIn.namespace, Name: l.sessionName(),
+			Namespace: signedIn.namespace, Name: name,
 			Labels: map[string]string{
 				v1alpha1.LabelSession:   string(signedIn.method),
 				v1alpha1.LabelSessionOf: sessionOf(issuer.Name, signedIn.Subject),
@@ -250,7 +269,7 @@ func (l *login) start(ctx context.Context, key *v1alpha1.JWTRefreshKey, signer *
 	}
 	key.Status.TokenLine = made.Line(nil)
 	key.Status.DeviceInfo = &l.request.Seen
-	key.Status.Session = &v1alpha1.SessionStatus{Subject: signedIn.Subject, Method: signedIn.method, Provider: signedIn.provider, StartedAt: metav1.NewTime(now)}
+	key.Status.Session = &v1alpha1.SessionStatus{Subject: signedIn.Subject, Method: signedIn.method, Provider: signedIn.provider, Client: l.client, StartedAt: metav1.NewTime(now)}
 	if signedIn.account != nil {
 		key.Status.Session.UID = signedIn.account.UID
 	}

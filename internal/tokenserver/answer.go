@@ -51,6 +51,10 @@ var statuses = map[oauth.Code]int{
 
 // refuse writes an error as an answer. No other code does so.
 func (s *Server) refuse(r *Request, err error) {
+	if r.page {
+		s.refusePage(r, err)
+		return
+	}
 	if errors.Is(err, errNoCredentials) {
 		r.challenge("")
 		s.write(r, http.StatusUnauthorized, nil)
@@ -131,7 +135,9 @@ func (s *Server) write(r *Request, status int, body any) {
 	}
 	header.Set("X-Content-Type-Options", "nosniff")
 	var encoded []byte
-	if body != nil {
+	if page, is := body.([]byte); is {
+		encoded = page
+	} else if body != nil {
 		var err error
 		if encoded, err = json.Marshal(body); err != nil {
 			r.internal, status, encoded = err, http.StatusInternalServerError, nil

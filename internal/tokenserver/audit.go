@@ -33,7 +33,7 @@ func NewAudit(out io.Writer, clock clock.PassiveClock, lost func(error)) *Audit 
 // record is a line of the audit log, without the members that are unknown.
 type record struct {
 	Time time.Time `json:"time"`
-	// Event is exchange, login, revocation, introspection, sessions or sessions-end.
+	// Event is exchange, sign-in, login, revocation, introspection, sessions or sessions-end.
 	Event string `json:"event"`
 	// Issuer is empty if several issuers share the URL and the request names none of them.
 	Issuer string `json:"issuer"`
@@ -92,6 +92,8 @@ func eventOf(r *Request) string {
 	switch {
 	case r.Endpoint == endpointRevoke:
 		return "revocation"
+	case r.Endpoint == endpointPassword:
+		return "sign-in"
 	case r.Endpoint == endpointSessions:
 		return "sessions"
 	case r.Endpoint == endpointEnd:
@@ -107,9 +109,10 @@ func eventOf(r *Request) string {
 
 // grantEvents maps each supported grant_type to its event. A request of another grant_type is a refused exchange.
 var grantEvents = map[string]string{
-	oauth.GrantRefreshToken:  "exchange",
-	oauth.GrantTokenExchange: "login",
-	oauth.GrantPassword:      "login",
+	oauth.GrantRefreshToken:      "exchange",
+	oauth.GrantTokenExchange:     "login",
+	oauth.GrantPassword:          "login",
+	oauth.GrantAuthorizationCode: "login",
 }
 
 // tokenShaped matches a token or a truncated one in a user agent: up to three parts of base64url, the first of

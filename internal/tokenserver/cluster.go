@@ -8,6 +8,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/identity"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/signin"
 	"github.com/refreshkeys/refreshkeys/internal/unthrottled"
 )
 
@@ -16,7 +17,7 @@ func Clients(config *rest.Config) (kubernetes.Interface, error) {
 	return kubernetes.NewForConfig(unthrottled.Config(config))
 }
 
-// ForCluster returns the Server of a cluster, and sets Issuers, Grants and Callers of the options. namespace is
+// ForCluster returns the Server of a cluster, and sets Issuers, Grants, SignIn and Callers of the options. namespace is
 // the operator's own. newID returns the jti of a token: unique, and without meaning.
 func ForCluster(config *rest.Config, cluster *registry.Cluster, namespace string, clock clock.PassiveClock, newID func() string, o Options) (*Server, error) {
 	clients, err := Clients(config)
@@ -38,6 +39,7 @@ func ForCluster(config *rest.Config, cluster *registry.Cluster, namespace string
 	if err != nil {
 		return nil, err
 	}
+	o.SignIn = signin.New(signin.Options{Registry: cluster, Sessions: o.Grants.Logins(), Clock: clock})
 	o.Issuers = cluster
 	return New(o)
 }

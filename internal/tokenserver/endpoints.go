@@ -3,6 +3,7 @@ package tokenserver
 import (
 	"slices"
 
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/dpop"
 	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/grant"
@@ -41,9 +42,10 @@ func (s *Server) token(r *Request) error {
 
 // tokenGrants maps each supported grant_type to what reads its request and chooses its issuer.
 var tokenGrants = map[string]func(*Server, *Request, oauth.Form) (grant.Request, error){
-	oauth.GrantRefreshToken:  (*Server).refresh,
-	oauth.GrantTokenExchange: (*Server).exchange,
-	oauth.GrantPassword:      (*Server).password,
+	oauth.GrantAuthorizationCode: (*Server).code,
+	oauth.GrantRefreshToken:      (*Server).refresh,
+	oauth.GrantTokenExchange:     (*Server).exchange,
+	oauth.GrantPassword:          (*Server).password,
 }
 
 func (s *Server) refresh(r *Request, form oauth.Form) (grant.Request, error) {
@@ -62,6 +64,22 @@ func (s *Server) refresh(r *Request, form oauth.Form) (grant.Request, error) {
 		Seen:      seen,
 
 		Credentials: credentials(r.http, form),
+	}, nil
+}
+
+// code reads the redemption of an authorization code (RFC 6749 §4.1.3). Only the issuer at its own url has codes.
+func (s *Server) code(r *Request, form oauth.Form) (grant.Request, error) {
+	seen, err := s.seen(r.http, form)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.published(); err != nil {
+		return nil, err
+	}
+	return &grant.CodeRequest{
+		Code: form.Get(oauth.ParamCode), ClientID: clientID(r.http, form), RedirectURI: form.Get(oauth.ParamRedirectURI),
+		Verifier: form.Get(oauth.ParamCodeVerifier), Resources: targets(form),
+		Terms: session.Terms{Seen: seen, Credentials: credentials(r.http, form)},
 	}, nil
 }
 
@@ -200,14 +218,14 @@ func (s *Server) metadata(r *Request) error {
 		return err
 	}
 	url := r.issuer.URL
-	return s.publish(r, "application/json", oauth.Metadata{
+	document := oauth.Metadata{
 		Issuer:                                 url,
 		TokenEndpoint:                          endpoint.TokenURL(url),
 		RevocationEndpoint:                     endpoint.RevokeURL(url),
 		IntrospectionEndpoint:                  endpoint.IntrospectURL(url),
 		JWKSURI:                                endpoint.JWKSURL(url),
 		GrantTypesSupported:                    grants(r.issuer),
-		ResponseTypesSupported:                 []string{"id_token"},
+		ResponseTypesSupported:                 responseTypes(r.issuer),
 		SubjectTypesSupported:                  []string{"public"},
 		IDTokenSigningAlgValuesSupported:       algorithms(),
 		TokenEndpointAuthMethodsSupported:      []string{"none"},
@@ -215,16 +233,49 @@ func (s *Server) metadata(r *Request) error {
 		DPoPSigningAlgValuesSupported:          dpop.Algorithms(),
 
 		RefreshTokenExpirationTypesSupported: []string{oauth.ExpirationAuthorization, oauth.ExpirationTokenTimeout},
-	})
+	}
+	if len(r.issuer.Login.Clients) > 0 {
+		document.BrowserMetadata = browsers(r.issuer)
+	}
+	return s.publish(r, "application/json", document)
+}
+
+// browsers returns the part of the metadata about sign-in with a browser.
+func browsers(issuer *registry.Issuer) *oauth.BrowserMetadata {
+	scopes := []string{v1alpha1.ScopeOpenID}
+	for i := range issuer.Login.Clients {
+		scopes = append(scopes, issuer.Login.Clients[i].Scopes...)
+	}
+	return &oauth.BrowserMetadata{
+		AuthorizationEndpoint:                      endpoint.AuthorizeURL(issuer.URL),
+		ResponseModesSupported:                     []string{oauth.ResponseModeQuery},
+		CodeChallengeMethodsSupported:              []string{oauth.ChallengeS256},
+		AuthorizationResponseIssParameterSupported: true,
+		PromptValuesSupported:                      []string{oauth.PromptNone, oauth.PromptLogin, oauth.PromptConsent},
+		ScopesSupported:                            slices.Compact(slices.Sorted(slices.Values(scopes))),
+		ClaimsSupported:                            []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash"},
+	}
 }
 
 // grants returns the grants that an issuer offers: passwords only if the issuer enables them.
 func grants(issuer *registry.Issuer) []string {
 	offered := []string{oauth.GrantRefreshToken, oauth.GrantTokenExchange}
+	if len(issuer.Login.Clients) > 0 {
+		offered = append(offered, oauth.GrantAuthorizationCode)
+	}
 	if issuer.Login.Passwords != "" {
 		offered = append(offered, oauth.GrantPassword)
 	}
 	return offered
+}
+
+// responseTypes returns what an authorization endpoint answers. Discovery requires a value also where there is none (OpenID Connect
+// Discovery §3).
+func responseTypes(issuer *registry.Issuer) []string {
+	if len(issuer.Login.Clients) > 0 {
+		return []string{oauth.ResponseTypeCode}
+	}
+	return []string{"id_token"}
 }
 
 // algorithms returns all algorithms that an issuer may ever sign with. Verifiers cache metadata (go-oidc until it

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
@@ -83,6 +84,20 @@ func (s *Server) clientForm(r *Request) (oauth.Form, error) {
 		return nil, err
 	}
 	return form, checkClient(r.http, form)
+}
+
+// clientID returns the client_id of a request that passed checkClient: in the form, or in the Authorization header with an empty secret
+// (RFC 6749 §2.3.1).
+func clientID(r *http.Request, form oauth.Form) string {
+	if id := form.Get(oauth.ParamClientID); id != "" {
+		return id
+	}
+	escaped, _, _ := r.BasicAuth()
+	id, err := url.QueryUnescape(escaped)
+	if err != nil {
+		return ""
+	}
+	return id
 }
 
 // checkClient checks the credentials of a client. Clients are not registered, so client_id needs no proof. A

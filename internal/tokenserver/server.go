@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/serving"
+	"github.com/refreshkeys/refreshkeys/internal/signin"
 )
 
 // Issuers returns the issuers that a request may be for, by its path and host.
@@ -44,6 +46,7 @@ type Caller interface {
 type Options struct {
 	Issuers Issuers
 	Grants  *grant.Service
+	SignIn  *signin.Service
 	Callers Callers
 	Clock   clock.PassiveClock
 	Log     logr.Logger
@@ -88,6 +91,8 @@ type Request struct {
 	issuer  *registry.Issuer
 	// resource is set at an endpoint that clients use with an access token of the service.
 	resource *resource
+	// page is whether a person sees the answer, so that an error is a page.
+	page     bool
 	internal error
 	writer   http.ResponseWriter
 	http     *http.Request
@@ -96,10 +101,17 @@ type Request struct {
 // handler is an endpoint below the path of an issuer.
 type handler struct {
 	name string
-	// method is the only allowed one; GET includes HEAD.
-	method string
-	serve  func(*Server, *Request) error
+	// allow are the allowed methods, as in the Allow header.
+	allow string
+	serve func(*Server, *Request) error
 }
+
+// The methods that endpoints allow.
+const (
+	toRead  = "GET, HEAD"
+	toWrite = "POST"
+	toBoth  = "GET, HEAD, POST"
+)
 
 // Names of endpoints in logs and metrics.
 const (
@@ -108,17 +120,23 @@ const (
 	endpointIntrospect = "introspect"
 	endpointSessions   = "sessions"
 	endpointEnd        = "sessions/end"
+	endpointAuthorize  = "authorize"
+	endpointPassword   = "authorize/password"
+	endpointConsent    = "authorize/consent"
 )
 
 // endpoints are those below an issuer's URL.
 var endpoints = map[string]handler{
-	endpoint.TokenURL(""):               {endpointToken, http.MethodPost, (*Server).token},
-	endpoint.RevokeURL(""):              {endpointRevoke, http.MethodPost, (*Server).revoke},
-	endpoint.IntrospectURL(""):          {endpointIntrospect, http.MethodPost, (*Server).introspect},
-	endpoint.SessionsURL(""):            {endpointSessions, http.MethodGet, (*Server).sessions},
-	endpoint.EndSessionsURL(""):         {endpointEnd, http.MethodPost, (*Server).endSessions},
-	endpoint.JWKSURL(""):                {"jwks", http.MethodGet, (*Server).jwks},
-	"/.well-known/openid-configuration": {"metadata", http.MethodGet, (*Server).metadata},
+	endpoint.TokenURL(""):               {endpointToken, toWrite, (*Server).token},
+	endpoint.RevokeURL(""):              {endpointRevoke, toWrite, (*Server).revoke},
+	endpoint.IntrospectURL(""):          {endpointIntrospect, toWrite, (*Server).introspect},
+	endpoint.SessionsURL(""):            {endpointSessions, toRead, (*Server).sessions},
+	endpoint.EndSessionsURL(""):         {endpointEnd, toWrite, (*Server).endSessions},
+	endpoint.AuthorizeURL(""):           {endpointAuthorize, toBoth, (*Server).authorize},
+	endpoint.PasswordURL(""):            {endpointPassword, toWrite, (*Server).passwordPage},
+	endpoint.ConsentURL(""):             {endpointConsent, toWrite, (*Server).consentPage},
+	endpoint.JWKSURL(""):                {"jwks", toRead, (*Server).jwks},
+	"/.well-known/openid-configuration": {"metadata", toRead, (*Server).metadata},
 }
 
 // ServeHTTP implements http.Handler.
@@ -159,8 +177,8 @@ func (s *Server) serve(r *Request) error {
 		return errNotFound
 	}
 	r.choose(r.place.Sole())
-	if method := r.http.Method; method != found.method && (found.method != http.MethodGet || method != http.MethodHead) {
-		r.writer.Header().Set("Allow", allowed(found.method))
+	if !slices.Contains(strings.Split(found.allow, ", "), r.http.Method) {
+		r.writer.Header().Set("Allow", found.allow)
 		return errMethod
 	}
 	return found.serve(s, r)
@@ -173,13 +191,6 @@ func (r *Request) choose(issuer *registry.Issuer) {
 	}
 }
 
-func allowed(method string) string {
-	if method == http.MethodGet {
-		return "GET, HEAD"
-	}
-	return method
-}
-
 // route splits a path into the issuer's and the endpoint's. A path that contains escapes has no endpoint.
 func route(r *http.Request) (handler, string) {
 	path := r.URL.Path
@@ -187,7 +198,7 @@ func route(r *http.Request) (handler, string) {
 		return handler{}, ""
 	}
 	if prefix, ok := strings.CutPrefix(path, endpoint.OAuthMetadata); ok && (prefix == "" || prefix[0] == '/') {
-		return handler{"metadata", http.MethodGet, (*Server).metadata}, strings.TrimSuffix(prefix, "/")
+		return handler{"metadata", toRead, (*Server).metadata}, strings.TrimSuffix(prefix, "/")
 	}
 	for suffix, found := range endpoints {
 		if prefix, ok := strings.CutSuffix(path, suffix); ok {

@@ -64,7 +64,11 @@ type read struct {
 }
 
 // faults are switched on by tests.
-type faults struct{ away, stale, held bool }
+type faults struct {
+	away, stale, held bool
+	// begins is how many of the next starts of sessions fail.
+	begins int
+}
 
 // Counts are the requests of the replica to the API server.
 type Counts struct {
@@ -238,6 +242,9 @@ func (r *Registry) Stale(stale bool) { r.change(func() { r.faults.stale = stale 
 // Hold holds the view back: it does not follow the API server until it is released, except for what the replica itself
 // reads and writes.
 func (r *Registry) Hold(held bool) { r.change(func() { r.faults.held = held }) }
+
+// BeginsFail lets the next starts of sessions fail, as if the replica died after it created the object.
+func (r *Registry) BeginsFail(times int) { r.change(func() { r.faults.begins = times }) }
 
 // Counts returns the requests of the replica so far.
 func (r *Registry) Counts() Counts {

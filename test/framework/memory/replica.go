@@ -296,6 +296,10 @@ func (r *Registry) CreateSession(_ context.Context, key *v1alpha1.JWTRefreshKey)
 func (r *Registry) BeginSession(_ context.Context, key *v1alpha1.JWTRefreshKey) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.faults.begins > 0 {
+		r.faults.begins--
+		return upstream.Unavailable("the API server in memory fails to begin a session")
+	}
 	return r.write(key)
 }
 

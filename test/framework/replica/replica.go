@@ -32,6 +32,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/line"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/signin"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
 	"github.com/refreshkeys/refreshkeys/test/framework/memory"
 )
@@ -88,7 +89,10 @@ func (p People) Verify(_ context.Context, _ *v1alpha1.OIDCProvider, idToken stri
 	return nil, identity.ErrRefused
 }
 
-var schedule = keyring.Schedule{Algorithm: keyring.ES256, RotateAfter: 240 * time.Hour, Prepublish: time.Hour, RefreshKeep: 2400 * time.Hour, AccessKeep: time.Hour}
+var schedule = keyring.Schedule{
+	Algorithm: keyring.ES256, RotateAfter: 240 * time.Hour, Prepublish: time.Hour, RefreshKeep: 2400 * time.Hour, AccessKeep: time.Hour,
+	Seals: true, SealKeep: time.Hour,
+}
 
 // New returns a Replica with one issuer, whose signing keys are active.
 func New(t testing.TB, change ...func(*v1alpha1.JWTIssuer)) *Replica {
@@ -122,7 +126,9 @@ func (r *Replica) serve() {
 		Registry: r.Registry, Reviews: reviews, Assertions: reviews, Providers: r.People, Passwords: passwords, Clock: r.Clock, NewID: r.NewID,
 	})
 	r.must(err)
-	r.Server, err = tokenserver.New(tokenserver.Options{Issuers: r.Registry, Grants: r.Grants, Callers: callers, Clock: r.Clock, Log: logr.Discard()})
+	r.Server, err = tokenserver.New(tokenserver.Options{
+		Issuers: r.Registry, Grants: r.Grants, SignIn: signin.New(signin.Options{Registry: r.Registry, Sessions: r.Grants.Logins(), Clock: r.Clock}), Callers: callers, Clock: r.Clock, Log: logr.Discard(),
+	})
 	r.must(err)
 }
 
@@ -144,6 +150,22 @@ func (r *Replica) NextRings(rings *keyring.Rings, at time.Time) *keyring.Rings {
 	next, err := keyring.Advance(rings, schedule, nil, nil, at, keyring.Generate)
 	r.must(err)
 	return next
+}
+
+// WithdrawnRings returns the keys that follow others when an administrator withdraws some.
+func (r *Replica) WithdrawnRings(rings *keyring.Rings, kids ...string) *keyring.Rings {
+	r.t.Helper()
+	next, err := keyring.Advance(rings, schedule, kids, nil, r.Clock.Now(), keyring.Generate)
+	r.must(err)
+	return next
+}
+
+// Other returns another replica of the same cluster.
+func (r *Replica) Other() *Replica {
+	r.t.Helper()
+	other := *r
+	other.serve()
+	return &other
 }
 
 // Found returns the issuer as the grants know it.

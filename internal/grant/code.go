@@ -1,0 +1,98 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/authorize"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/seal"
+	"github.com/refreshkeys/refreshkeys/internal/session"
+	"github.com/refreshkeys/refreshkeys/internal/token"
+)
+
+// CodeRequest is a request to redeem an authorization code (RFC 6749 §4.1.3, RFC 7636 §4.5).
+type CodeRequest struct {
+	Code        string
+	ClientID    string
+	RedirectURI string
+	Verifier    string
+	// Resources are the requested APIs (RFC 8707 §2.2); none for that of the code.
+	Resources []string
+	// Terms are the device and the credentials of the client. The code says what the tokens are for.
+	Terms session.Terms
+}
+
+// Check implements Request.
+func (r *CodeRequest) Check(issuer *registry.Issuer) error {
+	switch {
+	case len(issuer.Login.Clients) == 0:
+		return oauth.Refuse(oauth.UnsupportedGrantType, "This issuer has no clients that people sign in to.")
+	case r.Code == "":
+		return oauth.Refuse(oauth.InvalidRequest, "code is missing.")
+	case r.ClientID == "":
+		return oauth.Refuse(oauth.InvalidRequest, "client_id is missing.")
+	case r.Verifier == "":
+		return oauth.Refuse(oauth.InvalidRequest, "code_verifier is missing.")
+	default:
+		return nil
+	}
+}
+
+// Answer implements Request: it begins the session of the code, and returns its first tokens.
+func (r *CodeRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.Issuer, outcome *Outcome) (*oauth.TokenAnswer, error) {
+	code, issuer, err := s.openCode(ctx, issuer, r.Code)
+	if err != nil {
+		return nil, err
+	}
+	if err := code.Redeems(r.ClientID, r.RedirectURI, r.Verifier); err != nil {
+		return nil, err
+	}
+	if code.Request.Stands(issuer.Login.Clients) == nil {
+		return nil, oauth.Refuse(oauth.UnauthorizedClient, "The issuer does not declare this client, or what the code is for, any more.")
+	}
+	if slices.ContainsFunc(r.Resources, func(resource string) bool { return resource != code.Request.Audience }) {
+		return nil, oauth.Refuse(oauth.InvalidTarget, "The code is for another resource.")
+	}
+	outcome.Subject = code.SignedIn.Subject
+	terms := session.TermsOf(code)
+	terms.Seen, terms.Credentials = r.Terms.Seen, r.Terms.Credentials
+	result, err := s.sessions.Redeem(ctx, s.registry, issuer, code, terms)
+	if err != nil {
+		return nil, err
+	}
+	outcome.of(result.Claims)
+	answer, err := s.firstTokens(issuer, result, outcome)
+	if err != nil || !slices.Contains(code.Request.Scopes, v1alpha1.ScopeOpenID) {
+		return answer, err
+	}
+	answer.IDToken, err = idToken(issuer, code, answer, result, s.clock.Now())
+	return answer, err
+}
+
+// openCode returns what a code holds, and the issuer with the ring that opened it.
+func (s *Fresh) openCode(ctx context.Context, issuer *registry.Issuer, text string) (*authorize.Code, *registry.Issuer, error) {
+	if len(text) > authorize.MaxCode {
+		return nil, nil, authorize.ErrCode()
+	}
+	code := &authorize.Code{}
+	issuer, err := registry.OpenSealed(ctx, s.registry, issuer, authorize.SealedCode, "", text, code, s.clock.Now())
+	if errors.Is(err, seal.ErrForeign) || errors.Is(err, seal.ErrExpired) {
+		return nil, nil, authorize.ErrCode()
+	}
+	return code, issuer, err
+}
+
+// idToken signs the id_token of an answer (OpenID Connect Core §3.1.3.3). It lives as long as the access token.
+func idToken(issuer *registry.Issuer, code *authorize.Code, answer *oauth.TokenAnswer, begun *session.Result, now time.Time) (string, error) {
+	issued := now.UTC().Truncate(time.Second)
+	return token.MintID(begun.Access, &token.IDClaims{
+		Issuer: issuer.URL, Subject: code.SignedIn.Subject, Audience: code.Request.Client,
+		IssuedAt: issued, ExpiresAt: issued.Add(time.Duration(answer.ExpiresIn) * time.Second), AuthTime: code.SignedIn.At,
+		Nonce: code.Request.Nonce, Access: answer.AccessToken, Extra: begun.Claims.Extra,
+	})
+}

@@ -1,0 +1,140 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/authorize"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
+)
+
+// Redeem begins the session of an authorization code (RFC 6749 §4.1.3). The name of the session is derived from the code, so that
+// its creation is the compare-and-swap that lets one redemption succeed. A redemption that finds the session without a first token
+// continues it, since a replica may have died after the creation. One that finds a first token ends the session: the code was used
+// twice (RFC 6749 §4.1.2). The caller has checked that the client may redeem the code.
+func (s *Service) Redeem(ctx context.Context, cluster Registry, issuer *registry.Issuer, code *authorize.Code, request *Terms) (*Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
+	defer cancel()
+	name := types.NamespacedName{Namespace: issuer.Login.SessionNamespace, Name: code.SessionName(issuer.UID)}
+	if code.Namespace != name.Namespace {
+		// The sessions of the issuer are in another namespace now, where the code cannot be recognized a second time.
+		return nil, authorize.ErrCode()
+	}
+	l := &login{Service: s, registry: cluster, issuer: issuer, signedIn: personOf(code), request: request, client: code.Request.Client}
+	checked, err := l.check(ctx, code.Request.JWKThumbprint)
+	if err != nil {
+		return nil, err
+	}
+	for range sessionTries {
+		key, err := l.claim(ctx, name, checked.terms)
+		if err != nil {
+			return nil, err
+		}
+		// A session with such a name is never deleted while its code can be redeemed: it is what shows that the code was used.
+		compact, claims, err := l.start(ctx, key, checked.refresh)
+		if errors.Is(err, registry.ErrLost) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return &Result{Key: key, Token: compact, Claims: claims, Client: checked.client, Access: checked.access}, nil
+	}
+	return nil, upstream.Unavailable("the session of the code changes too often")
+}
+
+// Grants returns the refusal of a sign-in whose code could not be redeemed, by the policy of the issuer.
+func (s *Service) Grants(cluster Registry, issuer *registry.Issuer, code *authorize.Code) error {
+	l := &login{Service: s, registry: cluster, issuer: issuer, signedIn: personOf(code), request: TermsOf(code)}
+	_, err := l.granted()
+	return err
+}
+
+// TermsOf returns what the session of a code is for.
+func TermsOf(code *authorize.Code) *Terms {
+	return &Terms{Audiences: []string{code.Request.Audience}, Scope: strings.Join(code.Request.Scopes, " ")}
+}
+
+// Proven returns the person of a login, as a code holds them.
+func (s *SignedIn) Proven(at time.Time) authorize.SignedIn {
+	return authorize.SignedIn{Subject: s.Subject, Method: s.method, Provider: s.provider, Claims: s.claims, At: at.UTC().Truncate(time.Second)}
+}
+
+func personOf(code *authorize.Code) *SignedIn {
+	return &SignedIn{
+		Subject: code.SignedIn.Subject, method: code.SignedIn.Method, namespace: code.Namespace, provider: code.SignedIn.Provider, claims: code.SignedIn.Claims,
+	}
+}
+
+// claim returns the session of a code, which has no token yet: a new one, or one that another redemption created.
+func (l *login) claim(ctx context.Context, name types.NamespacedName, terms *sessionTerms) (*v1alpha1.JWTRefreshKey, error) {
+	key := l.sessionKey(terms, name.Name)
+	err := l.registry.CreateSession(ctx, key)
+	if errors.Is(err, registry.ErrLost) {
+		key, err = l.resume(ctx, name, key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return key, l.makeRoom(ctx, key)
+}
+
+// resume returns the session that another redemption of the code created and did not finish. If it finished, the session ends.
+func (l *login) resume(ctx context.Context, name types.NamespacedName, wanted *v1alpha1.JWTRefreshKey) (*v1alpha1.JWTRefreshKey, error) {
+	found, err := l.registry.KeyNow(ctx, name)
+	switch {
+	case err != nil:
+		return nil, err
+	case found == nil:
+		return nil, upstream.Unavailable("the session of the code was deleted")
+	case found.Status.Session == nil && found.Status.Revision == 0 && sameSession(found, wanted):
+		resumed := found.DeepCopy()
+		// The registry keeps no labels.
+		resumed.Labels = wanted.Labels
+		return resumed, nil
+	}
+	return nil, l.endUsed(ctx, found)
+}
+
+// endUsed ends the session of a code that is used a second time.
+func (l *login) endUsed(ctx context.Context, found *v1alpha1.JWTRefreshKey) error {
+	name := types.NamespacedName{Namespace: found.Namespace, Name: found.Name}
+	err := l.registry.Revoke(ctx, name, v1alpha1.RevokedReuseDetected, func(key *v1alpha1.JWTRefreshKey) bool {
+		return key.UID == found.UID && key.Status.Session != nil && key.Status.RevokedAt == nil
+	})
+	if err != nil {
+		return err
+	}
+	return authorize.ErrCode()
+}
+
+// sameSession reports whether a session without a token is what the code asks for. Users with the right to create refresh keys
+// could have taken its name. The end differs by the time between two redemptions.
+func sameSession(found, wanted *v1alpha1.JWTRefreshKey) bool {
+	spec, want := found.Spec.DeepCopy(), wanted.Spec.DeepCopy()
+	spec.ExpiresAt, want.ExpiresAt, spec.Lifetime, want.Lifetime, spec.DeviceInfo, want.DeviceInfo = nil, nil, nil, nil, nil, nil
+	ends := found.Spec.ExpiresAt != nil && !found.Spec.ExpiresAt.After(wanted.Spec.ExpiresAt.Time)
+	return ends && equality.Semantic.DeepEqual(spec, want)
+}
+
+// redeemable reports whether the code of a session may still be presented. Until then the session shows that the code was used, and
+// must not be deleted. It was created after its code.
+func redeemable(key *v1alpha1.JWTRefreshKey, now time.Time) bool {
+	return authorize.IsSessionName(key.Name) && now.Before(key.CreationTimestamp.Add(authorize.CodeLife+afterCode))
+}
+
+// afterCode is added to the life of a code for clocks that differ.
+const afterCode = 2 * time.Minute
+
+// withoutRedeemable removes the sessions that must not be deleted yet, which do not count.
+func withoutRedeemable(sessions []v1alpha1.JWTRefreshKey, begun types.UID, now time.Time) []v1alpha1.JWTRefreshKey {
+	return slices.DeleteFunc(sessions, func(one v1alpha1.JWTRefreshKey) bool { return one.UID != begun && redeemable(&one, now) })
+}

@@ -1,0 +1,254 @@
+// Package signin leads a person through a sign-in with a browser: from the request of an application to its authorization code.
+// Nothing is stored. What one step knows travels sealed in its page to the next, bound to the browser that began, so that any replica
+// takes each step. It does not depend on HTTP.
+package signin
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net/url"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/authorize"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/seal"
+	"github.com/refreshkeys/refreshkeys/internal/session"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
+)
+
+// StepLife is how long a person can take for one step.
+const StepLife = 10 * time.Minute
+
+// The purposes of what the steps seal.
+const (
+	sealedRequest = "sign-in request"
+	sealedConsent = "sign-in consent"
+)
+
+// ErrStep is the error of a step that has expired, was begun in another browser, or is not one of this issuer.
+var ErrStep = errors.New("the step of the sign-in has expired, or is not of this browser")
+
+// Registry is the part of the cluster's state that a sign-in needs.
+type Registry interface {
+	session.Registry
+	registry.Rereader
+	// Fresh returns an error if the views may be too old to answer from.
+	Fresh() error
+}
+
+// Options of a Service. All are required.
+type Options struct {
+	Registry Registry
+	Sessions *session.Service
+	Clock    clock.PassiveClock
+}
+
+// Service leads people through sign-ins. It has the registry behind its gate only.
+type Service struct {
+	gate     registry.Gate[Registry]
+	sessions *session.Service
+	clock    clock.PassiveClock
+}
+
+// New returns a Service.
+func New(o Options) *Service {
+	return &Service{gate: registry.NewGate(o.Registry), sessions: o.Sessions, clock: o.Clock}
+}
+
+// Browser is the random key of one browser, which only its cookie holds.
+type Browser string
+
+// browserBytes is the length of a key, before base64url makes 43 characters of it.
+const browserBytes = 32
+
+// NewBrowser returns the key of a browser that has none.
+func NewBrowser() Browser {
+	key := make([]byte, browserBytes)
+	// It never fails (crypto/rand).
+	_, _ = rand.Read(key)
+	return Browser(base64.RawURLEncoding.EncodeToString(key))
+}
+
+// ReadBrowser returns the key in a cookie; false if it is none.
+func ReadBrowser(value string) (Browser, bool) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(value)
+	return Browser(value), err == nil && len(raw) == browserBytes && len(value) == base64.RawURLEncoding.EncodedLen(browserBytes)
+}
+
+// binding is what values are sealed for: a hash, so that no step needs the key itself.
+func (b Browser) binding() string {
+	sum := sha256.Sum256([]byte(b))
+	return string(sum[:])
+}
+
+// Ask is the page that asks a person to sign in.
+type Ask struct {
+	Client  *v1alpha1.LoginClient
+	Request *authorize.Request
+	// Step is the sealed request. The next step sends it back.
+	Step string
+	// Passwords says whether people sign in with a user name and a password.
+	Passwords bool
+}
+
+// Consent is the page that asks a person whether an application may have tokens.
+type Consent struct {
+	Client  *v1alpha1.LoginClient
+	Request *authorize.Request
+	// Subject is the person who has signed in.
+	Subject string
+	// Step is sealed. The answer of the person sends it back.
+	Step string
+}
+
+// Next is what follows a step: a page that asks for consent, or the URL that the browser goes to.
+type Next struct {
+	Consent  *Consent
+	Redirect string
+}
+
+// Begin reads the parameters of /authorize, and returns the page to sign in. The errors are those of authorize.Read.
+func (s *Service) Begin(issuer *registry.Issuer, form oauth.Form, browser Browser) (*Ask, error) {
+	if _, err := s.gate.Pass(); err != nil {
+		return nil, err
+	}
+	request, err := authorize.Read(issuer.Login.Clients, form)
+	if err != nil {
+		return nil, err
+	}
+	return s.ask(issuer, request, browser)
+}
+
+func (s *Service) ask(issuer *registry.Issuer, request *authorize.Request, browser Browser) (*Ask, error) {
+	step, err := s.seal(issuer, sealedRequest, browser.binding(), request, StepLife)
+	if err != nil {
+		return nil, err
+	}
+	return &Ask{
+		Client: authorize.Find(issuer.Login.Clients, request.Client), Request: request, Step: step, Passwords: issuer.Login.Passwords != "",
+	}, nil
+}
+
+// Again returns the page of a step once more, after a refusal. The time for the step does not begin again.
+func (s *Service) Again(ctx context.Context, issuer *registry.Issuer, step string, browser Browser) (*Ask, error) {
+	request, issuer, err := s.request(ctx, issuer, step, browser)
+	if err != nil {
+		return nil, err
+	}
+	return &Ask{Client: authorize.Find(issuer.Login.Clients, request.Client), Request: request, Step: step, Passwords: issuer.Login.Passwords != ""}, nil
+}
+
+// Password signs a person in with a user name and a password. The refusals are those of session.PasswordLogin.
+func (s *Service) Password(ctx context.Context, issuer *registry.Issuer, step string, browser Browser, login *session.PasswordLogin) (*Next, error) {
+	request, issuer, err := s.request(ctx, issuer, step, browser)
+	if err != nil {
+		return nil, err
+	}
+	if err := login.Check(issuer); err != nil {
+		return nil, err
+	}
+	signedIn, err := s.sessions.Authenticate(ctx, issuer, login)
+	if err != nil {
+		return nil, err
+	}
+	return s.next(issuer, request, signedIn.Proven(s.clock.Now()), browser)
+}
+
+// next asks for consent where the client needs it, and otherwise returns to the client with a code.
+func (s *Service) next(issuer *registry.Issuer, request *authorize.Request, person authorize.SignedIn, browser Browser) (*Next, error) {
+	code := &authorize.Code{Request: *request, SignedIn: person, ID: string(NewBrowser()), Namespace: issuer.Login.SessionNamespace}
+	cluster, err := s.gate.Pass()
+	if err != nil {
+		return nil, err
+	}
+	var refused *oauth.Error
+	switch err := s.sessions.Grants(cluster, issuer, code); {
+	case errors.As(err, &refused):
+		refusal := &authorize.Refusal{Request: request, Reason: refused}
+		return &Next{Redirect: refusal.RedirectRefused(issuer.URL)}, nil
+	case err != nil:
+		return nil, err
+	}
+	client := authorize.Find(issuer.Login.Clients, request.Client)
+	if client.Consent == v1alpha1.ConsentNever {
+		return s.grant(issuer, code)
+	}
+	step, err := s.seal(issuer, sealedConsent, browser.binding(), code, StepLife)
+	if err != nil {
+		return nil, err
+	}
+	return &Next{Consent: &Consent{Client: client, Request: request, Subject: person.Subject, Step: step}}, nil
+}
+
+// Decide takes the answer of a person to a page of consent, and returns where the browser goes.
+func (s *Service) Decide(ctx context.Context, issuer *registry.Issuer, step string, browser Browser, allowed bool) (*Next, error) {
+	code := &authorize.Code{}
+	issuer, err := s.open(ctx, issuer, sealedConsent, browser.binding(), step, code)
+	if err != nil {
+		return nil, err
+	}
+	if code.Request.Stands(issuer.Login.Clients) == nil {
+		return nil, ErrStep
+	}
+	if !allowed {
+		refusal := &authorize.Refusal{Request: &code.Request, Reason: oauth.Refuse(oauth.AccessDenied, "The person did not allow it.")}
+		return &Next{Redirect: refusal.RedirectRefused(issuer.URL)}, nil
+	}
+	// Each answer is a sign-in of its own.
+	code.ID = string(NewBrowser())
+	return s.grant(issuer, code)
+}
+
+// grant returns to the client with a code.
+func (s *Service) grant(issuer *registry.Issuer, code *authorize.Code) (*Next, error) {
+	sealed, err := s.seal(issuer, authorize.SealedCode, "", code, authorize.CodeLife)
+	if err != nil {
+		return nil, err
+	}
+	if len(sealed) > authorize.MaxCode {
+		refusal := &authorize.Refusal{Request: &code.Request, Reason: oauth.Refuse(oauth.InvalidRequest, "The request, or what the provider says of the person, is too long.")}
+		return &Next{Redirect: refusal.RedirectRefused(issuer.URL)}, nil
+	}
+	return &Next{Redirect: code.Request.Redirect(issuer.URL, url.Values{oauth.ParamCode: {sealed}})}, nil
+}
+
+// request opens the step of a page to sign in.
+func (s *Service) request(ctx context.Context, issuer *registry.Issuer, step string, browser Browser) (*authorize.Request, *registry.Issuer, error) {
+	request := &authorize.Request{}
+	issuer, err := s.open(ctx, issuer, sealedRequest, browser.binding(), step, request)
+	if err != nil {
+		return nil, nil, err
+	}
+	if request.Stands(issuer.Login.Clients) == nil {
+		return nil, nil, ErrStep
+	}
+	return request, issuer, nil
+}
+
+func (s *Service) open(ctx context.Context, issuer *registry.Issuer, purpose seal.Purpose, binding, step string, v any) (*registry.Issuer, error) {
+	from, err := s.gate.Pass()
+	if err != nil {
+		return nil, err
+	}
+	issuer, err = registry.OpenSealed(ctx, from, issuer, purpose, binding, step, v, s.clock.Now())
+	if errors.Is(err, seal.ErrForeign) || errors.Is(err, seal.ErrExpired) {
+		err = ErrStep
+	}
+	return issuer, err
+}
+
+func (s *Service) seal(issuer *registry.Issuer, purpose seal.Purpose, binding string, v any, life time.Duration) (string, error) {
+	sealed, err := issuer.Box(purpose, binding).Seal(v, s.clock.Now().Add(life))
+	if errors.Is(err, keyring.ErrNoActiveKey) {
+		return "", upstream.Unavailable("the issuer has no active seal key yet")
+	}
+	return sealed, err
+}

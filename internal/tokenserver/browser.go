@@ -1,0 +1,258 @@
+package tokenserver
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/authorize"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
+	"github.com/refreshkeys/refreshkeys/internal/loginpage"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/session"
+	"github.com/refreshkeys/refreshkeys/internal/signin"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
+)
+
+// The fields of the pages' forms.
+const (
+	fieldStep   = "step"
+	fieldAnswer = "answer"
+	allow       = "allow"
+)
+
+// authorize is the authorization endpoint (RFC 6749 §3.1). A request by POST becomes one by GET: a form of another site comes without
+// the cookie of the browser, and must not replace it.
+func (s *Server) authorize(r *Request) error {
+	if err := s.forPeople(r); err != nil {
+		return err
+	}
+	if r.http.Method == http.MethodPost {
+		form, err := s.form(r)
+		if err != nil {
+			return err
+		}
+		return s.redirect(r, endpoint.AuthorizeURL(r.issuer.URL)+"?"+form.Encode())
+	}
+	form, err := oauth.ParseForm([]byte(r.http.URL.RawQuery))
+	if err != nil {
+		return err
+	}
+	browser := s.browser(r)
+	ask, err := s.SignIn.Begin(r.issuer, form, browser)
+	var refusal *authorize.Refusal
+	if errors.As(err, &refusal) {
+		r.Code = refusal.Reason.Code
+		return s.redirect(r, refusal.RedirectRefused(r.issuer.URL))
+	}
+	if err != nil {
+		return err
+	}
+	return s.askPage(r, http.StatusOK, ask, ask.Request.LoginHint, "")
+}
+
+// forPeople marks a request as one of a person, and chooses the issuer, which must have clients. Only its url has pages, so that there is
+// one origin.
+func (s *Server) forPeople(r *Request) error {
+	if err := r.published(); err != nil {
+		return err
+	}
+	if len(r.issuer.Login.Clients) == 0 {
+		return errNotFound
+	}
+	r.page = true
+	return nil
+}
+
+// passwordPage takes the form of the login page.
+func (s *Server) passwordPage(r *Request) error {
+	form, browser, err := s.stepForm(r)
+	if err != nil {
+		return err
+	}
+	step, user := form.Get(fieldStep), form.Get(oauth.ParamUsername)
+	next, err := s.SignIn.Password(r.http.Context(), r.issuer, step, browser, &session.PasswordLogin{
+		Username: user, Password: form.Get(oauth.ParamPassword), Address: address(r.http),
+	})
+	var refused *oauth.Error
+	if errors.As(err, &refused) && refused.Code != oauth.TemporarilyUnavailable {
+		return s.passwordRefused(r, step, user, browser, refused)
+	}
+	if err != nil {
+		return err
+	}
+	if v1alpha1.ValidSubject(user) {
+		r.Outcome.Subject = user
+	}
+	return s.next(r, next)
+}
+
+// passwordRefused shows the login page again. It never says whether the user name or the password was wrong.
+func (s *Server) passwordRefused(r *Request, step, user string, browser signin.Browser, refused *oauth.Error) error {
+	ask, err := s.SignIn.Again(r.http.Context(), r.issuer, step, browser)
+	if err != nil {
+		return err
+	}
+	r.Code = refused.Code
+	switch refused.Code {
+	case oauth.SlowDown:
+		r.writer.Header().Set("Retry-After", strconv.Itoa(int(refused.RetryAfter/time.Second)))
+		return s.askPage(r, http.StatusTooManyRequests, ask, user, loginpage.TooManyTries)
+	case oauth.InvalidRequest:
+		return s.askPage(r, http.StatusUnprocessableEntity, ask, user, loginpage.MissingEntry)
+	default:
+		return s.askPage(r, http.StatusUnprocessableEntity, ask, user, loginpage.WrongPassword)
+	}
+}
+
+// consentPage takes the form of the page of consent.
+func (s *Server) consentPage(r *Request) error {
+	form, browser, err := s.stepForm(r)
+	if err != nil {
+		return err
+	}
+	next, err := s.SignIn.Decide(r.http.Context(), r.issuer, form.Get(fieldStep), browser, form.Get(fieldAnswer) == allow)
+	if err != nil {
+		return err
+	}
+	return s.next(r, next)
+}
+
+// errOtherSite means that the form of a page was sent by another site.
+var errOtherSite = errors.New("the form was sent by another site")
+
+// ownForms refuses forms of other sites (Sec-Fetch-Site, Origin).
+var ownForms = http.NewCrossOriginProtection()
+
+// stepForm returns the form of a page, which the same browser sends.
+func (s *Server) stepForm(r *Request) (oauth.Form, signin.Browser, error) {
+	if err := s.forPeople(r); err != nil {
+		return nil, "", err
+	}
+	if err := ownForms.Check(r.http); err != nil {
+		return nil, "", errOtherSite
+	}
+	form, err := s.form(r)
+	if err != nil {
+		return nil, "", err
+	}
+	browser, known := r.knownBrowser()
+	if !known {
+		return nil, "", signin.ErrStep
+	}
+	return form, browser, nil
+}
+
+// browserCookie returns the name of the cookie with the key of a browser. A browser sends it to no other host, and no sibling domain can
+// plant it. Its path is /, so the name tells the issuers of a host apart.
+func (r *Request) browserCookie() string {
+	sum := sha256.Sum256([]byte(r.issuer.URL))
+	return "__Host-rk-" + hex.EncodeToString(sum[:4])
+}
+
+func (r *Request) knownBrowser() (signin.Browser, bool) {
+	cookies := r.http.CookiesNamed(r.browserCookie())
+	if len(cookies) != 1 {
+		return "", false
+	}
+	return signin.ReadBrowser(cookies[0].Value)
+}
+
+// browser returns the key of the browser, a new one if it has none, and puts its end off. The cookie is Lax, since a provider sends the
+// browser back from another site.
+func (s *Server) browser(r *Request) signin.Browser {
+	browser, known := r.knownBrowser()
+	if !known {
+		browser = signin.NewBrowser()
+	}
+	http.SetCookie(r.writer, &http.Cookie{
+		Name: r.browserCookie(), Value: string(browser), Path: "/", MaxAge: int(signin.StepLife / time.Second),
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+	return browser
+}
+
+func (s *Server) next(r *Request, next *signin.Next) error {
+	if next.Consent == nil {
+		return s.redirect(r, next.Redirect)
+	}
+	shown := next.Consent
+	page := loginpage.Consent{
+		Application: nameOf(shown.Client), Action: endpoint.ConsentURL(r.issuer.URL), Step: shown.Step, Subject: shown.Subject,
+		Audience: shown.Request.Audience, Scopes: shown.Request.Scopes,
+	}
+	s.writePage(r, http.StatusOK, page.Render(r.languages()), shown.Request.Target())
+	return nil
+}
+
+func (s *Server) askPage(r *Request, status int, ask *signin.Ask, user string, failure loginpage.Failure) error {
+	page := loginpage.Login{Application: nameOf(ask.Client), Step: ask.Step, User: user, Failure: failure}
+	if ask.Passwords {
+		page.Action = endpoint.PasswordURL(r.issuer.URL)
+	}
+	s.writePage(r, status, page.Render(r.languages()), ask.Request.Target())
+	return nil
+}
+
+// nameOf returns what the pages call a client.
+func nameOf(client *v1alpha1.LoginClient) string {
+	if client.Name != "" {
+		return client.Name
+	}
+	return client.ID
+}
+
+func (r *Request) languages() string { return r.http.Header.Get("Accept-Language") }
+
+// writePage writes a page. Its forms may lead to targets.
+func (s *Server) writePage(r *Request, status int, page []byte, targets ...string) {
+	header := r.writer.Header()
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Content-Security-Policy", loginpage.Policy(targets...))
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Vary", "Accept-Language, Cookie")
+	s.write(r, status, page)
+}
+
+// redirect sends the browser on, always by GET: a form with a password must not be sent again (RFC 9700 §4.12).
+func (s *Server) redirect(r *Request, to string) error {
+	header := r.writer.Header()
+	header.Set("Location", to)
+	header.Set("Referrer-Policy", "no-referrer")
+	s.write(r, http.StatusSeeOther, nil)
+	return nil
+}
+
+// refusePage writes an error as a page.
+func (s *Server) refusePage(r *Request, err error) {
+	status, page := http.StatusInternalServerError, loginpage.Problem{Reason: loginpage.Internal}
+	var unknown *authorize.PageError
+	var refused *oauth.Error
+	var special *httpError
+	r.Code = oauth.InvalidRequest
+	switch {
+	case errors.As(err, &unknown):
+		status, page = http.StatusBadRequest, loginpage.Problem{Reason: loginpage.BadRequest, Detail: unknown.Description}
+	case errors.Is(err, signin.ErrStep):
+		status, page = http.StatusBadRequest, loginpage.Problem{Reason: loginpage.Expired}
+	case errors.Is(err, errOtherSite):
+		status, page = http.StatusForbidden, loginpage.Problem{Reason: loginpage.OtherSite}
+	case errors.As(err, &special):
+		status, page = special.status, loginpage.Problem{Reason: loginpage.BadRequest, Detail: special.refusal.Description}
+	case errors.Is(err, upstream.ErrUnavailable):
+		status, page = http.StatusServiceUnavailable, loginpage.Problem{Reason: loginpage.Unavailable}
+		r.Code, r.internal = oauth.TemporarilyUnavailable, err
+		r.writer.Header().Set("Retry-After", "5")
+	case errors.As(err, &refused):
+		status, page = http.StatusBadRequest, loginpage.Problem{Reason: loginpage.BadRequest, Detail: refused.Description}
+		r.Code = refused.Code
+	default:
+		r.Code, r.internal = oauth.ServerError, err
+	}
+	s.writePage(r, status, page.Render(r.languages()))
+}
