@@ -28,5 +28,8 @@ func PasswordURL(base string) string { return AuthorizeURL(base) + "/password" }
 // ConsentURL returns the URL to which the page of consent sends the answer.
 func ConsentURL(base string) string { return AuthorizeURL(base) + "/consent" }
 
+// UserInfoURL returns the URL of the claims of a person (OpenID Connect Core §5.3).
+func UserInfoURL(base string) string { return base + "/userinfo" }
+
 // JWKSURL returns the URL of the public signing keys of access tokens (RFC 7517 §5).
 func JWKSURL(base string) string { return base + "/jwks.json" }

@@ -29,6 +29,8 @@ type RefreshRequest struct {
 	Scope string
 	// Resources are the requested APIs (RFC 8707 §2); none for the token's own.
 	Resources []string
+	// ClientID is the client_id of the request; empty for none. A session of a client is for that client alone.
+	ClientID string
 	// Seen is the device that sends the request.
 	Seen v1alpha1.SeenDevice
 	// Credentials authenticate the client; a bound token requires them.
@@ -83,6 +85,9 @@ func (r *RefreshRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.
 	}
 	if err := s.authorise(&e, e.claims, e.claims.ExpiresAt.Sub(e.claims.IssuedAt)); err != nil {
 		return nil, err
+	}
+	if session := e.key.Status.Session; session != nil && session.Client != "" && r.ClientID != "" && r.ClientID != session.Client {
+		return nil, oauth.Refuse(oauth.UnauthorizedClient, "The refresh token was issued to another client_id.")
 	}
 	if err := s.remains(ctx, &e); err != nil {
 		return nil, err

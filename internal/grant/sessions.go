@@ -103,7 +103,7 @@ func toEnd(keys []*v1alpha1.JWTRefreshKey, which *oauth.EndRequest, current stri
 	return append(named, last...)
 }
 
-// managed is an authorised request of a subject for its sessions.
+// managed is an authorised request to a resource of the token service.
 type managed struct {
 	*Fresh
 	issuer *registry.Issuer
@@ -127,10 +127,27 @@ func (m *managed) end(ctx context.Context, key *v1alpha1.JWTRefreshKey) (ended b
 	return ended && err == nil, err
 }
 
-// manage authorises a request for the sessions of a subject, from a fresh view. Only then does it count the request and
-// use up the proof. urls are those of the resource.
+// manage authorises a request for the sessions of a subject. urls are those of the resource.
 func (s *Service) manage(
 	ctx context.Context, issuer *registry.Issuer, request *AccessRequest, urls func(*registry.Issuer) []string, outcome *Outcome,
+) (*managed, error) {
+	return s.present(ctx, issuer, request, urls, func(claims *token.Claims, issuer *registry.Issuer) error {
+		switch {
+		case claims.Audience != issuer.URL:
+			return errNotForSessions()
+		case !forSessions(claims, issuer):
+			return oauth.Refuse(oauth.InsufficientScope, "The access token lacks the scope sessions.")
+		default:
+			return nil
+		}
+	}, outcome)
+}
+
+// present authorises a request to a resource of the token service with an access token of a session, from a fresh view. Only then does
+// it count the request and use up the proof. urls are those of the resource, and fits returns the refusal of a token that is for another one.
+func (s *Service) present(
+	ctx context.Context, issuer *registry.Issuer, request *AccessRequest, urls func(*registry.Issuer) []string,
+	fits func(*token.Claims, *registry.Issuer) error, outcome *Outcome,
 ) (*managed, error) {
 	from, err := s.fresh()
 	if err != nil {
@@ -140,11 +157,11 @@ func (s *Service) manage(
 	if errors.Is(err, upstream.ErrUnavailable) {
 		return nil, err
 	}
-	switch {
-	case err != nil, claims.Audience != issuer.URL:
-		return nil, errNotForSessions()
-	case !forSessions(claims, issuer):
-		return nil, oauth.Refuse(oauth.InsufficientScope, "The access token lacks the scope sessions.")
+	if err != nil {
+		return nil, errNotPresented()
+	}
+	if err := fits(claims, issuer); err != nil {
+		return nil, err
 	}
 	resource := &dpop.Resource{Method: request.Method, URLs: urls(issuer), Token: request.Token}
 	proven, err := s.proveAccess(issuer, claims, request, resource)
@@ -156,7 +173,7 @@ func (s *Service) manage(
 	}
 	outcome.ofAccess(claims)
 	if !s.managing.Allow(issuer.Name+"\x00"+claims.Subject, s.clock.Now()) {
-		return nil, oauth.TooMany("This subject asks for its sessions too often.")
+		return nil, oauth.TooMany("This subject asks too often.")
 	}
 	if err := s.clients.Consume(&proven); err != nil {
 		return nil, err
@@ -187,7 +204,7 @@ func (s *Fresh) ofLivingSession(ctx context.Context, issuer *registry.Issuer, cl
 	now := s.clock.Now()
 	// Verification allows for clock skew, and this is the resource itself.
 	if !now.Before(claims.ExpiresAt) {
-		return errNotForSessions()
+		return errNotPresented()
 	}
 	accepted := func(key *v1alpha1.JWTRefreshKey) bool {
 		return key != nil && lifecycle.Honours(key, claims.Object.UID, claims.Object.Revision, now) && key.Spec.Subject == claims.Subject &&
@@ -201,13 +218,18 @@ func (s *Fresh) ofLivingSession(ctx context.Context, issuer *registry.Issuer, cl
 		}
 	}
 	if !accepted(key) {
-		return errNotForSessions()
+		return errNotPresented()
 	}
 	return nil
 }
 
-// errNotForSessions returns invalid_token, without a reason: the holder of the token learns nothing about the key.
+// errNotPresented returns invalid_token, without a reason: the holder of the token learns nothing about the key.
+func errNotPresented() *oauth.Error {
+	return oauth.Refuse(oauth.InvalidToken, "The access token is expired, of an ended session, or not one of a session of this issuer.")
+}
+
+// errNotForSessions returns the refusal of an access token that is for another API.
 func errNotForSessions() *oauth.Error {
-	return oauth.Refuse(oauth.InvalidToken, "The access token is expired, of an ended session, or not one for sessions of this issuer; "+
+	return oauth.Refuse(oauth.InvalidToken, "The access token is not one for sessions of this issuer; "+
 		"refresh a session with the issuer as resource and the scope sessions.")
 }

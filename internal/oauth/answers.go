@@ -1,5 +1,7 @@
 package oauth
 
+import "encoding/json"
+
 // TokenAnswer is the answer to a grant (RFC 6749 §5.1).
 type TokenAnswer struct {
 	AccessToken string `json:"access_token"`
@@ -37,6 +39,17 @@ const (
 	ExpirationAuthorization = "authorization"
 	ExpirationTokenTimeout  = "token_timeout"
 )
+
+// UserInfoAnswer is the answer of OpenID Connect Core §5.3.2.
+type UserInfoAnswer struct {
+	// Claims are the claims by their names, sub among them.
+	Claims map[string]json.RawMessage
+	// DPoPNonce is sent as the DPoP-Nonce header; empty for none.
+	DPoPNonce string
+}
+
+// MarshalJSON returns the claims as one object.
+func (a *UserInfoAnswer) MarshalJSON() ([]byte, error) { return json.Marshal(a.Claims) }
 
 // Confirmation is what the presenter of a token must prove (RFC 7800 §3.1).
 type Confirmation struct {
@@ -85,6 +98,7 @@ type Metadata struct {
 // BrowserMetadata is the part of Metadata about sign-in with a browser; nil for an issuer without it.
 type BrowserMetadata struct {
 	AuthorizationEndpoint         string   `json:"authorization_endpoint"`
+	UserInfoEndpoint              string   `json:"userinfo_endpoint"`
 	ResponseModesSupported        []string `json:"response_modes_supported"`
 	CodeChallengeMethodsSupported []string `json:"code_challenge_methods_supported"`
 	// AuthorizationResponseIssParameterSupported is of RFC 9207 §3.

@@ -121,6 +121,9 @@ func (i *Issuer) SessionsURLs() []string { return i.below(endpoint.SessionsURL) 
 // EndSessionsURLs returns the URLs at which a subject ends its own sessions, as configured.
 func (i *Issuer) EndSessionsURLs() []string { return i.below(endpoint.EndSessionsURL) }
 
+// UserInfoURLs returns the URLs of the claims of a person, as configured.
+func (i *Issuer) UserInfoURLs() []string { return i.below(endpoint.UserInfoURL) }
+
 func (i *Issuer) below(url func(base string) string) (urls []string) {
 	for _, base := range i.bases {
 		urls = append(urls, url(base))

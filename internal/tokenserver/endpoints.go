@@ -61,6 +61,7 @@ func (s *Server) refresh(r *Request, form oauth.Form) (grant.Request, error) {
 		Token:     compact,
 		Scope:     form.Get(oauth.ParamScope),
 		Resources: targets(form),
+		ClientID:  clientID(r.http, form),
 		Seen:      seen,
 
 		Credentials: credentials(r.http, form),
@@ -248,6 +249,7 @@ func browsers(issuer *registry.Issuer) *oauth.BrowserMetadata {
 	}
 	return &oauth.BrowserMetadata{
 		AuthorizationEndpoint:                      endpoint.AuthorizeURL(issuer.URL),
+		UserInfoEndpoint:                           endpoint.UserInfoURL(issuer.URL),
 		ResponseModesSupported:                     []string{oauth.ResponseModeQuery},
 		CodeChallengeMethodsSupported:              []string{oauth.ChallengeS256},
 		AuthorizationResponseIssParameterSupported: true,

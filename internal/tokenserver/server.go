@@ -123,6 +123,7 @@ const (
 	endpointAuthorize  = "authorize"
 	endpointPassword   = "authorize/password"
 	endpointConsent    = "authorize/consent"
+	endpointUserInfo   = "userinfo"
 )
 
 // endpoints are those below an issuer's URL.
@@ -135,6 +136,7 @@ var endpoints = map[string]handler{
 	endpoint.AuthorizeURL(""):           {endpointAuthorize, toBoth, (*Server).authorize},
 	endpoint.PasswordURL(""):            {endpointPassword, toWrite, (*Server).passwordPage},
 	endpoint.ConsentURL(""):             {endpointConsent, toWrite, (*Server).consentPage},
+	endpoint.UserInfoURL(""):            {endpointUserInfo, toBoth, (*Server).userInfo},
 	endpoint.JWKSURL(""):                {"jwks", toRead, (*Server).jwks},
 	"/.well-known/openid-configuration": {"metadata", toRead, (*Server).metadata},
 }

@@ -49,6 +49,20 @@ func (s *Server) endSessions(r *Request) error {
 	return s.answer(r, answer)
 }
 
+// userInfo answers a client with the claims of its person.
+func (s *Server) userInfo(r *Request) error {
+	presented, err := s.presented(r)
+	if err != nil {
+		return err
+	}
+	answer, err := s.Grants.UserInfo(r.http.Context(), r.issuer, presented, &r.Outcome)
+	if err != nil {
+		return err
+	}
+	r.setNonce(answer.DPoPNonce)
+	return s.answer(r, answer)
+}
+
 // presented returns the access token of a request to a resource of the token service, and chooses the issuer by it.
 func (s *Server) presented(r *Request) (*grant.AccessRequest, error) {
 	r.resource = &resource{scheme: oauth.TokenTypeBearer}
