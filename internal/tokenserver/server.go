@@ -179,6 +179,9 @@ func (s *Server) serve(r *Request) error {
 		return errNotFound
 	}
 	r.choose(r.place.Sole())
+	if s.shared(r, &found) {
+		return nil
+	}
 	if !slices.Contains(strings.Split(found.allow, ", "), r.http.Method) {
 		r.writer.Header().Set("Allow", found.allow)
 		return errMethod
