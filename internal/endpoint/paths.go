@@ -22,6 +22,9 @@ func EndSessionsURL(base string) string { return SessionsURL(base) + "/end" }
 // AuthorizeURL returns the URL of the authorization endpoint (RFC 6749 §3.1).
 func AuthorizeURL(base string) string { return base + "/authorize" }
 
+// PushedURL returns the URL to which an application pushes a request to sign in (RFC 9126 §2).
+func PushedURL(base string) string { return base + "/par" }
+
 // PasswordURL returns the URL to which the login page sends a user name and a password.
 func PasswordURL(base string) string { return AuthorizeURL(base) + "/password" }
 

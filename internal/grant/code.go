@@ -74,6 +74,18 @@ func (r *CodeRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.Iss
 	return answer, err
 }
 
+// ProvePushed returns the thumbprint of the key that a client proves when it pushes a request (RFC 9449 §10.1); empty without a proof.
+func (s *Service) ProvePushed(issuer *registry.Issuer, url string, proofs []string) (string, error) {
+	if len(proofs) == 0 {
+		return "", nil
+	}
+	proven, err := s.clients.Proofs.Prove([]string{url}, issuer.Rings, proofs)
+	if err != nil {
+		return "", err
+	}
+	return proven.Thumbprint, s.clients.Consume(&proven)
+}
+
 // openCode returns what a code holds, and the issuer with the ring that opened it.
 func (s *Fresh) openCode(ctx context.Context, issuer *registry.Issuer, text string) (*authorize.Code, *registry.Issuer, error) {
 	if len(text) > authorize.MaxCode {

@@ -40,6 +40,13 @@ const (
 	ExpirationTokenTimeout  = "token_timeout"
 )
 
+// PushedAnswer is the answer of RFC 9126 §2.2.
+type PushedAnswer struct {
+	RequestURI string `json:"request_uri"`
+	// ExpiresIn is in seconds.
+	ExpiresIn int64 `json:"expires_in"`
+}
+
 // UserInfoAnswer is the answer of OpenID Connect Core §5.3.2.
 type UserInfoAnswer struct {
 	// Claims are the claims by their names, sub among them.
@@ -97,10 +104,12 @@ type Metadata struct {
 
 // BrowserMetadata is the part of Metadata about sign-in with a browser; nil for an issuer without it.
 type BrowserMetadata struct {
-	AuthorizationEndpoint         string   `json:"authorization_endpoint"`
-	UserInfoEndpoint              string   `json:"userinfo_endpoint"`
-	ResponseModesSupported        []string `json:"response_modes_supported"`
-	CodeChallengeMethodsSupported []string `json:"code_challenge_methods_supported"`
+	AuthorizationEndpoint string `json:"authorization_endpoint"`
+	UserInfoEndpoint      string `json:"userinfo_endpoint"`
+	// PushedAuthorizationRequestEndpoint is of RFC 9126 §5.
+	PushedAuthorizationRequestEndpoint string   `json:"pushed_authorization_request_endpoint"`
+	ResponseModesSupported             []string `json:"response_modes_supported"`
+	CodeChallengeMethodsSupported      []string `json:"code_challenge_methods_supported"`
 	// AuthorizationResponseIssParameterSupported is of RFC 9207 §3.
 	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported"`
 	// PromptValuesSupported is of Initiating User Registration via OpenID Connect §4.

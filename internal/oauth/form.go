@@ -75,6 +75,8 @@ const (
 	PromptLogin   = "login"
 	PromptConsent = "consent"
 	PromptNone    = "none"
+	// RequestURIPrefix begins the request_uri of a pushed request (RFC 9126 §2.2).
+	RequestURIPrefix = "urn:ietf:params:oauth:request_uri:"
 	// ScopeOfflineAccess asks for a refresh token (OpenID Connect Core §11), which every sign-in gives.
 	ScopeOfflineAccess = "offline_access"
 )

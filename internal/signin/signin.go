@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/url"
+	"strings"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -24,13 +25,18 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
-// StepLife is how long a person can take for one step.
-const StepLife = 10 * time.Minute
+const (
+	// StepLife is how long a person can take for one step.
+	StepLife = 10 * time.Minute
+	// PushedLife is how long a pushed request can be used (RFC 9126 §2.2).
+	PushedLife = 90 * time.Second
+)
 
 // The purposes of what the steps seal.
 const (
 	sealedRequest = "sign-in request"
 	sealedConsent = "sign-in consent"
+	sealedPushed  = "pushed request"
 )
 
 // ErrStep is the error of a step that has expired, was begun in another browser, or is not one of this issuer.
@@ -116,13 +122,50 @@ type Next struct {
 }
 
 // Begin reads the parameters of /authorize, and returns the page to sign in. The errors are those of authorize.Read.
-func (s *Service) Begin(issuer *registry.Issuer, form oauth.Form, browser Browser) (*Ask, error) {
+func (s *Service) Begin(ctx context.Context, issuer *registry.Issuer, form oauth.Form, browser Browser) (*Ask, error) {
 	if _, err := s.gate.Pass(); err != nil {
 		return nil, err
+	}
+	if sealed, pushed := strings.CutPrefix(form.Get(oauth.ParamRequestURI), oauth.RequestURIPrefix); pushed {
+		return s.beginPushed(ctx, issuer, sealed, form.Get(oauth.ParamClientID), browser)
 	}
 	request, err := authorize.Read(issuer.Login.Clients, form)
 	if err != nil {
 		return nil, err
+	}
+	return s.ask(issuer, request, browser)
+}
+
+// Push returns the request_uri of a request that an application pushes (RFC 9126 §2). It is the sealed request: nothing is stored, and
+// nothing is fetched. If the client proved a key, the redemption needs it, too (RFC 9449 §10.1). The errors are those of authorize.Read.
+func (s *Service) Push(issuer *registry.Issuer, form oauth.Form, proven string) (string, error) {
+	if _, err := s.gate.Pass(); err != nil {
+		return "", err
+	}
+	request, err := authorize.Read(issuer.Login.Clients, form)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case proven == "":
+	case request.JWKThumbprint == "":
+		request.JWKThumbprint = proven
+	case request.JWKThumbprint != proven:
+		return "", oauth.Refuse(oauth.InvalidDPoPProof, "dpop_jkt is not the key of the proof.")
+	}
+	sealed, err := s.seal(issuer, sealedPushed, "", request, PushedLife)
+	return oauth.RequestURIPrefix + sealed, err
+}
+
+// beginPushed begins with a pushed request. The other parameters of /authorize do not count (RFC 9126 §4).
+func (s *Service) beginPushed(ctx context.Context, issuer *registry.Issuer, sealed, client string, browser Browser) (*Ask, error) {
+	request := &authorize.Request{}
+	issuer, err := s.open(ctx, issuer, sealedPushed, "", sealed, request)
+	if err != nil {
+		return nil, err
+	}
+	if request.Stands(issuer.Login.Clients) == nil || request.Client != client {
+		return nil, &authorize.PageError{Description: "The request_uri was not pushed by this client_id."}
 	}
 	return s.ask(issuer, request, browser)
 }

@@ -43,7 +43,7 @@ func (s *Server) authorize(r *Request) error {
 		return err
 	}
 	browser := s.browser(r)
-	ask, err := s.SignIn.Begin(r.issuer, form, browser)
+	ask, err := s.SignIn.Begin(r.http.Context(), r.issuer, form, browser)
 	var refusal *authorize.Refusal
 	if errors.As(err, &refusal) {
 		r.Code = refusal.Reason.Code
@@ -53,6 +53,38 @@ func (s *Server) authorize(r *Request) error {
 		return err
 	}
 	return s.askPage(r, http.StatusOK, ask, ask.Request.LoginHint, "")
+}
+
+// pushed takes a request that an application pushes (RFC 9126).
+func (s *Server) pushed(r *Request) error {
+	form, err := s.clientForm(r)
+	if err != nil {
+		return err
+	}
+	if err := r.published(); err != nil {
+		return err
+	}
+	if len(r.issuer.Login.Clients) == 0 {
+		return errNotFound
+	}
+	form[oauth.ParamClientID] = []string{clientID(r.http, form)}
+	proven, err := s.Grants.ProvePushed(r.issuer, endpoint.PushedURL(r.issuer.URL), r.http.Header[proofHeader])
+	if err != nil {
+		return err
+	}
+	uri, err := s.SignIn.Push(r.issuer, form, proven)
+	var unknown *authorize.PageError
+	var refusal *authorize.Refusal
+	switch {
+	case errors.As(err, &unknown):
+		return oauth.Refuse(oauth.InvalidRequest, unknown.Description)
+	case errors.As(err, &refusal):
+		return refusal.Reason
+	case err != nil:
+		return err
+	}
+	s.write(r, http.StatusCreated, oauth.PushedAnswer{RequestURI: uri, ExpiresIn: int64(signin.PushedLife / time.Second)})
+	return nil
 }
 
 // forPeople marks a request as one of a person, and chooses the issuer, which must have clients. Only its url has pages, so that there is

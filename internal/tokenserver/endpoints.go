@@ -250,6 +250,7 @@ func browsers(issuer *registry.Issuer) *oauth.BrowserMetadata {
 	return &oauth.BrowserMetadata{
 		AuthorizationEndpoint:                      endpoint.AuthorizeURL(issuer.URL),
 		UserInfoEndpoint:                           endpoint.UserInfoURL(issuer.URL),
+		PushedAuthorizationRequestEndpoint:         endpoint.PushedURL(issuer.URL),
 		ResponseModesSupported:                     []string{oauth.ResponseModeQuery},
 		CodeChallengeMethodsSupported:              []string{oauth.ChallengeS256},
 		AuthorizationResponseIssParameterSupported: true,

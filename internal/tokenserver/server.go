@@ -124,6 +124,7 @@ const (
 	endpointPassword   = "authorize/password"
 	endpointConsent    = "authorize/consent"
 	endpointUserInfo   = "userinfo"
+	endpointPushed     = "par"
 )
 
 // endpoints are those below an issuer's URL.
@@ -134,6 +135,7 @@ var endpoints = map[string]handler{
 	endpoint.SessionsURL(""):            {endpointSessions, toRead, (*Server).sessions},
 	endpoint.EndSessionsURL(""):         {endpointEnd, toWrite, (*Server).endSessions},
 	endpoint.AuthorizeURL(""):           {endpointAuthorize, toBoth, (*Server).authorize},
+	endpoint.PushedURL(""):              {endpointPushed, toWrite, (*Server).pushed},
 	endpoint.PasswordURL(""):            {endpointPassword, toWrite, (*Server).passwordPage},
 	endpoint.ConsentURL(""):             {endpointConsent, toWrite, (*Server).consentPage},
 	endpoint.UserInfoURL(""):            {endpointUserInfo, toBoth, (*Server).userInfo},
