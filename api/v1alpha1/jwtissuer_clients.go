@@ -31,7 +31,7 @@ type LoginClient struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=512
 	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^[!-~]+$') && !self.contains('#')`,message="a redirect URI is printable ASCII characters without spaces, and has no fragment (RFC 6749 §3.1.2): remove other characters"
-	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^https://([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*|[[][0-9a-f:]+[]])(:[1-9][0-9]{0,4})?([/?]|$)') || self.matches('^http://(127[.]0[.]0[.]1|[[]::1[]])([/?]|$)') || self.matches('^[a-z][a-z0-9+-]*([.][a-z0-9+-]+)+:/')`,message="a redirect URI begins with https:// and a lower-case host name, with http://127.0.0.1 or http://[::1] without a port, or with a scheme with a dot such as com.example.app:/: correct it"
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^https://([a-z0-9]+(-+[a-z0-9]+)*([.][a-z0-9]+(-+[a-z0-9]+)*)*|[[][0-9a-f:]+[]])(:[1-9][0-9]{0,4})?([/?]|$)') || self.matches('^http://(127[.]0[.]0[.]1|[[]::1[]])([/?]|$)') || self.matches('^[a-z][a-z0-9+-]*([.][a-z0-9+-]+)+:/')`,message="a redirect URI begins with https:// and a lower-case host name, with http://127.0.0.1 or http://[::1] without a port, or with a scheme with a dot such as com.example.app:/: correct it"
 	RedirectURIs []string `json:"redirectURIs,omitempty"`
 
 	// audiences are the APIs that the client can ask tokens for. The first one is the default. The issuer's policy must grant
@@ -70,7 +70,7 @@ type LoginClient struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MaxLength=255
-	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^(https://([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*|[[][0-9a-f:]+[]])|http://(localhost|127[.]0[.]0[.]1|[[]::1[]]))(:[1-9][0-9]{0,4})?$')`,message="an origin is https:// and a lower-case host name, with an optional port and nothing after it; http:// only with localhost, 127.0.0.1 or [::1]: correct it"
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^(https://([a-z0-9]+(-+[a-z0-9]+)*([.][a-z0-9]+(-+[a-z0-9]+)*)*|[[][0-9a-f:]+[]])|http://(localhost|127[.]0[.]0[.]1|[[]::1[]]))(:[1-9][0-9]{0,4})?$')`,message="an origin is https:// and a lower-case host name, with an optional port and nothing after it; http:// only with localhost, 127.0.0.1 or [::1]: correct it"
 	AllowedOrigins []string `json:"allowedOrigins,omitempty"`
 }
 

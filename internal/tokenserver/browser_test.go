@@ -551,3 +551,30 @@ func TestYoungSessionsAreNotEvicted(t *testing.T) {
 		t.Error("after three minutes the session is not evicted")
 	}
 }
+
+// TestAnonymousRequestsWriteNothing checks that no request before a redemption writes, and that all the steps of a sign-in together write
+// twice.
+func TestAnonymousRequestsWriteNothing(t *testing.T) {
+	r := withClients(t)
+	b := open(t, r)
+	before := r.Counts()
+	for n := range 200 {
+		page := b.begin("state", strings.Repeat("s", n))
+		b.begin("client_id", "bank")
+		b.begin("redirect_uri", "https://evil.example.com")
+		push(r)
+		redeem(r, strings.Repeat("x", n))
+		if n < 3 {
+			b.submit(page, "username", "ada", "password", "wrong")
+		}
+	}
+	if after := r.Counts(); after.Writes != before.Writes {
+		t.Errorf("%d writes", after.Writes-before.Writes)
+	}
+	if got := redeem(r, b.code()); got.outcome() != "200" {
+		t.Fatal(got.raw)
+	}
+	if after := r.Counts(); after.Writes-before.Writes != 2 {
+		t.Errorf("a sign-in costs %d writes", after.Writes-before.Writes)
+	}
+}
