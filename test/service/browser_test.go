@@ -1,0 +1,142 @@
+package service
+
+import (
+	"html"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/onsi/gomega"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
+	"github.com/refreshkeys/refreshkeys/test/framework/operator"
+)
+
+const shopURI = "https://shop.example.com/callback"
+
+// person is a person with a browser, whose requests go to the replicas in turn.
+type person struct {
+	h        *fixture
+	replicas []*operator.Replica
+	turn     int
+	cookies  []*http.Cookie
+}
+
+// visit sends a request below the issuer's URL, and returns the answer with the page. It follows no redirect.
+func (p *person) visit(method, path string, form url.Values) (*http.Response, string) {
+	p.h.T.Helper()
+	r := p.replicas[p.turn%len(p.replicas)]
+	p.turn++
+	request, err := http.NewRequestWithContext(p.h.Ctx, method, r.Server.URL+"/"+p.h.Name+path, strings.NewReader(form.Encode()))
+	p.h.Expect(err).NotTo(gomega.HaveOccurred())
+	if method == http.MethodPost {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		request.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
+	for _, cookie := range p.cookies {
+		request.AddCookie(cookie)
+	}
+	following := *r.Client
+	following.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	answer, err := following.Do(request)
+	p.h.Expect(err).NotTo(gomega.HaveOccurred())
+	defer func() { _ = answer.Body.Close() }()
+	page, err := io.ReadAll(answer.Body)
+	p.h.Expect(err).NotTo(gomega.HaveOccurred())
+	if cookies := answer.Cookies(); len(cookies) > 0 {
+		p.cookies = cookies
+	}
+	return answer, string(page)
+}
+
+var stepField = regexp.MustCompile(`name="step" value="([^"]+)"`)
+
+func (p *person) stepOf(page string) string {
+	p.h.T.Helper()
+	found := stepField.FindStringSubmatch(page)
+	p.h.Expect(found).To(gomega.HaveLen(2), page)
+	return html.UnescapeString(found[1])
+}
+
+// code signs the person in, allows the access, and returns the code.
+func (p *person) code(user, password, verifierHash string) string {
+	p.h.T.Helper()
+	query := url.Values{
+		"client_id": {"shop"}, "redirect_uri": {shopURI}, "response_type": {"code"}, "scope": {"openid"}, "state": {"s1"},
+		"code_challenge": {verifierHash}, "code_challenge_method": {"S256"},
+	}
+	_, login := p.visit(http.MethodGet, "/authorize?"+query.Encode(), nil)
+	_, consent := p.visit(http.MethodPost, "/authorize/password", url.Values{"step": {p.stepOf(login)}, "username": {user}, "password": {password}})
+	back, page := p.visit(http.MethodPost, "/authorize/consent", url.Values{"step": {p.stepOf(consent)}, "answer": {"allow"}})
+	p.h.Expect(back.StatusCode).To(gomega.Equal(http.StatusSeeOther), page)
+	to, err := url.Parse(back.Header.Get("Location"))
+	p.h.Expect(err).NotTo(gomega.HaveOccurred())
+	p.h.Expect(to.Query().Get("iss")).To(gomega.Equal(p.h.URL()))
+	return to.Query().Get("code")
+}
+
+// TestAPersonSignsInWithABrowser checks the whole way with the rights of the token service: the operator adds the seal ring when clients
+// are declared and removes it with them, the steps go to two replicas in turn, and the code gives one session.
+func TestAPersonSignsInWithABrowser(t *testing.T) {
+	const (
+		verifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+		challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+	)
+	h := newFixture(t, clock.RealClock{})
+	file := h.passwordFile(htpasswd(t, "jane", "correct horse"))
+	issuer := h.Issuer(func(i *v1alpha1.JWTIssuer) {
+		i.Spec.Login = &v1alpha1.LoginSpec{
+			SessionNamespace: h.Name, Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: file}},
+			Clients: []v1alpha1.LoginClient{{ID: "shop", RedirectURIs: []string{shopURI}, Audiences: []string{harness.Audience}, Scopes: []string{"openid"}}},
+		}
+	})
+	h.Manage()
+	replicas := []*operator.Replica{h.Replica(), h.Replica()}
+	h.serves(replicas...)
+	jane := &person{h: h, replicas: replicas}
+	code := jane.code("jane", "correct horse", challenge)
+	h.Expect(h.sessions()).To(gomega.BeEmpty(), "before the code is redeemed nothing is stored")
+	redeem := func(r *operator.Replica, verifier string) *operator.Answer {
+		return h.Post(r, "/token", url.Values{
+			"grant_type": {"authorization_code"}, "code": {code}, "client_id": {"shop"}, "redirect_uri": {shopURI}, "code_verifier": {verifier},
+		})
+	}
+	tokens := redeem(replicas[0], verifier)
+	h.Expect(tokens.Outcome()).To(gomega.Equal("200"), tokens.Raw)
+	h.Expect(tokens.Text("id_token")).NotTo(gomega.BeEmpty())
+	session := h.sessions()[0]
+	h.Expect(session.Status.Session).To(gomega.HaveField("Client", "shop"))
+	h.Expect(session.Spec.Scopes).To(gomega.Equal([]string{"openid"}))
+	next := h.Refresh(replicas[1], tokens.Text("refresh_token"), "client_id", "shop")
+	h.Expect(next.Outcome()).To(gomega.Equal("200"), next.Raw)
+
+	h.Expect(redeem(replicas[1], strings.Repeat("a", 43)).Outcome()).To(gomega.Equal("400 invalid_grant"))
+	h.Expect(h.Refresh(replicas[0], next.Text("refresh_token")).Outcome()).To(gomega.Equal("200"), "a redemption without the verifier ends nothing")
+	h.Expect(redeem(replicas[1], verifier).Outcome()).To(gomega.Equal("400 invalid_grant"))
+	h.Expect(h.Refresh(replicas[1], next.Text("refresh_token")).Outcome()).To(gomega.Equal("400 invalid_grant"), "the second redemption ends the session")
+	h.Expect(h.sessions()[0].Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
+
+	sealed := func() (n int) {
+		var read v1alpha1.JWTIssuer
+		h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(issuer), &read)).To(gomega.Succeed())
+		for _, key := range read.Status.Keys {
+			if key.Use == v1alpha1.KeyUse(keyring.Seal) {
+				n++
+			}
+		}
+		return n
+	}
+	h.Expect(sealed()).To(gomega.Equal(2), "an active and a pending seal key")
+	without := issuer.DeepCopy()
+	h.Expect(h.Admin.Get(h.Ctx, client.ObjectKeyFromObject(issuer), without)).To(gomega.Succeed())
+	without.Spec.Login.Clients = nil
+	h.Expect(h.Admin.Update(h.Ctx, without)).To(gomega.Succeed())
+	h.Eventually(sealed).Should(gomega.BeZero(), "the ring ends with the clients")
+}
