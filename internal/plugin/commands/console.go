@@ -112,9 +112,9 @@ func makeFolder(home string) (string, error) {
 // open opens the URL in the browser. Other users of the machine can read the arguments of a process, such as a code in a URL. So the
 // browser gets a file that only this user can read, and that leads to the URL.
 func (c *app) open(folder, url string) {
-	file := filepath.Join(folder, "console.html")
+	file := filepath.Join(folder, "page.html")
 	page := fmt.Sprintf("<!doctype html>\n<meta charset=\"utf-8\">\n<title>Refresh Keys</title>\n<meta name=\"referrer\" content=\"no-referrer\">\n"+
-		"<meta http-equiv=\"refresh\" content=\"0;url=%[1]s\">\n<p><a href=\"%[1]s\">Open the console</a></p>\n", html.EscapeString(url))
+		"<meta http-equiv=\"refresh\" content=\"0;url=%[1]s\">\n<p><a href=\"%[1]s\">Continue</a></p>\n", html.EscapeString(url))
 	err := os.WriteFile(file, []byte(page), 0o600)
 	if err != nil {
 		c.notOpened(err)

@@ -26,23 +26,29 @@ type login struct {
 	issuer, issuerURL, caFile          string
 	account, subjectFile, subjectType  string
 	username, passwordFile             string
+	// client, hint and noBrowser are for the sign-in with a browser.
+	client, hint string
+	noBrowser    bool
 }
 
 func (c *app) loginCommand() *cobra.Command {
 	l := &login{app: c}
 	cmd := &cobra.Command{
-		Use: "login --audience URL", Short: "Sign in at the token service and store the session",
-		Long: `Sign in at the token service with a token of a ServiceAccount, with an id_token of a provider that the issuer trusts, or
-with a user name and a password if the issuer allows it. The session's refresh token is stored in a file that only you can read,
-under $XDG_CONFIG_HOME/refreshkeys or ~/.config/refreshkeys. kubectl refreshkey exchange --session prints access tokens from it.`,
-		Example: `  kubectl refreshkey login --audience https://orders.example.com --service-account shop/till
+		Use: "login", Short: "Sign in at the token service and store the session",
+		Long: `Sign in at the token service, and store the session. Without further flags the command opens the issuer's login page in the
+browser; the issuer must declare the client of --client with the redirect URI http://127.0.0.1/callback. The other ways are a token of a
+ServiceAccount, an id_token of a provider that the issuer trusts, and a user name and a password if the issuer allows it; they need
+--audience. The session's refresh token is stored in a file that only you can read, under $XDG_CONFIG_HOME/refreshkeys or
+~/.config/refreshkeys. kubectl refreshkey exchange --session prints access tokens from it.`,
+		Example: `  kubectl refreshkey login --issuer-url https://tokens.example.com/people
+  kubectl refreshkey login --audience https://orders.example.com --service-account shop/till
   kubectl refreshkey login --audience https://orders.example.com --issuer people --subject-token-file id_token
   kubectl refreshkey login --audience https://orders.example.com --issuer-url https://tokens.example.com/people --username jane`,
 		Args: cli.Arguments(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return l.run(cmd.Context()) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&l.audience, "audience", "", "the API that the tokens are for (required)")
+	flags.StringVar(&l.audience, "audience", "", "the API that the tokens are for; with the browser, the client's first audience if not set")
 	flags.StringVar(&l.scope, "scope", "", "the scopes to request, separated by spaces")
 	flags.StringVar(&l.session, "session", "default", "the local name of the session")
 	flags.StringVar(&l.issuer, "issuer", "default", "the JWTIssuer to sign in at")
@@ -54,6 +60,9 @@ under $XDG_CONFIG_HOME/refreshkeys or ~/.config/refreshkeys. kubectl refreshkey 
 	flags.StringVar(&l.subjectType, "subject-token-type", "id_token", "the type of that token: id_token, or jwt for a token of a ServiceAccount")
 	flags.StringVar(&l.username, "username", "", "sign in with this name and a password; the command prompts for the password")
 	flags.StringVar(&l.passwordFile, "password-file", "", "a file with the password; - for stdin")
+	flags.StringVar(&l.client, "client", "kubectl-refreshkey", "the id of the client to sign in to with the browser")
+	flags.StringVar(&l.hint, "login-hint", "", "the user name that the login page proposes")
+	flags.BoolVar(&l.noBrowser, "no-browser", false, "print the URL of the login page, and do not open it")
 	completeFlag(cmd, "issuer", c.completeIssuers)
 	completeFlag(cmd, "subject-token-type", cobra.FixedCompletions([]string{"id_token", "jwt"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -67,10 +76,10 @@ func (l *login) run(ctx context.Context) error {
 		}
 	}
 	switch {
-	case l.audience == "":
+	case ways > 1:
+		return cli.UsageError("set at most one of --service-account, --subject-token-file and --username; without one, the browser opens")
+	case ways == 1 && l.audience == "":
 		return cli.UsageError("--audience is required: the API that the tokens are for")
-	case ways != 1:
-		return cli.UsageError("set exactly one of --service-account, --subject-token-file and --username")
 	}
 	file, err := l.sessionFile(l.session)
 	if err != nil {
@@ -89,7 +98,7 @@ func (l *login) run(ctx context.Context) error {
 		}
 		s.CA = string(pem)
 	}
-	form, err := l.form(ctx, k, s)
+	form, err := l.form(ctx, k, s, ways == 0)
 	if err != nil {
 		return err
 	}
@@ -125,7 +134,14 @@ func (l *login) findIssuer(ctx context.Context, s *session) (*cluster, error) {
 }
 
 // form returns the token request.
-func (l *login) form(ctx context.Context, k *cluster, s *session) (url.Values, error) {
+func (l *login) form(ctx context.Context, k *cluster, s *session, browser bool) (url.Values, error) {
+	if browser {
+		form, err := l.browserForm(ctx, s)
+		if err == nil && l.deviceID != "" {
+			form.Set(oauth.ParamDeviceID, l.deviceID)
+		}
+		return form, err
+	}
 	form := url.Values{oauth.ParamAudience: {l.audience}}
 	for name, value := range map[string]string{oauth.ParamScope: l.scope, oauth.ParamDeviceID: l.deviceID} {
 		if value != "" {
@@ -214,6 +230,11 @@ func (l *login) signIn(ctx context.Context, file string, s *session, form url.Va
 	}
 	s.StartedAt = at.UTC().Truncate(time.Second)
 	s.RefreshToken = answer.RefreshToken
+	if s.Audience == "" {
+		if claims, err := readClaims(answer.AccessToken); err == nil {
+			s.Audience = claims.Audience
+		}
+	}
 	s.Access = &accessToken{
 		Token: answer.AccessToken, Type: answer.TokenType, Scope: answer.Scope,
 		ExpiresAt: s.StartedAt.Add(time.Duration(answer.ExpiresIn) * time.Second),

@@ -37,7 +37,6 @@ func TestLogin(t *testing.T) {
 		{name: "no refresh token", args: "login --service-account shop/till" + at, code: cli.ExitError, after: wantStored("")},
 		{name: "no terminal", args: "login --username jane" + at, code: cli.ExitUsage},
 		{name: "no audience", args: "login --service-account shop/till", code: cli.ExitUsage},
-		{name: "guest signs in", args: "login" + at, code: cli.ExitUsage},
 		{name: "two sign in", args: "login --service-account shop/till --username jane" + at, code: cli.ExitUsage},
 		{name: "without TLS", args: "login --username jane --password-file $DIR/password --issuer-url http://127.0.0.1:1 --audience a", with: password, code: cli.ExitUsage},
 		{name: "no namespace", args: "login --service-account till" + at, code: cli.ExitUsage},
