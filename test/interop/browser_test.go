@@ -1,0 +1,130 @@
+package interop
+
+import (
+	"html"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/onsi/gomega"
+	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/oauth2"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
+	"github.com/refreshkeys/refreshkeys/test/framework/harness"
+)
+
+const shopURI = "https://shop.example.com/callback"
+
+// withPeople starts an installation in which Jane signs in with a password, to an application.
+func withPeople(t *testing.T) *fixture {
+	t.Helper()
+	secretOf := func(issuer string) string { return issuer + "-people" }
+	h := newFixture(t, time.Now(), 0, func(issuer *v1alpha1.JWTIssuer) {
+		issuer.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Scopes: []string{"orders:*"}}}}
+		issuer.Spec.Login = &v1alpha1.LoginSpec{
+			SessionNamespace: issuer.Name, Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: secretOf(issuer.Name)}},
+			Clients: []v1alpha1.LoginClient{{ID: "shop", RedirectURIs: []string{shopURI}, Audiences: []string{harness.Audience}, Scopes: []string{"openid", "orders:read"}}},
+		}
+	})
+	hash, err := bcrypt.GenerateFromPassword([]byte("correct horse"), bcrypt.MinCost)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	h.Create(&corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: secretOf(h.Name)}, StringData: map[string]string{"htpasswd": "jane:" + string(hash) + "\n"},
+	})
+	return h
+}
+
+var (
+	stepField  = regexp.MustCompile(`name="step" value="([^"]+)"`)
+	formAction = regexp.MustCompile(`<form method="post" action="([^"]+)"`)
+)
+
+// signInWithBrowser opens an authorization request as Jane, allows the access, and returns where the browser goes then.
+func (h *fixture) signInWithBrowser(at string) *url.URL {
+	h.T.Helper()
+	jar, err := cookiejar.New(nil)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	browser := &http.Client{Transport: h.http.Transport, Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	read := func(answer *http.Response, err error) (*http.Response, string) {
+		h.T.Helper()
+		h.Expect(err).NotTo(gomega.HaveOccurred())
+		defer func() { _ = answer.Body.Close() }()
+		page, err := io.ReadAll(answer.Body)
+		h.Expect(err).NotTo(gomega.HaveOccurred())
+		return answer, string(page)
+	}
+	submit := func(page string, form url.Values) (*http.Response, string) {
+		h.T.Helper()
+		step, action := stepField.FindStringSubmatch(page), formAction.FindStringSubmatch(page)
+		h.Expect(step).NotTo(gomega.BeNil(), page)
+		form.Set("step", html.UnescapeString(step[1]))
+		return read(browser.PostForm(html.UnescapeString(action[1]), form))
+	}
+	_, page := read(browser.Get(at))
+	_, page = submit(page, url.Values{"username": {"jane"}, "password": {"correct horse"}})
+	back, page := submit(page, url.Values{"answer": {"allow"}})
+	to, err := url.Parse(back.Header.Get("Location"))
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	h.Expect(to.Host).To(gomega.Equal("shop.example.com"), page)
+	return to
+}
+
+// TestWebApplicationInGo checks x/oauth2 with PKCE, and go-oidc: discovery, the id_token with its nonce and at_hash, and /userinfo.
+func TestWebApplicationInGo(t *testing.T) {
+	h := withPeople(t)
+	var provider *oidc.Provider
+	h.Eventually(func() string {
+		provider = h.discovery()
+		return provider.Endpoint().AuthURL
+	}).ShouldNot(gomega.BeEmpty(), "the metadata never names the authorization endpoint")
+	config := &oauth2.Config{ClientID: "shop", RedirectURL: shopURI, Endpoint: provider.Endpoint(), Scopes: []string{oidc.ScopeOpenID, "orders:read"}}
+	verifier := oauth2.GenerateVerifier()
+	back := h.signInWithBrowser(config.AuthCodeURL("s1", oauth2.S256ChallengeOption(verifier), oidc.Nonce("n1")))
+	h.Expect(back.Query().Get("state")).To(gomega.Equal("s1"))
+	h.Expect(back.Query().Get("iss")).To(gomega.Equal(h.url()))
+	_, err := config.Exchange(h.clientContext(), back.Query().Get("code"), oauth2.VerifierOption(oauth2.GenerateVerifier()))
+	h.Expect(err).To(gomega.MatchError(gomega.ContainSubstring("invalid_grant")), "another verifier")
+	tokens, err := config.Exchange(h.clientContext(), back.Query().Get("code"), oauth2.VerifierOption(verifier))
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	raw, _ := tokens.Extra("id_token").(string)
+	identity, err := provider.VerifierContext(h.clientContext(), &oidc.Config{ClientID: "shop"}).Verify(h.clientContext(), raw)
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	h.Expect(identity.Subject).To(gomega.Equal("jane"))
+	h.Expect(identity.Nonce).To(gomega.Equal("n1"))
+	h.Expect(identity.VerifyAccessToken(tokens.AccessToken)).To(gomega.Succeed())
+	_, err = h.verifier(provider).Verify(h.clientContext(), tokens.AccessToken)
+	h.Expect(err).NotTo(gomega.HaveOccurred(), "the access token is for the API")
+	info, err := provider.UserInfo(h.clientContext(), oauth2.StaticTokenSource(tokens))
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	h.Expect(info.Subject).To(gomega.Equal("jane"))
+	tokens.Expiry = time.Now()
+	next, err := config.TokenSource(h.clientContext(), tokens).Token()
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	h.Expect(next.AccessToken).NotTo(gomega.Equal(tokens.AccessToken))
+}
+
+// TestWebApplicationsInJavaScript checks openid-client as a web application, with a pushed request as well, and oauth4webapi as a
+// single-page application with DPoP.
+func TestWebApplicationsInJavaScript(t *testing.T) {
+	n := findNode(t)
+	h := withPeople(t)
+	h.Eventually(func() string { return h.discovery().Endpoint().AuthURL }).ShouldNot(gomega.BeEmpty())
+	saw := n.run(h, "browser.mjs", map[string]any{
+		"issuer": h.url(), "id": "shop", "redirect": shopURI, "audience": harness.Audience, "person": map[string]any{"username": "jane", "password": "correct horse"},
+	})
+	web := map[string]any{
+		"subject": "jane", "audience": "shop", "scope": "openid orders:read", "user": "jane", "refreshed": "string", "again": "400 invalid_grant", "ended": "400 invalid_grant",
+	}
+	h.Expect(saw).To(gomega.Equal(map[string]any{
+		"web": web, "pushed": web, "page": map[string]any{"type": "dpop", "subject": "jane", "user": "jane"},
+	}))
+}
