@@ -20,6 +20,8 @@ type Forward string
 const (
 	// IDToken forwards the id_token: the API server trusts the provider.
 	IDToken Forward = "IDToken"
+	// AccessToken forwards the access token of the sign-in: the provider is a JWTIssuer that the API server trusts.
+	AccessToken Forward = "AccessToken"
 	// Exchange forwards an access token of the token service: the API server trusts a JWTIssuer.
 	Exchange Forward = "Exchange"
 	// Impersonation forwards the console's own credential with the person's name and groups.
@@ -48,7 +50,7 @@ type Config struct {
 	GroupsClaim    string  `json:"groupsClaim,omitempty"`
 	GroupsPrefix   *string `json:"groupsPrefix,omitempty"`
 	Forward        Forward `json:"forward,omitempty"`
-	// TokenService is where the id_token is exchanged.
+	// TokenService is where the id_token is exchanged, or where the person signs in.
 	TokenService *TokenService `json:"tokenService,omitempty"`
 }
 
@@ -94,8 +96,20 @@ func (c *Config) setDefaults(impersonate bool) {
 			c.Forward = Impersonation
 		}
 	}
+	if c.Forward == AccessToken && c.TokenService != nil {
+		// The provider is the token service.
+		if c.TokenService.IssuerURL == "" {
+			c.TokenService.IssuerURL = c.IssuerURL
+		}
+		if c.TokenService.CAFile == "" {
+			c.TokenService.CAFile = c.CAFile
+		}
+	}
 	if len(c.Scopes) == 0 {
 		c.Scopes = []string{"openid", "profile", "email"}
+		if c.Forward == AccessToken {
+			c.Scopes = []string{"openid"}
+		}
 	}
 	if c.Forward != Impersonation {
 		return
@@ -133,8 +147,8 @@ func (c *Config) problems(impersonate bool) []error {
 func (c *Config) forwardProblems(impersonate bool) []error {
 	var found []error
 	switch {
-	case !slices.Contains([]Forward{IDToken, Exchange, Impersonation}, c.Forward):
-		found = append(found, fmt.Errorf("forward is %q: set it to IDToken, Exchange or Impersonation", c.Forward))
+	case !slices.Contains([]Forward{IDToken, AccessToken, Exchange, Impersonation}, c.Forward):
+		found = append(found, fmt.Errorf("forward is %q: set it to IDToken, AccessToken, Exchange or Impersonation", c.Forward))
 	case c.Forward == Impersonation && !impersonate:
 		found = append(found, errors.New("forward is Impersonation, which also needs the flag --impersonate: the console then acts with its own credential"))
 	case c.Forward != Impersonation && impersonate:
@@ -146,8 +160,14 @@ func (c *Config) forwardProblems(impersonate bool) []error {
 	switch {
 	case c.Forward == Exchange && c.TokenService == nil:
 		found = append(found, errors.New("forward is Exchange, and tokenService is missing: set its issuerURL and audience"))
-	case c.Forward != Exchange && c.TokenService != nil:
-		found = append(found, fmt.Errorf("tokenService has no effect with forward: %s; set forward: Exchange, or remove it", c.Forward))
+	case c.Forward == AccessToken && c.TokenService == nil:
+		found = append(found, errors.New("forward is AccessToken, and tokenService is missing: set its audience"))
+	case c.Forward == AccessToken && c.TokenService.IssuerURL != c.IssuerURL:
+		found = append(found, errors.New("tokenService.issuerURL differs from issuerURL: with forward: AccessToken people sign in at the token service; remove it"))
+	case c.Forward == AccessToken && (c.ClientSecretFile != "" || c.ClientAssertionFile != ""):
+		found = append(found, errors.New("a JWTIssuer has public clients only: remove clientSecretFile and clientAssertionFile"))
+	case c.Forward != Exchange && c.Forward != AccessToken && c.TokenService != nil:
+		found = append(found, fmt.Errorf("tokenService has no effect with forward: %s; set forward: Exchange or AccessToken, or remove it", c.Forward))
 	case c.TokenService != nil:
 		found = append(found, c.TokenService.problems()...)
 	}

@@ -23,7 +23,7 @@ const (
 	typeIDToken   = "urn:ietf:params:oauth:token-type:id_token" //nolint:gosec // the name of a type
 )
 
-// session is the session at the token service that an exchange began.
+// session is the session at the token service that an exchange began, or the sign-in itself.
 type session struct {
 	login *login
 

@@ -190,6 +190,40 @@ func TestExchange(t *testing.T) {
 	}
 }
 
+// TestSignInAtAnIssuer checks the sign-in at the login page of the issuer itself: its access token is forwarded, and its session is
+// renewed and ended.
+func TestSignInAtAnIssuer(t *testing.T) {
+	f := newFixture(t, func(c *Config) {
+		c.Forward, c.ClientSecretFile, c.TokenService = AccessToken, "", &TokenService{Audience: "https://kubernetes.example.com"}
+	})
+	b := f.begin("")
+	if asked := b.to.Query(); asked.Get("resource") != "https://kubernetes.example.com" || asked.Get("scope") != "openid" || asked.Get("code_challenge_method") != "S256" {
+		t.Errorf("the request is %v", asked)
+	}
+	f.provider.will("/token", tokens(map[string]any{
+		"access_token": "a1", "refresh_token": "r1", "id_token": f.provider.sign(f.claims(b.to.Query().Get("nonce"))),
+	}), tokens(map[string]any{"access_token": "a2", "refresh_token": "r2"}))
+	first, _, _, err := f.arrive(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := f.provider.last("/token"); got.agent != browser || got.authorization != "" || got.form.Get("client_id") != consoleID || got.form.Get("code_verifier") == "" {
+		t.Errorf("the redemption is %+v", got)
+	}
+	if first.Means != wire.Exchange || first.Config.BearerToken != "a1" || !first.Until.Equal(f.fake.Now().Add(15*time.Minute)) || first.OwnSessions == nil {
+		t.Errorf("the credential is %s until %s", first.Means, first.Until)
+	}
+	next, err := first.Renew(t.Context())
+	if got := f.provider.last("/token"); err != nil || next.Config.BearerToken != "a2" || got.form.Get("refresh_token") != "r1" || got.agent != browser {
+		t.Fatalf("%v, the form %v of %q", err, got.form, got.agent)
+	}
+	f.provider.will("/revoke", answer{code: http.StatusOK})
+	next.Drop(t.Context())
+	if got := f.provider.all("/revoke"); len(got) != 1 || got[0].form.Get("token") != "r2" {
+		t.Errorf("revocations: %+v", got)
+	}
+}
+
 // TestAnAnswerThatIsLost checks that the session goes on with the next refresh token, though the answer with it got lost: a
 // little later, the service takes the token before it for a stolen one.
 func TestAnAnswerThatIsLost(t *testing.T) {

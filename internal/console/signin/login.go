@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"sync"
 
+	"golang.org/x/oauth2"
 	"k8s.io/client-go/rest"
 
 	"github.com/refreshkeys/refreshkeys/internal/console"
@@ -25,12 +26,18 @@ type login struct {
 	refresh string
 }
 
-// first returns the first credential of a sign-in.
-func (l *login) first(ctx context.Context, id *proven) (*console.Credential, error) {
-	if l.Forward == Exchange {
+// first returns the first credential of a sign-in, from the answer of the provider.
+func (l *login) first(ctx context.Context, id *proven, got *oauth2.Token) (*console.Credential, error) {
+	switch l.Forward {
+	case AccessToken:
+		l.refresh = ""
+		s := &session{login: l, refresh: got.RefreshToken}
+		return s.credential(got), nil
+	case Exchange:
 		// The session at the token service is what is renewed from now on.
 		l.refresh = ""
 		return l.exchange(ctx)
+	case IDToken, Impersonation:
 	}
 	return l.credential(id)
 }

@@ -43,7 +43,7 @@ type OIDC struct {
 	attempts *attempts
 	tickets  *tickets
 	provider *remote
-	// service is the token service; nil unless id_tokens are exchanged.
+	// service is the token service; nil unless its access tokens are forwarded.
 	service *remote
 	client  client
 }
@@ -112,7 +112,12 @@ func (s *OIDC) begin(w http.ResponseWriter, r *http.Request, asked, session stri
 		return "", err
 	}
 	config := oauth2.Config{ClientID: s.ClientID, Endpoint: oauth2.Endpoint{AuthURL: found.Authorization}, RedirectURL: one.Redirect, Scopes: s.Scopes}
-	return config.AuthCodeURL(one.State, oidc.Nonce(one.Nonce), oauth2.S256ChallengeOption(one.Verifier)), nil
+	options := []oauth2.AuthCodeOption{oidc.Nonce(one.Nonce), oauth2.S256ChallengeOption(one.Verifier)}
+	if s.Forward == AccessToken {
+		// The access token is for the API server (RFC 8707 §2).
+		options = append(options, oauth2.SetAuthURLParam("resource", s.TokenService.Audience))
+	}
+	return config.AuthCodeURL(one.State, options...), nil
 }
 
 // at returns the URL of a path of the console. The console has checked the host.
@@ -146,7 +151,12 @@ func (s *OIDC) finish(r *http.Request, one *attempt, given url.Values) (*console
 	if err != nil {
 		return nil, err
 	}
-	got, err := s.provider.grant(r.Context(), &s.client, url.Values{
+	ctx := r.Context()
+	if s.Forward == AccessToken {
+		// The token service records the device. A provider need not know it.
+		ctx = withAgent(ctx, agentOf(r))
+	}
+	got, err := s.provider.grant(ctx, &s.client, url.Values{
 		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {one.Redirect}, "code_verifier": {one.Verifier},
 	})
 	if err != nil {
@@ -160,7 +170,7 @@ func (s *OIDC) finish(r *http.Request, one *attempt, given url.Values) (*console
 		return nil, failed(wire.NotTrusted, "the id_token has the nonce of another sign-in")
 	}
 	l := &login{OIDC: s, agent: agentOf(r), host: r.Host, nonce: one.Nonce, id: proven, refresh: got.RefreshToken}
-	return l.first(r.Context(), proven)
+	return l.first(r.Context(), proven, got)
 }
 
 // answered reads the code of the provider's answer (RFC 6749 §4.1.2, RFC 9207).
