@@ -20,16 +20,25 @@ func up(ctx context.Context, at place) error {
 	if err := buildControlPlane(ctx, at); err != nil {
 		return err
 	}
-	c, err := cluster.Start(ctx, cluster.Options{Dir: at.dir, ControllerManager: true, Detached: true, Log: os.Stdout})
+	if err := prepareTrust(at); err != nil {
+		return err
+	}
+	c, err := cluster.Start(ctx, cluster.Options{
+		Dir: at.dir, ControllerManager: true, Detached: true, Log: os.Stdout, APIServerArgs: []string{"--authentication-config=" + trustFile(at)},
+	})
 	if err != nil {
 		return fmt.Errorf("%w\nThe control plane does not run. Run make up to retry, or make down and then make up to start from scratch", err)
 	}
 	console, err := install(ctx, c)
+	var who *signIn
+	if err == nil {
+		who, err = people(ctx, at, c)
+	}
 	if err != nil {
 		return fmt.Errorf("%w\nThe control plane still runs, so that you can inspect it (KUBECONFIG=%s, logs in %s).\n"+
 			"Run make up to retry, or make down to stop it", err, at.shown(c.Kubeconfig()), at.shown(filepath.Join(at.dir, "log")))
 	}
-	return explain(at, c, console)
+	return explain(at, c, console, who)
 }
 
 // buildControlPlane builds the control plane's binaries that do not exist yet.
@@ -42,7 +51,7 @@ func buildControlPlane(ctx context.Context, at place) error {
 	return nil
 }
 
-// install starts Refresh Keys, and returns the URL of its console.
+// install starts Refresh Keys, and returns the URL of the administrator's console.
 func install(ctx context.Context, c *cluster.Cluster) (console string, err error) {
 	if err := cluster.Install(ctx, c); err != nil {
 		return "", err
@@ -62,7 +71,7 @@ func install(ctx context.Context, c *cluster.Cluster) (console string, err error
 // replicas is the number of replicas of the token service: each must observe what the other records.
 const replicas = 2
 
-func explain(at place, c *cluster.Cluster, console string) error {
+func explain(at place, c *cluster.Cluster, console string, who *signIn) error {
 	kubectl := "kubectl"
 	if _, err := exec.LookPath(kubectl); err != nil {
 		kubectl = at.shown(c.KubectlPath())
@@ -88,11 +97,21 @@ and exchange the token for an access token:
   curl --cacert <(field ca.crt) $(field token-endpoint) -d grant_type=refresh_token -d refresh_token=$(field token) |
     sed 's/.*"access_token":"\([^"]*\)".*/\1/'
 
-Or create, rotate and revoke refresh keys in the console. This URL works once, within 5 minutes; make up prints another one:
+Or create, rotate and revoke refresh keys in the console, as the administrator. This URL works once, within 5 minutes; make up prints another one:
 
   %[5]s
 
+People sign in at the console, as in a cluster, at the login page of the token service. The browser asks you to accept two certificates:
+
+  %[6]s
+  user name %[7]s, password %[8]s
+
+On the command line, kubectl refreshkey signs the same user in, for the API server:
+
+  bin/kubectl-refreshkey login --issuer-url %[9]s --ca-file %[10]s
+
 Logs are in %[3]s. When you are done: make down
-`, c.Kubeconfig(), kubectl, at.shown(filepath.Join(at.dir, "log")), strings.Join(urls, " and "), console)
+`, c.Kubeconfig(), kubectl, at.shown(filepath.Join(at.dir, "log")), strings.Join(urls, " and "), console,
+		who.console, who.user, who.password, who.issuer, at.shown(filepath.Join(at.dir, "tokenservice-ca.crt")))
 	return nil
 }
