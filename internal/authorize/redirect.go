@@ -62,13 +62,9 @@ func (e *Refusal) RedirectRefused(issuer string) string {
 	return e.Request.Redirect(issuer, url.Values{oauth.ParamError: {string(e.Reason.Code)}, oauth.ParamErrorDescription: {e.Reason.Description}})
 }
 
-// Target returns what Content-Security-Policy calls the place of the redirect URI, which a form may lead to: its origin, or its scheme.
+// Target returns what Content-Security-Policy calls the place of the redirect URI, which a form may lead to: its scheme. A host would not
+// do: browsers apply the policy to the application's own redirects as well, and the policy cannot name an IPv6 address.
 func (r *Request) Target() string {
-	scheme, rest, _ := strings.Cut(r.RedirectURI, ":")
-	if scheme != "https" && scheme != "http" {
-		return scheme + ":"
-	}
-	host, _, _ := strings.Cut(strings.TrimPrefix(rest, "//"), "/")
-	host, _, _ = strings.Cut(host, "?")
-	return scheme + "://" + host
+	scheme, _, _ := strings.Cut(r.RedirectURI, ":")
+	return scheme + ":"
 }

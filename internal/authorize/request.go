@@ -15,6 +15,7 @@ const (
 	maxState     = 1 << 10
 	maxNonce     = 256
 	maxLoginHint = v1alpha1.MaxSubjectLength
+	maxScope     = 1 << 10
 )
 
 // Request is a valid request to sign in. It travels sealed from step to step.
@@ -125,9 +126,9 @@ func (r *Request) check(client *v1alpha1.LoginClient, form oauth.Form) *oauth.Er
 	case form.Get(oauth.ParamCodeChallengeMethod) != oauth.ChallengeS256:
 		return oauth.Refuse(oauth.InvalidRequest, "code_challenge_method must be S256.")
 	case !thumbprint.MatchString(r.Challenge):
-		return oauth.Refuse(oauth.InvalidRequest, "code_challenge must be 43 characters of base64url (RFC 7636 §4.2).")
+		return oauth.Refuse(oauth.InvalidRequest, "code_challenge must be 43 characters of base64url (RFC 7636 section 4.2).")
 	case r.JWKThumbprint != "" && !thumbprint.MatchString(r.JWKThumbprint):
-		return oauth.Refuse(oauth.InvalidRequest, "dpop_jkt must be the SHA-256 thumbprint of a key (RFC 9449 §10).")
+		return oauth.Refuse(oauth.InvalidRequest, "dpop_jkt must be the SHA-256 thumbprint of a key (RFC 9449 section 10).")
 	case len(r.Nonce) > maxNonce:
 		return oauth.Refuse(oauth.InvalidRequest, fmt.Sprintf("nonce is longer than %d bytes.", maxNonce))
 	}
@@ -159,6 +160,9 @@ func (r *Request) checkTarget(client *v1alpha1.LoginClient, form oauth.Form) *oa
 }
 
 func (r *Request) checkScopes(client *v1alpha1.LoginClient, asked string) *oauth.Error {
+	if len(asked) > maxScope {
+		return oauth.Refuse(oauth.InvalidScope, fmt.Sprintf("scope is longer than %d bytes.", maxScope))
+	}
 	for scope := range strings.SplitSeq(asked, " ") {
 		switch {
 		case scope == "" || scope == oauth.ScopeOfflineAccess || slices.Contains(r.Scopes, scope):

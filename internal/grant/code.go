@@ -13,6 +13,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/seal"
 	"github.com/refreshkeys/refreshkeys/internal/session"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // CodeRequest is a request to redeem an authorization code (RFC 6749 §4.1.3, RFC 7636 §4.5).
@@ -74,26 +75,27 @@ func (r *CodeRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.Iss
 	return answer, err
 }
 
-// ProvePushed returns the thumbprint of the key that a client proves when it pushes a request (RFC 9449 §10.1); empty without a proof.
+// ProvePushed returns the thumbprint of the key that a client proves when it pushes a request (RFC 9449 §10.1); empty without a proof. It does
+// not use the proof up: anyone can push, and would fill the memory of used proofs. A proof that is sent again binds to the same key.
 func (s *Service) ProvePushed(issuer *registry.Issuer, url string, proofs []string) (string, error) {
 	if len(proofs) == 0 {
 		return "", nil
 	}
 	proven, err := s.clients.Proofs.Prove([]string{url}, issuer.Rings, proofs)
-	if err != nil {
-		return "", err
-	}
-	return proven.Thumbprint, s.clients.Consume(&proven)
+	return proven.Thumbprint, err
 }
 
 // openCode returns what a code holds, and the issuer with the ring that opened it.
 func (s *Fresh) openCode(ctx context.Context, issuer *registry.Issuer, text string) (*authorize.Code, *registry.Issuer, error) {
 	if len(text) > authorize.MaxCode {
-		return nil, nil, authorize.ErrCode()
+		return nil, nil, oauth.Refuse(oauth.InvalidRequest, "code is longer than any code of the service.")
 	}
 	code := &authorize.Code{}
 	issuer, err := registry.OpenSealed(ctx, s.registry, issuer, authorize.SealedCode, "", text, code, s.clock.Now())
-	if errors.Is(err, seal.ErrForeign) || errors.Is(err, seal.ErrExpired) {
+	switch {
+	case errors.Is(err, seal.ErrUnknownKey):
+		return nil, nil, upstream.Unavailable("the code was sealed with a key that the issuer does not have")
+	case errors.Is(err, seal.ErrForeign), errors.Is(err, seal.ErrExpired):
 		return nil, nil, authorize.ErrCode()
 	}
 	return code, issuer, err

@@ -140,14 +140,15 @@ func (s *Service) manage(
 		default:
 			return nil
 		}
-	}, outcome)
+	}, "sessions", outcome)
 }
 
 // present authorises a request to a resource of the token service with an access token of a session, from a fresh view. Only then does
-// it count the request and use up the proof. urls are those of the resource, and fits returns the refusal of a token that is for another one.
+// it count the request and use up the proof. urls are those of the resource, fits returns the refusal of a token that is for another one, and counted
+// names what the requests of a subject are counted for.
 func (s *Service) present(
 	ctx context.Context, issuer *registry.Issuer, request *AccessRequest, urls func(*registry.Issuer) []string,
-	fits func(*token.Claims, *registry.Issuer) error, outcome *Outcome,
+	fits func(*token.Claims, *registry.Issuer) error, counted string, outcome *Outcome,
 ) (*managed, error) {
 	from, err := s.fresh()
 	if err != nil {
@@ -172,7 +173,7 @@ func (s *Service) present(
 		return nil, err
 	}
 	outcome.ofAccess(claims)
-	if !s.managing.Allow(issuer.Name+"\x00"+claims.Subject, s.clock.Now()) {
+	if !s.managing.Allow(counted+"\x00"+issuer.Name+"\x00"+claims.Subject, s.clock.Now()) {
 		return nil, oauth.TooMany("This subject asks too often.")
 	}
 	if err := s.clients.Consume(&proven); err != nil {

@@ -20,7 +20,7 @@ func (s *Service) UserInfo(ctx context.Context, issuer *registry.Issuer, request
 			return oauth.Refuse(oauth.InsufficientScope, "The access token lacks the scope openid.")
 		}
 		return nil
-	}, outcome)
+	}, "userinfo", outcome)
 	if err != nil {
 		return nil, err
 	}

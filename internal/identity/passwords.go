@@ -39,10 +39,12 @@ const (
 	readEvery = 10 * time.Second
 	// rememberedFiles is the maximum number of cached Secrets.
 	rememberedFiles = 256
-	// triesOfUser and triesOfAddress are the bursts of attempts; againForUser and againForAddress are the times
-	// after which one more attempt is allowed.
-	triesOfUser, triesOfAddress   = 5, 20
-	againForUser, againForAddress = 12 * time.Second, 3 * time.Second
+	// triesOfUser, triesOfAddress and triesOfSite are the bursts of attempts; againForUser, againForAddress and againForSite are the
+	// times after which one more attempt is allowed. A site is a /48 of IPv6, which one customer of a provider can have.
+	triesOfUser, triesOfAddress, triesOfSite    = 5, 20, 100
+	againForUser, againForAddress, againForSite = 12 * time.Second, 3 * time.Second, 600 * time.Millisecond
+	// mostQueued is how many attempts wait for a slot at most.
+	mostQueued = 32
 )
 
 // Passwords verifies user names and passwords against the bcrypt lines of Secrets.
@@ -51,9 +53,12 @@ type Passwords struct {
 	namespace string
 	clock     clock.PassiveClock
 	// slots bounds the concurrent bcrypt checks: each uses a core, and one core remains for exchanges.
-	slots     chan struct{}
+	slots chan struct{}
+	// waiting bounds the attempts that wait for a slot or hold one.
+	waiting   chan struct{}
 	ofUser    *Attempts
 	ofAddress *Attempts
+	ofSite    *Attempts
 	flights   upstream.Flights[*passwordFile]
 	// remembered caches the files by the name of their Secret.
 	remembered *memo.Memo[string, *passwordFile]
@@ -74,9 +79,14 @@ func NewPasswords(clients kubernetes.Interface, namespace string, clock clock.Pa
 	if err != nil {
 		return nil, err
 	}
+	ofSite, err := NewAttempts(triesOfSite, againForSite)
+	if err != nil {
+		return nil, err
+	}
+	slots := max(1, runtime.GOMAXPROCS(0)-1)
 	return &Passwords{
-		clients: clients, namespace: namespace, clock: clock, slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)),
-		ofUser: ofUser, ofAddress: ofAddress, remembered: memo.New[string, *passwordFile](rememberedFiles, clock),
+		clients: clients, namespace: namespace, clock: clock, slots: make(chan struct{}, slots), waiting: make(chan struct{}, slots+mostQueued),
+		ofUser: ofUser, ofAddress: ofAddress, ofSite: ofSite, remembered: memo.New[string, *passwordFile](rememberedFiles, clock),
 	}, nil
 }
 
@@ -89,12 +99,18 @@ func (p *Passwords) Verify(ctx context.Context, secret, user, password, address 
 	now := p.clock.Now()
 	// An attempt that exceeds the limit of its address does not count for the user. Otherwise one address could
 	// lock users out, and could evict the counts of other users by trying many names.
-	if !p.ofAddress.Allow(network(address), now) || !p.ofUser.Allow(secret+"\x00"+user, now) {
+	if !p.allowsAddress(address, now) || !p.ofUser.Allow(secret+"\x00"+user, now) {
 		return ErrTooMany
 	}
 	file, err := p.file(ctx, secret)
 	if err != nil {
 		return err
+	}
+	select {
+	case p.waiting <- struct{}{}:
+		defer func() { <-p.waiting }()
+	default:
+		return ErrTooMany
 	}
 	select {
 	case p.slots <- struct{}{}:
@@ -112,14 +128,25 @@ func (p *Passwords) Verify(ctx context.Context, secret, user, password, address 
 	return nil
 }
 
-// network returns the network that attempts are counted for: the address itself for IPv4, and its /64 for IPv6,
-// since one host can use all addresses of a /64.
-func network(address string) string {
+// allowsAddress counts an attempt for its address: for IPv4 the address itself; for IPv6 its /64, of which one host can use all addresses,
+// and its /48.
+func (p *Passwords) allowsAddress(address string, now time.Time) bool {
+	if site := network(address, siteBits); site != address && !p.ofSite.Allow(site, now) {
+		return false
+	}
+	return p.ofAddress.Allow(network(address, networkBits), now)
+}
+
+// networkBits and siteBits are the lengths of the prefixes of IPv6 that attempts are counted for.
+const networkBits, siteBits = 64, 48
+
+// network returns the prefix of an IPv6 address, and any other address as it is.
+func network(address string, bits int) string {
 	at, err := netip.ParseAddr(address)
 	if err != nil || at.Unmap().Is4() {
 		return address
 	}
-	prefix, err := at.WithZone("").Prefix(64)
+	prefix, err := at.WithZone("").Prefix(bits)
 	if err != nil {
 		return address
 	}

@@ -82,7 +82,7 @@ func TestTriesOfOneNetwork(t *testing.T) {
 	for address, want := range map[string]string{
 		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "::ffff:192.0.2.1", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64", "": "", "@": "@",
 	} {
-		if got := network(address); got != want {
+		if got := network(address, networkBits); got != want {
 			t.Errorf("%q is counted as %q, want %q", address, got, want)
 		}
 	}
@@ -93,6 +93,36 @@ func TestTriesOfOneNetwork(t *testing.T) {
 	}
 	if !errors.Is(err, ErrTooMany) {
 		t.Errorf("each address of a /64 is counted by itself: %v", err)
+	}
+}
+
+// TestTriesOfOneSite checks that the networks of a /48 are counted together as well.
+func TestTriesOfOneSite(t *testing.T) {
+	p := passwordsOf(t, line(t, "jane", "one", bcrypt.MinCost), func() {})
+	var err error
+	for i := range triesOfSite + 1 {
+		err = p.Verify(t.Context(), "people", fmt.Sprint("user-", i), "wrong", fmt.Sprintf("2001:db8:0:%x::1", i))
+	}
+	if !errors.Is(err, ErrTooMany) {
+		t.Errorf("each /64 of a /48 is counted by itself: %v", err)
+	}
+	if err := p.Verify(t.Context(), "people", "jane", "one", "2001:db8:1::1"); err != nil {
+		t.Errorf("another /48: %v", err)
+	}
+}
+
+// TestWaitingForASlotIsBounded checks that attempts beyond those that wait are refused at once.
+func TestWaitingForASlotIsBounded(t *testing.T) {
+	p := passwordsOf(t, line(t, "jane", "one", bcrypt.MinCost), func() {})
+	for range cap(p.waiting) {
+		p.waiting <- struct{}{}
+	}
+	if err := p.Verify(t.Context(), "people", "jane", "one", "192.0.2.1"); !errors.Is(err, ErrTooMany) {
+		t.Errorf("with a full queue: %v", err)
+	}
+	<-p.waiting
+	if err := p.Verify(t.Context(), "people", "jane", "one", "192.0.2.1"); err != nil {
+		t.Errorf("with a place in the queue: %v", err)
 	}
 }
 

@@ -19,7 +19,8 @@ import (
 // changed schedule moves it. A changed algorithm replaces the Pending key, and the new one becomes Active as
 // soon as it has been published for s.Prepublish.
 //
-// The seal ring exists only while s.Seals is set. It begins with an Active key whenever it has no keys.
+// The seal ring exists only while s.Seals is set, and afterwards until its last key has retired. It begins with an Active key whenever it has
+// neither an Active nor a Pending one.
 //
 // withdrawn lists the kids of withdrawn keys. Advance removes them at once. If the Active key is
 // among them, the Pending one replaces it: in the refresh and seal rings at once, because replicas read them again
@@ -59,12 +60,11 @@ func Advance(
 	}
 	var keys []Key
 	for _, use := range uses {
-		if use == Seal && !s.Seals {
-			continue
-		}
 		step.schedule = s.wholeSeconds().of(use)
 		ring := splitRing(use, r.of(use))
-		if err := step.ring(ring, r == nil || (use == Seal && ring.isEmpty())); err != nil {
+		if use == Seal && !s.Seals {
+			step.end(ring)
+		} else if err := step.ring(ring, r == nil || (use == Seal && ring.isOver())); err != nil {
 			return nil, err
 		}
 		keys = append(keys, ring.keys()...)
@@ -87,7 +87,7 @@ func (r *Rings) NextChange(s Schedule, now time.Time) time.Time {
 	next := time.Time{}
 	for _, use := range uses {
 		ring := splitRing(use, r.of(use))
-		if use == Seal && !s.Seals && ring.isEmpty() {
+		if use == Seal && !s.Seals && len(ring.keys()) == 0 {
 			continue
 		}
 		at, settled := ring.nextChange(s.of(use))
@@ -123,7 +123,8 @@ func splitRing(use Use, keys []Key) *ring {
 	return g
 }
 
-func (g *ring) isEmpty() bool { return g.active == nil && g.pending == nil && len(g.retiring) == 0 }
+// isOver reports whether no key of the ring seals, now or later.
+func (g *ring) isOver() bool { return g.active == nil && g.pending == nil }
 
 func (g *ring) keys() []Key {
 	keys := slices.Clone(g.retiring)
@@ -162,6 +163,8 @@ func (g *ring) dueAt(s Schedule) time.Time {
 // nextChange returns when time alone changes the ring; settled is false if a change is due at any time.
 func (g *ring) nextChange(s Schedule) (at time.Time, settled bool) {
 	switch {
+	case g.use == Seal && !s.Seals && g.isOver():
+		return slices.MinFunc(g.retiring, func(a, b Key) int { return a.RetireAt.Compare(b.RetireAt) }).RetireAt, true
 	case g.use == Seal && !s.Seals,
 		g.pending == nil,
 		g.active == nil && g.use != Access,
@@ -206,6 +209,16 @@ func (a *advance) ring(g *ring, first bool) error {
 	a.dropRetired(g)
 	g.pending.ActiveAt = g.plannedAt(a.schedule)
 	return nil
+}
+
+// end retires the keys of a ring that is not wanted any more: what they sealed still opens.
+func (a *advance) end(g *ring) {
+	a.dropWithdrawn(g)
+	if g.active != nil {
+		a.retire(g)
+	}
+	g.active, g.pending = nil, nil
+	a.dropRetired(g)
 }
 
 func (a *advance) dropWithdrawn(g *ring) {
@@ -295,12 +308,17 @@ func (a *advance) rotate(g *ring) error {
 	if g.active == nil || a.now.Before(g.plannedAt(a.schedule)) {
 		return nil
 	}
+	a.retire(g)
+	return a.activate(g)
+}
+
+// retire begins to retire the Active key.
+func (a *advance) retire(g *ring) {
 	old := *g.active
 	old.State = Retiring
 	// After a clock was set back, its tokens can expire later than a calculation from now gives.
 	old.RetireAt = later(a.now, old.ActiveAt).Add(a.schedule.keep(g.use))
 	g.retiring = append(g.retiring, old)
-	return a.activate(g)
 }
 
 // later returns the later of two times, as lifecycle.Later does, which this package does not import.

@@ -29,7 +29,7 @@ type Schedule struct {
 	// AccessKeep is the same for a key of the access ring. Access tokens are not recorded, so only this protects
 	// them: after a reduction of the longest lifetime, pass the old one until the next rotation.
 	AccessKeep time.Duration
-	// Seals says whether the issuer has a seal ring. Without it, Advance removes the keys of that ring.
+	// Seals says whether the issuer has a seal ring. Without it, the keys of that ring retire.
 	Seals bool
 	// SealKeep is how long a key of the seal ring stays after it stopped: the longest life of what it sealed, plus clock
 	// skew. 0 or more.

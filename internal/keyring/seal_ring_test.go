@@ -16,8 +16,15 @@ var sealCases = []advanceCase{
 	{"a seal ring begins and ends with the setting, and the other rings stay", []step{
 		{at: 0, refresh: firstRefresh, access: firstAccess},
 		{at: 10 * time.Hour, schedule: sealing, refresh: firstRefresh, access: firstAccess, seal: "5 active 10h, 6 pending 110h"},
-		{at: 20 * time.Hour, schedule: func(s *Schedule) { s.Seals = false }, refresh: firstRefresh, access: firstAccess},
+		{at: 20 * time.Hour, schedule: func(s *Schedule) { s.Seals = false }, refresh: firstRefresh, access: firstAccess, seal: "5 retiring 21h"},
+		{at: 21*time.Hour - time.Second, refresh: firstRefresh, access: firstAccess, seal: "5 retiring 21h"},
+		{at: 21 * time.Hour, refresh: firstRefresh, access: firstAccess},
 		{at: 30 * time.Hour, schedule: sealing, refresh: firstRefresh, access: firstAccess, seal: "7 active 30h, 8 pending 130h"},
+	}},
+	{"a seal ring that is wanted again seals at once, and opens what it sealed before", []step{
+		{at: 0, schedule: sealing, refresh: firstRefresh, access: firstAccess, seal: "5 active 0h, 6 pending 100h"},
+		{at: time.Hour, schedule: func(s *Schedule) { s.Seals = false }, refresh: firstRefresh, access: firstAccess, seal: "5 retiring 2h"},
+		{at: 90 * time.Minute, schedule: sealing, refresh: firstRefresh, access: firstAccess, seal: "5 retiring 2h, 7 active 1h30m, 8 pending 101h30m"},
 	}},
 	{"a key of the seal ring is kept for SealKeep", []step{
 		{at: 0, schedule: sealing, refresh: firstRefresh, access: firstAccess, seal: "5 active 0h, 6 pending 100h"},

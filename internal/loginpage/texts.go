@@ -34,7 +34,7 @@ type Texts struct {
 	SignIn, To, User, Password, Continue string
 	Allow, AllowQuestion, SignedInAs     string
 	For, Permissions, Yes, No            string
-	NotYou, Details                      string
+	AfterThat, Details                      string
 	Failures                             map[Failure]string
 	Problems                             map[Reason]Said
 }
@@ -63,7 +63,7 @@ var catalogue = [...]Texts{
 		SignIn: "Sign in", To: "to continue to", User: "User name", Password: "Password", Continue: "Sign in",
 		Allow: "Allow access", AllowQuestion: "wants to use your account", SignedInAs: "You are signed in as", For: "Access to",
 		Permissions: "With these permissions", Yes: "Allow", No: "Deny",
-		NotYou: "You go back to the application afterwards.", Details: "For the people who run the application",
+		AfterThat: "You go back to the application afterwards.", Details: "For the people who run the application",
 		Failures: map[Failure]string{
 			WrongPassword: "The user name or the password is wrong.",
 			TooManyTries:  "Too many tries. Wait a moment, and try again.",
@@ -81,7 +81,7 @@ var catalogue = [...]Texts{
 		SignIn: "Anmelden", To: "weiter zu", User: "Benutzername", Password: "Passwort", Continue: "Anmelden",
 		Allow: "Zugriff erlauben", AllowQuestion: "möchte Ihr Konto verwenden", SignedInAs: "Sie sind angemeldet als", For: "Zugriff auf",
 		Permissions: "Mit diesen Berechtigungen", Yes: "Erlauben", No: "Ablehnen",
-		NotYou: "Danach kehren Sie zur Anwendung zurück.", Details: "Für die Betreiber der Anwendung",
+		AfterThat: "Danach kehren Sie zur Anwendung zurück.", Details: "Für die Betreiber der Anwendung",
 		Failures: map[Failure]string{
 			WrongPassword: "Der Benutzername oder das Passwort ist falsch.",
 			TooManyTries:  "Zu viele Versuche. Warten Sie einen Moment, und versuchen Sie es noch einmal.",
@@ -99,7 +99,7 @@ var catalogue = [...]Texts{
 		SignIn: "Se connecter", To: "pour continuer vers", User: "Nom d’utilisateur", Password: "Mot de passe", Continue: "Se connecter",
 		Allow: "Autoriser l’accès", AllowQuestion: "souhaite utiliser votre compte", SignedInAs: "Vous êtes connecté en tant que", For: "Accès à",
 		Permissions: "Avec ces autorisations", Yes: "Autoriser", No: "Refuser",
-		NotYou: "Vous reviendrez ensuite à l’application.", Details: "Pour les responsables de l’application",
+		AfterThat: "Vous reviendrez ensuite à l’application.", Details: "Pour les responsables de l’application",
 		Failures: map[Failure]string{
 			WrongPassword: "Le nom d’utilisateur ou le mot de passe est incorrect.",
 			TooManyTries:  "Trop de tentatives. Attendez un moment, puis réessayez.",
@@ -107,7 +107,7 @@ var catalogue = [...]Texts{
 		},
 		Problems: map[Reason]Said{
 			Expired:     {"Cette page a expiré", "Revenez à l’application et connectez-vous à nouveau. Les cookies doivent être autorisés."},
-			BadRequest:  {"L’application ne peut pas vous connecter", "Sa demande n’est pas valide. Vous ne pouvez rien y faire ici ; prévenez les responsables de l’application."},
+			BadRequest:  {"L’application ne peut pas vous connecter", "Sa demande n’est pas valide. Vous ne pouvez rien faire ici ; prévenez les responsables de l’application."},
 			OtherSite:   {"Un autre site a envoyé ce formulaire", "Revenez à l’application et connectez-vous à nouveau."},
 			Unavailable: {"La connexion est indisponible pour le moment", "Réessayez dans un instant."},
 			Internal:    {"Une erreur s’est produite", "Revenez à l’application et connectez-vous à nouveau."},

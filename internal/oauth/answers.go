@@ -112,6 +112,8 @@ type BrowserMetadata struct {
 	CodeChallengeMethodsSupported      []string `json:"code_challenge_methods_supported"`
 	// AuthorizationResponseIssParameterSupported is of RFC 9207 §3.
 	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported"`
+	// RequestURIParameterSupported is about request_uri of others, and true if it is left out (OpenID Connect Discovery §3).
+	RequestURIParameterSupported bool `json:"request_uri_parameter_supported"`
 	// PromptValuesSupported is of Initiating User Registration via OpenID Connect §4.
 	PromptValuesSupported []string `json:"prompt_values_supported"`
 	ScopesSupported       []string `json:"scopes_supported"`

@@ -73,7 +73,6 @@ const (
 	// ChallengeS256 is of RFC 7636 §4.2. The method plain is not supported.
 	ChallengeS256 = "S256"
 	PromptLogin   = "login"
-	PromptConsent = "consent"
 	PromptNone    = "none"
 	// RequestURIPrefix begins the request_uri of a pushed request (RFC 9126 §2.2).
 	RequestURIPrefix = "urn:ietf:params:oauth:request_uri:"

@@ -26,6 +26,8 @@ type Session struct {
 	// Current is true for the session that the access token of the request is from.
 	Current bool   `json:"current,omitempty"`
 	Subject string `json:"subject"`
+	// Client is the id of the client that the person signed in to; empty for none.
+	Client string `json:"client,omitempty"`
 	// Method is ServiceAccount, OIDC or Password.
 	Method string `json:"method,omitempty"`
 	// Provider is the URL of the OpenID Connect provider of the login; empty for other methods.

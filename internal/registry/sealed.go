@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/refreshkeys/refreshkeys/internal/seal"
-	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // Rereader reads the keys of an issuer again.
@@ -21,8 +20,8 @@ func (i *Issuer) Box(purpose seal.Purpose, binding string) *seal.Box {
 }
 
 // OpenSealed opens a sealed value into v, and returns the issuer whose ring opened it. A key that this replica does not know is read
-// again, since another replica may have sealed the value a moment ago; if it stays unknown, the error is ErrUnavailable and never one of
-// the value. The other errors are those of seal.
+// again, since another replica may have sealed the value a moment ago. The other errors are those of seal: seal.ErrUnknownKey says that the
+// API server does not have the key, either.
 func OpenSealed(ctx context.Context, from Rereader, issuer *Issuer, purpose seal.Purpose, binding, text string, v any, now time.Time) (*Issuer, error) {
 	err := issuer.Box(purpose, binding).Open(text, v, now)
 	if errors.Is(err, seal.ErrUnknownKey) {
@@ -30,9 +29,6 @@ func OpenSealed(ctx context.Context, from Rereader, issuer *Issuer, purpose seal
 			return nil, err
 		}
 		err = issuer.Box(purpose, binding).Open(text, v, now)
-	}
-	if errors.Is(err, seal.ErrUnknownKey) {
-		return nil, upstream.Unavailable("a value was sealed with a key that the issuer does not have")
 	}
 	return issuer, err
 }

@@ -4,6 +4,7 @@
 package seal
 
 import (
+	"bytes"
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/base64"
@@ -57,8 +58,11 @@ func (b *Box) Seal(v any, end time.Time) (string, error) {
 		return "", err
 	}
 	plain := binary.BigEndian.AppendUint64(nil, uint64(end.UnixMilli())) //nolint:gosec // no end is before 1970
-	value, err := json.Marshal(v)
-	if err != nil {
+	value := bytes.NewBuffer(plain)
+	encoder := json.NewEncoder(value)
+	// A query has many &, which would become six bytes each.
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
 		return "", fmt.Errorf("seal: %w", err)
 	}
 	aead, err := b.aead(key)
@@ -73,7 +77,7 @@ func (b *Box) Seal(v any, end time.Time) (string, error) {
 	// It never fails (crypto/rand).
 	_, _ = rand.Read(nonce)
 	sealed = append(sealed, nonce...)
-	sealed = aead.Seal(sealed, nonce, append(plain, value...), []byte(b.Binding))
+	sealed = aead.Seal(sealed, nonce, value.Bytes(), []byte(b.Binding))
 	return base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 

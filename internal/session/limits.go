@@ -37,7 +37,9 @@ func (l *login) makeRoom(ctx context.Context, begun *v1alpha1.JWTRefreshKey) err
 			return err
 		}
 		sessions = slices.DeleteFunc(sessions, func(other v1alpha1.JWTRefreshKey) bool { return !ofSameSubject(&other, begun) })
-		sessions = withoutRedeemable(sessions, begun.UID, l.Clock.Now())
+		if sessions, err = withoutRedeemable(sessions, begun.UID, l.Clock.Now()); err != nil {
+			return err
+		}
 		going := excess(sessions, begun.UID, l.issuer.Login.SessionsPerSubject, l.Clock.Now())
 		if slices.ContainsFunc(going, func(one v1alpha1.JWTRefreshKey) bool { return one.UID == begun.UID }) {
 			return upstream.Unavailable("too many logins of the subject are under way")

@@ -82,7 +82,7 @@ func listedOne(issuer *registry.Issuer, key *v1alpha1.JWTRefreshKey, now time.Ti
 		meant = &v1alpha1.DeviceInfo{}
 	}
 	one := oauth.Session{
-		ID: string(key.UID), Subject: session.Subject, Method: string(session.Method), Provider: session.Provider, Audience: key.Spec.Audience,
+		ID: string(key.UID), Subject: session.Subject, Method: string(session.Method), Provider: session.Provider, Client: session.Client, Audience: key.Spec.Audience,
 		Device:    oauth.SessionDevice{ID: cmp.Or(seen.ID, meant.ID), Browser: cmp.Or(seen.Browser, meant.Browser), OS: cmp.Or(seen.OS, meant.OS)},
 		IPAddress: seen.IPAddress, StartedAt: session.StartedAt.UTC(), LastUsed: inUTC(key.Status.LastUsed), ExpiresAt: endOf(issuer, key),
 		RevokedAt: inUTC(key.Status.RevokedAt), RevocationReason: string(key.Status.RevocationReason), Status: oauth.SessionActive,

@@ -1,17 +1,22 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/authorize"
+	"github.com/refreshkeys/refreshkeys/internal/canonical"
+	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
@@ -33,6 +38,9 @@ func (s *Service) Redeem(ctx context.Context, cluster Registry, issuer *registry
 	if err != nil {
 		return nil, err
 	}
+	if err := s.stillThere(ctx, cluster, issuer, l.signedIn); err != nil {
+		return nil, err
+	}
 	for range sessionTries {
 		key, err := l.claim(ctx, name, checked.terms)
 		if err != nil {
@@ -49,6 +57,13 @@ func (s *Service) Redeem(ctx context.Context, cluster Registry, issuer *registry
 		return &Result{Key: key, Token: compact, Claims: claims, Client: checked.client, Access: checked.access}, nil
 	}
 	return nil, upstream.Unavailable("the session of the code changes too often")
+}
+
+// stillThere checks that the provider or the user of a sign-in has not been removed since.
+func (s *Service) stillThere(ctx context.Context, cluster Registry, issuer *registry.Issuer, who *SignedIn) error {
+	return s.Remains(ctx, cluster, issuer, &v1alpha1.JWTRefreshKey{
+		Status: v1alpha1.JWTRefreshKeyStatus{Session: &v1alpha1.SessionStatus{Subject: who.Subject, Method: who.method, Provider: who.provider}},
+	})
 }
 
 // Grants returns the refusal of a sign-in whose code could not be redeemed, by the policy of the issuer.
@@ -121,8 +136,19 @@ func (l *login) endUsed(ctx context.Context, found *v1alpha1.JWTRefreshKey) erro
 func sameSession(found, wanted *v1alpha1.JWTRefreshKey) bool {
 	spec, want := found.Spec.DeepCopy(), wanted.Spec.DeepCopy()
 	spec.ExpiresAt, want.ExpiresAt, spec.Lifetime, want.Lifetime, spec.DeviceInfo, want.DeviceInfo = nil, nil, nil, nil, nil, nil
+	// The API server writes the members of a claim in an order of its own.
+	claims := sameClaims(spec.Claims, want.Claims)
+	spec.Claims, want.Claims = nil, nil
 	ends := found.Spec.ExpiresAt != nil && !found.Spec.ExpiresAt.After(wanted.Spec.ExpiresAt.Time)
-	return ends && equality.Semantic.DeepEqual(spec, want)
+	return ends && claims && equality.Semantic.DeepEqual(spec, want)
+}
+
+func sameClaims(a, b map[string]apiextensionsv1.JSON) bool {
+	return maps.EqualFunc(a, b, func(x, y apiextensionsv1.JSON) bool {
+		one, err := canonical.JSON(x.Raw)
+		other, otherErr := canonical.JSON(y.Raw)
+		return err == nil && otherErr == nil && bytes.Equal(one, other)
+	})
 }
 
 // redeemable reports whether the code of a session may still be presented. Until then the session shows that the code was used, and
@@ -134,7 +160,16 @@ func redeemable(key *v1alpha1.JWTRefreshKey, now time.Time) bool {
 // afterCode is added to the life of a code for clocks that differ.
 const afterCode = 2 * time.Minute
 
-// withoutRedeemable removes the sessions that must not be deleted yet, which do not count.
-func withoutRedeemable(sessions []v1alpha1.JWTRefreshKey, begun types.UID, now time.Time) []v1alpha1.JWTRefreshKey {
-	return slices.DeleteFunc(sessions, func(one v1alpha1.JWTRefreshKey) bool { return one.UID != begun && redeemable(&one, now) })
+// mostRedeemable is how many sessions of a subject may be redeemable at once, besides the one that begins. They do not count for the limit of
+// sessions, since none of them may be deleted to make room.
+const mostRedeemable = 10
+
+// withoutRedeemable removes the sessions that must not be deleted yet. It returns slow_down if there are too many.
+func withoutRedeemable(sessions []v1alpha1.JWTRefreshKey, begun types.UID, now time.Time) ([]v1alpha1.JWTRefreshKey, error) {
+	all := len(sessions)
+	sessions = slices.DeleteFunc(sessions, func(one v1alpha1.JWTRefreshKey) bool { return one.UID != begun && redeemable(&one, now) })
+	if all-len(sessions) > mostRedeemable {
+		return nil, oauth.TooMany("This subject has signed in too often in the last minutes.")
+	}
+	return sessions, nil
 }

@@ -119,6 +119,14 @@ type Consent struct {
 type Next struct {
 	Consent  *Consent
 	Redirect string
+	// Refused is why the client gets no code; empty if it gets one.
+	Refused oauth.Code
+}
+
+// refuse returns to the client without a code.
+func refuse(issuer *registry.Issuer, request *authorize.Request, reason *oauth.Error) *Next {
+	refusal := &authorize.Refusal{Request: request, Reason: reason}
+	return &Next{Redirect: refusal.RedirectRefused(issuer.URL), Refused: reason.Code}
 }
 
 // Begin reads the parameters of /authorize, and returns the page to sign in. The errors are those of authorize.Read.
@@ -215,8 +223,7 @@ func (s *Service) next(issuer *registry.Issuer, request *authorize.Request, pers
 	var refused *oauth.Error
 	switch err := s.sessions.Grants(cluster, issuer, code); {
 	case errors.As(err, &refused):
-		refusal := &authorize.Refusal{Request: request, Reason: refused}
-		return &Next{Redirect: refusal.RedirectRefused(issuer.URL)}, nil
+		return refuse(issuer, request, refused), nil
 	case err != nil:
 		return nil, err
 	}
@@ -242,8 +249,7 @@ func (s *Service) Decide(ctx context.Context, issuer *registry.Issuer, step stri
 		return nil, ErrStep
 	}
 	if !allowed {
-		refusal := &authorize.Refusal{Request: &code.Request, Reason: oauth.Refuse(oauth.AccessDenied, "The person did not allow it.")}
-		return &Next{Redirect: refusal.RedirectRefused(issuer.URL)}, nil
+		return refuse(issuer, &code.Request, oauth.Refuse(oauth.AccessDenied, "The person did not allow it.")), nil
 	}
 	// Each answer is a sign-in of its own.
 	code.ID = string(NewBrowser())
@@ -252,13 +258,15 @@ func (s *Service) Decide(ctx context.Context, issuer *registry.Issuer, step stri
 
 // grant returns to the client with a code.
 func (s *Service) grant(issuer *registry.Issuer, code *authorize.Code) (*Next, error) {
-	sealed, err := s.seal(issuer, authorize.SealedCode, "", code, authorize.CodeLife)
+	kept := *code
+	// The redemption does not need them, and a code has to be short.
+	kept.Request.State, kept.Request.LoginHint = "", ""
+	sealed, err := s.seal(issuer, authorize.SealedCode, "", &kept, authorize.CodeLife)
 	if err != nil {
 		return nil, err
 	}
 	if len(sealed) > authorize.MaxCode {
-		refusal := &authorize.Refusal{Request: &code.Request, Reason: oauth.Refuse(oauth.InvalidRequest, "The request, or what the provider says of the person, is too long.")}
-		return &Next{Redirect: refusal.RedirectRefused(issuer.URL)}, nil
+		return refuse(issuer, &code.Request, oauth.Refuse(oauth.InvalidRequest, "What the provider says of the person is too long.")), nil
 	}
 	return &Next{Redirect: code.Request.Redirect(issuer.URL, url.Values{oauth.ParamCode: {sealed}})}, nil
 }
@@ -282,7 +290,7 @@ func (s *Service) open(ctx context.Context, issuer *registry.Issuer, purpose sea
 		return nil, err
 	}
 	issuer, err = registry.OpenSealed(ctx, from, issuer, purpose, binding, step, v, s.clock.Now())
-	if errors.Is(err, seal.ErrForeign) || errors.Is(err, seal.ErrExpired) {
+	if errors.Is(err, seal.ErrForeign) || errors.Is(err, seal.ErrExpired) || errors.Is(err, seal.ErrUnknownKey) {
 		err = ErrStep
 	}
 	return issuer, err

@@ -92,7 +92,7 @@ func eventOf(r *Request) string {
 	switch {
 	case r.Endpoint == endpointRevoke:
 		return "revocation"
-	case r.Endpoint == endpointPassword:
+	case r.Endpoint == endpointPassword, r.Endpoint == endpointConsent:
 		return "sign-in"
 	case r.Endpoint == endpointSessions:
 		return "sessions"

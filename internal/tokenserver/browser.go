@@ -31,6 +31,10 @@ func (s *Server) authorize(r *Request) error {
 	if err := s.forPeople(r); err != nil {
 		return err
 	}
+	if here, known := endpoint.Of(r.issuer.URL); known && here != endpoint.At(r.place.Host, r.place.Path) {
+		// The page has one origin, which is that of the issuer's url.
+		return s.redirect(r, endpoint.AuthorizeURL(r.issuer.URL)+"?"+r.http.URL.RawQuery)
+	}
 	if r.http.Method == http.MethodPost {
 		form, err := s.form(r)
 		if err != nil {
@@ -90,13 +94,13 @@ func (s *Server) pushed(r *Request) error {
 // forPeople marks a request as one of a person, and chooses the issuer, which must have clients. Only its url has pages, so that there is
 // one origin.
 func (s *Server) forPeople(r *Request) error {
+	r.page = true
 	if err := r.published(); err != nil {
 		return err
 	}
 	if len(r.issuer.Login.Clients) == 0 {
 		return errNotFound
 	}
-	r.page = true
 	return nil
 }
 
@@ -112,7 +116,8 @@ func (s *Server) passwordPage(r *Request) error {
 	})
 	var refused *oauth.Error
 	if errors.As(err, &refused) && refused.Code != oauth.TemporarilyUnavailable {
-		return s.passwordRefused(r, step, user, browser, refused)
+		complete := user != "" && form.Get(oauth.ParamPassword) != ""
+		return s.passwordRefused(r, step, user, browser, refused, complete)
 	}
 	if err != nil {
 		return err
@@ -123,8 +128,9 @@ func (s *Server) passwordPage(r *Request) error {
 	return s.next(r, next)
 }
 
-// passwordRefused shows the login page again. It never says whether the user name or the password was wrong.
-func (s *Server) passwordRefused(r *Request, step, user string, browser signin.Browser, refused *oauth.Error) error {
+// passwordRefused shows the login page again. It never says whether the user name or the password was wrong. complete says whether there were
+// both.
+func (s *Server) passwordRefused(r *Request, step, user string, browser signin.Browser, refused *oauth.Error, complete bool) error {
 	ask, err := s.SignIn.Again(r.http.Context(), r.issuer, step, browser)
 	if err != nil {
 		return err
@@ -134,10 +140,15 @@ func (s *Server) passwordRefused(r *Request, step, user string, browser signin.B
 	case oauth.SlowDown:
 		r.writer.Header().Set("Retry-After", strconv.Itoa(int(refused.RetryAfter/time.Second)))
 		return s.askPage(r, http.StatusTooManyRequests, ask, user, loginpage.TooManyTries)
-	case oauth.InvalidRequest:
-		return s.askPage(r, http.StatusUnprocessableEntity, ask, user, loginpage.MissingEntry)
+	case oauth.UnsupportedGrantType:
+		// Passwords were turned off while the page was open.
+		return signin.ErrStep
 	default:
-		return s.askPage(r, http.StatusUnprocessableEntity, ask, user, loginpage.WrongPassword)
+		failure := loginpage.WrongPassword
+		if !complete {
+			failure = loginpage.MissingEntry
+		}
+		return s.askPage(r, http.StatusUnprocessableEntity, ask, user, failure)
 	}
 }
 
@@ -176,6 +187,8 @@ func (s *Server) stepForm(r *Request) (oauth.Form, signin.Browser, error) {
 	if !known {
 		return nil, "", signin.ErrStep
 	}
+	// The next page has its own time.
+	r.keep(browser)
 	return form, browser, nil
 }
 
@@ -194,22 +207,27 @@ func (r *Request) knownBrowser() (signin.Browser, bool) {
 	return signin.ReadBrowser(cookies[0].Value)
 }
 
-// browser returns the key of the browser, a new one if it has none, and puts its end off. The cookie is Lax, since a provider sends the
-// browser back from another site.
+// browser returns the key of the browser, a new one if it has none.
 func (s *Server) browser(r *Request) signin.Browser {
 	browser, known := r.knownBrowser()
 	if !known {
 		browser = signin.NewBrowser()
 	}
+	r.keep(browser)
+	return browser
+}
+
+// keep lets the browser keep its key for one more step. The cookie is Lax, since a provider sends the browser back from another site.
+func (r *Request) keep(browser signin.Browser) {
 	http.SetCookie(r.writer, &http.Cookie{
 		Name: r.browserCookie(), Value: string(browser), Path: "/", MaxAge: int(signin.StepLife / time.Second),
 		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
-	return browser
 }
 
 func (s *Server) next(r *Request, next *signin.Next) error {
 	if next.Consent == nil {
+		r.Code = next.Refused
 		return s.redirect(r, next.Redirect)
 	}
 	shown := next.Consent
@@ -246,7 +264,8 @@ func (s *Server) writePage(r *Request, status int, page []byte, targets ...strin
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Security-Policy", loginpage.Policy(targets...))
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
-	header.Set("Referrer-Policy", "no-referrer")
+	// A page without a referrer would send its own form with the origin null.
+	header.Set("Referrer-Policy", "same-origin")
 	header.Set("Vary", "Accept-Language, Cookie")
 	s.write(r, status, page)
 }

@@ -22,15 +22,18 @@ var forScripts = map[string]bool{endpointToken: true, endpointRevoke: true, endp
 // shared sets the headers that let a page of an allowed origin read the answer, and reports whether the request was a preflight, which
 // it answers.
 func (s *Server) shared(r *Request, found *handler) (preflight bool) {
-	allowed := allowedOrigins(r.place)
-	if !forScripts[found.name] || len(allowed) == 0 {
+	if !forScripts[found.name] {
+		return false
+	}
+	origins := r.http.Header.Values("Origin")
+	some, allowed := originsOf(r.place, origins)
+	if !some {
 		return false
 	}
 	header := r.writer.Header()
 	// Caches must not give the answer for one origin to another.
 	header.Add("Vary", "Origin")
-	origins := r.http.Header.Values("Origin")
-	if len(origins) != 1 || !slices.Contains(allowed, origins[0]) {
+	if !allowed {
 		return false
 	}
 	header.Set("Access-Control-Allow-Origin", origins[0])
@@ -45,12 +48,15 @@ func (s *Server) shared(r *Request, found *handler) (preflight bool) {
 	return true
 }
 
-// allowedOrigins returns those of the clients of all issuers at a place. They are compared byte for byte, as browsers write them.
-func allowedOrigins(place registry.Place) (allowed []string) {
+// originsOf reports whether clients of the issuers at a place allow any origins, and whether they allow the one of a request. They are compared
+// byte for byte, as browsers write them.
+func originsOf(place registry.Place, sent []string) (some, allowed bool) {
 	for _, issuer := range place.Issuers() {
 		for i := range issuer.Login.Clients {
-			allowed = append(allowed, issuer.Login.Clients[i].AllowedOrigins...)
+			declared := issuer.Login.Clients[i].AllowedOrigins
+			some = some || len(declared) > 0
+			allowed = allowed || (len(sent) == 1 && slices.Contains(declared, sent[0]))
 		}
 	}
-	return allowed
+	return some, allowed
 }

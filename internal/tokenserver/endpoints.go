@@ -254,7 +254,7 @@ func browsers(issuer *registry.Issuer) *oauth.BrowserMetadata {
 		ResponseModesSupported:                     []string{oauth.ResponseModeQuery},
 		CodeChallengeMethodsSupported:              []string{oauth.ChallengeS256},
 		AuthorizationResponseIssParameterSupported: true,
-		PromptValuesSupported:                      []string{oauth.PromptNone, oauth.PromptLogin, oauth.PromptConsent},
+		PromptValuesSupported:                      []string{oauth.PromptNone, oauth.PromptLogin},
 		ScopesSupported:                            slices.Compact(slices.Sorted(slices.Values(scopes))),
 		ClaimsSupported:                            []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash"},
 	}

@@ -93,6 +93,10 @@ func clientID(r *http.Request, form oauth.Form) string {
 		return id
 	}
 	escaped, _, _ := r.BasicAuth()
+	return unescaped(escaped)
+}
+
+func unescaped(escaped string) string {
 	id, err := url.QueryUnescape(escaped)
 	if err != nil {
 		return ""
@@ -115,8 +119,12 @@ func checkClient(r *http.Request, form oauth.Form) error {
 		return oauth.Refuse(oauth.InvalidRequest, "The client uses more than one authentication method.")
 	}
 	if len(given) == 1 {
-		if _, secret, ok := r.BasicAuth(); !ok || secret != "" {
+		id, secret, ok := r.BasicAuth()
+		if !ok || secret != "" {
 			return oauth.Refuse(oauth.InvalidClient, "Client secrets are not supported; leave the Authorization header out.")
+		}
+		if named := form.Get(oauth.ParamClientID); named != "" && id != "" && named != unescaped(id) {
+			return oauth.Refuse(oauth.InvalidRequest, "The Authorization header and client_id name different clients.")
 		}
 	}
 	return checkAssertion(form)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/canonical"
 	"github.com/refreshkeys/refreshkeys/internal/dpop"
 	"github.com/refreshkeys/refreshkeys/internal/grant"
@@ -15,7 +16,7 @@ import (
 
 // sessions answers a subject with its own sessions.
 func (s *Server) sessions(r *Request) error {
-	presented, err := s.presented(r)
+	presented, err := s.presented(r, oauth.ScopeSessions)
 	if err != nil {
 		return err
 	}
@@ -29,7 +30,7 @@ func (s *Server) sessions(r *Request) error {
 
 // endSessions ends sessions of a subject.
 func (s *Server) endSessions(r *Request) error {
-	presented, err := s.presented(r)
+	presented, err := s.presented(r, oauth.ScopeSessions)
 	if err != nil {
 		return err
 	}
@@ -51,7 +52,7 @@ func (s *Server) endSessions(r *Request) error {
 
 // userInfo answers a client with the claims of its person.
 func (s *Server) userInfo(r *Request) error {
-	presented, err := s.presented(r)
+	presented, err := s.presented(r, v1alpha1.ScopeOpenID)
 	if err != nil {
 		return err
 	}
@@ -63,9 +64,9 @@ func (s *Server) userInfo(r *Request) error {
 	return s.answer(r, answer)
 }
 
-// presented returns the access token of a request to a resource of the token service, and chooses the issuer by it.
-func (s *Server) presented(r *Request) (*grant.AccessRequest, error) {
-	r.resource = &resource{scheme: oauth.TokenTypeBearer}
+// presented returns the access token of a request to a resource of the token service, which needs a scope, and chooses the issuer by it.
+func (s *Server) presented(r *Request, scope string) (*grant.AccessRequest, error) {
+	r.resource = &resource{scheme: oauth.TokenTypeBearer, scope: scope}
 	if err := noQuery(r.http); err != nil {
 		return nil, err
 	}
@@ -99,6 +100,8 @@ func (s *Server) presented(r *Request) (*grant.AccessRequest, error) {
 type resource struct {
 	// scheme is that of its Authorization header, and Bearer without one.
 	scheme string
+	// scope is the one that an access token needs.
+	scope string
 }
 
 // statuses of errors at a resource that are not those of the token endpoint (RFC 6750 §3.1, RFC 9449 §7.1 and §9).
@@ -116,7 +119,7 @@ func (r *resource) challenges(code oauth.Code) []string {
 		said = fmt.Sprintf(", error=%q", code)
 	}
 	if code == oauth.InsufficientScope {
-		said += fmt.Sprintf(", scope=%q", oauth.ScopeSessions)
+		said += fmt.Sprintf(", scope=%q", r.scope)
 	}
 	bearer, proof := bearerChallenge, fmt.Sprintf(`DPoP realm="refreshkeys", algs=%q`, strings.Join(dpop.Algorithms(), " "))
 	if r.scheme == oauth.TokenTypeDPoP {

@@ -41,6 +41,9 @@ func TestUserInfo(t *testing.T) {
 		if strings.TrimSpace(got.outcome()) != c.want || (c.want == "200" && got.raw != `{"sub":"ada"}`) {
 			t.Errorf("%s: %s %s, want %s", c.name, got.outcome(), got.raw, c.want)
 		}
+		if challenge := got.header.Get("WWW-Authenticate"); got.status == http.StatusForbidden && !strings.Contains(challenge, `scope="openid"`) {
+			t.Errorf("%s: the challenge is %s", c.name, challenge)
+		}
 	}
 	revoke := url.Values{"token": {tokens.text("refresh_token")}, "client_id": {"shop"}}
 	if got := ask(r, http.MethodPost, "/tenant/revoke", revoke); got.outcome() != "200" {

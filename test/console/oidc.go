@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
@@ -19,6 +21,8 @@ const (
 	// clusterAudience is the audience of the issuer's tokens that the API server accepts.
 	clusterAudience = "https://kubernetes.example.com"
 	clientID        = "console"
+	// ownConsole is the console at which people sign in at the login page of the issuer itself.
+	ownConsole = "own"
 	// idTokenLifetime is short, so that a test sees how an id_token is followed by the next one.
 	idTokenLifetime = "20s"
 )
@@ -34,6 +38,7 @@ func signIns(c *cluster.Cluster, w *world, tokenServiceCA string) map[string]str
 		"impersonate": trusting + renewed + "forward: Impersonation\ngroupsClaim: groups\n",
 		"exchange": trusting + fmt.Sprintf("forward: Exchange\ntokenService: {issuerURL: %s, audience: %s, caFile: %s}\n",
 			w.OIDC.Issuer, w.OIDC.Audience, tokenServiceCA),
+		ownConsole: fmt.Sprintf("caFile: %s\nforward: AccessToken\ntokenService: {audience: %s}\n", tokenServiceCA, w.OIDC.Audience),
 		// It does not know the private authority of the provider.
 		"untrusting": "",
 	}
@@ -154,11 +159,35 @@ spec:
     sessionNamespace: %[1]s
     oidc:
     - {issuerURL: "%[4]s", audiences: [%[5]s], subjectPrefix: "idp:", caBundle: %[6]q}
+    passwords: {secretRef: {name: %[1]s}}
+    clients:
+    - {id: %[5]s, name: The console, redirectURIs: ["%[7]s"], audiences: ["%[3]s"], scopes: [openid]}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: %[1]s, namespace: refreshkeys-system}
+stringData: {htpasswd: %[8]q}
 `
+
+// ownUsers are those who sign in at the issuer with a password: each is used by one test.
+var ownUsers = []string{"story", "denier", "plain"}
 
 func createPeople(ctx context.Context, c *cluster.Cluster, w *world, authority string) error {
 	manifest := filepath.Join(c.Dir(), "people.yaml")
-	content := fmt.Appendf(nil, peopleManifest, peopleNamespace, w.OIDC.Issuer, clusterAudience, w.OIDC.Provider, clientID, authority)
+	port, err := c.Port("console-" + ownConsole)
+	if err != nil {
+		return err
+	}
+	hash, err := bcrypt.GenerateFromPassword([]byte(w.OIDC.Password), bcrypt.MinCost)
+	if err != nil {
+		return err
+	}
+	lines := ""
+	for _, user := range ownUsers {
+		lines += user + ":" + string(hash) + "\n"
+	}
+	content := fmt.Appendf(nil, peopleManifest, peopleNamespace, w.OIDC.Issuer, clusterAudience, w.OIDC.Provider, clientID, authority,
+		fmt.Sprintf("https://localhost:%d/auth/callback", port), lines)
 	if err := os.WriteFile(manifest, content, 0o600); err != nil {
 		return err
 	}
@@ -187,6 +216,9 @@ func runSignIns(ctx context.Context, c *cluster.Cluster, w *world, binary string
 	for name, lines := range consoles {
 		file := filepath.Join(c.Dir(), "oidc-"+name+".yaml")
 		content := fmt.Sprintf("issuerURL: %s\nclientID: %s\nclientSecretFile: %s\n", w.OIDC.Provider, clientID, secretFile) + lines
+		if name == ownConsole {
+			content = fmt.Sprintf("issuerURL: %s\nclientID: %s\n", w.OIDC.Issuer, clientID) + lines
+		}
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			return err
 		}

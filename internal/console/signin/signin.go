@@ -163,11 +163,16 @@ func (s *OIDC) finish(r *http.Request, one *attempt, given url.Values) (*console
 		return nil, failedAt(err, wire.ProviderRefused)
 	}
 	proven, err := s.verify(r.Context(), textOf(got, "id_token"))
-	if err != nil {
-		return nil, failedAt(err, wire.NotTrusted)
+	if err == nil && proven.text("nonce") != one.Nonce {
+		err = errors.New("the id_token has the nonce of another sign-in")
 	}
-	if proven.text("nonce") != one.Nonce {
-		return nil, failed(wire.NotTrusted, "the id_token has the nonce of another sign-in")
+	if err != nil {
+		if s.Forward == AccessToken {
+			// The sign-in has begun a session.
+			begun := &session{login: &login{OIDC: s, agent: agentOf(r)}, refresh: got.RefreshToken}
+			begun.drop(context.WithoutCancel(r.Context()))
+		}
+		return nil, failedAt(err, wire.NotTrusted)
 	}
 	l := &login{OIDC: s, agent: agentOf(r), host: r.Host, nonce: one.Nonce, id: proven, refresh: got.RefreshToken}
 	return l.first(r.Context(), proven, got)

@@ -78,6 +78,10 @@ func (l *login) run(ctx context.Context) error {
 	switch {
 	case ways > 1:
 		return cli.UsageError("set at most one of --service-account, --subject-token-file and --username; without one, the browser opens")
+	case l.passwordFile != "" && l.username == "":
+		return cli.UsageError("--password-file needs --username")
+	case ways == 1 && (l.noBrowser || l.hint != ""):
+		return cli.UsageError("--no-browser and --login-hint are for the sign-in with the browser: remove them, or the other way to sign in")
 	case ways == 1 && l.audience == "":
 		return cli.UsageError("--audience is required: the API that the tokens are for")
 	}

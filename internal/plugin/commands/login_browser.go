@@ -5,10 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -105,12 +107,14 @@ func (a *attempt) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case got.code == "":
 		got.err = errors.New("the token service returned no code")
 	}
+	status, text := http.StatusOK, "You are signed in. You can close this page, and go back to the terminal.\n"
 	if got.err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		_, _ = fmt.Fprintln(w, "You are not signed in. You can close this page; the terminal says why.")
-	} else {
-		_, _ = fmt.Fprintln(w, "You are signed in. You can close this page, and go back to the terminal.")
+		status, text = http.StatusBadRequest, "You are not signed in. You can close this page; the terminal says why.\n"
 	}
+	// The command ends with the answer, which has to be whole by then.
+	header.Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text)
 	if flusher, can := w.(http.Flusher); can {
 		flusher.Flush()
 	}

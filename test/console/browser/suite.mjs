@@ -4,6 +4,7 @@ import { register } from "./browser.mjs";
 import "./look.mjs";
 import "./signin.mjs";
 import "./oidc.mjs";
+import "./login.mjs";
 import "./list.mjs";
 import "./create.mjs";
 import "./manifests.mjs";
