@@ -79,6 +79,7 @@ type LoginSpec struct {
 }
 
 // OIDCProvider is an upstream OpenID Connect provider.
+// +kubebuilder:validation:XValidation:rule="!has(self.client) || self.audiences.exists(audience, audience == self.client.id)",fieldPath=".client.id",message="client.id must be one of audiences, since it is the audience of the id_tokens that the login page gets: add it there"
 type OIDCProvider struct {
 	// issuerURL of the provider, compared byte for byte with `iss`: https, at most 512 characters.
 	// +required
@@ -121,7 +122,47 @@ type OIDCProvider struct {
 	// +listMapKey=claim
 	// +kubebuilder:validation:MaxItems=16
 	Allowed []AllowedValues `json:"allowed,omitempty"`
+	// displayName is what the button of the login page says, at most 64 characters. When unset: the host of issuerURL.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[^\\p{C}\\p{Zl}\\p{Zp}]*$')`,message="displayName is one line of printable characters: remove other characters"
+	DisplayName string `json:"displayName,omitempty"`
+	// client lets people sign in at the provider from the login page, by the authorization code flow with PKCE. When unset:
+	// the login page has no button for the provider.
+	// +optional
+	Client *ProviderClient `json:"client,omitempty"`
 }
+
+// ProviderClient is the token service as a client of a provider. Without secretRef and assertion it is a public client.
+// +kubebuilder:validation:XValidation:rule="!has(self.secretRef) || !has(self.assertion)",message="secretRef and assertion are two ways to authenticate the client, and only one is possible: remove one of them"
+type ProviderClient struct {
+	// id is `client_id` at the provider, one of audiences, at most 512 characters.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[ -~]+$')`,message="client.id is printable ASCII characters (RFC 6749 §2.2): write it as the provider shows it"
+	ID string `json:"id"`
+	// secretRef names the Secret in the operator's namespace that contains the client secret under `client-secret`.
+	// When unset: no client secret.
+	// +optional
+	SecretRef *LocalSecretReference `json:"secretRef,omitempty"`
+	// assertion authenticates the client by a token of the token service's own ServiceAccount with issuerURL as
+	// audience (RFC 7523 §2.2), so that there is no secret: the provider must trust the issuer of the cluster's
+	// ServiceAccount tokens. Write `{}`. When unset: no assertion.
+	// +optional
+	Assertion *ClientAssertion `json:"assertion,omitempty"`
+	// scopes are what the login page asks for besides `openid`. At most 16 of at most 128 characters. When unset: profile and email.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^([!#-[]|[]-~])+$')`,message="a scope is 1 to 128 printable ASCII characters without spaces, double quotes and backslashes (RFC 6749 §3.3): write each scope as an item of its own"
+	Scopes []string `json:"scopes,omitempty"`
+}
+
+// ClientAssertion authenticates a client by a ServiceAccount token. It has no fields.
+type ClientAssertion struct{}
 
 // ClaimName is the name of a claim.
 // +kubebuilder:validation:MinLength=1
