@@ -39,3 +39,11 @@ func (a *Attempts) Allow(who string, now time.Time) bool {
 	}
 	return limiter.AllowN(now, 1)
 }
+
+// Left reports whether the name may try now, and counts nothing.
+func (a *Attempts) Left(who string, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	limiter, ok := a.known.Get(sha256.Sum256([]byte(who)))
+	return !ok || limiter.TokensAt(now) >= 1
+}

@@ -64,6 +64,8 @@ func NewProviders(clock clock.PassiveClock) *Providers {
 type provider struct {
 	client    *http.Client
 	discovery *document[*trust]
+	// redeeming bounds the codes that are redeemed at the same time.
+	redeeming chan struct{}
 }
 
 // trust is what a provider's discovery document provides.
@@ -78,6 +80,15 @@ type trust struct {
 // returns ErrRefused for a token that is not acceptable, and upstream.ErrUnavailable while the provider's
 // documents are not known.
 func (p *Providers) Verify(ctx context.Context, entry *v1alpha1.OIDCProvider, idToken string) (*Person, error) {
+	verified, err := p.verified(ctx, entry, idToken)
+	if err != nil {
+		return nil, err
+	}
+	return personOf(entry, verified, p.clock.Now())
+}
+
+// verified returns an id_token that the provider of an entry signed. Its other claims are not checked.
+func (p *Providers) verified(ctx context.Context, entry *v1alpha1.OIDCProvider, idToken string) (*oidc.IDToken, error) {
 	if !WellFormed(idToken) || notIDToken(idToken) {
 		return nil, ErrRefused
 	}
@@ -99,7 +110,7 @@ func (p *Providers) Verify(ctx context.Context, entry *v1alpha1.OIDCProvider, id
 	if err != nil {
 		return nil, ErrRefused
 	}
-	return personOf(entry, verified, p.clock.Now())
+	return verified, nil
 }
 
 // unavailable returns upstream.ErrUnavailable with the reason, which may contain part of the provider's answer.
@@ -131,7 +142,7 @@ func (p *Providers) provider(entry *v1alpha1.OIDCProvider) (*provider, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
-	made := &provider{client: &http.Client{Transport: boundedTransport{transport}, CheckRedirect: sameHost}}
+	made := &provider{client: &http.Client{Transport: boundedTransport{transport}, CheckRedirect: sameHost}, redeeming: make(chan struct{}, mostWaiting)}
 	made.discovery = newDocument(p.clock, p.within, func(ctx context.Context) (*trust, error) {
 		return made.discover(ctx, entry.IssuerURL, p.clock, p.within)
 	})
