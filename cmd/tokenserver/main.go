@@ -55,6 +55,7 @@ type flags struct {
 	address       string
 	probeAddress  string
 	tlsSecret     string
+	account       string
 	recordAddress bool
 	auditLog      string
 	shutdownDelay time.Duration
@@ -71,6 +72,7 @@ func parseFlags(args []string) (*flags, error) {
 	set.StringVar(&f.address, "bind-address", ":8443", "the address that serves the endpoints, over TLS")
 	set.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "the address that serves /healthz, /readyz and /metrics")
 	set.StringVar(&f.tlsSecret, "tls-secret", "refreshkeys-tokenserver-tls", "the Secret, in --namespace, with tls.crt and tls.key; changes apply without a restart")
+	set.StringVar(&f.account, "service-account", os.Getenv("POD_SERVICE_ACCOUNT"), "the token service's own ServiceAccount, in --namespace, whose tokens authenticate it at OpenID Connect providers (login.oidc.client.assertion); default: $POD_SERVICE_ACCOUNT")
 	set.DurationVar(&f.registry.MaxStaleness, "max-staleness", 10*time.Minute, fmt.Sprintf("the maximum age of a view of the cluster that tokens are exchanged from; at least %dm", minStaleness/time.Minute))
 	set.Float64Var(&f.registry.LiveReads, "live-reads-per-second", 100, "the number of refresh keys a second that are read from the API server before a token is refused; above it, clients get 503")
 	set.BoolVar(&f.recordAddress, "record-ip-address", false, "record the client's IP address in status.deviceInfo")
@@ -140,7 +142,7 @@ func (f *flags) serve(ctx context.Context, config *rest.Config, log logr.Logger)
 	}
 	newID := func() string { return uuid.Must(uuid.NewV7()).String() }
 	r.handler, err = tokenserver.ForCluster(config, r.cluster, f.registry.Namespace, clock.RealClock{}, newID, tokenserver.Options{
-		Clock: clock.RealClock{}, Log: log, RecordAddress: f.recordAddress,
+		Clock: clock.RealClock{}, Log: log, ServiceAccount: f.account, RecordAddress: f.recordAddress,
 	})
 	if err != nil {
 		return err

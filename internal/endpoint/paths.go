@@ -1,5 +1,11 @@
 package endpoint
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
+
 // tokenPath is the path of the token endpoint below the URL of an issuer.
 const tokenPath = "/token"
 
@@ -30,6 +36,34 @@ func PasswordURL(base string) string { return AuthorizeURL(base) + "/password" }
 
 // ConsentURL returns the URL to which the page of consent sends the answer.
 func ConsentURL(base string) string { return AuthorizeURL(base) + "/consent" }
+
+// ProviderURL returns the URL to which the login page sends the choice of an OpenID Connect provider.
+func ProviderURL(base string) string { return AuthorizeURL(base) + "/provider" }
+
+// CallbackURL returns the URL to which a provider sends the browser back. Each provider has its own one, by its ProviderID, so that the
+// answer of one provider never counts as that of another (RFC 9700 §4.4.2).
+func CallbackURL(base, provider string) string { return AuthorizeURL(base) + callbackPath + provider }
+
+const (
+	callbackPath   = "/callback/"
+	providerLength = 16
+)
+
+// ProviderID returns the identifier of a provider in URLs: the first 16 characters of the SHA-256 of its issuerURL, in hexadecimal.
+func ProviderID(issuerURL string) string {
+	sum := sha256.Sum256([]byte(issuerURL))
+	return hex.EncodeToString(sum[:])[:providerLength]
+}
+
+// CutCallback splits the path of a CallbackURL into the base and the provider; false if it is none.
+func CutCallback(path string) (base, provider string, ok bool) {
+	at := len(path) - providerLength
+	if at < 0 || strings.Trim(path[at:], "0123456789abcdef") != "" {
+		return "", "", false
+	}
+	base, ok = strings.CutSuffix(path[:at], CallbackURL("", ""))
+	return base, path[at:], ok
+}
 
 // UserInfoURL returns the URL of the claims of a person (OpenID Connect Core §5.3).
 func UserInfoURL(base string) string { return base + "/userinfo" }

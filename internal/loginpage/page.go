@@ -41,6 +41,9 @@ type Login struct {
 	Application string
 	// Action is the URL that the form with a user name and a password is sent to; empty for no such form.
 	Action string
+	// Providers are those at which people can sign in, and Choose is the URL that the choice is sent to.
+	Providers []Provider
+	Choose    string
 	// Step is sent back with each form.
 	Step string
 	// User is the proposed user name.
@@ -48,6 +51,20 @@ type Login struct {
 	// Failure says why the last try failed; empty for none.
 	Failure Failure
 }
+
+// Provider is a button of the login page.
+type Provider struct{ ID, Name string }
+
+// Away is the page that leads to a provider, at once by RefreshTo and otherwise by its link. It is not a redirect: browsers apply form-action
+// to each redirect after a form, also to those of the provider, which no policy can list.
+type Away struct {
+	Application string
+	// Provider is the name of the provider, and To the URL there.
+	Provider, To string
+}
+
+// RefreshTo returns the value of the Refresh header with which a page leads to a URL at once.
+func RefreshTo(to string) string { return "0; url=" + to }
 
 // Consent is the page that asks whether an application may have tokens.
 type Consent struct {
@@ -72,6 +89,7 @@ type content struct {
 	Lang    string
 	Title   string
 	Login   *Login
+	Away    *Away
 	Consent *Consent
 	Problem *Problem
 	Failure string
@@ -83,6 +101,12 @@ type content struct {
 func (l *Login) Render(languages string) []byte {
 	texts, lang := textsFor(languages)
 	return render(&content{Texts: texts, Lang: lang, Title: texts.SignIn, Login: l, Failure: texts.Failures[l.Failure]})
+}
+
+// Render returns the page in the language that the browser prefers, by its Accept-Language header.
+func (a *Away) Render(languages string) []byte {
+	texts, lang := textsFor(languages)
+	return render(&content{Texts: texts, Lang: lang, Title: texts.SignIn, Away: a})
 }
 
 // Render returns the page in the language that the browser prefers, by its Accept-Language header.

@@ -10,6 +10,10 @@ const (
 	WrongPassword Failure = "WrongPassword"
 	TooManyTries  Failure = "TooManyTries"
 	MissingEntry  Failure = "MissingEntry"
+	// ProviderRefused is of a provider that did not sign the person in, or of an answer that does not prove who the person is.
+	ProviderRefused Failure = "ProviderRefused"
+	// ProviderAway is of a provider that does not answer.
+	ProviderAway Failure = "ProviderAway"
 )
 
 // Reason is why a sign-in cannot go on.
@@ -32,6 +36,7 @@ const (
 // Texts are the texts of one language.
 type Texts struct {
 	SignIn, To, User, Password, Continue string
+	Or, GoTo                             string
 	Allow, AllowQuestion, SignedInAs     string
 	For, Permissions, Yes, No            string
 	AfterThat, Details                      string
@@ -61,13 +66,16 @@ func textsFor(header string) (*Texts, string) {
 var catalogue = [...]Texts{
 	{
 		SignIn: "Sign in", To: "to continue to", User: "User name", Password: "Password", Continue: "Sign in",
+		Or: "or", GoTo: "Go to",
 		Allow: "Allow access", AllowQuestion: "wants to use your account", SignedInAs: "You are signed in as", For: "Access to",
 		Permissions: "With these permissions", Yes: "Allow", No: "Deny",
 		AfterThat: "You go back to the application afterwards.", Details: "For the people who run the application",
 		Failures: map[Failure]string{
-			WrongPassword: "The user name or the password is wrong.",
-			TooManyTries:  "Too many tries. Wait a moment, and try again.",
-			MissingEntry:  "Enter your user name and your password.",
+			WrongPassword:   "The user name or the password is wrong.",
+			TooManyTries:    "Too many tries. Wait a moment, and try again.",
+			MissingEntry:    "Enter your user name and your password.",
+			ProviderRefused: "The provider did not sign you in.",
+			ProviderAway:    "The provider is not available now. Try again in a moment.",
 		},
 		Problems: map[Reason]Said{
 			Expired:     {"This page has expired", "Go back to the application, and sign in again. Cookies must be on."},
@@ -79,13 +87,16 @@ var catalogue = [...]Texts{
 	},
 	{
 		SignIn: "Anmelden", To: "weiter zu", User: "Benutzername", Password: "Passwort", Continue: "Anmelden",
+		Or: "oder", GoTo: "Weiter zu",
 		Allow: "Zugriff erlauben", AllowQuestion: "möchte Ihr Konto verwenden", SignedInAs: "Sie sind angemeldet als", For: "Zugriff auf",
 		Permissions: "Mit diesen Berechtigungen", Yes: "Erlauben", No: "Ablehnen",
 		AfterThat: "Danach kehren Sie zur Anwendung zurück.", Details: "Für die Betreiber der Anwendung",
 		Failures: map[Failure]string{
-			WrongPassword: "Der Benutzername oder das Passwort ist falsch.",
-			TooManyTries:  "Zu viele Versuche. Warten Sie einen Moment, und versuchen Sie es noch einmal.",
-			MissingEntry:  "Geben Sie Ihren Benutzernamen und Ihr Passwort ein.",
+			WrongPassword:   "Der Benutzername oder das Passwort ist falsch.",
+			TooManyTries:    "Zu viele Versuche. Warten Sie einen Moment, und versuchen Sie es noch einmal.",
+			MissingEntry:    "Geben Sie Ihren Benutzernamen und Ihr Passwort ein.",
+			ProviderRefused: "Der Anbieter hat Sie nicht angemeldet.",
+			ProviderAway:    "Der Anbieter ist gerade nicht erreichbar. Versuchen Sie es gleich noch einmal.",
 		},
 		Problems: map[Reason]Said{
 			Expired:     {"Diese Seite ist abgelaufen", "Kehren Sie zur Anwendung zurück, und melden Sie sich neu an. Cookies müssen erlaubt sein."},
@@ -97,13 +108,16 @@ var catalogue = [...]Texts{
 	},
 	{
 		SignIn: "Se connecter", To: "pour continuer vers", User: "Nom d’utilisateur", Password: "Mot de passe", Continue: "Se connecter",
+		Or: "ou", GoTo: "Aller à",
 		Allow: "Autoriser l’accès", AllowQuestion: "souhaite utiliser votre compte", SignedInAs: "Vous êtes connecté en tant que", For: "Accès à",
 		Permissions: "Avec ces autorisations", Yes: "Autoriser", No: "Refuser",
 		AfterThat: "Vous reviendrez ensuite à l’application.", Details: "Pour les responsables de l’application",
 		Failures: map[Failure]string{
-			WrongPassword: "Le nom d’utilisateur ou le mot de passe est incorrect.",
-			TooManyTries:  "Trop de tentatives. Attendez un moment, puis réessayez.",
-			MissingEntry:  "Saisissez votre nom d’utilisateur et votre mot de passe.",
+			WrongPassword:   "Le nom d’utilisateur ou le mot de passe est incorrect.",
+			TooManyTries:    "Trop de tentatives. Attendez un moment, puis réessayez.",
+			MissingEntry:    "Saisissez votre nom d’utilisateur et votre mot de passe.",
+			ProviderRefused: "Le fournisseur ne vous a pas connecté.",
+			ProviderAway:    "Le fournisseur est indisponible pour le moment. Réessayez dans un instant.",
 		},
 		Problems: map[Reason]Said{
 			Expired:     {"Cette page a expiré", "Revenez à l’application et connectez-vous à nouveau. Les cookies doivent être autorisés."},

@@ -118,15 +118,20 @@ func (s *Service) verifySubjectToken(ctx context.Context, issuer *registry.Issue
 		if err != nil {
 			return nil, err
 		}
-		return &SignedIn{
-			Subject: person.Subject, method: v1alpha1.LoginOIDC, namespace: issuer.Login.SessionNamespace, provider: claimed, claims: person.Claims,
-		}, nil
+		return OfProvider(issuer, claimed, person), nil
 	}
 	account, err := s.Reviews.ServiceAccount(ctx, issuer.URL, subjectToken)
 	if err != nil {
 		return nil, err
 	}
 	return &SignedIn{Subject: account.Username(), method: v1alpha1.LoginServiceAccount, namespace: account.Namespace, account: account}, nil
+}
+
+// OfProvider returns the subject of a person that a provider of the issuer has proven.
+func OfProvider(issuer *registry.Issuer, provider string, person *identity.Person) *SignedIn {
+	return &SignedIn{
+		Subject: person.Subject, method: v1alpha1.LoginOIDC, namespace: issuer.Login.SessionNamespace, provider: provider, claims: person.Claims,
+	}
 }
 
 // PasswordLogin is a login by user name and password (RFC 6749 §4.3.2). It is off unless the issuer enables it, since

@@ -37,6 +37,7 @@ const (
 	sealedRequest = "sign-in request"
 	sealedConsent = "sign-in consent"
 	sealedPushed  = "pushed request"
+	sealedAway    = "sign-in at a provider"
 )
 
 // ErrStep is the error of a step that has expired, was begun in another browser, or is not one of this issuer.
@@ -52,21 +53,23 @@ type Registry interface {
 
 // Options of a Service. All are required.
 type Options struct {
-	Registry Registry
-	Sessions *session.Service
-	Clock    clock.PassiveClock
+	Registry  Registry
+	Sessions  *session.Service
+	Providers Providers
+	Clock     clock.PassiveClock
 }
 
 // Service leads people through sign-ins. It has the registry behind its gate only.
 type Service struct {
-	gate     registry.Gate[Registry]
-	sessions *session.Service
-	clock    clock.PassiveClock
+	gate      registry.Gate[Registry]
+	sessions  *session.Service
+	providers Providers
+	clock     clock.PassiveClock
 }
 
 // New returns a Service.
 func New(o Options) *Service {
-	return &Service{gate: registry.NewGate(o.Registry), sessions: o.Sessions, clock: o.Clock}
+	return &Service{gate: registry.NewGate(o.Registry), sessions: o.Sessions, providers: o.Providers, clock: o.Clock}
 }
 
 // Browser is the random key of one browser, which only its cookie holds.
@@ -103,6 +106,8 @@ type Ask struct {
 	Step string
 	// Passwords says whether people sign in with a user name and a password.
 	Passwords bool
+	// Providers are those at which people can sign in.
+	Providers []Provider
 }
 
 // Consent is the page that asks a person whether an application may have tokens.
@@ -115,18 +120,16 @@ type Consent struct {
 	Step string
 }
 
-// Next is what follows a step: a page that asks for consent, or the URL that the browser goes to.
+// Next is what follows a step: a page that asks for consent, a provider at which the person signs in, or the URL of the application that
+// the browser returns to.
 type Next struct {
 	Consent  *Consent
+	Away     *Away
 	Redirect string
-	// Refused is why the client gets no code; empty if it gets one.
+	// Subject is the person who has signed in; empty for none.
+	Subject string
+	// Refused is the error that the application gets; empty for none.
 	Refused oauth.Code
-}
-
-// refuse returns to the client without a code.
-func refuse(issuer *registry.Issuer, request *authorize.Request, reason *oauth.Error) *Next {
-	refusal := &authorize.Refusal{Request: request, Reason: reason}
-	return &Next{Redirect: refusal.RedirectRefused(issuer.URL), Refused: reason.Code}
 }
 
 // Begin reads the parameters of /authorize, and returns the page to sign in. The errors are those of authorize.Read.
@@ -183,9 +186,14 @@ func (s *Service) ask(issuer *registry.Issuer, request *authorize.Request, brows
 	if err != nil {
 		return nil, err
 	}
+	return askOf(issuer, request, step), nil
+}
+
+func askOf(issuer *registry.Issuer, request *authorize.Request, step string) *Ask {
 	return &Ask{
 		Client: authorize.Find(issuer.Login.Clients, request.Client), Request: request, Step: step, Passwords: issuer.Login.Passwords != "",
-	}, nil
+		Providers: providersOf(issuer),
+	}
 }
 
 // Again returns the page of a step once more, after a refusal. The time for the step does not begin again.
@@ -194,7 +202,7 @@ func (s *Service) Again(ctx context.Context, issuer *registry.Issuer, step strin
 	if err != nil {
 		return nil, err
 	}
-	return &Ask{Client: authorize.Find(issuer.Login.Clients, request.Client), Request: request, Step: step, Passwords: issuer.Login.Passwords != ""}, nil
+	return askOf(issuer, request, step), nil
 }
 
 // Password signs a person in with a user name and a password. The refusals are those of session.PasswordLogin.
@@ -223,7 +231,7 @@ func (s *Service) next(issuer *registry.Issuer, request *authorize.Request, pers
 	var refused *oauth.Error
 	switch err := s.sessions.Grants(cluster, issuer, code); {
 	case errors.As(err, &refused):
-		return refuse(issuer, request, refused), nil
+		return refuse(issuer, request, person.Subject, refused), nil
 	case err != nil:
 		return nil, err
 	}
@@ -235,7 +243,13 @@ func (s *Service) next(issuer *registry.Issuer, request *authorize.Request, pers
 	if err != nil {
 		return nil, err
 	}
-	return &Next{Consent: &Consent{Client: client, Request: request, Subject: person.Subject, Step: step}}, nil
+	return &Next{Consent: &Consent{Client: client, Request: request, Subject: person.Subject, Step: step}, Subject: person.Subject}, nil
+}
+
+// refuse returns to the client with a refusal. The subject is empty if no person has signed in.
+func refuse(issuer *registry.Issuer, request *authorize.Request, subject string, reason *oauth.Error) *Next {
+	refusal := &authorize.Refusal{Request: request, Reason: reason}
+	return &Next{Redirect: refusal.RedirectRefused(issuer.URL), Subject: subject, Refused: reason.Code}
 }
 
 // Decide takes the answer of a person to a page of consent, and returns where the browser goes.
@@ -249,7 +263,7 @@ func (s *Service) Decide(ctx context.Context, issuer *registry.Issuer, step stri
 		return nil, ErrStep
 	}
 	if !allowed {
-		return refuse(issuer, &code.Request, oauth.Refuse(oauth.AccessDenied, "The person did not allow it.")), nil
+		return refuse(issuer, &code.Request, code.SignedIn.Subject, oauth.Refuse(oauth.AccessDenied, "The person did not allow it.")), nil
 	}
 	// Each answer is a sign-in of its own.
 	code.ID = string(NewBrowser())
@@ -266,9 +280,10 @@ func (s *Service) grant(issuer *registry.Issuer, code *authorize.Code) (*Next, e
 		return nil, err
 	}
 	if len(sealed) > authorize.MaxCode {
-		return refuse(issuer, &code.Request, oauth.Refuse(oauth.InvalidRequest, "What the provider says of the person is too long.")), nil
+		reason := oauth.Refuse(oauth.InvalidRequest, "What the provider says of the person, is too long.")
+		return refuse(issuer, &code.Request, code.SignedIn.Subject, reason), nil
 	}
-	return &Next{Redirect: code.Request.Redirect(issuer.URL, url.Values{oauth.ParamCode: {sealed}})}, nil
+	return &Next{Redirect: code.Request.Redirect(issuer.URL, url.Values{oauth.ParamCode: {sealed}}), Subject: code.SignedIn.Subject}, nil
 }
 
 // request opens the step of a page to sign in.

@@ -38,6 +38,8 @@ type record struct {
 	// Issuer is empty if several issuers share the URL and the request names none of them.
 	Issuer string `json:"issuer"`
 	Grant  string `json:"grant,omitempty"`
+	// Method is Password or OIDC; only set for a sign-in with a password or at a provider.
+	Method string `json:"method,omitempty"`
 	// Result is ok, or the OAuth error of the answer. For an introspection it is insufficient_scope, which the
 	// caller does not get.
 	Result string `json:"result"`
@@ -66,7 +68,7 @@ func (a *Audit) Observe(r *Request) {
 		return
 	}
 	line, err := json.Marshal(&record{
-		Time: a.clock.Now().UTC(), Event: event, Issuer: r.Issuer, Grant: r.Grant, Result: auditResult(r), Status: r.Status,
+		Time: a.clock.Now().UTC(), Event: event, Issuer: r.Issuer, Grant: r.Grant, Method: string(r.Method), Result: auditResult(r), Status: r.Status,
 		Subject: r.Outcome.Subject, Namespace: r.Outcome.Key.Namespace, Name: r.Outcome.Key.Name, UID: string(r.Outcome.UID),
 		Revision: r.Outcome.Revision, JTI: r.Outcome.JTI, AccessJTI: r.Outcome.AccessJTI, Ended: r.Outcome.Ended, Caller: r.Caller,
 		Address: address(r.http), UserAgent: namedAgent(r.http.UserAgent()),
@@ -92,7 +94,7 @@ func eventOf(r *Request) string {
 	switch {
 	case r.Endpoint == endpointRevoke:
 		return "revocation"
-	case r.Endpoint == endpointPassword, r.Endpoint == endpointConsent:
+	case r.Endpoint == endpointPassword, r.Endpoint == endpointCallback, r.Endpoint == endpointConsent:
 		return "sign-in"
 	case r.Endpoint == endpointSessions:
 		return "sessions"

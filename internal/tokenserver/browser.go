@@ -20,9 +20,10 @@ import (
 
 // The fields of the pages' forms.
 const (
-	fieldStep   = "step"
-	fieldAnswer = "answer"
-	allow       = "allow"
+	fieldStep     = "step"
+	fieldAnswer   = "answer"
+	fieldProvider = "provider"
+	allow         = "allow"
 )
 
 // authorize is the authorization endpoint (RFC 6749 §3.1). A request by POST becomes one by GET: a form of another site comes without
@@ -106,6 +107,7 @@ func (s *Server) forPeople(r *Request) error {
 
 // passwordPage takes the form of the login page.
 func (s *Server) passwordPage(r *Request) error {
+	r.Method = v1alpha1.LoginPassword
 	form, browser, err := s.stepForm(r)
 	if err != nil {
 		return err
@@ -121,9 +123,6 @@ func (s *Server) passwordPage(r *Request) error {
 	}
 	if err != nil {
 		return err
-	}
-	if v1alpha1.ValidSubject(user) {
-		r.Outcome.Subject = user
 	}
 	return s.next(r, next)
 }
@@ -226,8 +225,14 @@ func (r *Request) keep(browser signin.Browser) {
 }
 
 func (s *Server) next(r *Request, next *signin.Next) error {
-	if next.Consent == nil {
-		r.Code = next.Refused
+	r.Code = next.Refused
+	if v1alpha1.ValidSubject(next.Subject) {
+		r.Outcome.Subject = next.Subject
+	}
+	switch {
+	case next.Away != nil:
+		return s.awayPage(r, next.Away)
+	case next.Consent == nil:
 		return s.redirect(r, next.Redirect)
 	}
 	shown := next.Consent
@@ -243,6 +248,10 @@ func (s *Server) askPage(r *Request, status int, ask *signin.Ask, user string, f
 	page := loginpage.Login{Application: nameOf(ask.Client), Step: ask.Step, User: user, Failure: failure}
 	if ask.Passwords {
 		page.Action = endpoint.PasswordURL(r.issuer.URL)
+	}
+	page.Choose = endpoint.ProviderURL(r.issuer.URL)
+	for _, one := range ask.Providers {
+		page.Providers = append(page.Providers, loginpage.Provider(one))
 	}
 	s.writePage(r, status, page.Render(r.languages()), ask.Request.Target())
 	return nil

@@ -33,13 +33,18 @@ func ForCluster(config *rest.Config, cluster *registry.Cluster, namespace string
 	if err != nil {
 		return nil, err
 	}
+	providers := identity.NewProviders(clock)
+	flows, err := identity.NewCodeFlows(providers, identity.NewClientProofs(clients, namespace, o.ServiceAccount, clock))
+	if err != nil {
+		return nil, err
+	}
 	o.Grants, err = grant.New(grant.Options{
-		Registry: cluster, Reviews: reviews, Assertions: assertions, Providers: identity.NewProviders(clock), Passwords: passwords, Clock: clock, NewID: newID,
+		Registry: cluster, Reviews: reviews, Assertions: assertions, Providers: providers, Passwords: passwords, Clock: clock, NewID: newID,
 	})
 	if err != nil {
 		return nil, err
 	}
-	o.SignIn = signin.New(signin.Options{Registry: cluster, Sessions: o.Grants.Logins(), Clock: clock})
+	o.SignIn = signin.New(signin.Options{Registry: cluster, Sessions: o.Grants.Logins(), Providers: flows, Clock: clock})
 	o.Issuers = cluster
 	return New(o)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/utils/clock"
 
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
@@ -42,7 +43,7 @@ type Caller interface {
 	MayIntrospect(ctx context.Context, namespace string) error
 }
 
-// Options of a Server. All except RecordAddress and Observe are required.
+// Options of a Server. All except ServiceAccount, RecordAddress and Observe are required.
 type Options struct {
 	Issuers Issuers
 	Grants  *grant.Service
@@ -50,6 +51,8 @@ type Options struct {
 	Callers Callers
 	Clock   clock.PassiveClock
 	Log     logr.Logger
+	// ServiceAccount is the name of the token service's own one, in the operator's namespace. ForCluster uses it.
+	ServiceAccount string
 	// RecordAddress records the client's address in status.deviceInfo.
 	RecordAddress bool
 	// Observe is called with every answered request.
@@ -82,6 +85,8 @@ type Request struct {
 	Grant string
 	// Caller is the user name of the caller of an introspection; empty if it was not authenticated.
 	Caller string
+	// Method is how a person signs in with a browser; empty for other requests.
+	Method v1alpha1.LoginMethod
 	// Code is the error code of the answer; empty for none.
 	Code    oauth.Code
 	Status  int
@@ -111,6 +116,8 @@ const (
 	toRead  = "GET, HEAD"
 	toWrite = "POST"
 	toBoth  = "GET, HEAD, POST"
+	// toReturn lacks HEAD: the answer of a provider is used once.
+	toReturn = "GET"
 )
 
 // Names of endpoints in logs and metrics.
@@ -123,6 +130,8 @@ const (
 	endpointAuthorize  = "authorize"
 	endpointPassword   = "authorize/password"
 	endpointConsent    = "authorize/consent"
+	endpointProvider   = "authorize/provider"
+	endpointCallback   = "authorize/callback"
 	endpointUserInfo   = "userinfo"
 	endpointPushed     = "par"
 )
@@ -138,6 +147,7 @@ var endpoints = map[string]handler{
 	endpoint.PushedURL(""):              {endpointPushed, toWrite, (*Server).pushed},
 	endpoint.PasswordURL(""):            {endpointPassword, toWrite, (*Server).passwordPage},
 	endpoint.ConsentURL(""):             {endpointConsent, toWrite, (*Server).consentPage},
+	endpoint.ProviderURL(""):            {endpointProvider, toWrite, (*Server).providerPage},
 	endpoint.UserInfoURL(""):            {endpointUserInfo, toBoth, (*Server).userInfo},
 	endpoint.JWKSURL(""):                {"jwks", toRead, (*Server).jwks},
 	"/.well-known/openid-configuration": {"metadata", toRead, (*Server).metadata},
@@ -206,6 +216,9 @@ func route(r *http.Request) (handler, string) {
 	}
 	if prefix, ok := strings.CutPrefix(path, endpoint.OAuthMetadata); ok && (prefix == "" || prefix[0] == '/') {
 		return handler{"metadata", toRead, (*Server).metadata}, strings.TrimSuffix(prefix, "/")
+	}
+	if prefix, _, ok := endpoint.CutCallback(path); ok {
+		return handler{endpointCallback, toReturn, (*Server).callback}, prefix
 	}
 	for suffix, found := range endpoints {
 		if prefix, ok := strings.CutSuffix(path, suffix); ok {

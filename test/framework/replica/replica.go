@@ -127,9 +127,20 @@ func (r *Replica) serve() {
 	})
 	r.must(err)
 	r.Server, err = tokenserver.New(tokenserver.Options{
-		Issuers: r.Registry, Grants: r.Grants, SignIn: signin.New(signin.Options{Registry: r.Registry, Sessions: r.Grants.Logins(), Clock: r.Clock}), Callers: callers, Clock: r.Clock, Log: logr.Discard(),
+		Issuers: r.Registry, Grants: r.Grants, SignIn: r.signIn(), Callers: callers, Clock: r.Clock, Log: logr.Discard(),
 	})
 	r.must(err)
+}
+
+// ServiceAccount is the name of the token service's own ServiceAccount.
+const ServiceAccount = "tokenserver"
+
+func (r *Replica) signIn() *signin.Service {
+	r.t.Helper()
+	proofs := identity.NewClientProofs(r.Clients, memory.Namespace, ServiceAccount, r.Clock)
+	flows, err := identity.NewCodeFlows(identity.NewProviders(r.Clock), proofs)
+	r.must(err)
+	return signin.New(signin.Options{Registry: r.Registry, Sessions: r.Grants.Logins(), Providers: flows, Clock: r.Clock})
 }
 
 func (r *Replica) must(err error) {
