@@ -3,6 +3,7 @@ package tokenserver_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -343,5 +344,22 @@ func TestRefusalsOfAProviderAreCounted(t *testing.T) {
 	b.address = "198.51.100.1:4711"
 	if got := b.back(p, b.away(p)); got.Code != http.StatusOK {
 		t.Errorf("another address: %d %s", got.Code, said(got))
+	}
+}
+
+// TestARequestThatIsTooLongForAProvider checks that a request which makes too long a state is refused, and other ways stay open.
+func TestARequestThatIsTooLongForAProvider(t *testing.T) {
+	r, p := withProvider(t)
+	var scopes []string
+	for i := range 40 {
+		scopes = append(scopes, fmt.Sprintf("orders.%d%s", i, strings.Repeat("x", 100)))
+	}
+	r.Issuer.Spec.Login.Clients[0].Scopes = scopes
+	r.PutIssuer(r.Issuer, r.Rings)
+	b := open(t, r)
+	page := b.begin("scope", strings.Join(scopes, " "))
+	answer := returned(t, b.choose(page, endpoint.ProviderID(p.URL)))
+	if answer.Get("error") != "invalid_request" || answer.Get("state") != "s1" || answer.Get("iss") != replica.URL {
+		t.Errorf("the application gets %v", answer)
 	}
 }
