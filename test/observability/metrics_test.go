@@ -193,6 +193,15 @@ func (h *fixture) signIn() string {
 	return answer.RefreshToken
 }
 
+// signInWithoutAPage sends the form of a login page, which the issuer does not have.
+func (h *fixture) signInWithoutAPage() {
+	h.T.Helper()
+	response, err := h.users.PostForm(h.url+"/authorize/password", url.Values{"username": {"jane"}})
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	status, body := readResponse(h.WithT, response)
+	h.Expect(status).To(gomega.Equal(http.StatusNotFound), body)
+}
+
 // askWithoutRight introspects a refresh token as a ServiceAccount without that right.
 func (h *fixture) askWithoutRight(held string) (body string) {
 	h.T.Helper()
@@ -239,6 +248,7 @@ func TestAuditLogIsThatOfThePage(t *testing.T) {
 	session := h.signIn()
 	h.Expect(h.askWithoutRight(session)).To(gomega.Equal(`{"active":false}`))
 	h.endOthers(session)
+	h.signInWithoutAPage()
 	h.postOK("/revoke", url.Values{"token": {session}})
 
 	written, err := os.ReadFile(suite.audit)
@@ -266,7 +276,7 @@ func TestAuditLogIsThatOfThePage(t *testing.T) {
 		want[codeWords(cells[0])[0]] = cells[1]
 	}
 	h.Expect(cmp.Diff(want, types)).To(gomega.BeEmpty(), "-docs/metrics.md +what is written")
-	h.Expect(slices.Sorted(maps.Keys(events))).To(gomega.Equal([]string{"exchange", "introspection", "login", "revocation", "sessions", "sessions-end"}))
+	h.Expect(slices.Sorted(maps.Keys(events))).To(gomega.Equal([]string{"exchange", "introspection", "login", "revocation", "sessions", "sessions-end", "sign-in"}))
 	for _, event := range slices.Sorted(maps.Keys(events)) {
 		h.Expect(section(t, "Audit log")).To(gomega.ContainSubstring("`" + event + "`"))
 	}
