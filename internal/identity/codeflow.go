@@ -70,7 +70,7 @@ func (f *CodeFlows) AuthorizationURL(ctx context.Context, entry *v1alpha1.OIDCPr
 }
 
 // Redeem returns the person of a code. It returns ErrRefused if the provider, or what it says, refuses the person, ErrTooMany after too
-// many refusals at one address, and upstream.ErrUnavailable for everything that says nothing about the person.
+// many refusals at one address, and upstream.ErrUnavailable for every failure that is no verdict on the person.
 func (f *CodeFlows) Redeem(ctx context.Context, entry *v1alpha1.OIDCProvider, flow *Flow, answer *FlowAnswer) (*Person, error) {
 	where, now := network(answer.Address, networkBits), f.providers.clock.Now()
 	if !f.failures.Left(where, now) {
@@ -198,7 +198,7 @@ func (f *CodeFlows) prove(ctx context.Context, config *oauth2.Config, methods []
 }
 
 // judged returns ErrRefused for a refusal of the code or of the person, and upstream.ErrUnavailable for everything else: a fault of the
-// provider or of the client's declaration says nothing about the person. It leaves out the body of the answer, which may hold a token.
+// provider or of the client's declaration is no verdict on the person. It leaves out the body of the answer, which may hold a token.
 func judged(issuer string, err error) error {
 	var answered *oauth2.RetrieveError
 	if !errors.As(err, &answered) {

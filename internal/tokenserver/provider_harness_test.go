@@ -165,7 +165,7 @@ func (p *upstreamProvider) requests() []*http.Request {
 	return p.redeemed
 }
 
-// signIn signs a person in, to whom the browser came with a URL, and returns the answer that the browser brings back.
+// signIn signs a person in, whose browser came with a URL, and returns the answer that the browser brings back.
 func (p *upstreamProvider) signIn(to string) url.Values {
 	p.t.Helper()
 	at, err := url.Parse(to)

@@ -85,10 +85,12 @@ func TestTheGuideToLogin(t *testing.T) {
 	dir := t.TempDir()
 	page, shell := h.plays("docs/login.md", identity, dir)
 	steps := page.Own()
-	h.Expect(steps).To(gomega.HaveLen(3))
-	h.Expect(steps[0].Applied).To(gomega.Equal("login.yaml"))
-	h.Expect(steps[1].Applied).To(gomega.Equal("people.yaml"))
-	_, err := shell.Play(h.Ctx, page, steps[:2])
+	manifests := []string{"login.yaml", "browser.yaml", "people.yaml", "provider.yaml"}
+	h.Expect(steps).To(gomega.HaveLen(len(manifests) + 1))
+	for i, name := range manifests {
+		h.Expect(steps[i].Applied).To(gomega.Equal(name))
+	}
+	_, err := shell.Play(h.Ctx, page, steps[:len(manifests)])
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 
 	h.mount(dir, r, map[string][]byte{"token": []byte(h.AccountToken(h.Name, "till", h.URL()))})
@@ -100,7 +102,7 @@ func TestTheGuideToLogin(t *testing.T) {
 	}
 	h.endOthers(r, page, shell, dir, out)
 	var said []string
-	for _, command := range guide.Lines(steps[2:]) {
+	for _, command := range guide.Lines(steps[len(manifests):]) {
 		out, err := shell.Run(h.Ctx, command)
 		h.Expect(err).NotTo(gomega.HaveOccurred())
 		said = append(said, out)
