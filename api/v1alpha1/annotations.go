@@ -12,6 +12,9 @@ const (
 	AnnotationRotateNow = Group + "/rotate-now"
 	// AnnotationRevocationNote on a JWTRefreshKey says why a person revoked it, for people. No decision depends on it.
 	AnnotationRevocationNote = Group + "/revocation-note"
+	// AnnotationDeviceApproval on the JWTRefreshKey of a device's sign-in (RFC 8628) is what the person decided, sealed by the
+	// token service for this object. A copy on another object is of no use.
+	AnnotationDeviceApproval = Group + "/device-approval"
 	// AnnotationWithdrawKey on a JWTIssuer names the signing keys (kid, separated by commas)
 	// to withdraw at once; the operator issues again all tokens that they signed.
 	AnnotationWithdrawKey = Group + "/withdraw-key"

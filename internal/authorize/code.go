@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"regexp"
-	"strings"
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -54,9 +53,6 @@ func (c *Code) SessionName(issuerUID string) string {
 
 // sessionPrefix begins the names of sessions whose name is derived from a code.
 const sessionPrefix = "signin-"
-
-// IsSessionName reports whether a name is one of SessionName.
-func IsSessionName(name string) bool { return strings.HasPrefix(name, sessionPrefix) }
 
 // Redeems returns nil if a request for tokens may redeem the code (RFC 6749 §4.1.3, RFC 7636 §4.6). The refusal is the same for each
 // reason: it says nothing to a client that has stolen the code.

@@ -62,6 +62,15 @@ func (e *Refusal) RedirectRefused(issuer string) string {
 	return e.Request.Redirect(issuer, url.Values{oauth.ParamError: {string(e.Reason.Code)}, oauth.ParamErrorDescription: {e.Reason.Description}})
 }
 
+// Targets returns where the forms of the pages of a sign-in may lead, apart from the issuer: to the application, and for a device to no
+// other place.
+func (r *Request) Targets() []string {
+	if r.Device != nil {
+		return nil
+	}
+	return []string{r.Target()}
+}
+
 // Target returns what Content-Security-Policy calls the place of the redirect URI, which a form may lead to: its scheme. A host would not
 // do: browsers apply the policy to the application's own redirects as well, and the policy cannot name an IPv6 address.
 func (r *Request) Target() string {

@@ -37,6 +37,8 @@ type Request struct {
 	LoginHint string `json:"hint,omitempty"`
 	// JWKThumbprint is of the key whose proof the redemption needs (RFC 9449 §10); empty for none.
 	JWKThumbprint string `json:"jkt,omitempty"`
+	// Device is set for a sign-in that leads to a device, and then nothing else is.
+	Device *DeviceRequest `json:"device,omitempty"`
 }
 
 // PageError is a refusal that is shown to the person: the request names no client and no redirect URI that the answer could be

@@ -68,5 +68,17 @@ func CutCallback(path string) (base, provider string, ok bool) {
 // UserInfoURL returns the URL of the claims of a person (OpenID Connect Core §5.3).
 func UserInfoURL(base string) string { return base + "/userinfo" }
 
+// DeviceAuthorizationURL returns the URL at which a device begins its sign-in (RFC 8628 §3.1).
+func DeviceAuthorizationURL(base string) string { return base + "/device_authorization" }
+
+// DeviceURL returns the URL of the page at which a person signs a device in (RFC 8628 §3.3).
+func DeviceURL(base string) string { return base + "/device" }
+
+// DeviceCodeURL returns the URL to which that page sends the code of the device.
+func DeviceCodeURL(base string) string { return DeviceURL(base) + "/code" }
+
+// DeviceDecisionURL returns the URL to which the page about a device sends the decision.
+func DeviceDecisionURL(base string) string { return DeviceURL(base) + "/decision" }
+
 // JWKSURL returns the URL of the public signing keys of access tokens (RFC 7517 §5).
 func JWKSURL(base string) string { return base + "/jwks.json" }

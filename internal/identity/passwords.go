@@ -140,6 +140,10 @@ func (p *Passwords) allowsAddress(address string, now time.Time) bool {
 // networkBits and siteBits are the lengths of the prefixes of IPv6 that attempts are counted for.
 const networkBits, siteBits = 64, 48
 
+// Network returns the network that attempts are counted for: the address itself for IPv4, and its /64 for IPv6, since one host can use all
+// addresses of a /64.
+func Network(address string) string { return network(address, networkBits) }
+
 // network returns the prefix of an IPv6 address, and any other address as it is.
 func network(address string, bits int) string {
 	at, err := netip.ParseAddr(address)

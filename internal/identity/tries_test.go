@@ -82,7 +82,7 @@ func TestTriesOfOneNetwork(t *testing.T) {
 	for address, want := range map[string]string{
 		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "::ffff:192.0.2.1", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64", "": "", "@": "@",
 	} {
-		if got := network(address, networkBits); got != want {
+		if got := Network(address); got != want {
 			t.Errorf("%q is counted as %q, want %q", address, got, want)
 		}
 	}

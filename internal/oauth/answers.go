@@ -47,6 +47,17 @@ type PushedAnswer struct {
 	ExpiresIn int64 `json:"expires_in"`
 }
 
+// DeviceAnswer is the answer of RFC 8628 §3.2.
+type DeviceAnswer struct {
+	DeviceCode              string `json:"device_code"`
+	UserCode                string `json:"user_code"`
+	VerificationURI         string `json:"verification_uri"`
+	VerificationURIComplete string `json:"verification_uri_complete"`
+	// ExpiresIn and Interval are in seconds.
+	ExpiresIn int64 `json:"expires_in"`
+	Interval  int64 `json:"interval"`
+}
+
 // UserInfoAnswer is the answer of OpenID Connect Core §5.3.2.
 type UserInfoAnswer struct {
 	// Claims are the claims by their names, sub among them.
@@ -107,9 +118,11 @@ type BrowserMetadata struct {
 	AuthorizationEndpoint string `json:"authorization_endpoint"`
 	UserInfoEndpoint      string `json:"userinfo_endpoint"`
 	// PushedAuthorizationRequestEndpoint is of RFC 9126 §5.
-	PushedAuthorizationRequestEndpoint string   `json:"pushed_authorization_request_endpoint"`
-	ResponseModesSupported             []string `json:"response_modes_supported"`
-	CodeChallengeMethodsSupported      []string `json:"code_challenge_methods_supported"`
+	PushedAuthorizationRequestEndpoint string `json:"pushed_authorization_request_endpoint"`
+	// DeviceAuthorizationEndpoint is of RFC 8628 §4; empty if no client has devices.
+	DeviceAuthorizationEndpoint   string   `json:"device_authorization_endpoint,omitempty"`
+	ResponseModesSupported        []string `json:"response_modes_supported"`
+	CodeChallengeMethodsSupported []string `json:"code_challenge_methods_supported"`
 	// AuthorizationResponseIssParameterSupported is of RFC 9207 §3.
 	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported"`
 	// RequestURIParameterSupported is about request_uri of others, and true if it is left out (OpenID Connect Discovery §3).

@@ -38,8 +38,12 @@ const (
 	UseDPoPNonce Code = "use_dpop_nonce"
 	// TemporarilyUnavailable is of RFC 6749 §4.1.2.1: the service cannot decide now. Sent with 503.
 	TemporarilyUnavailable Code = "temporarily_unavailable"
-	// SlowDown is of RFC 8628 §3.5: too many attempts. Sent with 429.
+	// SlowDown is of RFC 8628 §3.5: too many attempts. Sent with 429, and with 400 to a device that polls.
 	SlowDown Code = "slow_down"
+	// AuthorizationPending is of RFC 8628 §3.5: the person has not decided yet, and the device polls on.
+	AuthorizationPending Code = "authorization_pending"
+	// ExpiredToken is of RFC 8628 §3.5: the device code has expired, and the device begins again.
+	ExpiredToken Code = "expired_token"
 	// AccessDenied is of RFC 6749 §4.1.2.1: the person, or the token service, denied the request.
 	AccessDenied Code = "access_denied"
 	// UnsupportedResponseType is of RFC 6749 §4.1.2.1.

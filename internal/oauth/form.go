@@ -66,6 +66,13 @@ const (
 	ParamIssuer           = "iss"
 )
 
+// The parameters of the sign-in of a device.
+const (
+	// ParamDeviceCode is of RFC 8628 §3.4, and ParamUserCode of §3.3.1.
+	ParamDeviceCode = "device_code"
+	ParamUserCode   = "user_code"
+)
+
 // The values of the parameters of a sign-in with a browser.
 const (
 	ResponseTypeCode  = "code"
@@ -94,6 +101,8 @@ const (
 	GrantAuthorizationCode = "authorization_code"
 	// GrantTokenExchange is of RFC 8693 §2.1.
 	GrantTokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange" //nolint:gosec // a name, and no secret
+	// GrantDeviceCode is of RFC 8628 §3.4.
+	GrantDeviceCode = "urn:ietf:params:oauth:grant-type:device_code"
 	// GrantPassword is of RFC 6749 §4.3. RFC 9700 §2.4 forbids its use.
 	GrantPassword = "password"
 )

@@ -60,6 +60,11 @@ type Login struct {
 	Passwords string
 }
 
+// HasDevices reports whether devices can sign in.
+func (l *Login) HasDevices() bool {
+	return slices.ContainsFunc(l.Clients, func(client v1alpha1.LoginClient) bool { return client.Device != nil })
+}
+
 // Defaults of spec.login.
 const (
 	defaultSessionsPerSubject = 10

@@ -54,6 +54,26 @@ func (c *Cluster) SessionsOf(ctx context.Context, namespace, subject string) ([]
 	return list.Items, nil
 }
 
+// SessionNow returns a refresh key with its labels and annotations, as read from the API server after the call; nil if it
+// does not exist.
+func (c *Cluster) SessionNow(ctx context.Context, name types.NamespacedName) (*v1alpha1.JWTRefreshKey, error) {
+	if err := c.served(name.Namespace); err != nil {
+		return nil, err
+	}
+	key := &v1alpha1.JWTRefreshKey{}
+	err := c.client.Get(ctx, name, key)
+	switch {
+	case err == nil:
+		// The view keeps a part of what it is given.
+		c.remember(key.DeepCopy())
+		return key, nil
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	default:
+		return nil, upstream.NoAPIServer(err)
+	}
+}
+
 // CreateSession creates the refresh key of a session, which BeginSession then starts. If the name is taken, it
 // returns ErrLost.
 func (c *Cluster) CreateSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) error {

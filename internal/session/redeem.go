@@ -154,7 +154,8 @@ func sameClaims(a, b map[string]apiextensionsv1.JSON) bool {
 // redeemable reports whether the code of a session may still be presented. Until then the session shows that the code was used, and
 // must not be deleted. It was created after its code.
 func redeemable(key *v1alpha1.JWTRefreshKey, now time.Time) bool {
-	return authorize.IsSessionName(key.Name) && now.Before(key.CreationTimestamp.Add(authorize.CodeLife+afterCode))
+	life := authorize.PresentedFor(key.Name)
+	return life > 0 && now.Before(key.CreationTimestamp.Add(life+afterCode))
 }
 
 // afterCode is added to the life of a code for clocks that differ.

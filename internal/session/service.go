@@ -29,6 +29,9 @@ type Registry interface {
 	SessionsOf(ctx context.Context, namespace, subject string) ([]v1alpha1.JWTRefreshKey, error)
 	// KeyNow returns a refresh key as read from the API server after the call; nil if it does not exist.
 	KeyNow(ctx context.Context, name types.NamespacedName) (*v1alpha1.JWTRefreshKey, error)
+	// SessionNow is KeyNow with the labels and annotations of the refresh key, which the view does not keep. The caller may
+	// change the result.
+	SessionNow(ctx context.Context, name types.NamespacedName) (*v1alpha1.JWTRefreshKey, error)
 	// CreateSession creates the refresh key of a session. It returns registry.ErrLost if its name is taken.
 	CreateSession(ctx context.Context, key *v1alpha1.JWTRefreshKey) error
 	// BeginSession records the status of a session: its first token and its login. It returns registry.ErrLost if
@@ -74,6 +77,7 @@ type Options struct {
 type Service struct {
 	Options
 	attempts *identity.Attempts
+	devices  *devices
 }
 
 // Limits of the logins of one subject: a burst, for the pods of a workload that start together, and one more after
@@ -86,5 +90,9 @@ const (
 // New returns a Service.
 func New(o Options) (*Service, error) {
 	attempts, err := identity.NewAttempts(loginsAtOnce, loginAgain)
-	return &Service{Options: o, attempts: attempts}, err
+	if err != nil {
+		return nil, err
+	}
+	devices, err := newDevices()
+	return &Service{Options: o, attempts: attempts, devices: devices}, err
 }

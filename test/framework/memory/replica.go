@@ -68,6 +68,16 @@ func (r *Registry) KeyNow(_ context.Context, name types.NamespacedName) (*v1alph
 	return r.read(name)
 }
 
+// SessionNow implements grant.Registry.
+func (r *Registry) SessionNow(_ context.Context, name types.NamespacedName) (*v1alpha1.JWTRefreshKey, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, err := r.read(name); err != nil {
+		return nil, err
+	}
+	return r.cluster.keys[name].DeepCopy(), nil
+}
+
 // read reads a refresh key, and adds it to the view.
 func (r *Registry) read(name types.NamespacedName) (*v1alpha1.JWTRefreshKey, error) {
 	if err := r.answers(); err != nil {

@@ -91,6 +91,7 @@ var cases = []struct {
 	{"a session has a name of its own", sessionName},
 	{"a session begins with its status", sessionBegins},
 	{"a session that was ended does not begin", sessionEndedBeforeItBegins},
+	{"a session is read with its annotations and labels", sessionNow},
 	{"sessions are found by their subject", sessionsOfSubject},
 	{"sessions are known by their subject", sessionsKnown},
 	{"a session that was changed is not ended", sessionChanged},

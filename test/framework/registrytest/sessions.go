@@ -9,6 +9,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // subject is a value of LabelSessionOf.
@@ -90,6 +91,41 @@ func sessionEndedBeforeItBegins(e *env) {
 	if e.Stored(e.name("session-a")) != nil {
 		e.Error("it is created again")
 	}
+}
+
+func sessionNow(e *env) {
+	read := func() *v1alpha1.JWTRefreshKey {
+		e.Helper()
+		key, err := e.SessionNow(e.Context(), e.name("session-a"))
+		if err != nil {
+			e.Fatal(err)
+		}
+		return key
+	}
+	if read() != nil {
+		e.Fatal("a session that does not exist is found")
+	}
+	key := e.session("session-a")
+	key.Annotations = map[string]string{v1alpha1.AnnotationDeviceApproval: "sealed"}
+	if err := e.CreateSession(e.Context(), key); err != nil {
+		e.Fatal(err)
+	}
+	got := read()
+	if got.Annotations[v1alpha1.AnnotationDeviceApproval] != "sealed" || got.Labels[v1alpha1.LabelSessionOf] != subject || got.UID != key.UID {
+		e.Errorf("read is %+v", got.ObjectMeta)
+	}
+	if known := e.Key(e.name("session-a")); known == nil || len(known.Annotations) != 0 {
+		e.Errorf("the view has %+v", known)
+	}
+	got.Status.TokenLine = lineOf(1)
+	e.is(e.BeginSession(e.Context(), got), nil, "a begin of what was read")
+	if got.Spec.Audience = "changed"; e.now("session-a").Spec.Audience == "changed" {
+		e.Error("the result is the one of the view")
+	}
+	e.Away(true)
+	_, err := e.SessionNow(e.Context(), e.name("session-a"))
+	e.Away(false)
+	e.is(err, upstream.ErrUnavailable, "a read while the API server is away")
 }
 
 func sessionsOfSubject(e *env) {

@@ -1,0 +1,223 @@
+package session
+
+import (
+	"context"
+	"errors"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/authorize"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
+	"github.com/refreshkeys/refreshkeys/internal/line"
+	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
+)
+
+// ErrDecided means that a person has decided about the code of a device before.
+var ErrDecided = errors.New("the code of the device was used before")
+
+// ApprovalGrants returns the refusal of an approval that could not be claimed, by the policy of the issuer.
+func (s *Service) ApprovalGrants(cluster Registry, issuer *registry.Issuer, approval *authorize.Approval) error {
+	_, err := s.loginOf(cluster, issuer, approval, TermsOfApproval(approval)).granted()
+	return err
+}
+
+// RecordDecision creates the object of a person's decision about a device, with the sealed approval, and returns ErrDecided if there is
+// one. It has the spec of the session that a claim begins. After a denial it never begins, and the operator removes it.
+func (s *Service) RecordDecision(
+	ctx context.Context, cluster Registry, issuer *registry.Issuer, code authorize.UserCode, approval *authorize.Approval, sealed string,
+) error {
+	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
+	defer cancel()
+	l := s.loginOf(cluster, issuer, approval, TermsOfApproval(approval))
+	terms, err := l.granted()
+	if err != nil {
+		return err
+	}
+	if err := l.checkLimits(); err != nil {
+		return err
+	}
+	key := l.sessionKey(terms, code.SessionName(issuer.UID))
+	key.Annotations = map[string]string{v1alpha1.AnnotationDeviceApproval: sealed}
+	err = cluster.CreateSession(ctx, key)
+	if errors.Is(err, registry.ErrLost) {
+		return ErrDecided
+	}
+	return err
+}
+
+// TermsOfApproval returns what the session of an approval is for.
+func TermsOfApproval(approval *authorize.Approval) *Terms {
+	return TermsOf(&authorize.Code{Request: authorize.Request{Audience: approval.Audience, Scopes: approval.Scopes}})
+}
+
+func (s *Service) loginOf(cluster Registry, issuer *registry.Issuer, approval *authorize.Approval, request *Terms) *login {
+	person := personOf(&authorize.Code{SignedIn: approval.SignedIn, Namespace: issuer.Login.SessionNamespace})
+	return &login{Service: s, registry: cluster, issuer: issuer, signedIn: person, request: request, client: approval.Client}
+}
+
+// Claim is a device's claim of the tokens of an approval.
+type Claim struct {
+	Code     *authorize.DeviceCode
+	Approval *authorize.Approval
+	// Decision is the object with the sealed approval, as the API server has it.
+	Decision *v1alpha1.JWTRefreshKey
+}
+
+// Claim begins the session of a device that a person approved (RFC 8628 §3.5). One write of status records the first token: it is the
+// compare-and-swap that lets one claim succeed. A device that lost the answer gets the same refresh token again for
+// authorize.ClaimAgain, as long as it is unused. Each later claim ends the session.
+func (s *Service) Claim(ctx context.Context, cluster Registry, issuer *registry.Issuer, claim *Claim, request *Terms) (*Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
+	defer cancel()
+	l := s.loginOf(cluster, issuer, claim.Approval, request)
+	checked, err := l.check(ctx, claim.Code.JWKThumbprint)
+	if err != nil {
+		return nil, err
+	}
+	decision := claim.Decision
+	for range sessionTries {
+		result, err := l.claimBy(ctx, claim.Code, decision, checked)
+		if !errors.Is(err, registry.ErrLost) {
+			return result, err
+		}
+		if decision, err = l.sessionNow(ctx, decision.Name); err != nil {
+			return nil, err
+		}
+		if decision.UID != claim.Decision.UID {
+			return nil, authorize.ErrDeviceCode()
+		}
+	}
+	return nil, upstream.Unavailable("the session of the device changes too often")
+}
+
+// claimBy is one try of a claim, by the object of the decision as the API server has it.
+func (l *login) claimBy(ctx context.Context, code *authorize.DeviceCode, decision *v1alpha1.JWTRefreshKey, checked *begun) (*Result, error) {
+	wanted := l.sessionKey(checked.terms, decision.Name)
+	wanted.Spec.Binding = nil
+	if !sameSession(decision, wanted) || !sameLabels(decision, wanted) || decision.DeletionTimestamp != nil {
+		return nil, authorize.ErrDeviceCode()
+	}
+	key := decision
+	if checked.terms.thumbprint != "" {
+		var err error
+		if key, err = l.boundSession(ctx, code, decision, checked.terms); err != nil {
+			return nil, err
+		}
+	}
+	return l.claimOnce(ctx, code, key, checked)
+}
+
+// claimOnce begins a session, or returns its first tokens again.
+func (l *login) claimOnce(ctx context.Context, code *authorize.DeviceCode, key *v1alpha1.JWTRefreshKey, checked *begun) (*Result, error) {
+	result := &Result{Key: key, Client: checked.client, Access: checked.access}
+	var err error
+	switch {
+	case !notClaimed(key):
+		return l.claimAgain(ctx, result)
+	case key.Status.RevokedAt != nil:
+		// A device that proved a key claimed the code, and this one does not prove it.
+		return nil, l.endClaimed(ctx, code.UserCode.BoundSessionName(l.issuer.UID))
+	}
+	if err := l.makeRoom(ctx, key); err != nil {
+		return nil, err
+	}
+	result.Token, result.Claims, err = l.start(ctx, key, checked.refresh)
+	return result, err
+}
+
+// claimAgain returns the first refresh token of a session once more, to a device that may have lost it. Otherwise the code was used
+// twice, and the session ends.
+func (l *login) claimAgain(ctx context.Context, result *Result) (*Result, error) {
+	key := result.Key
+	status := &key.Status
+	repeats := status.Session != nil && status.RevokedAt == nil && status.Revision == 1 && status.LastUsed == nil && status.LastUsedRevision == 0 &&
+		status.Session.Subject == l.signedIn.Subject && status.Session.Client == l.client &&
+		l.Clock.Now().Before(status.Session.StartedAt.Add(authorize.ClaimAgain))
+	if !repeats {
+		return nil, l.endClaimed(ctx, key.Name)
+	}
+	var err error
+	if result.Claims, err = line.Recorded(key); err != nil {
+		return nil, err
+	}
+	signer, known := l.issuer.Rings.Lookup(keyring.Refresh, status.KeyID)
+	if !known {
+		return nil, upstream.Unavailable("the key that signed the first token is not known")
+	}
+	result.Token, err = line.Remake(key, signer)
+	return result, err
+}
+
+// endClaimed ends the session of a code that is used a second time.
+func (l *login) endClaimed(ctx context.Context, name string) error {
+	at := types.NamespacedName{Namespace: l.signedIn.namespace, Name: name}
+	err := l.registry.Revoke(ctx, at, v1alpha1.RevokedReuseDetected, func(key *v1alpha1.JWTRefreshKey) bool { return key.Status.Session != nil })
+	if err != nil {
+		return err
+	}
+	return authorize.ErrDeviceCode()
+}
+
+// boundSession returns the session of a device that proves a key: an object of its own, since only its creation can bind it to the key.
+// Before, the object of the decision is marked as claimed, so that no claim without the key begins it.
+func (l *login) boundSession(
+	ctx context.Context, code *authorize.DeviceCode, decision *v1alpha1.JWTRefreshKey, terms *sessionTerms,
+) (*v1alpha1.JWTRefreshKey, error) {
+	if err := l.markClaimed(ctx, decision); err != nil {
+		return nil, err
+	}
+	wanted := l.sessionKey(terms, code.UserCode.BoundSessionName(l.issuer.UID))
+	err := l.registry.CreateSession(ctx, wanted)
+	if !errors.Is(err, registry.ErrLost) {
+		return wanted, err
+	}
+	found, err := l.sessionNow(ctx, wanted.Name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !sameSession(found, wanted) || !sameLabels(found, wanted):
+		return nil, l.endClaimed(ctx, found.Name)
+	default:
+		return found, nil
+	}
+}
+
+// markClaimed revokes the object of a decision before it begins. If it has begun, the code is used twice.
+func (l *login) markClaimed(ctx context.Context, decision *v1alpha1.JWTRefreshKey) error {
+	if decision.Status.RevokedAt == nil && notClaimed(decision) {
+		at := types.NamespacedName{Namespace: decision.Namespace, Name: decision.Name}
+		err := l.registry.Revoke(ctx, at, v1alpha1.RevokedRequested, func(key *v1alpha1.JWTRefreshKey) bool {
+			return key.UID == decision.UID && notClaimed(key)
+		})
+		if err != nil {
+			return err
+		}
+		if decision, err = l.sessionNow(ctx, decision.Name); err != nil {
+			return err
+		}
+	}
+	if decision.Status.RevokedAt == nil || !notClaimed(decision) {
+		return l.endClaimed(ctx, decision.Name)
+	}
+	return nil
+}
+
+// notClaimed reports whether the object of a decision has no token yet.
+func notClaimed(key *v1alpha1.JWTRefreshKey) bool { return key.Status.Session == nil && key.Status.Revision == 0 }
+
+// sessionNow returns a session of people as the API server has it.
+func (l *login) sessionNow(ctx context.Context, name string) (*v1alpha1.JWTRefreshKey, error) {
+	key, err := l.registry.SessionNow(ctx, types.NamespacedName{Namespace: l.signedIn.namespace, Name: name})
+	if err == nil && key == nil {
+		err = upstream.Unavailable("the session of the device was deleted")
+	}
+	return key, err
+}
+
+// sameLabels reports whether a session is found by the search for those of its subject.
+func sameLabels(found, wanted *v1alpha1.JWTRefreshKey) bool {
+	return found.Labels[v1alpha1.LabelSession] == wanted.Labels[v1alpha1.LabelSession] &&
+		found.Labels[v1alpha1.LabelSessionOf] == wanted.Labels[v1alpha1.LabelSessionOf]
+}
