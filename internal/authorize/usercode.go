@@ -99,7 +99,9 @@ func (c UserCode) Made(secret []byte, issuerUID string, client *v1alpha1.LoginCl
 
 // FindPrefix returns the client that a code names; nil if there is none.
 func (c UserCode) FindPrefix(clients []v1alpha1.LoginClient) *v1alpha1.LoginClient {
-	at := slices.IndexFunc(clients, func(client v1alpha1.LoginClient) bool { return client.Device != nil && client.Device.CodePrefix == c.Prefix })
+	at := slices.IndexFunc(clients, func(client v1alpha1.LoginClient) bool {
+		return client.Device != nil && client.Device.CodePrefix == c.Prefix
+	})
 	if at < 0 {
 		return nil
 	}

@@ -37,7 +37,7 @@ func Policy(targets ...string) string {
 
 // Login is the page with the ways to sign in.
 type Login struct {
-	// Application is the name of the client.
+	// Application is the name of the client; empty for a sign-in that leads to a device.
 	Application string
 	// Action is the URL that the form with a user name and a password is sent to; empty for no such form.
 	Action string
@@ -92,6 +92,7 @@ type content struct {
 	Away    *Away
 	Consent *Consent
 	Problem *Problem
+	Device  *device
 	Failure string
 	Heading string
 	Advice  string
@@ -100,7 +101,11 @@ type content struct {
 // Render returns the page in the language that the browser prefers, by its Accept-Language header.
 func (l *Login) Render(languages string) []byte {
 	texts, lang := textsFor(languages)
-	return render(&content{Texts: texts, Lang: lang, Title: texts.SignIn, Login: l, Failure: texts.Failures[l.Failure]})
+	shown := *l
+	if shown.Application == "" {
+		shown.Application = deviceTextsFor(languages).YourDevice
+	}
+	return render(&content{Texts: texts, Lang: lang, Title: texts.SignIn, Login: &shown, Failure: texts.Failures[l.Failure]})
 }
 
 // Render returns the page in the language that the browser prefers, by its Accept-Language header.

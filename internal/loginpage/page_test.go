@@ -72,11 +72,11 @@ func TestTheSameColoursAsTheConsole(t *testing.T) {
 func TestPagesEscape(t *testing.T) {
 	const bad = `"><script>alert(1)</script><b onclick=x>`
 	for name, page := range map[string][]byte{
-		"login":   (&Login{Application: bad, Action: "https://tokens.example.com/a/authorize/password", Step: bad, User: bad, Failure: WrongPassword}).Render(bad),
+		"login":    (&Login{Application: bad, Action: "https://tokens.example.com/a/authorize/password", Step: bad, User: bad, Failure: WrongPassword}).Render(bad),
 		"provider": (&Login{Application: bad, Choose: "https://tokens.example.com/a/authorize/provider", Step: bad, Providers: []Provider{{ID: bad, Name: bad}}}).Render(bad),
 		"away":     (&Away{Application: bad, Provider: bad, To: "javascript:" + bad}).Render(bad),
-		"consent": (&Consent{Application: bad, Action: "https://tokens.example.com/a/authorize/consent", Step: bad, Subject: bad, Audience: bad, Scopes: []string{bad}}).Render(bad),
-		"problem": (&Problem{Reason: BadRequest, Detail: bad}).Render(bad),
+		"consent":  (&Consent{Application: bad, Action: "https://tokens.example.com/a/authorize/consent", Step: bad, Subject: bad, Audience: bad, Scopes: []string{bad}}).Render(bad),
+		"problem":  (&Problem{Reason: BadRequest, Detail: bad}).Render(bad),
 	} {
 		if text := string(page); strings.Contains(text, "<script") || strings.Contains(text, "<b onclick") || strings.Contains(text, "javascript:") || !strings.Contains(text, "&lt;script&gt;") {
 			t.Errorf("%s: %s", name, text)

@@ -39,7 +39,7 @@ type Texts struct {
 	Or, GoTo                             string
 	Allow, AllowQuestion, SignedInAs     string
 	For, Permissions, Yes, No            string
-	AfterThat, Details                      string
+	AfterThat, Details                   string
 	Failures                             map[Failure]string
 	Problems                             map[Reason]Said
 }
@@ -54,12 +54,18 @@ var matcher = language.NewMatcher(languages)
 
 // textsFor returns the texts for an Accept-Language header (RFC 9110 §12.5.4), and their language.
 func textsFor(header string) (*Texts, string) {
+	at := languageFor(header)
+	return &catalogue[at], languages[at].String()
+}
+
+// languageFor returns the place in languages of the best one for an Accept-Language header.
+func languageFor(header string) int {
 	preferred, _, err := language.ParseAcceptLanguage(header)
 	at := 0
 	if err == nil && len(preferred) > 0 {
 		_, at, _ = matcher.Match(preferred...)
 	}
-	return &catalogue[at], languages[at].String()
+	return at
 }
 
 // catalogue has the texts of each of languages, in their order.

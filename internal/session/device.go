@@ -205,7 +205,9 @@ func (l *login) markClaimed(ctx context.Context, decision *v1alpha1.JWTRefreshKe
 }
 
 // notClaimed reports whether the object of a decision has no token yet.
-func notClaimed(key *v1alpha1.JWTRefreshKey) bool { return key.Status.Session == nil && key.Status.Revision == 0 }
+func notClaimed(key *v1alpha1.JWTRefreshKey) bool {
+	return key.Status.Session == nil && key.Status.Revision == 0
+}
 
 // sessionNow returns a session of people as the API server has it.
 func (l *login) sessionNow(ctx context.Context, name string) (*v1alpha1.JWTRefreshKey, error) {

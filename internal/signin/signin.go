@@ -100,6 +100,7 @@ func (b Browser) binding() string {
 
 // Ask is the page that asks a person to sign in.
 type Ask struct {
+	// Client is nil for a sign-in that leads to a device.
 	Client  *v1alpha1.LoginClient
 	Request *authorize.Request
 	// Step is the sealed request. The next step sends it back.
@@ -120,10 +121,11 @@ type Consent struct {
 	Step string
 }
 
-// Next is what follows a step: a page that asks for consent, a provider at which the person signs in, or the URL of the application that
-// the browser returns to.
+// Next is what follows a step: a page that asks for consent, one that asks for the code of a device, a provider at which the person signs in,
+// or the URL of the application that the browser returns to.
 type Next struct {
 	Consent  *Consent
+	Entry    *Entry
 	Away     *Away
 	Redirect string
 	// Subject is the person who has signed in; empty for none.
@@ -221,8 +223,11 @@ func (s *Service) Password(ctx context.Context, issuer *registry.Issuer, step st
 	return s.next(issuer, request, signedIn.Proven(s.clock.Now()), browser)
 }
 
-// next asks for consent where the client needs it, and otherwise returns to the client with a code.
+// next asks for the code of a device, or for consent where the client needs it, and otherwise returns to the client with a code.
 func (s *Service) next(issuer *registry.Issuer, request *authorize.Request, person authorize.SignedIn, browser Browser) (*Next, error) {
+	if request.Device != nil {
+		return s.enter(issuer, request.Device, person, browser)
+	}
 	code := &authorize.Code{Request: *request, SignedIn: person, ID: string(NewBrowser()), Namespace: issuer.Login.SessionNamespace}
 	cluster, err := s.gate.Pass()
 	if err != nil {
@@ -293,7 +298,7 @@ func (s *Service) request(ctx context.Context, issuer *registry.Issuer, step str
 	if err != nil {
 		return nil, nil, err
 	}
-	if request.Stands(issuer.Login.Clients) == nil {
+	if request.Device == nil && request.Stands(issuer.Login.Clients) == nil {
 		return nil, nil, ErrStep
 	}
 	return request, issuer, nil

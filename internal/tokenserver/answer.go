@@ -74,6 +74,10 @@ func (s *Server) refuse(r *Request, err error) {
 		if other, ok := resourceStatuses[known.Code]; ok && r.resource != nil {
 			status = other
 		}
+		if known.Code == oauth.SlowDown && r.Grant == oauth.GrantDeviceCode {
+			// RFC 8628 §3.5 has the status of RFC 6749 §5.2.
+			status = http.StatusBadRequest
+		}
 	case errors.Is(err, upstream.ErrUnavailable), errors.Is(err, registry.ErrLost):
 		status, refusal = http.StatusServiceUnavailable, oauth.Unavailable("The token service cannot answer now; try again.")
 		r.internal = err

@@ -94,7 +94,7 @@ func eventOf(r *Request) string {
 	switch {
 	case r.Endpoint == endpointRevoke:
 		return "revocation"
-	case r.Endpoint == endpointPassword, r.Endpoint == endpointCallback, r.Endpoint == endpointConsent:
+	case r.Endpoint == endpointPassword, r.Endpoint == endpointCallback, r.Endpoint == endpointConsent, r.Endpoint == endpointDecision:
 		return "sign-in"
 	case r.Endpoint == endpointSessions:
 		return "sessions"
@@ -102,11 +102,16 @@ func eventOf(r *Request) string {
 		return "sessions-end"
 	case r.Outcome.Withheld != "":
 		return "introspection"
-	case r.Endpoint != endpointToken:
+	case r.Endpoint != endpointToken, isWaiting(r):
 		return ""
 	default:
 		return cmp.Or(grantEvents[r.Grant], "exchange")
 	}
+}
+
+// isWaiting reports whether a request is a poll of a device that nothing was decided about.
+func isWaiting(r *Request) bool {
+	return r.Grant == oauth.GrantDeviceCode && (r.Code == oauth.AuthorizationPending || r.Code == oauth.SlowDown)
 }
 
 // grantEvents maps each supported grant_type to its event. A request of another grant_type is a refused exchange.
@@ -115,6 +120,7 @@ var grantEvents = map[string]string{
 	oauth.GrantTokenExchange:     "login",
 	oauth.GrantPassword:          "login",
 	oauth.GrantAuthorizationCode: "login",
+	oauth.GrantDeviceCode:        "login",
 }
 
 // tokenShaped matches a token or a truncated one in a user agent: up to three parts of base64url, the first of

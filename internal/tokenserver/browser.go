@@ -232,6 +232,9 @@ func (s *Server) next(r *Request, next *signin.Next) error {
 	switch {
 	case next.Away != nil:
 		return s.awayPage(r, next.Away)
+	case next.Entry != nil:
+		s.entryPage(r, http.StatusOK, next.Entry, "")
+		return nil
 	case next.Consent == nil:
 		return s.redirect(r, next.Redirect)
 	}
@@ -253,12 +256,15 @@ func (s *Server) askPage(r *Request, status int, ask *signin.Ask, user string, f
 	for _, one := range ask.Providers {
 		page.Providers = append(page.Providers, loginpage.Provider(one))
 	}
-	s.writePage(r, status, page.Render(r.languages()), ask.Request.Target())
+	s.writePage(r, status, page.Render(r.languages()), ask.Request.Targets()...)
 	return nil
 }
 
-// nameOf returns what the pages call a client.
+// nameOf returns what the pages call a client; empty for none.
 func nameOf(client *v1alpha1.LoginClient) string {
+	if client == nil {
+		return ""
+	}
 	if client.Name != "" {
 		return client.Name
 	}

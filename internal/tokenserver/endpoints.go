@@ -45,6 +45,7 @@ var tokenGrants = map[string]func(*Server, *Request, oauth.Form) (grant.Request,
 	oauth.GrantAuthorizationCode: (*Server).code,
 	oauth.GrantRefreshToken:      (*Server).refresh,
 	oauth.GrantTokenExchange:     (*Server).exchange,
+	oauth.GrantDeviceCode:        (*Server).poll,
 	oauth.GrantPassword:          (*Server).password,
 }
 
@@ -247,7 +248,7 @@ func browsers(issuer *registry.Issuer) *oauth.BrowserMetadata {
 	for i := range issuer.Login.Clients {
 		scopes = append(scopes, issuer.Login.Clients[i].Scopes...)
 	}
-	return &oauth.BrowserMetadata{
+	document := &oauth.BrowserMetadata{
 		AuthorizationEndpoint:                      endpoint.AuthorizeURL(issuer.URL),
 		UserInfoEndpoint:                           endpoint.UserInfoURL(issuer.URL),
 		PushedAuthorizationRequestEndpoint:         endpoint.PushedURL(issuer.URL),
@@ -258,6 +259,10 @@ func browsers(issuer *registry.Issuer) *oauth.BrowserMetadata {
 		ScopesSupported:                            slices.Compact(slices.Sorted(slices.Values(scopes))),
 		ClaimsSupported:                            []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash"},
 	}
+	if issuer.Login.HasDevices() {
+		document.DeviceAuthorizationEndpoint = endpoint.DeviceAuthorizationURL(issuer.URL)
+	}
+	return document
 }
 
 // grants returns the grants that an issuer offers: passwords only if the issuer enables them.
@@ -265,6 +270,9 @@ func grants(issuer *registry.Issuer) []string {
 	offered := []string{oauth.GrantRefreshToken, oauth.GrantTokenExchange}
 	if len(issuer.Login.Clients) > 0 {
 		offered = append(offered, oauth.GrantAuthorizationCode)
+	}
+	if issuer.Login.HasDevices() {
+		offered = append(offered, oauth.GrantDeviceCode)
 	}
 	if issuer.Login.Passwords != "" {
 		offered = append(offered, oauth.GrantPassword)

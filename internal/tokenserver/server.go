@@ -134,6 +134,7 @@ const (
 	endpointCallback   = "authorize/callback"
 	endpointUserInfo   = "userinfo"
 	endpointPushed     = "par"
+	endpointDecision   = "device/decision"
 )
 
 // endpoints are those below an issuer's URL.
@@ -148,6 +149,10 @@ var endpoints = map[string]handler{
 	endpoint.PasswordURL(""):            {endpointPassword, toWrite, (*Server).passwordPage},
 	endpoint.ConsentURL(""):             {endpointConsent, toWrite, (*Server).consentPage},
 	endpoint.ProviderURL(""):            {endpointProvider, toWrite, (*Server).providerPage},
+	endpoint.DeviceAuthorizationURL(""): {"device_authorization", toWrite, (*Server).deviceAuthorization},
+	endpoint.DeviceURL(""):              {"device", toRead, (*Server).devicePage},
+	endpoint.DeviceCodeURL(""):          {"device/code", toWrite, (*Server).deviceCodePage},
+	endpoint.DeviceDecisionURL(""):      {endpointDecision, toWrite, (*Server).deviceDecisionPage},
 	endpoint.UserInfoURL(""):            {endpointUserInfo, toBoth, (*Server).userInfo},
 	endpoint.JWKSURL(""):                {"jwks", toRead, (*Server).jwks},
 	"/.well-known/openid-configuration": {"metadata", toRead, (*Server).metadata},
