@@ -100,6 +100,7 @@ func (s *Server) deviceCodePage(r *Request) error {
 	var refused *oauth.Error
 	switch {
 	case errors.Is(err, signin.ErrUserCode):
+		r.Code = oauth.InvalidGrant
 		return s.codeRefused(r, step, typed, browser, http.StatusUnprocessableEntity, loginpage.WrongCode)
 	case errors.As(err, &refused) && refused.Code == oauth.SlowDown:
 		r.Code = refused.Code
