@@ -3,6 +3,7 @@ package tokenserver_test
 import (
 	"net/http"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -266,5 +267,37 @@ func TestRotatedKeysOfDevices(t *testing.T) {
 	shows(t, open(t, r).decides(device.shown, "allow"), 200, "being signed in")
 	if got := device.poll(r); got.outcome() != "200" {
 		t.Errorf("%s", got.raw)
+	}
+}
+
+// TestClaimsAtOnce checks that of claims at several replicas one begins the session, and that all get its refresh token.
+func TestClaimsAtOnce(t *testing.T) {
+	for _, bound := range []bool{false, true} {
+		r := withDevices(t)
+		device, key := startDevice(t, r), newDevice(t, r)
+		open(t, r).decides(device.shown, "allow")
+		if bound {
+			key.nonce = device.pollNow(r, proofs(key)).header.Get("DPoP-Nonce")
+		}
+		const replicas = 8
+		got := make([]*answer, replicas)
+		var all sync.WaitGroup
+		for i := range replicas {
+			other := r.Other()
+			var header []string
+			if bound {
+				header = proofs(key)
+			}
+			all.Go(func() { got[i] = device.pollNow(other, header) })
+		}
+		all.Wait()
+		for _, one := range got {
+			if one.outcome() != "200" || one.text("refresh_token") != got[0].text("refresh_token") {
+				t.Errorf("bound %t: %s", bound, one.raw)
+			}
+		}
+		if session := onlySession(t, r); session.Status.Revision != 1 || session.Status.RevokedAt != nil {
+			t.Errorf("bound %t: the session is %+v", bound, session.Status)
+		}
 	}
 }
