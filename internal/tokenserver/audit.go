@@ -33,7 +33,7 @@ func NewAudit(out io.Writer, clock clock.PassiveClock, lost func(error)) *Audit 
 // record is a line of the audit log, without the members that are unknown.
 type record struct {
 	Time time.Time `json:"time"`
-	// Event is exchange, sign-in, login, revocation, introspection, sessions or sessions-end.
+	// Event is exchange, sign-in, consent, login, revocation, introspection, sessions or sessions-end.
 	Event string `json:"event"`
 	// Issuer is empty if several issuers share the URL and the request names none of them.
 	Issuer string `json:"issuer"`
@@ -94,8 +94,10 @@ func eventOf(r *Request) string {
 	switch {
 	case r.Endpoint == endpointRevoke:
 		return "revocation"
-	case r.Endpoint == endpointPassword, r.Endpoint == endpointCallback, r.Endpoint == endpointConsent, r.Endpoint == endpointDecision:
+	case r.Endpoint == endpointPassword, r.Endpoint == endpointCallback, r.Endpoint == endpointDecision:
 		return "sign-in"
+	case r.Endpoint == endpointConsent:
+		return "consent"
 	case r.Endpoint == endpointSessions:
 		return "sessions"
 	case r.Endpoint == endpointEnd:

@@ -81,7 +81,7 @@ func (p *upstreamProvider) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.URL.Path {
 	case "/.well-known/openid-configuration":
-		reply(w, changed(map[string]any{
+		reply(w, changedClaims(map[string]any{
 			"issuer": p.URL, "jwks_uri": p.URL + "/keys", "authorization_endpoint": p.URL + "/auth?tenant=1", "token_endpoint": p.URL + "/token",
 			"id_token_signing_alg_values_supported": []string{"ES256"},
 		}, p.metadata))
@@ -99,8 +99,8 @@ func reply(w http.ResponseWriter, body any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-// changed returns claims with changes; nil removes one.
-func changed(claims, changes map[string]any) map[string]any {
+// changedClaims returns claims with changes; nil removes one.
+func changedClaims(claims, changes map[string]any) map[string]any {
 	maps.Copy(claims, changes)
 	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
 	return claims
@@ -120,7 +120,7 @@ func (p *upstreamProvider) token(w http.ResponseWriter, r *http.Request) {
 		reply(w, map[string]any{"error": "invalid_grant", "error_description": "secret words of the provider"})
 		return
 	}
-	claims := changed(map[string]any{
+	claims := changedClaims(map[string]any{
 		"iss": p.URL, "sub": "jane", "aud": asked.Get("client_id"), "nonce": asked.Get("nonce"), "iat": p.now().Unix(), "exp": p.now().Add(time.Hour).Unix(),
 		"email": "jane@example.com", "email_verified": true,
 	}, p.claims)

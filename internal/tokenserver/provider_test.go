@@ -351,15 +351,16 @@ func TestRefusalsOfAProviderAreCounted(t *testing.T) {
 func TestARequestThatIsTooLongForAProvider(t *testing.T) {
 	r, p := withProvider(t)
 	var scopes []string
-	for i := range 40 {
+	for i := range 9 {
 		scopes = append(scopes, fmt.Sprintf("orders.%d%s", i, strings.Repeat("x", 100)))
 	}
-	r.Issuer.Spec.Login.Clients[0].Scopes = scopes
+	client, long, state := &r.Issuer.Spec.Login.Clients[0], shopURI+"?"+strings.Repeat("x", 450), strings.Repeat("s", 1024)
+	client.Scopes, client.RedirectURIs = scopes, []string{long}
 	r.PutIssuer(r.Issuer, r.Rings)
 	b := open(t, r)
-	page := b.begin("scope", strings.Join(scopes, " "))
+	page := b.begin("scope", strings.Join(scopes, " "), "redirect_uri", long, "state", state, "nonce", strings.Repeat("n", 256))
 	answer := returned(t, b.choose(page, endpoint.ProviderID(p.URL)))
-	if answer.Get("error") != "invalid_request" || answer.Get("state") != "s1" || answer.Get("iss") != replica.URL {
+	if answer.Get("error") != "invalid_request" || answer.Get("state") != state || answer.Get("iss") != replica.URL {
 		t.Errorf("the application gets %v", answer)
 	}
 }
