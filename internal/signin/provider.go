@@ -40,16 +40,16 @@ type Away struct {
 	URL      string
 }
 
-// Retry is the error of a provider after which the person can choose again, with the page for that.
-type Retry struct {
+// RetryError is the error of a provider after which the person can choose again, with the page for that.
+type RetryError struct {
 	Ask   *Ask
 	cause error
 }
 
-func (r *Retry) Error() string { return r.cause.Error() }
+func (r *RetryError) Error() string { return r.cause.Error() }
 
 // Unwrap returns the error of the provider.
-func (r *Retry) Unwrap() error { return r.cause }
+func (r *RetryError) Unwrap() error { return r.cause }
 
 // trip is what a sign-in at a provider takes with it, sealed, as `state`.
 type trip struct {
@@ -87,13 +87,13 @@ func (s *Service) Upstream(ctx context.Context, issuer *registry.Issuer, step st
 	}
 	to, err := s.providers.AuthorizationURL(ctx, entry, begun.flow(issuer, state))
 	if err != nil {
-		return nil, &Retry{askOf(issuer, request, step), err}
+		return nil, &RetryError{askOf(issuer, request, step), err}
 	}
 	return &Next{Away: &Away{Client: authorize.Find(issuer.Login.Clients, request.Client), Provider: shown(entry), URL: to}}, nil
 }
 
 // Callback takes the answer of a provider, which the browser brings to the provider's own path. An answer without a valid state is ErrStep,
-// and so is one at the path of another provider. Every other failure is a *Retry.
+// and so is one at the path of another provider. Every other failure is a *RetryError.
 func (s *Service) Callback(ctx context.Context, issuer *registry.Issuer, id string, form oauth.Form, browser Browser, address string) (*Next, error) {
 	begun, state := &trip{}, form.Get(oauth.ParamState)
 	issuer, err := s.open(ctx, issuer, sealedAway, browser.binding(), state, begun)
@@ -114,7 +114,7 @@ func (s *Service) Callback(ctx context.Context, issuer *registry.Issuer, id stri
 		if failed != nil {
 			return nil, failed
 		}
-		return nil, &Retry{ask, err}
+		return nil, &RetryError{ask, err}
 	}
 	signedIn := session.OfProvider(issuer, entry.IssuerURL, person)
 	return s.next(issuer, &begun.Request, signedIn.Proven(s.clock.Now()), browser)

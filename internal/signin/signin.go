@@ -285,7 +285,7 @@ func (s *Service) grant(issuer *registry.Issuer, code *authorize.Code) (*Next, e
 		return nil, err
 	}
 	if len(sealed) > authorize.MaxCode {
-		reason := oauth.Refuse(oauth.InvalidRequest, "What the provider says of the person, is too long.")
+		reason := oauth.Refuse(oauth.InvalidRequest, "What the provider says of the person is too long.")
 		return refuse(issuer, &code.Request, code.SignedIn.Subject, reason), nil
 	}
 	return &Next{Redirect: code.Request.Redirect(issuer.URL, url.Values{oauth.ParamCode: {sealed}}), Subject: code.SignedIn.Subject}, nil

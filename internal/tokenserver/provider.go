@@ -61,7 +61,7 @@ func (s *Server) awayPage(r *Request, away *signin.Away) error {
 
 // askAgain shows the login page again after a failure of a provider. It never shows what the provider said.
 func (s *Server) askAgain(r *Request, err error) error {
-	var retry *signin.Retry
+	var retry *signin.RetryError
 	if !errors.As(err, &retry) {
 		return err
 	}
