@@ -101,7 +101,7 @@ func (s *Service) Callback(ctx context.Context, issuer *registry.Issuer, id stri
 		return nil, err
 	}
 	entry := providerOf(issuer, id)
-	if entry == nil || entry.IssuerURL != begun.Provider || begun.Request.Stands(issuer.Login.Clients) == nil {
+	if entry == nil || entry.IssuerURL != begun.Provider || !stands(issuer, &begun.Request) {
 		return nil, ErrStep
 	}
 	answer := &identity.FlowAnswer{Code: form.Get(oauth.ParamCode), Issuer: form.Get(oauth.ParamIssuer), Address: address}
@@ -118,6 +118,11 @@ func (s *Service) Callback(ctx context.Context, issuer *registry.Issuer, id stri
 	}
 	signedIn := session.OfProvider(issuer, entry.IssuerURL, person)
 	return s.next(issuer, &begun.Request, signedIn.Proven(s.clock.Now()), browser)
+}
+
+// stands reports whether a request still is one of a declared client. A device names its client only by its code, at a later step.
+func stands(issuer *registry.Issuer, request *authorize.Request) bool {
+	return request.Device != nil || request.Stands(issuer.Login.Clients) != nil
 }
 
 // providerOf returns the entry of a provider that has a client; nil if there is none.

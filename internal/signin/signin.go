@@ -298,7 +298,7 @@ func (s *Service) request(ctx context.Context, issuer *registry.Issuer, step str
 	if err != nil {
 		return nil, nil, err
 	}
-	if request.Device == nil && request.Stands(issuer.Login.Clients) == nil {
+	if !stands(issuer, request) {
 		return nil, nil, ErrStep
 	}
 	return request, issuer, nil
