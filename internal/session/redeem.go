@@ -136,7 +136,7 @@ func (l *login) endUsed(ctx context.Context, found *v1alpha1.JWTRefreshKey) erro
 func sameSession(found, wanted *v1alpha1.JWTRefreshKey) bool {
 	spec, want := found.Spec.DeepCopy(), wanted.Spec.DeepCopy()
 	spec.ExpiresAt, want.ExpiresAt, spec.Lifetime, want.Lifetime, spec.DeviceInfo, want.DeviceInfo = nil, nil, nil, nil, nil, nil
-	// The API server writes the members of a claim in an order of its own.
+	// The API server writes a claim with escapes of its own.
 	claims := sameClaims(spec.Claims, want.Claims)
 	spec.Claims, want.Claims = nil, nil
 	ends := found.Spec.ExpiresAt != nil && !found.Spec.ExpiresAt.After(wanted.Spec.ExpiresAt.Time)
