@@ -55,7 +55,7 @@ func (c *Code) SessionName(issuerUID string) string {
 const sessionPrefix = "signin-"
 
 // Redeems returns nil if a request for tokens may redeem the code (RFC 6749 §4.1.3, RFC 7636 §4.6). The refusal is the same for each
-// reason: it says nothing to a client that has stolen the code.
+// reason, so that a client that has stolen the code cannot tell what it lacks.
 func (c *Code) Redeems(client, redirectURI, verifier string) error {
 	sum := sha256.Sum256([]byte(verifier))
 	challenge := base64.RawURLEncoding.EncodeToString(sum[:])

@@ -12,13 +12,15 @@ import (
 )
 
 const (
-	// DeviceLife is how long a device can claim its tokens, and PollInterval how long it waits between two polls (RFC 8628 §3.2).
-	DeviceLife   = 10 * time.Minute
+	// DeviceLife is how long a device can claim its tokens (RFC 8628 §3.2).
+	DeviceLife = 10 * time.Minute
+	// PollInterval is how long a device waits between two polls (RFC 8628 §3.2).
 	PollInterval = 5 * time.Second
 	// ClaimAgain is how long a device that lost the answer gets its first tokens again.
 	ClaimAgain = 30 * time.Second
-	// SealedDevice is the purpose for which device codes are sealed, and SealedApproval that of approvals.
-	SealedDevice   = "device code"
+	// SealedDevice is the purpose for which device codes are sealed.
+	SealedDevice = "device code"
+	// SealedApproval is the purpose for which approvals are sealed.
 	SealedApproval = "device approval"
 )
 

@@ -76,7 +76,7 @@ func FuzzParseUserCode(f *testing.F) {
 	})
 }
 
-// TestMade checks who made a code, for whom and when.
+// TestMade checks the issuer, the client and the time of a code.
 func TestMade(t *testing.T) {
 	code := NewUserCode(secret, "uid-1", tv, "BCDFGHJK", noon)
 	other := &v1alpha1.LoginClient{ID: "radio", Device: tv.Device}
@@ -133,7 +133,7 @@ func TestCheckDevice(t *testing.T) {
 		id, scope string
 		want      oauth.Code
 	}{
-		{"tv", "", ""}, {"tv", "offline_access", ""}, {"box", "openid a", ""}, {"box", " a  a ", ""},
+		{"tv", "", ""}, {"tv", "offline_access", ""}, {"box", "openid a", ""}, {"box", " a  a ", ""}, //nolint:dupword // a scope that is given twice
 		{"", "", oauth.InvalidRequest}, {"none", "", oauth.InvalidClient}, {"shop", "", oauth.UnauthorizedClient}, {"tv", "openid", oauth.InvalidScope},
 		{"box", "b", oauth.InvalidScope},
 	} {

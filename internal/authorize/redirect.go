@@ -58,7 +58,7 @@ func (r *Request) Redirect(issuer string, parameters url.Values) string {
 }
 
 // RedirectRefused returns the URL that tells the client why a request is refused (RFC 6749 §4.1.2.1).
-func (e *Refusal) RedirectRefused(issuer string) string {
+func (e *RefusedError) RedirectRefused(issuer string) string {
 	return e.Request.Redirect(issuer, url.Values{oauth.ParamError: {string(e.Reason.Code)}, oauth.ParamErrorDescription: {e.Reason.Description}})
 }
 

@@ -47,13 +47,13 @@ type PageError struct{ Description string }
 
 func (e *PageError) Error() string { return e.Description }
 
-// Refusal is a refusal that is sent to the client by a redirect.
-type Refusal struct {
+// RefusedError is a refusal that is sent to the client by a redirect.
+type RefusedError struct {
 	Request *Request
 	Reason  *oauth.Error
 }
 
-func (e *Refusal) Error() string { return e.Reason.Error() }
+func (e *RefusedError) Error() string { return e.Reason.Error() }
 
 // Find returns a declared client; nil if there is none.
 func Find(clients []v1alpha1.LoginClient, id string) *v1alpha1.LoginClient {
@@ -76,7 +76,7 @@ func (r *Request) Stands(clients []v1alpha1.LoginClient) *v1alpha1.LoginClient {
 }
 
 // Read returns the request in the parameters of /authorize. The error is a *PageError until the client and its redirect URI are
-// known, and then a *Refusal.
+// known, and then a *RefusedError.
 func Read(clients []v1alpha1.LoginClient, form oauth.Form) (*Request, error) {
 	id := form.Get(oauth.ParamClientID)
 	client := Find(clients, id)
@@ -101,13 +101,13 @@ func Read(clients []v1alpha1.LoginClient, form oauth.Form) (*Request, error) {
 		return nil, r.refuse(oauth.InvalidRequest, fmt.Sprintf("state is longer than %d bytes.", maxState))
 	}
 	if reason := r.check(client, form); reason != nil {
-		return nil, &Refusal{r, reason}
+		return nil, &RefusedError{r, reason}
 	}
 	return r, nil
 }
 
-func (r *Request) refuse(code oauth.Code, description string) *Refusal {
-	return &Refusal{r, oauth.Refuse(code, description)}
+func (r *Request) refuse(code oauth.Code, description string) *RefusedError {
+	return &RefusedError{r, oauth.Refuse(code, description)}
 }
 
 // check checks the other parameters, and sets the audience and the scopes.

@@ -106,14 +106,14 @@ func TestReadRefuses(t *testing.T) {
 		{"a request object", asked("request", "e30.e30."), oauth.RequestNotSupported, "not supported"},
 		{"a request URI", asked("request_uri", "https://evil.example.com/r"), oauth.RequestURINotSupported, "not supported"},
 		{"another resource", asked("resource", "https://bank.example.com"), oauth.InvalidTarget, "audiences"},
-		{"two resources", oauth.Form(merged(asked(), oauth.Form{"resource": {"https://orders.example.com", "https://bills.example.com"}})), oauth.InvalidTarget, "only one"},
+		{"two resources", merged(asked(), oauth.Form{"resource": {"https://orders.example.com", "https://bills.example.com"}}), oauth.InvalidTarget, "only one"},
 		{"another scope", asked("scope", "openid admin"), oauth.InvalidScope, "may ask for"},
 		{"no page", asked("prompt", "none"), oauth.LoginRequired, "sign in"},
 		{"no page and one", asked("prompt", "none login"), oauth.InvalidRequest, "combined"},
 		{"a long nonce", asked("nonce", strings.Repeat("n", 257)), oauth.InvalidRequest, "256 bytes"},
 	} {
 		_, err := Read(clients, c.form)
-		var refusal *Refusal
+		var refusal *RefusedError
 		if !errors.As(err, &refusal) || refusal.Reason.Code != c.code || !strings.Contains(refusal.Reason.Description, c.says) {
 			t.Errorf("%s: %v, want %s: %s", c.name, err, c.code, c.says)
 			continue
@@ -132,7 +132,7 @@ func TestReadRefuses(t *testing.T) {
 // TestAStateThatIsTooLong checks that the refusal has no state.
 func TestAStateThatIsTooLong(t *testing.T) {
 	_, err := Read(clients, asked("state", strings.Repeat("s", 1025)))
-	var refusal *Refusal
+	var refusal *RefusedError
 	if !errors.As(err, &refusal) || refusal.Reason.Code != oauth.InvalidRequest || strings.Contains(refusal.RedirectRefused(issuer), "state=") {
 		t.Errorf("the refusal is %v", err)
 	}

@@ -23,7 +23,7 @@ import (
 // Purpose separates values of one kind from those of all others: each has secrets of its own.
 type Purpose string
 
-// The errors of Open. ErrUnknownKey says nothing about the value: the ring may have changed since it was read.
+// The errors of Open. ErrUnknownKey is no verdict on the value: the ring may have changed since it was read.
 var (
 	ErrUnknownKey = errors.New("seal: the value was sealed with a key that is not in the ring")
 	ErrExpired    = errors.New("seal: the value has expired")
@@ -57,7 +57,7 @@ func (b *Box) Seal(v any, end time.Time) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	plain := binary.BigEndian.AppendUint64(nil, uint64(end.UnixMilli())) //nolint:gosec // no end is before 1970
+	plain := binary.BigEndian.AppendUint64(nil, uint64(end.UnixMilli()))
 	value := bytes.NewBuffer(plain)
 	encoder := json.NewEncoder(value)
 	// A query has many &, which would become six bytes each.

@@ -112,7 +112,7 @@ func TestRedeemRefuses(t *testing.T) {
 }
 
 // TestRedeemGoesOn checks a redemption after one that died between its writes, also if the API server has written a claim with other escapes;
-// and that an object that someone else made under the name is not used.
+// and that an object that another user changed is not used.
 func TestRedeemGoesOn(t *testing.T) {
 	r := people(t)
 	code := codeOf(r, "a")

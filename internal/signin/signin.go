@@ -253,7 +253,7 @@ func (s *Service) next(issuer *registry.Issuer, request *authorize.Request, pers
 
 // refuse returns to the client with a refusal. The subject is empty if no person has signed in.
 func refuse(issuer *registry.Issuer, request *authorize.Request, subject string, reason *oauth.Error) *Next {
-	refusal := &authorize.Refusal{Request: request, Reason: reason}
+	refusal := &authorize.RefusedError{Request: request, Reason: reason}
 	return &Next{Redirect: refusal.RedirectRefused(issuer.URL), Subject: subject, Refused: reason.Code}
 }
 

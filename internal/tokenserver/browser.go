@@ -49,7 +49,7 @@ func (s *Server) authorize(r *Request) error {
 	}
 	browser := s.browser(r)
 	ask, err := s.SignIn.Begin(r.http.Context(), r.issuer, form, browser)
-	var refusal *authorize.Refusal
+	var refusal *authorize.RefusedError
 	if errors.As(err, &refusal) {
 		r.Code = refusal.Reason.Code
 		return s.redirect(r, refusal.RedirectRefused(r.issuer.URL))
@@ -79,7 +79,7 @@ func (s *Server) pushed(r *Request) error {
 	}
 	uri, err := s.SignIn.Push(r.issuer, form, proven)
 	var unknown *authorize.PageError
-	var refusal *authorize.Refusal
+	var refusal *authorize.RefusedError
 	switch {
 	case errors.As(err, &unknown):
 		return oauth.Refuse(oauth.InvalidRequest, unknown.Description)

@@ -387,7 +387,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestRefusals checks what a person and an application learn of requests and answers that are refused.
+// TestRefusals checks what a person sees and an application gets if a request or an answer is refused.
 func TestRefusals(t *testing.T) {
 	r := withClients(t)
 	b := open(t, r)
@@ -477,7 +477,7 @@ func TestBrowserCookie(t *testing.T) {
 	}
 }
 
-// TestAnIssuerWithoutClients checks that it has no pages, and says nothing of them.
+// TestAnIssuerWithoutClients checks that it has no pages, and that its metadata names none.
 func TestAnIssuerWithoutClients(t *testing.T) {
 	b := open(t, replica.New(t))
 	if got := b.begin(); got.Code != http.StatusNotFound {

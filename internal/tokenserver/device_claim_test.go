@@ -70,7 +70,7 @@ func TestAClaimThatDiedIsContinued(t *testing.T) {
 	}
 }
 
-// TestForgedDecisions checks that an object that someone else created under the name of a decision is never claimed.
+// TestForgedDecisions checks that an object that another user created under the name of a decision is never claimed.
 func TestForgedDecisions(t *testing.T) {
 	r := withDevices(t)
 	elsewhere := startDevice(t, r)

@@ -485,7 +485,7 @@ func TestTheAddressOfADevice(t *testing.T) {
 	}
 }
 
-// TestMetadataOfDevices checks what clients learn of the grant.
+// TestMetadataOfDevices checks what the metadata says about the grant.
 func TestMetadataOfDevices(t *testing.T) {
 	got := ask(withDevices(t), http.MethodGet, "/tenant/.well-known/openid-configuration", nil)
 	if got.text("device_authorization_endpoint") != replica.URL+"/device_authorization" || !strings.Contains(got.raw, oauth.GrantDeviceCode) {
