@@ -36,6 +36,8 @@ func (p *person) visit(method, path string, form url.Values) (*http.Response, st
 	p.turn++
 	request, err := http.NewRequestWithContext(p.h.Ctx, method, r.Server.URL+"/"+p.h.Name+path, strings.NewReader(form.Encode()))
 	p.h.Expect(err).NotTo(gomega.HaveOccurred())
+	// The pages are served at the issuer's url only.
+	request.Host = "tokens.example.com"
 	if method == http.MethodPost {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		request.Header.Set("Sec-Fetch-Site", "same-origin")

@@ -85,7 +85,7 @@ func TestTheGuideToLogin(t *testing.T) {
 	dir := t.TempDir()
 	page, shell := h.plays("docs/login.md", identity, dir)
 	steps := page.Own()
-	manifests := []string{"login.yaml", "browser.yaml", "people.yaml", "provider.yaml"}
+	manifests := []string{"login.yaml", "browser.yaml", "device.yaml", "people.yaml", "provider.yaml"}
 	h.Expect(steps).To(gomega.HaveLen(len(manifests) + 1))
 	for i, name := range manifests {
 		h.Expect(steps[i].Applied).To(gomega.Equal(name))

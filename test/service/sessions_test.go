@@ -144,10 +144,11 @@ func TestInvalidTokensLeaveAssertionsAlone(t *testing.T) {
 
 	var refused atomic.Int64
 	var clients sync.WaitGroup
-	for worker := range 8 {
+	// All at once, so that a slow API server does not keep the requests below the limit.
+	for worker := range 200 {
 		clients.Go(func() {
-			for i := range 100 {
-				forged := fmt.Sprintf("%s.%s.%086d", head, payload, worker*100+i)
+			for i := range 4 {
+				forged := fmt.Sprintf("%s.%s.%086d", head, payload, worker*4+i)
 				if got := h.signIn(r, forged); got.Outcome() == "503 temporarily_unavailable" {
 					refused.Add(1)
 				}

@@ -26,9 +26,9 @@ type login struct {
 	issuer, issuerURL, caFile          string
 	account, subjectFile, subjectType  string
 	username, passwordFile             string
-	// client, hint and noBrowser are for the sign-in with a browser.
-	client, hint string
-	noBrowser    bool
+	// client, hint and noBrowser are for the sign-in with a browser, and client and device for that of a device.
+	client, hint      string
+	noBrowser, device bool
 }
 
 func (c *app) loginCommand() *cobra.Command {
@@ -38,7 +38,7 @@ func (c *app) loginCommand() *cobra.Command {
 		Long: `Sign in at the token service, and store the session. Without further flags the command opens the issuer's login page in the
 browser; the issuer must declare the client of --client with the redirect URI http://127.0.0.1/callback. The other ways are a token of a
 ServiceAccount, an id_token of a provider that the issuer trusts, and a user name and a password if the issuer allows it; they need
---audience. The session's refresh token is stored in a file that only you can read, under $XDG_CONFIG_HOME/refreshkeys or
+--audience. With --device, the command shows a code for the browser of another machine. The session's refresh token is stored in a file that only you can read, under $XDG_CONFIG_HOME/refreshkeys or
 ~/.config/refreshkeys. kubectl refreshkey exchange --session prints access tokens from it.`,
 		Example: `  kubectl refreshkey login --issuer-url https://tokens.example.com/people
   kubectl refreshkey login --audience https://orders.example.com --service-account shop/till
@@ -63,6 +63,7 @@ ServiceAccount, an id_token of a provider that the issuer trusts, and a user nam
 	flags.StringVar(&l.client, "client", "kubectl-refreshkey", "the id of the client to sign in to with the browser")
 	flags.StringVar(&l.hint, "login-hint", "", "the user name that the login page proposes")
 	flags.BoolVar(&l.noBrowser, "no-browser", false, "print the URL of the login page, and do not open it")
+	flags.BoolVar(&l.device, "device", false, "show a code, with which a person signs in with the browser of another machine")
 	completeFlag(cmd, "issuer", c.completeIssuers)
 	completeFlag(cmd, "subject-token-type", cobra.FixedCompletions([]string{"id_token", "jwt"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -80,8 +81,10 @@ func (l *login) run(ctx context.Context) error {
 		return cli.UsageError("set at most one of --service-account, --subject-token-file and --username; without one, the browser opens")
 	case l.passwordFile != "" && l.username == "":
 		return cli.UsageError("--password-file needs --username")
-	case ways == 1 && (l.noBrowser || l.hint != ""):
+	case (ways == 1 || l.device) && (l.noBrowser || l.hint != ""):
 		return cli.UsageError("--no-browser and --login-hint are for the sign-in with the browser: remove them, or the other way to sign in")
+	case l.device && (ways > 0 || l.audience != "" || l.scope != "" || l.deviceID != ""):
+		return cli.UsageError("--device is a way to sign in, for the audience and the scopes that the issuer declares: remove the other flags")
 	case ways == 1 && l.audience == "":
 		return cli.UsageError("--audience is required: the API that the tokens are for")
 	}
@@ -102,6 +105,13 @@ func (l *login) run(ctx context.Context) error {
 		}
 		s.CA = string(pem)
 	}
+	if l.device {
+		answer, at, err := l.signInDevice(ctx, s)
+		if err == nil {
+			err = locked(file, func() error { return l.keep(ctx, file, s, answer, at) })
+		}
+		return l.signedIn(s, file, err)
+	}
 	form, err := l.form(ctx, k, s, ways == 0)
 	if err != nil {
 		return err
@@ -109,10 +119,15 @@ func (l *login) run(ctx context.Context) error {
 	done := l.Progress.During("signing in")
 	defer done()
 	err = locked(file, func() error { return l.signIn(ctx, file, s, form) })
+	done()
+	return l.signedIn(s, file, err)
+}
+
+// signedIn reports a sign-in that succeeded, and returns the error of another.
+func (l *login) signedIn(s *session, file string, err error) error {
 	if err != nil {
 		return err
 	}
-	done()
 	fmt.Fprintf(l.Out, "signed in at %s for %s; session %s is stored in %s\n", s.Issuer, s.Audience, l.session, file)
 	return nil
 }
@@ -218,7 +233,7 @@ func (l *login) password() (string, error) {
 	return strings.TrimSpace(password), errors.Join(err, term.Restore(int(terminal.Fd()), state))
 }
 
-// signIn signs in and stores the session. It then ends an earlier session of the same name.
+// signIn signs in and stores the session.
 func (l *login) signIn(ctx context.Context, file string, s *session, form url.Values) error {
 	client, err := httpClient("", []byte(s.CA))
 	if err != nil {
@@ -229,6 +244,11 @@ func (l *login) signIn(ctx context.Context, file string, s *session, form url.Va
 	if err := post(ctx, client, s.TokenEndpoint, form, &answer); err != nil {
 		return err
 	}
+	return l.keep(ctx, file, s, &answer, at)
+}
+
+// keep stores the session of an answer. It then ends an earlier session of the same name.
+func (l *login) keep(ctx context.Context, file string, s *session, answer *oauth.TokenAnswer, at time.Time) error {
 	if answer.RefreshToken == "" {
 		return errors.New("the token service returned no refresh token")
 	}

@@ -30,7 +30,10 @@ func tokenService(t *testing.T) (issuer, caFile string) {
 		i.Spec.URL = served.URL + "/" + service.Name
 		i.Spec.Login = &v1alpha1.LoginSpec{
 			SessionNamespace: service.Name, Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: "people"}},
-			Clients: []v1alpha1.LoginClient{{ID: "kubectl-refreshkey", RedirectURIs: []string{"http://127.0.0.1/callback"}, Audiences: []string{"https://orders.example.com"}}},
+			Clients: []v1alpha1.LoginClient{{
+				ID: "kubectl-refreshkey", RedirectURIs: []string{"http://127.0.0.1/callback"}, Audiences: []string{"https://orders.example.com"},
+				Device: &v1alpha1.DeviceClient{CodePrefix: "CLI"},
+			}},
 		}
 	})
 	r.PutPasswords("", "ada", "correct horse")
