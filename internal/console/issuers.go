@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
@@ -75,30 +76,38 @@ func (s *Server) changeIssuer(ctx context.Context, p *person, r *http.Request) (
 		return nil, err
 	}
 	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: r.PathValue("name")}}
-	metadata := map[string]any{}
+	var err error
 	switch {
 	case change.Action == "rotateKeys" && change.KID == "":
-		metadata["annotations"] = map[string]any{v1alpha1.AnnotationRotateKeys: view.Stamp(s.clock.Now())}
+		metadata := map[string]any{"annotations": map[string]any{v1alpha1.AnnotationRotateKeys: view.Stamp(s.clock.Now())}}
+		err = p.patch(ctx, issuer, change.UID, issuerResource, map[string]any{"metadata": metadata})
 	case change.Action == "withdrawKey" && change.KID != "":
-		present, err := p.issuer(ctx, r)
-		if err != nil {
-			return nil, err
-		}
-		kids, err := withdrawing(present, change.KID)
-		if err != nil {
-			return nil, err
-		}
-		// Another withdrawal in between must not be lost.
-		metadata["resourceVersion"] = present.ResourceVersion
-		metadata["annotations"] = map[string]any{v1alpha1.AnnotationWithdrawKey: kids}
+		// The operator may write status meanwhile.
+		conflicts := func(err error) bool { return failureOf(err).Code == http.StatusConflict }
+		err = retry.OnError(retry.DefaultRetry, conflicts, func() error { return p.withdraw(ctx, r, issuer, &change) })
 	default:
-		return nil, fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, "the action is rotateKeys, or withdrawKey with a kid")
+		err = fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, "the action is rotateKeys, or withdrawKey with a kid")
 	}
-	if err := p.patch(ctx, issuer, change.UID, issuerResource, map[string]any{"metadata": metadata}); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	row := view.IssuerRow(issuer)
 	return wire.Changed{Issuer: &row}, nil
+}
+
+// withdraw adds a signing key to those that are withdrawn. Another withdrawal in between must not be lost.
+func (p *person) withdraw(ctx context.Context, r *http.Request, issuer *v1alpha1.JWTIssuer, change *wire.IssuerChange) error {
+	present, err := p.issuer(ctx, r)
+	if err != nil {
+		return err
+	}
+	kids, err := withdrawing(present, change.KID)
+	if err != nil {
+		return err
+	}
+	return p.patch(ctx, issuer, change.UID, issuerResource, map[string]any{"metadata": map[string]any{
+		"resourceVersion": present.ResourceVersion, "annotations": map[string]any{v1alpha1.AnnotationWithdrawKey: kids},
+	}})
 }
 
 // withdrawing returns the value of the annotation that withdraws one more signing key. Signing keys that are gone leave it.
