@@ -30,8 +30,8 @@ flow("sessions are listed by subject; one is ended, then all of the subject", as
 
 flow("a session whose used token came again is on top, with what it means, and ended ones show on request", async (visit) => {
   const ns = await namespace("reused");
-  const [stolen, closed] = [await session(ns, "till"), await session(ns, "kiosk")];
-  await session(ns, "kiosk");
+  const stolen = await session(ns, "till");
+  const kiosks = [await session(ns, "kiosk"), await session(ns, "kiosk")];
   const { items } = await kube("GET", keyPath(ns));
   await Promise.all(items.map(({ metadata }) => kube("PATCH", keyPath(ns, metadata.name), { spec: { rotation: { retryGrace: "0s" } } })));
   const next = await exchange(stolen.refresh_token);
@@ -48,7 +48,9 @@ flow("a session whose used token came again is on top, with what it means, and e
   await until("the ended session is hidden", async () => (await subject("kiosk").locator("tbody tr").count()) === 1 || undefined);
   await page.getByRole("checkbox", { name: "Show ended" }).check();
   await until("the ended session is listed", async () => (await subject("kiosk").locator("tbody tr").count()) === 2 || undefined);
-  assert.equal((await exchange(closed.refresh_token)).error, "invalid_grant");
+  const outcomes = await Promise.all(kiosks.map(async ({ refresh_token: token }) => (await exchange(token)).error ?? "accepted"));
+  // Of two that began in one second, either is the last one.
+  assert.deepEqual(outcomes.sort(), ["accepted", "invalid_grant"]);
 });
 
 flow("verify: every check of a token, and no request has the token", async (visit) => {
