@@ -84,16 +84,20 @@ func (s *Server) refuse(r *Request, err error) {
 	default:
 		r.internal = err
 	}
-	header := r.writer.Header()
-	if refusal.RetryAfter > 0 {
-		header.Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter/time.Second)))
-	}
+	r.retryAfter(refusal)
 	r.setNonce(refusal.DPoPNonce)
 	if status == http.StatusUnauthorized || status == http.StatusForbidden {
 		r.challenge(refusal.Code)
 	}
 	r.Code = refusal.Code
 	s.write(r, status, oauth.ErrorAnswer{Error: refusal.Code, Description: refusal.Description})
+}
+
+// retryAfter sets the Retry-After header of a refusal after which the client can try again (RFC 9110 §10.2.3).
+func (r *Request) retryAfter(refusal *oauth.Error) {
+	if refusal.RetryAfter > 0 {
+		r.writer.Header().Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter/time.Second)))
+	}
 }
 
 // challenge sets the WWW-Authenticate header that every 401 requires (RFC 9110 §15.5.2), and every 403 of a resource

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
@@ -137,7 +136,7 @@ func (s *Server) passwordRefused(r *Request, step, user string, browser signin.B
 	r.Code = refused.Code
 	switch refused.Code {
 	case oauth.SlowDown:
-		r.writer.Header().Set("Retry-After", strconv.Itoa(int(refused.RetryAfter/time.Second)))
+		r.retryAfter(refused)
 		return s.askPage(r, http.StatusTooManyRequests, ask, user, loginpage.TooManyTries)
 	case oauth.UnsupportedGrantType:
 		// Passwords were turned off while the page was open.
@@ -313,7 +312,7 @@ func (s *Server) refusePage(r *Request, err error) {
 	case errors.Is(err, upstream.ErrUnavailable):
 		status, page = http.StatusServiceUnavailable, loginpage.Problem{Reason: loginpage.Unavailable}
 		r.Code, r.internal = oauth.TemporarilyUnavailable, err
-		r.writer.Header().Set("Retry-After", "5")
+		r.retryAfter(oauth.Unavailable(""))
 	case errors.As(err, &refused):
 		status, page = http.StatusBadRequest, loginpage.Problem{Reason: loginpage.BadRequest, Detail: refused.Description}
 		r.Code = refused.Code

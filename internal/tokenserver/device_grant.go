@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/refreshkeys/refreshkeys/internal/authorize"
@@ -104,7 +103,7 @@ func (s *Server) deviceCodePage(r *Request) error {
 		return s.codeRefused(r, step, typed, browser, http.StatusUnprocessableEntity, loginpage.WrongCode)
 	case errors.As(err, &refused) && refused.Code == oauth.SlowDown:
 		r.Code = refused.Code
-		r.writer.Header().Set("Retry-After", strconv.Itoa(int(refused.RetryAfter/time.Second)))
+		r.retryAfter(refused)
 		return s.codeRefused(r, step, typed, browser, http.StatusTooManyRequests, loginpage.TooManyTries)
 	case errors.As(err, &refused):
 		return s.deviceEnd(r, refused.Code, loginpage.DeviceNotGranted)
@@ -157,7 +156,7 @@ func (s *Server) deviceDecisionPage(r *Request) error {
 	case errors.As(err, &refused) && refused.Code == oauth.SlowDown:
 		// The page stays good: the browser can send it again.
 		r.Code = refused.Code
-		r.writer.Header().Set("Retry-After", strconv.Itoa(int(refused.RetryAfter/time.Second)))
+		r.retryAfter(refused)
 		page := loginpage.Problem{Reason: loginpage.Unavailable}
 		s.writePage(r, http.StatusTooManyRequests, page.Render(r.languages()))
 		return nil

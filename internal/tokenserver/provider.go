@@ -3,8 +3,6 @@ package tokenserver
 import (
 	"errors"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/endpoint"
@@ -72,11 +70,11 @@ func (s *Server) askAgain(r *Request, err error) error {
 		return s.askPage(r, http.StatusForbidden, retry.Ask, user, loginpage.ProviderRefused)
 	case errors.Is(err, identity.ErrTooMany):
 		r.Code = oauth.SlowDown
-		r.writer.Header().Set("Retry-After", strconv.Itoa(int(oauth.TooMany("").RetryAfter/time.Second)))
+		r.retryAfter(oauth.TooMany(""))
 		return s.askPage(r, http.StatusTooManyRequests, retry.Ask, user, loginpage.TooManyTries)
 	case errors.Is(err, upstream.ErrUnavailable):
 		r.Code, r.internal = oauth.TemporarilyUnavailable, err
-		r.writer.Header().Set("Retry-After", strconv.Itoa(int(oauth.Unavailable("").RetryAfter/time.Second)))
+		r.retryAfter(oauth.Unavailable(""))
 		return s.askPage(r, http.StatusServiceUnavailable, retry.Ask, user, loginpage.ProviderAway)
 	default:
 		return err
