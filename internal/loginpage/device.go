@@ -33,36 +33,21 @@ const (
 	DeviceNotGranted End = "NotGranted"
 )
 
-// device is what the template shows of the pages for devices.
-type device struct {
-	Texts    *deviceTexts
-	Entry    *Entry
-	Question *Question
-	End      *Said
-}
-
 // Render returns the page in the language that the browser prefers, by its Accept-Language header.
 func (e *Entry) Render(languages string) []byte {
 	texts, lang := textsFor(languages)
-	own := deviceTextsFor(languages)
-	failure := texts.Failures[e.Failure]
-	if e.Failure == WrongCode {
-		failure = own.WrongCode
-	}
-	return render(&content{Texts: texts, Lang: lang, Title: own.Connect, Failure: failure, Device: &device{Texts: own, Entry: e}})
+	return render(&content{Texts: texts, Lang: lang, Title: texts.ConnectDevice, Entry: e, Failure: texts.Failures[e.Failure]})
 }
 
 // Render returns the page in the language that the browser prefers, by its Accept-Language header.
 func (q *Question) Render(languages string) []byte {
 	texts, lang := textsFor(languages)
-	own := deviceTextsFor(languages)
-	return render(&content{Texts: texts, Lang: lang, Title: own.Connect, Device: &device{Texts: own, Question: q}})
+	return render(&content{Texts: texts, Lang: lang, Title: texts.ConnectDevice, Consent: &q.Consent, Question: q})
 }
 
 // Render returns the page in the language that the browser prefers, by its Accept-Language header.
 func (e End) Render(languages string) []byte {
 	texts, lang := textsFor(languages)
-	own := deviceTextsFor(languages)
-	said := own.Ends[e]
-	return render(&content{Texts: texts, Lang: lang, Title: said.Heading, Device: &device{Texts: own, End: &said}})
+	said := texts.Ends[e]
+	return render(&content{Texts: texts, Lang: lang, Title: said.Heading, Said: &said})
 }

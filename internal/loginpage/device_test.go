@@ -1,30 +1,9 @@
 package loginpage
 
 import (
-	"reflect"
 	"strings"
 	"testing"
 )
-
-// TestTheCatalogueOfDevicesIsComplete checks that each language has each text of the pages for devices.
-func TestTheCatalogueOfDevicesIsComplete(t *testing.T) {
-	if len(deviceCatalogue) != len(languages) {
-		t.Fatalf("%d catalogues for %d languages", len(deviceCatalogue), len(languages))
-	}
-	for i := range deviceCatalogue {
-		texts, lang := reflect.ValueOf(deviceCatalogue[i]), languages[i]
-		for n := range texts.NumField() {
-			if field := texts.Field(n); field.Kind() == reflect.String && strings.TrimSpace(field.String()) == "" {
-				t.Errorf("%s: %s is missing", lang, texts.Type().Field(n).Name)
-			}
-		}
-		for _, end := range []End{DeviceAllowed, DeviceDenied, DeviceDecided, DeviceTooLate, DeviceNotGranted} {
-			if said := deviceCatalogue[i].Ends[end]; said.Heading == "" || said.Advice == "" {
-				t.Errorf("%s: a text of %s is missing", lang, end)
-			}
-		}
-	}
-}
 
 // TestPagesForDevicesEscape checks that no value of a request becomes markup.
 func TestPagesForDevicesEscape(t *testing.T) {
@@ -44,7 +23,7 @@ func TestPagesForDevicesEscape(t *testing.T) {
 		}
 	}
 	entry := string((&Entry{Failure: WrongCode}).Render("en"))
-	if !strings.Contains(entry, deviceCatalogue[0].WrongCode) || !strings.Contains(entry, `aria-describedby="failure"`) {
+	if !strings.Contains(entry, catalogue[0].Failures[WrongCode]) || !strings.Contains(entry, `aria-describedby="failure"`) {
 		t.Errorf("the page does not say that the code is wrong: %s", entry)
 	}
 }

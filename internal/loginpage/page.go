@@ -85,17 +85,19 @@ type Problem struct {
 
 // content is what the template shows: one of the pages, and the texts of its language.
 type content struct {
-	Texts   *Texts
-	Lang    string
-	Title   string
-	Login   *Login
-	Away    *Away
-	Consent *Consent
-	Problem *Problem
-	Device  *device
-	Failure string
-	Heading string
-	Advice  string
+	Texts *Texts
+	Lang  string
+	Title string
+	Login *Login
+	Away  *Away
+	// Consent is set for a Question, too, which adds the device.
+	Consent  *Consent
+	Entry    *Entry
+	Question *Question
+	Failure  string
+	// Said is of a page that only says something, and Detail goes with it.
+	Said   *Said
+	Detail string
 }
 
 // Render returns the page in the language that the browser prefers, by its Accept-Language header.
@@ -103,7 +105,7 @@ func (l *Login) Render(languages string) []byte {
 	texts, lang := textsFor(languages)
 	shown := *l
 	if shown.Application == "" {
-		shown.Application = deviceTextsFor(languages).YourDevice
+		shown.Application = texts.YourDevice
 	}
 	return render(&content{Texts: texts, Lang: lang, Title: texts.SignIn, Login: &shown, Failure: texts.Failures[l.Failure]})
 }
@@ -124,7 +126,7 @@ func (c *Consent) Render(languages string) []byte {
 func (p *Problem) Render(languages string) []byte {
 	texts, lang := textsFor(languages)
 	said := texts.Problems[p.Reason]
-	return render(&content{Texts: texts, Lang: lang, Title: said.Heading, Problem: p, Heading: said.Heading, Advice: said.Advice})
+	return render(&content{Texts: texts, Lang: lang, Title: said.Heading, Said: &said, Detail: p.Detail})
 }
 
 func render(c *content) []byte {

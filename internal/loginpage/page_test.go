@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestTheCatalogueIsComplete checks that each language has each text, and says the same of each failure and problem.
+// TestTheCatalogueIsComplete checks that each language has each text, and says the same of each failure, problem and end.
 func TestTheCatalogueIsComplete(t *testing.T) {
 	for i := range catalogue {
 		texts, lang := reflect.ValueOf(catalogue[i]), languages[i]
@@ -25,6 +25,11 @@ func TestTheCatalogueIsComplete(t *testing.T) {
 		for reason := range catalogue[0].Problems {
 			if said := catalogue[i].Problems[reason]; said.Heading == "" || said.Advice == "" {
 				t.Errorf("%s: a text of %s is missing", lang, reason)
+			}
+		}
+		for _, end := range []End{DeviceAllowed, DeviceDenied, DeviceDecided, DeviceTooLate, DeviceNotGranted} {
+			if said := catalogue[i].Ends[end]; said.Heading == "" || said.Advice == "" {
+				t.Errorf("%s: a text of %s is missing", lang, end)
 			}
 		}
 	}
