@@ -102,6 +102,11 @@ func (a *Approval) StandsIn(clients []v1alpha1.LoginClient) *v1alpha1.LoginClien
 	return client
 }
 
+// Code returns what the approval gives, as the code of an authorization does. The namespace is that of the session.
+func (a *Approval) Code(namespace string) *Code {
+	return &Code{Request: Request{Client: a.Client, Audience: a.Audience, Scopes: a.Scopes}, SignedIn: a.SignedIn, Namespace: namespace}
+}
+
 // ApprovalBinding returns what an approval is sealed for: one object.
 func ApprovalBinding(namespace, name string) string { return namespace + "\x00" + name }
 

@@ -60,18 +60,21 @@ func (r *CodeRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.Iss
 		return nil, oauth.Refuse(oauth.InvalidTarget, "The code is for another resource.")
 	}
 	outcome.Subject = code.SignedIn.Subject
-	terms := session.TermsOf(code)
-	terms.Seen, terms.Credentials = r.Terms.Seen, r.Terms.Credentials
-	result, err := s.sessions.Redeem(ctx, s.registry, issuer, code, terms)
+	begun, err := s.sessions.Redeem(ctx, s.registry, issuer, code, &r.Terms)
 	if err != nil {
 		return nil, err
 	}
-	outcome.of(result.Claims)
-	answer, err := s.firstTokens(issuer, result, outcome)
+	return s.signedIn(issuer, code, begun, outcome)
+}
+
+// signedIn returns the first tokens of a session that a code began, with an id_token if its scopes have openid.
+func (s *Fresh) signedIn(issuer *registry.Issuer, code *authorize.Code, begun *session.Result, outcome *Outcome) (*oauth.TokenAnswer, error) {
+	outcome.of(begun.Claims)
+	answer, err := s.firstTokens(issuer, begun, outcome)
 	if err != nil || !slices.Contains(code.Request.Scopes, v1alpha1.ScopeOpenID) {
 		return answer, err
 	}
-	answer.IDToken, err = idToken(issuer, code, answer, result, s.clock.Now())
+	answer.IDToken, err = idToken(issuer, code, answer, begun, s.clock.Now())
 	return answer, err
 }
 

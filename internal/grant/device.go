@@ -63,20 +63,11 @@ func (r *DeviceRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.I
 	case slices.ContainsFunc(r.Resources, func(resource string) bool { return resource != approval.Audience }):
 		return nil, oauth.Refuse(oauth.InvalidTarget, "The device_code is for another resource.")
 	}
-	terms := session.TermsOfApproval(approval)
-	terms.Seen, terms.Credentials = r.Terms.Seen, r.Terms.Credentials
-	result, err := s.sessions.Claim(ctx, s.registry, issuer, claim, terms)
+	begun, err := s.sessions.Claim(ctx, s.registry, issuer, claim, &r.Terms)
 	if err != nil {
 		return nil, err
 	}
-	outcome.of(result.Claims)
-	answer, err := s.firstTokens(issuer, result, outcome)
-	if err != nil || !slices.Contains(approval.Scopes, v1alpha1.ScopeOpenID) {
-		return answer, err
-	}
-	person := &authorize.Code{Request: authorize.Request{Client: approval.Client}, SignedIn: approval.SignedIn}
-	answer.IDToken, err = idToken(issuer, person, answer, result, s.clock.Now())
-	return answer, err
+	return s.signedIn(issuer, approval.Code(code.Namespace), begun, outcome)
 }
 
 // openDevice returns what a device code holds, if this client may claim it now, and the issuer with the ring that opened it.

@@ -17,12 +17,6 @@ import (
 // ErrDecided means that a person has decided about the code of a device before.
 var ErrDecided = errors.New("the code of the device was used before")
 
-// ApprovalGrants returns the refusal of an approval that could not be claimed, by the policy of the issuer.
-func (s *Service) ApprovalGrants(cluster Registry, issuer *registry.Issuer, approval *authorize.Approval) error {
-	_, err := s.loginOf(cluster, issuer, approval, TermsOfApproval(approval)).granted()
-	return err
-}
-
 // RecordDecision creates the object of a person's decision about a device, with the sealed approval, and returns ErrDecided if there is
 // one. It has the spec of the session that a claim begins. After a denial it never begins, and the operator removes it.
 func (s *Service) RecordDecision(
@@ -30,7 +24,7 @@ func (s *Service) RecordDecision(
 ) error {
 	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
 	defer cancel()
-	l := s.loginOf(cluster, issuer, approval, TermsOfApproval(approval))
+	l := s.loginOf(cluster, issuer, approval.Code(issuer.Login.SessionNamespace), &Terms{})
 	terms, err := l.granted()
 	if err != nil {
 		return err
@@ -47,16 +41,6 @@ func (s *Service) RecordDecision(
 	return err
 }
 
-// TermsOfApproval returns what the session of an approval is for.
-func TermsOfApproval(approval *authorize.Approval) *Terms {
-	return TermsOf(&authorize.Code{Request: authorize.Request{Audience: approval.Audience, Scopes: approval.Scopes}})
-}
-
-func (s *Service) loginOf(cluster Registry, issuer *registry.Issuer, approval *authorize.Approval, request *Terms) *login {
-	person := personOf(&authorize.Code{SignedIn: approval.SignedIn, Namespace: issuer.Login.SessionNamespace})
-	return &login{Service: s, registry: cluster, issuer: issuer, signedIn: person, request: request, client: approval.Client}
-}
-
 // Claim is a device's claim of the tokens of an approval.
 type Claim struct {
 	Code     *authorize.DeviceCode
@@ -67,11 +51,11 @@ type Claim struct {
 
 // Claim begins the session of a device that a person approved (RFC 8628 §3.5). One write of status records the first token: it is the
 // compare-and-swap that lets one claim succeed. A device that lost the answer gets the same refresh token again for
-// authorize.ClaimAgain, as long as it is unused. Each later claim ends the session.
-func (s *Service) Claim(ctx context.Context, cluster Registry, issuer *registry.Issuer, claim *Claim, request *Terms) (*Result, error) {
+// authorize.ClaimAgain, as long as it is unused. Each later claim ends the session. sent has the device and its credentials.
+func (s *Service) Claim(ctx context.Context, cluster Registry, issuer *registry.Issuer, claim *Claim, sent *Terms) (*Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
 	defer cancel()
-	l := s.loginOf(cluster, issuer, claim.Approval, request)
+	l := s.loginOf(cluster, issuer, claim.Approval.Code(issuer.Login.SessionNamespace), sent)
 	checked, err := l.check(ctx, claim.Code.JWKThumbprint)
 	if err != nil {
 		return nil, err

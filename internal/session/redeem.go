@@ -24,8 +24,8 @@ import (
 // Redeem begins the session of an authorization code (RFC 6749 §4.1.3). The name of the session is derived from the code, so that
 // its creation is the compare-and-swap that lets one redemption succeed. A redemption that finds the session without a first token
 // continues it, since a replica may have died after the creation. One that finds a first token ends the session: the code was used
-// twice (RFC 6749 §4.1.2). The caller has checked that the client may redeem the code.
-func (s *Service) Redeem(ctx context.Context, cluster Registry, issuer *registry.Issuer, code *authorize.Code, request *Terms) (*Result, error) {
+// twice (RFC 6749 §4.1.2). The caller has checked that the client may redeem the code. sent has the device and the credentials of the client.
+func (s *Service) Redeem(ctx context.Context, cluster Registry, issuer *registry.Issuer, code *authorize.Code, sent *Terms) (*Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
 	defer cancel()
 	name := types.NamespacedName{Namespace: issuer.Login.SessionNamespace, Name: code.SessionName(issuer.UID)}
@@ -33,7 +33,7 @@ func (s *Service) Redeem(ctx context.Context, cluster Registry, issuer *registry
 		// The sessions of the issuer are in another namespace now, where the code cannot be recognized a second time.
 		return nil, authorize.ErrCode()
 	}
-	l := &login{Service: s, registry: cluster, issuer: issuer, signedIn: personOf(code), request: request, client: code.Request.Client}
+	l := s.loginOf(cluster, issuer, code, sent)
 	checked, err := l.check(ctx, code.Request.JWKThumbprint)
 	if err != nil {
 		return nil, err
@@ -68,14 +68,17 @@ func (s *Service) stillThere(ctx context.Context, cluster Registry, issuer *regi
 
 // Grants returns the refusal of a sign-in whose code could not be redeemed, by the policy of the issuer.
 func (s *Service) Grants(cluster Registry, issuer *registry.Issuer, code *authorize.Code) error {
-	l := &login{Service: s, registry: cluster, issuer: issuer, signedIn: personOf(code), request: TermsOf(code)}
-	_, err := l.granted()
+	_, err := s.loginOf(cluster, issuer, code, &Terms{}).granted()
 	return err
 }
 
-// TermsOf returns what the session of a code is for.
-func TermsOf(code *authorize.Code) *Terms {
-	return &Terms{Audiences: []string{code.Request.Audience}, Scope: strings.Join(code.Request.Scopes, " ")}
+// loginOf returns the login of a person who has signed in for a code. Only the device and the credentials of sent count: the code says what the
+// session is for.
+func (s *Service) loginOf(cluster Registry, issuer *registry.Issuer, code *authorize.Code, sent *Terms) *login {
+	request := &Terms{
+		Audiences: []string{code.Request.Audience}, Scope: strings.Join(code.Request.Scopes, " "), Seen: sent.Seen, Credentials: sent.Credentials,
+	}
+	return &login{Service: s, registry: cluster, issuer: issuer, signedIn: personOf(code), request: request, client: code.Request.Client}
 }
 
 // Proven returns the person of a login, as a code holds them.

@@ -46,7 +46,7 @@ func codeOf(r *replica.Replica, id string) *authorize.Code {
 
 func redeem(t *testing.T, r *replica.Replica, code *authorize.Code) (*session.Result, error) {
 	t.Helper()
-	return r.Grants.Logins().Redeem(t.Context(), r.Registry, r.Found(), code, session.TermsOf(code))
+	return r.Grants.Logins().Redeem(t.Context(), r.Registry, r.Found(), code, &session.Terms{})
 }
 
 // is reports whether an error is a refusal with a code; an empty code stands for none.
@@ -162,7 +162,7 @@ func TestDecisionsAndClaims(t *testing.T) {
 	approval := &authorize.Approval{Client: "tv", Audience: replica.Audience, SignedIn: ada(r)}
 	user := authorize.UserCode{Prefix: "TV", Random: "WDJBMJHT", MAC: "XQRK"}
 	code := &authorize.DeviceCode{Client: "tv", Namespace: replica.Name, UserCode: user}
-	if err := logins.ApprovalGrants(r.Registry, issuer, approval); err != nil {
+	if err := logins.Grants(r.Registry, issuer, approval.Code(replica.Name)); err != nil {
 		t.Fatal(err)
 	}
 	if err := logins.RecordDecision(t.Context(), r.Registry, issuer, user, approval, "sealed"); err != nil {
@@ -176,7 +176,7 @@ func TestDecisionsAndClaims(t *testing.T) {
 		if err != nil || decision == nil {
 			t.Fatalf("the decision: %v, %v", decision, err)
 		}
-		return logins.Claim(t.Context(), r.Registry, issuer, &session.Claim{Code: code, Approval: approval, Decision: decision}, session.TermsOfApproval(approval))
+		return logins.Claim(t.Context(), r.Registry, issuer, &session.Claim{Code: code, Approval: approval, Decision: decision}, &session.Terms{})
 	}
 	first, err := claim()
 	if err != nil || first.Key.Status.Session.Client != "tv" {

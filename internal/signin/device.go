@@ -160,7 +160,7 @@ func (s *Service) EnterCode(ctx context.Context, issuer *registry.Issuer, step s
 		return nil, err
 	}
 	approval := authorize.Approval{Client: client.ID, Audience: client.Audiences[0], Scopes: authorize.DeviceScopes(client), SignedIn: person}
-	if err := s.sessions.ApprovalGrants(cluster, issuer, &approval); err != nil {
+	if err := s.sessions.Grants(cluster, issuer, approval.Code(issuer.Login.SessionNamespace)); err != nil {
 		return nil, err
 	}
 	next, err := s.seal(issuer, sealedDecision, browser.binding(), &question{approval, code}, StepLife)
