@@ -94,14 +94,21 @@ func (s *Fresh) openCode(ctx context.Context, issuer *registry.Issuer, text stri
 		return nil, nil, oauth.Refuse(oauth.InvalidRequest, "code is longer than any code of the service.")
 	}
 	code := &authorize.Code{}
-	issuer, err := registry.OpenSealed(ctx, s.registry, issuer, authorize.SealedCode, "", text, code, s.clock.Now())
-	switch {
-	case errors.Is(err, seal.ErrUnknownKey):
-		return nil, nil, upstream.Unavailable("the code was sealed with a key that the issuer does not have")
-	case errors.Is(err, seal.ErrForeign), errors.Is(err, seal.ErrExpired):
-		return nil, nil, authorize.ErrCode()
+	issuer, err := s.open(ctx, issuer, authorize.SealedCode, "", text, code)
+	if errors.Is(err, seal.ErrForeign) || errors.Is(err, seal.ErrExpired) {
+		err = authorize.ErrCode()
 	}
 	return code, issuer, err
+}
+
+// open opens a sealed value into v, and returns the issuer whose ring opened it. The errors are seal.ErrForeign, seal.ErrExpired and
+// upstream.ErrUnavailable: a key that the issuer does not have is no verdict on the value.
+func (s *Fresh) open(ctx context.Context, issuer *registry.Issuer, purpose seal.Purpose, binding, text string, v any) (*registry.Issuer, error) {
+	issuer, err := registry.OpenSealed(ctx, s.registry, issuer, purpose, binding, text, v, s.clock.Now())
+	if errors.Is(err, seal.ErrUnknownKey) {
+		err = upstream.Unavailable("the " + string(purpose) + " was sealed with a key that the issuer does not have")
+	}
+	return issuer, err
 }
 
 // idToken signs the id_token of an answer (OpenID Connect Core §3.1.3.3). It lives as long as the access token.

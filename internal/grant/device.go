@@ -76,7 +76,7 @@ func (s *Fresh) openDevice(ctx context.Context, issuer *registry.Issuer, r *Devi
 		return nil, nil, authorize.ErrDeviceCode()
 	}
 	code := &authorize.DeviceCode{}
-	issuer, err := registry.OpenSealed(ctx, s.registry, issuer, authorize.SealedDevice, "", r.DeviceCode, code, s.clock.Now())
+	issuer, err := s.open(ctx, issuer, authorize.SealedDevice, "", r.DeviceCode, code)
 	switch {
 	case errors.Is(err, seal.ErrExpired):
 		return nil, nil, oauth.Refuse(oauth.ExpiredToken, "The device_code has expired; begin again.")
@@ -115,7 +115,7 @@ func (s *Fresh) decided(
 	approval := &authorize.Approval{}
 	sealed := decision.Annotations[v1alpha1.AnnotationDeviceApproval]
 	binding := authorize.ApprovalBinding(name.Namespace, name.Name)
-	issuer, err = registry.OpenSealed(ctx, s.registry, issuer, authorize.SealedApproval, binding, sealed, approval, s.clock.Now())
+	issuer, err = s.open(ctx, issuer, authorize.SealedApproval, binding, sealed, approval)
 	switch {
 	case errors.Is(err, seal.ErrForeign), errors.Is(err, seal.ErrExpired):
 		return nil, nil, authorize.ErrDeviceCode()

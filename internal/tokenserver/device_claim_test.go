@@ -9,6 +9,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/authorize"
+	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/test/framework/replica"
 )
@@ -67,6 +68,26 @@ func TestAClaimThatDiedIsContinued(t *testing.T) {
 	}
 	if got := device.poll(r); got.outcome() != "200" {
 		t.Errorf("the next poll: %s", got.raw)
+	}
+}
+
+// TestDevicesAndAWithdrawnSealKey checks that a withdrawn key is no verdict on a device code or on a decision: the device can poll again, and
+// the log has no internal error that a guess could cause.
+func TestDevicesAndAWithdrawnSealKey(t *testing.T) {
+	r := withDevices(t)
+	device := startDevice(t, r)
+	open(t, r).decides(device.shown, "allow")
+	key, err := r.Rings.Signer(keyring.Seal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.PutIssuer(r.Issuer, r.WithdrawnRings(r.Rings, key.ID))
+	if got := device.poll(r); got.outcome() != "503 temporarily_unavailable" {
+		t.Errorf("a device code of a withdrawn key: %s", got.raw)
+	}
+	r.PutIssuer(r.Issuer, r.Rings)
+	if got := device.poll(r); got.outcome() != "200" {
+		t.Errorf("a device code of a key that came back: %s", got.raw)
 	}
 }
 
