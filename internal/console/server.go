@@ -93,10 +93,14 @@ func New(o Options) (*Server, error) {
 	if o.SessionIdle <= 0 || o.SessionMax < o.SessionIdle {
 		return nil, errors.New("the idle time of sessions must be positive, and at most their longest time")
 	}
+	tries, err := newTries(o.Clock)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
 		Options: o, clock: o.Clock, log: o.Log, base: o.BasePath, mux: http.NewServeMux(), pages: http.NewServeMux(),
 		crossOrigin: http.NewCrossOriginProtection(), cookie: newCookie(o.BasePath, o.local), sessions: newSessions(&o),
-		tries: newTries(o.Clock), clients: newClients(), calls: apicalls.New(),
+		tries: tries, clients: newClients(), calls: apicalls.New(),
 		reviews: memo.New[review, wire.Answer](mostAnswers, o.Clock),
 		closing: make(chan struct{}),
 	}
