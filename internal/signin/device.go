@@ -11,7 +11,6 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/session"
-	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // The purposes of what the steps of a device seal.
@@ -57,9 +56,9 @@ func (s *Service) BeginDevice(issuer *registry.Issuer, clientID, scope, proven, 
 	}
 	key, err := issuer.Rings.Signer(keyring.Seal)
 	if err != nil {
-		return nil, upstream.Unavailable("the issuer has no active seal key yet")
+		return nil, noSealKey()
 	}
-	secret, err := key.Derive(authorize.UserCodeKey + issuer.UID)
+	secret, err := userCodeSecret(issuer, key)
 	if err != nil {
 		return nil, err
 	}
@@ -211,6 +210,11 @@ func (s *Service) DecideDevice(ctx context.Context, issuer *registry.Issuer, ste
 	return approval, s.sessions.RecordDecision(ctx, cluster, issuer, asked.Code, approval, sealed)
 }
 
+// userCodeSecret returns what makes and checks the user codes of an issuer with a key of its seal ring.
+func userCodeSecret(issuer *registry.Issuer, key *keyring.Key) ([]byte, error) {
+	return key.Derive(authorize.UserCodeKey + issuer.UID)
+}
+
 // made returns a code that a person typed and the client that it names, if a key of the ring made it a short time ago.
 func (s *Service) made(issuer *registry.Issuer, typed string) (authorize.UserCode, *v1alpha1.LoginClient, error) {
 	code, formed := authorize.ParseUserCode(typed)
@@ -223,7 +227,7 @@ func (s *Service) made(issuer *registry.Issuer, typed string) (authorize.UserCod
 		if keys[i].Use != keyring.Seal {
 			continue
 		}
-		secret, err := keys[i].Derive(authorize.UserCodeKey + issuer.UID)
+		secret, err := userCodeSecret(issuer, &keys[i])
 		if err != nil {
 			return code, nil, err
 		}

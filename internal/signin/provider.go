@@ -77,7 +77,7 @@ func (s *Service) Upstream(ctx context.Context, issuer *registry.Issuer, step st
 	if entry == nil {
 		return nil, ErrStep
 	}
-	begun := &trip{Request: *request, Provider: entry.IssuerURL, Nonce: string(NewBrowser()), Verifier: string(NewBrowser())}
+	begun := &trip{Request: *request, Provider: entry.IssuerURL, Nonce: random(), Verifier: random()}
 	state, err := s.seal(issuer, sealedAway, browser.binding(), begun, StepLife)
 	if err != nil {
 		return nil, err

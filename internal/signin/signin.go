@@ -75,21 +75,24 @@ func New(o Options) *Service {
 // Browser is the random key of one browser, which only its cookie holds.
 type Browser string
 
-// browserBytes is the length of a key, before base64url makes 43 characters of it.
-const browserBytes = 32
+// randomBytes is the length of a random value, before base64url makes 43 characters of it.
+const randomBytes = 32
+
+// random returns a random value, of the form of a PKCE verifier, too (RFC 7636 §4.1).
+func random() string {
+	value := make([]byte, randomBytes)
+	// It never fails (crypto/rand).
+	_, _ = rand.Read(value)
+	return base64.RawURLEncoding.EncodeToString(value)
+}
 
 // NewBrowser returns the key of a browser that has none.
-func NewBrowser() Browser {
-	key := make([]byte, browserBytes)
-	// It never fails (crypto/rand).
-	_, _ = rand.Read(key)
-	return Browser(base64.RawURLEncoding.EncodeToString(key))
-}
+func NewBrowser() Browser { return Browser(random()) }
 
 // ReadBrowser returns the key in a cookie; false if it is none.
 func ReadBrowser(value string) (Browser, bool) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(value)
-	return Browser(value), err == nil && len(raw) == browserBytes && len(value) == base64.RawURLEncoding.EncodedLen(browserBytes)
+	return Browser(value), err == nil && len(raw) == randomBytes && len(value) == base64.RawURLEncoding.EncodedLen(randomBytes)
 }
 
 // binding is what values are sealed for: a hash, so that no step needs the key itself.
@@ -228,7 +231,7 @@ func (s *Service) next(issuer *registry.Issuer, request *authorize.Request, pers
 	if request.Device != nil {
 		return s.enter(issuer, request.Device, person, browser)
 	}
-	code := &authorize.Code{Request: *request, SignedIn: person, ID: string(NewBrowser()), Namespace: issuer.Login.SessionNamespace}
+	code := &authorize.Code{Request: *request, SignedIn: person, ID: random(), Namespace: issuer.Login.SessionNamespace}
 	cluster, err := s.gate.Pass()
 	if err != nil {
 		return nil, err
@@ -271,7 +274,7 @@ func (s *Service) Decide(ctx context.Context, issuer *registry.Issuer, step stri
 		return refuse(issuer, &code.Request, code.SignedIn.Subject, oauth.Refuse(oauth.AccessDenied, "The person did not allow it.")), nil
 	}
 	// Each answer is a sign-in of its own.
-	code.ID = string(NewBrowser())
+	code.ID = random()
 	return s.grant(issuer, code)
 }
 
@@ -319,7 +322,9 @@ func (s *Service) open(ctx context.Context, issuer *registry.Issuer, purpose sea
 func (s *Service) seal(issuer *registry.Issuer, purpose seal.Purpose, binding string, v any, life time.Duration) (string, error) {
 	sealed, err := issuer.Box(purpose, binding).Seal(v, s.clock.Now().Add(life))
 	if errors.Is(err, keyring.ErrNoActiveKey) {
-		return "", upstream.Unavailable("the issuer has no active seal key yet")
+		return "", noSealKey()
 	}
 	return sealed, err
 }
+
+func noSealKey() error { return upstream.Unavailable("the issuer has no active seal key yet") }
