@@ -22,8 +22,13 @@ const (
 	userName        = "demo"
 )
 
-// signIn is what a person needs to sign in with a browser.
-type signIn struct{ console, issuer, user, password string }
+// signIn is what a person needs to sign in with a browser: the URLs of the console, at its port, and of an issuer of the token service, and a
+// user with a password.
+type signIn struct {
+	console, issuer, service string
+	port                     int
+	user, password           string
+}
 
 // trustFile is the file by which the API server trusts the issuer of people. The API server reads it again when it changes.
 func trustFile(at place) string { return filepath.Join(at.dir, "authentication.json") }
@@ -91,7 +96,9 @@ func people(ctx context.Context, at place, c *cluster.Cluster) (*signIn, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &signIn{console: fmt.Sprintf("https://localhost:%d/", port), issuer: service + "/" + peopleNamespace, user: userName}
+	s := &signIn{
+		console: fmt.Sprintf("https://localhost:%d/", port), port: port, issuer: service + "/" + peopleNamespace, service: service, user: userName,
+	}
 	if s.password, err = password(at); err != nil {
 		return nil, err
 	}
@@ -144,45 +151,24 @@ func runConsole(ctx context.Context, at place, c *cluster.Cluster, s *signIn, au
 	if err := cluster.Build(ctx, at.root, "./cmd/console", binary); err != nil {
 		return err
 	}
-	certificate, key, err := c.ServingCertificate("console", "localhost", "127.0.0.1")
+	tls, err := c.ServingSecret("console", "localhost", "127.0.0.1")
 	if err != nil {
 		return err
-	}
-	tls := filepath.Join(at.dir, "console-tls")
-	if err := os.MkdirAll(tls, 0o700); err != nil {
-		return err
-	}
-	for from, to := range map[string]string{certificate: "tls.crt", key: "tls.key"} {
-		content, err := os.ReadFile(from)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(tls, to), content, 0o600); err != nil {
-			return err
-		}
 	}
 	config := filepath.Join(at.dir, "oidc.yaml")
 	lines := fmt.Sprintf("issuerURL: %s\nclientID: refreshkeys-console\ncaFile: %s\nforward: AccessToken\ntokenService: {audience: %q}\n", s.issuer, authority, clusterAudience)
 	if err := os.WriteFile(config, []byte(lines), 0o600); err != nil {
 		return err
 	}
-	port, err := c.Port("console-server")
-	if err != nil {
-		return err
-	}
 	health, err := c.Port("console-server-health")
-	if err != nil {
-		return err
-	}
-	service, err := c.TokenServerURL(1)
 	if err != nil {
 		return err
 	}
 	_, err = c.Run(ctx, cluster.Program{
 		Name: "console-server", Binary: binary, Health: fmt.Sprintf("http://127.0.0.1:%d/readyz", health),
 		Args: []string{
-			"--kubeconfig=" + c.Kubeconfig(), fmt.Sprintf("--listen=127.0.0.1:%d", port), fmt.Sprintf("--health=127.0.0.1:%d", health),
-			"--tls-secret=" + tls, "--oidc-config=" + config, "--token-service=" + service, "--token-service-ca-file=" + authority,
+			"--kubeconfig=" + c.Kubeconfig(), fmt.Sprintf("--listen=127.0.0.1:%d", s.port), fmt.Sprintf("--health=127.0.0.1:%d", health),
+			"--tls-secret=" + tls, "--oidc-config=" + config, "--token-service=" + s.service, "--token-service-ca-file=" + authority,
 		},
 	})
 	return err

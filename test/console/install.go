@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -51,7 +50,7 @@ func install(ctx context.Context, c *cluster.Cluster, built binaries) (*world, e
 		}
 		w.TokenServers = append(w.TokenServers, url)
 	}
-	secret, err := tlsSecret(c)
+	secret, err := c.ServingSecret("console", "localhost", "127.0.0.1")
 	if err != nil {
 		return nil, err
 	}
@@ -108,26 +107,4 @@ func runConsole(ctx context.Context, c *cluster.Cluster, w *world, name string, 
 		w.Metrics = fmt.Sprintf("http://127.0.0.1:%d/metrics", health)
 	}
 	return nil
-}
-
-// tlsSecret makes the folder of a mounted Secret with a certificate for localhost.
-func tlsSecret(c *cluster.Cluster) (string, error) {
-	certificate, key, err := c.ServingCertificate("console", "localhost", "127.0.0.1")
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(c.Dir(), "console-tls")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
-	}
-	for from, to := range map[string]string{certificate: "tls.crt", key: "tls.key"} {
-		content, err := os.ReadFile(from)
-		if err != nil {
-			return "", err
-		}
-		if err := os.WriteFile(filepath.Join(dir, to), content, 0o600); err != nil {
-			return "", err
-		}
-	}
-	return dir, nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -58,6 +59,29 @@ func (c *Cluster) ServingCertificate(name string, hosts ...string) (certificate,
 		}
 	}
 	return c.issue(name, template)
+}
+
+// ServingSecret creates a serving certificate for names and addresses, and returns a folder as of a mounted Secret of type
+// kubernetes.io/tls.
+func (c *Cluster) ServingSecret(name string, hosts ...string) (string, error) {
+	certificate, key, err := c.ServingCertificate(name, hosts...)
+	if err != nil {
+		return "", err
+	}
+	folder := filepath.Join(c.Dir(), name+"-tls")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", err
+	}
+	for from, to := range map[string]string{certificate: "tls.crt", key: "tls.key"} {
+		content, err := os.ReadFile(from)
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(folder, to), content, 0o600); err != nil {
+			return "", err
+		}
+	}
+	return folder, nil
 }
 
 func (c *Cluster) issue(name string, template x509.Certificate) (certificate, key string, err error) {
