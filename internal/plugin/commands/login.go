@@ -38,8 +38,10 @@ func (c *app) loginCommand() *cobra.Command {
 		Long: `Sign in at the token service, and store the session. Without further flags the command opens the issuer's login page in the
 browser; the issuer must declare the client of --client with the redirect URI http://127.0.0.1/callback. The other ways are a token of a
 ServiceAccount, an id_token of a provider that the issuer trusts, and a user name and a password if the issuer allows it; they need
---audience. With --device, the command shows a code for the browser of another machine. The session's refresh token is stored in a file that only you can read, under $XDG_CONFIG_HOME/refreshkeys or
-~/.config/refreshkeys. kubectl refreshkey exchange --session prints access tokens from it.`,
+--audience. With --device, the command shows a code for the browser of another machine.
+
+The session's refresh token is stored in a file that only you can read, under $XDG_CONFIG_HOME/refreshkeys or ~/.config/refreshkeys.
+kubectl refreshkey exchange --session prints access tokens from it.`,
 		Example: `  kubectl refreshkey login --issuer-url https://tokens.example.com/people
   kubectl refreshkey login --audience https://orders.example.com --service-account shop/till
   kubectl refreshkey login --audience https://orders.example.com --issuer people --subject-token-file id_token

@@ -62,7 +62,7 @@ export function forgetForm(): void {
   if (current.peek().query.has("form")) setQuery({ form: undefined });
 }
 
-/** Whose form is in the URL: a number for the name of the person, whom the next one need not know. */
+/** Returns a number that stands for the name of the person. It marks the form in the URL: the next person must not see the name. */
 export function mark(): string {
   let sum = 0;
   for (const c of me.peek()?.user ?? owner ?? "") sum = (sum * 31 + (c.codePointAt(0) ?? 0)) | 0;
