@@ -56,7 +56,7 @@ func (s *Service) Claim(ctx context.Context, cluster Registry, issuer *registry.
 	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
 	defer cancel()
 	l := s.loginOf(cluster, issuer, claim.Approval.Code(issuer.Login.SessionNamespace), sent)
-	checked, err := l.check(ctx, claim.Code.JWKThumbprint)
+	checked, err := l.checkClaim(ctx, claim)
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +74,37 @@ func (s *Service) Claim(ctx context.Context, cluster Registry, issuer *registry.
 		}
 	}
 	return nil, upstream.Unavailable("the session of the device changes too often")
+}
+
+// checkClaim makes the checks of a claim, and uses up its proof. A claim after the first one begins no session, so that no limit of sessions counts:
+// it repeats the answer, or ends the session.
+func (l *login) checkClaim(ctx context.Context, claim *Claim) (*begun, error) {
+	terms, err := l.granted()
+	if err != nil {
+		return nil, err
+	}
+	client, err := l.prove(ctx, claim.Code.JWKThumbprint)
+	if err != nil {
+		return nil, err
+	}
+	again, err := l.claimed(ctx, claim)
+	if err == nil && !again {
+		err = l.checkLimits()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l.ready(terms, client)
+}
+
+// claimed reports whether a code has been claimed, with or without a key.
+func (l *login) claimed(ctx context.Context, claim *Claim) (bool, error) {
+	if !notBegun(claim.Decision) || claim.Decision.Status.RevokedAt == nil {
+		return !notBegun(claim.Decision), nil
+	}
+	bound := types.NamespacedName{Namespace: l.signedIn.namespace, Name: claim.Code.UserCode.BoundSessionName(l.issuer.UID)}
+	found, err := l.registry.SessionNow(ctx, bound)
+	return found != nil && !notBegun(found), err
 }
 
 // claimBy is one try of a claim, by the object of the decision as the API server has it.
@@ -98,7 +129,7 @@ func (l *login) claimOnce(ctx context.Context, code *authorize.DeviceCode, key *
 	result := &Result{Key: key, Client: checked.client, Access: checked.access}
 	var err error
 	switch {
-	case !notClaimed(key):
+	case !notBegun(key):
 		return l.claimAgain(ctx, result)
 	case key.Status.RevokedAt != nil:
 		// A device that proved a key claimed the code, and this one does not prove it.
@@ -170,10 +201,10 @@ func (l *login) boundSession(
 
 // markClaimed revokes the object of a decision before it begins. If it has begun, the code is used twice.
 func (l *login) markClaimed(ctx context.Context, decision *v1alpha1.JWTRefreshKey) error {
-	if decision.Status.RevokedAt == nil && notClaimed(decision) {
+	if decision.Status.RevokedAt == nil && notBegun(decision) {
 		at := types.NamespacedName{Namespace: decision.Namespace, Name: decision.Name}
 		err := l.registry.Revoke(ctx, at, v1alpha1.RevokedRequested, func(key *v1alpha1.JWTRefreshKey) bool {
-			return key.UID == decision.UID && notClaimed(key)
+			return key.UID == decision.UID && notBegun(key)
 		})
 		if err != nil {
 			return err
@@ -182,15 +213,10 @@ func (l *login) markClaimed(ctx context.Context, decision *v1alpha1.JWTRefreshKe
 			return err
 		}
 	}
-	if decision.Status.RevokedAt == nil || !notClaimed(decision) {
+	if decision.Status.RevokedAt == nil || !notBegun(decision) {
 		return l.endClaimed(ctx, decision.Name)
 	}
 	return nil
-}
-
-// notClaimed reports whether the object of a decision has no token yet.
-func notClaimed(key *v1alpha1.JWTRefreshKey) bool {
-	return key.Status.Session == nil && key.Status.Revision == 0
 }
 
 // sessionNow returns a session of people as the API server has it.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/authorize"
+	"github.com/refreshkeys/refreshkeys/internal/binding"
 	"github.com/refreshkeys/refreshkeys/internal/canonical"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
@@ -24,7 +25,8 @@ import (
 // Redeem begins the session of an authorization code (RFC 6749 §4.1.3). The name of the session is derived from the code, so that
 // its creation is the compare-and-swap that lets one redemption succeed. A redemption that finds the session without a first token
 // continues it, since a replica may have died after the creation. One that finds a first token ends the session: the code was used
-// twice (RFC 6749 §4.1.2). The caller has checked that the client may redeem the code. sent has the device and the credentials of the client.
+// twice (RFC 6749 §4.1.2). Nothing that refuses a new session, such as a limit, prevents that. The caller has checked that the client may
+// redeem the code. sent has the device and the credentials of the client.
 func (s *Service) Redeem(ctx context.Context, cluster Registry, issuer *registry.Issuer, code *authorize.Code, sent *Terms) (*Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
 	defer cancel()
@@ -34,12 +36,22 @@ func (s *Service) Redeem(ctx context.Context, cluster Registry, issuer *registry
 		return nil, authorize.ErrCode()
 	}
 	l := s.loginOf(cluster, issuer, code, sent)
-	checked, err := l.check(ctx, code.Request.JWKThumbprint)
+	client, err := l.prove(ctx, code.Request.JWKThumbprint)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.stillThere(ctx, cluster, issuer, l.signedIn); err != nil {
+	if err := l.endBegun(ctx, cluster.Key(name)); err != nil {
 		return nil, err
+	}
+	checked, refused := l.admit(ctx, client)
+	if refused != nil {
+		// The view can be older than the first redemption.
+		if found, err := cluster.KeyLive(ctx, name, code.ID); err == nil {
+			if err := l.endBegun(ctx, found); err != nil {
+				return nil, err
+			}
+		}
+		return nil, refused
 	}
 	for range sessionTries {
 		key, err := l.claim(ctx, name, checked.terms)
@@ -59,9 +71,25 @@ func (s *Service) Redeem(ctx context.Context, cluster Registry, issuer *registry
 	return nil, upstream.Unavailable("the session of the code changes too often")
 }
 
+// admit makes the checks of a redemption that begins a session, and uses up its proof.
+func (l *login) admit(ctx context.Context, client binding.Proven) (*begun, error) {
+	terms, err := l.granted()
+	if err != nil {
+		return nil, err
+	}
+	if err := l.stillThere(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.checkLimits(); err != nil {
+		return nil, err
+	}
+	return l.ready(terms, client)
+}
+
 // stillThere checks that the provider or the user of a sign-in has not been removed since.
-func (s *Service) stillThere(ctx context.Context, cluster Registry, issuer *registry.Issuer, who *SignedIn) error {
-	return s.Remains(ctx, cluster, issuer, &v1alpha1.JWTRefreshKey{
+func (l *login) stillThere(ctx context.Context) error {
+	who := l.signedIn
+	return l.Remains(ctx, l.registry, l.issuer, &v1alpha1.JWTRefreshKey{
 		Status: v1alpha1.JWTRefreshKeyStatus{Session: &v1alpha1.SessionStatus{Subject: who.Subject, Method: who.method, Provider: who.provider}},
 	})
 }
@@ -113,7 +141,7 @@ func (l *login) resume(ctx context.Context, name types.NamespacedName, wanted *v
 		return nil, err
 	case found == nil:
 		return nil, upstream.Unavailable("the session of the code was deleted")
-	case found.Status.Session == nil && found.Status.Revision == 0 && sameSession(found, wanted):
+	case notBegun(found) && sameSession(found, wanted):
 		resumed := found.DeepCopy()
 		// The registry keeps no labels.
 		resumed.Labels = wanted.Labels
@@ -122,8 +150,24 @@ func (l *login) resume(ctx context.Context, name types.NamespacedName, wanted *v
 	return nil, l.endUsed(ctx, found)
 }
 
+// notBegun reports whether the session of a code has no token yet.
+func notBegun(key *v1alpha1.JWTRefreshKey) bool {
+	return key.Status.Session == nil && key.Status.Revision == 0
+}
+
+// endBegun ends the session of a code that is used a second time, if it has begun; nil is a session that does not exist.
+func (l *login) endBegun(ctx context.Context, found *v1alpha1.JWTRefreshKey) error {
+	if found == nil || notBegun(found) {
+		return nil
+	}
+	return l.endUsed(ctx, found)
+}
+
 // endUsed ends the session of a code that is used a second time.
 func (l *login) endUsed(ctx context.Context, found *v1alpha1.JWTRefreshKey) error {
+	if found.Status.RevokedAt != nil {
+		return authorize.ErrCode()
+	}
 	name := types.NamespacedName{Namespace: found.Namespace, Name: found.Name}
 	err := l.registry.Revoke(ctx, name, v1alpha1.RevokedReuseDetected, func(key *v1alpha1.JWTRefreshKey) bool {
 		return key.UID == found.UID && key.Status.Session != nil && key.Status.RevokedAt == nil

@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -107,6 +108,61 @@ func TestRedeemRefuses(t *testing.T) {
 		}
 		if writes := r.Counts().Writes - before; writes != 0 {
 			t.Errorf("%s: %d writes", c.name, writes)
+		}
+	}
+}
+
+// TestNoLimitKeepsASessionOfACodeThatIsUsedTwice checks that a second redemption ends the session where a new one would be refused: by a limit, by the
+// policy, or because the person is gone. It does so also while the view does not have the session yet.
+func TestNoLimitKeepsASessionOfACodeThatIsUsedTwice(t *testing.T) {
+	full := func(r *replica.Replica) { r.Issuer.Spec.Login.MaxSessions = 1 }
+	for _, c := range []struct {
+		name   string
+		change func(*replica.Replica)
+		// others are the codes that are redeemed meanwhile.
+		others int
+		unseen bool
+		// fresh is what a code that was not used gets.
+		fresh func(error) bool
+	}{
+		{"all sessions of the issuer", full, 0, false, func(err error) bool { return errors.Is(err, upstream.ErrUnavailable) }},
+		{"all sessions of the issuer, and an old view", full, 1, true, func(err error) bool { return errors.Is(err, upstream.ErrUnavailable) }},
+		{"too many sign-ins", func(*replica.Replica) {}, 60, false, func(err error) bool { return is(err, oauth.SlowDown) }},
+		{"no grant any more", func(r *replica.Replica) { r.Issuer.Spec.Policy.Rules[0].Claims = nil }, 0, false,
+			func(err error) bool { return is(err, oauth.UnauthorizedClient) }},
+		{"no passwords any more", func(r *replica.Replica) { r.Issuer.Spec.Login.Passwords = nil }, 0, true,
+			func(err error) bool { return is(err, oauth.UnauthorizedClient) }},
+	} {
+		r := people(t)
+		code := codeOf(r, "a")
+		begun, err := redeem(t, r, code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range c.others {
+			_, _ = redeem(t, r, codeOf(r, fmt.Sprint("other-", n)))
+		}
+		c.change(r)
+		r.PutIssuer(r.Issuer, r.Rings)
+		name := types.NamespacedName{Namespace: replica.Name, Name: begun.Key.Name}
+		if c.unseen {
+			stored := r.Stored(name)
+			r.Delete(name)
+			r.Hold(true)
+			r.Put(stored)
+		}
+		if _, err := redeem(t, r, codeOf(r, "b")); !c.fresh(err) {
+			t.Errorf("%s: a fresh code: %v", c.name, err)
+		}
+		if _, err := redeem(t, r, code); !is(err, oauth.InvalidGrant) {
+			t.Errorf("%s: the second redemption: %v", c.name, err)
+		}
+		if status := r.Stored(name).Status; status.RevocationReason != v1alpha1.RevokedReuseDetected {
+			t.Errorf("%s: the session goes on: %+v", c.name, status)
+		}
+		before := r.Counts()
+		if _, err := redeem(t, r, code); !is(err, oauth.InvalidGrant) || r.Counts() != before {
+			t.Errorf("%s: the third redemption: %v, %+v requests, before %+v", c.name, err, r.Counts(), before)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func (s *Service) Begin(ctx context.Context, cluster Registry, issuer *registry.
 	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
 	defer cancel()
 	l := &login{Service: s, registry: cluster, issuer: issuer, signedIn: signedIn, request: request.terms()}
-	checked, err := l.check(ctx, "")
+	checked, err := l.check(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -84,23 +84,36 @@ func (s *Service) Begin(ctx context.Context, cluster Registry, issuer *registry.
 	return &Result{Key: key, Token: compact, Claims: claims, Client: checked.client, Access: checked.access}, nil
 }
 
-// check makes all checks of a login, and uses up its proof. If a key is required, the client must prove it.
-func (l *login) check(ctx context.Context, required string) (*begun, error) {
+// check makes all checks of a login, and uses up its proof.
+func (l *login) check(ctx context.Context) (*begun, error) {
 	terms, err := l.granted()
 	if err != nil {
 		return nil, err
 	}
-	b := &begun{terms: terms}
-	if b.client, err = l.Clients.Prove(ctx, l.issuer, &l.request.Credentials); err != nil {
+	client, err := l.prove(ctx, "")
+	if err != nil {
 		return nil, err
 	}
-	if err := b.client.Proven.Satisfies(required); err != nil {
-		return nil, err
-	}
-	terms.thumbprint = b.client.Thumbprint
 	if err := l.checkLimits(); err != nil {
 		return nil, err
 	}
+	return l.ready(terms, client)
+}
+
+// prove returns what the client proves. If a key is required, the client must prove it.
+func (l *login) prove(ctx context.Context, required string) (binding.Proven, error) {
+	client, err := l.Clients.Prove(ctx, l.issuer, &l.request.Credentials)
+	if err != nil {
+		return client, err
+	}
+	return client, client.Proven.Satisfies(required)
+}
+
+// ready makes the last checks before a login writes: there are keys to sign with, and the proof is not used up.
+func (l *login) ready(terms *sessionTerms, client binding.Proven) (*begun, error) {
+	b := &begun{terms: terms, client: client}
+	terms.thumbprint = client.Thumbprint
+	var err error
 	if b.refresh, err = l.issuer.Rings.Signer(keyring.Refresh); err != nil {
 		return nil, upstream.Unavailable("the issuer has no active refresh signing key")
 	}

@@ -57,6 +57,38 @@ func TestAClaimIsRepeated(t *testing.T) {
 	}
 }
 
+// TestNoLimitCountsForALaterClaim checks that a device which lost the answer gets its tokens again, and that a code which is used twice ends the
+// session, while the issuer has all its sessions.
+func TestNoLimitCountsForALaterClaim(t *testing.T) {
+	for _, bound := range []bool{false, true} {
+		r := withDevices(t, func(issuer *v1alpha1.JWTIssuer) { issuer.Spec.Login.MaxSessions = 1 })
+		device, other, key := startDevice(t, r), startDevice(t, r), newDevice(t, r)
+		b := open(t, r)
+		b.decides(device.shown, "allow")
+		b.decides(other.shown, "allow")
+		claim := func() *answer {
+			if !bound {
+				return device.poll(r)
+			}
+			forward(r, authorize.PollInterval)
+			key.nonce = ""
+			key.nonce = device.pollNow(r, proofs(key)).header.Get("DPoP-Nonce")
+			return device.pollNow(r, proofs(key))
+		}
+		first := claim()
+		if again := claim(); again.outcome() != "200" || again.text("refresh_token") != first.text("refresh_token") || first.text("refresh_token") == "" {
+			t.Errorf("bound %t: the same tokens: %s, at first %s", bound, again.raw, first.raw)
+		}
+		if got := other.poll(r); got.outcome() != "503 temporarily_unavailable" {
+			t.Errorf("bound %t: another device: %s", bound, got.raw)
+		}
+		forward(r, authorize.ClaimAgain-2*authorize.PollInterval)
+		if late := claim(); late.outcome() != "400 invalid_grant" || onlySession(t, r).Status.RevokedAt == nil {
+			t.Errorf("bound %t: a later claim: %s, %+v", bound, late.raw, onlySession(t, r).Status)
+		}
+	}
+}
+
 // TestAClaimThatDiedIsContinued checks a replica that dies while it records the first token.
 func TestAClaimThatDiedIsContinued(t *testing.T) {
 	r := withDevices(t)
