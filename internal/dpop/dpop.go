@@ -5,6 +5,7 @@ package dpop
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -47,7 +48,7 @@ type Resource struct {
 	Token string
 }
 
-// Prove verifies the values of the DPoP header (RFC 9449 §4.3). The proof must be for one of the token endpoints of
+// Prove verifies the values of the DPoP header (RFC 9449 §4.3). The proof must be for one of the URLs of the endpoint of
 // the issuer and have a nonce that was derived from its rings. Without a value it returns the zero Proven. The refusal
 // is invalid_dpop_proof, or use_dpop_nonce with a nonce; another error means that the nonce cannot be checked now.
 func (p *Proofs) Prove(endpoints []string, rings *keyring.Rings, header []string) (Proven, error) {
@@ -56,7 +57,7 @@ func (p *Proofs) Prove(endpoints []string, rings *keyring.Rings, header []string
 		return Proven{}, err
 	}
 	if proof.MadeFor(method, endpoints) != nil {
-		return Proven{}, refuse("The DPoP proof is for another method or URL; htu must be the token_endpoint of the metadata.")
+		return Proven{}, forAnother(endpoints)
 	}
 	return p.current(proof, rings)
 }
@@ -68,7 +69,7 @@ func (p *Proofs) ProveAt(resource *Resource, rings *keyring.Rings, header []stri
 		return Proven{}, err
 	}
 	if proof.MadeFor(resource.Method, resource.URLs) != nil {
-		return Proven{}, refuse("The DPoP proof is for another method or URL; htu must be the URL of the request below the issuer's url.")
+		return Proven{}, forAnother(resource.URLs)
 	}
 	if !proof.isFor(resource.Token) {
 		return Proven{}, refuse("The DPoP proof is for another access token; ath must be the SHA-256 hash of the token of the request.")
@@ -105,6 +106,11 @@ func (p *Proofs) current(proof *Proof, rings *keyring.Rings) (Proven, error) {
 		return Proven{}, p.useNonce(rings)
 	}
 	return Proven{Thumbprint: proof.Thumbprint, proof: identifyProof(proof.Thumbprint, proof.JTI), end: end}, nil
+}
+
+// forAnother refuses a proof that is not for the request. It names the configured URLs of the endpoint that was asked.
+func forAnother(urls []string) *oauth.Error {
+	return refuse("The DPoP proof is for another method or URL; htu must be " + strings.Join(urls, " or ") + ".")
 }
 
 func refuse(description string) *oauth.Error {

@@ -108,3 +108,30 @@ func TestProofsOverHTTP(t *testing.T) {
 		}
 	}
 }
+
+// TestAProofForAnotherURL checks that the refusal of a proof names the URL of the endpoint that was asked.
+func TestAProofForAnotherURL(t *testing.T) {
+	r := withDevices(t)
+	tv, key := startDevice(t, r), newDevice(t, r)
+	open(t, r).decides(tv.shown, "allow")
+	tokens := tv.poll(r)
+	refresh := url.Values{"grant_type": {oauth.GrantRefreshToken}, "refresh_token": {tokens.text("refresh_token")}}
+	for _, c := range []struct {
+		path string
+		form url.Values
+		// bearer is whether the request has an access token.
+		bearer bool
+	}{
+		{"/token", refresh, false}, {"/par", wanted("client_id", "shop", "scope", ""), false}, {"/device_authorization", url.Values{"client_id": {"tv"}}, false},
+		{"/userinfo", nil, true},
+	} {
+		header := []string{"DPoP", key.proofFor(map[string]any{"htm": http.MethodPost, "htu": replica.URL + "/elsewhere"})}
+		if c.bearer {
+			header = append(header, "Authorization", "Bearer "+tokens.text("access_token"))
+		}
+		got := ask(r, http.MethodPost, "/tenant"+c.path, c.form, header...)
+		if got.text("error") != string(oauth.InvalidDPoPProof) || !strings.HasSuffix(got.text("error_description"), " "+replica.URL+c.path+".") {
+			t.Errorf("%s: %s", c.path, got.raw)
+		}
+	}
+}
