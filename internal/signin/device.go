@@ -117,7 +117,7 @@ func (s *Service) enter(issuer *registry.Issuer, request *authorize.DeviceReques
 	if err != nil {
 		return nil, err
 	}
-	return &Next{Entry: &Entry{Typed: request.Code, Step: step}, Subject: person.Subject}, nil
+	return &Next{Entry: &Entry{Typed: request.Code, Step: step}, Person: person}, nil
 }
 
 // Question is the page that asks a person about a device.

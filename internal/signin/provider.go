@@ -83,7 +83,7 @@ func (s *Service) Upstream(ctx context.Context, issuer *registry.Issuer, step st
 		return nil, err
 	}
 	if len(state) > maxState {
-		return refuse(issuer, request, "", oauth.Refuse(oauth.InvalidRequest, "The request is too long for a sign-in at a provider.")), nil
+		return refuse(issuer, request, authorize.SignedIn{}, oauth.Refuse(oauth.InvalidRequest, "The request is too long for a sign-in at a provider.")), nil
 	}
 	to, err := s.providers.AuthorizationURL(ctx, entry, begun.flow(issuer, state))
 	if err != nil {

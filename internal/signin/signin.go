@@ -131,8 +131,8 @@ type Next struct {
 	Entry    *Entry
 	Away     *Away
 	Redirect string
-	// Subject is the person who has signed in; empty for none.
-	Subject string
+	// Person is who has signed in; zero for none.
+	Person authorize.SignedIn
 	// Refused is the error that the application gets; empty for none.
 	Refused oauth.Code
 }
@@ -239,7 +239,7 @@ func (s *Service) next(issuer *registry.Issuer, request *authorize.Request, pers
 	var refused *oauth.Error
 	switch err := s.sessions.Grants(cluster, issuer, code); {
 	case errors.As(err, &refused):
-		return refuse(issuer, request, person.Subject, refused), nil
+		return refuse(issuer, request, person, refused), nil
 	case err != nil:
 		return nil, err
 	}
@@ -251,13 +251,13 @@ func (s *Service) next(issuer *registry.Issuer, request *authorize.Request, pers
 	if err != nil {
 		return nil, err
 	}
-	return &Next{Consent: &Consent{Client: client, Request: request, Subject: person.Subject, Step: step}, Subject: person.Subject}, nil
+	return &Next{Consent: &Consent{Client: client, Request: request, Subject: person.Subject, Step: step}, Person: person}, nil
 }
 
-// refuse returns to the client with a refusal. The subject is empty if no person has signed in.
-func refuse(issuer *registry.Issuer, request *authorize.Request, subject string, reason *oauth.Error) *Next {
+// refuse returns to the client with a refusal. The person is zero if none has signed in.
+func refuse(issuer *registry.Issuer, request *authorize.Request, person authorize.SignedIn, reason *oauth.Error) *Next {
 	refusal := &authorize.RefusedError{Request: request, Reason: reason}
-	return &Next{Redirect: refusal.RedirectRefused(issuer.URL), Subject: subject, Refused: reason.Code}
+	return &Next{Redirect: refusal.RedirectRefused(issuer.URL), Person: person, Refused: reason.Code}
 }
 
 // Decide takes the answer of a person to a page of consent, and returns where the browser goes.
@@ -271,7 +271,7 @@ func (s *Service) Decide(ctx context.Context, issuer *registry.Issuer, step stri
 		return nil, ErrStep
 	}
 	if !allowed {
-		return refuse(issuer, &code.Request, code.SignedIn.Subject, oauth.Refuse(oauth.AccessDenied, "The person did not allow it.")), nil
+		return refuse(issuer, &code.Request, code.SignedIn, oauth.Refuse(oauth.AccessDenied, "The person did not allow it.")), nil
 	}
 	// Each answer is a sign-in of its own.
 	code.ID = random()
@@ -289,9 +289,9 @@ func (s *Service) grant(issuer *registry.Issuer, code *authorize.Code) (*Next, e
 	}
 	if len(sealed) > authorize.MaxCode {
 		reason := oauth.Refuse(oauth.InvalidRequest, "What the provider says of the person is too long.")
-		return refuse(issuer, &code.Request, code.SignedIn.Subject, reason), nil
+		return refuse(issuer, &code.Request, code.SignedIn, reason), nil
 	}
-	return &Next{Redirect: code.Request.Redirect(issuer.URL, url.Values{oauth.ParamCode: {sealed}}), Subject: code.SignedIn.Subject}, nil
+	return &Next{Redirect: code.Request.Redirect(issuer.URL, url.Values{oauth.ParamCode: {sealed}}), Person: code.SignedIn}, nil
 }
 
 // request opens the step of a page to sign in.

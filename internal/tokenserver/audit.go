@@ -38,7 +38,7 @@ type record struct {
 	// Issuer is empty if several issuers share the URL and the request names none of them.
 	Issuer string `json:"issuer"`
 	Grant  string `json:"grant,omitempty"`
-	// Method is Password or OIDC; only set for a sign-in with a password or at a provider.
+	// Method is Password or OIDC; only set for a sign-in at a page, and for what the person decides there.
 	Method string `json:"method,omitempty"`
 	// Result is ok, or the OAuth error of the answer. For an introspection it is insufficient_scope, which the
 	// caller does not get.

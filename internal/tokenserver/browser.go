@@ -223,11 +223,19 @@ func (r *Request) keep(browser signin.Browser) {
 	})
 }
 
+// by records for the logs who has signed in, and how; a zero person is none.
+func (r *Request) by(person *authorize.SignedIn) {
+	if v1alpha1.ValidSubject(person.Subject) {
+		r.Outcome.Subject = person.Subject
+	}
+	if person.Method != "" {
+		r.Method = person.Method
+	}
+}
+
 func (s *Server) next(r *Request, next *signin.Next) error {
 	r.Code = next.Refused
-	if v1alpha1.ValidSubject(next.Subject) {
-		r.Outcome.Subject = next.Subject
-	}
+	r.by(&next.Person)
 	switch {
 	case next.Away != nil:
 		return s.awayPage(r, next.Away)

@@ -36,15 +36,15 @@ func TestAuditOfDevices(t *testing.T) {
 	denied.poll(r)
 	var got []string
 	for line := range strings.Lines(lines.String()) {
-		var record struct{ Event, Grant, Result, Subject, Name string }
+		var record struct{ Event, Method, Result, Subject string }
 		if err := json.Unmarshal([]byte(line), &record); err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, fmt.Sprintf("%s %s %s", record.Event, record.Result, record.Subject))
+		got = append(got, strings.TrimSpace(fmt.Sprintln(record.Event, record.Result, record.Subject, record.Method)))
 	}
 	want := []string{
-		"sign-in ok ada", "sign-in ok ada", "sign-in ok ada", "sign-in access_denied ada", "sign-in ok ada", "sign-in invalid_grant ada",
-		"login ok ada", "login access_denied ada",
+		"sign-in ok ada Password", "sign-in ok ada Password", "sign-in ok ada Password", "sign-in access_denied ada Password", "sign-in ok ada Password",
+		"sign-in invalid_grant ada Password", "login ok ada", "login access_denied ada",
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("the audit log is\n%s", strings.Join(got, "\n"))

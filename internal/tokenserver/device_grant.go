@@ -145,7 +145,7 @@ func (s *Server) deviceDecisionPage(r *Request) error {
 	allowed := form.Get(fieldAnswer) == allow
 	approval, err := s.SignIn.DecideDevice(r.http.Context(), r.issuer, form.Get(fieldStep), browser, allowed)
 	if approval != nil {
-		r.Outcome.Subject = approval.SignedIn.Subject
+		r.by(&approval.SignedIn)
 	}
 	var refused *oauth.Error
 	switch {

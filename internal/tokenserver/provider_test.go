@@ -70,6 +70,9 @@ func TestSignInAtAnUpstreamProvider(t *testing.T) {
 	if line["method"] != "OIDC" || line["result"] != "ok" || line["subject"] != "idp:jane" || line["address"] != "192.0.2.7" {
 		t.Errorf("the audit log says %v", line)
 	}
+	if line := lineOf(t, &audit, "consent"); line["method"] != "OIDC" || line["result"] != "ok" || line["subject"] != "idp:jane" {
+		t.Errorf("the audit log says of the consent %v", line)
+	}
 }
 
 // lineOf returns the first line of an event.

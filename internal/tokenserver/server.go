@@ -85,7 +85,7 @@ type Request struct {
 	Grant string
 	// Caller is the user name of the caller of an introspection; empty if it was not authenticated.
 	Caller string
-	// Method is how a person signs in with a browser; empty for other requests.
+	// Method is how a person signs in with a browser, or has signed in; empty for other requests.
 	Method v1alpha1.LoginMethod
 	// Code is the error code of the answer; empty for none.
 	Code    oauth.Code
