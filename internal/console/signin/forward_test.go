@@ -320,7 +320,7 @@ func TestOwnSessions(t *testing.T) {
 		tokens(map[string]any{"access_token": "own2", "refresh_token": "r3"}))
 	own := f.signedIn(nil).OwnSessions
 	list := answer{code: http.StatusOK, body: map[string]any{"sessions": []any{map[string]any{
-		"id": "u1", "current": true, "subject": "jane", "method": "OIDC", "provider": "https://idp", "audience": "https://kubernetes.example.com", "status": "Active",
+		"id": "u1", "current": true, "subject": "jane", "client": "shop", "method": "OIDC", "provider": "https://idp", "audience": "https://kubernetes.example.com", "status": "Active",
 		"device": map[string]any{"browser": "Firefox", "os": "Linux"}, "startedAt": "2026-01-02T03:04:05.6Z", "expiresAt": "2026-02-02T03:04:05Z",
 	}}}}
 	f.service.will("/sessions", list, answer{code: 401}, list)
@@ -329,7 +329,7 @@ func TestOwnSessions(t *testing.T) {
 		t.Fatalf("%v %+v", err, mine)
 	}
 	want := wire.OwnSession{
-		ID: "u1", Current: true, Status: "Active", Audience: "https://kubernetes.example.com", Method: "OIDC", Provider: "https://idp", Device: mine.Sessions[0].Device,
+		ID: "u1", Current: true, Status: "Active", Audience: "https://kubernetes.example.com", Client: "shop", Method: "OIDC", Provider: "https://idp", Device: mine.Sessions[0].Device,
 		StartedAt: "2026-01-02T03:04:05Z", ExpiresAt: "2026-02-02T03:04:05Z",
 	}
 	if mine.Sessions[0] != want || *want.Device != (wire.Device{Browser: "Firefox", OS: "Linux"}) {

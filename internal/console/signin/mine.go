@@ -23,6 +23,7 @@ type listed struct {
 		ID        string     `json:"id"`
 		Current   bool       `json:"current"`
 		Status    string     `json:"status"`
+		Client    string     `json:"client"`
 		Method    string     `json:"method"`
 		Provider  string     `json:"provider"`
 		Audience  string     `json:"audience"`
@@ -52,7 +53,7 @@ func (s *session) List(ctx context.Context) (*wire.Mine, error) {
 	for i := range got.Sessions {
 		one := &got.Sessions[i]
 		mine.Sessions = append(mine.Sessions, wire.OwnSession{
-			ID: one.ID, Current: one.Current, Status: one.Status, Audience: one.Audience, Method: one.Method, Provider: one.Provider,
+			ID: one.ID, Current: one.Current, Status: one.Status, Audience: one.Audience, Client: one.Client, Method: one.Method, Provider: one.Provider,
 			Device:    &wire.Device{ID: one.Device.ID, Browser: one.Device.Browser, OS: one.Device.OS, Address: one.IPAddress},
 			StartedAt: inWords(&one.StartedAt), LastUsed: inWords(one.LastUsed), ExpiresAt: inWords(one.ExpiresAt),
 			RevokedAt: inWords(one.RevokedAt), RevocationReason: one.Reason,

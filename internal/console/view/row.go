@@ -46,7 +46,9 @@ func session(login *v1alpha1.SessionStatus) *wire.Session {
 	if login == nil {
 		return nil
 	}
-	return &wire.Session{Subject: login.Subject, Method: string(login.Method), Provider: login.Provider, StartedAt: Stamp(login.StartedAt.Time)}
+	return &wire.Session{
+		Subject: login.Subject, Client: login.Client, Method: string(login.Method), Provider: login.Provider, StartedAt: Stamp(login.StartedAt.Time),
+	}
 }
 
 // IssuerRow returns the row of an issuer.

@@ -58,11 +58,11 @@ func TestKeyRow(t *testing.T) {
 		{"a session of a Helm release", sample.Issued(func(k *key) {
 			k.Spec.Subject, k.Spec.Rotation = "jane", &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
 			k.Spec.IssuerRef = &v1alpha1.IssuerReference{Name: "people"}
-			k.Status.Session = &v1alpha1.SessionStatus{Subject: "jane", Method: v1alpha1.LoginOIDC, Provider: "https://login.example.com", StartedAt: *sample.At(0)}
+			k.Status.Session = &v1alpha1.SessionStatus{Subject: "jane", Client: "shop", Method: v1alpha1.LoginOIDC, Provider: "https://login.example.com", StartedAt: *sample.At(0)}
 			k.Labels, k.Annotations = map[string]string{"app.kubernetes.io/managed-by": "Helm"}, map[string]string{"meta.helm.sh/release-name": "shop"}
 		}), want(func(r *wire.KeyRow) {
 			r.Subject, r.Mode, r.Issuer, r.GitOps = "jane", "OneTimeUse", "people", "Helm"
-			r.Session = &wire.Session{Subject: "jane", Method: "OIDC", Provider: "https://login.example.com", StartedAt: "2026-05-01T12:00:00Z"}
+			r.Session = &wire.Session{Subject: "jane", Client: "shop", Method: "OIDC", Provider: "https://login.example.com", StartedAt: "2026-05-01T12:00:00Z"}
 		})},
 	} {
 		t.Run(c.name, func(t *testing.T) {

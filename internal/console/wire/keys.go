@@ -51,7 +51,9 @@ type KeyRow struct {
 
 // Session is the login of a key that is a session.
 type Session struct {
-	Subject   string `json:"subject"`
+	Subject string `json:"subject"`
+	// Client is the id of the application that the person signed in to; empty for none.
+	Client    string `json:"client,omitempty"`
 	Method    string `json:"method,omitempty"`
 	Provider  string `json:"provider,omitempty"`
 	StartedAt string `json:"startedAt"`

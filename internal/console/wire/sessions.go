@@ -10,8 +10,10 @@ type OwnSession struct {
 	ID      string `json:"id"`
 	Current bool   `json:"current,omitempty"`
 	// Status is Active, Revoked or Expired.
-	Status           string  `json:"status"`
-	Audience         string  `json:"audience"`
+	Status   string `json:"status"`
+	Audience string `json:"audience"`
+	// Client is the id of the application that the person signed in to; empty for none.
+	Client           string  `json:"client,omitempty"`
 	Method           string  `json:"method,omitempty"`
 	Provider         string  `json:"provider,omitempty"`
 	Device           *Device `json:"device,omitempty"`

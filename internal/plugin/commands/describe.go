@@ -115,7 +115,11 @@ func (d *description) facts() [][]cli.Cell {
 		add(fact.Name, fact.Value)
 	}
 	if session := key.Status.Session; session != nil {
-		add("Session of", fmt.Sprintf("%s, signed in by %s %s", session.Subject, session.Method, cli.Stamp(session.StartedAt.Time, d.now)))
+		to := ""
+		if session.Client != "" {
+			to = " to " + session.Client
+		}
+		add("Session of", fmt.Sprintf("%s, signed in%s by %s %s", session.Subject, to, session.Method, cli.Stamp(session.StartedAt.Time, d.now)))
 	}
 	return rows
 }

@@ -67,7 +67,7 @@ func TestDescribe(t *testing.T) {
 		})},
 		{name: "a session", args: "describe orders", with: changing(func(k *key) {
 			k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
-			k.Status.Session = &v1alpha1.SessionStatus{Subject: "jane", Method: "Password", StartedAt: *at(-day)}
+			k.Status.Session = &v1alpha1.SessionStatus{Subject: "jane", Client: "shop", Method: "Password", StartedAt: *at(-day)}
 			k.Status.Previous, k.Status.RenewalTime, k.Status.Effective.Overlap = nil, nil, nil
 		})},
 		{name: "revoked by its spec", args: "describe orders", with: changing(revoked(v1alpha1.RevokedRequested), func(k *key) { k.Spec.Revoked = true })},

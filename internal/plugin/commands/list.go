@@ -159,8 +159,9 @@ func (l *lister) row(key *v1alpha1.JWTRefreshKey, now time.Time) []cli.Cell {
 	row = append(row, cli.Text(key.Name))
 	since := key.CreationTimestamp.Time
 	if l.filter.sessions {
-		row = append(row, short(key.Status.Session.Subject), cli.Text(string(key.Status.Session.Method)))
-		since = key.Status.Session.StartedAt.Time
+		session := key.Status.Session
+		row = append(row, short(session.Subject), short(signedInBy(session)))
+		since = session.StartedAt.Time
 	} else {
 		row = append(row, short(key.Spec.Audience))
 	}
@@ -170,6 +171,14 @@ func (l *lister) row(key *v1alpha1.JWTRefreshKey, now time.Time) []cli.Cell {
 			cli.Text(cli.RelativeOr(key.Status.RenewalTime, now, "-")), cli.Text(cli.OrDash(key.Status.SecretName)), cli.Text(cli.OrDash(device(key.Status.DeviceInfo))))
 	}
 	return row
+}
+
+// signedInBy returns how a session was signed in and, in parentheses, to which client.
+func signedInBy(session *v1alpha1.SessionStatus) string {
+	if session.Client == "" {
+		return string(session.Method)
+	}
+	return fmt.Sprintf("%s (%s)", session.Method, session.Client)
 }
 
 // expiry returns the cell with the end of the current token. It is yellow if the token's renewal is overdue.

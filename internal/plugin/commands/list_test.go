@@ -41,6 +41,10 @@ func several(w *harness) {
 		k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
 		k.Status.DeviceInfo = &v1alpha1.SeenDevice{ID: "robot"}
 	})
+	named("billing", "signin-2", func(k *key) {
+		k.Status.Session = &v1alpha1.SessionStatus{Subject: "jane", Method: "Password", Client: "the-shop-of-the-company-and-its-branches", StartedAt: *at(-day)}
+		k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
+	})
 }
 
 func TestList(t *testing.T) {

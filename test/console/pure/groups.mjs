@@ -19,8 +19,8 @@ test("ended sessions show on request, and those that were used again always, on 
 });
 
 test("the search and the method select", () => {
-  const rows = [session("ann", "01", { device: { name: "Till 17", address: "192.0.2.7" } }), session("bob", "02", { session: { subject: "bob", method: "ServiceAccount" } }), { ...session("cid", "03"), session: undefined }];
-  for (const [wanted, subjects] of [[{}, "bob,ann"], [{ q: "till" }, "ann"], [{ q: "192.0.2" }, "ann"], [{ q: " BOB " }, "bob"], [{ method: "ServiceAccount" }, "bob"], [{ q: "ann", method: "ServiceAccount" }, ""]])
+  const rows = [session("ann", "01", { device: { name: "Till 17", address: "192.0.2.7" } }), session("bob", "02", { session: { subject: "bob", method: "ServiceAccount", client: "shop" } }), { ...session("cid", "03"), session: undefined }];
+  for (const [wanted, subjects] of [[{}, "bob,ann"], [{ q: "till" }, "ann"], [{ q: "192.0.2" }, "ann"], [{ q: " BOB " }, "bob"], [{ q: "shop" }, "bob"], [{ method: "ServiceAccount" }, "bob"], [{ q: "ann", method: "ServiceAccount" }, ""]])
     assert.equal(shown(rows, wanted).map(([subject]) => subject).join(), subjects, JSON.stringify(wanted));
 });
 

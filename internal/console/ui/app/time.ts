@@ -5,6 +5,7 @@ const language = navigator.language;
 const relative = new Intl.RelativeTimeFormat("en", { style: "short", numeric: "always" });
 const day: Intl.DateTimeFormatOptions = { year: "numeric", month: "short", day: "numeric" };
 const minute: Intl.DateTimeFormatOptions = { ...day, hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const date = new Intl.DateTimeFormat("en", { ...day, timeZone: "UTC" });
 const short = new Intl.DateTimeFormat("en", { ...minute, timeZone: "UTC" });
 const utc = new Intl.DateTimeFormat("en", { ...minute, second: "2-digit", timeZone: "UTC", timeZoneName: "short" });
 const local = new Intl.DateTimeFormat(language, { ...minute, second: "2-digit", timeZoneName: "short" });
@@ -31,6 +32,9 @@ export function ago(at: number, now: number): string {
   }
   return "";
 }
+
+/** Feb 27, 2027, in 89 days */
+export const dated = (at: number, now: number): string => `${date.format(at)}, ${ago(at, now)}`;
 
 /** A sentence of the server, which begins as in a log. */
 export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -219,6 +219,10 @@ export interface KeyRow {
  */
 export interface Session {
   subject: string;
+  /**
+   * Client is the id of the application that the person signed in to; empty for none.
+   */
+  client?: string;
   method?: string;
   provider?: string;
   startedAt: string;
@@ -488,6 +492,10 @@ export interface OwnSession {
    */
   status: string;
   audience: string;
+  /**
+   * Client is the id of the application that the person signed in to; empty for none.
+   */
+  client?: string;
   method?: string;
   provider?: string;
   device?: Device;

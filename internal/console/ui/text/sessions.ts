@@ -7,7 +7,7 @@ export const sessions = {
   lead: "Each sign-in of a person or a ServiceAccount at the token service is a refresh key.",
   mineLead: "Your sessions at the token service. End those that you do not recognize.",
   search: "Search sessions",
-  searchHint: "Subject, audience, device, address",
+  searchHint: "Subject, client, audience, device, address",
   methods: "Sign-in method",
   method: { all: "All", OIDC: "OpenID Connect", ServiceAccount: "ServiceAccount", Password: "Password" } as Record<string, string>,
   ended: "Show ended",

@@ -1,7 +1,7 @@
 // Two rings of signing keys as bars on one time axis.
 import type * as wire from "../../app/wire";
 import { now } from "../../app/clock";
-import { ago, shortUTC } from "../../app/time";
+import { ago, dated, shortUTC } from "../../app/time";
 import { Button } from "../../parts/Button";
 import { Chip } from "../../parts/Chip";
 import { Copy } from "../../parts/Copy";
@@ -41,13 +41,13 @@ function Times({ bar }: { bar: Bar }) {
       {key.state === "Pending" && key.activeAt && (
         <>
           {dot}
-          {t.issuers.from} <Time at={key.activeAt} />
+          {t.issuers.from} <Time at={key.activeAt} day />
         </>
       )}
       {key.state === "Active" && ends !== undefined && (
         <>
           {dot}
-          {planned ? t.issuers.plan : t.issuers.until} <Time at={iso(ends)} />
+          {planned ? t.issuers.plan : t.issuers.until} <Time at={iso(ends)} day={!planned} />
         </>
       )}
       {gone !== undefined && (
@@ -62,7 +62,7 @@ function Times({ bar }: { bar: Bar }) {
 
 function said({ key, made, signs, ends, gone }: Bar, at: number): string {
   const i = t.issuers;
-  const parts = [`${i.made} ${ago(made, at)}`, signs && `${i.from} ${ago(signs, at)}`, ends && `${i.until} ${ago(ends, at)}`, gone && `${i.gone} ${ago(gone, at)}`];
+  const parts = [`${i.made} ${ago(made, at)}`, signs && `${i.from} ${dated(signs, at)}`, ends && `${i.until} ${dated(ends, at)}`, gone && `${i.gone} ${ago(gone, at)}`];
   return i.bar(key.kid.slice(0, 8), parts.filter(Boolean).join(", "));
 }
 

@@ -113,7 +113,7 @@ export function Token({ row, detail }: { row: wire.KeyRow; detail: wire.KeyDetai
         {row.session && (
           <Fact name={t.key.session}>
             {row.session.subject}
-            <span class="quiet date">{[row.session.method, row.session.provider].filter(Boolean).join(", ")}</span>
+            <span class="quiet date">{[row.session.client, row.session.method, row.session.provider].filter(Boolean).join(", ")}</span>
           </Fact>
         )}
         {row.gitops && <Fact name={t.key.managedBy}>{row.gitops}</Fact>}

@@ -48,6 +48,7 @@ function shown(row: wire.KeyRow, why: string | undefined): Shown {
     id: uid,
     href: link(`keys/${ns}/${name}`),
     audience,
+    client: session?.client,
     method: session?.method,
     provider: session?.provider,
     device,

@@ -14,6 +14,7 @@ export interface Shown {
   id: string;
   href?: string;
   audience: string;
+  client?: string | undefined;
   method?: string | undefined;
   provider?: string | undefined;
   device?: wire.Device | undefined;
@@ -49,7 +50,7 @@ function Row({ row, onEnd }: { row: Shown; onEnd: () => void }) {
         ) : (
           <strong class="cut">{name}</strong>
         )}
-        <small class="cut">{[host || (t.sessions.method[row.method ?? ""] ?? row.method), row.device?.address].filter(Boolean).join(" · ")}</small>
+        <small class="cut">{[row.client, host || (t.sessions.method[row.method ?? ""] ?? row.method), row.device?.address].filter(Boolean).join(" · ")}</small>
       </td>
       <td class="audience" data-label={c.audience}>
         <span class="cut" title={row.audience}>

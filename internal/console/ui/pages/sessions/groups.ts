@@ -36,7 +36,7 @@ export function groupsOf(rows: readonly KeyRow[], { q, method, ended }: Wanted):
   for (const row of rows) {
     const { session } = row;
     if (!session || (method !== "all" && session.method !== method)) continue;
-    if (text && !`${session.subject} ${row.name} ${row.audience} ${deviceText(row.device)} ${row.device?.address ?? ""}`.toLowerCase().includes(text)) continue;
+    if (text && !`${session.subject} ${session.client ?? ""} ${row.name} ${row.audience} ${deviceText(row.device)} ${row.device?.address ?? ""}`.toLowerCase().includes(text)) continue;
     const id = `${row.issuer} ${session.subject}`;
     const group = found.get(id) ?? { subject: session.subject, issuer: row.issuer, live: [], over: [], reused: false };
     found.set(id, group);
