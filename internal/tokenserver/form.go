@@ -104,7 +104,7 @@ func unescaped(escaped string) string {
 	return id
 }
 
-// checkClient checks the credentials of a client. Clients are not registered, so client_id needs no proof. A
+// checkClient checks the credentials of a client. All clients are public, so client_id needs no proof. A
 // client that sends credentials must not wrongly count as authenticated (RFC 6749 §5.2), and may use one method at
 // most (RFC 6749 §2.3). The grant verifies an assertion.
 func checkClient(r *http.Request, form oauth.Form) error {
