@@ -30,7 +30,7 @@ type person struct {
 }
 
 // visit sends a request below the issuer's URL, and returns the answer with the page. It follows no redirect.
-func (p *person) visit(method, path string, form url.Values) (*http.Response, string) {
+func (p *person) visit(method, path string, form url.Values, change ...func(*http.Request)) (*http.Response, string) {
 	p.h.T.Helper()
 	r := p.replicas[p.turn%len(p.replicas)]
 	p.turn++
@@ -44,6 +44,9 @@ func (p *person) visit(method, path string, form url.Values) (*http.Response, st
 	}
 	for _, cookie := range p.cookies {
 		request.AddCookie(cookie)
+	}
+	for _, c := range change {
+		c(request)
 	}
 	following := *r.Client
 	following.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -67,14 +70,18 @@ func (p *person) stepOf(page string) string {
 	return html.UnescapeString(found[1])
 }
 
-// code signs the person in, allows the access, and returns the code.
-func (p *person) code(user, password, verifierHash string) string {
-	p.h.T.Helper()
-	query := url.Values{
+// asked are the parameters of a valid request to sign in.
+func asked(verifierHash string) url.Values {
+	return url.Values{
 		"client_id": {"shop"}, "redirect_uri": {shopURI}, "response_type": {"code"}, "scope": {"openid"}, "state": {"s1"},
 		"code_challenge": {verifierHash}, "code_challenge_method": {"S256"},
 	}
-	_, login := p.visit(http.MethodGet, "/authorize?"+query.Encode(), nil)
+}
+
+// code signs the person in, allows the access, and returns the code.
+func (p *person) code(user, password, verifierHash string) string {
+	p.h.T.Helper()
+	_, login := p.visit(http.MethodGet, "/authorize?"+asked(verifierHash).Encode(), nil)
 	_, consent := p.visit(http.MethodPost, "/authorize/password", url.Values{"step": {p.stepOf(login)}, "username": {user}, "password": {password}})
 	back, page := p.visit(http.MethodPost, "/authorize/consent", url.Values{"step": {p.stepOf(consent)}, "answer": {"allow"}})
 	p.h.Expect(back.StatusCode).To(gomega.Equal(http.StatusSeeOther), page)
@@ -84,13 +91,14 @@ func (p *person) code(user, password, verifierHash string) string {
 	return to.Query().Get("code")
 }
 
-// TestAPersonSignsInWithABrowser checks the whole way with the rights of the token service: the operator adds the seal ring when clients
-// are declared and removes it with them, the steps go to two replicas in turn, and the code gives one session.
-func TestAPersonSignsInWithABrowser(t *testing.T) {
-	const (
-		verifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
-		challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-	)
+const (
+	verifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+	challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+)
+
+// newShop returns a fixture with two replicas and an issuer at which Jane signs in to the shop.
+func newShop(t *testing.T) (*fixture, *v1alpha1.JWTIssuer, []*operator.Replica) {
+	t.Helper()
 	h := newFixture(t, clock.RealClock{})
 	file := h.passwordFile(htpasswd(t, "jane", "correct horse"))
 	issuer := h.Issuer(func(i *v1alpha1.JWTIssuer) {
@@ -102,6 +110,13 @@ func TestAPersonSignsInWithABrowser(t *testing.T) {
 	h.Manage()
 	replicas := []*operator.Replica{h.Replica(), h.Replica()}
 	h.serves(replicas...)
+	return h, issuer, replicas
+}
+
+// TestAPersonSignsInWithABrowser checks the whole way with the rights of the token service: the operator adds the seal ring when clients
+// are declared and removes it with them, the steps go to two replicas in turn, and the code gives one session.
+func TestAPersonSignsInWithABrowser(t *testing.T) {
+	h, issuer, replicas := newShop(t)
 	jane := &person{h: h, replicas: replicas}
 	code := jane.code("jane", "correct horse", challenge)
 	h.Expect(h.sessions()).To(gomega.BeEmpty(), "before the code is redeemed nothing is stored")
