@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -44,13 +46,25 @@ func httpClient(caFile string, ca []byte) (*http.Client, error) {
 	pool.AppendCertsFromPEM(ca)
 	return &http.Client{
 		Timeout: responseTimeout,
-		Transport: &http.Transport{
+		Transport: named{&http.Transport{
 			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
 			TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
-		},
+		}},
 		// A redirect would send the token to another server.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
+}
+
+// named sends requests with a User-Agent that names the plugin and the operating system, as people see it in the list of their sessions.
+type named struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (n named) RoundTrip(request *http.Request) (*http.Response, error) {
+	request = request.Clone(request.Context())
+	// The words of browsers, which the token service knows.
+	system := map[string]string{"darwin": "Macintosh", "linux": "Linux", "windows": "Windows NT 10.0"}[runtime.GOOS]
+	request.Header.Set("User-Agent", fmt.Sprintf("kubectl-refreshkey (%s)", cmp.Or(system, runtime.GOOS)))
+	return n.RoundTripper.RoundTrip(request)
 }
 
 // refusal is an OAuth error of the token service.
@@ -71,15 +85,20 @@ func (r *refusal) final() bool {
 
 // post sends a form to an endpoint and decodes the answer into into, which may be nil.
 func post(ctx context.Context, client *http.Client, endpoint string, form url.Values, into any) error {
-	// The form holds bearer credentials: they must not be readable on the way (RFC 6749 §10.4).
-	if !strings.HasPrefix(endpoint, "https://") {
-		return cli.UsageError("%s is not an https URL: tokens and passwords are sent only over TLS", endpoint)
-	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
 		return err
 	}
 	request.Header.Set("Content-Type", formType)
+	return send(client, request, into)
+}
+
+// send sends a request to the token service and decodes the answer into into, which may be nil.
+func send(client *http.Client, request *http.Request, into any) error {
+	// The request holds bearer credentials: they must not be readable on the way (RFC 6749 §10.4).
+	if request.URL.Scheme != "https" {
+		return cli.UsageError("%s is not an https URL: tokens and passwords are sent only over TLS", request.URL)
+	}
 	response, err := client.Do(request)
 	if err != nil {
 		return unreachable(err)
@@ -95,13 +114,13 @@ func post(ctx context.Context, client *http.Client, endpoint string, form url.Va
 		}
 		if err := json.Unmarshal(body, into); err != nil {
 			// The cause could contain a part of the answer.
-			return fmt.Errorf("%s answered 200, but not as a token service does", endpoint)
+			return fmt.Errorf("%s answered 200, but not as a token service does", request.URL)
 		}
 		return nil
 	}
 	var answered oauth.ErrorAnswer
 	if err := json.Unmarshal(body, &answered); err != nil || answered.Error == "" {
-		return fmt.Errorf("%s answered %s, but not as a token service does", endpoint, response.Status)
+		return fmt.Errorf("%s answered %s, but not as a token service does", request.URL, response.Status)
 	}
 	answer := &refusal{status: response.StatusCode, code: answered.Error, text: answered.Description}
 	if answer.final() {

@@ -23,8 +23,10 @@ import (
 // exchange holds the flags of `exchange`.
 type exchange struct {
 	*app
-	output         *cli.Output
-	scope          string
+	output *cli.Output
+	scope  string
+	// resource is what the access token is for; empty for the audience of the refresh token.
+	resource       string
 	session        string
 	oneTimeFile    string
 	tokenEndpoint  string
@@ -161,6 +163,9 @@ func (x *exchange) form(refreshToken string) url.Values {
 	if x.scope != "" {
 		form.Set(oauth.ParamScope, x.scope)
 	}
+	if x.resource != "" {
+		form.Set(oauth.ParamResource, x.resource)
+	}
 	return form
 }
 
@@ -191,24 +196,28 @@ func (x *exchange) ofSession(ctx context.Context) error {
 	if x.oneTimeFile != "" || x.tokenEndpoint != "" {
 		return cli.UsageError("a session stores its token and its endpoint: omit --one-time-file and --token-endpoint")
 	}
-	file, err := x.sessionFile(x.session)
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		return cli.Fail(cli.ExitNotFound, "there is no session %s: sign in with kubectl refreshkey login --session %s", x.session, x.session)
-	}
 	var access *accessToken
-	done := x.Progress.During("exchanging the session's token")
-	err = locked(file, func() (err error) {
+	err := x.withSession(x.session, "exchanging the session's token", func(file string) (err error) {
 		access, err = x.renew(ctx, file)
 		return err
 	})
-	done()
 	if err != nil {
 		return err
 	}
 	return x.printToken(access)
+}
+
+// withSession calls do with the file of a session, which exists, while it holds a lock on the file.
+func (c *app) withSession(name, doing string, do func(file string) error) error {
+	file, err := c.sessionFile(name)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return cli.Fail(cli.ExitNotFound, "there is no session %s: kubectl refreshkey login --session %s begins one", name, name)
+	}
+	defer c.Progress.During(doing)()
+	return locked(file, func() error { return do(file) })
 }
 
 func (x *exchange) renew(ctx context.Context, file string) (*accessToken, error) {
@@ -223,22 +232,21 @@ func (x *exchange) renew(ctx context.Context, file string) (*accessToken, error)
 	if err != nil {
 		return nil, err
 	}
+	if s.Access, err = x.refreshSession(ctx, client, s); err != nil {
+		return nil, err
+	}
+	return s.Access, s.saveNext(file)
+}
+
+// refreshSession exchanges the refresh token of a session, and sets the next one.
+func (x *exchange) refreshSession(ctx context.Context, client *http.Client, s *session) (*accessToken, error) {
 	access, next, err := x.refresh(ctx, client, s.TokenEndpoint, x.form(s.RefreshToken), true)
 	var answered *refusal
 	if errors.As(err, &answered) && answered.code == oauth.InvalidGrant {
 		return nil, cli.Fail(cli.ExitRefused, "session %s is over: sign in again with kubectl refreshkey login --session %s (%w)", x.session, x.session, err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	s.Access = access
-	if next != "" {
-		s.RefreshToken = next
-	}
-	if err := s.save(file); err != nil {
-		return nil, fmt.Errorf("the token was used, but the next one could not be stored; run the same command again within %s: %w", lifecycle.DefaultRetryGrace, err)
-	}
-	return access, nil
+	s.RefreshToken = cmp.Or(next, s.RefreshToken)
+	return access, err
 }
 
 // printToken prints the access token in the requested form.

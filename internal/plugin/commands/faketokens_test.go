@@ -6,9 +6,12 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,6 +30,9 @@ type fakeTokens struct {
 	revoked, unavailable bool
 	// next is the refresh token in the answers, if it is set.
 	next string
+	// sessions are those of the subject, and ended what a request ended of them, as it was sent.
+	sessions []oauth.Session
+	ended    string
 	// forms are the requests.
 	forms []map[string][]string
 }
@@ -68,6 +74,12 @@ func (f *fakeTokens) answer(r *http.Request) (status int, answer any) {
 		return http.StatusOK, struct{}{}
 	case r.URL.Path == "/introspect":
 		return http.StatusOK, oauth.IntrospectionAnswer{Active: !f.revoked}
+	case strings.HasPrefix(r.URL.Path, "/sessions") && r.Header.Get("Authorization") != "Bearer an-access-token":
+		return refuse(http.StatusUnauthorized, oauth.InvalidToken, "The access token is not accepted.")
+	case r.URL.Path == "/sessions" && r.Method == http.MethodGet:
+		return http.StatusOK, oauth.SessionsAnswer{Sessions: f.sessions}
+	case r.URL.Path == "/sessions/end":
+		return f.end(r)
 	case r.URL.Path != "/token":
 		return http.StatusNotFound, "no such page"
 	case f.revoked:
@@ -80,6 +92,26 @@ func (f *fakeTokens) answer(r *http.Request) (status int, answer any) {
 		return refuse(http.StatusBadRequest, oauth.InvalidTarget, "The audience is not granted.")
 	}
 	return http.StatusOK, oauth.TokenAnswer{AccessToken: "an-access-token", TokenType: "Bearer", ExpiresIn: 900, Scope: form.Get(oauth.ParamScope), RefreshToken: f.next}
+}
+
+// end answers a request that ends sessions.
+func (f *fakeTokens) end(r *http.Request) (status int, answer any) {
+	raw, err := io.ReadAll(r.Body)
+	var which struct {
+		IDs         []string
+		All, Others bool
+	}
+	if err = errors.Join(err, json.Unmarshal(raw, &which)); err != nil {
+		panic(err)
+	}
+	f.ended = string(raw)
+	count := 0
+	for i := range f.sessions {
+		if one := &f.sessions[i]; which.All || which.Others && !one.Current || slices.Contains(which.IDs, one.ID) {
+			count++
+		}
+	}
+	return http.StatusOK, oauth.EndAnswer{Ended: count}
 }
 
 // refresh returns the refresh token of a revision of the key shop/orders. The signing keys of refresh tokens are not

@@ -2,9 +2,7 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -31,16 +29,7 @@ func (c *app) logoutCommand() *cobra.Command {
 }
 
 func (c *app) logout(ctx context.Context, name, caFile string, forget bool) error {
-	file, err := c.sessionFile(name)
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		return cli.Fail(cli.ExitNotFound, "there is no session %s", name)
-	}
-	done := c.Progress.During("signing out")
-	defer done()
-	err = locked(file, func() error {
+	err := c.withSession(name, "signing out", func(file string) error {
 		s, err := loadSession(file)
 		if err == nil {
 			client, wrong := httpClient(caFile, []byte(s.CA))
@@ -57,7 +46,6 @@ func (c *app) logout(ctx context.Context, name, caFile string, forget bool) erro
 	if err != nil {
 		return err
 	}
-	done()
 	fmt.Fprintf(c.Out, "signed out; session %s is deleted\n", name)
 	return nil
 }

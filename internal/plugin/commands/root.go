@@ -56,7 +56,7 @@ Only exchange and token --show-token print the text of a token.`,
 	c.Flags.AddFlags(root.PersistentFlags())
 	root.AddCommand(
 		c.listCommand(), c.describeCommand(), c.createCommand(), c.rotateCommand(), c.revokeCommand(),
-		c.tokenCommand(), c.exchangeCommand(), c.loginCommand(), c.logoutCommand(), c.verifyCommand(), c.issuerCommand(),
+		c.tokenCommand(), c.exchangeCommand(), c.loginCommand(), c.sessionsCommand(), c.logoutCommand(), c.verifyCommand(), c.issuerCommand(),
 		c.consoleCommand(),
 		cli.ExitCodesTopic(),
 	)

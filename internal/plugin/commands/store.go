@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
 )
 
@@ -125,4 +126,12 @@ func (s *session) save(file string) error {
 		return err
 	}
 	return writeSecret(file, append(raw, '\n'))
+}
+
+// saveNext is save after the token service has used up the last refresh token.
+func (s *session) saveNext(file string) error {
+	if err := s.save(file); err != nil {
+		return fmt.Errorf("the token was used, but the next one could not be stored; run the same command again within %s: %w", lifecycle.DefaultRetryGrace, err)
+	}
+	return nil
 }
