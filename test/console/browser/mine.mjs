@@ -34,6 +34,7 @@ flow("My sessions: one is ended, then all others, then this one too; the ended c
   await left(3);
   assert.deepEqual([await refreshed(lost), await refreshed(kept)], ["invalid_grant", "accepted"]);
   await page.getByRole("button", { name: "End all others" }).click();
+  await seen(dialog(page).getByText(/^kubectl refreshkey sessions end [0-9a-f-]{36} [0-9a-f-]{36}$/));
   await confirm(page);
   await left(1);
   assert.equal(await refreshed(kept), "invalid_grant");

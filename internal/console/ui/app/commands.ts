@@ -19,5 +19,7 @@ export const commands = {
   restore: (ns: string, name: string) => `kubectl patch jrk ${name} -n ${ns} --type merge -p '{"spec":{"revoked":false}}'`,
   delete: (ns: string, name: string) => `kubectl delete jrk ${name} -n ${ns}`,
   yaml: (ns: string, name: string) => `kubectl get jrk ${name} -n ${ns} -o yaml`,
+  /** The person signs in with kubectl refreshkey login before. Its session is another one, so that --others would end that of the console. */
+  endOwn: (...which: string[]) => `kubectl refreshkey sessions end ${which.join(" ")}`,
   token: (ns: string, secret: string) => `kubectl get secret ${secret} -n ${ns} -o jsonpath='{.data.token}' | base64 -d`,
 };

@@ -3,6 +3,7 @@ import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import type * as wire from "../../app/wire";
 import { api, failureOf } from "../../app/api";
+import { commands } from "../../app/commands";
 import { Button } from "../../parts/Button";
 import { Empty, FailureBanner } from "../../parts/Box";
 import { Chip } from "../../parts/Chip";
@@ -16,6 +17,7 @@ interface Asked {
   title: string;
   text: string;
   body: wire.EndSessions;
+  command: string;
 }
 
 export function Mine() {
@@ -38,10 +40,10 @@ export function Mine() {
   };
   const all = mine.value ?? [];
   const isLive = ({ status }: wire.OwnSession) => status === "Active";
-  const others = all.filter((session) => !session.current && isLive(session)).length;
+  const others = all.filter((session) => !session.current && isLive(session)).map(({ id }) => id);
   const one = (id: string) => {
     const session = all.find((each) => each.id === id);
-    asked.value = { title: t.sessions.ask(1), text: `${deviceName(session?.device)}. ${session?.current ? t.sessions.endMineText : t.sessions.mineText}`, body: { ids: [id] } };
+    asked.value = { title: t.sessions.ask(1), text: `${deviceName(session?.device)}. ${session?.current ? t.sessions.endMineText : t.sessions.mineText}`, body: { ids: [id] }, command: commands.endOwn(id) };
   };
   const statusOf = (session: wire.OwnSession) => {
     const { current, revocationReason, status } = session;
@@ -57,12 +59,12 @@ export function Mine() {
       crumbs={[{ text: t.nav.account }, { text: t.sessions.mineTitle }]}
       lead={<p class="lead">{t.sessions.mineLead}</p>}
       actions={
-        others > 0 && (
+        others.length > 0 && (
           <>
-            <Button class="button" onClick={() => (asked.value = { title: t.sessions.endMineAsk, text: t.sessions.endMineText, body: { all: true } })}>
+            <Button class="button" onClick={() => (asked.value = { title: t.sessions.endMineAsk, text: t.sessions.endMineText, body: { all: true }, command: commands.endOwn("--all") })}>
               {t.sessions.endMine}
             </Button>
-            <Button class="button danger" onClick={() => (asked.value = { title: t.sessions.endOthersAsk(others), text: t.sessions.mineText, body: { others: true } })}>
+            <Button class="button danger" onClick={() => (asked.value = { title: t.sessions.endOthersAsk(others.length), text: t.sessions.mineText, body: { others: true }, command: commands.endOwn(...others) })}>
               {t.sessions.endOthers}
             </Button>
           </>
@@ -77,7 +79,7 @@ export function Mine() {
         </section>
       )}
       {asked.value && (
-        <Confirm act={t.sessions.end} title={asked.value.title} run={() => run(asked.value?.body ?? {})} onClose={() => (asked.value = undefined)}>
+        <Confirm act={t.sessions.end} title={asked.value.title} command={asked.value.command} run={() => run(asked.value?.body ?? {})} onClose={() => (asked.value = undefined)}>
           <p>{asked.value.text}</p>
         </Confirm>
       )}
