@@ -4,6 +4,7 @@ package pages
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -31,11 +32,32 @@ const pageTimeout = 90 * time.Second
 var suite struct {
 	*cluster.Cluster
 	root string
-	// bin is a folder with kubectl and the plugin.
+	// bin is a folder with kubectl, the plugin, and the commands that open a browser.
 	bin string
+	// trust is the file of the API server's --authentication-config. A page lets the API server trust an issuer by it.
+	trust string
 }
 
-func TestMain(m *testing.M) { os.Exit(harness.Main(m, &suite.Cluster, prepare)) }
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	folder, err := os.MkdirTemp("", "pages-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	suite.trust = filepath.Join(folder, "authentication.json")
+	content, err := cluster.AuthenticationConfiguration()
+	if err == nil {
+		err = os.WriteFile(suite.trust, content, 0o600)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		return 1
+	}
+	return harness.Main(m, &suite.Cluster, prepare, "--authentication-config="+suite.trust)
+}
 
 // prepare installs the operator as a user does, with all of its functions, and the commands that pages call.
 func prepare(ctx context.Context, c *cluster.Cluster) (err error) {
@@ -47,6 +69,9 @@ func prepare(ctx context.Context, c *cluster.Cluster) (err error) {
 		return err
 	}
 	if err := os.Symlink(c.KubectlPath(), filepath.Join(suite.bin, "kubectl")); err != nil {
+		return err
+	}
+	if err := writeOpeners(suite.bin); err != nil {
 		return err
 	}
 	if err := cluster.Build(ctx, suite.root, "./cmd/kubectl-refreshkey", filepath.Join(suite.bin, "kubectl-refreshkey")); err != nil {

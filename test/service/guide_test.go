@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/test/framework/guide"
 	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
@@ -77,21 +78,37 @@ func TestTheGuideToBoundTokens(t *testing.T) {
 	}
 }
 
-// TestTheGuideToLogin applies the manifests of docs/login.md, signs in with its client and ends the session with
-// its commands.
+// TestTheGuideToLogin applies the manifests of docs/login.md, and computes the redirect URI of a provider with its command.
 func TestTheGuideToLogin(t *testing.T) {
-	h, r := newReplica(t, clock.RealClock{})
-	h.serves(r)
-	dir := t.TempDir()
-	page, shell := h.plays("docs/login.md", identity, dir)
+	h := newFixture(t, clock.RealClock{})
+	page, shell := h.plays("docs/login.md")
+	h.Expect(h.applies(page, shell, "browser.yaml", "provider.yaml", "device.yaml")).To(gomega.BeEmpty())
+	out, err := shell.Run(h.Ctx, "sh callback.sh")
+	h.Expect(err).NotTo(gomega.HaveOccurred())
+	h.Expect(strings.TrimSpace(out)).To(gomega.Equal(endpoint.CallbackURL("https://tokens.example.com/staff", endpoint.ProviderID("https://idp.example.com"))))
+}
+
+// applies applies the manifests of a page, which are all that its own commands do at first, and returns the other commands.
+func (h *fixture) applies(page *guide.Page, shell guide.Shell, manifests ...string) []guide.Step {
+	h.T.Helper()
 	steps := page.Own()
-	manifests := []string{"login.yaml", "browser.yaml", "device.yaml", "people.yaml", "provider.yaml"}
-	h.Expect(steps).To(gomega.HaveLen(len(manifests) + 1))
+	h.Expect(len(steps)).To(gomega.BeNumerically(">=", len(manifests)))
 	for i, name := range manifests {
 		h.Expect(steps[i].Applied).To(gomega.Equal(name))
 	}
 	_, err := shell.Play(h.Ctx, page, steps[:len(manifests)])
 	h.Expect(err).NotTo(gomega.HaveOccurred())
+	return steps[len(manifests):]
+}
+
+// TestTheGuideToWorkloadLogin applies the manifests of docs/workload-login.md and signs in with its client. It lists and ends the sessions
+// with the client and the commands of docs/sessions.md.
+func TestTheGuideToWorkloadLogin(t *testing.T) {
+	h, r := newReplica(t, clock.RealClock{})
+	h.serves(r)
+	dir := t.TempDir()
+	page, shell := h.plays("docs/workload-login.md", identity, dir)
+	h.Expect(h.applies(page, shell, "login.yaml", "people.yaml")).To(gomega.BeEmpty())
 
 	h.mount(dir, r, map[string][]byte{"token": []byte(h.AccountToken(h.Name, "till", h.URL()))})
 	signIn := shell
@@ -100,9 +117,10 @@ func TestTheGuideToLogin(t *testing.T) {
 	if err != nil || !strings.Contains(out, `"refresh_token":"eyJ`) {
 		t.Fatalf("the client of the guide got no refresh token: %v", err)
 	}
+	page, shell = h.plays("docs/sessions.md")
 	h.endOthers(r, page, shell, dir, out)
 	var said []string
-	for _, command := range guide.Lines(steps[len(manifests):]) {
+	for _, command := range guide.Lines(page.Own()) {
 		out, err := shell.Run(h.Ctx, command)
 		h.Expect(err).NotTo(gomega.HaveOccurred())
 		said = append(said, out)
@@ -112,7 +130,7 @@ func TestTheGuideToLogin(t *testing.T) {
 	h.Expect(h.sessions()).To(gomega.BeEmpty())
 }
 
-// endOthers runs the client of docs/login.md that lists and ends sessions, with the answer to a login.
+// endOthers runs the client of docs/sessions.md that lists and ends sessions, with the answer to a login.
 func (h *fixture) endOthers(r *operator.Replica, page *guide.Page, shell guide.Shell, dir, login string) {
 	h.T.Helper()
 	var signedIn struct {
