@@ -1,6 +1,7 @@
 package guide
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,6 +60,19 @@ func play(t *testing.T, p *Page) ([]string, error) {
 		t.Fatal(err)
 	}
 	return shell.Play(t.Context(), p, p.Own())
+}
+
+// TestAPageThatDoesNotEnd checks that the end of the context ends the programs that a page started.
+func TestAPageThatDoesNotEnd(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	shell := Shell{Dir: t.TempDir(), Env: os.Environ(), Begins: func(step Step) {
+		if step.Line == 2 {
+			cancel()
+		}
+	}}
+	if _, err := shell.Play(ctx, &Page{}, []Step{{Line: 1, Commands: "sleep 600 &\n"}, {Line: 2, Commands: "sh -c 'sleep 600; true'\n"}}); err == nil {
+		t.Error("the page ends by itself")
+	}
 }
 
 // TestPlay checks that a page that is true is played without an error, in one shell.

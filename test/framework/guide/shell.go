@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Shell is where the commands of a page run.
@@ -62,6 +63,9 @@ func (s Shell) bashTo(ctx context.Context, out io.Writer, commands string) error
 	command := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", s.Prelude+replaced(s.Typed, commands))
 	command.Dir, command.Env = s.Dir, s.Env
 	command.Stdout, command.Stderr = out, out
+	// The end of the context ends what the commands started, too: a program that goes on would hold the output open.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
 	return command.Run()
 }
 
