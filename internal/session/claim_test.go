@@ -15,8 +15,10 @@ import (
 // TestClaimsOfPeopleWhoWereRemoved checks that a device gets nothing if the user or the provider was removed after the decision.
 func TestClaimsOfPeopleWhoWereRemoved(t *testing.T) {
 	for name, change := range map[string]func(*authorize.SignedIn){
-		"a user":     func(who *authorize.SignedIn) { who.Subject = "bob" },
-		"a provider": func(who *authorize.SignedIn) { who.Method, who.Provider = v1alpha1.LoginOIDC, "https://idp.example.com" },
+		"a user": func(who *authorize.SignedIn) { who.Subject = "bob" },
+		"a provider": func(who *authorize.SignedIn) {
+			who.Method, who.Provider = v1alpha1.LoginOIDC, "https://idp.example.com"
+		},
 	} {
 		r := people(t)
 		logins, issuer := r.Grants.Logins(), r.Found()
