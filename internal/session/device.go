@@ -135,7 +135,7 @@ func (l *login) claimOnce(ctx context.Context, code *authorize.DeviceCode, key *
 		// A device that proved a key claimed the code, and this one does not prove it.
 		return nil, l.endClaimed(ctx, code.UserCode.BoundSessionName(l.issuer.UID))
 	}
-	if err := l.stillThere(ctx, l.registry, l.issuer, l.signedIn); err != nil {
+	if err := l.stillThere(ctx); err != nil {
 		return nil, err
 	}
 	if err := l.makeRoom(ctx, key); err != nil {
