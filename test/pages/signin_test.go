@@ -106,10 +106,11 @@ func newSignInGuide(t *testing.T, name, password string) *signInGuide {
 	h.Expect(os.WriteFile(filepath.Join(h.dir, "ca.crt"), bundle, 0o600)).To(gomega.Succeed())
 	h.jane = newPerson(h.fixture, password, bundle)
 	h.shell = h.fixture.shell("")
-	h.shell.Typed = strings.NewReplacer("https://tokens.example.com/office", h.url, "{name: office}", "{name: "+h.issuer+"}", "jwtissuer/office", "jwtissuer/"+h.issuer,
-		"jwtissuer office", "jwtissuer "+h.issuer)
+	h.shell.Typed = strings.NewReplacer("https://tokens.example.com/office", h.url, "{name: office}", "{name: "+h.issuer+"}",
+		"jwtissuer/office", "jwtissuer/"+h.issuer, "jwtissuer office", "jwtissuer "+h.issuer)
 	h.shell.Shown = strings.NewReplacer(h.url, "https://tokens.example.com/office", h.issuer, "office")
-	h.shell.Env = append(h.shell.Env, "XDG_CONFIG_HOME="+filepath.Join(h.dir, ".config"), "SSL_CERT_FILE="+filepath.Join(h.dir, "ca.crt"), "OPENED="+h.jane.openings)
+	h.shell.Env = append(h.shell.Env,
+		"XDG_CONFIG_HOME="+filepath.Join(h.dir, ".config"), "SSL_CERT_FILE="+filepath.Join(h.dir, "ca.crt"), "OPENED="+h.jane.openings)
 	h.Expect(h.shell.Files(h.page, suite.root)).To(gomega.Succeed())
 	return h
 }
