@@ -160,6 +160,10 @@ fuzz: ## Fuzz the parsers of untrusted input, FUZZTIME (30s) each
 soak: controlplane ## Run longer fault tests: two crashes in a row, two managers for ten minutes, a longer outage, a flood of keys
 	@SOAK=true $(GO_TEST) -vet=off $(UNCACHED) -timeout 60m $(TURNS) $(RACE) -run 'Soak|Outage|Fight' ./test/faults ./test/tenancy
 
+.PHONY: flood
+flood: controlplane ## Send 100,000 anonymous requests of all kinds to a replica of the token service: no write at the API server, bounded memory
+	@SOAK=true $(GO_TEST) -vet=off $(UNCACHED) -timeout 20m -run SoakAnonymous ./test/service
+
 ##@ Other
 
 .PHONY: controlplane

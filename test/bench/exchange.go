@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // exchangeAtMost is the limit for the cost of an exchange, as a multiple of the floor's cost.
@@ -93,26 +94,31 @@ func (s *service) pair(floor int) (*pair, error) {
 	return &pair{floor: &served{kindFloor, bare, floor}, service: &served{kindService, address, s.replicas[0].Pid()}}, err
 }
 
-// cost is the processor time of one request to each, in seconds, and the smallest and largest
-// ratio of the service to the floor in one turn.
+// cost is the processor time of one request to each, in seconds, and the ratios of the service to the floor in the turns, sorted.
 type cost struct {
 	floor, service float64
-	least, most    float64
+	ratios         []float64
 }
 
 // cost sends the same number of requests to each, in turns, since the machine's speed varies
 // over time.
 func (p *pair) cost(ctx context.Context, count int, of func(kind string) requests) (*cost, error) {
+	return p.turns(turns, int64(count)/turns, func(server *served, from, count int64) error {
+		return send(ctx, server.address, from, count, of(server.kind))
+	})
+}
+
+// turns does the same number of things at each server, in turns. do gets the number of the first thing and how many.
+func (p *pair) turns(turns, each int64, do func(server *served, from, count int64) error) (*cost, error) {
 	c := &cost{}
-	each := int64(count / turns)
-	for turn := range int64(turns) {
+	for turn := range turns {
 		var took [2]float64
 		for i, server := range []*served{p.floor, p.service} {
 			before, err := processorSeconds(server.pid)
 			if err != nil {
 				return nil, err
 			}
-			if err := send(ctx, server.address, turn*each, each, of(server.kind)); err != nil {
+			if err := do(server, turn*each, each); err != nil {
 				return nil, fmt.Errorf("%s: %w", server.kind, err)
 			}
 			after, err := processorSeconds(server.pid)
@@ -121,13 +127,17 @@ func (p *pair) cost(ctx context.Context, count int, of func(kind string) request
 			}
 			took[i] = (after - before) / float64(each)
 		}
-		c.floor, c.service = c.floor+took[0]/turns, c.service+took[1]/turns
-		ratio := took[1] / took[0]
-		if c.most = max(c.most, ratio); turn == 0 || ratio < c.least {
-			c.least = ratio
-		}
+		c.floor, c.service = c.floor+took[0]/float64(turns), c.service+took[1]/float64(turns)
+		c.ratios = append(c.ratios, took[1]/took[0])
 	}
+	slices.Sort(c.ratios)
 	return c, nil
+}
+
+// spread describes the ratios of the turns.
+func (c *cost) spread() string {
+	return fmt.Sprintf("in %d turns the ratio was between %.2f and %.2f, with a median of %.2f",
+		len(c.ratios), c.ratios[0], c.ratios[len(c.ratios)-1], c.ratios[len(c.ratios)/2])
 }
 
 func (c *cost) figure(what, note string) *figure {
@@ -136,6 +146,6 @@ func (c *cost) figure(what, note string) *figure {
 	return &figure{
 		what: what, measured: inMicroseconds(c.service), limit: inMicroseconds(c.floor), ratio: fmt.Sprintf("%.2f", ratio),
 		target: fmt.Sprintf("at most %.2f", exchangeAtMost), met: ratio <= exchangeAtMost,
-		note: fmt.Sprintf("%s over %d connections; in %d turns the ratio was between %.2f and %.2f", note, connections, turns, c.least, c.most),
+		note: fmt.Sprintf("%s over %d connections; %s", note, connections, c.spread()),
 	}
 }

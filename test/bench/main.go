@@ -43,7 +43,7 @@ func main() {
 // The sizes to which the targets apply. A smaller run is a trial.
 var fullSize = settings{
 	keys: 5000, memoryKeys: 20000, rotationKeys: 500,
-	serviceKeys: 5000, serviceMemoryKeys: 50000, exchanges: 60000, rateFor: 5 * time.Second, oneTimeKeys: 500, rounds: 200, uses: 1000000,
+	serviceKeys: 5000, serviceMemoryKeys: 50000, exchanges: 60000, rateFor: 5 * time.Second, oneTimeKeys: 500, rounds: 200, uses: 1000000, logins: 210,
 }
 
 type settings struct {
@@ -54,6 +54,7 @@ type settings struct {
 	exchanges                      int
 	rateFor                        time.Duration
 	oneTimeKeys, rounds, uses      int
+	logins                         int
 
 	only     []string
 	profile  string
@@ -74,6 +75,7 @@ func parseSettings(args []string) (*settings, error) {
 	set.IntVar(&s.oneTimeKeys, "one-time-keys", fullSize.oneTimeKeys, "keys of which one-time tokens are exchanged")
 	set.IntVar(&s.rounds, "rounds", fullSize.rounds, "keys to revoke")
 	set.IntVar(&s.uses, "uses", fullSize.uses, "exchanges whose status writes are counted")
+	set.IntVar(&s.logins, "logins", fullSize.logins, "logins with a browser whose processor time is measured")
 	only := set.String("only", "", "parts to measure, separated by commas: "+strings.Join(partNames(), ", ")+
 		"; all when empty. "+strings.Join(groupNames(), " and ")+" stand for all theirs")
 	set.StringVar(&s.profile, "profile", "", "measure nothing, but run the manager (or with -only exchange-cpu the exchange) inside this process and write its profiles into this folder")

@@ -76,13 +76,14 @@ func matches(metric *dto.Metric, labels []string) bool {
 
 // writes counts the mutating requests to the API server, including refused ones.
 type writes struct {
-	secrets, statuses, events float64
+	keys, secrets, statuses, events float64
 }
 
 func (s samples) writes() writes {
 	var w writes
 	for _, verb := range []string{"POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION"} {
 		const requests = "apiserver_request_total"
+		w.keys += s.sum(requests, "verb", verb, "resource", "jwtrefreshkeys", "subresource", "")
 		w.secrets += s.sum(requests, "verb", verb, "resource", "secrets")
 		w.statuses += s.sum(requests, "verb", verb, "resource", "jwtrefreshkeys", "subresource", "status")
 		w.events += s.sum(requests, "verb", verb, "resource", "events")
@@ -91,7 +92,7 @@ func (s samples) writes() writes {
 }
 
 func (w writes) since(before writes) writes {
-	return writes{w.secrets - before.secrets, w.statuses - before.statuses, w.events - before.events}
+	return writes{w.keys - before.keys, w.secrets - before.secrets, w.statuses - before.statuses, w.events - before.events}
 }
 
 // countWrites must run while no other client writes.

@@ -28,6 +28,7 @@ const (
 	partMemory        = "memory"
 	partExchange      = "exchange-cpu"
 	partServiceMemory = "service-memory"
+	partLogin         = "login"
 )
 
 var groups = []group{
@@ -44,6 +45,7 @@ var groups = []group{
 		{"one-time", ofService(measureOneTime)},
 		{"revoke", ofService(measureRevoke)},
 		{"use-writes", ofService(measureUses)},
+		{partLogin, ofService(measureLogin)},
 		// The last part, since its many keys would affect all others.
 		{partServiceMemory, ofService(measureServiceMemory)},
 	}},

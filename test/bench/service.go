@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
@@ -55,6 +56,12 @@ type service struct {
 
 // openService returns a service with ready replicas and no keys.
 func openService(ctx context.Context, l *lab) (*service, error) {
+	// The manager must not run after the raw client has created keys.
+	if slices.Contains(l.settings.only, partLogin) {
+		if err := l.makeLoginIssuer(ctx); err != nil {
+			return nil, err
+		}
+	}
 	t, err := l.takeTemplate(ctx)
 	if err != nil {
 		return nil, err
@@ -91,7 +98,7 @@ func openService(ctx context.Context, l *lab) (*service, error) {
 
 func (s *service) readRings(ctx context.Context) error {
 	var secrets corev1.SecretList
-	err := s.admin.List(ctx, &secrets, client.InNamespace(operatorNamespace), client.HasLabels{v1alpha1.LabelSigningKeysOf})
+	err := s.admin.List(ctx, &secrets, client.InNamespace(operatorNamespace), client.MatchingLabels{v1alpha1.LabelSigningKeysOf: cluster.DefaultIssuer})
 	if err != nil {
 		return err
 	}
@@ -139,9 +146,12 @@ func (s *service) addressOf(port string) (string, error) {
 // far as other load of the machine permits, and all other processes of the bench share the rest.
 const measuredCore = "0"
 
+// floorFlag returns a flag of the floor, once the first replica runs.
+type floorFlag func(context.Context) (string, error)
+
 // onOneCore measures the floor and one replica on the same core.
-func (s *service) onOneCore(ctx context.Context, measure func(*pair) error) (err error) {
-	floor, err := s.oneCore(ctx)
+func (s *service) onOneCore(ctx context.Context, measure func(*pair) error, flags ...floorFlag) (err error) {
+	floor, err := s.oneCore(ctx, flags...)
 	if err != nil {
 		return err
 	}
@@ -154,7 +164,7 @@ func (s *service) onOneCore(ctx context.Context, measure func(*pair) error) (err
 }
 
 // oneCore starts the floor and one replica, each with one running thread, on the same core.
-func (s *service) oneCore(ctx context.Context) (floor *cluster.Process, err error) {
+func (s *service) oneCore(ctx context.Context, flags ...floorFlag) (floor *cluster.Process, err error) {
 	others := "1-" + strconv.Itoa(cores()-1)
 	if cores() < 2 {
 		return nil, errors.New("the measurement needs at least two cores: with one core, neither server reaches its limit")
@@ -167,7 +177,7 @@ func (s *service) oneCore(ctx context.Context) (floor *cluster.Process, err erro
 	if err := s.start(ctx, 1); err != nil {
 		return nil, err
 	}
-	if floor, err = s.startFloor(ctx); err != nil {
+	if floor, err = s.startFloor(ctx, flags...); err != nil {
 		return nil, err
 	}
 	runtime.GOMAXPROCS(cores() - 1)
@@ -204,7 +214,7 @@ func pin(ctx context.Context, pid int, cores string) error {
 
 // startFloor builds and runs the floor with the certificate of the token service, the keys
 // of the issuer and a fresh answer of the first replica.
-func (s *service) startFloor(ctx context.Context) (*cluster.Process, error) {
+func (s *service) startFloor(ctx context.Context, flags ...floorFlag) (*cluster.Process, error) {
 	root, err := cluster.RepositoryRoot()
 	if err != nil {
 		return nil, err
@@ -224,13 +234,18 @@ func (s *service) startFloor(ctx context.Context) (*cluster.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	floor, err := s.cluster.Run(ctx, cluster.Program{
-		Name: "floor", Binary: binary, Health: "http://" + health + "/",
-		Args: []string{
-			"-address=" + address, "-health=" + health, "-rings=" + s.file("rings.json"), "-answer=" + s.file("answer.json"),
-			"-certificate=" + s.file("tls.crt"), "-key=" + s.file("tls.key"),
-		},
-	})
+	args := []string{
+		"-address=" + address, "-health=" + health, "-rings=" + s.file("rings.json"), "-answer=" + s.file("answer.json"),
+		"-certificate=" + s.file("tls.crt"), "-key=" + s.file("tls.key"),
+	}
+	for _, flag := range flags {
+		value, err := flag(ctx)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, value)
+	}
+	floor, err := s.cluster.Run(ctx, cluster.Program{Name: "floor", Binary: binary, Health: "http://" + health + "/", Args: args})
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ func TestAttacksOnASignIn(t *testing.T) {
 	h, _, replicas := newShop(t)
 	jane, mallory := &person{h: h, replicas: replicas}, &person{h: h, replicas: replicas}
 	with := func(name, value string) string {
-		query := asked(challenge)
+		query := asked()
 		query.Set(name, value)
 		return "/authorize?" + query.Encode()
 	}
@@ -70,9 +70,9 @@ func TestAttacksOnASignIn(t *testing.T) {
 		h.Expect(answer.Header.Get("Location")).To(gomega.BeEmpty(), row.name)
 	}
 
-	code := jane.code("jane", "correct horse", challenge)
-	redeemed := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "client_id": {"shop"}, "redirect_uri": {shopURI}}
-	for name, sent := range map[string]string{"no verifier": "", "the challenge": challenge, "the attacker's verifier": strings.Repeat("a", 43)} {
+	code := jane.code("jane", "correct horse")
+	redeemed := redemption(code)
+	for name, sent := range map[string]string{"no verifier": "", "the challenge": codeChallenge, "the attacker's verifier": strings.Repeat("a", 43)} {
 		redeemed.Set("code_verifier", sent)
 		h.Expect(h.Post(replicas[0], "/token", redeemed).Status).To(gomega.Equal(http.StatusBadRequest), name)
 	}

@@ -19,7 +19,34 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
-const shopURI = "https://shop.example.com/callback"
+const (
+	shopOrigin = "https://shop.example.com"
+	shopURI    = shopOrigin + "/callback"
+)
+
+// pagesHost is the host of the url of all issuers of the suite. The pages are served there only.
+const pagesHost = "tokens.example.com"
+
+// The example of RFC 7636 appendix B.
+const (
+	codeVerifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+	codeChallenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+)
+
+// asked returns a request of the shop for a code.
+func asked() url.Values {
+	return url.Values{
+		"client_id": {"shop"}, "redirect_uri": {shopURI}, "response_type": {"code"}, "scope": {"openid"}, "state": {"s1"},
+		"code_challenge": {codeChallenge}, "code_challenge_method": {"S256"},
+	}
+}
+
+// redemption returns the request of the shop for the tokens of a code.
+func redemption(code string) url.Values {
+	return url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "client_id": {"shop"}, "redirect_uri": {shopURI}, "code_verifier": {codeVerifier},
+	}
+}
 
 // person is a person with a browser, whose requests go to the replicas in turn.
 type person struct {
@@ -29,15 +56,23 @@ type person struct {
 	cookies  []*http.Cookie
 }
 
-// visit sends a request below the issuer's URL, and returns the answer with the page. It follows no redirect.
+// visit is ask for a request that must be answered.
 func (p *person) visit(method, path string, form url.Values, change ...func(*http.Request)) (*http.Response, string) {
+	p.h.T.Helper()
+	answer, page, err := p.ask(method, path, form, change...)
+	p.h.Expect(err).NotTo(gomega.HaveOccurred())
+	return answer, page
+}
+
+// ask sends a request below the issuer's URL, and returns the answer with the page. It follows no redirect. The error says that there is no
+// answer.
+func (p *person) ask(method, path string, form url.Values, change ...func(*http.Request)) (*http.Response, string, error) {
 	p.h.T.Helper()
 	r := p.replicas[p.turn%len(p.replicas)]
 	p.turn++
 	request, err := http.NewRequestWithContext(p.h.Ctx, method, r.Server.URL+"/"+p.h.Name+path, strings.NewReader(form.Encode()))
 	p.h.Expect(err).NotTo(gomega.HaveOccurred())
-	// The pages are served at the issuer's url only.
-	request.Host = "tokens.example.com"
+	request.Host = pagesHost
 	if method == http.MethodPost {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		request.Header.Set("Sec-Fetch-Site", "same-origin")
@@ -45,20 +80,21 @@ func (p *person) visit(method, path string, form url.Values, change ...func(*htt
 	for _, cookie := range p.cookies {
 		request.AddCookie(cookie)
 	}
-	for _, c := range change {
-		c(request)
+	for _, one := range change {
+		one(request)
 	}
 	following := *r.Client
 	following.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	answer, err := following.Do(request)
-	p.h.Expect(err).NotTo(gomega.HaveOccurred())
+	if err != nil {
+		return nil, "", err
+	}
 	defer func() { _ = answer.Body.Close() }()
 	page, err := io.ReadAll(answer.Body)
-	p.h.Expect(err).NotTo(gomega.HaveOccurred())
 	if cookies := answer.Cookies(); len(cookies) > 0 {
 		p.cookies = cookies
 	}
-	return answer, string(page)
+	return answer, string(page), err
 }
 
 var stepField = regexp.MustCompile(`name="step" value="([^"]+)"`)
@@ -70,18 +106,10 @@ func (p *person) stepOf(page string) string {
 	return html.UnescapeString(found[1])
 }
 
-// asked are the parameters of a valid request to sign in.
-func asked(verifierHash string) url.Values {
-	return url.Values{
-		"client_id": {"shop"}, "redirect_uri": {shopURI}, "response_type": {"code"}, "scope": {"openid"}, "state": {"s1"},
-		"code_challenge": {verifierHash}, "code_challenge_method": {"S256"},
-	}
-}
-
 // code signs the person in, allows the access, and returns the code.
-func (p *person) code(user, password, verifierHash string) string {
+func (p *person) code(user, password string) string {
 	p.h.T.Helper()
-	_, login := p.visit(http.MethodGet, "/authorize?"+asked(verifierHash).Encode(), nil)
+	_, login := p.visit(http.MethodGet, "/authorize?"+asked().Encode(), nil)
 	_, consent := p.visit(http.MethodPost, "/authorize/password", url.Values{"step": {p.stepOf(login)}, "username": {user}, "password": {password}})
 	back, page := p.visit(http.MethodPost, "/authorize/consent", url.Values{"step": {p.stepOf(consent)}, "answer": {"allow"}})
 	p.h.Expect(back.StatusCode).To(gomega.Equal(http.StatusSeeOther), page)
@@ -90,11 +118,6 @@ func (p *person) code(user, password, verifierHash string) string {
 	p.h.Expect(to.Query().Get("iss")).To(gomega.Equal(p.h.URL()))
 	return to.Query().Get("code")
 }
-
-const (
-	verifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
-	challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-)
 
 // newShop returns a fixture with two replicas and an issuer at which Jane signs in to the shop.
 func newShop(t *testing.T) (*fixture, *v1alpha1.JWTIssuer, []*operator.Replica) {
@@ -118,14 +141,14 @@ func newShop(t *testing.T) (*fixture, *v1alpha1.JWTIssuer, []*operator.Replica) 
 func TestAPersonSignsInWithABrowser(t *testing.T) {
 	h, issuer, replicas := newShop(t)
 	jane := &person{h: h, replicas: replicas}
-	code := jane.code("jane", "correct horse", challenge)
+	code := jane.code("jane", "correct horse")
 	h.Expect(h.sessions()).To(gomega.BeEmpty(), "before the code is redeemed nothing is stored")
 	redeem := func(r *operator.Replica, verifier string) *operator.Answer {
-		return h.Post(r, "/token", url.Values{
-			"grant_type": {"authorization_code"}, "code": {code}, "client_id": {"shop"}, "redirect_uri": {shopURI}, "code_verifier": {verifier},
-		})
+		form := redemption(code)
+		form.Set("code_verifier", verifier)
+		return h.Post(r, "/token", form)
 	}
-	tokens := redeem(replicas[0], verifier)
+	tokens := redeem(replicas[0], codeVerifier)
 	h.Expect(tokens.Outcome()).To(gomega.Equal("200"), tokens.Raw)
 	h.Expect(tokens.Text("id_token")).NotTo(gomega.BeEmpty())
 	session := h.sessions()[0]
@@ -136,7 +159,7 @@ func TestAPersonSignsInWithABrowser(t *testing.T) {
 
 	h.Expect(redeem(replicas[1], strings.Repeat("a", 43)).Outcome()).To(gomega.Equal("400 invalid_grant"))
 	h.Expect(h.Refresh(replicas[0], next.Text("refresh_token")).Outcome()).To(gomega.Equal("200"), "a redemption without the verifier ends nothing")
-	h.Expect(redeem(replicas[1], verifier).Outcome()).To(gomega.Equal("400 invalid_grant"))
+	h.Expect(redeem(replicas[1], codeVerifier).Outcome()).To(gomega.Equal("400 invalid_grant"))
 	h.Expect(h.Refresh(replicas[1], next.Text("refresh_token")).Outcome()).To(gomega.Equal("400 invalid_grant"), "the second redemption ends the session")
 	h.Expect(h.sessions()[0].Status.RevocationReason).To(gomega.Equal(v1alpha1.RevokedReuseDetected))
 

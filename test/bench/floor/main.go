@@ -4,6 +4,8 @@
 //
 //	POST /token   parses the form and signs
 //	POST /first   also verifies the refresh token's signature
+//
+// With -login, it also has the endpoints of a login; see login.
 package main
 
 import (
@@ -45,6 +47,7 @@ func run(args []string) error {
 	key := set.String("key", "", "file of the certificate's key")
 	rings := set.String("rings", "", "file of the issuer's signing keys: the data of their Secret, in JSON")
 	answer := set.String("answer", "", "file of an answer of the token service, to be as large")
+	folder := set.String("login", "", "folder with the answers of the token service in a login; none when empty")
 	if err := set.Parse(args); err != nil {
 		return err
 	}
@@ -55,6 +58,13 @@ func run(args []string) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) { f.serve(w, r, false) })
 	mux.HandleFunc("POST /first", func(w http.ResponseWriter, r *http.Request) { f.serve(w, r, true) })
+	if *folder != "" {
+		login, err := newLogin(f, *folder)
+		if err != nil {
+			return err
+		}
+		login.register(mux)
+	}
 	server := &http.Server{Addr: *address, Handler: mux, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}}
 	go func() {
 		_ = http.ListenAndServe(*health, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

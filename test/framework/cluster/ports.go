@@ -35,4 +35,10 @@ func freePort(taken map[string]int) (int, error) {
 	return 0, errors.New("no free port found on 127.0.0.1 between " + strconv.Itoa(firstPort) + " and " + strconv.Itoa(lastPort))
 }
 
+// FreeAddress returns a free address on loopback that a server can be stopped and started on again.
+func FreeAddress() (string, error) {
+	port, err := freePort(nil)
+	return loopback(port), err
+}
+
 func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
