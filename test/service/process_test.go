@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -41,12 +42,24 @@ type process struct {
 	ended   chan struct{}
 }
 
+// builtIn is the folder of what built has built; empty before.
+var builtIn string
+
+// built returns the program of the token service, which it builds once.
+var built = sync.OnceValues(func() (binary string, err error) {
+	if builtIn, err = os.MkdirTemp("", "service-"); err != nil {
+		return "", err
+	}
+	binary = filepath.Join(builtIn, "tokenserver")
+	return binary, cluster.Build(context.Background(), server.Root, "./cmd/tokenserver", binary)
+})
+
 // processes starts replicas, and waits until they are ready.
 func (h *fixture) processes(count int) []*process {
 	h.T.Helper()
 	dir := h.T.TempDir()
-	binary := filepath.Join(dir, "tokenserver")
-	h.Expect(cluster.Build(h.Ctx, server.Root, "./cmd/tokenserver", binary)).To(gomega.Succeed())
+	binary, err := built()
+	h.Expect(err).NotTo(gomega.HaveOccurred())
 	all := make([]*process, count)
 	for i := range all {
 		log, err := os.Create(filepath.Join(dir, fmt.Sprintf("log-%d", i)))

@@ -106,12 +106,14 @@ func changedRequest(changes ...string) url.Values {
 	return query
 }
 
-// anonymousRequests are the kinds of requests, with all statuses that they are answered with; each of them must occur. busy is also allowed: the
-// service looks up few unknown keys a second.
+// limited are the statuses of requests above a limit: of devices that begin, and of unknown keys and tokens that are looked up.
+var limited = []int{http.StatusTooManyRequests, http.StatusServiceUnavailable}
+
+// anonymousRequests are the kinds of requests, with the statuses that must occur. A kind that may be limited can also get one of limited.
 var anonymousRequests = []struct {
 	name    string
 	want    []int
-	busy    bool
+	limited bool
 	request func(*stranger) *http.Request
 	// learn keeps what the next requests need.
 	learn func(*stranger, *http.Response, []byte)
@@ -154,7 +156,7 @@ var anonymousRequests = []struct {
 		return s.get(s.callback, url.Values{"state": {invented()}, "code": {rand.Text()}})
 	}, nil},
 
-	{"a device", []int{200, 429}, false, func(s *stranger) *http.Request {
+	{"a device", []int{200}, true, func(s *stranger) *http.Request {
 		return s.post("/device_authorization", url.Values{"client_id": {"tv"}})
 	}, (*stranger).learnDevice},
 	{"the page for devices", []int{200}, false, func(s *stranger) *http.Request {
@@ -167,7 +169,7 @@ var anonymousRequests = []struct {
 		return s.post("/device/decision", url.Values{"step": {invented()}, "answer": {"allow"}})
 	}, nil},
 	{"a poll", []int{400}, false, func(s *stranger) *http.Request { return s.poll(s.deviceCode) }, nil},
-	{"a poll with an altered code", []int{400}, false, func(s *stranger) *http.Request { return s.poll(altered(s.deviceCode)) }, nil},
+	{"a poll with an altered code", []int{400}, true, func(s *stranger) *http.Request { return s.poll(altered(s.deviceCode)) }, nil},
 	{"a poll with an invented code", []int{503}, true, func(s *stranger) *http.Request { return s.poll(invented()) }, nil},
 
 	{"an invented code", []int{503}, true, func(s *stranger) *http.Request { return s.post("/token", redemption(invented())) }, nil},
@@ -182,7 +184,7 @@ var anonymousRequests = []struct {
 		})
 	}, nil},
 	{"a wrong password at the token endpoint", []int{400, 429}, false, func(s *stranger) *http.Request {
-		return s.post("/token", url.Values{"grant_type": {oauth.GrantPassword}, "username": {"jane"}, "password": {rand.Text()}, "audience": {"https://orders.example.com"}})
+		return s.post("/token", url.Values{"grant_type": {oauth.GrantPassword}, "username": {"joe"}, "password": {rand.Text()}, "audience": {"https://orders.example.com"}})
 	}, nil},
 	{"an invented access token", []int{401}, true, func(s *stranger) *http.Request {
 		return s.request(http.MethodGet, "/userinfo", nil, "Authorization", "Bearer "+s.inventedToken("at+jwt", s.issuer))
@@ -196,6 +198,7 @@ var anonymousRequests = []struct {
 	{"an introspection", []int{401}, true, func(s *stranger) *http.Request {
 		return s.request(http.MethodPost, "/introspect", url.Values{"token": {"x"}}, "Authorization", "Bearer "+s.inventedToken("JWT", "https://kubernetes.default.svc"))
 	}, nil},
+
 	{"a preflight", []int{204}, false, func(s *stranger) *http.Request { return s.preflight(shopOrigin) }, nil},
 	{"a preflight of another origin", []int{405}, false, func(s *stranger) *http.Request { return s.preflight("https://evil.example.com") }, nil},
 	{"the metadata", []int{200}, false, func(s *stranger) *http.Request { return s.get("/.well-known/openid-configuration", nil) }, nil},

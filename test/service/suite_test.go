@@ -18,7 +18,12 @@ import (
 
 var server *apiserver.Server
 
-func TestMain(m *testing.M) { os.Exit(apiserver.Main(m, &server)) }
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	defer func() { _ = os.RemoveAll(builtIn) }()
+	return apiserver.Main(m, &server)
+}
 
 // patience bounds what the harness does not wait for: connections, and calls of a client.
 const patience = 20 * time.Second
