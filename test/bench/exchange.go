@@ -23,7 +23,7 @@ func measureExchangeCPU(ctx context.Context, s *service, r *report) error {
 	if err != nil {
 		return err
 	}
-	return s.onOneCore(ctx, func(pair *pair) error { return s.compareCPU(ctx, pair, keys, unseen, r) })
+	return s.onOneCore(ctx, s.recordExchange, func(pair *pair) error { return s.compareCPU(ctx, pair, keys, unseen, r) })
 }
 
 func (s *service) compareCPU(ctx context.Context, pair *pair, keys []issuedKey, unseen map[string][][]byte, r *report) error {

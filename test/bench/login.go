@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -39,6 +37,8 @@ const (
 	loginIssuer   = "people"
 	loginClientID = "shop"
 	loginRedirect = "https://shop.example.com/callback"
+	loginAudience = "https://orders.example.com"
+	loginScope    = "orders:read"
 	loginPassword = "correct horse battery staple"
 )
 
@@ -62,13 +62,17 @@ func (l *lab) makeLoginIssuer(ctx context.Context) error {
 		ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: loginIssuer + "-passwords"},
 		StringData: map[string]string{identity.PasswordFile: lines},
 	}
-	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: loginIssuer}, Spec: v1alpha1.JWTIssuerSpec{URL: at, Login: &v1alpha1.LoginSpec{
-		Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: secret.Name}},
-		Clients: []v1alpha1.LoginClient{{
-			ID: loginClientID, Name: "The shop", RedirectURIs: []string{loginRedirect}, Audiences: []string{"https://orders.example.com"},
-			Scopes: []string{v1alpha1.ScopeOpenID, "orders:read"},
-		}},
-	}}}
+	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: loginIssuer}, Spec: v1alpha1.JWTIssuerSpec{
+		URL:    at,
+		Policy: &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Audiences: []string{loginAudience}, Scopes: []string{loginScope}}}},
+		Login: &v1alpha1.LoginSpec{
+			Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: secret.Name}},
+			Clients: []v1alpha1.LoginClient{{
+				ID: loginClientID, Name: "The shop", RedirectURIs: []string{loginRedirect}, Audiences: []string{loginAudience},
+				Scopes: []string{v1alpha1.ScopeOpenID, loginScope},
+			}},
+		},
+	}}
 	if err := errors.Join(l.admin.Create(ctx, secret), l.admin.Create(ctx, issuer)); err != nil {
 		return err
 	}
@@ -106,7 +110,7 @@ func measureLogin(ctx context.Context, s *service, r *report) error {
 	if _, err := s.exchangedKeys(ctx); err != nil {
 		return err
 	}
-	return s.onOneCore(ctx, func(pair *pair) error { return s.compareLogins(ctx, pair, r) }, s.recordLogin)
+	return s.onOneCore(ctx, s.recordLogin, func(pair *pair) error { return s.compareLogins(ctx, pair, r) })
 }
 
 func (s *service) compareLogins(ctx context.Context, pair *pair, r *report) error {
@@ -165,49 +169,41 @@ func (c *cost) loginFigure(quick *cost) *figure {
 	}
 }
 
-// recordLogin writes the answers of the first replica in a login, and the lines of the users, into a folder for the floor, and returns the flag that
-// names it. Further logins follow, so that the measured ones find all caches filled.
-func (s *service) recordLogin(ctx context.Context) (flag string, err error) {
-	folder := s.file("login")
+// recordLogin is the recording of a login, with the lines of the users. Further logins follow, so that the measured ones find all caches filled.
+func (s *service) recordLogin(ctx context.Context) ([]string, error) {
 	issuer, err := s.loginURL()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	address, err := s.address(0)
 	if err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return "", err
+		return nil, err
 	}
 	passwords := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: loginIssuer + "-passwords"}}
 	if err := s.admin.Get(ctx, client.ObjectKeyFromObject(passwords), passwords); err != nil {
-		return "", err
+		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(folder, identity.PasswordFile), passwords.Data[identity.PasswordFile], 0o600); err != nil {
-		return "", err
-	}
-	person := &loginClient{address: address, issuer: issuer, keep: func(name string, answer *http.Response) error {
-		dump, err := httputil.DumpResponse(answer, true)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(folder, name), dump, 0o600)
+	files := map[string][]byte{identity.PasswordFile: passwords.Data[identity.PasswordFile]}
+	person := &loginClient{address: address, issuer: issuer, keep: func(step string, answer *http.Response, body []byte) error {
+		header, err := httputil.DumpResponse(answer, false)
+		files[step] = append(header, body...)
+		files["answer.json"] = body
+		return err
 	}}
 	for n := range int64(firstLogins) {
 		number := int64(quickLogins*s.settings.logins) + n
 		if err := person.signIn(ctx, loginUser(quickUser, number), number); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	return "-login=" + folder, nil
+	return []string{"-login=" + s.dir, "-answer=" + s.file("answer.json")}, s.writeFiles(files)
 }
 
 // loginClient is a person with a browser, and the application.
 type loginClient struct {
 	address, issuer string
 	// keep is called with each answer and the name of its step; nil for none.
-	keep func(name string, answer *http.Response) error
+	keep func(step string, answer *http.Response, body []byte) error
 }
 
 // The steps of a login. The floor has files of these names.
@@ -231,7 +227,7 @@ func (c *loginClient) signIn(ctx context.Context, user string, number int64) err
 	defer browser.CloseIdleConnections()
 	defer application.CloseIdleConnections()
 	query := url.Values{
-		"client_id": {loginClientID}, "redirect_uri": {loginRedirect}, "response_type": {"code"}, "scope": {"openid orders:read"}, "state": {"s1"},
+		"client_id": {loginClientID}, "redirect_uri": {loginRedirect}, "response_type": {"code"}, "scope": {v1alpha1.ScopeOpenID + " " + loginScope}, "state": {"s1"},
 		"nonce": {"n1"}, "code_challenge": {codeChallenge}, "code_challenge_method": {"S256"},
 	}
 	page, err := c.do(ctx, browser, stepAuthorize, http.MethodGet, "/authorize?"+query.Encode(), nil, nil)
@@ -318,8 +314,7 @@ func (c *loginClient) do(
 		return nil, fmt.Errorf("%s: answered %s: %.300s", name, answer.Status, body)
 	}
 	if c.keep != nil {
-		answer.Body = io.NopCloser(strings.NewReader(string(body)))
-		err = c.keep(name, answer)
+		err = c.keep(name, answer, body)
 	}
 	return &loginAnswer{answer, string(body)}, err
 }

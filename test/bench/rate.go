@@ -28,7 +28,7 @@ func measureExchangeRate(ctx context.Context, s *service, r *report) error {
 	if err != nil {
 		return err
 	}
-	return s.onOneCore(ctx, func(pair *pair) error { return s.compareRate(ctx, pair, keys, r) })
+	return s.onOneCore(ctx, s.recordExchange, func(pair *pair) error { return s.compareRate(ctx, pair, keys, r) })
 }
 
 func (s *service) compareRate(ctx context.Context, pair *pair, keys []issuedKey, r *report) error {

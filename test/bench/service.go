@@ -146,12 +146,12 @@ func (s *service) addressOf(port string) (string, error) {
 // far as other load of the machine permits, and all other processes of the bench share the rest.
 const measuredCore = "0"
 
-// floorFlag returns a flag of the floor, once the first replica runs.
-type floorFlag func(context.Context) (string, error)
+// recording asks the first replica for the answers that the floor gives again, and returns the flags of the floor that name their files.
+type recording func(context.Context) (flags []string, err error)
 
 // onOneCore measures the floor and one replica on the same core.
-func (s *service) onOneCore(ctx context.Context, measure func(*pair) error, flags ...floorFlag) (err error) {
-	floor, err := s.oneCore(ctx, flags...)
+func (s *service) onOneCore(ctx context.Context, record recording, measure func(*pair) error) (err error) {
+	floor, err := s.oneCore(ctx, record)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (s *service) onOneCore(ctx context.Context, measure func(*pair) error, flag
 }
 
 // oneCore starts the floor and one replica, each with one running thread, on the same core.
-func (s *service) oneCore(ctx context.Context, flags ...floorFlag) (floor *cluster.Process, err error) {
+func (s *service) oneCore(ctx context.Context, record recording) (floor *cluster.Process, err error) {
 	others := "1-" + strconv.Itoa(cores()-1)
 	if cores() < 2 {
 		return nil, errors.New("the measurement needs at least two cores: with one core, neither server reaches its limit")
@@ -177,7 +177,7 @@ func (s *service) oneCore(ctx context.Context, flags ...floorFlag) (floor *clust
 	if err := s.start(ctx, 1); err != nil {
 		return nil, err
 	}
-	if floor, err = s.startFloor(ctx, flags...); err != nil {
+	if floor, err = s.startFloor(ctx, record); err != nil {
 		return nil, err
 	}
 	runtime.GOMAXPROCS(cores() - 1)
@@ -213,8 +213,8 @@ func pin(ctx context.Context, pid int, cores string) error {
 }
 
 // startFloor builds and runs the floor with the certificate of the token service, the keys
-// of the issuer and a fresh answer of the first replica.
-func (s *service) startFloor(ctx context.Context, flags ...floorFlag) (*cluster.Process, error) {
+// of the issuer and answers of the first replica.
+func (s *service) startFloor(ctx context.Context, record recording) (*cluster.Process, error) {
 	root, err := cluster.RepositoryRoot()
 	if err != nil {
 		return nil, err
@@ -234,23 +234,15 @@ func (s *service) startFloor(ctx context.Context, flags ...floorFlag) (*cluster.
 	if err != nil {
 		return nil, err
 	}
-	args := []string{
-		"-address=" + address, "-health=" + health, "-rings=" + s.file("rings.json"), "-answer=" + s.file("answer.json"),
-		"-certificate=" + s.file("tls.crt"), "-key=" + s.file("tls.key"),
-	}
-	for _, flag := range flags {
-		value, err := flag(ctx)
-		if err != nil {
-			return nil, err
-		}
-		args = append(args, value)
-	}
-	floor, err := s.cluster.Run(ctx, cluster.Program{Name: "floor", Binary: binary, Health: "http://" + health + "/", Args: args})
+	flags, err := record(ctx)
 	if err != nil {
 		return nil, err
 	}
 	// Run does not restart a running floor when its files change: allCores stops it after each measurement.
-	return floor, nil
+	return s.cluster.Run(ctx, cluster.Program{
+		Name: "floor", Binary: binary, Health: "http://" + health + "/",
+		Args: append(flags, "-address="+address, "-health="+health, "-rings="+s.file("rings.json"), "-certificate="+s.file("tls.crt"), "-key="+s.file("tls.key")),
+	})
 }
 
 func (s *service) file(name string) string { return filepath.Join(s.dir, name) }
@@ -264,28 +256,36 @@ func (s *service) writeFloorFiles(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	address, err := s.address(0)
-	if err != nil {
-		return err
-	}
-	connection, err := dial(ctx, address)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = connection.Close() }()
-	status, answer, err := connection.post(refreshRequest("/token", s.exchanged[0].token))
-	if err != nil || status != http.StatusOK {
-		return errors.Join(err, fmt.Errorf("an exchange was answered %d: %s", status, answer))
-	}
-	for name, content := range map[string][]byte{
-		"tls.crt": certificate.Data[corev1.TLSCertKey], "tls.key": certificate.Data[corev1.TLSPrivateKeyKey],
-		"rings.json": rings, "answer.json": answer,
-	} {
+	return s.writeFiles(map[string][]byte{
+		"tls.crt": certificate.Data[corev1.TLSCertKey], "tls.key": certificate.Data[corev1.TLSPrivateKeyKey], "rings.json": rings,
+	})
+}
+
+func (s *service) writeFiles(files map[string][]byte) error {
+	for name, content := range files {
 		if err := os.WriteFile(s.file(name), content, 0o600); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// recordExchange is the recording of an exchange.
+func (s *service) recordExchange(ctx context.Context) ([]string, error) {
+	address, err := s.address(0)
+	if err != nil {
+		return nil, err
+	}
+	connection, err := dial(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = connection.Close() }()
+	answer, err := connection.must(refreshRequest("/token", s.exchanged[0].token))
+	if err != nil {
+		return nil, err
+	}
+	return []string{"-answer=" + s.file("answer.json")}, s.writeFiles(map[string][]byte{"answer.json": answer})
 }
 
 // clientTLS is the configuration of clients that are not measured. It does not verify the server.
