@@ -118,7 +118,9 @@ var anonymousRequests = []struct {
 	// learn keeps what the next requests need.
 	learn func(*stranger, *http.Response, []byte)
 }{
-	{"the login page", []int{200}, false, func(s *stranger) *http.Request { return s.get("/authorize", changedRequest("state", rand.Text())) }, (*stranger).learnStep},
+	{"the login page", []int{200}, false, func(s *stranger) *http.Request {
+		return s.get("/authorize", changedRequest("state", rand.Text()))
+	}, (*stranger).learnStep},
 	{"an unknown client", []int{400}, false, func(s *stranger) *http.Request { return s.get("/authorize", changedRequest("client_id", rand.Text())) }, nil},
 	{"another redirect URI", []int{400}, false, func(s *stranger) *http.Request {
 		return s.get("/authorize", changedRequest("redirect_uri", "https://evil.example.com/"+rand.Text()))
@@ -184,7 +186,9 @@ var anonymousRequests = []struct {
 		})
 	}, nil},
 	{"a wrong password at the token endpoint", []int{400, 429}, false, func(s *stranger) *http.Request {
-		return s.post("/token", url.Values{"grant_type": {oauth.GrantPassword}, "username": {"joe"}, "password": {rand.Text()}, "audience": {"https://orders.example.com"}})
+		return s.post("/token", url.Values{
+			"grant_type": {oauth.GrantPassword}, "username": {"joe"}, "password": {rand.Text()}, "audience": {"https://orders.example.com"},
+		})
 	}, nil},
 	{"an invented access token", []int{401}, true, func(s *stranger) *http.Request {
 		return s.request(http.MethodGet, "/userinfo", nil, "Authorization", "Bearer "+s.inventedToken("at+jwt", s.issuer))
@@ -196,7 +200,8 @@ var anonymousRequests = []struct {
 		return s.post("/revoke", url.Values{"token": {s.inventedToken("rt+jwt", s.issuer)}})
 	}, nil},
 	{"an introspection", []int{401}, true, func(s *stranger) *http.Request {
-		return s.request(http.MethodPost, "/introspect", url.Values{"token": {"x"}}, "Authorization", "Bearer "+s.inventedToken("JWT", "https://kubernetes.default.svc"))
+		return s.request(http.MethodPost, "/introspect", url.Values{"token": {"x"}},
+			"Authorization", "Bearer "+s.inventedToken("JWT", "https://kubernetes.default.svc"))
 	}, nil},
 
 	{"a preflight", []int{204}, false, func(s *stranger) *http.Request { return s.preflight(shopOrigin) }, nil},
