@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/bcrypt"
@@ -186,7 +187,7 @@ func (s *service) recordLogin(ctx context.Context) ([]string, error) {
 	files := map[string][]byte{identity.PasswordFile: passwords.Data[identity.PasswordFile]}
 	person := &loginClient{address: address, issuer: issuer, keep: func(step string, answer *http.Response, body []byte) error {
 		header, err := httputil.DumpResponse(answer, false)
-		files[step] = append(header, body...)
+		files[step] = slices.Concat(header, body)
 		files["answer.json"] = body
 		return err
 	}}

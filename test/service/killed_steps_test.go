@@ -9,7 +9,7 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// The results of a sign-in during which a replica is killed: the person notices nothing, or is told to start again, and then finishes.
+// The results of a sign-in during which a replica is killed: the person notices nothing, or has to start again, and then finishes.
 const (
 	finishes    = "finishes"
 	startsAgain = "starts again"

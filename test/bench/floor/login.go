@@ -26,7 +26,7 @@ type login struct {
 	*floor
 	answers map[string]*recorded
 	hashes  map[string][]byte
-	// tokens is the answer with the tokens, whose last parts are signed anew.
+	// tokens is the answer with the tokens, whose signatures are made again.
 	tokens oauth.TokenAnswer
 }
 

@@ -9,14 +9,15 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/test/framework/forge"
 )
 
-// stranger is a client without any credential.
-type stranger struct {
+// anonymousClient is a client without any credential.
+type anonymousClient struct {
 	number                  int
 	issuer, agent, callback string
 	client                  *http.Client
@@ -25,10 +26,13 @@ type stranger struct {
 	step, deviceCode string
 }
 
-// visit sends one request of each kind.
-func (s *stranger) visit(ctx context.Context, seen *outcomes) error {
+// visit sends one request of each kind, or of those kinds only.
+func (s *anonymousClient) visit(ctx context.Context, seen *outcomes, only []string) error {
 	for i := range anonymousRequests {
 		kind := &anonymousRequests[i]
+		if len(only) > 0 && !slices.Contains(only, kind.name) {
+			continue
+		}
 		request := kind.request(s)
 		request.Header.Set("User-Agent", s.agent)
 		for _, cookie := range s.cookies {
@@ -51,15 +55,15 @@ func (s *stranger) visit(ctx context.Context, seen *outcomes) error {
 	return nil
 }
 
-func (s *stranger) get(path string, query url.Values) *http.Request {
+func (s *anonymousClient) get(path string, query url.Values) *http.Request {
 	return s.request(http.MethodGet, path+"?"+query.Encode(), nil)
 }
 
-func (s *stranger) post(path string, form url.Values) *http.Request {
+func (s *anonymousClient) post(path string, form url.Values) *http.Request {
 	return s.request(http.MethodPost, path, form)
 }
 
-func (s *stranger) request(method, path string, form url.Values, headers ...string) *http.Request {
+func (s *anonymousClient) request(method, path string, form url.Values, headers ...string) *http.Request {
 	request, err := http.NewRequestWithContext(context.Background(), method, s.issuer+path, strings.NewReader(form.Encode()))
 	if err != nil {
 		panic(err)
@@ -92,7 +96,7 @@ func altered(sealed string) string {
 }
 
 // inventedToken returns a JWT of an issuer, with a signature that no key made.
-func (s *stranger) inventedToken(typ, issuer string) string {
+func (s *anonymousClient) inventedToken(typ, issuer string) string {
 	header := forge.B64(fmt.Sprintf(`{"alg":"ES256","typ":%q,"kid":%q}`, typ, rand.Text()))
 	return header + "." + forge.B64(fmt.Sprintf(`{"iss":%q,"sub":"jane","jti":%q,"exp":9999999999}`, issuer, rand.Text())) + "." + forge.B64(invented()[:64])
 }
@@ -114,119 +118,123 @@ var anonymousRequests = []struct {
 	name    string
 	want    []int
 	limited bool
-	request func(*stranger) *http.Request
+	request func(*anonymousClient) *http.Request
 	// learn keeps what the next requests need.
-	learn func(*stranger, *http.Response, []byte)
+	learn func(*anonymousClient, *http.Response, []byte)
 }{
-	{"the login page", []int{200}, false, func(s *stranger) *http.Request {
+	{"the login page", []int{200}, false, func(s *anonymousClient) *http.Request {
 		return s.get("/authorize", changedRequest("state", rand.Text()))
-	}, (*stranger).learnStep},
-	{"an unknown client", []int{400}, false, func(s *stranger) *http.Request { return s.get("/authorize", changedRequest("client_id", rand.Text())) }, nil},
-	{"another redirect URI", []int{400}, false, func(s *stranger) *http.Request {
+	}, (*anonymousClient).learnStep},
+	{"an unknown client", []int{400}, false, func(s *anonymousClient) *http.Request {
+		return s.get("/authorize", changedRequest("client_id", rand.Text()))
+	}, nil},
+	{"another redirect URI", []int{400}, false, func(s *anonymousClient) *http.Request {
 		return s.get("/authorize", changedRequest("redirect_uri", "https://evil.example.com/"+rand.Text()))
 	}, nil},
-	{"no PKCE", []int{303}, false, func(s *stranger) *http.Request { return s.get("/authorize", changedRequest("code_challenge", "")) }, nil},
-	{"prompt none", []int{303}, false, func(s *stranger) *http.Request { return s.get("/authorize", changedRequest("prompt", "none")) }, nil},
-	{"a request by POST", []int{303}, false, func(s *stranger) *http.Request { return s.post("/authorize", asked()) }, nil},
-	{"a pushed request", []int{201}, false, func(s *stranger) *http.Request { return s.post("/par", changedRequest("state", rand.Text())) }, nil},
-	{"an invented request_uri", []int{400}, true, func(s *stranger) *http.Request {
+	{"no PKCE", []int{303}, false, func(s *anonymousClient) *http.Request {
+		return s.get("/authorize", changedRequest("code_challenge", ""))
+	}, nil},
+	{"prompt none", []int{303}, false, func(s *anonymousClient) *http.Request { return s.get("/authorize", changedRequest("prompt", "none")) }, nil},
+	{"a request by POST", []int{303}, false, func(s *anonymousClient) *http.Request { return s.post("/authorize", asked()) }, nil},
+	{"a pushed request", []int{201}, false, func(s *anonymousClient) *http.Request { return s.post("/par", changedRequest("state", rand.Text())) }, nil},
+	{"an invented request_uri", []int{400}, true, func(s *anonymousClient) *http.Request {
 		return s.get("/authorize", url.Values{"client_id": {"shop"}, "request_uri": {oauth.RequestURIPrefix + invented()}})
 	}, nil},
 
-	{"a wrong password", []int{422, 429}, false, func(s *stranger) *http.Request {
+	{"a wrong password", []int{422, 429}, false, func(s *anonymousClient) *http.Request {
 		return s.post("/authorize/password", url.Values{"step": {s.step}, "username": {"jane"}, "password": {rand.Text()}})
 	}, nil},
-	{"an unknown user", []int{422}, false, func(s *stranger) *http.Request {
+	{"an unknown user", []int{422}, false, func(s *anonymousClient) *http.Request {
 		return s.post("/authorize/password", url.Values{"step": {s.step}, "username": {rand.Text()}, "password": {rand.Text()}})
 	}, nil},
-	{"an altered step", []int{400}, false, func(s *stranger) *http.Request {
+	{"an altered step", []int{400}, false, func(s *anonymousClient) *http.Request {
 		return s.post("/authorize/password", url.Values{"step": {altered(s.step)}, "username": {"jane"}, "password": {userPassword}})
 	}, nil},
-	{"an invented step", []int{400}, true, func(s *stranger) *http.Request {
+	{"an invented step", []int{400}, true, func(s *anonymousClient) *http.Request {
 		return s.post("/authorize/password", url.Values{"step": {invented()}, "username": {"jane"}, "password": {userPassword}})
 	}, nil},
-	{"an invented consent", []int{400}, true, func(s *stranger) *http.Request {
+	{"an invented consent", []int{400}, true, func(s *anonymousClient) *http.Request {
 		return s.post("/authorize/consent", url.Values{"step": {invented()}, "answer": {"allow"}})
 	}, nil},
-	{"the step of another page", []int{400}, false, func(s *stranger) *http.Request {
+	{"the step of another page", []int{400}, false, func(s *anonymousClient) *http.Request {
 		return s.post("/authorize/consent", url.Values{"step": {s.step}, "answer": {"allow"}})
 	}, nil},
-	{"an unknown provider", []int{400}, false, func(s *stranger) *http.Request {
+	{"an unknown provider", []int{400}, false, func(s *anonymousClient) *http.Request {
 		return s.post("/authorize/provider", url.Values{"step": {s.step}, "provider": {rand.Text()}})
 	}, nil},
-	{"an answer of a provider", []int{400}, true, func(s *stranger) *http.Request {
+	{"an answer of a provider", []int{400}, true, func(s *anonymousClient) *http.Request {
 		return s.get(s.callback, url.Values{"state": {invented()}, "code": {rand.Text()}})
 	}, nil},
 
-	{"a device", []int{200}, true, func(s *stranger) *http.Request {
+	{"a device", []int{200}, true, func(s *anonymousClient) *http.Request {
 		return s.post("/device_authorization", url.Values{"client_id": {"tv"}})
-	}, (*stranger).learnDevice},
-	{"the page for devices", []int{200}, false, func(s *stranger) *http.Request {
+	}, (*anonymousClient).learnDevice},
+	{"the page for devices", []int{200}, false, func(s *anonymousClient) *http.Request {
 		return s.get("/device", url.Values{"user_code": {"TV-BCDF-GHJK-LMNP"}, "from": {invented()}})
 	}, nil},
-	{"a guessed code of a device", []int{400}, true, func(s *stranger) *http.Request {
+	{"a guessed code of a device", []int{400}, true, func(s *anonymousClient) *http.Request {
 		return s.post("/device/code", url.Values{"step": {invented()}, "user_code": {"TV-BCDF-GHJK-LMNP"}})
 	}, nil},
-	{"an invented decision", []int{400}, true, func(s *stranger) *http.Request {
+	{"an invented decision", []int{400}, true, func(s *anonymousClient) *http.Request {
 		return s.post("/device/decision", url.Values{"step": {invented()}, "answer": {"allow"}})
 	}, nil},
-	{"a poll", []int{400}, false, func(s *stranger) *http.Request { return s.poll(s.deviceCode) }, nil},
-	{"a poll with an altered code", []int{400}, true, func(s *stranger) *http.Request { return s.poll(altered(s.deviceCode)) }, nil},
-	{"a poll with an invented code", []int{503}, true, func(s *stranger) *http.Request { return s.poll(invented()) }, nil},
+	{"a poll", []int{400}, false, func(s *anonymousClient) *http.Request { return s.poll(s.deviceCode) }, nil},
+	{"a poll with an altered code", []int{400}, true, func(s *anonymousClient) *http.Request { return s.poll(altered(s.deviceCode)) }, nil},
+	{"a poll with an invented code", []int{503}, true, func(s *anonymousClient) *http.Request { return s.poll(invented()) }, nil},
 
-	{"an invented code", []int{503}, true, func(s *stranger) *http.Request { return s.post("/token", redemption(invented())) }, nil},
-	{"a step as a code", []int{400}, false, func(s *stranger) *http.Request { return s.post("/token", redemption(s.step)) }, nil},
-	{"an invented refresh token", []int{400}, true, func(s *stranger) *http.Request {
+	{"an invented code", []int{503}, true, func(s *anonymousClient) *http.Request { return s.post("/token", redemption(invented())) }, nil},
+	{"a step as a code", []int{400}, false, func(s *anonymousClient) *http.Request { return s.post("/token", redemption(s.step)) }, nil},
+	{"an invented refresh token", []int{400}, true, func(s *anonymousClient) *http.Request {
 		return s.post("/token", url.Values{"grant_type": {oauth.GrantRefreshToken}, "refresh_token": {s.inventedToken("rt+jwt", s.issuer)}})
 	}, nil},
-	{"an invented subject token", []int{400}, true, func(s *stranger) *http.Request {
+	{"an invented subject token", []int{400}, true, func(s *anonymousClient) *http.Request {
 		return s.post("/token", url.Values{
 			"grant_type": {oauth.GrantTokenExchange}, "subject_token": {s.inventedToken("JWT", "https://kubernetes.default.svc")},
 			"subject_token_type": {oauth.TypeJWT}, "audience": {"https://orders.example.com"},
 		})
 	}, nil},
-	{"a wrong password at the token endpoint", []int{400, 429}, false, func(s *stranger) *http.Request {
+	{"a wrong password at the token endpoint", []int{400, 429}, false, func(s *anonymousClient) *http.Request {
 		return s.post("/token", url.Values{
 			"grant_type": {oauth.GrantPassword}, "username": {"joe"}, "password": {rand.Text()}, "audience": {"https://orders.example.com"},
 		})
 	}, nil},
-	{"an invented access token", []int{401}, true, func(s *stranger) *http.Request {
+	{"an invented access token", []int{401}, true, func(s *anonymousClient) *http.Request {
 		return s.request(http.MethodGet, "/userinfo", nil, "Authorization", "Bearer "+s.inventedToken("at+jwt", s.issuer))
 	}, nil},
-	{"the sessions of others", []int{401}, true, func(s *stranger) *http.Request {
+	{"the sessions of others", []int{401}, true, func(s *anonymousClient) *http.Request {
 		return s.request(http.MethodGet, "/sessions", nil, "Authorization", "Bearer "+s.inventedToken("at+jwt", s.issuer))
 	}, nil},
-	{"a revocation", []int{200}, true, func(s *stranger) *http.Request {
+	{"a revocation", []int{200}, true, func(s *anonymousClient) *http.Request {
 		return s.post("/revoke", url.Values{"token": {s.inventedToken("rt+jwt", s.issuer)}})
 	}, nil},
-	{"an introspection", []int{401}, true, func(s *stranger) *http.Request {
+	{"an introspection", []int{401}, true, func(s *anonymousClient) *http.Request {
 		return s.request(http.MethodPost, "/introspect", url.Values{"token": {"x"}},
 			"Authorization", "Bearer "+s.inventedToken("JWT", "https://kubernetes.default.svc"))
 	}, nil},
 
-	{"a preflight", []int{204}, false, func(s *stranger) *http.Request { return s.preflight(shopOrigin) }, nil},
-	{"a preflight of another origin", []int{405}, false, func(s *stranger) *http.Request { return s.preflight("https://evil.example.com") }, nil},
-	{"the metadata", []int{200}, false, func(s *stranger) *http.Request { return s.get("/.well-known/openid-configuration", nil) }, nil},
-	{"the keys", []int{200}, false, func(s *stranger) *http.Request { return s.get("/jwks.json", nil) }, nil},
-	{"an unknown path", []int{404}, false, func(s *stranger) *http.Request { return s.get("/"+rand.Text(), nil) }, nil},
+	{"a preflight", []int{204}, false, func(s *anonymousClient) *http.Request { return s.preflight(shopOrigin) }, nil},
+	{"a preflight of another origin", []int{405}, false, func(s *anonymousClient) *http.Request { return s.preflight("https://evil.example.com") }, nil},
+	{"the metadata", []int{200}, false, func(s *anonymousClient) *http.Request { return s.get("/.well-known/openid-configuration", nil) }, nil},
+	{"the keys", []int{200}, false, func(s *anonymousClient) *http.Request { return s.get("/jwks.json", nil) }, nil},
+	{"an unknown path", []int{404}, false, func(s *anonymousClient) *http.Request { return s.get("/"+rand.Text(), nil) }, nil},
 }
 
-func (s *stranger) poll(code string) *http.Request {
+func (s *anonymousClient) poll(code string) *http.Request {
 	return s.post("/token", url.Values{"grant_type": {oauth.GrantDeviceCode}, "device_code": {code}, "client_id": {"tv"}})
 }
 
-func (s *stranger) preflight(origin string) *http.Request {
+func (s *anonymousClient) preflight(origin string) *http.Request {
 	return s.request(http.MethodOptions, "/token", nil, "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "dpop")
 }
 
-func (s *stranger) learnStep(answer *http.Response, page []byte) {
+func (s *anonymousClient) learnStep(answer *http.Response, page []byte) {
 	s.cookies = answer.Cookies()
 	if found := stepField.FindSubmatch(page); found != nil {
 		s.step = string(found[1])
 	}
 }
 
-func (s *stranger) learnDevice(_ *http.Response, body []byte) {
+func (s *anonymousClient) learnDevice(_ *http.Response, body []byte) {
 	_, rest, _ := bytes.Cut(body, []byte(`"device_code":"`))
 	code, _, _ := bytes.Cut(rest, []byte(`"`))
 	s.deviceCode = string(code)
