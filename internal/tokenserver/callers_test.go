@@ -33,6 +33,9 @@ func (o *oneIssuer) At(string, string) registry.Place {
 	return registry.NewDirectory([]*v1alpha1.JWTIssuer{issuer}, "", nil).At("", "tokens.example.com")
 }
 
+// Fresh implements Issuers.
+func (o *oneIssuer) Fresh() error { return nil }
+
 func (o *oneIssuer) Authenticate(_ context.Context, _, bearer string) (Caller, error) {
 	o.tried = append(o.tried, bearer)
 	return nil, oauth.Refuse(oauth.InvalidToken, "The bearer token is not known.")

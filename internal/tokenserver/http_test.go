@@ -22,6 +22,9 @@ func (i brokenIssuers) At(path, _ string) registry.Place {
 	return registry.Place{}
 }
 
+// Fresh implements Issuers.
+func (brokenIssuers) Fresh() error { return nil }
+
 // TestAHandlerThatPanics checks that a fault of the service leaves its place in the log, and that the client gets an answer.
 func TestAHandlerThatPanics(t *testing.T) {
 	var lines strings.Builder

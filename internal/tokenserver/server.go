@@ -26,6 +26,8 @@ import (
 // Issuers returns the issuers that a request may be for, by its path and host.
 type Issuers interface {
 	At(path, host string) registry.Place
+	// Fresh returns an error if the view of the cluster may lack an issuer.
+	Fresh() error
 }
 
 // Callers authenticates and authorises those who introspect tokens.
@@ -193,6 +195,10 @@ func (s *Server) serve(r *Request) error {
 	r.Endpoint = found.name
 	r.place = s.Issuers.At(prefix, r.http.Host)
 	if len(r.place.Issuers()) == 0 {
+		// A replica that has just started knows no issuer yet.
+		if err := s.Issuers.Fresh(); err != nil {
+			return err
+		}
 		return errNotFound
 	}
 	r.choose(r.place.Sole())

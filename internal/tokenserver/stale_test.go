@@ -54,3 +54,29 @@ func TestANewGrantOnAStaleView(t *testing.T) {
 		t.Errorf("%d %s", recorder.Code, recorder.Body)
 	}
 }
+
+// noIssuers is an Issuers with no issuer, whose view may be too old.
+type noIssuers struct{ stale error }
+
+func (noIssuers) At(string, string) registry.Place { return registry.Place{} }
+
+func (n noIssuers) Fresh() error { return n.stale }
+
+// TestAnUnknownIssuerOnAStaleView checks that a replica that has just started, or that cannot reach the API server, does not say that there is no
+// such issuer.
+func TestAnUnknownIssuerOnAStaleView(t *testing.T) {
+	for _, c := range []struct {
+		stale error
+		want  int
+	}{{upstream.ErrUnavailable, http.StatusServiceUnavailable}, {nil, http.StatusNotFound}} {
+		s, err := New(Options{Issuers: noIssuers{c.stale}, Clock: clocktesting.NewFakePassiveClock(time.Unix(1e9, 0)), Log: logr.Discard()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		recorder := httptest.NewRecorder()
+		s.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "https://tokens.example.com/office/jwks.json", http.NoBody))
+		if recorder.Code != c.want || (recorder.Header().Get("Retry-After") != "") != (c.stale != nil) {
+			t.Errorf("%v: %d %s", c.stale, recorder.Code, recorder.Body)
+		}
+	}
+}
