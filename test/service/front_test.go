@@ -13,8 +13,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/framework/operator"
 )
 
-// front is the load balancer of processes. It gives each connection to the next process that takes it, as a Service of Kubernetes does,
-// and does not end TLS.
+// front is the load balancer of processes. It gives each connection to the next process that is ready, as a Service of Kubernetes does, and does
+// not end TLS.
 type front struct {
 	processes []*process
 	dialer    net.Dialer
@@ -69,13 +69,16 @@ func (f *front) forward(client net.Conn) {
 	_, _ = io.Copy(client, replica)
 }
 
-// pick connects to the next process that listens; nil if none does.
+// pick connects to the next process that is ready; nil if none is.
 func (f *front) pick() net.Conn {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for range f.processes {
 		next := f.processes[f.turn%len(f.processes)]
 		f.turn++
+		if next.probe() != nil {
+			continue
+		}
 		if replica, err := f.dialer.Dial("tcp", next.address); err == nil {
 			f.last = next
 			return replica

@@ -113,20 +113,23 @@ func (p *process) running() bool {
 	}
 }
 
+// probe returns nil if the replica is ready.
+func (p *process) probe() error {
+	response, err := http.Get("http://" + p.health + "/readyz")
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("the replica is not ready: %s", response.Status)
+	}
+	return nil
+}
+
 // ready waits until the replica is ready.
 func (p *process) ready() {
 	p.h.T.Helper()
-	p.h.Eventually(func() error {
-		response, err := http.Get("http://" + p.health + "/readyz")
-		if err != nil {
-			return err
-		}
-		defer response.Body.Close()
-		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("the replica is not ready: %s", response.Status)
-		}
-		return nil
-	}).Should(gomega.Succeed(), func() string {
+	p.h.Eventually(p.probe).Should(gomega.Succeed(), func() string {
 		said, _ := os.ReadFile(p.log.Name())
 		return string(said)
 	})
