@@ -1,12 +1,7 @@
 package interop
 
 import (
-	"html"
-	"io"
-	"net/http"
-	"net/http/cookiejar"
 	"net/url"
-	"regexp"
 	"testing"
 	"time"
 
@@ -24,68 +19,46 @@ import (
 
 const shopURI = "https://shop.example.com/callback"
 
-// withPeople starts an installation in which Jane signs in with a password, to an application.
-func withPeople(t *testing.T) *fixture {
+// withPeople starts an installation in which Jane signs in with a password, to an application or to those of the changes.
+func withPeople(t *testing.T, changes ...func(*v1alpha1.JWTIssuer)) *fixture {
+	t.Helper()
+	return withPeopleAt(t, 0, changes...)
+}
+
+// withPeopleAt is withPeople on a port.
+func withPeopleAt(t *testing.T, port int, changes ...func(*v1alpha1.JWTIssuer)) *fixture {
 	t.Helper()
 	secretOf := func(issuer string) string { return issuer + "-people" }
-	h := newFixture(t, time.Now(), 0, func(issuer *v1alpha1.JWTIssuer) {
+	h := newFixture(t, time.Now(), port, append([]func(*v1alpha1.JWTIssuer){func(issuer *v1alpha1.JWTIssuer) {
 		issuer.Spec.Policy = &v1alpha1.PolicySpec{Rules: []v1alpha1.PolicyRule{{Scopes: []string{"orders:*"}}}}
 		issuer.Spec.Login = &v1alpha1.LoginSpec{
 			SessionNamespace: issuer.Name, Passwords: &v1alpha1.PasswordLogin{SecretRef: v1alpha1.LocalSecretReference{Name: secretOf(issuer.Name)}},
 			Clients: []v1alpha1.LoginClient{{ID: "shop", RedirectURIs: []string{shopURI}, Audiences: []string{harness.Audience}, Scopes: []string{"openid", "orders:read"}}},
 		}
-	})
-	hash, err := bcrypt.GenerateFromPassword([]byte("correct horse"), bcrypt.MinCost)
+	}}, changes...)...)
+	hash, err := bcrypt.GenerateFromPassword([]byte(personPassword), bcrypt.MinCost)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	h.Create(&corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: secretOf(h.Name)}, StringData: map[string]string{"htpasswd": "jane:" + string(hash) + "\n"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: secretOf(h.Name)}, StringData: map[string]string{"htpasswd": personName + ":" + string(hash) + "\n"},
 	})
 	return h
 }
 
-var (
-	stepField  = regexp.MustCompile(`name="step" value="([^"]+)"`)
-	formAction = regexp.MustCompile(`<form method="post" action="([^"]+)"`)
-)
-
 // signInWithBrowser opens an authorization request as Jane, allows the access, and returns where the browser goes then.
 func (h *fixture) signInWithBrowser(at string) *url.URL {
 	h.T.Helper()
-	jar, err := cookiejar.New(nil)
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	browser := &http.Client{Transport: h.http.Transport, Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	read := func(answer *http.Response, err error) (*http.Response, string) {
-		h.T.Helper()
-		h.Expect(err).NotTo(gomega.HaveOccurred())
-		defer func() { _ = answer.Body.Close() }()
-		page, err := io.ReadAll(answer.Body)
-		h.Expect(err).NotTo(gomega.HaveOccurred())
-		return answer, string(page)
-	}
-	submit := func(page string, form url.Values) (*http.Response, string) {
-		h.T.Helper()
-		step, action := stepField.FindStringSubmatch(page), formAction.FindStringSubmatch(page)
-		h.Expect(step).NotTo(gomega.BeNil(), page)
-		form.Set("step", html.UnescapeString(step[1]))
-		return read(browser.PostForm(html.UnescapeString(action[1]), form))
-	}
-	_, page := read(browser.Get(at))
-	_, page = submit(page, url.Values{"username": {"jane"}, "password": {"correct horse"}})
-	back, page := submit(page, url.Values{"answer": {"allow"}})
-	to, err := url.Parse(back.Header.Get("Location"))
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	h.Expect(to.Host).To(gomega.Equal("shop.example.com"), page)
-	return to
+	jane := h.person()
+	jane.open(at)
+	jane.signIn()
+	jane.answer("allow")
+	h.Expect(jane.at.Host).To(gomega.Equal("shop.example.com"), jane.page)
+	return jane.at
 }
 
 // TestWebApplicationInGo checks x/oauth2 with PKCE, and go-oidc: discovery, the id_token with its nonce and at_hash, and /userinfo.
 func TestWebApplicationInGo(t *testing.T) {
 	h := withPeople(t)
-	var provider *oidc.Provider
-	h.Eventually(func() string {
-		provider = h.discovery()
-		return provider.Endpoint().AuthURL
-	}).ShouldNot(gomega.BeEmpty(), "the metadata never names the authorization endpoint")
+	provider := h.withLogin()
 	config := &oauth2.Config{ClientID: "shop", RedirectURL: shopURI, Endpoint: provider.Endpoint(), Scopes: []string{oidc.ScopeOpenID, "orders:read"}}
 	verifier := oauth2.GenerateVerifier()
 	back := h.signInWithBrowser(config.AuthCodeURL("s1", oauth2.S256ChallengeOption(verifier), oidc.Nonce("n1")))
@@ -117,9 +90,9 @@ func TestWebApplicationInGo(t *testing.T) {
 func TestWebApplicationsInJavaScript(t *testing.T) {
 	n := findNode(t)
 	h := withPeople(t)
-	h.Eventually(func() string { return h.discovery().Endpoint().AuthURL }).ShouldNot(gomega.BeEmpty())
+	h.withLogin()
 	saw := n.run(h, "browser.mjs", map[string]any{
-		"issuer": h.url(), "id": "shop", "redirect": shopURI, "audience": harness.Audience, "person": map[string]any{"username": "jane", "password": "correct horse"},
+		"issuer": h.url(), "id": "shop", "redirect": shopURI, "audience": harness.Audience, "person": map[string]any{"username": personName, "password": personPassword},
 	})
 	web := map[string]any{
 		"subject": "jane", "audience": "shop", "scope": "openid orders:read", "user": "jane", "refreshed": "string", "again": "400 invalid_grant", "ended": "400 invalid_grant",

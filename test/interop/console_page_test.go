@@ -125,10 +125,7 @@ func (p *page) signInAs(name string) *url.URL {
 	login, err := p.browser.Get(p.url + "/auth/login?return=/keys")
 	p.Expect(err).NotTo(gomega.HaveOccurred())
 	_ = login.Body.Close()
-	at := login.Request.URL
-	arrived, err := p.browser.PostForm(at.ResolveReference(&url.URL{Path: at.Path}).String(), url.Values{
-		"id": {at.Query().Get("authRequestID")}, "username": {name}, "password": {p.provider.passwords[name]},
-	})
+	arrived, err := p.browser.PostForm(p.provider.loginForm(login.Request.URL, name))
 	p.Expect(err).NotTo(gomega.HaveOccurred())
 	_ = arrived.Body.Close()
 	return arrived.Request.URL

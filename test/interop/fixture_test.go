@@ -53,6 +53,8 @@ func newFixture(t *testing.T, now time.Time, port int, options ...func(*v1alpha1
 		h.Name = clusterIssuer
 	case suite.peoplePort:
 		h.Name = peopleIssuer
+	case suite.pluginPort:
+		h.Name = pluginIssuer
 	}
 	h.CreateNamespace(h.Name, nil)
 	h.Manage()

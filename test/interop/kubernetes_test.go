@@ -31,13 +31,13 @@ const (
 	clusterPrefix = "tokens:"
 )
 
-// authenticationConfiguration returns the configuration by which kube-apiserver trusts the issuer, and those of the console.
+// authenticationConfiguration returns the configuration by which kube-apiserver trusts the issuer, and those of the console and the plugin.
 func authenticationConfiguration(authority string) ([]byte, error) {
 	issuer := cluster.Trusted{
 		URL: fmt.Sprintf("https://%s:%d/%s", host, suite.clusterPort, clusterIssuer), Audience: clusterAudience, Authority: authority,
 		Prefix: clusterPrefix, Groups: true,
 	}
-	return cluster.AuthenticationConfiguration(append(trustForConsole(authority), issuer)...)
+	return cluster.AuthenticationConfiguration(append(trustForConsole(authority), trustForPlugin(authority), issuer)...)
 }
 
 // compactJWT matches a token or a large part of one.

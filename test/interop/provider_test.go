@@ -149,10 +149,7 @@ func (p *provider) browse(link, name string) (*url.URL, error) {
 		return nil, err
 	}
 	_ = page.Body.Close()
-	at := page.Request.URL
-	left, err := browser.PostForm(at.ResolveReference(&url.URL{Path: at.Path}).String(), url.Values{
-		"id": {at.Query().Get("authRequestID")}, "username": {name}, "password": {p.passwords[name]},
-	})
+	left, err := browser.PostForm(p.loginForm(page.Request.URL, name))
 	if err != nil {
 		return nil, err
 	}
@@ -161,6 +158,13 @@ func (p *provider) browse(link, name string) (*url.URL, error) {
 		return nil, errors.New("the provider's page does not accept the login:  " + left.Status)
 	}
 	return left.Location()
+}
+
+// loginForm returns where the form of the provider's page is sent, and the form with which a person signs in.
+func (p *provider) loginForm(page *url.URL, name string) (action string, form url.Values) {
+	return page.ResolveReference(&url.URL{Path: page.Path}).String(), url.Values{
+		"id": {page.Query().Get("authRequestID")}, "username": {name}, "password": {p.passwords[name]},
+	}
 }
 
 // user is a user of the provider, in the format of its example.

@@ -41,8 +41,8 @@ var suite struct {
 	// pair and bundle are the certificate of the token service, and its authority in PEM.
 	pair   authority.Pair
 	bundle []byte
-	// clusterPort and peoplePort are the ports of the issuers that the API server trusts, and providerPort that of the provider.
-	clusterPort, peoplePort, providerPort int
+	// clusterPort, peoplePort and pluginPort are the ports of the issuers that the API server trusts, and providerPort that of the provider.
+	clusterPort, peoplePort, pluginPort, providerPort int
 }
 
 func TestMain(m *testing.M) {
@@ -72,7 +72,7 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	suite.pair, suite.bundle = pair, bundle
-	for _, port := range []*int{&suite.clusterPort, &suite.peoplePort, &suite.providerPort} {
+	for _, port := range []*int{&suite.clusterPort, &suite.peoplePort, &suite.pluginPort, &suite.providerPort} {
 		if *port, err = freePort(); err != nil {
 			return 1, err
 		}

@@ -33,11 +33,12 @@ func run() error {
 	certificate := flag.String("certificate", "", "file with the certificate, in PEM")
 	key := flag.String("key", "", "file with the certificate's key, in PEM")
 	users := flag.String("users", "", "file with the users, as the example reads them")
-	var redirects, afterLogout []string
+	var redirects, afterLogout, public []string
 	flag.Func("redirect", "redirect URI of all clients; the arguments are their names; may be repeated", appendTo(&redirects))
 	flag.Func("after-logout", "URI that browsers may return to after a logout; may be repeated", appendTo(&afterLogout))
+	flag.Func("public", "name of a client without a secret, which uses PKCE; may be repeated", appendTo(&public))
 	listen := flag.String("listen", "127.0.0.1:0", "address to listen on")
-	secret := flag.String("secret", rand.Text(), "secret of all clients")
+	secret := flag.String("secret", rand.Text(), "secret of the clients of the arguments")
 	groups := flag.String("groups", "", "the claim groups of all users; empty for none")
 	lifetime := flag.Duration("lifetime", time.Hour, "lifetime of id_tokens")
 	denied := flag.String("deny", "", "id of a user that may use no client; empty for none")
@@ -50,6 +51,9 @@ func run() error {
 	}
 	for _, name := range flag.Args() {
 		storage.RegisterClients(storage.WebClient(name, *secret, redirects...))
+	}
+	for _, name := range public {
+		storage.RegisterClients(storage.NativeClient(name, redirects...))
 	}
 	listener, err := net.Listen("tcp", *listen)
 	if err != nil {
