@@ -65,7 +65,7 @@ func TestApache(t *testing.T) {
 
 	jane := h.person()
 	jane.open(site + "/orders")
-	h.Expect(jane.at.Query().Get("code_challenge_method")).To(gomega.Equal("S256"), "apache2 does not lead to the login page: %s", jane.at)
+	h.Expect(jane.at.Query().Get("code_challenge_method")).To(gomega.Equal("S256"), "apache2 does not lead to the login page: %d %s", jane.status, jane.page)
 	h.Expect(jane.at.Query().Get("nonce")).NotTo(gomega.BeEmpty())
 	jane.signIn()
 	jane.answer("allow")
@@ -92,8 +92,4 @@ func TestApache(t *testing.T) {
 	h.Expect(h.living()).To(gomega.BeZero(), "the session goes on after the logout")
 	jane.open(site + "/orders")
 	h.Expect(jane.at.String()).To(gomega.HavePrefix(h.url()+"/authorize?"), "the person is still signed in")
-	jane.signIn()
-	jane.answer("deny")
-	h.Expect(jane.at.Path).To(gomega.Equal("/callback"))
-	h.Expect(jane.page).To(gomega.ContainSubstring("access_denied"), "the module does not show the denial")
 }

@@ -110,12 +110,16 @@ func (p *page) elsewhere() *page {
 	return &other
 }
 
+// asBrowser sends what a browser says about itself and what it takes.
 type asBrowser struct{ http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
 func (b asBrowser) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("User-Agent", userAgent)
+	if r.Header.Get("Accept") == "" {
+		r.Header.Set("Accept", "text/html,*/*;q=0.8")
+	}
 	return b.RoundTripper.RoundTrip(r)
 }
 

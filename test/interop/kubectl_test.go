@@ -47,8 +47,8 @@ type terminal struct {
 	environment   []string
 }
 
-// browserScript stores the page that a browser is to open, whole.
-const browserScript = "#!/bin/sh\ncp \"$1\" \"$HOME/opening\" && mv \"$HOME/opening\" \"$HOME/opened\"\n"
+// browserScript stores the page that a browser is to open, whole. It gets the page's URL.
+const browserScript = "#!/bin/sh\ncp \"${1#file://}\" \"$HOME/opening\" && mv \"$HOME/opening\" \"$HOME/opened\"\n"
 
 // terminal returns a terminal with the kubeconfig of the guide for the plugin: the context of each session is called by its name.
 func (h *fixture) terminal(sessions ...string) *terminal {

@@ -54,7 +54,7 @@ func TestOAuth2Proxy(t *testing.T) {
 	h.now()
 	jane := h.person()
 	jane.open(site + "/orders")
-	h.Expect(jane.at.Query().Get("code_challenge_method")).To(gomega.Equal("S256"), "the proxy does not lead to the login page: %s", jane.at)
+	h.Expect(jane.at.Query().Get("code_challenge_method")).To(gomega.Equal("S256"), "the proxy does not lead to the login page: %d %s", jane.status, jane.page)
 	h.Expect(jane.at.Query().Get("nonce")).NotTo(gomega.BeEmpty())
 	jane.choose()
 	jane.signInAt(at, "jane")

@@ -7,6 +7,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func (h *fixture) person() *person {
 	jar, err := cookiejar.New(nil)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	return &person{WithT: h.WithT, t: h.T, browser: &http.Client{
-		Transport: h.http.Transport, Timeout: patience, Jar: jar,
+		Transport: asBrowser{h.http.Transport}, Timeout: patience, Jar: jar,
 		CheckRedirect: func(next *http.Request, _ []*http.Request) error {
 			if next.URL.Hostname() != host {
 				return http.ErrUseLastResponse
@@ -87,7 +88,8 @@ func (p *person) find(pattern *regexp.Regexp) string {
 	p.t.Helper()
 	found := pattern.FindStringSubmatch(p.page)
 	if found == nil {
-		p.t.Fatalf("the page at %s has no %s: %d %s", p.at.Path, pattern, p.status, withoutTokens(p.page))
+		_, content, _ := strings.Cut(p.page, "</style>")
+		p.t.Fatalf("the page at %s has no %s: %d %s", p.at.Path, pattern, p.status, withoutTokens(content))
 	}
 	return html.UnescapeString(found[1])
 }

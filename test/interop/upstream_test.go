@@ -30,30 +30,30 @@ const (
 // form for passwords. The change is of the login.
 func withStaff(t *testing.T, asClient string, change func(*v1alpha1.LoginSpec)) (*fixture, *provider) {
 	t.Helper()
-	h := newFixture(t, time.Now(), 0, harness.WithRules(v1alpha1.PolicyRule{Scopes: []string{"orders:*"}, Claims: []string{"email", "email_verified"}}))
 	port, err := freePort()
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	at, secret := fmt.Sprintf("%s:%d", host, port), rand.Text()
-	mallory := newUser("mallory", "de", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, asked := fmt.Sprintf("%s:%d", host, port), &v1alpha1.ProviderClient{ID: asClient}
+	h := newFixture(t, time.Now(), 0, harness.WithRules(v1alpha1.PolicyRule{Scopes: []string{"orders:*"}, Claims: []string{"email", "email_verified"}}),
+		func(issuer *v1alpha1.JWTIssuer) {
+			if asClient == secretClient {
+				asked.SecretRef = &v1alpha1.LocalSecretReference{Name: issuer.Name + "-provider"}
+			}
+			issuer.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: issuer.Name, OIDC: []v1alpha1.OIDCProvider{{
+				IssuerURL: "https://" + at, CABundle: string(suite.bundle), Audiences: []string{asClient}, SubjectPrefix: "staff:", DisplayName: "Staff account",
+				Claims: map[string]v1alpha1.ClaimName{"email": "email", "email_verified": "email_verified"}, Client: asked,
+			}}}
+			change(issuer.Spec.Login)
+		})
+	mallory, secret := newUser("mallory", "de", true), rand.Text()
 	p := newProviderWith(t, suite.pair, suite.bundle, []user{newUser("jane", "de", true), mallory}, "-listen", at, "-secret", secret, "-deny", mallory.ID,
 		"-redirect", endpoint.CallbackURL(h.url(), endpoint.ProviderID("https://"+at)), "-public", publicClient, secretClient)
-
-	asked := &v1alpha1.ProviderClient{ID: asClient}
-	if asClient == secretClient {
-		secretRef := &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: h.Name + "-provider"}, StringData: map[string]string{"client-secret": secret},
-		}
-		h.Create(secretRef)
-		asked.SecretRef = &v1alpha1.LocalSecretReference{Name: secretRef.Name}
+	if asked.SecretRef != nil {
+		h.Create(&corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: asked.SecretRef.Name}, StringData: map[string]string{"client-secret": secret},
+		})
 	}
-	issuer := &v1alpha1.JWTIssuer{ObjectMeta: metav1.ObjectMeta{Name: h.Name}}
-	h.Edit(issuer, func() {
-		issuer.Spec.Login = &v1alpha1.LoginSpec{SessionNamespace: h.Name, OIDC: []v1alpha1.OIDCProvider{{
-			IssuerURL: p.issuer, CABundle: string(suite.bundle), Audiences: []string{asClient}, SubjectPrefix: "staff:", DisplayName: "Staff account",
-			Claims: map[string]v1alpha1.ClaimName{"email": "email", "email_verified": "email_verified"}, Client: asked,
-		}}}
-		change(issuer.Spec.Login)
-	})
 	return h, p
 }
 
