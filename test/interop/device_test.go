@@ -105,7 +105,8 @@ func (h *fixture) isDevice(provider *oidc.Provider, tokens *oauth2.Token) {
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	h.Expect(identity.Subject).To(gomega.Equal(personName))
 	h.Expect(identity.VerifyAccessToken(tokens.AccessToken)).To(gomega.Succeed())
-	h.Expect(h.claims(provider, tokens.AccessToken)).To(gomega.And(gomega.HaveKeyWithValue("sub", personName), gomega.HaveKeyWithValue("scope", "openid orders:read")))
+	h.Expect(h.claims(provider, tokens.AccessToken)).To(gomega.And(
+		gomega.HaveKeyWithValue("sub", personName), gomega.HaveKeyWithValue("scope", "openid orders:read")))
 	next, err := h.refresh(&oauth2.Config{ClientID: "tv", Endpoint: provider.Endpoint()}, tokens.RefreshToken)
 	if err != nil {
 		h.T.Fatal(redacted(err))
