@@ -99,7 +99,7 @@ else
 endif
 
 .PHONY: interop
-interop: controlplane ## Test with independent clients: x/oauth2, go-oidc, jwx, zitadel/oidc, npm's openid-client and jose, kube-apiserver, kubectl, oauth2-proxy, mod_auth_openidc
+interop: controlplane ## Test with independent clients: x/oauth2, go-oidc, jwx, zitadel/oidc, openid-client, oidc-client-ts, Auth.js, kube-apiserver, kubectl, oauth2-proxy, mod_auth_openidc; some in Chromium
 	@hack/interop -v
 
 .PHONY: console

@@ -169,8 +169,8 @@ metadata: {name: %[1]s, namespace: refreshkeys-system}
 stringData: {htpasswd: %[8]q}
 `
 
-// ownUsers are those who sign in at the issuer with a password: each is used by one test.
-var ownUsers = []string{"story", "denier", "plain"}
+// ownUsers are those who sign in at the issuer with a password: each is used by one test, and the last one by the pictures.
+var ownUsers = []string{"story", "denier", "plain", "jane"}
 
 func createPeople(ctx context.Context, c *cluster.Cluster, w *world, authority string) error {
 	manifest := filepath.Join(c.Dir(), "people.yaml")

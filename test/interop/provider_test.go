@@ -49,7 +49,7 @@ type provider struct {
 // newProvider builds and starts a provider with these users.
 func newProvider(t *testing.T, users ...user) *provider {
 	t.Helper()
-	pair, bundle, err := newCertificate()
+	pair, bundle, err := newCertificate(host)
 	if err != nil {
 		t.Fatal(err)
 	}

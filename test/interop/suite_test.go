@@ -61,7 +61,7 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(scratch)
-	pair, bundle, err := newCertificate()
+	pair, bundle, err := newCertificate(host)
 	if err != nil {
 		return 1, err
 	}
@@ -100,13 +100,13 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// newCertificate makes the token service's certificate with the authority that an installation makes by default.
-func newCertificate() (authority.Pair, []byte, error) {
+// newCertificate makes a certificate for hosts, with an authority such as an installation makes by default.
+func newCertificate(hosts ...string) (authority.Pair, []byte, error) {
 	owner := &authority.Authority{}
 	if _, err := owner.Advance(time.Now()); err != nil {
 		return authority.Pair{}, nil, err
 	}
-	pair, err := owner.Issue([]string{host}, time.Now())
+	pair, err := owner.Issue(hosts, time.Now())
 	return pair, owner.Bundle(), err
 }
 
