@@ -152,7 +152,9 @@ func TestProviderInChromium(t *testing.T) {
 	p := newProviderWith(t, suite.pair, suite.bundle, []user{newUser("jane", "en", true), newUser("john", "en", true)},
 		"-listen", up, "-redirect", endpoint.CallbackURL(h.url(), endpoint.ProviderID("https://"+up)), "-secret", secret, "-deny", "id-john", loginPage)
 	h.forBrowsers()
-	person := func(name string) map[string]any { return map[string]any{"username": name, "password": p.passwords[name]} }
+	person := func(name string) map[string]any {
+		return map[string]any{"username": name, "password": p.passwords[name]}
+	}
 	saw := n.run(h, "upstream.mjs", map[string]any{
 		"issuer": h.url(), "audience": harness.Audience, "trusted": string(suite.pair.Certificate), "ids": map[string]any{"application": "desk", "device": "tv"},
 		"providers": map[string]any{"up": "Staff account", "down": "Old directory"}, "people": map[string]any{"allowed": person("jane"), "denied": person("john")},

@@ -5,7 +5,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { flow, register, rowOf, seen } from "./browser.mjs";
-import { clientID, password, provider, namespace as sessionNamespace } from "./provider.mjs";
+import { clientID, password, provider, sessionNamespace } from "./provider.mjs";
 import { awaitKey, createIssuer, createKey, exchange, getSecrets, issuerPath, keyPath, kube, listNamespaces, person, readEvents, tokenOf, until, world } from "./world.mjs";
 
 const agent = "Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0";
@@ -23,9 +23,9 @@ const keys = [
   ["billing", "export", { audience: "https://archive.example.com", lifetime: "48h", rotation: { mode: "Never" } }],
 ];
 
-async function shoot(page, name) {
+async function shoot(page, name, options = {}) {
   const path = join(process.env.CONSOLE_PICTURES, `${name}.png`);
-  await page.screenshot({ path });
+  await page.screenshot({ path, ...options });
   try {
     execFileSync("convert", [path, "+dither", "-colors", "128", "-strip", `PNG8:${path}`]);
   } catch (error) {
@@ -119,14 +119,17 @@ flow("pictures of the login page", async (visit) => {
   await shoot(page, "login-page");
   await signIn(page);
   await seen(page.getByRole("button", { name: "Allow" }));
-  await shoot(page, "login-consent");
+  await shoot(page, "login-consent", { fullPage: true });
   const begun = await page.request.post(`${issuer}/device_authorization`, { form: { client_id: "tv" } });
-  await page.setViewportSize({ width: 800, height: 760 });
   await page.goto((await begun.json()).verification_uri_complete);
   await signIn(page);
   await page.getByRole("button", { name: "Continue" }).click();
   await seen(page.getByRole("button", { name: "Allow" }));
-  await shoot(page, "login-device");
+  for (const colorScheme of ["dark", "light"]) {
+    await page.emulateMedia({ colorScheme });
+    await visit.accessible(page, `page about a device, ${colorScheme}`);
+  }
+  await shoot(page, "login-device", { fullPage: true });
   await shoot(await open({ viewport: { width: 390, height: 720 }, colorScheme: "dark" }), "login-narrow-dark");
 }, { alone: true });
 
