@@ -5,7 +5,8 @@ import { chromium } from 'playwright-core'
 const switches = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
 ]
-const patience = 20_000
+// CI computes beside the suite: what usually takes a moment can take a while.
+const patience = 40_000
 
 /** Names the public key of a certificate, as Chromium does. */
 const keyOf = (certificate) => createHash('sha256').update(new X509Certificate(certificate).publicKey.export({ type: 'spki', format: 'der' })).digest('base64')

@@ -1,5 +1,5 @@
 // People who sign in at a provider, from the login page, in Chromium: for an application of this machine, and for devices, both with
-// openid-client. One provider is down, and a person whom the other one refuses finds another way. The program reads the issuer's URL,
+// openid-client. One provider is down, and the other one refuses a person, who then finds another way. The program reads the issuer's URL,
 // the providers and the people from its standard input, and writes what it saw to its standard output: never a token.
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
