@@ -159,17 +159,18 @@ func TestProviderInChromium(t *testing.T) {
 		"issuer": h.url(), "audience": harness.Audience, "trusted": string(suite.pair.Certificate), "ids": map[string]any{"application": "desk", "device": "tv"},
 		"providers": map[string]any{"up": "Staff account", "down": "Old directory"}, "people": map[string]any{"allowed": person("jane"), "denied": person("john")},
 	})
+	const away = "The provider is not available now. Try again in a moment."
 	ways := []any{"Sign in", "Staff account", "Old directory"}
 	tokens := map[string]any{"subject": "people:id-jane", "scope": "openid orders:read"}
 	h.Expect(saw).To(gomega.Equal(map[string]any{
-		"down":     map[string]any{"alert": "The provider is not available now. Try again in a moment.", "buttons": ways},
+		"down":     map[string]any{"alert": away, "buttons": ways},
 		"denied":   map[string]any{"alert": "The provider did not sign you in.", "buttons": ways},
 		"signedIn": map[string]any{"subject": "people:id-jane", "scope": "openid orders:read", "user": "people:id-jane"},
 		"device": map[string]any{
-			"proposed": false, "asked": "The television", "address": "not known", "end": "Your device is being signed in", "ended": tokens,
+			"alert": away, "proposed": false, "asked": "The television", "address": "not known", "end": "Your device is being signed in", "ended": tokens,
 		},
 		"deniedDevice": map[string]any{
-			"proposed": true, "asked": "The television", "address": host, "end": "You denied the access", "ended": "400 access_denied",
+			"alert": away, "proposed": true, "asked": "The television", "address": host, "end": "You denied the access", "ended": "400 access_denied",
 		},
 	}))
 }

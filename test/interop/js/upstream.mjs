@@ -72,10 +72,12 @@ async function begin() {
   return { shown, ended: client.pollDeviceAuthorizationGrant(device, shown).then(summary, refusal) }
 }
 
-/** A person who opens the page of a device, signs in at the provider, enters the code if it is not in the link, and decides. */
+/** A person who opens the page of a device, tries both providers, enters the code if it is not in the link, and decides. */
 async function decide(browser, link, code, decision) {
   const { page } = await newPage(browser)
   await page.goto(link)
+  await answer(page, providers.down)
+  const { alert } = await failure(page)
   await answer(page, providers.up)
   await signInThere(page, people.allowed)
   const field = page.getByLabel('Code')
@@ -89,7 +91,7 @@ async function decide(browser, link, code, decision) {
   await page.waitForURL(`${issuer}/device/decision`)
   const end = await page.getByRole('heading').textContent()
   await page.context().close()
-  return { proposed: proposed === code, asked, address, end }
+  return { alert, proposed: proposed === code, asked, address, end }
 }
 
 const saw = await withBrowser({ certificates: [trusted] }, async (browser) => {
