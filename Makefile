@@ -99,8 +99,12 @@ else
 endif
 
 .PHONY: interop
-interop: controlplane ## Test with independent clients: x/oauth2, go-oidc, jwx, zitadel/oidc, openid-client, oidc-client-ts, Auth.js, kube-apiserver, kubectl, oauth2-proxy, mod_auth_openidc; some in Chromium
+interop: controlplane ## Test with independent clients: x/oauth2, go-oidc, jwx, zitadel/oidc, openid-client, oidc-client-ts, Auth.js, kube-apiserver, kubectl, mod_auth_openidc; some in Chromium
 	@hack/interop -v
+
+.PHONY: interop-proxy
+interop-proxy: controlplane ## Test with oauth2-proxy, which takes some minutes to build without a cache
+	cd test/interop && GOWORK=off INTEROP_PROXY=true go test -count=1 -timeout 30m -run '^TestOAuth2Proxy$$' .
 
 .PHONY: console
 console: controlplane ## Test the console in Chromium, with a real API server, manager and token service; BENCH=true measures, SHOTS=true makes the pictures

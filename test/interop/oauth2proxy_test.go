@@ -3,6 +3,7 @@ package interop
 import (
 	"crypto/rand"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -13,6 +14,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
+
+// proxyVariable is the environment variable of `make interop-proxy`, which has the time to build oauth2-proxy.
+const proxyVariable = "INTEROP_PROXY"
 
 // oauth2Proxy builds and runs oauth2-proxy as a public client, in front of an application. It demands a secret or a file with one: the file
 // is empty.
@@ -33,6 +37,9 @@ func (h *fixture) oauth2Proxy(port int, site, application string) (printed func(
 // TestOAuth2Proxy checks oauth2-proxy: a person signs in with PKCE at the provider of the login page, the application gets the user, the
 // email address and an access token, the proxy refreshes with one-time tokens, and a revoked session is over.
 func TestOAuth2Proxy(t *testing.T) {
+	if os.Getenv(proxyVariable) != "true" {
+		t.Skip("oauth2-proxy was NOT tried: run it by `make interop-proxy`, which builds it; without a cache, that takes some minutes")
+	}
 	port, site, application := newSite(t)
 	h, at := withStaff(t, publicClient, func(login *v1alpha1.LoginSpec) {
 		// Without a grace, every use of a session's token is followed by another.
