@@ -15,7 +15,7 @@ import (
 	"github.com/onsi/gomega"
 )
 
-// The name and the password of the person whom withPeople lets sign in.
+// The name and the password of the person in the installation of withPeople.
 const (
 	personName     = "jane"
 	personPassword = "correct horse"

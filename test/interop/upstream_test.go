@@ -26,8 +26,8 @@ const (
 	publicClient = "login-page-public"
 )
 
-// withStaff starts a provider with Jane and Mallory, whom it refuses, and an installation whose login page has a button for it and no
-// form for passwords. The change is of the login.
+// withStaff starts a provider with Jane and Mallory, which refuses Mallory, and an installation. The login page has a button for the
+// provider and no form for passwords. The change is of the login.
 func withStaff(t *testing.T, asClient string, change func(*v1alpha1.LoginSpec)) (*fixture, *provider) {
 	t.Helper()
 	port, err := freePort()
