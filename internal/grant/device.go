@@ -21,6 +21,8 @@ type DeviceRequest struct {
 	ClientID   string
 	// Resources are the requested APIs (RFC 8707 §2.2); none for that of the client.
 	Resources []string
+	// Basic is whether the client names itself in the Authorization header.
+	Basic bool
 	// Terms are the device and the credentials of the client. The approval says what the tokens are for.
 	Terms session.Terms
 }
@@ -97,7 +99,16 @@ func (s *Fresh) openDevice(ctx context.Context, issuer *registry.Issuer, r *Devi
 			return nil, nil, err
 		}
 	}
-	return code, issuer, s.sessions.MayPoll(r.DeviceCode)
+	return code, issuer, s.sessions.MayPoll(r.pollOf())
+}
+
+// pollOf returns what the polls of a device are counted by. A client that does not know how the service takes its id sends each poll twice, with
+// and without the Authorization header, so these are counted apart.
+func (r *DeviceRequest) pollOf() string {
+	if r.Basic {
+		return "Basic " + r.DeviceCode
+	}
+	return r.DeviceCode
 }
 
 // decided returns the decision of a person about a code, from the API server. An object with the name of the decision proves nothing

@@ -63,8 +63,9 @@ func (s *Server) poll(r *Request, form oauth.Form) (grant.Request, error) {
 	if err := r.published(); err != nil {
 		return nil, err
 	}
+	_, _, basic := r.http.BasicAuth()
 	return &grant.DeviceRequest{
-		DeviceCode: form.Get(oauth.ParamDeviceCode), ClientID: clientID(r.http, form), Resources: targets(form),
+		Basic: basic, DeviceCode: form.Get(oauth.ParamDeviceCode), ClientID: clientID(r.http, form), Resources: targets(form),
 		Terms: session.Terms{Seen: seen, Credentials: credentials(r.http, form)},
 	}, nil
 }

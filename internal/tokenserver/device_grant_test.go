@@ -1,6 +1,7 @@
 package tokenserver_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"html"
 	"net/http"
@@ -237,6 +238,13 @@ func TestPolls(t *testing.T) {
 	device.poll(r)
 	if slow := device.pollNow(r, nil); slow.outcome() != "400 slow_down" || slow.header.Get("Retry-After") != "5" {
 		t.Errorf("at once again: %s", slow.raw)
+	}
+	// x/oauth2 and others send each poll in both ways until one succeeds.
+	basic := []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("tv:"))}
+	for _, want := range []string{"400 authorization_pending", "400 slow_down"} {
+		if got := device.pollNow(r, basic); got.outcome() != want {
+			t.Errorf("with the Authorization header: %s, want %s", got.raw, want)
+		}
 	}
 	forward(r, authorize.DeviceLife)
 	if late := device.pollNow(r, nil); late.outcome() != "400 expired_token" {
