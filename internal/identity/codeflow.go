@@ -38,12 +38,12 @@ type FlowAnswer struct {
 type CodeFlows struct {
 	providers *Providers
 	proofs    *ClientProofs
-	failures  *Attempts
+	failures  *AddressAttempts
 }
 
 // NewCodeFlows returns a CodeFlows that shares the documents of providers.
 func NewCodeFlows(providers *Providers, proofs *ClientProofs) (*CodeFlows, error) {
-	failures, err := NewAttempts(triesOfAddress, againForAddress)
+	failures, err := NewAddressAttempts()
 	return &CodeFlows{providers: providers, proofs: proofs, failures: failures}, err
 }
 
@@ -72,13 +72,13 @@ func (f *CodeFlows) AuthorizationURL(ctx context.Context, entry *v1alpha1.OIDCPr
 // Redeem returns the person of a code. It returns ErrRefused if the provider, or what it says, refuses the person, ErrTooMany after too
 // many refusals at one address, and upstream.ErrUnavailable for every failure that is no verdict on the person.
 func (f *CodeFlows) Redeem(ctx context.Context, entry *v1alpha1.OIDCProvider, flow *Flow, answer *FlowAnswer) (*Person, error) {
-	where, now := network(answer.Address, networkBits), f.providers.clock.Now()
-	if !f.failures.Left(where, now) {
+	now := f.providers.clock.Now()
+	if !f.failures.Left(answer.Address, now) {
 		return nil, ErrTooMany
 	}
 	person, err := f.redeem(ctx, entry, flow, answer)
 	if errors.Is(err, ErrRefused) {
-		f.failures.Allow(where, now)
+		f.failures.Allow(answer.Address, now)
 	}
 	return person, err
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net/netip"
 	"runtime"
 	"strings"
 	"time"
@@ -39,10 +38,9 @@ const (
 	readEvery = 10 * time.Second
 	// rememberedFiles is the maximum number of cached Secrets.
 	rememberedFiles = 256
-	// triesOfUser, triesOfAddress and triesOfSite are the bursts of attempts; againForUser, againForAddress and againForSite are the
-	// times after which one more attempt is allowed. A site is a /48 of IPv6, which one customer of a provider can have.
-	triesOfUser, triesOfAddress, triesOfSite    = 5, 20, 100
-	againForUser, againForAddress, againForSite = 12 * time.Second, 3 * time.Second, 600 * time.Millisecond
+	// triesOfUser is the burst of attempts for one user; againForUser is the time after which one more attempt is allowed.
+	triesOfUser  = 5
+	againForUser = 12 * time.Second
 	// mostQueued is how many attempts wait for a slot at most.
 	mostQueued = 32
 )
@@ -57,8 +55,7 @@ type Passwords struct {
 	// waiting bounds the attempts that wait for a slot or hold one.
 	waiting   chan struct{}
 	ofUser    *Attempts
-	ofAddress *Attempts
-	ofSite    *Attempts
+	ofAddress *AddressAttempts
 	flights   upstream.Flights[*passwordFile]
 	// remembered caches the files by the name of their Secret.
 	remembered *memo.Memo[string, *passwordFile]
@@ -75,18 +72,14 @@ func NewPasswords(clients kubernetes.Interface, namespace string, clock clock.Pa
 	if err != nil {
 		return nil, err
 	}
-	ofAddress, err := NewAttempts(triesOfAddress, againForAddress)
-	if err != nil {
-		return nil, err
-	}
-	ofSite, err := NewAttempts(triesOfSite, againForSite)
+	ofAddress, err := NewAddressAttempts()
 	if err != nil {
 		return nil, err
 	}
 	slots := max(1, runtime.GOMAXPROCS(0)-1)
 	return &Passwords{
 		clients: clients, namespace: namespace, clock: clock, slots: make(chan struct{}, slots), waiting: make(chan struct{}, slots+mostQueued),
-		ofUser: ofUser, ofAddress: ofAddress, ofSite: ofSite, remembered: memo.New[string, *passwordFile](rememberedFiles, clock),
+		ofUser: ofUser, ofAddress: ofAddress, remembered: memo.New[string, *passwordFile](rememberedFiles, clock),
 	}, nil
 }
 
@@ -99,7 +92,7 @@ func (p *Passwords) Verify(ctx context.Context, secret, user, password, address 
 	now := p.clock.Now()
 	// An attempt that exceeds the limit of its address does not count for the user. Otherwise one address could
 	// lock users out, and could evict the counts of other users by trying many names.
-	if !p.allowsAddress(address, now) || !p.ofUser.Allow(secret+"\x00"+user, now) {
+	if !p.ofAddress.Allow(address, now) || !p.ofUser.Allow(secret+"\x00"+user, now) {
 		return ErrTooMany
 	}
 	file, err := p.file(ctx, secret)
@@ -126,35 +119,6 @@ func (p *Passwords) Verify(ctx context.Context, secret, user, password, address 
 		return ErrRefused
 	}
 	return nil
-}
-
-// allowsAddress counts an attempt for its address: for IPv4 the address itself; for IPv6 its /64, of which one host can use all addresses,
-// and its /48.
-func (p *Passwords) allowsAddress(address string, now time.Time) bool {
-	if site := network(address, siteBits); site != address && !p.ofSite.Allow(site, now) {
-		return false
-	}
-	return p.ofAddress.Allow(network(address, networkBits), now)
-}
-
-// networkBits and siteBits are the lengths of the prefixes of IPv6 that attempts are counted for.
-const networkBits, siteBits = 64, 48
-
-// Network returns the network that attempts are counted for: the address itself for IPv4, and its /64 for IPv6, since one host can use all
-// addresses of a /64.
-func Network(address string) string { return network(address, networkBits) }
-
-// network returns the prefix of an IPv6 address, and any other address as it is.
-func network(address string, bits int) string {
-	at, err := netip.ParseAddr(address)
-	if err != nil || at.Unmap().Is4() {
-		return address
-	}
-	prefix, err := at.WithZone("").Prefix(bits)
-	if err != nil {
-		return address
-	}
-	return prefix.String()
 }
 
 // Known reports whether the Secret has a line for the user.

@@ -14,18 +14,20 @@ import (
 const (
 	devicesAtOnce, deviceAgain     = 600, 50 * time.Millisecond
 	codesOfPerson, personAgain     = 5, 12 * time.Second
-	codesOfAddress, addressAgain   = 20, 3 * time.Second
 	pollsAtOnce, shortestPollPause = 1, authorize.PollInterval - time.Second
 )
 
 // devices are the limits of the sign-in of devices.
-type devices struct{ begins, ofPerson, ofAddress, polls *identity.Attempts }
+type devices struct {
+	begins, ofPerson, polls *identity.Attempts
+	ofAddress               *identity.AddressAttempts
+}
 
 func newDevices() (*devices, error) {
 	begins, err := identity.NewAttempts(devicesAtOnce, deviceAgain)
 	ofPerson, failed := identity.NewAttempts(codesOfPerson, personAgain)
 	err = errors.Join(err, failed)
-	ofAddress, failed := identity.NewAttempts(codesOfAddress, addressAgain)
+	ofAddress, failed := identity.NewAddressAttempts()
 	err = errors.Join(err, failed)
 	polls, failed := identity.NewAttempts(pollsAtOnce, shortestPollPause)
 	return &devices{begins: begins, ofPerson: ofPerson, ofAddress: ofAddress, polls: polls}, errors.Join(err, failed)
@@ -42,7 +44,7 @@ func (s *Service) DeviceMayBegin(issuer *registry.Issuer) error {
 // MayTryCode returns the refusal of a person who tries too many codes. A try above the limit of its address does not count for the person.
 func (s *Service) MayTryCode(issuer *registry.Issuer, subject, address string) error {
 	now := s.Clock.Now()
-	if !s.devices.ofAddress.Allow(identity.Network(address), now) || !s.devices.ofPerson.Allow(issuer.UID+"\x00"+subject, now) {
+	if !s.devices.ofAddress.Allow(address, now) || !s.devices.ofPerson.Allow(issuer.UID+"\x00"+subject, now) {
 		return oauth.TooMany("Too many codes were tried; try again later.")
 	}
 	return nil

@@ -32,6 +32,9 @@ func TestLimitsOfDevices(t *testing.T) {
 		{"many people from one network", func(i int) error {
 			return logins.MayTryCode(issuer, fmt.Sprint("other-", i), fmt.Sprintf("2001:db8::%x", i))
 		}, 20, 1},
+		{"many people from many networks of one site", func(i int) error {
+			return logins.MayTryCode(issuer, fmt.Sprint("more-", i), fmt.Sprintf("2001:db8:1:%x::1", i))
+		}, 100, 8},
 		{"polls of one device", func(int) error { return logins.MayPoll("a code") }, 1, 1},
 		{"polls of many devices", func(i int) error { return logins.MayPoll(fmt.Sprint("code ", i)) }, 1000, 1000},
 	} {
