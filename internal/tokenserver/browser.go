@@ -315,6 +315,8 @@ func (s *Server) refusePage(r *Request, err error) {
 		status, page = http.StatusBadRequest, loginpage.Problem{Reason: loginpage.Expired}
 	case errors.Is(err, errOtherSite):
 		status, page = http.StatusForbidden, loginpage.Problem{Reason: loginpage.OtherSite}
+	case errors.Is(err, errMethod):
+		status, page = http.StatusMethodNotAllowed, loginpage.Problem{Reason: loginpage.Expired}
 	case errors.As(err, &special):
 		status, page = special.status, loginpage.Problem{Reason: loginpage.BadRequest, Detail: special.refusal.Description}
 	case errors.Is(err, upstream.ErrUnavailable):

@@ -136,8 +136,12 @@ const (
 	endpointCallback   = "authorize/callback"
 	endpointUserInfo   = "userinfo"
 	endpointPushed     = "par"
+	endpointDeviceCode = "device/code"
 	endpointDecision   = "device/decision"
 )
+
+// forms are the endpoints to which the pages of a sign-in send their forms.
+var forms = []string{endpointPassword, endpointConsent, endpointProvider, endpointDeviceCode, endpointDecision}
 
 // endpoints are those below an issuer's URL.
 var endpoints = map[string]handler{
@@ -153,7 +157,7 @@ var endpoints = map[string]handler{
 	endpoint.ProviderURL(""):            {endpointProvider, toWrite, (*Server).providerPage},
 	endpoint.DeviceAuthorizationURL(""): {"device_authorization", toWrite, (*Server).deviceAuthorization},
 	endpoint.DeviceURL(""):              {"device", toRead, (*Server).devicePage},
-	endpoint.DeviceCodeURL(""):          {"device/code", toWrite, (*Server).deviceCodePage},
+	endpoint.DeviceCodeURL(""):          {endpointDeviceCode, toWrite, (*Server).deviceCodePage},
 	endpoint.DeviceDecisionURL(""):      {endpointDecision, toWrite, (*Server).deviceDecisionPage},
 	endpoint.UserInfoURL(""):            {endpointUserInfo, toBoth, (*Server).userInfo},
 	endpoint.JWKSURL(""):                {"jwks", toRead, (*Server).jwks},
@@ -207,6 +211,8 @@ func (s *Server) serve(r *Request) error {
 	}
 	if !slices.Contains(strings.Split(found.allow, ", "), r.http.Method) {
 		r.writer.Header().Set("Allow", found.allow)
+		// A person who enters the address of a form again gets a page.
+		r.page = r.http.Method == http.MethodGet && slices.Contains(forms, found.name)
 		return errMethod
 	}
 	return found.serve(s, r)
