@@ -88,7 +88,7 @@ func TestTheGuideToLogin(t *testing.T) {
 	h.Expect(strings.TrimSpace(out)).To(gomega.Equal(endpoint.CallbackURL("https://tokens.example.com/staff", endpoint.ProviderID("https://idp.example.com"))))
 }
 
-// applies applies the manifests of a page, which are all that its own commands do at first, and returns the other commands.
+// applies creates the objects of the manifests of a page, which are all that its own commands do at first, and returns the other commands.
 func (h *fixture) applies(page *guide.Page, shell guide.Shell, manifests ...string) []guide.Step {
 	h.T.Helper()
 	steps := page.Own()

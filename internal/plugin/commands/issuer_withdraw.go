@@ -34,6 +34,7 @@ func (c *app) issuerWithdrawCommand() *cobra.Command {
 		Long: `Withdraw a signing key at once: every token that it signed is refused, and the operator issues new tokens with another key.
 One-time keys and sessions end, because only clients hold their tokens: enrol one-time keys again, and sign in again.
 After you withdraw an access key, no access token is signed until the next key has been published for signing.prepublish.
+A seal key signs no token: after you withdraw one, people who sign in with a browser just now begin again, and sessions stay.
 
 The command asks for confirmation, unless you set --yes.`,
 		Example: `  kubectl refreshkey issuer keys

@@ -120,6 +120,8 @@ func ownSession(one *oauth.Session, now time.Time) []cli.Cell {
 }
 
 func (x *sessions) end(ctx context.Context, ids []string) error {
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
 	var ended oauth.EndAnswer
 	gone := x.all
 	err := x.withSession(x.name, "ending the sessions", func(file string) error {
@@ -150,11 +152,11 @@ func (x *sessions) end(ctx context.Context, ids []string) error {
 		noun = "session"
 	}
 	fmt.Fprintf(x.Out, "ended %d %s\n", ended.Ended, noun)
-	if missing := len(ids) - ended.Ended; missing > 0 {
-		return cli.Fail(cli.ExitNotFound, "%d of these ids name no active session of yours: kubectl refreshkey sessions lists them", missing)
-	}
 	if gone {
 		fmt.Fprintf(x.Out, "signed out; session %s is deleted\n", x.name)
+	}
+	if missing := len(ids) - ended.Ended; missing > 0 {
+		return cli.Fail(cli.ExitNotFound, "%d of these ids name no active session of yours: kubectl refreshkey sessions lists them", missing)
 	}
 	return nil
 }

@@ -55,6 +55,8 @@ func TestSessions(t *testing.T) {
 		{name: "end all", args: "sessions end --all", with: ownSessionsOf, after: wantStored("")},
 		{name: "end the one that asks", args: "sessions end a b", with: ownSessionsOf, after: wantStored("")},
 		{name: "end an unknown one", args: "sessions end b nothing", with: ownSessionsOf, code: cli.ExitNotFound, after: asked(`{"ids":["b","nothing"]}`)},
+		{name: "end the one that asks and an unknown one", args: "sessions end a nothing", with: ownSessionsOf, code: cli.ExitNotFound, after: wantStored("")},
+		{name: "end one twice", args: "sessions end b b", with: ownSessionsOf, after: asked(`{"ids":["b"]}`)},
 		{name: "end nothing", args: "sessions end", with: ownSessionsOf, code: cli.ExitUsage},
 		{name: "end two ways", args: "sessions end b --all", with: ownSessionsOf, code: cli.ExitUsage},
 		{name: "no session", args: "sessions", code: cli.ExitNotFound},

@@ -43,6 +43,26 @@ flow("withdraw a signing key: what it signed is said, and its first characters a
   await gone(page.getByRole("button", { name: `Withdraw ${start}` }));
 });
 
+flow("an issuer at which people sign in has a seal ring, whose keys are withdrawn too", async (visit) => {
+  const ns = await namespace("sealing");
+  const clients = [{ id: "shop", redirectURIs: ["https://shop.example.com/callback"], audiences: ["https://orders.shop.example.com"] }];
+  const issuer = await createIssuer("sealing", { login: { sessionNamespace: ns, oidc: [{ issuerURL: "https://idp.example.com", audiences: ["login"], client: { id: "login" } }], clients } });
+  const [sealing] = await until("a seal key is in use", async () => {
+    const found = (await keysOf(issuer, "seal")).filter(({ state }) => state === "Active");
+    return found.length > 0 ? found : undefined;
+  });
+  const page = await visit.open(`issuers/${issuer}`);
+  await seen(page.getByRole("heading", { name: "Seal ring" }));
+  const start = sealing.kid.slice(0, 8);
+  await page.getByRole("button", { name: `Withdraw ${start}` }).click();
+  await seen(dialog(page).getByText("Sessions stay."));
+  assert.equal(await dialog(page).locator(".points").getByRole("listitem").count(), 0, "the dialog counts tokens");
+  await dialog(page).getByLabel(`Type ${start} to confirm`).fill(start);
+  await dialog(page).getByRole("button", { name: "Withdraw", exact: true }).click();
+  await gone(dialog(page));
+  await gone(page.getByRole("button", { name: `Withdraw ${start}` }));
+});
+
 flow("the policy as a table, and whether it would grant a request", async (visit) => {
   const ns = await namespace("trial");
   const issuer = await createIssuer("trial", { policy: { rules: [{ namespaces: { names: [ns] }, audiences: ["https://*.shop.example.com"], scopes: ["orders.read"], maxLifetime: "240h" }] } });

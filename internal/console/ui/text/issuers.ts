@@ -18,6 +18,7 @@ export const issuers = {
   ring: {
     refresh: ["Refresh ring", "Signs refresh tokens. Only the token service verifies with its keys."],
     access: ["Access ring", "Signs access tokens. Its public keys are published."],
+    seal: ["Seal ring", "Seals the steps of a sign-in with a browser. It signs no token."],
   } as Record<string, [string, string]>,
   next: "The next key signs",
   states: { Pending: "Published", Active: "Signs", Retiring: "Verifies" } as Record<string, string>,
@@ -40,8 +41,9 @@ export const issuers = {
   rotateDo: "Rotate",
   rotated: "The next signing keys sign once published for signing.prepublish.",
   withdrawTitle: "Withdraw this signing key?",
-  withdrawText: "For a key that leaked: its tokens are refused at once, and the operator issues new ones. One-time keys and sessions end.",
+  withdrawRefresh: "For a key that leaked: its tokens are refused at once, and the operator issues new ones. One-time keys and sessions end.",
   withdrawAccess: "For a key that leaked: an API refuses its access tokens once it fetches the key set again. If this key signs now, the next one signs once published for signing.prepublish.",
+  withdrawSeal: "For a key that leaked: the steps and codes that it sealed are refused, and people who sign in just now begin again. Sessions stay.",
   signed: (n: number, where: string) => `It signed the current tokens of ${plural(n, "key", "keys")}${where}.`,
   signedUnknown: "How many tokens it signed is not known: you may not list keys.",
   inNamespace: (ns: string) => ` in namespace ${ns}; those of other namespaces are not counted`,

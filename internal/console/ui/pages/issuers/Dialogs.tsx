@@ -44,14 +44,14 @@ export function WithdrawDialog({ row, signing, onClose }: { row: wire.IssuerRow;
       <p>
         <code>{kid}</code>
       </p>
-      <p>{ring === "access" ? t.issuers.withdrawAccess : t.issuers.withdrawText}</p>
+      <p>{ring === "seal" ? t.issuers.withdrawSeal : ring === "access" ? t.issuers.withdrawAccess : t.issuers.withdrawRefresh}</p>
       <ul class="points">
         {ring === "refresh" && (
           <li>
             <strong>{keys.complete.value ? t.issuers.signed(signed, where) : t.issuers.signedUnknown}</strong>
           </li>
         )}
-        <li>{ring === "access" ? t.issuers.uncounted : t.issuers.unnamed}</li>
+        {ring !== "seal" && <li>{ring === "access" ? t.issuers.uncounted : t.issuers.unnamed}</li>}
       </ul>
     </Confirm>
   );

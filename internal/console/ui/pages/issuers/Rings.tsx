@@ -1,4 +1,4 @@
-// Two rings of signing keys as bars on one time axis.
+// The rings of signing keys, and that of seal keys where people sign in, as bars on one time axis.
 import type * as wire from "../../app/wire";
 import { now } from "../../app/clock";
 import { ago, dated, shortUTC } from "../../app/time";
@@ -95,7 +95,7 @@ function Key({ bar, axis, onWithdraw, why }: { bar: Bar; axis: Axis; onWithdraw:
 }
 
 export function Rings({ detail, rotateAfter, why, onWithdraw }: { detail: wire.IssuerDetail; rotateAfter: number; why: string | undefined; onWithdraw: (key: wire.SigningKey) => void }) {
-  const rings = ["refresh", "access"].map((ring) => ({ ring, bars: barsOf(detail.keys, ring, rotateAfter) }));
+  const rings = ["refresh", "access", "seal"].map((ring) => ({ ring, bars: barsOf(detail.keys, ring, rotateAfter) })).filter(({ bars }) => bars.length);
   const axis = axisOf(
     rings.flatMap(({ bars }) => bars),
     now.value,
