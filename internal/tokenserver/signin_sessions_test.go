@@ -12,7 +12,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/framework/sample"
 )
 
-// signIns are the ways by which Ada begins a session, by the client that she signs in to.
+// signIns are the ways by which Ada begins a session, by the client that is signed in to.
 var signIns = map[string]func(t *testing.T, r *replica.Replica) *answer{
 	"shop": func(t *testing.T, r *replica.Replica) *answer { return redeem(r, open(t, r).code(), "device_id", "d1") },
 	"tv": func(t *testing.T, r *replica.Replica) *answer {

@@ -156,7 +156,7 @@ func (x *sessions) end(ctx context.Context, ids []string) error {
 		fmt.Fprintf(x.Out, "signed out; session %s is deleted\n", x.name)
 	}
 	if missing := len(ids) - ended.Ended; missing > 0 {
-		return cli.Fail(cli.ExitNotFound, "%d of these ids name no active session of yours: kubectl refreshkey sessions lists them", missing)
+		return cli.Fail(cli.ExitNotFound, "%d of these ids name none of your active sessions: kubectl refreshkey sessions lists them", missing)
 	}
 	return nil
 }
