@@ -100,8 +100,9 @@ flow("two replicas without affinity: the page asks to sign in, and does not ask 
   const { token } = await person();
   for (let n = 0; n < 3; n++) {
     await page.getByLabel("Bearer token").fill(token);
+    const asked = page.waitForResponse((response) => response.url().endsWith("/api/me"));
     await page.getByRole("button", { name: "Sign in" }).click();
-    await page.waitForResponse((response) => response.url().endsWith("/api/me"));
+    await asked;
     await seen(page.getByLabel("Bearer token"));
   }
   await page.waitForLoadState("networkidle");
