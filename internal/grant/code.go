@@ -53,18 +53,23 @@ func (r *CodeRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.Iss
 	if err := code.Redeems(r.ClientID, r.RedirectURI, r.Verifier); err != nil {
 		return nil, err
 	}
-	if code.Request.Stands(issuer.Login.Clients) == nil {
-		return nil, oauth.Refuse(oauth.UnauthorizedClient, "The issuer does not declare this client, or what the code is for, any more.")
-	}
-	if slices.ContainsFunc(r.Resources, func(resource string) bool { return resource != code.Request.Audience }) {
-		return nil, oauth.Refuse(oauth.InvalidTarget, "The code is for another resource.")
-	}
 	outcome.Subject = code.SignedIn.Subject
-	begun, err := s.sessions.Redeem(ctx, s.registry, issuer, code, &r.Terms)
+	begun, err := s.sessions.Redeem(ctx, s.registry, issuer, code, &r.Terms, r.refused(issuer, code))
 	if err != nil {
 		return nil, err
 	}
 	return s.signedIn(issuer, code, begun, outcome)
+}
+
+// refused returns why a code gives no new session: by the declaration of its client, or by the request. A second redemption ends the session all the same.
+func (r *CodeRequest) refused(issuer *registry.Issuer, code *authorize.Code) error {
+	if code.Request.Stands(issuer.Login.Clients) == nil {
+		return oauth.Refuse(oauth.UnauthorizedClient, "The issuer does not declare this client, or what the code is for, any more.")
+	}
+	if slices.ContainsFunc(r.Resources, func(resource string) bool { return resource != code.Request.Audience }) {
+		return oauth.Refuse(oauth.InvalidTarget, "The code is for another resource.")
+	}
+	return nil
 }
 
 // signedIn returns the first tokens of a session that a code began, with an id_token if its scopes have openid.

@@ -57,19 +57,26 @@ func (r *DeviceRequest) Answer(ctx context.Context, s *Fresh, issuer *registry.I
 	}
 	approval := claim.Approval
 	outcome.Subject, outcome.Key = approval.SignedIn.Subject, name
-	switch {
-	case approval.Denied:
+	if approval.Denied {
 		return nil, oauth.Refuse(oauth.AccessDenied, "The person did not allow it.")
-	case approval.StandsIn(issuer.Login.Clients) == nil:
-		return nil, oauth.Refuse(oauth.UnauthorizedClient, "The issuer does not declare this client, or what the person approved, any more.")
-	case slices.ContainsFunc(r.Resources, func(resource string) bool { return resource != approval.Audience }):
-		return nil, oauth.Refuse(oauth.InvalidTarget, "The device_code is for another resource.")
 	}
+	claim.Refused = r.refused(issuer, approval)
 	begun, err := s.sessions.Claim(ctx, s.registry, issuer, claim, &r.Terms)
 	if err != nil {
 		return nil, err
 	}
 	return s.signedIn(issuer, approval.Code(code.Namespace), begun, outcome)
+}
+
+// refused returns why an approval gives no tokens: by the declaration of its client, or by the request. A later claim ends the session all the same.
+func (r *DeviceRequest) refused(issuer *registry.Issuer, approval *authorize.Approval) error {
+	if approval.StandsIn(issuer.Login.Clients) == nil {
+		return oauth.Refuse(oauth.UnauthorizedClient, "The issuer does not declare this client, or what the person approved, any more.")
+	}
+	if slices.ContainsFunc(r.Resources, func(resource string) bool { return resource != approval.Audience }) {
+		return oauth.Refuse(oauth.InvalidTarget, "The device_code is for another resource.")
+	}
+	return nil
 }
 
 // openDevice returns what a device code holds, if this client may claim it now, and the issuer with the ring that opened it.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/session"
@@ -25,6 +27,9 @@ type Registry interface {
 	session.Registry
 	// Fresh returns an error if the views may be too old to answer from.
 	Fresh() error
+	// KeyLive returns the refresh key as read from the API server for the token with that jti, possibly a few
+	// seconds ago; nil if it does not exist.
+	KeyLive(ctx context.Context, name types.NamespacedName, jti string) (*v1alpha1.JWTRefreshKey, error)
 	// KeysProven returns the time since the view of a namespace's refresh keys was proven to equal the API
 	// server's.
 	KeysProven(namespace string) time.Duration

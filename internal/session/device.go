@@ -47,6 +47,8 @@ type Claim struct {
 	Approval *authorize.Approval
 	// Decision is the object with the sealed approval, as the API server has it.
 	Decision *v1alpha1.JWTRefreshKey
+	// Refused is why the declaration of the client or the request itself gives no tokens; nil if they do.
+	Refused error
 }
 
 // Claim begins the session of a device that a person approved (RFC 8628 §3.5). One write of status records the first token: it is the
@@ -77,34 +79,48 @@ func (s *Service) Claim(ctx context.Context, cluster Registry, issuer *registry.
 }
 
 // checkClaim makes the checks of a claim, and uses up its proof. A claim after the first one begins no session, so that no limit of sessions counts:
-// it repeats the answer, or ends the session.
+// it repeats the answer, or ends the session. Nothing that refuses tokens prevents that end.
 func (l *login) checkClaim(ctx context.Context, claim *Claim) (*begun, error) {
-	terms, err := l.granted()
-	if err != nil {
-		return nil, err
-	}
 	client, err := l.prove(ctx, claim.Code.JWKThumbprint)
 	if err != nil {
 		return nil, err
 	}
-	again, err := l.claimed(ctx, claim)
-	if err == nil && !again {
-		err = l.checkLimits()
-	}
+	claimed, err := l.claimed(ctx, claim)
 	if err != nil {
 		return nil, err
+	}
+	if claimed != nil && !l.repeats(claimed, client.Thumbprint) {
+		return nil, l.endClaimed(ctx, claimed.Name)
+	}
+	if claim.Refused != nil {
+		return nil, claim.Refused
+	}
+	terms, err := l.granted()
+	if err != nil {
+		return nil, err
+	}
+	if claimed == nil {
+		if err := l.checkLimits(); err != nil {
+			return nil, err
+		}
 	}
 	return l.ready(terms, client)
 }
 
-// claimed reports whether a code has been claimed, with or without a key.
-func (l *login) claimed(ctx context.Context, claim *Claim) (bool, error) {
-	if !notBegun(claim.Decision) || claim.Decision.Status.RevokedAt == nil {
-		return !notBegun(claim.Decision), nil
+// claimed returns the session that a claim of the code has begun, with or without a key; nil for none.
+func (l *login) claimed(ctx context.Context, claim *Claim) (*v1alpha1.JWTRefreshKey, error) {
+	if !notBegun(claim.Decision) {
+		return claim.Decision, nil
+	}
+	if claim.Decision.Status.RevokedAt == nil {
+		return nil, nil
 	}
 	bound := types.NamespacedName{Namespace: l.signedIn.namespace, Name: claim.Code.UserCode.BoundSessionName(l.issuer.UID)}
 	found, err := l.registry.SessionNow(ctx, bound)
-	return found != nil && !notBegun(found), err
+	if err != nil || found == nil || notBegun(found) {
+		return nil, err
+	}
+	return found, nil
 }
 
 // claimBy is one try of a claim, by the object of the decision as the API server has it.
@@ -130,7 +146,7 @@ func (l *login) claimOnce(ctx context.Context, code *authorize.DeviceCode, key *
 	var err error
 	switch {
 	case !notBegun(key):
-		return l.claimAgain(ctx, result)
+		return l.claimAgain(ctx, result, checked.terms.thumbprint)
 	case key.Status.RevokedAt != nil:
 		// A device that proved a key claimed the code, and this one does not prove it.
 		return nil, l.endClaimed(ctx, code.UserCode.BoundSessionName(l.issuer.UID))
@@ -147,13 +163,10 @@ func (l *login) claimOnce(ctx context.Context, code *authorize.DeviceCode, key *
 
 // claimAgain returns the first refresh token of a session once more, to a device that may have lost it. Otherwise the code was used
 // twice, and the session ends.
-func (l *login) claimAgain(ctx context.Context, result *Result) (*Result, error) {
+func (l *login) claimAgain(ctx context.Context, result *Result, thumbprint string) (*Result, error) {
 	key := result.Key
 	status := &key.Status
-	repeats := status.Session != nil && status.RevokedAt == nil && status.Revision == 1 && status.LastUsed == nil && status.LastUsedRevision == 0 &&
-		status.Session.Subject == l.signedIn.Subject && status.Session.Client == l.client &&
-		l.Clock.Now().Before(status.Session.StartedAt.Add(authorize.ClaimAgain))
-	if !repeats {
+	if !l.repeats(key, thumbprint) {
 		return nil, l.endClaimed(ctx, key.Name)
 	}
 	var err error
@@ -166,6 +179,17 @@ func (l *login) claimAgain(ctx context.Context, result *Result) (*Result, error)
 	}
 	result.Token, err = line.Remake(key, signer)
 	return result, err
+}
+
+// repeats reports whether a device that proves a key, or none, may have lost the first tokens of a session, which are unused.
+func (l *login) repeats(key *v1alpha1.JWTRefreshKey, thumbprint string) bool {
+	status, bound := &key.Status, ""
+	if key.Spec.Binding != nil {
+		bound = key.Spec.Binding.JWKThumbprint
+	}
+	return status.Session != nil && status.RevokedAt == nil && status.Revision == 1 && status.LastUsed == nil && status.LastUsedRevision == 0 &&
+		status.Session.Subject == l.signedIn.Subject && status.Session.Client == l.client && bound == thumbprint &&
+		l.Clock.Now().Before(status.Session.StartedAt.Add(authorize.ClaimAgain))
 }
 
 // endClaimed ends the session of a code that is used a second time.

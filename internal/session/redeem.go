@@ -26,8 +26,11 @@ import (
 // its creation is the compare-and-swap that lets one redemption succeed. A redemption that finds the session without a first token
 // continues it, since a replica may have died after the creation. One that finds a first token ends the session: the code was used
 // twice (RFC 6749 §4.1.2). Nothing that refuses a new session, such as a limit, prevents that. The caller has checked that the client may
-// redeem the code. sent has the device and the credentials of the client.
-func (s *Service) Redeem(ctx context.Context, cluster Registry, issuer *registry.Issuer, code *authorize.Code, sent *Terms) (*Result, error) {
+// redeem the code. sent has the device and the credentials of the client. refused is why the declaration of the client or the request itself
+// gives no new session; nil if they do.
+func (s *Service) Redeem(
+	ctx context.Context, cluster Registry, issuer *registry.Issuer, code *authorize.Code, sent *Terms, refused error,
+) (*Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
 	defer cancel()
 	name := types.NamespacedName{Namespace: issuer.Login.SessionNamespace, Name: code.SessionName(issuer.UID)}
@@ -43,15 +46,9 @@ func (s *Service) Redeem(ctx context.Context, cluster Registry, issuer *registry
 	if err := l.endBegun(ctx, cluster.Key(name)); err != nil {
 		return nil, err
 	}
-	checked, refused := l.admit(ctx, client)
-	if refused != nil {
-		// The view can be older than the first redemption.
-		if found, err := cluster.KeyLive(ctx, name, code.ID); err == nil {
-			if err := l.endBegun(ctx, found); err != nil {
-				return nil, err
-			}
-		}
-		return nil, refused
+	checked, err := l.admit(ctx, client, refused)
+	if err != nil {
+		return nil, l.refuse(ctx, name, err)
 	}
 	for range sessionTries {
 		key, err := l.claim(ctx, name, checked.terms)
@@ -71,8 +68,24 @@ func (s *Service) Redeem(ctx context.Context, cluster Registry, issuer *registry
 	return nil, upstream.Unavailable("the session of the code changes too often")
 }
 
+// refuse returns the refusal of a redemption, after it has ended the session of a code that is used a second time. The view can be older than the
+// first redemption.
+func (l *login) refuse(ctx context.Context, name types.NamespacedName, refused error) error {
+	found, err := l.registry.KeyNow(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := l.endBegun(ctx, found); err != nil {
+		return err
+	}
+	return refused
+}
+
 // admit makes the checks of a redemption that begins a session, and uses up its proof.
-func (l *login) admit(ctx context.Context, client binding.Proven) (*begun, error) {
+func (l *login) admit(ctx context.Context, client binding.Proven, refused error) (*begun, error) {
+	if refused != nil {
+		return nil, refused
+	}
 	terms, err := l.granted()
 	if err != nil {
 		return nil, err

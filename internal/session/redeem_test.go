@@ -47,7 +47,13 @@ func codeOf(r *replica.Replica, id string) *authorize.Code {
 
 func redeem(t *testing.T, r *replica.Replica, code *authorize.Code) (*session.Result, error) {
 	t.Helper()
-	return r.Grants.Logins().Redeem(t.Context(), r.Registry, r.Found(), code, &session.Terms{})
+	return redeemRefused(t, r, code, nil)
+}
+
+// redeemRefused redeems a code for which the caller has found a refusal.
+func redeemRefused(t *testing.T, r *replica.Replica, code *authorize.Code, refused error) (*session.Result, error) {
+	t.Helper()
+	return r.Grants.Logins().Redeem(t.Context(), r.Registry, r.Found(), code, &session.Terms{}, refused)
 }
 
 // is reports whether an error is a refusal with a code; an empty code stands for none.
@@ -113,28 +119,39 @@ func TestRedeemRefuses(t *testing.T) {
 }
 
 // TestNoLimitKeepsASessionOfACodeThatIsUsedTwice checks that a second redemption ends the session where a new one would be refused: by a limit, by the
-// policy, or because the person is gone. It does so also while the view does not have the session yet.
+// policy, because the person is gone, or by the caller. It does so also while the view does not have the session yet, and after a redemption that was
+// refused before the session began.
 func TestNoLimitKeepsASessionOfACodeThatIsUsedTwice(t *testing.T) {
 	full := func(r *replica.Replica) { r.Issuer.Spec.Login.MaxSessions = 1 }
+	same := func(*replica.Replica) {}
+	unavailable := func(err error) bool { return errors.Is(err, upstream.ErrUnavailable) }
+	undeclared, elsewhere := oauth.Refuse(oauth.UnauthorizedClient, "undeclared"), oauth.Refuse(oauth.InvalidTarget, "elsewhere")
 	for _, c := range []struct {
 		name   string
 		change func(*replica.Replica)
 		// others are the codes that are redeemed meanwhile.
 		others int
 		unseen bool
+		// refused is what the caller refuses the code for; nil for nothing.
+		refused error
 		// fresh is what a code that was not used gets.
 		fresh func(error) bool
 	}{
-		{"all sessions of the issuer", full, 0, false, func(err error) bool { return errors.Is(err, upstream.ErrUnavailable) }},
-		{"all sessions of the issuer, and an old view", full, 1, true, func(err error) bool { return errors.Is(err, upstream.ErrUnavailable) }},
-		{"too many sign-ins", func(*replica.Replica) {}, 60, false, func(err error) bool { return is(err, oauth.SlowDown) }},
-		{"no grant any more", func(r *replica.Replica) { r.Issuer.Spec.Policy.Rules[0].Claims = nil }, 0, false,
+		{"all sessions of the issuer", full, 0, false, nil, unavailable},
+		{"all sessions of the issuer, and an old view", full, 1, true, nil, unavailable},
+		{"too many sign-ins", same, 60, false, nil, func(err error) bool { return is(err, oauth.SlowDown) }},
+		{"no grant any more", func(r *replica.Replica) { r.Issuer.Spec.Policy.Rules[0].Claims = nil }, 0, false, nil,
 			func(err error) bool { return is(err, oauth.UnauthorizedClient) }},
-		{"no passwords any more", func(r *replica.Replica) { r.Issuer.Spec.Login.Passwords = nil }, 0, true,
+		{"no passwords any more", func(r *replica.Replica) { r.Issuer.Spec.Login.Passwords = nil }, 0, true, nil,
 			func(err error) bool { return is(err, oauth.UnauthorizedClient) }},
+		{"no declaration any more", same, 0, false, undeclared, func(err error) bool { return errors.Is(err, undeclared) }},
+		{"another resource, and an old view", same, 0, true, elsewhere, func(err error) bool { return errors.Is(err, elsewhere) }},
 	} {
 		r := people(t)
 		code := codeOf(r, "a")
+		if _, err := redeemRefused(t, r, code, elsewhere); !errors.Is(err, elsewhere) {
+			t.Errorf("%s: a redemption that is refused at first: %v", c.name, err)
+		}
 		begun, err := redeem(t, r, code)
 		if err != nil {
 			t.Fatal(err)
@@ -146,24 +163,52 @@ func TestNoLimitKeepsASessionOfACodeThatIsUsedTwice(t *testing.T) {
 		r.PutIssuer(r.Issuer, r.Rings)
 		name := types.NamespacedName{Namespace: replica.Name, Name: begun.Key.Name}
 		if c.unseen {
-			stored := r.Stored(name)
-			r.Delete(name)
-			r.Hold(true)
-			r.Put(stored)
+			unsee(r, name)
 		}
-		if _, err := redeem(t, r, codeOf(r, "b")); !c.fresh(err) {
+		if _, err := redeemRefused(t, r, codeOf(r, "b"), c.refused); !c.fresh(err) {
 			t.Errorf("%s: a fresh code: %v", c.name, err)
 		}
-		if _, err := redeem(t, r, code); !is(err, oauth.InvalidGrant) {
+		if _, err := redeemRefused(t, r, code, c.refused); !is(err, oauth.InvalidGrant) {
 			t.Errorf("%s: the second redemption: %v", c.name, err)
 		}
 		if status := r.Stored(name).Status; status.RevocationReason != v1alpha1.RevokedReuseDetected {
 			t.Errorf("%s: the session goes on: %+v", c.name, status)
 		}
 		before := r.Counts()
-		if _, err := redeem(t, r, code); !is(err, oauth.InvalidGrant) || r.Counts() != before {
+		if _, err := redeemRefused(t, r, code, c.refused); !is(err, oauth.InvalidGrant) || r.Counts() != before {
 			t.Errorf("%s: the third redemption: %v, %+v requests, before %+v", c.name, err, r.Counts(), before)
 		}
+	}
+}
+
+// unsee takes a session out of the view, which stays behind the API server.
+func unsee(r *replica.Replica, name types.NamespacedName) {
+	stored := r.Stored(name)
+	r.Delete(name)
+	r.Hold(true)
+	r.Put(stored)
+}
+
+// TestARefusalNeedsTheAPIServer checks that no refusal hides a second redemption which the service cannot see: while the API server does not answer,
+// the client gets 503, and its next try ends the session.
+func TestARefusalNeedsTheAPIServer(t *testing.T) {
+	r := people(t)
+	code := codeOf(r, "a")
+	begun, err := redeem(t, r, code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Issuer.Spec.Policy.Rules[0].Claims = nil
+	r.PutIssuer(r.Issuer, r.Rings)
+	name := types.NamespacedName{Namespace: replica.Name, Name: begun.Key.Name}
+	unsee(r, name)
+	r.Away(true)
+	if _, err := redeem(t, r, code); !errors.Is(err, upstream.ErrUnavailable) {
+		t.Errorf("without the API server: %v", err)
+	}
+	r.Away(false)
+	if _, err := redeem(t, r, code); !is(err, oauth.InvalidGrant) || r.Stored(name).Status.RevocationReason != v1alpha1.RevokedReuseDetected {
+		t.Errorf("the next try: %v, and the session is %+v", err, r.Stored(name).Status)
 	}
 }
 

@@ -29,9 +29,6 @@ type Registry interface {
 	SessionsOf(ctx context.Context, namespace, subject string) ([]v1alpha1.JWTRefreshKey, error)
 	// Key returns a refresh key from the view; nil if it is unknown. It is shared and must not be changed.
 	Key(name types.NamespacedName) *v1alpha1.JWTRefreshKey
-	// KeyLive returns the refresh key as read from the API server for the token with that jti, possibly a few
-	// seconds ago; nil if it does not exist.
-	KeyLive(ctx context.Context, name types.NamespacedName, jti string) (*v1alpha1.JWTRefreshKey, error)
 	// KeyNow returns a refresh key as read from the API server after the call; nil if it does not exist.
 	KeyNow(ctx context.Context, name types.NamespacedName) (*v1alpha1.JWTRefreshKey, error)
 	// SessionNow is KeyNow with the labels and annotations of the refresh key, which the view does not keep. The caller may
