@@ -2,6 +2,7 @@ package interop
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/onsi/gomega"
@@ -12,7 +13,8 @@ import (
 )
 
 // TestTheGuideToSinglePageApplications runs the files of docs/how-to/single-page-application.md in Chromium, at the origin of the page and
-// with its declaration: a person signs in, loads the page again, and signs out.
+// with its declaration: a person signs in, loads the page again, also when the access token has ended and the network is away at first, and
+// signs out.
 func TestTheGuideToSinglePageApplications(t *testing.T) {
 	n := findChromium(t)
 	page, err := guide.Read(filepath.Join(suite.server.Root, "docs", "how-to", "single-page-application.md"))
@@ -32,8 +34,12 @@ func TestTheGuideToSinglePageApplications(t *testing.T) {
 	})
 	h.Expect(saw).To(gomega.Equal(map[string]any{
 		"first": "Not signed in", "signedIn": "Signed in as jane", "address": "/", "again": "Signed in as jane", "authorization": "DPoP",
-		"signedOut": "Not signed in",
+		"away": "Not signed in", "back": "Signed in as jane", "renewed": true, "signedOut": "Not signed in",
 	}))
+	dir := t.TempDir()
+	shell := guide.Shell{Dir: dir, Env: suite.server.Environment(dir), Typed: strings.NewReplacer("--namespace people", "--namespace "+h.Name)}
+	_, err = shell.Play(h.Ctx, page, page.Of(t.Name()))
+	h.Expect(err).NotTo(gomega.HaveOccurred())
 	h.Expect(h.sessions()).To(gomega.ConsistOf(gomega.And(
 		gomega.HaveField("Status.Session.Client", "board"), gomega.HaveField("Status.RevocationReason", v1alpha1.RevokedLogout),
 		gomega.HaveField("Spec.Binding.JWKThumbprint", gomega.Not(gomega.BeEmpty())))))

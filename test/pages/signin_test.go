@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,14 +104,12 @@ func newSignInGuide(t *testing.T, name, password string) *signInGuide {
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	bundle, err := os.ReadFile(authority)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	h.Expect(os.WriteFile(filepath.Join(h.dir, "ca.crt"), bundle, 0o600)).To(gomega.Succeed())
 	h.jane = newPerson(h.fixture, password, bundle)
 	h.shell = h.fixture.shell("")
 	h.shell.Typed = strings.NewReplacer("https://tokens.example.com/office", h.url, "{name: office}", "{name: "+h.issuer+"}",
 		"jwtissuer/office", "jwtissuer/"+h.issuer, "jwtissuer office", "jwtissuer "+h.issuer)
 	h.shell.Shown = strings.NewReplacer(h.url, "https://tokens.example.com/office", h.issuer, "office")
-	h.shell.Env = append(h.shell.Env,
-		"XDG_CONFIG_HOME="+filepath.Join(h.dir, ".config"), "SSL_CERT_FILE="+filepath.Join(h.dir, "ca.crt"), "OPENED="+h.jane.openings)
+	h.shell.Env = append(h.shell.Env, "XDG_CONFIG_HOME="+filepath.Join(h.dir, ".config"), "OPENED="+h.jane.openings)
 	h.Expect(h.shell.Files(h.page, suite.root)).To(gomega.Succeed())
 	return h
 }
@@ -236,7 +235,7 @@ func (h *signInGuide) commandLineTool() {
 	h.Expect(h.jane.opened()).To(gomega.Equal(1), "the second run continues the session")
 }
 
-// device runs the script of the device. The person enters its code.
+// device runs the script of the device. The person enters its code. An administrator ends the session.
 func (h *signInGuide) device() {
 	h.shell.Begins = func(step guide.Step) {
 		if step.Commands == "sh tv.sh\n" {
@@ -249,6 +248,10 @@ func (h *signInGuide) device() {
 		h.Expect(err).NotTo(gomega.HaveOccurred())
 		h.Expect(string(token)).To(gomega.HavePrefix("eyJ"), name)
 	}
+	h.run("docs/sessions.md", h.shell)
+	h.Eventually(func() error { _, err := h.shell.Run(h.Ctx, "sh again.sh"); return err }).
+		Should(gomega.MatchError(gomega.ContainSubstring("signed out: run tv.sh")), "the script does not say that the session is over")
+	h.badAnswers()
 }
 
 // signDeviceIn enters the code that the script of the device shows, which has it in a file.
@@ -326,7 +329,7 @@ func (h *signInGuide) trustIssuer() error {
 func (h *signInGuide) start(binary, listen string) {
 	h.T.Helper()
 	program := exec.CommandContext(h.Ctx, binary)
-	program.Dir, program.Env = h.dir, h.shell.Env
+	program.Dir, program.Env = h.dir, append(slices.Clone(h.shell.Env), "SSL_CERT_FILE=ca.crt")
 	var said strings.Builder
 	program.Stdout, program.Stderr = &said, &said
 	h.Expect(program.Start()).To(gomega.Succeed())

@@ -127,7 +127,8 @@ func TestTheGuideToWorkloadLogin(t *testing.T) {
 	}
 	h.Expect(said).To(gomega.HaveLen(3))
 	h.Expect(strings.Fields(said[1])).To(gomega.HaveEach("system:serviceaccount:" + h.Name + ":till"))
-	h.Expect(h.sessions()).To(gomega.BeEmpty())
+	h.Expect(h.sessions()).NotTo(gomega.BeEmpty())
+	h.Expect(h.sessions()).To(gomega.HaveEach(gomega.HaveField("Spec.Revoked", true)))
 }
 
 // endOthers runs the client of docs/sessions.md that lists and ends sessions, with the answer to a login.

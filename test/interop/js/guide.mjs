@@ -55,8 +55,21 @@ const saw = await withBrowser({ certificates: [trusted, served.certificate], hos
   const again = await says(/^Signed in/)
   // The function of the page that calls the API.
   const authorization = await page.evaluate(async () => (await (await import('/board.js')).call(`${location.origin}/call`)).text())
+  // The access token has ended, and the first request for the next one fails: the page tries again.
+  const stored = `oidc.user:${issuer}:board`
+  await page.evaluate((name) => {
+    const user = JSON.parse(sessionStorage.getItem(name))
+    sessionStorage.setItem(name, JSON.stringify({ ...user, access_token: 'ended', expires_at: 1 }))
+  }, stored)
+  await page.route(`${issuer}/token`, (route) => route.abort(), { times: 1 })
+  const failed = page.waitForEvent('requestfailed')
+  await page.reload()
+  await failed
+  const away = await says(/^Not signed in/)
+  const back = await says(/^Signed in/)
+  const renewed = await page.evaluate((name) => JSON.parse(sessionStorage.getItem(name)).access_token !== 'ended', stored)
   await answer(page, 'Sign out')
-  return { first, signedIn, address, again, authorization, signedOut: await says(/^Not signed in/) }
+  return { first, signedIn, address, again, authorization, away, back, renewed, signedOut: await says(/^Not signed in/) }
 })
 server.close()
 console.log(JSON.stringify(saw))
