@@ -26,12 +26,14 @@ func NewAddressAttempts() (*AddressAttempts, error) {
 	return &AddressAttempts{ofNetwork: ofNetwork, ofSite: ofSite}, err
 }
 
-// Allow reports whether the address may try now, and counts the attempt.
+// Allow reports whether the address may try now, and counts the attempt. An attempt that the network refuses does not count for its site, so that no
+// network locks its neighbours out.
 func (a *AddressAttempts) Allow(address string, now time.Time) bool {
-	if site := network(address, siteBits); site != address && !a.ofSite.Allow(site, now) {
+	if !a.ofNetwork.Allow(network(address, networkBits), now) {
 		return false
 	}
-	return a.ofNetwork.Allow(network(address, networkBits), now)
+	site := network(address, siteBits)
+	return site == address || a.ofSite.Allow(site, now)
 }
 
 // Left reports whether the address may try now, and counts nothing.
