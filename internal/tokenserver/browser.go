@@ -28,7 +28,7 @@ const (
 // authorize is the authorization endpoint (RFC 6749 §3.1). A request by POST becomes one by GET: a form of another site comes without
 // the cookie of the browser, and must not replace it.
 func (s *Server) authorize(r *Request) error {
-	if err := s.forPeople(r); err != nil {
+	if err := r.withClients(); err != nil {
 		return err
 	}
 	if here, known := endpoint.Of(r.issuer.URL); known && here != endpoint.At(r.place.Host, r.place.Path) {
@@ -65,11 +65,8 @@ func (s *Server) pushed(r *Request) error {
 	if err != nil {
 		return err
 	}
-	if err := r.published(); err != nil {
+	if err := r.withClients(); err != nil {
 		return err
-	}
-	if len(r.issuer.Login.Clients) == 0 {
-		return errNotFound
 	}
 	form[oauth.ParamClientID] = []string{clientID(r.http, form)}
 	proven, err := s.Grants.ProvePushed(r.issuer, endpoint.PushedURL(r.issuer.URL), r.http.Header[proofHeader])
@@ -91,10 +88,8 @@ func (s *Server) pushed(r *Request) error {
 	return nil
 }
 
-// forPeople marks a request as one of a person, and chooses the issuer, which must have clients. Only its url has pages, so that there is
-// one origin.
-func (s *Server) forPeople(r *Request) error {
-	r.page = true
+// withClients chooses the issuer of a sign-in, which must have clients. Only its url has pages, so that there is one origin.
+func (r *Request) withClients() error {
 	if err := r.published(); err != nil {
 		return err
 	}
@@ -171,7 +166,7 @@ var ownForms = http.NewCrossOriginProtection()
 
 // stepForm returns the form of a page, which the same browser sends.
 func (s *Server) stepForm(r *Request) (oauth.Form, signin.Browser, error) {
-	if err := s.forPeople(r); err != nil {
+	if err := r.withClients(); err != nil {
 		return nil, "", err
 	}
 	if err := ownForms.Check(r.http); err != nil {

@@ -72,7 +72,7 @@ func (s *Server) poll(r *Request, form oauth.Form) (grant.Request, error) {
 
 // devicePage is the page at which a person signs a device in (RFC 8628 §3.3). The person signs in first.
 func (s *Server) devicePage(r *Request) error {
-	if err := s.forPeople(r); err != nil {
+	if err := r.withClients(); err != nil {
 		return err
 	}
 	if err := r.forDevices(); err != nil {

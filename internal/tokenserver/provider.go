@@ -29,7 +29,7 @@ func (s *Server) providerPage(r *Request) error {
 // callback takes the answer of a provider, with which the browser comes back from another site. The query is in no log.
 func (s *Server) callback(r *Request) error {
 	r.Method = v1alpha1.LoginOIDC
-	if err := s.forPeople(r); err != nil {
+	if err := r.withClients(); err != nil {
 		return err
 	}
 	form, err := oauth.ParseForm([]byte(r.http.URL.RawQuery))

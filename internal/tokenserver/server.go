@@ -136,12 +136,16 @@ const (
 	endpointCallback   = "authorize/callback"
 	endpointUserInfo   = "userinfo"
 	endpointPushed     = "par"
+	endpointDevice     = "device"
 	endpointDeviceCode = "device/code"
 	endpointDecision   = "device/decision"
 )
 
-// forms are the endpoints to which the pages of a sign-in send their forms.
-var forms = []string{endpointPassword, endpointConsent, endpointProvider, endpointDeviceCode, endpointDecision}
+// forPeople are the endpoints whose answers a person sees, so that each error is a page.
+var forPeople = map[string]bool{
+	endpointAuthorize: true, endpointPassword: true, endpointConsent: true, endpointProvider: true, endpointCallback: true,
+	endpointDevice: true, endpointDeviceCode: true, endpointDecision: true,
+}
 
 // endpoints are those below an issuer's URL.
 var endpoints = map[string]handler{
@@ -156,7 +160,7 @@ var endpoints = map[string]handler{
 	endpoint.ConsentURL(""):             {endpointConsent, toWrite, (*Server).consentPage},
 	endpoint.ProviderURL(""):            {endpointProvider, toWrite, (*Server).providerPage},
 	endpoint.DeviceAuthorizationURL(""): {"device_authorization", toWrite, (*Server).deviceAuthorization},
-	endpoint.DeviceURL(""):              {"device", toRead, (*Server).devicePage},
+	endpoint.DeviceURL(""):              {endpointDevice, toRead, (*Server).devicePage},
 	endpoint.DeviceCodeURL(""):          {endpointDeviceCode, toWrite, (*Server).deviceCodePage},
 	endpoint.DeviceDecisionURL(""):      {endpointDecision, toWrite, (*Server).deviceDecisionPage},
 	endpoint.UserInfoURL(""):            {endpointUserInfo, toBoth, (*Server).userInfo},
@@ -196,7 +200,7 @@ func (s *Server) serve(r *Request) error {
 	if found.serve == nil {
 		return errNotFound
 	}
-	r.Endpoint = found.name
+	r.Endpoint, r.page = found.name, forPeople[found.name]
 	r.place = s.Issuers.At(prefix, r.http.Host)
 	if len(r.place.Issuers()) == 0 {
 		// A replica that has just started knows no issuer yet.
@@ -211,8 +215,6 @@ func (s *Server) serve(r *Request) error {
 	}
 	if !slices.Contains(strings.Split(found.allow, ", "), r.http.Method) {
 		r.writer.Header().Set("Allow", found.allow)
-		// A person who enters the address of a form again gets a page.
-		r.page = r.http.Method == http.MethodGet && slices.Contains(forms, found.name)
 		return errMethod
 	}
 	return found.serve(s, r)

@@ -2,8 +2,10 @@ package tokenserver
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/go-logr/logr"
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/refreshkeys/refreshkeys/internal/endpoint"
 	"github.com/refreshkeys/refreshkeys/internal/grant"
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
@@ -63,20 +66,38 @@ func (noIssuers) At(string, string) registry.Place { return registry.Place{} }
 func (n noIssuers) Fresh() error { return n.stale }
 
 // TestAnUnknownIssuerOnAStaleView checks that a replica that has just started, or that cannot reach the API server, does not say that there is no
-// such issuer.
+// such issuer, and that a person gets a page at each endpoint for people.
 func TestAnUnknownIssuerOnAStaleView(t *testing.T) {
+	people := []string{
+		endpoint.AuthorizeURL(""), endpoint.PasswordURL(""), endpoint.ConsentURL(""), endpoint.ProviderURL(""),
+		endpoint.CallbackURL("", endpoint.ProviderID("https://accounts.example.com")), endpoint.DeviceURL(""), endpoint.DeviceCodeURL(""), endpoint.DeviceDecisionURL(""),
+	}
 	for _, c := range []struct {
 		stale error
 		want  int
-	}{{upstream.ErrUnavailable, http.StatusServiceUnavailable}, {nil, http.StatusNotFound}} {
+		// page and code are what a person and a client read.
+		page, code string
+	}{
+		{upstream.ErrUnavailable, http.StatusServiceUnavailable, "Sign-in is not available now", `"temporarily_unavailable"`},
+		{nil, http.StatusNotFound, "No such issuer or endpoint.", `"invalid_request"`},
+	} {
 		s, err := New(Options{Issuers: noIssuers{c.stale}, Clock: clocktesting.NewFakePassiveClock(time.Unix(1e9, 0)), Log: logr.Discard()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		recorder := httptest.NewRecorder()
-		s.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "https://tokens.example.com/office/jwks.json", http.NoBody))
-		if recorder.Code != c.want || (recorder.Header().Get("Retry-After") != "") != (c.stale != nil) {
-			t.Errorf("%v: %d %s", c.stale, recorder.Code, recorder.Body)
+		for _, path := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(people, slices.Collect(maps.Keys(endpoints)))))) {
+			contentType, said := jsonType, c.code
+			if slices.Contains(people, path) {
+				contentType, said = "text/html; charset=utf-8", c.page
+			}
+			for _, method := range []string{http.MethodGet, http.MethodPost} {
+				recorder := httptest.NewRecorder()
+				s.ServeHTTP(recorder, httptest.NewRequest(method, "https://tokens.example.com/office"+path, http.NoBody))
+				if recorder.Code != c.want || (recorder.Header().Get("Retry-After") != "") != (c.stale != nil) ||
+					recorder.Header().Get("Content-Type") != contentType || !strings.Contains(recorder.Body.String(), said) {
+					t.Errorf("%s %s, %v: %d %v %s", method, path, c.stale, recorder.Code, recorder.Header(), recorder.Body)
+				}
+			}
 		}
 	}
 }
