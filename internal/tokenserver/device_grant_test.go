@@ -492,15 +492,3 @@ func TestTheAddressOfADevice(t *testing.T) {
 		shows(t, page, 200, "<dd>"+c.want+"</dd>")
 	}
 }
-
-// TestMetadataOfDevices checks what the metadata says about the grant.
-func TestMetadataOfDevices(t *testing.T) {
-	got := ask(withDevices(t), http.MethodGet, "/tenant/.well-known/openid-configuration", nil)
-	if got.text("device_authorization_endpoint") != replica.URL+"/device_authorization" || !strings.Contains(got.raw, oauth.GrantDeviceCode) {
-		t.Errorf("%s", got.raw)
-	}
-	without := ask(withClients(t), http.MethodGet, "/tenant/.well-known/openid-configuration", nil)
-	if strings.Contains(without.raw, "device_authorization_endpoint") || strings.Contains(without.raw, oauth.GrantDeviceCode) {
-		t.Errorf("without devices: %s", without.raw)
-	}
-}

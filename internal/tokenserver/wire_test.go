@@ -36,33 +36,6 @@ func sendTo(r *replica.Replica, method, path, body string, header ...string) *an
 	return got
 }
 
-// TestMetadata checks the metadata of an issuer, at both of its paths.
-func TestMetadata(t *testing.T) {
-	r := replica.New(t)
-	const path = "/" + replica.Name
-	for _, at := range []string{"/.well-known/oauth-authorization-server" + path, path + "/.well-known/openid-configuration"} {
-		got := ask(r, http.MethodGet, at, nil)
-		if got.outcome() != "200" || got.text("issuer") != replica.URL || got.text("token_endpoint") != replica.URL+"/token" {
-			t.Errorf("%s: %s", at, got.raw)
-		}
-		for member, want := range map[string][]string{
-			"dpop_signing_alg_values_supported":        {"ES256", "ES384", "Ed25519", "EdDSA", "PS256", "RS256"},
-			"refresh_token_expiration_types_supported": {"authorization", "token_timeout"},
-			"grant_types_supported":                    {oauth.GrantRefreshToken, oauth.GrantTokenExchange},
-		} {
-			var values []string
-			listed, _ := got.body[member].([]any)
-			for _, value := range listed {
-				text, _ := value.(string)
-				values = append(values, text)
-			}
-			if slices.Sort(values); !slices.Equal(values, slices.Sorted(slices.Values(want))) {
-				t.Errorf("%s, %s: %q", at, member, values)
-			}
-		}
-	}
-}
-
 // TestChallenges checks that a request without a bearer token gets only the scheme (RFC 6750 §3.1), and that one
 // with a bad token also gets the error.
 func TestChallenges(t *testing.T) {
