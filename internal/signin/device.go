@@ -4,13 +4,17 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/authorize"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
 	"github.com/refreshkeys/refreshkeys/internal/session"
+	"github.com/refreshkeys/refreshkeys/internal/upstream"
 )
 
 // The purposes of what the steps of a device seal.
@@ -181,8 +185,8 @@ func (s *Service) EntryAgain(ctx context.Context, issuer *registry.Issuer, step 
 	return &Entry{Typed: authorize.NewDeviceRequest(typed, "").Code, Step: step}, nil
 }
 
-// DecideDevice records the decision of a person about a device, and returns who decided. The errors are ErrUserCode, ErrDecided and a
-// refusal of the policy or of the limits.
+// DecideDevice records the decision of a person about a device, and returns who decided. The same decision of the same person can be sent again: the
+// answer may have been lost. The errors are ErrUserCode, ErrDecided and a refusal of the policy or of the limits.
 func (s *Service) DecideDevice(ctx context.Context, issuer *registry.Issuer, step string, browser Browser, allowed bool) (*authorize.Approval, error) {
 	asked := &question{}
 	issuer, err := s.open(ctx, issuer, sealedDecision, browser.binding(), step, asked)
@@ -207,7 +211,38 @@ func (s *Service) DecideDevice(ctx context.Context, issuer *registry.Issuer, ste
 	if err != nil {
 		return approval, err
 	}
-	return approval, s.sessions.RecordDecision(ctx, cluster, issuer, asked.Code, approval, sealed)
+	err = s.sessions.RecordDecision(ctx, cluster, issuer, asked.Code, approval, sealed)
+	if errors.Is(err, ErrDecided) {
+		err = s.repeated(ctx, cluster, issuer, name, approval)
+	}
+	return approval, err
+}
+
+// repeated returns nil if the recorded decision with a name, as the API server has it, is the same one, and ErrDecided if it is not.
+func (s *Service) repeated(ctx context.Context, cluster Registry, issuer *registry.Issuer, name string, approval *authorize.Approval) error {
+	ctx, cancel := context.WithTimeout(ctx, upstream.RequestTimeout)
+	defer cancel()
+	at := types.NamespacedName{Namespace: issuer.Login.SessionNamespace, Name: name}
+	decision, err := cluster.SessionNow(ctx, at)
+	if err != nil {
+		return err
+	}
+	if decision == nil {
+		return ErrDecided
+	}
+	recorded := &authorize.Approval{}
+	sealed := decision.Annotations[v1alpha1.AnnotationDeviceApproval]
+	_, err = s.open(ctx, issuer, authorize.SealedApproval, authorize.ApprovalBinding(at.Namespace, at.Name), sealed, recorded)
+	if errors.Is(err, ErrStep) || (err == nil && !sameDecision(recorded, approval)) {
+		return ErrDecided
+	}
+	return err
+}
+
+// sameDecision reports whether two decisions are of one person, have one answer, and are about the same access.
+func sameDecision(a, b *authorize.Approval) bool {
+	return a.SignedIn.Subject == b.SignedIn.Subject && a.SignedIn.Method == b.SignedIn.Method && a.SignedIn.Provider == b.SignedIn.Provider &&
+		a.Denied == b.Denied && a.Client == b.Client && a.Audience == b.Audience && slices.Equal(a.Scopes, b.Scopes)
 }
 
 // userCodeSecret returns what makes and checks the user codes of an issuer with a key of its seal ring.

@@ -329,19 +329,25 @@ func otherLetter(letter byte) string {
 	return string(authorize.Alphabet[(at+1)%len(authorize.Alphabet)])
 }
 
-// TestACodeIsDecidedOnce checks that the first decision stays.
+// TestACodeIsDecidedOnce checks that the first decision stays. The page of the same decision is shown again.
 func TestACodeIsDecidedOnce(t *testing.T) {
 	r := withDevices(t)
-	for _, c := range []struct{ first, second, want string }{
-		{"allow", "deny", "200"}, {"deny", "allow", "400 access_denied"}, {"allow", "allow", "200"},
+	const used = "This code was used already"
+	for _, c := range []struct {
+		first, second string
+		status        int
+		again, want   string
+	}{
+		{"allow", "deny", 422, used, "200"}, {"deny", "allow", 422, used, "400 access_denied"},
+		{"allow", "allow", 200, "Your device is being signed in", "200"}, {"deny", "deny", 200, "You denied the access", "400 access_denied"},
 	} {
 		device := startDevice(t, r)
 		b := open(t, r)
 		forward(r, time.Minute)
 		question := b.enters(device.shown)
 		b.submit(question, "answer", c.first)
-		shows(t, b.submit(question, "answer", c.second), 422, "This code was used already")
-		shows(t, b.decides(device.shown, c.second), 422, "This code was used already")
+		shows(t, b.submit(question, "answer", c.second), c.status, c.again)
+		shows(t, b.decides(device.shown, c.second), c.status, c.again)
 		if got := device.poll(r); got.outcome() != c.want {
 			t.Errorf("%s, then %s: %s, want %s", c.first, c.second, got.raw, c.want)
 		}
