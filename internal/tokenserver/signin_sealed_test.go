@@ -1,6 +1,8 @@
 package tokenserver_test
 
 import (
+	"crypto/sha256"
+	"encoding/json"
 	"html"
 	"net/http"
 	"net/url"
@@ -90,6 +92,25 @@ func (s *sealing) addressFor(other *sealing) string {
 	return sealed
 }
 
+// questionFor returns a question that another issuer asks the browser, sealed by the own one.
+func (s *sealing) questionFor(other *sealing) string {
+	step := other.question()
+	for _, browser := range s.cookies {
+		bound := sha256.Sum256([]byte(browser))
+		var asked json.RawMessage
+		if err := other.r.Found().Box("device decision", string(bound[:])).Open(step, &asked, s.r.Clock.Now()); err != nil {
+			s.t.Fatal(err)
+		}
+		sealed, err := s.r.Found().Box("device decision", string(bound[:])).Seal(asked, s.r.Clock.Now().Add(time.Minute))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return sealed
+	}
+	s.t.Fatal("the browser has no key")
+	return ""
+}
+
 // sealedPlaces are all places that take a sealed value.
 var sealedPlaces = []sealedPlace{
 	{"a request", 10 * time.Minute, true, (*sealing).login, func(s *sealing, value string) bool {
@@ -115,7 +136,7 @@ var sealedPlaces = []sealedPlace{
 	}, nil},
 	{"a question about a device", 10 * time.Minute, true, (*sealing).question, func(s *sealing, value string) bool {
 		return strings.Contains(s.step("/device/decision", value, "answer", "allow"), "is being signed in")
-	}, nil},
+	}, (*sealing).questionFor},
 	{"a device code", 10 * time.Minute, false, func(s *sealing) string { return s.device.code }, func(s *sealing, value string) bool {
 		return s.device.poll(s.r, "device_code", value).outcome() == "400 authorization_pending"
 	}, nil},
