@@ -48,10 +48,11 @@ func TestACodeUsedTwiceEndsItsSession(t *testing.T) {
 		if got := redeem(r, unused, c.asks...); got.outcome() != c.want {
 			t.Errorf("%s, the first redemption: %s, want %s", c.name, got.raw, c.want)
 		}
-		if got := redeem(r, code, append(c.asks, "redirect_uri", "https://other.example.com")...); got.outcome() != "400 invalid_grant" || onlySession(t, r).Status.RevokedAt != nil {
+		got := redeem(r, code, append(c.asks, "redirect_uri", "https://other.example.com")...)
+		if got.outcome() != "400 invalid_grant" || onlySession(t, r).Status.RevokedAt != nil {
 			t.Errorf("%s, the second redemption without the redirect URI: %s, %+v", c.name, got.raw, onlySession(t, r).Status)
 		}
-		got := redeem(r, code, c.asks...)
+		got = redeem(r, code, c.asks...)
 		if status := onlySession(t, r).Status; got.outcome() != "400 invalid_grant" || status.RevocationReason != v1alpha1.RevokedReuseDetected {
 			t.Errorf("%s, the second redemption: %s, and the session is %+v", c.name, got.raw, status)
 		}
