@@ -70,7 +70,8 @@ func (n noIssuers) Fresh() error { return n.stale }
 func TestAnUnknownIssuerOnAStaleView(t *testing.T) {
 	people := []string{
 		endpoint.AuthorizeURL(""), endpoint.PasswordURL(""), endpoint.ConsentURL(""), endpoint.ProviderURL(""),
-		endpoint.CallbackURL("", endpoint.ProviderID("https://accounts.example.com")), endpoint.DeviceURL(""), endpoint.DeviceCodeURL(""), endpoint.DeviceDecisionURL(""),
+		endpoint.CallbackURL("", endpoint.ProviderID("https://accounts.example.com")),
+		endpoint.DeviceURL(""), endpoint.DeviceCodeURL(""), endpoint.DeviceDecisionURL(""),
 	}
 	for _, c := range []struct {
 		stale error
