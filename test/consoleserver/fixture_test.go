@@ -73,6 +73,8 @@ func through(t *testing.T, handler func(apiServer http.Handler, w http.ResponseW
 	apiServer := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(at) }, Transport: transport, FlushInterval: -1}
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler(apiServer, w, r) }))
 	closeProxy = func() {
+		// Without a listener, no connection can begin between the end of those that are open and the close, which waits for all.
+		_ = proxy.Listener.Close()
 		proxy.CloseClientConnections()
 		proxy.Close()
 	}
