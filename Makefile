@@ -107,8 +107,8 @@ interop-proxy: controlplane ## Test with oauth2-proxy, which takes some minutes 
 	cd test/interop && GOWORK=off INTEROP_PROXY=true go test -count=1 -timeout 30m -run '^TestOAuth2Proxy$$' .
 
 .PHONY: console
-console: controlplane ## Test the console in Chromium, with a real API server, manager and token service; BENCH=true measures, SHOTS=true makes the pictures
-	@BENCH=$(BENCH) SHOTS=$(SHOTS) hack/console-test
+console: controlplane ## Test the console in Chromium, with a real API server, manager and token service; BENCH=true measures, SHOTS=true makes the pictures, UP=true plays the story of make up
+	@BENCH=$(BENCH) SHOTS=$(SHOTS) UP=$(UP) hack/console-test
 
 .PHONY: chart-test
 chart-test: controlplane ## Test the Helm chart: equal to config/, with many values, installed, upgraded and uninstalled on a real API server

@@ -206,6 +206,10 @@ func (w *invariantWatcher) onKey(ctx context.Context, key *v1alpha1.JWTRefreshKe
 		return
 	}
 	name := client.ObjectKey{Namespace: key.Namespace, Name: key.Status.SecretName}
+	// The test can withdraw its announcement as soon as the Secret is restored, so it is read first.
+	w.mu.Lock()
+	excused := w.damaged[client.ObjectKeyFromObject(key)]
+	w.mu.Unlock()
 	secret, err := w.secret(ctx, name)
 	if compact := string(secret.Data[v1alpha1.SecretToken]); compact != "" {
 		if !w.expectsRefusal(compact) {
@@ -220,9 +224,6 @@ func (w *invariantWatcher) onKey(ctx context.Context, key *v1alpha1.JWTRefreshKe
 	if err := w.fixture.Admin.Get(ctx, client.ObjectKeyFromObject(key), now); err != nil || now.ResourceVersion != key.ResourceVersion {
 		return
 	}
-	w.mu.Lock()
-	excused := w.damaged[client.ObjectKeyFromObject(key)]
-	w.mu.Unlock()
 	if !excused {
 		w.report(key.Namespace, "key %s is Ready with revision %d, but its Secret %s holds no token (%v)", key.Name, key.Status.Revision, name, err)
 	}

@@ -26,7 +26,7 @@ import (
 )
 
 // pageTimeout is much longer than a page takes.
-const pageTimeout = 90 * time.Second
+const pageTimeout = 4 * time.Minute
 
 // suite is shared by all tests: a control plane, a manager and two replicas of the token service, each in its own process.
 var suite struct {

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
-import { flags } from "./browser.mjs";
+import { flags } from "./flags.mjs";
 
 /** Starts a browser; new pages are those of the answer. */
 export async function bareBrowser() {

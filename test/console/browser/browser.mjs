@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import test, { after, describe } from "node:test";
 import { chromium } from "playwright-core";
+import { flags } from "./flags.mjs";
 import { editor, secrets, world } from "./world.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -13,7 +14,6 @@ export const jwt = /eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,}/;
 // CI computes beside the suite: what usually takes a moment can take a while.
 const patience = 40_000;
 
-export const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 let started;
 const browser = () => (started ??= chromium.launch({ executablePath: process.env.CONSOLE_CHROMIUM, args: flags }));
 after(async () => (await started)?.close());
