@@ -102,10 +102,6 @@ endif
 interop: controlplane ## Test with independent clients: x/oauth2, go-oidc, jwx, zitadel/oidc, openid-client, oidc-client-ts, Auth.js, kube-apiserver, kubectl, mod_auth_openidc; some in Chromium
 	@hack/interop -v
 
-.PHONY: interop-proxy
-interop-proxy: controlplane ## Test with oauth2-proxy, which takes some minutes to build without a cache
-	cd test/interop && GOWORK=off INTEROP_PROXY=true go test -count=1 -timeout 30m -run '^TestOAuth2Proxy$$' .
-
 .PHONY: console
 console: controlplane ## Test the console in Chromium, with a real API server, manager and token service; BENCH=true measures, SHOTS=true makes the pictures, UP=true plays the story of make up
 	@BENCH=$(BENCH) SHOTS=$(SHOTS) UP=$(UP) hack/console-test
@@ -137,6 +133,10 @@ images: ## Build the container images into bin/images, for linux/amd64 and arm64
 	@hack/images/build.sh bin/images
 
 ##@ Slow proofs
+
+.PHONY: interop-proxy
+interop-proxy: controlplane ## Test with oauth2-proxy, which takes some minutes to build without a cache
+	cd test/interop && GOWORK=off INTEROP_PROXY=true go test -count=1 -timeout 30m -run '^TestOAuth2Proxy$$' .
 
 .PHONY: race
 race: controlplane ## Run the tests of test and gitops with the race detector, and without the cuts that -short makes in test: half an hour
