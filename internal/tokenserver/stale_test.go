@@ -93,7 +93,8 @@ func TestAnUnknownIssuerOnAStaleView(t *testing.T) {
 			}
 			for _, method := range []string{http.MethodGet, http.MethodPost} {
 				recorder := httptest.NewRecorder()
-				s.ServeHTTP(recorder, httptest.NewRequest(method, "https://tokens.example.com/office"+path, http.NoBody))
+				request := httptest.NewRequest(method, "https://tokens.example.com/office"+path, strings.NewReader(""))
+				s.ServeHTTP(recorder, request)
 				if recorder.Code != c.want || (recorder.Header().Get("Retry-After") != "") != (c.stale != nil) ||
 					recorder.Header().Get("Content-Type") != contentType || !strings.Contains(recorder.Body.String(), said) {
 					t.Errorf("%s %s, %v: %d %v %s", method, path, c.stale, recorder.Code, recorder.Header(), recorder.Body)
