@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
@@ -84,11 +85,33 @@ func TestUseCostsFewWrites(t *testing.T) {
 				h.Expect(h.Refresh(r, held[(round*7+i+j*3)%keys]).Outcome()).To(gomega.Equal("200"))
 			}
 			r.ReportUses(h.Ctx)
+			// The clock stands still here: half a minute passes between two rounds, and far less until a replica sees a write.
+			h.awaitViews(replicas)
 		}
 	}
 	t.Logf("%d exchanges of %d keys at 3 replicas in ten minutes cost %d writes", 3*rounds*(keys/5), keys, writes.Load())
 	h.Expect(writes.Load()).To(gomega.BeNumerically(">=", keys*9/10), "uses are not recorded")
 	h.Expect(writes.Load()).To(gomega.BeNumerically("<=", keys*11/10), "too many writes")
+}
+
+// awaitViews waits until all replicas see the recorded uses of all refresh keys.
+func (h *fixture) awaitViews(replicas []*operator.Replica) {
+	h.T.Helper()
+	h.Await("all replicas see the recorded uses", func() error {
+		var keys v1alpha1.JWTRefreshKeyList
+		if err := h.Admin.List(h.Ctx, &keys, client.InNamespace(h.Name)); err != nil {
+			return err
+		}
+		for i := range keys.Items {
+			key := &keys.Items[i]
+			for n, r := range replicas {
+				if seen := r.Key(client.ObjectKeyFromObject(key)); !seen.Status.LastUsed.Equal(key.Status.LastUsed) {
+					return fmt.Errorf("replica %d sees %s used at %s, and it is recorded at %s", n, key.Name, seen.Status.LastUsed, key.Status.LastUsed)
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // writeCounter counts the status writes of a replica.
