@@ -89,7 +89,8 @@ kubectl wait --timeout=3m --for=jsonpath='{.status.revocationReason}'=KeyWithdra
 	says("accepted", "orders-3")
 }
 
-// withoutEtcd stops etcd while a function works on its data.
+// withoutEtcd stops etcd while a function works on its data. A manager that loses its lease in that time ends, and is started again as a
+// kubelet would.
 func (h *fixture) withoutEtcd(do func(data string) error) {
 	h.T.Helper()
 	ctx, cancel := context.WithTimeout(h.Ctx, pageTimeout)
@@ -102,6 +103,7 @@ func (h *fixture) withoutEtcd(do func(data string) error) {
 		func() error { return suite.Etcd.Start(ctx) },
 		func() error { return suite.APIServer.Start(ctx) },
 		func() error { return suite.ControllerManager.Start(ctx) },
+		func() error { return suite.Process("manager").Start(ctx) },
 	}
 	for _, step := range steps {
 		h.Expect(step()).To(gomega.Succeed())
