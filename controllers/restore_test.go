@@ -46,14 +46,20 @@ func oneTimeUse(k *v1alpha1.JWTRefreshKey) {
 	k.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
 }
 
-const (
-	restoredKeys = 200
-	// within bounds the time for 200 keys: a slow machine needs two seconds.
-	within = 40 * time.Second
-)
+// within bounds the time for 200 keys: a slow machine needs two seconds.
+const within = 40 * time.Second
+
+// restoredKeys returns the number of keys of the restore.
+func restoredKeys() int {
+	if testing.Short() {
+		return 80
+	}
+	return 200
+}
 
 // TestARestoreOfTwoHundredKeys runs the commands of docs/operations.md with the rights of the manager: first with Secrets
 // that lost their owners under existing keys, and then with keys with an old status and new UIDs, and Secrets without owners.
+// Its short form has fewer keys.
 func TestARestoreOfTwoHundredKeys(t *testing.T) {
 	w := newFixture(t)
 	blocks := restoreBlocks(t, w.Name)
@@ -94,11 +100,11 @@ func TestARestoreOfTwoHundredKeys(t *testing.T) {
 		return restoredKinds[kind].reason
 	})
 	stop()
-	w.clock.SetTime(keys[restoredKeys-1].CreationTimestamp.Add(31 * time.Second))
+	w.clock.SetTime(keys[len(keys)-1].CreationTimestamp.Add(31 * time.Second))
 	written, _ = w.startCounting()
 	w.allStand(keys, nil)
 	w.allOwned(keys)
-	t.Logf("%d keys with new UIDs beside Secrets without owners: %v beside the grace of 30s", restoredKeys, time.Since(started).Round(time.Millisecond))
+	t.Logf("%d keys with new UIDs beside Secrets without owners: %v beside the grace of 30s", len(keys), time.Since(started).Round(time.Millisecond))
 	w.allIssuedAgain(keys, tokens)
 	after := w.secretsByName()
 	for name, foreign := range foreignSecrets {
@@ -136,7 +142,7 @@ func restoredName(i int) string { return fmt.Sprintf("key-%03d", i) }
 // restorable creates the keys.
 func (w *fixture) restorable() []*v1alpha1.JWTRefreshKey {
 	w.T.Helper()
-	keys := make([]*v1alpha1.JWTRefreshKey, restoredKeys)
+	keys := make([]*v1alpha1.JWTRefreshKey, restoredKeys())
 	for i := range keys {
 		keys[i] = w.Key(restoredName(i), restoredKinds[i%len(restoredKinds)].spec)
 	}

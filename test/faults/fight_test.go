@@ -21,17 +21,16 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/framework/harness"
 )
 
-// TestFightOfTwoManagers runs two managers on the same 200 refresh keys without leader election, while
+// TestFightOfTwoManagers runs two managers on the same 200 refresh keys, or 80 in its short form, without leader election, while
 // users rotate, revoke and edit, and Secrets are damaged. Each key has one current revision at any time and
 // a new revision only for a cause. Every token in a Secret is accepted.
 func TestFightOfTwoManagers(t *testing.T) {
-	const keys = 200
-	duration := time.Minute
+	keys, duration := 200, time.Minute
 	switch {
 	case soak():
 		duration = 10 * time.Minute
 	case testing.Short():
-		duration = 20 * time.Second
+		keys, duration = 80, 20*time.Second
 	}
 	h := newFightFixture(t, keys)
 	stopFirst := h.startManager(newWire(h.journal, 1).wrap)
@@ -39,7 +38,7 @@ func TestFightOfTwoManagers(t *testing.T) {
 	for _, contended := range h.keys {
 		h.Eventually(contended.settled).Should(gomega.Succeed(), func() string { return contended.explain("first issue") })
 	}
-	h.runActions(duration, keys/4)
+	h.runActions(duration, int64(keys/4))
 	for _, contended := range h.keys {
 		h.Eventually(contended.settled).Should(gomega.Succeed(), func() string { return contended.explain("in the end") })
 	}

@@ -47,7 +47,7 @@ func TestSoakAnonymousRequests(t *testing.T) {
 	seen := &outcomes{provider: p.callback(), seen: map[string]map[int]int{}}
 	// The first ones make what a replica has once: connections to the API server and parsed templates.
 	h.flood(replica, seen, 0, clientsAtOnce)
-	next, count := clientsAtOnce, 10_000/len(anonymousRequests)+1
+	next, count := clientsAtOnce, 4_000/len(anonymousRequests)+1
 	empty := replica.liveHeap()
 	if os.Getenv("SOAK") == "true" {
 		h.flood(replica, seen, next, remembered, "the login page", "an unknown user")
