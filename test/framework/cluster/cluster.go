@@ -341,5 +341,5 @@ func (c *Cluster) save() error {
 }
 
 func (c *Cluster) pki() pki                 { return pki(filepath.Join(c.dir, "pki")) }
-func (c *Cluster) asset(name string) string { return filepath.Join(c.assets, name) }
+func (c *Cluster) asset(name string) string { return Binary(c.assets, name) }
 func (c *Cluster) url(name string) string   { return "https://" + loopback(c.ports[name]) }

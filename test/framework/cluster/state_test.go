@@ -178,27 +178,3 @@ func TestRunIsDoneOnce(t *testing.T) {
 		t.Error("the program runs after Stop")
 	}
 }
-
-func TestNewestAssetsAreFound(t *testing.T) {
-	root := t.TempDir()
-	for _, dir := range []string{"bin/k8s/1.9.9", "bin/k8s/1.37.2", "bin/k8s/notes"} {
-		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(root, "go.mod"), []byte("module "+module+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("KUBEBUILDER_ASSETS", "")
-	t.Chdir(filepath.Join(root, "bin"))
-	found, err := FindAssets()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if filepath.Base(found) != "1.37.2" {
-		t.Errorf("found %s", found)
-	}
-	if _, err := (Options{}).assets(); !errors.Is(err, ErrNotBuilt) {
-		t.Errorf("error %v for an empty folder, want ErrNotBuilt", err)
-	}
-}

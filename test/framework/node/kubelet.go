@@ -9,7 +9,7 @@ import (
 )
 
 func (n *Node) kubernetesBinary(name string) string {
-	return filepath.Join(filepath.Dir(n.Cluster.KubectlPath()), name)
+	return cluster.Binary(filepath.Dir(n.Cluster.KubectlPath()), name)
 }
 
 func (n *Node) startKubelet(ctx context.Context) error {
