@@ -115,6 +115,10 @@ chart-test: controlplane ## Test the Helm chart: equal to config/, with many val
 gitops: controlplane ## Test the health that Argo CD, Flux and Helm report for keys and issuers, with their own libraries
 	cd test/gitops && GOWORK=off CGO_ENABLED=0 go test -count=1 -timeout 10m ./...
 
+.PHONY: controlplane-test
+controlplane-test: controlplane ## Test where the control plane comes from: a download with a right or a wrong checksum, an index that does not answer, a build
+	cd hack/controlplane/envtest && GOWORK=off go test -count=1 -timeout 20m .
+
 .PHONY: alerts
 alerts: $(PROMTOOL) ## Test the alerts with promtool, and every query of the alerts and the dashboard
 	cd hack/prometheus && GOWORK=off PROMTOOL=$(PROMTOOL) go test -count=1 -timeout 10m -tags remove_all_sd ./...
@@ -161,6 +165,11 @@ mutants: controlplane ## Apply each stored mutation and check that its test fail
 fuzz: ## Fuzz the parsers of untrusted input, FUZZTIME (30s) each
 	@hack/fuzz $(or $(FUZZTIME),30s)
 
+.PHONY: compat
+compat: controlplane ## Test with the oldest supported version of Kubernetes (built on the first run, 9 minutes) and the newest, and the upgrade from the release before, and back
+	@hack/controlplane/build.sh oldest
+	@test/compat/run
+
 .PHONY: soak
 soak: controlplane ## Run longer fault tests: two crashes in a row, two managers for ten minutes, a longer outage, a flood of keys
 	@SOAK=true $(GO_TEST) -vet=off $(UNCACHED) -timeout 60m $(TURNS) $(RACE) -run 'Soak|Outage|Fight' ./test/faults ./test/tenancy
@@ -172,7 +181,7 @@ flood: controlplane ## Send 100,000 anonymous requests of all kinds to a replica
 ##@ Other
 
 .PHONY: controlplane
-controlplane: ## Build etcd, kube-apiserver, kube-controller-manager and kubectl, once (7 to 9 minutes)
+controlplane: ## Download etcd, kube-apiserver and kubectl as setup-envtest does and build kube-controller-manager, or build all of them (7 to 9 minutes), once
 	@$(if $(filter true,$(USE_EXISTING_CLUSTER)),command -v kubectl >/dev/null || )hack/controlplane/build.sh
 
 .PHONY: clean

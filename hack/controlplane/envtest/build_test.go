@@ -18,11 +18,13 @@ import (
 	"testing"
 )
 
-// TestBuildScript runs build.sh in a copy of its folder, against an index and an archive on loopback. The archive holds the
-// programs of this repository's own control plane.
+// TestBuildScript runs build.sh in a copy of its folder, against an index and an archive on loopback. In one case, the archive holds
+// the programs of this repository's own control plane; in the others, smaller files.
 func TestBuildScript(t *testing.T) {
-	from := assets(t)
-	archive := pack(t, from, programs...)
+	from, small := assets(t), t.TempDir()
+	for _, program := range programs {
+		write(t, filepath.Join(small, program), []byte("a small file\n"))
+	}
 	tests := map[string]struct {
 		serve func(*archiveServer)
 		// choose leaves out the builds that follow the choice.
@@ -31,7 +33,7 @@ func TestBuildScript(t *testing.T) {
 		record string
 	}{
 		"the version itself": {
-			serve:  func(s *archiveServer) { s.version = pinned(t) },
+			serve:  func(s *archiveServer) { s.version, s.from = pinned(t), from },
 			says:   []string{"Kubernetes " + pinned(t) + " is downloaded, because it is in http://127.0.0.1:", "and its checksum is right"},
 			record: pinned(t) + " " + pinned(t) + " downloaded",
 		},
@@ -59,7 +61,7 @@ func TestBuildScript(t *testing.T) {
 			record: pinned(t) + " " + pinned(t) + " built",
 		},
 		"an archive without kubectl": {
-			serve:  func(s *archiveServer) { s.version, s.archive = pinned(t), pack(t, from, "etcd", "kube-apiserver") },
+			serve:  func(s *archiveServer) { s.version, s.programs = pinned(t), []string{"etcd", "kube-apiserver"} },
 			choose: true,
 			says:   []string{"is built from its modules, because the archive", "it holds no program kubectl"},
 			record: pinned(t) + " " + pinned(t) + " built",
@@ -73,7 +75,7 @@ func TestBuildScript(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			served := &archiveServer{archive: archive}
+			served := &archiveServer{from: small, programs: programs}
 			tt.serve(served)
 			s := newScript(t, from)
 			index := served.start(t)
@@ -84,7 +86,7 @@ func TestBuildScript(t *testing.T) {
 				}
 			}
 			s.isRecorded(t, tt.record)
-			s.usesWhatIsRecorded(t, from)
+			s.usesWhatIsRecorded(t, served.from)
 			again := s.run(t, "http://127.0.0.1:1/gone", tt.choose)
 			if strings.Contains(again, "looking") || !strings.Contains(said, strings.TrimSpace(again)) {
 				t.Errorf("the second run says %q, after\n%s", again, said)
@@ -193,7 +195,8 @@ func (s script) usesWhatIsRecorded(t *testing.T, from string) {
 
 // archiveServer serves an index with one archive.
 type archiveServer struct {
-	archive      []byte
+	from         string
+	programs     []string
 	version, sum string
 	gone         bool
 }
@@ -204,7 +207,8 @@ func (s *archiveServer) start(t *testing.T) string {
 	mux := http.NewServeMux()
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	sum := sha512.Sum512(s.archive)
+	archive := pack(t, s.from, s.programs...)
+	sum := sha512.Sum512(archive)
 	if s.sum == "" {
 		s.sum = hex.EncodeToString(sum[:])
 	}
@@ -213,7 +217,7 @@ func (s *archiveServer) start(t *testing.T) string {
 		_, _ = fmt.Fprintf(w, "releases:\n  v%s:\n    %s:\n      hash: %q\n      selfLink: %s/%s\n", s.version, name, strings.TrimSpace(s.sum), server.URL, name)
 	})
 	if !s.gone {
-		mux.HandleFunc("/"+name, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(s.archive) })
+		mux.HandleFunc("/"+name, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(archive) })
 	}
 	return server.URL + "/index.yaml"
 }

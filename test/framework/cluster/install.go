@@ -27,6 +27,11 @@ func Install(ctx context.Context, c *Cluster) error {
 	if err != nil {
 		return err
 	}
+	return InstallFrom(ctx, c, root)
+}
+
+// InstallFrom is Install from the checkout at root, such as that of an earlier release.
+func InstallFrom(ctx context.Context, c *Cluster, root string) error {
 	for _, part := range []string{"crd", "rbac"} {
 		began := time.Now()
 		// Force conflicts: manual changes of installed objects are overwritten.
@@ -36,7 +41,7 @@ func Install(ctx context.Context, c *Cluster) error {
 		}
 		c.report("config/%s applied in %.1fs", part, time.Since(began).Seconds())
 	}
-	_, err = c.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout="+establishedWithin,
+	_, err := c.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout="+establishedWithin,
 		"crd/jwtissuers.jwt.refreshkeys.dev", "crd/jwtrefreshkeys.jwt.refreshkeys.dev")
 	return err
 }
@@ -75,6 +80,11 @@ func RunManager(ctx context.Context, c *Cluster, flags ...string) (*Process, err
 	if err != nil {
 		return nil, err
 	}
+	return RunManagerOf(ctx, c, binary, flags...)
+}
+
+// RunManagerOf is RunManager with a binary that exists, such as that of an earlier release.
+func RunManagerOf(ctx context.Context, c *Cluster, binary string, flags ...string) (*Process, error) {
 	kubeconfig := filepath.Join(c.Dir(), "manager.kubeconfig")
 	if err := c.ServiceAccountKubeconfig(ctx, managerNamespace, managerAccount, kubeconfig); err != nil {
 		return nil, err

@@ -30,6 +30,11 @@ func RunTokenServers(ctx context.Context, c *Cluster, replicas int, flags ...str
 	if err != nil {
 		return nil, err
 	}
+	return RunTokenServersOf(ctx, c, binary, replicas, flags...)
+}
+
+// RunTokenServersOf is RunTokenServers with a binary that exists, such as that of an earlier release.
+func RunTokenServersOf(ctx context.Context, c *Cluster, binary string, replicas int, flags ...string) ([]*Process, error) {
 	kubeconfig := filepath.Join(c.Dir(), "tokenserver.kubeconfig")
 	if err := c.ServiceAccountKubeconfig(ctx, managerNamespace, tokenServerAccount, kubeconfig); err != nil {
 		return nil, err
