@@ -115,8 +115,8 @@ chart-test: controlplane ## Test the Helm chart: equal to config/, with many val
 gitops: controlplane ## Test the health that Argo CD, Flux and Helm report for keys and issuers, with their own libraries
 	cd test/gitops && GOWORK=off CGO_ENABLED=0 go test -count=1 -timeout 10m ./...
 
-.PHONY: controlplane-test
-controlplane-test: controlplane ## Test where the control plane comes from: a download with a right or a wrong checksum, an index that does not answer, a build
+.PHONY: assets-test
+assets-test: controlplane ## Test where the control plane comes from: a download with a right or a wrong checksum, an index that does not answer, a build
 	cd hack/controlplane/envtest && GOWORK=off go test -count=1 -timeout 20m .
 
 .PHONY: alerts

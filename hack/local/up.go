@@ -15,7 +15,7 @@ import (
 func up(ctx context.Context, at place) error {
 	if os.Getenv("USE_EXISTING_CLUSTER") == "true" {
 		return errors.New("USE_EXISTING_CLUSTER=true: there is nothing to start.\n" +
-			"Install into your cluster with `kubectl apply --server-side -k config/default`, or unset it")
+			"Install into your cluster with `kubectl apply --server-side -k config/default` (docs/how-to/kind.md has an example), or unset it")
 	}
 	if err := buildControlPlane(ctx, at); err != nil {
 		return err
