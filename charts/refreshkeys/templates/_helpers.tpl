@@ -1,57 +1,79 @@
 {{/* The names are fixed: the admission policy contains the names of the two ServiceAccounts, and a cluster has one operator. */}}
 
+{{/* dict "root" . , with "component" NAME of an object of one component, and "labels" MAP. The chart's own labels take precedence
+over the others, and those over commonLabels. */}}
 {{- define "refreshkeys.labels" -}}
-app.kubernetes.io/name: refreshkeys
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- $own := dict "app.kubernetes.io/name" "refreshkeys" "app.kubernetes.io/instance" .root.Release.Name
+  "app.kubernetes.io/version" .root.Chart.AppVersion "app.kubernetes.io/managed-by" .root.Release.Service
+  "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_") }}
+{{- with .component }}
+{{- $_ := set $own "app.kubernetes.io/component" . }}
+{{- end }}
+{{- toYaml (merge $own (.labels | default dict) .root.Values.commonLabels) }}
 {{- end }}
 
-{{/* Labels of a component: dict "root" . "component" NAME. */}}
-{{- define "refreshkeys.componentLabels" -}}
-{{ include "refreshkeys.labels" .root }}
-app.kubernetes.io/component: {{ .component }}
-{{- end }}
-
-{{/* Without version and release, so that an upgrade of the chart alone restarts nothing. */}}
+{{/* Without version and release: a selector cannot be changed. */}}
 {{- define "refreshkeys.selector" -}}
 app.kubernetes.io/name: refreshkeys
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
+{{/* dict "root" . "name" NAME, with "namespace" NAME, "component" NAME, "labels" MAP, "annotations" MAP. */}}
 {{- define "refreshkeys.metadata" -}}
 name: {{ .name }}
 {{- with .namespace }}
 namespace: {{ . }}
 {{- end }}
+{{- with .annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 labels:
-  {{- include "refreshkeys.labels" .root | nindent 2 }}
+  {{- include "refreshkeys.labels" . | nindent 2 }}
 {{- end }}
 
-{{/* dict "root" . "image" VALUES: a digest takes precedence over the tag. */}}
+{{/* A file of the chart, for the namespace of the release and with commonLabels: dict "root" . "file" NAME. */}}
+{{- define "refreshkeys.file" -}}
+{{- $text := .root.Files.Get .file | replace "refreshkeys-system" .root.Release.Namespace }}
+{{- with .root.Values.commonLabels }}
+{{- $text = $text | replace "\n  labels:\n" (printf "\n  labels:\n%s\n" (toYaml . | indent 4)) }}
+{{- end }}
+{{- $text }}
+{{- end }}
+
+{{/* dict "root" . "values" VALUES of a component: a digest takes precedence over the tag. global.imageRegistry takes the place of the host
+of image.registry; the registry of a component is more specific. */}}
 {{- define "refreshkeys.image" -}}
-{{- $tag := .root.Values.image.tag | default .root.Chart.AppVersion -}}
-{{- with .image.digest -}}
-{{ $.root.Values.image.registry }}/{{ $.image.repository }}@{{ . }}
-{{- else -}}
-{{ .root.Values.image.registry }}/{{ .image.repository }}:{{ $tag }}
-{{- end -}}
+{{- $root := .root.Values }}
+{{- $registry := $root.image.registry }}
+{{- with $root.global.imageRegistry }}
+{{- $registry = printf "%s%s" (trimSuffix "/" .) (regexReplaceAll "^[^/]+" $registry "") }}
+{{- end }}
+{{- with .values.image }}
+{{- $registry = .registry | default $registry }}
+image: {{ $registry }}/{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $root.image.tag | default $.root.Chart.AppVersion }}{{ end }}
+{{- end }}
+{{- if ne $root.image.pullPolicy "IfNotPresent" }}
+imagePullPolicy: {{ $root.image.pullPolicy }}
+{{- end }}
 {{- end }}
 
-{{/* The security context that Pod Security `restricted` requires. */}}
-{{- define "refreshkeys.podSecurityContext" -}}
-securityContext:
-  runAsNonRoot: true
-  seccompProfile: {type: RuntimeDefault}
+{{/* The image pull Secrets of the chart and of the parent chart, each once. */}}
+{{- define "refreshkeys.pullSecrets" -}}
+{{- $names := list }}
+{{- range concat .Values.global.imagePullSecrets .Values.image.pullSecrets }}
+{{- if kindIs "string" . }}
+{{- $names = append $names . }}
+{{- else }}
+{{- $names = append $names .name }}
 {{- end }}
-
-{{- define "refreshkeys.containerSecurityContext" -}}
-securityContext:
-  runAsUser: 65532
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities: {drop: [ALL]}
+{{- end }}
+{{- with uniq $names }}
+imagePullSecrets:
+{{- range . }}
+- name: {{ . }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{/* dict "root" . "component" NAME "values" VALUES */}}
@@ -59,6 +81,10 @@ securityContext:
 {{- with .root.Values.priorityClass.name }}
 priorityClassName: {{ . }}
 {{- end }}
+{{- with .values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml . | nindent 2 }}
+{{- else }}
 {{- if .values.topologySpread.enabled }}
 topologySpreadConstraints:
 {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
@@ -71,12 +97,8 @@ topologySpreadConstraints:
   matchLabelKeys: [pod-template-hash]
 {{- end }}
 {{- end }}
-{{- with .root.Values.image.pullSecrets }}
-imagePullSecrets:
-{{- range . }}
-- name: {{ . }}
 {{- end }}
-{{- end }}
+{{- include "refreshkeys.pullSecrets" .root }}
 {{- with .values.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
@@ -89,18 +111,94 @@ tolerations:
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- if ne .values.dnsPolicy "ClusterFirst" }}
+dnsPolicy: {{ .values.dnsPolicy }}
+{{- end }}
+{{- with .values.dnsConfig }}
+dnsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.podSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
-{{- define "refreshkeys.podMetadata" -}}
-labels:
-  {{- include "refreshkeys.selector" . | nindent 2 }}
-  {{- with .values.podLabels }}
+{{/* The end of a container: dict "root" . "values" VALUES, with "mounts" TEXT of its own volumes. */}}
+{{- define "refreshkeys.container" -}}
+{{- with .values.envFrom }}
+envFrom:
   {{- toYaml . | nindent 2 }}
-  {{- end }}
-{{- with .values.podAnnotations }}
+{{- end }}
+resources:
+  {{- toYaml .values.resources | nindent 2 }}
+{{- with .values.containerSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with include "refreshkeys.list" (dict "text" .mounts "more" .values.extraVolumeMounts) }}
+volumeMounts:
+{{- . }}
+{{- end }}
+{{- end }}
+
+{{/* What follows the containers: dict as for refreshkeys.container, with "volumes" TEXT. */}}
+{{- define "refreshkeys.volumes" -}}
+{{- with .values.extraContainers }}
+{{ toYaml . }}
+{{- end }}
+{{- with include "refreshkeys.list" (dict "text" .volumes "more" .values.extraVolumes) }}
+volumes:
+{{- . }}
+{{- end }}
+{{- end }}
+
+{{/* A list: dict "text" TEXT "more" LIST. */}}
+{{- define "refreshkeys.list" }}
+{{- with .text }}
+{{ trim . }}
+{{- end }}
+{{- with .more }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* The labels and annotations of pods; dict "root" . "component" NAME "values" VALUES, with "annotations" MAP. */}}
+{{- define "refreshkeys.podMetadata" -}}
+{{- $own := merge (include "refreshkeys.selector" . | fromYaml) (dict "app.kubernetes.io/version" .root.Chart.AppVersion) }}
+labels:
+  {{- toYaml (merge $own .values.podLabels .root.Values.commonLabels) | nindent 2 }}
+{{- with merge dict (.annotations | default dict) .values.podAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{/* The beginning of the spec of a Deployment. */}}
+{{- define "refreshkeys.deployment" -}}
+{{- if ne (int .values.revisionHistoryLimit) 10 }}
+revisionHistoryLimit: {{ .values.revisionHistoryLimit }}
+{{- end }}
+selector:
+  matchLabels:
+    {{- include "refreshkeys.selector" . | nindent 4 }}
+{{- end }}
+
+{{/* The fields of a Service about those outside: dict "service" VALUES. */}}
+{{- define "refreshkeys.service" -}}
+{{- if ne .service.type "ClusterIP" }}
+type: {{ .service.type }}
+{{- end }}
+{{- with .service.loadBalancerClass }}
+loadBalancerClass: {{ . }}
+{{- end }}
+{{- with .service.externalTrafficPolicy }}
+externalTrafficPolicy: {{ . }}
+{{- end }}
+selector:
+  {{- include "refreshkeys.selector" . | nindent 2 }}
+ports:
+- {name: https, port: {{ .service.port }}, targetPort: https}
 {{- end }}
 
 {{/* Flags of both commands. */}}
@@ -170,72 +268,12 @@ rules:
   - {port: 53, protocol: TCP}
 {{- end }}
 
-{{/* Flags of the console: dict "root" . "values" VALUES. */}}
-{{- define "refreshkeys.console.args" -}}
-{{- $port := int .root.Values.tokenServer.service.port -}}
-- --token-service=https://refreshkeys-tokenserver.$(POD_NAMESPACE).svc{{ if ne $port 443 }}:{{ $port }}{{ end }}
-- --token-service-ca-file=/etc/refreshkeys/token-service/ca.crt
-{{- with .values }}
-{{- range .hosts }}
-- --host={{ . }}
-{{- end }}
-{{- if ne .basePath "/" }}
-- --base-path={{ .basePath }}
-{{- end }}
-{{- if ne .reveal "Forwarded" }}
-- --reveal={{ .reveal }}
-{{- end }}
-{{- with .docsURL }}
-- {{ printf "--docs-url=%s" . | quote }}
-{{- end }}
-{{- if ne .sessionIdle "30m" }}
-- --session-idle={{ .sessionIdle }}
-{{- end }}
-{{- if ne .sessionMax "12h" }}
-- --session-max={{ .sessionMax }}
-{{- end }}
-{{- if .oidc.config }}
-- --oidc-config=/etc/refreshkeys/oidc/config.yaml
-{{- end }}
-{{- if .impersonation.enabled }}
-- --impersonate
-{{- end }}
-{{- if .logVerbosity }}
-- --verbosity={{ .logVerbosity }}
-{{- end }}
-{{- range .extraArgs }}
-- {{ . | quote }}
-{{- end }}
-{{- end }}
-{{- end }}
-
-{{/* The hosts of the console without ports, each once, with commas. */}}
-{{- define "refreshkeys.console.names" -}}
-{{- $names := list }}
-{{- range .Values.console.hosts }}
-{{- $names = append $names (regexReplaceAll ":[0-9]+$" . "") }}
-{{- end }}
-{{- uniq $names | join "," }}
-{{- end }}
-
-{{/* Those that others can reach by a name: neither localhost nor an address, which no Ingress and no public authority takes. */}}
-{{- define "refreshkeys.console.domains" -}}
-{{- $names := list }}
-{{- range splitList "," (include "refreshkeys.console.names" .) }}
-{{- if not (regexMatch "^([0-9.]+|(.+\\.)?localhost)?$" .) }}
-{{- $names = append $names . }}
-{{- end }}
-{{- end }}
-{{- join "," $names }}
-{{- end }}
-
-{{/* Those that are addresses of others. */}}
-{{- define "refreshkeys.console.addresses" -}}
-{{- $addresses := list }}
-{{- range splitList "," (include "refreshkeys.console.names" .) }}
-{{- if and (regexMatch "^[0-9.]+$" .) (not (hasPrefix "127." .)) }}
-{{- $addresses = append $addresses . }}
-{{- end }}
-{{- end }}
-{{- join "," $addresses }}
+{{/* The volume of the audit log: tokenServer.auditLog. */}}
+{{- define "refreshkeys.auditVolume" -}}
+- name: audit-log
+  {{- if .existingClaim }}
+  persistentVolumeClaim: {claimName: {{ .existingClaim }}}
+  {{- else }}
+  emptyDir: {{ with .sizeLimit }}{sizeLimit: {{ . }}}{{ else }}{}{{ end }}
+  {{- end }}
 {{- end }}

@@ -1,12 +1,7 @@
 {{/* The rights of the Job that removes the tokens. They exist while it runs. */}}
 
 {{- define "refreshkeys.uninstall.metadata" -}}
-name: refreshkeys-uninstall
-{{- with .namespace }}
-namespace: {{ . }}
-{{- end }}
-labels:
-  {{- include "refreshkeys.componentLabels" (dict "root" .root "component" "uninstall") | nindent 2 }}
+{{- include "refreshkeys.metadata" (dict "root" .root "name" "refreshkeys-uninstall" "namespace" .namespace "component" "uninstall") }}
 annotations:
   helm.sh/hook: pre-delete
   helm.sh/hook-weight: {{ .weight | quote }}
